@@ -1,0 +1,44 @@
+# make lab     install and open JupyterLab on the first lab      make test    run every test
+# make lint    ruff, as CI runs it                               make clean   remove what these made
+#
+# Another Python: make lab PYTHON=python3.12        Another lab: make lab LAB=labs/<name>.ipynb
+# More options for JupyterLab or pytest: ARGS="..."
+
+PYTHON ?= python3
+VENV ?= .venv
+LAB ?= $(firstword $(sort $(wildcard labs/*.ipynb)))
+PY := $(VENV)/bin/python
+# JupyterLab refuses to run as root, which is what a container's user mostly is, unless told.
+ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+
+.PHONY: lab test lint install install-test clean
+
+lab: install
+	$(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 $(ROOT) $(ARGS) $(LAB)
+
+test: install-test
+	@$(PY) tests/browser.py
+	$(PY) -m pytest $(ARGS)
+
+lint: install-test
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+
+install: $(VENV)/.installed
+install-test: $(VENV)/.installed-test
+
+# The stamps make a second run start at once; a change in the dependencies installs again.
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "cplab needs Python 3.11 or newer, but $(PYTHON) is missing or older: install one, or name it, as in PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --editable .
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(PY) -m pip install --editable '.[test]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,102 @@
+"""The files that set a machine up: they agree with each other, and say what is missing."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+
+def make(*arguments):
+    """The result of make, free of the settings of a make that may have started these tests."""
+    own = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHON", "VENV", "LAB", "ARGS"}
+    environment = {key: value for key, value in os.environ.items() if key not in own}
+    return subprocess.run(
+        ["make", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+    )
+
+
+def split(requirement):
+    """`"numpy >=1.26"` as `("numpy", ">=1.26")`."""
+    name, bound = re.fullmatch(r"([\w-]+)\s*(.*)", requirement).groups()
+    return name, bound
+
+
+@pytest.mark.parametrize("path", ["environment.yml", "binder/environment.yml"])
+def test_conda_environments_list_what_pyproject_lists(path):
+    conda = dict(map(split, yaml.safe_load((ROOT / path).read_text())["dependencies"]))
+    python, _ = conda.pop("python"), conda.pop("pip")
+    conda["torch"] = conda.pop("pytorch-cpu")
+    assert conda == dict(map(split, PROJECT["dependencies"]))
+    oldest = PROJECT["requires-python"].removeprefix(">=").split(".")
+    assert python.lstrip(">=").split(".") >= oldest
+
+
+def test_no_dependency_has_an_upper_bound():
+    extras = PROJECT["optional-dependencies"].values()
+    for requirement in [*PROJECT["dependencies"], *(one for extra in extras for one in extra)]:
+        assert re.fullmatch(r">=[\d.]+", split(requirement)[1]), requirement
+
+
+def test_citation_has_what_the_format_requires_and_names_the_paper():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["message"]
+    assert citation["title"] == PROJECT["name"]
+    assert citation["authors"] == [{"name": author["name"]} for author in PROJECT["authors"]]
+    assert citation["version"] == PROJECT["version"]
+    assert citation["license"] == PROJECT["license"]
+    [paper] = citation["references"]
+    assert paper["title"] == "Critical Learning Periods in Deep Networks"
+    assert [author["family-names"] for author in paper["authors"]] == [
+        "Achille",
+        "Rovere",
+        "Soatto",
+    ]
+
+
+@needs_make
+def test_make_lab_opens_the_first_lab_on_this_machine_alone():
+    labs = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("labs/*.ipynb"))
+    opening = make("--dry-run", "lab").stdout.splitlines()[-1]
+    assert " --ServerApp.ip=127.0.0.1 " in opening
+    assert labs[0] in opening.split()
+    assert not re.search("token|password", opening)
+    assert ("--allow-root" in opening) == (os.getuid() == 0)
+
+
+@needs_make
+def test_a_second_make_installs_nothing(tmp_path):
+    for stamp in (".installed", ".installed-test"):
+        (tmp_path / stamp).touch()
+    assert "pip install" not in make("--dry-run", "test", f"VENV={tmp_path}").stdout
+    old = (ROOT / "pyproject.toml").stat().st_mtime - 1
+    os.utime(tmp_path / ".installed", (old, old))
+    assert make("--dry-run", "test", f"VENV={tmp_path}").stdout.count("pip install") == 2
+
+
+@needs_make
+@pytest.mark.parametrize("kind", ["older", "missing"])
+def test_a_python_that_will_not_do_is_named_in_one_line(tmp_path, kind):
+    python = tmp_path / "python3.8"
+    if kind == "older":
+        pretend = "import sys; sys.version_info = (3, 8, 20); exec(sys.argv[1])"
+        python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{pretend}" "$2"\n')
+        python.chmod(0o755)
+    result = make("lab", f"PYTHON={python}", f"VENV={tmp_path / 'venv'}")
+    assert result.returncode != 0
+    line, failed = result.stderr.splitlines()
+    assert "Python 3.11 or newer" in line
+    assert str(python) in line
+    assert failed.startswith("make")
+    assert not (tmp_path / "venv").exists()

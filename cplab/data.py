@@ -1,0 +1,224 @@
+"""Images as uint8 tensors held in memory, from a directory, the cache, Debian or the network."""
+
+import gzip
+import hashlib
+import os
+import sys
+import zipfile
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cplab.experiment import DATASETS, PROFILES, CplabError, Profile, one_of
+
+DOWNLOADS = {  # torchvision's class, size of the download in MB
+    "cifar10": ("CIFAR10", 170),
+    "mnist": ("MNIST", 12),
+    "fashion_mnist": ("FashionMNIST", 31),
+}
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+KNOWN_COPIES = {  # by fingerprint of the training images
+    "22469a5b56f2": "cifar10-jpeg",
+}
+ARRAYS = ("train_x", "train_y", "test_x", "test_y")
+
+
+@dataclass(frozen=True)
+class Images:
+    """A data set as a profile uses it.
+
+    train_x and test_x are uint8 (N, H, W, C), train_y and test_y int64 (N,); mean and std (C,)
+    are those of the training images, in units of 0 to 255. `copy` says which files they are from.
+    """
+
+    name: str
+    copy: str
+    train_x: Tensor
+    train_y: Tensor
+    test_x: Tensor
+    test_y: Tensor
+    mean: Tensor
+    std: Tensor
+
+    def normal(self, x: Tensor) -> Tensor:
+        """uint8 images (N, H, W, C) as float32 (N, C, H, W) of mean 0 and deviation 1, channels
+        last in memory."""
+        return ((x - self.mean) / self.std).permute(0, 3, 1, 2)
+
+    def to(self, device) -> "Images":
+        moved = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return replace(self, **moved)
+
+
+def cache_dir() -> Path:
+    """Where downloads and results go: $CPLAB_CACHE, else the user's cache directory."""
+    if os.environ.get("CPLAB_CACHE"):
+        return Path(os.environ["CPLAB_CACHE"]).expanduser()
+    import platformdirs
+
+    return platformdirs.user_cache_path("cplab")
+
+
+def images(dataset: str = "cifar10", profile: str = "course", device: str = "cpu") -> Images:
+    """The images of a profile: the first of the set, padded to 32 and shrunk to its size.
+
+    Arguments: dataset, one of cifar10, mnist, fashion_mnist, practice; profile; device.
+    Returns: Images of profile.size pixels a side.
+    Raises: CplabError for a set that is neither at hand nor to be had, or a damaged file.
+    """
+    one_of("dataset", dataset, DATASETS)
+    return _images(dataset, PROFILES[one_of("profile", profile, PROFILES)], str(device))
+
+
+@lru_cache(maxsize=4)
+def _images(dataset: str, profile: Profile, device: str) -> Images:
+    arrays, copy = find(dataset)
+    parts = {}
+    for split, count in (("train", profile.train_images), ("test", profile.test_images)):
+        x = torch.as_tensor(arrays[f"{split}_x"][:count])
+        parts[f"{split}_x"] = resize(x if x.ndim == 4 else x[..., None], profile.size)
+        parts[f"{split}_y"] = torch.as_tensor(arrays[f"{split}_y"][:count]).long()
+    pixels = parts["train_x"].double().flatten(0, 2)
+    mean, std = pixels.mean(0).float(), pixels.std(0).float()
+    return Images(dataset, copy, **parts, mean=mean, std=std).to(device)
+
+
+def resize(x: Tensor, size: int) -> Tensor:
+    """uint8 (N, H, W, C): zero-padded to 32 pixels as the paper pads MNIST, then averaged down."""
+    border = (32 - x.shape[1]) // 2
+    x = F.pad(x, (0, 0, border, border, border, border))
+    if size == x.shape[1]:
+        return x.contiguous()
+    parts = [
+        F.interpolate(p.permute(0, 3, 1, 2).float(), size=(size, size), mode="area")
+        for p in x.split(5000)
+    ]
+    return torch.cat(parts).round().byte().permute(0, 2, 3, 1).contiguous()
+
+
+def find(dataset: str) -> tuple[dict[str, np.ndarray], str]:
+    """The arrays of a set and the name of the copy: $CPLAB_DATA, then the cache, then Debian's
+    Fashion-MNIST, and if it is nowhere, the network."""
+    if dataset == "practice":
+        return practice(), "practice"
+    folder = os.environ.get("CPLAB_DATA")
+    if folder and (Path(folder).expanduser() / f"{dataset}.npz").exists():
+        return read(Path(folder).expanduser() / f"{dataset}.npz", dataset)
+    cached = cache_dir() / "data" / f"{dataset}.npz"
+    if cached.exists():
+        return read(cached, dataset)
+    if dataset == "fashion_mnist" and DEBIAN.is_dir():
+        return read_debian(DEBIAN), "fashion_mnist-debian"
+    fetch(dataset)
+    return read(cached, dataset)
+
+
+def read(path: Path, dataset: str) -> tuple[dict[str, np.ndarray], str]:
+    """Arrays and copy name of an .npz file with train_x, train_y, test_x, test_y."""
+    try:
+        with np.load(path) as file:
+            arrays = {name: file[name] for name in ARRAYS}
+            copy = str(file["copy"]) if "copy" in file else None
+        sizes = [len(arrays[name]) for name in ARRAYS]
+        shape = arrays["train_x"].shape[1:]
+        if sizes[0] != sizes[1] or sizes[2] != sizes[3] or arrays["train_x"].dtype != np.uint8:
+            raise ValueError("images and labels do not match")
+        if shape not in ((32, 32, 3), (28, 28)):
+            raise ValueError(f"images of shape {shape}")
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise CplabError(
+            f"{path} is damaged or no data set ({error}): remove it, "
+            f"then `cplab data fetch {dataset}` or set $CPLAB_DATA to a directory of good files"
+        ) from error
+    if copy is None:
+        digest = hashlib.sha256(np.ascontiguousarray(arrays["train_x"])).hexdigest()[:12]
+        copy = KNOWN_COPIES.get(digest, f"{dataset}-{digest}")
+    return arrays, copy
+
+
+def read_debian(folder: Path) -> dict[str, np.ndarray]:
+    """Fashion-MNIST as Debian's package dataset-fashion-mnist installs it (IDX files)."""
+    arrays = {}
+    for split, stem in (("train", "train"), ("test", "t10k")):
+        for part, kind, header in (("x", "images-idx3", 16), ("y", "labels-idx1", 8)):
+            with gzip.open(folder / f"{stem}-{kind}-ubyte.gz") as file:
+                flat = np.frombuffer(file.read(), np.uint8, offset=header)
+            arrays[f"{split}_{part}"] = flat.reshape(-1, 28, 28) if part == "x" else flat
+    return arrays
+
+
+def fetch(dataset: str) -> Path:
+    """Download a set through torchvision (progress bar, checksums) into the cache as .npz."""
+    from filelock import FileLock
+
+    kind, megabytes = DOWNLOADS[one_of("dataset", dataset, DOWNLOADS)]
+    target = cache_dir() / "data" / f"{dataset}.npz"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(target.with_suffix(".lock")):
+            if not target.exists():
+                print(f"fetching {dataset}: {megabytes} MB into {target.parent}", file=sys.stderr)
+                arrays = download(kind, target.parent / "raw")
+                partial = target.with_suffix(".partial.npz")
+                np.savez(partial, **arrays, copy=f"{dataset}-original")
+                partial.replace(target)
+    except (OSError, RuntimeError) as error:
+        raise CplabError(
+            f"{dataset} is not at hand and could not be fetched ({error}): connect and "
+            f"`cplab data fetch {dataset}`, or point $CPLAB_DATA to a directory with "
+            f"{dataset}.npz, or go on with --dataset practice"
+        ) from error
+    return target
+
+
+def download(kind: str, folder: Path) -> dict[str, np.ndarray]:
+    """Arrays of a torchvision data set; its raw files are removed afterwards."""
+    import shutil
+
+    from torchvision import datasets
+
+    arrays = {}
+    for split in ("train", "test"):
+        part = getattr(datasets, kind)(folder, train=split == "train", download=True)
+        arrays[f"{split}_x"] = np.asarray(part.data)
+        arrays[f"{split}_y"] = np.asarray(part.targets, dtype=np.uint8)
+    shutil.rmtree(folder, ignore_errors=True)
+    return arrays
+
+
+@lru_cache(maxsize=1)
+def practice(count: int = 12_000, seed: int = 0) -> dict[str, np.ndarray]:
+    """A procedural set for machines without data: 10 classes of coloured textures.
+
+    A class is one of five coarse colour layouts, seen at any resolution, and one of two
+    orientations of a fine grating, which blur destroys; both under noise. Made from the seed.
+    """
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 10, count)
+    coarse, fine = labels // 2, labels % 2
+    grid = np.arange(32)
+    layouts = rng.standard_normal((5, 4, 4, 3)).astype(np.float32)
+    blobs = layouts[coarse] * 0.5 + rng.standard_normal((count, 4, 4, 3), dtype=np.float32)
+    picture = blobs.repeat(8, 1).repeat(8, 2)
+    angle = np.pi * (0.25 + 0.5 * fine + rng.normal(0, 0.12, count))
+    period = rng.uniform(4.0, 6.0, count)
+    wave = (np.cos(angle)[:, None, None] * grid[:, None] + np.sin(angle)[:, None, None] * grid) * (
+        2 * np.pi / period[:, None, None]
+    )
+    grating = np.sin(wave + rng.uniform(0, 2 * np.pi, count)[:, None, None]).astype(np.float32)
+    colour = rng.standard_normal((count, 1, 1, 3), dtype=np.float32)
+    picture += 0.8 * grating[..., None] * colour
+    picture += 0.5 * rng.standard_normal(picture.shape, dtype=np.float32)
+    pixels = np.clip(128 + 40 * picture, 0, 255).astype(np.uint8)
+    cut, y = count * 5 // 6, labels.astype(np.uint8)
+    return {
+        "train_x": pixels[:cut],
+        "train_y": y[:cut],
+        "test_x": pixels[cut:],
+        "test_y": y[cut:],
+    }

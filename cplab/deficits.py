@@ -1,0 +1,86 @@
+"""What is done to the images: deficits as transforms of a batch on its device."""
+
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cplab.experiment import DEFICITS, CplabError, split_name
+
+
+def blur(x: Tensor, strength: int = 4) -> Tensor:
+    """Shrink by `strength` and enlarge again, both bilinear (section 'Deep Artificial Neural
+    Networks exhibit critical periods': 32 to 8 to 32).
+
+    Arguments: x, images (N, C, H, W), floating point.
+    Returns: images of the same shape.
+    """
+    size = x.shape[-2:]
+    small = [max(1, round(s / strength)) for s in size]
+    x = F.interpolate(x, size=small, mode="bilinear", align_corners=False, antialias=True)
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+
+
+def flip(x: Tensor) -> Tensor:
+    """Images (N, C, H, W) turned upside down (figure 2, left)."""
+    return x.flip(-2)
+
+
+def permute(y: Tensor, classes: int = 10) -> Tensor:
+    """Labels (N,) under one fixed permutation of the classes that leaves none in place (figure 2,
+    right)."""
+    return permutation(classes).to(y.device)[y]
+
+
+@lru_cache
+def permutation(classes: int) -> Tensor:
+    """The permutation: new label of each old one, (classes,)."""
+    generator = torch.Generator().manual_seed(classes)
+    while True:
+        order = torch.randperm(classes, generator=generator)
+        if classes < 2 or not (order == torch.arange(classes)).any():
+            return order
+
+
+@lru_cache(maxsize=2)
+def noise(images: int, shape: tuple[int, int, int], seed: int, device: str = "cpu") -> Tensor:
+    """One fixed pattern of standard Gaussian noise for each training image (figure 2, bottom).
+
+    Arguments: number of training images, shape (C, H, W) of each, the run's seed.
+    Returns: (images, C, H, W) in half precision, channels last.
+    """
+    generator = torch.Generator().manual_seed(2**40 + seed)
+    patterns = torch.empty(images, *shape, dtype=torch.float16)
+    for chunk in patterns.split(4096):  # float32 noise of a chunk at a time, to spare memory
+        chunk.copy_(torch.randn(chunk.shape, generator=generator))
+    return patterns.to(device, memory_format=torch.channels_last)
+
+
+def see(x: Tensor, y: Tensor, deficit: str, index: Tensor | None = None, seed: int = 0, images: int = 0):
+    """What a network with this deficit is given in place of (x, y).
+
+    Arguments:
+        x: images (N, C, H, W), normalised to mean 0 and deviation 1.
+        y: labels (N,).
+        deficit: none, blur, blur-S, flip, permute or noise.
+        index: which training images these are, (N,), for noise; 0 to N-1 if not given.
+        seed, images: the run's seed and the size of the training set, for noise.
+    Returns: (images, labels) of the same shapes.
+    Raises: CplabError for an unknown deficit.
+    """
+    kind, strength = split_name("deficit", deficit, DEFICITS, "blur or blur-2")
+    if kind == "blur":
+        return blur(x, strength or 4), y
+    if kind == "flip":
+        return flip(x), y
+    if kind == "permute":
+        return x, permute(y)
+    if kind == "noise":
+        if index is None:
+            index, images = torch.arange(len(x), device=x.device), max(images, len(x))
+        if images <= 0:
+            raise CplabError("noise needs the number of training images: give images=")
+        patterns = noise(images, tuple(x.shape[1:]), seed, str(x.device))
+        return patterns[index].to(x.dtype), y
+    return x, y

@@ -1,0 +1,243 @@
+"""What a run is: images, network, deficit and when, schedule, seed; its canonical string and key.
+
+A run has three phases: `onset` clear epochs, `length` epochs that carry the deficit, `recovery`
+clear epochs. Everything that training needs to know about time is the tuple of steps that
+`Run.steps` derives from them, one (deficit, learning rate) for each epoch: runs whose first steps
+are equal share that stretch of training.
+"""
+
+import hashlib
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import NamedTuple
+
+# Raise by one whenever a change alters what a run with the same fields would give.
+PROTOCOL = 1
+
+DATASETS = ("cifar10", "mnist", "fashion_mnist", "practice")
+DEFICITS = ("none", "blur", "flip", "permute", "noise")
+SCHEDULES = ("paper", "fixed", "recovery")
+MODELS = ("allcnn",)
+
+
+class CplabError(Exception):
+    """One clear line: what is wrong, what is allowed, what to do."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One size of experiment: everything that a run does not say itself.
+
+    Learning rates: `paper` is paper_lr · 0.97^(pace · epoch), pace being how many of the paper's
+    epochs one epoch stands for; `fixed` is fixed_lr throughout; `recovery` is recovery_lr until
+    the deficit ends and then falls linearly over the recovery epochs.
+    """
+
+    name: str
+    dataset: str
+    size: int  # pixels a side
+    width: int  # channels of the first convolution; the paper's is 96
+    train_images: int
+    test_images: int
+    recovery: int  # epochs, where a run does not say
+    schedule: str  # where a run does not say
+    paper_lr: float
+    pace: float
+    fixed_lr: float
+    recovery_lr: float
+    shift: int  # largest random translation, pixels
+    mirror: bool = True  # random horizontal flips
+    batch: int = 128
+    momentum: float = 0.9  # the paper does not state it
+    weight_decay: float = 1e-3
+
+
+PROFILES = {
+    p.name: p
+    for p in (
+        Profile("ci", "practice", 8, 4, 512, 256, 3, "recovery", 0.05, 10, 0.02, 0.02, shift=1),
+        Profile(
+            "course", "cifar10", 16, 16, 10_000, 10_000, 15, "recovery", 0.05, 10, 0.02, 0.02, shift=2
+        ),
+        Profile(
+            "colab", "cifar10", 32, 32, 50_000, 10_000, 30, "recovery", 0.05, 5, 0.02, 0.02, shift=4
+        ),
+        # Achille, Rovere & Soatto, Materials and Methods; its fixed rate is 0.001
+        Profile(
+            "paper", "cifar10", 32, 96, 50_000, 10_000, 300, "paper", 0.05, 1, 0.001, 0.05, shift=4
+        ),
+    )
+}
+
+
+class Step(NamedTuple):
+    """What one epoch of training is, apart from its seed and its number."""
+
+    deficit: str
+    lr: float
+
+
+def one_of(what: str, value: object, allowed) -> str:
+    """`value` if it is in `allowed`, else a CplabError that names both."""
+    if value in allowed:
+        return value
+    raise CplabError(f"unknown {what} {value!r}: choose one of {', '.join(map(str, allowed))}")
+
+
+def whole(what: str, value: object) -> int:
+    """`value` as an int of at least 0, else a CplabError."""
+    try:
+        number = int(value)
+        if number == float(value) and number >= 0 and not isinstance(value, bool):
+            return number
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise CplabError(f"{what} {value!r} is not allowed: give a whole number, 0 or more")
+
+
+def split_name(what: str, value: str, names, example: str) -> tuple[str, int | None]:
+    """('blur', 2) from 'blur-2', ('blur', None) from 'blur'."""
+    head, dash, tail = str(value).partition("-")
+    one_of(what, head, names)
+    if not dash:
+        return head, None
+    if not tail.isdigit() or int(tail) < 1:
+        raise CplabError(f"{what} {value!r} is not allowed: write it like {example}")
+    return head, int(tail)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One network's life: what it sees, when, and how it learns.
+
+    Arguments:
+        deficit: none, blur, flip, permute (labels) or noise. blur is the paper's (a quarter of the
+            resolution); blur-2 is half as strong, blur-8 twice.
+        onset: clear epochs before the deficit.
+        length: epochs that carry the deficit.
+        recovery: clear epochs after it (the profile's number if not given).
+        profile: ci, course, colab or paper.
+        schedule: paper, fixed or recovery (the profile's if not given).
+        dataset: cifar10, mnist, fashion_mnist or practice (the profile's if not given).
+        model: allcnn, or allcnn-W for another width than the profile's.
+        seed: decides initial weights, order of images, crops, flips and noise patterns.
+
+    A deficit of length 0 is no deficit. The control of equal training is deficit none with
+    onset + length as its onset, the newborn has onset 0 and length 0.
+
+    Raises: CplabError for a value that is not allowed.
+    """
+
+    deficit: str = "none"
+    onset: int = 0
+    length: int = 0
+    recovery: int | None = None
+    profile: str = "course"
+    schedule: str | None = None
+    dataset: str | None = None
+    model: str = "allcnn"
+    seed: int = 0
+
+    def __post_init__(self):
+        profile = PROFILES[one_of("profile", self.profile, PROFILES)]
+        family, width = split_name("model", self.model, MODELS, "allcnn or allcnn-96")
+        kind, strength = split_name("deficit", self.deficit, DEFICITS, "blur or blur-2")
+        if strength is not None and (kind != "blur" or not 1 < strength <= profile.size):
+            raise CplabError(
+                f"deficit {self.deficit!r} is not allowed: only blur takes a strength, "
+                f"from blur-2 to blur-{profile.size} at {profile.size} pixels"
+            )
+        settled = {
+            "onset": whole("onset", self.onset),
+            "length": whole("length", self.length),
+            "recovery": whole(
+                "recovery", profile.recovery if self.recovery is None else self.recovery
+            ),
+            "seed": whole("seed", self.seed),
+            "schedule": one_of("schedule", self.schedule or profile.schedule, SCHEDULES),
+            "dataset": one_of("dataset", self.dataset or profile.dataset, DATASETS),
+            "model": f"{family}-{width or profile.width}",
+        }
+        if kind == "none" and settled["length"]:
+            raise CplabError(
+                f"length {settled['length']} is not allowed with deficit none: "
+                "give the clear epochs as onset, or name a deficit"
+            )
+        settled["deficit"] = "none" if not settled["length"] else kind
+        if kind == "blur" and strength not in (None, 4) and settled["length"]:
+            settled["deficit"] = f"blur-{strength}"
+        if settled["onset"] + settled["length"] + settled["recovery"] == 0:
+            raise CplabError("a run of 0 epochs is not allowed: give onset, length or recovery")
+        for name, value in settled.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def epochs(self) -> int:
+        return self.onset + self.length + self.recovery
+
+    @property
+    def end(self) -> int:
+        """The epoch at which the deficit is removed."""
+        return self.onset + self.length
+
+    @property
+    def settings(self) -> Profile:
+        return PROFILES[self.profile]
+
+    @property
+    def width(self) -> int:
+        return int(self.model.partition("-")[2])
+
+    @cached_property
+    def canonical(self) -> str:
+        """All fields by name, the profile's dataset and schedule spelled out."""
+        return " ".join([f"protocol={PROTOCOL}"] + [f"{f.name}={getattr(self, f.name)}" for f in fields(self)])
+
+    @cached_property
+    def key(self) -> str:
+        """16 hexadecimal digits: the name of this run's record."""
+        return hashlib.sha256(self.canonical.encode()).hexdigest()[:16]
+
+    def phase(self, epoch: int) -> str:
+        """clear, deficit or recovery."""
+        if epoch >= self.end:
+            return "recovery"
+        return "clear" if epoch < self.onset else "deficit"
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """One (deficit, learning rate) for each epoch."""
+        return tuple(
+            Step(self.deficit if self.phase(e) == "deficit" else "none", learning_rate(self, e))
+            for e in range(self.epochs)
+        )
+
+    def equal_training(self) -> "Run":
+        """The control without a deficit that trains for as many epochs."""
+        return replace(self, deficit="none", onset=self.end, length=0)
+
+    def newborn(self) -> "Run":
+        """The control that has the recovery epochs alone."""
+        return replace(self, deficit="none", onset=0, length=0)
+
+    def call(self) -> str:
+        """The line of Python that gives this run's record."""
+        plain = Run(profile=self.profile)
+        said = [
+            f"{f.name}={getattr(self, f.name)!r}"
+            for f in fields(self)
+            if f.name in ("deficit", "onset", "length", "profile", "seed")
+            or getattr(self, f.name) != getattr(plain, f.name)
+        ]
+        return f"cplab.run({', '.join(said)})"
+
+
+def learning_rate(run: Run, epoch: int) -> float:
+    """The rate of one epoch (Materials and Methods for `paper` and `fixed`)."""
+    p = run.settings
+    if run.schedule == "paper":
+        return p.paper_lr * 0.97 ** (p.pace * epoch)
+    if run.schedule == "fixed":
+        return p.fixed_lr
+    recovering = max(0, epoch - run.end)
+    return p.recovery_lr * (1 - recovering / run.recovery) if run.recovery else p.recovery_lr

@@ -1,0 +1,373 @@
+"""What was trained, kept safely, found quickly: shipped records and the user's own.
+
+Shipped records are Parquet files in the package, one row a record; live ones are JSON files in the
+cache directory, one a record. Both carry a checksum over all they say. A damaged record is never
+shown: it is set aside, and training the run again replaces it.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache
+from pathlib import Path
+
+from cplab.experiment import PROTOCOL, CplabError, Run
+
+SHIPPED = Path(__file__).parent / "shipped"
+RUN_FIELDS = [f.name for f in fields(Run)]
+
+
+class RecordWarning(UserWarning):
+    """Something about records that the user should know and that stops nothing."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run that was trained.
+
+    accuracy: fraction of the test images named rightly after the last epoch.
+    curve: one row for each epoch: epoch, phase (clear, deficit, recovery), lr, train_loss,
+        test_accuracy, seconds.
+    seconds: of training and testing, as if the run had been trained alone.
+    copy, device, precision, threads, torch, commit: how it was trained.
+    source: `shipped` with the package, or `live`, trained by this user.
+    """
+
+    run: Run
+    accuracy: float
+    curve: list[dict]
+    seconds: float
+    copy: str
+    device: str
+    precision: str
+    threads: int
+    torch: str
+    commit: str
+    source: str = "live"
+
+    @property
+    def key(self) -> str:
+        return self.run.key
+
+    def plain(self) -> dict:
+        """The record as plain data, the run's fields first; without its source."""
+        rest = {f.name: getattr(self, f.name) for f in fields(self)[1:-1]}
+        return {"key": self.key, "protocol": PROTOCOL, **asdict(self.run), **rest}
+
+
+def checksum(plain: dict) -> str:
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def parse(row: dict, source: str) -> Record:
+    """A Record out of plain data with its checksum. Raises ValueError if anything is off."""
+    try:
+        plain = {k: v for k, v in row.items() if k != "checksum"}
+        if checksum(plain) != row["checksum"]:
+            raise ValueError("its checksum does not fit")
+        run = Run(**{name: plain[name] for name in RUN_FIELDS})
+        rest = {f.name: plain[f.name] for f in fields(Record)[1:-1]}
+        record = Record(run, **rest, source=source)
+        if plain["protocol"] != PROTOCOL or plain["key"] != run.key:
+            raise ValueError(f"it is of protocol {plain['protocol']}, this is {PROTOCOL}")
+        if len(record.curve) != run.epochs or record.curve[-1]["test_accuracy"] != record.accuracy:
+            raise ValueError("its curve does not fit its run")
+    except (KeyError, TypeError, IndexError, CplabError) as error:
+        raise ValueError(f"it cannot be read ({error!r})") from error
+    return record
+
+
+# Finding ----------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def shipped() -> dict[str, tuple]:
+    """Key of each shipped record, with the table and the row where it stands."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    index = {}
+    for path in sorted(SHIPPED.glob("*.parquet")):
+        try:
+            table = pq.read_table(path)
+            index |= {key: (table, i) for i, key in enumerate(table["key"].to_pylist())}
+        except (pa.ArrowException, OSError, KeyError) as error:
+            warn(f"shipped records {path.name} are damaged and left out ({error})")
+    return index
+
+
+def find(run: Run) -> Record | None:
+    """The record of a run, shipped or live; None if it was not trained yet."""
+    if run.key in shipped():
+        table, row = shipped()[run.key]
+        try:
+            return parse(table.slice(row, 1).to_pylist()[0], "shipped")
+        except ValueError as error:
+            warn(f"the shipped record {run.key} is damaged and left out: {error}")
+    return read_live(live_path(run.key))
+
+
+def live_path(key: str) -> Path:
+    from cplab.data import cache_dir
+
+    return cache_dir() / "records" / f"{key}.json"
+
+
+def read_live(path: Path) -> Record | None:
+    """A live record, or None where there is none; a damaged file is set aside."""
+    try:
+        return parse(json.loads(path.read_text()), "live")
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return None
+    except ValueError as error:
+        aside = path.with_suffix(".json.damaged")
+        with suppress(OSError):
+            path.replace(aside)
+        warn(f"a damaged record was set aside as {aside}: {error}")
+        return None
+
+
+def live() -> Iterator[Record]:
+    """All readable live records of this protocol."""
+    for path in sorted(live_path("").parent.glob("*.json")):
+        record = read_live(path)
+        if record:
+            yield record
+
+
+def table():
+    """All records as a pandas DataFrame, one row each: key, the run's fields, accuracy, seconds,
+    provenance and source; without the curves. Shipped ones stand for live ones of the same key."""
+    import pandas as pd
+
+    tables = {id(t): t for t, _ in shipped().values()}.values()
+    parts = [t.drop(["curve", "checksum"]).to_pandas().assign(source="shipped") for t in tables]
+    own = [{**r.plain(), "source": "live"} for r in live() if r.key not in shipped()]
+    columns = [*Record.__dataclass_fields__]
+    columns = ["key", *RUN_FIELDS, *(c for c in columns if c not in ("run", "curve"))]
+    parts.append(pd.DataFrame(own, columns=columns))
+    parts = [p for p in parts if len(p)] or parts
+    rows = pd.concat(parts, ignore_index=True)[columns]
+    return rows.sort_values(RUN_FIELDS, ignore_index=True)
+
+
+# Keeping ----------------------------------------------------------------------------------------
+
+
+def keep(record: Record) -> None:
+    """Write a live record atomically; a directory that cannot be written costs only a warning."""
+    path = live_path(record.key)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}.partial")
+        plain = record.plain()
+        partial.write_text(json.dumps({**plain, "checksum": checksum(plain)}))
+        partial.replace(path)
+    except OSError as error:
+        warn(
+            f"the record could not be kept in {path.parent} ({error.strerror}): "
+            "set $CPLAB_CACHE to a directory that can be written"
+        )
+
+
+def make(run: Run, trajectory, source: str = "live") -> Record:
+    """The record of a run out of the trajectory that training left."""
+    import torch
+
+    rows = trajectory.rows[: run.epochs]
+    names = ("lr", "train_loss", "test_accuracy", "seconds")
+    curve = [
+        {"epoch": r["epoch"], "phase": run.phase(r["epoch"]), **{n: r[n] for n in names}}
+        for r in rows
+    ]
+    return Record(
+        run,
+        rows[-1]["test_accuracy"],
+        curve,
+        sum(r["seconds"] for r in rows),
+        trajectory.copy,
+        trajectory.device,
+        trajectory.precision,
+        trajectory.threads,
+        str(torch.__version__),
+        commit(),
+        source,
+    )
+
+
+@lru_cache(maxsize=1)
+def commit() -> str:
+    """The commit of this source, with a + if it was changed since; the version if not in git."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ("git", "-C", here, *words), capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")) != here.parent:
+            raise OSError
+        changed = git("status", "--porcelain", "--", "*.py")
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        from cplab import __version__
+
+        return f"version {__version__}"
+
+
+def ship(records: Iterable[Record], name: str) -> Path:
+    """Add records to a shipped Parquet file, cplab/shipped/NAME.parquet."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = SHIPPED / f"{name}.parquet"
+    rows = {r["key"]: r for r in pq.read_table(path).to_pylist()} if path.exists() else {}
+    rows = {k: r for k, r in rows.items() if r["protocol"] == PROTOCOL}
+    for record in records:
+        plain = record.plain()
+        rows[record.key] = {**plain, "checksum": checksum(plain)}
+    if not rows:
+        raise CplabError(f"there is nothing to ship as {name!r}: train some runs of it first")
+    path.parent.mkdir(exist_ok=True)
+    ordered = sorted(rows.values(), key=lambda r: [r[name] for name in RUN_FIELDS])
+    pq.write_table(pa.Table.from_pylist(ordered), path, compression="zstd")
+    shipped.cache_clear()
+    return path
+
+
+def warn(text: str) -> None:
+    warnings.warn(text, RecordWarning, stacklevel=3)
+
+
+# Asking -----------------------------------------------------------------------------------------
+
+
+def collect(runs: Iterable[Run], *, fresh: bool = False, **how) -> Iterator[tuple[Run, object]]:
+    """The records of a set of runs: found ones first, then the others as they are trained.
+
+    Arguments: fresh, train also what there is a record of; how, passed to train.trajectories.
+    Yields: (run, Record) or (run, error).
+    """
+    missing = []
+    for run in dict.fromkeys(runs):
+        record = None if fresh else find(run)
+        if record:
+            yield run, record
+        else:
+            missing.append(run)
+    if not missing:
+        return
+    from cplab import train
+
+    locks = Locks()
+
+    def claim(ending: list[Run]) -> list[Run] | None:
+        if not locks.take(ending):
+            return None  # another kernel trains one of them: wait, and read it then
+        return [r for r in ending if fresh or not find(r)]
+
+    try:
+        for run, result in train.trajectories(missing, claim=claim, **how):
+            if isinstance(result, train.Trajectory):
+                result = make(run, result)
+                keep(result)
+            locks.release(run)
+            yield run, result
+            missing.remove(run)
+        for run in missing:  # trained by others meanwhile
+            yield run, find(run)
+    finally:
+        locks.release()
+
+
+class Locks:
+    """One lock file for each run that is being trained, so that no two kernels train the same."""
+
+    def __init__(self):
+        self.held = {}
+
+    def take(self, runs: list[Run]) -> bool:
+        """Lock all of them or none. Where no lock can be written, everyone may train."""
+        from filelock import FileLock, Timeout
+
+        for run in runs:
+            lock = FileLock(live_path(run.key).with_suffix(".lock"), thread_local=False)
+            try:
+                Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+                lock.acquire(blocking=False)
+            except Timeout:
+                for taken in runs[: runs.index(run)]:
+                    self.release(taken)
+                return False
+            except OSError:
+                continue
+            self.held[run] = lock
+        return True
+
+    def release(self, run: Run | None = None) -> None:
+        """Give up the lock of a run, or of all."""
+        for lock in [self.held.pop(r) for r in ([run] if run else [*self.held]) if r in self.held]:
+            with suppress(OSError):
+                os.unlink(lock.lock_file)
+            lock.release()
+
+
+def run(run: Run | None = None, /, *, fresh: bool = False, device: str = "auto",
+        stop: threading.Event | None = None,
+        report: Callable[[Run, dict], None] = lambda run, row: None, **changes) -> Record:  # fmt: skip
+    """The record of one run: looked up, or trained here and now and kept.
+
+    Arguments:
+        run: a Run; or give its fields by name: cplab.run(deficit="blur", length=8, seed=1).
+        fresh: train it even if there is a record.
+        device: auto, cuda, mps or cpu.
+        stop: an Event that ends training before the next batch.
+        report: called with (run, row) after each epoch.
+    Returns: the Record.
+    Raises: CplabError (bad input), train.Cancelled, train.Diverged.
+    """
+    wanted = replace(run, **changes) if run else Run(**changes)
+    [(_, record)] = collect([wanted], fresh=fresh, device=device, stop=stop, report=report)
+    if isinstance(record, Exception):
+        raise record
+    return record
+
+
+def sweep(runs: Iterable[Run], *, progress: bool = True, **how) -> list[Record]:
+    """The records of a set of runs in their order; what is missing is trained as a tree.
+
+    Arguments: runs; progress, a bar with the time left on standard error; how: device, workers,
+        stop (see train.trajectories).
+    Raises: CplabError, train.Cancelled; train.Diverged after all others are done.
+    """
+    from tqdm import tqdm
+
+    from cplab import train
+
+    runs = list(runs)
+    missing = [r for r in dict.fromkeys(runs) if not find(r)]
+    total = sum(root.epochs for root in train.plan(missing))
+    seen, found = set(), {}
+    with tqdm(total=total, unit="epoch", disable=not progress or not total, file=sys.stderr) as bar:
+
+        def report(run: Run, row: dict) -> None:
+            stretch = (run.dataset, run.model, run.profile, run.seed, run.steps[: row["epoch"] + 1])
+            if stretch not in seen:
+                seen.add(stretch)
+                bar.update()
+
+        for run, record in collect(runs, report=report, **how):
+            found[run] = record
+            bar.set_postfix_str(f"{len(found)} of {len(set(runs))} runs")
+    for record in found.values():
+        if isinstance(record, Exception):
+            raise record
+    return [found[run] for run in runs]

@@ -13,8 +13,9 @@ ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .PHONY: lab test lint install install-test clean
 
+# The lab goes in as the start page and not as a file, so that the printed URL leads to it as well.
 lab: install
-	$(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 $(ROOT) $(ARGS) $(LAB)
+	$(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 --LabApp.default_url=/lab/tree/$(LAB) $(ROOT) $(ARGS)
 
 test: install-test
 	@$(PY) tests/browser.py

@@ -70,7 +70,7 @@ def test_make_lab_opens_the_first_lab_on_this_machine_alone():
     labs = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("labs/*.ipynb"))
     opening = make("--dry-run", "lab").stdout.splitlines()[-1]
     assert " --ServerApp.ip=127.0.0.1 " in opening
-    assert labs[0] in opening.split()
+    assert f"--LabApp.default_url=/lab/tree/{labs[0]}" in opening.split()
     assert not re.search("token|password", opening)
     assert ("--allow-root" in opening) == (os.getuid() == 0)
 

@@ -18,10 +18,10 @@ _HOME = {
     "Record": "records",
     "run": "records",
     "sweep": "records",
-    "explore": "explore",
+    "Explorer": "explore",
 }
 
-__all__ = list(_HOME)  # noqa: PLE0604
+__all__ = list(_HOME)
 __version__ = "0.1.0"
 
 

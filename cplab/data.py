@@ -101,6 +101,18 @@ def resize(x: Tensor, size: int) -> Tensor:
     return torch.cat(parts).round().byte().permute(0, 2, 3, 1).contiguous()
 
 
+def at_hand(dataset: str) -> bool:
+    """Whether a set can be read without fetching it."""
+    folders = [cache_dir() / "data"]
+    if os.environ.get("CPLAB_DATA"):
+        folders.append(Path(os.environ["CPLAB_DATA"]).expanduser())
+    return (
+        dataset == "practice"
+        or any((folder / f"{dataset}.npz").exists() for folder in folders)
+        or (dataset == "fashion_mnist" and DEBIAN.is_dir())
+    )
+
+
 def find(dataset: str) -> tuple[dict[str, np.ndarray], str]:
     """The arrays of a set and the name of the copy: $CPLAB_DATA, then the cache, then Debian's
     Fashion-MNIST, and if it is nowhere, the network."""

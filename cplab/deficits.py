@@ -57,7 +57,9 @@ def noise(images: int, shape: tuple[int, int, int], seed: int, device: str = "cp
     return patterns.to(device, memory_format=torch.channels_last)
 
 
-def see(x: Tensor, y: Tensor, deficit: str, index: Tensor | None = None, seed: int = 0, images: int = 0):
+def see(
+    x: Tensor, y: Tensor, deficit: str, index: Tensor | None = None, seed: int = 0, images: int = 0
+):
     """What a network with this deficit is given in place of (x, y).
 
     Arguments:

@@ -57,7 +57,19 @@ PROFILES = {
     for p in (
         Profile("ci", "practice", 8, 4, 512, 256, 3, "recovery", 0.05, 10, 0.02, 0.02, shift=1),
         Profile(
-            "course", "cifar10", 16, 16, 10_000, 10_000, 15, "recovery", 0.05, 10, 0.02, 0.02, shift=2
+            "course",
+            "cifar10",
+            16,
+            16,
+            10_000,
+            10_000,
+            15,
+            "recovery",
+            0.05,
+            10,
+            0.02,
+            0.02,
+            shift=2,
         ),
         Profile(
             "colab", "cifar10", 32, 32, 50_000, 10_000, 30, "recovery", 0.05, 5, 0.02, 0.02, shift=4
@@ -191,7 +203,9 @@ class Run:
     @cached_property
     def canonical(self) -> str:
         """All fields by name, the profile's dataset and schedule spelled out."""
-        return " ".join([f"protocol={PROTOCOL}"] + [f"{f.name}={getattr(self, f.name)}" for f in fields(self)])
+        return " ".join(
+            [f"protocol={PROTOCOL}"] + [f"{f.name}={getattr(self, f.name)}" for f in fields(self)]
+        )
 
     @cached_property
     def key(self) -> str:

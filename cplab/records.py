@@ -355,16 +355,9 @@ def sweep(runs: Iterable[Run], *, progress: bool = True, **how) -> list[Record]:
     runs = list(runs)
     missing = [r for r in dict.fromkeys(runs) if not find(r)]
     total = sum(root.epochs for root in train.plan(missing))
-    seen, found = set(), {}
+    found = {}
     with tqdm(total=total, unit="epoch", disable=not progress or not total, file=sys.stderr) as bar:
-
-        def report(run: Run, row: dict) -> None:
-            stretch = (run.dataset, run.model, run.profile, run.seed, run.steps[: row["epoch"] + 1])
-            if stretch not in seen:
-                seen.add(stretch)
-                bar.update()
-
-        for run, record in collect(runs, report=report, **how):
+        for run, record in collect(runs, report=lambda *_: bar.update(), **how):
             found[run] = record
             bar.set_postfix_str(f"{len(found)} of {len(set(runs))} runs")
     for record in found.values():

@@ -14,11 +14,13 @@ import os
 import signal
 import threading
 import time
+import timeit
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cplab import data, deficits, models
-from cplab.experiment import CplabError, Run
+from cplab.experiment import PROFILES, CplabError, Run
 
 CHECKPOINT_SECONDS = 5  # an interrupted run loses about this much
 
@@ -144,7 +146,7 @@ def train_epoch(
 
 
 @torch.inference_mode()
-def test_accuracy(net: nn.Module, images: data.Images, batch: int = 500) -> float:
+def evaluate(net: nn.Module, images: data.Images, batch: int = 500) -> float:
     """The fraction of clear test images that the network names rightly."""
     net.eval()
     right = torch.zeros((), dtype=torch.long, device=images.test_x.device)
@@ -190,10 +192,12 @@ def advance(
     net, optimizer = start(run, device)
     rows = restore(names, end, net, optimizer)
     ours, saved = None, time.monotonic()  # our own checkpoint on the way, and when it was written
+    for row in rows:
+        report(run, row)
     for epoch in range(len(rows), end):
         began = time.perf_counter()
         loss = train_epoch(run, epoch, images, net, optimizer, stop)
-        accuracy = test_accuracy(net, images)
+        accuracy = evaluate(net, images)
         rows.append(
             {
                 "epoch": epoch,
@@ -218,6 +222,40 @@ def advance(
         "bf16" if has_bf16(device) else "float32",
         torch.get_num_threads(),
         names[end] if keep else None,
+    )
+
+
+def estimate(runs: list[Run], device: str = "auto") -> float:
+    """Seconds that training these runs one after another in this process would take, from a few
+    steps timed on random images."""
+    epochs = sum(root.epochs for root in plan(runs))
+    return epochs * seconds_per_epoch(runs[0].model, runs[0].profile, str(pick_device(device)))
+
+
+@lru_cache
+def seconds_per_epoch(model: str, profile: str, device: str) -> float:
+    p, where = PROFILES[profile], torch.device(device)
+    net = models.build(model).to(where)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.0, momentum=0.9, fused=True)
+    x = torch.randn(p.batch, 3, p.size, p.size, device=where)
+    x = x.contiguous(memory_format=torch.channels_last)
+    y = torch.zeros(p.batch, dtype=torch.long, device=where)
+
+    def step() -> float:
+        with autocast(where):
+            loss = F.cross_entropy(net(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss.item()  # waits for the device
+
+    def look() -> float:
+        with torch.inference_mode(), autocast(where):
+            return net(x).sum().item()
+
+    return sum(
+        images / p.batch * min(timeit.repeat(work, number=2, repeat=4)) / 2
+        for work, images in ((step, p.train_images), (look, p.test_images))
     )
 
 
@@ -357,7 +395,8 @@ def trajectories(
         workers: processes; by default one for each core on a CPU, but a single run, or a GPU,
             stays in this process.
         stop: an Event; once it is set, training ends before the next batch with Cancelled.
-        report: called in this process with (run, row) after each epoch.
+        report: called in this process with (run, row) after each epoch; an epoch that several
+            runs share is reported once.
         claim: asked, with the runs that end there, before a segment is begun: which of them are
             wanted, or None for "ask again later".
     Yields: (run, its Trajectory) as each run ends, or (run, Diverged).
@@ -367,7 +406,10 @@ def trajectories(
     if workers is None:
         workers = min(os.cpu_count() or 1, len(runs)) if device.type == "cpu" else 1
     stop = stop or threading.Event()
-    ready = sorted(plan(runs), key=lambda s: s.epochs)  # the last is next: largest tree, depth first
+    report = once(report)
+    ready = sorted(
+        plan(runs), key=lambda s: s.epochs
+    )  # the last is next: largest tree, depth first
     running: dict[Future, tuple[Segment, list[Run]]] = {}
     with crew(workers, device, stop, report) as begin:
         while ready or running:
@@ -398,6 +440,19 @@ def trajectories(
                     segment.parent.branches.remove(segment)
                     if not segment.parent.branches:
                         forget(segment.parent.checkpoint)
+
+
+def once(report: Callable[[Run, dict], None]) -> Callable[[Run, dict], None]:
+    """`report`, called for the first of all runs that share an epoch."""
+    seen = set()
+
+    def first(run: Run, row: dict) -> None:
+        stretch = run.dataset, run.model, run.profile, run.seed, run.steps[: row["epoch"] + 1]
+        if stretch not in seen:
+            seen.add(stretch)
+            report(run, row)
+
+    return first
 
 
 @contextmanager

@@ -1,0 +1,520 @@
+"""The explorer: sliders for a deficit, its onset and its length, and what was measured there."""
+
+import html
+import threading
+import time
+from dataclasses import replace
+
+import ipywidgets as w
+import numpy as np
+import pandas as pd
+from bokeh.layouts import column, row
+from bokeh.models import BoxAnnotation, ColumnDataSource, Range1d
+
+from cplab import data, figures, records
+from cplab.experiment import CplabError, Run
+
+SLIDER = {"continuous_update": False, "readout": False}
+STYLE = "line-height:1.35;font-size:14px"
+
+
+class Explorer(w.VBox):
+    """One screen: choose a deficit, its onset and its length; see what was measured; train it.
+
+    Arguments:
+        profile, schedule, dataset: the setting (see Run); schedule and dataset are the profile's
+            if not given.
+        deficits: those to choose from.
+        onset, length: where to begin.
+        seed: of live runs.
+        device: of live runs.
+
+    The controls are attributes, to be driven from Python as well: `deficit`, `onset`, `length`
+    (set `.value`), `train`, `stop` (call `.click()`), `readout`.
+    """
+
+    def __init__(
+        self,
+        profile: str = "course",
+        schedule: str | None = None,
+        dataset: str | None = None,
+        deficits: tuple[str, ...] = ("blur", "flip", "permute", "noise"),
+        onset: int = 0,
+        length: int = 8,
+        seed: int = 0,
+        device: str = "auto",
+    ):
+        self.like = Run(profile=profile, schedule=schedule, dataset=dataset, seed=seed)
+        self.device, self.synchronous = device, figures.on_colab()
+        self._halt, self._worker, self._busy = threading.Event(), None, False
+        self._reload()
+        grid = self.points.query("length > 0").index
+        last = max([8, *(grid.get_level_values(n).max() for n in ("onset", "length") if len(grid))])
+        self._build(deficits, int(last), onset, length)
+        super().__init__(self._screen())
+        for control in (self.deficit, self.onset, self.length):
+            control.observe(self._choose, "value")
+        self.train.on_click(self._train)
+        self.stop.on_click(lambda _: self._halt.set())
+        self._cells.data_source.selected.on_change("indices", self._tap)
+        self._choose()
+
+    # What is known
+
+    def _reload(self):
+        self.table = figures.select(records.table(), self.like)
+        self.points = figures.summary(self.table)
+
+    @property
+    def run(self) -> Run:
+        """The chosen point, as a run."""
+        chosen = (self.deficit.value, self.onset.value, self.length.value)
+        return self._at(*chosen)
+
+    def _at(self, deficit: str, onset: int, length: int) -> Run:
+        return replace(
+            self.like, deficit=deficit if length else "none", onset=int(onset), length=int(length)
+        )
+
+    def _known(self, run: Run) -> bool:
+        return (run.deficit, run.onset, run.length) in self.points.index
+
+    def _records(self, run: Run) -> list[records.Record]:
+        """The records of a point, all seeds."""
+        seeds = self.table.query(
+            "deficit == @run.deficit and onset == @run.onset and length == @run.length"
+        ).seed
+        found = (records.find(replace(run, seed=int(seed))) for seed in seeds)
+        return [record for record in found if record]
+
+    def neighbours(self, run: Run) -> list[Run]:
+        """The trained points around a point that was not trained: the next ones on each side."""
+        index = self.points.loc[[run.deficit]].index if run.deficit in self.points.index else []
+        places = np.array([(onset, length) for _, onset, length in index])
+        if not len(places):
+            return []
+        found = []
+        for side_onset in (-1, 1):
+            for side_length in (-1, 1):
+                away = places - (run.onset, run.length)
+                on_side = (away * (side_onset, side_length) >= 0).all(1)
+                if on_side.any():
+                    nearest = np.abs(away[on_side]).sum(1).argmin()
+                    found.append(self._at(run.deficit, *places[on_side][nearest]))
+        return list(dict.fromkeys(found))
+
+    # What is on the screen
+
+    def _build(self, deficits, last: int, onset: int, length: int):
+        words = {"disabled": False, "style": {"button_width": "auto"}}
+        self.deficit = w.ToggleButtons(
+            options=[(figures.name(d), d) for d in deficits], value=deficits[0], **words
+        )
+        self.onset, self.onset_box = slider(0, last, onset, "cplab-onset")
+        self.length, self.length_box = slider(0, last, length, "cplab-length")
+        self.status = w.HTML().add_class("cplab-status")
+        self.readout = w.HTML().add_class("cplab-readout")
+        self.picture = w.HTML()
+        self.train = w.Button(description="Train this point", button_style="primary")
+        self.stop = w.Button(description="Stop", disabled=True)
+        self.estimate = w.HTML().add_class("cplab-estimate")
+        self.progress = w.IntProgress(min=0, max=1, layout={"width": "180px"})
+        self.code = w.HTML().add_class("cplab-code")
+        self._time_line = self._build_time_line()
+        self._plots = self._build_plots()
+        self._surfaces = [surface(self._time_line), surface(self._plots)]
+
+    def _screen(self):
+        line = {"align_items": "center"}
+        sliders = [
+            w.HTML("onset"), self.onset, self.onset_box, w.HTML("&emsp;length"), self.length,
+            self.length_box,
+        ]  # fmt: skip
+        return [
+            w.HBox(
+                [self.deficit, self.status], layout={**line, "justify_content": "space-between"}
+            ),
+            w.HBox(sliders, layout=line),
+            self._surfaces[0],
+            w.HBox([self.picture, self.readout], layout=line),
+            self._surfaces[1],
+            w.HBox([self.train, self.estimate, self.progress, self.stop], layout=line),
+            self.code,
+        ]
+
+    def _build_time_line(self):
+        fig = figures.plain_figure("", "", "", height=40, width=960, y_range=Range1d(0, 1))
+        fig.axis.visible = fig.grid.visible = False
+        self._phases = ColumnDataSource(
+            {name: [] for name in ("left", "right", "middle", "colour", "text", "ink")}
+        )
+        fig.quad("left", "right", 1, 0, source=self._phases, color="colour", line_color="white")
+        fig.text(
+            "middle", 0.5, "text", source=self._phases, text_color="ink", text_align="center",
+            text_baseline="middle", text_font_size="12px",
+        )  # fmt: skip
+        fig.x_range = Range1d(0, 1)
+        fig.min_border = 0
+        return fig
+
+    def _build_plots(self):
+        empty = {name: [] for name in ("epoch", "length", "onset", "mean", "low", "high")}
+        names = ("this", "equal", "newborn", "live", "by_length", "clear", "by_onset", "chosen",
+                 "chosen_onset")  # fmt: skip
+        self.sources = {name: ColumnDataSource(dict(empty), name=name) for name in names}
+        s = self.sources
+        curve = figures.plain_figure(
+            "test accuracy over epochs", "epoch", "test accuracy", width=390, name="curve"
+        )
+        self._shade = BoxAnnotation(fill_alpha=0.12, level="underlay")
+        curve.add_layout(self._shade)
+        figures.band(curve, s["newborn"], "epoch", figures.NEWBORN, "newborn", "dotted")
+        figures.band(curve, s["equal"], "epoch", figures.EQUAL, "equal training", "dashed")
+        self._this = figures.band(curve, s["this"], "epoch", figures.EQUAL, "this net")
+        self._hued = [r for r in curve.renderers if r.data_source is s["this"]]
+        curve.line(
+            "epoch", "mean", source=s["live"], color=figures.LIVE, width=2, legend_label="live"
+        )
+        curve.yaxis.formatter = figures.PERCENT
+        figures.tidy_legend(curve)
+
+        removal = figures.plain_figure(
+            "", "length", "final accuracy", width=280, height=150, name="removal"
+        )
+        figures.band(removal, s["clear"], "length", figures.EQUAL, "equal training", "dashed")
+        figures.band(removal, s["by_length"], "length", figures.EQUAL, "this deficit", points=True)
+        removal.yaxis.formatter = figures.PERCENT
+        removal.legend.visible = False
+        self._born = figures.span(removal, "width", figures.NEWBORN)
+        sensitivity = figures.plain_figure(
+            "", "onset", "points lost", width=280, height=150, name="sensitivity"
+        )
+        figures.band(sensitivity, s["by_onset"], "onset", figures.EQUAL, "sensitivity", points=True)
+        sensitivity.legend.visible = False
+        figures.span(sensitivity, "width", figures.EQUAL)
+        for fig, source, x in (
+            (removal, s["chosen"], "length"),
+            (sensitivity, s["chosen_onset"], "onset"),
+        ):
+            fig.scatter(
+                x, "mean", source=source, size=13, fill_alpha=0, line_color="black", line_width=2
+            )
+            self._hued += [r for r in fig.renderers if r.data_source.name.startswith("by_")]
+        self._small = removal, sensitivity
+
+        cells = ColumnDataSource({n: [] for n in ("onset", "length", "loss", "text", "ink")})
+        tried = self.points.query("length > 0").index
+        factors = [
+            [str(v) for v in sorted(set(tried.get_level_values(n)))] for n in ("onset", "length")
+        ]
+        self._map, self._cells = figures.grid(cells, *factors, width=290, height=300)
+        self._map.rect(
+            "onset", "length", 0.96, 0.94, source=ColumnDataSource({"onset": [], "length": []}),
+            fill_alpha=0, line_color=figures.LIVE, line_width=3,
+        )  # fmt: skip
+        self._mark = self._map.renderers[-1].data_source
+        return row(curve, column(removal, sensitivity), self._map)
+
+    # What happens
+
+    def _choose(self, change=None):
+        """Show the chosen point. Called by every control."""
+        run = self.run
+        known = self._known(run)
+        nearest = [] if known else self.neighbours(run)
+        shown = run if known else (nearest[0] if nearest else None)
+        hue = figures.colour(self.deficit.value)
+        self._draw_phases(run, hue)
+        self._draw_curves(shown, run, hue)
+        self._draw_small(shown or run, run, known, hue)
+        self._draw_map(run)
+        self.readout.value = f'<div style="{STYLE}">{self._words(run, nearest)}</div>'
+        self.status.value = f"<small>{html.escape(figures.label(self.table))}</small>"
+        call = html.escape(run.call())
+        self.code.value = (
+            f"<code>{call}</code> <a style='cursor:pointer' onclick=\"navigator.clipboard."
+            'writeText(this.previousElementSibling.textContent)">copy</a>'
+        )
+        self._draw_picture()
+        if not self._busy:
+            self._offer(run)
+        self._refresh()
+
+    def _offer(self, run: Run):
+        """Say what training the point would cost."""
+        from cplab import train
+
+        todo = self._todo(run)
+        seconds = train.estimate(todo, self.device)
+        more = "" if len(todo) == 1 else " with its missing controls"
+        self.estimate.value = f"live: about {seconds:.0f} s on this machine{more}"
+        self.train.description = "Train it again" if self._known(run) else "Train this point"
+        self.progress.value = 0
+
+    def _todo(self, run: Run) -> list[Run]:
+        """The runs that Train trains: the point, and those of its controls that nobody trained."""
+        controls = [run.equal_training(), run.newborn()]
+        return list(dict.fromkeys([run, *(c for c in controls if not records.find(c))]))
+
+    def _draw_phases(self, run: Run, hue: str):
+        edges = [0, run.onset, run.end, run.epochs]
+        names = ("clear", figures.name(self.deficit.value), "recovery")
+        rows = [
+            (a, b, (a + b) / 2, colour, text if b - a >= 0.08 * run.epochs else "", ink)
+            for a, b, colour, text, ink in zip(
+                edges[:-1], edges[1:], ("#e8e8e8", hue, "#f4f4f4"), names,
+                ("black", "white", "black"), strict=True,
+            )
+            if b > a
+        ]  # fmt: skip
+        self._phases.data = dict(
+            zip(self._phases.data, map(list, zip(*rows, strict=True)), strict=True)
+        )
+        self._time_line.x_range.end = run.epochs
+
+    def _draw_curves(self, shown: Run | None, run: Run, hue: str):
+        of = {"this": shown, "equal": run.equal_training(), "newborn": run.newborn()}
+        for name, wanted in of.items():
+            found = self._records(wanted) if wanted else []
+            curve = figures.mean_curve(found)
+            if name == "newborn":  # begins where the others begin to recover
+                curve["epoch"] = curve["epoch"] + run.end
+            self.sources[name].data = curve
+        self.sources["live"].data = {"epoch": [], "mean": []}
+        for renderer in self._hued:
+            glyph = renderer.glyph
+            for prop in ("fill_color", "line_color"):
+                if hasattr(glyph, prop):
+                    setattr(glyph, prop, hue)
+        self._shade.left, self._shade.right = run.onset, run.end
+        self._shade.fill_color = hue
+
+    def _draw_small(self, shown: Run, run: Run, known: bool, hue: str):
+        s, points, deficit = self.sources, self.points, self.deficit.value
+        s["by_length"].data = figures.along_length(points, deficit, shown.onset)
+        s["clear"].data = figures.clear_along(points, shown.onset)
+        s["by_onset"].data = figures.along_onset(points, deficit, shown.length)
+        removal, sensitivity = self._small
+        trained = "" if known else " (nearest trained)"
+        removal.title.text = f"final accuracy by length, onset {shown.onset}{trained}"
+        sensitivity.title.text = f"sensitivity by onset, length {shown.length}{trained}"
+        longest = max([1, *s["by_length"].data["length"]])
+        removal.x_range = Range1d(-0.5, longest + 0.5)
+        born = points.accuracy.get(("none", 0, 0))
+        self._born.visible = born is not None
+        self._born.location = born
+        here = points.loc[[(run.deficit, run.onset, run.length)]] if known else points[:0]
+        s["chosen"].data = {"length": [run.length] * len(here), "mean": list(here.accuracy)}
+        loss = [] if not run.length else list(100 * here.loss)
+        s["chosen_onset"].data = {"onset": [run.onset] * len(loss), "mean": loss}
+
+    def _draw_map(self, run: Run):
+        rows = self.points.query("deficit == @self.deficit.value")
+        loss = 100 * rows.loss.to_numpy()
+        self._cells.data_source.data = {
+            "onset": [str(v) for v in rows.index.get_level_values("onset")],
+            "length": [str(v) for v in rows.index.get_level_values("length")],
+            "loss": loss,
+            "text": [f"{v:.1f}" if np.isfinite(v) else "?" for v in loss],
+            "ink": ["black" if v > 6 else "white" for v in loss],
+        }
+        here = self._known(run) and run.length > 0
+        self._mark.data = {
+            "onset": [str(run.onset)] * here,
+            "length": [str(run.length)] * here,
+        }
+
+    def _draw_picture(self):
+        images = pictures(self.like.dataset, self.like.profile)
+        if images is None:
+            self.picture.value = "<small>no images at hand<br>(cplab data fetch)</small>"
+            return
+        from cplab.deficits import see
+
+        x = images.normal(images.train_x[:3])
+        seen, _ = see(x, images.train_y[:3], self.deficit.value)
+        strip = figures.strips(
+            {"clear": images.train_x[:3], "seen": figures.to_pixels(seen, images)},
+            scale=40 // x.shape[-1] or 1,
+        )
+        self.picture.value = strip.data
+
+    def _words(self, run: Run, nearest: list[Run]) -> str:
+        """The read-out: what the chosen point shows, in words and with its interval."""
+        if not self._known(run):
+            if not nearest:
+                return f"Nobody has trained {what(run)} yet. <b>Train it.</b>"
+            rows = "; ".join(f"{where(r)}: {self._accuracy(r)}" for r in nearest)
+            return (
+                f"Not trained: {what(run)}. Its trained neighbours: {rows}. "
+                "The curves show the first of them. <b>Train this point</b> to know."
+            )
+        point = self.points.loc[(run.deficit, run.onset, run.length)]
+        begin = f"{what(run)} ends at <b>{self._accuracy(run)}</b>"
+        if run.deficit == "none":
+            return f"{begin}. Now let a deficit last for some epochs."
+        against = [
+            compared(point.gain, point.gain_half, "a newborn"),
+            compared(-point.loss, point.loss_half, "equal training"),
+        ]
+        against = [text for text in against if text]
+        if not against:
+            return f"{begin}. Its controls are not trained yet."
+        return f"{begin}: {', '.join(against)}. <b>{verdict(point)}</b>"
+
+    def _accuracy(self, run: Run) -> str:
+        point = self.points.loc[(run.deficit, run.onset, run.length)]
+        seeds = f"{int(point.seeds)} seed{'s' if point.seeds > 1 else ''}"
+        return f"{figures.percent(point.accuracy, point.accuracy_half)} % ({seeds})"
+
+    def _tap(self, attr, old, new):
+        """A click on the map chooses the point."""
+        if not new:
+            return
+        cell = self._cells.data_source
+        onset, length = (int(cell.data[name][new[0]]) for name in ("onset", "length"))
+        self.onset.value, self.length.value = onset, length
+        cell.selected.indices = []
+
+    def _refresh(self):
+        for part in self._surfaces:
+            if isinstance(part, Frame):
+                part.draw()
+
+    # Training
+
+    def _train(self, button=None):
+        """Train the chosen point: in a thread, or here and now where threads cannot draw."""
+        if self._busy:
+            return
+        self._busy = True
+        self._halt.clear()
+        self.train.disabled, self.stop.disabled = True, False
+        work = (self.run, self._todo(self.run))
+        if self.synchronous:
+            self._work(*work)
+        else:
+            self._worker = threading.Thread(target=self._work, args=work, daemon=True)
+            self._worker.start()
+
+    def _work(self, run: Run, todo: list[Run]):
+        from cplab import train
+
+        self.progress.max = max(1, sum(root.epochs for root in train.plan(todo)))
+        self.progress.value = 0
+        grown, drawn = {"epoch": [], "mean": []}, time.monotonic()
+
+        def report(of: Run, line: dict):
+            nonlocal drawn
+            self.progress.value += 1
+            self.estimate.value = f"epoch {line['epoch'] + 1} of {of.epochs}"
+            if of.steps[: line["epoch"] + 1] == run.steps[: line["epoch"] + 1]:
+                grown["epoch"].append(line["epoch"] + 1)
+                grown["mean"].append(line["test_accuracy"])
+            if self.run == run and (not self.synchronous or time.monotonic() - drawn > 2):
+                self.sources["live"].data = {k: list(v) for k, v in grown.items()}
+                drawn = time.monotonic()
+                self._refresh()
+
+        try:
+            done = dict(
+                records.collect(
+                    todo, fresh=True, device=self.device, workers=1, stop=self._halt, report=report
+                )
+            )
+            for record in done.values():
+                if isinstance(record, Exception):
+                    raise record
+            message = f"live, seed {run.seed}: {figures.percent(done[run].accuracy)} %"
+            fresh = done[run]
+        except train.Cancelled:
+            message, fresh = "stopped: Train goes on from the last checkpoint", None
+        except CplabError as error:
+            message, fresh = f'<span style="color:#c00">{html.escape(str(error))}</span>', None
+        finally:
+            self._busy = False
+            self.train.disabled, self.stop.disabled = False, True
+        self._reload()
+        if self.run == run:
+            self._choose()
+            if fresh:
+                curve = figures.mean_curve([fresh])
+                self.sources["live"].data = {k: curve[k] for k in ("epoch", "mean")}
+                self.progress.value = self.progress.max
+        self.estimate.value = message
+        self._refresh()
+
+
+# Parts ------------------------------------------------------------------------------------------
+
+
+def slider(low: int, high: int, value: int, css: str) -> tuple[w.IntSlider, w.BoundedIntText]:
+    """A slider that tells when it is let go, and the number box beside it."""
+    bar = w.IntSlider(value, low, high, layout={"width": "300px"}, **SLIDER).add_class(css)
+    box = w.BoundedIntText(value, low, high, layout={"width": "60px"}).add_class(f"{css}-box")
+    w.link((bar, "value"), (box, "value"))
+    return bar, box
+
+
+class Frame(w.HTML):
+    """A Bokeh layout as a page in a frame, for notebooks without jupyter_bokeh (Colab)."""
+
+    def __init__(self, layout, height: int):
+        super().__init__()
+        self._content, self._height = layout, height
+
+    def draw(self):
+        from bokeh.embed import file_html
+        from bokeh.resources import CDN
+
+        page = html.escape(file_html(self._content, CDN))
+        self.value = f'<iframe srcdoc="{page}" width="1000" height="{self._height}" frameborder="0"></iframe>'
+
+
+def surface(layout):
+    """A widget that shows a Bokeh layout: alive where jupyter_bokeh is, else a Frame."""
+    try:
+        if figures.on_colab():
+            raise ImportError
+        from jupyter_bokeh.widgets import BokehModel
+    except ImportError:
+        return Frame(layout, 20 + (getattr(layout, "height", None) or 320))
+    return BokehModel(layout)
+
+
+def pictures(dataset: str, profile: str):
+    """Images of a data set if they are at hand; None where they would have to be fetched."""
+    return data.images(dataset, profile) if data.at_hand(dataset) else None
+
+
+def what(run: Run) -> str:
+    """`Blur from epoch 4 to 16`."""
+    if run.deficit == "none":
+        return f"No deficit, {run.epochs} clear epochs"
+    name = figures.name(run.deficit)
+    return f"{name[0].upper()}{name[1:]} from epoch {run.onset} to {run.end}"
+
+
+def where(run: Run) -> str:
+    return f"onset {run.onset}, length {run.length}"
+
+
+def compared(difference: float, half: float, control: str) -> str:
+    """`4.2 ± 0.9 below a newborn`; nothing where that control is missing."""
+    if np.isnan(difference):
+        return ""
+    side = "below" if difference < 0 else "above"
+    return f"{figures.percent(abs(difference), half)} {side} {control}"
+
+
+def verdict(point: pd.Series) -> str:
+    """What the two comparisons, with their intervals, allow to say."""
+    if np.isnan(point.gain_half) or np.isnan(point.loss_half):
+        return "One seed: no interval, no verdict."
+    if point.gain + point.gain_half < 0:
+        return "Worse than never having seen anything: the loss does not heal."
+    if point.loss - point.loss_half <= 0:
+        return "No lasting loss is seen."
+    if point.gain - point.gain_half > 0:
+        return "Something was learned, less than from clear images."
+    return "As if these epochs had not been: what was lost is time."

@@ -1,0 +1,374 @@
+"""Bokeh figures of records, and the statistics they show.
+
+One colour a deficit through all labs (Okabe and Ito's colour-blind-safe set), grey for the two
+controls, shaded epochs for the deficit. Bands and whiskers are 95 % intervals of the mean over
+seeds (Student's t); where there is one seed there is no interval.
+"""
+
+import base64
+import io
+import sys
+
+import numpy as np
+import pandas as pd
+from bokeh.models import (
+    BasicTicker,
+    ColumnDataSource,
+    FactorRange,
+    NumeralTickFormatter,
+    Span,
+    TapTool,
+    Whisker,
+)
+from bokeh.plotting import figure
+from bokeh.transform import linear_cmap
+
+from cplab import records
+from cplab.experiment import Run
+
+COLOURS = {"blur": "#0072B2", "flip": "#E69F00", "permute": "#009E73", "noise": "#CC79A7"}
+EQUAL, NEWBORN, LIVE = "#555555", "#999999", "#D55E00"
+NAMES = {
+    "none": "no deficit",
+    "blur": "blur",
+    "flip": "vertical flip",
+    "permute": "permuted labels",
+    "noise": "noise",
+}
+SETTING = ["profile", "dataset", "model", "schedule", "recovery"]
+PERCENT = NumeralTickFormatter(format="0 %")
+
+
+# Statistics -------------------------------------------------------------------------------------
+
+
+def half_width(std, count):
+    """Half the 95 % interval of a mean, from the deviation over `count` seeds; NaN for one seed."""
+    from scipy import stats
+
+    count = np.asarray(count, dtype=float)
+    t = stats.t.ppf(0.975, np.where(count > 1, count - 1, np.nan))
+    return t * np.asarray(std, dtype=float) / np.sqrt(count)
+
+
+def select(table: pd.DataFrame, like: Run) -> pd.DataFrame:
+    """The rows of a table of records that share the setting (profile, dataset, model, schedule,
+    recovery) of a run."""
+    same = pd.Series(True, index=table.index)
+    for name in SETTING:
+        same &= table[name] == getattr(like, name)
+    return table[same]
+
+
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """What a set of records of one setting says about each deficit, onset and length.
+
+    Every record is read against its two controls of the same seed: equal training (no deficit, as
+    many epochs) and the newborn (the recovery epochs alone).
+
+    Returns: one row for each (deficit, onset, length), its index, with the mean over seeds and
+    half the 95 % interval (…_half) of: accuracy; loss, equal training minus accuracy, the
+    sensitivity of the paper; gain, accuracy minus the newborn's; and `seeds`, `pairs`, how many
+    records and how many with the control of equal training there are.
+    """
+    clear = table[table.deficit == "none"].set_index(["onset", "seed"]).accuracy
+    rows = table[["deficit", "onset", "length", "seed", "accuracy"]].copy()
+    equal = pd.MultiIndex.from_arrays([rows.onset + rows.length, rows.seed])
+    newborn = pd.MultiIndex.from_arrays([rows.onset * 0, rows.seed])
+    rows["loss"] = clear.reindex(equal).to_numpy() - rows.accuracy
+    rows["gain"] = rows.accuracy - clear.reindex(newborn).to_numpy()
+    groups = rows.drop(columns="seed").groupby(["deficit", "onset", "length"])
+    mean, std, count = groups.mean(), groups.std(), groups.count()
+    for name in ("accuracy", "loss", "gain"):
+        mean[f"{name}_half"] = half_width(std[name], count[name])
+    mean["seeds"], mean["pairs"] = count.accuracy, count.loss
+    return mean
+
+
+def mean_curve(some: list[records.Record]) -> dict[str, np.ndarray]:
+    """Test accuracy over epochs of several seeds: epoch, mean, low, high (one entry an epoch)."""
+    if not some:
+        return {name: np.empty(0) for name in ("epoch", "mean", "low", "high")}
+    curves = np.array([[row["test_accuracy"] for row in r.curve] for r in some])
+    mean = curves.mean(0)
+    half = np.nan_to_num(half_width(curves.std(0, ddof=1), len(some))) if len(some) > 1 else 0
+    epochs = np.arange(1, len(mean) + 1)
+    return {"epoch": epochs, "mean": mean, "low": mean - half, "high": mean + half}
+
+
+def name(deficit: str) -> str:
+    """`vertical flip` for flip, `blur (2×)` for blur-2."""
+    kind, _, strength = deficit.partition("-")
+    return NAMES[kind] + (f" ({strength}×)" if strength else "")
+
+
+def colour(deficit: str) -> str:
+    return COLOURS.get(deficit.partition("-")[0], EQUAL)
+
+
+def percent(mean: float, half: float = np.nan, sign: bool = False) -> str:
+    """`55.1 ± 0.7`, of fractions; one decimal at most, none where the interval is wide."""
+    digits = 0 if half >= 0.1 else 1
+    text = f"{100 * mean:{'+' if sign else ''}.{digits}f}"
+    return text if np.isnan(half) else f"{text} ± {100 * half:.{digits}f}"
+
+
+def label(table: pd.DataFrame) -> str:
+    """One line that says where a figure's numbers come from."""
+    if not len(table):
+        return "no records yet"
+    source = " and ".join(
+        {"shipped": "cached", "live": "live"}[s] for s in sorted(set(table.source))[::-1]
+    )
+    seeds = sorted({len(set(g.seed)) for _, g in table.groupby(["deficit", "onset", "length"])})
+    seeds = f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"{seeds[0]}"
+    copies = ", ".join(sorted(set(table["copy"])))
+    made = "PRACTICE images, " if set(table.dataset) == {"practice"} else ""
+    return f"{source} · {made}{', '.join(set(table.profile))} · {copies} · seeds: {seeds}"
+
+
+# Parts ------------------------------------------------------------------------------------------
+
+
+def plain_figure(title: str, x: str, y: str, **options):
+    """An empty figure in the house style: few lines, no tools that nobody needs."""
+    fig = figure(
+        title=title,
+        x_axis_label=x,
+        y_axis_label=y,
+        tools="",
+        toolbar_location=None,
+        **{"height": 300, "width": 420, **options},
+    )
+    fig.title.text_font_size = "12px"
+    fig.axis.axis_label_text_font_style = "normal"
+    fig.axis.axis_label_text_font_size = fig.axis.major_label_text_font_size = "11px"
+    fig.grid.grid_line_alpha = 0.35
+    fig.outline_line_color = None
+    return fig
+
+
+def band(fig, source: ColumnDataSource, x: str, hue: str, text: str, dash="solid", points=False):
+    """A line through `mean` with a band from `low` to `high`."""
+    fig.varea(x, "low", "high", source=source, color=hue, alpha=0.18)
+    fig.line(x, "mean", source=source, color=hue, width=2, line_dash=dash, legend_label=text)
+    if points:
+        fig.scatter(x, "mean", source=source, color=hue, size=6)
+    return source
+
+
+def tidy_legend(fig, place: str = "bottom_right"):
+    fig.legend.location = place
+    fig.legend.label_text_font_size = "11px"
+    fig.legend.background_fill_alpha = 0.7
+    fig.legend.border_line_color = None
+    fig.legend.padding = fig.legend.spacing = 2
+    return fig
+
+
+def between(rows: pd.DataFrame, what: str, scale: float = 1) -> dict:
+    """Columns mean, low, high of one quantity of a summary, and the level of its index."""
+    half = rows[f"{what}_half"].fillna(0)
+    mean = rows[what]
+    return {
+        "mean": scale * mean.to_numpy(),
+        "low": scale * (mean - half).to_numpy(),
+        "high": scale * (mean + half).to_numpy(),
+    }
+
+
+def along_length(points: pd.DataFrame, deficit: str, onset: int) -> dict:
+    """Final accuracy against length at one onset, with length 0 from the clear control."""
+    rows = points[points.index.get_level_values("deficit").isin([deficit, "none"])]
+    rows = rows.query("onset == @onset").sort_index(level="length")
+    return {"length": rows.index.get_level_values("length").to_numpy(), **between(rows, "accuracy")}
+
+
+def clear_along(points: pd.DataFrame, onset: int) -> dict:
+    """Final accuracy without a deficit against the epochs before recovery that exceed `onset`."""
+    rows = points.query("deficit == 'none' and onset >= @onset")
+    lengths = rows.index.get_level_values("onset").to_numpy() - onset
+    return {"length": lengths, **between(rows, "accuracy")}
+
+
+def along_onset(points: pd.DataFrame, deficit: str, length: int) -> dict:
+    """Sensitivity (points lost against equal training) against onset at one length."""
+    rows = points.query("deficit == @deficit and length == @length")
+    return {"onset": rows.index.get_level_values("onset").to_numpy(), **between(rows, "loss", 100)}
+
+
+# Whole figures ----------------------------------------------------------------------------------
+
+
+def removal(like: Run, deficits=("blur", "flip"), table: pd.DataFrame | None = None, **options):
+    """Final accuracy against the epoch at which the deficit is removed (figures 1 and 2).
+
+    Arguments: like, a run whose profile, schedule and onset the figure takes; deficits; table of
+        records (all there are by default).
+    Returns: a Bokeh figure with the two controls in grey.
+    """
+    rows = select(records.table() if table is None else table, like)
+    points = summary(rows)
+    shown = rows[rows.deficit.isin(["none", *deficits]) & (rows.onset >= like.onset)]
+    fig = plain_figure(
+        f"{like.schedule} schedule: {label(shown)}",
+        "epochs with the deficit",
+        "final test accuracy",
+        **options,
+    )
+    lengths = points[points.index.get_level_values("deficit").isin(deficits)]
+    longest = max(lengths.index.get_level_values("length"), default=1)
+    clear = pd.DataFrame(clear_along(points, like.onset)).query("length <= @longest")
+    band(fig, ColumnDataSource(clear), "length", EQUAL, "equal training", "dashed")
+    if ("none", 0, 0) in points.index:
+        born = points.loc[[("none", 0, 0)] * 2]
+        source = ColumnDataSource({"length": [0, longest], **between(born, "accuracy")})
+        band(fig, source, "length", NEWBORN, "newborn", "dotted")
+    for deficit in deficits:
+        source = ColumnDataSource(along_length(points, deficit, like.onset))
+        band(fig, source, "length", colour(deficit), name(deficit), points=True)
+    fig.yaxis.formatter = PERCENT
+    return tidy_legend(fig, "bottom_left")
+
+
+def rates(runs: list[Run], **options):
+    """Learning rate against epoch; the epochs with a deficit are drawn thick."""
+    fig = plain_figure("learning rate of each epoch", "epoch", "learning rate", **options)
+    for run in runs:
+        lr = [step.lr for step in run.steps]
+        hue = colour(run.deficit)
+        words = name(run.deficit) + (f" until {run.end}" if run.length else "")
+        fig.line(range(len(lr)), lr, color=hue, width=1.5, legend_label=words)
+        inside = range(run.onset, run.end)
+        fig.line(inside, [lr[e] for e in inside], color=hue, width=6, alpha=0.5)
+    return tidy_legend(fig, "top_right")
+
+
+def guesses(names: list[str], guess: list[float], truth: list, **options):
+    """What was predicted (hollow) and what was measured (filled, with its interval).
+
+    Arguments: names of the rows; guess, accuracies 0 to 1; truth, (mean, half) for each or None.
+    """
+    fig = plain_figure("", "final test accuracy", "", y_range=FactorRange(*names[::-1]), **options)
+    fig.scatter(
+        guess, names, size=13, color=LIVE, fill_alpha=0, line_width=2, legend_label="your guess"
+    )
+    known = [(n, *t) for n, t in zip(names, truth, strict=True) if t is not None]
+    if known:
+        rows, mean, half = (np.array(column) for column in zip(*known, strict=True))
+        half = np.nan_to_num(half)
+        source = ColumnDataSource({"y": rows, "x": mean, "low": mean - half, "high": mean + half})
+        fig.scatter("x", "y", source=source, size=9, color="#0072B2", legend_label="measured")
+        fig.add_layout(
+            Whisker(base="y", lower="low", upper="high", source=source, dimension="width")
+        )
+    fig.xaxis.formatter = PERCENT
+    return tidy_legend(fig)
+
+
+def grid(source: ColumnDataSource, onsets: list[str], lengths: list[str], **options):
+    """The onset × length map: points lost against equal training; a tap selects a cell.
+
+    Arguments: source with columns onset, length (strings), loss, text; the factors of both axes.
+    Returns: the figure and its rectangles.
+    """
+    fig = plain_figure(
+        "points lost: click to choose",
+        "onset",
+        "length",
+        x_range=FactorRange(*onsets),
+        y_range=FactorRange(*lengths),
+        **options,
+    )
+    fig.add_tools(TapTool())
+    hue = linear_cmap("loss", "Cividis256", low=0, high=12)
+    cells = fig.rect(
+        "onset", "length", 0.96, 0.94, source=source, fill_color=hue, line_color=None, name="map"
+    )
+    cells.nonselection_glyph = cells.selection_glyph = cells.glyph
+    fig.text(
+        "onset", "length", "text", source=source, text_align="center", text_baseline="middle",
+        text_font_size="11px", text_color="ink",
+    )  # fmt: skip
+    fig.grid.visible = False
+    return fig, cells
+
+
+def span(fig, dimension: str, hue: str, at: float = 0):
+    """A movable line across a figure."""
+    line = Span(dimension=dimension, location=at, line_color=hue, line_dash="dotted")
+    fig.add_layout(line)
+    return line
+
+
+def whole_ticks(fig):
+    """Ticks of the horizontal axis at whole epochs."""
+    fig.xaxis.ticker = BasicTicker(min_interval=1)
+    return fig
+
+
+# Pictures ---------------------------------------------------------------------------------------
+
+
+def png(x, scale: int = 4) -> bytes:
+    """A strip of images side by side as PNG, each pixel `scale` pixels wide.
+
+    Arguments: x, uint8 (N, H, W, C) tensor or array, C being 1 or 3.
+    """
+    from PIL import Image
+
+    x = np.asarray(x)
+    x = np.pad(x, ((0, 0), (0, 0), (0, 1), (0, 0)), constant_values=255)
+    strip = np.concatenate(list(x), axis=1)[:, :-1]
+    strip = strip[..., 0] if strip.shape[2] == 1 else strip
+    size = (strip.shape[1] * scale, strip.shape[0] * scale)
+    file = io.BytesIO()
+    Image.fromarray(strip).resize(size, Image.Resampling.NEAREST).save(file, "png")
+    return file.getvalue()
+
+
+def to_pixels(x, images):
+    """Normalised images (N, C, H, W) back to uint8 (N, H, W, C)."""
+    x = x.permute(0, 2, 3, 1).cpu() * images.std.cpu() + images.mean.cpu()
+    return x.round().clamp(0, 255).byte()
+
+
+def strips(rows: dict[str, object], scale: int = 4):
+    """Strips of uint8 images (N, H, W, C) under each other, each with its caption, as HTML."""
+    from IPython.display import HTML
+
+    parts = []
+    for caption, x in rows.items():
+        code = base64.b64encode(png(x, scale)).decode()
+        parts.append(
+            f'<tr><td style="text-align:left;padding-right:1em">{caption}</td>'
+            f'<td><img src="data:image/png;base64,{code}" alt="{caption}"></td></tr>'
+        )
+    return HTML(f"<table>{''.join(parts)}</table>")
+
+
+# Showing ----------------------------------------------------------------------------------------
+
+
+def on_colab() -> bool:
+    return "google.colab" in sys.modules
+
+
+def ready() -> None:
+    """Load Bokeh into the notebook: from the package, since a classroom may have no network."""
+    from bokeh.io import output_notebook
+    from bokeh.resources import CDN, INLINE
+    from IPython import get_ipython
+
+    if get_ipython() is not None:
+        output_notebook(CDN if on_colab() else INLINE, hide_banner=True)
+
+
+def show(*figs) -> None:
+    """Show figures side by side in the notebook."""
+    import bokeh.io
+    from bokeh.layouts import row
+
+    if on_colab():  # each of its cells is a page of its own
+        ready()
+    bokeh.io.show(figs[0] if len(figs) == 1 else row(*figs))

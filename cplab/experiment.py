@@ -91,20 +91,22 @@ class Step(NamedTuple):
 
 def one_of(what: str, value: object, allowed) -> str:
     """`value` if it is in `allowed`, else a CplabError that names both."""
-    if value in allowed:
+    if isinstance(value, str) and value in allowed:
         return value
     raise CplabError(f"unknown {what} {value!r}: choose one of {', '.join(map(str, allowed))}")
 
 
 def whole(what: str, value: object) -> int:
-    """`value` as an int of at least 0, else a CplabError."""
+    """`value` as an int that records and generators can hold, else a CplabError."""
     try:
         number = int(value)
-        if number == float(value) and number >= 0 and not isinstance(value, bool):
+        if number == float(value) and 0 <= number < 2**31 and not isinstance(value, bool):
             return number
     except (TypeError, ValueError, OverflowError):
         pass
-    raise CplabError(f"{what} {value!r} is not allowed: give a whole number, 0 or more")
+    raise CplabError(
+        f"{what} {value!r} is not allowed: give a whole number, 0 or more (and below 2**31)"
+    )
 
 
 def split_name(what: str, value: str, names, example: str) -> tuple[str, int | None]:
@@ -113,7 +115,7 @@ def split_name(what: str, value: str, names, example: str) -> tuple[str, int | N
     one_of(what, head, names)
     if not dash:
         return head, None
-    if not tail.isdigit() or int(tail) < 1:
+    if not tail.isdecimal() or int(tail) < 1:
         raise CplabError(f"{what} {value!r} is not allowed: write it like {example}")
     return head, int(tail)
 
@@ -166,8 +168,12 @@ class Run:
                 "recovery", profile.recovery if self.recovery is None else self.recovery
             ),
             "seed": whole("seed", self.seed),
-            "schedule": one_of("schedule", self.schedule or profile.schedule, SCHEDULES),
-            "dataset": one_of("dataset", self.dataset or profile.dataset, DATASETS),
+            "schedule": one_of(
+                "schedule", profile.schedule if self.schedule is None else self.schedule, SCHEDULES
+            ),
+            "dataset": one_of(
+                "dataset", profile.dataset if self.dataset is None else self.dataset, DATASETS
+            ),
             "model": f"{family}-{width or profile.width}",
         }
         if kind == "none" and settled["length"]:

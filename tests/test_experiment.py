@@ -1,0 +1,300 @@
+"""Runs: schedules, phases, controls, keys, and what is refused."""
+
+import hashlib
+import pickle
+from dataclasses import FrozenInstanceError, astuple, fields, replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from cplab.experiment import PROFILES, PROTOCOL, CplabError, Run
+
+BUMP = (
+    "the same fields now mean another training: if that is on purpose, raise experiment.PROTOCOL "
+    "by one, train and ship the records again, and pin the new value here"
+)
+
+
+def rates(**fields):
+    return [step.lr for step in Run(**fields).steps]
+
+
+# Schedules --------------------------------------------------------------------------------------
+
+
+def test_paper_schedule_decays_by_3_percent_in_each_of_the_papers_epochs():
+    got = rates(profile="paper", deficit="blur", onset=40, length=60, recovery=300)
+    assert got == pytest.approx([0.05 * 0.97**epoch for epoch in range(400)], rel=1e-12)
+
+
+@pytest.mark.parametrize(("profile", "pace"), [("paper", 1), ("colab", 5), ("course", 10)])
+def test_one_epoch_of_a_small_profile_decays_like_several_of_the_papers(profile, pace):
+    got = rates(profile=profile, schedule="paper", onset=3, recovery=3)
+    assert got == pytest.approx([0.05 * 0.97 ** (pace * epoch) for epoch in range(6)], rel=1e-12)
+
+
+def test_fixed_schedule_has_the_papers_fixed_rate():
+    assert rates(profile="paper", schedule="fixed", deficit="flip", length=2, recovery=3) == (
+        [0.001] * 5
+    )
+
+
+def test_recovery_schedule_is_constant_and_then_falls_linearly_over_the_recovery_epochs():
+    got = rates(profile="course", deficit="blur", onset=2, length=3, recovery=4)
+    assert got == pytest.approx([0.02] * 5 + [0.02, 0.015, 0.01, 0.005], rel=1e-12)
+
+
+def test_recovery_schedule_without_recovery_epochs_is_constant():
+    assert rates(profile="course", onset=3, recovery=0) == [0.02] * 3
+
+
+def test_unsaid_schedule_is_the_profiles():
+    assert Run(profile="paper").schedule == "paper"
+    assert Run(profile="course").schedule == "recovery"
+
+
+# Phases and controls ----------------------------------------------------------------------------
+
+
+def test_phases_follow_each_other_and_the_deficit_is_in_its_own_alone():
+    run = Run(profile="ci", deficit="noise", onset=2, length=3, recovery=4)
+    phases = [run.phase(epoch) for epoch in range(run.epochs)]
+    assert phases == ["clear"] * 2 + ["deficit"] * 3 + ["recovery"] * 4
+    assert [step.deficit for step in run.steps] == ["none"] * 2 + ["noise"] * 3 + ["none"] * 4
+    assert (run.end, run.epochs) == (5, 9)
+
+
+def test_equal_training_has_the_same_rates_and_never_a_deficit(random_runs):
+    for run in random_runs:
+        control = run.equal_training()
+        assert [step.lr for step in control.steps] == [step.lr for step in run.steps]
+        assert {step.deficit for step in control.steps} == {"none"}
+        assert replace(run, deficit="none", onset=run.end, length=0) == control
+
+
+def test_newborn_has_the_recovery_epochs_alone(random_runs):
+    for run in (run for run in random_runs if run.recovery):
+        newborn = run.newborn()
+        assert newborn.epochs == run.recovery
+        assert (newborn.deficit, newborn.onset, newborn.length) == ("none", 0, 0)
+        if run.schedule == "recovery":
+            assert newborn.steps == run.steps[run.end :]
+
+
+def test_a_deficit_of_length_0_is_none_with_the_same_key():
+    clear = Run(onset=5)
+    for deficit in ("blur", "blur-2", "flip", "permute", "noise"):
+        assert Run(deficit=deficit, onset=5, length=0) == clear
+        assert Run(deficit=deficit, onset=5, length=0).key == clear.key
+
+
+# Keys -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("run", "key"),
+    [
+        (Run(), "5cedbc4a1b025d84"),
+        (Run(deficit="blur", length=8), "06225cfa645809fa"),
+        (Run(deficit="flip", length=8), "3bb46bbc948b49d1"),
+        (Run(deficit="permute", length=8), "91ed6c31b54e0126"),
+        (Run(deficit="noise", onset=4, length=6, seed=3), "64af2c561251cfd0"),
+        (Run(deficit="blur-8", length=2, profile="colab"), "6559aecb778b3674"),
+        (Run(deficit="blur", length=60, profile="paper"), "490d46f9f079dbcc"),
+        (
+            Run(
+                onset=5,
+                recovery=0,
+                profile="ci",
+                schedule="fixed",
+                dataset="mnist",
+                model="allcnn-8",
+            ),
+            "88887f99b47245d5",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.call(),
+)
+def test_keys_stay_what_they_are(run, key):
+    assert run.key == key, f"{run.canonical}: {BUMP}"
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("ci", "afb88db75c2c"),
+        ("course", "676710ad3a17"),
+        ("colab", "f83b0dd3f460"),
+        ("paper", "148f56ae5a0f"),
+    ],
+)
+def test_profiles_stay_what_they_are(name, digest):
+    """A key names its profile and not the profile's values."""
+    values = astuple(PROFILES[name])
+    assert hashlib.sha256(repr(values).encode()).hexdigest()[:12] == digest, f"{values}: {BUMP}"
+
+
+def test_every_profile_is_pinned_above():
+    assert [*PROFILES] == ["ci", "course", "colab", "paper"]
+
+
+def test_paper_profile_has_the_values_of_the_papers_methods_section():
+    paper = PROFILES["paper"]
+    assert (paper.dataset, paper.size, paper.width) == ("cifar10", 32, 96)
+    assert (paper.train_images, paper.test_images) == (50_000, 10_000)
+    assert (paper.schedule, paper.paper_lr, paper.pace) == ("paper", 0.05, 1)
+    assert (paper.fixed_lr, paper.weight_decay, paper.batch) == (0.001, 0.001, 128)
+    assert (paper.shift, paper.mirror, paper.recovery) == (4, True, 300)
+
+
+def test_the_canonical_string_says_everything(random_runs):
+    for run in random_runs:
+        said = dict(part.split("=") for part in run.canonical.split())
+        assert said.pop("protocol") == str(PROTOCOL)
+        assert Run(**said) == run
+
+
+def test_keys_are_equal_where_runs_are(random_runs):
+    keys = {run: run.key for run in random_runs}
+    assert len(set(keys.values())) == len(keys) < len(random_runs)
+    assert all(len(key) == 16 and int(key, 16) >= 0 for key in keys.values())
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        {"recovery": 3},
+        {"schedule": "recovery"},
+        {"dataset": "practice"},
+        {"model": "allcnn-4"},
+        {"deficit": "blur-4"},
+        {"onset": 1.0, "length": np.int64(2), "seed": "0"},
+    ],
+)
+def test_two_spellings_of_a_run_have_one_key(spelling):
+    plain = Run(profile="ci", deficit="blur", onset=1, length=2)
+    spelled = Run(**{"profile": "ci", "deficit": "blur", "onset": 1, "length": 2, **spelling})
+    assert spelled == plain
+    assert spelled.key == plain.key
+    assert type(spelled.onset) is type(spelled.length) is type(spelled.seed) is int
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(Run)])
+def test_every_field_is_part_of_the_key(field):
+    run = Run(profile="ci", deficit="blur", onset=1, length=2)
+    other = {
+        "deficit": "flip",
+        "profile": "course",
+        "schedule": "fixed",
+        "dataset": "mnist",
+        "model": "allcnn-8",
+    }
+    assert replace(run, **{field: other.get(field, 7)}).key != run.key
+
+
+def test_call_gives_the_same_run_back(random_runs):
+    cplab = SimpleNamespace(run=lambda **fields: Run(**fields))
+    for run in random_runs:
+        assert eval(run.call(), {"cplab": cplab}) == run
+
+
+def test_call_says_no_more_than_it_must():
+    call = Run(deficit="blur", onset=4, length=12).call()
+    assert call == "cplab.run(deficit='blur', onset=4, length=12, profile='course', seed=0)"
+
+
+def test_a_run_survives_the_way_to_another_process(random_runs):
+    for run in random_runs[:50]:
+        copy = pickle.loads(pickle.dumps(run))
+        assert (copy, copy.key, copy.steps) == (run, run.key, run.steps)
+
+
+def test_a_run_cannot_be_changed():
+    with pytest.raises(FrozenInstanceError):
+        Run().seed = 1
+
+
+# What is refused --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("field", ["onset", "length", "recovery", "seed"])
+@pytest.mark.parametrize(
+    "value",
+    [-1, 2.5, "2.5", "x", "", True, False, float("nan"), float("inf"), [3], (), {}, "1\n2", 2**70],
+    ids=repr,
+)
+def test_a_number_that_is_none_is_refused(field, value):
+    with pytest.raises(CplabError) as error:
+        Run(**{"deficit": "blur", "length": 1, field: value})
+    assert says(error, field, repr(value), "whole number")
+
+
+@pytest.mark.parametrize("field", ["onset", "length", "seed"])
+def test_none_is_refused_where_the_profile_has_no_say(field):
+    with pytest.raises(CplabError) as error:
+        Run(**{field: None})
+    assert says(error, field, "None", "whole number")
+
+
+NAMES = {
+    "deficit": ("none", "blur", "flip", "permute", "noise"),
+    "profile": ("ci", "course", "colab", "paper"),
+    "schedule": ("paper", "fixed", "recovery"),
+    "dataset": ("cifar10", "mnist", "fashion_mnist", "practice"),
+    "model": ("allcnn",),
+}
+
+
+@pytest.mark.parametrize("field", NAMES)
+@pytest.mark.parametrize("value", ["nonsense", "", "two\nlines", 3, ["blur"], {"a": 1}, ()])
+def test_an_unknown_name_is_refused_and_the_known_ones_are_named(field, value):
+    with pytest.raises(CplabError) as error:
+        Run(**{"length": 1, "deficit": "blur", field: value})
+    assert says(error, field, str(value).splitlines()[0] if value else "", *NAMES[field])
+
+
+@pytest.mark.parametrize(
+    "deficit", ["blur-", "blur-0", "blur-x", "blur--2", "blur-2.5", "blur-²", "blur-1", "blur-17"]
+)
+def test_a_strength_that_blur_does_not_have_is_refused(deficit):
+    with pytest.raises(CplabError) as error:
+        Run(deficit=deficit, length=1)
+    assert says(error, repr(deficit), "blur-2")
+
+
+@pytest.mark.parametrize("deficit", ["none-2", "flip-2", "permute-2", "noise-2"])
+def test_only_blur_has_a_strength(deficit):
+    with pytest.raises(CplabError) as error:
+        Run(deficit=deficit, length=1)
+    assert says(error, repr(deficit), "only blur", "blur-2", "blur-16")
+
+
+@pytest.mark.parametrize("model", ["allcnn-", "allcnn-0", "allcnn-x", "allcnn--4", "allcnn-²"])
+def test_a_width_that_is_none_is_refused(model):
+    with pytest.raises(CplabError) as error:
+        Run(model=model)
+    assert says(error, repr(model), "allcnn-96")
+
+
+def test_none_cannot_last():
+    with pytest.raises(CplabError) as error:
+        Run(deficit="none", length=3)
+    assert says(error, "length 3", "onset")
+
+
+@pytest.mark.parametrize("deficit", ["none", "blur"])
+def test_a_run_of_no_epochs_is_refused(deficit):
+    with pytest.raises(CplabError) as error:
+        Run(deficit=deficit, recovery=0)
+    assert says(error, "0 epochs", "onset", "length", "recovery")
+
+
+def says(error, *words):
+    """Whether the error is one line that holds all these words."""
+    line = str(error.value)
+    assert line
+    assert "\n" not in line
+    missing = [word for word in words if word not in line]
+    assert not missing, f"{line!r} does not say {missing}"
+    return True

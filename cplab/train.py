@@ -485,6 +485,12 @@ def crew(workers: int, device: torch.device, stop: threading.Event, report: Call
             if stop.is_set():
                 halt.set()
 
+    def begin_there(segment: Segment) -> Future:
+        with without_interrupt():  # a process that starts now inherits this
+            return pool.submit(
+                advance_there, segment.run, segment.end, str(device), bool(segment.branches)
+            )
+
     threads = max(1, (os.cpu_count() or 1) // workers)
     messenger = threading.Thread(target=pass_on, daemon=True)
     messenger.start()
@@ -492,7 +498,7 @@ def crew(workers: int, device: torch.device, stop: threading.Event, report: Call
         workers, mp_context=context, initializer=join_crew, initargs=(threads, reports, halt)
     ) as pool:
         try:
-            yield lambda s: pool.submit(advance_there, s.run, s.end, str(device), bool(s.branches))
+            yield begin_there
         finally:
             halt.set()
             pool.shutdown(cancel_futures=True)
@@ -500,12 +506,32 @@ def crew(workers: int, device: torch.device, stop: threading.Event, report: Call
             messenger.join()
 
 
+@contextmanager
+def without_interrupt():
+    """Ctrl-C waits until this is over, where the system can do that."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def join_crew(threads: int, reports, halt) -> None:
     """Prepare a worker process; Ctrl-C is the parent's to handle."""
     global _reports, _halt
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=leave_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     _reports, _halt = reports, halt
+
+
+def leave_with_parent() -> None:
+    """A worker whose parent was killed would wait for work for ever."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def advance_there(run: Run, end: int, device: str, keep: bool) -> Trajectory:

@@ -175,7 +175,7 @@ class Explorer(w.VBox):
         curve.line(
             "epoch", "mean", source=s["live"], color=figures.LIVE, width=2, legend_label="live"
         )
-        curve.yaxis.formatter = figures.PERCENT
+        figures.in_percent(curve.yaxis)
         figures.tidy_legend(curve)
 
         removal = figures.plain_figure(
@@ -183,7 +183,7 @@ class Explorer(w.VBox):
         )
         figures.band(removal, s["clear"], "length", figures.EQUAL, "equal training", "dashed")
         figures.band(removal, s["by_length"], "length", figures.EQUAL, "this deficit", points=True)
-        removal.yaxis.formatter = figures.PERCENT
+        figures.in_percent(removal.yaxis)
         removal.legend.visible = False
         self._born = figures.span(removal, "width", figures.NEWBORN)
         sensitivity = figures.plain_figure(
@@ -416,6 +416,7 @@ class Explorer(w.VBox):
                 drawn = time.monotonic()
                 self._refresh()
 
+        message, fresh = "stopped by an error", None
         try:
             done = dict(
                 records.collect(
@@ -425,24 +426,105 @@ class Explorer(w.VBox):
             for record in done.values():
                 if isinstance(record, Exception):
                     raise record
-            message = f"live, seed {run.seed}: {figures.percent(done[run].accuracy)} %"
             fresh = done[run]
+            message = f"live, seed {run.seed}: {figures.percent(fresh.accuracy)} %"
         except train.Cancelled:
-            message, fresh = "stopped: Train goes on from the last checkpoint", None
+            message = "stopped: Train goes on from the last checkpoint"
         except CplabError as error:
-            message, fresh = f'<span style="color:#c00">{html.escape(str(error))}</span>', None
+            message = f'<span style="color:#c00">{html.escape(str(error))}</span>'
         finally:
             self._busy = False
+            self._reload()
+            if self.run == run:
+                self._choose()
+                if fresh:
+                    curve = figures.mean_curve([fresh])
+                    self.sources["live"].data = {k: curve[k] for k in ("epoch", "mean")}
+                    self.progress.value = self.progress.max
+            self.estimate.value = message
             self.train.disabled, self.stop.disabled = False, True
-        self._reload()
-        if self.run == run:
-            self._choose()
-            if fresh:
-                curve = figures.mean_curve([fresh])
-                self.sources["live"].data = {k: curve[k] for k in ("epoch", "mean")}
-                self.progress.value = self.progress.max
-        self.estimate.value = message
-        self._refresh()
+            self._refresh()
+
+
+class Prediction(w.VBox):
+    """A guess before the figure: the truth stays covered until every slider was moved.
+
+    Arguments:
+        given: what is told, as {text: Run}.
+        asked: what is to be guessed, as {text: Run}; the sliders are in percent.
+
+    `guesses` are the sliders, `reveal` is the button, `figure` the box that stays covered.
+    """
+
+    def __init__(self, given: dict[str, Run], asked: dict[str, Run]):
+        self.given, self.asked, self._moved = given, asked, set()
+        wide = {"style": {"description_width": "260px"}, "layout": {"width": "620px"}}
+        self.guesses = {
+            text: w.FloatSlider(
+                50, min=0, max=100, step=0.5, description=text, continuous_update=False, **wide
+            )
+            for text in asked
+        }
+        for bar in self.guesses.values():
+            bar.observe(self._guess, "value")
+        self.reveal = w.Button(description="Reveal", disabled=True, button_style="primary")
+        self.reveal.on_click(self._show)
+        told = "".join(f"<br>{text}: <b>{self._truth(run)}</b>" for text, run in given.items())
+        covered = "<i>The figure is covered until you have moved every slider.</i>"
+        self.figure = w.VBox([w.HTML(covered)])
+        known = w.HTML(f'<div style="{STYLE}">Known: {told}</div>')
+        super().__init__([known, *self.guesses.values(), self.reveal, self.figure])
+        self.add_class("cplab-prediction")
+
+    def _truth(self, run: Run) -> str:
+        found = self._measured(run)
+        return "not trained yet" if found is None else f"{figures.percent(*found)} %"
+
+    def _measured(self, run: Run) -> tuple[float, float] | None:
+        """Mean accuracy and half its interval, of the records there are."""
+        points = figures.summary(figures.select(records.table(), run))
+        at = (run.deficit, run.onset, run.length)
+        return tuple(points.loc[at, ["accuracy", "accuracy_half"]]) if at in points.index else None
+
+    def _guess(self, change):
+        self._moved.add(change.owner)
+        self.reveal.disabled = len(self._moved) < len(self.guesses)
+
+    def _show(self, button):
+        names = list(self.asked)
+        guess = [self.guesses[name].value / 100 for name in names]
+        truth = [self._measured(self.asked[name]) for name in names]
+        fig = figures.guesses(names, guess, truth, width=620, height=70 + 40 * len(names))
+        picture = surface(fig)
+        words = "; ".join(
+            f"{name}: you {figures.percent(g)}, measured "
+            + (f"{figures.percent(*t)} %" if t else "nothing yet")
+            for name, g, t in zip(names, guess, truth, strict=True)
+        )
+        self.figure.children = [picture, w.HTML(words).add_class("cplab-revealed")]
+        if isinstance(picture, Frame):
+            picture.draw()
+
+
+class Switch(w.VBox):
+    """A row of buttons above figures that `draw` makes for the chosen option.
+
+    Arguments: options; draw, from an option to a Bokeh figure or a list of them.
+    """
+
+    def __init__(self, options, draw):
+        self.choice = w.ToggleButtons(options=options)
+        self._draw = draw
+        super().__init__([self.choice, w.VBox()])
+        self.choice.observe(self._choose, "value")
+        self._choose()
+
+    def _choose(self, change=None):
+        drawn = self._draw(self.choice.value)
+        picture = surface(row(*drawn) if isinstance(drawn, list | tuple) else drawn)
+        self.children = [self.choice, picture]
+        if isinstance(picture, Frame):
+            picture.draw()
 
 
 # Parts ------------------------------------------------------------------------------------------
@@ -468,7 +550,8 @@ class Frame(w.HTML):
         from bokeh.resources import CDN
 
         page = html.escape(file_html(self._content, CDN))
-        self.value = f'<iframe srcdoc="{page}" width="1000" height="{self._height}" frameborder="0"></iframe>'
+        size = f'width="1000" height="{self._height}" frameborder="0"'
+        self.value = f'<iframe srcdoc="{page}" {size}></iframe>'
 
 
 def surface(layout):

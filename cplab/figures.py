@@ -36,7 +36,6 @@ NAMES = {
     "noise": "noise",
 }
 SETTING = ["profile", "dataset", "model", "schedule", "recovery"]
-PERCENT = NumeralTickFormatter(format="0 %")
 
 
 # Statistics -------------------------------------------------------------------------------------
@@ -157,6 +156,11 @@ def band(fig, source: ColumnDataSource, x: str, hue: str, text: str, dash="solid
     return source
 
 
+def in_percent(axis):
+    """Label an axis of fractions in percent."""
+    axis.formatter = NumeralTickFormatter(format="0 %")
+
+
 def tidy_legend(fig, place: str = "bottom_right"):
     fig.legend.location = place
     fig.legend.label_text_font_size = "11px"
@@ -227,7 +231,7 @@ def removal(like: Run, deficits=("blur", "flip"), table: pd.DataFrame | None = N
     for deficit in deficits:
         source = ColumnDataSource(along_length(points, deficit, like.onset))
         band(fig, source, "length", colour(deficit), name(deficit), points=True)
-    fig.yaxis.formatter = PERCENT
+    in_percent(fig.yaxis)
     return tidy_legend(fig, "bottom_left")
 
 
@@ -238,8 +242,8 @@ def rates(runs: list[Run], **options):
         lr = [step.lr for step in run.steps]
         hue = colour(run.deficit)
         words = name(run.deficit) + (f" until {run.end}" if run.length else "")
-        fig.line(range(len(lr)), lr, color=hue, width=1.5, legend_label=words)
-        inside = range(run.onset, run.end)
+        fig.line(list(range(len(lr))), lr, color=hue, width=1.5, legend_label=words)
+        inside = list(range(run.onset, run.end))
         fig.line(inside, [lr[e] for e in inside], color=hue, width=6, alpha=0.5)
     return tidy_legend(fig, "top_right")
 
@@ -262,7 +266,7 @@ def guesses(names: list[str], guess: list[float], truth: list, **options):
         fig.add_layout(
             Whisker(base="y", lower="low", upper="high", source=source, dimension="width")
         )
-    fig.xaxis.formatter = PERCENT
+    in_percent(fig.xaxis)
     return tidy_legend(fig)
 
 

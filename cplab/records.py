@@ -320,9 +320,16 @@ class Locks:
             lock.release()
 
 
-def run(run: Run | None = None, /, *, fresh: bool = False, device: str = "auto",
-        stop: threading.Event | None = None,
-        report: Callable[[Run, dict], None] = lambda run, row: None, **changes) -> Record:  # fmt: skip
+def run(
+    run: Run | None = None,
+    /,
+    *,
+    fresh: bool = False,
+    device: str = "auto",
+    stop: threading.Event | None = None,
+    report: Callable[[Run, dict], None] = lambda run, row: None,
+    **changes,
+) -> Record:
     """The record of one run: looked up, or trained here and now and kept.
 
     Arguments:

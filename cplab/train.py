@@ -18,7 +18,7 @@ import timeit
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -289,14 +289,19 @@ def tensors_of(net: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Te
 
 
 def save(path: Path, net, optimizer, rows: list[dict]) -> None:
-    """Write a checkpoint atomically."""
+    """Write a checkpoint atomically. Where that is impossible (no room, no right), training goes
+    on without; that the record cannot be kept either is said later."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}.partial")
     state = {k: v.contiguous() for k, v in tensors_of(net, optimizer).items()}
-    save_file(state, partial, metadata={"rows": json.dumps(rows)})
-    partial.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(state, partial, metadata={"rows": json.dumps(rows)})
+        partial.replace(path)
+    except (OSError, SafetensorError):
+        forget(partial)
 
 
 def restore(names: list[Path], end: int, net, optimizer) -> list[dict]:
@@ -324,7 +329,8 @@ def restore(names: list[Path], end: int, net, optimizer) -> list[dict]:
 
 def forget(path: Path | None) -> None:
     if path is not None:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink()
 
 
 # The tree ---------------------------------------------------------------------------------------

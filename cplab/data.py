@@ -5,6 +5,7 @@ import hashlib
 import os
 import sys
 import zipfile
+import zlib
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +27,7 @@ KNOWN_COPIES = {  # by fingerprint of the training images
     "22469a5b56f2": "cifar10-jpeg",
 }
 ARRAYS = ("train_x", "train_y", "test_x", "test_y")
+DAMAGED = (OSError, EOFError, ValueError, zlib.error)  # what reading a damaged file may raise
 
 
 @dataclass(frozen=True)
@@ -133,18 +135,13 @@ def find(dataset: str) -> tuple[dict[str, np.ndarray], str]:
 def read(path: Path, dataset: str) -> tuple[dict[str, np.ndarray], str]:
     """Arrays and copy name of an .npz file with train_x, train_y, test_x, test_y."""
     try:
-        with np.load(path) as file:
+        with path.open("rb") as opened, np.load(opened) as file:
             arrays = {name: file[name] for name in ARRAYS}
             copy = str(file["copy"]) if "copy" in file else None
-        sizes = [len(arrays[name]) for name in ARRAYS]
-        shape = arrays["train_x"].shape[1:]
-        if sizes[0] != sizes[1] or sizes[2] != sizes[3] or arrays["train_x"].dtype != np.uint8:
-            raise ValueError("images and labels do not match")
-        if shape not in ((32, 32, 3), (28, 28)):
-            raise ValueError(f"images of shape {shape}")
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        check(arrays)
+    except (*DAMAGED, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise CplabError(
-            f"{path} is damaged or no data set ({error}): remove it, "
+            f"{path} is damaged or no data set ({reason(error)}): remove it, "
             f"then `cplab data fetch {dataset}` or set $CPLAB_DATA to a directory of good files"
         ) from error
     if copy is None:
@@ -153,14 +150,41 @@ def read(path: Path, dataset: str) -> tuple[dict[str, np.ndarray], str]:
     return arrays, copy
 
 
+def check(arrays: dict[str, np.ndarray]) -> None:
+    """Raise ValueError unless these are images and a label from 0 to 9 for each."""
+    shape = arrays["train_x"].shape[1:]
+    for split in ("train", "test"):
+        x, y = arrays[f"{split}_x"], arrays[f"{split}_y"]
+        if x.dtype != np.uint8 or x.shape[1:] != shape or shape not in ((32, 32, 3), (28, 28)):
+            raise ValueError(f"{split}_x holds {x.dtype} of shape {x.shape}")
+        if y.dtype.kind not in "iu" or y.shape != x.shape[:1] or not {*y.tolist()} <= {*range(10)}:
+            raise ValueError(
+                f"{split}_y holds other things than a label for each of {len(x)} images"
+            )
+        if not len(x):
+            raise ValueError(f"{split}_x is empty")
+
+
+def reason(error: Exception) -> str:
+    """What an error says, in one line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
+
+
 def read_debian(folder: Path) -> dict[str, np.ndarray]:
     """Fashion-MNIST as Debian's package dataset-fashion-mnist installs it (IDX files)."""
     arrays = {}
-    for split, stem in (("train", "train"), ("test", "t10k")):
-        for part, kind, header in (("x", "images-idx3", 16), ("y", "labels-idx1", 8)):
-            with gzip.open(folder / f"{stem}-{kind}-ubyte.gz") as file:
-                flat = np.frombuffer(file.read(), np.uint8, offset=header)
-            arrays[f"{split}_{part}"] = flat.reshape(-1, 28, 28) if part == "x" else flat
+    try:
+        for split, stem in (("train", "train"), ("test", "t10k")):
+            for part, kind, header in (("x", "images-idx3", 16), ("y", "labels-idx1", 8)):
+                with gzip.open(folder / f"{stem}-{kind}-ubyte.gz") as file:
+                    flat = np.frombuffer(bytearray(file.read()), np.uint8, offset=header)
+                arrays[f"{split}_{part}"] = flat.reshape(-1, 28, 28) if part == "x" else flat
+        check(arrays)
+    except DAMAGED as error:
+        raise CplabError(
+            f"{folder} is damaged ({reason(error)}): install dataset-fashion-mnist again, "
+            "or set $CPLAB_DATA to a directory of good files"
+        ) from error
     return arrays
 
 
@@ -181,7 +205,7 @@ def fetch(dataset: str) -> Path:
                 partial.replace(target)
     except (OSError, RuntimeError) as error:
         raise CplabError(
-            f"{dataset} is not at hand and could not be fetched ({error}): connect and "
+            f"{dataset} is not at hand and could not be fetched ({reason(error)}): connect and "
             f"`cplab data fetch {dataset}`, or point $CPLAB_DATA to a directory with "
             f"{dataset}.npz, or go on with --dataset practice"
         ) from error

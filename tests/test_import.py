@@ -1,0 +1,65 @@
+"""What importing costs and gives."""
+
+import inspect
+import pkgutil
+
+import pytest
+
+import cplab
+
+TRAINING = ["experiment", "data", "deficits", "models", "train", "records"]
+SCREEN = ["bokeh", "ipywidgets", "IPython", "jupyter", "jupyterlab", "jupyter_bokeh", "notebook"]
+
+
+def loaded(python, code):
+    """The top-level modules that are loaded after `code` ran in a fresh Python."""
+    ending = "import sys; print(*{name.partition('.')[0] for name in sys.modules})"
+    process = python(f"{code}\n{ending}")
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    return set(out.split())
+
+
+def test_importing_cplab_loads_no_large_library(python):
+    found = loaded(python, "import cplab; dir(cplab); cplab.Run().key; cplab.PROFILES")
+    large = {"torch", "torchvision", "numpy", "pandas", "pyarrow", "scipy", *SCREEN}
+    assert not found & large
+
+
+def test_the_training_half_loads_nothing_that_draws(python):
+    """Worker processes and servers train without a screen."""
+    found = loaded(python, "\n".join(f"import cplab.{name}" for name in TRAINING))
+    assert "torch" in found
+    assert not found & {*SCREEN, "matplotlib", "typer"}
+
+
+def test_there_are_at_most_nine_public_names_and_dir_lists_them():
+    assert len(cplab.__all__) == len(set(cplab.__all__)) <= 9
+    assert set(cplab.__all__) <= set(dir(cplab))
+
+
+@pytest.mark.parametrize("name", cplab.__all__)
+def test_every_public_name_can_be_had_and_explains_itself(name):
+    value = getattr(cplab, name)
+    if name.isupper():
+        return  # a constant
+    assert value.__module__.startswith("cplab.")
+    assert value.__name__ == name
+    assert len(inspect.getdoc(value)) > 20
+
+
+def test_no_public_name_is_hidden_by_a_module_of_that_name():
+    """`import cplab.name` would put the module in its place."""
+    assert not {module.name for module in pkgutil.iter_modules(cplab.__path__)} & {*cplab.__all__}
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="nonsense"):
+        cplab.nonsense  # noqa: B018
+    assert not hasattr(cplab, "nonsense")
+
+
+def test_star_gives_the_public_names():
+    names = {}
+    exec("from cplab import *", names)
+    assert set(cplab.__all__) <= set(names)

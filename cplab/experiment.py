@@ -23,6 +23,8 @@ MODELS = ("allcnn",)
 class CplabError(Exception):
     """One clear line: what is wrong, what is allowed, what to do."""
 
+    exit_code = 2  # of the command line
+
 
 @dataclass(frozen=True)
 class Profile:

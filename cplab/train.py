@@ -37,9 +37,13 @@ CHECKPOINT_SECONDS = 5  # an interrupted run loses about this much
 class Cancelled(CplabError):
     """Training was stopped; it goes on from its last checkpoint when asked again."""
 
+    exit_code = 130
+
 
 class Diverged(CplabError):
     """The loss is no longer finite."""
+
+    exit_code = 1
 
 
 # The machine ------------------------------------------------------------------------------------

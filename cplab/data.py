@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cplab.experiment import DATASETS, PROFILES, CplabError, Profile, one_of
+from cplab.experiment import DATASETS, PROFILES, CplabError, Profile, cache_dir, one_of
 
 DOWNLOADS = {  # torchvision's class, size of the download in MB
     "cifar10": ("CIFAR10", 170),
@@ -55,15 +55,6 @@ class Images:
     def to(self, device) -> "Images":
         moved = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
         return replace(self, **moved)
-
-
-def cache_dir() -> Path:
-    """Where downloads and results go: $CPLAB_CACHE, else the user's cache directory."""
-    if os.environ.get("CPLAB_CACHE"):
-        return Path(os.environ["CPLAB_CACHE"]).expanduser()
-    import platformdirs
-
-    return platformdirs.user_cache_path("cplab")
 
 
 def images(dataset: str = "cifar10", profile: str = "course", device: str = "cpu") -> Images:

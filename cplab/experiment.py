@@ -7,8 +7,10 @@ are equal share that stretch of training.
 """
 
 import hashlib
+import os
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 
 # Raise by one whenever a change alters what a run with the same fields would give.
@@ -89,6 +91,15 @@ class Step(NamedTuple):
 
     deficit: str
     lr: float
+
+
+def cache_dir() -> Path:
+    """Where downloads and results go: $CPLAB_CACHE, else the user's cache directory."""
+    if os.environ.get("CPLAB_CACHE"):
+        return Path(os.environ["CPLAB_CACHE"]).expanduser()
+    import platformdirs
+
+    return platformdirs.user_cache_path("cplab")
 
 
 def one_of(what: str, value: object, allowed) -> str:

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 
-from cplab.experiment import PROTOCOL, CplabError, Run
+from cplab.experiment import PROTOCOL, CplabError, Run, cache_dir
 
 SHIPPED = Path(__file__).parent / "shipped"
 RUN_FIELDS = [f.name for f in fields(Run)]
@@ -115,8 +115,6 @@ def find(run: Run) -> Record | None:
 
 
 def live_path(key: str) -> Path:
-    from cplab.data import cache_dir
-
     return cache_dir() / "records" / f"{key}.json"
 
 

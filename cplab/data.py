@@ -94,33 +94,30 @@ def resize(x: Tensor, size: int) -> Tensor:
     return torch.cat(parts).round().byte().permute(0, 2, 3, 1).contiguous()
 
 
-def at_hand(dataset: str) -> bool:
-    """Whether a set can be read without fetching it."""
+def where(dataset: str) -> Path | None:
+    """What a set is read from: $CPLAB_DATA, then the cache, then Debian's Fashion-MNIST; None if
+    it is nowhere."""
     folders = [cache_dir() / "data"]
     if os.environ.get("CPLAB_DATA"):
-        folders.append(Path(os.environ["CPLAB_DATA"]).expanduser())
-    return (
-        dataset == "practice"
-        or any((folder / f"{dataset}.npz").exists() for folder in folders)
-        or (dataset == "fashion_mnist" and DEBIAN.is_dir())
-    )
+        folders.insert(0, Path(os.environ["CPLAB_DATA"]).expanduser())
+    places = [folder / f"{dataset}.npz" for folder in folders]
+    places += [DEBIAN] if dataset == "fashion_mnist" else []
+    return next((place for place in places if place.exists()), None)
+
+
+def at_hand(dataset: str) -> bool:
+    """Whether a set can be read without fetching it."""
+    return dataset == "practice" or where(dataset) is not None
 
 
 def find(dataset: str) -> tuple[dict[str, np.ndarray], str]:
-    """The arrays of a set and the name of the copy: $CPLAB_DATA, then the cache, then Debian's
-    Fashion-MNIST, and if it is nowhere, the network."""
+    """The arrays of a set and the name of the copy; a set that is nowhere is fetched."""
     if dataset == "practice":
         return practice(), "practice"
-    folder = os.environ.get("CPLAB_DATA")
-    if folder and (Path(folder).expanduser() / f"{dataset}.npz").exists():
-        return read(Path(folder).expanduser() / f"{dataset}.npz", dataset)
-    cached = cache_dir() / "data" / f"{dataset}.npz"
-    if cached.exists():
-        return read(cached, dataset)
-    if dataset == "fashion_mnist" and DEBIAN.is_dir():
+    place = where(dataset) or fetch(dataset)
+    if place == DEBIAN:
         return read_debian(DEBIAN), "fashion_mnist-debian"
-    fetch(dataset)
-    return read(cached, dataset)
+    return read(place, dataset)
 
 
 def read(path: Path, dataset: str) -> tuple[dict[str, np.ndarray], str]:

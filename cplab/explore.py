@@ -325,19 +325,16 @@ class Explorer(w.VBox):
         }
 
     def _draw_picture(self):
-        images = pictures(self.like.dataset, self.like.profile)
-        if images is None:
-            self.picture.value = "<small>no images at hand<br>(cplab data fetch)</small>"
-            return
         from cplab.deficits import see
 
-        x = images.normal(images.train_x[:3])
+        images = pictures(self.like.dataset, self.like.profile)
+        clear = images.train_x[:3]
+        x = images.normal(clear)
         seen, _ = see(x, images.train_y[:3], self.deficit.value)
-        strip = figures.strips(
-            {"clear": images.train_x[:3], "seen": figures.to_pixels(seen, images)},
-            scale=40 // x.shape[-1] or 1,
-        )
-        self.picture.value = strip.data
+        rows = {"clear": clear, "seen": figures.to_pixels(seen, images)}
+        strips = figures.strips(rows, scale=max(1, 40 // x.shape[-1])).data
+        absent = images.name != self.like.dataset
+        self.picture.value = strips + ("<small>PRACTICE images</small>" if absent else "")
 
     def _words(self, run: Run, nearest: list[Run]) -> str:
         """The read-out: what the chosen point shows, in words and with its interval."""
@@ -565,9 +562,10 @@ def surface(layout):
     return BokehModel(layout)
 
 
-def pictures(dataset: str, profile: str):
-    """Images of a data set if they are at hand; None where they would have to be fetched."""
-    return data.images(dataset, profile) if data.at_hand(dataset) else None
+def pictures(dataset: str, profile: str) -> data.Images:
+    """Images to look at: of the data set if it is at hand, else practice images (their name says
+    so), since nobody wants to wait for a download to see a picture."""
+    return data.images(dataset if data.at_hand(dataset) else "practice", profile)
 
 
 def what(run: Run) -> str:

@@ -20,6 +20,7 @@ DATASETS = ("cifar10", "mnist", "fashion_mnist", "practice")
 DEFICITS = ("none", "blur", "flip", "permute", "noise")
 SCHEDULES = ("paper", "fixed", "recovery")
 MODELS = ("allcnn",)
+DEVICES = ("auto", "cuda", "mps", "cpu")
 
 
 class CplabError(Exception):
@@ -109,16 +110,16 @@ def one_of(what: str, value: object, allowed) -> str:
     raise CplabError(f"unknown {what} {value!r}: choose one of {', '.join(map(str, allowed))}")
 
 
-def whole(what: str, value: object) -> int:
+def whole(what: str, value: object, least: int = 0) -> int:
     """`value` as an int that records and generators can hold, else a CplabError."""
     try:
         number = int(value)
-        if number == float(value) and 0 <= number < 2**31 and not isinstance(value, bool):
+        if number == float(value) and least <= number < 2**31 and not isinstance(value, bool):
             return number
     except (TypeError, ValueError, OverflowError):
         pass
     raise CplabError(
-        f"{what} {value!r} is not allowed: give a whole number, 0 or more (and below 2**31)"
+        f"{what} {value!r} is not allowed: give a whole number, {least} or more (and below 2**31)"
     )
 
 

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 
-from cplab.experiment import PROTOCOL, CplabError, Run, cache_dir
+from cplab.experiment import DEVICES, PROTOCOL, CplabError, Run, cache_dir, one_of, whole
 
 SHIPPED = Path(__file__).parent / "shipped"
 RUN_FIELDS = [f.name for f in fields(Run)]
@@ -248,14 +248,24 @@ def warn(text: str) -> None:
 # Asking -----------------------------------------------------------------------------------------
 
 
-def collect(runs: Iterable[Run], *, fresh: bool = False, **how) -> Iterator[tuple[Run, object]]:
+def collect(
+    runs: Iterable[Run],
+    *,
+    fresh: bool = False,
+    device: str = "auto",
+    workers: int | None = None,
+    **how,
+) -> Iterator[tuple[Run, object]]:
     """The records of a set of runs: found ones first, then the others as they are trained.
 
-    Arguments: fresh, train also what there is a record of; how, passed to train.trajectories.
+    Arguments: fresh, train also what there is a record of; device, workers and how, passed to
+        train.trajectories.
     Yields: (run, Record) or (run, error).
     """
-    missing = []
-    for run in dict.fromkeys(runs):
+    one_of("device", str(device).partition(":")[0], DEVICES)
+    workers = None if workers is None else whole("workers", workers, least=1)
+    runs, missing = [*dict.fromkeys(runs)], []
+    for run in runs:
         record = None if fresh else find(run)
         if record:
             yield run, record
@@ -265,6 +275,8 @@ def collect(runs: Iterable[Run], *, fresh: bool = False, **how) -> Iterator[tupl
         return
     from cplab import train
 
+    # as for the whole set, since the bits and the checkpoints of the rest depend on it
+    workers = workers or train.crew_size(len(runs), device)
     locks = Locks()
 
     def claim(ending: list[Run]) -> list[Run] | None:
@@ -273,7 +285,8 @@ def collect(runs: Iterable[Run], *, fresh: bool = False, **how) -> Iterator[tupl
         return [r for r in ending if fresh or not find(r)]
 
     try:
-        for run, result in train.trajectories(missing, claim=claim, **how):
+        how |= {"device": device, "workers": workers, "claim": claim}
+        for run, result in train.trajectories(missing, **how):
             if isinstance(result, train.Trajectory):
                 result = make(run, result)
                 keep(result)
@@ -355,12 +368,12 @@ def sweep(runs: Iterable[Run], *, progress: bool = True, **how) -> list[Record]:
     """
     from tqdm import tqdm
 
-    from cplab import train
-
-    runs = list(runs)
+    runs, found, total = list(runs), {}, 0
     missing = [r for r in dict.fromkeys(runs) if not find(r)]
-    total = sum(root.epochs for root in train.plan(missing))
-    found = {}
+    if missing:
+        from cplab import train
+
+        total = sum(root.epochs for root in train.plan(missing))
     with tqdm(total=total, unit="epoch", disable=not progress or not total, file=sys.stderr) as bar:
         for run, record in collect(runs, report=lambda *_: bar.update(), **how):
             found[run] = record

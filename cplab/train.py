@@ -402,8 +402,7 @@ def trajectories(
 
     Arguments:
         runs: what to train.
-        workers: processes; by default one for each core on a CPU, but a single run, or a GPU,
-            stays in this process.
+        workers: processes, crew_size of the runs if not given.
         stop: an Event; once it is set, training ends before the next batch with Cancelled.
         report: called in this process with (run, row) after each epoch; an epoch that several
             runs share is reported once.
@@ -412,9 +411,8 @@ def trajectories(
     Yields: (run, its Trajectory) as each run ends, or (run, Diverged).
     Raises: Cancelled.
     """
+    workers = workers or crew_size(len(runs), device)
     device = pick_device(device)
-    if workers is None:
-        workers = min(os.cpu_count() or 1, len(runs)) if device.type == "cpu" else 1
     stop = stop or threading.Event()
     report = once(report)
     ready = sorted(
@@ -450,6 +448,12 @@ def trajectories(
                     segment.parent.branches.remove(segment)
                     if not segment.parent.branches:
                         forget(segment.parent.checkpoint)
+
+
+def crew_size(runs: int, device: str = "auto") -> int:
+    """How many processes train that many runs: one for each core on a CPU, this one alone for a
+    single run or on a GPU."""
+    return min(os.cpu_count() or 1, runs) if pick_device(device).type == "cpu" else 1
 
 
 def once(report: Callable[[Run, dict], None]) -> Callable[[Run, dict], None]:

@@ -36,7 +36,7 @@ class Record:
     curve: one row for each epoch: epoch, phase (clear, deficit, recovery), lr, train_loss,
         test_accuracy, seconds.
     seconds: of training and testing, as if the run had been trained alone.
-    copy, device, precision, threads, torch, commit: how it was trained.
+    copy, device (and kind of chip), precision, threads, torch, commit: how it was trained.
     source: `shipped` with the package, or `live`, trained by this user.
     """
 

@@ -11,6 +11,8 @@ import json
 import math
 import multiprocessing
 import os
+import platform
+import re
 import signal
 import threading
 import time
@@ -62,6 +64,18 @@ def pick_device(name: str = "auto") -> torch.device:
         found = ", ".join(n for n, is_there in there.items() if is_there)
         raise CplabError(f"device {name!r} is not to be had: this machine has {found}")
     return torch.device(name)
+
+
+def machine(device: torch.device) -> str:
+    """Device and kind of chip, as far as bits depend on it: cuda NVIDIA H200, cpu AVX2 AMD EPYC."""
+    if device.type == "cuda":
+        return f"cuda {torch.cuda.get_device_name(device)}"
+    try:
+        names = re.findall(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
+    except OSError:
+        names = []
+    chip = names[0] if names else platform.processor() or platform.machine()
+    return f"{device.type} {torch.backends.cpu.get_cpu_capability()} {chip}"
 
 
 def has_bf16(device: torch.device) -> bool:
@@ -222,7 +236,7 @@ def advance(
     return Trajectory(
         rows,
         images.copy,
-        str(device),
+        machine(device),
         "bf16" if has_bf16(device) else "float32",
         torch.get_num_threads(),
         names[end] if keep else None,

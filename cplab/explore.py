@@ -8,6 +8,7 @@ from dataclasses import replace
 import ipywidgets as w
 import numpy as np
 import pandas as pd
+from bokeh.events import DoubleTap, PressUp, Tap
 from bokeh.layouts import column, row
 from bokeh.models import BoxAnnotation, ColumnDataSource, Range1d
 
@@ -51,13 +52,17 @@ class Explorer(w.VBox):
         grid = self.points.query("length > 0").index
         last = max([8, *(grid.get_level_values(n).max() for n in ("onset", "length") if len(grid))])
         self._build(deficits, int(last), onset, length)
-        super().__init__(self._screen())
         for control in (self.deficit, self.onset, self.length):
             control.observe(self._choose, "value")
         self.train.on_click(self._train)
         self.stop.on_click(lambda _: self._halt.set())
-        self._cells.data_source.selected.on_change("indices", self._tap)
+        for gesture in (DoubleTap, PressUp, Tap):  # fast, slow and ordinary clicks
+            self._map.on_event(gesture, self._tap)
         self._choose()
+        # a view shows its figures as they were when it was made
+        self._surfaces = [surface(self._time_line), surface(self._plots)]
+        super().__init__(self._screen())
+        self._refresh()
 
     # What is known
 
@@ -122,7 +127,7 @@ class Explorer(w.VBox):
         self.code = w.HTML().add_class("cplab-code")
         self._time_line = self._build_time_line()
         self._plots = self._build_plots()
-        self._surfaces = [surface(self._time_line), surface(self._plots)]
+        self._surfaces = []
 
     def _screen(self):
         line = {"align_items": "center"}
@@ -207,7 +212,8 @@ class Explorer(w.VBox):
         factors = [
             [str(v) for v in sorted(set(tried.get_level_values(n)))] for n in ("onset", "length")
         ]
-        self._map, self._cells = figures.grid(cells, *factors, width=290, height=300)
+        self._map = figures.grid(cells, *factors, width=290, height=300)
+        self._cells = cells
         self._map.rect(
             "onset", "length", 0.96, 0.94, source=ColumnDataSource({"onset": [], "length": []}),
             fill_alpha=0, line_color=figures.LIVE, line_width=3,
@@ -311,7 +317,7 @@ class Explorer(w.VBox):
     def _draw_map(self, run: Run):
         rows = self.points.query("deficit == @self.deficit.value")
         loss = 100 * rows.loss.to_numpy()
-        self._cells.data_source.data = {
+        self._cells.data = {
             "onset": [str(v) for v in rows.index.get_level_values("onset")],
             "length": [str(v) for v in rows.index.get_level_values("length")],
             "loss": loss,
@@ -364,14 +370,13 @@ class Explorer(w.VBox):
         seeds = f"{int(point.seeds)} seed{'s' if point.seeds > 1 else ''}"
         return f"{figures.percent(point.accuracy, point.accuracy_half)} % ({seeds})"
 
-    def _tap(self, attr, old, new):
-        """A click on the map chooses the point."""
-        if not new:
-            return
-        cell = self._cells.data_source
-        onset, length = (int(cell.data[name][new[0]]) for name in ("onset", "length"))
-        self.onset.value, self.length.value = onset, length
-        cell.selected.indices = []
+    def _tap(self, event):
+        """A click on the map chooses the point: on an axis of names, cell i is from i to i + 1."""
+        axes = [self._map.x_range.factors, self._map.y_range.factors]
+        cell = [int(np.floor(value)) for value in (event.x, event.y)]
+        if all(0 <= i < len(names) for i, names in zip(cell, axes, strict=True)):
+            onset, length = (int(names[i]) for i, names in zip(cell, axes, strict=True))
+            self.onset.value, self.length.value = onset, length
 
     def _refresh(self):
         for part in self._surfaces:
@@ -559,7 +564,22 @@ def surface(layout):
         from jupyter_bokeh.widgets import BokehModel
     except ImportError:
         return Frame(layout, 20 + (getattr(layout, "height", None) or 320))
-    return BokehModel(layout)
+
+    class View(BokehModel):
+        """Shows what Python says: an echo from the page would apply every change twice, and two
+        threads that send at once would mix their messages."""
+
+        _sending = threading.RLock()
+
+        def _document_patched(self, event):
+            with self._sending:
+                super()._document_patched(event)
+
+        def _sync_model(self, model, content, buffers):
+            if content.get("kind") == "MessageSent":  # a gesture
+                super()._sync_model(model, content, buffers)
+
+    return View(layout)
 
 
 def pictures(dataset: str, profile: str) -> data.Images:

@@ -17,7 +17,6 @@ from bokeh.models import (
     FactorRange,
     NumeralTickFormatter,
     Span,
-    TapTool,
     Whisker,
 )
 from bokeh.plotting import figure
@@ -271,10 +270,10 @@ def guesses(names: list[str], guess: list[float], truth: list, **options):
 
 
 def grid(source: ColumnDataSource, onsets: list[str], lengths: list[str], **options):
-    """The onset × length map: points lost against equal training; a tap selects a cell.
+    """The onset × length map: points lost against equal training.
 
-    Arguments: source with columns onset, length (strings), loss, text; the factors of both axes.
-    Returns: the figure and its rectangles.
+    Arguments: source with columns onset, length (strings), loss, text, ink (its colour); the
+        factors of both axes.
     """
     fig = plain_figure(
         "points lost: click to choose",
@@ -282,20 +281,17 @@ def grid(source: ColumnDataSource, onsets: list[str], lengths: list[str], **opti
         "length",
         x_range=FactorRange(*onsets),
         y_range=FactorRange(*lengths),
+        name="map",
         **options,
     )
-    fig.add_tools(TapTool())
     hue = linear_cmap("loss", "Cividis256", low=0, high=12)
-    cells = fig.rect(
-        "onset", "length", 0.96, 0.94, source=source, fill_color=hue, line_color=None, name="map"
-    )
-    cells.nonselection_glyph = cells.selection_glyph = cells.glyph
+    fig.rect("onset", "length", 0.96, 0.94, source=source, fill_color=hue, line_color=None)
     fig.text(
         "onset", "length", "text", source=source, text_align="center", text_baseline="middle",
         text_font_size="11px", text_color="ink",
     )  # fmt: skip
     fig.grid.visible = False
-    return fig, cells
+    return fig
 
 
 def span(fig, dimension: str, hue: str, at: float = 0):

@@ -175,13 +175,14 @@ class Explorer(w.VBox):
         curve.add_layout(self._shade)
         figures.band(curve, s["newborn"], "epoch", figures.NEWBORN, "newborn", "dotted")
         figures.band(curve, s["equal"], "epoch", figures.EQUAL, "equal training", "dashed")
-        self._this = figures.band(curve, s["this"], "epoch", figures.EQUAL, "this net")
+        figures.band(curve, s["this"], "epoch", figures.EQUAL, "this net")
         self._hued = [r for r in curve.renderers if r.data_source is s["this"]]
         curve.line(
             "epoch", "mean", source=s["live"], color=figures.LIVE, width=2, legend_label="live"
         )
         figures.in_percent(curve.yaxis)
         figures.tidy_legend(curve)
+        self._legend = next(i for i in curve.legend.items if self._hued[-1] in i.renderers)
 
         removal = figures.plain_figure(
             "", "length", "final accuracy", width=280, height=150, name="removal"
@@ -279,12 +280,13 @@ class Explorer(w.VBox):
         self._time_line.x_range.end = run.epochs
 
     def _draw_curves(self, shown: Run | None, run: Run, hue: str):
-        of = {"this": shown, "equal": run.equal_training(), "newborn": run.newborn()}
+        like = shown or run
+        of = {"this": shown, "equal": like.equal_training(), "newborn": like.newborn()}
         for name, wanted in of.items():
             found = self._records(wanted) if wanted else []
             curve = figures.mean_curve(found)
             if name == "newborn":  # begins where the others begin to recover
-                curve["epoch"] = curve["epoch"] + run.end
+                curve["epoch"] = curve["epoch"] + like.end
             self.sources[name].data = curve
         self.sources["live"].data = {"epoch": [], "mean": []}
         for renderer in self._hued:
@@ -292,8 +294,9 @@ class Explorer(w.VBox):
             for prop in ("fill_color", "line_color"):
                 if hasattr(glyph, prop):
                     setattr(glyph, prop, hue)
-        self._shade.left, self._shade.right = run.onset, run.end
+        self._shade.left, self._shade.right = like.onset + 0.5, like.end + 0.5
         self._shade.fill_color = hue
+        self._legend.label = "this net" if like == run else "its nearest neighbour"
 
     def _draw_small(self, shown: Run, run: Run, known: bool, hue: str):
         s, points, deficit = self.sources, self.points, self.deficit.value
@@ -301,9 +304,9 @@ class Explorer(w.VBox):
         s["clear"].data = figures.clear_along(points, shown.onset)
         s["by_onset"].data = figures.along_onset(points, deficit, shown.length)
         removal, sensitivity = self._small
-        trained = "" if known else " (nearest trained)"
-        removal.title.text = f"final accuracy by length, onset {shown.onset}{trained}"
-        sensitivity.title.text = f"sensitivity by onset, length {shown.length}{trained}"
+        nearest = "" if known else ", the nearest"
+        removal.title.text = f"final accuracy · onset {shown.onset}{nearest}"
+        sensitivity.title.text = f"sensitivity · length {shown.length}{nearest}"
         longest = max([1, *s["by_length"].data["length"]])
         removal.x_range = Range1d(-0.5, longest + 0.5)
         born = points.accuracy.get(("none", 0, 0))
@@ -322,7 +325,7 @@ class Explorer(w.VBox):
             "length": [str(v) for v in rows.index.get_level_values("length")],
             "loss": loss,
             "text": [f"{v:.1f}" if np.isfinite(v) else "?" for v in loss],
-            "ink": ["black" if v > 6 else "white" for v in loss],
+            "ink": ["white" if v > 6 else "black" for v in loss],
         }
         here = self._known(run) and run.length > 0
         self._mark.data = {

@@ -19,6 +19,7 @@ from bokeh.models import (
     Span,
     Whisker,
 )
+from bokeh.palettes import Blues256
 from bokeh.plotting import figure
 from bokeh.transform import linear_cmap
 
@@ -284,7 +285,7 @@ def grid(source: ColumnDataSource, onsets: list[str], lengths: list[str], **opti
         name="map",
         **options,
     )
-    hue = linear_cmap("loss", "Cividis256", low=0, high=12)
+    hue = linear_cmap("loss", Blues256[::-1], low=0, high=12)
     fig.rect("onset", "length", 0.96, 0.94, source=source, fill_color=hue, line_color=None)
     fig.text(
         "onset", "length", "text", source=source, text_align="center", text_baseline="middle",

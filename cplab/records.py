@@ -22,6 +22,7 @@ from cplab.experiment import DEVICES, PROTOCOL, CplabError, Run, cache_dir, one_
 
 SHIPPED = Path(__file__).parent / "shipped"
 RUN_FIELDS = [f.name for f in fields(Run)]
+NEAR = 0.03  # accuracies that differ by no more are near, however little seeds are seen to differ
 
 
 class RecordWarning(UserWarning):
@@ -79,7 +80,7 @@ def parse(row: dict, source: str) -> Record:
             raise ValueError(f"it is of protocol {plain['protocol']}, this is {PROTOCOL}")
         if len(record.curve) != run.epochs or record.curve[-1]["test_accuracy"] != record.accuracy:
             raise ValueError("its curve does not fit its run")
-    except (KeyError, TypeError, IndexError, CplabError) as error:
+    except (KeyError, TypeError, IndexError, AttributeError, CplabError) as error:
         raise ValueError(f"it cannot be read ({error!r})") from error
     return record
 
@@ -243,6 +244,78 @@ def ship(records: Iterable[Record], name: str) -> Path:
 
 def warn(text: str) -> None:
     warnings.warn(text, RecordWarning, stacklevel=3)
+
+
+# Checking ---------------------------------------------------------------------------------------
+
+
+def verify() -> tuple[dict[str, int], list[str]]:
+    """Read every shipped and live record again, and change nothing.
+
+    Returns: how many are good, by source, and a line for each file or record that is not.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    good, bad = {"shipped": 0, "live": 0}, []
+    for path in [*sorted(SHIPPED.glob("*.parquet")), *sorted(live_path("").parent.glob("*.json"))]:
+        source = "shipped" if path.suffix == ".parquet" else "live"
+        try:
+            if source == "shipped":
+                rows = pq.read_table(path).to_pylist()
+            else:
+                rows = [json.loads(path.read_text())]
+        except (pa.ArrowException, OSError, ValueError) as error:
+            bad.append(f"{source} {path.name} cannot be read ({error})")
+            continue
+        for row in rows:
+            try:
+                record = parse(row, source)
+                if source == "live" and path.stem != record.key:
+                    raise ValueError(f"it is the record {record.key}")
+                good[source] += 1
+            except ValueError as error:
+                key = f" {row['key']}" if source == "shipped" and "key" in row else ""
+                bad.append(f"{source} {path.name}{key} is damaged: {error}")
+    return good, bad
+
+
+def retrain(record: Record, device: str = "auto") -> tuple[str, Record]:
+    """Train a record's run again, with as many threads, and compare.
+
+    Returns: `equal` where all accuracies and losses are, bit by bit; `near` where the machine,
+        the images, the number format, the threads or torch are others and the accuracy is within
+        the spread of seeds; `off`; and the new record, which is not kept.
+    Raises: train.Diverged.
+    """
+    import torch
+
+    from cplab import train
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(record.threads)
+    try:
+        [(_, trajectory)] = train.trajectories([record.run], device=device, workers=1)
+    finally:
+        torch.set_num_threads(threads)
+    if isinstance(trajectory, Exception):
+        raise trajectory
+    again = make(record.run, trajectory)
+
+    def outcome(one: Record) -> list:
+        return [(row["train_loss"], row["test_accuracy"]) for row in one.curve]
+
+    if outcome(again) == outcome(record):
+        return "equal", again
+    conditions = ("device", "copy", "precision", "threads", "torch")
+    if all(getattr(again, name) == getattr(record, name) for name in conditions):
+        return "off", again
+    rows = table()
+    same = [name for name in RUN_FIELDS if name != "seed"]
+    seeds = rows[(rows[same] == [getattr(record.run, name) for name in same]).all(axis=1)]
+    spread = seeds["accuracy"].std() if len(seeds) > 2 else 0.0
+    near = abs(again.accuracy - record.accuracy) <= max(NEAR, 4 * spread)
+    return "near" if near else "off", again
 
 
 # Asking -----------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from dataclasses import replace
 import ipywidgets as w
 import numpy as np
 import pandas as pd
+from bokeh.core.properties import value
 from bokeh.events import DoubleTap, PressUp, Tap
 from bokeh.layouts import column, row
 from bokeh.models import BoxAnnotation, ColumnDataSource, Range1d
@@ -296,7 +297,7 @@ class Explorer(w.VBox):
                     setattr(glyph, prop, hue)
         self._shade.left, self._shade.right = like.onset + 0.5, like.end + 0.5
         self._shade.fill_color = hue
-        self._legend.label = "this net" if like == run else "its nearest neighbour"
+        self._legend.label = value("this net" if like == run else "its nearest neighbour")
 
     def _draw_small(self, shown: Run, run: Run, known: bool, hue: str):
         s, points, deficit = self.sources, self.points, self.deficit.value

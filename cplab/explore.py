@@ -1,6 +1,7 @@
 """The explorer: sliders for a deficit, its onset and its length, and what was measured there."""
 
 import html
+import importlib.util
 import threading
 import time
 from dataclasses import replace
@@ -57,8 +58,10 @@ class Explorer(w.VBox):
             control.observe(self._choose, "value")
         self.train.on_click(self._train)
         self.stop.on_click(lambda _: self._halt.set())
-        for gesture in (DoubleTap, PressUp, Tap):  # fast, slow and ordinary clicks
-            self._map.on_event(gesture, self._tap)
+        if is_alive():
+            self._map.title.text += ": click to choose"
+            for gesture in (DoubleTap, PressUp, Tap):  # fast, slow and ordinary clicks
+                self._map.on_event(gesture, self._tap)
         self._choose()
         # a view shows its figures as they were when it was made
         self._surfaces = [surface(self._time_line), surface(self._plots)]
@@ -560,14 +563,17 @@ class Frame(w.HTML):
         self.value = f'<iframe srcdoc="{page}" {size}></iframe>'
 
 
+def is_alive() -> bool:
+    """Whether figures can follow Python and answer clicks: not without jupyter_bokeh, nor on
+    Colab, whose ipywidgets are too old for it."""
+    return not figures.on_colab() and importlib.util.find_spec("jupyter_bokeh") is not None
+
+
 def surface(layout):
-    """A widget that shows a Bokeh layout: alive where jupyter_bokeh is, else a Frame."""
-    try:
-        if figures.on_colab():
-            raise ImportError
-        from jupyter_bokeh.widgets import BokehModel
-    except ImportError:
+    """A widget that shows a Bokeh layout: alive where that can be, else a Frame."""
+    if not is_alive():
         return Frame(layout, 20 + (getattr(layout, "height", None) or 320))
+    from jupyter_bokeh.widgets import BokehModel
 
     class View(BokehModel):
         """Shows what Python says: an echo from the page would apply every change twice, and two

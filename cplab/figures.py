@@ -277,7 +277,7 @@ def grid(source: ColumnDataSource, onsets: list[str], lengths: list[str], **opti
         factors of both axes.
     """
     fig = plain_figure(
-        "points lost: click to choose",
+        "points lost",
         "onset",
         "length",
         x_range=FactorRange(*onsets),

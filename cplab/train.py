@@ -364,7 +364,6 @@ class Segment:
     done: list[Run] = field(default_factory=list)  # the runs that end here
     branches: list["Segment"] = field(default_factory=list)
     parent: "Segment | None" = None
-
     checkpoint: Path | None = None  # of its end, while branches need it
 
     def below(self) -> list["Segment"]:
@@ -375,6 +374,17 @@ class Segment:
     def epochs(self) -> int:
         """Of this segment and of all that branch from it."""
         return sum(s.end - s.begin for s in self.below())
+
+    def leave(self) -> None:
+        """Begun and done with: the last to branch off removes the parent's checkpoint."""
+        if self.parent:
+            self.parent.branches.remove(self)
+            if not self.parent.branches:
+                forget(self.parent.checkpoint)
+
+
+def by_size(segments: list[Segment]) -> list[Segment]:
+    return sorted(segments, key=lambda s: s.epochs)
 
 
 def plan(runs: list[Run]) -> list[Segment]:
@@ -429,9 +439,7 @@ def trajectories(
     device = pick_device(device)
     stop = stop or threading.Event()
     report = once(report)
-    ready = sorted(
-        plan(runs), key=lambda s: s.epochs
-    )  # the last is next: largest tree, depth first
+    ready = by_size(plan(runs))  # the last is next: the largest tree, depth first
     running: dict[Future, tuple[Segment, list[Run]]] = {}
     with crew(workers, device, stop, report) as begin:
         while ready or running:
@@ -446,6 +454,8 @@ def trajectories(
                 ready.remove(segment)
                 if wanted or segment.branches:
                     running[begin(segment)] = segment, wanted
+                else:
+                    segment.leave()
             if not running:
                 time.sleep(0.2)  # others are training all that is left
             for job in wait(running, timeout=0.1, return_when=FIRST_COMPLETED).done:
@@ -454,14 +464,11 @@ def trajectories(
                     result = job.result()
                 except Diverged as error:
                     yield from ((run, error) for s in segment.below() for run in s.done)
-                    continue
-                segment.checkpoint = result.checkpoint
-                yield from ((run, result) for run in wanted)
-                ready += sorted(segment.branches, key=lambda s: s.epochs)
-                if segment.parent:
-                    segment.parent.branches.remove(segment)
-                    if not segment.parent.branches:
-                        forget(segment.parent.checkpoint)
+                else:
+                    segment.checkpoint = result.checkpoint
+                    yield from ((run, result) for run in wanted)
+                    ready += by_size(segment.branches)
+                segment.leave()
 
 
 def crew_size(runs: int, device: str = "auto") -> int:

@@ -491,7 +491,8 @@ class Prediction(w.VBox):
 
     def _measured(self, run: Run) -> tuple[float, float] | None:
         """Mean accuracy and half its interval, of the records there are."""
-        points = figures.summary(figures.select(records.table(), run))
+        self._rows = figures.select(records.table(), run)
+        points = figures.summary(self._rows)
         at = (run.deficit, run.onset, run.length)
         return tuple(points.loc[at, ["accuracy", "accuracy_half"]]) if at in points.index else None
 
@@ -510,7 +511,8 @@ class Prediction(w.VBox):
             + (f"{figures.percent(*t)} %" if t else "nothing yet")
             for name, g, t in zip(names, guess, truth, strict=True)
         )
-        self.figure.children = [picture, w.HTML(words).add_class("cplab-revealed")]
+        source = f"<br><small>{figures.label(self._rows)}</small>"
+        self.figure.children = [picture, w.HTML(words + source).add_class("cplab-revealed")]
         if isinstance(picture, Frame):
             picture.draw()
 

@@ -1,0 +1,3 @@
+from cplab.cli import main
+
+raise SystemExit(main())

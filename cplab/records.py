@@ -8,6 +8,7 @@ shown: it is set aside, and training the run again replaces it.
 import hashlib
 import json
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -141,11 +142,15 @@ def live() -> Iterator[Record]:
             yield record
 
 
-def table():
+def table(**wanted):
     """All records as a pandas DataFrame, one row each: key, the run's fields, accuracy, seconds,
-    provenance and source; without the curves. Shipped ones stand for live ones of the same key."""
+    provenance and source; without the curves. Shipped ones stand for live ones of the same key.
+
+    Arguments: wanted, values of a run's fields: only records that have them.
+    """
     import pandas as pd
 
+    Run(**wanted)  # refuses what no record can have
     tables = {id(t): t for t, _ in shipped().values()}.values()
     parts = [t.drop(["curve", "checksum"]).to_pandas().assign(source="shipped") for t in tables]
     own = [{**r.plain(), "source": "live"} for r in live() if r.key not in shipped()]
@@ -154,6 +159,8 @@ def table():
     parts.append(pd.DataFrame(own, columns=columns))
     parts = [p for p in parts if len(p)] or parts
     rows = pd.concat(parts, ignore_index=True)[columns]
+    for name, value in wanted.items():
+        rows = rows[rows[name] == value]
     return rows.sort_values(RUN_FIELDS, ignore_index=True)
 
 
@@ -280,6 +287,16 @@ def verify() -> tuple[dict[str, int], list[str]]:
     return good, bad
 
 
+def sample(count: int, seed: int = 0, profile: str | None = None) -> list[Record]:
+    """Shipped records at random, of all profiles or one."""
+    rows = table(profile=profile) if profile else table()
+    runs = rows.loc[rows["source"] == "shipped", RUN_FIELDS].to_dict("records")
+    if not runs:
+        raise CplabError(f"no records are shipped of {profile or 'any'} profile: ship some first")
+    picked = random.Random(seed).sample(runs, min(count, len(runs)))
+    return [record for fields in picked if (record := find(Run(**fields)))]
+
+
 def retrain(record: Record, device: str = "auto") -> tuple[str, Record]:
     """Train a record's run again, with as many threads, and compare.
 
@@ -310,9 +327,7 @@ def retrain(record: Record, device: str = "auto") -> tuple[str, Record]:
     conditions = ("device", "copy", "precision", "threads", "torch")
     if all(getattr(again, name) == getattr(record, name) for name in conditions):
         return "off", again
-    rows = table()
-    same = [name for name in RUN_FIELDS if name != "seed"]
-    seeds = rows[(rows[same] == [getattr(record.run, name) for name in same]).all(axis=1)]
+    seeds = table(**{n: getattr(record.run, n) for n in RUN_FIELDS if n != "seed"})
     spread = seeds["accuracy"].std() if len(seeds) > 2 else 0.0
     near = abs(again.accuracy - record.accuracy) <= max(NEAR, 4 * spread)
     return "near" if near else "off", again

@@ -20,6 +20,7 @@ import timeit
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -31,15 +32,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cplab import data, deficits, models
-from cplab.experiment import PROFILES, CplabError, Run
+from cplab.experiment import PROFILES, CplabError, Run, whole
 
 CHECKPOINT_SECONDS = 5  # an interrupted run loses about this much
+CHECKPOINT_DAYS = 7  # and may go on for so long
 
 
 class Cancelled(CplabError):
     """Training was stopped; it goes on from its last checkpoint when asked again."""
 
     exit_code = 130
+
+
+class Exhausted(CplabError):
+    """Memory does not suffice, or a worker process died, which mostly has the same cause."""
+
+    exit_code = 1
 
 
 class Diverged(CplabError):
@@ -59,8 +67,11 @@ def pick_device(name: str = "auto") -> torch.device:
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
-    name = next(n for n, found in there.items() if found) if name == "auto" else name
-    if not there.get(name.partition(":")[0]):
+    if name == "auto":
+        name = next(n for n, found in there.items() if found)
+    kind, colon, number = str(name).partition(":")
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    if not there.get(kind) or (colon and not (number.isdecimal() and int(number) < count)):
         found = ", ".join(n for n, is_there in there.items() if is_there)
         raise CplabError(f"device {name!r} is not to be had: this machine has {found}")
     return torch.device(name)
@@ -100,11 +111,21 @@ def mix(*parts) -> int:
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:7])
 
 
+_seeding = threading.Lock()
+
+
+@contextmanager
+def seeded(seed: int):
+    """torch's own generator, started from `seed` for one thread at a time and put back after."""
+    with _seeding, torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
+
+
 def start(run: Run, device: torch.device) -> tuple[nn.Module, torch.optim.Optimizer]:
     """Network and optimiser at epoch 0: the same initial weights for all runs of a seed."""
     images = data.images(run.dataset, run.profile, device)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(mix(run.seed))
+    with seeded(mix(run.seed)):
         net = models.build(run.model, channels=len(images.mean)).to(device)
     p = run.settings
     return net, torch.optim.SGD(
@@ -189,6 +210,23 @@ class Trajectory(NamedTuple):
     checkpoint: Path | None  # of its end, if it was to be kept
 
 
+@contextmanager
+def memory_named():
+    """One clear line instead of the many ways to run out of memory."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        words = ("out of memory", "can't allocate memory", "not enough memory")
+        if isinstance(error, RuntimeError) and not any(w in str(error).lower() for w in words):
+            raise
+        said = str(error).partition("\n")[0][:100] or "MemoryError"
+        raise Exhausted(
+            f"the memory does not suffice ({said}): what was trained is kept; ask again with "
+            "fewer workers, a smaller profile or --device cpu"
+        ) from error
+
+
+@memory_named()
 def advance(
     run: Run,
     end: int,
@@ -203,13 +241,13 @@ def advance(
     Arguments: keep, leave a checkpoint of the end for branches; stop, checked before each batch;
         report, called with (run, row) after each epoch.
     Returns: the Trajectory from epoch 0.
-    Raises: Cancelled, Diverged.
+    Raises: Cancelled, Diverged, Exhausted.
     """
     names = checkpoint_names(run, device)
     images = data.images(run.dataset, run.profile, device)
     net, optimizer = start(run, device)
-    rows = restore(names, end, net, optimizer)
-    ours, saved = None, time.monotonic()  # our own checkpoint on the way, and when it was written
+    rows, ours = restore(names, end, net, optimizer)  # ours: the checkpoint on the way, if any
+    saved = time.monotonic()
     for row in rows:
         report(run, row)
     for epoch in range(len(rows), end):
@@ -226,13 +264,15 @@ def advance(
             }
         )
         last = epoch == end - 1
-        if (keep and last) or (not last and time.monotonic() - saved > CHECKPOINT_SECONDS):
+        if keep and last:
             save(names[epoch + 1], net, optimizer, rows)
-            forget(ours)
-            ours, saved = names[epoch + 1], time.monotonic()
+        elif not last and time.monotonic() - saved > CHECKPOINT_SECONDS:
+            before, ours = ours, on_the_way(names[epoch + 1])
+            save(ours, net, optimizer, rows)
+            forget(before)
+            saved = time.monotonic()
         report(run, rows[-1])
-    if not keep:
-        forget(ours)
+    forget(ours)
     return Trajectory(
         rows,
         images.copy,
@@ -246,17 +286,20 @@ def advance(
 def estimate(runs: list[Run], device: str = "auto") -> float:
     """Seconds that training these runs one after another in this process would take, from a few
     steps timed on random images."""
-    epochs = sum(root.epochs for root in plan(runs))
-    return epochs * seconds_per_epoch(runs[0].model, runs[0].profile, str(pick_device(device)))
+    where = str(pick_device(device))
+    return sum(
+        root.epochs * seconds_per_epoch(root.run.model, root.run.profile, where)
+        for root in plan(runs)
+    )
 
 
 @lru_cache
 def seconds_per_epoch(model: str, profile: str, device: str) -> float:
     p, where = PROFILES[profile], torch.device(device)
-    net = models.build(model).to(where)
+    with seeded(0):
+        net = models.build(model).to(where)
+        x = torch.randn(p.batch, 3, p.size, p.size).to(where, memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.0, momentum=0.9, fused=True)
-    x = torch.randn(p.batch, 3, p.size, p.size, device=where)
-    x = x.contiguous(memory_format=torch.channels_last)
     y = torch.zeros(p.batch, dtype=torch.long, device=where)
 
     def step() -> float:
@@ -296,6 +339,11 @@ def checkpoint_names(run: Run, device: torch.device) -> list[Path]:
     return names
 
 
+def on_the_way(path: Path) -> Path:
+    """The name of a checkpoint that only an interruption needs; others are kept for branches."""
+    return path.with_name(f"{path.stem}-on-the-way.safetensors")
+
+
 def tensors_of(net: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """All that one epoch passes on to the next."""
     state = dict(net.state_dict())
@@ -322,18 +370,20 @@ def save(path: Path, net, optimizer, rows: list[dict]) -> None:
         forget(partial)
 
 
-def restore(names: list[Path], end: int, net, optimizer) -> list[dict]:
-    """Load the deepest checkpoint up to epoch `end` into net and optimiser; returns its rows."""
+def restore(names: list[Path], end: int, net, optimizer) -> tuple[list[dict], Path | None]:
+    """Load the deepest checkpoint up to epoch `end` into net and optimiser. Returns its rows, and
+    its path if an interruption left it."""
     from safetensors import SafetensorError, safe_open
 
-    for path in reversed(names[1 : end + 1]):
+    kept = reversed(names[1 : end + 1])
+    for path in (either for name in kept for either in (name, on_the_way(name))):
         try:
             with safe_open(path, "pt") as file:
                 rows = json.loads(file.metadata()["rows"])
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except FileNotFoundError:
             continue
-        except (SafetensorError, OSError, KeyError, ValueError):
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError):
             forget(path)
             continue
         net.load_state_dict({k: v for k, v in state.items() if not k.startswith("momentum.")})
@@ -341,8 +391,16 @@ def restore(names: list[Path], end: int, net, optimizer) -> list[dict]:
             if f"momentum.{name}" in state:
                 momentum = torch.empty_like(weight).copy_(state[f"momentum.{name}"])
                 optimizer.state[weight]["momentum_buffer"] = momentum
-        return rows
-    return []
+        return rows, None if path in names else path
+    return [], None
+
+
+def forget_old() -> None:
+    """Forget checkpoints that interruptions left and nobody came back for."""
+    for path in (data.cache_dir() / "checkpoints").glob("*"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > CHECKPOINT_DAYS * 86400:
+                forget(path)
 
 
 def forget(path: Path | None) -> None:
@@ -433,12 +491,15 @@ def trajectories(
         claim: asked, with the runs that end there, before a segment is begun: which of them are
             wanted, or None for "ask again later".
     Yields: (run, its Trajectory) as each run ends, or (run, Diverged).
-    Raises: Cancelled.
+    Raises: Cancelled, Exhausted.
     """
-    workers = workers or crew_size(len(runs), device)
+    if workers is None:
+        workers = crew_size(len(runs), device)
+    workers = whole("workers", workers, least=1)
     device = pick_device(device)
     stop = stop or threading.Event()
     report = once(report)
+    forget_old()
     ready = by_size(plan(runs))  # the last is next: the largest tree, depth first
     running: dict[Future, tuple[Segment, list[Run]]] = {}
     with crew(workers, device, stop, report) as begin:
@@ -474,7 +535,7 @@ def trajectories(
 def crew_size(runs: int, device: str = "auto") -> int:
     """How many processes train that many runs: one for each core on a CPU, this one alone for a
     single run or on a GPU."""
-    return min(os.cpu_count() or 1, runs) if pick_device(device).type == "cpu" else 1
+    return max(1, min(os.cpu_count() or 1, runs)) if pick_device(device).type == "cpu" else 1
 
 
 def once(report: Callable[[Run, dict], None]) -> Callable[[Run, dict], None]:
@@ -514,7 +575,9 @@ def crew(workers: int, device: torch.device, stop: threading.Event, report: Call
     reports, halt, over = context.SimpleQueue(), context.Event(), threading.Event()
 
     def pass_on():
-        while not over.wait(0.05):
+        ending = False
+        while not ending:
+            ending = over.wait(0.05)  # and then once more, for the last reports
             while not reports.empty():
                 report(*reports.get())
             if stop.is_set():
@@ -534,6 +597,12 @@ def crew(workers: int, device: torch.device, stop: threading.Event, report: Call
     ) as pool:
         try:
             yield begin_there
+        except BrokenProcessPool as error:
+            raise Exhausted(
+                "a worker process died, mostly for want of memory: what was trained is kept; ask "
+                "again with fewer workers (workers=1) or --device cpu; a script must start its "
+                'sweep under `if __name__ == "__main__":`'
+            ) from error
         finally:
             halt.set()
             pool.shutdown(cancel_futures=True)

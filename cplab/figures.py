@@ -222,8 +222,10 @@ def removal(like: Run, deficits=("blur", "flip"), table: pd.DataFrame | None = N
     )
     lengths = points[points.index.get_level_values("deficit").isin(deficits)]
     longest = max(lengths.index.get_level_values("length"), default=1)
-    clear = pd.DataFrame(clear_along(points, like.onset)).query("length <= @longest")
-    band(fig, ColumnDataSource(clear), "length", EQUAL, "equal training", "dashed")
+    clear = clear_along(points, like.onset)
+    near = clear["length"] <= longest
+    clear = ColumnDataSource({column: values[near] for column, values in clear.items()})
+    band(fig, clear, "length", EQUAL, "equal training", "dashed")
     if ("none", 0, 0) in points.index:
         born = points.loc[[("none", 0, 0)] * 2]
         source = ColumnDataSource({"length": [0, longest], **between(born, "accuracy")})

@@ -212,16 +212,17 @@ def removal(like: Run, deficits=("blur", "flip"), table: pd.DataFrame | None = N
     Returns: a Bokeh figure with the two controls in grey.
     """
     rows = select(records.table() if table is None else table, like)
-    points = summary(rows)
-    shown = rows[rows.deficit.isin(["none", *deficits]) & (rows.onset >= like.onset)]
+    ours = rows.deficit.isin(deficits) & (rows.onset == like.onset)
+    longest = int(rows.length[ours].max()) if ours.any() else 1
+    equal = rows.onset.between(like.onset, like.onset + longest)
+    shown = rows[ours | ((rows.deficit == "none") & (equal | (rows.onset == 0)))]
     fig = plain_figure(
         f"{like.schedule} schedule: {label(shown)}",
         "epochs with the deficit",
         "final test accuracy",
         **options,
     )
-    lengths = points[points.index.get_level_values("deficit").isin(deficits)]
-    longest = max(lengths.index.get_level_values("length"), default=1)
+    points = summary(rows)
     clear = clear_along(points, like.onset)
     near = clear["length"] <= longest
     clear = ColumnDataSource({column: values[near] for column, values in clear.items()})

@@ -1,0 +1,515 @@
+"""Figures and their statistics: every number against a plain computation of the same."""
+
+import base64
+import io
+import math
+import re
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+from bokeh.core.validation import check_integrity
+from PIL import Image
+from scipy import stats
+
+from cplab import figures
+from cplab.data import images
+from cplab.experiment import DEFICITS, Run
+from cplab.records import Record
+
+# Okabe and Ito's colour-blind-safe set, without black
+OKABE_ITO = {"#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"}
+
+
+def row(deficit, onset, length, seed, accuracy=0.5, source="live", copy="practice", **setting):
+    """One line of a table of records."""
+    run = Run(deficit, onset, length, profile=setting.pop("profile", "ci"), seed=seed, **setting)
+    fields = {n: getattr(run, n) for n in ("profile", "dataset", "model", "schedule", "recovery")}
+    fields |= {"deficit": run.deficit, "onset": onset, "length": length, "seed": seed}
+    return {**fields, "accuracy": accuracy, "source": source, "copy": copy}
+
+
+def made_up(seeds=(0, 1, 4), seed=0):
+    """A table of two deficits and their controls with any accuracies, in any order, in which some
+    points have fewer seeds, and some records lack a control."""
+    rng = np.random.default_rng(seed)
+    runs = [
+        (deficit, onset, length, seed)
+        for deficit, lengths in (("none", [0]), ("blur", [2, 4]), ("flip", [2, 4]))
+        for onset in (0, 1, 2, 4, 6)
+        for length in lengths
+        for seed in seeds
+    ]
+    missing = {("none", 4, 0, 1), ("none", 6, 0, 0), ("none", 6, 0, 4), ("none", 0, 0, 4)}
+    missing |= {("blur", 2, 4, 0), ("flip", 4, 2, 0), ("flip", 4, 2, 1)}
+    table = pd.DataFrame([row(*run, rng.uniform()) for run in runs if run not in missing])
+    return table.sample(frac=1, random_state=seed).reset_index(drop=True)
+
+
+def interval(values):
+    """Mean and half the 95 % interval of the values that are there, by scipy; NaN for one."""
+    values = [v for v in values if not math.isnan(v)]
+    if len(values) < 2:
+        return (*values, math.nan, math.nan)[:2]
+    low, high = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    return np.mean(values), (high - low) / 2
+
+
+def the_slow_way(table):
+    """The columns of a summary by loops over the rows: {(deficit, onset, length): {name: value}}."""
+    accuracy = {(r.deficit, r.onset, r.length, r.seed): r.accuracy for r in table.itertuples()}
+    expected = {}
+    for deficit, onset, length in {key[:3] for key in accuracy}:
+        ours, loss, gain = [], [], []
+        for (*point, seed), value in accuracy.items():
+            if point == [deficit, onset, length]:
+                ours.append(value)
+                loss.append(accuracy.get(("none", onset + length, 0, seed), math.nan) - value)
+                gain.append(value - accuracy.get(("none", 0, 0, seed), math.nan))
+        columns = {"seeds": len(ours), "pairs": sum(not math.isnan(v) for v in loss)}
+        for name, values in (("accuracy", ours), ("loss", loss), ("gain", gain)):
+            columns[name], columns[f"{name}_half"] = interval(values)
+        expected[deficit, onset, length] = columns
+    return expected
+
+
+# Statistics -------------------------------------------------------------------------------------
+
+
+def test_half_width_has_its_closed_form_for_two_and_three_seeds():
+    """Student's t of one degree of freedom is a tangent, of two an algebraic function."""
+    assert figures.half_width(1, 2) == pytest.approx(math.tan(0.475 * math.pi) / math.sqrt(2))
+    assert figures.half_width(1, 3) == pytest.approx(0.95 * math.sqrt(2 / (1 - 0.95**2) / 3))
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 30])
+def test_half_width_is_that_of_scipys_interval(count):
+    sample = np.random.default_rng(count).normal(size=count)
+    assert figures.half_width(sample.std(ddof=1), count) == pytest.approx(interval(sample)[1])
+
+
+def test_the_interval_covers_the_mean_in_95_of_100_cases():
+    samples = np.random.default_rng(0).normal(3, 2, (20_000, 5))
+    half = figures.half_width(samples.std(1, ddof=1), 5)
+    assert np.mean(abs(samples.mean(1) - 3) < half) == pytest.approx(0.95, abs=0.005)
+
+
+def test_half_width_takes_columns_and_knows_no_interval_of_one_seed():
+    got = figures.half_width(pd.Series([1.0, np.nan, 2.0]), pd.Series([2, 1, 3]))
+    assert np.isnan(got[1])
+    assert got[[0, 2]] == pytest.approx([figures.half_width(1, 2), figures.half_width(2, 3)])
+    assert np.isnan(figures.half_width(1.0, 1))
+
+
+@pytest.mark.parametrize("seeds", [(0, 1, 4), (0, 1, 4, 7, 9), (0,)])
+def test_summary_is_what_loops_over_the_records_give(seeds):
+    table = made_up(seeds)
+    expected = the_slow_way(table)
+    got = figures.summary(table)
+    assert {*got.index} == {*expected}
+    assert len(got) == len(expected)
+    assert {*got.columns} == {*next(iter(expected.values()))}
+    for point, columns in expected.items():
+        assert got.loc[point].to_dict() == pytest.approx(columns, nan_ok=True), point
+
+
+def test_summary_pairs_each_record_with_the_controls_of_its_own_seed():
+    """Seeds that differ by much, and a deficit that costs each of them exactly as much."""
+    rows = []
+    for seed, level in enumerate((0.2, 0.5, 0.9)):
+        rows += [row("blur", 1, 2, seed, level - 0.1), row("none", 3, 0, seed, level)]
+        rows += [row("none", 0, 0, seed, level - 0.15)]
+    point = figures.summary(pd.DataFrame(rows)).loc["blur", 1, 2]
+    assert point[["loss", "loss_half", "gain", "gain_half"]].to_list() == pytest.approx(
+        [0.1, 0, 0.05, 0]
+    )
+    assert point.accuracy_half > 0.5
+
+
+def test_summary_of_one_seed_has_no_interval():
+    point = figures.summary(made_up(seeds=(0,))).loc["blur", 0, 2]
+    assert np.isnan(point[["accuracy_half", "loss_half", "gain_half"]].to_list()).all()
+    assert np.isfinite(point[["accuracy", "loss", "gain"]].to_list()).all()
+
+
+def test_summary_without_any_control_knows_accuracies_alone():
+    table = made_up()
+    got = figures.summary(table[table.deficit != "none"])
+    assert got[["loss", "gain", "loss_half", "gain_half"]].isna().all(axis=None)
+    assert (got.pairs == 0).all()
+    assert got.accuracy.notna().all()
+
+
+def test_summary_of_no_records_is_empty():
+    assert figures.summary(made_up()[:0]).empty
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"profile": "course"}, {"dataset": "mnist"}, {"model": "allcnn-8"}, {"schedule": "fixed"},
+     {"recovery": 4}],
+)  # fmt: skip
+def test_select_keeps_the_rows_of_one_setting(other):
+    table = pd.DataFrame(
+        [
+            row("blur", 0, 2, 0, 0.1),
+            row("blur", 0, 2, 0, 0.2, **other),
+            row("none", 3, 0, 5, 0.3),
+        ]
+    )
+    like = Run("flip", 1, 1, profile="ci", seed=3)
+    assert figures.select(table, like).accuracy.to_list() == [0.1, 0.3]
+    assert figures.select(table, replace(like, **other)).accuracy.to_list() in ([0.2], [])
+
+
+def record(accuracies, seed=0):
+    run = Run(onset=len(accuracies) - 1, recovery=1, profile="ci", seed=seed)
+    curve = [{"epoch": e, "test_accuracy": value} for e, value in enumerate(accuracies)]
+    return Record(run, accuracies[-1], curve, 1.0, "", "cpu", "float32", 1, "", "")
+
+
+def test_mean_curve_has_mean_and_interval_of_each_epoch():
+    curves = [[0.1, 0.4, 0.5], [0.2, 0.3, 0.9], [0.3, 0.2, 0.1]]
+    got = figures.mean_curve([record(c, seed) for seed, c in enumerate(curves)])
+    assert got["epoch"].tolist() == [1, 2, 3]
+    for epoch in range(3):
+        mean, half = interval([curve[epoch] for curve in curves])
+        assert got["mean"][epoch] == pytest.approx(mean)
+        assert got["low"][epoch] == pytest.approx(mean - half)
+        assert got["high"][epoch] == pytest.approx(mean + half)
+
+
+def test_mean_curve_of_one_seed_has_no_band():
+    got = figures.mean_curve([record([0.1, 0.4])])
+    assert got["mean"].tolist() == got["low"].tolist() == got["high"].tolist() == [0.1, 0.4]
+
+
+def test_mean_curve_of_no_records_is_empty():
+    assert {name: len(got) for name, got in figures.mean_curve([]).items()} == dict.fromkeys(
+        ("epoch", "mean", "low", "high"), 0
+    )
+
+
+# Words ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ((0.55123, 0.00712), "55.1 ± 0.7"),
+        ((0.55123,), "55.1"),
+        ((0.55123, math.nan), "55.1"),
+        ((0.55123, 0.1), "55 ± 10"),
+        ((0.55123, 0.0999), "55.1 ± 10.0"),
+        ((1, 0), "100.0 ± 0.0"),
+        ((0.021, 0.01, True), "+2.1 ± 1.0"),
+        ((-0.021, 0.01, True), "-2.1 ± 1.0"),
+        ((-0.021, 0.2), "-2 ± 20"),
+    ],
+)
+def test_percent(arguments, text):
+    assert figures.percent(*arguments) == text
+
+
+def test_percent_says_no_more_digits_than_the_interval_allows():
+    rng = np.random.default_rng(0)
+    for mean, half in zip(rng.uniform(-1, 1, 2000), 10 ** rng.uniform(-6, 0, 2000), strict=True):
+        text = figures.percent(mean, half)
+        numbers = re.fullmatch(r"(-?\d+(?:\.\d)?) ± (\d+(?:\.\d)?)", text)
+        assert numbers, text
+        assert ("." in text) == (half < 0.1)
+        step = 0.1 if half < 0.1 else 1
+        for shown, value in zip(numbers.groups(), (mean, half), strict=True):
+            assert abs(float(shown) - 100 * value) <= step / 2 + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("sources", "words"),
+    [(["live"], "live"), (["shipped"], "cached"), (["live", "shipped"], "cached and live")],
+)
+def test_label_says_what_is_cached_and_what_is_live(sources, words):
+    table = pd.DataFrame([row("blur", 0, 2, s, 0.5, source) for s, source in enumerate(sources)])
+    assert figures.label(table).split(" · ")[0] == words
+
+
+def test_label_says_profile_copy_seeds_and_practice():
+    practice = pd.DataFrame([row("blur", 0, 2, s, 0.5) for s in range(3)])
+    assert figures.label(practice) == "live · PRACTICE images, ci · practice · seeds: 3"
+    real = pd.DataFrame(
+        [row("blur", 0, 2, s, 0.5, "shipped", "cifar10-jpeg", profile="course") for s in range(5)]
+        + [row("none", 0, 0, s, 0.5, "live", "cifar10-original", profile="course") for s in (0, 1)]
+    )
+    text = figures.label(real)
+    assert "PRACTICE" not in text
+    assert text == "cached and live · course · cifar10-jpeg, cifar10-original · seeds: 2 to 5"
+
+
+def test_label_of_no_records_says_so():
+    assert figures.label(made_up()[:0]) == "no records yet"
+
+
+def test_every_deficit_has_words_and_a_strength_is_said():
+    assert set(figures.NAMES) == set(DEFICITS)
+    assert len({*figures.NAMES.values()}) == len(DEFICITS)
+    assert figures.name("flip") == "vertical flip"
+    assert figures.name("blur-2") == "blur (2×)"
+
+
+# Colours ----------------------------------------------------------------------------------------
+
+
+def luminance(colour):
+    """Relative luminance (WCAG) of #rrggbb."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return np.dot((0.2126, 0.7152, 0.0722), linear)
+
+
+def test_every_deficit_has_one_colour_of_the_colour_blind_safe_set():
+    assert set(figures.COLOURS) == set(DEFICITS) - {"none"}
+    used = [*figures.COLOURS.values(), figures.LIVE]
+    assert set(used) <= OKABE_ITO
+    assert len(set(used)) == len(used)
+
+
+def test_controls_are_greys_that_can_be_told_apart():
+    for grey in (figures.EQUAL, figures.NEWBORN):
+        assert grey[1:3] == grey[3:5] == grey[5:7]
+    dark, light = sorted(map(luminance, (figures.EQUAL, figures.NEWBORN)))
+    assert (light + 0.05) / (dark + 0.05) > 2
+
+
+def test_a_strength_keeps_the_colour_of_its_deficit():
+    assert figures.colour("blur-2") == figures.colour("blur") == figures.COLOURS["blur"]
+    assert figures.colour("none") == figures.EQUAL
+    for a, b in combinations(figures.COLOURS, 2):
+        assert figures.colour(a) != figures.colour(b)
+
+
+# Whole figures ----------------------------------------------------------------------------------
+
+
+def parts(fig):
+    """What the legend names: {text: renderers}."""
+    return {item.label.value: item.renderers for item in fig.legend[0].items}
+
+
+def numbers(renderer):
+    return {name: list(values) for name, values in renderer.data_source.data.items()}
+
+
+def assert_whole(fig):
+    """Bokeh finds no glyph without its column and no factor twice."""
+    found = check_integrity(fig.references())
+    assert (found.error, found.warning) == ([], [])
+
+
+def test_removal_shows_each_number_where_it_belongs():
+    table = made_up()
+    expected = the_slow_way(table)
+    fig = figures.removal(Run(profile="ci"), ("blur", "flip"), table=table)
+    assert_whole(fig)
+    shown = parts(fig)
+    assert set(shown) == {"equal training", "newborn", "blur", "vertical flip"}
+    for deficit, text in (("blur", "blur"), ("flip", "vertical flip")):
+        got = numbers(shown[text][0])
+        assert got["length"] == [0, 2, 4]
+        points = [("none", 0, 0), (deficit, 0, 2), (deficit, 0, 4)]
+        assert_band(got, [expected[p] for p in points])
+    got = numbers(shown["equal training"][0])
+    assert got["length"] == [0, 1, 2, 4]  # not 6: no deficit is that long
+    assert_band(got, [expected["none", n, 0] for n in got["length"]])
+    got = numbers(shown["newborn"][0])
+    assert got["length"] == [0, 4]
+    assert_band(got, [expected["none", 0, 0]] * 2)
+
+
+def assert_band(got, expected):
+    for mean, low, high, columns in zip(
+        got["mean"], got["low"], got["high"], expected, strict=True
+    ):
+        half = np.nan_to_num(columns["accuracy_half"])
+        assert (mean, low, high) == pytest.approx(
+            (columns["accuracy"], columns["accuracy"] - half, columns["accuracy"] + half)
+        )
+
+
+def test_removal_at_a_later_onset_compares_with_as_many_clear_epochs():
+    table = made_up()
+    expected = the_slow_way(table)
+    shown = parts(figures.removal(Run(onset=2, profile="ci"), ("blur",), table=table))
+    got = numbers(shown["blur"][0])
+    assert got["length"] == [0, 2, 4]
+    assert_band(got, [expected[p] for p in (("none", 2, 0), ("blur", 2, 2), ("blur", 2, 4))])
+    got = numbers(shown["equal training"][0])
+    assert got["length"] == [0, 2, 4]
+    assert_band(got, [expected["none", 2 + n, 0] for n in (0, 2, 4)])
+
+
+def test_removal_takes_the_records_of_one_setting_and_titles_them():
+    other = [row("blur", 0, 8, s, 0.9, schedule="fixed") for s in range(2)]
+    table = pd.concat([made_up(), pd.DataFrame(other)], ignore_index=True)
+    fig = figures.removal(Run(profile="ci"), ("blur",), table=table)
+    assert numbers(parts(fig)["blur"][0])["length"] == [0, 2, 4]
+    assert fig.title.text.startswith("recovery schedule: live · PRACTICE images, ci · practice")
+    fig = figures.removal(Run(profile="ci", schedule="fixed"), ("blur",), table=table)
+    assert numbers(parts(fig)["blur"][0])["length"] == [8]
+    assert fig.title.text == "fixed schedule: live · PRACTICE images, ci · practice · seeds: 2"
+
+
+def test_removal_labels_the_records_that_it_shows_alone():
+    elsewhere = [row("flip", 0, 2, 7), row("blur", 1, 2, 7), row("none", 9, 0, 7)]
+    here = [row("flip", 0, 2, s) for s in (0, 1)] + [row("blur", 0, 4, 0)]
+    born = [row("none", 0, 0, 0)]
+
+    def words(deficits, *rows, onset=0):
+        table = pd.DataFrame([r | {"accuracy": 0.5, "source": s} for r, s in rows])
+        title = figures.removal(Run(onset=onset, profile="ci"), deficits, table=table).title.text
+        return title.split(": ")[1].split(" · ")[0]
+
+    live = [(r, "live") for r in elsewhere]
+    cached = [(r, "shipped") for r in here]
+    assert words(("blur",), *cached, *live) == "cached"
+    assert words(("blur", "flip"), *cached, *live) == "cached and live"
+    assert words(("blur",), *cached, (born[0], "live")) == "cached and live"
+    assert words(("blur",), (elsewhere[1], "live"), (born[0], "shipped"), onset=1) == (
+        "cached and live"
+    )
+
+
+def test_removal_reads_all_records_where_no_table_is_given(nothing_shipped):
+    fig = figures.removal(Run(profile="ci"))
+    assert_whole(fig)
+    assert "no records yet" in fig.title.text
+    assert "newborn" not in parts(fig)
+
+
+def test_removal_of_one_seed_draws_no_interval():
+    shown = parts(figures.removal(Run(profile="ci"), ("blur",), table=made_up(seeds=(0,))))
+    got = numbers(shown["blur"][0])
+    assert got["mean"] == got["low"] == got["high"]
+
+
+@pytest.mark.parametrize("deficit", list(figures.COLOURS))
+def test_a_deficit_has_its_colour_in_every_figure(deficit):
+    table = pd.DataFrame([row(deficit, 0, n, s, 0.5) for n in (2, 4) for s in range(2)])
+    renderers = [
+        *parts(figures.removal(Run(profile="ci"), (deficit,), table=table))[figures.name(deficit)],
+        *parts(figures.rates([Run(deficit, 0, 4)]))[f"{figures.name(deficit)} until 4"],
+    ]
+    assert renderers
+    for renderer in renderers:
+        assert renderer.glyph.line_color == figures.COLOURS[deficit]
+    fig = figures.removal(Run(profile="ci"), (deficit,), table=table)
+    areas = [r for r in fig.renderers if type(r.glyph).__name__ == "VArea"]
+    assert [a.glyph.fill_color for a in areas] == [figures.EQUAL, figures.COLOURS[deficit]]
+
+
+def test_rates_are_those_of_training_and_thick_under_the_deficit():
+    runs = [Run("blur", 2, 3, recovery=4, schedule=s) for s in ("paper", "recovery")]
+    runs.append(Run(onset=2, recovery=3))
+    fig = figures.rates(runs)
+    assert_whole(fig)
+    lines = fig.renderers
+    assert len(lines) == 6
+    for run, whole, inside in zip(runs, lines[::2], lines[1::2], strict=True):
+        got = numbers(whole)
+        assert got == {"x": [*range(run.epochs)], "y": [step.lr for step in run.steps]}
+        under = [e for e in range(run.epochs) if run.phase(e) == "deficit"]
+        assert numbers(inside) == {"x": under, "y": [run.steps[e].lr for e in under]}
+        assert inside.glyph.line_width > 2 * whole.glyph.line_width
+    assert set(parts(fig)) == {"blur until 5", "no deficit"}
+
+
+def test_guesses_shows_each_guess_and_each_truth_on_its_row():
+    names = ["first", "second", "third"]
+    truth = [(0.5, 0.02), None, (0.3, math.nan)]
+    fig = figures.guesses(names, [0.4, 0.6, 0.9], truth)
+    assert_whole(fig)
+    assert fig.y_range.factors == names[::-1]  # the first on top
+    shown = parts(fig)
+    assert numbers(shown["your guess"][0]) == {"x": [0.4, 0.6, 0.9], "y": names}
+    assert shown["your guess"][0].glyph.fill_alpha == 0
+    got = numbers(shown["measured"][0])
+    assert got["y"] == ["first", "third"]
+    assert got["x"] == [0.5, 0.3]
+    assert got["low"] == pytest.approx([0.48, 0.3])
+    assert got["high"] == pytest.approx([0.52, 0.3])
+    [whisker] = [one for one in fig.center if type(one).__name__ == "Whisker"]
+    assert whisker.source is shown["measured"][0].data_source
+    assert whisker.dimension == "width"
+
+
+def test_guesses_without_any_truth_shows_the_guesses():
+    fig = figures.guesses(["one"], [0.4], [None])
+    assert_whole(fig)
+    assert set(parts(fig)) == {"your guess"}
+
+
+# Pictures ---------------------------------------------------------------------------------------
+
+
+def pixels(png):
+    return np.asarray(Image.open(io.BytesIO(png)))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("scale", [1, 4])
+def test_a_strip_holds_every_pixel_of_its_images(channels, scale):
+    x = np.random.default_rng(0).integers(0, 256, (3, 5, 4, channels), dtype=np.uint8)
+    got = pixels(figures.png(x, scale))
+    assert got.shape[:2] == (5 * scale, (3 * 4 + 2) * scale)
+    got = got.reshape(*got.shape[:2], channels)
+    small = got[::scale, ::scale]
+    assert (small.repeat(scale, 0).repeat(scale, 1) == got).all()
+    for i, image in enumerate(x):
+        assert (small[:, 5 * i : 5 * i + 4] == image).all()
+    assert (small[:, 4::5] == 255).all()  # between the images
+
+
+def test_pixels_come_back_from_normalised_images():
+    practice = images("practice", "ci")
+    x = practice.test_x[:64]
+    assert (figures.to_pixels(practice.normal(x), practice) == x).all()
+
+
+def test_pixels_beyond_white_and_black_stay_there():
+    practice = images("practice", "ci")
+    x = practice.normal(practice.test_x[:2])
+    assert figures.to_pixels(x + 100, practice).unique().tolist() == [255]
+    assert figures.to_pixels(x - 100, practice).unique().tolist() == [0]
+
+
+def test_strips_show_each_row_under_its_caption():
+    x = np.random.default_rng(0).integers(0, 256, (2, 2, 3, 4, 3), dtype=np.uint8)
+    page = figures.strips({"clear": x[0], "blur": x[1]}, scale=2).data
+    rows = re.findall(
+        r'>([^<]+)</td><td><img src="data:image/png;base64,([^"]+)" alt="(\w+)"', page
+    )
+    assert [(caption, alt) for caption, _, alt in rows] == [("clear", "clear"), ("blur", "blur")]
+    for (_, code, _), expected in zip(rows, x, strict=True):
+        assert base64.b64decode(code) == figures.png(expected, 2)
+
+
+# Without a notebook -----------------------------------------------------------------------------
+
+
+def test_figures_and_explorer_need_no_running_jupyter(python):
+    """In plain Python, where neither JupyterLab nor jupyter_bokeh is installed."""
+    code = """
+import sys
+sys.modules |= {"jupyterlab": None, "jupyter_bokeh": None, "notebook": None}
+import cplab
+from cplab import Run, explore, figures
+from IPython import get_ipython
+assert get_ipython() is None
+figures.ready()
+figures.removal(Run(profile="ci"))
+explorer = cplab.Explorer(profile="ci")
+explorer.length.value = 4
+print(explorer.readout.value)
+"""
+    out, err = python(code).communicate(timeout=300)
+    assert "Nobody has trained Blur from epoch 0 to 4" in out, err

@@ -58,7 +58,7 @@ def interval(values):
 
 
 def the_slow_way(table):
-    """The columns of a summary by loops over the rows: {(deficit, onset, length): {name: value}}."""
+    """A summary by loops over the rows: {(deficit, onset, length): {column: value}}."""
     accuracy = {(r.deficit, r.onset, r.length, r.seed): r.accuracy for r in table.itertuples()}
     expected = {}
     for deficit, onset, length in {key[:3] for key in accuracy}:
@@ -360,23 +360,19 @@ def test_removal_takes_the_records_of_one_setting_and_titles_them():
 
 
 def test_removal_labels_the_records_that_it_shows_alone():
+    cached = [row("blur", 0, 4, 0, source="shipped")]
     elsewhere = [row("flip", 0, 2, 7), row("blur", 1, 2, 7), row("none", 9, 0, 7)]
-    here = [row("flip", 0, 2, s) for s in (0, 1)] + [row("blur", 0, 4, 0)]
-    born = [row("none", 0, 0, 0)]
 
-    def words(deficits, *rows, onset=0):
-        table = pd.DataFrame([r | {"accuracy": 0.5, "source": s} for r, s in rows])
-        title = figures.removal(Run(onset=onset, profile="ci"), deficits, table=table).title.text
-        return title.split(": ")[1].split(" · ")[0]
+    def source(deficits, rows, onset=0):
+        like = Run(onset=onset, profile="ci")
+        title = figures.removal(like, deficits, table=pd.DataFrame(rows)).title.text
+        return title.removeprefix("recovery schedule: ").split(" · ")[0]
 
-    live = [(r, "live") for r in elsewhere]
-    cached = [(r, "shipped") for r in here]
-    assert words(("blur",), *cached, *live) == "cached"
-    assert words(("blur", "flip"), *cached, *live) == "cached and live"
-    assert words(("blur",), *cached, (born[0], "live")) == "cached and live"
-    assert words(("blur",), (elsewhere[1], "live"), (born[0], "shipped"), onset=1) == (
-        "cached and live"
-    )
+    assert source(("blur",), cached + elsewhere) == "cached"
+    assert source(("blur", "flip"), cached + elsewhere) == "cached and live"
+    assert source(("blur",), [*cached, row("none", 0, 0, 0)]) == "cached and live"
+    assert source(("blur",), [*cached, row("none", 4, 0, 0)]) == "cached and live"
+    assert source(("blur",), cached + elsewhere, onset=1) == "live"
 
 
 def test_removal_reads_all_records_where_no_table_is_given(nothing_shipped):

@@ -213,11 +213,7 @@ class Explorer(w.VBox):
         self._small = removal, sensitivity
 
         cells = ColumnDataSource({n: [] for n in ("onset", "length", "loss", "text", "ink")})
-        tried = self.points.query("length > 0").index
-        factors = [
-            [str(v) for v in sorted(set(tried.get_level_values(n)))] for n in ("onset", "length")
-        ]
-        self._map = figures.grid(cells, *factors, width=290, height=300)
+        self._map = figures.grid(cells, [], [], width=290, height=300)
         self._cells = cells
         self._map.rect(
             "onset", "length", 0.96, 0.94, source=ColumnDataSource({"onset": [], "length": []}),
@@ -322,6 +318,9 @@ class Explorer(w.VBox):
         s["chosen_onset"].data = {"onset": [run.onset] * len(loss), "mean": loss}
 
     def _draw_map(self, run: Run):
+        tried = self.points.query("length > 0").index
+        for axis, level in ((self._map.x_range, "onset"), (self._map.y_range, "length")):
+            axis.factors = [str(v) for v in sorted(set(tried.get_level_values(level)))]
         rows = self.points.query("deficit == @self.deficit.value")
         loss = 100 * rows.loss.to_numpy()
         self._cells.data = {

@@ -443,12 +443,11 @@ class Explorer(w.VBox):
         finally:
             self._busy = False
             self._reload()
-            if self.run == run:
-                self._choose()
-                if fresh:
-                    curve = figures.mean_curve([fresh])
-                    self.sources["live"].data = {k: curve[k] for k in ("epoch", "mean")}
-                    self.progress.value = self.progress.max
+            self._choose()
+            if fresh and self.run == run:
+                curve = figures.mean_curve([fresh])
+                self.sources["live"].data = {k: curve[k] for k in ("epoch", "mean")}
+                self.progress.value = self.progress.max
             self.estimate.value = message
             self.train.disabled, self.stop.disabled = False, True
             self._refresh()

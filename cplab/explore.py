@@ -304,7 +304,7 @@ class Explorer(w.VBox):
         s["clear"].data = figures.clear_along(points, shown.onset)
         s["by_onset"].data = figures.along_onset(points, deficit, shown.length)
         removal, sensitivity = self._small
-        nearest = "" if known else ", the nearest"
+        nearest = "" if shown == run else ", the nearest"
         removal.title.text = f"final accuracy · onset {shown.onset}{nearest}"
         sensitivity.title.text = f"sensitivity · length {shown.length}{nearest}"
         longest = max([1, *s["by_length"].data["length"]])
@@ -620,6 +620,8 @@ def compared(difference: float, half: float, control: str) -> str:
 
 def verdict(point: pd.Series) -> str:
     """What the two comparisons, with their intervals, allow to say."""
+    if np.isnan(point.gain) or np.isnan(point.loss):
+        return "One control is missing: no verdict."
     if np.isnan(point.gain_half) or np.isnan(point.loss_half):
         return "One seed: no interval, no verdict."
     if point.gain + point.gain_half < 0:

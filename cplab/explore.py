@@ -15,7 +15,7 @@ from bokeh.layouts import column, row
 from bokeh.models import BoxAnnotation, ColumnDataSource, Range1d
 
 from cplab import data, figures, records
-from cplab.experiment import CplabError, Run
+from cplab.experiment import CplabError, Run, whole
 
 SLIDER = {"continuous_update": False, "readout": False}
 STYLE = "line-height:1.35;font-size:14px"
@@ -52,8 +52,10 @@ class Explorer(w.VBox):
         self._halt, self._worker, self._busy = threading.Event(), None, False
         self._reload()
         grid = self.points.query("length > 0").index
-        last = max([8, *(grid.get_level_values(n).max() for n in ("onset", "length") if len(grid))])
-        self._build(deficits, int(last), onset, length)
+        last = [grid.get_level_values(n).max() for n in ("onset", "length") if len(grid)]
+        deficits = [replace(self.like, deficit=d, length=1).deficit for d in deficits]
+        onset, length = whole("onset", onset), whole("length", length)
+        self._build(deficits, int(max([8, onset, length, *last])), onset, length)
         for control in (self.deficit, self.onset, self.length):
             control.observe(self._choose, "value")
         self.train.on_click(self._train)

@@ -98,7 +98,7 @@ def shipped() -> dict[str, tuple]:
     index = {}
     for path in sorted(SHIPPED.glob("*.parquet")):
         try:
-            table = pq.read_table(path)
+            table = pq.ParquetFile(path).read()  # read_table imports pandas
             index |= {key: (table, i) for i, key in enumerate(table["key"].to_pylist())}
         except (pa.ArrowException, OSError, KeyError) as error:
             warn(f"shipped records {path.name} are damaged and left out ({error})")

@@ -30,6 +30,10 @@ class RecordWarning(UserWarning):
     """Something about records that the user should know and that stops nothing."""
 
 
+class Outdated(ValueError):
+    """Of another protocol: not damaged, but what it says is no longer what its run would give."""
+
+
 @dataclass(frozen=True)
 class Record:
     """A run that was trained.
@@ -69,16 +73,19 @@ def checksum(plain: dict) -> str:
 
 
 def parse(row: dict, source: str) -> Record:
-    """A Record out of plain data with its checksum. Raises ValueError if anything is off."""
+    """A Record out of plain data with its checksum. Raises ValueError if anything is off, Outdated
+    if it is the protocol."""
     try:
         plain = {k: v for k, v in row.items() if k != "checksum"}
         if checksum(plain) != row["checksum"]:
             raise ValueError("its checksum does not fit")
+        if plain["protocol"] != PROTOCOL:
+            raise Outdated(f"it is of protocol {plain['protocol']}, this is {PROTOCOL}")
         run = Run(**{name: plain[name] for name in RUN_FIELDS})
         rest = {f.name: plain[f.name] for f in fields(Record)[1:-1]}
         record = Record(run, **rest, source=source)
-        if plain["protocol"] != PROTOCOL or plain["key"] != run.key:
-            raise ValueError(f"it is of protocol {plain['protocol']}, this is {PROTOCOL}")
+        if plain["key"] != run.key:
+            raise ValueError("its key does not fit its run")
         if len(record.curve) != run.epochs or record.curve[-1]["test_accuracy"] != record.accuracy:
             raise ValueError("its curve does not fit its run")
     except (KeyError, TypeError, IndexError, AttributeError, CplabError) as error:
@@ -91,28 +98,54 @@ def parse(row: dict, source: str) -> Record:
 
 @lru_cache(maxsize=1)
 def shipped() -> dict[str, tuple]:
-    """Key of each shipped record, with the table and the row where it stands."""
+    """Key of each shipped record of this protocol, with the table and the row where it stands."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     index = {}
     for path in sorted(SHIPPED.glob("*.parquet")):
         try:
-            table = pq.ParquetFile(path).read()  # read_table imports pandas
-            index |= {key: (table, i) for i, key in enumerate(table["key"].to_pylist())}
-        except (pa.ArrowException, OSError, KeyError) as error:
-            warn(f"shipped records {path.name} are damaged and left out ({error})")
+            with pq.ParquetFile(path) as file:  # pq.read_table imports pandas
+                table = file.read()
+            table.validate(full=True)
+            names = zip(table["key"].to_pylist(), table["protocol"].to_pylist(), strict=True)
+            index |= {
+                key: (table, i) for i, (key, number) in enumerate(names) if number == PROTOCOL
+            }
+        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+            said = " ".join(str(error).split())
+            warn(f"shipped records {path.name} are damaged and left out ({said})")
     return index
+
+
+@lru_cache(maxsize=1)
+def shipped_rows() -> dict[str, dict]:
+    """All sound shipped records as plain data without their curves, by key."""
+    plain = {id(table): table.to_pylist() for table, _ in shipped().values()}
+    rows = {}
+    for key, (table, i) in shipped().items():
+        row = plain[id(table)][i]
+        if read_shipped(key, row):
+            rows[key] = {name: value for name, value in row.items() if name != "curve"}
+    return rows
+
+
+def read_shipped(key: str, row: dict) -> Record | None:
+    """A shipped record, or None with a warning if it is damaged."""
+    try:
+        return parse(row, "shipped")
+    except ValueError as error:
+        warn(f"the shipped record {key} is damaged and left out: {error}")
+        return None
 
 
 def find(run: Run) -> Record | None:
     """The record of a run, shipped or live; None if it was not trained yet."""
     if run.key in shipped():
         table, row = shipped()[run.key]
-        try:
-            return parse(table.slice(row, 1).to_pylist()[0], "shipped")
-        except ValueError as error:
-            warn(f"the shipped record {run.key} is damaged and left out: {error}")
+        record = read_shipped(run.key, table.slice(row, 1).to_pylist()[0])
+        if record:
+            return record
     return read_live(live_path(run.key))
 
 
@@ -123,8 +156,11 @@ def live_path(key: str) -> Path:
 def read_live(path: Path) -> Record | None:
     """A live record, or None where there is none; a damaged file is set aside."""
     try:
-        return parse(json.loads(path.read_text()), "live")
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        record = parse(json.loads(path.read_text()), "live")
+        if record.key != path.stem:
+            raise ValueError(f"it is the record {record.key}")
+        return record
+    except (OSError, Outdated):
         return None
     except ValueError as error:
         aside = path.with_suffix(".json.damaged")
@@ -150,15 +186,13 @@ def table(**wanted):
     """
     import pandas as pd
 
-    Run(**wanted)  # refuses what no record can have
-    tables = {id(t): t for t, _ in shipped().values()}.values()
-    parts = [t.drop(["curve", "checksum"]).to_pandas().assign(source="shipped") for t in tables]
-    own = [{**r.plain(), "source": "live"} for r in live() if r.key not in shipped()]
+    some = {} if wanted.get("deficit") == "none" else {"deficit": "blur", "length": 1}
+    Run(**{"onset": 1, **some, **wanted})  # refuses what no record can have
+    found = [{**row, "source": "shipped"} for row in shipped_rows().values()]
+    found += [{**r.plain(), "source": r.source} for r in live() if r.key not in shipped_rows()]
     columns = [*Record.__dataclass_fields__]
     columns = ["key", *RUN_FIELDS, *(c for c in columns if c not in ("run", "curve"))]
-    parts.append(pd.DataFrame(own, columns=columns))
-    parts = [p for p in parts if len(p)] or parts
-    rows = pd.concat(parts, ignore_index=True)[columns]
+    rows = pd.DataFrame(found, columns=columns)
     for name, value in wanted.items():
         rows = rows[rows[name] == value]
     return rows.sort_values(RUN_FIELDS, ignore_index=True)
@@ -169,14 +203,15 @@ def table(**wanted):
 
 def keep(record: Record) -> None:
     """Write a live record atomically; a directory that cannot be written costs only a warning."""
-    path = live_path(record.key)
+    path, plain = live_path(record.key), record.plain()
+    partial = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}.partial")
-        plain = record.plain()
         partial.write_text(json.dumps({**plain, "checksum": checksum(plain)}))
         partial.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
         warn(
             f"the record could not be kept in {path.parent} ({error.strerror}): "
             "set $CPLAB_CACHE to a directory that can be written"
@@ -246,6 +281,7 @@ def ship(records: Iterable[Record], name: str) -> Path:
     ordered = sorted(rows.values(), key=lambda r: [r[name] for name in RUN_FIELDS])
     pq.write_table(pa.Table.from_pylist(ordered), path, compression="zstd")
     shipped.cache_clear()
+    shipped_rows.cache_clear()
     return path
 
 
@@ -281,6 +317,9 @@ def verify() -> tuple[dict[str, int], list[str]]:
                 if source == "live" and path.stem != record.key:
                     raise ValueError(f"it is the record {record.key}")
                 good[source] += 1
+            except Outdated as error:
+                if source == "shipped":
+                    bad.append(f"{source} {path.name} {row['key']} is outdated: {error}")
             except ValueError as error:
                 key = f" {row['key']}" if source == "shipped" and "key" in row else ""
                 bad.append(f"{source} {path.name}{key} is damaged: {error}")
@@ -370,7 +409,10 @@ def collect(
     def claim(ending: list[Run]) -> list[Run] | None:
         if not locks.take(ending):
             return None  # another kernel trains one of them: wait, and read it then
-        return [r for r in ending if fresh or not find(r)]
+        wanted = [r for r in ending if fresh or not find(r)]
+        for run in {*ending} - {*wanted}:  # others trained it meanwhile
+            locks.release(run)
+        return wanted
 
     try:
         how |= {"device": device, "workers": workers, "claim": claim}

@@ -97,6 +97,29 @@ def one_thread():
     torch.set_num_threads(before)
 
 
+@pytest.fixture(scope="session")
+def small_grid(tmp_path_factory):
+    """A cache directory with records of the ci profile, two seeds each, and all their controls:
+    blur at onsets 0 and 2 with lengths 2 and 4, flip at onset 0 with length 4."""
+    import torch
+
+    from cplab import Run, records
+
+    folder, threads = tmp_path_factory.mktemp("grid"), torch.get_num_threads()
+    points = [("blur", 0, 2), ("blur", 0, 4), ("blur", 2, 2), ("blur", 2, 4), ("flip", 0, 4)]
+    runs = [Run(*point, profile="ci", seed=seed) for point in points for seed in range(2)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CPLAB_CACHE", str(folder))
+        patch.setattr(records, "SHIPPED", folder / "shipped")
+        forget_lookups()
+        torch.set_num_threads(1)
+        controls = [control for run in runs for control in (run.equal_training(), run.newborn())]
+        records.sweep([*runs, *controls], progress=False, workers=1)
+        torch.set_num_threads(threads)
+        forget_lookups()
+    return folder
+
+
 def random_run(rng):
     """Any run of the ci profile with up to 12 epochs, small numbers likely."""
     from cplab import Run

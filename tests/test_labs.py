@@ -1,0 +1,174 @@
+"""Every notebook in labs/: what it is made of, and that all of it runs, the solutions as well."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LABS = sorted(ROOT.glob("labs/*.ipynb"))
+PLOTTING = {"bokeh", "matplotlib", "plotly", "altair", "seaborn", "ipywidgets"}
+
+
+@pytest.fixture(params=LABS, ids=[path.stem for path in LABS])
+def path(request):
+    return request.param
+
+
+@pytest.fixture
+def lab(path):
+    return nbformat.read(path, as_version=4)
+
+
+def code(lab):
+    return [cell.source for cell in lab.cells if cell.cell_type == "code"]
+
+
+def prose(lab):
+    return "\n\n".join(cell.source for cell in lab.cells if cell.cell_type == "markdown")
+
+
+def solutions(lab):
+    """The Python of each exercise's solution."""
+    hidden = re.findall(r"<details>.*?</details>", prose(lab), re.S)
+    return [block for one in hidden for block in re.findall(r"```python\n(.*?)```", one, re.S)]
+
+
+# What it is made of -----------------------------------------------------------------------------
+
+
+def test_there_is_a_lab():
+    assert LABS
+
+
+def test_it_is_stored_clean(lab):
+    """Valid, without outputs, with the kernel that every Jupyter has."""
+    nbformat.validate(lab)
+    assert lab.metadata.kernelspec.name == "python3"
+    for cell in lab.cells:
+        if cell.cell_type == "code":
+            assert (cell.outputs, cell.execution_count) == ([], None), cell.source
+        assert cell.source.strip()
+    assert len({cell.id for cell in lab.cells}) == len(lab.cells)
+
+
+def test_it_has_one_cell_of_parameters(lab):
+    tagged = [cell for cell in lab.cells if "parameters" in cell.metadata.get("tags", [])]
+    assert [(cell.cell_type, cell.source) for cell in tagged] == [("code", 'profile = "auto"')]
+
+
+def test_it_begins_with_what_colab_needs(lab):
+    first = code(lab)[0]
+    assert re.search(r'^if "google.colab" in sys.modules:\n +%pip install .*\bcplab\b', first, re.M)
+    assert not any("%pip" in cell or "!pip" in cell for cell in code(lab)[1:])
+
+
+def test_its_title_has_its_number_and_the_readme_lists_it(path, lab):
+    number = path.name.partition("_")[0]
+    title = re.match(rf"# Lab {number} · (.+)\n", lab.cells[0].source)
+    assert title
+    assert f"| [{number} {title[1]}](labs/{path.name}) |" in (ROOT / "README.md").read_text()
+
+
+def test_it_says_what_one_learns_and_how_long_it_takes(lab):
+    begin = lab.cells[0].source
+    assert re.search(r"About \d+ minutes", begin)
+    assert re.search(r"you can\n\n1\. .+\n2\. ", begin)
+    for kind in ("animals", "networks", "analogy"):
+        assert f"**{kind}**" in begin
+
+
+def test_it_asks_for_a_prediction(lab):
+    assert any("explore.Prediction(" in cell for cell in code(lab))
+
+
+def test_every_exercise_has_a_solution(lab):
+    exercises = re.split(r"^\*\*Exercise (\d+)\.\*\*", prose(lab), flags=re.M)[1:]
+    numbers, texts = exercises[::2], exercises[1::2]
+    assert [int(number) for number in numbers] == [*range(1, len(numbers) + 1)]
+    assert len(numbers) >= 2
+    for text in texts:
+        assert (
+            len(re.findall("<details><summary>Solution</summary>\n\n.+?</details>", text, re.S))
+            == 1
+        )
+    assert solutions(lab)
+
+
+def test_it_ends_with_what_would_change_our_mind(lab):
+    headings = re.findall(r"^## (.+)$", prose(lab), re.M)
+    assert headings[-1].endswith("What would change our mind")
+    end = prose(lab).rpartition("## ")[2]
+    assert len(re.findall("^- ", end, re.M)) >= 2
+    assert "analogy" in end
+    assert "*Sources.*" in end
+
+
+def test_it_leaves_drawing_to_the_package(lab):
+    for source in [*code(lab), *solutions(lab)]:
+        plain = re.sub(r"^( *)[%!].*$", r"\1pass", source, flags=re.M)
+        for node in ast.walk(ast.parse(plain)):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            assert not {name.partition(".")[0] for name in names} & PLOTTING, source
+
+
+# That it runs -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """One cache for all that is run here, so that nothing is trained twice."""
+    return tmp_path_factory.mktemp("labs")
+
+
+@pytest.fixture
+def tool(cache, tmp_path):
+    """A function that runs a Python module, such as papermill, in the folder of this test."""
+
+    def run(*command):
+        keep = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "JUPYTER"))}
+        ours = {"CPLAB_CACHE": str(cache), "IPYTHONDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            [sys.executable, "-m", *map(str, command)],
+            cwd=tmp_path,
+            env=keep | ours,
+            capture_output=True,
+            text=True,
+            timeout=850,
+        )
+        assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+        return done.stdout
+
+    return run
+
+
+def test_it_and_its_solutions_run_with_papermill(lab, tool, tmp_path):
+    given, done = tmp_path / "given.ipynb", tmp_path / "done.ipynb"
+    lab.cells += [nbformat.v4.new_code_cell(block) for block in solutions(lab)]
+    nbformat.write(lab, given)
+    tool("papermill", given, done, "-p", "profile", "ci", "--execution-timeout", 600)
+    cells = [c for c in nbformat.read(done, as_version=4).cells if c.cell_type == "code"]
+    assert len(cells) == len(code(lab)) + 1  # the parameters
+    assert any('profile = "ci"' in cell.source for cell in cells)
+    for cell in cells:
+        assert cell.execution_count, cell.source
+        for output in cell.outputs:
+            assert output.output_type != "error", cell.source
+            if output.get("name") == "stderr":  # progress is welcome there
+                assert "Warning" not in output.text, cell.source
+
+
+def test_it_passes_nbval(lab, tool, tmp_path):
+    for cell in lab.cells:
+        if "parameters" in cell.metadata.get("tags", []):
+            cell.source = 'profile = "ci"'
+    nbformat.write(lab, tmp_path / "lab.ipynb")
+    options = ("--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=120")
+    said = tool("pytest", *options, "-p", "no:cacheprovider", "-q", "lab.ipynb")
+    assert re.search(rf"^{len(code(lab))} passed", said, re.M), said

@@ -414,6 +414,34 @@ def test_verify_names_what_is_damaged_and_changes_nothing(trained, nothing_shipp
     assert live.exists()
 
 
+def test_training_a_record_again_tells_equal_near_and_off(record):
+    def outcome(**change):
+        one = replace(record, **change)
+        return records.retrain(one, "cpu")[0]
+
+    assert outcome() == "equal"
+    off_by_little = [*record.curve[:-1], {**record.curve[-1], "train_loss": 1.0}]
+    assert outcome(curve=off_by_little) == "off"  # on the same machine, every bit counts
+    assert outcome(curve=off_by_little, device="cpu of another kind") == "near"
+    wrong = {"accuracy": record.accuracy + 0.1, "curve": off_by_little}
+    assert outcome(**wrong, torch="0.1") == "off"
+    assert torch.get_num_threads() == 1
+    assert records.find(RUN) is None  # nothing was kept
+
+
+def test_a_sample_is_of_shipped_records_and_the_same_each_time(trained):
+    with pytest.raises(CplabError, match="no records"):
+        records.sample(2)
+    records.ship(trained[:2], "some")
+    records.keep(trained[2])
+    assert {r.key for r in records.sample(10)} == {r.key for r in trained[:2]}
+    assert records.sample(1, seed=4) == records.sample(1, seed=4)
+    assert {records.sample(1, seed=s)[0].key for s in range(20)} == {r.key for r in trained[:2]}
+    assert len(records.sample(1, profile="ci")) == 1
+    with pytest.raises(CplabError, match="paper"):
+        records.sample(1, profile="paper")
+
+
 # Tables -------------------------------------------------------------------------------------------
 
 COLUMNS = [

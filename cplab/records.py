@@ -504,7 +504,8 @@ def sweep(runs: Iterable[Run], *, progress: bool = True, **how) -> list[Record]:
         from cplab import train
 
         total = sum(root.epochs for root in train.plan(missing))
-    with tqdm(total=total, unit="epoch", disable=not progress or not total, file=sys.stderr) as bar:
+    look = {"unit": "epoch", "file": sys.stderr, "delay": 0.01}  # nothing before the first epoch
+    with tqdm(total=total, disable=not progress or not total, **look) as bar:
         for run, record in collect(runs, report=lambda *_: bar.update(), **how):
             found[run] = record
             bar.set_postfix_str(f"{len(found)} of {len(set(runs))} runs")

@@ -67,7 +67,7 @@ def main(args: list[str] | None = None) -> int:
         args = [*args, "--help"]
     with warnings.catch_warnings():
         warnings.simplefilter("default", records.RecordWarning)
-        warnings.showwarning = warn
+        warnings.showwarning = lambda message, *_: say("warning", message)
         try:
             code = typer.main.get_command(app).main(args, "cplab", standalone_mode=False) or 0
         except (KeyboardInterrupt, typer.Abort):
@@ -90,15 +90,10 @@ def main(args: list[str] | None = None) -> int:
 
 
 def say(what: str, text: object) -> None:
-    """One line on standard error."""
-    print(f"{what}: {' '.join(str(text).split())}", file=sys.stderr, flush=True)
-
-
-def warn(message: Warning, *_) -> None:
-    """A warning as one line, above a progress bar that may be there."""
+    """One line on standard error, above a progress bar that may be there."""
     from tqdm import tqdm
 
-    tqdm.write(f"warning: {message}", file=sys.stderr)
+    tqdm.write(f"{what}: {' '.join(str(text).split())}", file=sys.stderr)
 
 
 def spread(args: list[str]) -> list[str]:

@@ -251,10 +251,10 @@ class Explorer(w.VBox):
 
     def _offer(self, run: Run):
         """Say what training the point would cost."""
-        from cplab import train
+        from cplab import tree
 
         todo = self._todo(run)
-        seconds = train.estimate(todo, self.device)
+        seconds = tree.estimate(todo, self.device)
         more = "" if len(todo) == 1 else " with its missing controls"
         self.estimate.value = f"live: about {seconds:.0f} s on this machine{more}"
         self.train.description = "Train it again" if self._known(run) else "Train this point"
@@ -408,9 +408,9 @@ class Explorer(w.VBox):
             self._worker.start()
 
     def _work(self, run: Run, todo: list[Run]):
-        from cplab import train
+        from cplab import train, tree
 
-        self.progress.max = max(1, sum(root.epochs for root in train.plan(todo)))
+        self.progress.max = max(1, sum(root.epochs for root in tree.plan(todo)))
         self.progress.value = 0
         grown, drawn = {"epoch": [], "mean": []}, time.monotonic()
 

@@ -346,12 +346,12 @@ def retrain(record: Record, device: str = "auto") -> tuple[str, Record]:
     """
     import torch
 
-    from cplab import train
+    from cplab import tree
 
     threads = torch.get_num_threads()
     torch.set_num_threads(record.threads)
     try:
-        [(_, trajectory)] = train.trajectories([record.run], device=device, workers=1)
+        [(_, trajectory)] = tree.trajectories([record.run], device=device, workers=1)
     finally:
         torch.set_num_threads(threads)
     if isinstance(trajectory, Exception):
@@ -386,7 +386,7 @@ def collect(
     """The records of a set of runs: found ones first, then the others as they are trained.
 
     Arguments: fresh, train also what there is a record of; device, workers and how, passed to
-        train.trajectories.
+        tree.trajectories.
     Yields: (run, Record) or (run, error).
     """
     one_of("device", str(device).partition(":")[0], DEVICES)
@@ -400,10 +400,10 @@ def collect(
             missing.append(run)
     if not missing:
         return
-    from cplab import train
+    from cplab import train, tree
 
     # as for the whole set, since the bits and the checkpoints of the rest depend on it
-    workers = workers or train.crew_size(len(runs), device)
+    workers = workers or tree.crew_size(len(runs), device)
     locks = Locks()
 
     def claim(ending: list[Run]) -> list[Run] | None:
@@ -416,7 +416,7 @@ def collect(
 
     try:
         how |= {"device": device, "workers": workers, "claim": claim}
-        for run, result in train.trajectories(missing, **how):
+        for run, result in tree.trajectories(missing, **how):
             if isinstance(result, train.Trajectory):
                 result = make(run, result)
                 keep(result)
@@ -493,7 +493,7 @@ def sweep(runs: Iterable[Run], *, progress: bool = True, **how) -> list[Record]:
     """The records of a set of runs in their order; what is missing is trained as a tree.
 
     Arguments: runs; progress, a bar with the time left on standard error; how: device, workers,
-        stop (see train.trajectories).
+        stop (see tree.trajectories).
     Raises: CplabError, train.Cancelled; train.Diverged after all others are done.
     """
     from tqdm import tqdm
@@ -501,9 +501,9 @@ def sweep(runs: Iterable[Run], *, progress: bool = True, **how) -> list[Record]:
     runs, found, total = list(runs), {}, 0
     missing = [r for r in dict.fromkeys(runs) if not find(r)]
     if missing:
-        from cplab import train
+        from cplab import tree
 
-        total = sum(root.epochs for root in train.plan(missing))
+        total = sum(root.epochs for root in tree.plan(missing))
     look = {"unit": "epoch", "file": sys.stderr, "delay": 0.01}  # nothing before the first epoch
     with tqdm(total=total, disable=not progress or not total, **look) as bar:
         for run, record in collect(runs, report=lambda *_: bar.update(), **how):

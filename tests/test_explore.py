@@ -17,7 +17,7 @@ from bokeh.core.validation import check_integrity
 from bokeh.events import DoubleTap, PressUp, Tap
 
 import cplab
-from cplab import Run, explore, figures, records, train
+from cplab import Run, explore, figures, records, train, tree
 from cplab.experiment import CplabError
 
 pytestmark = pytest.mark.usefixtures("nothing_shipped", "one_thread", "errors_raise")
@@ -466,7 +466,7 @@ def test_train_trains_the_missing_controls_of_its_own_seed_as_well(grid):
     assert (
         lab.progress.value
         == lab.progress.max
-        == train.plan([run, run.newborn(), run.equal_training()])[0].epochs
+        == tree.plan([run, run.newborn(), run.equal_training()])[0].epochs
     )
     assert "a newborn" in lab.readout.value
     assert "equal training" in lab.readout.value

@@ -7,7 +7,7 @@ import pytest
 
 import cplab
 
-TRAINING = ["experiment", "data", "deficits", "models", "train", "records"]
+TRAINING = ["experiment", "data", "deficits", "models", "train", "checkpoints", "tree", "records"]
 SCREEN = ["bokeh", "ipywidgets", "IPython", "jupyter", "jupyterlab", "jupyter_bokeh", "notebook"]
 
 

@@ -14,7 +14,7 @@ import torch
 from conftest import digits
 from torch import nn
 
-from cplab import data, deficits, models, train
+from cplab import data, deficits, models, train, tree
 from cplab.experiment import PROFILES, CplabError, Run
 
 CPU = torch.device("cpu")
@@ -51,7 +51,7 @@ def trained(run, **how):
 
 def sweep(runs, workers=1, **how):
     """The curves of runs that are trained as a tree; errors as they are."""
-    done = train.trajectories(list(runs), device="cpu", workers=workers, **how)
+    done = tree.trajectories(list(runs), device="cpu", workers=workers, **how)
     return {run: r if isinstance(r, Exception) else curve(r.rows) for run, r in done}
 
 
@@ -342,7 +342,7 @@ def test_a_run_of_a_sweep_equals_the_run_trained_alone_bit_for_bit(alone, monkey
     reports = []
     found = sweep(GRID, workers, report=lambda run, row: reports.append((run, row["epoch"])))
     assert found == alone
-    assert len(reports) == sum(root.epochs for root in train.plan(GRID))  # each epoch once
+    assert len(reports) == sum(root.epochs for root in tree.plan(GRID))  # each epoch once
     assert not checkpoints()
 
 
@@ -376,12 +376,12 @@ def sets_of(random_runs):
 
 def test_a_plan_has_each_distinct_beginning_once(random_runs):
     for runs in sets_of(random_runs):
-        assert sum(root.epochs for root in train.plan(runs)) == len(prefixes(runs))
+        assert sum(root.epochs for root in tree.plan(runs)) == len(prefixes(runs))
 
 
 def test_a_plan_leads_to_each_run_once_by_its_own_steps(random_runs):
     for runs in sets_of(random_runs):
-        segments = [segment for root in train.plan(runs) for segment in root.below()]
+        segments = [segment for root in tree.plan(runs) for segment in root.below()]
         ends = [run for segment in segments for run in segment.done]
         assert len(ends) == len(set(ends))
         assert set(ends) == set(runs)
@@ -396,7 +396,7 @@ def test_a_plan_leads_to_each_run_once_by_its_own_steps(random_runs):
 
 
 def test_a_sweep_of_nothing_is_over_at_once():
-    assert train.plan([]) == []
+    assert tree.plan([]) == []
     assert sweep([]) == {}
     assert sweep([], workers=None) == {}
 
@@ -449,7 +449,7 @@ def test_a_cancelled_run_goes_on_and_equals_an_undisturbed_one(stop_after, epoch
 @pytest.mark.parametrize("batch", [2, 20, 45])
 @pytest.mark.usefixtures("checkpoint_each_epoch")
 def test_a_cancelled_sweep_goes_on_where_it_was(alone, stop_after, epochs_trained, batch):
-    found, left = {}, train.trajectories(GRID, device="cpu", workers=1, stop=stop_after(batch))
+    found, left = {}, tree.trajectories(GRID, device="cpu", workers=1, stop=stop_after(batch))
     with pytest.raises(train.Cancelled):
         found.update((run, curve(result.rows)) for run, result in left)
     found |= sweep([run for run in GRID if run not in found])
@@ -696,7 +696,7 @@ def test_a_second_gpu_is_refused_where_there_is_one(monkeypatch):
 
 def test_an_estimate_counts_shared_epochs_once():
     short, long = a_run(onset=2), a_run(onset=4)
-    one = train.estimate([short], "cpu") / short.epochs
+    one = tree.estimate([short], "cpu") / short.epochs
     assert one > 0
-    assert train.estimate([short, long], "cpu") == pytest.approx(one * len(prefixes([short, long])))
-    assert train.estimate([], "cpu") == 0
+    assert tree.estimate([short, long], "cpu") == pytest.approx(one * len(prefixes([short, long])))
+    assert tree.estimate([], "cpu") == 0

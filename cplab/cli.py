@@ -9,7 +9,6 @@ import os
 import re
 import sys
 import warnings
-from concurrent.futures import BrokenExecutor
 from itertools import product
 from pathlib import Path
 from typing import Annotated
@@ -79,11 +78,6 @@ def main(args: list[str] | None = None) -> int:
         except CplabError as error:
             say("error", error)
             return error.exit_code
-        except (MemoryError, BrokenExecutor, RuntimeError) as error:
-            if not isinstance(error, MemoryError | BrokenExecutor) and "memory" not in str(error):
-                raise
-            say("error", "out of memory, it seems: give fewer --workers, or --device cpu")
-            return 1
     if code == 130:
         say("stopped", "the same command goes on from here")
     return code

@@ -209,6 +209,7 @@ def test_a_cell_without_its_control_has_a_question_mark(lab):
     assert cells.text["2", "4"] == "?"
     assert "above equal" not in lab.readout.value
     assert "One control is missing: no verdict." in lab.readout.value
+    assert "(2 seeds)" in lab.readout.value
     assert "with its missing controls" in lab.estimate.value
 
 

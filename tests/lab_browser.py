@@ -250,13 +250,14 @@ class Lab:
                 raise AssertionError(f"waited {timeout} s for {what}; last seen: {value!r}")
             self.page.wait_for_timeout(100)
 
-    def open(self, path, timeout=60):
+    def open(self, path, timeout=120):
         """Open a notebook of the served folder and wait until its kernel is idle.
 
         Its metadata must name the kernel: JupyterLab asks with a dialog otherwise.
         """
         self.close()
-        self.page.goto(f"{self.server.url}/lab/tree/{quote(path)}?reset&token={self.server.token}")
+        url = f"{self.server.url}/lab/tree/{quote(path)}?reset&token={self.server.token}"
+        self.page.goto(url, timeout=1000 * timeout)
         self.session = self.wait_for(
             f"{path} and its kernel", lambda: self.page.evaluate(OPENED, path), timeout=timeout
         )

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -156,12 +157,10 @@ def undisturbed():
     return {}
 
 
-@pytest.mark.skipif(os.name == "nt", reason="needs signals")
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
-def test_a_sweep_that_was_ended_goes_on(
-    cplab, one_thread, small_mnist, own_cache, tmp_path, monkeypatch, undisturbed, sent
-):
-    # one worker a core trains on one thread, and so does the rest of this test
+@pytest.fixture
+def swept(small_mnist):
+    """The command in a process group of its own, with a worker on each core."""
+    # that many workers train on one thread each, as the rest of these tests does
     process = subprocess.Popen(
         [sys.executable, "-m", "cplab", *SWEEP.split(), str(os.cpu_count())],
         stdout=subprocess.PIPE,
@@ -169,21 +168,35 @@ def test_a_sweep_that_was_ended_goes_on(
         text=True,
         start_new_session=True,
     )
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def wait_for(condition, process):
     deadline = time.monotonic() + 300
-    while not list((own_cache / "records").glob("*.json")):
+    while not condition():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs signals")
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_a_sweep_that_was_ended_goes_on(
+    cplab, one_thread, swept, own_cache, tmp_path, monkeypatch, undisturbed, sent
+):
+    wait_for(lambda: list((own_cache / "records").glob("*.json")), swept)
     if sent == signal.SIGINT:
-        os.killpg(process.pid, sent)  # as a terminal does
+        os.killpg(swept.pid, sent)  # as a terminal does
     else:
-        process.kill()
+        swept.kill()
     # ends when nobody holds the other end any more: no worker process is left behind
-    out, err = process.communicate(timeout=120)
+    out, err = swept.communicate(timeout=300)
     assert out == ""
     assert "Traceback" not in err
     if sent == signal.SIGINT:
-        assert process.returncode == 130
+        assert swept.returncode == 130
         assert err.splitlines()[-1] == "stopped: the same command goes on from here"
     done = {path.stem for path in (own_cache / "records").glob("*.json")}
     assert 1 <= len(done) < 4
@@ -197,6 +210,26 @@ def test_a_sweep_that_was_ended_goes_on(
         _, out, _ = cplab(SWEEP, 1)
         undisturbed |= {r["key"]: results(r) for r in map(json.loads, out.splitlines())}
     assert {record["key"]: results(record) for record in resumed} == undisturbed
+
+
+CHILDREN = Path(f"/proc/self/task/{os.getpid()}/children")
+
+
+@pytest.mark.skipif(not CHILDREN.exists(), reason="needs Linux")
+def test_ctrl_c_while_workers_start_is_one_line_as_well(swept):
+    def workers():
+        children = Path(f"/proc/{swept.pid}/task/{swept.pid}/children").read_text().split()
+        commands = [Path(f"/proc/{child}/cmdline").read_bytes() for child in children]
+        return any(b"spawn_main" in command for command in commands)
+
+    wait_for(workers, swept)
+    time.sleep(0.2)  # they import torch now
+    os.killpg(swept.pid, signal.SIGINT)
+    out, err = swept.communicate(timeout=300)
+    assert (swept.returncode, out) == (130, "")
+    assert told(err.replace("\r", "\n").splitlines()) == [
+        "stopped: the same command goes on from here"
+    ]
 
 
 # Bad input --------------------------------------------------------------------------------------
@@ -482,7 +515,7 @@ def test_version_and_quick_start(python):
         f"from cplab.cli import main; import sys; main(['--version']); main(['run', '--help'])\n"
         f"print(*{heavy} & {{*sys.modules}})"
     )
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (0, "")
     assert out.startswith("cplab 0.")
     assert out.endswith("\n\n")

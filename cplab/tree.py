@@ -16,6 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 
@@ -202,7 +203,8 @@ def crew(workers: int, device: torch.device, stop: threading.Event, report: Call
         return
 
     context = multiprocessing.get_context("spawn")
-    reports, halt, over = context.SimpleQueue(), context.Event(), threading.Event()
+    reports, over = context.SimpleQueue(), threading.Event()
+    halt = context.RawValue("b", False)  # an Event's lock may die with a worker that holds it
 
     def pass_on():
         ending = False
@@ -211,7 +213,7 @@ def crew(workers: int, device: torch.device, stop: threading.Event, report: Call
             while not reports.empty():
                 report(*reports.get())
             if stop.is_set():
-                halt.set()
+                halt.value = True
 
     def begin_there(segment: Segment) -> Future:
         with without_interrupt():  # a process that starts now inherits this
@@ -234,7 +236,7 @@ def crew(workers: int, device: torch.device, stop: threading.Event, report: Call
                 'sweep under `if __name__ == "__main__":`'
             ) from error
         finally:
-            halt.set()
+            halt.value = True
             pool.shutdown(cancel_futures=True)
             over.set()
             messenger.join()
@@ -259,7 +261,7 @@ def join_crew(threads: int, reports, halt) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=leave_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
-    _reports, _halt = reports, halt
+    _reports, _halt = reports, SimpleNamespace(is_set=lambda: bool(halt.value))
 
 
 def leave_with_parent() -> None:

@@ -473,11 +473,10 @@ def test_checkpoints_that_nobody_came_back_for_are_forgotten(stop_after):
 
 def test_a_stop_is_heard_by_workers(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    stop, began = threading.Event(), time.monotonic()
-    runs = [a_run(onset=100_000, seed=seed) for seed in (0, 1)]  # half an hour
+    stop = threading.Event()
+    runs = [a_run(onset=100_000, seed=seed) for seed in (0, 1)]  # half an hour, beyond the timeout
     with pytest.raises(train.Cancelled):
         sweep(runs, 2, stop=stop, report=lambda *_: stop.set())
-    assert time.monotonic() - began < 300
 
 
 KILLED = """

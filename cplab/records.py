@@ -121,7 +121,8 @@ def shipped() -> dict[str, tuple]:
 @lru_cache(maxsize=1)
 def shipped_rows() -> dict[str, dict]:
     """All sound shipped records as plain data without their curves, by key."""
-    plain = {id(table): table.to_pylist() for table, _ in shipped().values()}
+    tables = {id(table): table for table, _ in shipped().values()}
+    plain = {name: table.to_pylist() for name, table in tables.items()}
     rows = {}
     for key, (table, i) in shipped().items():
         row = plain[id(table)][i]

@@ -47,6 +47,7 @@ class Explorer(w.VBox):
         seed: int = 0,
         device: str = "auto",
     ):
+        figures.ready(again=False)
         self.like = Run(profile=profile, schedule=schedule, dataset=dataset, seed=seed)
         self.device, self.synchronous = device, figures.on_colab()
         self._halt, self._worker, self._busy = threading.Event(), None, False
@@ -466,6 +467,7 @@ class Prediction(w.VBox):
     """
 
     def __init__(self, given: dict[str, Run], asked: dict[str, Run]):
+        figures.ready(again=False)
         self.given, self.asked, self._moved = given, asked, set()
         wide = {"style": {"description_width": "260px"}, "layout": {"width": "620px"}}
         self.guesses = {
@@ -524,6 +526,7 @@ class Switch(w.VBox):
     """
 
     def __init__(self, options, draw):
+        figures.ready(again=False)
         self.choice = w.ToggleButtons(options=options)
         self._draw = draw
         super().__init__([self.choice, w.VBox()])

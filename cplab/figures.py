@@ -36,6 +36,7 @@ NAMES = {
     "noise": "noise",
 }
 SETTING = ["profile", "dataset", "model", "schedule", "recovery"]
+_loaded = False  # whether `ready` was called in this kernel
 
 
 # Statistics -------------------------------------------------------------------------------------
@@ -358,14 +359,19 @@ def on_colab() -> bool:
     return "google.colab" in sys.modules
 
 
-def ready() -> None:
-    """Load Bokeh into the notebook: from the package, since a classroom may have no network."""
+def ready(again: bool = True) -> None:
+    """Load Bokeh into the notebook: from the package, since a classroom may have no network.
+
+    Arguments: again, also if this kernel has loaded it before (the page may have forgotten it).
+    """
+    global _loaded
     from bokeh.io import output_notebook
     from bokeh.resources import CDN, INLINE
     from IPython import get_ipython
 
-    if get_ipython() is not None:
+    if get_ipython() is not None and (again or not _loaded):
         output_notebook(CDN if on_colab() else INLINE, hide_banner=True)
+        _loaded = True
 
 
 def show(*figs) -> None:

@@ -4,6 +4,7 @@ import base64
 import io
 import math
 import re
+import sys
 from dataclasses import replace
 from itertools import combinations
 
@@ -487,6 +488,44 @@ def test_strips_show_each_row_under_its_caption():
     assert [(caption, alt) for caption, _, alt in rows] == [("clear", "clear"), ("blur", "blur")]
     for (_, code, _), expected in zip(rows, x, strict=True):
         assert base64.b64decode(code) == figures.png(expected, 2)
+
+
+# Showing ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+    """A list of what is shown, as if in a notebook whose kernel has just started."""
+    did = []
+    monkeypatch.setattr(figures, "_loaded", False)
+    monkeypatch.setattr("IPython.get_ipython", object)
+    monkeypatch.setattr("bokeh.io.output_notebook", lambda source, **_: did.append(source.mode))
+    monkeypatch.setattr("bokeh.io.show", did.append)
+    return did
+
+
+def test_bokeh_is_loaded_from_the_package_when_asked_and_once_for_widgets(notebook):
+    figures.ready(again=False)
+    figures.ready(again=False)
+    assert notebook == ["inline"]
+    figures.ready()
+    assert notebook == ["inline", "inline"]
+
+
+def test_figures_are_shown_side_by_side(notebook):
+    one, other = figures.plain_figure("", "", ""), figures.plain_figure("", "", "")
+    figures.show(one)
+    figures.show(one, other)
+    assert notebook[0] is one
+    assert notebook[1].children == [one, other]
+
+
+def test_on_colab_every_figure_brings_bokeh_from_the_network(notebook, monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.colab", object())
+    fig = figures.plain_figure("", "", "")
+    figures.show(fig)
+    figures.show(fig)
+    assert notebook == ["cdn", fig, "cdn", fig]
 
 
 # Without a notebook -----------------------------------------------------------------------------

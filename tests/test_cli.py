@@ -157,12 +157,22 @@ def undisturbed():
     return {}
 
 
+# Tests that run in the background ignore Ctrl-C, and what they start would inherit that.
+FOREGROUND = """
+import signal, sys
+from cplab.cli import main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(main())
+"""
+
+
 @pytest.fixture
 def swept(small_mnist):
     """The command in a process group of its own, with a worker on each core."""
     # that many workers train on one thread each, as the rest of these tests does
     process = subprocess.Popen(
-        [sys.executable, "-m", "cplab", *SWEEP.split(), str(os.cpu_count())],
+        [sys.executable, "-c", FOREGROUND, *SWEEP.split(), str(os.cpu_count())],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -329,7 +339,7 @@ def test_a_cache_that_cannot_be_written_costs_one_warning(cplab, one_thread, tmp
     assert line.startswith("warning: the record could not be kept")
     assert "$CPLAB_CACHE" in line
 
-    words = "sweep --deficit blur --onset 0 1 --length 1 --workers 1 --json"
+    words = "sweep --deficit blur --onset 1 2 --length 1 --workers 1 --json"  # two branches
     code, out, err = cplab(words, CI)
     assert (code, len(out.splitlines()), len(told(err))) == (0, 2, 1)
 

@@ -211,6 +211,7 @@ def test_noise_stays_with_its_image_from_epoch_to_epoch():
 def test_training_is_sgd_with_momentum_and_weight_decay_at_the_rates_of_the_run(monkeypatch):
     """Against the update written out: v ← m·v + g + d·w, w ← w − lr·v."""
     monkeypatch.setattr(train, "has_bf16", lambda device: False)
+    monkeypatch.setitem(PROFILES, "ci", replace(PROFILES["ci"], weight_decay=0.3))  # to be seen
     run = a_run(deficit="blur", onset=1, length=1)
     images, p = data.images("mnist", "ci"), run.settings
     net, _ = train.start(run, CPU)

@@ -212,8 +212,6 @@ def crew(workers: int, device: torch.device, stop: threading.Event, report: Call
             ending = over.wait(0.05)  # and then once more, for the last reports
             while not reports.empty():
                 report(*reports.get())
-            if stop.is_set():
-                halt.value = True
 
     def begin_there(segment: Segment) -> Future:
         with without_interrupt():  # a process that starts now inherits this

@@ -203,6 +203,10 @@ class Run:
         for name, value in settled.items():
             object.__setattr__(self, name, value)
 
+    def __getstate__(self) -> dict:
+        """What goes to another process with every report: the fields alone."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
     @property
     def epochs(self) -> int:
         return self.onset + self.length + self.recovery

@@ -208,6 +208,9 @@ def test_a_run_survives_the_way_to_another_process(random_runs):
     for run in random_runs[:50]:
         copy = pickle.loads(pickle.dumps(run))
         assert (copy, copy.key, copy.steps) == (run, run.key, run.steps)
+    long = Run(onset=10_000)
+    assert long.steps
+    assert len(pickle.dumps(long)) < 1000  # every report of a worker takes it along
 
 
 def test_a_run_cannot_be_changed():

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from cplab import data
 from cplab.experiment import Run
 
+OPTIMIZER = "optimizer."  # begins the names of its tensors
 DAYS = 7  # an interrupted run may go on for so long
 
 
@@ -28,8 +29,7 @@ def names(run: Run, *state) -> list[Path]:
         threads.
     """
     where = data.cache_dir() / "checkpoints"
-    root = run.dataset, run.model, run.profile, run.seed, run.canonical.split()[0]
-    digest, paths = repr((*root, *state)), []
+    digest, paths = repr((*run.origin, *state)), []
     for step in (None, *run.steps):
         digest = hashlib.sha256(f"{digest} {step}".encode()).hexdigest()
         paths.append(where / f"{digest[:20]}.safetensors")
@@ -45,9 +45,9 @@ def tensors_of(net: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Te
     """All that one epoch passes on to the next."""
     state = dict(net.state_dict())
     for name, weight in net.named_parameters():
-        momentum = optimizer.state[weight].get("momentum_buffer")
-        if momentum is not None:
-            state[f"momentum.{name}"] = momentum
+        for key, value in optimizer.state[weight].items():
+            if value is not None:
+                state[f"{OPTIMIZER}{key}.{name}"] = value
     return state
 
 
@@ -83,11 +83,13 @@ def restore(names: list[Path], end: int, net, optimizer) -> tuple[list[dict], Pa
         except (SafetensorError, OSError, KeyError, TypeError, ValueError):
             forget(path)
             continue
-        net.load_state_dict({k: v for k, v in state.items() if not k.startswith("momentum.")})
-        for name, weight in net.named_parameters():
-            if f"momentum.{name}" in state:
-                momentum = torch.empty_like(weight).copy_(state[f"momentum.{name}"])
-                optimizer.state[weight]["momentum_buffer"] = momentum
+        net.load_state_dict({k: v for k, v in state.items() if not k.startswith(OPTIMIZER)})
+        weights = dict(net.named_parameters())
+        for full, kept_value in state.items():
+            if full.startswith(OPTIMIZER):
+                key, _, name = full.removeprefix(OPTIMIZER).partition(".")
+                like = weights[name] if kept_value.ndim else kept_value  # Adam counts its steps
+                optimizer.state[weights[name]][key] = torch.empty_like(like).copy_(kept_value)
         return rows, None if path in names else path
     return [], None
 

@@ -57,17 +57,47 @@ def noise(images: int, shape: tuple[int, int, int], seed: int, device: str = "cp
     return patterns.to(device, memory_format=torch.channels_last)
 
 
+def stripes(x: Tensor, half_angle: float = 22.5) -> Tensor:
+    """Only the vertical structure of images (N, C, H, W), as of a kitten reared in a cylinder of
+    vertical stripes (Blakemore and Cooper 1970).
+
+    Of each image's Fourier components those are left whose stripes stand within `half_angle`
+    degrees of the vertical, and the mean; the filter falls to 0 over another `half_angle`, as a
+    raised cosine.
+    """
+    return torch.fft.irfft2(torch.fft.rfft2(x) * upright(*x.shape[-2:], half_angle).to(x.device),
+                            s=x.shape[-2:])  # fmt: skip
+
+
+@lru_cache
+def upright(height: int, width: int, half_angle: float) -> Tensor:
+    """The filter: a factor 0 to 1 for each of rfft2's components, (H, W // 2 + 1)."""
+    down, across = torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None]
+    tilt = torch.rad2deg(torch.atan2(down.abs(), across))  # 0: changes sideways, so stands upright
+    factor = (1 + torch.cos(torch.pi * ((tilt - half_angle) / half_angle).clamp(0, 1))) / 2
+    factor[0, 0] = 1
+    return factor
+
+
 def see(
-    x: Tensor, y: Tensor, deficit: str, index: Tensor | None = None, seed: int = 0, images: int = 0
+    x: Tensor,
+    y: Tensor,
+    deficit: str,
+    index: Tensor | None = None,
+    seed: int = 0,
+    images: int = 0,
+    epoch: int = 0,
 ):
     """What a network with this deficit is given in place of (x, y).
 
     Arguments:
         x: images (N, C, H, W), normalised to mean 0 and deviation 1.
         y: labels (N,).
-        deficit: none, blur, blur-S, flip, permute or noise.
+        deficit: none, blur, blur-S, flip, permute, noise, fresh_noise, stripes or blank (an even
+            grey, the mean of all images).
         index: which training images these are, (N,), for noise; 0 to N-1 if not given.
         seed, images: the run's seed and the size of the training set, for noise.
+        epoch: for fresh_noise.
     Returns: (images, labels) of the same shapes.
     Raises: CplabError for an unknown deficit.
     """
@@ -78,11 +108,17 @@ def see(
         return flip(x), y
     if kind == "permute":
         return x, permute(y)
-    if kind == "noise":
+    if kind == "stripes":
+        return stripes(x), y
+    if kind == "blank":
+        return torch.zeros_like(x), y
+    if kind in ("noise", "fresh_noise"):
         if index is None:
             index, images = torch.arange(len(x), device=x.device), max(images, len(x))
         if images <= 0:
             raise CplabError("noise needs the number of training images: give images=")
+        if kind == "fresh_noise":
+            seed += 2**41 + 2**31 * epoch  # seeds are below 2**31
         patterns = noise(images, tuple(x.shape[1:]), seed, str(x.device))
         return patterns[index].to(x.dtype), y
     return x, y

@@ -17,9 +17,10 @@ from typing import NamedTuple
 PROTOCOL = 1
 
 DATASETS = ("cifar10", "mnist", "fashion_mnist", "practice")
-DEFICITS = ("none", "blur", "flip", "permute", "noise")
+DEFICITS = ("none", "blur", "flip", "permute", "noise", "fresh_noise", "stripes", "blank")
 SCHEDULES = ("paper", "fixed", "recovery")
-MODELS = ("allcnn",)
+MODELS = {"allcnn": 96, "fc": 2500}  # width of the first layer in the paper
+OPTIMIZERS = ("sgd", "adam")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 
 
@@ -41,7 +42,7 @@ class Profile:
     name: str
     dataset: str
     size: int  # pixels a side
-    width: int  # channels of the first convolution; the paper's is 96
+    width: int  # of the model's first layer; the paper's is in MODELS
     train_images: int
     test_images: int
     recovery: int  # epochs, where a run does not say
@@ -55,6 +56,7 @@ class Profile:
     batch: int = 128
     momentum: float = 0.9  # the paper does not state it
     weight_decay: float = 1e-3
+    model: str = "allcnn"  # where a run does not say
 
 
 PROFILES = {
@@ -75,6 +77,41 @@ PROFILES = {
             0.02,
             0.02,
             shift=2,
+        ),
+        # Few images and no augmentation: a net that fits its training set (lab 04).
+        Profile(
+            "fit",
+            "cifar10",
+            16,
+            32,
+            2_000,
+            5_000,
+            20,
+            "paper",
+            0.05,
+            3,
+            0.02,
+            0.02,
+            shift=0,
+            mirror=False,
+        ),
+        # The paper's MNIST experiment with a net of a fifth of its width and a sixth of the images.
+        Profile(
+            "mnist",
+            "mnist",
+            32,
+            500,
+            10_000,
+            10_000,
+            40,
+            "fixed",
+            0.05,
+            10,
+            0.005,
+            0.02,
+            shift=4,
+            weight_decay=0.0,
+            model="fc",
         ),
         Profile(
             "colab", "cifar10", 32, 32, 50_000, 10_000, 30, "recovery", 0.05, 5, 0.02, 0.02, shift=4
@@ -134,21 +171,49 @@ def split_name(what: str, value: str, names, example: str) -> tuple[str, int | N
     return head, int(tail)
 
 
+# Fields that came after the first records, and the values that change nothing: a run that has
+# these is named as it was before.
+LATER = {"optimizer": "sgd", "trace": "none"}
+
+
+def epochs_of_trace(value: object) -> str:
+    """none, every, or `0,4,9`, from one of these or whole numbers; else a CplabError."""
+    if isinstance(value, str):
+        if value in ("none", "every"):
+            return value
+        value = value.split(",")
+    try:
+        numbers = sorted({whole("trace", epoch) for epoch in value})
+    except (TypeError, CplabError):
+        numbers = []
+    if not numbers:
+        raise CplabError(
+            f"trace {value!r} is not allowed: give none, every, or epochs such as 0,4,9"
+        )
+    return ",".join(map(str, numbers))
+
+
 @dataclass(frozen=True)
 class Run:
     """One network's life: what it sees, when, and how it learns.
 
     Arguments:
-        deficit: none, blur, flip, permute (labels) or noise. blur is the paper's (a quarter of the
-            resolution); blur-2 is half as strong, blur-8 twice.
+        deficit: none, blur, flip, permute (labels), noise (one fixed pattern an image),
+            fresh_noise (another at each epoch), stripes (vertical structure alone) or blank. blur
+            is the paper's (a quarter of the resolution); blur-2 is half as strong, blur-8 twice.
         onset: clear epochs before the deficit.
         length: epochs that carry the deficit.
         recovery: clear epochs after it (the profile's number if not given).
-        profile: ci, course, colab or paper.
+        profile: ci, course, fit, mnist, colab or paper.
         schedule: paper, fixed or recovery (the profile's if not given).
         dataset: cifar10, mnist, fashion_mnist or practice (the profile's if not given).
-        model: allcnn, or allcnn-W for another width than the profile's.
+        model: allcnn or fc (the profile's if not given), or allcnn-W for another width than the
+            profile's.
         seed: decides initial weights, order of images, crops, flips and noise patterns.
+        optimizer: sgd or adam. Adam's learning rate is a fiftieth of the schedule's.
+        trace: none, every, or the epochs, `0,4,9`, after which the Fisher information is measured
+            (fisher.along); unless it is none, more is measured after the last (fisher.at_end).
+            Training is the same with and without, bit for bit.
 
     A deficit of length 0 is no deficit. The control of equal training is deficit none with
     onset + length as its onset, the newborn has onset 0 and length 0.
@@ -163,12 +228,16 @@ class Run:
     profile: str = "course"
     schedule: str | None = None
     dataset: str | None = None
-    model: str = "allcnn"
+    model: str | None = None
     seed: int = 0
+    optimizer: str = "sgd"
+    trace: str = "none"
 
     def __post_init__(self):
         profile = PROFILES[one_of("profile", self.profile, PROFILES)]
-        family, width = split_name("model", self.model, MODELS, "allcnn or allcnn-96")
+        named = profile.model if self.model is None else self.model
+        family, width = split_name("model", named, MODELS, "allcnn or allcnn-96")
+        usual = round(profile.width * MODELS[family] / MODELS[profile.model])
         kind, strength = split_name("deficit", self.deficit, DEFICITS, "blur or blur-2")
         if strength is not None and (kind != "blur" or not 1 < strength <= profile.size):
             raise CplabError(
@@ -188,7 +257,9 @@ class Run:
             "dataset": one_of(
                 "dataset", profile.dataset if self.dataset is None else self.dataset, DATASETS
             ),
-            "model": f"{family}-{width or profile.width}",
+            "model": f"{family}-{width or usual}",
+            "optimizer": one_of("optimizer", self.optimizer, OPTIMIZERS),
+            "trace": epochs_of_trace(self.trace),
         }
         if kind == "none" and settled["length"]:
             raise CplabError(
@@ -224,12 +295,29 @@ class Run:
     def width(self) -> int:
         return int(self.model.partition("-")[2])
 
+    def said(self) -> dict:
+        """The fields by name, without the LATER ones that change nothing."""
+        pairs = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: value for name, value in pairs.items() if LATER.get(name) != value}
+
     @cached_property
     def canonical(self) -> str:
         """All fields by name, the profile's dataset and schedule spelled out."""
         return " ".join(
-            [f"protocol={PROTOCOL}"] + [f"{f.name}={getattr(self, f.name)}" for f in fields(self)]
+            [f"protocol={PROTOCOL}", *(f"{name}={value}" for name, value in self.said().items())]
         )
+
+    @property
+    def origin(self) -> tuple:
+        """What two runs must have in common before their steps can be shared."""
+        return (
+            self.dataset, self.model, self.profile, self.seed, f"protocol={PROTOCOL}",
+            self.optimizer, self.trace,
+        )  # fmt: skip
+
+    def traced(self, epoch: int) -> bool:
+        """Whether the Fisher information is measured after this epoch."""
+        return self.trace == "every" or str(epoch) in self.trace.split(",")
 
     @cached_property
     def key(self) -> str:
@@ -273,9 +361,11 @@ class Run:
 def learning_rate(run: Run, epoch: int) -> float:
     """The rate of one epoch (Materials and Methods for `paper` and `fixed`)."""
     p = run.settings
+    scale = 1 / 50 if run.optimizer == "adam" else 1  # 0.001 where SGD begins with 0.05
     if run.schedule == "paper":
-        return p.paper_lr * 0.97 ** (p.pace * epoch)
+        return scale * p.paper_lr * 0.97 ** (p.pace * epoch)
     if run.schedule == "fixed":
-        return p.fixed_lr
+        return scale * p.fixed_lr
     recovering = max(0, epoch - run.end)
-    return p.recovery_lr * (1 - recovering / run.recovery) if run.recovery else p.recovery_lr
+    part = 1 - recovering / run.recovery if run.recovery else 1
+    return scale * p.recovery_lr * part

@@ -26,7 +26,15 @@ from bokeh.transform import linear_cmap
 from cplab import records
 from cplab.experiment import Run
 
-COLOURS = {"blur": "#0072B2", "flip": "#E69F00", "permute": "#009E73", "noise": "#CC79A7"}
+COLOURS = {
+    "blur": "#0072B2",
+    "flip": "#E69F00",
+    "permute": "#009E73",
+    "noise": "#CC79A7",
+    "fresh_noise": "#882255",
+    "stripes": "#56B4E9",
+    "blank": "#4B3F00",
+}
 EQUAL, NEWBORN, LIVE = "#555555", "#999999", "#D55E00"
 NAMES = {
     "none": "no deficit",
@@ -34,8 +42,11 @@ NAMES = {
     "flip": "vertical flip",
     "permute": "permuted labels",
     "noise": "noise",
+    "fresh_noise": "fresh noise",
+    "stripes": "vertical stripes",
+    "blank": "blank images",
 }
-SETTING = ["profile", "dataset", "model", "schedule", "recovery"]
+SETTING = ["profile", "dataset", "model", "schedule", "recovery", "optimizer", "trace"]
 _loaded = False  # whether `ready` was called in this kernel
 
 

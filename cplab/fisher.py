@@ -16,8 +16,9 @@ image's weight gradient is Σ_p g_p a_pᵀ over output positions p. Norms need n
 """
 
 import math
+import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -31,6 +32,7 @@ from cplab.experiment import CplabError, one_of, whole
 
 PARTS = ("weight", "bias", "norm")
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+DAMPING = 1e-3  # the paper's weight decay
 KINDS = (nn.Conv2d, nn.Linear, *NORMS)
 # Bytes. Measured on a CPU; more is hardly faster there.
 MEMORY = {"cpu": 2**27, "cuda": 2**30, "mps": 2**28}
@@ -125,7 +127,7 @@ def standard_error(draws: Tensor) -> float:
 
 @torch.inference_mode(False)
 def log_determinant(
-    net: nn.Module, x: Tensor, damping: float = 1e-3, *, memory: int | None = None
+    net: nn.Module, x: Tensor, damping: float = DAMPING, *, memory: int | None = None
 ) -> ByLayer:
     """log |F + damping · I| of the weights by K-FAC, which the paper saw follow the trace's trend.
 
@@ -286,6 +288,91 @@ def information(
     errors = dict(zip(each, spread.std(0).tolist(), strict=True))
     smoothed = ByLayer(sum(each.values()), each, spread.sum(1).std().item(), errors)
     return Information(smoothed, variances(mean), beta)
+
+
+@torch.inference_mode(False)
+def sharpness(net: nn.Module, x: Tensor, y: Tensor, *, tolerance: float = 0.01) -> float:
+    """The largest eigenvalue of the Hessian of the mean cross-entropy, with respect to the weights
+    of convolutions and linear layers; BatchNorm in eval mode.
+
+    By Lanczos' method (scipy's eigsh) from products of Hessian and vector.
+
+    Arguments: net as in `trace`; images x (N, ...) and labels y (N,), whose graph is held at once;
+        tolerance, relative.
+    Returns: the eigenvalue, in nats per squared unit of weight.
+    Raises: CplabError as `trace` does, and if Lanczos' method does not converge.
+    """
+    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+
+    layers, _ = check(net, x, ("weight",), None)
+    weights = [layer.weight for layer in layers.values()]
+    sizes = [w.numel() for w in weights]
+    with watched(net, layers) as calls:
+        loss = F.cross_entropy(forward(net, x.to(weights[0]), calls), y)
+        slopes = torch.autograd.grad(loss, weights, create_graph=True)
+
+        def product(v) -> object:
+            v = torch.as_tensor(v.reshape(-1)).to(weights[0])
+            parts = [part.view_as(w) for part, w in zip(v.split(sizes), weights, strict=True)]
+            rows = torch.autograd.grad(slopes, weights, parts, retain_graph=True)
+            return torch.cat([row.flatten() for row in rows]).cpu().double().numpy()
+
+        size = sum(sizes)
+        begin = torch.randn(size, generator=torch.Generator().manual_seed(0)).double().numpy()
+        hessian = LinearOperator((size, size), product, dtype=begin.dtype)
+        try:
+            top = eigsh(hessian, k=1, which="LA", v0=begin, tol=tolerance, maxiter=100,
+                        return_eigenvectors=False)  # fmt: skip
+        except ArpackNoConvergence as error:
+            raise CplabError(
+                f"the largest eigenvalue was not found to {tolerance:g} in 100 rounds: give a "
+                "larger tolerance or more images"
+            ) from error
+    return float(top[0])
+
+
+# What a run that asks for its trace keeps ---------------------------------------------------------
+
+# Of the training images, the first so many, clear and as they are: of the trace, of Kronecker
+# factors and of the Hessian.
+TRACED, FACTORED, CURVED = 500, 50, 200
+
+
+def along(net: nn.Module, images) -> dict:
+    """After an epoch: the exact trace by layer (a list); log_det, log |F / DAMPING + I| in total,
+    which is 0 for a network that knows nothing; and trace_seconds.
+
+    Arguments: images, a data.Images.
+    """
+    began = time.perf_counter()
+    x = images.normal(images.train_x[:TRACED])
+    traces, logs = trace(net, x), log_determinant(net, x[:FACTORED], damping=DAMPING)
+    weights = sum(net.get_submodule(name).weight.numel() for name in logs.layers)
+    return {
+        "trace": list(traces.layers.values()),
+        "log_det": logs.total - weights * math.log(DAMPING),
+        "trace_seconds": time.perf_counter() - began,
+    }
+
+
+def at_end(net: nn.Module, images) -> dict:
+    """After the last epoch: layers, their names; information, of the noise estimator, by layer,
+    with information_error; filters of the first convolution (out, in, H, W), as nested lists;
+    sharpness, where scipy is installed; seconds."""
+    began = time.perf_counter()
+    x = images.normal(images.train_x[:CURVED])
+    noisy = information(net, images.normal(images.train_x[:TRACED])).trace
+    found = {
+        "layers": list(noisy.layers),
+        "information": list(noisy.layers.values()),
+        "information_error": list(noisy.errors.values()),
+    }
+    first = next(layer for layer in net.modules() if isinstance(layer, (nn.Conv2d, nn.Linear)))
+    if isinstance(first, nn.Conv2d):
+        found["filters"] = first.weight.tolist()
+    with suppress(ImportError):
+        found["sharpness"] = sharpness(net, x, images.train_y[:CURVED])
+    return {**found, "seconds": time.perf_counter() - began}
 
 
 # The labels ---------------------------------------------------------------------------------------

@@ -33,8 +33,27 @@ class AllCNN(nn.Sequential):
         )
 
 
-def build(model: str, channels: int = 3, classes: int = 10) -> nn.Module:
-    """A network by name (`allcnn-96`), with random initial weights from torch's generator."""
-    width = int(model.partition("-")[2])
-    net = AllCNN(width, channels, classes)
-    return net.to(memory_format=torch.channels_last)
+class FC(nn.Sequential):
+    """The paper's fully connected network (Materials and Methods): five hidden layers of w, 4w/5,
+    3w/5, 2w/5 and w/5 units, w = 2500 in the paper, each with batch norm and ReLU.
+
+    Arguments: width w, numbers that an image has (channels · H · W), number of classes.
+    Takes images (N, channels, H, W), returns logits (N, classes).
+    """
+
+    def __init__(self, width: int = 2500, inputs: int = 1024, classes: int = 10):
+        layers = [nn.Flatten()]
+        for part in (5, 4, 3, 2, 1):
+            out = max(1, width * part // 5)
+            layers += [nn.Linear(inputs, out, bias=False), nn.BatchNorm1d(out), nn.ReLU(True)]
+            inputs = out
+        super().__init__(*layers, nn.Linear(inputs, classes))
+
+
+def build(model: str, channels: int = 3, size: int = 32, classes: int = 10) -> nn.Module:
+    """A network by name (`allcnn-96`) for images of so many channels and pixels a side, with
+    random initial weights from torch's generator."""
+    family, _, width = model.partition("-")
+    if family == "fc":
+        return FC(int(width), channels * size * size, classes)
+    return AllCNN(int(width), channels, classes).to(memory_format=torch.channels_last)

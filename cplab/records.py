@@ -15,14 +15,15 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 
-from cplab.experiment import DEVICES, PROTOCOL, CplabError, Run, cache_dir, one_of, whole
+from cplab.experiment import DEVICES, LATER, PROTOCOL, CplabError, Run, cache_dir, one_of, whole
 
 SHIPPED = Path(__file__).parent / "shipped"
 RUN_FIELDS = [f.name for f in fields(Run)]
+SERIES = ("curve", "final")  # what is no single value
 NEAR = 0.03  # accuracies that differ by no more are near, however little seeds are seen to differ
 
 
@@ -40,7 +41,9 @@ class Record:
 
     accuracy: fraction of the test images named rightly after the last epoch.
     curve: one row for each epoch: epoch, phase (clear, deficit, recovery), lr, train_loss,
-        test_accuracy, seconds.
+        test_accuracy, seconds; where the run asks for its trace, also trace (by layer), log_det,
+        trace_seconds (see fisher.along).
+    final: where the run asks for its trace, what fisher.at_end measured after the last epoch.
     seconds: of training and testing, as if the run had been trained alone.
     copy, device (and kind of chip), precision, threads, torch, commit: how it was trained.
     source: `shipped` with the package, or `live`, trained by this user.
@@ -56,6 +59,7 @@ class Record:
     threads: int
     torch: str
     commit: str
+    final: dict | None = None
     source: str = "live"
 
     @property
@@ -65,7 +69,14 @@ class Record:
     def plain(self) -> dict:
         """The record as plain data, the run's fields first; without its source."""
         rest = {f.name: getattr(self, f.name) for f in fields(self)[1:-1]}
-        return {"key": self.key, "protocol": PROTOCOL, **asdict(self.run), **rest}
+        return without_none({"key": self.key, "protocol": PROTOCOL, **self.run.said(), **rest})
+
+
+def without_none(plain):
+    """Plain data without what a table fills up where a record has nothing to say."""
+    if isinstance(plain, dict):
+        return {k: without_none(v) for k, v in plain.items() if v is not None}
+    return [without_none(v) for v in plain] if isinstance(plain, list) else plain
 
 
 def checksum(plain: dict) -> str:
@@ -76,16 +87,18 @@ def parse(row: dict, source: str) -> Record:
     """A Record out of plain data with its checksum. Raises ValueError if anything is off, Outdated
     if it is the protocol."""
     try:
-        plain = {k: v for k, v in row.items() if k != "checksum"}
+        plain = without_none({k: v for k, v in row.items() if k != "checksum"})
         if checksum(plain) != row["checksum"]:
             raise ValueError("its checksum does not fit")
         if plain["protocol"] != PROTOCOL:
             raise Outdated(f"it is of protocol {plain['protocol']}, this is {PROTOCOL}")
-        run = Run(**{name: plain[name] for name in RUN_FIELDS})
-        rest = {f.name: plain[f.name] for f in fields(Record)[1:-1]}
-        record = Record(run, **rest, source=source)
+        run = Run(**{name: (LATER | plain)[name] for name in RUN_FIELDS})
+        rest = {f.name: plain[f.name] for f in fields(Record)[1:-2]}
+        record = Record(run, **rest, final=plain.get("final"), source=source)
         if plain["key"] != run.key:
             raise ValueError("its key does not fit its run")
+        if (run.trace != "none") != bool(record.final):
+            raise ValueError("its Fisher information does not fit its run")
         if len(record.curve) != run.epochs or record.curve[-1]["test_accuracy"] != record.accuracy:
             raise ValueError("its curve does not fit its run")
     except (KeyError, TypeError, IndexError, AttributeError, CplabError) as error:
@@ -127,7 +140,7 @@ def shipped_rows() -> dict[str, dict]:
     for key, (table, i) in shipped().items():
         row = plain[id(table)][i]
         if read_shipped(key, row):
-            rows[key] = {name: value for name, value in row.items() if name != "curve"}
+            rows[key] = LATER | {n: v for n, v in row.items() if v is not None and n not in SERIES}
     return rows
 
 
@@ -190,9 +203,11 @@ def table(**wanted):
     some = {} if wanted.get("deficit") == "none" else {"deficit": "blur", "length": 1}
     Run(**{"onset": 1, **some, **wanted})  # refuses what no record can have
     found = [{**row, "source": "shipped"} for row in shipped_rows().values()]
-    found += [{**r.plain(), "source": r.source} for r in live() if r.key not in shipped_rows()]
+    found += [
+        LATER | r.plain() | {"source": r.source} for r in live() if r.key not in shipped_rows()
+    ]
     columns = [*Record.__dataclass_fields__]
-    columns = ["key", *RUN_FIELDS, *(c for c in columns if c not in ("run", "curve"))]
+    columns = ["key", *RUN_FIELDS, *(c for c in columns if c not in ("run", *SERIES))]
     rows = pd.DataFrame(found, columns=columns)
     for name, value in wanted.items():
         rows = rows[rows[name] == value]
@@ -224,11 +239,7 @@ def make(run: Run, trajectory, source: str = "live") -> Record:
     import torch
 
     rows = trajectory.rows[: run.epochs]
-    names = ("lr", "train_loss", "test_accuracy", "seconds")
-    curve = [
-        {"epoch": r["epoch"], "phase": run.phase(r["epoch"]), **{n: r[n] for n in names}}
-        for r in rows
-    ]
+    curve = [{"epoch": r["epoch"], "phase": run.phase(r["epoch"]), **r} for r in rows]
     return Record(
         run,
         rows[-1]["test_accuracy"],
@@ -240,6 +251,7 @@ def make(run: Run, trajectory, source: str = "live") -> Record:
         trajectory.threads,
         str(torch.__version__),
         commit(),
+        trajectory.final,
         source,
     )
 
@@ -272,14 +284,14 @@ def ship(records: Iterable[Record], name: str) -> Path:
 
     path = SHIPPED / f"{name}.parquet"
     rows = {r["key"]: r for r in pq.read_table(path).to_pylist()} if path.exists() else {}
-    rows = {k: r for k, r in rows.items() if r["protocol"] == PROTOCOL}
+    rows = {k: without_none(r) for k, r in rows.items() if r["protocol"] == PROTOCOL}
     for record in records:
         plain = record.plain()
         rows[record.key] = {**plain, "checksum": checksum(plain)}
     if not rows:
         raise CplabError(f"there is nothing to ship as {name!r}: train some runs of it first")
     path.parent.mkdir(exist_ok=True)
-    ordered = sorted(rows.values(), key=lambda r: [r[name] for name in RUN_FIELDS])
+    ordered = sorted(rows.values(), key=lambda r: [(LATER | r)[name] for name in RUN_FIELDS])
     pq.write_table(pa.Table.from_pylist(ordered), path, compression="zstd")
     shipped.cache_clear()
     shipped_rows.cache_clear()

@@ -13,7 +13,7 @@ import time
 import timeit
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cplab import checkpoints, data, deficits, models
+from cplab import checkpoints, data, deficits, fisher, models
 from cplab.experiment import PROFILES, CplabError, Run
 
 CHECKPOINT_SECONDS = 5  # an interrupted run loses about this much
@@ -115,11 +115,16 @@ def start(run: Run, device: torch.device) -> tuple[nn.Module, torch.optim.Optimi
     """Network and optimiser at epoch 0: the same initial weights for all runs of a seed."""
     images = data.images(run.dataset, run.profile, device)
     with seeded(mix(run.seed)):
-        net = models.build(run.model, channels=len(images.mean)).to(device)
+        net = models.build(run.model, len(images.mean), run.settings.size).to(device)
+    return net, optimizer_of(run, net)
+
+
+def optimizer_of(run: Run, net: nn.Module) -> torch.optim.Optimizer:
     p = run.settings
-    return net, torch.optim.SGD(
-        net.parameters(), lr=0.0, momentum=p.momentum, weight_decay=p.weight_decay, fused=True
-    )
+    how = {"lr": 0.0, "weight_decay": p.weight_decay, "fused": True}
+    if run.optimizer == "adam":
+        return torch.optim.Adam(net.parameters(), **how)
+    return torch.optim.SGD(net.parameters(), momentum=p.momentum, **how)
 
 
 def batches(run: Run, epoch: int, images: data.Images) -> Iterator[tuple[Tensor, Tensor]]:
@@ -142,9 +147,8 @@ def batches(run: Run, epoch: int, images: data.Images) -> Iterator[tuple[Tensor,
     for index in order.split(p.batch):
         x = crops[index, shift[0, index], shift[1, index]]
         x = torch.where(mirror[index, None, None, None], x.flip(2), x)
-        yield deficits.see(
-            images.normal(x), images.train_y[index], step.deficit, index, run.seed, count
-        )
+        x, y = images.normal(x), images.train_y[index]
+        yield deficits.see(x, y, step.deficit, index, run.seed, count, epoch)
 
 
 def train_epoch(
@@ -188,7 +192,9 @@ def evaluate(net: nn.Module, images: data.Images, batch: int = 500) -> float:
 class Trajectory(NamedTuple):
     """What training leaves behind, and how it came about.
 
-    rows: one for each epoch: epoch, lr, train_loss, test_accuracy (0 to 1), seconds.
+    rows: one for each epoch: epoch, lr, train_loss, test_accuracy (0 to 1), seconds; where the run
+        asks for it, what fisher.along measured.
+    final: what fisher.at_end measured, if a run that asks for it ends there.
     """
 
     rows: list[dict]
@@ -197,6 +203,7 @@ class Trajectory(NamedTuple):
     precision: str
     threads: int
     checkpoint: Path | None  # of its end, if it was to be kept
+    final: dict | None = None
 
 
 @contextmanager
@@ -230,13 +237,14 @@ def advance(
     *,
     device: torch.device,
     keep: bool = False,
+    ends: bool = True,
     stop: threading.Event | None = None,
     report: Callable[[Run, dict], None] = lambda run, row: None,
 ) -> "Trajectory":
     """Train `run` from its deepest checkpoint up to epoch `end` (exclusive).
 
-    Arguments: keep, leave a checkpoint of the end for branches; stop, checked before each batch;
-        report, called with (run, row) after each epoch.
+    Arguments: keep, leave a checkpoint of the end for branches; ends, whether a run ends there;
+        stop, checked before each batch; report, called with (run, row) after each epoch.
     Returns: the Trajectory from epoch 0.
     Raises: Cancelled, Diverged, Exhausted.
     """
@@ -263,6 +271,8 @@ def advance(
                 "seconds": time.perf_counter() - began,
             }
         )
+        if run.traced(epoch):
+            rows[-1] |= measured(fisher.along, net, images, run, epoch)
         last = epoch == end - 1
         if keep and last:
             checkpoints.save(names[epoch + 1], net, optimizer, rows)
@@ -272,17 +282,59 @@ def advance(
             checkpoints.forget(before)
             saved = time.monotonic()
         report(run, rows[-1])
+    final = None
+    if ends and run.trace != "none":
+        final = measured(fisher.at_end, net, images, run, end - 1)
     checkpoints.forget(ours)
     last = names[end] if keep else None
-    return Trajectory(rows, images.copy, machine(device), precision, threads, last)
+    return Trajectory(rows, images.copy, machine(device), precision, threads, last, final)
+
+
+def measured(measure: Callable, net, images: data.Images, run: Run, epoch: int) -> dict:
+    """What `measure` finds. Raises Diverged if the network gives nothing to measure."""
+    try:
+        return measure(net, images)
+    except CplabError as error:
+        raise Diverged(
+            f"no Fisher information after epoch {epoch} ({error}): no record is kept of "
+            f"{run.canonical}; ask without the trace, or take a smaller learning rate"
+        ) from error
+
+
+def seconds_per_epoch(run: Run, device: str) -> float:
+    """Of training and testing, from a few steps timed on random images."""
+    return timed_epoch(run.model, run.profile, run.dataset, device)
+
+
+def seconds_per_trace(run: Run, device: str) -> float:
+    """Of one measurement along the way, from one on random images."""
+    return timed_trace(run.model, run.profile, run.dataset, device)
+
+
+def stand_in(model: str, profile: str, dataset: str, device: torch.device, count: int):
+    """A network of these fields, and random images for it."""
+    p, channels = PROFILES[profile], 1 if "mnist" in dataset else 3
+    with seeded(0):
+        net = models.build(model, channels, p.size).to(device)
+        x = torch.randn(count, channels, p.size, p.size)
+    return net, x.to(device, memory_format=torch.channels_last)
 
 
 @lru_cache
-def seconds_per_epoch(model: str, profile: str, device: str) -> float:
+def timed_trace(model: str, profile: str, dataset: str, device: str) -> float:
+    few = 20
+    net, x = stand_in(model, profile, dataset, torch.device(device), few)
+    parts = ((fisher.trace, fisher.TRACED), (fisher.log_determinant, fisher.FACTORED))
+    return sum(
+        images / few * min(timeit.repeat(partial(measure, net, x), number=1, repeat=3))
+        for measure, images in parts
+    )
+
+
+@lru_cache
+def timed_epoch(model: str, profile: str, dataset: str, device: str) -> float:
     p, where = PROFILES[profile], torch.device(device)
-    with seeded(0):
-        net = models.build(model).to(where)
-        x = torch.randn(p.batch, 3, p.size, p.size).to(where, memory_format=torch.channels_last)
+    net, x = stand_in(model, profile, dataset, where, p.batch)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.0, momentum=0.9, fused=True)
     y = torch.zeros(p.batch, dtype=torch.long, device=where)
 

@@ -30,6 +30,7 @@ from cplab.train import (
     advance,
     pick_device,
     seconds_per_epoch,
+    seconds_per_trace,
 )
 
 
@@ -54,6 +55,11 @@ class Segment:
         """Of this segment and of all that branch from it."""
         return sum(s.end - s.begin for s in self.below())
 
+    @property
+    def traces(self) -> int:
+        """How often the Fisher information is measured in this segment and below."""
+        return sum(s.run.traced(e) for s in self.below() for e in range(s.begin, s.end))
+
     def leave(self) -> None:
         """Begun and done with: the last to branch off removes the parent's checkpoint."""
         if self.parent:
@@ -70,7 +76,7 @@ def plan(runs: list[Run]) -> list[Segment]:
     """A set of runs as a forest in which common beginnings stand once. Returns its roots."""
     forest = defaultdict(list)
     for run in dict.fromkeys(runs):
-        forest[run.dataset, run.model, run.profile, run.seed].append(run)
+        forest[run.origin].append(run)
     return [root for tree in forest.values() for root in grow(tree, 0, None)]
 
 
@@ -97,7 +103,8 @@ def estimate(runs: list[Run], device: str = "auto") -> float:
     steps timed on random images."""
     where = str(pick_device(device))
     return sum(
-        root.epochs * seconds_per_epoch(root.run.model, root.run.profile, where)
+        seconds_per_epoch(root.run, where) * root.epochs
+        + (seconds_per_trace(root.run, where) * root.traces if root.run.trace != "none" else 0)
         for root in plan(runs)
     )
 
@@ -145,7 +152,7 @@ def trajectories(
                     continue
                 ready.remove(segment)
                 if wanted or segment.branches:
-                    running[begin(segment)] = segment, wanted
+                    running[begin(segment, bool(wanted))] = segment, wanted
                 else:
                     segment.leave()
             if not running:
@@ -174,7 +181,7 @@ def once(report: Callable[[Run, dict], None]) -> Callable[[Run, dict], None]:
     seen = set()
 
     def first(run: Run, row: dict) -> None:
-        stretch = run.dataset, run.model, run.profile, run.seed, run.steps[: row["epoch"] + 1]
+        stretch = run.origin, run.steps[: row["epoch"] + 1]
         if stretch not in seen:
             seen.add(stretch)
             report(run, row)
@@ -184,16 +191,16 @@ def once(report: Callable[[Run, dict], None]) -> Callable[[Run, dict], None]:
 
 @contextmanager
 def crew(workers: int, device: torch.device, stop: threading.Event, report: Callable):
-    """A function that begins a segment and returns its Future: in this process if `workers` is
-    1, in one of several that share the cores otherwise."""
+    """A function that begins a segment, at whose end a run may end, and returns its Future: in
+    this process if `workers` is 1, in one of several that share the cores otherwise."""
     if workers == 1:
 
-        def begin_here(segment: Segment) -> Future:
+        def begin_here(segment: Segment, ends: bool = True) -> Future:
             job = Future()
             try:
                 job.set_result(
                     advance(segment.run, segment.end, device=device, keep=bool(segment.branches),
-                            stop=stop, report=report)
+                            ends=ends, stop=stop, report=report)
                 )  # fmt: skip
             except CplabError as error:
                 job.set_exception(error)
@@ -213,11 +220,10 @@ def crew(workers: int, device: torch.device, stop: threading.Event, report: Call
             while not reports.empty():
                 report(*reports.get())
 
-    def begin_there(segment: Segment) -> Future:
+    def begin_there(segment: Segment, ends: bool = True) -> Future:
+        keep = bool(segment.branches)
         with without_interrupt():  # a process that starts now inherits this
-            return pool.submit(
-                advance_there, segment.run, segment.end, str(device), bool(segment.branches)
-            )
+            return pool.submit(advance_there, segment.run, segment.end, str(device), keep, ends)
 
     threads = max(1, (os.cpu_count() or 1) // workers)
     messenger = threading.Thread(target=pass_on, daemon=True)
@@ -268,13 +274,14 @@ def leave_with_parent() -> None:
     os._exit(1)
 
 
-def advance_there(run: Run, end: int, device: str, keep: bool) -> Trajectory:
+def advance_there(run: Run, end: int, device: str, keep: bool, ends: bool) -> Trajectory:
     """`advance` in a worker process."""
     return advance(
         run,
         end,
         device=torch.device(device),
         keep=keep,
+        ends=ends,
         stop=_halt,
         report=lambda run, row: _reports.put((run, row)),
     )

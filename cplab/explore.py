@@ -456,7 +456,52 @@ class Explorer(w.VBox):
             self._refresh()
 
 
-class Prediction(w.VBox):
+class Covered(w.VBox):
+    """What stays covered until every control was used and Reveal is clicked.
+
+    Arguments: controls, widgets by name; show, called once it is revealed, returns what to put in
+        the place of the cover: widgets, or Bokeh figures; head, widgets above the controls.
+
+    `controls` are the widgets, `reveal` is the button, `figure` the box that stays covered.
+    """
+
+    def __init__(self, controls: dict[str, w.Widget], show, head=(), cover: str = ""):
+        figures.ready(again=False)
+        self.controls, self._make, self._moved = controls, show, set()
+        for control in controls.values():
+            control.observe(self._guess, "value")
+        self.reveal = w.Button(description="Reveal", disabled=True, button_style="primary")
+        self.reveal.on_click(self._show)
+        self.figure = w.VBox([w.HTML(f"<i>{cover or 'Covered until you have answered.'}</i>")])
+        super().__init__([*head, *controls.values(), self.reveal, self.figure])
+        self.add_class("cplab-prediction")
+
+    def _guess(self, change):
+        self._moved.add(change.owner)
+        self.reveal.disabled = len(self._moved) < len(self.controls)
+
+    def _show(self, button):
+        parts = [p if isinstance(p, w.Widget) else surface(p) for p in self._make()]
+        self.figure.children = parts
+        for part in parts:
+            if isinstance(part, Frame):
+                part.draw()
+
+
+def choice(question: str, answers: list[str], show) -> Covered:
+    """A question with answers to choose from, before what `show` makes: a list of Bokeh figures,
+    widgets or texts. The answer stays in view beside it; `controls["answer"]` is the choice."""
+    buttons = w.RadioButtons(options=answers, value=None, layout={"width": "auto"})
+    head = [w.HTML(f'<div style="{STYLE}"><b>{html.escape(question)}</b></div>')]
+
+    def make():
+        said = w.HTML(f"You said: <b>{html.escape(buttons.value)}</b>").add_class("cplab-revealed")
+        return [said, *(w.HTML(p) if isinstance(p, str) else p for p in show())]
+
+    return Covered({"answer": buttons}, make, head)
+
+
+class Prediction(Covered):
     """A guess before the figure: the truth stays covered until every slider was moved.
 
     Arguments:
@@ -467,8 +512,7 @@ class Prediction(w.VBox):
     """
 
     def __init__(self, given: dict[str, Run], asked: dict[str, Run]):
-        figures.ready(again=False)
-        self.given, self.asked, self._moved = given, asked, set()
+        self.given, self.asked = given, asked
         wide = {"style": {"description_width": "260px"}, "layout": {"width": "620px"}}
         self.guesses = {
             text: w.FloatSlider(
@@ -476,16 +520,10 @@ class Prediction(w.VBox):
             )
             for text in asked
         }
-        for bar in self.guesses.values():
-            bar.observe(self._guess, "value")
-        self.reveal = w.Button(description="Reveal", disabled=True, button_style="primary")
-        self.reveal.on_click(self._show)
         told = "".join(f"<br>{text}: <b>{self._truth(run)}</b>" for text, run in given.items())
-        covered = "<i>The figure is covered until you have moved every slider.</i>"
-        self.figure = w.VBox([w.HTML(covered)])
         known = w.HTML(f'<div style="{STYLE}">Known: {told}</div>')
-        super().__init__([known, *self.guesses.values(), self.reveal, self.figure])
-        self.add_class("cplab-prediction")
+        covered = "The figure is covered until you have moved every slider."
+        super().__init__(self.guesses, self._measure, [known] if given else [], covered)
 
     def _truth(self, run: Run) -> str:
         found = self._measured(run)
@@ -498,25 +536,18 @@ class Prediction(w.VBox):
         at = (run.deficit, run.onset, run.length)
         return tuple(points.loc[at, ["accuracy", "accuracy_half"]]) if at in points.index else None
 
-    def _guess(self, change):
-        self._moved.add(change.owner)
-        self.reveal.disabled = len(self._moved) < len(self.guesses)
-
-    def _show(self, button):
+    def _measure(self):
         names = list(self.asked)
         guess = [self.guesses[name].value / 100 for name in names]
         truth = [self._measured(self.asked[name]) for name in names]
         fig = figures.guesses(names, guess, truth, width=620, height=70 + 40 * len(names))
-        picture = surface(fig)
         words = "; ".join(
             f"{name}: you {figures.percent(g)}, measured "
             + (f"{figures.percent(*t)} %" if t else "nothing yet")
             for name, g, t in zip(names, guess, truth, strict=True)
         )
         source = f"<br><small>{figures.label(self._rows)}</small>"
-        self.figure.children = [picture, w.HTML(words + source).add_class("cplab-revealed")]
-        if isinstance(picture, Frame):
-            picture.draw()
+        return [fig, w.HTML(words + source).add_class("cplab-revealed")]
 
 
 class Switch(w.VBox):
@@ -541,7 +572,179 @@ class Switch(w.VBox):
             picture.draw()
 
 
+class Slide(w.VBox):
+    """A slider, with a Play button, above a figure whose data follow it.
+
+    Arguments: figure, in which each data source that is to change has a name; options, the values
+        to choose from; data, from an option to {name of a source: its new columns}; words, from an
+        option to what is said above the figure; description, what the slider is.
+
+    `slider` chooses, `play` runs through the options.
+    """
+
+    def __init__(self, figure, options: list, data, words=str, description: str = "epoch"):
+        figures.ready(again=False)
+        self._figure, self._data, self._words, self._options = figure, data, words, list(options)
+        self.slider = w.IntSlider(
+            0, 0, len(options) - 1, description=description, continuous_update=False, readout=False
+        ).add_class("cplab-slide")
+        self.play = w.Play(min=0, max=len(options) - 1, interval=900)
+        self.readout = w.HTML().add_class("cplab-slide-words")
+        w.link((self.play, "value"), (self.slider, "value"))
+        self._choose()
+        self._picture = surface(figure)
+        line = w.HBox([self.play, self.slider, self.readout], layout={"align_items": "center"})
+        super().__init__([line, self._picture])
+        self.slider.observe(self._choose, "value")
+        if isinstance(self._picture, Frame):
+            self._picture.draw()
+
+    @property
+    def value(self):
+        """The chosen option."""
+        return self._options[self.slider.value]
+
+    def _choose(self, change=None):
+        for name, columns in self._data(self.value).items():
+            for source in self._figure.select({"name": name, "type": ColumnDataSource}):
+                source.data = columns
+        self.readout.value = f"<b>{html.escape(self._words(self.value))}</b>"
+        if change and isinstance(self._picture, Frame):
+            self._picture.draw()
+
+
+class Fitting(w.VBox):
+    """A curve through points: a slider for each parameter, a Fit button, residuals, intervals.
+
+    Arguments:
+        function: of t and of parameters by name (see biology.fit).
+        t, y: the points, (n,).
+        start: where each parameter's slider stands at first; low and high, its ends, {name: (low,
+            high)}. A fit may go beyond them.
+        half: half the 95 % interval of each point, to be drawn; the fit weighs points by it if
+            weigh is set.
+        x, unit: words for the axes.
+        hue: of the points.
+
+    `sliders` are the parameters', `fit` is the button, `readout` says what was found; `found` is
+    the biology.Fit, once there is one.
+    """
+
+    def __init__(self, function, t, y, start, ends, *, half=None, x="t", unit="", hue="#0072B2",
+                 weigh=False, bounds=None):  # fmt: skip
+        figures.ready(again=False)
+        self._function, self._t, self._y = function, np.asarray(t, float), np.asarray(y, float)
+        self._half, self._bounds, self.found = half if weigh else None, bounds, None
+        self.sliders = {
+            name: w.FloatSlider(
+                value, min=min(low, value), max=max(high, value), step=(high - low) / 200,
+                description=name, continuous_update=False, readout_format=".3g",
+            )
+            for name, value in start.items()
+            for low, high in [ends[name]]
+        }  # fmt: skip
+        self.fit = w.Button(description="Fit", button_style="primary")
+        self.readout = w.HTML().add_class("cplab-fit")
+        span = np.ptp(self._t) or 1
+        self._line = np.linspace(self._t.min() - 0.05 * span, self._t.max() + 0.15 * span, 200)
+        empty = {name: [] for name in ("t", "mean", "low", "high")}
+        self.sources = {n: ColumnDataSource(dict(empty), name=n) for n in ("curve", "residuals")}
+        layout = self._draw(x, unit, hue, half)
+        self._move()
+        for bar in self.sliders.values():
+            bar.observe(self._move, "value")
+        self.fit.on_click(self._fit)
+        self._picture = surface(layout)
+        controls = w.VBox([*self.sliders.values(), self.fit, self.readout],
+                          layout={"width": "330px"})  # fmt: skip
+        super().__init__([w.HBox([controls, self._picture])])
+        if isinstance(self._picture, Frame):
+            self._picture.draw()
+
+    def _draw(self, x, unit, hue, half):
+        fig = figures.plain_figure("points, and the curve of the sliders", x, unit, width=520,
+                                   height=300)  # fmt: skip
+        source = self.sources["curve"]
+        fig.varea("t", "low", "high", source=source, color="#555555", alpha=0.18)
+        fig.line("t", "mean", source=source, color="#555555", width=2)
+        fig.scatter(self._t, self._y, size=9, color=hue)
+        if half is not None:
+            half = np.nan_to_num(np.asarray(half, float))
+            fig.segment(self._t, self._y - half, self._t, self._y + half, color=hue)
+        low, high = min(0, self._y.min()), self._y.max()
+        fig.y_range = Range1d(low - 0.1 * (high - low), high + 0.35 * (high - low))
+        rest = figures.plain_figure("", x, "residual", width=520, height=120, x_range=fig.x_range)
+        source = self.sources["residuals"]
+        rest.segment("t", 0, "t", "mean", source=source, color=hue, width=2)
+        rest.scatter("t", "mean", source=source, color=hue, size=6)
+        figures.span(rest, "width", "#555555")
+        return column(fig, rest)
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        return {name: bar.value for name, bar in self.sliders.items()}
+
+    def _move(self, change=None):
+        """Show the curve of the sliders, which is no fit any more."""
+        if self._show(self.parameters):
+            rest = self._y - self._at(self._t, self.parameters)
+            self.readout.value = f"squared residuals: {np.sum(rest**2):.4g}"
+
+    def _at(self, t, parameters):
+        with np.errstate(all="ignore"):
+            return np.asarray(self._function(t, **parameters), float)
+
+    def _show(self, parameters, band=0) -> bool:
+        """Draw a curve; False where it is not finite."""
+        line, points = self._at(self._line, parameters), self._at(self._t, parameters)
+        if not np.isfinite(points).all():
+            self.readout.value = "this curve is not finite at the points: move a slider"
+            return False
+        band = np.where(np.isfinite(band), band, 0)
+        self.sources["curve"].data = {
+            "t": self._line, "mean": line, "low": line - band, "high": line + band
+        }  # fmt: skip
+        rest = self._y - points
+        self.sources["residuals"].data = {"t": self._t, "mean": rest, "low": rest, "high": rest}
+        if isinstance(getattr(self, "_picture", None), Frame):
+            self._picture.draw()
+        return True
+
+    def _fit(self, button=None):
+        from cplab import biology
+
+        try:
+            self.found = found = biology.fit(
+                self._function, self._t, self._y, self.parameters, self._half, self._bounds
+            )
+        except CplabError as error:
+            self.readout.value = f'<span style="color:#c00">{html.escape(str(error))}</span>'
+            return
+        for name, bar in self.sliders.items():
+            bar.unobserve(self._move, "value")
+            value = found.parameters[name]
+            bar.min, bar.max = min(bar.min, value), max(bar.max, value)
+            bar.value = value
+            bar.observe(self._move, "value")
+        self._show(found.parameters, found.band(self._line))
+        self.readout.value = (
+            "<br>".join(
+                f"{name} = {value:.3g} {interval(found.half[name])}"
+                for name, value in found.parameters.items()
+            )
+            + f"<br>squared residuals: {np.sum(found.residuals**2):.4g}; {found.n} points, "
+            f"{len(found.parameters)} parameters; R² = {found.r2:.2f}"
+        )
+
+
 # Parts ------------------------------------------------------------------------------------------
+
+
+def interval(half: float) -> str:
+    """Half a 95 % interval in words, where there is one."""
+    if np.isnan(half):
+        return "(no interval: too few points, or at a bound)"
+    return "± ∞: the points do not determine it" if np.isinf(half) else f"± {half:.2g}"
 
 
 def slider(low: int, high: int, value: int, css: str) -> tuple[w.IntSlider, w.BoundedIntText]:

@@ -96,15 +96,17 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     return mean
 
 
-def mean_curve(some: list[records.Record]) -> dict[str, np.ndarray]:
-    """Test accuracy over epochs of several seeds: epoch, mean, low, high (one entry an epoch)."""
+def mean_curve(some: list[records.Record], what: str = "test_accuracy") -> dict[str, np.ndarray]:
+    """A quantity of the curves of several seeds (see Record.series): epoch, mean, low, high (one
+    entry for each epoch after which it was measured)."""
     if not some:
         return {name: np.empty(0) for name in ("epoch", "mean", "low", "high")}
-    curves = np.array([[row["test_accuracy"] for row in r.curve] for r in some])
+    curves = np.array([record.series(what) for record in some])
     mean = curves.mean(0)
     half = np.nan_to_num(half_width(curves.std(0, ddof=1), len(some))) if len(some) > 1 else 0
-    epochs = np.arange(1, len(mean) + 1)
-    return {"epoch": epochs, "mean": mean, "low": mean - half, "high": mean + half}
+    columns = {"epoch": np.arange(1, len(mean) + 1), "mean": mean}
+    columns |= {"low": mean - half, "high": mean + half}
+    return {name: column[np.isfinite(mean)] for name, column in columns.items()}
 
 
 def name(deficit: str) -> str:
@@ -124,8 +126,15 @@ def percent(mean: float, half: float = np.nan, sign: bool = False) -> str:
     return text if np.isnan(half) else f"{text} ± {100 * half:.{digits}f}"
 
 
-def label(table: pd.DataFrame) -> str:
+def label(table: pd.DataFrame | list[records.Record]) -> str:
     """One line that says where a figure's numbers come from."""
+    if isinstance(table, list):
+        names = ("profile", "dataset", "deficit", "onset", "length", "seed")
+        rows = [
+            {n: getattr(r.run, n) for n in names} | {"source": r.source, "copy": r.copy}
+            for r in table
+        ]
+        table = pd.DataFrame(rows)
     if not len(table):
         return "no records yet"
     source = " and ".join(
@@ -261,6 +270,102 @@ def rates(runs: list[Run], **options):
         inside = list(range(run.onset, run.end))
         fig.line(inside, [lr[e] for e in inside], color=hue, width=6, alpha=0.5)
     return tidy_legend(fig, "top_right")
+
+
+def over_epochs(groups: dict[str, list[records.Record]], what: str = "trace", **options):
+    """A quantity against the epoch, one line for each group of records that differ in the seed.
+
+    Arguments: groups, records by the words for them; what, trace, log_det, test_accuracy or
+        train_loss (see Record.series).
+    Returns: a Bokeh figure. A line has the colour of its deficit, the fainter the earlier that
+        ended; a dot marks the end.
+    """
+    words = {
+        "trace": "trace of the Fisher information",
+        "log_det": "log det (F / damping + I)",
+        "test_accuracy": "test accuracy",
+        "train_loss": "training loss",
+    }
+    shown = [record for group in groups.values() for record in group]
+    fig = plain_figure(label(shown), "epoch", words.get(what, what), **options)
+    latest = max([1, *(r.run.end for r in shown if r.run.length)])
+    for text, group in groups.items():
+        if not group:
+            continue
+        run, curve = group[0].run, mean_curve(group, what)
+        hue, strength = (
+            colour(run.deficit),
+            1.0 if not run.length else 0.35 + 0.65 * run.end / latest,
+        )
+        fig.varea(curve["epoch"], curve["low"], curve["high"], color=hue, alpha=0.13 * strength)
+        fig.line(
+            curve["epoch"], curve["mean"], color=hue, width=2, alpha=strength, legend_label=text
+        )
+        ends = np.flatnonzero(curve["epoch"] == run.end) if run.length else []
+        fig.scatter(curve["epoch"][ends], curve["mean"][ends], color=hue, size=8, alpha=strength)
+    if what == "test_accuracy":
+        in_percent(fig.yaxis)
+    return tidy_legend(fig, "top_right") if groups else fig
+
+
+def shares(values) -> np.ndarray:
+    """Each layer's part of the total, of one number for each layer (..., layers)."""
+    values = np.asarray(values, dtype=float)
+    return values / values.sum(-1, keepdims=True)
+
+
+def by_layer(layers: list[str], groups: dict[str, np.ndarray], hues: dict[str, str], **options):
+    """Bars of a quantity by layer, several kinds of network side by side.
+
+    Arguments: layers, their words in order from the image to the answer; groups, (seeds, layers)
+        for each kind, whose means and 95 % intervals are drawn; hues, its colour.
+    Returns: a Bokeh figure; each kind's data source has its name and the columns layer (pairs of
+        layer and kind), mean, low, high.
+    """
+    factors = [(layer, text) for layer in layers for text in groups]
+    ranges = {"x_range": FactorRange(*factors, group_padding=0.6)}
+    fig = plain_figure("", "layer, from the image to the answer", "share of the total",
+                       **{**ranges, **options})  # fmt: skip
+    for text, values in groups.items():
+        source = ColumnDataSource(layer_columns(layers, text, values), name=text)
+        fig.vbar("layer", 0.9, "mean", source=source, color=hues[text], legend_label=text)
+        fig.add_layout(Whisker(base="layer", lower="low", upper="high", source=source, line_width=1,
+                               upper_head=None, lower_head=None))  # fmt: skip
+    fig.xaxis.major_label_text_font_size = "0px"
+    fig.xaxis.major_tick_line_color = None
+    fig.xgrid.visible = False
+    fig.y_range.start = 0
+    in_percent(fig.yaxis)
+    return tidy_legend(fig, "top_right")
+
+
+def layer_columns(layers: list[str], text: str, values) -> dict:
+    """The data of one kind of network in `by_layer`."""
+    values = np.atleast_2d(np.asarray(values, dtype=float))
+    mean, count = values.mean(0), len(values)
+    half = half_width(values.std(0, ddof=1), count) if count > 1 else np.zeros(len(mean))
+    return {
+        "layer": [(layer, text) for layer in layers],
+        "mean": mean,
+        "low": mean - half,
+        "high": mean + half,
+    }
+
+
+def layer_words(count: int) -> list[str]:
+    """1 to `count`, as the words for layers."""
+    return [str(i) for i in range(1, count + 1)]
+
+
+def filter_pictures(filters, columns: int = 8):
+    """Filters of a first layer as uint8 images (N, H, W, C), each stretched to the range of its
+    own numbers, zero as middle grey.
+
+    Arguments: filters (out, C, H, W), C being 1 or 3, as Record.final holds them.
+    """
+    f = np.asarray(filters, dtype=float).transpose(0, 2, 3, 1)
+    top = np.abs(f).max(axis=(1, 2, 3), keepdims=True)
+    return np.round(127.5 + 127.5 * f / np.where(top > 0, top, 1)).astype(np.uint8)
 
 
 def guesses(names: list[str], guess: list[float], truth: list, **options):

@@ -7,6 +7,7 @@ shown: it is set aside, and training the run again replaces it.
 
 import hashlib
 import json
+import math
 import os
 import random
 import subprocess
@@ -65,6 +66,14 @@ class Record:
     @property
     def key(self) -> str:
         return self.run.key
+
+    def series(self, name: str):
+        """One quantity of the curve after each epoch, an array (epochs,), NaN where not measured;
+        the trace summed over the layers."""
+        import numpy as np
+
+        values = [row.get(name, math.nan) for row in self.curve]
+        return np.array([sum(v) if isinstance(v, list) else v for v in values])
 
     def plain(self) -> dict:
         """The record as plain data, the run's fields first; without its source."""

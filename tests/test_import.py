@@ -7,7 +7,10 @@ import pytest
 
 import cplab
 
-TRAINING = ["experiment", "data", "deficits", "models", "train", "checkpoints", "tree", "records"]
+TRAINING = [
+    *("experiment", "data", "deficits", "models", "train", "checkpoints", "tree"),
+    *("fisher", "biology", "records"),
+]
 SCREEN = ["bokeh", "ipywidgets", "IPython", "jupyter", "jupyterlab", "jupyter_bokeh", "notebook"]
 
 

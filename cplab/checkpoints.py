@@ -88,8 +88,10 @@ def restore(names: list[Path], end: int, net, optimizer) -> tuple[list[dict], Pa
         for full, kept_value in state.items():
             if full.startswith(OPTIMIZER):
                 key, _, name = full.removeprefix(OPTIMIZER).partition(".")
-                like = weights[name] if kept_value.ndim else kept_value  # Adam counts its steps
-                optimizer.state[weights[name]][key] = torch.empty_like(like).copy_(kept_value)
+                weight, there = weights[name], kept_value.to(weights[name].device)
+                # strides of the weight; Adam's count of steps has no dimensions
+                like = torch.empty_like(weight if there.ndim else there, dtype=there.dtype)
+                optimizer.state[weight][key] = like.copy_(there)
         return rows, None if path in names else path
     return [], None
 

@@ -178,12 +178,11 @@ LATER = {"optimizer": "sgd", "trace": "none"}
 
 def epochs_of_trace(value: object) -> str:
     """none, every, or `0,4,9`, from one of these or whole numbers; else a CplabError."""
-    if isinstance(value, str):
-        if value in ("none", "every"):
-            return value
-        value = value.split(",")
+    if isinstance(value, str) and value in ("none", "every"):
+        return value
     try:
-        numbers = sorted({whole("trace", epoch) for epoch in value})
+        epochs = value.split(",") if isinstance(value, str) else value
+        numbers = sorted({whole("trace", epoch) for epoch in epochs})
     except (TypeError, CplabError):
         numbers = []
     if not numbers:

@@ -33,6 +33,7 @@ from cplab.experiment import CplabError, one_of, whole
 PARTS = ("weight", "bias", "norm")
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 DAMPING = 1e-3  # the paper's weight decay
+ROUNDS = 100  # of Lanczos' method
 KINDS = (nn.Conv2d, nn.Linear, *NORMS)
 # Bytes. Measured on a CPU; more is hardly faster there.
 MEMORY = {"cpu": 2**27, "cuda": 2**30, "mps": 2**28}
@@ -161,6 +162,8 @@ def log_determinant(
     each_layer(net, x, layers, memory, square_root, add)
     logs = {name: math.log(damping) * layer.weight.numel() for name, layer in layers.items()}
     for name in left:  # the others have no gradient
+        if not (left[name].isfinite().all() and right[name].isfinite().all()):
+            raise CplabError(f"the gradients of layer {name!r} are not finite: see its weights")
         eigenvalues = [torch.linalg.eigvalsh(m[name] / len(x)).clamp(min=0) for m in (left, right)]
         products = eigenvalues[0][:, :, None] * eigenvalues[1][:, None, :]
         logs[name] = (products + damping).log().sum().item()
@@ -302,7 +305,7 @@ def sharpness(net: nn.Module, x: Tensor, y: Tensor, *, tolerance: float = 0.01) 
     Returns: the eigenvalue, in nats per squared unit of weight.
     Raises: CplabError as `trace` does, and if Lanczos' method does not converge.
     """
-    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+    from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
     layers, _ = check(net, x, ("weight",), None)
     weights = [layer.weight for layer in layers.values()]
@@ -320,14 +323,18 @@ def sharpness(net: nn.Module, x: Tensor, y: Tensor, *, tolerance: float = 0.01) 
         size = sum(sizes)
         begin = torch.randn(size, generator=torch.Generator().manual_seed(0)).double().numpy()
         hessian = LinearOperator((size, size), product, dtype=begin.dtype)
+        if not product(begin).any():  # all answers are certain; ARPACK refuses a zero
+            return 0.0
         try:
-            top = eigsh(hessian, k=1, which="LA", v0=begin, tol=tolerance, maxiter=100,
+            top = eigsh(hessian, k=1, which="LA", v0=begin, tol=tolerance, maxiter=ROUNDS,
                         return_eigenvectors=False)  # fmt: skip
-        except ArpackNoConvergence as error:
+        except ArpackError as error:
             raise CplabError(
-                f"the largest eigenvalue was not found to {tolerance:g} in 100 rounds: give a "
-                "larger tolerance or more images"
+                f"the largest eigenvalue was not found to {tolerance:g} in {ROUNDS} rounds: give "
+                "a larger tolerance or more images"
             ) from error
+    if not math.isfinite(top[0]):
+        raise CplabError("the Hessian is not finite: the network has diverged")
     return float(top[0])
 
 
@@ -347,6 +354,8 @@ def along(net: nn.Module, images) -> dict:
     began = time.perf_counter()
     x = images.normal(images.train_x[:TRACED])
     traces, logs = trace(net, x), log_determinant(net, x[:FACTORED], damping=DAMPING)
+    if not math.isfinite(traces.total + logs.total):
+        raise CplabError("the Fisher information is not finite: the network has diverged")
     weights = sum(net.get_submodule(name).weight.numel() for name in logs.layers)
     return {
         "trace": list(traces.layers.values()),
@@ -358,7 +367,7 @@ def along(net: nn.Module, images) -> dict:
 def at_end(net: nn.Module, images) -> dict:
     """After the last epoch: layers, their names; information, of the noise estimator, by layer,
     with information_error; filters of the first convolution (out, in, H, W), as nested lists;
-    sharpness, where scipy is installed; seconds."""
+    sharpness, where scipy is installed and Lanczos' method converges; seconds."""
     began = time.perf_counter()
     x = images.normal(images.train_x[:CURVED])
     noisy = information(net, images.normal(images.train_x[:TRACED])).trace
@@ -370,7 +379,7 @@ def at_end(net: nn.Module, images) -> dict:
     first = next(layer for layer in net.modules() if isinstance(layer, (nn.Conv2d, nn.Linear)))
     if isinstance(first, nn.Conv2d):
         found["filters"] = first.weight.tolist()
-    with suppress(ImportError):
+    with suppress(ImportError, CplabError):
         found["sharpness"] = sharpness(net, x, images.train_y[:CURVED])
     return {**found, "seconds": time.perf_counter() - began}
 

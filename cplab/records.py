@@ -301,6 +301,8 @@ def ship(records: Iterable[Record], name: str) -> Path:
         raise CplabError(f"there is nothing to ship as {name!r}: train some runs of it first")
     path.parent.mkdir(exist_ok=True)
     ordered = sorted(rows.values(), key=lambda r: [(LATER | r)[name] for name in RUN_FIELDS])
+    columns = dict.fromkeys(name for row in ordered for name in row)  # pyarrow looks at the first
+    ordered = [{name: row.get(name) for name in columns} for row in ordered]
     pq.write_table(pa.Table.from_pylist(ordered), path, compression="zstd")
     shipped.cache_clear()
     shipped_rows.cache_clear()

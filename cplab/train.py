@@ -12,7 +12,7 @@ import threading
 import time
 import timeit
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -282,11 +282,15 @@ def advance(
             checkpoints.forget(before)
             saved = time.monotonic()
         report(run, rows[-1])
-    final = None
+    last, final = names[end] if keep else None, None
     if ends and run.trace != "none":
-        final = measured(fisher.at_end, net, images, run, end - 1)
+        try:
+            final = measured(fisher.at_end, net, images, run, end - 1)
+        except Diverged:  # nobody goes on from here
+            checkpoints.forget(last)
+            checkpoints.forget(ours)
+            raise
     checkpoints.forget(ours)
-    last = names[end] if keep else None
     return Trajectory(rows, images.copy, machine(device), precision, threads, last, final)
 
 
@@ -311,6 +315,11 @@ def seconds_per_trace(run: Run, device: str) -> float:
     return timed_trace(run.model, run.profile, run.dataset, device)
 
 
+def seconds_per_end(run: Run, device: str) -> float:
+    """Of what is measured after the last epoch, from a part of it on random images."""
+    return timed_end(run.model, run.profile, run.dataset, device)
+
+
 def stand_in(model: str, profile: str, dataset: str, device: torch.device, count: int):
     """A network of these fields, and random images for it."""
     p, channels = PROFILES[profile], 1 if "mnist" in dataset else 3
@@ -329,6 +338,20 @@ def timed_trace(model: str, profile: str, dataset: str, device: str) -> float:
         images / few * min(timeit.repeat(partial(measure, net, x), number=1, repeat=3))
         for measure, images in parts
     )
+
+
+@lru_cache
+def timed_end(model: str, profile: str, dataset: str, device: str) -> float:
+    few = 20
+    net, x = stand_in(model, profile, dataset, torch.device(device), few)
+    y = torch.zeros(few, dtype=torch.long, device=device)
+    noise = partial(fisher.information, net, x, draws=2, batch=few)  # 3 passes; at_end's are 51
+    seconds = 51 * 100 / (3 * few) * min(timeit.repeat(noise, number=1, repeat=3))
+    with suppress(ImportError, CplabError):
+        seconds += (
+            fisher.CURVED / few * timeit.timeit(partial(fisher.sharpness, net, x, y), number=1)
+        )
+    return seconds
 
 
 @lru_cache

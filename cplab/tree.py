@@ -29,6 +29,7 @@ from cplab.train import (
     Trajectory,
     advance,
     pick_device,
+    seconds_per_end,
     seconds_per_epoch,
     seconds_per_trace,
 )
@@ -59,6 +60,11 @@ class Segment:
     def traces(self) -> int:
         """How often the Fisher information is measured in this segment and below."""
         return sum(s.run.traced(e) for s in self.below() for e in range(s.begin, s.end))
+
+    @property
+    def ends(self) -> int:
+        """How often more is measured, since a run ends there."""
+        return sum(bool(s.done) for s in self.below())
 
     def leave(self) -> None:
         """Begun and done with: the last to branch off removes the parent's checkpoint."""
@@ -100,13 +106,14 @@ def grow(runs: list[Run], begin: int, parent: Segment | None) -> list[Segment]:
 
 def estimate(runs: list[Run], device: str = "auto") -> float:
     """Seconds that training these runs one after another in this process would take, from a few
-    steps timed on random images."""
-    where = str(pick_device(device))
-    return sum(
-        seconds_per_epoch(root.run, where) * root.epochs
-        + (seconds_per_trace(root.run, where) * root.traces if root.run.trace != "none" else 0)
-        for root in plan(runs)
-    )
+    steps and, for traces, a few measurements timed on random images."""
+    where, seconds = str(pick_device(device)), 0.0
+    for root in plan(runs):
+        seconds += seconds_per_epoch(root.run, where) * root.epochs
+        if root.run.trace != "none":
+            seconds += seconds_per_trace(root.run, where) * root.traces
+            seconds += seconds_per_end(root.run, where) * root.ends
+    return seconds
 
 
 def trajectories(

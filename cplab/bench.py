@@ -4,37 +4,50 @@ Both sides of a ratio are measured in turn, several times, and the medians taken
 work on the machine falls on both. A benchmark is no test: it judges nothing.
 """
 
+import copy
 import os
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import warnings
+from collections.abc import Callable
 from contextlib import contextmanager
+from importlib import metadata, util
 from statistics import median
+from typing import NamedTuple
 from unittest import mock
 
 import torch
 import torch.nn.functional as F
-from torch.utils.data import DataLoader, Dataset
+from torch import Tensor, nn
+from torch.func import functional_call, grad, jacrev, vmap
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from cplab import data, models, train, tree
-from cplab.experiment import Run
+from cplab import data, fisher, models, train, tree
+from cplab.experiment import CplabError, Run
 
 ROUNDS = 3  # after one that warms up
+SLOW = 10  # seconds; other ways to a Fisher trace that take longer have one round
+FISHER_IMAGES = 2000
+AGREE = 1e-4  # relative, in float32
 ONSETS, LENGTHS = (0, 2, 4, 8, 12, 16, 24), (2, 4, 8, 12, 16, 24)
 
 
 def measure(device: str = "auto") -> dict:
-    """Everything that is measured here, in about two minutes.
+    """Everything that is measured here, in about four minutes.
 
     Returns: device, cores, dataset, note, and results: name, unit, value, baseline, ratio, aim
-        and what was measured against what. A ratio is a speed in multiples of the baseline's.
+        and what was measured against what. A ratio is a speed in multiples of the baseline's;
+        ratio and baseline are None where there is nothing to compare with.
+    Raises: CplabError if a Fisher trace is not what another way to it gives.
     """
     where = train.pick_device(device)
     dataset = "cifar10" if data.at_hand("cifar10") else "practice"
     with own_cache(dataset):
         results = [engine_vs_step(where, dataset), grid_vs_plain(where, dataset)]
+        results += [fisher_vs_vmap(where, dataset), fisher_vs_library(where, dataset)]
         results += [*lookups(), importing()]
     note = f"medians of {ROUNDS} rounds, the two sides in turn"
     if dataset == "practice":
@@ -161,6 +174,232 @@ def plain_epoch(run: Run, device: torch.device, blurred: bool) -> float:
     return time.perf_counter() - began
 
 
+# The Fisher trace, of the weights alone: {layer: share} -------------------------------------------
+
+
+class Against(NamedTuple):
+    """Pairs of our seconds and another way's, and how far apart their values are, relatively."""
+
+    name: str
+    pairs: list[tuple[float, float]]
+    apart: float
+
+    @property
+    def ratio(self) -> float:
+        return median(theirs / ours for ours, theirs in self.pairs)
+
+    def __str__(self):
+        rounds = "" if len(self.pairs) == ROUNDS else ", one round"
+        return f"{self.name} ({median(theirs for _, theirs in self.pairs):.3g} s{rounds})"
+
+
+def fisher_vs_vmap(device: torch.device, dataset: str, count: int = FISHER_IMAGES) -> dict:
+    """The exact trace against torch.func's gradient of each image and label."""
+    net, x = network(device, dataset, count)
+    plainly = against("vmap of grad, label by label", by_vmap, net, x)
+    shared = against("vmap of jacrev", by_jacrev, net, x)  # one forward pass for all labels
+    what = (
+        f"{about_trace(count)} / torch.func's {plainly}; its other way: {shared}; "
+        f"{agreement([plainly, shared])}"
+    )
+    return result("fisher_vs_vmap", "s", plainly.pairs, "ratio >= 5", what)
+
+
+def fisher_vs_library(device: torch.device, dataset: str, count: int = FISHER_IMAGES) -> dict:
+    """The exact trace against the fastest of the libraries that are installed."""
+    net, x = network(device, dataset, count)
+    measured, missing = [], []
+    for name, (module, package, way) in LIBRARIES.items():
+        if util.find_spec(module) is None:
+            missing.append(f"{name} is not installed")
+            continue
+        try:
+            measured.append(against(f"{name} {metadata.version(package)}", way, net, x))
+        except CplabError:
+            raise
+        except Exception as error:  # of another version, perhaps
+            missing.append(f"{name} fails with {type(error).__name__}")
+    if not measured:
+        ours = median(seconds(lambda: fisher.trace(net, x)) for _ in range(ROUNDS))
+        what = "; ".join([f"{about_trace(count)} / nothing", *missing])
+        none = {"value": ours, "baseline": None, "ratio": None}
+        return {"name": "fisher_vs_library", "unit": "s", **none, "aim": "ratio >= 1", "what": what}
+    fastest, *others = sorted(measured, key=lambda each: each.ratio)
+    parts = [f"{about_trace(count)} / {fastest}, the fastest", *map(str, others), *missing]
+    what = "; ".join([*parts, agreement(measured)])
+    return result("fisher_vs_library", "s", fastest.pairs, "ratio >= 1", what)
+
+
+def about_trace(count: int) -> str:
+    return f"exact Fisher trace of the course network, initial weights, {count} images"
+
+
+def agreement(measured: list[Against]) -> str:
+    return f"values differ by {max(each.apart for each in measured):.1g} at most, relatively"
+
+
+def network(device: torch.device, dataset: str, count: int) -> tuple[nn.Module, Tensor]:
+    """The course network with its initial weights and running statistics from one forward pass of
+    the images that come with it."""
+    images = data.images(dataset, "course", device)
+    net, _ = train.start(Run(profile="course", dataset=dataset), device)
+    x = images.normal(images.train_x[:count])
+    with torch.no_grad():
+        net.train()(x)
+    return net.eval(), x
+
+
+def against(name: str, way: Callable, net: nn.Module, x: Tensor) -> Against:
+    """`fisher.trace` and another way to the same number in turn.
+
+    Raises: CplabError if the numbers are not the same: a wrong fast one is no speed.
+    """
+    values = {}
+
+    def ours():
+        found = fisher.trace(net, x)
+        values["ours"] = {**found.layers, "total": found.total}
+
+    def theirs():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            values["theirs"] = way(out_of_place(net), x)
+
+    ours()
+    pairs = [(seconds(ours), seconds(theirs))]
+    if pairs[0][1] < SLOW:
+        pairs = [(seconds(ours), seconds(theirs)) for _ in range(ROUNDS)]
+    return Against(name, pairs, difference(name, **values))
+
+
+def difference(name: str, ours: dict[str, float], theirs: dict[str, float]) -> float:
+    """The largest relative difference of what they have in common.
+
+    Raises: CplabError if it is larger than AGREE, or not a number.
+    """
+    apart = {}
+    for layer, value in theirs.items():
+        apart[layer] = abs(ours[layer] - value) / max(abs(value), 1e-300)  # 0 where both are 0
+        if not apart[layer] <= AGREE:
+            raise CplabError(
+                f"the Fisher traces differ: fisher.trace gives {ours[layer]:.6g} for {layer!r}, "
+                f"{name} {value:.6g}; one of them is wrong, so that their speeds say nothing"
+            )
+    return max(apart.values())
+
+
+def out_of_place(net: nn.Module) -> nn.Module:
+    """A copy whose ReLUs leave their input alone, which the other ways need."""
+    net = copy.deepcopy(net)
+    for module in net.modules():
+        if isinstance(module, nn.ReLU):
+            module.inplace = False
+    return net
+
+
+def weights(net: nn.Module) -> dict[str, nn.Parameter]:
+    """Of convolutions and linear layers, by layer."""
+    layers = net.named_modules()
+    return {name: m.weight for name, m in layers if isinstance(m, (nn.Conv2d, nn.Linear))}
+
+
+# The sizes of batches below are those that were fastest on two cores.
+
+
+def by_vmap(net: nn.Module, x: Tensor, batch: int = 256) -> dict[str, float]:
+    """Each image's gradient of each label's log p, squared and weighted with p."""
+
+    def log_p(own: dict, image: Tensor, label: Tensor) -> Tensor:
+        return functional_call(net, own, (image[None],)).log_softmax(1)[0] @ label
+
+    gradients = vmap(grad(log_p), (None, 0, None))
+    own = {f"{name}.weight": w.detach() for name, w in weights(net).items()}
+    sums = dict.fromkeys(own, 0.0)
+    for part in x.split(batch):
+        p = net(part).softmax(1).detach()
+        for c, label in enumerate(torch.eye(p.shape[1]).to(p)):
+            for name, g in gradients(own, part, label).items():
+                sums[name] += (g.flatten(1).square().sum(1) @ p[:, c]).item() / len(x)
+    return {name.removesuffix(".weight"): each for name, each in sums.items()}
+
+
+def by_jacrev(net: nn.Module, x: Tensor, batch: int = 32) -> dict[str, float]:
+    """The same for all labels at once."""
+
+    def log_p(own: dict, image: Tensor) -> Tensor:
+        return functional_call(net, own, (image[None],)).log_softmax(1)[0]
+
+    jacobians = vmap(jacrev(log_p), (None, 0))
+    own = {f"{name}.weight": w.detach() for name, w in weights(net).items()}
+    sums = dict.fromkeys(own, 0.0)
+    for part in x.split(batch):
+        p = net(part).softmax(1).detach()
+        for name, j in jacobians(own, part).items():
+            sums[name] += (j.flatten(2).square().sum(2) * p).sum().item() / len(x)
+    return {name.removesuffix(".weight"): each for name, each in sums.items()}
+
+
+def by_backpack(net: nn.Module, x: Tensor, batch: int = 32) -> dict[str, float]:
+    """The diagonal of the Gauss-Newton matrix, which for softmax is the Fisher matrix."""
+    from backpack import backpack, extend
+    from backpack.extensions import DiagGGNExact
+
+    own = weights(net)
+    for parameter in net.parameters():
+        parameter.requires_grad_(any(parameter is w for w in own.values()))
+    net, loss = extend(net), extend(nn.CrossEntropyLoss(reduction="sum"))
+    sums = dict.fromkeys(own, 0.0)
+    for part in x.split(batch):
+        value = loss(net(part), torch.zeros(len(part), dtype=torch.long, device=x.device))
+        with backpack(DiagGGNExact()):
+            value.backward()
+        for name, w in own.items():
+            sums[name] += w.diag_ggn_exact.sum().item() / len(x)
+            w.grad = None
+    return sums
+
+
+def by_curvlinops(net: nn.Module, x: Tensor, batch: int = 128) -> dict[str, float]:
+    """The trace of EKFAC, which corrects K-FAC's eigenvalues so that their sum is exact. (Version
+    3.0 has no operator for the diagonal.)"""
+    from curvlinops import EKFACLinearOperator
+
+    labels = torch.zeros(len(x), dtype=torch.long, device=x.device)
+    batches = list(zip(x.split(batch), labels.split(batch), strict=True))
+    about = {"fisher_type": "type-2", "check_deterministic": False}
+    operator = EKFACLinearOperator(
+        net, nn.CrossEntropyLoss(), list(weights(net).values()), batches, **about
+    )
+    return {"total": float(operator.trace)}
+
+
+def by_nngeometry(net: nn.Module, x: Tensor, batch: int = 64) -> dict[str, float]:
+    """The diagonal of the Fisher matrix; it takes biases in with their weights."""
+    from nngeometry.layercollection import LayerCollection
+    from nngeometry.metrics import FIM
+    from nngeometry.object import PMatDiag
+
+    layers = LayerCollection()
+    for name in weights(net):
+        layers.add_layer_from_model(net, net.get_submodule(name))
+    loader = DataLoader(TensorDataset(x, torch.zeros(len(x))), batch)
+    about = {"layer_collection": layers, "function": lambda *batch: net(batch[0])}
+    diagonal = FIM(net, loader, PMatDiag, "classif_logits", x.device, **about).get_diag()
+    sums, begin = {}, 0
+    for name, w in weights(net).items():
+        sums[name] = diagonal[begin : begin + w.numel()].sum().item()
+        begin += sum(p.numel() for p in net.get_submodule(name).parameters())
+    return sums
+
+
+LIBRARIES = {  # what to import, what to install, how to measure
+    "BackPACK": ("backpack", "backpack-for-pytorch", by_backpack),
+    "curvlinops": ("curvlinops", "curvlinops-for-pytorch", by_curvlinops),
+    "nngeometry": ("nngeometry", "nngeometry", by_nngeometry),
+}
+
+# Looking up and importing -------------------------------------------------------------------------
+
 # For a fresh interpreter: prints the seconds of training, of a first look-up and of later ones.
 LOOK = """
 import statistics, time, cplab
@@ -198,8 +437,10 @@ def importing() -> dict:
 def table(measured: dict) -> str:
     """What `measure` returned, to read."""
     about = "{device}, {cores} cores, {dataset}: {note}".format(**measured)
-    lines = [about, f"{'':<16}{'value':>9}{'baseline':>10}{'':10}{'ratio':>8}  aim"]
+    lines = [about, f"{'':<18}{'value':>9}{'baseline':>10}{'':10}{'ratio':>8}  aim"]
     for r in measured["results"]:
-        numbers = f"{r['value']:9.4g}{r['baseline']:10.4g} {r['unit']:<9}{r['ratio']:8.3g}"
-        lines += [f"{r['name']:<16}{numbers}  {r['aim']}", f"    {r['what']}"]
+        baseline = "-" if r["baseline"] is None else f"{r['baseline']:.4g}"
+        ratio = "-" if r["ratio"] is None else f"{r['ratio']:.3g}"
+        numbers = f"{r['value']:9.4g}{baseline:>10} {r['unit']:<9}{ratio:>8}"
+        lines += [f"{r['name']:<18}{numbers}  {r['aim']}", f"    {r['what']}"]
     return "\n".join(lines)

@@ -538,13 +538,15 @@ def test_a_benchmark_compares_speeds(cplab, monkeypatch):
     time_ = bench.result("b", "ms", [(5, 10), (2, 10), (1, 10)], "value < 3", "y")
     assert (rate["value"], rate["baseline"], rate["ratio"]) == (12, 10, 1.2)
     assert (time_["value"], time_["baseline"], time_["ratio"]) == (2, 10, 5)
-    for name, found in (("engine_vs_step", rate), ("grid_vs_plain", time_), ("importing", time_)):
-        monkeypatch.setattr(bench, name, lambda *_, found=found: found)
+    found = {"engine_vs_step": rate, "grid_vs_plain": time_, "importing": time_}
+    found |= {"fisher_vs_vmap": time_, "fisher_vs_library": time_}
+    for name, row in found.items():
+        monkeypatch.setattr(bench, name, lambda *_, row=row: row)
     monkeypatch.setattr(bench, "lookups", lambda: [time_])
     code, out, _ = cplab("bench --json --device cpu")
     assert code == 0
     measured = json.loads(out)
-    assert measured["results"] == [rate, time_, time_, time_]
+    assert measured["results"] == [rate, *[time_] * 5]
     assert measured["dataset"] == "practice"
     assert "practice images" in measured["note"]
     _, out, _ = cplab("bench --device cpu")

@@ -123,17 +123,20 @@ def small_grid(tmp_path_factory):
 def random_run(rng):
     """Any run of the ci profile with up to 12 epochs, small numbers likely."""
     from cplab import Run
+    from cplab.experiment import DEFICITS
 
     fields = {
         "profile": "ci",
-        "deficit": rng.choice(["none", "blur", "blur-2", "flip", "permute", "noise"]),
+        "deficit": rng.choice([*DEFICITS, "blur-2"]),
         "onset": rng.choice([0, 0, 1, 2, 4]),
         "length": rng.choice([0, 1, 2, 4]),
         "recovery": rng.choice([0, 1, 3, 4]),
         "schedule": rng.choice(["paper", "fixed", "recovery"]),
         "dataset": rng.choice(["practice", "mnist"]),
-        "model": rng.choice(["allcnn", "allcnn-8"]),
+        "model": rng.choice(["allcnn", "allcnn", "allcnn-8", "fc"]),
         "seed": rng.choice([0, 0, 1]),
+        "optimizer": rng.choice(["sgd", "sgd", "sgd", "adam"]),
+        "trace": rng.choice(["none", "none", "none", "every", "0,2"]),
     }
     if fields["deficit"] == "none":
         fields["length"] = 0

@@ -1,10 +1,11 @@
-"""Deficits: blur, flip, permuted labels and noise against oracles and by their properties."""
+"""Deficits against oracles and by their properties."""
 
+import numpy as np
 import pytest
 import torch
 
 from cplab import data, deficits
-from cplab.experiment import CplabError
+from cplab.experiment import DEFICITS, CplabError
 
 STRENGTHS = (2, 4, 8)
 
@@ -199,10 +200,118 @@ def test_noise_of_an_unknown_set_is_refused():
         deficits.see(torch.zeros(2, 3, 8, 8), torch.zeros(2), "noise", torch.arange(2))
 
 
+# Fresh noise --------------------------------------------------------------------------------------
+
+
+def fresh(index, epoch, seed=0, images=2000):
+    index = torch.as_tensor(index)
+    x, y = torch.zeros(len(index), 3, 8, 8), torch.arange(len(index))
+    return deficits.see(x, y, "fresh_noise", index, seed, images, epoch)[0]
+
+
+def test_fresh_noise_is_made_of_seed_and_epoch_whatever_the_batch():
+    order = torch.randperm(2000, generator=torch.Generator().manual_seed(0))
+    whole = fresh(range(2000), epoch=3)
+    torch.manual_seed(1)
+    deficits.noise.cache_clear()
+    for index in order.split(999):
+        assert torch.equal(fresh(index, epoch=3), whole[index])
+
+
+def test_fresh_noise_is_another_at_each_epoch_and_seed_and_never_the_fixed_one():
+    patterns = [fresh(range(50), epoch, seed) for seed in (0, 1, 2) for epoch in (0, 1, 2, 400)]
+    patterns += [noise(range(50), seed=seed, images=2000) for seed in (0, 1, 2)]
+    for i, one in enumerate(patterns):
+        for other in patterns[:i]:
+            assert distance(one, other) == pytest.approx(2**0.5, abs=0.05)
+
+
+def test_fresh_noise_is_standard_normal_over_pixels_and_over_epochs():
+    pixels = fresh(range(2000), epoch=5).double()
+    epochs = torch.stack([fresh(range(20), epoch) for epoch in range(300)]).double()
+    for x, axis in ((pixels, None), (epochs, 0)):
+        count = x.numel() if axis is None else len(x)
+        mean, square = x.mean(axis), x.pow(2).mean(axis)
+        assert mean.abs().max() < 5.5 * count**-0.5
+        assert (square - 1).abs().max() < 7 * (2 / count) ** 0.5
+
+
+# Stripes ------------------------------------------------------------------------------------------
+
+
+def grating(size, down, across, phase=0.3):
+    """A wave with so many periods downwards and sideways, (1, 1, size, size) in float64."""
+    at = torch.arange(size, dtype=torch.float64) * 2 * torch.pi / size
+    return torch.cos(down * at[:, None] + across * at[None] + phase)[None, None]
+
+
+def test_stripes_are_a_fourier_filter_written_out():
+    """Each component by its own sum in float64, its factor from the angle of its wave."""
+    for size, half_angle in ((8, 22.5), (7, 22.5), (8, 30)):
+        x = torch.randn(2, 3, size, size, dtype=torch.float64).numpy()
+        place, expected = np.arange(size), np.zeros_like(x)
+        for a in place:
+            for b in place:
+                wave = np.exp(2j * np.pi * (a * place[:, None] + b * place[None]) / size)
+                down, across = (min(k, size - k) for k in (a, b))
+                tilt = np.degrees(np.arctan2(down, across))  # 0 for the mean too
+                fall = np.clip((tilt - half_angle) / half_angle, 0, 1)
+                part = (x * wave.conj()).sum((2, 3), keepdims=True) / size**2
+                expected += np.cos(np.pi * fall / 2) ** 2 * (part * wave).real
+        got = deficits.stripes(torch.as_tensor(x), half_angle)
+        assert np.allclose(got, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [15, 16, 32])
+def test_upright_waves_pass_and_level_and_slanting_ones_do_not(size):
+    for k in (1, 2, size // 2):
+        upright, level = grating(size, 0, k), grating(size, k, 0)
+        assert torch.allclose(deficits.stripes(upright), upright, atol=1e-5)
+        assert deficits.stripes(level).abs().max() < 1e-5
+    for k in (1, 3, -3):
+        assert deficits.stripes(grating(size, k, abs(k))).abs().max() < 1e-5
+    slight = grating(size, 1, 4)  # 14 degrees
+    assert torch.allclose(deficits.stripes(slight), slight, atol=1e-5)
+    half = grating(16, 2, 3)  # 33.7 degrees: half way down
+    assert deficits.stripes(half).norm() / half.norm() == pytest.approx(0.5, abs=0.01)
+
+
+def test_stripes_keep_the_mean_and_are_linear_and_commute_with_mirroring(pictures):
+    seen, x = deficits.stripes(pictures), pictures
+    assert torch.allclose(seen.mean((2, 3)), x.mean((2, 3)), atol=1e-5)
+    assert torch.allclose(deficits.stripes(3 * x + 2), 3 * seen + 2, atol=1e-4)
+    assert torch.allclose(deficits.stripes(x + x.roll(1, 0)), seen + seen.roll(1, 0), atol=1e-4)
+    for axis in (-1, -2):
+        assert torch.allclose(deficits.stripes(x.flip(axis)), seen.flip(axis), atol=1e-4)
+        assert torch.allclose(deficits.stripes(x.roll(3, axis)), seen.roll(3, axis), atol=1e-4)
+    assert torch.allclose(deficits.stripes(x[3:4, 1:2]), seen[3:4, 1:2], atol=1e-5)
+
+
+def test_stripes_of_an_image_and_of_the_turned_image_share_nothing(pictures):
+    """No component is within 45 degrees of both axes, so the two are at right angles."""
+    x = pictures - pictures.mean((2, 3), keepdim=True)
+    upright, level = deficits.stripes(x), deficits.stripes(x.mT).mT
+    assert (upright * level).sum((2, 3)).abs().max() < 1e-3
+    assert 0 < upright.norm() < x.norm()
+    changes = [seen.diff(dim=dim).norm() for seen in (upright, level) for dim in (-1, -2)]
+    assert changes[0] > 2 * changes[1]
+    assert changes[3] > 2 * changes[2]
+
+
+# Blank --------------------------------------------------------------------------------------------
+
+
+def test_blank_images_are_the_mean_of_all_and_keep_their_labels(pictures):
+    y = torch.arange(64) % 10
+    x, labels = deficits.see(pictures, y, "blank")
+    assert not x.any()  # images are normalised to mean 0
+    assert torch.equal(labels, y)
+
+
 # All ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("deficit", ["none", "blur", "blur-2", "flip", "permute", "noise"])
+@pytest.mark.parametrize("deficit", [*DEFICITS, "blur-2"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_shapes_and_formats_are_kept_and_the_input_is_left_alone(deficit, channels):
     x = torch.randn(6, channels, 8, 8).contiguous(memory_format=torch.channels_last)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cplab.experiment import PROFILES, PROTOCOL, CplabError, Run
+from cplab.experiment import DEFICITS, LATER, PROFILES, PROTOCOL, CplabError, Run
 
 BUMP = (
     "the same fields now mean another training: if that is on purpose, raise experiment.PROTOCOL "
@@ -54,6 +54,31 @@ def test_unsaid_schedule_is_the_profiles():
     assert Run(profile="course").schedule == "recovery"
 
 
+def test_adam_s_rates_are_a_fiftieth_of_the_schedule_s(random_runs):
+    assert Run(profile="paper", optimizer="adam").steps[0].lr == pytest.approx(0.001)
+    for run in random_runs[:200]:
+        sgd, adam = (replace(run, optimizer=name) for name in ("sgd", "adam"))
+        assert [s.lr for s in adam.steps] == pytest.approx([s.lr / 50 for s in sgd.steps])
+        assert [s.deficit for s in adam.steps] == [s.deficit for s in sgd.steps]
+
+
+@pytest.mark.parametrize(
+    ("fields", "model"),
+    [
+        ({"profile": "course"}, "allcnn-16"),
+        ({"profile": "mnist"}, "fc-500"),
+        ({"profile": "paper"}, "allcnn-96"),
+        ({"profile": "paper", "model": "fc"}, "fc-2500"),
+        ({"profile": "course", "model": "fc"}, "fc-417"),  # 16 / 96 · 2500
+        ({"profile": "mnist", "model": "allcnn"}, "allcnn-19"),  # 500 / 2500 · 96
+        ({"profile": "mnist", "model": "fc-2500"}, "fc-2500"),
+    ],
+    ids=str,
+)
+def test_a_model_is_as_wide_as_the_profile_is_in_proportion_to_the_paper_s(fields, model):
+    assert Run(**fields).model == model
+
+
 # Phases and controls ----------------------------------------------------------------------------
 
 
@@ -84,7 +109,7 @@ def test_newborn_has_the_recovery_epochs_alone(random_runs):
 
 def test_a_deficit_of_length_0_is_none_with_the_same_key():
     clear = Run(onset=5)
-    for deficit in ("blur", "blur-2", "flip", "permute", "noise"):
+    for deficit in (*DEFICITS, "blur-2"):
         assert Run(deficit=deficit, onset=5, length=0) == clear
         assert Run(deficit=deficit, onset=5, length=0).key == clear.key
 
@@ -113,6 +138,8 @@ def test_a_deficit_of_length_0_is_none_with_the_same_key():
             ),
             "88887f99b47245d5",
         ),
+        (Run(profile="mnist"), "6326aede87e21f49"),
+        (Run(profile="ci", optimizer="adam", trace="0,4"), "0def13994ed2c5ee"),
     ],
     ids=lambda value: value if isinstance(value, str) else value.call(),
 )
@@ -123,10 +150,12 @@ def test_keys_stay_what_they_are(run, key):
 @pytest.mark.parametrize(
     ("name", "digest"),
     [
-        ("ci", "afb88db75c2c"),
-        ("course", "676710ad3a17"),
-        ("colab", "f83b0dd3f460"),
-        ("paper", "148f56ae5a0f"),
+        ("ci", "f9071cae1fd5"),
+        ("course", "7796a7128e43"),
+        ("fit", "1233dba375d6"),
+        ("mnist", "b14c74a43e28"),
+        ("colab", "4c56613ad358"),
+        ("paper", "898a203955ec"),
     ],
 )
 def test_profiles_stay_what_they_are(name, digest):
@@ -136,7 +165,7 @@ def test_profiles_stay_what_they_are(name, digest):
 
 
 def test_every_profile_is_pinned_above():
-    assert [*PROFILES] == ["ci", "course", "colab", "paper"]
+    assert [*PROFILES] == ["ci", "course", "fit", "mnist", "colab", "paper"]
 
 
 def test_paper_profile_has_the_values_of_the_papers_methods_section():
@@ -155,6 +184,13 @@ def test_the_canonical_string_says_everything(random_runs):
         assert Run(**said) == run
 
 
+@pytest.mark.parametrize("later", LATER)
+def test_a_field_that_came_later_is_in_no_name_where_it_changes_nothing(random_runs, later):
+    for run in random_runs:
+        said = dict(part.split("=") for part in run.canonical.split())
+        assert (later in said) == (getattr(run, later) != LATER[later])
+
+
 def test_keys_are_equal_where_runs_are(random_runs):
     keys = {run: run.key for run in random_runs}
     assert len(set(keys.values())) == len(keys) < len(random_runs)
@@ -170,6 +206,7 @@ def test_keys_are_equal_where_runs_are(random_runs):
         {"model": "allcnn-4"},
         {"deficit": "blur-4"},
         {"onset": 1.0, "length": np.int64(2), "seed": "0"},
+        {"optimizer": "sgd", "trace": "none"},
     ],
 )
 def test_two_spellings_of_a_run_have_one_key(spelling):
@@ -189,6 +226,8 @@ def test_every_field_is_part_of_the_key(field):
         "schedule": "fixed",
         "dataset": "mnist",
         "model": "allcnn-8",
+        "optimizer": "adam",
+        "trace": "every",
     }
     assert replace(run, **{field: other.get(field, 7)}).key != run.key
 
@@ -218,6 +257,59 @@ def test_a_run_cannot_be_changed():
         Run().seed = 1
 
 
+# Traces -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "normal"),
+    [
+        ("none", "none"),
+        ("every", "every"),
+        ("4,0,4", "0,4"),
+        ("10, 9 ,100", "9,10,100"),
+        ("3", "3"),
+        ([9, 4, 0], "0,4,9"),
+        ({2, np.int64(1)}, "1,2"),
+        (range(0, 7, 3), "0,3,6"),
+        ((e for e in (1, 0)), "0,1"),
+        (np.arange(3), "0,1,2"),
+    ],
+    ids=str,
+)
+def test_epochs_of_a_trace_have_one_spelling(written, normal):
+    run = Run(profile="ci", trace=written)
+    assert run.trace == normal
+    assert run.key == Run(profile="ci", trace=normal).key
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "x", "all", "0,", ",", "0;4", "-1", "0,-4", "1.5", "every,0", "none,0", "1\n2",
+     "2147483648", 3, None, True, [], (), {}, [True], [1.5], ["every"], [[0]], 0.5],
+    ids=repr,
+)  # fmt: skip
+def test_a_trace_that_is_none_is_refused(value):
+    with pytest.raises(CplabError) as error:
+        Run(trace=value)
+    assert says(error, "trace", repr(value), "none, every", "0,4,9")
+
+
+def test_a_trace_is_measured_at_its_epochs_alone():
+    def epochs(trace):
+        run = Run(onset=12, recovery=0, trace=trace)
+        return [epoch for epoch in range(run.epochs) if run.traced(epoch)]
+
+    assert epochs("none") == []
+    assert epochs("every") == [*range(12)]
+    assert epochs("1,11,40") == [1, 11]
+
+
+def test_controls_are_measured_like_the_run(random_runs):
+    for run in (run for run in random_runs if run.recovery):
+        for control in (run.equal_training(), run.newborn()):
+            assert (control.trace, control.optimizer) == (run.trace, run.optimizer)
+
+
 # What is refused --------------------------------------------------------------------------------
 
 
@@ -241,11 +333,12 @@ def test_none_is_refused_where_the_profile_has_no_say(field):
 
 
 NAMES = {
-    "deficit": ("none", "blur", "flip", "permute", "noise"),
-    "profile": ("ci", "course", "colab", "paper"),
+    "deficit": DEFICITS,
+    "profile": ("ci", "course", "fit", "mnist", "colab", "paper"),
     "schedule": ("paper", "fixed", "recovery"),
     "dataset": ("cifar10", "mnist", "fashion_mnist", "practice"),
-    "model": ("allcnn",),
+    "model": ("allcnn", "fc"),
+    "optimizer": ("sgd", "adam"),
 }
 
 
@@ -266,14 +359,16 @@ def test_a_strength_that_blur_does_not_have_is_refused(deficit):
     assert says(error, repr(deficit), "blur-2")
 
 
-@pytest.mark.parametrize("deficit", ["none-2", "flip-2", "permute-2", "noise-2"])
+@pytest.mark.parametrize("deficit", [f"{d}-2" for d in DEFICITS if d != "blur"])
 def test_only_blur_has_a_strength(deficit):
     with pytest.raises(CplabError) as error:
         Run(deficit=deficit, length=1)
     assert says(error, repr(deficit), "only blur", "blur-2", "blur-16")
 
 
-@pytest.mark.parametrize("model", ["allcnn-", "allcnn-0", "allcnn-x", "allcnn--4", "allcnn-²"])
+@pytest.mark.parametrize(
+    "model", ["allcnn-", "allcnn-0", "allcnn-x", "allcnn--4", "allcnn-²", "fc-"]
+)
 def test_a_width_that_is_none_is_refused(model):
     with pytest.raises(CplabError) as error:
         Run(model=model)

@@ -1,4 +1,4 @@
-"""All-CNN against the sentence of the paper that describes it."""
+"""The networks against the sentences of the paper that describe them."""
 
 import re
 
@@ -44,7 +44,7 @@ def test_layers_are_those_of_the_paper():
 def test_number_of_parameters(width, channels, classes):
     """9·channels·w + 9·w² + 18·w², four of 36·w² and one of 4·w²; scale and shift of two norms of w
     and six of 2w channels; the classes' weights and biases."""
-    net = models.build(f"allcnn-{width}", channels, classes)
+    net = models.build(f"allcnn-{width}", channels, classes=classes)
     w = width
     convolutions = 9 * channels * w + (9 + 18 + 4 * 36 + 4) * w * w
     expected = convolutions + 2 * (2 * w + 6 * 2 * w) + 2 * w * classes + classes
@@ -54,6 +54,7 @@ def test_number_of_parameters(width, channels, classes):
 @pytest.mark.parametrize("size", [8, 16, 32])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_images_of_any_size_give_logits_and_shrink_to_a_quarter_on_the_way(size, channels):
+    torch.manual_seed(0)
     net = models.build("allcnn-4", channels).eval()
     x = torch.randn(5, channels, size, size)
     assert net(x).shape == (5, 10)
@@ -63,8 +64,9 @@ def test_images_of_any_size_give_logits_and_shrink_to_a_quarter_on_the_way(size,
     assert (net(x) < 0).any()  # logits: no ReLU after the last convolution
 
 
-def test_every_parameter_learns():
-    net = models.build("allcnn-4")
+@pytest.mark.parametrize("model", ["allcnn-4", "fc-20"])
+def test_every_parameter_learns(model):
+    net = models.build(model, 3, 16)
     nn.functional.cross_entropy(net(torch.randn(8, 3, 16, 16)), torch.arange(8)).backward()
     for name, weight in net.named_parameters():
         assert weight.grad.abs().sum() > 0, name
@@ -80,10 +82,60 @@ def test_weights_lie_channels_last_and_so_do_the_maps():
         assert x.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_initial_weights_come_from_torch_s_generator():
+@pytest.mark.parametrize("model", ["allcnn-4", "fc-20"])
+def test_initial_weights_come_from_torch_s_generator(model):
     def weights(seed):
         torch.manual_seed(seed)
-        return torch.cat([p.flatten() for p in models.build("allcnn-4").parameters()])
+        return torch.cat([p.flatten() for p in models.build(model).parameters()])
 
     assert torch.equal(weights(0), weights(0))
     assert not torch.equal(weights(0), weights(1))
+
+
+# Full connections ---------------------------------------------------------------------------------
+
+# Of the same section, on the MNIST experiment
+HIDDEN = "2500, 2000, 1500, 1000, and 500"
+
+
+def test_hidden_layers_are_those_of_the_paper_with_batch_norm_and_relu():
+    layers, inputs = list(models.build("fc-2500", channels=1, size=32)), 32 * 32
+    assert isinstance(layers.pop(0), nn.Flatten)
+    for units in map(int, re.findall(r"\d+", HIDDEN)):
+        linear, norm, relu = (layers.pop(0) for _ in range(3))
+        assert isinstance(linear, nn.Linear)
+        assert (linear.in_features, linear.out_features) == (inputs, units)
+        assert isinstance(norm, nn.BatchNorm1d)
+        assert norm.num_features == units
+        assert isinstance(relu, nn.ReLU)
+        inputs = units
+    [last] = layers  # logits: softmax is in the loss
+    assert isinstance(last, nn.Linear)
+    assert (last.in_features, last.out_features) == (500, 10)
+    assert last.bias is not None
+
+
+@pytest.mark.parametrize("width", [5, 50, 2500])
+@pytest.mark.parametrize(("channels", "size"), [(1, 32), (3, 8)])
+@pytest.mark.parametrize("classes", [2, 10])
+def test_number_of_parameters_of_full_connections(width, channels, size, classes):
+    """With u = w/5 and n inputs: 5nu + (20 + 12 + 6 + 2) u² weights, scale and shift of 15u units,
+    u weights and a bias of each class."""
+    net, u, n = models.build(f"fc-{width}", channels, size, classes), width // 5, channels * size**2
+    expected = 5 * n * u + 40 * u * u + 2 * 15 * u + classes * (u + 1)
+    assert sum(p.numel() for p in net.parameters()) == expected
+
+
+@pytest.mark.parametrize("width", [1, 2, 7, 417])
+def test_any_width_gives_logits_and_layers_that_shrink(width):
+    net = models.build(f"fc-{width}", 3, 8).eval()
+    assert net(torch.randn(4, 3, 8, 8)).shape == (4, 10)
+    units = [layer.out_features for layer in net if isinstance(layer, nn.Linear)][:-1]
+    assert units == sorted(units, reverse=True)
+    assert units[0] == width
+    assert units[-1] >= 1
+
+
+def test_full_connections_see_the_same_image_in_any_memory_format():
+    net, x = models.build("fc-20", 3, 8).eval(), torch.randn(4, 3, 8, 8)
+    assert torch.equal(net(x), net(x.contiguous(memory_format=torch.channels_last)))

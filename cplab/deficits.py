@@ -1,5 +1,6 @@
 """What is done to the images: deficits as transforms of a batch on its device."""
 
+import hashlib
 from functools import lru_cache
 
 import torch
@@ -55,6 +56,13 @@ def noise(images: int, shape: tuple[int, int, int], seed: int, device: str = "cp
     for chunk in patterns.split(4096):  # float32 noise of a chunk at a time, to spare memory
         chunk.copy_(torch.randn(chunk.shape, generator=generator))
     return patterns.to(device, memory_format=torch.channels_last)
+
+
+def seed_of_epoch(seed: int, epoch: int) -> int:
+    """The seed of fresh noise: 2**31 or more, as no run's is. torch's generator on a CPU takes no
+    more than the low 32 bits of a seed."""
+    digest = hashlib.sha256(repr((seed, epoch)).encode()).digest()
+    return 2**31 + int.from_bytes(digest[:4], "big") % 2**31
 
 
 def stripes(x: Tensor, half_angle: float = 22.5) -> Tensor:
@@ -118,7 +126,7 @@ def see(
         if images <= 0:
             raise CplabError("noise needs the number of training images: give images=")
         if kind == "fresh_noise":
-            seed += 2**41 + 2**31 * epoch  # seeds are below 2**31
+            seed = seed_of_epoch(seed, epoch)
         patterns = noise(images, tuple(x.shape[1:]), seed, str(x.device))
         return patterns[index].to(x.dtype), y
     return x, y

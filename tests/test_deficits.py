@@ -228,7 +228,7 @@ def test_fresh_noise_is_another_at_each_epoch_and_seed_and_never_the_fixed_one()
 
 def test_fresh_noise_is_standard_normal_over_pixels_and_over_epochs():
     pixels = fresh(range(2000), epoch=5).double()
-    epochs = torch.stack([fresh(range(20), epoch) for epoch in range(300)]).double()
+    epochs = torch.stack([fresh(range(20), epoch, images=20) for epoch in range(300)]).double()
     for x, axis in ((pixels, None), (epochs, 0)):
         count = x.numel() if axis is None else len(x)
         mean, square = x.mean(axis), x.pow(2).mean(axis)

@@ -31,9 +31,9 @@ COLOURS = {
     "flip": "#E69F00",
     "permute": "#009E73",
     "noise": "#CC79A7",
-    "fresh_noise": "#882255",
+    "fresh_noise": "#332288",  # indigo of Tol's muted set, which no grey resembles
     "stripes": "#56B4E9",
-    "blank": "#4B3F00",
+    "blank": "#000000",
 }
 EQUAL, NEWBORN, LIVE = "#555555", "#999999", "#D55E00"
 NAMES = {

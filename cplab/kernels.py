@@ -1,0 +1,350 @@
+"""Growth is taken for granted, pruning is not: the thesis's convolutional model (section 3).
+
+A large network is trained; then, again and again, the kernels of smallest norm in either
+convolution are taken out, with all that is attached to them, and the rest is trained on. What is
+left is an architecture: how many kernels the first and the second layer keep.
+"""
+
+import math
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cplab import data, deficits, train
+from cplab.experiment import CplabError, Run, one_of, whole
+
+TASKS = ("images", "noise", "random_labels")
+CHOICES = ("activity", "random")
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large the model is, and how long each part of its life. The thesis's numbers are
+    SIZES["paper"]'s."""
+
+    profile: str  # whose images it sees
+    kernels: tuple[int, int]
+    units: tuple[int, int]  # of the two hidden dense layers
+    rates: tuple[tuple[int, float], ...]  # (epochs, learning rate) of training
+    at_once: int  # kernels that are taken out at a time
+    retraining: tuple[int, float]  # epochs and learning rate after each time
+    saved: tuple[int, ...]  # numbers of kernels at which the architecture is kept
+    batch: int = 128
+
+
+SIZES = {
+    "ci": Size("ci", (4, 8), (16, 8), ((2, 0.05),), 3, (1, 0.01), (9, 6, 3), 64),
+    # A quarter of the kernels and a tenth of the epochs; the rates are ours.
+    "course": Size(
+        "course", (16, 64), (96, 48), ((10, 0.1), (10, 0.01), (5, 0.001)), 3, (2, 0.01),
+        (75, 50, 25, 8, 5),
+    ),
+    "paper": Size(
+        "paper", (64, 256), (382, 194), ((100, 0.1), (100, 0.01), (50, 0.001)), 10, (15, 0.001),
+        (300, 200, 100, 30, 20),
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """One critical period: training, then pruning down to a few kernels.
+
+    Arguments: size, of SIZES; task, images, noise (one fixed random picture with a fixed random
+        label for each image, figure 12) or random_labels (figure 15); choice, activity (smallest
+        norm first) or random (figure 7); retrain, whether there is training after each time
+        (figure 8); seed.
+    """
+
+    size: str = "course"
+    task: str = "images"
+    choice: str = "activity"
+    retrain: bool = True
+    seed: int = 0
+
+    def __post_init__(self):
+        one_of("size", self.size, SIZES)
+        one_of("task", self.task, TASKS)
+        one_of("choice", self.choice, CHOICES)
+        whole("seed", self.seed)
+
+
+@dataclass(frozen=True)
+class Split:
+    """An architecture trained from scratch on images (figures 11, 13 and 16).
+
+    Arguments: size, of SIZES; first and second, kernels of the two convolutions; seed.
+    """
+
+    size: str
+    first: int
+    second: int
+    seed: int = 0
+
+    def __post_init__(self):
+        one_of("size", self.size, SIZES)
+        whole("kernels", self.first, least=1)
+        whole("kernels", self.second, least=1)
+        whole("seed", self.seed)
+
+
+class Network(nn.Sequential):
+    """The thesis's version of AlexNet: 5×5 convolution, 3×3 pooling and batch norm, twice; then
+    three dense layers. All have ReLU but the last.
+
+    The thesis gives neither padding nor the stride of its pools: we pad the convolutions to keep
+    the size and halve it in the pools, as AlexNet does.
+
+    Takes images (N, channels, H, W), returns logits (N, classes).
+    """
+
+    def __init__(self, kernels, units, channels: int = 3, pixels: int = 32, classes: int = 10):
+        for _ in kernels:
+            pixels = (pixels - 3) // 2 + 1
+        layers = []
+        for k in kernels:
+            layers += [nn.Conv2d(channels, k, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)]
+            layers += [nn.BatchNorm2d(k)]
+            channels = k
+        layers += [nn.Flatten(), nn.Linear(channels * pixels**2, units[0]), nn.ReLU()]
+        layers += [nn.Linear(units[0], units[1]), nn.ReLU(), nn.Linear(units[1], classes)]
+        super().__init__(*layers)
+
+    @property
+    def convolutions(self) -> tuple[nn.Conv2d, nn.Conv2d]:
+        return self[0], self[4]
+
+    @property
+    def kernels(self) -> tuple[int, int]:
+        first, second = self.convolutions
+        return first.out_channels, second.out_channels
+
+
+# Taking out ---------------------------------------------------------------------------------------
+
+
+def norms(net: Network) -> tuple[Tensor, Tensor]:
+    """The L2 norm of each kernel's weights, which stands for its activity (section 3.2)."""
+    return tuple(c.weight.detach().flatten(1).norm(dim=1) for c in net.convolutions)
+
+
+def weakest(net: Network, count: int, choice: str = "activity", generator=None) -> tuple:
+    """Which kernels to keep, (first,), (second,) as sorted indices, when `count` are taken out of
+    both layers together: those of smallest norm, or any at random. One is left in each layer.
+
+    Raises: CplabError if there are not that many to spare.
+    """
+    measured = norms(net)
+    spare = sum(net.kernels) - 2
+    if not 0 <= count <= spare:
+        raise CplabError(
+            f"{count} kernels cannot be taken out of {net.kernels[0]} + {net.kernels[1]}: one has "
+            f"to be left in each layer, so take {spare} or fewer"
+        )
+    if choice == "random":
+        measured = tuple(torch.rand(len(n), generator=generator).to(n) for n in measured)
+    scores = torch.cat(measured)
+    layer = torch.cat([torch.full((len(n),), i) for i, n in enumerate(measured)])
+    last = torch.stack([n.argmax() for n in measured])  # stays, whatever the others do
+    last[1] += len(measured[0])
+    scores[last] = math.inf
+    gone = scores.argsort(stable=True)[:count].cpu()
+    kept = torch.ones(len(scores), dtype=torch.bool)
+    kept[gone] = False
+    first, second = (kept[layer == i].nonzero().flatten() for i in (0, 1))
+    return first, second
+
+
+def take_out(net: Network, first: Tensor, second: Tensor) -> Network:
+    """A smaller network that has the kernels `first` and `second` (indices) of this one alone: it
+    gives what this one gives with the others' outputs, after batch norm, set to zero."""
+    a, b = net.convolutions
+    area = net[9].in_features // b.out_channels
+    pixels = math.isqrt(area)
+    units = net[9].out_features, net[11].out_features
+    small = Network((len(first), len(second)), units, a.in_channels, before(before(pixels)),
+                    net[13].out_features).to(a.weight.device)  # fmt: skip
+    columns = (second[:, None] * area + torch.arange(area)).flatten()
+    with torch.no_grad():
+        for i, rows in ((0, first), (3, first), (4, second), (7, second)):
+            for name, value in net[i].state_dict().items():
+                part = value[rows] if value.ndim else value
+                if i == 4 and name == "weight":
+                    part = part[:, first]
+                small[i].state_dict()[name].copy_(part)
+        small[9].weight.copy_(net[9].weight[:, columns])
+        small[9].bias.copy_(net[9].bias)
+        for i in (11, 13):
+            small[i].load_state_dict(net[i].state_dict())
+    return small.train(net.training)
+
+
+def before(pixels: int) -> int:
+    """The smallest size that a pool halves to `pixels`."""
+    return 2 * (pixels - 1) + 3
+
+
+# Training -----------------------------------------------------------------------------------------
+
+
+def material(spec, device) -> data.Images:
+    """The images of a spec's task, normalised as uint8 cannot be: train_x is float (N, C, H, W)."""
+    size = SIZES[spec.size]
+    profile = size.profile
+    images = data.images(Run(profile=profile).dataset, profile, device)
+    x, y = images.normal(images.train_x), images.train_y
+    random = torch.Generator().manual_seed(train.mix("task", spec.seed))
+    task = getattr(spec, "task", "images")
+    if task == "noise":
+        x = deficits.noise(len(x), tuple(x.shape[1:]), spec.seed, str(device)).to(x.dtype)
+    if task != "images":
+        y = torch.randint(10, y.shape, generator=random).to(y.device)
+    return replace(images, train_x=x, train_y=y)
+
+
+def epoch(net, optimizer, images, size: Size, seed: tuple, rate: float, stop=None) -> float:
+    """One epoch of plain SGD; the thesis names no augmentation. Returns the mean loss."""
+    net.train()
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    order = torch.randperm(
+        len(images.train_y), generator=torch.Generator().manual_seed(train.mix(*seed))
+    ).to(images.train_y.device)
+    total = 0.0
+    for index in order.split(size.batch):
+        if stop is not None and stop.is_set():
+            raise train.Cancelled("stopped: ask for the same again to begin anew")
+        with train.autocast(index.device):
+            loss = F.cross_entropy(net(images.train_x[index]), images.train_y[index])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total += loss.item() * len(index)
+    mean = total / len(order)
+    if not math.isfinite(mean):
+        raise train.Diverged(f"the loss is {mean}: take a smaller learning rate")
+    return mean
+
+
+def sgd(net: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.SGD(net.parameters(), lr=0.0)
+
+
+@torch.inference_mode()
+def right(net: nn.Module, x: Tensor, y: Tensor) -> float:
+    """The fraction of images (N, C, H, W) that the network names rightly."""
+    net.eval()
+    parts = zip(x.split(500), y.split(500), strict=True)
+    return sum((net(a).argmax(1) == b).sum().item() for a, b in parts) / len(y)
+
+
+def build(size: Size, kernels, seed: int, device) -> Network:
+    images = data.images(Run(profile=size.profile).dataset, size.profile, device)
+    with train.seeded(train.mix("kernels", seed)):
+        net = Network(kernels, size.units, len(images.mean), images.train_x.shape[1])
+    return net.to(device)
+
+
+def develop(
+    spec: Pruning,
+    device: str = "auto",
+    stop: threading.Event | None = None,
+) -> Iterator[dict]:
+    """Train and prune, one row for each epoch of training and each time kernels are taken out.
+
+    Yields: phase (training or pruning), epochs so far, first, second (kernels left), loss (NaN
+        where nothing was trained), train_accuracy (of the task, 0 to 1), accuracy (of the test
+        images where the task has their labels, else of the task), parameters.
+    Raises: CplabError, train.Cancelled, train.Diverged.
+    """
+    size, where = SIZES[spec.size], train.pick_device(device)
+    images = material(spec, where)
+    net = build(size, size.kernels, spec.seed, where)
+    test = images.normal(images.test_x)
+    random = torch.Generator().manual_seed(train.mix("prune", spec.seed))
+    done = 0
+
+    def row(phase: str, loss: float) -> dict:
+        learned = right(net, images.train_x, images.train_y)
+        real = spec.task == "images"
+        accuracy = right(net, test, images.test_y) if real else learned
+        return {
+            "phase": phase,
+            "epochs": done,
+            "first": net.kernels[0],
+            "second": net.kernels[1],
+            "loss": loss,
+            "train_accuracy": learned,
+            "accuracy": accuracy,
+            "parameters": sum(p.numel() for p in net.parameters()),
+        }
+
+    optimizer = sgd(net)
+    for rate in (rate for epochs, rate in size.rates for _ in range(epochs)):
+        loss = epoch(net, optimizer, images, size, ("epoch", spec.seed, done), rate, stop)
+        done += 1
+        yield row("training", loss)
+    least = min(size.saved)
+    while sum(net.kernels) > least:
+        count = min(size.at_once, sum(net.kernels) - least)
+        # The architectures that are kept have exactly so many kernels.
+        passed = [s for s in size.saved if sum(net.kernels) - count < s < sum(net.kernels)]
+        count = sum(net.kernels) - max(passed) if passed else count
+        net = take_out(net, *weakest(net, count, spec.choice, random))
+        optimizer, loss = sgd(net), math.nan
+        if spec.retrain:
+            epochs, rate = size.retraining
+            for _ in range(epochs):
+                loss = epoch(net, optimizer, images, size, ("epoch", spec.seed, done), rate, stop)
+                done += 1
+        yield row("pruning", loss)
+
+
+def from_scratch(
+    spec: Split, device: str = "auto", report: Callable[[dict], None] = lambda row: None, stop=None
+) -> dict:
+    """Train an architecture on images. Returns: accuracy of the test images, and its curve."""
+    size, where = SIZES[spec.size], train.pick_device(device)
+    images = material(spec, where)
+    net, curve = build(size, (spec.first, spec.second), spec.seed, where), []
+    test, optimizer = images.normal(images.test_x), None
+    optimizer = sgd(net)
+    rates = [rate for epochs, rate in size.rates for _ in range(epochs)]
+    for number, rate in enumerate(rates):
+        epoch(net, optimizer, images, size, ("epoch", spec.seed, number), rate, stop)
+        curve.append(right(net, test, images.test_y))
+        report({"epoch": number + 1, "accuracy": curve[-1]})
+    return {"accuracy": curve[-1], "curve": curve}
+
+
+def random_split(total: int, seed: int, most: tuple[int, int]) -> tuple[int, int]:
+    """`total` kernels split between the layers at random, evenly over all splits that the large
+    network could be pruned to."""
+    low, high = max(1, total - most[1]), min(most[0], total - 1)
+    if low > high:
+        raise CplabError(
+            f"{total} kernels cannot be split over two layers of {most[0]} and {most[1]}: give "
+            f"2 to {sum(most)}"
+        )
+    generator = torch.Generator().manual_seed(train.mix("split", seed, total))
+    first = int(torch.randint(low, high + 1, (), generator=generator))
+    return first, total - first
+
+
+# Kept and found -----------------------------------------------------------------------------------
+
+
+def compute(specs: list, device: str = "auto", stop=None) -> Iterator[tuple]:
+    """For studies.collect: the values of Pruning and Split specs."""
+    for spec in specs:
+        if isinstance(spec, Split):
+            yield spec, from_scratch(spec, device, stop=stop)
+        else:
+            rows = list(develop(spec, device, stop))
+            columns = {name: [row[name] for row in rows] for name in rows[0]}
+            columns["loss"] = [None if math.isnan(v) else v for v in columns["loss"]]
+            yield spec, columns

@@ -1,0 +1,758 @@
+"""Growth and pruning of synapses, and what the architectures that come of it are worth.
+
+The thesis's dense model (sections 2.1 to 2.6): a network of 784, 16 and 10 units grows and drops
+synapses while it learns digits; `synapse_search` gives the architectures that it passes on its way
+down, `retrain` trains many of them from new weights at once, `control` makes the architectures to
+compare them with, `searches` and `retrainings` keep all results as studies.
+
+Words: a synapse is a weight, it is alive or dead, a dead one is exactly 0 and stays so. Density is
+the fraction of synapses that are alive. Biases are always alive and counted nowhere but in the
+thesis's ⌈γ(LL' + L')⌉. An architecture is a list of two boolean arrays, (16, 784) and (10, 16).
+"""
+
+import base64
+import math
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cplab import data, studies, train
+from cplab.experiment import OPTIMIZERS, CplabError, one_of, whole
+
+SHAPES = ((784, 16), (16, 10))  # units below and above, of both layers
+BATCH = 2048
+RATES = {"sgd": 0.5, "adam": 0.001}  # the thesis states neither optimiser nor rate
+DENSITIES = (0.01, 0.02, 0.03, 0.04, 0.05, 0.1, 0.15, 0.2)  # the thesis's
+POINTS = 100  # of a curve
+OTHER = {"mnist": "fashion_mnist", "fashion_mnist": "mnist"}
+DATASETS = (*OTHER, "practice")
+KINDS = (
+    "biological", "random", "inked", "per_pixel", "degrees", "set", "magnitude", "dense",
+)  # fmt: skip
+
+Architecture = list[np.ndarray]
+
+
+# What is asked for ------------------------------------------------------------------------------
+
+
+def fraction(what: str, value: object) -> float:
+    """A density as a float in (0, 1], else a CplabError."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 < number <= 1:
+        raise CplabError(
+            f"{what} {value!r} is not allowed: give the fraction of synapses that are alive, "
+            "above 0 and at most 1 (0.05 for 5 %)"
+        )
+    return number
+
+
+def percent(what: str, value: object) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 < number <= 100:
+        raise CplabError(
+            f"{what} {value!r} is not allowed: give a percentage, above 0 and at most 100"
+        )
+    return number
+
+
+def settle(spec, **values) -> None:
+    for name, value in values.items():
+        object.__setattr__(spec, name, value)
+
+
+@dataclass(frozen=True)
+class Search:
+    """One development: algorithm 1 of the thesis, whose γ and N are percentages.
+
+    Arguments:
+        dataset: mnist, fashion_mnist or practice (grey, its middle 28 by 28 pixels).
+        gamma: γ, percent of a layer's parameters that a step grows or drops.
+        n: steps until growth has faded out; ε falls by 1/n a step.
+        start: N, percent of the synapses that are alive at first.
+        rounding: of γ's share of a layer, which is 2.01 synapses: random, up or down so that the
+            expectation is right, or up, as printed.
+        output: dense, the output layer keeps all its synapses and densities are of the first
+            layer; or pruned, as printed, and densities are of both.
+        optimizer: sgd (rate 0.5) or adam (0.001).
+        mixed: this fraction of the other of mnist and fashion_mnist is added to the images.
+        keep: densities, fractions, at which the architecture is kept on the way down.
+        seed: decides architecture, initial weights and batches.
+
+    rounding up with output pruned is the algorithm to the letter: one synapse of the output layer
+    is a 37th more than its share, so that the layer dies soon after the middle of the search.
+    Random rounding and a dense output layer give the thesis's figures. With Adam, pixels that are
+    seldom inked get large weights, so that |w| no longer tells which synapses are active.
+
+    Raises: CplabError for a value that is not allowed.
+    """
+
+    dataset: str = "mnist"
+    gamma: float = 0.016
+    n: int = 10_000
+    start: float = 50.0
+    rounding: str = "random"
+    output: str = "dense"
+    optimizer: str = "sgd"
+    mixed: float = 0.0
+    keep: tuple[float, ...] = DENSITIES
+    seed: int = 0
+
+    def __post_init__(self):
+        one_of("dataset", self.dataset, DATASETS)
+        one_of("rounding", self.rounding, ("random", "up"))
+        one_of("output", self.output, ("dense", "pruned"))
+        one_of("optimizer", self.optimizer, OPTIMIZERS)
+        settle(
+            self,
+            gamma=percent("gamma", self.gamma),
+            n=whole("n", self.n, least=1),
+            start=percent("start", self.start),
+            mixed=fraction("mixed", self.mixed) if self.mixed else 0.0,
+            keep=tuple(sorted({fraction("density", each) for each in self.keep})),
+            seed=whole("seed", self.seed),
+        )
+        if self.mixed and self.dataset not in OTHER:
+            raise CplabError("mixed images are not allowed with practice: take mnist")
+        if self.peak > 100:
+            raise CplabError(
+                f"gamma {self.gamma:g} is not allowed with n {self.n} and start {self.start:g}: "
+                f"growth would reach start + gamma · n / 4 = {self.peak:.4g} %, above 100"
+            )
+        for share, alive in zip(self.shares, self.born, strict=True):
+            if math.ceil(share) >= alive:
+                raise CplabError(
+                    f"gamma {self.gamma:g} empties a layer: a step would drop {share:.4g} of the "
+                    f"{alive} synapses alive at the start; take a smaller gamma or a larger start"
+                )
+
+    @property
+    def steps(self) -> int:
+        """⌈n + N/γ⌉, which is when a search that goes on dropping has nothing left."""
+        return math.ceil(round(self.n + self.start / self.gamma, 6))
+
+    @property
+    def peak(self) -> float:
+        """The density, in percent, that growth is expected to reach, at step n/2."""
+        return self.start + self.gamma * self.n / 4
+
+    @property
+    def layers(self) -> int:
+        """How many layers grow and drop."""
+        return 1 if self.output == "dense" else 2
+
+    @property
+    def shares(self) -> list[float]:
+        """γ(LL' + L') of each layer that grows and drops."""
+        return [self.gamma / 100 * (a * b + b) for a, b in SHAPES[: self.layers]]
+
+    @property
+    def born(self) -> list[int]:
+        """Synapses alive at first, by layer: all but ⌈(1 − N)(LL' + L')⌉."""
+        part = 1 - self.start / 100
+        return [a * b - math.ceil(part * (a * b + b)) for a, b in SHAPES[: self.layers]]
+
+
+@dataclass(frozen=True)
+class OneShot:
+    """A dense net trained for some steps and pruned once, by |w| of its first layer."""
+
+    dataset: str
+    steps: int
+    optimizer: str
+    keep: tuple[float, ...]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """An architecture trained from new weights.
+
+    Arguments:
+        kind: biological, what the search left; the controls of it: random (as many synapses in
+            each layer), inked (the same, on pixels that some training image inks), per_pixel (as
+            many on each pixel, on other units), degrees (as many on each pixel and on each unit),
+            set (random, then the weakest are replaced by random ones all along, as SET does),
+            magnitude (of a trained dense net, pruned once); or dense.
+        density: fraction of synapses alive, one of the search's `keep`.
+        search: where the architecture is from.
+        dataset: what it is trained on (the search's if not given).
+        steps: of training, on a batch of 2,048 each.
+        optimizer: sgd or adam.
+        seed: decides weights, batches and the control's draws (the search's if not given).
+    Raises: CplabError for a value that is not allowed.
+    """
+
+    kind: str = "biological"
+    density: float = 0.05
+    search: Search = Search()
+    dataset: str | None = None
+    steps: int = 10_000
+    optimizer: str = "sgd"
+    seed: int | None = None
+
+    def __post_init__(self):
+        one_of("kind", self.kind, KINDS)
+        settle(
+            self,
+            density=1.0 if self.kind == "dense" else fraction("density", self.density),
+            dataset=one_of("dataset", self.dataset or self.search.dataset, DATASETS),
+            steps=whole("steps", self.steps, least=1),
+            optimizer=one_of("optimizer", self.optimizer, OPTIMIZERS),
+            seed=whole("seed", self.search.seed if self.seed is None else self.seed),
+        )
+        if self.kind != "dense" and self.density not in self.search.keep:
+            kept = ", ".join(f"{each:g}" for each in self.search.keep)
+            raise CplabError(
+                f"density {self.density:g} is not kept by the search: choose one of {kept} "
+                "(fractions), or name it in the search's keep"
+            )
+
+    @property
+    def source(self) -> Search | OneShot | None:
+        """The study that has the architecture, or the one that a control is made of."""
+        if self.kind == "dense":
+            return None
+        if self.kind == "magnitude":
+            s = self.search
+            return OneShot(s.dataset, self.steps, s.optimizer, s.keep, s.seed)
+        return self.search
+
+
+# Images -----------------------------------------------------------------------------------------
+
+
+class Split(NamedTuple):
+    """Images as rows of 784 bytes, and labels; rows of several sets may follow each other."""
+
+    x: Tensor
+    y: Tensor
+
+
+@lru_cache(maxsize=2)
+def pictures(dataset: str) -> dict[str, Split]:
+    """train and test of a set."""
+    arrays, _ = data.find(dataset)
+    found = {}
+    for part in ("train", "test"):
+        x = arrays[f"{part}_x"]
+        if x.ndim == 4:  # practice: grey, its middle
+            x = x[:, 2:30, 2:30].mean(3).astype(np.uint8)
+        y = torch.as_tensor(arrays[f"{part}_y"]).long()
+        found[part] = Split(torch.as_tensor(x.reshape(len(x), -1)), y)
+    return found
+
+
+def training(spec: Search) -> Split:
+    """What a search learns from."""
+    own = pictures(spec.dataset)["train"]
+    if not spec.mixed:
+        return own
+    x, y = pictures(OTHER[spec.dataset])["train"]
+    some = torch.randperm(len(y), generator=torch.Generator().manual_seed(spec.seed))
+    some = some[: round(spec.mixed * len(y))]
+    return Split(torch.cat([own.x, x[some]]), torch.cat([own.y, y[some]]))
+
+
+def inked(dataset: str) -> np.ndarray:
+    """The pixels (784,) that at least one training image inks."""
+    return pictures(dataset)["train"].x.amax(0).numpy() > 0
+
+
+def ready(split: Split, pixels: Tensor, device: torch.device) -> Split:
+    """Some pixels in the number format of training (bfloat16 has 0 to 255 exactly), there."""
+    wide = torch.bfloat16 if train.has_bf16(device) else torch.float32
+    return Split(split.x[:, pixels].to(device, wide), split.y.to(device))
+
+
+def batches(count: int, seed: int) -> Iterator[Tensor]:
+    """Indices of one batch after another: all images in a new order, then again."""
+    random = torch.Generator().manual_seed(seed)
+    size = min(BATCH, count)
+    while True:
+        order = torch.randperm(count, generator=random)
+        yield from order[: count // size * size].split(size)
+
+
+# Many networks side by side ---------------------------------------------------------------------
+
+
+@dataclass
+class Nets:
+    """K networks of one hidden layer: weights (K, 16, P + 1) and (K, 10, 17), biases last, of P
+    pixels.
+
+    alive: 1 or 0 for each weight, biases 1. state: of Adam: both moments and their bias
+    corrections, for each weight by itself, since a grown one begins anew.
+    """
+
+    weights: list[Tensor]
+    alive: list[Tensor]
+    state: list[Tensor] | None
+
+    def switch(self, layer: int, net: int, index: Tensor, alive: bool) -> None:
+        """Let synapses die or grow: their weights and their optimiser's state become 0."""
+        self.alive[layer][net].view(-1)[index] = float(alive)
+        self.weights[layer][net].view(-1)[index] = 0
+        if self.state:
+            self.state[layer][:, net].flatten(1)[:, index] = 0  # a view, for each net is a block
+
+    def weakest(self, layer: int, net: int, count: int) -> Tensor:
+        """Indices of the `count` living synapses of the smallest |w|."""
+        strength = self.weights[layer][net].abs()
+        strength.masked_fill_(self.alive[layer][net] == 0, torch.inf)
+        strength[:, -1] = torch.inf  # biases stay
+        return strength.view(-1).topk(count, largest=False).indices
+
+    def dead(self, layer: int, net: int, count: int, random: np.random.Generator) -> Tensor:
+        """Indices of `count` dead synapses drawn at random."""
+        every = (self.alive[layer][net].view(-1) == 0).nonzero().squeeze(1)
+        drawn = random.choice(len(every), count, replace=False, shuffle=False)
+        return every[torch.as_tensor(drawn, device=every.device)]
+
+    def architecture(self, net: int) -> Architecture:
+        return [each[net, :, :-1].cpu().numpy() > 0 for each in self.alive]
+
+
+def nets(
+    architectures: Sequence[Architecture],
+    seed: int,
+    optimizer: str,
+    device: torch.device,
+    pixels: Tensor | slice = slice(None),
+) -> Nets:
+    """Networks of these architectures, all with the initial weights of a seed: Keras's, in which
+    the thesis's were written (Glorot uniform over the dense layer, biases 0)."""
+    random = torch.Generator().manual_seed(seed)
+    weights, alive = [], []
+    for layer, (a, b) in enumerate(SHAPES):
+        drawn = (2 * torch.rand(b, a, generator=random) - 1) * math.sqrt(6 / (a + b))
+        mask = torch.stack([torch.as_tensor(each[layer]) for each in architectures]).float()
+        if layer == 0:
+            drawn, mask = drawn[:, pixels], mask[..., pixels]
+        alive.append(F.pad(mask, (0, 1), value=1.0).to(device))
+        weights.append(F.pad(drawn, (0, 1)).to(device) * alive[-1])
+    state = None
+    if optimizer == "adam":
+        state = [torch.zeros(4, *each.shape, device=device) for each in weights]
+    return Nets(weights, alive, state)
+
+
+def forward(weights: list[Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+    """What the hidden units (K, 16, B) and the outputs (K, 10, B) say to images (B, P).
+
+    One matrix product serves the first layers of all networks.
+    """
+    first, last = weights
+    hidden = (first[..., :-1] / 255).to(x.dtype).flatten(0, 1) @ x.T
+    hidden = hidden.view(*first.shape[:2], len(x)).add_(first[..., -1:].to(x.dtype)).relu_()
+    last = last.to(x.dtype)
+    return hidden, torch.baddbmm(last[..., -1:], last[..., :-1], hidden)
+
+
+def gradients(weights: list[Tensor], x: Tensor, y: Tensor) -> list[Tensor]:
+    """Of each network's mean cross entropy, written out: faster than autograd."""
+    hidden, logits = forward(weights, x)
+    outer = logits.softmax(1).sub_(F.one_hot(y, 10).T.to(x.dtype))
+    inner = weights[1][..., :-1].to(x.dtype).transpose(1, 2) @ outer
+    inner = torch.ops.aten.threshold_backward(inner, hidden, 0)
+    products = (inner.flatten(0, 1) @ x).view(*inner.shape[:2], -1), outer @ hidden.transpose(1, 2)
+    found = []
+    for w, product, d, scale in zip(weights, products, (inner, outer), (1 / 255, 1), strict=True):
+        bias = d.sum(2, keepdim=True, dtype=w.dtype)
+        found.append(torch.cat([product.to(w.dtype) * scale, bias], 2).div_(len(x)))
+    return found
+
+
+def step(nets: Nets, x: Tensor, y: Tensor, rate: float) -> None:
+    """One step of SGD or Adam on a batch; what is dead stays 0."""
+    for layer, gradient in enumerate(gradients(nets.weights, x, y)):
+        weights, alive = nets.weights[layer], nets.alive[layer]
+        if nets.state is None:
+            weights.addcmul_(gradient, alive, value=-rate)
+            continue
+        gradient *= alive
+        mean, square, one, two = nets.state[layer]
+        mean.lerp_(gradient, 0.1)
+        square.lerp_(gradient.square(), 0.001)
+        one.add_(0.1 * (1 - one))  # 1 − 0.9^t of a weight that is t steps old
+        two.add_(0.001 * (1 - two))
+        weights.addcdiv_(mean / one, (square / two).sqrt_().add_(1e-7), value=-rate)
+
+
+def accuracies(nets: Nets, test: Split, chunk: int = 2500) -> list[float]:
+    """The fraction of test images that each network names rightly. Raises train.Diverged."""
+    right = 0
+    for x, y in zip(test.x.split(chunk), test.y.split(chunk), strict=True):
+        logits = forward(nets.weights, x)[1]
+        right = right + (logits.argmax(1) == y).sum(1)
+    if not all(each.isfinite().all() for each in nets.weights):
+        raise train.Diverged(
+            "a weight is no longer finite: nothing is kept; take another optimizer"
+        )
+    return (right / len(test.y)).tolist()
+
+
+def going_on(stop: threading.Event | None) -> None:
+    if stop is not None and stop.is_set():
+        raise train.Cancelled("stopped: what was not finished is not kept; ask again for all of it")
+
+
+# Growth and pruning -----------------------------------------------------------------------------
+
+
+def schedule(spec: Search) -> tuple[np.ndarray, np.ndarray]:
+    """What a search does to each layer, all of which chance decides beforehand.
+
+    Returns: for each step whether it grows (steps,), and the synapses that come (+) or go (−) in
+        each layer that changes (steps, layers); as many as there are where fewer are left.
+    """
+    random = np.random.default_rng(train.mix("schedule", spec.seed))
+    more = math.ceil(100 / spec.gamma)  # steps that empty any network
+    epsilon = np.clip(1 - np.arange(spec.steps + more) / spec.n, 0, None)
+    grows = random.random(len(epsilon)) < epsilon
+    shares = np.array(spec.shares)
+    if spec.rounding == "up":
+        sizes = np.ceil(shares) + np.zeros((len(epsilon), 1))
+    else:
+        sizes = np.floor(shares + random.random((len(epsilon), len(shares))))
+    changes, counts = np.where(grows[:, None], sizes, -sizes).astype(int), list(spec.born)
+    most = [a * b for a, b in SHAPES]
+    for i, change in enumerate(changes.tolist()):
+        if i >= spec.steps and sum(counts) <= min(spec.keep, default=1) * sum(most[: len(counts)]):
+            return grows[:i], changes[:i]
+        for layer, number in enumerate(change):
+            changes[i, layer] = min(max(number, -counts[layer]), most[layer] - counts[layer])
+            counts[layer] += int(changes[i, layer])
+    return grows, changes
+
+
+class Moment(NamedTuple):
+    """A search under way: step of steps, density (fraction), test accuracy, synapses by layer, and
+    how many there are on each pixel (28, 28)."""
+
+    step: int
+    steps: int
+    density: float
+    accuracy: float
+    counts: list[int]
+    pixels: np.ndarray
+
+
+def synapse_search(
+    spec: Search,
+    *,
+    report: Callable[[Moment], None] = lambda moment: None,
+    stop: threading.Event | None = None,
+    device: str = "auto",
+) -> dict:
+    """Algorithm 1: grow or drop at the toss of a coin that comes to favour dropping; then learn.
+
+    Where the text slips or is silent:
+    - The inner loops run to n − 1 where m − 1 is meant: over the layers.
+    - TrainStep stands inside `else`; it is taken at every iteration, as section 2.1 says ("at each
+      training step, in addition to updating weights") and figure 2b shows.
+    - γ is divided by 100 and N is not; ⌈n + N/γ⌉ steps needs both in the same unit. As chance has
+      it, density may by then be some percent or 0; if it is above the lowest that is to be kept,
+      the search goes on dropping until it has it.
+    - ε falls at every iteration, not only at those that drop: only so is E|A_n| = |A_0|.
+    - Biases are in the number of synapses that change and not in the table D: they stay alive.
+    - A synapse grows with weight 0, which is what a dead one has.
+    - "Randomly initialized" is Keras's default, Glorot uniform; batches are drawn without
+      replacement until all images were seen.
+
+    Arguments: report, called about 100 times; stop, checked at each step.
+    Returns: plain data: steps, density, accuracy, counts (of the curve); architectures, by density
+        as `f"{density:g}"`, each with step, counts, accuracy and alive (for `unpack`), at the
+        last time that the search fell to that density.
+    Raises: CplabError, train.Cancelled, train.Diverged.
+    """
+    place = train.pick_device(device)
+    random = np.random.default_rng(train.mix("search", spec.seed))
+    _, changes = schedule(spec)
+    every = torch.arange(784)
+    source = training(spec)
+    own, test = (ready(s, every, place) for s in (source, pictures(spec.dataset)["test"]))
+    begin = [np.ones((b, a), bool) for a, b in SHAPES]
+    for layer, count in enumerate(spec.born):
+        begin[layer] = scattered(begin[layer], count, random)
+    net = nets([begin], train.mix("search", spec.seed), spec.optimizer, place)
+    counts = [int(each.sum()) for each in begin]
+    size = sum(each.size for each in begin[: spec.layers])
+    curve = {name: [] for name in ("steps", "density", "accuracy", "counts")}
+    kept, often = {}, math.ceil(len(changes) / POINTS)
+    draw = batches(len(own.y), train.mix("search", spec.seed))
+    steps = len(changes)
+    for i, change in enumerate(changes.tolist(), start=1):
+        going_on(stop)
+        before = sum(counts[: spec.layers]) / size
+        for layer, number in enumerate(change):
+            if number > 0:
+                net.switch(layer, 0, net.dead(layer, 0, number, random), True)
+            elif number < 0:
+                net.switch(layer, 0, net.weakest(layer, 0, -number), False)
+            counts[layer] += number
+        index = next(draw).to(place)
+        step(net, own.x.index_select(0, index), own.y[index], RATES[spec.optimizer])
+        density = sum(counts[: spec.layers]) / size
+        fallen = [each for each in spec.keep if density <= each < before]
+        if fallen or i % often == 0 or i == steps:
+            accuracy = accuracies(net, test)[0]
+            now = {"steps": i, "density": density, "accuracy": accuracy, "counts": [*counts]}
+            for each in fallen:
+                alive = pack(net.architecture(0))
+                some = {"step": i, "counts": [*counts], "accuracy": accuracy, "alive": alive}
+                kept[f"{each:g}"] = some
+            if i % often == 0 or i == steps:
+                for name, value in now.items():
+                    curve[name].append(value)
+                seen = net.alive[0][0, :, :-1].sum(0).view(28, 28).int().cpu().numpy()
+                report(Moment(i, steps, density, accuracy, [*counts], seen))
+    return {**curve, "architectures": kept}
+
+
+def pack(arrays: Sequence[np.ndarray]) -> str:
+    """Booleans as text, a bit each."""
+    bits = np.packbits(np.concatenate([each.ravel() for each in arrays]))
+    return base64.b64encode(bits.tobytes()).decode()
+
+
+def unpack(text: str) -> Architecture:
+    """The architecture that was packed."""
+    bits = np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8)).astype(bool)
+    first, last = SHAPES
+    cut, end = math.prod(first), math.prod(first) + math.prod(last)
+    return [bits[:cut].reshape(first[::-1]), bits[cut:end].reshape(last[::-1])]
+
+
+# Controls ---------------------------------------------------------------------------------------
+
+
+def scattered(allowed: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """`count` synapses at random among the allowed ones."""
+    places = np.flatnonzero(allowed)
+    if count > len(places):
+        raise CplabError(f"{count} synapses do not fit: only {len(places)} places are allowed")
+    alive = np.zeros(allowed.size, bool)
+    alive[random.choice(places, count, replace=False)] = True
+    return alive.reshape(allowed.shape)
+
+
+def other_targets(alive: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """As many synapses from each unit below, to units above at random."""
+    return random.random(alive.shape).argsort(0).argsort(0) < alive.sum(0)
+
+
+def same_degrees(alive: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """As many synapses of each unit below and above, otherwise at random (curveball trades)."""
+    alive = alive.copy()
+    for _ in range(50 * len(alive)):  # 5 a unit suffice for mixing
+        one, two = random.choice(len(alive), 2, replace=False)
+        places = np.flatnonzero(alive[one] != alive[two])
+        ours = random.permutation(alive[one, places])
+        alive[one, places], alive[two, places] = ours, ~ours
+    return alive
+
+
+def control(
+    kind: str, alive: Architecture, ink: np.ndarray, random: np.random.Generator
+) -> Architecture:
+    """The architecture that a kind of retraining begins with, made of the search's."""
+    if kind in ("biological", "magnitude"):
+        return alive
+    if kind == "per_pixel":
+        return [other_targets(each, random) for each in alive]
+    if kind == "degrees":
+        return [same_degrees(each, random) for each in alive]
+    allowed = [np.ones_like(each) for each in alive]  # random, set
+    if kind == "inked":
+        allowed[0] &= ink
+    return [scattered(a, int(b.sum()), random) for a, b in zip(allowed, alive, strict=True)]
+
+
+# Retraining -------------------------------------------------------------------------------------
+
+
+def retrain(
+    architectures: Sequence[Architecture],
+    *,
+    dataset: str = "mnist",
+    steps: int = 10_000,
+    seed: int = 0,
+    optimizer: str = "sgd",
+    rewire: bool = False,
+    blanks: bool = False,
+    report: Callable[[int, list[float]], None] = lambda step, accuracies: None,
+    stop: threading.Event | None = None,
+    device: str = "auto",
+) -> tuple[Nets, dict]:
+    """Train networks of these architectures side by side on the same batches.
+
+    A network's result does not depend on the others, but for the last bits of its sums.
+
+    Arguments:
+        rewire: as SET does, the weakest synapses of the first layer are replaced by random dead
+            ones, 100 times until three quarters of the training, at first 0.3 of them, fading out
+            as a cosine (SET has a constant 0.3 at each epoch, after which young synapses have no
+            time to learn).
+        blanks: keep synapses on pixels that no image inks as well, for the result's sake.
+        report: called with (step, accuracies) about 20 times; stop, checked at each step.
+    Returns: the networks, and plain data: steps, accuracy (one list for each network).
+    Raises: CplabError, train.Cancelled, train.Diverged.
+    """
+    place = train.pick_device(device)
+    seed = train.mix("retrain", seed)
+    split = pictures(dataset)
+    # A pixel without ink or without synapses changes no answer.
+    used = torch.stack([s.x.amax(0) for s in split.values()]).amax(0) > 0
+    used &= torch.as_tensor(np.any([each[0].any(0) for each in architectures], 0))
+    pixels = (used | (blanks or rewire)).nonzero().squeeze(1)
+    own, test = (ready(split[name], pixels, place) for name in ("train", "test"))
+    group = nets(architectures, seed, optimizer, place, pixels)
+    draw, random = batches(len(own.y), seed), np.random.default_rng(seed)
+    often, moves = math.ceil(5 * steps / POINTS), math.ceil(0.75 * steps / 100)
+    curve = {"steps": [], "accuracy": []}
+    for i in range(1, steps + 1):
+        going_on(stop)
+        index = next(draw).to(place)
+        step(group, own.x.index_select(0, index), own.y[index], RATES[optimizer])
+        if rewire and i % moves == 0 and i < 0.75 * steps:
+            part = 0.15 * (1 + math.cos(math.pi * i / (0.75 * steps)))
+            for net, alive in enumerate(architectures):
+                replaced(group, net, round(part * alive[0].sum()), random)
+        if i % often == 0 or i == steps:
+            curve["steps"].append(i)
+            curve["accuracy"].append(accuracies(group, test))
+            report(i, curve["accuracy"][-1])
+    curve["accuracy"] = [list(each) for each in zip(*curve["accuracy"], strict=True)]
+    return group, curve
+
+
+def replaced(group: Nets, net: int, count: int, random: np.random.Generator) -> None:
+    """The weakest synapses of a first layer die, as many that were dead grow."""
+    count = min(count, int((group.alive[0][net] == 0).sum()))
+    grown, gone = group.dead(0, net, count, random), group.weakest(0, net, count)
+    group.switch(0, net, gone, False)
+    group.switch(0, net, grown, True)
+
+
+def one_shot(spec: OneShot, **how) -> dict:
+    """The architectures that magnitude pruning of a trained dense net leaves, as a search's."""
+    dense = [np.ones((b, a), bool) for a, b in SHAPES]
+    # A seed of its own: an architecture is retrained from other weights than those it is from.
+    about = {"dataset": spec.dataset, "steps": spec.steps, "optimizer": spec.optimizer}
+    group, curve = retrain([dense], seed=train.mix("dense", spec.seed), blanks=True, **about, **how)
+    order, kept = group.weights[0][0, :, :-1].abs().flatten().argsort(descending=True).cpu(), {}
+    for density in spec.keep:
+        alive = np.zeros(dense[0].size, bool)
+        alive[order[: math.floor(density * alive.size)]] = True
+        both = [alive.reshape(dense[0].shape), dense[1]]
+        kept[f"{density:g}"] = {"counts": [int(each.sum()) for each in both], "alive": pack(both)}
+    return {"steps": curve["steps"], "accuracy": curve["accuracy"][0], "architectures": kept}
+
+
+# Studies ----------------------------------------------------------------------------------------
+
+
+def searches(
+    specs: Iterable[Search | OneShot],
+    *,
+    report: Callable[[Search, Moment], None] = lambda spec, moment: None,
+    stop: threading.Event | None = None,
+) -> Iterator[tuple[Search | OneShot, studies.Study]]:
+    """The searches, found or computed, as (spec, Study); `synapse_search` says what they hold."""
+
+    def compute(missing: list) -> Iterator:
+        for spec in missing:
+            if isinstance(spec, OneShot):
+                yield spec, one_shot(spec, stop=stop)
+            else:
+                yield spec, synapse_search(spec, report=partial(report, spec), stop=stop)
+
+    return studies.collect(specs, compute)
+
+
+def retrainings(
+    specs: Iterable[Retraining],
+    *,
+    report: Callable[[list[Retraining], int, list[float]], None] = lambda specs, step, done: None,
+    stop: threading.Event | None = None,
+) -> Iterator[tuple[Retraining, studies.Study]]:
+    """The retrainings, found or computed, as (spec, Study), and before them their searches.
+
+    Those of one seed, data set and length go side by side. Values: accuracy, at the end; steps and
+    curve; counts, synapses by layer; alive, what SET left (for `unpack`).
+    """
+
+    def compute(missing: list[Retraining]) -> Iterator:
+        sources = dict(searches([r.source for r in missing if r.source], stop=stop))
+        groups = {}
+        for r in missing:
+            alike = (r.dataset, r.seed, r.steps, r.optimizer, r.kind == "set")
+            groups.setdefault(alike, []).append(r)
+        for (dataset, seed, steps, optimizer, rewire), group in groups.items():
+            begin = [architecture(r, sources.get(r.source)) for r in group]
+            about = {"dataset": dataset, "seed": seed, "steps": steps, "optimizer": optimizer}
+            trained, curve = retrain(
+                begin, rewire=rewire, report=partial(report, group), stop=stop, **about
+            )
+            for net, (r, alive) in enumerate(zip(group, begin, strict=True)):
+                own = curve["accuracy"][net]
+                values = {"accuracy": own[-1], "steps": curve["steps"], "curve": own}
+                values["counts"] = [int(each.sum()) for each in alive]
+                if rewire:
+                    values["alive"] = pack(trained.architecture(net))
+                yield r, values
+
+    return studies.collect(specs, compute)
+
+
+def architecture(spec: Retraining, source: studies.Study | None) -> Architecture:
+    """What a retraining begins with. Raises CplabError if its search never had that density."""
+    if source is None:
+        return [np.ones((b, a), bool) for a, b in SHAPES]
+    kept = source.values["architectures"].get(f"{spec.density:g}")
+    if kept is None:
+        raise CplabError(
+            f"the search never fell to density {spec.density:g}: take one of "
+            f"{', '.join(source.values['architectures']) or 'another search'}"
+        )
+    random = np.random.default_rng(train.mix(spec.kind, spec.density, spec.seed))
+    return control(spec.kind, unpack(kept["alive"]), inked(spec.dataset), random)
+
+
+class Comparison(NamedTuple):
+    """Mean of a minus mean of b, its 95 % interval, Welch's p, and how many there are."""
+
+    difference: float
+    low: float
+    high: float
+    p: float
+    counts: tuple[int, int]
+
+
+def compare(a: Sequence[float], b: Sequence[float]) -> Comparison:
+    """Welch's t-test of two independent samples. Raises CplabError for fewer than 2 values."""
+    if min(len(a), len(b)) < 2:
+        raise CplabError("a comparison needs at least 2 values on either side: train more seeds")
+    from scipy import stats
+
+    counts, difference = (len(a), len(b)), float(np.mean(a) - np.mean(b))
+    if np.ptp(a) == np.ptp(b) == 0:  # nothing varies, and the test would divide by 0
+        return Comparison(difference, difference, difference, float(difference == 0), counts)
+    test = stats.ttest_ind(a, b, equal_var=False)
+    low, high = test.confidence_interval()
+    return Comparison(difference, float(low), float(high), float(test.pvalue), counts)

@@ -11,11 +11,13 @@ import sys
 
 import numpy as np
 import pandas as pd
+from bokeh import layouts
 from bokeh.models import (
     BasicTicker,
     ColumnDataSource,
     FactorRange,
     NumeralTickFormatter,
+    Range1d,
     Span,
     Whisker,
 )
@@ -107,6 +109,28 @@ def mean_curve(some: list[records.Record], what: str = "test_accuracy") -> dict[
     columns = {"epoch": np.arange(1, len(mean) + 1), "mean": mean}
     columns |= {"low": mean - half, "high": mean + half}
     return {name: column[np.isfinite(mean)] for name, column in columns.items()}
+
+
+def orientation(filters, size: int = 33) -> np.ndarray:
+    """The stripes that each filter answers to best: a complex number for each.
+
+    A filter is padded with zeros to size × size pixels. Each of its Fourier components is stripes,
+    with a tilt from the vertical; the result is the mean of e^(2i · tilt) over components, weighted
+    by their power. Its size is how selective the filter is, 0 to 1; half its angle is the tilt of
+    the stripes; its real part is 1 for vertical stripes, −1 for horizontal ones and 0 for a filter
+    that prefers neither.
+
+    Arguments: filters (out, C, H, W), as Record.final holds them, or (out, H, W).
+    Returns: (out,); 0 for a filter of zeros.
+    """
+    f = np.asarray(filters, dtype=float)
+    power = np.abs(np.fft.fft2(f, s=(size, size))) ** 2
+    power = power.sum(1) if f.ndim == 4 else power
+    power[:, 0, 0] = 0  # the mean has no orientation
+    wave = np.fft.fftfreq(size) + 1j * np.fft.fftfreq(size)[:, None]
+    turn = (wave / np.where(wave == 0, 1, np.abs(wave))) ** 2
+    total = power.sum((1, 2))
+    return (power * turn).sum((1, 2)) / np.where(total > 0, total, 1)
 
 
 def name(deficit: str) -> str:
@@ -390,6 +414,121 @@ def guesses(names: list[str], guess: list[float], truth: list, **options):
     return tidy_legend(fig)
 
 
+STATED = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # one colour a kind of statement
+
+
+def stated(rows: dict[str, pd.DataFrame], last: float, unit="", normal=None, **options):
+    """What animal papers state (see biology.animals): a number as a point, with the range that was
+    printed; words as a shaded stretch of age; and no curve.
+
+    Arguments: rows, statements by what they are about; last, the last day of the axis; unit, of
+        the numbers; normal, a value for a line across.
+    Returns: a Bokeh figure, or a column of two: the words above the numbers. A statement without
+        an age stands in the title.
+    """
+    parts, days = [], Range1d(-0.01 * last, last)
+    words = {about: part[part.kind == "interval"] for about, part in rows.items()}
+    points = {
+        about: part[(part.kind == "point") & part.age_low.notna()] for about, part in rows.items()
+    }
+    options = {"width": 920, "x_range": days, "min_border_left": 170, **options}
+    if any(map(len, words.values())):
+        parts.append(stretches(words, last, **options))
+    if any(map(len, points.values())):
+        fig = plain_figure("", "", unit, **{**options, "height": 250})
+        for hue, (about, part) in zip(STATED, points.items(), strict=False):
+            if len(part):
+                middle = (part.age_low + part.age_high) / 2
+                fig.segment(part.age_low, part.value, part.age_high, part.value, color=hue)
+                fig.segment(middle, part.value_low, middle, part.value_high, color=hue, width=3)
+                fig.scatter(middle, part.value, color=hue, size=10, legend_label=about)
+        highest = max(
+            [normal or 0, *(part.value_high.max() for part in points.values() if len(part))]
+        )
+        fig.y_range = Range1d(0, 1.15 * highest)
+        if normal is not None:
+            span(fig, "width", EQUAL, normal)
+        parts.append(tidy_legend(fig, "top_right"))
+    parts[-1].xaxis.axis_label = "age, days"
+    return parts[0] if len(parts) == 1 else layouts.column(*parts)
+
+
+def stretches(rows: dict[str, pd.DataFrame], last: float, **options):
+    """Statements in words as shaded stretches of age, in as few lanes as leave the words legible
+    (source `words`: lane, left, right, text, colour)."""
+    letter = 5.6 * last / (options["width"] - options["min_border_left"])  # days that it takes
+    drawn, lanes, apart = [], [], []
+    for hue, (about, part) in zip(STATED, rows.items(), strict=False):
+        ends, first = [], len(lanes)  # how far the lanes of this kind are taken
+        for row in part.itertuples():
+            if np.isnan(row.age_low):
+                apart.append(f"{about}, {row.age_text}: {row.words}")
+                continue
+            left, right = row.age_low, max(row.age_high, row.age_low + last / 200)
+            space = letter * (len(row.words) + 1)
+            start = left if space < right - left else right
+            i = next((i for i, end in enumerate(ends) if end <= left), len(ends))
+            ends[i : i + 1] = [max(right, start + space)]
+            lane = " " * (first + i) if i else about  # named once; the others have names of blanks
+            drawn.append((lane, left, right, start + letter / 2, row.words, hue))
+        lanes += [" " * (first + i) if i else about for i in range(len(ends))]
+    names = ("lane", "left", "right", "at", "text", "colour")
+    columns = dict(zip(names, map(list, zip(*drawn, strict=True)), strict=True))
+    source = ColumnDataSource(columns, name="words")
+    options = {**options, "height": 60 + 34 * len(lanes)}
+    fig = plain_figure("; ".join(apart), "", "", y_range=FactorRange(*lanes[::-1]), **options)
+    fig.hbar("lane", 0.8, "right", "left", source=source, color="colour", alpha=0.22)
+    fig.text("at", "lane", "text", source=source, text_font_size="11px", text_baseline="middle")
+    fig.ygrid.visible = False
+    fig.yaxis.major_tick_line_color = None
+    return fig
+
+
+def fans(groups: dict[str, list], hues: dict[str, str], **options):
+    """Each filter of several networks as a line through the centre: along the stripes that it
+    answers to best, the longer the more selective.
+
+    Arguments: groups, results of `orientation`, one for each network, by the words for them; hues.
+    Returns: a Bokeh row of figures; a source `fan` has the ends of the lines, x and y.
+    """
+    figs = []
+    for text, networks in groups.items():
+        fig = plain_figure(text, "", "", x_range=Range1d(-1, 1), y_range=Range1d(-1, 1),
+                           **{"width": 150, "height": 172, "min_border": 4, **options})  # fmt: skip
+        z = np.concatenate(networks) if len(networks) else np.empty(0)
+        end = np.abs(z) * np.exp(1j * (np.pi / 2 - np.angle(z) / 2))  # half the angle: to the right
+        source = ColumnDataSource(
+            {"x": end.real, "y": end.imag, "x0": -end.real, "y0": -end.imag}, name="fan"
+        )
+        fig.circle(0, 0, radius=1, fill_color=None, line_color="#cccccc")
+        fig.segment("x0", "y0", "x", "y", source=source, color=hues[text], width=1.5, alpha=0.7)
+        fig.axis.visible = fig.grid.visible = False
+        figs.append(fig)
+    return layouts.row(*figs)
+
+
+def beside(networks: list[dict], animals: list[dict], titles: list[str], x: str, hue: str):
+    """Figures that each show a network's curve with its band beside an animal's points.
+
+    Arguments: networks, columns x, mean, low, high for each figure; animals, columns x, left,
+        right, mean, low, high; titles; x, the words of the horizontal axis; hue, the network's.
+    Returns: a Bokeh row; the animals' sources are named animal0, animal1 …, for a slider to move.
+    """
+    figs = []
+    for i, (network, animal, title) in enumerate(zip(networks, animals, titles, strict=True)):
+        fig = plain_figure(title, x, "", width=460, height=330)
+        band(fig, ColumnDataSource(network), "x", hue, "network", points=True)
+        source = ColumnDataSource(animal, name=f"animal{i}")
+        look = {"source": source, "color": "black", "width": 1.5}
+        fig.segment("left", "mean", "right", "mean", **look)
+        fig.segment("x", "low", "x", "high", **look)
+        fig.scatter("x", "mean", source=source, color="black", fill_color="white", size=10,
+                    marker="triangle", legend_label="kitten")  # fmt: skip
+        span(fig, "width", EQUAL, 1)
+        figs.append(tidy_legend(fig, "bottom_left"))
+    return layouts.row(*figs)
+
+
 def grid(source: ColumnDataSource, onsets: list[str], lengths: list[str], **options):
     """The onset × length map: points lost against equal training.
 
@@ -452,6 +591,23 @@ def to_pixels(x, images):
     """Normalised images (N, C, H, W) back to uint8 (N, H, W, C)."""
     x = x.permute(0, 2, 3, 1).cpu() * images.std.cpu() + images.mean.cpu()
     return x.round().clamp(0, 255).byte()
+
+
+def statements(rows: pd.DataFrame):
+    """What animal papers state, as a table with the source and the place in it, as HTML."""
+    from IPython.display import HTML
+
+    shown = pd.DataFrame(
+        {
+            "age": rows.age_text,
+            "stated": rows.value_text.where(rows.kind == "point", rows.words),
+            "unit": rows.unit.where(rows.kind == "point", ""),
+            "how": rows.note,
+            "source": rows.source,
+            "where": rows["where"],
+        }
+    )
+    return HTML(shown.to_html(index=False, border=0, justify="left"))
 
 
 def strips(rows: dict[str, object], scale: int = 4):

@@ -1,6 +1,7 @@
 """Figures and their statistics: every number against a plain computation of the same."""
 
 import base64
+import html
 import io
 import math
 import re
@@ -12,10 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from bokeh.core.validation import check_integrity
+from bokeh.models import Line, Span
 from PIL import Image
 from scipy import stats
 
-from cplab import figures
+from cplab import biology, figures
 from cplab.data import images
 from cplab.experiment import DEFICITS, Run
 from cplab.records import Record
@@ -548,3 +550,120 @@ print(explorer.readout.value)
 """
     out, err = python(code).communicate(timeout=300)
     assert "Nobody has trained Blur from epoch 0 to 4" in out, err
+
+
+# Animals, filters, and both ---------------------------------------------------------------------
+
+
+def known(*rows):
+    """Filters of one colour."""
+    return np.array(rows, dtype=float)[:, None]
+
+
+UPRIGHT = [[-1, 2, -1]] * 3
+
+
+def test_orientation_of_stripes_that_one_knows():
+    lying = np.transpose(UPRIGHT)
+    rising, falling = np.eye(3)[::-1] * 3 - 1, np.eye(3) * 3 - 1
+    z = figures.orientation(known(UPRIGHT, lying, rising, falling))
+    assert z[0].real > 0.7
+    assert np.isclose(z[1], -z[0])
+    assert z[0].imag == pytest.approx(0, abs=1e-12)
+    assert z[2:].real == pytest.approx(0, abs=1e-12)
+    assert z[3].imag == pytest.approx(-z[2].imag)
+    assert abs(z[2].imag) > 0.4
+
+
+def test_orientation_of_a_grating_is_its_tilt():
+    y, x = np.mgrid[:33, :33]
+    for down, across in ((0, 5), (5, 0), (4, 4), (3, -6), (2, 7)):
+        wave = np.cos(2 * np.pi * (down * y + across * x) / 33)
+        [z] = figures.orientation(wave[None, None])
+        assert abs(z) == pytest.approx(1)
+        assert np.exp(1j * np.angle(z)) == pytest.approx(np.exp(2j * np.arctan2(down, across)))
+
+
+def test_orientation_takes_strength_and_sign_and_brightness_for_nothing():
+    f = np.random.default_rng(0).normal(size=(5, 3, 3, 3))
+    z = figures.orientation(f)
+    assert figures.orientation(-7 * f) == pytest.approx(z)
+    assert figures.orientation(f[..., ::-1]) == pytest.approx(z.conj())  # in a mirror
+    assert figures.orientation(np.rot90(f, axes=(2, 3))) == pytest.approx(-z)
+    assert figures.orientation(known(np.zeros((3, 3)), np.ones((3, 3)))) == pytest.approx(0)
+    assert figures.orientation(known(UPRIGHT)[:, 0]) == figures.orientation(known(UPRIGHT))
+
+
+def test_orientation_of_many_random_filters_has_no_preference():
+    z = figures.orientation(np.random.default_rng(0).normal(size=(4000, 3, 3, 3)))
+    assert abs(z.mean()) < 4 * abs(z).std() / 4000**0.5 + 0.01
+
+
+def test_stated_draws_what_is_printed_and_no_curve():
+    closed = biology.animals("recovered_acuity")
+    words, numbers_ = figures.stated({"closed": closed}, 600, "cycles/degree", 6.9).children
+    for fig in (words, numbers_):
+        assert_whole(fig)
+        assert not fig.select({"type": Line})
+    assert words.x_range is numbers_.x_range
+    points = closed[closed.kind == "point"]
+    drawn = numbers(parts(numbers_)["closed"][0])
+    assert drawn["y"] == list(points.value)
+    assert drawn["x"] == list((points.age_low + points.age_high) / 2)
+    [line] = numbers_.select({"type": Span})
+    assert line.location == 6.9
+    stretches = words.select_one({"name": "words"}).data
+    told = closed[closed.kind == "interval"]
+    assert stretches["text"] == list(told.words)
+    assert stretches["left"] == list(told.age_low)
+    assert stretches["right"] == list(told.age_high)
+    assert len(set(stretches["lane"])) == 2  # they overlap
+
+
+def test_words_that_follow_each_other_share_a_lane_and_one_without_an_age_is_the_title():
+    rows = {
+        "short": biology.animals("sensitivity", "cat"),
+        "long": biology.animals("sensitivity_long"),
+    }
+    fig = figures.stated(rows, 260)
+    assert_whole(fig)
+    drawn = fig.select_one({"name": "words"}).data
+    assert drawn["lane"][:3] == ["short"] * 3
+    assert drawn["lane"][3] == "long"
+    assert len(drawn["text"]) == len(rows["short"]) + len(rows["long"]) - 1
+    assert fig.title.text == "long, adult: none"
+    assert fig.xaxis.axis_label == "age, days"
+
+
+def test_statements_give_each_its_source_and_place():
+    rows = biology.animals("recovered_acuity")
+    page = figures.statements(rows).data
+    for row in rows.itertuples():
+        stated = row.value_text if row.kind == "point" else row.words
+        for text in (row.age_text, stated, row.source, row.where, row.note):
+            assert html.escape(text, quote=False) in page
+
+
+def test_fans_draw_each_filter_along_its_stripes():
+    z = figures.orientation(known(UPRIGHT, np.transpose(UPRIGHT), np.eye(3)))
+    fans = figures.fans({"a": [z, z], "b": []}, {"a": "#000000", "b": "#ffffff"}).children
+    for fig in fans:
+        assert_whole(fig)
+    drawn = fans[0].select_one({"name": "fan"}).data
+    assert len(drawn["x"]) == 6
+    ends = np.array([drawn["x"], drawn["y"]]).T[:3]
+    assert np.hypot(*ends.T) == pytest.approx(abs(z))
+    assert ends[0] == pytest.approx([0, abs(z[0])])  # upright
+    assert abs(ends[1]) == pytest.approx([abs(z[1]), 0], abs=1e-9)  # lying
+    assert ends[2][0] * ends[2][1] < 0  # from the upper left to the lower right
+    assert list(drawn["x0"]) == list(-drawn["x"])
+
+
+def test_beside_has_a_source_for_each_animal():
+    curve = {"x": [1, 2], "mean": [1, 0.5], "low": [0.9, 0.4], "high": [1.1, 0.6]}
+    animal = {name: [3, 4] for name in ("x", "left", "right", "mean", "low", "high")}
+    row = figures.beside([curve, curve], [animal, animal], ["one", "two"], "age", "#0072B2")
+    for i, fig in enumerate(row.children):
+        assert_whole(fig)
+        assert set(parts(fig)) == {"network", "kitten"}
+        assert fig.select_one({"name": f"animal{i}"}).data["x"] == [3, 4]

@@ -5,17 +5,20 @@
 
 import copy
 import itertools
+import json
 import math
 import time
 import warnings
 import weakref
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.autograd.functional import hessian
 from torch.func import functional_call, grad, vmap
 from torch.nn.utils import prune
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -798,6 +801,154 @@ def test_information_depends_on_its_seed_alone():
     assert first.trace.total != other.trace.total
     chunked = fisher.information(net, x, draws=3, seed=1, memory=20_000)
     close(chunked.trace.layers, first.trace.layers)
+
+
+# Sharpness ----------------------------------------------------------------------------------------
+
+
+def weights_of(net):
+    layers = (nn.Conv2d, nn.Linear)
+    found = [(name, m) for name, m in net.named_modules() if isinstance(m, layers)]
+    return {f"{name}.weight": m.weight.detach() for name, m in found}
+
+
+def largest_eigenvalue(net, x, y):
+    """Of the whole Hessian of the mean cross-entropy in eval mode, by reverse mode twice."""
+    net, weights = copy.deepcopy(net).eval(), weights_of(net)
+    sizes = [w.numel() for w in weights.values()]
+
+    def loss(flat):
+        parts = zip(weights.items(), flat.split(sizes), strict=True)
+        own = {name: part.view_as(w) for (name, w), part in parts}
+        return F.cross_entropy(functional_call(net, own, (x,)), y)
+
+    flat = torch.cat([w.flatten() for w in weights.values()])
+    return torch.linalg.eigvalsh(hessian(loss, flat))[-1]
+
+
+def smooth(name):
+    torch.manual_seed(3)
+    if name == "fc":
+        return lively(models.build("fc-5", 2, 4, 3)), torch.randn(12, 2, 4, 4, dtype=torch.float64)
+    net = nn.Sequential(
+        nn.Conv2d(2, 3, 3, padding=1), nn.BatchNorm2d(3), nn.Tanh(),
+        nn.Conv2d(3, 4, 3, stride=2), nn.Flatten(), nn.Linear(16, 3),
+    )  # fmt: skip
+    return lively(net), torch.randn(12, 2, 6, 6, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("name", ["fc", "convolutions"])
+@pytest.mark.parametrize("labels", ["mixed", "one"])
+def test_sharpness_is_the_largest_eigenvalue_of_the_hessian(name, labels):
+    net, x = smooth(name)
+    y = torch.arange(12) % 3 if labels == "mixed" else torch.ones(12, dtype=torch.long)
+    expected = largest_eigenvalue(net, x, y).item()
+    assert fisher.sharpness(net, x, y, tolerance=1e-8) == pytest.approx(expected, rel=1e-6)
+    assert fisher.sharpness(net, x, y) == pytest.approx(expected, rel=0.02)
+
+
+def test_sharpness_of_a_linear_softmax_has_a_closed_form_and_no_labels():
+    """E (diag p − p pᵀ) ⊗ x xᵀ, the Fisher information itself."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(5, 4)).double()
+    x = torch.randn(30, 5, dtype=torch.float64)
+    p = net(x).softmax(1).detach()
+    inner = torch.diag_embed(p) - p[:, :, None] * p[:, None]
+    whole = sum(torch.kron(a, torch.outer(b, b)) for a, b in zip(inner, x, strict=True)) / 30
+    expected = torch.linalg.eigvalsh(whole)[-1].item()
+    for y in (torch.zeros(30, dtype=torch.long), torch.arange(30) % 4):
+        assert fisher.sharpness(net, x, y, tolerance=1e-8) == pytest.approx(expected, rel=1e-7)
+
+
+def test_sharpness_leaves_the_network_and_the_generators_as_they_were():
+    net, x = smooth("convolutions")
+    net.train()
+    before, state = torch.get_rng_state(), {n: t.clone() for n, t in net.state_dict().items()}
+    first, again = (fisher.sharpness(net, x, torch.arange(12) % 3) for _ in range(2))
+    assert first == again
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(t, state[n]) for n, t in net.state_dict().items())
+    assert net.training
+    assert all(w.grad is None for w in net.parameters())
+
+
+def test_a_network_that_answers_alike_whatever_its_weights_has_no_sharpness():
+    net = nn.Sequential(nn.Linear(4, 3)).double()
+    assert fisher.sharpness(net, torch.zeros(5, 4).double(), torch.zeros(5, dtype=torch.long)) == 0
+
+
+def test_a_sharpness_that_is_not_found_is_one_clear_line(monkeypatch):
+    net, x = smooth("convolutions")
+    monkeypatch.setattr(fisher, "ROUNDS", 1)
+    with pytest.raises(CplabError, match="larger tolerance") as error:
+        fisher.sharpness(net, x, torch.arange(12) % 3, tolerance=1e-14)
+    assert "\n" not in str(error.value)
+
+
+# What a run keeps ---------------------------------------------------------------------------------
+
+
+def pictures(count=60, size=8):
+    x = torch.randn(count, 3, size, size)
+    y = torch.arange(count) % 10
+    return SimpleNamespace(train_x=x, train_y=y, normal=lambda x: 2 * x)
+
+
+def test_along_and_at_end_hold_what_their_functions_find(monkeypatch):
+    monkeypatch.setattr(fisher, "TRACED", 40)
+    monkeypatch.setattr(fisher, "FACTORED", 20)
+    monkeypatch.setattr(fisher, "CURVED", 10)
+    images, net = pictures(), lively(models.build("allcnn-4"), torch.float32)
+    x, y = images.normal(images.train_x), images.train_y
+    row, final = fisher.along(net, images), fisher.at_end(net, images)
+    assert {*row} == {"trace", "log_det", "trace_seconds"}
+    assert row["trace"] == list(fisher.trace(net, x[:40]).layers.values())
+    logs = fisher.log_determinant(net, x[:20], damping=fisher.DAMPING)
+    weights = sum(m.weight.numel() for m in net if isinstance(m, nn.Conv2d))
+    assert row["log_det"] == pytest.approx(logs.total - weights * math.log(fisher.DAMPING))
+    noisy = fisher.information(net, x[:40]).trace
+    assert final["layers"] == list(noisy.layers) == list(logs.layers)
+    assert final["information"] == list(noisy.layers.values())
+    assert final["information_error"] == list(noisy.errors.values())
+    assert final["sharpness"] == fisher.sharpness(net, x[:10], y[:10])
+    assert torch.equal(torch.tensor(final["filters"]), net[0].weight)
+    assert row["trace_seconds"] > 0
+    assert final["seconds"] > 0
+    assert json.loads(json.dumps([row, final])) == [row, final]  # plain data
+
+
+def test_a_network_without_convolutions_has_no_filters():
+    final = fisher.at_end(models.build("fc-20", 3, 8), pictures())
+    assert "filters" not in final
+
+
+def test_log_det_of_a_network_that_knows_nothing_is_0():
+    net = models.build("fc-20", 3, 8)
+    nn.init.zeros_(net[-1].weight)  # no layer before it matters, and it sees nothing
+    for layer in net:
+        if isinstance(layer, nn.BatchNorm1d):
+            nn.init.zeros_(layer.weight)
+    assert fisher.along(net, pictures())["log_det"] == pytest.approx(0, abs=1e-6)
+
+
+def test_a_sharpness_that_is_not_found_costs_nothing_else(monkeypatch):
+    def fail(*_):
+        raise CplabError("not found")
+
+    monkeypatch.setattr(fisher, "sharpness", fail)
+    final = fisher.at_end(models.build("fc-20", 3, 8), pictures())
+    assert "sharpness" not in final
+    assert final["information"]
+
+
+@pytest.mark.parametrize("measure", [fisher.along, fisher.at_end])
+@pytest.mark.parametrize("value", [torch.inf, torch.nan, 1e38])
+def test_a_network_that_has_diverged_is_one_clear_line(measure, value):
+    net = models.build("fc-20", 3, 8)
+    nn.init.constant_(net[-1].weight, value)
+    with pytest.raises(CplabError, match="not finite") as error:
+        measure(net, pictures())
+    assert "\n" not in str(error.value)
 
 
 # Speed --------------------------------------------------------------------------------------------

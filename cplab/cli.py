@@ -48,9 +48,16 @@ Length, Lengths = texts("Epochs that carry the deficit. [0]", "N")
 Recovery, Recoveries = texts("Clear epochs after the deficit. [the profile's]", "N")
 Schedule, Schedules = texts(f"Rates: {listed(experiment.SCHEDULES)}. [the profile's]", "NAME")
 Seed, Seeds = texts("Decides weights, order, crops, flips, noise. [0]", "N")
+Optimizer, Optimizers = texts(f"{listed(experiment.OPTIMIZERS)}. [sgd]", "NAME")
+Trace = option(
+    str | None, "Measure the Fisher information: every (epoch), or 0,4,9. [none]", metavar="EPOCHS"
+)
 Profile = option(str | None, f"Size: {listed(experiment.PROFILES)}. [course]", metavar="NAME")
 Dataset = option(str | None, f"{listed(experiment.DATASETS)}. [the profile's]", metavar="NAME")
-Model = option(str | None, "allcnn, or allcnn-96 for a width. [allcnn]", metavar="NAME")
+Model = option(
+    str | None, f"{listed(experiment.MODELS)}; allcnn-96 for a width. [the profile's]",
+    metavar="NAME",
+)  # fmt: skip
 Workers = option(str | None, "Processes. [one a core; one on a GPU]", metavar="N")
 Device = option(str, f"{listed(experiment.DEVICES)}. [auto]", metavar="NAME")
 Json = option(bool, "Print JSON.", "--json")
@@ -90,14 +97,18 @@ def say(what: str, text: object) -> None:
     tqdm.write(f"{what}: {' '.join(str(text).split())}", file=sys.stderr)
 
 
+ONE = ("profile", "dataset", "model", "trace")  # the fields of which a sweep takes one value
+
+
 def spread(args: list[str]) -> list[str]:
     """`sweep --onset 0 2 4` as `sweep --onset 0 --onset 2 --onset 4`, which Typer takes."""
     if args[:1] != ["sweep"]:
         return args
+    several = {f"--{name}" for name in records.RUN_FIELDS if name not in ONE}
     result, name, first = [], None, False
     for arg in args:
         if arg.startswith("--"):
-            name, first = (arg if arg.removeprefix("--") in records.RUN_FIELDS else None), True
+            name, first = (arg if arg in several else None), True
         elif name:
             result += [] if first else [name]
             first = False
@@ -138,6 +149,8 @@ def run(
     dataset: Dataset = None,
     model: Model = None,
     seed: Seed = None,
+    optimizer: Optimizer = None,
+    trace: Trace = None,
     fresh: option(bool, "Train it even if there is a record.", "--fresh") = False,
     device: Device = "auto",
     as_json: Json = False,
@@ -159,7 +172,19 @@ def run(
     origin = f"{record.source} record" if cached else f"trained in {record.seconds:.1f} s, record"
     print(wanted.canonical)
     print(f"accuracy {record.accuracy:.4f} after {wanted.epochs} epochs ({origin} {record.key})")
+    if record.final:
+        print(traced(record))
     print(wanted.call())
+
+
+def traced(record: records.Record) -> str:
+    """The last trace of a record, and what all that was measured cost."""
+    rows = [row for row in record.curve if "trace" in row]
+    cost = sum(row["trace_seconds"] for row in rows) + record.final["seconds"]
+    last = "no trace on the way"
+    if rows:
+        last = f"trace {sum(rows[-1]['trace']):.4g} after epoch {rows[-1]['epoch']}"
+    return f"{last} (measured in {cost:.1f} s, beside {record.seconds:.1f} s of training)"
 
 
 @app.command()
@@ -173,6 +198,8 @@ def sweep(
     profile: Profile = None,
     dataset: Dataset = None,
     model: Model = None,
+    optimizer: Optimizers = None,
+    trace: Trace = None,
     controls: option(bool, "Also equal training and the newborn.", "--controls") = False,
     workers: Workers = None,
     device: Device = "auto",
@@ -196,8 +223,11 @@ def sweep(
         return
     import pandas as pd
 
+    rows = [{n: getattr(r.run, n) for n in records.RUN_FIELDS} for r in found]
     names = ["deficit", "onset", "length", "recovery", "schedule"]
-    points = pd.DataFrame([record.plain() for record in found]).groupby(names, sort=False)
+    names += ["optimizer"] if len({row["optimizer"] for row in rows}) > 1 else []
+    points = pd.DataFrame(rows).assign(accuracy=[r.accuracy for r in found])
+    points = points.groupby(names, sort=False)
     rows = points["accuracy"].agg(["count", "mean", "std"]).reset_index()
     print(rows.to_string(index=False, float_format="{:.4f}".format, na_rep="-"))
 
@@ -279,6 +309,8 @@ def records_list(
     cplab records list --profile course --deficit blur
     """
     rows = records.table(**given(locals()))[["key", *records.RUN_FIELDS, "accuracy", "source"]]
+    usual = [name for name, value in experiment.LATER.items() if (rows[name] == value).all()]
+    rows = rows.drop(columns=usual)
     print("no records" if rows.empty else rows.to_string(index=False))
 
 

@@ -11,6 +11,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -91,6 +92,28 @@ def test_without_json_a_few_lines_say_it(cplab, one_thread):
         assert record.run.call() in out
 
 
+def test_a_traced_run_says_its_trace_and_what_that_cost(cplab, one_thread):
+    words = "run --onset 1 --trace 1 --optimizer adam"
+    for _ in range(2):  # trained, and looked up
+        code, out, _ = cplab(words, CI)
+        run = Run(onset=1, recovery=1, profile="ci", trace="1", optimizer="adam")
+        record = records.find(run)
+        row = record.curve[1]
+        cost = row["trace_seconds"] + record.final["seconds"]
+        assert code == 0
+        [line] = [line for line in out.splitlines() if "measured" in line]
+        assert f"trace {sum(row['trace']):.4g} after epoch 1 " in line
+        assert f"{cost:.1f} s, beside {record.seconds:.1f} s of training" in line
+        assert run.call() in out
+        assert eval(run.call(), {"cplab": SimpleNamespace(run=Run)}) == run
+
+
+def test_a_traced_run_without_a_trace_on_the_way_says_so(cplab, one_thread):
+    code, out, _ = cplab("run --trace 99", CI)
+    assert code == 0
+    assert "no trace on the way" in out
+
+
 # Sweeps -----------------------------------------------------------------------------------------
 
 
@@ -101,6 +124,9 @@ def test_without_json_a_few_lines_say_it(cplab, one_thread):
         ("--onset 0 -1 --json", "--onset 0 --onset -1 --json"),
         ("--seed 0 1 --fresh x --length 2 3", "--seed 0 --seed 1 --fresh x --length 2 --length 3"),
         ("--workers 2 3", "--workers 2 3"),
+        ("--optimizer sgd adam", "--optimizer sgd --optimizer adam"),
+        ("--trace 0 4", "--trace 0 4"),  # takes one value, so that Typer refuses the second
+        ("--profile ci course", "--profile ci course"),
         ("--onset", "--onset"),
     ],
 )
@@ -144,6 +170,19 @@ def test_the_table_of_a_sweep_has_means_over_seeds_and_controls(cplab, one_threa
     ]
     accuracies = [records.find(Run("blur", 1, 2, 1, "ci", seed=s)).accuracy for s in (0, 1)]
     assert rows[0][5:7] == ["2", f"{sum(accuracies) / 2:.4f}"]
+
+
+def test_a_sweep_of_optimizers_has_a_line_for_each(cplab, one_thread):
+    words = "sweep --optimizer sgd adam --seed 0 1 --workers 1"
+    code, out, _ = cplab(words, CI)
+    head, *rows = [line.split() for line in out.splitlines()]
+    assert (code, head[5], len(rows)) == (0, "optimizer", 2)
+    for name, row in zip(("sgd", "adam"), rows, strict=True):
+        found = [
+            records.find(Run(recovery=1, profile="ci", optimizer=name, seed=s)) for s in (0, 1)
+        ]
+        assert row[5:8] == [name, "2", f"{(found[0].accuracy + found[1].accuracy) / 2:.4f}"]
+    assert "optimizer" in cplab("records list")[1]
 
 
 SWEEP = (
@@ -253,6 +292,11 @@ BAD = {
     "run --dataset imagenet": "imagenet cifar10 practice",
     "run --profile big": "big course",
     "run --schedule cosine": "cosine paper fixed",
+    "run --optimizer lion": "lion sgd adam",
+    "run --trace always": "always none every 0,4,9",
+    "run --trace 0,x": "0,x every",
+    "sweep --trace 0 4": "unexpected argument 4",
+    "sweep --optimizer sgd lion": "lion sgd adam",
     "run --device tpu --profile ci": "tpu cuda cpu",
     "run --deficit blur --onset 2.5": "onset 2.5 whole",
     "run --deficit blur --onset x": "onset x whole",
@@ -383,6 +427,7 @@ def test_list_shows_the_records_that_fit(cplab, grid):
     assert (code, err) == (0, [])
     head, *rows = [line.split() for line in out.splitlines()]
     assert {row[head.index("deficit")] for row in rows} == {"flip"}
+    assert not {"optimizer", "trace"} & {*head}  # they would say sgd and none in each line
     assert {row[0] for row in rows} == {Run("flip", 0, 4, profile="ci", seed=s).key for s in (0, 1)}
     assert cplab("records list --dataset mnist")[1] == "no records\n"
 
@@ -403,7 +448,7 @@ def test_export_writes_one_row_a_record(cplab, grid, tmp_path, kind):
     assert {*rows[0]} == {
         "key", "profile", "dataset", "model", "deficit", "onset", "length", "recovery", "schedule",
         "seed", "accuracy", "seconds", "copy", "device", "precision", "threads", "torch", "commit",
-        "source",
+        "source", "optimizer", "trace",
     }  # fmt: skip
     for row in rows:
         fields = {name: row[name] for name in records.RUN_FIELDS}

@@ -15,8 +15,9 @@ import torch
 from conftest import digits
 from torch import nn
 
-from cplab import data, deficits, models, train, tree
-from cplab.experiment import PROFILES, CplabError, Run
+from cplab import checkpoints as kept
+from cplab import data, deficits, fisher, models, train, tree
+from cplab.experiment import DEFICITS, PROFILES, CplabError, Run
 
 CPU = torch.device("cpu")
 
@@ -43,7 +44,7 @@ GRID = [
 
 def curve(rows):
     """Rows without what is different each time."""
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+    return [{n: v for n, v in row.items() if n not in ("seconds", "trace_seconds")} for row in rows]
 
 
 def trained(run, **how):
@@ -169,7 +170,7 @@ def test_the_data_of_an_epoch_stay_what_they_are():
     )
 
 
-@pytest.mark.parametrize("deficit", ["blur", "blur-2", "flip", "permute", "noise"])
+@pytest.mark.parametrize("deficit", [*DEFICITS[1:], "blur-2"])
 def test_the_deficit_is_applied_in_its_epochs_alone(deficit):
     run = a_run(deficit=deficit, onset=2, length=2)
     images = data.images("mnist", "ci")
@@ -183,7 +184,7 @@ def test_the_deficit_is_applied_in_its_epochs_alone(deficit):
             if run.phase(epoch) != "deficit":
                 assert torch.equal(given[0], clear[0])
                 assert torch.equal(given[1], clear[1])
-            elif deficit == "noise":
+            elif "noise" in deficit:
                 patterns |= {x.numpy().tobytes() for x in given[0]}
                 assert torch.equal(given[1], clear[1])
             else:
@@ -193,6 +194,8 @@ def test_the_deficit_is_applied_in_its_epochs_alone(deficit):
                 assert not (torch.equal(x, clear[0]) and torch.equal(y, clear[1]))
     if deficit == "noise":  # the same 300 in both epochs, one for each image
         assert len(patterns) == 300
+    if deficit == "fresh_noise":
+        assert len(patterns) == 600
 
 
 def test_noise_stays_with_its_image_from_epoch_to_epoch():
@@ -235,6 +238,34 @@ def test_training_is_sgd_with_momentum_and_weight_decay_at_the_rates_of_the_run(
     assert [row["epoch"] for row in rows] == list(range(run.epochs))
 
 
+def test_adam_is_the_update_of_kingma_and_ba_with_weight_decay_in_the_gradient(monkeypatch):
+    """m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², w ← w − lr · m̂ / (√v̂ + ε)."""
+    monkeypatch.setattr(train, "has_bf16", lambda device: False)
+    monkeypatch.setitem(PROFILES, "ci", replace(PROFILES["ci"], weight_decay=0.3))  # to be seen
+    run = a_run(onset=1, recovery=1, schedule="paper", optimizer="adam")
+    images = data.images("mnist", "ci")
+    net, _ = train.start(run, CPU)
+    mean, square = ([torch.zeros_like(w) for w in net.parameters()] for _ in range(2))
+    losses, t = [], 0
+    for epoch in range(run.epochs):
+        net.train()
+        total = 0.0
+        for x, y in train.batches(run, epoch, images):
+            loss, t = nn.functional.cross_entropy(net(x), y), t + 1
+            gradients = torch.autograd.grad(loss, list(net.parameters()))
+            with torch.no_grad():
+                for w, m, v, g in zip(net.parameters(), mean, square, gradients, strict=True):
+                    g = g + 0.3 * w
+                    m.mul_(0.9).add_(0.1 * g)
+                    v.mul_(0.999).add_(0.001 * g * g)
+                    root = (v / (1 - 0.999**t)).sqrt() + 1e-8
+                    w.sub_(run.steps[epoch].lr * m / (1 - 0.9**t) / root)
+            total += loss.item() * len(y)
+        losses.append(total / 300)
+    assert run.steps[0].lr == pytest.approx(0.001)
+    assert [row["train_loss"] for row in trained(run)] == pytest.approx(losses, rel=1e-4)
+
+
 def test_a_network_learns_and_is_tested_on_clear_images_with_true_labels():
     last = trained(a_run(onset=30))[-1]
     assert last["test_accuracy"] > 0.5
@@ -269,9 +300,8 @@ def test_initial_weights_are_those_of_the_seed_in_every_thread(monkeypatch):
         built.append((run, train.start(run, CPU)[0][0].weight))
 
     threads = [threading.Thread(target=start, args=(run,)) for run in runs]
-    threads.append(
-        threading.Thread(target=train.seconds_per_epoch.__wrapped__, args=("allcnn-4", "ci", "cpu"))
-    )
+    timing = ("allcnn-4", "ci", "mnist", "cpu")
+    threads.append(threading.Thread(target=train.timed_epoch.__wrapped__, args=timing))
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -285,8 +315,9 @@ def test_training_leaves_the_global_generators_alone():
         return torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(), random.getstate()
 
     before = states()
-    trained(a_run(deficit="noise", length=1))
-    train.seconds_per_epoch.__wrapped__("allcnn-4", "ci", "cpu")
+    trained(a_run(deficit="noise", length=1, trace="0"))
+    for timed in (train.timed_epoch, train.timed_trace, train.timed_end):
+        timed.__wrapped__("fc-20", "ci", "mnist", "cpu")
     assert states() == before
 
 
@@ -374,10 +405,11 @@ def test_seeds_and_deficits_make_a_difference(alone):
 def prefixes(runs):
     """Every epoch that must be trained, as all that led to it."""
     return {
-        (run.dataset, run.model, run.profile, run.seed, run.steps[: epoch + 1])
+        (run.dataset, run.model, run.profile, run.seed, run.optimizer, run.trace,
+         run.steps[: epoch + 1])
         for run in runs
         for epoch in range(run.epochs)
-    }
+    }  # fmt: skip
 
 
 def sets_of(random_runs):
@@ -530,6 +562,49 @@ def test_a_killed_run_goes_on_and_equals_an_undisturbed_one(python, epochs_train
     assert plain == trained(run)
 
 
+@pytest.mark.parametrize("batch", [4, 8])
+@pytest.mark.parametrize(
+    "fields", [{"optimizer": "adam"}, {"trace": "every"}, {"optimizer": "adam", "trace": "0,3"}],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.usefixtures("checkpoint_each_epoch")
+def test_adam_and_traces_go_on_from_a_checkpoint(stop_after, epochs_trained, batch, fields):
+    run = a_run(deficit="flip", onset=1, length=1, model="fc-20", **fields)
+    whole = train.advance(run, run.epochs, device=CPU)
+    with pytest.raises(train.Cancelled):
+        trained(run, stop=stop_after(batch))
+    del epochs_trained[:]
+    again = train.advance(run, run.epochs, device=CPU)
+    assert [epoch for _, epoch in epochs_trained] == list(range((batch - 1) // 3, run.epochs))
+    assert curve(again.rows) == curve(whole.rows)
+    assert end(again) == end(whole)
+    assert not checkpoints()
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("model", ["allcnn-4", "fc-20"])
+def test_a_checkpoint_holds_every_bit_of_net_and_optimizer(tmp_path, optimizer, model):
+    run, path = a_run(optimizer=optimizer, model=model), tmp_path / "one.safetensors"
+    images = data.images("mnist", "ci")
+    net, before = train.start(run, CPU)
+    train.train_epoch(run, 0, images, net, before)
+    kept.save(path, net, before, [{"epoch": 0}])
+    other, after = train.start(replace(run, seed=1), CPU)
+    assert kept.restore([tmp_path / "none", path], 1, other, after) == ([{"epoch": 0}], None)
+    for one, two in zip(net.parameters(), other.parameters(), strict=True):
+        states = before.state[one], after.state[two]
+        names = {"sgd": {"momentum_buffer"}, "adam": {"step", "exp_avg", "exp_avg_sq"}}[optimizer]
+        assert {*states[0]} == {*states[1]} == names
+        for name in names:
+            a, b = (state[name] for state in states)
+            assert torch.equal(a, b)
+            assert (a.dtype, a.stride(), a.device) == (b.dtype, b.stride(), b.device)
+    for opt, net_ in ((before, net), (after, other)):
+        train.train_epoch(run, 1, images, net_, opt)
+    for one, two in zip(net.state_dict().values(), other.state_dict().values(), strict=True):
+        assert torch.equal(one, two)
+
+
 DAMAGE = {
     "empty": lambda content: b"",
     "header": lambda content: content[:100],
@@ -577,7 +652,10 @@ def test_a_checkpoint_of_other_bits_is_not_taken(monkeypatch, small_mnist):
     torch.set_num_threads(2)
     assert not {*names(run)} & {*usual}
     torch.set_num_threads(1)
-    for field in ({"seed": 1}, {"model": "allcnn-8"}, {"schedule": "paper"}):
+    for field in (
+        {"seed": 1}, {"model": "allcnn-8"}, {"schedule": "paper"}, {"optimizer": "adam"},
+        {"trace": "0"},
+    ):  # fmt: skip
         assert not {*names(replace(run, **field))} & {*usual[1:]}
     other = not train.has_bf16(CPU)
     with monkeypatch.context() as patch:
@@ -678,6 +756,121 @@ def one_line(error):
     return str(error.value)
 
 
+# Traces -------------------------------------------------------------------------------------------
+
+
+def end(trajectory):
+    final = trajectory.final or {}
+    return {name: value for name, value in final.items() if name != "seconds"}
+
+
+def without_trace(rows):
+    return [{n: v for n, v in row.items() if n not in ("trace", "log_det")} for row in rows]
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"optimizer": "adam"}, {"model": "fc-20", "deficit": "stripes"}], ids=str
+)
+@pytest.mark.parametrize("trace", ["every", "0,2", "9"])
+def test_training_is_the_same_with_a_trace_which_is_of_its_epochs_alone(fields, trace):
+    run = a_run(**{"deficit": "blur", "length": 2, "recovery": 1, **fields})
+    traced = replace(run, trace=trace)
+    found = train.advance(traced, run.epochs, device=CPU)
+    rows = curve(found.rows)
+    assert without_trace(rows) == trained(run)
+    for row in found.rows:
+        measured = {"trace", "log_det", "trace_seconds"} & {*row}
+        assert len(measured) == (3 if traced.traced(row["epoch"]) else 0)
+    assert {"layers", "information", "information_error", "sharpness", "seconds"} <= {*found.final}
+    assert train.advance(run, 1, device=CPU).final is None
+
+
+def test_a_trace_is_what_fisher_finds_in_the_network_of_that_epoch():
+    run = a_run(deficit="blur", length=1, trace="every")
+    found = train.advance(run, run.epochs, device=CPU)
+    images = data.images("mnist", "ci")
+    net, optimizer = train.start(run, CPU)
+    x = images.normal(images.train_x)  # fewer than are traced
+    for epoch in range(run.epochs):
+        train.train_epoch(run, epoch, images, net, optimizer)
+        row = found.rows[epoch]
+        assert row["trace"] == list(fisher.trace(net, x).layers.values())
+        nothing = sum(w.numel() for n, w in net.named_parameters() if w.ndim > 1) * np.log(1e-3)
+        logs = fisher.log_determinant(net, x[:50]).total
+        assert row["log_det"] == pytest.approx(logs - nothing, rel=1e-9)
+        assert row["log_det"] > 0
+    noisy = fisher.information(net, x)
+    assert found.final["layers"] == list(noisy.trace.layers)
+    assert found.final["information"] == list(noisy.trace.layers.values())
+    assert found.final["information_error"] == list(noisy.trace.errors.values())
+    assert found.final["sharpness"] == fisher.sharpness(net, x[:200], images.train_y[:200])
+    assert torch.equal(torch.tensor(found.final["filters"]), net[0].weight)
+
+
+TRACED = [
+    *(a_run(deficit="blur", length=length, trace="every") for length in (0, 1, 2)),
+    a_run(deficit="blur", length=2, trace="1"),
+    a_run(schedule="fixed", onset=1, recovery=0, trace="every"),
+    a_run(schedule="fixed", onset=1, recovery=2, trace="every"),
+    a_run(optimizer="adam", onset=1, recovery=1, trace="0"),
+    a_run(deficit="blur", length=2),
+]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_branches_of_a_tree_have_the_traces_of_the_run_trained_alone(monkeypatch, workers):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    if "alone" not in ALONE:
+        ALONE["alone"] = {run: train.advance(run, run.epochs, device=CPU) for run in TRACED}
+    found = dict(tree.trajectories(TRACED, device="cpu", workers=workers))
+    for run, alone in ALONE["alone"].items():
+        assert curve(found[run].rows)[: run.epochs] == curve(alone.rows)
+        assert end(found[run]) == end(alone)
+        assert bool(end(alone)) == (run.trace != "none")
+    assert not checkpoints()
+
+
+ALONE = {}  # trained once for both
+
+
+def test_what_nobody_ends_at_is_not_measured_at_its_end(monkeypatch):
+    measured, at_end = [], fisher.at_end
+    monkeypatch.setattr(fisher, "at_end", lambda *_: measured.append(1) or at_end(*_))
+    sweep([a_run(deficit=d, onset=1, length=1, trace="0", model="fc-20") for d in ("blur", "flip")])
+    assert len(measured) == 2  # and not at the trunk's
+
+
+@pytest.mark.parametrize("where", ["along", "at_end"])
+def test_a_network_with_nothing_to_measure_has_no_result_and_the_others_go_on(monkeypatch, where):
+    runs = [a_run(deficit=d, onset=1, length=1, trace="1", model="fc-20") for d in ("blur", "flip")]
+    runs.append(a_run(onset=1, recovery=0, trace="1", model="fc-20"))  # ends at the trunk's end
+    runs.append(replace(runs[0], trace="none"))
+    measure = getattr(fisher, where)
+
+    def spoil(net, images):
+        if spoil.run.deficit == "blur" or (where == "at_end" and spoil.run.epochs == 1):
+            with torch.no_grad():
+                net[-1].bias.fill_(torch.inf)
+        return measure(net, images)
+
+    def spy(what, net, images, run, epoch):
+        spoil.run = run
+        return checked(what, net, images, run, epoch)
+
+    checked = train.measured
+    monkeypatch.setattr(fisher, where, spoil)
+    monkeypatch.setattr(train, "measured", spy)
+    found = sweep(runs)
+    assert isinstance(found[runs[0]], train.Diverged)
+    assert "not finite" in str(found[runs[0]])
+    assert runs[0].canonical in str(found[runs[0]])
+    assert "\n" not in str(found[runs[0]])
+    assert found[runs[3]] == trained(runs[3])
+    if where == "along":
+        assert isinstance(found[runs[1]], list)
+    assert not checkpoints()
+
+
 # The machine --------------------------------------------------------------------------------------
 
 
@@ -716,3 +909,24 @@ def test_an_estimate_counts_shared_epochs_once():
     assert one > 0
     assert tree.estimate([short, long], "cpu") == pytest.approx(one * len(prefixes([short, long])))
     assert tree.estimate([], "cpu") == 0
+
+
+def test_an_estimate_takes_in_what_is_measured(monkeypatch):
+    monkeypatch.setattr(tree, "seconds_per_epoch", lambda run, device: 1)
+    monkeypatch.setattr(tree, "seconds_per_trace", lambda run, device: 100)
+    monkeypatch.setattr(tree, "seconds_per_end", lambda run, device: 10_000)
+    short, long = (a_run(onset=onset, trace="0,2") for onset in (2, 4))
+    assert tree.estimate([short], "cpu") == 10_204
+    assert tree.estimate([short, long], "cpu") == 20_000 + 100 * 2 + 8
+    assert tree.estimate([replace(short, trace="none")], "cpu") == 4
+
+
+@pytest.mark.parametrize("model", ["allcnn-4", "fc-20"])
+def test_the_times_of_measurements_are_about_what_they_take(model):
+    run = a_run(model=model, recovery=1, trace="0")
+    found = train.advance(run, 1, device=CPU)
+    for measured, estimated in (
+        (found.rows[0]["trace_seconds"], train.seconds_per_trace(run, "cpu")),
+        (found.final["seconds"], train.seconds_per_end(run, "cpu")),
+    ):
+        assert measured / 10 < estimated < 10 * measured

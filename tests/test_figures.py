@@ -22,14 +22,22 @@ from cplab.data import images
 from cplab.experiment import DEFICITS, Run
 from cplab.records import Record
 
-# Okabe and Ito's colour-blind-safe set, without black
-OKABE_ITO = {"#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"}
+# Okabe and Ito's colour-blind-safe set, and indigo of Paul Tol's muted one
+SAFE = {"#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#000000"}
+SAFE |= {"#332288"}
+# What is left of red, green and blue light for protanopes, deuteranopes and tritanopes (Machado,
+# Oliveira & Fernandes 2009, severity 1)
+BLIND = [
+    [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
+]
 
 
 def row(deficit, onset, length, seed, accuracy=0.5, source="live", copy="practice", **setting):
     """One line of a table of records."""
     run = Run(deficit, onset, length, profile=setting.pop("profile", "ci"), seed=seed, **setting)
-    fields = {n: getattr(run, n) for n in ("profile", "dataset", "model", "schedule", "recovery")}
+    fields = {n: getattr(run, n) for n in figures.SETTING}
     fields |= {"deficit": run.deficit, "onset": onset, "length": length, "seed": seed}
     return {**fields, "accuracy": accuracy, "source": source, "copy": copy}
 
@@ -152,7 +160,7 @@ def test_summary_of_no_records_is_empty():
 @pytest.mark.parametrize(
     "other",
     [{"profile": "course"}, {"dataset": "mnist"}, {"model": "allcnn-8"}, {"schedule": "fixed"},
-     {"recovery": 4}],
+     {"recovery": 4}, {"optimizer": "adam"}, {"trace": "every"}],
 )  # fmt: skip
 def test_select_keeps_the_rows_of_one_setting(other):
     table = pd.DataFrame(
@@ -273,8 +281,23 @@ def luminance(colour):
 def test_every_deficit_has_one_colour_of_the_colour_blind_safe_set():
     assert set(figures.COLOURS) == set(DEFICITS) - {"none"}
     used = [*figures.COLOURS.values(), figures.LIVE]
-    assert set(used) <= OKABE_ITO
+    assert set(used) <= SAFE
     assert len(set(used)) == len(used)
+
+
+def cielab(colour, eye):
+    light = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    light = np.where(light <= 0.04045, light / 12.92, ((light + 0.055) / 1.055) ** 2.4)
+    rgb = [[0.4339, 0.3763, 0.1899], [0.2126, 0.7152, 0.0722], [0.0177, 0.1095, 0.8728]]
+    f = np.cbrt(np.array(rgb) @ np.clip(eye @ light, 0, 1))
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("eye", [np.eye(3), *map(np.array, BLIND)], ids=lambda eye: eye[0][0])
+def test_no_eye_takes_the_colour_of_one_deficit_for_another(eye):
+    seen = {c: cielab(c, eye) for c in (*figures.COLOURS.values(), figures.LIVE)}
+    for a, b in combinations(seen, 2):
+        assert np.linalg.norm(seen[a] - seen[b]) > 15, (a, b)
 
 
 def test_controls_are_greys_that_can_be_told_apart():

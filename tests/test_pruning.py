@@ -1,0 +1,458 @@
+"""Growth and pruning: counts, masks, gradients, controls, studies."""
+
+import math
+import threading
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from cplab import CplabError, data, pruning, train
+from cplab.pruning import SHAPES, OneShot, Retraining, Search
+
+SHORT = {"n": 60, "gamma": 2.0}  # of 85 steps, at most 80 % dense
+
+
+@pytest.fixture(autouse=True)
+def alone(one_thread, small_mnist, nothing_shipped):
+    """Equal bits, 300 invented digits, nothing shipped."""
+
+
+@pytest.fixture
+def random():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def wide(monkeypatch):
+    """Training in float32, so that sums differ in their last bits alone."""
+    monkeypatch.setattr(train, "has_bf16", lambda device: False)
+
+
+def sparse(count, random):
+    """An architecture of `count` synapses in the first layer."""
+    full = [np.ones((b, a), bool) for a, b in SHAPES]
+    return [pruning.scattered(full[0], count, random), full[1]]
+
+
+def observed(monkeypatch, spec):
+    """A search, with what every step of training found: [weights, alive] of both layers."""
+    seen, step = [], pruning.step
+
+    def look(nets, *batch):
+        before = [each.clone() for each in nets.alive]
+        step(nets, *batch)
+        seen.append(([w[0].clone() for w in nets.weights], [a[0, :, :-1] > 0 for a in before]))
+
+    monkeypatch.setattr(pruning, "step", look)
+    return pruning.synapse_search(spec), seen
+
+
+# The search -------------------------------------------------------------------------------------
+
+
+def test_the_thesis_numbers():
+    spec = Search()
+    assert (spec.steps, spec.peak) == (13_125, 90)
+    assert spec.shares == pytest.approx([2.0096])
+    assert spec.born == [6264]  # of 12,544, all but half of 12,560
+    literal = Search(rounding="up", output="pruned")
+    assert literal.shares == pytest.approx([2.0096, 0.0272])
+    assert literal.born == [6264, 75]
+    _, changes = pruning.schedule(literal)
+    assert {*changes[:1000, 0].tolist()} == {3, -3}
+    assert {*changes[:80, 1].tolist()} == {1}
+
+
+def test_random_rounding_has_the_right_expectation():
+    grows, changes = pruning.schedule(Search(seed=3))
+    first = np.abs(changes[:9000, 0])
+    assert {*first.tolist()} == {2, 3}
+    assert first.mean() == pytest.approx(2.0096, abs=4 * math.sqrt(0.0096 / 9000))
+    assert (np.sign(changes[:9000, 0]) == np.where(grows[:9000], 1, -1)).all()
+
+
+def test_as_much_is_alive_at_step_n_as_at_the_start_and_most_in_the_middle():
+    """Within standard errors over 300 seeds, and the peak that the thesis expects."""
+    size, ends, middles = 12_544, [], []
+    for seed in range(300):
+        spec = Search(n=400, gamma=0.2, seed=seed)
+        counts = spec.born[0] + pruning.schedule(spec)[1][:, 0].cumsum()
+        ends.append(counts[399] - spec.born[0])
+        middles.append(counts[199] / size)
+    assert abs(np.mean(ends)) < 3 * np.std(ends) / math.sqrt(300) + 50  # ε's last steps are whole
+    assert np.mean(middles) == pytest.approx(spec.peak / 100, abs=4 * np.std(middles) / 17 + 0.002)
+
+
+def test_growth_fades_out_and_the_lowest_density_is_always_reached():
+    lengths = []
+    for seed in range(20):
+        spec = Search(**SHORT, seed=seed)
+        grows, changes = pruning.schedule(spec)
+        counts = spec.born[0] + changes[:, 0].cumsum()
+        assert grows[0]
+        assert not grows[60:].any()
+        assert (counts >= 0).all()
+        assert (counts <= 12_544).all()
+        assert counts[-1] <= 0.01 * 12_544
+        lengths.append(len(grows))
+    assert min(lengths) == spec.steps == 85
+    assert max(lengths) > 85  # chance left too many alive
+
+
+@pytest.mark.parametrize("output", ["dense", "pruned"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_masks_counts_and_disjoint_sets_at_every_step(monkeypatch, output, optimizer):
+    spec = Search(**SHORT, output=output, optimizer=optimizer)
+    _, changes = pruning.schedule(spec)
+    _, seen = observed(monkeypatch, spec)
+    assert len(seen) == len(changes)
+    counts = [*spec.born, 160][:2]
+    previous = None
+    for (weights, alive), change in zip(seen, [[*c, 0][:2] for c in changes.tolist()], strict=True):
+        for layer in range(2):
+            counts[layer] += change[layer]
+            assert alive[layer].sum() == counts[layer]
+            assert (weights[layer][:, :-1][~alive[layer]] == 0).all()
+            if previous is None:
+                continue
+            grown = alive[layer] & ~previous[1][layer]
+            gone = previous[1][layer] & ~alive[layer]
+            assert not (grown.any() and gone.any())
+            assert grown.sum() == max(change[layer], 0)
+            assert gone.sum() == max(-change[layer], 0)
+            before = previous[0][layer][:, :-1].abs()
+            if gone.any() and alive[layer].any():
+                assert before[gone].max() <= before[alive[layer]].min()
+        previous = weights, alive
+
+
+def test_grown_weights_begin_at_zero_with_a_new_optimiser(random):
+    nets = pruning.nets([sparse(400, random)] * 2, 0, "adam", torch.device("cpu"))
+    x, y = torch.rand(50, 784) * 255, torch.arange(50) % 10
+    for _ in range(3):
+        pruning.step(nets, x, y, 0.001)
+    index = nets.weakest(0, 1, 10)
+    others = nets.state[0].clone()
+    nets.switch(0, 1, index, False)
+    nets.switch(0, 1, index, True)
+    others[:, 1].view(4, -1)[:, index] = 0
+    assert (nets.weights[0][1].view(-1)[index] == 0).all()
+    assert torch.equal(nets.state[0], others)
+    pruning.step(nets, x, y, 0.001)
+    moved = nets.weights[0][1].view(-1)[index].abs()
+    assert moved.max() == pytest.approx(0.001, rel=0.01)  # Adam's first step is its rate
+
+
+def test_adam_is_torchs(random):
+    nets = pruning.nets([sparse(12_544, random)], 0, "adam", torch.device("cpu"))
+    own = [w[0].clone().requires_grad_() for w in nets.weights]
+    optimizer = torch.optim.Adam(own, 0.001, eps=1e-7)
+    x, y = torch.rand(50, 784) * 255, torch.arange(50) % 10
+    for _ in range(5):
+        pruning.step(nets, x, y, 0.001)
+        hidden = (x / 255 @ own[0][:, :-1].T + own[0][:, -1]).relu()
+        loss = F.cross_entropy(hidden @ own[1][:, :-1].T + own[1][:, -1], y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    for ours, theirs in zip(nets.weights, own, strict=True):
+        torch.testing.assert_close(ours[0], theirs.detach(), atol=2e-5, rtol=1e-3)
+
+
+def test_the_written_gradient_is_autograds():
+    random = torch.Generator().manual_seed(0)
+    weights = [torch.randn(3, b, a + 1, generator=random).double() / 20 for a, b in SHAPES]
+    x = torch.randint(256, (40, 784), generator=random).double()
+    y = torch.randint(10, (40,), generator=random)
+    own = [w.clone().requires_grad_() for w in weights]
+    loss = 0
+    for first, last in zip(*own, strict=True):
+        hidden = (x / 255 @ first[:, :-1].T + first[:, -1]).relu()
+        loss = loss + F.cross_entropy(hidden @ last[:, :-1].T + last[:, -1], y)
+    loss.backward()
+    for ours, theirs in zip(pruning.gradients(weights, x, y), own, strict=True):
+        torch.testing.assert_close(ours, theirs.grad, rtol=1e-10, atol=1e-14)
+
+
+def test_a_search_keeps_what_it_passes_and_is_reproducible():
+    spec, moments = Search(n=200, gamma=0.8, keep=(0.1, 0.3)), []
+    values = pruning.synapse_search(spec, report=moments.append)
+    assert values == pruning.synapse_search(spec)
+    assert values != pruning.synapse_search(Search(n=200, gamma=0.8, keep=(0.1, 0.3), seed=1))
+    assert [*values["architectures"]] == ["0.3", "0.1"]
+    for density, kept in values["architectures"].items():
+        alive = pruning.unpack(kept["alive"])
+        assert [int(each.sum()) for each in alive] == kept["counts"]
+        assert 0 <= float(density) - alive[0].mean() < 0.009  # the last step went below it
+        assert alive[1].all()
+    assert [m.step for m in moments] == values["steps"]
+    assert moments[-1].pixels.shape == (28, 28)
+    assert all(m.pixels.sum() == m.counts[0] == round(m.density * 12_544) for m in moments)
+    assert max(values["accuracy"]) > 0.9  # the invented digits are easy
+
+
+def test_to_the_letter_the_output_layer_dies():
+    about = {"n": 2000, "gamma": 0.08}
+    _, literal = pruning.schedule(Search(**about, rounding="up", output="pruned"))
+    _, right = pruning.schedule(Search(**about, output="pruned"))
+    step = 1700
+    for changes, low, high in ((literal, 0, 0), (right, 80, 150)):
+        first, last = Search(**about, output="pruned").born + changes[:step].sum(0)
+        assert first > 0.5 * 12_544
+        assert low <= last <= high
+
+
+def test_images_of_another_set_are_mixed_in(small_mnist):
+    with np.load(small_mnist) as file:
+        arrays = {name: file[name] for name in file.files}
+    np.savez(
+        small_mnist.with_name("fashion_mnist.npz"), **arrays | {"train_y": arrays["train_y"] * 0}
+    )
+    own, mixed = (pruning.training(Search(mixed=part)) for part in (0, 0.15))
+    assert len(own.y) == 300
+    assert len(mixed.y) == len(mixed.x) == 345
+    assert torch.equal(mixed.x[:300], own.x)
+    assert (mixed.y[300:] == 0).all()
+
+
+def test_a_search_can_be_stopped():
+    stop, moments = threading.Event(), []
+
+    def report(moment):
+        moments.append(moment)
+        stop.set()
+
+    with pytest.raises(train.Cancelled):
+        pruning.synapse_search(Search(**SHORT), report=report, stop=stop)
+    assert len(moments) == 1
+    with pytest.raises(train.Cancelled):
+        pruning.retrain([sparse(9, np.random.default_rng(0))], steps=5, stop=stop)
+
+
+def test_practice_images_serve_as_well(monkeypatch):
+    x = np.zeros((4, 32, 32, 3), np.uint8)
+    x[:, 2:5, 2:30] = [10, 20, 60]
+    arrays = {"train_x": x, "train_y": np.arange(4), "test_x": x, "test_y": np.arange(4)}
+    monkeypatch.setattr(data, "find", lambda dataset: (arrays, dataset))
+    found = pruning.pictures("practice")["train"].x
+    assert found.shape == (4, 784)
+    assert (found[:, :84] == 30).all()
+    assert not found[:, 84:].any()
+    assert pruning.inked("practice").sum() == 84
+
+
+# Retraining -------------------------------------------------------------------------------------
+
+
+def test_side_by_side_is_as_one_by_one(random, wide):
+    several = [sparse(count, random) for count in (100, 1000, 5000)]
+    together, curve = pruning.retrain(several, steps=40)
+    for net, each in enumerate(several):
+        own, alone = pruning.retrain([each], steps=40)
+        torch.testing.assert_close(
+            own.weights[1][0], together.weights[1][net], atol=1e-5, rtol=1e-4
+        )
+        assert alone["accuracy"][0] == pytest.approx(curve["accuracy"][net], abs=0.01)
+    assert curve["steps"][-1] == 40
+    assert np.shape(curve["accuracy"]) == (3, len(curve["steps"]))
+
+
+def test_bfloat16_learns_as_float32(random, monkeypatch):
+    several, ends = [sparse(2000, random) for _ in range(4)], []
+    for bf16 in (True, False):
+        monkeypatch.setattr(train, "has_bf16", lambda device, bf16=bf16: bf16)
+        _, curve = pruning.retrain(several, steps=60)
+        ends.append(np.mean([each[-1] for each in curve["accuracy"]]))
+    assert ends[0] == pytest.approx(ends[1], abs=0.02)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_dead_weights_stay_zero_in_retraining(random, optimizer):
+    several = [sparse(count, random) for count in (100, 1000)]
+    nets, _ = pruning.retrain(several, steps=30, optimizer=optimizer, blanks=True)
+    for net, each in enumerate(several):
+        for layer in range(2):
+            assert (nets.weights[layer][net, :, :-1].numpy()[~each[layer]] == 0).all()
+            assert (nets.architecture(net)[layer] == each[layer]).all()
+
+
+def test_pixels_without_ink_change_nothing(small_mnist, random, wide):
+    with np.load(small_mnist) as file:
+        arrays = {name: file[name].copy() for name in file.files}
+    for part in ("train_x", "test_x"):
+        arrays[part][:, :9] = 0
+    np.savez(small_mnist, **arrays)
+    assert pruning.inked("mnist").sum() == 19 * 28
+    several = [sparse(3000, random)]
+    (less, some), (whole, all_of_it) = (
+        pruning.retrain(several, steps=30, blanks=blanks) for blanks in (False, True)
+    )
+    assert less.weights[0].shape[2] < whole.weights[0].shape[2] == 785
+    assert some["accuracy"][0] == pytest.approx(all_of_it["accuracy"][0], abs=0.01)
+    torch.testing.assert_close(less.weights[1], whole.weights[1], atol=1e-5, rtol=1e-4)
+
+
+def test_set_rewires_at_constant_density(random, monkeypatch):
+    several, switched = [sparse(count, random) for count in (100, 1000)], []
+    switch = pruning.Nets.switch
+
+    def look(nets, layer, net, index, alive):
+        switched.append((net, {*index.tolist()}, alive))
+        switch(nets, layer, net, index, alive)
+
+    monkeypatch.setattr(pruning.Nets, "switch", look)
+    nets, _ = pruning.retrain(several, steps=100, rewire=True)
+    for net, before in enumerate(several):
+        after = nets.architecture(net)
+        assert after[0].sum() == before[0].sum()
+        assert (after[0] & ~before[0]).sum() > 0.1 * before[0].sum()
+    gone, grown = switched[::2], switched[1::2]
+    assert len(gone) == 2 * 74
+    for (net, out, dying), (other, new, growing) in zip(gone, grown, strict=True):
+        assert (net, dying, growing) == (other, False, True)
+        assert len(out) == len(new)
+        assert not out & new
+
+
+# Controls ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def found(random):
+    """An architecture with a structure: more synapses at some pixels and units than at others."""
+    chance = np.linspace(0, 0.5, 784) * np.linspace(0.2, 1, 16)[:, None]
+    return [random.random((16, 784)) < chance, random.random((10, 16)) < 0.7]
+
+
+@pytest.mark.parametrize("kind", ["random", "inked", "per_pixel", "degrees", "set"])
+def test_controls_keep_what_they_claim_and_nothing_else(kind, found, random):
+    ink = np.arange(784) >= 100
+    other = pruning.control(kind, found, ink, random)
+    for layer, (ours, theirs) in enumerate(zip(other, found, strict=True)):
+        assert ours.dtype == bool
+        assert ours.sum() == theirs.sum()
+        assert (ours != theirs).any()
+        per_pixel, per_unit = ((ours.sum(a) == theirs.sum(a)).all() for a in (0, 1))
+        assert per_pixel == (kind in ("per_pixel", "degrees"))
+        assert per_unit == (kind == "degrees")
+        if kind == "inked" and layer == 0:
+            assert not ours[:, ~ink].any()
+    full = [found[0], np.ones((10, 16), bool)]
+    assert pruning.control(kind, full, ink, random)[1].all()
+
+
+def test_controls_are_drawn_evenly(random):
+    """Every place of a small architecture is as likely as its degrees allow."""
+    alive = np.array([[1, 1, 0, 0], [0, 0, 1, 1]], bool)
+    mean = np.mean([pruning.same_degrees(alive, random) for _ in range(200)], 0)
+    assert mean == pytest.approx(0.5, abs=0.15)
+    mean = np.mean([pruning.other_targets(alive, random) for _ in range(200)], 0)
+    assert mean == pytest.approx(0.5, abs=0.15)
+
+
+# Studies ----------------------------------------------------------------------------------------
+
+
+def test_retrainings_are_kept_with_their_searches():
+    search = Search(**SHORT, keep=(0.1, 0.2))
+    specs = [Retraining(kind, 0.2, search, steps=20) for kind in pruning.KINDS]
+    specs.append(Retraining("random", 0.1, search, steps=20))
+    found = dict(pruning.retrainings(specs))
+    assert {*found} == {*specs}
+    counts = {
+        spec.kind: study.values["counts"] for spec, study in found.items() if spec.density > 0.1
+    }
+    assert counts.pop("dense") == [12_544, 160]
+    assert counts.pop("magnitude") == [2508, 160]
+    assert len({*map(tuple, counts.values())}) == 1
+    for study in found.values():
+        assert study.values["accuracy"] == study.values["curve"][-1]
+    again = dict(pruning.retrainings(specs))
+    assert {s: a.values for s, a in again.items()} == {s: a.values for s, a in found.items()}
+    ((_, kept),) = pruning.searches([search])
+    assert pruning.unpack(kept.values["architectures"]["0.2"]["alive"])[0].sum() == counts["set"][0]
+    shot = OneShot("mnist", 20, "sgd", (0.1, 0.2), 0)
+    assert [*dict(pruning.searches([shot]))] == [shot]
+
+
+def test_magnitude_keeps_the_strongest_and_retraining_begins_anew(monkeypatch):
+    seen, retrain = [], pruning.retrain
+
+    def look(architectures, **how):
+        group, curve = retrain(architectures, **how)
+        seen.append((group, how["seed"]))
+        return group, curve
+
+    monkeypatch.setattr(pruning, "retrain", look)
+    values = pruning.one_shot(OneShot("mnist", 10, "sgd", (0.25,), 0))
+    alive = pruning.unpack(values["architectures"]["0.25"]["alive"])[0]
+    ((group, seed),) = seen
+    strength = group.weights[0][0, :, :-1].abs().numpy()
+    assert strength[alive].min() >= strength[~alive].max()
+    assert seed != 0
+
+
+def test_welch():
+    from scipy import stats
+
+    a, b = [0.8, 0.82, 0.81, 0.79], [0.7, 0.74, 0.69]
+    found = pruning.compare(a, b)
+    assert found.p == stats.ttest_ind(a, b, equal_var=False).pvalue < 0.05
+    assert found.difference == pytest.approx(0.095)
+    assert 0 < found.low < found.difference < found.high < 0.2
+    assert found.counts == (4, 3)
+    assert pruning.compare([1, 1], [1, 1]).p == 1
+    assert pruning.compare([1, 1], [0, 0]) == (1, 1, 1, 0, (2, 2))
+    with pytest.raises(CplabError, match="at least 2"):
+        pruning.compare([1], [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"dataset": "cifar10"}, "unknown dataset"),
+        ({"gamma": 0}, "percentage"),
+        ({"gamma": "much"}, "percentage"),
+        ({"start": 101}, "percentage"),
+        ({"gamma": 0.03}, "reach start .* = 125 %, above 100"),
+        ({"gamma": 60, "n": 2}, "empties a layer: a step would drop 7536 of the 6264"),
+        ({"gamma": 0.1, "n": 10, "start": 0.1}, "empties a layer"),
+        ({"keep": (0.1, 5)}, "density 5 is not allowed: give the fraction"),
+        ({"keep": (0,)}, "above 0 and at most 1"),
+        ({"n": 0}, "n 0 is not allowed"),
+        ({"mixed": 2}, "mixed 2 is not allowed"),
+        ({"mixed": 0.1, "dataset": "practice"}, "take mnist"),
+        ({"rounding": "down"}, "random, up"),
+        ({"optimizer": "lion"}, "sgd, adam"),
+    ],
+)
+def test_searches_that_are_not_allowed(fields, words):
+    with pytest.raises(CplabError, match=words) as told:
+        Search(**fields)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"kind": "best"}, "unknown kind"),
+        ({"density": 0}, r"above 0 and at most 1 \(0.05 for 5 %\)"),
+        ({"density": 5}, "density 5 is not allowed"),
+        ({"density": 0.5}, "not kept by the search: choose one of 0.01, 0.02"),
+        ({"dataset": "faces"}, "unknown dataset"),
+        ({"steps": 0}, "steps 0"),
+    ],
+)
+def test_retrainings_that_are_not_allowed(fields, words):
+    with pytest.raises(CplabError, match=words):
+        Retraining(**fields)
+
+
+def test_a_density_that_a_search_never_passed(random):
+    spec = Retraining("random", 1, Search(**SHORT, keep=(1,)), steps=2)
+    with pytest.raises(CplabError, match=r"never fell to density 1:"):
+        dict(pruning.retrainings([spec]))
+    with pytest.raises(CplabError, match="5 synapses do not fit"):
+        pruning.scattered(np.ones((2, 2), bool), 5, random)

@@ -70,7 +70,8 @@ def files(pattern="*"):
 
 
 def plain_curve(record):
-    return [{n: v for n, v in row.items() if n != "seconds"} for row in record.curve]
+    varied = ("seconds", "trace_seconds")
+    return [{n: v for n, v in row.items() if n not in varied} for row in record.curve]
 
 
 # There and back -----------------------------------------------------------------------------------
@@ -167,6 +168,96 @@ def test_a_cancelled_run_has_no_record_and_leaves_no_lock():
     with pytest.raises(train.Cancelled):
         cplab.run(RUN, stop=stop, report=lambda *_: stop.set(), device="cpu")
     assert files() == []
+
+
+# Traces -------------------------------------------------------------------------------------------
+
+MEASURED = [
+    replace(RUN, trace="every"),
+    replace(RUN, trace="0,2", optimizer="adam"),
+    replace(RUN, trace="9", model="fc-20"),  # at its end alone, and without filters
+]
+
+
+@pytest.fixture(scope="session")
+def traced(tmp_path_factory):
+    """Records of runs with a trace, trained once for all tests."""
+    from conftest import digits
+
+    folder, threads = tmp_path_factory.mktemp("traced"), torch.get_num_threads()
+    np.savez(folder / "mnist.npz", **digits(), copy="small")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CPLAB_CACHE", str(folder))
+        patch.setenv("CPLAB_DATA", str(folder))
+        patch.setattr(records, "SHIPPED", folder)
+        torch.set_num_threads(1)
+        found = records.sweep(MEASURED, progress=False, workers=1, device="cpu")
+        torch.set_num_threads(threads)
+    return found
+
+
+def test_a_record_of_a_trace_has_it_at_its_epochs(traced, record):
+    for one in traced:
+        epochs = [row["epoch"] for row in one.curve if "trace" in row]
+        assert epochs == [e for e in range(one.run.epochs) if one.run.traced(e)]
+        assert one.final["layers"]
+        layers = {len(row["trace"]) for row in one.curve if "trace" in row}
+        assert layers <= {len(one.final["layers"])}
+        assert ("filters" in one.final) == (one.run.model != "fc-20")
+    assert record.final is None
+    losses = [[row["train_loss"] for row in one.curve] for one in (record, traced[0])]
+    assert losses[0] == losses[1]
+
+
+def test_a_live_record_of_a_trace_is_found_as_it_was_kept(traced):
+    for one in traced:
+        records.keep(one)
+        assert records.find(one.run) == one
+    assert records.verify() == ({"shipped": 0, "live": 3}, [])
+
+
+def test_records_with_and_without_a_trace_are_shipped_together(trained, traced):
+    """In any order: a table has one set of columns, and None where a record says nothing."""
+    for i, some in enumerate(([*trained, *traced], [*traced[::-1], *trained])):
+        records.ship(some, f"table{i}")
+        for one in some:
+            assert records.find(one.run) == replace(one, source="shipped")
+        rows = records.table()
+        assert rows[records.RUN_FIELDS].notna().all(axis=None)
+        assert {*rows["key"]} == {one.key for one in some}
+        for one in some:
+            [row] = rows[rows["key"] == one.key].to_dict("records")
+            assert {name: row[name] for name in records.RUN_FIELDS} == vars_of(one.run)
+    assert records.verify() == ({"shipped": 12, "live": 0}, [])
+    assert len(records.table(trace="every")) == len(records.table(optimizer="adam")) == 1
+
+
+@pytest.mark.parametrize("first", ["trained", "traced"])
+def test_a_trace_is_added_to_a_table_that_had_none_and_the_other_way_round(trained, traced, first):
+    one, other = (trained, traced) if first == "trained" else (traced, trained)
+    records.ship(one, "some")
+    records.ship(other, "some")
+    for record in (*one, *other):
+        assert records.find(record.run) == replace(record, source="shipped")
+    assert records.verify() == ({"shipped": 6, "live": 0}, [])
+
+
+def test_a_record_whose_trace_is_missing_is_damaged(traced):
+    plain = traced[0].plain()
+    bare = {name: value for name, value in plain.items() if name != "final"}
+    path = records.live_path(traced[0].key)
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({**bare, "checksum": records.checksum(bare)}))
+    with pytest.warns(RecordWarning, match="Fisher information"):
+        assert records.find(traced[0].run) is None
+
+
+def test_a_traced_record_trained_again_is_equal(traced):
+    outcome, again = records.retrain(traced[1], "cpu")
+    assert outcome == "equal"
+    assert plain_curve(again) == plain_curve(traced[1])
+    without = [{n: v for n, v in r.final.items() if n != "seconds"} for r in (again, traced[1])]
+    assert without[0] == without[1]
 
 
 # What a record says -------------------------------------------------------------------------------
@@ -325,7 +416,7 @@ def change_shipped(path, **values):
     pq.write_table(pa.Table.from_pylist(rows), path)
     records.shipped.cache_clear()
     records.shipped_rows.cache_clear()
-    return Run(**{name: rows[0][name] for name in records.RUN_FIELDS})
+    return Run(**{name: v for name, v in rows[0].items() if name in records.RUN_FIELDS})
 
 
 def test_a_damaged_shipped_record_is_left_out_and_the_live_one_stands_in(trained):
@@ -446,8 +537,8 @@ def test_a_sample_is_of_shipped_records_and_the_same_each_time(trained):
 
 COLUMNS = [
     *("key", "deficit", "onset", "length", "recovery", "profile", "schedule", "dataset", "model"),
-    *("seed", "accuracy", "seconds", "copy", "device", "precision", "threads", "torch", "commit"),
-    "source",
+    *("seed", "optimizer", "trace", "accuracy", "seconds", "copy", "device", "precision"),
+    *("threads", "torch", "commit", "source"),
 ]
 
 
@@ -464,7 +555,7 @@ def test_a_table_has_one_row_for_each_record_shipped_or_live(trained):
         assert {name: row[name] for name in records.RUN_FIELDS} == vars_of(record.run)
         assert row["source"] == ("live" if record is trained[2] else "shipped")
         for field in fields(record)[1:-1]:
-            if field.name != "curve":
+            if field.name not in ("curve", "final"):
                 assert row[field.name] == getattr(record, field.name)
 
 

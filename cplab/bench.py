@@ -16,17 +16,19 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from functools import partial
 from importlib import metadata, util
+from itertools import islice
 from statistics import median
 from typing import NamedTuple
 from unittest import mock
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad, jacrev, vmap
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from cplab import data, fisher, models, train, tree
+from cplab import data, fisher, models, pruning, train, tree
 from cplab.experiment import CplabError, Run
 
 ROUNDS = 3  # after one that warms up
@@ -49,7 +51,7 @@ def measure(device: str = "auto") -> dict:
     with own_cache(dataset):
         results = [engine_vs_step(where, dataset), grid_vs_plain(where, dataset)]
         results += [fisher_vs_vmap(where, dataset), fisher_vs_library(where, dataset)]
-        results += [*lookups(), importing()]
+        results += [pruning_batched(where), *lookups(), importing()]
     note = f"medians of {ROUNDS} rounds, the two sides in turn"
     if dataset == "practice":
         note += "; practice images, for CIFAR-10 is not at hand"
@@ -404,6 +406,60 @@ LIBRARIES = {  # what to import, what to install, how to measure
     "curvlinops": ("curvlinops", "curvlinops-for-pytorch", by_curvlinops),
     "nngeometry": ("nngeometry", "nngeometry", by_nngeometry),
 }
+
+# Architectures, retrained -------------------------------------------------------------------------
+
+
+def pruning_batched(device: torch.device, count: int = 16, steps: int = 100) -> dict:
+    """Training of several architectures side by side, against one after another."""
+    dataset = "mnist" if data.at_hand("mnist") else "practice"
+    random, full = np.random.default_rng(0), [np.ones((b, a), bool) for a, b in pruning.SHAPES]
+    several = [[pruning.scattered(full[0], 1254, random), full[1]] for _ in range(count)]
+    split, pixels = pruning.pictures(dataset)["train"], pruning.telling(dataset, several)
+    ready = pruning.ready(split, pixels, device)
+    bare = pruning.Split(split.x.to(device) / 255, split.y.to(device))
+    order = [index.to(device) for index in islice(pruning.batches(len(split.y), 0), steps)]
+
+    def engine(some: list):
+        nets = pruning.nets(some, 0, "sgd", device, pixels)
+        for index in order:
+            pruning.step(nets, ready.x.index_select(0, index), ready.y[index], 0.5)
+        nets.weights[0].sum().item()  # waits for the device
+
+    rows = []
+    for _ in range(1 + ROUNDS):
+        works = (
+            lambda: engine(several),
+            lambda: plain_retraining(several[0], bare, order),
+            lambda: engine(several[:1]),
+        )
+        rows.append([1000 * seconds(work) / steps for work in works])
+    alone = median(row[2] for row in rows[1:])
+    what = (
+        f"a step of an architecture of density 0.1 on {dataset}, {count} side by side / one by "
+        f"itself as one writes it, float32 and autograd; by itself in this engine {alone:.3g} ms"
+    )
+    pairs = [(row[0] / count, row[1]) for row in rows[1:]]
+    return result("pruning_batched", "ms", pairs, "ratio >= 3", what)
+
+
+def plain_retraining(architecture: list[np.ndarray], images: pruning.Split, order: list[Tensor]):
+    """Steps of SGD on the living synapses of one network."""
+    device = images.x.device
+    layers = [nn.Linear(a, b, device=device) for a, b in pruning.SHAPES]
+    masks = [torch.as_tensor(alive).float().to(device) for alive in architecture]
+    net = nn.Sequential(layers[0], nn.ReLU(), layers[1])
+    optimizer = torch.optim.SGD(net.parameters(), 0.5)
+    for index in order:
+        loss = F.cross_entropy(net(images.x.index_select(0, index)), images.y[index])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        with torch.no_grad():
+            for layer, mask in zip(layers, masks, strict=True):
+                layer.weight.mul_(mask)
+    loss.item()  # waits for the device
+
 
 # Looking up and importing -------------------------------------------------------------------------
 

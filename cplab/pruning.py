@@ -14,6 +14,7 @@ import base64
 import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import NamedTuple
@@ -43,30 +44,19 @@ Architecture = list[np.ndarray]
 # What is asked for ------------------------------------------------------------------------------
 
 
-def fraction(what: str, value: object) -> float:
-    """A density as a float in (0, 1], else a CplabError."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not 0 < number <= 1:
-        raise CplabError(
-            f"{what} {value!r} is not allowed: give the fraction of synapses that are alive, "
-            "above 0 and at most 1 (0.05 for 5 %)"
-        )
-    return number
+def part(what: str, value: object, whole: int, unit: str) -> float:
+    """`value` as a float above 0 and at most `whole`, else a CplabError that names the unit."""
+    with suppress(TypeError, ValueError):
+        if 0 < float(value) <= whole:
+            return float(value)
+    raise CplabError(
+        f"{what} {value!r} is not allowed: give {unit}, above 0 and at most {whole}"
+        + (" (0.05 for 5 %)" if whole == 1 else "")
+    )
 
 
-def percent(what: str, value: object) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not 0 < number <= 100:
-        raise CplabError(
-            f"{what} {value!r} is not allowed: give a percentage, above 0 and at most 100"
-        )
-    return number
+fraction = partial(part, whole=1, unit="the fraction of synapses that are alive")
+percent = partial(part, whole=100, unit="a percentage")
 
 
 def settle(spec, **values) -> None:
@@ -121,7 +111,7 @@ class Search:
             gamma=percent("gamma", self.gamma),
             n=whole("n", self.n, least=1),
             start=percent("start", self.start),
-            mixed=fraction("mixed", self.mixed) if self.mixed else 0.0,
+            mixed=part("mixed", self.mixed, 1, "a fraction of the images") if self.mixed else 0.0,
             keep=tuple(sorted({fraction("density", each) for each in self.keep})),
             seed=whole("seed", self.seed),
         )
@@ -270,6 +260,14 @@ def training(spec: Search) -> Split:
 def inked(dataset: str) -> np.ndarray:
     """The pixels (784,) that at least one training image inks."""
     return pictures(dataset)["train"].x.amax(0).numpy() > 0
+
+
+def telling(dataset: str, architectures: Sequence[Architecture]) -> Tensor:
+    """The pixels that can change an answer: with ink in some image, training or test, and with a
+    synapse in some architecture."""
+    ink = torch.stack([s.x.amax(0) for s in pictures(dataset).values()]).amax(0) > 0
+    alive = np.any([first.any(0) for first, _ in architectures], 0)
+    return (ink & torch.as_tensor(alive)).nonzero().squeeze(1)
 
 
 def ready(split: Split, pixels: Tensor, device: torch.device) -> Split:
@@ -616,10 +614,7 @@ def retrain(
     place = train.pick_device(device)
     seed = train.mix("retrain", seed)
     split = pictures(dataset)
-    # A pixel without ink or without synapses changes no answer.
-    used = torch.stack([s.x.amax(0) for s in split.values()]).amax(0) > 0
-    used &= torch.as_tensor(np.any([each[0].any(0) for each in architectures], 0))
-    pixels = (used | (blanks or rewire)).nonzero().squeeze(1)
+    pixels = torch.arange(784) if blanks or rewire else telling(dataset, architectures)
     own, test = (ready(split[name], pixels, place) for name in ("train", "test"))
     group = nets(architectures, seed, optimizer, place, pixels)
     draw, random = batches(len(own.y), seed), np.random.default_rng(seed)

@@ -1,14 +1,17 @@
-"""The benchmark's rows on the Fisher trace: what they compare, say and refuse. No speed here."""
+"""The benchmark's rows on the Fisher trace and on pruning: what they compare, say and refuse. No
+speed here."""
 
 import importlib.util
 import math
 import re
 import warnings
+from itertools import islice
 
+import numpy as np
 import pytest
 import torch
 
-from cplab import bench, fisher
+from cplab import bench, fisher, pruning
 from cplab.experiment import CplabError
 
 CPU = torch.device("cpu")
@@ -159,3 +162,35 @@ def test_values_that_differ_are_no_speed(factor, installed, monkeypatch):
 def test_nothing_equals_nothing():
     assert bench.difference("x", {"a": 0.0, "b": 2.0}, {"a": 0.0, "b": 2.0}) == 0
     assert bench.difference("x", {"b": 2.0}, {"b": 2.0001}) == pytest.approx(5e-5, rel=1e-3)
+
+
+def test_the_row_on_pruning_says_what_was_measured(small_mnist):
+    row = bench.pruning_batched(CPU, count=3, steps=2)
+    assert (row["name"], row["unit"], row["aim"]) == ("pruning_batched", "ms", "ratio >= 3")
+    assert min(row["value"], row["baseline"], row["ratio"]) > 0
+    assert "on mnist, 3 side by side" in row["what"]
+
+
+def test_both_sides_of_the_row_on_pruning_train_the_same(small_mnist, monkeypatch):
+    """From the same weights, in float32."""
+    monkeypatch.setattr(pruning.train, "has_bf16", lambda device: False)
+    built, linear = [], torch.nn.Linear
+
+    def born(a, b, device):
+        layer = linear(a, b)
+        first = pruning.nets([alive], 0, "sgd", CPU).weights[len(built)][0]
+        layer.weight.data, layer.bias.data = first[:, :-1].clone(), first[:, -1].clone()
+        built.append(layer)
+        return layer
+
+    alive = [np.random.default_rng(0).random((b, a)) < 0.1 for a, b in pruning.SHAPES]
+    monkeypatch.setattr(bench.nn, "Linear", born)
+    split = pruning.pictures("mnist")["train"]
+    order = list(islice(pruning.batches(300, 0), 5))
+    bench.plain_retraining(alive, pruning.Split(split.x / 255, split.y), order)
+    nets = pruning.nets([alive], 0, "sgd", CPU)
+    for index in order:
+        pruning.step(nets, split.x[index].float(), split.y[index], 0.5)
+    for ours, theirs in zip(nets.weights, built, strict=True):
+        torch.testing.assert_close(ours[0, :, :-1], theirs.weight.data, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(ours[0, :, -1], theirs.bias.data, atol=1e-5, rtol=1e-4)

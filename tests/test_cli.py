@@ -584,14 +584,14 @@ def test_a_benchmark_compares_speeds(cplab, monkeypatch):
     assert (rate["value"], rate["baseline"], rate["ratio"]) == (12, 10, 1.2)
     assert (time_["value"], time_["baseline"], time_["ratio"]) == (2, 10, 5)
     found = {"engine_vs_step": rate, "grid_vs_plain": time_, "importing": time_}
-    found |= {"fisher_vs_vmap": time_, "fisher_vs_library": time_}
+    found |= {"fisher_vs_vmap": time_, "fisher_vs_library": time_, "pruning_batched": time_}
     for name, row in found.items():
         monkeypatch.setattr(bench, name, lambda *_, row=row: row)
     monkeypatch.setattr(bench, "lookups", lambda: [time_])
     code, out, _ = cplab("bench --json --device cpu")
     assert code == 0
     measured = json.loads(out)
-    assert measured["results"] == [rate, *[time_] * 5]
+    assert measured["results"] == [rate, *[time_] * 6]
     assert measured["dataset"] == "practice"
     assert "practice images" in measured["note"]
     _, out, _ = cplab("bench --device cpu")

@@ -25,8 +25,8 @@ class Explorer(w.VBox):
     """One screen: choose a deficit, its onset and its length; see what was measured; train it.
 
     Arguments:
-        profile, schedule, dataset: the setting (see Run); schedule and dataset are the profile's
-            if not given.
+        profile, schedule, dataset, model: the setting (see Run); all but the first are the
+            profile's if not given.
         deficits: those to choose from.
         onset, length: where to begin.
         seed: of live runs.
@@ -46,9 +46,10 @@ class Explorer(w.VBox):
         length: int = 8,
         seed: int = 0,
         device: str = "auto",
+        model: str | None = None,
     ):
         figures.ready(again=False)
-        self.like = Run(profile=profile, schedule=schedule, dataset=dataset, seed=seed)
+        self.like = Run(profile=profile, schedule=schedule, dataset=dataset, model=model, seed=seed)
         self.device, self.synchronous = device, figures.on_colab()
         self._halt, self._worker, self._busy = threading.Event(), None, False
         self._reload()
@@ -460,7 +461,8 @@ class Covered(w.VBox):
     """What stays covered until every control was used and Reveal is clicked.
 
     Arguments: controls, widgets by name; show, called once it is revealed, returns what to put in
-        the place of the cover: widgets, or Bokeh figures; head, widgets above the controls.
+        the place of the cover: widgets, Bokeh figures, or lists of figures to stand side by side;
+        head, widgets above the controls.
 
     `controls` are the widgets, `reveal` is the button, `figure` the box that stays covered.
     """
@@ -481,7 +483,7 @@ class Covered(w.VBox):
         self.reveal.disabled = len(self._moved) < len(self.controls)
 
     def _show(self, button):
-        parts = [p if isinstance(p, w.Widget) else surface(p) for p in self._make()]
+        parts = [p if isinstance(p, w.Widget) else surface(side_by_side(p)) for p in self._make()]
         self.figure.children = parts
         for part in parts:
             if isinstance(part, Frame):
@@ -489,8 +491,9 @@ class Covered(w.VBox):
 
 
 def choice(question: str, answers: list[str], show) -> Covered:
-    """A question with answers to choose from, before what `show` makes: a list of Bokeh figures,
-    widgets or texts. The answer stays in view beside it; `controls["answer"]` is the choice."""
+    """A question with answers to choose from, before what `show` makes: a list of Bokeh figures
+    (or lists of them, to stand side by side), widgets or texts. The answer stays in view beside it;
+    `controls["answer"]` is the choice."""
     buttons = w.RadioButtons(options=answers, value=None, layout={"width": "auto"})
     head = [w.HTML(f'<div style="{STYLE}"><b>{html.escape(question)}</b></div>')]
 
@@ -550,6 +553,61 @@ class Prediction(Covered):
         return [fig, w.HTML(words + source).add_class("cplab-revealed")]
 
 
+class Ranking(Covered):
+    """An order guessed before it is shown: who ends best, second, …, worst?
+
+    Arguments: runs, what is to be ordered, as {words: Run}.
+
+    `controls` are the drop-down lists, one a place; `reveal` is enabled once each run has a place.
+    """
+
+    COVER = "Covered until each has its place."
+
+    def __init__(self, runs: dict[str, Run]):
+        self.runs = runs
+        places = ["best", *map(str, range(2, len(runs))), "worst"]
+        lists = {
+            place: w.Dropdown(options=[("choose", None), *((n, n) for n in runs)],
+                              description=place, layout={"width": "420px"})
+            for place in places
+        }  # fmt: skip
+        super().__init__(lists, self._measure, cover=self.COVER)
+        [self._cover] = self.figure.children
+        self.add_class("cplab-ranking")
+
+    @property
+    def order(self) -> list[str]:
+        """The guess, from best to worst."""
+        return [chosen.value for chosen in self.controls.values()]
+
+    def _guess(self, change):
+        twice = sorted({name for name in self.order if name and self.order.count(name) > 1})
+        self.reveal.disabled = None in self.order or bool(twice)
+        words = f"One place each: {' and '.join(twice)}." if twice else self.COVER
+        self._cover.value = f"<i>{html.escape(words)}</i>"
+
+    def _measure(self):
+        """The two orders side by side, and how many pairs stand right."""
+        like = next(iter(self.runs.values()))
+        rows = figures.select(records.table(), like)
+        parts = {
+            name: rows.query(
+                f"deficit == '{run.deficit}' and onset == {run.onset} and length == {run.length}"
+            )
+            for name, run in self.runs.items()
+        }
+        truth = {name: part.set_index("seed").accuracy for name, part in parts.items()}
+        hues = {name: figures.colour(run.deficit) for name, run in self.runs.items()}
+        right, sure, pairs = figures.agreement(self.order, truth)
+        words = (
+            f"Of {pairs} pairs the seeds tell {sure} apart (95 %); "
+            f"{right} of these {sure} stand in your order as they were measured."
+        )
+        source = f"<br><small>{figures.label(pd.concat(parts.values()))}</small>"
+        fig = figures.orders(self.order, truth, hues, width=760, height=70 + 44 * len(self.runs))
+        return [fig, w.HTML(words + source).add_class("cplab-revealed")]
+
+
 class Switch(w.VBox):
     """A row of buttons above figures that `draw` makes for the chosen option.
 
@@ -558,7 +616,7 @@ class Switch(w.VBox):
 
     def __init__(self, options, draw):
         figures.ready(again=False)
-        self.choice = w.ToggleButtons(options=options)
+        self.choice = w.ToggleButtons(options=options, style={"button_width": "auto"})
         self._draw = draw
         super().__init__([self.choice, w.VBox()])
         self.choice.observe(self._choose, "value")
@@ -566,7 +624,7 @@ class Switch(w.VBox):
 
     def _choose(self, change=None):
         drawn = self._draw(self.choice.value)
-        picture = surface(row(*drawn) if isinstance(drawn, list | tuple) else drawn)
+        picture = surface(side_by_side(drawn))
         self.children = [self.choice, picture]
         if isinstance(picture, Frame):
             picture.draw()
@@ -575,16 +633,18 @@ class Switch(w.VBox):
 class Slide(w.VBox):
     """A slider, with a Play button, above a figure whose data follow it.
 
-    Arguments: figure, in which each data source that is to change has a name; options, the values
-        to choose from; data, from an option to {name of a source: its new columns}; words, from an
-        option to what is said above the figure; description, what the slider is.
+    Arguments: figure, or a list of them, in which each data source that is to change has a name;
+        options, the values to choose from; data, from an option to {name of a source: its new
+        columns}; words, from an option to what is said above the figure; description, what the
+        slider is.
 
     `slider` chooses, `play` runs through the options.
     """
 
     def __init__(self, figure, options: list, data, words=str, description: str = "epoch"):
         figures.ready(again=False)
-        self._figure, self._data, self._words, self._options = figure, data, words, list(options)
+        figure = self._figure = side_by_side(figure)
+        self._data, self._words, self._options = data, words, list(options)
         self.slider = w.IntSlider(
             0, 0, len(options) - 1, description=description, continuous_update=False, readout=False
         ).add_class("cplab-slide")
@@ -737,6 +797,127 @@ class Fitting(w.VBox):
         )
 
 
+class Live(w.VBox):
+    """Train a run here and now, and watch its quantities grow beside what is known.
+
+    Arguments:
+        runs: those to choose from, as {words: Run}.
+        known: from a run to the records drawn beside it, {words: records} (figures.over_epochs).
+        what: the quantities, one figure each (see Record.series).
+        device: to train on.
+
+    The controls are attributes: `choice` (set `.value`), `train`, `stop` (call `.click()`);
+    `estimate` says what it costs, and in the end what was found.
+    """
+
+    def __init__(self, runs: dict[str, Run], known, what=("trace", "train_loss"), device="auto"):
+        figures.ready(again=False)
+        self._known, self._what, self.device = known, tuple(what), device
+        self.synchronous = figures.on_colab()
+        self._halt, self._worker, self._busy = threading.Event(), None, False
+        self.choice = w.ToggleButtons(
+            options=list(runs.items()), style={"button_width": "auto"}
+        ).add_class("cplab-live-choice")
+        self.train = w.Button(description="Train", button_style="primary")
+        self.stop = w.Button(description="Stop", disabled=True)
+        self.estimate = w.HTML().add_class("cplab-live")
+        self.progress = w.IntProgress(min=0, max=1, layout={"width": "180px"})
+        line = [self.train, self.estimate, self.progress, self.stop]
+        super().__init__([self.choice, w.HBox(line, layout={"align_items": "center"}), w.VBox()])
+        self.choice.observe(self._choose, "value")
+        self.train.on_click(self._train)
+        self.stop.on_click(lambda _: self._halt.set())
+        self._choose()
+
+    def _choose(self, change=None):
+        from cplab import tree
+
+        run = self.choice.value
+        self.sources = {
+            name: ColumnDataSource({"epoch": [], "mean": []}, name=f"live {name}")
+            for name in self._what
+        }
+        drawn = []
+        for name, source in self.sources.items():
+            fig = figures.over_epochs(self._known(run), name, width=470, height=280)
+            fig.line("epoch", "mean", source=source, color=figures.LIVE, width=2,
+                     legend_label="live")  # fmt: skip
+            drawn.append(figures.tidy_legend(fig, "top_right"))
+        self._picture = surface(row(*drawn))
+        self.children = [*self.children[:2], self._picture]
+        self._refresh()
+        self.estimate.value = (
+            f"{what(run)}, seed {run.seed}: {run.epochs} epochs, about "
+            f"{tree.estimate([run], self.device):.0f} s on this machine"
+        )
+        self.progress.value = 0
+
+    def _refresh(self):
+        if isinstance(self._picture, Frame):
+            self._picture.draw()
+
+    def _train(self, button=None):
+        """Train the chosen run: in a thread, or here and now where threads cannot draw."""
+        if self._busy:
+            return
+        self._busy = True
+        self._halt.clear()
+        self.train.disabled, self.choice.disabled, self.stop.disabled = True, True, False
+        if self.synchronous:
+            self._work(self.choice.value)
+        else:
+            self._worker = threading.Thread(
+                target=self._work, args=(self.choice.value,), daemon=True
+            )
+            self._worker.start()
+
+    def _work(self, run: Run):
+        from cplab import train
+
+        rows, drawn, message = [], time.monotonic(), "stopped by an error"
+        self.progress.value, self.progress.max = 0, run.epochs
+
+        def draw():
+            for name, source in self.sources.items():
+                known = [line for line in rows if name in line]
+                source.data = {
+                    "epoch": [line["epoch"] + 1 for line in known],
+                    "mean": [float(np.sum(line[name])) for line in known],
+                }
+
+        def report(of: Run, line: dict):
+            nonlocal drawn
+            rows.append(line)
+            self.progress.value = line["epoch"] + 1
+            last = ": measuring what is left" if line["epoch"] + 1 == of.epochs else ""
+            self.estimate.value = f"epoch {line['epoch'] + 1} of {of.epochs}{last}"
+            if not self.synchronous or time.monotonic() - drawn > 2:
+                draw()
+                drawn = time.monotonic()
+                self._refresh()
+
+        try:
+            how = {"fresh": True, "device": self.device, "workers": 1}
+            [(_, record)] = records.collect([run], **how, stop=self._halt, report=report)
+            if isinstance(record, Exception):
+                raise record
+            rows = record.curve
+            draw()
+            message = (
+                f"live, seed {run.seed}: {figures.percent(record.accuracy)} %, in "
+                f"{record.seconds:.0f} s of training"
+            )
+        except train.Cancelled:
+            message = "stopped: Train goes on from the last checkpoint"
+        except CplabError as error:
+            message = f'<span style="color:#c00">{html.escape(str(error))}</span>'
+        finally:
+            self._busy = False
+            self.train.disabled, self.choice.disabled, self.stop.disabled = False, False, True
+            self.estimate.value = message
+            self._refresh()
+
+
 # Parts ------------------------------------------------------------------------------------------
 
 
@@ -769,6 +950,11 @@ class Frame(w.HTML):
         page = html.escape(file_html(self._content, CDN))
         size = f'width="1000" height="{self._height}" frameborder="0"'
         self.value = f'<iframe srcdoc="{page}" {size}></iframe>'
+
+
+def side_by_side(figs):
+    """A Bokeh figure or layout as it is, several of them as a row."""
+    return row(*figs) if isinstance(figs, list | tuple) else figs
 
 
 def is_alive() -> bool:

@@ -8,14 +8,17 @@ seeds (Student's t); where there is one seed there is no interval.
 import base64
 import io
 import sys
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 from bokeh import layouts
 from bokeh.models import (
     BasicTicker,
+    BoxAnnotation,
     ColumnDataSource,
     FactorRange,
+    LinearAxis,
     NumeralTickFormatter,
     Range1d,
     Span,
@@ -62,6 +65,37 @@ def half_width(std, count):
     count = np.asarray(count, dtype=float)
     t = stats.t.ppf(0.975, np.where(count > 1, count - 1, np.nan))
     return t * np.asarray(std, dtype=float) / np.sqrt(count)
+
+
+def mean_half(values) -> tuple[float, float]:
+    """The mean of one number a seed, and half its 95 % interval; NaN for one, or for none."""
+    values = np.asarray(values, dtype=float)
+    if not len(values):
+        return np.nan, np.nan
+    deviation = values.std(ddof=1) if len(values) > 1 else np.nan
+    return float(values.mean()), float(half_width(deviation, len(values)))
+
+
+def told(values, digits: int = 1) -> str:
+    """`12.4 ± 1.3 (5 seeds)`, of one number a seed; says so where there is none."""
+    mean, half = mean_half(values)
+    if not len(values):
+        return "not trained yet"
+    seeds = f"({len(values)} seed{'s' if len(values) > 1 else ''})"
+    return f"{mean:.{digits}f} {seeds}" if np.isnan(half) else (
+        f"{mean:.{digits}f} ± {half:.{digits}f} {seeds}"
+    )  # fmt: skip
+
+
+def factor(ratios) -> str:
+    """`3.1 × (2.2 to 4.4)`: the geometric mean of one ratio a seed, and its 95 % interval."""
+    with np.errstate(all="ignore"):
+        logs = np.log(np.asarray(ratios, dtype=float))
+    mean, half = mean_half(logs[np.isfinite(logs)])
+    if np.isnan(mean):
+        return "not trained yet"
+    low, high = np.exp([mean - half, mean + half])
+    return f"{np.exp(mean):.2g} ×" + ("" if np.isnan(half) else f" ({low:.2g} to {high:.2g})")
 
 
 def select(table: pd.DataFrame, like: Run) -> pd.DataFrame:
@@ -203,11 +237,15 @@ def band(fig, source: ColumnDataSource, x: str, hue: str, text: str, dash="solid
 
 def in_percent(axis):
     """Label an axis of fractions in percent."""
-    axis.formatter = NumeralTickFormatter(format="0 %")
+    axis.formatter = NumeralTickFormatter(format="0[.]0 %")
 
 
 def tidy_legend(fig, place: str = "bottom_right"):
-    fig.legend.location = place
+    """A small legend: in a corner of the figure, or outside it, `right` or `above`."""
+    if place in ("right", "above"):
+        fig.add_layout(fig.legend[0], place)
+        fig.legend.orientation = "vertical" if place == "right" else "horizontal"
+    fig.legend.location = {"right": "top_left", "above": "top_left"}.get(place, place)
     fig.legend.label_text_font_size = "11px"
     fig.legend.background_fill_alpha = 0.7
     fig.legend.border_line_color = None
@@ -280,7 +318,69 @@ def removal(like: Run, deficits=("blur", "flip"), table: pd.DataFrame | None = N
         source = ColumnDataSource(along_length(points, deficit, like.onset))
         band(fig, source, "length", colour(deficit), name(deficit), points=True)
     in_percent(fig.yaxis)
+    return tidy_legend(fig, "right")
+
+
+def against(
+    like: Run, deficits, control: str = "newborn", table: pd.DataFrame | None = None, **options
+):
+    """Final accuracy minus that of a control of the same seed, in points, against the length of
+    the deficit.
+
+    Arguments: like, deficits and table as in `removal`; control, newborn or equal training.
+    Returns: a Bokeh figure whose zero line is the control.
+    """
+    rows = select(records.table() if table is None else table, like)
+    points = summary(rows)
+    points["equal"] = -points.loss
+    points["equal_half"] = points.loss_half
+    what = {"newborn": "gain", "equal training": "equal"}[control]
+    shown = rows[rows.deficit.isin(deficits) & (rows.onset == like.onset)]
+    fig = plain_figure(
+        label(shown), "epochs with the deficit", f"points above the {control} of the same seed",
+        **options,
+    )  # fmt: skip
+    for deficit in deficits:
+        ours = points.query("deficit == @deficit and onset == @like.onset").sort_index()
+        ours = ours[ours[what].notna()]
+        columns = {"length": ours.index.get_level_values("length"), **between(ours, what, 100)}
+        source = ColumnDataSource(columns, name=f"{deficit} against {control}")
+        band(fig, source, "length", colour(deficit), name(deficit), points=True)
+    span(fig, "width", NEWBORN if control == "newborn" else EQUAL)
+    return tidy_legend(fig, "right")
+
+
+def spectra(powers: dict[str, np.ndarray], **options):
+    """Radially averaged power spectra, by deficit: power against cycles an image, both on
+    logarithmic axes; cycles 0, the mean brightness, are left out, and so is a spectrum of zeros."""
+    axes = {"x_axis_type": "log", "y_axis_type": "log"}
+    fig = plain_figure("", "cycles per image", "mean power", **{**axes, **options})
+    looks = {"none": ("solid", 7, 0.35), "flip": ("dashed", 2.5, 1), "permute": ("dotted", 3.5, 1)}
+    for deficit, power in powers.items():
+        dash, width, alpha = looks.get(deficit, ("solid", 2, 1))
+        power = np.asarray(power, dtype=float)[1:]
+        if (power > 0).any():
+            fig.line(np.arange(1, len(power) + 1), power, color=colour(deficit), line_dash=dash,
+                     line_width=width, alpha=alpha, legend_label=name(deficit))  # fmt: skip
+    fig.xaxis.ticker = [1, 2, 4, 8, 16]
     return tidy_legend(fig, "bottom_left")
+
+
+def grouped(rows: list[str], columns: dict[str, list[float]], chance: float, **options):
+    """What a classifier gets right on up to three sets of images: a mark for each row and set.
+
+    Arguments: rows, words; columns, one fraction a row by the words for the set; chance, what one
+        gets right who guesses, a dotted line.
+    """
+    fig = plain_figure("", "named rightly", "", y_range=FactorRange(*rows[::-1]), **options)
+    looks = (("circle", COLOURS["blur"]), ("square", LIVE), ("triangle", COLOURS["permute"]))
+    for (text, values), (marker, hue) in zip(columns.items(), looks, strict=False):
+        fig.scatter(values, rows, size=13, color=hue, fill_alpha=0.5, marker=marker,
+                    legend_label=text)  # fmt: skip
+    span(fig, "height", EQUAL, chance)
+    fig.x_range = Range1d(0, 1.05 * max([chance, *(v for c in columns.values() for v in c)]))
+    in_percent(fig.xaxis)
+    return tidy_legend(fig, "above")
 
 
 def rates(runs: list[Run], **options):
@@ -329,7 +429,7 @@ def over_epochs(groups: dict[str, list[records.Record]], what: str = "trace", **
         fig.scatter(curve["epoch"][ends], curve["mean"][ends], color=hue, size=8, alpha=strength)
     if what == "test_accuracy":
         in_percent(fig.yaxis)
-    return tidy_legend(fig, "top_right") if groups else fig
+    return tidy_legend(fig, "top_right") if fig.legend else fig
 
 
 def shares(values) -> np.ndarray:
@@ -338,20 +438,23 @@ def shares(values) -> np.ndarray:
     return values / values.sum(-1, keepdims=True)
 
 
-def by_layer(layers: list[str], groups: dict[str, np.ndarray], hues: dict[str, str], **options):
+def by_layer(
+    layers: list[str], groups: dict[str, np.ndarray], hues: dict[str, str], tag: str = "", **options
+):
     """Bars of a quantity by layer, several kinds of network side by side.
 
     Arguments: layers, their words in order from the image to the answer; groups, (seeds, layers)
-        for each kind, whose means and 95 % intervals are drawn; hues, its colour.
-    Returns: a Bokeh figure; each kind's data source has its name and the columns layer (pairs of
-        layer and kind), mean, low, high.
+        for each kind, whose means and 95 % intervals are drawn; hues, its colour; tag, what tells
+        the data sources of two such figures apart.
+    Returns: a Bokeh figure; each kind's data source has its name after the tag, and the columns
+        layer (pairs of layer and kind), mean, low, high.
     """
     factors = [(layer, text) for layer in layers for text in groups]
     ranges = {"x_range": FactorRange(*factors, group_padding=0.6)}
     fig = plain_figure("", "layer, from the image to the answer", "share of the total",
                        **{**ranges, **options})  # fmt: skip
     for text, values in groups.items():
-        source = ColumnDataSource(layer_columns(layers, text, values), name=text)
+        source = ColumnDataSource(layer_columns(layers, text, values), name=tag + text)
         fig.vbar("layer", 0.9, "mean", source=source, color=hues[text], legend_label=text)
         fig.add_layout(Whisker(base="layer", lower="low", upper="high", source=source, line_width=1,
                                upper_head=None, lower_head=None))  # fmt: skip
@@ -374,6 +477,113 @@ def layer_columns(layers: list[str], text: str, values) -> dict:
         "low": mean - half,
         "high": mean + half,
     }
+
+
+def sampling(draws: list[int], estimates, exact: float, within: float = 0.05, **options):
+    """Estimates by sampling against the number of draws, as parts of the exact value.
+
+    Arguments: draws, (n,); estimates, (n, repeats); within, half the width of the grey band.
+    """
+    fig = plain_figure(
+        "each dot is one estimate", "draws", "estimate / exact trace", x_axis_type="log", **options
+    )
+    fig.add_layout(BoxAnnotation(bottom=1 - within, top=1 + within, fill_color=EQUAL,
+                                 fill_alpha=0.18, level="underlay"))  # fmt: skip
+    parts = np.asarray(estimates, dtype=float) / exact
+    x = np.repeat(np.asarray(draws, dtype=float), parts.shape[1])
+    fig.scatter(x, parts.ravel(), size=6, alpha=0.5, color=COLOURS["blur"])
+    span(fig, "width", EQUAL, at=1)
+    return fig
+
+
+def beside_trace(clear: list[records.Record], points: dict, at: int = 0, **options):
+    """The trace without a deficit (left axis) and the sensitivity to one (right axis), by epoch,
+    as in the left part of the paper's figure 4.
+
+    Arguments: clear, records without a deficit; points, the columns onset, mean, low, high of the
+        sensitivity in points (see along_onset); at, where in its window a point is drawn, in epochs
+        after the onset.
+    """
+    fig = over_epochs({"trace, no deficit (left)": clear}, **options)
+    latest = max([1, *points["onset"]]) + at
+    fig.x_range = Range1d(-1, latest + 4)
+    low, high = (np.array(points[name], dtype=float) for name in ("low", "high"))
+    top = high.max() if len(high) else 1
+    bottom = min(0, low.min()) if len(low) else 0
+    fig.extra_y_ranges = {"points": Range1d(bottom - 0.05 * top, 1.15 * top)}
+    axis = LinearAxis(y_range_name="points", axis_label="points lost")
+    axis.axis_label_text_font_style = "normal"
+    fig.add_layout(axis, "right")
+    source = ColumnDataSource({**points, "epoch": np.array(points["onset"], dtype=float) + at},
+                              name="sensitivity")  # fmt: skip
+    fig.segment("epoch", "low", "epoch", "high", source=source, color=COLOURS["blur"],
+                y_range_name="points")  # fmt: skip
+    fig.scatter("epoch", "mean", source=source, color=COLOURS["blur"], size=8,
+                y_range_name="points", legend_label="sensitivity to blur (right)")  # fmt: skip
+    return tidy_legend(fig, "top_right")
+
+
+def synapses(rows: pd.DataFrame, born: int, **options):
+    """What is stated in print about synapses by age: points where a number is, shaded ages where
+    words are, and no curve.
+
+    Arguments: rows of biology.animals, of one species; born, days from conception to birth, since
+        the axis is of the age from conception, as in the paper's figure 4.
+    """
+    points, words = rows[rows.value.notna()], rows[rows.kind == "interval"]
+    unit = ", ".join(dict.fromkeys(points.unit))
+    fig = plain_figure(
+        ", ".join(dict.fromkeys(rows.species)), "days from conception", unit, x_axis_type="log",
+        **options,
+    )  # fmt: skip
+    top = 1.25 * points.value_high.max() if len(points) else 1.0
+    fig.y_range = Range1d(0, top)
+    fig.yaxis.visible = bool(len(points))
+    for i, row in enumerate(words.itertuples()):
+        ends, height = (row.age_low + born, row.age_high + born), top * (0.95 - 0.1 * (i % 6))
+        fig.quad(*ends, top, 0, color=EQUAL, alpha=0.06 + 0.05 * (i % 2))
+        fig.text([np.sqrt(ends[0] * ends[1])], [height], [row.words], text_align="center",
+                 text_baseline="middle", text_font_size="10px")  # fmt: skip
+    for row in points.itertuples():
+        age = (row.age_low + born, row.age_high + born)
+        fig.segment(age[0], row.value, age[1], row.value, color=LIVE, line_width=2)
+        fig.scatter([np.sqrt(age[0] * age[1])], [row.value], color=LIVE, size=9)
+    span(fig, "height", EQUAL, at=born)
+    fig.ygrid.visible = False
+    return fig
+
+
+def minima(groups: dict[str, list[records.Record]], measure, words: str, **options):
+    """Final accuracy against a measure of sharpness at the end of training, one dot a network.
+
+    Arguments: groups, records by the words for them; measure, from a record to a number above 0;
+        words, for the axis. Dots have the colour of the deficit, triangles were trained by Adam.
+    """
+    shown = [record for group in groups.values() for record in group]
+    fig = plain_figure(label(shown), words, "final test accuracy", x_axis_type="log", **options)
+    for text, group in groups.items():
+        if not group:
+            continue
+        run = group[0].run
+        fig.scatter(
+            [measure(record) for record in group], [record.accuracy for record in group], size=9,
+            color=colour(run.deficit), fill_alpha=0.3 if run.deficit == "none" else 0.75,
+            marker="triangle" if run.optimizer == "adam" else "circle", legend_label=text,
+        )  # fmt: skip
+    in_percent(fig.yaxis)
+    return tidy_legend(fig, "top_right") if shown else fig
+
+
+def curves(groups: dict[str, tuple], x: str, y: str, **options):
+    """Lines of any numbers that are no records (computed in a cell), each with its words.
+
+    Arguments: groups, (x, y) of each line.
+    """
+    fig = plain_figure("computed here and now", x, y, **options)
+    for hue, (text, (at, values)) in zip(COLOURS.values(), groups.items(), strict=False):
+        fig.line(np.asarray(at), np.asarray(values), color=hue, width=2, legend_label=text)
+        fig.scatter(np.asarray(at), np.asarray(values), color=hue, size=5)
+    return tidy_legend(fig, "top_left") if groups else fig
 
 
 def layer_words(count: int) -> list[str]:
@@ -411,7 +621,53 @@ def guesses(names: list[str], guess: list[float], truth: list, **options):
             Whisker(base="y", lower="low", upper="high", source=source, dimension="width")
         )
     in_percent(fig.xaxis)
-    return tidy_legend(fig)
+    return tidy_legend(fig, "above")
+
+
+def agreement(order: list[str], truth: dict[str, pd.Series]) -> tuple[int, int, int]:
+    """How a guessed order fits what was measured.
+
+    Arguments: order, names from best to worst; truth, accuracies by seed for each name.
+    Returns: how many pairs stand right, of those whose difference, seed by seed, has a 95 %
+        interval without zero; how many such pairs; how many pairs.
+    """
+    right = sure = 0
+    pairs = list(combinations(order, 2))
+    for better, worse in pairs:
+        difference = (truth[better] - truth[worse]).dropna()
+        half = half_width(difference.std(), len(difference))
+        if abs(difference.mean()) > half:
+            sure += 1
+            right += difference.mean() > 0
+    return int(right), sure, len(pairs)
+
+
+def orders(order: list[str], truth: dict[str, pd.Series], hues: dict[str, str], **options):
+    """A guessed order beside the measured one, each name joined to itself.
+
+    Arguments: order, names from best to worst; truth, accuracies by seed for each name; hues.
+    Returns: a Bokeh figure; what was not measured has no place on the right.
+    """
+    known = {n: a for n, a in truth.items() if len(a)}
+    measured = sorted(known, key=lambda n: -known[n].mean())
+    fig = plain_figure("", "", "", x_range=Range1d(-0.9, 2.1), y_range=Range1d(len(order), -1),
+                       **options)  # fmt: skip
+    look = {"text_baseline": "middle", "text_font_size": "13px"}
+    for x, words, align in ((0, "your order", "right"), (1, "measured", "left")):
+        fig.text([x], [-0.6], [words], text_align=align, text_color=EQUAL, **look)
+    for place, text in enumerate(order):
+        hue = hues[text]
+        fig.scatter([0], [place], size=12, color=LIVE, fill_alpha=0, line_width=2)
+        fig.text([-0.06], [place], [text], text_align="right", **look)
+        if text in measured:
+            end, values = measured.index(text), known[text]
+            half = half_width(values.std(), len(values))
+            said = f"{text}: {percent(values.mean(), half)} %"
+            fig.line([0, 1], [place, end], color=hue, line_width=3, alpha=0.8)
+            fig.scatter([1], [end], size=10, color=hue)
+            fig.text([1.06], [end], [said], text_align="left", **look)
+    fig.axis.visible = fig.grid.visible = False
+    return fig
 
 
 STATED = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # one colour a kind of statement

@@ -537,3 +537,27 @@ def sweep(runs: Iterable[Run], *, progress: bool = True, **how) -> list[Record]:
         if isinstance(record, Exception):
             raise record
     return [found[run] for run in runs]
+
+
+def at_hand(runs: Iterable[Run], seconds: float = 240, **how) -> dict[Run, Record]:
+    """The records of a set of runs, without a long wait: what is missing is trained only if all of
+    it takes less than `seconds` on this machine; else a line says what is left out.
+
+    Arguments: how, as in sweep.
+    Returns: those that there are, by run.
+    """
+    runs = list(dict.fromkeys(runs))
+    found = {run: record for run in runs if (record := find(run))}
+    missing = [run for run in runs if run not in found]
+    if missing:
+        from cplab import tree
+
+        cost = tree.estimate(missing)
+        if cost < seconds:
+            found |= zip(missing, sweep(missing, **how), strict=True)
+        else:
+            print(
+                f"Not shown: {len(missing)} of {len(runs)} runs, which nobody has trained yet "
+                f"(about {cost / 60:.0f} minutes on this machine)."
+            )
+    return found

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from bokeh.core.validation import check_integrity
-from bokeh.models import Line, Span
+from bokeh.models import ColumnDataSource, Line, Span
 from PIL import Image
 from scipy import stats
 
@@ -690,3 +690,235 @@ def test_beside_has_a_source_for_each_animal():
         assert_whole(fig)
         assert set(parts(fig)) == {"network", "kitten"}
         assert fig.select_one({"name": f"animal{i}"}).data["x"] == [3, 4]
+
+
+# High-level deficits ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("control", "column", "sign"), [("newborn", "gain", 1), ("equal training", "loss", -1)]
+)
+def test_against_shows_the_differences_from_a_control(control, column, sign):
+    table = made_up()
+    expected = the_slow_way(table)
+    fig = figures.against(Run(profile="ci"), ("blur", "flip"), control, table=table)
+    assert_whole(fig)
+    assert "no records" not in fig.title.text
+    shown = parts(fig)
+    assert set(shown) == {"blur", "vertical flip"}
+    for deficit, text in (("blur", "blur"), ("flip", "vertical flip")):
+        got = numbers(shown[text][0])
+        lengths = [n for n in (2, 4) if not math.isnan(expected[deficit, 0, n][column])]
+        assert got["length"] == lengths
+        for i, length in enumerate(lengths):
+            point = expected[deficit, 0, length]
+            mean, half = 100 * sign * point[column], 100 * np.nan_to_num(point[f"{column}_half"])
+            bounds = [got[name][i] for name in ("low", "mean", "high")]
+            assert bounds == pytest.approx([mean - half, mean, mean + half])
+
+
+def test_against_no_records_is_empty(nothing_shipped):
+    assert_whole(figures.against(Run(profile="ci"), ("blur",)))
+
+
+def test_spectra_leave_out_the_mean_and_what_has_no_power():
+    powers = {"none": [9, 4, 2], "flip": [9, 4, 2], "blank": [0, 0, 0], "blur": [9, 3, 1e-4]}
+    fig = figures.spectra(powers)
+    assert_whole(fig)
+    shown = parts(fig)
+    assert list(shown) == ["no deficit", "vertical flip", "blur"]
+    for text, power in (("no deficit", [4, 2]), ("blur", [3, 1e-4])):
+        assert numbers(shown[text][0]) == {"x": [1, 2], "y": power}
+    dashes = {str(renderers[0].glyph.line_dash) for renderers in shown.values()}
+    assert len(dashes) == 2  # what lies on another line is dashed
+
+
+def test_grouped_marks_every_row_in_every_column():
+    columns = {"seen before": [0.5, 0.75], "new": [0.25, 0.1]}
+    fig = figures.grouped(["blur", "noise"], columns, chance=0.1)
+    assert_whole(fig)
+    shown = parts(fig)
+    assert list(shown) == list(columns)
+    for text, values in columns.items():
+        assert numbers(shown[text][0]) == {"x": values, "y": ["blur", "noise"]}
+    assert fig.y_range.factors == ["noise", "blur"]  # the first on top
+    assert fig.x_range.end > 0.75
+
+
+def by_seed(*values, first=0):
+    return pd.Series(values, index=range(first, first + len(values)), dtype=float)
+
+
+TRUTH = {
+    "high": by_seed(0.9, 0.91, 0.92),
+    "low": by_seed(0.5, 0.52, 0.51),
+    "near low": by_seed(0.52, 0.50, 0.51),
+    "alone": by_seed(0.7),
+    "absent": by_seed(),
+}
+
+
+def test_agreement_counts_the_pairs_that_the_seeds_tell_apart():
+    names = ["high", "low", "near low", "alone", "absent"]
+    assert figures.agreement(names[:3], TRUTH) == (2, 2, 3)
+    assert figures.agreement(["low", "high", "near low"], TRUTH) == (1, 2, 3)
+    assert figures.agreement(names[2::-1], TRUTH) == (0, 2, 3)
+    assert figures.agreement(names, TRUTH) == (2, 2, 10)  # one seed has no interval
+
+
+def test_agreement_compares_seed_by_seed():
+    rng = np.random.default_rng(0)
+    luck = rng.uniform(0, 1, 6)
+    truth = {"better": by_seed(*(luck + 0.01 + rng.normal(0, 0.001, 6))), "worse": by_seed(*luck)}
+    assert figures.agreement(["better", "worse"], truth) == (1, 1, 1)
+    shuffled = truth | {"worse": by_seed(*luck[::-1])}
+    assert figures.agreement(["better", "worse"], shuffled) == (0, 0, 1)
+    apart = truth | {"worse": by_seed(*luck, first=6)}
+    assert figures.agreement(["better", "worse"], apart) == (0, 0, 1)
+
+
+def test_orders_join_each_name_to_its_measured_place():
+    order = ["low", "absent", "high", "alone"]
+    fig = figures.orders(order, TRUTH, dict.fromkeys(order, "#123456"))
+    assert_whole(fig)
+    lines = [r.data_source.data for r in fig.renderers if type(r.glyph).__name__ == "Line"]
+    assert [list(line["y"]) for line in lines] == [[0, 2], [2, 0], [3, 1]]
+    words = [
+        text
+        for r in fig.renderers
+        if type(r.glyph).__name__ == "Text"
+        for text in r.data_source.data["text"]
+    ]
+    mean, half = interval(list(TRUTH["low"]))
+    assert f"low: {100 * mean:.1f} ± {100 * half:.1f} %" in words
+    assert "alone: 70.0 %" in words
+    assert [word for word in words if word.startswith("absent")] == ["absent"]
+
+
+@pytest.mark.parametrize("place", ["right", "above", "top_left"])
+def test_a_legend_stands_in_a_corner_or_outside(place):
+    fig = figures.plain_figure("", "", "")
+    fig.line([0, 1], [0, 1], legend_label="a line")
+    figures.tidy_legend(fig, place)
+    [legend] = fig.legend
+    outside = {"right": fig.right, "above": fig.above}
+    assert [side for side, items in outside.items() if legend in items] == [
+        side for side in outside if side == place
+    ]
+    assert (legend in fig.center) == (place == "top_left")
+
+
+# Traces, layers, minima -------------------------------------------------------------------------
+
+
+def traced(traces, deficit="none", length=0, seed=0, accuracy=0.5, **setting):
+    """A record of the fit profile with such a trace after each epoch, in two layers."""
+    when = {"length": length} if length else {"onset": len(traces) - 1}
+    run = Run(deficit, profile="fit", recovery=len(traces) - length - when.get("onset", 0),
+              trace="every", seed=seed, **when, **setting)  # fmt: skip
+    curve = [
+        {
+            "epoch": e,
+            "train_loss": 1 / (e + 1),
+            "test_accuracy": accuracy,
+            "trace": [t / 4, t * 3 / 4],
+        }
+        for e, t in enumerate(traces)
+    ]
+    provenance = {"copy": "x", "device": "x", "precision": "x", "threads": 1, "torch": "x"}
+    return Record(run, accuracy, curve, 1.0, **provenance, commit="x", final={"sharpness": 2.0})
+
+
+def test_mean_half_and_its_words():
+    assert figures.mean_half([1.0, 2.0, 4.0]) == pytest.approx(interval([1.0, 2.0, 4.0]))
+    assert figures.told([1.0, 2.0, 4.0]) == "2.3 ± 3.8 (3 seeds)"
+    assert figures.told([0.125], 2) == "0.12 (1 seed)"
+    assert figures.told([]) == "not trained yet"
+    assert np.isnan(figures.mean_half([])).all()
+
+
+def test_a_factor_is_the_geometric_mean_with_an_interval_around_it():
+    assert figures.factor([1.0, 4.0, 16.0]) == "4 × (0.13 to 1.3e+02)"
+    mean, half = interval(np.log([1.0, 4.0, 16.0]))
+    assert np.exp([mean - half, mean + half]) == pytest.approx([0.128, 125], rel=0.01)
+    assert figures.factor([3.0]) == "3 ×"
+    assert figures.factor([0.0, np.nan]) == figures.factor([]) == "not trained yet"
+
+
+def test_over_epochs_sums_the_layers_and_marks_the_end_of_a_deficit():
+    groups = {
+        "clear": [traced([1, 3, 2], seed=s) for s in range(2)],
+        "blurred": [traced([1, 5, 4], "blur", 2)],
+        "missing": [],
+    }
+    fig = figures.over_epochs(groups)
+    assert_whole(fig)
+    lines = {k: v[0] for k, v in parts(fig).items()}
+    assert set(lines) == {"clear", "blurred"}
+    assert numbers(lines["clear"])["y"] == [1, 3, 2]
+    dots = [r for r in fig.renderers if type(r.glyph).__name__ == "Scatter"]
+    ends = [(list(r.data_source.data["x"]), list(r.data_source.data["y"])) for r in dots]
+    assert ends == [([], []), ([2], [5])]
+    assert figures.over_epochs({"missing": []}).renderers == []
+
+
+def test_sampling_shows_each_estimate_as_a_part_of_the_exact_value():
+    fig = figures.sampling([10, 100], [[1.0, 3.0], [2.0, 2.2]], exact=2.0)
+    [dots] = [r for r in fig.renderers if type(r.glyph).__name__ == "Scatter"]
+    assert dots.data_source.data["x"].tolist() == [10, 10, 100, 100]
+    assert dots.data_source.data["y"].tolist() == pytest.approx([0.5, 1.5, 1.0, 1.1])
+
+
+def test_sensitivity_stands_beside_the_trace_on_an_axis_of_its_own():
+    points = {"onset": [0, 2], "mean": [1.0, 4.0], "low": [0.5, 3.0], "high": [1.5, 5.0]}
+    fig = figures.beside_trace([traced([1, 3, 2])], points, at=1)
+    assert_whole(fig)
+    [dots] = [r for r in fig.renderers if r.data_source.name == "sensitivity" and "size" in
+              r.glyph.properties()]  # fmt: skip
+    assert dots.y_range_name == "points"
+    assert list(dots.data_source.data["epoch"]) == [1, 3]
+    assert fig.extra_y_ranges["points"].end > 5
+    assert_whole(figures.beside_trace([], {name: [] for name in points}))
+
+
+def test_synapses_draws_a_dot_for_a_number_and_a_shade_for_words():
+    rows = biology.animals("synaptic_density", "macaque")
+    fig = figures.synapses(rows, 165)
+    kinds = [type(r.glyph).__name__ for r in fig.renderers]
+    assert kinds.count("Scatter") == rows.value.notna().sum() == 3
+    assert kinds.count("Quad") == (rows.kind == "interval").sum()
+    [line] = [one for one in fig.center if isinstance(one, Span)]
+    assert line.location == 165
+    words = figures.synapses(biology.animals("synapse_number", "human"), 266)
+    assert "Scatter" not in [type(r.glyph).__name__ for r in words.renderers]
+    assert not words.yaxis.visible
+
+
+def test_minima_has_a_dot_for_each_network():
+    groups = {
+        "clear": [traced([1, 2], accuracy=0.4), traced([1, 4], accuracy=0.5, seed=1)],
+        "adam": [traced([1, 8], "blur", 1, optimizer="adam")],
+        "missing": [],
+    }
+    fig = figures.minima(groups, lambda r: r.series("trace")[-1], "trace")
+    shown = {k: v[0] for k, v in parts(fig).items()}
+    assert set(shown) == {"clear", "adam"}
+    assert numbers(shown["clear"])["x"] == [2, 4]
+    assert numbers(shown["clear"])["y"] == [0.4, 0.5]
+    assert shown["adam"].glyph.marker == "triangle"
+    assert shown["adam"].glyph.fill_color == figures.COLOURS["blur"]
+
+
+def test_two_figures_by_layer_can_be_told_apart_by_their_tags():
+    groups = {"blur": np.array([[0.25, 0.75], [0.5, 0.5]])}
+    figs = [figures.by_layer(["1", "2"], groups, {"blur": "red"}, tag) for tag in ("", "other ")]
+    for fig, name in zip(figs, ("blur", "other blur"), strict=True):
+        source = fig.select_one({"name": name, "type": ColumnDataSource})
+        assert source.data["mean"].tolist() == [0.375, 0.625]
+        assert source.data["layer"] == [("1", "blur"), ("2", "blur")]
+
+
+def test_curves_are_lines_with_their_words():
+    fig = figures.curves({"one": ([1, 2], [3, 4]), "other": ([1, 2], [5, 6])}, "batches", "trace")
+    assert_whole(fig)
+    assert numbers(parts(fig)["other"][0])["y"] == [5, 6]

@@ -746,3 +746,21 @@ def test_all_shipped_records_are_sound(monkeypatch):
     monkeypatch.setattr(records, "SHIPPED", Path(records.__file__).parent / "shipped")
     _, bad = records.verify()
     assert bad == []
+
+
+# Without a wait ---------------------------------------------------------------------------------
+
+
+def test_at_hand_gives_what_there_is_and_says_what_would_take_long(trained, monkeypatch, capsys):
+    known, missing = trained[0], replace(trained[0].run, onset=7)
+    records.keep(known)
+    monkeypatch.setattr("cplab.tree.estimate", lambda runs: 600.0 * len(runs))
+    assert records.at_hand([known.run, missing, known.run], seconds=500) == {known.run: known}
+    assert capsys.readouterr().out == (
+        "Not shown: 1 of 2 runs, which nobody has trained yet (about 10 minutes on this machine).\n"
+    )
+    monkeypatch.setattr(records, "sweep", lambda runs, **how: [("trained", *runs)])
+    found = records.at_hand([known.run, missing], seconds=700)
+    assert found == {known.run: known, missing: ("trained", missing)}
+    assert records.at_hand([known.run]) == {known.run: known}
+    assert capsys.readouterr().out == ""

@@ -922,3 +922,119 @@ def test_curves_are_lines_with_their_words():
     fig = figures.curves({"one": ([1, 2], [3, 4]), "other": ([1, 2], [5, 6])}, "batches", "trace")
     assert_whole(fig)
     assert numbers(parts(fig)["other"][0])["y"] == [5, 6]
+
+
+# High-level deficits ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("control", "column", "sign"), [("newborn", "gain", 1), ("equal training", "loss", -1)]
+)
+def test_against_shows_the_differences_from_a_control(control, column, sign):
+    table = made_up()
+    expected = the_slow_way(table)
+    fig = figures.against(Run(profile="ci"), ("blur", "flip"), control, table=table)
+    assert_whole(fig)
+    assert "no records" not in fig.title.text
+    shown = parts(fig)
+    assert set(shown) == {"blur", "vertical flip"}
+    for deficit, text in (("blur", "blur"), ("flip", "vertical flip")):
+        got = numbers(shown[text][0])
+        lengths = [n for n in (2, 4) if not math.isnan(expected[deficit, 0, n][column])]
+        assert got["length"] == lengths
+        for i, length in enumerate(lengths):
+            point = expected[deficit, 0, length]
+            mean, half = 100 * sign * point[column], 100 * np.nan_to_num(point[f"{column}_half"])
+            bounds = [got[name][i] for name in ("low", "mean", "high")]
+            assert bounds == pytest.approx([mean - half, mean, mean + half])
+
+
+def test_against_no_records_is_empty(nothing_shipped):
+    assert_whole(figures.against(Run(profile="ci"), ("blur",)))
+
+
+def test_spectra_leave_out_the_mean_and_what_has_no_power():
+    powers = {"none": [9, 4, 2], "flip": [9, 4, 2], "blank": [0, 0, 0], "blur": [9, 3, 1e-4]}
+    fig = figures.spectra(powers)
+    assert_whole(fig)
+    shown = parts(fig)
+    assert list(shown) == ["no deficit", "vertical flip", "blur"]
+    for text, power in (("no deficit", [4, 2]), ("blur", [3, 1e-4])):
+        assert numbers(shown[text][0]) == {"x": [1, 2], "y": power}
+    dashes = {str(renderers[0].glyph.line_dash) for renderers in shown.values()}
+    assert len(dashes) == 2  # what lies on another line is dashed
+
+
+def test_grouped_marks_every_row_in_every_column():
+    columns = {"seen before": [0.5, 0.75], "new": [0.25, 0.1]}
+    fig = figures.grouped(["blur", "noise"], columns, chance=0.1)
+    assert_whole(fig)
+    shown = parts(fig)
+    assert list(shown) == list(columns)
+    for text, values in columns.items():
+        assert numbers(shown[text][0]) == {"x": values, "y": ["blur", "noise"]}
+    assert fig.y_range.factors == ["noise", "blur"]  # the first on top
+    assert fig.x_range.end > 0.75
+
+
+def by_seed(*values, first=0):
+    return pd.Series(values, index=range(first, first + len(values)), dtype=float)
+
+
+TRUTH = {
+    "high": by_seed(0.9, 0.91, 0.92),
+    "low": by_seed(0.5, 0.52, 0.51),
+    "near low": by_seed(0.52, 0.50, 0.51),
+    "alone": by_seed(0.7),
+    "absent": by_seed(),
+}
+
+
+def test_agreement_counts_the_pairs_that_the_seeds_tell_apart():
+    names = ["high", "low", "near low", "alone", "absent"]
+    assert figures.agreement(names[:3], TRUTH) == (2, 2, 3)
+    assert figures.agreement(["low", "high", "near low"], TRUTH) == (1, 2, 3)
+    assert figures.agreement(names[2::-1], TRUTH) == (0, 2, 3)
+    assert figures.agreement(names, TRUTH) == (2, 2, 10)  # one seed has no interval
+
+
+def test_agreement_compares_seed_by_seed():
+    rng = np.random.default_rng(0)
+    luck = rng.uniform(0, 1, 6)
+    truth = {"better": by_seed(*(luck + 0.01 + rng.normal(0, 0.001, 6))), "worse": by_seed(*luck)}
+    assert figures.agreement(["better", "worse"], truth) == (1, 1, 1)
+    shuffled = truth | {"worse": by_seed(*luck[::-1])}
+    assert figures.agreement(["better", "worse"], shuffled) == (0, 0, 1)
+    apart = truth | {"worse": by_seed(*luck, first=6)}
+    assert figures.agreement(["better", "worse"], apart) == (0, 0, 1)
+
+
+def test_orders_join_each_name_to_its_measured_place():
+    order = ["low", "absent", "high", "alone"]
+    fig = figures.orders(order, TRUTH, dict.fromkeys(order, "#123456"))
+    assert_whole(fig)
+    lines = [r.data_source.data for r in fig.renderers if type(r.glyph).__name__ == "Line"]
+    assert [list(line["y"]) for line in lines] == [[0, 2], [2, 0], [3, 1]]
+    words = [
+        text
+        for r in fig.renderers
+        if type(r.glyph).__name__ == "Text"
+        for text in r.data_source.data["text"]
+    ]
+    mean, half = interval(list(TRUTH["low"]))
+    assert f"low: {100 * mean:.1f} ± {100 * half:.1f} %" in words
+    assert "alone: 70.0 %" in words
+    assert [word for word in words if word.startswith("absent")] == ["absent"]
+
+
+@pytest.mark.parametrize("place", ["right", "above", "top_left"])
+def test_a_legend_stands_in_a_corner_or_outside(place):
+    fig = figures.plain_figure("", "", "")
+    fig.line([0, 1], [0, 1], legend_label="a line")
+    figures.tidy_legend(fig, place)
+    [legend] = fig.legend
+    outside = {"right": fig.right, "above": fig.above}
+    assert [side for side, items in outside.items() if legend in items] == [
+        side for side in outside if side == place
+    ]
+    assert (legend in fig.center) == (place == "top_left")

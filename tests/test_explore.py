@@ -802,6 +802,70 @@ def test_an_explorer_of_another_network_trains_that_network(grid):
     assert "model='fc-10'" in text(lab.code)
 
 
+# A run that is trained while one looks ----------------------------------------------------------
+
+
+@pytest.fixture
+def live(grid):
+    runs = {"blur": Run("blur", 0, 1, profile="ci"), "flip": Run("flip", 0, 1, profile="ci")}
+    return explore.Live(runs, lambda run: {"known": []}, ("test_accuracy", "train_loss"))
+
+
+def test_live_says_what_it_costs_and_grows_its_curves(live):
+    assert re.match(r"Blur from epoch 0 to 1, seed 0: 4 epochs, about \d+ s", live.estimate.value)
+    live.choice.value = run = Run("flip", 0, 1, profile="ci")
+    assert live.estimate.value.startswith("Vertical flip")
+    live.train.click()
+    live._worker.join()
+    record = records.find(run)
+    assert live.estimate.value.startswith(f"live, seed 0: {100 * record.accuracy:.1f} %")
+    for name, source in live.sources.items():
+        assert source.data == {"epoch": [1, 2, 3, 4], "mean": list(record.series(name))}
+        assert live._picture._model.select_one({"name": f"live {name}"}) is source
+    assert (live.train.disabled, live.stop.disabled, live.choice.disabled) == (False, True, False)
+
+
+def test_live_stops_and_says_what_went_wrong(live, monkeypatch):
+    live._halt.set()
+    live._work(live.choice.value)
+    assert live.estimate.value == "stopped: Train goes on from the last checkpoint"
+    monkeypatch.setattr(records, "collect", lambda *_, **__: [(None, CplabError("no <luck>"))])
+    live.train.click()
+    live._worker.join()
+    assert "no &lt;luck&gt;" in live.estimate.value
+    assert not live.train.disabled
+
+
+def test_live_on_colab_trains_at_the_click(grid, monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.colab", object())
+    run = Run("blur", 0, 1, profile="ci")
+    live = explore.Live({"blur": run}, lambda run: {}, ("train_loss",))
+    live.train.click()
+    assert live._worker is None
+    assert str(records.find(run).curve[-1]["train_loss"]) in page(live._picture)
+
+
+def test_figures_in_a_list_stand_side_by_side():
+    made = [figures.plain_figure(str(i), "", "") for i in range(2)]
+    question = explore.choice("Which?", ["this", "that"], lambda: [made, "words"])
+    question.controls["answer"].value = "that"
+    question.reveal.click()
+    said, picture, words = question.figure.children
+    assert (text(said), text(words)) == ("You said: that", "words")
+    assert picture._model.children == made
+
+
+def test_a_slide_over_two_figures_moves_the_sources_of_both():
+    figs = [figures.by_layer(["1"], {"blur": [[0.5]]}, {"blur": "red"}, tag) for tag in "ab"]
+    slide = explore.Slide(figs, [0.1, 0.2], lambda v: {
+        f"{tag}blur": figures.layer_columns(["1"], "blur", [[v * k]])
+        for k, tag in enumerate("ab", 1)
+    })  # fmt: skip
+    slide.slider.value = 1
+    means = [fig.select_one({"name": f"{tag}blur"}).data["mean"] for fig, tag in zip(figs, "ab")]
+    assert np.ravel(means).tolist() == pytest.approx([0.2, 0.4])
+
+
 # A broken callback ------------------------------------------------------------------------------
 
 

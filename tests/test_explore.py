@@ -862,7 +862,10 @@ def test_a_slide_over_two_figures_moves_the_sources_of_both():
         for k, tag in enumerate("ab", 1)
     })  # fmt: skip
     slide.slider.value = 1
-    means = [fig.select_one({"name": f"{tag}blur"}).data["mean"] for fig, tag in zip(figs, "ab")]
+    means = [
+        fig.select_one({"name": f"{tag}blur"}).data["mean"]
+        for fig, tag in zip(figs, "ab", strict=True)
+    ]
     assert np.ravel(means).tolist() == pytest.approx([0.2, 0.4])
 
 

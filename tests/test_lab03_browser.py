@@ -95,14 +95,16 @@ def test_what_a_classifier_finds_is_revealed(lab):
 
 
 def test_the_darknesses_are_guessed_with_sliders(lab):
-    box = question(lab, "The figure is covered until you have moved every slider")
+    box = question(lab, "Known:")
+    assert "The figure is covered until you have moved every slider" in box.inner_text()
     [reveal] = box.locator(".jupyter-button:text-is('Reveal')").all()
     for name in ("noise", "fresh noise", "blank images"):
         assert reveal.is_disabled()
         lab.move_slider(f"4 epochs of {name}", 2)
     lab.wait_for("Reveal to be enabled", reveal.is_enabled)
     reveal.click()
-    words = lab.wait_text(".cplab-revealed", "4 epochs of fresh noise: you 51.0, measured")
+    [words] = lab.wait_for("what was measured", box.locator(".cplab-revealed").all_inner_texts)
+    assert "4 epochs of fresh noise: you 51.0, measured" in words
     assert re.search(r"4 epochs of blank images: you 51.0, measured [\d.]+ ± [\d.]+ %", words)
 
 

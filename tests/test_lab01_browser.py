@@ -116,6 +116,7 @@ def test_the_filters_are_drawn_and_their_lean_is_said(lab):
     box = answer(lab, "filters of the first layer prefer", "vertical stripes")
     text = shows(lab, box, "after the recovery")
     assert len(re.findall(r"vertical stripes: bias [+-][\d.]+ ± [\d.]+, against", text)) == 2
+    assert re.search(r"Of the lean that the stripes left, \S+ ± \S+ % are still there", text)
     canvases(lab, box, 4)
     assert len(lab.source("fan")["x"]) == 2 * 4  # seeds and filters
 

@@ -808,12 +808,11 @@ def test_a_trace_is_what_fisher_finds_in_the_network_of_that_epoch():
 
 
 TRACED = [
-    *(a_run(deficit="blur", length=length, trace="every") for length in (0, 1, 2)),
-    a_run(deficit="blur", length=2, trace="1"),
-    a_run(schedule="fixed", onset=1, recovery=0, trace="every"),
-    a_run(schedule="fixed", onset=1, recovery=2, trace="every"),
-    a_run(optimizer="adam", onset=1, recovery=1, trace="0"),
-    a_run(deficit="blur", length=2),
+    *(a_run(deficit="blur", length=length, trace="every", model="fc-20") for length in (0, 2)),
+    a_run(schedule="fixed", onset=1, recovery=0, trace="every", model="fc-20"),
+    a_run(schedule="fixed", onset=1, recovery=2, trace="every", model="fc-20"),
+    a_run(optimizer="adam", onset=1, recovery=1, trace="0", model="fc-20"),
+    a_run(deficit="blur", length=2, model="fc-20"),
 ]
 
 
@@ -917,7 +916,7 @@ def test_an_estimate_takes_in_what_is_measured(monkeypatch):
     monkeypatch.setattr(tree, "seconds_per_end", lambda run, device: 10_000)
     short, long = (a_run(onset=onset, trace="0,2") for onset in (2, 4))
     assert tree.estimate([short], "cpu") == 10_204
-    assert tree.estimate([short, long], "cpu") == 20_000 + 100 * 2 + 8
+    assert tree.estimate([short, long], "cpu") == 20_000 + 100 * 2 + 7  # three epochs are shared
     assert tree.estimate([replace(short, trace="none")], "cpu") == 4
 
 

@@ -82,8 +82,8 @@ class Search:
         keep: densities, fractions, at which the architecture is kept on the way down.
         seed: decides architecture, initial weights and batches.
 
-    rounding up with output pruned is the algorithm to the letter: one synapse of the output layer
-    is a 37th more than its share, so that the layer dies soon after the middle of the search.
+    rounding up with output pruned is the algorithm to the letter: the output layer's share is 0.027
+    synapses, a step takes 1, and the layer dies soon after the middle of the search.
     Random rounding and a dense output layer give the thesis's figures. With Adam, pixels that are
     seldom inked get large weights, so that |w| no longer tells which synapses are active.
 
@@ -112,7 +112,9 @@ class Search:
             n=whole("n", self.n, least=1),
             start=percent("start", self.start),
             mixed=part("mixed", self.mixed, 1, "a fraction of the images") if self.mixed else 0.0,
-            keep=tuple(sorted({fraction("density", each) for each in self.keep})),
+            keep=tuple(
+                sorted({fraction("density", each) for each in np.ravel(self.keep).tolist()})
+            ),
             seed=whole("seed", self.seed),
         )
         if self.mixed and self.dataset not in OTHER:
@@ -617,7 +619,9 @@ def retrain(
     pixels = torch.arange(784) if blanks or rewire else telling(dataset, architectures)
     own, test = (ready(split[name], pixels, place) for name in ("train", "test"))
     group = nets(architectures, seed, optimizer, place, pixels)
-    draw, random = batches(len(own.y), seed), np.random.default_rng(seed)
+    draw = batches(len(own.y), seed)
+    # Of each network by itself, whatever stands beside it.
+    randoms = [np.random.default_rng(train.mix(seed, pack(each))) for each in architectures]
     often, moves = math.ceil(5 * steps / POINTS), math.ceil(0.75 * steps / 100)
     curve = {"steps": [], "accuracy": []}
     for i in range(1, steps + 1):
@@ -627,7 +631,7 @@ def retrain(
         if rewire and i % moves == 0 and i < 0.75 * steps:
             part = 0.15 * (1 + math.cos(math.pi * i / (0.75 * steps)))
             for net, alive in enumerate(architectures):
-                replaced(group, net, round(part * alive[0].sum()), random)
+                replaced(group, net, round(part * alive[0].sum()), randoms[net])
         if i % often == 0 or i == steps:
             curve["steps"].append(i)
             curve["accuracy"].append(accuracies(group, test))

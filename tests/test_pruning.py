@@ -314,6 +314,10 @@ def test_set_rewires_at_constant_density(random, monkeypatch):
         assert (net, dying, growing) == (other, False, True)
         assert len(out) == len(new)
         assert not out & new
+    together = [new for net, new, growing in switched if net == 1 and growing]
+    switched.clear()
+    pruning.retrain(several[1:], steps=100, rewire=True)
+    assert switched[1][1] == together[0]  # what stands beside it does not matter
 
 
 # Controls ---------------------------------------------------------------------------------------

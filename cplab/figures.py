@@ -6,6 +6,7 @@ seeds (Student's t); where there is one seed there is no interval.
 """
 
 import base64
+import html
 import io
 import sys
 from itertools import combinations
@@ -687,7 +688,7 @@ def stated(rows: dict[str, pd.DataFrame], last: float, unit="", normal=None, **o
     points = {
         about: part[(part.kind == "point") & part.age_low.notna()] for about, part in rows.items()
     }
-    options = {"width": 920, "x_range": days, "min_border_left": 170, **options}
+    options = {"width": 800, "x_range": days, "min_border_left": 140, **options}
     if any(map(len, words.values())):
         parts.append(stretches(words, last, **options))
     if any(map(len, points.values())):
@@ -772,7 +773,7 @@ def beside(networks: list[dict], animals: list[dict], titles: list[str], x: str,
     """
     figs = []
     for i, (network, animal, title) in enumerate(zip(networks, animals, titles, strict=True)):
-        fig = plain_figure(title, x, "", width=460, height=330)
+        fig = plain_figure(title, x, "", width=410, height=330)
         band(fig, ColumnDataSource(network), "x", hue, "network", points=True)
         source = ColumnDataSource(animal, name=f"animal{i}")
         look = {"source": source, "color": "black", "width": 1.5}
@@ -853,17 +854,21 @@ def statements(rows: pd.DataFrame):
     """What animal papers state, as a table with the source and the place in it, as HTML."""
     from IPython.display import HTML
 
-    shown = pd.DataFrame(
-        {
-            "age": rows.age_text,
-            "stated": rows.value_text.where(rows.kind == "point", rows.words),
-            "unit": rows.unit.where(rows.kind == "point", ""),
-            "how": rows.note,
-            "source": rows.source,
-            "where": rows["where"],
-        }
-    )
-    return HTML(shown.to_html(index=False, border=0, justify="left"))
+    body = "<tr><th>age</th><th>stated</th><th>how</th><th>source</th></tr>"
+    for row in rows.to_dict("records"):
+        number = f"{row['value_text']} {row['unit']}"
+        cells = (
+            row["age_text"],
+            number if row["kind"] == "point" else row["words"],
+            row["note"],
+            f"{row['source']} ({row['where']})",
+        )
+        body += (
+            f"<tr>{''.join(f'<td>{html.escape(cell, quote=False)}</td>' for cell in cells)}</tr>"
+        )
+    style = "line-height:1.3;font-size:12px;text-align:left"
+    css = f"<style>.cplab-stated :is(th, td) {{{style};padding:3px 12px 3px 0}}</style>"
+    return HTML(f'{css}<table class="cplab-stated">{body}</table>')
 
 
 def strips(rows: dict[str, object], scale: int = 4):

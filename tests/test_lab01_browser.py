@@ -125,9 +125,9 @@ def test_the_kittens_points_follow_the_days_of_an_epoch(lab):
     box = answer(lab, "lie on the network's curve", "no")
     canvases(lab, box, 2)
     at = lab.source("animal0")["x"]
-    shows(lab, box, r"1 epoch = 2 days · \d of 5 points within the curve · distance")
-    assert lab.move_slider("days an epoch", +2) == 2
-    shows(lab, box, "1 epoch = 6 days")
+    shows(lab, box, r"1 epoch = 6 days · \d of 5 points within the curve · distance")
+    assert lab.move_slider("days", +3) == 3
+    shows(lab, box, "1 epoch = 12 days")
     moved = lab.wait_for("the points", lambda: lab.source("animal0")["x"], lambda x: x != at)
-    assert moved == pytest.approx([value / 3 for value in at])
+    assert moved == pytest.approx([value / 2 for value in at])
     assert lab.source("animal1")["x"] == pytest.approx(moved)

@@ -842,7 +842,7 @@ class Live(w.VBox):
             fig = figures.over_epochs(self._known(run), name, width=470, height=280)
             fig.line("epoch", "mean", source=source, color=figures.LIVE, width=2,
                      legend_label="live")  # fmt: skip
-            drawn.append(figures.tidy_legend(fig, "top_right"))
+            drawn.append(figures.tidy_legend(fig, "top_left" if name == "trace" else "top_right"))
         self._picture = surface(row(*drawn))
         self.children = [*self.children[:2], self._picture]
         self._refresh()

@@ -20,6 +20,7 @@ from bokeh.models import (
     ColumnDataSource,
     FactorRange,
     LinearAxis,
+    LogTicker,
     NumeralTickFormatter,
     Range1d,
     Span,
@@ -335,10 +336,13 @@ def against(
     points = summary(rows)
     points["equal"] = -points.loss
     points["equal_half"] = points.loss_half
-    what = {"newborn": "gain", "equal training": "equal"}[control]
+    what, words = {
+        "newborn": ("gain", "the newborn"),
+        "equal training": ("equal", "equal training"),
+    }[control]
     shown = rows[rows.deficit.isin(deficits) & (rows.onset == like.onset)]
     fig = plain_figure(
-        label(shown), "epochs with the deficit", f"points above the {control} of the same seed",
+        label(shown), "epochs with the deficit", f"points above {words}, seed by seed",
         **options,
     )  # fmt: skip
     for deficit in deficits:
@@ -430,7 +434,12 @@ def over_epochs(groups: dict[str, list[records.Record]], what: str = "trace", **
         fig.scatter(curve["epoch"][ends], curve["mean"][ends], color=hue, size=8, alpha=strength)
     if what == "test_accuracy":
         in_percent(fig.yaxis)
-    return tidy_legend(fig, "top_right") if fig.legend else fig
+    else:
+        fig.y_range.start = 0
+    if what in ("trace", "log_det"):
+        fig.yaxis.formatter = NumeralTickFormatter(format="0,0")
+    place = {"train_loss": "top_right", "test_accuracy": "bottom_right"}.get(what, "top_left")
+    return tidy_legend(fig, place) if fig.legend else fig
 
 
 def shares(values) -> np.ndarray:
@@ -539,6 +548,8 @@ def synapses(rows: pd.DataFrame, born: int, **options):
     )  # fmt: skip
     top = 1.25 * points.value_high.max() if len(points) else 1.0
     fig.y_range = Range1d(0, top)
+    fig.x_range = Range1d(0.6 * (rows.age_low.min() + born), 1.2 * (rows.age_high.max() + born))
+    fig.xaxis.ticker = LogTicker(mantissas=[1, 2, 5])
     fig.yaxis.visible = bool(len(points))
     for i, row in enumerate(words.itertuples()):
         ends, height = (row.age_low + born, row.age_high + born), top * (0.95 - 0.1 * (i % 6))
@@ -562,6 +573,7 @@ def minima(groups: dict[str, list[records.Record]], measure, words: str, **optio
     """
     shown = [record for group in groups.values() for record in group]
     fig = plain_figure(label(shown), words, "final test accuracy", x_axis_type="log", **options)
+    fig.xaxis.ticker = LogTicker(mantissas=[1, 2, 5])
     for text, group in groups.items():
         if not group:
             continue

@@ -55,7 +55,7 @@ def answer(lab, question, choice):
 
 # A question, an answer, how many figures it covers, and what is said beneath them.
 QUESTIONS = (
-    ("5 % of the trace", "about 100", 1, r"5 % takes [\d,]+ draws"),
+    ("5 % of the trace", "about 100", 1, r"5 % takes about [\d,]+ draws"),
     ("over a life without a deficit", "it stays", 2, r"Highest after epoch [\d.]+ .*is left: "),
     ("whose trace is the higher", "the flipped net's", 2, r"trace in the end\s+accuracy"),
     ("follow the trace", "no", 2, r"no deficit\s+2\s+-?[01]\.\d\d ± "),

@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from cplab import __version__, experiment, records
+from cplab import __version__, experiment, records, studies
 from cplab.experiment import CplabError, Run, one_of, whole
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -341,15 +341,20 @@ def records_verify(
     profile: OfProfile = None,
     device: Device = "auto",
 ) -> int:
-    """Read every record again (checksum, key, curve), and train some again.
+    """Read every record and study again (checksum, key, curve), and train some again.
 
     Exit code 1 if one is damaged or comes out otherwise than it says.
 
     cplab records verify --retrain 2 --profile ci
     """
-    good, bad = records.verify()
     count, seed = whole("retrain", retrain), whole("seed", seed)
-    print(*bad, f"{good['shipped']} shipped and {good['live']} live records are good", sep="\n")
+    bad = []
+    for what, check in (("records", records.verify), ("studies", studies.verify)):
+        good, found = check()
+        bad += found
+        if what == "records" or found or any(good.values()):
+            said = f"{good['shipped']} shipped and {good['live']} live {what} are good"
+            print(*found, said, sep="\n")
     for record in records.sample(count, seed, profile) if count else []:
         outcome, again = records.retrain(record, device)
         print(f"{outcome:<5} {record.accuracy:.4f} {again.accuracy:.4f} {record.run.call()}")

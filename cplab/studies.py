@@ -15,8 +15,9 @@ from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
+from cplab import records
 from cplab.experiment import PROTOCOL, CplabError, cache_dir
-from cplab.records import SHIPPED, checksum, commit, warn
+from cplab.records import checksum, commit, warn
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def shipped() -> dict[str, str]:
     import pyarrow.parquet as pq
 
     found = {}
-    for path in sorted((SHIPPED / "studies").glob("*.parquet")):
+    for path in sorted((records.SHIPPED / "studies").glob("*.parquet")):
         try:
             with pq.ParquetFile(path) as file:  # pq.read_table imports pandas
                 table = file.read(["key", "json"])
@@ -185,7 +186,7 @@ def ship(studies: Iterable[Study], name: str) -> Path:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = SHIPPED / "studies" / f"{name}.parquet"
+    path = records.SHIPPED / "studies" / f"{name}.parquet"
     rows = {r["key"]: r["json"] for r in pq.read_table(path).to_pylist()} if path.exists() else {}
     rows |= {study.key: written(study) for study in studies}
     if not rows:

@@ -475,6 +475,14 @@ def test_verify_counts_and_finds_every_damage(cplab, grid, nothing_shipped):
         for name in (cut.name, changed.name, "0123456789abcdef.json"):
             assert name in out
 
+    study = grid.parent / "studies" / "0123456789abcdef.json"
+    study.parent.mkdir()
+    study.write_text("{}")
+    code, out, _ = cplab("records verify")
+    assert code == 1
+    assert "live study 0123456789abcdef is damaged" in out
+    assert out.endswith("4 bad\n")
+
     nothing_shipped.mkdir()
     (nothing_shipped / "broken.parquet").write_bytes(b"PAR1 and no more")
     code, out, _ = cplab("records verify")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pyarrow.parquet as pq
 import pytest
 
-from cplab import studies
+from cplab import records, studies
 from cplab.records import RecordWarning
 
 
@@ -19,7 +19,7 @@ class Square:
 @pytest.fixture(autouse=True)
 def folders(tmp_path, monkeypatch):
     monkeypatch.setenv("CPLAB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(studies, "SHIPPED", tmp_path / "shipped")
+    monkeypatch.setattr(records, "SHIPPED", tmp_path / "shipped")
     studies.shipped.cache_clear()
     yield
     studies.shipped.cache_clear()

@@ -114,7 +114,7 @@ def grid_vs_plain(device: torch.device, dataset: str) -> dict:
     grid = [Run("blur", o, n, 15, "course", dataset=dataset) for o in ONSETS for n in LENGTHS]
     runs = {r for run in grid for r in (run, run.equal_training(), run.newborn())}
     shared, alone = sum(s.epochs for s in tree.plan(list(runs))), sum(r.epochs for r in runs)
-    workers = tree.crew_size(len(runs), str(device))
+    workers = tree.crew_size([*runs], str(device))
     pairs = []
     with tree.crew(workers, device, threading.Event(), lambda *_: None) as begin:
         for number in range(1 + ROUNDS):  # the first also starts the processes

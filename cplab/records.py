@@ -427,7 +427,7 @@ def collect(
     from cplab import train, tree
 
     # as for the whole set, since the bits and the checkpoints of the rest depend on it
-    workers = workers or tree.crew_size(len(runs), device)
+    workers = workers or tree.crew_size(runs, device)
     locks = Locks()
 
     def claim(ending: list[Run]) -> list[Run] | None:

@@ -17,7 +17,7 @@ from bokeh.core.validation import check_integrity
 from bokeh.events import DoubleTap, PressUp, Tap
 
 import cplab
-from cplab import Run, explore, figures, records, train, tree
+from cplab import Run, explore, figures, records, train, tree, widgets
 from cplab.experiment import CplabError
 
 pytestmark = pytest.mark.usefixtures("nothing_shipped", "one_thread", "errors_raise")
@@ -609,8 +609,8 @@ def page(frame):
 
 def test_a_frame_holds_a_whole_page_of_bokeh(frames):
     fig = figures.rates([Run("blur", 0, 4)])
-    frame = explore.surface(fig)
-    assert isinstance(frame, explore.Frame)
+    frame = widgets.surface(fig)
+    assert isinstance(frame, widgets.Frame)
     frame.draw()
     whole = page(frame)
     assert whole.strip().startswith("<!DOCTYPE html>")
@@ -623,7 +623,7 @@ def test_a_frame_holds_a_whole_page_of_bokeh(frames):
 def test_an_explorer_in_frames_draws_anew_when_something_is_chosen(grid, frames):
     lab = cplab.Explorer(profile="ci", length=2)
     assert lab.synchronous == (frames == "colab")
-    assert all(isinstance(part, explore.Frame) for part in lab._surfaces)
+    assert all(isinstance(part, widgets.Frame) for part in lab._surfaces)
     before = page(lab._surfaces[1])
     choose(lab, 2, 4)
     after = page(lab._surfaces[1])
@@ -649,7 +649,7 @@ def test_on_colab_the_click_itself_trains(grid, monkeypatch):
 
 
 def prediction():
-    return explore.Prediction(
+    return widgets.Prediction(
         given={"newborn": Run(profile="ci"), "noise": Run("noise", 0, 4, profile="ci")},
         asked={
             "blur of 4": Run("blur", 0, 4, profile="ci"),
@@ -715,7 +715,7 @@ def test_a_switch_draws_what_is_chosen():
         fig = figures.rates([Run("blur", 0, 4, schedule=option)])
         return fig if option == "fixed" else [fig, figures.rates([Run("flip", 0, 4)])]
 
-    switch = explore.Switch(["recovery", "fixed"], draw)
+    switch = widgets.Switch(["recovery", "fixed"], draw)
     assert drawn == ["recovery"]
     assert len(switch.children[1]._model.children) == 2
     switch.choice.value = "fixed"
@@ -727,7 +727,7 @@ def test_a_switch_draws_what_is_chosen():
 
 
 def test_a_switch_in_a_frame_is_drawn(frames):
-    switch = explore.Switch([1, 2], lambda n: figures.plain_figure(f"number {n}", "", ""))
+    switch = widgets.Switch([1, 2], lambda n: figures.plain_figure(f"number {n}", "", ""))
     assert "number 1" in page(switch.children[1])
     switch.choice.value = 2
     assert "number 2" in page(switch.children[1])
@@ -738,7 +738,7 @@ def test_a_switch_in_a_frame_is_drawn(frames):
 
 def ranking():
     points = {"blur": ("blur", 0, 4), "upside down": ("flip", 0, 4), "newborn": ("none", 0, 0)}
-    return explore.Ranking({name: Run(*point, profile="ci") for name, point in points.items()})
+    return widgets.Ranking({name: Run(*point, profile="ci") for name, point in points.items()})
 
 
 def test_a_ranking_stays_covered_until_each_has_one_place(grid):
@@ -808,7 +808,7 @@ def test_an_explorer_of_another_network_trains_that_network(grid):
 @pytest.fixture
 def live(grid):
     runs = {"blur": Run("blur", 0, 1, profile="ci"), "flip": Run("flip", 0, 1, profile="ci")}
-    return explore.Live(runs, lambda run: {"known": []}, ("test_accuracy", "train_loss"))
+    return widgets.Live(runs, lambda run: {"known": []}, ("test_accuracy", "train_loss"))
 
 
 def test_live_says_what_it_costs_and_grows_its_curves(live):
@@ -839,7 +839,7 @@ def test_live_stops_and_says_what_went_wrong(live, monkeypatch):
 def test_live_on_colab_trains_at_the_click(grid, monkeypatch):
     monkeypatch.setitem(sys.modules, "google.colab", object())
     run = Run("blur", 0, 1, profile="ci")
-    live = explore.Live({"blur": run}, lambda run: {}, ("train_loss",))
+    live = widgets.Live({"blur": run}, lambda run: {}, ("train_loss",))
     live.train.click()
     assert live._worker is None
     assert str(records.find(run).curve[-1]["train_loss"]) in page(live._picture)
@@ -847,7 +847,7 @@ def test_live_on_colab_trains_at_the_click(grid, monkeypatch):
 
 def test_figures_in_a_list_stand_side_by_side():
     made = [figures.plain_figure(str(i), "", "") for i in range(2)]
-    question = explore.choice("Which?", ["this", "that"], lambda: [made, "words"])
+    question = widgets.choice("Which?", ["this", "that"], lambda: [made, "words"])
     question.controls["answer"].value = "that"
     question.reveal.click()
     said, picture, words = question.figure.children
@@ -857,7 +857,7 @@ def test_figures_in_a_list_stand_side_by_side():
 
 def test_a_slide_over_two_figures_moves_the_sources_of_both():
     figs = [figures.by_layer(["1"], {"blur": [[0.5]]}, {"blur": "red"}, tag) for tag in "ab"]
-    slide = explore.Slide(figs, [0.1, 0.2], lambda v: {
+    slide = widgets.Slide(figs, [0.1, 0.2], lambda v: {
         f"{tag}blur": figures.layer_columns(["1"], "blur", [[v * k]])
         for k, tag in enumerate("ab", 1)
     })  # fmt: skip
@@ -895,6 +895,6 @@ def test_a_broken_callback_of_a_button_turns_this_suite_red(lab, monkeypatch):
 
 
 def test_a_broken_switch_turns_this_suite_red():
-    switch = explore.Switch([1, 0], lambda n: figures.plain_figure(str(1 // n), "", ""))
+    switch = widgets.Switch([1, 0], lambda n: figures.plain_figure(str(1 // n), "", ""))
     with pytest.raises(ZeroDivisionError):
         switch.choice.value = 0

@@ -562,7 +562,7 @@ def test_figures_and_explorer_need_no_running_jupyter(python):
 import sys
 sys.modules |= {"jupyterlab": None, "jupyter_bokeh": None, "notebook": None}
 import cplab
-from cplab import Run, explore, figures
+from cplab import Run, figures, widgets
 from IPython import get_ipython
 assert get_ipython() is None
 figures.ready()

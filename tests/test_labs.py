@@ -84,7 +84,7 @@ def test_it_says_what_one_learns_and_how_long_it_takes(lab):
 
 
 def test_it_asks_for_a_prediction(lab):
-    assert any("explore.Prediction(" in cell for cell in code(lab))
+    assert any("widgets.Prediction(" in cell for cell in code(lab))
 
 
 def test_every_exercise_has_a_solution(lab):

@@ -929,3 +929,14 @@ def test_the_times_of_measurements_are_about_what_they_take(model):
         (found.final["seconds"], train.seconds_per_end(run, "cpu")),
     ):
         assert measured / 10 < estimated < 10 * measured
+
+
+def test_a_crew_has_a_process_for_each_core_where_that_pays(monkeypatch):
+    monkeypatch.setattr(tree.os, "cpu_count", lambda: 4)
+    course = [Run(seed=s) for s in range(6)]
+    assert tree.crew_size(course, "cpu") == 4
+    assert tree.crew_size(course[:3], "cpu") == 3
+    assert tree.crew_size(course[:1], "cpu") == 1
+    tiny = [replace(run, profile="ci", recovery=None, dataset=None, model=None) for run in course]
+    assert tree.crew_size(tiny, "cpu") == 1
+    assert tree.crew_size([*tiny, *course], "cpu") == 4

@@ -59,6 +59,11 @@ fraction = partial(part, whole=1, unit="the fraction of synapses that are alive"
 percent = partial(part, whole=100, unit="a percentage")
 
 
+def several(value) -> tuple:
+    """`value` as it was given, if it holds several, else alone."""
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
 def settle(spec, **values) -> None:
     for name, value in values.items():
         object.__setattr__(spec, name, value)
@@ -112,9 +117,7 @@ class Search:
             n=whole("n", self.n, least=1),
             start=percent("start", self.start),
             mixed=part("mixed", self.mixed, 1, "a fraction of the images") if self.mixed else 0.0,
-            keep=tuple(
-                sorted({fraction("density", each) for each in np.ravel(self.keep).tolist()})
-            ),
+            keep=tuple(sorted({fraction("density", each) for each in several(self.keep)})),
             seed=whole("seed", self.seed),
         )
         if self.mixed and self.dataset not in OTHER:

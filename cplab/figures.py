@@ -549,7 +549,7 @@ def synapses(rows: pd.DataFrame, born: int, **options):
     top = 1.25 * points.value_high.max() if len(points) else 1.0
     fig.y_range = Range1d(0, top)
     fig.x_range = Range1d(0.6 * (rows.age_low.min() + born), 1.2 * (rows.age_high.max() + born))
-    fig.xaxis.ticker = LogTicker(mantissas=[1, 2, 5])
+    fig.xaxis.ticker = LogTicker(mantissas=[1, 2, 5], desired_num_ticks=3)
     fig.yaxis.visible = bool(len(points))
     for i, row in enumerate(words.itertuples()):
         ends, height = (row.age_low + born, row.age_high + born), top * (0.95 - 0.1 * (i % 6))
@@ -573,7 +573,7 @@ def minima(groups: dict[str, list[records.Record]], measure, words: str, **optio
     """
     shown = [record for group in groups.values() for record in group]
     fig = plain_figure(label(shown), words, "final test accuracy", x_axis_type="log", **options)
-    fig.xaxis.ticker = LogTicker(mantissas=[1, 2, 5])
+    fig.xaxis.ticker = LogTicker(mantissas=[1, 2, 5], desired_num_ticks=3)
     for text, group in groups.items():
         if not group:
             continue

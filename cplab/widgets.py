@@ -209,7 +209,13 @@ class Slide(w.VBox):
         figure = self._figure = side_by_side(figure)
         self._data, self._words, self._options = data, words, list(options)
         self.slider = w.IntSlider(
-            0, 0, len(options) - 1, description=description, continuous_update=False, readout=False
+            0,
+            0,
+            len(options) - 1,
+            description=description,
+            continuous_update=False,
+            readout=False,
+            style={"description_width": "initial"},
         ).add_class("cplab-slide")
         self.play = w.Play(min=0, max=len(options) - 1, interval=900)
         self.readout = w.HTML().add_class("cplab-slide-words")
@@ -402,7 +408,7 @@ class Live(w.VBox):
         }
         drawn = []
         for name, source in self.sources.items():
-            fig = figures.over_epochs(self._known(run), name, width=470, height=280)
+            fig = figures.over_epochs(self._known(run), name, width=425, height=280)
             fig.line("epoch", "mean", source=source, color=figures.LIVE, width=2,
                      legend_label="live")  # fmt: skip
             drawn.append(figures.tidy_legend(fig, "top_left" if name == "trace" else "top_right"))

@@ -227,18 +227,24 @@ def table(**wanted):
 
 
 def keep(record: Record) -> None:
-    """Write a live record atomically; a directory that cannot be written costs only a warning."""
-    path, plain = live_path(record.key), record.plain()
+    """Write a live record (see write_live)."""
+    plain = record.plain()
+    write_live(live_path(record.key), {**plain, "checksum": checksum(plain)}, "record")
+
+
+def write_live(path: Path, plain: dict, what: str) -> None:
+    """Write plain data as JSON, atomically; a directory that cannot be written costs only a
+    warning."""
     partial = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps({**plain, "checksum": checksum(plain)}))
+        partial.write_text(json.dumps(plain))
         partial.replace(path)
     except OSError as error:
         with suppress(OSError):
             partial.unlink()
         warn(
-            f"the record could not be kept in {path.parent} ({error.strerror}): "
+            f"the {what} could not be kept in {path.parent} ({error.strerror}): "
             "set $CPLAB_CACHE to a directory that can be written"
         )
 

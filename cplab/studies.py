@@ -6,8 +6,6 @@ directory; both carry a checksum over all that they say.
 """
 
 import json
-import os
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, fields
@@ -165,20 +163,8 @@ def collect(specs: Iterable, compute: Callable[[list], Iterator], fresh: bool = 
 
 
 def keep(study: Study) -> None:
-    """Write a live study atomically; a directory that cannot be written costs only a warning."""
-    path = live_path(study.key)
-    partial = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(written(study))
-        partial.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        warn(
-            f"the study could not be kept in {path.parent} ({error.strerror}): "
-            "set $CPLAB_CACHE to a directory that can be written"
-        )
+    """Write a live study (see records.write_live)."""
+    records.write_live(live_path(study.key), json.loads(written(study)), "study")
 
 
 def ship(studies: Iterable[Study], name: str) -> Path:

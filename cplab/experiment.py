@@ -9,7 +9,7 @@ are equal share that stretch of training.
 import hashlib
 import os
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +19,9 @@ PROTOCOL = 1
 DATASETS = ("cifar10", "mnist", "fashion_mnist", "practice")
 DEFICITS = ("none", "blur", "flip", "permute", "noise", "fresh_noise", "stripes", "blank")
 SCHEDULES = ("paper", "fixed", "recovery")
-MODELS = {"allcnn": 96, "fc": 2500}  # width of the first layer in the paper
+MODELS = {  # width of the first layer in the paper
+    "allcnn": 96, "fc": 2500, "resnet18": 64, "depth1": 96, "depth2": 96, "depth3": 96,
+}  # fmt: skip
 OPTIMIZERS = ("sgd", "adam")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 
@@ -124,6 +126,23 @@ PROFILES = {
 }
 
 
+@lru_cache
+def suited(profile: Profile, family: str) -> Profile:
+    """A profile with what the paper gives a kind of model of its own (Materials and Methods): to
+    ResNet-18 twice the All-CNN's initial rate and half its weight decay, in every profile; to full
+    connections the fixed rate 0.005 and no weight decay, in colab and paper (mnist has these)."""
+    if family == "resnet18":
+        return replace(
+            profile,
+            paper_lr=2 * profile.paper_lr,
+            recovery_lr=2 * profile.recovery_lr,
+            weight_decay=profile.weight_decay / 2,
+        )
+    if family == "fc" and profile.name in ("colab", "paper"):
+        return replace(profile, fixed_lr=0.005, weight_decay=0.0)
+    return profile
+
+
 class Step(NamedTuple):
     """What one epoch of training is, apart from its seed and its number."""
 
@@ -206,8 +225,9 @@ class Run:
         profile: ci, course, fit, mnist, colab or paper.
         schedule: paper, fixed or recovery (the profile's if not given).
         dataset: cifar10, mnist, fashion_mnist or practice (the profile's if not given).
-        model: allcnn or fc (the profile's if not given), or allcnn-W for another width than the
-            profile's.
+        model: allcnn, fc, resnet18, depth1, depth2 or depth3 (the profile's if not given), or
+            allcnn-W for another width than the profile's. Where the paper gives a model a rate or
+            weight decay of its own, that holds (see suited).
         seed: decides initial weights, order of images, crops, flips and noise patterns.
         optimizer: sgd or adam. Adam's learning rate is a fiftieth of the schedule's.
         trace: none, every, or the epochs, `0,4,9`, after which the Fisher information is measured
@@ -288,7 +308,8 @@ class Run:
 
     @property
     def settings(self) -> Profile:
-        return PROFILES[self.profile]
+        """The profile, suited to the model."""
+        return suited(PROFILES[self.profile], self.model.partition("-")[0])
 
     @property
     def width(self) -> int:

@@ -84,6 +84,30 @@ def trace(
 
 
 @torch.inference_mode(False)
+def diagonal(net: nn.Module, x: Tensor, *, memory: int | None = None) -> dict[str, Tensor]:
+    """The exact diagonal of the Fisher information matrix: what `trace` sums up, weight by weight.
+
+    F_ii = E_x Σ_y p_y (∂ log p_y / ∂w_i)² is the curvature of the loss along one weight, with the
+    labels that the network itself gives.
+
+    Arguments: as in `trace`; memory does not hold the result.
+    Returns: for each convolution and linear layer, by name, a tensor shaped like its weight.
+    Raises: CplabError as `trace` does.
+    """
+    layers, memory = check(net, x, ("weight",), memory)
+    found = {name: torch.zeros_like(layer.weight) for name, layer in layers.items()}
+
+    def add(name: str, rows: slice, a: Tensor, grads: list[Tensor]) -> None:
+        layer = layers[name]
+        each = outputs(layer, grads).mT @ columns(layer, a)  # each label's weight gradient
+        squares = each.square_().unflatten(1, (len(grads), -1)).sum(1)
+        found[name] += as_weight(layer, squares) / len(x)
+
+    each_layer(net, x, layers, memory, square_root, add, gradients=True)
+    return found
+
+
+@torch.inference_mode(False)
 def sampled_trace(
     net: nn.Module,
     x: Tensor,
@@ -267,7 +291,7 @@ def information(
             squares = (outputs(layer, grads).mT @ columns(layer, a)).square()
             found[name] += as_weight(layer, squares) / batch
 
-        each_layer(net, x, layers, memory, mix, add, index, noisy)
+        each_layer(net, x, layers, memory, mix, add, index, noisy, gradients=True)
         return found
 
     def variances(mean: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -645,6 +669,7 @@ def each_layer(
     use: Callable[[str, slice, Tensor, list[Tensor]], None],
     index: Tensor | None = None,
     weights: dict[str, Tensor] | None = None,
+    gradients: bool = False,
 ) -> None:
     """Hand each layer's inputs and output gradients to `use`, a chunk of images at a time.
 
@@ -654,6 +679,7 @@ def each_layer(
         use: called with the layer's name, the rows, its input and k gradients at its output.
         index: which images; all if not given.
         weights: to use in place of the network's own, by their names in it.
+        gradients: whether `use` makes each image's weight gradients, which take memory.
     """
     weight = next(net.parameters())
     run = partial(torch.func.functional_call, net, weights) if weights else net
@@ -676,7 +702,8 @@ def each_layer(
     total = len(x) if index is None else len(index)
     with watched(net, layers) as calls:
         own = (*net.parameters(), *net.buffers(), *(weights or {}).values())
-        most, at_once = plan(run, images(slice(0, 1)), layers, calls, memory, vectors, own)
+        most, at_once = plan(run, images(slice(0, 1)), layers, calls, memory, vectors, own,
+                             gradients)  # fmt: skip
         size = -(-total // -(-total // most))  # chunks of equal size
         for begin in range(0, total, size):
             chunk(slice(begin, min(begin + size, total)), at_once)
@@ -690,10 +717,12 @@ def plan(
     memory: int,
     vectors: Callable[[Tensor, slice], Tensor],
     own: Collection[Tensor],
+    gradients: bool,
 ) -> tuple[int, int]:
     """How many images, and how many vectors at once, fit into `memory` bytes, from one image.
 
-    Arguments: own, tensors of the network that take no memory for each image.
+    Arguments: own, tensors of the network that take no memory for each image; gradients, as in
+        `each_layer`.
     Raises: CplabError if not even one image does.
     """
     kept = {}
@@ -722,7 +751,7 @@ def plan(
             positions, weights = size // channels, layer.weight[0].numel()
             rows = at_once * channels // blocks
             norms = 2 * positions**2
-            if k == 1 or not by_positions(positions, weights, rows):  # `information` has one
+            if gradients or not by_positions(positions, weights, rows):
                 norms = weights * rows
             padded = 2 * a.numel() if weights > 1 else 0
             work.append(padded + at_once * size + blocks * (positions * weights + norms))

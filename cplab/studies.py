@@ -162,6 +162,29 @@ def collect(specs: Iterable, compute: Callable[[list], Iterator], fresh: bool = 
         yield spec, study
 
 
+def at_hand(
+    specs: Iterable, ask: Callable[[list], Iterable], seconds: float, patience: float = 240
+) -> dict:
+    """The studies of a set of specs, without a long wait: what is missing is computed only if all
+    of it takes less than `patience` seconds; else a line says what is left out.
+
+    Arguments: ask, gives (spec, Study) for specs (such as pruning.retrainings); seconds, about
+        what one of them takes.
+    Returns: those that there are, by spec.
+    """
+    specs = list(dict.fromkeys(specs))
+    found = {spec: study for spec in specs if (study := find(spec))}
+    missing = [spec for spec in specs if spec not in found]
+    if missing and seconds * len(missing) < patience:
+        found |= ask(missing)
+    elif missing:
+        print(
+            f"Not shown: {len(missing)} of {len(specs)} studies, which nobody has computed yet "
+            f"(about {seconds * len(missing) / 60:.0f} minutes)."
+        )
+    return found
+
+
 def keep(study: Study) -> None:
     """Write a live study (see records.write_live)."""
     records.write_live(live_path(study.key), json.loads(written(study)), "study")

@@ -49,8 +49,7 @@ class Covered(w.VBox):
         parts = [p if isinstance(p, w.Widget) else surface(side_by_side(p)) for p in self._make()]
         self.figure.children = parts
         for part in parts:
-            if isinstance(part, Frame):
-                part.draw()
+            redraw(part)
 
 
 def choice(question: str, answers: list[str], show) -> Covered:
@@ -71,14 +70,15 @@ class Prediction(Covered):
     """A guess before the figure: the truth stays covered until every slider was moved.
 
     Arguments:
-        given: what is told, as {text: Run}.
-        asked: what is to be guessed, as {text: Run}; the sliders are in percent.
+        given: what is told, {text: Run}, or {text: accuracies}, one a seed, of what is no run.
+        asked: what is to be guessed, the same; the sliders are in percent.
+        source: where accuracies are from, in words; of runs the records say it.
 
     `guesses` are the sliders, `reveal` is the button, `figure` the box that stays covered.
     """
 
-    def __init__(self, given: dict[str, Run], asked: dict[str, Run]):
-        self.given, self.asked = given, asked
+    def __init__(self, given: dict, asked: dict, source: str = ""):
+        self.given, self.asked, self._source = given, asked, source
         wide = {"style": {"description_width": "260px"}, "layout": {"width": "620px"}}
         self.guesses = {
             text: w.FloatSlider(
@@ -91,12 +91,14 @@ class Prediction(Covered):
         covered = "The figure is covered until you have moved every slider."
         super().__init__(self.guesses, self._measure, [known] if given else [], covered)
 
-    def _truth(self, run: Run) -> str:
+    def _truth(self, run) -> str:
         found = self._measured(run)
         return "not trained yet" if found is None else f"{figures.percent(*found)} %"
 
-    def _measured(self, run: Run) -> tuple[float, float] | None:
-        """Mean accuracy and half its interval, of the records there are."""
+    def _measured(self, run) -> tuple[float, float] | None:
+        """Mean accuracy and half its interval, of what there is."""
+        if not isinstance(run, Run):
+            return figures.mean_half(run) if len(run) else None
         self._rows = figures.select(records.table(), run)
         points = figures.summary(self._rows)
         at = (run.deficit, run.onset, run.length)
@@ -112,8 +114,9 @@ class Prediction(Covered):
             + (f"{figures.percent(*t)} %" if t else "nothing yet")
             for name, g, t in zip(names, guess, truth, strict=True)
         )
-        source = f"<br><small>{figures.label(self._rows)}</small>"
-        return [fig, w.HTML(words + source).add_class("cplab-revealed")]
+        source = self._source or figures.label(self._rows)
+        words += f"<br><small>{html.escape(source)}</small>"
+        return [fig, w.HTML(words).add_class("cplab-revealed")]
 
 
 class Ranking(Covered):
@@ -189,8 +192,7 @@ class Switch(w.VBox):
         drawn = self._draw(self.choice.value)
         picture = surface(side_by_side(drawn))
         self.children = [self.choice, picture]
-        if isinstance(picture, Frame):
-            picture.draw()
+        redraw(picture)
 
 
 class Slide(w.VBox):
@@ -225,8 +227,7 @@ class Slide(w.VBox):
         line = w.HBox([self.play, self.slider, self.readout], layout={"align_items": "center"})
         super().__init__([line, self._picture])
         self.slider.observe(self._choose, "value")
-        if isinstance(self._picture, Frame):
-            self._picture.draw()
+        redraw(self._picture)
 
     @property
     def value(self):
@@ -238,8 +239,8 @@ class Slide(w.VBox):
             for source in self._figure.select({"name": name, "type": ColumnDataSource}):
                 source.data = columns
         self.readout.value = f"<b>{html.escape(self._words(self.value))}</b>"
-        if change and isinstance(self._picture, Frame):
-            self._picture.draw()
+        if change:
+            redraw(self._picture)
 
 
 class Fitting(w.VBox):
@@ -287,8 +288,7 @@ class Fitting(w.VBox):
         controls = w.VBox([*self.sliders.values(), self.fit, self.readout],
                           layout={"width": "330px"})  # fmt: skip
         super().__init__([w.HBox([controls, self._picture])])
-        if isinstance(self._picture, Frame):
-            self._picture.draw()
+        redraw(self._picture)
 
     def _draw(self, x, unit, hue, half):
         fig = figures.plain_figure("points, and the curve of the sliders", x, unit, width=520,
@@ -335,8 +335,7 @@ class Fitting(w.VBox):
         }  # fmt: skip
         rest = self._y - points
         self.sources["residuals"].data = {"t": self._t, "mean": rest, "low": rest, "high": rest}
-        if isinstance(getattr(self, "_picture", None), Frame):
-            self._picture.draw()
+        redraw(getattr(self, "_picture", None))
         return True
 
     def _fit(self, button=None):
@@ -366,6 +365,65 @@ class Fitting(w.VBox):
         )
 
 
+class Job(w.HBox):
+    """A button that starts some work in a thread, a bar, and a button that stops it. Where threads
+    cannot draw (Colab), the work is done at the click.
+
+    Arguments:
+        words: on the button.
+        work: called with the Event that Stop sets; returns what is said in the end.
+        locked: controls that rest meanwhile.
+        stopped: what is said when it was stopped.
+
+    `start` and `stop` are the buttons, `said` and `progress` are the work's to set.
+    """
+
+    def __init__(self, words: str, work, locked=(), stopped: str = "stopped"):
+        self._work, self._locked, self._stopped = work, locked, stopped
+        self.synchronous = figures.on_colab()
+        self._halt, self._worker, self._busy = threading.Event(), None, False
+        self.start = w.Button(description=words, button_style="primary")
+        self.stop = w.Button(description="Stop", disabled=True)
+        self.said = w.HTML().add_class("cplab-live")
+        self.progress = w.IntProgress(min=0, max=1, layout={"width": "180px"})
+        line = [self.start, self.said, self.progress, self.stop]
+        super().__init__(line, layout={"align_items": "center"})
+        self.start.on_click(self._begin)
+        self.stop.on_click(lambda _: self._halt.set())
+
+    def _begin(self, button=None):
+        if self._busy:
+            return
+        self._busy = True
+        self._halt.clear()
+        self._rest(True)
+        if self.synchronous:
+            self._do()
+        else:
+            self._worker = threading.Thread(target=self._do, daemon=True)
+            self._worker.start()
+
+    def _rest(self, busy: bool):
+        for control in (self.start, *self._locked):
+            control.disabled = busy
+        self.stop.disabled = not busy
+
+    def _do(self):
+        from cplab import train
+
+        message = "stopped by an error"
+        try:
+            message = self._work(self._halt)
+        except train.Cancelled:
+            message = self._stopped
+        except CplabError as error:
+            message = f'<span style="color:#c00">{html.escape(str(error))}</span>'
+        finally:
+            self._busy = False
+            self._rest(False)
+            self.said.value = message
+
+
 class Live(w.VBox):
     """Train a run here and now, and watch its quantities grow beside what is known.
 
@@ -382,20 +440,15 @@ class Live(w.VBox):
     def __init__(self, runs: dict[str, Run], known, what=("trace", "train_loss"), device="auto"):
         figures.ready(again=False)
         self._known, self._what, self.device = known, tuple(what), device
-        self.synchronous = figures.on_colab()
-        self._halt, self._worker, self._busy = threading.Event(), None, False
         self.choice = w.ToggleButtons(
             options=list(runs.items()), style={"button_width": "auto"}
         ).add_class("cplab-live-choice")
-        self.train = w.Button(description="Train", button_style="primary")
-        self.stop = w.Button(description="Stop", disabled=True)
-        self.estimate = w.HTML().add_class("cplab-live")
-        self.progress = w.IntProgress(min=0, max=1, layout={"width": "180px"})
-        line = [self.train, self.estimate, self.progress, self.stop]
-        super().__init__([self.choice, w.HBox(line, layout={"align_items": "center"}), w.VBox()])
+        self.job = Job(
+            "Train", self._work, [self.choice], "stopped: Train goes on from the last checkpoint"
+        )
+        self.train, self.stop, self.estimate = self.job.start, self.job.stop, self.job.said
+        super().__init__([self.choice, self.job, w.VBox()])
         self.choice.observe(self._choose, "value")
-        self.train.on_click(self._train)
-        self.stop.on_click(lambda _: self._halt.set())
         self._choose()
 
     def _choose(self, change=None):
@@ -414,37 +467,16 @@ class Live(w.VBox):
             drawn.append(figures.tidy_legend(fig, "top_left" if name == "trace" else "top_right"))
         self._picture = surface(row(*drawn))
         self.children = [*self.children[:2], self._picture]
-        self._refresh()
+        redraw(self._picture)
         self.estimate.value = (
             f"{what(run)}, seed {run.seed}: {run.epochs} epochs, about "
             f"{tree.estimate([run], self.device):.0f} s on this machine"
         )
-        self.progress.value = 0
+        self.job.progress.value = 0
 
-    def _refresh(self):
-        if isinstance(self._picture, Frame):
-            self._picture.draw()
-
-    def _train(self, button=None):
-        """Train the chosen run: in a thread, or here and now where threads cannot draw."""
-        if self._busy:
-            return
-        self._busy = True
-        self._halt.clear()
-        self.train.disabled, self.choice.disabled, self.stop.disabled = True, True, False
-        if self.synchronous:
-            self._work(self.choice.value)
-        else:
-            self._worker = threading.Thread(
-                target=self._work, args=(self.choice.value,), daemon=True
-            )
-            self._worker.start()
-
-    def _work(self, run: Run):
-        from cplab import train
-
-        rows, drawn, message = [], time.monotonic(), "stopped by an error"
-        self.progress.value, self.progress.max = 0, run.epochs
+    def _work(self, stop: threading.Event) -> str:
+        run, rows, drawn = self.choice.value, [], time.monotonic()
+        self.job.progress.value, self.job.progress.max = 0, run.epochs
 
         def draw():
             for name, source in self.sources.items():
@@ -453,38 +485,28 @@ class Live(w.VBox):
                     "epoch": [line["epoch"] + 1 for line in known],
                     "mean": [float(np.sum(line[name])) for line in known],
                 }
+            redraw(self._picture)
 
         def report(of: Run, line: dict):
             nonlocal drawn
             rows.append(line)
-            self.progress.value = line["epoch"] + 1
+            self.job.progress.value = line["epoch"] + 1
             last = ": measuring what is left" if line["epoch"] + 1 == of.epochs else ""
             self.estimate.value = f"epoch {line['epoch'] + 1} of {of.epochs}{last}"
-            if not self.synchronous or time.monotonic() - drawn > 2:
+            if not self.job.synchronous or time.monotonic() - drawn > 2:
                 draw()
                 drawn = time.monotonic()
-                self._refresh()
 
-        try:
-            how = {"fresh": True, "device": self.device, "workers": 1}
-            [(_, record)] = records.collect([run], **how, stop=self._halt, report=report)
-            if isinstance(record, Exception):
-                raise record
-            rows = record.curve
-            draw()
-            message = (
-                f"live, seed {run.seed}: {figures.percent(record.accuracy)} %, in "
-                f"{record.seconds:.0f} s of training"
-            )
-        except train.Cancelled:
-            message = "stopped: Train goes on from the last checkpoint"
-        except CplabError as error:
-            message = f'<span style="color:#c00">{html.escape(str(error))}</span>'
-        finally:
-            self._busy = False
-            self.train.disabled, self.choice.disabled, self.stop.disabled = False, False, True
-            self.estimate.value = message
-            self._refresh()
+        how = {"fresh": True, "device": self.device, "workers": 1}
+        [(_, record)] = records.collect([run], **how, stop=stop, report=report)
+        if isinstance(record, Exception):
+            raise record
+        rows = record.curve
+        draw()
+        return (
+            f"live, seed {run.seed}: {figures.percent(record.accuracy)} %, in "
+            f"{record.seconds:.0f} s of training"
+        )
 
 
 # Parts ------------------------------------------------------------------------------------------
@@ -511,6 +533,12 @@ class Frame(w.HTML):
         page = html.escape(file_html(self._content, CDN))
         size = f'width="1000" height="{self._height}" frameborder="0"'
         self.value = f'<iframe srcdoc="{page}" {size}></iframe>'
+
+
+def redraw(picture) -> None:
+    """Show a figure's new data where they do not follow by themselves."""
+    if isinstance(picture, Frame):
+        picture.draw()
 
 
 def side_by_side(figs):

@@ -72,11 +72,52 @@ def test_adam_s_rates_are_a_fiftieth_of_the_schedule_s(random_runs):
         ({"profile": "course", "model": "fc"}, "fc-417"),  # 16 / 96 · 2500
         ({"profile": "mnist", "model": "allcnn"}, "allcnn-19"),  # 500 / 2500 · 96
         ({"profile": "mnist", "model": "fc-2500"}, "fc-2500"),
+        ({"profile": "paper", "model": "resnet18"}, "resnet18-64"),
+        ({"profile": "course", "model": "resnet18"}, "resnet18-11"),
+        ({"profile": "paper", "model": "depth3"}, "depth3-96"),
+        ({"profile": "course", "model": "depth1"}, "depth1-16"),
+        ({"profile": "course", "model": "depth2-24"}, "depth2-24"),
     ],
     ids=str,
 )
 def test_a_model_is_as_wide_as_the_profile_is_in_proportion_to_the_paper_s(fields, model):
     assert Run(**fields).model == model
+
+
+@pytest.mark.parametrize(
+    ("model", "schedule", "rate", "weight_decay"),
+    [
+        ("allcnn", "paper", 0.05, 0.001),
+        ("allcnn", "fixed", 0.001, 0.001),
+        ("resnet18", "paper", 0.1, 0.0005),
+        ("depth1", "fixed", 0.001, 0.001),
+        ("depth3", "fixed", 0.001, 0.001),
+        ("fc", "fixed", 0.005, 0),
+    ],
+)
+def test_rates_and_weight_decay_of_each_model_are_the_papers(model, schedule, rate, weight_decay):
+    run = Run(profile="paper", model=model, schedule=schedule, onset=2, recovery=2)
+    factor = 0.97 if schedule == "paper" else 1
+    assert [s.lr for s in run.steps] == pytest.approx([rate * factor**e for e in range(4)])
+    assert run.settings.weight_decay == weight_decay
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("schedule", ["paper", "recovery"])
+def test_a_resnet_has_twice_the_rate_and_half_the_weight_decay_in_every_profile(profile, schedule):
+    wide, other = (
+        Run(profile=profile, model=model, schedule=schedule, deficit="blur", length=3)
+        for model in ("resnet18", "allcnn")
+    )
+    assert [s.lr for s in wide.steps] == pytest.approx([2 * s.lr for s in other.steps])
+    assert wide.settings.weight_decay == other.settings.weight_decay / 2
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("model", ["allcnn", "fc", "depth2"])
+def test_models_that_have_records_keep_the_profile_s_values(profile, model):
+    if model != "fc" or profile not in ("colab", "paper"):
+        assert Run(profile=profile, model=model).settings == PROFILES[profile]
 
 
 # Phases and controls ----------------------------------------------------------------------------
@@ -140,6 +181,8 @@ def test_a_deficit_of_length_0_is_none_with_the_same_key():
         ),
         (Run(profile="mnist"), "6326aede87e21f49"),
         (Run(profile="ci", optimizer="adam", trace="0,4"), "0def13994ed2c5ee"),
+        (Run(profile="paper", model="resnet18", deficit="blur", length=40), "77692d79c4a6f7c4"),
+        (Run(model="depth2", schedule="fixed"), "a4afc61db19ca832"),
     ],
     ids=lambda value: value if isinstance(value, str) else value.call(),
 )
@@ -337,7 +380,7 @@ NAMES = {
     "profile": ("ci", "course", "fit", "mnist", "colab", "paper"),
     "schedule": ("paper", "fixed", "recovery"),
     "dataset": ("cifar10", "mnist", "fashion_mnist", "practice"),
-    "model": ("allcnn", "fc"),
+    "model": ("allcnn", "fc", "resnet18", "depth1", "depth2", "depth3"),
     "optimizer": ("sgd", "adam"),
 }
 

@@ -816,7 +816,7 @@ def test_live_says_what_it_costs_and_grows_its_curves(live):
     live.choice.value = run = Run("flip", 0, 1, profile="ci")
     assert live.estimate.value.startswith("Vertical flip")
     live.train.click()
-    live._worker.join()
+    live.job._worker.join()
     record = records.find(run)
     assert live.estimate.value.startswith(f"live, seed 0: {100 * record.accuracy:.1f} %")
     for name, source in live.sources.items():
@@ -826,12 +826,12 @@ def test_live_says_what_it_costs_and_grows_its_curves(live):
 
 
 def test_live_stops_and_says_what_went_wrong(live, monkeypatch):
-    live._halt.set()
-    live._work(live.choice.value)
+    live.job._halt.set()
+    live.job._do()
     assert live.estimate.value == "stopped: Train goes on from the last checkpoint"
     monkeypatch.setattr(records, "collect", lambda *_, **__: [(None, CplabError("no <luck>"))])
     live.train.click()
-    live._worker.join()
+    live.job._worker.join()
     assert "no &lt;luck&gt;" in live.estimate.value
     assert not live.train.disabled
 
@@ -841,7 +841,7 @@ def test_live_on_colab_trains_at_the_click(grid, monkeypatch):
     run = Run("blur", 0, 1, profile="ci")
     live = widgets.Live({"blur": run}, lambda run: {}, ("train_loss",))
     live.train.click()
-    assert live._worker is None
+    assert live.job._worker is None
     assert str(records.find(run).curve[-1]["train_loss"]) in page(live._picture)
 
 

@@ -25,7 +25,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from cplab import fisher, models
-from cplab.experiment import CplabError
+from cplab.experiment import CplabError, Run
 
 EVERYTHING = ("weight", "bias", "norm")
 
@@ -96,6 +96,8 @@ NETS = {
     ),
     "residual": Residual,
     "all-cnn": lambda: models.AllCNN(4, channels=2, classes=4),
+    "resnet": lambda: models.ResNet18(2, channels=2, classes=4),
+    "depth": lambda: models.Depth(2, 2, channels=2, classes=4),
 }
 
 
@@ -296,6 +298,36 @@ def test_trace_of_a_linear_softmax_has_a_closed_form():
     assert fisher.trace(net, x, count="bias").total == pytest.approx(bias)
 
 
+def in_ci_size(model):
+    """A network as the ci profile has it, and images for it."""
+    torch.manual_seed(3)
+    run = Run(profile="ci", model=model)
+    net = lively(models.build(run.model, 3, run.settings.size))
+    return net, torch.randn(3, 3, run.settings.size, run.settings.size, dtype=torch.float64)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+@pytest.mark.parametrize("name", [*NETS, "allcnn", "fc"])
+def test_diagonal_is_the_mean_of_each_weights_squared_gradient(name):
+    net, x = case(name) if name in NETS else in_ci_size(name)
+    expected = brute(net, x)
+    for memory in (None, 500_000):  # all images at once, and a few
+        found = fisher.diagonal(net, x, memory=memory)
+        assert [f"{layer}.weight".lstrip(".") for layer in found] == list(expected)
+        for one, other in zip(found.values(), expected.values(), strict=True):
+            assert one.shape == other.shape
+            assert torch.allclose(one, other, rtol=1e-9, atol=0)
+        close({k: v.sum().item() for k, v in found.items()}, fisher.trace(net, x).layers)
+
+
+def test_diagonal_is_good_to_four_digits_in_float32():
+    net, x = in_ci_size("allcnn")
+    single = fisher.diagonal(copy.deepcopy(net).float(), x.float())
+    for name, expected in fisher.diagonal(net, x).items():
+        assert single[name].dtype == torch.float32
+        assert (single[name] - expected).norm() < 1e-4 * expected.norm()
+
+
 def test_both_ways_to_a_norm_agree(monkeypatch):
     net, x = case("all-cnn")
     totals = set()
@@ -410,6 +442,7 @@ def tensors(tree):
     [
         (fisher.trace, 0),
         (partial(fisher.sampled_trace, draws=60), 0),
+        (fisher.diagonal, 3),
         (partial(fisher.information, draws=2, batch=60), 6),
     ],
 )
@@ -464,8 +497,16 @@ MEASURES = {
     "trace": lambda net, x: fisher.trace(net, x, count=EVERYTHING, memory=200_000),
     "sampled_trace": lambda net, x: fisher.sampled_trace(net, x, 20, memory=200_000),
     "log_determinant": lambda net, x: fisher.log_determinant(net, x, memory=200_000),
+    "diagonal": lambda net, x: fisher.diagonal(net, x, memory=200_000),
     "information": lambda net, x: fisher.information(net, x, draws=2, memory=200_000),
 }
+
+
+def by_name(found):
+    """A number for each layer out of what any of these gives."""
+    if isinstance(found, dict):
+        return {name: diagonal.sum().item() for name, diagonal in found.items()}
+    return getattr(found, "trace", found).layers
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -497,8 +538,7 @@ def test_the_network_is_left_as_it_was(measure):
     for mode in (torch.no_grad(), torch.inference_mode(), torch.autocast("cpu"), nullcontext()):
         with mode:
             found = MEASURES[measure](net, x * 1)  # x * 1 is an inference tensor in its mode
-        getter = (lambda r: r.trace) if measure == "information" else (lambda r: r)
-        close(getter(found).layers, getter(expected).layers)
+        close(by_name(found), by_name(expected))
 
 
 class Twice(nn.Module):

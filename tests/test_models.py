@@ -5,8 +5,11 @@ import re
 import pytest
 import torch
 from torch import nn
+from torchvision.models import resnet18
 
 from cplab import models
+
+SMALL = ["allcnn-4", "fc-20", "resnet18-3", "depth1-4", "depth2-4", "depth3-4"]
 
 # Achille, Rovere & Soatto, Materials and Methods
 PAPER = (
@@ -15,20 +18,18 @@ PAPER = (
 )
 
 
-def test_layers_are_those_of_the_paper():
+def assert_layers(net, words):
     """Each conv block is a 3×3 convolution, batch normalization and ReLU; conv1 is 1×1."""
-    *convolutions, pooling, softmax = PAPER.split(" - ")
-    assert (pooling, softmax) == ("avg. pooling", "softmax")  # softmax is in the loss
-    layers, channels = list(models.build("allcnn-96")), 3
-    for words in convolutions:
-        one, out, two = re.fullmatch(r"conv(1?) (\d+)( s2)?", words).groups()
+    layers, channels, convolutions = list(net), 3, words.split(" - ")
+    for block in convolutions:
+        one, out, two = re.fullmatch(r"conv(1?) (\d+)( s2)?", block).groups()
         conv = layers.pop(0)
         assert isinstance(conv, nn.Conv2d)
         assert (conv.in_channels, conv.out_channels) == (channels, int(out))
         assert conv.kernel_size == ((1, 1) if one else (3, 3))
         assert conv.stride == ((2, 2) if two else (1, 1))
         channels = conv.out_channels
-        if words is convolutions[-1]:
+        if block is convolutions[-1]:
             assert conv.bias is not None
         else:
             norm, relu = layers.pop(0), layers.pop(0)
@@ -36,6 +37,11 @@ def test_layers_are_those_of_the_paper():
             assert norm.num_features == channels
             assert isinstance(relu, nn.ReLU)
     assert [type(layer) for layer in layers] == [nn.AdaptiveAvgPool2d, nn.Flatten]
+
+
+def test_layers_are_those_of_the_paper():
+    convolutions = PAPER.removesuffix(" - avg. pooling - softmax")  # softmax is in the loss
+    assert_layers(models.build("allcnn-96"), convolutions)
 
 
 @pytest.mark.parametrize("width", [1, 4, 16, 96])
@@ -64,7 +70,7 @@ def test_images_of_any_size_give_logits_and_shrink_to_a_quarter_on_the_way(size,
     assert (net(x) < 0).any()  # logits: no ReLU after the last convolution
 
 
-@pytest.mark.parametrize("model", ["allcnn-4", "fc-20"])
+@pytest.mark.parametrize("model", SMALL)
 def test_every_parameter_learns(model):
     net = models.build(model, 3, 16)
     nn.functional.cross_entropy(net(torch.randn(8, 3, 16, 16)), torch.arange(8)).backward()
@@ -82,7 +88,7 @@ def test_weights_lie_channels_last_and_so_do_the_maps():
         assert x.is_contiguous(memory_format=torch.channels_last)
 
 
-@pytest.mark.parametrize("model", ["allcnn-4", "fc-20"])
+@pytest.mark.parametrize("model", SMALL)
 def test_initial_weights_come_from_torch_s_generator(model):
     def weights(seed):
         torch.manual_seed(seed)
@@ -139,3 +145,88 @@ def test_any_width_gives_logits_and_layers_that_shrink(width):
 def test_full_connections_see_the_same_image_in_any_memory_format():
     net, x = models.build("fc-20", 3, 8).eval(), torch.randn(4, 3, 8, 8)
     assert torch.equal(net(x), net(x.contiguous(memory_format=torch.channels_last)))
+
+
+# Depth --------------------------------------------------------------------------------------------
+
+# Of the same section: conv 96 - [conv 96·2^(i-1) - conv 96·2^i s2] for i = 1 … n - conv 96·2^n -
+# conv1 96·2^n - conv1 10, written out
+DEEP = {
+    1: "conv 96 - conv 96 - conv 192 s2 - conv 192 - conv1 192 - conv1 10",
+    2: "conv 96 - conv 96 - conv 192 s2 - conv 192 - conv 384 s2 - conv 384 - conv1 384 - conv1 10",
+    3: "conv 96 - conv 96 - conv 192 s2 - conv 192 - conv 384 s2 - conv 384 - conv 768 s2 - "
+    "conv 768 - conv1 768 - conv1 10",
+}
+
+
+@pytest.mark.parametrize("n", DEEP)
+def test_layers_of_the_deeper_networks_are_those_of_the_paper(n):
+    assert_layers(models.build(f"depth{n}-96"), DEEP[n])
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+@pytest.mark.parametrize("width", [1, 5, 96])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("classes", [2, 10])
+def test_number_of_parameters_by_depth(n, width, channels, classes):
+    """With u = w·2^n: 9·channels·w weights; 9·(4^(i-1) + 2·4^(i-1))·w² in pair i, which begins with
+    as many channels as it has first; 9u² + u²; scale and shift; the classes' weights and biases."""
+    net = models.build(f"depth{n}-{width}", channels, classes=classes)
+    w, u = width, width * 2**n
+    weights = 9 * channels * w + sum(27 * 4 ** (i - 1) * w * w for i in range(1, n + 1)) + 10 * u * u
+    norms = w + sum(3 * w * 2 ** (i - 1) for i in range(1, n + 1)) + 2 * u
+    expected = weights + 2 * norms + u * classes + classes
+    assert sum(p.numel() for p in net.parameters()) == expected
+
+
+# ResNet-18 ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("channels", "classes"), [(3, 10), (1, 10), (3, 2)])
+def test_number_of_parameters_of_the_resnet(channels, classes):
+    """11,173,962 for CIFAR-10, counted from torchvision's with this stem."""
+    net = models.build("resnet18-64", channels, classes=classes)
+    expected = 11_173_962 - 9 * 64 * (3 - channels) - 513 * (10 - classes)
+    assert sum(p.numel() for p in net.parameters()) == expected
+
+
+@pytest.mark.parametrize("width", [1, 3, 11])
+def test_number_of_parameters_of_narrow_resnets(width):
+    """Of w: 27w of the stem; stages of c = w, 2w, 4w and 8w channels have 36c² weights, but where c
+    doubles 4.5c² less and c²/2 of the shortcut more; 2 numbers for each of 20 norms."""
+    w, c = width, [2 * width, 4 * width, 8 * width]
+    weights = 27 * w + 36 * w * w + sum(36 * k * k - 9 * k * k // 2 + k * k // 2 for k in c)
+    expected = weights + 2 * (5 * w + 5 * sum(c)) + 10 * 8 * w + 10
+    assert sum(p.numel() for p in models.build(f"resnet18-{w}").parameters()) == expected
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_the_resnet_is_torchvision_s_with_another_stem(training):
+    torch.manual_seed(0)
+    theirs = resnet18(num_classes=10)
+    theirs.conv1, theirs.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
+    ours, x = models.build("resnet18-64"), torch.randn(4, 3, 32, 32)
+    theirs(x)  # statistics that are not 0 and 1
+    names, values = ours.state_dict(), theirs.state_dict().values()
+    ours.load_state_dict(dict(zip(names, values, strict=True)))
+    with torch.no_grad():
+        assert torch.allclose(ours.train(training)(x), theirs.train(training)(x), atol=1e-4)
+
+
+@pytest.mark.parametrize("model", SMALL)
+@pytest.mark.parametrize("size", [8, 16, 32])
+def test_every_network_takes_every_size(model, size):
+    assert models.build(model, 3, size).eval()(torch.randn(2, 3, size, size)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("model", [m for m in SMALL if not m.startswith("fc")])
+def test_maps_stay_channels_last_through_every_layer(model):
+    net, seen = models.build(model), []
+    for layer in net.modules():
+        if isinstance(layer, (nn.Conv2d, nn.BatchNorm2d, nn.ReLU, models.Block)):
+            layer.register_forward_hook(lambda layer, x, y: seen.append(y))
+            for weight in layer.parameters(recurse=False):
+                assert weight.ndim < 4 or weight.is_contiguous(memory_format=torch.channels_last)
+    net(torch.randn(2, 3, 16, 16).contiguous(memory_format=torch.channels_last))
+    assert seen
+    assert all(y.is_contiguous(memory_format=torch.channels_last) for y in seen)

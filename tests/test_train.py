@@ -211,11 +211,12 @@ def test_noise_stays_with_its_image_from_epoch_to_epoch():
 # The loop -----------------------------------------------------------------------------------------
 
 
-def test_training_is_sgd_with_momentum_and_weight_decay_at_the_rates_of_the_run(monkeypatch):
+@pytest.mark.parametrize("model", ["allcnn", "resnet18", "depth2"])
+def test_training_is_sgd_with_momentum_and_weight_decay_at_the_rates_of_the_run(model, monkeypatch):
     """Against the update written out: v ← m·v + g + d·w, w ← w − lr·v."""
     monkeypatch.setattr(train, "has_bf16", lambda device: False)
     monkeypatch.setitem(PROFILES, "ci", replace(PROFILES["ci"], weight_decay=0.3))  # to be seen
-    run = a_run(deficit="blur", onset=1, length=1, schedule="paper")
+    run = a_run(deficit="blur", onset=1, length=1, schedule="paper", model=model)
     images, p = data.images("mnist", "ci"), run.settings
     net, _ = train.start(run, CPU)
     velocity = [torch.zeros_like(w) for w in net.parameters()]
@@ -582,7 +583,7 @@ def test_adam_and_traces_go_on_from_a_checkpoint(stop_after, epochs_trained, bat
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.parametrize("model", ["allcnn-4", "fc-20"])
+@pytest.mark.parametrize("model", ["allcnn-4", "fc-20", "resnet18-3", "depth2-4"])
 def test_a_checkpoint_holds_every_bit_of_net_and_optimizer(tmp_path, optimizer, model):
     run, path = a_run(optimizer=optimizer, model=model), tmp_path / "one.safetensors"
     images = data.images("mnist", "ci")

@@ -173,7 +173,8 @@ def test_number_of_parameters_by_depth(n, width, channels, classes):
     as many channels as it has first; 9u² + u²; scale and shift; the classes' weights and biases."""
     net = models.build(f"depth{n}-{width}", channels, classes=classes)
     w, u = width, width * 2**n
-    weights = 9 * channels * w + sum(27 * 4 ** (i - 1) * w * w for i in range(1, n + 1)) + 10 * u * u
+    pairs = sum(27 * 4 ** (i - 1) * w * w for i in range(1, n + 1))
+    weights = 9 * channels * w + pairs + 10 * u * u
     norms = w + sum(3 * w * 2 ** (i - 1) for i in range(1, n + 1)) + 2 * u
     expected = weights + 2 * norms + u * classes + classes
     assert sum(p.numel() for p in net.parameters()) == expected

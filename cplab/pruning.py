@@ -13,6 +13,7 @@ thesis's ⌈γ(LL' + L')⌉. An architecture is a list of two boolean arrays, (1
 import base64
 import math
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -443,6 +444,15 @@ def schedule(spec: Search) -> tuple[np.ndarray, np.ndarray]:
     return grows, changes
 
 
+def expected(spec: Search, step):
+    """The density, in percent, that a search has after so many steps on average: of what grows and
+    drops, before its end. step: a number or an array."""
+    step = np.asarray(step, float)
+    growing = np.minimum(step, spec.n)
+    up = spec.gamma * (growing - growing**2 / spec.n)
+    return np.clip(spec.start + up - spec.gamma * (step - growing), 0, 100)
+
+
 class Moment(NamedTuple):
     """A search under way: step of steps, density (fraction), test accuracy, synapses by layer, and
     how many there are on each pixel (28, 28)."""
@@ -722,6 +732,19 @@ def retrainings(
     return studies.collect(specs, compute)
 
 
+def rows(found: dict[Retraining, studies.Study]) -> list[dict]:
+    """A row for each retraining: kind, density, seed, dataset, source (of the architecture),
+    optimizer, accuracy, synapses."""
+    return [
+        {
+            "kind": r.kind, "density": r.density, "seed": r.seed, "dataset": r.dataset,
+            "source": r.search.dataset, "mixed": r.search.mixed, "optimizer": r.optimizer,
+            "accuracy": study.values["accuracy"], "synapses": sum(study.values["counts"]),
+        }
+        for r, study in found.items()
+    ]  # fmt: skip
+
+
 def architecture(spec: Retraining, source: studies.Study | None) -> Architecture:
     """What a retraining begins with. Raises CplabError if its search never had that density."""
     if source is None:
@@ -755,6 +778,8 @@ def compare(a: Sequence[float], b: Sequence[float]) -> Comparison:
     counts, difference = (len(a), len(b)), float(np.mean(a) - np.mean(b))
     if np.ptp(a) == np.ptp(b) == 0:  # nothing varies, and the test would divide by 0
         return Comparison(difference, difference, difference, float(difference == 0), counts)
-    test = stats.ttest_ind(a, b, equal_var=False)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Precision loss")  # one side may be constant
+        test = stats.ttest_ind(a, b, equal_var=False)
     low, high = test.confidence_interval()
     return Comparison(difference, float(low), float(high), float(test.pvalue), counts)

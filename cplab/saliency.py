@@ -17,10 +17,11 @@ are kept, exactly; how many a layer keeps is up to the metric.
 
 import copy
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 
 import torch
 from torch import Tensor, nn
@@ -100,16 +101,6 @@ class Pruned:
             run(onset=self.training, recovery=self.retraining),
             run(deficit=self.deficit, **when, recovery=self.recovery),
         )
-
-    @property
-    def trained(self) -> tuple:
-        """What specs have in common whose networks are the same until they are pruned."""
-        return self.profile, self.seed, self.training
-
-    @property
-    def pruned(self) -> tuple:
-        """What specs have in common whose networks are the same until the deficit."""
-        return self.metric, self.density, self.retraining
 
 
 # What is taken out ------------------------------------------------------------------------------
@@ -225,14 +216,13 @@ class Life:
 
     def prune(self, spec: Pruned) -> None:
         """Take weights out; measure what is left."""
-        layers = ranked(self.net)
         if spec.metric != "none":
             scores = saliency(self.net, self.measured, spec.metric, spec.seed)
             self.kept = masks(scores, spec.density)
-        sizes = {name: layer.weight.numel() for name, layer in layers.items()}
-        left = {name: int(mask.sum()) for name, mask in self.kept.items()}
+        sizes = {name: layer.weight.numel() for name, layer in ranked(self.net).items()}
+        left = sizes | {name: int(mask.sum()) for name, mask in self.kept.items()}
         self.values |= {"layers": list(sizes), "weights": list(sizes.values())}
-        self.values["kept"] = list((left or sizes).values())
+        self.values["kept"] = list(left.values())
         with held(self.net, self.optimizer, self.kept):
             self.measure("pruned", train.evaluate(self.net, self.images))
 
@@ -261,9 +251,9 @@ def compute(
     Raises: CplabError, train.Cancelled, train.Diverged.
     """
     where = train.pick_device(device)
-    for of_seed in together(specs, lambda spec: spec.trained):
-        trained = begin(of_seed[0], where, stop)
-        for alike in together(of_seed, lambda spec: spec.pruned):
+    for same in together(specs, "profile", "seed", "training"):
+        trained = begin(same[0], where, stop)
+        for alike in together(same, "metric", "density", "retraining"):
             pruned = trained.branch()
             pruned.prune(alike[0])
             pruned.live(alike[0].phases[1], "retrained", stop)
@@ -274,9 +264,9 @@ def compute(
                 yield spec, life.values
 
 
-def together(specs: list[Pruned], common: Callable[[Pruned], tuple]) -> list[list[Pruned]]:
-    """Lists of those that have something in common."""
+def together(specs: list[Pruned], *names: str) -> list[list[Pruned]]:
+    """Lists of those that agree in these fields."""
     groups = {}
     for spec in specs:
-        groups.setdefault(common(spec), []).append(spec)
+        groups.setdefault(attrgetter(*names)(spec), []).append(spec)
     return list(groups.values())

@@ -24,8 +24,9 @@ def net():
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.2)
-            module.running_var.uniform_(0.5, 2)
+            module.running_var.uniform_(0.02, 0.1)  # small enough for all layers to matter
             nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.uniform_(module.bias, 0, 0.5)
     return net.eval()
 
 
@@ -57,7 +58,7 @@ def test_all_layers_are_ranked_but_the_last():
 
 
 @pytest.mark.parametrize("metric", saliency.METRICS[1:])
-@pytest.mark.parametrize("density", [0.9, 0.5, 0.234])
+@pytest.mark.parametrize("density", [0.9, 0.5, 0.123])
 def test_exactly_so_many_are_kept_and_they_are_the_most_salient(net, x, metric, density):
     scores = saliency.saliency(net, x, metric)
     kept = masks(scores, density)
@@ -112,8 +113,8 @@ def test_half_of_it_is_what_taking_a_small_weight_out_changes(net, x, name):
     with torch.no_grad():
         weight.flatten()[at] = 0
     change = F.kl_div(net(x).log_softmax(1), before, log_target=True, reduction="batchmean")
-    assert change.item() == pytest.approx(predicted.item(), rel=1e-3)
-    assert predicted > 0
+    assert change.item() == pytest.approx(predicted.item(), rel=1e-2, abs=0)
+    assert predicted > 1e-11
 
 
 def test_random_choice_depends_on_its_seed_alone_and_is_even(net, x):

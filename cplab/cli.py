@@ -49,6 +49,7 @@ Recovery, Recoveries = texts("Clear epochs after the deficit. [the profile's]", 
 Schedule, Schedules = texts(f"Rates: {listed(experiment.SCHEDULES)}. [the profile's]", "NAME")
 Seed, Seeds = texts("Decides weights, order, crops, flips, noise. [0]", "N")
 Optimizer, Optimizers = texts(f"{listed(experiment.OPTIMIZERS)}. [sgd]", "NAME")
+Momentum, Momenta = texts("Of sgd. [0.9]", "X")
 Trace = option(
     str | None, "Measure the Fisher information: every (epoch), or 0,4,9. [none]", metavar="EPOCHS"
 )
@@ -151,6 +152,7 @@ def run(
     seed: Seed = None,
     optimizer: Optimizer = None,
     trace: Trace = None,
+    momentum: Momentum = None,
     fresh: option(bool, "Train it even if there is a record.", "--fresh") = False,
     device: Device = "auto",
     as_json: Json = False,
@@ -200,6 +202,7 @@ def sweep(
     model: Model = None,
     optimizer: Optimizers = None,
     trace: Trace = None,
+    momentum: Momenta = None,
     controls: option(bool, "Also equal training and the newborn.", "--controls") = False,
     workers: Workers = None,
     device: Device = "auto",
@@ -225,7 +228,8 @@ def sweep(
 
     rows = [{n: getattr(r.run, n) for n in records.RUN_FIELDS} for r in found]
     names = ["deficit", "onset", "length", "recovery", "schedule"]
-    names += ["optimizer"] if len({row["optimizer"] for row in rows}) > 1 else []
+    several = ("optimizer", "momentum")
+    names += [name for name in several if len({row[name] for row in rows}) > 1]
     points = pd.DataFrame(rows).assign(accuracy=[r.accuracy for r in found])
     points = points.groupby(names, sort=False)
     rows = points["accuracy"].agg(["count", "mean", "std"]).reset_index()

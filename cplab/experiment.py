@@ -56,7 +56,7 @@ class Profile:
     shift: int  # largest random translation, pixels
     mirror: bool = True  # random horizontal flips
     batch: int = 128
-    momentum: float = 0.9  # the paper does not state it
+    momentum: float = 0.9  # where a run does not say; the paper does not state it
     weight_decay: float = 1e-3
     model: str = "allcnn"  # where a run does not say
 
@@ -127,10 +127,12 @@ PROFILES = {
 
 
 @lru_cache
-def suited(profile: Profile, family: str) -> Profile:
-    """A profile with what the paper gives a kind of model of its own (Materials and Methods): to
-    ResNet-18 twice the All-CNN's initial rate and half its weight decay, in every profile; to full
-    connections the fixed rate 0.005 and no weight decay, in colab and paper (mnist has these)."""
+def suited(profile: Profile, family: str, momentum: float) -> Profile:
+    """A profile with a run's momentum, and what the paper gives a kind of model of its own
+    (Materials and Methods): to ResNet-18 twice the All-CNN's initial rate and half its weight
+    decay, in every profile; to full connections the fixed rate 0.005 and no weight decay, in colab
+    and paper (mnist has these)."""
+    profile = replace(profile, momentum=momentum)
     if family == "resnet18":
         return replace(
             profile,
@@ -192,7 +194,7 @@ def split_name(what: str, value: str, names, example: str) -> tuple[str, int | N
 
 # Fields that came after the first records, and the values that change nothing: a run that has
 # these is named as it was before.
-LATER = {"optimizer": "sgd", "trace": "none"}
+LATER = {"optimizer": "sgd", "trace": "none", "momentum": 0.9}
 
 
 def epochs_of_trace(value: object) -> str:
@@ -209,6 +211,19 @@ def epochs_of_trace(value: object) -> str:
             f"trace {value!r} is not allowed: give none, every, or epochs such as 0,4,9"
         )
     return ",".join(map(str, numbers))
+
+
+def momentum_of(value: object, optimizer: str) -> float:
+    """`value` as a momentum of SGD, else a CplabError."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = -1.0
+    if not 0 <= number < 1 or isinstance(value, bool):
+        raise CplabError(f"momentum {value!r} is not allowed: give a number from 0 to below 1")
+    if optimizer != "sgd" and number != LATER["momentum"]:
+        raise CplabError(f"momentum {value!r} is not allowed with {optimizer}: leave it out")
+    return number
 
 
 @dataclass(frozen=True)
@@ -233,6 +248,7 @@ class Run:
         trace: none, every, or the epochs, `0,4,9`, after which the Fisher information is measured
             (fisher.along); unless it is none, more is measured after the last (fisher.at_end).
             Training is the same with and without, bit for bit.
+        momentum: of sgd, 0 to below 1. The paper does not state its own.
 
     A deficit of length 0 is no deficit. The control of equal training is deficit none with
     onset + length as its onset, the newborn has onset 0 and length 0.
@@ -251,6 +267,7 @@ class Run:
     seed: int = 0
     optimizer: str = "sgd"
     trace: str = "none"
+    momentum: float = 0.9
 
     def __post_init__(self):
         profile = PROFILES[one_of("profile", self.profile, PROFILES)]
@@ -279,6 +296,7 @@ class Run:
             "model": f"{family}-{width or usual}",
             "optimizer": one_of("optimizer", self.optimizer, OPTIMIZERS),
             "trace": epochs_of_trace(self.trace),
+            "momentum": momentum_of(self.momentum, self.optimizer),
         }
         if kind == "none" and settled["length"]:
             raise CplabError(
@@ -308,8 +326,8 @@ class Run:
 
     @property
     def settings(self) -> Profile:
-        """The profile, suited to the model."""
-        return suited(PROFILES[self.profile], self.model.partition("-")[0])
+        """The profile, suited to the run."""
+        return suited(PROFILES[self.profile], self.model.partition("-")[0], self.momentum)
 
     @property
     def width(self) -> int:
@@ -332,7 +350,7 @@ class Run:
         """What two runs must have in common before their steps can be shared."""
         return (
             self.dataset, self.model, self.profile, self.seed, f"protocol={PROTOCOL}",
-            self.optimizer, self.trace,
+            self.optimizer, self.trace, *({self.momentum} - {LATER["momentum"]}),
         )  # fmt: skip
 
     def traced(self, epoch: int) -> bool:

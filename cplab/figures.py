@@ -53,7 +53,9 @@ NAMES = {
     "stripes": "vertical stripes",
     "blank": "blank images",
 }
-SETTING = ["profile", "dataset", "model", "schedule", "recovery", "optimizer", "trace"]
+SETTING = [
+    *("profile", "dataset", "model", "schedule", "recovery", "optimizer", "momentum", "trace")
+]
 _loaded = False  # whether `ready` was called in this kernel
 
 

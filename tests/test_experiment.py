@@ -183,6 +183,7 @@ def test_a_deficit_of_length_0_is_none_with_the_same_key():
         (Run(profile="ci", optimizer="adam", trace="0,4"), "0def13994ed2c5ee"),
         (Run(profile="paper", model="resnet18", deficit="blur", length=40), "77692d79c4a6f7c4"),
         (Run(model="depth2", schedule="fixed"), "a4afc61db19ca832"),
+        (Run(profile="paper", momentum=0), "684de40e693b79eb"),
     ],
     ids=lambda value: value if isinstance(value, str) else value.call(),
 )
@@ -250,6 +251,7 @@ def test_keys_are_equal_where_runs_are(random_runs):
         {"deficit": "blur-4"},
         {"onset": 1.0, "length": np.int64(2), "seed": "0"},
         {"optimizer": "sgd", "trace": "none"},
+        {"momentum": "0.9"},
     ],
 )
 def test_two_spellings_of_a_run_have_one_key(spelling):
@@ -271,8 +273,17 @@ def test_every_field_is_part_of_the_key(field):
         "model": "allcnn-8",
         "optimizer": "adam",
         "trace": "every",
+        "momentum": 0,
     }
     assert replace(run, **{field: other.get(field, 7)}).key != run.key
+
+
+def test_momentum_is_the_run_s_and_no_beginning_is_shared_with_another():
+    plain, other = Run(profile="ci"), Run(profile="ci", momentum=0)
+    assert (plain.settings.momentum, other.settings.momentum) == (0.9, 0.0)
+    assert plain.origin != other.origin
+    assert len(plain.origin) == 7  # as before there was a choice: checkpoints stay valid
+    assert "momentum=0.0" in other.canonical
 
 
 def test_call_gives_the_same_run_back(random_runs):
@@ -416,6 +427,22 @@ def test_a_width_that_is_none_is_refused(model):
     with pytest.raises(CplabError) as error:
         Run(model=model)
     assert says(error, repr(model), "allcnn-96")
+
+
+@pytest.mark.parametrize(
+    "value", [-0.1, 1, "x", "", None, True, [], float("nan"), "1\n2"], ids=repr
+)
+def test_a_momentum_that_is_none_is_refused(value):
+    with pytest.raises(CplabError) as error:
+        Run(momentum=value)
+    assert says(error, "momentum", repr(value), "0 to below 1")
+
+
+def test_adam_has_no_momentum_to_choose():
+    with pytest.raises(CplabError) as error:
+        Run(optimizer="adam", momentum=0.5)
+    assert says(error, "momentum 0.5", "adam")
+    assert Run(optimizer="adam", momentum=0.9) == Run(optimizer="adam")
 
 
 def test_none_cannot_last():

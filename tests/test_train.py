@@ -211,12 +211,16 @@ def test_noise_stays_with_its_image_from_epoch_to_epoch():
 # The loop -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", ["allcnn", "resnet18", "depth2"])
-def test_training_is_sgd_with_momentum_and_weight_decay_at_the_rates_of_the_run(model, monkeypatch):
+@pytest.mark.parametrize(
+    ("model", "momentum"), [("allcnn", 0.9), ("allcnn", 0), ("resnet18", 0.9), ("depth2", 0.5)]
+)
+def test_training_is_sgd_with_momentum_and_weight_decay_at_the_rates_of_the_run(
+    model, momentum, monkeypatch
+):
     """Against the update written out: v ← m·v + g + d·w, w ← w − lr·v."""
     monkeypatch.setattr(train, "has_bf16", lambda device: False)
     monkeypatch.setitem(PROFILES, "ci", replace(PROFILES["ci"], weight_decay=0.3))  # to be seen
-    run = a_run(deficit="blur", onset=1, length=1, schedule="paper", model=model)
+    run = a_run(deficit="blur", onset=1, length=1, schedule="paper", model=model, momentum=momentum)
     images, p = data.images("mnist", "ci"), run.settings
     net, _ = train.start(run, CPU)
     velocity = [torch.zeros_like(w) for w in net.parameters()]
@@ -229,7 +233,7 @@ def test_training_is_sgd_with_momentum_and_weight_decay_at_the_rates_of_the_run(
             gradients = torch.autograd.grad(loss, list(net.parameters()))
             with torch.no_grad():
                 for w, v, g in zip(net.parameters(), velocity, gradients, strict=True):
-                    v.mul_(p.momentum).add_(g + p.weight_decay * w)
+                    v.mul_(momentum).add_(g + p.weight_decay * w)
                     w.sub_(run.steps[epoch].lr * v)
             total += loss.item() * len(y)
         losses.append(total / 300)

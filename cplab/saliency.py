@@ -24,6 +24,7 @@ from functools import partial
 from operator import attrgetter
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cplab import data, fisher, train
@@ -157,7 +158,7 @@ def masks(scores: dict[str, Tensor], density: float) -> dict[str, Tensor]:
 def held(net: nn.Module, optimizer: torch.optim.Optimizer, kept: dict[str, Tensor]):
     """Weights that are not kept are exactly 0 in here after every step, and so is their momentum.
 
-    Arguments: kept, masks by the name of the layer; none for a network that is not pruned.
+    Arguments: kept, masks by the name of the layer.
     """
 
     @torch.no_grad()
@@ -183,10 +184,13 @@ def held(net: nn.Module, optimizer: torch.optim.Optimizer, kept: dict[str, Tenso
 class Life:
     """A network on its way.
 
-    values, plain data: curve, accuracy of the test images (0 to 1) after each epoch; loss, the
-    mean training loss of each; accuracy and trace (of the Fisher information, a list by ranked
-    layer) at the moments trained, pruned, retrained and, after a deficit, end; layers, names of
-    the ranked ones; weights and kept, how many these have and keep.
+    kept: masks by the name of the ranked layer.
+    values: plain data. curve, accuracy of the test images (0 to 1) after each epoch; loss, the mean
+        training loss of each; accuracy and trace (of the Fisher information of the weights that
+        are kept, a list by layer) at the moments trained, pruned, retrained and, where there was a
+        deficit or its control, end; layers, names of the ranked ones; weights and kept, how many
+        these have and keep; predicted and change, what taking weights out does to the answers,
+        E KL(before ‖ after) in nats: to second order, weight by weight, and really.
     """
 
     net: nn.Module
@@ -212,32 +216,48 @@ class Life:
                 loss = train.train_epoch(run, epoch, self.images, self.net, self.optimizer, stop)
                 self.values["loss"].append(loss)
                 self.values["curve"].append(train.evaluate(self.net, self.images))
-        self.measure(moment, self.values["curve"][-1])
+        self.measure(moment)
 
     def prune(self, spec: Pruned) -> None:
         """Take weights out; measure what is left."""
-        if spec.metric != "none":
+        before, cost = answers(self.net, self.measured), saliency(self.net, self.measured, "fisher")
+        scores = cost
+        if spec.metric in ("magnitude", "random"):
             scores = saliency(self.net, self.measured, spec.metric, spec.seed)
-            self.kept = masks(scores, spec.density)
-        sizes = {name: layer.weight.numel() for name, layer in ranked(self.net).items()}
-        left = sizes | {name: int(mask.sum()) for name, mask in self.kept.items()}
-        self.values |= {"layers": list(sizes), "weights": list(sizes.values())}
-        self.values["kept"] = list(left.values())
+        self.kept = masks(scores, spec.density)
         with held(self.net, self.optimizer, self.kept):
-            self.measure("pruned", train.evaluate(self.net, self.images))
+            after = answers(self.net, self.measured)
+        self.values |= {
+            "layers": list(self.kept),
+            "weights": [mask.numel() for mask in self.kept.values()],
+            "kept": [int(mask.sum()) for mask in self.kept.values()],
+            "predicted": sum(cost[n][~mask].sum().item() for n, mask in self.kept.items()) / 2,
+            "change": F.kl_div(after, before, log_target=True, reduction="batchmean").item(),
+        }
+        self.measure("pruned")
 
-    def measure(self, moment: str, accuracy: float) -> None:
-        traces = fisher.trace(self.net, self.measured).layers
-        self.values["trace"][moment] = [traces[name] for name in ranked(self.net)]
-        self.values["accuracy"][moment] = accuracy
+    def measure(self, moment: str) -> None:
+        curvature = fisher.diagonal(self.net, self.measured)
+        traces = [curvature[name][mask].sum().item() for name, mask in self.kept.items()]
+        self.values["trace"][moment] = traces
+        self.values["accuracy"][moment] = train.evaluate(self.net, self.images)
+
+
+@torch.inference_mode()
+def answers(net: nn.Module, x: Tensor) -> Tensor:
+    """log p(y|x), (N, classes)."""
+    return net.eval()(x).log_softmax(1)
 
 
 def begin(spec: Pruned, device: torch.device, stop: threading.Event | None = None) -> Life:
     """Train the network that is to be pruned."""
     run = spec.phases[0]
+    net, optimizer = train.start(run, device)
+    kept = {n: torch.ones_like(m.weight, dtype=torch.bool) for n, m in ranked(net).items()}
     images = data.images(run.dataset, run.profile, device)
-    values = {"curve": [], "loss": [], "accuracy": {}, "trace": {}}
-    life = Life(*train.start(run, device), images, {}, values)
+    life = Life(
+        net, optimizer, images, kept, {"curve": [], "loss": [], "accuracy": {}, "trace": {}}
+    )
     life.live(run, "trained", stop)
     return life
 

@@ -242,13 +242,47 @@ def test_common_training_is_done_once(monkeypatch):
 def test_a_life_says_what_was_measured():
     spec = Pruned(metric="fisher", density=0.3, length=2, **LIFE)
     (found,) = values(spec)
+    assert [len(found[name]) for name in ("layers", "weights", "kept")] == [8] * 3
     moments = ["trained", "pruned", "retrained", "end"]
     assert list(found["accuracy"]) == list(found["trace"]) == moments
     assert [len(t) for t in found["trace"].values()] == [len(found["layers"])] * 4
     assert len(found["curve"]) == len(found["loss"]) == 2 + 1 + 2 + 1
     for moment, epoch in (("trained", 1), ("retrained", 2), ("end", 5)):
         assert found["accuracy"][moment] == found["curve"][epoch]
-    assert found["trace"]["pruned"] != found["trace"]["trained"]
+
+
+def test_without_retraining_nothing_is_learned_after_pruning():
+    how = LIFE | {"retraining": 0}
+    pruned, unpruned = values(Pruned(metric="random", density=0.1, **how), Pruned(**how))
+    for found in (pruned, unpruned):
+        assert len(found["curve"]) == 2
+        assert found["trace"]["retrained"] == found["trace"]["pruned"]
+        assert found["accuracy"]["retrained"] == found["accuracy"]["pruned"]
+    assert unpruned["trace"]["pruned"] == unpruned["trace"]["trained"]
+    assert unpruned["predicted"] == unpruned["change"] == 0
+    assert pruned["trace"]["pruned"] != pruned["trace"]["trained"]
+
+
+def test_what_a_life_says_of_pruning_is_so():
+    """Of a few weights taken out, the second order says nearly all."""
+    spec = Pruned("ci", "fisher", 0.7, training=8)  # long enough to give answers that differ
+    life = saliency.begin(spec, CPU)
+    x, trained = life.measured, life.branch()
+    life.prune(spec)
+    assert len(x) == saliency.IMAGES
+    scores = saliency.saliency(trained.net, x, "fisher")
+    dead = ~flat(masks(scores, 0.7))
+    assert life.values["predicted"] == pytest.approx(flat(scores)[dead].sum().item() / 2)
+    p, q = trained.net.eval()(x).softmax(1), life.net.eval()(x).softmax(1)
+    change = (p * (p / q).log()).sum(1).mean().item()
+    assert life.values["change"] == pytest.approx(change, rel=1e-3)
+    assert life.values["predicted"] == pytest.approx(change, rel=0.5)
+    weights = {name: layer.weight for name, layer in ranked(life.net).items()}
+    assert not flat(weights)[dead].any()
+    curvature = fisher.diagonal(life.net, x)
+    alive = sum(curvature[name][w != 0].sum().item() for name, w in weights.items())
+    assert sum(life.values["trace"]["pruned"]) == pytest.approx(alive)
+    assert alive < sum(fisher.trace(life.net, x).layers[name] for name in weights)
 
 
 def test_rates_begin_anew_after_pruning_and_are_held_during_the_deficit():

@@ -19,6 +19,7 @@ from cplab import data
 from cplab.experiment import Run
 
 OPTIMIZER = "optimizer."  # begins the names of its tensors
+ON_THE_WAY = "-on-the-way"  # ends the names of checkpoints that only an interruption needs
 DAYS = 7  # an interrupted run may go on for so long
 
 
@@ -38,7 +39,7 @@ def names(run: Run, *state) -> list[Path]:
 
 def on_the_way(path: Path) -> Path:
     """The name of a checkpoint that only an interruption needs; others are kept for branches."""
-    return path.with_name(f"{path.stem}-on-the-way.safetensors")
+    return path.with_name(f"{path.stem}{ON_THE_WAY}.safetensors")
 
 
 def tensors_of(net: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

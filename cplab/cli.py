@@ -20,9 +20,11 @@ from cplab.experiment import CplabError, Run, one_of, whole
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 data_app = typer.Typer(help="Sets of images: say what is at hand, fetch the others.")
+campaign_app = typer.Typer(help="All runs behind the paper's figures, piece by piece.")
 records_app = typer.Typer(help="What was trained: list, export, check and ship it.")
 app.add_typer(data_app, name="data")
 app.add_typer(records_app, name="records")
+app.add_typer(campaign_app, name="campaign")
 
 UsageError = typer.BadParameter.__base__  # of click, which newer versions of Typer bring themselves
 
@@ -62,6 +64,9 @@ Model = option(
 Workers = option(str | None, "Processes. [one a core; one on a GPU]", metavar="N")
 Device = option(str, f"{listed(experiment.DEVICES)}. [auto]", metavar="NAME")
 Json = option(bool, "Print JSON.", "--json")
+Exhibits = option(list[str] | None, "Only this exhibit; may be given again.", "--exhibit",
+                  metavar="NAME")  # fmt: skip
+Paper = option(str, f"Size: {listed(experiment.PROFILES)}. [paper]", metavar="NAME")
 OfProfile = option(str | None, "Only records of this profile.", metavar="NAME")
 OfDataset = option(str | None, "Only records of this set of images.", metavar="NAME")
 OfDeficit = option(str | None, "Only records of this deficit.", metavar="NAME")
@@ -70,7 +75,7 @@ OfDeficit = option(str | None, "Only records of this deficit.", metavar="NAME")
 def main(args: list[str] | None = None) -> int:
     """Run a command and return its exit code. An error is one line on standard error."""
     args = spread(sys.argv[1:] if args is None else args)
-    if args in ([], ["data"], ["records"]):
+    if args in ([], ["data"], ["records"], ["campaign"]):
         args = [*args, "--help"]
     with warnings.catch_warnings():
         warnings.simplefilter("default", records.RecordWarning)
@@ -382,3 +387,95 @@ def records_ship(
     rows = records.table(**given(locals()))
     keys = {*rows.loc[rows["source"] == "live", "key"]}
     print(records.ship((record for record in records.live() if record.key in keys), name))
+
+
+# The campaign -----------------------------------------------------------------------------------
+
+
+@campaign_app.command("list")
+def campaign_list(profile: Paper = "paper", exhibit: Exhibits = None) -> None:
+    """List the exhibits in order of value; of those that are named, the runs of each seed.
+
+    cplab campaign list --exhibit figure1-removal
+    """
+    from cplab import campaign, studies, tree
+
+    if not exhibit:
+        print(f"{'exhibit':<23}{'runs':>5}{'epochs':>8}   of each of {campaign.SEEDS} seeds")
+    for one, seed, some in campaign.groups(profile, exhibit):
+        runs = [each for each in some if isinstance(each, Run)]
+        if exhibit:
+            said = [each.call() if each in runs else studies.canonical(each) for each in some]
+            print(*said, sep="\n")
+        elif seed == 0:
+            epochs = sum(root.epochs for root in tree.plan(runs)) or "-"
+            print(f"{one.name:<23}{len(some):>5}{epochs:>8}   {one.words}")
+
+
+@campaign_app.command("next")
+def campaign_next(
+    budget: option(str, "Seconds, saving included.", metavar="SECONDS"),
+    out: option(
+        Path, "Where the call before left its work, and this one leaves it.", metavar="DIR"
+    ),
+    profile: Paper = "paper",
+    exhibit: Exhibits = None,
+    part: option(str, "Do this share of the runs, from 0. [0]", metavar="N") = "0",
+    parts: option(str, "Shares, of which each process or card does one. [1]", metavar="N") = "1",
+    device: Device = "auto",
+) -> None:
+    """Train what comes next, as much as fits in a time, and leave what another call goes on from.
+
+    DIR is a few files of at most 16 MiB: records, and checkpoints of what is unfinished. It can be
+    carried to another machine.
+
+    cplab campaign next --budget 540 --out carried
+    """
+    from cplab import campaign
+
+    how = {"profile": profile, "exhibits": exhibit, "part": part, "parts": parts}
+    campaign.work(budget, out, **how, device=device)
+
+
+@campaign_app.command("status")
+def campaign_status(
+    profile: Paper = "paper",
+    exhibit: Exhibits = None,
+    out: option(Path | None, "Take this in first, as next does.", metavar="DIR") = None,
+    device: Device = "auto",
+) -> None:
+    """Say of each exhibit what is done, begun and missing, and the time left.
+
+    cplab campaign status
+    """
+    from cplab import campaign, carry
+
+    if out:
+        with carry.directory(out):
+            carry.take_in(out)
+    print(f"{'exhibit':<23}{'done':>6}{'begun':>6}{'missing':>8}  time left")
+    total = 0.0
+    for row in campaign.status(profile, exhibit, device):
+        total += row.seconds or 0
+        counts = f"{row.done:>6}{row.begun:>6}{row.missing:>8}"
+        print(f"{row.exhibit.name:<23}{counts}  {campaign.duration(row.seconds)}")
+    print(f"{campaign.duration(total)} in all, where it is known")
+
+
+@campaign_app.command("merge")
+def campaign_merge(
+    paths: Annotated[list[Path], typer.Argument(help="Files of records, or directories of them.")],
+) -> int:
+    """Take in records that were trained elsewhere; what is there already stays.
+
+    Exit code 2 if one is damaged or of another protocol version; the others are taken in.
+
+    cplab campaign merge carried
+    """
+    from cplab import carry
+
+    new, old, refused = carry.merge(paths)
+    for line in refused:
+        say("refused", line)
+    print(f"{new} records taken in, {old} were there already, {len(refused)} refused")
+    return 2 if refused else 0

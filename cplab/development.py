@@ -11,7 +11,7 @@ import ipywidgets as w
 import numpy as np
 import pandas as pd
 from bokeh.layouts import column, row
-from bokeh.models import ColumnDataSource, FactorRange, LogTicker, Range1d, Whisker
+from bokeh.models import ColumnDataSource, FactorRange, Range1d, Whisker
 from bokeh.palettes import Blues256
 from bokeh.transform import factor_cmap, linear_cmap
 
@@ -30,7 +30,8 @@ COLOURS = {
     "images": "#009E73",
     "noise": "#CC79A7",
     "random_labels": "#E69F00",
-    "fisher": "#0072B2",
+    "w² F": "#0072B2",
+    "|w|": "#D55E00",
     "weakest, retrained": "#009E73",
     "weakest, not retrained": "#56B4E9",
     "any, retrained": "#E69F00",
@@ -52,7 +53,6 @@ NAMES = {
     "images": "images",
     "noise": "noise",
     "random_labels": "random labels",
-    "fisher": "Fisher w²F",
 }
 ARGUED = "grey: what is expected; coloured: what came"
 ORDER = ("biological", "random", "per_pixel")  # of what a live search is compared with
@@ -69,18 +69,23 @@ def colour(kind: str) -> str:
 # Figures ----------------------------------------------------------------------------------------
 
 
-def threads(groups: dict[str, list], x: str, y: str, words: tuple[str, str], **options):
+def threads(
+    groups: dict[str, list], x: str, y: str, words: tuple[str, str], legend="top_right", **options
+):
     """Curves of one quantity against another, a thin line for each seed.
 
     Arguments: groups, {kind: [values]}, each values[x] and values[y] being lists of numbers; words,
-        of both axes.
+        of both axes; legend, where it stands.
     """
     fig = figures.plain_figure(counted(groups), *words, **options)
     for kind, group in groups.items():
         for values in group:
             fig.line(np.asarray(values[x]), np.asarray(values[y]), color=colour(kind), alpha=0.55,
                      legend_label=name(kind))  # fmt: skip
-    return figures.tidy_legend(fig, "top_right") if any(groups.values()) else fig
+    if any(groups.values()):
+        figures.tidy_legend(fig, legend)
+        fig.legend.visible = len(groups) > 1
+    return fig
 
 
 def counted(groups: dict[str, list]) -> str:
@@ -101,11 +106,14 @@ def summary(values: dict) -> dict:
     return {"x": np.array(xs, float), "mean": mean, "low": mean - half, "high": mean + half}
 
 
-def bands(groups: dict[str, dict], words: tuple[str, str], percent=True, log=False, **options):
+def bands(
+    groups: dict[str, dict], words: tuple[str, str], percent=True, log=False,
+    legend="bottom_right", **options,
+):  # fmt: skip
     """Means with bands against a number, such as accuracy against density.
 
     Arguments: groups, {kind: {x: one number a seed}}; words, of both axes; percent, whether the
-        vertical axis is of fractions; log, the horizontal axis.
+        vertical axis is of fractions; log, the horizontal axis; legend, where it stands.
     """
     # an empty axis has no logarithm
     known = any(len(v) for values in groups.values() for v in values.values())
@@ -117,10 +125,10 @@ def bands(groups: dict[str, dict], words: tuple[str, str], percent=True, log=Fal
         source = ColumnDataSource(summary(values), name=f"band {kind}")
         figures.band(fig, source, "x", colour(kind), name(kind), points=True)
     if log and known:
-        fig.xaxis.ticker = LogTicker(mantissas=[1, 2, 5], desired_num_ticks=6)
+        fig.xaxis.ticker = sorted({x for values in groups.values() for x in values})
     if percent:
         figures.in_percent(fig.yaxis)
-    return figures.tidy_legend(fig, "bottom_right") if groups else fig
+    return figures.tidy_legend(fig, legend) if known else fig
 
 
 def bars(values: dict[str, list], words: str, percent=True, **options):
@@ -215,8 +223,10 @@ class Growing(w.VBox):
             "Grow and prune", self._work, [self.gamma, self.peak, self.final],
             "stopped: nothing is kept of it",
         )  # fmt: skip
-        self._draw()
+        layout = self._draw()
         self._choose()
+        self._picture = widgets.surface(layout)  # shows what it has by now
+        widgets.redraw(self._picture)
         sliders = w.HBox([self.gamma, self.peak, self.final])
         super().__init__([sliders, self.job, self._picture])
 
@@ -230,7 +240,7 @@ class Growing(w.VBox):
         )  # fmt: skip
 
     def _draw(self):
-        wide = {"width": 470, "height": 200}
+        wide = {"width": 450, "height": 200}
         steps = figures.plain_figure(ARGUED, "", "density, %", **wide)
         steps.y_range = Range1d(0, 100)
         learned = figures.plain_figure("", "step", "accuracy, %", x_range=steps.x_range, **wide)
@@ -245,7 +255,7 @@ class Growing(w.VBox):
             fig.line("step", what, source=self.sources["live"], color=colour("biological"), width=2)
         chart = pixels(np.zeros((28, 28)), "synapses on each pixel, 0 to 16", width=400, height=400)
         self.sources["pixels"] = chart.select_one({"name": "pixels"})
-        self._picture = widgets.surface(row(column(steps, learned), chart))
+        return row(column(steps, learned), chart)
 
     def _choose(self, change=None):
         try:
@@ -260,7 +270,7 @@ class Growing(w.VBox):
             f"n = {spec.n:,} steps until growth has faded out, then down to "
             f"{100 * spec.keep[0]:g} %: {spec.steps:,} steps"
         )
-        widgets.redraw(self._picture)
+        widgets.redraw(getattr(self, "_picture", None))
 
     def _work(self, stop) -> str:
         spec, drawn = self.spec, 0.0
@@ -325,11 +335,11 @@ def architectures(table: pd.DataFrame, maps: dict[float, list], kinds: list[str]
         for kind in kinds
         for rows in [table[table.kind == kind]]
     }
-    fig = bands(groups, ("density, %", "accuracy, retrained"), log=True, width=560, height=380)
+    fig = bands(groups, ("density, %", "accuracy, retrained"), log=True, width=540, height=380)
     at = ColumnDataSource(chosen(groups, densities[0]), name="chosen")
     fig.scatter("x", "mean", source=at, size=13, fill_color=None, line_color="hue", line_width=2)
     mean = np.mean(maps[densities[0]], axis=0)
-    chart = pixels(mean, "synapses on each pixel", most=mean.max(), width=330, height=330)
+    chart = pixels(mean, "synapses on each pixel", most=mean.max(), width=320, height=320)
     hue = chart.select_one({"name": "pixels"})
 
     def data(density):
@@ -385,7 +395,7 @@ def splits(found: dict[str, list[dict]], large: tuple[int, int]):
         rows = [r[r["first"] + r.second == total] for r in found[task]]
         return [float(r[what].iloc[0]) for r in rows if len(r)]
 
-    size = {"width": 440, "height": 320}
+    size = {"width": 430, "height": 320}
     groups = {task: {t: at(task, t, "train_accuracy") for t in totals} for task in found}
     curve = bands(groups, ("kernels left", "accuracy on its own task"), **size)
     line = ColumnDataSource({"x": totals[:1] * 2, "y": [0, 1]}, name="here")
@@ -424,14 +434,3 @@ def splits(found: dict[str, list[dict]], large: tuple[int, int]):
         return {"left": columns(total), "here": {"x": [total, total], "y": [0, 1]}}
 
     return widgets.Slide([curve, share], totals, data, words, description="pruning")
-
-
-def parts(explained: dict[str, dict[float, list]], **options):
-    """How much of the gain over random architectures each control explains, against density.
-
-    Arguments: explained, {kind: {density: one number a seed}}, in points.
-    """
-    return bands(
-        {k: {100 * d: v for d, v in values.items()} for k, values in explained.items()},
-        ("density, %", "points above random"), percent=False, log=True, **options,
-    )  # fmt: skip

@@ -225,9 +225,8 @@ def memory_named():
 def checkpoint_names(run: Run, device: torch.device) -> list[Path]:
     """The run's checkpoints on this device: number format and threads are part of the bits."""
     images = data.images(run.dataset, run.profile, device)
-    return checkpoints.names(
-        run, images.copy, device.type, has_bf16(device), torch.get_num_threads()
-    )
+    threads = 0 if device.type == "cuda" else torch.get_num_threads()  # no matter to a GPU
+    return checkpoints.names(run, images.copy, device.type, has_bf16(device), threads)
 
 
 @memory_named()

@@ -74,8 +74,8 @@ class Segment:
                 forget(self.parent.checkpoint)
 
 
-def by_size(segments: list[Segment]) -> list[Segment]:
-    return sorted(segments, key=lambda s: s.epochs)
+def by_size(segments: list[Segment], falling: bool = False) -> list[Segment]:
+    return sorted(segments, key=lambda s: s.epochs, reverse=falling)
 
 
 def plan(runs: list[Run]) -> list[Segment]:
@@ -121,6 +121,7 @@ def trajectories(
     *,
     device: str = "auto",
     workers: int | None = None,
+    frugal: bool = False,
     stop: threading.Event | None = None,
     report: Callable[[Run, dict], None] = lambda run, row: None,
     claim: Callable[[list[Run]], list[Run] | None] = lambda runs: runs,
@@ -130,6 +131,8 @@ def trajectories(
     Arguments:
         runs: what to train.
         workers: processes, crew_size of the runs if not given.
+        frugal: begin with the smallest branch instead of the largest, so that few checkpoints are
+            kept at a time; for one worker.
         stop: an Event; once it is set, training ends before the next batch with Cancelled.
         report: called in this process with (run, row) after each epoch; an epoch that several
             runs share is reported once.
@@ -145,7 +148,7 @@ def trajectories(
     stop = stop or threading.Event()
     report = once(report)
     forget_old()
-    ready = by_size(plan(runs))  # the last is next: the largest tree, depth first
+    ready = by_size(plan(runs), frugal)  # the last is next: the largest tree, depth first
     running: dict[Future, tuple[Segment, list[Run]]] = {}
     with crew(workers, device, stop, report) as begin:
         while ready or running:
@@ -173,7 +176,7 @@ def trajectories(
                 else:
                     segment.checkpoint = result.checkpoint
                     yield from ((run, result) for run in wanted)
-                    ready += by_size(segment.branches)
+                    ready += by_size(segment.branches, frugal)
                 segment.leave()
 
 

@@ -382,10 +382,11 @@ class Job(w.HBox):
         self._work, self._locked, self._stopped = work, locked, stopped
         self.synchronous = figures.on_colab()
         self._halt, self._worker, self._busy = threading.Event(), None, False
-        self.start = w.Button(description=words, button_style="primary")
-        self.stop = w.Button(description="Stop", disabled=True)
+        firm = {"flex": "0 0 auto"}  # however much is said beside it
+        self.start = w.Button(description=words, button_style="primary", layout=firm)
+        self.stop = w.Button(description="Stop", disabled=True, layout=firm)
         self.said = w.HTML().add_class("cplab-live")
-        self.progress = w.IntProgress(min=0, max=1, layout={"width": "180px"})
+        self.progress = w.IntProgress(min=0, max=1, layout={"width": "140px", **firm})
         line = [self.start, self.said, self.progress, self.stop]
         super().__init__(line, layout={"align_items": "center"})
         self.start.on_click(self._begin)

@@ -1,0 +1,175 @@
+"""Figures and widgets of growth and pruning, driven as a student would."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_explore import page, text
+
+from cplab import development, pruning, widgets
+
+KINDS = ("biological", "random", "per_pixel")
+
+
+def small(**more):
+    return pruning.Search("practice", gamma=1.6, n=100, keep=(0.05, 0.2), **more)
+
+
+@pytest.fixture
+def growing():
+    return development.Growing("practice", gammas=(1.6, 3.2), densities=(0.05, 0.2), steps=20)
+
+
+def run(growing):
+    growing.job.start.click()
+    growing.job._worker.join(60)
+    assert not growing.job._worker.is_alive()
+
+
+def test_the_sliders_say_what_is_asked_and_what_is_expected(growing):
+    spec = growing.spec
+    assert (spec.gamma, spec.n, spec.peak, spec.steps) == (3.2, 50, 90, 66)
+    growing.peak.value = 70
+    growing.gamma.value = 1.6
+    growing.final.value = 0.2
+    assert (growing.spec.peak, growing.spec.n, growing.spec.keep) == (70, 50, (0.2,))
+    assert "n = 50 steps until growth has faded out, then down to 20 %" in text(growing.job.said)
+    expected = growing.sources["expected"].data
+    assert max(expected["density"]) == pytest.approx(70, abs=0.1)
+    assert growing._picture._model.select_one({"name": "expected"}).data == expected
+
+
+def test_a_search_is_drawn_as_it_goes_and_compared_in_the_end(growing, monkeypatch):
+    drawn = []
+    search = pruning.synapse_search
+
+    def slow(spec, report, stop):
+        def noted(moment):
+            growing._drawn = 0
+            report(moment)
+            drawn.append(dict(growing.sources["live"].data))
+
+        return search(spec, report=noted, stop=stop)
+
+    monkeypatch.setattr(pruning, "synapse_search", slow)
+    run(growing)
+    live = growing.sources["live"].data
+    found = search(growing.spec)
+    assert live["step"] == found["steps"]
+    assert live["density"] == pytest.approx([100 * d for d in found["density"]])
+    assert live["accuracy"] == pytest.approx([100 * a for a in found["accuracy"]])
+    kept = pruning.unpack(found["architectures"]["0.05"]["alive"])
+    counts = np.reshape(growing.sources["pixels"].data["count"], (28, 28))
+    assert (counts == development.on_pixels(kept)).all()
+    assert counts.sum() == kept[0].sum()
+    words = text(growing.job.said)
+    assert words.startswith("at 5 %: ")
+    for kind in KINDS:
+        assert development.name(kind) in words
+    assert len(drawn) == len(live["step"])
+    assert (growing.gamma.disabled, growing.job.start.disabled) == (False, False)
+
+
+def test_a_search_can_be_stopped(growing, monkeypatch):
+    search = pruning.synapse_search
+
+    def stopped(spec, report, stop):
+        growing.job.stop.click()
+        return search(spec, report=report, stop=stop)
+
+    monkeypatch.setattr(pruning, "synapse_search", stopped)
+    run(growing)
+    assert text(growing.job.said) == "stopped: nothing is kept of it"
+    assert not growing.job.start.disabled
+
+
+def test_a_gamma_that_empties_a_layer_is_said_and_nothing_begins(monkeypatch):
+    growing = development.Growing("practice", gammas=(1.6, 60), densities=(0.05,))
+    growing.gamma.value = 60
+    assert "empties a layer" in text(growing.job.said)
+    run(growing)
+    assert "empties a layer" in text(growing.job.said)
+
+
+def test_on_colab_the_search_is_a_page_that_is_drawn_again(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "google.colab", object())
+    growing = development.Growing("practice", gammas=(3.2,), densities=(0.05,), steps=5)
+    growing.job.start.click()
+    assert growing.job._worker is None
+    assert "From new weights" in text(growing.job.said)
+    assert "live search" in page(growing._picture)
+
+
+# Figures ----------------------------------------------------------------------------------------
+
+
+def test_bands_are_means_with_intervals_and_leave_out_what_is_missing():
+    groups = {"biological": {1.0: [0.8, 0.9], 5.0: []}, "random": {}}
+    fig = development.bands(groups, ("density, %", "accuracy"), log=True)
+    drawn = fig.select_one({"name": "band biological"}).data
+    assert list(drawn["x"]) == [1.0]
+    assert drawn["mean"][0] == pytest.approx(0.85)
+    assert drawn["high"][0] - drawn["mean"][0] == pytest.approx(12.706 * 0.05, rel=1e-3)
+    assert fig.title.text == "2 seeds"
+    assert development.bands({}, ("x", "y"), log=True).title.text == "not computed yet"
+
+
+def test_threads_draw_a_line_for_each_seed():
+    lives = [{"steps": [1, 2], "density": [0.5, 0.6]}, {"steps": [1, 3], "density": [0.5, 0.4]}]
+    fig = development.threads({"biological": lives}, "steps", "density", ("step", "density"))
+    assert len(fig.renderers) == 2
+    assert fig.title.text == "2 seeds"
+    assert not fig.legend.visible  # one kind needs none
+
+
+def test_pixels_stand_where_they_stand_in_an_image():
+    counts = np.zeros((28, 28))
+    counts[0, 3] = 5  # the top row, fourth from the left
+    data = development.pixels(counts, "").select_one({"name": "pixels"}).data
+    at = data["count"].index(5.0)
+    assert (data["x"][at], data["y"][at]) == (3, 27)
+
+
+def test_a_difference_is_welchs_in_points():
+    ours, theirs = [0.90, 0.91, 0.92], [0.80, 0.81, 0.82]
+    test = pruning.compare(ours, theirs)
+    words = development.difference(ours, theirs)
+    assert words == f"+10.0 ± {100 * (test.high - test.low) / 2:.1f} (p < 0.001)"
+    assert development.difference(ours, [0.8]) == ""
+
+
+def test_the_slider_over_densities_moves_rings_map_and_words():
+    rows = [
+        {"kind": kind, "density": d, "seed": s, "accuracy": 0.8 + d + s / 100 - 0.1 * i}
+        for i, kind in enumerate(("biological", "random"))
+        for d in (0.05, 0.2)
+        for s in range(3)
+    ]
+    maps = {d: [np.full((28, 28), 16 * d)] for d in (0.05, 0.2)}
+    maps[0.05][0][5, 5] = 3
+    slide = development.architectures(pd.DataFrame(rows), maps, ["biological", "random"])
+    assert isinstance(slide, widgets.Slide)
+    assert text(slide.readout).startswith("5 %: grown and pruned against random +10.0 ± ")
+    rings = slide._figure.select_one({"name": "chosen"})
+    assert rings.data["mean"] == pytest.approx([0.86, 0.76])
+    slide.slider.value = 1
+    assert text(slide.readout).startswith("20 %")
+    assert rings.data["x"] == [20.0, 20.0]
+    counts = slide._figure.select_one({"name": "pixels"}).data["count"]
+    assert len(set(counts)) == 1  # the map of 20 % has no spot
+
+
+def test_the_slider_over_pruning_shows_what_each_layer_keeps():
+    values = {
+        "phase": ["training", "pruning", "pruning"],
+        "first": [4, 3, 2], "second": [8, 6, 1], "train_accuracy": [0.9, 0.8, 0.3],
+    }  # fmt: skip
+    other = {**values, "first": [4, 1, 1], "second": [8, 8, 2]}
+    slide = development.splits({"images": [values, values], "noise": [other]}, (4, 8))
+    assert text(slide.readout) == "9 kernels left: images 3.0 + 6.0; noise 1.0 + 8.0"
+    left = slide._figure.select_one({"name": "left"})
+    assert list(left.data["mean"]) == [0.75, 0.25, 0.75, 1.0]
+    slide.slider.value = 1
+    assert text(slide.readout) == "3 kernels left: images 2.0 + 1.0; noise 1.0 + 2.0"
+    assert slide._figure.select_one({"name": "here"}).data["x"] == [3, 3]

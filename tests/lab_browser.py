@@ -32,6 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+import nbformat
 import pytest
 from browser import find
 
@@ -314,6 +315,17 @@ class Lab:
             knob.press("ArrowRight" if steps > 0 else "ArrowLeft")
         return float(knob.get_attribute("aria-valuenow"))
 
+    def answer(self, question, choice):
+        """Answer a covered question and reveal what is under it; returns the box as a locator."""
+        box = self.find(f".cplab-prediction:has-text({json.dumps(question)})")
+        assert "Covered until you have answered" in box.inner_text()
+        assert box.locator(".jupyter-button:text-is('Reveal')").is_disabled()
+        box.get_by_text(choice, exact=True).click()
+        box.locator(".jupyter-button:text-is('Reveal')").click()
+        said = f"You said: {choice}"
+        self.wait_for(f"what is under {question!r}", box.inner_text, lambda text: said in text)
+        return box
+
     def fill(self, target, value):
         """Type into a text or number widget, and Enter."""
         field = self.control(target).locator("input")
@@ -346,3 +358,19 @@ def open_lab(browser, server, width=1400, height=1000):
     finally:
         context.close()
         lab.close()
+
+
+@contextlib.contextmanager
+def rehearsed(browser, path, home, timeout=800):
+    """A `Lab` that has the notebook `path` open, in the ci profile, with nothing trained before and
+    all its cells run; `home` is an empty folder for it."""
+    (home / "labs").mkdir()
+    lab = nbformat.read(path, as_version=4)
+    for cell in lab.cells:
+        cell.source = cell.source.replace('profile = "auto"', 'profile = "ci"')
+    nbformat.write(lab, home / "labs" / "lab.ipynb")
+    env = {"CPLAB_CACHE": str(home / "cache"), "CPLAB_DATA": "", "OMP_NUM_THREADS": "1"}
+    with jupyterlab(home / "labs", env=env) as server, open_lab(browser, server) as lab:
+        lab.open("lab.ipynb")
+        lab.run_all(timeout)
+        yield lab

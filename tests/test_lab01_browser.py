@@ -4,9 +4,8 @@ import re
 from pathlib import Path
 
 import lab_browser
-import nbformat
 import pytest
-from lab_browser import jupyterlab, open_lab
+from lab_browser import rehearsed
 
 LAB = Path(__file__).parent.parent / "labs" / "01_kitten_analogy.ipynb"
 
@@ -14,25 +13,9 @@ browser = lab_browser.browser
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """JupyterLab with lab.ipynb, lab 01 in the ci profile, and nothing trained yet."""
-    home = tmp_path_factory.mktemp("browser")
-    (home / "labs").mkdir()
-    lab = nbformat.read(LAB, as_version=4)
-    for cell in lab.cells:
-        cell.source = cell.source.replace('profile = "auto"', 'profile = "ci"')
-    nbformat.write(lab, home / "labs" / "lab.ipynb")
-    env = {"CPLAB_CACHE": str(home / "cache"), "CPLAB_DATA": "", "OMP_NUM_THREADS": "1"}
-    with jupyterlab(home / "labs", env=env) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def opened(browser, server):
+def opened(browser, tmp_path_factory):
     """The lab, all its cells run. One for all tests of it, to spare time."""
-    with open_lab(browser, server) as lab:
-        lab.open("lab.ipynb")
-        lab.run_all(timeout=600)
+    with rehearsed(browser, LAB, tmp_path_factory.mktemp("browser")) as lab:
         yield lab
 
 

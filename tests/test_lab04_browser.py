@@ -4,9 +4,8 @@ import re
 from pathlib import Path
 
 import lab_browser
-import nbformat
 import pytest
-from lab_browser import jupyterlab, open_lab
+from lab_browser import rehearsed
 
 LAB = Path(__file__).parent.parent / "labs" / "04_fisher_trace.ipynb"
 
@@ -14,25 +13,9 @@ browser = lab_browser.browser
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """JupyterLab with lab.ipynb, lab 04 in the ci profile, and nothing trained yet."""
-    home = tmp_path_factory.mktemp("browser")
-    (home / "labs").mkdir()
-    lab = nbformat.read(LAB, as_version=4)
-    for cell in lab.cells:
-        cell.source = cell.source.replace('profile = "auto"', 'profile = "ci"')
-    nbformat.write(lab, home / "labs" / "lab.ipynb")
-    env = {"CPLAB_CACHE": str(home / "cache"), "CPLAB_DATA": "", "OMP_NUM_THREADS": "1"}
-    with jupyterlab(home / "labs", env=env) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def opened(browser, server):
+def opened(browser, tmp_path_factory):
     """The lab, all its cells run. One for all tests of it, to spare time."""
-    with open_lab(browser, server) as lab:
-        lab.open("lab.ipynb")
-        lab.run_all(timeout=800)
+    with rehearsed(browser, LAB, tmp_path_factory.mktemp("browser")) as lab:
         yield lab
 
 
@@ -40,17 +23,6 @@ def opened(browser, server):
 def lab(opened):
     yield opened
     opened.check()
-
-
-def answer(lab, question, choice):
-    """Answer a covered question and reveal what is under it; returns the box as a locator."""
-    box = lab.find(f".cplab-prediction:has-text({question!r})")
-    assert "Covered until you have answered" in box.inner_text()
-    assert box.locator(".jupyter-button:text-is('Reveal')").is_disabled()
-    box.get_by_text(choice, exact=True).click()
-    box.locator(".jupyter-button:text-is('Reveal')").click()
-    lab.wait_for(f"what is under {question!r}", box.inner_text, lambda t: "You said: " in t)
-    return box
 
 
 # A question, an answer, how many figures it covers, and what is said beneath them.
@@ -74,8 +46,7 @@ QUESTIONS = (
 
 @pytest.mark.parametrize(("question", "choice", "figures", "words"), QUESTIONS)
 def test_a_question_covers_what_was_measured(lab, question, choice, figures, words):
-    box = answer(lab, question, choice)
-    assert f"You said: {choice}" in box.inner_text()
+    box = lab.answer(question, choice)
     lab.wait_for(
         f"figures under {question!r}",
         lambda: box.locator("canvas").count(),
@@ -86,7 +57,7 @@ def test_a_question_covers_what_was_measured(lab, question, choice, figures, wor
 
 
 def test_the_slider_over_the_end_of_the_deficit_moves_the_bars(lab):
-    box = answer(lab, "Long after its blur", "in the middle")
+    box = lab.answer("Long after its blur", "in the middle")
     lab.wait_for("the bars", lambda: lab.source("noise blur"))
     before = {tag: lab.source(f"{tag} blur")["mean"] for tag in ("noise", "trace")}
     assert lab.source("noise no deficit")["mean"] == before["noise"]  # nobody had a deficit

@@ -1,0 +1,105 @@
+"""Lab 05 as a student has it: in JupyterLab, in a browser, with keyboard and mouse."""
+
+import re
+from pathlib import Path
+
+import lab_browser
+import pytest
+from lab_browser import rehearsed
+
+LAB = Path(__file__).parent.parent / "labs" / "05_developmental_pruning.ipynb"
+
+browser = lab_browser.browser
+
+
+@pytest.fixture(scope="module")
+def opened(browser, tmp_path_factory):
+    """The lab, all its cells run. One for all tests of it, to spare time."""
+    with rehearsed(browser, LAB, tmp_path_factory.mktemp("browser")) as lab:
+        yield lab
+
+
+@pytest.fixture
+def lab(opened):
+    yield opened
+    opened.check()
+
+
+# A question, an answer, how many figures it covers, and what is said beneath them.
+QUESTIONS = (
+    ("When are there most of them", "after half of them", 1, r"Most after step \d+ of n = 600"),
+    ("one of 160 output synapses", "nearly the same", 3, r"Accuracy in the end: [\d.]+ ± "),
+    ("how many synapses each pixel has", "none of it", 1, r"this much of the gain: 5 %: -?\d+ %"),
+    ("Search with Adam", "worse", 2, "only the search differs"),
+    ("Grown on digits, retrained", "worse than random", 1, ""),
+    ("Half of all kernels go", "which kernels go", 1, ""),
+    ("Which childhood leaves", "noise", 1, ""),
+    ("A tenth of the weights is kept", "no difference", 2, r"trained on as long: [\d.]+ ± "),
+    ("Who loses more to it", "the whole network", 1, r"points more than the whole network"),
+)
+
+
+@pytest.mark.parametrize(("question", "choice", "figures", "words"), QUESTIONS)
+def test_a_question_covers_what_was_measured(lab, question, choice, figures, words):
+    box = lab.answer(question, choice)
+    lab.wait_for(
+        f"figures under {question!r}",
+        lambda: box.locator("canvas").count(),
+        lambda found: found >= figures,
+    )
+    lab.wait_for(words, box.inner_text, lambda text: re.search(words, text))
+    assert not re.search("not (trained|computed) yet", box.inner_text())
+
+
+def test_a_network_is_grown_and_pruned_while_one_looks(lab):
+    lab.wait_text(".cplab-live", r"^n = 50 steps until growth has faded out, then down to 5 %: 66")
+    lab.move_slider(".cplab-final", +1)
+    lab.wait_text(".cplab-live", "then down to 20 %")
+    assert max(lab.source("expected")["density"]) == pytest.approx(90, abs=0.2)
+    lab.click("Grow and prune")
+    words = lab.wait_text(".cplab-live", r"^at 20 %: [\d.]+ % right. From new weights", timeout=120)
+    assert re.search(r"grown and pruned [\d.]+, random [\d.]+, same number a pixel [\d.]+ %", words)
+    live = lab.source("live search")
+    assert live["step"] == sorted(live["step"])
+    assert min(live["density"]) <= 20 < max(live["density"])
+    assert len(lab.source("pixels")["count"]) == 784
+
+
+def test_a_search_under_way_is_stopped(lab):
+    lab.move_slider(".cplab-gamma", -1)  # slower: there is time to stop it
+    lab.click("Grow and prune")
+    lab.wait_text(".cplab-live", "^step ")
+    lab.click("Stop")
+    lab.wait_text(".cplab-live", "^stopped: nothing is kept of it")
+
+
+def test_the_slider_over_densities_moves_the_rings(lab):
+    slide = lab.find(".jupyter-widgets:has(> .cplab-slide)").nth(0)
+    before = lab.source("chosen")
+    assert set(before["x"]) == {5}
+    slide.locator(".noUi-handle").press("ArrowRight")
+    lab.wait_for("the rings", lambda: lab.source("chosen"), lambda now: set(now["x"]) == {20})
+    assert lab.source("chosen")["mean"] != before["mean"]
+    lab.wait_text(".cplab-slide-words", r"^20 %: grown and pruned against random [+-][\d.]+ ± ")
+
+
+def test_the_slider_over_pruning_takes_kernels_out(lab):
+    slide = lab.find(".jupyter-widgets:has(> .cplab-slide)").nth(1)
+    before = lab.source("left")["mean"]
+    slide.locator(".noUi-handle").press("ArrowRight")
+    lab.wait_for(
+        "fewer kernels", lambda: lab.source("left")["mean"], lambda now: sum(now) < sum(before)
+    )
+    assert re.match(r"\d+ kernels left: images ", slide.inner_text().strip().split("\n")[-1])
+
+
+def test_the_prediction_names_what_was_measured(lab):
+    box = lab.find(".cplab-prediction:has-text('Known:')")
+    for knob in box.locator(".noUi-handle").all():
+        knob.press("ArrowRight")
+    box.locator(".jupyter-button:text-is('Reveal')").click()
+    lab.wait_for(
+        "the truth",
+        box.inner_text,
+        lambda text: re.search(r"grown and pruned, 5 %: you [\d.]+, measured [\d.]+ ± ", text),
+    )

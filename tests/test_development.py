@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from test_explore import page, text
 
-from cplab import development, pruning, widgets
+from cplab import charts, development, pruning, widgets
 
 KINDS = ("biological", "random", "per_pixel")
 
@@ -64,7 +64,7 @@ def test_a_search_is_drawn_as_it_goes_and_compared_in_the_end(growing, monkeypat
     words = text(growing.job.said)
     assert words.startswith("at 5 %: ")
     for kind in KINDS:
-        assert development.name(kind) in words
+        assert charts.name(kind) in words
     assert len(drawn) == len(live["step"])
     assert (growing.gamma.disabled, growing.job.start.disabled) == (False, False)
 
@@ -104,39 +104,12 @@ def test_on_colab_the_search_is_a_page_that_is_drawn_again(monkeypatch):
 # Figures ----------------------------------------------------------------------------------------
 
 
-def test_bands_are_means_with_intervals_and_leave_out_what_is_missing():
-    groups = {"biological": {1.0: [0.8, 0.9], 5.0: []}, "random": {}}
-    fig = development.bands(groups, ("density, %", "accuracy"), log=True)
-    drawn = fig.select_one({"name": "band biological"}).data
-    assert list(drawn["x"]) == [1.0]
-    assert drawn["mean"][0] == pytest.approx(0.85)
-    assert drawn["high"][0] - drawn["mean"][0] == pytest.approx(12.706 * 0.05, rel=1e-3)
-    assert fig.title.text == "2 seeds"
-    assert development.bands({}, ("x", "y"), log=True).title.text == "not computed yet"
-
-
-def test_threads_draw_a_line_for_each_seed():
-    lives = [{"steps": [1, 2], "density": [0.5, 0.6]}, {"steps": [1, 3], "density": [0.5, 0.4]}]
-    fig = development.threads({"biological": lives}, "steps", "density", ("step", "density"))
-    assert len(fig.renderers) == 2
-    assert fig.title.text == "2 seeds"
-    assert not fig.legend.visible  # one kind needs none
-
-
 def test_pixels_stand_where_they_stand_in_an_image():
     counts = np.zeros((28, 28))
     counts[0, 3] = 5  # the top row, fourth from the left
     data = development.pixels(counts, "").select_one({"name": "pixels"}).data
     at = data["count"].index(5.0)
     assert (data["x"][at], data["y"][at]) == (3, 27)
-
-
-def test_a_difference_is_welchs_in_points():
-    ours, theirs = [0.90, 0.91, 0.92], [0.80, 0.81, 0.82]
-    test = pruning.compare(ours, theirs)
-    words = development.difference(ours, theirs)
-    assert words == f"+10.0 ± {100 * (test.high - test.low) / 2:.1f} (p < 0.001)"
-    assert development.difference(ours, [0.8]) == ""
 
 
 def test_the_slider_over_densities_moves_rings_map_and_words():

@@ -84,7 +84,7 @@ def test_the_slider_over_densities_moves_the_rings(lab):
 
 
 def test_the_slider_over_pruning_takes_kernels_out(lab):
-    slide = lab.find(".jupyter-widgets:has(> .cplab-slide)").nth(1)
+    slide = lab.find(".jupyter-widgets:has(> .cplab-slide):has-text('kernels left')").last
     before = lab.source("left")["mean"]
     slide.locator(".noUi-handle").press("ArrowRight")
     lab.wait_for(

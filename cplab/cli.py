@@ -400,9 +400,10 @@ def campaign_list(profile: Paper = "paper", exhibit: Exhibits = None) -> None:
     """
     from cplab import campaign, studies, tree
 
+    found = list(campaign.groups(profile, exhibit))
     if not exhibit:
         print(f"{'exhibit':<23}{'runs':>5}{'epochs':>8}   of each of {campaign.SEEDS} seeds")
-    for one, seed, some in campaign.groups(profile, exhibit):
+    for one, seed, some in found:
         runs = [each for each in some if isinstance(each, Run)]
         if exhibit:
             said = [each.call() if each in runs else studies.canonical(each) for each in some]
@@ -453,9 +454,9 @@ def campaign_status(
     if out:
         with carry.directory(out):
             carry.take_in(out)
+    rows, total = campaign.status(profile, exhibit, device), 0.0
     print(f"{'exhibit':<23}{'done':>6}{'begun':>6}{'missing':>8}  time left")
-    total = 0.0
-    for row in campaign.status(profile, exhibit, device):
+    for row in rows:
         total += row.seconds or 0
         counts = f"{row.done:>6}{row.begun:>6}{row.missing:>8}"
         print(f"{row.exhibit.name:<23}{counts}  {campaign.duration(row.seconds)}")

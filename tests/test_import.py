@@ -9,7 +9,7 @@ import cplab
 
 TRAINING = [
     *("experiment", "data", "deficits", "models", "train", "checkpoints", "tree"),
-    *("fisher", "biology", "records"),
+    *("fisher", "biology", "records", "studies", "kernels", "carry", "campaign"),
 ]
 SCREEN = ["bokeh", "ipywidgets", "IPython", "jupyter", "jupyterlab", "jupyter_bokeh", "notebook"]
 

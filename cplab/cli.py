@@ -306,6 +306,19 @@ def data_fetch(name: Annotated[str, typer.Argument(help="The set, such as cifar1
     print(data.fetch(name))
 
 
+@app.command()
+def reproduction(
+    out: option(Path, "The file. [REPRODUCTION.md]", metavar="FILE.md") = Path("REPRODUCTION.md"),
+) -> None:
+    """Write what the sources claim and what the shipped records say to it; for maintainers.
+
+    cplab reproduction --out REPRODUCTION.md
+    """
+    from cplab.reproduction import write
+
+    print(write(out))
+
+
 # Images and records -----------------------------------------------------------------------------
 
 

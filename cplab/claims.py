@@ -85,7 +85,8 @@ def flat(what, at, of, **more) -> dict:
 
 LATE = {"paper": (140,), "course": (16,), "fit": (24,)}  # ends of long deficits
 BIG = {"paper": (140,), "course": (16,)}
-BORN, EQUAL = "{0} epochs of %s, minus the newborn, points", "… minus equal training, points"
+BORN = "{0} epochs of %s, minus the newborn, points"
+EQUAL = "{0} epochs of blur, minus equal training, points"
 CLEAR = {"paper": (0,)}
 
 FIGURE_1 = [
@@ -167,6 +168,7 @@ FIGURE_3 = [
         "is 6.4 %.",
         near(6.4, 1, "test error without a deficit, %", CLEAR, partial(e.error, **RESNET)),
         below(BORN % "blur", {"paper": (180,), "course": (16,)}, partial(e.gain, **RESNET)),
+        below(EQUAL, {"paper": (180,), "course": (16,)}, partial(e.gain, equal=True, **RESNET)),
     ),
     *stated(
         "Paper, figure 3: full connections, MNIST",
@@ -178,6 +180,8 @@ FIGURE_3 = [
         {"what": "test error after {0} epochs of blur, %", "at": {"paper": (480,)},
          "of": partial(e.error, **DIGITS), "low": 0.8, "high": 1.4, "digits": 2},
         below(BORN % "blur", {"paper": (480,), "mnist": (32,)}, partial(e.gain, **DIGITS),
+              digits=2),
+        below(EQUAL, {"paper": (480,), "mnist": (32,)}, partial(e.gain, equal=True, **DIGITS),
               digits=2),
     ),
     *stated(
@@ -202,6 +206,7 @@ FIGURE_3 = [
         "Poster",
         "Critical periods are observed for different optimisers, SGD and Adam.",
         below(BORN % "blur", {**BIG, "fit": (12,)}, partial(e.gain, **ADAM)),
+        below(EQUAL, {**BIG, "fit": (12,)}, partial(e.gain, equal=True, **ADAM)),
     ),
 ]  # fmt: skip
 

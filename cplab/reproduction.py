@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cplab import evidence, figures, records
+from cplab import charts, evidence, figures, records
 from cplab.claims import AFTER, CLAIMS, DENSITIES, ENDS, WINDOWS, Claim, each_seed
 from cplab.experiment import CplabError, Run
 
@@ -79,6 +79,7 @@ def verdict(values: list[float], low: float, high: float, digits: int = 1) -> Ve
     if mean + half < low or mean - half > high:
         return Verdict("contradicted", "contradicted")
     could = f"which would have shown a difference of {half:.{digits}f}"
+    could = could if half else "all of them the same"
     return Verdict("undecided", f"undecided with {len(values)} seeds, {could}")
 
 
@@ -217,8 +218,6 @@ def bands(axes: tuple[str, str], sizes: tuple, groups_of: Callable[[str], dict],
 
     Arguments: groups_of, from a size to {words: {x: one number a seed}}.
     """
-    from cplab import charts
-
     for size in sizes:
         groups = groups_of(size)
         groups = {words: group for words, group in groups.items() if any(group.values())}
@@ -239,18 +238,19 @@ def sliding():
 
 def depth():
     lengths = {"paper": (40, 80, 120, 160, 240), "course": (4, 8, 16)}
-
-    def lines(size):
-        return {
-            f"depth{n}": {
-                at: each_seed(partial(evidence.gain, model=f"depth{n}", schedule="fixed"), size, at)
-                for at in lengths[size]
-            }
-            for n in (1, 2, 3)
-        }
-
-    axes = ("epochs of blur", "points above the newborn")
-    return bands(axes, tuple(lengths), lines, legend="bottom_left")
+    for size, ends in lengths.items():
+        found = {}
+        for n in (1, 2, 3):
+            cost = partial(evidence.gain, model=f"depth{n}", schedule="fixed")
+            found[n] = charts.summary({end: each_seed(cost, size, end) for end in ends})
+        if any(len(columns["x"]) for columns in found.values()):
+            axes = ("epochs of blur", "points above the newborn")
+            fig = figures.plain_figure(f"{size}, fixed rate", *axes, **SIZE)
+            for hue, (n, columns) in zip(figures.STATED, found.items(), strict=False):
+                source = figures.ColumnDataSource(columns)
+                figures.band(fig, source, "x", hue, f"n = {n}", points=True)
+            return figures.tidy_legend(fig, "bottom_left")
+    return None
 
 
 def lives(size: str) -> dict[str, list]:

@@ -699,6 +699,19 @@ def test_a_prediction_then_shows_guess_and_truth(grid):
     assert list(measured["high"]) == pytest.approx([mean + half])
 
 
+def test_a_prediction_can_be_of_any_numbers():
+    guess = widgets.Prediction(
+        {"dense": [0.9]}, {"sparse": [0.8, 0.9], "none": []}, source="digits"
+    )
+    assert text(guess.children[0]) == "Known: dense: 90.0 %"
+    for bar in guess.guesses.values():
+        bar.value += 1
+    guess.reveal.click()
+    words = text(guess.figure.children[1])
+    assert words.startswith("sparse: you 51.0, measured 85 ± 64 %; none: you 51.0, measured no")
+    assert words.endswith("digits")
+
+
 def test_a_prediction_in_a_frame_is_drawn(grid, frames):
     guess = prediction()
     for bar in guess.guesses.values():
@@ -843,6 +856,25 @@ def test_live_on_colab_trains_at_the_click(grid, monkeypatch):
     live.train.click()
     assert live.job._worker is None
     assert str(records.find(run).curve[-1]["train_loss"]) in page(live._picture)
+
+
+def test_a_job_rests_its_controls_and_says_how_it_ended():
+    seen, bar = [], explore.w.IntSlider()
+
+    def work(stop):
+        seen.append((job.start.disabled, job.stop.disabled, bar.disabled))
+        if job.said.value == "again":
+            raise CplabError("no <luck>")
+        return "done"
+
+    job = widgets.Job("Go", work, [bar])
+    for said, ends in (("", "done"), ("again", "no &lt;luck&gt;")):
+        job.said.value = said
+        job.start.click()
+        job._worker.join()
+        assert ends in job.said.value
+        assert (job.start.disabled, job.stop.disabled, bar.disabled) == (False, True, False)
+    assert seen == [(True, False, True)] * 2
 
 
 def test_figures_in_a_list_stand_side_by_side():

@@ -85,6 +85,21 @@ def test_as_much_is_alive_at_step_n_as_at_the_start_and_most_in_the_middle():
     assert np.mean(middles) == pytest.approx(spec.peak / 100, abs=4 * np.std(middles) / 17 + 0.002)
 
 
+def test_the_expected_density_is_the_mean_of_many_searches():
+    spec, lives = Search(n=400, gamma=0.2, keep=(0.2,)), []
+    for seed in range(300):
+        alive = (
+            spec.born[0] + pruning.schedule(Search(n=400, gamma=0.2, seed=seed))[1][:, 0].cumsum()
+        )
+        lives.append(100 * alive[:500] / 12_544)
+    mean, error = np.mean(lives, 0), np.std(lives, 0) / math.sqrt(300)
+    expected = pruning.expected(spec, np.arange(1, 501))
+    assert (abs(mean - expected) < 4 * error + 0.3).all()
+    assert expected.max() == pytest.approx(spec.peak)
+    assert pruning.expected(spec, spec.n) == spec.start
+    assert pruning.expected(spec, 10_000) == 0
+
+
 def test_growth_fades_out_and_the_lowest_density_is_always_reached():
     lengths = []
     for seed in range(20):
@@ -373,6 +388,12 @@ def test_retrainings_are_kept_with_their_searches():
     assert len({*map(tuple, counts.values())}) == 1
     for study in found.values():
         assert study.values["accuracy"] == study.values["curve"][-1]
+    rows = pruning.rows(found)
+    assert len(rows) == len(specs)
+    row = next(r for r in rows if (r["kind"], r["density"]) == ("random", 0.1))
+    ours = found[specs[-1]].values
+    assert (row["accuracy"], row["synapses"]) == (ours["accuracy"], sum(ours["counts"]))
+    assert (row["seed"], row["dataset"], row["source"]) == (0, "mnist", "mnist")
     again = dict(pruning.retrainings(specs))
     assert {s: a.values for s, a in again.items()} == {s: a.values for s, a in found.items()}
     ((_, kept),) = pruning.searches([search])

@@ -45,6 +45,19 @@ def test_what_was_computed_is_found_and_the_rest_computed_in_one_call():
     assert calls[-1] == [2]
 
 
+def test_what_is_at_hand_is_not_computed_again_and_nobody_waits_long(capsys):
+    calls = []
+    ask = lambda missing: studies.collect(missing, squares(calls))  # noqa: E731
+    [*studies.collect([Square(2)], squares(calls))]
+    found = studies.at_hand([Square(2), Square(3), Square(3)], ask, seconds=100)
+    assert {spec.number: study.values["square"] for spec, study in found.items()} == {2: 4, 3: 9}
+    found = studies.at_hand([Square(n) for n in range(2, 6)], ask, seconds=200)
+    assert {spec.number for spec in found} == {2, 3}
+    assert calls == [[2], [3]]
+    said = "Not shown: 2 of 4 studies, which nobody has computed yet (about 7 minutes).\n"
+    assert capsys.readouterr().out == said
+
+
 def test_every_field_and_the_class_are_part_of_the_key():
     @dataclass(frozen=True)
     class Cube:

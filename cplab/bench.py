@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, jacrev, vmap
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from cplab import data, fisher, models, pruning, train, tree
+from cplab import data, fisher, models, pruning, synapses, train, tree
 from cplab.experiment import CplabError, Run
 
 ROUNDS = 3  # after one that warms up
@@ -413,17 +413,17 @@ LIBRARIES = {  # what to import, what to install, how to measure
 def pruning_batched(device: torch.device, count: int = 16, steps: int = 100) -> dict:
     """Training of several architectures side by side, against one after another."""
     dataset = "mnist" if data.at_hand("mnist") else "practice"
-    random, full = np.random.default_rng(0), [np.ones((b, a), bool) for a, b in pruning.SHAPES]
+    random, full = np.random.default_rng(0), [np.ones((b, a), bool) for a, b in synapses.SHAPES]
     several = [[pruning.scattered(full[0], 1254, random), full[1]] for _ in range(count)]
-    split, pixels = pruning.pictures(dataset)["train"], pruning.telling(dataset, several)
-    ready = pruning.ready(split, pixels, device)
-    bare = pruning.Split(split.x.to(device) / 255, split.y.to(device))
-    order = [index.to(device) for index in islice(pruning.batches(len(split.y), 0), steps)]
+    split, pixels = synapses.pictures(dataset)["train"], synapses.telling(dataset, several)
+    ready = synapses.ready(split, pixels, device)
+    bare = synapses.Split(split.x.to(device) / 255, split.y.to(device))
+    order = [index.to(device) for index in islice(synapses.batches(len(split.y), 0), steps)]
 
     def engine(some: list):
-        nets = pruning.nets(some, 0, "sgd", device, pixels)
+        nets = synapses.nets(some, 0, "sgd", device, pixels)
         for index in order:
-            pruning.step(nets, ready.x.index_select(0, index), ready.y[index], 0.5)
+            synapses.step(nets, ready.x.index_select(0, index), ready.y[index], 0.5)
         nets.weights[0].sum().item()  # waits for the device
 
     rows = []
@@ -443,10 +443,10 @@ def pruning_batched(device: torch.device, count: int = 16, steps: int = 100) -> 
     return result("pruning_batched", "ms", pairs, "ratio >= 3", what)
 
 
-def plain_retraining(architecture: list[np.ndarray], images: pruning.Split, order: list[Tensor]):
+def plain_retraining(architecture: list[np.ndarray], images: synapses.Split, order: list[Tensor]):
     """Steps of SGD on the living synapses of one network."""
     device = images.x.device
-    layers = [nn.Linear(a, b, device=device) for a, b in pruning.SHAPES]
+    layers = [nn.Linear(a, b, device=device) for a, b in synapses.SHAPES]
     masks = [torch.as_tensor(alive).float().to(device) for alive in architecture]
     net = nn.Sequential(layers[0], nn.ReLU(), layers[1])
     optimizer = torch.optim.SGD(net.parameters(), 0.5)

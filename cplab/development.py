@@ -12,7 +12,7 @@ from bokeh.models import ColumnDataSource, FactorRange, Range1d, Whisker
 from bokeh.palettes import Blues256
 from bokeh.transform import factor_cmap, linear_cmap
 
-from cplab import figures, pruning, widgets
+from cplab import figures, pruning, synapses, widgets
 from cplab.charts import bands, colour, difference, name
 from cplab.experiment import CplabError
 
@@ -169,7 +169,7 @@ class Growing(w.VBox):
         alive = pruning.unpack(kept["alive"])
         self.sources["pixels"].data = pixel_columns(on_pixels(alive))
         self.job.said.value = "what is left, and two controls, from new weights …"
-        ink, random = pruning.inked(spec.dataset), np.random.default_rng(spec.seed)
+        ink, random = synapses.inked(spec.dataset), np.random.default_rng(spec.seed)
         compared = [pruning.control(kind, alive, ink, random) for kind in ORDER]
         _, curve = pruning.retrain(
             compared, dataset=spec.dataset, steps=self._steps, seed=spec.seed, stop=stop

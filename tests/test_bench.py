@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from cplab import bench, fisher, pruning
+from cplab import bench, fisher, pruning, synapses
 from cplab.experiment import CplabError
 
 CPU = torch.device("cpu")
@@ -178,19 +178,19 @@ def test_both_sides_of_the_row_on_pruning_train_the_same(small_mnist, monkeypatc
 
     def born(a, b, device):
         layer = linear(a, b)
-        first = pruning.nets([alive], 0, "sgd", CPU).weights[len(built)][0]
+        first = synapses.nets([alive], 0, "sgd", CPU).weights[len(built)][0]
         layer.weight.data, layer.bias.data = first[:, :-1].clone(), first[:, -1].clone()
         built.append(layer)
         return layer
 
-    alive = [np.random.default_rng(0).random((b, a)) < 0.1 for a, b in pruning.SHAPES]
+    alive = [np.random.default_rng(0).random((b, a)) < 0.1 for a, b in synapses.SHAPES]
     monkeypatch.setattr(bench.nn, "Linear", born)
-    split = pruning.pictures("mnist")["train"]
-    order = list(islice(pruning.batches(300, 0), 5))
-    bench.plain_retraining(alive, pruning.Split(split.x / 255, split.y), order)
-    nets = pruning.nets([alive], 0, "sgd", CPU)
+    split = synapses.pictures("mnist")["train"]
+    order = list(islice(synapses.batches(300, 0), 5))
+    bench.plain_retraining(alive, synapses.Split(split.x / 255, split.y), order)
+    nets = synapses.nets([alive], 0, "sgd", CPU)
     for index in order:
-        pruning.step(nets, split.x[index].float(), split.y[index], 0.5)
+        synapses.step(nets, split.x[index].float(), split.y[index], 0.5)
     for ours, theirs in zip(nets.weights, built, strict=True):
         torch.testing.assert_close(ours[0, :, :-1], theirs.weight.data, atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(ours[0, :, -1], theirs.bias.data, atol=1e-5, rtol=1e-4)

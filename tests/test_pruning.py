@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cplab import CplabError, data, pruning, train
+from cplab import CplabError, data, pruning, synapses, train
 from cplab.pruning import SHAPES, OneShot, Retraining, Search
 
 SHORT = {"n": 60, "gamma": 2.0}  # of 85 steps, at most 80 % dense
@@ -144,10 +144,10 @@ def test_masks_counts_and_disjoint_sets_at_every_step(monkeypatch, output, optim
 
 
 def test_grown_weights_begin_at_zero_with_a_new_optimiser(random):
-    nets = pruning.nets([sparse(400, random)] * 2, 0, "adam", torch.device("cpu"))
+    nets = synapses.nets([sparse(400, random)] * 2, 0, "adam", torch.device("cpu"))
     x, y = torch.rand(50, 784) * 255, torch.arange(50) % 10
     for _ in range(3):
-        pruning.step(nets, x, y, 0.001)
+        synapses.step(nets, x, y, 0.001)
     index = nets.weakest(0, 1, 10)
     others = nets.state[0].clone()
     nets.switch(0, 1, index, False)
@@ -155,18 +155,18 @@ def test_grown_weights_begin_at_zero_with_a_new_optimiser(random):
     others[:, 1].view(4, -1)[:, index] = 0
     assert (nets.weights[0][1].view(-1)[index] == 0).all()
     assert torch.equal(nets.state[0], others)
-    pruning.step(nets, x, y, 0.001)
+    synapses.step(nets, x, y, 0.001)
     moved = nets.weights[0][1].view(-1)[index].abs()
     assert moved.max() == pytest.approx(0.001, rel=0.01)  # Adam's first step is its rate
 
 
 def test_adam_is_torchs(random):
-    nets = pruning.nets([sparse(12_544, random)], 0, "adam", torch.device("cpu"))
+    nets = synapses.nets([sparse(12_544, random)], 0, "adam", torch.device("cpu"))
     own = [w[0].clone().requires_grad_() for w in nets.weights]
     optimizer = torch.optim.Adam(own, 0.001, eps=1e-7)
     x, y = torch.rand(50, 784) * 255, torch.arange(50) % 10
     for _ in range(5):
-        pruning.step(nets, x, y, 0.001)
+        synapses.step(nets, x, y, 0.001)
         hidden = (x / 255 @ own[0][:, :-1].T + own[0][:, -1]).relu()
         loss = F.cross_entropy(hidden @ own[1][:, :-1].T + own[1][:, -1], y)
         optimizer.zero_grad()
@@ -187,7 +187,7 @@ def test_the_written_gradient_is_autograds():
         hidden = (x / 255 @ first[:, :-1].T + first[:, -1]).relu()
         loss = loss + F.cross_entropy(hidden @ last[:, :-1].T + last[:, -1], y)
     loss.backward()
-    for ours, theirs in zip(pruning.gradients(weights, x, y), own, strict=True):
+    for ours, theirs in zip(synapses.gradients(weights, x, y), own, strict=True):
         torch.testing.assert_close(ours, theirs.grad, rtol=1e-10, atol=1e-14)
 
 
@@ -251,11 +251,11 @@ def test_practice_images_serve_as_well(monkeypatch):
     x[:, 2:5, 2:30] = [10, 20, 60]
     arrays = {"train_x": x, "train_y": np.arange(4), "test_x": x, "test_y": np.arange(4)}
     monkeypatch.setattr(data, "find", lambda dataset: (arrays, dataset))
-    found = pruning.pictures("practice")["train"].x
+    found = synapses.pictures("practice")["train"].x
     assert found.shape == (4, 784)
     assert (found[:, :84] == 30).all()
     assert not found[:, 84:].any()
-    assert pruning.inked("practice").sum() == 84
+    assert synapses.inked("practice").sum() == 84
 
 
 # Retraining -------------------------------------------------------------------------------------
@@ -299,7 +299,7 @@ def test_pixels_without_ink_change_nothing(small_mnist, random, wide):
     for part in ("train_x", "test_x"):
         arrays[part][:, :9] = 0
     np.savez(small_mnist, **arrays)
-    assert pruning.inked("mnist").sum() == 19 * 28
+    assert synapses.inked("mnist").sum() == 19 * 28
     several = [sparse(3000, random)]
     (less, some), (whole, all_of_it) = (
         pruning.retrain(several, steps=30, blanks=blanks) for blanks in (False, True)
@@ -311,13 +311,13 @@ def test_pixels_without_ink_change_nothing(small_mnist, random, wide):
 
 def test_set_rewires_at_constant_density(random, monkeypatch):
     several, switched = [sparse(count, random) for count in (100, 1000)], []
-    switch = pruning.Nets.switch
+    switch = synapses.Nets.switch
 
     def look(nets, layer, net, index, alive):
         switched.append((net, {*index.tolist()}, alive))
         switch(nets, layer, net, index, alive)
 
-    monkeypatch.setattr(pruning.Nets, "switch", look)
+    monkeypatch.setattr(synapses.Nets, "switch", look)
     nets, _ = pruning.retrain(several, steps=100, rewire=True)
     for net, before in enumerate(several):
         after = nets.architecture(net)

@@ -9,7 +9,8 @@ import cplab
 
 TRAINING = [
     *("experiment", "data", "deficits", "models", "train", "checkpoints", "tree"),
-    *("fisher", "biology", "records", "studies", "kernels", "carry", "campaign"),
+    *("fisher", "biology", "records", "studies", "synapses", "pruning", "kernels", "saliency"),
+    *("carry", "campaign"),
 ]
 SCREEN = ["bokeh", "ipywidgets", "IPython", "jupyter", "jupyterlab", "jupyter_bokeh", "notebook"]
 

@@ -253,28 +253,28 @@ def depth():
     return None
 
 
-def lives(size: str) -> dict[str, list]:
-    """Records with traces, by their words, where there are some."""
-    asked = {"no deficit": ("none", *ENDS[size])}
-    asked |= {
-        f"{figures.name(d)} until {AFTER[size][0]}": (d, *AFTER[size]) for d in ("blur", "flip")
-    }
+def lives(size: str, clear: int) -> dict[str, list]:
+    """Records with traces, by their words, where there are some.
+
+    Arguments: clear, the epochs before recovery of the life without a deficit.
+    """
+    [end] = AFTER[size]
+    asked = {"no deficit": ("none", clear)}
+    asked |= {f"{figures.name(kind)} until {end}": (kind, end) for kind in ("blur", "flip")}
     found = {words: each_seed(evidence.traced, size, *life) for words, life in asked.items()}
     return {words: group for words, group in found.items() if group}
 
 
 def traces():
-    """The trace along a life, at the first size that has some."""
     for size in ("paper", "fit"):
-        if groups := lives(size):
+        if groups := lives(size, *ENDS[size]):
             return figures.over_epochs(groups, **SIZE)
     return None
 
 
 def layers():
-    """Shares of the information by layer in the end, at the first size that has some."""
     for size in ("paper", "fit"):
-        if groups := lives(size):
+        if groups := lives(size, *AFTER[size]):
             parts = {words: [evidence.shares(r) for r in some] for words, some in groups.items()}
             hues = {words: figures.colour(some[0].run.deficit) for words, some in groups.items()}
             names = figures.layer_words(len(next(iter(parts.values()))[0]))

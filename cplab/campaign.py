@@ -5,6 +5,7 @@ model. `work` trains as much of the list as fits in a time and leaves in a direc
 call goes on from, on another machine too (`carry.py`).
 """
 
+import math
 import statistics
 import threading
 from collections import Counter
@@ -274,36 +275,41 @@ def half_done(runs: list[Run], where: torch.device) -> list[Run]:
 @dataclass(frozen=True)
 class Progress:
     """Of an exhibit: how many runs and studies are done, begun (there is a checkpoint) and
-    missing; seconds that are left, None where no speed is known."""
+    missing; seconds that are left, NaN where that is not known."""
 
     exhibit: Exhibit
     done: int
     begun: int
     missing: int
-    seconds: float | None
+    seconds: float
 
 
 def status(
     profile: str = "paper", exhibits: list[str] | None = None, device: str = "auto"
-) -> list[Progress]:
-    """How far each exhibit is on this machine, and the time left at the speed of its records of
-    this kind of device; where there are none, at that of a few steps on random images."""
+) -> Iterator[Progress]:
+    """How far each exhibit is on this machine.
+
+    The time left is that at the speed of its records of this kind of device. Where there are none,
+    it is that of a few steps on random images, which take a while on a CPU at the paper's size,
+    and the time of traces and of studies is not known.
+    """
     where, wanted = train.pick_device(device), {e.name: [] for e in chosen(exhibits)}
     for exhibit, _, some in groups(profile, exhibits):
         wanted[exhibit.name] += some
     found = {one: find(one) for some in wanted.values() for one in some}
     speed = Speed(where, [f for f in found.values() if isinstance(f, records.Record)])
-    rows = []
-    for name, some in wanted.items():
+
+    def progress(name: str, some: list) -> Progress:
         missing = [one for one in some if not found[one]]
         runs = [one for one in missing if isinstance(one, Run)]
         depths = {run: deepest(run, where)[1] for run in runs}
         begun = sum(map(bool, depths.values()))
         seconds = sum(time_left(root, depths, speed) for root in tree.plan(runs))
-        known_speed = len(runs) == len(missing)
+        unknown = math.nan if len(runs) < len(missing) else 0.0
         counts = len(some) - len(missing), begun, len(missing) - begun
-        rows.append(Progress(EXHIBITS[name], *counts, seconds if known_speed else None))
-    return rows
+        return Progress(EXHIBITS[name], *counts, seconds + unknown)
+
+    return (progress(name, some) for name, some in wanted.items())
 
 
 class Speed:
@@ -318,16 +324,10 @@ class Speed:
                     self.times.setdefault(at, []).append(seconds)
 
     def of(self, what: str, run: Run) -> float:
-        """`what` is epoch, trace or end."""
-        times = self.times.get((what, run.model, run.dataset))
-        return statistics.median(times) if times else MEASURES[what](run, self.where)
-
-
-MEASURES = {
-    "epoch": train.seconds_per_epoch,
-    "trace": train.seconds_per_trace,
-    "end": train.seconds_per_end,
-}
+        """`what` is epoch, trace or end. NaN where it is not known."""
+        if times := self.times.get((what, run.model, run.dataset)):
+            return statistics.median(times)
+        return train.seconds_per_epoch(run, self.where) if what == "epoch" else math.nan
 
 
 def spent(record: records.Record) -> Iterator[tuple[str, float]]:
@@ -353,9 +353,9 @@ def time_left(root: tree.Segment, depths: dict[Run, int], speed: Speed) -> float
     return seconds
 
 
-def duration(seconds: float | None) -> str:
+def duration(seconds: float) -> str:
     """`2 h 05 min`, `3 min`, or `not known`."""
-    if seconds is None:
+    if math.isnan(seconds):
         return "not known"
     minutes = -(-round(seconds) // 60)
     return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min"

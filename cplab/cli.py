@@ -5,6 +5,7 @@ Exit codes: 0; 1, a record is bad or training failed; 2, bad input; 130, interru
 """
 
 import json
+import math
 import os
 import re
 import sys
@@ -470,9 +471,9 @@ def campaign_status(
     rows, total = campaign.status(profile, exhibit, device), 0.0
     print(f"{'exhibit':<23}{'done':>6}{'begun':>6}{'missing':>8}  time left")
     for row in rows:
-        total += row.seconds or 0
+        total += 0 if math.isnan(row.seconds) else row.seconds
         counts = f"{row.done:>6}{row.begun:>6}{row.missing:>8}"
-        print(f"{row.exhibit.name:<23}{counts}  {campaign.duration(row.seconds)}")
+        print(f"{row.exhibit.name:<23}{counts}  {campaign.duration(row.seconds)}", flush=True)
     print(f"{campaign.duration(total)} in all, where it is known")
 
 

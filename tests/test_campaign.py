@@ -1,6 +1,7 @@
 """The campaign: what is in it, that it goes on anywhere, and that nothing is lost on the way."""
 
 import json
+import math
 import os
 import threading
 import time
@@ -552,9 +553,10 @@ def test_the_time_left_is_that_of_the_records_and_counts_what_is_shared_once(do,
     other = replace(record, device="cuda H200", seconds=1e6)
     records.keep(other)
     monkeypatch.setattr(train, "seconds_per_epoch", lambda run, device: 1.0)
-    monkeypatch.setitem(campaign.MEASURES, "epoch", train.seconds_per_epoch)
     [row] = campaign.status("ci", SMALL, "cpu")
     assert row.seconds == sum(root.epochs for root in tree.plan(missing))
+    [row] = campaign.status("ci", ["figure5"], "cpu")
+    assert math.isnan(row.seconds)  # nobody has measured a trace here
 
 
 def test_epochs_that_a_checkpoint_holds_take_no_time():
@@ -569,7 +571,13 @@ def test_epochs_that_a_checkpoint_holds_take_no_time():
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(None, "not known"), (0, "0 min"), (61, "2 min"), (3600, "1 h 00 min"), (9e4, "25 h 00 min")],
+    [
+        (math.nan, "not known"),
+        (0, "0 min"),
+        (61, "2 min"),
+        (3600, "1 h 00 min"),
+        (9e4, "25 h 00 min"),
+    ],
 )
 def test_durations(seconds, said):
     assert campaign.duration(seconds) == said

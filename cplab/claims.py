@@ -226,10 +226,10 @@ def figure_4(exhibit: str, sizes: tuple, **how) -> list[Claim]:
             "is maximal precisely when it peaks (around epoch 30), and follows it.",
             {"what": "trace in the end, of its highest", "at": ends, "digits": 2,
              "of": partial(e.remaining, **how), "high": 0.9},
-            near(30, 10, "epoch of the highest trace", {"paper": ends["paper"]},
+            near(30, 10, "epoch (of the paper's clock) of the highest trace", ends,
                  partial(e.peak, **how), digits=0),
-            {"what": "epochs (the paper's) from there to the onset at which a window of {0} costs "
-                     "most", "at": windows, "of": partial(e.coincide, **how), "low": -20,
+            {"what": "epochs (of that clock) from there to the onset at which a window of {0} "
+                     "costs most", "at": windows, "of": partial(e.coincide, **how), "low": -20,
              "high": 20, "digits": 0},
             above("correlation of trace and sensitivity over the onsets after birth", windows,
                   partial(e.related, **how), digits=2),
@@ -347,7 +347,8 @@ DENSE = [
     *stated(
         "Thesis, figure 3, with Adam",
         "Thesis 2.4",
-        "The optimiser of the dense model is not stated. (So the claim should hold with Adam.)",
+        "The optimiser of the dense model is not stated. (If it does not matter, Adam does as "
+        "well.)",
         *densities("Adam: grown and pruned minus random",
                    partial(e.worth, control="random", optimizer="adam")),
     ),

@@ -24,16 +24,13 @@ class Missing(LookupError):
 def shipped(asked):
     """The shipped record of a run, or study of a spec. A run's record may be one that measured the
     Fisher information on the way, which leaves training as it is."""
-    if not isinstance(asked, Run):
-        known = studies.key(studies.canonical(asked)) in studies.shipped()
-        study = studies.find(asked) if known else None
-        if study and study.source == "shipped":
-            return study.values
-        raise Missing(asked)
-    for run in dict.fromkeys((asked, replace(asked, trace="every"))):
-        record = records.find(run) if run.key in records.shipped() else None
-        if record and record.source == "shipped":
-            return record
+    if isinstance(asked, Run):
+        found = [records.find(run) for run in dict.fromkeys((asked, replace(asked, trace="every")))]
+    else:
+        found = [studies.find(asked)]
+    for one in found:
+        if one and one.source == "shipped":
+            return one if isinstance(asked, Run) else one.values
     raise Missing(asked)
 
 

@@ -36,7 +36,8 @@ measured number and no verdict in it was typed.
 interval (Student's t over the seeds). *Predicted* is where it lies if the source is right. Where \
 a source says "about" or "no effect", how near that is was our choice, and the column says it. The \
 *newborn* has the recovery epochs alone, *equal training* as many epochs without a deficit, both \
-with the same seed.
+with the same seed. A *doubling* of a trace is a factor of two; the paper's *clock* counts epochs \
+by how far they anneal the learning rate.
 
 **How a verdict comes about.** If the whole interval lies within what is predicted: *reproduced*. \
 If all of it lies outside: *contradicted*. If it holds the border: *undecided*, with the number of \

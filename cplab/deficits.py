@@ -31,17 +31,17 @@ def flip(x: Tensor) -> Tensor:
 def permute(y: Tensor, classes: int = 10) -> Tensor:
     """Labels (N,) under one fixed permutation of the classes that leaves none in place (figure 2,
     right)."""
-    return permutation(classes).to(y.device)[y]
+    return permutation(classes, str(y.device))[y]
 
 
 @lru_cache
-def permutation(classes: int) -> Tensor:
-    """The permutation: new label of each old one, (classes,)."""
+def permutation(classes: int, device: str = "cpu") -> Tensor:
+    """The permutation: new label of each old one, (classes,), on a device."""
     generator = torch.Generator().manual_seed(classes)
     while True:
         order = torch.randperm(classes, generator=generator)
         if classes < 2 or not (order == torch.arange(classes)).any():
-            return order
+            return order.to(device)
 
 
 @lru_cache(maxsize=2)
@@ -73,18 +73,18 @@ def stripes(x: Tensor, half_angle: float = 22.5) -> Tensor:
     degrees of the vertical, and the mean; the filter falls to 0 over another `half_angle`, as a
     raised cosine.
     """
-    return torch.fft.irfft2(torch.fft.rfft2(x) * upright(*x.shape[-2:], half_angle).to(x.device),
-                            s=x.shape[-2:])  # fmt: skip
+    factor = upright(*x.shape[-2:], half_angle, str(x.device))
+    return torch.fft.irfft2(torch.fft.rfft2(x) * factor, s=x.shape[-2:])
 
 
 @lru_cache
-def upright(height: int, width: int, half_angle: float) -> Tensor:
+def upright(height: int, width: int, half_angle: float, device: str = "cpu") -> Tensor:
     """The filter: a factor 0 to 1 for each of rfft2's components, (H, W // 2 + 1)."""
     down, across = torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None]
     tilt = torch.rad2deg(torch.atan2(down.abs(), across))  # 0: changes sideways, so stands upright
     factor = (1 + torch.cos(torch.pi * ((tilt - half_angle) / half_angle).clamp(0, 1))) / 2
     factor[0, 0] = 1
-    return factor
+    return factor.to(device)
 
 
 def see(

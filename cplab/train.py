@@ -25,6 +25,7 @@ from cplab import checkpoints, data, deficits, fisher, models
 from cplab.experiment import PROFILES, CplabError, Run
 
 CHECKPOINT_SECONDS = 5  # an interrupted run loses about this much
+EVALUATED = {"cuda": 2500}  # test images at a time
 
 
 class Cancelled(CplabError):
@@ -34,7 +35,8 @@ class Cancelled(CplabError):
 
 
 class Exhausted(CplabError):
-    """Memory does not suffice, or a worker process died, which mostly has the same cause."""
+    """Memory does not suffice, a worker process died, which mostly has the same cause, or the GPU
+    failed."""
 
     exit_code = 1
 
@@ -62,8 +64,21 @@ def pick_device(name: str = "auto") -> torch.device:
     count = torch.cuda.device_count() if kind == "cuda" else 1
     if not there.get(kind) or (colon and not (number.isdecimal() and int(number) < count)):
         found = ", ".join(n for n, is_there in there.items() if is_there)
-        raise CplabError(f"device {name!r} is not to be had: this machine has {found}")
+        why = no_cuda() if kind == "cuda" and not there["cuda"] else ""
+        raise CplabError(
+            f"device {name!r} is not to be had: this machine has {found}{why}; --device cpu is "
+            "everywhere"
+        )
     return torch.device(name)
+
+
+def no_cuda() -> str:
+    """Why there is no CUDA: no driver, one that does not fit torch, or a torch without."""
+    try:
+        torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:
+        return f" ({str(error).partition(chr(10))[0][:200]})"
+    return ""
 
 
 def machine(device: torch.device) -> str:
@@ -159,10 +174,11 @@ def train_epoch(
     for group in optimizer.param_groups:
         group["lr"] = run.steps[epoch].lr
     total = torch.zeros((), device=images.train_x.device)
+    cast = autocast(images.train_x.device)
     for x, y in batches(run, epoch, images):
         if stop is not None and stop.is_set():
             raise Cancelled("stopped: ask for the same run again to go on from its last checkpoint")
-        with autocast(x.device):
+        with cast:
             loss = F.cross_entropy(net(x), y)
         optimizer.zero_grad()
         loss.backward()
@@ -178,12 +194,17 @@ def train_epoch(
 
 
 @torch.inference_mode()
-def evaluate(net: nn.Module, images: data.Images, batch: int = 500) -> float:
-    """The fraction of clear test images that the network names rightly."""
+def evaluate(net: nn.Module, images: data.Images, batch: int | None = None) -> float:
+    """The fraction of clear test images that the network names rightly.
+
+    Arguments: batch, images at a time; as many as keep a GPU busy, fewer on a CPU, if not given.
+    """
     net.eval()
-    right = torch.zeros((), dtype=torch.long, device=images.test_x.device)
+    device = images.test_x.device
+    batch, cast = batch or EVALUATED.get(device.type, 500), autocast(device)
+    right = torch.zeros((), dtype=torch.long, device=device)
     for x, y in zip(images.test_x.split(batch), images.test_y.split(batch), strict=True):
-        with autocast(x.device):
+        with cast:
             logits = net(images.normal(x))
         right += (logits.argmax(1) == y).sum()
     return right.item() / len(images.test_y)
@@ -206,22 +227,31 @@ class Trajectory(NamedTuple):
     final: dict | None = None
 
 
+NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+NO_GPU = ("cuda error", "cudnn", "cublas", "cusolver", "nvidia driver", "cuda driver")
+
+
 @contextmanager
-def memory_named():
-    """One clear line instead of the many ways to run out of memory."""
+def failures_named():
+    """One clear line instead of the many ways to run out of memory or to lose a GPU."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        words = ("out of memory", "can't allocate memory", "not enough memory")
-        if isinstance(error, RuntimeError) and not any(w in str(error).lower() for w in words):
-            raise
-        said = str(error).partition("\n")[0][:100] or "MemoryError"
-        raise Exhausted(
-            f"the memory does not suffice ({said}): what was trained is kept; ask again with "
-            "fewer workers, a smaller profile or --device cpu"
-        ) from error
+        said, text = str(error).partition("\n")[0][:100] or "MemoryError", str(error).lower()
+        if isinstance(error, MemoryError) or any(words in text for words in NO_MEMORY):
+            raise Exhausted(
+                f"the memory does not suffice ({said}): what was trained is kept; ask again with "
+                "fewer workers, a smaller profile or --device cpu"
+            ) from error
+        if any(words in text for words in NO_GPU):
+            raise Exhausted(
+                f"the GPU failed ({said}): what was trained is kept; ask again in a new process, "
+                "see what nvidia-smi says, or take --device cpu"
+            ) from error
+        raise
 
 
+@failures_named()
 def checkpoint_names(run: Run, device: torch.device) -> list[Path]:
     """The run's checkpoints on this device: number format and threads are part of the bits."""
     images = data.images(run.dataset, run.profile, device)
@@ -229,7 +259,7 @@ def checkpoint_names(run: Run, device: torch.device) -> list[Path]:
     return checkpoints.names(run, images.copy, device.type, has_bf16(device), threads)
 
 
-@memory_named()
+@failures_named()
 def advance(
     run: Run,
     end: int,
@@ -329,6 +359,7 @@ def stand_in(model: str, profile: str, dataset: str, device: torch.device, count
 
 
 @lru_cache
+@failures_named()
 def timed_trace(model: str, profile: str, dataset: str, device: str) -> float:
     few = 20
     net, x = stand_in(model, profile, dataset, torch.device(device), few)
@@ -340,6 +371,7 @@ def timed_trace(model: str, profile: str, dataset: str, device: str) -> float:
 
 
 @lru_cache
+@failures_named()
 def timed_end(model: str, profile: str, dataset: str, device: str) -> float:
     few = 20
     net, x = stand_in(model, profile, dataset, torch.device(device), few)
@@ -354,6 +386,7 @@ def timed_end(model: str, profile: str, dataset: str, device: str) -> float:
 
 
 @lru_cache
+@failures_named()
 def timed_epoch(model: str, profile: str, dataset: str, device: str) -> float:
     p, where = PROFILES[profile], torch.device(device)
     net, x = stand_in(model, profile, dataset, where, p.batch)

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from cplab import data, deficits
 from cplab.experiment import DEFICITS, CplabError
@@ -342,3 +344,25 @@ def test_an_unknown_deficit_is_refused(deficit):
         deficits.see(torch.zeros(2, 3, 8, 8), torch.zeros(2), deficit)
     assert repr(str(deficit)) in str(error.value)
     assert "blur" in str(error.value)
+
+
+class OneDevice(TorchDispatchMode):
+    """Fails where an operation has tensors of two devices: a copy from one to the other."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        leaves = tree_leaves((args, kwargs, result))
+        devices = {t.device for t in leaves if isinstance(t, torch.Tensor)}
+        assert len(devices) <= 1, (function, devices)
+        return result
+
+
+@pytest.mark.parametrize("deficit", DEFICITS)
+def test_a_step_copies_nothing_to_the_device(deficit):
+    """But for the first, which may bring along what later ones keep there."""
+    x, y = torch.empty(4, 3, 8, 8, device="meta"), torch.zeros(4, dtype=torch.long, device="meta")
+    index = torch.zeros(4, dtype=torch.long, device="meta")
+    deficits.see(x, y, deficit, index, 0, 9, 1)
+    with OneDevice():
+        seen, names = deficits.see(x, y, deficit, index, 0, 9, 1)
+    assert (seen.shape, names.shape) == (x.shape, y.shape)

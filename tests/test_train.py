@@ -348,6 +348,16 @@ def test_accuracy_is_the_fraction_of_test_images_named_rightly(batch):
     assert net.modes == {False}  # in the mode in which batch norm has no batch
 
 
+def test_a_device_may_have_batches_of_its_own_for_testing(monkeypatch):
+    images, sizes = data.images("mnist", "ci"), []
+    net, _ = train.start(a_run(), CPU)
+    net.register_forward_hook(lambda net, x, y: sizes.append(len(y)))
+    plain = train.evaluate(net, images)
+    monkeypatch.setitem(train.EVALUATED, "cpu", 50)
+    assert train.evaluate(net, images) == pytest.approx(plain, abs=0.02)
+    assert sizes == [120, 50, 50, 20]
+
+
 def test_accuracy_of_a_network_agrees_with_one_image_at_a_time(monkeypatch):
     monkeypatch.setattr(train, "has_bf16", lambda device: False)
     images = data.images("mnist", "ci")
@@ -747,6 +757,39 @@ def test_too_little_memory_ends_in_one_clear_line(monkeypatch, cause):
         assert words in one_line(error)
 
 
+GONE = [
+    "CUDA error: unspecified launch failure\nCUDA kernel errors might be asynchronously reported",
+    "CUDA error: no kernel image is available for execution on the device",
+    "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+    "CUDA driver version is insufficient for CUDA runtime version",
+    "The NVIDIA driver on your system is too old (found version 11040).",
+]
+
+
+@pytest.mark.parametrize("said", GONE)
+@pytest.mark.parametrize("kind", [RuntimeError, getattr(torch, "AcceleratorError", RuntimeError)])
+@pytest.mark.parametrize("where", ["train_epoch", "start"])
+def test_a_gpu_that_fails_ends_in_one_clear_line(monkeypatch, said, kind, where):
+    def fail(*arguments):
+        raise kind(said)
+
+    monkeypatch.setattr(train, where, fail)
+    with pytest.raises(train.Exhausted) as error:
+        sweep([a_run()])
+    for words in (said.partition("\n")[0], "GPU failed", "kept", "--device cpu"):
+        assert words in one_line(error)
+
+
+def test_a_gpu_that_fails_while_times_are_measured_is_one_clear_line(monkeypatch):
+    def fail(*arguments):
+        raise RuntimeError(GONE[0])
+
+    monkeypatch.setattr(train, "stand_in", fail)
+    with pytest.raises(train.Exhausted) as error:
+        tree.estimate([a_run(trace="every")], "cpu")
+    assert "--device cpu" in one_line(error)
+
+
 def test_another_error_stays_what_it_is(monkeypatch):
     def fail(*arguments):
         raise RuntimeError("unsupported memory format")
@@ -897,6 +940,20 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch, name):
         train.pick_device(name)
     assert repr(name) in one_line(error)
     assert "has cpu" in one_line(error)
+    assert "--device cpu" in one_line(error)
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, AssertionError])
+def test_a_driver_that_does_not_fit_is_said(monkeypatch, kind):
+    def init():
+        raise kind("The NVIDIA driver on your system is too old\n(found 11040).")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "init", init)
+    with pytest.raises(CplabError) as error:
+        train.pick_device("cuda")
+    for words in ("The NVIDIA driver on your system is too old", "--device cpu"):
+        assert words in one_line(error)
 
 
 def test_a_second_gpu_is_refused_where_there_is_one(monkeypatch):

@@ -9,6 +9,7 @@ from bokeh.models import ColumnDataSource, FactorRange, Whisker
 from cplab import figures, pruning
 
 COLOURS = {
+    "none": figures.EQUAL,
     "biological": "#009E73",
     "random": "#777777",
     "inked": "#56B4E9",
@@ -51,9 +52,16 @@ def name(kind: str) -> str:
     return NAMES.get(kind) or figures.NAMES.get(kind, kind)
 
 
-def colour(kind: str) -> str:
-    """One colour a kind through all labs."""
-    return COLOURS.get(kind) or figures.COLOURS.get(kind, figures.LIVE)
+def colour(kind: str) -> str | None:
+    """One colour a kind through all labs; None for one that has no colour of its own."""
+    return COLOURS.get(kind) or figures.COLOURS.get(kind)
+
+
+def colours(kinds) -> dict[str, str]:
+    """The colour of each kind; those without one of their own get different ones, in order."""
+    taken = {colour(kind) for kind in kinds}
+    others = (hue for hue in figures.COLOURS.values() if hue not in taken)
+    return {kind: colour(kind) or next(others, figures.LIVE) for kind in kinds}
 
 
 def threads(
@@ -64,10 +72,10 @@ def threads(
     Arguments: groups, {kind: [values]}, each values[x] and values[y] being lists of numbers; words,
         of both axes; legend, where it stands.
     """
-    fig = figures.plain_figure(counted(groups), *words, **options)
+    fig, hues = figures.plain_figure(counted(groups), *words, **options), colours(groups)
     for kind, group in groups.items():
         for values in group:
-            fig.line(np.asarray(values[x]), np.asarray(values[y]), color=colour(kind), alpha=0.55,
+            fig.line(np.asarray(values[x]), np.asarray(values[y]), color=hues[kind], alpha=0.55,
                      legend_label=name(kind))  # fmt: skip
     if any(groups.values()):
         figures.tidy_legend(fig, legend)
@@ -108,9 +116,10 @@ def bands(
     every = {k: [v for v in values.values() if len(v)] for k, values in groups.items()}
     seeds = {k: max(vs, key=len) for k, vs in every.items() if vs}
     fig = figures.plain_figure(counted(seeds), *words, **kind_of, **options)
+    hues = colours(groups)
     for kind, values in groups.items():
         source = ColumnDataSource(summary(values), name=f"band {kind}")
-        figures.band(fig, source, "x", colour(kind), name(kind), points=True)
+        figures.band(fig, source, "x", hues[kind], name(kind), points=True)
     if log and known:
         fig.xaxis.ticker = sorted({x for values in groups.values() for x in values})
     if percent:
@@ -130,7 +139,7 @@ def bars(values: dict[str, list], words: str, percent=True, **options):
     found = [figures.mean_half(values[kind]) for kind in kinds]
     mean, half = (np.array([pair[i] for pair in found], float) for i in (0, 1))
     source = ColumnDataSource(
-        {"kind": [name(k) for k in kinds], "mean": mean, "hue": [colour(k) for k in kinds],
+        {"kind": [name(k) for k in kinds], "mean": mean, "hue": [*colours(kinds).values()],
          "low": mean - np.nan_to_num(half), "high": mean + np.nan_to_num(half)}, name="bars",
     )  # fmt: skip
     fig.vbar("kind", 0.7, "mean", source=source, color="hue", alpha=0.6)

@@ -46,3 +46,6 @@ def test_colours_and_words_are_those_of_all_labs():
     assert charts.colour("blur") == "#0072B2"
     assert charts.name("flip") == "vertical flip"
     assert charts.name("anything else") == "anything else"
+    hues = charts.colours(["n = 1", "blur", "n = 2"])
+    assert hues["blur"] == charts.colour("blur")
+    assert len({*hues.values()}) == 3

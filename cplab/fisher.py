@@ -178,26 +178,40 @@ def log_determinant(
         a = columns(layer, a)
         if seen.get(name) != rows:  # the labels of one chunk may come in several parts
             seen[name] = rows
-            left[name] = left.get(name, 0) + outer(a, blocks)
+            few = len(x) * a.shape[1] < a.shape[2]
+            left[name] = gathered(left.get(name), a, blocks, few)
         # (n, positions, labels · out) → each label's gradient as a row of its own
         g = outputs(layer, grads).unflatten(2, (len(grads), -1)).flatten(1, 2)
-        right[name] = right.get(name, 0) + outer(g, blocks) / a.shape[1]
+        right[name] = gathered(right.get(name), g / a.shape[1] ** 0.5, blocks)
 
     each_layer(net, x, layers, memory, square_root, add)
     logs = {name: math.log(damping) * layer.weight.numel() for name, layer in layers.items()}
     for name in left:  # the others have no gradient
         if not (left[name].isfinite().all() and right[name].isfinite().all()):
             raise CplabError(f"the gradients of layer {name!r} are not finite: see its weights")
-        eigenvalues = [torch.linalg.eigvalsh(m[name] / len(x)).clamp(min=0) for m in (left, right)]
-        products = eigenvalues[0][:, :, None] * eigenvalues[1][:, None, :]
+        one, other = (eigenvalues(m[name]) / len(x) for m in (left, right))
+        products = one[:, :, None] * other[:, None, :]
         logs[name] = (products + damping).log().sum().item()
     return ByLayer(sum(logs.values()), logs)
 
 
-def outer(rows: Tensor, blocks: int) -> Tensor:
-    """Σ rᵀ r over images and rows, for each group: (N·blocks, R, D) → (blocks, D, D), float64."""
-    rows = rows.unflatten(0, (-1, blocks)).transpose(0, 1).flatten(1, 2).cpu().double()
-    return rows.mT @ rows
+def gathered(before: Tensor | None, rows: Tensor, blocks: int, few: bool = False) -> Tensor:
+    """Σ rᵀ r over images and rows, for each group, added to what came before: (N·blocks, R, D) →
+    (blocks, D, D), float64; if there will be fewer rows than D, the rows themselves, (blocks, N·R,
+    D)."""
+    rows = rows.unflatten(0, (-1, blocks)).transpose(0, 1).flatten(1, 2)
+    rows = (rows.cpu() if rows.device.type == "mps" else rows).double()
+    if few:
+        return rows if before is None else torch.cat([before, rows], 1)
+    return rows.mT @ rows + (0 if before is None else before)
+
+
+def eigenvalues(gathered: Tensor) -> Tensor:
+    """Of Σ rᵀ r, (blocks, D), from either kind of what was gathered: r rᵀ has those of rᵀ r that
+    are not 0."""
+    _, rows, size = gathered.shape
+    square = gathered if rows == size else gathered @ gathered.mT
+    return F.pad(torch.linalg.eigvalsh(square).clamp(min=0), (size - rows, 0))
 
 
 @dataclass(frozen=True)

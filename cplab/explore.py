@@ -14,9 +14,10 @@ from bokeh.layouts import column, row
 from bokeh.models import BoxAnnotation, ColumnDataSource, Range1d
 
 from cplab import data, figures, records
-from cplab.experiment import CplabError, Run, whole
+from cplab.experiment import PROFILES, CplabError, Run, whole
 from cplab.widgets import STYLE, Frame, is_alive, surface, what
 
+PAPER = "paper"  # the profile of the second set of records
 SLIDER = {"continuous_update": False, "readout": False}
 
 
@@ -32,7 +33,8 @@ class Explorer(w.VBox):
         device: of live runs.
 
     The controls are attributes, to be driven from Python as well: `deficit`, `onset`, `length`
-    (set `.value`), `train`, `stop` (call `.click()`), `readout`.
+    (set `.value`), `train`, `stop` (call `.click()`), `readout`; `size`, once there are records of
+    the paper's size, changes to them and back.
     """
 
     def __init__(
@@ -48,17 +50,17 @@ class Explorer(w.VBox):
         model: str | None = None,
     ):
         figures.ready(again=False)
-        self.like = Run(profile=profile, schedule=schedule, dataset=dataset, model=model, seed=seed)
+        self._given = {"schedule": schedule, "dataset": dataset, "model": model, "seed": seed}
+        self.like = Run(profile=profile, **self._given)
         self.device, self.synchronous = device, figures.on_colab()
         self._halt, self._worker, self._busy = threading.Event(), None, False
         self._reload()
-        grid = self.points.query("length > 0").index
-        last = [grid.get_level_values(n).max() for n in ("onset", "length") if len(grid)]
         deficits = [replace(self.like, deficit=d, length=1).deficit for d in deficits]
         onset, length = whole("onset", onset), whole("length", length)
-        self._build(deficits, int(max([8, onset, length, *last])), onset, length)
+        self._build(deficits, max(self._last(), onset, length), onset, length)
         for control in (self.deficit, self.onset, self.length):
             control.observe(self._choose, "value")
+        self.size.observe(self._resize, "value")
         self.train.on_click(self._train)
         self.stop.on_click(lambda _: self._halt.set())
         if is_alive():
@@ -76,6 +78,30 @@ class Explorer(w.VBox):
     def _reload(self):
         self.table = figures.select(records.table(), self.like)
         self.points = figures.summary(self.table)
+
+    def _last(self) -> int:
+        """The last epoch that the sliders reach: that of the trained points, 8 at least."""
+        grid = self.points.query("length > 0").index
+        last = [grid.get_level_values(n).max() for n in ("onset", "length") if len(grid)]
+        return int(max([8, *last]))
+
+    def _sizes(self) -> list[str]:
+        """The profile, and the paper's if there is a record of it."""
+        own = self.like.profile
+        large = figures.select(records.table(), Run(profile=PAPER, **self._given))
+        return [own, PAPER] if len(large) and own != PAPER else [own]
+
+    def _resize(self, change):
+        """Show the records of another size, at the same point of a life."""
+        scale = PROFILES[change.old].pace / PROFILES[change.new].pace
+        onset, length = (round(scale * bar.value) for bar in (self.onset, self.length))
+        self.like = Run(profile=change.new, **self._given)
+        self._reload()
+        last = max(self._last(), onset, length)
+        for bar in (self.onset, self.onset_box, self.length, self.length_box):
+            bar.max = last
+        self.onset.value, self.length.value = onset, length
+        self._choose()
 
     @property
     def run(self) -> Run:
@@ -122,6 +148,9 @@ class Explorer(w.VBox):
         self.deficit = w.ToggleButtons(
             options=[(figures.name(d), d) for d in deficits], value=deficits[0], **words
         )
+        sizes = self._sizes()
+        self.size = w.ToggleButtons(options=sizes, value=sizes[0], **words).add_class("cplab-size")
+        self.size.layout.display = "" if len(sizes) > 1 else "none"
         self.onset, self.onset_box = slider(0, last, onset, "cplab-onset")
         self.length, self.length_box = slider(0, last, length, "cplab-length")
         self.status = w.HTML().add_class("cplab-status")
@@ -144,7 +173,8 @@ class Explorer(w.VBox):
         ]  # fmt: skip
         return [
             w.HBox(
-                [self.deficit, self.status], layout={**line, "justify_content": "space-between"}
+                [self.deficit, self.size, self.status],
+                layout={**line, "justify_content": "space-between"},
             ),
             w.HBox(sliders, layout=line),
             self._surfaces[0],
@@ -400,7 +430,7 @@ class Explorer(w.VBox):
             return
         self._busy = True
         self._halt.clear()
-        self.train.disabled, self.stop.disabled = True, False
+        self.train.disabled, self.size.disabled, self.stop.disabled = True, True, False
         work = (self.run, self._todo(self.run))
         if self.synchronous:
             self._work(*work)
@@ -452,7 +482,7 @@ class Explorer(w.VBox):
                 self.sources["live"].data = {k: curve[k] for k in ("epoch", "mean")}
                 self.progress.value = self.progress.max
             self.estimate.value = message
-            self.train.disabled, self.stop.disabled = False, True
+            self.train.disabled, self.size.disabled, self.stop.disabled = False, False, True
             self._refresh()
 
 

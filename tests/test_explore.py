@@ -815,6 +815,35 @@ def test_an_explorer_of_another_network_trains_that_network(grid):
     assert "model='fc-10'" in text(lab.code)
 
 
+# The paper's size -------------------------------------------------------------------------------
+
+
+def test_there_is_no_choice_of_size_without_records_of_the_papers(lab):
+    assert lab.size.options == ("ci",)
+    assert lab.size.layout.display == "none"
+
+
+def test_records_of_the_papers_size_are_a_click_away(grid, monkeypatch):
+    """The ci profile in the paper's place, seen from one that has nothing."""
+    monkeypatch.setattr(explore, "PAPER", "ci")
+    how = {"schedule": "recovery", "dataset": "practice", "model": "allcnn-4"}
+    lab = cplab.Explorer(profile="fit", length=4, **how)
+    assert lab.size.options == ("fit", "ci")
+    assert lab.size.layout.display == ""
+    assert "Nobody has trained" in text(lab.readout)
+    lab.size.value = "ci"  # one of its epochs stands for 10 of the paper's, one of fit's for 3
+    assert lab.run == Run("blur", 0, round(4 * 3 / 10), profile="ci")
+    lab.length.value = 4
+    mean, half = interval(accuracies(lab.run))
+    assert f"Blur from epoch 0 to 4 ends at {said(mean, half)} %" in text(lab.readout)
+    assert lab.length.max == lab.length_box.max == 8
+    lab.size.value = "fit"
+    assert lab.run.profile == "fit"
+    assert lab.run.length == round(4 * 10 / 3)
+    assert lab.length.max == 13
+    assert_whole(lab)
+
+
 # A run that is trained while one looks ----------------------------------------------------------
 
 

@@ -4,7 +4,7 @@ Bands and whiskers are 95 % intervals of the mean (Student's t); with one seed t
 """
 
 import numpy as np
-from bokeh.models import ColumnDataSource, FactorRange, Whisker
+from bokeh.models import ColumnDataSource, FactorRange, LogTicker, Whisker
 
 from cplab import figures, pruning
 
@@ -77,6 +77,8 @@ def threads(
         for values in group:
             fig.line(np.asarray(values[x]), np.asarray(values[y]), color=hues[kind], alpha=0.55,
                      legend_label=name(kind))  # fmt: skip
+    if options.get("y_axis_type") == "log":
+        fig.yaxis.ticker = LogTicker(mantissas=[1, 2, 5], desired_num_ticks=5)
     if any(groups.values()):
         figures.tidy_legend(fig, legend)
         fig.legend.visible = len(groups) > 1

@@ -8,6 +8,7 @@ are equal share that stretch of training.
 
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -181,6 +182,23 @@ def whole(what: str, value: object, least: int = 0) -> int:
     )
 
 
+def part(what: str, value: object, whole: int, unit: str) -> float:
+    """`value` as a float above 0 and at most `whole`, else a CplabError that names the unit."""
+    with suppress(TypeError, ValueError):
+        if 0 < float(value) <= whole:
+            return float(value)
+    raise CplabError(
+        f"{what} {value!r} is not allowed: give {unit}, above 0 and at most {whole}"
+        + (" (0.05 for 5 %)" if whole == 1 else "")
+    )
+
+
+def settle(spec, **values) -> None:
+    """Set fields of a frozen dataclass, in its __post_init__."""
+    for name, value in values.items():
+        object.__setattr__(spec, name, value)
+
+
 def split_name(what: str, value: str, names, example: str) -> tuple[str, int | None]:
     """('blur', 2) from 'blur-2', ('blur', None) from 'blur'."""
     head, dash, tail = str(value).partition("-")
@@ -308,8 +326,7 @@ class Run:
             settled["deficit"] = f"blur-{strength}"
         if settled["onset"] + settled["length"] + settled["recovery"] == 0:
             raise CplabError("a run of 0 epochs is not allowed: give onset, length or recovery")
-        for name, value in settled.items():
-            object.__setattr__(self, name, value)
+        settle(self, **settled)
 
     def __getstate__(self) -> dict:
         """What goes to another process with every report: the fields alone."""

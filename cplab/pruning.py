@@ -14,7 +14,6 @@ import math
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -23,7 +22,7 @@ import numpy as np
 import torch
 
 from cplab import studies, train
-from cplab.experiment import OPTIMIZERS, CplabError, one_of, whole
+from cplab.experiment import OPTIMIZERS, CplabError, one_of, part, settle, whole
 from cplab.synapses import (
     SHAPES,
     Architecture,
@@ -51,17 +50,6 @@ KINDS = (
 # What is asked for ------------------------------------------------------------------------------
 
 
-def part(what: str, value: object, whole: int, unit: str) -> float:
-    """`value` as a float above 0 and at most `whole`, else a CplabError that names the unit."""
-    with suppress(TypeError, ValueError):
-        if 0 < float(value) <= whole:
-            return float(value)
-    raise CplabError(
-        f"{what} {value!r} is not allowed: give {unit}, above 0 and at most {whole}"
-        + (" (0.05 for 5 %)" if whole == 1 else "")
-    )
-
-
 fraction = partial(part, whole=1, unit="the fraction of synapses that are alive")
 percent = partial(part, whole=100, unit="a percentage")
 
@@ -69,11 +57,6 @@ percent = partial(part, whole=100, unit="a percentage")
 def several(value) -> tuple:
     """`value` as it was given, if it holds several, else alone."""
     return tuple(value) if isinstance(value, list | tuple) else (value,)
-
-
-def settle(spec, **values) -> None:
-    for name, value in values.items():
-        object.__setattr__(spec, name, value)
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cplab import data, fisher, train
-from cplab.experiment import PROFILES, CplabError, Run, one_of, whole
-from cplab.pruning import part, settle
+from cplab.experiment import PROFILES, CplabError, Run, one_of, part, settle, whole
 
 METRICS = ("none", "magnitude", "fisher", "random")
 IMAGES = 500  # the first so many training images, clear, measure the Fisher information

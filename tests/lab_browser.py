@@ -1,14 +1,12 @@
 """Drive a notebook in a real JupyterLab, in headless Chromium, with Playwright.
 
-    from lab_browser import browser, jupyterlab, open_lab      # `browser` is a pytest fixture
+    LAB = Path("labs/02_blur_critical_period.ipynb")
+    browser, opened, lab = lab_browser.browser, lab_browser.opened, lab_browser.lab  # fixtures
 
-    def test_lab(browser):
-        with jupyterlab("labs/02") as server, open_lab(browser, server) as lab:
-            lab.open("explore.ipynb")
-            lab.run_all()
-            lab.move_slider("Onset", +3)
-            lab.click("Train")
-            lab.wait_text(".status", "done")
+    def test_lab(lab):  # open, in the ci profile, all its cells run
+        lab.move_slider("Onset", +3)
+        lab.click("Train")
+        lab.wait_text(".status", "done")
 
 What goes wrong on its own lands in `lab.problems`: a Python error in a cell, a widget callback
 or a thread (JupyterLab shows the last two to nobody), a JavaScript error, a modal dialog, output
@@ -374,3 +372,17 @@ def rehearsed(browser, path, home, timeout=800):
         lab.open("lab.ipynb")
         lab.run_all(timeout)
         yield lab
+
+
+@pytest.fixture(scope="module")
+def opened(browser, request, tmp_path_factory):
+    """The LAB of the test's module, rehearsed. One for all tests of it, to spare time."""
+    with rehearsed(browser, request.module.LAB, tmp_path_factory.mktemp("browser")) as lab:
+        yield lab
+
+
+@pytest.fixture
+def lab(opened):
+    """The same; whatever goes wrong during a test fails it."""
+    yield opened
+    opened.check()

@@ -4,37 +4,12 @@ import re
 from pathlib import Path
 
 import lab_browser
-import nbformat
-import pytest
-from lab_browser import jupyterlab, open_lab
 
 LAB = Path(__file__).parent.parent / "labs" / "03_high_level_deficits.ipynb"
 PLACES = ("best", "2", "3", "4", "worst")
 ORDER = ("permuted labels", "vertical flip", "newborn", "blur", "noise")
 
-browser = lab_browser.browser
-
-
-@pytest.fixture(scope="module")
-def lab(browser, tmp_path_factory):
-    """The lab in the ci profile, all its cells run. One for all tests, to spare time."""
-    home = tmp_path_factory.mktemp("browser")
-    (home / "labs").mkdir()
-    small = nbformat.read(LAB, as_version=4)
-    for cell in small.cells:
-        cell.source = cell.source.replace('profile = "auto"', 'profile = "ci"')
-    nbformat.write(small, home / "labs" / "lab.ipynb")
-    env = {"CPLAB_CACHE": str(home / "cache"), "CPLAB_DATA": "", "OMP_NUM_THREADS": "1"}
-    with jupyterlab(home / "labs", env=env) as server, open_lab(browser, server) as opened:
-        opened.open("lab.ipynb")
-        opened.run_all(timeout=600)
-        yield opened
-
-
-@pytest.fixture(autouse=True)
-def checked(lab):
-    yield
-    lab.check()
+browser, opened, lab = lab_browser.browser, lab_browser.opened, lab_browser.lab
 
 
 def question(lab, words):

@@ -5,24 +5,10 @@ from pathlib import Path
 
 import lab_browser
 import pytest
-from lab_browser import rehearsed
 
 LAB = Path(__file__).parent.parent / "labs" / "06_depth_and_optimisers.ipynb"
 
-browser = lab_browser.browser
-
-
-@pytest.fixture(scope="module")
-def opened(browser, tmp_path_factory):
-    """The lab, all its cells run. One for all tests of it, to spare time."""
-    with rehearsed(browser, LAB, tmp_path_factory.mktemp("browser")) as lab:
-        yield lab
-
-
-@pytest.fixture
-def lab(opened):
-    yield opened
-    opened.check()
+browser, opened, lab = lab_browser.browser, lab_browser.opened, lab_browser.lab
 
 
 QUESTIONS = (

@@ -171,3 +171,25 @@ def python():
     for process in started:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def stop_after(monkeypatch):
+    """A function that gives an Event which is set as batch number `count` is about to be used."""
+    import threading
+
+    from cplab import deficits
+
+    def make(count):
+        stop, seen, see = threading.Event(), [], deficits.see
+
+        def counting(*arguments):
+            seen.append(1)
+            if len(seen) == count:
+                stop.set()
+            return see(*arguments)
+
+        monkeypatch.setattr(deficits, "see", counting)
+        return stop
+
+    return make

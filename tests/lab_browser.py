@@ -324,6 +324,17 @@ class Lab:
         self.wait_for(f"what is under {question!r}", box.inner_text, lambda text: said in text)
         return box
 
+    def uncover(self, question, choice, figures, words):
+        """Answer a question and wait for so many figures and a pattern in the words beneath it."""
+        box = self.answer(question, choice)
+        self.wait_for(
+            f"figures under {question!r}",
+            lambda: box.locator("canvas").count(),
+            lambda found: found >= figures,
+        )
+        self.wait_for(words, box.inner_text, lambda text: re.search(words, text))
+        assert not re.search("(?i)not (trained|computed) yet", box.inner_text())
+
     def fill(self, target, value):
         """Type into a text or number widget, and Enter."""
         field = self.control(target).locator("input")

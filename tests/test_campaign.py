@@ -20,7 +20,6 @@ from cplab import (
     carry,
     checkpoints,
     cli,
-    deficits,
     kernels,
     records,
     studies,
@@ -42,25 +41,6 @@ def few(monkeypatch):
     small = campaign.Exhibit("figure1-removal", "few", campaign.until((0, 10, 20), recovery=10))
     monkeypatch.setitem(campaign.EXHIBITS, "figure1-removal", small)
     monkeypatch.setattr(train, "CHECKPOINT_SECONDS", -1)
-
-
-@pytest.fixture
-def stop_after(monkeypatch):
-    """A function that gives an Event which is set as batch number `count` is about to be used."""
-
-    def make(count):
-        stop, seen, see = threading.Event(), [], deficits.see
-
-        def counting(*arguments):
-            seen.append(1)
-            if len(seen) == count:
-                stop.set()
-            return see(*arguments)
-
-        monkeypatch.setattr(deficits, "see", counting)
-        return stop
-
-    return make
 
 
 @pytest.fixture

@@ -32,14 +32,7 @@ QUESTIONS = (
 
 @pytest.mark.parametrize(("question", "choice", "figures", "words"), QUESTIONS)
 def test_a_question_covers_what_was_measured(lab, question, choice, figures, words):
-    box = lab.answer(question, choice)
-    lab.wait_for(
-        f"figures under {question!r}",
-        lambda: box.locator("canvas").count(),
-        lambda found: found >= figures,
-    )
-    lab.wait_for(words, box.inner_text, lambda text: re.search(words, text))
-    assert "not trained yet" not in box.inner_text().lower()
+    lab.uncover(question, choice, figures, words)
 
 
 def test_the_slider_over_the_end_of_the_deficit_moves_the_bars(lab):

@@ -27,14 +27,7 @@ QUESTIONS = (
 
 @pytest.mark.parametrize(("question", "choice", "figures", "words"), QUESTIONS)
 def test_a_question_covers_what_was_measured(lab, question, choice, figures, words):
-    box = lab.answer(question, choice)
-    lab.wait_for(
-        f"figures under {question!r}",
-        lambda: box.locator("canvas").count(),
-        lambda found: found >= figures,
-    )
-    lab.wait_for(words, box.inner_text, lambda text: re.search(words, text))
-    assert not re.search("not (trained|computed) yet", box.inner_text())
+    lab.uncover(question, choice, figures, words)
 
 
 def test_a_network_is_grown_and_pruned_while_one_looks(lab):

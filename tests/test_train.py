@@ -471,25 +471,6 @@ def test_a_number_of_workers_that_is_none_is_refused(workers):
 # Interruptions ------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def stop_after(monkeypatch):
-    """A function that gives an Event which is set as batch number `count` is about to be used."""
-
-    def make(count):
-        stop, seen, see = threading.Event(), [], deficits.see
-
-        def counting(*arguments):
-            seen.append(1)
-            if len(seen) == count:
-                stop.set()
-            return see(*arguments)
-
-        monkeypatch.setattr(deficits, "see", counting)
-        return stop
-
-    return make
-
-
 @pytest.mark.parametrize("batch", [1, 3, 4, 11, 15])
 @pytest.mark.usefixtures("checkpoint_each_epoch")
 def test_a_cancelled_run_goes_on_and_equals_an_undisturbed_one(stop_after, epochs_trained, batch):

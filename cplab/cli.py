@@ -53,6 +53,10 @@ Schedule, Schedules = texts(f"Rates: {listed(experiment.SCHEDULES)}. [the profil
 Seed, Seeds = texts("Decides weights, order, crops, flips, noise. [0]", "N")
 Optimizer, Optimizers = texts(f"{listed(experiment.OPTIMIZERS)}. [sgd]", "NAME")
 Momentum, Momenta = texts("Of sgd. [0.9]", "X")
+Arithmetic, Arithmetics = texts(
+    f"{listed(experiment.ARITHMETICS)}; native has bfloat16 where the machine does. [native]",
+    "NAME",
+)
 Trace = option(
     str | None, "Measure the Fisher information: every (epoch), or 0,4,9. [none]", metavar="EPOCHS"
 )
@@ -159,6 +163,7 @@ def run(
     optimizer: Optimizer = None,
     trace: Trace = None,
     momentum: Momentum = None,
+    arithmetic: Arithmetic = None,
     fresh: option(bool, "Train it even if there is a record.", "--fresh") = False,
     device: Device = "auto",
     as_json: Json = False,
@@ -209,6 +214,7 @@ def sweep(
     optimizer: Optimizers = None,
     trace: Trace = None,
     momentum: Momenta = None,
+    arithmetic: Arithmetics = None,
     controls: option(bool, "Also equal training and the newborn.", "--controls") = False,
     workers: Workers = None,
     device: Device = "auto",
@@ -234,7 +240,7 @@ def sweep(
 
     rows = [{n: getattr(r.run, n) for n in records.RUN_FIELDS} for r in found]
     names = ["deficit", "onset", "length", "recovery", "schedule"]
-    several = ("optimizer", "momentum")
+    several = ("optimizer", "momentum", "arithmetic")
     names += [name for name in several if len({row[name] for row in rows}) > 1]
     points = pd.DataFrame(rows).assign(accuracy=[r.accuracy for r in found])
     points = points.groupby(names, sort=False)

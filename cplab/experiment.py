@@ -24,6 +24,7 @@ MODELS = {  # width of the first layer in the paper
     "allcnn": 96, "fc": 2500, "resnet18": 64, "depth1": 96, "depth2": 96, "depth3": 96,
 }  # fmt: skip
 OPTIMIZERS = ("sgd", "adam")
+ARITHMETICS = ("native", "float32")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 
 
@@ -212,7 +213,7 @@ def split_name(what: str, value: str, names, example: str) -> tuple[str, int | N
 
 # Fields that came after the first records, and the values that change nothing: a run that has
 # these is named as it was before.
-LATER = {"optimizer": "sgd", "trace": "none", "momentum": 0.9}
+LATER = {"optimizer": "sgd", "trace": "none", "momentum": 0.9, "arithmetic": "native"}
 
 
 def epochs_of_trace(value: object) -> str:
@@ -267,6 +268,8 @@ class Run:
             (fisher.along); unless it is none, more is measured after the last (fisher.at_end).
             Training is the same with and without, bit for bit.
         momentum: of sgd, 0 to below 1. The paper does not state its own.
+        arithmetic: native (products in bfloat16 where the machine has it, weights, sums and
+            BatchNorm in float32) or float32 throughout.
 
     A deficit of length 0 is no deficit. The control of equal training is deficit none with
     onset + length as its onset, the newborn has onset 0 and length 0.
@@ -286,6 +289,7 @@ class Run:
     optimizer: str = "sgd"
     trace: str = "none"
     momentum: float = 0.9
+    arithmetic: str = "native"
 
     def __post_init__(self):
         profile = PROFILES[one_of("profile", self.profile, PROFILES)]
@@ -315,6 +319,7 @@ class Run:
             "optimizer": one_of("optimizer", self.optimizer, OPTIMIZERS),
             "trace": epochs_of_trace(self.trace),
             "momentum": momentum_of(self.momentum, self.optimizer),
+            "arithmetic": one_of("arithmetic", self.arithmetic, ARITHMETICS),
         }
         if kind == "none" and settled["length"]:
             raise CplabError(
@@ -368,6 +373,7 @@ class Run:
         return (
             self.dataset, self.model, self.profile, self.seed, f"protocol={PROTOCOL}",
             self.optimizer, self.trace, *({self.momentum} - {LATER["momentum"]}),
+            *({self.arithmetic} - {LATER["arithmetic"]}),
         )  # fmt: skip
 
     def traced(self, epoch: int) -> bool:

@@ -54,7 +54,8 @@ NAMES = {
     "blank": "blank images",
 }
 SETTING = [
-    *("profile", "dataset", "model", "schedule", "recovery", "optimizer", "momentum", "trace")
+    *("profile", "dataset", "model", "schedule", "recovery", "optimizer", "momentum", "arithmetic"),
+    "trace",
 ]
 _loaded = False  # whether `ready` was called in this kernel
 

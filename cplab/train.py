@@ -12,7 +12,7 @@ import threading
 import time
 import timeit
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -103,8 +103,21 @@ def has_bf16(device: torch.device) -> bool:
     return False
 
 
-def autocast(device: torch.device):
-    return torch.autocast(device.type, torch.bfloat16, enabled=has_bf16(device))
+def in_bf16(arithmetic: str, device: torch.device) -> bool:
+    """Whether a run of this arithmetic takes its products in bfloat16 there."""
+    return arithmetic == "native" and has_bf16(device)
+
+
+@contextmanager
+def autocast(device: torch.device, arithmetic: str = "native"):
+    """Products in bfloat16 where the machine has it; in float32 throughout (on a GPU not in tf32
+    either) if that is asked for."""
+    exact = nullcontext()
+    if arithmetic == "float32":
+        exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+    bf16 = in_bf16(arithmetic, device)
+    with exact, torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        yield
 
 
 # The loop ---------------------------------------------------------------------------------------
@@ -174,11 +187,10 @@ def train_epoch(
     for group in optimizer.param_groups:
         group["lr"] = run.steps[epoch].lr
     total = torch.zeros((), device=images.train_x.device)
-    cast = autocast(images.train_x.device)
     for x, y in batches(run, epoch, images):
         if stop is not None and stop.is_set():
             raise Cancelled("stopped: ask for the same run again to go on from its last checkpoint")
-        with cast:
+        with autocast(x.device, run.arithmetic):
             loss = F.cross_entropy(net(x), y)
         optimizer.zero_grad()
         loss.backward()
@@ -194,17 +206,20 @@ def train_epoch(
 
 
 @torch.inference_mode()
-def evaluate(net: nn.Module, images: data.Images, batch: int | None = None) -> float:
+def evaluate(
+    net: nn.Module, images: data.Images, arithmetic: str = "native", batch: int | None = None
+) -> float:
     """The fraction of clear test images that the network names rightly.
 
-    Arguments: batch, images at a time; as many as keep a GPU busy, fewer on a CPU, if not given.
+    Arguments: arithmetic, as of a Run; batch, images at a time: as many as keep a GPU busy, fewer
+        on a CPU, if not given.
     """
     net.eval()
     device = images.test_x.device
-    batch, cast = batch or EVALUATED.get(device.type, 500), autocast(device)
+    batch = batch or EVALUATED.get(device.type, 500)
     right = torch.zeros((), dtype=torch.long, device=device)
     for x, y in zip(images.test_x.split(batch), images.test_y.split(batch), strict=True):
-        with cast:
+        with autocast(device, arithmetic):
             logits = net(images.normal(x))
         right += (logits.argmax(1) == y).sum()
     return right.item() / len(images.test_y)
@@ -256,7 +271,8 @@ def checkpoint_names(run: Run, device: torch.device) -> list[Path]:
     """The run's checkpoints on this device: number format and threads are part of the bits."""
     images = data.images(run.dataset, run.profile, device)
     threads = 0 if device.type == "cuda" else torch.get_num_threads()  # no matter to a GPU
-    return checkpoints.names(run, images.copy, device.type, has_bf16(device), threads)
+    bf16 = in_bf16(run.arithmetic, device)
+    return checkpoints.names(run, images.copy, device.type, bf16, threads)
 
 
 @failures_named()
@@ -278,7 +294,8 @@ def advance(
     Raises: Cancelled, Diverged, Exhausted.
     """
     images = data.images(run.dataset, run.profile, device)
-    precision, threads = "bf16" if has_bf16(device) else "float32", torch.get_num_threads()
+    precision = "bf16" if in_bf16(run.arithmetic, device) else "float32"
+    threads = torch.get_num_threads()
     names = checkpoint_names(run, device)
     net, optimizer = start(run, device)
     rows, ours = checkpoints.restore(
@@ -290,7 +307,7 @@ def advance(
     for epoch in range(len(rows), end):
         began = time.perf_counter()
         loss = train_epoch(run, epoch, images, net, optimizer, stop)
-        accuracy = evaluate(net, images)
+        accuracy = evaluate(net, images, run.arithmetic)
         rows.append(
             {
                 "epoch": epoch,

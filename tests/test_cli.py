@@ -432,7 +432,7 @@ def test_list_shows_the_records_that_fit(cplab, grid):
     assert (code, err) == (0, [])
     head, *rows = [line.split() for line in out.splitlines()]
     assert {row[head.index("deficit")] for row in rows} == {"flip"}
-    assert not {"optimizer", "trace", "momentum"} & {*head}  # the same in each line
+    assert not {"optimizer", "trace", "momentum", "arithmetic"} & {*head}  # the same in each line
     assert {row[0] for row in rows} == {Run("flip", 0, 4, profile="ci", seed=s).key for s in (0, 1)}
     assert cplab("records list --dataset mnist")[1] == "no records\n"
 
@@ -453,7 +453,7 @@ def test_export_writes_one_row_a_record(cplab, grid, tmp_path, kind):
     assert {*rows[0]} == {
         "key", "profile", "dataset", "model", "deficit", "onset", "length", "recovery", "schedule",
         "seed", "accuracy", "seconds", "copy", "device", "precision", "threads", "torch", "commit",
-        "source", "optimizer", "trace", "momentum",
+        "source", "optimizer", "trace", "momentum", "arithmetic",
     }  # fmt: skip
     for row in rows:
         fields = {name: row[name] for name in records.RUN_FIELDS}

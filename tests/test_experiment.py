@@ -274,6 +274,7 @@ def test_every_field_is_part_of_the_key(field):
         "optimizer": "adam",
         "trace": "every",
         "momentum": 0,
+        "arithmetic": "float32",
     }
     assert replace(run, **{field: other.get(field, 7)}).key != run.key
 
@@ -284,6 +285,13 @@ def test_momentum_is_the_run_s_and_no_beginning_is_shared_with_another():
     assert plain.origin != other.origin
     assert len(plain.origin) == 7  # as before there was a choice: checkpoints stay valid
     assert "momentum=0.0" in other.canonical
+
+
+def test_no_beginning_is_shared_with_a_run_of_another_arithmetic():
+    plain, other = Run(profile="ci"), Run(profile="ci", arithmetic="float32")
+    assert plain.origin != other.origin
+    assert "arithmetic" not in plain.canonical
+    assert other.canonical.endswith("arithmetic=float32")
 
 
 def test_call_gives_the_same_run_back(random_runs):

@@ -160,7 +160,8 @@ def test_summary_of_no_records_is_empty():
 @pytest.mark.parametrize(
     "other",
     [{"profile": "course"}, {"dataset": "mnist"}, {"model": "allcnn-8"}, {"schedule": "fixed"},
-     {"recovery": 4}, {"optimizer": "adam"}, {"trace": "every"}, {"momentum": 0.0}],
+     {"recovery": 4}, {"optimizer": "adam"}, {"trace": "every"}, {"momentum": 0.0},
+     {"arithmetic": "float32"}],
 )  # fmt: skip
 def test_select_keeps_the_rows_of_one_setting(other):
     table = pd.DataFrame(

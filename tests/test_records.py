@@ -537,7 +537,17 @@ def test_a_sample_is_of_shipped_records_and_the_same_each_time(trained):
 
 COLUMNS = [
     *("key", "deficit", "onset", "length", "recovery", "profile", "schedule", "dataset", "model"),
-    *("seed", "optimizer", "trace", "momentum", "accuracy", "seconds", "copy", "device"),
+    *(
+        "seed",
+        "optimizer",
+        "trace",
+        "momentum",
+        "arithmetic",
+        "accuracy",
+        "seconds",
+        "copy",
+        "device",
+    ),
     *("precision", "threads", "torch", "commit", "source"),
 ]
 

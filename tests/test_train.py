@@ -344,7 +344,7 @@ def test_accuracy_is_the_fraction_of_test_images_named_rightly(batch):
         for x, y in zip(images.test_x, images.test_y, strict=True)
     )
     net = Sum()
-    assert train.evaluate(net, images, batch) == right / 300
+    assert train.evaluate(net, images, batch=batch) == right / 300
     assert net.modes == {False}  # in the mode in which batch norm has no batch
 
 
@@ -370,16 +370,41 @@ def test_accuracy_of_a_network_agrees_with_one_image_at_a_time(monkeypatch):
     assert train.evaluate(net.train(), images) == right / 120
 
 
-@pytest.mark.parametrize(("native", "precision"), [(True, "bf16"), (False, "float32")])
-def test_the_number_format_is_used_and_recorded(monkeypatch, native, precision):
+@pytest.mark.parametrize(
+    ("native", "arithmetic", "precision"),
+    [(True, "native", "bf16"), (False, "native", "float32"), (True, "float32", "float32")],
+)
+def test_the_number_format_is_used_and_recorded(monkeypatch, native, arithmetic, precision):
     monkeypatch.setattr(train, "has_bf16", lambda device: native)
     formats, entropy = set(), torch.nn.functional.cross_entropy
     monkeypatch.setattr(
         train.F, "cross_entropy", lambda x, y: formats.add(x.dtype) or entropy(x, y)
     )
-    trajectory = train.advance(a_run(), 1, device=CPU)
+    trajectory = train.advance(a_run(arithmetic=arithmetic), 1, device=CPU)
     assert trajectory.precision == precision
-    assert formats == {torch.bfloat16 if native else torch.float32}
+    assert formats == {torch.bfloat16 if precision == "bf16" else torch.float32}
+
+
+def test_float32_is_the_same_with_and_without_native_bfloat16(monkeypatch):
+    ends = []
+    for native in (True, False):
+        monkeypatch.setattr(train, "has_bf16", lambda device, native=native: native)
+        run = a_run(arithmetic="float32" if native else "native")
+        ends.append(train.advance(run, run.epochs, device=CPU).rows)
+    same = ("train_loss", "test_accuracy")
+    assert [[row[n] for n in same] for row in ends[0]] == [
+        [row[n] for n in same] for row in ends[1]
+    ]
+
+
+def test_float32_on_a_gpu_is_not_tf32():
+    around = [torch.backends.cudnn.allow_tf32]
+    with train.autocast(CPU, "float32"):
+        assert torch.backends.cudnn.enabled
+        assert not torch.backends.cudnn.allow_tf32
+    with train.autocast(CPU):
+        around.append(torch.backends.cudnn.allow_tf32)
+    assert around == [True, True]  # torch's own default, left alone
 
 
 def test_a_trajectory_says_how_it_came_about():

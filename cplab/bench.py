@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, jacrev, vmap
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from cplab import data, fisher, models, pruning, synapses, train, tree
+from cplab import data, devices, fisher, models, pruning, synapses, train, tree
 from cplab.experiment import CplabError, Run
 
 ROUNDS = 3  # after one that warms up
@@ -46,7 +46,7 @@ def measure(device: str = "auto") -> dict:
         ratio and baseline are None where there is nothing to compare with.
     Raises: CplabError if a Fisher trace is not what another way to it gives.
     """
-    where = train.pick_device(device)
+    where = devices.pick(device)
     dataset = "cifar10" if data.at_hand("cifar10") else "practice"
     with own_cache(dataset):
         results = [engine_vs_step(where, dataset), grid_vs_plain(where, dataset)]
@@ -55,7 +55,7 @@ def measure(device: str = "auto") -> dict:
     note = f"medians of {ROUNDS} rounds, the two sides in turn"
     if dataset == "practice":
         note += "; practice images, for CIFAR-10 is not at hand"
-    about = {"device": train.machine(where), "cores": os.cpu_count(), "dataset": dataset}
+    about = {"device": devices.machine(where), "cores": os.cpu_count(), "dataset": dataset}
     return {**about, "note": note, "results": results}
 
 
@@ -94,7 +94,7 @@ def engine_vs_step(device: torch.device, dataset: str) -> dict:
 
     def bare():
         for _ in range(steps):
-            with train.autocast(device):
+            with devices.autocast(device):
                 loss = F.cross_entropy(net(x), y)
             optimizer.zero_grad()
             loss.backward()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from cplab import carry, kernels, records, studies, train, tree
+from cplab import carry, devices, kernels, records, studies, train, tree
 from cplab.carry import deepest, find
 from cplab.checkpoints import ON_THE_WAY
 from cplab.experiment import PROFILES, CplabError, Run, one_of, whole
@@ -205,7 +205,7 @@ def work(
         profile, exhibits, part, parts: as in groups.
         stop: an Event that ends it earlier.
         say: called with one line on what was done, and on what could not be.
-    Raises: CplabError for bad input or a damaged file in out, train.Exhausted.
+    Raises: CplabError for bad input or a damaged file in out, devices.Exhausted.
     """
     budget, stop = whole("budget", budget, least=1), stop or threading.Event()
     timer = threading.Timer(budget - min(30, budget / 10), stop.set)
@@ -213,7 +213,7 @@ def work(
     timer.start()
     try:
         todo = list(groups(profile, exhibits, part, parts))
-        where = train.pick_device(device)
+        where = devices.pick(device)
         with carry.directory(out):
             carried = carry.take_in(out)
             try:
@@ -230,7 +230,7 @@ def work(
 
 
 def do(exhibit: Exhibit, seed: int, some: list, where, stop, say) -> None:
-    """What is missing of an exhibit and a seed. Raises: train.Cancelled, train.Exhausted."""
+    """What is missing of an exhibit and a seed. Raises: train.Cancelled, devices.Exhausted."""
     from tqdm import tqdm
 
     missing = [one for one in some if not find(one)]
@@ -252,7 +252,7 @@ def do(exhibit: Exhibit, seed: int, some: list, where, stop, say) -> None:
             compute = partial(kernels.compute, device=str(where), stop=stop)
             for _ in studies.collect(specs, compute):
                 bar.update()
-    except (train.Cancelled, train.Exhausted):
+    except (train.Cancelled, devices.Exhausted):
         raise
     except CplabError as error:  # images that are not at hand: others may be
         say(f"{exhibit.name} is left out: {error}")
@@ -293,7 +293,7 @@ def status(
     it is that of a few steps on random images, which take a while on a CPU at the paper's size,
     and the time of traces and of studies is not known.
     """
-    where, wanted = train.pick_device(device), {e.name: [] for e in chosen(exhibits)}
+    where, wanted = devices.pick(device), {e.name: [] for e in chosen(exhibits)}
     for exhibit, _, some in groups(profile, exhibits):
         wanted[exhibit.name] += some
     found = {one: find(one) for some in wanted.values() for one in some}
@@ -316,7 +316,7 @@ class Speed:
     """Seconds of an epoch, a trace and an end, medians over records of the same kind of device."""
 
     def __init__(self, where: torch.device, found: list[records.Record]):
-        self.where, self.times, machine = str(where), {}, train.machine(where)
+        self.where, self.times, machine = str(where), {}, devices.machine(where)
         for record in found:
             if record.device == machine:
                 for what, seconds in spent(record):

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cplab import data, deficits, train
+from cplab import data, deficits, devices, train
 from cplab.experiment import CplabError, Run, one_of, whole
 
 TASKS = ("images", "noise", "random_labels")
@@ -218,7 +218,7 @@ def epoch(net, optimizer, images, size: Size, seed: tuple, rate: float, stop=Non
     for index in order.split(size.batch):
         if stop is not None and stop.is_set():
             raise train.Cancelled("stopped: ask for the same again to begin anew")
-        with train.autocast(index.device):
+        with devices.autocast(index.device):
             loss = F.cross_entropy(net(images.train_x[index]), images.train_y[index])
         optimizer.zero_grad()
         loss.backward()
@@ -261,7 +261,7 @@ def develop(
         images where the task has their labels, else of the task), parameters.
     Raises: CplabError, train.Cancelled, train.Diverged.
     """
-    size, where = SIZES[spec.size], train.pick_device(device)
+    size, where = SIZES[spec.size], devices.pick(device)
     images = material(spec, where)
     net = build(size, size.kernels, spec.seed, where)
     test = images.normal(images.test_x)
@@ -308,7 +308,7 @@ def from_scratch(
     spec: Split, device: str = "auto", report: Callable[[dict], None] = lambda row: None, stop=None
 ) -> dict:
     """Train an architecture on images. Returns: accuracy of the test images, and its curve."""
-    size, where = SIZES[spec.size], train.pick_device(device)
+    size, where = SIZES[spec.size], devices.pick(device)
     images = material(spec, where)
     net, curve = build(size, (spec.first, spec.second), spec.seed, where), []
     test, optimizer = images.normal(images.test_x), None

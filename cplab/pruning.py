@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from cplab import studies, train
+from cplab import devices, studies, train
 from cplab.experiment import OPTIMIZERS, CplabError, one_of, part, settle, whole
 from cplab.synapses import (
     SHAPES,
@@ -314,7 +314,7 @@ def synapse_search(
         last time that the search fell to that density.
     Raises: CplabError, train.Cancelled, train.Diverged.
     """
-    place = train.pick_device(device)
+    place = devices.pick(device)
     random = np.random.default_rng(train.mix("search", spec.seed))
     _, changes = schedule(spec)
     every = torch.arange(784)
@@ -447,7 +447,7 @@ def retrain(
     Returns: the networks, and plain data: steps, accuracy (one list for each network).
     Raises: CplabError, train.Cancelled, train.Diverged.
     """
-    place = train.pick_device(device)
+    place = devices.pick(device)
     seed = train.mix("retrain", seed)
     split = pictures(dataset)
     pixels = torch.arange(784) if blanks or rewire else telling(dataset, architectures)

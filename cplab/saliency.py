@@ -32,7 +32,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cplab import data, fisher, train
+from cplab import data, devices, fisher, train
 from cplab.experiment import PROFILES, CplabError, Run, one_of, part, settle, whole
 
 METRICS = ("none", "magnitude", "fisher", "random")
@@ -274,7 +274,7 @@ def compute(
 
     Raises: CplabError, train.Cancelled, train.Diverged.
     """
-    where = train.pick_device(device)
+    where = devices.pick(device)
     for same in together(specs, "profile", "seed", "training"):
         trained = begin(same[0], where, stop)
         for alike in together(same, "metric", "density", "retraining"):

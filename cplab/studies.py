@@ -152,9 +152,9 @@ def collect(specs: Iterable, compute: Callable[[list], Iterator], fresh: bool = 
         return
     import torch
 
-    from cplab.train import machine, pick_device
+    from cplab import devices
 
-    device = machine(pick_device(getattr(missing[0], "device", "auto")))
+    device = devices.machine(devices.pick(getattr(missing[0], "device", "auto")))
     for spec, values in compute(missing):
         how = (device, torch.get_num_threads(), str(torch.__version__), commit())
         study = Study(canonical(spec), values, *how)

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cplab import data, train
+from cplab import data, devices, train
 
 SHAPES = ((784, 16), (16, 10))  # units below and above, of both layers
 BATCH = 2048
@@ -63,7 +63,7 @@ def telling(dataset: str, architectures: Sequence[Architecture]) -> Tensor:
 
 def ready(split: Split, pixels: Tensor, device: torch.device) -> Split:
     """Some pixels in the number format of training (bfloat16 has 0 to 255 exactly), there."""
-    wide = torch.bfloat16 if train.has_bf16(device) else torch.float32
+    wide = torch.bfloat16 if devices.has_bf16(device) else torch.float32
     return Split(split.x[:, pixels].to(device, wide), split.y.to(device))
 
 

@@ -6,13 +6,11 @@ that an epoch passes on to the next.
 
 import hashlib
 import math
-import platform
-import re
 import threading
 import time
 import timeit
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -21,8 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cplab import checkpoints, data, deficits, fisher, models
+from cplab import checkpoints, data, deficits, devices, fisher, models
 from cplab.experiment import PROFILES, CplabError, Run
+from cplab.gradients import gradients
 
 CHECKPOINT_SECONDS = 5  # an interrupted run loses about this much
 EVALUATED = {"cuda": 2500}  # test images at a time
@@ -34,90 +33,10 @@ class Cancelled(CplabError):
     exit_code = 130
 
 
-class Exhausted(CplabError):
-    """Memory does not suffice, a worker process died, which mostly has the same cause, or the GPU
-    failed."""
-
-    exit_code = 1
-
-
 class Diverged(CplabError):
     """The loss is no longer finite."""
 
     exit_code = 1
-
-
-# The machine ------------------------------------------------------------------------------------
-
-
-def pick_device(name: str = "auto") -> torch.device:
-    """cuda, mps or cpu; `auto` takes the first that is there. Raises CplabError for one that is
-    not."""
-    there = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if name == "auto":
-        name = next(n for n, found in there.items() if found)
-    kind, colon, number = str(name).partition(":")
-    count = torch.cuda.device_count() if kind == "cuda" else 1
-    if not there.get(kind) or (colon and not (number.isdecimal() and int(number) < count)):
-        found = ", ".join(n for n, is_there in there.items() if is_there)
-        why = no_cuda() if kind == "cuda" and not there["cuda"] else ""
-        raise CplabError(
-            f"device {name!r} is not to be had: this machine has {found}{why}; --device cpu is "
-            "everywhere"
-        )
-    return torch.device(name)
-
-
-def no_cuda() -> str:
-    """Why there is no CUDA: no driver, one that does not fit torch, or a torch without."""
-    try:
-        torch.cuda.init()
-    except (RuntimeError, AssertionError) as error:
-        return f" ({str(error).partition(chr(10))[0][:200]})"
-    return ""
-
-
-def machine(device: torch.device) -> str:
-    """Device and kind of chip, as far as bits depend on it: cuda NVIDIA H200, cpu AVX2 AMD EPYC."""
-    if device.type == "cuda":
-        return f"cuda {torch.cuda.get_device_name(device)}"
-    try:
-        names = re.findall(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
-    except OSError:
-        names = []
-    chip = names[0] if names else platform.processor() or platform.machine()
-    return f"{device.type} {torch.backends.cpu.get_cpu_capability()} {chip}"
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 is native there; elsewhere training is in float32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type == "cpu":
-        checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-        return any(getattr(torch.cpu, check, bool)() for check in checks)
-    return False
-
-
-def in_bf16(arithmetic: str, device: torch.device) -> bool:
-    """Whether a run of this arithmetic takes its products in bfloat16 there."""
-    return arithmetic == "native" and has_bf16(device)
-
-
-@contextmanager
-def autocast(device: torch.device, arithmetic: str = "native"):
-    """Products in bfloat16 where the machine has it; in float32 throughout (on a GPU not in tf32
-    either) if that is asked for."""
-    exact = nullcontext()
-    if arithmetic == "float32":
-        exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-    bf16 = in_bf16(arithmetic, device)
-    with exact, torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        yield
 
 
 # The loop ---------------------------------------------------------------------------------------
@@ -190,12 +109,9 @@ def train_epoch(
     for x, y in batches(run, epoch, images):
         if stop is not None and stop.is_set():
             raise Cancelled("stopped: ask for the same run again to go on from its last checkpoint")
-        with autocast(x.device, run.arithmetic):
-            loss = F.cross_entropy(net(x), y)
-        optimizer.zero_grad()
-        loss.backward()
+        loss = gradients(net, run.arithmetic, x, y)
         optimizer.step()
-        total += loss.detach() * len(y)
+        total += loss * len(y)
     mean = total.item() / len(images.train_y)
     if not math.isfinite(mean):
         raise Diverged(
@@ -219,7 +135,7 @@ def evaluate(
     batch = batch or EVALUATED.get(device.type, 500)
     right = torch.zeros((), dtype=torch.long, device=device)
     for x, y in zip(images.test_x.split(batch), images.test_y.split(batch), strict=True):
-        with autocast(device, arithmetic):
+        with devices.autocast(device, arithmetic):
             logits = net(images.normal(x))
         right += (logits.argmax(1) == y).sum()
     return right.item() / len(images.test_y)
@@ -242,40 +158,16 @@ class Trajectory(NamedTuple):
     final: dict | None = None
 
 
-NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
-NO_GPU = ("cuda error", "cudnn", "cublas", "cusolver", "nvidia driver", "cuda driver")
-
-
-@contextmanager
-def failures_named():
-    """One clear line instead of the many ways to run out of memory or to lose a GPU."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        said, text = str(error).partition("\n")[0][:100] or "MemoryError", str(error).lower()
-        if isinstance(error, MemoryError) or any(words in text for words in NO_MEMORY):
-            raise Exhausted(
-                f"the memory does not suffice ({said}): what was trained is kept; ask again with "
-                "fewer workers, a smaller profile or --device cpu"
-            ) from error
-        if any(words in text for words in NO_GPU):
-            raise Exhausted(
-                f"the GPU failed ({said}): what was trained is kept; ask again in a new process, "
-                "see what nvidia-smi says, or take --device cpu"
-            ) from error
-        raise
-
-
-@failures_named()
+@devices.failures_named()
 def checkpoint_names(run: Run, device: torch.device) -> list[Path]:
     """The run's checkpoints on this device: number format and threads are part of the bits."""
     images = data.images(run.dataset, run.profile, device)
     threads = 0 if device.type == "cuda" else torch.get_num_threads()  # no matter to a GPU
-    bf16 = in_bf16(run.arithmetic, device)
+    bf16 = devices.in_bf16(run.arithmetic, device)
     return checkpoints.names(run, images.copy, device.type, bf16, threads)
 
 
-@failures_named()
+@devices.failures_named()
 def advance(
     run: Run,
     end: int,
@@ -294,7 +186,7 @@ def advance(
     Raises: Cancelled, Diverged, Exhausted.
     """
     images = data.images(run.dataset, run.profile, device)
-    precision = "bf16" if in_bf16(run.arithmetic, device) else "float32"
+    precision = "bf16" if devices.in_bf16(run.arithmetic, device) else "float32"
     threads = torch.get_num_threads()
     names = checkpoint_names(run, device)
     net, optimizer = start(run, device)
@@ -337,7 +229,7 @@ def advance(
             checkpoints.forget(ours)
             raise
     checkpoints.forget(ours)
-    return Trajectory(rows, images.copy, machine(device), precision, threads, last, final)
+    return Trajectory(rows, images.copy, devices.machine(device), precision, threads, last, final)
 
 
 def measured(measure: Callable, net, images: data.Images, run: Run, epoch: int) -> dict:
@@ -376,7 +268,7 @@ def stand_in(model: str, profile: str, dataset: str, device: torch.device, count
 
 
 @lru_cache
-@failures_named()
+@devices.failures_named()
 def timed_trace(model: str, profile: str, dataset: str, device: str) -> float:
     few = 20
     net, x = stand_in(model, profile, dataset, torch.device(device), few)
@@ -388,7 +280,7 @@ def timed_trace(model: str, profile: str, dataset: str, device: str) -> float:
 
 
 @lru_cache
-@failures_named()
+@devices.failures_named()
 def timed_end(model: str, profile: str, dataset: str, device: str) -> float:
     few = 20
     net, x = stand_in(model, profile, dataset, torch.device(device), few)
@@ -403,7 +295,7 @@ def timed_end(model: str, profile: str, dataset: str, device: str) -> float:
 
 
 @lru_cache
-@failures_named()
+@devices.failures_named()
 def timed_epoch(model: str, profile: str, dataset: str, device: str) -> float:
     p, where = PROFILES[profile], torch.device(device)
     net, x = stand_in(model, profile, dataset, where, p.batch)
@@ -411,15 +303,12 @@ def timed_epoch(model: str, profile: str, dataset: str, device: str) -> float:
     y = torch.zeros(p.batch, dtype=torch.long, device=where)
 
     def step() -> float:
-        with autocast(where):
-            loss = F.cross_entropy(net(x), y)
-        optimizer.zero_grad()
-        loss.backward()
+        loss = gradients(net, "native", x, y)
         optimizer.step()
         return loss.item()  # waits for the device
 
     def look() -> float:
-        with torch.inference_mode(), autocast(where):
+        with torch.inference_mode(), devices.autocast(where):
             return net(x).sum().item()
 
     return sum(

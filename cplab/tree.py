@@ -20,15 +20,14 @@ from types import SimpleNamespace
 
 import torch
 
+from cplab import devices
 from cplab.checkpoints import forget, forget_old
 from cplab.experiment import CplabError, Run, whole
 from cplab.train import (
     Cancelled,
     Diverged,
-    Exhausted,
     Trajectory,
     advance,
-    pick_device,
     seconds_per_end,
     seconds_per_epoch,
     seconds_per_trace,
@@ -107,7 +106,7 @@ def grow(runs: list[Run], begin: int, parent: Segment | None) -> list[Segment]:
 def estimate(runs: list[Run], device: str = "auto") -> float:
     """Seconds that training these runs one after another in this process would take, from a few
     steps and, for traces, a few measurements timed on random images."""
-    where, seconds = str(pick_device(device)), 0.0
+    where, seconds = str(devices.pick(device)), 0.0
     for root in plan(runs):
         seconds += seconds_per_epoch(root.run, where) * root.epochs
         if root.run.trace != "none":
@@ -139,12 +138,12 @@ def trajectories(
         claim: asked, with the runs that end there, before a segment is begun: which of them are
             wanted, or None for "ask again later".
     Yields: (run, its Trajectory) as each run ends, or (run, Diverged).
-    Raises: Cancelled, Exhausted.
+    Raises: Cancelled, devices.Exhausted.
     """
     if workers is None:
         workers = crew_size(runs, device)
     workers = whole("workers", workers, least=1)
-    device = pick_device(device)
+    device = devices.pick(device)
     stop = stop or threading.Event()
     report = once(report)
     forget_old()
@@ -183,7 +182,7 @@ def trajectories(
 def crew_size(runs: list[Run], device: str = "auto") -> int:
     """How many processes train these runs: one for each core on a CPU; this one alone for a single
     run, on a GPU, and for runs of the ci profile, which are over before a process has started."""
-    if pick_device(device).type != "cpu" or all(run.profile == "ci" for run in runs):
+    if devices.pick(device).type != "cpu" or all(run.profile == "ci" for run in runs):
         return 1
     return max(1, min(os.cpu_count() or 1, len(runs)))
 
@@ -246,7 +245,7 @@ def crew(workers: int, device: torch.device, stop: threading.Event, report: Call
         try:
             yield begin_there
         except BrokenProcessPool as error:
-            raise Exhausted(
+            raise devices.Exhausted(
                 "a worker process died, mostly for want of memory: what was trained is kept; ask "
                 "again with fewer workers (workers=1) or --device cpu; a script must start its "
                 'sweep under `if __name__ == "__main__":`'

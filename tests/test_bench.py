@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from cplab import bench, fisher, pruning, synapses
+from cplab import bench, devices, fisher, synapses
 from cplab.experiment import CplabError
 
 CPU = torch.device("cpu")
@@ -173,7 +173,7 @@ def test_the_row_on_pruning_says_what_was_measured(small_mnist):
 
 def test_both_sides_of_the_row_on_pruning_train_the_same(small_mnist, monkeypatch):
     """From the same weights, in float32."""
-    monkeypatch.setattr(pruning.train, "has_bf16", lambda device: False)
+    monkeypatch.setattr(devices, "has_bf16", lambda device: False)
     built, linear = [], torch.nn.Linear
 
     def born(a, b, device):

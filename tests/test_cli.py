@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cplab import bench, cli, records
+from cplab import bench, cli, devices, records
 from cplab.experiment import PROFILES, Run
 
 CI = "--profile ci --recovery 1"
@@ -399,8 +399,10 @@ def test_a_cache_that_cannot_be_written_costs_one_warning(cplab, one_thread, tmp
 def test_what_goes_wrong_in_training_is_one_line(cplab, monkeypatch, kind):
     from cplab import train
 
+    kinds = {"Diverged": train.Diverged, "Exhausted": devices.Exhausted}
+
     def fail(*_, **__):
-        raise getattr(train, kind)("what went wrong,\nand the remedy")
+        raise kinds[kind]("what went wrong,\nand the remedy")
 
     monkeypatch.setattr(records, "sweep", fail)
     assert cplab("sweep", CI) == (1, "", ["error: what went wrong, and the remedy"])
@@ -515,7 +517,7 @@ def test_what_is_shipped_is_retrained_to_the_same_bits(
     assert (code, out.splitlines()[-1]) == (1, "1 bad")
     assert "\noff " in out
     # under other conditions a small difference is within the spread, a large one is not
-    monkeypatch.setattr(train, "machine", lambda _: "another")
+    monkeypatch.setattr(devices, "machine", lambda _: "another")
     code, out, _ = cplab(verify)
     assert code == 0
     assert "\nnear " in out

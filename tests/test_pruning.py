@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cplab import CplabError, data, pruning, synapses, train
+from cplab import CplabError, data, devices, pruning, synapses, train
 from cplab.pruning import SHAPES, OneShot, Retraining, Search
 
 SHORT = {"n": 60, "gamma": 2.0}  # of 85 steps, at most 80 % dense
@@ -27,7 +27,7 @@ def random():
 @pytest.fixture
 def wide(monkeypatch):
     """Training in float32, so that sums differ in their last bits alone."""
-    monkeypatch.setattr(train, "has_bf16", lambda device: False)
+    monkeypatch.setattr(devices, "has_bf16", lambda device: False)
 
 
 def sparse(count, random):
@@ -277,7 +277,7 @@ def test_side_by_side_is_as_one_by_one(random, wide):
 def test_bfloat16_learns_as_float32(random, monkeypatch):
     several, ends = [sparse(2000, random) for _ in range(4)], []
     for bf16 in (True, False):
-        monkeypatch.setattr(train, "has_bf16", lambda device, bf16=bf16: bf16)
+        monkeypatch.setattr(devices, "has_bf16", lambda device, bf16=bf16: bf16)
         _, curve = pruning.retrain(several, steps=60)
         ends.append(np.mean([each[-1] for each in curve["accuracy"]]))
     assert ends[0] == pytest.approx(ends[1], abs=0.02)

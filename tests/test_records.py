@@ -19,7 +19,7 @@ import torch
 from filelock import FileLock
 
 import cplab
-from cplab import experiment, records, train
+from cplab import devices, experiment, records, train
 from cplab.experiment import PROFILES, CplabError, Run
 from cplab.records import RecordWarning
 
@@ -264,7 +264,7 @@ def test_a_traced_record_trained_again_is_equal(traced):
 
 
 def test_a_record_says_truly_how_it_was_trained(monkeypatch):
-    monkeypatch.setattr(train, "has_bf16", lambda device: False)
+    monkeypatch.setattr(devices, "has_bf16", lambda device: False)
     seen = []
     began = time.perf_counter()
     record = cplab.run(RUN, device="cpu", report=lambda run, row: seen.append(row))

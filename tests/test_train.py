@@ -16,7 +16,7 @@ from conftest import digits
 from torch import nn
 
 from cplab import checkpoints as kept
-from cplab import data, deficits, fisher, models, train, tree
+from cplab import data, deficits, devices, fisher, models, train, tree
 from cplab.experiment import DEFICITS, PROFILES, CplabError, Run
 
 CPU = torch.device("cpu")
@@ -218,7 +218,7 @@ def test_training_is_sgd_with_momentum_and_weight_decay_at_the_rates_of_the_run(
     model, momentum, monkeypatch
 ):
     """Against the update written out: v ← m·v + g + d·w, w ← w − lr·v."""
-    monkeypatch.setattr(train, "has_bf16", lambda device: False)
+    monkeypatch.setattr(devices, "has_bf16", lambda device: False)
     monkeypatch.setitem(PROFILES, "ci", replace(PROFILES["ci"], weight_decay=0.3))  # to be seen
     run = a_run(deficit="blur", onset=1, length=1, schedule="paper", model=model, momentum=momentum)
     images, p = data.images("mnist", "ci"), run.settings
@@ -245,7 +245,7 @@ def test_training_is_sgd_with_momentum_and_weight_decay_at_the_rates_of_the_run(
 
 def test_adam_is_the_update_of_kingma_and_ba_with_weight_decay_in_the_gradient(monkeypatch):
     """m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², w ← w − lr · m̂ / (√v̂ + ε)."""
-    monkeypatch.setattr(train, "has_bf16", lambda device: False)
+    monkeypatch.setattr(devices, "has_bf16", lambda device: False)
     monkeypatch.setitem(PROFILES, "ci", replace(PROFILES["ci"], weight_decay=0.3))  # to be seen
     run = a_run(onset=1, recovery=1, schedule="paper", optimizer="adam")
     images = data.images("mnist", "ci")
@@ -359,7 +359,7 @@ def test_a_device_may_have_batches_of_its_own_for_testing(monkeypatch):
 
 
 def test_accuracy_of_a_network_agrees_with_one_image_at_a_time(monkeypatch):
-    monkeypatch.setattr(train, "has_bf16", lambda device: False)
+    monkeypatch.setattr(devices, "has_bf16", lambda device: False)
     images = data.images("mnist", "ci")
     net, _ = train.start(a_run(), CPU)
     right = 0
@@ -375,7 +375,7 @@ def test_accuracy_of_a_network_agrees_with_one_image_at_a_time(monkeypatch):
     [(True, "native", "bf16"), (False, "native", "float32"), (True, "float32", "float32")],
 )
 def test_the_number_format_is_used_and_recorded(monkeypatch, native, arithmetic, precision):
-    monkeypatch.setattr(train, "has_bf16", lambda device: native)
+    monkeypatch.setattr(devices, "has_bf16", lambda device: native)
     formats, entropy = set(), torch.nn.functional.cross_entropy
     monkeypatch.setattr(
         train.F, "cross_entropy", lambda x, y: formats.add(x.dtype) or entropy(x, y)
@@ -388,7 +388,7 @@ def test_the_number_format_is_used_and_recorded(monkeypatch, native, arithmetic,
 def test_float32_is_the_same_with_and_without_native_bfloat16(monkeypatch):
     ends = []
     for native in (True, False):
-        monkeypatch.setattr(train, "has_bf16", lambda device, native=native: native)
+        monkeypatch.setattr(devices, "has_bf16", lambda device, native=native: native)
         run = a_run(arithmetic="float32" if native else "native")
         ends.append(train.advance(run, run.epochs, device=CPU).rows)
     same = ("train_loss", "test_accuracy")
@@ -399,10 +399,10 @@ def test_float32_is_the_same_with_and_without_native_bfloat16(monkeypatch):
 
 def test_float32_on_a_gpu_is_not_tf32():
     around = [torch.backends.cudnn.allow_tf32]
-    with train.autocast(CPU, "float32"):
+    with devices.autocast(CPU, "float32"):
         assert torch.backends.cudnn.enabled
         assert not torch.backends.cudnn.allow_tf32
-    with train.autocast(CPU):
+    with devices.autocast(CPU):
         around.append(torch.backends.cudnn.allow_tf32)
     assert around == [True, True]  # torch's own default, left alone
 
@@ -410,7 +410,7 @@ def test_float32_on_a_gpu_is_not_tf32():
 def test_a_trajectory_says_how_it_came_about():
     trajectory = train.advance(a_run(), 2, device=CPU)
     assert (trajectory.copy, trajectory.threads) == ("small", 1)
-    assert trajectory.device == train.machine(CPU)
+    assert trajectory.device == devices.machine(CPU)
     assert trajectory.device.startswith("cpu ")
     assert trajectory.checkpoint is None
     assert all(row["seconds"] > 0 for row in trajectory.rows)
@@ -678,9 +678,9 @@ def test_a_checkpoint_of_other_bits_is_not_taken(monkeypatch, small_mnist):
         {"trace": "0"},
     ):  # fmt: skip
         assert not {*names(replace(run, **field))} & {*usual[1:]}
-    other = not train.has_bf16(CPU)
+    other = not devices.has_bf16(CPU)
     with monkeypatch.context() as patch:
-        patch.setattr(train, "has_bf16", lambda device: other)
+        patch.setattr(devices, "has_bf16", lambda device: other)
         assert not {*names(run)} & {*usual}
     np.savez(small_mnist, **digits(), copy="another copy")
     data._images.cache_clear()
@@ -736,7 +736,7 @@ def test_a_worker_that_dies_ends_in_one_clear_line(monkeypatch):
         for child in multiprocessing.active_children():
             os.kill(child.pid, signal.SIGKILL)
 
-    with pytest.raises(train.Exhausted) as error:
+    with pytest.raises(devices.Exhausted) as error:
         sweep(runs, 2, report=kill)
     for words in ("worker", "kept", "workers=1", "--device cpu"):
         assert words in one_line(error)
@@ -757,7 +757,7 @@ def test_too_little_memory_ends_in_one_clear_line(monkeypatch, cause):
         raise cause
 
     monkeypatch.setattr(train, "train_epoch", starve)
-    with pytest.raises(train.Exhausted) as error:
+    with pytest.raises(devices.Exhausted) as error:
         sweep([a_run()])
     for words in ("memory", "kept", "fewer workers", "--device cpu"):
         assert words in one_line(error)
@@ -780,7 +780,7 @@ def test_a_gpu_that_fails_ends_in_one_clear_line(monkeypatch, said, kind, where)
         raise kind(said)
 
     monkeypatch.setattr(train, where, fail)
-    with pytest.raises(train.Exhausted) as error:
+    with pytest.raises(devices.Exhausted) as error:
         sweep([a_run()])
     for words in (said.partition("\n")[0], "GPU failed", "kept", "--device cpu"):
         assert words in one_line(error)
@@ -791,7 +791,7 @@ def test_a_gpu_that_fails_while_times_are_measured_is_one_clear_line(monkeypatch
         raise RuntimeError(GONE[0])
 
     monkeypatch.setattr(train, "stand_in", fail)
-    with pytest.raises(train.Exhausted) as error:
+    with pytest.raises(devices.Exhausted) as error:
         tree.estimate([a_run(trace="every")], "cpu")
     assert "--device cpu" in one_line(error)
 
@@ -932,10 +932,10 @@ def test_auto_takes_the_first_device_that_is_there(monkeypatch, there):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: "cuda" in there)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: int("cuda" in there))
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: "mps" in there)
-    assert train.pick_device("auto").type == (*there, "cpu")[0]
-    assert train.pick_device().type == (*there, "cpu")[0]
+    assert devices.pick("auto").type == (*there, "cpu")[0]
+    assert devices.pick().type == (*there, "cpu")[0]
     for name in (*there, "cpu"):
-        assert train.pick_device(name).type == name
+        assert devices.pick(name).type == name
 
 
 @pytest.mark.parametrize("name", ["cuda", "cuda:0", "mps", "tpu", "", "cpu:x", "CPU", None, 3])
@@ -943,7 +943,7 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch, name):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(CplabError) as error:
-        train.pick_device(name)
+        devices.pick(name)
     assert repr(name) in one_line(error)
     assert "has cpu" in one_line(error)
     assert "--device cpu" in one_line(error)
@@ -957,7 +957,7 @@ def test_a_driver_that_does_not_fit_is_said(monkeypatch, kind):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "init", init)
     with pytest.raises(CplabError) as error:
-        train.pick_device("cuda")
+        devices.pick("cuda")
     for words in ("The NVIDIA driver on your system is too old", "--device cpu"):
         assert words in one_line(error)
 
@@ -965,9 +965,9 @@ def test_a_driver_that_does_not_fit_is_said(monkeypatch, kind):
 def test_a_second_gpu_is_refused_where_there_is_one(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert train.pick_device("cuda:0") == torch.device("cuda:0")
+    assert devices.pick("cuda:0") == torch.device("cuda:0")
     with pytest.raises(CplabError, match="cuda:1"):
-        train.pick_device("cuda:1")
+        devices.pick("cuda:1")
 
 
 def test_an_estimate_counts_shared_epochs_once():

@@ -1,0 +1,111 @@
+"""Where a run is computed: the devices of this machine, their arithmetic, and how they fail."""
+
+import platform
+import re
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+import torch
+
+from cplab.experiment import CplabError
+
+
+class Exhausted(CplabError):
+    """Memory does not suffice, a worker process died, which mostly has the same cause, or the GPU
+    failed."""
+
+    exit_code = 1
+
+
+def pick(name: str = "auto") -> torch.device:
+    """cuda, mps or cpu; `auto` takes the first that is there. Raises CplabError for one that is
+    not."""
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        name = next(n for n, found in there.items() if found)
+    kind, colon, number = str(name).partition(":")
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    if not there.get(kind) or (colon and not (number.isdecimal() and int(number) < count)):
+        found = ", ".join(n for n, is_there in there.items() if is_there)
+        why = no_cuda() if kind == "cuda" and not there["cuda"] else ""
+        raise CplabError(
+            f"device {name!r} is not to be had: this machine has {found}{why}; --device cpu is "
+            "everywhere"
+        )
+    return torch.device(name)
+
+
+def no_cuda() -> str:
+    """Why there is no CUDA: no driver, one that does not fit torch, or a torch without."""
+    try:
+        torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:
+        return f" ({str(error).partition(chr(10))[0][:200]})"
+    return ""
+
+
+def machine(device: torch.device) -> str:
+    """Device and kind of chip, as far as bits depend on it: cuda NVIDIA H200, cpu AVX2 AMD EPYC."""
+    if device.type == "cuda":
+        return f"cuda {torch.cuda.get_device_name(device)}"
+    try:
+        names = re.findall(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
+    except OSError:
+        names = []
+    chip = names[0] if names else platform.processor() or platform.machine()
+    return f"{device.type} {torch.backends.cpu.get_cpu_capability()} {chip}"
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether bfloat16 is native there; elsewhere training is in float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        return any(getattr(torch.cpu, check, bool)() for check in checks)
+    return False
+
+
+def in_bf16(arithmetic: str, device: torch.device) -> bool:
+    """Whether a run of this arithmetic takes its products in bfloat16 there."""
+    return arithmetic == "native" and has_bf16(device)
+
+
+@contextmanager
+def autocast(device: torch.device, arithmetic: str = "native"):
+    """Products in bfloat16 where the machine has it; in float32 throughout (on a GPU not in tf32
+    either) if that is asked for."""
+    exact = nullcontext()
+    if arithmetic == "float32":
+        exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+    bf16 = in_bf16(arithmetic, device)
+    with exact, torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        yield
+
+
+NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+NO_GPU = ("cuda error", "cudnn", "cublas", "cusolver", "nvidia driver", "cuda driver")
+
+
+@contextmanager
+def failures_named():
+    """One clear line instead of the many ways to run out of memory or to lose a GPU."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        said, text = str(error).partition("\n")[0][:100] or "MemoryError", str(error).lower()
+        if isinstance(error, MemoryError) or any(words in text for words in NO_MEMORY):
+            raise Exhausted(
+                f"the memory does not suffice ({said}): what was trained is kept; ask again with "
+                "fewer workers, a smaller profile or --device cpu"
+            ) from error
+        if any(words in text for words in NO_GPU):
+            raise Exhausted(
+                f"the GPU failed ({said}): what was trained is kept; ask again in a new process, "
+                "see what nvidia-smi says, or take --device cpu"
+            ) from error
+        raise

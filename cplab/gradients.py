@@ -1,0 +1,110 @@
+"""The gradients of one training step; on a CUDA GPU recorded once as a graph and replayed.
+
+A step of these networks is some two hundred small kernels. Launched one by one they cost a fast
+GPU more time than they compute for; a CUDA graph launches them together.
+"""
+
+import warnings
+from collections.abc import Callable
+from contextlib import nullcontext
+from weakref import WeakKeyDictionary
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cplab.devices import autocast
+
+WARMING = 3  # steps before a recording, in which libraries choose their kernels
+RECORDED = ("cuda",)  # devices that have graphs
+
+
+def plain(net: Callable, weights: list[nn.Parameter], arithmetic: str, x: Tensor, y: Tensor):
+    """The gradients, operation by operation.
+
+    Arguments: net, as it is or compiled; weights, its parameters; arithmetic, as of a Run; images
+        x (N, C, H, W); labels y (N,).
+    Returns: the mean loss, (), while each weight's `grad` is new.
+    """
+    for weight in weights:
+        weight.grad = None
+    with autocast(x.device, arithmetic):
+        loss = F.cross_entropy(net(x), y)
+    loss.backward()
+    return loss.detach()
+
+
+def on_cuda(work: Callable[[], Tensor]) -> tuple[Tensor, Callable[[], None]]:
+    """Record what `work` does to tensors that stay where they are.
+
+    Returns: what it gave, and a function that does it again, with the same tensors.
+    """
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(WARMING):
+            work()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # others may use the GPU
+        given = work()
+    return given, graph.replay
+
+
+class Recorded:
+    """The gradients of batches of one shape, as a graph.
+
+    Arguments: net, in training mode; arithmetic; x, y, a batch; record, what stands in for on_cuda
+        elsewhere; forward, what to call in place of `net`, such as a compiled one.
+    """
+
+    def __init__(self, net: nn.Module, arithmetic: str, x, y, record=None, forward=None):
+        self.weights = list(net.parameters())
+        self.x, self.y = x.clone(memory_format=torch.channels_last), y.clone()
+        before = [(buffer, buffer.clone()) for buffer in net.buffers()]
+        self.loss, self.again = (record or on_cuda)(
+            lambda: plain(forward or net, self.weights, arithmetic, self.x, self.y)
+        )
+        self.gradients = [weight.grad for weight in self.weights]
+        with torch.no_grad():
+            for buffer, value in before:  # warming has moved the running statistics
+                buffer.copy_(value)
+
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        self.x.copy_(x)
+        self.y.copy_(y)
+        self.again()
+        for weight, gradient in zip(self.weights, self.gradients, strict=True):
+            weight.grad = gradient
+        return self.loss
+
+
+_recorded = WeakKeyDictionary()  # of networks, so that a graph ends with its network
+
+
+def gradients(net: nn.Module, arithmetic: str, x: Tensor, y: Tensor) -> Tensor:
+    """The gradients of the mean loss of a batch, into each weight's `grad`; the network is in
+    training mode.
+
+    Arguments: arithmetic, as of a Run; images x (N, C, H, W); labels y (N,).
+    Returns: the mean loss, (), which the next call may overwrite.
+    """
+    known = _recorded.get(net)
+    if known is None and x.device.type in RECORDED:
+        known = _recorded[net] = recorded(net, arithmetic, x, y)
+    if known and known.x.shape == x.shape:
+        return known(x, y)
+    return plain(net, list(net.parameters()), arithmetic, x, y)
+
+
+def recorded(net: nn.Module, arithmetic: str, x: Tensor, y: Tensor) -> Recorded | bool:
+    """A recording; False where a driver or a layer does not allow one."""
+    try:
+        with torch.cuda.device(x.device) if x.is_cuda else nullcontext():
+            return Recorded(net, arithmetic, x, y)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        said = str(error).partition("\n")[0]
+        warnings.warn(f"no CUDA graph of this step, which is slower without: {said}", stacklevel=2)
+        return False

@@ -1,0 +1,209 @@
+"""The gradients of a step, and their recording, on a machine without a GPU.
+
+A CUDA graph does again, to the same memory, the operations that were launched while it was
+recorded; nothing of Python runs. `replayed` does that with the operations that torch dispatches, so
+that what a graph would miss or do twice is seen here.
+"""
+
+import gc
+import weakref
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map
+
+from cplab import data, deficits, gradients, models, train
+from cplab.experiment import DEFICITS, Run
+
+CPU = torch.device("cpu")
+
+
+class Tape(TorchDispatchMode):
+    """The operations that are dispatched in here, with their tensors."""
+
+    def __init__(self):
+        super().__init__()
+        self.operations = []
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        given = operation(*args, **(kwargs or {}))
+        self.operations.append((operation, args, kwargs or {}, given))
+        return given
+
+    def replay(self):
+        with torch._C._AutoDispatchBelowAutograd():  # as they were dispatched to the tape
+            for operation, args, kwargs, given in self.operations:
+                tree_map(put, given, operation(*args, **kwargs))
+
+
+def put(old, new):
+    if isinstance(old, torch.Tensor) and old.data_ptr() != new.data_ptr():
+        old.copy_(new)
+
+
+def replayed(work):
+    """What gradients.on_cuda does, with one warming."""
+    work()
+    with Tape() as tape:
+        given = work()
+    return given, tape.replay
+
+
+@pytest.fixture
+def as_on_a_gpu(monkeypatch):
+    """Steps are recorded here too. Returns the list of the recordings."""
+    made = []
+
+    def record(net, arithmetic, x, y):
+        made.append(gradients.Recorded(net, arithmetic, x, y, record=replayed))
+        return made[-1]
+
+    monkeypatch.setattr(gradients, "RECORDED", ("cpu",))
+    monkeypatch.setattr(gradients, "recorded", record)
+    return made
+
+
+def a_run(**fields) -> Run:
+    return Run(**{"profile": "ci", "deficit": "blur", "length": 1, "recovery": 2, **fields})
+
+
+def trained(run: Run):
+    images = data.images(run.dataset, run.profile)
+    net, optimizer = train.start(run, CPU)
+    losses = [train.train_epoch(run, e, images, net, optimizer) for e in range(run.epochs)]
+    return losses, net.state_dict(), optimizer
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"model": "resnet18-4"},
+        {"model": "fc-16"},
+        {"optimizer": "adam"},
+        {"schedule": "paper"},
+        {"deficit": "noise"},
+        {"deficit": "permute"},
+        {"arithmetic": "float32"},
+    ],
+    ids=str,
+)
+def test_a_recorded_step_trains_the_same_network_bit_for_bit(fields, monkeypatch, request):
+    run = a_run(**fields)
+    plainly = trained(run)
+    made = request.getfixturevalue("as_on_a_gpu")
+    recorded = trained(run)
+    assert len(made) == 1  # for all epochs
+    assert recorded[0] == plainly[0]
+    for name, value in plainly[1].items():
+        assert torch.equal(recorded[1][name], value), name
+
+
+def test_a_batch_of_another_size_is_not_recorded_and_leaves_the_recording_in_order(as_on_a_gpu):
+    torch.manual_seed(0)
+    net = models.AllCNN(4).train()
+    x = torch.randn(12, 3, 8, 8).contiguous(memory_format=torch.channels_last)
+    y = torch.arange(12) % 10
+    for part in (slice(8), slice(8, 12), slice(4, 12), slice(8)):
+        before = {n: b.clone() for n, b in net.named_buffers()}
+        found = gradients.gradients(net, "float32", x[part], y[part]).clone()
+        ours = [w.grad.clone() for w in net.parameters()]
+        after = {n: b.clone() for n, b in net.named_buffers()}
+        net.load_state_dict(before, strict=False)
+        loss = gradients.plain(net, list(net.parameters()), "float32", x[part], y[part])
+        assert torch.equal(found, loss)
+        for weight, gradient in zip(net.parameters(), ours, strict=True):
+            assert torch.equal(weight.grad, gradient)
+        for name, buffer in net.named_buffers():
+            assert torch.equal(buffer, after[name]), name
+    assert len(as_on_a_gpu) == 1
+
+
+def test_recording_leaves_running_statistics_alone():
+    net = models.AllCNN(4).train()
+    before = {n: b.clone() for n, b in net.named_buffers()}
+    x, y = torch.randn(8, 3, 8, 8), torch.arange(8)
+    gradients.Recorded(net, "native", x, y, record=replayed)
+    for name, buffer in net.named_buffers():
+        assert torch.equal(buffer, before[name]), name
+
+
+def test_a_recording_ends_with_its_network(as_on_a_gpu):
+    net = models.AllCNN(4).train()
+    gradients.gradients(net, "native", torch.randn(8, 3, 8, 8), torch.arange(8))
+    memory = weakref.ref(as_on_a_gpu.pop())
+    assert memory()
+    del net
+    gc.collect()
+    assert memory() is None
+
+
+def test_where_nothing_can_be_recorded_the_step_is_taken_plainly(monkeypatch):
+    def refuse(work):
+        raise RuntimeError("operation not permitted when stream is capturing\nand more")
+
+    monkeypatch.setattr(gradients, "RECORDED", ("cpu",))
+    monkeypatch.setattr(gradients, "on_cuda", refuse)
+    net = models.AllCNN(4).train()
+    x, y = torch.randn(8, 3, 8, 8), torch.arange(8)
+    with pytest.warns(UserWarning, match="not permitted when stream is capturing$"):
+        loss = gradients.gradients(net, "native", x, y)
+    assert gradients.gradients(net, "native", x, y) == loss  # and says so once
+    assert all(w.grad is not None for w in net.parameters())
+
+
+def test_too_little_memory_for_a_recording_is_not_hidden(monkeypatch):
+    def refuse(work):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(gradients, "RECORDED", ("cpu",))
+    monkeypatch.setattr(gradients, "on_cuda", refuse)
+    with pytest.raises(torch.OutOfMemoryError):
+        gradients.gradients(
+            models.AllCNN(4).train(), "native", torch.randn(8, 3, 8, 8), torch.arange(8)
+        )
+
+
+def test_nothing_is_recorded_on_a_cpu(monkeypatch):
+    monkeypatch.setattr(gradients, "recorded", lambda *_: pytest.fail("recorded"))
+    trained(a_run(recovery=0))
+
+
+# No waiting for the device ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("deficit", DEFICITS)
+def test_an_epoch_waits_for_the_gpu_once(deficit, monkeypatch):
+    """On tensors that only say where they are, so that to read one raises. The
+    backward pass and the optimiser need a real device."""
+    steps = []
+
+    def pretended(net, arithmetic, x, y):
+        assert x.device.type == y.device.type == "cuda"
+        loss = torch.nn.functional.cross_entropy(net(x), y)
+        steps.append(len(x))
+        return loss.detach()
+
+    for cached in (deficits.noise, deficits.upright):
+        monkeypatch.setattr(deficits, cached.__name__, cached.__wrapped__)
+    some = lambda classes, device: torch.arange(classes, device=device)  # noqa: E731
+    monkeypatch.setattr(deficits, "permutation", some)
+    monkeypatch.setattr(train, "gradients", pretended)
+    run = Run(profile="ci", **({"deficit": deficit, "length": 1} if deficit != "none" else {}))
+    with FakeTensorMode():
+        with torch.device("cuda"):
+            net = models.AllCNN(4)
+            images = data.Images(
+                train_x=torch.zeros(300, 8, 8, 3, dtype=torch.uint8),
+                train_y=torch.zeros(300, dtype=torch.long),
+                test_x=torch.zeros(100, 8, 8, 3, dtype=torch.uint8),
+                test_y=torch.zeros(100, dtype=torch.long),
+                mean=torch.zeros(3), std=torch.ones(3), name="practice", copy="none",
+            )  # fmt: skip
+        optimizer = SimpleNamespace(param_groups=[{}], step=lambda: None)
+        with pytest.raises(DataDependentOutputException):  # the mean loss, after all steps
+            train.train_epoch(run, 0, images, net, optimizer)
+    assert sum(steps) == 300

@@ -14,6 +14,7 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from importlib import metadata, util
 from itertools import islice
@@ -28,7 +29,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, jacrev, vmap
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from cplab import data, devices, fisher, models, pruning, synapses, train, tree
+from cplab import data, devices, fisher, gradients, models, pruning, synapses, train, tree
 from cplab.experiment import CplabError, Run
 
 ROUNDS = 3  # after one that warms up
@@ -39,7 +40,7 @@ ONSETS, LENGTHS = (0, 2, 4, 8, 12, 16, 24), (2, 4, 8, 12, 16, 24)
 
 
 def measure(device: str = "auto") -> dict:
-    """Everything that is measured here, in about four minutes.
+    """Everything that is measured here, in about five minutes.
 
     Returns: device, cores, dataset, note, and results: name, unit, value, baseline, ratio, aim
         and what was measured against what. A ratio is a speed in multiples of the baseline's;
@@ -50,6 +51,7 @@ def measure(device: str = "auto") -> dict:
     dataset = "cifar10" if data.at_hand("cifar10") else "practice"
     with own_cache(dataset):
         results = [engine_vs_step(where, dataset), grid_vs_plain(where, dataset)]
+        results += paper_size(where, dataset)
         results += [fisher_vs_vmap(where, dataset), fisher_vs_library(where, dataset)]
         results += [pruning_batched(where), *lookups(), importing()]
     note = f"medians of {ROUNDS} rounds, the two sides in turn"
@@ -150,12 +152,14 @@ class Pictures(Dataset):
         return self.transform(Image.fromarray(self.x[index])), self.y[index]
 
 
-def plain_epoch(run: Run, device: torch.device, blurred: bool) -> float:
+def plain_epoch(run: Run, device: torch.device, blurred: bool, count: int | None = None) -> float:
     """Seconds that an epoch and its test take as public replications write them: float32, every
-    image by itself through PIL."""
+    image by itself through PIL. With a count, of so many images and without the test."""
     from torchvision import transforms as T
 
     p, images = run.settings, data.images(run.dataset, run.profile)
+    if count:
+        images = part_of(images, count)
     tensor = [T.ToTensor(), T.Normalize(images.mean / 255, images.std / 255)]
     blur = [T.Resize(p.size // 4), T.Resize(p.size)] if blurred else []
     varied = [*blur, T.RandomCrop(p.size, padding=p.shift), T.RandomHorizontalFlip(), *tensor]
@@ -175,6 +179,103 @@ def plain_epoch(run: Run, device: torch.device, blurred: bool) -> float:
         for x, y in DataLoader(testing, p.batch, num_workers=2):
             (net(x.to(device)).argmax(1).cpu() == y).sum().item()
     return time.perf_counter() - began
+
+
+# The paper's size --------------------------------------------------------------------------------
+
+FEW = 4  # batches, where an epoch would take minutes
+
+
+def part_of(images: data.Images, count: int) -> data.Images:
+    """The first training images, none to test."""
+    return replace(
+        images, train_x=images.train_x[:count], train_y=images.train_y[:count],
+        test_x=images.test_x[:0], test_y=images.test_y[:0],
+    )  # fmt: skip
+
+
+def paper_size(device: torch.device, dataset: str) -> list[dict]:
+    """Training of the paper's All-CNN at its own size: against a plain loop, against what matrix
+    products reach on this device, and, on a GPU, ways to launch a step."""
+    run = Run(profile="paper", dataset=dataset)
+    on_gpu = device.type in gradients.RECORDED
+    count = run.settings.train_images if on_gpu else FEW * run.settings.batch
+    few = part_of(data.images(dataset, "paper", device), count)
+    ways = {"engine": (*train.start(run, device), None)}
+    if on_gpu:
+        ways |= {way: (*train.start(run, device), way) for way in ("launched", "compiled")}
+    rates, products = {way: [] for way in (*ways, "plain")}, []
+    for epoch in range(1 + ROUNDS):
+        for way, (net, optimizer, how) in ways.items():
+            if not epoch:
+                prepare(net, how, next(train.batches(run, 0, few)))
+            work = partial(train.train_epoch, run, epoch, few, net, optimizer)
+            rates[way].append(count / seconds(work))
+        rates["plain"].append(count / plain_epoch(run, device, False, count))
+        products.append(matrix_products(device))
+    rates = {way: each[1:] for way, each in rates.items()}
+    an_image = operations(run)
+    reached = [rate * an_image / 1e12 for rate in rates["engine"]]
+    number = "bf16" if devices.has_bf16(device) else "float32"
+    about = f"All-CNN of width {run.width}, {run.settings.size} pixels, {count} images"
+    rows = [
+        (
+            "paper_engine", "images/s", rates["engine"], rates["plain"],
+            "ratio >= 20 on an H100 or H200",
+            f"training in {number}, {about} / Dataset and DataLoader in float32",
+        ),
+        (
+            "paper_peak", "TFLOP/s", reached, products[1:], "ratio >= 0.4 on an H100 or H200",
+            f"{an_image / 1e9:.3g} GFLOP an image, the same training / a large matrix product in "
+            f"{number}; an epoch of {run.settings.train_images} images takes "
+            f"{run.settings.train_images / median(rates['engine']):.3g} s",
+        ),
+    ]  # fmt: skip
+    if on_gpu:
+        rows += [
+            ("paper_graph", "images/s", rates["engine"], rates["launched"], "ratio > 1",
+             f"steps as a CUDA graph / operation by operation, {about}"),
+            ("paper_compiled", "images/s", rates["compiled"], rates["engine"],
+             "more than 1: compile them", f"torch.compile within the graph / without, {about}"),
+        ]  # fmt: skip
+    return [
+        result(name, unit, [*zip(ours, theirs, strict=True)], aim, what)
+        for name, unit, ours, theirs, aim, what in rows
+    ]
+
+
+def prepare(net: nn.Module, way: str | None, batch: tuple[Tensor, Tensor]) -> None:
+    """Have the steps of a network taken in this way."""
+    if way == "launched":
+        gradients.taken(net, "native", *batch, as_graph=False)
+    elif way == "compiled":
+        gradients.taken(net, "native", *batch, forward=torch.compile(net))
+
+
+def operations(run: Run) -> int:
+    """Floating-point operations of a step for each image, forward and backward."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    net = models.build(run.model, 3, run.settings.size)
+    with FlopCounterMode(display=False) as counter:
+        net(torch.zeros(2, 3, run.settings.size, run.settings.size)).sum().backward()
+    return counter.get_total_flops() // 2
+
+
+def matrix_products(device: torch.device) -> float:
+    """TFLOP/s of a large product of random matrices, in the number format of training there."""
+    side, times = (8192, 20) if device.type == "cuda" else (2048, 5)
+    number = torch.bfloat16 if devices.has_bf16(device) else torch.float32
+    a, b = (torch.randn(side, side, device=device, dtype=number) for _ in range(2))
+    first = a @ b
+    first.sum().item()  # waits for the device
+
+    def work():
+        for _ in range(times):
+            torch.mm(a, b, out=first)
+        first[0, 0].item()
+
+    return 2 * side**3 * times / seconds(work) / 1e12
 
 
 # The Fisher trace, of the weights alone: {layer: share} -------------------------------------------

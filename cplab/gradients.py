@@ -54,15 +54,15 @@ def on_cuda(work: Callable[[], Tensor]) -> tuple[Tensor, Callable[[], None]]:
 class Recorded:
     """The gradients of batches of one shape, as a graph.
 
-    Arguments: net, in training mode; arithmetic; x, y, a batch; record, what stands in for on_cuda
-        elsewhere; forward, what to call in place of `net`, such as a compiled one.
+    Arguments: net, in training mode; arithmetic, as of a Run; x, y, a batch; forward, what to call
+        in place of `net`, such as a compiled one.
     """
 
-    def __init__(self, net: nn.Module, arithmetic: str, x, y, record=None, forward=None):
+    def __init__(self, net: nn.Module, arithmetic: str, x, y, forward: Callable | None = None):
         self.weights = list(net.parameters())
         self.x, self.y = x.clone(memory_format=torch.channels_last), y.clone()
         before = [(buffer, buffer.clone()) for buffer in net.buffers()]
-        self.loss, self.again = (record or on_cuda)(
+        self.loss, self.again = on_cuda(
             lambda: plain(forward or net, self.weights, arithmetic, self.x, self.y)
         )
         self.gradients = [weight.grad for weight in self.weights]
@@ -79,7 +79,7 @@ class Recorded:
         return self.loss
 
 
-_recorded = WeakKeyDictionary()  # of networks, so that a graph ends with its network
+_taken = WeakKeyDictionary()  # how a network's steps are taken; a recording ends with its network
 
 
 def gradients(net: nn.Module, arithmetic: str, x: Tensor, y: Tensor) -> Tensor:
@@ -89,22 +89,30 @@ def gradients(net: nn.Module, arithmetic: str, x: Tensor, y: Tensor) -> Tensor:
     Arguments: arithmetic, as of a Run; images x (N, C, H, W); labels y (N,).
     Returns: the mean loss, (), which the next call may overwrite.
     """
-    known = _recorded.get(net)
-    if known is None and x.device.type in RECORDED:
-        known = _recorded[net] = recorded(net, arithmetic, x, y)
-    if known and known.x.shape == x.shape:
+    known = _taken.get(net)
+    if known is None:
+        known = taken(net, arithmetic, x, y)
+    if isinstance(known, Recorded) and known.x.shape == x.shape:
         return known(x, y)
     return plain(net, list(net.parameters()), arithmetic, x, y)
 
 
-def recorded(net: nn.Module, arithmetic: str, x: Tensor, y: Tensor) -> Recorded | bool:
-    """A recording; False where a driver or a layer does not allow one."""
-    try:
-        with torch.cuda.device(x.device) if x.is_cuda else nullcontext():
-            return Recorded(net, arithmetic, x, y)
-    except torch.OutOfMemoryError:
-        raise
-    except RuntimeError as error:
-        said = str(error).partition("\n")[0]
-        warnings.warn(f"no CUDA graph of this step, which is slower without: {said}", stacklevel=2)
-        return False
+def taken(
+    net: nn.Module, arithmetic: str, x: Tensor, y: Tensor, as_graph: bool = True, forward=None
+) -> Recorded | str:
+    """Settle how the steps of a network are taken from now on: as a recording, where the device
+    has graphs and neither driver nor a layer refuses, or plainly.
+
+    Arguments: as of Recorded; as_graph, whether a recording is wanted.
+    """
+    _taken[net] = "plainly"
+    if as_graph and x.device.type in RECORDED:
+        try:
+            with torch.cuda.device(x.device) if x.is_cuda else nullcontext():
+                _taken[net] = Recorded(net, arithmetic, x, y, forward)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            said = str(error).partition("\n")[0]
+            warnings.warn(f"no CUDA graph of a step, which is slower without: {said}", stacklevel=2)
+    return _taken[net]

@@ -1,18 +1,19 @@
-"""The benchmark's rows on the Fisher trace and on pruning: what they compare, say and refuse. No
-speed here."""
+"""The benchmark's rows on the paper's size, the Fisher trace and pruning: what they compare, say
+and refuse. No speed here."""
 
 import importlib.util
 import math
 import re
 import warnings
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
 import pytest
 import torch
 
-from cplab import bench, devices, fisher, synapses
-from cplab.experiment import CplabError
+from cplab import bench, devices, fisher, gradients, models, synapses
+from cplab.experiment import PROFILES, CplabError, Run
 
 CPU = torch.device("cpu")
 WAYS = {"vmap": bench.by_vmap, "jacrev": bench.by_jacrev}
@@ -39,6 +40,53 @@ def installed(monkeypatch):
         monkeypatch.setattr(bench, "LIBRARIES", found | absent)
 
     return only
+
+
+@pytest.fixture
+def small_paper(monkeypatch):
+    """The paper's profile in small, without a weight decay that would change what is trained."""
+    ci = replace(PROFILES["ci"], name="paper", train_images=80, batch=16)
+    monkeypatch.setitem(PROFILES, "paper", ci)
+    return ci
+
+
+def test_the_paper_s_size_is_held_against_a_plain_loop_and_matrix_products(small_paper):
+    engine, peak = bench.paper_size(CPU, "practice")
+    assert (engine["name"], engine["unit"]) == ("paper_engine", "images/s")
+    assert engine["ratio"] == pytest.approx(engine["value"] / engine["baseline"])
+    assert "20 on an H100" in engine["aim"]
+    assert f"{bench.FEW * 16} images" in engine["what"]  # the same for both
+    work = bench.operations(Run(profile="paper", dataset="practice"))
+    assert peak["value"] == pytest.approx(engine["value"] * work / 1e12)
+    assert peak["ratio"] == pytest.approx(peak["value"] / peak["baseline"])
+    assert "0.4 on an H100" in peak["aim"]
+
+
+def test_a_gpu_has_two_rows_more_on_ways_to_take_a_step(small_paper, monkeypatch):
+    taken, forward = [], []
+
+    def on_cuda(work):
+        return work(), lambda: taken.append(work())
+
+    monkeypatch.setattr(gradients, "RECORDED", ("cpu",))
+    monkeypatch.setattr(gradients, "on_cuda", on_cuda)
+    monkeypatch.setattr(torch, "compile", lambda net: lambda x: forward.append(len(x)) or net(x))
+    rows = {row["name"]: row for row in bench.paper_size(CPU, "practice")}
+    assert list(rows) == ["paper_engine", "paper_peak", "paper_graph", "paper_compiled"]
+    assert "80 images" in rows["paper_engine"]["what"]  # all that there are
+    assert rows["paper_graph"]["value"] == rows["paper_engine"]["value"]
+    assert rows["paper_compiled"]["baseline"] == rows["paper_engine"]["value"]
+    assert len(taken) == 2 * 2 * 5  # graphs in two ways, an epoch that warms up, one that counts
+    assert len(forward) == 1 + 2 * 5
+
+
+def test_the_operations_of_a_step_are_those_of_its_convolutions():
+    """Three products for each weight and place, but for the first layer, whose input needs none."""
+    run, total, size = Run(profile="paper"), 0, 32
+    for number, layer in enumerate(m for m in models.AllCNN(96) if isinstance(m, torch.nn.Conv2d)):
+        size //= layer.stride[0]
+        total += (2 + (number > 0)) * 2 * layer.weight.numel() * size**2
+    assert bench.operations(run) == total
 
 
 @pytest.mark.parametrize("name", WAYS)

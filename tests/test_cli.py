@@ -561,14 +561,15 @@ def test_lab_opens_jupyterlab_in_the_clone(cplab, monkeypatch, tmp_path):
 
 
 COMMANDS = ["", "run", "sweep", "bench", "lab", "data", "data list", "data fetch", "records"]
-COMMANDS += ["records list", "records export", "records verify", "records ship"]
+COMMANDS += ["records list", "records export", "records verify", "records ship", "reproduction"]
+COMMANDS += ["campaign", *(f"campaign {name}" for name in ("list", "next", "status", "merge"))]
 
 
 @pytest.mark.parametrize("words", COMMANDS)
 def test_every_command_explains_itself_with_an_example(cplab, words):
     code, out, err = cplab(words, "--help")
     assert (code, err) == (0, [])
-    if words in ("", "data", "records"):
+    if words in ("", "data", "records", "campaign"):
         assert cplab(words) == (0, out, [])  # and alone
         return
     [example] = [line.split() for line in out.splitlines() if line.startswith("  cplab ")]
@@ -603,10 +604,11 @@ def test_a_benchmark_compares_speeds(cplab, monkeypatch):
     for name, row in found.items():
         monkeypatch.setattr(bench, name, lambda *_, row=row: row)
     monkeypatch.setattr(bench, "lookups", lambda: [time_])
+    monkeypatch.setattr(bench, "paper_size", lambda *_: [time_])
     code, out, _ = cplab("bench --json --device cpu")
     assert code == 0
     measured = json.loads(out)
-    assert measured["results"] == [rate, *[time_] * 6]
+    assert measured["results"] == [rate, *[time_] * 7]
     assert measured["dataset"] == "practice"
     assert "practice images" in measured["note"]
     _, out, _ = cplab("bench --device cpu")

@@ -57,12 +57,13 @@ def as_on_a_gpu(monkeypatch):
     """Steps are recorded here too. Returns the list of the recordings."""
     made = []
 
-    def record(net, arithmetic, x, y):
-        made.append(gradients.Recorded(net, arithmetic, x, y, record=replayed))
-        return made[-1]
+    def record(work):
+        given, again = replayed(work)
+        made.append(again.__self__)
+        return given, again
 
     monkeypatch.setattr(gradients, "RECORDED", ("cpu",))
-    monkeypatch.setattr(gradients, "recorded", record)
+    monkeypatch.setattr(gradients, "on_cuda", record)
     return made
 
 
@@ -122,11 +123,11 @@ def test_a_batch_of_another_size_is_not_recorded_and_leaves_the_recording_in_ord
     assert len(as_on_a_gpu) == 1
 
 
-def test_recording_leaves_running_statistics_alone():
+def test_recording_leaves_running_statistics_alone(as_on_a_gpu):
     net = models.AllCNN(4).train()
     before = {n: b.clone() for n, b in net.named_buffers()}
     x, y = torch.randn(8, 3, 8, 8), torch.arange(8)
-    gradients.Recorded(net, "native", x, y, record=replayed)
+    gradients.Recorded(net, "native", x, y)
     for name, buffer in net.named_buffers():
         assert torch.equal(buffer, before[name]), name
 
@@ -168,7 +169,7 @@ def test_too_little_memory_for_a_recording_is_not_hidden(monkeypatch):
 
 
 def test_nothing_is_recorded_on_a_cpu(monkeypatch):
-    monkeypatch.setattr(gradients, "recorded", lambda *_: pytest.fail("recorded"))
+    monkeypatch.setattr(gradients, "on_cuda", lambda *_: pytest.fail("recorded"))
     trained(a_run(recovery=0))
 
 

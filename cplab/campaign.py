@@ -93,7 +93,8 @@ def thesis(profile: str, seed: int) -> list:
     size = kernels.SIZES[profile]
     pruned = kernels.Pruning(profile, seed=seed)
     specs = [pruned, *(replace(pruned, task=task) for task in kernels.TASKS[1:])]
-    specs += [replace(pruned, choice="random"), replace(pruned, retrain=False)]
+    manners = ({"choice": "random"}, {"retrain": False}, {"choice": "random", "retrain": False})
+    specs += [replace(pruned, **manner) for manner in manners]
     splits = [kernels.random_split(n, seed, size.kernels) for n in size.saved]
     if study := studies.find(pruned):
         pairs = zip(study.values["first"], study.values["second"], strict=True)
@@ -141,6 +142,8 @@ EXHIBITS = {
             until(SOME, ("blur", "flip"), schedule=s) for s in ("paper", "fixed", "recovery")))),
         Exhibit("momentum", "blur at momentum 0, which the paper may mean",
                 until(SOME, momentum=0)),
+        Exhibit("arithmetic", "blur in float32 throughout, to judge bfloat16",
+                until((140,), arithmetic="float32")),
         Exhibit("thesis", "growth and pruning of kernels", thesis),
     )
 }  # fmt: skip

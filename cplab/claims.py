@@ -305,6 +305,23 @@ CONTROLS = [
     below(BORN % "blur", {"paper": (140,)}, partial(e.gain, momentum=0)),
 )  # fmt: skip
 
+
+def rounded(words: str, of: Callable) -> dict:
+    return {"what": f"{words}, float32 minus bfloat16, points", "at": BIG, "of": of,
+            "low": -1, "high": 1}  # fmt: skip
+
+
+ROUNDED = stated(
+    "Our engine: bfloat16 and float32",
+    "Ours",
+    "Networks whose products are taken in bfloat16 end within a point of those in float32.",
+    rounded("the newborn", lambda *at: e.rounding(*at, "newborn")),
+    rounded("after {0} epochs of blur", lambda *at: e.rounding(*at, "blur")),
+    rounded("after equal training with these", lambda *at: e.rounding(*at, "equal")),
+    rounded("mean of the three", lambda *at: e.rounding(*at, "newborn", "blur", "equal")),
+    rounded("what {0} epochs of blur take from the newborn", e.rounded_loss),
+)
+
 DENSITIES = (0.01, 0.02, 0.03, 0.04, 0.05, 0.1, 0.15, 0.2)
 SOME = (0.01, 0.05, 0.2)
 
@@ -464,5 +481,6 @@ SLIDES = [
 ]  # fmt: skip
 
 CLAIMS = [
-    *FIGURE_1, *FIGURE_2, *FIGURE_3, *FIGURE_4, *CONTROLS, *DENSE, *CONVOLUTIONAL, *SLIDES,
+    *FIGURE_1, *FIGURE_2, *FIGURE_3, *FIGURE_4, *CONTROLS, *ROUNDED, *DENSE, *CONVOLUTIONAL,
+    *SLIDES,
 ]  # fmt: skip

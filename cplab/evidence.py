@@ -72,6 +72,24 @@ def deeper(size, length, seed, deep, shallow, **how):
     return lost[deep] - lost[shallow]
 
 
+def rounding(size, length, seed, *lives):
+    """Points in float32 above those in bfloat16: the mean over lives, which are newborn, equal (the
+    control of equal training) or a deficit of this length."""
+    found = []
+    for life in lives:
+        run = Run(deficit="blur", length=length, profile=size, seed=seed)
+        run = {"newborn": run.newborn(), "equal": run.equal_training(), "blur": run}[life]
+        if shipped(run).precision != "bf16":
+            raise Missing(run)
+        found.append(accuracy(replace(run, arithmetic="float32")) - accuracy(run))
+    return np.mean(found)
+
+
+def rounded_loss(size, length, seed):
+    """Points that blur takes from the newborn in float32, above those that it takes in bfloat16."""
+    return rounding(size, length, seed, "newborn") - rounding(size, length, seed, "blur")
+
+
 def lost(size, window, onset, seed, **how):
     """Sensitivity: points that a window of blur costs against equal training."""
     run = Run(deficit="blur", onset=onset, length=window, profile=size, seed=seed, **how)

@@ -127,6 +127,7 @@ def test_the_removal_sweep_is_the_paper_s_with_both_controls(monkeypatch):
         ("figure5", {"deficit": "flip", "length": 100, "trace": "every", "recovery": 100}),
         ("schedules", {"deficit": "flip", "length": 140, "schedule": "recovery"}),
         ("momentum", {"deficit": "blur", "length": 140, "momentum": 0}),
+        ("arithmetic", {"deficit": "blur", "length": 140, "arithmetic": "float32"}),
     ],
 )  # fmt: skip
 def test_exhibits_hold_the_papers_runs(name, fields):

@@ -5,6 +5,7 @@ from collections import Counter
 from itertools import takewhile
 from math import inf
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -128,7 +129,7 @@ def test_only_shipped_records_count(nothing_shipped, tmp_path, monkeypatch):
 class Trained:
     """A record of a run as it might have come."""
 
-    accuracy = 0.5
+    accuracy, precision = 0.5, "bf16"
 
     def __init__(self, run):
         self.curve = [{"trace": [1.0, 2.0] * 4}] * run.epochs
@@ -177,3 +178,21 @@ def test_without_a_browser_the_text_is_written_and_pictures_are_left(
     assert "pictures were left as they are" in said
     assert (tmp_path / "file.md").read_text() == reproduction.text({})
     assert not (tmp_path / "docs").exists()
+
+
+def test_float32_is_held_against_the_same_runs_in_bfloat16(monkeypatch):
+    ends = {"newborn": (0.50, 0.52), "blur": (0.40, 0.41), "equal": (0.60, 0.60)}
+
+    def trained(run):
+        life = "blur" if run.length else "equal" if run.onset else "newborn"
+        exact = run.arithmetic == "float32"
+        return SimpleNamespace(accuracy=ends[life][exact], precision="float32" if exact else native)
+
+    monkeypatch.setattr(evidence, "shipped", trained)
+    native = "bf16"
+    assert evidence.rounding("course", 16, 0, "newborn") == pytest.approx(2)
+    assert evidence.rounding("course", 16, 0, *ends) == pytest.approx(1)
+    assert evidence.rounded_loss("course", 16, 0) == pytest.approx(1)
+    native = "float32"  # on a machine without bfloat16 there is nothing to compare
+    with pytest.raises(evidence.Missing):
+        evidence.rounding("course", 16, 0, "newborn")

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cplab import data, deficits, devices, train
 from cplab.experiment import CplabError, Run, one_of, whole
+from cplab.gradients import gradients
 
 TASKS = ("images", "noise", "random_labels")
 CHOICES = ("activity", "random")
@@ -214,17 +214,14 @@ def epoch(net, optimizer, images, size: Size, seed: tuple, rate: float, stop=Non
     order = torch.randperm(
         len(images.train_y), generator=torch.Generator().manual_seed(train.mix(*seed))
     ).to(images.train_y.device)
-    total = 0.0
+    total = torch.zeros((), device=order.device)
     for index in order.split(size.batch):
         if stop is not None and stop.is_set():
             raise train.Cancelled("stopped: ask for the same again to begin anew")
-        with devices.autocast(index.device):
-            loss = F.cross_entropy(net(images.train_x[index]), images.train_y[index])
-        optimizer.zero_grad()
-        loss.backward()
+        loss = gradients(net, "native", images.train_x[index], images.train_y[index])
         optimizer.step()
-        total += loss.item() * len(index)
-    mean = total / len(order)
+        total += loss * len(index)
+    mean = total.item() / len(order)
     if not math.isfinite(mean):
         raise train.Diverged(f"the loss is {mean}: take a smaller learning rate")
     return mean

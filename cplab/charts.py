@@ -6,7 +6,7 @@ Bands and whiskers are 95 % intervals of the mean (Student's t); with one seed t
 import numpy as np
 from bokeh.models import ColumnDataSource, FactorRange, LogTicker, Whisker
 
-from cplab import figures, pruning
+from cplab import figures, intervals, pruning
 
 COLOURS = {
     "none": figures.EQUAL,
@@ -97,7 +97,7 @@ def counted(groups: dict[str, list]) -> str:
 def summary(values: dict) -> dict:
     """Columns x, mean, low, high from {x: one number a seed}; empty ones are left out."""
     xs = sorted(x for x, numbers in values.items() if len(numbers))
-    pairs = [figures.mean_half(values[x]) for x in xs]
+    pairs = [intervals.mean_half(values[x]) for x in xs]
     mean, half = (np.array([pair[i] for pair in pairs], float) for i in (0, 1))
     half = np.nan_to_num(half)
     return {"x": np.array(xs, float), "mean": mean, "low": mean - half, "high": mean + half}
@@ -138,7 +138,7 @@ def bars(values: dict[str, list], words: str, percent=True, **options):
     fig = figures.plain_figure(
         counted(values), "", words, x_range=FactorRange(*map(name, kinds)), **options
     )
-    found = [figures.mean_half(values[kind]) for kind in kinds]
+    found = [intervals.mean_half(values[kind]) for kind in kinds]
     mean, half = (np.array([pair[i] for pair in found], float) for i in (0, 1))
     source = ColumnDataSource(
         {"kind": [name(k) for k in kinds], "mean": mean, "hue": [*colours(kinds).values()],

@@ -12,7 +12,7 @@ from bokeh.models import ColumnDataSource, FactorRange, Range1d, Whisker
 from bokeh.palettes import Blues256
 from bokeh.transform import factor_cmap, linear_cmap
 
-from cplab import figures, pruning, synapses, widgets
+from cplab import figures, intervals, pruning, synapses, widgets
 from cplab.charts import bands, colour, difference, name
 from cplab.experiment import CplabError
 
@@ -265,7 +265,7 @@ def splits(found: dict[str, list[dict]], large: tuple[int, int]):
         made = {"factor": factors, "mean": [], "low": [], "high": []}
         for layer, all_of in zip(("first", "second"), large, strict=True):
             for task in found:
-                mean, half = figures.mean_half([n / all_of for n in at(task, total, layer)])
+                mean, half = intervals.mean_half([n / all_of for n in at(task, total, layer)])
                 half = 0 if np.isnan(half) else half
                 for what, value in (("mean", mean), ("low", mean - half), ("high", mean + half)):
                     made[what].append(value)

@@ -13,7 +13,7 @@ from bokeh.events import DoubleTap, PressUp, Tap
 from bokeh.layouts import column, row
 from bokeh.models import BoxAnnotation, ColumnDataSource, Range1d
 
-from cplab import data, figures, records
+from cplab import data, figures, intervals, records
 from cplab.experiment import PROFILES, CplabError, Run, whole
 from cplab.widgets import STYLE, Frame, is_alive, surface, what
 
@@ -76,8 +76,8 @@ class Explorer(w.VBox):
     # What is known
 
     def _reload(self):
-        self.table = figures.select(records.table(), self.like)
-        self.points = figures.summary(self.table)
+        self.table = intervals.select(records.table(), self.like)
+        self.points = intervals.summary(self.table)
 
     def _last(self) -> int:
         """The last epoch that the sliders reach: that of the trained points, 8 at least."""
@@ -88,7 +88,7 @@ class Explorer(w.VBox):
     def _sizes(self) -> list[str]:
         """The profile, and the paper's if there is a record of it."""
         own = self.like.profile
-        large = figures.select(records.table(), Run(profile=PAPER, **self._given))
+        large = intervals.select(records.table(), Run(profile=PAPER, **self._given))
         return [own, PAPER] if len(large) and own != PAPER else [own]
 
     def _resize(self, change):
@@ -317,7 +317,7 @@ class Explorer(w.VBox):
         of = {"this": shown, "equal": like.equal_training(), "newborn": like.newborn()}
         for name, wanted in of.items():
             found = self._records(wanted) if wanted else []
-            curve = figures.mean_curve(found)
+            curve = intervals.mean_curve(found)
             if name == "newborn":  # begins where the others begin to recover
                 curve["epoch"] = curve["epoch"] + like.end
             self.sources[name].data = curve
@@ -407,7 +407,7 @@ class Explorer(w.VBox):
     def _accuracy(self, run: Run) -> str:
         point = self.points.loc[(run.deficit, run.onset, run.length)]
         seeds = f"{int(point.seeds)} seed{'s' if point.seeds > 1 else ''}"
-        return f"{figures.percent(point.accuracy, point.accuracy_half)} % ({seeds})"
+        return f"{intervals.percent(point.accuracy, point.accuracy_half)} % ({seeds})"
 
     def _tap(self, event):
         """A click on the map chooses the point: on an axis of names, cell i is from i to i + 1."""
@@ -468,7 +468,7 @@ class Explorer(w.VBox):
                 if isinstance(record, Exception):
                     raise record
             fresh = done[run]
-            message = f"live, seed {run.seed}: {figures.percent(fresh.accuracy)} %"
+            message = f"live, seed {run.seed}: {intervals.percent(fresh.accuracy)} %"
         except train.Cancelled:
             message = "stopped: Train goes on from the last checkpoint"
         except CplabError as error:
@@ -478,7 +478,7 @@ class Explorer(w.VBox):
             self._reload()
             self._choose()
             if fresh and self.run == run:
-                curve = figures.mean_curve([fresh])
+                curve = intervals.mean_curve([fresh])
                 self.sources["live"].data = {k: curve[k] for k in ("epoch", "mean")}
                 self.progress.value = self.progress.max
             self.estimate.value = message
@@ -512,7 +512,7 @@ def compared(difference: float, half: float, control: str) -> str:
     if np.isnan(difference):
         return ""
     side = "below" if difference < 0 else "above"
-    return f"{figures.percent(abs(difference), half)} {side} {control}"
+    return f"{intervals.percent(abs(difference), half)} {side} {control}"
 
 
 def verdict(point: pd.Series) -> str:

@@ -1,4 +1,4 @@
-"""Bokeh figures of records, and the statistics they show.
+"""Bokeh figures of records.
 
 One colour a deficit through all labs (Okabe and Ito's colour-blind-safe set), grey for the two
 controls, shaded epochs for the deficit. Bands and whiskers are 95 % intervals of the mean over
@@ -30,7 +30,7 @@ from bokeh.palettes import Blues256
 from bokeh.plotting import figure
 from bokeh.transform import linear_cmap
 
-from cplab import records
+from cplab import intervals, records
 from cplab.experiment import Run
 
 COLOURS = {
@@ -53,101 +53,10 @@ NAMES = {
     "stripes": "vertical stripes",
     "blank": "blank images",
 }
-SETTING = [
-    *("profile", "dataset", "model", "schedule", "recovery", "optimizer", "momentum", "arithmetic"),
-    "trace",
-]
 _loaded = False  # whether `ready` was called in this kernel
 
 
-# Statistics -------------------------------------------------------------------------------------
-
-
-def half_width(std, count):
-    """Half the 95 % interval of a mean, from the deviation over `count` seeds; NaN for one seed."""
-    from scipy import stats
-
-    count = np.asarray(count, dtype=float)
-    t = stats.t.ppf(0.975, np.where(count > 1, count - 1, np.nan))
-    return t * np.asarray(std, dtype=float) / np.sqrt(count)
-
-
-def mean_half(values) -> tuple[float, float]:
-    """The mean of one number a seed, and half its 95 % interval; NaN for one, or for none."""
-    values = np.asarray(values, dtype=float)
-    if not len(values):
-        return np.nan, np.nan
-    deviation = values.std(ddof=1) if len(values) > 1 else np.nan
-    return float(values.mean()), float(half_width(deviation, len(values)))
-
-
-def told(values, digits: int = 1) -> str:
-    """`12.4 ± 1.3 (5 seeds)`, of one number a seed; says so where there is none."""
-    mean, half = mean_half(values)
-    if not len(values):
-        return "not trained yet"
-    seeds = f"({len(values)} seed{'s' if len(values) > 1 else ''})"
-    return f"{mean:.{digits}f} {seeds}" if np.isnan(half) else (
-        f"{mean:.{digits}f} ± {half:.{digits}f} {seeds}"
-    )  # fmt: skip
-
-
-def factor(ratios) -> str:
-    """`3.1 × (2.2 to 4.4)`: the geometric mean of one ratio a seed, and its 95 % interval."""
-    with np.errstate(all="ignore"):
-        logs = np.log(np.asarray(ratios, dtype=float))
-    mean, half = mean_half(logs[np.isfinite(logs)])
-    if np.isnan(mean):
-        return "not trained yet"
-    low, high = np.exp([mean - half, mean + half])
-    return f"{np.exp(mean):.2g} ×" + ("" if np.isnan(half) else f" ({low:.2g} to {high:.2g})")
-
-
-def select(table: pd.DataFrame, like: Run) -> pd.DataFrame:
-    """The rows of a table of records that share the setting (profile, dataset, model, schedule,
-    recovery) of a run."""
-    same = pd.Series(True, index=table.index)
-    for name in SETTING:
-        same &= table[name] == getattr(like, name)
-    return table[same]
-
-
-def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """What a set of records of one setting says about each deficit, onset and length.
-
-    Every record is read against its two controls of the same seed: equal training (no deficit, as
-    many epochs) and the newborn (the recovery epochs alone).
-
-    Returns: one row for each (deficit, onset, length), its index, with the mean over seeds and
-    half the 95 % interval (…_half) of: accuracy; loss, equal training minus accuracy, the
-    sensitivity of the paper; gain, accuracy minus the newborn's; and `seeds`, `pairs`, how many
-    records and how many with the control of equal training there are.
-    """
-    clear = table[table.deficit == "none"].set_index(["onset", "seed"]).accuracy
-    rows = table[["deficit", "onset", "length", "seed", "accuracy"]].copy()
-    equal = pd.MultiIndex.from_arrays([rows.onset + rows.length, rows.seed])
-    newborn = pd.MultiIndex.from_arrays([rows.onset * 0, rows.seed])
-    rows["loss"] = clear.reindex(equal).to_numpy() - rows.accuracy
-    rows["gain"] = rows.accuracy - clear.reindex(newborn).to_numpy()
-    groups = rows.drop(columns="seed").groupby(["deficit", "onset", "length"])
-    mean, std, count = groups.mean(), groups.std(), groups.count()
-    for name in ("accuracy", "loss", "gain"):
-        mean[f"{name}_half"] = half_width(std[name], count[name])
-    mean["seeds"], mean["pairs"] = count.accuracy, count.loss
-    return mean
-
-
-def mean_curve(some: list[records.Record], what: str = "test_accuracy") -> dict[str, np.ndarray]:
-    """A quantity of the curves of several seeds (see Record.series): epoch, mean, low, high (one
-    entry for each epoch after which it was measured)."""
-    if not some:
-        return {name: np.empty(0) for name in ("epoch", "mean", "low", "high")}
-    curves = np.array([record.series(what) for record in some])
-    mean = curves.mean(0)
-    half = np.nan_to_num(half_width(curves.std(0, ddof=1), len(some))) if len(some) > 1 else 0
-    columns = {"epoch": np.arange(1, len(mean) + 1), "mean": mean}
-    columns |= {"low": mean - half, "high": mean + half}
-    return {name: column[np.isfinite(mean)] for name, column in columns.items()}
+# What is shown -----------------------------------------------------------------------------------
 
 
 def orientation(filters, size: int = 33) -> np.ndarray:
@@ -180,13 +89,6 @@ def name(deficit: str) -> str:
 
 def colour(deficit: str) -> str:
     return COLOURS.get(deficit.partition("-")[0], EQUAL)
-
-
-def percent(mean: float, half: float = np.nan, sign: bool = False) -> str:
-    """`55.1 ± 0.7`, of fractions; one decimal at most, none where the interval is wide."""
-    digits = 0 if half >= 0.1 else 1
-    text = f"{100 * mean:{'+' if sign else ''}.{digits}f}"
-    return text if np.isnan(half) else f"{text} ± {100 * half:.{digits}f}"
 
 
 def label(table: pd.DataFrame | list[records.Record]) -> str:
@@ -299,7 +201,7 @@ def removal(like: Run, deficits=("blur", "flip"), table: pd.DataFrame | None = N
         records (all there are by default).
     Returns: a Bokeh figure with the two controls in grey.
     """
-    rows = select(records.table() if table is None else table, like)
+    rows = intervals.select(records.table() if table is None else table, like)
     ours = rows.deficit.isin(deficits) & (rows.onset == like.onset)
     longest = int(rows.length[ours].max()) if ours.any() else 1
     equal = rows.onset.between(like.onset, like.onset + longest)
@@ -310,7 +212,7 @@ def removal(like: Run, deficits=("blur", "flip"), table: pd.DataFrame | None = N
         "final test accuracy",
         **options,
     )
-    points = summary(rows)
+    points = intervals.summary(rows)
     clear = clear_along(points, like.onset)
     near = clear["length"] <= longest
     clear = ColumnDataSource({column: values[near] for column, values in clear.items()})
@@ -335,8 +237,8 @@ def against(
     Arguments: like, deficits and table as in `removal`; control, newborn or equal training.
     Returns: a Bokeh figure whose zero line is the control.
     """
-    rows = select(records.table() if table is None else table, like)
-    points = summary(rows)
+    rows = intervals.select(records.table() if table is None else table, like)
+    points = intervals.summary(rows)
     points["equal"] = -points.loss
     points["equal_half"] = points.loss_half
     what, words = {
@@ -424,7 +326,7 @@ def over_epochs(groups: dict[str, list[records.Record]], what: str = "trace", **
     for text, group in groups.items():
         if not group:
             continue
-        run, curve = group[0].run, mean_curve(group, what)
+        run, curve = group[0].run, intervals.mean_curve(group, what)
         hue, strength = (
             colour(run.deficit),
             1.0 if not run.length else 0.35 + 0.65 * run.end / latest,
@@ -483,7 +385,7 @@ def layer_columns(layers: list[str], text: str, values) -> dict:
     """The data of one kind of network in `by_layer`."""
     values = np.atleast_2d(np.asarray(values, dtype=float))
     mean, count = values.mean(0), len(values)
-    half = half_width(values.std(0, ddof=1), count) if count > 1 else np.zeros(len(mean))
+    half = intervals.half_width(values.std(0, ddof=1), count) if count > 1 else np.zeros(len(mean))
     return {
         "layer": [(layer, text) for layer in layers],
         "mean": mean,
@@ -651,7 +553,7 @@ def agreement(order: list[str], truth: dict[str, pd.Series]) -> tuple[int, int, 
     pairs = list(combinations(order, 2))
     for better, worse in pairs:
         difference = (truth[better] - truth[worse]).dropna()
-        half = half_width(difference.std(), len(difference))
+        half = intervals.half_width(difference.std(), len(difference))
         if abs(difference.mean()) > half:
             sure += 1
             right += difference.mean() > 0
@@ -677,8 +579,8 @@ def orders(order: list[str], truth: dict[str, pd.Series], hues: dict[str, str], 
         fig.text([-0.06], [place], [text], text_align="right", **look)
         if text in measured:
             end, values = measured.index(text), known[text]
-            half = half_width(values.std(), len(values))
-            said = f"{text}: {percent(values.mean(), half)} %"
+            half = intervals.half_width(values.std(), len(values))
+            said = f"{text}: {intervals.percent(values.mean(), half)} %"
             fig.line([0, 1], [place, end], color=hue, line_width=3, alpha=0.8)
             fig.scatter([1], [end], size=10, color=hue)
             fig.text([1.06], [end], [said], text_align="left", **look)

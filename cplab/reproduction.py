@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cplab import charts, evidence, figures, records
+from cplab import charts, evidence, figures, intervals, records
 from cplab.claims import AFTER, CLAIMS, DENSITIES, ENDS, WINDOWS, Claim, each_seed
 from cplab.experiment import CplabError, Run
 
@@ -74,7 +74,7 @@ def verdict(values: list[float], low: float, high: float, digits: int = 1) -> Ve
         return Verdict("missing", "missing")
     if len(values) < 2:
         return Verdict("one seed", "one seed, no interval")
-    mean, half = figures.mean_half(values)
+    mean, half = intervals.mean_half(values)
     if low < mean - half and mean + half < high:
         return Verdict("reproduced", "reproduced")
     if mean + half < low or mean - half > high:
@@ -109,7 +109,7 @@ def ours(values: list[float], digits: int) -> str:
     """`−2.3 ± 1.9 (5 seeds)`; a dash where there is none."""
     if not values:
         return "–"
-    mean, half = figures.mean_half(values)
+    mean, half = intervals.mean_half(values)
     seeds = f"({len(values)} seed{'s' if len(values) > 1 else ''})"
     known = "" if np.isnan(half) else f" ± {half:.{digits}f}"
     return f"{round(mean, digits) + 0.0:.{digits}f}{known} {seeds}".replace("-", "−")
@@ -123,7 +123,7 @@ def difference(claim: Claim, size: str, values: list[float]) -> str:
         return "no number given"
     if not values:
         return "–"
-    return f"{figures.mean_half(values)[0] - claim.stated:+.{claim.digits}f}".replace("-", "−")
+    return f"{intervals.mean_half(values)[0] - claim.stated:+.{claim.digits}f}".replace("-", "−")
 
 
 def row(claim: Claim, size: str) -> str:
@@ -207,7 +207,7 @@ def removal():
     table = table[table.source == "shipped"]
     for size in ("paper", "course"):
         like = Run(profile=size)
-        if set(deficits) <= set(figures.select(table, like).deficit):
+        if set(deficits) <= set(intervals.select(table, like).deficit):
             fig = figures.removal(like, deficits, table, **SIZE)
             fig.title.text = f"{size}, {fig.title.text}"
             return fig

@@ -14,7 +14,7 @@ import pandas as pd
 from bokeh.layouts import column, row
 from bokeh.models import ColumnDataSource, Range1d
 
-from cplab import figures, records
+from cplab import figures, intervals, records
 from cplab.experiment import CplabError, Run
 
 STYLE = "line-height:1.35;font-size:14px"
@@ -93,14 +93,14 @@ class Prediction(Covered):
 
     def _truth(self, run) -> str:
         found = self._measured(run)
-        return "not trained yet" if found is None else f"{figures.percent(*found)} %"
+        return "not trained yet" if found is None else f"{intervals.percent(*found)} %"
 
     def _measured(self, run) -> tuple[float, float] | None:
         """Mean accuracy and half its interval, of what there is."""
         if not isinstance(run, Run):
-            return figures.mean_half(run) if len(run) else None
-        self._rows = figures.select(records.table(), run)
-        points = figures.summary(self._rows)
+            return intervals.mean_half(run) if len(run) else None
+        self._rows = intervals.select(records.table(), run)
+        points = intervals.summary(self._rows)
         at = (run.deficit, run.onset, run.length)
         return tuple(points.loc[at, ["accuracy", "accuracy_half"]]) if at in points.index else None
 
@@ -110,8 +110,8 @@ class Prediction(Covered):
         truth = [self._measured(self.asked[name]) for name in names]
         fig = figures.guesses(names, guess, truth, width=620, height=70 + 40 * len(names))
         words = "; ".join(
-            f"{name}: you {figures.percent(g)}, measured "
-            + (f"{figures.percent(*t)} %" if t else "nothing yet")
+            f"{name}: you {intervals.percent(g)}, measured "
+            + (f"{intervals.percent(*t)} %" if t else "nothing yet")
             for name, g, t in zip(names, guess, truth, strict=True)
         )
         source = self._source or figures.label(self._rows)
@@ -155,7 +155,7 @@ class Ranking(Covered):
     def _measure(self):
         """The two orders side by side, and how many pairs stand right."""
         like = next(iter(self.runs.values()))
-        rows = figures.select(records.table(), like)
+        rows = intervals.select(records.table(), like)
         parts = {
             name: rows.query(
                 f"deficit == '{run.deficit}' and onset == {run.onset} and length == {run.length}"
@@ -505,7 +505,7 @@ class Live(w.VBox):
         rows = record.curve
         draw()
         return (
-            f"live, seed {run.seed}: {figures.percent(record.accuracy)} %, in "
+            f"live, seed {run.seed}: {intervals.percent(record.accuracy)} %, in "
             f"{record.seconds:.0f} s of training"
         )
 

@@ -17,7 +17,7 @@ from bokeh.models import ColumnDataSource, Line, Span
 from PIL import Image
 from scipy import stats
 
-from cplab import biology, figures
+from cplab import biology, figures, intervals
 from cplab.data import images
 from cplab.experiment import DEFICITS, Run
 from cplab.records import Record
@@ -37,7 +37,7 @@ BLIND = [
 def row(deficit, onset, length, seed, accuracy=0.5, source="live", copy="practice", **setting):
     """One line of a table of records."""
     run = Run(deficit, onset, length, profile=setting.pop("profile", "ci"), seed=seed, **setting)
-    fields = {n: getattr(run, n) for n in figures.SETTING}
+    fields = {n: getattr(run, n) for n in intervals.SETTING}
     fields |= {"deficit": run.deficit, "onset": onset, "length": length, "seed": seed}
     return {**fields, "accuracy": accuracy, "source": source, "copy": copy}
 
@@ -91,34 +91,34 @@ def the_slow_way(table):
 
 def test_half_width_has_its_closed_form_for_two_and_three_seeds():
     """Student's t of one degree of freedom is a tangent, of two an algebraic function."""
-    assert figures.half_width(1, 2) == pytest.approx(math.tan(0.475 * math.pi) / math.sqrt(2))
-    assert figures.half_width(1, 3) == pytest.approx(0.95 * math.sqrt(2 / (1 - 0.95**2) / 3))
+    assert intervals.half_width(1, 2) == pytest.approx(math.tan(0.475 * math.pi) / math.sqrt(2))
+    assert intervals.half_width(1, 3) == pytest.approx(0.95 * math.sqrt(2 / (1 - 0.95**2) / 3))
 
 
 @pytest.mark.parametrize("count", [2, 3, 5, 30])
 def test_half_width_is_that_of_scipys_interval(count):
     sample = np.random.default_rng(count).normal(size=count)
-    assert figures.half_width(sample.std(ddof=1), count) == pytest.approx(interval(sample)[1])
+    assert intervals.half_width(sample.std(ddof=1), count) == pytest.approx(interval(sample)[1])
 
 
 def test_the_interval_covers_the_mean_in_95_of_100_cases():
     samples = np.random.default_rng(0).normal(3, 2, (20_000, 5))
-    half = figures.half_width(samples.std(1, ddof=1), 5)
+    half = intervals.half_width(samples.std(1, ddof=1), 5)
     assert np.mean(abs(samples.mean(1) - 3) < half) == pytest.approx(0.95, abs=0.005)
 
 
 def test_half_width_takes_columns_and_knows_no_interval_of_one_seed():
-    got = figures.half_width(pd.Series([1.0, np.nan, 2.0]), pd.Series([2, 1, 3]))
+    got = intervals.half_width(pd.Series([1.0, np.nan, 2.0]), pd.Series([2, 1, 3]))
     assert np.isnan(got[1])
-    assert got[[0, 2]] == pytest.approx([figures.half_width(1, 2), figures.half_width(2, 3)])
-    assert np.isnan(figures.half_width(1.0, 1))
+    assert got[[0, 2]] == pytest.approx([intervals.half_width(1, 2), intervals.half_width(2, 3)])
+    assert np.isnan(intervals.half_width(1.0, 1))
 
 
 @pytest.mark.parametrize("seeds", [(0, 1, 4), (0, 1, 4, 7, 9), (0,)])
 def test_summary_is_what_loops_over_the_records_give(seeds):
     table = made_up(seeds)
     expected = the_slow_way(table)
-    got = figures.summary(table)
+    got = intervals.summary(table)
     assert {*got.index} == {*expected}
     assert len(got) == len(expected)
     assert {*got.columns} == {*next(iter(expected.values()))}
@@ -132,7 +132,7 @@ def test_summary_pairs_each_record_with_the_controls_of_its_own_seed():
     for seed, level in enumerate((0.2, 0.5, 0.9)):
         rows += [row("blur", 1, 2, seed, level - 0.1), row("none", 3, 0, seed, level)]
         rows += [row("none", 0, 0, seed, level - 0.15)]
-    point = figures.summary(pd.DataFrame(rows)).loc["blur", 1, 2]
+    point = intervals.summary(pd.DataFrame(rows)).loc["blur", 1, 2]
     assert point[["loss", "loss_half", "gain", "gain_half"]].to_list() == pytest.approx(
         [0.1, 0, 0.05, 0]
     )
@@ -140,21 +140,21 @@ def test_summary_pairs_each_record_with_the_controls_of_its_own_seed():
 
 
 def test_summary_of_one_seed_has_no_interval():
-    point = figures.summary(made_up(seeds=(0,))).loc["blur", 0, 2]
+    point = intervals.summary(made_up(seeds=(0,))).loc["blur", 0, 2]
     assert np.isnan(point[["accuracy_half", "loss_half", "gain_half"]].to_list()).all()
     assert np.isfinite(point[["accuracy", "loss", "gain"]].to_list()).all()
 
 
 def test_summary_without_any_control_knows_accuracies_alone():
     table = made_up()
-    got = figures.summary(table[table.deficit != "none"])
+    got = intervals.summary(table[table.deficit != "none"])
     assert got[["loss", "gain", "loss_half", "gain_half"]].isna().all(axis=None)
     assert (got.pairs == 0).all()
     assert got.accuracy.notna().all()
 
 
 def test_summary_of_no_records_is_empty():
-    assert figures.summary(made_up()[:0]).empty
+    assert intervals.summary(made_up()[:0]).empty
 
 
 @pytest.mark.parametrize(
@@ -172,8 +172,8 @@ def test_select_keeps_the_rows_of_one_setting(other):
         ]
     )
     like = Run("flip", 1, 1, profile="ci", seed=3)
-    assert figures.select(table, like).accuracy.to_list() == [0.1, 0.3]
-    assert figures.select(table, replace(like, **other)).accuracy.to_list() in ([0.2], [])
+    assert intervals.select(table, like).accuracy.to_list() == [0.1, 0.3]
+    assert intervals.select(table, replace(like, **other)).accuracy.to_list() in ([0.2], [])
 
 
 def record(accuracies, seed=0):
@@ -184,7 +184,7 @@ def record(accuracies, seed=0):
 
 def test_mean_curve_has_mean_and_interval_of_each_epoch():
     curves = [[0.1, 0.4, 0.5], [0.2, 0.3, 0.9], [0.3, 0.2, 0.1]]
-    got = figures.mean_curve([record(c, seed) for seed, c in enumerate(curves)])
+    got = intervals.mean_curve([record(c, seed) for seed, c in enumerate(curves)])
     assert got["epoch"].tolist() == [1, 2, 3]
     for epoch in range(3):
         mean, half = interval([curve[epoch] for curve in curves])
@@ -194,12 +194,12 @@ def test_mean_curve_has_mean_and_interval_of_each_epoch():
 
 
 def test_mean_curve_of_one_seed_has_no_band():
-    got = figures.mean_curve([record([0.1, 0.4])])
+    got = intervals.mean_curve([record([0.1, 0.4])])
     assert got["mean"].tolist() == got["low"].tolist() == got["high"].tolist() == [0.1, 0.4]
 
 
 def test_mean_curve_of_no_records_is_empty():
-    assert {name: len(got) for name, got in figures.mean_curve([]).items()} == dict.fromkeys(
+    assert {name: len(got) for name, got in intervals.mean_curve([]).items()} == dict.fromkeys(
         ("epoch", "mean", "low", "high"), 0
     )
 
@@ -222,13 +222,13 @@ def test_mean_curve_of_no_records_is_empty():
     ],
 )
 def test_percent(arguments, text):
-    assert figures.percent(*arguments) == text
+    assert intervals.percent(*arguments) == text
 
 
 def test_percent_says_no_more_digits_than_the_interval_allows():
     rng = np.random.default_rng(0)
     for mean, half in zip(rng.uniform(-1, 1, 2000), 10 ** rng.uniform(-6, 0, 2000), strict=True):
-        text = figures.percent(mean, half)
+        text = intervals.percent(mean, half)
         numbers = re.fullmatch(r"(-?\d+(?:\.\d)?) ± (\d+(?:\.\d)?)", text)
         assert numbers, text
         assert ("." in text) == (half < 0.1)
@@ -831,19 +831,19 @@ def traced(traces, deficit="none", length=0, seed=0, accuracy=0.5, **setting):
 
 
 def test_mean_half_and_its_words():
-    assert figures.mean_half([1.0, 2.0, 4.0]) == pytest.approx(interval([1.0, 2.0, 4.0]))
-    assert figures.told([1.0, 2.0, 4.0]) == "2.3 ± 3.8 (3 seeds)"
-    assert figures.told([0.125], 2) == "0.12 (1 seed)"
-    assert figures.told([]) == "not trained yet"
-    assert np.isnan(figures.mean_half([])).all()
+    assert intervals.mean_half([1.0, 2.0, 4.0]) == pytest.approx(interval([1.0, 2.0, 4.0]))
+    assert intervals.told([1.0, 2.0, 4.0]) == "2.3 ± 3.8 (3 seeds)"
+    assert intervals.told([0.125], 2) == "0.12 (1 seed)"
+    assert intervals.told([]) == "not trained yet"
+    assert np.isnan(intervals.mean_half([])).all()
 
 
 def test_a_factor_is_the_geometric_mean_with_an_interval_around_it():
-    assert figures.factor([1.0, 4.0, 16.0]) == "4 × (0.13 to 1.3e+02)"
+    assert intervals.factor([1.0, 4.0, 16.0]) == "4 × (0.13 to 1.3e+02)"
     mean, half = interval(np.log([1.0, 4.0, 16.0]))
     assert np.exp([mean - half, mean + half]) == pytest.approx([0.128, 125], rel=0.01)
-    assert figures.factor([3.0]) == "3 ×"
-    assert figures.factor([0.0, np.nan]) == figures.factor([]) == "not trained yet"
+    assert intervals.factor([3.0]) == "3 ×"
+    assert intervals.factor([0.0, np.nan]) == intervals.factor([]) == "not trained yet"
 
 
 def test_over_epochs_sums_the_layers_and_marks_the_end_of_a_deficit():

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cplab import Run, campaign, claims, cli, evidence, figures, records, reproduction
+from cplab import Run, campaign, claims, cli, evidence, intervals, records, reproduction
 from cplab.claims import CLAIMS, Claim
 
 FILE = Path(__file__).parent.parent / "REPRODUCTION.md"
@@ -90,7 +90,7 @@ def test_a_row_compares_with_the_source_at_its_own_size_alone():
 
 
 def test_numbers_are_those_of_the_labs_figures():
-    points = figures.summary(figures.select(records.table(), Run()))
+    points = intervals.summary(intervals.select(records.table(), Run()))
     some = {c.what: c for c in reversed(CLAIMS) if "course" in c.at}  # the first of each
     for what, deficit, name in (
         ("{0} epochs of blur, minus the newborn, points", "blur", "gain"),
@@ -98,7 +98,7 @@ def test_numbers_are_those_of_the_labs_figures():
         ("points lost to a window of {0} at onset {1}", "blur", "loss"),
     ):
         length, onset = (*some[what].at["course"], 0)[:2]
-        mean, half = figures.mean_half(some[what].numbers("course"))
+        mean, half = intervals.mean_half(some[what].numbers("course"))
         row = 100 * points.loc[deficit, onset, length]
         assert (mean, half) == pytest.approx((row[name], row[f"{name}_half"]))
 

@@ -8,7 +8,8 @@ import pytest
 import cplab
 
 TRAINING = [
-    *("experiment", "data", "deficits", "models", "train", "checkpoints", "tree"),
+    *("experiment", "data", "deficits", "models", "devices", "gradients", "train", "checkpoints"),
+    "tree",
     *("fisher", "biology", "records", "studies", "synapses", "pruning", "kernels", "saliency"),
     *("carry", "campaign"),
 ]

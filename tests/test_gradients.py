@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
-from cplab import data, deficits, gradients, models, train
+from cplab import data, deficits, gradients, models, train, tree
 from cplab.experiment import DEFICITS, Run
 
 CPU = torch.device("cpu")
@@ -101,6 +101,23 @@ def test_a_recorded_step_trains_the_same_network_bit_for_bit(fields, monkeypatch
     assert recorded[0] == plainly[0]
     for name, value in plainly[1].items():
         assert torch.equal(recorded[1][name], value), name
+
+
+def test_a_tree_of_recorded_runs_with_their_traces_is_the_same(request):
+    """Branching, checkpoints and measurements between epochs leave recordings in order."""
+    runs = [a_run(length=n, trace="every", seed=s) for n in (1, 2) for s in (0, 1)]
+
+    def found():
+        rows = {run: t.rows for run, t in tree.trajectories(runs, device="cpu", workers=1)}
+        return {
+            run: [{k: v for k, v in row.items() if "seconds" not in k} for row in rows[run]]
+            for run in runs
+        }
+
+    plainly = found()
+    made = request.getfixturevalue("as_on_a_gpu")
+    assert found() == plainly
+    assert len(made) == 3 * 2  # a network for each stretch of each seed's tree
 
 
 def test_a_batch_of_another_size_is_not_recorded_and_leaves_the_recording_in_order(as_on_a_gpu):

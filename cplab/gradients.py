@@ -110,7 +110,7 @@ def taken(
         try:
             with torch.cuda.device(x.device) if x.is_cuda else nullcontext():
                 _taken[net] = Recorded(net, arithmetic, x, y, forward)
-        except torch.OutOfMemoryError:
+        except torch.cuda.OutOfMemoryError:
             raise
         except RuntimeError as error:
             said = str(error).partition("\n")[0]

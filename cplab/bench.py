@@ -201,16 +201,11 @@ def paper_size(device: torch.device, dataset: str) -> list[dict]:
     on_gpu = device.type in gradients.RECORDED
     count = run.settings.train_images if on_gpu else FEW * run.settings.batch
     few = part_of(data.images(dataset, "paper", device), count)
-    ways = {"engine": (*train.start(run, device), None)}
-    if on_gpu:
-        ways |= {way: (*train.start(run, device), way) for way in ("launched", "compiled")}
+    ways = ways_to_step(run, device, next(train.batches(run, 0, few)))
     rates, products = {way: [] for way in (*ways, "plain")}, []
     for epoch in range(1 + ROUNDS):
-        for way, (net, optimizer, how) in ways.items():
-            if not epoch:
-                prepare(net, how, next(train.batches(run, 0, few)))
-            work = partial(train.train_epoch, run, epoch, few, net, optimizer)
-            rates[way].append(count / seconds(work))
+        for way, nets in ways.items():
+            rates[way].append(count / seconds(partial(train.train_epoch, run, epoch, few, *nets)))
         rates["plain"].append(count / plain_epoch(run, device, False, count))
         products.append(matrix_products(device))
     rates = {way: each[1:] for way, each in rates.items()}
@@ -231,25 +226,31 @@ def paper_size(device: torch.device, dataset: str) -> list[dict]:
             f"{run.settings.train_images / median(rates['engine']):.3g} s",
         ),
     ]  # fmt: skip
-    if on_gpu:
-        rows += [
-            ("paper_graph", "images/s", rates["engine"], rates["launched"], "ratio > 1",
-             f"steps as a CUDA graph / operation by operation, {about}"),
-            ("paper_compiled", "images/s", rates["compiled"], rates["engine"],
-             "more than 1: compile them", f"torch.compile within the graph / without, {about}"),
-        ]  # fmt: skip
+    if "launched" in ways:
+        what = f"steps as a CUDA graph / operation by operation, {about}"
+        rows.append(
+            ("paper_graph", "images/s", rates["engine"], rates["launched"], "ratio > 1", what)
+        )
+    if "compiled" in ways:
+        aim, what = "ratio > 1: compile them", f"torch.compile in the graph / without, {about}"
+        rows.append(("paper_compiled", "images/s", rates["compiled"], rates["engine"], aim, what))
     return [
         result(name, unit, [*zip(ours, theirs, strict=True)], aim, what)
         for name, unit, ours, theirs, aim, what in rows
     ]
 
 
-def prepare(net: nn.Module, way: str | None, batch: tuple[Tensor, Tensor]) -> None:
-    """Have the steps of a network taken in this way."""
-    if way == "launched":
-        gradients.taken(net, "native", *batch, as_graph=False)
-    elif way == "compiled":
-        gradients.taken(net, "native", *batch, forward=torch.compile(net))
+def ways_to_step(run: Run, device: torch.device, batch: tuple[Tensor, Tensor]) -> dict:
+    """Network and optimiser for each way: the engine's own; on a GPU also with every operation
+    launched by itself, and compiled, where that is possible."""
+    found = {"engine": train.start(run, device)}
+    if device.type in gradients.RECORDED:
+        found["launched"], compiled = train.start(run, device), train.start(run, device)
+        gradients.taken(found["launched"][0], "native", *batch, as_graph=False)
+        way = gradients.taken(compiled[0], "native", *batch, forward=torch.compile(compiled[0]))
+        if isinstance(way, gradients.Recorded):
+            found["compiled"] = compiled
+    return found
 
 
 def operations(run: Run) -> int:

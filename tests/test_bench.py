@@ -80,6 +80,21 @@ def test_a_gpu_has_two_rows_more_on_ways_to_take_a_step(small_paper, monkeypatch
     assert len(forward) == 1 + 2 * 5
 
 
+def test_where_nothing_can_be_compiled_that_row_is_missing(small_paper, monkeypatch):
+    def compiled(net):
+        def fail(x):
+            raise RuntimeError("no compiler")
+
+        return fail
+
+    monkeypatch.setattr(gradients, "RECORDED", ("cpu",))
+    monkeypatch.setattr(gradients, "on_cuda", lambda work: (work(), work))
+    monkeypatch.setattr(torch, "compile", compiled)
+    with pytest.warns(UserWarning, match="no compiler"):
+        rows = bench.paper_size(CPU, "practice")
+    assert [row["name"] for row in rows] == ["paper_engine", "paper_peak", "paper_graph"]
+
+
 def test_the_operations_of_a_step_are_those_of_its_convolutions():
     """Three products for each weight and place, but for the first layer, whose input needs none."""
     run, total, size = Run(profile="paper"), 0, 32

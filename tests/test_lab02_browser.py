@@ -224,7 +224,7 @@ def test_the_shipped_records_are_there_with_five_seeds(browser, server):
         for length in lengths:
             choose(lab, 0, length)
             words = lab.wait_text(".cplab-readout", f"^Blur from epoch 0 to {length} ends at")
-            assert "(5 seeds)" in words
+            assert f"({seeds['recovery', length]} seeds)" in words
         for schedule in {schedule for schedule, _ in seeds.index}:
             lab.click(schedule)
             lab.wait_for(

@@ -81,12 +81,12 @@ def said(mean, half):
 
 def shown(lab, name):
     """The columns of a source as lists."""
-    return {column: list(values) for column, values in lab.sources[name].data.items()}
+    return {column: list(values) for column, values in lab._plots.sources[name].data.items()}
 
 
 def assert_whole(lab):
     """Bokeh finds nothing wrong with what the explorer shows."""
-    for layout in (lab._time_line, lab._plots):
+    for layout in (lab._plots.time_line, lab._plots.panels):
         found = check_integrity(layout.references())
         assert (found.error, found.warning) == ([], [])
 
@@ -160,8 +160,8 @@ def test_the_curves_of_a_trained_point_are_those_of_its_records(lab, place):
         assert got["mean"] == pytest.approx([mean for mean, _ in intervals])
         assert got["low"] == pytest.approx([mean - half for mean, half in intervals])
         assert got["high"] == pytest.approx([mean + half for mean, half in intervals])
-    assert (lab._shade.left, lab._shade.right) == (run.onset + 0.5, run.end + 0.5)
-    assert lab._legend.label.value == "this net"
+    assert (lab._plots._shade.left, lab._plots._shade.right) == (run.onset + 0.5, run.end + 0.5)
+    assert lab._plots._legend.label.value == "this net"
     assert_whole(lab)
 
 
@@ -179,15 +179,18 @@ def test_the_small_figures_go_through_the_chosen_point(lab):
     assert got["mean"][1] == pytest.approx(loss)
     assert shown(lab, "chosen") == {"length": [4], "mean": [pytest.approx(mean)]}
     assert shown(lab, "chosen_onset") == {"onset": [2], "mean": [pytest.approx(loss)]}
-    assert lab._born.location == pytest.approx(accuracies(Run(profile="ci")).mean())
-    titles = [fig.title.text for fig in lab._small]
+    assert lab._plots._born.location == pytest.approx(accuracies(Run(profile="ci")).mean())
+    titles = [fig.title.text for fig in lab._plots._small]
     assert titles == ["final accuracy · onset 2", "sensitivity · length 4"]
 
 
 def test_the_map_shows_what_each_point_lost_and_marks_the_chosen_one(lab):
     choose(lab, 2, 4)
-    assert (lab._map.x_range.factors, lab._map.y_range.factors) == (["0", "2"], ["2", "4"])
-    cells = pd.DataFrame(lab._cells.data)
+    assert (lab._plots.map.x_range.factors, lab._plots.map.y_range.factors) == (
+        ["0", "2"],
+        ["2", "4"],
+    )
+    cells = pd.DataFrame(lab._plots.cells.data)
     assert sorted(zip(cells.onset, cells.length, strict=True)) == [
         (str(onset), str(length)) for onset, length in PLACES
     ]
@@ -196,16 +199,16 @@ def test_the_map_shows_what_each_point_lost_and_marks_the_chosen_one(lab):
         loss = 100 * (accuracies(run.equal_training()) - accuracies(run)).mean()
         assert cell.loss == pytest.approx(loss)
         assert cell.text == f"{loss:.1f}"
-    assert dict(lab._mark.data) == {"onset": ["2"], "length": ["4"]}
+    assert dict(lab._plots._mark.data) == {"onset": ["2"], "length": ["4"]}
     choose(lab, 1, 4)
-    assert dict(lab._mark.data) == {"onset": [], "length": []}
+    assert dict(lab._plots._mark.data) == {"onset": [], "length": []}
 
 
 def test_a_cell_without_its_control_has_a_question_mark(lab):
     for seed in range(2):
         records.live_path(Run(onset=6, profile="ci", seed=seed).key).unlink()
     lab = cplab.Explorer(profile="ci", onset=2, length=4)
-    cells = pd.DataFrame(lab._cells.data).set_index(["onset", "length"])
+    cells = pd.DataFrame(lab._plots.cells.data).set_index(["onset", "length"])
     assert cells.text["2", "4"] == "?"
     assert "above equal" not in lab.readout.value
     assert "One control is missing: no verdict." in lab.readout.value
@@ -215,22 +218,22 @@ def test_a_cell_without_its_control_has_a_question_mark(lab):
 
 def test_the_time_line_shows_the_phases_in_proportion(lab):
     choose(lab, 2, 4)
-    phases = pd.DataFrame(lab._phases.data)
+    phases = pd.DataFrame(lab._plots._phases.data)
     assert phases.text.to_list() == ["clear", "blur", "recovery"]
     assert phases.left.to_list() == [0, 2, 6]
     assert phases.right.to_list() == [2, 6, 9]
     assert phases.colour[1] == figures.COLOURS["blur"]
-    assert lab._time_line.x_range.end == 9
+    assert lab._plots.time_line.x_range.end == 9
     choose(lab, 0, 4)
-    assert pd.DataFrame(lab._phases.data).text.to_list() == ["blur", "recovery"]
+    assert pd.DataFrame(lab._plots._phases.data).text.to_list() == ["blur", "recovery"]
 
 
 @pytest.mark.parametrize("deficit", ["blur", "flip", "permute", "noise"])
 def test_a_deficit_brings_its_colour_and_its_picture(lab, deficit):
     before = lab.picture.value
     choose(lab, 0, 4, deficit)
-    assert lab._shade.fill_color == figures.COLOURS[deficit]
-    glyphs = [renderer.glyph for renderer in lab._hued]
+    assert lab._plots._shade.fill_color == figures.COLOURS[deficit]
+    glyphs = [renderer.glyph for renderer in lab._plots._hued]
     assert {getattr(g, "line_color", figures.COLOURS[deficit]) for g in glyphs} == {
         figures.COLOURS[deficit]
     }
@@ -267,10 +270,10 @@ def test_a_point_between_trained_ones_says_so_and_names_its_neighbours(lab):
     assert lab.train.description == "Train this point"
     assert not lab.train.disabled
     # what is drawn is a neighbour, and says so
-    assert lab._legend.label.value == "its nearest neighbour"
+    assert lab._plots._legend.label.value == "its nearest neighbour"
     assert len(shown(lab, "this")["epoch"]) == Run("blur", 0, 2, profile="ci").epochs
-    assert (lab._shade.left, lab._shade.right) == (0.5, 2.5)
-    assert all(fig.title.text.endswith(", the nearest") for fig in lab._small)
+    assert (lab._plots._shade.left, lab._plots._shade.right) == (0.5, 2.5)
+    assert all(fig.title.text.endswith(", the nearest") for fig in lab._plots._small)
     assert shown(lab, "chosen") == {"length": [], "mean": []}
     assert shown(lab, "chosen_onset") == {"onset": [], "mean": []}
 
@@ -286,16 +289,16 @@ def test_neighbours_are_the_nearest_trained_point_of_each_quarter(lab):
                 if (o <= onset if left else o >= onset) and (n <= length if below else n >= length)
             ]
             expected += [min(quarter)[1:]] if quarter else []
-        got = [(near.onset, near.length) for near in lab.neighbours(run)]
+        got = [(near.onset, near.length) for near in lab._points.neighbours(run)]
         assert sorted(got) == sorted({*expected}), run
-        assert all(near.deficit == "blur" for near in lab.neighbours(run))
+        assert all(near.deficit == "blur" for near in lab._points.neighbours(run))
 
 
 def test_a_deficit_that_nobody_trained_says_so(lab):
     choose(lab, 1, 3, "noise")
     assert text(lab.readout) == "Nobody has trained Noise from epoch 1 to 4 yet. Train it."
     assert not shown(lab, "this")["epoch"]
-    assert [fig.title.text for fig in lab._small] == [
+    assert [fig.title.text for fig in lab._plots._small] == [
         "final accuracy · onset 1",
         "sensitivity · length 3",
     ]
@@ -305,15 +308,15 @@ def test_a_deficit_that_nobody_trained_says_so(lab):
 def test_a_click_on_the_map_chooses_the_cell(lab):
     for gesture, (i, j) in itertools.product((Tap, DoubleTap, PressUp), ((0, 1), (1, 0))):
         choose(lab, 1, 1)
-        event = gesture(lab._map, x=i + 0.9, y=j + 0.1)  # cell i is from i to i + 1
-        lab._map._trigger_event(event)
+        event = gesture(lab._plots.map, x=i + 0.9, y=j + 0.1)  # cell i is from i to i + 1
+        lab._plots.map._trigger_event(event)
         assert (lab.onset.value, lab.length.value) == ([0, 2][i], [2, 4][j])
 
 
 @pytest.mark.parametrize("place", [(-0.1, 0.5), (0.5, 2.1), (7, 7)])
 def test_a_click_beside_the_map_chooses_nothing(lab, place):
     choose(lab, 1, 1)
-    lab._map._trigger_event(Tap(lab._map, x=place[0], y=place[1]))
+    lab._plots.map._trigger_event(Tap(lab._plots.map, x=place[0], y=place[1]))
     assert (lab.onset.value, lab.length.value) == (1, 1)
 
 
@@ -426,7 +429,9 @@ def test_train_trains_the_point_and_the_read_out_then_knows_it(lab):
     assert text(lab.estimate).startswith("live: about ")
     assert "controls" not in text(lab.estimate)
     sizes, states = [], []
-    lab.sources["live"].on_change("data", lambda _, old, new: sizes.append(len(new["epoch"])))
+    lab._plots.sources["live"].on_change(
+        "data", lambda _, old, new: sizes.append(len(new["epoch"]))
+    )
     lab.progress.observe(
         lambda change: states.append((lab.train.disabled, lab.stop.disabled)), "value"
     )
@@ -447,12 +452,12 @@ def test_train_trains_the_point_and_the_read_out_then_knows_it(lab):
     )
     assert text(lab.readout).endswith(ONE)
     assert lab.train.description == "Train it again"
-    assert lab._legend.label.value == "this net"
-    assert (lab._map.x_range.factors, lab._map.y_range.factors) == (
+    assert lab._plots._legend.label.value == "this net"
+    assert (lab._plots.map.x_range.factors, lab._plots.map.y_range.factors) == (
         ["0", "1", "2"],
         ["2", "3", "4"],
     )
-    assert dict(lab._mark.data) == {"onset": ["1"], "length": ["3"]}
+    assert dict(lab._plots._mark.data) == {"onset": ["1"], "length": ["3"]}
     assert_whole(lab)
 
 
@@ -487,12 +492,12 @@ def test_train_it_again_trains_again(lab):
 def test_train_begins_on_an_empty_map(nothing_shipped):
     lab = cplab.Explorer(profile="ci", length=1)
     assert text(lab.status) == "no records yet"
-    assert lab._map.x_range.factors == []
+    assert lab._plots.map.x_range.factors == []
     assert_whole(lab)
     click_and_wait(lab)
     assert text(lab.status) == "live · PRACTICE images, ci · practice · seeds: 1"
-    assert (lab._map.x_range.factors, lab._map.y_range.factors) == (["0"], ["1"])
-    assert len(lab._cells.data["loss"]) == 1
+    assert (lab._plots.map.x_range.factors, lab._plots.map.y_range.factors) == (["0"], ["1"])
+    assert len(lab._plots.cells.data["loss"]) == 1
     assert_whole(lab)
 
 
@@ -552,7 +557,7 @@ def test_another_point_can_be_looked_at_while_one_trains(lab, monkeypatch):
     assert lab.run == elsewhere
     assert "Blur from epoch 0 to 2 ends at" in lab.readout.value
     assert text(lab.estimate).startswith("live, seed 0")
-    cells = pd.DataFrame(lab._cells.data)
+    cells = pd.DataFrame(lab._plots.cells.data)
     assert ("1", "3") in set(zip(cells.onset, cells.length, strict=True))
     choose(lab, 1, 3)
     assert "Blur from epoch 1 to 3" not in lab.readout.value
@@ -943,7 +948,7 @@ def test_a_broken_callback_of_a_slider_turns_this_suite_red(lab, monkeypatch):
         lambda: setattr(lab.length, "value", 4),
         lambda: setattr(lab.onset_box, "value", 1),
         lambda: setattr(lab.deficit, "value", "flip"),
-        lambda: lab._map._trigger_event(Tap(lab._map, x=1.5, y=0.5)),
+        lambda: lab._plots.map._trigger_event(Tap(lab._plots.map, x=1.5, y=0.5)),
     ):
         with pytest.raises(ZeroDivisionError, match="broken"):
             change()

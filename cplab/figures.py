@@ -179,8 +179,10 @@ def along_length(points: pd.DataFrame, deficit: str, onset: int) -> dict:
 
 
 def clear_along(points: pd.DataFrame, onset: int) -> dict:
-    """Final accuracy without a deficit against the epochs before recovery that exceed `onset`."""
-    rows = points.query("deficit == 'none' and onset >= @onset")
+    """Final accuracy without a deficit against the epochs before recovery that exceed `onset`: the
+    control of equal training of each length that a deficit has from there."""
+    ends = onset + points.query("onset == @onset").index.get_level_values("length").unique()
+    rows = points.query("deficit == 'none' and onset in @ends")
     lengths = rows.index.get_level_values("onset").to_numpy() - onset
     return {"length": lengths, **between(rows, "accuracy")}
 
@@ -204,18 +206,16 @@ def removal(like: Run, deficits=("blur", "flip"), table: pd.DataFrame | None = N
     rows = intervals.select(records.table() if table is None else table, like)
     ours = rows.deficit.isin(deficits) & (rows.onset == like.onset)
     longest = int(rows.length[ours].max()) if ours.any() else 1
-    equal = rows.onset.between(like.onset, like.onset + longest)
-    shown = rows[ours | ((rows.deficit == "none") & (equal | (rows.onset == 0)))]
+    controls = [0, like.onset, *(like.onset + rows.length[ours])]
+    shown = rows[ours | ((rows.deficit == "none") & rows.onset.isin(controls))]
     fig = plain_figure(
         f"{like.schedule} schedule: {label(shown)}",
         "epochs with the deficit",
         "final test accuracy",
         **options,
     )
-    points = intervals.summary(rows)
-    clear = clear_along(points, like.onset)
-    near = clear["length"] <= longest
-    clear = ColumnDataSource({column: values[near] for column, values in clear.items()})
+    points = intervals.summary(shown)
+    clear = ColumnDataSource(clear_along(points, like.onset))
     band(fig, clear, "length", EQUAL, "equal training", "dashed")
     if ("none", 0, 0) in points.index:
         born = points.loc[[("none", 0, 0)] * 2]

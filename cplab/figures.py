@@ -181,10 +181,11 @@ def along_length(points: pd.DataFrame, deficit: str, onset: int) -> dict:
 def clear_along(points: pd.DataFrame, onset: int) -> dict:
     """Final accuracy without a deficit against the epochs before recovery that exceed `onset`: the
     control of equal training of each length that a deficit has from there."""
-    ends = onset + points.query("onset == @onset").index.get_level_values("length").unique()
-    rows = points.query("deficit == 'none' and onset in @ends")
-    lengths = rows.index.get_level_values("onset").to_numpy() - onset
-    return {"length": lengths, **between(rows, "accuracy")}
+    begun = points.query("onset == @onset").index.get_level_values("length")
+    clear = points.query("deficit == 'none'")
+    lengths = clear.index.get_level_values("onset").to_numpy() - onset
+    ours = np.isin(lengths, begun)
+    return {"length": lengths[ours], **between(clear[ours], "accuracy")}
 
 
 def along_onset(points: pd.DataFrame, deficit: str, length: int) -> dict:

@@ -14,6 +14,7 @@ import pytest
 import torch
 from conftest import digits
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from cplab import checkpoints as kept
 from cplab import data, deficits, devices, fisher, models, train, tree
@@ -988,15 +989,28 @@ def test_an_estimate_takes_in_what_is_measured(monkeypatch):
     assert tree.estimate([replace(short, trace="none")], "cpu") == 4
 
 
+def operations(work) -> int:
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops()
+
+
 @pytest.mark.parametrize("model", ["allcnn-4", "fc-20"])
-def test_the_times_of_measurements_are_about_what_they_take(model):
-    run = a_run(model=model, recovery=1, trace="0")
-    found = train.advance(run, 1, device=CPU)
-    for measured, estimated in (
-        (found.rows[0]["trace_seconds"], train.seconds_per_trace(run, "cpu")),
-        (found.final["seconds"], train.seconds_per_end(run, "cpu")),
+def test_estimates_of_measurements_count_all_of_their_work(model, monkeypatch):
+    """In operations: seconds depend on what else the machine is doing."""
+    run = a_run(model=model, dataset="practice")
+    images = data.images(run.dataset, run.profile)
+    net, _ = train.stand_in(run.model, run.profile, run.dataset, CPU, 1)
+    monkeypatch.setattr(train.timeit, "repeat", lambda work, **_: [operations(work)])
+    monkeypatch.setattr(train.timeit, "timeit", lambda work, **_: operations(work))
+    arguments = (run.model, run.profile, run.dataset, "cpu")
+    for measure, estimate in (
+        (fisher.along, train.timed_trace.__wrapped__),
+        (fisher.at_end, train.timed_end.__wrapped__),
     ):
-        assert measured / 10 < estimated < 10 * measured
+        assert operations(lambda m=measure: m(net, images)) == pytest.approx(
+            estimate(*arguments), rel=0.1
+        )
 
 
 def test_a_crew_has_a_process_for_each_core_where_that_pays(monkeypatch):

@@ -305,7 +305,7 @@ def status(
     def progress(name: str, some: list) -> Progress:
         missing = [one for one in some if not found[one]]
         runs = [one for one in missing if isinstance(one, Run)]
-        depths = {run: deepest(run, where)[1] for run in runs}
+        depths = {one: deepest(one, where)[1] for one in missing}
         begun = sum(map(bool, depths.values()))
         seconds = sum(time_left(root, depths, speed) for root in tree.plan(runs))
         unknown = math.nan if len(runs) < len(missing) else 0.0

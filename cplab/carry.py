@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from cplab import data, records, studies, train
+from cplab import data, kernels, records, studies, train
 from cplab.checkpoints import OPTIMIZER, on_the_way
 from cplab.experiment import PROTOCOL, CplabError, Run, cache_dir
 
@@ -26,15 +26,18 @@ def find(one) -> records.Record | studies.Study | None:
     return records.find(one) if isinstance(one, Run) else studies.find(one)
 
 
-def deepest(run: Run, where: torch.device) -> tuple[Path | None, int]:
-    """The last of the run's checkpoints that is here, and how many epochs led to it."""
-    folder = cache_dir() / "checkpoints"
+def deepest(one, where: torch.device) -> tuple[Path | None, int]:
+    """The last checkpoint of a run or of a study of kernels that is here, and how many epochs (of a
+    study also: times that kernels were taken out) led to it."""
+    folder, run = cache_dir() / "checkpoints", one
+    if not isinstance(one, Run):
+        run = Run(profile=kernels.SIZES[one.size].profile)
     if data.at_hand(run.dataset) and folder.exists() and any(folder.iterdir()):
-        names = train.checkpoint_names(run, where)
-        for epoch in range(run.epochs, 0, -1):
-            for path in (names[epoch], on_the_way(names[epoch])):
+        names = (train if run is one else kernels).checkpoint_names(one, where)
+        for step in range(len(names) - 1, 0, -1):
+            for path in (names[step], on_the_way(names[step])):
                 if path.exists():
-                    return path, epoch
+                    return path, step
     return None, 0
 
 
@@ -172,7 +175,7 @@ def leave(out: Path, carried: dict[str, str], some: list, where, say) -> None:
             carried[found.key] = studies.written(found)
     tables = parquet(sorted(carried.items()))
     files = {f"records-{i}.parquet": content for i, content in enumerate(tables)}
-    missing = [one for one in some if isinstance(one, Run) and one not in done]
+    missing = [one for one in some if one not in done]
     archive = pack(missing, where, ROOM - sum(map(len, tables)), say)
     name, count = hashlib.sha256(archive).hexdigest()[:12], -(-len(archive) // LIMIT)
     for i in range(count):
@@ -209,18 +212,19 @@ def parquet(rows: list[tuple[str, str]]) -> list[bytes]:
     return parquet(rows[:half]) + parquet(rows[half:])
 
 
-def pack(runs: list[Run], where: torch.device, room: int, say) -> bytes:
-    """The deepest checkpoint of each run in one archive of at most so many bytes.
+def pack(some: list, where: torch.device, room: int, say) -> bytes:
+    """The deepest checkpoint of each run and study in one archive of at most so many bytes.
 
     The deepest of all comes first. Where one does not fit, what its optimiser keeps is rounded to
     bfloat16; where that does not fit, its epochs have to be trained again. Both are said.
     """
     from safetensors.torch import save
 
-    held = {path: (epoch, run) for run in runs for path, epoch in [deepest(run, where)] if path}
+    held = {path: (steps, one) for one in some for path, steps in [deepest(one, where)] if path}
     packed, sizes = {}, {}
-    for path, (epoch, run) in sorted(held.items(), key=lambda item: -item[1][0]):
-        about = f"{epoch} epochs of {run.call()}"
+    for path, (steps, one) in sorted(held.items(), key=lambda item: -item[1][0]):
+        said = one.call() if isinstance(one, Run) else one
+        about = f"{steps} epochs of {said}"
         for rounded in (False, True):
             content, size = squeeze(path, rounded)
             if len(content) <= room:

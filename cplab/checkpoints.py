@@ -9,6 +9,7 @@ import json
 import os
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,22 +17,21 @@ import torch
 from torch import Tensor, nn
 
 from cplab import data
-from cplab.experiment import Run
 
+SECONDS = 5  # an interruption loses about this much
 OPTIMIZER = "optimizer."  # begins the names of its tensors
 ON_THE_WAY = "-on-the-way"  # ends the names of checkpoints that only an interruption needs
 DAYS = 7  # an interrupted run may go on for so long
 
 
-def names(run: Run, *state) -> list[Path]:
-    """The checkpoint before each epoch and after the last; the same for runs of the same steps.
+def names(origin: tuple, steps: Iterable) -> list[Path]:
+    """The checkpoint before each step and after the last; the same for whoever has them in common.
 
-    Arguments: state, what else the bits depend on: copy of the images, device, number format,
-        threads.
+    Arguments: origin, all that the bits depend on besides; steps, each with its own repr.
     """
     where = data.cache_dir() / "checkpoints"
-    digest, paths = repr((*run.origin, *state)), []
-    for step in (None, *run.steps):
+    digest, paths = repr(origin), []
+    for step in (None, *steps):
         digest = hashlib.sha256(f"{digest} {step}".encode()).hexdigest()
         paths.append(where / f"{digest[:20]}.safetensors")
     return paths
@@ -52,14 +52,14 @@ def tensors_of(net: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Te
     return state
 
 
-def save(path: Path, net, optimizer, rows: list[dict]) -> None:
+def save(path: Path, state: dict[str, Tensor], rows: list) -> None:
     """Write a checkpoint atomically. Where that is impossible (no room, no right), training goes
     on without; that the record cannot be kept either is said later."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     partial = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}.partial")
-    state = {k: v.contiguous() for k, v in tensors_of(net, optimizer).items()}
+    state = {name: value.contiguous() for name, value in state.items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(state, partial, metadata={"rows": json.dumps(rows)})
@@ -68,12 +68,29 @@ def save(path: Path, net, optimizer, rows: list[dict]) -> None:
         forget(partial)
 
 
-def restore(names: list[Path], end: int, net, optimizer) -> tuple[list[dict], Path | None]:
-    """Load the deepest checkpoint up to epoch `end` into net and optimiser. Returns its rows, and
-    its path if an interruption left it."""
+class OnTheWay:
+    """The one checkpoint of a training that only an interruption needs; a newer one replaces it."""
+
+    def __init__(self, path: Path | None):
+        self.path, self.saved = path, time.monotonic()
+
+    @property
+    def due(self) -> bool:
+        return time.monotonic() - self.saved > SECONDS
+
+    def save(self, name: Path, state: dict[str, Tensor], rows: list) -> None:
+        before, self.path = self.path, on_the_way(name)
+        save(self.path, state, rows)
+        forget(before)
+        self.saved = time.monotonic()
+
+
+def read(names: list[Path]) -> tuple[list, dict[str, Tensor], Path | None]:
+    """The deepest sound checkpoint: its rows, its tensors, and its path if an interruption left it.
+    Nothing of all where there is none."""
     from safetensors import SafetensorError, safe_open
 
-    kept = reversed(names[1 : end + 1])
+    kept = reversed(names[1:])
     for path in (either for name in kept for either in (name, on_the_way(name))):
         try:
             with safe_open(path, "pt") as file:
@@ -84,17 +101,21 @@ def restore(names: list[Path], end: int, net, optimizer) -> tuple[list[dict], Pa
         except (SafetensorError, OSError, KeyError, TypeError, ValueError):
             forget(path)
             continue
-        net.load_state_dict({k: v for k, v in state.items() if not k.startswith(OPTIMIZER)})
-        weights = dict(net.named_parameters())
-        for full, kept_value in state.items():
-            if full.startswith(OPTIMIZER):
-                key, _, name = full.removeprefix(OPTIMIZER).partition(".")
-                weight, there = weights[name], kept_value.to(weights[name].device)
-                # strides of the weight; Adam's count of steps has no dimensions
-                like = torch.empty_like(weight if there.ndim else there, dtype=there.dtype)
-                optimizer.state[weight][key] = like.copy_(there)
-        return rows, None if path in names else path
-    return [], None
+        return rows, state, None if path in names else path
+    return [], {}, None
+
+
+def load(state: dict[str, Tensor], net: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Put back what tensors_of gave."""
+    net.load_state_dict({k: v for k, v in state.items() if not k.startswith(OPTIMIZER)})
+    weights = dict(net.named_parameters())
+    for full, kept in state.items():
+        if full.startswith(OPTIMIZER):
+            key, _, name = full.removeprefix(OPTIMIZER).partition(".")
+            weight, there = weights[name], kept.to(weights[name].device)
+            # strides of the weight; Adam's count of steps has no dimensions
+            like = torch.empty_like(weight if there.ndim else there, dtype=there.dtype)
+            optimizer.state[weight][key] = like.copy_(there)
 
 
 def forget_old() -> None:

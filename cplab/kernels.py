@@ -9,11 +9,12 @@ import math
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from cplab import data, deficits, devices, train
+from cplab import checkpoints, data, deficits, devices, train
 from cplab.experiment import CplabError, Run, one_of, whole
 from cplab.gradients import gradients
 
@@ -34,6 +35,20 @@ class Size:
     retraining: tuple[int, float]  # epochs and learning rate after each time
     saved: tuple[int, ...]  # numbers of kernels at which the architecture is kept
     batch: int = 128
+
+    @property
+    def training(self) -> list[float]:
+        """The learning rate of each epoch before the pruning."""
+        return [rate for epochs, rate in self.rates for _ in range(epochs)]
+
+    @property
+    def taken(self) -> list[int]:
+        """How many kernels are taken out each time, so that all of `saved` are passed."""
+        left, counts = sum(self.kernels), []
+        while left > min(self.saved):
+            counts.append(min(self.at_once, left - max(s for s in self.saved if s < left)))
+            left -= counts[-1]
+        return counts
 
 
 SIZES = {
@@ -191,11 +206,13 @@ def before(pixels: int) -> int:
 # Training -----------------------------------------------------------------------------------------
 
 
+def photographs(size: Size, device) -> data.Images:
+    return data.images(Run(profile=size.profile).dataset, size.profile, device)
+
+
 def material(spec, device) -> data.Images:
     """The images of a spec's task, normalised as uint8 cannot be: train_x is float (N, C, H, W)."""
-    size = SIZES[spec.size]
-    profile = size.profile
-    images = data.images(Run(profile=profile).dataset, profile, device)
+    images = photographs(SIZES[spec.size], device)
     x, y = images.normal(images.train_x), images.train_y
     random = torch.Generator().manual_seed(train.mix("task", spec.seed))
     task = getattr(spec, "task", "images")
@@ -217,7 +234,7 @@ def epoch(net, optimizer, images, size: Size, seed: tuple, rate: float, stop=Non
     total = torch.zeros((), device=order.device)
     for index in order.split(size.batch):
         if stop is not None and stop.is_set():
-            raise train.Cancelled("stopped: ask for the same again to begin anew")
+            raise train.Cancelled("stopped: ask for the same again to go on from its checkpoint")
         loss = gradients(net, "native", images.train_x[index], images.train_y[index])
         optimizer.step()
         total += loss * len(index)
@@ -240,19 +257,39 @@ def right(net: nn.Module, x: Tensor, y: Tensor) -> float:
 
 
 def build(size: Size, kernels, seed: int, device) -> Network:
-    images = data.images(Run(profile=size.profile).dataset, size.profile, device)
+    images = photographs(size, device)
     with train.seeded(train.mix("kernels", seed)):
         net = Network(kernels, size.units, len(images.mean), images.train_x.shape[1])
     return net.to(device)
+
+
+def checkpoint_names(spec, device: torch.device) -> list[Path]:
+    """The checkpoint before and after each row of `develop`, each epoch of `from_scratch`.
+    Critical periods that differ in how they are pruned have those of their training in common."""
+    size, pruned = SIZES[spec.size], isinstance(spec, Pruning)
+    what = (spec.task, size.kernels) if pruned else ("images", (spec.first, spec.second))
+    origin = (type(spec).__name__, size, *what, spec.seed)
+    taken = [(count, spec.choice, spec.retrain) for count in size.taken] if pruned else []
+    state = train.bits(photographs(size, device), device)
+    return checkpoints.names((*origin, *state), [*size.training, *taken])
+
+
+def trunk(spec, device: torch.device) -> Path | None:
+    """The checkpoint of a critical period at the end of its training; None of a Split."""
+    trained = len(SIZES[spec.size].training)
+    return checkpoint_names(spec, device)[trained] if isinstance(spec, Pruning) else None
 
 
 def develop(
     spec: Pruning,
     device: str = "auto",
     stop: threading.Event | None = None,
+    keep: bool = False,
 ) -> Iterator[dict]:
     """Train and prune, one row for each epoch of training and each time kernels are taken out.
+    What was broken off goes on from its last checkpoint, after the rows that led to it.
 
+    Arguments: keep, leave the checkpoint of the end of training for others.
     Yields: phase (training or pruning), epochs so far, first, second (kernels left), loss (NaN
         where nothing was trained), train_accuracy (of the task, 0 to 1), accuracy (of the test
         images where the task has their labels, else of the task), parameters.
@@ -260,10 +297,18 @@ def develop(
     """
     size, where = SIZES[spec.size], devices.pick(device)
     images = material(spec, where)
-    net = build(size, size.kernels, spec.seed, where)
     test = images.normal(images.test_x)
     random = torch.Generator().manual_seed(train.mix("prune", spec.seed))
-    done = 0
+    names, training = checkpoint_names(spec, where), size.training
+    rows, state, path = checkpoints.read(names)
+    shape, done = size.kernels, 0
+    if rows:
+        shape, done = (rows[-1]["first"], rows[-1]["second"]), rows[-1]["epochs"]
+        random.set_state(state.pop("random"))
+    net = build(size, shape, spec.seed, where)
+    if rows:
+        net.load_state_dict(state)
+    on_the_way = checkpoints.OnTheWay(path)
 
     def row(phase: str, loss: float) -> dict:
         learned = right(net, images.train_x, images.train_y)
@@ -280,25 +325,30 @@ def develop(
             "parameters": sum(p.numel() for p in net.parameters()),
         }
 
+    def further(rate: float) -> float:
+        return epoch(net, optimizer, images, size, ("epoch", spec.seed, done), rate, stop)
+
     optimizer = sgd(net)
-    for rate in (rate for epochs, rate in size.rates for _ in range(epochs)):
-        loss = epoch(net, optimizer, images, size, ("epoch", spec.seed, done), rate, stop)
-        done += 1
-        yield row("training", loss)
-    least = min(size.saved)
-    while sum(net.kernels) > least:
-        count = min(size.at_once, sum(net.kernels) - least)
-        # The architectures that are kept have exactly so many kernels.
-        passed = [s for s in size.saved if sum(net.kernels) - count < s < sum(net.kernels)]
-        count = sum(net.kernels) - max(passed) if passed else count
-        net = take_out(net, *weakest(net, count, spec.choice, random))
-        optimizer, loss = sgd(net), math.nan
-        if spec.retrain:
+    yield from rows
+    for number in range(len(rows), len(names) - 1):
+        loss = math.nan
+        if number < len(training):
+            loss, done = further(training[number]), done + 1
+        else:
+            count = size.taken[number - len(training)]
+            net = take_out(net, *weakest(net, count, spec.choice, random))
+            optimizer = sgd(net)
             epochs, rate = size.retraining
-            for _ in range(epochs):
-                loss = epoch(net, optimizer, images, size, ("epoch", spec.seed, done), rate, stop)
-                done += 1
-        yield row("pruning", loss)
+            for _ in range(epochs if spec.retrain else 0):
+                loss, done = further(rate), done + 1
+        rows.append(row("pruning" if number >= len(training) else "training", loss))
+        now = net.state_dict() | {"random": random.get_state()}
+        if keep and number + 1 == len(training):
+            checkpoints.save(names[number + 1], now, rows)
+        elif on_the_way.due:
+            on_the_way.save(names[number + 1], now, rows)
+        yield rows[-1]
+    checkpoints.forget(on_the_way.path)
 
 
 def from_scratch(
@@ -307,14 +357,21 @@ def from_scratch(
     """Train an architecture on images. Returns: accuracy of the test images, and its curve."""
     size, where = SIZES[spec.size], devices.pick(device)
     images = material(spec, where)
-    net, curve = build(size, (spec.first, spec.second), spec.seed, where), []
-    test, optimizer = images.normal(images.test_x), None
-    optimizer = sgd(net)
-    rates = [rate for epochs, rate in size.rates for _ in range(epochs)]
-    for number, rate in enumerate(rates):
+    net = build(size, (spec.first, spec.second), spec.seed, where)
+    test, optimizer, names = images.normal(images.test_x), sgd(net), checkpoint_names(spec, where)
+    curve, state, path = checkpoints.read(names)
+    if curve:
+        net.load_state_dict(state)
+    on_the_way = checkpoints.OnTheWay(path)
+    for number, accuracy in enumerate(curve, 1):
+        report({"epoch": number, "accuracy": accuracy})
+    for number, rate in enumerate(size.training[len(curve) :], len(curve)):
         epoch(net, optimizer, images, size, ("epoch", spec.seed, number), rate, stop)
         curve.append(right(net, test, images.test_y))
+        if on_the_way.due:
+            on_the_way.save(names[number + 1], net.state_dict(), curve)
         report({"epoch": number + 1, "accuracy": curve[-1]})
+    checkpoints.forget(on_the_way.path)
     return {"accuracy": curve[-1], "curve": curve}
 
 
@@ -336,12 +393,18 @@ def random_split(total: int, seed: int, most: tuple[int, int]) -> tuple[int, int
 
 
 def compute(specs: list, device: str = "auto", stop=None) -> Iterator[tuple]:
-    """For studies.collect: the values of Pruning and Split specs."""
-    for spec in specs:
-        if isinstance(spec, Split):
+    """For studies.collect: the values of Pruning and Split specs. Those of the same training go on
+    from one checkpoint of its end."""
+    where = devices.pick(device)
+    for number, spec in enumerate(specs):
+        shared = trunk(spec, where)
+        if shared is None:
             yield spec, from_scratch(spec, device, stop=stop)
-        else:
-            rows = list(develop(spec, device, stop))
-            columns = {name: [row[name] for row in rows] for name in rows[0]}
-            columns["loss"] = [None if math.isnan(v) else v for v in columns["loss"]]
-            yield spec, columns
+            continue
+        keep = shared in {trunk(other, where) for other in specs[number + 1 :]}
+        rows = list(develop(spec, device, stop, keep))
+        columns = {name: [row[name] for row in rows] for name in rows[0]}
+        columns["loss"] = [None if math.isnan(v) else v for v in columns["loss"]]
+        if not keep:
+            checkpoints.forget(shared)
+        yield spec, columns

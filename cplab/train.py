@@ -23,7 +23,6 @@ from cplab import checkpoints, data, deficits, devices, fisher, models
 from cplab.experiment import PROFILES, CplabError, Run
 from cplab.gradients import gradients
 
-CHECKPOINT_SECONDS = 5  # an interrupted run loses about this much
 EVALUATED = {"cuda": 2500}  # test images at a time
 
 
@@ -162,9 +161,13 @@ class Trajectory(NamedTuple):
 def checkpoint_names(run: Run, device: torch.device) -> list[Path]:
     """The run's checkpoints on this device: number format and threads are part of the bits."""
     images = data.images(run.dataset, run.profile, device)
+    return checkpoints.names((*run.origin, *bits(images, device, run.arithmetic)), run.steps)
+
+
+def bits(images: data.Images, device: torch.device, arithmetic: str = "native") -> tuple:
+    """What a result depends on to the last bit, besides what it is of."""
     threads = 0 if device.type == "cuda" else torch.get_num_threads()  # no matter to a GPU
-    bf16 = devices.in_bf16(run.arithmetic, device)
-    return checkpoints.names(run, images.copy, device.type, bf16, threads)
+    return images.copy, device.type, devices.in_bf16(arithmetic, device), threads
 
 
 @devices.failures_named()
@@ -190,10 +193,10 @@ def advance(
     threads = torch.get_num_threads()
     names = checkpoint_names(run, device)
     net, optimizer = start(run, device)
-    rows, ours = checkpoints.restore(
-        names, end, net, optimizer
-    )  # ours: the checkpoint on the way, if any
-    saved = time.monotonic()
+    rows, state, path = checkpoints.read(names[: end + 1])
+    if rows:
+        checkpoints.load(state, net, optimizer)
+    on_the_way = checkpoints.OnTheWay(path)
     for row in rows:
         report(run, row)
     for epoch in range(len(rows), end):
@@ -213,12 +216,9 @@ def advance(
             rows[-1] |= measured(fisher.along, net, images, run, epoch)
         last = epoch == end - 1
         if keep and last:
-            checkpoints.save(names[epoch + 1], net, optimizer, rows)
-        elif not last and time.monotonic() - saved > CHECKPOINT_SECONDS:
-            before, ours = ours, checkpoints.on_the_way(names[epoch + 1])
-            checkpoints.save(ours, net, optimizer, rows)
-            checkpoints.forget(before)
-            saved = time.monotonic()
+            checkpoints.save(names[epoch + 1], checkpoints.tensors_of(net, optimizer), rows)
+        elif not last and on_the_way.due:
+            on_the_way.save(names[epoch + 1], checkpoints.tensors_of(net, optimizer), rows)
         report(run, rows[-1])
     last, final = names[end] if keep else None, None
     if ends and run.trace != "none":
@@ -226,9 +226,9 @@ def advance(
             final = measured(fisher.at_end, net, images, run, end - 1)
         except Diverged:  # nobody goes on from here
             checkpoints.forget(last)
-            checkpoints.forget(ours)
+            checkpoints.forget(on_the_way.path)
             raise
-    checkpoints.forget(ours)
+    checkpoints.forget(on_the_way.path)
     return Trajectory(rows, images.copy, devices.machine(device), precision, threads, last, final)
 
 

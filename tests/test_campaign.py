@@ -39,7 +39,7 @@ def few(monkeypatch):
     monkeypatch.setattr(campaign, "SEEDS", 1)
     small = campaign.Exhibit("figure1-removal", "few", campaign.until((0, 10, 20), recovery=10))
     monkeypatch.setitem(campaign.EXHIBITS, "figure1-removal", small)
-    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", -1)
+    monkeypatch.setattr(train.checkpoints, "SECONDS", -1)
 
 
 @pytest.fixture
@@ -307,6 +307,39 @@ def test_studies_of_the_thesis_are_computed_and_carried(do, elsewhere, monkeypat
     assert studies.find(spec).values == values
 
 
+def test_a_study_that_is_broken_off_goes_on_elsewhere(do, elsewhere, monkeypatch):
+    specs = [
+        kernels.Pruning("ci"),
+        kernels.Pruning("ci", "noise"),
+        kernels.Pruning("ci", choice="random"),
+    ]
+    thesis = campaign.Exhibit("thesis", "", lambda *_: specs)
+    monkeypatch.setitem(campaign.EXHIBITS, "thesis", thesis)
+    whole = dict(kernels.compute(specs))
+    epochs, epoch, stop = [], kernels.epoch, threading.Event()
+
+    def spy(net, optimizer, images, size, seed, *rest):
+        loss = epoch(net, optimizer, images, size, seed, *rest)
+        epochs.append(loss)
+        stop.set()
+        return loss
+
+    monkeypatch.setattr(kernels, "epoch", spy)
+    begun = []
+    for _ in range(50):
+        elsewhere()
+        stop.clear()
+        lines, _ = do(stop, exhibits=["thesis"])
+        [row] = campaign.status("ci", ["thesis"], "cpu")
+        begun.append((row.done, row.begun, row.missing))
+        if "all of it is done" in lines:
+            break
+    assert begun[0] == (0, 2, 1)  # two have the same training
+    assert begun[-1] == (3, 0, 0)
+    assert {spec: studies.find(spec).values for spec in specs} == whole
+    assert len(epochs) == len({*epochs}) == len(begun)  # each epoch once
+
+
 # What is carried ----------------------------------------------------------------------------------
 
 
@@ -354,7 +387,7 @@ def test_only_the_optimiser_s_state_is_rounded(tmp_path, own_cache):
     run, path = Run(profile="ci", optimizer="adam"), own_cache / "checkpoints" / "a.safetensors"
     net, optimizer = train.start(run, CPU)
     train.train_epoch(run, 0, train.data.images("practice", "ci"), net, optimizer)
-    checkpoints.save(path, net, optimizer, [{"epoch": 0}])
+    checkpoints.save(path, checkpoints.tensors_of(net, optimizer), [{"epoch": 0}])
     for rounded in (False, True):
         content, size = carry.squeeze(path, rounded)
         assert len(content) < path.stat().st_size
@@ -369,7 +402,9 @@ def test_only_the_optimiser_s_state_is_rounded(tmp_path, own_cache):
             assert path.read_bytes() == kept.read_bytes()
             continue
         other, after = train.start(replace(run, seed=1), CPU)
-        assert checkpoints.restore([path, path], 1, other, after)[0] == [{"epoch": 0}]
+        rows, state, _ = checkpoints.read([path, path])
+        checkpoints.load(state, other, after)
+        assert rows == [{"epoch": 0}]
         for (name, one), (_, two) in zip(net.named_parameters(), other.named_parameters(),
                                          strict=True):  # fmt: skip
             assert torch.equal(one, two), name

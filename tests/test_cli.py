@@ -510,7 +510,7 @@ def test_what_is_shipped_is_retrained_to_the_same_bits(
 
     from cplab import train
 
-    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 1e9)
+    monkeypatch.setattr(train.checkpoints, "SECONDS", 1e9)
     right = train.evaluate
     monkeypatch.setattr(train, "evaluate", lambda *given: right(*given) + 1 / 256)
     code, out, _ = cplab(verify)

@@ -503,7 +503,7 @@ def test_train_begins_on_an_empty_map(nothing_shipped):
 
 def test_stop_ends_training_and_train_goes_on_from_there(lab, monkeypatch):
     trained = []
-    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(train.checkpoints, "SECONDS", 0)
     epoch = train.train_epoch
     monkeypatch.setattr(
         train, "train_epoch", lambda run, e, *rest: (epoch(run, e, *rest), trained.append(e))[0]

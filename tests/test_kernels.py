@@ -2,13 +2,13 @@
 
 import threading
 from collections import Counter
-from itertools import pairwise
+from itertools import accumulate, islice, pairwise
 
 import pytest
 import torch
 from torch import nn
 
-from cplab import data, kernels, studies, train
+from cplab import checkpoints, data, kernels, studies, train
 from cplab.experiment import CplabError
 from cplab.kernels import SIZES, Network, Pruning, Split
 
@@ -134,6 +134,16 @@ def test_a_critical_period_ends_at_few_kernels_and_passes_all_that_are_kept(task
     assert all(0 <= row["accuracy"] <= 1 for row in rows)
 
 
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+def test_all_numbers_of_kernels_that_are_kept_are_passed(size):
+    left = list(accumulate((-count for count in size.taken), initial=sum(size.kernels)))
+    assert {*size.saved} <= {*left}
+    assert left[-1] == min(size.saved)
+    assert all(0 < count <= size.at_once for count in size.taken)
+    less = [count for count in size.taken if count < size.at_once]
+    assert len(less) <= len(size.saved)  # as many at once as the next of these allows
+
+
 def test_it_is_reproducible_from_its_seed():
     def life(**how):
         return [(r["first"], r["loss"], r["accuracy"]) for r in kernels.develop(Pruning(**how))]
@@ -179,6 +189,80 @@ def test_it_can_be_stopped():
     stop.set()
     with pytest.raises(train.Cancelled):
         next(life)
+
+
+@pytest.fixture
+def trained(monkeypatch, own_cache):
+    """The seeds of the epochs that are trained, in a list; a checkpoint after each row; what is
+    set as `trained.stop` is set after each epoch."""
+
+    class Seeds(list):
+        stop = threading.Event()
+
+    seeds, epoch = Seeds(), kernels.epoch
+
+    def spy(net, optimizer, images, size, seed, *rest):
+        loss = epoch(net, optimizer, images, size, seed, *rest)
+        seeds.append(seed)
+        seeds.stop.set()
+        return loss
+
+    monkeypatch.setattr(kernels, "epoch", spy)
+    monkeypatch.setattr(checkpoints, "SECONDS", -1)
+    return seeds
+
+
+def kept_checkpoints():
+    return [*(data.cache_dir() / "checkpoints").glob("*")]
+
+
+LIVES = [
+    Pruning("ci"),
+    Pruning("ci", choice="random"),
+    Pruning("ci", "noise", retrain=False),
+    Split("ci", 2, 3),
+]
+
+
+@pytest.mark.parametrize("spec", LIVES, ids=studies.canonical)
+def test_what_is_broken_off_goes_on_after_its_last_row_and_ends_the_same(spec, trained):
+    [(_, whole)] = kernels.compute([spec])
+    alone = trained[:]
+    del trained[:]
+    for broken in range(len(alone) - 1):
+        trained.stop.clear()
+        with pytest.raises(train.Cancelled):
+            list(kernels.compute([spec], stop=trained.stop))
+        assert trained == alone[: broken + 1]  # no epoch twice
+        assert len(kept_checkpoints()) == 1
+    [(_, found)] = kernels.compute([spec])
+    assert found == whole
+    assert not kept_checkpoints()
+
+
+@pytest.mark.parametrize("spec", LIVES[:3], ids=studies.canonical)
+def test_rows_are_the_same_wherever_it_goes_on(spec, trained):
+    whole = list(kernels.develop(spec))
+    for count in range(1, len(whole) + 1):
+        again = list(islice(kernels.develop(spec), count))
+        assert repr(again) == repr(whole[:count])  # NaN included
+
+
+def test_critical_periods_go_on_from_one_training(trained):
+    specs = [Pruning("ci"), Pruning("ci", "noise"), Pruning("ci", choice="random"),
+             Pruning("ci", retrain=False)]  # fmt: skip
+    alone = {}
+    for spec in specs:
+        alone |= kernels.compute([spec])
+    del trained[:]
+    together = {}
+    for number, (spec, values) in enumerate(kernels.compute(specs)):
+        together[spec] = values
+        assert len(kept_checkpoints()) == (number < 3)
+    assert together == alone
+    longest = len(SIZES["ci"].training)
+    assert Counter(trained)["epoch", 0, 0] == 2  # images and noise
+    assert sum(seed[2] < longest for seed in trained) == 2 * longest
 
 
 def test_studies_of_it_are_kept(tmp_path, monkeypatch):

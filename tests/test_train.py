@@ -87,7 +87,7 @@ def epochs_trained(monkeypatch):
 
 @pytest.fixture
 def checkpoint_each_epoch(monkeypatch):
-    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", -1)
+    monkeypatch.setattr(train.checkpoints, "SECONDS", -1)
 
 
 def checkpoints():
@@ -560,7 +560,7 @@ def report(run, row):
         time.sleep(600)
 
 torch.set_num_threads(1)
-train.CHECKPOINT_SECONDS = -1
+train.checkpoints.SECONDS = -1
 cplab.run(profile="ci", dataset="mnist", deficit="blur", length=4, recovery=4, seed=77,
           device="cpu", report=report)
 """
@@ -610,9 +610,11 @@ def test_a_checkpoint_holds_every_bit_of_net_and_optimizer(tmp_path, optimizer, 
     images = data.images("mnist", "ci")
     net, before = train.start(run, CPU)
     train.train_epoch(run, 0, images, net, before)
-    kept.save(path, net, before, [{"epoch": 0}])
+    kept.save(path, kept.tensors_of(net, before), [{"epoch": 0}])
     other, after = train.start(replace(run, seed=1), CPU)
-    assert kept.restore([tmp_path / "none", path], 1, other, after) == ([{"epoch": 0}], None)
+    rows, state, on_the_way = kept.read([tmp_path / "none", path])
+    assert (rows, on_the_way) == ([{"epoch": 0}], None)
+    kept.load(state, other, after)
     for one, two in zip(net.parameters(), other.parameters(), strict=True):
         states = before.state[one], after.state[two]
         names = {"sgd": {"momentum_buffer"}, "adam": {"step", "exp_avg", "exp_avg_sq"}}[optimizer]

@@ -153,8 +153,9 @@ class Pictures(Dataset):
 
 
 def plain_epoch(run: Run, device: torch.device, blurred: bool, count: int | None = None) -> float:
-    """Seconds that an epoch and its test take as public replications write them: float32, every
-    image by itself through PIL. With a count, of so many images and without the test."""
+    """Seconds that an epoch and its test take as public replications write them: float32 (on a GPU
+    with tf32, where torch takes it unasked), every image by itself through PIL. With a count, of
+    so many images and without the test."""
     from torchvision import transforms as T
 
     p, images = run.settings, data.images(run.dataset, run.profile)
@@ -246,8 +247,13 @@ def ways_to_step(run: Run, device: torch.device, batch: tuple[Tensor, Tensor]) -
     found = {"engine": train.start(run, device)}
     if device.type in gradients.RECORDED:
         found["launched"], compiled = train.start(run, device), train.start(run, device)
+        gradients.taken(found["engine"][0], "native", *batch)  # before anything goes wrong
         gradients.taken(found["launched"][0], "native", *batch, as_graph=False)
-        way = gradients.taken(compiled[0], "native", *batch, forward=torch.compile(compiled[0]))
+        try:
+            way = gradients.taken(compiled[0], "native", *batch, forward=torch.compile(compiled[0]))
+        except (OSError, subprocess.SubprocessError) as error:
+            warnings.warn(f"nothing can be compiled here: {error}", stacklevel=2)
+            way = None
         if isinstance(way, gradients.Recorded):
             found["compiled"] = compiled
     return found
@@ -374,10 +380,11 @@ def against(name: str, way: Callable, net: nn.Module, x: Tensor) -> Against:
             warnings.simplefilter("ignore")
             values["theirs"] = way(out_of_place(net), x)
 
-    ours()
-    pairs = [(seconds(ours), seconds(theirs))]
-    if pairs[0][1] < SLOW:
-        pairs = [(seconds(ours), seconds(theirs)) for _ in range(ROUNDS)]
+    with devices.algorithms("float32"):  # both without tf32, which is off by more than AGREE
+        ours()
+        pairs = [(seconds(ours), seconds(theirs))]
+        if pairs[0][1] < SLOW:
+            pairs = [(seconds(ours), seconds(theirs)) for _ in range(ROUNDS)]
     return Against(name, pairs, difference(name, **values))
 
 
@@ -520,7 +527,7 @@ def pruning_batched(device: torch.device, count: int = 16, steps: int = 100) -> 
     split, pixels = synapses.pictures(dataset)["train"], synapses.telling(dataset, several)
     ready = synapses.ready(split, pixels, device)
     bare = synapses.Split(split.x.to(device) / 255, split.y.to(device))
-    order = [index.to(device) for index in islice(synapses.batches(len(split.y), 0), steps)]
+    order = [*islice(synapses.batches(len(split.y), 0, device), steps)]
 
     def engine(some: list):
         nets = synapses.nets(some, 0, "sgd", device, pixels)

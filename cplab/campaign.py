@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from cplab import carry, devices, kernels, records, studies, train, tree
-from cplab.carry import deepest, find
+from cplab.carry import find, held
 from cplab.checkpoints import ON_THE_WAY
 from cplab.experiment import PROFILES, CplabError, Run, one_of, whole
 
@@ -266,7 +266,7 @@ def do(exhibit: Exhibit, seed: int, some: list, where, stop, say) -> None:
 
 def half_done(runs: list[Run], where: torch.device) -> list[Run]:
     """Those whose own last stretch was broken off: they need no trunk, which may not be here."""
-    kept = {run: deepest(run, where)[0] for run in runs}
+    kept = {run: path for run, (path, _) in held(runs, where).items()}
     count = Counter(kept.values())
     own = [run for run, path in kept.items() if path and path.stem.endswith(ON_THE_WAY)]
     return [run for run in own if count[kept[run]] == 1]
@@ -305,7 +305,7 @@ def status(
     def progress(name: str, some: list) -> Progress:
         missing = [one for one in some if not found[one]]
         runs = [one for one in missing if isinstance(one, Run)]
-        depths = {one: deepest(one, where)[1] for one in missing}
+        depths = {one: steps for one, (_, steps) in held(missing, where).items()}
         begun = sum(map(bool, depths.values()))
         seconds = sum(time_left(root, depths, speed) for root in tree.plan(runs))
         unknown = math.nan if len(runs) < len(missing) else 0.0

@@ -7,14 +7,14 @@ an archive that is cut into parts. No file is larger than LIMIT, all together no
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
 
 from cplab import data, kernels, records, studies, train
-from cplab.checkpoints import OPTIMIZER, on_the_way
+from cplab.checkpoints import ON_THE_WAY, OPTIMIZER
 from cplab.experiment import PROTOCOL, CplabError, Run, cache_dir
 
 LIMIT = 16 * 2**20  # bytes of a file
@@ -26,18 +26,21 @@ def find(one) -> records.Record | studies.Study | None:
     return records.find(one) if isinstance(one, Run) else studies.find(one)
 
 
-def deepest(one, where: torch.device) -> tuple[Path | None, int]:
-    """The last checkpoint of a run or of a study of kernels that is here, and how many epochs (of a
-    study also: times that kernels were taken out) led to it."""
-    folder, run = cache_dir() / "checkpoints", one
-    if not isinstance(one, Run):
-        run = Run(profile=kernels.SIZES[one.size].profile)
-    if data.at_hand(run.dataset) and folder.exists() and any(folder.iterdir()):
+def held(some: Iterable, where: torch.device) -> dict:
+    """Of each run and study of kernels: the last checkpoint that is here, and how many epochs (of a
+    study also: times that kernels were taken out) led to it; (None, 0) where there is none."""
+    there = {path.stem for path in (cache_dir() / "checkpoints").glob("*.safetensors")}
+    return {one: deepest(one, where, there) for one in dict.fromkeys(some)}
+
+
+def deepest(one, where: torch.device, there: set[str]) -> tuple[Path | None, int]:
+    run = one if isinstance(one, Run) else Run(profile=kernels.SIZES[one.size].profile)
+    if there and data.at_hand(run.dataset):
         names = (train if run is one else kernels).checkpoint_names(one, where)
         for step in range(len(names) - 1, 0, -1):
-            for path in (names[step], on_the_way(names[step])):
-                if path.exists():
-                    return path, step
+            for stem in (names[step].stem, names[step].stem + ON_THE_WAY):
+                if stem in there:
+                    return names[step].with_stem(stem), step
     return None, 0
 
 
@@ -220,9 +223,9 @@ def pack(some: list, where: torch.device, room: int, say) -> bytes:
     """
     from safetensors.torch import save
 
-    held = {path: (steps, one) for one in some for path, steps in [deepest(one, where)] if path}
+    begun = {path: (steps, one) for one, (path, steps) in held(some, where).items() if path}
     packed, sizes = {}, {}
-    for path, (steps, one) in sorted(held.items(), key=lambda item: -item[1][0]):
+    for path, (steps, one) in sorted(begun.items(), key=lambda item: -item[1][0]):
         said = one.call() if isinstance(one, Run) else one
         about = f"{steps} epochs of {said}"
         for rounded in (False, True):

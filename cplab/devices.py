@@ -2,7 +2,7 @@
 
 import platform
 import re
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -75,15 +75,19 @@ def in_bf16(arithmetic: str, device: torch.device) -> bool:
     return arithmetic == "native" and has_bf16(device)
 
 
+def algorithms(arithmetic: str = "native"):
+    """A context in which convolutions on a GPU, and their gradients, give the same bits each time;
+    in float32 not by way of tf32 either."""
+    tf32 = arithmetic != "float32"
+    return torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=tf32)
+
+
 @contextmanager
 def autocast(device: torch.device, arithmetic: str = "native"):
-    """Products in bfloat16 where the machine has it; in float32 throughout (on a GPU not in tf32
-    either) if that is asked for."""
-    exact = nullcontext()
-    if arithmetic == "float32":
-        exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+    """Products in bfloat16 where the machine has it, in float32 throughout if that is asked for.
+    What is taken back through them needs `algorithms` around it as well: cuDNN asks anew."""
     bf16 = in_bf16(arithmetic, device)
-    with exact, torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+    with algorithms(arithmetic), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         yield
 
 

@@ -28,6 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge, saved_tensors_hooks
 
+from cplab import devices
 from cplab.experiment import CplabError, one_of, whole
 
 PARTS = ("weight", "bias", "norm")
@@ -612,7 +613,7 @@ class Call(NamedTuple):
 
 @contextmanager
 def watched(net: nn.Module, layers: dict[str, nn.Module]) -> Iterator[dict]:
-    """Eval mode, gradients on, autocast off; all is put back afterwards.
+    """Eval mode, gradients on, float32 throughout; all is put back afterwards.
 
     Yields: each layer's calls, filled as they happen.
     """
@@ -627,15 +628,14 @@ def watched(net: nn.Module, layers: dict[str, nn.Module]) -> Iterator[dict]:
         calls[name].append(call)
 
     modes = [(module, module.training) for module in net.modules()]
-    device = next(net.parameters()).device.type
+    device = next(net.parameters()).device
     hooks = []
     try:
         for module, _ in modes:
             module.training = False
         for name, layer in layers.items():
             hooks.append(layer.register_forward_hook(partial(note, name), with_kwargs=True))
-        plain = torch.autocast(device, enabled=False)
-        with plain, torch.enable_grad():
+        with devices.autocast(device, "float32"), torch.enable_grad():
             yield calls
     finally:
         for hook in hooks:

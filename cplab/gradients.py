@@ -4,16 +4,18 @@ A step of these networks is many small kernels, and a CUDA graph launches them t
 saves on a card is for `cplab bench` to say (paper_graph).
 """
 
+import threading
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import lru_cache
 from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cplab.devices import autocast
+from cplab.devices import algorithms, autocast
 
 WARMING = 3  # steps before a recording, in which libraries choose their kernels
 RECORDED = ("cuda",)  # devices that have graphs
@@ -28,10 +30,17 @@ def plain(net: Callable, weights: list[nn.Parameter], arithmetic: str, x: Tensor
     """
     for weight in weights:
         weight.grad = None
-    with autocast(x.device, arithmetic):
-        loss = F.cross_entropy(net(x), y)
-    loss.backward()
+    with algorithms(arithmetic):
+        with autocast(x.device, arithmetic):
+            loss = F.cross_entropy(net(x), y)
+        loss.backward()
     return loss.detach()
+
+
+@lru_cache
+def beside(device: int) -> torch.cuda.Stream:
+    """The stream on which all of a GPU is recorded: libraries keep a workspace for each stream."""
+    return torch.cuda.Stream(device)
 
 
 def on_cuda(work: Callable[[], Tensor]) -> tuple[Tensor, Callable[[], None]]:
@@ -39,15 +48,20 @@ def on_cuda(work: Callable[[], Tensor]) -> tuple[Tensor, Callable[[], None]]:
 
     Returns: what it gave, and a function that does it again, with the same tensors.
     """
-    side = torch.cuda.Stream()
+    side = beside(torch.cuda.current_device())
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(WARMING):
             work()
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # others may use the GPU
-        given = work()
+    try:
+        # other threads may use the GPU
+        with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
+            given = work()
+    except RuntimeError:
+        _refused.set()
+        raise
     return given, graph.replay
 
 
@@ -62,13 +76,15 @@ class Recorded:
         self.weights = list(net.parameters())
         self.x, self.y = x.clone(memory_format=torch.channels_last), y.clone()
         before = [(buffer, buffer.clone()) for buffer in net.buffers()]
-        self.loss, self.again = on_cuda(
-            lambda: plain(forward or net, self.weights, arithmetic, self.x, self.y)
-        )
+        try:
+            self.loss, self.again = on_cuda(
+                lambda: plain(forward or net, self.weights, arithmetic, self.x, self.y)
+            )
+        finally:
+            with torch.no_grad():
+                for buffer, value in before:  # warming has moved the running statistics
+                    buffer.copy_(value)
         self.gradients = [weight.grad for weight in self.weights]
-        with torch.no_grad():
-            for buffer, value in before:  # warming has moved the running statistics
-                buffer.copy_(value)
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         self.x.copy_(x)
@@ -80,6 +96,8 @@ class Recorded:
 
 
 _taken = WeakKeyDictionary()  # how a network's steps are taken; a recording ends with its network
+_recording = threading.Lock()  # CUDA records one graph at a time
+_refused = threading.Event()  # a recording that breaks off leaves torch's memory in disorder
 
 
 def gradients(net: nn.Module, arithmetic: str, x: Tensor, y: Tensor) -> Tensor:
@@ -106,9 +124,9 @@ def taken(
     Arguments: as of Recorded; as_graph, whether a recording is wanted.
     """
     _taken[net] = "plainly"
-    if as_graph and x.device.type in RECORDED:
+    if as_graph and x.device.type in RECORDED and not _refused.is_set():
         try:
-            with torch.cuda.device(x.device) if x.is_cuda else nullcontext():
+            with _recording, torch.cuda.device(x.device) if x.is_cuda else nullcontext():
                 _taken[net] = Recorded(net, arithmetic, x, y, forward)
         except torch.cuda.OutOfMemoryError:
             raise

@@ -253,7 +253,8 @@ def right(net: nn.Module, x: Tensor, y: Tensor) -> float:
     """The fraction of images (N, C, H, W) that the network names rightly."""
     net.eval()
     parts = zip(x.split(500), y.split(500), strict=True)
-    return sum((net(a).argmax(1) == b).sum().item() for a, b in parts) / len(y)
+    with devices.autocast(x.device, "float32"):
+        return sum((net(a).argmax(1) == b).sum().item() for a, b in parts) / len(y)
 
 
 def build(size: Size, kernels, seed: int, device) -> Network:

@@ -328,7 +328,7 @@ def synapse_search(
     size = sum(each.size for each in begin[: spec.layers])
     curve = {name: [] for name in ("steps", "density", "accuracy", "counts")}
     kept, often = {}, math.ceil(len(changes) / POINTS)
-    draw = batches(len(own.y), train.mix("search", spec.seed))
+    draw = batches(len(own.y), train.mix("search", spec.seed), place)
     steps = len(changes)
     for i, change in enumerate(changes.tolist(), start=1):
         going_on(stop)
@@ -339,7 +339,7 @@ def synapse_search(
             elif number < 0:
                 net.switch(layer, 0, net.weakest(layer, 0, -number), False)
             counts[layer] += number
-        index = next(draw).to(place)
+        index = next(draw)
         step(net, own.x.index_select(0, index), own.y[index], RATES[spec.optimizer])
         density = sum(counts[: spec.layers]) / size
         fallen = [each for each in spec.keep if density <= each < before]
@@ -453,14 +453,14 @@ def retrain(
     pixels = torch.arange(784) if blanks or rewire else telling(dataset, architectures)
     own, test = (ready(split[name], pixels, place) for name in ("train", "test"))
     group = nets(architectures, seed, optimizer, place, pixels)
-    draw = batches(len(own.y), seed)
+    draw = batches(len(own.y), seed, place)
     # Of each network by itself, whatever stands beside it.
     randoms = [np.random.default_rng(train.mix(seed, pack(each))) for each in architectures]
     often, moves = math.ceil(5 * steps / POINTS), math.ceil(0.75 * steps / 100)
     curve = {"steps": [], "accuracy": []}
     for i in range(1, steps + 1):
         going_on(stop)
-        index = next(draw).to(place)
+        index = next(draw)
         step(group, own.x.index_select(0, index), own.y[index], RATES[optimizer])
         if rewire and i % moves == 0 and i < 0.75 * steps:
             part = 0.15 * (1 + math.cos(math.pi * i / (0.75 * steps)))

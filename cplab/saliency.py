@@ -250,7 +250,8 @@ class Life:
 @torch.inference_mode()
 def answers(net: nn.Module, x: Tensor) -> Tensor:
     """log p(y|x), (N, classes)."""
-    return net.eval()(x).log_softmax(1)
+    with devices.autocast(x.device, "float32"):
+        return net.eval()(x).log_softmax(1)
 
 
 def begin(spec: Pruned, device: torch.device, stop: threading.Event | None = None) -> Life:

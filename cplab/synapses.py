@@ -67,12 +67,12 @@ def ready(split: Split, pixels: Tensor, device: torch.device) -> Split:
     return Split(split.x[:, pixels].to(device, wide), split.y.to(device))
 
 
-def batches(count: int, seed: int) -> Iterator[Tensor]:
+def batches(count: int, seed: int, place: torch.device) -> Iterator[Tensor]:
     """Indices of one batch after another: all images in a new order, then again."""
     random = torch.Generator().manual_seed(seed)
     size = min(BATCH, count)
     while True:
-        order = torch.randperm(count, generator=random)
+        order = torch.randperm(count, generator=random).to(place)  # once: a GPU is waited for
         yield from order[: count // size * size].split(size)
 
 

@@ -80,10 +80,11 @@ def test_a_gpu_has_two_rows_more_on_ways_to_take_a_step(small_paper, monkeypatch
     assert len(forward) == 1 + 2 * 5
 
 
-def test_where_nothing_can_be_compiled_that_row_is_missing(small_paper, monkeypatch):
+@pytest.mark.parametrize("kind", [RuntimeError, FileNotFoundError])
+def test_where_nothing_can_be_compiled_that_row_is_missing(small_paper, monkeypatch, kind):
     def compiled(net):
         def fail(x):
-            raise RuntimeError("no compiler")
+            raise kind("no compiler")
 
         return fail
 
@@ -249,7 +250,7 @@ def test_both_sides_of_the_row_on_pruning_train_the_same(small_mnist, monkeypatc
     alive = [np.random.default_rng(0).random((b, a)) < 0.1 for a, b in synapses.SHAPES]
     monkeypatch.setattr(bench.nn, "Linear", born)
     split = synapses.pictures("mnist")["train"]
-    order = list(islice(synapses.batches(300, 0), 5))
+    order = list(islice(synapses.batches(300, 0, CPU), 5))
     bench.plain_retraining(alive, synapses.Split(split.x / 255, split.y), order)
     nets = synapses.nets([alive], 0, "sgd", CPU)
     for index in order:

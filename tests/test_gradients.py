@@ -7,6 +7,7 @@ that what a graph would miss or do twice is seen here.
 
 import gc
 import weakref
+from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -15,7 +16,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
-from cplab import data, deficits, gradients, models, train, tree
+from cplab import data, deficits, fisher, gradients, models, train, tree
 from cplab.experiment import DEFICITS, Run
 
 CPU = torch.device("cpu")
@@ -171,6 +172,114 @@ def test_where_nothing_can_be_recorded_the_step_is_taken_plainly(monkeypatch):
         loss = gradients.gradients(net, "native", x, y)
     assert gradients.gradients(net, "native", x, y) == loss  # and says so once
     assert all(w.grad is not None for w in net.parameters())
+
+
+def test_what_could_not_be_recorded_trains_as_if_nobody_had_tried(monkeypatch):
+    plainly = trained(a_run())
+
+    def refuse(work):
+        for _ in range(3):
+            work()  # moves the running statistics
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(gradients, "RECORDED", ("cpu",))
+    monkeypatch.setattr(gradients, "on_cuda", refuse)
+    with pytest.warns(UserWarning, match="without a CUDA graph"):
+        found = trained(a_run())
+    assert found[0] == plainly[0]
+    for name, value in plainly[1].items():
+        assert torch.equal(found[1][name], value), name
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    """torch.cuda, as far as recording speaks with it. Returns what it was asked for."""
+    asked = []
+
+    class Graph:
+        replay = None
+
+    @contextmanager
+    def graph(graph, stream, capture_error_mode):
+        asked.append((stream, capture_error_mode))
+        yield
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    stream = SimpleNamespace(wait_stream=lambda other: None)
+    for name, value in {
+        "Stream": lambda device: stream,
+        "current_stream": lambda: stream,
+        "current_device": lambda: 0,
+        "stream": lambda stream: nullcontext(),
+        "CUDAGraph": Graph,
+        "graph": graph,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    monkeypatch.setattr(gradients, "RECORDED", ("cpu",))
+    gradients.beside.cache_clear()
+    yield asked
+    gradients.beside.cache_clear()
+    gradients._refused.clear()
+
+
+def test_after_a_recording_that_broke_off_there_is_no_other(cuda):
+    x, y = torch.randn(8, 3, 8, 8), torch.arange(8)
+    with pytest.warns(UserWarning, match="without a CUDA graph"):
+        gradients.gradients(models.AllCNN(4).train(), "native", x, y)
+    gradients.gradients(models.AllCNN(4).train(), "native", x, y)
+    assert len(cuda) == 1
+
+
+# Which algorithms ---------------------------------------------------------------------------------
+
+
+class Asked(TorchDispatchMode):
+    """What cuDNN would have been asked for by each convolution and its gradient."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = {}
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        if "convolution" in str(operation):
+            asked = torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32
+            self.found.setdefault(str(operation), set()).add(asked)
+        return operation(*args, **(kwargs or {}))
+
+
+BOTH = {"aten.convolution.default", "aten.convolution_backward.default"}
+
+
+@pytest.mark.parametrize(("arithmetic", "tf32"), [("native", True), ("float32", False)])
+def test_convolutions_and_their_gradients_are_repeatable_and_in_float32_without_tf32(
+    arithmetic, tf32
+):
+    net, x = models.AllCNN(4).train(), torch.randn(8, 3, 8, 8)
+    with Asked() as asked:
+        gradients.gradients(net, arithmetic, x, torch.arange(8))
+    assert asked.found == {each: {(True, tf32)} for each in BOTH}
+    assert torch.backends.cudnn.allow_tf32  # as it was before
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        lambda net, x: fisher.trace(net, x),
+        lambda net, x: fisher.diagonal(net, x),
+        lambda net, x: fisher.log_determinant(net, x),
+        lambda net, x: fisher.information(net, x, draws=2),
+        lambda net, x: fisher.sampled_trace(net, x, 2),
+        lambda net, x: fisher.sharpness(net, x, torch.arange(8)),
+    ],
+    ids=["trace", "diagonal", "log_determinant", "information", "sampled", "sharpness"],
+)
+def test_fisher_information_is_in_float32_without_tf32(measure):
+    net, x = models.AllCNN(4), torch.randn(8, 3, 8, 8)
+    net.train()(x)
+    with Asked() as asked:
+        measure(net.eval(), x)
+    assert {*asked.found} & BOTH
+    assert {tf32 for each in asked.found.values() for _, tf32 in each} == {False}
 
 
 def test_too_little_memory_for_a_recording_is_not_hidden(monkeypatch):

@@ -11,6 +11,9 @@ import numpy as np
 import platformdirs
 import pytest
 
+# Threads of torch that have nothing to do would keep a core busy, which tests beside them need.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 # Where real images may lie, read before the tests change the environment.
 FOLDERS = [Path(os.environ["CPLAB_DATA"]).expanduser()] if os.environ.get("CPLAB_DATA") else []
 FOLDERS.append(

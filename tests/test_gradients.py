@@ -21,6 +21,8 @@ from cplab.experiment import DEFICITS, Run
 
 CPU = torch.device("cpu")
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 class Tape(TorchDispatchMode):
     """The operations that are dispatched in here, with their tensors."""

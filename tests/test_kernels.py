@@ -12,6 +12,8 @@ from cplab import checkpoints, data, kernels, studies, train
 from cplab.experiment import CplabError
 from cplab.kernels import SIZES, Network, Pruning, Split
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 @pytest.fixture
 def net():

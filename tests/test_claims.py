@@ -11,7 +11,7 @@ from scipy import stats
 from cplab import Run, records
 
 LAB = Path(__file__).parent.parent / "labs" / "03_high_level_deficits.ipynb"
-SEEDS, LENGTH = range(5), 16
+SEEDS, LENGTH = range(10), 16
 CLAIMS = {"flip": "above", "permute": "above", "blur": "below"}
 
 
@@ -30,7 +30,7 @@ def gains(deficit, length):
 @pytest.mark.parametrize(("deficit", "side"), CLAIMS.items())
 def test_lab_03_after_flip_and_permuted_labels_above_the_newborn_after_blur_below(deficit, side):
     d = gains(deficit, LENGTH)
-    assert len(d) >= 5
+    assert len(d) >= 10
     low, high = stats.ttest_1samp(d, 0).confidence_interval(0.95)
     assert low > 0 if side == "above" else high < 0, (low, high)
 

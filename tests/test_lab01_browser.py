@@ -65,7 +65,8 @@ def test_a_slider_moves_the_curve_and_fit_finds_it_with_an_interval(lab):
 
 def test_the_networks_sensitivity_has_the_papers_curve(lab):
     box = answer(lab, "cost a network most", "late")
-    shows(lab, box, r"1 epochs of blur cost most at onset \d: [-\d.]+ points")
+    text = shows(lab, box, r"1 epochs of blur cost most at onset \d: [-\d.]+ points")
+    assert len(re.findall(r"[+-][\d.]+ ± [\d.]+ at \d", text)) == 4  # onsets after birth
     canvases(lab, box, 2)
     lab.move_slider("tau1", +3)
     shows(lab, box, "squared residuals")

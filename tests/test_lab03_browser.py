@@ -50,7 +50,9 @@ def test_the_order_is_asked_for_before_it_is_shown(lab):
 
 def test_three_views_of_the_removal_curves(lab):
     box = answer(lab, "as if it had seen clear images all along", "after none of them")
-    assert re.search(r"After 4 epochs, .*: vertical flip [+-][\d.]+ ± [\d.]+;", box.inner_text())
+    assert re.search(
+        r"After 4 epochs, .*: vertical flip [+-][\d.]+ ± [\d.]+ \(\d seeds\);", box.inner_text()
+    )
     for control in ("newborn", "equal training"):
         lab.click(f"against {control}")
         drawn = lab.wait_for("its curve", lambda: lab.source(f"blur against {control}"))  # noqa: B023

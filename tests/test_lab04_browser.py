@@ -18,7 +18,7 @@ QUESTIONS = (
     ("whose trace is the higher", "the flipped net's", 2, r"trace in the end\s+accuracy"),
     ("follow the trace", "no", 2, r"no deficit\s+2\s+-?[01]\.\d\d ± "),
     ("window of blur cost most", "while the trace rises", 1, r"r = -?[01]\.\d\d \(95 %"),
-    ("falls from birth on", "the same: it falls", 1, ""),
+    ("lower later than at birth", "the same: it falls", 1, ""),
     ("has a macaque most", "at birth", 2, r"about 40% lost from 8 months"),
     ("do they tell the same", "other shares, another total", 0, r"farthest apart"),
     ("how does the shift change", "it grows", 2, r"right after, -?[\d.]+"),

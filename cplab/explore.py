@@ -558,4 +558,4 @@ def verdict(point: pd.Series) -> str:
         return "No lasting loss is seen."
     if point.gain - point.gain_half > 0:
         return "Something was learned, less than from clear images."
-    return "As if these epochs had not been: what was lost is time."
+    return "Less than equal training; from a newborn no difference is seen."

@@ -41,9 +41,11 @@ by how far they anneal the learning rate.
 
 **How a verdict comes about.** If the whole interval lies within what is predicted: *reproduced*. \
 If all of it lies outside: *contradicted*. If it holds the border: *undecided*, with the number of \
-seeds and the distance from the border that they would have shown, half the interval. With one \
-seed there is no interval, with none the number is *missing*. Nothing is corrected for the number \
-of rows: of a hundred true statements two or three would come out as contradicted.
+seeds and the distance from the border that they would have shown, half the interval. A \
+difference of exactly 0 for every seed compares what is the same, and is undecided as well, unless \
+the prediction has a border on either side. With one seed there is no interval, with none the \
+number is *missing*. Nothing is corrected for the number of rows: of a hundred true statements two \
+or three would come out as contradicted.
 
 **Sizes.** `paper` is the paper's own protocol (50,000 images of 32 pixels, All-CNN of width 96, \
 300 epochs of recovery) or the thesis's convolutional model at its full size, `thesis` its dense \
@@ -69,16 +71,21 @@ class Verdict(NamedTuple):
 
 
 def verdict(values: list[float], low: float, high: float, digits: int = 1) -> Verdict:
-    """What numbers, one a seed, say to the prediction that theirs lies between low and high."""
+    """What numbers, one a seed, say to the prediction that theirs lies between low and high.
+
+    A difference of exactly 0 for every seed compares what is the same, say an architecture with
+    itself: that speaks for no `above` or `below`, only for a `between`.
+    """
     if not values:
         return Verdict("missing", "missing")
     if len(values) < 2:
         return Verdict("one seed", "one seed, no interval")
     mean, half = intervals.mean_half(values)
-    if low < mean - half and mean + half < high:
-        return Verdict("reproduced", "reproduced")
-    if mean + half < low or mean - half > high:
-        return Verdict("contradicted", "contradicted")
+    if any(values) or inf not in (-low, high):
+        if low < mean - half and mean + half < high:
+            return Verdict("reproduced", "reproduced")
+        if mean + half < low or mean - half > high:
+            return Verdict("contradicted", "contradicted")
     could = f"which would have shown a difference of {half:.{digits}f}"
     could = could if half else "all of them the same"
     return Verdict("undecided", f"undecided with {len(values)} seeds, {could}")

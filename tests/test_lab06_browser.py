@@ -11,7 +11,12 @@ browser, opened, lab = lab_browser.browser, lab_browser.opened, lab_browser.lab
 
 
 QUESTIONS = (
-    ("From n = 1 to n = 3", "they stay", r"changes by [+-][\d.]+ ± [\d.]+ points \(95 %, a line"),
+    (
+        "From n = 1 to n = 3",
+        "they stay",
+        r"(?s)equal training, n = 2 minus n = 1: -?[\d.]+ ± [\d.]+ \(2 seeds\); n = 3 minus n = 2: "
+        r".+against newborn, n = 2 minus n = 1: -?[\d.]+ ± ",
+    ),
     ("Which of the three ways", "Adam", r"Adam: -?[\d.]+ ± [\d.]+ \(2 seeds\) points against"),
     ("Does early blur cost it less", "more", ""),
 )

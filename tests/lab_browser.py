@@ -44,6 +44,8 @@ FLAGS = (
     "--disable-sync",
 )
 
+PATIENCE = 150  # seconds for what takes a moment on a machine that does nothing else
+
 # Patterns of console errors that come when all is well, each with its reason. So far: none.
 HARMLESS = ()
 
@@ -217,6 +219,7 @@ class Lab:
 
     def __init__(self, page, server):
         self.page, self.server, self.session, self.problems = page, server, None, []
+        page.set_default_timeout(1000 * PATIENCE)
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.problems.append(error.stack or str(error)))
         page.on("request", self._request)
@@ -237,7 +240,7 @@ class Lab:
         if found:
             raise AssertionError("\n\n".join(found))
 
-    def wait_for(self, what, read, until=bool, timeout=30):
+    def wait_for(self, what, read, until=bool, timeout=PATIENCE):
         """Call `read` until `until(value)` holds, then return the value; fail at any problem."""
         deadline = time.monotonic() + timeout
         while True:
@@ -289,7 +292,7 @@ class Lab:
         """The text of the element, once it is there."""
         return self.find(css).inner_text()
 
-    def wait_text(self, css, pattern, timeout=30):
+    def wait_text(self, css, pattern, timeout=PATIENCE):
         """Wait until the element's text matches the regular expression; returns the text."""
         texts = self.wait_for(
             f"{css} to match {pattern!r}",
@@ -318,7 +321,7 @@ class Lab:
         box = self.find(f".cplab-prediction:has-text({json.dumps(question)})")
         assert "Covered until you have answered" in box.inner_text()
         assert box.locator(".jupyter-button:text-is('Reveal')").is_disabled()
-        box.get_by_text(choice, exact=True).click()
+        box.get_by_label(choice, exact=True).check()
         box.locator(".jupyter-button:text-is('Reveal')").click()
         said = f"You said: {choice}"
         self.wait_for(f"what is under {question!r}", box.inner_text, lambda text: said in text)

@@ -110,13 +110,13 @@ def test_the_keyboard_moves_a_slider_and_the_read_out_follows(lab):
     lab.wait_text(".cplab-readout", "^Not trained: Blur from epoch 0 to 8")
     assert lab.move_slider(".cplab-length", -4) == 4
     lab.wait_text(".cplab-readout", r"^Blur from epoch 0 to 4 ends at .* \(2 seeds\): .* a newborn")
-    assert lab.find(".cplab-length-box input").input_value() == "4"
+    lab.wait_for("the number", lambda: lab.find(".cplab-length-box input").input_value() == "4")
     lab.wait_for("the curve", lambda: len(lab.source("this")["epoch"]) == 7)
-    assert lab.source("chosen")["length"] == [4]
+    lab.wait_for("the ring", lambda: lab.source("chosen")["length"] == [4])
     assert lab.move_slider(".cplab-onset", +2) == 2
     lab.wait_text(".cplab-readout", "^Blur from epoch 2 to 6 ends at")
-    assert "live · PRACTICE images, ci · practice" in lab.text(".cplab-status")
-    assert "deficit='blur', onset=2, length=4, profile='ci'" in lab.text(".cplab-code")
+    lab.wait_text(".cplab-status", "live · PRACTICE images, ci · practice")
+    lab.wait_text(".cplab-code", "deficit='blur', onset=2, length=4, profile='ci'")
 
 
 def test_a_number_typed_beside_a_slider_moves_it(lab):
@@ -141,7 +141,7 @@ def test_a_click_on_the_map_chooses_the_point(lab):
     lab.wait_text(".cplab-readout", "^Blur from epoch 2 to 6 ends at")
     lab.tap("map", "0", "2")
     lab.wait_text(".cplab-readout", "^Blur from epoch 0 to 2 ends at")
-    assert value(lab, ".cplab-onset") == 0
+    lab.wait_for("the slider", lambda: value(lab, ".cplab-onset") == 0)
 
 
 def test_train_trains_a_point_between_and_puts_it_on_the_map(lab):
@@ -153,9 +153,10 @@ def test_train_trains_a_point_between_and_puts_it_on_the_map(lab):
     live = lab.wait_for(
         "the whole curve", lambda: lab.source("live"), lambda live: len(live["epoch"]) == 7
     )
-    assert live["mean"] == lab.source("this")["mean"]
-    assert lab.find(".jupyter-button:text-is('Train it again')").is_enabled()
-    assert lab.find(".jupyter-button:text-is('Stop')").is_disabled()
+    lab.wait_for("the same curve", lambda: live["mean"] == lab.source("this")["mean"])
+    again = lab.find(".jupyter-button:text-is('Train it again')")
+    lab.wait_for("Train it again", lambda: again.count() and again.is_enabled())
+    lab.wait_for("no Stop", lab.find(".jupyter-button:text-is('Stop')").is_disabled)
     lab.tap("map", "2", "2")
     lab.wait_text(".cplab-readout", "^Blur from epoch 2 to 4 ends at")
     lab.tap("map", "1", "3")
@@ -194,7 +195,7 @@ def test_stop_ends_a_long_training_and_train_goes_on(browser, server):
             lab.wait_for("a curve that grows", lambda: len(lab.source("live")["epoch"]) > 2)
             lab.click("Stop")
             lab.wait_text(".cplab-estimate", "^stopped: Train goes on", timeout=60)
-            assert lab.find(".jupyter-button:text-is('Stop')").is_disabled()
+            lab.wait_for("no Stop", lab.find(".jupyter-button:text-is('Stop')").is_disabled)
         assert lab.text(".cplab-readout").startswith("Not trained")
 
 

@@ -1,6 +1,5 @@
 """Lab 04 as a student has it: in JupyterLab, in a browser, with keyboard and mouse."""
 
-import re
 from pathlib import Path
 
 import lab_browser
@@ -51,8 +50,7 @@ def test_the_slider_over_the_end_of_the_deficit_moves_the_bars(lab):
 
 def test_the_formula_is_fitted_and_its_parameters_are_said(lab):
     lab.click("Fit")
-    words = lab.wait_text(".cplab-fit", r"squared residuals|not converge")
-    assert re.search(r"(?s)a = .*b = .*c = .*4 points, 3 parameters|does not converge", words)
+    lab.wait_text(".cplab-fit", r"(?s)a = .*b = .*c = .*4 points, 3 parameters|does not converge")
 
 
 def test_a_run_is_trained_while_one_looks(lab):

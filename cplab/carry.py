@@ -34,6 +34,7 @@ def held(some: Iterable, where: torch.device) -> dict:
 
 
 def deepest(one, where: torch.device, there: set[str]) -> tuple[Path | None, int]:
+    """What `held` says of one, where `there` are the names of all checkpoints."""
     run = one if isinstance(one, Run) else Run(profile=kernels.SIZES[one.size].profile)
     if there and data.at_hand(run.dataset):
         names = (train if run is one else kernels).checkpoint_names(one, where)

@@ -7,31 +7,18 @@
 The names below are the whole public interface; each is loaded when it is first used.
 """
 
-import importlib
+from cplab.lazy import load_late
 
-_HOME = {
-    "CplabError": "experiment",
-    "Run": "experiment",
-    "PROFILES": "experiment",
-    "images": "data",
-    "see": "deficits",
-    "Record": "records",
-    "run": "records",
-    "sweep": "records",
-    "Explorer": "explore",
-}
-
-__all__ = list(_HOME)
+__all__, __getattr__, __dir__ = load_late(
+    __name__,
+    checks="CplabError",
+    runs="Run",
+    profiles="PROFILES",
+    data="images",
+    deficits="deficit apply_deficit",
+    models="model",
+    measure="measurement",
+    results="Result run sweep find at_hand table",
+    lab="Explorer",
+)
 __version__ = "0.1.0"
-
-
-def __getattr__(name: str):
-    if name not in _HOME:
-        raise AttributeError(f"module 'cplab' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"cplab.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__():
-    return sorted([*globals(), *_HOME])

@@ -1,104 +1,187 @@
-"""The command line. Every option that describes a run is passed as it was typed to `Run`, which
-alone judges it, so that Python and the command line refuse the same values in the same words.
+"""The command line. Its options are the fields of a spec, and every value is passed to the spec as
+it was typed: Python and the command line refuse the same values in the same words.
 
-Exit codes: 0; 1, a record is bad or training failed; 2, bad input; 130, interrupted.
+Exit codes: 0; 1, a result is bad or training failed; 2, bad input; 130, interrupted.
 """
 
+import difflib
+import inspect
 import json
-import math
 import os
 import re
 import sys
 import warnings
+from argparse import SUPPRESS, ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields, replace
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
-from typing import Annotated
+from typing import Any, NoReturn
 
-import typer
+from cplab import __version__, results, runs, specs
+from cplab.checks import CplabError, one_of, whole
+from cplab.measure import parse_measures
 
-from cplab import __version__, experiment, records, studies
-from cplab.experiment import CplabError, Run, one_of, whole
-
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
-data_app = typer.Typer(help="Sets of images: say what is at hand, fetch the others.")
-campaign_app = typer.Typer(help="All runs behind the paper's figures, piece by piece.")
-records_app = typer.Typer(help="What was trained: list, export, check and ship it.")
-app.add_typer(data_app, name="data")
-app.add_typer(records_app, name="records")
-app.add_typer(campaign_app, name="campaign")
-
-UsageError = typer.BadParameter.__base__  # of click, which newer versions of Typer bring themselves
-
-
-def option(kind, text: str, *names: str, **more):
-    """A type that makes a parameter an option with this help."""
-    return Annotated[kind, typer.Option(*names, help=text, show_default=False, **more)]
-
-
-def texts(text: str, metavar: str) -> tuple:
-    """An option that takes one value, and the same that takes several."""
-    one = option(str | None, text, metavar=metavar)
-    return one, option(list[str] | None, text, metavar=f"{metavar}...")
-
-
-def listed(names) -> str:
-    return ", ".join(names)
-
-
-Deficit, Deficits = texts(f"{listed(experiment.DEFICITS)}; also blur-2, blur-8. [none]", "NAME")
-Onset, Onsets = texts("Clear epochs before the deficit. [0]", "N")
-Length, Lengths = texts("Epochs that carry the deficit. [0]", "N")
-Recovery, Recoveries = texts("Clear epochs after the deficit. [the profile's]", "N")
-Schedule, Schedules = texts(f"Rates: {listed(experiment.SCHEDULES)}. [the profile's]", "NAME")
-Seed, Seeds = texts("Decides weights, order, crops, flips, noise. [0]", "N")
-Optimizer, Optimizers = texts(f"{listed(experiment.OPTIMIZERS)}. [sgd]", "NAME")
-Momentum, Momenta = texts("Of sgd. [0.9]", "X")
-Arithmetic, Arithmetics = texts(
-    f"{listed(experiment.ARITHMETICS)}; native has bfloat16 where the machine does. [native]",
-    "NAME",
-)
-Trace = option(
-    str | None, "Measure the Fisher information: every (epoch), or 0,4,9. [none]", metavar="EPOCHS"
-)
-Profile = option(str | None, f"Size: {listed(experiment.PROFILES)}. [course]", metavar="NAME")
-Dataset = option(str | None, f"{listed(experiment.DATASETS)}. [the profile's]", metavar="NAME")
-Model = option(
-    str | None, f"{listed(experiment.MODELS)}; allcnn-96 for a width. [the profile's]",
-    metavar="NAME",
-)  # fmt: skip
-Workers = option(str | None, "Processes. [one a core; one on a GPU]", metavar="N")
-Device = option(str, f"{listed(experiment.DEVICES)}. [auto]", metavar="NAME")
-Json = option(bool, "Print JSON.", "--json")
-Exhibits = option(list[str] | None, "Only this exhibit; may be given again.", "--exhibit",
-                  metavar="NAME")  # fmt: skip
-Paper = option(str, f"Size: {listed(experiment.PROFILES)}. [paper]", metavar="NAME")
-OfProfile = option(str | None, "Only records of this profile.", metavar="NAME")
-OfDataset = option(str | None, "Only records of this set of images.", metavar="NAME")
-OfDeficit = option(str | None, "Only records of this deficit.", metavar="NAME")
+GROUPS = {
+    "results": "What was trained: list, export, check, train again and ship it.",
+    "data": "Sets of images: say what is at hand, fetch the others.",
+}
+MOVED = {"bench": "benchmarks", "campaign": "reproduction", "reproduction": "reproduction"}
+FLAGS = {
+    "--fresh": "Train it even if there is a result.",
+    "--controls": "Also equal training and the newborn.",
+    "--json": "Print JSON, one object a line.",
+}
+OPTIONS: dict[str, tuple] = {  # what stands for its value in the help, nargs, default, help
+    "--measure": ("NAME", "+", (), "Also trace, ending; trace=0,4,9 after these epochs. [none]"),
+    "--workers": ("N", None, None, "Processes. [one a core; one on a GPU]"),
+    "--device": ("NAME", None, "auto", f"{', '.join(runs.DEVICES)}. [auto]"),
+    "--retrain": ("N", None, "0", "Train so many again. [0]"),
+    "--seed": ("N", None, "0", "Decides which ones are trained again. [0]"),
+    "--profile": ("NAME", None, None, "Train only runs of this profile again. [any]"),
+    "file": ("FILE", None, None, "A .csv or .parquet file."),
+    "keys": ("KEY", "+", None, "Keys of results."),
+    "kind": ("KIND", "?", "Run", "A class of specs. [Run]"),
+    "name": ("NAME", None, None, "The file is cplab/shipped/NAME.parquet."),
+    "paths": ("PATH", "+", None, "Files, or directories of them."),
+    "dataset": ("DATASET", None, None, "The set, such as cifar10."),
+    "lab": ("LAB", "?", "", "A lab, or how its name begins."),
+}
+COMMANDS: dict[str, tuple[Callable[[Namespace], int | None], str]] = {}
 
 
-def main(args: list[str] | None = None) -> int:
+class Parser(ArgumentParser):
+    """Says in one line what it cannot read, and what may have been meant."""
+
+    def __init__(self, prog: str, **more: Any) -> None:
+        more |= {"formatter_class": RawDescriptionHelpFormatter, "allow_abbrev": False}
+        super().__init__(prog, **more)
+        self.set_defaults(command=lambda o: self.print_help(), parser=self)
+
+    def error(self, message: str) -> NoReturn:
+        wrong = re.search(r"unrecognized arguments: (--[\w-]+)", message)
+        near = difflib.get_close_matches(wrong[1], self._option_string_actions) if wrong else []
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise CplabError(f"{message}{hint}: see {self.prog} --help")
+
+
+def command(words: str, options: str = "") -> Callable[[Callable], Callable]:
+    """Make a function a command, its docstring the help.
+
+    Arguments: options, names in OPTIONS, and `fields` (of a spec), `lists` (the same with several
+        values each) or `filters` (the fields of a run).
+    """
+
+    def add(function: Callable[[Namespace], int | None]) -> Callable:
+        COMMANDS[words] = function, options
+        return function
+
+    return add
+
+
+def parser(like: Any) -> Parser:
+    """The parser of all commands; those that train have the fields of one class of specs."""
+    top = Parser("cplab", description="Critical learning periods in deep networks.")
+    top.add_argument("--version", action="version", version=f"cplab {__version__}")
+    groups = {"": top.add_subparsers(metavar="COMMAND")}
+    for name, about in GROUPS.items():
+        group = groups[""].add_parser(name, help=about, description=about)
+        groups[name] = group.add_subparsers(metavar="COMMAND")
+    for words, (function, options) in COMMANDS.items():
+        text, (place, _, name) = inspect.getdoc(function) or "", words.rpartition(" ")
+        sub = groups[place].add_parser(name, help=text.partition("\n")[0], description=text)
+        sub.set_defaults(command=function, like=like, parser=sub)
+        for one in options.split():
+            if one in ("fields", "lists", "filters"):
+                add_fields(sub, runs.Run if one == "filters" else like, one == "lists")
+            elif one in FLAGS:
+                sub.add_argument(one, action="store_true", help=FLAGS[one])
+            else:
+                metavar, nargs, default, about = OPTIONS[one]
+                sub.add_argument(one, metavar=metavar, nargs=nargs, default=default, help=about)
+    return top
+
+
+def add_fields(sub: ArgumentParser, like: Any, several: bool) -> None:
+    """An option for each field of a spec, with the words of its metadata, else of the docstring;
+    several: each takes several values."""
+    said = re.findall(r"^    (\w+): (.+(?:\n {8}.+)*)", inspect.getdoc(like) or "", re.M)
+    words = {name: " ".join(text.split()) for name, text in said}
+    for field in fields(like):
+        sub.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            dest=field.name,
+            default=SUPPRESS,
+            nargs="+" if several else None,
+            metavar=field.metadata.get("metavar", "VALUE"),
+            help=field.metadata.get("help", words.get(field.name, "")).replace("%", "%%"),
+        )
+
+
+def typed(o: Namespace) -> dict[str, Any]:
+    """The fields of a spec that were typed; the spec knows what holds for the others."""
+    return {f.name: getattr(o, f.name) for f in fields(o.like) if hasattr(o, f.name)}
+
+
+def spec_of(word: str) -> Any:
+    """The class of specs of this name, or the spec of the result of this key."""
+    if re.fullmatch("[0-9a-f]{16}", word):
+        return results.by_key(word).spec
+    return specs.kinds()[one_of("key or kind of result", word, specs.kinds())]
+
+
+def make(like: Any, values: dict[str, str]) -> Any:
+    """A spec of a class, or one that differs from another in these values."""
+    return like(**values) if isinstance(like, type) else replace(like, **values)
+
+
+def measures(o: Namespace) -> dict[str, Any]:
+    """{"trace": (0, 4), "ending": "end"} out of `trace=0,4 ending`."""
+    found = parse_measures([word.partition("=")[0] for word in o.measure])
+    for name, _, when in (word.partition("=") for word in o.measure):
+        if when:
+            found |= parse_measures({name: when.split(",") if when[0].isdigit() else when})
+    return found
+
+
+def parse_words(words: Sequence[str]) -> Namespace:
+    """What some words after `cplab` mean: a function, `command`, and what it wants to know.
+
+    Raises: CplabError; SystemExit where argparse has printed its help or the version.
+    """
+    words, like = list(words), runs.Run
+    words[:1] = [{"records": "results"}.get(word, word) for word in words[:1]]
+    if words and words[0] in MOVED:
+        now = f"python -m {MOVED[words[0]]}"
+        raise CplabError(f"`cplab {words[0]}` moved: see `{now} --help` in a clone of cplab")
+    if words[:1] in (["run"], ["sweep"]) and words[1:] and words[1][:1] != "-":
+        like = spec_of(words.pop(1))
+    known, unknown = parser(like).parse_known_args(words)
+    if unknown:
+        known.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    return known
+
+
+def main(args: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. An error is one line on standard error."""
-    args = spread(sys.argv[1:] if args is None else args)
-    if args in ([], ["data"], ["records"], ["campaign"]):
-        args = [*args, "--help"]
     with warnings.catch_warnings():
-        warnings.simplefilter("default", records.RecordWarning)
+        warnings.simplefilter("default", UserWarning)
         warnings.showwarning = lambda message, *_: say("warning", message)
         try:
-            code = typer.main.get_command(app).main(args, "cplab", standalone_mode=False) or 0
-        except (KeyboardInterrupt, typer.Abort):
-            code = 130
-        except UsageError as error:
-            command = error.ctx.command_path if error.ctx else "cplab"
-            say("error", f"{error.format_message().rstrip('.')}: see {command} --help")
-            return 2
+            given = parse_words(sys.argv[1:] if args is None else args)
+            return given.command(given) or 0
+        except KeyboardInterrupt:
+            say("stopped", "the same command goes on from here")
+            return 130
         except CplabError as error:
             say("error", error)
             return error.exit_code
-    if code == 130:
-        say("stopped", "the same command goes on from here")
-    return code
+        except BrokenPipeError:  # who reads along, such as `head`, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        except SystemExit as done:
+            return int(done.code or 0)
 
 
 def say(what: str, text: object) -> None:
@@ -108,395 +191,231 @@ def say(what: str, text: object) -> None:
     tqdm.write(f"{what}: {' '.join(str(text).split())}", file=sys.stderr)
 
 
-ONE = ("profile", "dataset", "model", "trace")  # the fields of which a sweep takes one value
-
-
-def spread(args: list[str]) -> list[str]:
-    """`sweep --onset 0 2 4` as `sweep --onset 0 --onset 2 --onset 4`, which Typer takes."""
-    if args[:1] != ["sweep"]:
-        return args
-    several = {f"--{name}" for name in records.RUN_FIELDS if name not in ONE}
-    result, name, first = [], None, False
-    for arg in args:
-        if arg.startswith("--"):
-            name, first = (arg if arg in several else None), True
-        elif name:
-            result += [] if first else [name]
-            first = False
-        result.append(arg)
-    return result
-
-
-def given(options: dict) -> dict:
-    """The fields of a run that were typed; Run knows what holds for the others."""
-    names = records.RUN_FIELDS
-    return {name: options[name] for name in names if options.get(name) not in (None, [])}
-
-
-def show_version(wanted: bool) -> None:
-    if wanted:
-        print(f"cplab {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def top(
-    version: option(bool, "Print the version.", "--version", callback=show_version) = False,
-) -> None:
-    """Critical learning periods in deep networks: train, look up, export."""
-
-
-# Training ---------------------------------------------------------------------------------------
-
-
-@app.command()
-def run(
-    deficit: Deficit = None,
-    onset: Onset = None,
-    length: Length = None,
-    recovery: Recovery = None,
-    profile: Profile = None,
-    schedule: Schedule = None,
-    dataset: Dataset = None,
-    model: Model = None,
-    seed: Seed = None,
-    optimizer: Optimizer = None,
-    trace: Trace = None,
-    momentum: Momentum = None,
-    arithmetic: Arithmetic = None,
-    fresh: option(bool, "Train it even if there is a record.", "--fresh") = False,
-    device: Device = "auto",
-    as_json: Json = False,
-) -> None:
-    """Look up one run, or train it and keep its record.
+@command("run", "fields --measure --fresh --device --json")
+def run_one(o: Namespace) -> None:
+    """Look up one run, or train it and keep its result.
 
     cplab run --deficit blur --length 8 --recovery 15 --seed 0 --json
+
+    A word after `run` asks for another kind of result, whose fields are then the options, or is
+    the key of a result, of which the options change some fields:
+    cplab run Search --gamma 0.016 --seed 1
+    cplab run 10da86ce08101b40 --measure trace
     """
-    wanted = Run(**given(locals()))
     from tqdm import tqdm
 
+    spec = make(o.like, typed(o))
     # the delay keeps the bar away from a look-up, which has no epochs
-    with tqdm(total=wanted.epochs, unit="epoch", file=sys.stderr, delay=0.01) as bar:
-        record = records.run(wanted, fresh=fresh, device=device, report=lambda *_: bar.update())
-    cached = not bar.n
-    if as_json:
-        print(as_text(record, cached))
+    with tqdm(total=len(getattr(spec, "life", ())) or None, file=sys.stderr, delay=0.01) as bar:
+        how = {"device": o.device, "report": lambda *_: bar.update()}
+        result = results.run(spec, measure=measures(o), fresh=o.fresh, **how)
+    if o.json:
+        print(as_json(result, cached=not bar.n))
         return
-    origin = f"{record.source} record" if cached else f"trained in {record.seconds:.1f} s, record"
-    print(wanted.canonical)
-    print(f"accuracy {record.accuracy:.4f} after {wanted.epochs} epochs ({origin} {record.key})")
-    if record.final:
-        print(traced(record))
-    print(wanted.call())
+    origin = f"trained in {result.seconds:.1f} s," if bar.n else result.source
+    print(f"{numbers_of(result)} ({origin} result {result.key})\n{call_of(result)}")
+    for name, found in result.measured.items():
+        print(f"{name} measured after {len(found)} epochs")
 
 
-def traced(record: records.Record) -> str:
-    """The last trace of a record, and what all that was measured cost."""
-    rows = [row for row in record.curve if "trace" in row]
-    cost = sum(row["trace_seconds"] for row in rows) + record.final["seconds"]
-    last = "no trace on the way"
-    if rows:
-        last = f"trace {sum(rows[-1]['trace']):.4g} after epoch {rows[-1]['epoch']}"
-    return f"{last} (measured in {cost:.1f} s, beside {record.seconds:.1f} s of training)"
+@command("sweep", "lists --controls --measure --workers --device --json")
+def run_many(o: Namespace) -> None:
+    """Train every combination of several values that has no result yet.
 
-
-@app.command()
-def sweep(
-    deficit: Deficits = None,
-    onset: Onsets = None,
-    length: Lengths = None,
-    recovery: Recoveries = None,
-    schedule: Schedules = None,
-    seed: Seeds = None,
-    profile: Profile = None,
-    dataset: Dataset = None,
-    model: Model = None,
-    optimizer: Optimizers = None,
-    trace: Trace = None,
-    momentum: Momenta = None,
-    arithmetic: Arithmetics = None,
-    controls: option(bool, "Also equal training and the newborn.", "--controls") = False,
-    workers: Workers = None,
-    device: Device = "auto",
-    as_json: Json = False,
-) -> None:
-    """Train every combination of several values that has no record yet.
-
-    Common beginnings are trained once. Ctrl-C stops; the same command goes on.
+    Common beginnings are trained once. Ctrl-C stops; the same command goes on. A word after `sweep`
+    is taken as after `run`.
 
     cplab sweep --deficit blur --onset 0 2 4 --length 0 4 8 --seed 0 1 2
     """
-    values = {k: v if isinstance(v, list) else [v] for k, v in given(locals()).items()}
-    runs = [Run(**dict(zip(values, point, strict=True))) for point in product(*values.values())]
-    if controls:
-        runs += [control for r in runs for control in (r.equal_training(), r.newborn())]
-    runs = list(dict.fromkeys(runs))
-    cached = {r for r in runs if records.find(r)}
-    found = records.sweep(runs, device=device, workers=workers)
-    if as_json:
-        print(*(as_text(record, record.run in cached) for record in found), sep="\n")
-        return
+    given = typed(o)
+    points = product(*given.values())
+    wanted = [make(o.like, dict(zip(given, point, strict=True))) for point in points]
+    if o.controls and not isinstance(wanted[0], runs.Run):
+        raise CplabError(f"--controls is not allowed with {type(wanted[0]).__name__}: leave it out")
+    if o.controls:
+        wanted += [control for s in wanted for control in (s.equal_training(), s.newborn())]
+    wanted = list(dict.fromkeys(wanted))
+    cached = {spec for spec in wanted if results.find(spec, measures(o))}
+    found = results.sweep(wanted, measures(o), device=o.device, workers=o.workers)
+    if o.json:
+        print(*(as_json(result, result.spec in cached) for result in found), sep="\n")
+    elif all(isinstance(result.values.get("accuracy"), float) for result in found):
+        print_means(found, given)
+    else:
+        print(*map(line_of, found), sep="\n")
+
+
+def print_means(found: list, names: Iterable[str]) -> None:
+    """Accuracies over the seeds, a line for each point; names: fields that have a column."""
     import pandas as pd
 
-    rows = [{n: getattr(r.run, n) for n in records.RUN_FIELDS} for r in found]
-    names = ["deficit", "onset", "length", "recovery", "schedule"]
-    several = ("optimizer", "momentum", "arithmetic")
-    names += [name for name in several if len({row[name] for row in rows}) > 1]
-    points = pd.DataFrame(rows).assign(accuracy=[r.accuracy for r in found])
-    points = points.groupby(names, sort=False)
-    rows = points["accuracy"].agg(["count", "mean", "std"]).reset_index()
-    print(rows.to_string(index=False, float_format="{:.4f}".format, na_rep="-"))
+    values = {f.name: [getattr(r.spec, f.name) for r in found] for f in fields(found[0].spec)}
+    shown = [n for n, each in values.items() if n != "seed" and (n in names or len({*each}) > 1)]
+    rows = pd.DataFrame({name: values[name] for name in shown or ["seed"]})
+    rows["accuracy"] = [result.accuracy for result in found]
+    points = rows.groupby([*rows][:-1], sort=False)["accuracy"].agg(["count", "mean", "std"])
+    print(points.reset_index().to_string(index=False, float_format="{:.4f}".format, na_rep="-"))
 
 
-def as_text(record: records.Record, cached: bool) -> str:
-    """A record as one JSON object."""
-    return json.dumps({"cached": cached, **record.plain(), "source": record.source})
+def line_of(result: Any) -> str:
+    return f"{result.key} {result.source} {numbers_of(result)}  {call_of(result)}"
 
 
-@app.command()
-def bench(device: Device = "auto", as_json: Json = False) -> None:
-    """Measure how fast this machine trains and looks up, as ratios; takes minutes.
+def as_json(result: Any, cached: bool) -> str:
+    return json.dumps({"cached": cached, **result.plain(), "source": result.source})
 
-    cplab bench --json
+
+def numbers_of(result: Any) -> str:
+    found = {k: v for k, v in result.values.items() if isinstance(v, int | float)}
+    return ", ".join(f"{name} {value:.4f}" for name, value in found.items())
+
+
+def call_of(result: Any) -> str:
+    """The line of Python that gives a result."""
+    spec = result.spec
+    return spec.call() if hasattr(spec, "call") else specs.canonical(spec)
+
+
+@command("results list", "kind filters")
+def list_results(o: Namespace) -> None:
+    """List what was trained, shipped and live.
+
+    cplab results list --profile course --deficit blur
     """
-    from cplab.bench import measure, table
+    if o.kind != "Run":
+        print(*map(line_of, results.every(o.kind)), sep="\n")
+        return
+    rows = results.table(**typed(o))
+    usual = {f.name for f in fields(runs.Run) if (rows[f.name] == f.default).all()}
+    names = [f.name for f in fields(runs.Run) if f.name not in usual - {*typed(o)}]
+    rows = rows[["key", *names, "accuracy", "source"]]
+    print("no results" if rows.empty else rows.to_string(index=False))
 
-    result = measure(device)
-    print(json.dumps(result) if as_json else table(result))
 
+@command("results export", "file filters")
+def export_results(o: Namespace) -> None:
+    """Write a table of the runs: fields, accuracy, how each was trained.
 
-@app.command()
-def lab(name: Annotated[str, typer.Argument(help="A lab, or how its name begins.")] = "") -> None:
-    """Open JupyterLab on a lab, the first one if none is named.
-
-    cplab lab 02
+    cplab results export blur.csv --deficit blur
     """
-    root = Path(__file__).parent.parent
-    labs = sorted(path.name for path in (root / "labs").glob("*.ipynb"))
-    if not labs:
-        raise CplabError(
-            f"there are no labs in {root / 'labs'}: clone the repository, they come with it, "
-            "and call `cplab lab` from an environment in which that clone is installed"
-        )
-    fitting = [file for file in labs if file.startswith(name)]
-    if not fitting:
-        raise CplabError(f"unknown lab {name!r}: choose one of {listed(labs)}")
-    start = f"--LabApp.default_url=/lab/tree/labs/{fitting[0]}"
-    command = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", start]
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        command.append("--allow-root")  # as in the Makefile: a container's user is mostly root
-    os.chdir(root)
-    os.execv(command[0], command)
+    suffix = one_of("kind of file", Path(o.file).suffix, (".csv", ".parquet"))
+    rows = results.table(**typed(o))
+    try:
+        rows.to_csv(o.file, index=False) if suffix == ".csv" else rows.to_parquet(o.file)
+    except OSError as error:
+        raise CplabError(f"{o.file} cannot be written ({error}): name another file") from error
+    print(f"{len(rows)} results in {o.file}")
 
 
-@data_app.command("list")
-def data_list() -> None:
+@command("results verify", "--retrain --seed --profile --device")
+def verify_results(o: Namespace) -> int:
+    """Read every result again (checksum, key, values), and train some shipped runs again.
+
+    Exit code 1 if one is damaged or comes out otherwise than it says.
+
+    cplab results verify --retrain 2 --profile ci
+    """
+    count, chance = whole("retrain", o.retrain), whole("seed", o.seed)
+    good, bad = results.verify()
+    said = f"{good['shipped']} shipped and {good['live']} live results are good"
+    print(*bad, said, sep="\n")
+    off = train_again(results.sample(count, chance, o.profile) if count else [], o.device)
+    print(f"{len(bad) + off} bad")
+    return 1 if bad or off else 0
+
+
+@command("results retrain", "keys --device")
+def retrain_results(o: Namespace) -> int:
+    """Train what these keys name again and compare; nothing is kept.
+
+    `equal`: every number is, bit by bit; `near`: it was another machine, and the difference is
+    small; `off`: neither. Exit code 1 if one is off.
+
+    cplab results retrain 10da86ce08101b40
+    """
+    return 1 if train_again([results.by_key(key) for key in o.keys], o.device) else 0
+
+
+def train_again(found: Iterable[Any], device: str) -> int:
+    """Train results again, print how each came out, and count those that are off."""
+    off = 0
+    for result in found:
+        outcome, again = results.retrain(result, device)
+        numbers = f"{numbers_of(result)} | {numbers_of(again)}"
+        print(f"{outcome:<5} {numbers}  {call_of(result)}", flush=True)
+        off += outcome == "off"
+    return off
+
+
+@command("results ship", "name kind filters")
+def ship_results(o: Namespace) -> None:
+    """Add live results to those that ship with the package; for maintainers.
+
+    cplab results ship course --profile course --dataset cifar10
+    """
+    if not re.fullmatch(r"[\w-]+", o.name):
+        raise CplabError(f"name {o.name!r} is not allowed: give a plain name, such as course")
+    keys = {*results.table(**typed(o))["key"]}
+    found = [r for r in results.every(o.kind, "live") if o.kind != "Run" or r.key in keys]
+    print(results.ship(found, o.name))
+
+
+@command("results merge", "paths")
+def merge_results(o: Namespace) -> int:
+    """Take in results that were trained elsewhere; what is there already stays.
+
+    Exit code 2 if one is damaged or outdated; the others are taken in.
+
+    cplab results merge carried
+    """
+    new, old, refused = results.merge(o.paths)
+    for one in refused:
+        say("refused", one)
+    print(f"{new} results taken in, {old} were there already, {len(refused)} refused")
+    return 2 if refused else 0
+
+
+@command("data list")
+def list_data(o: Namespace) -> None:
     """Say which sets are at hand, and where.
 
     cplab data list
     """
     from cplab import data
 
-    for name in experiment.DATASETS:
+    for name in runs.DATASETS:
         absent = "made on the spot" if name == "practice" else f"absent: cplab data fetch {name}"
-        print(f"{name:<14} {data.where(name) or absent}")
+        print(f"{name:<14} {data.location(name) or absent}")
 
 
-@data_app.command("fetch")
-def data_fetch(name: Annotated[str, typer.Argument(help="The set, such as cifar10.")]) -> None:
+@command("data fetch", "dataset")
+def fetch_data(o: Namespace) -> None:
     """Download a set of images into the cache.
 
     cplab data fetch cifar10
     """
     from cplab import data
 
-    print(data.fetch(name))
+    print(data.fetch(o.dataset))
 
 
-@app.command()
-def reproduction(
-    out: option(Path, "The file. [REPRODUCTION.md]", metavar="FILE.md") = Path("REPRODUCTION.md"),
-) -> None:
-    """Write what the sources claim and what the shipped records say to it; for maintainers.
+@command("lab", "lab")
+def open_lab(o: Namespace) -> None:
+    """Open JupyterLab on a lab, the first one if none is named.
 
-    cplab reproduction --out REPRODUCTION.md
+    cplab lab 02
     """
-    from cplab.reproduction import write
-
-    print(write(out))
-
-
-# Images and records -----------------------------------------------------------------------------
-
-
-@records_app.command("list")
-def records_list(
-    profile: OfProfile = None, dataset: OfDataset = None, deficit: OfDeficit = None
-) -> None:
-    """List the records that are there, shipped and live.
-
-    cplab records list --profile course --deficit blur
-    """
-    rows = records.table(**given(locals()))[["key", *records.RUN_FIELDS, "accuracy", "source"]]
-    usual = [name for name, value in experiment.LATER.items() if (rows[name] == value).all()]
-    rows = rows.drop(columns=usual)
-    print("no records" if rows.empty else rows.to_string(index=False))
-
-
-@records_app.command("export")
-def records_export(
-    file: Annotated[Path, typer.Argument(help="FILE.csv or FILE.parquet")],
-    profile: OfProfile = None,
-    dataset: OfDataset = None,
-    deficit: OfDeficit = None,
-) -> None:
-    """Write a table of the records: the run, its accuracy, how it was trained.
-
-    cplab records export blur.csv --deficit blur
-    """
-    one_of("kind of file", file.suffix, (".csv", ".parquet"))
-    rows = records.table(**given(locals()))
-    try:
-        rows.to_csv(file, index=False) if file.suffix == ".csv" else rows.to_parquet(file)
-    except OSError as error:
-        raise CplabError(f"{file} cannot be written ({error}): name another file") from error
-    print(f"{len(rows)} records in {file}")
-
-
-@records_app.command("verify")
-def records_verify(
-    retrain: option(str, "Train so many shipped records again.", metavar="N") = "0",
-    seed: option(str, "Decides which ones. [0]", metavar="N") = "0",
-    profile: OfProfile = None,
-    device: Device = "auto",
-) -> int:
-    """Read every record and study again (checksum, key, curve), and train some again.
-
-    Exit code 1 if one is damaged or comes out otherwise than it says.
-
-    cplab records verify --retrain 2 --profile ci
-    """
-    count, seed = whole("retrain", retrain), whole("seed", seed)
-    bad = []
-    for what, check in (("records", records.verify), ("studies", studies.verify)):
-        good, found = check()
-        bad += found
-        if what == "records" or found or any(good.values()):
-            said = f"{good['shipped']} shipped and {good['live']} live {what} are good"
-            print(*found, said, sep="\n")
-    for record in records.sample(count, seed, profile) if count else []:
-        outcome, again = records.retrain(record, device)
-        print(f"{outcome:<5} {record.accuracy:.4f} {again.accuracy:.4f} {record.run.call()}")
-        bad += [outcome] if outcome == "off" else []
-    print(f"{len(bad)} bad")
-    return 1 if bad else 0
-
-
-@records_app.command("ship")
-def records_ship(
-    name: Annotated[str, typer.Argument(help="The file is cplab/shipped/NAME.parquet")],
-    profile: OfProfile = None,
-    dataset: OfDataset = None,
-) -> None:
-    """Add live records to those that ship with the package; for maintainers.
-
-    cplab records ship course --profile course --dataset cifar10
-    """
-    if not re.fullmatch(r"[\w-]+", name):
-        raise CplabError(f"name {name!r} is not allowed: give a plain name, such as course")
-    rows = records.table(**given(locals()))
-    keys = {*rows.loc[rows["source"] == "live", "key"]}
-    print(records.ship((record for record in records.live() if record.key in keys), name))
-
-
-# The campaign -----------------------------------------------------------------------------------
-
-
-@campaign_app.command("list")
-def campaign_list(profile: Paper = "paper", exhibit: Exhibits = None) -> None:
-    """List the exhibits in order of value; of those that are named, the runs of each seed.
-
-    cplab campaign list --exhibit figure1-removal
-    """
-    from cplab import campaign, studies, tree
-
-    found = list(campaign.groups(profile, exhibit))
-    if not exhibit:
-        print(f"{'exhibit':<23}{'runs':>5}{'epochs':>8}   of each of {campaign.SEEDS} seeds")
-    for one, seed, some in found:
-        runs = [each for each in some if isinstance(each, Run)]
-        if exhibit:
-            said = [each.call() if each in runs else studies.canonical(each) for each in some]
-            print(*said, sep="\n")
-        elif seed == 0:
-            epochs = sum(root.epochs for root in tree.plan(runs)) or "-"
-            print(f"{one.name:<23}{len(some):>5}{epochs:>8}   {one.words}")
-
-
-@campaign_app.command("next")
-def campaign_next(
-    budget: option(str, "Seconds, saving included.", metavar="SECONDS"),
-    out: option(
-        Path, "Where the call before left its work, and this one leaves it.", metavar="DIR"
-    ),
-    profile: Paper = "paper",
-    exhibit: Exhibits = None,
-    part: option(str, "Do this share of the runs, from 0. [0]", metavar="N") = "0",
-    parts: option(str, "Shares, of which each process or card does one. [1]", metavar="N") = "1",
-    device: Device = "auto",
-) -> None:
-    """Train what comes next, as much as fits in a time, and leave what another call goes on from.
-
-    DIR is a few files of at most 16 MiB: records, and checkpoints of what is unfinished. It can be
-    carried to another machine.
-
-    cplab campaign next --budget 540 --out carried
-    """
-    from cplab import campaign
-
-    how = {"profile": profile, "exhibits": exhibit, "part": part, "parts": parts}
-    campaign.work(budget, out, **how, device=device)
-
-
-@campaign_app.command("status")
-def campaign_status(
-    profile: Paper = "paper",
-    exhibit: Exhibits = None,
-    out: option(Path | None, "Take this in first, as next does.", metavar="DIR") = None,
-    device: Device = "auto",
-) -> None:
-    """Say of each exhibit what is done, begun and missing, and the time left.
-
-    cplab campaign status
-    """
-    from cplab import campaign, carry
-
-    if out:
-        with carry.directory(out):
-            carry.take_in(out)
-    rows, total = campaign.status(profile, exhibit, device), 0.0
-    print(f"{'exhibit':<23}{'done':>6}{'begun':>6}{'missing':>8}  time left")
-    for row in rows:
-        total += 0 if math.isnan(row.seconds) else row.seconds
-        counts = f"{row.done:>6}{row.begun:>6}{row.missing:>8}"
-        print(f"{row.exhibit.name:<23}{counts}  {campaign.duration(row.seconds)}", flush=True)
-    print(f"{campaign.duration(total)} in all, where it is known")
-
-
-@campaign_app.command("merge")
-def campaign_merge(
-    paths: Annotated[list[Path], typer.Argument(help="Files of records, or directories of them.")],
-) -> int:
-    """Take in records that were trained elsewhere; what is there already stays.
-
-    Exit code 2 if one is damaged or of another protocol version; the others are taken in.
-
-    cplab campaign merge carried
-    """
-    from cplab import carry
-
-    new, old, refused = carry.merge(paths)
-    for line in refused:
-        say("refused", line)
-    print(f"{new} records taken in, {old} were there already, {len(refused)} refused")
-    return 2 if refused else 0
+    root = Path(__file__).parent.parent
+    labs = sorted(path.name for path in (root / "labs").glob("*.ipynb"))
+    fitting = [file for file in labs if file.startswith(o.lab)]
+    if not fitting:
+        remedy = "choose one of " if labs else "clone the repository, and install it from there"
+        raise CplabError(f"no lab {o.lab!r} in {root / 'labs'}: {remedy}{', '.join(labs)}")
+    if not find_spec("jupyterlab"):
+        raise CplabError("JupyterLab is not installed: pip install -e '.[lab]' in the clone")
+    start = f"--LabApp.default_url=/lab/tree/labs/{fitting[0]}"
+    words = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", start]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        words.append("--allow-root")  # as in the Makefile: a container's user is mostly root
+    os.chdir(root)
+    os.execv(words[0], words)

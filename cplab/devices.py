@@ -2,29 +2,20 @@
 
 import platform
 import re
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from cplab.experiment import CplabError
-
-
-class Exhausted(CplabError):
-    """Memory does not suffice, a worker process died, which mostly has the same cause, or the GPU
-    failed."""
-
-    exit_code = 1
+from cplab.checks import CplabError, Exhausted
 
 
 def pick(name: str = "auto") -> torch.device:
-    """cuda, mps or cpu; `auto` takes the first that is there. Raises CplabError for one that is
-    not."""
-    there = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
+    """cuda, mps or cpu; `auto` takes the first that is there. Raises CplabError for another."""
+    mps = torch.backends.mps.is_available()
+    there = {"cuda": torch.cuda.is_available(), "mps": mps, "cpu": True}
     if name == "auto":
         name = next(n for n, found in there.items() if found)
     kind, colon, number = str(name).partition(":")
@@ -32,10 +23,8 @@ def pick(name: str = "auto") -> torch.device:
     if not there.get(kind) or (colon and not (number.isdecimal() and int(number) < count)):
         found = ", ".join(n for n, is_there in there.items() if is_there)
         why = no_cuda() if kind == "cuda" and not there["cuda"] else ""
-        raise CplabError(
-            f"device {name!r} is not to be had: this machine has {found}{why}; --device cpu is "
-            "everywhere"
-        )
+        said = f"device {name!r} is not available (found: {found}){why}"
+        raise CplabError(f"{said}: take one of these")
     return torch.device(name)
 
 
@@ -75,7 +64,7 @@ def in_bf16(arithmetic: str, device: torch.device) -> bool:
     return arithmetic == "native" and has_bf16(device)
 
 
-def algorithms(arithmetic: str = "native"):
+def algorithms(arithmetic: str = "native") -> Any:
     """A context in which convolutions on a GPU, and their gradients, give the same bits each time;
     in float32 not by way of tf32 either."""
     tf32 = arithmetic != "float32"
@@ -83,7 +72,7 @@ def algorithms(arithmetic: str = "native"):
 
 
 @contextmanager
-def autocast(device: torch.device, arithmetic: str = "native"):
+def autocast(device: torch.device, arithmetic: str = "native") -> Iterator[None]:
     """Products in bfloat16 where the machine has it, in float32 throughout if that is asked for.
     What is taken back through them needs `algorithms` around it as well: cuDNN asks anew."""
     bf16 = in_bf16(arithmetic, device)
@@ -96,20 +85,19 @@ NO_GPU = ("cuda error", "cudnn", "cublas", "cusolver", "nvidia driver", "cuda dr
 
 
 @contextmanager
-def failures_named():
+def failures_named() -> Iterator[None]:
     """One clear line instead of the many ways to run out of memory or to lose a GPU."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        said, text = str(error).partition("\n")[0][:100] or "MemoryError", str(error).lower()
+        text = str(error).lower()
         if isinstance(error, MemoryError) or any(words in text for words in NO_MEMORY):
-            raise Exhausted(
-                f"the memory does not suffice ({said}): what was trained is kept; ask again with "
-                "fewer workers, a smaller profile or --device cpu"
-            ) from error
-        if any(words in text for words in NO_GPU):
-            raise Exhausted(
-                f"the GPU failed ({said}): what was trained is kept; ask again in a new process, "
-                "see what nvidia-smi says, or take --device cpu"
-            ) from error
-        raise
+            what, how = "memory does not suffice", "with fewer workers, a smaller profile or"
+        elif any(words in text for words in NO_GPU):
+            what, how = "GPU failed", "in a new process, see what nvidia-smi says, or take"
+        else:
+            raise
+        said = str(error).partition("\n")[0][:100] or "MemoryError"
+        raise Exhausted(
+            f"the {what} ({said}): what was trained is kept; ask again {how} --device cpu"
+        ) from error

@@ -1,134 +1,263 @@
-"""The networks of the papers. One function builds them by name: a new one is a class here, its
-name in `experiment.MODELS` and a line in `build`."""
+"""The networks of the papers, and a student's own. One decorated function is all that one takes,
+with the width and the rates that the paper gives it.
 
-import torch
-from torch import nn
+torch is imported where a network is built, so that names and widths cost nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from cplab import registry
+from cplab.checks import CplabError, one_of
+from cplab.own.trials import try_model
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from cplab.profiles import Profile
 
 
-class AllCNN(nn.Sequential):
-    """The paper's convolutional network (Materials and Methods, after Springenberg et al.):
+@dataclass(frozen=True)
+class Model:
+    """A kind of network.
+
+    name: as it is written before its width; a student's own ends in @ and a digest of its source.
+    apply: (width, channels, size, classes) -> network from images to logits.
+    label: in words. about: the first line of the docstring.
+    source: the text of a student's own, else empty.
+    width: of the first layer in the paper; a profile's width is for its own model, and others have
+        theirs in the same proportion.
+    lr, weight_decay: factors of the profile's (lr: where the rate falls).
+    fixed_lr: the rate where it stays; the profile's if None.
+    profiles: where these three hold; everywhere if empty.
+    views: how many views of an image it takes.
+    """
+
+    name: str
+    apply: Callable[[int, int, int, int], Any]
+    label: str
+    about: str = ""
+    source: str = ""
+    width: int = 96
+    lr: float = 1
+    weight_decay: float = 1
+    fixed_lr: float | None = None
+    profiles: tuple[str, ...] = ()
+    views: int = 1
+    telling: ClassVar = ("lr", "weight_decay", "fixed_lr", "profiles", "views")
+
+
+MODELS: dict[str, Model] = {}
+registry.TABLES[Model] = MODELS
+
+
+def model(function: Callable | None = None, **options: Any) -> Any:
+    """Make a class or function a model: a decorator, with or without options.
+
+    Arguments:
+        function: (width, channels, size, classes) -> a torch module that takes images (N, channels,
+            size, size), or (N, views, channels, size, size), and returns logits (N, classes). Its
+            initial weights come from torch's global generator, and it draws nothing afterwards.
+        options: label, its name in figures; width, lr, weight_decay, fixed_lr, profiles and views
+            as in `Model`.
+    Returns: the class or function itself, to be given to `Run` and `cplab.run`.
+    Raises: CplabError for one whose meaning its source does not tell, or that does not do as is
+        said above when it is tried on four images.
+
+    >>> @model(label="one layer", width=1)
+    ... def linear(width, channels, size, classes):
+    ...     from torch import nn
+    ...     return nn.Sequential(nn.Flatten(), nn.Linear(channels * size * size, classes))
+    >>> build(model_name(linear), size=8)[1].in_features
+    192
+    """
+    if function is None:
+        return partial(model, **options)
+    registry.enter(Model, function, options, try_model)
+    return function
+
+
+@model(label="All-CNN", width=96)
+def allcnn(width: int, channels: int, size: int, classes: int) -> nn.Module:
+    """The paper's convolutional network (Materials and Methods, after Springenberg et al.).
 
     conv w - conv w - conv 2w s2 - conv 2w - conv 2w - conv 2w s2 - conv 2w - conv1 2w - conv1 10 -
     average pooling; w = 96 in the paper. Each conv is a 3×3 convolution (conv1: 1×1) with batch
     norm and ReLU; the last one gives the logits and has a bias instead.
-
-    Arguments: width w, channels of the images, number of classes.
-    Takes images (N, channels, H, W), returns logits (N, classes).
     """
+    from cplab.layers import stacked
 
-    def __init__(self, width: int = 96, channels: int = 3, classes: int = 10):
-        w = width
-        plan = [  # output channels, kernel, stride
-            *((w, 3, 1), (w, 3, 1), (2 * w, 3, 2)),
-            *((2 * w, 3, 1), (2 * w, 3, 1), (2 * w, 3, 2)),
-            *((2 * w, 3, 1), (2 * w, 1, 1)),
-        ]
-        super().__init__(*convolutions(plan, channels, classes))
+    w = width
+    plan = [  # output channels, kernel, stride
+        *((w, 3, 1), (w, 3, 1), (2 * w, 3, 2)),
+        *((2 * w, 3, 1), (2 * w, 3, 1), (2 * w, 3, 2)),
+        *((2 * w, 3, 1), (2 * w, 1, 1)),
+    ]
+    return stacked(plan, channels, classes)
 
 
-class Depth(nn.Sequential):
+@model(
+    label="fully connected",
+    width=2500,
+    weight_decay=0,
+    fixed_lr=0.005,
+    profiles=("mnist", "colab", "paper"),
+)
+def fc(width: int, channels: int, size: int, classes: int) -> nn.Module:
+    """The paper's fully connected network (Materials and Methods).
+
+    Five hidden layers of w, 4w/5, 3w/5, 2w/5 and w/5 units, w = 2500 in the paper, each with batch
+    norm and ReLU. Its fixed rate is 0.005 and it has no weight decay.
+    """
+    from torch import nn
+
+    layers: list[nn.Module] = [nn.Flatten()]
+    inputs = channels * size * size
+    for part in (5, 4, 3, 2, 1):
+        out = max(1, width * part // 5)
+        layers += [nn.Linear(inputs, out, bias=False), nn.BatchNorm1d(out), nn.ReLU(True)]
+        inputs = out
+    return nn.Sequential(*layers, nn.Linear(inputs, classes))
+
+
+@model(label="ResNet-18", width=64, lr=2, weight_decay=0.5)
+def resnet18(width: int, channels: int, size: int, classes: int) -> nn.Module:
+    """The ResNet-18 of He et al. 2016 (the paper's reference 57), as is usual for 32 pixels.
+
+    Its first layer is a 3×3 convolution without stride and no max-pooling follows: conv w -
+    2 blocks of w - 2 of 2w s2 - 2 of 4w s2 - 2 of 8w s2 - average pooling - linear; w = 64 in the
+    paper. Initial weights are torch's, as in the other networks. The paper gives it twice the
+    All-CNN's initial rate and half its weight decay.
+    """
+    from torch import nn
+
+    from cplab.layers import Block, normed
+
+    layers = [*normed(channels, width, 3), nn.ReLU(inplace=True)]
+    channels = width
+    for stage in range(4):
+        out = width * 2**stage
+        layers += [Block(channels, out, 1 if stage == 0 else 2), Block(out, out, 1)]
+        channels = out
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)]
+    return nn.Sequential(*layers, *head)
+
+
+@model(label="depth 1", width=96)
+def depth1(width: int, channels: int, size: int, classes: int) -> nn.Module:
+    """The paper's network of variable depth, with one pair of layers that halves the image."""
+    return deep(1, width, channels, classes)
+
+
+@model(label="depth 2", width=96)
+def depth2(width: int, channels: int, size: int, classes: int) -> nn.Module:
+    """The paper's network of variable depth, with two pairs of layers that halve the image."""
+    return deep(2, width, channels, classes)
+
+
+@model(label="depth 3", width=96)
+def depth3(width: int, channels: int, size: int, classes: int) -> nn.Module:
+    """The paper's network of variable depth, with three pairs of layers that halve the image."""
+    return deep(3, width, channels, classes)
+
+
+def deep(n: int, width: int, channels: int, classes: int) -> nn.Module:
     """The paper's network of variable depth (Materials and Methods; figure 3, bottom right):
 
     conv w - [conv w·2^(i-1) - conv w·2^i s2] for i = 1 … n - conv w·2^n - conv1 w·2^n - conv1 10;
-    w = 96 in the paper. Layers as in AllCNN; the average pooling at the end is left unsaid there.
-
-    Arguments: n, how many pairs of layers halve the image; width w, channels of the images, number
-        of classes.
-    Takes images (N, channels, H, W), returns logits (N, classes).
+    w = 96 in the paper. Layers as in allcnn; the average pooling at the end is left unsaid there.
     """
+    from cplab.layers import stacked
 
-    def __init__(self, n: int, width: int = 96, channels: int = 3, classes: int = 10):
-        w = width
-        plan = [(w, 3, 1)]
-        for i in range(1, n + 1):
-            plan += [(w * 2 ** (i - 1), 3, 1), (w * 2**i, 3, 2)]
-        plan += [(w * 2**n, 3, 1), (w * 2**n, 1, 1)]
-        super().__init__(*convolutions(plan, channels, classes))
-
-
-def convolutions(plan: list[tuple[int, int, int]], channels: int, classes: int) -> list[nn.Module]:
-    """Layers out of (output channels, kernel, stride), each with batch norm and ReLU; then the
-    classes' 1×1 convolution and average pooling."""
-    layers = []
-    for out, kernel, stride in plan:
-        layers += [*normed(channels, out, kernel, stride), nn.ReLU(inplace=True)]
-        channels = out
-    return [*layers, nn.Conv2d(channels, classes, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    w = width
+    plan = [(w, 3, 1)]
+    for i in range(1, n + 1):
+        plan += [(w * 2 ** (i - 1), 3, 1), (w * 2**i, 3, 2)]
+    return stacked([*plan, (w * 2**n, 3, 1), (w * 2**n, 1, 1)], channels, classes)
 
 
-def normed(channels: int, out: int, kernel: int, stride: int = 1) -> list[nn.Module]:
-    """A convolution that keeps the size, but for its stride, and batch norm."""
-    conv = nn.Conv2d(channels, out, kernel, stride, padding=kernel // 2, bias=False)
-    return [conv, nn.BatchNorm2d(out)]
+def model_name(given: object, profile: Profile | None = None) -> str:
+    """The one way to write a model, `allcnn-96`.
+
+    Arguments: such a name, or a class or function, which is registered on the way; profile, whose
+        width it has if none is given.
+    Raises: CplabError for an unknown model. A student's own that is not defined here passes, if it
+        has a width, so that results of other sessions can be read; building it is refused.
+
+    >>> from cplab import PROFILES
+    >>> model_name("allcnn", PROFILES["course"]), model_name("resnet18")
+    ('allcnn-16', 'resnet18')
+    """
+    if callable(given):
+        given = registry.enter(Model, given, None, try_model)
+    name = given.name if isinstance(given, Model) else str(given)
+    if is_foreign_model(name):
+        return name
+    family, width = split_name(name)
+    if width is None and profile is not None:
+        width = round(profile.width * MODELS[family].width / MODELS[profile.model].width)
+    return f"{family}-{width}" if width else family
 
 
-class Block(nn.Module):
-    """Two 3×3 convolutions whose result is added to what they were given; where that has another
-    shape, to a 1×1 convolution of it (He et al. 2016, figure 2 and option B)."""
+def split_name(name: str) -> tuple[str, int | None]:
+    """The family and the width of a model."""
+    family, dash, width = name.partition("-")
+    one_of("model", family, MODELS)
+    if not dash:
+        return family, None
+    if not width.isdecimal() or not 1 <= int(width) < 2**31:
+        raise CplabError(f"model {name!r} is not allowed: write it like allcnn or allcnn-96")
+    return family, int(width)
 
-    def __init__(self, channels: int, out: int, stride: int):
-        super().__init__()
-        self.branch = nn.Sequential(
-            *normed(channels, out, 3, stride), nn.ReLU(inplace=True), *normed(out, out, 3)
+
+def is_foreign_model(name: str) -> bool:
+    """Whether a name with a width is a student's own that is not defined in this process."""
+    found = re.fullmatch(r"(\w+@[0-9a-f]{8})-[1-9][0-9]*", name)
+    return found is not None and found[1] not in MODELS
+
+
+def suited_profile(profile: Profile, family: str) -> Profile:
+    """A profile with what the paper gives a kind of model of its own (Materials and Methods).
+
+    >>> from cplab import PROFILES
+    >>> suited_profile(PROFILES["paper"], "resnet18").paper_lr
+    0.1
+    """
+    known = MODELS.get(family)
+    if known is None or (known.profiles and profile.name not in known.profiles):
+        return profile
+    return replace(
+        profile,
+        paper_lr=known.lr * profile.paper_lr,
+        recovery_lr=known.lr * profile.recovery_lr,
+        weight_decay=known.weight_decay * profile.weight_decay,
+        fixed_lr=profile.fixed_lr if known.fixed_lr is None else known.fixed_lr,
+    )
+
+
+def build(name: str, channels: int = 3, size: int = 32, classes: int = 10) -> nn.Module:
+    """A network by name, with random initial weights from torch's generator.
+
+    Arguments: name, with a width (`allcnn-16`) or with the paper's (`allcnn`); channels and pixels
+        a side of the images; number of classes.
+    Returns: a module from images (N, channels, size, size) to logits (N, classes).
+
+    >>> build("allcnn-4", channels=1)[0].weight.shape
+    torch.Size([4, 1, 3, 3])
+    """
+    import torch
+
+    name = model_name(name)
+    if is_foreign_model(name):
+        raise CplabError(
+            f"model {name!r} is somebody's own and not defined here: run the cell that defines it "
+            "first"
         )
-        same = stride == 1 and channels == out
-        self.shortcut = nn.Identity() if same else nn.Sequential(*normed(channels, out, 1, stride))
-        self.relu = nn.ReLU(inplace=True)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.relu(self.branch(x) + self.shortcut(x))
-
-
-class ResNet18(nn.Sequential):
-    """The ResNet-18 of He et al. 2016 (the paper's reference 57), as is usual for images of 32
-    pixels: its first layer is a 3×3 convolution without stride and no max-pooling follows.
-
-    conv w - 2 blocks of w - 2 of 2w s2 - 2 of 4w s2 - 2 of 8w s2 - average pooling - linear; w = 64
-    in the paper. Initial weights are torch's, as in the other networks.
-
-    Arguments: width w, channels of the images, number of classes.
-    Takes images (N, channels, H, W), returns logits (N, classes).
-    """
-
-    def __init__(self, width: int = 64, channels: int = 3, classes: int = 10):
-        layers = [*normed(channels, width, 3), nn.ReLU(inplace=True)]
-        channels = width
-        for stage in range(4):
-            out = width * 2**stage
-            layers += [Block(channels, out, 1 if stage == 0 else 2), Block(out, out, 1)]
-            channels = out
-        super().__init__(
-            *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)
-        )
-
-
-class FC(nn.Sequential):
-    """The paper's fully connected network (Materials and Methods): five hidden layers of w, 4w/5,
-    3w/5, 2w/5 and w/5 units, w = 2500 in the paper, each with batch norm and ReLU.
-
-    Arguments: width w, numbers that an image has (channels · H · W), number of classes.
-    Takes images (N, channels, H, W), returns logits (N, classes).
-    """
-
-    def __init__(self, width: int = 2500, inputs: int = 1024, classes: int = 10):
-        layers = [nn.Flatten()]
-        for part in (5, 4, 3, 2, 1):
-            out = max(1, width * part // 5)
-            layers += [nn.Linear(inputs, out, bias=False), nn.BatchNorm1d(out), nn.ReLU(True)]
-            inputs = out
-        super().__init__(*layers, nn.Linear(inputs, classes))
-
-
-def build(model: str, channels: int = 3, size: int = 32, classes: int = 10) -> nn.Module:
-    """A network by name (`allcnn-96`) for images of so many channels and pixels a side, with
-    random initial weights from torch's generator."""
-    family, _, width = model.partition("-")
-    if family == "fc":
-        return FC(int(width), channels * size * size, classes)
-    if family == "resnet18":
-        net = ResNet18(int(width), channels, classes)
-    elif family.startswith("depth"):
-        net = Depth(int(family.removeprefix("depth")), int(width), channels, classes)
-    else:
-        net = AllCNN(int(width), channels, classes)
+    family, width = split_name(name)
+    net = MODELS[family].apply(width or MODELS[family].width, channels, size, classes)
     return net.to(memory_format=torch.channels_last)

@@ -1,0 +1,1 @@
+"""The engine: any set of lives as a tree of trajectories."""

@@ -1,0 +1,155 @@
+"""What a network learns, and what may happen to it between two epochs.
+
+A task says what a batch is, what is minimised and what is reported; an event is a function that a
+life names between its steps. Both are found by name, so that a life is plain data.
+"""
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cplab import data, deficits, devices, models
+
+TASKS: dict[str, Any] = {}
+EVENTS: dict[str, Callable] = {}
+Class = TypeVar("Class", bound=type)
+Function = TypeVar("Function", bound=Callable)
+
+
+@dataclass
+class Learner:
+    """A network on its way: what one epoch passes on to the next.
+
+    extra: further tensors by name, kept in checkpoints (masks, states of generators).
+    """
+
+    net: nn.Module
+    optimizer: torch.optim.Optimizer
+    extra: dict[str, Tensor] = field(default_factory=dict)
+
+
+def task(name: str) -> Callable[[Class], Class]:
+    """Make a class the task of this name, as a decorator: one object of it serves all lives."""
+
+    def add(cls: Class) -> Class:
+        TASKS[name] = cls()
+        return cls
+
+    return add
+
+
+def event(function: Function) -> Function:
+    """Make a function an event, as a decorator: (learner, spec, images, *args) -> a row of plain
+    data. It may replace the learner's network and optimiser."""
+    EVENTS[function.__name__] = function
+    return function
+
+
+def mix(*parts: object) -> int:
+    """A seed for torch's generators out of several numbers.
+
+    >>> mix(0) == mix(0), mix(0) == mix(0, 1)
+    (True, False)
+    """
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:7])
+
+
+_seeding = threading.Lock()
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """torch's own generator, started from `seed` for one thread at a time and put back after."""
+    with _seeding, torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
+
+
+@task("classification")
+class Classification:
+    """To name what an image shows; a task is any class with these methods."""
+
+    def images(self, spec: Any, device: torch.device) -> data.Images:
+        """The images of a life, on its device."""
+        return data.images(spec.dataset, spec.profile, str(device))
+
+    def start(self, spec: Any, device: torch.device, state: dict | None = None) -> Learner:
+        """The learner at epoch 0: the same initial weights for all lives of a seed.
+
+        Arguments: state, tensors of the checkpoint that is loaded next, where shapes may differ.
+        """
+        images = self.images(spec, device)
+        with seeded(mix(spec.seed)):
+            net = models.build(spec.model, len(images.mean), spec.settings.size).to(device)
+        p = spec.settings
+        how: dict[str, Any] = {"lr": 0.0, "weight_decay": p.weight_decay, "fused": True}
+        if spec.optimizer == "adam":
+            return Learner(net, torch.optim.Adam(net.parameters(), **how))
+        return Learner(net, torch.optim.SGD(net.parameters(), momentum=p.momentum, **how))
+
+    def batches(self, spec: Any, epoch: int, step: Any, images: data.Images) -> Iterator[tuple]:
+        """One epoch of training data on its device: shuffled, shifted, mirrored, under the deficit.
+
+        Yields images (batch, C, H, W), normalised, channels last, and labels (batch,).
+        """
+        p, device = spec.settings, images.train_x.device
+        count, size = len(images.train_y), p.size
+        random = torch.Generator().manual_seed(mix(spec.seed, epoch))
+        order = torch.randperm(count, generator=random).to(device)
+        shift = torch.randint(2 * p.shift + 1, (2, count), generator=random).to(device)
+        mirror = (torch.rand(count, generator=random) < 0.5 * p.mirror).to(device)
+        padded = F.pad(images.train_x, (0, 0, *[p.shift] * 4))
+        picture, row, column, _ = padded.stride()
+        crops = padded.as_strided(  # every crop of every image, as a view
+            (count, 2 * p.shift + 1, 2 * p.shift + 1, size, size, padded.shape[3]),
+            (picture, row, column, row, column, 1),
+        )
+        chance = {"seed": spec.seed, "images": count, "epoch": epoch}
+        for index in order.split(p.batch):
+            x = crops[index, shift[0, index], shift[1, index]]
+            x = torch.where(mirror[index, None, None, None], x.flip(2), x)
+            x, y = images.normal(x), images.train_y[index]
+            yield deficits.apply_deficit(x, y, step.deficit, index=index, **chance)
+
+    def loss(self, output: Tensor, y: Tensor) -> Tensor:
+        """What is minimised, the mean over a batch."""
+        return F.cross_entropy(output, y)
+
+    def after_step(self, learner: Learner) -> None:
+        """What holds after every step of the optimiser."""
+
+    def report(self, spec: Any, net: nn.Module, images: data.Images) -> dict:
+        """What is said of the network after an epoch."""
+        x, y = images.test_x, images.test_y
+        return {"test_accuracy": evaluate(net, x, y, images.normal, spec.arithmetic)}
+
+
+@torch.inference_mode()
+def evaluate(
+    net: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    normal: Callable[[Tensor], Tensor] = lambda x: x,
+    arithmetic: str = "native",
+    batch: int | None = None,
+) -> float:
+    """The fraction of images that the network names rightly.
+
+    Arguments: x, images as `normal` takes them (N, …); y, labels (N,); arithmetic, as of a Run;
+        batch, images at a time: if not given, as many as suit the device.
+    """
+    net.eval()
+    batch = batch or (2500 if x.device.type == "cuda" else 500)
+    right = torch.zeros((), dtype=torch.long, device=x.device)
+    for some, labels in zip(x.split(batch), y.split(batch), strict=True):
+        with devices.autocast(x.device, arithmetic):
+            logits = net(normal(some))
+        right += (logits.argmax(1) == labels).sum()
+    return right.item() / len(y)

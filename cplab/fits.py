@@ -1,0 +1,236 @@
+"""Curves through points, with 95 % intervals of their parameters and of the curve.
+
+The minimiser, its bounds and the covariance are lmfit's. Ours is to say when there is no interval
+(too few points, a parameter at its bound) and when the points do not determine the parameters.
+"""
+
+import inspect
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cplab.checks import CplabError, one_of
+from cplab.statistics import plain_interval, plain_number, row_of_numbers
+
+if TYPE_CHECKING:
+    from lmfit.model import ModelResult
+
+__all__ = ["Fit", "fit"]
+
+EVALUATIONS = 20_000  # of a curve, after which a fit is given up
+SINGULAR = 1e-8  # a Jacobian of unit columns below this determines too little
+WIDE = 10  # an interval so many times as wide as its parameter, and as its start, says nothing
+METHODS: tuple[tuple[str, dict], ...] = (  # one after the other; with bounds the second alone
+    ("leastsq", {}),  # gets farther than the other from a poor start
+    # Near 0, and where sizes differ, its derivatives are right, which the intervals need.
+    ("least_squares", {"x_scale": "jac", "jac": "3-point"}),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A curve through points.
+
+    parameters: what was fitted, by name; at_bound, those of them that ended at a bound.
+    half: half the 95 % interval of each (Student's t with n − p degrees of freedom). NaN: there is
+        no interval, because there are no more points than parameters or one of them ended at its
+        bound. Infinite: the points do not determine all of them, at least not where the fit ended.
+    covariance: of the parameters, (p, p); NaN or infinite as `half` is.
+    residuals: y minus the curve, (n,), of n points.
+    r2: 1 − Σ residual² / Σ (y − mean)², weighted where the fit was; NaN where all y are equal.
+    result: lmfit's own, with all that it knows besides.
+
+    >>> fit(lambda t, slope: slope * t, [1, 2], [2, 4], {"slope": 1}).parameters
+    {'slope': 2.0}
+    """
+
+    parameters: dict[str, float]
+    half: dict[str, float]
+    covariance: np.ndarray
+    at_bound: tuple[str, ...]
+    residuals: np.ndarray
+    r2: float
+    n: int
+    result: "ModelResult"
+
+    def curve(self, t: ArrayLike) -> np.ndarray:
+        """The fitted curve at t (...)."""
+        return np.asarray(self.result.eval(t=np.asarray(t, dtype=float)))
+
+    def band(self, t: ArrayLike) -> np.ndarray:
+        """Half the 95 % interval of the fitted curve at t (...), by the delta method.
+
+        It is of the curve, not of a new point, and takes the curve to be straight in its parameters
+        within their intervals. NaN or infinite everywhere where `half` is.
+        """
+        t, halves = np.asarray(t, dtype=float), np.array(list(self.half.values()))
+        if not np.isfinite(halves).all() or not halves.all():  # or the curve is exact
+            return np.full(t.shape, halves.max())
+        return np.asarray(self.result.eval_uncertainty(t=t, sigma=0.95)).reshape(t.shape)
+
+    def describe(self) -> dict[str, str]:
+        """Each parameter with its interval, or why it has none, in words by its name."""
+        words = {}
+        for name, value in self.parameters.items():
+            half, why = self.half[name], "too few points"
+            if self.at_bound:
+                why = "at its bound" if name in self.at_bound else "another is at its bound"
+            if np.isnan(half):
+                words[name] = f"{plain_number(value, 3)} (no interval: {why})"
+            elif half > WIDE * max(abs(value), abs(self.result.init_values[name])):
+                words[name] = "not determined by these points"
+            else:
+                words[name] = plain_interval(value, half)
+        return words
+
+
+def fit(
+    function: Callable[..., Any],
+    t: ArrayLike,
+    y: ArrayLike,
+    start: Mapping[str, float],
+    sigma: ArrayLike | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+) -> Fit:
+    """Least squares through points (t, y), by lmfit.
+
+    Arguments:
+        function: function(t, name=..., ...), a number for each t: `decline`, `critical_period`,
+            `from_sensitivity` of cplab.animals or any other. To hold one of its parameters, give
+            functools.partial(decline, normal=6.9).
+        t: (n,), where the points are: days, epochs, or sensitivities for `from_sensitivity`.
+        y: (n,), in any unit.
+        start: a first guess of each parameter, by name, of about its size.
+        sigma: (n,), each point's error; only their ratios count, their size is estimated from the
+            residuals. All equal if not given.
+        bounds: (low, high) by name, for the parameters that have any.
+    Raises: CplabError for points that are not finite numbers or fewer than the parameters, names
+        that the function does not have, a start that is off its bounds or where the function is not
+        finite, and a fit that does not converge.
+
+    >>> line = fit(lambda t, slope, height: slope * t + height, [0, 1, 2, 3], [1, 3, 5, 7.1],
+    ...            start={"slope": 1, "height": 1})
+    >>> line.describe()["slope"]
+    '2.030 ± 0.075'
+    """
+    import lmfit
+
+    inner = getattr(function, "func", function)  # of a partial
+    called = str(getattr(inner, "__name__", type(inner).__name__))
+    check_names(function, called, start)
+    names, given = list(start), limits(start, {} if bounds is None else bounds)
+    t, y = row_of_numbers("t", t), row_of_numbers("y", y)
+    errors = np.ones(len(t)) if sigma is None else row_of_numbers("sigma", sigma)
+    if len(t) != len(y):
+        raise CplabError(f"t has {len(t)} numbers and y has {len(y)}: give one y for each t")
+    if len(t) < len(names):
+        raise CplabError(
+            f"{len(t)} points do not determine the {len(names)} parameters of {called}: give"
+            f" {len(names)} or more, and {len(names) + 1} or more for an interval"
+        )
+    if len(errors) != len(t) or not (errors > 0).all():
+        raise CplabError("sigma is not allowed: give one number above 0 for each point")
+    weight = errors.mean() / errors
+
+    def curve(t: np.ndarray, **parameters: float) -> np.ndarray:
+        with np.errstate(all="ignore"):  # a minimiser may try parameters that overflow the curve
+            return np.asarray(function(t, **parameters), dtype=float)
+
+    # What lmfit looks for: t and these parameters alone. Others keep the value that they have.
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    signature = inspect.Signature([inspect.Parameter(name, kind) for name in ("t", *names)])
+    curve.__signature__ = signature  # type: ignore[attr-defined]
+    model = lmfit.Model(curve, ["t"], names, nan_policy="propagate")
+    parameters, result = lmfit.create_params(**given), None
+    at = ", ".join(f"{name} = {one['value']:g}" for name, one in given.items())
+    there = curve(t, **{name: one["value"] for name, one in given.items()})
+    if there.shape != t.shape or not np.isfinite(there).all():
+        raise CplabError(
+            f"{called} does not give a finite number for each t at {at}: choose another start"
+        )
+    try:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for method, how in METHODS[bool(bounds) :]:
+                how = {"method": method, "fit_kws": how, "max_nfev": EVALUATIONS}
+                result = model.fit(y, parameters, weights=weight, t=t, **how)
+                parameters = result.params
+    except ValueError:  # a curve that is not finite
+        result = None
+    if result is None or not result.success:
+        raise CplabError(
+            f"the fit of {called} does not converge from {at}: choose another start, or give bounds"
+        )
+    return finish(result, y, weight)
+
+
+def check_names(function: Callable[..., Any], called: str, start: Mapping[str, float]) -> None:
+    """Whether `start` names parameters of the function, and all that have no value."""
+    if not isinstance(start, Mapping) or not start:
+        raise CplabError(
+            f"start {start!r} is not allowed: give a first guess by name, as in {{'tau': 100}}"
+        )
+    try:
+        allowed = dict(list(inspect.signature(function).parameters.items())[1:])
+    except (TypeError, ValueError):
+        raise CplabError(
+            f"{function!r} cannot be fitted: give a function of t and parameters that have names"
+        ) from None
+    for name in start:
+        one_of(f"parameter of {called}", name, allowed)
+    missing = [n for n, p in allowed.items() if p.default is p.empty and n not in start]
+    if missing:
+        raise CplabError(
+            f"start lacks {', '.join(missing)} of {called}: give a first guess of each"
+        )
+
+
+def limits(start: Mapping[str, float], bounds: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """The start and the lowest and highest value of each parameter, as lmfit names them."""
+    values = row_of_numbers("start", list(start.values()), "give one for each parameter")
+    if not isinstance(bounds, Mapping):
+        raise CplabError(
+            f"bounds {bounds!r} are not allowed: give them by name, as in {{'tau': (0, 500)}}"
+        )
+    for name in bounds:
+        one_of("parameter with bounds", name, start)
+    given = {}
+    for name, value in zip(start, values.tolist(), strict=True):
+        pair = bounds.get(name, (-np.inf, np.inf))
+        try:
+            low, high = map(float, pair)
+        except (TypeError, ValueError):
+            low = high = np.nan
+        if not low <= value <= high or low == high:
+            raise CplabError(
+                f"bounds {pair!r} of {name} are not allowed: give (low, high) around its start,"
+                f" {value:g}"
+            )
+        given[name] = {"value": value, "min": low, "max": high}
+    return given
+
+
+def finish(result: "ModelResult", y: np.ndarray, weight: np.ndarray) -> Fit:
+    """A result of lmfit's with intervals that say where they are none."""
+    from scipy.special import stdtrit
+
+    names, n = result.var_names, len(y)
+    at_bound = tuple(np.array(names)[result.active_mask != 0].tolist())
+    size = np.linalg.norm(result.jac, axis=0)
+    unit = result.jac / np.where(size > 0, size, 1)  # a column of a parameter without effect is 0
+    covariance = np.zeros((len(names),) * 2) if result.covar is None else result.covar  # exact fit
+    if at_bound or n <= len(names):
+        covariance = np.full_like(covariance, np.nan)
+    elif np.linalg.matrix_rank(unit, tol=SINGULAR) < len(names):  # lmfit's are none, or very large
+        covariance = np.full_like(covariance, np.inf)
+    half = stdtrit(n - len(names), 0.975) * np.sqrt(covariance.diagonal())
+    residuals = y - result.best_fit
+    total = np.sum((weight * (y - np.average(y, weights=weight**2))) ** 2)
+    r2 = float(1 - np.sum((weight * residuals) ** 2) / total) if np.ptp(y) > 0 else np.nan
+    values = {name: float(result.params[name].value) for name in names}
+    halves = dict(zip(names, half.tolist(), strict=True))
+    return Fit(values, halves, covariance, at_bound, residuals, r2, n, result)

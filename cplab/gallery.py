@@ -1,0 +1,77 @@
+"""Deficits to start from, written as in a notebook cell: take one, change a line, run it.
+
+    from cplab.gallery import occlude
+    cplab.run(deficit=occlude, length=8)
+
+They are a student's own: the name of each carries a digest of what it does.
+"""
+
+import torch
+from torch import Tensor
+
+from cplab.deficits import blur, deficit
+
+
+@deficit(label="lower half covered")
+def occlude(x: Tensor, y: Tensor, rows: int = 8) -> tuple[Tensor, Tensor]:
+    """The lowest `rows` rows of pixels are an even grey, the mean of all images."""
+    x = x.clone()
+    x[..., -rows:, :] = 0
+    return x, y
+
+
+@deficit(label="no colour")
+def grey(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean of the channels, in each of them: no colour, where the images have any."""
+    return x.mean(1, keepdim=True).expand_as(x), y
+
+
+@deficit(
+    label="low contrast",
+    reference="one of the corruptions of Hendrycks and Dietterich 2019 (ImageNet-C)",
+)
+def contrast(x: Tensor, y: Tensor, left: float = 0.25) -> tuple[Tensor, Tensor]:
+    """Each image about its own mean, with a quarter of the contrast (`left`)."""
+    mean = x.mean((1, 2, 3), keepdim=True)
+    return mean + left * (x - mean), y
+
+
+@deficit(label="fine detail alone")
+def high_pass(x: Tensor, y: Tensor, strength: int = 4) -> tuple[Tensor, Tensor]:
+    """What a blur of this strength takes away: edges and texture, and no large shapes."""
+    blurred, y = blur(x, y, strength)
+    return x - blurred, y
+
+
+@deficit(
+    label="a third of the labels at random",
+    reference="random labels as in Zhang et al. 2017, Understanding deep learning requires "
+    "rethinking generalization",
+)
+def label_noise(
+    x: Tensor, y: Tensor, share: float = 1 / 3, *, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """A random class, another at each epoch, in place of a share of the labels."""
+    drawn = torch.rand(len(y), generator=generator) < share
+    others = torch.randint(10, (len(y),), generator=generator)
+    return x, torch.where(drawn.to(y.device), others.to(y.device), y)
+
+
+@deficit(label="five classes missing")
+def half_the_classes(x: Tensor, y: Tensor, first: int = 5) -> tuple[Tensor, Tensor]:
+    """No images of class `first` and later: others of the batch take their places, in turn.
+
+    A batch keeps its size, and so does an epoch. A batch without any of the earlier classes stays
+    as it is.
+    """
+    kept, place = y < first, torch.arange(len(y), device=y.device)
+    order = torch.argsort((~kept).long(), stable=True)  # the places of those that are kept first
+    other = order[place % kept.sum().clamp(min=1)]
+    source = torch.where(kept | ~kept.any(), place, other)
+    return x[source], y[source]
+
+
+@deficit(label="a quarter turn")
+def rotate(x: Tensor, y: Tensor, quarters: int = 1) -> tuple[Tensor, Tensor]:
+    """Images turned to the left by as many right angles as `quarters` says."""
+    return x.rot90(quarters, (-2, -1)), y

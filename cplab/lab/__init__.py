@@ -1,0 +1,19 @@
+"""What labs ask with, and show with. Each name is loaded, with the widgets, when it is first used.
+
+>>> from cplab import lab
+>>> question = lab.choice("Is it so?", ["yes", "no"], lambda: ["It is."])
+>>> question.controls["answer"].value = "yes"
+>>> question.reveal.click()
+>>> question.revealed
+True
+"""
+
+from cplab.lazy import load_late
+
+__all__, __getattr__, __dir__ = load_late(
+    __name__,
+    widgets="Covered Fitting Prediction Ranking Slide Switch choice",
+    live="Job Live",
+    explorer="Explorer pictures verdict",
+    points="Plots Points",
+)

@@ -1,0 +1,49 @@
+"""What filters and images are made of, by their Fourier components."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+def orientation(filters: ArrayLike, size: int = 33) -> np.ndarray:
+    """The stripes that each filter answers to best: a complex number for each.
+
+    Each Fourier component of a filter is stripes, with a tilt from the vertical; the result is the
+    mean of e^(2i · tilt) over components, but for the mean, weighted by their power. Its modulus is
+    how selective the filter is, 0 to 1; half its angle is the tilt; its real part is 1 for vertical
+    stripes, −1 for horizontal ones and 0 for a filter that prefers neither.
+
+    Arguments: filters (out, C, H, W), as the measurement "ending" holds them, or (out, H, W); size,
+        pixels a side to which zeros are added.
+    Returns: (out,); 0 for a filter of zeros.
+
+    >>> upright = [[-1, 2, -1]] * 3
+    >>> float(orientation([upright]).real[0].round(2))
+    0.78
+    """
+    f = np.asarray(filters, dtype=float)
+    power = np.abs(np.fft.fft2(f, s=(size, size))) ** 2
+    power = power.sum(1) if f.ndim == 4 else power
+    power[:, 0, 0] = 0
+    wave = np.fft.fftfreq(size) + 1j * np.fft.fftfreq(size)[:, None]
+    turn = (wave / np.where(wave == 0, 1, np.abs(wave))) ** 2
+    total = power.sum((1, 2))
+    return (power * turn).sum((1, 2)) / np.where(total > 0, total, 1)
+
+
+def power_spectrum(images: ArrayLike) -> np.ndarray:
+    """The mean power of images in waves of 0, 1, 2 … cycles an image, over all directions.
+
+    Arguments: images (N, C, H, H), in any unit.
+    Returns: (H // 2 + 1,), in squares of that unit: white noise of variance 1 has 1 throughout.
+
+    >>> stripes = np.cos(2 * np.pi * 3 * np.arange(16) / 16) * np.ones((1, 1, 16, 1))
+    >>> int(power_spectrum(stripes).argmax())
+    3
+    """
+    x = np.asarray(images, dtype=float)
+    size = x.shape[-1]
+    power = (np.abs(np.fft.fft2(x)) ** 2).mean((0, 1)) / size**2
+    cycles = np.fft.fftfreq(size) * size
+    ring = np.hypot(cycles[:, None], cycles).round().astype(int).ravel()
+    total = np.bincount(ring, power.ravel())
+    return (total / np.bincount(ring))[: size // 2 + 1]

@@ -1,0 +1,407 @@
+"""Fisher information: how strongly the network's answers depend on its connections, by layer.
+
+With p_w(y|x) the network's softmax and images x of a data set, the paper's measure of connection
+strength is (section 'The Fisher Information Matrix' and Materials and Methods)
+
+    tr F = E_x E_{y ~ p_w(y|x)} ‖∇_w log p_w(y|x)‖².
+
+`trace` sums over the labels, `sampled_trace` draws them as the paper does, `log_determinant` takes
+in products of weights, and `information` is the paper's other estimator, Gaussian noise on the
+weights. Labels are the network's own, not the data set's; BatchNorm is in eval mode, since in
+training mode one image's gradient depends on all others. The network is left as it was.
+
+All of them take
+    net: gives logits (N, C); made of Conv2d, Linear, BatchNorm and layers without parameters;
+    x: normalised images (N, ...), floating point, on any device;
+    chunk: images at a time, which changes speed and memory alone; what suits the device if None,
+and raise CplabError for no images, logits that are not finite, and a layer of another kind or one
+that is used twice.
+"""
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cplab.checks import CplabError, whole
+from cplab.measure import layerwise, passes
+from cplab.measure.layerwise import as_weight, columns, groups, outputs
+from cplab.measure.passes import Grads, Layers, Vectors, counted_layers, each_layer
+
+DAMPING = 1e-3  # the paper's weight decay
+ROUNDS = 100  # of Lanczos' method
+
+
+@dataclass(frozen=True)
+class ByLayer:
+    """A number for the whole network and one for each layer, by its name in the network.
+
+    error and errors are standard errors; 0 and empty where nothing was drawn at random.
+    """
+
+    total: float
+    layers: dict[str, float]
+    error: float = 0.0
+    errors: dict[str, float] = field(default_factory=dict)
+
+
+@torch.inference_mode(False)
+def trace(
+    net: nn.Module, x: Tensor, *, count: Collection[str] = ("weight",), chunk: int | None = None
+) -> ByLayer:
+    """The exact trace of the Fisher information matrix, in nats per squared unit of weight.
+
+    Σ_y p_y ‖∇ log p_y‖² = Σ_k ‖Jᵀ s_k‖², where J is the Jacobian of the C logits and the s_k are
+    the columns of a square root of diag(p) − p pᵀ: C − 1 backward passes give all labels.
+
+    Arguments: net, x, chunk, see above; count, which parameters: weight (of convolutions and linear
+        layers, the connections, which the paper compares with synapses), bias (theirs), norm (scale
+        and shift of BatchNorm).
+    Raises: CplabError, see above.
+
+    >>> net = nn.Linear(2, 2, bias=False)
+    >>> _ = nn.init.zeros_(net.weight)
+    >>> round(trace(net, torch.tensor([[3.0, 4.0]])).total, 4)  # ‖x‖² Σ p (1 − p)
+    12.5
+    """
+    layers = counted_layers(net, x, count, chunk)
+    squares = squared_gradients(net, x, layers, count, every_label, chunk)
+    means = {name: each.mean().item() for name, each in squares.items()}
+    return ByLayer(sum(means.values()), means)
+
+
+@torch.inference_mode(False)
+def diagonal(net: nn.Module, x: Tensor, *, chunk: int | None = None) -> dict[str, Tensor]:
+    """What `trace` sums up, weight by weight: F_ii = E_x Σ_y p_y (∂ log p_y / ∂w_i)², the curvature
+    of the loss along one weight, with the labels that the network itself gives.
+
+    Arguments: net, x, chunk, see above.
+    Returns: for each convolution and linear layer, by name, a tensor shaped like its weight.
+    Raises: CplabError, see above.
+
+    >>> net = nn.Linear(2, 2, bias=False)
+    >>> _ = nn.init.zeros_(net.weight)
+    >>> diagonal(net, torch.tensor([[3.0, 4.0]]))["Linear"].round(decimals=2).tolist()
+    [[2.25, 4.0], [2.25, 4.0]]
+    """
+    layers = counted_layers(net, x, chunk=chunk)
+    return squared_weight_gradients(net, x, layers, every_label, chunk)
+
+
+@torch.inference_mode(False)
+def sampled_trace(
+    net: nn.Module,
+    x: Tensor,
+    draws: int = 1000,
+    seed: int = 0,
+    *,
+    count: Collection[str] = ("weight",),
+    chunk: int | None = None,
+) -> ByLayer:
+    """The paper's Monte Carlo estimate of the trace: x drawn from the images, y from p_w(y|x).
+
+    Arguments: draws, pairs (x, y), for each of which one image goes back once (in `trace` each goes
+        back C − 1 times); seed, of the draws; net, x, count and chunk as in `trace`.
+    Returns: means over the draws with standard errors, of which the total's is not the layers' sum.
+    Raises: CplabError, see above, and for fewer than 2 draws.
+
+    >>> net = nn.Linear(2, 2, bias=False)
+    >>> _ = nn.init.zeros_(net.weight)
+    >>> round(sampled_trace(net, torch.tensor([[3.0, 4.0]]), draws=10).total, 4)
+    12.5
+    """
+    layers = counted_layers(net, x, count, chunk)
+    draws = whole("draws", draws, least=2)
+    generator = torch.Generator().manual_seed(whole("seed", seed))
+    index = torch.randint(len(x), (draws,), generator=generator)
+    chance = torch.rand(draws, generator=generator)
+
+    def drawn_label(p: Tensor, rows: slice) -> Tensor:
+        below = p.cumsum(1) < chance[rows, None].to(p)
+        y = below.sum(1).clamp(max=p.shape[1] - 1)
+        return (F.one_hot(y, p.shape[1]) - p)[None]
+
+    x = x[index.to(x.device)]
+    squares = squared_gradients(net, x, layers, count, drawn_label, chunk)
+    of_net = torch.stack([*squares.values()]).sum(0)
+    means = {name: each.mean().item() for name, each in squares.items()}
+    errors = {name: each.std().item() / draws**0.5 for name, each in squares.items()}
+    return ByLayer(of_net.mean().item(), means, of_net.std().item() / draws**0.5, errors)
+
+
+@torch.inference_mode(False)
+def log_determinant(
+    net: nn.Module, x: Tensor, damping: float = DAMPING, *, chunk: int | None = None
+) -> ByLayer:
+    """log |F + damping · I| of the weights by K-FAC, which the paper saw follow the trace's trend.
+
+    Each layer's block is taken as A ⊗ G with A = E_x Σ_p a_p a_pᵀ and G = E_x Σ_y p_y Σ_p g_p g_pᵀ
+    / positions (Martens & Grosse 2015; Grosse & Martens 2016 for convolutions), over all labels;
+    blocks between layers are left out.
+
+    Arguments: net, x, chunk, see above; damping, what is added to each of F's eigenvalues, most of
+        which are nearly 0: the number stands and falls with it. With the default, the paper's
+        weight decay, F + damping · I is the curvature of the loss that is trained on.
+    Returns: natural logarithms. Take off (number of weights) · log damping to have 0 for a layer
+        that knows nothing.
+    Raises: CplabError, see above, and for a damping that is not above 0.
+
+    >>> net = nn.Linear(2, 2, bias=False)
+    >>> _ = nn.init.zeros_(net.weight)  # F has the eigenvalues 12.5, 0, 0, 0
+    >>> found = log_determinant(net, torch.tensor([[3.0, 4.0]]), damping=1.0)
+    >>> round(math.exp(found.total), 3)
+    13.5
+    """
+    layers = counted_layers(net, x, chunk=chunk)
+    if not damping > 0:
+        raise CplabError(f"damping {damping!r} is not allowed: give a number above 0")
+    left: dict[str, Tensor] = {}
+    right: dict[str, Tensor] = {}
+
+    def add(name: str, rows: slice, a: Tensor, grads: Grads) -> None:
+        layer, blocks = layers[name], groups(layers[name])
+        a = columns(layer, a)
+        few = len(x) * a.shape[1] < a.shape[2]
+        left[name] = layerwise.add_products(left.get(name), a, blocks, few)
+        # (n, positions, labels · out) → each label's gradient as a row of its own
+        g = outputs(layer, grads).unflatten(2, (len(grads), -1)).flatten(1, 2)
+        right[name] = layerwise.add_products(right.get(name), g / a.shape[1] ** 0.5, blocks)
+
+    each_layer(net, x, layers, every_label, add, chunk)
+    logs = {name: math.log(damping) * layer.weight.numel() for name, layer in layers.items()}
+    for name in left:  # the others have no gradient
+        if not (left[name].isfinite().all() and right[name].isfinite().all()):
+            raise CplabError(f"the gradients of layer {name!r} are not finite: see its weights")
+        one, other = (layerwise.eigenvalues(m[name]) / len(x) for m in (left, right))
+        products = one[:, :, None] * other[:, None, :]
+        logs[name] = (products + damping).log().sum().item()
+    return ByLayer(sum(logs.values()), logs)
+
+
+@dataclass(frozen=True)
+class Information:
+    """What `information` finds with `beta`: the smoothed trace, with errors over draws, and the
+    variance of each weight's noise, by layer, shaped like its weights."""
+
+    trace: ByLayer
+    variances: dict[str, Tensor]
+    beta: float
+
+    @property
+    def share(self) -> dict[str, float]:
+        """Each layer's part of the total, 0 to 1."""
+        total = self.trace.total or math.nan
+        return {name: each / total for name, each in self.trace.layers.items()}
+
+    @property
+    def per_weight(self) -> dict[str, float]:
+        """Each layer's trace divided by the number of its weights."""
+        return {n: each / self.variances[n].numel() for n, each in self.trace.layers.items()}
+
+
+@torch.inference_mode(False)
+def information(
+    net: nn.Module,
+    x: Tensor,
+    beta: float | None = None,
+    *,
+    draws: int = 50,
+    batch: int = 100,
+    seed: int = 0,
+    chunk: int | None = None,
+) -> Information:
+    """Information in the weights from the noise that they bear (Materials and Methods, figure 5).
+
+    The paper looks for the diagonal Σ that minimises E_{w ~ N(w₀, Σ)} L(w) − β log |Σ|, which
+    smooths out an irregular loss. By Price's theorem ∂E L / ∂Σ_ii = ½ E ∂²L/∂w_i², so that
+
+        Σ_ii = 2β / E_{w ~ N(w₀, Σ)} F_ii(w),
+
+    which we solve by averaging F_ii over draws of w. F stands for the Hessian as in the paper; for
+    ReLU networks, piecewise linear in any one weight, their diagonals are equal. (The paper writes
+    β / H_ii, with L = L₀ + a·w + w·Hw: its H is half the Hessian.) Local reparameterisation, the
+    paper's reference 58, has the same solution in linear layers, but in a convolution it gives each
+    position noise of its own and so misses most of the trace, since positions share their weights.
+    As there, no weight's noise becomes larger than the mean square weight of its layer.
+
+    Arguments: net, x, chunk, see above; beta, smoothness, in nats: the noise raises the loss by
+        about β for each weight (0.05 nats in all if None; the paper does not state its own); draws
+        of w, each with a batch of so many images drawn from x; seed, of all draws.
+    Returns: Information. Its trace is that of E F(w), and 2β Σ_i 1/Σ_ii where no noise is at its
+        limit. The paper does not say how it normalises its figure; `share` and `per_weight` are two
+        ways.
+    Raises: CplabError, see above, and for a β that is not above 0.
+
+    >>> net = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 3))
+    >>> found = information(net, torch.randn(5, 2), draws=2)
+    >>> list(found.share), round(sum(found.share.values()), 6)
+    (['0', '2'], 1.0)
+    """
+    layers = counted_layers(net, x, chunk=chunk)
+    draws, batch = whole("draws", draws, least=2), whole("batch", batch, least=1)
+    weights = {name: layer.weight.detach() for name, layer in layers.items()}
+    if beta is None:
+        beta = 0.05 / sum(w.numel() for w in weights.values())
+    if not 0 < beta < math.inf:
+        raise CplabError(f"beta {beta!r} is not allowed: give a number above 0")
+    generator = torch.Generator().manual_seed(whole("seed", seed))
+
+    def estimate(noisy: dict[str, Tensor]) -> dict[str, Tensor]:
+        """F's diagonal at these weights, without bias: one backward pass an image."""
+        index = torch.randint(len(x), (batch,), generator=generator).to(x.device)
+        roots = SignedRoots(batch, generator)
+        keys = {"weight" if layers[n] is net else f"{n}.weight": w for n, w in noisy.items()}
+        return squared_weight_gradients(net, x[index], layers, roots, chunk, keys)
+
+    def variances(mean: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {n: (2 * beta / m).minimum(weights[n].square().mean()) for n, m in mean.items()}
+
+    # One variance for each layer at first: a few images may tell nothing of some weights.
+    mean = {name: d.mean().expand_as(d) for name, d in estimate({}).items()}
+    traces = []
+    for t in range(draws):
+        noisy = {}
+        for name, variance in variances(mean).items():
+            noise = torch.randn(variance.shape, generator=generator).to(variance)
+            noisy[name] = weights[name] + variance.sqrt() * noise
+        found = estimate(noisy)
+        # Later draws weigh more: their noise comes from better variances.
+        mean = {name: m.lerp(found[name], 2 / (t + 3)) for name, m in mean.items()}
+        traces.append([d.sum().item() for d in found.values()])
+    each = {name: m.sum().item() for name, m in mean.items()}
+    spread = torch.tensor(traces, dtype=torch.float64) / (0.75 * draws) ** 0.5
+    errors = dict(zip(each, spread.std(0).tolist(), strict=True))
+    smoothed = ByLayer(sum(each.values()), each, spread.sum(1).std().item(), errors)
+    return Information(smoothed, variances(mean), beta)
+
+
+class SignedRoots:
+    """One vector for each of `count` images: the columns of its square root, each with a random
+    sign of its own, so that their products cancel in the mean."""
+
+    def __init__(self, count: int, generator: torch.Generator):
+        self.count, self.generator = count, generator
+        self.signs: Tensor | None = None  # until the number of classes is known
+
+    def __call__(self, p: Tensor, rows: slice) -> Tensor:
+        if self.signs is None:
+            shape = (p.shape[1] - 1, self.count, 1)
+            self.signs = (2 * torch.randint(2, shape, generator=self.generator) - 1).to(p)
+        return (square_root(p) * self.signs[:, rows]).sum(0)[None]
+
+
+@torch.inference_mode(False)
+def sharpness(net: nn.Module, x: Tensor, y: Tensor, *, tolerance: float = 0.01) -> float:
+    """The largest eigenvalue of the Hessian of the mean cross-entropy, with respect to the weights
+    of convolutions and linear layers, by Lanczos' method from products of Hessian and vector.
+
+    Arguments: net, see above; images x (N, ...) and labels y (N,), whose graph is held at once;
+        tolerance, relative.
+    Returns: the eigenvalue, in nats per squared unit of weight.
+    Raises: CplabError, see above, and if Lanczos' method does not converge.
+
+    >>> net = nn.Linear(2, 2, bias=False)
+    >>> _ = nn.init.zeros_(net.weight)
+    >>> round(sharpness(net, torch.tensor([[3.0, 4.0]]), torch.tensor([0])), 3)
+    12.5
+    """
+    from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
+
+    layers = counted_layers(net, x)
+    weights = [layer.weight for layer in layers.values()]
+    sizes = [w.numel() for w in weights]
+    with passes.watched(net, layers) as calls:
+        logits = passes.logits_of(net, x.to(weights[0]), calls)
+        loss = F.cross_entropy(logits, y)
+        slopes = torch.autograd.grad(loss, weights, create_graph=True)
+
+        def product(v: Any) -> Any:
+            v = torch.as_tensor(v.reshape(-1)).to(weights[0])
+            parts = [part.view_as(w) for part, w in zip(v.split(sizes), weights, strict=True)]
+            rows = torch.autograd.grad(slopes, weights, parts, retain_graph=True)
+            return torch.cat([row.flatten() for row in rows]).cpu().double().numpy()
+
+        size = sum(sizes)
+        begin = torch.randn(size, generator=torch.Generator().manual_seed(0)).double().numpy()
+        hessian = LinearOperator((size, size), product, dtype=begin.dtype)
+        if not product(begin).any():  # all answers are certain; ARPACK refuses a zero
+            return 0.0
+        about = {"tol": tolerance, "maxiter": ROUNDS, "return_eigenvectors": False}
+        try:
+            top = eigsh(hessian, k=1, which="LA", v0=begin, **about)
+        except ArpackError as error:
+            raise CplabError(
+                f"the largest eigenvalue was not found to {tolerance:g} in {ROUNDS} rounds: give "
+                "a larger tolerance or more images"
+            ) from error
+    if not math.isfinite(top[0]):
+        raise CplabError("the Hessian is not finite: the network has diverged")
+    return float(top[0])
+
+
+# Labels, and sums over the images -----------------------------------------------------------------
+
+
+def square_root(p: Tensor) -> Tensor:
+    """C − 1 vectors s_k with Σ_k s_k s_kᵀ = diag(p) − p pᵀ, for each image: (N, C) → (C − 1, N, C).
+
+    With r = √p, diag(p) − p pᵀ = diag(r) (I − r rᵀ) diag(r), and a Householder reflection that
+    takes r to −e_m has in its other columns an orthonormal basis of what is orthogonal to r. The
+    likeliest class as m keeps every entry free of cancellation, also where p_m is nearly 1.
+    """
+    r = p.sqrt()
+    m = r.argmax(1, keepdim=True)
+    v = r.scatter_add(1, m, torch.ones_like(r))
+    reflection = torch.eye(p.shape[1]).to(r) - v[:, :, None] * v[:, None] / v.gather(1, m)[:, None]
+    others = torch.arange(p.shape[1] - 1, device=p.device).expand(len(p), -1)
+    others = others + (others >= m)
+    roots = (r[:, :, None] * reflection).mT.take_along_dim(others[:, :, None], 1)
+    return roots.transpose(0, 1)
+
+
+def every_label(p: Tensor, rows: slice) -> Tensor:
+    """What to send back for the sum over all labels, whichever images these are."""
+    return square_root(p)
+
+
+def squared_gradients(
+    net: nn.Module,
+    x: Tensor,
+    layers: Layers,
+    count: Collection[str],
+    vectors: Vectors,
+    chunk: int | None,
+) -> dict[str, Tensor]:
+    """Σ_k ‖gradient of the counted parameters‖² of each image, by layer: (N,) in float64."""
+    squares = {name: torch.zeros(len(x), dtype=torch.float64) for name in layers}
+
+    def add(name: str, rows: slice, a: Tensor, grads: Grads) -> None:
+        squares[name][rows] += layerwise.squared_norms(layers[name], a, grads, count).cpu()
+
+    each_layer(net, x, layers, vectors, add, chunk)
+    return squares
+
+
+def squared_weight_gradients(
+    net: nn.Module,
+    x: Tensor,
+    layers: Layers,
+    vectors: Vectors,
+    chunk: int | None,
+    weights: dict[str, Tensor] | None = None,
+) -> dict[str, Tensor]:
+    """Σ_k (gradient)² of each weight, in the mean over images, by layer."""
+    found = {name: torch.zeros_like(layer.weight) for name, layer in layers.items()}
+
+    def add(name: str, rows: slice, a: Tensor, grads: Grads) -> None:
+        layer = layers[name]
+        each = outputs(layer, grads).mT @ columns(layer, a)  # of each k: (N · groups, k · out, K)
+        squares = each.square_().unflatten(1, (len(grads), -1)).sum(1)
+        found[name] += as_weight(layer, squares) / len(x)
+
+    each_layer(net, x, layers, vectors, add, chunk, weights, gradients=True)
+    return found

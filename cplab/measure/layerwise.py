@@ -1,0 +1,107 @@
+"""One layer's part in a gradient, from its input a and the gradients g at its output.
+
+An image's weight gradient is Σ_p g_p a_pᵀ over output positions p; its norm needs no weight
+gradient. In a convolution of several groups each group is a layer of its own.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+PARTS = ("weight", "bias", "norm")
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+SUPPORTED = (nn.Conv2d, nn.Linear, *NORMS)
+
+
+def squared_norms(layer: Any, a: Tensor, grads: Sequence[Tensor], count: Collection[str]) -> Tensor:
+    """Σ_k ‖gradient of the counted parameters‖² of each image, (N,); grads has one for each k."""
+    if isinstance(layer, NORMS):
+        a = F.batch_norm(a, layer.running_mean, layer.running_var, eps=layer.eps)
+        sums = [t.flatten(2).sum(2) if t.ndim > 2 else t for g in grads for t in (g * a, g)]
+        return exact(torch.stack(sums)).square().sum((0, 2))
+    g = outputs(layer, grads)
+    parts = []
+    if "weight" in count:
+        parts.append(gradient_norms(columns(layer, a), g))
+    if "bias" in count and layer.bias is not None:
+        parts.append(exact(g.sum(1)).square().sum(1))
+    return torch.stack(parts).sum(0).view(-1, groups(layer)).sum(1)
+
+
+def gradient_norms(a: Tensor, g: Tensor) -> Tensor:
+    """‖Σ_p g_p a_pᵀ‖² for each image, a (N, P, K), g (N, P, R), by the cheaper of two ways: where
+    positions are few, ⟨a aᵀ, g gᵀ⟩ of the P × P inner products needs no weight gradient."""
+    p, k, r = *a.shape[1:], g.shape[2]
+    if p * (k + r) < k * r:
+        return exact(torch.linalg.vecdot((a @ a.mT).flatten(1), (g @ g.mT).flatten(1)))
+    return exact(torch.linalg.vector_norm((g.mT @ a).flatten(1), dim=1)).square()
+
+
+def exact(t: Tensor) -> Tensor:
+    """t in float64, which Apple's GPUs do not have."""
+    return t if t.device.type == "mps" else t.double()
+
+
+def groups(layer: Any) -> int:
+    return layer.groups if isinstance(layer, nn.Conv2d) else 1
+
+
+def columns(layer: Any, a: Tensor) -> Tensor:
+    """What each output position sees of the input: (N, ...) → (N · groups, positions, K), K the
+    number of weights of one output channel."""
+    if not isinstance(layer, nn.Conv2d):
+        return a.flatten(1, -2) if a.ndim > 2 else a[:, None]
+    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+    a = F.pad(a, layer._reversed_padding_repeated_twice, mode=mode)
+    a = a.contiguous(memory_format=torch.channels_last)  # copies whole pixels below
+    shape = zip(layer.kernel_size, layer.dilation, layer.stride, strict=True)
+    for dim, (size, dilation, stride) in enumerate(shape, start=2):
+        a = a.unfold(dim, dilation * (size - 1) + 1, stride)[..., ::dilation]
+    a = a.unflatten(1, (layer.groups, -1)).permute(0, 1, 3, 4, 5, 6, 2)
+    return a.flatten(4).flatten(2, 3).flatten(0, 1)
+
+
+def outputs(layer: Any, grads: Sequence[Tensor]) -> Tensor:
+    """Gradients at the output, one (N, ...) for each k, as (N · groups, positions, k · out)."""
+    if isinstance(layer, nn.Conv2d):
+        split = [g.unflatten(1, (layer.groups, -1)).flatten(3).mT for g in grads]
+    else:
+        split = [(g.flatten(1, -2) if g.ndim > 2 else g[:, None])[:, None] for g in grads]
+    n, blocks, positions, out = split[0].shape
+    together = grads[0].new_empty(n, blocks, positions, len(grads), out)
+    for k, g in enumerate(split):  # faster than torch.stack, which has small pieces to copy
+        together[..., k, :] = g
+    return together.flatten(3).flatten(0, 1)
+
+
+def as_weight(layer: Any, rows: Tensor) -> Tensor:
+    """A sum over images in the shape of the layer's weight, from (N · groups, out, K), where K is
+    in the order of `columns`."""
+    total = rows.unflatten(0, (-1, groups(layer))).sum(0).flatten(0, 1)
+    if not isinstance(layer, nn.Conv2d):
+        return total
+    return total.unflatten(1, (*layer.kernel_size, -1)).permute(0, 3, 1, 2)
+
+
+# Kronecker factors --------------------------------------------------------------------------------
+
+
+def add_products(before: Tensor | None, rows: Tensor, blocks: int, few: bool = False) -> Tensor:
+    """Σ rᵀ r over images and rows, for each group, added to what came before: (N · blocks, R, D) →
+    (blocks, D, D); if there will be few rows, fewer than D, the rows themselves, (blocks, N·R, D).
+    """
+    rows = rows.unflatten(0, (-1, blocks)).transpose(0, 1).flatten(1, 2)
+    rows = (rows.cpu() if rows.device.type == "mps" else rows).double()
+    if few:
+        return rows if before is None else torch.cat([before, rows], 1)
+    return rows.mT @ rows + (0 if before is None else before)
+
+
+def eigenvalues(products: Tensor) -> Tensor:
+    """Of Σ rᵀ r, (blocks, D), from what `add_products` gives: r rᵀ has those that are not 0."""
+    _, rows, size = products.shape
+    square = products if rows == size else products @ products.mT
+    return F.pad(torch.linalg.eigvalsh(square).clamp(min=0), (size - rows, 0))

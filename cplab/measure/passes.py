@@ -1,0 +1,194 @@
+"""Passes of images through a network and back, a chunk at a time, which hand each layer's inputs
+and output gradients on; and what a network has to be for that."""
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
+
+from cplab import devices
+from cplab.checks import CplabError, one_of, whole
+from cplab.measure.layerwise import NORMS, PARTS, SUPPORTED
+
+# Bytes that a chunk of images takes, about, where a caller gives no chunk. On a CPU more is slower:
+# what one layer leaves is no longer in the cache when the next one needs it.
+WORK = {"cpu": 2**27, "cuda": 2**30, "mps": 2**28}
+
+Layers = dict[str, Any]  # modules by name
+Calls = dict[str, list["Call"]]
+Vectors = Callable[[Tensor, slice], Tensor]
+Grads = tuple[Tensor, ...]
+
+
+def counted_layers(
+    net: nn.Module, x: Tensor, count: Collection[str] = ("weight",), chunk: int | None = None
+) -> Layers:
+    """The layers whose parameters count, by name.
+
+    Raises: CplabError for anything whose gradient does not follow from a layer's inputs and
+        outputs, for images that are none or not floating point, and for a chunk below 1.
+    """
+    if not x.is_floating_point():
+        raise CplabError(f"images of type {x.dtype} are not allowed: normalise them first")
+    if len(x) == 0:
+        raise CplabError("no images: the Fisher information is a mean over images, give some")
+    if chunk is not None:
+        whole("chunk", chunk, least=1)
+    count = (count,) if isinstance(count, str) else count
+    for part in count:
+        one_of("part", part, PARTS)
+    owners: dict[int, str] = {}
+    layers = {}
+    for name, module in net.named_modules():
+        name = name or type(module).__name__
+        own = dict(module.named_parameters(recurse=False))
+        for key, parameter in own.items():
+            if type(module) not in SUPPORTED or key not in ("weight", "bias"):
+                raise CplabError(
+                    f"layer {name!r} ({type(module).__name__}, parameter {key!r}) is not allowed: "
+                    "parameters may belong to Conv2d, Linear and BatchNorm layers"
+                )
+            if (owner := owners.setdefault(id(parameter), name)) != name:
+                raise CplabError(
+                    f"layers {owner!r} and {name!r} share a parameter, which is not allowed: give "
+                    "each its own"
+                )
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
+            raise CplabError(
+                f"layer {name!r} is not allowed: without running statistics an image's gradient "
+                "depends on the other images"
+            )
+        if any(("norm" if isinstance(module, NORMS) else key) in count for key in own):
+            layers[name] = module
+    if not layers:
+        raise CplabError(f"the network has no parameter to count: {', '.join(count)}")
+    return layers
+
+
+class Call(NamedTuple):
+    """What one call of a layer leaves behind."""
+
+    input: Tensor
+    version: int  # of the input: how often it was changed in place
+    output: GradientEdge  # where the graph holds the gradient at the output
+    size: int  # of the output
+
+
+@contextmanager
+def eval_mode(net: nn.Module) -> Iterator[None]:
+    """The network in eval mode; each module's own mode is put back."""
+    modes = [(module, module.training) for module in net.modules()]
+    net.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+@contextmanager
+def watched(net: nn.Module, layers: Layers) -> Iterator[Calls]:
+    """Each layer's calls, filled as they happen: in eval mode, with gradients, in float32."""
+    calls: Calls = {name: [] for name in layers}
+
+    def note(name: str, module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> None:
+        a = args[0] if args else kwargs["input"]
+        if not output.requires_grad:
+            raise CplabError(f"layer {name!r} is not allowed: the network cuts off its gradient")
+        # An edge, not the tensor: a ReLU that follows may overwrite that in place.
+        call = Call(a.detach(), a._version, get_gradient_edge(output), output.numel())
+        calls[name].append(call)
+
+    device = next(net.parameters()).device
+    with ExitStack() as hooks:
+        for name, layer in layers.items():
+            hook = layer.register_forward_hook(partial(note, name), with_kwargs=True)
+            hooks.enter_context(hook)
+        with eval_mode(net), devices.autocast(device, "float32"), torch.enable_grad():
+            yield calls
+
+
+def logits_of(run: Callable[[Tensor], Tensor], x: Tensor, calls: Calls) -> Tensor:
+    """Logits (N, C) of images on the network's device; notes the layers' calls.
+
+    Raises: CplabError if they are not finite, or a layer was not called once for these images.
+    """
+    for each in calls.values():
+        each.clear()
+    logits = run(x)
+    if logits.ndim != 2 or len(logits) != len(x) or logits.shape[1] < 2:
+        raise CplabError(
+            f"logits of shape {tuple(logits.shape)} are not allowed: the network has to give "
+            f"({len(x)}, classes) for {len(x)} images, 2 classes or more"
+        )
+    if not logits.isfinite().all():
+        raise CplabError("the logits are not finite: the network has diverged, or the images have")
+    for name, each in calls.items():
+        if len(each) != 1:
+            raise CplabError(
+                f"layer {name!r} is used {len(each)} times, which is not allowed: its gradient is "
+                "known only if it is called once for all images"
+            )
+        a = each[0].input
+        if len(a) != len(x) or a._version != each[0].version:
+            raise CplabError(
+                f"layer {name!r} is not allowed: its input is changed in place, or its first "
+                "dimension is not that of the images"
+            )
+    return logits
+
+
+def each_layer(
+    net: nn.Module,
+    x: Tensor,
+    layers: Layers,
+    vectors: Vectors,
+    use: Callable[[str, slice, Tensor, Grads], None],
+    chunk: int | None = None,
+    weights: dict[str, Tensor] | None = None,
+    gradients: bool = False,
+) -> None:
+    """Hand each layer's inputs and output gradients to `use`, a chunk of images at a time.
+
+    Arguments:
+        vectors: (probabilities (n, C) of a chunk, which rows it is) -> what to send back from the
+            logits, (k, n, C).
+        use: called with the layer's name, the rows, its input and k gradients at its output.
+        chunk: images at a time, at most; as many as suit the device if not given.
+        weights: to use in place of the network's own, by their names in it.
+        gradients: whether `use` makes each image's weight gradients, which take memory.
+    """
+    weight = next(net.parameters())
+    run = partial(torch.func.functional_call, net, weights) if weights else net
+
+    def forward(rows: slice) -> tuple[Tensor, Tensor]:
+        images = x[rows].detach().to(weight, copy=True).requires_grad_()
+        logits = logits_of(run, images, calls)
+        return logits, vectors(logits.detach().softmax(1), rows)
+
+    def back_and_forth(rows: slice) -> None:
+        logits, sent = forward(rows)
+        edges = [each[0].output for each in calls.values()]
+        backward = partial(torch.autograd.grad, logits, edges, retain_graph=True, allow_unused=True)
+        grads = list(zip(*(backward(v) for v in sent), strict=True))
+        for name in reversed(layers):  # popping frees the memory of what is done with
+            of_layer = grads.pop()
+            if of_layer[0] is not None:  # else the logits do not depend on this layer
+                use(name, rows, calls[name][0].input, of_layer)
+
+    with watched(net, layers) as calls:
+        if chunk is None:
+            k = len(forward(slice(0, 1))[1])
+            # Of an image: k gradients at each output, a copy of some, about five outputs that the
+            # network keeps for them, and the largest layer's gradients.
+            numbers = (10 + 3 * k) * sum(call.size for (call,) in calls.values()) // 2
+            if gradients:
+                numbers += k * max(layer.weight.numel() for layer in layers.values())
+            chunk = WORK[weight.device.type] // (weight.element_size() * numbers)
+        size = -(-len(x) // -(-len(x) // max(chunk, 1)))  # chunks of equal size
+        for begin in range(0, len(x), size):
+            back_and_forth(slice(begin, min(begin + size, len(x))))

@@ -1,0 +1,1 @@
+"""What makes a student's own functions possible: their meaning as text, and their trial."""

@@ -1,0 +1,60 @@
+"""Profiles: sizes of an experiment, everything that a run does not say itself."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """One size of experiment.
+
+    Learning rates: `paper` is paper_lr · 0.97^(pace · epoch), pace being how many of the paper's
+    epochs one epoch stands for; `fixed` is fixed_lr throughout; `recovery` is recovery_lr until
+    the deficit ends and then falls linearly over the recovery epochs.
+    """
+
+    name: str
+    dataset: str
+    size: int  # pixels a side
+    width: int  # of the model's first layer
+    train_images: int
+    test_images: int
+    recovery: int  # epochs, where a run does not say
+    schedule: str  # where a run does not say
+    paper_lr: float = 0.05
+    pace: float
+    fixed_lr: float = 0.02
+    recovery_lr: float = 0.02
+    shift: int  # largest random translation, pixels
+    mirror: bool = True  # random horizontal flips
+    batch: int = 128
+    momentum: float = 0.9  # where a run does not say; the paper does not state it
+    weight_decay: float = 1e-3
+    model: str = "allcnn"  # where a run does not say
+    words: str = ""  # what it is for
+
+
+# fmt: off
+ALL = (
+    Profile(name="ci", words="tests, seconds",
+            dataset="practice", size=8, width=4, train_images=512, test_images=256,
+            recovery=3, schedule="recovery", pace=10, shift=1),
+    Profile(name="course", words="two CPU cores, under a minute a run",
+            dataset="cifar10", size=16, width=16, train_images=10_000, test_images=10_000,
+            recovery=15, schedule="recovery", pace=10, shift=2),
+    Profile(name="fit", words="few images, no augmentation: a net that fits its training set",
+            dataset="cifar10", size=16, width=32, train_images=2_000, test_images=5_000,
+            recovery=20, schedule="paper", pace=3, shift=0, mirror=False),
+    Profile(name="mnist", words="the paper's MNIST experiment, a fifth as wide, a sixth the images",
+            dataset="mnist", size=32, width=500, train_images=10_000, test_images=10_000,
+            recovery=40, schedule="fixed", pace=10, fixed_lr=0.005, shift=4, weight_decay=0.0,
+            model="fc"),
+    Profile(name="colab", words="one small GPU",
+            dataset="cifar10", size=32, width=32, train_images=50_000, test_images=10_000,
+            recovery=30, schedule="recovery", pace=5, shift=4),
+    # Achille, Rovere & Soatto, Materials and Methods; its fixed rate is 0.001
+    Profile(name="paper", words="the paper's methods section, one large GPU",
+            dataset="cifar10", size=32, width=96, train_images=50_000, test_images=10_000,
+            recovery=300, schedule="paper", pace=1, fixed_lr=0.001, recovery_lr=0.05, shift=4),
+)
+# fmt: on
+PROFILES = {profile.name: profile for profile in ALL}

@@ -1,0 +1,24 @@
+"""Growth and pruning: of nets of 16 units (`specs`, `growth`), of whole kernels and of single
+weights of convolutional networks (`lives`, `kernels`, `saliency`).
+
+    import cplab
+    from cplab import pruning
+    result = cplab.run(pruning.Pruned(profile="ci", metric="fisher", density=0.5))
+
+The names below are what is public. Specs need no torch; what computes them is loaded when it is
+first used.
+"""
+
+from cplab.lazy import load_late
+from cplab.pruning import lives, specs  # noqa: F401  the store looks for specs here
+
+__all__, __getattr__, __dir__ = load_late(
+    __name__,
+    specs="DENSITIES ORIGINS OneShot Retraining Search",
+    lives="MATERIALS METRICS SIZES KernelPruning KernelSize KernelSplit Pruned",
+    growth="draw_changes expected_density grow_and_prune make_control retraining_rows"
+    " train_side_by_side unpack_architecture",
+    nets="flat_images inked_pixels",
+    kernels="KernelNet keep_kernels kernel_norms kernels_to_keep random_split",
+    saliency="ranked_layers salient_masks weight_saliency",
+)

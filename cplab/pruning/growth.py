@@ -1,0 +1,439 @@
+"""Growth and pruning of synapses, and what the architectures that come of it are worth.
+
+The thesis's dense model (sections 2.1 to 2.6): a network of 784, 16 and 10 units grows and drops
+synapses while it learns digits; the architectures that it passes on its way down, and controls of
+them, are trained from new weights side by side.
+
+Words: those of `nets`, and density is the fraction of synapses that are alive. Biases are counted
+nowhere but in the thesis's ⌈γ(LL' + L')⌉.
+"""
+
+import base64
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from cplab import devices
+from cplab.checks import Cancelled, CplabError
+from cplab.engine.tasks import mix
+from cplab.engine.train import Context, Training
+from cplab.pruning import nets
+from cplab.pruning.nets import Architecture, Digits, flat_images, inked_pixels
+from cplab.pruning.specs import OTHER_DATASET, SHAPES, OneShot, Retraining, Search
+
+LEARNING_RATES = {"sgd": 0.5, "adam": 0.001}  # the thesis states neither optimiser nor rate
+CURVE_POINTS = 100
+
+
+def search_images(spec: Search) -> Digits:
+    own = flat_images(spec.dataset)["train"]
+    if not spec.mixed:
+        return own
+    x, y = flat_images(OTHER_DATASET[spec.dataset])["train"]
+    some = torch.randperm(len(y), generator=torch.Generator().manual_seed(spec.seed))
+    some = some[: round(spec.mixed * len(y))]
+    return Digits(torch.cat([own.x, x[some]]), torch.cat([own.y, y[some]]))
+
+
+def raise_if_stopped(stop: threading.Event | None) -> None:
+    if stop is not None and stop.is_set():
+        raise Cancelled("stopped: what was not finished is not kept; ask again for all of it")
+
+
+# Growth and pruning -----------------------------------------------------------------------------
+
+
+def draw_changes(spec: Search) -> tuple[np.ndarray, np.ndarray]:
+    """What a search, spec, does to each layer, all of which chance decides beforehand.
+
+    Returns: for each step whether it grows (steps,), and the synapses that come (+) or go (−) in
+        each layer that changes (steps, layers); as many as there are where fewer are left.
+
+    >>> grows, changes = draw_changes(Search(n=60, gamma=2))
+    >>> bool(grows[0]), changes.shape[1]
+    (True, 1)
+    """
+    random = np.random.default_rng(mix("schedule", spec.seed))
+    more = math.ceil(100 / spec.gamma)  # steps that empty any network
+    epsilon = np.clip(1 - np.arange(spec.steps + more) / spec.n, 0, None)
+    grows = random.random(len(epsilon)) < epsilon
+    shares = np.array(spec.shares)
+    if spec.rounding == "up":
+        sizes = np.ceil(shares) + np.zeros((len(epsilon), 1))
+    else:
+        sizes = np.floor(shares + random.random((len(epsilon), len(shares))))
+    changes, counts = np.where(grows[:, None], sizes, -sizes).astype(int), list(spec.born)
+    most = [a * b for a, b in SHAPES]
+    for i, change in enumerate(changes.tolist()):
+        if i >= spec.steps and sum(counts) <= min(spec.keep, default=1) * sum(most[: len(counts)]):
+            return grows[:i], changes[:i]
+        for layer, number in enumerate(change):
+            changes[i, layer] = min(max(number, -counts[layer]), most[layer] - counts[layer])
+            counts[layer] += int(changes[i, layer])
+    return grows, changes
+
+
+def expected_density(spec: Search, step: Any) -> np.ndarray:
+    """The mean density, in percent, of what grows and drops in a search, spec, after so many steps
+    (a number or an array), before its end.
+
+    >>> expected_density(Search(), [0, 5000, 10_000]).tolist()
+    [50.0, 90.0, 50.0]
+    """
+    step = np.asarray(step, float)
+    growing = np.minimum(step, spec.n)
+    up = spec.gamma * (growing - growing**2 / spec.n)
+    return np.clip(spec.start + up - spec.gamma * (step - growing), 0, 100)
+
+
+def grow_and_prune(
+    spec: Search,
+    *,
+    report: Callable[[dict], None] = lambda row: None,
+    stop: threading.Event | None = None,
+    device: str = "auto",
+) -> dict:
+    """Algorithm 1: grow or drop at the toss of a coin that comes to favour dropping; then learn.
+
+    Where the text slips or is silent:
+    - The inner loops run to n − 1 where m − 1 is meant: over the layers.
+    - TrainStep stands inside `else`; it is taken at every iteration, as section 2.1 says ("at each
+      training step, in addition to updating weights") and figure 2b shows.
+    - γ is divided by 100 and N is not; ⌈n + N/γ⌉ steps needs both in the same unit. As chance has
+      it, density may by then be some percent or 0; if it is above the lowest that is to be kept,
+      the search goes on dropping until it has it.
+    - ε falls at every iteration, not only at those that drop: only so is E|A_n| = |A_0|.
+    - Biases are in the number of synapses that change and not in the table D: they stay alive.
+    - A synapse grows with weight 0, which is what a dead one has.
+    - "Randomly initialized" is Keras's default, Glorot uniform; batches are drawn without
+      replacement until all images were seen.
+
+    Arguments: spec; device; report, called about 100 times with a row: step of steps, density
+        (fraction), test accuracy (0 to 1), counts, synapses by layer, and pixels, how many there
+        are on each (28, 28); stop, checked at each step.
+    Returns: the values of a Search, plain data.
+    Raises: CplabError, Cancelled, Diverged.
+
+    >>> values = grow_and_prune(Search("practice", n=20, gamma=5, keep=0.1))
+    >>> bool(unpack_architecture(values["architectures"]["0.1"]["alive"])[0].mean() <= 0.1)
+    True
+    """
+    place = devices.pick(device)
+    random = np.random.default_rng(mix("search", spec.seed))
+    _, changes = draw_changes(spec)
+    every = torch.arange(784)
+    both = search_images(spec), flat_images(spec.dataset)["test"]
+    own, test = (nets.to_training_dtype(each, every, place) for each in both)
+    begin = [np.ones((b, a), bool) for a, b in SHAPES]
+    for layer, count in enumerate(spec.born):
+        begin[layer] = scatter(begin[layer], count, random)
+    net = nets.build_nets([begin], mix("search", spec.seed), spec.optimizer, place)
+    counts = [int(each.sum()) for each in begin]
+    size = sum(each.size for each in begin[: spec.layers])
+    curve: dict[str, list] = {name: [] for name in ("steps", "density", "accuracy", "counts")}
+    kept: dict[str, dict] = {}
+    draw = nets.batch_indices(len(own.y), mix("search", spec.seed), place)
+    steps, rate = len(changes), LEARNING_RATES[spec.optimizer]
+    often = math.ceil(steps / CURVE_POINTS)
+    for i, change in enumerate(changes.tolist(), start=1):
+        raise_if_stopped(stop)
+        before = sum(counts[: spec.layers]) / size
+        for layer, number in enumerate(change):
+            if number > 0:
+                net.switch(layer, 0, net.dead(layer, 0, number, random), True)
+            elif number < 0:
+                net.switch(layer, 0, net.weakest(layer, 0, -number), False)
+            counts[layer] += number
+        index = next(draw)
+        nets.take_step(net, own.x.index_select(0, index), own.y[index], rate)
+        density = sum(counts[: spec.layers]) / size
+        fallen = [each for each in spec.keep if density <= each < before]
+        if fallen or i % often == 0 or i == steps:
+            accuracy = nets.evaluate_nets(net, test)[0]
+            now = {"steps": i, "density": density, "accuracy": accuracy, "counts": [*counts]}
+            for each in fallen:
+                alive = pack_architecture(net.architecture(0))
+                architecture = {"step": i, "counts": [*counts], "accuracy": accuracy}
+                kept[f"{each:g}"] = architecture | {"alive": alive}
+            if i % often == 0 or i == steps:
+                for name, value in now.items():
+                    curve[name].append(value)
+                seen = net.alive[0][0, :, :-1].sum(0).view(28, 28).int().cpu().numpy()
+                report(now | {"step": i, "steps": steps, "pixels": seen})
+    return {**curve, "architectures": kept}
+
+
+def pack_architecture(arrays: Sequence[np.ndarray]) -> str:
+    """Booleans as text, a bit each."""
+    bits = np.packbits(np.concatenate([each.ravel() for each in arrays]))
+    return base64.b64encode(bits.tobytes()).decode()
+
+
+def unpack_architecture(text: str) -> Architecture:
+    """The architecture that was packed as this text: booleans, (16, 784) and (10, 16).
+
+    >>> whole = [np.ones((16, 784), bool), np.ones((10, 16), bool)]
+    >>> [each.shape for each in unpack_architecture(pack_architecture(whole))]
+    [(16, 784), (10, 16)]
+    """
+    bits = np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8)).astype(bool)
+    first, last = SHAPES
+    cut, end = math.prod(first), math.prod(first) + math.prod(last)
+    return [bits[:cut].reshape(first[::-1]), bits[cut:end].reshape(last[::-1])]
+
+
+# Controls ---------------------------------------------------------------------------------------
+
+
+def scatter(allowed: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """`count` synapses at random among the allowed ones."""
+    places = np.flatnonzero(allowed)
+    if count > len(places):
+        raise CplabError(f"{count} synapses do not fit: only {len(places)} places are allowed")
+    alive = np.zeros(allowed.size, bool)
+    alive[random.choice(places, count, replace=False)] = True
+    return alive.reshape(allowed.shape)
+
+
+def move_targets(alive: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """As many synapses from each unit below, to units above at random."""
+    return random.random(alive.shape).argsort(0).argsort(0) < alive.sum(0)
+
+
+def trade_targets(alive: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """As many synapses of each unit below and above, otherwise at random (curveball trades)."""
+    alive = alive.copy()
+    for _ in range(50 * len(alive)):  # 5 a unit suffice for mixing
+        one, two = random.choice(len(alive), 2, replace=False)
+        places = np.flatnonzero(alive[one] != alive[two])
+        ours = random.permutation(alive[one, places])
+        alive[one, places], alive[two, places] = ours, ~ours
+    return alive
+
+
+def make_control(
+    kind: str, alive: Architecture, ink: np.ndarray, random: np.random.Generator
+) -> Architecture:
+    """The architecture that a kind of retraining begins with, made of the search's.
+
+    Arguments: kind, of ORIGINS; alive, booleans (16, 784) and (10, 16); ink, the pixels (784,) that
+        some image inks; random.
+
+    >>> few = [np.arange(784) < np.ones((16, 1)), np.ones((10, 16), bool)]
+    >>> control = make_control("per_pixel", few, np.ones(784, bool), np.random.default_rng(0))
+    >>> bool((control[0].sum(0) == few[0].sum(0)).all())
+    True
+    """
+    if kind in ("biological", "magnitude"):
+        return alive
+    if kind == "per_pixel":
+        return [move_targets(each, random) for each in alive]
+    if kind == "degrees":
+        return [trade_targets(each, random) for each in alive]
+    allowed = [np.ones_like(each) for each in alive]  # random, set
+    if kind == "inked":
+        allowed[0] &= ink
+    return [scatter(a, int(b.sum()), random) for a, b in zip(allowed, alive, strict=True)]
+
+
+# Retraining -------------------------------------------------------------------------------------
+
+
+def train_side_by_side(
+    architectures: Sequence[Architecture],
+    *,
+    dataset: str = "mnist",
+    steps: int = 10_000,
+    seed: int = 0,
+    optimizer: str = "sgd",
+    rewire: bool = False,
+    blanks: bool = False,
+    report: Callable[[int, list[float]], None] = lambda step, accuracies: None,
+    stop: threading.Event | None = None,
+    device: str = "auto",
+) -> tuple[nets.Nets, dict]:
+    """Train networks of these architectures side by side on the same batches.
+
+    A network's result does not depend on the others, but for the last bits of its sums.
+
+    Arguments:
+        architectures; dataset, steps, seed, optimizer and device as of a Retraining.
+        rewire: as SET does, the weakest synapses of the first layer are replaced by random dead
+            ones, 100 times until three quarters of the training, at first 0.3 of them, fading out
+            as a cosine (SET has a constant 0.3 at each epoch, after which young synapses have no
+            time to learn).
+        blanks: keep synapses on pixels that no image inks as well, for the result's sake.
+        report: called with (step, accuracies) about 20 times; stop, checked at each step.
+    Returns: the networks, and plain data: steps, accuracy (one list for each network).
+    Raises: CplabError, Cancelled, Diverged.
+
+    >>> dense = [np.ones((16, 784), bool), np.ones((10, 16), bool)]
+    >>> _, curve = train_side_by_side([dense, dense], dataset="practice", steps=10)
+    >>> len(curve["accuracy"])
+    2
+    """
+    place = devices.pick(device)
+    seed = mix("retrain", seed)
+    images = flat_images(dataset)
+    pixels = torch.arange(784)
+    if not (blanks or rewire):
+        pixels = nets.informative_pixels(dataset, architectures)
+    own, test = (nets.to_training_dtype(images[name], pixels, place) for name in ("train", "test"))
+    group = nets.build_nets(architectures, seed, optimizer, place, pixels)
+    draw = nets.batch_indices(len(own.y), seed, place)
+    # Of each network by itself, whatever stands beside it.
+    randoms = [np.random.default_rng(mix(seed, pack_architecture(a))) for a in architectures]
+    often, moves = math.ceil(5 * steps / CURVE_POINTS), math.ceil(0.75 * steps / 100)
+    curve: dict[str, list] = {"steps": [], "accuracy": []}
+    for i in range(1, steps + 1):
+        raise_if_stopped(stop)
+        index = next(draw)
+        nets.take_step(group, own.x.index_select(0, index), own.y[index], LEARNING_RATES[optimizer])
+        if rewire and i % moves == 0 and i < 0.75 * steps:
+            part = 0.15 * (1 + math.cos(math.pi * i / (0.75 * steps)))
+            for net, alive in enumerate(architectures):
+                replace_weakest(group, net, round(part * alive[0].sum()), randoms[net])
+        if i % often == 0 or i == steps:
+            curve["steps"].append(i)
+            curve["accuracy"].append(nets.evaluate_nets(group, test))
+            report(i, curve["accuracy"][-1])
+    curve["accuracy"] = [list(each) for each in zip(*curve["accuracy"], strict=True)]
+    return group, curve
+
+
+def replace_weakest(group: nets.Nets, net: int, count: int, random: np.random.Generator) -> None:
+    """The weakest synapses of a first layer die, as many that were dead grow."""
+    count = min(count, int((group.alive[0][net] == 0).sum()))
+    grown, gone = group.dead(0, net, count, random), group.weakest(0, net, count)
+    group.switch(0, net, gone, False)
+    group.switch(0, net, grown, True)
+
+
+def prune_once(spec: OneShot, **how: Any) -> dict:
+    """The values of a OneShot; how, report, stop and device as of train_side_by_side."""
+    dense = [np.ones((b, a), bool) for a, b in SHAPES]
+    # A seed of its own: an architecture is retrained from other weights than those it is from.
+    how |= {"dataset": spec.dataset, "steps": spec.steps, "optimizer": spec.optimizer}
+    group, curve = train_side_by_side([dense], seed=mix("dense", spec.seed), blanks=True, **how)
+    order = group.weights[0][0, :, :-1].abs().flatten().argsort(descending=True).cpu()
+    kept = {}
+    for density in spec.keep:
+        alive = np.zeros(dense[0].size, bool)
+        alive[order[: math.floor(density * alive.size)]] = True
+        both = [alive.reshape(dense[0].shape), dense[1]]
+        counts = [int(each.sum()) for each in both]
+        kept[f"{density:g}"] = {"counts": counts, "alive": pack_architecture(both)}
+    return {"steps": curve["steps"], "accuracy": curve["accuracy"][0], "architectures": kept}
+
+
+# For the store ------------------------------------------------------------------------------------
+
+
+def compute_searches(
+    specs: Iterable, context: Context | None = None, measures: Mapping | None = None
+) -> Iterator[tuple[Any, Training]]:
+    """Compute Search and OneShot specs, one after another.
+
+    Yields: (spec, its Training). Raises: CplabError, Cancelled, Diverged.
+    """
+    context = context or Context()
+    refuse_measures(measures)
+    how: dict[str, Any] = {"stop": context.stop, "device": context.device}
+    for spec in specs:
+        began = time.perf_counter()
+        if isinstance(spec, OneShot):
+            values = prune_once(spec, report=partial(tell_all, context, [spec]), **how)
+        else:
+            values = grow_and_prune(spec, report=partial(context.report, spec), **how)
+        yield spec, training_of(values, spec, context, time.perf_counter() - began)
+
+
+def compute_retrainings(
+    specs: Iterable[Retraining], context: Context | None = None, measures: Mapping | None = None
+) -> Iterator[tuple[Retraining, Training]]:
+    """Compute retrainings, of searches that the context has as sources. Those of one seed, data set
+    and length go side by side; step, steps and accuracy are reported.
+
+    Yields: (spec, its Training). Raises: CplabError, Cancelled, Diverged.
+    """
+    specs, context = list(specs), context or Context()
+    refuse_measures(measures)
+    how: dict[str, Any] = {"stop": context.stop, "device": context.device}
+    groups: dict[tuple, list[Retraining]] = {}
+    for r in specs:
+        groups.setdefault(r.trunk_key, []).append(r)
+    for group in groups.values():
+        first, rewires = group[0], group[0].kind == "set"
+        began = time.perf_counter()
+        begin = [starting_architecture(r, context.sources) for r in group]
+        how |= {name: getattr(first, name) for name in ("dataset", "seed", "steps", "optimizer")}
+        how["report"] = partial(tell_all, context, group)
+        trained, curve = train_side_by_side(begin, rewire=rewires, **how)
+        seconds = (time.perf_counter() - began) / len(group)
+        for net, (r, alive) in enumerate(zip(group, begin, strict=True)):
+            own = curve["accuracy"][net]
+            values = {"accuracy": own[-1], "steps": curve["steps"], "curve": own}
+            values["counts"] = [int(each.sum()) for each in alive]
+            if rewires:
+                values["alive"] = pack_architecture(trained.architecture(net))
+            yield r, training_of(values, r, context, seconds)
+
+
+def refuse_measures(measures: Mapping | None) -> None:
+    if measures:
+        raise CplabError(
+            f"{', '.join(measures)} cannot be measured on nets that are trained side by side: "
+            "ask without, or of a Run"
+        )
+
+
+def tell_all(context: Context, group: list, step: int, accuracies: list[float]) -> None:
+    """Report to all specs of a group."""
+    for spec, accuracy in zip(group, accuracies, strict=True):
+        context.report(spec, {"step": step, "steps": spec.steps, "accuracy": accuracy})
+
+
+def training_of(values: dict, spec: Any, context: Context, seconds: float) -> Training:
+    """The values of a spec, and how they came about."""
+    place = devices.pick(context.device)
+    precision = "bf16" if devices.has_bf16(place) else "float32"
+    how = (devices.machine(place), precision, torch.get_num_threads())
+    return Training(values, {}, seconds, nets.read_flat(spec.dataset)[1], *how)
+
+
+def starting_architecture(spec: Retraining, sources: Mapping) -> Architecture:
+    """What a retraining begins with. Raises CplabError if its source never had its density."""
+    if spec.source is None:
+        return [np.ones((b, a), bool) for a, b in SHAPES]
+    architectures = sources[spec.source].values["architectures"]
+    kept = architectures.get(f"{spec.density:g}")
+    if kept is None:
+        raise CplabError(
+            f"the search never fell to density {spec.density:g}: take one of "
+            f"{', '.join(architectures) or 'another search'}"
+        )
+    random = np.random.default_rng(mix(spec.kind, spec.density, spec.seed))
+    alive = unpack_architecture(kept["alive"])
+    return make_control(spec.kind, alive, inked_pixels(spec.dataset), random)
+
+
+def retraining_rows(found: Mapping) -> list[dict]:
+    """A row for each retraining, for a table: kind, density, seed, dataset, optimizer, source (data
+    set of the search), mixed, accuracy (0 to 1) and synapses. found: {Retraining: its Result}.
+
+    >>> retraining_rows({})
+    []
+    """
+    names = ("kind", "density", "seed", "dataset", "optimizer")
+    return [
+        {name: getattr(r, name) for name in names}
+        | {"source": r.search.dataset, "mixed": r.search.mixed}
+        | {"accuracy": result.values["accuracy"], "synapses": sum(result.values["counts"])}
+        for r, result in found.items()
+    ]

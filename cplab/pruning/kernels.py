@@ -1,0 +1,235 @@
+"""The thesis's convolutional model (section 3): a large network is trained; then, again and again,
+the kernels of smallest norm in either convolution are taken out, with all that is attached to them,
+and the rest is trained on. What is left is an architecture: how many kernels each layer keeps.
+"""
+
+import math
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cplab import data, deficits
+from cplab.checks import CplabError
+from cplab.engine.tasks import TASKS, Classification, Learner, evaluate, event, mix, seeded, task
+from cplab.pruning.lives import KernelLife, KernelPruning
+from cplab.runs import Step
+
+
+class KernelNet(nn.Sequential):
+    """The thesis's version of AlexNet: 5×5 convolution, 3×3 pooling and batch norm, twice; then
+    three dense layers. All have ReLU but the last.
+
+    The thesis gives neither padding nor the stride of its pools: we pad the convolutions to keep
+    the size and halve it in the pools, as AlexNet does.
+
+    Arguments: kernels of the two convolutions; units of the two hidden dense layers; channels and
+        pixels a side of the images; classes. Takes images (N, channels, H, W), returns logits
+        (N, classes).
+
+    >>> KernelNet((4, 8), (16, 8), pixels=8)(torch.zeros(2, 3, 8, 8)).shape
+    torch.Size([2, 10])
+    """
+
+    def __init__(
+        self,
+        kernels: tuple[int, int],
+        units: tuple[int, int],
+        channels: int = 3,
+        pixels: int = 32,
+        classes: int = 10,
+    ):
+        layers: list[nn.Module] = []
+        for k in kernels:
+            layers += [nn.Conv2d(channels, k, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)]
+            layers += [nn.BatchNorm2d(k)]
+            channels, pixels = k, (pixels - 3) // 2 + 1
+        layers += [nn.Flatten(), nn.Linear(channels * pixels**2, units[0]), nn.ReLU()]
+        layers += [nn.Linear(units[0], units[1]), nn.ReLU(), nn.Linear(units[1], classes)]
+        super().__init__(*layers)
+
+    @property
+    def convolutions(self) -> tuple[nn.Conv2d, nn.Conv2d]:
+        return self[0], self[4]  # type: ignore[return-value]
+
+    @property
+    def kernels(self) -> tuple[int, int]:
+        first, second = self.convolutions
+        return first.out_channels, second.out_channels
+
+
+# Taking out ---------------------------------------------------------------------------------------
+
+
+def kernel_norms(net: KernelNet) -> list[Tensor]:
+    """The L2 norm of each kernel's weights, which stands for its activity (section 3.2): (first,)
+    and (second,).
+
+    >>> [len(norms) for norms in kernel_norms(KernelNet((4, 8), (16, 8), pixels=8))]
+    [4, 8]
+    """
+    return [c.weight.detach().flatten(1).norm(dim=1) for c in net.convolutions]
+
+
+def kernels_to_keep(
+    net: KernelNet, count: int, choice: str = "activity", generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """Which kernels are left when `count` are taken out of both layers together: those of smallest
+    norm, or any at random. One is left in each layer.
+
+    Arguments: choice, activity or random; generator, for random.
+    Returns: sorted indices, of the first layer and of the second.
+    Raises: CplabError if there are not that many to spare.
+
+    >>> first, second = kernels_to_keep(KernelNet((4, 8), (16, 8), pixels=8), 5)
+    >>> len(first) + len(second)
+    7
+    """
+    measured = kernel_norms(net)
+    spare = sum(net.kernels) - 2
+    if not 0 <= count <= spare:
+        raise CplabError(
+            f"{count} kernels cannot be taken out of {net.kernels[0]} + {net.kernels[1]}: one has "
+            f"to be left in each layer, so take {spare} or fewer"
+        )
+    if choice == "random":
+        measured = [torch.rand(len(n), generator=generator).to(n) for n in measured]
+    scores = torch.cat(measured)
+    layer = torch.cat([torch.full((len(n),), i) for i, n in enumerate(measured)])
+    last = torch.stack([n.argmax() for n in measured])  # stays, whatever the others do
+    last[1] += len(measured[0])
+    scores[last] = math.inf
+    gone = scores.argsort(stable=True)[:count].cpu()
+    kept = torch.ones(len(scores), dtype=torch.bool)
+    kept[gone] = False
+    first, second = (kept[layer == i].nonzero().flatten() for i in (0, 1))
+    return first, second
+
+
+def keep_kernels(net: KernelNet, first: Tensor, second: Tensor) -> KernelNet:
+    """A smaller network that has the kernels `first` and `second` (indices) of this one alone: it
+    gives what this one gives with the others' outputs, after batch norm, set to zero.
+
+    >>> net = KernelNet((4, 8), (16, 8), pixels=8)
+    >>> keep_kernels(net, *kernels_to_keep(net, 5, "random")).kernels != net.kernels
+    True
+    """
+    a, b = net.convolutions
+    dense: list[Any] = [net[9], net[11], net[13]]
+    area = dense[0].in_features // b.out_channels
+    pixels = 4 * math.isqrt(area) + 3  # the fewest that two pools reduce to this area
+    out = [layer.out_features for layer in dense]
+    kernels = len(first), len(second)
+    small = KernelNet(kernels, (out[0], out[1]), a.in_channels, pixels, out[2])
+    state = net.state_dict()
+    for i, rows in ((0, first), (3, first), (4, second), (7, second)):
+        for name in net[i].state_dict():
+            value = state[f"{i}.{name}"]
+            state[f"{i}.{name}"] = value[rows] if value.ndim else value
+    state["4.weight"] = state["4.weight"][:, first]
+    columns = (second[:, None] * area + torch.arange(area)).flatten()
+    state["9.weight"] = state["9.weight"][:, columns]
+    small.to(a.weight.device).load_state_dict(state)
+    return small.train(net.training)
+
+
+def random_split(total: int, seed: int, most: tuple[int, int]) -> tuple[int, int]:
+    """`total` kernels split between the layers at random, decided by `seed`, evenly over all splits
+    that a network with `most` kernels in its layers could be pruned to.
+
+    Raises: CplabError for a total that cannot be split so.
+
+    >>> sum(random_split(12, 0, (4, 10)))
+    12
+    """
+    low, high = max(1, total - most[1]), min(most[0], total - 1)
+    if low > high:
+        raise CplabError(
+            f"{total} kernels cannot be split over two layers of {most[0]} and {most[1]}: give "
+            f"2 to {sum(most)}"
+        )
+    generator = torch.Generator().manual_seed(mix("split", seed, total))
+    first = int(torch.randint(low, high + 1, (), generator=generator))
+    return first, total - first
+
+
+# What the engine asks -----------------------------------------------------------------------------
+
+
+class Material(data.Images):
+    """Images that a network learns as they are: train_x is float (N, C, H, W), normalised."""
+
+    def normal(self, x: Tensor) -> Tensor:
+        return x if x.is_floating_point() else super().normal(x)
+
+
+@lru_cache(maxsize=1)
+def make_material(dataset: str, profile: str, material: str, seed: int, device: str) -> Material:
+    """What is learned in place of images: these, noise or images with random labels."""
+    images = data.images(dataset, profile, device)
+    x, y = images.normal(images.train_x), images.train_y
+    random = torch.Generator().manual_seed(mix("task", seed))
+    if material == "noise":
+        x = deficits.noise_patterns(len(x), tuple(x.shape[1:]), seed, device).to(x.dtype)
+    if material != "images":
+        y = torch.randint(10, y.shape, generator=random).to(y.device)
+    return Material(**vars(images) | {"train_x": x, "train_y": y})
+
+
+@task("kernels")
+class Kernels(Classification):
+    """To learn a material with plain SGD; the thesis names no augmentation."""
+
+    def images(self, spec: KernelLife, device: torch.device) -> Material:
+        material = getattr(spec, "material", "images")
+        return make_material(spec.dataset, spec.profile, material, spec.seed, str(device))
+
+    def start(
+        self, spec: KernelLife, device: torch.device, state: dict[str, Tensor] | None = None
+    ) -> Learner:
+        """The network at epoch 0, or as small as in `state`, and what chooses kernels at random."""
+        images, kernels = self.images(spec, device), spec.kernels
+        if state is not None:
+            kernels = len(state["0.weight"]), len(state["4.weight"])
+        with seeded(mix("kernels", spec.seed)):
+            net = KernelNet(kernels, spec.size.units, len(images.mean), images.train_x.shape[-1])
+        random = torch.Generator().manual_seed(mix("prune", spec.seed))
+        return Learner(net.to(device), plain_sgd(net), {"random": random.get_state()})
+
+    def batches(self, spec: KernelLife, epoch: int, step: Step, images: Any) -> Iterator[tuple]:
+        random = torch.Generator().manual_seed(mix("epoch", spec.seed, epoch))
+        order = torch.randperm(len(images.train_y), generator=random).to(images.train_y.device)
+        for index in order.split(spec.size.batch):
+            yield images.train_x[index], images.train_y[index]
+
+    def report(self, spec: KernelLife, net: Any, images: Any) -> dict:
+        """Kernels in either layer, parameters, and accuracy: of a network that is to be pruned on
+        its own material too, which takes the place of test images where these have no labels."""
+        found: dict[str, Any] = dict(zip(("first", "second"), net.kernels, strict=True))
+        found["parameters"] = sum(p.numel() for p in net.parameters())
+        material, how = getattr(spec, "material", None), (images.normal, "float32")
+        if material:
+            found["train_accuracy"] = evaluate(net, images.train_x, images.train_y, *how)
+        if material in (None, "images"):
+            return found | {"accuracy": evaluate(net, images.test_x, images.test_y, *how)}
+        return found | {"accuracy": found["train_accuracy"]}
+
+
+def plain_sgd(net: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.SGD(net.parameters(), lr=0.0)
+
+
+@event
+def remove_kernels(
+    learner: Learner, spec: KernelPruning, images: Any, count: int, choice: str, look: bool
+) -> dict:
+    """Take kernels out. Returns, if `look`, what the task reports."""
+    random = torch.Generator()
+    random.set_state(learner.extra["random"])
+    net: Any = learner.net
+    learner.net = keep_kernels(net, *kernels_to_keep(net, count, choice, random))
+    learner.optimizer = plain_sgd(learner.net)
+    learner.extra["random"] = random.get_state()
+    return TASKS[spec.task].report(spec, learner.net, images) if look else {}

@@ -1,0 +1,205 @@
+"""Many small networks side by side, whose synapses live and die.
+
+Words: a synapse is a weight, it is alive or dead, a dead one is exactly 0 and stays so. Biases are
+always alive. An architecture is a list of two boolean arrays, (16, 784) and (10, 16).
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cplab import data, devices
+from cplab.checks import Diverged
+from cplab.pruning.specs import SHAPES
+
+BATCH = 2048
+
+Architecture = list[np.ndarray]
+
+
+# Images -----------------------------------------------------------------------------------------
+
+
+class Digits(NamedTuple):
+    x: Tensor  # images as rows of bytes (N, 784)
+    y: Tensor  # labels (N,)
+
+
+@lru_cache(maxsize=2)
+def read_flat(dataset: str) -> tuple[dict[str, Digits], str]:
+    """train and test of a set, and the name of its copy."""
+    arrays, copy = data.load_arrays(dataset)
+    found = {}
+    for part in ("train", "test"):
+        x = arrays[f"{part}_x"]
+        if x.ndim == 4:  # practice: grey, its middle
+            x = x[:, 2:30, 2:30].mean(3).astype(np.uint8)
+        y = torch.as_tensor(arrays[f"{part}_y"]).long()
+        found[part] = Digits(torch.as_tensor(x.reshape(len(x), -1)), y)
+    return found, copy
+
+
+def flat_images(dataset: str) -> dict[str, Digits]:
+    """The images of mnist, fashion_mnist or practice as rows of pixels: train and test.
+
+    Raises: CplabError for a set that is neither at hand nor to be had.
+
+    >>> flat_images("practice")["test"].x.shape
+    torch.Size([2000, 784])
+    """
+    return read_flat(dataset)[0]
+
+
+def inked_pixels(dataset: str) -> np.ndarray:
+    """The pixels that at least one training image inks: booleans (784,).
+
+    >>> int(inked_pixels("practice").sum())
+    784
+    """
+    return flat_images(dataset)["train"].x.amax(0).numpy() > 0
+
+
+def informative_pixels(dataset: str, architectures: Sequence[Architecture]) -> Tensor:
+    """The pixels that can change an answer: with ink in some image, training or test, and with a
+    synapse in some architecture."""
+    ink = torch.stack([s.x.amax(0) for s in flat_images(dataset).values()]).amax(0) > 0
+    alive = np.any([first.any(0) for first, _ in architectures], 0)
+    return (ink & torch.as_tensor(alive)).nonzero().squeeze(1)
+
+
+def to_training_dtype(digits: Digits, pixels: Tensor, device: torch.device) -> Digits:
+    """Some pixels on a device, in the number format of training (bfloat16 has 0 to 255 exactly)."""
+    wide = torch.bfloat16 if devices.has_bf16(device) else torch.float32
+    return Digits(digits.x[:, pixels].to(device, wide), digits.y.to(device))
+
+
+def batch_indices(count: int, seed: int, place: torch.device) -> Iterator[Tensor]:
+    """Indices of one batch after another: all images in a new order, then again."""
+    random = torch.Generator().manual_seed(seed)
+    size = min(BATCH, count)
+    while True:
+        order = torch.randperm(count, generator=random).to(place)  # once: a GPU is waited for
+        yield from order[: count // size * size].split(size)
+
+
+# Many networks side by side ---------------------------------------------------------------------
+
+
+@dataclass
+class Nets:
+    """K networks of one hidden layer: weights (K, 16, P + 1) and (K, 10, 17), biases last, of P
+    pixels.
+
+    alive: 1 or 0 for each weight, biases 1. state: of Adam: both moments and their bias
+    corrections, for each weight by itself, since a grown one begins anew.
+    """
+
+    weights: list[Tensor]
+    alive: list[Tensor]
+    state: list[Tensor] | None
+
+    def switch(self, layer: int, net: int, index: Tensor, alive: bool) -> None:
+        """Let synapses die or grow: their weights and their optimiser's state become 0."""
+        self.alive[layer][net].view(-1)[index] = float(alive)
+        self.weights[layer][net].view(-1)[index] = 0
+        if self.state:
+            self.state[layer][:, net].flatten(1)[:, index] = 0  # a view, for each net is a block
+
+    def weakest(self, layer: int, net: int, count: int) -> Tensor:
+        """Indices of the `count` living synapses of the smallest |w|."""
+        strength = self.weights[layer][net].abs()
+        strength.masked_fill_(self.alive[layer][net] == 0, torch.inf)
+        strength[:, -1] = torch.inf  # biases stay
+        return strength.view(-1).topk(count, largest=False).indices
+
+    def dead(self, layer: int, net: int, count: int, random: np.random.Generator) -> Tensor:
+        """Indices of `count` dead synapses drawn at random."""
+        every = (self.alive[layer][net].view(-1) == 0).nonzero().squeeze(1)
+        drawn = random.choice(len(every), count, replace=False, shuffle=False)
+        return every[torch.as_tensor(drawn, device=every.device)]
+
+    def architecture(self, net: int) -> Architecture:
+        """Which synapses of one network are alive."""
+        return [each[net, :, :-1].cpu().numpy() > 0 for each in self.alive]
+
+
+def build_nets(
+    architectures: Sequence[Architecture],
+    seed: int,
+    optimizer: str,
+    device: torch.device,
+    pixels: Tensor | slice = slice(None),
+) -> Nets:
+    """Networks of these architectures, all with the initial weights of a seed: Keras's, in which
+    the thesis's were written (Glorot uniform over the dense layer, biases 0)."""
+    random = torch.Generator().manual_seed(seed)
+    weights, alive = [], []
+    for layer, (a, b) in enumerate(SHAPES):
+        drawn = (2 * torch.rand(b, a, generator=random) - 1) * math.sqrt(6 / (a + b))
+        mask = torch.stack([torch.as_tensor(each[layer]) for each in architectures]).float()
+        if layer == 0:
+            drawn, mask = drawn[:, pixels], mask[..., pixels]
+        alive.append(F.pad(mask, (0, 1), value=1.0).to(device))
+        weights.append(F.pad(drawn, (0, 1)).to(device) * alive[-1])
+    state = None
+    if optimizer == "adam":
+        state = [torch.zeros(4, *each.shape, device=device) for each in weights]
+    return Nets(weights, alive, state)
+
+
+def propagate(weights: list[Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+    """Hidden units (K, 16, B), by one product for all networks, and logits (K, 10, B), of images
+    (B, P)."""
+    first, last = weights
+    hidden = (first[..., :-1] / 255).to(x.dtype).flatten(0, 1) @ x.T
+    hidden = hidden.view(*first.shape[:2], len(x)).add_(first[..., -1:].to(x.dtype)).relu_()
+    last = last.to(x.dtype)
+    return hidden, torch.baddbmm(last[..., -1:], last[..., :-1], hidden)
+
+
+def written_gradients(weights: list[Tensor], x: Tensor, y: Tensor) -> list[Tensor]:
+    """Of each network's mean cross entropy, written out: faster than autograd."""
+    hidden, logits = propagate(weights, x)
+    outer = logits.softmax(1).sub_(F.one_hot(y, 10).T.to(x.dtype))
+    inner = weights[1][..., :-1].to(x.dtype).transpose(1, 2) @ outer
+    inner = torch.ops.aten.threshold_backward(inner, hidden, 0)
+    products = (inner.flatten(0, 1) @ x).view(*inner.shape[:2], -1), outer @ hidden.transpose(1, 2)
+    found = []
+    for w, product, d, scale in zip(weights, products, (inner, outer), (1 / 255, 1), strict=True):
+        bias = d.sum(2, keepdim=True, dtype=w.dtype)
+        found.append(torch.cat([product.to(w.dtype) * scale, bias], 2).div_(len(x)))
+    return found
+
+
+def take_step(nets: Nets, x: Tensor, y: Tensor, rate: float) -> None:
+    """One step of SGD or Adam on a batch; what is dead stays 0."""
+    for layer, gradient in enumerate(written_gradients(nets.weights, x, y)):
+        weights, alive = nets.weights[layer], nets.alive[layer]
+        if nets.state is None:
+            weights.addcmul_(gradient, alive, value=-rate)
+            continue
+        gradient *= alive
+        mean, square, one, two = nets.state[layer]
+        mean.lerp_(gradient, 0.1)
+        square.lerp_(gradient.square(), 0.001)
+        one.add_(0.1 * (1 - one))  # 1 − 0.9^t of a weight that is t steps old
+        two.add_(0.001 * (1 - two))
+        weights.addcdiv_(mean / one, (square / two).sqrt_().add_(1e-7), value=-rate)
+
+
+def evaluate_nets(nets: Nets, test: Digits, chunk: int = 2500) -> list[float]:
+    """The fraction of test images that each network names rightly. Raises Diverged."""
+    right = torch.zeros((), dtype=torch.long, device=test.y.device)
+    for x, y in zip(test.x.split(chunk), test.y.split(chunk), strict=True):
+        logits = propagate(nets.weights, x)[1]
+        right = right + (logits.argmax(1) == y).sum(1)
+    if not all(each.isfinite().all() for each in nets.weights):
+        raise Diverged("a weight is no longer finite: nothing is kept; take another optimizer")
+    return (right / len(test.y)).tolist()

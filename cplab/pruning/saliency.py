@@ -1,0 +1,162 @@
+"""Which weights of a trained network can be taken out, and what that costs.
+
+A network is trained, weights are taken out, it is trained on; then a deficit begins, or none. A
+weight's saliency is, by metric,
+
+    magnitude   |w|
+    fisher      w² F_ii, twice what taking it out adds to the loss, to second order: Optimal Brain
+                Damage (LeCun, Denker & Solla 1990) with the Fisher information in place of the
+                Hessian, as Theis et al. (2018) have it; F is exact (fisher.diagonal)
+    random      any number
+
+All weights of convolutions and linear layers are ranked together, but for the last layer's, which
+stays whole: each class has its evidence there. Density is the fraction of the ranked weights that
+are kept, exactly; how many a layer keeps is up to the metric.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cplab import data, devices
+from cplab.checks import CplabError, one_of, part
+from cplab.engine.tasks import Classification, Learner, evaluate, event, mix, task
+from cplab.measure import fisher
+from cplab.pruning.lives import METRICS, Pruned
+
+IMAGES = 500  # the first so many training images, clear, measure the Fisher information
+MASK = "mask."  # begins the names of masks among what a learner keeps
+
+
+def ranked_layers(net: nn.Module) -> dict[str, Any]:
+    """The convolutions and linear layers of a network, by name, but for the last one.
+
+    >>> layers = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    >>> list(ranked_layers(layers))
+    ['0']
+    """
+    found = {n: m for n, m in net.named_modules() if isinstance(m, (nn.Conv2d, nn.Linear))}
+    return dict(list(found.items())[:-1])
+
+
+def weight_saliency(net: nn.Module, x: Tensor, metric: str, seed: int = 0) -> dict[str, Tensor]:
+    """How much each weight of a net matters.
+
+    Arguments: net; x, normalised images (N, C, H, W), for fisher; metric, magnitude, fisher or
+        random; seed, for random.
+    Returns: for each ranked layer, by name, a tensor shaped like its weight, 0 or above.
+    Raises: CplabError for another metric, and as fisher.diagonal does.
+
+    >>> net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    >>> weight_saliency(net, torch.zeros(1, 4), "magnitude")["0"].shape
+    torch.Size([3, 4])
+    """
+    one_of("metric", metric, METRICS[1:])
+    weights = {name: layer.weight.detach() for name, layer in ranked_layers(net).items()}
+    if metric == "magnitude":
+        return {name: w.abs() for name, w in weights.items()}
+    if metric == "fisher":
+        curvature = fisher.diagonal(net, x)
+        return {name: w.square() * curvature[name] for name, w in weights.items()}
+    random = torch.Generator().manual_seed(mix("saliency", seed))
+    return {name: torch.rand(w.shape, generator=random).to(w) for name, w in weights.items()}
+
+
+def salient_masks(scores: dict[str, Tensor], density: float) -> dict[str, Tensor]:
+    """Which weights are kept: the most salient of all layers together.
+
+    Arguments: scores, as weight_saliency gives them; density, of their number, which is rounded.
+    Returns: boolean tensors of the same shapes.
+    Raises: CplabError for a density outside (0, 1], or one that leaves a layer empty.
+
+    >>> salient_masks({"0": torch.tensor([0.1, 0.3, 0.2, 0.4])}, 0.5)["0"].tolist()
+    [False, True, False, True]
+    """
+    density = part("density", density, 1, "the fraction of weights that are kept")
+    every = torch.cat([s.flatten() for s in scores.values()])
+    kept = torch.zeros(len(every), dtype=torch.bool, device=every.device)
+    kept[every.argsort(descending=True, stable=True)[: round(density * len(every))]] = True
+    parts = kept.split([s.numel() for s in scores.values()])
+    found = {n: p.view(s.shape) for (n, s), p in zip(scores.items(), parts, strict=True)}
+    empty = [repr(name) for name, mask in found.items() if not mask.any()]
+    if empty:
+        raise CplabError(
+            f"density {density:g} leaves no weight in layer {', '.join(empty)}, which cuts the "
+            "network in two: give a larger density or another metric"
+        )
+    return found
+
+
+# What the engine asks -----------------------------------------------------------------------------
+
+
+@task("pruned")
+class Masked(Classification):
+    """Classification with weights that stay out."""
+
+    def after_step(self, learner: Learner) -> None:
+        enforce_masks(learner)
+
+
+@torch.no_grad()
+def enforce_masks(learner: Learner) -> None:
+    """Zero pruned weights and their momentum."""
+    for name, mask in kept_weights(learner).items():
+        weight: Any = learner.net.get_submodule(name).weight
+        for each in (weight, learner.optimizer.state[weight].get("momentum_buffer")):
+            if each is not None:
+                each.masked_fill_(~mask, 0)
+
+
+def kept_weights(learner: Learner) -> dict[str, Tensor]:
+    """Which weights are kept, by ranked layer; none are named before the pruning."""
+    extra = learner.extra.items()
+    return {name.removeprefix(MASK): mask for name, mask in extra if name.startswith(MASK)}
+
+
+def first_images(images: data.Images) -> Tensor:
+    """What the Fisher information is measured on, (IMAGES, C, H, W)."""
+    return images.normal(images.train_x[:IMAGES])
+
+
+@torch.inference_mode()
+def log_probabilities(net: nn.Module, x: Tensor) -> Tensor:
+    """log p(y|x), (N, classes)."""
+    with devices.autocast(x.device, "float32"):
+        return net.eval()(x).log_softmax(1)
+
+
+@event
+def prune_weights(
+    learner: Learner, spec: Pruned, images: data.Images, metric: str, density: float, seed: int
+) -> dict:
+    """Take weights out. Returns layers, weights, kept, predicted and change, as of a Pruned."""
+    net, x = learner.net, first_images(images)
+    before, cost = log_probabilities(net, x), weight_saliency(net, x, "fisher")
+    ranks = metric in ("magnitude", "random")
+    kept = salient_masks(weight_saliency(net, x, metric, seed) if ranks else cost, density)
+    learner.extra |= {MASK + name: mask for name, mask in kept.items()}
+    enforce_masks(learner)
+    after = log_probabilities(net, x)
+    return {
+        "layers": list(kept),
+        "weights": [mask.numel() for mask in kept.values()],
+        "kept": [int(mask.sum()) for mask in kept.values()],
+        "predicted": sum(cost[n][~mask].sum().item() for n, mask in kept.items()) / 2,
+        "change": F.kl_div(after, before, log_target=True, reduction="batchmean").item(),
+    }
+
+
+@event
+def inspect(learner: Learner, spec: Pruned, images: data.Images, moment: str) -> dict:
+    """Leave the network as it is. Returns the moment, accuracy of the test images (0 to 1) and
+    trace, of the Fisher information of the weights that are kept, by layer."""
+    net, kept = learner.net, kept_weights(learner)
+    curvature = fisher.diagonal(net, first_images(images))
+    every = {name: curvature[name].flatten() for name in ranked_layers(net)}
+    traces = [f[kept[name].flatten()] if kept else f for name, f in every.items()]
+    found: dict[str, Any] = {"moment": moment, "trace": [each.sum().item() for each in traces]}
+    test = images.test_x, images.test_y
+    return found | {"accuracy": evaluate(net, *test, images.normal, spec.arithmetic)}

@@ -1,0 +1,255 @@
+"""What can be asked of nets of 784, 16 and 10 units that grow and drop synapses: specs, without
+torch. `growth` computes them."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+from cplab.checks import CplabError, one_of, part, settle, whole
+from cplab.runs import OPTIMIZERS
+from cplab.specs import register
+
+SHAPES = ((784, 16), (16, 10))  # units below and above, of both layers of a net
+DENSITIES = (0.01, 0.02, 0.03, 0.04, 0.05, 0.1, 0.15, 0.2)  # the thesis's
+OTHER_DATASET = {"mnist": "fashion_mnist", "fashion_mnist": "mnist"}
+NET_DATASETS = (*OTHER_DATASET, "practice")
+ORIGINS = ("biological", "random", "inked", "per_pixel", "degrees", "set", "magnitude", "dense")
+
+fraction = partial(part, whole=1, unit="the fraction of synapses that are alive")
+percentage = partial(part, whole=100, unit="a percentage")
+
+
+class NetSpec:
+    """What the store asks of specs that nets of 16 units are computed for."""
+
+    pace: ClassVar[float] = 0.003  # seconds a step, about, on one thread
+
+    @property
+    def trunk_key(self) -> tuple:
+        return (type(self).__name__, self)
+
+    @property
+    def expected_seconds(self) -> float:
+        """About what it takes, where none was measured."""
+        return self.pace * self.steps  # type: ignore[attr-defined]
+
+    @staticmethod
+    def trainer() -> Callable:
+        from cplab.pruning import growth
+
+        return growth.compute_searches
+
+
+@register
+@dataclass(frozen=True)
+class Search(NetSpec):
+    """One development: algorithm 1 of the thesis, whose γ and N are percentages.
+
+    Arguments:
+        dataset: mnist, fashion_mnist or practice (grey, its middle 28 × 28 pixels).
+        gamma: γ, percent of a layer's parameters that a step grows or drops.
+        n: steps until growth has faded out; ε falls by 1/n a step.
+        start: N, percent of the synapses that are alive at first.
+        rounding: of γ's share of a layer, 2.01 synapses: random, with the right expectation, or up,
+            as printed.
+        output: dense, it keeps all its synapses and densities are of the first layer; or pruned, as
+            printed, and densities are of both.
+        optimizer: sgd (rate 0.5) or adam (0.001).
+        mixed: this fraction of the other of mnist and fashion_mnist is added to the images.
+        keep: densities, fractions, at which the architecture is kept on the way down.
+        seed: decides architecture, initial weights and batches.
+
+    rounding up with output pruned is the algorithm to the letter: the output layer's share is 0.027
+    synapses, a step takes 1, and the layer dies soon after the middle of the search.
+    Random rounding and a dense output layer give the thesis's figures. With Adam, pixels that are
+    seldom inked get large weights, so that |w| no longer tells which synapses are active.
+
+    Values: steps, density, accuracy, counts (of the curve); architectures, by density as
+    `f"{density:g}"`, each with step, counts, accuracy and alive (for `unpack_architecture`), at the
+    last time that the search fell to that density.
+
+    Raises: CplabError for a value that is not allowed.
+
+    >>> search = Search()
+    >>> search.steps, search.peak, search.born
+    (13125, 90.0, [6264])
+    """
+
+    version: ClassVar[int] = 1
+
+    dataset: str = "mnist"
+    gamma: float = 0.016
+    n: int = 10_000
+    start: float = 50.0
+    rounding: str = "random"
+    output: str = "dense"
+    optimizer: str = "sgd"
+    mixed: float = 0.0
+    keep: tuple[float, ...] = DENSITIES
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        one_of("dataset", self.dataset, NET_DATASETS)
+        one_of("rounding", self.rounding, ("random", "up"))
+        one_of("output", self.output, ("dense", "pruned"))
+        one_of("optimizer", self.optimizer, OPTIMIZERS)
+        settle(
+            self,
+            gamma=percentage("gamma", self.gamma),
+            n=whole("n", self.n, least=1),
+            start=percentage("start", self.start),
+            mixed=part("mixed", self.mixed, 1, "a fraction of the images") if self.mixed else 0.0,
+            keep=densities(self.keep),
+            seed=whole("seed", self.seed),
+        )
+        if self.mixed and self.dataset not in OTHER_DATASET:
+            raise CplabError("mixed images are not allowed with practice: take mnist")
+        if self.peak > 100:
+            raise CplabError(
+                f"gamma {self.gamma:g} is not allowed with n {self.n} and start {self.start:g}: "
+                f"growth would reach start + gamma · n / 4 = {self.peak:.4g} %, above 100"
+            )
+        for share, alive in zip(self.shares, self.born, strict=True):
+            if math.ceil(share) >= alive:
+                raise CplabError(
+                    f"gamma {self.gamma:g} empties a layer: a step would drop {share:.4g} of the "
+                    f"{alive} synapses alive at the start; take a smaller gamma or a larger start"
+                )
+
+    @property
+    def steps(self) -> int:
+        """⌈n + N/γ⌉, which is when a search that goes on dropping has nothing left."""
+        return math.ceil(round(self.n + self.start / self.gamma, 6))
+
+    @property
+    def peak(self) -> float:
+        """The density, in percent, that growth is expected to reach, at step n/2."""
+        return self.start + self.gamma * self.n / 4
+
+    @property
+    def layers(self) -> int:
+        """How many layers grow and drop."""
+        return 1 if self.output == "dense" else 2
+
+    @property
+    def shares(self) -> list[float]:
+        """γ(LL' + L') of each layer that grows and drops."""
+        return [self.gamma / 100 * (a * b + b) for a, b in SHAPES[: self.layers]]
+
+    @property
+    def born(self) -> list[int]:
+        """Synapses alive at first, by layer: all but ⌈(1 − N)(LL' + L')⌉."""
+        part = 1 - self.start / 100
+        return [a * b - math.ceil(part * (a * b + b)) for a, b in SHAPES[: self.layers]]
+
+
+def densities(value: Any) -> tuple[float, ...]:
+    """One or several fractions of synapses that are alive, in order, each once."""
+    several = value if isinstance(value, list | tuple) else (value,)
+    return tuple(sorted({fraction("density", each) for each in several}))
+
+
+@register
+@dataclass(frozen=True)
+class OneShot(NetSpec):
+    """A dense net trained for some steps and pruned once, by |w| of its first layer.
+
+    Arguments: dataset; steps; optimizer; keep, densities; seed: all as of a Search.
+    Values: steps, accuracy (of the curve), architectures as of a Search.
+    Raises: CplabError for a value that is not allowed.
+
+    >>> OneShot("practice", steps=40).optimizer
+    'sgd'
+    """
+
+    version: ClassVar[int] = 1
+
+    dataset: str = "mnist"
+    steps: int = 10_000
+    optimizer: str = "sgd"
+    keep: tuple[float, ...] = DENSITIES
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        one_of("dataset", self.dataset, NET_DATASETS)
+        one_of("optimizer", self.optimizer, OPTIMIZERS)
+        steps, seed = whole("steps", self.steps, least=1), whole("seed", self.seed)
+        settle(self, steps=steps, keep=densities(self.keep), seed=seed)
+
+
+@register
+@dataclass(frozen=True)
+class Retraining(NetSpec):
+    """An architecture trained from new weights.
+
+    Arguments:
+        kind: biological, what the search left; the controls of it: random (as many synapses in
+            each layer), inked (the same, on pixels that some training image inks), per_pixel (as
+            many on each pixel, on other units), degrees (as many on each pixel and on each unit),
+            set (random, then the weakest are replaced by random ones all along, as SET does),
+            magnitude (of a trained dense net, pruned once); or dense.
+        density: fraction of synapses alive, one of the search's `keep`.
+        search: where the architecture is from.
+        dataset, seed: what it is trained on; what decides weights, batches and the control's draws
+            (the search's if not given).
+        steps, optimizer: of training, on a batch of 2,048 each; sgd or adam.
+
+    Values: accuracy, at the end; steps and curve; counts, synapses by layer; alive, what SET left
+    (for `unpack_architecture`).
+
+    Raises: CplabError for a value that is not allowed.
+
+    >>> Retraining("random", 0.05, Search(seed=3)).seed
+    3
+    """
+
+    version: ClassVar[int] = Search.version + OneShot.version - 1  # it begins with what these gave
+    pace: ClassVar[float] = 0.001  # beside others
+
+    kind: str = "biological"
+    density: float = 0.05
+    search: Search = Search()
+    dataset: Any = None
+    steps: int = 10_000
+    optimizer: str = "sgd"
+    seed: Any = None
+
+    def __post_init__(self) -> None:
+        one_of("kind", self.kind, ORIGINS)
+        settle(
+            self,
+            density=1.0 if self.kind == "dense" else fraction("density", self.density),
+            dataset=one_of("dataset", self.dataset or self.search.dataset, NET_DATASETS),
+            steps=whole("steps", self.steps, least=1),
+            optimizer=one_of("optimizer", self.optimizer, OPTIMIZERS),
+            seed=whole("seed", self.search.seed if self.seed is None else self.seed),
+        )
+        if self.kind != "dense" and self.density not in self.search.keep:
+            kept = ", ".join(f"{each:g}" for each in self.search.keep)
+            raise CplabError(
+                f"density {self.density:g} is not kept by the search: choose one of {kept} "
+                "(fractions), or name it in the search's keep"
+            )
+
+    @property
+    def source(self) -> Search | OneShot | None:
+        """What has the architecture, or the one that a control is made of."""
+        if self.kind == "dense":
+            return None
+        if self.kind == "magnitude":
+            s = self.search
+            return OneShot(s.dataset, self.steps, s.optimizer, s.keep, s.seed)
+        return self.search
+
+    @property
+    def trunk_key(self) -> tuple:
+        rewires = self.kind == "set"
+        return ("Retraining", self.dataset, self.seed, self.steps, self.optimizer, rewires)
+
+    @staticmethod
+    def trainer() -> Callable:
+        from cplab.pruning import growth
+
+        return growth.compute_retrainings

@@ -1,0 +1,429 @@
+"""What is measured, in the words of the field: one number a seed, from results that there are.
+
+Each quantity takes a spec (a Run, or one of `cplab.pruning`), whose seed is one of several,
+and gives one number. `each_seed` gives it for all seeds; quantities of two specs are differences
+within a seed, so paired. `point_means` says the same of a whole table at once.
+
+Accuracies are percentages and their differences points; `point_means` alone keeps the fractions of
+the table. Epochs and layers are counted from 0.
+
+    loss against equal training = lost time + harm
+
+*Equal training* is a life of as many epochs without a deficit (the matched-epochs control), the
+*newborn* the recovery alone (the recovery-only control). What the clear epochs would have taught
+whose place the window takes is *lost time*. *Harm* is what the deficit did: the same life with the
+window cut out, minus this one. At onset 0 that life is the newborn. Under the schedule `paper` its
+recovery has the rates of earlier epochs, as if the clock had stopped during the window.
+
+    >>> blur = Run(deficit="blur", length=8)
+    >>> print(*(each_seed(q, blur).mean().round(1) for q in (equal_training_loss, lost_time, harm)))
+    7.3 5.5 1.8
+
+Nothing is trained here: what has no result raises Missing, which says how to get it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import fields, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cplab.checks import CplabError
+from cplab.pruning import SIZES, KernelPruning, KernelSplit, Pruned, Search
+from cplab.results import find
+from cplab.runs import Run
+from cplab.statistics import half_width
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Missing", "accuracy", "accuracy_at", "advantage"]
+__all__ += ["doublings", "each_seed", "equal_training_loss", "gain_over_newborn", "harm"]
+__all__ += ["information_centre", "information_shift", "kernel_split", "layer_shares", "lost_time"]
+__all__ += ["plasticity_loss", "point_means", "random_splits_accuracy", "result", "same_setting"]
+__all__ += ["sensitivity", "shipped_only", "trace_curve", "trace_match", "trace_peak"]
+__all__ += ["trace_remaining", "worst_onset"]
+
+SEEDS = range(10)  # those of them that there are
+Cost = Callable[[Run], float]
+POINT = ("deficit", "onset", "length", "seed")  # what varies within one setting
+
+
+class Missing(CplabError, LookupError):
+    """There is no result of a spec, or not the measurement that was asked for."""
+
+
+_shipped_only: ContextVar[bool] = ContextVar("shipped_only", default=False)
+
+
+@contextmanager
+def shipped_only() -> Iterator[None]:
+    """In here only shipped results count, so that a number is the same on every machine.
+
+    >>> with shipped_only():
+    ...     print(round(accuracy(Run()), 1))
+    58.5
+    """
+    before = _shipped_only.set(True)
+    try:
+        yield
+    finally:
+        _shipped_only.reset(before)
+
+
+def result(spec: Any, measure: str | tuple[str, ...] = ()) -> Any:
+    """The result of a spec (a `cplab.results.Result`), shipped or this user's own.
+
+    Arguments: measure, names of measurements that it must hold, such as "trace" or "ending".
+    Raises: Missing.
+
+    >>> result(Run()).source
+    'shipped'
+    """
+    with suppress(Missing):
+        return _shipped(spec, measure)
+    if found := None if _shipped_only.get() else find(spec, measure):
+        return found
+    raise Missing(f"no result of {spec} {measure or ''}: compute it with cplab.sweep")
+
+
+@lru_cache(maxsize=4096)
+def _shipped(spec: Any, measure: Any) -> Any:
+    found = find(spec, measure)
+    if found is None or found.source != "shipped":
+        raise Missing(f"no result of {spec} is shipped")
+    return found
+
+
+def each_seed(
+    quantity: Callable, *specs: Any, seeds: Iterable[int] = SEEDS, **options: Any
+) -> np.ndarray:
+    """One number a seed, of the seeds for which everything is there.
+
+    Arguments: quantity, a function of specs such as those of this module; specs, whose own seed
+        does not matter; options, passed on to the quantity.
+    Returns: (seeds,), or (seeds, n) of a quantity that gives n numbers; empty if there are none.
+
+    >>> print(each_seed(harm, Run(deficit="blur", length=8), seeds=(0, 1, 2)).round(1))
+    [1.4 1.  3.6]
+    """
+    found = []
+    for seed in seeds:
+        with suppress(Missing):
+            found.append(quantity(*(_with_seed(spec, seed) for spec in specs), **options))
+    return np.array(found, dtype=float)
+
+
+def _with_seed(spec: Any, seed: int) -> Any:
+    if hasattr(spec, "search"):  # an architecture and its new weights have one seed
+        return replace(spec, search=replace(spec.search, seed=seed), seed=seed)
+    return replace(spec, seed=seed)
+
+
+def accuracy(spec: Any, last: int = 1) -> float:
+    """Final accuracy on clear test images, in percent.
+
+    Arguments: last, how many epochs at the end it is the mean of: under a fixed learning rate the
+        last one alone is noisy.
+
+    >>> round(accuracy(Run()), 1), round(accuracy(Run(), last=5), 1)
+    (58.5, 56.6)
+    """
+    found = result(spec)
+    if last == 1:
+        return 100 * found.accuracy
+    return 100 * float(np.nanmean(found.series("test_accuracy")[-last:]))
+
+
+def advantage(spec: Any, other: Any, last: int = 1) -> float:
+    """Points of accuracy of one spec above another of the same seed.
+
+    >>> flip, blur = Run(deficit="flip", length=16), Run(deficit="blur", length=16)
+    >>> print(each_seed(advantage, flip, blur).mean().round(1))
+    9.1
+    """
+    return accuracy(spec, last) - accuracy(other, last)
+
+
+def equal_training_loss(run: Run, last: int = 1) -> float:
+    """Points lost against equal training: the paper's sensitivity, and the sum of `lost_time` and
+    `harm` (Achille, Rovere & Soatto 2019, figure 1 bottom).
+
+    >>> print(each_seed(equal_training_loss, Run(deficit="blur", length=8)).mean().round(1))
+    7.3
+    """
+    return advantage(run.equal_training(), run, last)
+
+
+def lost_time(run: Run, last: int = 1) -> float:
+    """Points that the epochs of the window would have brought if they had been clear: equal
+    training minus the life without the window. A network that slept through them loses as much.
+
+    >>> print(each_seed(lost_time, Run(deficit="blur", length=8)).mean().round(1))
+    5.5
+    """
+    return equal_training_loss(run, last) - harm(run, last)
+
+
+def harm(run: Run, last: int = 1) -> float:
+    """Points that the deficit took beyond lost time: the life without the window minus this one.
+    Below 0 where something was learned under the deficit.
+
+    >>> print(each_seed(harm, Run(deficit="blur", onset=24, length=8)).mean().round(1))
+    0.2
+    """
+    return advantage(run.without_window(), run, last)
+
+
+def gain_over_newborn(run: Run, last: int = 1) -> float:
+    """Points above the newborn, which has the recovery epochs alone. At onset 0 this is minus the
+    harm; later it also counts what was learned before the window.
+
+    >>> print(each_seed(gain_over_newborn, Run(deficit="blur", length=16)).mean().round(1))
+    -2.8
+    """
+    return advantage(run, run.newborn(), last)
+
+
+def sensitivity(window: Run, onsets: Sequence[int], of: Cost = equal_training_loss) -> np.ndarray:
+    """What a window of deficit costs at each onset, in points, (onsets,): the sensitivity of the
+    paper's figures 1 and 4; `of=harm` for what of it the deficit did.
+
+    >>> blur = Run(deficit="blur", length=8)
+    >>> print(each_seed(sensitivity, blur, onsets=(0, 8, 24), of=harm).mean(0).round(1))
+    [1.8 0.8 0.2]
+    """
+    return np.array([of(replace(window, onset=onset)) for onset in onsets])
+
+
+def worst_onset(window: Run, onsets: Sequence[int], of: Cost = equal_training_loss) -> int:
+    """The onset at which a window costs most; the first of equals.
+
+    >>> worst_onset(Run(deficit="blur", length=8), (0, 8, 24))
+    0
+    """
+    return onsets[int(np.argmax(sensitivity(window, onsets, of)))]
+
+
+def trace_curve(run: Run) -> np.ndarray:
+    """The trace of the Fisher information after each epoch, (epochs,), summed over layers; NaN
+    where it was not measured (see `cplab.measure`).
+
+    >>> trace_curve(Run(onset=16)).shape
+    (31,)
+    """
+    return result(run, "trace").series("trace")
+
+
+def trace_peak(run: Run) -> int:
+    """How many epochs led to the highest trace (paper, figure 4: about 30 without a deficit).
+
+    >>> trace_peak(Run(onset=24, profile="fit"))
+    12
+    """
+    return int(np.nanargmax(trace_curve(run))) + 1
+
+
+def trace_remaining(run: Run) -> float:
+    """The trace in the end as a part of its highest, 0 to 1 (paper, figure 4: it rises and falls).
+
+    >>> round(trace_remaining(Run(onset=24, profile="fit")), 2)
+    0.09
+    """
+    trace = trace_curve(run)
+    return float(trace[-1] / np.nanmax(trace))
+
+
+def doublings(run: Run, other: Run) -> float:
+    """How many times the trace in the end doubled from another run to this one: log₂ of the ratio.
+
+    >>> blur = Run(deficit="blur", length=24, profile="fit")
+    >>> round(doublings(blur, blur.equal_training()), 1)
+    4.1
+    """
+    return float(np.log2(trace_curve(run)[-1] / trace_curve(other)[-1]))
+
+
+def trace_match(
+    window: Run, clear: Run, onsets: Sequence[int], of: Cost = equal_training_loss, shift: int = 0
+) -> float:
+    """Pearson's correlation, over onsets after birth, of what a window costs and the trace of a
+    clear life at that age (paper, figure 4 left).
+
+    Arguments: shift, epochs after the onset at which the trace is read.
+
+    >>> window, clear = Run("blur", length=4, profile="fit"), Run(onset=24, profile="fit")
+    >>> each_seed(trace_match, window, clear, onsets=(0, 2, 4, 8, 16)).shape
+    (5,)
+    """
+    after = [onset for onset in onsets if onset + shift > 0]
+    trace = trace_curve(clear)[[onset + shift - 1 for onset in after]]
+    with np.errstate(invalid="ignore"):  # of constants there is none
+        return float(np.corrcoef(sensitivity(window, after, of), trace)[0, 1])
+
+
+def layer_shares(run: Run, epoch: int | None = None) -> np.ndarray:
+    """Each layer's part of the information, (layers,), from the image to the answer; sums to 1.
+
+    Arguments: epoch, after which the trace is shared out; without it, the information that noise on
+        the weights leaves in the end (paper, figure 5).
+
+    >>> print(layer_shares(Run(onset=24, profile="fit")).round(2))
+    [0.03 0.06 0.13 0.25 0.27 0.21 0.04 0.01 0.  ]
+    """
+    if epoch is None:
+        values = np.array(result(run, "ending").final("ending")["information"])
+    else:
+        values = np.array(result(run, "trace").measured["trace"][epoch]["trace"])
+    return values / values.sum()
+
+
+def information_centre(run: Run, epoch: int | None = None) -> float:
+    """The layer on which the information sits on average, counted from 0; epoch as in
+    `layer_shares`.
+
+    >>> round(information_centre(Run(onset=24, profile="fit")), 1)
+    3.5
+    """
+    shares = layer_shares(run, epoch)
+    return float(shares @ np.arange(len(shares)))
+
+
+def information_shift(run: Run, other: Run | None = None, epoch: int | None = None) -> float:
+    """How many layers later the information sits than in another run (equal training if not given):
+    above 0 it is nearer to the answer (paper, figure 5).
+
+    >>> round(information_shift(Run(deficit="blur", length=24, profile="fit")), 1)
+    0.3
+    """
+    control = other or run.equal_training()
+    return information_centre(run, epoch) - information_centre(control, epoch)
+
+
+def accuracy_at(spec: Any, moment: float | str) -> float:
+    """Test accuracy in percent at a moment of a life on the way to few synapses, kernels, weights.
+
+    Arguments: moment, of a Search the density of synapses (fraction), with its own weights; of a
+        KernelPruning how many kernels are left; of a Pruned life trained, pruned, retrained or end.
+
+    >>> round(accuracy_at(Search(), 0.05)), round(accuracy_at(KernelPruning(), 25))
+    (93, 49)
+    >>> round(accuracy_at(Pruned(), "trained"))
+    62
+    """
+    values = result(spec).values
+    try:
+        if isinstance(spec, Search):
+            return 100 * values["architectures"][f"{moment:g}"]["accuracy"]
+        row = _kernel_rows(values)[moment] if isinstance(spec, KernelPruning) else moment
+        return 100 * values["accuracy"][row]
+    except KeyError:
+        raise Missing(f"{spec} was not measured at {moment}") from None
+
+
+def kernel_split(pruning: KernelPruning, kernels: int) -> tuple[int, int]:
+    """How many kernels the first and the second layer keep when so many are left of both.
+
+    >>> sum(kernel_split(KernelPruning(), 25))
+    25
+    """
+    values = result(pruning).values
+    row = _kernel_rows(values).get(kernels)
+    if row is None:
+        raise Missing(f"{pruning} was not measured at {kernels} kernels")
+    return values["first"][row], values["second"][row]
+
+
+def _kernel_rows(values: dict) -> dict[Any, int]:
+    """The last row with each number of kernels."""
+    both = zip(values["first"], values["second"], strict=True)
+    return {first + second: row for row, (first, second) in enumerate(both)}
+
+
+def random_splits_accuracy(size: str, kernels: int, seed: int, draws: int = 3) -> float:
+    """Mean accuracy, in percent, of random splits of so many kernels trained from new weights: the
+    control of the splits that pruning found (thesis, figure 11).
+
+    Arguments: size, of `cplab.pruning.SIZES`; draws, splits a seed at most.
+
+    >>> 40 < random_splits_accuracy("course", 50, seed=0) < 70
+    True
+    """
+    from cplab.pruning import random_split  # draws with torch
+
+    found: list[float] = []
+    for draw in range(draws):
+        first, second = random_split(kernels, 100 * draw + seed, SIZES[size].kernels)
+        with suppress(Missing):
+            found.append(accuracy(KernelSplit(size, first, second, seed)))
+    if not found:
+        raise Missing(f"no random split of {kernels} kernels was trained at size {size}")
+    return float(np.mean(found))
+
+
+def plasticity_loss(life: Pruned) -> float:
+    """Points that a deficit after pruning costs against as many clear epochs in its place.
+
+    >>> print(each_seed(plasticity_loss, Pruned(deficit="blur", length=8)).mean().round(1))
+    2.6
+    """
+    return accuracy_at(replace(life, deficit="none"), "end") - accuracy_at(life, "end")
+
+
+def same_setting(table: "pd.DataFrame", like: Run) -> "pd.DataFrame":
+    """The rows of a table of runs (`cplab.table`) that agree with a run in everything but deficit,
+    onset, length and seed.
+
+    >>> import cplab
+    >>> set(same_setting(cplab.table(), Run(profile="fit")).profile)
+    {'fit'}
+    """
+    same = np.ones(len(table), dtype=bool)
+    for field in fields(Run):
+        if field.name in table and field.name not in POINT:
+            wanted = getattr(like, field.name)
+            same &= np.array([_equal(value, wanted) for value in table[field.name]], dtype=bool)
+    return table[same]
+
+
+def _equal(value: Any, wanted: Any) -> bool:
+    return value == wanted or (wanted is None and value != value)  # a table may hold NaN for None
+
+
+def point_means(table: "pd.DataFrame") -> "pd.DataFrame":
+    """What the runs of one setting say of each (deficit, onset, length).
+
+    Arguments: table, rows of `cplab.table` that agree in all but these and the seed (see
+        `same_setting`), controls among them.
+    Returns: one row a point, indexed by deficit, onset and length, with means over seeds and half
+        their 95 % intervals (NaN for one seed) of accuracy, loss (against equal training), its two
+        parts lost_time and harm, and gain (over the newborn), as fractions in accuracy,
+        accuracy_half, …; seeds, the number of runs; pairs, of those with equal training.
+
+    >>> import cplab
+    >>> points = point_means(same_setting(cplab.table(), Run()))
+    >>> points.loc[("blur", 0, 8), ["loss", "lost_time", "harm"]].round(3).to_list()
+    [0.073, 0.055, 0.018]
+    """
+    import pandas as pd
+
+    clear = table[table.deficit == "none"].set_index(["onset", "seed"]).accuracy
+    rows = table[[*POINT, "accuracy"]].copy()
+
+    def control(onset: "pd.Series") -> np.ndarray:
+        return clear.reindex(pd.MultiIndex.from_arrays([onset, rows.seed])).to_numpy()
+
+    equal, without = control(rows.onset + rows.length), control(rows.onset)
+    rows["loss"] = equal - rows.accuracy
+    rows["lost_time"] = equal - without
+    rows["harm"] = without - rows.accuracy
+    rows["gain"] = rows.accuracy - control(0 * rows.onset)
+    names = ["accuracy", "loss", "lost_time", "harm", "gain"]
+    groups = rows.groupby(["deficit", "onset", "length"])[names]
+    means, std, count = groups.mean(), groups.std(), groups.count()
+    for name in names:
+        means[f"{name}_half"] = half_width(std[name], count[name])
+    return means.assign(seeds=count.accuracy, pairs=count.loss)

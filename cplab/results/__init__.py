@@ -1,0 +1,9 @@
+"""What was computed, kept safely, found quickly; and asking for it."""
+
+from cplab.lazy import load_late
+
+__all__, __getattr__, __dir__ = load_late(
+    __name__,
+    store="Result ResultWarning find table ship merge verify keep",
+    ask="run sweep collect at_hand estimate retrain sample by_key every",
+)

@@ -1,0 +1,330 @@
+"""Asking for results: look them up, or train what is missing and keep it."""
+
+import hashlib
+import random
+import statistics
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from cplab import specs
+from cplab.checks import Cancelled, CplabError, cache_dir, one_of, whole
+from cplab.measure import parse_measures
+from cplab.results import store
+from cplab.results.store import Result, find
+from cplab.runs import DEVICES, Run
+
+NEAR = 0.03  # accuracies that differ by no more are near, however little seeds are seen to differ
+
+
+def collect(
+    wanted: Iterable,
+    measure: Any = (),
+    *,
+    fresh: bool = False,
+    device: str = "auto",
+    workers: int | None = None,
+    stop: Event | None = None,
+    report: Callable[[Any, dict], None] = lambda spec, row: None,
+) -> Iterator[tuple[Any, Result]]:
+    """The results of a set of specs: found ones first, then the others as they are trained.
+
+    Two processes that ask for the same share the work: what begins alike is locked by one of them.
+
+    Arguments: workers, processes; all others as in run.
+    Yields: (spec, Result).
+    Raises: CplabError; Cancelled; Diverged, after all others are done.
+    """
+    one_of("device", str(device).partition(":")[0], DEVICES)
+    workers = None if workers is None else whole("workers", workers, least=1)
+    measures, missing = parse_measures(measure), list(dict.fromkeys(wanted))
+    found = {} if fresh else find_all(missing, measures)
+    yield from found.items()
+    missing = [spec for spec in missing if spec not in found]
+    if not missing:
+        return
+    from cplab.engine.lives import crew_size
+    from cplab.engine.train import Context
+
+    stop = stop or Event()
+    # as for the whole set, since the bits and the checkpoints of the rest depend on it
+    workers = workers or crew_size(missing, device)
+    context = Context(device, workers, stop, report)
+    while missing:
+        with claim(missing) as mine:
+            missing = [spec for spec in missing if spec not in mine]
+            if not mine and stop.wait(0.2):  # others train all that is left
+                raise Cancelled("stopped: ask for the same again to go on where it was")
+            found = {} if fresh else find_all(mine, measures)  # trained by others meanwhile
+            yield from found.items()
+            todo = [spec for spec in mine if spec not in found]
+            for spec, training in train(todo, context, measures):
+                yield spec, store.keep(make_result(spec, training))
+
+
+def train(wanted: list, context: Any, measures: dict) -> Iterator[tuple[Any, Any]]:
+    """Train specs, and before them those whose results they begin with. Yields (spec, Training)."""
+    sources = [spec.source for spec in wanted if getattr(spec, "source", None)]
+    how = {"device": context.device, "stop": context.stop, "report": context.report}
+    context.sources = dict(collect(sources, **how))
+    for trainer in dict.fromkeys(spec.trainer() for spec in wanted):
+        some = [spec for spec in wanted if spec.trainer() is trainer]
+        yield from trainer(some, context, measures)
+
+
+def find_all(wanted: Iterable, measures: dict) -> dict[Any, Result]:
+    return {spec: found for spec in wanted if (found := find(spec, measures))}
+
+
+@contextmanager
+def claim(wanted: list) -> Iterator[dict]:
+    """Those of some specs that are ours to train, each with its lock: one file for all that may
+    share training. Where none can be written, all are ours."""
+    from filelock import FileLock, Timeout
+
+    locks: dict[str, FileLock | None] = {}
+    mine = {}
+    for spec in wanted:
+        name = hashlib.sha256(repr(spec.trunk_key).encode()).hexdigest()[:16]
+        if name not in locks:
+            path = cache_dir() / "locks" / f"{name}.lock"
+            locks[name] = lock = FileLock(path, thread_local=False)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                lock.acquire(blocking=False)
+            except Timeout:
+                locks[name] = None
+            except OSError:
+                pass
+        if locks[name] is not None:
+            mine[spec] = locks[name]
+    try:
+        yield mine
+    finally:
+        for lock in filter(None, locks.values()):
+            with suppress(OSError):
+                Path(lock.lock_file).unlink()
+            lock.release()
+
+
+def make_result(spec: Any, training: Any) -> Result:
+    """The result of a spec out of what training left."""
+    import torch
+
+    from cplab import registry
+
+    own = registry.sources_in(" ".join([specs.canonical(spec), *training.measured]))
+    version = str(torch.__version__)
+    return Result(spec, **vars(training), torch=version, commit=store.commit(), own=own)
+
+
+def run(
+    spec: Any = None,
+    /,
+    *,
+    measure: Any = (),
+    fresh: bool = False,
+    device: str = "auto",
+    stop: Event | None = None,
+    report: Callable[[Any, dict], None] = lambda spec, row: None,
+    **fields: Any,
+) -> Result:
+    """The result of one run: looked up, or trained here and now and kept.
+
+    Arguments:
+        spec: a Run or another spec; or give a run's fields by name, as below.
+        measure: what to measure on it: a name of cplab.measure.MEASUREMENTS or your own, several of
+            these, or {name: "every", "end" or epochs}. Where only that is missing, the run is
+            trained again.
+        fresh: train it even if there is a result.
+        device: auto, cuda, mps or cpu.
+        stop: a threading.Event that ends training before the next batch.
+        report: called with (spec, row) after each epoch.
+    Raises: CplabError (bad input), Cancelled, Diverged.
+
+    >>> import cplab
+    >>> cplab.run(deficit="blur", length=8, seed=0).source
+    'shipped'
+    """
+    wanted = Run(**fields) if spec is None else replace(spec, **fields)
+    how: dict[str, Any] = {"fresh": fresh, "device": device, "stop": stop, "report": report}
+    [(_, found)] = collect([wanted], measure, **how)
+    return found
+
+
+def sweep(
+    wanted: Iterable, measure: Any = (), *, progress: bool = True, **how: Any
+) -> list[Result]:
+    """The results of a set of specs in their order; what is missing is trained as a tree, in which
+    common beginnings are trained once.
+
+    Arguments: wanted, runs or other specs; measure, as in run; progress, a bar with the time left
+        on standard error; how: device, workers, stop.
+    Raises: CplabError, Cancelled; Diverged after all others are done.
+
+    >>> import cplab
+    >>> runs = [cplab.Run(deficit="blur", length=n, seed=0) for n in (4, 8)]
+    >>> [result.spec.length for result in cplab.sweep(runs)]
+    [4, 8]
+    """
+    from tqdm import tqdm
+
+    every, measures = list(wanted), parse_measures(measure)
+    found = {} if how.get("fresh") else find_all(dict.fromkeys(every), measures)
+    missing = [spec for spec in dict.fromkeys(every) if spec not in found]
+    total = 0
+    if missing:
+        from cplab.engine.lives import plan
+
+        total = sum(root.epochs for root in plan(s for s in missing if hasattr(s, "life")))
+    # the delay keeps the bar away where nothing is trained
+    hidden = not (progress and total)
+    with tqdm(total=total, unit="epoch", file=sys.stderr, delay=0.01, disable=hidden) as bar:
+        how["report"] = lambda spec, row: bar.update("epoch" in row)
+        for spec, result in collect(missing, measures, **how):
+            found[spec] = result
+            bar.set_postfix_str(f"{len(found)} of {len(set(every))} results")
+    return [found[spec] for spec in every]
+
+
+def at_hand(
+    wanted: Iterable, measure: Any = (), *, seconds: float = 240, **how: Any
+) -> dict[Any, Result]:
+    """The results of a set of specs, without a long wait: what is missing is trained only if all of
+    it takes less than `seconds` on this machine; else a line says what is left out.
+
+    Arguments: measure, as in run; how, as in sweep.
+    Returns: those that there are, by spec.
+
+    >>> import cplab
+    >>> len(cplab.at_hand([cplab.Run(deficit="blur", length=8, seed=seed) for seed in range(3)]))
+    3
+    """
+    every, measures = list(dict.fromkeys(wanted)), parse_measures(measure)
+    found = find_all(every, measures)
+    missing = [spec for spec in every if spec not in found]
+    if not missing:
+        return found
+    cost = estimate(missing, measures)
+    if cost is not None and cost < seconds:
+        return found | dict(zip(missing, sweep(missing, measures, **how), strict=True))
+    about = "" if cost is None else f" (about {cost / 60:.0f} minutes on this machine)"
+    said = f"{len(missing)} of {len(every)} results, which nobody has trained yet{about}."
+    print(f"Not shown: {said}")
+    return found
+
+
+def estimate(wanted: Iterable, measure: Any = (), device: str = "auto") -> float | None:
+    """Seconds that training these specs one after another would take, from lives that were measured
+    on this machine, else on others; None where none is like them.
+
+    >>> from cplab import Run
+    >>> estimate([Run(deficit="blur", length=6, seed=99)]) > 1
+    True
+    """
+    from cplab.engine.lives import plan
+
+    wanted, measures, total = list(wanted), parse_measures(measure), 0.0
+    parts = [(spec, 1, 0) for spec in wanted if not hasattr(spec, "life")]
+    for root in plan(spec for spec in wanted if hasattr(spec, "life")):
+        parts.append((root.spec, root.epochs, sum(len(part.ends) for part in root.below())))
+    for spec, epochs, ends in parts:
+        pace = typical_seconds(spec, "epoch")
+        if pace is None:
+            return None
+        total += pace * epochs
+        for name, when in measures.items():
+            total += (typical_seconds(spec, name) or 0) * (ends if when == "end" else epochs)
+    return total
+
+
+def typical_seconds(spec: Any, what: str) -> float | None:
+    """Of an epoch or a measurement: the median over live results of its size, else over shipped
+    ones; of an epoch, else what its class expects."""
+    size = store.size_of(spec)
+    for entries in (store.live_entries, store.shipped_entries):
+        alike = [about for _, about in entries(type(spec).__name__) if about["size"] == size]
+        if took := [about["costs"][what] for about in alike if about["costs"].get(what)]:
+            return statistics.median(took)
+    if what != "epoch":
+        return None
+    if getattr(spec, "expected_seconds", None):
+        return spec.expected_seconds / getattr(spec, "epochs", 1)
+    return 0.5 if getattr(spec, "profile", "") == "ci" else None
+
+
+def by_key(key: str) -> Result:
+    """The shipped or live result of this key.
+
+    Raises: CplabError where there is none.
+
+    >>> by_key("10da86ce08101b40").spec.call()
+    "cplab.run(deficit='blur', onset=0, length=4, profile='course', seed=0)"
+    """
+    found = store.shipped(key) or store.live(store.live_path(key))
+    if found is None:
+        raise CplabError(f"no result has the key {key!r}: `cplab results list` shows keys")
+    return found
+
+
+def every(kind: str = "Run", source: str | None = None) -> Iterator[Result]:
+    """All sound results of one class of specs; a key that is shipped and live comes twice.
+
+    Arguments: kind, the name of a class of specs; source, shipped or live (both if not given).
+    Raises: CplabError for a kind that is none.
+
+    >>> next(every("Run", "shipped")).source
+    'shipped'
+    """
+    one_of("kind of result", kind, specs.kinds())
+    if source != "live":
+        keys = [key for key, row in store.shipped_index().items() if row["kind"] == kind]
+        yield from filter(None, map(store.shipped, keys))
+    if source != "shipped":
+        yield from (r for r in map(store.live, store.live_paths()) if r and r.kind == kind)
+
+
+def sample(count: int, seed: int = 0, profile: str | None = None) -> list[Result]:
+    """Shipped runs at random, of all profiles or one."""
+    rows = store.table(profile=profile) if profile else store.table()
+    keys = rows.loc[rows["source"] == "shipped", "key"].to_list()
+    if not keys:
+        raise CplabError(f"no results are shipped of {profile or 'any'} profile: ship some first")
+    picked = random.Random(seed).sample(keys, min(count, len(keys)))
+    return [found for key in picked if (found := store.shipped(key))]
+
+
+def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
+    """Train a result's spec again, with as many threads, and compare.
+
+    Returns: `equal` where all values are, bit by bit; `near` where the machine, the images, the
+        number format, the threads or torch are others and the accuracy is within the spread of
+        seeds; else `off`. And the new result, which is not kept.
+    """
+    import torch
+
+    from cplab.engine.train import Context
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(result.threads)
+    try:
+        [(spec, training)] = train([result.spec], Context(device, 1), {})
+    finally:
+        torch.set_num_threads(threads)
+    again = make_result(spec, training)
+    if store.outcome(again) == store.outcome(result):
+        return "equal", again
+    if all(getattr(again, name) == getattr(result, name) for name in store.HOW if name != "commit"):
+        return "off", again
+    before, after = (one.values.get("accuracy") for one in (result, again))
+    if not isinstance(before, float) or not isinstance(after, float):
+        return "near", again
+    entries = store.shipped_entries("Run") if isinstance(result.spec, Run) else []
+    seed = getattr(result.spec, "seed", None)
+    spread = [about["accuracy"] for run, about in entries if replace(run, seed=seed) == result.spec]
+    deviation = statistics.stdev(spread) if len(spread) > 2 else 0.0
+    return ("near" if abs(before - after) <= max(NEAR, 4 * deviation) else "off"), again

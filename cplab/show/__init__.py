@@ -1,0 +1,18 @@
+"""Figures, pictures and words in one style. The names below are what labs use; each is loaded, with
+Bokeh, when it is first used.
+
+>>> from cplab import show
+>>> show.label("flip")
+'vertical flip'
+"""
+
+from cplab.lazy import load_late
+
+__all__, __getattr__, __dir__ = load_late(
+    __name__,
+    theme="colour display label load_bokeh source_line",
+    results="against bars by_layer curves layer_columns layer_labels means minima over_epochs"
+    " rates removal threads",
+    animals="by_age statement_table synapses_by_age",
+    pictures="filter_pictures strips to_pixels",
+)

@@ -1,0 +1,74 @@
+"""Images and filters as pictures in a notebook."""
+
+import base64
+import io
+from collections.abc import Mapping
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cplab.data import Images
+
+
+def png(x: ArrayLike, scale: int = 4) -> bytes:
+    """A strip of uint8 images (N, H, W, C), C being 1 or 3, side by side as PNG, each pixel `scale`
+    pixels wide."""
+    from PIL import Image
+
+    pixels = np.pad(np.asarray(x), ((0, 0), (0, 0), (0, 1), (0, 0)), constant_values=255)
+    strip = np.concatenate(list(pixels), axis=1)[:, :-1]
+    strip = strip[..., 0] if strip.shape[2] == 1 else strip
+    file = io.BytesIO()
+    Image.fromarray(strip.repeat(scale, 0).repeat(scale, 1)).save(file, "png")
+    return file.getvalue()
+
+
+def to_pixels(x: "Tensor", images: "Images") -> "Tensor":
+    """Normalised images (N, C, H, W) back to uint8 (N, H, W, C).
+
+    Arguments: x, the images; images, the data set that they are of.
+
+    >>> from cplab.data import images
+    >>> practice = images("practice", "ci")
+    >>> to_pixels(practice.normal(practice.test_x[:2]), practice).dtype
+    torch.uint8
+    """
+    x = x.permute(0, 2, 3, 1).cpu() * images.std.cpu() + images.mean.cpu()
+    return x.round().clamp(0, 255).byte()
+
+
+def filter_pictures(filters: ArrayLike) -> np.ndarray:
+    """Filters of a first layer as uint8 images (N, H, W, C), each stretched to the range of its
+    own numbers, zero as middle grey.
+
+    Arguments: filters (out, C, H, W), C being 1 or 3, as `Result.final("ending")` holds them.
+
+    >>> filter_pictures([[[[-1.0, 0.0, 2.0]]]]).ravel().tolist()
+    [64, 128, 255]
+    """
+    f = np.asarray(filters, dtype=float).transpose(0, 2, 3, 1)
+    top = np.abs(f).max(axis=(1, 2, 3), keepdims=True)
+    return np.round(127.5 + 127.5 * f / np.where(top > 0, top, 1)).astype(np.uint8)
+
+
+def strips(rows: Mapping[str, ArrayLike], scale: int = 4) -> Any:
+    """Strips of uint8 images (N, H, W, C) under each other, as HTML.
+
+    Arguments: rows, images by their caption; scale, pixels of the page a pixel.
+
+    >>> 'alt="clear"' in strips({"clear": np.zeros((2, 8, 8, 3), dtype=np.uint8)}).data
+    True
+    """
+    from IPython.display import HTML
+
+    page = ""
+    for caption, x in rows.items():
+        code, text = base64.b64encode(png(x, scale)).decode(), escape(caption)
+        page += f'<tr><td style="text-align:left;padding-right:1em">{text}</td>'
+        page += f'<td><img src="data:image/png;base64,{code}" alt="{text}"></td></tr>'
+    return HTML(f"<table>{page}</table>")

@@ -1,0 +1,57 @@
+"""What a student predicted beside what was measured."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from bokeh.models import ColumnDataSource, FactorRange, Range1d, Whisker
+from bokeh.plotting import figure
+
+from cplab import statistics
+from cplab.show.theme import EQUAL, LIVE, percent_axis, place_legend, plain_figure
+
+
+def guesses(
+    names: Sequence[str], guess: Sequence[float], truth: Sequence[tuple | None], **options: Any
+) -> figure:
+    """What was predicted (hollow), accuracies 0 to 1, and what was measured (filled, with its
+    interval): (mean, half) for each name, or None."""
+    options = {"y_range": FactorRange(*names[::-1]), **options}
+    fig = plain_figure("", "final test accuracy", "", **options)
+    hollow = {"fill_alpha": 0, "line_width": 2, "size": 13}
+    fig.scatter(list(guess), list(names), color=LIVE.colour, legend_label="your guess", **hollow)
+    known = [(name, *pair) for name, pair in zip(names, truth, strict=True) if pair is not None]
+    if known:
+        rows, mean, half = zip(*known, strict=True)
+        source = ColumnDataSource({"y": rows, **statistics.band_columns(mean, half)})
+        how = {"source": source, "size": 9, "color": "#0072B2", "marker": "square"}
+        fig.scatter("mean", "y", legend_label="measured", **how)
+        whisker = Whisker(base="y", lower="low", upper="high", source=source, dimension="width")
+        fig.add_layout(whisker)
+    percent_axis(fig.xaxis)
+    return place_legend(fig, "above")
+
+
+def orders(
+    order: Sequence[str], truth: Mapping[str, pd.Series], hues: Mapping[str, str], **options: Any
+) -> figure:
+    """A guessed order, from best to worst, beside the measured one, each name joined to itself;
+    what has no accuracies by seed has no place on the right."""
+    known = {name: values for name, values in truth.items() if len(values)}
+    measured = sorted(known, key=lambda name: -known[name].mean())
+    ranges = {"x_range": Range1d(-0.9, 2.1), "y_range": Range1d(len(order), -1)}
+    fig = plain_figure("", "", "", **{**ranges, **options})
+    look = {"text_baseline": "middle", "text_font_size": "13px"}
+    for x, words, align in ((0, "your order", "right"), (1, "measured", "left")):
+        fig.text([x], [-0.6], [words], text_align=align, text_color=EQUAL.colour, **look)
+    for place, text in enumerate(order):
+        fig.scatter([0], [place], size=12, color=LIVE.colour, fill_alpha=0, line_width=2)
+        fig.text([-0.06], [place], [text], text_align="right", **look)
+        if text in known:
+            end, hue = measured.index(text), hues[text]
+            number = statistics.percent(*statistics.mean_half(known[text]))
+            fig.line([0, 1], [place, end], color=hue, line_width=3, alpha=0.8)
+            fig.scatter([1], [end], size=10, color=hue)
+            fig.text([1.06], [end], [f"{text}: {number} %"], text_align="left", **look)
+    fig.axis.visible = fig.grid.visible = False
+    return fig

@@ -1,0 +1,411 @@
+"""Figures of results: final accuracies, quantities over epochs and by layer, any numbers a seed.
+
+Bands and whiskers are 95 % intervals of the mean over seeds (Student's t); where there is one seed
+there is no interval. `options` are Bokeh's, of the figure.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from bokeh.models import ColumnDataSource, FactorRange, NumeralTickFormatter, Whisker
+from bokeh.palettes import Blues256
+from bokeh.plotting import figure
+from bokeh.transform import linear_cmap
+from numpy.typing import ArrayLike
+
+from cplab import statistics
+from cplab.checks import one_of
+from cplab.deficits import canonical_name
+from cplab.quantities import point_means, same_setting
+from cplab.runs import Run
+from cplab.show import theme
+from cplab.show.theme import band, percent_axis, place_legend, plain_figure, style, styles
+
+QUANTITIES = {  # over the epochs: the words for them, and where the legend is out of the way
+    "trace": ("trace of the Fisher information", "top_left"),
+    "log_det": ("log det (F / damping + I)", "top_left"),
+    "test_accuracy": ("test accuracy", "bottom_right"),
+    "train_loss": ("training loss", "top_right"),
+}
+CONTROLS = {  # of `against`: the column of point_means, the words, its sign, its look
+    "newborn": ("gain", "the newborn", 1, theme.NEWBORN),
+    "equal training": ("loss", "equal training", -1, theme.EQUAL),
+    "without window": ("harm", "the same life without it", -1, theme.EQUAL),
+}
+
+
+def point_columns(points: pd.DataFrame, along: str, what: str, scale: float = 1) -> dict[str, Any]:
+    """Columns mean, low, high of one quantity of `cplab.quantities.point_means`, along the onset or
+    the length."""
+    columns = statistics.band_columns(scale * points[what], abs(scale) * points[f"{what}_half"])
+    return {along: points.index.get_level_values(along).to_numpy(), **columns}
+
+
+def along_length(points: pd.DataFrame, deficit: str, onset: int) -> dict[str, Any]:
+    """Final accuracy against length at one onset, with length 0 from the clear control."""
+    rows = points.query("deficit in [@deficit, 'none'] and onset == @onset")
+    return point_columns(rows.sort_index(level="length"), "length", "accuracy")
+
+
+def clear_along(points: pd.DataFrame, onset: int) -> dict[str, Any]:
+    """Final accuracy without a deficit against the epochs before recovery that exceed `onset`: the
+    control of equal training of each length that a deficit has from there."""
+    begun = points.query("onset == @onset").index.get_level_values("length")
+    clear = points.query("deficit == 'none'")
+    ours = (clear.index.get_level_values("onset") - onset).isin(begun)
+    columns = point_columns(clear[ours], "onset", "accuracy")
+    return {"length": columns.pop("onset") - onset, **columns}
+
+
+def along_onset(points: pd.DataFrame, deficit: str, length: int) -> dict[str, Any]:
+    """Points lost against equal training, against onset at one length."""
+    rows = points.query("deficit == @deficit and length == @length")
+    return point_columns(rows, "onset", "loss", 100)
+
+
+def select(
+    like: Run, deficits: Sequence, table: pd.DataFrame | None
+) -> tuple[list[str], pd.DataFrame, pd.Series]:
+    """Deficits by name; the results of a run's setting; and which of these are of the deficits."""
+    if table is None:
+        from cplab import results
+
+        table = results.table()
+    names, rows = [canonical_name(one) for one in deficits], same_setting(table, like)
+    return names, rows, rows.deficit.isin(names) & (rows.onset == like.onset)
+
+
+def removal(
+    like: Run,
+    deficits: Sequence = ("blur", "flip"),
+    table: pd.DataFrame | None = None,
+    **options: Any,
+) -> figure:
+    """Final accuracy against the epoch at which the deficit is removed (the paper's figures 1, 2).
+
+    Arguments: like, a run whose profile, schedule and onset the figure takes; deficits, names or
+        functions of your own; table of results (all there are by default); options, Bokeh's.
+    The two controls are grey.
+
+    >>> removal(Run(profile="ci"), ("blur", "flip")).yaxis.axis_label
+    'final test accuracy'
+    """
+    names, rows, ours = select(like, deficits, table)
+    longest = int(rows.length[ours].max()) if ours.any() else 1
+    controls = [0, like.onset, *(like.onset + rows.length[ours])]
+    shown = rows[ours | ((rows.deficit == "none") & rows.onset.isin(controls))]
+    title = f"accuracy after a deficit from epoch {like.onset}, {like.schedule} schedule"
+    axes = ("epochs with the deficit", "final test accuracy")
+    fig = plain_figure(title, *axes, theme.source_line(shown), **options)
+    points = point_means(shown)
+    band(fig, ColumnDataSource(clear_along(points, like.onset)), "length", theme.EQUAL)
+    if ("none", 0, 0) in points.index:
+        born = point_columns(points.loc[[("none", 0, 0)] * 2], "length", "accuracy")
+        band(fig, ColumnDataSource(born | {"length": [0, longest]}), "length", theme.NEWBORN)
+    for name in names:
+        source = ColumnDataSource(along_length(points, name, like.onset))
+        band(fig, source, "length", style(name), points=True)
+    percent_axis(fig.yaxis)
+    return place_legend(fig, "right")
+
+
+def against(
+    like: Run,
+    deficits: Sequence,
+    control: str = "newborn",
+    table: pd.DataFrame | None = None,
+    **options: Any,
+) -> figure:
+    """Final accuracy minus that of a control of the same seed, in points, against the length of
+    the deficit.
+
+    Arguments: like, deficits, table and options as in `removal`; control, newborn, equal training
+        or without window (the same life with the deficit's epochs cut out).
+    Returns: a Bokeh figure whose zero line is the control.
+
+    >>> against(Run(profile="ci"), ("blur",), "equal training").yaxis.axis_label
+    'points above equal training'
+    """
+    one_of("control", control, CONTROLS)
+    what, words, sign, look = CONTROLS[control]
+    names, rows, ours = select(like, deficits, table)
+    title = f"accuracy after a deficit minus that of {words}, seed by seed"
+    axes = ("epochs with the deficit", f"points above {words}")
+    fig = plain_figure(title, *axes, theme.source_line(rows[ours]), **options)
+    points = point_means(rows)
+    for name in names:
+        of = points.query("deficit == @name and onset == @like.onset").dropna(subset=what)
+        columns = point_columns(of.sort_index(), "length", what, sign * 100)
+        source = ColumnDataSource(columns, name=f"{name} against {control}")
+        band(fig, source, "length", style(name), points=True)
+    theme.reference_line(fig, "width", look.colour)
+    return place_legend(fig, "right")
+
+
+def grid(source: ColumnDataSource, onsets: list[str], lengths: list[str], **options: Any) -> figure:
+    """The map of points lost against equal training: of a source with the columns onset, length,
+    loss, text and ink (its colour), by the factors of both axes."""
+    options = {"x_range": FactorRange(*onsets), "y_range": FactorRange(*lengths), **options}
+    title = "points lost to equal training"
+    fig = plain_figure(title, "onset", "length", name="map", **options)
+    hue = linear_cmap("loss", Blues256[::-1], low=0, high=12)
+    fig.rect("onset", "length", 0.96, 0.94, source=source, fill_color=hue, line_color=None)
+    words = {"text_align": "center", "text_baseline": "middle", "text_font_size": "11px"}
+    fig.text("onset", "length", "text", source=source, text_color="ink", **words)
+    fig.grid.visible = False
+    return fig
+
+
+def rates(runs: Sequence[Run], **options: Any) -> figure:
+    """Learning rate against epoch of some `runs`; the epochs with a deficit are drawn thick.
+
+    Arguments: options, Bokeh's.
+
+    >>> rates([Run("blur", 2, 3)]).title.text
+    'learning rate of each epoch'
+    """
+    fig = plain_figure("learning rate of each epoch", "epoch", "learning rate", **options)
+    for run, dash in zip(runs, cycle(theme.DASHES), strict=False):
+        rate, look = [step.lr for step in run.life], style(run.deficit)
+        words = look.label + (f" until {run.end}" if run.length else "")
+        how = {"line_dash": dash, "width": 1.5, "legend_label": words}
+        fig.line(list(range(len(rate))), rate, color=look.colour, **how)
+        inside = list(range(run.onset, run.end))
+        fig.line(inside, [rate[e] for e in inside], color=look.colour, width=6, alpha=0.5)
+    return place_legend(fig, "top_right")
+
+
+def over_epochs(groups: Mapping[str, Sequence], what: str = "trace", **options: Any) -> figure:
+    """A quantity against the epoch, one line for each group of results that differ in the seed.
+
+    Arguments: groups, results by the words for them; what, trace, log_det, test_accuracy,
+        train_loss or another that `Result.series` knows; options, Bokeh's.
+    Returns: a Bokeh figure. A line has the look of its deficit, the fainter the earlier that
+        ended; a large marker stands where it ended.
+
+    >>> over_epochs({}, "train_loss").yaxis.axis_label
+    'training loss'
+    """
+    shown = [result for group in groups.values() for result in group]
+    words, place = QUANTITIES.get(what, (what, "top_left"))
+    source = theme.source_line(shown)
+    fig = plain_figure(f"{words}, epoch by epoch", "epoch", words, source, **options)
+    latest = max([1, *(r.spec.end for r in shown if r.spec.length)])
+    for text, group in groups.items():
+        if not group:
+            continue
+        run, curve = group[0].spec, statistics.mean_curve(group, what)
+        at, mean, look = curve["epoch"], curve["mean"], style(run.deficit)
+        strength = 0.35 + 0.65 * run.end / latest if run.length else 1.0
+        how = {"color": look.colour, "alpha": strength, "legend_label": text}
+        fig.varea(at, curve["low"], curve["high"], color=look.colour, alpha=0.13 * strength)
+        fig.line(at, mean, width=2, line_dash=look.dash, **how)
+        ends = np.flatnonzero((at == run.end) & (run.length > 0))
+        fig.scatter(at[ends], mean[ends], size=9, marker=look.marker, **how)
+    if what == "test_accuracy":
+        percent_axis(fig.yaxis)
+    else:
+        fig.y_range.start = 0
+    if what in ("trace", "log_det"):
+        fig.yaxis.formatter = NumeralTickFormatter(format="0,0")
+    return place_legend(fig, place)
+
+
+def minima(
+    groups: Mapping[str, Sequence], measure: Callable[[Any], float], words: str, **options: Any
+) -> figure:
+    """Final accuracy against a measure of sharpness at the end of training, one dot a network.
+
+    Arguments: groups, results by the words for them; measure, from a result to a number above 0;
+        words, for the axis; options, Bokeh's.
+    Returns: a Bokeh figure. Dots have the look of the deficit; those of networks that Adam trained
+        are triangles.
+
+    >>> minima({}, max, "trace").title.text
+    'final accuracy by trace, one dot a network'
+    """
+    shown = [result for group in groups.values() for result in group]
+    title, source = f"final accuracy by {words}, one dot a network", theme.source_line(shown)
+    options = {"x_axis_type": "log", **options}
+    fig = plain_figure(title, words, "final test accuracy", source, **options)
+    for text, group in groups.items():
+        if not group:
+            continue
+        run, look = group[0].spec, style(group[0].spec.deficit)
+        how = {"color": look.colour, "fill_alpha": 0.3 if run.deficit == "none" else 0.75}
+        how["marker"] = "triangle" if run.optimizer == "adam" else look.marker
+        x, y = [measure(one) for one in group], [one.accuracy for one in group]
+        fig.scatter(x, y, size=9, legend_label=text, **how)
+    percent_axis(fig.yaxis)
+    return place_legend(fig, "top_right")
+
+
+def by_layer(
+    layers: Sequence[str], groups: Mapping, hues: Mapping[str, str], tag: str = "", **options: Any
+) -> figure:
+    """Bars of a quantity by layer, several kinds of network side by side.
+
+    Arguments: layers, their words in order from the image to the answer; groups, (seeds, layers)
+        for each kind, whose means and 95 % intervals are drawn; hues, its colour; tag, what tells
+        the data sources of two such figures apart; options, Bokeh's.
+    Returns: a Bokeh figure; each kind's data source has its name after the tag, and the columns
+        layer (pairs of layer and kind), mean, low, high.
+
+    >>> by_layer(layer_labels(2), {"blur": [[0.25, 0.75]]}, {"blur": "blue"}).y_range.start
+    0
+    """
+    factors = [(layer, text) for layer in layers for text in groups]
+    options = {"x_range": FactorRange(*factors, group_padding=0.6), **options}
+    axes = ("layer, from the image to the answer", "share of the total")
+    fig = plain_figure("share of each layer", *axes, **options)
+    for text, values in groups.items():
+        source = ColumnDataSource(layer_columns(layers, text, values), name=tag + text)
+        fig.vbar("layer", 0.9, "mean", source=source, color=hues[text], legend_label=text)
+        whisker = Whisker(base="layer", lower="low", upper="high", source=source, line_width=1)
+        whisker.upper_head = whisker.lower_head = None
+        fig.add_layout(whisker)
+    fig.xaxis.major_label_text_font_size = "0px"
+    fig.xaxis.major_tick_line_color = None
+    fig.xgrid.visible = False
+    fig.y_range.start = 0
+    percent_axis(fig.yaxis)
+    return place_legend(fig, "top_right")
+
+
+def layer_columns(layers: Sequence[str], text: str, values: ArrayLike) -> dict[str, Any]:
+    """The data of one kind of network in `by_layer`, by its `layers`, `text` and `values`.
+
+    >>> layer_columns(["1", "2"], "blur", [[0.25, 0.75]])["layer"]
+    [('1', 'blur'), ('2', 'blur')]
+    """
+    columns = statistics.mean_columns(list(np.atleast_2d(np.asarray(values, dtype=float)).T))
+    return {"layer": [(layer, text) for layer in layers], **columns}
+
+
+def layer_labels(count: int) -> list[str]:
+    """1 to `count`, as the words for layers.
+
+    >>> layer_labels(2)
+    ['1', '2']
+    """
+    return [str(i) for i in range(1, count + 1)]
+
+
+def seeds_line(counts: Iterable[int]) -> str:
+    """How many seeds there are, or that nothing is there."""
+    known = [count for count in counts if count]
+    return statistics.count_seeds(*known) if known else "not computed yet"
+
+
+def title_of(x: str, y: str) -> str:
+    """The title of a figure by its axes, without the unit of the horizontal one."""
+    return f"{y} against {x.partition(',')[0]}"
+
+
+def means(
+    groups: Mapping[str, Mapping[float, Sequence]],
+    words: tuple[str, str],
+    percent: bool = True,
+    log: bool = False,
+    legend: str = "bottom_right",
+    **options: Any,
+) -> figure:
+    """Means with bands against a number, such as accuracy against density.
+
+    Arguments: groups, {kind: {x: one number a seed}}; words, of both axes; percent, whether the
+        vertical axis is of fractions; log, the horizontal axis; legend, where it stands; options,
+        Bokeh's.
+    Returns: a Bokeh figure; the data source of a kind is called `band` and its name.
+
+    >>> means({"blur": {2: [0.5, 0.6]}}, ("epochs", "accuracy")).title.text
+    'accuracy against epochs'
+    """
+    known = {x for group in groups.values() for x, numbers in group.items() if len(numbers)}
+    if log and known:  # an empty axis has no logarithm
+        options["x_axis_type"] = "log"
+    largest = [max(map(len, group.values()), default=0) for group in groups.values()]
+    fig = plain_figure(title_of(*words), *words, seeds_line(largest), **options)
+    for kind, look in styles(groups).items():
+        source = ColumnDataSource(statistics.mean_columns(groups[kind]), name=f"band {kind}")
+        band(fig, source, "x", look, points=True)
+    if log and known:
+        fig.xaxis.ticker = sorted(known)
+    if percent:
+        percent_axis(fig.yaxis)
+    return place_legend(fig, legend)
+
+
+def bars(
+    values: Mapping[str, Sequence[float]], words: str, percent: bool = True, **options: Any
+) -> figure:
+    """A bar for each kind with its 95 % interval and its seeds as dots.
+
+    Arguments: values, {kind: one number a seed}; words, of the vertical axis; percent, whether it
+        is of fractions; options, Bokeh's.
+    Returns: a Bokeh figure; its data source is called `bars`.
+
+    >>> bars({"dense": [0.5, 0.6]}, "accuracy").x_range.factors
+    ['dense']
+    """
+    looks = list(styles(values).values())
+    names = [look.label for look in looks]
+    options = {"x_range": FactorRange(*names), **options}
+    fig = plain_figure(words, "", words, seeds_line(map(len, values.values())), **options)
+    hues, columns = [look.colour for look in looks], statistics.mean_columns([*values.values()])
+    source = ColumnDataSource({"kind": names, "hue": hues, **columns}, name="bars")
+    fig.vbar("kind", 0.7, "mean", source=source, color="hue", alpha=0.6)
+    fig.add_layout(Whisker(base="kind", lower="low", upper="high", source=source))
+    for name, numbers in zip(names, values.values(), strict=True):
+        fig.scatter([name] * len(numbers), list(numbers), size=4, color="#333333")
+    if percent:
+        percent_axis(fig.yaxis)
+    fig.xaxis.major_label_orientation = 0.5 if len(names) > 4 else "horizontal"
+    return fig
+
+
+def threads(
+    groups: Mapping,
+    x: str,
+    y: str,
+    words: tuple[str, str],
+    legend: str = "top_right",
+    **options: Any,
+) -> figure:
+    """Curves of one quantity against another, a thin line for each seed.
+
+    Arguments: groups, {kind: [values]}, each values[x] and values[y] being lists of numbers; words,
+        of both axes; legend, where it stands; options, Bokeh's.
+
+    >>> threads({"dense": [{"t": [1, 2], "n": [3, 4]}]}, "t", "n", ("time", "number")).title.text
+    'number against time'
+    """
+    seeds = seeds_line(map(len, groups.values()))
+    fig = plain_figure(title_of(*words), *words, seeds, **options)
+    for kind, look in styles(groups).items():
+        how = {"color": look.colour, "line_dash": look.dash, "legend_label": look.label}
+        for values in groups[kind]:
+            fig.line(np.asarray(values[x]), np.asarray(values[y]), alpha=0.55, **how)
+    place_legend(fig, legend)
+    fig.legend.visible = len(groups) > 1
+    return fig
+
+
+def curves(groups: Mapping[str, tuple], x: str, y: str, **options: Any) -> figure:
+    """Lines of any numbers that are no results (computed in a cell), each with its words.
+
+    Arguments: groups, two rows of numbers for each line; x and y, words of the axes; options,
+        Bokeh's.
+
+    >>> curves({"a": ([1, 2], [3, 4])}, "batches", "trace").title.text
+    'trace against batches'
+    """
+    fig = plain_figure(title_of(x, y), x, y, "computed here and now", **options)
+    for kind, look in styles(groups).items():
+        line = list(map(np.asarray, groups[kind]))
+        how = {"color": look.colour, "legend_label": look.label}
+        fig.line(*line, width=2, line_dash=look.dash, **how)
+        fig.scatter(*line, size=5, marker=look.marker, **how)
+    return place_legend(fig, "top_left")

@@ -1,0 +1,244 @@
+"""How all figures look: one style a thing that is shown, and the parts that figures are made of.
+
+A style is a label, a colour (Okabe and Ito's colour-blind-safe set, with one of Tol's and greys
+for controls) and a second cue beside colour: the dashes of a line and the shape of a point. Those
+of deficits stand in cplab.deficits.
+"""
+
+import re
+import sys
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+from bokeh import models
+from bokeh.plotting import figure
+
+from cplab import deficits
+from cplab.checks import CplabError
+from cplab.statistics import count_seeds
+
+
+class Style(NamedTuple):
+    """How one thing is shown in every figure. Dash and marker are Bokeh's names."""
+
+    label: str
+    colour: str
+    dash: str = "solid"
+    marker: str = "circle"
+
+
+EQUAL = Style("equal training", "#555555", "dashed", "square_x")
+NEWBORN = Style("newborn", "#999999", "dotted", "diamond_cross")
+LIVE = Style("live", "#D55E00", "solid", "star")
+
+DASHES = ("solid", "dashed", "dotted", "dotdash", "dashdot")
+CUES = {  # of each colour, the dashes and the marker
+    "#0072B2": ("solid", "circle"),
+    "#E69F00": ("dashed", "square"),
+    "#009E73": ("dotdash", "triangle"),
+    "#CC79A7": ("dotted", "diamond"),
+    "#332288": ("dashdot", "inverted_triangle"),
+    "#56B4E9": ("dashed", "hex"),
+    "#D55E00": ("solid", "star"),
+    "#000000": ("dotdash", "plus"),
+    "#777777": ("dotted", "x"),
+}
+KINDS = {  # networks that no deficit tells apart: the words for them and their colour
+    "biological": ("grown and pruned", "#009E73"),
+    "random": ("random", "#777777"),
+    "inked": ("random, inked pixels", "#56B4E9"),
+    "per_pixel": ("same number a pixel", "#0072B2"),
+    "degrees": ("same degrees", "#332288"),
+    "set": ("SET", "#E69F00"),
+    "magnitude": ("pruned dense net", "#D55E00"),
+    "dense": ("dense", "#000000"),
+    "images": ("images", "#009E73"),
+    "random_labels": ("random labels", "#E69F00"),
+}
+
+
+def style(kind: str) -> Style:
+    """How a deficit, a control or another kind of network looks; grey where it has no look."""
+    controls = {one.label: one for one in (EQUAL, NEWBORN, LIVE)}
+    if kind in controls:
+        return controls[kind]
+    if kind in KINDS:
+        words, hue = KINDS[kind]
+        return Style(words, hue, *CUES[hue])
+    try:
+        found = deficits.look(kind, strict=False)
+    except CplabError:
+        return Style(kind, EQUAL.colour)
+    return Style(found.label, found.colour, found.dash, found.marker)
+
+
+def styles(kinds: Iterable[str]) -> dict[str, Style]:
+    """The style of each kind; those without one of their own get different ones, in order."""
+    found = {kind: style(kind) for kind in kinds}
+    bare = [kind for kind, one in found.items() if one == Style(kind, EQUAL.colour)]
+    taken = {one.colour for kind, one in found.items() if kind not in bare}
+    free = [hue for hue in CUES if hue not in taken] or list(CUES)
+    for i, kind in enumerate(bare):
+        hue = free[i % len(free)]
+        found[kind] = Style(kind, hue, *CUES[hue])
+    return found
+
+
+def label(kind: str) -> str:
+    """The words for a deficit or another `kind` of network.
+
+    >>> label("flip"), label("blur-2"), label("biological")
+    ('vertical flip', 'blur (2×)', 'grown and pruned')
+    """
+    return style(kind).label
+
+
+def colour(kind: str) -> str:
+    """The colour of a deficit or another `kind` of network.
+
+    >>> colour("blur")
+    '#0072B2'
+    """
+    return style(kind).colour
+
+
+def source_line(of: pd.DataFrame | Sequence) -> str:
+    """One line that says where a figure's numbers come from.
+
+    Arguments: of, a table of results, or results.
+
+    >>> source_line([])
+    'no results yet'
+    """
+    if not isinstance(of, pd.DataFrame):
+        of = pd.DataFrame({**vars(one.spec), "source": one.source, "copy": one.copy} for one in of)
+    if not len(of):
+        return "no results yet"
+    copies = sorted({re.sub(r"-[0-9a-f]{8,}$", "", copy) for copy in of["copy"]})  # no digests
+    practice = set(of.dataset) == {"practice"}
+    images = "PRACTICE images" if practice else f"images {', '.join(copies)}"
+    counts = [group.seed.nunique() for _, group in of.groupby(["deficit", "onset", "length"])]
+    profiles = f"profile {', '.join(sorted(set(of.profile)))}"
+    sources = " and ".join(sorted(set(of.source), reverse=True))
+    return " · ".join([sources, profiles, images, count_seeds(*counts)])
+
+
+def wrap(text: str, width: float, size: float = 12) -> str:
+    """Text in lines for which a figure of this width has room, its letters being of this size."""
+    return "\n".join(textwrap.wrap(text, max(12, int((width - 50) / (0.54 * size)))))
+
+
+def plain_figure(title: str, x: str, y: str, source: str = "", **options: Any) -> figure:
+    """An empty figure in the house style: few lines, no tools that nobody needs; the words of its
+    axes are x and y, and where its numbers are from (source) stands small below."""
+    options = {"height": 300, "width": 420, "tools": "", "toolbar_location": None, **options}
+    width, height = options["width"], options["height"]
+    fig = figure(title=wrap(title, width), x_axis_label=x, y_axis_label=y, **options)
+    fig.title.text_font_size = "12px"
+    fig.grid.grid_line_alpha = 0.35
+    fig.outline_line_color = None
+    plain_axis(fig.xaxis[0], width)
+    plain_axis(fig.yaxis[0], height)
+    if source:
+        look = {"text_font_size": "10px", "text_font_style": "normal", "text_color": "#666666"}
+        fig.add_layout(models.Title(text=wrap(source, width, 10), **look), "below")
+    return fig
+
+
+def plain_axis(axis: models.Axis, pixels: int) -> None:
+    """Upright words, no ticks between those with a label, and as many of them as have room."""
+    axis.axis_label_text_font_style = "normal"
+    axis.axis_label_text_font_size = axis.major_label_text_font_size = "11px"
+    axis.minor_tick_line_color = None
+    if isinstance(axis.ticker, models.LogTicker):
+        axis.ticker = models.LogTicker(mantissas=[1, 2, 5], desired_num_ticks=3)
+    elif isinstance(axis.ticker, models.AdaptiveTicker):
+        axis.ticker.desired_num_ticks = min(6, max(2, pixels // 50))
+
+
+def percent_axis(axis: models.Axis) -> None:
+    """Label an axis of fractions in percent."""
+    axis.formatter = models.NumeralTickFormatter(format="0[.]0 %")
+
+
+def band(
+    fig: figure,
+    source: models.ColumnDataSource,
+    x: str,
+    look: Style,
+    text: str = "",
+    points: bool = False,
+) -> None:
+    """A line through the column `mean` of a source, along its column x, with a band from `low` to
+    `high`; text is for the legend, if not the style's; points, whether each mean has a marker."""
+    words = {"source": source, "color": look.colour, "legend_label": text or look.label}
+    fig.varea(x, "low", "high", source=source, color=look.colour, alpha=0.18)
+    fig.line(x, "mean", width=2, line_dash=look.dash, **words)
+    if points:
+        fig.scatter(x, "mean", size=7, marker=look.marker, **words)
+
+
+def reference_line(fig: figure, dimension: str, hue: str, at: float = 0) -> models.Span:
+    """A movable dotted line across a figure, along its `width` or its `height`."""
+    line = models.Span(dimension=dimension, location=at, line_color=hue, line_dash="dotted")
+    fig.add_layout(line)
+    return line
+
+
+def place_legend(fig: figure, place: str = "bottom_right") -> figure:
+    """Make the legend small, in a corner of the figure, or outside it, `right` or `above`."""
+    if not fig.legend:
+        return fig
+    outside = place in ("right", "above")
+    fig.legend.location = "top_left" if outside else place
+    if outside:
+        fig.add_layout(fig.legend[0], place)
+        fig.legend.orientation = "vertical" if place == "right" else "horizontal"
+    fig.legend.label_text_font_size = "11px"
+    fig.legend.glyph_width = 28  # its dashes can be told apart
+    fig.legend.background_fill_alpha = 0.7
+    fig.legend.border_line_color = None
+    fig.legend.padding = fig.legend.spacing = 2
+    return fig
+
+
+_loaded = False  # whether Bokeh was loaded in this kernel
+
+
+def on_colab() -> bool:
+    """Whether this kernel is one of Google Colab's."""
+    return "google.colab" in sys.modules
+
+
+def load_bokeh(again: bool = True) -> None:
+    """Load Bokeh into the notebook: from the package, since a classroom may have no network.
+
+    Arguments: again, also if this kernel has loaded it before (the page may have forgotten it).
+
+    >>> load_bokeh()  # does nothing outside a notebook
+    """
+    global _loaded
+    from bokeh.io import output_notebook
+    from bokeh.resources import CDN, INLINE
+    from IPython import get_ipython
+
+    if get_ipython() is not None and (again or not _loaded):
+        output_notebook(CDN if on_colab() else INLINE, hide_banner=True)
+        _loaded = True
+
+
+def display(*figs: Any) -> None:
+    """Show figures side by side in the notebook.
+
+    Arguments: figs, of Bokeh.
+
+    >>> display(plain_figure("", "", ""))  # doctest: +SKIP
+    """
+    import bokeh.io
+    from bokeh.layouts import row
+
+    if on_colab():  # each of its cells is a page of its own
+        load_bokeh()
+    bokeh.io.show(figs[0] if len(figs) == 1 else row(*figs))

@@ -1,0 +1,246 @@
+"""Means over seeds, differences, correlations: each with its 95 % interval, and in words.
+
+Bands and whiskers of all figures are these: intervals of the mean by Student's t. One seed has no
+interval. What a number is of (points lost, trace at the end …) stands in `cplab.quantities`.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cplab.checks import CplabError
+
+__all__ = ["correlation", "describe", "describe_difference", "describe_ratio"]
+__all__ += ["fractions", "half_width", "mean_columns", "mean_curve", "mean_half", "percent"]
+
+MISSING = "not trained yet"
+
+
+def half_width(std: ArrayLike, count: ArrayLike) -> np.ndarray:
+    """Half the 95 % interval of a mean, NaN for one seed.
+
+    Arguments: std, standard deviation over the seeds (...); count, how many seeds (...).
+
+    >>> round(float(half_width(1.0, 3)), 2)
+    2.48
+    """
+    from scipy.special import stdtrit
+
+    count = np.asarray(count, dtype=float)
+    return stdtrit(count - 1, 0.975) * np.asarray(std, dtype=float) / np.sqrt(count)
+
+
+def mean_half(values: ArrayLike) -> tuple[float, float]:
+    """The mean of `values`, one a seed, and half its 95 % interval; NaN for one, or for none.
+
+    >>> mean_half([0.5])
+    (0.5, nan)
+    """
+    numbers = np.asarray(values, dtype=float)
+    if not len(numbers):
+        return np.nan, np.nan
+    deviation = numbers.std(ddof=1) if len(numbers) > 1 else np.nan
+    return float(numbers.mean()), float(half_width(deviation, len(numbers)))
+
+
+def band_columns(mean: ArrayLike, half: ArrayLike) -> dict[str, np.ndarray]:
+    """Columns mean, low and high, as figures take them; no interval is one of no width."""
+    middle, reach = np.asarray(mean, dtype=float), np.nan_to_num(np.asarray(half, dtype=float))
+    return {"mean": middle, "low": middle - reach, "high": middle + reach}
+
+
+def mean_columns(groups: Mapping[float, Sequence] | Sequence) -> dict[str, np.ndarray]:
+    """Columns mean, low and high of `groups` of numbers, of one number a seed each: a list of them;
+    or a dict by a number, which becomes the column `x`, in order, without the empty groups.
+
+    >>> mean_columns({8: [0.25, 0.75], 4: [1.0], 2: []})["mean"].tolist()
+    [1.0, 0.5]
+    """
+    columns = {}
+    if isinstance(groups, Mapping):
+        known = sorted(x for x, numbers in groups.items() if len(numbers))
+        columns["x"] = np.array(known, dtype=float)
+        groups = [groups[x] for x in known]
+    pairs = np.array([mean_half(numbers) for numbers in groups], dtype=float).reshape(-1, 2)
+    return columns | band_columns(*pairs.T)
+
+
+def mean_curve(results: Sequence, what: str = "test_accuracy") -> dict[str, np.ndarray]:
+    """A quantity of several seeds over the epochs.
+
+    Arguments: results, of one life and several seeds; what, a quantity that `Result.series` knows.
+    Returns: columns epoch (1 is after the first), mean, low and high: one entry for each epoch
+        after which it was measured in all of them.
+
+    >>> mean_curve([])["epoch"].tolist()
+    []
+    """
+    if not results:
+        return {name: np.empty(0) for name in ("epoch", "mean", "low", "high")}
+    curves = np.array([result.series(what) for result in results], dtype=float)
+    half = half_width(curves.std(0, ddof=1), len(curves)) if len(curves) > 1 else np.nan
+    columns = {"epoch": np.arange(1, curves.shape[1] + 1), **band_columns(curves.mean(0), half)}
+    measured = np.isfinite(columns["mean"])
+    return {name: column[measured] for name, column in columns.items()}
+
+
+def fractions(values: ArrayLike) -> np.ndarray:
+    """Each part of its total: `values` (..., parts) divided by their sum over the last axis.
+
+    >>> fractions([1, 3]).tolist()
+    [0.25, 0.75]
+    """
+    numbers = np.asarray(values, dtype=float)
+    return numbers / numbers.sum(-1, keepdims=True)
+
+
+def rank_agreement(order: Sequence[str], truth: Mapping[str, Any]) -> tuple[int, int, int]:
+    """How a guessed order, from best to worst, fits accuracies by seed: how many pairs stand right,
+    of those whose difference, seed by seed, has a 95 % interval without zero; how many such pairs;
+    how many pairs."""
+    pairs = list(combinations(order, 2))
+    known = [mean_half((truth[better] - truth[worse]).dropna()) for better, worse in pairs]
+    sure = [mean for mean, half in known if abs(mean) > half]
+    return sum(mean > 0 for mean in sure), len(sure), len(pairs)
+
+
+class Correlation(NamedTuple):
+    """Pearson's r with the ends of its 95 % interval."""
+
+    r: float
+    low: float
+    high: float
+
+
+def correlation(x: ArrayLike, y: ArrayLike) -> Correlation:
+    """Pearson's correlation of pairs, with its 95 % interval by Fisher's z.
+
+    The interval takes the pairs to be independent draws from a normal distribution. Neighbouring
+    epochs of one network are not independent: theirs comes out too narrow.
+
+    Arguments: x, y, (n,), n at least 4, in any unit.
+    Raises: CplabError for fewer than 4 pairs, numbers that are not finite, x or y that do not vary.
+
+    >>> round(correlation([1, 2, 3, 4], [2, 4, 6, 9]).r, 2)
+    0.99
+    """
+    from scipy import stats
+
+    x, y = row_of_numbers("x", x), row_of_numbers("y", y)
+    if len(x) != len(y):
+        raise CplabError(f"x has {len(x)} numbers and y has {len(y)}: give pairs")
+    if len(x) < 4:
+        raise CplabError(f"{len(x)} pairs have no interval: give 4 or more")
+    for what, values in (("x", x), ("y", y)):
+        if np.ptp(values) <= 1e-12 * abs(values).max():  # smaller differences are rounding
+            raise CplabError(f"{what} is the same throughout: a correlation needs one that varies")
+    with np.errstate(all="ignore"):  # z of a perfect correlation is infinite
+        found = stats.pearsonr(x, y)
+        interval = found.confidence_interval(0.95)
+    return Correlation(float(found.statistic), float(interval.low), float(interval.high))
+
+
+def row_of_numbers(what: str, values: Any, advice: str = "leave out what is missing") -> np.ndarray:
+    """`values` as a row of finite numbers, else a CplabError that gives the advice."""
+    try:
+        row = np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        row = np.empty((0, 0))
+    if row.ndim != 1 or not np.isfinite(row).all():
+        raise CplabError(f"{what} is not a row of finite numbers: {advice}")
+    return row
+
+
+def describe(values: Sequence[float], digits: int = 1) -> str:
+    """The mean of `values`, one a seed, in words, to so many decimal `digits`; says so where there
+    is none.
+
+    >>> describe([1.0, 2.0, 4.0])
+    '2.3 ± 3.8 (3 seeds)'
+    """
+    mean, half = mean_half(values)
+    if not len(values):
+        return MISSING
+    interval = "" if np.isnan(half) else f" ± {half:.{digits}f}"
+    return f"{mean:.{digits}f}{interval} ({count_seeds(len(values))})"
+
+
+def describe_ratio(ratios: ArrayLike) -> str:
+    """The geometric mean of `ratios`, one a seed, and its 95 % interval.
+
+    >>> describe_ratio([1.0, 4.0, 16.0])
+    '4.0 × (0.13 to 130)'
+    """
+    with np.errstate(all="ignore"):
+        logs = np.log(np.asarray(ratios, dtype=float))
+    mean, half = mean_half(logs[np.isfinite(logs)])
+    if np.isnan(mean):
+        return MISSING
+    middle, low, high = map(plain_number, np.exp([mean, mean - half, mean + half]))
+    return f"{middle} ×" + ("" if np.isnan(half) else f" ({low} to {high})")
+
+
+def describe_difference(ours: ArrayLike, theirs: ArrayLike) -> str:
+    """The difference of two independent samples of accuracies (fractions), `ours` minus `theirs`,
+    in points, by Welch's test; nothing where there are too few. Numbers that belong together in
+    pairs, seed by seed, say more as `describe` of their differences.
+
+    >>> describe_difference([0.9, 0.91, 0.92], [0.8, 0.81, 0.82])
+    '+10.0 ± 2.3 (p < 0.001)'
+    """
+    ours, theirs = np.asarray(ours, dtype=float), np.asarray(theirs, dtype=float)
+    if min(len(ours), len(theirs)) < 2:
+        return ""
+    from scipy import stats
+
+    difference, half = ours.mean() - theirs.mean(), 0.0
+    p = float(difference == 0)
+    if np.ptp(ours) or np.ptp(theirs):  # else the test would divide by 0
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Precision loss")  # one side may be constant
+            test = stats.ttest_ind(ours, theirs, equal_var=False)
+        p, half = test.pvalue, np.ptp(test.confidence_interval()) / 2
+    chance = "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+    return f"{100 * difference:+.1f} ± {100 * half:.1f} ({chance})"
+
+
+def percent(mean: float, half: float = np.nan) -> str:
+    """The fraction `mean`, and `half` its interval, in percent: one decimal at most, none where the
+    interval is wide.
+
+    >>> percent(0.55123, 0.00712)
+    '55.1 ± 0.7'
+    """
+    digits = 0 if half >= 0.1 else 1
+    text = f"{100 * mean:.{digits}f}"
+    return text if np.isnan(half) else f"{text} ± {100 * half:.{digits}f}"
+
+
+def plain_number(value: float, digits: int = 2) -> str:
+    """A number to so many digits that count, without the letter e: 3,600 or 2.1 × 10^-9."""
+    if value == 0 or not np.isfinite(value):
+        return f"{value:g}"
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    if not -6 < int(exponent) < 9:
+        return f"{mantissa} × 10^{int(exponent)}"
+    return f"{float(f'{mantissa}e{exponent}'):,.{max(0, digits - 1 - int(exponent))}f}"
+
+
+def plain_interval(value: float, half: float) -> str:
+    """A number and half its interval, with the digits that the interval leaves it: 136 ± 88."""
+    if half == 0 or not np.isfinite(half):
+        return f"{plain_number(value, 3)} ± {half:g}"
+    places = max(0, 1 - int(np.floor(np.log10(half))))
+    if places > 6:
+        return f"{plain_number(value, 3)} ± {plain_number(half)}"
+    return f"{value:,.{places}f} ± {half:,.{places}f}"
+
+
+def count_seeds(*counts: int) -> str:
+    """How many seeds, of one group or of several: `1 seed`, `3 to 5 seeds`."""
+    least, most = min(counts), max(counts)
+    return f"{least if least == most else f'{least} to {most}'} seed{'s' if most > 1 else ''}"

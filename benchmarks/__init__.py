@@ -1,0 +1,1 @@
+"""How fast the machine trains and looks up, as ratios; beside the package."""

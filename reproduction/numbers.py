@@ -1,0 +1,222 @@
+"""Our numbers for the claims: what `cplab.quantities` says of the lives that a claim speaks of.
+
+Each function takes a size (a profile, or the thesis's own), what its claim is taken at (epochs,
+densities, kernels) and a seed. All raise `quantities.Missing` where a result is not there.
+Accuracies are percentages, their differences points.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from cplab import quantities as q
+from cplab.profiles import PROFILES
+from cplab.pruning import KernelPruning, KernelSplit, Pruned, Retraining, Search
+from cplab.runs import Run
+
+# Lives of networks --------------------------------------------------------------------------------
+
+
+def life(size: str, length: int, seed: int, deficit: str = "blur", **fields) -> Run:
+    """So many epochs from birth with a deficit, or clear ones, then the recovery."""
+    if deficit == "none":
+        return Run(onset=length, profile=size, seed=seed, **fields)
+    return Run(deficit, 0, length, profile=size, seed=seed, **fields)
+
+
+def window(size: str, length: int, onset: int, seed: int, **fields) -> Run:
+    return Run("blur", onset, length, profile=size, seed=seed, **fields)
+
+
+def error(size, length, seed, **fields) -> float:
+    """Final test error after blur until an epoch."""
+    return 100 - q.accuracy(life(size, length, seed, **fields))
+
+
+def newborn_gain(size, length, seed, deficit="blur", **fields) -> float:
+    return q.gain_over_newborn(life(size, length, seed, deficit, **fields))
+
+
+def equal_training_gain(size, length, seed, **fields) -> float:
+    return -q.equal_training_loss(life(size, length, seed, **fields))
+
+
+def advantage_over_blur(size, length, seed, deficit, **fields) -> float:
+    """Points after one deficit above those after as much blur."""
+    other = life(size, length, seed, "blur", **fields)
+    return q.advantage(life(size, length, seed, deficit, **fields), other)
+
+
+def early_excess(size, early, late, seed) -> float:
+    """Points lost by an earlier epoch, above those that are lost from there to a later one."""
+    first, both = (-newborn_gain(size, epoch, seed) for epoch in (early, late))
+    return first - (both - first)
+
+
+def depth_excess(size, length, seed, deep, shallow, of=newborn_gain) -> float:
+    """Points that blur costs one depth above those that it costs another."""
+    costs = [-of(size, length, seed, model=f"depth{n}", schedule="fixed") for n in (deep, shallow)]
+    return costs[0] - costs[1]
+
+
+def float32_gain(size, length, seed, *lives) -> float:
+    """Points in float32 above those in bfloat16: the mean over lives, of newborn, equal (training)
+    and blur."""
+    run = life(size, length, seed)
+    runs = {"newborn": run.newborn(), "equal": run.equal_training(), "blur": run}
+    found = []
+    for native in (runs[name] for name in lives):
+        if q.result(native).precision != "bf16":
+            raise q.Missing(f"{native} is not shipped in bfloat16")
+        found.append(q.advantage(replace(native, arithmetic="float32"), native))
+    return float(np.mean(found))
+
+
+def float32_loss_excess(size, length, seed) -> float:
+    """Points that blur takes from the newborn in float32, above those that it takes in bfloat16."""
+    return float32_gain(size, length, seed, "newborn") - float32_gain(size, length, seed, "blur")
+
+
+# Windows ------------------------------------------------------------------------------------------
+
+
+def window_cost(size, length, onset, seed, of=q.equal_training_loss, **fields) -> float:
+    """What a window of blur costs at an onset, or the mean over several."""
+    onsets = onset if isinstance(onset, tuple) else (onset,)
+    return float(q.sensitivity(window(size, length, 0, seed, **fields), onsets, of).mean())
+
+
+def excess_over_birth(size, length, middle, seed, of=q.equal_training_loss) -> float:
+    """What a window costs later, above what it costs at birth."""
+    return window_cost(size, length, middle, seed, of) - window_cost(size, length, 0, seed, of)
+
+
+def worst_onset(size, length, onsets, seed, **fields) -> int:
+    return q.worst_onset(window(size, length, 0, seed, **fields), onsets)
+
+
+# Fisher information -------------------------------------------------------------------------------
+
+
+def traced(size, deficit, length, seed, **fields) -> Run:
+    """A life along which the Fisher information is measured. In the paper's figure 4 nothing says
+    how long the recovery is; the campaign takes 100 epochs."""
+    fields |= {"recovery": 100} if size == "paper" else {}
+    return life(size, length, seed, deficit, **fields)
+
+
+def peak(size, length, seed, **fields) -> float:
+    """The epoch, in the paper's, after which the trace is highest without a deficit."""
+    return PROFILES[size].pace * q.trace_peak(traced(size, "none", length, seed, **fields))
+
+
+def remaining(size, length, seed, **fields) -> float:
+    return q.trace_remaining(traced(size, "none", length, seed, **fields))
+
+
+def doublings(size, length, seed, other="none", **fields) -> float:
+    """log₂ of the trace in the end after blur, over that after another life."""
+    blurred = traced(size, "blur", length, seed, **fields)
+    return q.doublings(blurred, traced(size, other, length, seed, **fields))
+
+
+def peak_to_worst(size, length, onsets, end, seed, **fields) -> float:
+    """Epochs, the paper's, from the trace's peak to the onset at which blur costs most."""
+    onset = worst_onset(size, length, onsets, seed, **fields)
+    return PROFILES[size].pace * onset - peak(size, end, seed, **fields)
+
+
+def trace_match(size, length, onsets, end, seed, **fields) -> float:
+    clear = traced(size, "none", end, seed, **fields)
+    return q.trace_match(window(size, length, 0, seed, **fields), clear, onsets)
+
+
+def middle_share(size, length, seed) -> float:
+    """Percent of the information that is in layers 3, 4 and 5, from 0."""
+    return 100 * float(q.layer_shares(traced(size, "none", length, seed))[3:6].sum())
+
+
+def information_shift(size, length, seed, deficit="blur", at_removal=False) -> float:
+    """How many layers later the information sits than after equal training."""
+    ours, clear = (traced(size, d, length, seed) for d in (deficit, "none"))
+    return q.information_shift(ours, clear, length - 1 if at_removal else None)
+
+
+def shift_excess(size, early, late, seed) -> float:
+    return information_shift(size, late, seed) - information_shift(size, early, seed)
+
+
+# Growth and pruning of synapses -------------------------------------------------------------------
+
+
+def own_weights_gain(size, density, seed, **fields) -> float:
+    """Points of a grown and pruned net, with its own weights, above a dense one."""
+    dense = Retraining("dense", 1, Search(seed=seed))
+    return q.accuracy_at(Search(seed=seed, **fields), density) - q.accuracy(dense)
+
+
+def architecture_gain(size, density, seed, kind="biological", control="random", optimizer="sgd"):
+    """Points of a kind of architecture above another of the same search and new weights."""
+    ours = Retraining(kind, density, Search(seed=seed, optimizer=optimizer), optimizer=optimizer)
+    return q.advantage(ours, replace(ours, kind=control))
+
+
+ORIGINS: dict[str, tuple[str, dict]] = {
+    "digits": ("biological", {}),
+    "mixed": ("biological", {"mixed": 0.15}),
+    "fashion": ("biological", {"dataset": "fashion_mnist"}),
+    "random": ("random", {"dataset": "fashion_mnist"}),
+}
+
+
+def transfer_gain(size, density, seed, ours, theirs) -> float:
+    """Points on Fashion-MNIST of architectures of one origin above those of another."""
+    both = [
+        Retraining(kind, density, Search(seed=seed, **fields), dataset="fashion_mnist")
+        for kind, fields in (ORIGINS[ours], ORIGINS[theirs])
+    ]
+    return q.advantage(both[0], both[1])
+
+
+# Pruning of kernels and of weights ----------------------------------------------------------------
+
+
+def kernels_advantage(size, total, seed, ours, theirs) -> float:
+    """Points of one way to prune above another, when so many kernels are left."""
+    both = [q.accuracy_at(KernelPruning(size, seed=seed, **way), total) for way in (ours, theirs)]
+    return both[0] - both[1]
+
+
+def split_accuracy(size, origin, total, seed) -> float:
+    """Of a split that pruning left, or the mean of up to three random ones, from new weights."""
+    if origin == "random":
+        return q.random_splits_accuracy(size, total, seed)
+    split = q.kernel_split(KernelPruning(size, material=origin, seed=seed), total)
+    return q.accuracy(KernelSplit(size, *split, seed))
+
+
+def split_advantage(size, total, seed, ours, theirs) -> float:
+    return split_accuracy(size, ours, total, seed) - split_accuracy(size, theirs, total, seed)
+
+
+def second_layer_excess(size, total, seed, ours, theirs) -> float:
+    """Percent of the kernels that are in the second layer, of one material above another."""
+    both = [KernelPruning(size, material=material, seed=seed) for material in (ours, theirs)]
+    kept = [q.kernel_split(pruning, total)[1] for pruning in both]
+    return 100 * (kept[0] - kept[1]) / total
+
+
+def saliency_gain(size, density, seed, other, moment) -> float:
+    """Points kept by pruning by w² F above another ranking, or above what was there before."""
+    ours = Pruned(size, "fisher", density, seed=seed)
+    if other == "before":
+        return q.accuracy_at(ours, moment) - q.accuracy_at(ours, "trained")
+    theirs = replace(ours, metric=other)
+    return q.accuracy_at(ours, moment) - q.accuracy_at(theirs, moment)
+
+
+def plasticity_excess(size, density, seed, length=8) -> float:
+    """Points that later blur costs a pruned network above those that it costs the whole one."""
+    whole = Pruned(size, deficit="blur", length=length, seed=seed)
+    pruned = replace(whole, metric="fisher", density=density)
+    return q.plasticity_loss(pruned) - q.plasticity_loss(whole)

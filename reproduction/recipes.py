@@ -1,0 +1,239 @@
+"""How everything that is shipped was asked for: specs and measurements, file by file.
+
+A recipe has the name of the file in cplab/shipped that its results are kept in. What two recipes
+name stands in the file of the first. `compute` gives the results of a recipe, looked up or trained;
+`ship_recipe` writes them into its file. The runs alone took about 22 hours of one core.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cplab.checks import CplabError, one_of
+from cplab.pruning import DENSITIES, MATERIALS, ORIGINS, OneShot, Pruned, Retraining, Search
+from cplab.results import Result, find, ship, sweep
+from cplab.runs import Run
+from reproduction.campaign import TRACE, prunings, splits
+
+Parts = Iterable[tuple[list, tuple[str, ...]]]  # specs, and what is measured on them
+
+ONSETS = (0, 2, 4, 8, 12, 16, 24)
+LENGTHS = (2, 4, 8, 12, 16, 24)
+ENDS = (4, 8, 16)
+FOUR = ("blur", "flip", "noise", "permute")
+FIXED = {"schedule": "fixed"}
+FIRST, MORE, TEN = range(5), range(5, 10), range(10)  # seeds
+KERNEL_SEEDS = range(6)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a shipped file holds.
+
+    parts: gives specs with the measurements that they have; some are known only once others are
+        there.
+    """
+
+    name: str
+    words: str
+    parts: Callable[[], Parts]
+
+
+def lives(deficits, lengths, seeds, onsets=(0,), **fields) -> list[Run]:
+    """Windows of deficits, and their two controls: newborn and equal training."""
+    runs = [
+        Run(deficit, onset, length, seed=seed, **fields)
+        for deficit in deficits
+        for onset in onsets
+        for length in lengths
+        for seed in seeds
+    ]
+    return [*dict.fromkeys(c for r in runs for c in (r, r.equal_training(), r.newborn()))]
+
+
+def course() -> Parts:
+    yield lives(["blur"], LENGTHS, range(3), ONSETS), ()
+    yield from ten_seeds(FIRST)
+    for schedule in ("paper", "fixed"):
+        yield lives(("blur", "flip"), ENDS, range(3), schedule=schedule), ()
+
+
+def ten_seeds(seeds) -> Parts:
+    """What there are ten seeds of, five in a file."""
+    yield lives(["blur"], [8], seeds, ONSETS), ()
+    yield lives(FOUR, LENGTHS, seeds), ()
+    yield lives(("blank", "fresh_noise"), ENDS, seeds), ()
+
+
+def architectures() -> Parts:
+    yield lives(["blur"], ENDS, (3, 4), **FIXED), ()
+    for model in ("depth1", "depth2", "depth3"):
+        yield lives(["blur"], ENDS, FIRST, model=model, **FIXED), ()
+    yield lives(["blur"], ENDS, FIRST, optimizer="adam"), ()
+    yield lives(["blur"], ENDS, FIRST, model="resnet18"), ()
+
+
+def more_seeds() -> Parts:
+    yield from ten_seeds(MORE)
+    yield lives(["blur"], [16], MORE, **FIXED), ()
+    yield lives(["blur"], [16], MORE, model="resnet18"), ()
+    yield lives(("blur", "flip"), (8, 16), TEN, arithmetic="float32"), ()
+    yield lives(("blur", "stripes"), ENDS, MORE), TRACE
+    yield unrecovered(("blur", "stripes"), MORE), TRACE
+
+
+def course_traces() -> Parts:
+    yield lives(("blur", "stripes"), ENDS, FIRST), TRACE
+    yield lives(FOUR, [16], FIRST), TRACE
+    yield [Run(onset=24, seed=seed) for seed in FIRST], TRACE
+    yield unrecovered(("blur", "flip", "stripes"), FIRST), TRACE
+
+
+def unrecovered(deficits, seeds) -> list[Run]:
+    """Lives that end with the deficit, and clear ones as long."""
+    runs = [Run(deficit, 0, 16, recovery=0, seed=seed) for deficit in deficits for seed in seeds]
+    return [*dict.fromkeys([*runs, *(run.equal_training() for run in runs)])]
+
+
+def fit() -> Parts:
+    yield lives(("blur", "flip"), (4, 8, 12, 24), FIRST, profile="fit"), TRACE
+    yield lives(("blur", "flip"), [12], FIRST, profile="fit", optimizer="adam"), TRACE
+
+
+def fit_windows() -> Parts:
+    yield lives(["blur"], [4], FIRST, (0, 2, 4, 6, 8, 12, 16, 20, 24), profile="fit"), ()
+
+
+def mnist() -> Parts:
+    yield lives(("blur", "flip"), (4, 8, 16, 32), TEN, profile="mnist"), ()
+
+
+def practice() -> Parts:
+    yield lives(["blur"], [16], range(3), dataset="practice"), ()
+
+
+def growth() -> Parts:
+    digits, adam = searches(TEN), searches(FIRST, optimizer="adam")
+    clothes, mixed = searches(TEN, dataset="fashion_mnist"), searches(TEN, mixed=0.15)
+    yield (
+        [*digits, *adam, *clothes, *mixed, *searches(range(3), rounding="up", output="pruned")],
+        (),
+    )
+    yield retrainings(digits, ORIGINS), ()
+    for group in (adam, digits[:5]):
+        yield retrainings(group, ("biological", "random", "per_pixel"), optimizer="adam"), ()
+    for group, kinds in (
+        (clothes, ("biological", "random", "dense")),
+        (digits, ("biological", "per_pixel")),
+        (mixed, ("biological",)),
+    ):
+        yield retrainings(group, kinds, dataset="fashion_mnist"), ()
+    yield [OneShot(seed=seed) for seed in TEN], ()  # which the kind `magnitude` begins with
+
+
+def searches(seeds, **fields) -> list[Search]:
+    return [Search(seed=seed, **fields) for seed in seeds]
+
+
+def retrainings(found: list[Search], kinds, **fields) -> list[Retraining]:
+    """New weights for each kind of architecture of some searches, at all densities."""
+    return [
+        Retraining(kind, density, search, **fields)
+        for kind in kinds
+        for density in ((1.0,) if kind == "dense" else DENSITIES)
+        for search in found
+    ]
+
+
+def kernels() -> Parts:
+    yield [spec for seed in KERNEL_SEEDS for spec in prunings("course", seed)], ()
+    yield [s for seed in KERNEL_SEEDS for s in splits("course", seed, MATERIALS, draws=3)], ()
+
+
+def saliency() -> Parts:
+    whole = Pruned()
+    kept = [
+        replace(whole, metric=metric, density=density)
+        for metric in ("fisher", "magnitude", "random")
+        for density in (0.8, 0.5, 0.2, 0.1, 0.05)
+    ]
+    later = [
+        replace(one, deficit=deficit, length=8, recovery=10)
+        for one in (whole, *(replace(whole, metric="fisher", density=d) for d in (0.2, 0.05)))
+        for deficit in ("none", "blur")
+    ]
+    yield [replace(one, seed=seed) for one in (whole, *kept, *later) for seed in TEN], ()
+
+
+def course_recovery() -> Parts:
+    """The recovery ladder (forecasts.md, A), as far as it is trained."""
+    yield lives(["blur"], (16,), (3, 4), recovery=60), ()
+    yield lives(("noise", "flip"), (16,), (3, 4), recovery=60), ()
+    yield lives(["fresh_noise"], (16,), (2, 3, 4), recovery=60), ()
+    yield [Run(onset=onset, recovery=60, seed=seed) for onset in (0, 16) for seed in FIRST], ()
+
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("course", "windows, deficits, schedules; seeds 0 to 4", course),
+        Recipe("course_architectures", "depths, ResNet-18, Adam", architectures),
+        Recipe("course_more_seeds", "seeds 5 to 9; float32", more_seeds),
+        Recipe("course_recovery", "16 epochs of a deficit, then 60 of recovery", course_recovery),
+        Recipe("course_traces", "Fisher traces and filters", course_traces),
+        Recipe("fit", "Fisher traces of a net that fits its images", fit),
+        Recipe("fit_windows", "windows of blur in that net", fit_windows),
+        Recipe("mnist", "full connections, digits", mnist),
+        Recipe("practice", "what needs no download", practice),
+        Recipe("growth", "growth and pruning of synapses, and new weights", growth),
+        Recipe("kernels", "pruning of kernels, and new weights", kernels),
+        Recipe("saliency", "pruning of weights by Fisher information", saliency),
+    )
+}
+
+
+def wanted() -> dict[Any, tuple[str, tuple[str, ...]]]:
+    """All specs of all recipes, with the file that each stands in and what is measured on it."""
+    found: dict[Any, tuple[str, tuple[str, ...]]] = {}
+    for recipe in RECIPES.values():
+        for specs, measure in recipe.parts():
+            for spec in specs:
+                file, measured = found.get(spec, (recipe.name, ()))
+                found[spec] = file, tuple(dict.fromkeys((*measured, *measure)))
+    return found
+
+
+def owned(name: str) -> dict[Any, tuple[str, ...]]:
+    """The specs that stand in the file of a recipe, as far as they are known, with what is measured
+    on each. Raises: CplabError for an unknown recipe."""
+    one_of("recipe", name, RECIPES)
+    return {spec: measure for spec, (file, measure) in wanted().items() if file == name}
+
+
+def compute(name: str, **how) -> list[Result]:
+    """The results of a recipe, in the order of its file; what is missing is trained.
+
+    Arguments: how, device, workers, stop and progress, as in cplab.sweep.
+    """
+    while True:  # some specs are known only once others are there
+        mine = owned(name)
+        missing = [spec for spec, measure in mine.items() if find(spec, measure) is None]
+        for measure in dict.fromkeys(mine[spec] for spec in missing):
+            sweep([spec for spec in missing if mine[spec] == measure], measure, **how)
+        if not missing:
+            return [found for spec, m in mine.items() if (found := find(spec, m))]
+
+
+def ship_recipe(name: str) -> str:
+    """Write the results of a recipe into its file. Returns a line that says what was done.
+
+    Raises: CplabError where some of them are missing.
+    """
+    mine = owned(name)
+    results = [found for spec, measure in mine.items() if (found := find(spec, measure))]
+    if missing := len(mine) - len(results):
+        raise CplabError(
+            f"{missing} of {len(mine)} results of {name} are missing: first run "
+            f"`python -m reproduction recipes compute {name}`"
+        )
+    return f"{ship(results, name)}: {len(results)} results"

@@ -1,0 +1,222 @@
+"""What the thesis and the slides claim (see claims.py)."""
+
+from collections.abc import Callable
+from functools import partial
+
+from reproduction import numbers as n
+from reproduction.statement import above, flat, statement
+
+DENSITIES = (0.01, 0.02, 0.03, 0.04, 0.05, 0.1, 0.15, 0.2)
+LITERAL = {"rounding": "up", "output": "pruned"}
+
+
+def densities(words: str, of: Callable, at=(0.01, 0.05, 0.2)) -> list[dict]:
+    """Measures that should be above 0 at several densities."""
+    return [above(f"{words}, density {{0:.0%}}, points", {"thesis": (d,)}, of) for d in at]
+
+
+DENSE = [
+    *statement(
+        "Thesis, figure 2: growth and pruning",
+        "Thesis 2.3",
+        "A net with about 5 % of its synapses is about as accurate as the dense one.",
+        above(
+            "grown and pruned, its own weights, minus a dense net, density {0:.0%}, points",
+            {"thesis": (0.05,)},
+            n.own_weights_gain,
+            low=-2,
+        ),
+        above(
+            "the algorithm to the letter, minus a dense net, density {0:.0%}, points",
+            {"thesis": (0.05,)},
+            partial(n.own_weights_gain, **LITERAL),
+            low=-2,
+        ),
+    ),
+    *statement(
+        "Thesis, figure 3: architectures from new weights",
+        "Thesis 2.4",
+        "Architectures that were grown and pruned are better than random ones at all densities up "
+        "to 20 % (p < 0.01, n = 10).",
+        *densities("grown and pruned minus random", n.architecture_gain, DENSITIES),
+    ),
+    *statement(
+        "Thesis, figure 3, with controls that it does not have",
+        "Thesis 2.7",
+        "Growth and pruning is an architecture search driven by experience. (So it should beat "
+        "controls that know only where the ink is.)",
+        *(
+            measure
+            for control, words in (
+                ("inked", "random on inked pixels"),
+                ("per_pixel", "as many on each pixel"),
+                ("degrees", "as many on each pixel and unit"),
+            )
+            for measure in densities(
+                f"grown and pruned minus {words}", partial(n.architecture_gain, control=control)
+            )
+        ),
+    ),
+    *statement(
+        "Thesis, figure 3, with Adam",
+        "Thesis 2.4",
+        "The optimiser of the dense model is not stated. (If it does not matter, Adam does as "
+        "well.)",
+        *densities(
+            "Adam: grown and pruned minus random", partial(n.architecture_gain, optimizer="adam")
+        ),
+    ),
+    *statement(
+        "Thesis, figure 4: transfer to Fashion-MNIST",
+        "Thesis 2.5",
+        "Architectures grown on digits or on clothes are better than random ones on clothes "
+        "(p < 0.1 at 1 and 20 %, else p < 0.005; n = 5).",
+        *densities(
+            "grown on clothes minus random",
+            partial(n.transfer_gain, ours="fashion", theirs="random"),
+        ),
+        *densities(
+            "grown on digits minus random",
+            partial(n.transfer_gain, ours="digits", theirs="random"),
+        ),
+    ),
+    *statement(
+        "Thesis, figure 5: 15 % mixed in",
+        "Thesis 2.6",
+        "15 % of clothes among the digits while it grows makes a significantly better architecture "
+        "for clothes (p < 0.05).",
+        *densities(
+            "grown on digits and 15 % clothes minus on digits",
+            partial(n.transfer_gain, ours="mixed", theirs="digits"),
+        ),
+    ),
+]
+
+SAVED = [  # kernels at which architectures are compared: the thesis's, and a quarter
+    {"paper": (300,), "course": (75,)},
+    {"paper": (200,), "course": (50,)},
+    {"paper": (100,), "course": (25,)},
+    {"paper": (30,), "course": (8,)},
+    {"paper": (20,), "course": (5,)},
+]
+
+
+def kernels(words: str, of: Callable, at=(SAVED[2], SAVED[4]), **more) -> list[dict]:
+    """Measures at several numbers of kernels."""
+    return [above(f"{{0}} kernels: {words}", each, of, **more) for each in at]
+
+
+SPLITS = "Thesis, figures 11, 13, 16: splits of kernels from new weights"
+ANY_UNTRAINED = {"choice": "random", "retrain": False}
+CONVOLUTIONAL = [
+    *statement(
+        "Thesis, figures 7 and 8: which kernels go, and retraining",
+        "Thesis 3.2",
+        "Taking out the least active kernels harms less than random ones; training between prunes "
+        "significantly helps.",
+        *kernels(
+            "weakest minus random, not retrained, points",
+            partial(n.kernels_advantage, ours={"retrain": False}, theirs=ANY_UNTRAINED),
+            SAVED[1:3],
+        ),
+        *kernels(
+            "weakest, retrained minus not retrained, points",
+            partial(n.kernels_advantage, ours={}, theirs={"retrain": False}),
+            SAVED[1:3],
+        ),
+    ),
+    *statement(
+        SPLITS,
+        "Thesis 3.4, figure 11",
+        "Splits that pruning found are better than random ones, most so when they are small.",
+        *kernels(
+            "images minus random, points",
+            partial(n.split_advantage, ours="images", theirs="random"),
+            SAVED,
+        ),
+    ),
+    *statement(
+        SPLITS,
+        "Thesis 3.4, figure 13",
+        "Splits found on noise are better than random ones, but the smallest are worse than those "
+        "found on images.",
+        *kernels(
+            "noise minus random, points", partial(n.split_advantage, ours="noise", theirs="random")
+        ),
+        *kernels(
+            "images minus noise, points", partial(n.split_advantage, ours="images", theirs="noise")
+        ),
+    ),
+    *statement(
+        SPLITS,
+        "Thesis 3.4, figure 16",
+        "Splits found with random labels are just as good as those found with the true ones.",
+        *kernels(
+            "random labels minus images, points",
+            partial(n.split_advantage, ours="random_labels", theirs="images"),
+            low=-1,
+        ),
+    ),
+    *statement(
+        "Thesis, figures 14 and 17: where kernels are kept",
+        "Thesis 3.4",
+        "With images more kernels are kept in the second layer than with noise; with random labels "
+        "at least as many as with the true ones.",
+        *kernels(
+            "share of the second layer, images minus noise, points",
+            partial(n.second_layer_excess, ours="images", theirs="noise"),
+        ),
+        *kernels(
+            "share of the second layer, random labels minus images, points",
+            partial(n.second_layer_excess, ours="random_labels", theirs="images"),
+            low=-5,
+        ),
+    ),
+]
+
+
+def ranking(density: float) -> list[dict]:
+    """Measures of w² F against other rankings of weights."""
+    return [
+        above(
+            f"{{0:.0%}} of weights kept by w² F minus by {words}, {when}, points",
+            {"course": (density,)},
+            partial(n.saliency_gain, other=metric, moment=moment),
+        )
+        for moment, when in (("pruned", "at once"), ("retrained", "trained on"))
+        for metric, words in (("magnitude", "|w|"), ("random", "chance"))
+    ]
+
+
+SLIDES = [
+    *statement(
+        "Slides: Fisher information for pruning",
+        "Paper, The Fisher Information Matrix",
+        "Weights with low Fisher information can be removed without affecting performance.",
+        flat(
+            "{0:.0%} of weights kept by w² F, at once, minus before, points",
+            {"course": (0.5,)},
+            partial(n.saliency_gain, other="before", moment="pruned"),
+        ),
+    ),
+    *statement(
+        "Slides: Fisher information for pruning",
+        "Slides, Questions",
+        "Is Fisher information an effective metric for pruning? (A question; yes would be:)",
+        *ranking(0.1),
+    ),
+    *statement(
+        "Slides: Fisher information for pruning",
+        "Slides, Questions",
+        "Does pruning cause information plasticity? (A question; that it costs plasticity would "
+        "be:)",
+        *(
+            above(
+                "{0:.0%} of weights kept: points lost to later blur, minus the whole network's",
+                {"course": (density,)},
+                n.plasticity_excess,
+            )
+            for density in (0.2, 0.05)
+        ),
+    ),
+]

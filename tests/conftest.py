@@ -1,18 +1,29 @@
 """What every test starts from: an empty cache, no images but the practice set, nothing looked up
-by the test before. What tests share is here as fixtures."""
+by the test before. What tests share is here, as fixtures and strategies."""
 
+import itertools
+import linecache
 import os
-import random
+import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
 import platformdirs
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
 
 # Threads of torch that have nothing to do would keep a core busy, which tests beside them need.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# The same examples each time, however slow the machine is.
+settings.register_profile(
+    "same", deadline=None, derandomize=True, database=None, suppress_health_check=["too_slow"]
+)
+settings.load_profile("same")
 
 # Where real images may lie, read before the tests change the environment.
 FOLDERS = [Path(os.environ["CPLAB_DATA"]).expanduser()] if os.environ.get("CPLAB_DATA") else []
@@ -21,7 +32,14 @@ FOLDERS.append(
     / "data"
 )
 # Look-ups that depend on their arguments alone may outlive a test.
-PURE = {"practice", "permutation", "noise", "commit"}
+PURE = {"practice", "permutation", "noise", "noise_patterns", "upright", "statement", "commit"}
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files come first, so that several workers end at about the same time."""
+    longest = ["test_rehearsal", "test_labs", "test_cli", "test_reproduction", "test_pool"]
+    order = {name: i for i, name in enumerate(longest)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(longest)))
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +55,7 @@ def own_cache(tmp_path, monkeypatch):
 def forget_lookups():
     """Clear the caches of all loaded modules that depend on the environment."""
     for name, module in list(sys.modules.items()):
-        if name.startswith("cplab."):
+        if name.startswith(("cplab.", "reproduction.")):
             for value in list(vars(module).values()):
                 if hasattr(value, "cache_clear") and value.__name__ not in PURE:
                     value.cache_clear()
@@ -80,12 +98,18 @@ def small_mnist(tmp_path, monkeypatch):
     return folder / "mnist.npz"
 
 
+@pytest.fixture(scope="session")
+def labs_cache(tmp_path_factory):
+    """One cache directory for all labs that are run, so that nothing is trained twice."""
+    return tmp_path_factory.mktemp("labs-cache")
+
+
 @pytest.fixture
 def nothing_shipped(tmp_path, monkeypatch):
-    """The package ships no records, and what a test ships stays in its own folder."""
-    from cplab import records
+    """The package ships no results, and what a test ships stays in its own folder."""
+    from cplab.results import store
 
-    monkeypatch.setattr(records, "SHIPPED", tmp_path / "shipped")
+    monkeypatch.setattr(store, "SHIPPED", tmp_path / "shipped")
     return tmp_path / "shipped"
 
 
@@ -101,58 +125,77 @@ def one_thread():
 
 
 @pytest.fixture(scope="session")
-def small_grid(tmp_path_factory):
-    """A cache directory with records of the ci profile, two seeds each, and all their controls:
-    blur at onsets 0 and 2 with lengths 2 and 4, flip at onset 0 with length 4."""
+def elsewhere(tmp_path_factory):
+    """A function that calls another in a folder of its own, as its cache, with the small digits,
+    nothing shipped and one thread: what is trained once for many tests. Returns (result, folder).
+    """
     import torch
 
-    from cplab import Run, records
+    def call(work):
+        from cplab.results import store
 
-    folder, threads = tmp_path_factory.mktemp("grid"), torch.get_num_threads()
+        folder, threads = tmp_path_factory.mktemp("elsewhere"), torch.get_num_threads()
+        np.savez(folder / "mnist.npz", **digits(), copy="small")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("CPLAB_CACHE", str(folder))
+            patch.setenv("CPLAB_DATA", str(folder))
+            patch.setattr(store, "SHIPPED", folder / "shipped")
+            forget_lookups()
+            torch.set_num_threads(1)
+            found = work()
+            torch.set_num_threads(threads)
+            forget_lookups()
+        return found, folder
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def small_grid(elsewhere):
+    """A cache directory with results of the ci profile, two seeds each, and all their controls:
+    blur at onsets 0 and 2 with lengths 2 and 4, flip at onset 0 with length 4."""
+    from cplab import Run
+    from cplab.results import sweep
+
     points = [("blur", 0, 2), ("blur", 0, 4), ("blur", 2, 2), ("blur", 2, 4), ("flip", 0, 4)]
     runs = [Run(*point, profile="ci", seed=seed) for point in points for seed in range(2)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CPLAB_CACHE", str(folder))
-        patch.setattr(records, "SHIPPED", folder / "shipped")
-        forget_lookups()
-        torch.set_num_threads(1)
-        controls = [control for run in runs for control in (run.equal_training(), run.newborn())]
-        records.sweep([*runs, *controls], progress=False, workers=1)
-        torch.set_num_threads(threads)
-        forget_lookups()
-    return folder
+    runs += [control for run in runs for control in (run.equal_training(), run.newborn())]
+    return elsewhere(lambda: sweep(runs, progress=False, workers=1, device="cpu"))[1]
 
 
-def random_run(rng):
+BUILT_IN = ("blur", "blur-2", "flip", "permute", "noise", "fresh_noise", "stripes", "blank")
+
+
+@st.composite
+def runs(draw):
     """Any run of the ci profile with up to 12 epochs, small numbers likely."""
     from cplab import Run
-    from cplab.experiment import DEFICITS
 
-    fields = {
-        "profile": "ci",
-        "deficit": rng.choice([*DEFICITS, "blur-2"]),
-        "onset": rng.choice([0, 0, 1, 2, 4]),
-        "length": rng.choice([0, 1, 2, 4]),
-        "recovery": rng.choice([0, 1, 3, 4]),
-        "schedule": rng.choice(["paper", "fixed", "recovery"]),
-        "dataset": rng.choice(["practice", "mnist"]),
-        "model": rng.choice(["allcnn", "allcnn", "allcnn-8", "fc"]),
-        "seed": rng.choice([0, 0, 1]),
-        "optimizer": rng.choice(["sgd", "sgd", "sgd", "adam"]),
-        "trace": rng.choice(["none", "none", "none", "every", "0,2"]),
-    }
-    if fields["deficit"] == "none":
-        fields["length"] = 0
-    if fields["onset"] + fields["length"] + fields["recovery"] == 0:
-        fields["recovery"] = 1
-    return Run(**fields)
+    def one(*values):
+        return draw(st.sampled_from(values))
 
-
-@pytest.fixture
-def random_runs():
-    """2,000 runs, the same in every test, some of them twice."""
-    rng = random.Random(1)
-    return [random_run(rng) for _ in range(2000)]
+    onset, length, recovery = one(0, 0, 1, 2, 4), one(0, 1, 2, 4), one(0, 1, 3, 4)
+    epochs = onset + length + recovery
+    windows = []
+    for _ in range(one(0, 0, 1, 2) if epochs else 0):
+        first = draw(st.integers(0, epochs - 1))
+        windows.append((one(*BUILT_IN), first, draw(st.integers(1, epochs - first))))
+    return Run(
+        profile="ci",
+        deficit=one(*BUILT_IN) if length else "none",
+        onset=onset,
+        length=length,
+        recovery=recovery if epochs else 1,
+        schedule=one("paper", "fixed", "recovery"),
+        dataset=one("practice", "mnist"),
+        model=one("allcnn", "allcnn", "allcnn-8", "fc"),
+        seed=one(0, 0, 1),
+        optimizer=one("sgd", "sgd", "sgd", "adam"),
+        rate=one(1, 1, 0.5),
+        weight_decay=one(None, None, 0.01),
+        augment=one(True, True, False),
+        windows=tuple(windows),
+    )
 
 
 @pytest.fixture
@@ -163,6 +206,7 @@ def python():
     def start(code, *arguments):
         process = subprocess.Popen(
             [sys.executable, "-c", code, *map(str, arguments)],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -179,20 +223,74 @@ def python():
 @pytest.fixture
 def stop_after(monkeypatch):
     """A function that gives an Event which is set as batch number `count` is about to be used."""
-    import threading
-
     from cplab import deficits
 
     def make(count):
-        stop, seen, see = threading.Event(), [], deficits.see
+        stop, seen, apply = threading.Event(), [], deficits.apply_deficit
 
-        def counting(*arguments):
+        def counting(*given, **more):
             seen.append(1)
             if len(seen) == count:
                 stop.set()
-            return see(*arguments)
+            return apply(*given, **more)
 
-        monkeypatch.setattr(deficits, "see", counting)
+        monkeypatch.setattr(deficits, "apply_deficit", counting)
         return stop
 
     return make
+
+
+@pytest.fixture
+def epochs_trained(monkeypatch):
+    """A list that grows by (spec, epoch) when an epoch is begun in this process."""
+    from cplab.engine import train
+
+    begun, train_epoch = [], train.train_epoch
+
+    def spy(spec, epoch, *rest):
+        begun.append((spec, epoch))
+        return train_epoch(spec, epoch, *rest)
+
+    monkeypatch.setattr(train, "train_epoch", spy)
+    return begun
+
+
+def says(error, *values):
+    """Assert that an error is one line that holds all these values."""
+    line = str(error.value)
+    assert line
+    assert "\n" not in line
+    missing = [value for value in values if str(value) not in line]
+    assert not missing, f"{line!r} does not say {missing}"
+
+
+@pytest.fixture
+def grid(small_grid, own_cache):
+    """The small grid's results in this test's cache."""
+    shutil.copytree(small_grid / "results", own_cache / "results")
+
+
+@pytest.fixture
+def errors_raise(monkeypatch):
+    """What a button's callback raises reaches the test. ipywidgets only logs it."""
+    import ipywidgets
+
+    def call(dispatcher, *arguments, **more):
+        for callback in dispatcher.callbacks:
+            callback(*arguments, **more)
+
+    monkeypatch.setattr(ipywidgets.CallbackDispatcher, "__call__", call)
+
+
+numbers = itertools.count()
+
+
+def cell(text, **names):
+    """What a notebook cell with this text defines, beside `names`."""
+    import torch
+
+    file = f"<cell {next(numbers)}>"
+    linecache.cache[file] = (len(text), None, text.splitlines(True), file)
+    space = {"__name__": "__main__", "torch": torch, **names}
+    exec(compile(text, file, "exec"), space)
+    return space

@@ -1,15 +1,33 @@
-"""Deficits against oracles and by their properties."""
+"""Deficits against oracles and by their properties, as they are written, and a student's own."""
+
+import random
+import re
+from itertools import product
 
 import numpy as np
 import pytest
 import torch
+from conftest import cell, says
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from cplab import data, deficits
-from cplab.experiment import DEFICITS, CplabError
+import cplab
+from cplab import CplabError, data, deficits, gallery
+from cplab.deficits import DEFICITS, apply_deficit, canonical_name, look
 
 STRENGTHS = (2, 4, 8)
+PACKAGE = [name for name, known in DEFICITS.items() if not known.source]
+GALLERY = ("occlude", "grey", "contrast", "high_pass", "label_noise", "half_the_classes", "rotate")
+
+
+def images_of(name):
+    """A deficit of images, as a function of these alone."""
+    return lambda x, *arguments: getattr(deficits, name)(x, None, *arguments)[0]
+
+
+blur, stripes = images_of("blur"), images_of("stripes")
 
 
 @pytest.fixture(scope="module")
@@ -20,11 +38,11 @@ def pictures():
     return (x - x.mean()) / x.std()
 
 
+LABELS = torch.arange(64) % 10
+
+
 def distance(one, other):
     return (one - other).pow(2).mean().sqrt().item()
-
-
-# Blur ---------------------------------------------------------------------------------------------
 
 
 def test_blur_is_torchvision_s_bilinear_shrinking_and_enlarging(pictures):
@@ -33,156 +51,92 @@ def test_blur_is_torchvision_s_bilinear_shrinking_and_enlarging(pictures):
     from torchvision.transforms.v2.functional import resize
 
     def oracle(x, strength, antialias):
-        size = [*x.shape[-2:]]
-        small = resize(
-            x, [s // strength for s in size], InterpolationMode.BILINEAR, antialias=antialias
-        )
-        return resize(small, size, InterpolationMode.BILINEAR, antialias=antialias)
+        size, how = [*x.shape[-2:]], (InterpolationMode.BILINEAR, None, antialias)
+        return resize(resize(x, [s // strength for s in size], *how), size, *how)
 
-    fits = {
-        antialias: all(
-            torch.allclose(deficits.blur(x, s), oracle(x, s, antialias), atol=1e-5)
-            for s in STRENGTHS
-            for x in (pictures, pictures.repeat(1, 1, 2, 2), torch.randn(8, 1, 32, 32))
-        )
-        for antialias in (True, False)
-    }
-    assert sorted(fits.values()) == [False, True], fits
+    def fits(antialias):
+        sets = (pictures, pictures.repeat(1, 1, 2, 2), torch.randn(8, 1, 32, 32))
+        pairs = [(blur(x, s), oracle(x, s, antialias)) for s in STRENGTHS for x in sets]
+        return all(torch.allclose(ours, theirs, atol=1e-5) for ours, theirs in pairs)
 
-
-def test_blur_of_32_pixels_is_the_papers_32_to_8_to_32():
-    x = torch.zeros(1, 1, 32, 32)
-    x[..., 8:12, 20:24] = 1  # one of the 8 × 8
-    small = torch.zeros(1, 1, 8, 8)
-    small[..., 2, 5] = 1
-    enlarged = torch.nn.functional.interpolate(small, (32, 32), mode="bilinear")
-    blurred = deficits.blur(x)
-    assert (blurred * enlarged).sum() / (blurred.norm() * enlarged.norm()) > 0.95
-    assert blurred.max() < 1
+    assert fits(True) != fits(False)
 
 
 @pytest.mark.parametrize(("size", "strength", "kept"), [(16, 4, 16), (16, 2, 64), (8, 4, 4)])
 def test_blur_keeps_as_many_numbers_as_the_shrunken_image_has(size, strength, kept):
     """The rank of blur, seen as a matrix from pixels to pixels."""
     each_pixel = torch.eye(size * size, dtype=torch.float64).reshape(-1, 1, size, size)
-    matrix = deficits.blur(each_pixel, strength).reshape(size * size, -1)
+    matrix = blur(each_pixel, strength).reshape(size * size, -1)
     assert torch.linalg.matrix_rank(matrix) == kept
     assert torch.allclose(matrix.sum(0), torch.ones(size * size, dtype=torch.float64))  # averages
 
 
-def test_blur_leaves_a_constant_image_as_it_is():
-    x = torch.full((2, 3, 16, 16), 0.7)
-    for strength in STRENGTHS:
-        assert torch.allclose(deficits.blur(x, strength), x)
-
-
-def test_blur_removes_the_finest_detail():
+def test_blur_removes_the_finest_detail_and_more_with_a_larger_strength(pictures):
     row = torch.arange(16) % 2 * 2.0 - 1
     for detail in (row.expand(16, 16), row[:, None].expand(16, 16), row * row[:, None]):
         for strength in STRENGTHS:
-            assert deficits.blur(detail[None, None], strength).abs().max() < 0.2
-
-
-def test_blur_about_keeps_the_mean_of_an_image(pictures):
-    before, after = pictures.mean((2, 3)), deficits.blur(pictures).mean((2, 3))
-    assert (before - after).abs().max() < 0.1
-
-
-def test_a_second_blur_changes_much_less_than_the_first(pictures):
-    once = deficits.blur(pictures)
-    assert distance(deficits.blur(once), once) < 0.5 * distance(once, pictures)
-
-
-def test_a_larger_strength_takes_more_away(pictures):
-    lost = [distance(deficits.blur(pictures, s), pictures) for s in STRENGTHS]
+            assert blur(detail[None, None], strength).abs().max() < 0.2
+    lost = [distance(blur(pictures, s), pictures) for s in STRENGTHS]
     assert 0 < lost[0] < lost[1] < lost[2]
-    left = [deficits.blur(pictures, s).std().item() for s in STRENGTHS]
-    assert pictures.std() > left[0] > left[1] > left[2]
+    once = blur(pictures)
+    assert distance(blur(once), once) < 0.5 * distance(once, pictures)
 
 
-def test_blur_commutes_with_normalising_and_with_mirroring(pictures):
-    assert torch.allclose(
-        deficits.blur(3 * pictures + 2), 3 * deficits.blur(pictures) + 2, atol=1e-5
-    )
-    for axis in (-1, -2):
-        mirrored = deficits.blur(pictures.flip(axis))
-        assert torch.allclose(mirrored, deficits.blur(pictures).flip(axis), atol=1e-5)
-
-
-def test_blur_never_mixes_images_or_channels(pictures):
-    blurred = deficits.blur(pictures)
-    assert torch.allclose(blurred[3:4, 1:2], deficits.blur(pictures[3:4, 1:2]), atol=1e-6)
-
-
-# Flip ---------------------------------------------------------------------------------------------
-
-
-def test_flip_is_torchvision_s_vertical_flip_and_undoes_itself(pictures):
+def test_flip_is_torchvision_s_vertical_flip(pictures):
     from torchvision.transforms.v2.functional import vertical_flip
 
-    assert torch.equal(deficits.flip(pictures), vertical_flip(pictures))
-    assert not torch.equal(deficits.flip(pictures), pictures)
-    assert torch.equal(deficits.flip(deficits.flip(pictures)), pictures)
-
-
-# Permuted labels ----------------------------------------------------------------------------------
+    x, y = deficits.flip(pictures, LABELS)
+    assert torch.equal(x, vertical_flip(pictures))
+    assert y is LABELS
 
 
 @pytest.mark.parametrize("classes", [2, 3, 10])
 def test_permuting_gives_every_class_the_label_of_another(classes):
-    labels = torch.arange(classes)
-    permuted = deficits.permute(labels, classes)
-    assert sorted(permuted.tolist()) == labels.tolist()
-    assert not (permuted == labels).any()
+    permuted = deficits.permutation(classes)
+    assert sorted(permuted.tolist()) == list(range(classes))
+    assert not (permuted == torch.arange(classes)).any()
 
 
-def test_the_permutation_is_always_the_same_one():
-    before = deficits.permutation(10)
+def test_permuting_touches_the_labels_alone_and_is_always_the_same(pictures):
+    seen, before = apply_deficit(pictures, LABELS, "permute", seed=3)
     torch.manual_seed(5)
     deficits.permutation.cache_clear()
-    assert torch.equal(deficits.permutation(10), before)
+    assert torch.equal(seen, pictures)
+    assert torch.equal(apply_deficit(pictures, LABELS, "permute")[1], before)
+    assert torch.equal(before, deficits.permutation(10)[LABELS])
 
 
-def test_permuting_touches_the_labels_alone(pictures):
-    labels = torch.arange(64) % 10
-    x, y = deficits.see(pictures, labels, "permute", torch.arange(64), seed=3, images=64)
-    assert torch.equal(x, pictures)
-    assert torch.equal(y, deficits.permutation(10)[labels])
-    assert labels.tolist() == [i % 10 for i in range(64)]
-
-
-# Noise --------------------------------------------------------------------------------------------
-
-
-def noise(index, seed=0, images=5000):
+def patterns(name, index, seed=0, images=2000, epoch=0):
+    """What the images with these numbers look like."""
     index = torch.as_tensor(index)
-    x = torch.zeros(len(index), 3, 8, 8)
-    return deficits.see(x, torch.zeros(len(index)), "noise", index, seed, images)[0]
+    x, y = torch.zeros(len(index), 3, 8, 8), torch.arange(len(index))
+    return apply_deficit(x, y, name, index=index, seed=seed, images=images, epoch=epoch)[0]
 
 
-def test_noise_belongs_to_the_image_whatever_the_batch():
-    order = torch.randperm(5000, generator=torch.Generator().manual_seed(0))
-    whole = noise(range(5000))
-    for index in order.split(999):
-        assert torch.equal(noise(index), whole[index])
-
-
-def test_noise_is_made_of_the_seed_alone():
-    before = noise(range(50))
+@pytest.mark.parametrize("name", ["noise", "fresh_noise"])
+def test_noise_is_made_of_image_seed_and_epoch_whatever_the_batch(name):
+    order = torch.randperm(2000, generator=torch.Generator().manual_seed(0))
+    whole = patterns(name, range(2000), epoch=3)
     torch.manual_seed(1)
-    deficits.noise.cache_clear()
-    assert torch.equal(noise(range(50)), before)
-    assert distance(noise(range(50), seed=1), before) == pytest.approx(2**0.5, abs=0.05)
+    deficits.noise_patterns.cache_clear()
+    for index in order.split(999):
+        assert torch.equal(patterns(name, index, epoch=3), whole[index])
+    x, _ = apply_deficit(torch.full((4, 3, 8, 8), 9.0), LABELS[:4], name, images=2000, epoch=3)
+    assert torch.equal(x, whole[:4])  # without an index it is that of the first images
 
 
-def test_noise_does_not_depend_on_the_image():
-    bright = torch.full((4, 3, 8, 8), 9.0)
-    x, _ = deficits.see(bright, torch.zeros(4), "noise", torch.arange(4), 0, 5000)
-    assert torch.equal(x, noise(range(4)))
+def test_fixed_noise_stays_over_epochs_and_no_two_others_are_alike():
+    fixed = [patterns("noise", range(50), seed) for seed in (0, 1, 2)]
+    assert torch.equal(patterns("noise", range(50), epoch=4), fixed[0])
+    fresh = [patterns("fresh_noise", range(50), s, epoch=e) for s in (0, 1, 2) for e in (0, 1, 400)]
+    for i, one in enumerate([*fixed, *fresh]):
+        for other in [*fixed, *fresh][:i]:
+            assert distance(one, other) == pytest.approx(2**0.5, abs=0.05)
 
 
-def test_noise_is_standard_normal_and_no_two_patterns_are_alike():
-    x = noise(range(5000)).double()
+@pytest.mark.parametrize("name", ["noise", "fresh_noise"])
+def test_noise_is_standard_normal_and_no_two_patterns_are_alike(name):
+    x = patterns(name, range(2000), epoch=5).double()
     error = x.numel() ** -0.5
     for power, moment, width in ((1, 0, 1), (2, 1, 2**0.5), (3, 0, 15**0.5), (4, 3, 96**0.5)):
         assert abs(x.pow(power).mean() - moment) < 4 * width * error, power
@@ -191,54 +145,16 @@ def test_noise_is_standard_normal_and_no_two_patterns_are_alike():
     assert alike < 6.5 * flat.shape[1] ** -0.5
 
 
-def test_noise_shown_without_an_index_is_that_of_the_first_images():
-    x = torch.zeros(7, 3, 8, 8)
-    shown, _ = deficits.see(x, torch.zeros(7), "noise", images=5000)
-    assert torch.equal(shown, noise(range(7)))
+def test_fresh_noise_is_standard_normal_over_epochs():
+    x = torch.stack([patterns("fresh_noise", range(20), images=20, epoch=e) for e in range(300)])
+    mean, square = x.double().mean(0), x.double().pow(2).mean(0)
+    assert mean.abs().max() < 5.5 * 300**-0.5
+    assert (square - 1).abs().max() < 7 * (2 / 300) ** 0.5
 
 
 def test_noise_of_an_unknown_set_is_refused():
     with pytest.raises(CplabError, match="images="):
-        deficits.see(torch.zeros(2, 3, 8, 8), torch.zeros(2), "noise", torch.arange(2))
-
-
-# Fresh noise --------------------------------------------------------------------------------------
-
-
-def fresh(index, epoch, seed=0, images=2000):
-    index = torch.as_tensor(index)
-    x, y = torch.zeros(len(index), 3, 8, 8), torch.arange(len(index))
-    return deficits.see(x, y, "fresh_noise", index, seed, images, epoch)[0]
-
-
-def test_fresh_noise_is_made_of_seed_and_epoch_whatever_the_batch():
-    order = torch.randperm(2000, generator=torch.Generator().manual_seed(0))
-    whole = fresh(range(2000), epoch=3)
-    torch.manual_seed(1)
-    deficits.noise.cache_clear()
-    for index in order.split(999):
-        assert torch.equal(fresh(index, epoch=3), whole[index])
-
-
-def test_fresh_noise_is_another_at_each_epoch_and_seed_and_never_the_fixed_one():
-    patterns = [fresh(range(50), epoch, seed) for seed in (0, 1, 2) for epoch in (0, 1, 2, 400)]
-    patterns += [noise(range(50), seed=seed, images=2000) for seed in (0, 1, 2)]
-    for i, one in enumerate(patterns):
-        for other in patterns[:i]:
-            assert distance(one, other) == pytest.approx(2**0.5, abs=0.05)
-
-
-def test_fresh_noise_is_standard_normal_over_pixels_and_over_epochs():
-    pixels = fresh(range(2000), epoch=5).double()
-    epochs = torch.stack([fresh(range(20), epoch, images=20) for epoch in range(300)]).double()
-    for x, axis in ((pixels, None), (epochs, 0)):
-        count = x.numel() if axis is None else len(x)
-        mean, square = x.mean(axis), x.pow(2).mean(axis)
-        assert mean.abs().max() < 5.5 * count**-0.5
-        assert (square - 1).abs().max() < 7 * (2 / count) ** 0.5
-
-
-# Stripes ------------------------------------------------------------------------------------------
+        apply_deficit(torch.zeros(2, 3, 8, 8), LABELS[:2], "noise", index=torch.arange(2))
 
 
 def grating(size, down, across, phase=0.3):
@@ -252,98 +168,68 @@ def test_stripes_are_a_fourier_filter_written_out():
     for size, half_angle in ((8, 22.5), (7, 22.5), (8, 30)):
         x = torch.randn(2, 3, size, size, dtype=torch.float64).numpy()
         place, expected = np.arange(size), np.zeros_like(x)
-        for a in place:
-            for b in place:
-                wave = np.exp(2j * np.pi * (a * place[:, None] + b * place[None]) / size)
-                down, across = (min(k, size - k) for k in (a, b))
-                tilt = np.degrees(np.arctan2(down, across))  # 0 for the mean too
-                fall = np.clip((tilt - half_angle) / half_angle, 0, 1)
-                part = (x * wave.conj()).sum((2, 3), keepdims=True) / size**2
-                expected += np.cos(np.pi * fall / 2) ** 2 * (part * wave).real
-        got = deficits.stripes(torch.as_tensor(x), half_angle)
-        assert np.allclose(got, expected, atol=1e-5)
+        for a, b in product(place, place):
+            wave = np.exp(2j * np.pi * (a * place[:, None] + b * place[None]) / size)
+            down, across = (min(k, size - k) for k in (a, b))
+            tilt = np.degrees(np.arctan2(down, across))  # 0 for the mean too
+            fall = np.clip((tilt - half_angle) / half_angle, 0, 1)
+            part = (x * wave.conj()).sum((2, 3), keepdims=True) / size**2
+            expected += np.cos(np.pi * fall / 2) ** 2 * (part * wave).real
+        assert np.allclose(stripes(torch.as_tensor(x), half_angle), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [15, 16, 32])
 def test_upright_waves_pass_and_level_and_slanting_ones_do_not(size):
     for k in (1, 2, size // 2):
         upright, level = grating(size, 0, k), grating(size, k, 0)
-        assert torch.allclose(deficits.stripes(upright), upright, atol=1e-5)
-        assert deficits.stripes(level).abs().max() < 1e-5
+        assert torch.allclose(stripes(upright), upright, atol=1e-5)
+        assert stripes(level).abs().max() < 1e-5
     for k in (1, 3, -3):
-        assert deficits.stripes(grating(size, k, abs(k))).abs().max() < 1e-5
-    slight = grating(size, 1, 4)  # 14 degrees
-    assert torch.allclose(deficits.stripes(slight), slight, atol=1e-5)
+        assert stripes(grating(size, k, abs(k))).abs().max() < 1e-5
     half = grating(16, 2, 3)  # 33.7 degrees: half way down
-    assert deficits.stripes(half).norm() / half.norm() == pytest.approx(0.5, abs=0.01)
-
-
-def test_stripes_keep_the_mean_and_are_linear_and_commute_with_mirroring(pictures):
-    seen, x = deficits.stripes(pictures), pictures
-    assert torch.allclose(seen.mean((2, 3)), x.mean((2, 3)), atol=1e-5)
-    assert torch.allclose(deficits.stripes(3 * x + 2), 3 * seen + 2, atol=1e-4)
-    assert torch.allclose(deficits.stripes(x + x.roll(1, 0)), seen + seen.roll(1, 0), atol=1e-4)
-    for axis in (-1, -2):
-        assert torch.allclose(deficits.stripes(x.flip(axis)), seen.flip(axis), atol=1e-4)
-        assert torch.allclose(deficits.stripes(x.roll(3, axis)), seen.roll(3, axis), atol=1e-4)
-    assert torch.allclose(deficits.stripes(x[3:4, 1:2]), seen[3:4, 1:2], atol=1e-5)
+    assert stripes(half).norm() / half.norm() == pytest.approx(0.5, abs=0.01)
 
 
 def test_stripes_of_an_image_and_of_the_turned_image_share_nothing(pictures):
     """No component is within 45 degrees of both axes, so the two are at right angles."""
     x = pictures - pictures.mean((2, 3), keepdim=True)
-    upright, level = deficits.stripes(x), deficits.stripes(x.mT).mT
+    upright, level = stripes(x), stripes(x.mT).mT
     assert (upright * level).sum((2, 3)).abs().max() < 1e-3
     assert 0 < upright.norm() < x.norm()
-    changes = [seen.diff(dim=dim).norm() for seen in (upright, level) for dim in (-1, -2)]
-    assert changes[0] > 2 * changes[1]
-    assert changes[3] > 2 * changes[2]
 
 
-# Blank --------------------------------------------------------------------------------------------
+def test_none_changes_nothing_and_blank_leaves_an_even_grey(pictures):
+    x, y = apply_deficit(pictures, LABELS, "none")
+    assert torch.equal(x, pictures)
+    seen, labels = apply_deficit(pictures, LABELS, "blank")
+    assert not seen.any()  # images are normalised to mean 0
+    assert torch.equal(y, LABELS)
+    assert torch.equal(labels, LABELS)
 
 
-def test_blank_images_are_the_mean_of_all_and_keep_their_labels(pictures):
-    y = torch.arange(64) % 10
-    x, labels = deficits.see(pictures, y, "blank")
-    assert not x.any()  # images are normalised to mean 0
-    assert torch.equal(labels, y)
-
-
-# All ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("deficit", [*DEFICITS, "blur-2"])
+@pytest.mark.parametrize("name", [*PACKAGE, "blur-2", "blur+permute", *GALLERY])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_shapes_and_formats_are_kept_and_the_input_is_left_alone(deficit, channels):
+def test_shapes_and_formats_are_kept_and_the_input_is_left_alone(name, channels):
     x = torch.randn(6, channels, 8, 8).contiguous(memory_format=torch.channels_last)
     y = torch.arange(6)
     before = x.clone(), y.clone()
-    seen_x, seen_y = deficits.see(x, y, deficit, torch.arange(6), seed=1, images=6)
+    seen_x, seen_y = apply_deficit(x, y, getattr(gallery, name, name), seed=1)
     assert (seen_x.shape, seen_x.dtype) == (x.shape, x.dtype)
     assert (seen_y.shape, seen_y.dtype) == (y.shape, y.dtype)
     assert torch.equal(x, before[0])
     assert torch.equal(y, before[1])
 
 
-def test_none_changes_nothing(pictures):
-    x, y = deficits.see(pictures, torch.arange(64), "none")
-    assert torch.equal(x, pictures)
-    assert torch.equal(y, torch.arange(64))
+UNKNOWN = ["deaf", "", "Blur", "blur-x", "blur-0", None, "blur+", "+", "a:b"]
 
 
-def test_blur_with_a_strength_is_that_blur(pictures):
-    for name, strength in (("blur", 4), ("blur-2", 2), ("blur-8", 8)):
-        x, _ = deficits.see(pictures, torch.arange(64), name)
-        assert torch.equal(x, deficits.blur(pictures, strength))
-
-
-@pytest.mark.parametrize("deficit", ["deaf", "", "Blur", "blur-x", "blur-0", None])
-def test_an_unknown_deficit_is_refused(deficit):
-    with pytest.raises(CplabError) as error:
-        deficits.see(torch.zeros(2, 3, 8, 8), torch.zeros(2), deficit)
-    assert repr(str(deficit)) in str(error.value)
-    assert "blur" in str(error.value)
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_an_unknown_deficit_is_refused(name):
+    for ask in (look, canonical_name, lambda name: apply_deficit(torch.zeros(2), None, str(name))):
+        with pytest.raises(CplabError) as error:
+            ask(name)
+        assert repr(str(name)) in str(error.value)
+        assert "blur" in str(error.value)
 
 
 class OneDevice(TorchDispatchMode):
@@ -357,12 +243,262 @@ class OneDevice(TorchDispatchMode):
         return result
 
 
-@pytest.mark.parametrize("deficit", DEFICITS)
-def test_a_step_copies_nothing_to_the_device(deficit):
+@pytest.mark.parametrize("name", PACKAGE)
+def test_a_step_copies_nothing_to_the_device(name):
     """But for the first, which may bring along what later ones keep there."""
     x, y = torch.empty(4, 3, 8, 8, device="meta"), torch.zeros(4, dtype=torch.long, device="meta")
-    index = torch.zeros(4, dtype=torch.long, device="meta")
-    deficits.see(x, y, deficit, index, 0, 9, 1)
+    given = {"index": torch.zeros(4, dtype=torch.long, device="meta"), "images": 9, "epoch": 1}
+    apply_deficit(x, y, name, **given)
     with OneDevice():
-        seen, names = deficits.see(x, y, deficit, index, 0, 9, 1)
+        seen, names = apply_deficit(x, y, name, **given)
     assert (seen.shape, names.shape) == (x.shape, y.shape)
+
+
+parts = st.builds(
+    lambda name, strength, view: name + (strength if name == "blur" else "") + view,
+    st.sampled_from(PACKAGE),
+    st.sampled_from(["", "-2", "-4", "-8"]),
+    st.sampled_from(["", ":left", ":right"]),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(parts, min_size=1, max_size=4).map("+".join))
+def test_a_name_has_one_canonical_form_that_does_the_same(name):
+    canonical = canonical_name(name, 8)
+    assert canonical_name(canonical, 8) == canonical
+    assert "blur-4" not in canonical
+    assert canonical == "none" or "none" not in canonical
+    assert look(name).name == canonical
+    x = torch.arange(2 * 2 * 64.0).sin().reshape(2, 2, 1, 8, 8)
+    seen, same = (apply_deficit(x, LABELS[:2], n, images=9) for n in (name, canonical))
+    assert all(map(torch.equal, seen, same))
+
+
+def test_a_strength_has_to_be_one_of_the_deficit_and_the_image():
+    assert canonical_name("blur-16", 16) == "blur-16"
+    for name in ("blur-1", "blur-17", "flip-2", "noise-3"):
+        with pytest.raises(CplabError, match="blur-2"):
+            canonical_name(name, 16)
+    three = f"{canonical_name(gallery.occlude)}-3"
+    assert canonical_name(three, 16) == three
+
+
+def test_one_deficit_after_another(pictures):
+    both, y = apply_deficit(pictures, LABELS, "blur-2+flip+permute")
+    assert torch.equal(both, blur(pictures, 2).flip(-2))
+    assert torch.equal(y, deficits.permutation(10)[LABELS])
+    assert torch.equal(look("blur-2+flip").apply(pictures, LABELS)[0], both)
+
+
+def test_one_view_of_two_and_both(pictures):
+    views = torch.stack([pictures, -pictures], 1)
+    left, _ = apply_deficit(views, LABELS, "blur:left")
+    assert torch.equal(left, torch.stack([blur(pictures), -pictures], 1))
+    right, _ = apply_deficit(views, LABELS, "flip:right")
+    assert torch.equal(right, torch.stack([pictures, -pictures.flip(-2)], 1))
+    both, y = apply_deficit(views, LABELS, "permute+noise")
+    assert torch.equal(both[:, 0], both[:, 1])
+    assert torch.equal(y, deficits.permutation(10)[LABELS])  # once
+    with pytest.raises(CplabError, match="two views"):
+        apply_deficit(pictures, LABELS, "blur:left")
+
+
+def test_somebody_s_own_deficit_can_be_written_but_not_used(pictures):
+    name = "squint@0123abcd-3+blur"
+    assert canonical_name(name, 8) == name
+    assert deficits.look(name, strict=False).label == "squint-3+blur"
+    for ask in (look, deficits.parts_of, lambda name: apply_deficit(pictures, LABELS, name)):
+        with pytest.raises(CplabError, match="somebody's own"):
+            ask(name)
+
+
+def test_every_deficit_explains_itself_and_has_a_look_of_its_own():
+    own = [look(getattr(gallery, name)) for name in GALLERY]
+    shown = [*(DEFICITS[name] for name in PACKAGE), *own]
+    assert len({known.label for known in shown}) == len(shown)
+    assert len({(known.colour, known.dash) for known in shown}) == len(shown)
+    assert all(known.about for known in shown)
+    assert {known.colour for known in own}.isdisjoint({DEFICITS[name].colour for name in PACKAGE})
+
+
+def test_28_deficits_of_a_student_look_different(monkeypatch):
+    looks = set()
+    for number in range(28):
+        looks.add((deficits.next_look()["colour"], deficits.next_look()["dash"]))
+        made_up = deficits.Deficit("", print, "", source="text")
+        monkeypatch.setitem(DEFICITS, f"made_up@{number:08x}", made_up)
+    assert len(looks) == 28
+
+
+LABELS_OF = {
+    "flip": "vertical flip",
+    "blur-2": "blur (2×)",
+    "blur:right": "blur, right view",
+    "noise+flip": "noise, then vertical flip",
+}
+
+
+@pytest.mark.parametrize("name", LABELS_OF)
+def test_written_names_in_words_keep_the_colour(name):
+    assert look(name).label == look(name, strict=False).label == LABELS_OF[name]
+    first = DEFICITS[re.match("[a-z]+", name)[0]]
+    assert look(name).colour == first.colour
+    assert (look(name).dash == first.dash) == (not {":", "+"} & {*name})
+
+
+def test_a_registered_function_stays_what_it_was_and_runs_by_its_name(pictures):
+    @cplab.deficit(label="dim", colour="#123456", dash="dotted", marker="star", reference="me")
+    def dim(x, y, times: int = 2):
+        """Darker."""
+        return x / times, y
+
+    known = look(dim)
+    style = known.label, known.colour, known.dash, known.marker
+    assert style == ("dim", "#123456", "dotted", "star")
+    assert (known.reference, known.about, known.strength) == ("me", "Darker.", "times")
+    assert torch.equal(dim(pictures, LABELS, 4)[0], pictures / 4)
+    for name, times in ((dim, 2), (known.name, 2), (f"{known.name}-5", 5)):
+        assert torch.equal(apply_deficit(pictures, LABELS, name)[0], pictures / times)
+    assert look(f"{known.name}-5").label == "dim (times 5)"
+    assert cplab.Run(dim, length=1).deficit == known.name
+
+
+def test_a_plain_function_is_registered_on_the_way(pictures):
+    def dimmer(x, y):
+        return x / 3, y
+
+    assert torch.equal(apply_deficit(pictures, LABELS, dimmer)[0], pictures / 3)
+    assert canonical_name(dimmer) in DEFICITS
+
+
+def test_the_generator_is_a_function_of_seed_epoch_and_batch(pictures):
+    @cplab.deficit
+    def grain(x, y, *, generator, context):
+        assert len(context.index) == len(x)
+        return x + torch.randn(x.shape, generator=generator), y
+
+    def seen(name=grain, **given):
+        given = {"index": torch.arange(5, 69), "images": 99} | given
+        return apply_deficit(pictures, LABELS, name, **given)[0]
+
+    first = seen()
+    torch.manual_seed(9)
+    assert torch.equal(seen(), first)
+    for other in ({"seed": 1}, {"epoch": 1}, {"index": torch.arange(6, 70)}):
+        assert not torch.equal(seen(**other), first)
+    twice = seen(f"{canonical_name(grain)}+{canonical_name(grain)}")
+    assert not torch.allclose(twice - first, first - pictures)  # draws of its own
+
+
+def states():
+    return repr((torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()))
+
+
+FAULTY = {  # the body of a function of x and y, and what the error says
+    "return x": "return x, y",
+    "return x[..., :4], y": "(4, 3, 8, 8)",
+    "return x.double(), y": "float32",
+    "return x.numpy(), y": "ndarray",
+    "return x, y.float()": "int64",
+    "return x, y + 1": "0 to 9",
+    "return x / 0, y": "finite",
+    "return x.mul_(2), y": "clone",
+    "y[0] = 3; return x, y": "clone",
+    "return x + torch.randn_like(x), y": "torch",
+    "return x + (random.random() < 0.01), y": "random",
+    "return x + np.random.rand(), y": "numpy",
+    "return x + np.random.default_rng().random(), y": "generator",
+    "raise ValueError('no\\nmore')": "ValueError: no",
+}
+FAULTY = {f"def f(x, y): {body}": word for body, word in FAULTY.items()} | {
+    "def f(x, y, rows): return x, y": "'rows'",
+    "def f(x): return x": "f(x, y)",
+    "def f(x, y, **more): return x, y": "**more",
+}
+
+
+@pytest.mark.parametrize("text", FAULTY)
+def test_a_function_that_is_no_deficit_is_refused_before_it_is_registered(text):
+    function = cell(text, random=random, np=np)["f"]
+    before, known = states(), [*DEFICITS]
+    with pytest.raises(CplabError) as error:
+        cplab.deficit(function)
+    says(error, "f", FAULTY[text])
+    assert states() == before
+    assert [*DEFICITS] == known
+
+
+BAD = [{"colour": "blue"}, {"dash": "wavy"}, {"marker": "cat"}, {"color": "#000000"}]
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_look_that_is_none_is_refused(bad):
+    def fine(x, y):
+        return x, y
+
+    with pytest.raises(CplabError, match=next(iter(bad))):
+        cplab.deficit(**bad)(fine)
+
+
+def test_the_gallery_s_are_a_student_s_own():
+    for name in GALLERY:
+        assert canonical_name(getattr(gallery, name)).startswith(f"{name}@")
+
+
+def test_occluding_covers_the_lowest_rows(pictures):
+    x, _ = apply_deficit(pictures, LABELS, f"{canonical_name(gallery.occlude)}-3")
+    assert torch.equal(x[..., :13, :], pictures[..., :13, :])
+    assert not x[..., 13:, :].any()
+
+
+def test_grey_is_the_mean_of_the_channels(pictures):
+    x, _ = gallery.grey(pictures, LABELS)
+    assert torch.allclose(x, pictures.mean(1, keepdim=True).expand(-1, 3, -1, -1))
+
+
+def test_low_contrast_is_torchvision_s_about_each_image_s_mean(pictures):
+    from torchvision.transforms.v2.functional import adjust_contrast
+
+    grey = pictures.mean(1, keepdim=True)
+    grey = (grey - grey.min()) / (grey.max() - grey.min())  # as it takes them, 0 to 1
+    assert torch.allclose(gallery.contrast(grey, LABELS)[0], adjust_contrast(grey, 0.25), atol=1e-5)
+
+
+def test_high_pass_and_blur_make_up_the_image(pictures):
+    x, _ = gallery.high_pass(pictures, LABELS, 8)
+    assert torch.allclose(x + blur(pictures, 8), pictures, atol=1e-6)
+    assert gallery.high_pass(torch.ones(1, 1, 8, 8), LABELS)[0].abs().max() < 1e-6
+
+
+def test_label_noise_changes_a_third_of_the_labels_to_any():
+    x, y = torch.zeros(30_000, 1, 1, 1), torch.full((30_000,), 4)
+    seen, labels = apply_deficit(x, y, gallery.label_noise)
+    assert seen is x
+    share = torch.bincount(labels, minlength=10) / len(y)
+    error = 4 * (1 / 30 / len(y)) ** 0.5
+    assert all(abs(s - 1 / 30) < error for i, s in enumerate(share) if i != 4)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=30))
+def test_half_the_classes_are_replaced_by_images_of_the_others(labels):
+    y = torch.tensor(labels)
+    x = torch.arange(len(y), dtype=torch.float)[:, None, None, None]
+    seen, names = gallery.half_the_classes(x, y)
+    assert torch.equal(y[seen.flatten().long()], names)  # each with its own label
+    stays = (y < 5) | bool((y >= 5).all())
+    assert torch.equal(seen[stays], x[stays])
+    if (y < 5).any():
+        assert (names < 5).all()
+        uses = torch.bincount(seen[y >= 5].flatten().long(), minlength=len(y))[y < 5]
+        assert uses.max() <= -(-len(y) // len(uses))  # in turn
+
+
+def test_a_quarter_turn_four_times_is_none(pictures):
+    x = pictures
+    for _ in range(4):
+        before, (x, _) = x, gallery.rotate(x, LABELS)
+        assert not torch.equal(x, before)
+    assert torch.equal(x, pictures)
+    assert torch.equal(gallery.rotate(x, LABELS, 2)[0], x.flip(-1, -2))

@@ -1,42 +1,27 @@
-"""Fisher information against brute force, closed forms and three other libraries.
-
-`python tests/test_fisher.py` measures speed: ratios to those libraries, interleaved in one process.
-"""
+"""Fisher information against brute force, closed forms and other libraries."""
 
 import copy
 import itertools
-import json
 import math
-import time
 import warnings
-import weakref
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.autograd.functional import hessian
-from torch.func import functional_call, grad, vmap
-from torch.nn.utils import prune
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.func import functional_call
 from torch.utils._pytree import tree_leaves
 
-from cplab import fisher, models
-from cplab.experiment import CplabError, Run
+from cplab import models
+from cplab.checks import CplabError
+from cplab.measure import fisher, layerwise
 
 EVERYTHING = ("weight", "bias", "norm")
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """These networks are too small to share."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")  # these networks are too small to share
 
 
 class Residual(nn.Module):
@@ -56,48 +41,41 @@ class Residual(nn.Module):
         return self.head(y.relu_().mean((2, 3)))
 
 
+def with_strides():
+    first = nn.Conv2d(2, 4, 3, stride=2, padding=1), nn.BatchNorm2d(4), nn.ReLU(inplace=True)
+    second = nn.Conv2d(4, 6, (2, 3), stride=(1, 2), padding=(0, 2), dilation=(1, 2), bias=False)
+    return nn.Sequential(*first, second, nn.Tanh(), nn.Flatten(), nn.Linear(24, 4))
+
+
+def with_padding_modes():
+    first = nn.Conv2d(2, 3, (2, 3), padding="same"), nn.ELU()
+    second = nn.Conv2d(3, 3, 3, padding=1, padding_mode="circular"), nn.Sigmoid()
+    third = nn.Conv2d(3, 4, 3, padding=2, padding_mode="reflect", bias=False)
+    head = nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3, bias=False)
+    return nn.Sequential(*first, *second, third, *head)
+
+
+def with_groups():
+    first = nn.Conv2d(2, 4, 3, groups=2), nn.Tanh()
+    second = nn.Conv2d(4, 4, 3, groups=4, padding=1, bias=False), nn.BatchNorm2d(4)
+    return nn.Sequential(*first, *second, nn.Flatten(), nn.Linear(64, 2))
+
+
+def with_rows():
+    """Linear layers with positions."""
+    first = nn.Flatten(1, 2), nn.Linear(6, 5), nn.BatchNorm1d(12), nn.GELU()
+    second = nn.Linear(5, 2, bias=False), nn.Flatten(), nn.BatchNorm1d(24)
+    return nn.Sequential(*first, *second, nn.Linear(24, 5))
+
+
 NETS = {
-    "strides and dilation": lambda: nn.Sequential(
-        nn.Conv2d(2, 4, 3, stride=2, padding=1),
-        nn.BatchNorm2d(4),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(4, 6, (2, 3), stride=(1, 2), padding=(0, 2), dilation=(1, 2), bias=False),
-        nn.Tanh(),
-        nn.Flatten(),
-        nn.Linear(24, 4),
-    ),
-    "padding modes": lambda: nn.Sequential(
-        nn.Conv2d(2, 3, (2, 3), padding="same"),
-        nn.ELU(),
-        nn.Conv2d(3, 3, 3, padding=1, padding_mode="circular"),
-        nn.Sigmoid(),
-        nn.Conv2d(3, 4, 3, padding=2, padding_mode="reflect", bias=False),
-        nn.AdaptiveAvgPool2d(2),
-        nn.Flatten(),
-        nn.Linear(16, 3, bias=False),
-    ),
-    "groups": lambda: nn.Sequential(
-        nn.Conv2d(2, 4, 3, groups=2),
-        nn.Tanh(),
-        nn.Conv2d(4, 4, 3, groups=4, padding=1, bias=False),
-        nn.BatchNorm2d(4),
-        nn.Flatten(),
-        nn.Linear(64, 2),
-    ),
-    "rows": lambda: nn.Sequential(  # linear layers with positions
-        nn.Flatten(1, 2),
-        nn.Linear(6, 5),
-        nn.BatchNorm1d(12),
-        nn.GELU(),
-        nn.Linear(5, 2, bias=False),
-        nn.Flatten(),
-        nn.BatchNorm1d(24),
-        nn.Linear(24, 5),
-    ),
+    "strides and dilation": with_strides,
+    "padding modes": with_padding_modes,
+    "groups": with_groups,
+    "rows": with_rows,
     "residual": Residual,
-    "all-cnn": lambda: models.AllCNN(4, channels=2, classes=4),
-    "resnet": lambda: models.ResNet18(2, channels=2, classes=4),
-    "depth": lambda: models.Depth(2, 2, channels=2, classes=4),
+    "all-cnn": lambda: models.build("allcnn-4", 2, 6, 4),
+    "resnet": lambda: models.build("resnet18-2", 2, 6, 4),
 }
 
 
@@ -106,7 +84,7 @@ def lively(net, dtype=torch.float64):
     mistakes."""
     net = net.to(dtype)
     for module in net.modules():
-        if isinstance(module, fisher.NORMS):
+        if isinstance(module, layerwise.NORMS):
             module.running_mean.normal_(0, 0.2)
             module.running_var.uniform_(0.5, 2)
             nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -133,7 +111,7 @@ def counted(net, count):
     """(layer, name, parameter) of those that count."""
     for layer, module in net.named_modules():
         for key, parameter in module.named_parameters(recurse=False):
-            if ("norm" if isinstance(module, fisher.NORMS) else key) in count:
+            if ("norm" if isinstance(module, layerwise.NORMS) else key) in count:
                 yield layer, f"{layer}.{key}".lstrip("."), parameter
 
 
@@ -163,12 +141,9 @@ def close(one, other, rel=1e-9):
     assert list(one.values()) == pytest.approx(list(other.values()), rel=rel)
 
 
-# Other libraries, weights alone -------------------------------------------------------------------
-
-
 @contextmanager
 def foreign(x):
-    """For libraries that warn, and that make tensors of the default type."""
+    """For curvlinops, which warns, and makes tensors of the default type."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(x.dtype)
     try:
@@ -179,95 +154,12 @@ def foreign(x):
         torch.set_default_dtype(before)
 
 
-def by_vmap(net, x, chunk=64):
-    """torch.func's per-image gradients of each label's log p."""
-    net = plain(net)
-    weights = {name: p.detach() for _, name, p in counted(net, ("weight",))}
-
-    def log_p(weights, image, label):
-        return functional_call(net, weights, (image[None],)).log_softmax(1)[0] @ label
-
-    gradients = vmap(grad(log_p), (None, 0, None))
-    sums = dict.fromkeys(weights, 0.0)
-    for part in x.split(chunk):
-        p = net(part).softmax(1).detach()
-        for c, label in enumerate(torch.eye(p.shape[1]).to(p)):
-            for name, g in gradients(weights, part, label).items():
-                sums[name] += (g.flatten(1).square().sum(1) * p[:, c]).sum().item() / len(x)
-    return {name.removesuffix(".weight"): s for name, s in sums.items()}
-
-
-def by_backpack(net, x, chunk=64):
-    """BackPACK's DiagGGNExact."""
-    with foreign(x):
-        from backpack import backpack, extend
-        from backpack.extensions import DiagGGNExact
-
-        net = plain(net)
-        weights = {layer: p for layer, _, p in counted(net, ("weight",))}
-        for p in net.parameters():
-            p.requires_grad_(any(p is w for w in weights.values()))
-        net, loss = extend(net), extend(nn.CrossEntropyLoss(reduction="sum"))
-        sums = dict.fromkeys(weights, 0.0)
-        for part in x.split(chunk):
-            value = loss(net(part), torch.zeros(len(part), dtype=torch.long))
-            with backpack(DiagGGNExact()):
-                value.backward()
-            for layer, p in weights.items():
-                sums[layer] += p.diag_ggn_exact.sum().item() / len(x)
-                p.grad = None
-    return sums
-
-
-def by_nngeometry(net, x, chunk=128):
-    """nngeometry's diagonal FIM of the logits; takes biases of convolutions in with weights."""
-    with foreign(x):
-        from nngeometry.layercollection import LayerCollection
-        from nngeometry.metrics import FIM
-        from nngeometry.object import PMatDiag
-
-        net, layers = plain(net), LayerCollection()
-        names = [layer for layer, _, _ in counted(net, ("weight",))]
-        for layer in names:
-            layers.add_layer_from_model(net, net.get_submodule(layer))
-        loader = torch.utils.data.DataLoader(
-            torch.utils.data.TensorDataset(x, torch.zeros(len(x))), batch_size=chunk
-        )
-        fim = FIM(net, loader, PMatDiag, layer_collection=layers, function=lambda *d: net(d[0]))
-        diagonal = fim.get_diag()
-    sums, start = {}, 0
-    for layer in names:
-        sums[layer] = 0.0
-        for key, p in net.get_submodule(layer).named_parameters():
-            piece = diagonal[start : start + p.numel()]
-            start += p.numel()
-            if key == "weight":
-                sums[layer] = piece.sum().item()
-    return sums
-
-
-def by_curvlinops(net, x):
-    """curvlinops' GGN of the softmax loss, column by column."""
-    with foreign(x):
-        from curvlinops import GGNLinearOperator
-
-        net = plain(net)
-        names, weights = zip(*((n, p) for n, _, p in counted(net, ("weight",))), strict=True)
-        batch = (x, torch.zeros(len(x), dtype=torch.long))
-        ggn = GGNLinearOperator(net, nn.CrossEntropyLoss(), list(weights), [batch])
-        diagonal = (ggn @ torch.eye(ggn.shape[1], dtype=x.dtype)).diagonal()
-    sizes = [p.numel() for p in weights]
-    return {
-        name: piece.sum().item() for name, piece in zip(names, diagonal.split(sizes), strict=True)
-    }
-
-
 # The trace ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 @pytest.mark.parametrize("name", NETS)
-def test_trace_is_the_mean_of_squared_gradients_over_images_and_labels(name):
+def test_trace_and_diagonal_are_means_of_squared_gradients_over_images_and_labels(name):
     net, x = case(name)
     diagonal = brute(net, x, EVERYTHING)
     for count in (("weight",), ("bias",), ("norm",), EVERYTHING):
@@ -276,15 +168,28 @@ def test_trace_is_the_mean_of_squared_gradients_over_images_and_labels(name):
             found = fisher.trace(net, x, count=count)
             close(found.layers, expected)
             assert found.total == pytest.approx(sum(expected.values()))
-            assert found.error == 0
-            assert found.errors == {}
+            assert (found.error, found.errors) == (0, {})
     close(fisher.trace(net, x).layers, by_layer(net, diagonal))  # weights are the default
+    for layer, found in fisher.diagonal(net, x).items():
+        expected = diagonal[f"{layer}.weight".lstrip(".")]
+        assert found.shape == expected.shape
+        assert torch.allclose(found, expected, rtol=1e-9, atol=0)
 
 
-@pytest.mark.parametrize("library", [by_vmap, by_backpack, by_nngeometry, by_curvlinops])
-def test_trace_is_that_of_other_libraries(library):
+def test_trace_is_that_of_curvlinops():
+    """Of its GGN of the softmax loss, column by column."""
     net, x = case("all-cnn", images=7)
-    close(fisher.trace(net, x).layers, library(net, x))
+    found = fisher.trace(net, x).layers
+    with foreign(x):
+        from curvlinops import GGNLinearOperator
+
+        net = plain(net)
+        names, weights = zip(*((n, p) for n, _, p in counted(net, ("weight",))), strict=True)
+        batch = (x, torch.zeros(len(x), dtype=torch.long))
+        ggn = GGNLinearOperator(net, nn.CrossEntropyLoss(), list(weights), [batch])
+        diagonal = (ggn @ torch.eye(ggn.shape[1], dtype=x.dtype)).diagonal()
+    parts = diagonal.split([p.numel() for p in weights])
+    close(found, {name: part.sum().item() for name, part in zip(names, parts, strict=True)})
 
 
 def test_trace_of_a_linear_softmax_has_a_closed_form():
@@ -298,53 +203,14 @@ def test_trace_of_a_linear_softmax_has_a_closed_form():
     assert fisher.trace(net, x, count="bias").total == pytest.approx(bias)
 
 
-def in_ci_size(model):
-    """A network as the ci profile has it, and images for it."""
-    torch.manual_seed(3)
-    run = Run(profile="ci", model=model)
-    net = lively(models.build(run.model, 3, run.settings.size))
-    return net, torch.randn(3, 3, run.settings.size, run.settings.size, dtype=torch.float64)
-
-
-@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
-@pytest.mark.parametrize("name", [*NETS, "allcnn", "fc"])
-def test_diagonal_is_the_mean_of_each_weights_squared_gradient(name):
-    net, x = case(name) if name in NETS else in_ci_size(name)
-    expected = brute(net, x)
-    for memory in (None, 500_000):  # all images at once, and a few
-        found = fisher.diagonal(net, x, memory=memory)
-        assert [f"{layer}.weight".lstrip(".") for layer in found] == list(expected)
-        for one, other in zip(found.values(), expected.values(), strict=True):
-            assert one.shape == other.shape
-            assert torch.allclose(one, other, rtol=1e-9, atol=0)
-        close({k: v.sum().item() for k, v in found.items()}, fisher.trace(net, x).layers)
-
-
-def test_diagonal_is_good_to_four_digits_in_float32():
-    net, x = in_ci_size("allcnn")
-    single = fisher.diagonal(copy.deepcopy(net).float(), x.float())
-    for name, expected in fisher.diagonal(net, x).items():
-        assert single[name].dtype == torch.float32
-        assert (single[name] - expected).norm() < 1e-4 * expected.norm()
-
-
-def test_both_ways_to_a_norm_agree(monkeypatch):
-    net, x = case("all-cnn")
-    totals = set()
-    for way in (True, False):
-        monkeypatch.setattr(fisher, "by_positions", lambda *sizes, way=way: way)
-        totals.add(round(fisher.trace(net, x).total, 10))
-    assert len(totals) == 1
-    monkeypatch.undo()
-    assert fisher.by_positions(4, 100, 100)
-    assert not fisher.by_positions(256, 27, 144)
-
-
 def test_float32_is_good_to_four_digits():
     torch.manual_seed(0)
     net, x = lively(models.build("allcnn-8"), torch.float32), torch.randn(20, 3, 16, 16)
-    found = fisher.trace(net, x)
+    found, single = fisher.trace(net, x), fisher.diagonal(net, x)
     close(found.layers, fisher.trace(net.double(), x.double()).layers, rel=1e-4)
+    for name, expected in fisher.diagonal(net, x.double()).items():
+        assert single[name].dtype == torch.float32
+        assert (single[name] - expected).norm() < 1e-4 * expected.norm()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
@@ -392,84 +258,12 @@ def test_sampled_trace_keeps_to_its_error_bars():
         assert 0.7 < z.std() < 1.4
 
 
-def test_sampled_trace_depends_on_its_seed_alone():
+@pytest.mark.parametrize("measure", [fisher.sampled_trace, fisher.information])
+def test_draws_depend_on_their_seed_alone(measure):
     net, x = case("groups")
-    first, again, other = (fisher.sampled_trace(net, x, 30, seed) for seed in (1, 1, 2))
+    first, again, other = (by_name(measure(net, x, draws=30, seed=seed)) for seed in (1, 1, 2))
     assert first == again
-    assert first.total != other.total
-    assert fisher.sampled_trace(net, x, 30, 1, memory=20_000).total == pytest.approx(first.total)
-    assert first.total == pytest.approx(sum(first.layers.values()))
-
-
-def test_more_draws_cost_less_error():
-    net, x = case("rows")
-    few, many = (fisher.sampled_trace(net, x, draws) for draws in (100, 6400))
-    assert few.error / many.error == pytest.approx(8, rel=0.5)
-
-
-# Memory -------------------------------------------------------------------------------------------
-
-
-class Peak(TorchDispatchMode):
-    """The most bytes that tensors made in here held at one time."""
-
-    def __init__(self):
-        super().__init__()
-        self.live, self.now, self.peak = {}, 0, 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        given = {t.untyped_storage()._cdata for t in tensors((args, kwargs))}
-        result = function(*args, **(kwargs or {}))
-        for t in tensors(result):
-            storage = t.untyped_storage()
-            if storage._cdata not in given and storage._cdata not in self.live:
-                self.live[storage._cdata] = storage.nbytes()
-                self.now += storage.nbytes()
-                self.peak = max(self.peak, self.now)
-                weakref.finalize(storage, self.free, storage._cdata)
-        return result
-
-    def free(self, key):
-        self.now -= self.live.pop(key, 0)
-
-
-def tensors(tree):
-    return [t for t in tree_leaves(tree) if isinstance(t, torch.Tensor)]
-
-
-@pytest.mark.parametrize(
-    ("measure", "copies"),  # of the weights, which memory does not hold
-    [
-        (fisher.trace, 0),
-        (partial(fisher.sampled_trace, draws=60), 0),
-        (fisher.diagonal, 3),
-        (partial(fisher.information, draws=2, batch=60), 6),
-    ],
-)
-def test_work_keeps_to_its_memory_and_uses_it(measure, copies):
-    torch.manual_seed(0)
-    net, x = models.build("allcnn-8"), torch.randn(60, 3, 16, 16)
-    weights = 4 * sum(p.numel() for p in net.parameters())
-    for memory in (2**20, 2**22):
-        with Peak() as peak:
-            measure(net, x, memory=memory)
-        assert 0.3 * memory < peak.peak < memory + copies * weights
-
-
-def test_memory_changes_no_value():
-    net, x = case("all-cnn", images=9)
-    expected = fisher.trace(net, x, count=EVERYTHING)
-    with pytest.raises(CplabError, match="too little") as error:
-        fisher.trace(net, x, count=EVERYTHING, memory=1000)
-    least = int(str(error.value).split()[-1])  # one image, one label at a time
-    for memory in (least, 2 * least, 5 * least):
-        found = fisher.trace(net, x, count=EVERYTHING, memory=memory)
-        close(found.layers, expected.layers)
-        assert fisher.log_determinant(net, x, memory=memory).total == pytest.approx(
-            fisher.log_determinant(net, x).total
-        )
-    with pytest.raises(CplabError, match=f"one image needs {least}"):
-        fisher.trace(net, x, count=EVERYTHING, memory=least - 1)
+    assert sum(first.values()) != sum(other.values())
 
 
 # What is left behind, what is refused -------------------------------------------------------------
@@ -494,11 +288,11 @@ def assert_same_state(one, other):
 
 
 MEASURES = {
-    "trace": lambda net, x: fisher.trace(net, x, count=EVERYTHING, memory=200_000),
-    "sampled_trace": lambda net, x: fisher.sampled_trace(net, x, 20, memory=200_000),
-    "log_determinant": lambda net, x: fisher.log_determinant(net, x, memory=200_000),
-    "diagonal": lambda net, x: fisher.diagonal(net, x, memory=200_000),
-    "information": lambda net, x: fisher.information(net, x, draws=2, memory=200_000),
+    "trace": partial(fisher.trace, count=EVERYTHING),
+    "sampled_trace": partial(fisher.sampled_trace, draws=20),
+    "log_determinant": fisher.log_determinant,
+    "diagonal": fisher.diagonal,
+    "information": partial(fisher.information, draws=2),
 }
 
 
@@ -518,7 +312,7 @@ def test_the_network_is_left_as_it_was(measure):
     net[3].weight.requires_grad_(False)
     F.cross_entropy(net(x), torch.zeros(8, dtype=torch.long)).backward()
     before = state_of(net)
-    expected = MEASURES[measure](net, x)
+    expected = MEASURES[measure](net, x, chunk=2)
     assert_same_state(before, state_of(net))
 
     calls = itertools.count()
@@ -529,7 +323,7 @@ def test_the_network_is_left_as_it_was(measure):
 
     handle = net[-2].register_forward_pre_hook(interrupt)
     with pytest.raises(KeyboardInterrupt):
-        MEASURES[measure](net, x)
+        MEASURES[measure](net, x, chunk=2)
     handle.remove()
     assert_same_state(before, state_of(net))
 
@@ -541,117 +335,94 @@ def test_the_network_is_left_as_it_was(measure):
         close(by_name(found), by_name(expected))
 
 
-class Twice(nn.Module):
-    def __init__(self):
+class Network(nn.Module):
+    """Two layers, used as a function says."""
+
+    def __init__(self, way):
         super().__init__()
-        self.layer, self.head = nn.Linear(4, 4), nn.Linear(4, 2)
+        self.layer, self.head, self.way = nn.Linear(4, 4), nn.Linear(4, 2), way
 
     def forward(self, x):
-        return self.head(self.layer(self.layer(x)))
+        return self.way(x * 1, self.layer, self.head)
 
 
-class Unused(Twice):
-    def forward(self, x):
-        return F.linear(x, self.layer.weight)
+def overwrite(x, layer, head):
+    y = layer(x)
+    x += 1
+    return head(x + y)
 
 
-class Mixed(Twice):
-    def forward(self, x):
-        return self.head(self.layer(x.reshape(-1, 4)).view(len(x), -1, 4).mean(1))
-
-
-class Cut(Twice):
-    def forward(self, x):
-        with torch.no_grad():
-            return self.head(x)
-
-
-class Overwrites(Twice):
-    def forward(self, x):
-        x = x * 1
-        y = self.layer(x)
-        x += 1
-        return self.head(x + y)
-
-
-def tied():
+def tie():
     net = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
     net[1].weight = net[0].weight
     return net
 
 
-def scaled(factor):
-    net = nn.Linear(4, 3)
-    with torch.no_grad():
-        net.weight.fill_(factor)
-    return net
-
-
-def pruned():
-    net = nn.Linear(4, 3)
-    prune.random_unstructured(net, "weight", 0.5)
-    return net
-
-
+X, SIMPLE = torch.ones(3, 4), nn.Linear(4, 3)
 REFUSED = {
-    "called twice": (Twice, {}, "layer 'layer' is used 2 times"),
-    "not called": (Unused, {}, "layer 'layer' is used 0 times"),
-    "positions as images": (Mixed, {"shape": (3, 2, 4)}, "layer 'layer'.*first dimension"),
-    "input overwritten": (Overwrites, {}, "layer 'layer'.*changed in place"),
-    "no gradient": (Cut, {}, "layer 'head'.*cuts off its gradient"),
-    "tied": (tied, {}, "layers '0' and '1' share a parameter"),
-    "layer norm": (
-        lambda: nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4)),
-        {},
-        r"layer '1' \(LayerNorm, parameter 'weight'\)",
+    "'layer' is used 2 times": (Network(lambda x, f, g: g(f(f(x)))), X),
+    "'layer' is used 0 times": (Network(lambda x, f, g: g(x)), X),
+    "'layer'.*first dimension": (Network(lambda x, f, g: g(f(x.repeat(2, 1))[::2])), X),
+    "'layer'.*changed in place": (Network(overwrite), X),
+    "'layer'.*cuts off its gradient": (Network(torch.no_grad()(lambda x, f, g: g(f(x)))), X),
+    "'0' and '1' share a parameter": (tie(), X),
+    r"'1' \(LayerNorm, parameter": (nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4)), X),
+    "without running statistics": (
+        nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4, track_running_stats=False)),
+        X,
     ),
-    "transposed": (
-        lambda: nn.Sequential(nn.ConvTranspose2d(1, 1, 1), nn.Flatten()),
-        {},
-        "ConvTranspose2d",
-    ),
-    "pruned": (pruned, {}, "'weight_orig'"),
-    "no statistics": (
-        lambda: nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4, track_running_stats=False)),
-        {},
-        "layer '1'.*without running statistics",
-    ),
-    "no parameters": (nn.Flatten, {}, "no parameter to count"),
-    "no images": (lambda: nn.Linear(4, 3), {"shape": (0, 4)}, "no images"),
-    "bytes": (lambda: nn.Linear(4, 3), {"dtype": torch.uint8}, "uint8.*normalise"),
-    "infinite": (lambda: scaled(math.inf), {}, "not finite"),
-    "not a number": (lambda: scaled(math.nan), {}, "not finite"),
-    "one class": (lambda: nn.Linear(4, 1), {}, "2 classes or more"),
-    "logits of each position": (lambda: nn.Linear(4, 3), {"shape": (2, 5, 4)}, "shape"),
+    "no parameter to count": (nn.Flatten(), X),
+    "no images": (SIMPLE, X[:0]),
+    "uint8.*normalise": (SIMPLE, X.byte()),
+    "not finite": (SIMPLE, X * math.inf),
+    "shape": (SIMPLE, torch.ones(2, 5, 4)),
+    "2 classes or more": (nn.Linear(4, 1), X),
+}
+ARGUMENTS = {
+    "unknown part 'gain'": partial(fisher.trace, count=("gain",)),
+    "chunk 0": partial(fisher.trace, chunk=0),
+    "draws 1": partial(fisher.sampled_trace, draws=1),
+    "damping nan": partial(fisher.log_determinant, damping=math.nan),
+    "beta 0.0": partial(fisher.information, beta=0.0),
 }
 
 
-@pytest.mark.parametrize("reason", REFUSED)
-def test_what_cannot_be_measured_is_refused_in_one_line(reason):
-    build, given, words = REFUSED[reason]
-    net, x = build(), torch.ones(given.get("shape", (3, 4)), dtype=given.get("dtype"))
+@pytest.mark.parametrize("words", [*REFUSED, *ARGUMENTS])
+def test_what_cannot_be_measured_is_refused_in_one_line(words):
+    net, x = REFUSED.get(words, (SIMPLE, X))
     before = state_of(net)
-    for measure in (fisher.trace, fisher.sampled_trace, fisher.log_determinant, fisher.information):
+    for measure in [ARGUMENTS[words]] if words in ARGUMENTS else MEASURES.values():
         with pytest.raises(CplabError, match=words) as error:
             measure(net, x)
         assert "\n" not in str(error.value)
     assert_same_state(before, state_of(net))
 
 
-def test_arguments_that_are_refused():
-    net, x = nn.Linear(4, 3), torch.ones(2, 4)
-    for call, words in {
-        (lambda: fisher.trace(net, x, count=("gain",))): "unknown part 'gain'",
-        (lambda: fisher.trace(net, x, count="norm")): "no parameter to count: norm",
-        (lambda: fisher.trace(net, x, memory=0)): "too little",
-        (lambda: fisher.sampled_trace(net, x, 1)): "draws 1",
-        (lambda: fisher.log_determinant(net, x, 0)): "damping 0",
-        (lambda: fisher.log_determinant(net, x, math.nan)): "damping nan",
-        (lambda: fisher.information(net, x, 0.0)): "beta 0.0",
-        (lambda: fisher.information(net, x, draws=1)): "draws 1",
-    }.items():
-        with pytest.raises(CplabError, match=words):
-            call()
+# Chunks -------------------------------------------------------------------------------------------
+
+
+def test_a_chunk_changes_no_value():
+    net, x = case("all-cnn", images=9)
+    for measure in MEASURES.values():
+        expected = by_name(measure(net, x))
+        for chunk in (1, 4, 100):
+            close(by_name(measure(net, x, chunk=chunk)), expected)
+
+
+def most_at_once(net, x, **options):
+    """The most images that went through the network together."""
+    seen = []
+    with net[0].register_forward_pre_hook(lambda _, args: seen.append(len(args[0]))):
+        fisher.trace(net, x, **options)
+    return max(seen)
+
+
+def test_a_chunk_holds_fewer_images_where_they_take_more():
+    small, large = models.build("allcnn-4", 3, 8), models.build("allcnn-64", 3, 8)
+    x = torch.randn(40, 3, 8, 8)
+    assert most_at_once(small, x) == 40
+    assert most_at_once(small, x, chunk=7) == 7
+    assert most_at_once(large, torch.randn(40, 3, 32, 32)) < 10
 
 
 # The determinant ----------------------------------------------------------------------------------
@@ -665,7 +436,7 @@ def test_log_determinant_is_that_of_the_kronecker_products(name):
     for layer in found.layers:
         module = plain(net).get_submodule(layer)
         expected = 0.0
-        blocks = fisher.groups(module)
+        blocks = layerwise.groups(module)
         left, right = [0] * blocks, [0] * blocks
         for image in x:
             for a, g, p in caught(net, layer, image):
@@ -688,9 +459,8 @@ def caught(net, layer, image):
     module.register_forward_hook(lambda m, args, out: seen.update(a=args[0].detach(), out=out))
     log_p = net(image[None]).log_softmax(1)[0]
     if isinstance(module, nn.Conv2d):
-        a = F.unfold(seen["a"], module.kernel_size, module.dilation, module.padding, module.stride)[
-            0
-        ]
+        about = (module.kernel_size, module.dilation, module.padding, module.stride)
+        [a] = F.unfold(seen["a"], *about)
     else:
         a = seen["a"].reshape(-1, seen["a"].shape[-1]).T
     for each in log_p:
@@ -719,14 +489,10 @@ def test_log_determinant_is_that_of_curvlinops():
         from curvlinops import KFACLinearOperator
 
         net = plain(net)
+        batch = (x, torch.zeros(len(x), dtype=torch.long))
         for layer, _, weight in list(counted(net, ("weight",))):
-            kfac = KFACLinearOperator(
-                net,
-                nn.CrossEntropyLoss(),
-                [weight],
-                [(x, torch.zeros(len(x), dtype=torch.long))],
-                fisher_type="type-2",
-            )
+            about = ([weight], [batch])
+            kfac = KFACLinearOperator(net, nn.CrossEntropyLoss(), *about, fisher_type="type-2")
             dense = kfac @ torch.eye(weight.numel()).double()
             expected = (dense + 1e-3 * torch.eye(len(dense)).double()).logdet().item()
             assert found.layers[layer] == pytest.approx(expected, rel=1e-9)
@@ -832,191 +598,3 @@ def test_information_by_layer_and_by_weight():
         assert found.trace.layers[layer] == pytest.approx(trace)
         assert found.per_weight[layer] == pytest.approx(trace / variances.numel())
         assert found.share[layer] == pytest.approx(trace / found.trace.total)
-
-
-def test_information_depends_on_its_seed_alone():
-    net, x = case("groups")
-    first, again, other = (fisher.information(net, x, draws=3, seed=s) for s in (1, 1, 2))
-    assert first.trace == again.trace
-    assert first.trace.total != other.trace.total
-    chunked = fisher.information(net, x, draws=3, seed=1, memory=20_000)
-    close(chunked.trace.layers, first.trace.layers)
-
-
-# Sharpness ----------------------------------------------------------------------------------------
-
-
-def weights_of(net):
-    layers = (nn.Conv2d, nn.Linear)
-    found = [(name, m) for name, m in net.named_modules() if isinstance(m, layers)]
-    return {f"{name}.weight": m.weight.detach() for name, m in found}
-
-
-def largest_eigenvalue(net, x, y):
-    """Of the whole Hessian of the mean cross-entropy in eval mode, by reverse mode twice."""
-    net, weights = copy.deepcopy(net).eval(), weights_of(net)
-    sizes = [w.numel() for w in weights.values()]
-
-    def loss(flat):
-        parts = zip(weights.items(), flat.split(sizes), strict=True)
-        own = {name: part.view_as(w) for (name, w), part in parts}
-        return F.cross_entropy(functional_call(net, own, (x,)), y)
-
-    flat = torch.cat([w.flatten() for w in weights.values()])
-    return torch.linalg.eigvalsh(hessian(loss, flat))[-1]
-
-
-def smooth(name):
-    torch.manual_seed(3)
-    if name == "fc":
-        return lively(models.build("fc-5", 2, 4, 3)), torch.randn(12, 2, 4, 4, dtype=torch.float64)
-    net = nn.Sequential(
-        nn.Conv2d(2, 3, 3, padding=1), nn.BatchNorm2d(3), nn.Tanh(),
-        nn.Conv2d(3, 4, 3, stride=2), nn.Flatten(), nn.Linear(16, 3),
-    )  # fmt: skip
-    return lively(net), torch.randn(12, 2, 6, 6, dtype=torch.float64)
-
-
-@pytest.mark.parametrize("name", ["fc", "convolutions"])
-@pytest.mark.parametrize("labels", ["mixed", "one"])
-def test_sharpness_is_the_largest_eigenvalue_of_the_hessian(name, labels):
-    net, x = smooth(name)
-    y = torch.arange(12) % 3 if labels == "mixed" else torch.ones(12, dtype=torch.long)
-    expected = largest_eigenvalue(net, x, y).item()
-    assert fisher.sharpness(net, x, y, tolerance=1e-8) == pytest.approx(expected, rel=1e-6)
-    assert fisher.sharpness(net, x, y) == pytest.approx(expected, rel=0.02)
-
-
-def test_sharpness_of_a_linear_softmax_has_a_closed_form_and_no_labels():
-    """E (diag p − p pᵀ) ⊗ x xᵀ, the Fisher information itself."""
-    torch.manual_seed(0)
-    net = nn.Sequential(nn.Flatten(), nn.Linear(5, 4)).double()
-    x = torch.randn(30, 5, dtype=torch.float64)
-    p = net(x).softmax(1).detach()
-    inner = torch.diag_embed(p) - p[:, :, None] * p[:, None]
-    whole = sum(torch.kron(a, torch.outer(b, b)) for a, b in zip(inner, x, strict=True)) / 30
-    expected = torch.linalg.eigvalsh(whole)[-1].item()
-    for y in (torch.zeros(30, dtype=torch.long), torch.arange(30) % 4):
-        assert fisher.sharpness(net, x, y, tolerance=1e-8) == pytest.approx(expected, rel=1e-7)
-
-
-def test_sharpness_leaves_the_network_and_the_generators_as_they_were():
-    net, x = smooth("convolutions")
-    net.train()
-    before, state = torch.get_rng_state(), {n: t.clone() for n, t in net.state_dict().items()}
-    first, again = (fisher.sharpness(net, x, torch.arange(12) % 3) for _ in range(2))
-    assert first == again
-    assert torch.equal(torch.get_rng_state(), before)
-    assert all(torch.equal(t, state[n]) for n, t in net.state_dict().items())
-    assert net.training
-    assert all(w.grad is None for w in net.parameters())
-
-
-def test_a_network_that_answers_alike_whatever_its_weights_has_no_sharpness():
-    net = nn.Sequential(nn.Linear(4, 3)).double()
-    assert fisher.sharpness(net, torch.zeros(5, 4).double(), torch.zeros(5, dtype=torch.long)) == 0
-
-
-def test_a_sharpness_that_is_not_found_is_one_clear_line(monkeypatch):
-    net, x = smooth("convolutions")
-    monkeypatch.setattr(fisher, "ROUNDS", 1)
-    with pytest.raises(CplabError, match="larger tolerance") as error:
-        fisher.sharpness(net, x, torch.arange(12) % 3, tolerance=1e-14)
-    assert "\n" not in str(error.value)
-
-
-# What a run keeps ---------------------------------------------------------------------------------
-
-
-def pictures(count=60, size=8):
-    x = torch.randn(count, 3, size, size)
-    y = torch.arange(count) % 10
-    return SimpleNamespace(train_x=x, train_y=y, normal=lambda x: 2 * x)
-
-
-def test_along_and_at_end_hold_what_their_functions_find(monkeypatch):
-    monkeypatch.setattr(fisher, "TRACED", 40)
-    monkeypatch.setattr(fisher, "FACTORED", 20)
-    monkeypatch.setattr(fisher, "CURVED", 10)
-    images, net = pictures(), lively(models.build("allcnn-4"), torch.float32)
-    x, y = images.normal(images.train_x), images.train_y
-    row, final = fisher.along(net, images), fisher.at_end(net, images)
-    assert {*row} == {"trace", "log_det", "trace_seconds"}
-    assert row["trace"] == list(fisher.trace(net, x[:40]).layers.values())
-    logs = fisher.log_determinant(net, x[:20], damping=fisher.DAMPING)
-    weights = sum(m.weight.numel() for m in net if isinstance(m, nn.Conv2d))
-    assert row["log_det"] == pytest.approx(logs.total - weights * math.log(fisher.DAMPING))
-    noisy = fisher.information(net, x[:40]).trace
-    assert final["layers"] == list(noisy.layers) == list(logs.layers)
-    assert final["information"] == list(noisy.layers.values())
-    assert final["information_error"] == list(noisy.errors.values())
-    assert final["sharpness"] == fisher.sharpness(net, x[:10], y[:10])
-    assert torch.equal(torch.tensor(final["filters"]), net[0].weight)
-    assert row["trace_seconds"] > 0
-    assert final["seconds"] > 0
-    assert json.loads(json.dumps([row, final])) == [row, final]  # plain data
-
-
-def test_a_network_without_convolutions_has_no_filters():
-    final = fisher.at_end(models.build("fc-20", 3, 8), pictures())
-    assert "filters" not in final
-
-
-def test_log_det_of_a_network_that_knows_nothing_is_0():
-    net = models.build("fc-20", 3, 8)
-    nn.init.zeros_(net[-1].weight)  # no layer before it matters, and it sees nothing
-    for layer in net:
-        if isinstance(layer, nn.BatchNorm1d):
-            nn.init.zeros_(layer.weight)
-    assert fisher.along(net, pictures())["log_det"] == pytest.approx(0, abs=1e-6)
-
-
-def test_a_sharpness_that_is_not_found_costs_nothing_else(monkeypatch):
-    def fail(*_):
-        raise CplabError("not found")
-
-    monkeypatch.setattr(fisher, "sharpness", fail)
-    final = fisher.at_end(models.build("fc-20", 3, 8), pictures())
-    assert "sharpness" not in final
-    assert final["information"]
-
-
-@pytest.mark.parametrize("measure", [fisher.along, fisher.at_end])
-@pytest.mark.parametrize("value", [torch.inf, torch.nan, 1e38])
-def test_a_network_that_has_diverged_is_one_clear_line(measure, value):
-    net = models.build("fc-20", 3, 8)
-    nn.init.constant_(net[-1].weight, value)
-    with pytest.raises(CplabError, match="not finite") as error:
-        measure(net, pictures())
-    assert "\n" not in str(error.value)
-
-
-# Speed --------------------------------------------------------------------------------------------
-
-
-def compare(images=2000, rounds=3, threads=2):
-    """Time of the other libraries over ours, and the largest relative difference by layer:
-    All-CNN of the course, float32, the libraries at the chunk that suits them best."""
-    torch.set_num_threads(threads)
-    torch.manual_seed(0)
-    net, x = lively(models.build("allcnn-16"), torch.float32), torch.randn(images, 3, 16, 16)
-    x = x.contiguous(memory_format=torch.channels_last)
-    ways = {"cplab": lambda: fisher.trace(net, x).layers}
-    for library, chunks in ((by_vmap, (64, 128)), (by_backpack, (32, 64)), (by_nngeometry, (128,))):
-        for chunk in chunks:
-            ways[f"{library.__name__} {chunk}"] = lambda f=library, c=chunk: f(net, x, c)
-    times, values = {name: [] for name in ways}, {}
-    for _ in range(rounds):
-        for name, way in ways.items():
-            start = time.perf_counter()
-            values[name] = way()
-            times[name].append(time.perf_counter() - start)
-    ours = values["cplab"]
-    for name in ways:
-        ratio = sorted(t / o for t, o in zip(times[name], times["cplab"], strict=True))
-        off = max(abs(v / o - 1) for v, o in zip(values[name].values(), ours.values(), strict=True))
-        print(f"{name:20} {ratio[len(ratio) // 2]:5.2f} times ours, off by {off:.1e}")
-
-
-if __name__ == "__main__":
-    compare()

@@ -2,12 +2,15 @@
 
 import re
 
+import numpy as np
 import pytest
 import torch
+from conftest import cell, says
 from torch import nn
 from torchvision.models import resnet18
 
-from cplab import models
+import cplab
+from cplab import PROFILES, CplabError, layers, models, registry
 
 SMALL = ["allcnn-4", "fc-20", "resnet18-3", "depth1-4", "depth2-4", "depth3-4"]
 
@@ -44,17 +47,24 @@ def test_layers_are_those_of_the_paper():
     assert_layers(models.build("allcnn-96"), convolutions)
 
 
-@pytest.mark.parametrize("width", [1, 4, 16, 96])
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("classes", [2, 10])
-def test_number_of_parameters(width, channels, classes):
-    """9·channels·w + 9·w² + 18·w², four of 36·w² and one of 4·w²; scale and shift of two norms of w
-    and six of 2w channels; the classes' weights and biases."""
-    net = models.build(f"allcnn-{width}", channels, classes=classes)
-    w = width
-    convolutions = 9 * channels * w + (9 + 18 + 4 * 36 + 4) * w * w
-    expected = convolutions + 2 * (2 * w + 6 * 2 * w) + 2 * w * classes + classes
-    assert sum(p.numel() for p in net.parameters()) == expected
+@pytest.mark.parametrize(("name", "words"), [("allcnn-4", PAPER), ("depth2-4", None)])
+def test_initial_weights_and_their_names_are_those_of_the_layers_in_order(name, words):
+    """Checkpoints and shipped results rest on both."""
+    plan = (words or DEEP[2]).removesuffix(" - avg. pooling - softmax").split(" - ")
+    torch.manual_seed(3)
+    expected, channels = [], 3
+    for block in plan:
+        one, out, two = re.fullmatch(r"conv(1?) (\d+)( s2)?", block).groups()
+        kernel, last = 1 if one else 3, block == plan[-1]
+        out = 10 if last else int(out) * 4 // 96
+        conv = nn.Conv2d(channels, out, kernel, 2 if two else 1, kernel // 2, bias=last)
+        expected += [conv] if last else [conv, nn.BatchNorm2d(out), nn.ReLU()]
+        channels = out
+    expected = nn.Sequential(*expected).state_dict()
+    torch.manual_seed(3)
+    found = models.build(name).state_dict()
+    assert list(found) == list(expected)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
 @pytest.mark.parametrize("size", [8, 16, 32])
@@ -97,8 +107,6 @@ def test_initial_weights_come_from_torch_s_generator(model):
     assert torch.equal(weights(0), weights(0))
     assert not torch.equal(weights(0), weights(1))
 
-
-# Full connections ---------------------------------------------------------------------------------
 
 # Of the same section, on the MNIST experiment
 HIDDEN = "2500, 2000, 1500, 1000, and 500"
@@ -147,8 +155,6 @@ def test_full_connections_see_the_same_image_in_any_memory_format():
     assert torch.equal(net(x), net(x.contiguous(memory_format=torch.channels_last)))
 
 
-# Depth --------------------------------------------------------------------------------------------
-
 # Of the same section: conv 96 - [conv 96·2^(i-1) - conv 96·2^i s2] for i = 1 … n - conv 96·2^n -
 # conv1 96·2^n - conv1 10, written out
 DEEP = {
@@ -178,9 +184,6 @@ def test_number_of_parameters_by_depth(n, width, channels, classes):
     norms = w + sum(3 * w * 2 ** (i - 1) for i in range(1, n + 1)) + 2 * u
     expected = weights + 2 * norms + u * classes + classes
     assert sum(p.numel() for p in net.parameters()) == expected
-
-
-# ResNet-18 ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("channels", "classes"), [(3, 10), (1, 10), (3, 2)])
@@ -224,10 +227,120 @@ def test_every_network_takes_every_size(model, size):
 def test_maps_stay_channels_last_through_every_layer(model):
     net, seen = models.build(model), []
     for layer in net.modules():
-        if isinstance(layer, (nn.Conv2d, nn.BatchNorm2d, nn.ReLU, models.Block)):
+        if isinstance(layer, (nn.Conv2d, nn.BatchNorm2d, nn.ReLU, layers.Block)):
             layer.register_forward_hook(lambda layer, x, y: seen.append(y))
             for weight in layer.parameters(recurse=False):
                 assert weight.ndim < 4 or weight.is_contiguous(memory_format=torch.channels_last)
     net(torch.randn(2, 3, 16, 16).contiguous(memory_format=torch.channels_last))
     assert seen
     assert all(y.is_contiguous(memory_format=torch.channels_last) for y in seen)
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=list(PROFILES))
+@pytest.mark.parametrize("family", [*models.MODELS])
+def test_rates_of_a_network_are_the_profile_s_but_for_what_the_paper_says(profile, family):
+    suited = models.suited_profile(profile, family)
+    expected = dict(vars(profile))
+    if family == "resnet18":  # twice the rate and half the weight decay
+        expected["paper_lr"] *= 2
+        expected["recovery_lr"] *= 2
+        expected["weight_decay"] /= 2
+    if family == "fc" and profile.name in ("colab", "paper"):
+        expected |= {"fixed_lr": 0.005, "weight_decay": 0}
+    assert vars(suited) == expected
+
+
+def test_widths_are_those_of_the_paper():
+    widths = {name: known.width for name, known in models.MODELS.items() if not known.source}
+    expected = {"allcnn": 96, "fc": 2500, "resnet18": 64, "depth1": 96, "depth2": 96, "depth3": 96}
+    assert widths == expected
+
+
+@pytest.mark.parametrize("name", ["", "allcnn-", "allcnn-0", "allcnn-x", "vgg", None, 3])
+def test_an_unknown_network_is_refused(name):
+    for ask in (models.model_name, models.build):
+        with pytest.raises(CplabError, match="allcnn"):
+            ask(name)
+
+
+class Own(nn.Module):
+    def __init__(self, width, channels, size, classes):
+        super().__init__()
+        self.inner = nn.Linear(channels * size * size, width)
+        self.outer = nn.Linear(width, classes)
+
+    def forward(self, x):
+        return self.outer(self.inner(x.flatten(1)).relu())
+
+
+def test_an_own_class_and_an_own_function_can_be_built_by_name():
+    def small(width, channels, size, classes):
+        return nn.Sequential(nn.Flatten(), Own(width, channels, size, classes))
+
+    cplab.model(label="small net", width=48, lr=2, weight_decay=0.5, views=1)(small)
+    for thing in (Own, small):
+        name = models.model_name(thing)
+        known = models.MODELS[name]
+        assert name == models.model_name(name) == known.name
+        assert name.startswith(f"{thing.__name__}@")
+        torch.manual_seed(1)
+        net = models.build(f"{name}-6", 1, 8, 4)
+        torch.manual_seed(1)
+        expected = thing(6, 1, 8, 4)
+        x = torch.randn(5, 1, 8, 8)
+        assert torch.equal(net(x), expected(x))
+        assert list(net.state_dict()) == list(expected.state_dict())
+    assert (known.label, known.width) == ("small net", 48)
+    assert cplab.Run(model=small).model == f"{name}-8"  # course has a sixth of the paper's width
+    assert models.suited_profile(PROFILES["course"], name).recovery_lr == 0.04
+
+
+def test_a_network_of_two_views_is_tried_with_two():
+    @cplab.model(views=2)
+    def pair(width, channels, size, classes):
+        return nn.Sequential(nn.Flatten(), nn.Linear(2 * channels * size * size, classes))
+
+    assert models.MODELS[models.model_name(pair)].views == 2
+
+
+FAULTY = {  # the body of a function, and what the error says
+    "raise ValueError('no\\nmore')": "ValueError: no",
+    "return torch.relu": "network",
+    "return nn.Sequential(nn.Flatten(), nn.Linear(channels * size * size, 3))": "(4, 10)",
+    "net = Own(width, channels, size, classes); net.extra = nn.Linear(2, 2); return net": "extra.",
+    "return nn.Sequential(Own(width, channels, size, classes), nn.Dropout())": "dropout",
+    "net = Own(width, channels, size, classes); "
+    "nn.init.constant_(net.outer.bias, np.random.rand()); return net": "torch alone",
+}
+
+
+@pytest.mark.parametrize("body", FAULTY)
+def test_what_is_no_network_is_refused_before_it_is_registered(body):
+    text = f"def f(width, channels, size, classes): {body}"
+    function = cell(text, nn=nn, np=np, Own=Own)["f"]
+    before, known = torch.get_rng_state(), [*models.MODELS]
+    with pytest.raises(CplabError) as error:
+        cplab.model(function)
+    says(error, "f", FAULTY[body])
+    assert torch.equal(torch.get_rng_state(), before)
+    assert [*models.MODELS] == known
+
+
+def test_somebody_s_own_network_can_be_written_but_not_built():
+    run = cplab.Run(model="own@0123abcd-4")
+    assert (run.model, run.settings) == ("own@0123abcd-4", cplab.Run().settings)
+    with pytest.raises(CplabError, match="somebody's own"):
+        models.build(run.model)
+
+
+def test_rates_of_an_own_network_are_part_of_what_it_means():
+    """And are in the source that a result keeps."""
+    names = []
+    for options in ({}, {"lr": 1, "label": "plain"}, {"lr": 2}, {"lr": 2, "profiles": ("ci",)}):
+        cplab.model(**options)(Own)
+        names.append(models.model_name(Own))
+    assert names[0] == names[1]
+    assert len(set(names)) == 3
+    known = models.MODELS.pop(names[3])
+    again = registry.restore(models.Model, name=known.name, source=known.source, label="again")
+    assert (again.lr, again.profiles) == (2, ("ci",))

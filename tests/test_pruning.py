@@ -1,5 +1,6 @@
-"""Growth and pruning: counts, masks, gradients, controls, studies."""
+"""Growth and pruning of synapses: counts, masks, gradients, controls, and what is kept of them."""
 
+import json
 import math
 import threading
 
@@ -8,15 +9,18 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cplab import CplabError, data, devices, pruning, synapses, train
-from cplab.pruning import SHAPES, OneShot, Retraining, Search
+from cplab import CplabError, data, devices, results, specs
+from cplab.checks import Cancelled
+from cplab.engine.train import Context
+from cplab.pruning import growth, nets
+from cplab.pruning.specs import ORIGINS, SHAPES, OneShot, Retraining, Search
 
 SHORT = {"n": 60, "gamma": 2.0}  # of 85 steps, at most 80 % dense
 
 
 @pytest.fixture(autouse=True)
-def alone(one_thread, small_mnist, nothing_shipped):
-    """Equal bits, 300 invented digits, nothing shipped."""
+def alone(one_thread, small_mnist):
+    """Equal bits, 300 invented digits."""
 
 
 @pytest.fixture
@@ -33,20 +37,20 @@ def wide(monkeypatch):
 def sparse(count, random):
     """An architecture of `count` synapses in the first layer."""
     full = [np.ones((b, a), bool) for a, b in SHAPES]
-    return [pruning.scattered(full[0], count, random), full[1]]
+    return [growth.scatter(full[0], count, random), full[1]]
 
 
 def observed(monkeypatch, spec):
     """A search, with what every step of training found: [weights, alive] of both layers."""
-    seen, step = [], pruning.step
+    seen, step = [], nets.take_step
 
-    def look(nets, *batch):
-        before = [each.clone() for each in nets.alive]
-        step(nets, *batch)
-        seen.append(([w[0].clone() for w in nets.weights], [a[0, :, :-1] > 0 for a in before]))
+    def look(group, *batch):
+        before = [each.clone() for each in group.alive]
+        step(group, *batch)
+        seen.append(([w[0].clone() for w in group.weights], [a[0, :, :-1] > 0 for a in before]))
 
-    monkeypatch.setattr(pruning, "step", look)
-    return pruning.synapse_search(spec), seen
+    monkeypatch.setattr(nets, "take_step", look)
+    return growth.grow_and_prune(spec), seen
 
 
 # The search -------------------------------------------------------------------------------------
@@ -60,13 +64,13 @@ def test_the_thesis_numbers():
     literal = Search(rounding="up", output="pruned")
     assert literal.shares == pytest.approx([2.0096, 0.0272])
     assert literal.born == [6264, 75]
-    _, changes = pruning.schedule(literal)
+    _, changes = growth.draw_changes(literal)
     assert {*changes[:1000, 0].tolist()} == {3, -3}
     assert {*changes[:80, 1].tolist()} == {1}
 
 
 def test_random_rounding_has_the_right_expectation():
-    grows, changes = pruning.schedule(Search(seed=3))
+    grows, changes = growth.draw_changes(Search(seed=3))
     first = np.abs(changes[:9000, 0])
     assert {*first.tolist()} == {2, 3}
     assert first.mean() == pytest.approx(2.0096, abs=4 * math.sqrt(0.0096 / 9000))
@@ -78,7 +82,7 @@ def test_as_much_is_alive_at_step_n_as_at_the_start_and_most_in_the_middle():
     size, ends, middles = 12_544, [], []
     for seed in range(300):
         spec = Search(n=400, gamma=0.2, seed=seed)
-        counts = spec.born[0] + pruning.schedule(spec)[1][:, 0].cumsum()
+        counts = spec.born[0] + growth.draw_changes(spec)[1][:, 0].cumsum()
         ends.append(counts[399] - spec.born[0])
         middles.append(counts[199] / size)
     assert abs(np.mean(ends)) < 3 * np.std(ends) / math.sqrt(300) + 50  # ε's last steps are whole
@@ -89,22 +93,23 @@ def test_the_expected_density_is_the_mean_of_many_searches():
     spec, lives = Search(n=400, gamma=0.2, keep=(0.2,)), []
     for seed in range(300):
         alive = (
-            spec.born[0] + pruning.schedule(Search(n=400, gamma=0.2, seed=seed))[1][:, 0].cumsum()
+            spec.born[0]
+            + growth.draw_changes(Search(n=400, gamma=0.2, seed=seed))[1][:, 0].cumsum()
         )
         lives.append(100 * alive[:500] / 12_544)
     mean, error = np.mean(lives, 0), np.std(lives, 0) / math.sqrt(300)
-    expected = pruning.expected(spec, np.arange(1, 501))
+    expected = growth.expected_density(spec, np.arange(1, 501))
     assert (abs(mean - expected) < 4 * error + 0.3).all()
     assert expected.max() == pytest.approx(spec.peak)
-    assert pruning.expected(spec, spec.n) == spec.start
-    assert pruning.expected(spec, 10_000) == 0
+    assert growth.expected_density(spec, spec.n) == spec.start
+    assert growth.expected_density(spec, 10_000) == 0
 
 
 def test_growth_fades_out_and_the_lowest_density_is_always_reached():
     lengths = []
     for seed in range(20):
         spec = Search(**SHORT, seed=seed)
-        grows, changes = pruning.schedule(spec)
+        grows, changes = growth.draw_changes(spec)
         counts = spec.born[0] + changes[:, 0].cumsum()
         assert grows[0]
         assert not grows[60:].any()
@@ -120,7 +125,7 @@ def test_growth_fades_out_and_the_lowest_density_is_always_reached():
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_masks_counts_and_disjoint_sets_at_every_step(monkeypatch, output, optimizer):
     spec = Search(**SHORT, output=output, optimizer=optimizer)
-    _, changes = pruning.schedule(spec)
+    _, changes = growth.draw_changes(spec)
     _, seen = observed(monkeypatch, spec)
     assert len(seen) == len(changes)
     counts = [*spec.born, 160][:2]
@@ -144,35 +149,35 @@ def test_masks_counts_and_disjoint_sets_at_every_step(monkeypatch, output, optim
 
 
 def test_grown_weights_begin_at_zero_with_a_new_optimiser(random):
-    nets = synapses.nets([sparse(400, random)] * 2, 0, "adam", torch.device("cpu"))
+    group = nets.build_nets([sparse(400, random)] * 2, 0, "adam", torch.device("cpu"))
     x, y = torch.rand(50, 784) * 255, torch.arange(50) % 10
     for _ in range(3):
-        synapses.step(nets, x, y, 0.001)
-    index = nets.weakest(0, 1, 10)
-    others = nets.state[0].clone()
-    nets.switch(0, 1, index, False)
-    nets.switch(0, 1, index, True)
+        nets.take_step(group, x, y, 0.001)
+    index = group.weakest(0, 1, 10)
+    others = group.state[0].clone()
+    group.switch(0, 1, index, False)
+    group.switch(0, 1, index, True)
     others[:, 1].view(4, -1)[:, index] = 0
-    assert (nets.weights[0][1].view(-1)[index] == 0).all()
-    assert torch.equal(nets.state[0], others)
-    synapses.step(nets, x, y, 0.001)
-    moved = nets.weights[0][1].view(-1)[index].abs()
+    assert (group.weights[0][1].view(-1)[index] == 0).all()
+    assert torch.equal(group.state[0], others)
+    nets.take_step(group, x, y, 0.001)
+    moved = group.weights[0][1].view(-1)[index].abs()
     assert moved.max() == pytest.approx(0.001, rel=0.01)  # Adam's first step is its rate
 
 
 def test_adam_is_torchs(random):
-    nets = synapses.nets([sparse(12_544, random)], 0, "adam", torch.device("cpu"))
-    own = [w[0].clone().requires_grad_() for w in nets.weights]
+    group = nets.build_nets([sparse(12_544, random)], 0, "adam", torch.device("cpu"))
+    own = [w[0].clone().requires_grad_() for w in group.weights]
     optimizer = torch.optim.Adam(own, 0.001, eps=1e-7)
     x, y = torch.rand(50, 784) * 255, torch.arange(50) % 10
     for _ in range(5):
-        synapses.step(nets, x, y, 0.001)
+        nets.take_step(group, x, y, 0.001)
         hidden = (x / 255 @ own[0][:, :-1].T + own[0][:, -1]).relu()
         loss = F.cross_entropy(hidden @ own[1][:, :-1].T + own[1][:, -1], y)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    for ours, theirs in zip(nets.weights, own, strict=True):
+    for ours, theirs in zip(group.weights, own, strict=True):
         torch.testing.assert_close(ours[0], theirs.detach(), atol=2e-5, rtol=1e-3)
 
 
@@ -187,31 +192,31 @@ def test_the_written_gradient_is_autograds():
         hidden = (x / 255 @ first[:, :-1].T + first[:, -1]).relu()
         loss = loss + F.cross_entropy(hidden @ last[:, :-1].T + last[:, -1], y)
     loss.backward()
-    for ours, theirs in zip(synapses.gradients(weights, x, y), own, strict=True):
+    for ours, theirs in zip(nets.written_gradients(weights, x, y), own, strict=True):
         torch.testing.assert_close(ours, theirs.grad, rtol=1e-10, atol=1e-14)
 
 
 def test_a_search_keeps_what_it_passes_and_is_reproducible():
     spec, moments = Search(n=200, gamma=0.8, keep=(0.1, 0.3)), []
-    values = pruning.synapse_search(spec, report=moments.append)
-    assert values == pruning.synapse_search(spec)
-    assert values != pruning.synapse_search(Search(n=200, gamma=0.8, keep=(0.1, 0.3), seed=1))
+    values = growth.grow_and_prune(spec, report=moments.append)
+    assert values == growth.grow_and_prune(spec)
+    assert values != growth.grow_and_prune(Search(n=200, gamma=0.8, keep=(0.1, 0.3), seed=1))
     assert [*values["architectures"]] == ["0.3", "0.1"]
     for density, kept in values["architectures"].items():
-        alive = pruning.unpack(kept["alive"])
+        alive = growth.unpack_architecture(kept["alive"])
         assert [int(each.sum()) for each in alive] == kept["counts"]
         assert 0 <= float(density) - alive[0].mean() < 0.009  # the last step went below it
         assert alive[1].all()
-    assert [m.step for m in moments] == values["steps"]
-    assert moments[-1].pixels.shape == (28, 28)
-    assert all(m.pixels.sum() == m.counts[0] == round(m.density * 12_544) for m in moments)
+    assert [m["step"] for m in moments] == values["steps"]
+    assert moments[-1]["pixels"].shape == (28, 28)
+    assert all(m["pixels"].sum() == m["counts"][0] == round(m["density"] * 12_544) for m in moments)
     assert max(values["accuracy"]) > 0.9  # the invented digits are easy
 
 
 def test_to_the_letter_the_output_layer_dies():
     about = {"n": 2000, "gamma": 0.08}
-    _, literal = pruning.schedule(Search(**about, rounding="up", output="pruned"))
-    _, right = pruning.schedule(Search(**about, output="pruned"))
+    _, literal = growth.draw_changes(Search(**about, rounding="up", output="pruned"))
+    _, right = growth.draw_changes(Search(**about, output="pruned"))
     step = 1700
     for changes, low, high in ((literal, 0, 0), (right, 80, 150)):
         first, last = Search(**about, output="pruned").born + changes[:step].sum(0)
@@ -225,7 +230,7 @@ def test_images_of_another_set_are_mixed_in(small_mnist):
     np.savez(
         small_mnist.with_name("fashion_mnist.npz"), **arrays | {"train_y": arrays["train_y"] * 0}
     )
-    own, mixed = (pruning.training(Search(mixed=part)) for part in (0, 0.15))
+    own, mixed = (growth.search_images(Search(mixed=part)) for part in (0, 0.15))
     assert len(own.y) == 300
     assert len(mixed.y) == len(mixed.x) == 345
     assert torch.equal(mixed.x[:300], own.x)
@@ -233,29 +238,32 @@ def test_images_of_another_set_are_mixed_in(small_mnist):
 
 
 def test_a_search_can_be_stopped():
-    stop, moments = threading.Event(), []
+    context, seen = Context(), []
 
-    def report(moment):
-        moments.append(moment)
-        stop.set()
+    def report(spec, row):
+        seen.append(row)
+        context.stop.set()
 
-    with pytest.raises(train.Cancelled):
-        pruning.synapse_search(Search(**SHORT), report=report, stop=stop)
-    assert len(moments) == 1
-    with pytest.raises(train.Cancelled):
-        pruning.retrain([sparse(9, np.random.default_rng(0))], steps=5, stop=stop)
+    context.report = report
+    with pytest.raises(Cancelled):
+        list(growth.compute_searches([Search(**SHORT)], context))
+    assert len(seen) == 1
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Cancelled):
+        growth.train_side_by_side([sparse(9, np.random.default_rng(0))], steps=5, stop=stop)
 
 
 def test_practice_images_serve_as_well(monkeypatch):
     x = np.zeros((4, 32, 32, 3), np.uint8)
     x[:, 2:5, 2:30] = [10, 20, 60]
     arrays = {"train_x": x, "train_y": np.arange(4), "test_x": x, "test_y": np.arange(4)}
-    monkeypatch.setattr(data, "find", lambda dataset: (arrays, dataset))
-    found = synapses.pictures("practice")["train"].x
+    monkeypatch.setattr(data, "load_arrays", lambda dataset: (arrays, dataset))
+    found = nets.flat_images("practice")["train"].x
     assert found.shape == (4, 784)
     assert (found[:, :84] == 30).all()
     assert not found[:, 84:].any()
-    assert synapses.inked("practice").sum() == 84
+    assert nets.inked_pixels("practice").sum() == 84
 
 
 # Retraining -------------------------------------------------------------------------------------
@@ -263,9 +271,9 @@ def test_practice_images_serve_as_well(monkeypatch):
 
 def test_side_by_side_is_as_one_by_one(random, wide):
     several = [sparse(count, random) for count in (100, 1000, 5000)]
-    together, curve = pruning.retrain(several, steps=40)
+    together, curve = growth.train_side_by_side(several, steps=40)
     for net, each in enumerate(several):
-        own, alone = pruning.retrain([each], steps=40)
+        own, alone = growth.train_side_by_side([each], steps=40)
         torch.testing.assert_close(
             own.weights[1][0], together.weights[1][net], atol=1e-5, rtol=1e-4
         )
@@ -278,7 +286,7 @@ def test_bfloat16_learns_as_float32(random, monkeypatch):
     several, ends = [sparse(2000, random) for _ in range(4)], []
     for bf16 in (True, False):
         monkeypatch.setattr(devices, "has_bf16", lambda device, bf16=bf16: bf16)
-        _, curve = pruning.retrain(several, steps=60)
+        _, curve = growth.train_side_by_side(several, steps=60)
         ends.append(np.mean([each[-1] for each in curve["accuracy"]]))
     assert ends[0] == pytest.approx(ends[1], abs=0.02)
 
@@ -286,11 +294,11 @@ def test_bfloat16_learns_as_float32(random, monkeypatch):
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_dead_weights_stay_zero_in_retraining(random, optimizer):
     several = [sparse(count, random) for count in (100, 1000)]
-    nets, _ = pruning.retrain(several, steps=30, optimizer=optimizer, blanks=True)
+    group, _ = growth.train_side_by_side(several, steps=30, optimizer=optimizer, blanks=True)
     for net, each in enumerate(several):
         for layer in range(2):
-            assert (nets.weights[layer][net, :, :-1].numpy()[~each[layer]] == 0).all()
-            assert (nets.architecture(net)[layer] == each[layer]).all()
+            assert (group.weights[layer][net, :, :-1].numpy()[~each[layer]] == 0).all()
+            assert (group.architecture(net)[layer] == each[layer]).all()
 
 
 def test_pixels_without_ink_change_nothing(small_mnist, random, wide):
@@ -299,10 +307,10 @@ def test_pixels_without_ink_change_nothing(small_mnist, random, wide):
     for part in ("train_x", "test_x"):
         arrays[part][:, :9] = 0
     np.savez(small_mnist, **arrays)
-    assert synapses.inked("mnist").sum() == 19 * 28
+    assert nets.inked_pixels("mnist").sum() == 19 * 28
     several = [sparse(3000, random)]
     (less, some), (whole, all_of_it) = (
-        pruning.retrain(several, steps=30, blanks=blanks) for blanks in (False, True)
+        growth.train_side_by_side(several, steps=30, blanks=blanks) for blanks in (False, True)
     )
     assert less.weights[0].shape[2] < whole.weights[0].shape[2] == 785
     assert some["accuracy"][0] == pytest.approx(all_of_it["accuracy"][0], abs=0.01)
@@ -311,16 +319,16 @@ def test_pixels_without_ink_change_nothing(small_mnist, random, wide):
 
 def test_set_rewires_at_constant_density(random, monkeypatch):
     several, switched = [sparse(count, random) for count in (100, 1000)], []
-    switch = synapses.Nets.switch
+    switch = nets.Nets.switch
 
     def look(nets, layer, net, index, alive):
         switched.append((net, {*index.tolist()}, alive))
         switch(nets, layer, net, index, alive)
 
-    monkeypatch.setattr(synapses.Nets, "switch", look)
-    nets, _ = pruning.retrain(several, steps=100, rewire=True)
+    monkeypatch.setattr(nets.Nets, "switch", look)
+    group, _ = growth.train_side_by_side(several, steps=100, rewire=True)
     for net, before in enumerate(several):
-        after = nets.architecture(net)
+        after = group.architecture(net)
         assert after[0].sum() == before[0].sum()
         assert (after[0] & ~before[0]).sum() > 0.1 * before[0].sum()
     gone, grown = switched[::2], switched[1::2]
@@ -331,7 +339,7 @@ def test_set_rewires_at_constant_density(random, monkeypatch):
         assert not out & new
     together = [new for net, new, growing in switched if net == 1 and growing]
     switched.clear()
-    pruning.retrain(several[1:], steps=100, rewire=True)
+    growth.train_side_by_side(several[1:], steps=100, rewire=True)
     assert switched[1][1] == together[0]  # what stands beside it does not matter
 
 
@@ -348,7 +356,7 @@ def found(random):
 @pytest.mark.parametrize("kind", ["random", "inked", "per_pixel", "degrees", "set"])
 def test_controls_keep_what_they_claim_and_nothing_else(kind, found, random):
     ink = np.arange(784) >= 100
-    other = pruning.control(kind, found, ink, random)
+    other = growth.make_control(kind, found, ink, random)
     for layer, (ours, theirs) in enumerate(zip(other, found, strict=True)):
         assert ours.dtype == bool
         assert ours.sum() == theirs.sum()
@@ -359,79 +367,79 @@ def test_controls_keep_what_they_claim_and_nothing_else(kind, found, random):
         if kind == "inked" and layer == 0:
             assert not ours[:, ~ink].any()
     full = [found[0], np.ones((10, 16), bool)]
-    assert pruning.control(kind, full, ink, random)[1].all()
+    assert growth.make_control(kind, full, ink, random)[1].all()
 
 
 def test_controls_are_drawn_evenly(random):
     """Every place of a small architecture is as likely as its degrees allow."""
     alive = np.array([[1, 1, 0, 0], [0, 0, 1, 1]], bool)
-    mean = np.mean([pruning.same_degrees(alive, random) for _ in range(200)], 0)
+    mean = np.mean([growth.trade_targets(alive, random) for _ in range(200)], 0)
     assert mean == pytest.approx(0.5, abs=0.15)
-    mean = np.mean([pruning.other_targets(alive, random) for _ in range(200)], 0)
+    mean = np.mean([growth.move_targets(alive, random) for _ in range(200)], 0)
     assert mean == pytest.approx(0.5, abs=0.15)
 
 
-# Studies ----------------------------------------------------------------------------------------
+# What is kept -----------------------------------------------------------------------------------
 
 
 def test_retrainings_are_kept_with_their_searches():
-    search = Search(**SHORT, keep=(0.1, 0.2))
-    specs = [Retraining(kind, 0.2, search, steps=20) for kind in pruning.KINDS]
-    specs.append(Retraining("random", 0.1, search, steps=20))
-    found = dict(pruning.retrainings(specs))
-    assert {*found} == {*specs}
-    counts = {
-        spec.kind: study.values["counts"] for spec, study in found.items() if spec.density > 0.1
-    }
+    search, reported = Search(**SHORT, keep=(0.1, 0.2)), []
+    wanted = [Retraining(kind, 0.2, search, steps=20) for kind in ORIGINS]
+    wanted.append(Retraining("random", 0.1, search, steps=20))
+    found = dict(results.collect(wanted, report=lambda *what: reported.append(what)))
+    assert {*found} == {*wanted}
+    last = {spec: row["accuracy"] for spec, row in reported}
+    assert {*last} > {search, *wanted}
+    assert all(last[spec] == result.accuracy for spec, result in found.items())
+    counts = {s.kind: found[s].values["counts"] for s in wanted if s.density > 0.1}
     assert counts.pop("dense") == [12_544, 160]
     assert counts.pop("magnitude") == [2508, 160]
     assert len({*map(tuple, counts.values())}) == 1
-    for study in found.values():
-        assert study.values["accuracy"] == study.values["curve"][-1]
-    rows = pruning.rows(found)
-    assert len(rows) == len(specs)
+    rows = growth.retraining_rows(found)
     row = next(r for r in rows if (r["kind"], r["density"]) == ("random", 0.1))
-    ours = found[specs[-1]].values
+    ours = found[wanted[-1]].values
     assert (row["accuracy"], row["synapses"]) == (ours["accuracy"], sum(ours["counts"]))
     assert (row["seed"], row["dataset"], row["source"]) == (0, "mnist", "mnist")
-    again = dict(pruning.retrainings(specs))
-    assert {s: a.values for s, a in again.items()} == {s: a.values for s, a in found.items()}
-    ((_, kept),) = pruning.searches([search])
-    assert pruning.unpack(kept.values["architectures"]["0.2"]["alive"])[0].sum() == counts["set"][0]
-    shot = OneShot("mnist", 20, "sgd", (0.1, 0.2), 0)
-    assert [*dict(pruning.searches([shot]))] == [shot]
+    again = dict(results.collect(wanted))
+    assert {s: r.values for s, r in again.items()} == {s: r.values for s, r in found.items()}
+    kept = results.find(search)
+    alive = growth.unpack_architecture(kept.values["architectures"]["0.2"]["alive"])
+    assert alive[0].sum() == counts["set"][0]
+    rewired = growth.unpack_architecture(found[wanted[ORIGINS.index("set")]].values["alive"])
+    assert [each.sum() for each in rewired] == counts["set"]
+    assert (kept.copy, kept.threads) == ("small", 1)
+    assert results.find(OneShot("mnist", 20, "sgd", (0.1, 0.2), 0))
+
+
+def test_nothing_can_be_measured_on_them():
+    with pytest.raises(CplabError, match="trace cannot be measured"):
+        list(results.collect([Search(**SHORT)], measure="trace"))
+
+
+@pytest.mark.parametrize(
+    "spec", [Search(gamma=0.08, n=2000), OneShot(seed=2), Retraining("set", 0.1, Search(seed=3))]
+)
+def test_specs_are_read_back_as_they_were_written(spec):
+    plain = json.loads(json.dumps(specs.plain(spec)))
+    assert specs.build_spec(type(spec).__name__, plain) == spec
+    assert specs.key(spec) != specs.key(type(spec)(seed=9))
 
 
 def test_magnitude_keeps_the_strongest_and_retraining_begins_anew(monkeypatch):
-    seen, retrain = [], pruning.retrain
+    seen, train = [], growth.train_side_by_side
 
     def look(architectures, **how):
-        group, curve = retrain(architectures, **how)
+        group, curve = train(architectures, **how)
         seen.append((group, how["seed"]))
         return group, curve
 
-    monkeypatch.setattr(pruning, "retrain", look)
-    values = pruning.one_shot(OneShot("mnist", 10, "sgd", (0.25,), 0))
-    alive = pruning.unpack(values["architectures"]["0.25"]["alive"])[0]
+    monkeypatch.setattr(growth, "train_side_by_side", look)
+    values = growth.prune_once(OneShot("mnist", 10, "sgd", (0.25,), 0))
+    alive = growth.unpack_architecture(values["architectures"]["0.25"]["alive"])[0]
     ((group, seed),) = seen
     strength = group.weights[0][0, :, :-1].abs().numpy()
     assert strength[alive].min() >= strength[~alive].max()
     assert seed != 0
-
-
-def test_welch():
-    from scipy import stats
-
-    a, b = [0.8, 0.82, 0.81, 0.79], [0.7, 0.74, 0.69]
-    found = pruning.compare(a, b)
-    assert found.p == stats.ttest_ind(a, b, equal_var=False).pvalue < 0.05
-    assert found.difference == pytest.approx(0.095)
-    assert 0 < found.low < found.difference < found.high < 0.2
-    assert found.counts == (4, 3)
-    assert pruning.compare([1, 1], [1, 1]).p == 1
-    assert pruning.compare([1, 1], [0, 0]) == (1, 1, 1, 0, (2, 2))
-    with pytest.raises(CplabError, match="at least 2"):
-        pruning.compare([1], [1, 2])
 
 
 @pytest.mark.parametrize(
@@ -454,9 +462,9 @@ def test_welch():
     ],
 )
 def test_searches_that_are_not_allowed(fields, words):
-    with pytest.raises(CplabError, match=words) as told:
+    with pytest.raises(CplabError, match=words) as raised:
         Search(**fields)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -478,6 +486,6 @@ def test_retrainings_that_are_not_allowed(fields, words):
 def test_a_density_that_a_search_never_passed(random):
     spec = Retraining("random", 1, Search(**SHORT, keep=(1,)), steps=2)
     with pytest.raises(CplabError, match=r"never fell to density 1:"):
-        dict(pruning.retrainings([spec]))
+        dict(results.collect([spec]))
     with pytest.raises(CplabError, match="5 synapses do not fit"):
-        pruning.scattered(np.ones((2, 2), bool), 5, random)
+        growth.scatter(np.ones((2, 2), bool), 5, random)

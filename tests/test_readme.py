@@ -1,23 +1,67 @@
-"""The README says what the shipped records say."""
+"""What the README says and shows holds."""
 
 import re
+import runpy
+import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
-from cplab import intervals, records
-from cplab.experiment import Run
+import pytest
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+from cplab import Run, cli, quantities, results, specs, statistics
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.S | re.M)
+PYTHON = [text for language, text in BLOCKS if language == "python"]
+LINES = [
+    line for language, text in BLOCKS if language in ("", "bash") for line in text.splitlines()
+]
+COMMANDS = [line.partition(" #")[0].strip() for line in LINES if line.strip()]
 
 
-def test_its_figures_are_those_of_the_shipped_records():
-    points = intervals.summary(intervals.select(records.table(), Run()))
-    rows = [
-        (-points.gain, points.gain_half, ("blur", 0, 16)),
-        (points.gain, points.gain_half, ("flip", 0, 16)),
-        (points.loss, points.loss_half, ("blur", 0, 8)),
-        (points.loss, points.loss_half, ("blur", 24, 8)),
-    ]
-    measured = [intervals.percent(mean[at], half[at]) for mean, half, at in rows]
-    said = re.findall(r"\*\*(\d+\.\d ± \d+\.\d)", README)
-    assert said == measured
-    assert {int(points.pairs[at]) for _, _, at in rows} == {10}
+def test_its_figures_are_those_of_the_shipped_results():
+    measured = []
+    for quantity, sign, point in (
+        (quantities.harm, 1, ("blur", 0, 8)),
+        (quantities.harm, 1, ("blur", 24, 8)),
+        (quantities.gain_over_newborn, -1, ("blur", 0, 16)),
+        (quantities.gain_over_newborn, 1, ("flip", 0, 16)),
+        (quantities.equal_training_loss, 1, ("blur", 0, 8)),
+        (quantities.equal_training_loss, 1, ("blur", 24, 8)),
+    ):
+        values = sign * quantities.each_seed(quantity, Run(*point))
+        assert len(values) == 10
+        measured.append(statistics.describe(values).partition(" (")[0])
+    assert re.findall(r"\*\*(\d+\.\d ± \d+\.\d)", README) == measured
+
+
+@pytest.mark.timeout(200)
+def test_its_python_runs_and_trains_nothing_long(tmp_path):
+    """As one script, since a block goes on where the one before ended."""
+    script = tmp_path / "readme.py"
+    script.write_text("\n".join(PYTHON))
+    runpy.run_path(str(script))
+    trained = [found.spec for kind in specs.kinds() for found in results.every(kind, "live")]
+    assert all(getattr(spec, "profile", "") == "ci" for spec in trained)
+
+
+def test_there_is_python_and_there_are_commands():
+    assert PYTHON
+    assert {shlex.split(line)[0] for line in COMMANDS} >= {"cplab", "make"}
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_its_commands_can_be_given(line):
+    program, *words = shlex.split(line)
+    if program == "cplab":
+        assert callable(cli.parse_words(words).command)
+    elif program == "python":
+        plain = words[: next((i for i, w in enumerate(words) if w[:2] == "--"), len(words))]
+        subprocess.run([sys.executable, *plain, "--help"], cwd=ROOT, check=True, timeout=100)
+    elif program == "make" and shutil.which("make"):
+        subprocess.run(["make", "--dry-run", *words], cwd=ROOT, check=True, timeout=100)
+    else:
+        assert program in ("make", "conda", "pip", "git", "cd", "uvx")

@@ -1,11 +1,13 @@
 """The files that set a machine up: they agree with each other, and say what is missing."""
 
+import ast
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
 
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
@@ -37,14 +40,27 @@ def test_conda_environments_list_what_pyproject_lists(path):
     conda = dict(map(split, yaml.safe_load((ROOT / path).read_text())["dependencies"]))
     python, _ = conda.pop("python"), conda.pop("pip")
     conda["torch"] = conda.pop("pytorch-cpu")
-    assert conda == dict(map(split, PROJECT["dependencies"]))
+    assert conda == dict(map(split, [*PROJECT["dependencies"], *EXTRAS["lab"]]))
     oldest = PROJECT["requires-python"].removeprefix(">=").split(".")
     assert python.lstrip(">=").split(".") >= oldest
 
 
+def test_the_package_imports_what_it_requires_and_nothing_else():
+    found = set()
+    for path in ROOT.glob("cplab/**/*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
+            found |= {name.partition(".")[0] for name in names}
+    found -= {*sys.stdlib_module_names, "cplab", "google"}
+    named = {{"PIL": "pillow"}.get(name, name.lower()) for name in found}
+    required = {split(one)[0] for one in PROJECT["dependencies"]}
+    opens_labs = {split(one)[0] for one in EXTRAS["lab"]}
+    assert required <= named <= required | opens_labs
+
+
 def test_no_dependency_has_an_upper_bound():
-    extras = PROJECT["optional-dependencies"].values()
-    for requirement in [*PROJECT["dependencies"], *(one for extra in extras for one in extra)]:
+    for requirement in [*PROJECT["dependencies"], *chain(*EXTRAS.values())]:
         assert re.fullmatch(r">=[\d.]+", split(requirement)[1]), requirement
 
 

@@ -1,19 +1,15 @@
-"""The table of animal data, and fits against closed forms, simulations and known parameters."""
+"""Fits against closed forms, simulations and known parameters."""
 
-import re
-import subprocess
-import sys
 from functools import partial
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from cplab import biology
-from cplab.biology import animals, correlation, critical_period, decline, fit, from_sensitivity
-from cplab.experiment import CplabError
-
-DAYS = {"day": 1, "week": 7, "month": 365.25 / 12, "year": 365.25}
+from cplab import fits
+from cplab.animals import critical_period, decline, from_sensitivity, statements
+from cplab.checks import CplabError
+from cplab.fits import fit
 
 
 def line(x, slope, height):
@@ -30,115 +26,6 @@ def one_line(call, *words):
     for word in words:
         assert word in message
 
-
-# The table ---------------------------------------------------------------------------------------
-
-
-def test_every_row_says_what_it_is_and_where_it_is_from():
-    table = animals()
-    for column in ("quantity", "species", "age_text", "unit", "source", "where"):
-        assert table[column].notna().all()
-        assert (table[column].str.strip() != "").all()
-    assert table.source.str.contains(r"\d{4}").all()  # a year
-    assert set(table.species) == {"cat", "macaque", "human"}
-    assert not table.duplicated(["quantity", "species", "age_text", "value", "words", "note"]).any()
-
-
-def test_points_have_numbers_and_intervals_have_words():
-    table = animals()
-    point = table.kind == "point"
-    assert set(table.kind) == {"point", "interval"}
-    values = table[["value", "value_low", "value_high"]]
-    assert values[point].notna().all(axis=None)
-    assert values[~point].isna().all(axis=None)
-    assert (table.words[point] == "").all()
-    assert (table.words[~point] != "").all()
-    assert (table.value_text[~point] == "").all()
-
-
-def test_values_are_the_ones_printed():
-    point = animals().query("kind == 'point'")
-    for row in point.itertuples():
-        printed = [float(x) for x in re.findall(r"\d+(?:\.\d+)?", row.value_text)]
-        assert [row.value_low, row.value_high] == [printed[0], printed[-1]]
-        assert row.value == (row.value_low + row.value_high) / 2
-
-
-def test_ages_are_the_ones_stated():
-    table = animals()
-    for row in table.itertuples():
-        if row.age_text in ("not stated", "adult"):
-            assert np.isnan(row.age_low)
-            assert np.isnan(row.age_high)
-            continue
-        assert row.age_low <= row.age_high
-        text, stated = row.age_text, []
-        for day in re.findall(r"embryonic day (\d+)", text):
-            stated.append(int(day) - biology.GESTATION)
-        text = re.sub(r"embryonic day \d+", "", text)
-        stated += [int(day) for day in re.findall(r"day (\d+)", text)]
-        text = re.sub(r"day \d+", "", text)
-        for low, high, unit in re.findall(
-            r"(\d+)(?:(?:–| to )(\d+))? (day|week|month|year)s?", text
-        ):
-            stated += [np.floor(int(n) * DAYS[unit] + 0.5) for n in (low, high) if n]
-        if re.search("before|first|birth", text):
-            stated.append(0)
-        assert {row.age_low, row.age_high} == set(stated), row.age_text
-
-
-def test_prenatal_ages_say_what_gestation_was_taken():
-    table = animals()
-    before = table[table.age_low < 0]
-    assert len(before) == 4
-    assert before.note.str.contains(f"gestation taken as {biology.GESTATION} days").all()
-
-
-def test_the_table_can_be_asked_by_quantity_and_species():
-    found = animals("synaptic_density", "macaque")
-    assert set(found.quantity) == {"synaptic_density"}
-    assert set(found.species) == {"macaque"}
-    assert list(found.query("kind == 'point'").value) == [10.9, 63, 37.7]
-    assert list(found.index) == list(range(len(found)))
-    assert set(animals(species="human").species) == {"human"}
-
-
-def test_unknown_names_are_one_line():
-    one_line(lambda: animals("weight"), "quantity 'weight'", "recovered_acuity")
-    one_line(lambda: animals(species="dog"), "species 'dog'", "cat, macaque, human")
-    one_line(lambda: animals("recovered_acuity", "human"), "species 'human'", "choose one of cat")
-
-
-def test_it_is_of_the_training_half():
-    code = (
-        "import sys; from cplab import biology; heavy = {'scipy', 'pandas', 'torch', 'bokeh'}\n"
-        "assert not heavy & set(sys.modules)\n"
-        "biology.animals(); biology.fit(biology.decline, [0, 1, 2], [3, 2, 1],"
-        " {'normal': 3, 'tau': 2})\n"
-        "assert not {'bokeh', 'torch', 'IPython'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-# Curves ------------------------------------------------------------------------------------------
-
-
-def test_the_curves_are_the_papers():
-    t = np.array([10.0, 40.0, 100.0])
-    d, tau1, tau2, k = 5, 60, 12, 1.3
-    expected = [np.e ** (-(x - d) / tau1) - k * np.e ** (-(x - d) / tau2) for x in t]
-    np.testing.assert_allclose(critical_period(t, d, tau1, tau2, k), expected)
-    np.testing.assert_allclose(decline(t, 6.9, 100), 6.9 * np.e ** (-t / 100))
-    np.testing.assert_allclose(from_sensitivity(t, 2, 3, 0.01), 2 * np.e ** (t / 100) + 3)
-
-
-def test_curves_take_single_ages():
-    assert decline(0, 6.9, 100) == 6.9
-    assert critical_period(5, 5, 60, 12, 1.25) == -0.25
-    assert from_sensitivity(0, 2, 3, 4) == 5
-
-
-# Fits --------------------------------------------------------------------------------------------
 
 TRUE = {
     "critical_period": (critical_period, {"d": 8.0, "tau1": 45.0, "tau2": 15.0, "k": 1.2}),
@@ -189,38 +76,17 @@ def test_a_straight_line_agrees_with_the_closed_form(weighted, bounds):
     np.testing.assert_allclose(found.band(grid[:, 0]), stats.t.ppf(0.975, 7) * width, rtol=1e-5)
 
 
-def test_a_decline_without_noise_in_logs_agrees_with_the_line_through_the_logs():
-    """Errors in proportion to the value are, when small, what a line through the logs assumes."""
-    rng = np.random.default_rng(2)
-    t = np.linspace(10, 200, 15)
-    y = decline(t, 6.9, 110) * np.exp(1e-4 * rng.normal(size=15))
-    found = fit(decline, t, y, {"normal": 5, "tau": 80}, sigma=y)
-    logs = stats.linregress(t, np.log(y))
-    assert found.parameters["tau"] == pytest.approx(-1 / logs.slope, rel=1e-6)
-    assert found.parameters["normal"] == pytest.approx(np.exp(logs.intercept), rel=1e-6)
-    relative = stats.t.ppf(0.975, 13) * logs.stderr / abs(logs.slope)
-    assert found.half["tau"] / found.parameters["tau"] == pytest.approx(relative, rel=1e-3)
-
-
-def test_only_the_ratios_of_errors_count():
-    t, y = np.arange(6.0), np.array([7, 5.2, 4.1, 2.8, 2.4, 1.5])
-    sigma = np.array([1, 1, 2, 1, 3, 1.0])
-    a, b = (fit(decline, t, y, {"normal": 7, "tau": 4}, s) for s in (sigma, 1e6 * sigma))
-    assert a.half == pytest.approx(b.half, rel=1e-6)
-    assert a.parameters != pytest.approx(fit(decline, t, y, {"normal": 7, "tau": 4}).parameters)
-
-
 def test_intervals_and_band_hold_the_truth_19_times_in_20():
     """5 points and 2 parameters: 1.96 instead of Student's t would hold it 85 times in 100."""
     rng = np.random.default_rng(3)
     t, true = np.array([0, 30, 60, 90, 120.0]), {"normal": 7.0, "tau": 100.0}
-    exact, n, inside = decline(t, **true), 400, np.zeros(3)
+    exact, n, inside = decline(t, **true), 250, np.zeros(3)
     for _ in range(n):
         found = fit(decline, t, exact + 0.1 * rng.normal(size=5), {"normal": 6, "tau": 80})
         inside[0] += abs(found.parameters["normal"] - 7) < found.half["normal"]
         inside[1] += abs(found.parameters["tau"] - 100) < found.half["tau"]
         inside[2] += abs(found.curve(75.0) - decline(75.0, **true)) < found.band(75.0)
-    assert (abs(inside / n - 0.95) < 0.035).all(), inside / n
+    assert (abs(inside / n - 0.95) < 0.04).all(), inside / n
 
 
 def test_the_band_agrees_with_drawing_the_parameters():
@@ -292,15 +158,26 @@ def test_equal_values_have_no_r2():
         assert np.isnan(fit(line, [0, 1, 2], [y, y, y], {"slope": 1, "height": 1}).r2)
 
 
-def test_numbers_that_overflow_are_no_warning():
-    t = np.arange(4.0)
-    start = {"normal": 5, "tau": -0.006}
-    one_line(lambda: fit(decline, t, decline(t, 5, -0.005), start), "does not converge")
+def test_words_say_what_the_points_determine_and_what_not():
+    rng = np.random.default_rng(0)
+    t = np.linspace(0, 100, 8)
+    y = decline(t, 6.9, 110) + 0.05 * rng.normal(size=8)
+    start = {"normal": 6, "tau": 50}
+    words = fit(decline, t, y, start).describe()
+    assert all("±" in text and "e" not in text for text in words.values())
+    words = fit(decline, t, y, start, bounds={"tau": (0, 60)}).describe()
+    assert "60" in words["tau"]
+    assert "at its bound" in words["tau"]
+    assert "no interval" in words["normal"]
+    assert "too few points" in fit(decline, t[:2], y[:2], start).describe()["tau"]
+    # Two flat points and a fall between them leave k and tau2 to chance.
+    found = fit(critical_period, t, 0 * t + rng.normal(size=8), {**TRUE["critical_period"][1]})
+    assert "not determined" in " ".join(found.describe().values())
 
 
 def test_the_kittens_recovery_is_about_exponential():
     """Mitchell 1988 says so; the other papers' kittens agree."""
-    table = animals("recovered_acuity", "cat").query("kind == 'point'")
+    table = statements("recovered_acuity", "cat").query("kind == 'point'")
     age = (table.age_low + table.age_high) / 2
     found = fit(decline, age, table.value, {"normal": 7, "tau": 100})
     assert found.n == 5
@@ -316,21 +193,15 @@ T, Y, START = [0, 1, 2, 3.0], [7, 5, 4, 3.0], {"normal": 7, "tau": 3}
     [
         ({"t": [0, 1], "y": [7, 5], "start": {**START, "more": 1}}, ["parameter", "normal, tau"]),
         ({"t": [0], "y": [7]}, ["1 points", "2 parameters", "3 or more"]),
-        ({"t": [], "y": []}, ["0 points"]),
         ({"y": [7, 5, 4]}, ["4 numbers", "3"]),
         ({"y": [7, 5, float("nan"), 3]}, ["y is not a row", "leave out"]),
-        ({"t": [0, 1, 2, float("inf")]}, ["t is not a row"]),
         ({"t": ["a", "b", "c", "d"]}, ["t is not a row"]),
-        ({"y": [[7, 5, 4, 3]]}, ["y is not a row"]),
         ({"start": {"normal": 7}}, ["start lacks tau"]),
         ({"start": [7, 3]}, ["start [7, 3]", "by name"]),
-        ({"start": {}}, ["by name"]),
         ({"start": {"normal": 7, "tau": None}}, ["start is not"]),
         ({"start": {"normal": 7, "tau": 0}}, ["tau = 0", "another start"]),
         ({"sigma": [1, 1, 1]}, ["sigma", "above 0"]),
-        ({"sigma": [1, 1, 1, 0]}, ["sigma", "above 0"]),
         ({"bounds": {"tau": (5, 9)}}, ["(5, 9)", "around its start, 3"]),
-        ({"bounds": {"tau": (3, 3)}}, ["(3, 3)"]),
         ({"bounds": {"tau": 9}}, ["bounds 9 of tau"]),
         ({"bounds": ([0, 0], [9, 9])}, ["bounds", "by name"]),
         ({"bounds": {"d": (0, 1)}}, ["parameter with bounds 'd'", "normal, tau"]),
@@ -356,37 +227,8 @@ def test_a_fit_that_does_not_converge_is_one_line(bounds, monkeypatch):
     one_line(
         lambda: fit(broken, T, Y, {"a": 1}, bounds=bounds), "broken does not converge", "another"
     )
-    monkeypatch.setattr(biology, "EVALUATIONS", 3)
+    monkeypatch.setattr(fits, "EVALUATIONS", 3)
     one_line(
         lambda: fit(decline, T, Y, {"normal": 700, "tau": 0.1}),
         "decline does not converge from normal = 700, tau = 0.1",
     )
-
-
-# Correlation -------------------------------------------------------------------------------------
-
-
-def test_a_correlation_and_its_interval_agree_with_fishers_z():
-    rng = np.random.default_rng(5)
-    x = rng.normal(size=20)
-    y = 0.6 * x + rng.normal(size=20)
-    r, low, high = correlation(x, y)
-    assert r == pytest.approx(np.corrcoef(x, y)[0, 1])
-    reach = stats.norm.ppf(0.975) / np.sqrt(17)
-    assert (low, high) == pytest.approx(
-        (np.tanh(np.arctanh(r) - reach), np.tanh(np.arctanh(r) + reach))
-    )
-    assert correlation(x, -y) == pytest.approx((-r, -high, -low))
-
-
-def test_a_perfect_correlation_is_no_warning():
-    assert correlation([1, 2, 3, 4], [2, 4, 6, 8]).r == pytest.approx(1)
-    assert correlation([1, 2, 3, 4], [8, 6, 4, 2]).r == pytest.approx(-1)
-
-
-def test_a_correlation_that_cannot_be_had_is_one_line():
-    one_line(lambda: correlation([1, 2, 3], [1, 2, 4]), "3 pairs", "4 or more")
-    one_line(lambda: correlation([1, 2, 3, 4], [1, 2, 3]), "4 numbers", "3")
-    one_line(lambda: correlation([1, 2, 3, 4], [5, 5, 5, 5]), "y is the same")
-    one_line(lambda: correlation([1e9, 1e9, 1e9, 1e9 + 1e-7], [1, 2, 3, 4]), "x is the same")
-    one_line(lambda: correlation([1, 2, 3, np.nan], [1, 2, 3, 4]), "x is not a row")

@@ -1,0 +1,31 @@
+"""What the tests of labs' widgets share."""
+
+import html
+import math
+import re
+from dataclasses import replace
+
+import numpy as np
+
+from cplab import results
+
+
+def text(widget):
+    """What an HTML widget says."""
+    return html.unescape(re.sub(r"<[^>]*>", "", widget.value))
+
+
+def accuracies(run):
+    """Of both seeds of the small grid."""
+    return np.array([results.find(replace(run, seed=seed)).accuracy for seed in range(2)])
+
+
+def interval(pair):
+    """Mean of two seeds and half its 95 % interval: Student's t of one degree is a tangent."""
+    return np.mean(pair), math.tan(0.475 * math.pi) * abs(pair[0] - pair[1]) / 2
+
+
+def said(mean, half):
+    """In percent, with one digit behind the point where the interval leaves it."""
+    digits = 0 if half >= 0.1 else 1
+    return f"{100 * mean:.{digits}f} ± {100 * half:.{digits}f}"

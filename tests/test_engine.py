@@ -1,0 +1,641 @@
+"""The engine: the data of an epoch, the steps of training, events, measurements, and trees of lives
+that equal each life trained alone, bit for bit."""
+
+import hashlib
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from conftest import BUILT_IN, runs, says
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from cplab import data, deficits, devices
+from cplab.checks import Cancelled, CplabError, Diverged
+from cplab.engine import checkpoints, lives, tasks, train
+from cplab.measure import MEASUREMENTS, Measurement
+from cplab.profiles import PROFILES
+from cplab.results.store import without_times
+from cplab.runs import Event, Run, Step
+
+CPU = torch.device("cpu")
+NAMING = tasks.TASKS["classification"]
+
+pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "one_thread")
+
+
+def a_run(*window, **fields):
+    return Run(*window, **{"profile": "ci", "dataset": "mnist", "recovery": 2, **fields})
+
+
+# Runs that share beginnings in every way: branches at each epoch, ends inside other runs, two runs
+# of the same steps, two seeds, a second window.
+GRID = [
+    *(a_run("blur", 0, length) for length in (0, 1, 3)),
+    *(a_run("noise", 1, length) for length in (1, 2)),
+    a_run("flip", 0, 2),
+    a_run("flip", 0, 2, windows=[("blank", 2, 1)]),
+    a_run("permute", 2, 1),
+    a_run("blur", 0, 3, seed=1),
+    a_run(schedule="fixed", onset=1, recovery=0),
+    a_run(schedule="fixed", onset=1, recovery=2),
+    a_run(schedule="fixed", onset=0, recovery=3),
+]
+
+
+def trained(spec, **how):
+    """The rows of a life that is trained alone, without times."""
+    return without_times(train.advance(spec, len(spec.life), device=CPU, **how).rows)
+
+
+def grown(specs, measures=None, workers=1, **context):
+    """What training lives as a tree gives, by spec, without times; and the error at the end."""
+    found, raised = {}, None
+    try:
+        for spec, one in lives.trajectories(
+            specs, train.Context("cpu", workers, **context), measures
+        ):
+            found[spec] = without_times(one.values), without_times(one.measured)
+    except Diverged as error:
+        raised = error
+    return found, raised
+
+
+def alone(spec, measures=None):
+    """What the life of a spec gives that is trained alone, without times."""
+    one = train.advance(spec, len(spec.life), device=CPU, measures=measures).training(spec)
+    return without_times(one.values), without_times(one.measured)
+
+
+@pytest.fixture(scope="session")
+def each_alone(elsewhere):
+    return elsewhere(lambda: {run: alone(run) for run in GRID})[0]
+
+
+def files():
+    return sorted((data.cache_dir() / "checkpoints").glob("*"))
+
+
+# The data of an epoch -----------------------------------------------------------------------------
+
+
+def numbered(count=300, size=8, channels=3):
+    """Random images that are each their own class, left as they are by normalising."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(1, 256, (count, size, size, channels), generator=generator).byte()
+    y = torch.arange(count)
+    zero, one = torch.zeros(channels), torch.ones(channels)
+    return data.Images("numbered", "test", x, y, x, y, zero, one)
+
+
+def batches(run, epoch, images=None):
+    return list(NAMING.batches(run, epoch, run.life[epoch], images or numbered()))
+
+
+def epoch_of(run, epoch, images=None):
+    """Images and labels of an epoch, as long tensors."""
+    some = batches(run, epoch, images)
+    return torch.cat([x for x, _ in some]), torch.cat([y for _, y in some])
+
+
+def test_an_epoch_shows_every_image_once_in_batches_of_the_profile_s_size():
+    for epoch in range(3):
+        labels = [y for _, y in batches(a_run(onset=3), epoch)]
+        assert [len(y) for y in labels] == [128, 128, 44]
+        assert sorted(torch.cat(labels).tolist()) == list(range(300))
+
+
+@pytest.mark.parametrize(("profile", "shift"), [("ci", 1), ("paper", 4)])
+def test_an_image_is_a_crop_of_its_zero_padded_self_half_of_the_time_mirrored(profile, shift):
+    size = PROFILES[profile].size
+    images = numbered(size=size)
+    padded = np.pad(images.train_x.numpy(), ((0, 0), *[(shift, shift)] * 2, (0, 0)))
+    x, y = epoch_of(Run(profile=profile, onset=1), 0, images)
+    found = []
+    for image, label in zip(x.permute(0, 2, 3, 1).numpy(), y, strict=True):
+        for mirrored in (False, True):
+            whole = np.flip(image, 1) if mirrored else image
+            for row in range(2 * shift + 1):
+                for column in range(2 * shift + 1):
+                    crop = padded[label, row : row + size, column : column + size]
+                    if np.array_equal(whole, crop):
+                        found.append((row, column, mirrored))
+    assert len(found) == 300  # exactly one way for each image
+    rows, columns, mirrors = zip(*found, strict=True)
+    assert set(rows) == set(columns) == set(range(2 * shift + 1))
+    assert 100 < sum(mirrors) < 200
+    assert len(set(found)) > 0.7 * min(300, 2 * (2 * shift + 1) ** 2)  # independent of each other
+
+
+def test_without_augmentation_images_stay_as_they_are():
+    images = numbered()
+    x, y = epoch_of(a_run(augment=False), 0, images)
+    assert torch.equal(x.permute(0, 2, 3, 1).byte(), images.train_x[y])
+
+
+def test_the_data_are_a_function_of_seed_and_epoch():
+    x, y = epoch_of(a_run(seed=3), 1)
+    torch.manual_seed(9)
+    again, labels = epoch_of(a_run("blur", 4, 2, seed=3), 1)
+    assert torch.equal(again, x)
+    assert torch.equal(labels, y)
+    for other in ((a_run(seed=4), 1), (a_run(seed=3), 0)):
+        different, labels = epoch_of(*other)
+        assert not torch.equal(labels, y)
+        back = different[labels.argsort()], x[y.argsort()]
+        assert not torch.equal(*back)  # crops differ as well as the order
+
+
+def test_the_data_of_an_epoch_stay_what_they_are():
+    """Order, crops and mirroring, to the pixel: all results depend on them."""
+    x, y = epoch_of(a_run(seed=3), 1)
+    digest = hashlib.sha256(x.byte().numpy().tobytes() + y.numpy().tobytes()).hexdigest()[:12]
+    assert digest == "64b4849eba20", (
+        "the same run is now shown other data: if that is on purpose, raise Run.version by one, "
+        "train and ship the results again, and pin the new value here"
+    )
+
+
+@pytest.mark.parametrize("deficit", BUILT_IN)
+def test_the_deficit_is_applied_in_its_epochs_alone(deficit):
+    run = a_run(deficit, 2, 2)
+    images = data.images("mnist", "ci")
+    patterns = set()
+    for epoch in range(run.epochs):
+        for clear, shown in zip(
+            batches(run.equal_training(), epoch, images), batches(run, epoch, images), strict=True
+        ):
+            if run.phase(epoch) != "deficit":
+                assert all(map(torch.equal, shown, clear))
+            elif "noise" in deficit:
+                patterns |= {x.numpy().tobytes() for x in shown[0]}
+                assert torch.equal(shown[1], clear[1])
+            else:
+                assert all(map(torch.equal, shown, deficits.apply_deficit(*clear, deficit)))
+                assert not all(map(torch.equal, shown, clear))
+    if "noise" in deficit:  # the same 300 in both epochs, one for each image; or always others
+        assert len(patterns) == (300 if deficit == "noise" else 600)
+
+
+# The loop -----------------------------------------------------------------------------------------
+
+
+class Sgd:
+    """v ← m·v + g, w ← w − lr·v, written out."""
+
+    def __init__(self, momentum):
+        self.momentum, self.velocity = momentum, {}
+
+    def step(self, weights, gradients, lr):
+        for i, (w, g) in enumerate(zip(weights, gradients, strict=True)):
+            self.velocity[i] = self.momentum * self.velocity.get(i, 0) + g
+            w.sub_(lr * self.velocity[i])
+
+
+class Adam:
+    """m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², w ← w − lr · m̂ / (√v̂ + ε) (Kingma and Ba)."""
+
+    def __init__(self):
+        self.mean, self.square, self.t = {}, {}, 0
+
+    def step(self, weights, gradients, lr):
+        self.t += 1
+        for i, (w, g) in enumerate(zip(weights, gradients, strict=True)):
+            self.mean[i] = 0.9 * self.mean.get(i, 0) + 0.1 * g
+            self.square[i] = 0.999 * self.square.get(i, 0) + 0.001 * g * g
+            root = (self.square[i] / (1 - 0.999**self.t)).sqrt() + 1e-8
+            w.sub_(lr * self.mean[i] / (1 - 0.9**self.t) / root)
+
+
+@pytest.mark.parametrize(
+    ("fields", "oracle"),
+    [
+        ({"momentum": 0.9}, Sgd(0.9)),
+        ({"momentum": 0}, Sgd(0)),
+        ({"momentum": 0.5, "model": "depth2"}, Sgd(0.5)),
+        ({"model": "resnet18", "weight_decay": 0.15}, Sgd(0.9)),
+        ({"optimizer": "adam"}, Adam()),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
+)
+def test_training_is_the_optimizer_written_out(fields, oracle, monkeypatch):
+    monkeypatch.setattr(devices, "has_bf16", lambda device: False)
+    run = a_run("blur", 1, 1, **{"schedule": "paper", "weight_decay": 0.3, **fields})
+    images, decay = data.images("mnist", "ci"), run.settings.weight_decay
+    net = NAMING.start(run, CPU).net
+    losses = []
+    for epoch in range(run.epochs):
+        net.train()
+        total = 0.0
+        for x, y in batches(run, epoch, images):
+            loss = -nn.functional.log_softmax(net(x), 1)[torch.arange(len(y)), y].mean()
+            weights = list(net.parameters())
+            found = torch.autograd.grad(loss, weights)
+            with torch.no_grad():
+                full = [g + decay * w for g, w in zip(found, weights, strict=True)]
+                oracle.step(weights, full, run.life[epoch].lr)
+            total += loss.item() * len(y)
+        losses.append(total / 300)
+    rows, rel = trained(run), 3e-3 if run.model.startswith("resnet") else 1e-4  # errors grow
+    assert [row["train_loss"] for row in rows] == pytest.approx(losses, rel=rel)
+    assert [row["lr"] for row in rows] == [step.lr for step in run.life]
+    assert [row["epoch"] for row in rows] == [row["part"] for row in rows] == list(range(4))
+
+
+def test_a_network_learns_and_is_tested_on_clear_images_with_true_labels():
+    assert trained(a_run(onset=30))[-1]["test_accuracy"] > 0.5
+    permuted = trained(a_run("permute", 0, 30, recovery=0))[-1]
+    assert permuted["train_loss"] < 1.5  # it learned, but the wrong labels
+    assert permuted["test_accuracy"] < 0.1
+
+
+def test_initial_weights_are_those_of_the_seed():
+    def weights(run):
+        return torch.cat([w.flatten() for w in NAMING.start(run, CPU).net.parameters()])
+
+    before = weights(a_run())
+    torch.manual_seed(7)
+    for run in (a_run("noise", 0, 3), a_run(schedule="fixed", onset=5)):
+        assert torch.equal(weights(run), before)
+    assert not torch.equal(weights(a_run(seed=1)), before)
+
+
+def test_seeded_gives_each_thread_its_own_numbers():
+    """The explorer trains in a thread."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def draw(seed):
+        with tasks.seeded(seed):
+            return [torch.rand(1).item() for _ in range(50)]
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(draw, [seed % 4 for seed in range(64)]))
+    assert found == [draw(seed % 4) for seed in range(64)]
+
+
+def test_training_leaves_the_global_generators_alone():
+    def states():
+        return torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(), random.getstate()
+
+    before = states()
+    trained(a_run("noise", 0, 1, model="fc-20"))
+    assert states() == before
+
+
+class Sum(nn.Module):
+    """Names an image by the parity of its sum of pixels."""
+
+    def forward(self, x):
+        self.modes = {*getattr(self, "modes", ()), self.training}
+        odd = x.sum((1, 2, 3)).long() % 2
+        return nn.functional.one_hot(odd, 10).float()
+
+
+@pytest.mark.parametrize("batch", [1, 7, 300, 500, None])
+def test_accuracy_is_the_fraction_of_images_named_rightly(batch):
+    images = numbered()
+    x, y = images.test_x, images.test_y % 2
+    right = sum(int(a.sum(dtype=torch.long)) % 2 == int(b) for a, b in zip(x, y, strict=True))
+    net = Sum()
+    assert tasks.evaluate(net, x, y, images.normal, batch=batch) == right / 300
+    assert net.modes == {False}  # in the mode in which batch norm has no batch
+
+
+@pytest.mark.parametrize(
+    ("native", "arithmetic", "precision"),
+    [(True, "native", "bf16"), (False, "native", "float32"), (True, "float32", "float32")],
+)
+def test_the_number_format_is_used_and_said(monkeypatch, native, arithmetic, precision):
+    monkeypatch.setattr(devices, "has_bf16", lambda device: native)
+    formats, entropy = set(), NAMING.loss
+    monkeypatch.setattr(NAMING, "loss", lambda x, y: formats.add(x.dtype) or entropy(x, y))
+    trajectory = train.advance(a_run(arithmetic=arithmetic), 1, device=CPU)
+    assert trajectory.precision == precision
+    assert formats == {torch.bfloat16 if precision == "bf16" else torch.float32}
+
+
+def test_float32_is_the_same_with_and_without_native_bfloat16(monkeypatch):
+    ends = []
+    for native in (True, False):
+        monkeypatch.setattr(devices, "has_bf16", lambda device, native=native: native)
+        ends.append(trained(a_run(arithmetic="float32" if native else "native")))
+    assert ends[0] == ends[1]
+
+
+# Trees --------------------------------------------------------------------------------------------
+
+
+def beginnings(specs):
+    """Every epoch that must be trained, as all that led to it."""
+    return {(s.trunk_key, s.life[: i + 1]) for s in specs for i in range(len(s.life))}
+
+
+@given(st.lists(runs(), max_size=12))
+def test_a_plan_has_each_beginning_once_and_leads_to_each_run_by_its_own_steps(some):
+    roots = lives.plan(some)
+    assert sum(root.epochs for root in roots) == len(beginnings(some))
+    segments = [segment for root in roots for segment in root.below()]
+    ends = [spec for segment in segments for spec in segment.ends]
+    assert len(ends) == len({*ends}) == len({*some})
+    assert {*ends} == {*some}
+    for segment in segments:
+        assert segment.begin < segment.end
+        assert segment.begin == (segment.parent.end if segment.parent else 0)
+        assert segment in segment.parent.branches if segment.parent else True
+        assert segment.ends or len(segment.branches) > 1  # as long as it can be
+        for spec in segment.ends:
+            assert spec.life == segment.spec.life[: segment.end]
+
+
+def test_a_sweep_equals_each_run_trained_alone_bit_for_bit_and_trains_no_epoch_twice(
+    each_alone, epochs_trained
+):
+    reports = []
+    found, raised = grown(GRID, report=lambda spec, row: reports.append((spec, row["epoch"])))
+    assert raised is None
+    assert found == each_alone
+    assert len(epochs_trained) == len(reports) == len(beginnings(GRID))
+    assert not files()
+    losses = [tuple(row["train_loss"] for row in values["curve"]) for values, _ in found.values()]
+    assert len({*losses}) == len(GRID) - 1  # two of them have the same steps
+
+
+def test_a_sweep_of_nothing_is_over_at_once():
+    assert lives.plan([]) == []
+    assert grown([]) == ({}, None)
+    assert grown([], workers=None) == ({}, None)
+
+
+@pytest.mark.parametrize("batch", [2, 20, 45])
+def test_a_stopped_sweep_goes_on_where_it_was(
+    each_alone, stop_after, epochs_trained, monkeypatch, batch
+):
+    monkeypatch.setattr(checkpoints, "SECONDS", -1)
+    found, growing = {}, lives.trajectories(GRID, train.Context("cpu", 1, stop_after(batch)))
+    with pytest.raises(Cancelled):
+        found.update((run, (without_times(one.values), {})) for run, one in growing)
+    found |= grown([run for run in GRID if run not in found])[0]
+    assert found == each_alone
+    assert len(epochs_trained) == len(beginnings(GRID)) + 1  # the one that was broken off
+
+
+def test_a_life_that_diverges_takes_only_what_grows_on_it(each_alone, monkeypatch):
+    train_epoch = train.train_epoch
+
+    def diverge(run, epoch, step, *rest):
+        if step.deficit == "noise":
+            raise Diverged("the loss is nan")
+        return train_epoch(run, epoch, step, *rest)
+
+    monkeypatch.setattr(train, "train_epoch", diverge)
+    found, raised = grown(GRID)
+    assert isinstance(raised, Diverged)
+    assert found == {run: one for run, one in each_alone.items() if run.deficit != "noise"}
+    assert not files()
+
+
+def test_a_loss_that_is_not_finite_is_said_with_its_run_after_the_others_are_done():
+    absurd, sound = (a_run(onset=2, rate=rate) for rate in (5e5, 1))
+    with pytest.raises(Diverged) as error:
+        dict(lives.trajectories([absurd], train.Context("cpu", 1)))
+    says(error, absurd.canonical, "1e+04")
+    found, raised = grown([absurd, replace(absurd, rate=9e5), sound])
+    assert found == {sound: alone(sound)}
+    assert "1 more" in str(raised)
+
+
+# Measurements -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def norm(monkeypatch):
+    """The name of a measurement, the norm of all weights; with a list of its calls."""
+    calls = []
+
+    def measure(net, images):
+        calls.append(net)
+        return {"norm": sum(w.double().norm().item() for w in net.parameters())}
+
+    monkeypatch.setitem(MEASUREMENTS, "norm", Measurement("norm", measure, "norm"))
+    return calls
+
+
+@pytest.mark.parametrize("fields", [{}, {"optimizer": "adam"}], ids=str)
+@pytest.mark.parametrize(
+    ("when", "epochs"), [("every", {0, 1, 2}), ((0, 2, 9), {0, 2}), ("end", {2}), ((9,), set())]
+)
+def test_measuring_changes_nothing_and_is_of_its_epochs_alone(norm, when, epochs, fields):
+    run = a_run("blur", 0, 1, **fields)
+    values, measured = alone(run, {"norm": when})
+    assert values == alone(run)[0]
+    assert {*measured.get("norm", {})} == epochs
+    assert len(norm) == len(epochs)
+
+
+def test_what_is_measured_is_the_network_after_that_epoch(norm):
+    run = a_run("blur", 0, 1)
+    measured = alone(run, {"norm": "every"})[1]["norm"]
+    images, learner = data.images("mnist", "ci"), NAMING.start(run, CPU)
+    for epoch, step in enumerate(run.life):
+        train.train_epoch(run, epoch, step, images, learner)
+        expected = sum(w.double().norm().item() for w in learner.net.parameters())
+        assert measured[epoch] == {"norm": expected}
+
+
+def test_branches_of_a_tree_are_measured_as_the_life_alone(norm):
+    some, measures = GRID[:5], {"norm": "every"}
+    found, _ = grown(some, measures)
+    assert len(norm) == len(beginnings(some))
+    assert found == {run: alone(run, measures) for run in some}
+    del norm[:]
+    found, _ = grown(some, {"norm": "end"})
+    assert len(norm) == len(some)  # and not where a trunk ends
+    assert found == {run: alone(run, {"norm": "end"}) for run in some}
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "again"),
+    [
+        ({}, {}, 2),
+        ({}, {"norm": "end"}, 2),
+        ({}, {"norm": (3,)}, 2),
+        ({}, {"norm": "every"}, 4),
+        ({}, {"norm": (1,)}, 4),
+        ({"norm": (0, 1)}, {"norm": (1,)}, 2),
+        ({"norm": (0,)}, {"norm": (0, 1)}, 4),
+        ({"norm": "every"}, {}, 2),
+    ],
+    ids=str,
+)
+@pytest.mark.usefixtures("norm")
+def test_a_checkpoint_without_a_wanted_measurement_is_not_used(
+    stop_after, epochs_trained, monkeypatch, first, then, again
+):
+    monkeypatch.setattr(checkpoints, "SECONDS", -1)
+    run = a_run(onset=2)
+    with pytest.raises(Cancelled):
+        trained(run, measures=first, stop=stop_after(7))  # two epochs of three batches are done
+    del epochs_trained[:]
+    values, measured = alone(run, then)
+    assert len(epochs_trained) == again
+    with monkeypatch.context() as patch:
+        patch.setenv("CPLAB_CACHE", str(data.cache_dir() / "another"))
+        expected = alone(run, then)
+    assert values == expected[0]
+    for name in then:
+        assert expected[1][name].items() <= measured[name].items()
+
+
+def test_a_network_with_nothing_to_measure_has_no_result_and_the_others_go_on(monkeypatch):
+    some = [a_run(deficit, 1, 1) for deficit in ("blur", "flip")]
+
+    def measure(net, images):
+        if measure.calls.pop(0):
+            raise CplabError("not finite")
+        return {}
+
+    measure.calls = [False, True, False]
+    monkeypatch.setitem(MEASUREMENTS, "shy", Measurement("shy", measure, "shy"))
+    found, raised = grown(some, {"shy": (0, 1)})
+    assert "not finite" in str(raised)
+    assert len(found) == 1
+    assert sum(run.canonical in str(raised) for run in some) == 1
+    assert not files()
+
+
+# Events -------------------------------------------------------------------------------------------
+
+
+def make_net(units):
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, units), nn.ReLU(), nn.Linear(units, 10))
+
+
+def drawn(learner, *shape):
+    """Uniform numbers from the learner's own generator, whose state is kept with it."""
+    generator = torch.Generator()
+    generator.set_state(learner.extra["random"])
+    found = torch.rand(shape, generator=generator)
+    learner.extra["random"] = generator.get_state()
+    return found
+
+
+@tasks.task("small")
+class Small(tasks.Classification):
+    """A network of one hidden layer, whose weights under a mask stay at 0."""
+
+    def start(self, spec, device, state=None):
+        units = 12 if state is None else len(state["1.weight"])
+        with tasks.seeded(tasks.mix(spec.seed)):
+            net = make_net(units)
+        extra = {"random": torch.Generator().manual_seed(spec.seed).get_state()}
+        return tasks.Learner(net, torch.optim.SGD(net.parameters(), momentum=0.9), extra)
+
+    def after_step(self, learner):
+        if "mask" in learner.extra:
+            with torch.no_grad():
+                learner.net[1].weight.mul_(learner.extra["mask"])
+
+
+@tasks.event
+def thin(learner, spec, images, density):
+    learner.extra["mask"] = (drawn(learner, *learner.net[1].weight.shape) < density).float()
+    return {"kept": int(learner.extra["mask"].sum())}
+
+
+@tasks.event
+def renew(learner, spec, images, units):
+    """Another network, of another width, with an optimizer of its own."""
+    learner.net = make_net(units)
+    with torch.no_grad():
+        for weight in learner.net.parameters():
+            weight.copy_(drawn(learner, *weight.shape) - 0.5)
+    learner.optimizer = torch.optim.SGD(learner.net.parameters(), momentum=0.9)
+    del learner.extra["mask"]
+    return {"test_images": len(images.test_y)}
+
+
+@dataclass(frozen=True)
+class Eventful:
+    """Two epochs, weights are taken out, an epoch, another network, two epochs."""
+
+    version: ClassVar[int] = 1
+    task: ClassVar[str] = "small"
+    profile: ClassVar[str] = "ci"
+    dataset: ClassVar[str] = "mnist"
+    arithmetic: ClassVar[str] = "native"
+    settings: ClassVar[Any] = PROFILES["ci"]
+
+    density: float = 0.5
+    units: int = 7
+    seed: int = 0
+
+    @property
+    def trunk_key(self) -> tuple:
+        return ("Eventful", self.seed)
+
+    @cached_property
+    def life(self) -> tuple:
+        step, thin, renew = (
+            Step("none", 0.1),
+            Event("thin", (self.density,)),
+            Event("renew", (self.units,)),
+        )
+        return (step, step, thin, step, renew, step, Step("flip", 0.02))
+
+    def values(self, rows: list[dict]) -> dict:
+        return {"rows": rows}
+
+    @staticmethod
+    def trainer() -> Callable:
+        return lives.trajectories
+
+
+def test_events_stand_between_the_epochs_with_what_they_return():
+    spec = Eventful(density=0.25)
+    rows = trained(spec)
+    assert [row["part"] for row in rows] == [*range(7)]
+    assert [row.get("epoch", row.get("event")) for row in rows] == [0, 1, "thin", 2, "renew", 3, 4]
+    assert 100 < rows[2]["kept"] < 280  # a quarter of 64 · 12
+    assert rows[4]["test_images"] == 120
+    assert [row["lr"] for row in rows if "lr" in row] == [0.1, 0.1, 0.1, 0.1, 0.02]
+    other = trained(Eventful(density=0.75))
+    assert rows[:2] == other[:2]
+    assert rows[3] != other[3]
+
+
+class Halt(Exception):
+    """Not one of cplab's errors."""
+
+
+@pytest.mark.parametrize("part", range(6))
+def test_a_life_with_events_goes_on_after_each_part(monkeypatch, epochs_trained, part):
+    def halt(spec, row):
+        if row["part"] == part:
+            raise Halt
+
+    monkeypatch.setattr(checkpoints, "SECONDS", -1)
+    spec = Eventful()
+    undisturbed = trained(spec)
+    with pytest.raises(Halt):
+        trained(spec, report=halt)
+    del epochs_trained[:]
+    assert trained(spec) == undisturbed
+    assert len(epochs_trained) == sum(isinstance(p, Step) for p in spec.life[part + 1 :])
+    assert not files()
+
+
+def test_lives_share_what_they_have_in_common_before_and_after_an_event(epochs_trained):
+    specs = [Eventful(), Eventful(units=9), Eventful(density=0.1), Eventful(units=9, seed=1)]
+    expected = {spec: {"rows": trained(spec)} for spec in specs}
+    del epochs_trained[:]
+    found, _ = grown(specs)
+    assert {spec: values for spec, (values, _) in found.items()} == expected
+    # two epochs and one until the new network, two for each of two; three more; a seed's five
+    assert len(epochs_trained) == 3 + 2 + 2 + 3 + 5
+    assert not files()

@@ -1,0 +1,117 @@
+"""Figures and widgets of growth and pruning, driven as a student would."""
+
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from labs_by_hand import text
+
+from cplab import lab, pruning, show
+from cplab.lab import lab05
+from cplab.lab.surface import Throttle
+
+KINDS = ("biological", "random", "per_pixel")
+
+
+@pytest.fixture
+def growing():
+    return lab05.Growing("practice", gammas=(1.6, 3.2), densities=(0.05, 0.2), steps=20)
+
+
+def test_the_sliders_say_what_is_asked_and_what_is_expected(growing):
+    spec = growing.spec
+    assert (spec.gamma, spec.n, spec.peak, spec.steps) == (3.2, 50, 90, 66)
+    growing.peak.value = 70
+    growing.gamma.value = 1.6
+    growing.final.value = 0.2
+    assert (growing.spec.peak, growing.spec.n, growing.spec.keep) == (70, 50, (0.2,))
+    assert "n = 50 steps until growth has faded out, then down to 20 %" in text(growing.job.said)
+    assert max(growing.sources["expected"].data["density"]) == pytest.approx(70, abs=0.1)
+
+
+def test_a_search_is_drawn_as_it_goes_and_compared_in_the_end(growing, monkeypatch):
+    drawn = []
+    growing.sources["live"].on_change("data", lambda _, __, new: drawn.append(len(new["step"])))
+    monkeypatch.setattr(lab05, "Throttle", lambda draw: Throttle(draw, seconds=0))
+    growing.job.start.click()
+    assert growing.job.wait(60)
+    live, found = growing.sources["live"].data, pruning.grow_and_prune(growing.spec)
+    assert drawn[0] == 1
+    assert live["step"] == found["steps"]
+    assert live["density"] == pytest.approx([100 * d for d in found["density"]])
+    assert live["accuracy"] == pytest.approx([100 * a for a in found["accuracy"]])
+    kept = pruning.unpack_architecture(found["architectures"]["0.05"]["alive"])
+    counts = np.reshape(growing.sources["pixels"].data["count"], (28, 28))
+    assert (counts == lab05.on_pixels(kept)).all()
+    words = text(growing.job.said)
+    assert words.startswith("at 5 %: ")
+    assert all(show.label(kind) in words for kind in KINDS)
+    assert not growing.gamma.disabled
+
+
+def test_a_search_can_be_stopped(growing):
+    growing.job.progress.observe(lambda change: growing.job.stop.click(), "value")
+    growing.job.start.click()
+    assert growing.job.wait(60)
+    assert text(growing.job.said) == "stopped: nothing is kept of it"
+    assert not growing.job.start.disabled
+
+
+def test_a_gamma_that_empties_a_layer_is_said_and_nothing_begins():
+    growing = lab05.Growing("practice", gammas=(1.6, 60), densities=(0.05,))
+    growing.gamma.value = 60
+    assert "empties a layer" in text(growing.job.said)
+    growing.job.start.click()
+    assert growing.job.wait(10)
+    assert "empties a layer" in text(growing.job.said)
+
+
+def test_on_colab_the_search_is_made_at_the_click(monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.colab", object())
+    growing = lab05.Growing("practice", gammas=(3.2,), densities=(0.05,), steps=5)
+    growing.job.start.click()
+    assert "From new weights" in text(growing.job.said)
+    assert "live search" in growing.children[-1].value
+
+
+def test_pixels_stand_where_they_stand_in_an_image():
+    counts = np.zeros((28, 28))
+    counts[0, 3] = 5  # the top row, fourth from the left
+    data = lab05.pixels(counts, "").select_one({"name": "pixels"}).data
+    at = data["count"].index(5.0)
+    assert (data["x"][at], data["y"][at]) == (3, 27)
+
+
+def test_the_slider_over_densities_moves_rings_map_and_words():
+    rows = [
+        {"kind": kind, "density": d, "seed": s, "accuracy": 0.8 + d + s / 100 - 0.1 * i}
+        for i, kind in enumerate(("biological", "random"))
+        for d in (0.05, 0.2)
+        for s in range(3)
+    ]
+    maps = {d: [np.full((28, 28), 16 * d)] for d in (0.05, 0.2)}
+    maps[0.05][0][5, 5] = 3
+    slide = lab05.architectures(pd.DataFrame(rows), maps, ["biological", "random"])
+    assert isinstance(slide, lab.Slide)
+    assert text(slide.readout).startswith("5 %: grown and pruned against random +10.0 ± ")
+    rings = slide.drawn.select_one({"name": "chosen"})
+    assert rings.data["mean"] == pytest.approx([0.86, 0.76])
+    slide.slider.value = 1
+    assert text(slide.readout).startswith("20 %")
+    assert rings.data["x"] == [20.0, 20.0]
+    counts = slide.drawn.select_one({"name": "pixels"}).data["count"]
+    assert len(set(counts)) == 1  # the map of 20 % has no spot
+
+
+def test_the_slider_over_pruning_shows_what_each_layer_keeps():
+    values = {"phase": ["training", "pruning", "pruning"], "first": [4, 3, 2]}
+    values |= {"second": [8, 6, 1], "train_accuracy": [0.9, 0.8, 0.3]}
+    other = {**values, "first": [4, 1, 1], "second": [8, 8, 2]}
+    slide = lab05.splits({"images": [values, values], "noise": [other]}, (4, 8))
+    assert text(slide.readout) == "9 kernels left: images 3.0 + 6.0; noise 1.0 + 8.0"
+    left = slide.drawn.select_one({"name": "left"})
+    assert list(left.data["mean"]) == [0.75, 0.25, 0.75, 1.0]
+    slide.slider.value = 1
+    assert text(slide.readout) == "3 kernels left: images 2.0 + 1.0; noise 1.0 + 2.0"
+    assert slide.drawn.select_one({"name": "here"}).data["x"] == [3, 3]

@@ -1,0 +1,227 @@
+"""Quantities: each by hand on made-up results, and seed by seed the same as the table's."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import cplab
+from cplab import quantities as q
+from cplab.pruning import KernelPruning, KernelSplit, Pruned, Retraining, Search
+from cplab.results import find
+from cplab.runs import Run
+
+COURSE = Run(profile="course")
+
+
+@pytest.fixture
+def results(monkeypatch):
+    """What there is: results by spec, to be filled in."""
+    there = {}
+    monkeypatch.setattr(q, "find", lambda spec, measure=(): there.get(spec))
+    return there
+
+
+def result(accuracy=0.5, source="shipped", **more):
+    return SimpleNamespace(accuracy=accuracy, source=source, **more)
+
+
+def lives(results, seed=0, **accuracies):
+    """A window of blur from epoch 4 to 12 with its controls; returns the window."""
+    run = Run("blur", 4, 8, seed=seed)
+    controls = {"equal": Run(onset=12, seed=seed), "without": Run(onset=4, seed=seed)}
+    specs = {"window": run, "newborn": Run(seed=seed), **controls}
+    results |= {specs[name]: result(value) for name, value in accuracies.items()}
+    return run
+
+
+def test_a_loss_is_lost_time_plus_harm(results):
+    run = lives(results, window=0.5, newborn=0.4, without=0.52, equal=0.6)
+    assert q.accuracy(run) == 50
+    found = [of(run) for of in (q.equal_training_loss, q.lost_time, q.harm, q.gain_over_newborn)]
+    assert found == pytest.approx([10, 8, 2, 10])
+    born = Run("blur", 0, 8)  # where nothing came before, harm is measured from the newborn
+    results[born] = result(0.3)
+    assert q.harm(born) == pytest.approx(-q.gain_over_newborn(born)) == pytest.approx(10)
+    with pytest.raises(q.Missing, match="sweep"):
+        q.lost_time(born)  # no equal training
+
+
+def test_seeds_for_which_something_is_missing_are_left_out(results):
+    run = lives(results, 0, window=0.5, without=0.6)
+    lives(results, 1, window=0.5)
+    lives(results, 3, window=0.5, without=0.8)
+    assert q.each_seed(q.harm, run) == pytest.approx([10, 30])
+    assert q.each_seed(q.harm, run, seeds=(1, 3)) == pytest.approx([30])
+    assert q.each_seed(q.lost_time, run).shape == (0,)
+    assert q.each_seed(q.advantage, run, run.without_window()) == pytest.approx([-10, -30])
+
+
+def test_the_mean_of_the_last_epochs_takes_the_place_of_the_last(results):
+    run = lives(results, window=0.9, without=0.1)
+    for spec, curve in ((run, [0, 0.2, np.nan, 0.4]), (run.without_window(), [0.5] * 4)):
+        results[spec] = result(curve[-1], series=lambda name, curve=curve: np.array(curve))
+    assert q.accuracy(run, last=3) == pytest.approx(30)
+    assert q.harm(run, last=3) == pytest.approx(20)
+
+
+def test_inside_shipped_only_a_live_result_counts_for_nothing(results):
+    run = lives(results, window=0.5)
+    results[run] = result(source="live")
+    assert q.accuracy(run) == 50
+    with q.shipped_only(), pytest.raises(q.Missing):
+        q.accuracy(run)
+    results[run] = result(0.7)
+    with q.shipped_only():
+        assert q.accuracy(run) == 70
+    assert q.result(run).source == "shipped"
+
+
+def test_sensitivity_is_taken_at_each_onset(results):
+    window = Run("blur", 0, 8)
+    for onset, accuracy in ((0, 0.3), (4, 0.2), (8, 0.35)):
+        results[Run("blur", onset, 8)] = result(accuracy)
+        results[Run(onset=onset)] = result(0.4)
+        results.setdefault(Run(onset=onset + 8), result(0.5))
+    assert q.sensitivity(window, (0, 4), q.harm) == pytest.approx([10, 20])
+    assert q.worst_onset(window, (0, 4, 8), q.harm) == 4
+    trace = np.array([np.nan, 5, 5, 3, 5, 5, 5, 1])
+    clear = Run(onset=24)
+    results[clear] = result(series=lambda name: trace)
+    found = q.trace_match(window, clear, (0, 4, 8), q.harm)
+    assert found == pytest.approx(np.corrcoef([20, 5], [3, 1])[0, 1])
+
+
+def test_the_trace_s_peak_and_end(results):
+    some, other = Run("blur", 0, 8, profile="fit"), Run(onset=8, profile="fit")
+    results[some] = result(series=lambda name: np.array([1.0, 8, np.nan, 2]))
+    results[other] = result(series=lambda name: np.array([1.0, 2, 2, 0.5]))
+    assert (q.trace_peak(some), q.trace_remaining(some)) == (2, 0.25)
+    assert q.doublings(some, other) == 2
+
+
+def test_information_by_layer(results):
+    def measured(information, trace):
+        return result(
+            final=lambda name: {"information": information},
+            measured={"trace": {7: {"trace": trace}}},
+        )
+
+    blur, clear = Run("blur", 0, 8), Run(onset=8)
+    results |= {blur: measured([1, 1, 2], [0, 0, 5]), clear: measured([2, 1, 1], [1, 0, 0])}
+    assert q.layer_shares(blur).tolist() == [0.25, 0.25, 0.5]
+    assert q.information_centre(blur) == 1.25
+    assert q.information_shift(blur) == 0.5
+    assert q.information_shift(blur, epoch=7) == 2
+    assert q.information_shift(blur, blur) == 0
+
+
+def test_moments_on_the_way_to_few_synapses_kernels_weights(results):
+    search, pruning, life = Search(), KernelPruning(), Pruned(deficit="blur", length=8)
+    results[search] = result(values={"architectures": {"0.05": {"accuracy": 0.9}}})
+    columns = {"first": [3, 3, 2], "second": [5, 2, 3], "accuracy": [0.6, 0.5, 0.4]}
+    results[pruning] = result(values=columns)
+    results[life] = result(values={"accuracy": {"end": 0.3}})
+    results[replace(life, deficit="none")] = result(values={"accuracy": {"end": 0.4}})
+    assert q.accuracy_at(search, 0.05) == 90
+    assert q.accuracy_at(pruning, 8) == 60
+    assert (q.accuracy_at(pruning, 5), q.kernel_split(pruning, 5)) == (40, (2, 3))  # the last
+    assert q.plasticity_loss(life) == pytest.approx(10)
+    for spec, moment in ((search, 0.1), (pruning, 7), (life, "pruned")):
+        with pytest.raises(q.Missing, match=str(moment)):
+            q.accuracy_at(spec, moment)
+    with pytest.raises(q.Missing):
+        q.kernel_split(pruning, 7)
+
+
+def test_an_architecture_has_the_seed_of_its_search(results):
+    for seed, accuracy in ((0, 0.8), (2, 0.6)):
+        results[Retraining("random", 0.05, Search(seed=seed))] = result(accuracy)
+    found = q.each_seed(q.accuracy, Retraining("random", 0.05, Search(seed=9)))
+    assert found == pytest.approx([80, 60])
+
+
+def test_random_splits_are_those_that_there_are(results):
+    from cplab.pruning import SIZES, random_split
+
+    kernels = SIZES["ci"].kernels
+    drawn = [random_split(6, 100 * draw + 1, kernels) for draw in range(3)]
+    for accuracy, split in zip((0.2, 0.4), dict.fromkeys(drawn), strict=False):
+        results[KernelSplit("ci", *split, seed=1)] = result(accuracy)
+    specs = [KernelSplit("ci", *split, 1) for split in drawn]
+    expected = np.mean([results[spec].accuracy for spec in specs if spec in results])
+    assert q.random_splits_accuracy("ci", 6, seed=1) == pytest.approx(100 * expected)
+    with pytest.raises(q.Missing, match="5 kernels"):
+        q.random_splits_accuracy("ci", 5, seed=1)
+
+
+# On what is shipped -------------------------------------------------------------------------------
+
+BY_HAND = {
+    "accuracy": q.accuracy,
+    "loss": q.equal_training_loss,
+    "lost_time": q.lost_time,
+    "harm": q.harm,
+    "gain": q.gain_over_newborn,
+}
+
+
+@pytest.fixture(scope="module")
+def points():
+    return q.point_means(q.same_setting(cplab.table(), COURSE))
+
+
+def test_the_table_says_of_each_point_what_its_seeds_say(points):
+    for (deficit, onset, length), row in points.iterrows():
+        run = replace(COURSE, deficit=deficit, onset=onset, length=length)
+        for name, quantity in BY_HAND.items():
+            values = q.each_seed(quantity, run)
+            assert 100 * row[name] == pytest.approx(
+                np.mean(values) if len(values) else np.nan, nan_ok=True
+            )
+            if len(values) > 2:
+                low, high = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+                assert 100 * row[f"{name}_half"] == pytest.approx((high - low) / 2)
+        assert row.seeds == len(q.each_seed(q.accuracy, run))
+        assert row.pairs == len(q.each_seed(q.equal_training_loss, run))
+    known = points.dropna(subset=["loss", "lost_time", "harm"])
+    assert len(known) > 40
+    assert np.allclose(known.loss, known.lost_time + known.harm)
+
+
+def test_one_seed_has_no_interval_and_no_rows_give_no_points():
+    table = q.same_setting(cplab.table(), COURSE)
+    alone = q.point_means(table[table.seed == 0])
+    assert alone.harm_half.isna().all()
+    assert (alone.seeds == 1).all()
+    assert q.point_means(table[:0]).empty
+
+
+def test_a_setting_is_all_but_deficit_onset_length_and_seed():
+    runs = [Run(), Run("blur", 2, 4, seed=3), Run(recovery=30), Run(pace=2, schedule="paper")]
+    runs += [Run(momentum=0), Run(windows=[("blank", 0, 2)]), Run(profile="fit")]
+    table = pd.DataFrame([{**run.__getstate__(), "key": run.key} for run in runs])
+    table["pace"] = table["pace"].astype(float)  # None becomes NaN, as in a table of many
+    assert q.same_setting(table, Run(seed=7)).key.to_list() == [r.key for r in runs[:2]]
+    for run in runs[2:]:
+        assert q.same_setting(table, run).key.to_list() == [run.key]
+
+
+def test_a_quantity_needs_neither_torch_nor_bokeh():
+    code = (
+        "import sys, cplab.quantities as q; from cplab import Run; q.harm(Run('blur', 0, 8));"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'bokeh')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_measurement_that_was_not_taken_is_missing():
+    run = Run("blur", 8, 2)
+    assert find(run) is not None
+    with pytest.raises(q.Missing, match="trace"):
+        q.trace_curve(run)

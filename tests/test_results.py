@@ -1,0 +1,774 @@
+"""Results: kept and found as they were, damage noticed, one training for all who ask."""
+
+import json
+import random
+import shutil
+import subprocess
+import threading
+import warnings
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+import cplab
+from cplab import devices, specs
+from cplab.checks import Cancelled, CplabError, Diverged
+from cplab.engine.train import Training
+from cplab.measure import MEASUREMENTS, Measurement
+from cplab.results import ask, store
+from cplab.results.store import ResultWarning, without_times
+from cplab.runs import Run
+
+pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "one_thread", "norm")
+
+RUN = Run("blur", 1, 2, 1, profile="ci", dataset="mnist", model="fc-20")
+RUNS = [RUN, RUN.equal_training(), replace(RUN, deficit="noise", seed=1)]
+HOW = {"device": "cpu"}
+SWEEP = {"progress": False, "workers": 1, "device": "cpu"}
+
+
+def norm_of(net, images):
+    return {"norm": sum(w.double().norm().item() for w in net.parameters())}
+
+
+@pytest.fixture
+def norm(monkeypatch):
+    """A measurement, the norm of all weights."""
+    monkeypatch.setitem(MEASUREMENTS, "norm", Measurement("norm", norm_of, "norm"))
+
+
+@pytest.fixture(scope="session")
+def made(elsewhere):
+    """Results of three runs, trained once for all tests."""
+    return elsewhere(lambda: ask.sweep(RUNS, **SWEEP))[0]
+
+
+@pytest.fixture
+def trainings(epochs_trained):
+    """A function that gives the specs whose first epoch was trained in this process."""
+    return lambda: [spec for spec, epoch in epochs_trained if epoch == 0]
+
+
+def files(pattern="*"):
+    return sorted(path.name for path in store.live_path("").parent.glob(pattern))
+
+
+def same(one, other):
+    """Whether two results are of bit-equal trainings."""
+    return without_times(one.values) == without_times(other.values)
+
+
+def write_live(result, **change):
+    """A result's file with other contents and a checksum that fits."""
+    text = json.dumps({**result.plain(), **change})
+    row = {**result.row(), "json": text, "checksum": store.checksum(text)}
+    path = store.live_path(result.key)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(row))
+    return path
+
+
+def change_shipped(path, **values):
+    """Change values of the first shipped result and leave its checksum; gives its key."""
+    rows = pq.read_table(path).to_pylist()
+    rows[0] |= values
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    forget_shipped()
+    return rows[0]["key"]
+
+
+def forget_shipped():
+    store.shipped_index.cache_clear()
+    store.shipped_entries.cache_clear()
+
+
+# There and back -----------------------------------------------------------------------------------
+
+
+def test_a_live_result_is_found_as_it_was_kept(made):
+    for result in made:
+        assert store.find(result.spec) is None
+        store.keep(result)
+        assert store.find(result.spec) == result
+        assert ask.by_key(result.key) == result
+    assert {r.key for r in ask.every()} == {r.key for r in made}
+    assert files() == sorted(f"{result.key}.json" for result in made)
+
+
+def test_shipping_adds_to_what_was_shipped_and_replaces_the_same_spec(made, nothing_shipped):
+    one, two, three = made
+    assert store.ship([one, two], "some") == nothing_shipped / "some.parquet"
+    assert store.find(one.spec) == replace(one, source="shipped")
+    store.ship([three, replace(one, commit="later")], "some")
+    assert [store.find(r.spec).commit for r in made] == ["later", two.commit, three.commit]
+    assert len(store.table()) == 3
+    with pytest.raises(CplabError, match="none"):
+        store.ship([], "none")
+
+
+def test_a_run_is_trained_once_and_looked_up_from_then_on(trainings):
+    first = cplab.run(RUN, **HOW)
+    assert cplab.run(RUN, **HOW) == first
+    said = {f.name: getattr(RUN, f.name) for f in fields(RUN)}
+    assert cplab.run(**said, **HOW) == cplab.run(RUN.newborn(), **(said | HOW)) == first
+    assert trainings() == [RUN]
+    assert files() == [f"{RUN.key}.json"]  # no lock, no part of a file
+
+
+def test_fresh_trains_again_and_replaces_the_result(made, trainings):
+    store.keep(replace(made[0], commit="old"))
+    again = cplab.run(RUN, fresh=True, **HOW)
+    assert trainings() == [RUN]
+    assert same(again, made[0])
+    assert store.find(RUN).commit == again.commit != "old"
+
+
+def test_a_sweep_gives_the_results_in_the_order_of_the_specs_and_counts_epochs(
+    made, trainings, capsys
+):
+    store.keep(made[1])
+    wanted = [RUNS[2], RUNS[1], RUN, RUNS[1]]
+    found = ask.sweep(wanted, workers=1, device="cpu")
+    assert [r.spec for r in found] == wanted
+    assert all(same(r, made[RUNS.index(r.spec)]) for r in found)
+    assert {*trainings()} == {RUN, RUNS[2]}
+    assert "8/8" in capsys.readouterr().err  # 4 epochs of a blurred run, and 4 of another seed
+    ask.sweep(wanted, workers=1, device="cpu")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_result_says_truly_how_it_was_trained(monkeypatch):
+    monkeypatch.setattr(devices, "has_bf16", lambda device: False)
+    seen = []
+    result = cplab.run(RUN, report=lambda run, row: seen.append(row), **HOW)
+    assert (result.copy, result.threads, result.precision) == ("small", 1, "float32")
+    assert result.device.startswith("cpu")
+    assert (result.torch, result.commit) == (torch.__version__, store.commit())
+    assert (result.source, result.key, result.own) == ("live", RUN.key, {})
+    assert 0 < result.seconds == sum(row["seconds"] for row in seen)
+    assert result.accuracy == seen[-1]["test_accuracy"]
+    assert [row["phase"] for row in result.curve] == [RUN.phase(e) for e in range(4)]
+    assert result.series("lr").tolist() == [step.lr for step in RUN.life]
+
+
+def test_a_diverged_or_stopped_run_has_no_result():
+    absurd = replace(RUN, rate=5e5)
+    with pytest.raises(Diverged):
+        ask.sweep([absurd, RUNS[1]], **SWEEP)
+    assert store.find(absurd) is None
+    assert store.find(RUNS[1])
+    stop = threading.Event()
+    with pytest.raises(Cancelled):
+        cplab.run(RUN, stop=stop, report=lambda *_: stop.set(), **HOW)
+    assert files() == [f"{RUNS[1].key}.json"]
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_the_commit_is_that_of_the_source_with_a_plus_if_it_was_changed(tmp_path, monkeypatch):
+    source = tmp_path / "home" / "cplab" / "results" / "store.py"
+    source.parent.mkdir(parents=True)
+    source.write_text("pass\n")
+    monkeypatch.setattr(store, "__file__", str(source))
+
+    def git(*words):
+        name = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
+        command = ("git", *name, "-C", tmp_path / "home", *words)
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    commit = store.commit.__wrapped__
+    assert commit() == f"version {cplab.__version__}"  # not in git
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "one")
+    assert commit() == git("rev-parse", "--short=12", "HEAD")
+    source.write_text("changed = True\n")
+    assert commit() == git("rev-parse", "--short=12", "HEAD") + "+"
+
+
+# Measurements -------------------------------------------------------------------------------------
+
+
+def test_a_measurement_is_added_later_without_a_new_key(made, trainings):
+    store.keep(made[0])
+    assert store.find(RUN, "norm") is None
+    first = cplab.run(RUN, measure={"norm": (0,)}, **HOW)
+    assert first.key == RUN.key
+    assert same(first, made[0])
+    assert store.find(RUN, {"norm": [0]}) == first
+    assert store.find(RUN, "norm") is None
+    second = cplab.run(RUN, measure={"norm": "end"}, **HOW)
+    assert {*second.measured["norm"]} == {0, 3}  # with what was measured before
+    assert second.final("norm") == second.measured["norm"][3]
+    assert np.isnan(second.series("norm")).tolist() == [False, True, True, False]
+    third = cplab.run(RUN, measure="norm", **HOW)
+    assert {*third.measured["norm"]} == {*range(4)}
+    assert second.measured["norm"].items() <= third.measured["norm"].items()
+    for less in ((), "norm", {"norm": (1, 2)}, {"norm": "end"}, {"norm": (2, 99)}):
+        assert store.find(RUN, less) == third
+    assert trainings() == [RUN] * 3
+    assert files() == [f"{RUN.key}.json"]
+
+
+def test_measurements_of_other_bits_are_not_joined(made):
+    one = replace(made[0], measured={"norm": {3: {"norm": 1.0}}})
+    store.keep(one)
+    kept = store.keep(replace(made[0], measured={"size": {3: 2}}))
+    assert kept.measured == {"norm": {3: {"norm": 1.0}}, "size": {3: 2}}
+    curve = [{**row, "train_loss": row["train_loss"] + 1e-9} for row in one.curve]
+    other = replace(one, values={**one.values, "curve": curve}, measured={"size": {3: 3}})
+    assert store.keep(other).measured == {"size": {3: 3}}
+
+
+def test_shipped_measurements_are_joined_as_well_and_missing_ones_are_looked_for_among_live_ones(
+    made,
+):
+    store.ship([replace(made[0], measured={"norm": {3: 1.0}})], "some")
+    assert store.find(RUN, {"norm": "end"}).source == "shipped"
+    store.keep(replace(made[0], measured={"norm": {0: 0.5}}))
+    assert store.find(RUN, {"norm": (0,)}).source == "live"
+    assert store.find(RUN).source == "shipped"
+    store.ship([store.find(RUN, {"norm": (0,)})], "some")
+    assert store.find(RUN).measured == {"norm": {0: 0.5, 3: 1.0}}
+
+
+# A spec of another kind ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Square:
+    version: ClassVar[int] = 1
+    computed: ClassVar[list] = []
+
+    number: int
+    name: str = "plain"
+
+    @property
+    def trunk_key(self):
+        return ("Square", self)
+
+    @staticmethod
+    def trainer():
+        return squares
+
+
+def squares(wanted, context, measures):
+    for spec in wanted:
+        if context.stop.is_set():
+            raise Cancelled("stopped")
+        Square.computed.append(spec.number)
+        found = {"square": spec.number**2, "halves": [spec.number / 2, 0.1]}
+        yield spec, Training(found, {}, 1.5, "none", "cpu", "float32", 1)
+
+
+@pytest.fixture
+def square(monkeypatch):
+    """A kind of specs that has no life, known to the store."""
+    monkeypatch.setitem(specs.SPECS, "Square", Square)
+    Square.computed.clear()
+    return Square
+
+
+def test_specs_without_a_life_are_kept_found_shipped_and_computed_again_as_runs_are(square, made):
+    wanted = [square(2), square(3), square(2, "other")]
+    found = ask.sweep([*wanted, RUN], **SWEEP)
+    assert square.computed == [2, 3, 2]
+    assert found[0].values == {"square": 4, "halves": [1.0, 0.1]}
+    assert [store.find(spec) for spec in wanted] == found[:3]
+    assert [*ask.every("Square")] == sorted(found[:3], key=lambda r: r.key)
+    store.ship(found, "some")
+    shutil.rmtree(store.live_path("").parent)
+    assert [r.source for r in ask.sweep(wanted, **SWEEP)] == ["shipped"] * 3
+    assert store.verify() == ({"shipped": 4, "live": 0}, [])
+    assert store.table()["key"].tolist() == [RUN.key]  # of runs alone
+    assert ask.retrain(found[1], "cpu")[0] == "equal"
+    assert ask.retrain(replace(found[1], values={"square": 8}), "cpu")[0] == "off"
+
+
+# Damage -------------------------------------------------------------------------------------------
+
+
+def test_any_changed_byte_of_a_live_result_is_noticed(made):
+    """Or else changes nothing."""
+    store.keep(replace(made[0], measured={"norm": {0: {"norm": 0.5}}}))
+    good, path = store.find(RUN), store.live_path(RUN.key)
+    content, rng, noticed = path.read_bytes(), random.Random(0), 0
+    for place in rng.sample(range(len(content)), 300):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << rng.randrange(8)
+        path.write_bytes(damaged if rng.random() < 0.9 else content[:place])
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            found = store.find(RUN)
+        if found is None:
+            noticed += 1
+            assert [w.category for w in said] == [ResultWarning]
+            assert files() == [f"{RUN.key}.json.damaged"]
+        else:
+            assert found == good
+    assert noticed > 290
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"null", b"\xff\xfe", b"[" * 100_000, b'{"key": 1}'], ids=len
+)
+def test_a_file_that_is_no_result_is_set_aside(content):
+    path = store.live_path(RUN.key)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    with pytest.warns(ResultWarning, match="aside"):
+        assert store.find(RUN) is None
+    assert path.with_suffix(".json.damaged").read_bytes() == content
+
+
+def curve_with(**change):
+    return lambda said: said["values"]["curve"][0].update(change)
+
+
+NONSENSE = {
+    "another accuracy": lambda said: said["values"].update(accuracy=0.99),
+    "an accuracy above 1": curve_with(test_accuracy=7.0),
+    "an accuracy that is text": curve_with(test_accuracy="high"),
+    "a loss that is text": curve_with(train_loss="low"),
+    "a loss that is no number": curve_with(train_loss=float("nan")),
+    "seconds that are text": curve_with(seconds="long"),
+    "another seed": lambda said: said["spec"].update(seed=3),
+    "another key": lambda said: said.update(key="0" * 16),
+    "no curve": lambda said: said["values"].update(curve=[]),
+    "an unknown deficit": lambda said: said["spec"].update(deficit="deaf"),
+    "an onset below 0": lambda said: said["spec"].update(onset=-1),
+    "an unknown field": lambda said: said["spec"].update(colour="red"),
+    "an unknown kind": lambda said: said.update(kind="Riddle"),
+    "too many threads": lambda said: said.update(threads=10**6),
+    "a copy that is none": lambda said: said.update(copy={}),
+    "no seconds": lambda said: said.update(seconds=-1),
+    "nothing measured": lambda said: said.update(measured=None),
+    "measured never": lambda said: said.update(measured={"norm": {"x": 1}}),
+    "no values": lambda said: said.update(values=3),
+}
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE)
+def test_a_result_that_contradicts_itself_is_set_aside_whatever_its_checksum(made, nonsense):
+    said = json.loads(json.dumps(made[0].plain()))
+    NONSENSE[nonsense](said)
+    write_live(made[0], **said)
+    assert len(store.verify()[1]) == 1
+    with pytest.warns(ResultWarning, match="aside"):
+        assert store.find(RUN) is None
+
+
+def test_a_damaged_result_is_trained_again_and_in_no_table(made, trainings):
+    for result in made:
+        store.keep(result)
+    write_live(made[0], key="0" * 16)
+    with pytest.warns(ResultWarning):
+        assert len(store.table()) == 2
+    again = cplab.run(RUN, **HOW)
+    assert trainings() == [RUN]
+    assert same(again, made[0])
+    assert store.find(RUN) == again
+    assert f"{RUN.key}.json.damaged" in files()
+
+
+def test_a_damaged_shipped_result_is_left_out_and_the_live_one_stands_in(made):
+    path = store.ship(made, "some")
+    key = change_shipped(path, json="{}")
+    [own] = [result for result in made if result.key == key]
+    with pytest.warns(ResultWarning, match=key):
+        assert store.find(own.spec) is None
+    store.keep(own)
+    with pytest.warns(ResultWarning, match=key):
+        assert store.find(own.spec) == own
+    with pytest.warns(ResultWarning, match=key):
+        rows = store.table()
+    assert sorted(rows["source"]) == ["live", "shipped", "shipped"]
+
+
+@pytest.mark.parametrize("part", [0, 0.5, 0.99])
+def test_a_truncated_shipped_file_is_left_out_and_said(made, part):
+    path = store.ship(made, "some")
+    store.ship(made[:1], "whole")
+    path.write_bytes(path.read_bytes()[: int(part * path.stat().st_size)])
+    forget_shipped()
+    with pytest.warns(ResultWarning, match=r"some\.parquet"):
+        assert store.find(RUN) == replace(made[0], source="shipped")
+    assert store.find(made[1].spec) is None
+    good, [line] = store.verify()
+    assert good == {"shipped": 1, "live": 0}
+    assert "some.parquet" in line
+
+
+def test_no_changed_byte_of_a_shipped_file_is_ever_shown(made):
+    path = store.ship(made, "some")
+    good, rng, noticed = path.read_bytes(), random.Random(0), 0
+    whole = store.table()
+    for place in rng.sample(range(len(good)), 150):
+        damaged = bytearray(good)
+        damaged[place] ^= 1 << rng.randrange(8)
+        path.write_bytes(damaged)
+        forget_shipped()
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            rows = store.table()
+            found = [result for r in made if (result := store.find(r.spec))]
+        assert {w.category for w in said} <= {ResultWarning}
+        shown = whole[whole["key"].isin(rows["key"])].reset_index(drop=True)
+        pd.testing.assert_frame_equal(rows, shown, check_dtype=False)
+        assert all(replace(result, source="live") in made for result in found)
+        noticed += bool(said)
+        assert said or len(found) == 3
+    assert noticed > 20  # the others change nothing, such as a column's statistics
+
+
+def test_results_of_another_version_are_ignored_and_left_where_they_are(made, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "version", 0)
+        old = [replace(r, spec=replace(r.spec)) for r in made]
+        assert {r.key for r in old}.isdisjoint(r.key for r in made)
+        store.keep(old[0])
+        store.ship(old[1:], "old")
+        assert all(store.find(r.spec) for r in old)
+    forget_shipped()
+    before = files()
+    assert store.table().empty
+    assert [*ask.every()] == []
+    assert all(store.find(r.spec) is None for r in made)
+    assert files() == before
+    assert store.verify()[0] == {"shipped": 0, "live": 0}
+
+
+# Verifying, training again, taking in -------------------------------------------------------------
+
+
+def test_verify_names_what_is_damaged_and_changes_nothing(made, nothing_shipped):
+    path = store.ship(made, "some")
+    store.keep(made[0])
+    assert store.verify() == ({"shipped": 3, "live": 1}, [])
+    key = change_shipped(path, json="{}")
+    live = write_live(made[1], key="0" * 16)
+    (nothing_shipped / "none.parquet").write_bytes(b"PAR1")
+    good, bad = store.verify()
+    assert good == {"shipped": 2, "live": 1}
+    assert len(bad) == 3
+    for word in (key, live.name, "none.parquet"):
+        assert sum(word in line for line in bad) == 1
+    assert live.exists()
+
+
+def test_training_a_result_again_tells_equal_near_and_off(made):
+    def told(accuracy=made[0].accuracy, loss=None, **change):
+        last = {**made[0].curve[-1], "test_accuracy": accuracy}
+        last["train_loss"] = last["train_loss"] if loss is None else loss
+        values = {"accuracy": accuracy, "curve": [*made[0].curve[:-1], last]}
+        return ask.retrain(replace(made[0], values=values, **change), "cpu")[0]
+
+    assert told() == told(measured={"norm": {0: 1}}, commit="another", seconds=9.0) == "equal"
+    assert told(loss=1.0) == "off"  # on the same machine, every bit counts
+    assert told(loss=1.0, device="cpu of another kind") == "near"
+    assert told(accuracy=made[0].accuracy + 0.1, torch="0.1") == "off"
+    assert torch.get_num_threads() == 1
+    assert store.find(RUN) is None  # nothing was kept
+
+
+def test_near_is_within_the_spread_of_the_same_run_s_seeds(made):
+    def shifted(accuracy, **change):
+        last = {**made[0].curve[-1], "test_accuracy": accuracy}
+        values = {"accuracy": accuracy, "curve": [*made[0].curve[:-1], last]}
+        return replace(made[0], spec=replace(RUN, **change), values=values, torch="0.1")
+
+    far = shifted(made[0].accuracy + 0.25)
+    store.ship([shifted(0.1 * n, seed=n, momentum=0) for n in range(1, 8)], "others")
+    assert ask.retrain(far, "cpu")[0] == "off"  # those are of another momentum
+    store.ship([shifted(0.1 * n, seed=n) for n in range(1, 8)], "seeds")
+    assert ask.retrain(far, "cpu")[0] == "near"
+
+
+def test_a_sample_is_of_shipped_results_and_the_same_each_time(made):
+    with pytest.raises(CplabError):
+        ask.sample(2)
+    store.ship(made[:2], "some")
+    store.keep(made[2])
+    assert {r.key for r in ask.sample(10)} == {r.key for r in made[:2]}
+    assert ask.sample(1, seed=4) == ask.sample(1, seed=4)
+    assert {ask.sample(1, seed=s)[0].key for s in range(20)} == {r.key for r in made[:2]}
+    assert len(ask.sample(1, profile="ci")) == 1
+    with pytest.raises(CplabError, match="paper"):
+        ask.sample(1, profile="paper")
+
+
+def test_results_of_another_cache_are_taken_in_and_what_is_there_stays(made, tmp_path, monkeypatch):
+    other = tmp_path / "other"
+    with monkeypatch.context() as patch:
+        patch.setenv("CPLAB_CACHE", str(other))
+        theirs = replace(made[0], commit="theirs")
+        store.keep(replace(theirs, measured={"norm": {0: 1.5}, "shape@0123abcd": {0: 2}}))
+        store.keep(made[1])
+        write_live(made[2], key="0" * 16)
+    store.keep(made[1])
+    new, old, [refused] = store.merge([other])
+    assert (new, old) == (1, 1)
+    assert f"{made[2].key}.json" in refused
+    assert {*store.find(RUN).measured} == {"norm", "shape@0123abcd"}
+    assert store.merge([other / "results" / f"{RUN.key}.json"]) == (0, 1, [])
+    curve = [{**row, "train_loss": 1.0} for row in made[1].curve]
+    with monkeypatch.context() as patch:
+        patch.setenv("CPLAB_CACHE", str(other))
+        values = {**made[1].values, "curve": curve}
+        store.keep(replace(made[1], values=values, measured={"norm": {0: 1.5}}))
+    store.merge([other / "results" / f"{made[1].key}.json"])
+    assert same(store.find(made[1].spec), made[1])  # trained to other bits elsewhere
+    assert len(store.merge([tmp_path / "none"])[2]) == 1
+
+
+# Tables -------------------------------------------------------------------------------------------
+
+
+def test_a_table_has_one_row_for_each_run_shipped_or_live(made):
+    columns = [*store.table().columns]
+    assert columns == [
+        *("key", *(f.name for f in fields(Run)), "accuracy", "seconds"),
+        *("copy", "device", "precision", "threads", "torch", "commit", "source"),
+    ]
+    store.ship(made[:2], "some")
+    store.ship(made[1:2], "others")  # the same result in two files
+    for result in made[1:]:
+        store.keep(result)
+    rows = store.table()
+    assert list(rows.columns) == columns
+    assert sorted(rows["key"]) == sorted(result.key for result in made)
+    for result in made:
+        [row] = rows[rows["key"] == result.key].to_dict("records")
+        assert all(row[f.name] == getattr(result.spec, f.name) for f in fields(Run)[:11])
+        assert row["source"] == ("live" if result is made[2] else "shipped")
+        assert (row["accuracy"], row["copy"]) == (result.accuracy, "small")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ({"deficit": "blur"}, [0]),
+        ({"deficit": "blur-4", "onset": "1"}, [0]),
+        ({"deficit": "none"}, [1, 3]),
+        ({"length": 2}, [0, 2]),
+        ({"length": 2, "seed": 1}, [2]),
+        ({"onset": 3, "length": 0}, [1, 3]),
+        ({"recovery": 0}, []),
+        ({"profile": "ci", "model": "fc-20", "pace": 10}, [0, 1, 2]),
+        ({"profile": "ci", "weight_decay": 0.5}, [3]),
+        ({"profile": "ci", "windows": ()}, [0, 1, 2]),
+        ({"profile": "ci", "windows": "flip@0+1"}, [3]),
+    ],
+    ids=str,
+)
+def test_a_table_of_some_runs_has_those_with_the_wanted_fields(made, wanted, found):
+    other = replace(RUNS[1], weight_decay=0.5, pace=3, windows=[("flip", 0, 1)])
+    some = [*made, replace(made[1], spec=other)]
+    for result in some:
+        store.keep(result)
+    assert {*store.table(**wanted)["key"]} == {some[i].key for i in found}
+
+
+@pytest.mark.parametrize("wanted", [{"deficit": "deaf"}, {"bogus": 1}, {"length": -1}], ids=str)
+def test_a_table_of_what_no_run_can_have_is_refused(wanted):
+    with pytest.raises(CplabError, match=str(*wanted)):
+        store.table(**wanted)
+
+
+def test_a_live_file_is_read_again_for_a_table_only_where_it_changed(made, monkeypatch):
+    for result in made:
+        store.keep(result)
+    read, opened = [], store.read_file
+    monkeypatch.setattr(store, "read_file", lambda path: read.append(path.stem) or opened(path))
+    assert len(store.table()) == 3
+    assert sorted(read) == sorted(result.key for result in made)
+    del read[:]
+    assert len(store.table()) == 3
+    assert read == []
+    store.keep(replace(made[0], commit="another commit"))
+    del read[:]
+    assert "another commit" in store.table()["commit"].tolist()
+    assert read == [RUN.key]
+    store.live_path(made[1].key).unlink()
+    assert len(store.table()) == 2
+
+
+# Several who ask ----------------------------------------------------------------------------------
+
+ASK = """
+import sys, torch, cplab
+from cplab import data
+from cplab.engine import checkpoints
+from cplab.results import collect
+
+def report(run, row):
+    print(run.seed, row["epoch"], flush=True)
+    if sys.argv[1] == "die" and row["epoch"] == 3:
+        sys.stdin.readline()
+
+torch.set_num_threads(1)
+checkpoints.SECONDS = -1
+data.images("mnist", "ci")
+print("ready", flush=True)
+sys.stdin.readline()
+runs = [cplab.Run(profile="ci", dataset="mnist", onset=9, recovery=0, seed=s) for s in (0, 1, 2)]
+for run, result in collect(runs, workers=1, device="cpu", report=report):
+    print("got", run.seed, result.seconds, flush=True)
+"""
+
+
+def start(python, *how):
+    process = python(ASK, *how)
+    assert process.stdout.readline() == "ready\n", process.stderr.read()
+    return process
+
+
+def go(process):
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def test_two_processes_that_ask_for_the_same_train_each_epoch_once_even_if_a_third_is_killed(
+    python,
+):
+    killed, *asking = (start(python, how) for how in ("die", "live", "live"))
+    go(killed)
+    while not (line := killed.stdout.readline()).endswith(" 3\n"):
+        assert line, killed.stderr.read()
+    for process in asking:
+        go(process)
+    killed.kill()  # who waits for it already goes on, and so does who asks now
+    lines = [line for each in asking for line in each.communicate()[0].splitlines()]
+    trained = [line for line in lines if not line.startswith("got")]
+    got = [line for line in lines if line.startswith("got")]
+    assert sorted(got) == sorted(2 * [*{*got}])
+    assert len({*got}) == 3  # both have the same three, with the seconds of one training
+    assert len(trained) == len({*trained}) == 27
+    assert len(files("*.json")) == 3
+    assert not [*(store.cache_dir() / "locks").glob("*")]
+
+
+def test_who_waits_for_another_trains_what_is_free_and_can_be_stopped(trainings):
+    """The other is in its first epoch until this one has seen what it wanted to see."""
+    begun, over, stop = threading.Event(), threading.Event(), threading.Event()
+
+    def hold(run, row):
+        begun.set()
+        over.wait()
+
+    other = threading.Thread(target=cplab.run, args=(RUN,), kwargs={"report": hold, **HOW})
+    other.start()
+    begun.wait()
+    asking = ask.collect([RUN, RUNS[2]], workers=1, device="cpu", stop=stop)
+    assert next(asking)[0] == RUNS[2]
+    stop.set()
+    with pytest.raises(Cancelled):
+        next(asking)
+    over.set()
+    other.join()
+    assert trainings() == [RUN, RUNS[2]]
+    assert store.find(RUN)
+
+
+# A cache that cannot be written -------------------------------------------------------------------
+
+
+def test_where_nothing_can_be_written_there_are_results_and_warnings(made, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("CPLAB_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.warns(ResultWarning, match=r"\$CPLAB_CACHE") as said:
+        found = ask.sweep(RUNS, **SWEEP)
+    assert all(map(same, found, made))
+    assert len(said) == 3
+    assert store.find(RUN) is None
+    assert store.table().empty
+
+
+# What it takes ------------------------------------------------------------------------------------
+
+
+def test_an_estimate_is_of_what_was_measured_and_counts_shared_epochs_once(made):
+    for result in made:
+        store.keep(replace(result, seconds=8.0))  # 2 an epoch
+    one, two = (replace(RUN, onset=n, seed=7) for n in (1, 3))
+    assert ask.estimate([one]) == 8
+    assert ask.estimate([one, two]) == 8 + 10  # an epoch is shared
+    assert ask.estimate([]) == 0
+    assert ask.estimate([replace(one, profile="course")]) is None
+    took = {"norm": {epoch: {"norm": 1.0, "seconds": 100.0} for epoch in range(4)}}
+    store.keep(replace(made[0], measured=took, seconds=8.0))
+    assert ask.estimate([one, two], "norm") == 18 + 900
+    assert ask.estimate([one, two], {"norm": "end"}) == 18 + 200
+
+
+def test_at_hand_gives_what_there_is_and_says_what_would_take_long(made, trainings, capsys):
+    store.keep(replace(made[0], seconds=400.0))
+    missing = [replace(RUN, seed=seed) for seed in (5, 6)]
+    assert [*ask.at_hand([RUN, *missing, RUN], seconds=500)] == [RUN]
+    assert "2 of 3" in capsys.readouterr().out
+    assert trainings() == []
+    found = ask.at_hand([RUN, *missing], seconds=900, **SWEEP)
+    assert [*found] == [RUN, *missing]
+    assert {*trainings()} == {*missing}
+    assert capsys.readouterr().out == ""
+
+
+# Own functions and the package --------------------------------------------------------------------
+
+OWN = """
+@cplab.deficit(label="lower half covered")
+def occlude(x, y, rows: int = 3):
+    x = x.clone()
+    x[:, :, -rows:] = 0
+    return x, y
+
+@cplab.measurement(when="end")
+def first(net, images):
+    return next(net.parameters()).flatten()[0].item()
+"""
+
+
+@pytest.fixture
+def own():
+    """A deficit and a measurement, as a notebook's cell would define them."""
+    import linecache
+
+    linecache.cache["<own cell>"] = (len(OWN), None, OWN.splitlines(True), "<own cell>")
+    space = {"__name__": "__main__", "cplab": cplab}
+    exec(compile(OWN, "<own cell>", "exec"), space)
+    return SimpleNamespace(**{name: space[name] for name in ("occlude", "first")})
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_deficit_of_one_s_own_is_trained_kept_with_its_source_and_found(
+    own, monkeypatch, workers
+):
+    from cplab.engine import pool
+
+    monkeypatch.setattr(pool, "usable_cores", lambda: 2)  # one thread for each of two workers
+    some = [replace(RUN, deficit=own.occlude, seed=seed) for seed in (0, 1)]
+    found = ask.sweep(some, measure=own.first, **(SWEEP | {"workers": workers}))
+    for run, result in zip(some, found, strict=True):
+        assert run.deficit.startswith("occlude@")
+        assert store.find(run, own.first) == result
+        assert {name.partition("@")[0] for name in result.own} == {"occlude", "first"}
+        assert "x[:, :, -rows:] = 0" in result.own[run.deficit]
+        [name] = result.measured
+        assert isinstance(result.final(name), float)
+        assert not same(result, cplab.run(replace(run, deficit="flip"), **HOW))
+    if workers == 2:
+        assert all(map(same, found, ask.sweep(some, fresh=True, **SWEEP)))
+
+
+def test_all_shipped_results_are_sound(monkeypatch):
+    monkeypatch.setattr(store, "SHIPPED", Path(store.__file__).parents[1] / "shipped")
+    good, bad = store.verify()
+    assert bad == []
+    assert good["shipped"] > 1000

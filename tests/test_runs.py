@@ -1,0 +1,382 @@
+"""Runs: schedules, phases, controls, windows, keys, and what is refused."""
+
+import hashlib
+import pickle
+from dataclasses import asdict, fields, replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from conftest import BUILT_IN, runs, says
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from cplab.checks import CplabError
+from cplab.profiles import PROFILES
+from cplab.runs import Run
+
+BUMP = (
+    "the same fields now mean another training: if that is on purpose, raise Run.version by one, "
+    "train and ship the results again, and pin the new value here"
+)
+
+
+def rates(run):
+    return [step.lr for step in run.life]
+
+
+def deficits_of(run):
+    return [step.deficit for step in run.life]
+
+
+# Schedules --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("profile", "pace"), [("paper", 1), ("colab", 5), ("course", 10)])
+def test_the_paper_s_schedule_decays_by_3_percent_in_each_of_the_paper_s_epochs(profile, pace):
+    run = Run("blur", 4, 6, profile=profile, schedule="paper", recovery=40)
+    assert rates(run) == pytest.approx([0.05 * 0.97 ** (pace * e) for e in range(50)], rel=1e-12)
+    other = replace(run, pace=2.5)
+    assert rates(other) == pytest.approx([0.05 * 0.97 ** (2.5 * e) for e in range(50)], rel=1e-12)
+
+
+def test_the_fixed_schedule_has_the_paper_s_fixed_rate():
+    run = Run("flip", 0, 2, profile="paper", schedule="fixed", recovery=3)
+    assert rates(run) == [0.001] * 5
+
+
+def test_the_recovery_schedule_is_constant_and_then_falls_linearly_over_the_recovery_epochs():
+    run = Run("blur", 2, 3, profile="course", recovery=4)
+    assert rates(run) == pytest.approx([0.02] * 5 + [0.02, 0.015, 0.01, 0.005], rel=1e-12)
+    assert rates(Run(onset=3, recovery=0)) == [0.02] * 3
+
+
+@given(runs())
+def test_adam_s_rates_are_a_fiftieth_and_a_factor_is_on_all(run):
+    sgd, adam = (replace(run, optimizer=name, rate=1) for name in ("sgd", "adam"))
+    assert rates(adam) == pytest.approx([lr / 50 for lr in rates(sgd)])
+    assert rates(replace(sgd, rate=3)) == pytest.approx([lr * 3 for lr in rates(sgd)])
+    assert deficits_of(adam) == deficits_of(sgd)
+
+
+@pytest.mark.parametrize(
+    ("fields", "model"),
+    [
+        ({"profile": "course"}, "allcnn-16"),
+        ({"profile": "mnist"}, "fc-500"),
+        ({"profile": "paper", "model": "fc"}, "fc-2500"),
+        ({"profile": "course", "model": "fc"}, "fc-417"),  # 16 / 96 · 2500
+        ({"profile": "mnist", "model": "allcnn"}, "allcnn-19"),  # 500 / 2500 · 96
+        ({"profile": "mnist", "model": "fc-2500"}, "fc-2500"),
+        ({"profile": "paper", "model": "resnet18"}, "resnet18-64"),
+        ({"profile": "course", "model": "resnet18"}, "resnet18-11"),
+        ({"profile": "course", "model": "depth1"}, "depth1-16"),
+        ({"profile": "course", "model": "depth2-24"}, "depth2-24"),
+    ],
+    ids=str,
+)
+def test_a_model_is_as_wide_as_the_profile_is_in_proportion_to_the_paper_s(fields, model):
+    run = Run(**fields)
+    assert run.model == model
+    assert run.width == int(model.partition("-")[2])
+
+
+@pytest.mark.parametrize(
+    ("model", "schedule", "rate", "weight_decay"),
+    [
+        ("allcnn", "paper", 0.05, 0.001),
+        ("allcnn", "fixed", 0.001, 0.001),
+        ("resnet18", "paper", 0.1, 0.0005),
+        ("depth3", "fixed", 0.001, 0.001),
+        ("fc", "fixed", 0.005, 0),
+    ],
+)
+def test_rates_and_weight_decay_of_each_model_are_the_paper_s(model, schedule, rate, weight_decay):
+    run = Run(profile="paper", model=model, schedule=schedule, onset=2, recovery=2)
+    factor = 0.97 if schedule == "paper" else 1
+    assert rates(run) == pytest.approx([rate * factor**e for e in range(4)])
+    assert run.settings.weight_decay == weight_decay
+    assert replace(run, weight_decay=0.25).settings.weight_decay == 0.25
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_resnet_has_twice_the_rate_and_half_the_weight_decay_in_every_profile(profile):
+    for schedule in ("paper", "recovery"):
+        wide, other = (
+            Run("blur", 0, 3, profile=profile, model=model, schedule=schedule)
+            for model in ("resnet18", "allcnn")
+        )
+        assert rates(wide) == pytest.approx([2 * lr for lr in rates(other)])
+        assert wide.settings.weight_decay == other.settings.weight_decay / 2
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("model", ["allcnn", "fc", "depth2"])
+def test_models_that_have_results_keep_the_profile_s_values(profile, model):
+    if model != "fc" or profile not in ("colab", "paper"):
+        assert Run(profile=profile, model=model).settings == PROFILES[profile]
+
+
+# Phases, windows and controls -------------------------------------------------------------------
+
+
+def test_phases_follow_each_other_and_the_deficit_is_in_its_own_alone():
+    run = Run("noise", 2, 3, 4, profile="ci")
+    phases = [run.phase(epoch) for epoch in range(run.epochs)]
+    assert phases == ["clear"] * 2 + ["deficit"] * 3 + ["recovery"] * 4
+    assert deficits_of(run) == ["none"] * 2 + ["noise"] * 3 + ["none"] * 4
+    assert (run.end, run.epochs) == (5, 9)
+
+
+@given(runs())
+def test_each_epoch_has_the_deficits_of_the_windows_around_it(run):
+    own = [(run.deficit, run.onset, run.length)] if run.length else []
+    for epoch, names in enumerate(deficits_of(run)):
+        around = [n for n, first, long in (*own, *run.windows) if first <= epoch < first + long]
+        assert sorted(names.split("+")) == sorted(around or ["none"])
+
+
+def test_windows_are_said_in_one_order_however_they_are_given():
+    given_ = [("blank", 4, 1), ["flip", "1", 3.0]]
+    run = Run("blur", 0, 2, profile="ci", windows=given_)
+    assert run.windows == (("flip", 1, 3), ("blank", 4, 1))
+    assert run == replace(run, windows="blank@4+1 flip@1+3") == replace(run, windows=given_[::-1])
+    assert deficits_of(run) == ["blur", "blur+flip", "flip", "flip", "blank"]
+
+
+@given(runs())
+def test_equal_training_has_the_same_rates_and_never_a_deficit(run):
+    control = run.equal_training()
+    assert rates(control) == rates(run)
+    assert {*deficits_of(control)} == {"none"}
+    assert control == control.equal_training()
+
+
+@given(runs())
+def test_newborn_has_the_recovery_epochs_alone(run):
+    assume(run.recovery)
+    newborn = run.newborn()
+    assert (newborn.epochs, newborn.length, newborn.windows) == (run.recovery, 0, ())
+    assert newborn == newborn.newborn() == run.equal_training().newborn()
+    if run.schedule == "recovery":
+        assert rates(newborn) == rates(run)[run.end :]
+
+
+@given(runs())
+def test_without_its_window_a_life_is_the_same_but_for_the_epochs_that_are_cut_out(run):
+    assume(run.onset + run.recovery)
+    cut = run.without_window()
+    assert cut == cut.without_window()
+    assert cut.epochs == run.epochs - run.length
+    if run.schedule != "paper":
+        assert rates(cut) == rates(run)[: run.onset] + rates(run)[run.end :]
+    else:
+        assert rates(cut) == rates(run)[: cut.epochs]
+    if not run.onset:
+        assert cut == run.newborn()
+    if not run.length:
+        assert cut == replace(run, windows=())
+
+
+def test_a_deficit_of_length_0_is_none_with_the_same_key():
+    clear = Run(onset=5)
+    for deficit in BUILT_IN:
+        assert Run(deficit=deficit, onset=5, length=0) == clear
+        assert Run(deficit=deficit, onset=5, length=0).key == clear.key
+
+
+# Keys -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("run", "key"),
+    [
+        (Run(), "5cedbc4a1b025d84"),
+        (Run(deficit="blur", length=4), "10da86ce08101b40"),
+        (Run(deficit="blur", length=8), "06225cfa645809fa"),
+        (Run(deficit="flip", length=8), "3bb46bbc948b49d1"),
+        (Run(deficit="permute", length=8), "91ed6c31b54e0126"),
+        (Run(deficit="noise", onset=4, length=6, seed=3), "64af2c561251cfd0"),
+        (Run(deficit="blur-8", length=2, profile="colab"), "6559aecb778b3674"),
+        (Run(deficit="blur", length=60, profile="paper"), "490d46f9f079dbcc"),
+        (Run("none", 5, 0, 0, "ci", "fixed", "mnist", "allcnn-8"), "88887f99b47245d5"),
+        (Run(profile="mnist"), "6326aede87e21f49"),
+        (Run(profile="ci", optimizer="adam"), "80c4faa6a7930db3"),
+        (Run(profile="paper", model="resnet18", deficit="blur", length=40), "77692d79c4a6f7c4"),
+        (Run(model="depth2", schedule="fixed"), "a4afc61db19ca832"),
+        (Run(profile="paper", momentum=0), "684de40e693b79eb"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.call(),
+)
+def test_keys_stay_what_they_are(run, key):
+    assert run.key == key, f"{run.canonical}: {BUMP}"
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("ci", "28a9fb801570"),
+        ("course", "f92d109397ce"),
+        ("fit", "10265014ad1e"),
+        ("mnist", "d72aaaa726f0"),
+        ("colab", "e74c04a34dda"),
+        ("paper", "2c9f0a7a85a0"),
+    ],
+)
+def test_profiles_stay_what_they_are_and_all_are_pinned(name, digest):
+    """A key names its profile and not the profile's values."""
+    values = sorted((k, v) for k, v in asdict(PROFILES[name]).items() if k != "words")
+    assert [*PROFILES] == ["ci", "course", "fit", "mnist", "colab", "paper"]
+    assert hashlib.sha256(repr(values).encode()).hexdigest()[:12] == digest, f"{values}: {BUMP}"
+
+
+def test_the_paper_profile_has_the_values_of_the_paper_s_methods_section():
+    paper = PROFILES["paper"]
+    assert (paper.dataset, paper.size, paper.width) == ("cifar10", 32, 96)
+    assert (paper.train_images, paper.test_images) == (50_000, 10_000)
+    assert (paper.schedule, paper.paper_lr, paper.pace) == ("paper", 0.05, 1)
+    assert (paper.fixed_lr, paper.weight_decay, paper.batch) == (0.001, 0.001, 128)
+    assert (paper.shift, paper.mirror, paper.recovery) == (4, True, 300)
+
+
+@given(st.lists(runs(), min_size=2, max_size=8))
+def test_keys_are_equal_where_runs_are(some):
+    assert len({run.key for run in some}) == len({*some})
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        {"recovery": 3},
+        {"schedule": "recovery"},
+        {"dataset": "practice"},
+        {"model": "allcnn-4"},
+        {"deficit": "blur-4"},
+        {"onset": 1.0, "length": np.int64(2), "seed": "0"},
+        {"optimizer": "sgd", "momentum": "0.9"},
+        {"pace": 10},
+        {"pace": None, "weight_decay": "0.001"},
+        {"rate": 1},
+        {"augment": "yes", "windows": []},
+    ],
+    ids=str,
+)
+def test_two_spellings_of_a_run_have_one_key(spelling):
+    plain = Run("blur", 1, 2, profile="ci")
+    spelled = Run(**{"profile": "ci", "deficit": "blur", "onset": 1, "length": 2, **spelling})
+    assert spelled == plain
+    assert spelled.key == plain.key
+    assert type(spelled.onset) is type(spelled.length) is type(spelled.seed) is int
+
+
+OTHER = {
+    "deficit": "flip",
+    "profile": "course",
+    "schedule": "fixed",
+    "dataset": "mnist",
+    "model": "allcnn-8",
+    "optimizer": "adam",
+    "momentum": 0,
+    "arithmetic": "float32",
+    "augment": False,
+    "windows": (("blank", 0, 1),),
+}
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(Run)])
+def test_every_field_is_part_of_the_key_and_of_what_is_shared(field):
+    run = Run("blur", 1, 2, profile="ci", schedule="paper")
+    other = replace(run, **{field: OTHER.get(field, 7)})
+    assert other.key != run.key
+    assert (other.trunk_key, other.life) != (run.trunk_key, run.life)
+
+
+@given(runs())
+def test_call_gives_the_same_run_back(run):
+    cplab = SimpleNamespace(run=lambda **fields: Run(**fields))
+    names = {"cplab": cplab, "Window": lambda **fields: tuple(fields.values())}
+    assert eval(run.call(), names) == run
+
+
+def test_call_says_no_more_than_it_must():
+    call = Run(deficit="blur", onset=4, length=12).call()
+    assert call == "cplab.run(deficit='blur', onset=4, length=12, profile='course', seed=0)"
+
+
+@given(runs())
+def test_a_run_survives_the_way_to_another_process(run):
+    copy = pickle.loads(pickle.dumps(run))
+    assert (copy, copy.key, copy.life) == (run, run.key, run.life)
+
+
+# What is refused --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("field", ["onset", "length", "recovery", "seed"])
+@pytest.mark.parametrize(
+    "value",
+    [-1, 2.5, "2.5", "x", "", True, float("nan"), float("inf"), [3], (), {}, "1\n2", 2**70],
+    ids=repr,
+)
+def test_a_number_that_is_none_is_refused(field, value):
+    with pytest.raises(CplabError) as error:
+        Run(**{"deficit": "blur", "length": 1, field: value})
+    says(error, field, repr(value), "whole number")
+
+
+REFUSED = {
+    "deficit": "blur- blur-0 blur-x blur--2 blur-² blur-1 blur-17 flip-2 blank-2",
+    "model": "allcnn- allcnn-0 allcnn-x allcnn--4 fc-²",
+    "momentum": "-0.1 1 x nan",
+    "rate": "0 -1 inf fast",
+    "pace": "0 nan slow",
+    "weight_decay": "-0.1 inf heavy",
+    "augment": "maybe 2",
+    "windows": "blank blank@1 blank@x+2 @1+2 deaf@1+1 none@1+1 blank@4+0 blank@3+20 blank@-1+2",
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [(field, one) for field in REFUSED for one in REFUSED[field].split()]
+)
+def test_a_value_that_a_field_does_not_have_is_refused(field, value):
+    with pytest.raises(CplabError) as error:
+        Run(**{"deficit": "blur", "length": 1, field: value})
+    says(error, *([] if field == "windows" else [field, value]))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({field: None} for field in ("onset", "length", "seed", "deficit", "profile", "windows")),
+        *({field: None} for field in ("optimizer", "momentum", "arithmetic", "rate", "augment")),
+        *({"windows": value} for value in ([("blank", 1)], [3], 3, True)),
+        {"optimizer": "adam", "momentum": 0.5},
+        {"deficit": "none", "length": 3},
+        {"recovery": 0, "length": 0},
+    ],
+    ids=str,
+)
+def test_what_is_missing_or_cannot_be_together_is_refused(fields):
+    with pytest.raises(CplabError) as error:
+        Run(**{"deficit": "blur", "length": 1, **fields})
+    says(error, [*fields][-1].rstrip("s"))
+
+
+NAMES = {
+    "deficit": BUILT_IN[2:],
+    "profile": (*PROFILES,),
+    "schedule": ("paper", "fixed", "recovery"),
+    "dataset": ("cifar10", "mnist", "fashion_mnist", "practice"),
+    "model": ("allcnn", "fc", "resnet18", "depth1", "depth2", "depth3"),
+    "optimizer": ("sgd", "adam"),
+    "arithmetic": ("native", "float32"),
+}
+
+
+@pytest.mark.parametrize("field", NAMES)
+@pytest.mark.parametrize("value", ["nonsense", "", "two\nlines", 3, ["blur"], {"a": 1}, ()])
+def test_an_unknown_name_is_refused_and_the_known_ones_are_named(field, value):
+    with pytest.raises(CplabError) as error:
+        Run(**{"length": 1, "deficit": "blur", field: value})
+    says(error, field, str(value).splitlines()[0] if value else "", *NAMES[field])

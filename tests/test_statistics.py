@@ -1,0 +1,234 @@
+"""Means, differences and correlations, each against a plain computation of the same."""
+
+import math
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from cplab import statistics
+from cplab.checks import CplabError
+from cplab.statistics import correlation, mean_columns, mean_curve, rank_agreement
+
+
+def interval(values):
+    """Mean and half the 95 % interval, by scipy."""
+    low, high = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    return np.mean(values), (high - low) / 2
+
+
+# Means --------------------------------------------------------------------------------------------
+
+
+def test_half_width_has_its_closed_form_for_two_and_three_seeds():
+    """Student's t of one degree of freedom is a tangent, of two an algebraic function."""
+    assert statistics.half_width(1, 2) == pytest.approx(math.tan(0.475 * math.pi) / math.sqrt(2))
+    assert statistics.half_width(1, 3) == pytest.approx(0.95 * math.sqrt(2 / (1 - 0.95**2) / 3))
+
+
+def test_half_width_takes_columns_and_knows_no_interval_of_one_seed():
+    got = statistics.half_width(pd.Series([1.0, np.nan, 2.0]), pd.Series([2, 1, 3]))
+    assert np.isnan(got[1])
+    expected = [statistics.half_width(1, 2), statistics.half_width(2, 3)]
+    assert got[[0, 2]] == pytest.approx(expected)
+    assert np.isnan(statistics.half_width(1.0, 1))
+
+
+def test_the_interval_covers_the_mean_in_95_of_100_cases():
+    samples = np.random.default_rng(0).normal(3, 2, (20_000, 5))
+    half = statistics.half_width(samples.std(1, ddof=1), 5)
+    assert np.mean(abs(samples.mean(1) - 3) < half) == pytest.approx(0.95, abs=0.005)
+
+
+@pytest.mark.parametrize("count", [2, 3, 30])
+def test_mean_and_half_are_those_of_scipys_interval(count):
+    sample = np.random.default_rng(count).normal(size=count)
+    assert statistics.mean_half(sample) == pytest.approx(interval(sample))
+
+
+def test_columns_are_in_order_and_leave_out_what_is_missing():
+    columns = mean_columns({8: [0.5, 0.7], 2: [0.1], 4: []})
+    mean, half = interval([0.5, 0.7])
+    assert columns["x"].tolist() == [2, 8]
+    assert columns["mean"] == pytest.approx([0.1, mean])
+    assert columns["low"] == pytest.approx([0.1, mean - half])  # one seed has no width
+    assert columns["high"] == pytest.approx([0.1, mean + half])
+    assert [len(column) for column in mean_columns({}).values()] == [0, 0, 0, 0]
+    assert "x" not in mean_columns([[1, 2], [3]])
+
+
+class Curve:
+    """As much of a result as a mean over seeds takes."""
+
+    def __init__(self, *values):
+        self.values = values
+
+    def series(self, name):
+        return np.array(self.values, dtype=float)
+
+
+def test_mean_curve_has_mean_and_interval_of_each_epoch_that_was_measured():
+    curves = [[0.1, 0.4, math.nan, 0.5], [0.2, 0.3, 0.3, 0.9], [0.3, 0.2, 0.2, 0.1]]
+    got = mean_curve([Curve(*curve) for curve in curves])
+    assert got["epoch"].tolist() == [1, 2, 4]
+    for i, epoch in enumerate((0, 1, 3)):
+        mean, half = interval([curve[epoch] for curve in curves])
+        bounds = [got[name][i] for name in ("low", "mean", "high")]
+        assert bounds == pytest.approx([mean - half, mean, mean + half])
+    one = mean_curve([Curve(0.1, 0.4)])
+    assert one["mean"].tolist() == one["low"].tolist() == one["high"].tolist() == [0.1, 0.4]
+    assert [len(column) for column in mean_curve([]).values()] == [0, 0, 0, 0]
+
+
+def test_fractions_are_of_the_last_axis():
+    got = statistics.fractions([[1, 3], [2, 2]])
+    assert got.tolist() == [[0.25, 0.75], [0.5, 0.5]]
+
+
+# Differences and orders ---------------------------------------------------------------------------
+
+
+def test_a_difference_is_told_in_points_by_welchs_test():
+    rng = np.random.default_rng(1)
+    ours, theirs = rng.normal(0.7, 0.03, 6), rng.normal(0.68, 0.09, 9)
+    test = stats.ttest_ind(ours, theirs, equal_var=False)
+    half = np.ptp(test.confidence_interval()) / 2
+    words = statistics.describe_difference(ours, theirs)
+    assert words == (
+        f"{100 * (ours.mean() - theirs.mean()):+.1f} ± {100 * half:.1f} (p = {test.pvalue:.2g})"
+    )
+    assert "(p < 0.001)" in statistics.describe_difference(ours, ours - 0.5)
+    assert statistics.describe_difference([1, 1], [1, 1]) == "+0.0 ± 0.0 (p = 1)"
+    assert statistics.describe_difference([1, 1], [0, 0]) == "+100.0 ± 0.0 (p < 0.001)"
+    assert statistics.describe_difference(ours, [0.8]) == ""
+
+
+def by_seed(*values, first=0):
+    return pd.Series(values, index=range(first, first + len(values)), dtype=float)
+
+
+def test_an_order_is_right_in_the_pairs_that_the_seeds_tell_apart():
+    truth = {
+        "high": by_seed(0.9, 0.91, 0.92),
+        "low": by_seed(0.5, 0.52, 0.51),
+        "near low": by_seed(0.52, 0.50, 0.51),
+        "alone": by_seed(0.7),
+        "absent": by_seed(),
+    }
+    names = [*truth]
+    assert rank_agreement(names[:3], truth) == (2, 2, 3)
+    assert rank_agreement(["low", "high", "near low"], truth) == (1, 2, 3)
+    assert rank_agreement(names[2::-1], truth) == (0, 2, 3)
+    assert rank_agreement(names, truth) == (2, 2, 10)  # one seed has no interval
+
+
+def test_orders_are_compared_seed_by_seed():
+    rng = np.random.default_rng(0)
+    luck = rng.uniform(0, 1, 6)
+    truth = {"better": by_seed(*(luck + 0.01 + rng.normal(0, 0.001, 6))), "worse": by_seed(*luck)}
+    assert rank_agreement(["better", "worse"], truth) == (1, 1, 1)
+    shuffled = truth | {"worse": by_seed(*luck[::-1])}
+    assert rank_agreement(["better", "worse"], shuffled) == (0, 0, 1)
+    apart = truth | {"worse": by_seed(*luck, first=6)}
+    assert rank_agreement(["better", "worse"], apart) == (0, 0, 1)
+
+
+def one_line(call, *words):
+    """The call ends in a CplabError of one line that says these words."""
+    with pytest.raises(CplabError) as caught:
+        call()
+    message = str(caught.value)
+    assert "\n" not in message
+    assert ":" in message
+    for word in words:
+        assert word in message
+
+
+def test_a_correlation_and_its_interval_agree_with_fishers_z():
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=20)
+    y = 0.6 * x + rng.normal(size=20)
+    r, low, high = correlation(x, y)
+    assert r == pytest.approx(np.corrcoef(x, y)[0, 1])
+    reach = stats.norm.ppf(0.975) / np.sqrt(17)
+    assert (low, high) == pytest.approx(
+        (np.tanh(np.arctanh(r) - reach), np.tanh(np.arctanh(r) + reach))
+    )
+    assert correlation(x, -y) == pytest.approx((-r, -high, -low))
+
+
+def test_a_perfect_correlation_is_no_warning():
+    assert correlation([1, 2, 3, 4], [2, 4, 6, 8]).r == pytest.approx(1)
+    assert correlation([1, 2, 3, 4], [8, 6, 4, 2]).r == pytest.approx(-1)
+
+
+def test_a_correlation_that_cannot_be_had_is_one_line():
+    one_line(lambda: correlation([1, 2, 3], [1, 2, 4]), "3 pairs", "4 or more")
+    one_line(lambda: correlation([1, 2, 3, 4], [1, 2, 3]), "4 numbers", "3")
+    one_line(lambda: correlation([1, 2, 3, 4], [5, 5, 5, 5]), "y is the same")
+    one_line(lambda: correlation([1e9, 1e9, 1e9, 1e9 + 1e-7], [1, 2, 3, 4]), "x is the same")
+    one_line(lambda: correlation([1, 2, 3, np.nan], [1, 2, 3, 4]), "x is not a row")
+
+
+# Words --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ((0.55123, 0.00712), "55.1 ± 0.7"),
+        ((0.55123,), "55.1"),
+        ((0.55123, 0.1), "55 ± 10"),
+        ((0.55123, 0.0999), "55.1 ± 10.0"),
+        ((-0.021, 0.01), "-2.1 ± 1.0"),
+        ((-0.021, 0.2), "-2 ± 20"),
+    ],
+)
+def test_percent(arguments, text):
+    assert statistics.percent(*arguments) == text
+
+
+def test_percent_says_no_more_digits_than_the_interval_allows():
+    rng = np.random.default_rng(0)
+    for mean, half in zip(rng.uniform(-1, 1, 500), 10 ** rng.uniform(-6, 0, 500), strict=True):
+        text = statistics.percent(mean, half)
+        numbers = re.fullmatch(r"(-?\d+(?:\.\d)?) ± (\d+(?:\.\d)?)", text)
+        assert numbers, text
+        step = 0.1 if half < 0.1 else 1
+        for shown, value in zip(numbers.groups(), (mean, half), strict=True):
+            assert abs(float(shown) - 100 * value) <= step / 2 + 1e-9
+
+
+def test_numbers_are_told_with_their_seeds_or_their_absence():
+    assert statistics.describe([1.0, 2.0, 4.0]) == "2.3 ± 3.8 (3 seeds)"
+    assert statistics.describe([0.125], 2) == "0.12 (1 seed)"
+    assert statistics.describe([]) == statistics.describe_ratio([0.0, np.nan])
+    assert np.isnan(statistics.mean_half([])).all()
+
+
+def test_a_ratio_is_the_geometric_mean_with_an_interval_around_it():
+    mean, half = interval(np.log([1.0, 4.0, 16.0]))
+    assert np.exp([mean - half, mean + half]) == pytest.approx([0.128, 125], rel=0.01)
+    assert statistics.describe_ratio([1.0, 4.0, 16.0]) == "4.0 × (0.13 to 130)"
+    assert statistics.describe_ratio([3.0]) == "3.0 ×"
+
+
+def test_numbers_have_digits_that_count_and_no_exponent():
+    rng = np.random.default_rng(0)
+    for value in rng.choice([-1, 1], 300) * 10 ** rng.uniform(-5, 8, 300):
+        text = statistics.plain_number(value)
+        assert "e" not in text
+        assert float(text.replace(",", "")) == pytest.approx(value, rel=0.051)
+    assert [statistics.plain_number(v) for v in (0, 2.5e12, 130)] == ["0", "2.5 × 10^12", "130"]
+
+
+def test_a_number_has_no_more_digits_than_its_interval_leaves_it():
+    cases = {
+        (136.2, 88.0): "136 ± 88",
+        (7.2283, 0.031): "7.228 ± 0.031",
+        (0.2, 12345): "0 ± 12,345",
+    }
+    for (value, half), text in cases.items():
+        assert statistics.plain_interval(value, half) == text

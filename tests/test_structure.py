@@ -1,0 +1,111 @@
+"""How the package is built: small files, one name for one thing, imports that run downwards."""
+
+import ast
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted((ROOT / "cplab").rglob("*.py"))
+TREES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for path in FILES}
+# Lines. The aim is 7,000 and 2,200; today's sizes may only fall.
+LONGEST, PACKAGE, CORE = 500, 11_100, 4_000
+DOOR = {"__init__", "__main__", "checks", "data", "deficits", "devices", "models", "profiles"}
+DOOR |= {"gallery", "layers", "lazy", "own", "registry", "runs", "specs"}
+# From the ground up: a room imports from its own floor and from those below.
+FLOORS = (
+    {*DOOR} - {"__main__"},
+    {"measure"},
+    {"engine"},
+    {"pruning"},
+    {"results"},
+    {"animals", "fits", "statistics"},
+    {"quantities"},
+    {"show"},
+    {"lab"},
+    {"cli", "__main__"},
+)
+# A class of specs names what trains it, which is loaded when something is trained.
+TRAINERS = {"cplab/runs.py": {"cplab.engine.lives"}}
+
+
+def room(name):
+    """`results` of `cplab.results.store` or `cplab/results/store.py`."""
+    parts = name.removesuffix(".py").replace("/", ".").split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+def floor(name):
+    [number] = [i for i, rooms in enumerate(FLOORS) if room(name) in rooms]
+    return number
+
+
+def imported(tree):
+    """The modules of cplab that a module imports, inside functions as well."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (a.name for a in node.names if a.name.partition(".")[0] == "cplab")
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "cplab":
+            inner = {path.stem for path in (ROOT / "cplab").iterdir()}
+            if node.module == "cplab":
+                yield from (f"cplab.{a.name}" for a in node.names if a.name in inner)
+            else:
+                yield node.module
+
+
+def lines(path):
+    return len((ROOT / path).read_text().splitlines())
+
+
+@pytest.mark.parametrize("path", TREES)
+def test_a_file_can_be_read_in_one_sitting(path):
+    assert lines(path) <= LONGEST
+
+
+def test_the_package_and_its_core_are_small():
+    count = defaultdict(int)
+    for path in TREES:
+        count[room(path)] += lines(path)
+    assert sum(count.values()) <= PACKAGE
+    assert sum(count[name] for name in {*DOOR, "engine", "results"}) <= CORE
+
+
+def test_a_public_name_is_defined_in_one_module():
+    places = defaultdict(set)
+    for path, tree in TREES.items():
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                places[node.name].add(path)
+            elif isinstance(node, ast.Assign | ast.AnnAssign):
+                for target in getattr(node, "targets", None) or [node.target]:
+                    if isinstance(target, ast.Name):
+                        places[target.id].add(path)
+    twice = {n: sorted(p) for n, p in places.items() if len(p) > 1 and not n.startswith("_")}
+    assert not twice
+
+
+@pytest.mark.parametrize("path", TREES)
+def test_imports_run_downwards(path):
+    up = {name for name in imported(TREES[path]) if floor(name) > floor(path)}
+    assert not up - TRAINERS.get(path, set())
+
+
+def test_the_package_knows_nothing_of_what_stands_beside_it():
+    beside = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"cplab"}
+    assert beside >= {"reproduction", "benchmarks"}
+    for path, tree in TREES.items():
+        for node in ast.walk(tree):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not {name.partition(".")[0] for name in names} & beside, path
+
+
+def test_contributing_shows_every_room_and_names_only_what_is_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    rooms = {room(path) for path in TREES} - {"__init__", "__main__"}
+    assert {name for name in rooms if not re.search(rf"\b{name}\b", text)} == set()
+    places = [ROOT, ROOT / "cplab", *(ROOT / "cplab").glob("*/")]
+    for name in re.findall(r"`([\w/]+(?:\.py|\.md|/))`", text):
+        assert "NN" in name or any((place / name).exists() for place in places), name

@@ -1,0 +1,77 @@
+"""The wheel, built and installed where nothing of the clone is in reach."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SCRIPTS = "Scripts" if os.name == "nt" else "bin"
+
+
+def run(*words, cwd):
+    """What a command prints, free of the settings that these tests run under."""
+    keep = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PYTEST"))}
+    done = subprocess.run(
+        [*map(str, words)], cwd=cwd, env=keep, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=ROOT)
+    [wheel] = folder.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def scripts(wheel, tmp_path_factory):
+    """The folder of programs of an environment that has the wheel, and the libraries that this
+    one has: a plain path finds them, but not the clone that is installed beside them."""
+    home = tmp_path_factory.mktemp("home") / "venv"
+    run(sys.executable, "-m", "venv", "--without-pip", home, cwd=home.parent)
+    python = home / SCRIPTS / "python"
+    own = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=home)
+    libraries = dict.fromkeys([sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
+    Path(own.strip(), "libraries.pth").write_text("\n".join(libraries))
+    install = ("install", "--quiet", "--no-deps", "--no-index", "--ignore-installed", wheel)
+    run(sys.executable, "-m", "pip", "--python", python, *install, cwd=home)
+    return home / SCRIPTS
+
+
+def test_it_holds_the_package_and_nothing_beside_it(wheel):
+    files = zipfile.ZipFile(wheel).namelist()
+    package, described = sorted({name.partition("/")[0] for name in files})
+    assert package == "cplab"
+    assert described.endswith(".dist-info")
+    held = {name for name in files if name.startswith("cplab/")}
+    here = [path for path in ROOT.glob("cplab/**/*") if path.suffix in (".py", ".csv", ".parquet")]
+    assert held >= {path.relative_to(ROOT).as_posix() for path in here} > {"cplab/__init__.py"}
+
+
+def test_outside_the_clone_it_finds_a_shipped_result(scripts, tmp_path):
+    code = """
+import importlib.util, cplab
+result = cplab.run(deficit="blur", length=8)
+print(cplab.__file__, result.source, f"{result.accuracy:.2f}", len(result.curve))
+print([name for name in ("reproduction", "benchmarks") if importlib.util.find_spec(name)])
+"""
+    first, second = run(scripts / "python", "-c", code, cwd=tmp_path).splitlines()
+    place, *said = first.split()
+    assert Path(place).is_relative_to(scripts.parent)
+    assert said == ["shipped", said[1], "23"]
+    assert 0.3 < float(said[1]) < 1
+    assert second == "[]"
+
+
+def test_the_command_is_there(scripts, tmp_path):
+    assert run(scripts / "cplab", "--version", cwd=tmp_path).startswith("cplab 0.")
+    said = run(scripts / "cplab", "run", "--deficit", "blur", "--length", "8", cwd=tmp_path)
+    assert "shipped" in said

@@ -1,5 +1,5 @@
 # make lab     install and open JupyterLab on the first lab      make test    run every test
-# make lint    ruff, as CI runs it                               make clean   remove what these made
+# make lint    style and types                                   make clean   remove what these made
 #
 # Another Python: make lab PYTHON=python3.12        Another lab: make lab LAB=labs/<name>.ipynb
 # More options for JupyterLab or pytest: ARGS="..."
@@ -8,6 +8,8 @@ PYTHON ?= python3
 VENV ?= .venv
 LAB ?= $(firstword $(sort $(wildcard labs/*.ipynb)))
 PY := $(VENV)/bin/python
+# Two workers, of one thread each; a file of tests stays in one. On one core: make test PARALLEL=
+PARALLEL ?= -n 2 --dist loadfile --no-loadscope-reorder
 # JupyterLab refuses to run as root, which is what a container's user mostly is, unless told.
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
@@ -19,11 +21,12 @@ lab: install
 
 test: install-test
 	@$(PY) tests/browser.py
-	$(PY) -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest $(PARALLEL) $(ARGS)
 
 lint: install-test
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
+	$(PY) -m mypy
 
 install: $(VENV)/.installed
 install-test: $(VENV)/.installed-test
@@ -33,13 +36,13 @@ $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "cplab needs Python 3.11 or newer, but $(PYTHON) is missing or older: install one, or name it, as in PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --editable .
+	$(PY) -m pip install --editable '.[lab]'
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(PY) -m pip install --editable '.[test]'
+	$(PY) -m pip install --editable '.[lab,test]'
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

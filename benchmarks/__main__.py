@@ -59,7 +59,7 @@ def measure(device: str = "auto") -> dict:
         os.environ["CPLAB_CACHE"] = folder  # an empty one, for this process and what it starts
         rows = [*training.rows(where, dataset), *traces.rows(where, dataset), *lookups()]
         rows.append(importing())
-    about = {"device": devices.machine(where), "cores": os.cpu_count(), "dataset": dataset}
+    about = {"device": devices.machine(where), "cores": devices.usable_cores(), "dataset": dataset}
     return {**about, "torch": str(torch.__version__), "results": [r._asdict() for r in rows]}
 
 

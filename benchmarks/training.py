@@ -2,7 +2,6 @@
 matrix products of the device; on a card, ways to launch a step."""
 
 import copy
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -15,12 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from benchmarks import operations
 from benchmarks.timing import ROUNDS, Row, in_turn, row, seconds
 from cplab import data, devices, models
 from cplab.engine import train
-from cplab.engine.lives import Segment, crew_size, plan
-from cplab.engine.pool import crew
+from cplab.engine.lives import Segment, crew_of, crew_size, plan
 from cplab.engine.tasks import TASKS, Learner
+from cplab.engine.train import Context
 from cplab.pruning import growth, nets
 from cplab.runs import Run
 
@@ -72,15 +72,17 @@ def grid_vs_plain(device: torch.device, dataset: str) -> Row:
     runs = [*{r for run in grid for r in (run, run.equal_training(), run.newborn())}]
     shared, alone = sum(root.epochs for root in plan(runs)), sum(run.epochs for run in runs)
     workers, pairs = crew_size(runs, str(device)), []
-    with crew(workers, device, {}, threading.Event(), lambda *_: None) as begin:
+    with crew_of(runs, Context(str(device), workers), {}) as crew:
         for number in range(1 + ROUNDS):  # the first also starts the processes
             # one epoch in four is blurred, which is about the share in the grid
             seeds = range(number * workers, (number + 1) * workers)
             few = [Run("blur", 2, 1, 1, "course", dataset=dataset, seed=seed) for seed in seeds]
 
             def side_by_side(few=few) -> None:
-                for job in [begin(Segment(run, 0, 4)) for run in few]:
-                    job.result()
+                segments = [Segment(run, 0, 4) for run in few]
+                for segment, job in [(each, crew.begin(each)) for each in segments]:
+                    while len(crew.take(segment, job).rows) < segment.end:
+                        job = crew.begin(segment)
 
             engine = seconds(side_by_side) / (4 * workers)
             clear, blurred = (seconds(plain_epoch(few[0], device, b)) for b in (False, True))
@@ -163,9 +165,10 @@ def paper_size(device: torch.device, dataset: str) -> list[Row]:
     what = f"training in {number}, {about} / Dataset and DataLoader in float32"
     aim = "ratio >= {} on an H100 or H200"
     speed = row("paper_engine", "images/s", pairs, aim.format(20), what, count)
-    reached, peak = speed.value * operations(run) / 1e12, matrix_products(device)
+    each = operations.training(run)
+    reached, peak = speed.value * each / 1e12, matrix_products(device)
     what = (
-        f"{operations(run) / 1e9:.3g} GFLOP an image, the same training / a large matrix product "
+        f"{each / 1e9:.3g} GFLOP an image, the same training / a large matrix product "
         f"in {number}; an epoch of {run.settings.train_images} images takes "
         f"{run.settings.train_images / speed.value:.3g} s"
     )
@@ -173,16 +176,6 @@ def paper_size(device: torch.device, dataset: str) -> list[Row]:
         speed,
         Row("paper_peak", "TFLOP/s", reached, peak, reached / peak, aim.format(0.4), what),
     ]
-
-
-def operations(run: Run) -> int:
-    """Floating-point operations of a step for each image, forward and backward."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    net = models.build(run.model, 3, run.settings.size)
-    with FlopCounterMode(display=False) as counter:
-        net(torch.zeros(2, 3, run.settings.size, run.settings.size)).sum().backward()
-    return counter.get_total_flops() // 2
 
 
 def matrix_products(device: torch.device) -> float:

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from cplab.checks import CplabError
+from cplab.checks import CplabError, one_of
 
 
 def report(given: argparse.Namespace) -> None:
@@ -30,26 +30,53 @@ def campaign_list(given: argparse.Namespace) -> None:
 def campaign_next(given: argparse.Namespace) -> None:
     from reproduction import campaign
 
-    campaign.work(
-        given.budget,
-        profile=given.profile,
-        exhibits=given.exhibit,
-        part=given.part,
-        parts=given.parts,
-        device=given.device,
-    )
+    how = {"profile": given.profile, "exhibits": given.exhibit, "device": given.device}
+    campaign.work(given.budget, cluster=given.cluster, **how)
 
 
 def campaign_status(given: argparse.Namespace) -> None:
     from reproduction import campaign
 
-    total = 0.0
+    total, machines = 0.0, {}
     print(f"{'exhibit':<24}{'done':>6}{'missing':>9}  time left")
-    for row in campaign.status(given.profile, given.exhibit, given.device):
+    for row in campaign.status(given.profile, given.exhibit):
         total += row.seconds or 0
+        machines |= dict.fromkeys(filter(None, [row.machine]))
         counts = f"{row.done:>6}{row.missing:>9}"
         print(f"{row.exhibit.name:<24}{counts}  {campaign.duration(row.seconds)}", flush=True)
-    print(f"{campaign.duration(total)} in all, where it is known")
+    if machines:
+        print(f"{campaign.duration(total)} in all, one after another on {', '.join(machines)}")
+    else:
+        print("no life of these sizes was measured: `campaign cost` says what they cost on paper")
+
+
+def campaign_cost(given: argparse.Namespace) -> None:
+    from reproduction import cost
+
+    print(*cost.tables(given.profile, given.exhibit), sep="\n")
+
+
+def ladder(given: argparse.Namespace) -> None:
+    from reproduction import campaign, cost, ladders, pages
+
+    for letter in given.letter:
+        one_of("ladder", letter, ladders.LADDERS)
+    if given.table:
+        for letter in given.letter or ladders.LADDERS:
+            print(*pages.ladder_tables(letter), sep="\n")
+    elif given.letter:
+        for letter in given.letter:
+            many = ladders.train(letter, device=given.device, client=given.cluster)
+            print(f"{many} results of ladder {letter}")
+    else:
+        print(f"{'ladder':<8}{'there':>6}{'missing':>9}{'epochs':>8}  left, one after another")
+        for letter, one in ladders.LADDERS.items():
+            lacking, total = ladders.missing(one), len(one.specs())
+            counts = f"{total - len(lacking):>6}{len(lacking):>9}{cost.cost(lacking).epochs:>8}"
+            seconds, measured = cost.seconds(lacking)
+            about = ("" if measured else "about ") + campaign.duration(seconds)
+            print(f"{letter:<8}{counts}  {about:<24}{one.words}", flush=True)
+        print("`about`: by operations, where no life of that size was timed")
 
 
 def recipes_list(given: argparse.Namespace) -> None:
@@ -75,6 +102,12 @@ def recipes_ship(given: argparse.Namespace) -> None:
     print(recipes.ship_recipe(given.name))
 
 
+def add_where(one: argparse.ArgumentParser) -> None:
+    """Options that say where something is trained."""
+    one.add_argument("--device", default="auto", help="auto, cuda, mps or cpu [auto]")
+    one.add_argument("--cluster", metavar="ADDRESS", help="of a Dask scheduler [none]")
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m reproduction", description=__doc__)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
@@ -93,15 +126,19 @@ def parser() -> argparse.ArgumentParser:
         ("list", campaign_list, "The exhibits; with --exhibit their runs."),
         ("next", campaign_next, "Train what is missing until the time is up."),
         ("status", campaign_status, "What is done and missing, and the time left."),
+        ("cost", campaign_cost, "Epochs, operations and GPU-hours, on paper."),
     ):
         one = add(group, name, action, words)
         one.add_argument("--profile", default="paper", help="size [paper]")
         one.add_argument("--exhibit", nargs="+", metavar="NAME", help="only these [all]")
-        one.add_argument("--device", default="auto", help="auto, cuda, mps or cpu [auto]")
         if name == "next":
             one.add_argument("--budget", type=int, required=True, metavar="SECONDS")
-            one.add_argument("--part", type=int, default=0, metavar="N", help="0 to PARTS - 1 [0]")
-            one.add_argument("--parts", type=int, default=1, help="machines side by side [1]")
+            add_where(one)
+
+    one = add(commands, "ladder", ladder, "Train a ladder and go on; without a letter, how far.")
+    one.add_argument("letter", nargs="*", metavar="LETTER", help="A to G, see forecasts.md")
+    one.add_argument("--table", action="store_true", help="show what there is of it instead")
+    add_where(one)
 
     group = commands.add_parser("recipes", help="How everything that is shipped was asked for.")
     group = group.add_subparsers(required=True, metavar="COMMAND")

@@ -6,17 +6,17 @@ its checkpoints in the cache. To go on elsewhere, copy the cache ($CPLAB_CACHE).
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from typing import Any
 
 from cplab import quantities
 from cplab.checks import Cancelled, CplabError, one_of, whole
 from cplab.profiles import PROFILES
-from cplab.pruning import MATERIALS, SIZES, KernelPruning, KernelSplit, random_split
-from cplab.results import collect, estimate, find
+from cplab.pruning import MATERIALS, SIZES, KernelPruning, KernelSplit
+from cplab.results import collect, estimate, find, tables
 from cplab.runs import Run
 
 SEEDS = 5
@@ -111,6 +111,8 @@ def prunings(size: str, seed: int) -> list[KernelPruning]:
 def splits(size: str, seed: int, materials=MATERIALS[:1], draws: int = 1) -> list[KernelSplit]:
     """Architectures from new weights: random ones, and those that pruning left, once they are
     known."""
+    from cplab.pruning import random_split  # draws with torch, which takes a second to load
+
     totals, kernels = SIZES[size].saved, SIZES[size].kernels
     pairs = [random_split(n, 100 * d + seed, kernels) for n in totals for d in range(draws)]
     for material in materials:
@@ -203,30 +205,17 @@ def choose(names: list[str] | None) -> list[Exhibit]:
     return [exhibit for name, exhibit in EXHIBITS.items() if not names or name in names]
 
 
-def groups(
-    profile: str, names: list[str] | None = None, part: int = 0, parts: int = 1
-) -> Iterator[tuple[Exhibit, int, list]]:
+def groups(profile: str, names: list[str] | None = None) -> Iterator[tuple[Exhibit, int, list]]:
     """What there is to do, in order: one seed of everything, then the next.
 
-    Arguments: part, parts: only this share of the specs, for machines side by side. Those that
-        begin alike are in one share.
     Yields: (exhibit, seed, its specs).
-    Raises: CplabError for an unknown profile or exhibit, or no such share.
+    Raises: CplabError for an unknown profile or exhibit.
     """
     one_of("profile", profile, PROFILES)
-    if whole("part", part) >= (parts := whole("parts", parts, least=1)):
-        raise CplabError(f"part {part} is not allowed: with {parts} parts give 0 to {parts - 1}")
     wanted = choose(names)
     for seed in range(SEEDS):
         for exhibit in wanted:
-            specs = exhibit.of(profile, seed)
-            yield exhibit, seed, [spec for spec in specs if share(spec, parts) == int(part)]
-
-
-def share(spec: Any, parts: int) -> int:
-    """Which of so many shares a spec is in: by its beginning, which others may share."""
-    beginning = (spec.trunk_key, *spec.life[:1])
-    return int(sha256(repr(beginning).encode()).hexdigest(), 16) % parts
+            yield exhibit, seed, exhibit.of(profile, seed)
 
 
 # Training ---------------------------------------------------------------------------------------
@@ -237,9 +226,8 @@ def work(
     *,
     profile: str = "paper",
     exhibits: list[str] | None = None,
-    part: int = 0,
-    parts: int = 1,
     device: str = "auto",
+    cluster: str | None = None,
     stop: threading.Event | None = None,
     say: Callable[[str], None] = print,
 ) -> None:
@@ -248,7 +236,8 @@ def work(
     Arguments:
         budget: seconds after which nothing new is begun; a batch or measurement under way is
             finished and a checkpoint left.
-        profile, exhibits, part, parts: as in groups.
+        profile, exhibits: as in groups.
+        cluster: address of the Dask scheduler that trains; without it this machine does.
         stop: an Event that ends it earlier.
         say: called with one line on what was done, and on what could not be.
     Raises: CplabError for bad input.
@@ -258,10 +247,10 @@ def work(
     timer.daemon = True
     timer.start()
     try:
-        for exhibit, seed, specs in list(groups(profile, exhibits, part, parts)):
+        for exhibit, seed, specs in list(groups(profile, exhibits)):
             if missing := exhibit.missing(specs):
                 if not stop.is_set():
-                    compute(exhibit, seed, missing, device, stop, say)
+                    compute(exhibit, seed, missing, device, cluster, stop, say)
                 if stop.is_set():
                     say("stopped" if timer.is_alive() else "the time budget is exhausted")
                     return
@@ -270,14 +259,16 @@ def work(
         timer.cancel()
 
 
-def compute(exhibit: Exhibit, seed: int, missing: list, device: str, stop, say) -> None:
+def compute(
+    exhibit: Exhibit, seed: int, missing: list, device: str, cluster: str | None, stop, say
+) -> None:
     """Results of some specs of an exhibit; what goes wrong is said, and others go on."""
     from tqdm import tqdm
 
     done = 0
     with tqdm(unit="epoch", desc=f"{exhibit.name}, seed {seed}", delay=0.01) as bar:
-        context: dict[str, Any] = {"device": device, "workers": 1, "stop": stop}
-        context["report"] = lambda spec, row: bar.update()
+        context: dict[str, Any] = {"device": device, "client": cluster, "stop": stop}
+        context |= {"workers": None if cluster else 1, "report": lambda spec, row: bar.update()}
         try:
             for _ in collect(missing, measure=exhibit.measure, **context):
                 done += 1
@@ -293,28 +284,40 @@ def compute(exhibit: Exhibit, seed: int, missing: list, device: str, stop, say) 
 
 @dataclass(frozen=True)
 class Progress:
-    """Of an exhibit: how many specs are done and missing; seconds that are left, None where that
-    is not known."""
+    """Of an exhibit: how many specs are done and missing; seconds that are left, None where no life
+    of that size was measured; machine, on which it was."""
 
     exhibit: Exhibit
     done: int
     missing: int
     seconds: float | None
+    machine: str = ""
 
 
-def status(
-    profile: str = "paper", exhibits: list[str] | None = None, device: str = "auto"
-) -> Iterator[Progress]:
-    """How far each exhibit is on this machine, and the time left at the speed that lives were
-    trained with on this kind of device."""
-    specs: dict[str, list] = {exhibit.name: [] for exhibit in choose(exhibits)}
-    for exhibit, _, some in groups(profile, exhibits):
-        specs[exhibit.name] += some
-    for name, every in specs.items():
-        exhibit = EXHIBITS[name]
+def status(profile: str = "paper", exhibits: list[str] | None = None) -> Iterator[Progress]:
+    """How far each exhibit is, and the time left by the lives that were measured: nothing is timed
+    here."""
+    one_of("profile", profile, PROFILES)
+    for exhibit in choose(exhibits):
+        every = [spec for seed in range(SEEDS) for spec in exhibit.of(profile, seed)]
         missing = exhibit.missing(every)
-        seconds = estimate(missing, device=device, measure=exhibit.measure) if missing else 0.0
-        yield Progress(exhibit, len(every) - len(missing), len(missing), seconds)
+        sizes = {tables.size_of(spec): spec for spec in missing}.values()
+        machines = [measured_on(spec) for spec in sizes]
+        seconds = None
+        if all(machines):
+            seconds = estimate(missing, measure=exhibit.measure) if missing else 0.0
+        said = ", ".join(dict.fromkeys(filter(None, machines)))
+        yield Progress(exhibit, len(every) - len(missing), len(missing), seconds, said)
+
+
+def measured_on(spec: Any) -> str | None:
+    """The machine whose lives say how long a spec takes, as `cplab.results.estimate` has it."""
+    size = tables.size_of(spec)
+    for entries in (tables.live_entries, tables.shipped_entries):
+        alike = [a["device"] for _, a in entries(type(spec).__name__) if a["size"] == size]
+        if alike:
+            return Counter(alike).most_common(1)[0][0]
+    return None
 
 
 def duration(seconds: float | None) -> str:

@@ -3,9 +3,17 @@
 Each function takes a size (a profile, or the thesis's own), what its claim is taken at (epochs,
 densities, kernels) and a seed. All raise `quantities.Missing` where a result is not there.
 Accuracies are percentages, their differences points.
+
+A number that compares networks is a tuple of parts, whose sum it is. Terms of networks that share
+their beginning stand in one part, since what that beginning gave them cancels there, seed by seed;
+networks that share nothing stand in parts of their own (see intervals.py).
 """
 
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +21,33 @@ from cplab import quantities as q
 from cplab.profiles import PROFILES
 from cplab.pruning import KernelPruning, KernelSplit, Pruned, Retraining, Search
 from cplab.runs import Run
+
+Parts = tuple[float, ...]
+LAST = 5  # epochs at the end that a network at a fixed learning rate is read over
+
+
+def combine(*terms: tuple[float, Any], of: Callable[[Any], float] | None = None) -> Parts:
+    """Σ factor · number of a spec (its accuracy, if nothing else is given), as parts."""
+    parts: dict[Any, float] = defaultdict(float)
+    for factor, spec in terms:
+        parts[beginning(spec)] += factor * (of or accuracy)(spec)
+    return tuple(parts.values())
+
+
+def beginning(spec: Any) -> Any:
+    """What two specs have in common that share training, or the search that both stem from; a life
+    in float32 begins as the same in bfloat16 does, up to rounding."""
+    if isinstance(spec, Retraining | Search):
+        return getattr(spec, "source", None) or spec
+    if isinstance(spec, Run):
+        spec = replace(spec, arithmetic="native")
+    return spec.trunk_key, spec.life[0]
+
+
+def accuracy(spec: Any) -> float:
+    """Of a life at a fixed rate the mean of its last epochs, since there each of them is noisy."""
+    return q.accuracy(spec, LAST if getattr(spec, "schedule", "") == "fixed" else 1)
+
 
 # Lives of networks --------------------------------------------------------------------------------
 
@@ -25,70 +60,95 @@ def life(size: str, length: int, seed: int, deficit: str = "blur", **fields) -> 
 
 
 def window(size: str, length: int, onset: int, seed: int, **fields) -> Run:
-    return Run("blur", onset, length, profile=size, seed=seed, **fields)
+    return Run(fields.pop("deficit", "blur"), onset, length, profile=size, seed=seed, **fields)
+
+
+def loss_terms(run: Run) -> list[tuple[float, Run]]:
+    """Points lost against equal training: lost time and harm."""
+    return [(1, run.equal_training()), (-1, run)]
+
+
+def lost_time_terms(run: Run) -> list[tuple[float, Run]]:
+    return [(1, run.equal_training()), (-1, run.without_window())]
+
+
+def harm_terms(run: Run) -> list[tuple[float, Run]]:
+    return [(1, run.without_window()), (-1, run)]
+
+
+Terms = Callable[[Run], list[tuple[float, Run]]]
 
 
 def error(size, length, seed, **fields) -> float:
     """Final test error after blur until an epoch."""
-    return 100 - q.accuracy(life(size, length, seed, **fields))
+    return 100 - accuracy(life(size, length, seed, **fields))
 
 
-def newborn_gain(size, length, seed, deficit="blur", **fields) -> float:
-    return q.gain_over_newborn(life(size, length, seed, deficit, **fields))
+def newborn_gain(size, length, seed, deficit="blur", **fields) -> Parts:
+    run = life(size, length, seed, deficit, **fields)
+    return combine((1, run), (-1, run.newborn()))
 
 
-def equal_training_gain(size, length, seed, **fields) -> float:
-    return -q.equal_training_loss(life(size, length, seed, **fields))
+def equal_training_gain(size, length, seed, deficit="blur", **fields) -> Parts:
+    run = life(size, length, seed, deficit, **fields)
+    return combine((1, run), (-1, run.equal_training()))
 
 
-def advantage_over_blur(size, length, seed, deficit, **fields) -> float:
+def advantage_over_blur(size, length, seed, deficit, **fields) -> Parts:
     """Points after one deficit above those after as much blur."""
-    other = life(size, length, seed, "blur", **fields)
-    return q.advantage(life(size, length, seed, deficit, **fields), other)
+    run = life(size, length, seed, deficit, **fields)
+    return combine((1, run), (-1, replace(run, deficit="blur")))
 
 
-def early_excess(size, early, late, seed) -> float:
+def early_excess(size, early, late, seed) -> Parts:
     """Points lost by an earlier epoch, above those that are lost from there to a later one."""
-    first, both = (-newborn_gain(size, epoch, seed) for epoch in (early, late))
-    return first - (both - first)
+    first, both = (life(size, length, seed) for length in (early, late))
+    return combine((1, first.newborn()), (-2, first), (1, both))
 
 
-def depth_excess(size, length, seed, deep, shallow, of=newborn_gain) -> float:
+def depth_excess(size, length, seed, deep, shallow, of: Terms = harm_terms) -> Parts:
     """Points that blur costs one depth above those that it costs another."""
-    costs = [-of(size, length, seed, model=f"depth{n}", schedule="fixed") for n in (deep, shallow)]
-    return costs[0] - costs[1]
+    runs = (life(size, length, seed, model=f"depth{n}", schedule="fixed") for n in (deep, shallow))
+    more, less = map(of, runs)
+    return combine(*more, *((-factor, run) for factor, run in less))
 
 
-def float32_gain(size, length, seed, *lives) -> float:
+def float32_gain(size, length, seed, *lives) -> Parts:
     """Points in float32 above those in bfloat16: the mean over lives, of newborn, equal (training)
     and blur."""
     run = life(size, length, seed)
     runs = {"newborn": run.newborn(), "equal": run.equal_training(), "blur": run}
-    found = []
+    terms = []
     for native in (runs[name] for name in lives):
         if q.result(native).precision != "bf16":
             raise q.Missing(f"{native} is not shipped in bfloat16")
-        found.append(q.advantage(replace(native, arithmetic="float32"), native))
-    return float(np.mean(found))
+        exact = replace(native, arithmetic="float32")
+        terms += [(1 / len(lives), exact), (-1 / len(lives), native)]
+    return combine(*terms)
 
 
-def float32_loss_excess(size, length, seed) -> float:
+def float32_loss_excess(size, length, seed) -> Parts:
     """Points that blur takes from the newborn in float32, above those that it takes in bfloat16."""
-    return float32_gain(size, length, seed, "newborn") - float32_gain(size, length, seed, "blur")
+    born, blurred = (float32_gain(size, length, seed, name) for name in ("newborn", "blur"))
+    return (*born, *(-part for part in blurred))
 
 
 # Windows ------------------------------------------------------------------------------------------
 
 
-def window_cost(size, length, onset, seed, of=q.equal_training_loss, **fields) -> float:
+def window_cost(size, length, onset, seed, of: Terms = loss_terms, **fields) -> Parts:
     """What a window of blur costs at an onset, or the mean over several."""
     onsets = onset if isinstance(onset, tuple) else (onset,)
-    return float(q.sensitivity(window(size, length, 0, seed, **fields), onsets, of).mean())
+    runs = [window(size, length, each, seed, **fields) for each in onsets]
+    return combine(*((factor / len(runs), one) for run in runs for factor, one in of(run)))
 
 
-def excess_over_birth(size, length, middle, seed, of=q.equal_training_loss) -> float:
+def excess_over_birth(size, length, later, seed, of: Terms = loss_terms) -> Parts:
     """What a window costs later, above what it costs at birth."""
-    return window_cost(size, length, middle, seed, of) - window_cost(size, length, 0, seed, of)
+    onsets = later if isinstance(later, tuple) else (later,)
+    runs = [(1 / len(onsets), window(size, length, each, seed)) for each in onsets]
+    runs.append((-1, window(size, length, 0, seed)))
+    return combine(*((share * factor, one) for share, run in runs for factor, one in of(run)))
 
 
 def worst_onset(size, length, onsets, seed, **fields) -> int:
@@ -107,17 +167,22 @@ def traced(size, deficit, length, seed, **fields) -> Run:
 
 def peak(size, length, seed, **fields) -> float:
     """The epoch, in the paper's, after which the trace is highest without a deficit."""
-    return PROFILES[size].pace * q.trace_peak(traced(size, "none", length, seed, **fields))
+    run = traced(size, "none", length, seed, **fields)
+    return run.settings.pace * q.trace_peak(run)
 
 
 def remaining(size, length, seed, **fields) -> float:
     return q.trace_remaining(traced(size, "none", length, seed, **fields))
 
 
-def doublings(size, length, seed, other="none", **fields) -> float:
+def doublings(size, length, seed, other="none", **fields) -> Parts:
     """log₂ of the trace in the end after blur, over that after another life."""
-    blurred = traced(size, "blur", length, seed, **fields)
-    return q.doublings(blurred, traced(size, other, length, seed, **fields))
+    blurred, control = (traced(size, d, length, seed, **fields) for d in ("blur", other))
+    return combine((1, blurred), (-1, control), of=log_trace)
+
+
+def log_trace(run: Run) -> float:
+    return float(np.log2(q.trace_curve(run)[-1]))
 
 
 def peak_to_worst(size, length, onsets, end, seed, **fields) -> float:
@@ -136,29 +201,33 @@ def middle_share(size, length, seed) -> float:
     return 100 * float(q.layer_shares(traced(size, "none", length, seed))[3:6].sum())
 
 
-def information_shift(size, length, seed, deficit="blur", at_removal=False) -> float:
+def information_shift(size, length, seed, deficit="blur", at_removal=False) -> Parts:
     """How many layers later the information sits than after equal training."""
     ours, clear = (traced(size, d, length, seed) for d in (deficit, "none"))
-    return q.information_shift(ours, clear, length - 1 if at_removal else None)
+    centre = partial(q.information_centre, epoch=length - 1 if at_removal else None)
+    return combine((1, ours), (-1, clear), of=centre)
 
 
-def shift_excess(size, early, late, seed) -> float:
-    return information_shift(size, late, seed) - information_shift(size, early, seed)
+def shift_excess(size, early, late, seed) -> Parts:
+    """Layers by which more blur moves the information, above those by which less of it does."""
+    lives = {at: [traced(size, d, at, seed) for d in ("blur", "none")] for at in (early, late)}
+    terms = [(1, lives[late][0]), (-1, lives[late][1]), (-1, lives[early][0]), (1, lives[early][1])]
+    return combine(*terms, of=q.information_centre)
 
 
 # Growth and pruning of synapses -------------------------------------------------------------------
 
 
-def own_weights_gain(size, density, seed, **fields) -> float:
+def own_weights_gain(size, density, seed, **fields) -> Parts:
     """Points of a grown and pruned net, with its own weights, above a dense one."""
     dense = Retraining("dense", 1, Search(seed=seed))
-    return q.accuracy_at(Search(seed=seed, **fields), density) - q.accuracy(dense)
+    return q.accuracy_at(Search(seed=seed, **fields), density), -q.accuracy(dense)
 
 
 def architecture_gain(size, density, seed, kind="biological", control="random", optimizer="sgd"):
     """Points of a kind of architecture above another of the same search and new weights."""
     ours = Retraining(kind, density, Search(seed=seed, optimizer=optimizer), optimizer=optimizer)
-    return q.advantage(ours, replace(ours, kind=control))
+    return combine((1, ours), (-1, replace(ours, kind=control)))
 
 
 ORIGINS: dict[str, tuple[str, dict]] = {
@@ -169,22 +238,22 @@ ORIGINS: dict[str, tuple[str, dict]] = {
 }
 
 
-def transfer_gain(size, density, seed, ours, theirs) -> float:
+def transfer_gain(size, density, seed, ours, theirs) -> Parts:
     """Points on Fashion-MNIST of architectures of one origin above those of another."""
     both = [
         Retraining(kind, density, Search(seed=seed, **fields), dataset="fashion_mnist")
         for kind, fields in (ORIGINS[ours], ORIGINS[theirs])
     ]
-    return q.advantage(both[0], both[1])
+    return combine((1, both[0]), (-1, both[1]))
 
 
 # Pruning of kernels and of weights ----------------------------------------------------------------
 
 
-def kernels_advantage(size, total, seed, ours, theirs) -> float:
+def kernels_advantage(size, total, seed, ours, theirs) -> Parts:
     """Points of one way to prune above another, when so many kernels are left."""
-    both = [q.accuracy_at(KernelPruning(size, seed=seed, **way), total) for way in (ours, theirs)]
-    return both[0] - both[1]
+    both = [KernelPruning(size, seed=seed, **way) for way in (ours, theirs)]
+    return combine((1, both[0]), (-1, both[1]), of=partial(q.accuracy_at, moment=total))
 
 
 def split_accuracy(size, origin, total, seed) -> float:
@@ -195,28 +264,28 @@ def split_accuracy(size, origin, total, seed) -> float:
     return q.accuracy(KernelSplit(size, *split, seed))
 
 
-def split_advantage(size, total, seed, ours, theirs) -> float:
-    return split_accuracy(size, ours, total, seed) - split_accuracy(size, theirs, total, seed)
+def split_advantage(size, total, seed, ours, theirs) -> Parts:
+    return split_accuracy(size, ours, total, seed), -split_accuracy(size, theirs, total, seed)
 
 
-def second_layer_excess(size, total, seed, ours, theirs) -> float:
+def second_layer_excess(size, total, seed, ours, theirs) -> Parts:
     """Percent of the kernels that are in the second layer, of one material above another."""
     both = [KernelPruning(size, material=material, seed=seed) for material in (ours, theirs)]
-    kept = [q.kernel_split(pruning, total)[1] for pruning in both]
-    return 100 * (kept[0] - kept[1]) / total
+    kept = [100 * q.kernel_split(pruning, total)[1] / total for pruning in both]
+    return kept[0], -kept[1]
 
 
-def saliency_gain(size, density, seed, other, moment) -> float:
+def saliency_gain(size, density, seed, other, moment, **fields) -> Parts:
     """Points kept by pruning by w² F above another ranking, or above what was there before."""
-    ours = Pruned(size, "fisher", density, seed=seed)
+    ours = Pruned(size, "fisher", density, seed=seed, **fields)
     if other == "before":
-        return q.accuracy_at(ours, moment) - q.accuracy_at(ours, "trained")
+        return (q.accuracy_at(ours, moment) - q.accuracy_at(ours, "trained"),)
     theirs = replace(ours, metric=other)
-    return q.accuracy_at(ours, moment) - q.accuracy_at(theirs, moment)
+    return combine((1, ours), (-1, theirs), of=partial(q.accuracy_at, moment=moment))
 
 
-def plasticity_excess(size, density, seed, length=8) -> float:
+def plasticity_excess(size, density, seed, length=8) -> Parts:
     """Points that later blur costs a pruned network above those that it costs the whole one."""
     whole = Pruned(size, deficit="blur", length=length, seed=seed)
     pruned = replace(whole, metric="fisher", density=density)
-    return q.plasticity_loss(pruned) - q.plasticity_loss(whole)
+    return (q.plasticity_loss(pruned) - q.plasticity_loss(whole),)

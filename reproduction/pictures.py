@@ -10,7 +10,9 @@ from cplab import quantities as q
 from cplab import show, table
 from cplab.runs import Run
 from reproduction import numbers as n
-from reproduction.claims import AFTER, CLAIMS, ENDS, FIXED, WINDOWS
+from reproduction import questions as asked
+from reproduction.claims import CLAIMS, FIXED
+from reproduction.fisher import AFTER, ENDS, WINDOWS
 from reproduction.statement import SEEDS, shipped_values
 from reproduction.thesis import DENSITIES
 
@@ -46,7 +48,7 @@ def bands(axes: tuple[str, str], sizes: tuple, groups_of: Callable[[str], dict],
 
 def sliding():
     """What a window costs by onset: in all, and the harm of it."""
-    costs = {"against equal training": q.equal_training_loss, "harm": q.harm}
+    costs = {"against equal training": n.loss_terms, "harm": n.harm_terms}
 
     def lines(size):
         length, onsets = WINDOWS[size]
@@ -146,14 +148,14 @@ def splits():
     return bands(axes, ("paper", "course"), lines, legend="top_right", log=True)
 
 
-FIGURES: dict[str, tuple[str, Callable]] = {  # by exhibit: the file's name, and what draws it
-    "Paper, figure 1 top: blur that is removed late": ("removal", removal),
-    "Paper, figure 1 bottom: a window of blur that slides": ("window", sliding),
-    "Paper, figure 3: depth": ("depth", depth),
-    "Paper, figure 4: Fisher trace, All-CNN": ("trace", traces),
-    "Paper, figure 5: information by layer": ("layers", layers),
-    "Thesis, figure 3, with controls that it does not have": ("architectures", architectures),
-    "Thesis, figures 11, 13, 16: splits of kernels from new weights": ("splits", splits),
+FIGURES: dict[str, tuple[str, Callable]] = {  # by question: the file's name, and what draws it
+    asked.HARM: ("removal", removal),
+    asked.AGE: ("window", sliding),
+    asked.DEPTH: ("depth", depth),
+    asked.TRACE: ("trace", traces),
+    asked.LAYERS: ("layers", layers),
+    asked.GROWTH: ("architectures", architectures),
+    asked.KERNELS: ("splits", splits),
 }
 
 

@@ -14,6 +14,7 @@ from cplab.pruning import DENSITIES, MATERIALS, ORIGINS, OneShot, Pruned, Retrai
 from cplab.results import Result, find, ship, sweep
 from cplab.runs import Run
 from reproduction.campaign import TRACE, prunings, splits
+from reproduction.ladders import LADDERS, lives
 
 Parts = Iterable[tuple[list, tuple[str, ...]]]  # specs, and what is measured on them
 
@@ -37,18 +38,6 @@ class Recipe:
     name: str
     words: str
     parts: Callable[[], Parts]
-
-
-def lives(deficits, lengths, seeds, onsets=(0,), **fields) -> list[Run]:
-    """Windows of deficits, and their two controls: newborn and equal training."""
-    runs = [
-        Run(deficit, onset, length, seed=seed, **fields)
-        for deficit in deficits
-        for onset in onsets
-        for length in lengths
-        for seed in seeds
-    ]
-    return [*dict.fromkeys(c for r in runs for c in (r, r.equal_training(), r.newborn()))]
 
 
 def course() -> Parts:
@@ -165,12 +154,17 @@ def saliency() -> Parts:
     yield [replace(one, seed=seed) for one in (whole, *kept, *later) for seed in TEN], ()
 
 
+THERE = {
+    "none": FIRST,
+    "fresh_noise": FIRST,
+    **dict.fromkeys(("blur", "noise", "flip"), (1, 2, 3, 4)),
+}
+
+
 def course_recovery() -> Parts:
-    """The recovery ladder (forecasts.md, A), as far as it is trained."""
-    yield lives(["blur"], (16,), (3, 4), recovery=60), ()
-    yield lives(("noise", "flip"), (16,), (3, 4), recovery=60), ()
-    yield lives(["fresh_noise"], (16,), (2, 3, 4), recovery=60), ()
-    yield [Run(onset=onset, recovery=60, seed=seed) for onset in (0, 16) for seed in FIRST], ()
+    """Of ladder A what is trained: recovery 60, seeds by deficit."""
+    every = LADDERS["A"].specs()
+    yield [r for r in every if r.recovery == 60 and r.seed in THERE[r.deficit]], ()
 
 
 RECIPES = {

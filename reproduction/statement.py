@@ -2,19 +2,23 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
+from typing import Any
+
+import numpy as np
 
 from cplab import quantities
 
 SEEDS = range(10)  # those that are shipped of these
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Claim:
     """One statement of a source that a number can speak for or against.
 
-    exhibit: the figure or experiment, under which claims stand together.
+    question: under which claims stand together, a name of claims.QUESTIONS.
+    exhibit: the figure or experiment.
     source, says: who states what, with the source's own number.
     what: our number in words, with {0}, {1} … for what stands in `at`.
     at: for each size, what the number is taken at (epochs, densities, kernels). A size is a
@@ -24,37 +28,50 @@ class Claim:
         "no effect", how near that is was chosen by us.
     number: the source's, where it gives one.
     digits: decimals of the number.
+    beyond: for each size that cannot answer, why.
     """
 
+    question: str
     exhibit: str
     source: str
     says: str
     what: str
     at: Mapping[str, tuple]
-    of: Callable[..., float]
+    of: Callable[..., Any]
     low: float = -inf
     high: float = inf
     number: float | None = None
     digits: int = 1
+    beyond: Mapping[str, str] = field(default_factory=dict)
 
-    def values(self, size: str) -> list[float]:
-        """One number for each seed whose results are shipped."""
-        return shipped_values(self.of, size, *self.at[size])
+    def values(self, size: str) -> np.ndarray:
+        """The parts of one number for each seed whose results are shipped, (seeds, parts)."""
+        return shipped_parts(self.of, size, *self.at[size])
 
 
-def shipped_values(of: Callable[..., float], *at) -> list[float]:
+def shipped_parts(of: Callable, *at: Any, seeds: range | None = None) -> np.ndarray:
     """What a function of numbers.py gives for each seed whose results are shipped."""
-    found = []
     with quantities.shipped_only():
-        for seed in SEEDS:
-            with suppress(quantities.Missing):
-                found.append(float(of(*at, seed)))
-    return found
+        return each_seed(lambda seed: of(*at, seed), seeds or SEEDS)
 
 
-def statement(exhibit: str, source: str, says: str, *measures: dict) -> list[Claim]:
+def each_seed(of: Callable[[int], Any], seeds: range) -> np.ndarray:
+    """The parts of a number for each seed for which everything is there, (seeds, parts)."""
+    found = []
+    for seed in seeds:
+        with suppress(quantities.Missing):
+            found.append(np.atleast_1d(np.asarray(of(seed), dtype=float)))
+    return np.array(found).reshape(len(found), -1 if found else 1)
+
+
+def shipped_values(of: Callable, *at: Any) -> list[float]:
+    """The same as one number a seed, the sum of its parts."""
+    return shipped_parts(of, *at).sum(1).tolist()
+
+
+def statement(question: str, exhibit: str, source: str, says: str, *measures: dict) -> list[Claim]:
     """The claims that one statement makes; measures are made by the functions below."""
-    return [Claim(exhibit, source, says, **measure) for measure in measures]
+    return [Claim(question, exhibit, source, says, **measure) for measure in measures]
 
 
 def between(low: float, high: float, what: str, at: Mapping[str, tuple], of: Callable, **more):

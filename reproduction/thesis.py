@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from reproduction import numbers as n
+from reproduction.questions import GROWTH, KERNELS, WEIGHTS
 from reproduction.statement import above, flat, statement
 
 DENSITIES = (0.01, 0.02, 0.03, 0.04, 0.05, 0.1, 0.15, 0.2)
@@ -17,6 +18,7 @@ def densities(words: str, of: Callable, at=(0.01, 0.05, 0.2)) -> list[dict]:
 
 DENSE = [
     *statement(
+        GROWTH,
         "Thesis, figure 2: growth and pruning",
         "Thesis 2.3",
         "A net with about 5 % of its synapses is about as accurate as the dense one.",
@@ -34,6 +36,7 @@ DENSE = [
         ),
     ),
     *statement(
+        GROWTH,
         "Thesis, figure 3: architectures from new weights",
         "Thesis 2.4",
         "Architectures that were grown and pruned are better than random ones at all densities up "
@@ -41,6 +44,7 @@ DENSE = [
         *densities("grown and pruned minus random", n.architecture_gain, DENSITIES),
     ),
     *statement(
+        GROWTH,
         "Thesis, figure 3, with controls that it does not have",
         "Thesis 2.7",
         "Growth and pruning is an architecture search driven by experience. (So it should beat "
@@ -58,6 +62,7 @@ DENSE = [
         ),
     ),
     *statement(
+        GROWTH,
         "Thesis, figure 3, with Adam",
         "Thesis 2.4",
         "The optimiser of the dense model is not stated. (If it does not matter, Adam does as "
@@ -67,6 +72,7 @@ DENSE = [
         ),
     ),
     *statement(
+        GROWTH,
         "Thesis, figure 4: transfer to Fashion-MNIST",
         "Thesis 2.5",
         "Architectures grown on digits or on clothes are better than random ones on clothes "
@@ -81,6 +87,7 @@ DENSE = [
         ),
     ),
     *statement(
+        GROWTH,
         "Thesis, figure 5: 15 % mixed in",
         "Thesis 2.6",
         "15 % of clothes among the digits while it grows makes a significantly better architecture "
@@ -110,6 +117,7 @@ SPLITS = "Thesis, figures 11, 13, 16: splits of kernels from new weights"
 ANY_UNTRAINED = {"choice": "random", "retrain": False}
 CONVOLUTIONAL = [
     *statement(
+        KERNELS,
         "Thesis, figures 7 and 8: which kernels go, and retraining",
         "Thesis 3.2",
         "Taking out the least active kernels harms less than random ones; training between prunes "
@@ -126,6 +134,7 @@ CONVOLUTIONAL = [
         ),
     ),
     *statement(
+        KERNELS,
         SPLITS,
         "Thesis 3.4, figure 11",
         "Splits that pruning found are better than random ones, most so when they are small.",
@@ -136,18 +145,31 @@ CONVOLUTIONAL = [
         ),
     ),
     *statement(
+        KERNELS,
         SPLITS,
         "Thesis 3.4, figure 13",
         "Splits found on noise are better than random ones, but the smallest are worse than those "
         "found on images.",
         *kernels(
-            "noise minus random, points", partial(n.split_advantage, ours="noise", theirs="random")
+            "noise minus random, points",
+            partial(n.split_advantage, ours="noise", theirs="random"),
+            SAVED[2:3],
+        ),
+        *kernels(
+            "noise minus random, points",
+            partial(n.split_advantage, ours="noise", theirs="random"),
+            SAVED[4:],
+            beyond={
+                "course": "images and noise leave the same split, so that this is the row of "
+                "images minus random"
+            },
         ),
         *kernels(
             "images minus noise, points", partial(n.split_advantage, ours="images", theirs="noise")
         ),
     ),
     *statement(
+        KERNELS,
         SPLITS,
         "Thesis 3.4, figure 16",
         "Splits found with random labels are just as good as those found with the true ones.",
@@ -158,6 +180,7 @@ CONVOLUTIONAL = [
         ),
     ),
     *statement(
+        KERNELS,
         "Thesis, figures 14 and 17: where kernels are kept",
         "Thesis 3.4",
         "With images more kernels are kept in the second layer than with noise; with random labels "
@@ -175,37 +198,62 @@ CONVOLUTIONAL = [
 ]
 
 
+STALE = "BatchNorm's statistics are still those of the whole network"
+
+
+AGAIN = {"moment": "pruned", "recalibrated": True}
+MOMENTS: list[tuple[str, dict]] = [
+    ("at once", {"moment": "pruned"}),
+    ("at once, BatchNorm's statistics measured again", AGAIN),
+    ("trained on", {"moment": "retrained"}),
+]
+
+
+def stale(how: dict) -> dict:
+    """Why an accuracy says little that is taken before anything was measured or trained again."""
+    return {"course": STALE} if how == {"moment": "pruned"} else {}
+
+
 def ranking(density: float) -> list[dict]:
     """Measures of w² F against other rankings of weights."""
     return [
         above(
             f"{{0:.0%}} of weights kept by w² F minus by {words}, {when}, points",
             {"course": (density,)},
-            partial(n.saliency_gain, other=metric, moment=moment),
+            partial(n.saliency_gain, other=metric, **how),
+            beyond=stale(how),
         )
-        for moment, when in (("pruned", "at once"), ("retrained", "trained on"))
+        for when, how in MOMENTS
         for metric, words in (("magnitude", "|w|"), ("random", "chance"))
     ]
 
 
 SLIDES = [
     *statement(
+        WEIGHTS,
         "Slides: Fisher information for pruning",
         "Paper, The Fisher Information Matrix",
         "Weights with low Fisher information can be removed without affecting performance.",
-        flat(
-            "{0:.0%} of weights kept by w² F, at once, minus before, points",
-            {"course": (0.5,)},
-            partial(n.saliency_gain, other="before", moment="pruned"),
+        *(
+            flat(
+                f"{{0:.0%}} of weights kept by w² F, {when}, minus before, points",
+                {"course": (0.5,)},
+                partial(n.saliency_gain, other="before", **how),
+                beyond=stale(how),
+            )
+            for when, how in MOMENTS[:2]
         ),
     ),
     *statement(
+        WEIGHTS,
         "Slides: Fisher information for pruning",
         "Slides, Questions",
         "Is Fisher information an effective metric for pruning? (A question; yes would be:)",
+        *ranking(0.5),
         *ranking(0.1),
     ),
     *statement(
+        WEIGHTS,
         "Slides: Fisher information for pruning",
         "Slides, Questions",
         "Does pruning cause information plasticity? (A question; that it costs plasticity would "

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks import timing, traces, training
+from benchmarks import operations, timing, traces, training
 from cplab import models
 from cplab.checks import CplabError
 from cplab.profiles import PROFILES
@@ -34,15 +34,28 @@ def test_other_ways_to_the_trace_agree_or_their_speed_is_not_told(monkeypatch):
         traces.rows(CPU, "practice", 4)
 
 
-def test_training_has_its_rows_and_operations_are_those_of_the_convolutions(
-    monkeypatch, small_mnist
-):
-    run, total, size = Run(profile="paper"), 0, 32
-    net = models.build(run.model, 3, size)
+@pytest.mark.parametrize(("width", "size"), [(8, 16), (96, 32)])
+def test_operations_are_those_of_the_convolutions(width, size):
+    run = Run(profile="paper" if size == 32 else "course", model=f"allcnn-{width}")
+    net, forward, both = models.build(run.model, 3, size), 0, 0
     for number, layer in enumerate(m for m in net.modules() if isinstance(m, torch.nn.Conv2d)):
-        size //= layer.stride[0]  # three products a weight and place; the first needs but two
-        total += (2 + (number > 0)) * 2 * layer.weight.numel() * size**2
-    assert training.operations(run) == total
+        size //= layer.stride[0]
+        one = 2 * layer.weight.numel() * size**2  # a product and a sum for each weight and place
+        forward += one
+        both += (2 + (number > 0)) * one  # the first layer passes nothing back to the image
+    assert operations.testing(run) == forward
+    assert operations.training(run) == both
+    p = run.settings
+    assert operations.epoch(run) == p.train_images * both + p.test_images * forward
+
+
+def test_operations_of_full_connections_are_their_weights():
+    run = Run(profile="mnist")
+    layers = [m for m in models.build(run.model, 1, 32).modules() if hasattr(m, "in_features")]
+    assert operations.testing(run) == sum(2 * m.in_features * m.out_features for m in layers)
+
+
+def test_training_has_its_rows(monkeypatch, small_mnist):
     small = replace(PROFILES["ci"], name="paper", train_images=80, batch=16)
     monkeypatch.setitem(PROFILES, "paper", small)
     found = [*training.paper_size(CPU, "practice"), training.pruning_batched(CPU, 3, 2)]

@@ -5,16 +5,17 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks import operations
 from cplab.checks import CplabError, Diverged
 from cplab.engine import train
 from cplab.engine.lives import plan
 from cplab.profiles import PROFILES
 from cplab.pruning import KernelPruning, KernelSplit
 from cplab.results import find, sweep
-from cplab.results.store import live_paths, outcome
+from cplab.results.store import keep, live_paths, outcome
 from cplab.runs import Run
 from reproduction import __main__ as commands
-from reproduction import campaign
+from reproduction import campaign, cost, ladders
 
 pytestmark = pytest.mark.usefixtures("nothing_shipped", "one_thread")
 SMALL = "figure1-removal"
@@ -106,29 +107,11 @@ def test_the_thesis_trains_what_pruning_left_once_it_is_known():
     assert {*specs_of("thesis", "ci")} == before | kept
 
 
-@pytest.mark.parametrize("parts", [1, 3])
-def test_shares_hold_every_spec_once_and_keep_together_what_begins_alike(parts, monkeypatch):
-    monkeypatch.setattr(campaign, "SEEDS", 3)
-
-    def share(part, names=None):
-        return {s for *_, some in campaign.groups("ci", names, part, parts) for s in some}
-
-    shares = [share(part) for part in range(parts)]
-    whole = {one for *_, some in campaign.groups("ci") for one in some}
-    assert set.union(*shares) == whole
-    assert sum(map(len, shares)) == len(whole)
-    assert min(map(len, shares)) > len(whole) / parts / 4
-    beginnings = [{(one.trunk_key, one.life[0]) for one in some} for some in shares]
-    assert sum(map(len, beginnings)) == len(set.union(*beginnings))
-    assert share(0, [SMALL]) <= shares[0]  # whichever exhibits are asked for
-
-
 @pytest.mark.parametrize(
     ("how", "words"),
     [
         ({"exhibits": ["figure9"]}, "figure1-removal"),
         ({"profile": "huge"}, "paper"),
-        ({"part": 2, "parts": 2}, "0 to 1"),
     ],
 )
 def test_bad_input_is_refused(how, words):
@@ -192,19 +175,83 @@ def test_what_is_measured_is_asked_for(monkeypatch):
 
 
 def test_the_status_counts_and_estimates(capsys):
-    [row] = campaign.status("ci", [SMALL], "cpu")
+    [row] = campaign.status("ci", [SMALL])
     runs = specs_of(SMALL, "ci")
-    assert (row.done, row.missing) == (0, len(runs))
-    assert row.seconds > 0
-    sweep(runs[:2], progress=False, device="cpu")
-    [later] = campaign.status("ci", [SMALL], "cpu")
+    assert (row.done, row.missing, row.seconds, row.machine) == (0, len(runs), None, "")
+    found = sweep(runs[:2], progress=False, device="cpu")
+    [later] = campaign.status("ci", [SMALL])
     assert (later.done, later.missing) == (2, len(runs) - 2)
+    assert later.seconds > 0  # by what was just measured, on this machine
+    assert later.machine == found[0].device
     assert commands.main(["campaign", "status", "--profile", "ci", "--exhibit", SMALL]) == 0
     assert f"2{len(runs) - 2:>9}" in capsys.readouterr().out
-    slow = replace(runs[0], profile="paper", model=None, dataset=None)
-    assert campaign.estimate([slow]) is None  # nobody knows
     times = [campaign.duration(seconds) for seconds in (None, 0, 61, 7500)]
     assert times == ["not known", "0 min", "2 min", "2 h 05 min"]
+
+
+def test_the_status_times_no_network(monkeypatch):
+    def never(*_):
+        raise AssertionError("a network was trained")
+
+    monkeypatch.setattr(train, "train_epoch", never)
+    assert all(row.seconds is None for row in campaign.status("paper"))
+
+
+def test_what_it_costs_is_epochs_times_operations_and_hours_by_the_peak():
+    runs = specs_of(SMALL, "ci")
+    found, each = cost.cost(runs), operations.epoch(runs[0])
+    assert found.epochs == sum(root.epochs for root in plan(runs))
+    assert found.tflop == pytest.approx(found.epochs * each / 1e12)
+    assert cost.hours(3600 * 312, "A100", 0.5) == pytest.approx(2)
+    assert cost.cost([*runs, *runs]) == found  # shared lives once
+    assert cost.cost([]) == (0, 0)
+    wide, narrow = (Run(profile="paper", model=f"allcnn-{width}") for width in (192, 96))
+    assert 3.9 < operations.epoch(wide) / operations.epoch(narrow) < 4.1
+
+
+def test_the_share_of_a_peak_is_that_of_lives_on_the_card_and_a_range_without(capsys, own_cache):
+    assert cost.measured_share("H200") is None
+    assert commands.main(["campaign", "cost", "--profile", "ci", "--exhibit", SMALL]) == 0
+    assert "not known" in capsys.readouterr().out
+    run = Run("blur", 0, 1, 1, "ci")
+    [result] = sweep([run], progress=False, device="cpu")
+    cost.timed.cache_clear()
+    seconds = operations.epoch(run) * run.epochs / (0.3 * 989e12)
+    keep(replace(result, device="cuda NVIDIA H200", seconds=seconds))
+    assert cost.measured_share("H200") == pytest.approx(0.3)
+    assert cost.measured_share("A100") is None
+    assert cost.measured_share("H200", live=False) is None
+    assert commands.main(["campaign", "cost", "--profile", "ci", "--exhibit", SMALL]) == 0
+    assert "H200 30 %" in capsys.readouterr().out
+
+
+def test_lives_of_a_size_that_nobody_timed_are_taken_at_the_operations_of_the_nearest():
+    run = Run("blur", 0, 1, 1, "ci")
+    [result] = sweep([run], progress=False, device="cpu")
+    keep(replace(result, seconds=2.0 * run.epochs))
+    cost.timed.cache_clear()
+    assert cost.seconds({Run("flip", 0, 2, 1, "ci"): ()}) == (pytest.approx(6), True)
+    wide = Run("blur", 0, 1, 1, "course")
+    times = operations.epoch(wide) / operations.epoch(run)
+    assert cost.seconds({wide: ()}) == (pytest.approx(4 * times), False)
+
+
+def test_a_cluster_is_handed_on_to_what_trains(monkeypatch, capsys):
+    asked = []
+
+    def asking(specs, measure, **how):
+        asked.append((how["client"], how.get("workers"), len(specs)))
+        return []
+
+    monkeypatch.setattr(campaign, "collect", asking)
+    monkeypatch.setattr(ladders, "sweep", asking)
+    where = ["--cluster", "tcp://10.0.0.1:8786"]
+    names = ["--profile", "ci", "--exhibit", SMALL, "--budget", "100"]
+    assert commands.main(["campaign", "next", *names, *where]) == 0
+    assert asked == [(where[1], None, len(specs_of(SMALL, "ci")))]
+    assert commands.main(["ladder", "D", *where]) == 0
+    assert {client for client, *_ in asked} == {where[1]}
+    assert sum(many for *_, many in asked[1:]) == len(ladders.LADDERS["D"].specs())
 
 
 def test_the_commands_list_and_train(capsys):

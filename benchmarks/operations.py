@@ -1,0 +1,40 @@
+"""How many floating-point operations a network takes, counted by torch and not measured."""
+
+from functools import cache
+
+import torch
+
+from cplab import models
+from cplab.runs import Run
+
+
+def training(run: Run) -> int:
+    """Of a step for each image, forward and backward; a product and a sum are two."""
+    return count(run.model, channels(run), run.settings.size, backward=True)
+
+
+def testing(run: Run) -> int:
+    """Of the answer to an image."""
+    return count(run.model, channels(run), run.settings.size, backward=False)
+
+
+def epoch(run: Run) -> int:
+    """Of an epoch: all training images, then all test images."""
+    p = run.settings
+    return p.train_images * training(run) + p.test_images * testing(run)
+
+
+def channels(run: Run) -> int:
+    return 1 if "mnist" in run.dataset else 3
+
+
+@cache
+def count(model: str, colours: int, size: int, backward: bool) -> int:
+    """The images have no content, so that nothing is computed."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        answers = models.build(model, colours, size)(torch.empty(2, colours, size, size))
+        if backward:
+            answers.sum().backward()
+    return counter.get_total_flops() // 2

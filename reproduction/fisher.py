@@ -1,0 +1,153 @@
+"""What the paper claims of the Fisher information (see claims.py)."""
+
+from functools import partial
+from math import inf
+
+from reproduction import numbers as n
+from reproduction.questions import LAYERS, TRACE
+from reproduction.statement import Claim, above, between, near, statement
+
+# Why a size cannot answer.
+SHORT_LIFE = "the whole life has as many steps as 8 epochs of the paper, whose peak is at 30"
+NO_CLOCK = "the rate does not fall by the epoch, so that there is no such clock"
+SHORT_WINDOW = "4 epochs are 12 of the paper's, a third of its window"
+RESNET = {"model": "resnet18"}
+
+WINDOWS: dict[str, tuple] = {
+    "course": (8, (0, 2, 4, 8, 12, 16, 24)),
+    "fit": (4, (0, 2, 4, 6, 8, 12, 16, 20, 24)),
+    "slim": (40, (0, 20, 40, 80)),
+    "paper": (40, tuple(range(0, 141, 20))),
+}
+SHORT = {"fit": SHORT_WINDOW}
+ENDS = {"course": (24,), "fit": (24,), "slim": (140,), "paper": (220,)}  # of the clear life
+AFTER = {"course": (16,), "fit": (24,), "slim": (140,), "paper": (100,)}  # of blur
+BOTH = {size: (*WINDOWS[size], *ENDS[size]) for size in ENDS}
+TOO_SHORT, WITHOUT_CLOCK = {"course": SHORT_LIFE}, {"course": NO_CLOCK}
+
+
+def figure_4(exhibit: str, sizes: tuple[str, ...], **fields) -> list[Claim]:
+    """The claims of figure 4 for one network."""
+    ends, after, windows = ({s: at[s] for s in sizes} for at in (ENDS, AFTER, BOTH))
+    return [
+        *statement(
+            TRACE,
+            exhibit,
+            "Paper, figure 4 left",
+            "Without a deficit the trace rises and then falls while performance stays; sensitivity "
+            "is maximal precisely when it peaks (around epoch 30), and follows it.",
+            between(
+                -inf,
+                0.9,
+                "trace in the end, of its highest",
+                ends,
+                partial(n.remaining, **fields),
+                digits=2,
+                beyond=TOO_SHORT,
+            ),
+            near(
+                30,
+                10,
+                "epoch (of the paper's clock) of the highest trace",
+                ends,
+                partial(n.peak, **fields),
+                digits=0,
+                beyond=WITHOUT_CLOCK,
+            ),
+            between(
+                -20,
+                20,
+                "epochs (of that clock) from there to the onset at which a window of {0} costs "
+                "most",
+                windows,
+                partial(n.peak_to_worst, **fields),
+                digits=0,
+                beyond=WITHOUT_CLOCK | SHORT,
+            ),
+            above(
+                "correlation of trace and sensitivity over the onsets after birth",
+                windows,
+                partial(n.trace_match, **fields),
+                digits=2,
+                beyond=TOO_SHORT | SHORT,
+            ),
+        ),
+        *statement(
+            TRACE,
+            exhibit,
+            "Paper, figure 4 right",
+            "With blur the trace grows much more, and remains substantially higher after the blur "
+            "is removed.",
+            above(
+                "{0} epochs of blur: trace in the end against equal training, doublings",
+                after,
+                partial(n.doublings, **fields),
+                digits=2,
+                beyond=TOO_SHORT,
+            ),
+        ),
+    ]
+
+
+TRACES = [
+    *figure_4("Paper, figure 4: All-CNN", tuple(ENDS)),
+    *statement(
+        TRACE,
+        "Paper, figure 4: All-CNN",
+        "Paper, Discussion",
+        "Networks impaired by the deficit end in sharper minima, those with a high-level deficit "
+        "are not impaired.",
+        above(
+            "{0} epochs of blur: trace in the end against as many of flip, doublings",
+            AFTER,
+            partial(n.doublings, other="flip"),
+            digits=2,
+            beyond=TOO_SHORT,
+        ),
+    ),
+    *figure_4("Paper, figure 4: ResNet-18", ("paper",), **RESNET),
+]
+
+FIGURE_5 = "Paper, figure 5"
+BY_LAYER = [
+    *statement(
+        LAYERS,
+        FIGURE_5,
+        FIGURE_5,
+        "Without a deficit most of the information is in the middle layers (3, 4, 5).",
+        above("information in layers 3, 4, 5 (from 0), %", AFTER, n.middle_share, low=50),
+    ),
+    *statement(
+        LAYERS,
+        FIGURE_5,
+        FIGURE_5,
+        "With blur until epoch 100 more is in the higher layers, and stays there; blur until 40 "
+        "has no such lasting consequence; a flip does not affect the relative quantities.",
+        above(
+            "at the end of {0} epochs of blur: the trace sits later than without, layers",
+            AFTER,
+            partial(n.information_shift, at_removal=True),
+            digits=2,
+        ),
+        above(
+            "in the end, after {0} epochs of blur: the information sits later, layers",
+            AFTER,
+            n.information_shift,
+            digits=2,
+        ),
+        above(
+            "the same, after {1} epochs minus after {0}",
+            {"course": (4, 16), "fit": (4, 24), "slim": (40, 140), "paper": (40, 100)},
+            n.shift_excess,
+            digits=2,
+        ),
+        between(
+            -0.5,
+            0.5,
+            "in the end, after {0} epochs of flip: the information sits later, layers",
+            AFTER,
+            partial(n.information_shift, deficit="flip"),
+            digits=2,
+        ),
+    ),
+]

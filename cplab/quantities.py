@@ -1,55 +1,41 @@
 """What is measured, in the words of the field: one number a seed, from results that there are.
 
-Each quantity takes a spec (a Run, or one of `cplab.pruning`), whose seed is one of several,
-and gives one number. `each_seed` gives it for all seeds; quantities of two specs are differences
-within a seed, so paired. `point_means` says the same of a whole table at once.
-
-Accuracies are percentages and their differences points; `point_means` alone keeps the fractions of
-the table. Epochs and layers are counted from 0.
-
-    loss against equal training = lost time + harm
-
-*Equal training* is a life of as many epochs without a deficit (the matched-epochs control), the
-*newborn* the recovery alone (the recovery-only control). What the clear epochs would have taught
-whose place the window takes is *lost time*. *Harm* is what the deficit did: the same life with the
-window cut out, minus this one. At onset 0 that life is the newborn. Under the schedule `paper` its
-recovery has the rates of earlier epochs, as if the clock had stopped during the window.
-
-    >>> blur = Run(deficit="blur", length=8)
-    >>> print(*(each_seed(q, blur).mean().round(1) for q in (equal_training_loss, lost_time, harm)))
-    7.3 5.5 1.8
-
-Nothing is trained here: what has no result raises Missing, which says how to get it.
+Accuracies are percentages and their differences points. A window's loss against equal training (as
+many epochs, all clear) is *lost time*, which a network that slept meanwhile would lose as well, and
+*harm*, what the deficit did. Nothing is trained here: what has no result raises Missing.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import fields, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cplab.checks import CplabError
+from cplab.checks import CplabError, one_of, require, whole
+from cplab.lazy import check_calls
 from cplab.pruning import SIZES, KernelPruning, KernelSplit, Pruned, Search
 from cplab.results import find
-from cplab.runs import Run
-from cplab.statistics import half_width
+from cplab.runs import CLOCKS, LONGEST, Run
+from cplab.specs import check_spec
+from cplab.statistics import crossing, half_width
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Missing", "accuracy", "accuracy_at", "advantage"]
 __all__ += ["doublings", "each_seed", "equal_training_loss", "gain_over_newborn", "harm"]
-__all__ += ["information_centre", "information_shift", "kernel_split", "layer_shares", "lost_time"]
-__all__ += ["plasticity_loss", "point_means", "random_splits_accuracy", "result", "same_setting"]
-__all__ += ["sensitivity", "shipped_only", "trace_curve", "trace_match", "trace_peak"]
-__all__ += ["trace_remaining", "worst_onset"]
+__all__ += ["information_centre", "information_shift", "kernel_split", "layer_shares"]
+__all__ += ["longest_harmless_window", "lost_time", "plasticity_loss", "point_means"]
+__all__ += ["random_splits_accuracy", "result", "same_setting", "scaled_trace", "sensitivity"]
+__all__ += ["shipped_only", "trace_curve", "trace_match", "trace_peak", "trace_remaining"]
+__all__ += ["worst_onset"]
 
 SEEDS = range(10)  # those of them that there are
 Cost = Callable[[Run], float]
-POINT = ("deficit", "onset", "length", "seed")  # what varies within one setting
+POINT = ("deficit", "onset", "length", "seed", "skipped")  # what varies within one setting
 
 
 class Missing(CplabError, LookupError):
@@ -120,7 +106,7 @@ def each_seed(
 def _with_seed(spec: Any, seed: int) -> Any:
     if hasattr(spec, "search"):  # an architecture and its new weights have one seed
         return replace(spec, search=replace(spec.search, seed=seed), seed=seed)
-    return replace(spec, seed=seed)
+    return replace(check_spec(spec), seed=seed)
 
 
 def accuracy(spec: Any, last: int = 1) -> float:
@@ -132,7 +118,7 @@ def accuracy(spec: Any, last: int = 1) -> float:
     >>> round(accuracy(Run()), 1), round(accuracy(Run(), last=5), 1)
     (58.5, 56.6)
     """
-    found = result(spec)
+    last, found = whole("last", last, 1, LONGEST), result(spec)
     if last == 1:
         return 100 * found.accuracy
     return 100 * float(np.nanmean(found.series("test_accuracy")[-last:]))
@@ -158,24 +144,27 @@ def equal_training_loss(run: Run, last: int = 1) -> float:
     return advantage(run.equal_training(), run, last)
 
 
-def lost_time(run: Run, last: int = 1) -> float:
+def lost_time(run: Run, last: int = 1, clock: str = "stopped") -> float:
     """Points that the epochs of the window would have brought if they had been clear: equal
     training minus the life without the window. A network that slept through them loses as much.
 
     >>> print(each_seed(lost_time, Run(deficit="blur", length=8)).mean().round(1))
     5.5
     """
-    return equal_training_loss(run, last) - harm(run, last)
+    return equal_training_loss(run, last) - harm(run, last, clock)
 
 
-def harm(run: Run, last: int = 1) -> float:
-    """Points that the deficit took beyond lost time: the life without the window minus this one.
-    Below 0 where something was learned under the deficit.
+def harm(run: Run, last: int = 1, clock: str = "stopped") -> float:
+    """Points that the deficit took beyond lost time: the same life with the window cut out, minus
+    this one. At birth that is the newborn. Below 0 where something was learned under the deficit.
+
+    Arguments: clock, whether that of the schedule `paper` is stopped during the window that is left
+        out (recovery then begins with the rates of earlier epochs) or running.
 
     >>> print(each_seed(harm, Run(deficit="blur", onset=24, length=8)).mean().round(1))
     0.2
     """
-    return advantage(run.without_window(), run, last)
+    return advantage(run.without_window(clock), run, last)
 
 
 def gain_over_newborn(run: Run, last: int = 1) -> float:
@@ -205,6 +194,7 @@ def worst_onset(window: Run, onsets: Sequence[int], of: Cost = equal_training_lo
     >>> worst_onset(Run(deficit="blur", length=8), (0, 8, 24))
     0
     """
+    require(len(onsets), f"onsets {onsets} are not allowed: give one or more")
     return onsets[int(np.argmax(sensitivity(window, onsets, of)))]
 
 
@@ -216,6 +206,23 @@ def trace_curve(run: Run) -> np.ndarray:
     (31,)
     """
     return result(run, "trace").series("trace")
+
+
+def scaled_trace(run: Run) -> np.ndarray:
+    """The trace with each layer's part times the square of its weights' norm, Σ‖w‖² tr F, after
+    each epoch, (epochs,); NaN where either was not measured. Batch norm makes a layer's answers the
+    same whatever its norm is, and its trace the smaller the larger that is: here this cancels.
+
+    >>> with shipped_only():  # norms are not shipped
+    ...     each_seed(scaled_trace, Run(onset=16)).shape
+    (0,)
+    """
+    found = result(run, ("trace", "weight_norms"))
+    curve = np.full(run.epochs, np.nan)
+    for epoch, said in found.measured["trace"].items():
+        if norms := found.measured["weight_norms"].get(epoch):
+            curve[epoch] = np.square(norms["norms"]) @ said["trace"]
+    return curve
 
 
 def trace_peak(run: Run) -> int:
@@ -260,6 +267,8 @@ def trace_match(
     (5,)
     """
     after = [onset for onset in onsets if onset + shift > 0]
+    latest, last = max(after, default=0), clear.epochs - shift
+    require(latest <= last, f"onset {latest} is not in the clear life: give {last} at most")
     trace = trace_curve(clear)[[onset + shift - 1 for onset in after]]
     with np.errstate(invalid="ignore"):  # of constants there is none
         return float(np.corrcoef(sensitivity(window, after, of), trace)[0, 1])
@@ -277,7 +286,10 @@ def layer_shares(run: Run, epoch: int | None = None) -> np.ndarray:
     if epoch is None:
         values = np.array(result(run, "ending").final("ending")["information"])
     else:
-        values = np.array(result(run, "trace").measured["trace"][epoch]["trace"])
+        rows = result(run, "trace").measured["trace"]
+        if epoch not in rows:
+            raise Missing(f"the trace was not measured at epoch {epoch}: choose from {[*rows]}")
+        values = np.array(rows[epoch]["trace"])
     return values / values.sum()
 
 
@@ -320,8 +332,8 @@ def accuracy_at(spec: Any, moment: float | str) -> float:
             return 100 * values["architectures"][f"{moment:g}"]["accuracy"]
         row = _kernel_rows(values)[moment] if isinstance(spec, KernelPruning) else moment
         return 100 * values["accuracy"][row]
-    except KeyError:
-        raise Missing(f"{spec} was not measured at {moment}") from None
+    except (KeyError, TypeError, ValueError):
+        raise Missing(f"{spec} was not measured at {moment}: see help(accuracy_at)") from None
 
 
 def kernel_split(pruning: KernelPruning, kernels: int) -> tuple[int, int]:
@@ -333,7 +345,7 @@ def kernel_split(pruning: KernelPruning, kernels: int) -> tuple[int, int]:
     values = result(pruning).values
     row = _kernel_rows(values).get(kernels)
     if row is None:
-        raise Missing(f"{pruning} was not measured at {kernels} kernels")
+        raise Missing(f"{pruning} was not measured at {kernels} kernels: give fewer, at least 2")
     return values["first"][row], values["second"][row]
 
 
@@ -355,8 +367,9 @@ def random_splits_accuracy(size: str, kernels: int, seed: int, draws: int = 3) -
     from cplab.pruning import random_split  # draws with torch
 
     found: list[float] = []
-    for draw in range(draws):
-        first, second = random_split(kernels, 100 * draw + seed, SIZES[size].kernels)
+    most = SIZES[one_of("size", size, SIZES)].kernels
+    for draw in range(whole("draws", draws, 1, 1000)):
+        first, second = random_split(kernels, 100 * draw + seed, most)
         with suppress(Missing):
             found.append(accuracy(KernelSplit(size, first, second, seed)))
     if not found:
@@ -373,31 +386,27 @@ def plasticity_loss(life: Pruned) -> float:
     return accuracy_at(replace(life, deficit="none"), "end") - accuracy_at(life, "end")
 
 
-def same_setting(table: "pd.DataFrame", like: Run) -> "pd.DataFrame":
+def same_setting(table: "pd.DataFrame", like: Run, but: Collection[str] = ()) -> "pd.DataFrame":
     """The rows of a table of runs (`cplab.table`) that agree with a run in everything but deficit,
-    onset, length and seed.
+    onset, length and seed, and the fields that are named with `but`.
 
     >>> import cplab
     >>> set(same_setting(cplab.table(), Run(profile="fit")).profile)
     {'fit'}
     """
     same = np.ones(len(table), dtype=bool)
-    for field in fields(Run):
-        if field.name in table and field.name not in POINT:
-            wanted = getattr(like, field.name)
-            same &= np.array([_equal(value, wanted) for value in table[field.name]], dtype=bool)
+    for name in {f.name for f in fields(Run)} & {*table} - {*POINT, *but}:
+        wanted = getattr(like, name)  # for None a table may hold NaN
+        alike = [v == wanted or (wanted is None and v != v) for v in table[name]]
+        same &= np.array(alike, dtype=bool)  # also of an empty table
     return table[same]
 
 
-def _equal(value: Any, wanted: Any) -> bool:
-    return value == wanted or (wanted is None and value != value)  # a table may hold NaN for None
-
-
-def point_means(table: "pd.DataFrame") -> "pd.DataFrame":
+def point_means(table: "pd.DataFrame", clock: str = "stopped") -> "pd.DataFrame":
     """What the runs of one setting say of each (deficit, onset, length).
 
     Arguments: table, rows of `cplab.table` that agree in all but these and the seed (see
-        `same_setting`), controls among them.
+        `same_setting`), controls among them; clock, of the control of harm.
     Returns: one row a point, indexed by deficit, onset and length, with means over seeds and half
         their 95 % intervals (NaN for one seed) of accuracy, loss (against equal training), its two
         parts lost_time and harm, and gain (over the newborn), as fractions in accuracy,
@@ -410,20 +419,73 @@ def point_means(table: "pd.DataFrame") -> "pd.DataFrame":
     """
     import pandas as pd
 
-    clear = table[table.deficit == "none"].set_index(["onset", "seed"]).accuracy
-    rows = table[[*POINT, "accuracy"]].copy()
+    one_of("clock", clock, CLOCKS)
+    clear = table[table.deficit == "none"].set_index(["onset", "skipped", "seed"]).accuracy
+    rows = table.loc[table.skipped == 0, [*POINT, "accuracy", "schedule"]].copy()
+    passed = rows.length * ((rows.schedule == "paper") & (clock == "running"))
 
-    def control(onset: "pd.Series") -> np.ndarray:
-        return clear.reindex(pd.MultiIndex.from_arrays([onset, rows.seed])).to_numpy()
+    def control(onset: "pd.Series", skipped: "pd.Series") -> np.ndarray:
+        wanted = pd.MultiIndex.from_arrays([onset, skipped, rows.seed])
+        return clear.reindex(wanted).to_numpy()
 
-    equal, without = control(rows.onset + rows.length), control(rows.onset)
-    rows["loss"] = equal - rows.accuracy
-    rows["lost_time"] = equal - without
-    rows["harm"] = without - rows.accuracy
-    rows["gain"] = rows.accuracy - control(0 * rows.onset)
+    equal = control(rows.onset + rows.length, rows.skipped)
+    without, born = control(rows.onset, passed), control(0 * rows.onset, rows.skipped)
+    rows["loss"], rows["lost_time"] = equal - rows.accuracy, equal - without
+    rows["harm"], rows["gain"] = without - rows.accuracy, rows.accuracy - born
     names = ["accuracy", "loss", "lost_time", "harm", "gain"]
     groups = rows.groupby(["deficit", "onset", "length"])[names]
-    means, std, count = groups.mean(), groups.std(), groups.count()
-    for name in names:
-        means[f"{name}_half"] = half_width(std[name], count[name])
-    return means.assign(seeds=count.accuracy, pairs=count.loss)
+    means, count = groups.mean(), groups.count()
+    halves = pd.DataFrame(
+        half_width(groups.std(), count), means.index, [f"{n}_half" for n in names]
+    )
+    return means.join(halves).assign(seeds=count.accuracy, pairs=count.loss)
+
+
+def rows_at(points: "pd.DataFrame", **where: Any) -> "pd.DataFrame":
+    """The rows of `point_means` at a deficit, an onset, a length, or at several of them."""
+    here = np.ones(len(points), dtype=bool)
+    for level, wanted in where.items():
+        here &= np.isin(points.index.get_level_values(level), wanted)
+    return points[here]
+
+
+class Longest(NamedTuple):
+    """How many epochs a window may last, and the ends of their 95 % interval; infinite where no
+    window that was trained is too long."""
+
+    epochs: float
+    low: float
+    high: float
+
+
+def longest_harmless_window(
+    points: "pd.DataFrame", deficit: str, onset: int = 0, penalty: float = 1.0
+) -> Longest:
+    """The longest window of a deficit that can be removed without a penalty, which the slides call
+    the critical period: where harm, from length to length along straight lines, exceeds it first.
+
+    The interval inverts the paired t interval of harm over seeds: it has all lengths whose harm
+    cannot be told from the penalty, from where the upper ends of the intervals exceed it to where
+    the lower ends do.
+
+    Arguments: points, of `point_means`; penalty, the smallest that counts, in points of accuracy.
+    Returns: epochs, low, high; NaN where nothing was trained, or all of it with one seed.
+
+    >>> import cplab
+    >>> points = point_means(same_setting(cplab.table(), Run()))
+    >>> print(*np.round(longest_harmless_window(points, "blur"), 1))
+    5.4 3.1 8.6
+    """
+    rows = rows_at(points, deficit=deficit, onset=onset).dropna(subset="harm")
+
+    def end(harm: "pd.Series") -> float:
+        known = harm.dropna()
+        lengths = [0, *known.index.get_level_values("length")]
+        found = crossing(lengths, [0, *known], penalty / 100)
+        return found if not np.isnan(found) else np.inf if len(known) else np.nan
+
+    harm, half = rows.harm, rows.harm_half
+    return Longest(end(harm), end(harm + half), end(harm - half))
+
+
+check_calls(__name__)

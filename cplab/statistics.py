@@ -1,7 +1,7 @@
 """Means over seeds, differences, correlations: each with its 95 % interval, and in words.
 
-Bands and whiskers of all figures are these: intervals of the mean by Student's t. One seed has no
-interval. What a number is of (points lost, trace at the end …) stands in `cplab.quantities`.
+Bands and whiskers of all figures are these: intervals of the mean by Student's t, over seeds that
+all see the same images. One seed has none. What a number is of stands in `cplab.quantities`.
 """
 
 import warnings
@@ -12,11 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cplab.checks import CplabError
+from cplab.checks import CplabError, require, shown, whole
+from cplab.lazy import check_calls
 
-__all__ = ["correlation", "describe", "describe_difference", "describe_ratio"]
-__all__ += ["fractions", "half_width", "mean_columns", "mean_curve", "mean_half", "percent"]
+__all__ = ["column_effect", "compare", "correlation", "crossing", "describe"]
+__all__ += ["describe_difference", "describe_ratio", "detectable", "fractions", "half_width"]
+__all__ += ["mean_columns", "mean_curve", "mean_half", "percent"]
 
+INTERVALS = "95 % intervals over seeds, same images"  # the note below figures
 MISSING = "not trained yet"
 
 
@@ -41,6 +44,7 @@ def mean_half(values: ArrayLike) -> tuple[float, float]:
     (0.5, nan)
     """
     numbers = np.asarray(values, dtype=float)
+    require(numbers.ndim == 1, f"values {shown(values)} are not allowed: give one number a seed")
     if not len(numbers):
         return np.nan, np.nan
     deviation = numbers.std(ddof=1) if len(numbers) > 1 else np.nan
@@ -79,13 +83,41 @@ def mean_curve(results: Sequence, what: str = "test_accuracy") -> dict[str, np.n
     >>> mean_curve([])["epoch"].tolist()
     []
     """
-    if not results:
-        return {name: np.empty(0) for name in ("epoch", "mean", "low", "high")}
     curves = np.array([result.series(what) for result in results], dtype=float)
-    half = half_width(curves.std(0, ddof=1), len(curves)) if len(curves) > 1 else np.nan
-    columns = {"epoch": np.arange(1, curves.shape[1] + 1), **band_columns(curves.mean(0), half)}
-    measured = np.isfinite(columns["mean"])
-    return {name: column[measured] for name, column in columns.items()}
+    epochs = enumerate(curves.T, 1)
+    columns = mean_columns({epoch: row for epoch, row in epochs if np.isfinite(row).all()})
+    return {"epoch": columns.pop("x").astype(int), **columns}
+
+
+def crossing(x: ArrayLike, y: ArrayLike, level: float = 0.0) -> float:
+    """The first x at which the line through points x, y (n,) leaves the side of the level on which
+    it begins; NaN where it stays there.
+
+    >>> crossing([1, 2, 4], [-1.0, -1.0, 3.0])
+    2.5
+    """
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float) - level
+    require(x.shape == y.shape, f"y has shape {y.shape} and x {x.shape}: give one y for each x")
+    other = np.flatnonzero((y > 0) != (y[:1] > 0))
+    if not len(other):
+        return np.nan
+    i = other[0]
+    return float(x[i] - y[i] * (x[i] - x[i - 1]) / (y[i] - y[i - 1]))
+
+
+def detectable(half: float, count: int, power: float = 0.8) -> float:
+    """The mean that would be told from zero in so many of all experiments, by default 80 %; one as
+    large as the interval itself is in about half of them.
+
+    Arguments: half, of the 95 % interval, in any unit; count, the seeds behind it, 2 at least.
+
+    >>> round(detectable(1.0, 10), 2)
+    1.39
+    """
+    from scipy.special import nctdtrinc, stdtrit
+
+    border = stdtrit(count - 1, 0.975)  # of Student's t where there is no difference
+    return float(half * nctdtrinc(count - 1, 1 - power, border) / border)
 
 
 def fractions(values: ArrayLike) -> np.ndarray:
@@ -95,6 +127,7 @@ def fractions(values: ArrayLike) -> np.ndarray:
     [0.25, 0.75]
     """
     numbers = np.asarray(values, dtype=float)
+    require(numbers.ndim, f"values {shown(values)} are not allowed: give the parts of a total")
     return numbers / numbers.sum(-1, keepdims=True)
 
 
@@ -131,10 +164,8 @@ def correlation(x: ArrayLike, y: ArrayLike) -> Correlation:
     from scipy import stats
 
     x, y = row_of_numbers("x", x), row_of_numbers("y", y)
-    if len(x) != len(y):
-        raise CplabError(f"x has {len(x)} numbers and y has {len(y)}: give pairs")
-    if len(x) < 4:
-        raise CplabError(f"{len(x)} pairs have no interval: give 4 or more")
+    require(len(x) == len(y), f"x has {len(x)} numbers and y has {len(y)}: give pairs")
+    require(len(x) >= 4, f"{len(x)} pairs have no interval: give 4 or more")
     for what, values in (("x", x), ("y", y)):
         if np.ptp(values) <= 1e-12 * abs(values).max():  # smaller differences are rounding
             raise CplabError(f"{what} is the same throughout: a correlation needs one that varies")
@@ -142,6 +173,41 @@ def correlation(x: ArrayLike, y: ArrayLike) -> Correlation:
         found = stats.pearsonr(x, y)
         interval = found.confidence_interval(0.95)
     return Correlation(float(found.statistic), float(interval.low), float(interval.high))
+
+
+class Effect(NamedTuple):
+    """An F test: F, its two degrees of freedom, and p."""
+
+    f: float
+    between: int
+    within: int
+    p: float
+
+    def __str__(self) -> str:
+        return f"F({self.between}, {self.within}) = {self.f:.2f}, p = {self.p:.2g}"
+
+
+def column_effect(table: ArrayLike) -> Effect:
+    """Whether the columns of a table differ by more than its rows let expect (analysis of variance
+    with repeated measures, without a correction for sphericity).
+
+    Arguments: table, (seeds, conditions), 2 of each or more, one number a seed and condition.
+
+    >>> print(column_effect([[1, 2, 3], [2, 3, 4], [1, 2, 4]]))
+    F(2, 4) = 37.00, p = 0.0026
+    """
+    from scipy.special import fdtrc
+
+    y = np.asarray(table, dtype=float)
+    fine = y.ndim == 2 and min(y.shape) > 1
+    require(fine, f"table of shape {y.shape} is not allowed: give 2 rows and 2 columns, or more")
+    rows, columns = y.shape
+    between, within = columns - 1, (columns - 1) * (rows - 1)
+    steps = y.mean(0) - y.mean()
+    rest = y - y.mean(1, keepdims=True) - steps
+    with np.errstate(all="ignore"):  # without any scatter F is infinite
+        f = float(rows * np.sum(steps**2) / between / (np.sum(rest**2) / within))
+    return Effect(f, between, within, float(fdtrc(between, within, f)))
 
 
 def row_of_numbers(what: str, values: Any, advice: str = "leave out what is missing") -> np.ndarray:
@@ -163,10 +229,32 @@ def describe(values: Sequence[float], digits: int = 1) -> str:
     '2.3 ± 3.8 (3 seeds)'
     """
     mean, half = mean_half(values)
+    digits = whole("digits", digits, 0, 15)
     if not len(values):
         return MISSING
     interval = "" if np.isnan(half) else f" ± {half:.{digits}f}"
     return f"{mean:.{digits}f}{interval} ({count_seeds(len(values))})"
+
+
+def compare(points: ArrayLike, other: str, digits: int = 1) -> str:
+    """Where something stands beside another, in words.
+
+    Arguments: points, by how much it is above, one a seed; other, what it is compared with.
+
+    >>> compare([2.0, 2.5, 3.0], "the newborn")
+    '2.5 ± 1.2 points above the newborn'
+    >>> compare([-1.0, 0.0, 1.5], "the newborn")
+    'not told apart from the newborn by 3 seeds (0.2 ± 3.1 points)'
+    """
+    mean, half = mean_half(points)
+    count = count_seeds(len(np.atleast_1d(points)))
+    if np.isnan(mean):
+        return f"not compared with {other} yet"
+    if np.isnan(half) or abs(mean) <= half:
+        interval = "" if np.isnan(half) else f" ± {half:.{digits}f}"
+        return f"not told apart from {other} by {count} ({mean:.{digits}f}{interval} points)"
+    side = "above" if mean > 0 else "below"
+    return f"{abs(mean):.{digits}f} ± {half:.{digits}f} points {side} {other}"
 
 
 def describe_ratio(ratios: ArrayLike) -> str:
@@ -197,13 +285,11 @@ def describe_difference(ours: ArrayLike, theirs: ArrayLike) -> str:
         return ""
     from scipy import stats
 
-    difference, half = ours.mean() - theirs.mean(), 0.0
-    p = float(difference == 0)
-    if np.ptp(ours) or np.ptp(theirs):  # else the test would divide by 0
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Precision loss")  # one side may be constant
-            test = stats.ttest_ind(ours, theirs, equal_var=False)
-        p, half = test.pvalue, np.ptp(test.confidence_interval()) / 2
+    # both may be constant
+    with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
+        test = stats.ttest_ind(ours, theirs, equal_var=False)
+        half = np.nan_to_num(np.ptp(test.confidence_interval()) / 2)
+    difference, p = ours.mean() - theirs.mean(), 1.0 if np.isnan(test.pvalue) else test.pvalue
     chance = "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
     return f"{100 * difference:+.1f} ± {100 * half:.1f} ({chance})"
 
@@ -244,3 +330,6 @@ def count_seeds(*counts: int) -> str:
     """How many seeds, of one group or of several: `1 seed`, `3 to 5 seeds`."""
     least, most = min(counts), max(counts)
     return f"{least if least == most else f'{least} to {most}'} seed{'s' if most > 1 else ''}"
+
+
+check_calls(__name__)

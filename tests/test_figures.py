@@ -342,7 +342,7 @@ FIGURES = {
     ),
     "guesses": (
         lambda: predictions.guesses(
-            ["a", "b", "c"], [0.4, 0.6, 0.9], [(0.5, 0.1), None, (0.3, math.nan)]
+            {"a": 0.4, "b": 0.6, "c": 0.9}, {"a": (0.5, 0.1), "c": (0.3, math.nan)}
         ),
         {
             "your guess": {"x": [0.4, 0.6, 0.9], "y": ["a", "b", "c"]},
@@ -407,7 +407,7 @@ def test_means_and_bars_have_their_intervals_and_seeds():
     fig = show.means(KINDS, ("density, %", "accuracy"), log=True)
     drawn = fig.select_one({"name": "band biological"}).data
     assert drawn["high"][0] - drawn["mean"][0] == pytest.approx(12.706 * 0.05, rel=1e-3)
-    assert line_below(fig) == "2 seeds"
+    assert line_below(fig) == f"2 seeds · {statistics.INTERVALS}"
     fig = show.bars({"biological": [0.8, 0.9], "random": []}, "accuracy")
     drawn = fig.select_one({"name": "bars"}).data
     assert list(drawn["kind"]) == ["grown and pruned", "random"]
@@ -465,7 +465,7 @@ def test_a_legend_stands_in_a_corner_or_outside(place):
 
 def test_statements_are_drawn_as_they_are_printed_and_without_a_curve():
     closed = statements("recovered_acuity")
-    words, points = show.by_age({"closed": closed}, 600, "cycles/degree", 6.9).children
+    words, points = lab01.by_age({"closed": closed}, 600, "cycles/degree", 6.9).children
     for fig in (words, points):
         assert_whole(fig)
         assert not fig.select({"type": Line})
@@ -483,7 +483,7 @@ def test_statements_are_drawn_as_they_are_printed_and_without_a_curve():
 
 def test_words_stand_below_each_other_by_what_they_are_about_and_one_without_an_age_in_the_title():
     rows = {"short": statements("sensitivity", "cat"), "long": statements("sensitivity_long")}
-    fig = show.by_age(rows, 260)
+    fig = lab01.by_age(rows, 260)
     assert_whole(fig)
     drawn = fig.select_one({"name": "words"}).data
     assert fig.yaxis[0].major_label_overrides == {0: "short", len(rows["short"]): "long"}
@@ -493,7 +493,7 @@ def test_words_stand_below_each_other_by_what_they_are_about_and_one_without_an_
 
 def test_the_table_of_statements_gives_each_its_source_and_place():
     rows = statements("recovered_acuity")
-    page = show.statement_table(rows).data
+    page = lab01.statement_table(rows)
     for one in rows.itertuples():
         stated = one.value_text if one.kind == "point" else one.words
         for text in (one.age_text, stated, one.source, one.where, one.note):
@@ -502,12 +502,13 @@ def test_the_table_of_statements_gives_each_its_source_and_place():
 
 def test_synapses_are_dots_where_numbers_are_and_shades_where_words_are():
     rows = statements("synaptic_density", "macaque")
-    fig = show.synapses_by_age(rows, GESTATION)
+    fig = lab04.synapses_by_age(rows, GESTATION)
     [dots] = glyphs(fig, "Scatter")
     assert dots["y"] == list(rows.value.dropna())
-    assert len(glyphs(fig, "Quad")) == (rows.kind == "interval").sum()
+    [shades] = glyphs(fig, "Quad")
+    assert shades["left"] == list(rows.age_low[rows.kind == "interval"] + GESTATION)
     assert fig.select_one({"type": Span}).location == GESTATION
-    words = show.synapses_by_age(statements("synapse_number", "human"), 266)
+    words = lab04.synapses_by_age(statements("synapse_number", "human"), 266)
     assert not glyphs(words, "Scatter")
     assert not words.yaxis.visible
 

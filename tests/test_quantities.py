@@ -52,6 +52,61 @@ def test_a_loss_is_lost_time_plus_harm(results):
         q.lost_time(born)  # no equal training
 
 
+def test_under_a_schedule_with_a_clock_there_are_two_controls_of_harm(results):
+    run = Run("blur", 4, 8, schedule="paper")
+    stopped, running = run.without_window(), run.without_window("running")
+    assert [step.lr for step in running.life[4:]] == [step.lr for step in run.life[12:]]
+    assert [step.lr for step in stopped.life] == [step.lr for step in run.life[: stopped.epochs]]
+    for spec, value in ((run, 0.5), (stopped, 0.6), (running, 0.55), (run.equal_training(), 0.7)):
+        results[spec] = result(value)
+    assert [q.harm(run), q.lost_time(run)] == pytest.approx([10, 10])
+    late = {"clock": "running"}
+    assert [q.harm(run, **late), q.lost_time(run, **late)] == pytest.approx([5, 15])
+    fixed = Run("blur", 4, 8)  # whose rates know nothing of epochs
+    assert fixed.without_window("running") == fixed.without_window()
+    table = pd.DataFrame([{**r.__getstate__(), "accuracy": v.accuracy} for r, v in results.items()])
+    for clock, harm in (("stopped", 0.1), ("running", 0.05)):
+        [point] = q.point_means(table, clock).loc[["blur"]].itertuples()
+        assert (point.harm, point.loss) == pytest.approx((harm, 0.2))
+    assert len(q.point_means(table)) == 3  # the second control is no point of its own
+    with pytest.raises(cplab.CplabError, match="clock 'late'"):
+        q.harm(run, clock="late")
+
+
+def points_of(harms, halves):
+    """As much of point_means as the longest harmless window takes, by length."""
+    index = pd.MultiIndex.from_product([["blur"], [2], list(harms)], names=q.POINT[:3])
+    columns = {"harm": [*harms.values()], "harm_half": halves}
+    return pd.DataFrame(columns, index=index) / 100
+
+
+def test_the_longest_harmless_window_is_where_harm_exceeds_the_penalty():
+    straight = points_of({n: n / 8 for n in (4, 8, 16, 24)}, [n / 16 for n in (4, 8, 16, 24)])
+    found = q.longest_harmless_window(straight, "blur", 2)
+    assert found == pytest.approx((8, 16 / 3, 16))
+    assert q.longest_harmless_window(straight, "blur", 2, penalty=1.5).epochs == pytest.approx(12)
+    never = q.longest_harmless_window(straight, "blur", 2, penalty=5)
+    assert never == (np.inf, np.inf, np.inf)
+    better = points_of({4: -3.0, 8: 3.0}, [0, 0])  # something is learned first
+    assert q.longest_harmless_window(better, "blur", 2) == pytest.approx((20 / 3,) * 3)
+    alone = q.longest_harmless_window(points_of({8: 2.0}, [np.nan]), "blur", 2)
+    assert alone.epochs == 4
+    assert np.isnan([alone.low, alone.high]).all()
+    assert np.isnan(q.longest_harmless_window(straight, "flip", 2)).all()
+
+
+def test_the_interval_of_the_longest_harmless_window_holds_the_truth_in_95_of_100_cases():
+    rng, lengths = np.random.default_rng(0), np.array([2, 4, 8, 16])
+    hits = []
+    for _ in range(1000):  # the truth: an eighth of a point an epoch, so 8 epochs
+        harm = lengths / 8 + rng.normal(0, 0.4, (5, 1)) + rng.normal(0, 0.2, (5, 4))
+        halves = [np.ptp(stats.ttest_1samp(h, 0).confidence_interval()) / 2 for h in harm.T]
+        points = points_of(dict(zip(lengths, harm.mean(0), strict=True)), halves)
+        _, low, high = q.longest_harmless_window(points, "blur", 2)
+        hits.append(low <= 8 <= high)
+    assert np.mean(hits) == pytest.approx(0.95, abs=0.02)
+
+
 def test_seeds_for_which_something_is_missing_are_left_out(results):
     run = lives(results, 0, window=0.5, without=0.6)
     lives(results, 1, window=0.5)
@@ -103,6 +158,22 @@ def test_the_trace_s_peak_and_end(results):
     results[other] = result(series=lambda name: np.array([1.0, 2, 2, 0.5]))
     assert (q.trace_peak(some), q.trace_remaining(some)) == (2, 0.25)
     assert q.doublings(some, other) == 2
+
+
+def test_the_scaled_trace_does_not_know_how_large_weights_are(results):
+    def measured(scale):
+        norms, trace = np.array([2.0, 3.0]) * scale, np.array([5.0, 7.0]) / scale**2
+        return result(
+            measured={
+                "trace": {0: {"trace": [1, 1]}, 2: {"trace": list(trace)}},
+                "weight_norms": {2: {"norms": list(norms)}},
+            }
+        )
+
+    for seed, scale in enumerate((1, 0.1, 10)):
+        run = Run("blur", 0, 1, recovery=2, seed=seed)
+        results[run] = measured(scale)
+        assert q.scaled_trace(run) == pytest.approx([np.nan, np.nan, 4 * 5 + 9 * 7], nan_ok=True)
 
 
 def test_information_by_layer(results):

@@ -6,6 +6,9 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from cplab import statistics
@@ -85,6 +88,30 @@ def test_mean_curve_has_mean_and_interval_of_each_epoch_that_was_measured():
 def test_fractions_are_of_the_last_axis():
     got = statistics.fractions([[1, 3], [2, 2]])
     assert got.tolist() == [[0.25, 0.75], [0.5, 0.5]]
+
+
+def test_a_crossing_is_where_the_line_first_leaves_its_side():
+    rng = np.random.default_rng(3)
+    for _ in range(200):
+        x, y = np.cumsum(rng.uniform(0.5, 2, 6)), rng.normal(size=6)
+        fine = np.linspace(x[0], x[-1], 20_001)
+        other = np.flatnonzero((np.interp(fine, x, y) > 0.3) != (y[0] > 0.3))
+        expected = fine[other[0]] if len(other) else math.nan
+        assert statistics.crossing(x, y, 0.3) == pytest.approx(expected, abs=1e-3, nan_ok=True)
+    assert math.isnan(statistics.crossing([], []))
+    assert statistics.crossing([0, 1, 2], [0, 0, 4], 1) == 1.25
+
+
+@pytest.mark.parametrize("count", [3, 10])
+def test_what_is_detectable_is_told_from_zero_in_80_of_100_experiments(count):
+    rng = np.random.default_rng(count)
+    half = statistics.half_width(1, count)
+    shift = statistics.detectable(half, count)
+    samples = rng.normal(shift, 1, (40_000, count))
+    halves = statistics.half_width(samples.std(1, ddof=1), count)
+    # the spread is that of the experiment, whose half is known on average alone
+    assert np.mean(samples.mean(1) > halves) == pytest.approx(0.8, abs=0.01)
+    assert statistics.detectable(half, count, power=0.5) < half < shift
 
 
 # Differences and orders ---------------------------------------------------------------------------
@@ -232,3 +259,31 @@ def test_a_number_has_no_more_digits_than_its_interval_leaves_it():
     }
     for (value, half), text in cases.items():
         assert statistics.plain_interval(value, half) == text
+
+
+@given(arrays(float, st.tuples(st.integers(2, 6), st.integers(2, 6)), elements=st.floats(-9, 9)))
+def test_the_effect_of_columns_is_that_of_two_nested_models(table):
+    """F compares least squares with and without an effect of the columns, beside that of rows."""
+    rows, columns = table.shape
+    of_rows = np.repeat(np.eye(rows), columns, axis=0)
+    of_columns = np.tile(np.eye(columns), (rows, 1))
+    y = table.ravel()
+
+    def left(design):
+        return np.sum((y - design @ np.linalg.lstsq(design, y, rcond=None)[0]) ** 2)
+
+    less, more = left(of_rows), left(np.hstack([of_rows, of_columns]))
+    assume(more > 1e-6)
+    found = statistics.column_effect(table)
+    expected = (less - more) / (columns - 1) / (more / ((rows - 1) * (columns - 1)))
+    assert found.f == pytest.approx(expected, rel=1e-6, abs=1e-9)
+    assert found.p == pytest.approx(stats.f.sf(expected, columns - 1, found.within), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("points", "says"),
+    [([2.0, 2.5, 3.0], "above"), ([-2.0, -2.5, -3.0], "below"), ([-2.0, 2.0], "not told apart")],
+)
+def test_a_comparison_says_which_side_the_interval_is_on(points, says):
+    assert says in statistics.compare(points, "the newborn")
+    assert "not compared" in statistics.compare([], "the newborn")

@@ -1,16 +1,25 @@
 """What labs ask with, driven from Python as a hand would drive it."""
 
+import gc
 import html
+import itertools
 import re
+import resource
 import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
 
 import ipywidgets
 import numpy as np
 import pandas as pd
 import pytest
+from bokeh.model import Model
 from labs_by_hand import accuracies, interval, said, text
 
+import cplab
 from cplab import CplabError, Run, lab, results, show, statistics
+from cplab.lab import live as live_widget
 from cplab.lab.surface import Frame, Throttle, height, surface
 from cplab.show.theme import plain_figure
 
@@ -41,6 +50,100 @@ def test_an_answer_and_reveal_open_it_in_any_order():
     for one in (first, second):
         assert one.revealed
         assert [text(part) for part in one.figure.children] == ["You said: that", "the truth"]
+
+
+BAD = '<img src=x onerror="alert(1)">'  # a label that somebody else wrote
+
+
+def asked(kind):
+    """A question of each kind, and the values that answer it, one a control."""
+    runs = {"blur": BLUR, BAD: Run("flip", 0, 4, profile="ci")}
+    if kind == "choice":
+        return lab.choice(BAD, ["this", BAD], lambda: []), [BAD]
+    if kind == "prediction":
+        return lab.Prediction(runs, runs, source=BAD), [40, 60]
+    return lab.Ranking(runs), [BAD, "blur"]
+
+
+KINDS = ("choice", "prediction", "ranking")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("click", ["first", "between", "last", "twice"])
+def test_every_click_on_reveal_counts(grid, kind, click):
+    """Whatever is clicked and answered in whatever order: nothing has to be clicked again."""
+    one, values = asked(kind)
+    last = len(values) - 1
+    for i, (control, value) in enumerate(zip(one.controls.values(), values, strict=True)):
+        if click == "twice" or (click == "first" and i == 0) or (click == "between" and i == last):
+            one.reveal.click()
+            assert not one.revealed
+            assert not one.reveal.disabled
+            assert "It opens by itself then." in text(one.cover)
+        control.value = value
+    if click == "last":
+        one.reveal.click()
+    assert one.revealed
+    assert one.cover not in one.figure.children
+
+
+def test_what_was_moved_before_it_is_shown_is_shown_as_it_is_by_now():
+    fig = plain_figure("before", "", "")
+    slide = lab.Slide(fig, [0, 1], lambda option: {})
+    one = answered(question(lambda: [slide]))
+    for words in ("once", "twice"):
+        fig.title.text = words
+        one.reveal.click()
+        assert words in str(slide.children[-1].render_bundle)
+
+
+def test_what_is_no_answer_any_more_is_said_and_covered_again(grid):
+    one = ranking("blur", "upside down", "newborn")
+    one.reveal.click()
+    one.controls["best"].value = "newborn"
+    assert one.revealed  # until it is asked again
+    one.reveal.click()
+    assert not one.revealed
+    assert [text(part) for part in one.figure.children] == [
+        "One place each: newborn. It opens by itself then."
+    ]
+    one.controls["best"].value = "blur"
+    assert one.revealed
+
+
+def pages(widget):
+    """All HTML in a widget and in what is in it."""
+    found = [widget.value] if isinstance(widget, ipywidgets.HTML) else []
+    return found + [page for part in getattr(widget, "children", ()) for page in pages(part)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_words_that_somebody_else_wrote_are_no_html(grid, kind):
+    one, values = asked(kind)
+    shown = pages(one)
+    for control, value in zip(one.controls.values(), values, strict=True):
+        control.value = value
+    one.reveal.click()
+    shown += pages(one)
+    assert not [page for page in shown if "<img" in page]
+    assert kind == "ranking" or [page for page in shown if html.escape(BAD) in page]
+
+
+def test_the_words_of_slides_jobs_and_fits_are_no_html(grid, monkeypatch):
+    slide = lab.Slide(plain_figure("", "", ""), [1], lambda n: {}, lambda n: BAD)
+    fitting = lab.Fitting(
+        lambda t, **more: t * more[BAD], [1, 2], [1, 2.1], {BAD: 1}, {BAD: (0, 2)}
+    )
+    fitting.fit.click()
+
+    @cplab.deficit(label=BAD)
+    def hostile(x, y):
+        return -x, y
+
+    live = lab.Live({"it": Run(hostile, 0, 1, profile="ci")}, lambda run: {}, ("train_loss",))
+    for one in (slide, fitting, live):
+        assert not [page for page in pages(one) if "<img" in page]
+    assert "&lt;img" in pages(live)[0]
 
 
 def test_reveal_can_always_be_clicked_and_says_what_is_missing():
@@ -306,6 +409,31 @@ def test_a_time_that_nobody_knows_is_told_after_the_first_epoch(live, monkeypatc
     assert re.fullmatch(r"epoch 1 of 4: (about \d+ s left|nearly done)", said[0])
 
 
+def test_what_training_costs_is_from_this_machine_or_said_to_be_from_another(grid):
+    words = live_widget.say_cost([BLUR])
+    assert re.fullmatch(r"about \d+ s on this machine", words)  # the grid was trained here
+    far = replace(BLUR, model="fc")
+    assert results.estimate([far]) is not None
+    assert "on another machine" in live_widget.say_cost([far])
+
+
+def test_the_time_that_is_left_is_by_the_clock_and_without_the_start(monkeypatch):
+    """Ten seconds pass until the first epoch of 2 s, of which the record says that it took 1 s."""
+    now = iter([0, 12, 14, 16])
+    monkeypatch.setattr(live_widget.time, "monotonic", lambda: next(now))
+    job, run = live_widget.Job("Go", lambda halt: ""), Run(recovery=4, profile="ci")
+    clock, said = live_widget.Clock(job, 10), []
+    for epoch in range(3):
+        clock(run, {"epoch": epoch, "seconds": 1})
+        said.append(job.said.value)
+    assert said == [
+        "epoch 1 of 4: about 108 s left",
+        "epoch 2 of 4: about 16 s left",
+        "epoch 3 of 4: about 14 s left",
+    ]
+    assert (clock.seconds, job.progress.value) == (16, 3)
+
+
 def test_a_job_rests_its_controls_and_says_how_it_ended():
     seen, bar = [], lab.Switch([1], lambda n: plain_figure("", "", "")).choice
     ends = iter(["done", CplabError("no <luck>"), "again"])
@@ -317,7 +445,7 @@ def test_a_job_rests_its_controls_and_says_how_it_ended():
             raise end
         return end
 
-    job = lab.Job("Go", work, [bar])
+    job = live_widget.Job("Go", work, [bar])
     for words in ("done", "no &lt;luck&gt;", "again"):
         job.start.click()
         assert job.wait(10)
@@ -336,7 +464,7 @@ def test_a_job_does_not_begin_twice_and_is_stopped():
         assert stop.wait(10)
         raise Cancelled
 
-    job = lab.Job("Go", work, stopped="it was stopped")
+    job = live_widget.Job("Go", work, stopped="it was stopped")
     job.start.click()
     job.start.click()
     assert not job.wait(0)
@@ -352,6 +480,87 @@ def test_a_throttle_draws_seldom_and_the_last_time():
         draw()
     draw(last=True)
     assert len(drawn) == 2
+
+
+# Long sessions ------------------------------------------------------------------------------------
+
+
+def alive():
+    """How many widgets and Bokeh models there are, and threads."""
+    gc.collect()
+    made = sum(issubclass(type(one), ipywidgets.Widget | Model) for one in gc.get_objects())
+    return made, threading.active_count()
+
+
+def memory():
+    """MiB that this process holds, where the system says it, else 0."""
+    page = Path("/proc/self/statm")
+    pages = int(page.read_text().split()[1]) if page.exists() else 0
+    return pages * resource.getpagesize() / 2**20
+
+
+def figure_of(option):
+    return plain_figure(str(option), "", "")
+
+
+def switched():
+    return lab.Switch([0, 1], figure_of), lambda one, i: setattr(one.choice, "index", i % 2)
+
+
+def slid():
+    slide = lab.Slide(figure_of(0), [0, 1], lambda option: {})
+    return slide, lambda one, i: setattr(one.slider, "value", i % 2)
+
+
+def revealed():
+    return answered(question(lambda: [figure_of(0), "words"])), lambda one, i: one.reveal.click()
+
+
+def fitted():
+    fitting = lab.Fitting(line, [0, 1, 2], [1, 3, 5.1], {"slope": 1, "height": 0},
+                          {"slope": (-5, 5), "height": (-5, 5)})  # fmt: skip
+    return fitting, lambda one, i: setattr(one.sliders["slope"], "value", i % 5)
+
+
+def chosen():
+    runs = {kind: Run(kind, 0, 1, profile="ci") for kind in ("blur", "flip")}
+    return lab.Live(runs, lambda run: {}), lambda one, i: setattr(one.choice, "index", i % 2)
+
+
+@pytest.mark.parametrize("make", [switched, slid, fitted, chosen, revealed])
+def test_what_is_drawn_again_and_again_leaves_nothing_behind(make):
+    one, use = make()
+    for i in range(2):
+        use(one, i)
+    before = alive()
+    for i in range(20):
+        use(one, i)
+    more = alive()[0] - before[0]
+    assert more <= 0
+    assert alive()[1] == before[1]
+
+
+def test_a_long_session_keeps_its_memory_and_threads(grid):
+    """300 moves of an explorer and 10 times Train and Stop, after as much as fills the caches."""
+    explorer = cplab.Explorer(profile="ci")
+    places = itertools.product(range(9), range(9), ("blur", "flip"))
+
+    def move(times):
+        for onset, length, deficit in itertools.islice(itertools.cycle(places), times):
+            explorer.onset.value, explorer.length.value = onset, length
+            explorer.deficit.value = deficit
+
+    def train(times):
+        for _ in range(times):
+            explorer.train.click()
+            explorer.stop.click()
+            assert explorer.job.wait(60)
+
+    move(30), train(3)
+    before, held = alive(), memory()
+    move(100), train(10)  # three controls a time
+    assert alive() == before
+    assert memory() < held + 30
 
 
 # Surfaces -----------------------------------------------------------------------------------------

@@ -12,8 +12,8 @@ from cplab.lazy import load_late
 
 __all__, __getattr__, __dir__ = load_late(
     __name__,
-    widgets="Covered Fitting Prediction Ranking Slide Switch choice",
-    live="Job Live",
+    widgets="Fitting Prediction Ranking Slide Switch choice found",
+    live="Live",
     explorer="Explorer pictures verdict",
     points="Plots Points",
 )

@@ -3,6 +3,7 @@
 import html
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import ipywidgets as w
@@ -11,35 +12,39 @@ import pandas as pd
 from bokeh.events import DoubleTap, PressUp, Tap
 
 from cplab import data, results
-from cplab.checks import whole
+from cplab.checks import one_of, require, whole
 from cplab.deficits import apply_deficit, canonical_name
-from cplab.lab.live import Clock, Job, life_in_words, say_time
+from cplab.lab.live import Clock, Job, life_in_words, say_cost
 from cplab.lab.points import Plots, Points
 from cplab.lab.surface import TEXT, Throttle, is_alive, redraw, surface
 from cplab.profiles import PROFILES
-from cplab.runs import Run
+from cplab.runs import CLOCKS, DATASETS, DEVICES, LONGEST, Run
 from cplab.show.pictures import strips, to_pixels
-from cplab.show.theme import label, load_bokeh, source_line
-from cplab.statistics import mean_curve, percent
+from cplab.show.results import note
+from cplab.show.theme import Style, label, load_bokeh, style
+from cplab.statistics import detectable, percent
 
 PAPER = "paper"  # the profile of the second set of results
 OFFERED = ("blur", "flip", "permute", "noise")
+KEY = "cut out: the same life without the window · harmless: less than 1 point of harm"
+CALM: Any = {"continuous_update": False, "layout": {"width": "220px"}}  # tells when it is let go
 
 
 class Explorer(w.VBox):
     """One screen: choose a deficit, its onset and its length; see what was measured; train it.
 
     Arguments:
-        profile, schedule, dataset, model: the setting (see Run); all but the first are the
-            profile's if not given.
+        profile: the size of the experiment.
         deficits: those to choose from, by name or as functions of your own.
         onset, length: where to begin.
-        seed, device: of live runs.
+        device: of live runs.
+        setting: other fields of a Run, such as schedule, dataset, model, and the seed of live runs.
 
-    The controls are attributes, to be driven from Python as well: `deficit`, `onset`, `length`
-    (set `.value`), `train`, `stop` (call `.click()`), `readout`; `size`, once there are results of
-    the paper's size, changes to them and back. `points` is what is known (a Points), `plots` what
-    is drawn (a Plots), `job` trains.
+    The controls are attributes, to be driven from Python as well: `deficit`, `onset`, `length`,
+    `recovery` where there are results of several, `clock` where rates fall with the epochs, `what`
+    the map shows, `size` where there are results of the paper's (set `.value`); `train`, `stop`
+    (call `.click()`). `readout` says what is seen. `points` is what is known (a Points), `plots`
+    what is drawn (a Plots), `job` trains.
 
     >>> explorer = Explorer(onset=4)
     >>> explorer.run.call()
@@ -49,41 +54,33 @@ class Explorer(w.VBox):
     def __init__(
         self,
         profile: str = "course",
-        schedule: str | None = None,
-        dataset: str | None = None,
         deficits: Sequence[Any] = OFFERED,
         onset: int = 0,
         length: int = 8,
-        seed: int = 0,
         device: str = "auto",
-        model: str | None = None,
+        **setting: Any,
     ) -> None:
         load_bokeh(again=False)
-        self._given: dict[str, Any] = {
-            "schedule": schedule,
-            "dataset": dataset,
-            "model": model,
-            "seed": seed,
-        }
-        self.like, self.device = Run(profile=profile, **self._given), device
-        table = results.table()
-        self.points, self.plots = Points(self.like, table), Plots()
+        one_of("device", device.partition(":")[0], DEVICES)
+        require(len(deficits), f"deficits {deficits} are not allowed: give one or more")
+        self._setting, self.device, table = setting, device, results.table()
+        self.points, self.plots = Points(Run(profile=profile, **setting), table), Plots()
         names = [canonical_name(one, PROFILES[profile].size) for one in deficits]
-        onset, length = whole("onset", onset), whole("length", length)
-        self._build(names, sizes(self.like, table), onset, length)
-        for control in (self.deficit, self.onset, self.length):
-            control.observe(self._choose, "value")
+        sizes = [PAPER] if profile != PAPER and PAPER in set(table.profile) else []
+        self._build(names, [profile, *sizes])
+        onset, length = whole("onset", onset, 0, LONGEST), whole("length", length, 0, LONGEST)
+        self._offer_setting(onset, length)
+        for name in ("deficit", "onset", "length", "recovery", "clock", "what"):
+            getattr(self, name).observe(self._choose, "value")
         self.size.observe(self._resize, "value")
         if is_alive():
-            self.plots.map.title.text += " (click)"
             for gesture in (DoubleTap, PressUp, Tap):  # fast, slow and ordinary clicks
                 self.plots.map.on_event(gesture, self._tap)
-        self._surfaces: list[w.Widget] = []
+        self._surface: Any = None
         self._choose()
-        # a view shows its figures as they were when it was made
-        self._surfaces = [surface(self.plots.time_line), surface(self.plots.panels)]
+        self._surface = surface(self.plots.panels)  # shows them as they are when it is made
         super().__init__(self._screen())
-        self._redraw()
+        redraw(self._surface)
 
     @property
     def run(self) -> Run:
@@ -92,16 +89,17 @@ class Explorer(w.VBox):
 
     # What is on the screen
 
-    def _build(self, names: list[str], sizes: list[str], onset: int, length: int) -> None:
-        words = {"disabled": False, "style": {"button_width": "auto"}}
-        options = [(label(name), name) for name in names]
-        self.deficit = w.ToggleButtons(options=options, value=names[0], **words)
-        self.size = w.ToggleButtons(options=sizes, value=sizes[0], **words).add_class("cplab-size")
-        self.size.layout.display = "" if len(sizes) > 1 else "none"
-        last = max(self.points.last(), onset, length)
-        self.onset, self.onset_box = slider(last, onset, "cplab-onset")
-        self.length, self.length_box = slider(last, length, "cplab-length")
+    def _build(self, names: list[str], sizes: list[str]) -> None:
+        self.deficit = buttons([(label(name), name) for name in names], "cplab-deficit")
+        self.size = buttons(sizes, "cplab-size")
+        self.clock = buttons([(f"clock {clock}", clock) for clock in CLOCKS], "cplab-clock")
+        self.what = buttons([("map: harm", "harm"), ("map: loss", "loss")], "cplab-what")
+        self.onset, self.onset_box = slider("cplab-onset")
+        self.length, self.length_box = slider("cplab-length")
+        self.recovery = w.SelectionSlider(options=[("", 0)], **CALM).add_class("cplab-recovery")
+        self.one_recovery = w.HTML()
         self.status = w.HTML().add_class("cplab-status")
+        self.phases = w.HTML(layout={"width": "100%"}).add_class("cplab-phases")
         self.readout = w.HTML(layout={"min_width": "300px", "flex": "1 1 300px"})
         self.readout.add_class("cplab-readout")
         self.picture = w.HTML()
@@ -111,56 +109,69 @@ class Explorer(w.VBox):
         self.code = w.HTML().add_class("cplab-code")
 
     def _screen(self) -> list[w.Widget]:
-        line = {"align_items": "center", "flex_flow": "row wrap"}
-        head = [self.deficit, self.size, self.status]
-        sliders = [w.HTML("onset"), self.onset, self.onset_box]
-        sliders += [w.HTML("&emsp;length"), self.length, self.length_box]
-        return [
-            w.HBox(head, layout=line | {"justify_content": "space-between"}),
-            w.HBox(sliders, layout=line),
-            self._surfaces[0],
-            w.HBox([self.picture, self.readout], layout=line),
-            self._surfaces[1],
-            self.job,
-            self.code,
-        ]
+        def row(*parts: w.Widget) -> w.Box:
+            return w.HBox(parts, layout={"align_items": "center", "flex_flow": "row wrap"})
 
-    def _redraw(self) -> None:
-        for part in self._surfaces:
-            redraw(part)
+        onset = w.HBox([w.HTML("onset&ensp;"), self.onset, self.onset_box])
+        length = w.HBox([w.HTML("length&ensp;"), self.length, self.length_box])
+        recovery = w.HBox([w.HTML("recovery&ensp;"), self.recovery, self.one_recovery])
+        choices = [row(self.deficit, self.size, self.clock), row(onset, length, recovery)]
+        shown = [self.phases, row(self.picture, self.readout), self._surface]
+        return [*choices, *shown, row(self.what, self.status), self.job, self.code]
+
+    def _offer_setting(self, onset: int, length: int) -> None:
+        """Offer what there is in this setting: these recoveries, so many epochs, a clock."""
+        like, recoveries = self.points.like, self.points.recoveries
+        options = tuple((f"{epochs} epochs", epochs) for epochs in recoveries)
+        if self.recovery.options != options:  # else the slider would go back to its first
+            self.recovery.options = options
+        self.recovery.value = like.recovery
+        self.one_recovery.value = "" if len(recoveries) > 1 else options[0][0]
+        last = max(self.points.last(), onset, length)
+        for epoch, bar, box in (
+            (onset, self.onset, self.onset_box),
+            (length, self.length, self.length_box),
+        ):
+            bar.max = box.max = last
+            bar.value = epoch
+        for control, wanted in (
+            (self.recovery, len(recoveries) > 1),
+            (self.size, len(self.size.options) > 1),
+            (self.clock, like.schedule == "paper"),
+        ):
+            control.layout.display = "" if wanted else "none"
+        self.status.value = f"<small>{html.escape(note(self.points.table))} · {KEY}</small>"
 
     # What happens
 
     def _choose(self, change: Any = None) -> None:
         """Show the chosen point. Called by every control."""
-        run = self.run
+        self.points.like = replace(self.points.like, recovery=self.recovery.value)
+        self.points.clock, run = self.clock.value, self.run
         known = run in self.points
         nearest = [] if known else self.points.neighbours(run)
         shown = run if known else (nearest[0] if nearest else None)
-        self.plots.show(self.points, run, self.deficit.value, shown)
+        self.plots.show(self.points, run, self.deficit.value, shown, self.what.value)
         self.readout.value = f'<div style="{TEXT}">{self._words(run, nearest)}</div>'
-        self.status.value = f"<small>{html.escape(source_line(self.points.table))}</small>"
+        self.phases.value = time_line(run, style(self.deficit.value))
         self.code.value = (
             f"<code>{html.escape(run.call())}</code> "
             "<a style='cursor:pointer' onclick=\"navigator.clipboard."
             'writeText(this.previousElementSibling.textContent)">copy</a>'
         )
-        self._draw_picture()
+        if change is None or change.owner is self.deficit:
+            self._draw_picture()
         self.train.description = "Train it again" if known else "Train this point"
         if not self.job.busy:
             self._offer(run)
-        self._redraw()
+        redraw(self._surface)
 
     def _resize(self, change: Any) -> None:
         """Show the results of another size, at the same point of a life."""
         scale = PROFILES[change.old].pace / PROFILES[change.new].pace
         onset, length = (round(scale * bar.value) for bar in (self.onset, self.length))
-        self.like = Run(profile=change.new, **self._given)
-        self.points = Points(self.like)
-        last = max(self.points.last(), onset, length)
-        for bar in (self.onset, self.onset_box, self.length, self.length_box):
-            bar.max = last
-        self.onset.value, self.length.value = onset, length
+        self.points = Points(Run(profile=change.new, **self._setting))
+        self._offer_setting(onset, length)
         self._choose()
 
     def _tap(self, event: Any) -> None:
@@ -172,13 +183,14 @@ class Explorer(w.VBox):
             self.onset.value, self.length.value = onset, length
 
     def _draw_picture(self) -> None:
-        images = pictures(self.like.dataset, self.like.profile)
+        like = self.points.like
+        images = pictures(like.dataset, like.profile)
         clear = images.train_x[:3]
         x = images.normal(clear)
         seen, _ = apply_deficit(x, images.train_y[:3], self.deficit.value)
         rows = {"clear": clear, "seen": to_pixels(seen, images)}
         page = strips(rows, scale=max(1, 40 // x.shape[-1])).data
-        absent = images.name != self.like.dataset
+        absent = images.name != like.dataset
         self.picture.value = page + ("<small>PRACTICE images</small>" if absent else "")
 
     def _words(self, run: Run, nearest: list[Run]) -> str:
@@ -186,18 +198,24 @@ class Explorer(w.VBox):
         if run not in self.points:
             if not nearest:
                 return f"Nobody has trained {life_in_words(run)} yet. <b>Train it.</b>"
-            rows = "; ".join(f"{where(r)}: {self.points.accuracy(r)}" for r in nearest)
+            rows = "; ".join(
+                f"onset {r.onset}, length {r.length}: {self.points.accuracy(r)}" for r in nearest
+            )
             return (
                 f"Not trained: {life_in_words(run)}. Its trained neighbours: {rows}. "
                 "The curves show the first of them. <b>Train this point</b> to know."
             )
-        begin = f"{life_in_words(run)} ends at <b>{self.points.accuracy(run)}</b>"
+        begin = (
+            f"{life_in_words(run)} ends at <b>{self.points.accuracy(run)}</b> "
+            f"after {run.recovery} epochs of recovery"
+        )
         if run.deficit == "none":
             return f"{begin}. Now let a deficit last for some epochs."
         point = self.points.mean(run)
         if np.isnan(point.loss):
             return f"{begin}. Its controls are not trained yet."
-        return f"{begin}: {cost_in_words(point)}. <b>{verdict(point)}</b>"
+        clock = f", clock {self.clock.value}" if run.schedule == "paper" else ""
+        return f"{begin}{clock}: {cost_in_words(point)}. <b>{verdict(point)}</b>"
 
     # Training
 
@@ -205,13 +223,12 @@ class Explorer(w.VBox):
         """Say what training the point would cost."""
         todo = self._todo(run)
         more = "" if len(todo) == 1 else " with its missing controls"
-        cost = say_time(results.estimate(todo, device=self.device))
-        self.estimate.value = f"live: {cost}{more}"
+        self.estimate.value = f"live{more}: {say_cost(todo)}"
         self.job.progress.value = 0
 
     def _todo(self, run: Run) -> list[Run]:
         """The runs that Train trains: the point, and those of its controls that nobody trained."""
-        controls = [run.equal_training(), run.without_window(), run.newborn()]
+        controls = [run.equal_training(), run.without_window(self.clock.value)]
         return list(dict.fromkeys([run, *(c for c in controls if not results.find(c))]))
 
     def _work(self, stop: threading.Event) -> str:
@@ -225,7 +242,7 @@ class Explorer(w.VBox):
 
         def show() -> None:
             self.plots.live(epochs, accuracies)
-            self._redraw()
+            redraw(self._surface)
 
         draw = Throttle(show)
 
@@ -242,11 +259,12 @@ class Explorer(w.VBox):
         try:
             fresh = dict(results.collect(todo, fresh=True, **how))[run]
         finally:
-            self.points = Points(self.like)
+            self.points = Points(self.points.like)
+            self._offer_setting(self.onset.value, self.length.value)
             self._choose()
             if fresh and self.run == run:
-                curve = mean_curve([fresh])
-                epochs, accuracies = list(curve["epoch"]), list(curve["mean"])
+                accuracies = list(fresh.series("test_accuracy"))
+                epochs = list(range(1, run.epochs + 1))
                 draw(last=True)
         self.job.progress.value = self.job.progress.max
         return f"live, seed {run.seed}: {percent(fresh.accuracy)} %"
@@ -255,19 +273,33 @@ class Explorer(w.VBox):
 # Parts ------------------------------------------------------------------------------------------
 
 
-def sizes(like: Run, table: pd.DataFrame) -> list[str]:
-    """A run's profile, and the paper's if there are results of it."""
-    there = like.profile != PAPER and (table.profile == PAPER).any()
-    return [like.profile, PAPER] if there else [like.profile]
+def buttons(options: Sequence[Any], css: str) -> w.ToggleButtons:
+    """Buttons of which one is pressed, the first to begin with."""
+    return w.ToggleButtons(options=options, style={"button_width": "auto"}).add_class(css)
 
 
-def slider(last: int, value: int, css: str) -> tuple[w.IntSlider, w.BoundedIntText]:
+def slider(css: str) -> tuple[w.IntSlider, w.BoundedIntText]:
     """A slider that tells when it is let go, and the number box beside it."""
-    calm = {"continuous_update": False, "readout": False, "layout": {"width": "300px"}}
-    bar = w.IntSlider(value, 0, last, **calm).add_class(css)
-    box = w.BoundedIntText(value, 0, last, layout={"width": "60px"}).add_class(f"{css}-box")
+    bar = w.IntSlider(readout=False, **CALM).add_class(css)
+    box = w.BoundedIntText(layout={"width": "60px"}).add_class(f"{css}-box")
     w.link((bar, "value"), (box, "value"))
     return bar, box
+
+
+def time_line(run: Run, look: Style) -> str:
+    """The phases of a life, as wide as they are long, as HTML."""
+    phases = (
+        ("clear", run.onset, "#e8e8e8", "black"),
+        (look.label, run.length, look.colour, "white"),
+        ("recovery", run.recovery, "#f4f4f4", "black"),
+    )
+    parts = (
+        f'<div style="flex:{epochs} 0 0;overflow:hidden;background:{hue};color:{ink}">{text}</div>'
+        for text, epochs, hue, ink in phases
+        if epochs
+    )
+    css = "display:flex;text-align:center;font-size:12px;line-height:28px;white-space:nowrap"
+    return f'<div style="{css}">{"".join(parts)}</div>'
 
 
 def pictures(dataset: str, profile: str) -> data.Images:
@@ -277,29 +309,23 @@ def pictures(dataset: str, profile: str) -> data.Images:
     >>> pictures("cifar10", "ci").train_x.shape
     torch.Size([512, 8, 8, 3])
     """
+    one_of("dataset", dataset, DATASETS)
     return data.images(dataset if data.is_here(dataset) else "practice", profile)
 
 
-def where(run: Run) -> str:
-    """A point among its neighbours."""
-    return f"onset {run.onset}, length {run.length}"
-
-
 def cost_in_words(point: pd.Series) -> str:
-    """What a window cost: lost time, which sleep would have cost as well, and harm.
+    """What a window cost: harm, and beside it lost time, which sleep would have cost as well.
 
-    >>> point = {"loss": 0.058, "loss_half": 0.007, "lost_time": 0.042}
+    >>> point = {"loss": 0.058, "loss_half": 0.007, "lost_time": 0.042, "lost_time_half": 0.005}
     >>> cost_in_words(pd.Series(point | {"harm": 0.016, "harm_half": 0.006}))
-    '5.8 ± 0.7 points below equal training, 4.2 of them lost time and 1.6 ± 0.6 harm'
+    'harm 1.6 ± 0.6 and lost time 4.2 ± 0.5, together 5.8 ± 0.7 points below equal training'
     """
-    side = "below" if point.loss >= 0 else "above"
-    words = f"{percent(abs(point.loss), point.loss_half)} points {side} equal training"
+    loss = percent(abs(point.loss), point.loss_half)
+    words = f"{loss} points {'below' if point.loss >= 0 else 'above'} equal training"
     if np.isnan(point.harm):
         return words
-    return (
-        f"{words}, {percent(point.lost_time)} of them lost time "
-        f"and {percent(point.harm, point.harm_half)} harm"
-    )
+    harm, lost = (percent(point[n], point[f"{n}_half"]) for n in ("harm", "lost_time"))
+    return f"harm {harm} and lost time {lost}, together {words}"
 
 
 def verdict(point: pd.Series) -> str:
@@ -315,9 +341,11 @@ def verdict(point: pd.Series) -> str:
     if np.isnan(point.harm_half) or np.isnan(point.loss_half):
         return "One seed: no interval, no verdict."
     if point.harm - point.harm_half > 0:
-        return "Worse than without these epochs: the deficit did harm that does not heal."
+        return "Worse than without these epochs: the deficit did harm, and this recovery left it."
     if point.loss - point.loss_half <= 0:
-        return "No lasting loss is seen."
+        seen = percent(detectable(point.loss_half, point.pairs))
+        return f"No lasting loss is seen; one of {seen} points would be, 8 times in 10."
     if point.harm + point.harm_half < 0:
         return "Something was learned, less than from clear images."
-    return "Time was lost; harm beyond that is not seen."
+    seen = percent(detectable(point.harm_half, point.pairs))
+    return f"Time was lost; no harm is seen; that of {seen} points would be, 8 times in 10."

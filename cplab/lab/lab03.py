@@ -1,7 +1,6 @@
 """Figures of lab 03 alone: spectra of images, and what a classifier gets right."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from bokeh.models import FactorRange, Range1d
@@ -11,12 +10,12 @@ from numpy.typing import ArrayLike
 from cplab.show import theme
 
 
-def spectra(powers: Mapping[str, ArrayLike], **options: Any) -> figure:
+def spectra(powers: Mapping[str, ArrayLike]) -> figure:
     """Radially averaged power spectra, by deficit: power against cycles an image, both on
     logarithmic axes; cycles 0, the mean brightness, are left out, and so is a spectrum of zeros."""
-    options = {"x_axis_type": "log", "y_axis_type": "log", **options}
     words = ("power of the images by fineness", "cycles per image", "mean power")
-    fig = theme.plain_figure(*words, **options)
+    both = {"x_axis_type": "log", "y_axis_type": "log"}
+    fig = theme.plain_figure(*words, **both, width=620, height=380)
     # What lies on another line is dashed, what lies under it is broad.
     looks = {"none": ("solid", 7, 0.35), "flip": ("dashed", 2.5, 1), "permute": ("dotted", 3.5, 1)}
     for deficit, values in powers.items():
@@ -31,17 +30,14 @@ def spectra(powers: Mapping[str, ArrayLike], **options: Any) -> figure:
     return theme.place_legend(fig, "bottom_left")
 
 
-def grouped(
-    rows: Sequence[str], columns: Mapping[str, Sequence[float]], chance: float, **options: Any
-) -> figure:
+def grouped(rows: Sequence[str], columns: Mapping[str, Sequence[float]], chance: float) -> figure:
     """What a classifier gets right on up to three sets of images: a mark for each row and set, and
     a dotted line for one who guesses.
 
     Arguments: rows, words; columns, one fraction a row by the words for the set.
     """
-    options = {"y_range": FactorRange(*rows[::-1]), **options}
-    title = "images that the classifier gets right"
-    fig = theme.plain_figure(title, "named rightly", "", **options)
+    words = ("images that the classifier gets right", "named rightly", "")
+    fig = theme.plain_figure(*words, y_range=FactorRange(*rows[::-1]), width=760, height=330)
     looks = (("circle", "#0072B2"), ("square", theme.LIVE.colour), ("triangle", "#009E73"))
     for (text, values), (marker, hue) in zip(columns.items(), looks, strict=False):
         how = {"color": hue, "fill_alpha": 0.5, "marker": marker, "legend_label": text}

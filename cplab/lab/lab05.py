@@ -19,26 +19,22 @@ from numpy.typing import ArrayLike
 from cplab import pruning, statistics
 from cplab.checks import CplabError
 from cplab.lab.live import Job
-from cplab.lab.surface import Throttle, in_red, redraw, surface
+from cplab.lab.surface import Throttle, in_red, redraw, replace_last
 from cplab.lab.widgets import Slide
 from cplab.show.results import means
 from cplab.show.theme import colour, label, load_bokeh, percent_axis, plain_figure
 
-ARGUED = "grey: what is expected; coloured: what came"
 COMPARED = ("biological", "random", "per_pixel")  # what a live search is compared with
-PLACES = [(i % 28, 27 - i // 28) for i in range(784)]
+ACROSS, UP = np.tile(np.arange(28), 28), np.repeat(np.arange(27, -1, -1), 28)
 
 
-# Pixels -------------------------------------------------------------------------------------------
-
-
-def pixels(counts: ArrayLike, title: str, most: float = 16, **options: Any) -> figure:
+def pixels(counts: ArrayLike, title: str, most: float = 16, size: int = 300) -> figure:
     """The 784 pixels, each as dark as it has synapses; its data source is called `pixels`.
 
-    Arguments: counts (28, 28); most, synapses a pixel that are darkest.
+    Arguments: counts (28, 28); most, synapses a pixel that are darkest; size, of the figure.
     """
-    ranges = {"x_range": Range1d(-0.5, 27.5), "y_range": Range1d(-0.5, 27.5)}
-    fig = plain_figure(title, "", "", **{"width": 300, "height": 300, **ranges, **options})
+    ends = {name: Range1d(-0.5, 27.5) for name in ("x_range", "y_range")}
+    fig = plain_figure(title, "", "", width=size, height=size, **ends)
     source = ColumnDataSource(pixel_columns(counts), name="pixels")
     hue = linear_cmap("count", Blues256[::-1], low=0, high=most)
     fig.rect("x", "y", 1, 1, source=source, fill_color=hue, line_color=None)
@@ -46,18 +42,14 @@ def pixels(counts: ArrayLike, title: str, most: float = 16, **options: Any) -> f
     return fig
 
 
-def pixel_columns(counts: ArrayLike) -> dict[str, list]:
+def pixel_columns(counts: ArrayLike) -> dict[str, Any]:
     """The data of `pixels`."""
-    across, up = zip(*PLACES, strict=True)
-    return {"x": list(across), "y": list(up), "count": np.asarray(counts, float).ravel().tolist()}
+    return {"x": ACROSS, "y": UP, "count": np.asarray(counts, float).ravel().tolist()}
 
 
 def on_pixels(alive: Sequence[ArrayLike]) -> np.ndarray:
     """How many synapses of an architecture's first layer are on each pixel (28, 28)."""
     return np.asarray(alive[0]).sum(0).reshape(28, 28)
-
-
-# A search that one watches ------------------------------------------------------------------------
 
 
 class Growing(w.VBox):
@@ -81,29 +73,21 @@ class Growing(w.VBox):
         load_bokeh(again=False)
         self._dataset, self._steps, self._seed = dataset, steps, seed
         calm = {"continuous_update": False, "style": {"description_width": "110px"}}
-        percents = [(f"{100 * d:g} %", d) for d in densities]
-        self.gamma = w.SelectionSlider(
-            options=[(f"{g:g} %", g) for g in gammas],
-            value=gammas[min(1, len(gammas) - 1)],
-            description="γ",
-            **calm,
-        )
+        rates = [(f"{gamma:g} %", gamma) for gamma in gammas]
+        finals = [(f"{100 * d:g} %", d) for d in densities]
+        self.gamma = w.SelectionSlider(description="γ", options=rates, **calm)
         self.peak = w.IntSlider(90, min=55, max=95, step=5, description="peak density", **calm)
-        self.final = w.SelectionSlider(
-            options=percents, value=sorted(densities)[-4:][0], description="final density", **calm
-        )
-        sliders = {"gamma": self.gamma, "peak": self.peak, "final": self.final}
-        for css, slider in sliders.items():
-            slider.add_class(f"cplab-{css}")
-            slider.observe(self._choose, "value")
-        stopped = "stopped: nothing is kept of it"
-        self.job = Job("Grow and prune", self._work, [*sliders.values()], stopped)
-        self._picture: w.Widget | None = None
+        self.final = w.SelectionSlider(description="final density", options=finals, **calm)
+        self.gamma.index = min(1, len(gammas) - 1)
+        self.final.value = sorted(densities)[-4:][0]
+        sliders = [self.gamma, self.peak, self.final]
+        for css, slider in zip(("gamma", "peak", "final"), sliders, strict=True):
+            slider.add_class(f"cplab-{css}").observe(self._choose, "value")
+        self.job = Job("Grow and prune", self._work, sliders, "stopped: nothing is kept of it")
+        super().__init__([w.HBox(sliders), self.job, w.VBox()])
         layout = self._draw()
         self._choose()
-        self._picture = surface(layout)  # shows what it has by now
-        redraw(self._picture)
-        super().__init__([w.HBox([*sliders.values()]), self.job, self._picture])
+        replace_last(self, layout)
 
     @property
     def spec(self) -> pruning.Search:
@@ -114,19 +98,21 @@ class Growing(w.VBox):
         return pruning.Search(self._dataset, gamma=gamma, n=n, **how)
 
     def _draw(self) -> LayoutDOM:
+        empty = {"live search": ("step", "density", "accuracy"), "expected": ("step", "density")}
+        live, expected = (
+            ColumnDataSource({column: [] for column in columns}, name=name)
+            for name, columns in empty.items()
+        )
         wide = {"width": 450, "height": 200, "y_range": Range1d(0, 100)}
-        steps = plain_figure(ARGUED, "", "density, %", **wide)
+        title = "grey: what is expected; coloured: what came"
+        steps = plain_figure(title, "", "density, %", **wide)
         learned = plain_figure("", "step", "accuracy, %", x_range=steps.x_range, **wide)
-        empty: dict[str, list] = {"step": [], "density": [], "accuracy": []}
-        self.sources = {
-            "expected": ColumnDataSource({"step": [], "density": []}, name="expected"),
-            "live": ColumnDataSource(empty, name="live search"),
-        }
-        steps.line("step", "density", source=self.sources["expected"], color="#999999", width=3)
-        look = {"source": self.sources["live"], "color": colour("biological"), "width": 2}
+        steps.line("step", "density", source=expected, color="#999999", width=3)
+        look = {"source": live, "color": colour("biological"), "width": 2}
         steps.line("step", "density", **look)
         learned.line("step", "accuracy", **look)
-        chart = pixels(np.zeros((28, 28)), "synapses on each pixel, 0 to 16", width=400, height=400)
+        chart = pixels(np.zeros((28, 28)), "synapses on each pixel, 0 to 16", size=400)
+        self.sources = {"live": live, "expected": expected}
         self.sources["pixels"] = chart.select_one({"name": "pixels"})
         return layouts.row(layouts.column(steps, learned), chart)
 
@@ -144,7 +130,7 @@ class Growing(w.VBox):
             f"n = {spec.n:,} steps until growth has faded out, then down to "
             f"{100 * spec.keep[0]:g} %: {spec.steps:,} steps"
         )
-        redraw(self._picture)
+        redraw(self.children[-1])
 
     def _work(self, stop: threading.Event) -> str:
         spec, began, moments = self.spec, time.perf_counter(), list[dict]()
@@ -166,7 +152,7 @@ class Growing(w.VBox):
         compared = [pruning.make_control(kind, alive, ink, random) for kind in COMPARED]
         how = {"dataset": spec.dataset, "steps": self._steps, "seed": spec.seed}
         _, curve = pruning.train_side_by_side(compared, **how, stop=stop)
-        redraw(self._picture)
+        redraw(self.children[-1])
         told = ", ".join(
             f"{label(kind)} {100 * accuracy[-1]:.1f}"
             for kind, accuracy in zip(COMPARED, curve["accuracy"], strict=True)
@@ -183,16 +169,12 @@ class Growing(w.VBox):
             f"step {now['step']:,}: {100 * now['density']:.0f} % alive, "
             f"accuracy {100 * now['accuracy']:.1f} %"
         )
+        columns = {"step": 1, "density": 100, "accuracy": 100}  # in percent
         self.sources["live"].data = {
-            "step": [one["step"] for one in moments],
-            "density": [100 * one["density"] for one in moments],
-            "accuracy": [100 * one["accuracy"] for one in moments],
+            name: [scale * one[name] for one in moments] for name, scale in columns.items()
         }
         self.sources["pixels"].data = pixel_columns(now["pixels"])
-        redraw(self._picture)
-
-
-# Sliders over what is known -----------------------------------------------------------------------
+        redraw(self.children[-1])
 
 
 def architectures(
@@ -205,47 +187,40 @@ def architectures(
         (pruning.retraining_rows); maps, synapses on each pixel (28, 28), one a seed, by density;
         kinds, those that are shown.
     """
-    densities = sorted(maps)
     groups = {
         kind: {100 * d: rows.accuracy[rows.density == d].to_list() for d in {*rows.density}}
         for kind in kinds
         for rows in [table[table.kind == kind]]
     }
-    words = ("density, %", "accuracy, retrained")
-    fig = means(groups, words, log=True, width=540, height=380)
-    ring = ColumnDataSource(chosen(groups, densities[0]), name="chosen")
-    fig.scatter("x", "mean", source=ring, size=13, fill_color=None, line_color="hue", line_width=2)
-    mean = np.mean(maps[densities[0]], axis=0)
-    size = {"width": 320, "height": 320}
-    chart = pixels(mean, "synapses on each pixel", most=mean.max(), **size)
+    densities, counts = sorted(maps), {d: np.mean(found, axis=0) for d, found in maps.items()}
+    most = max(1e-9, counts[densities[0]].max())
 
     def columns(density: float) -> dict:
-        counts = np.mean(maps[density], axis=0)
-        shown = pixel_columns(counts / max(counts.max(), 1e-9) * mean.max())
-        return {"chosen": chosen(groups, density), "pixels": shown}
+        at = 100 * density
+        there = {kind: np.mean(of[at]) for kind, of in groups.items() if at in of}
+        rings = {"x": [at] * len(there), "mean": [*there.values()]}
+        scaled = counts[density] * (most / max(counts[density].max(), 1e-9))
+        return {
+            "chosen": {**rings, "hue": [colour(kind) for kind in there]},
+            "pixels": pixel_columns(scaled),
+        }
 
     def say(density: float) -> str:
-        at = {k: groups[k].get(100 * density, ()) for k in kinds}
+        at = {kind: groups[kind].get(100 * density, ()) for kind in kinds}
         told = {
-            label(k): statistics.describe_difference(at["biological"], at[k])
-            for k in kinds
-            if k != "biological"
+            label(kind): statistics.describe_difference(at["biological"], at[kind])
+            for kind in kinds
+            if kind != "biological"
         }
         others = "; ".join(f"{words} {points}" for words, points in told.items() if points)
         return f"{100 * density:g} %: {label('biological')} against {others or 'nothing yet'}"
 
+    words = ("density, %", "accuracy, retrained")
+    fig = means(groups, words, log=True, width=540, height=380)
+    ring = ColumnDataSource(columns(densities[0])["chosen"], name="chosen")
+    fig.scatter("x", "mean", source=ring, size=13, fill_color=None, line_color="hue", line_width=2)
+    chart = pixels(counts[densities[0]], "synapses on each pixel", most=most, size=320)
     return Slide([fig, chart], densities, columns, say, description="density")
-
-
-def chosen(groups: Mapping[str, Mapping[float, Any]], density: float) -> dict[str, list]:
-    """The points of all kinds at one density."""
-    at = 100 * density
-    there = {kind: np.mean(of[at]) for kind, of in groups.items() if len(of.get(at, ()))}
-    return {
-        "x": [at] * len(there),
-        "mean": [float(mean) for mean in there.values()],
-        "hue": [colour(kind) for kind in there],
-    }
 
 
 def splits(found: Mapping[str, Sequence[Mapping]], large: tuple[int, int]) -> Slide:
@@ -253,61 +228,52 @@ def splits(found: Mapping[str, Sequence[Mapping]], large: tuple[int, int]) -> Sl
 
     Arguments: found, {task: values of pruning.KernelPruning, one a seed}; large, kernels at first.
     """
-    tables = {
-        task: [pd.DataFrame(values).query("phase == 'pruning'") for values in group]
+    columns = ("phase", "first", "second", "train_accuracy")
+    rows = pd.concat(
+        pd.DataFrame({name: values[name] for name in columns}).assign(task=task)
         for task, group in found.items()
-        if group
-    }
-    left = {t for group in tables.values() for rows in group for t in rows["first"] + rows.second}
-    totals = sorted(left, reverse=True)
+        for values in group
+    ).query("phase == 'pruning'")
+    rows = rows.assign(left=rows["first"] + rows["second"])
+    tasks, totals = [*dict.fromkeys(rows.task)], sorted({*rows.left}, reverse=True)
+    by_task = rows.groupby(["task", "left"])
+    layers = {"first layer": ("first", large[0]), "second layer": ("second", large[1])}
 
     def at(task: str, total: int, what: str) -> list[float]:
-        rows = [r[r["first"] + r.second == total] for r in tables[task]]
-        return [float(r[what].iloc[0]) for r in rows if len(r)]
+        there = (task, total) in by_task.groups
+        return by_task.get_group((task, total))[what].to_list() if there else []
 
-    size: dict[str, Any] = {"width": 430, "height": 320}
-    groups = {task: {t: at(task, t, "train_accuracy") for t in totals} for task in tables}
-    curve = means(groups, ("kernels left", "accuracy on its own task"), **size)
-    line = ColumnDataSource({"x": totals[:1] * 2, "y": [0, 1]}, name="here")
-    curve.line("x", "y", source=line, color="#333333", line_dash="dotted")
-    layers = {"first layer": ("first", large[0]), "second layer": ("second", large[1])}
-    factors = [(layer, label(task)) for layer in layers for task in tables]
-    share = plain_figure(
-        f"kernels left, of {large[0]} and of {large[1]}",
-        "",
-        "share of the layer",
-        x_range=FactorRange(*factors),
-        y_range=Range1d(0, 1.05),
-        **size,
-    )
-
-    def columns(total: int) -> dict:
+    def data(total: int) -> dict:
         parts = [
-            [n / all_of for n in at(task, total, layer)]
-            for layer, all_of in layers.values()
-            for task in tables
+            statistics.mean_half([n / whole for n in at(task, total, layer)])
+            for layer, whole in layers.values()
+            for task in tasks
         ]
-        return {
-            "factor": factors,
-            **statistics.band_columns(*zip(*map(statistics.mean_half, parts), strict=True)),
-        }
-
-    source = ColumnDataSource(columns(totals[0]), name="left")
-    names = [label(task) for task in tables]
-    hues = factor_cmap("factor", [colour(task) for task in tables], names, start=1)
-    share.vbar("factor", 0.8, "mean", source=source, color=hues, alpha=0.7)
-    share.add_layout(Whisker(base="factor", lower="low", upper="high", source=source))
-    share.xaxis.major_label_orientation = 0.9
-    percent_axis(share.yaxis)
+        bars = statistics.band_columns(*zip(*parts, strict=True))
+        here = {"x": [total, total], "y": [0, 1]}
+        return {"left": {"factor": factors, **bars}, "here": here}
 
     def say(total: int) -> str:
         told = []
-        for task in tables:
-            pair = [np.mean(at(task, total, layer)) for layer, _ in layers.values()]
-            told.append(f"{label(task)} {pair[0]:.1f} + {pair[1]:.1f}")
+        for task in tasks:
+            first, second = (np.mean(at(task, total, layer)) for layer, _ in layers.values())
+            told.append(f"{label(task)} {first:.1f} + {second:.1f}")
         return f"{total} kernels left: " + "; ".join(told)
 
-    def data(total: int) -> dict:
-        return {"left": columns(total), "here": {"x": [total, total], "y": [0, 1]}}
-
+    size: dict[str, Any] = {"width": 430, "height": 320}
+    groups = {task: {n: at(task, n, "train_accuracy") for n in totals} for task in tasks}
+    curve = means(groups, ("kernels left", "accuracy on its own task"), **size)
+    factors = [(layer, label(task)) for layer in layers for task in tasks]
+    title = f"kernels left, of {large[0]} and of {large[1]}"
+    size |= {"x_range": FactorRange(*factors), "y_range": Range1d(0, 1.05)}
+    share = plain_figure(title, "", "share of the layer", **size)
+    start = data(totals[0])
+    here, left = (ColumnDataSource(start[name], name=name) for name in ("here", "left"))
+    curve.line("x", "y", source=here, color="#333333", line_dash="dotted")
+    names = [label(task) for task in tasks]
+    hues = factor_cmap("factor", [colour(task) for task in tasks], names, start=1)
+    share.vbar("factor", 0.8, "mean", source=left, color=hues, alpha=0.7)
+    share.add_layout(Whisker(base="factor", lower="low", upper="high", source=left))
+    share.xaxis.major_label_orientation = 0.9
+    percent_axis(share.yaxis)
     return Slide([curve, share], totals, data, say, description="pruning")

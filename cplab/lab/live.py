@@ -1,7 +1,10 @@
 """Work that one starts with a button and watches: in a thread, or at the click where threads cannot
 draw (Colab)."""
 
+import html
 import threading
+import time
+from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,9 +13,10 @@ import numpy as np
 from bokeh.models import ColumnDataSource
 
 from cplab import results
-from cplab.checks import Cancelled, CplabError
-from cplab.lab.surface import Throttle, in_red, redraw, surface
-from cplab.runs import Run
+from cplab.checks import Cancelled, CplabError, one_of, require
+from cplab.lab.surface import Throttle, in_red, redraw, replace_last
+from cplab.results import tables
+from cplab.runs import DEVICES, Run
 from cplab.show.results import over_epochs
 from cplab.show.theme import LIVE, label, load_bokeh, on_colab, place_legend
 from cplab.statistics import percent
@@ -23,19 +27,11 @@ PAUSED = "stopped: Train goes on from the last checkpoint"
 class Job(w.HBox):
     """A button that starts some work, a bar, and a button that stops it.
 
-    Arguments:
-        words: on the button.
-        work: called with the threading.Event that Stop sets; returns what is said in the end.
-        locked: controls that rest meanwhile.
-        stopped: what is said when it was stopped.
+    Arguments: words, on the button; work, called with the threading.Event that Stop sets, returns
+        what is said in the end; locked, controls that rest meanwhile; stopped, what is said then.
 
     `start` and `stop` are the buttons; `said` and `progress` are the work's to set; `busy` says
     whether it is under way.
-
-    >>> job = Job("Count", lambda halt: f"up to {sum(range(4))}")
-    >>> job.start.click()
-    >>> job.wait(10), job.said.value
-    (True, 'up to 6')
     """
 
     def __init__(
@@ -61,10 +57,9 @@ class Job(w.HBox):
         """Wait for the work to end; False if it has not by then."""
         return self._done.wait(seconds)
 
-    def _begin(self, button: Any = None) -> None:
+    def _begin(self, button: Any) -> None:
         if self.busy:
             return
-        self.busy = True
         self._halt.clear()
         self._done.clear()
         self._rest(True)
@@ -74,9 +69,9 @@ class Job(w.HBox):
             threading.Thread(target=self._do, daemon=True).start()
 
     def _rest(self, busy: bool) -> None:
+        self.busy, self.stop.disabled = busy, not busy
         for control in (self.start, *self._locked):
             control.disabled = busy
-        self.stop.disabled = not busy
 
     def _do(self) -> None:
         message = "stopped by an error"
@@ -87,7 +82,6 @@ class Job(w.HBox):
         except CplabError as error:
             message = in_red(error)
         finally:
-            self.busy = False
             self._rest(False)
             self.said.value = message
             self._done.set()
@@ -121,8 +115,9 @@ class Live(w.VBox):
         measure: Any = "trace",
     ) -> None:
         load_bokeh(again=False)
-        self._known, self._what, self.device = known, tuple(what), device
-        self._measure = measure
+        require(runs, "runs {} are not allowed: give one or more by their words")
+        one_of("device", device.partition(":")[0], DEVICES)
+        self._known, self._what, self.device, self._measure = known, what, device, measure
         self.choice = w.ToggleButtons(
             options=list(runs.items()), style={"button_width": "auto"}
         ).add_class("cplab-live-choice")
@@ -134,105 +129,87 @@ class Live(w.VBox):
 
     def _choose(self, change: Any = None) -> None:
         run = self.choice.value
-        self.sources = {
-            name: ColumnDataSource({"epoch": [], "mean": []}, name=f"live {name}")
-            for name in self._what
-        }
         known, drawn = self._known(run), []
-        for name, source in self.sources.items():
+        self.sources: dict[str, ColumnDataSource] = {}
+        self._legend = []
+        for name in self._what:
             fig = over_epochs(known, name, width=425, height=280)
+            source = ColumnDataSource({"epoch": [], "mean": []}, name=f"live {name}")
             look = {"color": LIVE.colour, "width": 2, "legend_label": LIVE.label}
             fig.line("epoch", "mean", source=source, **look)
             drawn.append(place_legend(fig, "top_left" if name == "trace" else "top_right"))
-        self._picture = surface(drawn)
-        self.children = [*self.children[:2], self._picture]
-        redraw(self._picture)
-        cost = results.estimate([run], self._measure, self.device)
-        self.estimate.value = (
-            f"{life_in_words(run)}, seed {run.seed}: {run.epochs} epochs, {say_time(cost)}"
-        )
+            self.sources[name] = source
+            self._legend.append(fig.legend[0].items[-1])
+        self._draw({name: {} for name in self._what})
+        replace_last(self, drawn)
+        life = f"{life_in_words(run)}, seed {run.seed}: {run.epochs} epochs"
+        self.estimate.value = f"{life}, {say_cost([run], self._measure)}"
         self.job.progress.value = 0
 
     def _work(self, stop: threading.Event) -> str:
-        run, rows = self.choice.value, list[dict]()
-        clock = Clock(self.job, run.epochs)
-        draw = Throttle(lambda: self._draw(rows))
+        run, grown = self.choice.value, {name: dict[int, float]() for name in self._what}
+        clock, draw = Clock(self.job, run.epochs), Throttle(lambda: self._draw(grown))
 
         def report(of: Run, row: dict) -> None:
-            rows.append(row | flat(row.get("measured", {})))
+            measured = [one for one in row.get("measured", {}).values() if isinstance(one, dict)]
+            now = ChainMap(row, *measured)
+            for name in grown.keys() & now.keys():
+                grown[name][row["epoch"] + 1] = float(np.sum(now[name]))
             clock(of, row)
             draw()
 
         how = {"fresh": True, "device": self.device, "stop": stop, "report": report}
         found = results.run(run, measure=self._measure, **how)
-        series = {name: found.series(name) for name in self._what}
-        rows = [
-            {"epoch": epoch} | {name: values[epoch] for name, values in series.items()}
-            for epoch in range(run.epochs)
-        ]
+        grown = {name: dict(enumerate(found.series(name), 1)) for name in self._what}
         draw(last=True)
-        return (
-            f"live, seed {run.seed}: {percent(found.accuracy)} %, in "
-            f"{found.seconds:.0f} s of training"
-        )
+        return f"live, seed {run.seed}: {percent(found.accuracy)} %, after {clock.seconds:.0f} s"
 
-    def _draw(self, rows: list[dict]) -> None:
-        for name, source in self.sources.items():
-            known = [row for row in rows if name in row and not np.isnan(np.sum(row[name]))]
-            source.data = {
-                "epoch": [row["epoch"] + 1 for row in known],
-                "mean": [float(np.sum(row[name])) for row in known],
-            }
-        redraw(self._picture)
+    def _draw(self, grown: Mapping[str, Mapping[int, float]]) -> None:
+        """Draw quantities by epoch; the legend names them as soon as there are any."""
+        for item, (name, values) in zip(self._legend, grown.items(), strict=True):
+            known = {epoch: value for epoch, value in values.items() if np.isfinite(value)}
+            self.sources[name].data = {"epoch": [*known], "mean": [*known.values()]}
+            item.visible = bool(known)
+        redraw(self.children[-1])
 
 
 class Clock:
-    """Says at each reported epoch how far a Job is, and how much longer it takes by the epochs that
-    it took so far. Arguments: job; epochs, that are to be trained in all."""
+    """Says at each reported epoch how far a Job is, and how much longer it takes by the clock: what
+    is measured on the way takes time as well. Arguments: job; epochs, to be trained in all."""
 
     def __init__(self, job: Job, epochs: int) -> None:
-        self.job, self.spent, self.done = job, 0.0, 0
+        self.job, self.times = job, [time.monotonic()]
         job.progress.value, job.progress.max = 0, max(1, epochs)
 
+    @property
+    def seconds(self) -> float:
+        """Since it began, until the last epoch."""
+        return self.times[-1] - self.times[0]
+
     def __call__(self, run: Any, row: dict) -> None:
-        self.done, self.spent = self.done + 1, self.spent + row["seconds"]
-        self.job.progress.value = self.done
-        left = self.spent / self.done * max(0, self.job.progress.max - self.done)
+        self.times.append(time.monotonic())
+        self.job.progress.value = len(self.times) - 1
+        known = self.times[len(self.times) > 2 :]  # the first epoch is also for loading images
+        pace = (known[-1] - known[0]) / (len(known) - 1)
+        left = pace * (self.job.progress.max - self.job.progress.value)
         what = f"about {left:.0f} s left" if left >= 1 else "nearly done"
         self.job.said.value = f"epoch {row['epoch'] + 1} of {run.epochs}: {what}"
 
 
-def flat(measured: Mapping[str, Any]) -> dict:
-    """What several measurements found, without their names."""
-    return {
-        name: value
-        for found in measured.values()
-        if isinstance(found, dict)
-        for name, value in found.items()
-        if name != "seconds"
-    }
-
-
-def say_time(seconds: float | None) -> str:
-    """`about 17 s on this machine`, or that nobody knows yet.
-
-    >>> say_time(17.2), say_time(None)
-    ('about 17 s on this machine', 'its time is not known yet: the first epoch tells')
-    """
+def say_cost(runs: Sequence[Run], measure: Any = ()) -> str:
+    """What training takes, in words: by lives that were trained on this machine, if there are any
+    of that size; else by those of others, and so it is said."""
+    seconds = results.estimate(runs, measure)
     if seconds is None:
         return "its time is not known yet: the first epoch tells"
-    if seconds >= 180:
-        return f"about {seconds / 60:.0f} minutes on this machine"
-    return f"about {max(1, seconds):.0f} s on this machine"
+    amount = f"{seconds / 60:.0f} minutes" if seconds >= 180 else f"{max(1, seconds):.0f} s"
+    here = tables.size_of(runs[0]) in [about["size"] for _, about in tables.live_entries("Run")]
+    return f"about {amount} on {'this' if here else 'another'} machine"
 
 
 def life_in_words(run: Run) -> str:
-    """`Blur from epoch 4 to 16`.
-
-    >>> life_in_words(Run("blur", 4, 12))
-    'Blur from epoch 4 to 16'
-    """
+    """`Blur from epoch 4 to 16`, as HTML."""
     if run.deficit == "none":
         return f"No deficit, {run.epochs} clear epochs"
-    name = label(run.deficit)
+    name = html.escape(label(run.deficit))
     return f"{name[0].upper()}{name[1:]} from epoch {run.onset} to {run.end}"

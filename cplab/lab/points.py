@@ -6,49 +6,68 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from bokeh import layouts
-from bokeh.core.properties import value
-from bokeh.models import BoxAnnotation, ColumnDataSource, Range1d
+from bokeh import layouts, models
+from bokeh.models import ColumnDataSource, FactorRange
+from bokeh.palettes import RdBu
 from bokeh.plotting import figure
+from bokeh.transform import linear_cmap
 
 from cplab import quantities, results, statistics
 from cplab.runs import Run
-from cplab.show import results as shown_results
-from cplab.show.theme import (
-    EQUAL,
-    LIVE,
-    NEWBORN,
-    band,
-    percent_axis,
-    place_legend,
-    plain_figure,
-    reference_line,
-    style,
-)
+from cplab.show import theme
+from cplab.show.results import along, clear_along, finish
+from cplab.show.theme import style
 
 SHORTEST = 8  # epochs that sliders reach at least
-DARK = 6  # points of loss from which a cell of the map has white letters
+LOST = "#BBBBBB"  # the colour of lost time
+# of each map its title, and from how many points on a cell is darkest
+MAPS = {"harm": ("points of harm", 6), "loss": ("points lost to equal training", 12)}
+SOURCES = ["this", "equal", "control", "live", "pair", "other", "crossing", "by_length", "clear"]
+SOURCES += ["chosen", "by_onset", "by_recovery", "cells", "mark"]
 
 
 class Points:
-    """What was trained in one setting.
+    """What was trained in one setting, with any recovery but none.
 
     Arguments: like, a run of it; deficit, onset, length and seed do not matter. table, of results;
         all there are by default.
 
-    `table` has a row for each result, `means` one for each point (see quantities.point_means).
+    `like` says the recovery that is looked at, `clock` the control (see `quantities.harm`); both
+    may be set. `recoveries` are those that there are.
 
-    >>> Points(Run()).accuracy(Run("blur", 0, 8))
-    '56.7 ± 0.6 % (10 seeds)'
+    >>> points = Points(Run())
+    >>> points.accuracy(Run("blur", 0, 8)), points.recoveries[0]
+    ('56.7 ± 0.6 % (10 seeds)', 15)
     """
 
     def __init__(self, like: Run, table: pd.DataFrame | None = None) -> None:
         every = results.table() if table is None else table
-        self.like, self.table = like, quantities.same_setting(every, like)
-        self.means = quantities.point_means(self.table)
+        every = every[every.recovery > 0]  # there is no newborn of no epochs
+        self.table = quantities.same_setting(every, like, but=("recovery",))
+        self.like, self.clock = like, "stopped"
+        self.recoveries = sorted({like.recovery, *map(int, self.table.recovery)})
+        self._means: dict[Any, pd.DataFrame] = {}
+        self._curves: dict[Run, dict] = {}
 
     def __contains__(self, run: Run) -> bool:
         return (run.deficit, run.onset, run.length) in self.means.index
+
+    @property
+    def means(self) -> pd.DataFrame:
+        """A row for each point of this recovery (see quantities.point_means)."""
+        return self.means_after(self.like.recovery)
+
+    def means_after(self, recovery: int) -> pd.DataFrame:
+        """The same of another recovery."""
+        wanted = (recovery, self.clock)
+        if wanted not in self._means:
+            rows = self.table[self.table.recovery == recovery]
+            self._means[wanted] = quantities.point_means(rows, self.clock)
+        return self._means[wanted]
+
+    def tried(self, axis: str) -> list[int]:
+        """The onsets or lengths of all windows that were trained, whatever the recovery."""
+        return sorted(map(int, self.table[axis][self.table.length > 0].unique()))
 
     def at(self, deficit: str, onset: int, length: int) -> Run:
         """A point, as a run."""
@@ -62,30 +81,25 @@ class Points:
 
     def last(self) -> int:
         """The last epoch that a slider reaches: that of the trained points, 8 at least."""
-        grid = self.means.query("length > 0").index
-        last = [grid.get_level_values(n).max() for n in ("onset", "length") if len(grid)]
-        return int(max([SHORTEST, *last]))
+        return max([SHORTEST, *self.tried("onset"), *self.tried("length")])
 
-    def results(self, run: Run) -> list[results.Result]:
-        """The results of a point, all seeds."""
-        same = [self.table[n] == getattr(run, n) for n in ("deficit", "onset", "length")]
-        seeds = self.table.seed[np.logical_and.reduce(same)]
-        found = (results.find(replace(run, seed=int(seed))) for seed in seeds)
-        return [one for one in found if one]
+    def curve(self, run: Run | None) -> dict[str, np.ndarray]:
+        """Test accuracy over the epochs of a life, if any (see statistics.mean_curve)."""
+        if run and run not in self._curves:
+            seeds = (replace(run, seed=int(seed)) for seed in self.table.seed.unique())
+            self._curves[run] = statistics.mean_curve([*filter(None, map(results.find, seeds))])
+        return self._curves[run] if run else statistics.mean_curve([])
 
     def neighbours(self, run: Run) -> list[Run]:
         """The trained points around a point that was not trained: the next ones on each side."""
-        points = self.means.index[self.means.index.get_level_values("deficit") == run.deficit]
-        places = np.array([(onset, length) for _, onset, length in points])
-        if not len(places):
-            return []
-        found = []
+        points = quantities.rows_at(self.means, deficit=run.deficit).index
+        places = np.array([(onset, length) for _, onset, length in points]).reshape(-1, 2)
+        away, found = places - (run.onset, run.length), []
         for side in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
-            away = places - (run.onset, run.length)
-            on_side = (away * side >= 0).all(1)
-            if on_side.any():
-                nearest = np.abs(away[on_side]).sum(1).argmin()
-                found.append(self.at(run.deficit, *places[on_side][nearest]))
+            there = (away * side >= 0).all(1)
+            if there.any():
+                nearest = np.abs(away[there]).sum(1).argmin()
+                found.append(self.at(run.deficit, *places[there][nearest]))
         return list(dict.fromkeys(found))
 
     def accuracy(self, run: Run) -> str:
@@ -96,178 +110,244 @@ class Points:
 
 
 class Plots:
-    """The explorer's figures: the phases of a life; beside each other its curves, what the length
-    and the onset of its deficit do, and the map of all points.
+    """The explorer's figures: a life's curve; its recovery beside that of its control; what length,
+    onset and recovery do; the map of all points.
 
-    `time_line` and `panels` are what is shown, `map` one of them; `sources` hold what is drawn, by
-    name.
+    `panels` is what is shown, the figures are parts of it; `sources` hold what is drawn, by name.
 
     >>> sorted(Plots().sources)[:3]
-    ['by_length', 'by_onset', 'cells']
+    ['by_length', 'by_onset', 'by_recovery']
     """
 
     def __init__(self) -> None:
-        names = "this equal newborn live by_length clear by_onset chosen chosen_onset"
-        columns = ("epoch", "length", "onset", "mean", "low", "high")
-        self.sources = {name: empty(name, columns) for name in names.split()}
-        self.sources["phases"] = empty(
-            "phases", ("left", "right", "middle", "colour", "text", "ink")
-        )
-        self.sources["cells"] = empty("cells", ("onset", "length", "loss", "text", "ink"))
-        self.sources["mark"] = empty("mark", ("onset", "length"))
-        self._hued: list[Any] = []
-        self.time_line = self._build_time_line()
-        self.curve = self._build_curve()
-        self.removal, self.sensitivity = self._build_small()
-        self.map = self._build_map()
-        small = layouts.column(self.removal, self.sensitivity)
-        self.panels = layouts.row(self.curve, small, self.map)
+        self.sources = {name: ColumnDataSource(name=name) for name in SOURCES}
+        self._hued: list[Any] = []  # glyphs in the deficit's look
+        self._build_curves()
+        self._build_removal()
+        self.sensitivity, self.healing = map(self._build_cost, ("onset", "recovery"))
+        self._build_map()
+        figs = [self.curve, self.pair, self.removal, self.sensitivity, self.healing, self.map]
+        flow: Any = {"styles": {"flex-wrap": "wrap"}, "sizing_mode": "stretch_width"}
+        self.panels = layouts.row(*figs, min_height=2 * self.map.height, **flow)
 
-    def _build_time_line(self) -> figure:
-        ranges = {"x_range": Range1d(0, 1), "y_range": Range1d(0, 1)}
-        fig = plain_figure("", "", "", height=40, width=960, min_border=0, **ranges)
-        fig.axis.visible = fig.grid.visible = False
-        source = self.sources["phases"]
-        fig.quad("left", "right", 1, 0, source=source, color="colour", line_color="white")
-        words = {"text_align": "center", "text_baseline": "middle", "text_font_size": "12px"}
-        fig.text("middle", 0.5, "text", source=source, text_color="ink", **words)
-        return fig
+    def _band(self, fig: figure, name: str, x: str, look: theme.Style | None, text: str) -> None:
+        """A band of a source, with the deficit's look if it has none of its own."""
+        before = len(fig.renderers)
+        theme.band(fig, self.sources[name], x, look or style("none"), text, points=x == "length")
+        self._hued += [r.glyph for r in fig.renderers[before:] if look is None]
 
-    def _build_curve(self) -> figure:
+    def _build_curves(self) -> None:
         s = self.sources
-        fig = plain_figure(
-            "test accuracy over epochs", "epoch", "test accuracy", width=390, name="curve"
-        )
-        self.shade = BoxAnnotation(fill_alpha=0.12, level="underlay")
-        fig.add_layout(self.shade)
-        band(fig, s["newborn"], "epoch", NEWBORN)
-        band(fig, s["equal"], "epoch", EQUAL)
-        band(fig, s["this"], "epoch", style("none"), "this net")
-        self._hued += [r for r in fig.renderers if r.data_source is s["this"]]
-        look = {"color": LIVE.colour, "width": 2, "legend_label": LIVE.label}
-        self.growing = fig.line("epoch", "mean", source=s["live"], **look)
-        percent_axis(fig.yaxis)
-        place_legend(fig)
-        items = {item.renderers[0]: item for item in fig.legend.items}
-        self.words = next(items[r] for r in self._hued if r in items)
-        self._live_words = items[self.growing]
-        return fig
+        self.curve = panel("epoch", "test accuracy", "curve")
+        self.shade = models.BoxAnnotation(fill_alpha=0.12, level="underlay")
+        self.curve.add_layout(self.shade)
+        self._band(self.curve, "equal", "epoch", theme.EQUAL, "equal training")
+        self.pair = panel("epoch of recovery", "test accuracy", "pair")
+        for fig, name, control in ((self.curve, "this", "control"), (self.pair, "pair", "other")):
+            self._band(fig, control, "epoch", theme.NEWBORN, "cut out")
+            self._band(fig, name, "epoch", None, "this net")
+        look = {"color": theme.LIVE.colour, "width": 2, "legend_label": theme.LIVE.label}
+        self.growing = self.curve.line("epoch", "mean", source=s["live"], **look)
+        ring = {"size": 14, "fill_alpha": 0, "line_color": "black"}
+        self.pair.scatter("epoch", "mean", source=s["crossing"], **ring)
+        words = {"text_font_size": "11px", "text_baseline": "top", "x_offset": 5, "y_offset": 8}
+        self.pair.text("epoch", "mean", "text", source=s["crossing"], **words)
+        for fig in (self.curve, self.pair):
+            key_above(fig, percent=True)
+        self._live_words = self.curve.legend.items[-1]
 
-    def _build_small(self) -> tuple[figure, figure]:
-        s, size = self.sources, dict[str, Any](width=280, height=150)
-        removal = plain_figure("", "length", "final accuracy", name="removal", **size)
-        band(removal, s["clear"], "length", EQUAL)
-        band(removal, s["by_length"], "length", style("none"), "this deficit", points=True)
-        percent_axis(removal.yaxis)
-        self.born = reference_line(removal, "width", NEWBORN.colour)
-        sensitivity = plain_figure("", "onset", "points lost", name="sensitivity", **size)
-        band(sensitivity, s["by_onset"], "onset", style("none"), points=True)
-        reference_line(sensitivity, "width", EQUAL.colour)
+    def _build_removal(self) -> None:
+        self.removal = panel("length", "final accuracy", "removal", x_range=models.Range1d(0, 1))
+        self.longest = models.Span(dimension="height", line_color="black", line_dash="dashed")
+        self.reach = models.BoxAnnotation(fill_color="black", fill_alpha=0.08, level="underlay")
+        self.removal.add_layout(self.longest)
+        self.removal.add_layout(self.reach)
+        self._band(self.removal, "clear", "length", theme.EQUAL, "equal training")
+        self._band(self.removal, "by_length", "length", None, "this deficit")
         ring = {"size": 13, "fill_alpha": 0, "line_color": "black", "line_width": 2}
-        for fig, name, x in ((removal, "chosen", "length"), (sensitivity, "chosen_onset", "onset")):
-            fig.legend.visible = False
-            fig.scatter(x, "mean", source=s[name], **ring)
-            self._hued += [r for r in fig.renderers if r.data_source.name.startswith("by_")]
-        return removal, sensitivity
+        self.removal.scatter("length", "mean", source=self.sources["chosen"], **ring)
+        key_above(self.removal, percent=True)
 
-    def _build_map(self) -> figure:
-        fig = shown_results.grid(self.sources["cells"], [], [], width=290, height=300)
-        look = {"fill_alpha": 0, "line_color": LIVE.colour, "line_width": 3}
-        fig.rect("onset", "length", 0.96, 0.94, source=self.sources["mark"], **look)
-        return fig
+    def _build_cost(self, along: str) -> figure:
+        """Bars of harm, and of lost time on them."""
+        ranges = {"x_range": FactorRange(), "y_range": models.DataRange1d(range_padding=0.2)}
+        fig = panel(along, "points", f"by {along}", **ranges)
+        source = self.sources[f"by_{along}"]
+        bar: Any = {"x": along, "width": 0.7, "alpha": "alpha", "source": source}
+        harm = fig.vbar(top="harm", legend_label="harm", **bar)
+        fig.vbar(top="top", bottom="base", color=LOST, legend_label="lost time", **bar)
+        self._hued.append(harm.glyph)
+        for part in ("harm", "lost_time"):
+            ends = {"lower": f"{part}_low", "upper": f"{part}_high", "level": "annotation"}
+            whisker = models.Whisker(base=along, source=source, line_width=1.5, **ends)
+            whisker.upper_head.size = whisker.lower_head.size = 7
+            fig.add_layout(whisker)
+        words = {"text_align": "center", "text_baseline": "bottom", "text_font_size": "12px"}
+        fig.text(along, 0, "text", source=source, **words)
+        fig.xgrid.visible = False
+        return key_above(fig)
 
-    def show(self, points: Points, run: Run, deficit: str, shown: Run | None) -> None:
+    def _build_map(self) -> None:
+        ranges = {"x_range": FactorRange(), "y_range": FactorRange()}
+        self.map = panel("onset", "length", "map", **ranges)
+        self.map.grid.visible = False
+        hue: Any = linear_cmap("value", RdBu[11], -1, 1, nan_color="#EEEEEE")
+        self._hues, cells = hue.transform, {"source": self.sources["cells"]}
+        cell: Any = {"x": "onset", "y": "length", "width": 0.96, "height": 0.94}
+        self.map.rect(**cell, **cells, fill_color=hue, line_color=None)
+        words: Any = {"x": "onset", "y": "length", "text_align": "center", "text_color": "ink"}
+        up = {"text_font_size": "11px", "text_baseline": "bottom", "y_offset": 3}
+        self.map.text(text="text", **words, **cells, **up)
+        down = {"text_font_size": "8px", "text_baseline": "top", "y_offset": 3}
+        self.map.text(text="reach", **words, **cells, **down)
+        ring: Any = {"fill_alpha": 0, "line_color": theme.LIVE.colour, "line_width": 3}
+        self.map.rect(**cell, source=self.sources["mark"], **ring)
+
+    def show(
+        self, points: Points, run: Run, deficit: str, shown: Run | None, what: str = "harm"
+    ) -> None:
         """Draw a point.
 
         Arguments: deficit, the one that is chosen, which the run has only if it lasts; shown, whose
-            curves stand for the point: itself if it was trained, else a neighbour, or None.
+            curves stand for the point: itself if it was trained, else a neighbour, or None; what,
+            the map shows: harm or loss.
         """
-        self._show_phases(run, deficit)
-        self._show_curves(points, shown, run, deficit)
-        self._show_small(points, deficit, shown or run, run)
-        self._show_map(points, deficit, run)
+        like, look = shown or run, style(deficit)
+        hues = {"fill_color": look.colour, "line_color": look.colour}
+        hues |= {"line_dash": look.dash, "marker": look.marker}
+        for glyph in self._hued:
+            glyph.update(**{name: hue for name, hue in hues.items() if hasattr(glyph, name)})
+        self.shade.update(left=like.onset + 0.5, right=like.end + 0.5, fill_color=look.colour)
+        self._show_curves(points, like, shown)
+        here = points.means.reindex([(run.deficit, run.onset, run.length)] * (run in points))
+        self._show_removal(points, deficit, like, here)
+        self._show_costs(points, deficit, like, run)
+        self._show_map(points, deficit, what, here)
+        nearest = "" if like == run else "nearest: "
+        control = "the life cut out" if like.onset else "the newborn's"
+        clock = f", clock {points.clock}" if run.schedule == "paper" else ""
+        for fig, title in (
+            (self.curve, f"{nearest}{look.label} from epoch {like.onset} to {like.end}"),
+            (self.pair, f"recovery beside {control}{clock}"),
+            (self.removal, f"accuracy by length, onset {like.onset}{clock}"),
+            (self.sensitivity, f"cost by onset, length {like.length}{clock}"),
+            (self.healing, f"cost by epochs of recovery{clock}"),
+            (self.map, f"{MAPS[what][0]}{clock}"),
+        ):
+            fig.title.text = theme.wrap(title, fig.width)
 
     def live(self, epochs: Sequence[int], accuracies: Sequence[float]) -> None:
         """Draw the curve of a run that is being trained; without epochs there is none."""
         self.sources["live"].data = {"epoch": list(epochs), "mean": list(accuracies)}
         self._live_words.visible = len(epochs) > 0
 
-    def _show_phases(self, run: Run, deficit: str) -> None:
-        look = style(deficit)
-        phases = (
-            (0, run.onset, "#e8e8e8", "clear", "black"),
-            (run.onset, run.end, look.colour, look.label, "white"),
-            (run.end, run.epochs, "#f4f4f4", "recovery", "black"),
-        )
-        rows = [
-            (a, b, (a + b) / 2, colour, text if b - a >= 0.08 * run.epochs else "", ink)
-            for a, b, colour, text, ink in phases
-            if b > a
-        ]
-        source = self.sources["phases"]
-        source.data = dict(zip(source.data, map(list, zip(*rows, strict=True)), strict=True))
-        self.time_line.x_range.end = run.epochs
-
-    def _show_curves(self, points: Points, shown: Run | None, run: Run, deficit: str) -> None:
-        like, look = shown or run, style(deficit)
-        of = {"this": shown, "equal": like.equal_training(), "newborn": like.newborn()}
-        for name, wanted in of.items():
-            curve = statistics.mean_curve(points.results(wanted) if wanted else [])
-            if name == "newborn":  # begins where the others begin to recover
-                curve["epoch"] = curve["epoch"] + like.end
-            self.sources[name].data = curve
+    def _show_curves(self, points: Points, like: Run, shown: Run | None) -> None:
+        this, equal = points.curve(shown), points.curve(like.equal_training())
+        control = points.curve(like.without_window(points.clock))
+        ours, other = after(this, like.end), after(control, like.onset)
+        curves = {"this": this, "equal": equal, "pair": ours, "other": other}
+        # in its place in this life: from where this one recovers
+        curves["control"] = other | {"epoch": other["epoch"] + like.end}
+        for name, columns in (curves | {"crossing": meeting(ours, other)}).items():
+            self.sources[name].data = columns
         self.live([], [])
-        for renderer in self._hued:
-            glyph = renderer.glyph
-            for name, new in (
-                ("fill_color", look.colour),
-                ("line_color", look.colour),
-                ("line_dash", look.dash),
-                ("marker", look.marker),
-            ):
-                if hasattr(glyph, name):
-                    setattr(glyph, name, new)
-        self.shade.left, self.shade.right = like.onset + 0.5, like.end + 0.5
-        self.shade.fill_color = look.colour
-        self.words.label = value("this net" if like == run else "its nearest neighbour")
 
-    def _show_small(self, points: Points, deficit: str, shown: Run, run: Run) -> None:
+    def _show_removal(self, points: Points, deficit: str, like: Run, here: pd.DataFrame) -> None:
         s, means = self.sources, points.means
-        s["by_length"].data = shown_results.along_length(means, deficit, shown.onset)
-        s["clear"].data = shown_results.clear_along(means, shown.onset)
-        s["by_onset"].data = shown_results.along_onset(means, deficit, shown.length)
-        nearest = "" if shown == run else ", the nearest"
-        self.removal.title.text = f"final accuracy · onset {shown.onset}{nearest}"
-        self.sensitivity.title.text = f"sensitivity · length {shown.length}{nearest}"
-        longest = max([1, *s["by_length"].data["length"]])
-        self.removal.x_range = Range1d(-0.5, longest + 0.5)
-        born = means.accuracy.get(("none", 0, 0))
-        self.born.visible, self.born.location = born is not None, born
-        here = means.loc[[(run.deficit, run.onset, run.length)]] if run in points else means[:0]
-        s["chosen"].data = {"length": [run.length] * len(here), "mean": list(here.accuracy)}
-        loss = list(100 * here.loss) if run.length else []
-        s["chosen_onset"].data = {"onset": [run.onset] * len(loss), "mean": loss}
+        s["by_length"].data = along(means, "length", deficit=[deficit, "none"], onset=like.onset)
+        s["clear"].data = clear_along(means, like.onset)
+        s["chosen"].data = along(here, "length")
+        last = max([1, *s["by_length"].data["length"]])
+        self.removal.x_range.update(start=-0.5, end=last + 0.5)
+        found = quantities.longest_harmless_window(means, deficit, like.onset)
+        self.longest.update(location=found.epochs, visible=np.isfinite(found.epochs))
+        known = found.low <= last
+        self.reach.update(left=found.low, right=min(found.high, last + 0.5), visible=known)
+        self.removal.xaxis.axis_label = "length" + longest_in_words(found, last)
 
-    def _show_map(self, points: Points, deficit: str, run: Run) -> None:
-        tried = points.means.query("length > 0").index
-        for axis, level in ((self.map.x_range, "onset"), (self.map.y_range, "length")):
-            axis.factors = [str(v) for v in sorted(set(tried.get_level_values(level)))]
-        rows = points.means.query("deficit == @deficit")
-        loss = 100 * rows.loss.to_numpy() + 0.0
+    def _show_costs(self, points: Points, deficit: str, like: Run, run: Run) -> None:
+        onsets, place = points.tried("onset"), (deficit, like.onset, like.length)
+        ours = points.means.reindex([(deficit, onset, like.length) for onset in onsets])
+        healed = [points.means_after(n).reindex([place]) for n in points.recoveries]
+        for fig, name, at, rows, chosen in (
+            (self.sensitivity, "onset", onsets, ours, run.onset),
+            (self.healing, "recovery", points.recoveries, pd.concat(healed), run.recovery),
+        ):
+            for item in fig.legend.items:  # its colours are those of a bar that is not faint
+                item.index = at.index(chosen) if chosen in at else None
+            names = fig.x_range.factors = [*map(str, at)]
+            faint = {"alpha": [1 if n == chosen else 0.45 for n in at]}
+            self.sources[f"by_{name}"].data = {name: names, **faint, **cost_columns(rows)}
+        self.healing.visible = len(healed) > 1
+
+    def _show_map(self, points: Points, deficit: str, what: str, here: pd.DataFrame) -> None:
+        self.map.x_range.factors, self.map.y_range.factors = (
+            [*map(str, points.tried(axis))] for axis in ("onset", "length")
+        )
+        darkest = MAPS[what][1]
+        self._hues.update(low=-darkest, high=darkest)
+        rows = quantities.rows_at(points.means, deficit=deficit)
+        values, halves = (100 * rows[name].to_numpy() for name in (what, f"{what}_half"))
         self.sources["cells"].data = {
-            "onset": [str(v) for v in rows.index.get_level_values("onset")],
-            "length": [str(v) for v in rows.index.get_level_values("length")],
-            "loss": loss,
-            "text": [f"{v:.1f}".replace("-0.0", "0.0") if np.isfinite(v) else "?" for v in loss],
-            "ink": ["white" if v > DARK else "black" for v in loss],
+            **place_columns(rows),
+            "value": values,
+            "text": [f"{v:.1f}".replace("-0.0", "0.0") if np.isfinite(v) else "?" for v in values],
+            "reach": [f"± {v:.1f}" if np.isfinite(v) else "" for v in halves],
+            "ink": ["white" if abs(v) > 0.55 * darkest else "black" for v in values],
         }
-        here = run in points and run.length > 0
-        self.sources["mark"].data = {
-            "onset": [str(run.onset)] * here,
-            "length": [str(run.length)] * here,
-        }
+        self.sources["mark"].data = place_columns(quantities.rows_at(here, deficit=deficit))
 
 
-def empty(name: str, columns: Sequence[str]) -> ColumnDataSource:
-    """A named data source without rows."""
-    return ColumnDataSource({column: [] for column in columns}, name=name)
+def panel(x: str, y: str, name: str, **options: Any) -> figure:
+    """One of the figures, which share a row, or several where that is too narrow."""
+    wide: Any = {"width": 306, "min_width": 300, "max_width": 420, "sizing_mode": "stretch_width"}
+    return theme.plain_figure("", x, y, name=name, height=240, frame_align=False, **wide, **options)
+
+
+def key_above(fig: figure, percent: bool = False) -> figure:
+    """Its legend out of the way of what is drawn, in as little room as there is."""
+    finish(fig, "above", percent)
+    fig.legend.margin, fig.legend.glyph_width, fig.legend.label_standoff = 0, 20, 3
+    return fig
+
+
+def place_columns(rows: pd.DataFrame) -> dict[str, list[str]]:
+    """Onsets and lengths as names of the map's cells."""
+    return {n: [*map(str, rows.index.get_level_values(n))] for n in ("onset", "length")}
+
+
+def after(curve: dict[str, np.ndarray], begin: int) -> dict[str, np.ndarray]:
+    """The part of a curve after an epoch, whose own epochs are counted from 1."""
+    rest = {name: column[curve["epoch"] > begin] for name, column in curve.items()}
+    return rest | {"epoch": rest["epoch"] - begin}
+
+
+def meeting(ours: dict, other: dict) -> dict[str, list]:
+    """Where two curves cross, as a point with words: the last crossing before and after which their
+    bands are apart, in another order. Empty where there is none."""
+    at, there = ours["epoch"], []
+    if len(at) == len(other["epoch"]):
+        order = 1 * (ours["low"] > other["high"]) - (ours["high"] < other["low"])
+        before = np.flatnonzero(order * order[order != 0][-1:].sum() < 0)[-1:]
+        gap = ours["mean"] - other["mean"]
+        there = [statistics.crossing(at[i:], gap[i:]) for i in before]
+    mean = [*np.interp(there, at, ours["mean"])] if there else []
+    return {"epoch": there, "mean": mean, "text": [f"epoch {epoch:.0f}" for epoch in there]}
+
+
+def cost_columns(rows: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Bars of harm and of lost time on it, in points, with the ends of their intervals."""
+    part = {name: 100 * rows[name].to_numpy(dtype=float) for name in ("harm", "lost_time")}
+    base = np.maximum(part["harm"], 0)
+    columns = {"harm": part["harm"], "base": base, "top": base + part["lost_time"]}
+    for name, end in (("harm", columns["harm"]), ("lost_time", columns["top"])):
+        reach = 100 * np.nan_to_num(rows[f"{name}_half"].to_numpy(dtype=float))
+        columns |= {f"{name}_low": end - reach, f"{name}_high": end + reach}
+    return columns | {"text": np.where(np.isnan(base), "?", "")}
+
+
+def longest_in_words(found: quantities.Longest, last: int) -> str:
+    """`: longest harmless 5.4 (3.1 to 8.6)`, of windows until `last` epochs long."""
+    epochs, low, high = (f"{n:.1f}" if np.isfinite(n) else f"{last}+" for n in found)
+    interval = "" if np.isnan(found.low) or low == epochs else f" ({low} to {high})"
+    return "" if np.isnan(found.epochs) else f": longest harmless {epochs}{interval}"

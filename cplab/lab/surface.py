@@ -7,10 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import ipywidgets as w
-from bokeh import layouts
 from bokeh.models import Column, LayoutDOM
 
-from cplab.show.theme import on_colab
+from cplab.show.theme import on_colab, side_by_side
 
 TEXT = "line-height:1.35;font-size:14px"
 HEIGHT = 320  # pixels of a figure that says none
@@ -19,9 +18,7 @@ HEIGHT = 320  # pixels of a figure that says none
 class Frame(w.HTML):
     """A Bokeh layout as a page in a frame, for notebooks without jupyter_bokeh (Colab)."""
 
-    def __init__(self, layout: LayoutDOM) -> None:
-        super().__init__()
-        self.page = layout
+    page: LayoutDOM
 
     def draw(self) -> None:
         """Show the layout's data as they are by now."""
@@ -40,20 +37,27 @@ def is_alive() -> bool:
 
 
 def surface(drawn: Any) -> w.Widget:
-    """A widget that shows a Bokeh figure or layout, or a list of them side by side.
-
-    Its `page` is the layout. Its room is kept before the figure is there, so that what stands below
-    does not move away from a click when it comes.
-    """
+    """A widget that shows a Bokeh figure or layout (its `page`), or a list of them side by side,
+    as they are by now: what changes before the widget is on the page is not seen there."""
     layout = side_by_side(drawn)
-    if not is_alive():
-        return Frame(layout)
-    from cplab.lab.view import View
+    if is_alive():
+        from cplab.lab.view import View
 
-    view = View(layout)
-    view.page = layout
-    view.layout.min_height = f"{height(layout)}px"
-    return view
+        picture = View(layout)
+        # room is kept before it is there, so that no button below moves away from a click
+        picture.layout.min_height = f"{height(layout)}px"
+    else:
+        picture = Frame()
+    picture.page = layout
+    return picture
+
+
+def draw_within(widget: Any) -> None:
+    """Draw all figures in a widget that is about to be put in another place."""
+    if hasattr(widget, "page"):
+        widget.draw()
+    for part in getattr(widget, "children", ()):
+        draw_within(part)
 
 
 def redraw(picture: Any) -> None:
@@ -62,13 +66,26 @@ def redraw(picture: Any) -> None:
         picture.draw()
 
 
-def side_by_side(drawn: Any) -> LayoutDOM:
-    """A Bokeh figure or layout as it is, several of them as a row."""
-    return layouts.row(*drawn) if isinstance(drawn, list | tuple) else drawn
+def replace_last(box: w.Box, drawn: Any) -> None:
+    """Show other figures at the end of a box, for good."""
+    picture, old = surface(drawn), box.children[-1]
+    box.children = [*box.children[:-1], picture]
+    discard(old)
+    redraw(picture)
+
+
+def discard(widget: Any) -> None:
+    """Close a widget and its looks, which are widgets as well: what is not closed is kept for as
+    long as the kernel lives, with all its data."""
+    for part in (widget, widget.layout, getattr(widget, "style", None)):
+        if part is not None:
+            part.close()
 
 
 def height(layout: LayoutDOM) -> int:
     """Pixels that a layout takes at least."""
+    if layout.min_height:
+        return layout.min_height
     parts = [height(part) for part in getattr(layout, "children", ()) if hasattr(part, "height")]
     if parts:
         return sum(parts) if isinstance(layout, Column) else max(parts)
@@ -76,22 +93,11 @@ def height(layout: LayoutDOM) -> int:
 
 
 class Throttle:
-    """Draw what changes often, though not oftener than can be seen.
-
-    Arguments: draw, called without arguments; seconds, between two drawings.
-
-    >>> drawn = []
-    >>> often = Throttle(lambda: drawn.append(1), seconds=60)
-    >>> often(), often(), often(last=True)
-    (None, None, None)
-    >>> len(drawn)
-    2
-    """
+    """Calls `draw` for what changes often, though not oftener than can be seen."""
 
     def __init__(self, draw: Callable[[], Any], seconds: float | None = None) -> None:
-        self.draw = draw
+        self.draw, self.drawn = draw, float("-inf")
         self.seconds = (0.1 if is_alive() else 2.0) if seconds is None else seconds
-        self.drawn = float("-inf")
 
     def __call__(self, last: bool = False) -> None:
         """Draw, if it is time, or the last time."""

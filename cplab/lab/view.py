@@ -13,6 +13,16 @@ class View(BokehModel):
     page: Any  # what it shows
     _sending = threading.RLock()
 
+    def draw(self) -> None:
+        """Show it as it is by now in the places where it will be put: they begin with the state in
+        which it was made, while sliders beside it were moved."""
+        self.render_bundle = self._model_to_traits(self._model)
+
+    def close(self) -> None:
+        """Close it once, since Python closes what it forgets."""
+        if self.comm is not None:
+            super().close()
+
     def _document_patched(self, event: Any) -> None:
         with self._sending:
             super()._document_patched(event)

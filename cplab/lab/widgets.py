@@ -4,8 +4,9 @@ Everything that a student sees or moves is an attribute, to be driven from Pytho
 """
 
 import html
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import ipywidgets as w
@@ -16,9 +17,10 @@ from bokeh.models import ColumnDataSource, LayoutDOM, Range1d
 from numpy.typing import ArrayLike
 
 from cplab import fits, quantities, results, statistics
-from cplab.checks import CplabError
-from cplab.lab.surface import TEXT, in_red, redraw, side_by_side, surface
+from cplab.checks import CplabError, require, shown
+from cplab.lab.surface import TEXT, discard, draw_within, in_red, redraw, replace_last, surface
 from cplab.runs import Run
+from cplab.show import theme
 from cplab.show.predictions import guesses, orders
 from cplab.show.theme import colour, load_bokeh, plain_figure, reference_line, source_line
 
@@ -28,28 +30,18 @@ WAITING = """<style>
 .cplab-asking:focus:not(:focus-visible)::after {
   content: "\\00a0· waiting for Python"; animation: cplab-late .6s;
 }</style>"""
-LATER = "It opens by itself then."
 CURVE = "#555555"  # of what is fitted
 
 
 class Covered(w.VBox):
     """What stays covered until every control was used and Reveal is clicked, in any order.
 
-    Reveal can be clicked at any time, also while Python is busy and answers are under way. Where
-    one is missing it says which, and what is covered opens as soon as the last one comes.
-
-    Arguments: controls, widgets by name; make, called once it is revealed, returns what to put in
-        the place of the cover: widgets, texts, Bokeh figures, or lists of figures to stand side by
-        side; head, widgets above the controls; missing, what is said while controls were not used.
+    Arguments: controls, widgets by name; make, which returns what to put in the place of the cover:
+        widgets, texts, Bokeh figures, or lists of figures to stand side by side; head, widgets
+        above the controls; missing, what is said while controls were not used.
 
     `controls` are the widgets, `reveal` is the button, `figure` the box that stays covered, `cover`
     what is said there, `revealed` whether it is open.
-
-    >>> question = Covered({"guess": w.IntText()}, lambda: ["It is 3."])
-    >>> question.controls["guess"].value = 4
-    >>> question.reveal.click()
-    >>> question.figure.children[0].value
-    'It is 3.'
     """
 
     def __init__(
@@ -62,56 +54,65 @@ class Covered(w.VBox):
         load_bokeh(again=False)
         self.controls, self._make, self._missing = dict(controls), make, missing
         self._used: set[w.Widget] = set()
+        self._ours: list[w.Widget] = []  # what was made of texts and figures, and is shown
         self._wanted = self.revealed = False
         self.reveal = w.Button(description="Reveal", button_style="primary")
         self.reveal.add_class("cplab-asking")
         self.cover = w.HTML()
         self.figure = w.VBox([self.cover])
-        super().__init__(
-            [w.HTML(WAITING), *head, *self.controls.values(), self.reveal, self.figure]
-        )
+        parts = [w.HTML(WAITING), *head, *self.controls.values(), self.reveal, self.figure]
+        super().__init__(parts)
         self.add_class("cplab-prediction")
-        self._say()
+        self._settle()
         for control in self.controls.values():
-            control.observe(self._use, "value")
+            control.observe(self._answer, "value")
         self.reveal.on_click(self._ask)
 
     def missing(self) -> str:
         """What is still to be answered, in words; empty if nothing is."""
         return "" if len(self._used) == len(self.controls) else self._missing
 
-    def _use(self, change: Any) -> None:
+    def _answer(self, change: Any) -> None:
         self._used.add(change.owner)
-        if self._wanted and not self.revealed and not self.missing():
-            self._open()
-        else:
-            self._say()
+        if not self.revealed:
+            self._settle()
 
     def _ask(self, button: Any) -> None:
         self.reveal.remove_class("cplab-asking")
         self._wanted = True
-        if self.missing():
-            self._say()
-        else:
-            self._open()
+        self._settle()
 
-    def _say(self) -> None:
-        words = self.missing() or "Click Reveal to see."
-        self.cover.value = f"<i>{html.escape(words)} {LATER if self._wanted else ''}</i>"
+    def _settle(self) -> None:
+        """Open what is covered if it was asked for and nothing is missing, else say what is.
 
-    def _open(self) -> None:
-        self.cover.value = "<i>Looking it up …</i>"
+        Every click counts, and the button is never disabled. Answers and clicks wait in one queue
+        while Python is busy, and a page shows an answer before Python has it: a button that Python
+        enables once all is answered loses the click of a student who was faster.
+        """
+        words, self.revealed = self.missing(), False
+        if words or not self._wanted:
+            later = "It opens by itself then." if self._wanted else ""
+            self._show([self.cover], f"{words or 'Click Reveal to see.'} {later}")
+            return
+        self._show([self.cover], "Looking it up …")
         try:
-            made = [w.HTML(part) if isinstance(part, str) else part for part in self._make()]
+            made = self._make()
         except CplabError as error:
             self.cover.value = in_red(error)
-            self.figure.children = [self.cover]
             return
-        parts = [part if isinstance(part, w.Widget) else surface(part) for part in made]
-        self.figure.children = parts
+        self._show([as_widget(part) for part in made])
+        pairs = zip(self.figure.children, made, strict=True)
+        self._ours = [part for part, given in pairs if part is not given]
         self.revealed = True
+
+    def _show(self, parts: list[w.Widget], words: str = "") -> None:
+        """Put parts in the place of the cover, or the cover back with some words."""
+        self.cover.value = f"<i>{html.escape(words)}</i>"
         for part in parts:
-            redraw(part)
+            draw_within(part)
+        self.figure.children = parts
+        while self._ours:
+            discard(self._ours.pop())
 
 
 def choice(question: str, answers: Sequence[str], make: Callable[[], Sequence]) -> Covered:
@@ -125,14 +126,31 @@ def choice(question: str, answers: Sequence[str], make: Callable[[], Sequence]) 
     >>> question.figure.children[0].value
     'You said: <b>no</b>'
     """
+    require(len(answers), f"answers {answers} are not allowed: give some to choose from")
     buttons = w.RadioButtons(options=list(answers), value=None, layout={"width": "auto"})
     head = [w.HTML(f'<div style="{TEXT}"><b>{html.escape(question)}</b></div>')]
 
     def with_answer() -> list:
-        said = w.HTML(f"You said: <b>{html.escape(buttons.value)}</b>").add_class("cplab-revealed")
-        return [said, *make()]
+        return [f"You said: <b>{html.escape(buttons.value)}</b>", *make()]
 
     return Covered({"answer": buttons}, with_answer, head)
+
+
+def found(make: Callable[[], str]) -> Covered:
+    """What was found, in a sentence or two out of the results, once the student asks for it.
+
+    Arguments: make, returns the sentences; what it reads from results may be missing, which is
+        then said.
+
+    >>> sentence = found(lambda: "Blur until 16 costs 2.8 points.")
+    >>> sentence.reveal.click()
+    >>> sentence.figure.children[0].value.partition("<b>")[2]
+    'What was found.</b> Blur until 16 costs 2.8 points.</div>'
+    """
+    cover = Covered({}, lambda: [f'<div style="{TEXT}"><b>What was found.</b> {make()}</div>'])
+    cover.reveal.description = "What was found"
+    cover.cover.value = ""
+    return cover
 
 
 class Prediction(Covered):
@@ -155,38 +173,38 @@ class Prediction(Covered):
     def __init__(
         self, given: Mapping[str, Any], asked: Mapping[str, Any], source: str = ""
     ) -> None:
-        self.given, self.asked, self._source = dict(given), dict(asked), source
-        wide = {"style": {"description_width": "260px"}, "layout": {"width": "620px"}}
+        require(asked, "asked {} is not allowed: give something to be guessed")
+        for text, what in (*given.items(), *asked.items()):
+            if not isinstance(what, Run):
+                statistics.row_of_numbers(text, what, "give a Run, or accuracies from 0 to 1")
+        self._asked, self._source = asked, source
+        words = f"{8 * max(32, *map(len, asked))}px"  # room for the longest of them
+        looks = {
+            "style": {"description_width": words},
+            "layout": {"width": f"calc({words} + 360px)"},
+        }
         limits = {"min": 0, "max": 100, "step": 0.5, "continuous_update": False}
         self.guesses = {
-            text: w.FloatSlider(50, description=text, **limits, **wide) for text in asked
+            text: w.FloatSlider(50, description=text, readout_format=".1f", **limits, **looks)
+            for text in asked
         }
-        told = "".join(f"<br>{text}: <b>{self._tell(what)}</b>" for text, what in given.items())
-        known = [w.HTML(f'<div style="{TEXT}">Known: {told}</div>')] if given else []
+        told = [f"{html.escape(text)}: <b>{percent_of(what)}</b>" for text, what in given.items()]
+        known = f'<div style="{TEXT}">Known: <br>{"<br>".join(told)}</div>'
         cover = "The figure is covered until you have moved every slider."
-        super().__init__(self.guesses, self._uncover, known, cover)
-
-    def _tell(self, what: Any) -> str:
-        numbers = accuracies(what)
-        if not len(numbers):
-            return "not trained yet"
-        return f"{statistics.percent(*statistics.mean_half(numbers))} %"
+        super().__init__(self.guesses, self._uncover, [w.HTML(known)] if told else [], cover)
 
     def _uncover(self) -> list:
-        names = list(self.asked)
-        guess = [self.guesses[name].value / 100 for name in names]
-        found = [accuracies(self.asked[name]) for name in names]
-        truth = [statistics.mean_half(numbers) if len(numbers) else None for numbers in found]
-        fig = guesses(names, guess, truth, width=620, height=70 + 40 * len(names))
-        words = "; ".join(
-            f"{name}: you {statistics.percent(g)}, measured "
-            + (f"{statistics.percent(*t)} %" if t else "nothing yet")
-            for name, g, t in zip(names, guess, truth, strict=True)
+        guess = {text: bar.value / 100 for text, bar in self.guesses.items()}
+        numbers = {text: accuracies(what) for text, what in self._asked.items()}
+        truth = {text: statistics.mean_half(of) for text, of in numbers.items() if len(of)}
+        fig = guesses(guess, truth, width=620, height=70 + 40 * len(guess))
+        said = "; ".join(
+            f"{text}: you {statistics.percent(guess[text])}, measured {percent_of(of, 'nothing')}"
+            for text, of in numbers.items()
         )
-        runs = [what for what in self.asked.values() if isinstance(what, Run)]
+        runs = [what for what in self._asked.values() if isinstance(what, Run)]
         source = self._source or source_line([one for run in runs for one in all_seeds(run)])
-        words += f"<br><small>{html.escape(source)}</small>"
-        return [fig, w.HTML(words).add_class("cplab-revealed")]
+        return [fig, with_source(said, source)]
 
 
 class Ranking(Covered):
@@ -203,12 +221,12 @@ class Ranking(Covered):
     """
 
     def __init__(self, runs: Mapping[str, Run]) -> None:
+        require(len(runs) > 1, f"runs {shown(runs)} have no order: give two or more")
         self.runs = dict(runs)
-        places = ["best", *map(str, range(2, len(runs))), "worst"]
         options = [("choose", None), *((name, name) for name in runs)]
         lists = {
             place: w.Dropdown(options=options, description=place, layout={"width": "420px"})
-            for place in places
+            for place in ("best", *map(str, range(2, len(runs))), "worst")
         }
         super().__init__(lists, self._uncover)
         self.add_class("cplab-ranking")
@@ -234,14 +252,12 @@ class Ranking(Covered):
         }
         hues = {name: colour(run.deficit) for name, run in self.runs.items()}
         right, sure, pairs = statistics.rank_agreement(self.order, truth)
-        words = (
+        said = (
             f"Of {pairs} pairs the seeds tell {sure} apart (95 %); "
             f"{right} of these {sure} stand in your order as they were measured."
         )
-        every = [one for group in found.values() for one in group]
-        source = f"<br><small>{html.escape(source_line(every))}</small>"
         fig = orders(self.order, truth, hues, width=760, height=70 + 44 * len(self.runs))
-        return [fig, w.HTML(words + source).add_class("cplab-revealed")]
+        return [fig, with_source(said, source_line([*chain.from_iterable(found.values())]))]
 
 
 class Switch(w.VBox):
@@ -255,18 +271,13 @@ class Switch(w.VBox):
     'blur'
     """
 
-    def __init__(self, options: Any, draw: Callable[[Any], Any]) -> None:
+    def __init__(self, options: Collection, draw: Callable[[Any], Any]) -> None:
         load_bokeh(again=False)
+        require(len(options), f"options {options} are not allowed: give some to choose from")
         self.choice = w.ToggleButtons(options=options, style={"button_width": "auto"})
-        self._draw = draw
         super().__init__([self.choice, w.VBox()])
-        self.choice.observe(self._choose, "value")
-        self._choose()
-
-    def _choose(self, change: Any = None) -> None:
-        picture = surface(self._draw(self.choice.value))
-        self.children = [self.choice, picture]
-        redraw(picture)
+        self.choice.observe(lambda _: replace_last(self, draw(self.choice.value)), "value")
+        replace_last(self, draw(self.choice.value))
 
 
 class Slide(w.VBox):
@@ -296,42 +307,35 @@ class Slide(w.VBox):
         description: str = "epoch",
     ) -> None:
         load_bokeh(again=False)
-        self.drawn: LayoutDOM = side_by_side(figure)
+        self.drawn = theme.side_by_side(figure)
+        require(len(options), f"options {options} are not allowed: give some to choose from")
         self._data, self._words, self._options = data, words, list(options)
-        last = len(self._options) - 1
-        self.slider = w.IntSlider(
-            min=0,
-            max=last,
-            description=description,
-            continuous_update=False,
-            readout=False,
-            style={"description_width": "initial"},
-        ).add_class("cplab-slide")
-        self.play = w.Play(min=0, max=last, interval=900)
+        ends = {"min": 0, "max": len(self._options) - 1}
+        calm = {"continuous_update": False, "readout": False}
+        style = {"description_width": "initial"}
+        self.slider = w.IntSlider(description=description, style=style, **ends, **calm)
+        self.play = w.Play(interval=900, **ends)
         self.readout = w.HTML().add_class("cplab-slide-words")
         w.link((self.play, "value"), (self.slider, "value"))
-        self._choose()
-        self._picture = surface(self.drawn)
-        line = w.HBox([self.play, self.slider, self.readout], layout={"align_items": "center"})
-        super().__init__([line, self._picture])
+        line = [self.play, self.slider.add_class("cplab-slide"), self.readout]
+        box = w.HBox(line, layout={"align_items": "center", "flex_flow": "row wrap"})
+        super().__init__([box, w.VBox()])
         self.slider.observe(self._choose, "value")
-        redraw(self._picture)
-
-    @property
-    def value(self) -> Any:
-        """The chosen option."""
-        return self._options[self.slider.value]
+        self._choose()
+        replace_last(self, self.drawn)
 
     def _choose(self, change: Any = None) -> None:
-        for name, columns in self._data(self.value).items():
+        chosen = self._options[self.slider.value]
+        data = self._data(chosen)
+        require(isinstance(data, Mapping), f"data gave {shown(data)}: return {{source: columns}}")
+        for name, columns in data.items():
             for source in self.drawn.select({"name": name, "type": ColumnDataSource}):
                 source.data = columns
-        self.readout.value = f"<b>{html.escape(self._words(self.value))}</b>"
-        if change:
-            redraw(self._picture)
+        self.readout.value = f"<b>{html.escape(self._words(chosen))}</b>"
+        redraw(self.children[-1])
 
 
-class Fitting(w.VBox):
+class Fitting(w.HBox):
     """A curve through points: a slider for each parameter, a Fit button, residuals, intervals.
 
     Arguments:
@@ -339,11 +343,9 @@ class Fitting(w.VBox):
         t, y: the points, (n,).
         start: where each parameter's slider stands at first; ends, of the sliders, {name: (low,
             high)}. A fit may go beyond them.
-        half: half the 95 % interval of each point, to be drawn; the fit weighs points by it if
-            weigh is set.
+        half: half the 95 % interval of each point, to be drawn.
         x, unit: words for the axes.
         hue: of the points.
-        bounds: as of cplab.fits.fit.
 
     `sliders` are the parameters', `fit` is the button, `readout` says what was found; `sources`
     hold what is drawn; `found` is the Fit, once there is one.
@@ -367,12 +369,15 @@ class Fitting(w.VBox):
         x: str = "t",
         unit: str = "",
         hue: str = "#0072B2",
-        weigh: bool = False,
-        bounds: Mapping[str, tuple[float, float]] | None = None,
     ) -> None:
         load_bokeh(again=False)
-        self._function, self._t, self._y = function, np.asarray(t, float), np.asarray(y, float)
-        self._half, self._bounds = half if weigh else None, bounds
+        self._function = function
+        self._t, self._y = statistics.row_of_numbers("t", t), statistics.row_of_numbers("y", y)
+        n, m = len(self._t), len(self._y)
+        require(n == m > 0, f"t has {n} numbers and y has {m}: give one y for each t")
+        require(half is None or np.shape(half) == (n,), "half is not allowed: give one for each t")
+        fit = start.keys() == ends.keys()
+        require(fit, f"ends {shown(ends)} are not allowed: give the names of start")
         self.found: fits.Fit | None = None
         self.sliders = {name: parameter(name, start[name], *ends[name]) for name in start}
         self.fit = w.Button(description="Fit", button_style="primary")
@@ -381,16 +386,14 @@ class Fitting(w.VBox):
         self._line = np.linspace(self._t.min() - 0.05 * span, self._t.max() + 0.15 * span, 200)
         empty: dict[str, list] = {name: [] for name in ("t", "mean", "low", "high")}
         self.sources = {n: ColumnDataSource(dict(empty), name=n) for n in ("curve", "residuals")}
-        self._picture: w.Widget | None = None
-        layout = self._draw(x, unit, hue, half)
+        controls = w.VBox([*self.sliders.values(), self.fit, self.readout])
+        controls.layout.width = "330px"
+        super().__init__([controls, w.VBox()], layout={"flex_flow": "row wrap"})
         self._move()
         for bar in self.sliders.values():
             bar.observe(self._move, "value")
         self.fit.on_click(self._fit)
-        self._picture = surface(layout)
-        controls = [*self.sliders.values(), self.fit, self.readout]
-        super().__init__([w.HBox([w.VBox(controls, layout={"width": "330px"}), self._picture])])
-        redraw(self._picture)
+        replace_last(self, self._draw(x, unit, hue, half))
 
     def _draw(self, x: str, unit: str, hue: str, half: ArrayLike | None) -> LayoutDOM:
         what = "points, and the curve of the sliders"
@@ -411,73 +414,69 @@ class Fitting(w.VBox):
         reference_line(rest, "width", CURVE)
         return layouts.column(fig, rest)
 
-    @property
-    def parameters(self) -> dict[str, float]:
-        """Where the sliders stand."""
-        return {name: bar.value for name, bar in self.sliders.items()}
-
     def _move(self, change: Any = None) -> None:
         """Show the curve of the sliders, which is no fit any more."""
-        if self._show(self.parameters):
-            rest = self._y - self._at(self._t, self.parameters)
-            squares = statistics.plain_number(float(np.sum(rest**2)), 4)
-            self.readout.value = f"squared residuals: {squares}"
+        self._show({name: bar.value for name, bar in self.sliders.items()})
 
-    def _at(self, t: np.ndarray, parameters: dict[str, float]) -> np.ndarray:
+    def _show(self, parameters: dict, band: Any = 0, before: str = "", after: str = "") -> None:
+        """Draw a curve, and say how far off it is, between other words."""
         with np.errstate(all="ignore"):
-            return np.asarray(self._function(t, **parameters), float)
-
-    def _show(self, parameters: dict[str, float], band: Any = 0) -> bool:
-        """Draw a curve; False where it is not finite."""
-        line, points = self._at(self._line, parameters), self._at(self._t, parameters)
-        if not np.isfinite(points).all():
-            self.readout.value = "this curve is not finite at the points: move a slider"
-            return False
-        band = np.where(np.isfinite(band), band, 0)
-        curve = {"t": self._line, "mean": line, "low": line - band, "high": line + band}
-        rest = self._y - points
-        self.sources["curve"].data = curve
-        self.sources["residuals"].data = {"t": self._t, "mean": rest, "low": rest, "high": rest}
-        redraw(self._picture)
-        return True
-
-    def _fit(self, button: Any = None) -> None:
-        try:
-            self.found = found = fits.fit(
-                self._function, self._t, self._y, self.parameters, self._half, self._bounds
+            line, rest = (
+                self._function(self._line, **parameters),
+                self._y - self._function(self._t, **parameters),
             )
+        if not np.isfinite(rest).all():
+            self.readout.value = "this curve is not finite at the points: move a slider"
+            return
+        columns = statistics.band_columns(line, np.where(np.isfinite(band), band, 0))
+        self.sources["curve"].data = {"t": self._line, **columns}
+        self.sources["residuals"].data = {"t": self._t, "mean": rest}
+        squares = statistics.plain_number(float(np.sum(rest**2)), 4)
+        self.readout.value = f"{before}squared residuals: {squares}{after}"
+        redraw(self.children[-1])
+
+    def _fit(self, button: Any) -> None:
+        start = {name: bar.value for name, bar in self.sliders.items()}
+        try:
+            self.found = found = fits.fit(self._function, self._t, self._y, start)
         except CplabError as error:
             self.readout.value = in_red(error)
             return
-        for name, bar in self.sliders.items():
-            bar.unobserve(self._move, "value")
-            value = found.parameters[name]
+        for name, value in found.parameters.items():
+            bar = self.sliders[name]
             bar.min, bar.max = min(bar.min, value), max(bar.max, value)
             bar.value = value
-            bar.observe(self._move, "value")
-        self._show(found.parameters, found.band(self._line))
-        squares = statistics.plain_number(float(np.sum(found.residuals**2)), 4)
-        self.readout.value = (
-            "<br>".join(f"{name} = {words}" for name, words in found.describe().items())
-            + f"<br>squared residuals: {squares}; {found.n} points, "
-            f"{len(found.parameters)} parameters; R² = {found.r2:.2f}"
-        )
+        lines = [f"{html.escape(name)} = {words}<br>" for name, words in found.describe().items()]
+        counted = f"; {found.n} points, {len(found.parameters)} parameters; R² = {found.r2:.2f}"
+        self._show(found.parameters, found.band(self._line), "".join(lines), counted)
 
 
 # Parts ------------------------------------------------------------------------------------------
 
 
 def parameter(name: str, value: float, low: float, high: float) -> w.FloatSlider:
-    """The slider of one parameter of a curve."""
-    return w.FloatSlider(
-        value,
-        min=min(low, value),
-        max=max(high, value),
-        step=(high - low) / 200,
-        description=name,
-        continuous_update=False,
-        readout_format=".3g",
-    )
+    """The slider of one parameter of a curve; three digits, without the letter e."""
+    ends = {"min": min(low, value), "max": max(high, value), "step": (high - low) / 200}
+    calm = {"continuous_update": False, "readout_format": ",.3r"}
+    return w.FloatSlider(value, description=name, **ends, **calm)
+
+
+def as_widget(part: Any) -> w.Widget:
+    """A widget as it is, a text as HTML, a Bokeh figure or a list of them as a surface."""
+    if isinstance(part, str):
+        return w.HTML(part).add_class("cplab-revealed")
+    return part if isinstance(part, w.Widget) else surface(part)
+
+
+def with_source(words: str, source: str) -> str:
+    """What a figure says in words, and where its numbers are from, as HTML."""
+    return f"{html.escape(words)}<br><small>{html.escape(source)}</small>"
+
+
+def percent_of(what: Any, none: str = "not trained") -> str:
+    """Mean and interval of accuracies, of a Run or as they are given; so many as there are."""
+    numbers = accuracies(what)
+    return f"{statistics.percent(*statistics.mean_half(numbers))} %" if numbers else f"{none} yet"
 
 
 def all_seeds(run: Run) -> list[results.Result]:

@@ -13,6 +13,5 @@ __all__, __getattr__, __dir__ = load_late(
     theme="colour display label load_bokeh source_line",
     results="against bars by_layer curves layer_columns layer_labels means minima over_epochs"
     " rates removal threads",
-    animals="by_age statement_table synapses_by_age",
     pictures="filter_pictures strips to_pixels",
 )

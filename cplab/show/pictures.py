@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cplab.checks import require, whole
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -16,11 +18,13 @@ if TYPE_CHECKING:
 
 
 def png(x: ArrayLike, scale: int = 4) -> bytes:
-    """A strip of uint8 images (N, H, W, C), C being 1 or 3, side by side as PNG, each pixel `scale`
-    pixels wide."""
+    """Uint8 images (N, H, W, C), C being 1 or 3, side by side as PNG, each pixel so many wide."""
     from PIL import Image
 
-    pixels = np.pad(np.asarray(x), ((0, 0), (0, 0), (0, 1), (0, 0)), constant_values=255)
+    x, scale = np.asarray(x), whole("scale", scale, 1, 100)
+    fine = x.dtype == np.uint8 and x.ndim == 4 and x.size and x.shape[3] in (1, 3)
+    require(fine, f"images of {x.dtype} {x.shape} are not allowed: give uint8 (N, H, W, 1 or 3)")
+    pixels = np.pad(x, ((0, 0), (0, 0), (0, 1), (0, 0)), constant_values=255)
     strip = np.concatenate(list(pixels), axis=1)[:, :-1]
     strip = strip[..., 0] if strip.shape[2] == 1 else strip
     file = io.BytesIO()
@@ -38,6 +42,8 @@ def to_pixels(x: "Tensor", images: "Images") -> "Tensor":
     >>> to_pixels(practice.normal(practice.test_x[:2]), practice).dtype
     torch.uint8
     """
+    fine = x.ndim == 4 and x.shape[1] == len(images.mean)
+    require(fine, f"images of shape {tuple(x.shape)} are not allowed: give some of {images.name}")
     x = x.permute(0, 2, 3, 1).cpu() * images.std.cpu() + images.mean.cpu()
     return x.round().clamp(0, 255).byte()
 
@@ -51,7 +57,10 @@ def filter_pictures(filters: ArrayLike) -> np.ndarray:
     >>> filter_pictures([[[[-1.0, 0.0, 2.0]]]]).ravel().tolist()
     [64, 128, 255]
     """
-    f = np.asarray(filters, dtype=float).transpose(0, 2, 3, 1)
+    f = np.asarray(filters, dtype=float)
+    fine = f.ndim == 4 and f.size and f.shape[1] in (1, 3)
+    require(fine, f"filters of shape {f.shape} are not allowed: give (out, C, H, W), C = 1 or 3")
+    f = f.transpose(0, 2, 3, 1)
     top = np.abs(f).max(axis=(1, 2, 3), keepdims=True)
     return np.round(127.5 + 127.5 * f / np.where(top > 0, top, 1)).astype(np.uint8)
 

@@ -12,18 +12,18 @@ from cplab.show.theme import EQUAL, LIVE, percent_axis, place_legend, plain_figu
 
 
 def guesses(
-    names: Sequence[str], guess: Sequence[float], truth: Sequence[tuple | None], **options: Any
+    guess: Mapping[str, float], truth: Mapping[str, tuple[float, float]], **options: Any
 ) -> figure:
     """What was predicted (hollow), accuracies 0 to 1, and what was measured (filled, with its
-    interval): (mean, half) for each name, or None."""
-    options = {"y_range": FactorRange(*names[::-1]), **options}
-    fig = plain_figure("", "final test accuracy", "", **options)
+    interval): (mean, half) of each name that is known."""
+    names = list(guess)
+    fig = plain_figure("", "final test accuracy", "", y_range=FactorRange(*names[::-1]), **options)
     hollow = {"fill_alpha": 0, "line_width": 2, "size": 13}
-    fig.scatter(list(guess), list(names), color=LIVE.colour, legend_label="your guess", **hollow)
-    known = [(name, *pair) for name, pair in zip(names, truth, strict=True) if pair is not None]
-    if known:
-        rows, mean, half = zip(*known, strict=True)
-        source = ColumnDataSource({"y": rows, **statistics.band_columns(mean, half)})
+    values = list(guess.values())
+    fig.scatter(values, names, color=LIVE.colour, legend_label="your guess", **hollow)
+    if truth:
+        band = statistics.band_columns(*zip(*truth.values(), strict=True))
+        source = ColumnDataSource({"y": list(truth), **band})
         how = {"source": source, "size": 9, "color": "#0072B2", "marker": "square"}
         fig.scatter("mean", "y", legend_label="measured", **how)
         whisker = Whisker(base="y", lower="low", upper="high", source=source, dimension="width")

@@ -1,7 +1,7 @@
 """Figures of results: final accuracies, quantities over epochs and by layer, any numbers a seed.
 
 Bands and whiskers are 95 % intervals of the mean over seeds (Student's t); where there is one seed
-there is no interval. `options` are Bokeh's, of the figure.
+there is no interval. All return a Bokeh figure; `options` are Bokeh's, of the figure.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,15 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from bokeh.models import ColumnDataSource, FactorRange, NumeralTickFormatter, Whisker
-from bokeh.palettes import Blues256
 from bokeh.plotting import figure
-from bokeh.transform import linear_cmap
 from numpy.typing import ArrayLike
 
 from cplab import statistics
-from cplab.checks import one_of
+from cplab.checks import one_of, require, whole
 from cplab.deficits import canonical_name
-from cplab.quantities import point_means, same_setting
+from cplab.quantities import point_means, rows_at, same_setting
 from cplab.runs import Run
 from cplab.show import theme
 from cplab.show.theme import band, percent_axis, place_legend, plain_figure, style, styles
@@ -37,33 +35,23 @@ CONTROLS = {  # of `against`: the column of point_means, the words, its sign, it
 }
 
 
-def point_columns(points: pd.DataFrame, along: str, what: str, scale: float = 1) -> dict[str, Any]:
-    """Columns mean, low, high of one quantity of `cplab.quantities.point_means`, along the onset or
-    the length."""
-    columns = statistics.band_columns(scale * points[what], abs(scale) * points[f"{what}_half"])
-    return {along: points.index.get_level_values(along).to_numpy(), **columns}
-
-
-def along_length(points: pd.DataFrame, deficit: str, onset: int) -> dict[str, Any]:
-    """Final accuracy against length at one onset, with length 0 from the clear control."""
-    rows = points.query("deficit in [@deficit, 'none'] and onset == @onset")
-    return point_columns(rows.sort_index(level="length"), "length", "accuracy")
+def along(
+    points: pd.DataFrame, axis: str, what: str = "accuracy", scale: float = 1, **where: Any
+) -> dict[str, Any]:
+    """Columns mean, low, high of one quantity along the onset or the length, where it is known."""
+    rows = rows_at(points, **where)
+    at = rows.index.get_level_values(axis).to_numpy()
+    mean, half = scale * rows[what].to_numpy(), abs(scale) * rows[f"{what}_half"].to_numpy()
+    known = [i for i in np.argsort(at, kind="stable") if np.isfinite(mean[i])]
+    return {axis: at[known], **statistics.band_columns(mean[known], half[known])}
 
 
 def clear_along(points: pd.DataFrame, onset: int) -> dict[str, Any]:
     """Final accuracy without a deficit against the epochs before recovery that exceed `onset`: the
     control of equal training of each length that a deficit has from there."""
-    begun = points.query("onset == @onset").index.get_level_values("length")
-    clear = points.query("deficit == 'none'")
-    ours = (clear.index.get_level_values("onset") - onset).isin(begun)
-    columns = point_columns(clear[ours], "onset", "accuracy")
+    begun = onset + rows_at(points, onset=onset).index.get_level_values("length")
+    columns = along(points, "onset", deficit="none", onset=[*begun])
     return {"length": columns.pop("onset") - onset, **columns}
-
-
-def along_onset(points: pd.DataFrame, deficit: str, length: int) -> dict[str, Any]:
-    """Points lost against equal training, against onset at one length."""
-    rows = points.query("deficit == @deficit and length == @length")
-    return point_columns(rows, "onset", "loss", 100)
 
 
 def select(
@@ -78,6 +66,18 @@ def select(
     return names, rows, rows.deficit.isin(names) & (rows.onset == like.onset)
 
 
+def note(of: Any) -> str:
+    """The small line below a figure with bands: where its numbers are from, what its bands are."""
+    return f"{theme.source_line(of)} · {statistics.INTERVALS}" if len(of) else theme.source_line(of)
+
+
+def finish(fig: figure, legend: str = "right", percent: bool = False) -> figure:
+    """A figure with its legend, and its vertical axis of fractions in percent."""
+    if percent:
+        percent_axis(fig.yaxis)
+    return place_legend(fig, legend)
+
+
 def removal(
     like: Run,
     deficits: Sequence = ("blur", "flip"),
@@ -87,29 +87,28 @@ def removal(
     """Final accuracy against the epoch at which the deficit is removed (the paper's figures 1, 2).
 
     Arguments: like, a run whose profile, schedule and onset the figure takes; deficits, names or
-        functions of your own; table of results (all there are by default); options, Bokeh's.
+        functions of your own; table of results (all there are by default).
     The two controls are grey.
 
     >>> removal(Run(profile="ci"), ("blur", "flip")).yaxis.axis_label
     'final test accuracy'
     """
     names, rows, ours = select(like, deficits, table)
-    longest = int(rows.length[ours].max()) if ours.any() else 1
-    controls = [0, like.onset, *(like.onset + rows.length[ours])]
-    shown = rows[ours | ((rows.deficit == "none") & rows.onset.isin(controls))]
+    ends = like.onset + rows.length[ours]
+    shown = rows[ours | ((rows.deficit == "none") & rows.onset.isin([0, like.onset, *ends]))]
     title = f"accuracy after a deficit from epoch {like.onset}, {like.schedule} schedule"
     axes = ("epochs with the deficit", "final test accuracy")
-    fig = plain_figure(title, *axes, theme.source_line(shown), **options)
+    fig = plain_figure(title, *axes, note(shown), **options)
     points = point_means(shown)
     band(fig, ColumnDataSource(clear_along(points, like.onset)), "length", theme.EQUAL)
     if ("none", 0, 0) in points.index:
-        born = point_columns(points.loc[[("none", 0, 0)] * 2], "length", "accuracy")
-        band(fig, ColumnDataSource(born | {"length": [0, longest]}), "length", theme.NEWBORN)
+        born = along(points.loc[[("none", 0, 0)] * 2], "length")
+        born["length"] = np.array([0, rows.length[ours].max() if ours.any() else 1])
+        band(fig, ColumnDataSource(born), "length", theme.NEWBORN)
     for name in names:
-        source = ColumnDataSource(along_length(points, name, like.onset))
-        band(fig, source, "length", style(name), points=True)
-    percent_axis(fig.yaxis)
-    return place_legend(fig, "right")
+        columns = along(points, "length", deficit=[name, "none"], onset=like.onset)
+        band(fig, ColumnDataSource(columns), "length", style(name), points=True)
+    return finish(fig, percent=True)
 
 
 def against(
@@ -122,9 +121,8 @@ def against(
     """Final accuracy minus that of a control of the same seed, in points, against the length of
     the deficit.
 
-    Arguments: like, deficits, table and options as in `removal`; control, newborn, equal training
-        or without window (the same life with the deficit's epochs cut out).
-    Returns: a Bokeh figure whose zero line is the control.
+    Arguments: like, deficits and table as in `removal`; control, newborn, equal training or without
+        window (the same life with the deficit's epochs cut out), which the zero line is.
 
     >>> against(Run(profile="ci"), ("blur",), "equal training").yaxis.axis_label
     'points above equal training'
@@ -134,35 +132,18 @@ def against(
     names, rows, ours = select(like, deficits, table)
     title = f"accuracy after a deficit minus that of {words}, seed by seed"
     axes = ("epochs with the deficit", f"points above {words}")
-    fig = plain_figure(title, *axes, theme.source_line(rows[ours]), **options)
+    fig = plain_figure(title, *axes, note(rows[ours]), **options)
     points = point_means(rows)
     for name in names:
-        of = points.query("deficit == @name and onset == @like.onset").dropna(subset=what)
-        columns = point_columns(of.sort_index(), "length", what, sign * 100)
+        columns = along(points, "length", what, sign * 100, deficit=name, onset=like.onset)
         source = ColumnDataSource(columns, name=f"{name} against {control}")
         band(fig, source, "length", style(name), points=True)
     theme.reference_line(fig, "width", look.colour)
-    return place_legend(fig, "right")
-
-
-def grid(source: ColumnDataSource, onsets: list[str], lengths: list[str], **options: Any) -> figure:
-    """The map of points lost against equal training: of a source with the columns onset, length,
-    loss, text and ink (its colour), by the factors of both axes."""
-    options = {"x_range": FactorRange(*onsets), "y_range": FactorRange(*lengths), **options}
-    title = "points lost to equal training"
-    fig = plain_figure(title, "onset", "length", name="map", **options)
-    hue = linear_cmap("loss", Blues256[::-1], low=0, high=12)
-    fig.rect("onset", "length", 0.96, 0.94, source=source, fill_color=hue, line_color=None)
-    words = {"text_align": "center", "text_baseline": "middle", "text_font_size": "11px"}
-    fig.text("onset", "length", "text", source=source, text_color="ink", **words)
-    fig.grid.visible = False
-    return fig
+    return finish(fig)
 
 
 def rates(runs: Sequence[Run], **options: Any) -> figure:
     """Learning rate against epoch of some `runs`; the epochs with a deficit are drawn thick.
-
-    Arguments: options, Bokeh's.
 
     >>> rates([Run("blur", 2, 3)]).title.text
     'learning rate of each epoch'
@@ -175,24 +156,24 @@ def rates(runs: Sequence[Run], **options: Any) -> figure:
         fig.line(list(range(len(rate))), rate, color=look.colour, **how)
         inside = list(range(run.onset, run.end))
         fig.line(inside, [rate[e] for e in inside], color=look.colour, width=6, alpha=0.5)
-    return place_legend(fig, "top_right")
+    return finish(fig, "top_right")
 
 
 def over_epochs(groups: Mapping[str, Sequence], what: str = "trace", **options: Any) -> figure:
     """A quantity against the epoch, one line for each group of results that differ in the seed.
 
     Arguments: groups, results by the words for them; what, trace, log_det, test_accuracy,
-        train_loss or another that `Result.series` knows; options, Bokeh's.
-    Returns: a Bokeh figure. A line has the look of its deficit, the fainter the earlier that
-        ended; a large marker stands where it ended.
+        train_loss or another that `Result.series` knows.
+    A line has the look of its deficit, the fainter the earlier that ended; a large marker stands
+    where it ended.
 
     >>> over_epochs({}, "train_loss").yaxis.axis_label
     'training loss'
     """
     shown = [result for group in groups.values() for result in group]
     words, place = QUANTITIES.get(what, (what, "top_left"))
-    source = theme.source_line(shown)
-    fig = plain_figure(f"{words}, epoch by epoch", "epoch", words, source, **options)
+    title = f"{words}, epoch by epoch"
+    fig = plain_figure(title, "epoch", words, note(shown), **options)
     latest = max([1, *(r.spec.end for r in shown if r.spec.length)])
     for text, group in groups.items():
         if not group:
@@ -205,13 +186,11 @@ def over_epochs(groups: Mapping[str, Sequence], what: str = "trace", **options: 
         fig.line(at, mean, width=2, line_dash=look.dash, **how)
         ends = np.flatnonzero((at == run.end) & (run.length > 0))
         fig.scatter(at[ends], mean[ends], size=9, marker=look.marker, **how)
-    if what == "test_accuracy":
-        percent_axis(fig.yaxis)
-    else:
+    if what != "test_accuracy":
         fig.y_range.start = 0
     if what in ("trace", "log_det"):
         fig.yaxis.formatter = NumeralTickFormatter(format="0,0")
-    return place_legend(fig, place)
+    return finish(fig, place, what == "test_accuracy")
 
 
 def minima(
@@ -220,9 +199,8 @@ def minima(
     """Final accuracy against a measure of sharpness at the end of training, one dot a network.
 
     Arguments: groups, results by the words for them; measure, from a result to a number above 0;
-        words, for the axis; options, Bokeh's.
-    Returns: a Bokeh figure. Dots have the look of the deficit; those of networks that Adam trained
-        are triangles.
+        words, for the axis.
+    Dots have the look of the deficit; those of networks that Adam trained are triangles.
 
     >>> minima({}, max, "trace").title.text
     'final accuracy by trace, one dot a network'
@@ -239,8 +217,7 @@ def minima(
         how["marker"] = "triangle" if run.optimizer == "adam" else look.marker
         x, y = [measure(one) for one in group], [one.accuracy for one in group]
         fig.scatter(x, y, size=9, legend_label=text, **how)
-    percent_axis(fig.yaxis)
-    return place_legend(fig, "top_right")
+    return finish(fig, "top_right", percent=True)
 
 
 def by_layer(
@@ -271,8 +248,7 @@ def by_layer(
     fig.xaxis.major_tick_line_color = None
     fig.xgrid.visible = False
     fig.y_range.start = 0
-    percent_axis(fig.yaxis)
-    return place_legend(fig, "top_right")
+    return finish(fig, "top_right", percent=True)
 
 
 def layer_columns(layers: Sequence[str], text: str, values: ArrayLike) -> dict[str, Any]:
@@ -291,18 +267,18 @@ def layer_labels(count: int) -> list[str]:
     >>> layer_labels(2)
     ['1', '2']
     """
-    return [str(i) for i in range(1, count + 1)]
+    return [str(i) for i in range(1, whole("count", count, 0, 10_000) + 1)]
 
 
-def seeds_line(counts: Iterable[int]) -> str:
+def empty_figure(x: str, y: str, source: str, **options: Any) -> figure:
+    """An empty figure with its axes in its title, the horizontal one without the unit."""
+    return plain_figure(f"{y} against {x.partition(',')[0]}", x, y, source, **options)
+
+
+def seeds_line(counts: Iterable[int], note: str = f" · {statistics.INTERVALS}") -> str:
     """How many seeds there are, or that nothing is there."""
     known = [count for count in counts if count]
-    return statistics.count_seeds(*known) if known else "not computed yet"
-
-
-def title_of(x: str, y: str) -> str:
-    """The title of a figure by its axes, without the unit of the horizontal one."""
-    return f"{y} against {x.partition(',')[0]}"
+    return statistics.count_seeds(*known) + note if known else "not computed yet"
 
 
 def means(
@@ -316,9 +292,8 @@ def means(
     """Means with bands against a number, such as accuracy against density.
 
     Arguments: groups, {kind: {x: one number a seed}}; words, of both axes; percent, whether the
-        vertical axis is of fractions; log, the horizontal axis; legend, where it stands; options,
-        Bokeh's.
-    Returns: a Bokeh figure; the data source of a kind is called `band` and its name.
+        vertical axis is of fractions; log, the horizontal axis; legend, where it stands.
+    The data source of a kind is called `band` and its name.
 
     >>> means({"blur": {2: [0.5, 0.6]}}, ("epochs", "accuracy")).title.text
     'accuracy against epochs'
@@ -327,15 +302,13 @@ def means(
     if log and known:  # an empty axis has no logarithm
         options["x_axis_type"] = "log"
     largest = [max(map(len, group.values()), default=0) for group in groups.values()]
-    fig = plain_figure(title_of(*words), *words, seeds_line(largest), **options)
+    fig = empty_figure(*words, seeds_line(largest), **options)
     for kind, look in styles(groups).items():
         source = ColumnDataSource(statistics.mean_columns(groups[kind]), name=f"band {kind}")
         band(fig, source, "x", look, points=True)
     if log and known:
         fig.xaxis.ticker = sorted(known)
-    if percent:
-        percent_axis(fig.yaxis)
-    return place_legend(fig, legend)
+    return finish(fig, legend, percent)
 
 
 def bars(
@@ -344,8 +317,8 @@ def bars(
     """A bar for each kind with its 95 % interval and its seeds as dots.
 
     Arguments: values, {kind: one number a seed}; words, of the vertical axis; percent, whether it
-        is of fractions; options, Bokeh's.
-    Returns: a Bokeh figure; its data source is called `bars`.
+        is of fractions.
+    Its data source is called `bars`.
 
     >>> bars({"dense": [0.5, 0.6]}, "accuracy").x_range.factors
     ['dense']
@@ -360,10 +333,8 @@ def bars(
     fig.add_layout(Whisker(base="kind", lower="low", upper="high", source=source))
     for name, numbers in zip(names, values.values(), strict=True):
         fig.scatter([name] * len(numbers), list(numbers), size=4, color="#333333")
-    if percent:
-        percent_axis(fig.yaxis)
     fig.xaxis.major_label_orientation = 0.5 if len(names) > 4 else "horizontal"
-    return fig
+    return finish(fig, percent=percent)
 
 
 def threads(
@@ -377,18 +348,17 @@ def threads(
     """Curves of one quantity against another, a thin line for each seed.
 
     Arguments: groups, {kind: [values]}, each values[x] and values[y] being lists of numbers; words,
-        of both axes; legend, where it stands; options, Bokeh's.
+        of both axes; legend, where it stands.
 
     >>> threads({"dense": [{"t": [1, 2], "n": [3, 4]}]}, "t", "n", ("time", "number")).title.text
     'number against time'
     """
-    seeds = seeds_line(map(len, groups.values()))
-    fig = plain_figure(title_of(*words), *words, seeds, **options)
+    fig = empty_figure(*words, seeds_line(map(len, groups.values()), ""), **options)
     for kind, look in styles(groups).items():
         how = {"color": look.colour, "line_dash": look.dash, "legend_label": look.label}
         for values in groups[kind]:
             fig.line(np.asarray(values[x]), np.asarray(values[y]), alpha=0.55, **how)
-    place_legend(fig, legend)
+    finish(fig, legend)
     fig.legend.visible = len(groups) > 1
     return fig
 
@@ -396,16 +366,17 @@ def threads(
 def curves(groups: Mapping[str, tuple], x: str, y: str, **options: Any) -> figure:
     """Lines of any numbers that are no results (computed in a cell), each with its words.
 
-    Arguments: groups, two rows of numbers for each line; x and y, words of the axes; options,
-        Bokeh's.
+    Arguments: groups, two rows of numbers for each line; x and y, words of the axes.
 
     >>> curves({"a": ([1, 2], [3, 4])}, "batches", "trace").title.text
     'trace against batches'
     """
-    fig = plain_figure(title_of(x, y), x, y, "computed here and now", **options)
+    fig = empty_figure(x, y, "computed here and now", **options)
     for kind, look in styles(groups).items():
-        line = list(map(np.asarray, groups[kind]))
+        line = [*map(np.asarray, groups[kind])]
+        pair = len(line) == 2 and line[0].shape == line[1].shape
+        require(pair, f"groups are not allowed: give {kind!r} two rows of numbers, equally long")
         how = {"color": look.colour, "legend_label": look.label}
         fig.line(*line, width=2, line_dash=look.dash, **how)
         fig.scatter(*line, size=5, marker=look.marker, **how)
-    return place_legend(fig, "top_left")
+    return finish(fig, "top_left")

@@ -8,15 +8,15 @@ of deficits stand in cplab.deficits.
 import re
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
-from bokeh import models
+from bokeh import layouts, models
 from bokeh.plotting import figure
 
 from cplab import deficits
-from cplab.checks import CplabError
+from cplab.checks import CplabError, require, shown
 from cplab.statistics import count_seeds
 
 
@@ -45,32 +45,32 @@ CUES = {  # of each colour, the dashes and the marker
     "#000000": ("dotdash", "plus"),
     "#777777": ("dotted", "x"),
 }
-KINDS = {  # networks that no deficit tells apart: the words for them and their colour
-    "biological": ("grown and pruned", "#009E73"),
-    "random": ("random", "#777777"),
-    "inked": ("random, inked pixels", "#56B4E9"),
-    "per_pixel": ("same number a pixel", "#0072B2"),
-    "degrees": ("same degrees", "#332288"),
-    "set": ("SET", "#E69F00"),
-    "magnitude": ("pruned dense net", "#D55E00"),
-    "dense": ("dense", "#000000"),
-    "images": ("images", "#009E73"),
-    "random_labels": ("random labels", "#E69F00"),
+LOOKS = {one.label: one for one in (EQUAL, NEWBORN, LIVE)}
+LOOKS |= {  # networks that no deficit tells apart: the words for them and their colour
+    kind: Style(words, hue, *CUES[hue])
+    for kind, words, hue in (
+        ("biological", "grown and pruned", "#009E73"),
+        ("random", "random", "#777777"),
+        ("inked", "random, inked pixels", "#56B4E9"),
+        ("per_pixel", "same number a pixel", "#0072B2"),
+        ("degrees", "same degrees", "#332288"),
+        ("set", "SET", "#E69F00"),
+        ("magnitude", "pruned dense net", "#D55E00"),
+        ("dense", "dense", "#000000"),
+        ("images", "images", "#009E73"),
+        ("random_labels", "random labels", "#E69F00"),
+    )
 }
 
 
-def style(kind: str) -> Style:
+def style(kind: str | Callable) -> Style:
     """How a deficit, a control or another kind of network looks; grey where it has no look."""
-    controls = {one.label: one for one in (EQUAL, NEWBORN, LIVE)}
-    if kind in controls:
-        return controls[kind]
-    if kind in KINDS:
-        words, hue = KINDS[kind]
-        return Style(words, hue, *CUES[hue])
+    if kind in LOOKS:
+        return LOOKS[kind]
     try:
         found = deficits.look(kind, strict=False)
     except CplabError:
-        return Style(kind, EQUAL.colour)
+        return Style(str(kind), EQUAL.colour)
     return Style(found.label, found.colour, found.dash, found.marker)
 
 
@@ -86,8 +86,8 @@ def styles(kinds: Iterable[str]) -> dict[str, Style]:
     return found
 
 
-def label(kind: str) -> str:
-    """The words for a deficit or another `kind` of network.
+def label(kind: str | Callable) -> str:
+    """The words for a deficit, also one of your own, or another `kind` of network.
 
     >>> label("flip"), label("blur-2"), label("biological")
     ('vertical flip', 'blur (2×)', 'grown and pruned')
@@ -95,8 +95,8 @@ def label(kind: str) -> str:
     return style(kind).label
 
 
-def colour(kind: str) -> str:
-    """The colour of a deficit or another `kind` of network.
+def colour(kind: str | Callable) -> str:
+    """The colour of a deficit, also one of your own, or another `kind` of network.
 
     >>> colour("blur")
     '#0072B2'
@@ -119,15 +119,16 @@ def source_line(of: pd.DataFrame | Sequence) -> str:
     copies = sorted({re.sub(r"-[0-9a-f]{8,}$", "", copy) for copy in of["copy"]})  # no digests
     practice = set(of.dataset) == {"practice"}
     images = "PRACTICE images" if practice else f"images {', '.join(copies)}"
-    counts = [group.seed.nunique() for _, group in of.groupby(["deficit", "onset", "length"])]
+    counts = of.groupby(["deficit", "onset", "length"]).seed.nunique()
     profiles = f"profile {', '.join(sorted(set(of.profile)))}"
     sources = " and ".join(sorted(set(of.source), reverse=True))
     return " · ".join([sources, profiles, images, count_seeds(*counts)])
 
 
-def wrap(text: str, width: float, size: float = 12) -> str:
-    """Text in lines for which a figure of this width has room, its letters being of this size."""
-    return "\n".join(textwrap.wrap(text, max(12, int((width - 50) / (0.54 * size)))))
+def wrap(text: str, width: float, size: float = 12, letter: float = 0.57) -> str:
+    """Text in lines for which a figure of this width has room beside its axis; `letter` is the
+    width of one by its size, bold as titles are."""
+    return "\n".join(textwrap.wrap(text, max(12, int((width - 65) / (letter * size)))))
 
 
 def plain_figure(title: str, x: str, y: str, source: str = "", **options: Any) -> figure:
@@ -143,17 +144,20 @@ def plain_figure(title: str, x: str, y: str, source: str = "", **options: Any) -
     plain_axis(fig.yaxis[0], height)
     if source:
         look = {"text_font_size": "10px", "text_font_style": "normal", "text_color": "#666666"}
-        fig.add_layout(models.Title(text=wrap(source, width, 10), **look), "below")
+        below = wrap(source, width, 10, 0.54)
+        fig.add_layout(models.Title(text=below, **look), "below")
     return fig
 
 
 def plain_axis(axis: models.Axis, pixels: int) -> None:
-    """Upright words, no ticks between those with a label, and as many of them as have room."""
+    """Upright words, no ticks between those with a label, as many of them as have room, and plain
+    numbers."""
     axis.axis_label_text_font_style = "normal"
     axis.axis_label_text_font_size = axis.major_label_text_font_size = "11px"
     axis.minor_tick_line_color = None
     if isinstance(axis.ticker, models.LogTicker):
         axis.ticker = models.LogTicker(mantissas=[1, 2, 5], desired_num_ticks=3)
+        axis.formatter = models.NumeralTickFormatter(format="0,0.[000000]")
     elif isinstance(axis.ticker, models.AdaptiveTicker):
         axis.ticker.desired_num_ticks = min(6, max(2, pixels // 50))
 
@@ -191,16 +195,19 @@ def place_legend(fig: figure, place: str = "bottom_right") -> figure:
     """Make the legend small, in a corner of the figure, or outside it, `right` or `above`."""
     if not fig.legend:
         return fig
-    outside = place in ("right", "above")
-    fig.legend.location = "top_left" if outside else place
-    if outside:
-        fig.add_layout(fig.legend[0], place)
-        fig.legend.orientation = "vertical" if place == "right" else "horizontal"
-    fig.legend.label_text_font_size = "11px"
-    fig.legend.glyph_width = 28  # its dashes can be told apart
-    fig.legend.background_fill_alpha = 0.7
-    fig.legend.border_line_color = None
-    fig.legend.padding = fig.legend.spacing = 2
+    legend, outside = fig.legend[0], {"right": "vertical", "above": "horizontal"}
+    if place in outside:
+        fig.add_layout(legend, place)
+        legend.orientation = outside[place]
+    legend.update(
+        location="top_left" if place in outside else place,
+        label_text_font_size="11px",
+        glyph_width=28,  # its dashes can be told apart
+        background_fill_alpha=0.7,
+        border_line_color=None,
+        padding=2,
+        spacing=2,
+    )
     return fig
 
 
@@ -229,6 +236,14 @@ def load_bokeh(again: bool = True) -> None:
         _loaded = True
 
 
+def side_by_side(drawn: Any) -> models.LayoutDOM:
+    """A Bokeh figure or layout as it is, several of them as a row."""
+    figs = drawn if isinstance(drawn, list | tuple) else [drawn]
+    for fig in figs:
+        require(isinstance(fig, models.LayoutDOM), f"{shown(fig)} is no figure: give Bokeh's")
+    return layouts.row(*figs) if figs is drawn else drawn
+
+
 def display(*figs: Any) -> None:
     """Show figures side by side in the notebook.
 
@@ -237,8 +252,7 @@ def display(*figs: Any) -> None:
     >>> display(plain_figure("", "", ""))  # doctest: +SKIP
     """
     import bokeh.io
-    from bokeh.layouts import row
 
     if on_colab():  # each of its cells is a page of its own
         load_bokeh()
-    bokeh.io.show(figs[0] if len(figs) == 1 else row(*figs))
+    bokeh.io.show(side_by_side(figs if len(figs) > 1 else figs[0]))

@@ -7,7 +7,12 @@
 The names below are the whole public interface; each is loaded when it is first used.
 """
 
+import os
+
 from cplab.lazy import load_late
+
+# Before torch is loaded: threads that wait leave their core to whoever has work.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __all__, __getattr__, __dir__ = load_late(
     __name__,

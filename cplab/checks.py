@@ -1,10 +1,15 @@
 """Errors and checks of input: one clear line each, the same on the command line and in Python."""
 
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+import platform
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+DAYS = 7  # an interrupted life may go on for so long
 
 
 class CplabError(Exception):
@@ -31,13 +36,83 @@ class Exhausted(CplabError):
     exit_code = 1
 
 
+def named_folder(variable: str) -> Path | None:
+    """The directory that an environment variable names; None where it is not set."""
+    text = os.environ.get(variable)
+    if not text:
+        return None
+    if (path := os.path.expanduser(text)).startswith("~"):
+        raise CplabError(f"${variable} {text!r} is nobody's directory: give its full path")
+    return Path(path)
+
+
 def cache_dir() -> Path:
     """Where downloads and results go: $CPLAB_CACHE, else the user's cache directory."""
-    if os.environ.get("CPLAB_CACHE"):
-        return Path(os.environ["CPLAB_CACHE"]).expanduser()
+    if given := named_folder("CPLAB_CACHE"):
+        return given
     import platformdirs
 
-    return platformdirs.user_cache_path("cplab")
+    usual = platformdirs.user_cache_path("cplab")
+    require(usual.is_absolute(), "this user has no home directory: set $CPLAB_CACHE to a directory")
+    return usual
+
+
+def require(held: object, line: str) -> None:
+    if not held:
+        raise CplabError(line)
+
+
+def shown(value: object) -> str:
+    """A value as errors show it: on one line, and only the beginning of a long one."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # as of a number of 5,000 digits
+        text = f"of type {type(value).__name__}"
+    return text if len(text) <= 80 else f"{text[:80]} …"
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """A file to write to, which takes the place of `path` once it is whole."""
+    here = platform.node().replace(".", "-")
+    mine = f"{here}.{os.getpid()}.{threading.get_ident()}.partial"
+    partial = path.with_suffix(f".{mine}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def tidy() -> None:
+    """Remove from the cache what interruptions left and nobody needs: half-written files and locks
+    of processes that are dead, checkpoints that nobody came back for."""
+    from filelock import FileLock, Timeout
+
+    for pattern in ("*/*.partial", "locks/*", "checkpoints/*"):
+        for path in cache_dir().glob(pattern):
+            with suppress(OSError, Timeout):
+                old = time.time() - path.stat().st_mtime > DAYS * 86400
+                if half_written(path) or (old and path.parent.name == "checkpoints"):
+                    path.unlink()
+                elif path.suffix == ".lock":
+                    with FileLock(path).acquire(blocking=False):
+                        path.unlink()
+
+
+def half_written(path: Path) -> bool:
+    """Whether a process of this machine died while it wrote this file."""
+    *_, here, process, _, suffix = ["", "", "", *path.name.split(".")]
+    if suffix != "partial" or here != platform.node().replace(".", "-") or os.name != "posix":
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, ValueError):  # somebody else's
+        pass
+    return False
 
 
 def one_of(what: str, value: object, allowed: Iterable) -> Any:
@@ -46,45 +121,44 @@ def one_of(what: str, value: object, allowed: Iterable) -> Any:
     >>> one_of("schedule", "fixed", ("paper", "fixed"))
     'fixed'
     """
-    allowed = tuple(allowed)
-    if isinstance(value, str) and value in allowed:
+    if isinstance(value, str) and value in (allowed := tuple(allowed)):
         return value
-    raise CplabError(f"unknown {what} {value!r}: choose one of {', '.join(map(str, allowed))}")
+    raise CplabError(f"unknown {what} {shown(value)}: choose one of {', '.join(map(str, allowed))}")
 
 
-def whole(what: str, value: object, least: int = 0) -> int:
-    """`value` as an int that results and generators can hold, else a CplabError.
+def whole(what: str, value: object, least: int = 0, most: int = 2**31 - 1) -> int:
+    """`value` as an int from `least` to `most`, else a CplabError.
 
     >>> whole("seed", "3")
     3
     """
-    with suppress(TypeError, ValueError, OverflowError):
+    with suppress(Exception):  # of int and float, which may be given anything
         number = int(value)  # type: ignore[call-overload]
         exact = number == float(value)  # type: ignore[arg-type]
-        if exact and least <= number < 2**31 and not isinstance(value, bool):
+        if exact and least <= number <= most and not isinstance(value, bool):
             return number
     raise CplabError(
-        f"{what} {value!r} is not allowed: give a whole number, {least} or more (and below 2**31)"
+        f"{what} {shown(value)} is not allowed: give a whole number from {least} to {most}"
     )
 
 
 def number(what: str, value: object, low: float, below: float) -> float:
     """`value` as a float from `low` to less than `below`, else a CplabError."""
-    with suppress(TypeError, ValueError, OverflowError):
+    with suppress(Exception):
         if low <= float(value) < below and not isinstance(value, bool):  # type: ignore[arg-type]
             return float(value)  # type: ignore[arg-type]
     raise CplabError(
-        f"{what} {value!r} is not allowed: give a number from {low:g} to below {below:g}"
+        f"{what} {shown(value)} is not allowed: give a number from {low:g} to below {below:g}"
     )
 
 
 def part(what: str, value: object, whole: int, unit: str) -> float:
     """`value` as a float above 0 and at most `whole`, else a CplabError that names the unit."""
-    with suppress(TypeError, ValueError):
-        if 0 < float(value) <= whole:  # type: ignore[arg-type]
+    with suppress(Exception):
+        if 0 < float(value) <= whole and not isinstance(value, bool):  # type: ignore[arg-type]
             return float(value)  # type: ignore[arg-type]
     raise CplabError(
-        f"{what} {value!r} is not allowed: give {unit}, above 0 and at most {whole}"
+        f"{what} {shown(value)} is not allowed: give {unit}, above 0 and at most {whole}"
         + (" (0.05 for 5 %)" if whole == 1 else "")
     )
 
@@ -92,9 +166,9 @@ def part(what: str, value: object, whole: int, unit: str) -> float:
 def yes_or_no(what: str, value: object) -> bool:
     """`value` as a truth value, else a CplabError."""
     words = {"yes": True, "true": True, "no": False, "false": False}
-    if isinstance(value, bool):
-        return value
-    return words[one_of(what, str(value).lower(), words)]
+    with suppress(Exception):
+        return words[str(value).lower()]
+    return one_of(what, value, words)
 
 
 def settle(spec: object, **values: object) -> None:

@@ -13,40 +13,42 @@ import sys
 import warnings
 from argparse import SUPPRESS, ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from importlib.util import find_spec
 from itertools import product
+from math import prod
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 from cplab import __version__, results, runs, specs
-from cplab.checks import CplabError, one_of, whole
+from cplab.checks import CplabError, named_folder, one_of, shown, whole
 from cplab.measure import parse_measures
+from cplab.profiles import PROFILES
 
 GROUPS = {
     "results": "What was trained: list, export, check, train again and ship it.",
     "data": "Sets of images: say what is at hand, fetch the others.",
 }
-MOVED = {"bench": "benchmarks", "campaign": "reproduction", "reproduction": "reproduction"}
-FLAGS = {
-    "--fresh": "Train it even if there is a result.",
-    "--controls": "Also equal training and the newborn.",
-    "--json": "Print JSON, one object a line.",
-}
-OPTIONS: dict[str, tuple] = {  # what stands for its value in the help, nargs, default, help
-    "--measure": ("NAME", "+", (), "Also trace, ending; trace=0,4,9 after these epochs. [none]"),
-    "--workers": ("N", None, None, "Processes. [one a core; one on a GPU]"),
-    "--device": ("NAME", None, "auto", f"{', '.join(runs.DEVICES)}. [auto]"),
-    "--retrain": ("N", None, "0", "Train so many again. [0]"),
-    "--seed": ("N", None, "0", "Decides which ones are trained again. [0]"),
-    "--profile": ("NAME", None, None, "Train only runs of this profile again. [any]"),
-    "file": ("FILE", None, None, "A .csv or .parquet file."),
-    "keys": ("KEY", "+", None, "Keys of results."),
-    "kind": ("KIND", "?", "Run", "A class of specs. [Run]"),
-    "name": ("NAME", None, None, "The file is cplab/shipped/NAME.parquet."),
-    "paths": ("PATH", "+", None, "Files, or directories of them."),
-    "dataset": ("DATASET", None, None, "The set, such as cifar10."),
-    "lab": ("LAB", "?", "", "A lab, or how its name begins."),
+MOST_POINTS = 100_000  # points of a sweep
+METAVARS = {int: "N", float: "X", bool: "YES|NO"}  # of fields, by their types
+OPTIONS: dict[str, dict[str, Any]] = {
+    "--fresh": {"action": "store_true", "help": "Train it even if there is a result."},
+    "--controls": {"action": "store_true", "help": "Also equal training and the newborn."},
+    "--json": {"action": "store_true", "help": "Print JSON, one object a line."},
+    "--measure": {"nargs": "+", "default": (), "help": "Also trace, ending, or trace=0,4. [none]"},
+    "--workers": {"help": "Processes. [one a core; one on a GPU]"},
+    "--cluster": {"help": "Address of a Dask scheduler, to train there. [train here]"},
+    "--device": {"default": "auto", "help": f"{', '.join(runs.DEVICES)}. [auto]"},
+    "--retrain": {"default": "0", "help": "Train so many again. [0]"},
+    "--seed": {"default": "0", "help": "Decides which ones are trained again. [0]"},
+    "--profile": {"help": "Train only runs of this profile again. [any]"},
+    "FILE": {"help": "A .csv or .parquet file."},
+    "KEY": {"nargs": "+", "help": "Keys of results."},
+    "KIND": {"nargs": "?", "default": "Run", "help": "A class of specs. [Run]"},
+    "NAME": {"help": "The file is cplab/shipped/NAME.parquet."},
+    "PATH": {"nargs": "+", "help": "Files, or directories of them."},
+    "DATASET": {"help": "The set, such as cifar10."},
+    "LAB": {"nargs": "?", "default": "", "help": "A lab, or how its name begins."},
 }
 COMMANDS: dict[str, tuple[Callable[[Namespace], int | None], str]] = {}
 
@@ -93,29 +95,30 @@ def parser(like: Any) -> Parser:
         sub = groups[place].add_parser(name, help=text.partition("\n")[0], description=text)
         sub.set_defaults(command=function, like=like, parser=sub)
         for one in options.split():
-            if one in ("fields", "lists", "filters"):
-                add_fields(sub, runs.Run if one == "filters" else like, one == "lists")
-            elif one in FLAGS:
-                sub.add_argument(one, action="store_true", help=FLAGS[one])
+            if one in OPTIONS:
+                sub.add_argument(one, **OPTIONS[one])
             else:
-                metavar, nargs, default, about = OPTIONS[one]
-                sub.add_argument(one, metavar=metavar, nargs=nargs, default=default, help=about)
+                add_fields(sub, runs.Run if one == "filters" else like, one == "lists")
     return top
 
 
 def add_fields(sub: ArgumentParser, like: Any, several: bool) -> None:
-    """An option for each field of a spec, with the words of its metadata, else of the docstring;
-    several: each takes several values."""
-    said = re.findall(r"^    (\w+): (.+(?:\n {8}.+)*)", inspect.getdoc(like) or "", re.M)
-    words = {name: " ".join(text.split()) for name, text in said}
+    """An option for each field of a spec, with the words of its docstring, the names that it takes
+    and its default; several: each takes several values."""
+    said = re.findall(r"^    ([\w, ]+): (.+(?:\n {8}.+)*)", inspect.getdoc(like) or "", re.M)
+    words = {name: " ".join(text.split()) for names, text in said for name in names.split(", ")}
     for field in fields(like):
+        kinds, names = {field.type, *get_args(field.type)}, field.metadata.get("names", ())
+        usual = "yes" if field.default is True else field.default
+        plain = f"[{usual}]" if isinstance(usual, int | float | str) else ""
+        text = " ".join([words.get(field.name, ""), ", ".join(names), plain])
         sub.add_argument(
             f"--{field.name.replace('_', '-')}",
             dest=field.name,
             default=SUPPRESS,
             nargs="+" if several else None,
-            metavar=field.metadata.get("metavar", "VALUE"),
-            help=field.metadata.get("help", words.get(field.name, "")).replace("%", "%%"),
+            metavar=next((METAVARS[kind] for kind in METAVARS if kind in kinds), "NAME"),
+            help=text.replace("%", "%%"),
         )
 
 
@@ -131,17 +134,12 @@ def spec_of(word: str) -> Any:
     return specs.kinds()[one_of("key or kind of result", word, specs.kinds())]
 
 
-def make(like: Any, values: dict[str, str]) -> Any:
-    """A spec of a class, or one that differs from another in these values."""
-    return like(**values) if isinstance(like, type) else replace(like, **values)
-
-
 def measures(o: Namespace) -> dict[str, Any]:
     """{"trace": (0, 4), "ending": "end"} out of `trace=0,4 ending`."""
-    found = parse_measures([word.partition("=")[0] for word in o.measure])
-    for name, _, when in (word.partition("=") for word in o.measure):
-        if when:
-            found |= parse_measures({name: when.split(",") if when[0].isdigit() else when})
+    found: dict[str, Any] = {}
+    for name, said, when in (word.partition("=") for word in o.measure):
+        times = when.split(",") if when[:1].isdigit() else when
+        found |= parse_measures({name: times} if said else name)
     return found
 
 
@@ -151,10 +149,6 @@ def parse_words(words: Sequence[str]) -> Namespace:
     Raises: CplabError; SystemExit where argparse has printed its help or the version.
     """
     words, like = list(words), runs.Run
-    words[:1] = [{"records": "results"}.get(word, word) for word in words[:1]]
-    if words and words[0] in MOVED:
-        now = f"python -m {MOVED[words[0]]}"
-        raise CplabError(f"`cplab {words[0]}` moved: see `{now} --help` in a clone of cplab")
     if words[:1] in (["run"], ["sweep"]) and words[1:] and words[1][:1] != "-":
         like = spec_of(words.pop(1))
     known, unknown = parser(like).parse_known_args(words)
@@ -188,7 +182,8 @@ def say(what: str, text: object) -> None:
     """One line on standard error, above a progress bar that may be there."""
     from tqdm import tqdm
 
-    tqdm.write(f"{what}: {' '.join(str(text).split())}", file=sys.stderr)
+    line = f"{what}: {' '.join(str(text).split())}"
+    tqdm.write(line.encode(errors="backslashreplace").decode(), file=sys.stderr)
 
 
 @command("run", "fields --measure --fresh --device --json")
@@ -204,7 +199,7 @@ def run_one(o: Namespace) -> None:
     """
     from tqdm import tqdm
 
-    spec = make(o.like, typed(o))
+    spec = specs.alter(o.like, typed(o))
     # the delay keeps the bar away from a look-up, which has no epochs
     with tqdm(total=len(getattr(spec, "life", ())) or None, file=sys.stderr, delay=0.01) as bar:
         how = {"device": o.device, "report": lambda *_: bar.update()}
@@ -218,7 +213,7 @@ def run_one(o: Namespace) -> None:
         print(f"{name} measured after {len(found)} epochs")
 
 
-@command("sweep", "lists --controls --measure --workers --device --json")
+@command("sweep", "lists --controls --measure --workers --cluster --device --json")
 def run_many(o: Namespace) -> None:
     """Train every combination of several values that has no result yet.
 
@@ -228,15 +223,20 @@ def run_many(o: Namespace) -> None:
     cplab sweep --deficit blur --onset 0 2 4 --length 0 4 8 --seed 0 1 2
     """
     given = typed(o)
-    points = product(*given.values())
-    wanted = [make(o.like, dict(zip(given, point, strict=True))) for point in points]
+    count, points = prod(map(len, given.values())), product(*given.values())
+    if count > MOST_POINTS:
+        raise CplabError(
+            f"a sweep of {count} points is not allowed: give at most {MOST_POINTS} at a time"
+        )
+    wanted = [specs.alter(o.like, dict(zip(given, point, strict=True))) for point in points]
     if o.controls and not isinstance(wanted[0], runs.Run):
         raise CplabError(f"--controls is not allowed with {type(wanted[0]).__name__}: leave it out")
     if o.controls:
         wanted += [control for s in wanted for control in (s.equal_training(), s.newborn())]
     wanted = list(dict.fromkeys(wanted))
     cached = {spec for spec in wanted if results.find(spec, measures(o))}
-    found = results.sweep(wanted, measures(o), device=o.device, workers=o.workers)
+    how = {"device": o.device, "workers": o.workers, "client": o.cluster}
+    found = results.sweep(wanted, measures(o), **how)
     if o.json:
         print(*(as_json(result, result.spec in cached) for result in found), sep="\n")
     elif all(isinstance(result.values.get("accuracy"), float) for result in found):
@@ -276,35 +276,35 @@ def call_of(result: Any) -> str:
     return spec.call() if hasattr(spec, "call") else specs.canonical(spec)
 
 
-@command("results list", "kind filters")
+@command("results list", "KIND filters")
 def list_results(o: Namespace) -> None:
     """List what was trained, shipped and live.
 
     cplab results list --profile course --deficit blur
     """
-    if o.kind != "Run":
-        print(*map(line_of, results.every(o.kind)), sep="\n")
+    if o.KIND != "Run":
+        print(*map(line_of, results.every(o.KIND)), sep="\n")
         return
     rows = results.table(**typed(o))
-    usual = {f.name for f in fields(runs.Run) if (rows[f.name] == f.default).all()}
+    usual = {f.name for f in fields(runs.Run) if all(v == f.default for v in rows[f.name])}
     names = [f.name for f in fields(runs.Run) if f.name not in usual - {*typed(o)}]
     rows = rows[["key", *names, "accuracy", "source"]]
     print("no results" if rows.empty else rows.to_string(index=False))
 
 
-@command("results export", "file filters")
+@command("results export", "FILE filters")
 def export_results(o: Namespace) -> None:
     """Write a table of the runs: fields, accuracy, how each was trained.
 
     cplab results export blur.csv --deficit blur
     """
-    suffix = one_of("kind of file", Path(o.file).suffix, (".csv", ".parquet"))
+    suffix = one_of("kind of file", Path(o.FILE).suffix, (".csv", ".parquet"))
     rows = results.table(**typed(o))
     try:
-        rows.to_csv(o.file, index=False) if suffix == ".csv" else rows.to_parquet(o.file)
-    except OSError as error:
-        raise CplabError(f"{o.file} cannot be written ({error}): name another file") from error
-    print(f"{len(rows)} results in {o.file}")
+        rows.to_csv(o.FILE, index=False) if suffix == ".csv" else rows.to_parquet(o.FILE)
+    except (OSError, ValueError) as error:
+        raise CplabError(f"{o.FILE} cannot be written ({error}): name another file") from error
+    print(f"{len(rows)} results in {o.FILE}")
 
 
 @command("results verify", "--retrain --seed --profile --device")
@@ -316,6 +316,8 @@ def verify_results(o: Namespace) -> int:
     cplab results verify --retrain 2 --profile ci
     """
     count, chance = whole("retrain", o.retrain), whole("seed", o.seed)
+    one_of("device", o.device.partition(":")[0], runs.DEVICES)
+    one_of("profile", o.profile or "ci", PROFILES)
     good, bad = results.verify()
     said = f"{good['shipped']} shipped and {good['live']} live results are good"
     print(*bad, said, sep="\n")
@@ -324,7 +326,7 @@ def verify_results(o: Namespace) -> int:
     return 1 if bad or off else 0
 
 
-@command("results retrain", "keys --device")
+@command("results retrain", "KEY --device")
 def retrain_results(o: Namespace) -> int:
     """Train what these keys name again and compare; nothing is kept.
 
@@ -333,7 +335,7 @@ def retrain_results(o: Namespace) -> int:
 
     cplab results retrain 10da86ce08101b40
     """
-    return 1 if train_again([results.by_key(key) for key in o.keys], o.device) else 0
+    return 1 if train_again([results.by_key(key) for key in o.KEY], o.device) else 0
 
 
 def train_again(found: Iterable[Any], device: str) -> int:
@@ -347,20 +349,20 @@ def train_again(found: Iterable[Any], device: str) -> int:
     return off
 
 
-@command("results ship", "name kind filters")
+@command("results ship", "NAME KIND filters")
 def ship_results(o: Namespace) -> None:
     """Add live results to those that ship with the package; for maintainers.
 
     cplab results ship course --profile course --dataset cifar10
     """
-    if not re.fullmatch(r"[\w-]+", o.name):
-        raise CplabError(f"name {o.name!r} is not allowed: give a plain name, such as course")
+    if not re.fullmatch(r"[\w-]{1,60}", o.NAME):
+        raise CplabError(f"name {shown(o.NAME)} is not allowed: give a plain name, such as course")
     keys = {*results.table(**typed(o))["key"]}
-    found = [r for r in results.every(o.kind, "live") if o.kind != "Run" or r.key in keys]
-    print(results.ship(found, o.name))
+    found = [r for r in results.every(o.KIND, "live") if o.KIND != "Run" or r.key in keys]
+    print(results.ship(found, o.NAME))
 
 
-@command("results merge", "paths")
+@command("results merge", "PATH")
 def merge_results(o: Namespace) -> int:
     """Take in results that were trained elsewhere; what is there already stays.
 
@@ -368,7 +370,7 @@ def merge_results(o: Namespace) -> int:
 
     cplab results merge carried
     """
-    new, old, refused = results.merge(o.paths)
+    new, old, refused = results.merge(o.PATH)
     for one in refused:
         say("refused", one)
     print(f"{new} results taken in, {old} were there already, {len(refused)} refused")
@@ -388,7 +390,7 @@ def list_data(o: Namespace) -> None:
         print(f"{name:<14} {data.location(name) or absent}")
 
 
-@command("data fetch", "dataset")
+@command("data fetch", "DATASET")
 def fetch_data(o: Namespace) -> None:
     """Download a set of images into the cache.
 
@@ -396,10 +398,10 @@ def fetch_data(o: Namespace) -> None:
     """
     from cplab import data
 
-    print(data.fetch(o.dataset))
+    print(data.fetch(o.DATASET))
 
 
-@command("lab", "lab")
+@command("lab", "LAB")
 def open_lab(o: Namespace) -> None:
     """Open JupyterLab on a lab, the first one if none is named.
 
@@ -407,15 +409,18 @@ def open_lab(o: Namespace) -> None:
     """
     root = Path(__file__).parent.parent
     labs = sorted(path.name for path in (root / "labs").glob("*.ipynb"))
-    fitting = [file for file in labs if file.startswith(o.lab)]
+    fitting = [file for file in labs if file.startswith(o.LAB)]
     if not fitting:
         remedy = "choose one of " if labs else "clone the repository, and install it from there"
-        raise CplabError(f"no lab {o.lab!r} in {root / 'labs'}: {remedy}{', '.join(labs)}")
+        raise CplabError(f"no lab {shown(o.LAB)} in {root / 'labs'}: {remedy}{', '.join(labs)}")
     if not find_spec("jupyterlab"):
         raise CplabError("JupyterLab is not installed: pip install -e '.[lab]' in the clone")
     start = f"--LabApp.default_url=/lab/tree/labs/{fitting[0]}"
     words = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", start]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         words.append("--allow-root")  # as in the Makefile: a container's user is mostly root
+    for variable in ("CPLAB_CACHE", "CPLAB_DATA"):  # which may be told from here
+        if given := named_folder(variable):
+            os.environ[variable] = str(given.absolute())
     os.chdir(root)
     os.execv(words[0], words)

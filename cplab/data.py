@@ -1,19 +1,22 @@
 """Images as uint8 tensors held in memory, from a directory, the cache or the network."""
 
 import hashlib
-import os
+import re
+import shutil
 import sys
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cplab.checks import CplabError, cache_dir, one_of
+from cplab import devices
+from cplab.checks import CplabError, cache_dir, named_folder, one_of, shown
 from cplab.profiles import PROFILES, Profile
 
 DOWNLOADS = {  # torchvision's class, size of the download in MB
@@ -23,6 +26,7 @@ DOWNLOADS = {  # torchvision's class, size of the download in MB
 }
 KNOWN_COPIES = {"22469a5b56f2": "cifar10-jpeg"}  # by fingerprint of the training images
 ARRAYS = ("train_x", "train_y", "test_x", "test_y")
+MOST_IMAGES = 200_000  # images of a set that is read
 
 
 @dataclass(frozen=True)
@@ -48,10 +52,8 @@ class Images:
         return ((x - self.mean) / self.std).permute(0, 3, 1, 2)
 
     def to(self, device: torch.device | str) -> "Images":
-        moved: dict[str, Any] = {
-            k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)
-        }
-        return replace(self, **moved)
+        tensors = {k: v for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return replace(self, **{k: v.to(device) for k, v in tensors.items()})  # type: ignore
 
 
 def images(dataset: str = "cifar10", profile: str = "course", device: str = "cpu") -> Images:
@@ -64,7 +66,8 @@ def images(dataset: str = "cifar10", profile: str = "course", device: str = "cpu
     torch.Size([512, 8, 8, 3])
     """
     one_of("dataset", dataset, (*DOWNLOADS, "practice"))
-    return _images(dataset, PROFILES[one_of("profile", profile, PROFILES)], str(device))
+    known = PROFILES[one_of("profile", profile, PROFILES)]
+    return _images(dataset, known, str(devices.pick(device)))
 
 
 @lru_cache(maxsize=4)
@@ -95,10 +98,8 @@ def resize(x: Tensor, size: int) -> Tensor:
 
 def location(dataset: str) -> Path | None:
     """What a set is read from: $CPLAB_DATA, then the cache; None if it is nowhere."""
-    folders = [cache_dir() / "data"]
-    if os.environ.get("CPLAB_DATA"):
-        folders.insert(0, Path(os.environ["CPLAB_DATA"]).expanduser())
-    places = [folder / f"{dataset}.npz" for folder in folders]
+    folders = filter(None, (named_folder("CPLAB_DATA"), cache_dir() / "data"))
+    places = [place / f"{dataset}.npz" for place in folders]
     return next((place for place in places if place.exists()), None)
 
 
@@ -111,19 +112,18 @@ def load_arrays(dataset: str) -> tuple[dict[str, np.ndarray], str]:
     """The arrays of a set and the name of the copy; a set that is nowhere is fetched."""
     if dataset == "practice":
         return practice(), "practice"
-    return read_npz(location(dataset) or fetch(dataset), dataset)
-
-
-def read_npz(path: Path, dataset: str) -> tuple[dict[str, np.ndarray], str]:
-    """The arrays in an .npz file and the name of the copy."""
+    path = location(dataset) or fetch(dataset)
     try:
-        with path.open("rb") as opened, np.load(opened) as file:
+        with path.open("rb") as opened, np.load(check_sizes(opened)) as file:
             arrays = {name: file[name] for name in ARRAYS}
             copy = str(file["copy"]) if "copy" in file else None
-        check_arrays(arrays)
+        if not {*arrays["train_y"].tolist(), *arrays["test_y"].tolist()} <= {*range(10)}:
+            raise ValueError("its labels are not all from 0 to 9")
+        if copy is not None and not re.fullmatch(r"[\w .:-]{1,60}", copy):
+            raise ValueError("the name of its copy is no plain text")
     except Exception as error:  # numpy and zipfile raise almost anything for a damaged file
         raise CplabError(
-            f"{path} is damaged or no data set ({reason(error)}): remove it, "
+            f"{path} is damaged or no data set ({shown(error)}): remove it, "
             f"then `cplab data fetch {dataset}` or set $CPLAB_DATA to a directory of good files"
         ) from error
     if copy is None:
@@ -132,22 +132,28 @@ def read_npz(path: Path, dataset: str) -> tuple[dict[str, np.ndarray], str]:
     return arrays, copy
 
 
-def check_arrays(arrays: dict[str, np.ndarray]) -> None:
-    """Raise ValueError unless these are images and a label from 0 to 9 for each."""
-    shape = arrays["train_x"].shape[1:]
+def check_sizes(opened: Any) -> Any:
+    """The opened .npz file, if its arrays say that they are images and as many labels: before any
+    memory is taken for them. Raises ValueError."""
+    said = {}
+    with ZipFile(opened) as archive:
+        for name in {*ARRAYS, "copy"} & {name.removesuffix(".npy") for name in archive.namelist()}:
+            with archive.open(f"{name}.npy") as file:
+                version = np.lib.format.read_magic(file)[0]
+                said[name], _, kind = getattr(np.lib.format, f"read_array_header_{version}_0")(file)
+            allowed = "U" if name == "copy" else "u" if name.endswith("x") else "iu"
+            if kind.kind not in allowed or kind.itemsize > {"u": 1, "iu": 8}.get(allowed, 240):
+                raise ValueError(f"{name} holds {kind}")
+    if said.get("copy"):
+        raise ValueError("it has several names")
     for split in ("train", "test"):
-        x, y = arrays[f"{split}_x"], arrays[f"{split}_y"]
-        if x.dtype != np.uint8 or x.shape[1:] != shape or shape not in ((32, 32, 3), (28, 28)):
-            raise ValueError(f"{split}_x holds {x.dtype} of shape {x.shape}")
-        if y.dtype.kind not in "iu" or y.shape != x.shape[:1] or not {*y.tolist()} <= {*range(10)}:
-            raise ValueError(f"{split}_y does not hold a label from 0 to 9 for each image")
-        if not len(x):
-            raise ValueError(f"{split}_x is empty")
-
-
-def reason(error: Exception) -> str:
-    """What an error says, in one line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
+        x, y = said[f"{split}_x"], said[f"{split}_y"]
+        if x[1:] != said["train_x"][1:] or x[1:] not in ((32, 32, 3), (28, 28)):
+            raise ValueError(f"{split}_x is of shape {x}")
+        if y != x[:1] or not 0 < x[0] <= MOST_IMAGES:
+            raise ValueError(f"{split}_y is of shape {y}")
+    opened.seek(0)
+    return opened
 
 
 def fetch(dataset: str) -> Path:
@@ -155,16 +161,20 @@ def fetch(dataset: str) -> Path:
     from filelock import FileLock
 
     kind, megabytes = DOWNLOADS[one_of("dataset", dataset, DOWNLOADS)]
-    target = cache_dir() / "data" / f"{dataset}.npz"
+    home = cache_dir() / "data"
+    target, partial = home / f"{dataset}.npz", home / f"{dataset}.partial.npz"
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        home.mkdir(parents=True, exist_ok=True)
         with FileLock(target.with_suffix(".lock")):
             if not target.exists():
-                print(f"fetching {dataset}: {megabytes} MB into {target.parent}", file=sys.stderr)
-                arrays: dict[str, Any] = download(kind, target.parent / "raw")
-                partial = target.with_suffix(".partial.npz")
-                np.savez(partial, **arrays, copy=f"{dataset}-original")
-                partial.replace(target)
+                print(f"fetching {dataset}: {megabytes} MB into {home}", file=sys.stderr)
+                try:
+                    arrays: dict[str, Any] = download(kind, home / "raw")
+                    np.savez(partial, **arrays, copy=f"{dataset}-original")
+                    partial.replace(target)
+                finally:
+                    partial.unlink(missing_ok=True)
+                    shutil.rmtree(home / "raw", ignore_errors=True)
     except ImportError as error:
         raise CplabError(
             f"{dataset} is not at hand, and what would fetch it is not installed: pip install "
@@ -172,7 +182,7 @@ def fetch(dataset: str) -> Path:
         ) from error
     except Exception as error:  # of the network, an archive or the disk
         raise CplabError(
-            f"{dataset} is not at hand and could not be fetched ({reason(error)}): connect and "
+            f"{dataset} is not at hand and could not be fetched ({shown(error)}): connect and "
             f"`cplab data fetch {dataset}`, or point $CPLAB_DATA to a directory with "
             f"{dataset}.npz, or go on with --dataset practice"
         ) from error
@@ -180,9 +190,7 @@ def fetch(dataset: str) -> Path:
 
 
 def download(kind: str, folder: Path) -> dict[str, np.ndarray]:
-    """Arrays of a torchvision data set; its raw files are removed afterwards."""
-    import shutil
-
+    """Arrays of a torchvision data set."""
     from torchvision import datasets
 
     arrays = {}
@@ -190,7 +198,6 @@ def download(kind: str, folder: Path) -> dict[str, np.ndarray]:
         part = getattr(datasets, kind)(folder, train=split == "train", download=True)
         arrays[f"{split}_x"] = np.asarray(part.data)
         arrays[f"{split}_y"] = np.asarray(part.targets, dtype=np.uint8)
-    shutil.rmtree(folder, ignore_errors=True)
     return arrays
 
 

@@ -18,7 +18,7 @@ from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from cplab import registry
-from cplab.checks import CplabError, one_of
+from cplab.checks import CplabError, one_of, require, shown, whole
 from cplab.own.trials import try_deficit
 
 if TYPE_CHECKING:
@@ -32,7 +32,10 @@ OWN_MARKERS = ("square", "triangle", "diamond", "inverted_triangle", "hex", "sta
 GREY = "#555555"
 VIEWS = ("left", "right")
 CLASSES = 10
-PART = re.compile(r"([^\W\d]\w*(?:@[0-9a-f]{8})?)(?:-([1-9][0-9]*))?(?::(\w+))?")
+IMAGES = 200_000  # of a training set, at most
+PARTS = 16  # one after the other, at most
+STRONGEST = 10_000  # where neither the deficit nor the image says
+PART = re.compile(r"([^\W\d]\w*(@[0-9a-f]{8})?)(?:-([1-9][0-9]{0,8}))?(?::(\w+))?")
 
 
 @dataclass(frozen=True)
@@ -57,14 +60,21 @@ class Deficit:
     dash: str = "solid"
     marker: str = "circle"
     reference: str = ""
-    strengths: tuple[int, int] = (1, 2**31 - 1)
+    strengths: tuple[int, int] = (1, STRONGEST)
     view: str | None = None
 
     def __post_init__(self) -> None:
-        if not re.fullmatch("#[0-9a-fA-F]{6}", self.colour):
-            raise CplabError(f"colour {self.colour!r} is not allowed: write it like {GREY}")
+        fine = re.fullmatch("#[0-9a-fA-F]{6}", str(self.colour))
+        require(fine, f"colour {shown(self.colour)} is not allowed: write it like {GREY}")
         one_of("dash", self.dash, ("solid", *OWN_DASHES))
         one_of("marker", self.marker, ("circle", *OWN_MARKERS))
+        words, both = (self.label, self.reference), self.strengths
+        plain = all(isinstance(text, str) for text in words)
+        require(plain, f"label and reference {shown(words)} are not allowed: give texts")
+        pair = isinstance(both, tuple) and len(both) == 2
+        require(pair, f"strengths {shown(both)} are not allowed: give the least and the greatest")
+        least, most = both
+        whole("greatest strength", most or STRONGEST, whole("least strength", least))
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
@@ -103,8 +113,7 @@ def deficit(function: Callable | None = None, **options: Any) -> Any:
             among them is the strength. Parameters without a default may be named `generator` (a
             torch.Generator on the CPU, another for each seed, epoch and batch) and `context` (a
             BatchContext).
-        options: label, its name in figures; colour (#rrggbb), dash and marker, its look, as Bokeh
-            names them; reference, where it is described; strengths, the least and the greatest.
+        options: label, colour (#rrggbb), dash, marker, reference and strengths, as of a `Deficit`.
     Returns: the function itself, to be given to `Run`, `cplab.run` and `Explorer`.
     Raises: CplabError for a function whose meaning its source does not tell, or that does not do
         as is said above when it is tried on four images.
@@ -189,8 +198,7 @@ def fresh_noise(x: Tensor, y: Tensor, *, context: BatchContext) -> tuple[Tensor,
 
 def noise_for(x: Tensor, context: BatchContext, seed: int) -> Tensor:
     """The noise of the images of a batch."""
-    if context.images <= 0:
-        raise CplabError("noise needs the number of training images: give images=")
+    require(context.images > 0, "noise needs the number of training images: give images=")
     patterns = noise_patterns(context.images, tuple(x.shape[1:]), seed, str(x.device))
     return patterns[context.index].to(x.dtype)
 
@@ -214,13 +222,8 @@ def mixed_seed(*numbers: int) -> int:
     return 2**31 + int.from_bytes(digest[:4], "big") % 2**31
 
 
-@deficit(
-    label="vertical stripes",
-    colour="#56B4E9",
-    dash="dashed",
-    marker="hex",
-    reference="Blakemore and Cooper 1970",
-)
+@deficit(label="vertical stripes", colour="#56B4E9", dash="dashed", marker="hex",
+         reference="Blakemore and Cooper 1970")  # fmt: skip
 def stripes(x: Tensor, y: Tensor, half_angle: float = 22.5) -> tuple[Tensor, Tensor]:
     """Only the vertical structure of images, as of a kitten reared in a cylinder of stripes.
 
@@ -248,64 +251,69 @@ def upright(height: int, width: int, half_angle: float, device: str = "cpu") -> 
 
 @deficit(label="blank images", colour="#000000", dash="dotdash", marker="star")
 def blank(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """An even grey, the mean of all images."""
+    """An even grey, the mean of all images.
+
+    In a network without convolutions (fc) all images of a batch are then alike, and the gradients
+    of hidden weights are 0; but BatchNorm divides by √ε, rounding errors grow 316-fold a layer, and
+    after clear epochs the run may end as diverged.
+    """
     import torch
 
     return torch.zeros_like(x), y
 
 
-def is_foreign(text: str) -> bool:
-    """Whether a part of a name is a student's own that is not defined in this process."""
-    found = PART.fullmatch(text)
-    return found is not None and "@" in found[1] and found[1] not in DEFICITS
+def parts_of(name: object, size: int = 0, strict: bool = True) -> list[Deficit]:
+    """The parts of a written name, in the order in which they act.
 
-
-def parts_of(name: str) -> list[Deficit]:
-    """The parts of a written name, in the order in which they act."""
-    return [read_part(text, name) for text in name.split("+")]
-
-
-def read_part(text: str, name: str, size: int = 0) -> Deficit:
-    if is_foreign(text):
+    Arguments: size, pixels a side, which limit a strength; strict, whether a student's own that is
+        not defined here is an error, or something grey under the name of its function.
+    """
+    if not isinstance(name, str):
         raise CplabError(
-            f"deficit {name!r} is somebody's own and not defined here: run the cell that defines "
-            "it first"
+            f"deficit {shown(name)} is not allowed: give a name, {', '.join(DEFICITS)}"
         )
+    return [read_part(text, f"deficit {shown(name)}", size, strict) for text in name.split("+")]
+
+
+def read_part(text: str, said: str, size: int, strict: bool) -> Deficit:
+    """One part of what was `said`."""
     found = PART.fullmatch(text)
-    kind = found[1] if found else re.split("[-:]", text)[0]
-    if kind not in DEFICITS:
-        known = ", ".join(DEFICITS)
-        raise CplabError(f"unknown deficit {name!r}: choose one of {known}, or define your own")
-    if not found:
-        raise CplabError(f"deficit {name!r} is not allowed: write it like blur, blur-2, blur:left")
-    part, view = DEFICITS[kind], found[3]
-    if found[2]:
-        part = with_strength(part, int(found[2]), name, size)
+    kind, own, strength, view = (
+        found.groups() if found else (*re.split("[-:]", text)[:1], "", "", "")
+    )
+    if own and kind not in DEFICITS:
+        there = f"{said} is somebody's own and not defined here: run the cell that defines it first"
+        require(not strict, there)
+        return Deficit(text, none, text.replace(own, ""), dash="dotted")
+    names = ", ".join(DEFICITS)
+    require(kind in DEFICITS, f"unknown {said}: choose one of {names}, or define your own")
+    require(found, f"{said} is not allowed: write it like blur, blur-2, blur:left")
+    part = DEFICITS[kind]
+    if strength:
+        part = with_strength(part, int(strength), said, size)
     if view:
-        one_of(f"view of deficit {name!r}", view, VIEWS)
-        label = f"{part.label}, {view} view"
-        part = replace(part, name=f"{part.name}:{view}", label=label, view=view)
+        one_of(f"view of {said}", view, VIEWS)
+        part = replace(
+            part, name=f"{part.name}:{view}", label=f"{part.label}, {view} view", view=view
+        )
     return part
 
 
-def with_strength(deficit: Deficit, strength: int, name: str, size: int) -> Deficit:
-    """The deficit as it is at some strength; name, as it was written."""
-    if deficit.strength is None:
-        able = ", ".join(known for known, each in DEFICITS.items() if each.strength)
-        raise CplabError(
-            f"deficit {name!r} is not allowed: only {able} can have a strength, such as blur-2"
-        )
-    least, most = deficit.strengths
-    most = most or size or 2**31 - 1
-    if not least <= strength <= most:
-        allowed = f"{deficit.name}-{least} to {deficit.name}-{most}"
-        raise CplabError(f"deficit {name!r} is not allowed: give {allowed}")
-    if strength == deficit.parameters[deficit.strength]:
+def with_strength(deficit: Deficit, strength: int, said: str, size: int) -> Deficit:
+    """The deficit as it is at some strength."""
+    name, parameter, (least, most) = deficit.name, deficit.strength, deficit.strengths
+    most = most or size or STRONGEST
+    if parameter is None:
+        able = ", ".join(name for name, each in DEFICITS.items() if each.strength)
+        raise CplabError(f"{said} is not allowed: only {able} can have a strength, such as blur-2")
+    fits = least <= strength <= most
+    require(fits, f"{said} is not allowed: give {name}-{least} to {name}-{most}")
+    if strength == deficit.parameters[parameter]:
         return deficit
-    words = f"{strength}×" if deficit.strength == "strength" else f"{deficit.strength} {strength}"
-    apply = partial(deficit.apply, **{deficit.strength: strength})
+    words = f"{strength}×" if parameter == "strength" else f"{parameter} {strength}"
+    apply = partial(deficit.apply, **{parameter: strength})
     label = f"{deficit.label} ({words})"
-    return replace(deficit, name=f"{deficit.name}-{strength}", apply=apply, label=label)
+    return replace(deficit, name=f"{name}-{strength}", apply=apply, label=label)
 
 
 def canonical_name(given: object, size: int = 0) -> str:
@@ -320,12 +328,15 @@ def canonical_name(given: object, size: int = 0) -> str:
     >>> canonical_name("none+blur-4+flip", 16)
     'blur+flip'
     """
+    if isinstance(given, str) and given in DEFICITS:
+        return given
     if callable(given):
         return registry.enter(Deficit, given, None, try_deficit, next_look).name
-    name = given.name if isinstance(given, Deficit) else str(given)
-    texts = name.split("+")
-    parts = [text if is_foreign(text) else read_part(text, name, size).name for text in texts]
-    return "+".join(part for part in parts if part.partition(":")[0] != "none") or "none"
+    parts = parts_of(given.name if isinstance(given, Deficit) else given, size, strict=False)
+    require(
+        len(parts) <= PARTS, f"deficit {shown(given)} is not allowed: give at most {PARTS} parts"
+    )
+    return "+".join(p.name for p in parts if p.name.partition(":")[0] != "none") or "none"
 
 
 def look(name: object, strict: bool = True) -> Deficit:
@@ -334,8 +345,7 @@ def look(name: object, strict: bool = True) -> Deficit:
     A strength keeps the colour; one view has another dash, and so has one deficit after another,
     which has the colour of the first.
 
-    Arguments: a written name or a function; strict, whether a student's own that is not defined
-        here is an error, or grey under the name of its function.
+    Arguments: a written name or a function; strict, as of `parts_of`.
 
     >>> look("blur-2").label, look("blur").colour
     ('blur (2×)', '#0072B2')
@@ -345,14 +355,12 @@ def look(name: object, strict: bool = True) -> Deficit:
     name = canonical_name(name)
     if name in DEFICITS:
         return DEFICITS[name]
+    first, *others = parts_of(name, strict=strict)
+    one, other, *_ = (dash for dash in OWN_DASHES if dash != first.dash)
+    dash = one if others else other if first.view else first.dash
+    label = ", then ".join(part.label for part in (first, *others))
     apply = partial(apply_deficit, name=name)
-    if not strict and any(map(is_foreign, name.split("+"))):
-        return Deficit(name, apply, re.sub("@[0-9a-f]{8}", "", name), dash="dotted")
-    parts = parts_of(name)
-    one, other, *_ = (dash for dash in OWN_DASHES if dash != parts[0].dash)
-    dash = one if len(parts) > 1 else other if parts[0].view else parts[0].dash
-    label = ", then ".join(part.label for part in parts)
-    return replace(parts[0], name=name, apply=apply, label=label, dash=dash)
+    return replace(first, name=name, apply=apply, label=label, dash=dash)
 
 
 def apply_deficit(
@@ -375,7 +383,7 @@ def apply_deficit(
         index: which training images these are, (N,); 0 to N-1 if not given.
         seed, images: the run's seed and the size of the training set. epoch: from 0.
     Returns: (images, labels) of the same shapes.
-    Raises: CplabError for an unknown deficit.
+    Raises: CplabError for an unknown deficit, or what are no such images.
 
     >>> import torch
     >>> seen, labels = apply_deficit(torch.randn(2, 3, 8, 8), torch.tensor([0, 1]), "blank")
@@ -384,11 +392,20 @@ def apply_deficit(
     """
     import torch
 
+    if not (isinstance(x, torch.Tensor) and x.ndim in (4, 5) and x.is_floating_point()):
+        was = f"{x.dtype} {tuple(x.shape)}" if isinstance(x, torch.Tensor) else shown(x)
+        raise CplabError(f"images {was} are not allowed: give normalised ones (N, C, H, W)")
+    parts = parts_of(name if isinstance(name, str) else canonical_name(name), x.shape[-1])
+    if not (isinstance(y, torch.Tensor) and y.dtype == torch.long and y.shape == x.shape[:1]):
+        raise CplabError(f"labels {shown(y)} are not allowed: give a whole number for each image")
+    seed, epoch = whole("seed", seed), whole("epoch", epoch)
+    images = whole("images", images, most=IMAGES)
     if index is None:
+        if len(y) and not 0 <= y.min() <= y.max() < CLASSES:
+            raise CplabError(f"labels {shown(y)} are not allowed: they go from 0 to {CLASSES - 1}")
         index, images = torch.arange(len(x), device=x.device), max(images, len(x))
     context = BatchContext(index, seed, epoch, images)
-    written = name if isinstance(name, str) else canonical_name(name)
-    for place, part in enumerate(parts_of(written)):
+    for place, part in enumerate(parts):
         x, y = apply_part(part, x, y, context, place)
     return x, y
 
@@ -397,19 +414,16 @@ def apply_part(part: Deficit, x: Tensor, y: Tensor, context: BatchContext, place
     """One part of a name, the `place`-th, on a batch."""
     import torch
 
-    if x.ndim == 5:
-        seen, labels = list(x.unbind(1)), y
-        for v in range(len(seen)) if part.view is None else [VIEWS.index(part.view)]:
-            one = replace(part, view=None)
-            seen[v], labels = apply_part(one, seen[v], y, context, place)
-        return torch.stack(seen, 1), labels
-    if part.view is not None:
-        raise CplabError(f"deficit {part.name!r} is for images of two views, and these have one")
-    tools: dict[str, Any] = {}
-    if "context" in part.parameters:
-        tools["context"] = context
-    if "generator" in part.parameters:
-        first = int(context.index[0]) if len(x) else 0
-        seed = mixed_seed(context.seed, context.epoch, first, place)
-        tools["generator"] = torch.Generator().manual_seed(seed)
-    return part.apply(x, y, **tools)
+    if part.view and x.ndim == 4:
+        raise CplabError(f"deficit {part.name!r} needs two views: give images (N, 2, C, H, W)")
+    views, labels = [*x.unbind(1)] if x.ndim == 5 else [x], y
+    for v, seen in enumerate(views):
+        if part.view and VIEWS.index(part.view) != v:
+            continue
+        tools: dict[str, Any] = {"context": context} if "context" in part.parameters else {}
+        if "generator" in part.parameters:
+            first = int(context.index[0]) if len(x) else 0
+            chance = mixed_seed(context.seed, context.epoch, first, place)
+            tools["generator"] = torch.Generator().manual_seed(chance)
+        views[v], labels = part.apply(seen, y, **tools)
+    return (torch.stack(views, 1) if x.ndim == 5 else views[0]), labels

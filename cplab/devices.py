@@ -4,20 +4,34 @@ import platform
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 
 from cplab.checks import CplabError, Exhausted
 
 
+def usable_cores() -> int:
+    """The cores that this process may use, by its affinity and its container's quota."""
+    import loky
+
+    return loky.cpu_count()
+
+
+if torch.get_num_threads() > usable_cores():  # torch knows nothing of quotas
+    torch.set_num_threads(usable_cores())
+
+
 def pick(name: str = "auto") -> torch.device:
-    """cuda, mps or cpu; `auto` takes the first that is there. Raises CplabError for another."""
+    """cuda, mps or cpu; `auto` takes the first that is there and can do what training needs. Raises
+    CplabError for another."""
     mps = torch.backends.mps.is_available()
     there = {"cuda": torch.cuda.is_available(), "mps": mps, "cpu": True}
     if name == "auto":
-        name = next(n for n, found in there.items() if found)
+        name = next(n for n, found in there.items() if found and (n == "cpu" or can_train(n)))
     kind, colon, number = str(name).partition(":")
     count = torch.cuda.device_count() if kind == "cuda" else 1
     if not there.get(kind) or (colon and not (number.isdecimal() and int(number) < count)):
@@ -26,6 +40,24 @@ def pick(name: str = "auto") -> torch.device:
         said = f"device {name!r} is not available (found: {found}){why}"
         raise CplabError(f"{said}: take one of these")
     return torch.device(name)
+
+
+@cache
+def can_train(name: str) -> bool:
+    """Whether a device has all that training uses, tried on one small step: an old GPU, a full one,
+    or a torch that does not know all of it yet may not."""
+    device = torch.device(name)
+    try:
+        x = torch.ones(2, 3, 8, 8, device=device)
+        x = F.interpolate(x, size=(4, 4), mode="bilinear", antialias=True)
+        weight = torch.nn.Parameter(torch.ones(4, 3, 3, 3, device=device))
+        with autocast(device):
+            loss = F.conv2d(x, weight).float().sum()
+        loss.backward()
+        torch.optim.SGD([weight], lr=0.1, momentum=0.9, fused=True).step()
+        return bool(weight.isfinite().all())
+    except (RuntimeError, TypeError):
+        return False
 
 
 def no_cuda() -> str:
@@ -37,6 +69,7 @@ def no_cuda() -> str:
     return ""
 
 
+@cache
 def machine(device: torch.device) -> str:
     """Device and kind of chip, as far as bits depend on it: cuda NVIDIA H200, cpu AVX2 AMD EPYC."""
     if device.type == "cuda":
@@ -52,7 +85,8 @@ def machine(device: torch.device) -> str:
 def has_bf16(device: torch.device) -> bool:
     """Whether bfloat16 is native there; elsewhere training is in float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        with torch.cuda.device(device):
+            return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
         checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
         return any(getattr(torch.cpu, check, bool)() for check in checks)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cplab.checks import CplabError, one_of
+from cplab.checks import CplabError, one_of, require, shown
 from cplab.statistics import plain_interval, plain_number, row_of_numbers
 
 if TYPE_CHECKING:
@@ -118,23 +118,25 @@ def fit(
     '2.030 ± 0.075'
     """
     import lmfit
+    from scipy.special import stdtrit
 
     inner = getattr(function, "func", function)  # of a partial
     called = str(getattr(inner, "__name__", type(inner).__name__))
     check_names(function, called, start)
-    names, given = list(start), limits(start, {} if bounds is None else bounds)
+    first = row_of_numbers("start", list(start.values()), "give one for each parameter")
+    guess = dict(zip(start, first.tolist(), strict=True))
     t, y = row_of_numbers("t", t), row_of_numbers("y", y)
-    errors = np.ones(len(t)) if sigma is None else row_of_numbers("sigma", sigma)
-    if len(t) != len(y):
-        raise CplabError(f"t has {len(t)} numbers and y has {len(y)}: give one y for each t")
-    if len(t) < len(names):
-        raise CplabError(
-            f"{len(t)} points do not determine the {len(names)} parameters of {called}: give"
-            f" {len(names)} or more, and {len(names) + 1} or more for an interval"
-        )
-    if len(errors) != len(t) or not (errors > 0).all():
-        raise CplabError("sigma is not allowed: give one number above 0 for each point")
-    weight = errors.mean() / errors
+    names, p, n = list(guess), len(guess), len(t)
+    errors = np.ones(n) if sigma is None else row_of_numbers("sigma", sigma)
+    require(n == len(y), f"t has {n} numbers and y has {len(y)}: give one y for each t")
+    require(
+        n >= p,
+        f"{n} points do not determine the {p} parameters of {called}: give {p} or more, and "
+        f"{p + 1} or more for an interval",
+    )
+    fine = len(errors) == n and (errors > 0).all()
+    require(fine, "sigma is not allowed: give one number above 0 for each point")
+    weight, given = errors.mean() / errors, limits(guess, bounds)
 
     def curve(t: np.ndarray, **parameters: float) -> np.ndarray:
         with np.errstate(all="ignore"):  # a minimiser may try parameters that overflow the curve
@@ -144,14 +146,17 @@ def fit(
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     signature = inspect.Signature([inspect.Parameter(name, kind) for name in ("t", *names)])
     curve.__signature__ = signature  # type: ignore[attr-defined]
+    at = ", ".join(f"{name} = {value:g}" for name, value in guess.items())
+    try:
+        there = curve(t, **guess)
+    except Exception as error:  # a student's function may do anything
+        raise CplabError(f"{called} fails at {at} ({error}): mend it") from error
+    require(
+        there.shape == t.shape and np.isfinite(there).all(),
+        f"{called} does not give a finite number for each t at {at}: choose another start",
+    )
     model = lmfit.Model(curve, ["t"], names, nan_policy="propagate")
     parameters, result = lmfit.create_params(**given), None
-    at = ", ".join(f"{name} = {one['value']:g}" for name, one in given.items())
-    there = curve(t, **{name: one["value"] for name, one in given.items()})
-    if there.shape != t.shape or not np.isfinite(there).all():
-        raise CplabError(
-            f"{called} does not give a finite number for each t at {at}: choose another start"
-        )
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -165,72 +170,62 @@ def fit(
         raise CplabError(
             f"the fit of {called} does not converge from {at}: choose another start, or give bounds"
         )
-    return finish(result, y, weight)
-
-
-def check_names(function: Callable[..., Any], called: str, start: Mapping[str, float]) -> None:
-    """Whether `start` names parameters of the function, and all that have no value."""
-    if not isinstance(start, Mapping) or not start:
-        raise CplabError(
-            f"start {start!r} is not allowed: give a first guess by name, as in {{'tau': 100}}"
-        )
-    try:
-        allowed = dict(list(inspect.signature(function).parameters.items())[1:])
-    except (TypeError, ValueError):
-        raise CplabError(
-            f"{function!r} cannot be fitted: give a function of t and parameters that have names"
-        ) from None
-    for name in start:
-        one_of(f"parameter of {called}", name, allowed)
-    missing = [n for n, p in allowed.items() if p.default is p.empty and n not in start]
-    if missing:
-        raise CplabError(
-            f"start lacks {', '.join(missing)} of {called}: give a first guess of each"
-        )
-
-
-def limits(start: Mapping[str, float], bounds: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """The start and the lowest and highest value of each parameter, as lmfit names them."""
-    values = row_of_numbers("start", list(start.values()), "give one for each parameter")
-    if not isinstance(bounds, Mapping):
-        raise CplabError(
-            f"bounds {bounds!r} are not allowed: give them by name, as in {{'tau': (0, 500)}}"
-        )
-    for name in bounds:
-        one_of("parameter with bounds", name, start)
-    given = {}
-    for name, value in zip(start, values.tolist(), strict=True):
-        pair = bounds.get(name, (-np.inf, np.inf))
-        try:
-            low, high = map(float, pair)
-        except (TypeError, ValueError):
-            low = high = np.nan
-        if not low <= value <= high or low == high:
-            raise CplabError(
-                f"bounds {pair!r} of {name} are not allowed: give (low, high) around its start,"
-                f" {value:g}"
-            )
-        given[name] = {"value": value, "min": low, "max": high}
-    return given
-
-
-def finish(result: "ModelResult", y: np.ndarray, weight: np.ndarray) -> Fit:
-    """A result of lmfit's with intervals that say where they are none."""
-    from scipy.special import stdtrit
-
-    names, n = result.var_names, len(y)
     at_bound = tuple(np.array(names)[result.active_mask != 0].tolist())
     size = np.linalg.norm(result.jac, axis=0)
     unit = result.jac / np.where(size > 0, size, 1)  # a column of a parameter without effect is 0
-    covariance = np.zeros((len(names),) * 2) if result.covar is None else result.covar  # exact fit
-    if at_bound or n <= len(names):
-        covariance = np.full_like(covariance, np.nan)
-    elif np.linalg.matrix_rank(unit, tol=SINGULAR) < len(names):  # lmfit's are none, or very large
-        covariance = np.full_like(covariance, np.inf)
-    half = stdtrit(n - len(names), 0.975) * np.sqrt(covariance.diagonal())
+    covariance = np.zeros((p, p)) if result.covar is None else result.covar  # of an exact fit
+    if at_bound or n <= p:
+        covariance = np.full((p, p), np.nan)
+    elif np.linalg.matrix_rank(unit, tol=SINGULAR) < p:  # lmfit's are none, or very large
+        covariance = np.full((p, p), np.inf)
+    half = stdtrit(n - p, 0.975) * np.sqrt(covariance.diagonal())
     residuals = y - result.best_fit
     total = np.sum((weight * (y - np.average(y, weights=weight**2))) ** 2)
     r2 = float(1 - np.sum((weight * residuals) ** 2) / total) if np.ptp(y) > 0 else np.nan
     values = {name: float(result.params[name].value) for name in names}
     halves = dict(zip(names, half.tolist(), strict=True))
     return Fit(values, halves, covariance, at_bound, residuals, r2, n, result)
+
+
+def check_names(function: Callable[..., Any], called: str, start: Mapping[str, float]) -> None:
+    """Whether `start` names parameters of the function, and all that have no value."""
+    require(
+        isinstance(start, Mapping) and len(start) > 0,
+        f"start {shown(start)} is not allowed: give a first guess by name, as in {{'tau': 100}}",
+    )
+    try:
+        allowed = dict(list(inspect.signature(function).parameters.items())[1:])
+    except (TypeError, ValueError):
+        raise CplabError(
+            f"{shown(function)} cannot be fitted: give a function of t and parameters by name"
+        ) from None
+    for name in start:
+        one_of(f"parameter of {called}", name, allowed)
+    lacking = [n for n, p in allowed.items() if p.default is p.empty and n not in start]
+    lacks = f"start lacks {', '.join(lacking)} of {called}: give a first guess of each"
+    require(not lacking, lacks)
+
+
+def limits(start: dict[str, float], bounds: Any) -> dict[str, dict[str, float]]:
+    """The start and the lowest and highest value of each parameter, as lmfit names them."""
+    bounds = {} if bounds is None else bounds
+    require(
+        isinstance(bounds, Mapping),
+        f"bounds {shown(bounds)} are not allowed: give them by name, as in {{'tau': (0, 500)}}",
+    )
+    for name in bounds:
+        one_of("parameter with bounds", name, start)
+    given = {}
+    for name, value in start.items():
+        pair = bounds.get(name, (-np.inf, np.inf))
+        try:
+            low, high = map(float, pair)
+        except (TypeError, ValueError):
+            low = high = np.nan
+        require(
+            low <= value <= high and low < high,
+            f"bounds {shown(pair)} of {name} are not allowed: give (low, high) around its start, "
+            f"{value:g}",
+        )
+        given[name] = {"value": value, "min": low, "max": high}
+    return given

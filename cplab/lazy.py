@@ -1,9 +1,24 @@
-"""Packages that load their names when these are first used: `import cplab` loads no torch."""
+"""Packages that load their names when these are first used: `import cplab` loads no torch.
+
+What is had through them says in one line where it is given what its annotations do not allow.
+"""
 
 import importlib
+import inspect
+import re
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import is_dataclass
+from functools import wraps
+from numbers import Integral, Real
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+from cplab.checks import CplabError, shown
+
+SEVERAL = (Sequence, Iterable, Collection, list, tuple, set)
+KINDS: dict[type, type] = {int: Integral, float: Real}
 
 
 def load_late(
@@ -19,7 +34,93 @@ def load_late(
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
+        if inspect.isfunction(value):
+            value = checked(value, value.__name__)
+        elif isinstance(value, type) and "__init__" in vars(value):  # specs check their own fields
+            made = checked(vars(value)["__init__"], name, kinds=not is_dataclass(value))
+            setattr(value, "__init__", made)  # noqa: B010
         setattr(sys.modules[package], name, value)
         return value
 
     return list(homes), find, lambda: sorted({*vars(sys.modules[package]), *homes})
+
+
+def check_calls(module: str) -> None:
+    """Let a loaded module's public functions refuse what their annotations do not allow."""
+    space = vars(sys.modules[module])
+    public = {name: space[name] for name in space["__all__"]}
+    space |= {n: checked(value, n) for n, value in public.items() if inspect.isfunction(value)}
+
+
+def checked(function: Callable, name: str, kinds: bool = True) -> Callable:
+    """A function that refuses arguments that it does not have, and, if their kinds are checked,
+    those of others than its annotations say."""
+    signature = inspect.signature(function)
+    single = {k: p for k, p in signature.parameters.items() if p.kind not in (2, 4)}  # * and **
+    hints: dict[str, Any] = {}  # those that were needed
+
+    @wraps(function)
+    def call(*args: Any, **more: Any) -> Any:
+        try:
+            given = signature.bind(*args, **more).arguments
+        except TypeError as error:
+            raise CplabError(f"{error} in {name}: see help({name})") from None
+        for key, one in single.items() if kinds else ():
+            if key not in hints:
+                hints[key] = read_hint(one, function)
+            value = given.get(key, one.default)
+            if value is not one.default and not is_of_kind(value, hints[key]):
+                kind = re.sub(r"(\w+\.)+", "", inspect.formatannotation(one.annotation)).strip("'")
+                kind = "numbers" if "_SupportsArray" in kind else kind  # numpy's ArrayLike
+                raise CplabError(f"{key} {shown(value)} is not allowed in {name}: give {kind}")
+        try:
+            return function(*args, **more)
+        except (TypeError, AttributeError) as error:  # of what it passes on, also to Bokeh
+            if not re.search("unexpected (keyword|attribute)|missing .* required", str(error)):
+                raise
+            raise CplabError(f"{error}, called by {name}: see help({name})") from error
+
+    return call
+
+
+def read_hint(one: inspect.Parameter, function: Callable) -> Any:
+    """The annotation of a parameter. One whose names are for type checkers alone stays the name of
+    a class, or becomes Any."""
+    hint: Any = Any if one.annotation is one.empty else one.annotation
+    try:
+        return eval(hint, function.__globals__) if isinstance(hint, str) else hint
+    except NameError:
+        return hint.rpartition(".")[2] if re.fullmatch(r"[\w.]+", hint) else Any
+
+
+def is_of_kind(value: Any, hint: Any) -> bool:
+    """Whether a value is what an annotation says, and what lies in it."""
+    if isinstance(hint, str):
+        return hint in (one.__name__ for one in type(value).__mro__)
+    if (numpy := sys.modules.get("numpy.typing")) and hint is numpy.ArrayLike:
+        with suppress(Exception):  # whatever it is
+            return sys.modules["numpy"].asarray(value, dtype=float) is not None
+        return False
+    kind, inner = get_origin(hint) or hint, get_args(hint)
+    if kind in (Union, UnionType):
+        return any(is_of_kind(value, one) for one in inner)
+    if kind is Callable:
+        return callable(value)
+    if kind in (Mapping, dict):
+        pairs = value.items() if isinstance(value, Mapping) and inner else ()
+        inside = all(
+            is_of_kind(part, of) for pair in pairs for part, of in zip(pair, inner, strict=True)
+        )
+        return isinstance(value, Mapping) and inside
+    if kind is tuple and inner and ... not in inner:
+        fits = isinstance(value, tuple | list) and len(value) == len(inner)
+        return fits and all(map(is_of_kind, value, inner))
+    if kind in SEVERAL:  # also arrays and columns, which have no kind of their own
+        each = value if isinstance(value, list | tuple) and len(inner) == 1 else ()
+        several = hasattr(value, "__iter__") and not isinstance(value, str)
+        return several and all(is_of_kind(one, inner[0]) for one in each)
+    if isinstance(value, tuple) and getattr(kind, "_is_protocol", False):
+        value = list(value)  # numpy's ArrayLike asks for __reversed__, which a tuple lacks
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return True  # as a count out of a table is
+    return kind is Any or not isinstance(kind, type) or isinstance(value, KINDS.get(kind, kind))

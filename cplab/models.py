@@ -13,13 +13,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cplab import registry
-from cplab.checks import CplabError, one_of
+from cplab.checks import number, one_of, require, shown, whole
 from cplab.own.trials import try_model
+from cplab.profiles import PROFILES, Profile
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from cplab.profiles import Profile
+NAME = re.compile(r"([^\W\d]\w*(@[0-9a-f]{8})?)(?:-([1-9][0-9]{0,8}))?")
+WIDEST = 20_000
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,19 @@ class Model:
     profiles: tuple[str, ...] = ()
     views: int = 1
     telling: ClassVar = ("lr", "weight_decay", "fixed_lr", "profiles", "views")
+
+    def __post_init__(self) -> None:
+        whole("width", self.width, 1, WIDEST)
+        whole("views", self.views, 1, 2)
+        for name in ("lr", "weight_decay", "fixed_lr"):
+            number(name, getattr(self, name) or 0, 0, 1e6)
+        require(
+            isinstance(self.label, str), f"label {shown(self.label)} is not allowed: give a text"
+        )
+        several = isinstance(self.profiles, tuple)
+        require(several, f"profiles {shown(self.profiles)} are not allowed: give a tuple of names")
+        for name in self.profiles:
+            one_of("profile", name, PROFILES)
 
 
 MODELS: dict[str, Model] = {}
@@ -106,7 +121,7 @@ def allcnn(width: int, channels: int, size: int, classes: int) -> nn.Module:
     width=2500,
     weight_decay=0,
     fixed_lr=0.005,
-    profiles=("mnist", "colab", "paper"),
+    profiles=("mnist", "slim", "paper"),
 )
 def fc(width: int, channels: int, size: int, classes: int) -> nn.Module:
     """The paper's fully connected network (Materials and Methods).
@@ -148,37 +163,28 @@ def resnet18(width: int, channels: int, size: int, classes: int) -> nn.Module:
     return nn.Sequential(*layers, *head)
 
 
-@model(label="depth 1", width=96)
-def depth1(width: int, channels: int, size: int, classes: int) -> nn.Module:
-    """The paper's network of variable depth, with one pair of layers that halves the image."""
-    return deep(1, width, channels, classes)
-
-
-@model(label="depth 2", width=96)
-def depth2(width: int, channels: int, size: int, classes: int) -> nn.Module:
-    """The paper's network of variable depth, with two pairs of layers that halve the image."""
-    return deep(2, width, channels, classes)
-
-
-@model(label="depth 3", width=96)
-def depth3(width: int, channels: int, size: int, classes: int) -> nn.Module:
-    """The paper's network of variable depth, with three pairs of layers that halve the image."""
-    return deep(3, width, channels, classes)
-
-
-def deep(n: int, width: int, channels: int, classes: int) -> nn.Module:
+def deep(n: int) -> Callable:
     """The paper's network of variable depth (Materials and Methods; figure 3, bottom right):
 
     conv w - [conv w·2^(i-1) - conv w·2^i s2] for i = 1 … n - conv w·2^n - conv1 w·2^n - conv1 10;
     w = 96 in the paper. Layers as in allcnn; the average pooling at the end is left unsaid there.
     """
-    from cplab.layers import stacked
 
-    w = width
-    plan = [(w, 3, 1)]
-    for i in range(1, n + 1):
-        plan += [(w * 2 ** (i - 1), 3, 1), (w * 2**i, 3, 2)]
-    return stacked([*plan, (w * 2**n, 3, 1), (w * 2**n, 1, 1)], channels, classes)
+    def build_deep(width: int, channels: int, size: int, classes: int) -> nn.Module:
+        from cplab.layers import stacked
+
+        plan = [(width, 3, 1)]
+        for w in (width * 2**i for i in range(n)):
+            plan += [(w, 3, 1), (2 * w, 3, 2)]
+        return stacked([*plan, (width * 2**n, 3, 1), (width * 2**n, 1, 1)], channels, classes)
+
+    build_deep.__name__ = f"depth{n}"
+    build_deep.__doc__ = f"The paper's network of variable depth, halving the image {n} times."
+    return build_deep
+
+
+for depth in (1, 2, 3):
+    model(deep(depth), label=f"depth {depth}", width=96)
 
 
 def model_name(given: object, profile: Profile | None = None) -> str:
@@ -195,30 +201,18 @@ def model_name(given: object, profile: Profile | None = None) -> str:
     """
     if callable(given):
         given = registry.enter(Model, given, None, try_model)
-    name = given.name if isinstance(given, Model) else str(given)
-    if is_foreign_model(name):
-        return name
-    family, width = split_name(name)
-    if width is None and profile is not None:
-        width = round(profile.width * MODELS[family].width / MODELS[profile.model].width)
+    given = given.name if isinstance(given, Model) else given
+    name = given if isinstance(given, str) else shown(given)
+    found = NAME.fullmatch(name)
+    family, own, width = found.groups() if found else (name.partition("-")[0], "", "")
+    if own and width and family not in MODELS:
+        return f"{family}-{width}"
+    kind = MODELS[one_of("model", family if name == given else given, MODELS)]
+    fine = found and int(width or 1) <= WIDEST
+    require(fine, f"model {shown(given)} is not allowed: give {family} or {family}-1 to -{WIDEST}")
+    if profile and not width:
+        width = max(1, round(profile.width * kind.width / MODELS[profile.model].width))
     return f"{family}-{width}" if width else family
-
-
-def split_name(name: str) -> tuple[str, int | None]:
-    """The family and the width of a model."""
-    family, dash, width = name.partition("-")
-    one_of("model", family, MODELS)
-    if not dash:
-        return family, None
-    if not width.isdecimal() or not 1 <= int(width) < 2**31:
-        raise CplabError(f"model {name!r} is not allowed: write it like allcnn or allcnn-96")
-    return family, int(width)
-
-
-def is_foreign_model(name: str) -> bool:
-    """Whether a name with a width is a student's own that is not defined in this process."""
-    found = re.fullmatch(r"(\w+@[0-9a-f]{8})-[1-9][0-9]*", name)
-    return found is not None and found[1] not in MODELS
 
 
 def suited_profile(profile: Profile, family: str) -> Profile:
@@ -252,12 +246,10 @@ def build(name: str, channels: int = 3, size: int = 32, classes: int = 10) -> nn
     """
     import torch
 
-    name = model_name(name)
-    if is_foreign_model(name):
-        raise CplabError(
-            f"model {name!r} is somebody's own and not defined here: run the cell that defines it "
-            "first"
-        )
-    family, width = split_name(name)
-    net = MODELS[family].apply(width or MODELS[family].width, channels, size, classes)
+    family, _, width = model_name(name).partition("-")
+    there = f"model {name!r} is somebody's own and not defined here: run the cell that defines it"
+    require(family in MODELS, f"{there} first")
+    channels, size = whole("channels", channels, 1, 1024), whole("size", size, 1, 1024)
+    classes = whole("classes", classes, 1, 100_000)
+    net = MODELS[family].apply(int(width or MODELS[family].width), channels, size, classes)
     return net.to(memory_format=torch.channels_last)

@@ -1,11 +1,9 @@
 """What a student's own functions have in common with the package's, and how they travel.
 
-A deficit, a model or a measurement is one decorated function or class. Each kind has one dataclass,
-whose first fields are name and function and which has a label and a source, and one dictionary from
-names to these, in TABLES. A
-student's own is named by the digest of its meaning (`occlude@1a2b3c4d`), which results keep as
-text. Training runs what the text defines, here and in worker processes: what changes later in a
-notebook changes nothing in what is registered.
+Each kind (deficit, model, measurement) has one dataclass, whose first fields are name and function,
+and one dictionary from names to these, in TABLES. A student's own is named by the digest of its
+meaning (`occlude@1a2b3c4d`), which results keep as text. Training runs what the text defines, here
+and in worker processes: what changes later in a notebook changes nothing in what is registered.
 """
 
 import ast
@@ -18,7 +16,7 @@ from types import FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from cplab.checks import CplabError, one_of
+from cplab.checks import CplabError, one_of, shown
 from cplab.own.meaning import is_own, meaning
 
 TABLES: dict[type, dict[str, Any]] = {}
@@ -49,6 +47,12 @@ def enter(
     for option in said:
         one_of(f"option of {name}", option, usual.keys() - {"name", "apply", "about", "source"})
     own = not plain or is_own(thing)
+    known = next((entry for entry in table.values() if entry.apply is thing), None)
+    if not own and options is None and known:
+        return known
+    package = str(getattr(thing, "__module__", "")).startswith("cplab.")
+    if not own and (options is None or not package):
+        raise CplabError(f"{shown(thing)} is not a function of your own: write it with def")
     if own:
         telling = [k for k in getattr(kind, "telling", ()) if said.get(k, usual[k]) != usual[k]]
         digest, source = meaning(thing, **{k: said[k] for k in telling})

@@ -1,18 +1,17 @@
 """What a run is: images, network, deficit and when, schedule, seed.
 
 A run has three phases: `onset` clear epochs, `length` epochs that carry the deficit, `recovery`
-clear epochs. Everything that training needs to know about time is the tuple that `Run.life` derives
-from them, one Step for each epoch: runs whose first steps are equal share that stretch of training.
+clear epochs. All that training knows about time is the tuple that `Run.life` derives from them.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property, partial
-from sys import float_info
+from functools import cached_property, lru_cache, partial
+from itertools import islice
 from typing import Any, ClassVar, NamedTuple
 
 from cplab import deficits, models, specs
-from cplab.checks import CplabError, number, one_of, settle, whole, yes_or_no
+from cplab.checks import CplabError, number, one_of, require, settle, shown, whole, yes_or_no
 from cplab.profiles import PROFILES, Profile
 
 DATASETS = ("cifar10", "mnist", "fashion_mnist", "practice")
@@ -22,6 +21,11 @@ ARITHMETICS = ("native", "float32")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 MEASURED = ("lr", "train_loss", "test_accuracy", "seconds")  # columns of a curve
 CLEAR = "none"  # the deficit of an epoch that has none
+LONGEST = 100_000  # epochs of a life
+EPOCHS = partial(whole, most=LONGEST)
+SHARED = 1000  # epochs, of lives that many runs have in common
+WINDOWS = 100  # further deficits of a life, at most
+CLOCKS = ("stopped", "running")  # what a schedule's clock does while nothing is trained
 
 
 class Step(NamedTuple):
@@ -46,33 +50,23 @@ class Window(NamedTuple):
     length: int
 
 
-def option(
-    default: Any,
-    text: str,
-    metavar: str = "NAME",
-    check: Callable = lambda name, value: value,  # for fields that the run itself checks
-    always: bool = False,
-    given: bool = False,
+def as_given(name: str, value: Any) -> Any:
+    """Of a field that the run itself checks."""
+    return value
+
+
+def setting(
+    default: Any, check: Callable | None = None, names: Iterable[str] = (), always: bool = False
 ) -> Any:
-    """A field of a run: all that keys, checks, tables and the command line know about it.
+    """A field of a run; its words for the command line are those of the docstring.
 
-    Arguments: text and metavar, for the command line; check, (name, value) -> value or CplabError;
-        always, it stands in every key; given, as well, and the profile's stands for None.
+    Arguments: check, (name, value) -> value or CplabError; names, what it takes where there is no
+        check, and what the help lists; always, it stands in every key, and the profile's value for
+        None if that is the default.
     """
-    about = {"help": text, "metavar": metavar, "check": check}
-    return field(default=default, metadata={**about, "always": always or given, "given": given})
-
-
-def name_field(default: str | None, names: tuple[str, ...], text: str = "", **more: bool) -> Any:
-    """A field that takes one of several names."""
-    usual = default or "the profile's"
-    check = partial(one_of, allowed=names)
-    return option(default, f"{text}{', '.join(names)}. [{usual}]", "NAME", check, **more)
-
-
-def number_field(default: float | None, text: str, low: float, below: float) -> Any:
-    """A field that takes a number from `low` to `below`."""
-    return option(default, text, "X", partial(number, low=low, below=below))
+    names = tuple(names)
+    check = check or partial(one_of, allowed=names)
+    return field(default=default, metadata={"check": check, "names": names, "always": always})
 
 
 @specs.register
@@ -81,26 +75,31 @@ class Run:
     """One network's life: what it sees, when, and how it learns.
 
     Arguments:
-        deficit: none, a name of cplab.deficits.DEFICITS, or your own (see cplab.deficit). blur is
-            the paper's (a quarter of the resolution), blur-2 half as strong; blur:left acts on one
-            view of two.
-        onset, length, recovery: epochs before the deficit, with it and after it.
-        profile: a name of cplab.PROFILES; it gives recovery, schedule, dataset, model, pace and
-            weight_decay where you do not.
-        schedule: paper, fixed or recovery.
-        dataset: cifar10, mnist, fashion_mnist or practice.
-        model: a name of cplab.models.MODELS, or allcnn-W for another width than the profile's. A
-            rate or weight decay that the paper gives a model holds.
+        deficit: what images or labels carry for a while. blur is the paper's (a quarter of the
+            resolution), blur-2 half as strong; flip+noise is one after the other. Or your own, see
+            cplab.deficit.
+        onset: clear epochs before the deficit.
+        length: epochs that carry the deficit.
+        recovery: clear epochs after it.
+        profile: the size; it gives what you do not give of recovery, schedule, dataset, model, pace
+            and weight_decay.
+        schedule: learning rates.
+        dataset: images.
+        model: the network; allcnn-96 for another width than the profile's. A rate or weight decay
+            that the paper gives a model holds.
         seed: decides initial weights, order of images, crops, flips and noise patterns.
-        optimizer: sgd or adam. Adam's learning rate is a fiftieth of the schedule's.
+        optimizer: Adam's learning rate is a fiftieth of the schedule's.
         momentum: of sgd, 0 to below 1. The paper does not state its own.
-        arithmetic: native (products in bfloat16 where the machine has it, weights, sums and
-            BatchNorm in float32) or float32 throughout.
+        arithmetic: native has products in bfloat16 where the machine does (weights, sums and
+            BatchNorm in float32).
         pace: for how many epochs of the paper's schedule one epoch stands.
         rate: a factor on all learning rates.
         weight_decay: of all weights.
-        augment: whether training images are shifted and mirrored as the profile says.
-        windows: further deficits, each (name, first epoch, epochs); they may overlap.
+        augment: whether training images are shifted and mirrored as the profile says, yes or no.
+        windows: further deficits, each (name, first epoch, epochs) or written blank@8+4; they may
+            overlap.
+        skipped: epochs of the schedule `paper` that pass, with nothing trained, before recovery;
+            its rates are then those of later epochs. Other schedules have no clock to run on.
 
     A deficit of length 0 is no deficit.
 
@@ -114,90 +113,76 @@ class Run:
     version: ClassVar[int] = 1
     heading: ClassVar[str] = "protocol"  # begins the canonical string
     task: ClassVar[str] = "classification"
+    form: ClassVar[dict] = {  # of its values
+        "accuracy": specs.fraction,
+        "curve": [
+            {
+                "epoch": specs.count,
+                "phase": specs.word,
+                **dict.fromkeys(MEASURED, specs.positive),
+                "test_accuracy": specs.fraction,
+            }
+        ],
+    }
 
-    deficit: str = option(
-        CLEAR, f"{', '.join(deficits.DEFICITS)}; also blur-2, blur-8. [none]", always=True
-    )
-    onset: int = option(0, "Clear epochs before the deficit. [0]", "N", whole, always=True)
-    length: int = option(0, "Epochs that carry the deficit. [0]", "N", whole, always=True)
-    recovery: int = option(None, "Clear epochs after it. [the profile's]", "N", whole, given=True)
-    profile: str = name_field("course", (*PROFILES,), "Size: ", always=True)
-    schedule: str = name_field(None, SCHEDULES, "Rates: ", given=True)
-    dataset: str = name_field(None, DATASETS, given=True)
-    model: str = option(
-        None, f"{', '.join(models.MODELS)}; allcnn-96 for a width. [the profile's]", given=True
-    )
-    seed: int = option(
-        0, "Decides weights, order, crops, flips, noise. [0]", "N", whole, always=True
-    )
-    optimizer: str = name_field("sgd", OPTIMIZERS)
-    momentum: float = number_field(0.9, "Of sgd. [0.9]", 0, 1)
-    arithmetic: str = name_field(
-        "native", ARITHMETICS, "native has bfloat16 where the machine does: "
-    )
-    pace: float | None = number_field(
-        None, "For how many of the paper's epochs an epoch stands. [the profile's]", 1e-3, 1e6
-    )
-    rate: float = number_field(1.0, "A factor on all learning rates. [1]", 1e-6, 1e6)
-    weight_decay: float | None = number_field(None, "Of all weights. [the profile's]", 0, 10)
-    augment: bool = option(
-        True, "Whether images are shifted and mirrored. [yes]", "YES|NO", yes_or_no
-    )
-    windows: tuple[Window, ...] = option(
-        (), "Further deficits, name@first+epochs, as in blank@8+4. [none]", "WINDOW"
-    )
+    deficit: str = setting(CLEAR, as_given, deficits.DEFICITS, always=True)
+    onset: int = setting(0, EPOCHS, always=True)
+    length: int = setting(0, EPOCHS, always=True)
+    recovery: int = setting(None, EPOCHS, always=True)
+    profile: str = setting("course", names=PROFILES, always=True)
+    schedule: str = setting(None, names=SCHEDULES, always=True)
+    dataset: str = setting(None, names=DATASETS, always=True)
+    model: str = setting(None, as_given, models.MODELS, always=True)
+    seed: int = setting(0, whole, always=True)
+    optimizer: str = setting("sgd", names=OPTIMIZERS)
+    momentum: float = setting(0.9, partial(number, low=0, below=1))
+    arithmetic: str = setting("native", names=ARITHMETICS)
+    pace: float | None = setting(None, partial(number, low=1e-3, below=1e6))
+    rate: float = setting(1.0, partial(number, low=1e-6, below=1e6))
+    weight_decay: float | None = setting(None, partial(number, low=0, below=10))
+    augment: bool = setting(True, yes_or_no)
+    windows: tuple[Window, ...] = setting((), as_given)
+    skipped: int = setting(0, EPOCHS)
 
     def __post_init__(self) -> None:
         profile = PROFILES[one_of("profile", self.profile, PROFILES)]
         for f in fields(self):
             value = getattr(self, f.name)
-            if value is None and f.metadata.get("given"):
+            if value is None and f.default is None:
+                if not f.metadata["always"]:
+                    continue
                 value = getattr(profile, f.name)
-            if value is not None or f.default is not None:
-                settle(self, **{f.name: f.metadata["check"](f.name, value)})
+            settle(self, **{f.name: f.metadata["check"](f.name, value)})
         settle(self, model=models.model_name(self.model, profile))
         deficit = deficits.canonical_name(self.deficit, profile.size)
         if deficit == CLEAR and self.length:
-            raise CplabError(
-                f"length {self.length} is not allowed with deficit none: "
-                "give the clear epochs as onset, or name a deficit"
-            )
+            why = "give the clear epochs as onset, or name a deficit"
+            raise CplabError(f"length {self.length} is not allowed with deficit none: {why}")
         settle(self, deficit=deficit if self.length else CLEAR)
         if self.optimizer != "sgd" and self.momentum != 0.9:
-            raise CplabError(
-                f"momentum {self.momentum!r} is not allowed with {self.optimizer}: leave it out"
-            )
+            said = f"momentum {self.momentum!r} is not allowed with {self.optimizer}"
+            raise CplabError(f"{said}: leave it out")
         if self.pace == profile.pace:
             settle(self, pace=None)
-        if self.weight_decay == models.suited_profile(profile, self.family).weight_decay:
-            settle(self, weight_decay=None)
-        if self.epochs == 0:
-            raise CplabError("a run of 0 epochs is not allowed: give onset, length or recovery")
-        settle(self, windows=self._windows(profile.size))
-
-    def _windows(self, size: int) -> tuple[Window, ...]:
-        """The further deficits, checked and in order."""
+        if self.weight_decay is not None:
+            usual = models.suited_profile(profile, self.family).weight_decay
+            settle(self, weight_decay=None if self.weight_decay == usual else self.weight_decay)
+        if self.schedule != "paper":
+            settle(self, skipped=0)
+        if not 1 <= self.epochs <= LONGEST:
+            why = f"onset, length and recovery add up to 1 to {LONGEST}"
+            raise CplabError(f"a run of {self.epochs} epochs is not allowed: {why}")
         given = self.windows.split() if isinstance(self.windows, str) else self.windows
-        found = []
-        for one in given if isinstance(given, Iterable) else (given,):
-            try:
-                if isinstance(one, str):
-                    name, when = one.rsplit("@", 1)
-                    one = (name, *when.split("+"))
-                name, first, epochs = one
-            except (TypeError, ValueError):
-                how = "give (name, first epoch, epochs), or write it like blank@8+4"
-                raise CplabError(f"window {one!r} is not allowed: {how}") from None
-            first = whole("first epoch of a window", first)
-            epochs = whole("epochs of a window", epochs, least=1)
-            window = Window(deficits.canonical_name(name, size), first, epochs)
-            if window.deficit == CLEAR or first + epochs > self.epochs:
-                raise CplabError(
-                    f"window {tuple(window)} is not allowed: name a deficit that ends by epoch "
-                    f"{self.epochs}, where the run does"
-                )
-            found.append(window)
-        return tuple(sorted(set(found), key=lambda w: (w.onset, w.length, w.deficit)))
+        several = [*islice(given if isinstance(given, Iterable) else (given,), WINDOWS + 1)]
+        require(len(several) <= WINDOWS, f"more than {WINDOWS} windows are not allowed: give fewer")
+        windows = {read_window(one, profile.size, self.epochs) for one in several}
+        settle(self, windows=tuple(sorted(windows, key=lambda w: (w.onset, w.length, w.deficit))))
+        known = models.MODELS.get(self.family)
+        one = known is None or known.views == 1
+        require(one, f"model {self.model!r} takes two views: take another, a run shows one view")
+        for name in (self.deficit, *(window.deficit for window in windows)):
+            why = "leave out what follows the colon, a run shows one view"
+            require(":" not in name, f"deficit {name!r} is of one of two views: {why}")
 
     def __getstate__(self) -> dict:
         """What goes to another process with every report: the fields alone."""
@@ -223,16 +208,8 @@ class Run:
     @cached_property
     def settings(self) -> Profile:
         """The profile, with what the model and the run change."""
-        changes: dict[str, Any] = {"momentum": self.momentum}
-        changes |= {} if self.pace is None else {"pace": self.pace}
-        changes |= {} if self.weight_decay is None else {"weight_decay": self.weight_decay}
-        changes |= {} if self.augment else {"shift": 0, "mirror": False}
-        return replace(models.suited_profile(PROFILES[self.profile], self.family), **changes)
-
-    @cached_property
-    def canonical(self) -> str:
-        """All that decides the result, as one line."""
-        return specs.canonical(self)
+        profile = models.suited_profile(PROFILES[self.profile], self.family)
+        return altered(profile, self.momentum, self.pace, self.weight_decay, self.augment)
 
     @cached_property
     def key(self) -> str:
@@ -257,12 +234,11 @@ class Run:
     @cached_property
     def life(self) -> tuple[Step, ...]:
         """One (deficit, learning rate) for each epoch."""
+        scale = self.rate * (1 / 50 if self.optimizer == "adam" else 1)
         every = (Window(self.deficit, self.onset, self.length), *self.windows)
-        steps = []
-        for epoch in range(self.epochs):
-            names = [w.deficit for w in every if w.onset <= epoch < w.onset + w.length]
-            steps.append(Step("+".join(names) or CLEAR, learning_rate(self, epoch)))
-        return tuple(steps)
+        when = (self.end, self.recovery, self.skipped)
+        made = shared_steps if self.epochs <= SHARED else steps  # long ones would fill the memory
+        return made(self.settings, self.schedule, scale, every, *when)
 
     def values(self, rows: list[dict]) -> dict:
         """What a result says of this run, out of the engine's rows: accuracy (of the test images
@@ -276,12 +252,8 @@ class Run:
     def check_values(self, values: dict) -> None:
         """Raise ValueError unless these can be this run's."""
         curve = values["curve"]
-        for row in curve:
-            for name in MEASURED:
-                most = 1 if name == "test_accuracy" else float_info.max
-                if not (isinstance(row[name], float) and 0 <= row[name] <= most):
-                    raise ValueError(f"it holds the {name} {row[name]!r}")
-        if [row["epoch"] for row in curve] != [*range(self.epochs)]:
+        phases = [(epoch, self.phase(epoch)) for epoch in range(len(curve))]
+        if len(curve) != self.epochs or [(r["epoch"], r["phase"]) for r in curve] != phases:
             raise ValueError("its curve does not fit its run")
         if curve[-1]["test_accuracy"] != values["accuracy"]:
             raise ValueError("its accuracy is not that of its last epoch")
@@ -299,11 +271,13 @@ class Run:
 
     def newborn(self) -> "Run":
         """The control that has the recovery epochs alone (recovery only)."""
-        return replace(self, deficit=CLEAR, onset=0, length=0, windows=())
+        return replace(self, deficit=CLEAR, onset=0, length=0, windows=(), skipped=0)
 
-    def without_window(self) -> "Run":
-        """The same life with the window of the deficit cut out; at onset 0 the newborn."""
-        return replace(self, deficit=CLEAR, length=0, windows=())
+    def without_window(self, clock: str = "stopped") -> "Run":
+        """The same life with the window of the deficit cut out; at onset 0 the newborn. With the
+        clock `running` its epochs pass for the schedule, and nothing is trained in them."""
+        passed = self.length if one_of("clock", clock, CLOCKS) == "running" else 0
+        return replace(self, deficit=CLEAR, length=0, windows=(), skipped=passed)
 
     def call(self) -> str:
         """The line of Python that gives this run's result."""
@@ -317,16 +291,60 @@ class Run:
         return f"cplab.run({', '.join(said)})"
 
 
-def learning_rate(run: Run, epoch: int) -> float:
-    """The rate of one epoch (Materials and Methods for `paper` and `fixed`)."""
-    p = run.settings
-    scale = 1 / 50 if run.optimizer == "adam" else 1  # 0.001 where SGD begins with 0.05
-    if run.rate != 1:
-        scale *= run.rate
-    if run.schedule == "paper":
-        return scale * p.paper_lr * 0.97 ** (p.pace * epoch)
-    if run.schedule == "fixed":
-        return scale * p.fixed_lr
-    recovering = max(0, epoch - run.end)
-    part = 1 - recovering / run.recovery if run.recovery else 1
-    return scale * p.recovery_lr * part
+def read_window(given: Any, size: int, end: int) -> Window:
+    """A window out of a text or three values, for images of `size` pixels and a life of `end`."""
+    try:
+        written = isinstance(given, str)
+        text, _, when = given.rpartition("@") if written else ("", "", "")
+        name, first, epochs = (text, *when.split("+")) if written else given
+    except (TypeError, ValueError):
+        how = "give (name, first epoch, epochs), or write it like blank@8+4"
+        raise CplabError(f"window {shown(given)} is not allowed: {how}") from None
+    first = whole("first epoch of a window", first, 0, LONGEST)
+    epochs = whole("epochs of a window", epochs, 1, LONGEST)
+    window = Window(deficits.canonical_name(name, size), first, epochs)
+    if window.deficit == CLEAR or first + epochs > end:
+        why = f"name a deficit that ends by epoch {end}, where the run does"
+        raise CplabError(f"window {tuple(window)} is not allowed: {why}")
+    return window
+
+
+@lru_cache(maxsize=256)  # most runs have the same
+def altered(
+    profile: Profile,
+    momentum: float,
+    pace: float | None,
+    weight_decay: float | None,
+    augment: bool,
+) -> Profile:
+    """A profile with what a run changes; None is no change."""
+    changes: dict[str, Any] = {"momentum": momentum, "pace": pace, "weight_decay": weight_decay}
+    changes |= {} if augment else {"shift": 0, "mirror": False}
+    return replace(profile, **{name: v for name, v in changes.items() if v is not None})
+
+
+def steps(
+    p: Profile,
+    schedule: str,
+    scale: float,
+    windows: tuple[Window, ...],
+    end: int,
+    recovery: int,
+    skipped: int,
+) -> tuple[Step, ...]:
+    """The epochs of a life (rates: Materials and Methods for `paper` and `fixed`)."""
+    found = []
+    for epoch in range(end + recovery):
+        names = [w.deficit for w in windows if w.onset <= epoch < w.onset + w.length]
+        if schedule == "paper":
+            lr = scale * p.paper_lr * 0.97 ** (p.pace * (epoch + (skipped if epoch >= end else 0)))
+        elif schedule == "fixed":
+            lr = scale * p.fixed_lr
+        else:
+            part = 1 - max(0, epoch - end) / recovery if recovery else 1
+            lr = scale * p.recovery_lr * part
+        found.append(Step("+".join(names) or CLEAR, lr))
+    return tuple(found)
+
+
+shared_steps = lru_cache(maxsize=4096)(steps)  # runs that differ in their seeds have one life

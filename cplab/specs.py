@@ -6,8 +6,12 @@ were; such a default is never changed afterwards. Each class of specs has a vers
 
 import hashlib
 import importlib
-from dataclasses import MISSING, fields, is_dataclass
+import math
+from collections.abc import Callable
+from dataclasses import MISSING, fields, is_dataclass, replace
 from typing import Any, TypeVar
+
+from cplab.checks import one_of, require, shown
 
 SPECS: dict[str, Any] = {}  # by the name of the class
 HOMES = ("cplab.runs", "cplab.pruning.specs")  # modules that register specs when they are loaded
@@ -18,7 +22,8 @@ def register(cls: Spec) -> Spec:
     """Make a class of specs known to the store, as a decorator.
 
     The class has `version`, to be raised by one whenever a change alters what a spec with the same
-    fields would give; fields with the metadata `always` stand in every key.
+    fields would give, and `form`, what its values are (see misfit); fields with the metadata
+    `always` stand in every key.
     """
     SPECS[cls.__name__] = cls
     return cls
@@ -60,6 +65,33 @@ def kinds() -> dict[str, Any]:
     return SPECS
 
 
+def check_spec(spec: Any) -> Any:
+    """`spec`, if it is one. Raises CplabError."""
+    fine = is_dataclass(spec) and not isinstance(spec, type) and hasattr(spec, "version")
+    require(fine, f"{shown(spec)} is no run: give cplab.Run(...) or another spec")
+    return spec
+
+
+def alter(like: Any, values: dict[str, Any]) -> Any:
+    """A spec of a class, or one that differs from another in these values.
+
+    Raises: CplabError for names that are none of its fields, or that are missing.
+
+    >>> from cplab import Run
+    >>> alter(Run(seed=3), {"onset": 4}).call()
+    "cplab.run(deficit='none', onset=4, length=0, profile='course', seed=3)"
+    """
+    kind = like if isinstance(like, type) and is_dataclass(like) else type(check_spec(like))
+    names = {f.name: f.default is f.default_factory is MISSING for f in fields(kind)}
+    for name in values:
+        one_of(f"field of {kind.__name__}", name, names)
+    if kind is not like:
+        return replace(like, **values)
+    lacking = ", ".join(name for name, needed in names.items() if needed and name not in values)
+    require(not lacking, f"{kind.__name__} needs {lacking}: give each a value")
+    return kind(**values)
+
+
 class Outdated(ValueError):
     """Of another version: not damaged, but what it says is no longer what its spec would give."""
 
@@ -68,10 +100,10 @@ def build_spec(kind: str, said: dict, version: int | None = None) -> Any:
     """The spec that `plain` described.
 
     Raises: ValueError for a kind that is none, Outdated for another version than `version`;
-        CplabError for values that are not allowed.
+        TypeError for fields that it has not; CplabError for values that are not allowed.
     """
-    if kind not in SPECS and kind not in kinds():
-        raise ValueError(f"it is of an unknown kind, {kind!r}")
+    if not isinstance(kind, str) or (kind not in SPECS and kind not in kinds()):
+        raise ValueError(f"it is of an unknown kind, {kind!r:.40}")
     cls: Any = SPECS[kind]
     if version is not None and version != cls.version:
         raise Outdated(f"it is of version {version}, this is {cls.version}")
@@ -99,3 +131,78 @@ def key(spec: Any) -> str:
     '10da86ce08101b40'
     """
     return hashlib.sha256(canonical(spec).encode()).hexdigest()[:16]
+
+
+# Forms --------------------------------------------------------------------------------------------
+
+
+def count(value: Any) -> bool:
+    """A whole number from 0."""
+    return type(value) is int and 0 <= value < 2**53
+
+
+def finite(value: Any) -> bool:
+    """A finite number."""
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def positive(value: Any) -> bool:
+    return finite(value) and value >= 0
+
+
+def fraction(value: Any) -> bool:
+    return finite(value) and 0 <= value <= 1
+
+
+def anything(value: Any) -> bool:
+    return True
+
+
+def word(value: Any) -> bool:
+    """A text on one line, of at most 200 letters."""
+    return type(value) is str and len(value) <= 200 and value.isprintable()
+
+
+def data(value: Any) -> bool:
+    """Finite numbers, texts, nothing, and lists and dictionaries of these."""
+    if type(value) in (list, dict):
+        return all(map(data, value.values() if type(value) is dict else value))
+    return value is None or type(value) in (str, bool) or finite(value)
+
+
+def or_none(form: Callable) -> Callable:
+    return lambda value: value is None or form(value)
+
+
+def misfit(value: Any, form: Any) -> str:
+    """What is wrong with plain data that are not of a form, in words; nothing where they are.
+
+    Arguments: form, a function of one value; [form] for a list of such values; {name: form} for a
+        dictionary with these names, of which those that end in ? may be absent, {str: form} for one
+        with any short names.
+
+    >>> misfit({"accuracy": 7}, {"accuracy": fraction, "seconds?": positive})
+    'accuracy cannot be 7'
+    """
+    if isinstance(form, dict) and type(value) is dict:
+        for name in form:
+            if name is not str and name not in value and name[-1] != "?":
+                return f"{name} is missing"
+        for name, part in value.items():
+            inner = form.get(name) or form.get(f"{name}?") or (word(name) and form.get(str))
+            if not inner:
+                return f"{name!r:.40} cannot be in it"
+            if said := misfit(part, inner):
+                return f"{name} {said}"
+        return ""
+    if isinstance(form, list) and type(value) is list:
+        if callable(form[0]) and all(map(form[0], value)):
+            return ""
+        return next(filter(None, (misfit(v, form[0]) for v in value)), "")
+    return "" if callable(form) and form(value) else f"cannot be {value!r:.40}"
+
+
+def same_length(length: int, *columns: list) -> None:
+    """Raises: ValueError unless each column has so many entries."""
+    if any(len(column) != length for column in columns):
+        raise ValueError(f"its columns do not have {length} entries each")

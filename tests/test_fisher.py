@@ -16,10 +16,7 @@ from torch.utils._pytree import tree_leaves
 
 from cplab import models
 from cplab.checks import CplabError
-from cplab.measure import fisher, layerwise
-
-EVERYTHING = ("weight", "bias", "norm")
-
+from cplab.measure import fisher, layerwise, passes
 
 pytestmark = pytest.mark.usefixtures("one_thread")  # these networks are too small to share
 
@@ -84,7 +81,7 @@ def lively(net, dtype=torch.float64):
     mistakes."""
     net = net.to(dtype)
     for module in net.modules():
-        if isinstance(module, layerwise.NORMS):
+        if isinstance(module, passes.NORMS):
             module.running_mean.normal_(0, 0.2)
             module.running_var.uniform_(0.5, 2)
             nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -107,18 +104,17 @@ def plain(net):
     return net
 
 
-def counted(net, count):
-    """(layer, name, parameter) of those that count."""
+def counted(net):
+    """(layer, name, weight) of convolutions and linear layers."""
     for layer, module in net.named_modules():
-        for key, parameter in module.named_parameters(recurse=False):
-            if ("norm" if isinstance(module, layerwise.NORMS) else key) in count:
-                yield layer, f"{layer}.{key}".lstrip("."), parameter
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            yield layer, f"{layer}.weight".lstrip("."), module.weight
 
 
-def brute(net, x, count=("weight",)):
-    """Σ_y p_y (∂ log p_y)² averaged over images, for each parameter by name: F's diagonal."""
+def brute(net, x):
+    """Σ_y p_y (∂ log p_y)² averaged over images, for each weight by name: F's diagonal."""
     net = plain(net)
-    chosen = {name: p for _, name, p in counted(net, count)}
+    chosen = {name: p for _, name, p in counted(net)}
     diagonal = {name: torch.zeros_like(p) for name, p in chosen.items()}
     for image in x:
         log_p = net(image[None]).log_softmax(1)[0]
@@ -129,11 +125,8 @@ def brute(net, x, count=("weight",)):
     return diagonal
 
 
-def by_layer(net, diagonal, count=("weight",)):
-    sums = {}
-    for layer, name, _ in counted(net, count):
-        sums[layer] = sums.get(layer, 0) + diagonal[name].sum().item()
-    return sums
+def by_layer(net, diagonal):
+    return {layer: diagonal[name].sum().item() for layer, name, _ in counted(net)}
 
 
 def close(one, other, rel=1e-9):
@@ -161,19 +154,45 @@ def foreign(x):
 @pytest.mark.parametrize("name", NETS)
 def test_trace_and_diagonal_are_means_of_squared_gradients_over_images_and_labels(name):
     net, x = case(name)
-    diagonal = brute(net, x, EVERYTHING)
-    for count in (("weight",), ("bias",), ("norm",), EVERYTHING):
-        expected = by_layer(net, diagonal, count)
-        if expected:
-            found = fisher.trace(net, x, count=count)
-            close(found.layers, expected)
-            assert found.total == pytest.approx(sum(expected.values()))
-            assert (found.error, found.errors) == (0, {})
-    close(fisher.trace(net, x).layers, by_layer(net, diagonal))  # weights are the default
+    diagonal = brute(net, x)
+    expected, found = by_layer(net, diagonal), fisher.trace(net, x)
+    close(found.layers, expected)
+    assert found.total == pytest.approx(sum(expected.values()))
+    assert (found.error, found.errors) == (0, {})
     for layer, found in fisher.diagonal(net, x).items():
         expected = diagonal[f"{layer}.weight".lstrip(".")]
         assert found.shape == expected.shape
         assert torch.allclose(found, expected, rtol=1e-9, atol=0)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+@pytest.mark.parametrize("name", NETS)
+def test_jacobian_is_the_mean_square_of_all_derivatives_of_the_logits(name):
+    net, x = case(name)
+    copied = plain(net)
+    weights = {key: w.detach() for _, key, w in counted(copied)}
+
+    def logits(weights, image):
+        return functional_call(copied, weights, (image[None],))[0]
+
+    derivatives = [torch.func.jacrev(logits)(weights, image) for image in x]
+    expected = {
+        layer: sum(each[key].square().sum().item() for each in derivatives) / len(x)
+        for layer, key, _ in counted(copied)
+    }
+    found = fisher.jacobian(net, x)
+    close(found.layers, expected)
+    assert found.total == pytest.approx(sum(expected.values()))
+
+
+def test_certainty_takes_the_trace_away_and_leaves_the_jacobian():
+    """Logits ten times as large: answers without doubt, and derivatives ten times as large."""
+    net, x = case("all-cnn")
+    before = fisher.trace(net, x).layers["0"], fisher.jacobian(net, x).layers["0"]
+    with torch.no_grad():
+        net[-3].weight *= 1e4
+    assert fisher.trace(net, x).layers["0"] < before[0]
+    assert fisher.jacobian(net, x).layers["0"] == pytest.approx(1e8 * before[1])
 
 
 def test_trace_is_that_of_curvlinops():
@@ -184,7 +203,7 @@ def test_trace_is_that_of_curvlinops():
         from curvlinops import GGNLinearOperator
 
         net = plain(net)
-        names, weights = zip(*((n, p) for n, _, p in counted(net, ("weight",))), strict=True)
+        names, weights = zip(*((n, p) for n, _, p in counted(net)), strict=True)
         batch = (x, torch.zeros(len(x), dtype=torch.long))
         ggn = GGNLinearOperator(net, nn.CrossEntropyLoss(), list(weights), [batch])
         diagonal = (ggn @ torch.eye(ggn.shape[1], dtype=x.dtype)).diagonal()
@@ -199,8 +218,8 @@ def test_trace_of_a_linear_softmax_has_a_closed_form():
     p = net(x).softmax(1)
     weight = x.square().sum(1) * (p * (1 - p)).sum(1)
     assert fisher.trace(net, x).layers == pytest.approx({"Linear": weight.mean().item()})
-    bias = (p * (1 - p)).sum(1).mean().item()
-    assert fisher.trace(net, x, count="bias").total == pytest.approx(bias)
+    squares = 5 * x.square().sum(1).mean().item()  # of the Jacobian, whatever the weights
+    assert fisher.jacobian(net, x).total == pytest.approx(squares)
 
 
 def test_float32_is_good_to_four_digits():
@@ -216,8 +235,8 @@ def test_float32_is_good_to_four_digits():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
 def test_a_gpu_gives_the_same():
     net, x = case("all-cnn")
-    here = fisher.trace(net, x, count=EVERYTHING)
-    there = fisher.trace(net.cuda(), x, count=EVERYTHING)  # images may stay where they are
+    here = fisher.trace(net, x)
+    there = fisher.trace(net.cuda(), x)  # images may stay where they are
     close(here.layers, there.layers)
     one, two = fisher.sampled_trace(net, x, 50), fisher.sampled_trace(net, x.cuda(), 50)
     close(one.layers, two.layers)
@@ -288,7 +307,8 @@ def assert_same_state(one, other):
 
 
 MEASURES = {
-    "trace": partial(fisher.trace, count=EVERYTHING),
+    "trace": fisher.trace,
+    "jacobian": fisher.jacobian,
     "sampled_trace": partial(fisher.sampled_trace, draws=20),
     "log_determinant": fisher.log_determinant,
     "diagonal": fisher.diagonal,
@@ -304,15 +324,16 @@ def by_name(found):
 
 
 @pytest.mark.parametrize("measure", MEASURES)
-def test_the_network_is_left_as_it_was(measure):
+def test_the_network_is_left_as_it_was(measure, monkeypatch):
     net, x = case("all-cnn", images=8)
     net.add_module("dropout", nn.Dropout())
     net.train()
     net[1].eval()  # modes differ from layer to layer
     net[3].weight.requires_grad_(False)
     F.cross_entropy(net(x), torch.zeros(8, dtype=torch.long)).backward()
+    monkeypatch.setitem(passes.WORK, "cpu", 1)  # several passes, of an image each
     before = state_of(net)
-    expected = MEASURES[measure](net, x, chunk=2)
+    expected = MEASURES[measure](net, x)
     assert_same_state(before, state_of(net))
 
     calls = itertools.count()
@@ -323,7 +344,7 @@ def test_the_network_is_left_as_it_was(measure):
 
     handle = net[-2].register_forward_pre_hook(interrupt)
     with pytest.raises(KeyboardInterrupt):
-        MEASURES[measure](net, x, chunk=2)
+        MEASURES[measure](net, x)
     handle.remove()
     assert_same_state(before, state_of(net))
 
@@ -371,7 +392,7 @@ REFUSED = {
         nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4, track_running_stats=False)),
         X,
     ),
-    "no parameter to count": (nn.Flatten(), X),
+    "no weights": (nn.Flatten(), X),
     "no images": (SIMPLE, X[:0]),
     "uint8.*normalise": (SIMPLE, X.byte()),
     "not finite": (SIMPLE, X * math.inf),
@@ -379,8 +400,6 @@ REFUSED = {
     "2 classes or more": (nn.Linear(4, 1), X),
 }
 ARGUMENTS = {
-    "unknown part 'gain'": partial(fisher.trace, count=("gain",)),
-    "chunk 0": partial(fisher.trace, chunk=0),
     "draws 1": partial(fisher.sampled_trace, draws=1),
     "damping nan": partial(fisher.log_determinant, damping=math.nan),
     "beta 0.0": partial(fisher.information, beta=0.0),
@@ -401,28 +420,30 @@ def test_what_cannot_be_measured_is_refused_in_one_line(words):
 # Chunks -------------------------------------------------------------------------------------------
 
 
-def test_a_chunk_changes_no_value():
+def test_how_many_images_go_together_changes_no_value(monkeypatch):
     net, x = case("all-cnn", images=9)
-    for measure in MEASURES.values():
-        expected = by_name(measure(net, x))
-        for chunk in (1, 4, 100):
-            close(by_name(measure(net, x, chunk=chunk)), expected)
+    expected = {name: by_name(measure(net, x)) for name, measure in MEASURES.items()}
+    for work in (1, 200_000):  # bytes: an image at a time, and some
+        monkeypatch.setitem(passes.WORK, "cpu", work)
+        for name, measure in MEASURES.items():
+            close(by_name(measure(net, x)), expected[name])
 
 
-def most_at_once(net, x, **options):
+def most_at_once(net, x):
     """The most images that went through the network together."""
     seen = []
     with net[0].register_forward_pre_hook(lambda _, args: seen.append(len(args[0]))):
-        fisher.trace(net, x, **options)
+        fisher.trace(net, x)
     return max(seen)
 
 
-def test_a_chunk_holds_fewer_images_where_they_take_more():
+def test_fewer_images_go_together_where_they_take_more(monkeypatch):
     small, large = models.build("allcnn-4", 3, 8), models.build("allcnn-64", 3, 8)
     x = torch.randn(40, 3, 8, 8)
     assert most_at_once(small, x) == 40
-    assert most_at_once(small, x, chunk=7) == 7
     assert most_at_once(large, torch.randn(40, 3, 32, 32)) < 10
+    monkeypatch.setitem(passes.WORK, "cpu", passes.WORK["cpu"] // 400)
+    assert 1 < most_at_once(small, x) < 40
 
 
 # The determinant ----------------------------------------------------------------------------------
@@ -490,7 +511,7 @@ def test_log_determinant_is_that_of_curvlinops():
 
         net = plain(net)
         batch = (x, torch.zeros(len(x), dtype=torch.long))
-        for layer, _, weight in list(counted(net, ("weight",))):
+        for layer, _, weight in list(counted(net)):
             about = ([weight], [batch])
             kfac = KFACLinearOperator(net, nn.CrossEntropyLoss(), *about, fisher_type="type-2")
             dense = kfac @ torch.eye(weight.numel()).double()
@@ -509,7 +530,7 @@ def test_a_layer_that_nothing_depends_on_knows_nothing():
     assert fisher.trace(net, x).layers["1"] == 0
     assert fisher.log_determinant(net, x).layers["1"] == pytest.approx(8 * math.log(1e-3))
     found = fisher.information(net, x)
-    assert found.share == {"0": 1.0, "1": 0.0}
+    assert found.trace.layers["0"] > found.trace.layers["1"] == 0
     limit = net[1].weight.square().mean().item()
     assert found.variances["1"].flatten().tolist() == pytest.approx([limit] * 8)
 
@@ -522,7 +543,7 @@ def test_a_weight_s_noise_is_twice_beta_over_its_information():
     for name in ("strides and dilation", "groups", "rows"):
         net, x = case(name)
         found = fisher.information(net, x, 1e-12, draws=150, batch=100)
-        for layer, key, _ in counted(net, ("weight",)):
+        for layer, key, _ in counted(net):
             diagonal = brute(net, x)[key]
             ratio = (found.variances[layer] * diagonal / 2e-12)[diagonal > 0].log()
             assert ratio.abs().max() < 0.25  # wrong places would be off by far more
@@ -560,7 +581,7 @@ def test_noise_costs_beta_for_each_weight():
     """E L(w) − L(w₀) = ½ tr(ΣH) = β · weights while the loss is quadratic."""
     net, x = case("groups", images=20)
     net.eval()
-    count = sum(p.numel() for _, _, p in counted(net, ("weight",)))
+    count = sum(p.numel() for _, _, p in counted(net))
     found = fisher.information(net, x, 1e-3 / count)
     p = net(x).softmax(1).detach()
 
@@ -587,14 +608,11 @@ def test_noise_stays_below_the_weights_where_they_hardly_matter():
     assert found.trace.total == pytest.approx(fisher.trace(net, x).total, rel=0.3)
 
 
-def test_information_by_layer_and_by_weight():
+def test_the_trace_of_the_information_is_that_of_the_noise():
     net, x = case("rows")
     found = fisher.information(net, x, 1e-12, draws=10)  # no noise at its limit
-    assert list(found.share) == list(fisher.trace(net, x).layers)
-    assert sum(found.share.values()) == pytest.approx(1)
+    assert list(found.trace.layers) == list(fisher.trace(net, x).layers)
     for layer, variances in found.variances.items():
         assert variances.shape == net.get_submodule(layer).weight.shape
         trace = (2 * found.beta / variances).sum().item()
         assert found.trace.layers[layer] == pytest.approx(trace)
-        assert found.per_weight[layer] == pytest.approx(trace / variances.numel())
-        assert found.share[layer] == pytest.approx(trace / found.trace.total)

@@ -12,6 +12,7 @@ from cplab import models, registry
 from cplab.checks import CplabError
 from cplab.data import Images
 from cplab.measure import MEASUREMENTS, Measurement, builtin, fisher, measurement, parse_measures
+from cplab.specs import misfit
 
 
 def pictures(count=60, size=8):
@@ -45,7 +46,7 @@ print({*m.__all__} <= {*dir(m)}, m.trace.__name__, m.orientation.__name__)
 """
     out, err = python(code).communicate(timeout=100)
     assert out.splitlines() == [
-        "{'trace': 'every', 'ending': 'end'} ['ending', 'trace', 'weight_norms'] False",
+        "{'trace': 'every', 'ending': 'end'} ['ending', 'jacobian', 'trace', 'weight_norms'] False",
         "True trace orientation",
     ], err
 
@@ -71,12 +72,14 @@ def test_what_is_measured_when_can_be_said_in_many_ways(said, meant):
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        ("tarce", "unknown measurement 'tarce': choose one of trace, ending, weight_norms"),
+        ("tarce", "unknown measurement 'tarce': choose one of trace, jacobian, ending"),
         (3, "unknown measurement 3"),
         ({"trace": "never"}, "'never'.*every, end or a tuple of epochs"),
         ({"trace": ()}, "every, end or a tuple of epochs"),
         ({"trace": (0, -1)}, "epoch -1"),
         ({"trace": 1.5}, "epoch 1.5"),
+        ({"trace": range(10**9)}, "epoch 1000"),
+        ({"trace": 10**30}, "epoch 1000"),
     ],
 )
 def test_what_cannot_be_asked_for_is_one_clear_line(said, words):
@@ -110,6 +113,16 @@ def test_trace_and_ending_hold_what_their_functions_find(monkeypatch):
     assert json.loads(json.dumps([row, final])) == [row, final]
 
 
+@pytest.mark.parametrize("model", ["allcnn-4", "fc-20"])
+@pytest.mark.parametrize("name", MEASUREMENTS)
+def test_what_is_measured_has_the_form_that_results_are_held_to(name, model):
+    made = MEASUREMENTS[name]
+    found = made(network(model), pictures())
+    assert misfit(found, made.form) == ""
+    assert misfit({**found, "taste": 1}, made.form)
+    assert hash(made) == hash(MEASUREMENTS[name])
+
+
 def test_the_trace_is_of_the_first_500_images():
     images, net = pictures(510), network()
     expected = fisher.trace(net, images.normal(images.train_x[:500])).layers
@@ -132,6 +145,24 @@ def test_weight_norms_explain_how_batch_norm_hides_a_scale():
     larger, smaller = (MEASUREMENTS[name](net, images) for name in ("weight_norms", "trace"))
     assert larger["norms"] == pytest.approx([2 * norms["norms"][0], *norms["norms"][1:]])
     assert smaller["trace"] == pytest.approx([trace["trace"][0] / 4, *trace["trace"][1:]], rel=1e-4)
+
+
+def test_norms_times_jacobian_do_not_know_how_large_weights_before_batch_norm_are():
+    net, images = network("allcnn-4"), pictures()
+    found = []
+    for factor in (1, 5):
+        with torch.no_grad():
+            net[0].weight *= factor
+            net[1].running_mean *= factor
+            net[1].running_var *= factor**2
+            net[1].eps *= factor**2
+        rows = [MEASUREMENTS[name](net, images) for name in ("trace", "jacobian", "weight_norms")]
+        assert rows[1]["layers"] == rows[2]["layers"]
+        assert rows[1]["seconds"] > 0
+        norms = torch.tensor(rows[2]["norms"]).square()
+        found.append([norms * torch.tensor(rows[i][n]) for i, n in ((0, "trace"), (1, "jacobian"))])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=0)
 
 
 def test_a_network_without_convolutions_has_no_filters():

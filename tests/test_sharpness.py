@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def largest_eigenvalue(net, x, y):
     """Of the whole Hessian of the mean cross-entropy in eval mode, by reverse mode twice."""
     net = copy.deepcopy(net).eval()
-    weights = {name: w.detach() for _, name, w in counted(net, ("weight",))}
+    weights = {name: w.detach() for _, name, w in counted(net)}
     sizes = [w.numel() for w in weights.values()]
 
     def loss(flat):

@@ -6,20 +6,24 @@ machine at one number of threads: every random number and learning rate is a fun
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from cplab import devices
-from cplab.checks import Cancelled, Diverged, whole
-from cplab.engine.checkpoints import forget, forget_old
-from cplab.engine.pool import crew, usable_cores
-from cplab.engine.train import Context, Measures, Training, Trajectory
+from cplab.checks import Cancelled, Diverged, tidy
+from cplab.devices import usable_cores
+from cplab.engine import cluster
+from cplab.engine.checkpoints import forget
+from cplab.engine.pool import Crew, here, processes
+from cplab.engine.train import STOPPED, Context, Measures, Report, Training
 from cplab.runs import Step
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Segment:
     """A stretch of training between two branchings, or a branching and the end of a life."""
 
@@ -29,15 +33,28 @@ class Segment:
     parent: "Segment | None" = None
     ends: list = field(default_factory=list)  # the specs whose lives end here
     branches: list["Segment"] = field(default_factory=list)
+    epochs: int = 0  # of this segment and of all that branch from it
+    told: int = 0  # the parts that were reported
+    open: int = 0  # branches that are not done
+    checkpoint: Path | None = None  # with which branches begin
+
+    @property
+    def last(self) -> dict[str, bool]:
+        """What is to be done at its end."""
+        return {"keep": bool(self.branches), "ends": bool(self.ends)}
 
     def below(self) -> list["Segment"]:
         """This segment and all that branch from it."""
-        return [self, *(s for branch in self.branches for s in branch.below())]
+        found = [self]
+        for segment in found:
+            found += segment.branches
+        return found
 
-    @property
-    def epochs(self) -> int:
-        """Of this segment and of all that branch from it."""
-        return sum(isinstance(p, Step) for s in self.below() for p in s.spec.life[s.begin : s.end])
+    def tell(self, report: Report, row: dict) -> None:
+        """Report a row, if it is the next one."""
+        if row["part"] == self.told:
+            self.told += 1
+            report(self.spec, row)
 
 
 def plan(specs: Iterable) -> list[Segment]:
@@ -48,28 +65,45 @@ def plan(specs: Iterable) -> list[Segment]:
     >>> root.epochs, len(root.branches)  # 2 epochs of blur together; then 15, and 2 + 15
     (34, 2)
     """
-    forest = defaultdict(list)
+    trees = defaultdict(list)
     for spec in dict.fromkeys(specs):
-        forest[spec.trunk_key].append(spec)
-    return [root for tree in forest.values() for root in grow(tree, 0, None)]
+        trees[spec.trunk_key].append(spec)
+    roots: list[Segment] = []
+    segments: list[Segment] = []
+    todo: list[tuple[list, int, Segment | None]] = [(tree, 0, None) for tree in trees.values()]
+    for some, begin, parent in todo:  # which grows: those that go on beyond a branching
+        ways = defaultdict(list)
+        for spec in some:
+            ways[spec.life[begin]].append(spec)
+        for alike in ways.values():
+            life = alike[0].life
+            end = len(life)
+            for spec in alike:
+                end = agree(life, spec.life, begin + 1, end)
+            segment = Segment(alike[0], begin, end, parent, told=begin)
+            segment.ends = [s for s in alike if len(s.life) == end]
+            segment.epochs = sum(isinstance(part, Step) for part in life[begin:end])
+            segments.append(segment)
+            (parent.branches if parent else roots).append(segment)
+            if longer := [s for s in alike if len(s.life) > end]:
+                todo.append((longer, end, segment))
+    for segment in reversed(segments):
+        if segment.parent:
+            segment.parent.epochs += segment.epochs
+            segment.parent.open += 1
+    return roots
 
 
-def grow(specs: list, begin: int, parent: Segment | None) -> list[Segment]:
-    """The segments that begin where up to then all `specs` have the same life."""
-    ways = defaultdict(list)
-    for spec in specs:
-        ways[spec.life[begin]].append(spec)
-    segments = []
-    for alike in ways.values():
-        first, end = alike[0], begin + 1
-        while all(len(s.life) > end and s.life[end] == first.life[end] for s in alike):
-            end += 1
-        segment = Segment(first, begin, end, parent)
-        segment.ends = [s for s in alike if len(s.life) == end]
-        longer = [s for s in alike if len(s.life) > end]
-        segment.branches = grow(longer, end, segment) if longer else []
-        segments.append(segment)
-    return segments
+def agree(life: tuple, other: tuple, begin: int, end: int) -> int:
+    """Up to which part two lives agree that do so up to `begin`; `end` at most."""
+    end = min(end, len(other))
+    while begin < end:
+        middle = (begin + end + 1) // 2  # slices are compared quickly, part by part is slow
+        if life[begin:middle] == other[begin:middle]:
+            begin = middle
+        else:
+            end = middle - 1
+    return begin
 
 
 def trajectories(
@@ -81,42 +115,57 @@ def trajectories(
     Raises: Cancelled, Exhausted; Diverged, after all others are done.
     """
     specs, context = list(specs), context or Context()
-    workers = crew_size(specs, context.device) if context.workers is None else context.workers
-    workers = whole("workers", workers, least=1)
-    device = devices.pick(context.device)
-    report = first_of_each(context.report)
-    forget_old()
+    tidy()
     ready = sorted(plan(specs), key=lambda s: s.epochs)  # the last is next: the largest tree
-    open_branches: dict[Segment, int] = {}
-    ends: dict[Segment, Trajectory] = {}
+    found: set[Path] = set()  # checkpoints that were left by others, or at other branchings
     diverged: list[Diverged] = []
     running: dict[Future, Segment] = {}
 
-    with crew(workers, device, measures or {}, context.stop, report) as begin:
+    with crew_of(specs, context, measures or {}) as crew:
         while ready or running:
             if context.stop.is_set():
-                raise Cancelled("stopped: ask for the same again to go on where it was")
-            while ready and len(running) < workers:
+                raise Cancelled(STOPPED)
+            while ready and len(running) < crew.room():
                 segment = ready.pop()
-                running[begin(segment)] = segment
+                running[crew.begin(segment)] = segment
             for job in wait(running, timeout=0.1, return_when=FIRST_COMPLETED).done:
                 segment = running.pop(job)
                 try:
-                    result = job.result()
+                    result = crew.take(segment, job)
                 except Diverged as error:
                     diverged.append(error)
                 else:
+                    found |= {*result.found}
+                    for row in result.rows:
+                        segment.tell(context.report, row)
+                    if len(result.rows) < segment.end:
+                        ready.append(segment)
+                        continue
                     yield from ((spec, result.training(spec)) for spec in segment.ends)
-                    if segment.branches:
-                        ends[segment], open_branches[segment] = result, len(segment.branches)
-                        ready += sorted(segment.branches, key=lambda s: s.epochs)
+                    segment.checkpoint = result.checkpoint
+                    if not segment.branches:
+                        forget(segment.checkpoint)
+                    ready += sorted(segment.branches, key=lambda s: s.epochs)
                 if parent := segment.parent:
-                    open_branches[parent] -= 1
-                    if not open_branches[parent]:  # no other branch begins with its checkpoint
-                        forget(ends.pop(parent).checkpoint)
+                    parent.open -= 1
+                    if not parent.open:  # no other branch begins with its checkpoint
+                        forget(parent.checkpoint)
+    for path in found:
+        forget(path)
     if diverged:
         more = f" (and {len(diverged) - 1} more)" if len(diverged) > 1 else ""
         raise Diverged(f"{diverged[0]}{more}") from diverged[0]
+
+
+def crew_of(specs: list, context: Context, measures: Measures) -> AbstractContextManager[Crew]:
+    """Who trains these lives: the workers of a cluster, several processes, or this one."""
+    if context.client is not None:
+        return cluster.crew(context.client, context.device, measures, context.workers)
+    workers = context.workers or crew_size(specs, context.device)
+    device = devices.pick(context.device)
+    if workers > 1:
+        return processes(workers, device, measures)
+    return here(device, measures, context.stop, context.report)
 
 
 def crew_size(specs: list, device: str = "auto") -> int:
@@ -127,16 +176,3 @@ def crew_size(specs: list, device: str = "auto") -> int:
     ):
         return 1
     return max(1, min(usable_cores(), len(specs)))
-
-
-def first_of_each(report: Callable[[Any, dict], None]) -> Callable[[Any, dict], None]:
-    """`report`, called for the first of all lives that share an epoch."""
-    seen = set()
-
-    def first(spec: Any, row: dict) -> None:
-        stretch = spec.trunk_key, spec.life[: row["part"] + 1]
-        if stretch not in seen:
-            seen.add(stretch)
-            report(spec, row)
-
-    return first

@@ -3,106 +3,82 @@
 import os
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, nullcontext, suppress
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 
 from cplab import registry
 from cplab.checks import CplabError, Exhausted
+from cplab.devices import usable_cores
 from cplab.engine.train import Measures, Report, Trajectory, advance
 
 
-def usable_cores() -> int:
-    """The cores that this process may use, by its affinity and its container's quota."""
-    import loky
+class Crew(NamedTuple):
+    """Who trains segments.
 
-    return loky.cpu_count()
+    begin: starts a segment, or goes on with it; take: (segment, what begin gave) -> its Trajectory,
+    which may not have come to the segment's end; room: how many segments may be under way.
+    """
+
+    begin: Callable[[Any], Future]
+    take: Callable[[Any, Future], Trajectory]
+    room: Callable[[], int]
 
 
 @contextmanager
-def crew(
-    workers: int, device: torch.device, measures: Measures, stop: threading.Event, report: Report
-) -> Iterator[Callable[[Any], Future]]:
-    """A function that begins a segment and returns the Future of its Trajectory: in this process
-    if `workers` is 1, in one of several otherwise."""
+def here(
+    device: torch.device, measures: Measures, stop: threading.Event, report: Report
+) -> Iterator[Crew]:
+    """This process, which trains one segment after the other."""
 
     def begin(segment: Any) -> Future:
-        last = {"keep": bool(segment.branches), "ends": bool(segment.ends)}
-        how: dict[str, Any] = {"device": device, "measures": measures, **last}
-        if pool:
-            with without_interrupt():  # a process that starts now inherits this
-                return pool.submit(advance_there, segment.spec, segment.end, how)
         job: Future = Future()
+        how = {"device": device, "measures": measures, "stop": stop, **segment.last}
         try:
-            job.set_result(advance(segment.spec, segment.end, **how, stop=stop, report=report))
+            tell = partial(segment.tell, report)
+            job.set_result(advance(segment.spec, segment.end, **how, report=tell))
         except CplabError as error:
             job.set_exception(error)
         return job
 
-    with processes(workers, report) if workers > 1 else nullcontext() as pool:
-        yield begin
+    yield Crew(begin, lambda segment, job: job.result(), lambda: 1)
 
 
 @contextmanager
-def processes(workers: int, report: Report) -> Iterator[Executor]:
-    """Worker processes, which loky starts. A file tells them to stop, and reports come back through
-    a queue."""
+def processes(workers: int, device: torch.device, measures: Measures) -> Iterator[Crew]:
+    """Worker processes, which loky starts. They train in stretches, from checkpoint to checkpoint,
+    so that whoever does not wait for the end of one can kill them."""
     from multiprocessing import resource_tracker
 
     from loky import ProcessPoolExecutor
-    from loky.backend import get_context
 
     if os.name == "posix":  # as it starts it lets signals through again, so it comes first
         resource_tracker.ensure_running()
-    reports, over = get_context("loky").SimpleQueue(), threading.Event()
     threads = max(1, usable_cores() // workers)
-    failed: list[Exception] = []
+    initial = (threads, registry.dumps_own(), os.getpid(), [*sys.path])
+    pool = ProcessPoolExecutor(workers, initializer=join_crew, initargs=initial)
 
-    with tempfile.TemporaryDirectory(prefix="cplab-") as folder:
-        halt = Path(folder) / "halt"
+    def begin(segment: Any) -> Future:
+        how = {"device": device, "measures": measures, "stretch": 0, **segment.last}
+        with without_interrupt():  # a process that starts now inherits this
+            return pool.submit(advance, segment.spec, segment.end, **how)
 
-        def pass_on() -> None:
-            ending = False
-            while not ending:
-                ending = over.wait(0.05)  # and then once more, for the last reports
-                while not reports.empty():  # to the end, or workers wait until there is room
-                    row = reports.get()
-                    try:
-                        if not failed:
-                            report(*row)
-                    except Exception as error:
-                        failed.append(error)
-                        halt.touch()
-
-        own, parent = registry.dumps_own(), os.getpid()
-        initial = (threads, reports, str(halt), own, parent, [*sys.path])
-        pool = ProcessPoolExecutor(workers, initializer=join_crew, initargs=initial)
-        messenger = threading.Thread(target=pass_on, daemon=True)
-        messenger.start()
-        try:
-            yield pool
-        except BrokenProcessPool as error:
-            raise Exhausted(
-                "a worker process died, mostly for want of memory: what was trained is kept; ask "
-                "again with fewer workers (workers=1) or --device cpu"
-            ) from error
-        finally:
-            with suppress(OSError):
-                halt.touch()
-            pool.shutdown(wait=True)
-            over.set()
-            messenger.join()
-            if failed:  # as in this process, where `report` ends training
-                raise failed[0]
+    try:
+        yield Crew(begin, lambda segment, job: job.result(), lambda: workers)
+    except BrokenProcessPool as error:
+        raise Exhausted(
+            "a worker process died, mostly for want of memory: what was trained is kept; ask "
+            "again with fewer workers (workers=1) or --device cpu"
+        ) from error
+    finally:
+        pool.shutdown(wait=True, kill_workers=True)
 
 
 @contextmanager
@@ -118,19 +94,13 @@ def without_interrupt() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-_worker = SimpleNamespace()  # of a worker process: where reports go, and what tells it to stop
-
-
-def join_crew(
-    threads: int, reports: Any, halt: str, own: bytes, parent: int, path: list[str]
-) -> None:
+def join_crew(threads: int, own: bytes, parent: int, path: list[str]) -> None:
     """Prepare a worker process; Ctrl-C is the parent's to handle."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=leave_with_parent, args=(parent,), daemon=True).start()
     sys.path[:] = path
     torch.set_num_threads(threads)
     registry.load_own(own)
-    _worker.reports, _worker.stop = reports, SimpleNamespace(is_set=lambda: os.path.exists(halt))
 
 
 def leave_with_parent(parent: int) -> None:
@@ -138,12 +108,3 @@ def leave_with_parent(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)
-
-
-def advance_there(spec: Any, end: int, options: dict[str, Any]) -> Trajectory:
-    """`advance` in a worker process."""
-
-    def report(spec: Any, row: dict) -> None:
-        _worker.reports.put((spec, row))
-
-    return advance(spec, end, **options, stop=_worker.stop, report=report)

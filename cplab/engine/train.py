@@ -4,6 +4,7 @@ Every random number and learning rate is a function of (seed, epoch), and a chec
 that an epoch passes on to the next.
 """
 
+import hashlib
 import math
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from threading import Event as Flag
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from cplab import data, devices
 from cplab.checks import Cancelled, CplabError, Diverged
@@ -32,9 +33,10 @@ STOPPED = "stopped: ask for the same again to go on from its last checkpoint"
 class Context:
     """How lives are trained.
 
-    device: auto, cuda, mps or cpu; workers: processes, as many as pay if not given; stop: once it
-    is set, training ends before the next batch; report: called with (spec, row) after each epoch;
-    sources: results that specs begin with, by their spec.
+    device: auto, cuda, mps or cpu; workers: processes, as many as pay if not given; client: of a
+    Dask cluster, or its address, to train there; stop: once it is set, training ends before the
+    next batch; report: called with (spec, row) after each epoch; sources: results that specs begin
+    with, by their spec.
     """
 
     device: str = "auto"
@@ -42,6 +44,7 @@ class Context:
     stop: Flag = field(default_factory=Flag)
     report: Report = lambda spec, row: None
     sources: dict[Any, Any] = field(default_factory=dict)
+    client: Any = None
 
 
 @dataclass
@@ -49,13 +52,13 @@ class Training:
     """What training leaves behind, and how it came about.
 
     values: plain data, of the spec; measured: plain data by measurement and epoch; seconds: as if
-    the life had been trained alone.
+    the life had been trained alone; copy: of the data set.
     """
 
     values: dict
     measured: dict[str, dict[int, Any]]
     seconds: float
-    copy: str  # of the data set
+    copy: str
     device: str
     precision: str
     threads: int
@@ -63,34 +66,26 @@ class Training:
 
 @dataclass
 class Trajectory:
-    """The rows of a stretch of training, from epoch 0, and what its end was measured to be.
+    """The rows of a stretch of training, from epoch 0.
 
     rows: of a step part, epoch, lr, train_loss, what the task reports, seconds and, where something
-    is, what is measured; of an event part, event, what it returns, seconds. checkpoint: of its end,
-    if it is kept. final: what is measured at the end of a life.
+    is, what is measured; of an event part, event, what it returns, seconds. how: see `conditions`.
+    checkpoint: the last one, if there is any. found: those that were there before.
     """
 
     rows: list[dict]
-    copy: str
-    device: str
-    precision: str
-    threads: int
+    how: dict[str, Any]
     checkpoint: Path | None
-    final: dict
+    found: list[Path]
 
     def training(self, spec: Any) -> Training:
         """What this says of a spec whose life ends here."""
-        epochs = [row for row in self.rows if "epoch" in row]
-        said = [(row["epoch"], row.get("measured", {})) for row in epochs]
-        said.append((len(epochs) - 1, self.final))
         measured: dict[str, dict[int, Any]] = {}
-        for epoch, found in said:
-            for name, value in found.items():
-                measured.setdefault(name, {})[epoch] = value
+        for row in self.rows:
+            for name, value in row.get("measured", {}).items():
+                measured.setdefault(name, {})[row["epoch"]] = value
         rows = [{k: v for k, v in row.items() if k != "measured"} for row in self.rows]
-        seconds = sum(row["seconds"] for row in rows)
-        how = (self.copy, self.device, self.precision, self.threads)
-        return Training(spec.values(rows), measured, seconds, *how)
+        return Training(spec.values(rows), measured, sum(r["seconds"] for r in rows), **self.how)
 
 
 def task_of(spec: Any) -> Any:
@@ -99,37 +94,29 @@ def task_of(spec: Any) -> Any:
     return TASKS[spec.task]
 
 
+def conditions(spec: Any, device: torch.device) -> dict[str, Any]:
+    """What the exact result of a life depends on besides: copy, device, precision and threads."""
+    return {
+        "copy": task_of(spec).images(spec, device).copy,
+        "device": devices.machine(device),
+        "precision": "bf16" if devices.in_bf16(spec.arithmetic, device) else "float32",
+        "threads": torch.get_num_threads(),
+    }
+
+
 def checkpoint_names(spec: Any, device: torch.device) -> list[Path]:
-    """The checkpoints of a life, before its first part and after each: named by all that the exact
-    result depends on, copy of the data, type of device, precision and threads as well."""
-    copy = task_of(spec).images(spec, device).copy
-    threads = 0 if device.type == "cuda" else torch.get_num_threads()  # no matter to a GPU
-    bf16 = devices.in_bf16(spec.arithmetic, device)
-    return checkpoints.names((*spec.trunk_key, copy, device.type, bf16, threads), spec.life)
-
-
-def gradients(net: nn.Module, arithmetic: str, x: Tensor, y: Tensor, loss_of: Callable) -> Tensor:
-    """The gradients of the mean loss of a batch into each weight's `grad`. Returns that loss, ().
-
-    Arguments: net, in training mode; arithmetic, as of a Run; x (N, C, H, W); y (N,); loss_of, from
-        what the network gives and y to the mean loss.
-    """
-    for weight in net.parameters():
-        weight.grad = None
-    with devices.algorithms(arithmetic):
-        with devices.autocast(x.device, arithmetic):
-            loss = loss_of(net(x), y)
-        loss.backward()
-    return loss.detach()
+    """The checkpoints of a life, before its first part and after each; the same for whoever has
+    these parts and conditions in common."""
+    digest = repr((*spec.trunk_key, *conditions(spec, device).values(), torch.__version__))
+    paths = []
+    for part in (None, *spec.life):
+        digest = hashlib.sha256(f"{digest} {part}".encode()).hexdigest()
+        paths.append(checkpoints.folder() / f"{digest[:20]}.checkpoint")
+    return paths
 
 
 def train_epoch(
-    spec: Any,
-    epoch: int,
-    step: Step,
-    images: data.Images,
-    learner: Learner,
-    stop: Flag | None = None,
+    spec: Any, epoch: int, step: Step, images: data.Images, learner: Learner, stop: Any = None
 ) -> float:
     """One epoch of a life. Returns the mean training loss. Raises Cancelled or Diverged."""
     task = task_of(spec)
@@ -138,12 +125,16 @@ def train_epoch(
         group["lr"] = step.lr
     total = torch.zeros((), device=images.train_x.device)
     for x, y in task.batches(spec, epoch, step, images):
-        if stop is not None and stop.is_set():
+        if stop and stop.is_set():
             raise Cancelled(STOPPED)
-        loss = gradients(learner.net, spec.arithmetic, x, y, task.loss)
+        learner.net.zero_grad()
+        with devices.algorithms(spec.arithmetic):
+            with devices.autocast(x.device, spec.arithmetic):
+                loss = task.loss(learner.net(x), y)
+            loss.backward()
         learner.optimizer.step()
         task.after_step(learner)
-        total += loss * len(y)
+        total += loss.detach() * len(y)
     mean = total.item() / len(images.train_y)
     if not math.isfinite(mean):
         raise Diverged(
@@ -155,33 +146,31 @@ def train_epoch(
 
 def due(measures: Measures, row: dict) -> list[str]:
     """What is to be measured after the epoch of a row, wherever the life ends."""
-    epoch = row.get("epoch")
-    every = [] if epoch is None else measures.items()
-    return [name for name, when in every if when == "every" or (when != "end" and epoch in when)]
+    some = {} if "event" in row else {n: when for n, when in measures.items() if when != "end"}
+    return [name for name, when in some.items() if when == "every" or row["epoch"] in when]
 
 
-def take_measurements(names: list[str], spec: Any, epoch: int, net: nn.Module, images: Any) -> dict:
-    """Plain data by name. Raises Diverged if the network gives nothing to measure."""
-    found = {}
+def measure(names: list[str], spec: Any, row: dict, net: nn.Module, images: data.Images) -> None:
+    """Add measurements to the row of an epoch. Raises Diverged where nothing can be measured."""
     for name in names:
         try:
-            found[name] = MEASUREMENTS[name](net, images)
+            row.setdefault("measured", {})[name] = MEASUREMENTS[name](net, images)
         except CplabError as error:
             raise Diverged(
-                f"no {name} after epoch {epoch} ({error}): no result is kept of {canonical(spec)}; "
-                "ask without it, or take a smaller learning rate"
+                f"no {name} after epoch {row['epoch']} ({error}): no result is kept of "
+                f"{canonical(spec)}; ask without it, or take a smaller learning rate"
             ) from error
-    return found
 
 
 def begin(
-    spec: Any, device: torch.device, names: list[Path], measures: Measures
+    spec: Any, device: torch.device, found: list[Path], measures: Measures
 ) -> tuple[Path | None, list[dict], Learner]:
-    """The deepest checkpoint that has all measurements and fits, its rows and its learner; those of
-    a newborn where there is none."""
+    """The deepest of some checkpoints that is sound, has all measurements and fits, its rows and
+    its learner; those of a newborn where there is none."""
     task = task_of(spec)
-    for path, rows, state in checkpoints.sound(names):
-        if all({*due(measures, row)} <= {*row.get("measured", {})} for row in rows):
+    for path in reversed(found):
+        rows, state = checkpoints.read(path) or ([], None)
+        if state and all({*due(measures, row)} <= {*row.get("measured", {})} for row in rows):
             try:
                 learner = task.start(spec, device, state)
                 checkpoints.load(state, learner)
@@ -200,24 +189,32 @@ def advance(
     measures: Measures | None = None,
     keep: bool = False,
     ends: bool = True,
+    stretch: float = math.inf,
     stop: Flag | None = None,
-    report: Report = lambda spec, row: None,
+    report: Callable[[dict], None] = lambda row: None,
 ) -> Trajectory:
     """Train a life from its deepest checkpoint up to part `end` (exclusive).
 
     Arguments: keep, leave a checkpoint of the end for branches; ends, whether a life ends there;
-        stop, checked before each batch; report, called with (spec, row) after each part.
+        stretch, seconds after which it stops at the next checkpoint, wherever that is; stop,
+        checked before each batch; report, called with each row.
     Raises: Cancelled, Diverged, Exhausted.
     """
-    measures, task, stop = measures or {}, task_of(spec), stop or Flag()
-    images, names = task.images(spec, device), checkpoint_names(spec, device)
-    begun, rows, learner = begin(spec, device, names[: end + 1], measures)
-    resume = checkpoints.ResumeCheckpoint(begun if begun not in names else None)
+    measures, task = measures or {}, task_of(spec)
+    how, images = conditions(spec, device), task.images(spec, device)
+    names = checkpoint_names(spec, device)[: end + 1]
+    found = [p for n in names[1:] for p in (n, checkpoints.resume_path(n)) if p.exists()]
+    begun, rows, learner = begin(spec, device, found, measures)
+    rolling, start, save_at = (
+        None if begun in names else begun,
+        time.monotonic(),
+        checkpoints.next_due(),
+    )
     for row in rows:
-        report(spec, row)
+        report(row)
     for number in range(len(rows), end):
         part, began = spec.life[number], time.perf_counter()
-        if stop.is_set():
+        if stop and stop.is_set():
             raise Cancelled(STOPPED)
         row = {"part": number}
         if isinstance(part, Step):
@@ -228,23 +225,28 @@ def advance(
         else:
             row |= {"event": part.name, **EVENTS[part.name](learner, spec, images, *part.args)}
         row["seconds"] = time.perf_counter() - began
-        if wanted := due(measures, row):
-            row["measured"] = take_measurements(wanted, spec, epoch, learner.net, images)
+        measure(due(measures, row), spec, row, learner.net, images)
         rows.append(row)
-        if number < end - 1:
-            resume.save_when_due(names[number + 1], learner, rows)
-        report(spec, row)
-    kept = names[end] if keep else None
-    if kept and begun != kept:
-        checkpoints.save(kept, learner, rows)
+        if number < end - 1 and (now := time.monotonic()) > save_at:
+            before, rolling = rolling, checkpoints.resume_path(names[number + 1])
+            saved = checkpoints.save(rolling, learner, rows)
+            if before != rolling:
+                checkpoints.forget(before)
+            save_at = checkpoints.next_due(time.monotonic() - now)
+            if saved and now > start + stretch:
+                return Trajectory(rows, how, rolling, found)
+        report(row)
+    if keep and begun != names[end]:
+        checkpoints.save(names[end], learner, rows)
+    if keep or stretch == math.inf:
+        checkpoints.forget(rolling)
+        rolling = None
+    kept = names[end] if keep else rolling  # which whoever takes the result from afar forgets
     try:
         at_end = [name for name, when in measures.items() if when == "end" and ends]
-        final = take_measurements(at_end, spec, end - 1, learner.net, images)
+        last = next(row for row in reversed(rows) if "epoch" in row)
+        measure(at_end, spec, last, learner.net, images)
     except Diverged:  # nobody goes on from here
         checkpoints.forget(kept)
         raise
-    finally:
-        resume.remove()
-    precision = "bf16" if devices.in_bf16(spec.arithmetic, device) else "float32"
-    where, threads = devices.machine(device), torch.get_num_threads()
-    return Trajectory(rows, images.copy, where, precision, threads, kept, final)
+    return Trajectory(rows, how, kept, found)

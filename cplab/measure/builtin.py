@@ -1,21 +1,33 @@
-"""The built-in measurements, by their names in MEASUREMENTS: (net, images) -> plain data."""
+"""The built-in measurements: (net, images) -> plain data, kept under their names in MEASUREMENTS,
+which are those of the functions without measure_."""
+
+from __future__ import annotations
 
 import math
 import time
 from contextlib import suppress
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from cplab.checks import CplabError
-from cplab.data import Images
-from cplab.measure import fisher
+from cplab.measure.measurements import measurement
+from cplab.specs import finite, positive, word
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from cplab.data import Images
 
 FACTORED, CURVED = 50, 200  # images of Kronecker factors and of the Hessian, the first so many
 
 
+@measurement(label="Fisher trace", form={"trace": [finite], "log_det": finite, "seconds": positive})
 def measure_trace(net: nn.Module, images: Images) -> dict:
-    """The exact Fisher trace by layer, a list; log_det, log |F / DAMPING + I|, 0 for a network that
-    knows nothing; seconds."""
+    """Fisher trace by layer, and its log-determinant.
+
+    trace, exact, a list by layer; log_det, log |F / DAMPING + I|, 0 for a network that knows
+    nothing; seconds."""
+    from cplab.measure import fisher
+
     began = time.perf_counter()
     x = images.normal(images.train_x)
     traces, logs = fisher.trace(net, x), fisher.log_determinant(net, x[:FACTORED])
@@ -27,9 +39,42 @@ def measure_trace(net: nn.Module, images: Images) -> dict:
     }
 
 
+@measurement(
+    label="squared Jacobian", form={"layers": [word], "jacobian": [positive], "seconds": positive}
+)
+def measure_jacobian(net: nn.Module, images: Images) -> dict:
+    """Squared Jacobian of the logits by layer: the trace without the softmax's certainty.
+
+    layers, their names; jacobian, E ‖∂ logits / ∂ weights‖², a list by layer; seconds."""
+    from cplab.measure import fisher
+
+    began = time.perf_counter()
+    found = fisher.jacobian(net, images.normal(images.train_x)).layers
+    seconds = time.perf_counter() - began
+    return {"layers": list(found), "jacobian": list(found.values()), "seconds": seconds}
+
+
+@measurement(
+    label="information",
+    when="end",
+    form={
+        "layers": [word],
+        "information": [finite],
+        "information_error": [finite],
+        "filters?": [[[[finite]]]],
+        "sharpness?": finite,
+        "seconds": positive,
+    },
+)
 def measure_ending(net: nn.Module, images: Images) -> dict:
-    """Names of layers; information, of the noise estimator, by layer, with its errors; filters of
-    the first convolution (out, in, H, W); sharpness where Lanczos' method converges; seconds."""
+    """Information by layer, first filters and sharpness.
+
+    Names of layers; information, of the noise estimator, by layer, with its errors; filters of the
+    first convolution (out, in, H, W); sharpness where Lanczos' method converges; seconds."""
+    from torch import nn
+
+    from cplab.measure import fisher
+
     began = time.perf_counter()
     x = images.normal(images.train_x)
     noisy = fisher.information(net, x).trace
@@ -46,9 +91,14 @@ def measure_ending(net: nn.Module, images: Images) -> dict:
     return {**found, "seconds": time.perf_counter() - began}
 
 
+@measurement(label="weight norms", form={"layers": [word], "norms": [positive]})
 def measure_weight_norms(net: nn.Module, images: Images) -> dict:
-    """Names of layers; norms, the Frobenius norm of each one's weight. Under batch norm a layer's
-    share of the trace falls with the square of its norm, while the answers stay as they are."""
+    """Frobenius norm of each layer's weight.
+
+    Names of layers; norms. Under batch norm a layer's part of the trace and of the squared Jacobian
+    falls with the square of its norm, while the answers stay: norm² · part does not change."""
+    from torch import nn
+
     norms = {
         name or type(layer).__name__: layer.weight.detach().cpu().double().norm().item()
         for name, layer in net.named_modules()

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cplab.checks import require, whole
+
 
 def orientation(filters: ArrayLike, size: int = 33) -> np.ndarray:
     """The stripes that each filter answers to best: a complex number for each.
@@ -21,6 +23,9 @@ def orientation(filters: ArrayLike, size: int = 33) -> np.ndarray:
     0.78
     """
     f = np.asarray(filters, dtype=float)
+    fine = f.ndim in (3, 4) and f.size
+    require(fine, f"filters of shape {f.shape} are not allowed: give (out, C, H, W) or (out, H, W)")
+    size = whole("size", size, max(f.shape[-2:]), 256)
     power = np.abs(np.fft.fft2(f, s=(size, size))) ** 2
     power = power.sum(1) if f.ndim == 4 else power
     power[:, 0, 0] = 0
@@ -41,6 +46,8 @@ def power_spectrum(images: ArrayLike) -> np.ndarray:
     3
     """
     x = np.asarray(images, dtype=float)
+    fine = x.ndim == 4 and x.size and x.shape[2] == x.shape[3]
+    require(fine, f"images of shape {x.shape} are not allowed: give (N, C, H, H)")
     size = x.shape[-1]
     power = (np.abs(np.fft.fft2(x)) ** 2).mean((0, 1)) / size**2
     cycles = np.fft.fftfreq(size) * size

@@ -1,25 +1,10 @@
 """Fisher information: how strongly the network's answers depend on its connections, by layer.
 
-With p_w(y|x) the network's softmax and images x of a data set, the paper's measure of connection
-strength is (section 'The Fisher Information Matrix' and Materials and Methods)
-
-    tr F = E_x E_{y ~ p_w(y|x)} ‖∇_w log p_w(y|x)‖².
-
-`trace` sums over the labels, `sampled_trace` draws them as the paper does, `log_determinant` takes
-in products of weights, and `information` is the paper's other estimator, Gaussian noise on the
-weights. Labels are the network's own, not the data set's; BatchNorm is in eval mode, since in
-training mode one image's gradient depends on all others. The network is left as it was.
-
-All of them take
-    net: gives logits (N, C); made of Conv2d, Linear, BatchNorm and layers without parameters;
-    x: normalised images (N, ...), floating point, on any device;
-    chunk: images at a time, which changes speed and memory alone; what suits the device if None,
-and raise CplabError for no images, logits that are not finite, and a layer of another kind or one
-that is used twice.
+Labels are the network's own, BatchNorm is in eval mode, and the network is left as it was
+(Achille, Rovere & Soatto, 'The Fisher Information Matrix' and Materials and Methods).
 """
 
 import math
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cplab.checks import CplabError, whole
+from cplab.checks import CplabError, number, require, shown, whole
 from cplab.measure import layerwise, passes
 from cplab.measure.layerwise import as_weight, columns, groups, outputs
-from cplab.measure.passes import Grads, Layers, Vectors, counted_layers, each_layer
+from cplab.measure.passes import Grads, Vectors, counted_layers, each_layer
 
 DAMPING = 1e-3  # the paper's weight decay
 ROUNDS = 100  # of Lanczos' method
@@ -50,74 +35,75 @@ class ByLayer:
 
 
 @torch.inference_mode(False)
-def trace(
-    net: nn.Module, x: Tensor, *, count: Collection[str] = ("weight",), chunk: int | None = None
-) -> ByLayer:
+def trace(net: nn.Module, x: Tensor) -> ByLayer:
     """The exact trace of the Fisher information matrix, in nats per squared unit of weight.
 
-    Σ_y p_y ‖∇ log p_y‖² = Σ_k ‖Jᵀ s_k‖², where J is the Jacobian of the C logits and the s_k are
-    the columns of a square root of diag(p) − p pᵀ: C − 1 backward passes give all labels.
+    tr F = E_x E_{y ~ p(y|x)} ‖∇_w log p(y|x)‖² over weights w of convolutions and linear layers is
+    the paper's measure of connection strength. Σ_y p_y ‖∇ log p_y‖² = Σ_k ‖Jᵀ s_k‖², where J is the
+    Jacobian of the C logits and the s_k are the columns of a square root of diag(p) − p pᵀ: C − 1
+    backward passes give all labels.
 
-    Arguments: net, x, chunk, see above; count, which parameters: weight (of convolutions and linear
-        layers, the connections, which the paper compares with synapses), bias (theirs), norm (scale
-        and shift of BatchNorm).
-    Raises: CplabError, see above.
+    Arguments: net, gives logits (N, C), made of Conv2d, Linear, BatchNorm and layers without
+        parameters; x, normalised images (N, ...), floating point, on any device.
+    Raises: CplabError for no images, logits that are not finite, and a layer of another kind or one
+        that is used twice.
 
     >>> net = nn.Linear(2, 2, bias=False)
     >>> _ = nn.init.zeros_(net.weight)
     >>> round(trace(net, torch.tensor([[3.0, 4.0]])).total, 4)  # ‖x‖² Σ p (1 − p)
     12.5
     """
-    layers = counted_layers(net, x, count, chunk)
-    squares = squared_gradients(net, x, layers, count, every_label, chunk)
-    means = {name: each.mean().item() for name, each in squares.items()}
-    return ByLayer(sum(means.values()), means)
+    return mean_by_layer(squared_gradients(net, x, every_label))
 
 
 @torch.inference_mode(False)
-def diagonal(net: nn.Module, x: Tensor, *, chunk: int | None = None) -> dict[str, Tensor]:
+def jacobian(net: nn.Module, x: Tensor) -> ByLayer:
+    """E_x ‖J‖², the squared Frobenius norm of the Jacobian of the C logits: what the trace would be
+    if the softmax, which goes flat where a network is certain, took no part.
+
+    Arguments: net, x; raises CplabError: as of trace.
+    Returns: in squares of logits per squared unit of weight.
+
+    >>> net = nn.Linear(2, 2, bias=False)
+    >>> jacobian(net, torch.tensor([[3.0, 4.0]])).total  # ‖x‖² for each class
+    50.0
+    """
+    return mean_by_layer(squared_gradients(net, x, every_logit))
+
+
+@torch.inference_mode(False)
+def diagonal(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
     """What `trace` sums up, weight by weight: F_ii = E_x Σ_y p_y (∂ log p_y / ∂w_i)², the curvature
     of the loss along one weight, with the labels that the network itself gives.
 
-    Arguments: net, x, chunk, see above.
+    Arguments: net, x; raises CplabError: as of trace.
     Returns: for each convolution and linear layer, by name, a tensor shaped like its weight.
-    Raises: CplabError, see above.
 
     >>> net = nn.Linear(2, 2, bias=False)
     >>> _ = nn.init.zeros_(net.weight)
     >>> diagonal(net, torch.tensor([[3.0, 4.0]]))["Linear"].round(decimals=2).tolist()
     [[2.25, 4.0], [2.25, 4.0]]
     """
-    layers = counted_layers(net, x, chunk=chunk)
-    return squared_weight_gradients(net, x, layers, every_label, chunk)
+    return squared_weight_gradients(net, x, every_label)
 
 
 @torch.inference_mode(False)
-def sampled_trace(
-    net: nn.Module,
-    x: Tensor,
-    draws: int = 1000,
-    seed: int = 0,
-    *,
-    count: Collection[str] = ("weight",),
-    chunk: int | None = None,
-) -> ByLayer:
+def sampled_trace(net: nn.Module, x: Tensor, draws: int = 1000, seed: int = 0) -> ByLayer:
     """The paper's Monte Carlo estimate of the trace: x drawn from the images, y from p_w(y|x).
 
-    Arguments: draws, pairs (x, y), for each of which one image goes back once (in `trace` each goes
-        back C − 1 times); seed, of the draws; net, x, count and chunk as in `trace`.
+    Arguments: net, x, as of trace; draws, pairs (x, y), for each of which one image goes back once
+        (in `trace` each goes back C − 1 times); seed, of the draws.
     Returns: means over the draws with standard errors, of which the total's is not the layers' sum.
-    Raises: CplabError, see above, and for fewer than 2 draws.
+    Raises: CplabError, as of trace, and for fewer than 2 draws.
 
     >>> net = nn.Linear(2, 2, bias=False)
     >>> _ = nn.init.zeros_(net.weight)
     >>> round(sampled_trace(net, torch.tensor([[3.0, 4.0]]), draws=10).total, 4)
     12.5
     """
-    layers = counted_layers(net, x, count, chunk)
     draws = whole("draws", draws, least=2)
     generator = torch.Generator().manual_seed(whole("seed", seed))
-    index = torch.randint(len(x), (draws,), generator=generator)
+    index = torch.randint(max(1, len(x)), (draws,), generator=generator)
     chance = torch.rand(draws, generator=generator)
 
     def drawn_label(p: Tensor, rows: slice) -> Tensor:
@@ -125,30 +111,27 @@ def sampled_trace(
         y = below.sum(1).clamp(max=p.shape[1] - 1)
         return (F.one_hot(y, p.shape[1]) - p)[None]
 
-    x = x[index.to(x.device)]
-    squares = squared_gradients(net, x, layers, count, drawn_label, chunk)
+    squares = squared_gradients(net, x[index.to(x.device)] if len(x) else x, drawn_label)
     of_net = torch.stack([*squares.values()]).sum(0)
-    means = {name: each.mean().item() for name, each in squares.items()}
     errors = {name: each.std().item() / draws**0.5 for name, each in squares.items()}
-    return ByLayer(of_net.mean().item(), means, of_net.std().item() / draws**0.5, errors)
+    means, error = mean_by_layer(squares).layers, of_net.std().item() / draws**0.5
+    return ByLayer(of_net.mean().item(), means, error, errors)
 
 
 @torch.inference_mode(False)
-def log_determinant(
-    net: nn.Module, x: Tensor, damping: float = DAMPING, *, chunk: int | None = None
-) -> ByLayer:
+def log_determinant(net: nn.Module, x: Tensor, damping: float = DAMPING) -> ByLayer:
     """log |F + damping · I| of the weights by K-FAC, which the paper saw follow the trace's trend.
 
     Each layer's block is taken as A ⊗ G with A = E_x Σ_p a_p a_pᵀ and G = E_x Σ_y p_y Σ_p g_p g_pᵀ
     / positions (Martens & Grosse 2015; Grosse & Martens 2016 for convolutions), over all labels;
     blocks between layers are left out.
 
-    Arguments: net, x, chunk, see above; damping, what is added to each of F's eigenvalues, most of
-        which are nearly 0: the number stands and falls with it. With the default, the paper's
-        weight decay, F + damping · I is the curvature of the loss that is trained on.
+    Arguments: net, x, as of trace; damping, what is added to each of F's eigenvalues, most of which
+        are nearly 0: the number stands and falls with it. With the default, the paper's weight
+        decay, F + damping · I is the curvature of the loss that is trained on.
     Returns: natural logarithms. Take off (number of weights) · log damping to have 0 for a layer
         that knows nothing.
-    Raises: CplabError, see above, and for a damping that is not above 0.
+    Raises: CplabError, as of trace, and for a damping that is not above 0.
 
     >>> net = nn.Linear(2, 2, bias=False)
     >>> _ = nn.init.zeros_(net.weight)  # F has the eigenvalues 12.5, 0, 0, 0
@@ -156,7 +139,7 @@ def log_determinant(
     >>> round(math.exp(found.total), 3)
     13.5
     """
-    layers = counted_layers(net, x, chunk=chunk)
+    layers = counted_layers(net, x)
     if not damping > 0:
         raise CplabError(f"damping {damping!r} is not allowed: give a number above 0")
     left: dict[str, Tensor] = {}
@@ -171,7 +154,7 @@ def log_determinant(
         g = outputs(layer, grads).unflatten(2, (len(grads), -1)).flatten(1, 2)
         right[name] = layerwise.add_products(right.get(name), g / a.shape[1] ** 0.5, blocks)
 
-    each_layer(net, x, layers, every_label, add, chunk)
+    each_layer(net, x, layers, every_label, add)
     logs = {name: math.log(damping) * layer.weight.numel() for name, layer in layers.items()}
     for name in left:  # the others have no gradient
         if not (left[name].isfinite().all() and right[name].isfinite().all()):
@@ -191,17 +174,6 @@ class Information:
     variances: dict[str, Tensor]
     beta: float
 
-    @property
-    def share(self) -> dict[str, float]:
-        """Each layer's part of the total, 0 to 1."""
-        total = self.trace.total or math.nan
-        return {name: each / total for name, each in self.trace.layers.items()}
-
-    @property
-    def per_weight(self) -> dict[str, float]:
-        """Each layer's trace divided by the number of its weights."""
-        return {n: each / self.variances[n].numel() for n, each in self.trace.layers.items()}
-
 
 @torch.inference_mode(False)
 def information(
@@ -212,7 +184,6 @@ def information(
     draws: int = 50,
     batch: int = 100,
     seed: int = 0,
-    chunk: int | None = None,
 ) -> Information:
     """Information in the weights from the noise that they bear (Materials and Methods, figure 5).
 
@@ -228,20 +199,19 @@ def information(
     position noise of its own and so misses most of the trace, since positions share their weights.
     As there, no weight's noise becomes larger than the mean square weight of its layer.
 
-    Arguments: net, x, chunk, see above; beta, smoothness, in nats: the noise raises the loss by
-        about β for each weight (0.05 nats in all if None; the paper does not state its own); draws
-        of w, each with a batch of so many images drawn from x; seed, of all draws.
+    Arguments: net, x, as of trace; beta, smoothness, in nats: the noise raises the loss by about β
+        for each weight (0.05 nats in all if None; the paper does not state its own); draws of w,
+        each with a batch of so many images drawn from x; seed, of all draws.
     Returns: Information. Its trace is that of E F(w), and 2β Σ_i 1/Σ_ii where no noise is at its
-        limit. The paper does not say how it normalises its figure; `share` and `per_weight` are two
-        ways.
-    Raises: CplabError, see above, and for a β that is not above 0.
+        limit. The paper does not say how it normalises its figure.
+    Raises: CplabError, as of trace, and for a β that is not above 0.
 
     >>> net = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 3))
     >>> found = information(net, torch.randn(5, 2), draws=2)
-    >>> list(found.share), round(sum(found.share.values()), 6)
-    (['0', '2'], 1.0)
+    >>> list(found.trace.layers), found.variances["0"].shape
+    (['0', '2'], torch.Size([4, 2]))
     """
-    layers = counted_layers(net, x, chunk=chunk)
+    layers = counted_layers(net, x)
     draws, batch = whole("draws", draws, least=2), whole("batch", batch, least=1)
     weights = {name: layer.weight.detach() for name, layer in layers.items()}
     if beta is None:
@@ -251,11 +221,19 @@ def information(
     generator = torch.Generator().manual_seed(whole("seed", seed))
 
     def estimate(noisy: dict[str, Tensor]) -> dict[str, Tensor]:
-        """F's diagonal at these weights, without bias: one backward pass an image."""
+        """F's diagonal at these weights, without bias: one backward pass an image, of the columns
+        of its square root, each with a random sign, so that their products cancel in the mean."""
         index = torch.randint(len(x), (batch,), generator=generator).to(x.device)
-        roots = SignedRoots(batch, generator)
+        signs: list[Tensor] = []  # drawn once the number of classes is known
+
+        def signed_roots(p: Tensor, rows: slice) -> Tensor:
+            if not signs:
+                shape = (p.shape[1] - 1, batch, 1)
+                signs.append((2 * torch.randint(2, shape, generator=generator) - 1).to(p))
+            return (square_root(p) * signs[0][:, rows]).sum(0)[None]
+
         keys = {"weight" if layers[n] is net else f"{n}.weight": w for n, w in noisy.items()}
-        return squared_weight_gradients(net, x[index], layers, roots, chunk, keys)
+        return squared_weight_gradients(net, x[index], signed_roots, keys)
 
     def variances(mean: dict[str, Tensor]) -> dict[str, Tensor]:
         return {n: (2 * beta / m).minimum(weights[n].square().mean()) for n, m in mean.items()}
@@ -279,30 +257,15 @@ def information(
     return Information(smoothed, variances(mean), beta)
 
 
-class SignedRoots:
-    """One vector for each of `count` images: the columns of its square root, each with a random
-    sign of its own, so that their products cancel in the mean."""
-
-    def __init__(self, count: int, generator: torch.Generator):
-        self.count, self.generator = count, generator
-        self.signs: Tensor | None = None  # until the number of classes is known
-
-    def __call__(self, p: Tensor, rows: slice) -> Tensor:
-        if self.signs is None:
-            shape = (p.shape[1] - 1, self.count, 1)
-            self.signs = (2 * torch.randint(2, shape, generator=self.generator) - 1).to(p)
-        return (square_root(p) * self.signs[:, rows]).sum(0)[None]
-
-
 @torch.inference_mode(False)
 def sharpness(net: nn.Module, x: Tensor, y: Tensor, *, tolerance: float = 0.01) -> float:
     """The largest eigenvalue of the Hessian of the mean cross-entropy, with respect to the weights
     of convolutions and linear layers, by Lanczos' method from products of Hessian and vector.
 
-    Arguments: net, see above; images x (N, ...) and labels y (N,), whose graph is held at once;
+    Arguments: net, as of trace; images x (N, ...) and labels y (N,), whose graph is held at once;
         tolerance, relative.
     Returns: the eigenvalue, in nats per squared unit of weight.
-    Raises: CplabError, see above, and if Lanczos' method does not converge.
+    Raises: CplabError, as of trace, and if Lanczos' method does not converge.
 
     >>> net = nn.Linear(2, 2, bias=False)
     >>> _ = nn.init.zeros_(net.weight)
@@ -311,11 +274,14 @@ def sharpness(net: nn.Module, x: Tensor, y: Tensor, *, tolerance: float = 0.01) 
     """
     from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
-    layers = counted_layers(net, x)
+    layers, tolerance = counted_layers(net, x), number("tolerance", tolerance, 0, 1)
     weights = [layer.weight for layer in layers.values()]
     sizes = [w.numel() for w in weights]
     with passes.watched(net, layers) as calls:
         logits = passes.logits_of(net, x.to(weights[0]), calls)
+        one_each = y.shape == x.shape[:1] and y.dtype == torch.long
+        fine, last = one_each and y.min() >= 0 and y.max() < logits.shape[1], logits.shape[1] - 1
+        require(fine, f"labels {shown(y)} are not allowed: give one for each image, 0 to {last}")
         loss = F.cross_entropy(logits, y)
         slopes = torch.autograd.grad(loss, weights, create_graph=True)
 
@@ -338,8 +304,7 @@ def sharpness(net: nn.Module, x: Tensor, y: Tensor, *, tolerance: float = 0.01) 
                 f"the largest eigenvalue was not found to {tolerance:g} in {ROUNDS} rounds: give "
                 "a larger tolerance or more images"
             ) from error
-    if not math.isfinite(top[0]):
-        raise CplabError("the Hessian is not finite: the network has diverged")
+    require(math.isfinite(top[0]), "the Hessian is not finite: the network has diverged")
     return float(top[0])
 
 
@@ -364,37 +329,37 @@ def square_root(p: Tensor) -> Tensor:
 
 
 def every_label(p: Tensor, rows: slice) -> Tensor:
-    """What to send back for the sum over all labels, whichever images these are."""
+    """What to send back for the sum over all labels."""
     return square_root(p)
 
 
-def squared_gradients(
-    net: nn.Module,
-    x: Tensor,
-    layers: Layers,
-    count: Collection[str],
-    vectors: Vectors,
-    chunk: int | None,
-) -> dict[str, Tensor]:
-    """Σ_k ‖gradient of the counted parameters‖² of each image, by layer: (N,) in float64."""
+def every_logit(p: Tensor, rows: slice) -> Tensor:
+    """What to send back for the sum over all logits."""
+    return torch.eye(p.shape[1]).to(p)[:, None].expand(-1, len(p), -1)
+
+
+def squared_gradients(net: nn.Module, x: Tensor, vectors: Vectors) -> dict[str, Tensor]:
+    """Σ_k ‖weight gradient‖² of each image, by layer: (N,) in float64."""
+    layers = counted_layers(net, x)
     squares = {name: torch.zeros(len(x), dtype=torch.float64) for name in layers}
 
     def add(name: str, rows: slice, a: Tensor, grads: Grads) -> None:
-        squares[name][rows] += layerwise.squared_norms(layers[name], a, grads, count).cpu()
+        squares[name][rows] += layerwise.squared_norms(layers[name], a, grads).cpu()
 
-    each_layer(net, x, layers, vectors, add, chunk)
+    each_layer(net, x, layers, vectors, add)
     return squares
 
 
+def mean_by_layer(squares: dict[str, Tensor]) -> ByLayer:
+    means = {name: each.mean().item() for name, each in squares.items()}
+    return ByLayer(sum(means.values()), means)
+
+
 def squared_weight_gradients(
-    net: nn.Module,
-    x: Tensor,
-    layers: Layers,
-    vectors: Vectors,
-    chunk: int | None,
-    weights: dict[str, Tensor] | None = None,
+    net: nn.Module, x: Tensor, vectors: Vectors, weights: dict[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
     """Σ_k (gradient)² of each weight, in the mean over images, by layer."""
+    layers = counted_layers(net, x)
     found = {name: torch.zeros_like(layer.weight) for name, layer in layers.items()}
 
     def add(name: str, rows: slice, a: Tensor, grads: Grads) -> None:
@@ -403,5 +368,5 @@ def squared_weight_gradients(
         squares = each.square_().unflatten(1, (len(grads), -1)).sum(1)
         found[name] += as_weight(layer, squares) / len(x)
 
-    each_layer(net, x, layers, vectors, add, chunk, weights, gradients=True)
+    each_layer(net, x, layers, vectors, add, weights, gradients=True)
     return found

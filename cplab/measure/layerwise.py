@@ -4,40 +4,26 @@ An image's weight gradient is Σ_p g_p a_pᵀ over output positions p; its norm 
 gradient. In a convolution of several groups each group is a layer of its own.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-PARTS = ("weight", "bias", "norm")
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-SUPPORTED = (nn.Conv2d, nn.Linear, *NORMS)
 
+def squared_norms(layer: Any, a: Tensor, grads: Sequence[Tensor]) -> Tensor:
+    """Σ_k ‖weight gradient‖² of each image, (N,); grads has one at the output for each k.
 
-def squared_norms(layer: Any, a: Tensor, grads: Sequence[Tensor], count: Collection[str]) -> Tensor:
-    """Σ_k ‖gradient of the counted parameters‖² of each image, (N,); grads has one for each k."""
-    if isinstance(layer, NORMS):
-        a = F.batch_norm(a, layer.running_mean, layer.running_var, eps=layer.eps)
-        sums = [t.flatten(2).sum(2) if t.ndim > 2 else t for g in grads for t in (g * a, g)]
-        return exact(torch.stack(sums)).square().sum((0, 2))
-    g = outputs(layer, grads)
-    parts = []
-    if "weight" in count:
-        parts.append(gradient_norms(columns(layer, a), g))
-    if "bias" in count and layer.bias is not None:
-        parts.append(exact(g.sum(1)).square().sum(1))
-    return torch.stack(parts).sum(0).view(-1, groups(layer)).sum(1)
-
-
-def gradient_norms(a: Tensor, g: Tensor) -> Tensor:
-    """‖Σ_p g_p a_pᵀ‖² for each image, a (N, P, K), g (N, P, R), by the cheaper of two ways: where
-    positions are few, ⟨a aᵀ, g gᵀ⟩ of the P × P inner products needs no weight gradient."""
+    By the cheaper of two ways: where positions are few, ⟨a aᵀ, g gᵀ⟩ of the inner products between
+    positions needs no weight gradient."""
+    a, g = columns(layer, a), outputs(layer, grads)
     p, k, r = *a.shape[1:], g.shape[2]
     if p * (k + r) < k * r:
-        return exact(torch.linalg.vecdot((a @ a.mT).flatten(1), (g @ g.mT).flatten(1)))
-    return exact(torch.linalg.vector_norm((g.mT @ a).flatten(1), dim=1)).square()
+        found = exact(torch.linalg.vecdot((a @ a.mT).flatten(1), (g @ g.mT).flatten(1)))
+    else:
+        found = exact(torch.linalg.vector_norm((g.mT @ a).flatten(1), dim=1)).square()
+    return found.view(-1, groups(layer)).sum(1)
 
 
 def exact(t: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Passes of images through a network and back, a chunk at a time, which hand each layer's inputs
 and output gradients on; and what a network has to be for that."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from cplab import devices
-from cplab.checks import CplabError, one_of, whole
-from cplab.measure.layerwise import NORMS, PARTS, SUPPORTED
+from cplab.checks import CplabError, require
 
-# Bytes that a chunk of images takes, about, where a caller gives no chunk. On a CPU more is slower:
-# what one layer leaves is no longer in the cache when the next one needs it.
+CONNECTIONS = (nn.Conv2d, nn.Linear)  # whose weights the paper compares with synapses
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+# Bytes that the images of a pass take, about. On a CPU more is slower: what one layer leaves is no
+# longer in the cache when the next one needs it.
 WORK = {"cpu": 2**27, "cuda": 2**30, "mps": 2**28}
 
 Layers = dict[str, Any]  # modules by name
@@ -24,30 +26,22 @@ Vectors = Callable[[Tensor, slice], Tensor]
 Grads = tuple[Tensor, ...]
 
 
-def counted_layers(
-    net: nn.Module, x: Tensor, count: Collection[str] = ("weight",), chunk: int | None = None
-) -> Layers:
-    """The layers whose parameters count, by name.
+def counted_layers(net: nn.Module, x: Tensor) -> Layers:
+    """The convolutions and linear layers, whose weights count, by name.
 
     Raises: CplabError for anything whose gradient does not follow from a layer's inputs and
-        outputs, for images that are none or not floating point, and for a chunk below 1.
+        outputs, and for images that are none or not floating point.
     """
-    if not x.is_floating_point():
-        raise CplabError(f"images of type {x.dtype} are not allowed: normalise them first")
-    if len(x) == 0:
-        raise CplabError("no images: the Fisher information is a mean over images, give some")
-    if chunk is not None:
-        whole("chunk", chunk, least=1)
-    count = (count,) if isinstance(count, str) else count
-    for part in count:
-        one_of("part", part, PARTS)
+    require(
+        x.is_floating_point(), f"images of type {x.dtype} are not allowed: normalise them first"
+    )
+    require(len(x), "no images: the Fisher information is a mean over images, give some")
     owners: dict[int, str] = {}
     layers = {}
     for name, module in net.named_modules():
         name = name or type(module).__name__
-        own = dict(module.named_parameters(recurse=False))
-        for key, parameter in own.items():
-            if type(module) not in SUPPORTED or key not in ("weight", "bias"):
+        for key, parameter in module.named_parameters(recurse=False):
+            if type(module) not in (*CONNECTIONS, *NORMS) or key not in ("weight", "bias"):
                 raise CplabError(
                     f"layer {name!r} ({type(module).__name__}, parameter {key!r}) is not allowed: "
                     "parameters may belong to Conv2d, Linear and BatchNorm layers"
@@ -57,15 +51,14 @@ def counted_layers(
                     f"layers {owner!r} and {name!r} share a parameter, which is not allowed: give "
                     "each its own"
                 )
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
+        if isinstance(module, NORMS) and module.running_mean is None:
             raise CplabError(
                 f"layer {name!r} is not allowed: without running statistics an image's gradient "
                 "depends on the other images"
             )
-        if any(("norm" if isinstance(module, NORMS) else key) in count for key in own):
+        if isinstance(module, CONNECTIONS):
             layers[name] = module
-    if not layers:
-        raise CplabError(f"the network has no parameter to count: {', '.join(count)}")
+    require(layers, "the network has no weights of convolutions or linear layers to count")
     return layers
 
 
@@ -119,7 +112,13 @@ def logits_of(run: Callable[[Tensor], Tensor], x: Tensor, calls: Calls) -> Tenso
     """
     for each in calls.values():
         each.clear()
-    logits = run(x)
+    try:
+        with devices.failures_named():
+            logits = run(x)
+    except (RuntimeError, ValueError, IndexError) as error:
+        said = str(error).partition("\n")[0][:200]
+        what = f"images of shape {tuple(x.shape[1:])} do not fit the network ({said})"
+        raise CplabError(f"{what}: give such as it takes") from error
     if logits.ndim != 2 or len(logits) != len(x) or logits.shape[1] < 2:
         raise CplabError(
             f"logits of shape {tuple(logits.shape)} are not allowed: the network has to give "
@@ -148,7 +147,6 @@ def each_layer(
     layers: Layers,
     vectors: Vectors,
     use: Callable[[str, slice, Tensor, Grads], None],
-    chunk: int | None = None,
     weights: dict[str, Tensor] | None = None,
     gradients: bool = False,
 ) -> None:
@@ -158,7 +156,6 @@ def each_layer(
         vectors: (probabilities (n, C) of a chunk, which rows it is) -> what to send back from the
             logits, (k, n, C).
         use: called with the layer's name, the rows, its input and k gradients at its output.
-        chunk: images at a time, at most; as many as suit the device if not given.
         weights: to use in place of the network's own, by their names in it.
         gradients: whether `use` makes each image's weight gradients, which take memory.
     """
@@ -181,14 +178,13 @@ def each_layer(
                 use(name, rows, calls[name][0].input, of_layer)
 
     with watched(net, layers) as calls:
-        if chunk is None:
-            k = len(forward(slice(0, 1))[1])
-            # Of an image: k gradients at each output, a copy of some, about five outputs that the
-            # network keeps for them, and the largest layer's gradients.
-            numbers = (10 + 3 * k) * sum(call.size for (call,) in calls.values()) // 2
-            if gradients:
-                numbers += k * max(layer.weight.numel() for layer in layers.values())
-            chunk = WORK[weight.device.type] // (weight.element_size() * numbers)
-        size = -(-len(x) // -(-len(x) // max(chunk, 1)))  # chunks of equal size
+        k = len(forward(slice(0, 1))[1])
+        # Of an image: k gradients at each output, a copy of some, about five outputs that the
+        # network keeps for them, and the largest layer's gradients.
+        numbers = (10 + 3 * k) * sum(call.size for (call,) in calls.values()) // 2
+        if gradients:
+            numbers += k * max(layer.weight.numel() for layer in layers.values())
+        most = max(1, WORK[weight.device.type] // (weight.element_size() * numbers))
+        size = -(-len(x) // -(-len(x) // most))  # chunks of equal size
         for begin in range(0, len(x), size):
             back_and_forth(slice(begin, min(begin + size, len(x))))

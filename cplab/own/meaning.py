@@ -1,8 +1,6 @@
-"""What a function or class means: all that it depends on, as one text of Python.
-
-The text stands for itself: the function without comments, docstring, annotations and decorator, its
-defaults written out, and before it every constant, import and helper that it reads. What such a
-text cannot hold is refused.
+"""What a function or class means, as one text of Python: itself without comments, docstring,
+annotations and decorator, its defaults written out, and before it every constant, import and helper
+that it reads. What such a text cannot hold is refused.
 """
 
 import ast
@@ -37,17 +35,15 @@ Lines = dict[str, tuple[int, str]]  # of a text: name -> kind and text
 
 
 class Meaning(NamedTuple):
-    """digest: 8 hexadecimal digits of the text. source: the text."""
-
-    digest: str
+    digest: str  # 8 hexadecimal digits of the text
     source: str
 
 
 def meaning(thing: Any, **options: Any) -> Meaning:
     """The text that a function or class depends on, and its digest.
 
-    Arguments: a function or class of a notebook cell or a file; options of its decorator that
-        count, which begin the text as a comment.
+    Arguments: a function or class; options of its decorator that count, which begin the text as a
+        comment.
     Raises: CplabError for anything that the text cannot hold.
 
     >>> STEP = 2
@@ -105,7 +101,9 @@ def outside_line(name: str, value: Any, user: str) -> tuple[int, str]:
         if not is_library(full):
             refuse(f"{user} reads {name!r}, a module of your own: import its functions by name")
         return IMPORT, f"import {full}" + (f" as {name}" if name != full else "")
-    homes = (getattr(value, "__module__", ""), "torch", "torch.nn.functional", "torch.fft")
+    module = str(getattr(value, "__module__", ""))
+    public = module.rpartition(".")[0]  # a package, which may give it in another coat
+    homes = (module, public, "torch", "torch.nn.functional", "torch.fft")
     for home in homes if callable(value) else ():
         for there in (getattr(value, "__name__", name), name):
             found = getattr(sys.modules.get(str(home)), there, None)
@@ -119,21 +117,18 @@ def outside_line(name: str, value: Any, user: str) -> tuple[int, str]:
 
 def definition(thing: Any) -> tuple[int, str]:
     """The statement that makes a function or class, without what changes nothing."""
-    codes, name = [function.__code__ for function in functions_of(thing)], thing.__name__
+    name, functions = thing.__name__, functions_of(thing)
     if hasattr(thing, "__wrapped__"):
         refuse(f"{name} has another decorator: do what that does inside the function")
     if thing not in STATEMENTS:
-        STATEMENTS[thing] = statement(codes[0], name) if codes else None
+        STATEMENTS[thing] = statement(functions[0].__code__, name) if functions else None
     if STATEMENTS[thing] is None:
         refuse(f"the source of {name} is not at hand: define it in a notebook cell or a file")
     node = copy.deepcopy(STATEMENTS[thing])
-    if isinstance(thing, FunctionType) and isinstance(node, ast.FunctionDef):
-        keywords = thing.__kwdefaults__ or {}
+    if isinstance(node, ast.FunctionDef):
+        keywords = {k: default(name, v) for k, v in (thing.__kwdefaults__ or {}).items()}
         node.args.defaults = [default(name, value) for value in thing.__defaults__ or ()]
-        node.args.kw_defaults = [
-            default(name, keywords[a.arg]) if a.arg in keywords else None
-            for a in node.args.kwonlyargs
-        ]
+        node.args.kw_defaults = [keywords.get(a.arg) for a in node.args.kwonlyargs]
     return DEFINITION, ast.unparse(ast.fix_missing_locations(node))
 
 
@@ -153,22 +148,22 @@ def statement(code: CodeType, name: str) -> ast.FunctionDef | ast.ClassDef | Non
     except SyntaxError:
         return None
     for node in ast.walk(tree):
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == name:
-            body = node.body if isinstance(node, ast.ClassDef) else [node]
-            if any(begins_at(inner, code) for inner in body):
-                for decorator in node.decorator_list:
-                    called = decorator.func if isinstance(decorator, ast.Call) else decorator
-                    if ast.unparse(called).rpartition(".")[2] not in DECORATORS:
-                        refuse(f"{name} has another decorator: do what that does inside")
-                node.decorator_list = []
-                return Strip().visit(node)
+        if not isinstance(node, (ast.FunctionDef, ast.ClassDef)) or node.name != name:
+            continue
+        inside = node.body if isinstance(node, ast.ClassDef) else [node]
+        functions = [f for f in inside if isinstance(f, ast.FunctionDef)]
+        begins = {
+            (f.name, min([f.lineno, *(d.lineno for d in f.decorator_list)])) for f in functions
+        }
+        if (code.co_name, code.co_firstlineno) not in begins:
+            continue
+        for decorator in node.decorator_list:
+            called = decorator.func if isinstance(decorator, ast.Call) else decorator
+            if ast.unparse(called).rpartition(".")[2] not in DECORATORS:
+                refuse(f"{name} has another decorator: do what that does inside")
+        node.decorator_list = []
+        return Strip().visit(node)
     return None
-
-
-def begins_at(node: ast.AST, code: CodeType) -> bool:
-    if not isinstance(node, ast.FunctionDef) or node.name != code.co_name:
-        return False
-    return min([node.lineno, *(d.lineno for d in node.decorator_list)]) == code.co_firstlineno
 
 
 class Strip(ast.NodeTransformer):
@@ -220,9 +215,8 @@ def variables(thing: Any) -> dict[str, Any]:
     known: dict[str, Any] = {}
     for function in functions_of(thing):
         known = {**function.__globals__, **known}
-        for name, cell in zip(
-            function.__code__.co_freevars, function.__closure__ or (), strict=True
-        ):
+        cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+        for name, cell in cells:
             with suppress(ValueError):  # empty as yet
                 known[name] = cell.cell_contents
     return known
@@ -231,12 +225,9 @@ def variables(thing: Any) -> dict[str, Any]:
 def functions_of(thing: Any) -> list[FunctionType]:
     """A function itself; of a class, the methods that its body defines."""
     inside = vars(thing).values() if isinstance(thing, type) else [thing]
-    functions = [f for f in inside if isinstance(f, FunctionType)]
-    return [
-        f
-        for f in functions  # but not those that a dataclass or a decorator made
-        if f.__name__ == f.__code__.co_name and f.__code__.co_filename != "<string>"
-    ]
+    functions = [(f, f.__code__) for f in inside if isinstance(f, FunctionType)]
+    # but not those that a dataclass or a decorator made
+    return [f for f, c in functions if f.__name__ == c.co_name and c.co_filename != "<string>"]
 
 
 def is_own(thing: Any) -> bool:

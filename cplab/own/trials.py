@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from cplab.checks import CplabError
+from cplab.checks import CplabError, require
 
 
 @contextmanager
@@ -43,11 +43,6 @@ def trial(name: str) -> Iterator[list[str]]:
         random.setstate(before["random"])
         np.random.set_state(before["numpy"])
         torch.set_rng_state(torch.from_numpy(before["torch"]))
-
-
-def require(held: bool, line: str) -> None:
-    if not held:
-        raise CplabError(line)
 
 
 def try_deficit(deficit: Any) -> None:

@@ -1,12 +1,7 @@
 """Growth and pruning: of nets of 16 units (`specs`, `growth`), of whole kernels and of single
-weights of convolutional networks (`lives`, `kernels`, `saliency`).
+weights of convolutional networks (`lives`, `kernels`, `saliency`). Specs need no torch:
 
-    import cplab
-    from cplab import pruning
-    result = cplab.run(pruning.Pruned(profile="ci", metric="fisher", density=0.5))
-
-The names below are what is public. Specs need no torch; what computes them is loaded when it is
-first used.
+    cplab.run(pruning.Pruned(profile="ci", metric="fisher", density=0.5))
 """
 
 from cplab.lazy import load_late

@@ -1,31 +1,30 @@
 """Growth and pruning of synapses, and what the architectures that come of it are worth.
 
 The thesis's dense model (sections 2.1 to 2.6): a network of 784, 16 and 10 units grows and drops
-synapses while it learns digits; the architectures that it passes on its way down, and controls of
-them, are trained from new weights side by side.
-
-Words: those of `nets`, and density is the fraction of synapses that are alive. Biases are counted
-nowhere but in the thesis's ⌈γ(LL' + L')⌉.
+synapses while it learns digits; architectures that it passes on its way down, and controls of them,
+are trained from new weights side by side. Biases are in the thesis's ⌈γ(LL' + L')⌉ alone.
 """
 
 import base64
 import math
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from cplab import devices
-from cplab.checks import Cancelled, CplabError
+from cplab.checks import Cancelled, CplabError, one_of, require, shown, whole
 from cplab.engine.tasks import mix
 from cplab.engine.train import Context, Training
 from cplab.pruning import nets
 from cplab.pruning.nets import Architecture, Digits, flat_images, inked_pixels
-from cplab.pruning.specs import OTHER_DATASET, SHAPES, OneShot, Retraining, Search
+from cplab.pruning.specs import ORIGINS, OTHER_DATASET, SHAPES, OneShot, Retraining, Search, packed
 
 LEARNING_RATES = {"sgd": 0.5, "adam": 0.001}  # the thesis states neither optimiser nor rate
 CURVE_POINTS = 100
@@ -79,7 +78,7 @@ def draw_changes(spec: Search) -> tuple[np.ndarray, np.ndarray]:
     return grows, changes
 
 
-def expected_density(spec: Search, step: Any) -> np.ndarray:
+def expected_density(spec: Search, step: ArrayLike) -> np.ndarray:
     """The mean density, in percent, of what grows and drops in a search, spec, after so many steps
     (a number or an array), before its end.
 
@@ -127,16 +126,15 @@ def grow_and_prune(
     place = devices.pick(device)
     random = np.random.default_rng(mix("search", spec.seed))
     _, changes = draw_changes(spec)
-    every = torch.arange(784)
     both = search_images(spec), flat_images(spec.dataset)["test"]
-    own, test = (nets.to_training_dtype(each, every, place) for each in both)
-    begin = [np.ones((b, a), bool) for a, b in SHAPES]
+    own, test = (nets.to_training_dtype(each, torch.arange(784), place) for each in both)
+    begin = nets.dense()
     for layer, count in enumerate(spec.born):
         begin[layer] = scatter(begin[layer], count, random)
     net = nets.build_nets([begin], mix("search", spec.seed), spec.optimizer, place)
     counts = [int(each.sum()) for each in begin]
     size = sum(each.size for each in begin[: spec.layers])
-    curve: dict[str, list] = {name: [] for name in ("steps", "density", "accuracy", "counts")}
+    curve: list[dict] = []
     kept: dict[str, dict] = {}
     draw = nets.batch_indices(len(own.y), mix("search", spec.seed), place)
     steps, rate = len(changes), LEARNING_RATES[spec.optimizer]
@@ -154,19 +152,19 @@ def grow_and_prune(
         nets.take_step(net, own.x.index_select(0, index), own.y[index], rate)
         density = sum(counts[: spec.layers]) / size
         fallen = [each for each in spec.keep if density <= each < before]
-        if fallen or i % often == 0 or i == steps:
-            accuracy = nets.evaluate_nets(net, test)[0]
-            now = {"steps": i, "density": density, "accuracy": accuracy, "counts": [*counts]}
-            for each in fallen:
-                alive = pack_architecture(net.architecture(0))
-                architecture = {"step": i, "counts": [*counts], "accuracy": accuracy}
-                kept[f"{each:g}"] = architecture | {"alive": alive}
-            if i % often == 0 or i == steps:
-                for name, value in now.items():
-                    curve[name].append(value)
-                seen = net.alive[0][0, :, :-1].sum(0).view(28, 28).int().cpu().numpy()
-                report(now | {"step": i, "steps": steps, "pixels": seen})
-    return {**curve, "architectures": kept}
+        due = i % often == 0 or i == steps
+        if not (fallen or due):
+            continue
+        now = {"accuracy": nets.evaluate_nets(net, test)[0], "counts": [*counts]}
+        for each in fallen:
+            alive = pack_architecture(net.architecture(0))
+            kept[f"{each:g}"] = {"step": i, **now, "alive": alive}
+        if due:
+            curve.append({"steps": i, "density": density, **now})
+            seen = net.alive[0][0, :, :-1].sum(0).view(28, 28).int().cpu().numpy()
+            report(curve[-1] | {"step": i, "steps": steps, "pixels": seen})
+    columns = {name: [row[name] for row in curve] for name in curve[0]}
+    return {**columns, "architectures": kept}
 
 
 def pack_architecture(arrays: Sequence[np.ndarray]) -> str:
@@ -182,6 +180,7 @@ def unpack_architecture(text: str) -> Architecture:
     >>> [each.shape for each in unpack_architecture(pack_architecture(whole))]
     [(16, 784), (10, 16)]
     """
+    require(packed(text), f"text {shown(text)} is no architecture: give the `alive` of a result")
     bits = np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8)).astype(bool)
     first, last = SHAPES
     cut, end = math.prod(first), math.prod(first) + math.prod(last)
@@ -194,8 +193,7 @@ def unpack_architecture(text: str) -> Architecture:
 def scatter(allowed: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
     """`count` synapses at random among the allowed ones."""
     places = np.flatnonzero(allowed)
-    if count > len(places):
-        raise CplabError(f"{count} synapses do not fit: only {len(places)} places are allowed")
+    require(count <= len(places), f"{count} synapses do not fit: give {len(places)} at most")
     alive = np.zeros(allowed.size, bool)
     alive[random.choice(places, count, replace=False)] = True
     return alive.reshape(allowed.shape)
@@ -217,6 +215,11 @@ def trade_targets(alive: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return alive
 
 
+def check_architecture(name: str, alive: Architecture) -> None:
+    shapes, wanted = [each.shape for each in alive], [each[::-1] for each in SHAPES]
+    require(shapes == wanted, f"{name} of shapes {shown(shapes)} are not allowed: give {wanted}")
+
+
 def make_control(
     kind: str, alive: Architecture, ink: np.ndarray, random: np.random.Generator
 ) -> Architecture:
@@ -230,6 +233,11 @@ def make_control(
     >>> bool((control[0].sum(0) == few[0].sum(0)).all())
     True
     """
+    one_of("kind", kind, ORIGINS)
+    check_architecture("alive", alive)
+    require(ink.shape == (784,), f"ink of shape {ink.shape} is not allowed: give (784,)")
+    if kind == "dense":
+        return nets.dense()
     if kind in ("biological", "magnitude"):
         return alive
     if kind == "per_pixel":
@@ -278,8 +286,12 @@ def train_side_by_side(
     >>> len(curve["accuracy"])
     2
     """
-    place = devices.pick(device)
-    seed = mix("retrain", seed)
+    place, steps = devices.pick(device), whole("steps", steps, 1)
+    require(len(architectures), f"architectures {architectures} are not allowed: give one or more")
+    for one in architectures:
+        check_architecture("architectures", one)
+    one_of("optimizer", optimizer, LEARNING_RATES)
+    seed = mix("retrain", whole("seed", seed, most=2**63 - 1))
     images = flat_images(dataset)
     pixels = torch.arange(784)
     if not (blanks or rewire):
@@ -317,9 +329,9 @@ def replace_weakest(group: nets.Nets, net: int, count: int, random: np.random.Ge
 
 def prune_once(spec: OneShot, **how: Any) -> dict:
     """The values of a OneShot; how, report, stop and device as of train_side_by_side."""
-    dense = [np.ones((b, a), bool) for a, b in SHAPES]
     # A seed of its own: an architecture is retrained from other weights than those it is from.
     how |= {"dataset": spec.dataset, "steps": spec.steps, "optimizer": spec.optimizer}
+    dense = nets.dense()
     group, curve = train_side_by_side([dense], seed=mix("dense", spec.seed), blanks=True, **how)
     order = group.weights[0][0, :, :-1].abs().flatten().argsort(descending=True).cpu()
     kept = {}
@@ -332,85 +344,25 @@ def prune_once(spec: OneShot, **how: Any) -> dict:
     return {"steps": curve["steps"], "accuracy": curve["accuracy"][0], "architectures": kept}
 
 
-# For the store ------------------------------------------------------------------------------------
-
-
-def compute_searches(
-    specs: Iterable, context: Context | None = None, measures: Mapping | None = None
-) -> Iterator[tuple[Any, Training]]:
-    """Compute Search and OneShot specs, one after another.
-
-    Yields: (spec, its Training). Raises: CplabError, Cancelled, Diverged.
-    """
-    context = context or Context()
-    refuse_measures(measures)
-    how: dict[str, Any] = {"stop": context.stop, "device": context.device}
-    for spec in specs:
-        began = time.perf_counter()
-        if isinstance(spec, OneShot):
-            values = prune_once(spec, report=partial(tell_all, context, [spec]), **how)
-        else:
-            values = grow_and_prune(spec, report=partial(context.report, spec), **how)
-        yield spec, training_of(values, spec, context, time.perf_counter() - began)
-
-
-def compute_retrainings(
-    specs: Iterable[Retraining], context: Context | None = None, measures: Mapping | None = None
-) -> Iterator[tuple[Retraining, Training]]:
-    """Compute retrainings, of searches that the context has as sources. Those of one seed, data set
-    and length go side by side; step, steps and accuracy are reported.
-
-    Yields: (spec, its Training). Raises: CplabError, Cancelled, Diverged.
-    """
-    specs, context = list(specs), context or Context()
-    refuse_measures(measures)
-    how: dict[str, Any] = {"stop": context.stop, "device": context.device}
-    groups: dict[tuple, list[Retraining]] = {}
-    for r in specs:
-        groups.setdefault(r.trunk_key, []).append(r)
-    for group in groups.values():
-        first, rewires = group[0], group[0].kind == "set"
-        began = time.perf_counter()
-        begin = [starting_architecture(r, context.sources) for r in group]
-        how |= {name: getattr(first, name) for name in ("dataset", "seed", "steps", "optimizer")}
-        how["report"] = partial(tell_all, context, group)
-        trained, curve = train_side_by_side(begin, rewire=rewires, **how)
-        seconds = (time.perf_counter() - began) / len(group)
-        for net, (r, alive) in enumerate(zip(group, begin, strict=True)):
-            own = curve["accuracy"][net]
-            values = {"accuracy": own[-1], "steps": curve["steps"], "curve": own}
-            values["counts"] = [int(each.sum()) for each in alive]
-            if rewires:
-                values["alive"] = pack_architecture(trained.architecture(net))
-            yield r, training_of(values, r, context, seconds)
-
-
-def refuse_measures(measures: Mapping | None) -> None:
-    if measures:
-        raise CplabError(
-            f"{', '.join(measures)} cannot be measured on nets that are trained side by side: "
-            "ask without, or of a Run"
-        )
-
-
-def tell_all(context: Context, group: list, step: int, accuracies: list[float]) -> None:
-    """Report to all specs of a group."""
-    for spec, accuracy in zip(group, accuracies, strict=True):
-        context.report(spec, {"step": step, "steps": spec.steps, "accuracy": accuracy})
-
-
-def training_of(values: dict, spec: Any, context: Context, seconds: float) -> Training:
-    """The values of a spec, and how they came about."""
-    place = devices.pick(context.device)
-    precision = "bf16" if devices.has_bf16(place) else "float32"
-    how = (devices.machine(place), precision, torch.get_num_threads())
-    return Training(values, {}, seconds, nets.read_flat(spec.dataset)[1], *how)
+def retrain_group(group: Sequence[Retraining], sources: Mapping, **how: Any) -> Iterator[dict]:
+    """The values of retrainings of one seed, data set and length, in their order; sources, the
+    results of their searches; how, as of prune_once."""
+    first, rewires = group[0], group[0].kind == "set"
+    begin = [starting_architecture(spec, sources) for spec in group]
+    how |= {name: getattr(first, name) for name in ("dataset", "seed", "steps", "optimizer")}
+    trained, curve = train_side_by_side(begin, rewire=rewires, **how)
+    for net, (alive, own) in enumerate(zip(begin, curve["accuracy"], strict=True)):
+        values = {"accuracy": own[-1], "steps": curve["steps"], "curve": own}
+        values["counts"] = [int(each.sum()) for each in alive]
+        if rewires:
+            values["alive"] = pack_architecture(trained.architecture(net))
+        yield values
 
 
 def starting_architecture(spec: Retraining, sources: Mapping) -> Architecture:
     """What a retraining begins with. Raises CplabError if its source never had its density."""
     if spec.source is None:
-        return [np.ones((b, a), bool) for a, b in SHAPES]
+        return nets.dense()
     architectures = sources[spec.source].values["architectures"]
     kept = architectures.get(f"{spec.density:g}")
     if kept is None:
@@ -421,6 +373,49 @@ def starting_architecture(spec: Retraining, sources: Mapping) -> Architecture:
     random = np.random.default_rng(mix(spec.kind, spec.density, spec.seed))
     alive = unpack_architecture(kept["alive"])
     return make_control(spec.kind, alive, inked_pixels(spec.dataset), random)
+
+
+# For the store ------------------------------------------------------------------------------------
+
+
+def compute(
+    specs: Iterable, context: Context | None = None, measures: Mapping | None = None
+) -> Iterator[tuple[Any, Training]]:
+    """Compute Search, OneShot and Retraining specs; retrainings of one seed, data set and length
+    side by side, of searches that the context has as sources.
+
+    Yields: (spec, its Training). Raises: CplabError, Cancelled, Diverged.
+    """
+    require(
+        not measures,
+        f"{', '.join(measures or ())} cannot be measured on nets that are trained side by side: "
+        "ask without, or of a Run",
+    )
+    context, groups = context or Context(), defaultdict(list)
+    for spec in specs:
+        groups[spec.trunk_key].append(spec)
+    place = devices.pick(context.device)
+    precision = "bf16" if devices.has_bf16(place) else "float32"
+    where = devices.machine(place), precision, torch.get_num_threads()
+    how: dict[str, Any] = {"stop": context.stop, "device": context.device}
+    for group in groups.values():
+        first, began = group[0], time.perf_counter()
+        tell = partial(tell_all, context, group)
+        if isinstance(first, Search):
+            found = [grow_and_prune(first, report=partial(context.report, first), **how)]
+        elif isinstance(first, OneShot):
+            found = [prune_once(first, report=tell, **how)]
+        else:
+            found = [*retrain_group(group, context.sources, report=tell, **how)]
+        seconds, copy = (time.perf_counter() - began) / len(group), nets.read_flat(first.dataset)[1]
+        for spec, values in zip(group, found, strict=True):
+            yield spec, Training(values, {}, seconds, copy, *where)
+
+
+def tell_all(context: Context, group: Sequence, step: int, accuracies: list[float]) -> None:
+    """Report to all specs of a group."""
+    for spec, accuracy in zip(group, accuracies, strict=True):
+        context.report(spec, {"step": step, "steps": spec.steps, "accuracy": accuracy})
 
 
 def retraining_rows(found: Mapping) -> list[dict]:

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from cplab import data, deficits
-from cplab.checks import CplabError
+from cplab.checks import CplabError, one_of, whole
 from cplab.engine.tasks import TASKS, Classification, Learner, evaluate, event, mix, seeded, task
-from cplab.pruning.lives import KernelLife, KernelPruning
+from cplab.pruning.lives import CHOICES, KernelLife, KernelPruning
 from cplab.runs import Step
 
 
@@ -87,6 +87,7 @@ def kernels_to_keep(
     >>> len(first) + len(second)
     7
     """
+    one_of("choice", choice, CHOICES)
     measured = kernel_norms(net)
     spare = sum(net.kernels) - 2
     if not 0 <= count <= spare:
@@ -96,15 +97,11 @@ def kernels_to_keep(
         )
     if choice == "random":
         measured = [torch.rand(len(n), generator=generator).to(n) for n in measured]
-    scores = torch.cat(measured)
-    layer = torch.cat([torch.full((len(n),), i) for i, n in enumerate(measured)])
-    last = torch.stack([n.argmax() for n in measured])  # stays, whatever the others do
-    last[1] += len(measured[0])
-    scores[last] = math.inf
-    gone = scores.argsort(stable=True)[:count].cpu()
-    kept = torch.ones(len(scores), dtype=torch.bool)
-    kept[gone] = False
-    first, second = (kept[layer == i].nonzero().flatten() for i in (0, 1))
+    for scores in measured:
+        scores[scores.argmax()] = math.inf  # stays, whatever the others do
+    kept = torch.ones(sum(net.kernels), dtype=torch.bool)
+    kept[torch.cat(measured).argsort(stable=True)[:count].cpu()] = False
+    first, second = (part.nonzero().flatten() for part in kept.split(net.kernels))
     return first, second
 
 
@@ -150,7 +147,7 @@ def random_split(total: int, seed: int, most: tuple[int, int]) -> tuple[int, int
             f"{total} kernels cannot be split over two layers of {most[0]} and {most[1]}: give "
             f"2 to {sum(most)}"
         )
-    generator = torch.Generator().manual_seed(mix("split", seed, total))
+    generator = torch.Generator().manual_seed(mix("split", whole("seed", seed), total))
     first = int(torch.randint(low, high + 1, (), generator=generator))
     return first, total - first
 
@@ -183,8 +180,7 @@ class Kernels(Classification):
     """To learn a material with plain SGD; the thesis names no augmentation."""
 
     def images(self, spec: KernelLife, device: torch.device) -> Material:
-        material = getattr(spec, "material", "images")
-        return make_material(spec.dataset, spec.profile, material, spec.seed, str(device))
+        return make_material(spec.dataset, spec.profile, spec.material, spec.seed, str(device))
 
     def start(
         self, spec: KernelLife, device: torch.device, state: dict[str, Tensor] | None = None
@@ -209,12 +205,13 @@ class Kernels(Classification):
         its own material too, which takes the place of test images where these have no labels."""
         found: dict[str, Any] = dict(zip(("first", "second"), net.kernels, strict=True))
         found["parameters"] = sum(p.numel() for p in net.parameters())
-        material, how = getattr(spec, "material", None), (images.normal, "float32")
-        if material:
+        how = images.normal, "float32"
+        if isinstance(spec, KernelPruning):
             found["train_accuracy"] = evaluate(net, images.train_x, images.train_y, *how)
-        if material in (None, "images"):
-            return found | {"accuracy": evaluate(net, images.test_x, images.test_y, *how)}
-        return found | {"accuracy": found["train_accuracy"]}
+            found["accuracy"] = found["train_accuracy"]
+        if spec.material == "images":
+            found["accuracy"] = evaluate(net, images.test_x, images.test_y, *how)
+        return found
 
 
 def plain_sgd(net: nn.Module) -> torch.optim.Optimizer:

@@ -4,18 +4,23 @@ The engine trains them step by step; `saliency` and `kernels` say what happens b
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from functools import cached_property, partial
 from typing import Any, ClassVar
 
-from cplab.checks import CplabError, one_of, part, settle, whole
+from cplab import specs
+from cplab.checks import number, one_of, part, require, settle, shown, whole, yes_or_no
 from cplab.profiles import PROFILES, Profile
-from cplab.runs import Event, Run, Step
+from cplab.pruning.specs import check_fields, entries
+from cplab.runs import EPOCHS, LONGEST, Event, Run, Step, as_given, setting
 from cplab.specs import register
 
+weights_kept = partial(part, whole=1, unit="the fraction of weights that are kept")
 METRICS = ("none", "magnitude", "fisher", "random")
 MATERIALS = ("images", "noise", "random_labels")
 CHOICES = ("activity", "random")
+OF_PRUNING = ("layers", "weights", "kept", "predicted", "change")  # what it is seen to do
+MOST_KERNELS = 1024  # kernels of a layer, a quarter of its units and of a batch's images
 
 
 class PrunedLife:
@@ -24,14 +29,11 @@ class PrunedLife:
     optimizer: ClassVar[str] = "sgd"
     arithmetic: ClassVar[str] = "native"
     profile: Any
+    life: Any
 
     def __getstate__(self) -> dict:
         """What goes to another process: the fields alone."""
         return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
-
-    @cached_property
-    def life(self) -> tuple[Step | Event, ...]:
-        raise NotImplementedError
 
     @cached_property
     def epochs(self) -> int:
@@ -70,6 +72,8 @@ class Pruned(PrunedLife):
             after retraining.
         training, retraining: clear epochs before and after pruning.
         seed: decides initial weights, batches and what is taken out at random.
+        recalibrated: whether BatchNorm's statistics are measured again once weights were taken out,
+            before the network is looked at and trained on: those of before are of other inputs.
 
     Values: curve, accuracy of the test images (0 to 1) after each epoch; loss, the mean training
     loss of each; accuracy and trace (of the Fisher information of the weights that are kept, a list
@@ -87,37 +91,39 @@ class Pruned(PrunedLife):
 
     version: ClassVar[int] = 1
     task: ClassVar[str] = "pruned"
+    form: ClassVar[dict] = {
+        "curve": [specs.fraction],
+        "loss": [specs.positive],
+        "accuracy": {str: specs.fraction},
+        "trace": {str: [specs.finite]},
+        "layers": [specs.word],
+        "weights": [specs.count],
+        "kept": [specs.count],
+        "predicted": specs.finite,
+        "change": specs.finite,
+    }
 
-    profile: str = "course"
-    metric: str = "none"
-    density: float = 1.0
-    deficit: Any = "none"
-    length: int = 0
-    recovery: int = 10
-    training: int = 20
-    retraining: int = 5
-    seed: int = 0
+    profile: str = setting("course", names=PROFILES)
+    metric: str = setting("none", names=METRICS)
+    density: float = setting(1.0, weights_kept)
+    deficit: str = setting("none", as_given)
+    length: int = setting(0, EPOCHS)
+    recovery: int = setting(10, EPOCHS)
+    training: int = setting(20, partial(EPOCHS, least=1))
+    retraining: int = setting(5, EPOCHS)
+    seed: int = setting(0, whole)
+    recalibrated: bool = setting(False, yes_or_no)
 
     def __post_init__(self) -> None:
-        one_of("profile", self.profile, PROFILES)
-        one_of("metric", self.metric, METRICS)
-        density = part("density", self.density, 1, "the fraction of weights that are kept")
-        if self.metric == "none" and density < 1:
-            raise CplabError(
-                f"density {self.density!r} is not allowed with metric none: "
-                f"give 1, or a metric: {', '.join(METRICS[1:])}"
-            )
-        settle(
-            self,
-            density=density,
-            metric="none" if density == 1 else self.metric,
-            length=whole("length", self.length),
-            recovery=whole("recovery", self.recovery) if self.length else 0,
-            training=whole("training", self.training, least=1),
-            retraining=whole("retraining", self.retraining),
+        check_fields(self)
+        require(
+            self.metric != "none" or self.density == 1,
+            f"density {self.density!r} is not allowed with metric none: "
+            f"give 1, or a metric: {', '.join(METRICS[1:])}",
         )
-        last = self.phases[2]
-        settle(self, deficit=last.deficit, seed=last.seed)
+        recovery = self.recovery if self.length else 0
+        settle(self, metric="none" if self.density == 1 else self.metric, recovery=recovery)
+        settle(self, deficit=self.phases[2].deficit)
 
     @cached_property
     def phases(self) -> tuple[Run, Run, Run]:
@@ -126,25 +132,27 @@ class Pruned(PrunedLife):
         run = partial(Run, profile=self.profile, schedule="recovery", seed=self.seed)
         falling = min(PROFILES[self.profile].recovery, self.training)
         begin, length = self.training + self.retraining, self.length
-        when: dict[str, Any] = {"onset": begin, "length": length}
-        if self.deficit == "none":
-            when = {"onset": begin + length}
+        if isinstance(self.deficit, str) and self.deficit == "none":
+            begin, length = begin + length, 0
         return (
             run(onset=self.training - falling, recovery=falling),
             run(onset=self.training, recovery=self.retraining),
-            run(deficit=self.deficit, **when, recovery=self.recovery),
+            run(deficit=self.deficit, onset=begin, length=length, recovery=self.recovery),
         )
 
     @cached_property
     def life(self) -> tuple[Step | Event, ...]:
         """Steps of the three phases; what is done and looked at between them."""
         first, second, third = self.phases
-        pruning = Event("prune_weights", (self.metric, self.density, self.seed))
-        parts: list[Step | Event] = [*first.life, inspection("trained")]
-        parts += [pruning, inspection("pruned")]
-        parts += [*second.life[self.training :], inspection("retrained")]
+        again = (True,) if self.recalibrated else ()
+        pruning = Event("prune_weights", (self.metric, self.density, self.seed, *again))
+        trained, pruned, retrained, end = (
+            Event("inspect", (moment,)) for moment in ("trained", "pruned", "retrained", "end")
+        )
+        parts: list[Step | Event] = [*first.life, trained, pruning, pruned]
+        parts += [*second.life[self.training :], retrained]
         if self.length:
-            parts += [*third.life[self.training + self.retraining :], inspection("end")]
+            parts += [*third.life[self.training + self.retraining :], end]
         return tuple(parts)
 
     @property
@@ -170,16 +178,41 @@ class Pruned(PrunedLife):
                 for name in ("accuracy", "trace"):
                     found[name][row["moment"]] = row[name]
             elif "event" in row:
-                names = ("layers", "weights", "kept", "predicted", "change")
-                found |= {name: row[name] for name in names}
+                found |= {name: row[name] for name in OF_PRUNING}
             else:
                 found["curve"].append(row["test_accuracy"])
                 found["loss"].append(row["train_loss"])
         return found
 
+    def check_values(self, values: dict) -> None:
+        """Raise ValueError unless these can be this life's."""
+        moments = {"trained", "pruned", "retrained", *(["end"] if self.length else [])}
+        layers = {len(values[name]) for name in ("layers", "weights", "kept")}
+        specs.same_length(self.epochs, values["curve"], values["loss"])
+        if len(layers) != 1 or not moments == {*values["accuracy"]} == {*values["trace"]}:
+            raise ValueError("it was looked at at other moments, or has other layers")
 
-def inspection(moment: str) -> Event:
-    return Event("inspect", (moment,))
+
+def pair(name: str, values: Any, most: int) -> tuple[int, int]:
+    first, second = (whole(name, each, 1, most) for each in values)
+    return first, second
+
+
+def kernel_counts(name: str, values: Any) -> tuple[int, ...]:
+    return tuple(whole(name, each, 2) for each in entries(name, values))
+
+
+def rate_part(name: str, value: Any) -> tuple[int, float]:
+    epochs, rate = value
+    return EPOCHS("epochs", epochs), number("learning rate", rate, 0, 100)
+
+
+def rate_parts(name: str, values: Any) -> tuple[tuple[int, float], ...]:
+    return tuple(rate_part(name, each) for each in entries(name, values))
+
+
+def steps_at(rates: tuple[tuple[int, float], ...]) -> tuple[Step, ...]:
+    return tuple(Step("none", rate) for epochs, rate in rates for _ in range(epochs))
 
 
 @register
@@ -190,7 +223,8 @@ class KernelSize:
     Arguments: profile, whose images it sees; kernels of the two convolutions and units of the two
         hidden dense layers; rates, (epochs, learning rate) of training, one after the other;
         at_once, kernels that are taken out at a time; retraining, epochs and learning rate after
-        each time; saved, numbers of kernels at which the architecture is kept; batch, images.
+        each time; saved, numbers of kernels at which the architecture is kept; batch, images;
+        noise_rates, in place of rates where noise is learned, if they are others.
 
     SIZES has three; the thesis's numbers are SIZES["paper"]'s. Raises: CplabError.
 
@@ -198,29 +232,31 @@ class KernelSize:
     [3, 3, 3]
     """
 
-    profile: str
-    kernels: tuple[int, int]
-    units: tuple[int, int]
-    rates: tuple[tuple[int, float], ...]
-    at_once: int
-    retraining: tuple[int, float]
-    saved: tuple[int, ...]
-    batch: int = 128
+    profile: str = setting(MISSING, names=PROFILES)
+    kernels: tuple[int, int] = setting(MISSING, partial(pair, most=MOST_KERNELS))
+    units: tuple[int, int] = setting(MISSING, partial(pair, most=4 * MOST_KERNELS))
+    rates: tuple[tuple[int, float], ...] = setting(MISSING, rate_parts)
+    at_once: int = setting(MISSING, partial(whole, least=1, most=2 * MOST_KERNELS))
+    retraining: tuple[int, float] = setting(MISSING, rate_part)
+    saved: tuple[int, ...] = setting(MISSING, kernel_counts)
+    batch: int = setting(128, partial(whole, least=1, most=4 * MOST_KERNELS))
+    noise_rates: tuple[tuple[int, float], ...] = setting((), rate_parts)
 
     def __post_init__(self) -> None:
-        one_of("profile", self.profile, PROFILES)
-        for name in ("kernels", "units", "saved"):
-            settle(self, **{name: tuple(whole(name, n, least=1) for n in getattr(self, name))})
-        settle(self, at_once=whole("at_once", self.at_once, least=1))
-        if not 2 <= min(self.saved) <= max(self.saved) < sum(self.kernels):
-            raise CplabError(
-                f"saved {self.saved} is not allowed: one kernel has to be left in each layer and "
-                f"one to go, so give numbers from 2 to {sum(self.kernels) - 1}"
-            )
+        check_fields(self)
+        most = sum(self.kernels) - 1
+        require(
+            self.saved and max(self.saved) <= most,
+            f"saved {shown(self.saved)} is not allowed: one kernel has to be left in each layer "
+            f"and one to go, so give numbers from 2 to {most}",
+        )
+        training = max(sum(n for n, _ in rates) for rates in (self.rates, self.noise_rates))
+        epochs = training + len(self.removals) * self.retraining[0]
+        require(epochs <= LONGEST, f"{epochs} epochs are not allowed: {LONGEST} at most")
 
     @property
     def training(self) -> tuple[Step, ...]:
-        return tuple(Step("none", rate) for epochs, rate in self.rates for _ in range(epochs))
+        return steps_at(self.rates)
 
     @property
     def removals(self) -> list[int]:
@@ -232,15 +268,27 @@ class KernelSize:
         return counts
 
 
-_CI, _COURSE = ((2, 0.05),), ((10, 0.1), (10, 0.01), (5, 0.001))  # the rates are ours
-_PAPER = ((100, 0.1), (100, 0.01), (50, 0.001))
-SIZES = {  # course: a quarter of the kernels and a tenth of the epochs
-    "ci": KernelSize("ci", (4, 8), (16, 8), _CI, 3, (1, 0.01), (9, 6, 3), batch=64),
+# course: a quarter of the thesis's kernels and a tenth of its epochs; the rates of both are ours
+SIZES = {
+    "ci": KernelSize("ci", (4, 8), (16, 8), ((2, 0.05),), 3, (1, 0.01), (9, 6, 3), batch=64),
     "course": KernelSize(
-        "course", (16, 64), (96, 48), _COURSE, 3, (2, 0.01), saved=(75, 50, 25, 8, 5)
+        profile="course",
+        kernels=(16, 64),
+        units=(96, 48),
+        rates=((10, 0.1), (10, 0.01), (5, 0.001)),
+        at_once=3,
+        retraining=(2, 0.01),
+        saved=(75, 50, 25, 8, 5),
     ),
     "paper": KernelSize(
-        "paper", (64, 256), (382, 194), _PAPER, 10, (15, 0.001), saved=(300, 200, 100, 30, 20)
+        profile="paper",
+        kernels=(64, 256),
+        units=(382, 194),
+        rates=((100, 0.1), (100, 0.01), (50, 0.001)),
+        at_once=10,
+        retraining=(15, 0.001),
+        saved=(300, 200, 100, 30, 20),
+        noise_rates=((20, 0.01), (230, 0.001)),
     ),
 }
 
@@ -250,14 +298,14 @@ class KernelLife(PrunedLife):
 
     version: ClassVar[int]
     task: ClassVar[str] = "kernels"
-    size: KernelSize
+    material: Any = "images"
+    size: Any
     seed: int
 
-    def settle_size(self) -> None:
-        """A size by its name in SIZES, or one of your own."""
+    def __post_init__(self) -> None:
         if not isinstance(self.size, KernelSize):
             settle(self, size=SIZES[one_of("size", self.size, SIZES)])
-        settle(self, seed=whole("seed", self.seed))
+        check_fields(self)
 
     @property
     def profile(self) -> str:
@@ -273,9 +321,9 @@ class KernelLife(PrunedLife):
 
     @property
     def trunk_key(self) -> tuple:
-        size, material = self.size, getattr(self, "material", "images")
+        size = self.size
         built = (size.profile, self.kernels, size.units, size.batch)
-        return (type(self).__name__, self.version, *built, material, self.seed)
+        return (type(self).__name__, self.version, *built, self.material, self.seed)
 
 
 @register
@@ -303,26 +351,32 @@ class KernelPruning(KernelLife):
     """
 
     version: ClassVar[int] = 1
+    form: ClassVar[dict] = {
+        "phase": [specs.word],
+        "epochs": [specs.count],
+        "first": [specs.count],
+        "second": [specs.count],
+        "loss": [specs.or_none(specs.positive)],
+        "train_accuracy": [specs.fraction],
+        "accuracy": [specs.fraction],
+        "parameters": [specs.count],
+    }
 
     size: Any = "course"  # a KernelSize from then on, all of which is in the key
-    material: str = "images"
-    choice: str = "activity"
-    retrain: bool = True
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        self.settle_size()
-        one_of("material", self.material, MATERIALS)
-        one_of("choice", self.choice, CHOICES)
+    material: str = setting("images", names=MATERIALS)
+    choice: str = setting("activity", names=CHOICES)
+    retrain: bool = setting(True, yes_or_no)
+    seed: int = setting(0, whole)
 
     @cached_property
     def life(self) -> tuple[Step | Event, ...]:
         """Training; then each removal, and training after it."""
         epochs, rate = self.size.retraining
         after = (Step("none", rate),) * epochs if self.retrain else ()
-        steps: list[Step | Event] = [*self.size.training]
-        for count in self.size.removals:
-            steps += [Event("remove_kernels", (count, self.choice, not after)), *after]
+        noise = steps_at(self.size.noise_rates) if self.material == "noise" else ()
+        steps: list[Step | Event] = [*(noise or self.size.training)]
+        for taken in self.size.removals:
+            steps += [Event("remove_kernels", (taken, self.choice, not after)), *after]
         return tuple(steps)
 
     def values(self, rows: list[dict]) -> dict:
@@ -341,6 +395,11 @@ class KernelPruning(KernelLife):
                 column.append(entry[name])
         return columns
 
+    def check_values(self, values: dict) -> None:
+        """Raise ValueError unless these can be this life's."""
+        trained = [isinstance(part, Event) for part in self.life].index(True)
+        specs.same_length(trained + len(self.size.removals), *values.values())
+
 
 @register
 @dataclass(frozen=True)
@@ -357,16 +416,12 @@ class KernelSplit(KernelLife):
     """
 
     version: ClassVar[int] = 1
+    form: ClassVar[dict] = {"accuracy": specs.fraction, "curve": [specs.fraction]}
 
     size: Any
-    first: int
-    second: int
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        self.settle_size()
-        for name in ("first", "second"):
-            settle(self, **{name: whole("kernels", getattr(self, name), least=1)})
+    first: int = setting(MISSING, partial(whole, least=1, most=MOST_KERNELS))
+    second: int = setting(MISSING, partial(whole, least=1, most=MOST_KERNELS))
+    seed: int = setting(0, whole)
 
     @property
     def kernels(self) -> tuple[int, int]:
@@ -379,3 +434,9 @@ class KernelSplit(KernelLife):
     def values(self, rows: list[dict]) -> dict:
         curve = [row["accuracy"] for row in rows]
         return {"accuracy": curve[-1], "curve": curve}
+
+    def check_values(self, values: dict) -> None:
+        """Raise ValueError unless these can be this life's."""
+        specs.same_length(self.epochs, values["curve"])
+        if values["curve"][-1] != values["accuracy"]:
+            raise ValueError("its accuracy is not that of its last epoch")

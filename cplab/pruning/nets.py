@@ -24,6 +24,11 @@ BATCH = 2048
 Architecture = list[np.ndarray]
 
 
+def dense() -> Architecture:
+    """All synapses alive."""
+    return [np.ones((b, a), bool) for a, b in SHAPES]
+
+
 # Images -----------------------------------------------------------------------------------------
 
 

@@ -1,17 +1,7 @@
 """Which weights of a trained network can be taken out, and what that costs.
 
-A network is trained, weights are taken out, it is trained on; then a deficit begins, or none. A
-weight's saliency is, by metric,
-
-    magnitude   |w|
-    fisher      w² F_ii, twice what taking it out adds to the loss, to second order: Optimal Brain
-                Damage (LeCun, Denker & Solla 1990) with the Fisher information in place of the
-                Hessian, as Theis et al. (2018) have it; F is exact (fisher.diagonal)
-    random      any number
-
 All weights of convolutions and linear layers are ranked together, but for the last layer's, which
-stays whole: each class has its evidence there. Density is the fraction of the ranked weights that
-are kept, exactly; how many a layer keeps is up to the metric.
+stays whole: each class has its evidence there. How many a layer keeps is up to the metric.
 """
 
 from typing import Any
@@ -19,14 +9,16 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 
 from cplab import data, devices
-from cplab.checks import CplabError, one_of, part
-from cplab.engine.tasks import Classification, Learner, evaluate, event, mix, task
+from cplab.checks import CplabError, one_of, part, require, whole
+from cplab.engine.tasks import TASKS, Classification, Learner, evaluate, event, mix, task
 from cplab.measure import fisher
 from cplab.pruning.lives import METRICS, Pruned
+from cplab.runs import Step
 
-IMAGES = 500  # the first so many training images, clear, measure the Fisher information
+MEASURED_IMAGES = 500  # the first so many training images, clear, measure the Fisher information
 MASK = "mask."  # begins the names of masks among what a learner keeps
 
 
@@ -44,8 +36,10 @@ def ranked_layers(net: nn.Module) -> dict[str, Any]:
 def weight_saliency(net: nn.Module, x: Tensor, metric: str, seed: int = 0) -> dict[str, Tensor]:
     """How much each weight of a net matters.
 
-    Arguments: net; x, normalised images (N, C, H, W), for fisher; metric, magnitude, fisher or
-        random; seed, for random.
+    Arguments: net; x, normalised images (N, C, H, W), for fisher; seed, for random; metric:
+        magnitude, |w|; random, any number; fisher, w² F_ii, twice what taking it out adds to the
+        loss, to second order: Optimal Brain Damage (LeCun, Denker & Solla 1990) with the exact
+        Fisher information in place of the Hessian, as Theis et al. (2018) have it.
     Returns: for each ranked layer, by name, a tensor shaped like its weight, 0 or above.
     Raises: CplabError for another metric, and as fisher.diagonal does.
 
@@ -60,7 +54,7 @@ def weight_saliency(net: nn.Module, x: Tensor, metric: str, seed: int = 0) -> di
     if metric == "fisher":
         curvature = fisher.diagonal(net, x)
         return {name: w.square() * curvature[name] for name, w in weights.items()}
-    random = torch.Generator().manual_seed(mix("saliency", seed))
+    random = torch.Generator().manual_seed(mix("saliency", whole("seed", seed)))
     return {name: torch.rand(w.shape, generator=random).to(w) for name, w in weights.items()}
 
 
@@ -75,6 +69,7 @@ def salient_masks(scores: dict[str, Tensor], density: float) -> dict[str, Tensor
     [False, True, False, True]
     """
     density = part("density", density, 1, "the fraction of weights that are kept")
+    require(scores, "scores {} are not allowed: give those of weight_saliency")
     every = torch.cat([s.flatten() for s in scores.values()])
     kept = torch.zeros(len(every), dtype=torch.bool, device=every.device)
     kept[every.argsort(descending=True, stable=True)[: round(density * len(every))]] = True
@@ -117,8 +112,8 @@ def kept_weights(learner: Learner) -> dict[str, Tensor]:
 
 
 def first_images(images: data.Images) -> Tensor:
-    """What the Fisher information is measured on, (IMAGES, C, H, W)."""
-    return images.normal(images.train_x[:IMAGES])
+    """What the Fisher information is measured on, (MEASURED_IMAGES, C, H, W)."""
+    return images.normal(images.train_x[:MEASURED_IMAGES])
 
 
 @torch.inference_mode()
@@ -130,7 +125,13 @@ def log_probabilities(net: nn.Module, x: Tensor) -> Tensor:
 
 @event
 def prune_weights(
-    learner: Learner, spec: Pruned, images: data.Images, metric: str, density: float, seed: int
+    learner: Learner,
+    spec: Pruned,
+    images: data.Images,
+    metric: str,
+    density: float,
+    seed: int,
+    recalibrated: bool = False,
 ) -> dict:
     """Take weights out. Returns layers, weights, kept, predicted and change, as of a Pruned."""
     net, x = learner.net, first_images(images)
@@ -139,6 +140,10 @@ def prune_weights(
     kept = salient_masks(weight_saliency(net, x, metric, seed) if ranks else cost, density)
     learner.extra |= {MASK + name: mask for name, mask in kept.items()}
     enforce_masks(learner)
+    if recalibrated:  # on an epoch of training images, as the statistics of before
+        batches = TASKS["pruned"].batches(spec, spec.training, Step("none", 0.0), images)
+        with devices.autocast(x.device, spec.arithmetic):
+            update_bn(batches, net)
     after = log_probabilities(net, x)
     return {
         "layers": list(kept),

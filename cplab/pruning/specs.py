@@ -2,13 +2,16 @@
 torch. `growth` computes them."""
 
 import math
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
+from itertools import islice
 from typing import Any, ClassVar
 
-from cplab.checks import CplabError, one_of, part, settle, whole
-from cplab.runs import OPTIMIZERS
+from cplab import specs
+from cplab.checks import CplabError, one_of, part, require, settle, shown, whole
+from cplab.runs import OPTIMIZERS, as_given, setting
 from cplab.specs import register
 
 SHAPES = ((784, 16), (16, 10))  # units below and above, of both layers of a net
@@ -16,9 +19,54 @@ DENSITIES = (0.01, 0.02, 0.03, 0.04, 0.05, 0.1, 0.15, 0.2)  # the thesis's
 OTHER_DATASET = {"mnist": "fashion_mnist", "fashion_mnist": "mnist"}
 NET_DATASETS = (*OTHER_DATASET, "practice")
 ORIGINS = ("biological", "random", "inked", "per_pixel", "degrees", "set", "magnitude", "dense")
+MOST_STEPS, MOST_ENTRIES = 1_000_000, 100  # of a net's training; of a list in a spec
 
-fraction = partial(part, whole=1, unit="the fraction of synapses that are alive")
+density_of = partial(part, whole=1, unit="the fraction of synapses that are alive")
 percentage = partial(part, whole=100, unit="a percentage")
+steps_of = partial(whole, least=1, most=MOST_STEPS)
+
+
+def entries(name: str, values: Any) -> list:
+    some = [*islice(values, MOST_ENTRIES + 1)]
+    require(len(some) <= MOST_ENTRIES, f"{name} has more than {MOST_ENTRIES} entries: give fewer")
+    return some
+
+
+def densities(name: str, value: Any) -> tuple[float, ...]:
+    """One or several fractions of synapses that are alive, in order, each once."""
+    several = entries(name, value) if isinstance(value, list | tuple) else (value,)
+    require(len(several), f"{name} {shown(value)} is not allowed: give one density or more")
+    return tuple(sorted({density_of("density", each) for each in several}))
+
+
+def mixture(name: str, value: Any) -> float:
+    return part(name, value, 1, "a fraction of the images") if value else 0.0
+
+
+def check_fields(spec: Any) -> None:
+    """Each field of a spec as its check gives it; what it cannot take apart is refused."""
+    for f in fields(spec):
+        value = getattr(spec, f.name)
+        try:
+            settle(spec, **{f.name: f.metadata.get("check", as_given)(f.name, value)})
+        except (TypeError, ValueError) as error:
+            raise CplabError(f"{f.name} {shown(value)} is not allowed: {error}") from error
+
+
+def packed(value: Any) -> bool:
+    """A text as `pack_architecture` gives it."""
+    size = 4 * math.ceil(math.ceil(sum(a * b for a, b in SHAPES) / 8) / 3)
+    return type(value) is str and len(value) == size and not re.search("[^A-Za-z0-9+/=]", value)
+
+
+ARCHITECTURES = {
+    str: {
+        "counts": [specs.count],
+        "alive": packed,
+        "step?": specs.count,
+        "accuracy?": specs.fraction,
+    }
+}
 
 
 class NetSpec:
@@ -39,7 +87,7 @@ class NetSpec:
     def trainer() -> Callable:
         from cplab.pruning import growth
 
-        return growth.compute_searches
+        return growth.compute
 
 
 @register
@@ -78,32 +126,27 @@ class Search(NetSpec):
     """
 
     version: ClassVar[int] = 1
+    form: ClassVar[dict] = {
+        "steps": [specs.count],
+        "density": [specs.fraction],
+        "accuracy": [specs.fraction],
+        "counts": [[specs.count]],
+        "architectures": ARCHITECTURES,
+    }
 
-    dataset: str = "mnist"
-    gamma: float = 0.016
-    n: int = 10_000
-    start: float = 50.0
-    rounding: str = "random"
-    output: str = "dense"
-    optimizer: str = "sgd"
-    mixed: float = 0.0
-    keep: tuple[float, ...] = DENSITIES
-    seed: int = 0
+    dataset: str = setting("mnist", names=NET_DATASETS)
+    gamma: float = setting(0.016, percentage)
+    n: int = setting(10_000, steps_of)
+    start: float = setting(50.0, percentage)
+    rounding: str = setting("random", names=("random", "up"))
+    output: str = setting("dense", names=("dense", "pruned"))
+    optimizer: str = setting("sgd", names=OPTIMIZERS)
+    mixed: float = setting(0.0, mixture)
+    keep: tuple[float, ...] = setting(DENSITIES, densities)
+    seed: int = setting(0, whole)
 
     def __post_init__(self) -> None:
-        one_of("dataset", self.dataset, NET_DATASETS)
-        one_of("rounding", self.rounding, ("random", "up"))
-        one_of("output", self.output, ("dense", "pruned"))
-        one_of("optimizer", self.optimizer, OPTIMIZERS)
-        settle(
-            self,
-            gamma=percentage("gamma", self.gamma),
-            n=whole("n", self.n, least=1),
-            start=percentage("start", self.start),
-            mixed=part("mixed", self.mixed, 1, "a fraction of the images") if self.mixed else 0.0,
-            keep=densities(self.keep),
-            seed=whole("seed", self.seed),
-        )
+        check_fields(self)
         if self.mixed and self.dataset not in OTHER_DATASET:
             raise CplabError("mixed images are not allowed with practice: take mnist")
         if self.peak > 100:
@@ -111,12 +154,22 @@ class Search(NetSpec):
                 f"gamma {self.gamma:g} is not allowed with n {self.n} and start {self.start:g}: "
                 f"growth would reach start + gamma · n / 4 = {self.peak:.4g} %, above 100"
             )
+        require(
+            self.n + 100 / self.gamma <= MOST_STEPS,
+            f"gamma {self.gamma:g} is not allowed: a search would take {self.steps:,} steps or "
+            f"more, above {MOST_STEPS:,}; take a larger gamma",
+        )
         for share, alive in zip(self.shares, self.born, strict=True):
             if math.ceil(share) >= alive:
                 raise CplabError(
                     f"gamma {self.gamma:g} empties a layer: a step would drop {share:.4g} of the "
                     f"{alive} synapses alive at the start; take a smaller gamma or a larger start"
                 )
+
+    def check_values(self, values: dict) -> None:
+        columns = (values[name] for name in ("density", "accuracy", "counts"))
+        specs.same_length(len(values["steps"]), *columns)
+        check_kept(self, values)
 
     @property
     def steps(self) -> int:
@@ -145,12 +198,6 @@ class Search(NetSpec):
         return [a * b - math.ceil(part * (a * b + b)) for a, b in SHAPES[: self.layers]]
 
 
-def densities(value: Any) -> tuple[float, ...]:
-    """One or several fractions of synapses that are alive, in order, each once."""
-    several = value if isinstance(value, list | tuple) else (value,)
-    return tuple(sorted({fraction("density", each) for each in several}))
-
-
 @register
 @dataclass(frozen=True)
 class OneShot(NetSpec):
@@ -165,18 +212,30 @@ class OneShot(NetSpec):
     """
 
     version: ClassVar[int] = 1
+    form: ClassVar[dict] = {
+        "steps": [specs.count],
+        "accuracy": [specs.fraction],
+        "architectures": ARCHITECTURES,
+    }
 
-    dataset: str = "mnist"
-    steps: int = 10_000
-    optimizer: str = "sgd"
-    keep: tuple[float, ...] = DENSITIES
-    seed: int = 0
+    dataset: str = setting("mnist", names=NET_DATASETS)
+    steps: int = setting(10_000, steps_of)
+    optimizer: str = setting("sgd", names=OPTIMIZERS)
+    keep: tuple[float, ...] = setting(DENSITIES, densities)
+    seed: int = setting(0, whole)
 
     def __post_init__(self) -> None:
-        one_of("dataset", self.dataset, NET_DATASETS)
-        one_of("optimizer", self.optimizer, OPTIMIZERS)
-        steps, seed = whole("steps", self.steps, least=1), whole("seed", self.seed)
-        settle(self, steps=steps, keep=densities(self.keep), seed=seed)
+        check_fields(self)
+
+    def check_values(self, values: dict) -> None:
+        specs.same_length(len(values["steps"]), values["accuracy"])
+        check_kept(self, values)
+
+
+def check_kept(spec: Search | OneShot, values: dict) -> None:
+    """Raises: ValueError for architectures of other densities than those that were to be kept."""
+    if not {*values["architectures"]} <= {f"{density:g}" for density in spec.keep}:
+        raise ValueError("it has architectures that nobody asked for")
 
 
 @register
@@ -207,31 +266,40 @@ class Retraining(NetSpec):
 
     version: ClassVar[int] = Search.version + OneShot.version - 1  # it begins with what these gave
     pace: ClassVar[float] = 0.001  # beside others
+    form: ClassVar[dict] = {
+        "accuracy": specs.fraction,
+        "steps": [specs.count],
+        "curve": [specs.fraction],
+        "counts": [specs.count],
+        "alive?": packed,
+    }
 
     kind: str = "biological"
-    density: float = 0.05
+    density: float = setting(0.05, density_of)
     search: Search = Search()
-    dataset: Any = None
-    steps: int = 10_000
-    optimizer: str = "sgd"
-    seed: Any = None
+    dataset: str = setting(None, names=NET_DATASETS)
+    steps: int = setting(10_000, steps_of)
+    optimizer: str = setting("sgd", names=OPTIMIZERS)
+    seed: int = setting(None, whole)
 
     def __post_init__(self) -> None:
-        one_of("kind", self.kind, ORIGINS)
+        require(isinstance(self.search, Search), f"{shown(self.search)} is no Search: give one")
         settle(
             self,
-            density=1.0 if self.kind == "dense" else fraction("density", self.density),
-            dataset=one_of("dataset", self.dataset or self.search.dataset, NET_DATASETS),
-            steps=whole("steps", self.steps, least=1),
-            optimizer=one_of("optimizer", self.optimizer, OPTIMIZERS),
-            seed=whole("seed", self.search.seed if self.seed is None else self.seed),
+            density=1.0 if one_of("kind", self.kind, ORIGINS) == "dense" else self.density,
+            dataset=self.search.dataset if self.dataset is None else self.dataset,
+            seed=self.search.seed if self.seed is None else self.seed,
         )
+        check_fields(self)
         if self.kind != "dense" and self.density not in self.search.keep:
             kept = ", ".join(f"{each:g}" for each in self.search.keep)
             raise CplabError(
                 f"density {self.density:g} is not kept by the search: choose one of {kept} "
                 "(fractions), or name it in the search's keep"
             )
+
+    def check_values(self, values: dict) -> None:
+        specs.same_length(len(values["steps"]), values["curve"])
 
     @property
     def source(self) -> Search | OneShot | None:
@@ -247,9 +315,3 @@ class Retraining(NetSpec):
     def trunk_key(self) -> tuple:
         rewires = self.kind == "set"
         return ("Retraining", self.dataset, self.seed, self.steps, self.optimizer, rewires)
-
-    @staticmethod
-    def trainer() -> Callable:
-        from cplab.pruning import growth
-
-        return growth.compute_retrainings

@@ -4,6 +4,7 @@ from cplab.lazy import load_late
 
 __all__, __getattr__, __dir__ = load_late(
     __name__,
-    store="Result ResultWarning find table ship merge verify keep",
+    store="Result ResultWarning find ship merge verify keep",
+    tables="table",
     ask="run sweep collect at_hand estimate retrain sample by_key every",
 )

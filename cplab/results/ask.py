@@ -1,24 +1,30 @@
 """Asking for results: look them up, or train what is missing and keep it."""
 
 import hashlib
+import math
 import random
+import re
 import statistics
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from pathlib import Path
+from itertools import chain
 from threading import Event
 from typing import Any
 
-from cplab import specs
-from cplab.checks import Cancelled, CplabError, cache_dir, one_of, whole
+from cplab import registry, specs
+from cplab.checks import Cancelled, CplabError, cache_dir, number, one_of, shown, tidy, whole
 from cplab.measure import parse_measures
-from cplab.results import store
+from cplab.results import store, tables
 from cplab.results.store import Result, find
 from cplab.runs import DEVICES, Run
 
+ROUNDING = 1e-6  # of a sum of a hundred losses, relative; an accuracy cannot differ by so little
+CREW = 256  # processes, at most
 NEAR = 0.03  # accuracies that differ by no more are near, however little seeds are seen to differ
+LOCKS = 200  # at a time, since each is an open file
 
 
 def collect(
@@ -28,6 +34,7 @@ def collect(
     fresh: bool = False,
     device: str = "auto",
     workers: int | None = None,
+    client: Any = None,
     stop: Event | None = None,
     report: Callable[[Any, dict], None] = lambda spec, row: None,
 ) -> Iterator[tuple[Any, Result]]:
@@ -35,12 +42,12 @@ def collect(
 
     Two processes that ask for the same share the work: what begins alike is locked by one of them.
 
-    Arguments: workers, processes; all others as in run.
+    Arguments: workers, processes; client, as in sweep; all others as in run.
     Yields: (spec, Result).
     Raises: CplabError; Cancelled; Diverged, after all others are done.
     """
     one_of("device", str(device).partition(":")[0], DEVICES)
-    workers = None if workers is None else whole("workers", workers, least=1)
+    workers = None if workers is None else whole("workers", workers, 1, CREW)
     measures, missing = parse_measures(measure), list(dict.fromkeys(wanted))
     found = {} if fresh else find_all(missing, measures)
     yield from found.items()
@@ -48,17 +55,17 @@ def collect(
     if not missing:
         return
     from cplab.engine.lives import crew_size
-    from cplab.engine.train import Context
+    from cplab.engine.train import STOPPED, Context
 
-    stop = stop or Event()
-    # as for the whole set, since the bits and the checkpoints of the rest depend on it
-    workers = workers or crew_size(missing, device)
-    context = Context(device, workers, stop, report)
+    if client is None:
+        # as for the whole set, since the bits and the checkpoints of the rest depend on it
+        workers = workers or crew_size(missing, device)
+    context = Context(device, workers, stop or Event(), report, client=client)
     while missing:
         with claim(missing) as mine:
             missing = [spec for spec in missing if spec not in mine]
-            if not mine and stop.wait(0.2):  # others train all that is left
-                raise Cancelled("stopped: ask for the same again to go on where it was")
+            if not mine and context.stop.wait(0.2):  # others train all that is left
+                raise Cancelled(STOPPED)
             found = {} if fresh else find_all(mine, measures)  # trained by others meanwhile
             yield from found.items()
             todo = [spec for spec in mine if spec not in found]
@@ -68,11 +75,16 @@ def collect(
 
 def train(wanted: list, context: Any, measures: dict) -> Iterator[tuple[Any, Any]]:
     """Train specs, and before them those whose results they begin with. Yields (spec, Training)."""
-    sources = [spec.source for spec in wanted if getattr(spec, "source", None)]
+    sources = dict.fromkeys(s.source for s in wanted if getattr(s, "source", None))
+    first = [spec for spec in wanted if spec in sources]  # locked by us: to collect it would wait
+    for spec, training in train(first, context, measures) if first else ():
+        context.sources[spec] = make_result(spec, training)
+        yield spec, training
     how = {"device": context.device, "stop": context.stop, "report": context.report}
-    context.sources = dict(collect(sources, **how))
-    for trainer in dict.fromkeys(spec.trainer() for spec in wanted):
-        some = [spec for spec in wanted if spec.trainer() is trainer]
+    context.sources |= collect((s for s in sources if s not in context.sources), **how)
+    rest = [spec for spec in wanted if spec not in first]
+    for trainer in dict.fromkeys(spec.trainer() for spec in rest):
+        some = [spec for spec in rest if spec.trainer() is trainer]
         yield from trainer(some, context, measures)
 
 
@@ -82,40 +94,36 @@ def find_all(wanted: Iterable, measures: dict) -> dict[Any, Result]:
 
 @contextmanager
 def claim(wanted: list) -> Iterator[dict]:
-    """Those of some specs that are ours to train, each with its lock: one file for all that may
-    share training. Where none can be written, all are ours."""
+    """Those of some specs that are ours to train. One file is the lock of all that may share
+    training; where none can be written, they are ours."""
     from filelock import FileLock, Timeout
 
-    locks: dict[str, FileLock | None] = {}
-    mine = {}
+    from cplab.engine.checkpoints import forget
+
+    alike, mine = defaultdict(list), {}
     for spec in wanted:
-        name = hashlib.sha256(repr(spec.trunk_key).encode()).hexdigest()[:16]
-        if name not in locks:
+        alike[spec.trunk_key].append(spec)
+    with ExitStack() as held:
+        for trunk, some in alike.items():
+            name = hashlib.sha256(repr(trunk).encode()).hexdigest()[:16]
             path = cache_dir() / "locks" / f"{name}.lock"
-            locks[name] = lock = FileLock(path, thread_local=False)
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                lock.acquire(blocking=False)
+                held.enter_context(FileLock(path, thread_local=False).acquire(blocking=False))
+                held.callback(forget, path)
             except Timeout:
-                locks[name] = None
+                continue
             except OSError:
                 pass
-        if locks[name] is not None:
-            mine[spec] = locks[name]
-    try:
-        yield mine
-    finally:
-        for lock in filter(None, locks.values()):
-            with suppress(OSError):
-                Path(lock.lock_file).unlink()
-            lock.release()
+            mine[trunk] = some
+            if len(mine) == LOCKS:
+                break
+        yield dict.fromkeys(chain(*mine.values()))
 
 
 def make_result(spec: Any, training: Any) -> Result:
     """The result of a spec out of what training left."""
     import torch
-
-    from cplab import registry
 
     own = registry.sources_in(" ".join([specs.canonical(spec), *training.measured]))
     version = str(torch.__version__)
@@ -150,7 +158,7 @@ def run(
     >>> cplab.run(deficit="blur", length=8, seed=0).source
     'shipped'
     """
-    wanted = Run(**fields) if spec is None else replace(spec, **fields)
+    wanted = specs.alter(Run if spec is None else specs.check_spec(spec), fields)
     how: dict[str, Any] = {"fresh": fresh, "device": device, "stop": stop, "report": report}
     [(_, found)] = collect([wanted], measure, **how)
     return found
@@ -163,7 +171,8 @@ def sweep(
     common beginnings are trained once.
 
     Arguments: wanted, runs or other specs; measure, as in run; progress, a bar with the time left
-        on standard error; how: device, workers, stop.
+        on standard error; how: device, workers (processes), stop; client, of a Dask cluster or its
+        address, to train there.
     Raises: CplabError, Cancelled; Diverged after all others are done.
 
     >>> import cplab
@@ -173,14 +182,11 @@ def sweep(
     """
     from tqdm import tqdm
 
-    every, measures = list(wanted), parse_measures(measure)
+    tidy()
+    every, measures = [specs.check_spec(spec) for spec in wanted], parse_measures(measure)
     found = {} if how.get("fresh") else find_all(dict.fromkeys(every), measures)
     missing = [spec for spec in dict.fromkeys(every) if spec not in found]
-    total = 0
-    if missing:
-        from cplab.engine.lives import plan
-
-        total = sum(root.epochs for root in plan(s for s in missing if hasattr(s, "life")))
+    total = sum(root.epochs for root in trees(missing))
     # the delay keeps the bar away where nothing is trained
     hidden = not (progress and total)
     with tqdm(total=total, unit="epoch", file=sys.stderr, delay=0.01, disable=hidden) as bar:
@@ -204,11 +210,10 @@ def at_hand(
     >>> len(cplab.at_hand([cplab.Run(deficit="blur", length=8, seed=seed) for seed in range(3)]))
     3
     """
-    every, measures = list(dict.fromkeys(wanted)), parse_measures(measure)
+    every = list(dict.fromkeys(map(specs.check_spec, wanted)))
+    seconds, measures = number("seconds", seconds, 0, 1e12), parse_measures(measure)
     found = find_all(every, measures)
     missing = [spec for spec in every if spec not in found]
-    if not missing:
-        return found
     cost = estimate(missing, measures)
     if cost is not None and cost < seconds:
         return found | dict(zip(missing, sweep(missing, measures, **how), strict=True))
@@ -218,7 +223,16 @@ def at_hand(
     return found
 
 
-def estimate(wanted: Iterable, measure: Any = (), device: str = "auto") -> float | None:
+def trees(wanted: Iterable) -> list[Any]:
+    """The plan of those specs that have a life."""
+    if not (lives := [spec for spec in wanted if hasattr(spec, "life")]):
+        return []
+    from cplab.engine.lives import plan
+
+    return plan(lives)
+
+
+def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
     """Seconds that training these specs one after another would take, from lives that were measured
     on this machine, else on others; None where none is like them.
 
@@ -226,11 +240,9 @@ def estimate(wanted: Iterable, measure: Any = (), device: str = "auto") -> float
     >>> estimate([Run(deficit="blur", length=6, seed=99)]) > 1
     True
     """
-    from cplab.engine.lives import plan
-
     wanted, measures, total = list(wanted), parse_measures(measure), 0.0
     parts = [(spec, 1, 0) for spec in wanted if not hasattr(spec, "life")]
-    for root in plan(spec for spec in wanted if hasattr(spec, "life")):
+    for root in trees(wanted):
         parts.append((root.spec, root.epochs, sum(len(part.ends) for part in root.below())))
     for spec, epochs, ends in parts:
         pace = typical_seconds(spec, "epoch")
@@ -245,8 +257,8 @@ def estimate(wanted: Iterable, measure: Any = (), device: str = "auto") -> float
 def typical_seconds(spec: Any, what: str) -> float | None:
     """Of an epoch or a measurement: the median over live results of its size, else over shipped
     ones; of an epoch, else what its class expects."""
-    size = store.size_of(spec)
-    for entries in (store.live_entries, store.shipped_entries):
+    size = tables.size_of(spec)
+    for entries in (tables.live_entries, tables.shipped_entries):
         alike = [about for _, about in entries(type(spec).__name__) if about["size"] == size]
         if took := [about["costs"][what] for about in alike if about["costs"].get(what)]:
             return statistics.median(took)
@@ -265,9 +277,10 @@ def by_key(key: str) -> Result:
     >>> by_key("10da86ce08101b40").spec.call()
     "cplab.run(deficit='blur', onset=0, length=4, profile='course', seed=0)"
     """
-    found = store.shipped(key) or store.live(store.live_path(key))
+    plain = re.fullmatch("[0-9a-f]{16}", key)
+    found = store.shipped(key) or store.live(store.live_path(key)) if plain else None
     if found is None:
-        raise CplabError(f"no result has the key {key!r}: `cplab results list` shows keys")
+        raise CplabError(f"no result has the key {shown(key)}: `cplab results list` shows keys")
     return found
 
 
@@ -282,20 +295,33 @@ def every(kind: str = "Run", source: str | None = None) -> Iterator[Result]:
     """
     one_of("kind of result", kind, specs.kinds())
     if source != "live":
-        keys = [key for key, row in store.shipped_index().items() if row["kind"] == kind]
-        yield from filter(None, map(store.shipped, keys))
+        yield from filter(None, map(store.shipped, store.shipped_keys(kind)))
     if source != "shipped":
         yield from (r for r in map(store.live, store.live_paths()) if r and r.kind == kind)
 
 
 def sample(count: int, seed: int = 0, profile: str | None = None) -> list[Result]:
     """Shipped runs at random, of all profiles or one."""
-    rows = store.table(profile=profile) if profile else store.table()
+    rows = tables.table(profile=profile) if profile else tables.table()
     keys = rows.loc[rows["source"] == "shipped", "key"].to_list()
+    count = whole("count", count)
     if not keys:
         raise CplabError(f"no results are shipped of {profile or 'any'} profile: ship some first")
     picked = random.Random(seed).sample(keys, min(count, len(keys)))
     return [found for key in picked if (found := store.shipped(key))]
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Whether plain data differ in times and by the rounding of sums in float32 alone."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(
+            name == "seconds" or alike(one[name], other[name]) for name in one
+        )
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(alike, one, other))
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=ROUNDING)
+    return one == other
 
 
 def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
@@ -303,7 +329,8 @@ def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
 
     Returns: `equal` where all values are, bit by bit; `near` where the machine, the images, the
         number format, the threads or torch are others and the accuracy is within the spread of
-        seeds; else `off`. And the new result, which is not kept.
+        seeds, or the commit is another and no number differs by more than the rounding of a sum;
+        else `off`. And the new result, which is not kept.
     """
     import torch
 
@@ -319,11 +346,12 @@ def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
     if store.outcome(again) == store.outcome(result):
         return "equal", again
     if all(getattr(again, name) == getattr(result, name) for name in store.HOW if name != "commit"):
-        return "off", again
+        rounded = again.commit != result.commit and alike(again.values, result.values)
+        return ("near" if rounded else "off"), again
     before, after = (one.values.get("accuracy") for one in (result, again))
     if not isinstance(before, float) or not isinstance(after, float):
         return "near", again
-    entries = store.shipped_entries("Run") if isinstance(result.spec, Run) else []
+    entries = tables.shipped_entries("Run") if isinstance(result.spec, Run) else []
     seed = getattr(result.spec, "seed", None)
     spread = [about["accuracy"] for run, about in entries if replace(run, seed=seed) == result.spec]
     deviation = statistics.stdev(spread) if len(spread) > 2 else 0.0

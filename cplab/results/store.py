@@ -1,19 +1,18 @@
 """What was computed, kept safely, found quickly: shipped results and the user's own.
 
 Shipped results are Parquet files in the package, one row a result; live ones are JSON files in the
-cache directory, one a result. Both carry a checksum over all they say. A damaged result is never
-shown: it is set aside, and training it again replaces it.
+cache directory, one a result. Both carry a checksum over all they say, and what they say is checked
+before it is believed. A damaged one is set aside, and training it again replaces it.
 """
 
 import hashlib
 import json
 import math
 import os
-import statistics
-import subprocess
-import threading
+import re
+import stat
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property
@@ -21,12 +20,24 @@ from pathlib import Path
 from typing import Any
 
 from cplab import specs
-from cplab.checks import CplabError, cache_dir
+from cplab.checks import CplabError, cache_dir, replaced
+from cplab.measure import MEASUREMENTS
 from cplab.specs import Outdated
 
 SHIPPED = Path(__file__).parents[1] / "shipped"
+LIST = "keys.json"  # in SHIPPED, of the keys in each file
 COLUMNS = ("key", "kind", "json", "checksum")  # of a result on disk, a row or a file
-HOW = {"copy": str, "device": str, "precision": str, "threads": int, "torch": str, "commit": str}
+MOST, SHIPPED_MOST = 2**25, 2**28  # bytes of a result, and of a shipped file's rows
+HOW = ("copy", "device", "precision", "threads", "torch", "commit")
+FORM = {  # of a result as plain data, before its spec says more
+    **{"key": specs.word, "kind": specs.word, "version": specs.count, "seconds": specs.positive},
+    **dict.fromkeys(HOW, specs.word),
+    "threads": lambda value: specs.count(value) and 1 <= value <= 1024,
+    "spec": {str: specs.data},
+    "values": {str: specs.anything},  # but see check
+    "measured": {str: {str: specs.anything}},
+    "own?": {str: lambda value: type(value) is str},
+}
 
 
 class ResultWarning(UserWarning):
@@ -78,11 +89,8 @@ class Result:
         return self.values["curve"]
 
     def series(self, name: str) -> Any:
-        """A quantity after each epoch, an array (epochs,), NaN where it was not measured.
-
-        Arguments: name, a column of the curve, or a measured number or list, whose sum is taken
-            (trace, log_det).
-        """
+        """A quantity after each epoch, an array (epochs,), NaN where it was not measured: a column
+        of the curve, or a measured number or list, whose sum is taken (trace, log_det)."""
         import numpy as np
 
         if name in self.curve[0]:
@@ -116,19 +124,19 @@ class Result:
     def covers(self, measures: dict) -> bool:
         """Whether all of these measurements were taken, {name: every, end or the epochs}."""
         epochs = getattr(self.spec, "epochs", 0)
-        for name, when in measures.items():
-            wanted = {epochs - 1} if when == "end" else range(epochs) if when == "every" else when
-            if not {e for e in wanted if e < epochs} <= {*self.measured.get(name, {})}:
-                return False
-        return True
+        times = {"end": range(max(0, epochs - 1), epochs), "every": range(epochs)}
+        return all(
+            {e for e in times.get(when, when) if e < epochs} <= self.measured.get(name, {}).keys()
+            for name, when in measures.items()
+        )
 
 
 def checksum(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def parse(row: dict, source: str) -> Result:
-    """A Result out of its row.
+def parse(row: Any, source: str) -> Result:
+    """A Result out of its row, of which nothing is believed that was not checked.
 
     Raises: ValueError if anything is off, Outdated if it is the version.
     """
@@ -136,25 +144,42 @@ def parse(row: dict, source: str) -> Result:
         if checksum(row["json"]) != row["checksum"]:
             raise ValueError("its checksum does not fit")
         said = json.loads(row["json"])
+        if wrong := specs.misfit(said, FORM):
+            raise ValueError(wrong)
         spec = specs.build_spec(said["kind"], said["spec"], said["version"])
-        how = {name: said[name] for name in HOW}
-        if not all(type(how[name]) is form for name, form in HOW.items()):
-            raise ValueError("its provenance cannot be")
-        if not (0 <= said["seconds"] < math.inf and 0 < how["threads"] < 2**16):
-            raise ValueError("its seconds or threads cannot be")
-        how |= {"own": said.get("own", {}), "source": source}
-        how["measured"] = {
+        measured = {
             name: {int(epoch): value for epoch, value in rows.items()}
             for name, rows in said["measured"].items()
         }
-        found = Result(spec, said["values"], said["seconds"], **how)
-        if not said["key"] == row["key"] == found.key:
+        how = {name: said[name] for name in ("values", "seconds", *HOW)}
+        found = Result(spec, **how, measured=measured, own=said.get("own", {}), source=source)
+        if not said["key"] == row["key"] == found.key or row["kind"] != found.kind:
             raise ValueError("its key does not fit its spec")
-        if hasattr(spec, "check_values"):
-            spec.check_values(found.values)
+        check(found)
         return found
-    except (KeyError, TypeError, IndexError, AttributeError, CplabError, RecursionError) as error:
-        raise ValueError(f"it cannot be read ({error!r})") from error
+    except ValueError:
+        raise
+    except Exception as error:  # what somebody else wrote may make a spec raise almost anything
+        raise ValueError(f"it cannot be read ({error!r:.200})") from error
+
+
+def check(result: Result) -> None:
+    """Raise ValueError unless its values, what was measured and its sources can be its spec's."""
+    spec, last = result.spec, getattr(result.spec, "epochs", 2**31)
+    measured = {name: [*rows.values()] for name, rows in result.measured.items()}
+    forms = {n: [getattr(MEASUREMENTS.get(n), "form", specs.data)] for n in measured}
+    wrong = specs.misfit(result.values, getattr(spec, "form", specs.data))
+    wrong = wrong or specs.misfit(measured, forms)
+    for name, rows in result.measured.items():
+        if not all(0 <= epoch < last for epoch in rows):
+            wrong = f"{name} was measured after other epochs than it has"
+    for name, source in result.own.items():
+        if checksum(source)[:8] != name.rpartition("@")[2]:
+            wrong = f"the source of {name} is another's"
+    if wrong:
+        raise ValueError(wrong)
+    if hasattr(spec, "check_values"):
+        spec.check_values(result.values)
 
 
 def read_rows(path: Path) -> list[dict]:
@@ -164,6 +189,9 @@ def read_rows(path: Path) -> list[dict]:
 
     try:
         with pq.ParquetFile(path) as file:  # pq.read_table imports pandas
+            groups = map(file.metadata.row_group, range(file.num_row_groups))
+            if sum(group.total_byte_size for group in groups) > SHIPPED_MOST:
+                raise ValueError(f"it holds more than {SHIPPED_MOST} bytes")
             table = file.read([*COLUMNS]).select([*COLUMNS])  # raises where one is missing
         table.validate(full=True)
         return table.to_pylist()
@@ -172,26 +200,53 @@ def read_rows(path: Path) -> list[dict]:
 
 
 @cache
-def shipped_index() -> dict[str, dict]:
-    """The row of each shipped result, by key."""
-    index: dict[str, dict] = {}
+def shipped_rows(path: Path) -> dict[str, dict]:
+    """The row of each result in a shipped file, by key."""
+    try:
+        return {row["key"]: row for row in read_rows(path)}
+    except ValueError as error:
+        warn(f"shipped results {path.name} are damaged and left out ({error})")
+        return {}
+
+
+@cache
+def shipped_index() -> dict[str, Path]:
+    """The file of each shipped result, by key. A list beside the files tells it, which spares
+    reading them; a file of other bytes than the list speaks of is read."""
+    try:
+        row = json.loads((SHIPPED / LIST).read_text())
+        listed = json.loads(row["json"]) if checksum(row["json"]) == row["checksum"] else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        listed = {}
+    index: dict[str, Path] = {}
     for path in sorted(SHIPPED.glob("*.parquet")):
-        try:
-            index |= {row["key"]: row for row in read_rows(path)}
-        except ValueError as error:
-            warn(f"shipped results {path.name} are damaged and left out ({error})")
+        index |= dict.fromkeys(listed.get(digest(path)) or shipped_rows(path), path)
     return index
+
+
+CACHES: list[Any] = [shipped_index, shipped_rows]  # cleared when something is shipped
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def shipped(key: str) -> Result | None:
     """A shipped result, or None where there is none; a damaged one costs a warning."""
     try:
-        return parse(shipped_index()[key], "shipped") if key in shipped_index() else None
+        row = shipped_rows(shipped_index()[key]).get(key) if key in shipped_index() else None
+        return parse(row, "shipped") if row else None
     except Outdated:
         return None
     except ValueError as error:
         warn(f"the shipped result {key} is damaged and left out: {error}")
         return None
+
+
+def shipped_keys(kind: str) -> list[str]:
+    """Of all shipped results of a kind."""
+    index = shipped_index()
+    return [key for key, path in index.items() if shipped_rows(path)[key]["kind"] == kind]
 
 
 def live_path(key: str) -> Path:
@@ -200,8 +255,14 @@ def live_path(key: str) -> Path:
 
 def read_file(path: Path) -> Result:
     """The result in a live file. Raises ValueError, Outdated, OSError."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    with open(os.open(path, flags), "rb") as file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode) or about.st_size > MOST:
+            raise ValueError(f"it is no file of at most {MOST} bytes")
+        text = file.read(MOST).decode()
     try:
-        found = parse(json.loads(path.read_text()), "live")
+        found = parse(json.loads(text), "live")
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     if found.key != path.stem:
@@ -216,10 +277,11 @@ def live(path: Path) -> Result | None:
     except (OSError, Outdated):
         return None
     except ValueError as error:
-        aside = path.with_suffix(".json.damaged")
+        aside, done = path.with_suffix(".json.damaged"), "left out"
         with suppress(OSError):
             path.replace(aside)
-        warn(f"a damaged result was set aside as {aside}: {error}")
+            done = f"set aside as {aside}"
+        warn(f"the damaged result {path.name} was {done}: {error}")
         return None
 
 
@@ -238,91 +300,12 @@ def find(spec: Any, measure: Any = ()) -> Result | None:
     """
     from cplab.measure import parse_measures
 
-    measures = parse_measures(measure)
-    one = shipped(specs.key(spec))
-    if one is not None and one.covers(measures):
-        return one
-    other = live(live_path(specs.key(spec)))
-    return other if other is not None and other.covers(measures) else None
-
-
-ABOUT = ("seconds", *HOW, "source")
-Entry = tuple[Any, dict]  # a result's spec, and about it accuracy, ABOUT, size and costs
-
-
-def size_of(spec: Any) -> tuple:
-    """What specs have in common that take about as long."""
-    names = ("profile", "dataset", "model", "arithmetic", "size")
-    return tuple(getattr(spec, name, None) for name in names)
-
-
-def entry_of(result: Result) -> Entry:
-    """costs are the seconds of an epoch (of everything where there are none), and of each
-    measurement that says its own."""
-    costs = {"epoch": result.seconds / max(1, getattr(result.spec, "epochs", 1))}
-    for name, rows in result.measured.items():
-        dicts = [said for said in rows.values() if isinstance(said, dict)]
-        if took := [said["seconds"] for said in dicts if "seconds" in said]:
-            costs[name] = statistics.median(took)
-    about = {name: getattr(result, name) for name in ABOUT}
-    about |= {"accuracy": result.values.get("accuracy"), "costs": costs}
-    return result.spec, about | {"size": size_of(result.spec)}
-
-
-@cache
-def shipped_entries(kind: str) -> list[Entry]:
-    """Of all sound shipped results of a kind."""
-    keys = [key for key, row in shipped_index().items() if row["kind"] == kind]
-    return [entry_of(found) for found in map(shipped, keys) if found]
-
-
-@cache
-def live_entry(path: Path, changed: int, size: int) -> Entry | None:
-    """Of a live file as it is since it changed."""
-    found = live(path)
-    return entry_of(found) if found else None
-
-
-def live_entries(kind: str) -> list[Entry]:
-    """Of all sound live results of a kind; a file is read again where it changed."""
-    found = []
-    for path in live_paths():
-        with suppress(OSError):
-            at = path.stat()
-            found.append(live_entry(path, at.st_mtime_ns, at.st_size))
-    return [entry for entry in found if entry and type(entry[0]).__name__ == kind]
-
-
-def table(**wanted: object) -> Any:
-    """All runs as a pandas DataFrame, one row each: key, the run's fields, accuracy, seconds,
-    provenance and source; without the curves. Shipped ones stand for live ones of the same key.
-
-    Arguments: wanted, values of a run's fields: only runs that have them.
-    Raises: CplabError for a field or value that no run can have.
-
-    >>> import cplab
-    >>> len(cplab.table(profile="course", deficit="flip")) > 20
-    True
-    """
-    import pandas as pd
-
-    from cplab.runs import Run
-
-    names = [f.name for f in fields(Run)]
-    for name in wanted:
-        if name not in names:
-            raise CplabError(f"unknown field {name!r} of a run: choose one of {', '.join(names)}")
-    some = {} if wanted.get("deficit") == "none" else {"deficit": "blur", "length": 1}
-    like = Run(**{"onset": 1, **some, **wanted})  # type: ignore[arg-type]
-    every = dict([*live_entries("Run"), *shipped_entries("Run")])
-    rows = [
-        {"key": run.key, **{name: getattr(run, name) for name in names}, **about}
-        for run, about in every.items()
-        if all(getattr(run, name) == getattr(like, name) for name in wanted)
-    ]
-    found = pd.DataFrame(rows, columns=["key", *names, "accuracy", *ABOUT])
-    by = [n for n in names if n not in ("windows", "pace", "weight_decay")]
-    return found.sort_values(by, ignore_index=True)
+    measures, key = parse_measures(measure), specs.key(specs.check_spec(spec))
+    for look in (shipped, lambda key: live(live_path(key))):
+        found = look(key)
+        if found is not None and found.covers(measures):
+            return found
+    return None
 
 
 def join(new: Result, old: Result | None) -> Result:
@@ -349,71 +332,91 @@ def without_times(value: Any) -> Any:
 def keep(result: Result) -> Result:
     """Write a live result, with what was measured before on the same training; a directory that
     cannot be written costs only a warning."""
-    path = live_path(result.key)
-    result = join(result, live(path))
-    partial = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}.partial")
+    result = join(result, live(live_path(result.key)))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(result.row()))
-        partial.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
+        write_live(result)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
         how = "set $CPLAB_CACHE to a directory that can be written"
-        warn(f"the result could not be kept in {path.parent} ({error.strerror}): {how}")
+        warn(f"the result could not be kept in {live_path('').parent} ({why}): {how}")
     return result
+
+
+def write_live(result: Result) -> None:
+    """Raises: OSError where it cannot be kept, ValueError where it could not be read again."""
+    text = json.dumps(result.row())
+    parse(json.loads(text), "live")
+    if len(text) > MOST:
+        raise ValueError(f"it has {len(text)} bytes, and more than {MOST} are not read")
+    with replaced(live_path(result.key)) as partial:
+        partial.write_text(text)
 
 
 @cache
 def commit() -> str:
     """The commit of this source, with a + if it was changed since; the version if not in git."""
+    import subprocess
+
     here = Path(__file__).parents[1]
 
     def git(*words: str) -> str:
-        return subprocess.run(
-            ("git", "-C", str(here), *words), capture_output=True, text=True, check=True
-        ).stdout.strip()
+        command = ("git", "-C", str(here), *words)
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
-    try:
-        if Path(git("rev-parse", "--show-toplevel")) != here.parent:
-            raise OSError
-        changed = git("status", "--porcelain", "--", "*.py")
-        return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
-    except (OSError, subprocess.CalledProcessError):
-        from cplab import __version__
+    with suppress(OSError, subprocess.CalledProcessError):
+        if Path(git("rev-parse", "--show-toplevel")) == here.parent:
+            changed = git("status", "--porcelain", "--", "*.py")
+            return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
+    from cplab import __version__
 
-        return f"version {__version__}"
+    return f"version {__version__}"
 
 
 def ship(results: Iterable[Result], name: str) -> Path:
     """Add results to a shipped Parquet file, cplab/shipped/NAME.parquet.
 
-    Raises: CplabError if there is nothing to ship.
+    Raises: CplabError if there is nothing to ship, the name is not plain, or the file is damaged or
+        cannot be written.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if not re.fullmatch(r"[\w-]{1,60}", name):
+        raise CplabError(f"name {name!r:.80} is not allowed: give a plain one, such as course")
     path = SHIPPED / f"{name}.parquet"
-    rows = {row["key"]: row for row in read_rows(path)} if path.exists() else {}
-    for result in results:
-        if result.key in rows:
-            with suppress(Outdated):
-                result = join(result, parse(rows[result.key], "shipped"))
-        rows[result.key] = result.row()
-    if not rows:
-        raise CplabError(f"there is nothing to ship as {name!r}: train some of it first")
-    path.parent.mkdir(exist_ok=True)
-    ordered = sorted(rows.values(), key=lambda row: (row["kind"], row["json"][40:]))
-    pq.write_table(pa.Table.from_pylist(ordered), path, compression="zstd", compression_level=19)
-    shipped_index.cache_clear()
-    shipped_entries.cache_clear()
+    try:
+        rows = {row["key"]: row for row in read_rows(path)} if path.exists() else {}
+        for result in results:
+            if result.key in rows:
+                with suppress(Outdated):
+                    result = join(result, parse(rows[result.key], "shipped"))
+            rows[result.key] = result.row()
+        if not rows:
+            raise CplabError(f"there is nothing to ship as {name!r}: train some of it first")
+        ordered = sorted(rows.values(), key=lambda row: (row["kind"], row["json"][40:]))
+        with replaced(path) as partial:
+            table = pa.Table.from_pylist(ordered)
+            pq.write_table(table, partial, compression="zstd", compression_level=19)
+        write_list()
+    except (OSError, ValueError) as error:
+        raise CplabError(f"{path} stays: it cannot be read or written ({error})") from error
     return path
 
 
-def merge(paths: Iterable[Path]) -> tuple[int, int, list[str]]:
+def write_list() -> None:
+    """Write the list of the keys in each shipped file, by the digest of its bytes."""
+    for each in CACHES:
+        each.cache_clear()
+    listed = {digest(path): [*shipped_rows(path)] for path in sorted(SHIPPED.glob("*.parquet"))}
+    text = json.dumps(listed)
+    with replaced(SHIPPED / LIST) as partial:
+        partial.write_text(json.dumps({"json": text, "checksum": checksum(text)}) + "\n")
+
+
+def merge(paths: Iterable[Path | str]) -> tuple[int, int, list[str]]:
     """Take in results that were computed elsewhere; what is there already stays.
 
-    Arguments: live files, or directories of them (another cache, or its results).
+    Arguments: live files, or directories of them (another cache, or its results), but no links.
     Returns: how many were taken in, how many were there already, and a line for each refused.
     """
     new, old, refused = 0, 0, []
@@ -424,17 +427,17 @@ def merge(paths: Iterable[Path]) -> tuple[int, int, list[str]]:
         for path in files:
             try:
                 found = read_file(path)
+                own = live(live_path(found.key))
+                wanted = {name: tuple(rows) for name, rows in found.measured.items()}
+                have = [one for one in (shipped(found.key), own) if one and one.covers(wanted)]
+                if have or (own and outcome(own) != outcome(found)):
+                    old += 1
+                else:
+                    write_live(join(found, own))
+                    new += 1
             except (OSError, ValueError) as error:
-                refused.append(f"{path}: {error}")
-                continue
-            own = live(live_path(found.key))
-            wanted = {name: tuple(rows) for name, rows in found.measured.items()}
-            have = [one for one in (shipped(found.key), own) if one and one.covers(wanted)]
-            if have or (own and outcome(own) != outcome(found)):
-                old += 1
-            else:
-                keep(found)
-                new += live_path(found.key).exists()
+                link = "it is a link, which is not followed"
+                refused.append(f"{path}: {link if path.is_symlink() else error}")
     return new, old, refused
 
 
@@ -444,26 +447,22 @@ def verify() -> tuple[dict[str, int], list[str]]:
     Returns: how many are good, by source, and a line for each file or result that is not.
     """
     good, bad = {"shipped": 0, "live": 0}, []
-    for path in sorted(SHIPPED.glob("*.parquet")):
+
+    def look(source: str, name: str, read: Callable, *given: Any) -> Any:
         try:
-            rows = read_rows(path)
-        except ValueError as error:
-            bad.append(f"shipped {path.name} cannot be read ({error})")
-            continue
-        for row in rows:
-            try:
-                parse(row, "shipped")
-                good["shipped"] += 1
-            except ValueError as error:
-                bad.append(f"shipped {path.name} {row['key']} is damaged: {error}")
-    for path in live_paths():
-        try:
-            read_file(path)
-            good["live"] += 1
-        except Outdated:
-            pass
+            found = read(*given)
+            good[source] += isinstance(found, Result)
+            return found
         except (OSError, ValueError) as error:
-            bad.append(f"live {path.name} is damaged: {error}")
+            if source == "shipped" or not isinstance(error, Outdated):
+                bad.append(f"{source} {name} is damaged: {error}")
+            return []
+
+    for path in sorted(SHIPPED.glob("*.parquet")):
+        for row in look("shipped", path.name, read_rows, path):
+            look("shipped", f"{path.name} {row['key']}", parse, row, "shipped")
+    for path in live_paths():
+        look("live", path.name, read_file, path)
     return good, bad
 
 

@@ -1,0 +1,218 @@
+"""What a measurement is: a function (net, images) -> plain data, which a run takes along the way
+and keeps under the measurement's name. It is no part of what is trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from cplab import registry
+from cplab.checks import CplabError, one_of, require, settle, shown, whole
+from cplab.own.trials import trial
+from cplab.runs import LONGEST
+from cplab.specs import data
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from cplab.data import Images
+
+WHEN = ("every", "end")
+When = str | tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Something to measure on a network; call it with a network and a data.Images.
+
+    name: under which a result keeps it; one of a student's own ends in @ and a digest of its
+        source.
+    apply: (net, images) -> numbers, texts, lists and dicts; the network comes in eval mode.
+    label: in words. about: the first line of the docstring.
+    source: the text of a student's own, else empty.
+    images: how many of the training images, and of the test images, it is given; None for all.
+    when: "every" epoch or at the "end", where a run does not say.
+    form: what it gives, as specs.misfit takes it; results of others are held to it.
+
+    >>> MEASUREMENTS["weight_norms"].about
+    "Frobenius norm of each layer's weight."
+    """
+
+    telling: ClassVar[tuple[str, ...]] = ("images",)
+
+    name: str
+    apply: Callable[[Any, Any], Any]
+    label: str
+    about: str = ""
+    source: str = ""
+    images: int | None = 500
+    when: str = "every"
+    form: Any = field(default=data, compare=False)
+
+    def __post_init__(self) -> None:
+        one_of("when", self.when, WHEN)
+        if self.images is not None:
+            settle(self, images=whole("images", self.images, least=1))
+
+    def __call__(self, net: nn.Module, images: Images) -> Any:
+        """Plain data; the network's modes and gradients are put back.
+
+        Raises: CplabError for weights or buffers that have changed, numbers that are not finite,
+            and other than plain data.
+        """
+        from cplab.measure.passes import eval_mode
+
+        parts = ("train_x", "train_y", "test_x", "test_y")
+        few = replace(images, **{name: getattr(images, name)[: self.images] for name in parts})
+        gradients = [(weight, weight.grad) for weight in net.parameters()]
+        before = versions(net)
+        try:
+            for weight, _ in gradients:
+                weight.grad = None
+            with eval_mode(net):
+                found = self.apply(net, few)
+        finally:
+            for weight, gradient in gradients:
+                weight.grad = gradient
+        if versions(net) != before:
+            raise CplabError(
+                f"measurement {self.name!r} changes the network, which trains on: let it work on "
+                "copy.deepcopy(net)"
+            )
+        check_plain(self.name, found)
+        return found
+
+
+def versions(net: nn.Module) -> list[tuple[int, int]]:
+    """Which tensors a network has, and how often each was changed in place."""
+    return [(id(tensor), tensor._version) for tensor in (*net.parameters(), *net.buffers())]
+
+
+def check_plain(name: str, value: Any) -> None:
+    """Raises: CplabError for what JSON cannot hold, and for numbers that are not finite."""
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        value = [*value.values()]
+    if isinstance(value, list):
+        for each in value:
+            check_plain(name, each)
+    elif not isinstance(value, (int, float, str, type(None))):
+        raise CplabError(
+            f"measurement {name!r} gives a {type(value).__name__}: return numbers, texts, lists "
+            "and dicts by text (tensors have .item() and .tolist())"
+        )
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise CplabError(f"measurement {name!r} is not finite: the network has diverged")
+
+
+MEASUREMENTS: dict[str, Measurement] = {}
+registry.TABLES[Measurement] = MEASUREMENTS
+
+
+def measurement(function: Callable | None = None, **options: Any) -> Any:
+    """Make a function a measurement: a decorator, with or without options.
+
+    Arguments:
+        function: (net, images) -> numbers, texts, lists and dicts, of a network in eval mode and a
+            data.Images, and of nothing else; it leaves the network as it is.
+        options: images, when, label, see Measurement.
+    Returns: the function itself, to be given to `measure=` of run and sweep.
+    Raises: CplabError for a function whose meaning its source does not tell, or that does not do
+        as is said above when it is tried on a network of two convolutions and four images.
+
+    >>> @measurement(when="end")
+    ... def weights(net, images):
+    ...     return sum(weight.numel() for weight in net.parameters())
+    >>> list(parse_measures(weights).values())
+    ['end']
+    """
+    if function is None:
+        return partial(measurement, **options)
+    if registry.is_own(function):
+        registry.enter(Measurement, function, options, try_measurement)
+    else:  # built in: named without measure_, since `cplab.measure` has functions by these names
+        name = function.__name__.removeprefix("measure_")
+        about = (function.__doc__ or "").partition("\n")[0]
+        MEASUREMENTS[name] = Measurement(name, function, about=about, **options)
+    return function
+
+
+def try_measurement(made: Measurement) -> None:
+    """Take a measurement twice, of a network of two convolutions and 4 images of 8 × 8 pixels.
+
+    Raises: CplabError if it fails, changes the network, or gives other than plain data or not the
+        same twice.
+    """
+    import torch
+    from torch import nn
+
+    from cplab.data import Images
+
+    word = made.name.partition("@")[0]
+    with torch.inference_mode(False), torch.enable_grad():
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)
+            first = nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU()
+            net = nn.Sequential(*first, nn.Conv2d(4, 10, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        x = (torch.arange(4 * 8 * 8 * 3) * 37 % 256).byte().view(4, 8, 8, 3)
+        y, middle = torch.tensor([0, 3, 6, 9]), torch.full((3,), 128.0)
+        images = Images("trial", "trial", x, y, x, y, middle, middle / 2)
+        before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+        with trial(word) as used:
+            found, again = made(net, images), made(net, images)
+        after = net.state_dict()
+    same = all(torch.equal(tensor, after[name]) for name, tensor in before.items())
+    require(same, f"{word} changes the network: let it work on copy.deepcopy(net)")
+    require(
+        found == again and not used,
+        f"{word} does not give the same twice: draw random numbers from a torch.Generator() with a "
+        "seed of its own, and leave times out",
+    )
+
+
+def parse_measures(measure: Any) -> dict[str, When]:
+    """What to measure and when, out of all ways to say it.
+
+    Arguments: measure, a name of MEASUREMENTS, a Measurement, a student's own function, several of
+        these, or a dict from these to "every", "end" or epochs, from 0; None or () for nothing.
+    Raises: CplabError for an unknown measurement, or a time that is none.
+
+    >>> parse_measures(("trace", "ending"))
+    {'trace': 'every', 'ending': 'end'}
+    >>> parse_measures({"trace": [0, 3]})
+    {'trace': (0, 3)}
+    """
+    if isinstance(measure, Mapping):
+        return {find_measurement(each).name: parse_when(when) for each, when in measure.items()}
+    several = () if measure is None else listed(measure, 1000)
+    return {one.name: one.when for one in map(find_measurement, several)}
+
+
+def listed(value: Any, most: int) -> list:
+    """The first so many entries of what has several; else the value itself, alone."""
+    with suppress(TypeError):
+        return [value] if isinstance(value, str) else [*islice(value, most)]
+    return [value]
+
+
+def find_measurement(measure: Any) -> Measurement:
+    if isinstance(measure, Measurement):
+        return MEASUREMENTS.setdefault(measure.name, measure)
+    if callable(measure):
+        return registry.enter(Measurement, measure, None, try_measurement)
+    return MEASUREMENTS[one_of("measurement", measure, MEASUREMENTS)]
+
+
+def parse_when(when: Any) -> When:
+    if isinstance(when, str) and when in WHEN:
+        return when
+    epochs = listed(when, LONGEST + 1)
+    require(
+        epochs and not isinstance(when, str),
+        f"{shown(when)} is no time to measure: give every, end or a tuple of epochs",
+    )
+    return tuple(sorted({whole("epoch", epoch, most=LONGEST - 1) for epoch in epochs}))

@@ -1,0 +1,140 @@
+"""What tables and estimates say of all results: fields, accuracy, provenance and costs.
+
+Beside the live results stands an index of what was read of each, so that no file is read twice.
+Without it nothing is lost; it is damaged line by line, since each has a checksum.
+"""
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from cplab import specs
+from cplab.checks import CplabError
+from cplab.results import store
+from cplab.results.store import Result, checksum, live, live_path, shipped, shipped_keys
+
+INDEX = "index.jsonl"
+ABOUT = ("seconds", *store.HOW, "source")
+ABOUT_FORM = {  # of what the index says about a result
+    **{name: store.FORM.get(name, specs.word) for name in ABOUT},
+    **{"accuracy": specs.data, "costs": {str: specs.positive}, "size": specs.anything},
+}
+Entry = tuple[Any, dict]  # a result's spec, and about it accuracy, ABOUT, size and costs
+
+
+def size_of(spec: Any) -> tuple:
+    """What specs have in common that take about as long."""
+    names = ("profile", "dataset", "model", "arithmetic", "size")
+    return tuple(getattr(spec, name, None) for name in names)
+
+
+def entry_of(result: Result) -> Entry:
+    """costs are the seconds of an epoch (of everything where there are none), and of each
+    measurement that says its own."""
+    import statistics
+
+    costs = {"epoch": result.seconds / max(1, getattr(result.spec, "epochs", 1))}
+    for name, rows in result.measured.items():
+        dicts = [said for said in rows.values() if isinstance(said, dict)]
+        if took := [said["seconds"] for said in dicts if specs.positive(said.get("seconds"))]:
+            costs[name] = statistics.median(took)
+    about = {name: getattr(result, name) for name in ABOUT}
+    about |= {"accuracy": result.values.get("accuracy"), "costs": costs}
+    return result.spec, about | {"size": size_of(result.spec)}
+
+
+@cache
+def shipped_entries(kind: str) -> list[Entry]:
+    """Of all sound shipped results of a kind."""
+    return [entry_of(found) for found in map(shipped, shipped_keys(kind)) if found]
+
+
+store.CACHES.append(shipped_entries)
+
+
+def live_entries(kind: str) -> list[Entry]:
+    """Of all sound live results of a kind. A file is read where it is not, or was another, when
+    the index was written."""
+    where = live_path("").parent
+    known, present, new = known_entries(where), {}, {}
+    with suppress(OSError), os.scandir(where) as files:
+        for file in files:
+            if file.name.endswith(".json"):
+                about = file.stat(follow_symlinks=False)
+                present[file.name] = [about.st_mtime_ns, about.st_size]
+    for name, at in present.items():
+        if name not in known or known[name][0] != at:
+            found = live(where / name)
+            known[name] = at, entry_of(found) if found else None
+            if found:
+                new[name] = known[name]
+    write_index(where, new)
+    entries = (known[name][1] for name in sorted(present))
+    return [entry for entry in entries if entry and type(entry[0]).__name__ == kind]
+
+
+@cache
+def known_entries(where: Path) -> dict[str, tuple[list, Entry | None]]:
+    """What the index says of live files, by name: when each changed and its size, its entry."""
+    known: dict[str, tuple[list, Entry | None]] = {}
+    with suppress(OSError), (where / INDEX).open(errors="replace") as lines:
+        for line in lines:  # the last one of a file holds
+            with suppress(Exception):  # of a damaged line, or of another version
+                said = json.loads(line[64:])
+                if checksum(line[64:-1]) != line[:64] or specs.misfit(said["about"], ABOUT_FORM):
+                    continue
+                spec = specs.build_spec(said["kind"], said["spec"], said["version"])
+                about = said["about"] | {"size": size_of(spec)}
+                known[said["file"]] = said["at"], (spec, about)
+    return known
+
+
+def write_index(where: Path, entries: dict[str, Any]) -> None:
+    """Add entries to the index, which nothing is lost without."""
+    lines = []
+    for name, (at, (spec, about)) in entries.items():
+        said = {"file": name, "at": at, "kind": type(spec).__name__, "version": spec.version}
+        said |= {"spec": specs.plain(spec), "about": {**about, "size": None}}
+        text = json.dumps(said)
+        lines.append(f"{checksum(text)}{text}\n")
+    if lines:
+        with suppress(OSError), (where / INDEX).open("a") as file:
+            file.write("".join(lines))
+
+
+def table(**wanted: object) -> Any:
+    """All runs as a pandas DataFrame, one row each: key, the run's fields, accuracy, seconds,
+    provenance and source; without the curves. Shipped ones stand for live ones of the same key.
+
+    Arguments: wanted, values of a run's fields: only runs that have them.
+    Raises: CplabError for a field or value that no run can have.
+
+    >>> import cplab
+    >>> len(cplab.table(profile="course", deficit="flip")) > 20
+    True
+    """
+    import pandas as pd
+
+    from cplab.runs import Run
+
+    names = [f.name for f in fields(Run)]
+    for name in wanted:
+        if name not in names:
+            raise CplabError(f"unknown field {name!r} of a run: choose one of {', '.join(names)}")
+    some = {} if wanted.get("deficit") == "none" else {"deficit": "blur", "length": 1}
+    like = Run(**{"onset": 1, **some, **wanted})  # type: ignore[arg-type]
+    every = dict([*live_entries("Run"), *shipped_entries("Run")])
+    rows = [
+        (run, about)
+        for run, about in every.items()
+        if all(getattr(run, name) == getattr(like, name) for name in wanted)
+    ]
+    columns = {name: [getattr(run, name) for run, _ in rows] for name in ("key", *names)}
+    columns |= {name: [about[name] for _, about in rows] for name in ("accuracy", *ABOUT)}
+    found = pd.DataFrame(columns)
+    by = [n for n in names if n not in ("windows", "pace", "weight_decay")]
+    return found.sort_values(by, ignore_index=True)

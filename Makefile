@@ -1,6 +1,7 @@
 # make lab     install and open JupyterLab on the first lab      make test    run every test
 # make lint    style and types                                   make clean   remove what these made
 #
+# The same random examples as before: make test SEED=<number>
 # Another Python: make lab PYTHON=python3.12        Another lab: make lab LAB=labs/<name>.ipynb
 # More options for JupyterLab or pytest: ARGS="..."
 
@@ -10,6 +11,8 @@ LAB ?= $(firstword $(sort $(wildcard labs/*.ipynb)))
 PY := $(VENV)/bin/python
 # Two workers, of one thread each; a file of tests stays in one. On one core: make test PARALLEL=
 PARALLEL ?= -n 2 --dist loadfile --no-loadscope-reorder
+# Of the examples that hypothesis makes; the line that starts the tests shows it.
+SEED ?= $(shell date +%s)
 # JupyterLab refuses to run as root, which is what a container's user mostly is, unless told.
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
@@ -21,7 +24,7 @@ lab: install
 
 test: install-test
 	@$(PY) tests/browser.py
-	OMP_NUM_THREADS=1 $(PY) -m pytest $(PARALLEL) $(ARGS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest $(PARALLEL) --hypothesis-seed=$(SEED) $(ARGS)
 
 lint: install-test
 	$(PY) -m ruff check

@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 # Threads of torch that have nothing to do would keep a core busy, which tests beside them need.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-# The same examples each time, however slow the machine is.
+# However slow the machine is. `make test` prints the seed of the examples; --hypothesis-seed takes
+# it again, and a failure says how to repeat it.
 settings.register_profile(
-    "same", deadline=None, derandomize=True, database=None, suppress_health_check=["too_slow"]
+    "any machine", deadline=None, database=None, suppress_health_check=["too_slow"], print_blob=True
 )
-settings.load_profile("same")
+settings.load_profile("any machine")
 
 # Where real images may lie, read before the tests change the environment.
 FOLDERS = [Path(os.environ["CPLAB_DATA"]).expanduser()] if os.environ.get("CPLAB_DATA") else []
@@ -100,8 +101,13 @@ def small_mnist(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def labs_cache(tmp_path_factory):
-    """One cache directory for all labs that are run, so that nothing is trained twice."""
-    return tmp_path_factory.mktemp("labs-cache")
+    """One cache directory for all labs that are run, so that nothing is trained twice, whichever
+    worker runs them."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    (folder / "labs-cache").mkdir(exist_ok=True)
+    return folder / "labs-cache"
 
 
 @pytest.fixture

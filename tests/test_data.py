@@ -73,7 +73,7 @@ def test_a_set_is_fetched_once_by_all_who_want_it_and_named_an_original(
 
 @pytest.mark.parametrize("dataset", ["cifar10", "mnist", "fashion_mnist"])
 def test_torchvision_is_asked_for_both_halves_and_its_raw_files_are_removed(
-    dataset, monkeypatch, tmp_path
+    dataset, monkeypatch, own_cache
 ):
     from torchvision import datasets
 
@@ -82,17 +82,18 @@ def test_torchvision_is_asked_for_both_halves_and_its_raw_files_are_removed(
 
     def half(root, *, train, download):
         assert download
-        root.mkdir(exist_ok=True)
+        root.mkdir(parents=True, exist_ok=True)
         (root / "raw.tar").touch()
         half = "train" if train else "test"
         return SimpleNamespace(data=digits()[f"{half}_x"], targets=digits()[f"{half}_y"].tolist())
 
     monkeypatch.setattr(datasets, kind, half)
-    arrays = data.download(kind, tmp_path / "raw")
+    arrays, _ = data.load_arrays(dataset)
     for part, array in digits().items():
         assert np.array_equal(arrays[part], array), part
         assert arrays[part].dtype == np.uint8, part
-    assert not (tmp_path / "raw").exists()
+    left = {path.suffix for path in (own_cache / "data").iterdir()}
+    assert left <= {".npz", ".lock"}
 
 
 @pytest.mark.parametrize("dataset", ["cifar10", "mnist", "fashion_mnist"])
@@ -115,7 +116,9 @@ def test_without_torchvision_one_line_says_to_install_it(monkeypatch):
 
 
 @pytest.mark.parametrize("error", [OSError("No space left"), ValueError("no"), EOFError("ended")])
-def test_a_download_that_breaks_off_leaves_nothing_that_could_be_taken_for_data(monkeypatch, error):
+def test_a_download_that_breaks_off_leaves_nothing_that_could_be_taken_for_data(
+    monkeypatch, own_cache, error
+):
     def break_off(path, **arrays):
         path.write_bytes(b"PK\x03\x04 and no more")
         raise error
@@ -125,6 +128,7 @@ def test_a_download_that_breaks_off_leaves_nothing_that_could_be_taken_for_data(
     with pytest.raises(CplabError, match=str(error)):
         data.load_arrays("mnist")
     assert not data.is_here("mnist")
+    assert not [*own_cache.rglob("*partial*")]
 
 
 @pytest.mark.parametrize(
@@ -179,6 +183,9 @@ def test_no_damage_to_a_file_is_ever_shown(small_mnist, save):
         {"train_y": np.zeros((300, 1), np.uint8)},
         {"train_x": np.zeros((0, 28, 28), np.uint8), "train_y": np.zeros(0, np.uint8)},
         {"test_y": np.array([None] * 120)},
+        {"copy": np.array("<b>mine</b>")},
+        {"copy": np.array(["a", "b"])},
+        {"copy": np.array("x" * 61)},
         *({part: None} for part in data.ARRAYS),
     ],
     ids=lambda change: " ".join(f"{k} {getattr(v, 'shape', v)}" for k, v in change.items()),
@@ -187,6 +194,19 @@ def test_arrays_that_are_no_labelled_images_are_refused(small_mnist, change):
     arrays = {name: a for name, a in (digits() | change).items() if a is not None}
     np.savez(small_mnist, **arrays)
     assert_refused(small_mnist)
+
+
+def test_a_small_file_that_asks_for_much_memory_is_refused_before_it_gets_any(small_mnist):
+    import tracemalloc
+
+    many = np.zeros((250_000, 28, 28), np.uint8), np.zeros(250_000, np.uint8)
+    np.savez_compressed(small_mnist, **digits() | {"train_x": many[0], "train_y": many[1]})
+    assert small_mnist.stat().st_size < 2**20
+    tracemalloc.start()
+    assert_refused(small_mnist)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 2**24
 
 
 def test_a_file_of_another_kind_is_refused(small_mnist):
@@ -226,7 +246,9 @@ def shrunk(x, size):
     return np.rint(blocks.mean((2, 4))).astype(np.uint8)
 
 
-@pytest.mark.parametrize(("profile", "size"), [("colab", 32), ("course", 16), ("ci", 8)])
+@pytest.mark.parametrize(
+    ("profile", "size"), [("paper", 32), ("slim", 16), ("course", 16), ("ci", 8)]
+)
 @pytest.mark.usefixtures("small_mnist")
 def test_images_are_padded_with_zeros_to_32_and_shrunk_to_the_means_of_blocks(profile, size):
     x = np.pad(digits()["train_x"], ((0, 0), (2, 2), (2, 2)))[..., None]

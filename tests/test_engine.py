@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from cplab import data, deficits, devices
+from cplab import data, deficits, devices, specs
 from cplab.checks import Cancelled, CplabError, Diverged
 from cplab.engine import checkpoints, lives, tasks, train
 from cplab.measure import MEASUREMENTS, Measurement
@@ -316,7 +316,7 @@ def test_the_number_format_is_used_and_said(monkeypatch, native, arithmetic, pre
     formats, entropy = set(), NAMING.loss
     monkeypatch.setattr(NAMING, "loss", lambda x, y: formats.add(x.dtype) or entropy(x, y))
     trajectory = train.advance(a_run(arithmetic=arithmetic), 1, device=CPU)
-    assert trajectory.precision == precision
+    assert trajectory.how["precision"] == precision
     assert formats == {torch.bfloat16 if precision == "bf16" else torch.float32}
 
 
@@ -351,6 +351,25 @@ def test_a_plan_has_each_beginning_once_and_leads_to_each_run_by_its_own_steps(s
         assert segment.ends or len(segment.branches) > 1  # as long as it can be
         for spec in segment.ends:
             assert spec.life == segment.spec.life[: segment.end]
+
+
+@dataclass(frozen=True)
+class Straight:
+    """A life of equal steps and another one."""
+
+    steps: int
+    trunk_key: ClassVar[tuple] = ("Straight",)
+
+    @cached_property
+    def life(self):
+        return (Step("none", 0.1),) * self.steps + (Step("blur", 0.1),)
+
+
+def test_a_plan_may_branch_again_and_again():
+    [root] = lives.plan(Straight(steps) for steps in range(1, 1201))
+    assert root.epochs == 1200 + 1200
+    assert len(root.below()) == 2 * 1200 - 1
+    assert sum(len(segment.ends) for segment in root.below()) == 1200
 
 
 def test_a_sweep_equals_each_run_trained_alone_bit_for_bit_and_trains_no_epoch_twice(
@@ -404,7 +423,7 @@ def test_a_loss_that_is_not_finite_is_said_with_its_run_after_the_others_are_don
     absurd, sound = (a_run(onset=2, rate=rate) for rate in (5e5, 1))
     with pytest.raises(Diverged) as error:
         dict(lives.trajectories([absurd], train.Context("cpu", 1)))
-    says(error, absurd.canonical, "1e+04")
+    says(error, specs.canonical(absurd), "1e+04")
     found, raised = grown([absurd, replace(absurd, rate=9e5), sound])
     assert found == {sound: alone(sound)}
     assert "1 more" in str(raised)
@@ -505,7 +524,7 @@ def test_a_network_with_nothing_to_measure_has_no_result_and_the_others_go_on(mo
     found, raised = grown(some, {"shy": (0, 1)})
     assert "not finite" in str(raised)
     assert len(found) == 1
-    assert sum(run.canonical in str(raised) for run in some) == 1
+    assert sum(specs.canonical(run) in str(raised) for run in some) == 1
     assert not files()
 
 
@@ -615,7 +634,7 @@ class Halt(Exception):
 
 @pytest.mark.parametrize("part", range(6))
 def test_a_life_with_events_goes_on_after_each_part(monkeypatch, epochs_trained, part):
-    def halt(spec, row):
+    def halt(row):
         if row["part"] == part:
             raise Halt
 

@@ -161,6 +161,16 @@ def test_all_numbers_of_kernels_that_are_kept_are_passed(size):
     assert len(less) <= len(size.saved)  # as many at once as the next of these allows
 
 
+def test_noise_is_learned_at_rates_of_its_own_where_the_source_has_them():
+    """Section 3.4 of the thesis: 0.01 until epoch 20, then 0.001."""
+    rates = [step.lr for step in KernelPruning("paper", "noise").life if isinstance(step, Step)]
+    assert rates[:250] == [0.01] * 20 + [0.001] * 230
+    others = [KernelPruning("paper", material).life[:250] for material in MATERIALS[::2]]
+    assert others == [SIZES["paper"].training] * 2
+    assert KernelPruning("ci", "noise").life == KernelPruning("ci").life
+    assert "noise_rates" not in specs.canonical(KernelPruning())
+
+
 def test_without_retraining_nothing_is_learned_while_pruning():
     whole, cut = values(KernelPruning("ci"), KernelPruning("ci", retrain=False))
     assert cut["epochs"] == [1, 2, 2, 2, 2]
@@ -279,9 +289,25 @@ def test_they_are_kept_and_a_size_is_what_it_means():
         (lambda: KernelPruning("huge"), "ci, course, paper"),
         (lambda: KernelPruning(material="sleep"), "images, noise, random_labels"),
         (lambda: KernelPruning(choice="worst"), "activity, random"),
-        (lambda: KernelSplit("ci", 0, 3), "1 or more"),
-        (lambda: replace(SIZES["ci"], saved=(9, 1)), "from 2 to 11"),
+        (lambda: KernelPruning(retrain="perhaps"), "yes, .*no"),
+        (lambda: KernelPruning({"kernels": 3}), "unknown size"),
+        (lambda: KernelSplit("ci", 0, 3), "first 0 .* from 1 to"),
+        (lambda: KernelSplit("ci", 2, 10**7), "second 10000000"),
+        (lambda: replace(SIZES["ci"], saved=(9, 1)), "saved 1 .* from 2"),
+        (lambda: replace(SIZES["ci"], saved=(12, 9)), "saved .* from 2 to 11"),
+        (lambda: replace(SIZES["ci"], saved=()), "saved .* from 2 to 11"),
         (lambda: replace(SIZES["ci"], profile="huge"), "unknown profile"),
+        (lambda: replace(SIZES["ci"], kernels=(4, 10**6)), "kernels 1000000 .* to 1024"),
+        (lambda: replace(SIZES["ci"], kernels=(4, 8, 8)), "kernels .* unpack"),
+        (lambda: replace(SIZES["ci"], units=(10**9, 8)), "units 1000000000"),
+        (lambda: replace(SIZES["ci"], batch=0), "batch 0"),
+        (lambda: replace(SIZES["ci"], rates=((10**9, 0.1),)), "epochs 1000000000"),
+        (lambda: replace(SIZES["ci"], rates=((1, 0.1),) * 101), "rates has more than 100"),
+        (lambda: replace(SIZES["ci"], rates=((90_000, 0.1),) * 2), "180003 epochs"),
+        (lambda: replace(SIZES["ci"], rates=((2, float("nan")),)), "learning rate nan"),
+        (lambda: replace(SIZES["ci"], rates=(2, 0.1)), "rates .* int"),
+        (lambda: replace(SIZES["ci"], retraining=(50_000, 0.1)), "150002 epochs"),
+        (lambda: replace(SIZES["ci"], at_once=10**9), "at_once 1000000000"),
     ],
 )
 def test_bad_input_is_one_clear_line(make, said):

@@ -245,7 +245,7 @@ def test_rates_of_a_network_are_the_profile_s_but_for_what_the_paper_says(profil
         expected["paper_lr"] *= 2
         expected["recovery_lr"] *= 2
         expected["weight_decay"] /= 2
-    if family == "fc" and profile.name in ("colab", "paper"):
+    if family == "fc" and profile.name in ("slim", "paper"):
         expected |= {"fixed_lr": 0.005, "weight_decay": 0}
     assert vars(suited) == expected
 

@@ -12,6 +12,7 @@ from conftest import says
 from cplab import devices
 from cplab.checks import CplabError, Exhausted
 from cplab.engine import lives, pool, train
+from cplab.results import ask
 from cplab.results.store import without_times
 from cplab.runs import Run
 
@@ -89,7 +90,7 @@ from cplab.engine import lives, train
 def report(run, row):
     print("at work", flush=True)
 
-runs = [cplab.Run(profile="ci", dataset="mnist", onset=100_000, seed=s) for s in (0, 1)]
+runs = [cplab.Run(profile="ci", dataset="mnist", onset=90_000, seed=s) for s in (0, 1)]
 list(lives.trajectories(runs, train.Context("cpu", 2, report=report)))
 """
 
@@ -104,7 +105,7 @@ def test_workers_leave_when_their_parent_is_killed(python):
 @pytest.mark.parametrize("workers", [0, -1, 1.5, "x", True])
 def test_a_number_of_workers_that_is_none_is_refused(workers):
     with pytest.raises(CplabError) as error:
-        grown([a_run()], workers=workers)
+        list(ask.collect([a_run()], workers=workers))
     says(error, repr(workers), "workers")
 
 
@@ -154,7 +155,9 @@ def test_auto_takes_the_first_device_that_is_there(monkeypatch, there):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: "cuda" in there)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: int("cuda" in there))
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: "mps" in there)
-    assert devices.pick("auto").type == devices.pick().type == (*there, "cpu")[0]
+    with monkeypatch.context() as patch:
+        patch.setattr(devices, "can_train", lambda name: True)
+        assert devices.pick("auto").type == devices.pick().type == (*there, "cpu")[0]
     for name in (*there, "cpu"):
         assert devices.pick(name).type == name
     if "cuda" in there:
@@ -171,6 +174,48 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch, name):
     with pytest.raises(CplabError) as error:
         devices.pick(name)
     says(error, repr(name), "cpu")
+
+
+@pytest.mark.parametrize("name", ["cuda", "mps"])
+@pytest.mark.parametrize(
+    ("module", "missing"),
+    [
+        (torch.nn.functional, "interpolate"),
+        (torch.nn.functional, "conv2d"),
+        (torch.optim, "SGD"),
+        (torch, "autocast"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_auto_leaves_out_a_device_that_lacks_what_training_needs(
+    monkeypatch, name, module, missing
+):
+    def refuse(*given, **how):
+        raise NotImplementedError(f"{missing} is not there")
+
+    monkeypatch.setattr(torch, "device", lambda name: CPU)  # as if this one were it
+    assert devices.can_train(name)
+    devices.can_train.cache_clear()
+    monkeypatch.setattr(module, missing, refuse)
+    assert not devices.can_train(name)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+@pytest.mark.parametrize("device", ["auto", "cuda"])
+def test_a_gpu_that_cannot_be_used_keeps_no_result_from_being_shown(monkeypatch, device):
+    known, new = a_run(), a_run(onset=1)
+    result = ask.run(known, device="cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # but it is not
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert ask.run(known, device=device) == result
+    assert ask.sweep([known], device=device) == [result]
+    assert ask.at_hand([known, Run(seed=77)], device=device, seconds=0) == {known: result}
+    if device == "auto":
+        assert ask.run(new).device.startswith("cpu")
+    else:
+        with pytest.raises(CplabError) as error:
+            ask.run(new, device=device)
+        says(error, "--device cpu")
 
 
 def test_float32_on_a_gpu_is_not_tf32():

@@ -1,8 +1,10 @@
 """Growth and pruning of synapses: counts, masks, gradients, controls, and what is kept of them."""
 
+import itertools
 import json
 import math
 import threading
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from cplab import CplabError, data, devices, results, specs
 from cplab.checks import Cancelled
 from cplab.engine.train import Context
 from cplab.pruning import growth, nets
+from cplab.pruning.lives import SIZES, KernelPruning, KernelSplit, Pruned
 from cplab.pruning.specs import ORIGINS, SHAPES, OneShot, Retraining, Search
 
 SHORT = {"n": 60, "gamma": 2.0}  # of 85 steps, at most 80 % dense
@@ -246,7 +249,7 @@ def test_a_search_can_be_stopped():
 
     context.report = report
     with pytest.raises(Cancelled):
-        list(growth.compute_searches([Search(**SHORT)], context))
+        list(growth.compute([Search(**SHORT)], context))
     assert len(seen) == 1
     stop = threading.Event()
     stop.set()
@@ -411,6 +414,23 @@ def test_retrainings_are_kept_with_their_searches():
     assert results.find(OneShot("mnist", 20, "sgd", (0.1, 0.2), 0))
 
 
+def test_a_search_may_be_asked_for_together_with_its_retrainings():
+    search = Search(**SHORT, keep=0.2)
+    wanted = [Retraining("random", 0.2, search, steps=20), search, OneShot(steps=20, keep=0.2)]
+    wanted.append(Retraining("magnitude", 0.2, search, steps=20))
+    found = dict(results.collect(wanted, stop=stop_after(60)))
+    assert {*found} == {*wanted}
+
+
+def stop_after(seconds):
+    """So that a wait without end is a failure and not a wait."""
+    stop = threading.Event()
+    timer = threading.Timer(seconds, stop.set)
+    timer.daemon = True
+    timer.start()
+    return stop
+
+
 def test_nothing_can_be_measured_on_them():
     with pytest.raises(CplabError, match="trace cannot be measured"):
         list(results.collect([Search(**SHORT)], measure="trace"))
@@ -459,12 +479,57 @@ def test_magnitude_keeps_the_strongest_and_retraining_begins_anew(monkeypatch):
         ({"mixed": 0.1, "dataset": "practice"}, "take mnist"),
         ({"rounding": "down"}, "random, up"),
         ({"optimizer": "lion"}, "sgd, adam"),
+        ({"n": 10**8}, "n 100000000 .* to 1000000"),
+        ({"gamma": 1e-9, "start": 1e-9}, "gamma 1e-09 .* steps"),
+        ({"keep": [i / 101 for i in range(1, 102)]}, "keep has more than 100 entries"),
+        ({"seed": 10**12}, "seed 1000000000000"),
     ],
 )
 def test_searches_that_are_not_allowed(fields, words):
     with pytest.raises(CplabError, match=words) as raised:
         Search(**fields)
     assert "\n" not in str(raised.value)
+
+
+JUNK = [None, True, "", "x", "a" * 10**6, b"x", -1, 0, 10**30, 10**6000, 0.5, 1e300, math.nan]
+JUNK += [
+    -math.inf,
+    (),
+    [],
+    {},
+    {"a": 1},
+    {1, 2},
+    [[1, 2]],
+    (1, 2, 3),
+    ((10**9, 0.1),),
+    object(),
+    1j,
+]
+JUNK += [np.array(3), np.array([1, 2]), range(10**9), itertools.count(), math.floor, Search]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        Search(),
+        OneShot(),
+        Retraining(),
+        Pruned(metric="fisher", density=0.5, deficit="blur", length=2),
+        KernelPruning("ci"),
+        KernelSplit("ci", 2, 3),
+        SIZES["ci"],
+    ],
+    ids=lambda spec: type(spec).__name__,
+)
+def test_anything_in_any_field_is_taken_or_refused_in_one_short_line(spec):
+    said = []
+    for name, junk in itertools.product([f.name for f in fields(spec)], JUNK):
+        try:
+            hash(replace(spec, **{name: junk}))
+        except CplabError as error:
+            said.append(str(error))
+    assert all("\n" not in line and len(line) < 500 for line in said)
+    assert len(said) > 0.7 * len(fields(spec)) * len(JUNK)
 
 
 @pytest.mark.parametrize(
@@ -476,6 +541,8 @@ def test_searches_that_are_not_allowed(fields, words):
         ({"density": 0.5}, "not kept by the search: choose one of 0.01, 0.02"),
         ({"dataset": "faces"}, "unknown dataset"),
         ({"steps": 0}, "steps 0"),
+        ({"steps": 10**9}, "steps 1000000000 .* to 1000000"),
+        ({"search": "mnist"}, "'mnist' is no Search"),
     ],
 )
 def test_retrainings_that_are_not_allowed(fields, words):

@@ -23,7 +23,7 @@ from cplab import devices, specs
 from cplab.checks import Cancelled, CplabError, Diverged
 from cplab.engine.train import Training
 from cplab.measure import MEASUREMENTS, Measurement
-from cplab.results import ask, store
+from cplab.results import ask, store, tables
 from cplab.results.store import ResultWarning, without_times
 from cplab.runs import Run
 
@@ -86,8 +86,8 @@ def change_shipped(path, **values):
 
 
 def forget_shipped():
-    store.shipped_index.cache_clear()
-    store.shipped_entries.cache_clear()
+    for each in store.CACHES:
+        each.cache_clear()
 
 
 # There and back -----------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ def test_shipping_adds_to_what_was_shipped_and_replaces_the_same_spec(made, noth
     assert store.find(one.spec) == replace(one, source="shipped")
     store.ship([three, replace(one, commit="later")], "some")
     assert [store.find(r.spec).commit for r in made] == ["later", two.commit, three.commit]
-    assert len(store.table()) == 3
+    assert len(tables.table()) == 3
     with pytest.raises(CplabError, match="none"):
         store.ship([], "none")
 
@@ -239,6 +239,13 @@ def test_shipped_measurements_are_joined_as_well_and_missing_ones_are_looked_for
     assert store.find(RUN).measured == {"norm": {0: 0.5, 3: 1.0}}
 
 
+@pytest.mark.parametrize("model", ["fc-20", "allcnn-4"])
+def test_all_built_in_measurements_are_kept_and_believed(model):
+    names = {name: "end" for name, one in MEASUREMENTS.items() if not one.source}
+    found = cplab.run(replace(RUN, model=model), measure=names, **HOW)
+    assert store.find(found.spec, names) == found
+
+
 # A spec of another kind ---------------------------------------------------------------------------
 
 
@@ -287,7 +294,7 @@ def test_specs_without_a_life_are_kept_found_shipped_and_computed_again_as_runs_
     shutil.rmtree(store.live_path("").parent)
     assert [r.source for r in ask.sweep(wanted, **SWEEP)] == ["shipped"] * 3
     assert store.verify() == ({"shipped": 4, "live": 0}, [])
-    assert store.table()["key"].tolist() == [RUN.key]  # of runs alone
+    assert tables.table()["key"].tolist() == [RUN.key]  # of runs alone
     assert ask.retrain(found[1], "cpu")[0] == "equal"
     assert ask.retrain(replace(found[1], values={"square": 8}), "cpu")[0] == "off"
 
@@ -370,7 +377,7 @@ def test_a_damaged_result_is_trained_again_and_in_no_table(made, trainings):
         store.keep(result)
     write_live(made[0], key="0" * 16)
     with pytest.warns(ResultWarning):
-        assert len(store.table()) == 2
+        assert len(tables.table()) == 2
     again = cplab.run(RUN, **HOW)
     assert trainings() == [RUN]
     assert same(again, made[0])
@@ -388,7 +395,7 @@ def test_a_damaged_shipped_result_is_left_out_and_the_live_one_stands_in(made):
     with pytest.warns(ResultWarning, match=key):
         assert store.find(own.spec) == own
     with pytest.warns(ResultWarning, match=key):
-        rows = store.table()
+        rows = tables.table()
     assert sorted(rows["source"]) == ["live", "shipped", "shipped"]
 
 
@@ -409,7 +416,7 @@ def test_a_truncated_shipped_file_is_left_out_and_said(made, part):
 def test_no_changed_byte_of_a_shipped_file_is_ever_shown(made):
     path = store.ship(made, "some")
     good, rng, noticed = path.read_bytes(), random.Random(0), 0
-    whole = store.table()
+    whole = tables.table()
     for place in rng.sample(range(len(good)), 150):
         damaged = bytearray(good)
         damaged[place] ^= 1 << rng.randrange(8)
@@ -417,7 +424,7 @@ def test_no_changed_byte_of_a_shipped_file_is_ever_shown(made):
         forget_shipped()
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
-            rows = store.table()
+            rows = tables.table()
             found = [result for r in made if (result := store.find(r.spec))]
         assert {w.category for w in said} <= {ResultWarning}
         shown = whole[whole["key"].isin(rows["key"])].reset_index(drop=True)
@@ -438,7 +445,7 @@ def test_results_of_another_version_are_ignored_and_left_where_they_are(made, mo
         assert all(store.find(r.spec) for r in old)
     forget_shipped()
     before = files()
-    assert store.table().empty
+    assert tables.table().empty
     assert [*ask.every()] == []
     assert all(store.find(r.spec) is None for r in made)
     assert files() == before
@@ -473,6 +480,11 @@ def test_training_a_result_again_tells_equal_near_and_off(made):
     assert told() == told(measured={"norm": {0: 1}}, commit="another", seconds=9.0) == "equal"
     assert told(loss=1.0) == "off"  # on the same machine, every bit counts
     assert told(loss=1.0, device="cpu of another kind") == "near"
+    loss, accuracy = made[0].curve[-1]["train_loss"], made[0].accuracy
+    assert told(loss=loss * (1 + 2e-7)) == "off"
+    assert told(loss=loss * (1 + 2e-7), commit="another") == "near"  # a sum rounded otherwise
+    assert told(loss=loss * (1 + 2e-6), commit="another") == "off"
+    assert told(accuracy=accuracy + 1 / 256, commit="another") == "off"  # one image
     assert told(accuracy=made[0].accuracy + 0.1, torch="0.1") == "off"
     assert torch.get_num_threads() == 1
     assert store.find(RUN) is None  # nothing was kept
@@ -532,7 +544,7 @@ def test_results_of_another_cache_are_taken_in_and_what_is_there_stays(made, tmp
 
 
 def test_a_table_has_one_row_for_each_run_shipped_or_live(made):
-    columns = [*store.table().columns]
+    columns = [*tables.table().columns]
     assert columns == [
         *("key", *(f.name for f in fields(Run)), "accuracy", "seconds"),
         *("copy", "device", "precision", "threads", "torch", "commit", "source"),
@@ -541,7 +553,7 @@ def test_a_table_has_one_row_for_each_run_shipped_or_live(made):
     store.ship(made[1:2], "others")  # the same result in two files
     for result in made[1:]:
         store.keep(result)
-    rows = store.table()
+    rows = tables.table()
     assert list(rows.columns) == columns
     assert sorted(rows["key"]) == sorted(result.key for result in made)
     for result in made:
@@ -573,13 +585,13 @@ def test_a_table_of_some_runs_has_those_with_the_wanted_fields(made, wanted, fou
     some = [*made, replace(made[1], spec=other)]
     for result in some:
         store.keep(result)
-    assert {*store.table(**wanted)["key"]} == {some[i].key for i in found}
+    assert {*tables.table(**wanted)["key"]} == {some[i].key for i in found}
 
 
 @pytest.mark.parametrize("wanted", [{"deficit": "deaf"}, {"bogus": 1}, {"length": -1}], ids=str)
 def test_a_table_of_what_no_run_can_have_is_refused(wanted):
     with pytest.raises(CplabError, match=str(*wanted)):
-        store.table(**wanted)
+        tables.table(**wanted)
 
 
 def test_a_live_file_is_read_again_for_a_table_only_where_it_changed(made, monkeypatch):
@@ -587,17 +599,17 @@ def test_a_live_file_is_read_again_for_a_table_only_where_it_changed(made, monke
         store.keep(result)
     read, opened = [], store.read_file
     monkeypatch.setattr(store, "read_file", lambda path: read.append(path.stem) or opened(path))
-    assert len(store.table()) == 3
+    assert len(tables.table()) == 3
     assert sorted(read) == sorted(result.key for result in made)
     del read[:]
-    assert len(store.table()) == 3
+    assert len(tables.table()) == 3
     assert read == []
     store.keep(replace(made[0], commit="another commit"))
     del read[:]
-    assert "another commit" in store.table()["commit"].tolist()
+    assert "another commit" in tables.table()["commit"].tolist()
     assert read == [RUN.key]
     store.live_path(made[1].key).unlink()
-    assert len(store.table()) == 2
+    assert len(tables.table()) == 2
 
 
 # Several who ask ----------------------------------------------------------------------------------
@@ -688,7 +700,7 @@ def test_where_nothing_can_be_written_there_are_results_and_warnings(made, tmp_p
     assert all(map(same, found, made))
     assert len(said) == 3
     assert store.find(RUN) is None
-    assert store.table().empty
+    assert tables.table().empty
 
 
 # What it takes ------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from conftest import BUILT_IN, runs, says
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from cplab import specs
 from cplab.checks import CplabError
 from cplab.profiles import PROFILES
 from cplab.runs import Run
@@ -32,7 +33,9 @@ def deficits_of(run):
 # Schedules --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("profile", "pace"), [("paper", 1), ("colab", 5), ("course", 10)])
+@pytest.mark.parametrize(
+    ("profile", "pace"), [("paper", 1), ("slim", 1), ("fit", 3), ("course", 10)]
+)
 def test_the_paper_s_schedule_decays_by_3_percent_in_each_of_the_paper_s_epochs(profile, pace):
     run = Run("blur", 4, 6, profile=profile, schedule="paper", recovery=40)
     assert rates(run) == pytest.approx([0.05 * 0.97 ** (pace * e) for e in range(50)], rel=1e-12)
@@ -113,7 +116,7 @@ def test_a_resnet_has_twice_the_rate_and_half_the_weight_decay_in_every_profile(
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("model", ["allcnn", "fc", "depth2"])
 def test_models_that_have_results_keep_the_profile_s_values(profile, model):
-    if model != "fc" or profile not in ("colab", "paper"):
+    if model != "fc" or profile not in ("slim", "paper"):
         assert Run(profile=profile, model=model).settings == PROFILES[profile]
 
 
@@ -178,6 +181,17 @@ def test_without_its_window_a_life_is_the_same_but_for_the_epochs_that_are_cut_o
         assert cut == replace(run, windows=())
 
 
+@given(runs())
+def test_with_the_clock_running_recovery_has_the_rates_that_it_has_after_the_window(run):
+    assume(run.onset + run.recovery)
+    late = run.without_window("running")
+    assert late.epochs == run.epochs - run.length
+    assert rates(late)[run.onset :] == rates(run)[run.end :]
+    assert rates(late)[: run.onset] == rates(run)[: run.onset]
+    if run.schedule != "paper":  # which knows nothing of epochs that pass
+        assert late == run.without_window("stopped") == replace(late, skipped=7)
+
+
 def test_a_deficit_of_length_0_is_none_with_the_same_key():
     clear = Run(onset=5)
     for deficit in BUILT_IN:
@@ -197,7 +211,7 @@ def test_a_deficit_of_length_0_is_none_with_the_same_key():
         (Run(deficit="flip", length=8), "3bb46bbc948b49d1"),
         (Run(deficit="permute", length=8), "91ed6c31b54e0126"),
         (Run(deficit="noise", onset=4, length=6, seed=3), "64af2c561251cfd0"),
-        (Run(deficit="blur-8", length=2, profile="colab"), "6559aecb778b3674"),
+        (Run(deficit="blur-8", length=2, profile="slim"), "470010b9343ad87f"),
         (Run(deficit="blur", length=60, profile="paper"), "490d46f9f079dbcc"),
         (Run("none", 5, 0, 0, "ci", "fixed", "mnist", "allcnn-8"), "88887f99b47245d5"),
         (Run(profile="mnist"), "6326aede87e21f49"),
@@ -209,7 +223,7 @@ def test_a_deficit_of_length_0_is_none_with_the_same_key():
     ids=lambda value: value if isinstance(value, str) else value.call(),
 )
 def test_keys_stay_what_they_are(run, key):
-    assert run.key == key, f"{run.canonical}: {BUMP}"
+    assert run.key == key, f"{specs.canonical(run)}: {BUMP}"
 
 
 @pytest.mark.parametrize(
@@ -219,14 +233,15 @@ def test_keys_stay_what_they_are(run, key):
         ("course", "f92d109397ce"),
         ("fit", "10265014ad1e"),
         ("mnist", "d72aaaa726f0"),
-        ("colab", "e74c04a34dda"),
+        ("matched", "47d228a6cff6"),
+        ("slim", "095ed9ba6063"),
         ("paper", "2c9f0a7a85a0"),
     ],
 )
 def test_profiles_stay_what_they_are_and_all_are_pinned(name, digest):
     """A key names its profile and not the profile's values."""
     values = sorted((k, v) for k, v in asdict(PROFILES[name]).items() if k != "words")
-    assert [*PROFILES] == ["ci", "course", "fit", "mnist", "colab", "paper"]
+    assert [*PROFILES] == ["ci", "course", "fit", "mnist", "matched", "slim", "paper"]
     assert hashlib.sha256(repr(values).encode()).hexdigest()[:12] == digest, f"{values}: {BUMP}"
 
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cplab import CplabError, data, models, results
+from cplab import CplabError, data, models, results, specs
 from cplab.engine import lives, tasks
 from cplab.engine.train import Context, train_epoch
 from cplab.measure import fisher
@@ -194,7 +194,7 @@ def test_looking_leaves_the_learner_as_it_was(learner):
     after = [*learner.net.state_dict().values(), *weights_and_momentum(learner)]
     assert all(map(torch.equal, before, after))
     x = images.normal(images.train_x[:500])
-    assert len(x) == saliency.IMAGES
+    assert len(x) == saliency.MEASURED_IMAGES
     layers = fisher.trace(learner.net, x).layers
     assert found["trace"] == pytest.approx([layers[name] for name in ranked_layers(learner.net)])
 
@@ -274,7 +274,7 @@ def test_what_an_event_says_of_pruning_is_so(learner):
     learner, spec, images = learner
     for epoch in range(2, 8):  # long enough to give answers that differ
         train_epoch(spec, epoch, Step("none", 0.02), images, learner)
-    x = images.normal(images.train_x[: saliency.IMAGES])
+    x = images.normal(images.train_x[: saliency.MEASURED_IMAGES])
     scores, p = weight_saliency(learner.net, x, "fisher"), learner.net.eval()(x).softmax(1)
     found = saliency.prune_weights(learner, spec, images, "fisher", 0.7, 0)
     dead = ~flat(salient_masks(scores, 0.7))
@@ -303,6 +303,40 @@ def test_rates_begin_anew_after_pruning_and_are_held_during_the_deficit():
     control = [s for s in Pruned("course", "fisher", 0.2, length=8).life if isinstance(s, Step)]
     assert [s.lr for s in control] == [s.lr for s in steps]
     assert {s.deficit for s in control} == {"none"}
+
+
+def test_statistics_are_measured_again_where_that_is_asked_for(learner):
+    """Those that batch norm then has are the mean and the variance of its inputs, over the images
+    of an epoch, of the network without the weights."""
+    learner, spec, images = learner
+    saliency.prune_weights(learner, spec, images, "magnitude", 0.3, 0, True)
+    net, task = learner.net.eval(), tasks.TASKS["pruned"]
+    alive = flat(saliency.kept_weights(learner))
+    assert not weights_and_momentum(learner)[0][~alive].any()
+    inputs = []
+    batches = task.batches(spec, spec.training, Step("none", 0.0), images)
+    with torch.no_grad():
+        for x, _ in batches:
+            inputs.append(net[0](x))
+    means = torch.stack([each.mean((0, 2, 3)) for each in inputs]).mean(0)
+    variances = torch.stack([each.var((0, 2, 3)) for each in inputs]).mean(0)
+    torch.testing.assert_close(net[1].running_mean, means, rtol=2e-2, atol=2e-2)  # bfloat16
+    torch.testing.assert_close(net[1].running_var, variances, rtol=2e-2, atol=2e-2)
+    assert {m.momentum for m in net.modules() if isinstance(m, nn.BatchNorm2d)} == {0.1}
+
+
+def test_a_life_with_new_statistics_is_another_life():
+    how = {"metric": "magnitude", "density": 0.3, **LIFE}
+    stale, fresh, whole = values(
+        Pruned(**how), Pruned(**how, recalibrated=True), Pruned(recalibrated=True, **LIFE)
+    )
+    for name in ("kept", "predicted"):
+        assert stale[name] == fresh[name]
+    assert stale["curve"][:2] == fresh["curve"][:2]
+    assert stale["change"] != fresh["change"]
+    assert stale["trace"]["pruned"] != fresh["trace"]["pruned"]
+    assert whole["predicted"] == 0 < whole["change"]  # what new statistics alone do
+    assert "recalibrated" not in specs.plain(Pruned(**how))
 
 
 def test_names_of_the_same_life_are_one():
@@ -336,6 +370,10 @@ def test_they_are_kept():
         (lambda: Pruned(deficit="sleep"), "unknown deficit 'sleep'"),
         (lambda: Pruned(length=-1), "length -1"),
         (lambda: Pruned(training=0), "training 0"),
+        (lambda: Pruned(training=10**8), "training 100000000 .* to 100000"),
+        (lambda: Pruned(training=90_000, retraining=90_000), "180000 epochs"),
+        (lambda: Pruned(deficit="blur", length=10**9), "length 1000000000"),
+        (lambda: Pruned(recalibrated="perhaps"), "recalibrated 'perhaps'"),
         (lambda: Pruned(seed=0.5), "seed 0.5"),
         (
             lambda: salient_masks({"a": torch.ones(9), "b": torch.zeros(3)}, 0.5),

@@ -1,11 +1,12 @@
 """Specs of any kind: their keys, what leaves a key as it was, and the way there and back."""
 
 import json
-from dataclasses import dataclass, field, make_dataclass
+import math
+from dataclasses import dataclass, field, fields, make_dataclass
 
 import pytest
 from conftest import runs
-from hypothesis import given
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from cplab import Run, specs
@@ -86,6 +87,41 @@ def test_a_spec_in_a_spec_is_said_plainly_too(given_):
         for spec in (retraining(search(**given_)), retraining(search(**given_), 0.5)):
             assert specs.build_spec("Retraining", json.loads(json.dumps(specs.plain(spec)))) == spec
         assert specs.plain(retraining()) == {}
+
+
+ODD = [None, True, -1, 0, 1, 3, 0.5, 1e308, math.inf, math.nan, 2**31, 10**400, "", "x", "blur"]
+ODD += [
+    "course",
+    "1",
+    "1e9",
+    "a\nb",
+    "x" * 1000,
+    "blank@0+1",
+    "٣",
+    [],
+    [1, 2],
+    [[1, 2]],
+    [None],
+    {},
+]
+ODD += [[["blur", 0, 1]], *({"kind": kind} for kind in ("Run", "Search", "KernelSize", "x", None))]
+
+
+@given(st.sampled_from(sorted(specs.kinds())), st.randoms(use_true_random=False))
+def test_any_values_make_a_spec_or_are_refused_in_one_line(name, rng):
+    cls = specs.kinds()[name]
+    names = [f.name for f in fields(cls)]
+    said = {n: rng.choice(ODD) for n in rng.sample(names, rng.randrange(len(names) + 1))}
+    try:
+        spec = specs.build_spec(name, said)
+    except (CplabError, ValueError, TypeError) as error:
+        spec, refused = None, error
+    if spec is None:
+        event(type(refused).__name__)
+        assert "\n" not in str(refused)
+        assert not isinstance(refused, TypeError) or "argument" in str(refused)  # it is missing
+    else:
+        assert specs.build_spec(name, json.loads(json.dumps(specs.plain(spec)))) == spec
 
 
 def test_a_kind_that_is_none_is_told_from_values_that_are_not_allowed(monkeypatch):

@@ -134,7 +134,7 @@ def whole(what: str, value: object, least: int = 0, most: int = 2**31 - 1) -> in
     """
     with suppress(Exception):  # of int and float, which may be given anything
         number = int(value)  # type: ignore[call-overload]
-        exact = number == float(value)  # type: ignore[arg-type]
+        exact = isinstance(value, int) or number == float(value)  # type: ignore[arg-type]
         if exact and least <= number <= most and not isinstance(value, bool):
             return number
     raise CplabError(

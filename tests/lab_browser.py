@@ -50,6 +50,7 @@ PATIENCE = 150  # seconds for what takes a moment on a machine that does nothing
 # Patterns of errors that come when all is well, each with its reason.
 HARMLESS = (
     "^Error: Cannot send",  # figures of a closed notebook tell its kernel what size they have now
+    "^Error: Canceled future",  # a cell of a closed notebook was still running
 )
 
 

@@ -535,9 +535,8 @@ def test_what_is_drawn_again_and_again_leaves_nothing_behind(make):
     before = alive()
     for i in range(20):
         use(one, i)
-    more = alive()[0] - before[0]
-    assert more <= 0
-    assert alive()[1] == before[1]
+    more = [now - then for now, then in zip(alive(), before, strict=True)]
+    assert max(more) <= 0  # a thread of an earlier test may end meanwhile
 
 
 def test_a_long_session_keeps_its_memory_and_threads(grid):

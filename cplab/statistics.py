@@ -105,11 +105,13 @@ def crossing(x: ArrayLike, y: ArrayLike, level: float = 0.0) -> float:
     return float(x[i] - y[i] * (x[i] - x[i - 1]) / (y[i] - y[i - 1]))
 
 
-def detectable(half: float, count: int, power: float = 0.8) -> float:
+def detectable(half: float, count: float, power: float = 0.8) -> float:
     """The mean that would be told from zero in so many of all experiments, by default 80 %; one as
-    large as the interval itself is in about half of them.
+    large as the interval itself is in about half of them. (The far tail, a mean told from zero with
+    the wrong sign, is left out: it is below 0.01 %.)
 
-    Arguments: half, of the 95 % interval, in any unit; count, the seeds behind it, 2 at least.
+    Arguments: half, of the 95 % interval, in any unit; count, the seeds behind it, 2 at least, or
+        its degrees of freedom and 1.
 
     >>> round(detectable(1.0, 10), 2)
     1.39

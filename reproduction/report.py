@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cplab.checks import CplabError
+from cplab.statistics import detectable
 from reproduction import pages
 from reproduction.claims import CLAIMS
-from reproduction.intervals import detectable, interval
+from reproduction.intervals import interval
 from reproduction.layout import head, line, measurement
 from reproduction.questions import QUESTIONS, Question
 from reproduction.statement import Claim, shipped_parts
@@ -103,7 +104,8 @@ def verdict(
         return Verdict("reproduced", "reproduced")
     if found.mean + found.half < low or found.mean - found.half > high:
         return Verdict("contradicted", "contradicted")
-    could = f"which show a difference of {detectable(found):.{digits}f} with 80 % power"
+    least = detectable(found.half, found.freedom + 1)
+    could = f"which show a difference of {least:.{digits}f} with 80 % power"
     return Verdict("undecided", f"undecided with {found.seeds} seeds, {could}")
 
 

@@ -270,6 +270,15 @@ def says(error, *values):
     assert not missing, f"{line!r} does not say {missing}"
 
 
+def one_line(call, *words):
+    """Assert that a call ends in a CplabError of one line that says these words, and more."""
+    from cplab.checks import CplabError
+
+    with pytest.raises(CplabError) as caught:
+        call()
+    says(caught, *words, ":")
+
+
 @pytest.fixture
 def grid(small_grid, own_cache):
     """The small grid's results in this test's cache."""

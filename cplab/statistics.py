@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from cplab.checks import CplabError, require, shown, whole
 from cplab.lazy import check_calls
+from cplab.results import Result
 
 __all__ = ["column_effect", "compare", "correlation", "crossing", "describe"]
 __all__ += ["describe_difference", "describe_ratio", "detectable", "fractions", "half_width"]
@@ -73,7 +74,7 @@ def mean_columns(groups: Mapping[float, Sequence] | Sequence) -> dict[str, np.nd
     return columns | band_columns(*pairs.T)
 
 
-def mean_curve(results: Sequence, what: str = "test_accuracy") -> dict[str, np.ndarray]:
+def mean_curve(results: Sequence[Result], what: str = "test_accuracy") -> dict[str, np.ndarray]:
     """A quantity of several seeds over the epochs.
 
     Arguments: results, of one life and several seeds; what, a quantity that `Result.series` knows.

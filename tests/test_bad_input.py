@@ -394,6 +394,14 @@ statistics.compare([1, "x"], "a")  ->  points [1, 'x']
 statistics.compare([1, 2], 3)  ->  other 3
 statistics.describe_ratio({})  ->  ratios {}
 statistics.describe_difference("x", [1, 2])  ->  ours 'x'
+statistics.mean_curve([3])  ->  results [3]
+show.over_epochs({"a": [3]})  ->  groups {'a': [3]}
+show.rates([BLUR], width="x")  ->  width 'x'
+show.rates([BLUR], height=10**9)  ->  height 1000000000
+animals.decline("x", 1, 2)  ->  t 'x'
+animals.critical_period(5, "x", 2, 3, 4)  ->  d 'x'
+pruning.train_side_by_side([DENSE], dataset="practice", steps=10**12)  ->  steps 1000000000000
+lab.Slide(FIGURE, [1], lambda n: {"nothing": {}})  ->  data names 'nothing'
 statistics.percent("x")  ->  mean 'x'
 measure.trace(NET, X[:, :1])  ->  images of shape (1, 8, 8)
 measure.trace(NET, X[0])  ->  images

@@ -20,6 +20,7 @@ from cplab import data, devices
 from cplab.checks import Cancelled, CplabError, Diverged
 from cplab.engine import checkpoints
 from cplab.engine.tasks import EVENTS, TASKS, Learner
+from cplab.engine.turns import turn
 from cplab.measure import MEASUREMENTS
 from cplab.runs import Step
 from cplab.specs import canonical
@@ -180,6 +181,22 @@ def begin(
     return None, [], task.start(spec, device)
 
 
+def live_through(
+    spec: Any, number: int, rows: list[dict], images: data.Images, learner: Learner, stop: Any
+) -> dict:
+    """One part of a life after `rows` of the earlier ones. Returns its row."""
+    part, began = spec.life[number], time.perf_counter()
+    row: dict[str, Any] = {"part": number}
+    if isinstance(part, Step):
+        epoch = sum("epoch" in row for row in rows)
+        loss = train_epoch(spec, epoch, part, images, learner, stop)
+        row |= {"epoch": epoch, "lr": part.lr, "train_loss": loss}
+        row |= task_of(spec).report(spec, learner.net, images)
+    else:
+        row |= {"event": part.name, **EVENTS[part.name](learner, spec, images, *part.args)}
+    return row | {"seconds": time.perf_counter() - began}
+
+
 @devices.failures_named()
 def advance(
     spec: Any,
@@ -213,19 +230,11 @@ def advance(
     for row in rows:
         report(row)
     for number in range(len(rows), end):
-        part, began = spec.life[number], time.perf_counter()
         if stop and stop.is_set():
             raise Cancelled(STOPPED)
-        row = {"part": number}
-        if isinstance(part, Step):
-            epoch = sum("epoch" in row for row in rows)
-            loss = train_epoch(spec, epoch, part, images, learner, stop)
-            row |= {"epoch": epoch, "lr": part.lr, "train_loss": loss}
-            row |= task.report(spec, learner.net, images)
-        else:
-            row |= {"event": part.name, **EVENTS[part.name](learner, spec, images, *part.args)}
-        row["seconds"] = time.perf_counter() - began
-        measure(due(measures, row), spec, row, learner.net, images)
+        with turn(device, stop):
+            row = live_through(spec, number, rows, images, learner, stop)
+            measure(due(measures, row), spec, row, learner.net, images)
         rows.append(row)
         if number < end - 1 and (now := time.monotonic()) > save_at:
             before, rolling = rolling, checkpoints.resume_path(names[number + 1])

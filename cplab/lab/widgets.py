@@ -329,7 +329,9 @@ class Slide(w.VBox):
         data = self._data(chosen)
         require(isinstance(data, Mapping), f"data gave {shown(data)}: return {{source: columns}}")
         for name, columns in data.items():
-            for source in self.drawn.select({"name": name, "type": ColumnDataSource}):
+            sources = [*self.drawn.select({"name": name, "type": ColumnDataSource})]
+            require(sources, f"data names {shown(name)}: name a data source of the figure by it")
+            for source in sources:
                 source.data = columns
         self.readout.value = f"<b>{html.escape(self._words(chosen))}</b>"
         redraw(self.children[-1])

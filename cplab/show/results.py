@@ -18,6 +18,7 @@ from cplab import statistics
 from cplab.checks import one_of, require, whole
 from cplab.deficits import canonical_name
 from cplab.quantities import point_means, rows_at, same_setting
+from cplab.results import Result
 from cplab.runs import Run
 from cplab.show import theme
 from cplab.show.theme import band, percent_axis, place_legend, plain_figure, style, styles
@@ -159,7 +160,9 @@ def rates(runs: Sequence[Run], **options: Any) -> figure:
     return finish(fig, "top_right")
 
 
-def over_epochs(groups: Mapping[str, Sequence], what: str = "trace", **options: Any) -> figure:
+def over_epochs(
+    groups: Mapping[str, Sequence[Result]], what: str = "trace", **options: Any
+) -> figure:
     """A quantity against the epoch, one line for each group of results that differ in the seed.
 
     Arguments: groups, results by the words for them; what, trace, log_det, test_accuracy,

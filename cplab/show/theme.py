@@ -16,7 +16,7 @@ from bokeh import layouts, models
 from bokeh.plotting import figure
 
 from cplab import deficits
-from cplab.checks import CplabError, require, shown
+from cplab.checks import CplabError, require, shown, whole
 from cplab.statistics import count_seeds
 
 
@@ -135,7 +135,7 @@ def plain_figure(title: str, x: str, y: str, source: str = "", **options: Any) -
     """An empty figure in the house style: few lines, no tools that nobody needs; the words of its
     axes are x and y, and where its numbers are from (source) stands small below."""
     options = {"height": 300, "width": 420, "tools": "", "toolbar_location": None, **options}
-    width, height = options["width"], options["height"]
+    width, height = (whole(side, options[side], 50, 10_000) for side in ("width", "height"))
     fig = figure(title=wrap(title, width), x_axis_label=x, y_axis_label=y, **options)
     fig.title.text_font_size = "12px"
     fig.grid.grid_line_alpha = 0.35

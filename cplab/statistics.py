@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike
 
 from cplab.checks import CplabError, require, shown, whole
 from cplab.lazy import check_calls
-from cplab.results import Result
 
 __all__ = ["column_effect", "compare", "correlation", "crossing", "describe"]
 __all__ += ["describe_difference", "describe_ratio", "detectable", "fractions", "half_width"]
@@ -74,7 +73,7 @@ def mean_columns(groups: Mapping[float, Sequence] | Sequence) -> dict[str, np.nd
     return columns | band_columns(*pairs.T)
 
 
-def mean_curve(results: Sequence[Result], what: str = "test_accuracy") -> dict[str, np.ndarray]:
+def mean_curve(results: Sequence, what: str = "test_accuracy") -> dict[str, np.ndarray]:
     """A quantity of several seeds over the epochs.
 
     Arguments: results, of one life and several seeds; what, a quantity that `Result.series` knows.
@@ -84,6 +83,8 @@ def mean_curve(results: Sequence[Result], what: str = "test_accuracy") -> dict[s
     >>> mean_curve([])["epoch"].tolist()
     []
     """
+    known = all(hasattr(result, "series") for result in results)
+    require(known, f"results {shown(results)} are not allowed: give what cplab.sweep returns")
     curves = np.array([result.series(what) for result in results], dtype=float)
     epochs = enumerate(curves.T, 1)
     columns = mean_columns({epoch: row for epoch, row in epochs if np.isfinite(row).all()})

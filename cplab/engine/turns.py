@@ -19,7 +19,7 @@ import torch
 from cplab.checks import cache_dir
 from cplab.devices import usable_cores
 
-LONGEST = 60.0  # seconds; whoever has waited as long goes on beside the others
+PATIENCE = 60.0  # seconds; whoever has waited as long goes on beside the others
 
 
 @contextmanager
@@ -29,7 +29,7 @@ def turn(device: torch.device, stop: Flag | None = None) -> Iterator[None]:
     Arguments: stop, ends the wait.
     """
     with ExitStack() as stack:
-        until = time.monotonic() + LONGEST * (device.type == "cpu")
+        until = time.monotonic() + PATIENCE * (device.type == "cpu")
         while time.monotonic() < until and not (stop and stop.is_set()) and not take(stack):
             time.sleep(random.uniform(0.002, 0.02))
         yield

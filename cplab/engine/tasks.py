@@ -4,7 +4,6 @@ A task says what a batch is, what is minimised and what is reported; an event is
 life names between its steps. Both are found by name, so that a life is plain data.
 """
 
-import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cplab import data, deficits, devices, models
+from cplab.specs import mix
 
 TASKS: dict[str, Any] = {}
 EVENTS: dict[str, Callable] = {}
@@ -50,15 +50,6 @@ def event(function: Function) -> Function:
     data. It may replace the learner's network and optimiser."""
     EVENTS[function.__name__] = function
     return function
-
-
-def mix(*parts: object) -> int:
-    """A seed for torch's generators out of several numbers.
-
-    >>> mix(0) == mix(0), mix(0) == mix(0, 1)
-    (True, False)
-    """
-    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:7])
 
 
 _seeding = threading.Lock()

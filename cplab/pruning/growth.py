@@ -20,7 +20,6 @@ from numpy.typing import ArrayLike
 
 from cplab import devices
 from cplab.checks import Cancelled, CplabError, one_of, require, shown, whole
-from cplab.engine.tasks import mix
 from cplab.engine.train import Context, Training
 from cplab.pruning import nets
 from cplab.pruning.nets import Architecture, Digits, flat_images, inked_pixels
@@ -34,6 +33,7 @@ from cplab.pruning.specs import (
     Search,
     packed,
 )
+from cplab.specs import mix
 
 LEARNING_RATES = {"sgd": 0.5, "adam": 0.001}  # the thesis states neither optimiser nor rate
 CURVE_POINTS = 100

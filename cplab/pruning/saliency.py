@@ -13,10 +13,11 @@ from torch.optim.swa_utils import update_bn
 
 from cplab import data, devices
 from cplab.checks import CplabError, one_of, part, require, whole
-from cplab.engine.tasks import TASKS, Classification, Learner, evaluate, event, mix, task
+from cplab.engine.tasks import TASKS, Classification, Learner, evaluate, event, task
 from cplab.measure import fisher
 from cplab.pruning.lives import METRICS, Pruned
 from cplab.runs import Step
+from cplab.specs import mix
 
 MEASURED_IMAGES = 500  # the first so many training images, clear, measure the Fisher information
 MASK = "mask."  # begins the names of masks among what a learner keeps

@@ -237,7 +237,7 @@ def describe(values: Sequence[float], digits: int = 1) -> str:
     if not len(values):
         return MISSING
     interval = "" if np.isnan(half) else f" ± {half:.{digits}f}"
-    return f"{mean:.{digits}f}{interval} ({count_seeds(len(values))})"
+    return f"{round(mean, digits) + 0.0:.{digits}f}{interval} ({count_seeds(len(values))})"
 
 
 def compare(points: ArrayLike, other: str, digits: int = 1) -> str:

@@ -1,6 +1,6 @@
 // Draws a Bokeh document. Nothing is built, and nothing is asked of another host.
 //
-// `draw(Bokeh, item, place)` puts what `cplab.show.surface.as_json` wrote into an element of the
+// `draw(Bokeh, item, place)` puts what `cplab.show.surface.as_document` wrote into an element of the
 // page and gives what is drawn; `change(drawn, patch)` applies changes that Python wrote;
 // `describe(drawn, words)` says them to who does not see it; `free(drawn)` removes it. These four
 // need BokehJS and nothing else, so a page without Python can use them as they are. The default

@@ -1,7 +1,7 @@
 """One widget that shows Bokeh's figures in every notebook: JupyterLab, Notebook 6 and 7, Colab,
 Kaggle, VS Code.
 
-`as_json` turns a layout into plain data, and `surface.js` beside this file draws them: neither
+`as_document` turns a layout into plain data, and `surface.js` beside this file draws them: neither
 needs a notebook, so a static page can use the two. The widget adds what goes to and fro: changes
 that Python makes, from any thread, and clicks on a figure.
 """
@@ -38,7 +38,7 @@ HEIGHT = 320  # pixels of a figure that says none
 CHANGES = (ModelChangedEvent, ColumnDataChangedEvent, ColumnsStreamedEvent, ColumnsPatchedEvent)
 
 
-def as_json(layout: LayoutDOM) -> dict[str, Any]:
+def as_document(layout: LayoutDOM) -> dict[str, Any]:
     """A layout as plain data, which `surface.js` draws: `doc`, the Bokeh document; `root_id`, the
     layout's id in it; `version`, of Bokeh; `alt`, what it shows in words."""
     own_document(layout)
@@ -99,7 +99,8 @@ class Surface(anywidget.AnyWidget):
     go (`at_once`). Closing it frees everything but the figures.
     """
 
-    _esm = Path(__file__).with_suffix(".js")
+    # as text: anywidget would keep every widget that has its module as a path
+    _esm = Path(__file__).with_suffix(".js").read_text("utf-8")
     library = traitlets.Any().tag(sync=True, **w.widget_serialization)
     item = traitlets.Any().tag(sync=True, to_json=lambda _, own: own.make_item())
 
@@ -115,7 +116,7 @@ class Surface(anywidget.AnyWidget):
         """The layout as it is, or as it was before another one took its figures away."""
         with self._lock:
             if self.page.document is self._document:
-                self._item, self._known = as_json(self.page), set(self._document.models)
+                self._item, self._known = as_document(self.page), set(self._document.models)
             return self._item
 
     @contextmanager

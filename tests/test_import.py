@@ -13,7 +13,7 @@ TRAINING = [
     for module in pkgutil.walk_packages(cplab.__path__, "cplab.")
     if not module.name.startswith(DRAWING)
 ]
-SCREEN = ["bokeh", "ipywidgets", "IPython", "jupyter", "jupyterlab", "jupyter_bokeh", "notebook"]
+SCREEN = ["anywidget", "bokeh", "ipywidgets", "IPython", "jupyter", "jupyterlab", "notebook"]
 
 
 def loaded(python, code):

@@ -16,12 +16,12 @@ from cplab.checks import one_of, require, whole
 from cplab.deficits import apply_deficit, canonical_name
 from cplab.lab.live import Clock, Job, life_in_words, say_cost
 from cplab.lab.points import Plots, Points
-from cplab.lab.surface import TEXT, Throttle, is_alive, redraw, surface
+from cplab.lab.surface import TEXT, Throttle, surface
 from cplab.profiles import PROFILES
 from cplab.runs import CLOCKS, DATASETS, DEVICES, LONGEST, Run
 from cplab.show.pictures import strips, to_pixels
 from cplab.show.results import note
-from cplab.show.theme import Style, label, load_bokeh, style
+from cplab.show.theme import Style, label, style
 from cplab.statistics import detectable, percent
 
 PAPER = "paper"  # the profile of the second set of results
@@ -60,7 +60,6 @@ class Explorer(w.VBox):
         device: str = "auto",
         **setting: Any,
     ) -> None:
-        load_bokeh(again=False)
         one_of("device", device.partition(":")[0], DEVICES)
         require(len(deficits), f"deficits {deficits} are not allowed: give one or more")
         self._setting, self.device, table = setting, device, results.table()
@@ -73,14 +72,12 @@ class Explorer(w.VBox):
         for name in ("deficit", "onset", "length", "recovery", "clock", "what"):
             getattr(self, name).observe(self._choose, "value")
         self.size.observe(self._resize, "value")
-        if is_alive():
-            for gesture in (DoubleTap, PressUp, Tap):  # fast, slow and ordinary clicks
-                self.plots.map.on_event(gesture, self._tap)
-        self._surface: Any = None
-        self._choose()
-        self._surface = surface(self.plots.panels)  # shows them as they are when it is made
+        for gesture in (DoubleTap, PressUp, Tap):  # fast, slow and ordinary clicks
+            self.plots.map.on_event(gesture, self._tap)
+        self._draw()
+        self._surface = surface(self.plots.panels)
+        self._tell()
         super().__init__(self._screen())
-        redraw(self._surface)
 
     @property
     def run(self) -> Run:
@@ -145,13 +142,21 @@ class Explorer(w.VBox):
     # What happens
 
     def _choose(self, change: Any = None) -> None:
-        """Show the chosen point. Called by every control."""
+        """Show the chosen point: the figures first, in one go. Called by every control."""
+        with self._surface.at_once():
+            self._draw()
+        self._tell(picture=change is None or change.owner is self.deficit)
+
+    def _draw(self) -> None:
         self.points.like = replace(self.points.like, recovery=self.recovery.value)
         self.points.clock, run = self.clock.value, self.run
+        [shown, *_] = [run] if run in self.points else [*self.points.neighbours(run), None]
+        self.plots.show(self.points, run, self.deficit.value, shown, self.what.value)
+
+    def _tell(self, picture: bool = True) -> None:
+        run = self.run
         known = run in self.points
         nearest = [] if known else self.points.neighbours(run)
-        shown = run if known else (nearest[0] if nearest else None)
-        self.plots.show(self.points, run, self.deficit.value, shown, self.what.value)
         self.readout.value = f'<div style="{TEXT}">{self._words(run, nearest)}</div>'
         self.phases.value = time_line(run, style(self.deficit.value))
         self.code.value = (
@@ -159,12 +164,11 @@ class Explorer(w.VBox):
             "<a style='cursor:pointer' onclick=\"navigator.clipboard."
             'writeText(this.previousElementSibling.textContent)">copy</a>'
         )
-        if change is None or change.owner is self.deficit:
+        if picture:
             self._draw_picture()
         self.train.description = "Train it again" if known else "Train this point"
         if not self.job.busy:
             self._offer(run)
-        redraw(self._surface)
 
     def _resize(self, change: Any) -> None:
         """Show the results of another size, at the same point of a life."""
@@ -240,11 +244,7 @@ class Explorer(w.VBox):
         clock = Clock(self.job, sum(root.epochs for root in plan(todo)))
         epochs, accuracies = list[int](), list[float]()
 
-        def show() -> None:
-            self.plots.live(epochs, accuracies)
-            redraw(self._surface)
-
-        draw = Throttle(show)
+        draw = Throttle(lambda: self.plots.live(epochs, accuracies))
 
         def report(of: Run, row: dict) -> None:
             clock(of, row)

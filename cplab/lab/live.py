@@ -14,11 +14,11 @@ from bokeh.models import ColumnDataSource
 
 from cplab import results
 from cplab.checks import Cancelled, CplabError, one_of, require
-from cplab.lab.surface import Throttle, in_red, redraw, replace_last
+from cplab.lab.surface import Throttle, in_red, replace_last
 from cplab.results import tables
 from cplab.runs import DEVICES, Run
 from cplab.show.results import over_epochs
-from cplab.show.theme import LIVE, label, load_bokeh, on_colab, place_legend
+from cplab.show.theme import LIVE, label, on_colab, place_legend
 from cplab.statistics import percent
 
 PAUSED = "stopped: Train goes on from the last checkpoint"
@@ -114,7 +114,6 @@ class Live(w.VBox):
         device: str = "auto",
         measure: Any = "trace",
     ) -> None:
-        load_bokeh(again=False)
         require(runs, "runs {} are not allowed: give one or more by their words")
         one_of("device", device.partition(":")[0], DEVICES)
         self._known, self._what, self.device, self._measure = known, what, device, measure
@@ -170,7 +169,6 @@ class Live(w.VBox):
             known = {epoch: value for epoch, value in values.items() if np.isfinite(value)}
             self.sources[name].data = {"epoch": [*known], "mean": [*known.values()]}
             item.visible = bool(known)
-        redraw(self.children[-1])
 
 
 class Clock:

@@ -216,7 +216,7 @@ class Plots:
         hues = {"fill_color": look.colour, "line_color": look.colour}
         hues |= {"line_dash": look.dash, "marker": look.marker}
         for glyph in self._hued:
-            glyph.update(**{name: hue for name, hue in hues.items() if hasattr(glyph, name)})
+            glyph.update(**{name: hues[name] for name in hues.keys() & glyph.properties()})
         self.shade.update(left=like.onset + 0.5, right=like.end + 0.5, fill_color=look.colour)
         self._show_curves(points, like, shown)
         here = points.means.reindex([(run.deficit, run.onset, run.length)] * (run in points))

@@ -18,11 +18,11 @@ from numpy.typing import ArrayLike
 
 from cplab import fits, quantities, results, statistics
 from cplab.checks import CplabError, require, shown
-from cplab.lab.surface import TEXT, discard, draw_within, in_red, redraw, replace_last, surface
+from cplab.lab.surface import TEXT, discard, in_red, replace_last, surface
 from cplab.runs import Run
 from cplab.show import theme
 from cplab.show.predictions import guesses, orders
-from cplab.show.theme import colour, load_bokeh, plain_figure, reference_line, source_line
+from cplab.show.theme import colour, plain_figure, reference_line, source_line
 
 # Until Python has answered the click, which it does between cells: the page alone can say so.
 WAITING = """<style>
@@ -51,7 +51,6 @@ class Covered(w.VBox):
         head: Sequence[w.Widget] = (),
         missing: str = "Covered until you have answered.",
     ) -> None:
-        load_bokeh(again=False)
         self.controls, self._make, self._missing = dict(controls), make, missing
         self._used: set[w.Widget] = set()
         self._ours: list[w.Widget] = []  # what was made of texts and figures, and is shown
@@ -108,8 +107,6 @@ class Covered(w.VBox):
     def _show(self, parts: list[w.Widget], words: str = "") -> None:
         """Put parts in the place of the cover, or the cover back with some words."""
         self.cover.value = f"<i>{html.escape(words)}</i>"
-        for part in parts:
-            draw_within(part)
         self.figure.children = parts
         while self._ours:
             discard(self._ours.pop())
@@ -272,7 +269,6 @@ class Switch(w.VBox):
     """
 
     def __init__(self, options: Collection, draw: Callable[[Any], Any]) -> None:
-        load_bokeh(again=False)
         require(len(options), f"options {options} are not allowed: give some to choose from")
         self.choice = w.ToggleButtons(options=options, style={"button_width": "auto"})
         super().__init__([self.choice, w.VBox()])
@@ -306,7 +302,6 @@ class Slide(w.VBox):
         words: Callable[[Any], str] = str,
         description: str = "epoch",
     ) -> None:
-        load_bokeh(again=False)
         self.drawn = theme.side_by_side(figure)
         require(len(options), f"options {options} are not allowed: give some to choose from")
         self._data, self._words, self._options = data, words, list(options)
@@ -334,7 +329,6 @@ class Slide(w.VBox):
             for source in sources:
                 source.data = columns
         self.readout.value = f"<b>{html.escape(self._words(chosen))}</b>"
-        redraw(self.children[-1])
 
 
 class Fitting(w.HBox):
@@ -372,7 +366,6 @@ class Fitting(w.HBox):
         unit: str = "",
         hue: str = "#0072B2",
     ) -> None:
-        load_bokeh(again=False)
         self._function = function
         self._t, self._y = statistics.row_of_numbers("t", t), statistics.row_of_numbers("y", y)
         n, m = len(self._t), len(self._y)
@@ -435,7 +428,6 @@ class Fitting(w.HBox):
         self.sources["residuals"].data = {"t": self._t, "mean": rest}
         squares = statistics.plain_number(float(np.sum(rest**2)), 4)
         self.readout.value = f"{before}squared residuals: {squares}{after}"
-        redraw(self.children[-1])
 
     def _fit(self, button: Any) -> None:
         start = {name: bar.value for name, bar in self.sliders.items()}

@@ -211,29 +211,9 @@ def place_legend(fig: figure, place: str = "bottom_right") -> figure:
     return fig
 
 
-_loaded = False  # whether Bokeh was loaded in this kernel
-
-
 def on_colab() -> bool:
     """Whether this kernel is one of Google Colab's."""
     return "google.colab" in sys.modules
-
-
-def load_bokeh(again: bool = True) -> None:
-    """Load Bokeh into the notebook: from the package, since a classroom may have no network.
-
-    Arguments: again, also if this kernel has loaded it before (the page may have forgotten it).
-
-    >>> load_bokeh()  # does nothing outside a notebook
-    """
-    global _loaded
-    from bokeh.io import output_notebook
-    from bokeh.resources import CDN, INLINE
-    from IPython import get_ipython
-
-    if get_ipython() is not None and (again or not _loaded):
-        output_notebook(CDN if on_colab() else INLINE, hide_banner=True)
-        _loaded = True
 
 
 def side_by_side(drawn: Any) -> models.LayoutDOM:
@@ -242,17 +222,3 @@ def side_by_side(drawn: Any) -> models.LayoutDOM:
     for fig in figs:
         require(isinstance(fig, models.LayoutDOM), f"{shown(fig)} is no figure: give Bokeh's")
     return layouts.row(*figs) if figs is drawn else drawn
-
-
-def display(*figs: Any) -> None:
-    """Show figures side by side in the notebook.
-
-    Arguments: figs, of Bokeh.
-
-    >>> display(plain_figure("", "", ""))  # doctest: +SKIP
-    """
-    import bokeh.io
-
-    if on_colab():  # each of its cells is a page of its own
-        load_bokeh()
-    bokeh.io.show(side_by_side(figs if len(figs) > 1 else figs[0]))

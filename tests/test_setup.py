@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cplab.checks import BROUGHT
+
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
@@ -35,12 +37,23 @@ def split(requirement):
     return name, bound
 
 
+def brought(extra):
+    """All that an extra brings beside the package, in the form of `split`."""
+    found = {}
+    for requirement in EXTRAS[extra]:
+        if nested := re.fullmatch(r"cplab\[(\w+)\]", requirement):
+            found |= brought(nested[1])
+        else:
+            found |= dict([split(requirement)])
+    return found
+
+
 @pytest.mark.parametrize("path", ["environment.yml", "binder/environment.yml"])
 def test_conda_environments_list_what_pyproject_lists(path):
     conda = dict(map(split, yaml.safe_load((ROOT / path).read_text())["dependencies"]))
     python, _ = conda.pop("python"), conda.pop("pip")
     conda["torch"] = conda.pop("pytorch-cpu")
-    assert conda == dict(map(split, [*PROJECT["dependencies"], *EXTRAS["lab"]]))
+    assert conda == dict(map(split, PROJECT["dependencies"])) | brought("lab")
     oldest = PROJECT["requires-python"].removeprefix(">=").split(".")
     assert python.lstrip(">=").split(".") >= oldest
 
@@ -55,13 +68,22 @@ def test_the_package_imports_what_it_requires_and_nothing_else():
     found -= {*sys.stdlib_module_names, "cplab", "google"}
     named = {{"PIL": "pillow"}.get(name, name.lower()) for name in found}
     required = {split(one)[0] for one in PROJECT["dependencies"]}
-    more = {split(one)[0] for one in (*EXTRAS["lab"], *EXTRAS["cluster"])}
-    assert required <= named <= required | more
+    assert required <= named <= required | {*brought("lab"), *brought("cluster")}
+
+
+def test_an_error_names_the_extra_that_brings_a_library():
+    assert {*BROUGHT} <= {*brought("lab"), *brought("cluster")}
+    for library, extra in BROUGHT.items():
+        assert library in brought(extra)
+        assert library not in {split(one)[0] for one in PROJECT["dependencies"]}
 
 
 def test_no_dependency_has_an_upper_bound():
-    for requirement in [*PROJECT["dependencies"], *chain(*EXTRAS.values())]:
-        assert re.fullmatch(r">=[\d.]+", split(requirement)[1]), requirement
+    for name, bound in [
+        *map(split, PROJECT["dependencies"]),
+        *chain(*(brought(one).items() for one in EXTRAS)),
+    ]:
+        assert re.fullmatch(r">=[\d.]+", bound), name
 
 
 def test_citation_has_what_the_format_requires_and_names_the_paper():

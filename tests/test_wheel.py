@@ -54,6 +54,9 @@ def test_it_holds_the_package_and_nothing_beside_it(wheel):
     held = {name for name in files if name.startswith("cplab/")}
     here = [path for path in ROOT.glob("cplab/**/*") if path.suffix in (".py", ".csv", ".parquet")]
     assert held >= {path.relative_to(ROOT).as_posix() for path in here} > {"cplab/__init__.py"}
+    labs = [*ROOT.glob("labs/*.ipynb"), *ROOT.glob("labs/pictures/*.png")]
+    assert held >= {f"cplab/{path.relative_to(ROOT).as_posix()}" for path in labs} != set()
+    assert not [name for name in held if "checkpoint" in name and name.endswith(".ipynb")]
 
 
 def test_outside_the_clone_it_finds_a_shipped_result(scripts, tmp_path):
@@ -69,6 +72,12 @@ print([name for name in ("reproduction", "benchmarks") if importlib.util.find_sp
     assert said == ["shipped", said[1], "23"]
     assert 0.3 < float(said[1]) < 1
     assert second == "[]"
+
+
+def test_it_brings_the_labs(scripts, tmp_path):
+    run(scripts / "cplab", "lab", "--copy", cwd=tmp_path)
+    for path in ROOT.glob("labs/*.ipynb"):
+        assert (tmp_path / "cplab-labs" / path.name).read_bytes() == path.read_bytes()
 
 
 def test_the_command_is_there(scripts, tmp_path):

@@ -24,7 +24,7 @@ needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
 
 def make(*arguments):
     """The result of make, free of the settings of a make that may have started these tests."""
-    own = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHON", "VENV", "LAB", "ARGS"}
+    own = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHON", "VENV", "LAB", "ARGS", "UV"}
     environment = {key: value for key, value in os.environ.items() if key not in own}
     return subprocess.run(
         ["make", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
@@ -120,7 +120,33 @@ def test_a_second_make_installs_nothing(tmp_path):
     assert "pip install" not in make("--dry-run", "test", f"VENV={tmp_path}").stdout
     old = (ROOT / "pyproject.toml").stat().st_mtime - 1
     os.utime(tmp_path / ".installed", (old, old))
-    assert make("--dry-run", "test", f"VENV={tmp_path}").stdout.count("pip install") == 2
+    again = make("--dry-run", "test", f"VENV={tmp_path}").stdout
+    assert again.count(f"{tmp_path}/bin/python -m pip install") == 2
+
+
+@needs_make
+@pytest.mark.parametrize("uv", ["works", "fails", "is missing"])
+def test_uv_takes_the_cpu_build_of_torch_and_else_pip_installs(tmp_path, uv):
+    """With programs that only say what they were asked for."""
+    said, venv = tmp_path / "said", tmp_path / "venv"
+    for name, ending in (("uv", uv == "fails"), ("python", 0)):
+        program = (venv / "bin" if name == "python" else tmp_path) / name
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text(f'#!/bin/sh\necho {name} "$@" >> "{said}"\nexit {int(ending)}\n')
+        program.chmod(0o755)
+    python = tmp_path / "python3"
+    python.write_text("#!/bin/sh\n")
+    python.chmod(0o755)
+    given = f"UV={'' if uv == 'is missing' else tmp_path / 'uv'}"
+    done = make("install", f"PYTHON={python}", f"VENV={venv}", given)
+    assert done.returncode == 0, done.stderr
+    asked = said.read_text().splitlines()
+    by_uv = f"uv pip install --python {venv}/bin/python --torch-backend cpu --editable .[lab]"
+    by_pip = "python -m pip install --editable .[lab]"
+    wanted = {"works": [by_uv], "fails": [by_uv, by_pip], "is missing": [by_pip]}
+    assert asked == wanted[uv]
+    assert ("torch for CPUs" in done.stdout) == (uv != "is missing")
+    assert ("usual build of torch" in done.stdout) == (uv == "fails")
 
 
 @needs_make

@@ -83,15 +83,25 @@ def images(dataset: str = "cifar10", profile: str = "course", device: str = "cpu
 def _images(dataset: str, profile: Profile, device: str) -> Images:
     import torch
 
-    arrays, copy = load_arrays(dataset, most=max(profile.train_images, profile.test_images))
-    parts = {}
+    arrays, copy = load_arrays(dataset, max(profile.train_images, profile.test_images))
+    arrays, parts = dict(arrays), {}
     for split, count in (("train", profile.train_images), ("test", profile.test_images)):
-        x = torch.as_tensor(arrays[f"{split}_x"][:count])
+        x = torch.as_tensor(arrays.pop(f"{split}_x")[:count])  # pop, to spare memory
         parts[f"{split}_x"] = resize(x if x.ndim == 4 else x[..., None], profile.size)
         parts[f"{split}_y"] = torch.as_tensor(arrays[f"{split}_y"][:count]).long()
-    pixels = parts["train_x"].double().flatten(0, 2)
-    mean, std = pixels.mean(0).float(), pixels.std(0).float()
+    mean, std = (torch.as_tensor(one).float() for one in mean_and_deviation(parts["train_x"]))
     return Images(dataset, copy, **parts, mean=mean, std=std).to(device)
+
+
+def mean_and_deviation(x: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Of uint8 images (N, H, W, C), each (C,), by counting how often each value is there: exact,
+    and without a copy of the images in float64."""
+    value = np.arange(256)
+    pixels = np.asarray(x).reshape(-1, x.shape[-1])
+    counts = np.stack([np.bincount(one, minlength=256) for one in pixels.T])
+    mean = counts @ value / len(pixels)
+    squares = (counts * (value - mean[:, None]) ** 2).sum(1)
+    return mean, np.sqrt(squares / (len(pixels) - 1))
 
 
 def resize(x: Tensor, size: int) -> Tensor:
@@ -100,7 +110,7 @@ def resize(x: Tensor, size: int) -> Tensor:
     import torch.nn.functional as F
 
     border = (32 - x.shape[1]) // 2
-    x = F.pad(x, (0, 0, border, border, border, border))
+    x = F.pad(x, (0, 0, border, border, border, border)) if border else x
     if size == x.shape[1]:
         return x.contiguous()
     parts = []

@@ -49,7 +49,7 @@ def few_images(dataset: str, profile: str) -> tuple[np.ndarray, np.ndarray, np.n
     x = np.pad(x, ((0, 0), (border, border), (border, border), (0, 0)))
     x = x.reshape(len(x), size, 32 // size, size, 32 // size, -1).mean((2, 4))
     pixels = np.rint(x).astype(np.uint8)
-    return pixels, pixels.mean((0, 1, 2)), pixels.std((0, 1, 2))
+    return pixels, *data.mean_and_deviation(pixels)
 
 
 def by_torch(dataset: str, profile: str, name: str, count: int) -> np.ndarray:

@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+BROUGHT = dict.fromkeys(("torch", "torchvision", "loky", "safetensors"), "train")  # by extra
+BROUGHT |= {"jupyterlab": "lab", "dask": "cluster", "distributed": "cluster"}
 DAYS = 7  # an interrupted life may go on for so long
 
 
@@ -55,6 +57,19 @@ def cache_dir() -> Path:
     usual = platformdirs.user_cache_path("cplab")
     require(usual.is_absolute(), "this user has no home directory: set $CPLAB_CACHE to a directory")
     return usual
+
+
+@contextmanager
+def installed() -> Iterator[None]:
+    """One clear line where a library is missing that one of the package's extras brings."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if library not in BROUGHT:
+            raise
+        how = f"pip install 'cplab[{BROUGHT[library]}]'"
+        raise CplabError(f"{library} is not installed, and this needs it: {how}") from error
 
 
 def require(held: object, line: str) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn, get_args
 
 from cplab import __version__, results, runs, specs
-from cplab.checks import CplabError, named_folder, one_of, shown, whole
+from cplab.checks import CplabError, installed, named_folder, one_of, shown, whole
 from cplab.measure import parse_measures
 from cplab.profiles import PROFILES
 
@@ -48,6 +48,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "NAME": {"help": "The file is cplab/shipped/NAME.parquet."},
     "PATH": {"nargs": "+", "help": "Files, or directories of them."},
     "DATASET": {"help": "The set, such as cifar10."},
+    "--copy": {"action": "store_true", "help": "Only copy the labs to ./cplab-labs."},
+    "--no-browser": {"action": "store_true", "help": "Print the address and open no browser."},
     "LAB": {"nargs": "?", "default": "", "help": "A lab, or how its name begins."},
 }
 COMMANDS: dict[str, tuple[Callable[[Namespace], int | None], str]] = {}
@@ -164,7 +166,8 @@ def main(args: Sequence[str] | None = None) -> int:
         warnings.showwarning = lambda message, *_: say("warning", message)
         try:
             given = parse_words(sys.argv[1:] if args is None else args)
-            return given.command(given) or 0
+            with installed():
+                return given.command(given) or 0
         except KeyboardInterrupt:
             say("stopped", "the same command goes on from here")
             return 130
@@ -401,26 +404,39 @@ def fetch_data(o: Namespace) -> None:
     print(data.fetch(o.DATASET))
 
 
-@command("lab", "LAB")
+@command("lab", "LAB --copy --no-browser")
 def open_lab(o: Namespace) -> None:
     """Open JupyterLab on a lab, the first one if none is named.
 
+    In a clone of the repository these are its own; elsewhere they are copied to ./cplab-labs first,
+    and a file that is there already stays as it is.
+
     cplab lab 02
     """
-    root = Path(__file__).parent.parent
-    labs = sorted(path.name for path in (root / "labs").glob("*.ipynb"))
+    home = teach.CLONE if teach.CLONE.is_dir() and not o.copy else Path("cplab-labs").absolute()
+    labs = sorted(path.name for path in teach.labs())
     fitting = [file for file in labs if file.startswith(o.LAB)]
     if not fitting:
-        remedy = "choose one of " if labs else "clone the repository, and install it from there"
-        raise CplabError(f"no lab {shown(o.LAB)} in {root / 'labs'}: {remedy}{', '.join(labs)}")
-    if not find_spec("jupyterlab"):
-        raise CplabError("JupyterLab is not installed: pip install -e '.[lab]' in the clone")
-    start = f"--LabApp.default_url=/lab/tree/labs/{fitting[0]}"
+        raise CplabError(f"no lab {shown(o.LAB)}: choose one of {', '.join(labs)}")
+    if not o.copy and not find_spec("jupyterlab"):
+        raise CplabError("JupyterLab is not installed: pip install 'cplab[lab]'")
+    if home != teach.CLONE:
+        new, old = teach.copy_labs(home)
+        print(f"{new} files copied to {home}, {old} were there already")
+    if o.copy:
+        return
+    start = f"--LabApp.default_url=/lab/tree/{home.name}/{fitting[0]}"
     words = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", start]
+    if o.no_browser:
+        words.append("--no-browser")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         words.append("--allow-root")  # as in the Makefile: a container's user is mostly root
     for variable in ("CPLAB_CACHE", "CPLAB_DATA"):  # which may be told from here
         if given := named_folder(variable):
             os.environ[variable] = str(given.absolute())
-    os.chdir(root)
+    os.chdir(home.parent)
+    sys.stdout.flush()
     os.execv(words[0], words)
+
+
+from cplab import teach  # noqa: E402  its commands, which are entered as it is loaded

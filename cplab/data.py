@@ -1,23 +1,30 @@
-"""Images as uint8 tensors held in memory, from a directory, the cache or the network."""
+"""Images as uint8 tensors held in memory, from a directory, the cache or the network.
+
+torch is imported where it is used, so that a few images can be looked at without it.
+"""
+
+from __future__ import annotations
 
 import hashlib
+import math
 import re
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
-from cplab import devices
 from cplab.checks import CplabError, cache_dir, named_folder, one_of, shown
 from cplab.profiles import PROFILES, Profile
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 DOWNLOADS = {  # torchvision's class, size of the download in MB
     "cifar10": ("CIFAR10", 170),
@@ -51,9 +58,9 @@ class Images:
         last in memory."""
         return ((x - self.mean) / self.std).permute(0, 3, 1, 2)
 
-    def to(self, device: torch.device | str) -> "Images":
-        tensors = {k: v for k, v in vars(self).items() if isinstance(v, Tensor)}
-        return replace(self, **{k: v.to(device) for k, v in tensors.items()})  # type: ignore
+    def to(self, device: torch.device | str) -> Images:
+        tensors = {k: v for k, v in vars(self).items() if not isinstance(v, str)}
+        return replace(self, **{k: v.to(device) for k, v in tensors.items()})
 
 
 def images(dataset: str = "cifar10", profile: str = "course", device: str = "cpu") -> Images:
@@ -65,6 +72,8 @@ def images(dataset: str = "cifar10", profile: str = "course", device: str = "cpu
     >>> images("practice", "ci").train_x.shape
     torch.Size([512, 8, 8, 3])
     """
+    from cplab import devices
+
     one_of("dataset", dataset, (*DOWNLOADS, "practice"))
     known = PROFILES[one_of("profile", profile, PROFILES)]
     return _images(dataset, known, str(devices.pick(device)))
@@ -72,28 +81,43 @@ def images(dataset: str = "cifar10", profile: str = "course", device: str = "cpu
 
 @lru_cache(maxsize=4)
 def _images(dataset: str, profile: Profile, device: str) -> Images:
-    arrays, copy = load_arrays(dataset)
-    parts = {}
+    import torch
+
+    arrays, copy = load_arrays(dataset, max(profile.train_images, profile.test_images))
+    arrays, parts = dict(arrays), {}
     for split, count in (("train", profile.train_images), ("test", profile.test_images)):
-        x = torch.as_tensor(arrays[f"{split}_x"][:count])
+        x = torch.as_tensor(arrays.pop(f"{split}_x")[:count])  # pop, to spare memory
         parts[f"{split}_x"] = resize(x if x.ndim == 4 else x[..., None], profile.size)
         parts[f"{split}_y"] = torch.as_tensor(arrays[f"{split}_y"][:count]).long()
-    pixels = parts["train_x"].double().flatten(0, 2)
-    mean, std = pixels.mean(0).float(), pixels.std(0).float()
+    mean, std = (torch.as_tensor(one).float() for one in mean_and_deviation(parts["train_x"]))
     return Images(dataset, copy, **parts, mean=mean, std=std).to(device)
+
+
+def mean_and_deviation(x: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Of uint8 images (N, H, W, C), each (C,), by counting how often each value is there: exact,
+    and without a copy of the images in float64."""
+    value = np.arange(256)
+    pixels = np.asarray(x).reshape(-1, x.shape[-1])
+    counts = np.stack([np.bincount(one, minlength=256) for one in pixels.T])
+    mean = counts @ value / len(pixels)
+    squares = (counts * (value - mean[:, None]) ** 2).sum(1)
+    return mean, np.sqrt(squares / (len(pixels) - 1))
 
 
 def resize(x: Tensor, size: int) -> Tensor:
     """uint8 (N, H, W, C): zero-padded to 32 pixels as the paper pads MNIST, then averaged down."""
+    import torch
+    import torch.nn.functional as F
+
     border = (32 - x.shape[1]) // 2
-    x = F.pad(x, (0, 0, border, border, border, border))
+    x = F.pad(x, (0, 0, border, border, border, border)) if border else x
     if size == x.shape[1]:
         return x.contiguous()
-    parts = [
-        F.interpolate(p.permute(0, 3, 1, 2).float(), size=(size, size), mode="area")
-        for p in x.split(5000)
-    ]
-    return torch.cat(parts).round().byte().permute(0, 2, 3, 1).contiguous()
+    parts = []
+    for part in x.split(1000):  # few at a time, to spare memory
+        planes = part.permute(0, 3, 1, 2).float()
+        parts.append(F.interpolate(planes, size=(size, size), mode="area").round().byte())
+    return torch.cat(parts).permute(0, 2, 3, 1).contiguous()
 
 
 def location(dataset: str) -> Path | None:
@@ -108,15 +132,21 @@ def is_here(dataset: str) -> bool:
     return dataset == "practice" or location(dataset) is not None
 
 
-def load_arrays(dataset: str) -> tuple[dict[str, np.ndarray], str]:
-    """The arrays of a set and the name of the copy; a set that is nowhere is fetched."""
+def load_arrays(dataset: str, most: int = MOST_IMAGES) -> tuple[dict[str, np.ndarray], str]:
+    """The arrays of a set and the name of the copy; a set that is nowhere is fetched.
+
+    Arguments: most, images of each half that are kept, to spare memory; the whole file is read.
+    """
     if dataset == "practice":
         return practice(), "practice"
     path = location(dataset) or fetch(dataset)
     try:
+        digest = hashlib.sha256()
         with path.open("rb") as opened, np.load(check_sizes(opened)) as file:
-            arrays = {name: file[name] for name in ARRAYS}
+            arrays = {f"{half}_y": file[f"{half}_y"][:most] for half in ("train", "test")}
             copy = str(file["copy"]) if "copy" in file else None
+            arrays["train_x"] = first_images(file, "train_x", most, digest.update)
+            arrays["test_x"] = first_images(file, "test_x", most)
         if not {*arrays["train_y"].tolist(), *arrays["test_y"].tolist()} <= {*range(10)}:
             raise ValueError("its labels are not all from 0 to 9")
         if copy is not None and not re.fullmatch(r"[\w .:-]{1,60}", copy):
@@ -127,9 +157,35 @@ def load_arrays(dataset: str) -> tuple[dict[str, np.ndarray], str]:
             f"then `cplab data fetch {dataset}` or set $CPLAB_DATA to a directory of good files"
         ) from error
     if copy is None:
-        digest = hashlib.sha256(np.ascontiguousarray(arrays["train_x"]).data).hexdigest()[:12]
-        copy = KNOWN_COPIES.get(digest, f"{dataset}-{digest}")
+        begin = digest.hexdigest()[:12]
+        copy = KNOWN_COPIES.get(begin, f"{dataset}-{begin}")
     return arrays, copy
+
+
+def first_images(file: Any, name: str, most: int, tell: Callable = lambda part: None) -> Any:
+    """The first images of an array in an opened .npz file, and no more of it in memory. It is read
+    to its end all the same, in parts that `tell` is told: its checksum is of the whole."""
+    with file.zip.open(f"{name}.npy") as packed:
+        shape, by_columns, _ = read_header(packed)
+        if by_columns:
+            tell(np.ascontiguousarray(file[name]).data)
+            return file[name][:most]
+        pixels = np.empty((min(most, shape[0]), *shape[1:]), np.uint8)
+        flat, at = pixels.reshape(-1), 0
+        while part := packed.read(2**20):
+            tell(part)
+            kept = part[: max(0, len(flat) - at)]
+            flat[at : at + len(kept)] = np.frombuffer(kept, np.uint8)
+            at += len(part)
+    if at != math.prod(shape):
+        raise ValueError(f"{name} is not as long as it says")
+    return pixels
+
+
+def read_header(file: Any) -> Any:
+    """Shape, whether it is by columns, and kind of an opened .npy file."""
+    version = np.lib.format.read_magic(file)[0]
+    return getattr(np.lib.format, f"read_array_header_{version}_0")(file)
 
 
 def check_sizes(opened: Any) -> Any:
@@ -139,8 +195,7 @@ def check_sizes(opened: Any) -> Any:
     with ZipFile(opened) as archive:
         for name in {*ARRAYS, "copy"} & {name.removesuffix(".npy") for name in archive.namelist()}:
             with archive.open(f"{name}.npy") as file:
-                version = np.lib.format.read_magic(file)[0]
-                said[name], _, kind = getattr(np.lib.format, f"read_array_header_{version}_0")(file)
+                said[name], _, kind = read_header(file)
             allowed = "U" if name == "copy" else "u" if name.endswith("x") else "iu"
             if kind.kind not in allowed or kind.itemsize > {"u": 1, "iu": 8}.get(allowed, 240):
                 raise ValueError(f"{name} holds {kind}")
@@ -209,21 +264,30 @@ def practice(count: int = 12_000, seed: int = 0) -> dict[str, np.ndarray]:
     orientations of a fine grating, which blur destroys; both under noise. Made from the seed.
     It lets everything run, but no critical period is seen in the shipped runs (course, 3 seeds).
     """
+    x, y = practice_images(count, seed)
+    cut = count * 5 // 6
+    return {"train_x": x[:cut], "train_y": y[:cut], "test_x": x[cut:], "test_y": y[cut:]}
+
+
+def practice_images(count: int = 12_000, seed: int = 0, most: int = MOST_IMAGES) -> tuple:
+    """The first images of the practice set, `most` or all, (N, 32, 32, 3), and all labels."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 10, count)
     coarse, fine = labels // 2, labels % 2
-    grid = np.arange(32)
     layouts = rng.standard_normal((5, 4, 4, 3)).astype(np.float32)
     blobs = layouts[coarse] * 0.5 + rng.standard_normal((count, 4, 4, 3), dtype=np.float32)
-    picture = blobs.repeat(8, 1).repeat(8, 2)
     angle = np.pi * (0.25 + 0.5 * fine + rng.normal(0, 0.12, count))
     period = rng.uniform(4.0, 6.0, count)
-    angle, period = angle[:, None, None], period[:, None, None]
-    wave = (np.cos(angle) * grid[:, None] + np.sin(angle) * grid) * (2 * np.pi / period)
-    grating = np.sin(wave + rng.uniform(0, 2 * np.pi, count)[:, None, None]).astype(np.float32)
+    phase = rng.uniform(0, 2 * np.pi, count)
     colour = rng.standard_normal((count, 1, 1, 3), dtype=np.float32)
-    picture += 0.8 * grating[..., None] * colour
-    picture += 0.5 * rng.standard_normal(picture.shape, dtype=np.float32)
-    pixels = np.clip(128 + 40 * picture, 0, 255).astype(np.uint8)
-    cut, y = count * 5 // 6, labels.astype(np.uint8)
-    return {"train_x": pixels[:cut], "train_y": y[:cut], "test_x": pixels[cut:], "test_y": y[cut:]}
+    grid, pixels = np.arange(32), np.empty((min(count, most), 32, 32, 3), np.uint8)
+    for begin in range(0, len(pixels), 500):  # some at a time, to spare memory
+        part = slice(begin, min(begin + 500, len(pixels)))
+        tilt, pace = angle[part, None, None], 2 * np.pi / period[part, None, None]
+        wave = (np.cos(tilt) * grid[:, None] + np.sin(tilt) * grid) * pace
+        grating = np.sin(wave + phase[part, None, None]).astype(np.float32)
+        picture = blobs[part].repeat(8, 1).repeat(8, 2)
+        picture += 0.8 * grating[..., None] * colour[part]
+        picture += 0.5 * rng.standard_normal(picture.shape, dtype=np.float32)
+        pixels[part] = np.clip(128 + 40 * picture, 0, 255)
+    return pixels, labels.astype(np.uint8)

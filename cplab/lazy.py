@@ -15,7 +15,7 @@ from numbers import Integral, Real
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
-from cplab.checks import CplabError, shown
+from cplab.checks import CplabError, installed, shown
 
 SEVERAL = (Sequence, Iterable, Collection, list, tuple, set)
 KINDS: dict[type, type] = {int: Integral, float: Real}
@@ -33,7 +33,8 @@ def load_late(
     def find(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
+        with installed():
+            value = getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
         if inspect.isfunction(value):
             value = checked(value, value.__name__)
         elif isinstance(value, type) and "__init__" in vars(value):  # specs check their own fields
@@ -74,7 +75,8 @@ def checked(function: Callable, name: str, kinds: bool = True) -> Callable:
                 kind = "numbers" if "_SupportsArray" in kind else kind  # numpy's ArrayLike
                 raise CplabError(f"{key} {shown(value)} is not allowed in {name}: give {kind}")
         try:
-            return function(*args, **more)
+            with installed():
+                return function(*args, **more)
         except (TypeError, AttributeError) as error:  # of what it passes on, also to Bokeh
             if not re.search("unexpected (keyword|attribute)|missing .* required", str(error)):
                 raise

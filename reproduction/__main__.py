@@ -102,6 +102,14 @@ def recipes_ship(given: argparse.Namespace) -> None:
     print(recipes.ship_recipe(given.name))
 
 
+def address(given: argparse.Namespace) -> None:
+    from reproduction import address as one
+
+    wanted = {"": one.known(), "none": None}.get(given.address, given.address)
+    changed = one.write(wanted)
+    print(f"{wanted or 'no address'}: {len(changed)} files changed")
+
+
 def add_where(one: argparse.ArgumentParser) -> None:
     """Options that say where something is trained."""
     one.add_argument("--device", default="auto", help="auto, cuda, mps or cpu [auto]")
@@ -119,6 +127,9 @@ def parser() -> argparse.ArgumentParser:
 
     one = add(commands, "report", report, "Write REPRODUCTION.md and its pictures.")
     one.add_argument("--out", type=Path, default=Path("REPRODUCTION.md"), metavar="FILE")
+
+    one = add(commands, "address", address, "Write where the repository lives wherever it is said.")
+    one.add_argument("address", nargs="?", default="", help="or none [what pyproject.toml says]")
 
     group = commands.add_parser("campaign", help="All runs behind the paper's figures.")
     group = group.add_subparsers(required=True, metavar="COMMAND")

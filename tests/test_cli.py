@@ -18,7 +18,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from cplab import cli, pruning, results, specs
+from cplab import cli, pruning, results, specs, teach
 from cplab.checks import CplabError, Diverged, Exhausted
 from cplab.profiles import PROFILES
 from cplab.runs import Run
@@ -536,24 +536,95 @@ def test_data_list_says_what_is_at_hand_and_where(cplab, small_mnist):
     assert "practice" in lines
 
 
-def test_lab_opens_jupyterlab_in_the_clone(cplab, monkeypatch, tmp_path):
-    started = []
-    monkeypatch.setattr(cli, "__file__", str(tmp_path / "cplab" / "cli.py"))
-    monkeypatch.setattr(os, "execv", lambda path, words: started.append((path, words)))
-    code, out, [line] = cplab("lab")
-    assert (code, out, started) == (2, "", [])
-    assert str(tmp_path / "labs") in line
-
-    (tmp_path / "labs").mkdir()
-    for name in ("02_two.ipynb", "01_one.ipynb"):
-        (tmp_path / "labs" / name).touch()
+@pytest.fixture
+def opened(monkeypatch, tmp_path):
+    """What would have been opened in the place of this process, in the folder of the test."""
+    commands = []
+    monkeypatch.setattr(os, "execv", lambda path, words: commands.append((Path.cwd(), words)))
     monkeypatch.chdir(tmp_path)  # also to come back from where the command goes
-    for words, name in (("lab", "01_one"), ("lab 02", "02_two")):
-        assert cplab(words)[0] == 0
-        path, command = started.pop()
-        assert path == command[0] == sys.executable
-        assert command[1:3] == ["-m", "jupyterlab"]
+    return commands
+
+
+def test_lab_opens_jupyterlab_in_the_clone(cplab, opened, monkeypatch, tmp_path):
+    (tmp_path / "clone" / "labs").mkdir(parents=True)
+    monkeypatch.setattr(teach, "CLONE", tmp_path / "clone" / "labs")
+    for name in ("02_two.ipynb", "01_one.ipynb"):
+        (tmp_path / "clone" / "labs" / name).touch()
+    for words, name in (("lab", "01_one"), ("lab 02 --no-browser", "02_two")):
+        os.chdir(tmp_path)
+        assert cplab(words) == (0, "", [])
+        folder, command = opened.pop()
+        assert folder == tmp_path / "clone"
+        assert command[:3] == [sys.executable, "-m", "jupyterlab"]
         assert f"--LabApp.default_url=/lab/tree/labs/{name}.ipynb" in command
+        assert ("--no-browser" in command) == ("--no-browser" in words)
+    code, out, [line] = cplab("lab 77")
+    assert (code, out, opened) == (2, "", [])
+    assert "01_one.ipynb, 02_two.ipynb" in line
+
+
+def test_lab_copies_the_labs_where_there_is_no_clone_and_changes_no_file(
+    cplab, opened, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(teach, "INSTALLED", teach.CLONE)
+    monkeypatch.setattr(teach, "CLONE", tmp_path / "nothing")
+    names = [path.name for path in teach.labs()]
+    mine = tmp_path / "cplab-labs" / names[1]
+    mine.parent.mkdir()
+    mine.write_text("my own notes")
+    code, out, err = cplab("lab")
+    assert (code, err) == (0, [])
+    assert str(mine.parent) in out
+    [(folder, command)] = opened
+    assert folder == tmp_path
+    assert f"--LabApp.default_url=/lab/tree/cplab-labs/{names[0]}" in command
+    assert mine.read_text() == "my own notes"
+    for name in names[:1] + names[2:]:
+        assert (mine.parent / name).read_bytes() == (teach.INSTALLED / name).read_bytes()
+    assert (mine.parent / "pictures" / "explorer.png").exists()  # which a notebook or page shows
+
+    first, others = mine.parent / names[0], len(names) + 1
+    first.write_text("changed")
+    os.chdir(tmp_path)
+    code, out, _ = cplab("lab --copy")
+    assert out.startswith(f"0 files copied to {mine.parent}, {others}")
+    assert (code, len(opened), first.read_text()) == (0, 1, "changed")
+
+
+def test_a_folder_that_cannot_be_written_is_named(cplab, opened, tmp_path):
+    (tmp_path / "cplab-labs").write_text("a file of this name")
+    code, out, [line] = cplab("lab --copy")
+    assert (code, out, opened) == (2, "", [])
+    assert str(tmp_path / "cplab-labs") in line
+
+
+ALONE = """import sys
+for name in ("torch", "torchvision", "loky", "safetensors", "jupyterlab"):
+    sys.modules[name] = None  # as if it were not installed
+import cplab
+from cplab.cli import main
+main(["run", "--deficit", "blur", "--length", "8"])
+explorer = cplab.Explorer()
+explorer.deficit.value, explorer.onset.value = "flip", 4
+print(explorer.readout.value, main(["data", "list"]))
+try:
+    cplab.images("practice", "ci")
+except cplab.CplabError as error:
+    print(error)
+sys.exit(main(["run", "--profile", "ci", "--onset", "3"]))"""
+
+
+def test_the_package_alone_shows_what_was_trained_and_names_what_trains(python):
+    process = python(ALONE)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 2
+    [line] = err.splitlines()
+    for said in (line, out.splitlines()[-1]):
+        assert "torch" in said
+        assert "pip install 'cplab[train]'" in said
+    assert "shipped" in out
+    assert "Vertical flip from epoch 4 to 12" in out
+    assert "cplab data fetch cifar10" in out
 
 
 @pytest.mark.parametrize("words", ["", "data", "results", *cli.COMMANDS])

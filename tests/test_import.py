@@ -43,6 +43,16 @@ def test_what_looks_up_and_computes_quantities_needs_no_torch(python):
     assert not loaded(python, code) & {"torch", *SCREEN}
 
 
+def test_looking_at_results_needs_no_torch(python):
+    """The explorer with its pictures, tables and predictions: for installs without torch, for
+    small machines, and to be there soon."""
+    code = "import cplab; explorer = cplab.Explorer(); explorer.deficit.value = 'noise'\n"
+    code += "from cplab import Run, lab; lab.Prediction({}, {'blur': Run('blur', length=16)})"
+    found = loaded(python, code)
+    assert "bokeh" in found
+    assert not found & {"torch", "torchvision", "loky", "safetensors"}
+
+
 def test_dir_lists_the_public_names():
     assert len(cplab.__all__) == len(set(cplab.__all__))
     assert set(cplab.__all__) <= set(dir(cplab))

@@ -64,4 +64,4 @@ def test_its_commands_can_be_given(line):
     elif program == "make" and shutil.which("make"):
         subprocess.run(["make", "--dry-run", *words], cwd=ROOT, check=True, timeout=100)
     else:
-        assert program in ("make", "conda", "pip", "git", "cd", "uvx")
+        assert program in ("make", "conda", "pip", "git", "cd", "uvx", "pipx", "docker")

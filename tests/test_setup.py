@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cplab.checks import BROUGHT
+
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
@@ -22,7 +24,7 @@ needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
 
 def make(*arguments):
     """The result of make, free of the settings of a make that may have started these tests."""
-    own = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHON", "VENV", "LAB", "ARGS"}
+    own = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHON", "VENV", "LAB", "ARGS", "UV"}
     environment = {key: value for key, value in os.environ.items() if key not in own}
     return subprocess.run(
         ["make", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
@@ -35,12 +37,23 @@ def split(requirement):
     return name, bound
 
 
+def brought(extra):
+    """All that an extra brings beside the package, in the form of `split`."""
+    found = {}
+    for requirement in EXTRAS[extra]:
+        if nested := re.fullmatch(r"cplab\[(\w+)\]", requirement):
+            found |= brought(nested[1])
+        else:
+            found |= dict([split(requirement)])
+    return found
+
+
 @pytest.mark.parametrize("path", ["environment.yml", "binder/environment.yml"])
 def test_conda_environments_list_what_pyproject_lists(path):
     conda = dict(map(split, yaml.safe_load((ROOT / path).read_text())["dependencies"]))
     python, _ = conda.pop("python"), conda.pop("pip")
     conda["torch"] = conda.pop("pytorch-cpu")
-    assert conda == dict(map(split, [*PROJECT["dependencies"], *EXTRAS["lab"]]))
+    assert conda == dict(map(split, PROJECT["dependencies"])) | brought("lab")
     oldest = PROJECT["requires-python"].removeprefix(">=").split(".")
     assert python.lstrip(">=").split(".") >= oldest
 
@@ -55,13 +68,22 @@ def test_the_package_imports_what_it_requires_and_nothing_else():
     found -= {*sys.stdlib_module_names, "cplab", "google"}
     named = {{"PIL": "pillow"}.get(name, name.lower()) for name in found}
     required = {split(one)[0] for one in PROJECT["dependencies"]}
-    more = {split(one)[0] for one in (*EXTRAS["lab"], *EXTRAS["cluster"])}
-    assert required <= named <= required | more
+    assert required <= named <= required | {*brought("lab"), *brought("cluster")}
+
+
+def test_an_error_names_the_extra_that_brings_a_library():
+    assert {*BROUGHT} <= {*brought("lab"), *brought("cluster")}
+    for library, extra in BROUGHT.items():
+        assert library in brought(extra)
+        assert library not in {split(one)[0] for one in PROJECT["dependencies"]}
 
 
 def test_no_dependency_has_an_upper_bound():
-    for requirement in [*PROJECT["dependencies"], *chain(*EXTRAS.values())]:
-        assert re.fullmatch(r">=[\d.]+", split(requirement)[1]), requirement
+    for name, bound in [
+        *map(split, PROJECT["dependencies"]),
+        *chain(*(brought(one).items() for one in EXTRAS)),
+    ]:
+        assert re.fullmatch(r">=[\d.]+", bound), name
 
 
 def test_citation_has_what_the_format_requires_and_names_the_paper():
@@ -98,7 +120,33 @@ def test_a_second_make_installs_nothing(tmp_path):
     assert "pip install" not in make("--dry-run", "test", f"VENV={tmp_path}").stdout
     old = (ROOT / "pyproject.toml").stat().st_mtime - 1
     os.utime(tmp_path / ".installed", (old, old))
-    assert make("--dry-run", "test", f"VENV={tmp_path}").stdout.count("pip install") == 2
+    again = make("--dry-run", "test", f"VENV={tmp_path}").stdout
+    assert again.count(f"{tmp_path}/bin/python -m pip install") == 2
+
+
+@needs_make
+@pytest.mark.parametrize("uv", ["works", "fails", "is missing"])
+def test_uv_takes_the_cpu_build_of_torch_and_else_pip_installs(tmp_path, uv):
+    """With programs that only say what they were asked for."""
+    said, venv = tmp_path / "said", tmp_path / "venv"
+    for name, ending in (("uv", uv == "fails"), ("python", 0)):
+        program = (venv / "bin" if name == "python" else tmp_path) / name
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text(f'#!/bin/sh\necho {name} "$@" >> "{said}"\nexit {int(ending)}\n')
+        program.chmod(0o755)
+    python = tmp_path / "python3"
+    python.write_text("#!/bin/sh\n")
+    python.chmod(0o755)
+    given = f"UV={'' if uv == 'is missing' else tmp_path / 'uv'}"
+    done = make("install", f"PYTHON={python}", f"VENV={venv}", given)
+    assert done.returncode == 0, done.stderr
+    asked = said.read_text().splitlines()
+    by_uv = f"uv pip install --python {venv}/bin/python --torch-backend cpu --editable .[lab]"
+    by_pip = "python -m pip install --editable .[lab]"
+    wanted = {"works": [by_uv], "fails": [by_uv, by_pip], "is missing": [by_pip]}
+    assert asked == wanted[uv]
+    assert ("torch for CPUs" in done.stdout) == (uv != "is missing")
+    assert ("usual build of torch" in done.stdout) == (uv == "fails")
 
 
 @needs_make

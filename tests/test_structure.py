@@ -25,7 +25,7 @@ FLOORS = (
     {"quantities"},
     {"show"},
     {"lab"},
-    {"cli", "__main__"},
+    {"cli", "teach", "__main__"},
 )
 # A class of specs names what trains it, which is loaded when something is trained.
 TRAINERS = {"cplab/runs.py": {"cplab.engine.lives"}}

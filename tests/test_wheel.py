@@ -1,6 +1,8 @@
 """The wheel, built and installed where nothing of the clone is in reach."""
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -13,11 +15,12 @@ ROOT = Path(__file__).parent.parent
 SCRIPTS = "Scripts" if os.name == "nt" else "bin"
 
 
-def run(*words, cwd):
+def run(*words, cwd, env=None):
     """What a command prints, free of the settings that these tests run under."""
+    env = env or {}
     keep = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PYTEST"))}
     done = subprocess.run(
-        [*map(str, words)], cwd=cwd, env=keep, capture_output=True, text=True, timeout=300
+        [*map(str, words)], cwd=cwd, env=keep | env, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -54,6 +57,9 @@ def test_it_holds_the_package_and_nothing_beside_it(wheel):
     held = {name for name in files if name.startswith("cplab/")}
     here = [path for path in ROOT.glob("cplab/**/*") if path.suffix in (".py", ".csv", ".parquet")]
     assert held >= {path.relative_to(ROOT).as_posix() for path in here} > {"cplab/__init__.py"}
+    labs = [*ROOT.glob("labs/*.ipynb"), *ROOT.glob("labs/pictures/*.png")]
+    assert held >= {f"cplab/{path.relative_to(ROOT).as_posix()}" for path in labs} != set()
+    assert not [name for name in held if "checkpoint" in name and name.endswith(".ipynb")]
 
 
 def test_outside_the_clone_it_finds_a_shipped_result(scripts, tmp_path):
@@ -69,6 +75,37 @@ print([name for name in ("reproduction", "benchmarks") if importlib.util.find_sp
     assert said == ["shipped", said[1], "23"]
     assert 0.3 < float(said[1]) < 1
     assert second == "[]"
+
+
+def test_it_brings_the_labs(scripts, tmp_path):
+    run(scripts / "cplab", "lab", "--copy", cwd=tmp_path)
+    for path in ROOT.glob("labs/*.ipynb"):
+        assert (tmp_path / "cplab-labs" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_the_commands_for_conda_install_the_clone(tmp_path):
+    """As the README has them, from pip on, in an environment that has the libraries alone."""
+    readme = (ROOT / "README.md").read_text()
+    [block] = [b for b in re.findall(r"^```\n(.*?)^```", readme, re.S | re.M) if "conda" in b]
+    *conda, install, opened = block.splitlines()
+    assert [line.split()[0] for line in conda] == ["conda", "conda"]
+    assert re.search(r"-f (\S+)", conda[0])[1] == "environment.yml"
+    assert f"name: {conda[1].split()[-1]}\n" in (ROOT / "environment.yml").read_text()
+    home = tmp_path / "venv"
+    run(sys.executable, "-m", "venv", home, cwd=tmp_path)
+    python = home / SCRIPTS / "python"
+    own = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=tmp_path)
+    # conda's libraries stand there already, of which pip needs what builds; no clone is among them
+    libraries = dict.fromkeys([sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
+    Path(own.strip(), "libraries.pth").write_text("\n".join(libraries))
+    offline = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_IGNORE_INSTALLED": "1"}
+    program, *words = shlex.split(install)
+    run(home / SCRIPTS / program, *words, cwd=ROOT, env=offline)
+    program, *words = shlex.split(opened)
+    with pytest.raises(AssertionError, match="no lab '77': choose one of 01_"):
+        run(home / SCRIPTS / program, *words, "77", cwd=tmp_path)
+    found = run(python, "-c", "import cplab; print(cplab.__file__)", cwd=tmp_path)
+    assert Path(found.strip()) == ROOT / "cplab" / "__init__.py"
 
 
 def test_the_command_is_there(scripts, tmp_path):

@@ -5,11 +5,9 @@ machine at one number of threads: every random number and learning rate is a fun
 (seed, epoch).
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,91 +17,8 @@ from cplab.devices import usable_cores
 from cplab.engine import cluster
 from cplab.engine.checkpoints import forget
 from cplab.engine.pool import Crew, here, processes
-from cplab.engine.train import STOPPED, Context, Measures, Report, Training
-from cplab.runs import Step
-
-
-@dataclass(eq=False, slots=True)
-class Segment:
-    """A stretch of training between two branchings, or a branching and the end of a life."""
-
-    spec: Any  # one of those that go through it
-    begin: int  # parts of its life
-    end: int
-    parent: "Segment | None" = None
-    ends: list = field(default_factory=list)  # the specs whose lives end here
-    branches: list["Segment"] = field(default_factory=list)
-    epochs: int = 0  # of this segment and of all that branch from it
-    told: int = 0  # the parts that were reported
-    open: int = 0  # branches that are not done
-    checkpoint: Path | None = None  # with which branches begin
-
-    @property
-    def last(self) -> dict[str, bool]:
-        """What is to be done at its end."""
-        return {"keep": bool(self.branches), "ends": bool(self.ends)}
-
-    def below(self) -> list["Segment"]:
-        """This segment and all that branch from it."""
-        found = [self]
-        for segment in found:
-            found += segment.branches
-        return found
-
-    def tell(self, report: Report, row: dict) -> None:
-        """Report a row, if it is the next one."""
-        if row["part"] == self.told:
-            self.told += 1
-            report(self.spec, row)
-
-
-def plan(specs: Iterable) -> list[Segment]:
-    """A set of lives as a forest in which common beginnings stand once. Returns its roots.
-
-    >>> from cplab import Run
-    >>> [root] = plan([Run("blur", 0, length) for length in (2, 4)])
-    >>> root.epochs, len(root.branches)  # 2 epochs of blur together; then 15, and 2 + 15
-    (34, 2)
-    """
-    trees = defaultdict(list)
-    for spec in dict.fromkeys(specs):
-        trees[spec.trunk_key].append(spec)
-    roots: list[Segment] = []
-    segments: list[Segment] = []
-    todo: list[tuple[list, int, Segment | None]] = [(tree, 0, None) for tree in trees.values()]
-    for some, begin, parent in todo:  # which grows: those that go on beyond a branching
-        ways = defaultdict(list)
-        for spec in some:
-            ways[spec.life[begin]].append(spec)
-        for alike in ways.values():
-            life = alike[0].life
-            end = len(life)
-            for spec in alike:
-                end = agree(life, spec.life, begin + 1, end)
-            segment = Segment(alike[0], begin, end, parent, told=begin)
-            segment.ends = [s for s in alike if len(s.life) == end]
-            segment.epochs = sum(isinstance(part, Step) for part in life[begin:end])
-            segments.append(segment)
-            (parent.branches if parent else roots).append(segment)
-            if longer := [s for s in alike if len(s.life) > end]:
-                todo.append((longer, end, segment))
-    for segment in reversed(segments):
-        if segment.parent:
-            segment.parent.epochs += segment.epochs
-            segment.parent.open += 1
-    return roots
-
-
-def agree(life: tuple, other: tuple, begin: int, end: int) -> int:
-    """Up to which part two lives agree that do so up to `begin`; `end` at most."""
-    end = min(end, len(other))
-    while begin < end:
-        middle = (begin + end + 1) // 2  # slices are compared quickly, part by part is slow
-        if life[begin:middle] == other[begin:middle]:
-            begin = middle
-        else:
-            end = middle - 1
-    return begin
+from cplab.engine.train import STOPPED, Context, Measures, Training
+from cplab.engine.tree import Segment, plan
 
 
 def trajectories(

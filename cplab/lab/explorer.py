@@ -13,13 +13,14 @@ from bokeh.events import DoubleTap, PressUp, Tap
 
 from cplab import data, results
 from cplab.checks import one_of, require, whole
-from cplab.deficits import apply_deficit, canonical_name
+from cplab.deficits import canonical_name
 from cplab.lab.live import Clock, Job, life_in_words, say_cost
 from cplab.lab.points import Plots, Points
 from cplab.lab.surface import TEXT, Throttle, surface
 from cplab.profiles import PROFILES
 from cplab.runs import CLOCKS, DATASETS, DEVICES, LONGEST, Run
-from cplab.show.pictures import strips, to_pixels
+from cplab.show.pictures import strips
+from cplab.show.previews import preview
 from cplab.show.results import note
 from cplab.show.theme import Style, label, style
 from cplab.statistics import detectable, percent
@@ -188,13 +189,9 @@ class Explorer(w.VBox):
 
     def _draw_picture(self) -> None:
         like = self.points.like
-        images = pictures(like.dataset, like.profile)
-        clear = images.train_x[:3]
-        x = images.normal(clear)
-        seen, _ = apply_deficit(x, images.train_y[:3], self.deficit.value)
-        rows = {"clear": clear, "seen": to_pixels(seen, images)}
-        page = strips(rows, scale=max(1, 40 // x.shape[-1])).data
-        absent = images.name != like.dataset
+        rows, shown = preview(like.dataset, like.profile, self.deficit.value)
+        page = strips(rows, scale=max(1, 40 // rows["clear"].shape[1])).data
+        absent = shown != like.dataset
         self.picture.value = page + ("<small>PRACTICE images</small>" if absent else "")
 
     def _words(self, run: Run, nearest: list[Run]) -> str:
@@ -237,7 +234,7 @@ class Explorer(w.VBox):
 
     def _work(self, stop: threading.Event) -> str:
         """Train the chosen point, beside the other controls, which may be moved meanwhile."""
-        from cplab.engine.lives import plan
+        from cplab.engine.tree import plan
 
         run = self.run
         todo = self._todo(run)

@@ -15,7 +15,17 @@ from threading import Event
 from typing import Any
 
 from cplab import registry, specs
-from cplab.checks import Cancelled, CplabError, cache_dir, number, one_of, shown, tidy, whole
+from cplab.checks import (
+    Cancelled,
+    CplabError,
+    cache_dir,
+    installed,
+    number,
+    one_of,
+    shown,
+    tidy,
+    whole,
+)
 from cplab.measure import parse_measures
 from cplab.results import store, tables
 from cplab.results.store import Result, find
@@ -54,8 +64,9 @@ def collect(
     missing = [spec for spec in missing if spec not in found]
     if not missing:
         return
-    from cplab.engine.lives import crew_size
-    from cplab.engine.train import STOPPED, Context
+    with installed():
+        from cplab.engine.lives import crew_size
+        from cplab.engine.train import STOPPED, Context
 
     if client is None:
         # as for the whole set, since the bits and the checkpoints of the rest depend on it
@@ -227,7 +238,7 @@ def trees(wanted: Iterable) -> list[Any]:
     """The plan of those specs that have a life."""
     if not (lives := [spec for spec in wanted if hasattr(spec, "life")]):
         return []
-    from cplab.engine.lives import plan
+    from cplab.engine.tree import plan
 
     return plan(lives)
 

@@ -96,12 +96,23 @@ class Server:
         return opener.open(request, timeout=30).read()
 
 
-@contextlib.contextmanager
-def jupyterlab(folder, env=None, timeout=60):
+def jupyterlab(folder, env=None):
     """Serve a copy of `folder` with JupyterLab on a free port, without the user's settings.
 
     `env` adds environment variables, which the kernels inherit.
     """
+    options = {
+        "ServerApp.port_retries": 0,
+        "ServerApp.root_dir": ".",
+        "LabApp.expose_app_in_browser": True,  # window.jupyterapp, used below
+        "LabApp.extension_manager": "readonly",  # the other one asks the package index
+    }
+    return serve(folder, [sys.executable, "-m", "jupyterlab"], "ServerApp", options, env)
+
+
+@contextlib.contextmanager
+def serve(folder, program, app, options, env, timeout=60):
+    """Serve a copy of `folder` with a Jupyter program, whose own options are those of `app`."""
     with tempfile.TemporaryDirectory(prefix="jupyterlab-", ignore_cleanup_errors=True) as temp:
         home = Path(temp)
         served = Path(shutil.copytree(folder, home / "lab"))
@@ -121,18 +132,14 @@ def jupyterlab(folder, env=None, timeout=60):
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         server = Server(f"http://127.0.0.1:{port}", secrets.token_hex(16), served)
-        options = {
-            "ServerApp.ip": "127.0.0.1",
-            "ServerApp.port": port,
-            "ServerApp.port_retries": 0,
-            "ServerApp.open_browser": False,
-            "ServerApp.allow_root": True,
-            "ServerApp.root_dir": served,
-            "IdentityProvider.token": server.token,
-            "LabApp.expose_app_in_browser": True,  # window.jupyterapp, used below
-            "LabApp.extension_manager": "readonly",  # the other one asks the package index
+        more = {
+            f"{app}.ip": "127.0.0.1",
+            f"{app}.port": port,
+            f"{app}.open_browser": False,
+            f"{app}.allow_root": True,
+            f"{app}.token": server.token,
         }
-        command = [sys.executable, "-m", "jupyterlab", *(f"--{k}={v}" for k, v in options.items())]
+        command = [*program, *(f"--{k}={v}" for k, v in (options | more).items())]
         with open(home / "server.log", "w") as log:
             process = subprocess.Popen(
                 command,
@@ -150,7 +157,7 @@ def jupyterlab(folder, env=None, timeout=60):
                     break
                 if process.poll() is not None or time.monotonic() > deadline:
                     said = (home / "server.log").read_text()[-3000:]
-                    raise RuntimeError(f"JupyterLab did not start:\n{said}")
+                    raise RuntimeError(f"{' '.join(program)} did not start:\n{said}")
                 time.sleep(0.1)
             yield server
         finally:
@@ -246,6 +253,9 @@ class Lab:
     `page` is Playwright's own, for what is not here: lab.page.screenshot(path="lab.png").
     """
 
+    HANDLE = ".noUi-handle"  # of a slider
+    NOTEBOOK, CELL = ".jp-NotebookPanel", ".jp-Cell"
+
     def __init__(self, page, server):
         self.page, self.server, self.session, self.problems = page, server, None, []
         self.cell = None  # the one that is looked at, or all
@@ -337,8 +347,8 @@ class Lab:
 
     def find(self, css):
         """Playwright's locator of `css` in the notebook, as in find(".status")."""
-        panel = self.page.locator(".jp-NotebookPanel")
-        area = panel if self.cell is None else panel.locator(".jp-Cell").nth(self.cell)
+        panel = self.page.locator(self.NOTEBOOK)
+        area = panel if self.cell is None else panel.locator(self.CELL).nth(self.cell)
         return area.locator(css)
 
     def control(self, target):
@@ -372,15 +382,11 @@ class Lab:
         element.evaluate(WATCH)
         self.wait_for("a click", lambda: (element.click(), element.evaluate("e => e.clicked"))[1])
 
-    def move_slider(self, target, steps, handle="lower"):
-        """Press an arrow key `steps` times on a slider; returns the handle's new value.
-
-        `handle="upper"` is the right one of a range slider; a selection slider gives the index.
-        """
-        knob = self.control(target).locator(f".noUi-handle-{handle}")
+    def move_slider(self, target, steps):
+        """Press an arrow key `steps` times on a slider."""
+        knob = self.control(target).locator(self.HANDLE)
         for _ in range(abs(steps)):
             knob.press("ArrowRight" if steps > 0 else "ArrowLeft")
-        return float(knob.get_attribute("aria-valuenow"))
 
     def covered(self):
         """All that is covered in the notebook, in order, as locators."""
@@ -430,7 +436,7 @@ class Lab:
 
 
 @contextlib.contextmanager
-def page(browser, server, width=1400, height=1000):
+def page(browser, server, width=1400, height=1000, kind=Lab):
     """A `Lab` in a fresh browser profile."""
     with browser.new_context(viewport={"width": width, "height": height}) as context:
-        yield Lab(context.new_page(), server)
+        yield kind(context.new_page(), server)

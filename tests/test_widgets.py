@@ -5,6 +5,7 @@ import html
 import itertools
 import re
 import resource
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -460,6 +461,36 @@ def test_a_job_does_not_begin_twice_and_is_stopped():
     job.stop.click()
     assert job.wait(10)
     assert (began, job.said.value) == ([1], "it was stopped")
+
+
+def test_on_colab_the_page_asks_for_as_long_as_something_is_under_way(monkeypatch):
+    """Python hears it between two answers: Stop gets its turn."""
+    monkeypatch.setitem(sys.modules, "google.colab", object())
+    began = threading.Event()
+
+    def work(stop):
+        began.set()
+        assert stop.wait(10)
+        return "it was stopped"
+
+    job, answers = live_widget.Job("Go", work), []
+    *_, pulse = job.children
+    pulse.send = lambda message, buffers=None: answers.append(job.said.value)
+    job.start.click()
+    assert began.wait(10)
+    assert pulse.going
+    ask = lambda: pulse._handle_custom_msg({}, [])  # noqa: E731
+    ask()
+    job.stop.click()
+    for _ in range(40):
+        if not pulse.going:
+            break
+        ask()
+    assert (answers[0], answers[-1]) == ("", "it was stopped")
+    job.start.click()
+    assert pulse.going  # again
+    job.stop.click()
+    assert job.wait(10)
 
 
 def test_a_throttle_draws_seldom_and_the_last_time():

@@ -22,6 +22,7 @@ from cplab.checks import CplabError, one_of, require, shown, whole
 from cplab.own.trials import try_deficit
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 # A student's own takes the next colour of Tol's muted set, which no deficit of the package has, and
@@ -260,6 +261,20 @@ def blank(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     import torch
 
     return torch.zeros_like(x), y
+
+
+@deficit(label="strabismus", colour="#661100", dash="dashed", marker="plus",
+         reference="Hubel and Wiesel 1965")  # fmt: skip
+def strabismus(x: Tensor, y: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Another image of the batch, as to an eye that looks elsewhere.
+
+    The label is that of one of the two, at random: of two eyes either may be the one that is asked,
+    and what they see has nothing in common.
+    """
+    import torch
+
+    mine = torch.rand(len(y), generator=generator).to(y.device) < 0.5
+    return x.roll(1, 0), torch.where(mine, y, y.roll(1))
 
 
 def parts_of(name: object, size: int = 0, strict: bool = True) -> list[Deficit]:

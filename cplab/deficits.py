@@ -22,7 +22,6 @@ from cplab.checks import CplabError, one_of, require, shown, whole
 from cplab.own.trials import try_deficit
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
 # A student's own takes the next colour of Tol's muted set, which no deficit of the package has, and
@@ -265,7 +264,7 @@ def blank(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 @deficit(label="strabismus", colour="#661100", dash="dashed", marker="plus",
          reference="Hubel and Wiesel 1965")  # fmt: skip
-def strabismus(x: Tensor, y: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def strabismus(x: Tensor, y: Tensor, *, context: BatchContext) -> tuple[Tensor, Tensor]:
     """Another image of the batch, as to an eye that looks elsewhere.
 
     The label is that of one of the two, at random: of two eyes either may be the one that is asked,
@@ -273,8 +272,8 @@ def strabismus(x: Tensor, y: Tensor, *, generator: torch.Generator) -> tuple[Ten
     """
     import torch
 
-    mine = torch.rand(len(y), generator=generator).to(y.device) < 0.5
-    return x.roll(1, 0), torch.where(mine, y, y.roll(1))
+    chance = noise_for(x[:, :1, :1, :1], context, mixed_seed(context.seed, context.epoch))
+    return x.roll(1, 0), torch.where(chance.flatten() > 0, y, y.roll(1))
 
 
 def parts_of(name: object, size: int = 0, strict: bool = True) -> list[Deficit]:

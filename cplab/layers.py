@@ -7,9 +7,9 @@ from torch import nn
 def stacked(plan: list[tuple[int, int, int]], channels: int, classes: int) -> nn.Sequential:
     """Layers out of (output channels, kernel, stride), each with batch norm and ReLU; then the
     classes' 1×1 convolution and average pooling."""
-    out = plan[-1][0]
-    head = [nn.Conv2d(out, classes, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    return nn.Sequential(*hidden(plan, channels), *head)
+    layers = hidden(plan, channels)
+    head = [nn.Conv2d(plan[-1][0], classes, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    return nn.Sequential(*layers, *head)
 
 
 def hidden(plan: list[tuple[int, int, int]], channels: int) -> list[nn.Module]:

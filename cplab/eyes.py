@@ -11,17 +11,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cplab.checks import one_of
+from cplab.deficits import VIEWS
 from cplab.lazy import check_calls
 from cplab.quantities import Missing, result
 from cplab.runs import Run, Window
 
-__all__ = ["CLASSES", "EYES", "MEASURED", "READINGS", "acuity", "acuity_loss", "dominance"]
+__all__ = ["EYES", "MEASURES", "READINGS", "SEVENTHS", "acuity", "acuity_loss", "dominance"]
 __all__ += ["eye_share", "monocular", "neuron_shares", "patch", "share_curve", "share_loss"]
 
-EYES = ("left", "right")
-MEASURED = ("eye_shares", "each_eye")  # what a life has to be trained with
+EYES = VIEWS
+MEASURES = ("eye_shares", "each_eye")  # what a life has to be trained with
 READINGS = ("adapted", "mean_map", "closed")
-CLASSES = 7  # of ocular dominance, Hubel and Wiesel's: 1 is left alone, 4 both alike
+SEVENTHS = 7  # of ocular dominance, Hubel and Wiesel's: 1 is left alone, 4 both alike
 
 
 def neuron_shares(run: Run, epoch: int | None = None) -> np.ndarray:
@@ -83,8 +84,8 @@ def dominance(run: Run, epoch: int | None = None) -> np.ndarray:
 
 def classes(shares: ArrayLike) -> np.ndarray:
     """Percent of some shares in each class, (7,)."""
-    place = np.minimum((CLASSES * np.asarray(shares, dtype=float)).astype(int), CLASSES - 1)
-    return 100 * np.bincount(place, minlength=CLASSES) / max(1, len(place))
+    place = np.minimum((SEVENTHS * np.asarray(shares, dtype=float)).astype(int), SEVENTHS - 1)
+    return 100 * np.bincount(place, minlength=SEVENTHS) / max(1, len(place))
 
 
 def monocular(run: Run, epoch: int | None = None) -> float:

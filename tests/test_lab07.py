@@ -23,7 +23,7 @@ def trained(elsewhere):
     lives = [LIFE, LIFE.newborn(), PATCHED]
     wanted = [replace(life, seed=seed) for life in lives for seed in range(2)]
     how = {"progress": False, "workers": 1, "device": "cpu"}
-    return elsewhere(lambda: sweep(wanted, eyes.MEASURED, **how))[1]
+    return elsewhere(lambda: sweep(wanted, eyes.MEASURES, **how))[1]
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ WORTH = ["both eyes", "left eye", "right eye"]
 # percent answer to each eye alone; of 25 cells after two and a half months none answered to the
 # eye that had been closed, and five to neither. Its histograms of seven classes give no numbers.
 KITTENS = {"normal cat": (7, 86, 7), "kitten, right eye closed": (100 * 20 / 25, 0, 0)}
-KINDS = {"closed": "blank", "blurred": "blur", "noise": "fresh_noise", "squint": "strabismus"}
+MISSED = {"closed": "blank", "blurred": "blur", "noise": "fresh_noise", "squint": "strabismus"}
 
 
 def histogram(runs: Mapping[str, Run], epoch: int | None = None) -> Any:
@@ -62,11 +62,11 @@ def seven_classes(title: str, source: str = "") -> tuple[figure, ColumnDataSourc
 
 def class_columns(percents: Any) -> dict[str, Any]:
     """Columns of `seven_classes`, from percent by seed and class (seeds, 7)."""
-    table = np.asarray(percents, dtype=float).reshape(-1, eyes.CLASSES)
+    table = np.asarray(percents, dtype=float).reshape(-1, eyes.SEVENTHS)
     known = (
         statistics.mean_columns([*table.T])
         if len(table)
-        else dict.fromkeys(("mean", "low", "high"), np.zeros(eyes.CLASSES))
+        else dict.fromkeys(("mean", "low", "high"), np.zeros(eyes.SEVENTHS))
     )
     return {"x": NAMES, "hue": BETWEEN, **known}
 
@@ -160,7 +160,7 @@ class Clinic(w.VBox):
         load_bokeh(again=False)
         self._like, self.device = Run(profile=profile, model=model, **setting), device
         usual = self._like.recovery
-        self.kind = w.ToggleButtons(options=KINDS, style={"button_width": "auto"})
+        self.kind = w.ToggleButtons(options=MISSED, style={"button_width": "auto"})
         self.eye = w.ToggleButtons(
             options=["right", "left", "both"], style={"button_width": "auto"}
         )
@@ -241,7 +241,7 @@ class Clinic(w.VBox):
             self.sources[name].data = {"x": WORTH[: len(known["mean"])], **known}
         self.readout.value = f'<div style="{TEXT}">{self._words(run)}</div>'
         if not self.job.busy:
-            self.job.said.value = f"live: {say_cost([run], eyes.MEASURED)}"
+            self.job.said.value = f"live: {say_cost([run], eyes.MEASURES)}"
             self.job.progress.value = 0
         redraw(self.children[-1])
 
@@ -275,7 +275,7 @@ class Clinic(w.VBox):
             draw()
 
         how = {"fresh": True, "device": self.device, "stop": stop, "report": report}
-        found = results.run(run, measure=eyes.MEASURED, **how)
+        found = results.run(run, measure=eyes.MEASURES, **how)
         self._choose()
         draw(last=True)
         both = statistics.percent(found.accuracy)

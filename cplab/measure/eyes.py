@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from cplab.checks import require
 from cplab.layers import TwoEyes
 
-BATCH = 1000  # images that BatchNorm has its statistics of
+AT_ONCE = 1000  # images that BatchNorm has its statistics of
 
 
 def fused(net: nn.Module) -> TwoEyes:
@@ -71,7 +71,7 @@ def each_eye(net: nn.Module, x: Tensor, y: Tensor) -> dict[str, float | list[flo
     ['both', 'closed', 'mean_map', 'adapted']
     """
     used, total = fused(net), torch.zeros(7, dtype=torch.long)
-    for some, labels in zip(x.split(BATCH), y.split(BATCH), strict=True):
+    for some, labels in zip(x.split(AT_ONCE), y.split(AT_ONCE), strict=True):
         maps = used.look(torch.stack([some, some], 1))
         grey = used.look(torch.zeros_like(some[:1]).unsqueeze(1).expand(-1, 2, -1, -1, -1))
         mean = [each.mean(0, keepdim=True) for each in maps]

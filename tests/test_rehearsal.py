@@ -216,10 +216,10 @@ def play_with_lab_07(lab):
     told = reveal_guesses(lab, lab.find(".cplab-prediction:has-text('Known:')").first)
     assert "epochs closed: the right eye alone: you 50.5, measured" in told
     lab.wait_text(".cplab-readout", "^blank images, right view, from epoch 0 to 2: share")
-    before = lab.source("classes")["mean"]
+    before = lab.source("clinic")["mean"]
     lab.move_slider(".cplab-onset", +1)
-    lab.wait_for("other classes", lambda: lab.source("classes")["mean"], lambda c: c != before)
-    lab.move_slider(".cplab-patch", +1)  # the first of two: when it begins
+    lab.wait_for("other classes", lambda: lab.source("clinic")["mean"], lambda c: c != before)
+    lab.move_slider(".cplab-wait", +1)  # before a patch that is not worn
     lab.click("blurred")
     lab.wait_text(".cplab-readout", "^Nobody has trained blur, right view, from epoch 1 to 3")
     lab.click("Train this life")

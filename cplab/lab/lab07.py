@@ -169,8 +169,8 @@ class Clinic(w.VBox):
             for words, most, value in (
                 ("onset", 24, 0),
                 ("length", 24, 0),
-                ("patch after", usual, 0),
-                ("patch of the other", usual, 0),
+                ("wait before the patch", usual, 0),
+                ("patch of the other eye", usual, 0),
                 ("recovery", 4 * usual, usual),
             )
         )
@@ -200,7 +200,8 @@ class Clinic(w.VBox):
 
     def _draw(self) -> list[figure]:
         """The three figures, empty."""
-        chart, self.sources["classes"] = seven_classes("whose the neurons are in the end")
+        chart, source = seven_classes("whose the neurons are in the end")
+        source.name, self.sources["classes"] = "clinic", source
         columns: dict[str, list] = {"x": [], "mean": [], "low": [], "high": []}
         names = ("share", "live", "worth", "without")
         self.sources |= {name: ColumnDataSource(dict(columns), name=name) for name in names}

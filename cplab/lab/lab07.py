@@ -251,13 +251,14 @@ class Clinic(w.VBox):
         shares = each_seed(eyes.eye_share, run)
         if not len(shares):
             return f"Nobody has trained {in_words(run)} yet. <b>Train it</b>, under a minute."
-        said = f"{in_words(run)}: share of the right eye {statistics.describe([*shares], 2)}"
+        said = [f"{in_words(run)}: share of the right eye {statistics.describe([*shares], 2)}"]
         for eye in eyes.EYES:
             alone = statistics.describe([*each_seed(eyes.acuity, run, eye=eye)])
-            lost = statistics.describe([*each_seed(eyes.acuity_loss, run, eye=eye)])
-            said += f"; {eye} eye alone {alone} %"
-            said += f" (lost: {lost})" if run != run.without_window() else ""
-        return said
+            more = statistics.compare(-each_seed(eyes.acuity_loss, run, eye=eye), "without it all")
+            said.append(
+                f"{eye} eye alone {alone} %" + (f", {more}" if run.windows or run.length else "")
+            )
+        return "; ".join(said)
 
     def _work(self, stop: threading.Event) -> str:
         run, live = self.run, list[float]()

@@ -112,7 +112,6 @@ class Run:
 
     version: ClassVar[int] = 1
     heading: ClassVar[str] = "protocol"  # begins the canonical string
-    task: ClassVar[str] = "classification"
     form: ClassVar[dict] = {  # of its values
         "accuracy": specs.fraction,
         "curve": [
@@ -177,12 +176,10 @@ class Run:
         require(len(several) <= WINDOWS, f"more than {WINDOWS} windows are not allowed: give fewer")
         windows = {read_window(one, profile.size, self.epochs) for one in several}
         settle(self, windows=tuple(sorted(windows, key=lambda w: (w.onset, w.length, w.deficit))))
-        known = models.MODELS.get(self.family)
-        one = known is None or known.views == 1
-        require(one, f"model {self.model!r} takes two views: take another, a run shows one view")
         for name in (self.deficit, *(window.deficit for window in windows)):
-            why = "leave out what follows the colon, a run shows one view"
-            require(":" not in name, f"deficit {name!r} is of one of two views: {why}")
+            one = self.views == 1 and ":" in name
+            why = "leave out what follows the colon, or take a model of two views"
+            require(not one, f"deficit {name!r} is of one of two views: {why}")
 
     def __getstate__(self) -> dict:
         """What goes to another process with every report: the fields alone."""
@@ -204,6 +201,16 @@ class Run:
     @property
     def width(self) -> int:
         return int(self.model.rpartition("-")[2])
+
+    @property
+    def views(self) -> int:
+        """How many views of an image its network takes; 0 of one that is not defined here."""
+        return models.MODELS[self.family].views if self.family in models.MODELS else 0
+
+    @property
+    def task(self) -> str:
+        """What is learned: a name in engine.tasks."""
+        return "two views" if self.views == 2 else "classification"
 
     @cached_property
     def settings(self) -> Profile:

@@ -3,7 +3,7 @@
 A claim predicts where a number lies; `numbers.py` takes that number from the shipped results.
 Nothing here is a result of ours. Claims stand under the question that they answer, and two that
 would read the same numbers are one. Those of the Fisher information stand in `fisher.py`, those of
-the thesis and the slides in `thesis.py`.
+the thesis and the slides in `thesis.py`, of two eyes in `twoeyes.py`.
 
 Sources: A. Achille, M. Rovere, S. Soatto, Critical Learning Periods in Deep Networks (paper, and
 its poster); D. Stothers, Turing's Child Machine (thesis); slides of A. Jose on the paper.
@@ -17,6 +17,7 @@ from reproduction.fisher import BY_LAYER, RESNET, SHORT, TRACES, WINDOWS
 from reproduction.questions import ACCURACY, AGE, DEPTH, ENGINE, HARM, KIND, LOST, RATE
 from reproduction.statement import Claim, above, below, between, flat, near, statement
 from reproduction.thesis import CONVOLUTIONAL, DENSE, SLIDES
+from reproduction.twoeyes import CLOSED_EYES
 
 # Why a size cannot answer.
 ANNEALED = "the newborn anneals from the start, and so has higher rates in its recovery"
@@ -359,5 +360,5 @@ ROUNDING = statement(
 
 CLAIMS = [
     *(*LEVELS, *HARMS, *LOSSES, *AGES, *KINDS, *RATES, *DEPTHS, *TRACES, *BY_LAYER),
-    *(*DENSE, *CONVOLUTIONAL, *SLIDES, *ROUNDING),
+    *(*DENSE, *CONVOLUTIONAL, *SLIDES, *CLOSED_EYES, *ROUNDING),
 ]

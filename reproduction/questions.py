@@ -10,7 +10,7 @@ ACCURACY, HARM, LOST = "Accuracy", "Harm of blur", "Loss against equal training"
 AGE, KIND, RATE, DEPTH = "Age", "Kind of deficit", "Learning rate", "Depth"
 TRACE, LAYERS, ENGINE = "The trace", "Where the information sits", "Our engine"
 GROWTH, KERNELS = "Growth and pruning of synapses", "Pruning of kernels"
-WEIGHTS = "Pruning of weights"
+WEIGHTS, EYES = "Pruning of weights", "Two eyes"
 
 
 @dataclass(frozen=True)
@@ -110,5 +110,6 @@ QUESTIONS = {
             for other in ("magnitude", "random")
         ),
     ),
+    EYES: Question("Does a closed eye lose to an open one, and is that so later as well?"),
     ENGINE: Question("Do our numbers depend on bfloat16?"),
 }

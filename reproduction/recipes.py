@@ -154,6 +154,26 @@ def saliency() -> Parts:
     yield [replace(one, seed=seed) for one in (whole, *kept, *later) for seed in TEN], ()
 
 
+EYES = ("eye_shares", "each_eye")
+
+
+def eyes() -> Parts:
+    """The right eye closed for a while, other deficits of it, both closed, the left one patched; in
+    the order in which they tell most."""
+
+    def closed(deficit="blank:right", **fields) -> list[Run]:
+        return [Run(deficit=deficit, model="eyes", seed=seed, **fields) for seed in FIRST]
+
+    patched = [("blank:left", 8, dose) for dose in (4, 8, 12)]
+    born = [run.newborn() for run in closed(length=8)]
+    first = [run for length in (8, 4, 16) for run in closed(length=length)]
+    yield [*born, *first, *(r for p in patched for r in closed(length=8, windows=(p,)))], EYES
+    later = [run for onset in (8, 16, 4) for run in closed(onset=onset, length=8)]
+    yield [*later, *(run.without_window() for run in later)], EYES
+    for some in (("strabismus:right", "blur:right", "fresh_noise:right"), ("blur", "blank")):
+        yield [run for deficit in some for run in closed(deficit, length=8)], EYES
+
+
 THERE = {
     "none": FIRST,
     "fresh_noise": FIRST,
@@ -175,6 +195,7 @@ RECIPES = {
         Recipe("course_more_seeds", "seeds 5 to 9; float32", more_seeds),
         Recipe("course_recovery", "16 epochs of a deficit, then 60 of recovery", course_recovery),
         Recipe("course_traces", "Fisher traces and filters", course_traces),
+        Recipe("eyes", "two eyes, of which one is closed", eyes),
         Recipe("fit", "Fisher traces of a net that fits its images", fit),
         Recipe("fit_windows", "windows of blur in that net", fit_windows),
         Recipe("mnist", "full connections, digits", mnist),

@@ -95,8 +95,6 @@ Run(windows=3)  ->  window 3
 Run(windows=[{}])  ->  window
 Run(windows="none@0+1")  ->  window ('none', 0, 1)
 Run(windows=[("a", "b", "c")])  ->  first epoch of a window 'b'
-Run("blur", length=1, model=PAIR)  ->  model 'Pair@
-Run(model=PAIR)  ->  model 'Pair@
 """
 
 QUESTIONS = r"""
@@ -837,5 +835,5 @@ def test_a_hundred_thousand_runs_are_made_in_seconds():
 
 def test_a_view_is_refused_when_the_run_is_made():
     for values in ({"deficit": "blur:left"}, {"deficit": "flip", "windows": "blur:right@0+1"}):
-        with pytest.raises(CplabError, match="one view"):
+        with pytest.raises(CplabError, match="two views"):
             Run(**values, length=1)

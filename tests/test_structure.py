@@ -22,7 +22,7 @@ FLOORS = (
     {"pruning"},
     {"results"},
     {"animals", "fits", "statistics"},
-    {"quantities"},
+    {"eyes", "quantities"},
     {"show"},
     {"lab"},
     {"cli", "teach", "__main__"},

@@ -90,23 +90,9 @@ class Classification:
 
         Yields images (batch, C, H, W), normalised, channels last, and labels (batch,).
         """
-        p, device = spec.settings, images.train_x.device
-        count, size = len(images.train_y), p.size
-        random = torch.Generator().manual_seed(mix(spec.seed, epoch))
-        order = torch.randperm(count, generator=random).to(device)
-        shift = torch.randint(2 * p.shift + 1, (2, count), generator=random).to(device)
-        mirror = (torch.rand(count, generator=random) < 0.5 * p.mirror).to(device)
-        padded = F.pad(images.train_x, (0, 0, *[p.shift] * 4))
-        picture, row, column, _ = padded.stride()
-        crops = padded.as_strided(  # every crop of every image, as a view
-            (count, 2 * p.shift + 1, 2 * p.shift + 1, size, size, padded.shape[3]),
-            (picture, row, column, row, column, 1),
-        )
-        chance = {"seed": spec.seed, "images": count, "epoch": epoch}
-        for index in order.split(p.batch):
-            x = crops[index, shift[0, index], shift[1, index]]
-            x = torch.where(mirror[index, None, None, None], x.flip(2), x)
-            x, y = images.normal(x), images.train_y[index]
+        chance = {"seed": spec.seed, "images": len(images.train_y), "epoch": epoch}
+        for index, x in shuffled(spec, epoch, images):
+            y = images.train_y[index]
             yield deficits.apply_deficit(x, y, step.deficit, index=index, **chance)
 
     def loss(self, output: Tensor, y: Tensor) -> Tensor:
@@ -120,6 +106,31 @@ class Classification:
         """What is said of the network after an epoch."""
         x, y = images.test_x, images.test_y
         return {"test_accuracy": evaluate(net, x, y, images.normal, spec.arithmetic)}
+
+
+def shuffled(
+    spec: Any, epoch: int, images: data.Images, glance: int = 0
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The training images of an epoch by batches: which ones, (batch,), and what is seen of them,
+    (batch, C, H, W), normalised; a later glance has other shifts and all else alike."""
+    p, device = spec.settings, images.train_x.device
+    count, size = len(images.train_y), p.size
+    random = torch.Generator().manual_seed(mix(spec.seed, epoch))
+    order = torch.randperm(count, generator=random).to(device)
+    shift = torch.randint(2 * p.shift + 1, (2, count), generator=random).to(device)
+    mirror = (torch.rand(count, generator=random) < 0.5 * p.mirror).to(device)
+    for _ in range(glance):
+        shift = torch.randint(2 * p.shift + 1, (2, count), generator=random).to(device)
+    padded = F.pad(images.train_x, (0, 0, *[p.shift] * 4))
+    picture, row, column, _ = padded.stride()
+    crops = padded.as_strided(  # every crop of every image, as a view
+        (count, 2 * p.shift + 1, 2 * p.shift + 1, size, size, padded.shape[3]),
+        (picture, row, column, row, column, 1),
+    )
+    for index in order.split(p.batch):
+        x = crops[index, shift[0, index], shift[1, index]]
+        x = torch.where(mirror[index, None, None, None], x.flip(2), x)
+        yield index, images.normal(x)
 
 
 @torch.inference_mode()

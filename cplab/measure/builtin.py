@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cplab.checks import CplabError
 from cplab.measure.measurements import measurement
-from cplab.specs import finite, positive, word
+from cplab.specs import finite, fraction, positive, word
 
 if TYPE_CHECKING:
     from torch import nn
@@ -105,3 +105,32 @@ def measure_weight_norms(net: nn.Module, images: Images) -> dict:
         if isinstance(layer, (nn.Conv2d, nn.Linear))
     }
     return {"layers": list(norms), "norms": list(norms.values())}
+
+
+@measurement(label="share of the right eye", images=1000, form=[fraction])
+def measure_eye_shares(net: nn.Module, images: Images) -> list[float]:
+    """The right eye's share of each neuron that is the first to have both eyes.
+
+    A list, 0 (left only) to 1 (right only), see cplab.measure.right_shares; of test images, with
+    BatchNorm on their own statistics, so that an eye that was closed is read as one that has opened
+    and got used to it."""
+    from cplab.measure import eyes
+
+    return [round(share, 4) for share in eyes.right_shares(net, images.normal(images.test_x))]
+
+
+@measurement(
+    label="each eye",
+    images=5000,
+    when="end",
+    form={"both": fraction, "closed": [fraction], "mean_map": [fraction], "adapted": [fraction]},
+)
+def measure_each_eye(net: nn.Module, images: Images) -> dict:
+    """Accuracy with both eyes, and with the left and the right alone, read in three ways.
+
+    both; closed, the other eye sees grey; mean_map, its stem's maps are replaced by their mean over
+    images; adapted, it sees grey, and BatchNorm of the shared layers has the statistics of 1,000
+    images at a time, as in someone who covers an eye and gets used to it."""
+    from cplab.measure import eyes
+
+    return eyes.each_eye(net, images.normal(images.test_x), images.test_y)

@@ -239,7 +239,7 @@ def test_it_is_gradient_descent(depth):
 
     from cplab.linear import completion
 
-    true, seen, _, given, *layers = completion.task(0, 12, depth, "few")
+    true, seen, _, given, *layers = completion.problem(0, 12, depth, "few")
     layers = [torch.tensor(layer, requires_grad=True) for layer in layers]
     rate = completion.RATES[depth] / (2 * 12 * completion.OBSERVED)
     for step in range(60):

@@ -29,7 +29,7 @@
 export const KINDS = ["blank", "noise", "weak", "both blank", "both noise"];
 const CLARITY = 0.5; // correlation of what a weak eye sees with what there is to see
 const CAREFUL = 4e-7; // bound of a step's error, by the difference of its four slopes
-const LONGEST = 2; // step, in times of the quickest decay
+const STABLE = 2; // step, in times of the quickest decay
 const REST = 1e-13; // slopes below it have ended
 
 /* The covariances of what the eyes see: target_a, power_a, target_b, power_b, cross. */
@@ -74,7 +74,7 @@ function integrate(rows, depth, mode, [toA, powerA, toB, powerB, cross], time) {
     slopeB = aboveB * (targetB - powerB * pB - cross * pA);
   };
   const end = t + time;
-  const longest = LONGEST / (Math.max(2, depth) * mode ** (2 - 2 / depth)); // beyond it nothing is stable
+  const longest = STABLE / (Math.max(2, depth) * mode ** (2 - 2 / depth)); // beyond it nothing is stable
   let step = longest / 4;
   const put = (...row) => { for (let i = 0; i < 3; i++) rows[i].push(row[i]); };
   while (t < end) {

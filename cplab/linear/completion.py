@@ -17,7 +17,7 @@ from cplab.checks import Cancelled, one_of, require, whole
 
 __all__ = ["Completed", "complete", "effective_rank"]
 
-DEFICITS = ("few", "noise", "other")
+LACKS = ("few", "noise", "other")
 RATES = {1: 0.5, 2: 0.1, 3: 0.05, 4: 0.03}  # by depth
 RANK, OBSERVED, FEW, SIZE, START = 3, 0.35, 0.3, 40, 0.02
 
@@ -81,15 +81,15 @@ def complete(
     ((2, 2), True)
     """
     rate = RATES[whole("depth", depth, 1, max(RATES))]
-    one_of("deficit", deficit, DEFICITS)
+    one_of("deficit", deficit, LACKS)
     require(len(onsets) and len(seeds), "onsets and seeds are not allowed to be empty: give some")
     onsets = tuple(whole("onset", onset, 0, 100_000) for onset in onsets)
     length, recovery = whole("length", length, 1, 100_000), whole("recovery", recovery, 0, 100_000)
     whole("size", size, 2 * RANK, 400)
     groups = len(onsets) + 1  # the last has no window, and stands for the life without each
-    tasks = [task(whole("seed", seed), size, depth, deficit) for seed in seeds]
+    problems = [problem(whole("seed", seed), size, depth, deficit) for seed in seeds]
     true, seen, wrong, given, *layers = (
-        np.array([*part] * groups) for part in zip(*tasks, strict=True)
+        np.array([*part] * groups) for part in zip(*problems, strict=True)
     )
     begin = np.repeat([*onsets, np.inf], len(seeds))
     ends = [onset + length + recovery for onset in onsets]
@@ -133,7 +133,7 @@ def spread(matrices: np.ndarray) -> np.ndarray:
     return np.sqrt((matrices**2).sum((-2, -1)))
 
 
-def task(seed: int, size: int, depth: int, deficit: str) -> list[np.ndarray]:
+def problem(seed: int, size: int, depth: int, deficit: str) -> list[np.ndarray]:
     """Of one seed: the matrix; which entries are observed; what the deficit puts in its place, and
     which entries are seen then; and the layers at birth."""
     rng = np.random.default_rng(seed)

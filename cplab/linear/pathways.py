@@ -22,10 +22,10 @@ from cplab.checks import number, one_of, require, settle, shown, whole
 
 __all__ = ["Course", "Rearing", "grow", "half_time", "invariant", "settled", "share"]
 
-KINDS = ("blank", "noise", "weak", "both blank", "both noise")
+DEPRIVATIONS = ("blank", "noise", "weak", "both blank", "both noise")
 CLARITY = 0.5  # correlation of what a weak eye sees with what there is to see
 CAREFUL = 4e-7  # bound of a step's error, by the difference of its four slopes
-LONGEST = 2.0  # step, in times of the quickest decay
+STABLE = 2.0  # step, in times of the quickest decay
 REST = 1e-13  # slopes below it have ended
 Phase = tuple[str, float]
 
@@ -60,7 +60,7 @@ class Rearing:
     modes: tuple[float, ...] = (1.0,)
 
     def __post_init__(self) -> None:
-        one_of("kind", self.kind, KINDS)
+        one_of("kind", self.kind, DEPRIVATIONS)
         times = {n: number(n, getattr(self, n), 0, 1e4) for n in ("onset", "length", "patch")}
         settle(
             self,
@@ -164,7 +164,7 @@ def integrate(rows: list[tuple], depth: int, mode: float, seen: tuple, time: flo
 
     t, a, b = rows[-1]
     end = t + time
-    longest = LONGEST / (
+    longest = STABLE / (
         max(2, depth) * mode ** (2 - 2 / depth)
     )  # beyond it the method is not stable
     step = longest / 4

@@ -3,13 +3,14 @@ beside them, a closed form that is put to the test, matrices that are completed.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ipywidgets as w
 import numpy as np
 from bokeh import layouts
 from bokeh.models import BoxAnnotation, ColumnDataSource, FactorRange, LayoutDOM, Range1d
+from bokeh.plotting import figure
 from numpy.typing import ArrayLike
 
 from cplab import linear
@@ -17,8 +18,7 @@ from cplab.checks import CplabError, require, shown
 from cplab.lab.live import Job
 from cplab.lab.surface import TEXT, in_red, is_alive, redraw, replace_last
 from cplab.lab.widgets import Covered
-from cplab.show.theme import EQUAL, LIVE, load_bokeh, percent_axis, place_legend, plain_figure
-from cplab.show.theme import reference_line as dotted
+from cplab.show import theme
 
 MODES = (4.0, 2.0, 1.0, 0.5)
 SHADES = ("#0072B2", "#009E73", "#E69F00", "#CC79A7")  # of modes, coarse to fine
@@ -34,6 +34,22 @@ SIGHTS = {  # the words for what a deprived eye sees
 EYES = {"a": "eye a, open", "b": "eye b, deprived"}
 
 
+def shares(groups: Mapping[str, tuple], x: str, y: str, title: str = "", **options: Any) -> figure:
+    """Lines of fractions that were computed in a cell, each with its words.
+
+    Arguments: groups, two rows of numbers for each line; x, y, title, words.
+    """
+    high = max(float(np.max(line[1])) for line in groups.values())
+    room = {"width": 620, "height": 340, "y_range": Range1d(-0.02, 1.08 * high), **options}
+    fig = theme.plain_figure(title, x, y, **room)
+    for words, look in theme.styles(groups).items():
+        how = {"color": look.colour, "legend_label": words}
+        fig.line(*groups[words], width=2, line_dash=look.dash, **how)
+        fig.scatter(*groups[words], size=5, marker=look.marker, **how)
+    theme.percent_axis(fig.yaxis)
+    return theme.place_legend(fig, "above")
+
+
 class Eyes(w.VBox):
     """Two eyes that learn four modes at once, solved anew at every move of a slider.
 
@@ -44,7 +60,7 @@ class Eyes(w.VBox):
     """
 
     def __init__(self, **values: Any) -> None:
-        load_bokeh(again=False)
+        theme.load_bokeh(again=False)
         calm = {"continuous_update": is_alive(), "style": {"description_width": "130px"}}
         bar = {**calm, "layout": {"width": "400px"}}
         log = {"base": 10, "step": 0.05, "readout_format": ".3g", **bar}
@@ -96,8 +112,8 @@ class Eyes(w.VBox):
         self._shades = {}
         figs = []
         for eye, words in EYES.items():
-            room = {"width": 400, "height": 290, "x_range": self._end, "y_range": Range1d(0, 1.05)}
-            fig = plain_figure(words, "time, half-learning times T", "part of a mode", **room)
+            room = {"width": 365, "height": 290, "x_range": self._end, "y_range": Range1d(0, 1.05)}
+            fig = theme.plain_figure(words, "time, half-learning times T", "part of a mode", **room)
             look = {"color": "hue", "source": self.sources[eye], "width": 2.5}
             fig.multi_line("t", "p", **look)
             dots = {"source": self.sources[f"descent {eye}"], "color": "hue", "size": 5}
@@ -106,16 +122,18 @@ class Eyes(w.VBox):
                 how = {"fill_color": hue, "fill_alpha": 0.2, "level": "underlay"}
                 self._shades[kind, eye] = BoxAnnotation(left=0, right=0, **how)
                 fig.add_layout(self._shades[kind, eye])
-            percent_axis(fig.yaxis)
+            theme.percent_axis(fig.yaxis)
             figs.append(fig)
         names = [f"mode {mode:g}" for mode in MODES]
-        room = {"width": 330, "height": 290, "y_range": FactorRange(*names[::-1])}
-        fig = plain_figure("what eye b has in the end", "share", "", x_range=Range1d(0, 1), **room)
+        room = {"width": 290, "height": 290, "y_range": FactorRange(*names[::-1])}
+        fig = theme.plain_figure(
+            "what eye b has in the end", "share", "", x_range=Range1d(0, 1), **room
+        )
         fig.hbar("mode", 0.6, "share", source=self.sources["shares"], color="hue", alpha=0.7)
         fig.text("share", "mode", "text", source=self.sources["shares"], x_offset=4,
                  text_baseline="middle", text_font_size="12px")  # fmt: skip
-        dotted(fig, "height", EQUAL.colour, 0.5)
-        percent_axis(fig.xaxis)
+        theme.reference_line(fig, "height", theme.EQUAL.colour, 0.5)
+        theme.percent_axis(fig.xaxis)
         return layouts.row(*figs, fig)
 
     def _move(self, change: Any = None) -> None:
@@ -236,15 +254,15 @@ def holds(formula: Callable, depth: int, start: float = 0.01) -> w.VBox:
     apart = float(np.abs(ours - solved).max())
     require(np.isfinite(apart), "the formula gives no finite number somewhere: look at it again")
     words = "It <b>holds</b>" if apart < 1e-3 else "It does <b>not hold</b> yet"
-    fig = plain_figure(f"depth {depth}, eye b blank from birth", "for, half-learning times T",
+    fig = theme.plain_figure(f"depth {depth}, eye b blank from birth", "for, half-learning times T",
                        "share of eye b in the end", width=520, height=280)  # fmt: skip
-    fig.line(lengths, ours, width=3, color=LIVE.colour, legend_label="your formula")
+    fig.line(lengths, ours, width=3, color=theme.LIVE.colour, legend_label="your formula")
     fig.scatter(lengths, solved, size=7, color=SHADES[0], legend_label="solved, step by step")
     fig.y_range = Range1d(-0.02, 0.62)
-    percent_axis(fig.yaxis)
+    theme.percent_axis(fig.yaxis)
     text = f"{words}: the largest difference is {apart:.1g}."
     box = w.VBox([w.HTML(f'<div style="{TEXT}">{text}</div>').add_class("cplab-holds"), w.VBox()])
-    replace_last(box, place_legend(fig, "top_right"))
+    replace_last(box, theme.place_legend(fig, "top_right"))
     return box
 
 
@@ -259,13 +277,13 @@ class Completing(w.VBox):
 
     def __init__(
         self,
-        onsets: Sequence[int] = (0, 50, 100, 200, 400, 800),
+        onsets: Sequence[int] = (0, 50, 100, 200, 400),
         seeds: Sequence[int] = range(5),
         size: int = 40,
-        recovery: int = 2000,
+        recovery: int = 1500,
         lengths: Sequence[int] = (300, 300, 500, 1000),
     ) -> None:
-        load_bokeh(again=False)
+        theme.load_bokeh(again=False)
         self._how = {"onsets": onsets, "seeds": seeds, "size": size, "recovery": recovery}
         self._lengths = lengths
         self.known: dict[tuple[int, str], linear.Completed] = {}
@@ -292,16 +310,16 @@ class Completing(w.VBox):
         names = ("seeds", "median", "without")
         self.sources = {name: ColumnDataSource(name=f"completing {name}") for name in names}
         axes = ("the deficit begins at step", "error on entries never observed")
-        fig = plain_figure("", *axes, width=640, height=320)
+        fig = theme.plain_figure("", *axes, width=640, height=320)
         fig.y_range = Range1d(0, 1.1)
         look = {"color": SHADES[0], "legend_label": "with the deficit: median, and each seed"}
         fig.line("x", "y", source=self.sources["median"], width=2.5, **look)
         fig.scatter("x", "y", source=self.sources["seeds"], size=6, alpha=0.5, **look)
-        cut = {"color": EQUAL.colour, "line_dash": "dashed", "width": 2}
+        cut = {"color": theme.EQUAL.colour, "line_dash": "dashed", "width": 2}
         cut["legend_label"] = "the same life without it: median"
         fig.line("x", "y", source=self.sources["without"], **cut)
-        percent_axis(fig.yaxis)
-        return place_legend(fig, "above")
+        theme.percent_axis(fig.yaxis)
+        return theme.place_legend(fig, "above")
 
     def _show(self) -> None:
         found = self.known.get((self.depth.value, self.deficit.value))

@@ -17,6 +17,7 @@ PUBLIC = [
     "eyes",
     "fits",
     "lab",
+    "linear",
     "measure",
     "pruning",
     "quantities",

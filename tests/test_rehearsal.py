@@ -234,6 +234,27 @@ def play_with_lab_07(lab):
     lab.wait_text(".cplab-readout", "^blur, right view, from epoch 1 to 3: share")
 
 
+def play_with_lab_08(lab):
+    reveal_guesses(lab, lab.find(".cplab-prediction:has-text('Known:')"))
+    before = lab.source("eyes b")["p"]
+    lab.move_slider("layers of each eye", +1)
+    lab.wait_text(".cplab-eyes", r"With eye b alone \d+ % .* solved in \d+ ms")
+    lab.wait_for("other curves", lambda: lab.source("eyes b")["p"], lambda p: p != before)
+    lab.click("Check with gradient descent")
+    lab.wait_text(".cplab-checked", r"largest difference from the curves is [\d.]+ points")
+    lab.wait_for("circles", lambda: lab.source("descent b")["t"])
+    box = lab.find(".cplab-prediction:has-text('Two layers, p₀ = 0.01')")
+    box.locator("input").fill("0.5")
+    box.locator("input").press("Enter")
+    lab.press(box.locator(".jupyter-button:text-is('Reveal')"))
+    lab.wait_for("the number", box.text_content, lambda text: "It does not hold" in text)
+    assert "It does not hold yet" in lab.text(".cplab-holds")
+    lab.click("another matrix")
+    lab.click("Complete")
+    lab.wait_text(".cplab-live", r"^2 seeds\. Error on what was observed: at most [\d.]+ %")
+    lab.wait_for("medians", lambda: lab.source("completing median")["y"])
+
+
 # By themselves ---------------------------------------------------------------------------------
 
 

@@ -21,7 +21,7 @@ FLOORS = (
     {"engine"},
     {"pruning"},
     {"results"},
-    {"animals", "fits", "statistics"},
+    {"animals", "fits", "linear", "statistics"},
     {"eyes", "quantities"},
     {"show"},
     {"lab"},

@@ -157,6 +157,7 @@ class Prediction(Covered):
         given: what is told, {text: Run}, or {text: accuracies}, one a seed, of what is no run.
         asked: what is to be guessed, the same; the sliders are in percent.
         source: where accuracies are from, in words; of runs the results say it.
+        quantity: what is guessed, in words.
 
     `guesses` are the sliders, the other attributes those of Covered.
 
@@ -168,13 +169,17 @@ class Prediction(Covered):
     """
 
     def __init__(
-        self, given: Mapping[str, Any], asked: Mapping[str, Any], source: str = ""
+        self,
+        given: Mapping[str, Any],
+        asked: Mapping[str, Any],
+        source: str = "",
+        quantity: str = "final test accuracy",
     ) -> None:
         require(asked, "asked {} is not allowed: give something to be guessed")
         for text, what in (*given.items(), *asked.items()):
             if not isinstance(what, Run):
                 statistics.row_of_numbers(text, what, "give a Run, or accuracies from 0 to 1")
-        self._asked, self._source = asked, source
+        self._asked, self._source, self._quantity = asked, source, quantity
         words = f"{8 * max(32, *map(len, asked))}px"  # room for the longest of them
         looks = {
             "style": {"description_width": words},
@@ -194,7 +199,7 @@ class Prediction(Covered):
         guess = {text: bar.value / 100 for text, bar in self.guesses.items()}
         numbers = {text: accuracies(what) for text, what in self._asked.items()}
         truth = {text: statistics.mean_half(of) for text, of in numbers.items() if len(of)}
-        fig = guesses(guess, truth, width=620, height=70 + 40 * len(guess))
+        fig = guesses(guess, truth, self._quantity, width=620, height=70 + 40 * len(guess))
         said = "; ".join(
             f"{text}: you {statistics.percent(guess[text])}, measured {percent_of(of, 'nothing')}"
             for text, of in numbers.items()

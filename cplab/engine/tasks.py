@@ -8,7 +8,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import torch
@@ -100,6 +100,8 @@ class Classification:
         Yields images (batch, C, H, W), normalised, channels last, and labels (batch,).
         """
         p, device = spec.settings, images.train_x.device
+        if step.augment != 1:
+            p = replace(p, shift=0, mirror=False)
         count, size = len(images.train_y), p.size
         random = torch.Generator().manual_seed(mix(spec.seed, epoch))
         order = torch.randperm(count, generator=random).to(device)
@@ -112,6 +114,10 @@ class Classification:
             (picture, row, column, row, column, 1),
         )
         chance = {"seed": spec.seed, "images": count, "epoch": epoch}
+        if step.images != 1:  # the same ones in every epoch of a seed
+            random = torch.Generator().manual_seed(mix(spec.seed, "images"))
+            seen = torch.rand(count, generator=random).to(device).argsort() < step.images * count
+            order = order[seen[order]]
         for index in order.split(p.batch):
             x = crops[index, shift[0, index], shift[1, index]]
             x = torch.where(mirror[index, None, None, None], x.flip(2), x)

@@ -186,6 +186,7 @@ def runs(draw):
     for _ in range(one(0, 0, 1, 2) if epochs else 0):
         first = draw(st.integers(0, epochs - 1))
         windows.append((one(*BUILT_IN), first, draw(st.integers(1, epochs - first))))
+    kinds = ("renorm", "shrink-0.4", "rate-2", "decay-0", "images-0.5", "unaugmented", "held")
     return Run(
         profile="ci",
         deficit=one(*BUILT_IN) if length else "none",
@@ -201,6 +202,9 @@ def runs(draw):
         weight_decay=one(None, None, 0.01),
         augment=one(True, True, False),
         windows=tuple(windows),
+        treatments=f"{one(*kinds)}@{draw(st.integers(0, epochs - 1))}"
+        if epochs and one(0, 0, 1)
+        else "",
     )
 
 

@@ -295,6 +295,7 @@ OTHER = {
     "arithmetic": "float32",
     "augment": False,
     "windows": (("blank", 0, 1),),
+    "treatments": "renorm@1",
 }
 
 

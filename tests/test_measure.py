@@ -46,7 +46,8 @@ print({*m.__all__} <= {*dir(m)}, m.trace.__name__, m.orientation.__name__)
 """
     out, err = python(code).communicate(timeout=100)
     assert out.splitlines() == [
-        "{'trace': 'every', 'ending': 'end'} ['ending', 'jacobian', 'trace', 'weight_norms'] False",
+        "{'trace': 'every', 'ending': 'end'} "
+        "['ending', 'gauges', 'jacobian', 'trace', 'weight_norms'] False",
         "True trace orientation",
     ], err
 

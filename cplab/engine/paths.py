@@ -12,7 +12,6 @@ from cplab import data, devices
 from cplab.engine.tasks import TASKS, Classification, Learner, event, task
 
 FIRST = "first."  # begins the names of the first network's weights
-BATCH = 500  # images
 
 
 @task("linear_path")
@@ -44,9 +43,9 @@ def walk(learner: Learner, spec: Any, images: data.Images, points: int) -> dict:
             weight.mul_(part).add_(learner.extra[FIRST + name], alpha=1 - part)
         total, right = 0.0, 0
         with devices.autocast(images.train_x.device, spec.arithmetic):
-            update_bn(map(images.normal, images.train_x.split(BATCH)), net.train())
+            update_bn(map(images.normal, images.train_x.split(500)), net.train())
             net.eval()
-            for x, y in zip(images.test_x.split(BATCH), images.test_y.split(BATCH), strict=True):
+            for x, y in zip(images.test_x.split(500), images.test_y.split(500), strict=True):
                 logits = net(images.normal(x)).float()
                 total += F.cross_entropy(logits, y, reduction="sum").item()
                 right += int((logits.argmax(1) == y).sum())

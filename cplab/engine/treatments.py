@@ -19,7 +19,7 @@ Normed = tuple[nn.Conv2d | nn.Linear, nn.BatchNorm1d | nn.BatchNorm2d]
 OTHER = 1000  # further is the seed whose newborn a network is mixed with
 
 
-def normed(net: nn.Module) -> list[Normed]:
+def under_batch_norm(net: nn.Module) -> list[Normed]:
     """The layers without a bias that batch norm follows, each with it, in the order of modules."""
     kinds = (nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d)
     layers = [module for module in net.modules() if isinstance(module, kinds)]
@@ -38,7 +38,9 @@ def newborn(spec: Any, net: nn.Module, seed: int) -> nn.Module:
 
 def birth_norms(spec: Any, net: nn.Module) -> list[Tensor]:
     """The norm that each layer under batch norm had at birth."""
-    return [layer.weight.detach().norm() for layer, _ in normed(newborn(spec, net, spec.seed))]
+    return [
+        layer.weight.detach().norm() for layer, _ in under_batch_norm(newborn(spec, net, spec.seed))
+    ]
 
 
 @torch.no_grad()
@@ -46,7 +48,7 @@ def scale_to(net: nn.Module, norms: list[Tensor]) -> list[Tensor]:
     """Scale each layer under batch norm to a norm, and the statistics of its outputs with it.
     Returns the factors."""
     factors = []
-    for (layer, after), norm in zip(normed(net), norms, strict=True):
+    for (layer, after), norm in zip(under_batch_norm(net), norms, strict=True):
         factors.append(factor := norm / layer.weight.norm())
         layer.weight.mul_(factor)
         for statistic, scale in ((after.running_mean, factor), (after.running_var, factor**2)):

@@ -20,9 +20,6 @@ from cplab.show import theme
 from cplab.show.results import by_layer, finish, layer_columns, layer_labels, seeds_line
 from cplab.show.theme import label, load_bokeh, plain_figure, reference_line, styles
 
-__all__ = ["Bench", "LinearPath", "barrier", "by_harm", "dissociation", "given_back", "growth"]
-__all__ += ["growth_columns", "lines", "norms_at_birth"]
-
 ROWS = ("with it", "without it", "newborn with it", "equal training with it")
 
 

@@ -11,6 +11,7 @@ AGE, KIND, RATE, DEPTH = "Age", "Kind of deficit", "Learning rate", "Depth"
 TRACE, LAYERS, ENGINE = "The trace", "Where the information sits", "Our engine"
 GROWTH, KERNELS = "Growth and pruning of synapses", "Pruning of kernels"
 WEIGHTS = "Pruning of weights"
+REOPEN = "Opening again"
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,12 @@ QUESTIONS = {
             at_course(n.saliency_gain, 0.1, other=other, moment="retrained")
             for other in ("magnitude", "random")
         ),
+    ),
+    REOPEN: Question(
+        "What is lost if something is missing only early, and what gives back what a deficit took?",
+        "After 16 epochs of noise renorm, which changes no answer, gives back {} points, after as "
+        "many of blur {}.",
+        tuple(at_course(n.given_back, 16, deficit=name) for name in ("noise", "blur")),
     ),
     ENGINE: Question("Do our numbers depend on bfloat16?"),
 }

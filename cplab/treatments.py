@@ -85,7 +85,8 @@ def read_treatments(given: Any, end: int) -> tuple[Treatment, ...]:
     several = [*islice(given if isinstance(given, Iterable) else (given,), MOST + 1)]
     require(len(several) <= MOST, f"more than {MOST} treatments are not allowed: give fewer")
     every = {read_treatment(one, end) for one in several}
-    does = {t for t in every if t.strength != t.kind.nothing and t[::2] != ("renorm", 0)}
+    at_birth = (("renorm", 1, 0), ("shrink", 1, 0))  # when there is nothing to be undone
+    does = {t for t in every if t.strength != t.kind.nothing and t[:3] not in at_birth}
     return tuple(sorted(does, key=lambda t: (t.first, *t)))
 
 

@@ -69,7 +69,9 @@ def test_treatments_are_said_in_one_order_however_they_are_given():
     assert run.untreated() == a_run("blur", 0, 2)
 
 
-@pytest.mark.parametrize("words", ["renorm@0", "rate-1@1", "decay-1@0", "images-1@0+2"])
+@pytest.mark.parametrize(
+    "words", ["renorm@0", "shrink-1@0", "rate-1@1", "decay-1@0", "images-1@0+2"]
+)
 def test_what_does_nothing_is_left_out(words):
     assert a_run("blur", 0, 2, treatments=words) == a_run("blur", 0, 2)
 

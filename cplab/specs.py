@@ -14,7 +14,11 @@ from typing import Any, TypeVar
 from cplab.checks import one_of, require, shown
 
 SPECS: dict[str, Any] = {}  # by the name of the class
-HOMES = ("cplab.runs", "cplab.pruning.specs")  # modules that register specs when they are loaded
+HOMES = (
+    "cplab.runs",
+    "cplab.paths",
+    "cplab.pruning.specs",
+)  # modules that register specs when loaded
 Spec = TypeVar("Spec", bound=type)
 
 

@@ -48,7 +48,7 @@ print({*m.__all__} <= {*dir(m)}, m.trace.__name__, m.orientation.__name__)
     out, err = python(code).communicate(timeout=100)
     assert out.splitlines() == [
         "{'trace': 'every', 'ending': 'end'} False",
-        "each_eye ending eye_shares jacobian trace weight_norms",
+        "each_eye ending eye_shares gauges jacobian trace weight_norms",
         "True trace orientation",
     ], err
 

@@ -255,6 +255,21 @@ def play_with_lab_08(lab):
     lab.wait_for("medians", lambda: lab.source("completing median")["y"])
 
 
+def play_with_lab_09(lab):
+    reveal_guesses(lab, lab.find(".cplab-prediction:has-text('Known:')"))
+    before = lab.source("growth blur")["mean"]
+    lab.move_slider(".cplab-slide", +1)
+    lab.wait_text(".cplab-slide-words", "^after epoch 2 of the deficit")
+    lab.wait_for("other bars", lambda: lab.source("growth blur")["mean"], lambda b: b != before)
+    decay = {"label": "weight decay from then on"}
+    lab.control("treatment").locator("select").select_option(**decay)
+    lab.wait_text(".cplab-bench", "^Points, harm left: not trained yet; lost time: not trained yet")
+    lab.click("Train this one")
+    lab.wait_text(".cplab-live", r"^trained: \d lives of seed 0")
+    lab.wait_text(".cplab-bench", r"^Points, harm left: -?[\d.]+ \(1 seed\)")
+    assert len(lab.source("bench")["row"]) == 4
+
+
 # By themselves ---------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ life names between its steps. Both are found by name, so that a life is plain da
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import torch
@@ -91,7 +91,7 @@ class Classification:
         Yields images (batch, C, H, W), normalised, channels last, and labels (batch,).
         """
         chance = {"seed": spec.seed, "images": len(images.train_y), "epoch": epoch}
-        for index, x in shuffled(spec, epoch, images):
+        for index, x in shuffled(spec, epoch, step, images):
             y = images.train_y[index]
             yield deficits.apply_deficit(x, y, step.deficit, index=index, **chance)
 
@@ -109,11 +109,13 @@ class Classification:
 
 
 def shuffled(
-    spec: Any, epoch: int, images: data.Images, glance: int = 0
+    spec: Any, epoch: int, step: Any, images: data.Images, glance: int = 0
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The training images of an epoch by batches: which ones, (batch,), and what is seen of them,
     (batch, C, H, W), normalised; a later glance has other shifts and all else alike."""
     p, device = spec.settings, images.train_x.device
+    if step.augment != 1:
+        p = replace(p, shift=0, mirror=False)
     count, size = len(images.train_y), p.size
     random = torch.Generator().manual_seed(mix(spec.seed, epoch))
     order = torch.randperm(count, generator=random).to(device)
@@ -127,6 +129,10 @@ def shuffled(
         (count, 2 * p.shift + 1, 2 * p.shift + 1, size, size, padded.shape[3]),
         (picture, row, column, row, column, 1),
     )
+    if step.images != 1:  # the same ones in every epoch of a seed
+        random = torch.Generator().manual_seed(mix(spec.seed, "images"))
+        seen = torch.rand(count, generator=random).to(device).argsort() < step.images * count
+        order = order[seen[order]]
     for index in order.split(p.batch):
         x = crops[index, shift[0, index], shift[1, index]]
         x = torch.where(mirror[index, None, None, None], x.flip(2), x)

@@ -20,6 +20,7 @@ from cplab import data, devices
 from cplab.checks import Cancelled, CplabError, Diverged
 from cplab.engine import checkpoints
 from cplab.engine.tasks import EVENTS, TASKS, Learner
+from cplab.engine.treatments import birth_norms, scale_to
 from cplab.engine.turns import turn
 from cplab.measure import MEASUREMENTS
 from cplab.runs import Step
@@ -124,7 +125,10 @@ def train_epoch(
     learner.net.train()
     for group in learner.optimizer.param_groups:
         group["lr"] = step.lr
-    total = torch.zeros((), device=images.train_x.device)
+        usual = group.setdefault("usual_decay", group["weight_decay"])
+        group["weight_decay"] = step.decay * usual
+    norms = birth_norms(spec, learner.net) if step.held else []
+    total, seen = torch.zeros((), device=images.train_x.device), 0
     for x, y in task.batches(spec, epoch, step, images):
         if stop and stop.is_set():
             raise Cancelled(STOPPED)
@@ -135,8 +139,11 @@ def train_epoch(
             loss.backward()
         learner.optimizer.step()
         task.after_step(learner)
+        if norms:
+            scale_to(learner.net, norms)
         total += loss.detach() * len(y)
-    mean = total.item() / len(images.train_y)
+        seen += len(y)
+    mean = total.item() / seen
     if not math.isfinite(mean):
         raise Diverged(
             f"the loss is {mean} at epoch {epoch} (learning rate {step.lr:.3g}): "

@@ -19,8 +19,8 @@ class TwoViews(Classification):
         """As of a Classification, with images (batch, 2, C, H, W)."""
         chance = {"seed": spec.seed, "images": len(images.train_y), "epoch": epoch}
         apart = models.MODELS[spec.family].apart
-        right = shuffled(spec, epoch, images, glance=1) if apart else None
-        for index, left in shuffled(spec, epoch, images):
+        right = shuffled(spec, epoch, step, images, glance=1) if apart else None
+        for index, left in shuffled(spec, epoch, step, images):
             x = torch.stack([left, next(right)[1]], 1) if right else both(left)
             y = images.train_y[index]
             yield deficits.apply_deficit(x, y, step.deficit, index=index, **chance)

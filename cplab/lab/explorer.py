@@ -245,7 +245,8 @@ class Explorer(w.VBox):
 
         def report(of: Run, row: dict) -> None:
             clock(of, row)
-            if of.life[: row["epoch"] + 1] == run.life[: row["epoch"] + 1]:
+            last = row["part"] + 1
+            if "epoch" in row and of.life[:last] == run.life[:last]:
                 epochs.append(row["epoch"] + 1)
                 accuracies.append(row["test_accuracy"])
             if self.run == run:

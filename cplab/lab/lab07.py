@@ -14,12 +14,12 @@ from bokeh.plotting import figure
 from cplab import eyes, results, statistics
 from cplab.checks import CplabError, require
 from cplab.lab.live import Clock, Job, say_cost
-from cplab.lab.surface import TEXT, Throttle, in_red, redraw, replace_last
+from cplab.lab.surface import TEXT, Throttle, in_red, replace_last
 from cplab.lab.widgets import Slide
 from cplab.quantities import each_seed
 from cplab.runs import Run
 from cplab.show.results import seeds_line
-from cplab.show.theme import CUES, EQUAL, LIVE, label, load_bokeh, place_legend, plain_figure
+from cplab.show.theme import CUES, EQUAL, LIVE, label, place_legend, plain_figure
 
 LEFT, RIGHT = "#0072B2", "#D55E00"
 BETWEEN = [
@@ -157,7 +157,6 @@ class Clinic(w.VBox):
     def __init__(
         self, profile: str = "course", model: str = "eyes", device: str = "auto", **setting: Any
     ) -> None:
-        load_bokeh(again=False)
         self._like, self.device = Run(profile=profile, model=model, **setting), device
         usual = self._like.recovery
         self.kind = w.ToggleButtons(options=MISSED, style={"button_width": "auto"})
@@ -244,7 +243,6 @@ class Clinic(w.VBox):
         if not self.job.busy:
             self.job.said.value = f"live: {say_cost([run], eyes.MEASURES)}"
             self.job.progress.value = 0
-        redraw(self.children[-1])
 
     def _words(self, run: Run) -> str:
         """What the chosen life shows, in words."""
@@ -267,7 +265,6 @@ class Clinic(w.VBox):
         def show() -> None:
             columns = {"x": np.arange(1, len(live) + 1), "mean": live, "low": live, "high": live}
             self.sources["live"].data = columns
-            redraw(self.children[-1])
 
         draw = Throttle(show)
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from cplab import linear
 from cplab.checks import CplabError, require, shown
 from cplab.lab.live import Job
-from cplab.lab.surface import TEXT, in_red, is_alive, redraw, replace_last
+from cplab.lab.surface import TEXT, in_red, replace_last
 from cplab.lab.widgets import Covered
 from cplab.show import theme
 
@@ -60,8 +60,7 @@ class Eyes(w.VBox):
     """
 
     def __init__(self, **values: Any) -> None:
-        theme.load_bokeh(again=False)
-        calm = {"continuous_update": is_alive(), "style": {"description_width": "130px"}}
+        calm = {"style": {"description_width": "130px"}}
         bar = {**calm, "layout": {"width": "400px"}}
         log = {"base": 10, "step": 0.05, "readout_format": ".3g", **bar}
         self.controls: dict[str, Any] = {
@@ -170,7 +169,6 @@ class Eyes(w.VBox):
             f"<small>solved in {1000 * took:.0f} ms</small></div>"
         )
         self.checked.value = ""
-        redraw(self.children[-1])
 
     def _spans(self, life: linear.Rearing) -> dict[str, tuple[float, float]]:
         end = life.onset + life.length
@@ -201,7 +199,6 @@ class Eyes(w.VBox):
             f"{words} % of modes {', '.join(f'{mode:g}' for mode in MODES)}; the largest "
             f"difference from the curves is <b>{100 * max(apart):.1f} points</b>.</div>"
         )
-        redraw(self.children[-1])
 
 
 def thin(row: np.ndarray, points: int = DRAWN) -> np.ndarray:
@@ -283,7 +280,6 @@ class Completing(w.VBox):
         recovery: int = 1500,
         lengths: Sequence[int] = (300, 300, 500, 1000),
     ) -> None:
-        theme.load_bokeh(again=False)
         self._how = {"onsets": onsets, "seeds": seeds, "size": size, "recovery": recovery}
         self._lengths = lengths
         self.known: dict[tuple[int, str], linear.Completed] = {}
@@ -335,7 +331,6 @@ class Completing(w.VBox):
             for name, rows in (("median", found.error), ("without", found.without)):
                 self.sources[name].data = {"x": x, "y": np.median(rows, 1)}
             self.job.said.value = self._words(found)
-        redraw(self.children[-1])
 
     def _words(self, found: linear.Completed) -> str:
         rank, without = (np.median(one[0]) for one in (found.rank, found.rank_without))

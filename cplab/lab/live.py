@@ -217,6 +217,8 @@ class Clock:
         return self.times[-1] - self.times[0]
 
     def __call__(self, run: Any, row: dict) -> None:
+        if "epoch" not in row:
+            return
         self.times.append(time.monotonic())
         self.job.progress.value = len(self.times) - 1
         known = self.times[len(self.times) > 2 :]  # the first epoch is also for loading images

@@ -134,3 +134,57 @@ def measure_each_eye(net: nn.Module, images: Images) -> dict:
     from cplab.measure import eyes
 
     return eyes.each_eye(net, images.normal(images.test_x), images.test_y)
+
+
+@measurement(
+    label="gauges of plasticity",
+    images=512,
+    form={
+        **{"layers": [word], "norms": [positive], "gradient": positive, "loss": positive},
+        **{"dead": [fraction], "rank": positive},
+    },
+)
+def measure_gauges(net: nn.Module, images: Images) -> dict:
+    """What is said to show how well a network still learns, on clear training images.
+
+    Names of layers and their weights' norms; gradient, the norm of the loss's gradient, and loss,
+    both the mean over batches with batch statistics; dead, the fraction of units of each ReLU that
+    are never above 0; rank, the effective rank of what the last layer is given, averaged over
+    positions: the exponential of the entropy of its singular values (Roy & Vetterli 2007)."""
+    import copy
+
+    import torch
+    import torch.nn.functional as F
+    from torch import nn
+
+    own, x, y = copy.deepcopy(net), images.normal(images.train_x), images.train_y
+    last = [layer for layer in own.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))][-1]
+    seen: dict[nn.Module, torch.Tensor] = {}  # (images, units, positions)
+
+    def keep(layer: nn.Module, given: tuple, out: torch.Tensor) -> None:
+        values = given[0] if layer is last else out
+        seen[layer] = values.detach().clone().flatten(2 if values.ndim > 2 else 1)
+
+    for layer in own.modules():
+        if layer is last or isinstance(layer, nn.ReLU):
+            layer.register_forward_hook(keep)
+    own(x)
+    features, units = (seen.pop(last), [*seen.values()])
+    features = features.mean(2) if features.ndim > 2 else features
+    parts = torch.linalg.svdvals(features - features.mean(0))
+    entropy = torch.special.entr(parts / parts.sum().clamp_min(1e-30)).sum()
+    silent = [(u.amax((0, 2)) if u.ndim > 2 else u.amax(0)) <= 0 for u in units]
+    own.train()
+    norms, losses = [], []
+    for some, labels in zip(x.split(128), y.split(128), strict=True):
+        loss = F.cross_entropy(own(some), labels)
+        slopes = torch.autograd.grad(loss, [*own.parameters()])
+        norms.append(torch.stack([slope.norm() for slope in slopes]).norm().item())
+        losses.append(loss.item())
+    return {
+        **measure_weight_norms(net, images),
+        "gradient": sum(norms) / len(norms),
+        "loss": sum(losses) / len(losses),
+        "dead": [each.float().mean().item() for each in silent],
+        "rank": entropy.exp().item(),
+    }

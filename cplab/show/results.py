@@ -19,7 +19,7 @@ from cplab.checks import one_of, require, whole
 from cplab.deficits import canonical_name
 from cplab.quantities import point_means, rows_at, same_setting
 from cplab.results import Result
-from cplab.runs import Run
+from cplab.runs import Run, Step
 from cplab.show import theme
 from cplab.show.theme import band, percent_axis, place_legend, plain_figure, style, styles
 
@@ -151,7 +151,7 @@ def rates(runs: Sequence[Run], **options: Any) -> figure:
     """
     fig = plain_figure("learning rate of each epoch", "epoch", "learning rate", **options)
     for run, dash in zip(runs, cycle(theme.DASHES), strict=False):
-        rate, look = [step.lr for step in run.life], style(run.deficit)
+        rate, look = [s.lr for s in run.life if isinstance(s, Step)], style(run.deficit)
         words = look.label + (f" until {run.end}" if run.length else "")
         how = {"line_dash": dash, "width": 1.5, "legend_label": words}
         fig.line(list(range(len(rate))), rate, color=look.colour, **how)

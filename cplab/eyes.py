@@ -46,8 +46,9 @@ def eye_share(run: Run, eye: str = "right", epoch: int | None = None) -> float:
     >>> round(eye_share(Run(model="eyes")), 1)
     0.5
     """
+    one_of("eye", eye, EYES)
     right = float(neuron_shares(run, epoch).mean())
-    return right if one_of("eye", eye, EYES) == "right" else 1 - right
+    return right if eye == "right" else 1 - right
 
 
 def share_curve(run: Run, eye: str = "right") -> np.ndarray:
@@ -106,10 +107,10 @@ def acuity(run: Run, eye: str = "right", reading: str = "adapted") -> float:
     >>> acuity(Run(model="eyes"), "both") > acuity(Run(model="eyes"), "left", "closed")
     True
     """
+    one_of("eye", eye, (*EYES, "both"))
+    one_of("reading", reading, READINGS)
     found = result(run, "each_eye").final("each_eye")
-    if one_of("eye", eye, (*EYES, "both")) == "both":
-        return 100 * found["both"]
-    return 100 * found[one_of("reading", reading, READINGS)][EYES.index(eye)]
+    return 100 * (found["both"] if eye == "both" else found[reading][EYES.index(eye)])
 
 
 def acuity_loss(run: Run, eye: str = "right", reading: str = "adapted") -> float:

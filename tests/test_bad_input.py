@@ -305,6 +305,10 @@ pruning.weight_saliency(NET, X, "random", seed=-1)  ->  seed -1
 
 NUMBERS = r"""
 quantities.accuracy("x")  ->  'x'
+eyes.eye_share("x")  ->  'x'
+eyes.eye_share(CI, eye="third")  ->  'third'
+eyes.acuity(CI, reading=3)  ->  3
+eyes.patch(-1, CI)  ->  -1
 quantities.each_seed(quantities.harm, CI, seeds="ab")  ->  seeds 'ab'
 quantities.sensitivity(BLUR, "x")  ->  onsets 'x'
 quantities.sensitivity(BLUR, [10**9])  ->  onset 1000000000
@@ -642,14 +646,6 @@ class Own(nn.Module):
 
     def forward(self, x):
         return self.inner(x.flatten(1))
-
-class Pair(nn.Module):
-    def __init__(self, width, channels, size, classes):
-        super().__init__()
-        self.inner = nn.Linear(2 * channels * size * size, classes)
-
-    def forward(self, x):
-        return self.inner(x.flatten(1))
 """
 
 
@@ -661,8 +657,8 @@ def rows(*tables):
 @pytest.fixture(scope="module")
 def things():
     """What the calls are made with."""
-    names = ["animals", "fits", "lab", "measure", "models", "pruning", "quantities", "results"]
-    names += ["show", "statistics"]
+    names = ["animals", "eyes", "fits", "lab", "measure", "models", "pruning", "quantities"]
+    names += ["results", "show", "statistics"]
     modules = {name: importlib.import_module(f"cplab.{name}") for name in names}
     own, blur = cell(OWN, nn=nn), Run("blur", length=8)
     made = {
@@ -672,7 +668,6 @@ def things():
         "CI": Run(profile="ci", recovery=1),
         "BLUR": blur,
         "FIT": Run(onset=24, profile="fit"),
-        "PAIR": cplab.model(views=2)(own["Pair"]),
         "DENSE": [np.ones((16, 784), bool), np.ones((10, 16), bool)],
         "KERNELS": modules["pruning"].KernelNet((4, 8), (16, 8), pixels=8),
         "RANDOM": np.random.default_rng(0),

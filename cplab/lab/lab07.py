@@ -71,28 +71,29 @@ def class_columns(percents: Any) -> dict[str, Any]:
     return {"x": NAMES, "hue": BETWEEN, **known}
 
 
-def beside_kittens(runs: Mapping[str, Run]) -> figure:
+def beside_kittens(moments: Mapping[str, tuple[Run, int | None]]) -> figure:
     """Neurons of one eye alone and of both: cats' in print, and networks' as measured; a network's
-    neuron is of one eye where the other has less than a seventh of it."""
+    neuron is of one eye where the other has less than a seventh of it.
+
+    Arguments: moments, of lives by their words: a run, and the epoch, from 0, or None for its end.
+    """
     kinds = ["left eye only", "both", "right eye only"]
-    found = {words: each_seed(eyes.dominance, run) for words, run in runs.items()}
-    rows = {**KITTENS}
-    rows |= {
-        k: (d[:, 0].mean(), d[:, 1:6].sum(1).mean(), d[:, 6].mean())
-        for k, d in found.items()
-        if len(d)
+    found = {
+        words: each_seed(eyes.dominance, run, epoch=epoch)
+        for words, (run, epoch) in moments.items()
     }
+    rows: dict[str, tuple] = dict(KITTENS)
+    for words, seeds in found.items():
+        if len(seeds):
+            mean = seeds.mean(0)
+            rows[words] = mean[0], mean[1:-1].sum(), mean[-1]
     factors = [(kind, words) for kind in kinds for words in rows]
     tops = [values[i] for i in range(3) for values in rows.values()]
     hues = [hue for hue in (LEFT, EQUAL.colour, RIGHT) for _ in rows]
     source = f"cats: Hubel 1988, chapter 9 · networks: {seeds_line(map(len, found.values()))}"
-    span = {
-        "x_range": FactorRange(*factors),
-        "y_range": Range1d(0, 105),
-        "width": 820,
-        "height": 380,
-    }
-    fig = plain_figure("whose neurons they are", "", "% of cells, of neurons", source, **span)
+    span: dict[str, Any] = {"x_range": FactorRange(*factors), "y_range": Range1d(0, 105)}
+    axes = ("whose neurons they are", "", "% of cells, of neurons", source)
+    fig = plain_figure(*axes, **span, width=820, height=380)
     fig.vbar(factors, 0.8, tops, color=hues, alpha=0.75)
     fig.xaxis.major_label_orientation = 0.8
     return fig

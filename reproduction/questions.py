@@ -11,6 +11,7 @@ AGE, KIND, RATE, DEPTH = "Age", "Kind of deficit", "Learning rate", "Depth"
 TRACE, LAYERS, ENGINE = "The trace", "Where the information sits", "Our engine"
 GROWTH, KERNELS = "Growth and pruning of synapses", "Pruning of kernels"
 WEIGHTS = "Pruning of weights"
+LINEAR = "Deep linear networks"
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,10 @@ QUESTIONS = {
             at_course(n.saliency_gain, 0.1, other=other, moment="retrained")
             for other in ("magnitude", "random")
         ),
+    ),
+    LINEAR: Question(
+        "Are depth and competition enough for a critical period? (Networks without any "
+        "non-linearity, trained whenever this is written; lab 08 solves them.)"
     ),
     ENGINE: Question("Do our numbers depend on bfloat16?"),
 }

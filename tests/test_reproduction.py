@@ -171,10 +171,11 @@ def test_numbers_are_those_of_the_labs_figures():
 def test_without_results_all_is_missing_and_nothing_is_drawn(nothing_shipped):
     assert pictures.draw() == {}
     rows = [row.split(" | ") for row in report.text({}).splitlines()]
-    verdicts = Counter(row[-1].split(":")[0] for row in rows if len(row) == 7)
+    rows = [row for row in rows if len(row) == 7 and row[3] != "linear"]  # computed, not shipped
+    verdicts = Counter(row[-1].split(":")[0] for row in rows)
     del verdicts["verdict |"], verdicts["--- |"]
     slim = sum("slim" in claim.at for claim in CLAIMS)
-    every = sum(len(claim.at) for claim in CLAIMS)
+    every = sum(len({*claim.at} - {"linear"}) for claim in CLAIMS)
     assert verdicts == {"missing |": every - slim, "not trained yet": slim}
     assert " 0." not in pages.decomposition()
     assert "±" not in pages.ladders().split("## A", 1)[1]

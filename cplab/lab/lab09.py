@@ -7,7 +7,7 @@ from typing import Any
 
 import ipywidgets as w
 import numpy as np
-from bokeh.models import ColumnDataSource, FactorRange, Whisker
+from bokeh.models import ColumnDataSource, FactorRange
 from bokeh.plotting import figure
 
 from cplab import models, quantities, results, specs, statistics
@@ -18,7 +18,7 @@ from cplab.paths import LinearPath
 from cplab.runs import Run
 from cplab.show import theme
 from cplab.show.results import by_layer, finish, layer_columns, layer_labels, seeds_line
-from cplab.show.theme import label, plain_figure, reference_line, styles
+from cplab.show.theme import label, plain_figure, reference_line, style, styles
 
 ROWS = ("with it", "without it", "newborn with it", "equal training with it")
 
@@ -81,9 +81,9 @@ class Bench(w.VBox):
     def _draw(self) -> figure:
         rows = FactorRange(*ROWS[::-1])
         fig = plain_figure("", "final test accuracy, %", "", y_range=rows, width=620, height=190)
-        fig.scatter("mean", "row", source=self.source, size=10, color=theme.LIVE.colour)
-        reach = {"base": "row", "lower": "low", "upper": "high", "dimension": "width"}
-        fig.add_layout(Whisker(source=self.source, **reach))
+        how = {"source": self.source, "color": theme.LIVE.colour}
+        fig.segment("low", "row", "high", "row", **how)
+        fig.scatter("mean", "row", size=10, **how)
         return fig
 
     def _offer(self) -> None:
@@ -130,6 +130,19 @@ class Bench(w.VBox):
         return f"trained: {len(todo)} lives of seed {run.seed}, in {clock.seconds:.0f} s"
 
 
+def listed(points: Mapping[str, Sequence[float]], digits: int = 1) -> str:
+    """Numbers, one a seed, by their words, and at the end what is not there.
+
+    >>> listed({"blur": [2.0, 3.0], "noise": []})
+    'blur 2.5 ± 6.4 (2 seeds); not trained yet: noise'
+    """
+    known = {words: v for words, v in points.items() if len(v)}
+    said = [f"{words} {statistics.describe([*v], digits)}" for words, v in known.items()]
+    if lacking := [words for words in points if words not in known]:
+        said.append(f"{statistics.MISSING}: {', '.join(lacking)}")
+    return "; ".join(said)
+
+
 def norms_at_birth(run: Run, channels: int = 3) -> np.ndarray:
     """The norm of each layer's weights in a network that was just born, (layers,).
 
@@ -147,10 +160,10 @@ def growth(groups: Mapping[str, Sequence], epoch: int, birth: np.ndarray) -> fig
     """By how much the weights of each layer have grown since birth, in several kinds of life.
 
     Arguments: groups, results by the words for them; epoch; birth, norms then. A kind's data source
-        is called `growth` and its words; see `growth_columns`.
+        is called `growth` and its label; see `growth_columns`.
     """
-    values = {text: ratios(some, epoch, birth) for text, some in groups.items()}
-    hues = {text: look.colour for text, look in styles(groups).items()}
+    values = {label(text): ratios(some, epoch, birth) for text, some in groups.items()}
+    hues = {look.label: look.colour for look in styles(groups).values()}
     fig = by_layer(layer_labels(len(birth)), values, hues, "growth ", width=760, height=330)
     fig.title.text = "norm of the weights, as a part of that at birth"
     fig.yaxis.axis_label = "norm now / norm at birth"
@@ -163,7 +176,7 @@ def growth_columns(groups: Mapping[str, Sequence], epoch: int, birth: np.ndarray
     """The data of `growth`, by the names of its sources."""
     layers = layer_labels(len(birth))
     return {
-        f"growth {text}": layer_columns(layers, text, ratios(some, epoch, birth))
+        f"growth {label(text)}": layer_columns(layers, label(text), ratios(some, epoch, birth))
         for text, some in groups.items()
     }
 
@@ -225,18 +238,20 @@ def barrier(path: LinearPath) -> float:
 
 def by_harm(harms: Mapping[str, Sequence[float]], title: str) -> figure:
     """One row for each life, the most harmed above: mean and 95 % interval of its harm, a dot a
-    seed; what is not trained stands below, with no dot.
+    seed, hollow where it was treated; what is not trained stands below, with no dot.
 
-    Arguments: harms, points, one a seed, by the words for the life. Its data source is called
-        `harms`.
+    Arguments: harms, points, one a seed, by the words for the life: a deficit, with its treatment
+        after a comma. Its data source is called `harms`.
 
     >>> by_harm({"blur": [2.0, 3.0], "flip": [-6.0, -7.0]}, "harm").y_range.factors
     ['vertical flip', 'blur']
     """
-    looks = styles(harms)
+    looks = {kind: style(kind.partition(", ")[0]) for kind in harms}
     order = sorted(harms, key=lambda kind: -np.mean(harms[kind]) if len(harms[kind]) else np.inf)
     names = [
-        looks[kind].label + ("" if len(harms[kind]) else " (not trained yet)") for kind in order
+        (kind if ", " in kind else looks[kind].label)
+        + ("" if len(harms[kind]) else " (not trained yet)")
+        for kind in order
     ]
     rows = FactorRange(*names[::-1])
     about = ("harm, points: below the same life without the deficit", "")
@@ -244,11 +259,14 @@ def by_harm(harms: Mapping[str, Sequence[float]], title: str) -> figure:
     fig = plain_figure(title, *about, seeds_line(map(len, harms.values())), **size)
     known = [i for i, kind in enumerate(order) if len(harms[kind])]
     columns = statistics.mean_columns([harms[order[i]] for i in known])
-    hues = [looks[order[i]].colour for i in known]
-    at = {"row": [names[i] for i in known], "hue": hues}
+    at = {
+        "row": [names[i] for i in known],
+        "hue": [looks[order[i]].colour for i in known],
+        "fill": [0.0 if ", " in order[i] else 1.0 for i in known],
+    }
     source = ColumnDataSource({**at, **columns}, name="harms")
     fig.segment("low", "row", "high", "row", source=source, color="hue", width=2)
-    fig.scatter("mean", "row", source=source, color="hue", size=9)
+    fig.scatter("mean", "row", source=source, color="hue", fill_alpha="fill", size=9)
     for i in known:
         values = list(harms[order[i]])
         fig.scatter(values, [names[i]] * len(values), size=3, color="#333333", alpha=0.5)

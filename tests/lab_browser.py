@@ -111,7 +111,7 @@ def jupyterlab(folder, env=None):
 
 
 @contextlib.contextmanager
-def serve(folder, program, app, options, env, timeout=60):
+def serve(folder, program, app, options, env, timeout=180):
     """Serve a copy of `folder` with a Jupyter program, whose own options are those of `app`."""
     with tempfile.TemporaryDirectory(prefix="jupyterlab-", ignore_cleanup_errors=True) as temp:
         home = Path(temp)

@@ -111,7 +111,7 @@ def jupyterlab(folder, env=None):
 
 
 @contextlib.contextmanager
-def serve(folder, program, app, options, env, timeout=60):
+def serve(folder, program, app, options, env, timeout=180):
     """Serve a copy of `folder` with a Jupyter program, whose own options are those of `app`."""
     with tempfile.TemporaryDirectory(prefix="jupyterlab-", ignore_cleanup_errors=True) as temp:
         home = Path(temp)
@@ -228,6 +228,9 @@ DRAWN = """box => {  // whether each place of a figure in it has one that is dra
   const kept = [...box.querySelectorAll('.jupyter-widgets')].filter(node => node.style.minHeight);
   return kept.every(ready);
 }"""
+# anywidget gives up on a widget whose code is not there after 2 s, which here may be the machine's.
+PATIENT = """const after = AbortSignal.timeout.bind(AbortSignal);
+  AbortSignal.timeout = time => after(Math.max(time, 100000));"""
 TO_SCREEN = """([name, x, y]) => {  // also finds a figure inside a bokeh layout; the newest one
   const shown = view => view.model.name === name && view.frame && view.el.isConnected;
   const view = window.Bokeh && [...Bokeh.index.query(shown)].at(-1);
@@ -260,6 +263,7 @@ class Lab:
         self.page, self.server, self.session, self.problems = page, server, None, []
         self.cell = None  # the one that is looked at, or all
         page.set_default_timeout(1000 * PATIENCE)
+        page.add_init_script(PATIENT)
         page.on("console", self._console)
         page.on("pageerror", lambda error: self._problem(error.stack or str(error)))
         page.on("request", self._request)
@@ -274,7 +278,7 @@ class Lab:
             self.problems.append(text)
 
     def _request(self, request):
-        if not request.url.startswith((self.server.url, "data:", "blob:")):
+        if not request.url.startswith((self.server.url, "data:", "blob:", "about:")):
             self.problems.append(f"request to another computer: {request.url}")
 
     def check(self, ignore=None):
@@ -380,7 +384,10 @@ class Lab:
         """Click an element. Where a figure above comes late and moves it away between press and
         release, nothing was clicked, and one clicks again, as anybody does who sees it."""
         element.evaluate(WATCH)
-        self.wait_for("a click", lambda: (element.click(), element.evaluate("e => e.clicked"))[1])
+        clicked = (
+            "element => element.clicked !== false"  # also if what was clicked is there no more
+        )
+        self.wait_for("a click", lambda: (element.click(), element.evaluate(clicked))[1])
 
     def move_slider(self, target, steps):
         """Press an arrow key `steps` times on a slider."""

@@ -106,7 +106,7 @@ class Growing(w.VBox):
         title = "grey: what is expected; coloured: what came"
         steps = plain_figure(title, "", "density, %", **wide)
         learned = plain_figure("", "step", "accuracy, %", x_range=steps.x_range, **wide)
-        steps.line("step", "density", source=expected, color="#999999", width=3)
+        steps.line("step", "density", source=expected, color="#999999", width=3, line_dash="dashed")
         look = {"source": live, "color": colour("biological"), "width": 2}
         steps.line("step", "density", **look)
         learned.line("step", "accuracy", **look)

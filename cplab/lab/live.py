@@ -19,7 +19,7 @@ from cplab.lab.surface import Throttle, in_red, replace_last
 from cplab.results import tables
 from cplab.runs import DEVICES, Run
 from cplab.show.results import over_epochs
-from cplab.show.theme import LIVE, label, on_colab, place_legend
+from cplab.show.theme import label, live_line, on_colab, place_legend
 from cplab.statistics import percent
 
 PAUSED = "stopped: Train goes on from the last checkpoint"
@@ -166,8 +166,7 @@ class Live(w.VBox):
         for name in self._what:
             fig = over_epochs(known, name, width=425, height=280)
             source = ColumnDataSource({"epoch": [], "mean": []}, name=f"live {name}")
-            look = {"color": LIVE.colour, "width": 2, "legend_label": LIVE.label}
-            fig.line("epoch", "mean", source=source, **look)
+            live_line(fig, source)
             drawn.append(place_legend(fig, "top_left" if name == "trace" else "top_right"))
             self.sources[name] = source
             self._legend.append(fig.legend[0].items[-1])

@@ -157,7 +157,7 @@ def rates(runs: Sequence[Run], **options: Any) -> figure:
         fig.line(list(range(len(rate))), rate, color=look.colour, **how)
         inside = list(range(run.onset, run.end))
         fig.line(inside, [rate[e] for e in inside], color=look.colour, width=6, alpha=0.5)
-    return finish(fig, "top_right")
+    return finish(fig, "bottom_left")
 
 
 def over_epochs(

@@ -15,7 +15,13 @@ export async function draw(Bokeh, item, place) {
 }
 
 export function change(drawn, patch) {
-  drawn.doc.apply_json_patch(patch);
+  const {Bokeh, doc} = drawn;
+  const rows = () => [...doc.all_models].map(({title}) => title?.text?.split?.("\n").length).join();
+  const before = rows();
+  doc.apply_json_patch(patch);
+  if (rows() !== before)  // a title that grows gets no room by itself, and leaves a ghost
+    for (const view of Bokeh.index.query((one) => one.frame && one.model.document === doc))
+      view.request_layout(true);
 }
 
 export function describe({place}, words) {

@@ -123,7 +123,8 @@ def with_solution(key: str, text: str, solution: str) -> list[dict]:
     if asked := CHECKS.get(key):
         lines.append(f"answer = {asked.expression}")
     source = "\n".join(["# BEGIN SOLUTION", *lines, "# END SOLUTION"])
-    graded = {"schema_version": 3, "solution": True, "grade": True, "locked": False, "task": False}
+    graded: dict[str, Any] = {"schema_version": 3, "solution": True, "grade": True, "task": False}
+    graded |= {"locked": False}
     graded |= {"grade_id": f"exercise-{key}", "points": 1, "cell_type": "code"}
     question = f"# BEGIN QUESTION\nname: exercise-{key}\nmanual: true\npoints: 1"
     return [
@@ -147,7 +148,7 @@ def new_cell(kind: str, name: str, source: str, tags: Sequence[str] = (), **meta
     """A cell as a notebook's JSON has it."""
     tagged = {"tags": [*tags]} if tags else {}
     cell = {"cell_type": kind, "id": name, "metadata": tagged | metadata}
-    more = {"execution_count": None, "outputs": []} if kind == "code" else {}
+    more: dict[str, Any] = {"execution_count": None, "outputs": []} if kind == "code" else {}
     return cell | more | {"source": source.splitlines(keepends=True)}
 
 

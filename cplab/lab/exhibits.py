@@ -16,6 +16,7 @@ from cplab.checks import CplabError
 from cplab.lab.points import Plots, Points
 from cplab.runs import Run
 from cplab.show.results import over_epochs, rates, removal
+from cplab.show.theme import label
 
 SIZE: dict[str, Any] = {"width": 720, "height": 420}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -63,11 +64,8 @@ def explored() -> Plots:
 
 def traces() -> Any:
     """The Fisher trace along lives with and without a deficit."""
-    lives = {
-        "no deficit": ("none", 24, 0),
-        "blur": ("blur", 0, 24),
-        "vertical flip": ("flip", 0, 24),
-    }
+    lives = {"no deficit": ("none", 24, 0)}
+    lives |= {label(kind): (kind, 0, 24) for kind in ("blur", "flip")}
     groups = {
         words: [
             found

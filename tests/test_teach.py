@@ -1,9 +1,14 @@
 """What a teacher is given: two copies of each lab, checks, figures for slides."""
 
+import itertools
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -16,6 +21,7 @@ from cplab.checks import CplabError
 from cplab.lab import exhibits
 from cplab.lab.answers import CHECKS
 
+ROOT = Path(__file__).parent.parent
 EXERCISE = re.compile(r"\*\*Exercise (\d+)\.\*\*")
 
 
@@ -215,3 +221,58 @@ def test_without_a_browser_one_line_says_what_to_install(tmp_path, monkeypatch, 
 def test_every_exhibit_is_drawn_from_what_is_shipped():
     for name, draw in exhibits.EXHIBITS.items():
         assert draw().renderers, name
+
+
+# The plan ---------------------------------------------------------------------------------------
+
+PLAN = (ROOT / "docs" / "teaching.md").read_text("utf-8")
+
+
+def test_the_minutes_of_the_plan_follow_each_other_and_name_sections_of_the_lab():
+    rows = re.findall(r"^\| (\d+)–(\d+) \| .* \| (.*) \|$", PLAN, re.M)
+    ends = [(int(begin), int(end)) for begin, end, _ in rows]
+    assert ends[0][0] == 0
+    assert ends[-1][1] == 90
+    assert all(a[1] == b[0] for a, b in itertools.pairwise(ends))
+    text = "".join(c.source + "\n\n" for c in sources()["02_blur_critical_period.ipynb"].cells)
+    there = {*re.findall(r"^## (\d+) · ", text, re.M)}
+    assert {
+        number for _, _, words in rows for number in re.findall(r"section (\d)", words)
+    } <= there
+
+
+def test_commands_and_names_of_the_plan_are_there():
+    for line in re.findall(r"`(cplab [^`]+)`", PLAN):
+        assert callable(cli.parse_words(line.split()[1:]).command)
+    for name in re.findall(r"`lab\.(\w+)\(", PLAN):
+        assert callable(getattr(lab, name))
+    for key in re.findall(r'lab\.check\("([\d-]+)"', PLAN):
+        assert key in CHECKS
+
+
+def test_papermill_sweeps_notebooks_as_the_plan_says(tmp_path, monkeypatch):
+    """With a notebook that has a lab's cell of parameters, and says what it got."""
+    [block] = re.findall(r"```python\n(.*?)```", PLAN, re.S)
+    parameters = nbformat.v4.new_code_cell('profile = "none"', metadata={"tags": ["parameters"]})
+    cells = [parameters, nbformat.v4.new_code_cell("print(profile)")]
+    (tmp_path / "cplab-labs").mkdir()
+    small = nbformat.v4.new_notebook(cells=cells)
+    small.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(small, tmp_path / "cplab-labs" / "01_small.ipynb")
+    script = tmp_path / "sweep.py"
+    script.write_text(block)
+    environment = os.environ | {"IPYTHONDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, env=environment, timeout=300)
+    assert done.returncode == 0
+    for profile in ("ci", "auto"):
+        result = nbformat.read(tmp_path / "done" / f"01_small-{profile}.ipynb", as_version=4)
+        assert result.cells[-1].outputs[0].text == f"{profile}\n"
+
+
+def test_the_paper_answers_the_journal_and_leaves_open_what_nobody_has_done():
+    paper = (ROOT / "paper.md").read_text("utf-8")
+    headings = re.findall("^# (.+)$", paper, re.M)
+    assert {"Summary", "Statement of need", "Instructional design", "References"} <= {*headings}
+    assert "To be written" in paper.partition("# Experience in the classroom")[2][:60]
+    keys = {*re.findall(r"@(\w+)\b", paper.partition("---\n\n")[2])}
+    assert keys == {*re.findall(r"^@\w+\{(\w+),", (ROOT / "paper.bib").read_text(), re.M)}

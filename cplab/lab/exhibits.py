@@ -19,7 +19,13 @@ from cplab.show.results import over_epochs, rates, removal
 from cplab.show.theme import label
 
 SIZE: dict[str, Any] = {"width": 720, "height": 420}
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+BROWSERS: tuple[str, ...] = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+)
 BROWSERS += ("msedge", "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
 # Run in the page once all is drawn; what it writes into the page is read from there.
 EXPORT = """<script>

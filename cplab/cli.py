@@ -28,6 +28,7 @@ from cplab.profiles import PROFILES
 GROUPS = {
     "results": "What was trained: list, export, check, train again and ship it.",
     "data": "Sets of images: say what is at hand, fetch the others.",
+    "teach": "For teachers: copies of the labs, figures for slides.",
 }
 MOST_POINTS = 100_000  # points of a sweep
 METAVARS = {int: "N", float: "X", bool: "YES|NO"}  # of fields, by their types

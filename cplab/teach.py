@@ -1,15 +1,32 @@
-"""What a teacher needs: the labs as files.
+"""What a teacher needs: the labs as files, a copy for students and one for those who teach, and
+pictures for slides.
 
-cplab lab --copy                 # the labs, to change as one likes
+The copies are made from the labs' own text. In the instructors' each solution is a cell that
+nbgrader and otter-grader read and take away; in the students' its place is empty.
 """
 
-import shutil
+import json
+import re
+import textwrap
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from cplab.checks import CplabError
+from cplab.checks import CplabError, require
+from cplab.cli import OPTIONS, command
+from cplab.lab.answers import CHECKS
 
 CLONE = Path(__file__).parent.parent / "labs"  # in a clone of the repository
 INSTALLED = Path(__file__).parent / "labs"  # in what is installed from a wheel
+
+SOLUTION = r"<details><summary>Solution</summary>\n\n(.*?)</details>\n*"
+EXERCISE = re.compile(rf"(\*\*Exercise (\d+)\.\*\*.*?)\n*{SOLUTION}", re.S)
+OPTIONS |= {
+    "DIR": {"help": "Where to write; files there stay as they are."},
+    "--student": {"action": "store_true", "help": "Without solutions."},
+    "--instructor": {"action": "store_true", "help": "With solutions as tagged cells."},
+}
 
 
 def labs() -> list[Path]:
@@ -28,16 +45,132 @@ def copy_labs(folder: Path) -> tuple[int, int]:
     Returns: how many files are new there, and how many were there already.
     Raises: CplabError where they cannot be written.
     """
-    home, counts = labs()[0].parent, [0, 0]
+    home = labs()[0].parent
     files = [*labs(), *home.glob("pictures/*.*")]
-    try:
-        for path in files:
-            target = folder / path.relative_to(home)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            there = target.exists()
-            counts[there] += 1
-            if not there:
-                shutil.copyfile(path, target)
-    except OSError as error:
-        raise CplabError(f"{folder} cannot be written ({error}): go to another folder") from error
-    return counts[0], counts[1]
+    return write_new({folder / path.relative_to(home): path.read_bytes() for path in files})
+
+
+def write_new(files: dict[Path, bytes]) -> tuple[int, int]:
+    """Write files that are not there yet. Returns how many are new, and how many were there."""
+    new = [path for path in files if not path.exists()]
+    for path in new:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(files[path])
+        except OSError as error:
+            raise CplabError(f"{path} cannot be written ({error}): name another folder") from error
+    return len(new), len(files) - len(new)
+
+
+def build(folder: Path, solutions: bool) -> tuple[int, int]:
+    """Write the copies of all labs for students, or with solutions for those who teach.
+
+    Returns: how many files are new there, and how many were there already.
+    """
+    home, made = labs()[0].parent, {}
+    for path in labs():
+        notebook = copy_for(json.loads(path.read_text("utf-8")), path.stem, solutions)
+        text = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+        made[folder / path.name] = text.encode()
+    made |= {folder / p.relative_to(home): p.read_bytes() for p in home.glob("pictures/*.*")}
+    return write_new(made)
+
+
+def copy_for(notebook: dict, name: str, solutions: bool) -> dict:
+    """A lab as a copy: each exercise followed by a cell for its answer, or by its solution.
+
+    Arguments: notebook, as its JSON says, stays as it is; name, of its file; solutions, whether it
+        is for those who teach.
+    """
+    config = f"# ASSIGNMENT CONFIG\nname: {name}"
+    cells = [new_cell("raw", "assignment", config)] if solutions else []
+    for one in notebook["cells"]:
+        text = "".join(one["source"])
+        parts = EXERCISE.split(text) if one["cell_type"] == "markdown" else [text]
+        if len(parts) == 1:
+            cells.append(one)
+            continue
+        for before, task, number, solution in batched(parts[:-1]):
+            said = f"{before.strip()}\n\n{task.strip()}".strip()
+            key = f"{name[:2]}-{number}"
+            cells += with_solution(key, said, solution) if solutions else to_do(key, said)
+        if parts[-1].strip():
+            cells.append(new_cell("markdown", f"{one['id']}-end", parts[-1].strip()))
+    return notebook | {"cells": cells}
+
+
+def batched(parts: list[str]) -> Iterator[tuple[str, ...]]:
+    return zip(*(parts[i::4] for i in range(4)), strict=True)
+
+
+def to_do(key: str, text: str) -> list[dict]:
+    """The cells of an exercise for students: what is asked, room for the answer, its check."""
+    asked = CHECKS.get(key)
+    words = f"\n# Put into `answer`: {asked.words}.\nanswer = ..." if asked else ""
+    source = f"# Exercise {key}: your answer{words}"
+    task = new_cell("markdown", f"exercise-{key}", text)
+    return [task, new_cell("code", f"answer-{key}", source, ["answer"]), *check_cell(key)]
+
+
+def with_solution(key: str, text: str, solution: str) -> list[dict]:
+    """The cells of an exercise with its solution, as nbgrader and otter-grader read them."""
+    lines = []
+    for i, block in enumerate(re.split(r"```python\n(.*?)```", solution, flags=re.S)):
+        if i % 2:
+            lines.append(block.strip())
+        elif block.strip():
+            lines.append(textwrap.indent(textwrap.fill(" ".join(block.split()), 96), "# "))
+    if asked := CHECKS.get(key):
+        lines.append(f"answer = {asked.expression}")
+    source = "\n".join(["# BEGIN SOLUTION", *lines, "# END SOLUTION"])
+    graded: dict[str, Any] = {"schema_version": 3, "solution": True, "grade": True, "task": False}
+    graded |= {"locked": False}
+    graded |= {"grade_id": f"exercise-{key}", "points": 1, "cell_type": "code"}
+    question = f"# BEGIN QUESTION\nname: exercise-{key}\nmanual: true\npoints: 1"
+    return [
+        new_cell("raw", f"begin-{key}", question),
+        new_cell("markdown", f"exercise-{key}", text),
+        new_cell("raw", f"from-{key}", "# BEGIN SOLUTION"),
+        new_cell("code", f"solution-{key}", source, ["solution"], nbgrader=graded),
+        new_cell("raw", f"to-{key}", "# END SOLUTION"),
+        new_cell("raw", f"end-{key}", "# END QUESTION"),
+        *check_cell(key),
+    ]
+
+
+def check_cell(key: str) -> list[dict]:
+    """The cell that checks the answer of an exercise, if it has a check."""
+    source = f'lab.check("{key}", answer)'
+    return [new_cell("code", f"check-{key}", source, ["check"])] if key in CHECKS else []
+
+
+def new_cell(kind: str, name: str, source: str, tags: Sequence[str] = (), **metadata: Any) -> dict:
+    """A cell as a notebook's JSON has it."""
+    tagged = {"tags": [*tags]} if tags else {}
+    cell = {"cell_type": kind, "id": name, "metadata": tagged | metadata}
+    more: dict[str, Any] = {"execution_count": None, "outputs": []} if kind == "code" else {}
+    return cell | more | {"source": source.splitlines(keepends=True)}
+
+
+@command("teach build", "DIR --student --instructor")
+def build_copies(o: Namespace) -> None:
+    """Write the labs without solutions, or with each as a cell that graders read.
+
+    cplab teach build homework --student
+    """
+    require(o.student != o.instructor, "give one of --student and --instructor")
+    new, old = build(Path(o.DIR), solutions=o.instructor)
+    print(f"{new} files written to {o.DIR}, {old} were there already")
+
+
+@command("teach figures", "DIR")
+def draw_figures(o: Namespace) -> None:
+    """Draw the exhibits for slides, each as SVG and PNG, with a Chromium that is installed.
+
+    cplab teach figures slides
+    """
+    from cplab.lab.exhibits import EXHIBITS, photograph
+
+    made = photograph({name: draw() for name, draw in EXHIBITS.items()})
+    new, old = write_new({Path(o.DIR) / name: content for name, content in made.items()})
+    print(f"{new} files written to {o.DIR}, {old} were there already")

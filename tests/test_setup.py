@@ -93,7 +93,9 @@ def test_citation_has_what_the_format_requires_and_names_the_paper():
     assert citation["title"] == PROJECT["name"]
     assert citation["authors"] == [{"name": author["name"]} for author in PROJECT["authors"]]
     assert citation["version"] == PROJECT["version"]
-    assert citation["license"] == PROJECT["license"]
+    assert " AND ".join(citation["license"]) == PROJECT["license"]
+    for name in PROJECT["license-files"]:
+        assert (ROOT / name).exists()
     [paper] = citation["references"]
     assert paper["title"] == "Critical Learning Periods in Deep Networks"
     assert [author["family-names"] for author in paper["authors"]] == [

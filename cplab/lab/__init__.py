@@ -16,4 +16,6 @@ __all__, __getattr__, __dir__ = load_late(
     live="Live",
     explorer="Explorer pictures verdict",
     points="Plots Points",
+    classes="class_picture",
+    answers="check",
 )

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from cplab import fits, quantities, results, statistics
 from cplab.checks import CplabError, require, shown
+from cplab.lab.classes import Together
 from cplab.lab.surface import TEXT, discard, in_red, replace_last, surface
 from cplab.runs import Run
 from cplab.show import theme
@@ -59,8 +60,9 @@ class Covered(w.VBox):
         self.reveal.add_class("cplab-asking")
         self.cover = w.HTML()
         self.figure = w.VBox([self.cover])
+        self.together = Together(self)
         parts = [w.HTML(WAITING), *head, *self.controls.values(), self.reveal, self.figure]
-        super().__init__(parts)
+        super().__init__([*parts, self.together])
         self.add_class("cplab-prediction")
         self._settle()
         for control in self.controls.values():
@@ -89,6 +91,7 @@ class Covered(w.VBox):
         enables once all is answered loses the click of a student who was faster.
         """
         words, self.revealed = self.missing(), False
+        self.together.show(False)
         if words or not self._wanted:
             later = "It opens by itself then." if self._wanted else ""
             self._show([self.cover], f"{words or 'Click Reveal to see.'} {later}")
@@ -103,6 +106,7 @@ class Covered(w.VBox):
         pairs = zip(self.figure.children, made, strict=True)
         self._ours = [part for part, given in pairs if part is not given]
         self.revealed = True
+        self.together.show(bool(self.controls))
 
     def _show(self, parts: list[w.Widget], words: str = "") -> None:
         """Put parts in the place of the cover, or the cover back with some words."""
@@ -123,7 +127,7 @@ def choice(question: str, answers: Sequence[str], make: Callable[[], Sequence]) 
     >>> question.figure.children[0].value
     'You said: <b>no</b>'
     """
-    require(len(answers), f"answers {answers} are not allowed: give some to choose from")
+    require(len(answers), f"answers {answers} are not allowed: give some")
     buttons = w.RadioButtons(options=list(answers), value=None, layout={"width": "auto"})
     head = [w.HTML(f'<div style="{TEXT}"><b>{html.escape(question)}</b></div>')]
 
@@ -195,14 +199,17 @@ class Prediction(Covered):
         cover = "The figure is covered until you have moved every slider."
         super().__init__(self.guesses, self._uncover, [w.HTML(known)] if told else [], cover)
 
+    def truth(self) -> dict[str, tuple[float, float]]:
+        """Mean and half the interval of what was asked and is known."""
+        numbers = {text: accuracies(what) for text, what in self._asked.items()}
+        return {text: statistics.mean_half(of) for text, of in numbers.items() if len(of)}
+
     def _uncover(self) -> list:
         guess = {text: bar.value / 100 for text, bar in self.guesses.items()}
-        numbers = {text: accuracies(what) for text, what in self._asked.items()}
-        truth = {text: statistics.mean_half(of) for text, of in numbers.items() if len(of)}
-        fig = guesses(guess, truth, self._quantity, width=620, height=70 + 40 * len(guess))
+        fig = guesses(guess, self.truth(), self._quantity, width=620, height=70 + 40 * len(guess))
         said = "; ".join(
             f"{text}: you {statistics.percent(guess[text])}, measured {percent_of(of, 'nothing')}"
-            for text, of in numbers.items()
+            for text, of in self._asked.items()
         )
         runs = [what for what in self._asked.values() if isinstance(what, Run)]
         source = self._source or source_line([one for run in runs for one in all_seeds(run)])
@@ -245,13 +252,16 @@ class Ranking(Covered):
             return f"One place each: {' and '.join(twice)}."
         return "Covered until each has its place." if None in self.order else ""
 
+    def truth(self) -> dict[str, pd.Series]:
+        """The accuracies of each run, by seed."""
+        found = {
+            n: {r.spec.seed: r.accuracy for r in all_seeds(run)} for n, run in self.runs.items()
+        }
+        return {name: pd.Series(values, dtype=float) for name, values in found.items()}
+
     def _uncover(self) -> list:
         """The two orders side by side, and how many pairs stand right."""
-        found = {name: all_seeds(run) for name, run in self.runs.items()}
-        truth = {
-            name: pd.Series({one.spec.seed: one.accuracy for one in group}, dtype=float)
-            for name, group in found.items()
-        }
+        found, truth = {name: all_seeds(run) for name, run in self.runs.items()}, self.truth()
         hues = {name: colour(run.deficit) for name, run in self.runs.items()}
         right, sure, pairs = statistics.rank_agreement(self.order, truth)
         said = (

@@ -58,3 +58,72 @@ def orders(
             fig.text([1.06], [end], [f"{text}: {number} %"], text_align="left", **look)
     fig.axis.visible = fig.grid.visible = False
     return fig
+
+
+def class_guesses(
+    guesses: Mapping[str, Sequence[float]], truth: Mapping[str, tuple[float, float]], title: str
+) -> figure:
+    """Everybody's guesses of each accuracy (hollow, equal ones above each other), and what was
+    measured (filled, with its interval)."""
+    names = list(guesses)
+    fig = plain_figure(
+        title,
+        "final test accuracy",
+        "",
+        width=620,
+        height=90 + 70 * len(names),
+        y_range=FactorRange(*names[::-1]),
+    )
+    for name, values in guesses.items():
+        seen: dict[float, int] = {}
+        places = []
+        for value in values:
+            seen[value] = seen.get(value, 0) + 1
+            places.append((name, min(0.45, 0.1 * seen[value])))
+        look = {"fill_alpha": 0, "size": 9, "color": LIVE.colour}
+        fig.scatter(list(values), places, legend_label="guesses", **look)
+    if truth:
+        band = statistics.band_columns(*zip(*truth.values(), strict=True))
+        source = ColumnDataSource({"y": [(name, -0.1) for name in truth], **band})
+        how = {"source": source, "size": 10, "color": "#0072B2", "marker": "square"}
+        fig.scatter("mean", "y", legend_label="measured", **how)
+        whisker = Whisker(base="y", lower="low", upper="high", source=source, dimension="width")
+        fig.add_layout(whisker)
+    percent_axis(fig.xaxis)
+    return place_legend(fig, "above")
+
+
+def class_orders(
+    orders: Sequence[Sequence[str]], truth: Mapping[str, pd.Series], title: str
+) -> figure:
+    """How many gave each its place (circles, as large as the share), and the measured place."""
+    known = {name: values for name, values in truth.items() if len(values)}
+    measured = sorted(known, key=lambda name: -known[name].mean())
+    names = [*measured, *(name for name in orders[0] if name not in known)]
+    places = [str(place + 1) for place in range(len(names))]
+    how: dict[str, Any] = {"width": 620, "height": 110 + 44 * len(names)}
+    how |= {"x_range": FactorRange(*places), "y_range": FactorRange(*names[::-1])}
+    fig = plain_figure(title, "place, from best to worst", "", **how)
+    for name in names:
+        for i, place in enumerate(places):
+            count = sum(order[i] == name for order in orders)
+            if count:
+                large = 8 + 26 * (count / len(orders)) ** 0.5
+                look = {"fill_alpha": 0.2, "color": LIVE.colour, "legend_label": "guesses"}
+                fig.scatter([place], [name], size=large, **look)
+                fig.text([place], [name], [str(count)], text_align="center",
+                         text_baseline="middle", text_font_size="11px")  # fmt: skip
+    look = {"marker": "square", "fill_alpha": 0, "line_width": 2, "color": "#0072B2"}
+    fig.scatter(places[: len(measured)], measured, size=36, legend_label="measured", **look)
+    return place_legend(fig, "above")
+
+
+def class_choices(counts: Mapping[str, int], title: str) -> figure:
+    """How many chose each answer."""
+    names = list(counts)
+    ends = Range1d(0, max(1, *counts.values()) * 1.1)
+    how: dict[str, Any] = {"width": 760, "height": 80 + 40 * len(names)}
+    how |= {"x_range": ends, "y_range": FactorRange(*names[::-1])}
+    fig = plain_figure(title, "students", "", **how)
+    fig.hbar(names, right=list(counts.values()), height=0.6, color=LIVE.colour, alpha=0.6)
+    return fig

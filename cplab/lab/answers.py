@@ -1,0 +1,97 @@
+"""Checks of exercises that have one answer: right or not yet, and no more is given away."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from cplab.checks import one_of
+from cplab.runs import Run
+
+
+class Check(NamedTuple):
+    """What is asked for, in words; its expression in the names of the solution; what is right, and
+    how far beside it an answer may lie."""
+
+    words: str
+    expression: str
+    truth: Callable[[], float]
+    within: float
+
+
+def gain(run: Run) -> float:
+    """Points above the newborn, the mean over seeds."""
+    from cplab import quantities
+
+    return float(quantities.each_seed(quantities.gain_over_newborn, run).mean())
+
+
+def student_t(seeds: int, statements: int = 1) -> float:
+    """Half a 95 % interval of several statements together, by the standard error of each."""
+    from scipy import stats
+
+    return float(stats.t.ppf(1 - 0.025 / statements, seeds - 1))
+
+
+def seeds_for(part: float, seeds: int) -> int:
+    """Seeds of which an interval is so large a part of one of some seeds, at the same spread."""
+    wanted, many = part * student_t(seeds) / seeds**0.5, seeds
+    while student_t(many) / many**0.5 > wanted:
+        many += 1
+    return many
+
+
+def parameters(model: str) -> int:
+    from cplab import models
+
+    return sum(one.numel() for one in models.build(model).parameters())
+
+
+CHECKS = {
+    "02-1": Check(
+        "the mean of the differences, in points",
+        "d.mean()",
+        lambda: gain(Run("blur", length=16)),
+        0.06,
+    ),
+    "03-2": Check(
+        "Student's factor for five seeds and the three statements together",
+        "t",
+        lambda: student_t(5, 3),
+        0.06,
+    ),
+    "05-1": Check(
+        "the density at which it peaks, in percent",
+        "search.peak",
+        lambda: 30 + 0.05 * 4000 / 4,
+        0.5,
+    ),
+    "06-1": Check(
+        "how many parameters depth3-96 has", "by_hand(3, 96)", lambda: parameters("depth3-96"), 0
+    ),
+    "06-4": Check(
+        "how many seeds halve an interval of five seeds, at the same spread",
+        "13",
+        lambda: seeds_for(0.5, 5),
+        0,
+    ),
+}
+
+
+def check(exercise: str, answer: Any) -> bool:
+    """Say at once whether an answer is right, and nothing else about it.
+
+    Arguments: exercise, number of the lab and of the exercise; answer, a number.
+    Returns: whether it is right; this is printed as well.
+    Raises: CplabError for an exercise that has no check.
+
+    >>> check("05-1", 42)
+    Exercise 05-1: not yet. Asked for: the density at which it peaks, in percent.
+    False
+    """
+    asked = CHECKS[one_of("exercise with a check", exercise, CHECKS)]
+    try:
+        right = abs(float(answer) - asked.truth()) <= asked.within
+    except (TypeError, ValueError):  # three dots, or a list
+        right = False
+    said = "right." if right else f"not yet. Asked for: {asked.words}."
+    print(f"Exercise {exercise}: {said}")
+    return right

@@ -1,0 +1,193 @@
+"""A class in one picture: each student's answer as a short code without a name, and all codes of a
+class drawn against what was measured. No server, nothing personal; a code holds the answer alone.
+"""
+
+import base64
+import binascii
+import hashlib
+import html
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import ipywidgets as w
+
+from cplab.checks import CplabError, require, shown
+from cplab.lab.surface import in_red, replace_last
+from cplab.show import predictions
+
+VERSION, MOST_VALUES, LONGEST, MOST_CODES = 1, 40, 100, 1000
+PLAIN, OURS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+READ = str.maketrans({"O": "0", "I": "1", "L": "1", "-": "", "–": "", "−": ""})
+HALVES = 200  # half percents, of a slider from 0 to 100
+
+
+class Answer(NamedTuple):
+    """What a code holds: which question, as a digest of its words, and a number a control."""
+
+    question: str
+    values: tuple[int, ...]
+
+
+def encode(answer: Answer) -> str:
+    """An answer as a code of letters and digits.
+
+    >>> encode(Answer("a1b2c3", (110, 90)))
+    '06GV-5GVE-B8JZ-M'
+    """
+    body = bytes([VERSION, *bytes.fromhex(answer.question), *answer.values])
+    whole = body + checksum(body)
+    text = base64.b32encode(whole).rstrip(b"=").translate(bytes.maketrans(PLAIN, OURS)).decode()
+    return "-".join(text[i : i + 4] for i in range(0, len(text), 4))
+
+
+def checksum(body: bytes) -> bytes:
+    """Of what a code holds, and of how much that is: else a zero at its end would pass unseen."""
+    return binascii.crc_hqx(bytes([len(body)]) + body, 0xFFFF).to_bytes(2, "big")
+
+
+def decode(code: str) -> Answer:
+    """What a code holds; small letters, O for 0 and I or L for 1 are read as they are meant.
+
+    Raises: CplabError for what is no code, or one that was not copied whole.
+
+    >>> decode("06gv-5gve-b8jz-m").values
+    (110, 90)
+    """
+    plain = code.strip().upper().translate(READ) if len(code) <= LONGEST else ""
+    fine = re.fullmatch(f"[{OURS.decode()}]+", plain)
+    require(fine, f"code {shown(code)} is not allowed: paste it as the question shows it")
+    packed = plain.encode().translate(bytes.maketrans(OURS, PLAIN))
+    try:
+        whole = base64.b32decode(packed + b"=" * (-len(packed) % 8))
+    except binascii.Error:
+        whole = b""
+    body, check = whole[:-2], whole[-2:]
+    known = len(body) > 4 and body[0] == VERSION and len(body) <= 4 + MOST_VALUES
+    sound = known and checksum(body) == check
+    found = Answer(body[1:4].hex(), tuple(body[4:])) if sound else Answer("", ())
+    require(sound and encode(found).replace("-", "") == plain, f"code {shown(code)} is incomplete")
+    return found
+
+
+def question_of(controls: Sequence[Any]) -> str:
+    """A digest of the words of a question's controls: the same in every notebook that asks it."""
+    words = [
+        [type(one).__name__, one.description, *map(str, getattr(one, "_options_labels", ()))]
+        for one in controls
+    ]
+    return hashlib.sha256(json.dumps(words).encode()).hexdigest()[:6]
+
+
+def number_of(control: Any) -> int:
+    """What a control says, as a number from 0 to 200: half percents, or the option's place."""
+    if hasattr(control, "index"):
+        return control.index or 0
+    return round(HALVES * (control.value - control.min) / (control.max - control.min))
+
+
+def most_of(control: Any) -> int:
+    return len(control.options) - 1 if hasattr(control, "index") else HALVES
+
+
+def code_of(question: Any) -> str:
+    """The code of a question's answer, as it stands."""
+    controls = [*question.controls.values()]
+    return encode(Answer(question_of(controls), tuple(map(number_of, controls))))
+
+
+def answers_in(pasted: str, question: Any) -> tuple[list[tuple[int, ...]], list[str]]:
+    """The answers to a question in a pasted text, and why other words of it are none.
+
+    Raises: CplabError for a text that is too long.
+    """
+    require(len(pasted) <= LONGEST * MOST_CODES, f"give at most {MOST_CODES} codes at a time")
+    controls = [*question.controls.values()]
+    name, most = question_of(controls), [most_of(one) for one in controls]
+    found, refused = [], []
+    for word in re.split(r"[\s,;]+", pasted):
+        try:
+            answer = decode(word) if word else None
+        except CplabError as error:
+            refused.append(str(error))
+            continue
+        if answer is None:
+            continue
+        fits = answer.question == name and len(answer.values) == len(most)
+        if fits and all(value <= top for value, top in zip(answer.values, most, strict=True)):
+            found.append(answer.values)
+        else:
+            refused.append(f"code {shown(word)} answers another question")
+    return found, refused
+
+
+def class_picture(question: Any, codes: str) -> Any:
+    """The answers of a class, drawn against what was measured.
+
+    Arguments: question, a `Prediction`, a `Ranking` or what `choice` returned; codes, of the class,
+        in one text, with anything white between them.
+    Returns: a Bokeh figure.
+    Raises: CplabError where no code answers this question.
+
+    >>> from cplab import lab
+    >>> asked = lab.choice("Does it last?", ["yes", "no"], lambda: ["It does."])
+    >>> class_picture(asked, "051E-T780-YFXG").title.text
+    '1 answer'
+    """
+    found, refused = answers_in(codes, question)
+    require(found, f"no code answers this question: {'; '.join(refused[:2]) or 'paste some'}")
+    title = f"{len(found)} answer{'s' * (len(found) > 1)}"
+    if hasattr(question, "guesses"):
+        names = [*question.guesses]
+        values = {name: [row[i] / HALVES for row in found] for i, name in enumerate(names)}
+        return predictions.class_guesses(values, question.truth(), title=title)
+    if hasattr(question, "order"):
+        names = [*question.runs]
+        orders = [[names[i - 1] for i in row if i] for row in found]
+        orders = [order for order in orders if sorted(order) == sorted(names)]
+        require(orders, "no code gives each its place")
+        return predictions.class_orders(orders, question.truth(), title=title)
+    [buttons] = question.controls.values()
+    counts = Counter(buttons.options[row[0]] for row in found)
+    chosen = {name: counts[name] for name in buttons.options}
+    return predictions.class_choices(chosen, title=title)
+
+
+class Together(w.Accordion):
+    """The code of one's own answer, and a place for those of a class, beneath an answered question.
+
+    `code` says it, `codes` is where a teacher pastes, `picture` the box with the figure.
+    """
+
+    def __init__(self, question: Any) -> None:
+        self._question = question
+        self.code, self.said = w.HTML(), w.HTML()
+        self.codes = w.Textarea(
+            placeholder="the class's codes, one a line", layout={"width": "320px"}
+        )
+        self.codes.continuous_update = False
+        self.picture = w.VBox([w.HTML()])
+        inside = w.VBox([self.code, self.codes, self.said, self.picture])
+        super().__init__([inside], selected_index=None, layout={"display": "none"})
+        self.set_title(0, "The class")
+        self.codes.observe(self._draw, "value")
+
+    def show(self, revealed: bool) -> None:
+        """Offer it once the question is revealed, with the code of the answer."""
+        self.layout.display = "" if revealed else "none"
+        if revealed:
+            words = "Your answer, without your name, for your teacher:"
+            self.code.value = f"{words} <code>{code_of(self._question)}</code>"
+
+    def _draw(self, change: Any) -> None:
+        try:
+            drawn = class_picture(self._question, self.codes.value)
+        except CplabError as error:
+            self.said.value = in_red(error)
+            return
+        refused = answers_in(self.codes.value, self._question)[1]
+        left = f"{len(refused)} left out: {refused[0]}" if refused else ""
+        self.said.value = html.escape(left)
+        replace_last(self.picture, drawn)

@@ -1,0 +1,139 @@
+"""What the shipped results show, as figures for slides, and how they become files."""
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from cplab import quantities, results
+from cplab.checks import CplabError
+from cplab.lab.points import Plots, Points
+from cplab.runs import Run
+from cplab.show.results import over_epochs, rates, removal
+from cplab.show.theme import label
+
+SIZE: dict[str, Any] = {"width": 720, "height": 420}
+BROWSERS: tuple[str, ...] = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+)
+BROWSERS += ("msedge", "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
+# Run in the page once all is drawn; what it writes into the page is read from there.
+EXPORT = """<script>
+const wait = setInterval(() => {
+  if (!window.Bokeh || !Bokeh.documents[0] || !Bokeh.documents[0].is_idle) return;
+  clearInterval(wait);
+  const {PlotView} = Bokeh.require("models/plots/plot"), made = {};
+  function walk(views) {
+    for (const view of views) {
+      if (view instanceof PlotView) {
+        const svg = view.export("svg").ctx.get_serialized_svg(true);
+        made[view.model.name] = [svg, view.export("png").canvas.toDataURL("image/png")];
+      } else if (view.child_views) walk(view.child_views.values());
+    }
+  }
+  walk(Bokeh.index);
+  document.title = "drawn";
+  const text = document.createElement("pre");
+  text.textContent = btoa(unescape(encodeURIComponent(JSON.stringify(made))));
+  document.body.replaceChildren(text);
+}, 50);
+</script>"""
+
+
+def panel(name: str) -> Callable[[], Any]:
+    """One of the explorer's figures, for 16 epochs of blur from birth."""
+
+    def draw() -> Any:
+        found = getattr(explored(), name)
+        found.update(**SIZE, min_width=None, max_width=None, sizing_mode="fixed")
+        return found
+
+    return draw
+
+
+@cache
+def explored() -> Plots:
+    plots, run = Plots(), Run("blur", length=16)
+    plots.show(Points(Run()), run, "blur", run)
+    return plots
+
+
+def traces() -> Any:
+    """The Fisher trace along lives with and without a deficit."""
+    lives = {"no deficit": ("none", 24, 0)}
+    lives |= {label(kind): (kind, 0, 24) for kind in ("blur", "flip")}
+    groups = {
+        words: [
+            found
+            for seed in quantities.SEEDS
+            if (found := results.find(Run(*life, profile="fit", seed=seed), {"trace": "every"}))
+        ]
+        for words, life in lives.items()
+    }
+    return over_epochs({words: group for words, group in groups.items() if group}, **SIZE)
+
+
+def schedules() -> Any:
+    """The learning rate of lives whose deficit ends early or late, under the paper's schedule."""
+    return rates([Run("blur", length=end, schedule="paper") for end in (4, 16)], **SIZE)
+
+
+EXHIBITS: dict[str, Callable[[], Any]] = {
+    "removal": lambda: removal(Run(), ("blur", "flip", "permute", "noise"), **SIZE),
+    "removal-paper-schedule": lambda: removal(Run(schedule="paper"), ("blur", "flip"), **SIZE),
+    "rates-paper-schedule": schedules,
+    "learning-curves": panel("curve"),
+    "recovery": panel("pair"),
+    "cost-by-length": panel("removal"),
+    "cost-by-onset": panel("sensitivity"),
+    "cost-by-recovery": panel("healing"),
+    "map-of-harm": panel("map"),
+    "fisher-trace": traces,
+}
+
+
+def photograph(figures: dict[str, Any]) -> dict[str, bytes]:
+    """Figures as files: {name.svg and name.png: content}, drawn by a Chromium without a window.
+
+    Raises: CplabError where none is installed, or it draws nothing.
+    """
+    from bokeh import layouts
+    from bokeh.embed import file_html
+    from bokeh.resources import INLINE
+
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not browser:
+        raise CplabError("no browser draws the figures here: install Chromium or Google Chrome")
+    for name, figure in figures.items():
+        figure.name = name
+    page = file_html(layouts.column(*figures.values()), INLINE).replace(
+        "</body>", f"{EXPORT}</body>"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "page.html"
+        path.write_text(page, "utf-8")
+        options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/user"]
+        options += ["--virtual-time-budget=60000", "--timeout=60000", "--dump-dom"]
+        words = [browser, *options, path.as_uri()]
+        try:
+            done = subprocess.run(words, capture_output=True, text=True, timeout=300)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise CplabError(f"{browser} draws nothing ({error}): install another") from error
+    found = re.search(r"<pre>([A-Za-z0-9+/=]+)</pre>", done.stdout)
+    if not found:
+        raise CplabError(f"{browser} draws nothing: install another Chromium or Google Chrome")
+    files = {}
+    for name, (svg, png) in json.loads(base64.b64decode(found[1])).items():
+        files[f"{name}.svg"] = svg.encode()
+        files[f"{name}.png"] = base64.b64decode(png.partition(",")[2])
+    return files

@@ -1,0 +1,278 @@
+"""What a teacher is given: two copies of each lab, checks, figures for slides."""
+
+import itertools
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import nbformat
+import pytest
+from bokeh.plotting import figure
+from conftest import says
+from PIL import Image
+
+from cplab import cli, lab, teach
+from cplab.checks import CplabError
+from cplab.lab import exhibits
+from cplab.lab.answers import CHECKS
+
+ROOT = Path(__file__).parent.parent
+EXERCISE = re.compile(r"\*\*Exercise (\d+)\.\*\*")
+
+
+def run(*words):
+    return cli.main([*map(str, words)])
+
+
+@pytest.fixture(scope="module")
+def copies(tmp_path_factory):
+    """The notebooks of both kinds by name of the lab."""
+    found = {}
+    for kind in ("student", "instructor"):
+        folder = tmp_path_factory.mktemp(kind)
+        assert run("teach", "build", folder, f"--{kind}") == 0
+        found[kind] = {p.name: nbformat.read(p, as_version=4) for p in folder.glob("*.ipynb")}
+        assert (folder / "pictures" / "explorer.png").exists()
+    return found
+
+
+def sources():
+    return {path.name: nbformat.read(path, as_version=4) for path in teach.labs()}
+
+
+def blocks(notebook):
+    """The Python of all solutions of a lab as it is stored."""
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    hidden = re.findall(r"<details>.*?</details>", text, re.S)
+    return [block for one in hidden for block in re.findall(r"```python\n(.*?)```", one, re.S)]
+
+
+def test_students_get_every_exercise_and_no_solution(copies):
+    given = sources()
+    assert copies["student"].keys() == given.keys()
+    for name, notebook in copies["student"].items():
+        nbformat.validate(notebook)
+        whole = "\n".join(cell.source for cell in notebook.cells)
+        tasks = EXERCISE.findall("\n".join(cell.source for cell in given[name].cells))
+        assert EXERCISE.findall(whole) == tasks
+        assert "Solution" not in whole
+        assert "BEGIN SOLUTION" not in whole
+        for block in blocks(given[name]):
+            longest = max(block.splitlines(), key=len)
+            assert longest not in whole
+        answers = [c for c in notebook.cells if "answer" in c.metadata.get("tags", [])]
+        assert len(answers) == len(tasks) > 1
+
+
+@pytest.mark.parametrize("kind", ["student", "instructor"])
+def test_all_else_of_a_lab_stays_and_in_order(copies, kind):
+    for name, notebook in copies[kind].items():
+        left = iter([c.source for c in notebook.cells])
+        for cell in sources()[name].cells:
+            if "**Exercise" not in cell.source:
+                assert cell.source in left  # an iterator goes on from there
+        ends = [cell for cell in notebook.cells if "What would change our mind" in cell.source]
+        assert len(ends) == 1
+        assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
+        assert "**Exercise" in "".join(c.source for c in notebook.cells)
+
+
+def test_solutions_are_cells_that_graders_read(copies):
+    for name, notebook in copies["instructor"].items():
+        nbformat.validate(notebook)
+        cells = [c for c in notebook.cells if "solution" in c.metadata.get("tags", [])]
+        given = sources()[name]
+        assert all(sum(block.strip() in c.source for c in cells) == 1 for block in blocks(given))
+        for cell in cells:
+            first, *_, last = cell.source.splitlines()
+            assert [first, last] == ["# BEGIN SOLUTION", "# END SOLUTION"]
+            assert cell.metadata.nbgrader["solution"]
+            compile(cell.source, name, "exec")
+        marks = [c.source.splitlines()[0] for c in notebook.cells if c.cell_type == "raw"]
+        question = ["# BEGIN QUESTION", "# BEGIN SOLUTION", "# END SOLUTION", "# END QUESTION"]
+        assert marks == ["# ASSIGNMENT CONFIG", *question * len(cells)]
+        outside = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+        assert "<summary>Solution" not in outside
+
+
+def test_nbgrader_takes_the_solutions_away(copies):
+    clear = pytest.importorskip("nbgrader.preprocessors", reason="nbgrader is not installed")
+    for notebook in copies["instructor"].values():
+        left, _ = clear.ClearSolutions().preprocess(notebook, {})
+        solved = [c for c in left.cells if "solution" in c.metadata.get("tags", [])]
+        assert solved
+        assert all("YOUR CODE HERE" in cell.source for cell in solved)
+        assert all("SOLUTION" not in cell.source for cell in solved)
+
+
+def test_otter_takes_the_solutions_away(copies):
+    otter = pytest.importorskip("otter.assign.solutions", reason="otter-grader is not installed")
+    for notebook in copies["instructor"].values():
+        for cell in notebook.cells:
+            if "solution" in cell.metadata.get("tags", []):
+                assert otter.replace_solutions(cell.source.splitlines(), "python") == ["..."]
+
+
+def test_a_copy_is_never_written_over(tmp_path, capsys):
+    assert run("teach", "build", tmp_path, "--student") == 0
+    name = teach.labs()[0].name
+    (tmp_path / name).write_text("mine")
+    assert run("teach", "build", tmp_path, "--instructor") == 0
+    assert (tmp_path / name).read_text() == "mine"
+    assert capsys.readouterr().out.splitlines()[-1].startswith("0 files written")
+
+
+def test_one_of_the_two_has_to_be_named(tmp_path, capsys):
+    for words in ([], ["--student", "--instructor"]):
+        assert run("teach", "build", tmp_path, *words) == 2
+        assert "--student" in capsys.readouterr().err
+    assert not [*tmp_path.iterdir()]
+
+
+def test_the_labs_as_they_are_stored_are_not_touched(copies):
+    for path in teach.labs():
+        text = path.read_text("utf-8")
+        assert json.dumps(json.loads(text), indent=1, ensure_ascii=False) + "\n" == text
+        assert "<details>" in text
+
+
+# Checks -----------------------------------------------------------------------------------------
+
+
+def test_a_check_belongs_to_an_exercise_and_its_solution(copies):
+    for key, one in CHECKS.items():
+        [name] = [name for name in copies["instructor"] if name.startswith(key[:2])]
+        cells = {cell.id: cell for cell in copies["instructor"][name].cells}
+        assert f"answer = {one.expression}" in cells[f"solution-{key}"].source
+        assert f'"{key}", answer' in cells[f"check-{key}"].source
+        todo = {cell.id: cell for cell in copies["student"][name].cells}[f"answer-{key}"].source
+        assert one.words in todo
+        assert one.expression not in todo.splitlines()[-1]
+
+
+@pytest.mark.parametrize("key", CHECKS)
+def test_a_check_knows_the_right_answer_and_tells_no_wrong_one_what_it_is(key, capsys):
+    truth, within = CHECKS[key].truth(), CHECKS[key].within
+    assert lab.check(key, truth)
+    assert lab.check(key, truth + 0.9 * within)
+    assert "right" in capsys.readouterr().out
+    for wrong in (truth + 2 * within + 1e-3, -truth, ..., None, [truth, truth], "much"):
+        assert not lab.check(key, wrong)
+        said = capsys.readouterr().out
+        assert "not yet" in said
+        assert f"{truth:g}" not in said.replace(key, "")
+
+
+def test_checks_agree_with_the_solutions_that_are_closed_forms():
+    """Of those that need no lab around them, by running the solution that the teacher has."""
+    space = {}
+    exec("from cplab import models, pruning\nimport cplab, numpy as np\nhome = 'mnist'", space)
+    given = {name[:2]: blocks(notebook) for name, notebook in sources().items()}
+    for key, i in (("06-1", 0), ("05-1", 0)):
+        exec(given[key[:2]][i].partition("for n in")[0].partition("grows,")[0], space)
+        assert lab.check(key, eval(CHECKS[key].expression, space))
+    t = CHECKS["03-2"].truth()  # with 4 degrees of freedom its distribution has a closed form
+    wide = 1 + t * t / 4
+    assert 0.5 - 3 / 8 * t / wide**0.5 * (1 - t * t / 12 / wide) == pytest.approx(0.025 / 3)
+
+
+def test_an_exercise_without_a_check_is_named():
+    with pytest.raises(CplabError) as error:
+        lab.check("99-1", 3)
+    says(error, "99-1", "02-1")
+
+
+# Figures ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(
+    not any(map(shutil.which, exhibits.BROWSERS)), reason="no Chromium draws figures here"
+)
+def test_figures_become_files_as_large_as_they_are_drawn(tmp_path, monkeypatch):
+    def small():
+        fig = figure(width=300, height=200, title="a line")
+        fig.line([0, 1], [0, 1])
+        return fig
+
+    monkeypatch.setattr(exhibits, "EXHIBITS", {"one": small, "two": small})
+    assert run("teach", "figures", tmp_path) == 0
+    assert {p.name for p in tmp_path.iterdir()} == {"one.svg", "one.png", "two.svg", "two.png"}
+    for name in ("one", "two"):
+        with Image.open(tmp_path / f"{name}.png") as image:
+            assert image.size == (300, 200)
+        root = ET.parse(tmp_path / f"{name}.svg").getroot()
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert "a line" in "".join(root.itertext())
+
+
+def test_without_a_browser_one_line_says_what_to_install(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(exhibits, "EXHIBITS", {})
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert run("teach", "figures", tmp_path) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "Chromium" in line
+
+
+def test_every_exhibit_is_drawn_from_what_is_shipped():
+    for name, draw in exhibits.EXHIBITS.items():
+        assert draw().renderers, name
+
+
+# The plan ---------------------------------------------------------------------------------------
+
+PLAN = (ROOT / "docs" / "teaching.md").read_text("utf-8")
+
+
+def test_the_minutes_of_the_plan_follow_each_other_and_name_sections_of_the_lab():
+    rows = re.findall(r"^\| (\d+)–(\d+) \| .* \| (.*) \|$", PLAN, re.M)
+    ends = [(int(begin), int(end)) for begin, end, _ in rows]
+    assert ends[0][0] == 0
+    assert ends[-1][1] == 90
+    assert all(a[1] == b[0] for a, b in itertools.pairwise(ends))
+    text = "".join(c.source + "\n\n" for c in sources()["02_blur_critical_period.ipynb"].cells)
+    there = {*re.findall(r"^## (\d+) · ", text, re.M)}
+    assert {
+        number for _, _, words in rows for number in re.findall(r"section (\d)", words)
+    } <= there
+
+
+def test_commands_and_names_of_the_plan_are_there():
+    for line in re.findall(r"`(cplab [^`]+)`", PLAN):
+        assert callable(cli.parse_words(line.split()[1:]).command)
+    for name in re.findall(r"`lab\.(\w+)\(", PLAN):
+        assert callable(getattr(lab, name))
+    for key in re.findall(r'lab\.check\("([\d-]+)"', PLAN):
+        assert key in CHECKS
+
+
+def test_papermill_sweeps_notebooks_as_the_plan_says(tmp_path, monkeypatch):
+    """With a notebook that has a lab's cell of parameters, and says what it got."""
+    [block] = re.findall(r"```python\n(.*?)```", PLAN, re.S)
+    parameters = nbformat.v4.new_code_cell('profile = "none"', metadata={"tags": ["parameters"]})
+    cells = [parameters, nbformat.v4.new_code_cell("print(profile)")]
+    (tmp_path / "cplab-labs").mkdir()
+    small = nbformat.v4.new_notebook(cells=cells)
+    small.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(small, tmp_path / "cplab-labs" / "01_small.ipynb")
+    script = tmp_path / "sweep.py"
+    script.write_text(block)
+    environment = os.environ | {"IPYTHONDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, env=environment, timeout=300)
+    assert done.returncode == 0
+    for profile in ("ci", "auto"):
+        result = nbformat.read(tmp_path / "done" / f"01_small-{profile}.ipynb", as_version=4)
+        assert result.cells[-1].outputs[0].text == f"{profile}\n"
+
+
+def test_the_paper_answers_the_journal_and_leaves_open_what_nobody_has_done():
+    paper = (ROOT / "paper.md").read_text("utf-8")
+    headings = re.findall("^# (.+)$", paper, re.M)
+    assert {"Summary", "Statement of need", "Instructional design", "References"} <= {*headings}
+    assert "To be written" in paper.partition("# Experience in the classroom")[2][:60]
+    keys = {*re.findall(r"@(\w+)\b", paper.partition("---\n\n")[2])}
+    assert keys == {*re.findall(r"^@\w+\{(\w+),", (ROOT / "paper.bib").read_text(), re.M)}

@@ -91,9 +91,9 @@ function ends(fig, name) {
   if (low !== null && high !== null) return [low, high];
   let least = Infinity, most = -Infinity;
   for (const glyph of [...fig.glyphs, ...fig.marks.filter((one) => one.kind === "whisker")]) {
-    if (isEmpty(glyph) || !!glyph.y2 !== (name === "y2") && name !== "x") continue;
+    if (isEmpty(glyph) || name !== "x" && !!glyph.second !== (name === "second")) continue;
     for (let i = rows(glyph) - 1; i >= 0; i--)
-      for (const value of extent(glyph, name[0], i))
+      for (const value of extent(glyph, name === "x" ? "x" : "y", i))
         if (typeof value === "number") { least = Math.min(least, value); most = Math.max(most, value); }
   }
   if (least > most) [least, most] = axis.log ? [1, 10] : [0, 1];
@@ -138,9 +138,9 @@ function ticks(axis, [low, high], pixels, level) {
 
 /* A figure as SVG, so many pixels wide. */
 function svg(fig, width) {
-  const height = Math.max(150, fig.height - 40), [x, y] = [ends(fig, "x"), ends(fig, "y")];
-  const right = fig.y2 ? 52 : 12, top = 8;
-  const up = ticks(fig.y, y, height - 50);
+  const height = Math.max(150, fig.height - 20), [x, y] = [ends(fig, "x"), ends(fig, "y")];
+  const right = fig.second ? 52 : 12, top = 8;
+  const up = ticks(fig.y, y, 1.5 * (height - 50));
   const names = fig.y.hidden ? 0 : Math.max(0, ...up.map(([, words]) => words.length)) * LETTER;
   const room = Math.min(names, width * 0.42);
   const left = fig.y.hidden ? 8 : room + (fig.y.words ? 30 : 12), w = width - left - right;
@@ -158,14 +158,14 @@ function svg(fig, width) {
     };
   };
   const X = place(fig.x, x, 0, w), Y1 = place(fig.y, y, h, 0);
-  const Y2 = fig.y2 && place(fig.y2, ends(fig, "y2"), h, 0);
+  const Y2 = fig.second && place(fig.second, ends(fig, "second"), h, 0);
   const out = [], push = (text) => out.push(text);
   push(`<svg x="${left}" y="${top}" width="${w}" height="${h}">`);
   if (!fig.x.bare) for (const [v] of along) push(`<path class="grid" d="M${round(X(v))},0V${h}"/>`);
   if (!fig.y.bare) for (const [v] of up) push(`<path class="grid" d="M0,${round(Y1(v))}H${w}"/>`);
   for (const one of fig.marks) if (one.kind === "box") drawMark(one, X, Y1, w, h, push);
   for (const glyph of fig.glyphs)
-    if (!isEmpty(glyph)) drawGlyph(glyph, X, glyph.y2 ? Y2 : Y1, push);
+    if (!isEmpty(glyph)) drawGlyph(glyph, X, glyph.second ? Y2 : Y1, push);
   for (const one of fig.marks) if (one.kind !== "box") drawMark(one, X, Y1, w, h, push);
   push("</svg>");
   if (!fig.y.hidden) {
@@ -176,10 +176,10 @@ function svg(fig, width) {
     }
     push(`<text class="words" transform="translate(12,${top + h / 2})rotate(-90)">${safe(fig.y.words)}</text>`);
   }
-  if (fig.y2) {
-    for (const [v, words] of ticks(fig.y2, ends(fig, "y2"), h))
+  if (fig.second) {
+    for (const [v, words] of ticks(fig.second, ends(fig, "second"), h))
       push(`<text x="${left + w + 6}" y="${round(top + Y2(v) + 4)}">${safe(words)}</text>`);
-    push(`<text class="words" transform="translate(${width - 8},${top + h / 2})rotate(-90)">${safe(fig.y2.words)}</text>`);
+    push(`<text class="words" transform="translate(${width - 8},${top + h / 2})rotate(-90)">${safe(fig.second.words)}</text>`);
   }
   if (!fig.x.hidden) {
     push(`<path class="axis" d="M${left},${top + h}h${w}"/>`);
@@ -415,51 +415,56 @@ function cover(spec, node, controls, missing, show, get) {
   return () => { if (!open) settle(); };
 }
 
+/* Controls whose positions stand in the link, above what show(positions) does with them. */
+function movable(spec, node, id, box, show) {
+  const state = spec.controls.map((one) => one.at ?? 0);
+  const point = () => spec.controls.map((one, i) =>
+    `${one.name}=${encodeURIComponent(one.values[state[i]])}`).join("&");
+  const call = make("code"), link = make("button", {type: "button", class: "plain", onclick: () => {
+    navigator.clipboard?.writeText(`${location.href.replace(/#.*/, "")}#${id}?${point()}`);
+    link.textContent = "Copied";
+  }});
+  const update = () => {
+    show(state);
+    call.textContent = (spec.call ?? "").replace("…", point());
+    link.textContent = "Copy a link to this point";
+  };
+  const go = (i, position) => {
+    state[i] = position;
+    update();
+    if (id) history.replaceState(null, "", `#${id}?${point()}`);
+  };
+  const inputs = spec.controls.map((one, i) => control(one, (position) => go(i, position)));
+  const line = make("div", {class: "controls"}, ...inputs.map((one) => one.node));
+  if (spec.play) line.append(player(inputs[0], spec.controls[0].labels.length, (i) => go(0, i), () => state[0]));
+  node.append(line, box);
+  const help = spec.note && document.getElementById("open-notebook");
+  const note = make("p", {class: "note"}, spec.note ? `${spec.note} ` : "", help ? make("a", {href: "#open-notebook"}, "In a notebook") : null,
+    spec.call ? (help ? ": " : "In a notebook: ") : "", spec.call ? call : "", " ", spec.call && id ? link : "");
+  if (note.textContent.trim()) node.append(note);
+  const restore = () => {
+    const [named, rest] = location.hash.slice(1).split("?");
+    if (!id || named !== id || !rest) return false;
+    const given = new URLSearchParams(rest);
+    spec.controls.forEach((one, i) => {
+      const position = one.values.indexOf(given.get(one.name));
+      if (position >= 0) { state[i] = position; inputs[i].put(position); }
+    });
+    update();
+    return true;
+  };
+  if (id) addEventListener("hashchange", restore);
+  if (restore()) node.scrollIntoView(); else update();
+}
+
 const KINDS = {
   moves(spec, node, id, get) {
     const box = make("div", {class: "view"}), update = view(box, get);
-    const state = spec.controls.map((one) => one.at ?? 0);
-    const note = make("p", {class: "note"});
-    const point = () => spec.controls.map((one, i) =>
-      `${one.name}=${encodeURIComponent(one.values[state[i]])}`).join("&");
-    const show = () => update(spec.slots.map(({shape, at: table}) => {
+    movable(spec, node, id, box, (state) => update(spec.slots.map(({shape, at: table}) => {
       let place = 0;
       shape.forEach((size, i) => { place = place * size + (size === 1 ? 0 : state[i]); });
       return table[place];
-    }).filter((number) => number >= 0).map(get));
-    const chosen = (i) => (position) => {
-      state[i] = position;
-      show();
-      if (id) history.replaceState(null, "", `#${id}?${point()}`);
-      tell();
-    };
-    const inputs = spec.controls.map((one, i) => control(one, chosen(i)));
-    const line = make("div", {class: "controls"}, ...inputs.map((one) => one.node));
-    const call = make("code"), link = make("button", {type: "button", class: "plain", onclick: () =>
-      navigator.clipboard?.writeText(location.href.replace(/#.*/, "") + `#${id}?${point()}`)
-        .then(() => { link.textContent = "copied"; })}, "Copy a link to this point");
-    const tell = () => { call.textContent = (spec.call ?? "").replace("…", point()); link.textContent = "Copy a link to this point"; };
-    if (spec.play) line.append(player(inputs[0], spec.controls[0].labels.length, (i) => chosen(0)(i), () => state[0]));
-    node.append(line, box);
-    if (spec.note) note.append(`${spec.note} `, ...[...document.querySelectorAll("#open-notebook")].map(() =>
-      make("a", {href: "#open-notebook"}, "How to open the notebook")), " ", spec.call ? call : "");
-    if (id && spec.call) note.append(" ", link);
-    if (note.childNodes.length) node.append(note);
-    const restore = () => {
-      const [named, rest] = decodeURI(location.hash.slice(1)).split("?");
-      if (named !== id || !rest) return false;
-      const given = new URLSearchParams(location.hash.split("?")[1]);
-      spec.controls.forEach((one, i) => {
-        const position = one.values.indexOf(given.get(one.name));
-        if (position >= 0) { state[i] = position; inputs[i].put(position); }
-      });
-      show();
-      tell();
-      return true;
-    };
-    if (id) addEventListener("hashchange", restore);
-    tell();
-    if (id && restore()) node.scrollIntoView(); else show();
+    }).filter((number) => number >= 0).map(get)));
   },
 
   cover(spec, node, id, get) {
@@ -585,4 +590,5 @@ window.cplab = ({pool, widgets}) => {
     if (node) build(get(mark), node, id, get);
   }
 };
+cplab.kit = {make, movable, view};
 })();

@@ -12,9 +12,9 @@ from bokeh.models import LayoutDOM
 
 from cplab.checks import CplabError, shown
 from cplab.lab.explorer import Explorer
-from cplab.site.notebooks import cells_of, run_notebook
+from cplab.site.notebooks import cells_of, practice_pictures, run_notebook
 from cplab.site.plots import Pool, figures
-from cplab.site.replay import moves_of, replay
+from cplab.site.replay import moves_of, name_of, replay
 from cplab.site.words import displayed, markdown, python, reference
 
 HERE = Path(__file__).parent
@@ -68,8 +68,7 @@ package cplab drew and said; it computes no result.</footer></body></html>
 
     def explorer(self, one: Explorer, title: str) -> tuple[str, str]:
         """The name of an explorer, which may be on several pages, and its file of data."""
-        like, names = one.points.like, [value for _, value in one.deficit.options]
-        key = explorer_name([like.profile, like.model, like.schedule, *names])
+        key = name_of(one)
         if key not in self.explorers:
             pool = Pool()
             self.data(key, pool, {key: replay(one, pool)})
@@ -122,13 +121,6 @@ a link of this page: <code>cplab.Explorer(at="…")</code> opens at the same poi
         return f'<section class="widget" id="pathways"></section><script type="module">{module}\n{own}</script>'
 
 
-def explorer_name(about: list[str]) -> str:
-    """`explorer`, and for others what differs: it stands in links."""
-    usual = [*("course", "allcnn", "recovery"), "blur", "flip", "permute", "noise"]
-    plain = [re.sub("@.*", "", one) for one in about]
-    return "explorer" if plain == usual else "-".join(["explorer", *plain])
-
-
 def part_of(value: Any, pool: Pool) -> str:
     """The mark of a widget or of figures."""
     if isinstance(value, w.Widget):
@@ -142,34 +134,39 @@ def title_of(path: Path) -> str:
     return text.partition("\n")[0].lstrip("# ")
 
 
-def build(folder: Path, lab: str = "", profile: str = "auto") -> list[Path]:
+def build(
+    folder: Path, lab: str = "", profile: str = "auto", labs: Path = ROOT / "labs"
+) -> list[Path]:
     """Write the site, and return its pages.
 
     Arguments: folder, to be made; lab, only the labs whose file names begin so, or "explorer";
-        profile, the size of the experiments that the labs show.
+        profile, the size of the experiments that the labs show; labs, where the notebooks are.
     """
-    labs = sorted((ROOT / "labs").glob("*.ipynb"))
-    chosen = [path for path in labs if path.name.startswith(lab)]
+    every = sorted(labs.glob("*.ipynb"))
+    chosen = [path for path in every if path.name.startswith(lab)]
     if not chosen and lab != "explorer":
-        names = ", ".join(["explorer", *(path.stem for path in labs)])
-        raise CplabError(f"no lab {shown(lab)} in {ROOT / 'labs'}: choose one of {names}")
+        names = ", ".join(["explorer", *(path.stem for path in every)])
+        raise CplabError(f"no lab {shown(lab)} in {labs}: choose one of {names}")
     reports = [
         p for n in REPORTS for p in (ROOT / f"{n}.md", ROOT / f"reproduction/{n}.md") if p.exists()
     ]
     reports = [] if lab else reports
     links = {path.name: f"{path.stem}.html" for path in chosen}
     links |= {path.name: f"{path.stem.lower()}.html" for path in reports}
-    links |= {"explorer": "explorer.html"} | ({} if lab else {"api": "api.html"})
+    links |= {"explorer": "explorer.html"} if lab in ("", "explorer") else {}
+    links |= {} if lab else {"api": "api.html"}
     for name in ("data", "labs", "pictures"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     for asset in ("page.js", "page.css"):
         shutil.copy(HERE / asset, folder / asset)
     site = Site(folder, links)
-    for path in chosen:
-        site.lab(path, profile)
-    key, script = site.explorer(Explorer(), "Explorer")
-    body = f'<h1>Explorer</h1><p>{ABOUT}</p><section class="widget" id="{key}"></section>'
-    site.write("explorer.html", "Explorer", body, [script])
+    with practice_pictures():
+        for path in chosen:
+            site.lab(path, profile)
+        if "explorer" in links:
+            key, script = site.explorer(Explorer(), "Explorer")
+            body = f'<h1>Explorer</h1><p>{ABOUT}</p><section class="widget" id="{key}"></section>'
+            site.write("explorer.html", "Explorer", body, [script])
     for path in reports:
         text = path.read_text(encoding="utf-8")
         site.write(links[path.name], text.partition("\n")[0].lstrip("# "), markdown(text, links))
@@ -193,4 +190,5 @@ def front(labs: list[Path], links: Mapping[str, str]) -> str:
         )
     listed = f'<h2>The labs</h2><ol class="labs">{"".join(rows)}</ol>' if rows else ""
     return f"""<h1>Critical learning periods in deep networks</h1><p class="lead">{ABOUT}</p>
-<p><a class="button" href="explorer.html">Open the explorer</a></p>{listed}"""
+{'<p><a class="button" href="explorer.html">Open the explorer</a></p>' * ("explorer" in links)}
+{listed}"""

@@ -79,7 +79,7 @@ def plain(fig: models.Plot, pool: Pool) -> dict[str, Any]:
         "marks": [pool.put(one) for one in annotations(fig, pool)],
         "key": [pool.put(one) for one in key(fig, shown)],
     }
-    return found | ({"y2": next(iter(extra.values()))} if extra else {})
+    return found | ({"second": next(iter(extra.values()))} if extra else {})
 
 
 def flat(text: Any) -> str:
@@ -132,7 +132,7 @@ def glyph(renderer: models.GlyphRenderer, pool: Pool) -> dict[str, Any]:
         if place not in USUAL or value != USUAL[place]:
             found[place] = value
     if renderer.y_range_name != "default":
-        found["y2"] = 1
+        found["second"] = 1
     return found
 
 

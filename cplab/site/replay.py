@@ -17,13 +17,14 @@ from cplab.lab.points import Points
 from cplab.lab.widgets import Covered, Fitting, Prediction, Ranking
 from cplab.runs import Run
 from cplab.site.plots import Pool, figures
+from cplab.site.words import scrolled
 
 MOST = 6000  # states of a widget that is not the explorer
 RADIO, SELECT = (w.ToggleButtons, w.RadioButtons), (w.Dropdown, w.Select)
 NUMBERS = (w.IntSlider, w.FloatSlider)
 FORMULAS = ("decline", "critical_period", "from_sensitivity")  # of cplab.animals, in page.js too
 TRAIN = "Training needs Python."
-EXPLORED = ("recovery", "clock", "deficit", "onset", "length")  # the last one moves fastest
+EXPLORED = ("deficit", "onset", "length", "recovery", "clock")
 
 
 @dataclass
@@ -110,9 +111,7 @@ def seen(widget: Any, pool: Pool) -> Iterator[str]:
 def words(text: str, pool: Pool, role: str = "") -> str:
     """The mark of a part that is HTML, free of scripts, with tables that can be scrolled."""
     text = re.sub(r"<a [^>]*onclick=[^>]*>.*?</a>", "", text)
-    start = '<div class="wide" tabindex="0" role="group" aria-label="table"><table'
-    text = text.replace("<table", start).replace("</table>", "</table></div>")
-    return pool.put({"html": text} | ({"as": role} if role else {}))
+    return pool.put({"html": scrolled(text)} | ({"as": role} if role else {}))
 
 
 def replay(widget: Any, pool: Pool) -> str:
@@ -184,7 +183,7 @@ def explorer(one: Explorer, pool: Pool) -> dict[str, Any]:
     assert what
     what.labels, what.words = [label.removeprefix("map: ") for label in what.labels], "map"
     begun = [c.at or 0 for c in known]
-    known[-1].put(len(known[-1].labels) - 1)  # so that the first point is drawn as well
+    known[1].put(len(known[1].labels) - 1)  # so that the first point is drawn as well
     for places in product(*(range(len(c.labels)) for c in known)):
         for c, place in zip(known, places, strict=True):
             c.put(place)
@@ -196,8 +195,12 @@ def explorer(one: Explorer, pool: Pool) -> dict[str, Any]:
     for c, place in zip(known, begun, strict=True):
         c.put(place)
     every = [*known, what]
-    call = f"cplab.Explorer({setting(one)}at='…')"
-    spec = {"kind": "moves", "note": TRAIN, "call": call, "play": 0}
+    spec = {
+        "kind": "moves",
+        "note": TRAIN,
+        "call": f"cplab.Explorer({called(one)}at='…')",
+        "play": 0,
+    }
     return spec | {"controls": [c.plain() for c in every]} | table(rows, every)
 
 
@@ -220,7 +223,7 @@ class Drawn:
 
     def show(self, points: Points, run: Run, deficit: str, shown: Run | None, what: str) -> None:
         onset = run.onset if run.onset in points.tried("onset") else None
-        like = run if run in points else onset
+        like = run if run in points or shown is None else onset
         key = points.like.recovery, points.clock, deficit, shown, like
         if key not in self.known:
             self.known[key] = []
@@ -235,14 +238,26 @@ class Drawn:
         self.plots.show, self._one.job.busy = self._show, False  # type: ignore[method-assign]
 
 
-def setting(one: Explorer) -> str:
-    """What an explorer was asked for beside its point, as arguments."""
+def setting(one: Explorer) -> dict[str, Any]:
+    """What an explorer was asked for beside its point, where that is not the usual."""
     like, usual = one.points.like, Run(profile=one.points.like.profile)
-    said = {n: getattr(like, n) for n in ("dataset", "model", "schedule")}
-    said = {"profile": like.profile} | {n: v for n, v in said.items() if v != getattr(usual, n)}
-    names = tuple(value for _, value in one.deficit.options)
-    said |= {"deficits": names} if names != OFFERED and "@" not in "".join(names) else {}
+    names = ("dataset", "model", "schedule")
+    said = {n: getattr(like, n) for n in names if getattr(like, n) != getattr(usual, n)}
+    said |= {"profile": like.profile} if like.profile != Run().profile else {}
+    deficits = tuple(value for _, value in one.deficit.options)
+    return said | ({"deficits": deficits} if deficits != OFFERED else {})
+
+
+def called(one: Explorer) -> str:
+    """The same as arguments; a deficit of one's own cannot be called by its name."""
+    said = {k: v for k, v in setting(one).items() if "@" not in str(v)}
     return "".join(f"{name}={value!r}, " for name, value in said.items())
+
+
+def name_of(one: Explorer) -> str:
+    """`explorer`, and what is not usual: for links and files."""
+    said = [re.sub(r"@\w+|[()']", "", str(value)) for value in setting(one).values()]
+    return re.sub(r"\W+", "-", " ".join(["explorer", *said])).strip("-")
 
 
 def covered(one: Covered, pool: Pool) -> dict[str, Any]:

@@ -63,8 +63,11 @@ def markdown(text: str, links: Mapping[str, str]) -> str:
     return str(mistune.create_markdown(renderer=renderer, plugins=plugins)(text))
 
 
-def scrolled(table: str) -> str:
-    return f'<div class="wide" tabindex="0" role="group" aria-label="table">{table}</div>'
+def scrolled(text: str) -> str:
+    """HTML whose tables can be scrolled, also with keys, and have no empty heads."""
+    start = '<div class="wide" tabindex="0" role="group" aria-label="table"><table'
+    text = text.replace("<table", start).replace("</table>", "</table></div>")
+    return text.replace("<th></th>", "<td></td>")
 
 
 def python(source: str) -> str:

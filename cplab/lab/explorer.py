@@ -5,6 +5,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl
 
 import ipywidgets as w
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 from bokeh.events import DoubleTap, PressUp, Tap
 
 from cplab import data, results
-from cplab.checks import one_of, require, whole
+from cplab.checks import one_of, require, shown, whole
 from cplab.deficits import canonical_name
 from cplab.lab.live import Clock, Job, life_in_words, say_cost
 from cplab.lab.points import Plots, Points
@@ -28,6 +29,7 @@ from cplab.statistics import detectable, percent
 PAPER = "paper"  # the profile of the second set of results
 OFFERED = ("blur", "flip", "permute", "noise")
 KEY = "cut out: the same life without the window · harmless: less than 1 point of harm"
+CONTROLS = ("deficit", "onset", "length", "recovery", "clock", "what")
 CALM: Any = {"continuous_update": False, "layout": {"width": "220px"}}  # tells when it is let go
 
 
@@ -39,6 +41,7 @@ class Explorer(w.VBox):
         deficits: those to choose from, by name or as functions of your own.
         onset, length: where to begin.
         device: of live runs.
+        at: a point as a link to a page of the site has it, or the whole link (see `cplab site`).
         setting: other fields of a Run, such as schedule, dataset, model, and the seed of live runs.
 
     The controls are attributes, to be driven from Python as well: `deficit`, `onset`, `length`,
@@ -59,6 +62,7 @@ class Explorer(w.VBox):
         onset: int = 0,
         length: int = 8,
         device: str = "auto",
+        at: str = "",
         **setting: Any,
     ) -> None:
         one_of("device", device.partition(":")[0], DEVICES)
@@ -68,9 +72,13 @@ class Explorer(w.VBox):
         names = [canonical_name(one, PROFILES[profile].size) for one in deficits]
         sizes = [PAPER] if profile != PAPER and PAPER in set(table.profile) else []
         self._build(names, [profile, *sizes])
-        onset, length = whole("onset", onset, 0, LONGEST), whole("length", length, 0, LONGEST)
+        asked = {"onset": onset, "length": length, **read_link(at)}
+        onset, length = (whole(name, asked.pop(name), 0, LONGEST) for name in ("onset", "length"))
         self._offer_setting(onset, length)
-        for name in ("deficit", "onset", "length", "recovery", "clock", "what"):
+        for name, value in asked.items():
+            known = {str(own): own for _, own in getattr(self, name).options}
+            getattr(self, name).value = known[one_of(name, value, known)]
+        for name in CONTROLS:
             getattr(self, name).observe(self._choose, "value")
         self.size.observe(self._resize, "value")
         for gesture in (DoubleTap, PressUp, Tap):  # fast, slow and ordinary clicks
@@ -269,6 +277,15 @@ class Explorer(w.VBox):
 
 
 # Parts ------------------------------------------------------------------------------------------
+
+
+def read_link(at: str) -> dict[str, str]:
+    """The point in a link, `…#explorer?deficit=flip&onset=4&length=8`, or in its end alone."""
+    point = dict(parse_qsl(at.rpartition("?")[2]))
+    require(point or not at, f"at {shown(at)} is not allowed: give onset=4&length=8, or a link")
+    for name in point:
+        one_of("control", name, CONTROLS)
+    return point
 
 
 def buttons(options: Sequence[Any], css: str) -> w.ToggleButtons:

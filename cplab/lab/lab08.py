@@ -31,7 +31,7 @@ SIGHTS = {  # the words for what a deprived eye sees
     "nothing, both eyes": "both blank",
     "noise, both eyes": "both noise",
 }
-EYES = {"a": "eye a, open", "b": "eye b, deprived"}
+SIDES = {"a": "eye a, open", "b": "eye b, deprived"}
 
 
 def shares(groups: Mapping[str, tuple], x: str, y: str, title: str = "", **options: Any) -> figure:
@@ -106,11 +106,11 @@ class Eyes(w.VBox):
 
     def _draw(self) -> LayoutDOM:
         self.sources = {n: ColumnDataSource(name=f"eyes {n}") for n in ("a", "b", "shares")}
-        self.sources |= {f"descent {n}": ColumnDataSource(name=f"descent {n}") for n in EYES}
+        self.sources |= {f"descent {n}": ColumnDataSource(name=f"descent {n}") for n in SIDES}
         self._end = Range1d(0, 1)
         self._shades = {}
         figs = []
-        for eye, words in EYES.items():
+        for eye, words in SIDES.items():
             room = {"width": 365, "height": 290, "x_range": self._end, "y_range": Range1d(0, 1.05)}
             fig = theme.plain_figure(words, "time, half-learning times T", "part of a mode", **room)
             look = {"color": "hue", "source": self.sources[eye], "width": 2.5}
@@ -145,7 +145,7 @@ class Eyes(w.VBox):
             return
         courses = linear.grow(life)
         took = time.perf_counter() - began
-        for eye in EYES:
+        for eye in SIDES:
             curves = [(thin(c.t), thin(getattr(c, eye)) / m)
                       for c, m in zip(courses, MODES, strict=True)]  # fmt: skip
             t, p = zip(*curves, strict=True)
@@ -162,7 +162,7 @@ class Eyes(w.VBox):
                 kind == "deficit" and "both" in life.kind
             )
         self._end.end = courses[0].t[-1]
-        alone = {eye: wrong([getattr(course, eye)[-1] for course in courses]) for eye in EYES}
+        alone = {eye: wrong([getattr(course, eye)[-1] for course in courses]) for eye in SIDES}
         self.readout.value = (
             f'<div style="{TEXT}">With eye b alone <b>{100 * alone["b"]:.0f} %</b> of what is to '
             f"be said is wrong, with eye a alone {100 * alone['a']:.0f} %. "
@@ -183,7 +183,7 @@ class Eyes(w.VBox):
             self.checked.value = in_red(error)
             return
         took, solved = time.perf_counter() - began, linear.grow(life)
-        for eye in EYES:
+        for eye in SIDES:
             columns: dict[str, list] = {"t": [], "p": [], "hue": []}
             for course, mode, hue in zip(trained, MODES, SHADES, strict=True):
                 t, p = (thin(row, 40) for row in (course.t, getattr(course, eye) / mode))

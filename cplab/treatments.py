@@ -104,7 +104,8 @@ def read_treatment(given: Any, end: int) -> Treatment:
         require(not some, f"treatment {name} needs a strength: write it like {name}-0.5@16")
         strength = kind.low
     strength = number(f"strength of {name}", strength, kind.low, math.inf)
-    require(strength <= kind.high, f"strength of {name} {strength:g} is above {kind.high:g}")
+    most = f"strength of {name} {strength:g} is not allowed: give {kind.high:g} at most"
+    require(strength <= kind.high, most)
     first = whole(f"epoch of {name}", first, 0, max(0, end - 1))
     left = end - first
     epochs = (left if kind.field else 0) if epochs is None else epochs

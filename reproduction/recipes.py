@@ -205,27 +205,35 @@ def course_recovery() -> Parts:
 
 
 GAUGES = {"gauges": (0, 3, 7, 11, 15, 16, 18, 22, 26, 30)}  # epochs, as labs/09 shows them
-# Seeds that are trained of ladder H in forecasts.md; add to these to go on.
+# Seeds of forecast H that are trained; to go on, add to them, compute, and ship.
 TREATED = {
-    ("noise", "renorm@16"): range(5),
-    ("blur", "renorm@16"): range(5),
+    ("noise", "renorm@16"): range(8),
+    ("blur", "renorm@16"): range(8),
+    ("noise", "shrink-1@16"): range(5, 8),
+    ("blur", "shrink-1@16"): range(5, 8),
     ("noise", "held@0"): range(3),
     ("blur", "shrink-0.4@16"): range(2),
     ("blur", "rate-3@16"): range(2),
 }
-REFERENCES = {"renorm@16": range(1), "shrink-0.4@16": range(1), "rate-3@16": range(1)}
+EQUAL = {"renorm@16": range(1), "shrink-0.4@16": range(1), "rate-3@16": range(1)}
+EARLY = {"decay-0@0+8": range(1), "images-0.5@0+8": range(1), "unaugmented@0+8": range(1)}
+SHARPER = range(1)
 
 
 def course_reopening() -> Parts:
-    """Treated lives with newborns that were treated alike, and equal training."""
-    lives_of = {what: [treated(*what, seed) for seed in seeds] for what, seeds in TREATED.items()}
-    every = [one for some in lives_of.values() for run in some for one in (run, run.newborn())]
+    """Treated lives and newborns that were treated alike; equal training that was; lives in which
+    something is missing only early."""
+    lives_of = [treated(*what, seed) for what, seeds in TREATED.items() for seed in seeds]
+    every = [one for run in lives_of for one in (run, run.newborn())]
     every += [
         treated("blur", kind, seed).equal_training()
-        for kind, seeds in REFERENCES.items()
+        for kind, seeds in EQUAL.items()
         for seed in seeds
     ]
     yield [run for run in dict.fromkeys(every) if run.treatments], GAUGES
+    yield [Run(onset=8, treatments=k, seed=s) for k, seeds in EARLY.items() for s in seeds], ()
+    windows = "blur-8@0+4 blur-4@4+4 blur-2@8+4"
+    yield [Run(onset=16, windows=windows, seed=seed) for seed in SHARPER], ()
 
 
 def treated(deficit: str, kind: str, seed: int, **fields) -> Run:

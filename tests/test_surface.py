@@ -201,7 +201,8 @@ def test_a_figure_can_be_shown_again_alone_or_beside_others():
     source.data = {"x": [9], "y": [9]}
     assert list(third.find("one").data["x"]) == [9]
     assert list(pages[0].find("one").data["x"]) == [7]  # it stays as it was
-    assert Page(first).find("one")  # also where that page is loaded again
+    again = Page(first)  # also where that page is loaded again
+    assert [root.id for root in again.document.roots] == [again.item["root_id"]]
     source.data = {"x": [0], "y": [0]}
     assert list(third.find("one").data["x"]) == [0]  # which takes nothing from the others
 

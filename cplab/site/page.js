@@ -396,7 +396,7 @@ function control(spec, chosen) {
   const say = () => { said.textContent = spec.labels[input.value]; input.setAttribute("aria-valuetext", said.textContent); };
   input.addEventListener("input", () => { say(); chosen(+input.value); });
   say();
-  return {node: make("div", {class: "range"}, make("label", {for: name}, spec.words), input, said),
+  return {node: make("div", {class: "range"}, make("label", {for: name}, spec.words), input, spec.quiet ? "" : said),
     put: (i) => { input.value = i; say(); }};
 }
 

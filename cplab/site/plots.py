@@ -127,7 +127,7 @@ def glyph(renderer: models.GlyphRenderer, pool: Pool) -> dict[str, Any]:
         raise CplabError(f"a figure has the glyph {name}, which pages cannot draw: {[*KINDS]} can")
     kind, places = KINDS[name]
     found: dict[str, Any] = {"kind": kind}
-    for place in looks_of(type(shape), places):
+    for place in looks_of(type(shape), places):  # type: ignore[arg-type]
         value = resolved(getattr(shape, place), data, pool)
         if place not in USUAL or value != USUAL[place]:
             found[place] = value

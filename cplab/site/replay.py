@@ -38,9 +38,10 @@ class Control:
     values: list[str]
     at: int | None
     put: Callable[[int], None]
+    quiet: bool = False  # its position says nothing to a reader
 
     def plain(self) -> dict[str, Any]:
-        names = ("name", "words", "kind", "labels", "values", "at")
+        names = ("name", "words", "kind", "labels", "values", "at", "quiet")
         return {name: getattr(self, name) for name in names}
 
 
@@ -72,7 +73,8 @@ def control(widget: Any, name: str = "") -> Control | None:
 
     else:
         return None
-    return Control(name, words or "choose", kind, labels, values, at, put)
+    quiet = isinstance(widget, NUMBERS) and not widget.readout
+    return Control(name, words or "choose", kind, labels, values, at, put, quiet)
 
 
 def controls_in(widget: Any) -> Iterator[Any]:
@@ -181,6 +183,8 @@ def explorer(one: Explorer, pool: Pool) -> dict[str, Any]:
     known = [c for name in shown if (c := control(getattr(one, name), name))]
     what, drawn, rows = control(one.what, "what"), Drawn(one, pool), []
     assert what
+    for c in known:
+        c.quiet = False  # a number stands beside it
     what.labels, what.words = [label.removeprefix("map: ") for label in what.labels], "map"
     begun = [c.at or 0 for c in known]
     known[1].put(len(known[1].labels) - 1)  # so that the first point is drawn as well

@@ -1,8 +1,8 @@
 """What a built site weighs and how quick it is, and pictures of it: python -m benchmarks.pages DIR.
 
 Each page is opened from the disk in headless Chromium. A page's weight is that of all its files,
-each gzipped; the first picture is timed from the start of loading, a move from the key to the second
-frame after it. Pictures are of practice images alone, as all that `cplab site` writes.
+each gzipped; the first picture is timed from the start of loading, a move until the second frame
+after it. Pictures are of practice images alone, as all that `cplab site` writes.
 """
 
 import argparse

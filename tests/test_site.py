@@ -1,4 +1,4 @@
-"""The site: what it says in each state is what Python says there, in any browser and by keyboard."""
+"""The site: what it says in each state is what Python says there, in a browser and by keys."""
 
 import contextlib
 import importlib.util
@@ -26,7 +26,7 @@ ORDERED = {name: Run(name, length=16) for name in ("blur", "flip", "noise")}
 CELLS = [
     "# Lab 00 · All that a lab may show\n\nYou can\n\n1. try each widget; $\\tau$ is a time.",
     "from cplab import Run, animals, lab, show\nimport pandas as pd\nprofile = 'ci'",
-    "explorer = lab.Explorer(model='depth1', schedule='fixed', deficits=('blur', 'flip'))\nexplorer",
+    "lab.Explorer(model='depth1', schedule='fixed', deficits=('blur', 'flip'))",
     "lab.choice('Is it so?', ['yes', 'no'], lambda: ['It is.', show.removal(Run(), ('blur',))])",
     "lab.Prediction({}, {'blur': [0.55, 0.57], 'flip': [0.61, 0.66]}, source='made up')",
     "lab.Ranking({n: Run(n, length=16) for n in ('blur', 'flip', 'noise')})",
@@ -39,7 +39,8 @@ CELLS = [
     "lab.found(lambda: 'Nothing & everything.')",
     "show.display(show.removal(Run(), ('blur',)))\nprint('printed <here>')",
     "pd.DataFrame({'a': [1, 2]})",
-    "## An end\n\n<details><summary>Solution</summary>\n\n**bold**\n\n```python\n1 < 2\n```\n</details>",
+    "## An end\n\n<details><summary>Solution</summary>\n\n**bold**\n\n```python\n1 < 2\n```\n"
+    "</details>",
 ]
 
 
@@ -145,7 +146,7 @@ def compare(path, python, wanted):
         for control, position in zip(spec["controls"], positions, strict=True):
             put(python, control["name"], control["values"][position])
         parts = data.state(spec, *positions)
-        said = {part.get("as"): plain(part["html"]) for part in parts if "html" in part}
+        said = {part.get("as"): plain("".join(part["html"])) for part in parts if "html" in part}
         assert said["readout"] == plain(python.readout.value)
         assert said["phases"] == plain(python.phases.value)
         assert said["code"] == python.run.call()

@@ -1,5 +1,5 @@
-"""Widgets, run over all their states: what Python would have drawn and said in each, for a page that
-only chooses among it."""
+"""Widgets, run over all their states: what Python would have drawn and said in each, for a page
+that only chooses among it."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -88,7 +88,7 @@ def controls_in(widget: Any) -> Iterator[Any]:
 
 
 def seen(widget: Any, pool: Pool) -> Iterator[str]:
-    """The marks of what a widget shows beside its controls: words, figures, widgets of their own."""
+    """The marks of what a widget shows beside its controls: words, figures, other widgets."""
     if widget.layout.display == "none" or isinstance(widget, w.Play):
         return
     if hasattr(widget, "page"):
@@ -113,7 +113,9 @@ def seen(widget: Any, pool: Pool) -> Iterator[str]:
 def words(text: str, pool: Pool, role: str = "") -> str:
     """The mark of a part that is HTML, free of scripts, with tables that can be scrolled."""
     text = re.sub(r"<a [^>]*onclick=[^>]*>.*?</a>", "", text)
-    return pool.put({"html": scrolled(text)} | ({"as": role} if role else {}))
+    pieces = re.split(r"(?=<div style)", scrolled(text))  # of time lines, which are many
+    html = [pool.put(one) for one in pieces] if len(pieces) > 2 else scrolled(text)
+    return pool.put({"html": html} | ({"as": role} if role else {}))
 
 
 def replay(widget: Any, pool: Pool) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import torch
 
-from benchmarks import traces, training
+from benchmarks import eyes, traces, training
 from benchmarks.timing import ROUNDS, Row, fresh, row, seconds
 from cplab import data, devices
 from cplab.checks import CplabError
@@ -58,7 +58,7 @@ def measure(device: str = "auto") -> dict:
     with tempfile.TemporaryDirectory(prefix="cplab-benchmarks-") as folder:
         os.environ["CPLAB_CACHE"] = folder  # an empty one, for this process and what it starts
         rows = [*training.rows(where, dataset), *traces.rows(where, dataset), *lookups()]
-        rows.append(importing())
+        rows += [importing(), *eyes.rows()]
     about = {"device": devices.machine(where), "cores": devices.usable_cores(), "dataset": dataset}
     return {**about, "torch": str(torch.__version__), "results": [r._asdict() for r in rows]}
 

@@ -52,6 +52,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--copy": {"action": "store_true", "help": "Only copy the labs to ./cplab-labs."},
     "--no-browser": {"action": "store_true", "help": "Print the address and open no browser."},
     "LAB": {"nargs": "?", "default": "", "help": "A lab, or how its name begins."},
+    "DIR": {"help": "A folder, which is made."},
 }
 COMMANDS: dict[str, tuple[Callable[[Namespace], int | None], str]] = {}
 
@@ -403,6 +404,21 @@ def fetch_data(o: Namespace) -> None:
     from cplab import data
 
     print(data.fetch(o.DATASET))
+
+
+@command("site", "DIR LAB")
+def write_site(o: Namespace) -> None:
+    """Write the labs as pages that need no Python and no network.
+
+    Every widget is run over all its states, which takes minutes. A word after the folder writes the
+    labs alone whose names begin so, or `explorer`.
+
+    cplab site pages
+    """
+    from cplab.site.pages import build
+
+    pages = build(Path(o.DIR), o.LAB)
+    print(f"{len(pages)} pages: open {pages[0].parent / 'index.html'}")
 
 
 @command("lab", "LAB --copy --no-browser")

@@ -262,6 +262,20 @@ def blank(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return torch.zeros_like(x), y
 
 
+@deficit(label="strabismus", colour="#661100", dash="dashed", marker="plus",
+         reference="Hubel and Wiesel 1965")  # fmt: skip
+def strabismus(x: Tensor, y: Tensor, *, context: BatchContext) -> tuple[Tensor, Tensor]:
+    """Another image of the batch, as to an eye that looks elsewhere.
+
+    The label is that of one of the two, at random: of two eyes either may be the one that is asked,
+    and what they see has nothing in common.
+    """
+    import torch
+
+    chance = noise_for(x[:, :1, :1, :1], context, mixed_seed(context.seed, context.epoch))
+    return x.roll(1, 0), torch.where(chance.flatten() > 0, y, y.roll(1))
+
+
 def parts_of(name: object, size: int = 0, strict: bool = True) -> list[Deficit]:
     """The parts of a written name, in the order in which they act.
 

@@ -7,12 +7,18 @@ from torch import nn
 def stacked(plan: list[tuple[int, int, int]], channels: int, classes: int) -> nn.Sequential:
     """Layers out of (output channels, kernel, stride), each with batch norm and ReLU; then the
     classes' 1×1 convolution and average pooling."""
+    layers = hidden(plan, channels)
+    head = [nn.Conv2d(plan[-1][0], classes, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    return nn.Sequential(*layers, *head)
+
+
+def hidden(plan: list[tuple[int, int, int]], channels: int) -> list[nn.Module]:
+    """The layers of `stacked` before the classes'."""
     layers: list[nn.Module] = []
     for out, kernel, stride in plan:
         layers += [*normed(channels, out, kernel, stride), nn.ReLU(inplace=True)]
         channels = out
-    head = [nn.Conv2d(channels, classes, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    return nn.Sequential(*layers, *head)
+    return layers
 
 
 def normed(channels: int, out: int, kernel: int, stride: int = 1) -> list[nn.Module]:
@@ -36,3 +42,29 @@ class Block(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.relu(self.branch(x) + self.shortcut(x))
+
+
+class TwoEyes(nn.Module):
+    """Two stems of three layers, `eyes`, of half the width each, whose maps are put side by side
+    for the `shared` layers; the left eye sees the left columns, the right eye the right ones.
+
+    Arguments: width, channels and classes, of an All-CNN; field, the part of the columns, 0 to 1.
+    """
+
+    def __init__(self, width: int, channels: int, classes: int, field: float):
+        super().__init__()
+        w, half = width, max(1, width // 2)
+        stem = [(half, 3, 1), (half, 3, 1), (2 * half, 3, 2)]
+        rest = [*((2 * w, 3, 1), (2 * w, 3, 1), (2 * w, 3, 2)), *((2 * w, 3, 1), (2 * w, 1, 1))]
+        self.eyes = nn.ModuleList(nn.Sequential(*hidden(stem, channels)) for _ in range(2))
+        self.shared, self.field = stacked(rest, 4 * half, classes), field
+
+    def look(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """What each eye makes of its view, from (N, 2, C, H, W)."""
+        seen = max(1, round(self.field * x.shape[-1]))
+        views = x[:, 0, ..., :seen], x[:, 1, ..., -seen:]
+        dense = (view.contiguous(memory_format=torch.channels_last) for view in views)
+        return [eye(view) for eye, view in zip(self.eyes, dense, strict=True)]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.shared(torch.cat(self.look(x), 1))

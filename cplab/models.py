@@ -37,7 +37,7 @@ class Model:
     lr, weight_decay: factors of the profile's (lr: where the rate falls).
     fixed_lr: the rate where it stays; the profile's if None.
     profiles: where these three hold; everywhere if empty.
-    views: how many views of an image it takes.
+    views: how many views of an image it takes. apart: whether each is shifted on its own.
     """
 
     name: str
@@ -51,7 +51,8 @@ class Model:
     fixed_lr: float | None = None
     profiles: tuple[str, ...] = ()
     views: int = 1
-    telling: ClassVar = ("lr", "weight_decay", "fixed_lr", "profiles", "views")
+    apart: bool = False
+    telling: ClassVar = ("lr", "weight_decay", "fixed_lr", "profiles", "views", "apart")
 
     def __post_init__(self) -> None:
         whole("width", self.width, 1, WIDEST)
@@ -78,8 +79,8 @@ def model(function: Callable | None = None, **options: Any) -> Any:
         function: (width, channels, size, classes) -> a torch module that takes images (N, channels,
             size, size), or (N, views, channels, size, size), and returns logits (N, classes). Its
             initial weights come from torch's global generator, and it draws nothing afterwards.
-        options: label, its name in figures; width, lr, weight_decay, fixed_lr, profiles and views
-            as in `Model`.
+        options: label, its name in figures; width, lr, weight_decay, fixed_lr, profiles, views
+            and apart as in `Model`.
     Returns: the class or function itself, to be given to `Run` and `cplab.run`.
     Raises: CplabError for one whose meaning its source does not tell, or that does not do as is
         said above when it is tried on four images.
@@ -185,6 +186,27 @@ def deep(n: int) -> Callable:
 
 for depth in (1, 2, 3):
     model(deep(depth), label=f"depth {depth}", width=96)
+
+
+@model(label="two eyes", width=96, views=2)
+def eyes(width: int, channels: int, size: int, classes: int) -> nn.Module:
+    """The All-CNN with two eyes: its first three layers twice, each time at half the width.
+
+    The left eye sees the left five eighths of an image, the right eye the right five eighths; what
+    the three layers of both give is put side by side, and the fourth layer is the first that has
+    both. Ours; two pathways that compete are in Kleinman, Achille & Soatto 2023.
+    """
+    from cplab.layers import TwoEyes
+
+    return TwoEyes(width, channels, classes, 5 / 8)
+
+
+@model(label="two eyes, whole image", width=96, views=2, apart=True)
+def eyes_whole(width: int, channels: int, size: int, classes: int) -> nn.Module:
+    """As `eyes`, but each eye sees the whole image, shifted on its own."""
+    from cplab.layers import TwoEyes
+
+    return TwoEyes(width, channels, classes, 1)
 
 
 def model_name(given: object, profile: Profile | None = None) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 
 from cplab.checks import CplabError, one_of, require, whole
 from cplab.lazy import check_calls
-from cplab.pruning import SIZES, KernelPruning, KernelSplit, Pruned, Search
+from cplab.pruning import SIZES, KernelPruning, KernelSplit, Pruned, Search, random_split
 from cplab.results import find
 from cplab.runs import CLOCKS, LONGEST, Run
 from cplab.specs import check_spec
@@ -364,8 +364,6 @@ def random_splits_accuracy(size: str, kernels: int, seed: int, draws: int = 3) -
     >>> 40 < random_splits_accuracy("course", 50, seed=0) < 70
     True
     """
-    from cplab.pruning import random_split  # draws with torch
-
     found: list[float] = []
     most = SIZES[one_of("size", size, SIZES)].kernels
     for draw in range(whole("draws", draws, 1, 1000)):

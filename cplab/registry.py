@@ -8,7 +8,6 @@ and in worker processes: what changes later in a notebook changes nothing in wha
 
 import ast
 import linecache
-import pickle
 import re
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -98,19 +97,23 @@ def sources_in(text: str) -> dict[str, str]:
     return {entry.name: entry.source for entry in own_functions() if entry.name in named}
 
 
-def dumps_own() -> bytes:
-    """What is registered here, for `load_own` in another process."""
+def dumps_own() -> str:
+    """What is registered here, for `load_own` in another process: plain data, as Python writes it,
+    of the fields that are not as usual."""
     told = []
     for entry in own_functions():
-        name, _, *others = (f.name for f in fields(entry))
-        told.append((type(entry), {field: getattr(entry, field) for field in (name, *others)}))
-    return pickle.dumps(told)
+        said = {f.name: getattr(entry, f.name) for f in fields(entry) if f.compare}
+        usual = {f.name: f.default for f in fields(entry)} | {"apply": said.pop("apply")}
+        changed = {name: value for name, value in said.items() if value != usual[name]}
+        told.append((type(entry).__name__, changed))
+    return repr(told)
 
 
-def load_own(payload: bytes) -> None:
+def load_own(told: str) -> None:
     """Register what `dumps_own` gave, out of the sources; what is here already stays."""
-    for kind, values in pickle.loads(payload):
-        restore(kind, **values)
+    kinds = {kind.__name__: kind for kind in TABLES}
+    for kind, values in ast.literal_eval(told):
+        restore(kinds[kind], **values)
 
 
 def restore(kind: type, *, name: str, source: str, **values: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 from cplab import deficits, models, specs
 from cplab.checks import CplabError, number, one_of, require, settle, shown, whole, yes_or_no
 from cplab.profiles import PROFILES, Profile
+from cplab.treatments import Treatment, read_treatments, without
 
 DATASETS = ("cifar10", "mnist", "fashion_mnist", "practice")
 SCHEDULES = ("paper", "fixed", "recovery")
@@ -29,10 +30,18 @@ CLOCKS = ("stopped", "running")  # what a schedule's clock does while nothing is
 
 
 class Step(NamedTuple):
-    """What one epoch of training is, apart from its seed and its number."""
+    """What one epoch of training is, apart from its seed and its number.
+
+    decay: a factor on weight decay; images: the fraction that is seen; augment: whether shifted and
+    mirrored; held: whether norms of weights under batch norm are held as they were at birth.
+    """
 
     deficit: str
     lr: float
+    decay: float = 1
+    images: float = 1
+    augment: float = 1
+    held: float = 0
 
 
 class Event(NamedTuple):
@@ -100,6 +109,9 @@ class Run:
             overlap.
         skipped: epochs of the schedule `paper` that pass, with nothing trained, before recovery;
             its rates are then those of later epochs. Other schedules have no clock to run on.
+        treatments: what else is done, each written like renorm@16 (before epoch 16), rate-3@16
+            (from then on) or decay-0@0+8 (for 8 epochs); kinds are those of
+            cplab.treatments.TREATMENTS.
 
     A deficit of length 0 is no deficit.
 
@@ -112,7 +124,6 @@ class Run:
 
     version: ClassVar[int] = 1
     heading: ClassVar[str] = "protocol"  # begins the canonical string
-    task: ClassVar[str] = "classification"
     form: ClassVar[dict] = {  # of its values
         "accuracy": specs.fraction,
         "curve": [
@@ -143,6 +154,7 @@ class Run:
     augment: bool = setting(True, yes_or_no)
     windows: tuple[Window, ...] = setting((), as_given)
     skipped: int = setting(0, EPOCHS)
+    treatments: tuple[Treatment, ...] = setting((), as_given)
 
     def __post_init__(self) -> None:
         profile = PROFILES[one_of("profile", self.profile, PROFILES)]
@@ -177,12 +189,11 @@ class Run:
         require(len(several) <= WINDOWS, f"more than {WINDOWS} windows are not allowed: give fewer")
         windows = {read_window(one, profile.size, self.epochs) for one in several}
         settle(self, windows=tuple(sorted(windows, key=lambda w: (w.onset, w.length, w.deficit))))
-        known = models.MODELS.get(self.family)
-        one = known is None or known.views == 1
-        require(one, f"model {self.model!r} takes two views: take another, a run shows one view")
+        settle(self, treatments=read_treatments(self.treatments, self.epochs))
         for name in (self.deficit, *(window.deficit for window in windows)):
-            why = "leave out what follows the colon, a run shows one view"
-            require(":" not in name, f"deficit {name!r} is of one of two views: {why}")
+            one = self.views == 1 and ":" in name
+            why = "leave out what follows the colon, or take a model of two views"
+            require(not one, f"deficit {name!r} is of one of two views: {why}")
 
     def __getstate__(self) -> dict:
         """What goes to another process with every report: the fields alone."""
@@ -204,6 +215,16 @@ class Run:
     @property
     def width(self) -> int:
         return int(self.model.rpartition("-")[2])
+
+    @property
+    def views(self) -> int:
+        """How many views of an image its network takes; 0 of one that is not defined here."""
+        return models.MODELS[self.family].views if self.family in models.MODELS else 0
+
+    @property
+    def task(self) -> str:
+        """What is learned: a name in engine.tasks."""
+        return "two views" if self.views == 2 else "classification"
 
     @cached_property
     def settings(self) -> Profile:
@@ -232,13 +253,14 @@ class Run:
         return "clear" if epoch < self.onset else "deficit"
 
     @cached_property
-    def life(self) -> tuple[Step, ...]:
-        """One (deficit, learning rate) for each epoch."""
+    def life(self) -> tuple[Step | Event, ...]:
+        """A step for each epoch, and what is done between two."""
         scale = self.rate * (1 / 50 if self.optimizer == "adam" else 1)
         every = (Window(self.deficit, self.onset, self.length), *self.windows)
         when = (self.end, self.recovery, self.skipped)
         made = shared_steps if self.epochs <= SHARED else steps  # long ones would fill the memory
-        return made(self.settings, self.schedule, scale, every, *when)
+        life = made(self.settings, self.schedule, scale, every, *when)
+        return treated(life, self.treatments) if self.treatments else life
 
     def values(self, rows: list[dict]) -> dict:
         """What a result says of this run, out of the engine's rows: accuracy (of the test images
@@ -246,8 +268,9 @@ class Run:
         curve = [
             {"epoch": r["epoch"], "phase": self.phase(r["epoch"]), **{n: r[n] for n in MEASURED}}
             for r in rows
+            if "epoch" in r
         ]
-        return {"accuracy": rows[-1]["test_accuracy"], "curve": curve}
+        return {"accuracy": curve[-1]["test_accuracy"], "curve": curve}
 
     def check_values(self, values: dict) -> None:
         """Raise ValueError unless these can be this run's."""
@@ -266,18 +289,28 @@ class Run:
         return trajectories
 
     def equal_training(self) -> "Run":
-        """The control without a deficit that trains for as many epochs (matched epochs)."""
+        """The control without a deficit that trains for as many epochs (matched epochs), treated in
+        the same way."""
         return replace(self, deficit=CLEAR, onset=self.end, length=0, windows=())
 
     def newborn(self) -> "Run":
-        """The control that has the recovery epochs alone (recovery only)."""
-        return replace(self, deficit=CLEAR, onset=0, length=0, windows=(), skipped=0)
+        """The control that has the recovery epochs alone (recovery only), with what is done to the
+        run at the end of its deficit and later."""
+        left = without(self.treatments, 0, self.end)
+        clear = replace(self, deficit=CLEAR, onset=0, length=0, windows=(), treatments=())
+        return replace(clear, skipped=0, treatments=left)
+
+    def untreated(self) -> "Run":
+        """The same life without its treatments."""
+        return replace(self, treatments=())
 
     def without_window(self, clock: str = "stopped") -> "Run":
         """The same life with the window of the deficit cut out; at onset 0 the newborn. With the
         clock `running` its epochs pass for the schedule, and nothing is trained in them."""
         passed = self.length if one_of("clock", clock, CLOCKS) == "running" else 0
-        return replace(self, deficit=CLEAR, length=0, windows=(), skipped=passed)
+        left = without(self.treatments, self.onset, self.end)
+        clear = replace(self, deficit=CLEAR, length=0, windows=(), treatments=())
+        return replace(clear, skipped=passed, treatments=left)
 
     def call(self) -> str:
         """The line of Python that gives this run's result."""
@@ -348,3 +381,20 @@ def steps(
 
 
 shared_steps = lru_cache(maxsize=4096)(steps)  # runs that differ in their seeds have one life
+
+
+def treated(life: tuple[Step, ...], treatments: tuple[Treatment, ...]) -> tuple[Step | Event, ...]:
+    """A life with what is done to it."""
+    parts: list[Step | Event] = []
+    for epoch, step in enumerate(life):
+        for t in treatments:
+            if t.first <= epoch < t.first + t.epochs:
+                changed: Any = {t.kind.field: t.strength}
+                if t.kind.field == "lr":
+                    changed["lr"] *= step.lr
+                step = step._replace(**changed)
+            elif t.first == epoch:
+                some = t.kind.low != t.kind.high
+                parts.append(Event(t.name, (t.strength,) if some else ()))
+        parts.append(step)
+    return tuple(parts)

@@ -14,7 +14,11 @@ from typing import Any, TypeVar
 from cplab.checks import one_of, require, shown
 
 SPECS: dict[str, Any] = {}  # by the name of the class
-HOMES = ("cplab.runs", "cplab.pruning.specs")  # modules that register specs when they are loaded
+HOMES = (
+    "cplab.runs",
+    "cplab.paths",
+    "cplab.pruning.specs",
+)  # modules that register specs when loaded
 Spec = TypeVar("Spec", bound=type)
 
 
@@ -206,3 +210,12 @@ def same_length(length: int, *columns: list) -> None:
     """Raises: ValueError unless each column has so many entries."""
     if any(len(column) != length for column in columns):
         raise ValueError(f"its columns do not have {length} entries each")
+
+
+def mix(*parts: object) -> int:
+    """A seed for torch's generators out of several numbers.
+
+    >>> mix(0) == mix(0), mix(0) == mix(0, 1)
+    (True, False)
+    """
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:7])

@@ -83,6 +83,8 @@ def mean_curve(results: Sequence, what: str = "test_accuracy") -> dict[str, np.n
     >>> mean_curve([])["epoch"].tolist()
     []
     """
+    known = all(hasattr(result, "series") for result in results)
+    require(known, f"results {shown(results)} are not allowed: give what cplab.sweep returns")
     curves = np.array([result.series(what) for result in results], dtype=float)
     epochs = enumerate(curves.T, 1)
     columns = mean_columns({epoch: row for epoch, row in epochs if np.isfinite(row).all()})
@@ -105,11 +107,13 @@ def crossing(x: ArrayLike, y: ArrayLike, level: float = 0.0) -> float:
     return float(x[i] - y[i] * (x[i] - x[i - 1]) / (y[i] - y[i - 1]))
 
 
-def detectable(half: float, count: int, power: float = 0.8) -> float:
+def detectable(half: float, count: float, power: float = 0.8) -> float:
     """The mean that would be told from zero in so many of all experiments, by default 80 %; one as
-    large as the interval itself is in about half of them.
+    large as the interval itself is in about half of them. (The far tail, a mean told from zero with
+    the wrong sign, is left out: it is below 0.01 %.)
 
-    Arguments: half, of the 95 % interval, in any unit; count, the seeds behind it, 2 at least.
+    Arguments: half, of the 95 % interval, in any unit; count, the seeds behind it, 2 at least, or
+        its degrees of freedom and 1.
 
     >>> round(detectable(1.0, 10), 2)
     1.39
@@ -233,7 +237,7 @@ def describe(values: Sequence[float], digits: int = 1) -> str:
     if not len(values):
         return MISSING
     interval = "" if np.isnan(half) else f" ± {half:.{digits}f}"
-    return f"{mean:.{digits}f}{interval} ({count_seeds(len(values))})"
+    return f"{round(mean, digits) + 0.0:.{digits}f}{interval} ({count_seeds(len(values))})"
 
 
 def compare(points: ArrayLike, other: str, digits: int = 1) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from cplab import quantities
 from cplab.checks import Cancelled, CplabError, one_of, whole
 from cplab.profiles import PROFILES
-from cplab.pruning import MATERIALS, SIZES, KernelPruning, KernelSplit
+from cplab.pruning import MATERIALS, SIZES, KernelPruning, KernelSplit, random_split
 from cplab.results import collect, estimate, find, tables
 from cplab.runs import Run
 
@@ -111,8 +111,6 @@ def prunings(size: str, seed: int) -> list[KernelPruning]:
 def splits(size: str, seed: int, materials=MATERIALS[:1], draws: int = 1) -> list[KernelSplit]:
     """Architectures from new weights: random ones, and those that pruning left, once they are
     known."""
-    from cplab.pruning import random_split  # draws with torch, which takes a second to load
-
     totals, kernels = SIZES[size].saved, SIZES[size].kernels
     pairs = [random_split(n, 100 * d + seed, kernels) for n in totals for d in range(draws)]
     for material in materials:

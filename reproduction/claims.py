@@ -3,7 +3,8 @@
 A claim predicts where a number lies; `numbers.py` takes that number from the shipped results.
 Nothing here is a result of ours. Claims stand under the question that they answer, and two that
 would read the same numbers are one. Those of the Fisher information stand in `fisher.py`, those of
-the thesis and the slides in `thesis.py`.
+the thesis and the slides in `thesis.py`, of two eyes in `twoeyes.py`, on treatments in
+`reopening.py`, of deep linear networks in `linear.py`.
 
 Sources: A. Achille, M. Rovere, S. Soatto, Critical Learning Periods in Deep Networks (paper, and
 its poster); D. Stothers, Turing's Child Machine (thesis); slides of A. Jose on the paper.
@@ -14,9 +15,12 @@ from typing import Any
 
 from reproduction import numbers as n
 from reproduction.fisher import BY_LAYER, RESNET, SHORT, TRACES, WINDOWS
+from reproduction.linear import LINEAR_CLAIMS
 from reproduction.questions import ACCURACY, AGE, DEPTH, ENGINE, HARM, KIND, LOST, RATE
+from reproduction.reopening import REOPENINGS
 from reproduction.statement import Claim, above, below, between, flat, near, statement
 from reproduction.thesis import CONVOLUTIONAL, DENSE, SLIDES
+from reproduction.twoeyes import CLOSED_EYES
 
 # Why a size cannot answer.
 ANNEALED = "the newborn anneals from the start, and so has higher rates in its recovery"
@@ -359,5 +363,5 @@ ROUNDING = statement(
 
 CLAIMS = [
     *(*LEVELS, *HARMS, *LOSSES, *AGES, *KINDS, *RATES, *DEPTHS, *TRACES, *BY_LAYER),
-    *(*DENSE, *CONVOLUTIONAL, *SLIDES, *ROUNDING),
+    *(*DENSE, *CONVOLUTIONAL, *SLIDES, *CLOSED_EYES, *LINEAR_CLAIMS, *REOPENINGS, *ROUNDING),
 ]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-LEVEL, POWER = 0.05, 0.8
+LEVEL = 0.05
 
 
 class Interval(NamedTuple):
@@ -42,13 +42,3 @@ def interval(values: Sequence) -> Interval:
     freedom = float(each.sum() ** 2 / (each**2 / (seeds - 1)).sum())
     half = float(stdtrit(freedom, 1 - LEVEL / 2) * np.sqrt(each.sum()))
     return Interval(mean, half, seeds, freedom, False)
-
-
-def detectable(found: Interval) -> float:
-    """The smallest difference that as many seeds, as far apart as these, would show in four of five
-    experiments: 80 % power at 5 %, by the noncentral t distribution (whose far tail, a difference
-    shown with the wrong sign, is left out: it is below 0.01 %)."""
-    from scipy.special import nctdtrinc, stdtrit
-
-    border = stdtrit(found.freedom, 1 - LEVEL / 2)
-    return float(found.half / border * nctdtrinc(found.freedom, 1 - POWER, border))

@@ -94,6 +94,12 @@ def equal_training_gain(size, length, seed, deficit="blur", **fields) -> Parts:
     return combine((1, run), (-1, run.equal_training()))
 
 
+def given_back(size, length, seed, deficit, kind="renorm") -> Parts:
+    """Points that a treatment brings when a deficit from birth ends."""
+    run = life(size, length, seed, deficit, treatments=f"{kind}@{length}")
+    return combine((1, run), (-1, run.untreated()))
+
+
 def advantage_over_blur(size, length, seed, deficit, **fields) -> Parts:
     """Points after one deficit above those after as much blur."""
     run = life(size, length, seed, deficit, **fields)

@@ -10,7 +10,8 @@ ACCURACY, HARM, LOST = "Accuracy", "Harm of blur", "Loss against equal training"
 AGE, KIND, RATE, DEPTH = "Age", "Kind of deficit", "Learning rate", "Depth"
 TRACE, LAYERS, ENGINE = "The trace", "Where the information sits", "Our engine"
 GROWTH, KERNELS = "Growth and pruning of synapses", "Pruning of kernels"
-WEIGHTS = "Pruning of weights"
+WEIGHTS, EYES, REOPEN = "Pruning of weights", "Two eyes", "Opening again"
+LINEAR = "Deep linear networks"
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,17 @@ QUESTIONS = {
             at_course(n.saliency_gain, 0.1, other=other, moment="retrained")
             for other in ("magnitude", "random")
         ),
+    ),
+    EYES: Question("Does a closed eye lose to an open one, and is that so later as well?"),
+    LINEAR: Question(
+        "Are depth and competition enough for a critical period? (Networks without any "
+        "non-linearity, trained whenever this is written; lab 08 solves them.)"
+    ),
+    REOPEN: Question(
+        "What is lost if something is missing only early, and what gives back what a deficit took?",
+        "After 16 epochs of noise renorm, which changes no answer, gives back {} points, after as "
+        "many of blur {}.",
+        tuple(at_course(n.given_back, 16, deficit=name) for name in ("noise", "blur")),
     ),
     ENGINE: Question("Do our numbers depend on bfloat16?"),
 }

@@ -5,18 +5,20 @@ name stands in the file of the first. `compute` gives the results of a recipe, l
 `ship_recipe` writes them into its file. The runs alone took about 22 hours of one core.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from cplab.checks import CplabError, one_of
+from cplab.measure import parse_measures
 from cplab.pruning import DENSITIES, MATERIALS, ORIGINS, OneShot, Pruned, Retraining, Search
 from cplab.results import Result, find, ship, sweep
 from cplab.runs import Run
 from reproduction.campaign import TRACE, prunings, splits
 from reproduction.ladders import LADDERS, lives
 
-Parts = Iterable[tuple[list, tuple[str, ...]]]  # specs, and what is measured on them
+Measures = tuple[str, ...] | Mapping[str, Any]  # names, or by name when
+Parts = Iterable[tuple[list, Measures]]  # specs, and what is measured on them
 
 ONSETS = (0, 2, 4, 8, 12, 16, 24)
 LENGTHS = (2, 4, 8, 12, 16, 24)
@@ -154,6 +156,26 @@ def saliency() -> Parts:
     yield [replace(one, seed=seed) for one in (whole, *kept, *later) for seed in TEN], ()
 
 
+EYES = ("eye_shares", "each_eye")
+
+
+def eyes() -> Parts:
+    """The right eye closed for a while, other deficits of it, both closed, the left one patched; in
+    the order in which they tell most."""
+
+    def closed(deficit="blank:right", **fields) -> list[Run]:
+        return [Run(deficit=deficit, model="eyes", seed=seed, **fields) for seed in FIRST]
+
+    patched = [("blank:left", 8, dose) for dose in (4, 8, 12)]
+    born = [run.newborn() for run in closed(length=8)]
+    first = [run for length in (8, 4, 16) for run in closed(length=length)]
+    yield [*born, *first, *(r for p in patched for r in closed(length=8, windows=(p,)))], EYES
+    later = [run for onset in (8, 16, 4) for run in closed(onset=onset, length=8)]
+    yield [*later, *(run.without_window() for run in later)], EYES
+    for some in (("strabismus:right", "blur:right", "fresh_noise:right"), ("blur", "blank")):
+        yield [run for deficit in some for run in closed(deficit, length=8)], EYES
+
+
 THERE = {
     "none": FIRST,
     "fresh_noise": FIRST,
@@ -167,6 +189,34 @@ def course_recovery() -> Parts:
     yield [r for r in every if r.recovery == 60 and r.seed in THERE[r.deficit]], ()
 
 
+GAUGES = {"gauges": (0, 3, 7, 11, 15, 16, 18, 22, 26, 30)}  # epochs, as labs/09 shows them
+# Seeds that are trained of ladder H in forecasts.md; add to these to go on.
+TREATED = {
+    ("noise", "renorm@16"): range(5),
+    ("blur", "renorm@16"): range(5),
+    ("noise", "held@0"): range(3),
+    ("blur", "shrink-0.4@16"): range(2),
+    ("blur", "rate-3@16"): range(2),
+}
+REFERENCES = {"renorm@16": range(1), "shrink-0.4@16": range(1), "rate-3@16": range(1)}
+
+
+def course_reopening() -> Parts:
+    """Treated lives with newborns that were treated alike, and equal training."""
+    lives_of = {what: [treated(*what, seed) for seed in seeds] for what, seeds in TREATED.items()}
+    every = [one for some in lives_of.values() for run in some for one in (run, run.newborn())]
+    every += [
+        treated("blur", kind, seed).equal_training()
+        for kind, seeds in REFERENCES.items()
+        for seed in seeds
+    ]
+    yield [run for run in dict.fromkeys(every) if run.treatments], GAUGES
+
+
+def treated(deficit: str, kind: str, seed: int, **fields) -> Run:
+    return Run(deficit, 0, 16, seed=seed, treatments=kind, **fields)
+
+
 RECIPES = {
     recipe.name: recipe
     for recipe in (
@@ -174,7 +224,9 @@ RECIPES = {
         Recipe("course_architectures", "depths, ResNet-18, Adam", architectures),
         Recipe("course_more_seeds", "seeds 5 to 9; float32", more_seeds),
         Recipe("course_recovery", "16 epochs of a deficit, then 60 of recovery", course_recovery),
+        Recipe("course_reopening", "treatments after 16 epochs of a deficit", course_reopening),
         Recipe("course_traces", "Fisher traces and filters", course_traces),
+        Recipe("eyes", "two eyes, of which one is closed", eyes),
         Recipe("fit", "Fisher traces of a net that fits its images", fit),
         Recipe("fit_windows", "windows of blur in that net", fit_windows),
         Recipe("mnist", "full connections, digits", mnist),
@@ -186,18 +238,18 @@ RECIPES = {
 }
 
 
-def wanted() -> dict[Any, tuple[str, tuple[str, ...]]]:
+def wanted() -> dict[Any, tuple[str, dict]]:
     """All specs of all recipes, with the file that each stands in and what is measured on it."""
-    found: dict[Any, tuple[str, tuple[str, ...]]] = {}
+    found: dict[Any, tuple[str, dict]] = {}
     for recipe in RECIPES.values():
         for specs, measure in recipe.parts():
             for spec in specs:
-                file, measured = found.get(spec, (recipe.name, ()))
-                found[spec] = file, tuple(dict.fromkeys((*measured, *measure)))
+                file, measured = found.get(spec, (recipe.name, {}))
+                found[spec] = file, measured | parse_measures(measure)
     return found
 
 
-def owned(name: str) -> dict[Any, tuple[str, ...]]:
+def owned(name: str) -> dict[Any, dict]:
     """The specs that stand in the file of a recipe, as far as they are known, with what is measured
     on each. Raises: CplabError for an unknown recipe."""
     one_of("recipe", name, RECIPES)
@@ -212,7 +264,7 @@ def compute(name: str, **how) -> list[Result]:
     while True:  # some specs are known only once others are there
         mine = owned(name)
         missing = [spec for spec, measure in mine.items() if find(spec, measure) is None]
-        for measure in dict.fromkeys(mine[spec] for spec in missing):
+        for measure in {repr(mine[spec]): mine[spec] for spec in missing}.values():
             sweep([spec for spec in missing if mine[spec] == measure], measure, **how)
         if not missing:
             return [found for spec, m in mine.items() if (found := find(spec, m))]

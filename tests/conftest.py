@@ -173,7 +173,7 @@ BUILT_IN = ("blur", "blur-2", "flip", "permute", "noise", "fresh_noise", "stripe
 
 
 @st.composite
-def runs(draw):
+def runs(draw, treated=False):
     """Any run of the ci profile with up to 12 epochs, small numbers likely."""
     from cplab import Run
 
@@ -186,6 +186,10 @@ def runs(draw):
     for _ in range(one(0, 0, 1, 2) if epochs else 0):
         first = draw(st.integers(0, epochs - 1))
         windows.append((one(*BUILT_IN), first, draw(st.integers(1, epochs - first))))
+    treatments = ""
+    if treated and epochs:
+        kind = one("renorm", "shrink-0.4", "rate-2", "decay-0", "images-0.5", "unaugmented", "held")
+        treatments = f"{kind}@{draw(st.integers(0, epochs - 1))}"
     return Run(
         profile="ci",
         deficit=one(*BUILT_IN) if length else "none",
@@ -201,6 +205,7 @@ def runs(draw):
         weight_decay=one(None, None, 0.01),
         augment=one(True, True, False),
         windows=tuple(windows),
+        treatments=treatments,
     )
 
 
@@ -268,6 +273,15 @@ def says(error, *values):
     assert "\n" not in line
     missing = [value for value in values if str(value) not in line]
     assert not missing, f"{line!r} does not say {missing}"
+
+
+def one_line(call, *words):
+    """Assert that a call ends in a CplabError of one line that says these words, and more."""
+    from cplab.checks import CplabError
+
+    with pytest.raises(CplabError) as caught:
+        call()
+    says(caught, *words, ":")
 
 
 @pytest.fixture

@@ -96,12 +96,23 @@ class Server:
         return opener.open(request, timeout=30).read()
 
 
-@contextlib.contextmanager
-def jupyterlab(folder, env=None, timeout=60):
+def jupyterlab(folder, env=None):
     """Serve a copy of `folder` with JupyterLab on a free port, without the user's settings.
 
     `env` adds environment variables, which the kernels inherit.
     """
+    options = {
+        "ServerApp.port_retries": 0,
+        "ServerApp.root_dir": ".",
+        "LabApp.expose_app_in_browser": True,  # window.jupyterapp, used below
+        "LabApp.extension_manager": "readonly",  # the other one asks the package index
+    }
+    return serve(folder, [sys.executable, "-m", "jupyterlab"], "ServerApp", options, env)
+
+
+@contextlib.contextmanager
+def serve(folder, program, app, options, env, timeout=180):
+    """Serve a copy of `folder` with a Jupyter program, whose own options are those of `app`."""
     with tempfile.TemporaryDirectory(prefix="jupyterlab-", ignore_cleanup_errors=True) as temp:
         home = Path(temp)
         served = Path(shutil.copytree(folder, home / "lab"))
@@ -121,18 +132,14 @@ def jupyterlab(folder, env=None, timeout=60):
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         server = Server(f"http://127.0.0.1:{port}", secrets.token_hex(16), served)
-        options = {
-            "ServerApp.ip": "127.0.0.1",
-            "ServerApp.port": port,
-            "ServerApp.port_retries": 0,
-            "ServerApp.open_browser": False,
-            "ServerApp.allow_root": True,
-            "ServerApp.root_dir": served,
-            "IdentityProvider.token": server.token,
-            "LabApp.expose_app_in_browser": True,  # window.jupyterapp, used below
-            "LabApp.extension_manager": "readonly",  # the other one asks the package index
+        more = {
+            f"{app}.ip": "127.0.0.1",
+            f"{app}.port": port,
+            f"{app}.open_browser": False,
+            f"{app}.allow_root": True,
+            f"{app}.token": server.token,
         }
-        command = [sys.executable, "-m", "jupyterlab", *(f"--{k}={v}" for k, v in options.items())]
+        command = [*program, *(f"--{k}={v}" for k, v in (options | more).items())]
         with open(home / "server.log", "w") as log:
             process = subprocess.Popen(
                 command,
@@ -150,7 +157,7 @@ def jupyterlab(folder, env=None, timeout=60):
                     break
                 if process.poll() is not None or time.monotonic() > deadline:
                     said = (home / "server.log").read_text()[-3000:]
-                    raise RuntimeError(f"JupyterLab did not start:\n{said}")
+                    raise RuntimeError(f"{' '.join(program)} did not start:\n{said}")
                 time.sleep(0.1)
             yield server
         finally:
@@ -221,6 +228,9 @@ DRAWN = """box => {  // whether each place of a figure in it has one that is dra
   const kept = [...box.querySelectorAll('.jupyter-widgets')].filter(node => node.style.minHeight);
   return kept.every(ready);
 }"""
+# anywidget gives up on a widget whose code is not there after 2 s, which here may be the machine's.
+PATIENT = """const after = AbortSignal.timeout.bind(AbortSignal);
+  AbortSignal.timeout = time => after(Math.max(time, 100000));"""
 TO_SCREEN = """([name, x, y]) => {  // also finds a figure inside a bokeh layout; the newest one
   const shown = view => view.model.name === name && view.frame && view.el.isConnected;
   const view = window.Bokeh && [...Bokeh.index.query(shown)].at(-1);
@@ -246,10 +256,14 @@ class Lab:
     `page` is Playwright's own, for what is not here: lab.page.screenshot(path="lab.png").
     """
 
+    HANDLE = ".noUi-handle"  # of a slider
+    NOTEBOOK, CELL = ".jp-NotebookPanel", ".jp-Cell"
+
     def __init__(self, page, server):
         self.page, self.server, self.session, self.problems = page, server, None, []
         self.cell = None  # the one that is looked at, or all
         page.set_default_timeout(1000 * PATIENCE)
+        page.add_init_script(PATIENT)
         page.on("console", self._console)
         page.on("pageerror", lambda error: self._problem(error.stack or str(error)))
         page.on("request", self._request)
@@ -264,7 +278,7 @@ class Lab:
             self.problems.append(text)
 
     def _request(self, request):
-        if not request.url.startswith((self.server.url, "data:", "blob:")):
+        if not request.url.startswith((self.server.url, "data:", "blob:", "about:")):
             self.problems.append(f"request to another computer: {request.url}")
 
     def check(self, ignore=None):
@@ -337,8 +351,8 @@ class Lab:
 
     def find(self, css):
         """Playwright's locator of `css` in the notebook, as in find(".status")."""
-        panel = self.page.locator(".jp-NotebookPanel")
-        area = panel if self.cell is None else panel.locator(".jp-Cell").nth(self.cell)
+        panel = self.page.locator(self.NOTEBOOK)
+        area = panel if self.cell is None else panel.locator(self.CELL).nth(self.cell)
         return area.locator(css)
 
     def control(self, target):
@@ -370,17 +384,16 @@ class Lab:
         """Click an element. Where a figure above comes late and moves it away between press and
         release, nothing was clicked, and one clicks again, as anybody does who sees it."""
         element.evaluate(WATCH)
-        self.wait_for("a click", lambda: (element.click(), element.evaluate("e => e.clicked"))[1])
+        clicked = (
+            "element => element.clicked !== false"  # also if what was clicked is there no more
+        )
+        self.wait_for("a click", lambda: (element.click(), element.evaluate(clicked))[1])
 
-    def move_slider(self, target, steps, handle="lower"):
-        """Press an arrow key `steps` times on a slider; returns the handle's new value.
-
-        `handle="upper"` is the right one of a range slider; a selection slider gives the index.
-        """
-        knob = self.control(target).locator(f".noUi-handle-{handle}")
+    def move_slider(self, target, steps):
+        """Press an arrow key `steps` times on a slider."""
+        knob = self.control(target).locator(self.HANDLE)
         for _ in range(abs(steps)):
             knob.press("ArrowRight" if steps > 0 else "ArrowLeft")
-        return float(knob.get_attribute("aria-valuenow"))
 
     def covered(self):
         """All that is covered in the notebook, in order, as locators."""
@@ -430,7 +443,7 @@ class Lab:
 
 
 @contextlib.contextmanager
-def page(browser, server, width=1400, height=1000):
+def page(browser, server, width=1400, height=1000, kind=Lab):
     """A `Lab` in a fresh browser profile."""
     with browser.new_context(viewport={"width": width, "height": height}) as context:
-        yield Lab(context.new_page(), server)
+        yield kind(context.new_page(), server)

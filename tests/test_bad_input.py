@@ -95,8 +95,6 @@ Run(windows=3)  ->  window 3
 Run(windows=[{}])  ->  window
 Run(windows="none@0+1")  ->  window ('none', 0, 1)
 Run(windows=[("a", "b", "c")])  ->  first epoch of a window 'b'
-Run("blur", length=1, model=PAIR)  ->  model 'Pair@
-Run(model=PAIR)  ->  model 'Pair@
 """
 
 QUESTIONS = r"""
@@ -307,6 +305,10 @@ pruning.weight_saliency(NET, X, "random", seed=-1)  ->  seed -1
 
 NUMBERS = r"""
 quantities.accuracy("x")  ->  'x'
+eyes.eye_share("x")  ->  'x'
+eyes.eye_share(CI, eye="third")  ->  'third'
+eyes.acuity(CI, reading=3)  ->  3
+eyes.patch(-1, CI)  ->  -1
 quantities.each_seed(quantities.harm, CI, seeds="ab")  ->  seeds 'ab'
 quantities.sensitivity(BLUR, "x")  ->  onsets 'x'
 quantities.sensitivity(BLUR, [10**9])  ->  onset 1000000000
@@ -394,6 +396,14 @@ statistics.compare([1, "x"], "a")  ->  points [1, 'x']
 statistics.compare([1, 2], 3)  ->  other 3
 statistics.describe_ratio({})  ->  ratios {}
 statistics.describe_difference("x", [1, 2])  ->  ours 'x'
+statistics.mean_curve([3])  ->  results [3]
+show.over_epochs({"a": [3]})  ->  groups {'a': [3]}
+show.rates([BLUR], width="x")  ->  width 'x'
+show.rates([BLUR], height=10**9)  ->  height 1000000000
+animals.decline("x", 1, 2)  ->  t 'x'
+animals.critical_period(5, "x", 2, 3, 4)  ->  d 'x'
+pruning.train_side_by_side([DENSE], dataset="practice", steps=10**12)  ->  steps 1000000000000
+lab.Slide(FIGURE, [1], lambda n: {"nothing": {}})  ->  data names 'nothing'
 statistics.percent("x")  ->  mean 'x'
 measure.trace(NET, X[:, :1])  ->  images of shape (1, 8, 8)
 measure.trace(NET, X[0])  ->  images
@@ -636,14 +646,6 @@ class Own(nn.Module):
 
     def forward(self, x):
         return self.inner(x.flatten(1))
-
-class Pair(nn.Module):
-    def __init__(self, width, channels, size, classes):
-        super().__init__()
-        self.inner = nn.Linear(2 * channels * size * size, classes)
-
-    def forward(self, x):
-        return self.inner(x.flatten(1))
 """
 
 
@@ -655,8 +657,8 @@ def rows(*tables):
 @pytest.fixture(scope="module")
 def things():
     """What the calls are made with."""
-    names = ["animals", "fits", "lab", "measure", "models", "pruning", "quantities", "results"]
-    names += ["show", "statistics"]
+    names = ["animals", "eyes", "fits", "lab", "measure", "models", "pruning", "quantities"]
+    names += ["results", "show", "statistics"]
     modules = {name: importlib.import_module(f"cplab.{name}") for name in names}
     own, blur = cell(OWN, nn=nn), Run("blur", length=8)
     made = {
@@ -666,7 +668,6 @@ def things():
         "CI": Run(profile="ci", recovery=1),
         "BLUR": blur,
         "FIT": Run(onset=24, profile="fit"),
-        "PAIR": cplab.model(views=2)(own["Pair"]),
         "DENSE": [np.ones((16, 784), bool), np.ones((10, 16), bool)],
         "KERNELS": modules["pruning"].KernelNet((4, 8), (16, 8), pixels=8),
         "RANDOM": np.random.default_rng(0),
@@ -829,5 +830,5 @@ def test_a_hundred_thousand_runs_are_made_in_seconds():
 
 def test_a_view_is_refused_when_the_run_is_made():
     for values in ({"deficit": "blur:left"}, {"deficit": "flip", "windows": "blur:right@0+1"}):
-        with pytest.raises(CplabError, match="one view"):
+        with pytest.raises(CplabError, match="two views"):
             Run(**values, length=1)

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
-from benchmarks import operations, timing, traces, training
-from cplab import models
+from benchmarks import eyes, operations, timing, traces, training
+from cplab import linear, models
 from cplab.checks import CplabError
 from cplab.profiles import PROFILES
 from cplab.runs import Run
@@ -61,3 +62,10 @@ def test_training_has_its_rows(monkeypatch, small_mnist):
     found = [*training.paper_size(CPU, "practice"), training.pruning_batched(CPU, 3, 2)]
     assert [row.name for row in found] == ["paper_engine", "paper_peak", "pruning_batched"]
     assert all(min(row[2:5]) > 0 for row in found)
+
+
+def test_scipy_on_the_equations_of_two_eyes_ends_where_the_lab_does(monkeypatch):
+    monkeypatch.setattr(timing, "ROUNDS", 1)
+    ends = [[course.a[-1], course.b[-1]] for course in linear.grow(eyes.LIFE)]
+    assert np.array(eyes.by_scipy()) == pytest.approx(np.array(ends), abs=1e-6)
+    assert [row.name for row in eyes.rows()] == ["eyes_move", "eyes_descent"]

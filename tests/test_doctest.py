@@ -12,7 +12,18 @@ import cplab
 
 MODULES = ["cplab", *(m.name for m in pkgutil.walk_packages(cplab.__path__, "cplab."))]
 Returned = (tuple, Exception)
-PUBLIC = ["animals", "fits", "lab", "measure", "pruning", "quantities", "show", "statistics"]
+PUBLIC = [
+    "animals",
+    "eyes",
+    "fits",
+    "lab",
+    "linear",
+    "measure",
+    "pruning",
+    "quantities",
+    "show",
+    "statistics",
+]
 
 
 @pytest.mark.timeout(120)

@@ -5,7 +5,6 @@ import html
 import io
 import math
 import re
-import sys
 from dataclasses import dataclass, field, fields
 from itertools import combinations
 
@@ -569,41 +568,6 @@ def test_strips_show_each_row_under_its_caption():
     assert [caption for caption, _ in rows] == ["clear", "blur"]
     for (_, code), expected in zip(rows, x, strict=True):
         assert base64.b64decode(code) == pictures.png(expected, 2)
-
-
-@pytest.fixture
-def notebook(monkeypatch):
-    """A list of what is shown, as if in a notebook whose kernel has just started."""
-    did = []
-    monkeypatch.setattr(theme, "_loaded", False)
-    monkeypatch.setattr("IPython.get_ipython", object)
-    monkeypatch.setattr("bokeh.io.output_notebook", lambda source, **_: did.append(source.mode))
-    monkeypatch.setattr("bokeh.io.show", did.append)
-    return did
-
-
-def test_bokeh_is_loaded_from_the_package_when_asked_and_once_for_widgets(notebook):
-    show.load_bokeh(again=False)
-    show.load_bokeh(again=False)
-    assert notebook == ["inline"]
-    show.load_bokeh()
-    assert notebook == ["inline", "inline"]
-
-
-def test_figures_are_shown_side_by_side(notebook):
-    one, other = theme.plain_figure("", "", ""), theme.plain_figure("", "", "")
-    show.display(one)
-    show.display(one, other)
-    assert notebook[0] is one
-    assert notebook[1].children == [one, other]
-
-
-def test_on_colab_every_figure_brings_bokeh_from_the_network(notebook, monkeypatch):
-    monkeypatch.setitem(sys.modules, "google.colab", object())
-    fig = theme.plain_figure("", "", "")
-    show.display(fig)
-    show.display(fig)
-    assert notebook == ["cdn", fig, "cdn", fig]
 
 
 def test_every_public_name_is_there():

@@ -4,27 +4,16 @@ from functools import partial
 
 import numpy as np
 import pytest
+from conftest import one_line
 from scipy import stats
 
 from cplab import fits
 from cplab.animals import critical_period, decline, from_sensitivity, statements
-from cplab.checks import CplabError
 from cplab.fits import fit
 
 
 def line(x, slope, height):
     return slope * x + height
-
-
-def one_line(call, *words):
-    """The call ends in a CplabError of one line that says these words."""
-    with pytest.raises(CplabError) as caught:
-        call()
-    message = str(caught.value)
-    assert "\n" not in message
-    assert ":" in message
-    for word in words:
-        assert word in message
 
 
 TRUE = {

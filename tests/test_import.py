@@ -7,13 +7,13 @@ import pytest
 
 import cplab
 
-DRAWING = ("cplab.show", "cplab.lab", "cplab.cli", "cplab.__main__")
+DRAWING = ("cplab.show", "cplab.lab", "cplab.site", "cplab.teach", "cplab.cli", "cplab.__main__")
 TRAINING = [
     module.name
     for module in pkgutil.walk_packages(cplab.__path__, "cplab.")
     if not module.name.startswith(DRAWING)
 ]
-SCREEN = ["bokeh", "ipywidgets", "IPython", "jupyter", "jupyterlab", "jupyter_bokeh", "notebook"]
+SCREEN = ["anywidget", "bokeh", "ipywidgets", "IPython", "jupyter", "jupyterlab", "notebook"]
 
 
 def loaded(python, code):

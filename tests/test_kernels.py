@@ -17,8 +17,9 @@ from cplab.engine.tasks import TASKS
 from cplab.engine.train import Context
 from cplab.pruning import kernels
 from cplab.pruning.kernels import KernelNet
-from cplab.pruning.lives import MATERIALS, SIZES, KernelPruning, KernelSplit
+from cplab.pruning.lives import MATERIALS, SIZES, KernelPruning, KernelSplit, random_split
 from cplab.runs import Step
+from cplab.specs import mix
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -219,12 +220,19 @@ def test_each_removal_at_random_draws_on_where_the_last_one_stopped():
 
 
 def test_random_splits_are_all_that_can_be_reached_and_no_others():
-    found = {kernels.random_split(12, seed, (4, 10)) for seed in range(100)}
+    found = {random_split(12, seed, (4, 10)) for seed in range(100)}
     assert found == {(2, 10), (3, 9), (4, 8)}
-    assert kernels.random_split(2, 0, (4, 10)) == (1, 1)
+    assert random_split(2, 0, (4, 10)) == (1, 1)
     for total in (1, 15):
         with pytest.raises(CplabError, match="give 2 to 14"):
-            kernels.random_split(total, 0, (4, 10))
+            random_split(total, 0, (4, 10))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_splits_are_drawn_as_torch_draws_them(seed):
+    generator = torch.Generator().manual_seed(mix("split", seed, 300))
+    first = int(torch.randint(44, 65, (), generator=generator))
+    assert random_split(300, seed, (64, 256)) == (first, 300 - first)
 
 
 LIVES = [

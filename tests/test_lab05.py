@@ -1,7 +1,5 @@
 """Figures and widgets of growth and pruning, driven as a student would."""
 
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -65,14 +63,6 @@ def test_a_gamma_that_empties_a_layer_is_said_and_nothing_begins():
     growing.job.start.click()
     assert growing.job.wait(10)
     assert "empties a layer" in text(growing.job.said)
-
-
-def test_on_colab_the_search_is_made_at_the_click(monkeypatch):
-    monkeypatch.setitem(sys.modules, "google.colab", object())
-    growing = lab05.Growing("practice", gammas=(3.2,), densities=(0.05,), steps=5)
-    growing.job.start.click()
-    assert "From new weights" in text(growing.job.said)
-    assert "live search" in growing.children[-1].value
 
 
 def test_pixels_stand_where_they_stand_in_an_image():

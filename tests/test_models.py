@@ -253,6 +253,7 @@ def test_rates_of_a_network_are_the_profile_s_but_for_what_the_paper_says(profil
 def test_widths_are_those_of_the_paper():
     widths = {name: known.width for name, known in models.MODELS.items() if not known.source}
     expected = {"allcnn": 96, "fc": 2500, "resnet18": 64, "depth1": 96, "depth2": 96, "depth3": 96}
+    expected |= {"eyes": 96, "eyes_whole": 96}  # ours, as wide as the All-CNN
     assert widths == expected
 
 

@@ -239,7 +239,7 @@ from pathlib import Path
 import torch
 from cplab import deficits, models, registry
 folder = Path(sys.argv[1])
-registry.load_own((folder / "own").read_bytes())
+registry.load_own((folder / "own").read_text())
 x, y, index = torch.load(folder / "batch")
 cover, draw, net = sys.argv[2:]
 torch.manual_seed(0)
@@ -254,7 +254,7 @@ def test_another_process_does_the_same_without_the_cell(tmp_path, python):
     cover = deficits.canonical_name(cell(COVER, K=5.0)["cover"])
     draw = deficits.canonical_name(cell(DRAW)["draw"])
     net = models.model_name(cell(NET)["Net"]) + "-2"
-    (tmp_path / "own").write_bytes(registry.dumps_own())
+    (tmp_path / "own").write_text(registry.dumps_own())
     x, y, index = *batch(), torch.arange(10, 16)
     torch.save((x, y, index), tmp_path / "batch")
     process = python(ELSEWHERE, tmp_path, cover, draw, net)

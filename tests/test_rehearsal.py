@@ -46,27 +46,33 @@ SMALL = (EXPLORER, LONG, BROKEN, ASK, "import time; time.sleep(3600)")
 @pytest.fixture(scope="module")
 def page(labs_cache, small_grid, tmp_path_factory):
     """JupyterLab in a browser, with all labs, and the small cells as small.ipynb."""
-    folder = tmp_path_factory.mktemp("rehearsal") / "labs"
-    folder.mkdir()
+    folder, env = labs_to_serve(tmp_path_factory.mktemp("rehearsal"), labs_cache)
     shutil.copytree(small_grid, folder.parent / "grid")
     made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(one) for one in SMALL])
     made.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
     nbformat.write(made, folder / "small.ipynb")
-    for number, path in LABS.items():
-        notebook = nbformat.read(path, as_version=4)
-        for cell in notebook.cells:
-            if number not in SHIPPED:
-                cell.source = cell.source.replace('profile = "auto"', 'profile = "ci"')
-        nbformat.write(notebook, folder / f"{number}.ipynb")
-    np.savez(folder.parent / "mnist.npz", **digits(3000), copy="small")
-    env = {"CPLAB_CACHE": str(labs_cache), "CPLAB_DATA": str(folder.parent)}
-    env |= {"GRID": str(folder.parent / "grid"), "OMP_NUM_THREADS": "1"}
+    env["GRID"] = str(folder.parent / "grid")
     with (
         lab_browser.chromium() as browser,
         lab_browser.jupyterlab(folder, env=env) as server,
         lab_browser.page(browser, server) as lab,
     ):
         yield lab
+
+
+def labs_to_serve(home, cache):
+    """A folder with all labs as 01.ipynb …, and the environment that they need."""
+    folder = home / "labs"
+    folder.mkdir()
+    for number, path in LABS.items():
+        notebook = nbformat.read(path, as_version=4)
+        for cell in notebook.cells:
+            if number not in SHIPPED:
+                cell.source = cell.source.replace('profile = "auto"', 'profile = "ci"')
+        nbformat.write(notebook, folder / f"{number}.ipynb")
+    np.savez(home / "mnist.npz", **digits(3000), copy="small")
+    env = {"CPLAB_CACHE": str(cache), "CPLAB_DATA": str(home), "OMP_NUM_THREADS": "1"}
+    return folder, env
 
 
 @pytest.fixture
@@ -113,7 +119,7 @@ def answer_all(lab):
 
 def reveal_guesses(lab, box):
     """Move every slider of a prediction, reveal, and return what was measured."""
-    for knob in box.locator(".noUi-handle").all():
+    for knob in box.locator(lab.HANDLE).all():
         knob.press("ArrowRight")
     lab.press(box.locator(".jupyter-button:text-is('Reveal')"))
     lab.wait_for("what was measured", box.text_content, lambda t: ": you 50.5, measured" in t)
@@ -137,7 +143,7 @@ def play_with_lab_01(lab):
 
 
 def play_with_lab_02(lab):
-    reveal_guesses(lab, lab.find(".cplab-prediction:has(.noUi-handle)").first)
+    reveal_guesses(lab, lab.find(f".cplab-prediction:has({lab.HANDLE})").first)
     lab.click("paper")
     titles = """() => [...Bokeh.index.query(v => v.model.title?.text && v.el.isConnected)]
       .map(view => view.model.title.text.replace(/\\s+/g, ' '))"""
@@ -195,7 +201,7 @@ def play_with_lab_05(lab):
     live = lab.wait_for("the search", lambda: lab.source("live search"), lambda s: s["step"])
     assert min(live["density"]) <= 10 < max(live["density"])
     slide = lab.find(".jupyter-widgets:has(> .cplab-slide)").first
-    slide.locator(".noUi-handle").press("ArrowRight")
+    slide.locator(lab.HANDLE).press("ArrowRight")
     said = r"2 %: grown and pruned against random [+-]?[\d.]+ ± "
     lab.wait_for("the words", slide.text_content, lambda text: re.search(said, text))
 
@@ -204,12 +210,64 @@ def play_with_lab_06(lab):
     reveal_guesses(lab, lab.find(".cplab-prediction:has-text('Known:')"))
     before = lab.source("band blur")["mean"]
     slide = lab.find(".jupyter-widgets:has(> .cplab-slide)").first
-    slide.locator(".noUi-handle").press("ArrowRight")
+    slide.locator(lab.HANDLE).press("ArrowRight")
     lab.wait_text(".cplab-slide-words", r"^n = 2: blur until 2 costs -?[\d.]+ ± ")
     lab.wait_for("other curves", lambda: lab.source("band blur")["mean"], lambda c: c != before)
     lab.click("Train it again")
     lab.wait_text(".cplab-estimate", r"^live, seed 0: [\d.]+ %")
     assert "model='depth1" in lab.text(".cplab-code")
+
+
+def play_with_lab_07(lab):
+    told = reveal_guesses(lab, lab.find(".cplab-prediction:has-text('Known:')").first)
+    assert "epochs closed: the right eye alone: you 50.5, measured" in told
+    lab.wait_text(".cplab-readout", "^blank images, right view, from epoch 0 to 2: share")
+    before = lab.source("clinic")["mean"]
+    lab.move_slider(".cplab-onset", +1)
+    lab.wait_for("other classes", lambda: lab.source("clinic")["mean"], lambda c: c != before)
+    lab.move_slider(".cplab-wait", +1)  # before a patch that is not worn
+    lab.click("blurred")
+    lab.wait_text(".cplab-readout", "^Nobody has trained blur, right view, from epoch 1 to 3")
+    lab.click("Train this life")
+    lab.wait_text(".cplab-live", r"^live, seed 0: share [\d.]+, both eyes [\d.]+ %")
+    lab.wait_for("the whole curve", lambda: len(lab.source("live")["mean"]) == 6)
+    lab.wait_text(".cplab-readout", "^blur, right view, from epoch 1 to 3: share")
+
+
+def play_with_lab_08(lab):
+    reveal_guesses(lab, lab.find(".cplab-prediction:has-text('Known:')"))
+    before = lab.source("eyes b")["p"]
+    lab.move_slider("layers of each eye", +1)
+    lab.wait_text(".cplab-eyes", r"With eye b alone \d+ % .* solved in \d+ ms")
+    lab.wait_for("other curves", lambda: lab.source("eyes b")["p"], lambda p: p != before)
+    lab.click("Check with gradient descent")
+    lab.wait_text(".cplab-checked", r"largest difference from the curves is [\d.]+ points")
+    lab.wait_for("circles", lambda: lab.source("descent b")["t"])
+    box = lab.find(".cplab-prediction:has-text('Two layers, p₀ = 0.01')")
+    box.locator("input").fill("0.5")
+    box.locator("input").press("Enter")
+    lab.press(box.locator(".jupyter-button:text-is('Reveal')"))
+    lab.wait_for("the number", box.text_content, lambda text: "It does not hold" in text)
+    assert "It does not hold yet" in lab.text(".cplab-holds")
+    lab.click("another matrix")
+    lab.click("Complete")
+    lab.wait_text(".cplab-live", r"^2 seeds\. Error on what was observed: at most [\d.]+ %")
+    lab.wait_for("medians", lambda: lab.source("completing median")["y"])
+
+
+def play_with_lab_09(lab):
+    reveal_guesses(lab, lab.find(".cplab-prediction:has-text('Known:')"))
+    before = lab.source("growth blur")["mean"]
+    lab.move_slider(".cplab-slide", +1)
+    lab.wait_text(".cplab-slide-words", "^after epoch 2 of the deficit")
+    lab.wait_for("other bars", lambda: lab.source("growth blur")["mean"], lambda b: b != before)
+    decay = {"label": "weight decay from then on"}
+    lab.control("treatment").locator("select").select_option(**decay)
+    lab.wait_text(".cplab-bench", "^Points, harm left: not trained yet; lost time: not trained yet")
+    lab.click("Train this one")
+    lab.wait_text(".cplab-live", r"^trained: \d lives of seed 0")
+    lab.wait_text(".cplab-bench", r"^Points, harm left: -?[\d.]+ \(1 seed\)")
+    assert len(lab.source("bench")["row"]) == 4
 
 
 # By themselves ---------------------------------------------------------------------------------

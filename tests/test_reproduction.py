@@ -104,17 +104,6 @@ def test_intervals_of_parts_are_welch_s_and_of_one_part_student_s():
     assert np.isnan(intervals.interval([1.0]).half)
 
 
-@pytest.mark.parametrize("seeds", [2, 3, 5, 10])
-def test_what_seeds_show_with_80_percent_power_is_what_simulated_experiments_show(seeds):
-    random = np.random.default_rng(seeds)
-    values = random.normal(size=seeds)
-    shift = intervals.detectable(intervals.interval(values))
-    draws = random.normal(shift, values.std(ddof=1), (40_000, seeds))
-    t = draws.mean(1) / (draws.std(1, ddof=1) / np.sqrt(seeds))
-    seen = abs(t) > stats.t.ppf(0.975, seeds - 1)
-    assert seen.mean() == pytest.approx(0.8, abs=0.01)
-
-
 def test_seeds_pair_only_lives_that_share_training():
     late = numbers.window_cost("course", 8, 8, 0, of=numbers.harm_terms)
     born = numbers.newborn_gain("course", 16, 0)
@@ -182,10 +171,11 @@ def test_numbers_are_those_of_the_labs_figures():
 def test_without_results_all_is_missing_and_nothing_is_drawn(nothing_shipped):
     assert pictures.draw() == {}
     rows = [row.split(" | ") for row in report.text({}).splitlines()]
-    verdicts = Counter(row[-1].split(":")[0] for row in rows if len(row) == 7)
+    rows = [row for row in rows if len(row) == 7 and row[3] != "linear"]  # computed, not shipped
+    verdicts = Counter(row[-1].split(":")[0] for row in rows)
     del verdicts["verdict |"], verdicts["--- |"]
     slim = sum("slim" in claim.at for claim in CLAIMS)
-    every = sum(len(claim.at) for claim in CLAIMS)
+    every = sum(len({*claim.at} - {"linear"}) for claim in CLAIMS)
     assert verdicts == {"missing |": every - slim, "not trained yet": slim}
     assert " 0." not in pages.decomposition()
     assert "±" not in pages.ladders().split("## A", 1)[1]

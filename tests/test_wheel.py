@@ -55,7 +55,11 @@ def test_it_holds_the_package_and_nothing_beside_it(wheel):
     assert package == "cplab"
     assert described.endswith(".dist-info")
     held = {name for name in files if name.startswith("cplab/")}
-    here = [path for path in ROOT.glob("cplab/**/*") if path.suffix in (".py", ".csv", ".parquet")]
+    here = [
+        path
+        for path in ROOT.glob("cplab/**/*")
+        if path.suffix in (".py", ".csv", ".js", ".parquet")
+    ]
     assert held >= {path.relative_to(ROOT).as_posix() for path in here} > {"cplab/__init__.py"}
     labs = [*ROOT.glob("labs/*.ipynb"), *ROOT.glob("labs/pictures/*.png")]
     assert held >= {f"cplab/{path.relative_to(ROOT).as_posix()}" for path in labs} != set()

@@ -20,7 +20,7 @@ from labs_by_hand import accuracies, interval, said, text
 import cplab
 from cplab import CplabError, Run, lab, results, show, statistics
 from cplab.lab import live as live_widget
-from cplab.lab.surface import Frame, Throttle, height, surface
+from cplab.lab.surface import Throttle
 from cplab.show.theme import plain_figure
 
 pytestmark = pytest.mark.usefixtures("nothing_shipped", "one_thread", "errors_raise")
@@ -85,16 +85,6 @@ def test_every_click_on_reveal_counts(grid, kind, click):
         one.reveal.click()
     assert one.revealed
     assert one.cover not in one.figure.children
-
-
-def test_what_was_moved_before_it_is_shown_is_shown_as_it_is_by_now():
-    fig = plain_figure("before", "", "")
-    slide = lab.Slide(fig, [0, 1], lambda option: {})
-    one = answered(question(lambda: [slide]))
-    for words in ("once", "twice"):
-        fig.title.text = words
-        one.reveal.click()
-        assert words in str(slide.children[-1].render_bundle)
 
 
 def test_what_is_no_answer_any_more_is_said_and_covered_again(grid):
@@ -473,6 +463,36 @@ def test_a_job_does_not_begin_twice_and_is_stopped():
     assert (began, job.said.value) == ([1], "it was stopped")
 
 
+def test_on_colab_the_page_asks_for_as_long_as_something_is_under_way(monkeypatch):
+    """Python hears it between two answers: Stop gets its turn."""
+    monkeypatch.setitem(sys.modules, "google.colab", object())
+    began = threading.Event()
+
+    def work(stop):
+        began.set()
+        assert stop.wait(10)
+        return "it was stopped"
+
+    job, answers = live_widget.Job("Go", work), []
+    *_, pulse = job.children
+    pulse.send = lambda message, buffers=None: answers.append(job.said.value)
+    job.start.click()
+    assert began.wait(10)
+    assert pulse.going
+    ask = lambda: pulse._handle_custom_msg({}, [])  # noqa: E731
+    ask()
+    job.stop.click()
+    for _ in range(40):
+        if not pulse.going:
+            break
+        ask()
+    assert (answers[0], answers[-1]) == ("", "it was stopped")
+    job.start.click()
+    assert pulse.going  # again
+    job.stop.click()
+    assert job.wait(10)
+
+
 def test_a_throttle_draws_seldom_and_the_last_time():
     drawn = []
     draw = Throttle(lambda: drawn.append(1), seconds=3600)
@@ -560,60 +580,3 @@ def test_a_long_session_keeps_its_memory_and_threads(grid):
     move(100), train(10)  # three controls a time
     assert alive() == before
     assert memory() < held + 30
-
-
-# Surfaces -----------------------------------------------------------------------------------------
-
-
-def test_room_is_kept_for_a_figure_before_it_is_there():
-    from bokeh import layouts
-
-    figs = [plain_figure("", "", "", height=h) for h in (100, 200, 300)]
-    layout = layouts.row(figs[0], layouts.column(*figs[1:]))
-    assert height(layout) == 500
-    assert surface(layout).layout.min_height == "500px"
-
-
-@pytest.fixture(params=["colab", "no jupyter_bokeh"])
-def frames(request, monkeypatch):
-    """Where Bokeh's figures cannot follow Python."""
-    absent = request.param == "no jupyter_bokeh"
-    monkeypatch.setitem(
-        sys.modules, *(("jupyter_bokeh", None) if absent else ("google.colab", object()))
-    )
-
-
-def page(frame):
-    """The page in a frame."""
-    return html.unescape(re.fullmatch(r'<iframe srcdoc="([^"]*)" [^<>]*></iframe>', frame.value)[1])
-
-
-def test_a_frame_holds_a_whole_page_of_bokeh(frames):
-    frame = surface(plain_figure("a title", "", ""))
-    assert isinstance(frame, Frame)
-    frame.draw()
-    whole = page(frame).strip()
-    assert whole.startswith("<!DOCTYPE html>")
-    assert whole.endswith("</html>")
-    assert "cdn.bokeh.org" in whole
-    assert "a title" in whole
-
-
-def test_what_stands_in_frames_is_drawn_anew(grid, frames):
-    switch = lab.Switch([1, 2], lambda n: plain_figure(f"number {n}", "", ""))
-    switch.choice.value = 2
-    assert "number 2" in page(switch.children[1])
-    guess = prediction()
-    for bar in guess.guesses.values():
-        bar.value = 10
-    guess.reveal.click()
-    assert "your guess" in page(guess.figure.children[0])
-
-
-def test_on_colab_a_job_is_done_at_the_click(grid, monkeypatch):
-    monkeypatch.setitem(sys.modules, "google.colab", object())
-    run = Run("blur", 0, 1, profile="ci")
-    live = lab.Live({"blur": run}, lambda run: {}, ("train_loss",), measure=())
-    live.train.click()
-    assert live.job.wait(0)
-    assert str(results.find(run).curve[-1]["train_loss"]) in page(live.children[-1])

@@ -90,7 +90,7 @@ def crew(client: Any, device: str, measures: Measures, most: int | None) -> Iter
 
 
 def train_stretch(
-    spec: Any, end: int, device: str, how: dict, own: bytes, mark: str, content: tuple | None
+    spec: Any, end: int, device: str, how: dict, own: str, mark: str, content: tuple | None
 ) -> tuple[Trajectory, bytes | None, str]:
     """A stretch of a life on a worker. Returns also its checkpoint, if that has to travel, and the
     worker's address."""

@@ -94,7 +94,7 @@ def without_interrupt() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def join_crew(threads: int, own: bytes, parent: int, path: list[str]) -> None:
+def join_crew(threads: int, own: str, parent: int, path: list[str]) -> None:
     """Prepare a worker process; Ctrl-C is the parent's to handle."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=leave_with_parent, args=(parent,), daemon=True).start()

@@ -4,11 +4,10 @@ A task says what a batch is, what is minimised and what is reported; an event is
 life names between its steps. Both are found by name, so that a life is plain data.
 """
 
-import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import torch
@@ -16,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cplab import data, deficits, devices, models
+from cplab.specs import mix
 
 TASKS: dict[str, Any] = {}
 EVENTS: dict[str, Callable] = {}
@@ -50,15 +50,6 @@ def event(function: Function) -> Function:
     data. It may replace the learner's network and optimiser."""
     EVENTS[function.__name__] = function
     return function
-
-
-def mix(*parts: object) -> int:
-    """A seed for torch's generators out of several numbers.
-
-    >>> mix(0) == mix(0), mix(0) == mix(0, 1)
-    (True, False)
-    """
-    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:7])
 
 
 _seeding = threading.Lock()
@@ -99,23 +90,9 @@ class Classification:
 
         Yields images (batch, C, H, W), normalised, channels last, and labels (batch,).
         """
-        p, device = spec.settings, images.train_x.device
-        count, size = len(images.train_y), p.size
-        random = torch.Generator().manual_seed(mix(spec.seed, epoch))
-        order = torch.randperm(count, generator=random).to(device)
-        shift = torch.randint(2 * p.shift + 1, (2, count), generator=random).to(device)
-        mirror = (torch.rand(count, generator=random) < 0.5 * p.mirror).to(device)
-        padded = F.pad(images.train_x, (0, 0, *[p.shift] * 4))
-        picture, row, column, _ = padded.stride()
-        crops = padded.as_strided(  # every crop of every image, as a view
-            (count, 2 * p.shift + 1, 2 * p.shift + 1, size, size, padded.shape[3]),
-            (picture, row, column, row, column, 1),
-        )
-        chance = {"seed": spec.seed, "images": count, "epoch": epoch}
-        for index in order.split(p.batch):
-            x = crops[index, shift[0, index], shift[1, index]]
-            x = torch.where(mirror[index, None, None, None], x.flip(2), x)
-            x, y = images.normal(x), images.train_y[index]
+        chance = {"seed": spec.seed, "images": len(images.train_y), "epoch": epoch}
+        for index, x in shuffled(spec, epoch, step, images):
+            y = images.train_y[index]
             yield deficits.apply_deficit(x, y, step.deficit, index=index, **chance)
 
     def loss(self, output: Tensor, y: Tensor) -> Tensor:
@@ -129,6 +106,37 @@ class Classification:
         """What is said of the network after an epoch."""
         x, y = images.test_x, images.test_y
         return {"test_accuracy": evaluate(net, x, y, images.normal, spec.arithmetic)}
+
+
+def shuffled(
+    spec: Any, epoch: int, step: Any, images: data.Images, glance: int = 0
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The training images of an epoch by batches: which ones, (batch,), and what is seen of them,
+    (batch, C, H, W), normalised; a later glance has other shifts and all else alike."""
+    p, device = spec.settings, images.train_x.device
+    if step.augment != 1:
+        p = replace(p, shift=0, mirror=False)
+    count, size = len(images.train_y), p.size
+    random = torch.Generator().manual_seed(mix(spec.seed, epoch))
+    order = torch.randperm(count, generator=random).to(device)
+    shift = torch.randint(2 * p.shift + 1, (2, count), generator=random).to(device)
+    mirror = (torch.rand(count, generator=random) < 0.5 * p.mirror).to(device)
+    for _ in range(glance):
+        shift = torch.randint(2 * p.shift + 1, (2, count), generator=random).to(device)
+    padded = F.pad(images.train_x, (0, 0, *[p.shift] * 4))
+    picture, row, column, _ = padded.stride()
+    crops = padded.as_strided(  # every crop of every image, as a view
+        (count, 2 * p.shift + 1, 2 * p.shift + 1, size, size, padded.shape[3]),
+        (picture, row, column, row, column, 1),
+    )
+    if step.images != 1:  # the same ones in every epoch of a seed
+        random = torch.Generator().manual_seed(mix(spec.seed, "images"))
+        seen = torch.rand(count, generator=random).to(device).argsort() < step.images * count
+        order = order[seen[order]]
+    for index in order.split(p.batch):
+        x = crops[index, shift[0, index], shift[1, index]]
+        x = torch.where(mirror[index, None, None, None], x.flip(2), x)
+        yield index, images.normal(x)
 
 
 @torch.inference_mode()

@@ -20,6 +20,8 @@ from cplab import data, devices
 from cplab.checks import Cancelled, CplabError, Diverged
 from cplab.engine import checkpoints
 from cplab.engine.tasks import EVENTS, TASKS, Learner
+from cplab.engine.treatments import birth_norms, scale_to
+from cplab.engine.turns import turn
 from cplab.measure import MEASUREMENTS
 from cplab.runs import Step
 from cplab.specs import canonical
@@ -123,7 +125,10 @@ def train_epoch(
     learner.net.train()
     for group in learner.optimizer.param_groups:
         group["lr"] = step.lr
-    total = torch.zeros((), device=images.train_x.device)
+        usual = group.setdefault("usual_decay", group["weight_decay"])
+        group["weight_decay"] = step.decay * usual
+    norms = birth_norms(spec, learner.net) if step.held else []
+    total, seen = torch.zeros((), device=images.train_x.device), 0
     for x, y in task.batches(spec, epoch, step, images):
         if stop and stop.is_set():
             raise Cancelled(STOPPED)
@@ -134,8 +139,11 @@ def train_epoch(
             loss.backward()
         learner.optimizer.step()
         task.after_step(learner)
+        if norms:
+            scale_to(learner.net, norms)
         total += loss.detach() * len(y)
-    mean = total.item() / len(images.train_y)
+        seen += len(y)
+    mean = total.item() / seen
     if not math.isfinite(mean):
         raise Diverged(
             f"the loss is {mean} at epoch {epoch} (learning rate {step.lr:.3g}): "
@@ -180,6 +188,22 @@ def begin(
     return None, [], task.start(spec, device)
 
 
+def live_through(
+    spec: Any, number: int, rows: list[dict], images: data.Images, learner: Learner, stop: Any
+) -> dict:
+    """One part of a life after `rows` of the earlier ones. Returns its row."""
+    part, began = spec.life[number], time.perf_counter()
+    row: dict[str, Any] = {"part": number}
+    if isinstance(part, Step):
+        epoch = sum("epoch" in row for row in rows)
+        loss = train_epoch(spec, epoch, part, images, learner, stop)
+        row |= {"epoch": epoch, "lr": part.lr, "train_loss": loss}
+        row |= task_of(spec).report(spec, learner.net, images)
+    else:
+        row |= {"event": part.name, **EVENTS[part.name](learner, spec, images, *part.args)}
+    return row | {"seconds": time.perf_counter() - began}
+
+
 @devices.failures_named()
 def advance(
     spec: Any,
@@ -213,19 +237,11 @@ def advance(
     for row in rows:
         report(row)
     for number in range(len(rows), end):
-        part, began = spec.life[number], time.perf_counter()
         if stop and stop.is_set():
             raise Cancelled(STOPPED)
-        row = {"part": number}
-        if isinstance(part, Step):
-            epoch = sum("epoch" in row for row in rows)
-            loss = train_epoch(spec, epoch, part, images, learner, stop)
-            row |= {"epoch": epoch, "lr": part.lr, "train_loss": loss}
-            row |= task.report(spec, learner.net, images)
-        else:
-            row |= {"event": part.name, **EVENTS[part.name](learner, spec, images, *part.args)}
-        row["seconds"] = time.perf_counter() - began
-        measure(due(measures, row), spec, row, learner.net, images)
+        with turn(device, stop):
+            row = live_through(spec, number, rows, images, learner, stop)
+            measure(due(measures, row), spec, row, learner.net, images)
         rows.append(row)
         if number < end - 1 and (now := time.monotonic()) > save_at:
             before, rolling = rolling, checkpoints.resume_path(names[number + 1])

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl
 
 import ipywidgets as w
 import numpy as np
@@ -12,22 +13,23 @@ import pandas as pd
 from bokeh.events import DoubleTap, PressUp, Tap
 
 from cplab import data, results
-from cplab.checks import one_of, require, whole
+from cplab.checks import one_of, require, shown, whole
 from cplab.deficits import canonical_name
 from cplab.lab.live import Clock, Job, life_in_words, say_cost
 from cplab.lab.points import Plots, Points
-from cplab.lab.surface import TEXT, Throttle, is_alive, redraw, surface
+from cplab.lab.surface import TEXT, Throttle, surface
 from cplab.profiles import PROFILES
 from cplab.runs import CLOCKS, DATASETS, DEVICES, LONGEST, Run
 from cplab.show.pictures import strips
 from cplab.show.previews import preview
 from cplab.show.results import note
-from cplab.show.theme import Style, label, load_bokeh, style
+from cplab.show.theme import Style, label, style
 from cplab.statistics import detectable, percent
 
 PAPER = "paper"  # the profile of the second set of results
 OFFERED = ("blur", "flip", "permute", "noise")
 KEY = "cut out: the same life without the window · harmless: less than 1 point of harm"
+CONTROLS = ("deficit", "onset", "length", "recovery", "clock", "what")
 CALM: Any = {"continuous_update": False, "layout": {"width": "220px"}}  # tells when it is let go
 
 
@@ -39,6 +41,7 @@ class Explorer(w.VBox):
         deficits: those to choose from, by name or as functions of your own.
         onset, length: where to begin.
         device: of live runs.
+        at: a point as a link to a page of the site has it, or the whole link (see `cplab site`).
         setting: other fields of a Run, such as schedule, dataset, model, and the seed of live runs.
 
     The controls are attributes, to be driven from Python as well: `deficit`, `onset`, `length`,
@@ -59,9 +62,9 @@ class Explorer(w.VBox):
         onset: int = 0,
         length: int = 8,
         device: str = "auto",
+        at: str = "",
         **setting: Any,
     ) -> None:
-        load_bokeh(again=False)
         one_of("device", device.partition(":")[0], DEVICES)
         require(len(deficits), f"deficits {deficits} are not allowed: give one or more")
         self._setting, self.device, table = setting, device, results.table()
@@ -69,19 +72,21 @@ class Explorer(w.VBox):
         names = [canonical_name(one, PROFILES[profile].size) for one in deficits]
         sizes = [PAPER] if profile != PAPER and PAPER in set(table.profile) else []
         self._build(names, [profile, *sizes])
-        onset, length = whole("onset", onset, 0, LONGEST), whole("length", length, 0, LONGEST)
+        asked = {"onset": onset, "length": length, **read_link(at)}
+        onset, length = (whole(name, asked.pop(name), 0, LONGEST) for name in ("onset", "length"))
         self._offer_setting(onset, length)
-        for name in ("deficit", "onset", "length", "recovery", "clock", "what"):
+        for name, value in asked.items():
+            known = {str(own): own for _, own in getattr(self, name).options}
+            getattr(self, name).value = known[one_of(name, value, known)]
+        for name in CONTROLS:
             getattr(self, name).observe(self._choose, "value")
         self.size.observe(self._resize, "value")
-        if is_alive():
-            for gesture in (DoubleTap, PressUp, Tap):  # fast, slow and ordinary clicks
-                self.plots.map.on_event(gesture, self._tap)
-        self._surface: Any = None
-        self._choose()
-        self._surface = surface(self.plots.panels)  # shows them as they are when it is made
+        for gesture in (DoubleTap, PressUp, Tap):  # fast, slow and ordinary clicks
+            self.plots.map.on_event(gesture, self._tap)
+        self._draw()
+        self._surface = surface(self.plots.panels)
+        self._tell()
         super().__init__(self._screen())
-        redraw(self._surface)
 
     @property
     def run(self) -> Run:
@@ -146,13 +151,21 @@ class Explorer(w.VBox):
     # What happens
 
     def _choose(self, change: Any = None) -> None:
-        """Show the chosen point. Called by every control."""
+        """Show the chosen point: the figures first, in one go. Called by every control."""
+        with self._surface.at_once():
+            self._draw()
+        self._tell(picture=change is None or change.owner is self.deficit)
+
+    def _draw(self) -> None:
         self.points.like = replace(self.points.like, recovery=self.recovery.value)
         self.points.clock, run = self.clock.value, self.run
+        [shown, *_] = [run] if run in self.points else [*self.points.neighbours(run), None]
+        self.plots.show(self.points, run, self.deficit.value, shown, self.what.value)
+
+    def _tell(self, picture: bool = True) -> None:
+        run = self.run
         known = run in self.points
         nearest = [] if known else self.points.neighbours(run)
-        shown = run if known else (nearest[0] if nearest else None)
-        self.plots.show(self.points, run, self.deficit.value, shown, self.what.value)
         self.readout.value = f'<div style="{TEXT}">{self._words(run, nearest)}</div>'
         self.phases.value = time_line(run, style(self.deficit.value))
         self.code.value = (
@@ -160,12 +173,11 @@ class Explorer(w.VBox):
             "<a style='cursor:pointer' onclick=\"navigator.clipboard."
             'writeText(this.previousElementSibling.textContent)">copy</a>'
         )
-        if change is None or change.owner is self.deficit:
+        if picture:
             self._draw_picture()
         self.train.description = "Train it again" if known else "Train this point"
         if not self.job.busy:
             self._offer(run)
-        redraw(self._surface)
 
     def _resize(self, change: Any) -> None:
         """Show the results of another size, at the same point of a life."""
@@ -237,15 +249,12 @@ class Explorer(w.VBox):
         clock = Clock(self.job, sum(root.epochs for root in plan(todo)))
         epochs, accuracies = list[int](), list[float]()
 
-        def show() -> None:
-            self.plots.live(epochs, accuracies)
-            redraw(self._surface)
-
-        draw = Throttle(show)
+        draw = Throttle(lambda: self.plots.live(epochs, accuracies))
 
         def report(of: Run, row: dict) -> None:
             clock(of, row)
-            if of.life[: row["epoch"] + 1] == run.life[: row["epoch"] + 1]:
+            last = row["part"] + 1
+            if "epoch" in row and of.life[:last] == run.life[:last]:
                 epochs.append(row["epoch"] + 1)
                 accuracies.append(row["test_accuracy"])
             if self.run == run:
@@ -268,6 +277,15 @@ class Explorer(w.VBox):
 
 
 # Parts ------------------------------------------------------------------------------------------
+
+
+def read_link(at: str) -> dict[str, str]:
+    """The point in a link, `…#explorer?deficit=flip&onset=4&length=8`, or in its end alone."""
+    point = dict(parse_qsl(at.rpartition("?")[2]))
+    require(point or not at, f"at {shown(at)} is not allowed: give onset=4&length=8, or a link")
+    for name in point:
+        one_of("control", name, CONTROLS)
+    return point
 
 
 def buttons(options: Sequence[Any], css: str) -> w.ToggleButtons:

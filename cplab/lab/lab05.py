@@ -19,10 +19,10 @@ from numpy.typing import ArrayLike
 from cplab import pruning, statistics
 from cplab.checks import CplabError
 from cplab.lab.live import Job
-from cplab.lab.surface import Throttle, in_red, redraw, replace_last
+from cplab.lab.surface import Throttle, in_red, replace_last
 from cplab.lab.widgets import Slide
 from cplab.show.results import means
-from cplab.show.theme import colour, label, load_bokeh, percent_axis, plain_figure
+from cplab.show.theme import colour, label, percent_axis, plain_figure
 
 COMPARED = ("biological", "random", "per_pixel")  # what a live search is compared with
 ACROSS, UP = np.tile(np.arange(28), 28), np.repeat(np.arange(27, -1, -1), 28)
@@ -70,7 +70,6 @@ class Growing(w.VBox):
         steps: int = 1000,
         seed: int = 0,
     ) -> None:
-        load_bokeh(again=False)
         self._dataset, self._steps, self._seed = dataset, steps, seed
         calm = {"continuous_update": False, "style": {"description_width": "110px"}}
         rates = [(f"{gamma:g} %", gamma) for gamma in gammas]
@@ -107,7 +106,7 @@ class Growing(w.VBox):
         title = "grey: what is expected; coloured: what came"
         steps = plain_figure(title, "", "density, %", **wide)
         learned = plain_figure("", "step", "accuracy, %", x_range=steps.x_range, **wide)
-        steps.line("step", "density", source=expected, color="#999999", width=3)
+        steps.line("step", "density", source=expected, color="#999999", width=3, line_dash="dashed")
         look = {"source": live, "color": colour("biological"), "width": 2}
         steps.line("step", "density", **look)
         learned.line("step", "accuracy", **look)
@@ -130,7 +129,6 @@ class Growing(w.VBox):
             f"n = {spec.n:,} steps until growth has faded out, then down to "
             f"{100 * spec.keep[0]:g} %: {spec.steps:,} steps"
         )
-        redraw(self.children[-1])
 
     def _work(self, stop: threading.Event) -> str:
         spec, began, moments = self.spec, time.perf_counter(), list[dict]()
@@ -152,7 +150,6 @@ class Growing(w.VBox):
         compared = [pruning.make_control(kind, alive, ink, random) for kind in COMPARED]
         how = {"dataset": spec.dataset, "steps": self._steps, "seed": spec.seed}
         _, curve = pruning.train_side_by_side(compared, **how, stop=stop)
-        redraw(self.children[-1])
         told = ", ".join(
             f"{label(kind)} {100 * accuracy[-1]:.1f}"
             for kind, accuracy in zip(COMPARED, curve["accuracy"], strict=True)
@@ -174,7 +171,6 @@ class Growing(w.VBox):
             name: [scale * one[name] for one in moments] for name, scale in columns.items()
         }
         self.sources["pixels"].data = pixel_columns(now["pixels"])
-        redraw(self.children[-1])
 
 
 def architectures(

@@ -1,5 +1,4 @@
-"""Work that one starts with a button and watches: in a thread, or at the click where threads cannot
-draw (Colab)."""
+"""Work that one starts with a button and watches, in a thread."""
 
 import html
 import threading
@@ -8,17 +7,19 @@ from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import anywidget
 import ipywidgets as w
 import numpy as np
+import traitlets
 from bokeh.models import ColumnDataSource
 
 from cplab import results
 from cplab.checks import Cancelled, CplabError, one_of, require
-from cplab.lab.surface import Throttle, in_red, redraw, replace_last
+from cplab.lab.surface import Throttle, in_red, replace_last
 from cplab.results import tables
 from cplab.runs import DEVICES, Run
 from cplab.show.results import over_epochs
-from cplab.show.theme import LIVE, label, load_bokeh, on_colab, place_legend
+from cplab.show.theme import label, live_line, on_colab, place_legend
 from cplab.statistics import percent
 
 PAUSED = "stopped: Train goes on from the last checkpoint"
@@ -49,6 +50,8 @@ class Job(w.HBox):
         self.said = w.HTML().add_class("cplab-live")
         self.progress = w.IntProgress(min=0, max=1, layout={"width": "140px", **firm})
         line = [self.start, self.said, self.progress, self.stop]
+        self._pulse = Pulse(self._done, [*line, *locked]) if on_colab() else None
+        line += [self._pulse] if self._pulse else []
         super().__init__(line, layout={"align_items": "center"})
         self.start.on_click(self._begin)
         self.stop.on_click(lambda _: self._halt.set())
@@ -63,10 +66,9 @@ class Job(w.HBox):
         self._halt.clear()
         self._done.clear()
         self._rest(True)
-        if on_colab():
-            self._do()
-        else:
-            threading.Thread(target=self._do, daemon=True).start()
+        threading.Thread(target=self._do, daemon=True).start()
+        if self._pulse:
+            self._pulse.going = True
 
     def _rest(self, busy: bool) -> None:
         self.busy, self.stop.disabled = busy, not busy
@@ -85,6 +87,36 @@ class Job(w.HBox):
             self._rest(False)
             self.said.value = message
             self._done.set()
+
+
+class Pulse(anywidget.AnyWidget):
+    """Lets a thread draw on Colab, whose page hears Python only while Python answers it.
+
+    For as long as something is under way the page asks, always twice at a time, and Python lets
+    each wait for a moment; between two of them a click on Stop gets its turn. In the end all is
+    said again.
+
+    Arguments: done, is set when the work has ended; said, the widgets that tell of it.
+    """
+
+    _esm = """export default {render({model}) {
+      const ask = () => model.get("going") && model.send({});
+      model.on("change:going", () => { ask(); ask(); });
+      model.on("msg:custom", ask);
+    }}"""
+    going = traitlets.Bool(False).tag(sync=True)
+
+    def __init__(self, done: threading.Event, said: Sequence[w.Widget]) -> None:
+        super().__init__()
+        self._ended, self._said = done, said
+        self.on_msg(self._answer)
+
+    def _answer(self, *message: Any) -> None:
+        if self._ended.wait(0.25):
+            self.going = False
+            for widget in self._said:
+                widget.send_state()
+        self.send({})
 
 
 class Live(w.VBox):
@@ -114,7 +146,6 @@ class Live(w.VBox):
         device: str = "auto",
         measure: Any = "trace",
     ) -> None:
-        load_bokeh(again=False)
         require(runs, "runs {} are not allowed: give one or more by their words")
         one_of("device", device.partition(":")[0], DEVICES)
         self._known, self._what, self.device, self._measure = known, what, device, measure
@@ -135,8 +166,7 @@ class Live(w.VBox):
         for name in self._what:
             fig = over_epochs(known, name, width=425, height=280)
             source = ColumnDataSource({"epoch": [], "mean": []}, name=f"live {name}")
-            look = {"color": LIVE.colour, "width": 2, "legend_label": LIVE.label}
-            fig.line("epoch", "mean", source=source, **look)
+            live_line(fig, source)
             drawn.append(place_legend(fig, "top_left" if name == "trace" else "top_right"))
             self.sources[name] = source
             self._legend.append(fig.legend[0].items[-1])
@@ -170,7 +200,6 @@ class Live(w.VBox):
             known = {epoch: value for epoch, value in values.items() if np.isfinite(value)}
             self.sources[name].data = {"epoch": [*known], "mean": [*known.values()]}
             item.visible = bool(known)
-        redraw(self.children[-1])
 
 
 class Clock:
@@ -187,6 +216,8 @@ class Clock:
         return self.times[-1] - self.times[0]
 
     def __call__(self, run: Any, row: dict) -> None:
+        if "epoch" not in row:
+            return
         self.times.append(time.monotonic())
         self.job.progress.value = len(self.times) - 1
         known = self.times[len(self.times) > 2 :]  # the first epoch is also for loading images

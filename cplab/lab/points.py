@@ -146,8 +146,7 @@ class Plots:
         for fig, name, control in ((self.curve, "this", "control"), (self.pair, "pair", "other")):
             self._band(fig, control, "epoch", theme.NEWBORN, "cut out")
             self._band(fig, name, "epoch", None, "this net")
-        look = {"color": theme.LIVE.colour, "width": 2, "legend_label": theme.LIVE.label}
-        self.growing = self.curve.line("epoch", "mean", source=s["live"], **look)
+        self.growing = theme.live_line(self.curve, s["live"])
         ring = {"size": 14, "fill_alpha": 0, "line_color": "black"}
         self.pair.scatter("epoch", "mean", source=s["crossing"], **ring)
         words = {"text_font_size": "11px", "text_baseline": "top", "x_offset": 5, "y_offset": 8}
@@ -170,7 +169,7 @@ class Plots:
 
     def _build_cost(self, along: str) -> figure:
         """Bars of harm, and of lost time on them."""
-        ranges = {"x_range": FactorRange(), "y_range": models.DataRange1d(range_padding=0.2)}
+        ranges = {"x_range": FactorRange(), "y_range": models.Range1d(0, 1)}
         fig = panel(along, "points", f"by {along}", **ranges)
         source = self.sources[f"by_{along}"]
         bar: Any = {"x": along, "width": 0.7, "alpha": "alpha", "source": source}
@@ -196,7 +195,7 @@ class Plots:
         cell: Any = {"x": "onset", "y": "length", "width": 0.96, "height": 0.94}
         self.map.rect(**cell, **cells, fill_color=hue, line_color=None)
         words: Any = {"x": "onset", "y": "length", "text_align": "center", "text_color": "ink"}
-        up = {"text_font_size": "11px", "text_baseline": "bottom", "y_offset": 3}
+        up = {"text_font_size": "11px", "text_baseline": "bottom", "y_offset": 1}
         self.map.text(text="text", **words, **cells, **up)
         down = {"text_font_size": "8px", "text_baseline": "top", "y_offset": 3}
         self.map.text(text="reach", **words, **cells, **down)
@@ -216,7 +215,7 @@ class Plots:
         hues = {"fill_color": look.colour, "line_color": look.colour}
         hues |= {"line_dash": look.dash, "marker": look.marker}
         for glyph in self._hued:
-            glyph.update(**{name: hue for name, hue in hues.items() if hasattr(glyph, name)})
+            glyph.update(**{name: hues[name] for name in hues.keys() & glyph.properties()})
         self.shade.update(left=like.onset + 0.5, right=like.end + 0.5, fill_color=look.colour)
         self._show_curves(points, like, shown)
         here = points.means.reindex([(run.deficit, run.onset, run.length)] * (run in points))
@@ -277,7 +276,11 @@ class Plots:
                 item.index = at.index(chosen) if chosen in at else None
             names = fig.x_range.factors = [*map(str, at)]
             faint = {"alpha": [1 if n == chosen else 0.45 for n in at]}
-            self.sources[f"by_{name}"].data = {name: names, **faint, **cost_columns(rows)}
+            columns = cost_columns(rows)
+            self.sources[f"by_{name}"].data = {name: names, **faint, **columns}
+            ends = [columns[end] for end in columns if end.endswith(("_low", "_high"))]
+            low, high = np.nanmin([0, *np.ravel(ends)]), np.nanmax([1, *np.ravel(ends)])
+            fig.y_range.update(start=1.08 * low, end=1.08 * high)
         self.healing.visible = len(healed) > 1
 
     def _show_map(self, points: Points, deficit: str, what: str, here: pd.DataFrame) -> None:

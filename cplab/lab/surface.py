@@ -1,69 +1,15 @@
-"""Bokeh figures as widgets: alive where that can be, else as a page that is drawn again."""
+"""What widgets that hold figures share."""
 
 import html
-import importlib.util
 import time
 from collections.abc import Callable
 from typing import Any
 
 import ipywidgets as w
-from bokeh.models import Column, LayoutDOM
 
-from cplab.show.theme import on_colab, side_by_side
+from cplab.show.surface import surface
 
 TEXT = "line-height:1.35;font-size:14px"
-HEIGHT = 320  # pixels of a figure that says none
-
-
-class Frame(w.HTML):
-    """A Bokeh layout as a page in a frame, for notebooks without jupyter_bokeh (Colab)."""
-
-    page: LayoutDOM
-
-    def draw(self) -> None:
-        """Show the layout's data as they are by now."""
-        from bokeh.embed import file_html
-        from bokeh.resources import CDN
-
-        page = html.escape(file_html(self.page, CDN))
-        size = f'width="1000" height="{20 + height(self.page)}" frameborder="0"'
-        self.value = f'<iframe srcdoc="{page}" {size}></iframe>'
-
-
-def is_alive() -> bool:
-    """Whether figures can follow Python and answer clicks: not without jupyter_bokeh, nor on
-    Colab, whose ipywidgets are too old for it."""
-    return not on_colab() and importlib.util.find_spec("jupyter_bokeh") is not None
-
-
-def surface(drawn: Any) -> w.Widget:
-    """A widget that shows a Bokeh figure or layout (its `page`), or a list of them side by side,
-    as they are by now: what changes before the widget is on the page is not seen there."""
-    layout = side_by_side(drawn)
-    if is_alive():
-        from cplab.lab.view import View
-
-        picture = View(layout)
-        # room is kept before it is there, so that no button below moves away from a click
-        picture.layout.min_height = f"{height(layout)}px"
-    else:
-        picture = Frame()
-    picture.page = layout
-    return picture
-
-
-def draw_within(widget: Any) -> None:
-    """Draw all figures in a widget that is about to be put in another place."""
-    if hasattr(widget, "page"):
-        widget.draw()
-    for part in getattr(widget, "children", ()):
-        draw_within(part)
-
-
-def redraw(picture: Any) -> None:
-    """Show a figure's new data where they do not follow by themselves."""
-    if isinstance(picture, Frame):
-        picture.draw()
 
 
 def replace_last(box: w.Box, drawn: Any) -> None:
@@ -71,7 +17,6 @@ def replace_last(box: w.Box, drawn: Any) -> None:
     picture, old = surface(drawn), box.children[-1]
     box.children = [*box.children[:-1], picture]
     discard(old)
-    redraw(picture)
 
 
 def discard(widget: Any) -> None:
@@ -82,22 +27,11 @@ def discard(widget: Any) -> None:
             part.close()
 
 
-def height(layout: LayoutDOM) -> int:
-    """Pixels that a layout takes at least."""
-    if layout.min_height:
-        return layout.min_height
-    parts = [height(part) for part in getattr(layout, "children", ()) if hasattr(part, "height")]
-    if parts:
-        return sum(parts) if isinstance(layout, Column) else max(parts)
-    return getattr(layout, "height", None) or HEIGHT
-
-
 class Throttle:
     """Calls `draw` for what changes often, though not oftener than can be seen."""
 
-    def __init__(self, draw: Callable[[], Any], seconds: float | None = None) -> None:
-        self.draw, self.drawn = draw, float("-inf")
-        self.seconds = (0.1 if is_alive() else 2.0) if seconds is None else seconds
+    def __init__(self, draw: Callable[[], Any], seconds: float = 0.1) -> None:
+        self.draw, self.drawn, self.seconds = draw, float("-inf"), seconds
 
     def __call__(self, last: bool = False) -> None:
         """Draw, if it is time, or the last time."""

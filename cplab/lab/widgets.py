@@ -19,11 +19,11 @@ from numpy.typing import ArrayLike
 from cplab import fits, quantities, results, statistics
 from cplab.checks import CplabError, require, shown
 from cplab.lab.classes import Together
-from cplab.lab.surface import TEXT, discard, draw_within, in_red, redraw, replace_last, surface
+from cplab.lab.surface import TEXT, discard, in_red, replace_last, surface
 from cplab.runs import Run
 from cplab.show import theme
 from cplab.show.predictions import guesses, orders
-from cplab.show.theme import colour, load_bokeh, plain_figure, reference_line, source_line
+from cplab.show.theme import colour, plain_figure, reference_line, source_line
 
 # Until Python has answered the click, which it does between cells: the page alone can say so.
 WAITING = """<style>
@@ -52,7 +52,6 @@ class Covered(w.VBox):
         head: Sequence[w.Widget] = (),
         missing: str = "Covered until you have answered.",
     ) -> None:
-        load_bokeh(again=False)
         self.controls, self._make, self._missing = dict(controls), make, missing
         self._used: set[w.Widget] = set()
         self._ours: list[w.Widget] = []  # what was made of texts and figures, and is shown
@@ -112,8 +111,6 @@ class Covered(w.VBox):
     def _show(self, parts: list[w.Widget], words: str = "") -> None:
         """Put parts in the place of the cover, or the cover back with some words."""
         self.cover.value = f"<i>{html.escape(words)}</i>"
-        for part in parts:
-            draw_within(part)
         self.figure.children = parts
         while self._ours:
             discard(self._ours.pop())
@@ -164,6 +161,7 @@ class Prediction(Covered):
         given: what is told, {text: Run}, or {text: accuracies}, one a seed, of what is no run.
         asked: what is to be guessed, the same; the sliders are in percent.
         source: where accuracies are from, in words; of runs the results say it.
+        quantity: what is guessed, in words.
 
     `guesses` are the sliders, the other attributes those of Covered.
 
@@ -175,13 +173,17 @@ class Prediction(Covered):
     """
 
     def __init__(
-        self, given: Mapping[str, Any], asked: Mapping[str, Any], source: str = ""
+        self,
+        given: Mapping[str, Any],
+        asked: Mapping[str, Any],
+        source: str = "",
+        quantity: str = "final test accuracy",
     ) -> None:
         require(asked, "asked {} is not allowed: give something to be guessed")
         for text, what in (*given.items(), *asked.items()):
             if not isinstance(what, Run):
                 statistics.row_of_numbers(text, what, "give a Run, or accuracies from 0 to 1")
-        self._asked, self._source = asked, source
+        self._asked, self._source, self._quantity = asked, source, quantity
         words = f"{8 * max(32, *map(len, asked))}px"  # room for the longest of them
         looks = {
             "style": {"description_width": words},
@@ -204,7 +206,7 @@ class Prediction(Covered):
 
     def _uncover(self) -> list:
         guess = {text: bar.value / 100 for text, bar in self.guesses.items()}
-        fig = guesses(guess, self.truth(), width=620, height=70 + 40 * len(guess))
+        fig = guesses(guess, self.truth(), self._quantity, width=620, height=70 + 40 * len(guess))
         said = "; ".join(
             f"{text}: you {statistics.percent(guess[text])}, measured {percent_of(of, 'nothing')}"
             for text, of in self._asked.items()
@@ -282,7 +284,6 @@ class Switch(w.VBox):
     """
 
     def __init__(self, options: Collection, draw: Callable[[Any], Any]) -> None:
-        load_bokeh(again=False)
         require(len(options), f"options {options} are not allowed: give some to choose from")
         self.choice = w.ToggleButtons(options=options, style={"button_width": "auto"})
         super().__init__([self.choice, w.VBox()])
@@ -316,7 +317,6 @@ class Slide(w.VBox):
         words: Callable[[Any], str] = str,
         description: str = "epoch",
     ) -> None:
-        load_bokeh(again=False)
         self.drawn = theme.side_by_side(figure)
         require(len(options), f"options {options} are not allowed: give some to choose from")
         self._data, self._words, self._options = data, words, list(options)
@@ -339,10 +339,11 @@ class Slide(w.VBox):
         data = self._data(chosen)
         require(isinstance(data, Mapping), f"data gave {shown(data)}: return {{source: columns}}")
         for name, columns in data.items():
-            for source in self.drawn.select({"name": name, "type": ColumnDataSource}):
+            sources = [*self.drawn.select({"name": name, "type": ColumnDataSource})]
+            require(sources, f"data names {shown(name)}: name a data source of the figure by it")
+            for source in sources:
                 source.data = columns
         self.readout.value = f"<b>{html.escape(self._words(chosen))}</b>"
-        redraw(self.children[-1])
 
 
 class Fitting(w.HBox):
@@ -380,7 +381,6 @@ class Fitting(w.HBox):
         unit: str = "",
         hue: str = "#0072B2",
     ) -> None:
-        load_bokeh(again=False)
         self._function = function
         self._t, self._y = statistics.row_of_numbers("t", t), statistics.row_of_numbers("y", y)
         n, m = len(self._t), len(self._y)
@@ -443,7 +443,6 @@ class Fitting(w.HBox):
         self.sources["residuals"].data = {"t": self._t, "mean": rest}
         squares = statistics.plain_number(float(np.sum(rest**2)), 4)
         self.readout.value = f"{before}squared residuals: {squares}{after}"
-        redraw(self.children[-1])
 
     def _fit(self, button: Any) -> None:
         start = {name: bar.value for name, bar in self.sliders.items()}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cplab.checks import CplabError
 from cplab.measure.measurements import measurement
-from cplab.specs import finite, positive, word
+from cplab.specs import finite, fraction, positive, word
 
 if TYPE_CHECKING:
     from torch import nn
@@ -105,3 +105,86 @@ def measure_weight_norms(net: nn.Module, images: Images) -> dict:
         if isinstance(layer, (nn.Conv2d, nn.Linear))
     }
     return {"layers": list(norms), "norms": list(norms.values())}
+
+
+@measurement(label="share of the right eye", images=1000, form=[fraction])
+def measure_eye_shares(net: nn.Module, images: Images) -> list[float]:
+    """The right eye's share of each neuron that is the first to have both eyes.
+
+    A list, 0 (left only) to 1 (right only), see cplab.measure.right_shares; of test images, with
+    BatchNorm on their own statistics, so that an eye that was closed is read as one that has opened
+    and got used to it."""
+    from cplab.measure import eyes
+
+    return [round(share, 4) for share in eyes.right_shares(net, images.normal(images.test_x))]
+
+
+@measurement(
+    label="each eye",
+    images=5000,
+    when="end",
+    form={"both": fraction, "closed": [fraction], "mean_map": [fraction], "adapted": [fraction]},
+)
+def measure_each_eye(net: nn.Module, images: Images) -> dict:
+    """Accuracy with both eyes, and with the left and the right alone, read in three ways.
+
+    both; closed, the other eye sees grey; mean_map, its stem's maps are replaced by their mean over
+    images; adapted, it sees grey, and BatchNorm of the shared layers has the statistics of 1,000
+    images at a time, as in someone who covers an eye and gets used to it."""
+    from cplab.measure import eyes
+
+    return eyes.each_eye(net, images.normal(images.test_x), images.test_y)
+
+
+@measurement(
+    label="gauges of plasticity",
+    images=512,
+    form={
+        **{"layers": [word], "norms": [positive], "gradient": positive, "loss": positive},
+        **{"dead": [fraction], "rank": positive},
+    },
+)
+def measure_gauges(net: nn.Module, images: Images) -> dict:
+    """What is said to show how well a network still learns, on clear training images.
+
+    Names of layers and their weights' norms; gradient, the norm of the loss's gradient, and loss,
+    both the mean over batches with batch statistics; dead, the fraction of units of each ReLU that
+    are never above 0; rank, the effective rank of what the last layer is given, averaged over
+    positions: the exponential of the entropy of its singular values (Roy & Vetterli 2007)."""
+    import copy
+
+    import torch
+    import torch.nn.functional as F
+    from torch import nn
+
+    own, x, y = copy.deepcopy(net), images.normal(images.train_x), images.train_y
+    last = [layer for layer in own.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))][-1]
+    seen: dict[nn.Module, torch.Tensor] = {}  # (images, units, positions)
+
+    def keep(layer: nn.Module, given: tuple, out: torch.Tensor) -> None:
+        values = given[0] if layer is last else out
+        seen[layer] = values.detach().clone().flatten(2 if values.ndim > 2 else 1)
+
+    for layer in own.modules():
+        if layer is last or isinstance(layer, nn.ReLU):
+            layer.register_forward_hook(keep)
+    own(x)
+    features, units = (seen.pop(last), [*seen.values()])
+    features = features.mean(2) if features.ndim > 2 else features
+    parts = torch.linalg.svdvals(features - features.mean(0))
+    entropy = torch.special.entr(parts / parts.sum().clamp_min(1e-30)).sum()
+    silent = [(u.amax((0, 2)) if u.ndim > 2 else u.amax(0)) <= 0 for u in units]
+    own.train()
+    norms, losses = [], []
+    for some, labels in zip(x.split(128), y.split(128), strict=True):
+        loss = F.cross_entropy(own(some), labels)
+        slopes = torch.autograd.grad(loss, [*own.parameters()])
+        norms.append(torch.stack([slope.norm() for slope in slopes]).norm().item())
+        losses.append(loss.item())
+    return {
+        **measure_weight_norms(net, images),
+        "gradient": sum(norms) / len(norms),
+        "loss": sum(losses) / len(losses),
+        "dead": [each.float().mean().item() for each in silent],
+        "rank": entropy.exp().item(),
+    }

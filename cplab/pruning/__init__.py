@@ -10,10 +10,10 @@ from cplab.pruning import lives, specs  # noqa: F401  the store looks for specs 
 __all__, __getattr__, __dir__ = load_late(
     __name__,
     specs="DENSITIES ORIGINS OneShot Retraining Search",
-    lives="MATERIALS METRICS SIZES KernelPruning KernelSize KernelSplit Pruned",
+    lives="MATERIALS METRICS SIZES KernelPruning KernelSize KernelSplit Pruned random_split",
     growth="draw_changes expected_density grow_and_prune make_control retraining_rows"
     " train_side_by_side unpack_architecture",
     nets="flat_images inked_pixels",
-    kernels="KernelNet keep_kernels kernel_norms kernels_to_keep random_split",
+    kernels="KernelNet keep_kernels kernel_norms kernels_to_keep",
     saliency="ranked_layers salient_masks weight_saliency",
 )

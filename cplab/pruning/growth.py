@@ -20,11 +20,20 @@ from numpy.typing import ArrayLike
 
 from cplab import devices
 from cplab.checks import Cancelled, CplabError, one_of, require, shown, whole
-from cplab.engine.tasks import mix
 from cplab.engine.train import Context, Training
 from cplab.pruning import nets
 from cplab.pruning.nets import Architecture, Digits, flat_images, inked_pixels
-from cplab.pruning.specs import ORIGINS, OTHER_DATASET, SHAPES, OneShot, Retraining, Search, packed
+from cplab.pruning.specs import (
+    MOST_STEPS,
+    ORIGINS,
+    OTHER_DATASET,
+    SHAPES,
+    OneShot,
+    Retraining,
+    Search,
+    packed,
+)
+from cplab.specs import mix
 
 LEARNING_RATES = {"sgd": 0.5, "adam": 0.001}  # the thesis states neither optimiser nor rate
 CURVE_POINTS = 100
@@ -286,7 +295,7 @@ def train_side_by_side(
     >>> len(curve["accuracy"])
     2
     """
-    place, steps = devices.pick(device), whole("steps", steps, 1)
+    place, steps = devices.pick(device), whole("steps", steps, 1, MOST_STEPS)
     require(len(architectures), f"architectures {architectures} are not allowed: give one or more")
     for one in architectures:
         check_architecture("architectures", one)

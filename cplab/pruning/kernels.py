@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from cplab import data, deficits
-from cplab.checks import CplabError, one_of, whole
-from cplab.engine.tasks import TASKS, Classification, Learner, evaluate, event, mix, seeded, task
+from cplab.checks import CplabError, one_of
+from cplab.engine.tasks import TASKS, Classification, Learner, evaluate, event, seeded, task
 from cplab.pruning.lives import CHOICES, KernelLife, KernelPruning
 from cplab.runs import Step
+from cplab.specs import mix
 
 
 class KernelNet(nn.Sequential):
@@ -130,26 +131,6 @@ def keep_kernels(net: KernelNet, first: Tensor, second: Tensor) -> KernelNet:
     state["9.weight"] = state["9.weight"][:, columns]
     small.to(a.weight.device).load_state_dict(state)
     return small.train(net.training)
-
-
-def random_split(total: int, seed: int, most: tuple[int, int]) -> tuple[int, int]:
-    """`total` kernels split between the layers at random, decided by `seed`, evenly over all splits
-    that a network with `most` kernels in its layers could be pruned to.
-
-    Raises: CplabError for a total that cannot be split so.
-
-    >>> sum(random_split(12, 0, (4, 10)))
-    12
-    """
-    low, high = max(1, total - most[1]), min(most[0], total - 1)
-    if low > high:
-        raise CplabError(
-            f"{total} kernels cannot be split over two layers of {most[0]} and {most[1]}: give "
-            f"2 to {sum(most)}"
-        )
-    generator = torch.Generator().manual_seed(mix("split", whole("seed", seed), total))
-    first = int(torch.randint(low, high + 1, (), generator=generator))
-    return first, total - first
 
 
 # What the engine asks -----------------------------------------------------------------------------

@@ -9,11 +9,11 @@ from functools import cached_property, partial
 from typing import Any, ClassVar
 
 from cplab import specs
-from cplab.checks import number, one_of, part, require, settle, shown, whole, yes_or_no
+from cplab.checks import CplabError, number, one_of, part, require, settle, shown, whole, yes_or_no
 from cplab.profiles import PROFILES, Profile
 from cplab.pruning.specs import check_fields, entries
 from cplab.runs import EPOCHS, LONGEST, Event, Run, Step, as_given, setting
-from cplab.specs import register
+from cplab.specs import mix, register
 
 weights_kept = partial(part, whole=1, unit="the fraction of weights that are kept")
 METRICS = ("none", "magnitude", "fisher", "random")
@@ -440,3 +440,26 @@ class KernelSplit(KernelLife):
         specs.same_length(self.epochs, values["curve"])
         if values["curve"][-1] != values["accuracy"]:
             raise ValueError("its accuracy is not that of its last epoch")
+
+
+def random_split(total: int, seed: int, most: tuple[int, int]) -> tuple[int, int]:
+    """`total` kernels split between the layers at random, decided by `seed`, evenly over all splits
+    that a network with `most` kernels in its layers could be pruned to.
+
+    Raises: CplabError for a total that cannot be split so.
+
+    >>> sum(random_split(12, 0, (4, 10)))
+    12
+    """
+    import numpy as np
+
+    low, high = max(1, total - most[1]), min(most[0], total - 1)
+    if low > high:
+        raise CplabError(
+            f"{total} kernels cannot be split over two layers of {most[0]} and {most[1]}: give "
+            f"2 to {sum(most)}"
+        )
+    start = mix("split", whole("seed", seed), total) % 2**32
+    drawn = np.random.RandomState(start).randint(2**32, dtype=np.uint32)  # as torch draws it
+    first = low + int(drawn) % (high + 1 - low)
+    return first, total - first

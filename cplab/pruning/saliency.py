@@ -13,10 +13,11 @@ from torch.optim.swa_utils import update_bn
 
 from cplab import data, devices
 from cplab.checks import CplabError, one_of, part, require, whole
-from cplab.engine.tasks import TASKS, Classification, Learner, evaluate, event, mix, task
+from cplab.engine.tasks import TASKS, Classification, Learner, evaluate, event, task
 from cplab.measure import fisher
 from cplab.pruning.lives import METRICS, Pruned
 from cplab.runs import Step
+from cplab.specs import mix
 
 MEASURED_IMAGES = 500  # the first so many training images, clear, measure the Fisher information
 MASK = "mask."  # begins the names of masks among what a learner keeps
@@ -111,7 +112,7 @@ def kept_weights(learner: Learner) -> dict[str, Tensor]:
     return {name.removeprefix(MASK): mask for name, mask in extra if name.startswith(MASK)}
 
 
-def first_images(images: data.Images) -> Tensor:
+def probe_images(images: data.Images) -> Tensor:
     """What the Fisher information is measured on, (MEASURED_IMAGES, C, H, W)."""
     return images.normal(images.train_x[:MEASURED_IMAGES])
 
@@ -134,7 +135,7 @@ def prune_weights(
     recalibrated: bool = False,
 ) -> dict:
     """Take weights out. Returns layers, weights, kept, predicted and change, as of a Pruned."""
-    net, x = learner.net, first_images(images)
+    net, x = learner.net, probe_images(images)
     before, cost = log_probabilities(net, x), weight_saliency(net, x, "fisher")
     ranks = metric in ("magnitude", "random")
     kept = salient_masks(weight_saliency(net, x, metric, seed) if ranks else cost, density)
@@ -159,7 +160,7 @@ def inspect(learner: Learner, spec: Pruned, images: data.Images, moment: str) ->
     """Leave the network as it is. Returns the moment, accuracy of the test images (0 to 1) and
     trace, of the Fisher information of the weights that are kept, by layer."""
     net, kept = learner.net, kept_weights(learner)
-    curvature = fisher.diagonal(net, first_images(images))
+    curvature = fisher.diagonal(net, probe_images(images))
     every = {name: curvature[name].flatten() for name in ranked_layers(net)}
     traces = [f[kept[name].flatten()] if kept else f for name, f in every.items()]
     found: dict[str, Any] = {"moment": moment, "trace": [each.sum().item() for each in traces]}

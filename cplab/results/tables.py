@@ -136,5 +136,5 @@ def table(**wanted: object) -> Any:
     columns = {name: [getattr(run, name) for run, _ in rows] for name in ("key", *names)}
     columns |= {name: [about[name] for _, about in rows] for name in ("accuracy", *ABOUT)}
     found = pd.DataFrame(columns)
-    by = [n for n in names if n not in ("windows", "pace", "weight_decay")]
+    by = [n for n in names if n not in ("windows", "treatments", "pace", "weight_decay")]
     return found.sort_values(by, ignore_index=True)

@@ -10,7 +10,8 @@ from cplab.lazy import load_late
 
 __all__, __getattr__, __dir__ = load_late(
     __name__,
-    theme="colour display label load_bokeh source_line",
+    surface="display load_bokeh",
+    theme="colour label source_line",
     results="against bars by_layer curves layer_columns layer_labels means minima over_epochs"
     " rates removal threads",
     pictures="filter_pictures strips to_pixels",

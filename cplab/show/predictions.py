@@ -12,12 +12,15 @@ from cplab.show.theme import EQUAL, LIVE, percent_axis, place_legend, plain_figu
 
 
 def guesses(
-    guess: Mapping[str, float], truth: Mapping[str, tuple[float, float]], **options: Any
+    guess: Mapping[str, float],
+    truth: Mapping[str, tuple[float, float]],
+    quantity: str = "final test accuracy",
+    **options: Any,
 ) -> figure:
-    """What was predicted (hollow), accuracies 0 to 1, and what was measured (filled, with its
-    interval): (mean, half) of each name that is known."""
+    """What was predicted (hollow), fractions 0 to 1, and what was measured (filled, with
+    its interval): (mean, half) of each name that is known."""
     names = list(guess)
-    fig = plain_figure("", "final test accuracy", "", y_range=FactorRange(*names[::-1]), **options)
+    fig = plain_figure("", quantity, "", y_range=FactorRange(*names[::-1]), **options)
     hollow = {"fill_alpha": 0, "line_width": 2, "size": 13}
     values = list(guess.values())
     fig.scatter(values, names, color=LIVE.colour, legend_label="your guess", **hollow)

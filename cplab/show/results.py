@@ -18,7 +18,8 @@ from cplab import statistics
 from cplab.checks import one_of, require, whole
 from cplab.deficits import canonical_name
 from cplab.quantities import point_means, rows_at, same_setting
-from cplab.runs import Run
+from cplab.results import Result
+from cplab.runs import Run, Step
 from cplab.show import theme
 from cplab.show.theme import band, percent_axis, place_legend, plain_figure, style, styles
 
@@ -150,16 +151,18 @@ def rates(runs: Sequence[Run], **options: Any) -> figure:
     """
     fig = plain_figure("learning rate of each epoch", "epoch", "learning rate", **options)
     for run, dash in zip(runs, cycle(theme.DASHES), strict=False):
-        rate, look = [step.lr for step in run.life], style(run.deficit)
+        rate, look = [s.lr for s in run.life if isinstance(s, Step)], style(run.deficit)
         words = look.label + (f" until {run.end}" if run.length else "")
         how = {"line_dash": dash, "width": 1.5, "legend_label": words}
         fig.line(list(range(len(rate))), rate, color=look.colour, **how)
         inside = list(range(run.onset, run.end))
         fig.line(inside, [rate[e] for e in inside], color=look.colour, width=6, alpha=0.5)
-    return finish(fig, "top_right")
+    return finish(fig, "bottom_left")
 
 
-def over_epochs(groups: Mapping[str, Sequence], what: str = "trace", **options: Any) -> figure:
+def over_epochs(
+    groups: Mapping[str, Sequence[Result]], what: str = "trace", **options: Any
+) -> figure:
     """A quantity against the epoch, one line for each group of results that differ in the seed.
 
     Arguments: groups, results by the words for them; what, trace, log_det, test_accuracy,

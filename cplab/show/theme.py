@@ -16,7 +16,7 @@ from bokeh import layouts, models
 from bokeh.plotting import figure
 
 from cplab import deficits
-from cplab.checks import CplabError, require, shown
+from cplab.checks import CplabError, require, shown, whole
 from cplab.statistics import count_seeds
 
 
@@ -135,7 +135,7 @@ def plain_figure(title: str, x: str, y: str, source: str = "", **options: Any) -
     """An empty figure in the house style: few lines, no tools that nobody needs; the words of its
     axes are x and y, and where its numbers are from (source) stands small below."""
     options = {"height": 300, "width": 420, "tools": "", "toolbar_location": None, **options}
-    width, height = options["width"], options["height"]
+    width, height = (whole(side, options[side], 50, 10_000) for side in ("width", "height"))
     fig = figure(title=wrap(title, width), x_axis_label=x, y_axis_label=y, **options)
     fig.title.text_font_size = "12px"
     fig.grid.grid_line_alpha = 0.35
@@ -184,6 +184,13 @@ def band(
         fig.scatter(x, "mean", size=7, marker=look.marker, **words)
 
 
+def live_line(fig: figure, source: models.ColumnDataSource) -> Any:
+    """The curve of what is trained here and now, with a star at each epoch."""
+    look = {"source": source, "color": LIVE.colour, "legend_label": LIVE.label}
+    fig.scatter("epoch", "mean", size=7, marker=LIVE.marker, **look)
+    return fig.line("epoch", "mean", width=2, **look)
+
+
 def reference_line(fig: figure, dimension: str, hue: str, at: float = 0) -> models.Span:
     """A movable dotted line across a figure, along its `width` or its `height`."""
     line = models.Span(dimension=dimension, location=at, line_color=hue, line_dash="dotted")
@@ -211,29 +218,9 @@ def place_legend(fig: figure, place: str = "bottom_right") -> figure:
     return fig
 
 
-_loaded = False  # whether Bokeh was loaded in this kernel
-
-
 def on_colab() -> bool:
     """Whether this kernel is one of Google Colab's."""
     return "google.colab" in sys.modules
-
-
-def load_bokeh(again: bool = True) -> None:
-    """Load Bokeh into the notebook: from the package, since a classroom may have no network.
-
-    Arguments: again, also if this kernel has loaded it before (the page may have forgotten it).
-
-    >>> load_bokeh()  # does nothing outside a notebook
-    """
-    global _loaded
-    from bokeh.io import output_notebook
-    from bokeh.resources import CDN, INLINE
-    from IPython import get_ipython
-
-    if get_ipython() is not None and (again or not _loaded):
-        output_notebook(CDN if on_colab() else INLINE, hide_banner=True)
-        _loaded = True
 
 
 def side_by_side(drawn: Any) -> models.LayoutDOM:
@@ -242,17 +229,3 @@ def side_by_side(drawn: Any) -> models.LayoutDOM:
     for fig in figs:
         require(isinstance(fig, models.LayoutDOM), f"{shown(fig)} is no figure: give Bokeh's")
     return layouts.row(*figs) if figs is drawn else drawn
-
-
-def display(*figs: Any) -> None:
-    """Show figures side by side in the notebook.
-
-    Arguments: figs, of Bokeh.
-
-    >>> display(plain_figure("", "", ""))  # doctest: +SKIP
-    """
-    import bokeh.io
-
-    if on_colab():  # each of its cells is a page of its own
-        load_bokeh()
-    bokeh.io.show(side_by_side(figs if len(figs) > 1 else figs[0]))

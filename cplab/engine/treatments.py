@@ -1,0 +1,79 @@
+"""What is done to a network between two epochs to open it again.
+
+shrink: Ash & Adams 2020, 'On Warm-Starting Neural Network Training'. renorm: under batch norm the
+answers do not depend on the norm of a layer's weights, while the steps relative to it do (van
+Laarhoven 2017, 'L2 Regularization versus Batch and Weight Normalization').
+"""
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cplab import data
+from cplab.engine.tasks import TASKS, Learner, event
+
+Normed = tuple[nn.Conv2d | nn.Linear, nn.BatchNorm1d | nn.BatchNorm2d]
+OTHER = 1000  # further is the seed whose newborn a network is mixed with
+
+
+def under_batch_norm(net: nn.Module) -> list[Normed]:
+    """The layers without a bias that batch norm follows, each with it, in the order of modules."""
+    kinds = (nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d)
+    layers = [module for module in net.modules() if isinstance(module, kinds)]
+    return [
+        (layer, norm)
+        for layer, norm in pairwise(layers)
+        if isinstance(layer, kinds[:2]) and layer.bias is None and isinstance(norm, kinds[2:])
+    ]
+
+
+def newborn(spec: Any, net: nn.Module, seed: int) -> nn.Module:
+    """The network of a life at birth, where `net` is."""
+    device = next(net.parameters()).device
+    return TASKS[spec.task].start(replace(spec, seed=seed), device).net
+
+
+def birth_norms(spec: Any, net: nn.Module) -> list[Tensor]:
+    """The norm that each layer under batch norm had at birth."""
+    return [
+        layer.weight.detach().norm() for layer, _ in under_batch_norm(newborn(spec, net, spec.seed))
+    ]
+
+
+@torch.no_grad()
+def scale_to(net: nn.Module, norms: list[Tensor]) -> list[Tensor]:
+    """Scale each layer under batch norm to a norm, and the statistics of its outputs with it.
+    Returns the factors."""
+    factors = []
+    for (layer, after), norm in zip(under_batch_norm(net), norms, strict=True):
+        factors.append(factor := norm / layer.weight.norm())
+        layer.weight.mul_(factor)
+        for statistic, scale in ((after.running_mean, factor), (after.running_var, factor**2)):
+            if statistic is not None:
+                statistic.mul_(scale)
+    return factors
+
+
+@event
+def renorm(learner: Learner, spec: Any, images: data.Images) -> dict:
+    """Each layer under batch norm back to the norm it had at birth, which changes no answer but
+    that batch norm adds a small number to variances; momentum starts again from nothing."""
+    factors = scale_to(learner.net, birth_norms(spec, learner.net))
+    learner.optimizer.state.clear()
+    return {"factors": [float(factor) for factor in factors]}
+
+
+@event
+@torch.no_grad()
+def shrink(learner: Learner, spec: Any, images: data.Images, kept: float) -> dict:
+    """All weights kept · old + (1 − kept) · those of another newborn, statistics of batch norm as
+    well; momentum starts again from nothing."""
+    other = newborn(spec, learner.net, spec.seed + OTHER).state_dict()
+    for name, value in learner.net.state_dict().items():
+        if value.is_floating_point():
+            value.mul_(kept).add_(other[name], alpha=1 - kept)
+    learner.optimizer.state.clear()
+    return {}

@@ -1,0 +1,139 @@
+"""Two eyes, in the words of the field: one number a seed, out of results that there are.
+
+A life with two eyes is a Run of the model `eyes`, whose deficits name the eye they act on
+(blank:right); its results have the measurements `eye_shares` and `each_eye`. Nothing is trained
+here: what has no result raises Missing (see `cplab.quantities`).
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cplab.checks import one_of
+from cplab.deficits import VIEWS
+from cplab.lazy import check_calls
+from cplab.quantities import Missing, result
+from cplab.runs import Run, Window
+
+__all__ = ["EYES", "MEASURES", "READINGS", "SEVENTHS", "acuity", "acuity_loss", "dominance"]
+__all__ += ["eye_share", "monocular", "neuron_shares", "patch", "share_curve", "share_loss"]
+
+EYES = VIEWS
+MEASURES = ("eye_shares", "each_eye")  # what a life has to be trained with
+READINGS = ("adapted", "mean_map", "closed")
+SEVENTHS = 7  # of ocular dominance, Hubel and Wiesel's: 1 is left alone, 4 both alike
+
+
+def neuron_shares(run: Run, epoch: int | None = None) -> np.ndarray:
+    """The right eye's share of each neuron that is the first to have both eyes, (neurons,), 0 to 1.
+
+    Arguments: epoch, from 0, after which; the last one if not given.
+
+    >>> neuron_shares(Run(model="eyes")).shape
+    (32,)
+    """
+    shares = result(run, "eye_shares").measured["eye_shares"]
+    epoch = run.epochs - 1 if epoch is None else epoch
+    if epoch not in shares:
+        raise Missing(f"shares were not measured at epoch {epoch}: choose from {[*shares]}")
+    return np.array(shares[epoch])
+
+
+def eye_share(run: Run, eye: str = "right", epoch: int | None = None) -> float:
+    """An eye's share of the neurons, the mean over them: half where neither is ahead.
+
+    >>> round(eye_share(Run(model="eyes")), 1)
+    0.5
+    """
+    one_of("eye", eye, EYES)
+    right = float(neuron_shares(run, epoch).mean())
+    return right if eye == "right" else 1 - right
+
+
+def share_curve(run: Run, eye: str = "right") -> np.ndarray:
+    """An eye's share after each epoch, (epochs,); NaN where it was not measured.
+
+    >>> share_curve(Run("blank:right", length=8, model="eyes")).shape
+    (23,)
+    """
+    known = result(run, "eye_shares").measured["eye_shares"]
+    return np.array([eye_share(run, eye, n) if n in known else np.nan for n in range(run.epochs)])
+
+
+def share_loss(run: Run, eye: str = "right") -> float:
+    """What a life's deficits took of an eye's share, 0 to 1: the share in the same life without
+    them, minus that in this one. At birth the other life is the newborn.
+
+    >>> share_loss(Run("blank:right", length=8, model="eyes")) > 0.1
+    True
+    """
+    return eye_share(run.without_window(), eye) - eye_share(run, eye)
+
+
+def dominance(run: Run, epoch: int | None = None) -> np.ndarray:
+    """How many percent of the neurons are in each class of ocular dominance, (7,): class 1 is
+    driven by the left eye (nearly) alone, 4 by both alike, 7 by the right eye alone.
+
+    Hubel and Wiesel put cells in seven such classes by ear; here a class is a seventh of the share.
+
+    >>> round(dominance(Run(model="eyes")).sum())
+    100
+    """
+    return classes(neuron_shares(run, epoch))
+
+
+def classes(shares: ArrayLike) -> np.ndarray:
+    """Percent of some shares in each class, (7,)."""
+    place = np.minimum((SEVENTHS * np.asarray(shares, dtype=float)).astype(int), SEVENTHS - 1)
+    return 100 * np.bincount(place, minlength=SEVENTHS) / max(1, len(place))
+
+
+def monocular(run: Run, epoch: int | None = None) -> float:
+    """Percent of the neurons in the outer classes, 1 and 7: one eye drives these nearly alone.
+
+    >>> 0 <= monocular(Run(model="eyes")) <= 100
+    True
+    """
+    return float(dominance(run, epoch)[[0, -1]].sum())
+
+
+def acuity(run: Run, eye: str = "right", reading: str = "adapted") -> float:
+    """What one eye is worth alone in the end: accuracy in percent with the other one covered.
+
+    Arguments: eye, left, right or both; reading, of one eye: with BatchNorm adapted to the cover,
+        with the mean of the covered stem's maps in their place, or closed, as it is.
+
+    >>> acuity(Run(model="eyes"), "both") > acuity(Run(model="eyes"), "left", "closed")
+    True
+    """
+    one_of("eye", eye, (*EYES, "both"))
+    one_of("reading", reading, READINGS)
+    found = result(run, "each_eye").final("each_eye")
+    return 100 * (found["both"] if eye == "both" else found[reading][EYES.index(eye)])
+
+
+def acuity_loss(run: Run, eye: str = "right", reading: str = "adapted") -> float:
+    """Points that an eye is worth less than in the same life without the deficits.
+
+    >>> acuity_loss(Run("blank:right", length=8, model="eyes")) > 0
+    True
+    """
+    return acuity(run.without_window(), eye, reading) - acuity(run, eye, reading)
+
+
+def patch(epochs: int, run: Run, eye: str = "left", onset: int | None = None) -> Run:
+    """The same life with an eye covered for so many epochs: reverse occlusion.
+
+    Arguments: onset, the first epoch of the patch; the end of the deficit if not given.
+
+    >>> patch(4, Run("blank:right", length=8, model="eyes")).windows
+    (Window(deficit='blank:left', onset=8, length=4),)
+    """
+    if not epochs:
+        return run
+    cover = Window(f"blank:{one_of('eye', eye, EYES)}", run.end if onset is None else onset, epochs)
+    return replace(run, windows=(*run.windows, cover))
+
+
+check_calls(__name__)

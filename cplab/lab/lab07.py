@@ -1,0 +1,302 @@
+"""What one watches of two eyes: whose the neurons are, what each eye is worth, and a clinic."""
+
+import html
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import ipywidgets as w
+import numpy as np
+from bokeh.models import ColumnDataSource, FactorRange, Range1d, Whisker
+from bokeh.plotting import figure
+
+from cplab import eyes, results, statistics
+from cplab.checks import CplabError, require
+from cplab.lab.live import Clock, Job, say_cost
+from cplab.lab.surface import TEXT, Throttle, in_red, replace_last
+from cplab.lab.widgets import Slide
+from cplab.quantities import each_seed
+from cplab.runs import Run
+from cplab.show.results import seeds_line
+from cplab.show.theme import CUES, EQUAL, LIVE, label, place_legend, plain_figure
+
+LEFT, RIGHT = "#0072B2", "#D55E00"
+BETWEEN = [
+    f"#{r:02x}{g:02x}{b:02x}" for r, g, b in np.linspace((0, 114, 178), (213, 94, 0), 7).astype(int)
+]
+NAMES = ["1 left only", "2", "3", "4 both alike", "5", "6", "7 right only"]
+WORTH = ["both eyes", "left eye", "right eye"]
+# D. H. Hubel, Eye, Brain, and Vision (1988), chapter 9, in words: of a normal cat's cells about 7
+# percent answer to each eye alone; of 25 cells after two and a half months none answered to the
+# eye that had been closed, and five to neither. Its histograms of seven classes give no numbers.
+KITTENS = {"normal cat": (7, 86, 7), "kitten, right eye closed": (100 * 20 / 25, 0, 0)}
+MISSED = {"closed": "blank", "blurred": "blur", "noise": "fresh_noise", "squint": "strabismus"}
+
+
+def histogram(runs: Mapping[str, Run], epoch: int | None = None) -> Any:
+    """Ocular dominance after some lives, one figure each: percent of the neurons in each of seven
+    classes, the mean over seeds with its 95 % interval.
+
+    Arguments: runs by their words, of any seed; epoch, from 0, after which; the last if not given.
+    """
+    figs = []
+    for words, run in runs.items():
+        found = each_seed(eyes.dominance, run, epoch=epoch)
+        fig, source = seven_classes(words, seeds_line([len(found)]))
+        source.data = class_columns(found)
+        figs.append(fig)
+    return figs
+
+
+def seven_classes(title: str, source: str = "") -> tuple[figure, ColumnDataSource]:
+    """An empty figure of seven classes of ocular dominance, and its data source, `classes`."""
+    span = {"x_range": FactorRange(*NAMES), "y_range": Range1d(0, 100)}
+    fig = plain_figure(title, "ocular dominance", "% of neurons", source, **span, width=400)
+    columns = ColumnDataSource(class_columns([]), name="classes")
+    fig.vbar("x", 0.8, "mean", source=columns, color="hue", alpha=0.75)
+    fig.add_layout(Whisker(base="x", lower="low", upper="high", source=columns))
+    fig.xaxis.major_label_orientation = 0.6
+    return fig, columns
+
+
+def class_columns(percents: Any) -> dict[str, Any]:
+    """Columns of `seven_classes`, from percent by seed and class (seeds, 7)."""
+    table = np.asarray(percents, dtype=float).reshape(-1, eyes.SEVENTHS)
+    known = (
+        statistics.mean_columns([*table.T])
+        if len(table)
+        else dict.fromkeys(("mean", "low", "high"), np.zeros(eyes.SEVENTHS))
+    )
+    return {"x": NAMES, "hue": BETWEEN, **known}
+
+
+def beside_kittens(moments: Mapping[str, tuple[Run, int | None]]) -> figure:
+    """Neurons of one eye alone and of both: cats' in print, and networks' as measured; a network's
+    neuron is of one eye where the other has less than a seventh of it.
+
+    Arguments: moments, of lives by their words: a run, and the epoch, from 0, or None for its end.
+    """
+    kinds = ["left eye only", "both", "right eye only"]
+    found = {
+        words: each_seed(eyes.dominance, run, epoch=epoch)
+        for words, (run, epoch) in moments.items()
+    }
+    rows: dict[str, tuple] = dict(KITTENS)
+    for words, seeds in found.items():
+        if len(seeds):
+            mean = seeds.mean(0)
+            rows[words] = mean[0], mean[1:-1].sum(), mean[-1]
+    factors = [(kind, words) for kind in kinds for words in rows]
+    tops = [values[i] for i in range(3) for values in rows.values()]
+    hues = [hue for hue in (LEFT, EQUAL.colour, RIGHT) for _ in rows]
+    source = f"cats: Hubel 1988, chapter 9 · networks: {seeds_line(map(len, found.values()))}"
+    span: dict[str, Any] = {"x_range": FactorRange(*factors), "y_range": Range1d(0, 105)}
+    axes = ("whose neurons they are", "", "% of cells, of neurons", source)
+    fig = plain_figure(*axes, **span, width=820, height=380)
+    fig.vbar(factors, 0.8, tops, color=hues, alpha=0.75)
+    fig.xaxis.major_label_orientation = 0.8
+    return fig
+
+
+def film(runs: Mapping[str, Run]) -> Slide:
+    """A slider over epochs: the right eye's share of each neuron that has both eyes, in the order
+    of the end, and the seven classes, after each of some lives. One seed each; a life that has
+    ended stays as it is."""
+    require(runs, "runs {} are not allowed: give one or more by their words")
+    order = {text: np.argsort(eyes.neuron_shares(run)) for text, run in runs.items()}
+    title, hues = "the right eye's share of each neuron", (*CUES, *CUES)
+    small: dict[str, Any] = {"y_range": Range1d(0, 1), "height": 300}
+    fig = plain_figure(title, "neuron, in the order of the end", "share", **small)
+    figs, known = [fig], [*runs.items()]
+    for (text, _), hue in zip(known, hues, strict=False):
+        source = ColumnDataSource({"x": [], "y": []}, name=f"neurons {text}")
+        look = {"color": hue, "marker": CUES[hue][1], "legend_label": text}
+        fig.scatter("x", "y", source=source, size=7, **look)
+        chart, columns = seven_classes(text)
+        columns.name = f"classes {text}"
+        figs.append(chart)
+    place_legend(fig, "top_left")
+
+    def after(run: Run, epoch: int) -> int:
+        return min(epoch, run.epochs - 1)
+
+    def data(epoch: int) -> dict:
+        found = {}
+        for text, run in known:
+            shares = eyes.neuron_shares(run, after(run, epoch))[order[text]]
+            found[f"neurons {text}"] = {"x": np.arange(1, len(shares) + 1), "y": shares}
+            found[f"classes {text}"] = class_columns([eyes.dominance(run, after(run, epoch))])
+        return found
+
+    def say(epoch: int) -> str:
+        shares = {text: eyes.eye_share(run, epoch=after(run, epoch)) for text, run in known}
+        told = ", ".join(f"{text} {share:.2f}" for text, share in shares.items())
+        return f"after epoch {epoch + 1}, share of the right eye: {told}"
+
+    return Slide(figs, range(max(run.epochs for run in runs.values())), data, say)
+
+
+class Clinic(w.VBox):
+    """One screen for two eyes: what one of them missed, when and for how long, and how the other is
+    patched; whose the neurons are then, and what each eye is worth. What has no result can be
+    trained.
+
+    Arguments: profile; model, of two eyes; device, of live runs; setting, other fields of a Run,
+        such as the seed of live runs.
+
+    `kind`, `eye`, `onset`, `length`, `wait` (epochs from the opening to the patch), `patch` and
+    `recovery` are the controls; `run` is what they say; `job` trains it, `readout` says what is
+    seen, `sources` hold what is drawn.
+
+    >>> clinic = Clinic(profile="ci")
+    >>> clinic.length.value, clinic.patch.value = 2, 1
+    >>> [step.deficit for step in clinic.run.life]
+    ['blank:right', 'blank:right', 'blank:left', 'none', 'none']
+    """
+
+    def __init__(
+        self, profile: str = "course", model: str = "eyes", device: str = "auto", **setting: Any
+    ) -> None:
+        self._like, self.device = Run(profile=profile, model=model, **setting), device
+        usual = self._like.recovery
+        self.kind = w.ToggleButtons(options=MISSED, style={"button_width": "auto"})
+        self.eye = w.ToggleButtons(
+            options=["right", "left", "both"], style={"button_width": "auto"}
+        )
+        self.onset, self.length, self.wait, self.patch, self.recovery = (
+            bar(words, most, value)
+            for words, most, value in (
+                ("onset", 24, 0),
+                ("length", 24, 0),
+                ("wait before the patch", usual, 0),
+                ("patch of the other eye", usual, 0),
+                ("recovery", 4 * usual, usual),
+            )
+        )
+        bars = [self.onset, self.length, self.wait, self.patch, self.recovery]
+        self.readout = w.HTML().add_class("cplab-readout")
+        self.job = Job("Train this life", self._work, [self.kind, self.eye, *bars])
+        self.sources: dict[str, ColumnDataSource] = {}
+        rows = [w.HBox([self.kind, self.eye]), w.HBox(bars, layout={"flex_flow": "row wrap"})]
+        super().__init__([*rows, self.readout, self.job, w.VBox()])
+        figs = self._draw()
+        for control in (self.kind, self.eye, *bars):
+            control.observe(self._choose, "value")
+        self._choose()
+        replace_last(self, figs)
+
+    @property
+    def run(self) -> Run:
+        """The life that the controls say, as a run."""
+        length, eye = self.length.value, self.eye.value
+        deficit = self.kind.value + ("" if eye == "both" else f":{eye}") if length else "none"
+        how = {"onset": self.onset.value, "length": length, "recovery": self.recovery.value}
+        run = replace(self._like, deficit=deficit, **how)
+        if eye == "both" or not self.patch.value:
+            return run
+        other = "left" if eye == "right" else "right"
+        return eyes.patch(self.patch.value, run, other, run.end + self.wait.value)
+
+    def _draw(self) -> list[figure]:
+        """The three figures, empty."""
+        chart, source = seven_classes("whose the neurons are in the end")
+        source.name, self.sources["classes"] = "clinic", source
+        columns: dict[str, list] = {"x": [], "mean": [], "low": [], "high": []}
+        names = ("share", "live", "worth", "without")
+        self.sources |= {name: ColumnDataSource(dict(columns), name=name) for name in names}
+        small: dict[str, Any] = {"width": 330, "height": 300}
+        fig = plain_figure(
+            "share of the right eye", "epoch", "share", **small, y_range=Range1d(0, 1)
+        )
+        share = self.sources["share"]
+        fig.varea("x", "low", "high", source=share, color=RIGHT, alpha=0.18)
+        fig.line("x", "mean", source=share, color=RIGHT, width=2)
+        how = {"color": LIVE.colour, "line_dash": "dashed", "width": 2}
+        fig.line("x", "mean", source=self.sources["live"], **how)
+        span = {"x_range": FactorRange(*WORTH), "y_range": Range1d(0, 80)}
+        title = "what each eye is worth (grey: without the deficit)"
+        worth = plain_figure(title, "", "accuracy, %", **small, **span)
+        for name, hue, width in (("without", EQUAL.colour, 0.85), ("worth", RIGHT, 0.5)):
+            source = self.sources[name]
+            worth.vbar("x", width, "mean", source=source, color=hue, alpha=0.45)
+            worth.add_layout(Whisker(base="x", lower="low", upper="high", source=source))
+        return [chart, fig, worth]
+
+    def _choose(self, change: Any = None) -> None:
+        """Show what is known of the chosen life."""
+        self.sources["live"].data = {"x": [], "mean": [], "low": [], "high": []}
+        try:
+            run = self.run
+        except CplabError as error:
+            self.readout.value, self.job.start.disabled = in_red(error), True
+            return
+        self.job.start.disabled = self.job.busy
+        shares = each_seed(eyes.share_curve, run)
+        self.sources["classes"].data = class_columns(each_seed(eyes.dominance, run))
+        columns = statistics.mean_columns([*shares.T]) if len(shares) else empty_columns()
+        self.sources["share"].data = {"x": np.arange(1, len(columns["mean"]) + 1), **columns}
+        for name, life in (("worth", run), ("without", run.without_window())):
+            worth = [each_seed(eyes.acuity, life, eye=eye) for eye in ("both", *eyes.EYES)]
+            known = statistics.mean_columns(worth) if len(worth[0]) else empty_columns()
+            self.sources[name].data = {"x": WORTH[: len(known["mean"])], **known}
+        self.readout.value = f'<div style="{TEXT}">{self._words(run)}</div>'
+        if not self.job.busy:
+            self.job.said.value = f"live: {say_cost([run], eyes.MEASURES)}"
+            self.job.progress.value = 0
+
+    def _words(self, run: Run) -> str:
+        """What the chosen life shows, in words."""
+        shares = each_seed(eyes.eye_share, run)
+        if not len(shares):
+            return f"Nobody has trained {in_words(run)} yet. <b>Train it</b>, under a minute."
+        said = [f"{in_words(run)}: share of the right eye {statistics.describe([*shares], 2)}"]
+        for eye in eyes.EYES:
+            alone = statistics.describe([*each_seed(eyes.acuity, run, eye=eye)])
+            more = statistics.compare(-each_seed(eyes.acuity_loss, run, eye=eye), "without it all")
+            said.append(
+                f"{eye} eye alone {alone} %" + (f", {more}" if run.windows or run.length else "")
+            )
+        return "; ".join(said)
+
+    def _work(self, stop: threading.Event) -> str:
+        run, live = self.run, list[float]()
+        clock = Clock(self.job, run.epochs)
+
+        def show() -> None:
+            columns = {"x": np.arange(1, len(live) + 1), "mean": live, "low": live, "high": live}
+            self.sources["live"].data = columns
+
+        draw = Throttle(show)
+
+        def report(of: Run, row: dict) -> None:
+            live.append(float(np.mean(row["measured"]["eye_shares"])))
+            clock(of, row)
+            draw()
+
+        how = {"fresh": True, "device": self.device, "stop": stop, "report": report}
+        found = results.run(run, measure=eyes.MEASURES, **how)
+        self._choose()
+        draw(last=True)
+        both = statistics.percent(found.accuracy)
+        return f"live, seed {run.seed}: share {live[-1]:.2f}, both eyes {both} %"
+
+
+def bar(words: str, most: int, value: int) -> w.IntSlider:
+    """A slider that tells when it is let go."""
+    style, layout = {"description_width": "initial"}, {"width": "270px"}
+    how: Any = {"style": style, "layout": layout, "continuous_update": False}
+    made = w.IntSlider(value, 0, most, description=words, **how)
+    return made.add_class(f"cplab-{words.split()[0]}")
+
+
+def empty_columns() -> dict[str, list]:
+    return {"mean": [], "low": [], "high": []}
+
+
+def in_words(run: Run) -> str:
+    """`blank images, right view, from epoch 0 to 8; then left view …`, as HTML."""
+    parts = [(run.deficit, run.onset, run.end)] if run.length else []
+    parts += [(one.deficit, one.onset, one.onset + one.length) for one in run.windows]
+    told = [f"{html.escape(label(name))}, from epoch {a} to {b}" for name, a, b in parts]
+    return "; ".join(told) or f"no deficit, {run.epochs} clear epochs"

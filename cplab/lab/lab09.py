@@ -1,0 +1,274 @@
+"""What lab 09 alone shows: a bench for treatments, weights that grow, a dissociation, the way from
+one network to another, and the map of harms."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import ipywidgets as w
+import numpy as np
+from bokeh.models import ColumnDataSource, FactorRange
+from bokeh.plotting import figure
+
+from cplab import models, quantities, results, specs, statistics
+from cplab.checks import CplabError
+from cplab.lab.live import Clock, Job, say_cost
+from cplab.lab.surface import TEXT, in_red, replace_last
+from cplab.paths import LinearPath
+from cplab.runs import Run
+from cplab.show import theme
+from cplab.show.results import by_layer, finish, layer_columns, layer_labels, seeds_line
+from cplab.show.theme import label, plain_figure, reference_line, style, styles
+
+ROWS = ("with it", "without it", "newborn with it", "equal training with it")
+
+
+def given_back(run: Run) -> float:
+    """Points that the treatments of a run brought: its accuracy minus that of the untreated one.
+
+    >>> given_back(Run(deficit="blur", length=16, treatments="renorm@0"))
+    0.0
+    """
+    return quantities.advantage(run, run.untreated())
+
+
+class Bench(w.VBox):
+    """Choose a treatment, how strong and when; read what it leaves of the harm, beside the lost
+    time; train what nobody has trained.
+
+    Arguments: like, a run with a deficit, whose other fields all have; deficits to choose from;
+        strengths, {words: (how it is written before the epoch, or a text with {} and its values)}.
+
+    `deficit`, `kind`, `strength` and `moment` are controls, `job` has the button, `said` says what
+    is known, `run` is what was chosen.
+
+    >>> bench = Bench(Run("blur", length=16), ("blur",), {"renorm": ("renorm", [])})
+    >>> bench.run.treatments, bench.moment.value
+    ((('renorm', 1.0, 16, 0),), 16)
+    """
+
+    def __init__(
+        self, like: Run, deficits: Sequence[str], strengths: Mapping[str, tuple[str, Sequence]]
+    ) -> None:
+        self._like, self._strengths = like, strengths
+        calm = {"continuous_update": False, "style": {"description_width": "90px"}}
+        names = [(label(name), name) for name in deficits]
+        self.deficit = w.ToggleButtons(options=names, style={"button_width": "auto"})
+        self.kind = w.Dropdown(options=list(strengths), description="treatment")
+        self.strength = w.SelectionSlider(options=[("–", "")], description="strength", **calm)
+        last = like.epochs - 1
+        self.moment = w.IntSlider(like.end, 0, last, description="epoch", **calm)
+        self.said = w.HTML().add_class("cplab-bench")
+        controls = [self.deficit, self.kind, self.strength, self.moment]
+        self.job = Job("Train this one", self._work, controls)
+        self.source = ColumnDataSource(
+            {n: [] for n in ("row", "mean", "low", "high")}, name="bench"
+        )
+        super().__init__([*controls, self.said, self.job, w.VBox()])
+        self._offer()
+        for control in controls:
+            control.observe(self._choose, "value")
+        replace_last(self, self._draw())
+        self._choose()
+
+    @property
+    def run(self) -> Run:
+        """What the controls ask for."""
+        kind = self._strengths[self.kind.value][0].format(self.strength.value)
+        fields = {"deficit": self.deficit.value, "treatments": f"{kind}@{self.moment.value}"}
+        return specs.alter(self._like, fields)
+
+    def _draw(self) -> figure:
+        rows = FactorRange(*ROWS[::-1])
+        fig = plain_figure("", "final test accuracy, %", "", y_range=rows, width=620, height=190)
+        how = {"source": self.source, "color": theme.LIVE.colour}
+        fig.segment("low", "row", "high", "row", **how)
+        fig.scatter("mean", "row", size=10, **how)
+        return fig
+
+    def _offer(self) -> None:
+        """The strengths of a treatment."""
+        values = self._strengths[self.kind.value][1]
+        self.strength.options = [(f"{v:g}", v) for v in values] or [("–", "")]
+        self.strength.layout.visibility = "visible" if values else "hidden"
+
+    def _choose(self, change: Any = None) -> None:
+        if change is not None and change.owner is self.kind:
+            self._offer()
+        try:
+            run = self.run
+        except CplabError as error:
+            self.said.value = in_red(error)
+            return
+        lives = (run, run.untreated(), run.newborn(), run.equal_training())
+        known = {
+            row: numbers
+            for row, life in zip(ROWS, lives, strict=True)
+            if len(numbers := quantities.each_seed(quantities.accuracy, life))
+        }
+        columns = statistics.mean_columns([*known.values()])
+        self.source.data = {"row": [*known], **columns}
+        parts: dict[str, Callable] = {"harm left": quantities.harm}
+        parts |= {"lost time": quantities.lost_time, "given back": given_back}
+        said = [
+            f"{name}: {statistics.describe([*quantities.each_seed(of, run)])}"
+            for name, of in parts.items()
+        ]
+        self.said.value = f'<div style="{TEXT}">Points, {"; ".join(said)}.</div>'
+        self.job.said.value = f"seed 0 and its controls, {say_cost(self._todo(run))}"
+
+    def _todo(self, run: Run) -> list[Run]:
+        lives = dict.fromkeys((run, run.newborn(), run.equal_training(), run.untreated()))
+        return [life for life in lives if results.find(life) is None] or [run]
+
+    def _work(self, stop: threading.Event) -> str:
+        run = self.run
+        todo = self._todo(run)
+        clock = Clock(self.job, sum(life.epochs for life in todo))
+        dict(results.collect(todo, workers=1, stop=stop, report=clock))
+        self._choose()
+        return f"trained: {len(todo)} lives of seed {run.seed}, in {clock.seconds:.0f} s"
+
+
+def listed(points: Mapping[str, Sequence[float]], digits: int = 1) -> str:
+    """Numbers, one a seed, by their words, and at the end what is not there.
+
+    >>> listed({"blur": [2.0, 3.0], "noise": []})
+    'blur 2.5 ± 6.4 (2 seeds); not trained yet: noise'
+    """
+    known = {words: v for words, v in points.items() if len(v)}
+    said = [f"{words} {statistics.describe([*v], digits)}" for words, v in known.items()]
+    if lacking := [words for words in points if words not in known]:
+        said.append(f"{statistics.MISSING}: {', '.join(lacking)}")
+    return "; ".join(said)
+
+
+def norms_at_birth(run: Run, channels: int = 3) -> np.ndarray:
+    """The norm of each layer's weights in a network that was just born, (layers,).
+
+    >>> norms_at_birth(Run()).round(1).tolist()[:3]
+    [2.3, 2.3, 3.3]
+    """
+    from torch import nn
+
+    net = models.build(run.model, channels, run.settings.size)
+    layers = [layer for layer in net.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
+    return np.array([layer.weight.detach().norm().item() for layer in layers])
+
+
+def growth(groups: Mapping[str, Sequence], epoch: int, birth: np.ndarray) -> figure:
+    """By how much the weights of each layer have grown since birth, in several kinds of life.
+
+    Arguments: groups, results by the words for them; epoch; birth, norms then. A kind's data source
+        is called `growth` and its label; see `growth_columns`.
+    """
+    values = {label(text): ratios(some, epoch, birth) for text, some in groups.items()}
+    hues = {look.label: look.colour for look in styles(groups).values()}
+    fig = by_layer(layer_labels(len(birth)), values, hues, "growth ", width=760, height=330)
+    fig.title.text = "norm of the weights, as a part of that at birth"
+    fig.yaxis.axis_label = "norm now / norm at birth"
+    reference_line(fig, "width", theme.EQUAL.colour, at=1)
+    fig.y_range.end = 3.2
+    return fig
+
+
+def growth_columns(groups: Mapping[str, Sequence], epoch: int, birth: np.ndarray) -> dict:
+    """The data of `growth`, by the names of its sources."""
+    layers = layer_labels(len(birth))
+    return {
+        f"growth {label(text)}": layer_columns(layers, label(text), ratios(some, epoch, birth))
+        for text, some in groups.items()
+    }
+
+
+def ratios(found: Sequence, epoch: int, birth: np.ndarray) -> np.ndarray:
+    """Norms after an epoch as parts of those at birth, (seeds, layers)."""
+    rows = [one.measured["gauges"][epoch]["norms"] for one in found]
+    return np.array(rows).reshape(-1, len(birth)) / birth
+
+
+def lines(found: Mapping[str, Sequence], name: str, layer: int | None = None) -> dict:
+    """A gauge along lives as show.means takes it, {words: {epochs trained: one number a seed}}.
+
+    Arguments: found, results by the words for them; name, norms, gradient, loss, dead or rank;
+        layer, of norms and dead, else their mean is taken.
+    """
+    groups: dict[str, dict] = {}
+    for text, some in found.items():
+        for epoch in [*some[0].measured["gauges"]] if some else []:
+            each = [np.atleast_1d(one.measured["gauges"][epoch][name]) for one in some]
+            values = [one.mean() if layer is None else one[layer] for one in each]
+            groups.setdefault(text, {})[epoch + 1] = values
+    return groups
+
+
+def dissociation(pairs: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> figure:
+    """Harm without a treatment and with it: a thin line a seed, a thick one for the mean.
+
+    Arguments: pairs, (without, with) for each deficit, one number a seed.
+    """
+    sides = FactorRange("without", "with")
+    counts = seeds_line(len(plain) for plain, _ in pairs.values())
+    words = ("harm before and after the treatment, seed by seed", "", "harm, points")
+    fig = plain_figure(*words, counts, x_range=sides, width=460, height=360)
+    for name, look in styles(pairs).items():
+        plain, after = pairs[name]
+        for one in zip(plain, after, strict=True):
+            fig.line(list(sides.factors), list(one), color=look.colour, alpha=0.3)
+        columns = statistics.mean_columns([plain, after])
+        if len(plain):
+            source = ColumnDataSource({"side": sides.factors, **columns}, name=f"pairs {name}")
+            how = {"source": source, "color": look.colour, "legend_label": look.label}
+            fig.line("side", "mean", width=4, line_dash=look.dash, **how)
+            fig.scatter("side", "mean", size=10, marker=look.marker, **how)
+            fig.segment("side", "low", "side", "high", source=source, color=look.colour)
+    reference_line(fig, "width", theme.NEWBORN.colour)
+    return finish(fig, "right")
+
+
+def barrier(path: LinearPath) -> float:
+    """By how much the loss rises above the straight line between its ends, at most, nats (Frankle
+    et al. 2020).
+
+    Raises: Missing.
+    """
+    loss = np.array(quantities.result(path).values["loss"])
+    return float((loss - np.linspace(loss[0], loss[-1], len(loss))).max())
+
+
+def by_harm(harms: Mapping[str, Sequence[float]], title: str) -> figure:
+    """One row for each life, the most harmed above: mean and 95 % interval of its harm, a dot a
+    seed, hollow where it was treated; what is not trained stands below, with no dot.
+
+    Arguments: harms, points, one a seed, by the words for the life: a deficit, with its treatment
+        after a comma. Its data source is called `harms`.
+
+    >>> by_harm({"blur": [2.0, 3.0], "flip": [-6.0, -7.0]}, "harm").y_range.factors
+    ['vertical flip', 'blur']
+    """
+    looks = {kind: style(kind.partition(", ")[0]) for kind in harms}
+    order = sorted(harms, key=lambda kind: -np.mean(harms[kind]) if len(harms[kind]) else np.inf)
+    names = [
+        (kind if ", " in kind else looks[kind].label)
+        + ("" if len(harms[kind]) else " (not trained yet)")
+        for kind in order
+    ]
+    rows = FactorRange(*names[::-1])
+    about = ("harm, points: below the same life without the deficit", "")
+    size = {"width": 800, "height": 90 + 22 * len(names), "y_range": rows}
+    fig = plain_figure(title, *about, seeds_line(map(len, harms.values())), **size)
+    known = [i for i, kind in enumerate(order) if len(harms[kind])]
+    columns = statistics.mean_columns([harms[order[i]] for i in known])
+    at = {
+        "row": [names[i] for i in known],
+        "hue": [looks[order[i]].colour for i in known],
+        "fill": [0.0 if ", " in order[i] else 1.0 for i in known],
+    }
+    source = ColumnDataSource({**at, **columns}, name="harms")
+    fig.segment("low", "row", "high", "row", source=source, color="hue", width=2)
+    fig.scatter("mean", "row", source=source, color="hue", fill_alpha="fill", size=9)
+    for i in known:
+        values = list(harms[order[i]])
+        fig.scatter(values, [names[i]] * len(values), size=3, color="#333333", alpha=0.5)
+    reference_line(fig, "height", theme.EQUAL.colour)
+    return fig

@@ -1,0 +1,16 @@
+"""Deep linear networks, whose critical periods can be solved: two eyes that learn together, and
+matrices that are completed.
+
+>>> from cplab import linear
+>>> linear.share(linear.Rearing(depth=2, length=1)).round(3)
+array([0.029])
+"""
+
+from cplab.lazy import load_late
+
+__all__, __getattr__, __dir__ = load_late(
+    __name__,
+    pathways="Rearing Course grow share half_time invariant settled",
+    descent="descend",
+    completion="Completed complete effective_rank",
+)

@@ -1,0 +1,152 @@
+"""A matrix completed from a part of its entries by a deep linear network, with a deficit early on.
+
+The product of D square layers is trained by full gradient descent on the entries that are observed,
+from a small start; what it says of the others is the test. Depth prefers low rank (Arora, Cohen, Hu
+and Luo 2019), which is why it can be right there; Kleinman, Achille and Soatto (2024) gave it
+deficits.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cplab.checks import Cancelled, one_of, require, whole
+
+__all__ = ["Completed", "complete", "effective_rank"]
+
+LACKS = ("few", "noise", "other")
+RATES = {1: 0.5, 2: 0.1, 3: 0.05, 4: 0.03}  # by depth
+RANK, OBSERVED, FEW, SIZE, START = 3, 0.35, 0.3, 40, 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class Completed:
+    """What became of matrices; a row an onset, a column a seed.
+
+    error: root mean square error on the entries that were never observed, as a part of theirs.
+    without: the same of the same life with the window cut out.
+    train: root mean square error on those that were, in the end.
+    rank, rank_without: effective ranks in the end.
+    """
+
+    onsets: tuple[int, ...]
+    error: np.ndarray
+    without: np.ndarray
+    train: np.ndarray
+    rank: np.ndarray
+    rank_without: np.ndarray
+
+
+def effective_rank(matrix: ArrayLike) -> float:
+    """The exponential of the entropy of a matrix's singular values, as parts of their sum.
+
+    >>> round(effective_rank(np.diag([1, 1, 1, 0])), 6)
+    3.0
+    """
+    values = np.linalg.svd(np.asarray(matrix, dtype=float), compute_uv=False)
+    parts = values[values > 0] / values.sum()
+    return float(np.exp(-(parts * np.log(parts)).sum()))
+
+
+def complete(
+    depth: int,
+    deficit: str,
+    onsets: Sequence[int] = (0,),
+    length: int = 300,
+    seeds: Sequence[int] = range(5),
+    recovery: int = 2000,
+    size: int = SIZE,
+    report: Callable[[float], None] | None = None,
+    stop: threading.Event | None = None,
+) -> Completed:
+    """Complete matrices with a deficit and without, all of them side by side.
+
+    Arguments:
+        depth: layers, 1 to 4.
+        deficit: few (three in ten of the observed entries are seen), noise (a fixed random matrix
+            in their place), other (another matrix of that rank).
+        onsets: steps at which the window begins, one life each; length, of the window in steps.
+        seeds: of matrices, entries and weights; each has a life at each onset, and one without.
+        recovery: steps after the window, with all observed entries.
+        size: of the matrix, which has rank 3; 35 % of its entries are observed.
+        report: called now and then with the part that is done, 0 to 1.
+        stop: an Event that ends it with Cancelled when it is set.
+    Raises: CplabError for what is not allowed.
+
+    >>> found = complete(2, "few", onsets=(0, 200), seeds=(0, 1), recovery=500, size=12)
+    >>> found.error.shape, bool((found.train < 0.1).all())
+    ((2, 2), True)
+    """
+    rate = RATES[whole("depth", depth, 1, max(RATES))]
+    one_of("deficit", deficit, LACKS)
+    require(len(onsets) and len(seeds), "onsets and seeds are not allowed to be empty: give some")
+    onsets = tuple(whole("onset", onset, 0, 100_000) for onset in onsets)
+    length, recovery = whole("length", length, 1, 100_000), whole("recovery", recovery, 0, 100_000)
+    whole("size", size, 2 * RANK, 400)
+    groups = len(onsets) + 1  # the last has no window, and stands for the life without each
+    problems = [problem(whole("seed", seed), size, depth, deficit) for seed in seeds]
+    true, seen, wrong, given, *layers = (
+        np.array([*part] * groups) for part in zip(*problems, strict=True)
+    )
+    begin = np.repeat([*onsets, np.inf], len(seeds))
+    ends = [onset + length + recovery for onset in onsets]
+    cut = [onset + recovery for onset in onsets]  # as many clear steps
+    kept = np.empty((2, len(onsets), len(seeds), size, size), dtype=np.float32)
+    for step in range(max(ends) + 1):
+        if step == 0 or step in begin or step - length in begin:
+            inside = ((begin <= step) & (step < begin + length))[:, None, None]
+            target, mask = np.where(inside, wrong, true), np.where(inside, given, seen)
+        products = [layers[0]]
+        for layer in layers[1:]:
+            products.append(layer @ products[-1])
+        if step in ends or step in cut:
+            now = products[-1].reshape(groups, len(seeds), size, size)
+            for i in range(len(onsets)):
+                if step == ends[i]:
+                    kept[0, i] = now[i]
+                if step == cut[i]:
+                    kept[1, i] = now[-1]
+        back = (products[-1] - target) * mask * np.float32(rate / (size * OBSERVED))
+        for i in reversed(range(depth)):
+            layer = layers[i]
+            layers[i] = layer - (back @ products[i - 1].swapaxes(1, 2) if i else back)
+            back = layer.swapaxes(1, 2) @ back
+        if step % 50 == 0:
+            if stop is not None and stop.is_set():
+                raise Cancelled("stopped")
+            if report is not None:
+                report(step / max(ends))
+    true, seen = true[: len(seeds)], seen[: len(seeds)]
+    error, without = spread((kept - true) * (1 - seen)) / spread(true * (1 - seen))
+    train = (spread((kept[0] - true) * seen) / spread(seen)).astype(float)
+    rank, ranks_without = np.array(
+        [effective_rank(one) for one in kept.reshape(-1, size, size)]
+    ).reshape(kept.shape[:3])
+    return Completed(onsets, error, without, train, rank, ranks_without)
+
+
+def spread(matrices: np.ndarray) -> np.ndarray:
+    """The root of the sum of squares of each matrix."""
+    return np.sqrt((matrices**2).sum((-2, -1)))
+
+
+def problem(seed: int, size: int, depth: int, deficit: str) -> list[np.ndarray]:
+    """Of one seed: the matrix; which entries are observed; what the deficit puts in its place, and
+    which entries are seen then; and the layers at birth."""
+    rng = np.random.default_rng(seed)
+    shape = (size, size)
+
+    def low_rank() -> np.ndarray:
+        matrix = rng.standard_normal((size, RANK)) @ rng.standard_normal((RANK, size))
+        return matrix / np.sqrt((matrix**2).mean())
+
+    true, other, noise = low_rank(), low_rank(), rng.standard_normal(shape)
+    seen = rng.random(shape) < OBSERVED
+    few = seen & (rng.random(shape) < FEW)
+    layers = START ** (1 / depth) / size**0.5 * rng.standard_normal((depth, *shape))
+    wrong = {"few": true, "noise": noise, "other": other}[deficit]
+    given = few if deficit == "few" else seen
+    return [one.astype(np.float32) for one in (true, seen, wrong, given, *layers)]

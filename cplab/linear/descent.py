@@ -1,0 +1,123 @@
+"""The same two eyes trained by real gradient descent: matrices, steps, samples; no equation of
+pathways.py is used."""
+
+import numpy as np
+
+from cplab.checks import one_of, require, whole
+from cplab.linear.pathways import CLARITY, Course, Rearing, half_time
+
+SEEN, HIDDEN, SAID = 16, 16, 8  # inputs of an eye, units of a layer, outputs
+LOUD = 0.5  # standard deviation of the noise on what is to be said
+BEGINNINGS = ("aligned", "random")
+
+
+def descend(
+    rearing: Rearing,
+    begin: str = "aligned",
+    samples: int = 0,
+    seed: int = 0,
+    rate: float = 0.02,
+) -> list[Course]:
+    """Train two deep linear eyes by full gradient descent on squared error.
+
+    Arguments:
+        rearing: how they are reared; up to 8 modes.
+        begin: aligned (all layers know the directions of the modes, each at its start) or random
+            (Gaussian weights of that size).
+        samples: images to learn from, with noise on what is to be said; 0: as many as there are.
+        seed: of directions, weights and samples.
+        rate: learning rate.
+    Returns: for each mode how far each eye had come, along the mode's directions, after each tenth
+        step. Random weights may point against a mode: strengths below 0.
+    Raises: CplabError for what is not allowed, or steps that are too long.
+
+    >>> [course] = descend(Rearing(depth=2, length=1))  # solved: 0.0293
+    >>> bool(abs(course.share[-1] - 0.0293) < 1e-3)
+    True
+    """
+    one_of("beginning", begin, BEGINNINGS)
+    whole("samples", samples, 0, 100_000)
+    many = len(rearing.modes)
+    require(many <= SAID, f"{many} modes are not allowed: give up to {SAID}")
+    rng = np.random.default_rng(whole("seed", seed))
+    said, seen = frame(rng, SAID, many), frame(rng, SEEN, many)
+    wanted = said * rearing.modes @ seen.T
+    eyes = [weights(rng, rearing, said, seen, begin) for _ in "ab"]
+    unit, begun, rows = half_time(rearing.depth, 1.0, rearing.start), 0.0, []
+    for kind, time in rearing.phases:
+        if not time:
+            continue
+        target, power = covariances(rng, kind, rearing.rho, wanted, samples)
+        steps = max(1, round(time * unit / rate))
+        for step in range(steps + 1):
+            chains = [[np.eye(SEEN)] for _ in eyes]  # of an eye's first layers: none, one, all
+            for layers, chain in zip(eyes, chains, strict=True):
+                for layer in layers:
+                    chain.append(layer @ chain[-1])
+            if step == steps or step % 10 == 0:
+                now = [np.einsum("ij,ij->j", said, chain[-1] @ seen) for chain in chains]
+                rows.append((begun + time * step / steps, *now))
+            if step == steps:
+                break
+            left = target - np.hstack([chain[-1] for chain in chains]) @ power
+            for layers, chain, back in zip(eyes, chains, np.hsplit(left, 2), strict=True):
+                for i in reversed(range(len(layers))):
+                    layer = layers[i]
+                    layers[i] = layer + time * unit / steps * back @ chain[i].T
+                    back = layer.T @ back
+        begun += time
+    t, a, b = (np.array(column) for column in zip(*rows, strict=True))
+    fine = np.isfinite(a).all() and np.isfinite(b).all()
+    require(fine, f"rate {rate:g} is too high for these modes: give a lower one")
+    return [Course(t, a[:, i], b[:, i]) for i in range(many)]
+
+
+def frame(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
+    """Random directions, each at right angles to the others."""
+    return np.linalg.qr(rng.standard_normal((rows, columns)))[0]
+
+
+def weights(
+    rng: np.random.Generator, rearing: Rearing, said: np.ndarray, seen: np.ndarray, begin: str
+) -> list[np.ndarray]:
+    """The layers of an eye at birth, (out, in) each."""
+    depth, size = rearing.depth, rearing.start ** (1 / rearing.depth)
+    if begin == "random":
+        widths = [SEEN, *[HIDDEN] * (depth - 1), SAID]
+        shapes = zip(widths[1:], widths, strict=False)
+        return [size / HIDDEN**0.5 * rng.standard_normal(shape) for shape in shapes]
+    frames = [seen, *(frame(rng, HIDDEN, said.shape[1]) for _ in range(depth - 1)), said]
+    return [size * above @ below.T for above, below in zip(frames[1:], frames, strict=False)]
+
+
+def covariances(
+    rng: np.random.Generator, kind: str, rho: float, wanted: np.ndarray, samples: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the eyes see in a phase: covariance of what is to be said with both eyes (SAID, 2 SEEN),
+    and of both eyes (2 SEEN, 2 SEEN); those of samples, or of all that there is."""
+    common, own_a, own_b, rest_a, rest_b, loud = signals(rng, 6, samples)
+    a, b = (rho**0.5 * common + (1 - rho) ** 0.5 * own for own in (own_a, own_b))
+    say = wanted @ (common / rho**0.5 if rho else a + b)
+    if samples:
+        say = say + LOUD * loud[:SAID]
+    if kind in ("both blank", "patch"):
+        a = 0 * a
+    if kind in ("both blank", "blank"):
+        b = 0 * b
+    if kind == "both noise":
+        a = rest_a
+    if kind in ("both noise", "noise"):
+        b = rest_b
+    if kind == "weak":
+        b = CLARITY * b + (1 - CLARITY**2) ** 0.5 * rest_b
+    both = np.vstack([a, b])
+    return say @ both.T / both.shape[1], both @ both.T / both.shape[1]
+
+
+def signals(rng: np.random.Generator, count: int, samples: int) -> np.ndarray:
+    """So many signals (count, SEEN, samples): random; without samples such that each is of unit
+    power, and uncorrelated with all others, to the last digit."""
+    if samples:
+        return rng.standard_normal((count, SEEN, samples))
+    many = count * SEEN
+    return (frame(rng, many, many) * many**0.5).reshape(count, SEEN, many)

@@ -1,0 +1,87 @@
+"""What each of two eyes is worth to a network with a stem for each (`cplab.layers.TwoEyes`)."""
+
+import copy
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cplab.checks import require
+from cplab.layers import TwoEyes
+
+AT_ONCE = 1000  # images that BatchNorm has its statistics of
+
+
+def fused(net: nn.Module) -> TwoEyes:
+    """The network, if it has two eyes. Raises: CplabError."""
+    fine = isinstance(net, TwoEyes)
+    require(fine, f"a {type(net).__name__} has no two eyes: give a network such as model eyes")
+    return net  # type: ignore[return-value]
+
+
+@torch.no_grad()
+def right_shares(net: nn.Module, x: Tensor) -> list[float]:
+    """The right eye's share of what drives each neuron of the first layer that both eyes reach.
+
+    That layer is a convolution and so a sum of two parts, one an eye: z = z_left + z_right. A
+    neuron's share is var z_right / (var z_left + var z_right), over images and positions.
+
+    Arguments: net, of model eyes; x, normalised images (N, C, H, W), which both eyes are shown;
+        BatchNorm of the stems has their statistics.
+    Returns: one number a neuron, 0 (driven by the left eye alone) to 1 (by the right alone); 0.5
+        for a neuron that neither drives.
+    Raises: CplabError for another network.
+
+    >>> from cplab import models
+    >>> net = models.build("eyes-4", size=8)
+    >>> len(right_shares(net, torch.randn(16, 3, 8, 8)))
+    8
+    """
+    used = copy.deepcopy(fused(net)).train()
+    maps = used.look(torch.stack([x, x], 1))
+    conv = cast(nn.Conv2d, used.shared[0])
+    halves = conv.weight.split(maps[0].shape[1], 1)
+    left, right = (
+        F.conv2d(h, w, None, conv.stride, conv.padding).double().var((0, 2, 3))
+        for h, w in zip(maps, halves, strict=True)
+    )
+    whole = left + right
+    return torch.where(whole > 0, right / whole.clamp(min=1e-300), 0.5).tolist()
+
+
+@torch.no_grad()
+def each_eye(net: nn.Module, x: Tensor, y: Tensor) -> dict[str, float | list[float]]:
+    """Accuracy with both eyes, and with each alone while the other sees grey or is left out.
+
+    A network that always had two eyes was never shown one closed: what it then makes of its maps
+    is beyond what it learned. So the open eye is read in three ways: as it is (closed); with the
+    mean over images in place of the other stem's maps (mean_map); and with BatchNorm of the shared
+    layers on the statistics of these very images (adapted).
+
+    Arguments: net, of model eyes in eval mode; x, y, normalised images (N, C, H, W) and their
+        labels (N,).
+    Returns: both, a fraction; closed, mean_map and adapted, of [left, right] alone.
+    Raises: CplabError for another network.
+
+    >>> from cplab import models
+    >>> net = models.build("eyes-4", size=8).eval()
+    >>> x, y = torch.randn(20, 3, 8, 8), torch.arange(20) % 10
+    >>> list(each_eye(net, x, y))
+    ['both', 'closed', 'mean_map', 'adapted']
+    """
+    used, total = fused(net), torch.zeros(7, dtype=torch.long)
+    for some, labels in zip(x.split(AT_ONCE), y.split(AT_ONCE), strict=True):
+        maps = used.look(torch.stack([some, some], 1))
+        grey = used.look(torch.zeros_like(some[:1]).unsqueeze(1).expand(-1, 2, -1, -1, -1))
+        mean = [each.mean(0, keepdim=True) for each in maps]
+        closed = used.shared, grey
+        adapted = copy.deepcopy(used.shared).train(), grey
+        right = [used.shared(torch.cat(maps, 1))]
+        for shared, absent in (closed, (used.shared, mean), adapted):
+            left_alone = torch.cat([maps[0], absent[1].expand_as(maps[1])], 1)
+            right_alone = torch.cat([absent[0].expand_as(maps[0]), maps[1]], 1)
+            right += [shared(left_alone), shared(right_alone)]
+        total += torch.stack([(logits.argmax(1) == labels).sum().cpu() for logits in right])
+    both, *alone = (total.double() / max(1, len(y))).tolist()
+    return {"both": both, "closed": alone[:2], "mean_map": alone[2:4], "adapted": alone[4:]}

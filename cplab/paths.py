@@ -1,0 +1,110 @@
+"""The straight line between a network that had a deficit and its twin that had none."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import ClassVar
+
+from cplab import specs
+from cplab.checks import require, settle, whole
+from cplab.profiles import PROFILES, Profile
+from cplab.runs import EPOCHS, Event, Run, Step, as_given, setting
+
+
+@specs.register
+@dataclass(frozen=True)
+class LinearPath:
+    """Two lives of one seed, and what the networks between their weights do.
+
+    The first carries a deficit, the second is equal training: the same initial weights, images,
+    crops and epochs. Of networks along the straight line from the one to the other, statistics of
+    batch norm are taken anew, of clear training images; those of the ends as well (Frankle et al.
+    2020, 'Linear Mode Connectivity and the Lottery Ticket Hypothesis').
+
+    Arguments: deficit, onset, length, profile, seed: as of a Run; points, networks on the line,
+        with both ends.
+
+    Values: loss (nats) and accuracy (0 to 1) of the test images at each point.
+
+    >>> LinearPath("blur", length=16).epochs
+    62
+    """
+
+    version: ClassVar[int] = 1
+    task: ClassVar[str] = "linear_path"
+    form: ClassVar[dict] = {"loss": [specs.positive], "accuracy": [specs.fraction]}
+
+    deficit: str = setting("blur", as_given)
+    onset: int = setting(0, EPOCHS)
+    length: int = setting(0, EPOCHS)
+    profile: str = setting("course", names=PROFILES)
+    points: int = setting(11, partial(whole, least=2, most=1000))
+    seed: int = setting(0, whole)
+
+    def __post_init__(self) -> None:
+        run = self.run
+        require(run.length, "length 0 is not allowed: without a deficit there is one life")
+        own = {name: getattr(run, name) for name in ("deficit", "onset", "length", "seed")}
+        settle(self, **own, points=whole("points", self.points, 2, 1000))
+
+    def __getstate__(self) -> dict:
+        """What goes to another process: the fields alone."""
+        return specs.plain(self)
+
+    @cached_property
+    def run(self) -> Run:
+        """The life with the deficit."""
+        return Run(self.deficit, self.onset, self.length, profile=self.profile, seed=self.seed)
+
+    @cached_property
+    def life(self) -> tuple[Step | Event, ...]:
+        """Both lives, one after the other, and the walk."""
+        twin = self.run.equal_training()
+        return *self.run.life, Event("begin_again"), *twin.life, Event("walk", (self.points,))
+
+    @cached_property
+    def key(self) -> str:
+        return specs.key(self)
+
+    @property
+    def epochs(self) -> int:
+        return 2 * self.run.epochs
+
+    @property
+    def trunk_key(self) -> tuple:
+        return self.run.trunk_key
+
+    @property
+    def settings(self) -> Profile:
+        return self.run.settings
+
+    @property
+    def dataset(self) -> str:
+        return self.run.dataset
+
+    @property
+    def model(self) -> str:
+        return self.run.model
+
+    @property
+    def optimizer(self) -> str:
+        return self.run.optimizer
+
+    @property
+    def arithmetic(self) -> str:
+        return self.run.arithmetic
+
+    def values(self, rows: list[dict]) -> dict:
+        return {name: rows[-1][name] for name in self.form}
+
+    def check_values(self, values: dict) -> None:
+        """Raise ValueError unless these can be this path's."""
+        specs.same_length(self.points, *values.values())
+
+    @staticmethod
+    def trainer() -> Callable:
+        """The engine's; the task and events are known then."""
+        from cplab.engine import paths  # noqa: F401
+        from cplab.engine.lives import trajectories
+
+        return trajectories

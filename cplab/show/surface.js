@@ -1,0 +1,112 @@
+// Draws a Bokeh document. Nothing is built, and nothing is asked of another host.
+//
+// `draw(Bokeh, item, place)` puts what `cplab.show.surface.as_document` wrote into an element of the
+// page and gives what is drawn; `change(drawn, patch)` applies changes that Python wrote;
+// `describe(drawn, words)` says them to who does not see it; `free(drawn)` removes it. These four
+// need BokehJS and nothing else, so a page without Python can use them as they are. The default
+// export below is a notebook's use of them: one widget, in anywidget's terms.
+
+export async function draw(Bokeh, item, place) {
+  const views = await Bokeh.embed.embed_item(item, place);
+  const [view] = views;
+  const drawn = {doc: view.model.document, views, place, item, Bokeh};
+  describe(drawn, item.alt);
+  return drawn;
+}
+
+export function change(drawn, patch) {
+  const {Bokeh, doc} = drawn;
+  const rows = () => [...doc.all_models].map(({title}) => title?.text?.split?.("\n").length).join();
+  const before = rows();
+  doc.apply_json_patch(patch);
+  if (rows() !== before)  // a title that grows gets no room by itself, and leaves a ghost
+    for (const view of Bokeh.index.query((one) => one.frame && one.model.document === doc))
+      view.request_layout(true);
+}
+
+export function describe({place}, words) {
+  place.setAttribute("role", "img");
+  place.setAttribute("aria-label", words);
+}
+
+export function free({Bokeh, doc, views, place}) {
+  views.clear();
+  doc.clear({sync: false});
+  const at = Bokeh.documents.indexOf(doc);
+  if (at >= 0) Bokeh.documents.splice(at, 1);
+  place.remove();
+}
+
+// BokehJS is a widget's text, compressed; the page of a notebook runs it once a version. A page that
+// has no such widget has loaded it before.
+const loading = (globalThis.cplabBokeh ??= {});
+
+function library(model) {
+  const {version} = model.get("item");
+  return (loading[version] ??= fetchLibrary(model, version));
+}
+
+async function fetchLibrary(model, version) {
+  const name = model.get("library");
+  if (!globalThis.Bokeh?.[version] && name) {
+    const kept = await model.widget_manager.get_model(name.replace("IPY_MODEL_", ""));
+    const unpacked = new Blob([kept.get("code")]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const script = document.createElement("script");
+    script.text = await new Response(unpacked).text();
+    document.head.append(script);
+  }
+  return globalThis.Bokeh[version];
+}
+
+export default () => {
+  let item = null; // of the document as it was made
+  let late = []; // changes of it that came before anything was drawn
+  let drawn = []; // one for each place on the page; without a place the first holds what is known
+  let turn = Promise.resolve(); // what comes is done in the order in which it came
+  const inTurn = (task) => (turn = turn.then(task).catch(console.error));
+
+  const hear = ({patch, alt}) => {
+    if (alt !== undefined) item.alt = alt;
+    if (patch === undefined) return;
+    const changes = JSON.parse(patch);
+    if (!drawn.length) late.push(changes);
+    for (const one of drawn) {
+      change(one, changes);
+      describe(one, item.alt);
+    }
+  };
+
+  return {
+    initialize({model}) {
+      item = {...model.get("item")};
+      model.on("msg:custom", (message) => inTurn(() => hear(message)));
+    },
+
+    async render({model, el}) {
+      const place = document.createElement("div");
+      el.append(place);
+      let own = null, gone = false;
+      await inTurn(async () => {
+        const Bokeh = await library(model);
+        if (gone) return;
+        const known = drawn[0];
+        own = await draw(Bokeh, known ? {...item, doc: known.doc.to_json()} : item, place);
+        for (const changes of late.splice(0)) change(own, changes);
+        drawn = [...drawn.filter((one) => !one.left || void free(one)), own];
+        own.doc.on_change((event) => {  // what is clicked, and nothing else: no echo
+          if (event.kind === "MessageSent" && event.msg_data?.origin)
+            model.send(own.doc.create_json_patch([event]));
+        });
+      });
+      return () => inTurn(() => {
+        gone = true;
+        if (!own) return;
+        own.left = true;
+        if (drawn.length > 1) {
+          drawn = drawn.filter((one) => one !== own);
+          free(own);
+        } else own.place.remove();
+      });
+    },
+  };
+};

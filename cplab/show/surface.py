@@ -1,0 +1,199 @@
+"""One widget that shows Bokeh's figures in every notebook: JupyterLab, Notebook 6 and 7, Colab,
+Kaggle, VS Code.
+
+`as_document` turns a layout into plain data, and `surface.js` beside this file draws them: neither
+needs a notebook, so a static page can use the two. The widget adds what goes to and fro: changes
+that Python makes, from any thread, and clicks on a figure.
+"""
+
+import gzip
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import bokeh
+import ipywidgets as w
+import traitlets
+from bokeh.core.json_encoder import serialize_json
+from bokeh.core.serialization import Serializer
+from bokeh.document import Document
+from bokeh.document.events import (
+    ColumnDataChangedEvent,
+    ColumnsPatchedEvent,
+    ColumnsStreamedEvent,
+    DocumentChangedEvent,
+    ModelChangedEvent,
+)
+from bokeh.embed.util import standalone_docs_json_and_render_items
+from bokeh.models import Column, LayoutDOM
+from bokeh.plotting import figure
+
+from cplab.show.theme import side_by_side
+
+HEIGHT = 320  # pixels of a figure that says none
+CHANGES = (ModelChangedEvent, ColumnDataChangedEvent, ColumnsStreamedEvent, ColumnsPatchedEvent)
+
+
+def as_document(layout: LayoutDOM) -> dict[str, Any]:
+    """A layout as plain data, which `surface.js` draws: `doc`, the Bokeh document; `root_id`, the
+    layout's id in it; `version`, of Bokeh; `alt`, what it shows in words."""
+    own_document(layout)
+    docs, _ = standalone_docs_json_and_render_items([layout], suppress_callback_warning=True)
+    [doc] = docs.values()
+    about = {"root_id": layout.id, "version": bokeh.__version__, "alt": alt_text(layout)}
+    return {"doc": doc, **about}
+
+
+def own_document(layout: LayoutDOM) -> Document:
+    """The document of a layout. Figures that stood in another one leave it: a picture of them that
+    is on a page stays as it is."""
+    if layout.document is None:
+        for other in {part.document for part in layout.references()} - {None}:
+            other.clear()
+        Document().add_root(layout)
+    return layout.document
+
+
+def alt_text(layout: LayoutDOM) -> str:
+    """What a layout shows, for who does not see it: of each figure in sight the title, the words of
+    its axes and of its legend."""
+    if isinstance(layout, figure):
+        return words_of(layout)
+    return "; ".join(filter(None, map(alt_text, getattr(layout, "children", ()))))
+
+
+def words_of(fig: figure) -> str:
+    """The title of a figure, its axes, and what its legend names."""
+    if not fig.visible:
+        return ""
+    title = " ".join(fig.title.text.split()) if fig.title else ""
+    x, y = (next((one.axis_label for one in side), "") for side in (fig.xaxis, fig.yaxis))
+    axes = f"{y} against {x}" if x and y else x or y or ""
+    legend = [item.label.value for one in fig.legend for item in one.items if item.visible]
+    named = ", ".join(text for text in legend if text)
+    return ": ".join(part for part in (title, axes if axes != title else "", named) if part)
+
+
+@cache
+def library() -> w.Widget:
+    """BokehJS out of the installed package, as a widget of its own: a page has it once, before its
+    first figure, also while Python is busy."""
+    code = Path(bokeh.__file__).parent / "server" / "static" / "js" / "bokeh.min.js"
+    return Library(code=gzip.compress(code.read_bytes(), 6))
+
+
+class Library(w.Widget):
+    """A text that widgets on a page share."""
+
+    code = traitlets.Bytes().tag(sync=True)
+
+
+class Surface(anywidget.AnyWidget):
+    """Shows a Bokeh layout (its `page`) as it is by now, wherever it is put, and answers clicks.
+
+    What is changed in Python is drawn, also from a thread: each change by itself, or several in one
+    go (`at_once`). Closing it frees everything but the figures.
+    """
+
+    # as text: anywidget would keep every widget that has its module as a path
+    _esm = Path(__file__).with_suffix(".js").read_text("utf-8")
+    library = traitlets.Any().tag(sync=True, **w.widget_serialization)
+    item = traitlets.Any().tag(sync=True, to_json=lambda _, own: own.make_item())
+
+    def __init__(self, layout: LayoutDOM) -> None:
+        self.page, self._document = layout, own_document(layout)
+        self._lock, self._held, self._late = threading.RLock(), 0, list[DocumentChangedEvent]()
+        self._document.on_change(self._note)
+        # room is kept before it is there, so that no button below moves away from a click
+        super().__init__(library=library(), layout={"min_height": f"{height(layout)}px"})
+        self.on_msg(self._hear)
+
+    def make_item(self) -> dict[str, Any]:
+        """The layout as it is, or as it was before another one took its figures away."""
+        with self._lock:
+            if self.page.document is self._document:
+                self._item, self._known = as_document(self.page), set(self._document.models)
+            return self._item
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """What is changed within is sent and drawn in one go; other threads wait for that."""
+        with self._lock:
+            self._held += 1
+            try:
+                yield
+            finally:
+                self._held -= 1
+                self._tell()
+
+    def close(self) -> None:
+        """Close it, once: Python closes what it forgets."""
+        if self.comm is not None:
+            self._document.remove_on_change(self._note)
+            super().close()
+
+    def _note(self, event: DocumentChangedEvent) -> None:
+        if isinstance(event, CHANGES) and event.setter is not self:
+            with self._lock:
+                if not any(before.combine(event) for before in self._late):
+                    self._late.append(event)
+                self._tell()
+
+    def _tell(self) -> None:
+        if self._held or not self._late:
+            return
+        events, self._late = self._late, []
+        serializer = Serializer(references=self._known, deferred=False)
+        message = {"patch": serialize_json({"events": serializer.encode(events)})}
+        self._known = set(self._document.models)
+        if (alt := alt_text(self.page)) != self._item["alt"]:
+            self._item["alt"] = message["alt"] = alt
+        self.send(message)
+
+    def _hear(self, widget: Any, content: dict, buffers: Any) -> None:
+        self._document.apply_json_patch(content, setter=self)
+
+
+def surface(drawn: Any) -> Surface:
+    """A widget that shows a Bokeh figure or layout (its `page`), or a list of them side by side."""
+    return Surface(side_by_side(drawn))
+
+
+def height(layout: LayoutDOM) -> int:
+    """Pixels that a layout takes at least."""
+    if layout.min_height:
+        return layout.min_height
+    parts = [height(part) for part in getattr(layout, "children", ()) if hasattr(part, "height")]
+    if parts:
+        return sum(parts) if isinstance(layout, Column) else max(parts)
+    return getattr(layout, "height", None) or HEIGHT
+
+
+def display(*figs: Any) -> None:
+    """Show figures side by side in the notebook, else in a browser.
+
+    Arguments: figs, of Bokeh.
+
+    >>> from cplab.show.theme import plain_figure
+    >>> display(plain_figure("", "", ""))  # doctest: +SKIP
+    """
+    import bokeh.io
+    import IPython
+
+    layout = side_by_side(figs if len(figs) > 1 else figs[0])
+    if IPython.get_ipython() is None:
+        bokeh.io.show(layout)
+    else:
+        IPython.display.display(surface(layout))
+
+
+def load_bokeh() -> None:
+    """Send BokehJS to the notebook's page now, which its first figure does otherwise.
+
+    >>> load_bokeh()
+    """
+    library()

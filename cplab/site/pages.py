@@ -1,0 +1,194 @@
+"""The pages of the site, and `build`, which writes them all."""
+
+import re
+import shutil
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as w
+from bokeh.models import LayoutDOM
+
+from cplab.checks import CplabError, shown
+from cplab.lab.explorer import Explorer
+from cplab.site.notebooks import cells_of, practice_pictures, run_notebook
+from cplab.site.plots import Pool, figures
+from cplab.site.replay import moves_of, name_of, replay
+from cplab.site.words import displayed, markdown, python, reference
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+REPORTS = ("REPRODUCTION", "decomposition", "ladders", "forecasts", "cost")
+PATHWAYS = HERE.parent / "lab" / "two_pathways.js"  # what lab 08 runs in the page
+ABOUT = (
+    "A network that sees blurred images in its first epochs may never see as well as one that did "
+    "not. Drag the onset and the length of a deficit, and read what it does, from results that were "
+    "really trained."
+)
+
+
+class Site:
+    """What is written: the pages in a folder, and what they share."""
+
+    def __init__(self, folder: Path, links: Mapping[str, str]) -> None:
+        self.folder, self.links = folder, links
+        self.explorers: dict[str, str] = {}  # the title of the first page of each
+
+    def write(self, name: str, title: str, body: str, scripts: list[str] | None = None) -> None:
+        """One page. Arguments: scripts, the names of its data."""
+        tags = "".join(f'<script src="{one}" defer></script>' for one in scripts or [])
+        places = [("index.html", "cplab"), ("explorer.html", "Explorer")]
+        places += [("reproduction.html", "Results"), ("api.html", "Reference")]
+        menu = "".join(
+            f'<a href="{place}"{" aria-current=page" * (place == name)}>{text}</a>'
+            for place, text in places
+            if place in {*self.links.values(), "index.html"}
+        )
+        text = f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{escape(title)} · cplab</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,"><link rel="stylesheet" href="page.css">
+<script src="page.js" defer></script>{tags}</head>
+<body><a class="skip" href="#main">To the text</a><header><nav aria-label="pages">{menu}</nav></header>
+<main id="main">
+{body}
+</main>
+<footer>Every figure comes from networks that were really trained. This page chooses among what the
+package cplab drew and said; it computes no result.</footer></body></html>
+"""
+        (self.folder / name).write_text(text, encoding="utf-8")
+
+    def data(self, name: str, pool: Pool, widgets: Mapping[str, str]) -> str:
+        """A file of data, named from the folder."""
+        marks = ",".join(f'"{key}":"{mark}"' for key, mark in widgets.items())
+        text = f"cplab({{pool:{pool.json()},widgets:{{{marks}}}}})\n"
+        (self.folder / "data" / f"{name}.js").write_text(text, encoding="utf-8")
+        return f"data/{name}.js"
+
+    def explorer(self, one: Explorer, title: str) -> tuple[str, str]:
+        """The name of an explorer, which may be on several pages, and its file of data."""
+        key = name_of(one)
+        if key not in self.explorers:
+            pool = Pool()
+            self.data(key, pool, {key: replay(one, pool)})
+            self.explorers[key] = title
+        return key, f"data/{key}.js"
+
+    def lab(self, path: Path, profile: str) -> None:
+        """The page of a notebook."""
+        cells, pool, widgets, scripts = run_notebook(path, profile), Pool(), {}, []
+        title, body = title_of(path), []
+        for cell in cells:
+            if not cell.python:
+                body.append(markdown(cell.source, self.links))
+                continue
+            if "google.colab" not in cell.source:
+                body.append(
+                    f"<details class=code><summary>Python</summary>{python(cell.source)}</details>"
+                )
+            for value in cell.shown:
+                if isinstance(value, Explorer):
+                    key, script = self.explorer(value, title)
+                    scripts.append(script)
+                elif isinstance(value, w.Widget | LayoutDOM):
+                    key = f"w{len(widgets) + 1}"
+                    widgets[key] = part_of(value, pool)
+                else:
+                    body.append(displayed(value))
+                    continue
+                body.append(f'<section class="widget" id="{key}"></section>')
+        body.append(self.pathways(path))
+        body.append(self.notebook(path))
+        scripts.insert(0, self.data(path.stem, pool, widgets))
+        self.write(f"{path.stem}.html", title, "\n".join(body), list(dict.fromkeys(scripts)))
+        shutil.copy(path, self.folder / "labs" / path.name)
+
+    def notebook(self, path: Path) -> str:
+        number = path.name.partition("_")[0]
+        return f"""<section id="open-notebook"><h2>In a notebook</h2>
+<p>What trains needs Python. With cplab installed, <code>cplab lab {number}</code> opens this lab in
+JupyterLab; the notebook is also <a href="labs/{path.name}" download>here</a>. The explorer there takes
+a link of this page: <code>cplab.Explorer(at="…")</code> opens at the same point.</p></section>"""
+
+    def pathways(self, path: Path) -> str:
+        """The network of lab 08, which runs in the page. A file has to stand in it whole: from a
+        disk no page may load a module."""
+        if not path.name.startswith("08") or not PATHWAYS.exists():
+            return ""
+        module = re.sub(r"^export ", "", PATHWAYS.read_text(encoding="utf-8"), flags=re.M)
+        own = (HERE / "pathways.js").read_text(encoding="utf-8")
+        return f'<section class="widget" id="pathways"></section><script type="module">{module}\n{own}</script>'
+
+
+def part_of(value: Any, pool: Pool) -> str:
+    """The mark of a widget or of figures."""
+    if isinstance(value, w.Widget):
+        return replay(value, pool)
+    parts = [[pool.put({"fig": mark}) for mark in figures(value, pool)]]
+    return pool.put(moves_of(parts))
+
+
+def title_of(path: Path) -> str:
+    text = next((source for source, tags in cells_of(path) if "markdown" in tags), path.stem)
+    return text.partition("\n")[0].lstrip("# ")
+
+
+def build(
+    folder: Path, lab: str = "", profile: str = "auto", labs: Path = ROOT / "labs"
+) -> list[Path]:
+    """Write the site, and return its pages.
+
+    Arguments: folder, to be made; lab, only the labs whose file names begin so, or "explorer";
+        profile, the size of the experiments that the labs show; labs, where the notebooks are.
+    """
+    every = sorted(labs.glob("*.ipynb"))
+    chosen = [path for path in every if path.name.startswith(lab)]
+    if not chosen and lab != "explorer":
+        names = ", ".join(["explorer", *(path.stem for path in every)])
+        raise CplabError(f"no lab {shown(lab)} in {labs}: choose one of {names}")
+    reports = [
+        p for n in REPORTS for p in (ROOT / f"{n}.md", ROOT / f"reproduction/{n}.md") if p.exists()
+    ]
+    reports = [] if lab else reports
+    links = {path.name: f"{path.stem}.html" for path in chosen}
+    links |= {path.name: f"{path.stem.lower()}.html" for path in reports}
+    links |= {"explorer": "explorer.html"} if lab in ("", "explorer") else {}
+    links |= {} if lab else {"api": "api.html"}
+    for name in ("data", "labs", "pictures"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for asset in ("page.js", "page.css"):
+        shutil.copy(HERE / asset, folder / asset)
+    site = Site(folder, links)
+    with practice_pictures():
+        for path in chosen:
+            site.lab(path, profile)
+        if "explorer" in links:
+            key, script = site.explorer(Explorer(), "Explorer")
+            body = f'<h1>Explorer</h1><p>{ABOUT}</p><section class="widget" id="{key}"></section>'
+            site.write("explorer.html", "Explorer", body, [script])
+    for path in reports:
+        text = path.read_text(encoding="utf-8")
+        site.write(links[path.name], text.partition("\n")[0].lstrip("# "), markdown(text, links))
+    for picture in (ROOT / "docs" / "pictures").glob("*.png") if reports else ():
+        shutil.copy(picture, folder / "pictures" / picture.name)
+    if not lab:
+        site.write("api.html", "Reference", "<h1>Reference</h1>" + "".join(reference()))
+    site.write("index.html", "Critical learning periods in deep networks", front(chosen, links))
+    return sorted(folder.glob("*.html"))
+
+
+def front(labs: list[Path], links: Mapping[str, str]) -> str:
+    """The first page: what there is."""
+    rows = []
+    for path in labs:
+        sources = [source for source, tags in cells_of(path) if "markdown" in tags]
+        goals = re.findall(r"^\d+\. (.+)", sources[0], re.M)
+        items = "".join(f"<li>{escape(re.sub('[*`]', '', one))}</li>" for one in goals)
+        rows.append(
+            f'<li><h3><a href="{links[path.name]}">{escape(title_of(path))}</a></h3><ul>{items}</ul></li>'
+        )
+    listed = f'<h2>The labs</h2><ol class="labs">{"".join(rows)}</ol>' if rows else ""
+    return f"""<h1>Critical learning periods in deep networks</h1><p class="lead">{ABOUT}</p>
+{'<p><a class="button" href="explorer.html">Open the explorer</a></p>' * ("explorer" in links)}
+{listed}"""

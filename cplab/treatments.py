@@ -1,0 +1,131 @@
+"""What is done to a network besides deficits: at a moment, or for some epochs.
+
+`renorm@16` is done once, before epoch 16; `rate-3@16` holds from then on; `decay-0@0+8` holds for
+the first 8 epochs. Moments are `engine.treatments`' functions; the others change what a Step says.
+"""
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, NamedTuple
+
+from cplab.checks import CplabError, number, one_of, require, shown, whole
+
+MOST = 100  # treatments of a life
+WRITTEN = re.compile(r"([^\W\d_]+)(?:-([^@+]+))?@([^@+]+)(?:\+([^@+]+))?")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of treatment.
+
+    label: in words. field: of a Step that it sets (a learning rate it multiplies); empty for what
+    is done at a moment. low, high: of its strength; equal where it has none. nothing: the strength
+    at which it does nothing.
+    """
+
+    label: str
+    field: str = ""
+    low: float = 1
+    high: float = 1
+    nothing: float | None = None
+
+
+TREATMENTS = {
+    "renorm": Kind("norms back to birth"),
+    "shrink": Kind("shrink and perturb", low=0, high=1),
+    "rate": Kind("learning rate", "lr", 1e-6, 1e6, nothing=1),
+    "decay": Kind("weight decay", "decay", 0, 1e6, nothing=1),
+    "images": Kind("fraction of the images", "images", 1e-3, 1, nothing=1),
+    "unaugmented": Kind("no augmentation", "augment", 0, 0),
+    "held": Kind("norms held", "held"),
+}
+
+
+class Treatment(NamedTuple):
+    """A kind of TREATMENTS, its strength, and when.
+
+    first: the epoch before which it is done, or with which it begins; epochs: how many it lasts,
+    0 for what is done at a moment.
+    """
+
+    name: str
+    strength: float
+    first: int
+    epochs: int
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
+    @property
+    def kind(self) -> Kind:
+        return TREATMENTS[self.name]
+
+    @property
+    def words(self) -> str:
+        """As it is written."""
+        kind = self.kind
+        strength = f"-{self.strength:g}" if kind.low != kind.high else ""
+        lasts = f"+{self.epochs}" if kind.field else ""
+        return f"{self.name}{strength}@{self.first}{lasts}"
+
+
+def read_treatments(given: Any, end: int) -> tuple[Treatment, ...]:
+    """The treatments of a life of `end` epochs in their one order, without those that do nothing.
+
+    Arguments: given, texts, or (name, strength, first, epochs), or one text with spaces.
+    Raises: CplabError.
+
+    >>> read_treatments("rate-3@2 renorm@2 renorm@0", end=5)
+    (('rate', 3.0, 2, 3), ('renorm', 1.0, 2, 0))
+    """
+    given = given.split() if isinstance(given, str) else given
+    several = [*islice(given if isinstance(given, Iterable) else (given,), MOST + 1)]
+    require(len(several) <= MOST, f"more than {MOST} treatments are not allowed: give fewer")
+    every = {read_treatment(one, end) for one in several}
+    at_birth = (("renorm", 1, 0), ("shrink", 1, 0))  # when there is nothing to be undone
+    does = {t for t in every if t.strength != t.kind.nothing and t[:3] not in at_birth}
+    return tuple(sorted(does, key=lambda t: (t.first, *t)))
+
+
+def read_treatment(given: Any, end: int) -> Treatment:
+    """One treatment of a life of `end` epochs."""
+    said = WRITTEN.fullmatch(given) if isinstance(given, str) else None
+    try:
+        name, strength, first, epochs = said.groups() if said else given
+    except (TypeError, ValueError):
+        how = "write it like renorm@16, shrink-0.4@16, rate-3@16 or decay-0@0+8"
+        raise CplabError(f"treatment {shown(given)} is not allowed: {how}") from None
+    kind = TREATMENTS[one_of("treatment", name, TREATMENTS)]
+    some = kind.low != kind.high
+    if strength is None:
+        require(not some, f"treatment {name} needs a strength: write it like {name}-0.5@16")
+        strength = kind.low
+    strength = number(f"strength of {name}", strength, kind.low, math.inf)
+    require(strength <= kind.high, f"strength of {name} {strength:g} is above {kind.high:g}")
+    first = whole(f"epoch of {name}", first, 0, max(0, end - 1))
+    left = end - first
+    epochs = (left if kind.field else 0) if epochs is None else epochs
+    least, most = (1, left) if kind.field else (0, 0)
+    return Treatment(name, strength, first, whole(f"epochs of {name}", epochs, least, most))
+
+
+def without(given: tuple[Treatment, ...], begin: int, end: int) -> tuple[Treatment, ...]:
+    """The treatments of a life out of which the epochs from `begin` to `end` (exclusive) are cut:
+    later ones come earlier by as much, and what was in these epochs alone is left out.
+
+    >>> without(read_treatments("held@0 renorm@4 renorm@2", end=8), 0, 4)
+    (('held', 1.0, 0, 4), ('renorm', 1.0, 0, 0))
+    """
+
+    def at(epoch: int) -> int:
+        return epoch - max(0, min(epoch, end) - begin)
+
+    kept = []
+    for t in given:
+        first, last = at(t.first), at(t.first + t.epochs)
+        if (last > first) if t.epochs else not begin < t.first < end:
+            kept.append(t._replace(first=first, epochs=last - first))
+    return tuple(kept)

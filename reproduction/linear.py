@@ -1,0 +1,142 @@
+"""What is claimed of deep linear networks, and our numbers for it: nothing is shipped, since all of
+it is trained in seconds whenever the report is written.
+
+Sources: M. Kleinman, A. Achille, S. Soatto, Critical Learning Periods for Multisensory Integration
+in Deep Networks, CVPR 2023; Critical Learning Periods Emerge Even in Deep Linear Networks, ICLR
+2024.
+"""
+
+from functools import cache, partial
+
+import numpy as np
+
+from cplab import linear
+from reproduction.questions import LINEAR
+from reproduction.statement import above, below, between, statement
+
+BIRTH, GROWN = 0.0, 3.0  # onsets of a closure of one half-learning time, in these
+OLD = 400  # step at which a matrix is learned
+WINDOW = 300  # steps
+
+
+@cache
+def share(depth: int, onset: float, kind: str, seed: int) -> float:
+    """Percent that an eye has in the end, after it was closed for one half-learning time: random
+    weights, 400 images, real gradient descent."""
+    life = linear.Rearing(depth=depth, onset=onset, kind=kind, recovery=5)
+    [course] = linear.descend(life, "random", 400, seed, rate=0.05)
+    return 100 * course.share[-1]
+
+
+def grown_gain(size, depth, seed, kind="blank") -> float:
+    """Points that an eye keeps more of if it is closed when grown than at birth."""
+    return share(depth, GROWN, kind, seed) - share(depth, BIRTH, kind, seed)
+
+
+def depth_loss(size, depth, seed) -> tuple[float, float]:
+    """Points that an eye that was closed at birth has with one layer more; two networks."""
+    return share(depth, BIRTH, "blank", seed), -share(depth - 1, BIRTH, "blank", seed)
+
+
+def grown_shift(size, depth, seed) -> float:
+    """Points from an equal share after a closure when grown."""
+    return share(depth, GROWN, "blank", seed) - 50
+
+
+@cache
+def completed(depth: int, deficit: str, length: int, seed: int) -> np.ndarray:
+    """Harm of a window at birth and of one when the matrix is learned, points of error."""
+    done = linear.complete(depth, deficit, (0, OLD), length, (seed,), recovery=1500, size=30)
+    return 100 * (done.error - done.without)[:, 0]
+
+
+def harm(size, depth, seed, deficit="few", old=False) -> float:
+    return float(completed(depth, deficit, WINDOW, seed)[int(old)])
+
+
+def longer_harm(size, depth, seed) -> float:
+    """Points that another matrix harms more if it lasts three times as long."""
+    long, short = (completed(depth, "other", n, seed)[0] for n in (WINDOW, WINDOW // 3))
+    return float(long - short)
+
+
+def deep(*depths: int) -> list[dict]:
+    """The places of a number at some depths."""
+    return [{"linear": (depth,)} for depth in depths]
+
+
+GROWN_MORE = "depth {0}: share of an eye closed when grown, minus closed at birth, points"
+LINEAR_CLAIMS = [
+    *statement(
+        LINEAR,
+        "Kleinman 2023: depth",
+        "Abstract",
+        "Deep linear networks have critical periods for integrating two sources, shallow ones have "
+        "none. (At most a point, we say, is none.)",
+        *(above(GROWN_MORE, at, grown_gain) for at in deep(2, 3, 4)),
+        *(between(-1, 1, GROWN_MORE, at, grown_gain) for at in deep(1)),
+        *(
+            between(
+                -1,
+                1,
+                "depth {0}, noise: share of an eye deprived when grown, minus at birth, points",
+                at,
+                partial(grown_gain, kind="noise"),
+            )
+            for at in deep(1)
+        ),
+    ),
+    *statement(
+        LINEAR,
+        "Kleinman 2024, figure 1",
+        "Caption",
+        "An early deficit lets the other pathway learn more, the more so the deeper the network; "
+        "after a late one neither dominates. (Within five points, we say.)",
+        *(
+            below(
+                "depth {0}: share of an eye closed at birth, minus depth less one", at, depth_loss
+            )
+            for at in deep(2, 3, 4)
+        ),
+        *(
+            between(
+                -5, 5, "depth {0}: share of an eye closed when grown, minus half", at, grown_shift
+            )
+            for at in deep(2, 3, 4)
+        ),
+    ),
+    *statement(
+        LINEAR,
+        "Kleinman 2024: matrices",
+        "Abstract; deep matrix completion",
+        "A deficit early in training harms for good; pre-training on another task can as well, the "
+        "longer the more.",
+        *(above("depth {0}, few entries at birth: harm, points", at, harm) for at in deep(2, 3)),
+        *(
+            between(
+                -1,
+                1,
+                "depth {0}, few entries when learned: harm, points",
+                at,
+                partial(harm, old=True),
+            )
+            for at in deep(2, 3)
+        ),
+        *(
+            above(f"depth {{0}}, {words}: harm, points", at, partial(harm, deficit=kind, old=old))
+            for kind, old, words in (
+                ("noise", True, "noise when learned"),
+                ("other", False, "another matrix at birth"),
+            )
+            for at in deep(2)
+        ),
+        *(
+            above(
+                "depth {0}, another matrix at birth: harm of 300 steps minus 100, points",
+                at,
+                longer_harm,
+            )
+            for at in deep(2)
+        ),
+    ),
+]

@@ -1,0 +1,261 @@
+"""Two eyes: the network, what it is shown, and what is measured on it."""
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import says
+from torch import nn
+
+import cplab
+from cplab import CplabError, Run, data, models
+from cplab.engine import train
+from cplab.engine.lives import trajectories
+from cplab.engine.train import Context
+from cplab.measure import MEASUREMENTS, each_eye, right_shares
+
+CI = {"profile": "ci", "model": "eyes"}
+CPU = torch.device("cpu")
+
+
+def network(name="eyes-8", seed=0, size=16):
+    """A network whose batch norms have statistics and gains as if it had been trained."""
+    torch.manual_seed(seed)
+    net = models.build(name, size=size)
+    for layer in net.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.normal_(layer.weight, 1, 0.2)
+            nn.init.normal_(layer.bias, 0, 0.2)
+            nn.init.normal_(layer.running_mean, 0, 0.2)
+            nn.init.uniform_(layer.running_var, 0.5, 2)
+    return net.eval()
+
+
+def pictures(count=60, size=16, seed=1):
+    return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(seed))
+
+
+def swapped(net):
+    """The network with its eyes exchanged."""
+    other = copy.deepcopy(net)
+    other.eyes[0], other.eyes[1] = other.eyes[1], other.eyes[0]
+    with torch.no_grad():
+        other.shared[0].weight.copy_(torch.cat(net.shared[0].weight.chunk(2, 1)[::-1], 1))
+    return other
+
+
+def learner_and_images(run):
+    task = train.task_of(run)
+    images = task.images(run, CPU)
+    return task.start(run, CPU), images
+
+
+def batch(run, deficit, epoch=0):
+    """The first batch of an epoch under a deficit."""
+    task, step = train.task_of(run), run.life[0]._replace(deficit=deficit)
+    return next(task.batches(run, epoch, step, task.images(run, CPU)))
+
+
+# What a run is ------------------------------------------------------------------------------------
+
+
+def test_a_run_of_a_model_with_two_views_learns_from_two():
+    run = Run(deficit="blank:right", length=2, windows="blank:left@2+1", **CI)
+    assert [step.deficit for step in run.life] == [
+        "blank:right",
+        "blank:right",
+        "blank:left",
+        "none",
+        "none",
+    ]
+    assert Run(model="eyes").model == "eyes-16"
+    assert (run.views, Run().views) == (2, 1)
+    with pytest.raises(CplabError) as error:
+        Run(deficit="blank:right", length=2)
+    says(error, "blank:right", "two views")
+
+
+def test_both_eyes_see_one_image_and_a_deficit_of_one_leaves_the_other():
+    run = Run(**CI)
+    x, y = batch(run, "none")
+    assert x.shape == (128, 2, 3, 8, 8)
+    assert torch.equal(x[:, 0], x[:, 1])
+    one, same = batch(replace(run, model="allcnn-4"), "none")
+    assert torch.equal(x[:, 0], one)  # as a network with one eye
+    assert torch.equal(y, same)
+    closed, labels = batch(run, "blank:right")
+    assert torch.equal(closed[:, 0], x[:, 0])
+    assert not closed[:, 1].any()
+    assert torch.equal(labels, y)
+
+
+def test_views_of_the_whole_image_are_shifted_each_on_its_own():
+    x, y = batch(Run(profile="ci", model="eyes_whole"), "none")
+    alike, labels = batch(Run(**CI), "none")
+    assert torch.equal(x[:, 0], alike[:, 0])
+    assert torch.equal(y, labels)
+    same = (x[:, 0] == x[:, 1]).flatten(1).all(1).float().mean()
+    assert 0 < same < 0.4  # shifts of -1, 0, 1 in both directions agree once in nine
+
+
+def test_a_squinting_eye_sees_another_image_and_either_names_the_pair():
+    x, y = batch(Run(**CI), "none")
+    seen, labels = batch(Run(**CI), "strabismus:right")
+    assert torch.equal(seen[:, 0], x[:, 0])
+    assert torch.equal(seen[:, 1], x[:, 1].roll(1, 0))
+    mine, others = labels == y, labels == y.roll(1)
+    assert (mine | others).all()
+    apart = y != y.roll(1)
+    assert 0.3 < mine[apart].float().mean() < 0.7
+    assert not torch.equal(labels, batch(Run(**CI), "strabismus:right", epoch=1)[1])
+
+
+def test_an_eye_sees_its_part_of_the_columns():
+    net, x = network(), pictures(4)
+    views = torch.stack([x, x], 1)
+    before = net.look(views)
+    views[..., 6:10] += 1  # both eyes see these
+    both = net.look(views)
+    assert not any(torch.equal(a, b) for a, b in zip(before, both, strict=True))
+    views[:, 0, ..., 10:] = 7  # what the left eye does not see
+    views[:, 1, ..., :6] = 7
+    assert all(torch.equal(a, b) for a, b in zip(both, net.look(views), strict=True))
+
+
+# What is learned ----------------------------------------------------------------------------------
+
+
+def test_with_both_eyes_closed_a_network_stays_as_it_was_born():
+    """No gradient goes through an even grey, but to the last layer's bias."""
+    run = Run(deficit="blank", length=1, weight_decay=0, **CI)
+    learner, images = learner_and_images(run)
+    born = {name: weight.clone() for name, weight in learner.net.named_parameters()}
+    for epoch in range(3):
+        train.train_epoch(run, epoch, run.life[0], images, learner)
+    changed = {n for n, w in learner.net.named_parameters() if not torch.equal(w, born[n])}
+    assert len(changed) == 1
+    assert learner.net.get_parameter(changed.pop()).shape == (10,)
+
+
+def test_one_closed_eye_is_the_mirror_image_of_the_other():
+    """With the eyes of the network exchanged, and so the deficit, the same is learned."""
+    run = Run(profile="ci", model="eyes_whole", arithmetic="float32", augment=False)
+    nets = []
+    for view in ("left", "right"):
+        learner, images = learner_and_images(run)
+        if view == "right":
+            learner.net.load_state_dict(swapped(learner.net).state_dict())
+        learner.net.double()
+        images = replace(images, mean=images.mean.double(), std=images.std.double())
+        step = run.life[0]._replace(deficit=f"blank:{view}")
+        train.train_epoch(run, 0, step, images, learner)
+        nets.append(learner.net)
+    x = pictures(20, 8).double()
+    views = torch.stack([x, x], 1)
+    nets[1] = swapped(nets[1])
+    for name, weight in nets[0].named_parameters():
+        torch.testing.assert_close(nets[1].get_parameter(name), weight)
+    left, right = (torch.tensor(right_shares(net, x)) for net in (nets[0], swapped(nets[0])))
+    torch.testing.assert_close(left, 1 - right)
+    assert left.mean() > 0.5  # the left one was closed
+    torch.testing.assert_close(nets[0](views), swapped(nets[0])(views))
+
+
+def test_lives_that_share_a_beginning_equal_those_trained_alone(one_thread):
+    lives = [
+        Run(deficit="blank:right", length=2, recovery=2, windows=windows, **CI)
+        for windows in ((), "blank:left@2+1", "blur:left@3+1")
+    ]
+    how = {"device": "cpu", "workers": 1}, {"eye_shares": "every", "each_eye": "end"}
+    together = dict(trajectories(lives, Context(**how[0]), how[1]))
+    for life in lives:
+        [(_, alone)] = trajectories([life], Context(**how[0]), how[1])
+        assert alone.measured == together[life].measured
+        for one, other in zip(alone.values["curve"], together[life].values["curve"], strict=True):
+            assert {**one, "seconds": 0} == {**other, "seconds": 0}
+    assert len({repr(one.measured) for one in together.values()}) == 3
+
+
+# What is measured ---------------------------------------------------------------------------------
+
+
+def by_hand(net, x):
+    """Shares by closing each eye in turn before the first shared layer, in float64."""
+    net = copy.deepcopy(net).double().train()
+    maps = net.look(torch.stack([x, x], 1).double())
+    conv, found = net.shared[0], []
+    for eye in (0, 1):
+        shown = [h if i == eye else torch.zeros_like(h) for i, h in enumerate(maps)]
+        z = conv(torch.cat(shown, 1)).transpose(0, 1).flatten(1)
+        found.append(((z - z.mean(1, keepdim=True)) ** 2).mean(1))
+    return found[1] / (found[0] + found[1])
+
+
+@pytest.mark.parametrize("name", ["eyes-8", "eyes_whole-6"])
+def test_shares_are_those_of_each_eye_s_part_of_the_sum(name):
+    net, x = network(name), pictures()
+    found = right_shares(net, x)
+    torch.testing.assert_close(
+        torch.tensor(found, dtype=torch.float64), by_hand(net, x), rtol=1e-4, atol=1e-5
+    )
+    assert len(found) == net.shared[0].out_channels
+
+
+def test_a_share_is_1_0_or_a_half_where_one_both_or_no_eye_counts():
+    net = network("eyes_whole-6")
+    with torch.no_grad():
+        left, right = net.shared[0].weight.chunk(2, 1)
+        left[0], right[1], left[2], right[2] = 0, 0, 0, 0
+    found = right_shares(net, pictures())
+    assert found[:3] == [1, 0, 0.5]
+    assert all(0 < share < 1 for share in found[3:])
+
+
+def test_the_size_of_a_stem_s_running_statistics_is_not_seen():
+    """An eye that was closed has variances of nearly 0: eval mode would read it as huge."""
+    net, x = network(), pictures()
+    before = right_shares(net, x)
+    for layer in net.eyes[1]:
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.running_var.fill_(1e-20)
+    assert right_shares(net, x) == before
+
+
+def accuracy(logits, y):
+    return (logits.argmax(1) == y).double().mean().item()
+
+
+@torch.no_grad()
+def test_each_eye_alone_is_what_the_network_says_without_the_other():
+    net, x = network("eyes_whole-8"), pictures(70)
+    net, x = net.double(), x.double()
+    y = net(torch.stack([x, x], 1)).argmax(1)
+    y[::3] = (y[::3] + 1) % 10
+    found = each_eye(net, x, y)
+    assert found["both"] == accuracy(net(torch.stack([x, x], 1)), y)
+    grey = torch.zeros_like(x)
+    pairs = [torch.stack([x, grey], 1), torch.stack([grey, x], 1)]
+    assert found["closed"] == [accuracy(net(pair), y) for pair in pairs]
+    used = copy.deepcopy(net)
+    used.shared.train()
+    assert found["adapted"] == [accuracy(used(pair), y) for pair in pairs]
+    maps = net.look(torch.stack([x, x], 1))
+    for eye in (0, 1):
+        shown = [h if i == eye else h.mean(0, True).expand_as(h) for i, h in enumerate(maps)]
+        assert found["mean_map"][eye] == accuracy(net.shared(torch.cat(shown, 1)), y)
+
+
+@pytest.mark.parametrize("name", ["eye_shares", "each_eye"])
+def test_a_network_with_one_eye_is_one_clear_line(name):
+    with pytest.raises(CplabError) as error:
+        MEASUREMENTS[name](models.build("allcnn-4", size=8), data.images("practice", "ci"))
+    says(error, "Sequential", "two eyes")
+
+
+def test_a_run_takes_both_measurements_along():
+    found = cplab.run(deficit="blank:right", length=1, measure=("eye_shares", "each_eye"), **CI)
+    shares = found.measured["eye_shares"]
+    assert [*shares] == [0, 1, 2, 3]
+    assert all(len(one) == 8 for one in shares.values())
+    assert 0 <= found.final("each_eye")["adapted"][1] <= 1

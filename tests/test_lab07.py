@@ -1,0 +1,172 @@
+"""Two eyes as a student meets them: the quantities, the figures and the clinic."""
+
+import shutil
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from conftest import says
+
+from cplab import CplabError, Run, eyes, quantities
+from cplab.lab import lab07
+from cplab.results import sweep
+
+CI = {"profile": "ci", "model": "eyes"}
+LIFE = Run("blank:right", length=2, **CI)
+PATCHED = eyes.patch(1, LIFE)
+
+
+@pytest.fixture(scope="module")
+def trained(elsewhere):
+    """A closed right eye, its controls, and a patch of the left one; two seeds."""
+    lives = [LIFE, LIFE.newborn(), PATCHED]
+    wanted = [replace(life, seed=seed) for life in lives for seed in range(2)]
+    how = {"progress": False, "workers": 1, "device": "cpu"}
+    return elsewhere(lambda: sweep(wanted, eyes.MEASURES, **how))[1]
+
+
+@pytest.fixture
+def there(trained, own_cache):
+    shutil.copytree(trained / "results", own_cache / "results")
+
+
+def each(of, *lives, **how):
+    return quantities.each_seed(of, *lives, **how)
+
+
+@pytest.mark.usefixtures("there")
+def test_shares_of_a_life_are_those_that_were_measured():
+    shares, found = eyes.neuron_shares(LIFE), quantities.result(LIFE).measured["eye_shares"]
+    assert shares.tolist() == found[4]
+    assert eyes.neuron_shares(LIFE, epoch=1).tolist() == found[1]
+    assert eyes.eye_share(LIFE) == pytest.approx(np.mean(found[4]))
+    assert eyes.eye_share(LIFE, "left") == pytest.approx(1 - np.mean(found[4]))
+    curve = eyes.share_curve(LIFE)
+    assert curve.tolist() == pytest.approx([np.mean(found[epoch]) for epoch in range(5)])
+    with pytest.raises(quantities.Missing) as error:
+        eyes.neuron_shares(LIFE, epoch=9)
+    says(error, "epoch 9")
+
+
+@pytest.mark.usefixtures("there")
+def test_losses_are_against_the_same_life_without_the_window():
+    newborn = LIFE.newborn()
+    for eye in eyes.EYES:
+        born, now = (eyes.eye_share(run, eye) for run in (newborn, LIFE))
+        assert eyes.share_loss(LIFE, eye) == pytest.approx(born - now)
+    for reading in eyes.READINGS:
+        born, now = (eyes.acuity(run, "left", reading) for run in (newborn, LIFE))
+        assert eyes.acuity_loss(LIFE, "left", reading) == pytest.approx(born - now)
+    assert eyes.share_loss(newborn) == eyes.acuity_loss(newborn) == 0
+    assert len(each(eyes.share_loss, PATCHED)) == 2
+
+
+def by_hand(shares):
+    """Counts of seven equal classes by comparing with their ends."""
+    ends = [n / 7 for n in range(8)]
+    ends[-1] = 2
+    return [sum(low <= s < high for s in shares) for low, high in pairwise(ends)]
+
+
+def test_classes_are_sevenths_of_the_share():
+    random = np.random.default_rng(0)
+    for shares in (random.random(1000), random.beta(0.2, 0.2, 500), [0.0, 0.5, 1.0]):
+        expected = 100 * np.array(by_hand(shares)) / len(shares)
+        np.testing.assert_allclose(eyes.classes(shares), expected)
+    assert eyes.classes([0.0, 0.1, 0.5, 1.0]).tolist() == [50, 0, 0, 25, 0, 0, 25]
+    assert eyes.classes([]).tolist() == [0] * 7
+
+
+@pytest.mark.usefixtures("there")
+def test_who_is_in_an_outer_class_has_one_eye():
+    shares = eyes.neuron_shares(LIFE)
+    outer = np.mean((shares < 1 / 7) | (shares >= 6 / 7))
+    assert eyes.monocular(LIFE) == pytest.approx(100 * outer)
+    assert eyes.dominance(LIFE).sum() == pytest.approx(100)
+
+
+def test_a_patch_is_a_window_on_the_other_eye():
+    assert eyes.patch(0, LIFE) == LIFE
+    assert [step.deficit for step in eyes.patch(2, LIFE).life][2:] == ["blank:left"] * 2 + ["none"]
+    assert eyes.patch(1, LIFE, onset=4).windows == (("blank:left", 4, 1),)
+    with pytest.raises(CplabError) as error:
+        eyes.patch(9, LIFE)
+    says(error, "epoch 5")
+    with pytest.raises(CplabError) as error:
+        eyes.patch(1, LIFE, "third")
+    says(error, "third", "left")
+
+
+# What is seen -------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("there")
+def test_a_histogram_shows_the_mean_over_seeds():
+    [figure] = lab07.histogram({"closed": LIFE})
+    columns = figure.select_one({"name": "classes"}).data
+    expected = each(eyes.dominance, LIFE).mean(0)
+    np.testing.assert_allclose(columns["mean"], expected)
+    assert any("2 seeds" in getattr(part, "text", "") for part in figure.below)
+
+
+def test_what_nobody_trained_is_an_empty_histogram():
+    [figure] = lab07.histogram({"never": Run("blank:left", length=3, seed=7, **CI)})
+    assert not any(figure.select_one({"name": "classes"}).data["mean"])
+
+
+@pytest.mark.usefixtures("there")
+def test_a_film_shows_each_epoch_and_stays_at_the_end_of_a_short_life():
+    slide = lab07.film({"newborn": LIFE.newborn(), "closed": LIFE})
+    source = slide.drawn.select_one({"name": "neurons closed"})
+    short = slide.drawn.select_one({"name": "neurons newborn"})
+    for epoch in range(5):
+        slide.slider.value = epoch
+        assert sorted(source.data["y"]) == sorted(eyes.neuron_shares(LIFE, epoch))
+        newborn = eyes.neuron_shares(LIFE.newborn(), min(epoch, 2))
+        assert sorted(short.data["y"]) == sorted(newborn)
+    assert (np.diff(source.data["y"]) >= 0).all()  # in the order of the end
+    assert f"{eyes.eye_share(LIFE):.2f}" in slide.readout.value
+
+
+@pytest.mark.usefixtures("there")
+def test_the_clinic_shows_what_is_known_of_the_life_that_its_controls_say():
+    clinic = lab07.Clinic(profile="ci")
+    assert clinic.run == LIFE.newborn()
+    clinic.length.value, clinic.patch.value = 2, 1
+    assert clinic.run == PATCHED
+    shown = clinic.sources["share"].data["mean"]
+    np.testing.assert_allclose(shown, each(eyes.share_curve, PATCHED).mean(0))
+    worth = [each(eyes.acuity, PATCHED, eye=eye).mean() for eye in ("both", "left", "right")]
+    np.testing.assert_allclose(clinic.sources["worth"].data["mean"], worth)
+    without = each(eyes.acuity, LIFE.newborn(), eye="right").mean()
+    assert clinic.sources["without"].data["mean"][2] == pytest.approx(without)
+    assert "2 seeds" in clinic.readout.value
+    clinic.eye.value = "left"
+    assert [w.deficit for w in clinic.run.windows] == ["blank:right"]
+    assert "Nobody has trained" in clinic.readout.value
+    clinic.eye.value = "both"
+    assert (clinic.run.deficit, clinic.run.windows) == ("blank", ())
+
+
+def test_a_patch_beyond_the_life_is_one_clear_line_and_no_training():
+    clinic = lab07.Clinic(profile="ci")
+    clinic.length.value, clinic.patch.value, clinic.wait.value = 1, 2, 2
+    assert "ends by epoch 4" in clinic.readout.value
+    assert clinic.job.start.disabled
+    clinic.wait.value = 0
+    assert not clinic.job.start.disabled
+
+
+@pytest.mark.usefixtures("errors_raise")
+def test_the_clinic_trains_a_life_and_shows_it_as_it_grows():
+    clinic = lab07.Clinic(profile="ci", device="cpu", seed=3)
+    clinic.length.value = 1
+    clinic.job.start.click()
+    assert clinic.job.wait(200)
+    assert "live, seed 3: share" in clinic.job.said.value
+    assert len(clinic.sources["live"].data["mean"]) == 4
+    assert eyes.share_curve(clinic.run).tolist() == pytest.approx(
+        clinic.sources["live"].data["mean"]
+    )
+    assert len(clinic.sources["share"].data["mean"]) == 4

@@ -1,0 +1,122 @@
+"""What one moves in lab 08, driven as a student would."""
+
+import numpy as np
+import pytest
+from labs_by_hand import text
+
+from cplab import linear
+from cplab.lab import lab08
+from cplab.lab.surface import Frame
+
+pytestmark = pytest.mark.usefixtures("errors_raise")
+
+
+@pytest.fixture
+def eyes():
+    return lab08.Eyes(recovery=5)
+
+
+def drawn(eyes):
+    return [np.array(eyes.sources[eye].data["p"][-2][-1]) for eye in "ab"]  # of mode 1, in the end
+
+
+def test_every_slider_is_solved_at_once(eyes):
+    moves = {"depth": 3, "onset": 0.7, "length": 1.5, "patch": 0.4, "recovery": 3, "rho": 0.95}
+    for name, value in {**moves, "start": 0.02, "kind": "weak"}.items():
+        before = text(eyes.readout), drawn(eyes), eyes.sources["shares"].data["share"]
+        eyes.controls[name].value = value
+        assert (text(eyes.readout), drawn(eyes), eyes.sources["shares"].data["share"]) != before
+        assert getattr(eyes.rearing, name) == pytest.approx(value)
+    life = linear.Rearing(3, 0.7, 1.5, "weak", 0.4, 3, 0.95, 0.02, lab08.MODES)
+    assert eyes.sources["shares"].data["share"] == pytest.approx(linear.share(life), rel=1e-6)
+    [mode] = linear.grow(linear.Rearing(**{**vars(life), "modes": (1,)}))
+    assert drawn(eyes) == pytest.approx([mode.a[-1], mode.b[-1]])
+
+
+def test_it_says_what_each_eye_alone_gets_wrong(eyes):
+    courses = linear.grow(eyes.rearing)
+    modes = np.array(lab08.MODES)
+    wrong = {
+        eye: sum((s - getattr(c, eye)[-1]) ** 2 for s, c in zip(modes, courses, strict=True))
+        for eye in "ab"
+    }
+    percent = {eye: f"{100 * part / (modes**2).sum():.0f} %" for eye, part in wrong.items()}
+    said = text(eyes.readout)
+    assert f"With eye b alone {percent['b']}" in said
+    assert f"with eye a alone {percent['a']}" in said
+
+
+def test_gradient_descent_is_drawn_on_the_curves_until_the_next_move(eyes):
+    eyes.check.click()
+    assert "Circles: matrices" in text(eyes.checked)
+    trained = linear.descend(eyes.rearing)
+    last = eyes.sources["descent b"].data
+    assert last["p"][-1] == pytest.approx(trained[-1].b[-1] / lab08.MODES[-1])
+    eyes.begin.value, eyes.samples.value = "random", 400
+    eyes.check.click()
+    assert eyes.sources["descent b"].data["p"] != last["p"]
+    eyes.controls["length"].value = 2
+    assert not eyes.sources["descent b"].data["p"]
+    assert not text(eyes.checked)
+
+
+def test_a_typed_number_is_told_whether_it_holds_and_may_be_typed_again():
+    asked = lab08.typed_guess("How many?", lambda: 0.25, lambda n: [f"It is {n}."], within=0.01)
+    asked.reveal.click()
+    assert not asked.revealed
+    for typed, told in (("0.255", "It holds"), ("0,3", "It does not hold")):
+        asked.controls["answer"].value = typed
+        asked.reveal.click()
+        assert told in text(asked.figure.children[0])
+        assert text(asked.figure.children[1]) == "It is 0.25."
+    asked.controls["answer"].value = "about <b>half</b>"
+    asked.reveal.click()
+    assert "is no number" in text(asked.figure.children[0])
+
+
+def test_a_formula_is_put_to_the_test():
+    right = lab08.holds(lambda t, p0: p0 / (p0 + 1 / (1 + (1 / p0 - 1) * np.exp(-2 * t))), 2)
+    assert "It holds" in text(right.children[0])
+    assert "not hold" in text(lab08.holds(lambda t, p0: 0.5, 2).children[0])
+
+
+def test_matrices_are_completed_drawn_and_kept():
+    made = lab08.Completing((0, 50), range(3), size=12, recovery=200, lengths=(60, 60, 60, 60))
+    assert text(made.job.said) == "not completed yet"
+    made.job.start.click()
+    assert made.job.wait(60)
+    found = linear.complete(2, "few", (0, 50), 60, range(3), 200, 12)
+    assert made.sources["median"].data["y"] == pytest.approx(np.median(found.error, 1))
+    assert made.sources["without"].data["y"] == pytest.approx(np.median(found.without, 1))
+    assert sorted(made.sources["seeds"].data["y"]) == pytest.approx(sorted(found.error.ravel()))
+    assert f"Effective rank after a deficit at birth {np.median(found.rank[0]):.1f}" in text(
+        made.job.said
+    )
+    made.deficit.value = "noise"
+    assert text(made.job.said) == "not completed yet"
+    made.deficit.value = "few"
+    assert made.sources["median"].data["y"] == pytest.approx(np.median(found.error, 1))
+
+
+def test_completing_can_be_stopped():
+    made = lab08.Completing(size=40)
+    made.job.progress.observe(lambda change: made.job.stop.click(), "value")
+    made.job.start.click()
+    assert made.job.wait(60)
+    assert text(made.job.said) == "stopped"
+    assert not made.known
+    assert not made.job.start.disabled
+
+
+def test_a_page_that_figures_cannot_follow_is_drawn_again(monkeypatch):
+    from cplab.lab import surface
+
+    monkeypatch.setattr(surface, "is_alive", lambda: False)
+    monkeypatch.setattr(lab08, "is_alive", lambda: False)
+    eyes = lab08.Eyes()
+    picture = eyes.children[-1]
+    assert isinstance(picture, Frame)
+    before = picture.value
+    eyes.controls["depth"].value = 4
+    assert picture.value != before
+    assert not eyes.controls["depth"].continuous_update

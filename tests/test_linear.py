@@ -1,0 +1,350 @@
+"""Deep linear networks: equations against scipy's, closed forms and real gradient descent; matrices
+that are completed; and the same equations on a page."""
+
+import threading
+from pathlib import Path
+
+import lab_browser
+import numpy as np
+import pytest
+from conftest import says
+from scipy.integrate import quad, solve_ivp
+
+from cplab import CplabError, linear
+from cplab.checks import Cancelled
+from cplab.linear import Rearing
+
+DEPTHS = (1, 2, 3, 4)
+LIVES = (
+    {"onset": 0.5, "patch": 0.5, "recovery": 10},
+    {"rho": 0.9, "recovery": 30, "modes": (4, 2)},
+    {"rho": 0.95, "onset": 0.2, "length": 2, "patch": 1, "start": 0.001},
+    {"length": 1.3, "start": 0.1, "modes": (0.5,)},
+    {"length": 0, "recovery": 3},
+)
+KINDS = ("blank", "noise", "weak", "both blank", "both noise")
+
+
+def strength(kind, rho):
+    """A function of strengths p_a, p_b and the mode s: what is left to learn for each eye, as it is
+    written on paper."""
+    return {
+        "clear": lambda a, b, s: (s - a - rho * b, s - b - rho * a),
+        "blank": lambda a, b, s: (s - a, 0),
+        "noise": lambda a, b, s: (s - a, -b),
+        "weak": lambda a, b, s: (s - a - rho * b / 2, s / 2 - b - rho * a / 2),
+        "patch": lambda a, b, s: (0, s - b),
+        "both blank": lambda a, b, s: (0, 0),
+        "both noise": lambda a, b, s: (-a, -b),
+    }[kind]
+
+
+def half_time(depth, s, start):
+    """By scipy, until two eyes that see the same have a quarter of s each."""
+    ends = np.array([start, s / 4]) ** (1 / depth)
+    return quad(lambda u: 1 / (u ** (depth - 1) * (s - 2 * u**depth)), *ends, epsrel=1e-12)[0]
+
+
+def by_scipy(life, s, t):
+    """Strengths of both eyes at times t, (n, 2)."""
+    depth, begin, found = life.depth, 0.0, np.full((len(t), 2), np.nan)
+    u, unit = np.full(2, life.start ** (1 / depth)), half_time(depth, 1, life.start)
+    for kind, time in life.phases:
+        left = strength(kind, life.rho)
+        slopes = lambda _, u, left=left: u ** (depth - 1) * left(*u**depth, s)  # noqa: E731
+        how = {"method": "DOP853", "rtol": 1e-10, "atol": 1e-13, "dense_output": True}
+        if time:
+            solved = solve_ivp(slopes, (0, time * unit), u, **how)
+            inside = (t >= begin - 1e-12) & (t <= begin + time + 1e-12)
+            found[inside] = solved.sol((t[inside] - begin) * unit).T ** depth
+            u = solved.y[:, -1]
+        begin += time
+    return found
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_its_curves_are_those_of_scipy(depth, kind):
+    for more in LIVES:
+        life = Rearing(depth=depth, kind=kind, **more)
+        for mode, course in zip(life.modes, linear.grow(life), strict=True):
+            ours = np.stack([course.a, course.b], 1)
+            assert np.abs(ours - by_scipy(life, mode, course.t)).max() < 1e-6
+            assert course.t[-1] == pytest.approx(sum(time for _, time in life.phases))
+            changes = np.cumsum([time for _, time in life.phases])
+            assert np.abs(course.t[:, None] - changes).min(0) == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_a_half_learning_time_is_what_its_name_says(depth):
+    for mode, start in ((1, 0.01), (4, 0.001), (0.5, 0.1)):
+        unit = linear.half_time(depth, mode, start)
+        assert unit == pytest.approx(half_time(depth, mode, start), rel=1e-9)
+    life = Rearing(depth=depth, length=0, recovery=1)
+    [course] = linear.grow(life)
+    assert course.a[-1] + course.b[-1] == pytest.approx(0.5, abs=1e-6)
+
+
+def test_half_learning_times_that_can_be_solved():
+    s, p = 1.5, 0.02
+    assert linear.half_time(1, s, p) == pytest.approx(np.log((s - 2 * p) / (s / 2)) / 2)
+    ratio = (1 / 2) / (p / (s - 2 * p))
+    assert linear.half_time(2, s, p) == pytest.approx(np.log(ratio) / (2 * s))
+
+
+@pytest.mark.parametrize("depth", [*DEPTHS, 6])
+@pytest.mark.parametrize("kind", ["blank", "noise", "weak"])
+def test_where_both_eyes_come_to_rest_has_a_closed_form(depth, kind):
+    for onset, length, mode in ((0, 0.5, 1), (1, 1, 1), (3, 2, 1), (0.5, 0.3, 2.5)):
+        cut = Rearing(depth=depth, onset=onset, length=length, kind=kind, recovery=0, modes=(mode,))
+        [before] = linear.grow(cut)
+        long = Rearing(**{**vars(cut), "recovery": 200})
+        expected = linear.settled(depth, before.a[-1], before.b[-1], mode)
+        assert linear.share(long)[0] == pytest.approx(expected, abs=1e-6)
+        [whole] = linear.grow(long)
+        after = whole.t >= onset + length
+        kept = [linear.invariant(depth, b) - linear.invariant(depth, a)
+                for a, b in zip(whole.a[after], whole.b[after], strict=True)]  # fmt: skip
+        assert np.ptp(kept) < 1e-5 * max(1, abs(kept[0]))
+
+
+def test_a_blank_eye_from_birth_in_closed_form():
+    """Two layers: logistic growth of the open eye, and the ratio is kept."""
+    p, unit = 0.01, linear.half_time(2)
+    for length in (0.25, 0.5, 1, 2):
+        grown = 1 / (1 + (1 / p - 1) * np.exp(-2 * length * unit))
+        got = linear.share(Rearing(depth=2, length=length, recovery=50))[0]
+        assert got == pytest.approx(p / (p + grown), abs=1e-6)
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_one_eye_loses_and_two_lose_nothing(depth):
+    one, both, noise = (
+        linear.share(Rearing(depth=depth, length=2, kind=kind))[0]
+        for kind in ("blank", "both blank", "both noise")
+    )
+    assert one < 0.3
+    assert [both, noise] == pytest.approx([0.5, 0.5])
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_a_patch_as_long_as_the_deficit_heals_and_a_longer_one_harms_the_other_eye(depth):
+    short, same, long = (
+        linear.share(Rearing(depth=depth, length=0.7, patch=patch))[0] for patch in (0.3, 0.7, 1.5)
+    )
+    assert short < 0.45
+    assert same == pytest.approx(0.5, abs=1e-6)
+    assert long > 0.55
+
+
+def test_deeper_eyes_have_a_period_that_closes():
+    early, late, later = (
+        [linear.share(Rearing(depth=depth, onset=onset))[0] for depth in DEPTHS]
+        for onset in (0, 1.5, 5)
+    )
+    assert early == sorted(early, reverse=True)
+    closed = (np.array(late) - early) / (np.array(later) - early)
+    assert closed[0] < 0.7
+    assert (closed[1:] > 0.9).all()
+
+
+def test_eyes_that_do_not_see_quite_the_same_recover_late_and_at_once():
+    part = [
+        linear.share(Rearing(depth=3, length=2, rho=0.9, recovery=time))[0]
+        for time in (1, 3, 30, 100)
+    ]
+    assert part[1] < 0.05
+    assert part[2:] == pytest.approx([0.5, 0.5], abs=1e-3)
+
+
+def test_strong_modes_lose_their_period_first():
+    parts = linear.share(Rearing(depth=3, length=1, modes=(4, 2, 1, 0.5)))
+    assert (np.diff(parts) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"depth": 0}, ("depth", "0")),
+        ({"kind": "blurred"}, ("kind", "blurred", "both noise")),
+        ({"rho": 2}, ("rho", "2")),
+        ({"length": -1}, ("length", "-1")),
+        ({"recovery": np.nan}, ("recovery", "nan")),
+        ({"length": 0, "recovery": 0}, ("no length", "above 0")),
+        ({"start": 0.2, "modes": (0.5,)}, ("start", "0.2")),
+    ],
+)
+def test_what_is_not_allowed_is_said(fields, told):
+    with pytest.raises(CplabError) as error:
+        Rearing(**fields)
+    says(error, *told)
+
+
+# Real gradient descent ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("more", [{}, {"kind": "noise", "onset": 1}, {"kind": "weak", "patch": 1}])
+def test_gradient_descent_goes_where_the_equations_say(depth, more):
+    life = Rearing(depth=depth, modes=(2, 1), rho=0.95, recovery=5, **more)
+    for trained, solved in zip(linear.descend(life, rate=0.005), linear.grow(life), strict=True):
+        for eye in ("a", "b"):
+            there = np.interp(trained.t, solved.t, getattr(solved, eye))
+            assert np.abs(getattr(trained, eye) - there).max() < 0.03
+
+
+def test_from_random_weights_the_eye_that_was_closed_has_little():
+    for seed in range(3):
+        life = Rearing(depth=2, length=2, modes=(2, 1))
+        shares = [course.share[-1] for course in linear.descend(life, "random", 400, seed)]
+        assert max(shares) < 0.15
+
+
+def test_steps_that_are_too_long_are_told():
+    with pytest.raises(CplabError) as error, np.errstate(all="ignore"):
+        linear.descend(Rearing(depth=4, modes=(90,)), rate=1)
+    says(error, "rate 1", "lower")
+
+
+# Matrices ----------------------------------------------------------------------------------------
+
+SMALL = {"seeds": (0, 1), "size": 16, "recovery": 600}
+
+
+def test_a_late_lack_of_entries_harms_nobody_and_an_early_one_does():
+    found = linear.complete(2, "few", (0, 300), 300, seeds=range(4), size=30, recovery=1000)
+    harm = found.error - found.without
+    assert np.median(harm[0]) > 0.05
+    assert np.abs(harm[1]).max() < 0.02
+    assert found.train.max() < 0.02
+
+
+def test_noise_harms_a_grown_one_too():
+    found = linear.complete(2, "noise", (0, 500), 300, seeds=range(3), size=30, recovery=1000)
+    assert (found.error - found.without).min() > 0.05
+    assert (found.rank > found.rank_without).all()
+
+
+def test_one_layer_learns_nothing_of_what_it_does_not_see():
+    found = linear.complete(1, "few", **SMALL)
+    assert found.error == pytest.approx(np.ones((1, 2)), abs=0.01)
+    assert found.train.max() < 1e-3
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_it_is_gradient_descent(depth):
+    """Against torch's gradients, with the same matrix: a life without recovery and with a window
+    is one step after another of the same loss."""
+    import torch
+
+    from cplab.linear import completion
+
+    true, seen, _, given, *layers = completion.problem(0, 12, depth, "few")
+    layers = [torch.tensor(layer, requires_grad=True) for layer in layers]
+    rate = completion.RATES[depth] / (2 * 12 * completion.OBSERVED)
+    for step in range(60):
+        product = layers[0]
+        for layer in layers[1:]:
+            product = layer @ product
+        mask = torch.tensor(given if 20 <= step < 50 else seen)
+        loss = (((product - torch.tensor(true)) * mask) ** 2).sum()
+        with torch.no_grad():
+            for layer, slope in zip(layers, torch.autograd.grad(loss, layers), strict=True):
+                layer -= rate * slope
+    product = layers[0]
+    for layer in layers[1:]:
+        product = layer @ product
+    left = ((product.detach().numpy() - true) * (1 - seen)) ** 2
+    expected = (left.sum() / ((true * (1 - seen)) ** 2).sum()) ** 0.5
+    found = linear.complete(depth, "few", (20,), 30, seeds=(0,), recovery=10, size=12)
+    assert found.error[0, 0] == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_life_is_the_same_alone_and_beside_others():
+    together = linear.complete(2, "other", (0, 100), 200, **SMALL)
+    alone = linear.complete(2, "other", (100,), 200, **{**SMALL, "seeds": (1,)})
+    for name in ("error", "without", "train", "rank"):
+        one, many = getattr(alone, name), getattr(together, name)
+        assert one[0, 0] == pytest.approx(many[1, 1], rel=1e-3)
+
+
+def test_it_says_how_far_it_is_and_can_be_stopped():
+    told, stop = [], threading.Event()
+
+    def report(part):
+        told.append(part)
+        if part > 0.3:
+            stop.set()
+
+    with pytest.raises(Cancelled):
+        linear.complete(2, "few", (0,), 100, report=report, stop=stop, **SMALL)
+    assert told[0] == 0
+    assert 0.3 < told[-1] < 0.6
+
+
+def test_effective_ranks():
+    rng = np.random.default_rng(0)
+    turned = np.linalg.qr(rng.standard_normal((6, 6)))[0]
+    assert linear.effective_rank(turned) == pytest.approx(6)
+    assert linear.effective_rank(turned[:, :2] @ turned[:2]) == pytest.approx(2)
+    with pytest.raises(CplabError) as error:
+        linear.complete(2, "blur")
+    says(error, "blur", "few, noise, other")
+
+
+# On a page ---------------------------------------------------------------------------------------
+
+MODULE = Path(linear.__file__).parents[1] / "lab" / "two_pathways.js"
+IMPORT = """async source => {
+  const file = new Blob([source], {type: "text/javascript"});
+  window.two = await import(URL.createObjectURL(file));
+}"""
+
+
+@pytest.fixture(scope="module")
+def page():
+    with lab_browser.chromium() as browser:
+        page = browser.new_page()
+        page.evaluate(IMPORT, MODULE.read_text())
+        yield page
+        page.close()
+
+
+ASK = """fields => two.simulate({points: Infinity, ...fields}).modes.map(
+  ({t, a, b, share}) => ({t: [...t], a: [...a], b: [...b], share}))"""
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_the_page_draws_the_curves_of_scipy(page, depth):
+    assert tuple(page.evaluate("two.KINDS")) == KINDS
+    for kind in KINDS:
+        for more in LIVES:
+            life = Rearing(depth=depth, kind=kind, **more)
+            asked = {"depth": depth, "kind": kind, **more}
+            for mode, course in zip(life.modes, page.evaluate(ASK, asked), strict=True):
+                t, a, b = (np.array(course[name]) for name in "tab")
+                assert np.abs(np.stack([a, b], 1) - by_scipy(life, mode, t)).max() < 1e-6
+                assert course["share"] == pytest.approx(b[-1] / (a[-1] + b[-1]))
+
+
+def test_the_page_knows_the_closed_form_and_the_unit(page):
+    for depth in (*DEPTHS, 6):
+        got = page.evaluate("d => [two.settled(d, 0.3, 0.02, 1), two.halfTime(d, 2, 0.02)]", depth)
+        expected = linear.settled(depth, 0.3, 0.02), linear.half_time(depth, 2, 0.02)
+        assert got == pytest.approx(expected, rel=1e-7)
+
+
+def test_a_curve_for_drawing_is_short_and_ends_where_it_ends(page):
+    short = page.evaluate("two.simulate({depth: 4, points: 50})")
+    assert [(one["kind"], one["from"], one["to"]) for one in short["phases"]] == [
+        ("blank", 0, 1), ("clear", 1, 11)]  # fmt: skip
+    lengths = "two.simulate({depth: 4, points: 50}).modes.map(one => [one.t.length, one.t.at(-1)])"
+    assert page.evaluate(lengths) == [[50, pytest.approx(11)]]
+
+
+@pytest.mark.parametrize("bad", ["{depth: 0}", "{kind: 'blurred'}", "{rho: 2}", "{start: 0.5}"])
+def test_the_page_says_what_is_not_allowed(page, bad):
+    said = page.evaluate(
+        f"() => {{ try {{ two.simulate({bad}) }} catch (e) {{ return e.message }} }}"
+    )
+    assert "is not allowed: give" in said

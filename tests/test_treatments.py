@@ -1,0 +1,331 @@
+"""Treatments: what is done to a life besides deficits, its controls, and that no other changes."""
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import runs, says
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from cplab.checks import CplabError
+from cplab.engine import checkpoints, lives, tasks, train
+from cplab.engine.tasks import EVENTS
+from cplab.measure import MEASUREMENTS
+from cplab.results.store import without_times
+from cplab.runs import Event, Run, Step
+from cplab.treatments import TREATMENTS
+
+CPU = torch.device("cpu")
+NAMING = tasks.TASKS["classification"]
+MOMENTS = ("renorm", "shrink-0.4")
+LASTING = ("rate-3", "decay-0", "decay-5", "images-0.5", "unaugmented", "held")
+
+pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "one_thread")
+
+
+def a_run(*window, treatments="", **fields):
+    small = {"profile": "ci", "dataset": "mnist", "recovery": 2}
+    return Run(*window, **{**small, **fields}, treatments=treatments)
+
+
+def trained(spec, **how):
+    return without_times(train.advance(spec, len(spec.life), device=CPU, **how).rows)
+
+
+def learner_of(spec, epochs=1):
+    """A learner, its images, and batches of them, after some epochs."""
+    images, learner = NAMING.images(spec, CPU), NAMING.start(spec, CPU)
+    for epoch in range(epochs):
+        train.train_epoch(spec, epoch, Step("none", 0.05), images, learner)
+    return learner, images
+
+
+def steps(run):
+    return [part for part in run.life if isinstance(part, Step)]
+
+
+def convolutions(net):
+    return [layer for layer in net.modules() if isinstance(layer, nn.Conv2d) and layer.bias is None]
+
+
+# What is said -------------------------------------------------------------------------------------
+
+
+def test_a_run_without_treatments_is_the_run_that_it_was():
+    assert Run(deficit="blur", length=4).key == "10da86ce08101b40"
+    assert Run(deficit="blur", length=4, treatments="").key == "10da86ce08101b40"
+    assert Run("blur", 0, 4).life[0] == Step("blur", 0.02)
+
+
+def test_treatments_are_said_in_one_order_however_they_are_given():
+    run = a_run("blur", 0, 2, treatments="rate-3@2 renorm@2 held@0+1")
+    given_ = [*run.treatments][::-1]
+    assert replace(run, treatments=given_) == run == replace(run, treatments=[*map(list, given_)])
+    assert replace(run, treatments=" ".join(t.words for t in given_)) == run
+    assert run.key != run.untreated().key
+    assert run.untreated() == a_run("blur", 0, 2)
+
+
+@pytest.mark.parametrize(
+    "words", ["renorm@0", "shrink-1@0", "rate-1@1", "decay-1@0", "images-1@0+2"]
+)
+def test_what_does_nothing_is_left_out(words):
+    assert a_run("blur", 0, 2, treatments=words) == a_run("blur", 0, 2)
+
+
+@given(runs(), st.data())
+def test_an_epoch_is_what_the_treatments_around_it_make_of_it(run, draw):
+    first = draw.draw(st.integers(0, run.epochs - 1))
+    long = draw.draw(st.integers(1, run.epochs - first))
+    treated = replace(run, treatments=f"decay-0@{first}+{long} rate-2@{first}+{long}")
+    for epoch, (step, usual) in enumerate(zip(steps(treated), steps(run), strict=True)):
+        around = first <= epoch < first + long
+        new = {"lr": 2 * usual.lr, "decay": 0} if around else {}
+        assert step == usual._replace(**new)
+
+
+def test_a_moment_stands_before_its_epoch():
+    parts = a_run("blur", 0, 2, treatments="shrink-0.5@2 renorm@2").life
+    assert parts[2:4] == (Event("renorm"), Event("shrink", (0.5,)))
+    assert [isinstance(part, Step) for part in parts] == [True, True, False, False, True, True]
+
+
+REFUSED = (
+    *("renorm", "renorm@", "shrink@2", "shrink-2@2", "shrink--1@2", "shrink-x@2", "rate-0@1"),
+    *("renorm@4", "renorm@1+1", "held@1+9", "held@1+0", "heal@1", "images-0@0", "decay-nan@0"),
+    *("renorm-2@x", "rate-1e9@1"),
+)
+
+
+@pytest.mark.parametrize("value", [*REFUSED, 3, [3], [("renorm", 1)], ["renorm@1"] * 200], ids=str)
+def test_a_treatment_that_is_none_is_refused(value):
+    with pytest.raises(CplabError) as error:
+        a_run("blur", 0, 2, treatments=value)
+    says(error)
+
+
+# Controls -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "newborn", "without"),
+    [
+        ("shrink-0.4@5", "shrink-0.4@0", "shrink-0.4@2"),
+        ("renorm@5", "", "renorm@2"),
+        ("renorm@6", "renorm@1", "renorm@3"),
+        ("shrink-0.4@3", "", ""),
+        ("shrink-0.4@1", "", "shrink-0.4@1"),
+        ("rate-3@5", "rate-3@0", "rate-3@2"),
+        ("held@0", "held@0", "held@0"),
+        ("decay-0@2+3", "", ""),
+        ("decay-0@1+5", "decay-0@0+1", "decay-0@1+2"),
+    ],
+)
+def test_controls_are_treated_as_the_run_was_when_the_deficit_ended(words, newborn, without):
+    run = a_run("blur", 2, 3, treatments=words)
+    assert run.newborn() == a_run(treatments=newborn)
+    assert run.without_window() == a_run(onset=2, treatments=without)
+    assert run.equal_training() == a_run(onset=5, treatments=words)
+    for control in (run.newborn(), run.without_window(), run.equal_training()):
+        assert control.untreated() in (a_run(), a_run(onset=2), a_run(onset=5))
+
+
+@given(runs())
+def test_the_newborn_ends_as_the_run_does(run):
+    if run.recovery and run.schedule == "recovery":
+        run = replace(run, windows=(), skipped=0, treatments=f"rate-2@{run.end} shrink-0@{run.end}")
+        assert run.newborn().life == run.life[run.end :]
+
+
+# What is done -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["allcnn", "resnet18-4", "depth1"])
+def test_renorm_restores_norms_and_changes_no_answer(model):
+    spec = a_run(model=model, arithmetic="float32")
+    learner, images = learner_of(spec, 2)
+    before, x = copy.deepcopy(learner.net), images.normal(images.test_x)
+    found = EVENTS["renorm"](learner, spec, images)
+    born = convolutions(NAMING.start(spec, CPU).net)
+    assert len(born) == len(found["factors"]) > 2
+    pairs = zip(
+        convolutions(before), convolutions(learner.net), born, found["factors"], strict=True
+    )
+    for old, new, first, factor in pairs:
+        assert new.weight.norm().item() == pytest.approx(first.weight.norm().item(), rel=1e-5)
+        assert torch.allclose(new.weight, old.weight * factor)
+    assert max(abs(factor - 1) for factor in found["factors"]) > 0.001
+    assert not learner.optimizer.state
+    with torch.no_grad():
+        for mode in (True, False):
+            one, other = learner.net.train(mode)(x), before.train(mode)(x)
+            assert torch.allclose(one, other, atol=2e-3)
+
+
+def test_shrink_goes_from_nothing_to_another_newborn():
+    spec = a_run()
+    for kept in (1.0, 0.4, 0.0):
+        learner, images = learner_of(spec)
+        old = {name: value.clone() for name, value in learner.net.state_dict().items()}
+        other = NAMING.start(replace(spec, seed=1000), CPU).net.state_dict()
+        EVENTS["shrink"](learner, spec, images, kept)
+        assert not learner.optimizer.state
+        for name, new in learner.net.state_dict().items():
+            if name.endswith("num_batches_tracked"):
+                continue
+            if kept in (0, 1):
+                assert torch.equal(new, (old if kept else other)[name])
+            else:
+                assert torch.allclose(new, 0.4 * old[name] + 0.6 * other[name], atol=1e-6)
+
+
+def test_norms_that_are_held_are_those_of_birth_after_every_epoch():
+    spec = a_run(onset=2, treatments="held@0")
+    born = [w.weight.norm().item() for w in convolutions(NAMING.start(spec, CPU).net)]
+    for held in (spec, spec.untreated()):
+        rows = trained(held, measures={"weight_norms": "every"})
+        for row in rows:
+            norms = row["measured"]["weight_norms"]["norms"][:-1]
+            assert (norms == pytest.approx(born, rel=1e-5)) is (held is spec)
+
+
+def test_weight_decay_is_scaled_in_its_epochs_alone():
+    spec = a_run(treatments="decay-0@0+1")
+    learner, images = learner_of(spec, 0)
+    wanted = []
+    for epoch, step in enumerate(spec.life):
+        train.train_epoch(spec, epoch, step, images, learner)
+        wanted.append(learner.optimizer.param_groups[0]["weight_decay"])
+    assert wanted == [0, spec.settings.weight_decay]
+    whole = trained(a_run(treatments="decay-0@0"))
+    assert whole == trained(a_run(weight_decay=0))
+
+
+def test_a_rate_from_birth_is_the_rate_of_a_run():
+    assert trained(a_run(treatments="rate-2@0")) == trained(a_run(rate=2))
+
+
+def test_unaugmented_epochs_show_images_as_they_are():
+    assert trained(a_run(treatments="unaugmented@0")) == trained(a_run(augment=False))
+
+
+@pytest.mark.parametrize("fraction", [0.5, 0.1])
+def test_a_fraction_of_the_images_is_the_same_one_in_every_epoch(fraction):
+    spec = a_run(onset=1, treatments=f"images-{fraction}@0 unaugmented@0")
+    images = NAMING.images(spec, CPU)
+    shown = [
+        torch.cat([x for x, _ in NAMING.batches(spec, epoch, step, images)])
+        for epoch, step in enumerate(spec.life)
+    ]
+    assert len(shown[0]) == round(fraction * len(images.train_y))
+    sets = [{tuple(one.flatten().tolist()) for one in some} for some in shown]
+    assert sets[0] == sets[1] == sets[2]
+    assert not torch.equal(shown[0], shown[1])
+    other = torch.cat(
+        [x for x, _ in NAMING.batches(replace(spec, seed=1), 0, spec.life[0], images)]
+    )
+    assert sets[0] != {tuple(one.flatten().tolist()) for one in other}
+
+
+# Lives --------------------------------------------------------------------------------------------
+
+AT_THE_END = [f"{name}@2" for name in (*MOMENTS, *LASTING)]
+GRID = [a_run("blur", 0, 2, treatments=words) for words in ("", *AT_THE_END, "held@0", "renorm@3")]
+GRID += [run.newborn() for run in GRID[2:4]]
+
+
+def test_treated_lives_share_their_beginning_with_the_untreated_one():
+    roots = lives.plan(GRID)
+    assert sum(root.epochs for root in roots) < sum(run.epochs for run in GRID) - 10
+    [whole] = lives.plan([a_run("blur", 0, 2), a_run("blur", 0, 2, treatments="renorm@2")])
+    assert whole.end == 2
+    assert whole.epochs == 2 + 2 + 2
+    assert whole.spec.trunk_key == a_run("noise", treatments="shrink-0@0").trunk_key
+
+
+def test_a_tree_in_several_processes_gives_each_life_its_own_bits():
+    alone = {}
+    for run in GRID:
+        training = train.advance(run, len(run.life), device=CPU).training(run)
+        alone[run] = without_times(training.values)
+    for workers in (1, 2):
+        context = train.Context("cpu", workers)
+        found = {run: without_times(t.values) for run, t in lives.trajectories(GRID, context)}
+        assert found == alone
+    ends = {run: values["accuracy"] for run, values in alone.items()}
+    assert len({tuple(r["train_loss"] for r in v["curve"]) for v in alone.values()}) == len(ends)
+    for run, values in alone.items():
+        run.check_values(values)
+
+
+class Halt(Exception):
+    """Not one of cplab's errors."""
+
+
+@pytest.mark.parametrize("part", range(6))
+def test_a_treated_life_goes_on_after_each_part(monkeypatch, part):
+    def halt(row):
+        if row["part"] == part:
+            raise Halt
+
+    monkeypatch.setattr(checkpoints, "SECONDS", -1)
+    spec = a_run("blur", 0, 2, treatments="renorm@2 shrink-0.5@2 decay-0@0+1 held@1 images-0.5@3")
+    undisturbed = trained(spec)
+    with pytest.raises(Halt):
+        trained(spec, report=halt)
+    assert trained(spec) == undisturbed
+
+
+# Gauges -------------------------------------------------------------------------------------------
+
+
+def test_gauges_of_a_network_that_one_can_work_out():
+    class Two(nn.Module):
+        """A ReLU with one dead unit, then a layer that is given features of rank 2."""
+
+        def __init__(self):
+            super().__init__()
+            self.first, self.relu, self.last = nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 10)
+            weight = torch.tensor([[1.0, 0], [0, 1], [0, 0], [0, 0]])
+            with torch.no_grad():
+                self.first.weight.copy_(weight)
+                self.first.bias.copy_(torch.tensor([0.0, 0, -1, 0.5]))
+                self.last.weight.zero_()
+                self.last.bias.zero_()
+
+        def forward(self, x):
+            return self.last(self.relu(self.first(x[:, :2, 0, 0])))
+
+    images = NAMING.images(a_run(), CPU)
+    x = torch.tensor([[9.0, 1], [1, 9], [9, 9], [1, 1]]).byte().repeat(100, 1)[:, None, None, :]
+    y = torch.zeros(400, dtype=torch.long)
+    zero, one = torch.zeros(2), torch.ones(2)
+    images = replace(images, train_x=x, train_y=y, test_x=x, test_y=y, mean=zero, std=one)
+    found = MEASUREMENTS["gauges"](Two(), images)
+    assert found["loss"] == pytest.approx(torch.tensor(10.0).log().item(), rel=1e-5)
+    assert found["dead"] == [0.25]
+    assert found["rank"] == pytest.approx(2, rel=1e-3)  # two directions, of as large a spread
+    assert found["norms"] == pytest.approx([2**0.5, 0])
+
+
+def test_the_gradient_is_that_of_the_mean_loss_of_a_batch():
+    spec = a_run()
+    learner, images = learner_of(spec)
+    few = replace(images, train_x=images.train_x[:128], train_y=images.train_y[:128])
+    found = MEASUREMENTS["gauges"](learner.net, few)
+    net = copy.deepcopy(learner.net).train()
+    loss = nn.functional.cross_entropy(net(few.normal(few.train_x)), few.train_y)
+    loss.backward()
+    squares = sum(p.grad.square().sum().item() for p in net.parameters())
+    assert found["gradient"] == pytest.approx(squares**0.5, rel=1e-4)
+    assert found["loss"] == pytest.approx(loss.item(), rel=1e-5)
+
+
+def test_every_kind_has_words_and_every_moment_is_an_event():
+    for name, kind in TREATMENTS.items():
+        assert kind.label
+        assert (name in EVENTS) is not bool(kind.field)
+        assert not kind.field or kind.field in Step._fields

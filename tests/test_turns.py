@@ -1,0 +1,82 @@
+"""Processes beside each other take turns at training; nobody waits for one that is dead."""
+
+import threading
+import time
+
+import pytest
+import torch
+
+from cplab.engine.turns import turn
+
+CPU = torch.device("cpu")
+HOLD = """
+import torch
+from cplab.engine.turns import turn
+torch.set_num_threads(1)
+with turn(torch.device("cpu")):
+    print("holds", flush=True)
+    input()
+"""
+
+
+@pytest.fixture
+def cores(monkeypatch, own_cache, one_thread):
+    """Sets how many cores there are, for this process and those that it starts."""
+    return lambda count: monkeypatch.setenv("LOKY_MAX_CPU_COUNT", str(count))
+
+
+@pytest.mark.parametrize(("count", "threads", "together"), [(1, 1, 1), (2, 1, 2), (2, 2, 1)])
+def test_no_more_train_at_once_than_have_cores(cores, count, threads, together):
+    cores(count)
+    torch.set_num_threads(threads)
+    guard, inside, most = threading.Lock(), [0], []
+    started = threading.Barrier(6)
+
+    def train():
+        started.wait()
+        for _ in range(5):
+            with turn(CPU):
+                with guard:
+                    inside[0] += 1
+                    most.append(inside[0])
+                time.sleep(0.01)
+                with guard:
+                    inside[0] -= 1
+
+    every = [threading.Thread(target=train) for _ in range(6)]
+    for one in every:
+        one.start()
+    for one in every:
+        one.join()
+    assert len(most) == 30
+    assert max(most) == together
+
+
+def test_a_process_that_was_killed_leaves_its_cores_and_nothing_else(cores, own_cache, python):
+    cores(1)
+    process = python(HOLD)
+    assert process.stdout.readline().strip() == "holds"
+    done = threading.Event()
+
+    def train():
+        with turn(CPU):
+            done.set()
+
+    waiting = threading.Thread(target=train)
+    waiting.start()
+    assert not done.wait(0.3)
+    process.kill()
+    assert done.wait(20)
+    waiting.join()
+    assert not [path for path in own_cache.rglob("*") if path.is_file()]
+
+
+def test_whoever_is_stopped_does_not_wait_and_a_gpu_never_does(cores, python):
+    cores(1)
+    process, stop = python(HOLD), threading.Event()
+    assert process.stdout.readline().strip() == "holds"
+    stop.set()
+    with turn(CPU, stop), turn(torch.device("cuda")):
+        pass
+    process.kill()
+    process.wait()

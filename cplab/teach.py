@@ -23,7 +23,6 @@ INSTALLED = Path(__file__).parent / "labs"  # in what is installed from a wheel
 SOLUTION = r"<details><summary>Solution</summary>\n\n(.*?)</details>\n*"
 EXERCISE = re.compile(rf"(\*\*Exercise (\d+)\.\*\*.*?)\n*{SOLUTION}", re.S)
 OPTIONS |= {
-    "DIR": {"help": "Where to write; files there stay as they are."},
     "--student": {"action": "store_true", "help": "Without solutions."},
     "--instructor": {"action": "store_true", "help": "With solutions as tagged cells."},
 }

@@ -258,6 +258,7 @@ def test_papermill_sweeps_notebooks_as_the_plan_says(tmp_path, monkeypatch):
     (tmp_path / "cplab-labs").mkdir()
     small = nbformat.v4.new_notebook(cells=cells)
     small.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    small.metadata.language_info = {"name": "python"}  # as the labs have it
     nbformat.write(small, tmp_path / "cplab-labs" / "01_small.ipynb")
     script = tmp_path / "sweep.py"
     script.write_text(block)

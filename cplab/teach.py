@@ -23,7 +23,6 @@ INSTALLED = Path(__file__).parent / "labs"  # in what is installed from a wheel
 SOLUTION = r"<details><summary>Solution</summary>\n\n(.*?)</details>\n*"
 EXERCISE = re.compile(rf"(\*\*Exercise (\d+)\.\*\*.*?)\n*{SOLUTION}", re.S)
 OPTIONS |= {
-    "DIR": {"help": "Where to write; files there stay as they are."},
     "--student": {"action": "store_true", "help": "Without solutions."},
     "--instructor": {"action": "store_true", "help": "With solutions as tagged cells."},
 }
@@ -91,8 +90,9 @@ def copy_for(notebook: dict, name: str, solutions: bool) -> dict:
             cells.append(one)
             continue
         for before, task, number, solution in batched(parts[:-1]):
-            said = f"{before.strip()}\n\n{task.strip()}".strip()
             key = f"{name[:2]}-{number}"
+            checked = f"Put into `answer`: {CHECKS[key].words}." if key in CHECKS else ""
+            said = "\n\n".join(filter(None, (before.strip(), task.strip(), checked)))
             cells += with_solution(key, said, solution) if solutions else to_do(key, said)
         if parts[-1].strip():
             cells.append(new_cell("markdown", f"{one['id']}-end", parts[-1].strip()))
@@ -105,11 +105,9 @@ def batched(parts: list[str]) -> Iterator[tuple[str, ...]]:
 
 def to_do(key: str, text: str) -> list[dict]:
     """The cells of an exercise for students: what is asked, room for the answer, its check."""
-    asked = CHECKS.get(key)
-    words = f"\n# Put into `answer`: {asked.words}.\nanswer = ..." if asked else ""
-    source = f"# Exercise {key}: your answer{words}"
-    task = new_cell("markdown", f"exercise-{key}", text)
-    return [task, new_cell("code", f"answer-{key}", source, ["answer"]), *check_cell(key)]
+    source = f"# Exercise {key}: your answer" + ("\nanswer = ..." if key in CHECKS else "")
+    answer = new_cell("code", f"answer-{key}", source, ["answer"])
+    return [new_cell("markdown", f"exercise-{key}", text), answer, *check_cell(key)]
 
 
 def with_solution(key: str, text: str, solution: str) -> list[dict]:
@@ -130,9 +128,10 @@ def with_solution(key: str, text: str, solution: str) -> list[dict]:
     return [
         new_cell("raw", f"begin-{key}", question),
         new_cell("markdown", f"exercise-{key}", text),
-        new_cell("raw", f"from-{key}", "# BEGIN SOLUTION"),
+        # otter reads small letters as well, and nbgrader would miss an end in this cell
+        new_cell("raw", f"from-{key}", "# begin solution"),
         new_cell("code", f"solution-{key}", source, ["solution"], nbgrader=graded),
-        new_cell("raw", f"to-{key}", "# END SOLUTION"),
+        new_cell("raw", f"to-{key}", "# end solution"),
         new_cell("raw", f"end-{key}", "# END QUESTION"),
         *check_cell(key),
     ]

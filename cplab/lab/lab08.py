@@ -106,7 +106,8 @@ class Eyes(w.VBox):
 
     def _draw(self) -> LayoutDOM:
         self.sources = {n: ColumnDataSource(name=f"eyes {n}") for n in ("a", "b", "shares")}
-        self.sources |= {f"descent {n}": ColumnDataSource(name=f"descent {n}") for n in SIDES}
+        for name in (f"descent {eye}" for eye in SIDES):
+            self.sources[name] = ColumnDataSource({"t": [], "p": [], "hue": []}, name=name)
         self._end = Range1d(0, 1)
         self._shades = {}
         figs = []
@@ -150,17 +151,19 @@ class Eyes(w.VBox):
                       for c, m in zip(courses, MODES, strict=True)]  # fmt: skip
             t, p = zip(*curves, strict=True)
             self.sources[eye].data = {"t": list(t), "p": list(p), "hue": list(SHADES)}
-            self.sources[f"descent {eye}"].data = {"t": [], "p": [], "hue": []}
+            if self.checked.value:  # what is not changed need not be sent
+                self.sources[f"descent {eye}"].data = {"t": [], "p": [], "hue": []}
         parts = [float(course.share[-1]) for course in courses]
         texts = [f"{100 * part:.1f} %" for part in parts]
         names = [f"mode {mode:g}" for mode in MODES]
         self.sources["shares"].data = {"mode": names, "share": parts, "text": texts, "hue": SHADES}
         spans = self._spans(life)
         for (kind, eye), shade in self._shades.items():
-            shade.left, shade.right = spans[kind]
             shade.visible = eye == ("a" if kind == "patch" else "b") or (
                 kind == "deficit" and "both" in life.kind
             )
+            if shade.visible:
+                shade.left, shade.right = spans[kind]
         self._end.end = courses[0].t[-1]
         alone = {eye: wrong([getattr(course, eye)[-1] for course in courses]) for eye in SIDES}
         self.readout.value = (

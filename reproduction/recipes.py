@@ -157,10 +157,10 @@ def saliency() -> Parts:
 EYES = ("eye_shares", "each_eye")
 
 
-def closed(deficit="blank:right", length=8, **fields) -> list[Run]:
+def closed(deficit="blank:right", length=8, seeds=FIRST, **fields) -> list[Run]:
     """Lives of a network with two eyes, of which one is closed, or worse off, for a while."""
     how = {"model": "eyes", "length": length, **fields}
-    return [Run(deficit=deficit, seed=seed, **how) for seed in FIRST]
+    return [Run(deficit=deficit, seed=seed, **how) for seed in seeds]
 
 
 def patched(dose: int) -> list[Run]:
@@ -177,6 +177,7 @@ def eyes() -> Parts:
     yield with_controls([*closed(), *closed(length=4), *closed(length=16), *patched(8)]), EYES
     yield with_controls(closed(onset=8)), EYES
     yield closed("strabismus:right"), EYES
+    yield [run for name in ("blur:right", "blur") for run in closed(name, seeds=(2, 3, 4))], EYES
 
 
 def more_eyes() -> Parts:

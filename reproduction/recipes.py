@@ -157,10 +157,10 @@ def saliency() -> Parts:
 EYES = ("eye_shares", "each_eye")
 
 
-def closed(deficit="blank:right", length=8, seeds=FIRST, **fields) -> list[Run]:
+def closed(deficit="blank:right", length=8, **fields) -> list[Run]:
     """Lives of a network with two eyes, of which one is closed, or worse off, for a while."""
     how = {"model": "eyes", "length": length, **fields}
-    return [Run(deficit=deficit, seed=seed, **how) for seed in seeds]
+    return [Run(deficit=deficit, seed=seed, **how) for seed in FIRST]
 
 
 def patched(dose: int) -> list[Run]:
@@ -176,13 +176,11 @@ def eyes() -> Parts:
     the left one patched."""
     yield with_controls([*closed(), *closed(length=4), *closed(length=16), *patched(8)]), EYES
     yield with_controls(closed(onset=8)), EYES
-    yield closed("strabismus:right"), EYES
-    yield [run for name in ("blur:right", "blur") for run in closed(name, seeds=(2, 3, 4))], EYES
+    yield [*closed("strabismus:right"), *closed("blur:right"), *closed("blur")], EYES
 
 
 def more_eyes() -> Parts:
     """What is trained next, in this order; it is not shipped yet. Once it is, `eyes` has it."""
-    yield [*closed("blur:right"), *closed("blur")], EYES
     yield [*patched(4), *patched(12)], EYES
     yield with_controls(closed(onset=16)), EYES
     yield closed("fresh_noise:right"), EYES

@@ -33,8 +33,10 @@ def count(model: str, colours: int, size: int, backward: bool) -> int:
     """The images have no content, so that nothing is computed."""
     from torch.utils.flop_counter import FlopCounterMode
 
+    views = models.MODELS[model.rpartition("-")[0]].views
+    shape = (2, colours, size, size) if views == 1 else (2, views, colours, size, size)
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        answers = models.build(model, colours, size)(torch.empty(2, colours, size, size))
+        answers = models.build(model, colours, size)(torch.empty(shape))
         if backward:
             answers.sum().backward()
     return counter.get_total_flops() // 2

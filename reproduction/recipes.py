@@ -178,12 +178,11 @@ def eyes() -> Parts:
     the left one patched."""
     yield with_controls([*closed(), *closed(length=4), *closed(length=16), *patched(8)]), EYES
     yield with_controls(closed(onset=8)), EYES
-    yield closed("strabismus:right"), EYES
+    yield [*closed("strabismus:right"), *closed("blur:right"), *closed("blur")], EYES
 
 
 def more_eyes() -> Parts:
     """What is trained next, in this order; it is not shipped yet. Once it is, `eyes` has it."""
-    yield [*closed("blur:right"), *closed("blur")], EYES
     yield [*patched(4), *patched(12)], EYES
     yield with_controls(closed(onset=16)), EYES
     yield closed("fresh_noise:right"), EYES

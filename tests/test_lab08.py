@@ -6,7 +6,6 @@ from labs_by_hand import text
 
 from cplab import linear
 from cplab.lab import lab08
-from cplab.lab.surface import Frame
 
 pytestmark = pytest.mark.usefixtures("errors_raise")
 
@@ -106,17 +105,3 @@ def test_completing_can_be_stopped():
     assert text(made.job.said) == "stopped"
     assert not made.known
     assert not made.job.start.disabled
-
-
-def test_a_page_that_figures_cannot_follow_is_drawn_again(monkeypatch):
-    from cplab.lab import surface
-
-    monkeypatch.setattr(surface, "is_alive", lambda: False)
-    monkeypatch.setattr(lab08, "is_alive", lambda: False)
-    eyes = lab08.Eyes()
-    picture = eyes.children[-1]
-    assert isinstance(picture, Frame)
-    before = picture.value
-    eyes.controls["depth"].value = 4
-    assert picture.value != before
-    assert not eyes.controls["depth"].continuous_update

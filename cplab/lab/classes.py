@@ -136,6 +136,10 @@ def class_picture(question: Any, codes: str) -> Any:
     >>> class_picture(asked, "051E-T780-YFXG").title.text
     '1 answer'
     """
+    asks = hasattr(question, "controls")
+    require(
+        asks, f"question {shown(question)} is not allowed: give a Prediction, Ranking or choice"
+    )
     found, refused = answers_in(codes, question)
     require(found, f"no code answers this question: {'; '.join(refused[:2]) or 'paste some'}")
     title = f"{len(found)} answer{'s' * (len(found) > 1)}"

@@ -48,7 +48,7 @@ def sources():
 def blocks(notebook):
     """The Python of all solutions of a lab as it is stored."""
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    hidden = re.findall(r"<details>.*?</details>", text, re.S)
+    hidden = re.findall(r"<details><summary>Solution</summary>.*?</details>", text, re.S)
     return [block for one in hidden for block in re.findall(r"```python\n(.*?)```", one, re.S)]
 
 

@@ -305,6 +305,7 @@ def export_results(o: Namespace) -> None:
     """
     suffix = one_of("kind of file", Path(o.FILE).suffix, (".csv", ".parquet"))
     rows = results.table(**typed(o))
+    rows[["windows", "treatments"]] = rows[["windows", "treatments"]].astype(str)  # names, numbers
     try:
         rows.to_csv(o.FILE, index=False) if suffix == ".csv" else rows.to_parquet(o.FILE)
     except (OSError, ValueError) as error:

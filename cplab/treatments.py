@@ -92,9 +92,9 @@ def read_treatments(given: Any, end: int) -> tuple[Treatment, ...]:
 
 def read_treatment(given: Any, end: int) -> Treatment:
     """One treatment of a life of `end` epochs."""
-    said = WRITTEN.fullmatch(given) if isinstance(given, str) else None
+    written = WRITTEN.fullmatch(given) if isinstance(given, str) else None
     try:
-        name, strength, first, epochs = said.groups() if said else given
+        name, strength, first, epochs = written.groups() if written else given
     except (TypeError, ValueError):
         how = "write it like renorm@16, shrink-0.4@16, rate-3@16 or decay-0@0+8"
         raise CplabError(f"treatment {shown(given)} is not allowed: {how}") from None
@@ -104,7 +104,8 @@ def read_treatment(given: Any, end: int) -> Treatment:
         require(not some, f"treatment {name} needs a strength: write it like {name}-0.5@16")
         strength = kind.low
     strength = number(f"strength of {name}", strength, kind.low, math.inf)
-    require(strength <= kind.high, f"strength of {name} {strength:g} is above {kind.high:g}")
+    said = f"strength of {name} {strength:g} is not allowed: give {kind.high:g} at most"
+    require(strength <= kind.high, said)
     first = whole(f"epoch of {name}", first, 0, max(0, end - 1))
     left = end - first
     epochs = (left if kind.field else 0) if epochs is None else epochs

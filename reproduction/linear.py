@@ -91,7 +91,8 @@ LINEAR_CLAIMS = [
         "Kleinman 2024, figure 1",
         "Caption",
         "An early deficit lets the other pathway learn more, the more so the deeper the network; "
-        "after a late one neither dominates. (Within five points, we say.)",
+        "after a late one neither dominates. (Within five points, we say; a closure of ours lasts "
+        "one half-learning time, early and late.)",
         *(
             below(
                 "depth {0}: share of an eye closed at birth, minus depth less one", at, depth_loss
@@ -123,19 +124,12 @@ LINEAR_CLAIMS = [
             for at in deep(2, 3)
         ),
         *(
-            above(f"depth {{0}}, {words}: harm, points", at, partial(harm, deficit=kind, old=old))
-            for kind, old, words in (
-                ("noise", True, "noise when learned"),
-                ("other", False, "another matrix at birth"),
-            )
+            above(f"depth {{0}}, {words} at birth: harm, points", at, partial(harm, deficit=kind))
+            for kind, words in (("noise", "noise"), ("other", "another matrix"))
             for at in deep(2)
         ),
         *(
-            above(
-                "depth {0}, another matrix at birth: harm of 300 steps minus 100, points",
-                at,
-                longer_harm,
-            )
+            above("depth {0}, another matrix: harm of 300 steps, minus of 100", at, longer_harm)
             for at in deep(2)
         ),
     ),

@@ -37,7 +37,7 @@ def decomposition() -> str:
     seeds: dict[Run, set[int]] = defaultdict(set)
     for result in every("Run", "shipped"):
         run = result.spec
-        if run.length and run.recovery and not run.windows:
+        if run.length and run.recovery and not (run.windows or run.treatments):
             seeds[replace(run, seed=0)].add(run.seed)
     settings: dict[str, list[str]] = defaultdict(list)
     for run in sorted(seeds, key=lambda run: (run.deficit, run.onset, run.length)):

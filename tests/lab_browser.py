@@ -384,9 +384,7 @@ class Lab:
         """Click an element. Where a figure above comes late and moves it away between press and
         release, nothing was clicked, and one clicks again, as anybody does who sees it."""
         element.evaluate(WATCH)
-        clicked = (
-            "element => element.clicked !== false"  # also if what was clicked is there no more
-        )
+        clicked = "element => element.clicked !== false"  # the clicked one may be there no more
         self.wait_for("a click", lambda: (element.click(), element.evaluate(clicked))[1])
 
     def move_slider(self, target, steps):

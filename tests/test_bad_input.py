@@ -95,6 +95,14 @@ Run(windows=3)  ->  window 3
 Run(windows=[{}])  ->  window
 Run(windows="none@0+1")  ->  window ('none', 0, 1)
 Run(windows=[("a", "b", "c")])  ->  first epoch of a window 'b'
+Run(treatments="renorm")  ->  treatment 'renorm'
+Run(treatments="shrink-2@1")  ->  strength of shrink 2
+Run(treatments="shrink-nan@1")  ->  strength of shrink 'nan'
+Run(treatments="renorm@1000000000")  ->  epoch of renorm '1000000000'
+Run(treatments=["held@0"] * 200)  ->  more than 100 treatments
+Run(treatments=itertools.repeat("held@0"))  ->  more than 100 treatments
+Run(treatments=[{}])  ->  treatment
+Run(treatments=10**5000)  ->  treatment of type int
 """
 
 QUESTIONS = r"""
@@ -560,6 +568,7 @@ run --deficit blur-99999999999 --length 1  ->  deficit 'blur-99999999999'
 run --seed 99999999999999999999999999  ->  seed '99999999999999999999999999'
 run --rate nan  ->  rate 'nan'
 run --momentum inf  ->  momentum 'inf'
+run --treatments heal@1  ->  unknown treatment 'heal'
 run --windows blank@0+1000000000  ->  epochs of a window '1000000000'
 run --profile \udcff  ->  profile '\udcff'
 run --\udcff  ->  unrecognized arguments

@@ -445,6 +445,14 @@ def test_other_kinds_of_results_have_a_line_each(cplab, words):
     assert results.by_key(keys[0]).key == keys[0]
 
 
+def test_export_writes_lives_with_windows_and_treatments(cplab, tmp_path, nothing_shipped):
+    small = "--profile ci --recovery 1 --deficit blur --length 1"
+    assert cplab(f"run {small} --treatments renorm@1 --windows flip@0+1")[0] == 0
+    for kind in ("csv", "parquet"):
+        assert cplab("results export", tmp_path / f"table.{kind}")[0] == 0
+    assert "renorm" in pd.read_parquet(tmp_path / "table.parquet").treatments[0]
+
+
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_export_writes_one_row_a_run(cplab, grid, tmp_path, kind):
     file = tmp_path / f"table.{kind}"

@@ -33,8 +33,12 @@ def work(stop):
 job = Job("Go", work)
 job"""
 
-# Notebook 6 asks for a font that has no address.
-HARMLESS = r"^Access to font at 'about:blank'|^Failed to load resource: net::ERR_FAILED$"
+# Notebook 6 asks for a font that has no address, and for a file that ipywidgets once had.
+HARMLESS = (
+    r"^Access to font at 'about:blank'|^Failed to load resource: (net::ERR_FAILED|.* 404 )"
+    "|^Refused to execute script from .*/nbextensions/widgets/"
+)
+SLOWLY = "window.require = {waitSeconds: 0}"  # Notebook waits 7 s for its own parts
 READY = """path => {
   const {notebook} = window.Jupyter ?? {};
   if (!notebook || notebook.notebook_path !== path || !notebook._fully_loaded) return null;
@@ -70,6 +74,10 @@ class Classic(lab_browser.Lab):
 
     HANDLE = ".ui-slider-handle"
     NOTEBOOK, CELL = "#notebook-container", ".cell"
+
+    def __init__(self, page, server):
+        super().__init__(page, server)
+        page.add_init_script(SLOWLY)
 
     def open(self, path, timeout=300):
         self.page.goto(f"{self.server.url}/notebooks/{path}?token={self.server.token}")

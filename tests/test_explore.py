@@ -245,6 +245,9 @@ def test_cost_is_harm_and_on_it_lost_time_each_with_its_interval(draw, place):
         assert cost.base == pytest.approx(max(harm, 0))
         assert cost.lost_time_high - cost.top == pytest.approx(lost_half)
         assert (cost.alpha == 1) == (int(onset) == run.onset)  # the others are faint
+    whole = plots.sensitivity.y_range
+    assert whole.start <= min(0, costs.harm_low.min(), costs.lost_time_low.min())
+    assert whole.end >= max(costs.harm_high.max(), costs.lost_time_high.max())
     assert not plots.healing.visible  # one recovery
 
 
@@ -290,6 +293,8 @@ def test_nothing_is_live_until_something_is(draw):
     plots.live([1, 2], [0.1, 0.2])
     assert live.visible
     assert shown(plots, "live")["mean"] == [0.1, 0.2]
+    markers = [getattr(one.glyph, "marker", None) for one in live.renderers]
+    assert "star" in markers  # beside its colour
 
 
 # Choosing -----------------------------------------------------------------------------------------

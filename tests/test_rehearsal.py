@@ -39,8 +39,35 @@ EXPLORER = """import os
 os.environ["CPLAB_CACHE"] = os.environ["GRID"]  # where blur and flip were trained
 import cplab
 cplab.Explorer(profile="ci", length=4)"""
-EXPLORED, FAR, FAULTY, ASKED, BUSY = range(5)
-SMALL = (EXPLORER, LONG, BROKEN, ASK, "import time; time.sleep(3600)")
+SWITCH = """import threading
+from bokeh.models import ColumnDataSource
+from cplab.lab import Switch
+from cplab.lab.surface import surface
+from cplab.show.theme import plain_figure
+
+def drawn(number):
+    fig = plain_figure("a title", "", "", name="drawn")
+    fig.line("x", "y", source=ColumnDataSource({"x": [0, 1], "y": [number, 1]}, name="line"))
+    return fig
+
+Switch(["zero", "one"], lambda words: drawn(["zero", "one"].index(words)))"""
+AGAIN = """fig = drawn(5)
+shown = surface(fig)
+shown"""
+THREADS = """source = fig.select_one({"name": "line"})
+fig.title.text = "a title\\nof two lines"
+def work(n):
+    for i in range(20):
+        source.data = {"x": [0, 1], "y": [n, i]}
+threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+for one in threads:
+    one.start()
+for one in threads:
+    one.join()
+source.data = {"x": [0, 1], "y": [7, 8]}
+shown"""
+EXPLORED, FAR, FAULTY, ASKED, SWITCHED, SHOWN, CHANGED, BUSY = range(8)
+SMALL = (EXPLORER, LONG, BROKEN, ASK, SWITCH, AGAIN, THREADS, "import time; time.sleep(3600)")
 
 
 @pytest.fixture(scope="module")
@@ -331,6 +358,34 @@ def test_a_broken_callback_turns_this_suite_red(small):
         small.wait_text(".cplab-readout", "Blur from epoch 7 to 14")
     small.page.evaluate("hearAll()")
     small.problems.clear()
+
+
+PLACES = """() => {
+  const views = Bokeh.index.query(view => view.model.name === 'drawn' && view.el.isConnected);
+  return [...views].map(({frame, model}) =>
+    [frame.bbox.top, Array.from(model.renderers[0].data_source.data.y)]);
+}"""
+
+
+def test_figures_that_are_replaced_are_freed_on_the_page(small):
+    small.run_cell(SWITCHED)
+    small.wait_for("the figure", lambda: small.source("line")["y"] == [0, 1])
+    before = small.page.evaluate("Bokeh.documents.length")
+    for i in range(1, 7):
+        small.click(("zero", "one")[i % 2])
+        small.wait_for("the other", lambda i=i: small.source("line")["y"] == [i % 2, 1])
+    now = lambda: small.page.evaluate("Bokeh.documents.length")  # noqa: E731
+    small.wait_for("no more documents", now, lambda count: count <= before)
+
+
+def test_a_figure_in_two_places_follows_python_in_both_and_makes_room_for_its_title(small):
+    small.run_cell(SHOWN)
+    small.wait_for("the figure", lambda: small.source("line")["y"] == [5, 1])
+    tops = lambda data: [top for top, y in small.page.evaluate(PLACES) if y == data]  # noqa: E731
+    [before] = tops([5, 1])
+    small.run_cell(CHANGED)
+    now = lambda: tops([7, 8])  # noqa: E731
+    small.wait_for("both", now, lambda found: len(found) == 2 and min(found) > before)
 
 
 def test_a_click_on_reveal_counts_while_python_is_busy(small):

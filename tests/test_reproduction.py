@@ -207,13 +207,14 @@ def anything_trained(monkeypatch):
         random = np.random.default_rng(int(spec.key, 16))
         curve, ending = random.uniform(size=spec.epochs), random.uniform(size=8)
         traces = [{"trace": random.uniform(size=8)} for _ in range(spec.epochs)]
+        shares = random.uniform(size=(spec.epochs, 8)).tolist()
         return SimpleNamespace(
             source="shipped",
             precision="bf16",
             accuracy=curve[-1],
             series=lambda name: curve,
-            final=lambda name: {"information": ending},
-            measured={"trace": dict(enumerate(traces))},
+            final=lambda name: {"information": ending, "both": curve[-1], "adapted": ending[:2]},
+            measured={"trace": dict(enumerate(traces)), "eye_shares": dict(enumerate(shares))},
         )
 
     monkeypatch.setattr(q, "find", trained)

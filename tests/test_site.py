@@ -1,4 +1,4 @@
-"""The site: what it says in each state is what Python says there, in any browser and by keyboard."""
+"""The site: what it says in each state is what Python says there, in a browser and by keys."""
 
 import contextlib
 import importlib.util
@@ -11,12 +11,16 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import ipywidgets as w
 import pytest
 from lab_browser import chromium
 
 from cplab import Run, animals, lab, show
 from cplab.checks import CplabError
+from cplab.lab.widgets import Covered
 from cplab.site.pages import build
+from cplab.site.plots import Pool, figures
+from cplab.site.replay import replay
 from cplab.site.words import markdown
 
 DEFICITS = ("blur", "flip")
@@ -26,7 +30,7 @@ ORDERED = {name: Run(name, length=16) for name in ("blur", "flip", "noise")}
 CELLS = [
     "# Lab 00 · All that a lab may show\n\nYou can\n\n1. try each widget; $\\tau$ is a time.",
     "from cplab import Run, animals, lab, show\nimport pandas as pd\nprofile = 'ci'",
-    "explorer = lab.Explorer(model='depth1', schedule='fixed', deficits=('blur', 'flip'))\nexplorer",
+    "lab.Explorer(model='depth1', schedule='fixed', deficits=('blur', 'flip'))",
     "lab.choice('Is it so?', ['yes', 'no'], lambda: ['It is.', show.removal(Run(), ('blur',))])",
     "lab.Prediction({}, {'blur': [0.55, 0.57], 'flip': [0.61, 0.66]}, source='made up')",
     "lab.Ranking({n: Run(n, length=16) for n in ('blur', 'flip', 'noise')})",
@@ -39,7 +43,8 @@ CELLS = [
     "lab.found(lambda: 'Nothing & everything.')",
     "show.display(show.removal(Run(), ('blur',)))\nprint('printed <here>')",
     "pd.DataFrame({'a': [1, 2]})",
-    "## An end\n\n<details><summary>Solution</summary>\n\n**bold**\n\n```python\n1 < 2\n```\n</details>",
+    "## An end\n\n<details><summary>Solution</summary>\n\n**bold**\n\n```python\n1 < 2\n```\n"
+    "</details>",
 ]
 
 
@@ -66,6 +71,12 @@ class Read:
         text = text.replace("{pool:", '{"pool":', 1).replace(",widgets:", ',"widgets":', 1)
         found = json.loads(text)
         self.pool, self.widgets = found["pool"], found["widgets"]
+
+    @classmethod
+    def of(cls, pool, widgets):
+        made = cls.__new__(cls)
+        made.pool, made.widgets = pool, widgets
+        return made
 
     def whole(self, value):
         if isinstance(value, str) and value.startswith("¤"):
@@ -145,7 +156,7 @@ def compare(path, python, wanted):
         for control, position in zip(spec["controls"], positions, strict=True):
             put(python, control["name"], control["values"][position])
         parts = data.state(spec, *positions)
-        said = {part.get("as"): plain(part["html"]) for part in parts if "html" in part}
+        said = {part.get("as"): plain("".join(part["html"])) for part in parts if "html" in part}
         assert said["readout"] == plain(python.readout.value)
         assert said["phases"] == plain(python.phases.value)
         assert said["code"] == python.run.call()
@@ -169,6 +180,69 @@ def compare(path, python, wanted):
         assert drawn(figures[-1], "text", "text")[0] == [list(sources["cells"].data["text"])]
         assert drawn(figures[-1], "rect", "x")[-1] == [list(sources["mark"].data["onset"])]
     return count
+
+
+class Chosen(w.VBox):
+    """Any widget of a lab: some controls, and words about them."""
+
+    def __init__(self, *controls):
+        self.said = w.HTML()
+        super().__init__([*controls, self.said])
+        for control in controls:
+            control.observe(lambda _: self.say(controls), "value")
+        self.say(controls)
+
+    def say(self, controls):
+        self.said.value = "chosen: " + ", ".join(str(control.value) for control in controls)
+
+
+def replayed(widget):
+    """What the page has of a widget, and a function from positions to its words."""
+    pool = Pool()
+    mark = replay(widget, pool)
+    data = Read.of(json.loads(pool.json()), {})
+    spec = data.whole(mark)
+    return spec, lambda *at: [part["html"] for part in data.state(spec, *at)]
+
+
+def test_any_widget_is_run_over_the_positions_of_its_controls():
+    box, bar = w.Dropdown(options=["a", "b"], description="kind"), w.FloatSlider(0, max=1, step=0.5)
+    spec, said = replayed(Chosen(box, bar))
+    assert [c["labels"] for c in spec["controls"]] == [["a", "b"], ["0", "0.5", "1"]]
+    assert said(1, 2) == ["chosen: b, 1.0"]
+    assert (box.value, bar.value) == ("a", 0)
+
+
+def test_controls_with_too_many_positions_stay_and_are_named():
+    bars = [w.IntSlider(3, 0, 99, description=name) for name in ("one", "two", "three")]
+    spec, said = replayed(Chosen(*bars, w.Text()))
+    assert [c["name"] for c in spec["controls"]] == ["one"]
+    assert all(name in spec["note"] for name in ("two", "three", "need Python"))
+    assert said(7) == ["chosen: 7, 3, 3, "]
+
+
+def test_a_control_that_another_one_changes_stays():
+    kind = w.ToggleButtons(options=["few", "many"])
+    strength = w.SelectionSlider(options=[1], description="strength")
+    kind.observe(
+        lambda c: setattr(strength, "options", [1, 2] if c.new == "many" else [1]), "value"
+    )
+    spec, said = replayed(Chosen(kind, strength))
+    assert len(spec["controls"]) == 1
+    assert "strength" in spec["note"]
+    assert said(1) == ["chosen: many, 1"]
+
+
+def test_a_question_whose_answer_is_typed_says_that_it_needs_python():
+    spec, _ = replayed(Covered({"answer": w.Text()}, lambda: [], [w.HTML("How many?")]))
+    assert "needs Python" in spec["note"]
+
+
+def test_a_glyph_that_pages_cannot_draw_is_named():
+    fig = show.curves({}, "x", "y")
+    fig.wedge(0, 0, 1, 0, 1)
+    with pytest.raises(CplabError, match="glyph Wedge"):
+        figures(fig, Pool())
 
 
 # In a browser ------------------------------------------------------------------------------------

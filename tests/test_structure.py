@@ -25,6 +25,7 @@ FLOORS = (
     {"eyes", "quantities"},
     {"show"},
     {"lab"},
+    {"site"},
     {"cli", "teach", "__main__"},
 )
 # A class of specs names what trains it, which is loaded when something is trained.

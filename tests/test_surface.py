@@ -132,11 +132,35 @@ def test_threads_that_change_a_figure_at_once_lose_nothing():
         assert list(page.find(f"source {i}").data["x"]) == [29, 29]
 
 
+def test_what_is_to_be_drawn_at_once_is_not_mixed_with_what_another_thread_changes():
+    fig, source = drawn()
+    shown, done = surface(fig), threading.Event()
+    page = Page(shown)
+
+    def work():
+        source.data = {"x": [2], "y": [2]}
+        done.set()
+
+    with shown.at_once():
+        thread = threading.Thread(target=work)
+        thread.start()
+        assert not done.wait(0.3)
+        fig.title.text = "another"
+    thread.join(10)
+    assert len(page.heard) == 2
+    assert page.find("it figure").title.text == "another"
+    assert list(page.find("it").data["x"]) == [2]
+
+
 def click(shown, fig, x, y):
     """What the page sends for a click."""
     values = {"type": "map", "entries": [["model", {"id": fig.id}], ["x", x], ["y", y]]}
     event = {"type": "event", "name": "tap", "values": values}
-    message = {"kind": "MessageSent", "msg_type": "bokeh_event", "msg_data": event}
+    say(shown, {"kind": "MessageSent", "msg_type": "bokeh_event", "msg_data": event})
+
+
+def say(shown, message):
+    """A message from the page."""
     shown._handle_custom_msg({"events": [message]}, [])
 
 
@@ -146,7 +170,9 @@ def test_a_click_reaches_python_and_what_it_changes_the_page_but_it_is_not_echoe
     shown = surface(fig)
     page = Page(shown)
     click(shown, fig, 1, 2)
-    assert (seen, page.heard) == ([(1, 2)], [])
+    model = {"id": fig.title.id}
+    say(shown, {"kind": "ModelChanged", "model": model, "attr": "text", "new": "from the page"})
+    assert (seen, fig.title.text, page.heard) == ([(1, 2)], "from the page", [])
     fig.on_event(Tap, lambda event: source.update(data={"x": [event.x], "y": [event.y]}))
     click(shown, fig, 3, 4)
     assert list(page.find("it").data["x"]) == [3]
@@ -175,7 +201,10 @@ def test_a_figure_can_be_shown_again_alone_or_beside_others():
     source.data = {"x": [9], "y": [9]}
     assert list(third.find("one").data["x"]) == [9]
     assert list(pages[0].find("one").data["x"]) == [7]  # it stays as it was
-    assert Page(first).find("one")  # also where that page is loaded again
+    again = Page(first)  # also where that page is loaded again
+    assert [root.id for root in again.document.roots] == [again.item["root_id"]]
+    source.data = {"x": [0], "y": [0]}
+    assert list(third.find("one").data["x"]) == [0]  # which takes nothing from the others
 
 
 def test_room_is_kept_for_a_figure_before_it_is_there():

@@ -58,7 +58,7 @@ def test_it_holds_the_package_and_nothing_beside_it(wheel):
     here = [
         path
         for path in ROOT.glob("cplab/**/*")
-        if path.suffix in (".py", ".csv", ".js", ".parquet")
+        if path.suffix in (".py", ".csv", ".css", ".js", ".parquet")
     ]
     assert held >= {path.relative_to(ROOT).as_posix() for path in here} > {"cplab/__init__.py"}
     labs = [*ROOT.glob("labs/*.ipynb"), *ROOT.glob("labs/pictures/*.png")]

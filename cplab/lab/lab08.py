@@ -126,7 +126,7 @@ class Eyes(w.VBox):
         names = [f"mode {mode:g}" for mode in MODES]
         room = {"width": 290, "height": 290, "y_range": FactorRange(*names[::-1])}
         fig = theme.plain_figure(
-            "what eye b has in the end", "share", "", x_range=Range1d(0, 1), **room
+            "what eye b has in the end", "share", "", x_range=Range1d(0, 1.2), **room
         )
         fig.hbar("mode", 0.6, "share", source=self.sources["shares"], color="hue", alpha=0.7)
         fig.text("share", "mode", "text", source=self.sources["shares"], x_offset=4,
@@ -193,7 +193,7 @@ class Eyes(w.VBox):
             self.sources[f"descent {eye}"].data = columns
         pairs = [*zip(trained, solved, strict=True)]
         apart = [abs(real.share[-1] - paper.share[-1]) for real, paper in pairs]
-        words = ", ".join(f"{100 * real.share[-1]:.1f}" for real, _ in pairs)
+        words = ", ".join(f"{round(100 * real.share[-1], 1) + 0.0:.1f}" for real, _ in pairs)
         self.checked.value = (
             f'<div style="{TEXT}">Circles: matrices, trained in {took:.1f} s. In the end eye b has '
             f"{words} % of modes {', '.join(f'{mode:g}' for mode in MODES)}; the largest "
@@ -259,7 +259,7 @@ def holds(formula: Callable, depth: int, start: float = 0.01) -> w.VBox:
     theme.percent_axis(fig.yaxis)
     text = f"{words}: the largest difference is {apart:.1g}."
     box = w.VBox([w.HTML(f'<div style="{TEXT}">{text}</div>').add_class("cplab-holds"), w.VBox()])
-    replace_last(box, theme.place_legend(fig, "top_right"))
+    replace_last(box, theme.place_legend(fig, "above"))
     return box
 
 

@@ -76,11 +76,14 @@ function integrate(rows, depth, mode, [toA, powerA, toB, powerB, cross], time) {
   const end = t + time;
   const longest = STABLE / (Math.max(2, depth) * mode ** (2 - 2 / depth)); // beyond it nothing is stable
   let step = longest / 4;
-  const put = (...row) => { for (let i = 0; i < 3; i++) rows[i].push(row[i]); };
+  const [times, as, bs] = rows;
   while (t < end) {
     slopes(a, b);
     const a1 = slopeA, b1 = slopeB;
-    if (Math.max(Math.abs(a1), Math.abs(b1)) < REST) return put(end, a, b);
+    if (Math.max(Math.abs(a1), Math.abs(b1)) < REST) {
+      times.push(end), as.push(a), bs.push(b);
+      return;
+    }
     const h = Math.min(step, end - t);
     slopes(a + (h / 2) * a1, b + (h / 2) * b1);
     const a2 = slopeA, b2 = slopeB;
@@ -95,7 +98,7 @@ function integrate(rows, depth, mode, [toA, powerA, toB, powerB, cross], time) {
     t = h === end - t ? end : t + h;
     a += (h / 6) * (a1 + 2 * a2 + 2 * a3 + slopeA);
     b += (h / 6) * (b1 + 2 * b2 + 2 * b3 + slopeB);
-    put(t, a, b);
+    times.push(t), as.push(a), bs.push(b);
   }
 }
 

@@ -83,7 +83,7 @@ def bilinear(new: int, old: int) -> np.ndarray:
     return share / share.sum(1, keepdims=True)
 
 
-def upright(x: np.ndarray, half_angle: float = 22.5) -> np.ndarray:
+def keep_upright(x: np.ndarray, half_angle: float = 22.5) -> np.ndarray:
     height, width = x.shape[1:3]
     down, across = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]
     tilt = np.degrees(np.arctan2(abs(down), across))
@@ -104,6 +104,6 @@ SEEN: dict[str, Any] = {
     "permute": lambda x: x,
     "noise": noisy,
     "fresh_noise": noisy,
-    "stripes": upright,
+    "stripes": keep_upright,
     "blank": np.zeros_like,
 }

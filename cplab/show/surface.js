@@ -43,7 +43,10 @@ const loading = (globalThis.cplabBokeh ??= {});
 
 function library(model) {
   const {version} = model.get("item");
-  return (loading[version] ??= fetchLibrary(model, version));
+  return (loading[version] ??= fetchLibrary(model, version).catch((error) => {
+    delete loading[version];
+    throw error;
+  }));
 }
 
 async function fetchLibrary(model, version) {
@@ -80,6 +83,7 @@ export default () => {
     initialize({model}) {
       item = {...model.get("item")};
       model.on("msg:custom", (message) => inTurn(() => hear(message)));
+      return () => inTurn(() => drawn.splice(0).forEach(free));
     },
 
     async render({model, el}) {
@@ -92,7 +96,7 @@ export default () => {
         const known = drawn[0];
         own = await draw(Bokeh, known ? {...item, doc: known.doc.to_json()} : item, place);
         for (const changes of late.splice(0)) change(own, changes);
-        drawn = [...drawn.filter((one) => !one.left || void free(one)), own];
+        drawn = [...drawn.filter((one) => !one.left || free(one)), own];
         own.doc.on_change((event) => {  // what is clicked, and nothing else: no echo
           if (event.kind === "MessageSent" && event.msg_data?.origin)
             model.send(own.doc.create_json_patch([event]));
@@ -100,7 +104,7 @@ export default () => {
       });
       return () => inTurn(() => {
         gone = true;
-        if (!own) return;
+        if (!drawn.includes(own)) return;
         own.left = true;
         if (drawn.length > 1) {
           drawn = drawn.filter((one) => one !== own);

@@ -138,12 +138,14 @@ function ticks(axis, [low, high], pixels, level) {
 
 /* A figure as SVG, so many pixels wide. */
 function svg(fig, width) {
+  if (fig.x.hidden && fig.y.hidden) width = Math.min(width, fig.width); // as high as it is wide
   const height = Math.max(150, fig.height - 20), [x, y] = [ends(fig, "x"), ends(fig, "y")];
   const right = fig.second ? 52 : 12, top = 8;
   const up = ticks(fig.y, y, 1.5 * (height - 50));
   const names = fig.y.hidden ? 0 : Math.max(0, ...up.map(([, words]) => words.length)) * LETTER;
   const room = Math.min(names, width * 0.42);
-  const left = fig.y.hidden ? 8 : room + (fig.y.words ? 30 : 12), w = width - left - right;
+  const own = fig.y.hidden ? 8 : room + (fig.y.words ? 30 : 12);
+  const left = Math.max(own, Math.min(fig.left, width / 3)), w = width - left - right;
   let along = ticks(fig.x, x, w, true);
   const longest = Math.max(0, ...along.map(([, words]) => words.length)) * LETTER;
   const slanted = fig.x.factors && longest * along.length > w;
@@ -366,7 +368,10 @@ function view(node, get) {
       if (part.fig) old.update(part.fig);
       else if (old.part !== part) {
         if (part.widget) { old.node.replaceChildren(); build(part.widget, old.node, "", get); }
-        else if (old.html !== part.html) old.node.innerHTML = old.html = part.html;
+        else {
+          const html = [].concat(part.html).join("");
+          if (old.html !== html) old.node.innerHTML = old.html = html;
+        }
         old.part = part;
       }
     });
@@ -396,7 +401,7 @@ function control(spec, chosen) {
   const say = () => { said.textContent = spec.labels[input.value]; input.setAttribute("aria-valuetext", said.textContent); };
   input.addEventListener("input", () => { say(); chosen(+input.value); });
   say();
-  return {node: make("div", {class: "range"}, make("label", {for: name}, spec.words), input, said),
+  return {node: make("div", {class: "range"}, make("label", {for: name}, spec.words), input, spec.quiet ? "" : said),
     put: (i) => { input.value = i; say(); }};
 }
 
@@ -485,7 +490,7 @@ const KINDS = {
       return control({kind: "range", words, labels, at: 100}, (n) => { values[i] = n / 2; used.add(i); settle(); }).node;
     });
     const show = () => spec.view.map((part) => {
-      if (part.html) return {html: part.html.replace(/\{(\d+)\}/g, (_, i) => values[i].toFixed(1))};
+      if (part.html) return {html: [].concat(part.html).join("").replace(/\{(\d+)\}/g, (_, i) => values[i].toFixed(1))};
       const [first, ...others] = part.fig.glyphs;
       return {fig: {...part.fig, glyphs: [{...first, x: values.map((v) => v / 100)}, ...others]}};
     });
@@ -508,7 +513,9 @@ const KINDS = {
   },
 
   fit(spec, node, id, get) {
-    const said = make("div", {class: "words", "aria-live": "polite"}), box = make("div", {class: "view"}), update = view(box, get);
+    const said = make("div", {class: "words", "aria-live": "polite"}), box = make("div", {class: "view stack"}), draw = view(box, get);
+    const update = ([first, second, ...rest]) => // the residuals stand below their points
+      draw([first, {fig: {...second.fig, x: {...second.fig.x, ends: ends(first.fig, "x")}}}, ...rest]);
     const formula = FORMULAS[spec.formula], values = {};
     const free = (parts, found) => { // the curve and the residuals of these values in the place of Python's
       const of = (t) => formula(t, values), [first, second, ...rest] = parts;

@@ -22,9 +22,9 @@ ROOT = HERE.parent.parent
 REPORTS = ("REPRODUCTION", "decomposition", "ladders", "forecasts", "cost")
 PATHWAYS = HERE.parent / "lab" / "two_pathways.js"  # what lab 08 runs in the page
 ABOUT = (
-    "A network that sees blurred images in its first epochs may never see as well as one that did "
-    "not. Drag the onset and the length of a deficit, and read what it does, from results that were "
-    "really trained."
+    "A network that sees blurred images in its first epochs may never see as well as one that "
+    "did not. Drag the onset and the length of a deficit, and read what it does, from results "
+    "that were really trained."
 )
 
 
@@ -50,7 +50,8 @@ class Site:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="icon" href="data:,"><link rel="stylesheet" href="page.css">
 <script src="page.js" defer></script>{tags}</head>
-<body><a class="skip" href="#main">To the text</a><header><nav aria-label="pages">{menu}</nav></header>
+<body><a class="skip" href="#main">To the text</a>
+<header><nav aria-label="pages">{menu}</nav></header>
 <main id="main">
 {body}
 </main>
@@ -108,8 +109,9 @@ package cplab drew and said; it computes no result.</footer></body></html>
         number = path.name.partition("_")[0]
         return f"""<section id="open-notebook"><h2>In a notebook</h2>
 <p>What trains needs Python. With cplab installed, <code>cplab lab {number}</code> opens this lab in
-JupyterLab; the notebook is also <a href="labs/{path.name}" download>here</a>. The explorer there takes
-a link of this page: <code>cplab.Explorer(at="…")</code> opens at the same point.</p></section>"""
+JupyterLab; the notebook is also <a href="labs/{path.name}" download>here</a>. The explorer there
+takes a link of this page: <code>cplab.Explorer(at="…")</code> opens at the same point.</p>
+</section>"""
 
     def pathways(self, path: Path) -> str:
         """The network of lab 08, which runs in the page. A file has to stand in it whole: from a
@@ -118,7 +120,8 @@ a link of this page: <code>cplab.Explorer(at="…")</code> opens at the same poi
             return ""
         module = re.sub(r"^export ", "", PATHWAYS.read_text(encoding="utf-8"), flags=re.M)
         own = (HERE / "pathways.js").read_text(encoding="utf-8")
-        return f'<section class="widget" id="pathways"></section><script type="module">{module}\n{own}</script>'
+        place = '<section class="widget" id="pathways"></section>'
+        return f'{place}<script type="module">{module}\n{own}</script>'
 
 
 def part_of(value: Any, pool: Pool) -> str:
@@ -185,9 +188,8 @@ def front(labs: list[Path], links: Mapping[str, str]) -> str:
         sources = [source for source, tags in cells_of(path) if "markdown" in tags]
         goals = re.findall(r"^\d+\. (.+)", sources[0], re.M)
         items = "".join(f"<li>{escape(re.sub('[*`]', '', one))}</li>" for one in goals)
-        rows.append(
-            f'<li><h3><a href="{links[path.name]}">{escape(title_of(path))}</a></h3><ul>{items}</ul></li>'
-        )
+        link = f'<a href="{links[path.name]}">{escape(title_of(path))}</a>'
+        rows.append(f"<li><h3>{link}</h3><ul>{items}</ul></li>")
     listed = f'<h2>The labs</h2><ol class="labs">{"".join(rows)}</ol>' if rows else ""
     return f"""<h1>Critical learning periods in deep networks</h1><p class="lead">{ABOUT}</p>
 {'<p><a class="button" href="explorer.html">Open the explorer</a></p>' * ("explorer" in links)}

@@ -73,6 +73,7 @@ def plain(fig: models.Plot, pool: Pool) -> dict[str, Any]:
         "source": flat(" ".join(below)),
         "height": fig.height or 300,
         "width": fig.width or 600,
+        "left": fig.min_border_left or 0,
         "x": axis(fig, "below", fig.x_range),
         "y": axis(fig, "left", fig.y_range),
         "glyphs": [pool.put(one) for r in shown for one in [glyph(r, pool)]],
@@ -101,6 +102,9 @@ def axis(fig: models.Plot, side: str, ends: Any) -> dict[str, Any]:
     scales = {"below": fig.x_scale, "left": fig.y_scale}
     if isinstance(scales.get(side), models.LogScale):
         found["log"] = 1
+    grids = [g for g in fig.center if isinstance(g, models.Grid)]
+    if not all(g.visible for g in grids if g.dimension == (side != "below")):
+        found["bare"] = 1
     if not axes or not axes[0].visible:
         return found | {"hidden": 1}
     one = axes[0]
@@ -111,11 +115,6 @@ def axis(fig: models.Plot, side: str, ends: Any) -> dict[str, Any]:
         found["percent"] = 1
     if one.major_label_overrides:
         found["labels"] = {f"{k:g}": str(v) for k, v in one.major_label_overrides.items()}
-    grid = [
-        g for g in fig.center if isinstance(g, models.Grid) and g.dimension == (side != "below")
-    ]
-    if not all(g.visible for g in grid):
-        found["bare"] = 1
     return found
 
 
@@ -127,7 +126,7 @@ def glyph(renderer: models.GlyphRenderer, pool: Pool) -> dict[str, Any]:
         raise CplabError(f"a figure has the glyph {name}, which pages cannot draw: {[*KINDS]} can")
     kind, places = KINDS[name]
     found: dict[str, Any] = {"kind": kind}
-    for place in looks_of(type(shape), places):
+    for place in looks_of(type(shape), places):  # type: ignore[arg-type]
         value = resolved(getattr(shape, place), data, pool)
         if place not in USUAL or value != USUAL[place]:
             found[place] = value

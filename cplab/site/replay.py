@@ -1,5 +1,5 @@
-"""Widgets, run over all their states: what Python would have drawn and said in each, for a page that
-only chooses among it."""
+"""Widgets, run over all their states: what Python would have drawn and said in each, for a page
+that only chooses among it."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -22,12 +22,13 @@ from cplab.site.words import scrolled
 MOST = 6000  # states of a widget that is not the explorer
 RADIO, SELECT = (w.ToggleButtons, w.RadioButtons), (w.Dropdown, w.Select)
 NUMBERS = (w.IntSlider, w.FloatSlider)
+FIELDS = (w.FloatLogSlider, w.Text, w.IntText, w.FloatText)  # with positions without end
 FORMULAS = ("decline", "critical_period", "from_sensitivity")  # of cplab.animals, in page.js too
 TRAIN = "Training needs Python."
 EXPLORED = ("deficit", "onset", "length", "recovery", "clock")
 
 
-@dataclass
+@dataclass(eq=False)
 class Control:
     """What one chooses with: its name in a link, words, kind, and the words of each position."""
 
@@ -38,9 +39,10 @@ class Control:
     values: list[str]
     at: int | None
     put: Callable[[int], None]
+    quiet: bool = False  # its position says nothing to a reader
 
     def plain(self) -> dict[str, Any]:
-        names = ("name", "words", "kind", "labels", "values", "at")
+        names = ("name", "words", "kind", "labels", "values", "at", "quiet")
         return {name: getattr(self, name) for name in names}
 
 
@@ -59,7 +61,7 @@ def control(widget: Any, name: str = "") -> Control | None:
         at = widget.index
 
         def put(i: int) -> None:
-            widget.index = i
+            widget.index = min(i, len(widget.options) - 1)
 
     elif isinstance(widget, NUMBERS) and (widget.max - widget.min) / widget.step <= 200:
         count = round((widget.max - widget.min) / widget.step) + 1
@@ -72,21 +74,22 @@ def control(widget: Any, name: str = "") -> Control | None:
 
     else:
         return None
-    return Control(name, words or "choose", kind, labels, values, at, put)
+    quiet = isinstance(widget, NUMBERS) and not widget.readout
+    return Control(name, words or "choose", kind, labels, values, at, put, quiet)
 
 
 def controls_in(widget: Any) -> Iterator[Any]:
     """The widgets in a box that one moves."""
     if widget.layout.display == "none" or isinstance(widget, w.Play | w.Button | w.BoundedIntText):
         return
-    if isinstance(widget, (*RADIO, *SELECT, *NUMBERS, w.SelectionSlider)):
+    if isinstance(widget, (*RADIO, *SELECT, *NUMBERS, *FIELDS, w.SelectionSlider)):
         yield widget
     for child in getattr(widget, "children", ()):
         yield from controls_in(child)
 
 
 def seen(widget: Any, pool: Pool) -> Iterator[str]:
-    """The marks of what a widget shows beside its controls: words, figures, widgets of their own."""
+    """The marks of what a widget shows beside its controls: words, figures, other widgets."""
     if widget.layout.display == "none" or isinstance(widget, w.Play):
         return
     if hasattr(widget, "page"):
@@ -111,7 +114,9 @@ def seen(widget: Any, pool: Pool) -> Iterator[str]:
 def words(text: str, pool: Pool, role: str = "") -> str:
     """The mark of a part that is HTML, free of scripts, with tables that can be scrolled."""
     text = re.sub(r"<a [^>]*onclick=[^>]*>.*?</a>", "", text)
-    return pool.put({"html": scrolled(text)} | ({"as": role} if role else {}))
+    pieces = re.split(r"(?=<div style)", scrolled(text))  # of time lines, which are many
+    html = [pool.put(one) for one in pieces] if len(pieces) > 2 else scrolled(text)
+    return pool.put({"html": html} | ({"as": role} if role else {}))
 
 
 def replay(widget: Any, pool: Pool) -> str:
@@ -123,36 +128,45 @@ def replay(widget: Any, pool: Pool) -> str:
 
 
 def moves(widget: Any, pool: Pool) -> dict[str, Any]:
-    """Any widget with controls that have few positions; else its first state."""
-    parts = [control(one) for one in controls_in(widget)]
-    known = [one for one in parts if one]
-    job = getattr(widget, "job", None)
-    spec: dict[str, Any] = {"kind": "moves", "note": TRAIN if job else ""}
-    if len(known) < len(parts) or prod(len(one.labels) for one in known) > MOST:
-        known, spec["note"] = [], "Its controls need Python."
-    counted: dict[str, int] = {}
-    for one in known:  # names in a link are different ones
-        counted[one.name] = counted.get(one.name, 0) + 1
-        one.name += str(counted[one.name]) if counted[one.name] > 1 else ""
+    """Any widget, over the positions of its controls: of the first ones, as many as have few enough
+    positions together; the others stay where they are, and so it is said."""
+    every = [(one, control(one)) for one in controls_in(widget)]
+    known: list[Control] = []
+    for _, one in every:
+        if one and prod(len(c.labels) for c in [*known, one]) <= MOST:
+            known.append(one)
+    job, rows = getattr(widget, "job", None), list[list[str]]()
 
     def now() -> list[str]:
         parts = [part for part in widget.children if not (part is job and isinstance(widget, Live))]
         return [mark for part in parts for mark in seen(part, pool)]
 
-    begun = [one.at or 0 for one in known]
-    rows = []
-    for places in product(*(range(len(one.labels)) for one in known)):
-        for one, place in zip(known, places, strict=True):
-            one.put(place)
-        rows.append(now())
-    for one, place in zip(known, begun, strict=True):
+    begun = [(one, one.at or 0) for one in known]
+    while not rows:
+        for places in product(*(range(len(one.labels)) for one in known)):
+            for one, place in zip(known, places, strict=True):
+                one.put(place)
+            held = [(box, c) for box, c in every if c and c in known]
+            changed = [c for box, c in held if (control(box) or c).labels != c.labels]
+            if changed:  # by another control: it has no positions of its own
+                known.remove(changed[0])
+                rows.clear()
+                break
+            rows.append(now())
+    for one, place in begun:
         one.put(place)
-    play = any(
-        isinstance(c, w.Play) for box in widget.children for c in getattr(box, "children", ())
+    left = [c.words if c else "a field" for _, c in every if c not in known]
+    note = (
+        f"Here these stay as they are, since they need Python: {', '.join(left)}." if left else ""
     )
-    return (
-        spec | {"controls": [one.plain() for one in known], "play": int(play)} | table(rows, known)
-    )
+    boxes = [part for box in widget.children for part in getattr(box, "children", ())]
+    play = int(any(isinstance(part, w.Play) for part in boxes))
+    plain, counted = [], dict[str, int]()
+    for one in known:  # names in a link are different ones
+        count = counted[one.name] = counted.get(one.name, 0) + 1
+        plain.append(one.plain() | {"name": f"{one.name}{count}" if count > 1 else one.name})
+    spec = {"kind": "moves", "note": note or (TRAIN if job else ""), "controls": plain}
+    return spec | {"play": play} | table(rows, known)
 
 
 def moves_of(rows: Sequence[Sequence[str]]) -> dict[str, Any]:
@@ -181,6 +195,8 @@ def explorer(one: Explorer, pool: Pool) -> dict[str, Any]:
     known = [c for name in shown if (c := control(getattr(one, name), name))]
     what, drawn, rows = control(one.what, "what"), Drawn(one, pool), []
     assert what
+    for c in known:
+        c.quiet = False  # a number stands beside it
     what.labels, what.words = [label.removeprefix("map: ") for label in what.labels], "map"
     begun = [c.at or 0 for c in known]
     known[1].put(len(known[1].labels) - 1)  # so that the first point is drawn as well
@@ -263,6 +279,8 @@ def name_of(one: Explorer) -> str:
 def covered(one: Covered, pool: Pool) -> dict[str, Any]:
     """A question, its answers, and what stands under the cover after each."""
     known = [c for name, box in one.controls.items() if (c := control(box, name))]
+    if len(known) < len(one.controls):
+        return moves_of([[words(head(one), pool)]]) | {"note": "Its answer needs Python."}
     before, views = one.cover.value, []
     for places in product(*(range(len(c.labels)) for c in known)):
         for c, place in zip(known, places, strict=True):

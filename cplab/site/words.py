@@ -41,7 +41,8 @@ class Renderer(mistune.HTMLRenderer):
         return f'<a href="{escape(known + mark + part)}">{text}</a>' if known or part else text
 
     def image(self, text: str, url: str, title: str | None = None) -> str:
-        return f'<img src="pictures/{escape(url.rpartition("/")[2])}" alt="{escape(text)}" loading="lazy">'
+        place = escape(url.rpartition("/")[2])
+        return f'<img src="pictures/{place}" alt="{escape(text)}" loading="lazy">'
 
     def table(self, text: str) -> str:
         return scrolled(f"<table>{text}</table>")
@@ -57,7 +58,7 @@ class Renderer(mistune.HTMLRenderer):
 
 
 def markdown(text: str, links: Mapping[str, str]) -> str:
-    """Markdown as HTML. Arguments: text; links, where the pages of files are, by the files' names."""
+    """Markdown as HTML. Arguments: text; links, the pages of files by the files' names."""
     renderer = Renderer(links)
     plugins = ["table", "math", "strikethrough"]
     return str(mistune.create_markdown(renderer=renderer, plugins=plugins)(text))
@@ -95,7 +96,8 @@ def reference() -> Iterator[str]:
         yield f'<section><h2 id="{name}">{name}</h2>{docstring(module)}'
         for own in module.__all__:
             value = getattr(module, own)
-            yield f'<h3 id="{name}.{own}"><code>{own}</code></h3>{called(own, value)}{docstring(value)}'
+            yield f'<h3 id="{name}.{own}"><code>{own}</code></h3>'
+            yield called(own, value) + docstring(value)
         yield "</section>"
 
 

@@ -1,0 +1,113 @@
+"""What lab 09 alone shows: the bench, weights that grow, a dissociation, barriers, the map."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from cplab import quantities
+from cplab.lab import lab09
+from cplab.paths import LinearPath
+from cplab.results import sweep
+from cplab.runs import Run
+
+SMALL = {"profile": "ci", "dataset": "mnist", "recovery": 2}
+
+pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "one_thread")
+
+
+def drawn(figure, name):
+    """The columns of a figure's data source, as lists."""
+    source = figure.select_one({"name": name})
+    return {column: [*values] for column, values in source.data.items()}
+
+
+def test_the_bench_trains_what_is_missing_and_reads_it_against_controls_treated_alike():
+    like = Run("blur", length=2, **SMALL)
+    kinds = {"renorm": ("renorm", []), "rate": ("rate-{}", [2, 3])}
+    bench = lab09.Bench(like, ("blur", "noise"), kinds)
+    assert bench.run == Run("blur", length=2, treatments="renorm@2", **SMALL)
+    bench.deficit.value, bench.kind.value, bench.moment.value = "noise", "rate", 3
+    bench.strength.value = 3
+    run = Run("noise", length=2, treatments="rate-3@3", **SMALL)
+    assert bench.run == run
+    assert "harm left: not trained yet" in bench.said.value
+    assert not len(bench.source.data["row"])
+    bench.job.start.click()
+    assert bench.job.wait(100)
+    harm = quantities.harm(run)
+    assert harm == quantities.accuracy(run.newborn()) - quantities.accuracy(run)
+    assert run.newborn().treatments == (("rate", 3, 1, 1),)
+    assert f"harm left: {harm:.1f} (1 seed)" in bench.said.value
+    lives = (run, run.untreated(), run.newborn(), run.equal_training())
+    means = [quantities.accuracy(life) for life in lives]
+    assert [*bench.source.data["mean"]] == pytest.approx(means)
+    assert lab09.given_back(run) == pytest.approx(means[0] - means[1])
+    bench.moment.value = 0
+    bench.kind.value = "renorm"  # at birth it is nothing
+    assert bench.run == run.untreated()
+
+
+def test_norms_at_birth_are_the_closed_form():
+    outs = [4, 4, 8, 8, 8, 8, 8, 8]  # of width 4; uniform weights have a third of their square
+    found = lab09.norms_at_birth(Run(profile="ci"))
+    assert len(found) == len(outs) + 1
+    assert found[:-1] == pytest.approx(np.sqrt(np.array(outs) / 3), rel=0.15)
+
+
+def gauged(norms, **more):
+    """A result whose gauges were taken after epochs 0 and 3."""
+    said = {0: {"norms": [1.0, 1.0], **more}, 3: {"norms": norms, **more}}
+    return SimpleNamespace(measured={"gauges": said})
+
+
+def test_growth_is_the_norm_as_a_part_of_that_at_birth():
+    groups = {"blur": [gauged([2.0, 3.0]), gauged([4.0, 3.0])], "none": []}
+    birth = np.array([1.0, 2.0])
+    figure = lab09.growth(groups, 0, birth)
+    assert drawn(figure, "growth blur")["mean"] == [1, 0.5]
+    columns = lab09.growth_columns(groups, 3, birth)
+    assert columns["growth blur"]["mean"].tolist() == [3, 1.5]
+    assert {*columns} == {"growth blur", "growth no deficit"}
+
+
+def test_a_gauge_along_lives_is_by_epochs_trained_and_its_mean_over_layers():
+    groups = {"blur": [gauged([2.0, 4.0]), gauged([4.0, 6.0])], "none": []}
+    assert lab09.lines(groups, "norms") == {"blur": {1: [1, 1], 4: [3, 5]}}
+    assert lab09.lines(groups, "norms", layer=1) == {"blur": {1: [1, 1], 4: [4, 6]}}
+
+
+def test_a_dissociation_has_a_mean_on_each_side():
+    figure = lab09.dissociation({"noise": ([4.0, 6.0], [1.0, 2.0]), "blur": ([], [])})
+    assert drawn(figure, "pairs noise")["mean"] == [5, 1.5]
+    assert figure.select_one({"name": "pairs blur"}) is None
+
+
+def test_a_barrier_is_the_height_above_the_line_between_the_ends(monkeypatch):
+    def said(loss):
+        found = SimpleNamespace(values={"loss": loss})
+        monkeypatch.setattr(quantities, "result", lambda path: found)
+        return lab09.barrier(LinearPath("blur", length=2, profile="ci"))
+
+    assert said([1.0, 3.5, 2.0]) == pytest.approx(2)
+    assert said([1.0, 1.2, 2.0]) == 0
+
+
+def test_a_path_that_is_trained_has_its_barrier():
+    path = LinearPath("blur", length=2, profile="ci", points=3)
+    [result] = sweep([path], progress=False)
+    assert lab09.barrier(path) == pytest.approx(
+        max(0, result.values["loss"][1] - (result.values["loss"][0] + result.values["loss"][2]) / 2)
+    )
+
+
+def test_the_map_has_the_most_harmed_above_and_says_what_is_missing():
+    harms = {"flip": [-6.0, -7.0], "noise": [5.0], "noise, renorm": [2.0, 1.0], "blur, held": []}
+    figure = lab09.by_harm(harms, "harm")
+    rows = figure.y_range.factors[::-1]
+    assert rows == ["noise", "noise, renorm", "vertical flip", "blur, held (not trained yet)"]
+    columns = drawn(figure, "harms")
+    assert columns["mean"] == [5, 1.5, -6.5]
+    assert columns["row"] == rows[:3]
+    assert columns["hue"][0] == columns["hue"][1]
+    assert columns["fill"] == [1, 0, 1]

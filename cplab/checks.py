@@ -11,6 +11,7 @@ from typing import Any
 
 BROUGHT = dict.fromkeys(("torch", "torchvision", "loky", "safetensors"), "train")  # by extra
 BROUGHT |= {"jupyterlab": "lab", "dask": "cluster", "distributed": "cluster"}
+BROUGHT |= dict.fromkeys(("latex2mathml", "mistune"), "site")
 DAYS = 7  # an interrupted life may go on for so long
 
 

@@ -61,7 +61,7 @@ def write_new(files: dict[Path, bytes]) -> tuple[int, int]:
     return len(new), len(files) - len(new)
 
 
-def build(folder: Path, solutions: bool) -> tuple[int, int]:
+def build_all(folder: Path, solutions: bool) -> tuple[int, int]:
     """Write the copies of all labs for students, or with solutions for those who teach.
 
     Returns: how many files are new there, and how many were there already.
@@ -139,7 +139,7 @@ def with_solution(key: str, text: str, solution: str) -> list[dict]:
 
 def check_cell(key: str) -> list[dict]:
     """The cell that checks the answer of an exercise, if it has a check."""
-    source = f'lab.check("{key}", answer)'
+    source = f'lab.check_answer("{key}", answer)'
     return [new_cell("code", f"check-{key}", source, ["check"])] if key in CHECKS else []
 
 
@@ -158,7 +158,7 @@ def build_copies(o: Namespace) -> None:
     cplab teach build homework --student
     """
     require(o.student != o.instructor, "give one of --student and --instructor")
-    new, old = build(Path(o.DIR), solutions=o.instructor)
+    new, old = build_all(Path(o.DIR), solutions=o.instructor)
     print(f"{new} files written to {o.DIR}, {old} were there already")
 
 

@@ -505,6 +505,11 @@ lab.choice("?", "yes", list)  ->  answers 'yes'
 lab.choice("?", 3, list)  ->  answers 3
 lab.choice(3, ["a", "b"], list)  ->  question 3
 lab.choice("?", ["a", "b"], 3)  ->  make 3
+lab.class_picture(3, "051E")  ->  question 3
+lab.class_picture(lab.choice("?", ["a", "b"], list), "")  ->  no code
+lab.class_picture(lab.choice("?", ["a", "b"], list), 3)  ->  codes 3
+lab.check_answer("99-1", 3)  ->  exercise with a check '99-1'
+lab.check_answer(3, 3)  ->  exercise 3
 lab.Prediction("x", {"a": CI})  ->  given 'x'
 lab.Prediction({}, {3: [0.5]}, "me")  ->  asked
 lab.Ranking({"a": "x", "b": "y"})  ->  runs

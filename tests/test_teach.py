@@ -48,7 +48,7 @@ def sources():
 def blocks(notebook):
     """The Python of all solutions of a lab as it is stored."""
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    hidden = re.findall(r"<details>.*?</details>", text, re.S)
+    hidden = re.findall(r"<details><summary>Solution</summary>.*?</details>", text, re.S)
     return [block for one in hidden for block in re.findall(r"```python\n(.*?)```", one, re.S)]
 
 
@@ -158,11 +158,11 @@ def test_a_check_belongs_to_an_exercise_and_its_solution(copies):
 @pytest.mark.parametrize("key", CHECKS)
 def test_a_check_knows_the_right_answer_and_tells_no_wrong_one_what_it_is(key, capsys):
     truth, within = CHECKS[key].truth(), CHECKS[key].within
-    assert lab.check(key, truth)
-    assert lab.check(key, truth + 0.9 * within)
+    assert lab.check_answer(key, truth)
+    assert lab.check_answer(key, truth + 0.9 * within)
     assert "right" in capsys.readouterr().out
     for wrong in (truth + 2 * within + 1e-3, -truth, ..., None, [truth, truth], "much"):
-        assert not lab.check(key, wrong)
+        assert not lab.check_answer(key, wrong)
         said = capsys.readouterr().out
         assert "not yet" in said
         assert f"{truth:g}" not in said.replace(key, "")
@@ -175,7 +175,7 @@ def test_checks_agree_with_the_solutions_that_are_closed_forms():
     given = {name[:2]: blocks(notebook) for name, notebook in sources().items()}
     for key, i in (("06-1", 0), ("05-1", 0)):
         exec(given[key[:2]][i].partition("for n in")[0].partition("grows,")[0], space)
-        assert lab.check(key, eval(CHECKS[key].expression, space))
+        assert lab.check_answer(key, eval(CHECKS[key].expression, space))
     t = CHECKS["03-2"].truth()  # with 4 degrees of freedom its distribution has a closed form
     wide = 1 + t * t / 4
     assert 0.5 - 3 / 8 * t / wide**0.5 * (1 - t * t / 12 / wide) == pytest.approx(0.025 / 3)
@@ -183,7 +183,7 @@ def test_checks_agree_with_the_solutions_that_are_closed_forms():
 
 def test_an_exercise_without_a_check_is_named():
     with pytest.raises(CplabError) as error:
-        lab.check("99-1", 3)
+        lab.check_answer("99-1", 3)
     says(error, "99-1", "02-1")
 
 
@@ -246,7 +246,7 @@ def test_commands_and_names_of_the_plan_are_there():
         assert callable(cli.parse_words(line.split()[1:]).command)
     for name in re.findall(r"`lab\.(\w+)\(", PLAN):
         assert callable(getattr(lab, name))
-    for key in re.findall(r'lab\.check\("([\d-]+)"', PLAN):
+    for key in re.findall(r'lab\.check_answer\("([\d-]+)"', PLAN):
         assert key in CHECKS
 
 

@@ -17,5 +17,5 @@ __all__, __getattr__, __dir__ = load_late(
     explorer="Explorer pictures verdict",
     points="Plots Points",
     classes="class_picture",
-    answers="check",
+    answers="check_answer",
 )

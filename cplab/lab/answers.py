@@ -76,14 +76,14 @@ CHECKS = {
 }
 
 
-def check(exercise: str, answer: Any) -> bool:
+def check_answer(exercise: str, answer: Any) -> bool:
     """Say at once whether an answer is right, and nothing else about it.
 
     Arguments: exercise, number of the lab and of the exercise; answer, a number.
     Returns: whether it is right; this is printed as well.
     Raises: CplabError for an exercise that has no check.
 
-    >>> check("05-1", 42)
+    >>> check_answer("05-1", 42)
     Exercise 05-1: not yet. Asked for: the density at which it peaks, in percent.
     False
     """

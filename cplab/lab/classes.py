@@ -38,12 +38,12 @@ def encode(answer: Answer) -> str:
     '06GV-5GVE-B8JZ-M'
     """
     body = bytes([VERSION, *bytes.fromhex(answer.question), *answer.values])
-    whole = body + checksum(body)
+    whole = body + crc_of(body)
     text = base64.b32encode(whole).rstrip(b"=").translate(bytes.maketrans(PLAIN, OURS)).decode()
     return "-".join(text[i : i + 4] for i in range(0, len(text), 4))
 
 
-def checksum(body: bytes) -> bytes:
+def crc_of(body: bytes) -> bytes:
     """Of what a code holds, and of how much that is: else a zero at its end would pass unseen."""
     return binascii.crc_hqx(bytes([len(body)]) + body, 0xFFFF).to_bytes(2, "big")
 
@@ -66,7 +66,7 @@ def decode(code: str) -> Answer:
         whole = b""
     body, check = whole[:-2], whole[-2:]
     known = len(body) > 4 and body[0] == VERSION and len(body) <= 4 + MOST_VALUES
-    sound = known and checksum(body) == check
+    sound = known and crc_of(body) == check
     found = Answer(body[1:4].hex(), tuple(body[4:])) if sound else Answer("", ())
     require(sound and encode(found).replace("-", "") == plain, f"code {shown(code)} is incomplete")
     return found
@@ -136,6 +136,10 @@ def class_picture(question: Any, codes: str) -> Any:
     >>> class_picture(asked, "051E-T780-YFXG").title.text
     '1 answer'
     """
+    asks = hasattr(question, "controls")
+    require(
+        asks, f"question {shown(question)} is not allowed: give a Prediction, Ranking or choice"
+    )
     found, refused = answers_in(codes, question)
     require(found, f"no code answers this question: {'; '.join(refused[:2]) or 'paste some'}")
     title = f"{len(found)} answer{'s' * (len(found) > 1)}"

@@ -50,7 +50,7 @@ const wait = setInterval(() => {
 </script>"""
 
 
-def panel(name: str) -> Callable[[], Any]:
+def explorer_panel(name: str) -> Callable[[], Any]:
     """One of the explorer's figures, for 16 epochs of blur from birth."""
 
     def draw() -> Any:
@@ -92,12 +92,12 @@ EXHIBITS: dict[str, Callable[[], Any]] = {
     "removal": lambda: removal(Run(), ("blur", "flip", "permute", "noise"), **SIZE),
     "removal-paper-schedule": lambda: removal(Run(schedule="paper"), ("blur", "flip"), **SIZE),
     "rates-paper-schedule": schedules,
-    "learning-curves": panel("curve"),
-    "recovery": panel("pair"),
-    "cost-by-length": panel("removal"),
-    "cost-by-onset": panel("sensitivity"),
-    "cost-by-recovery": panel("healing"),
-    "map-of-harm": panel("map"),
+    "learning-curves": explorer_panel("curve"),
+    "recovery": explorer_panel("pair"),
+    "cost-by-length": explorer_panel("removal"),
+    "cost-by-onset": explorer_panel("sensitivity"),
+    "cost-by-recovery": explorer_panel("healing"),
+    "map-of-harm": explorer_panel("map"),
     "fisher-trace": traces,
 }
 

@@ -176,14 +176,14 @@ def with_controls(some: list[Run]) -> list[Run]:
 def eyes() -> Parts:
     """The right eye closed for a while, early and late, and worse off in other ways; both of them;
     the left one patched."""
-    yield with_controls([*closed(), *closed(length=4), *closed(length=16), *patched(8)]), EYES
+    doses = [run for dose in (4, 8, 12) for run in patched(dose)]
+    yield with_controls([*closed(), *closed(length=4), *closed(length=16), *doses]), EYES
     yield with_controls(closed(onset=8)), EYES
     yield [*closed("strabismus:right"), *closed("blur:right"), *closed("blur")], EYES
 
 
 def more_eyes() -> Parts:
     """What is trained next, in this order; it is not shipped yet. Once it is, `eyes` has it."""
-    yield [*patched(4), *patched(12)], EYES
     yield with_controls(closed(onset=16)), EYES
     yield closed("fresh_noise:right"), EYES
     yield with_controls(closed(onset=4)), EYES

@@ -184,7 +184,7 @@ TREATED = {
 EQUAL = {"renorm@16": range(1), "shrink-0.4@16": range(1), "rate-3@16": range(1)}
 EARLY = {"decay-0@0+8": range(1), "images-0.5@0+8": range(1), "unaugmented@0+8": range(1)}
 SHARPER = range(1)
-PATHS = {"blur": range(0), "noise": range(0)}
+PATHS = {"blur": range(1), "noise": range(0)}
 
 
 def course_reopening() -> Parts:

@@ -11,6 +11,7 @@ from typing import Any
 
 from cplab.checks import CplabError, one_of
 from cplab.measure import parse_measures
+from cplab.paths import LinearPath
 from cplab.pruning import DENSITIES, MATERIALS, ORIGINS, OneShot, Pruned, Retraining, Search
 from cplab.results import Result, find, ship, sweep
 from cplab.runs import Run
@@ -211,12 +212,13 @@ TREATED = {
     ("noise", "shrink-1@16"): range(5, 7),
     ("blur", "shrink-1@16"): range(5, 7),
     ("noise", "held@0"): range(3),
-    ("blur", "shrink-0.4@16"): range(2),
-    ("blur", "rate-3@16"): range(2),
+    ("blur", "shrink-0.4@16"): range(3),
+    ("blur", "rate-3@16"): range(3),
 }
 EQUAL = {"renorm@16": range(1), "shrink-0.4@16": range(1), "rate-3@16": range(1)}
-EARLY = {"decay-0@0+8": range(0), "images-0.5@0+8": range(1), "unaugmented@0+8": range(1)}
+EARLY = {"decay-0@0+8": range(1), "images-0.5@0+8": range(1), "unaugmented@0+8": range(1)}
 SHARPER = range(1)
+PATHS = {"blur": range(1), "noise": range(0)}
 
 
 def course_reopening() -> Parts:
@@ -233,6 +235,7 @@ def course_reopening() -> Parts:
     yield [Run(onset=8, treatments=k, seed=s) for k, seeds in EARLY.items() for s in seeds], ()
     windows = "blur-8@0+4 blur-4@4+4 blur-2@8+4"
     yield [Run(onset=16, windows=windows, seed=seed) for seed in SHARPER], ()
+    yield [LinearPath(d, length=16, seed=seed) for d, seeds in PATHS.items() for seed in seeds], ()
 
 
 def treated(deficit: str, kind: str, seed: int, **fields) -> Run:

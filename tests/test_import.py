@@ -7,7 +7,7 @@ import pytest
 
 import cplab
 
-DRAWING = ("cplab.show", "cplab.lab", "cplab.cli", "cplab.__main__")
+DRAWING = ("cplab.show", "cplab.lab", "cplab.site", "cplab.cli", "cplab.__main__")
 TRAINING = [
     module.name
     for module in pkgutil.walk_packages(cplab.__path__, "cplab.")

@@ -18,7 +18,7 @@ from lab_browser import chromium
 from cplab import Run, animals, lab, show
 from cplab.checks import CplabError
 from cplab.lab.widgets import Covered
-from cplab.site.pages import build
+from cplab.site.pages import build_site
 from cplab.site.plots import Pool, figures
 from cplab.site.replay import replay
 from cplab.site.words import markdown
@@ -59,7 +59,7 @@ def site(tmp_path_factory):
     ]
     (home / "labs").mkdir()
     (home / "labs" / "00_all.ipynb").write_text(json.dumps({"cells": cells}))
-    build(home / "out", "00", labs=home / "labs")
+    build_site(home / "out", "00", labs=home / "labs")
     return home / "out"
 
 
@@ -139,7 +139,7 @@ def test_the_explorer_says_and_draws_what_python_does(site):
 
 @pytest.mark.skipif("CPLAB_EVERY_STATE" not in os.environ, reason="takes ten minutes")
 def test_the_course_explorer_does_so_in_all_states(tmp_path):
-    build(tmp_path, "explorer")
+    build_site(tmp_path, "explorer")
     assert compare(tmp_path / "data" / "explorer.js", lab.Explorer(), 1) == 10_000
 
 
@@ -431,14 +431,14 @@ def test_help_is_quick_and_loads_no_builder():
 
 def test_a_lab_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(CplabError, match="no lab '99'"):
-        build(tmp_path / "out", "99")
+        build_site(tmp_path / "out", "99")
 
 
 def test_a_cell_that_fails_is_named(tmp_path):
     cell = {"cell_type": "code", "metadata": {}, "source": ["1 / 0"]}
     (tmp_path / "00_bad.ipynb").write_text(json.dumps({"cells": [cell]}))
     with pytest.raises(CplabError, match=r"cell 0 of 00_bad\.ipynb .*ZeroDivisionError"):
-        build(tmp_path / "out", "00", labs=tmp_path)
+        build_site(tmp_path / "out", "00", labs=tmp_path)
 
 
 def test_markdown_keeps_its_formulas_and_its_links():

@@ -79,7 +79,8 @@ is computed in it.</footer></body></html>
 
     def lab(self, path: Path, profile: str) -> None:
         """The page of a notebook."""
-        cells, pool, widgets, scripts = run_notebook(path, profile), Pool(), {}, []
+        cells, pool = run_notebook(path, profile), Pool()
+        widgets, scripts = dict[str, str](), list[str]()
         title, body = title_of(path), []
         for cell in cells:
             if not cell.python:

@@ -237,7 +237,9 @@ class Drawn:
         one.plots.show = self.show  # type: ignore[method-assign]
         self._one = one
 
-    def show(self, points: Points, run: Run, deficit: str, shown: Run | None, what: str) -> None:
+    def show(
+        self, points: Points, run: Run, deficit: str, shown: Run | None, what: str = "harm"
+    ) -> None:
         onset = run.onset if run.onset in points.tried("onset") else None
         like = run if run in points or shown is None else onset
         key = points.like.recovery, points.clock, deficit, shown, like

@@ -416,9 +416,9 @@ def write_site(o: Namespace) -> None:
 
     cplab site pages
     """
-    from cplab.site.pages import build
+    from cplab.site.pages import build_site
 
-    pages = build(Path(o.DIR), o.LAB)
+    pages = build_site(Path(o.DIR), o.LAB)
     print(f"{len(pages)} pages: open {pages[0].parent / 'index.html'}")
 
 

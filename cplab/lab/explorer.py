@@ -29,7 +29,7 @@ from cplab.statistics import detectable, percent
 PAPER = "paper"  # the profile of the second set of results
 OFFERED = ("blur", "flip", "permute", "noise")
 KEY = "cut out: the same life without the window · harmless: less than 1 point of harm"
-CONTROLS = ("deficit", "onset", "length", "recovery", "clock", "what")
+MOVED = ("deficit", "onset", "length", "recovery", "clock", "what")
 CALM: Any = {"continuous_update": False, "layout": {"width": "220px"}}  # tells when it is let go
 
 
@@ -78,7 +78,7 @@ class Explorer(w.VBox):
         for name, value in asked.items():
             known = {str(own): own for _, own in getattr(self, name).options}
             getattr(self, name).value = known[one_of(name, value, known)]
-        for name in CONTROLS:
+        for name in MOVED:
             getattr(self, name).observe(self._choose, "value")
         self.size.observe(self._resize, "value")
         for gesture in (DoubleTap, PressUp, Tap):  # fast, slow and ordinary clicks
@@ -284,7 +284,7 @@ def read_link(at: str) -> dict[str, str]:
     point = dict(parse_qsl(at.rpartition("?")[2]))
     require(point or not at, f"at {shown(at)} is not allowed: give onset=4&length=8, or a link")
     for name in point:
-        one_of("control", name, CONTROLS)
+        one_of("control", name, MOVED)
     return point
 
 

@@ -145,7 +145,7 @@ function svg(fig, width) {
   const names = fig.y.hidden ? 0 : Math.max(0, ...up.map(([, words]) => words.length)) * LETTER;
   const room = Math.min(names, width * 0.42);
   const own = fig.y.hidden ? 8 : room + (fig.y.words ? 30 : 12);
-  const left = Math.max(own, Math.min(fig.left, width / 3)), w = width - left - right;
+  const left = Math.max(own, Math.min(fig.left ?? 0, width / 3)), w = width - left - right;
   let along = ticks(fig.x, x, w, true);
   const longest = Math.max(0, ...along.map(([, words]) => words.length)) * LETTER;
   const slanted = fig.x.factors && longest * along.length > w;

@@ -1,4 +1,4 @@
-"""The pages of the site, and `build`, which writes them all."""
+"""The pages of the site, and `build_site`, which writes them all."""
 
 import re
 import shutil
@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 REPORTS = ("REPRODUCTION", "decomposition", "ladders", "forecasts", "cost")
 PATHWAYS = HERE.parent / "lab" / "two_pathways.js"  # what lab 08 runs in the page
-ABOUT = (
+LEAD = (
     "A network that sees blurred images in its first epochs may never see as well as one that "
     "did not. Drag the onset and the length of a deficit, and read what it does, from results "
     "that were really trained."
@@ -56,7 +56,8 @@ class Site:
 {body}
 </main>
 <footer>Every figure comes from networks that were really trained. This page chooses among what the
-package cplab drew and said; it computes no result.</footer></body></html>
+package cplab drew and said; only what is called live
+is computed in it.</footer></body></html>
 """
         (self.folder / name).write_text(text, encoding="utf-8")
 
@@ -78,7 +79,8 @@ package cplab drew and said; it computes no result.</footer></body></html>
 
     def lab(self, path: Path, profile: str) -> None:
         """The page of a notebook."""
-        cells, pool, widgets, scripts = run_notebook(path, profile), Pool(), {}, []
+        cells, pool = run_notebook(path, profile), Pool()
+        widgets, scripts = dict[str, str](), list[str]()
         title, body = title_of(path), []
         for cell in cells:
             if not cell.python:
@@ -137,7 +139,7 @@ def title_of(path: Path) -> str:
     return text.partition("\n")[0].lstrip("# ")
 
 
-def build(
+def build_site(
     folder: Path, lab: str = "", profile: str = "auto", labs: Path = ROOT / "labs"
 ) -> list[Path]:
     """Write the site, and return its pages.
@@ -168,7 +170,7 @@ def build(
             site.lab(path, profile)
         if "explorer" in links:
             key, script = site.explorer(Explorer(), "Explorer")
-            body = f'<h1>Explorer</h1><p>{ABOUT}</p><section class="widget" id="{key}"></section>'
+            body = f'<h1>Explorer</h1><p>{LEAD}</p><section class="widget" id="{key}"></section>'
             site.write("explorer.html", "Explorer", body, [script])
     for path in reports:
         text = path.read_text(encoding="utf-8")
@@ -191,6 +193,6 @@ def front(labs: list[Path], links: Mapping[str, str]) -> str:
         link = f'<a href="{links[path.name]}">{escape(title_of(path))}</a>'
         rows.append(f"<li><h3>{link}</h3><ul>{items}</ul></li>")
     listed = f'<h2>The labs</h2><ol class="labs">{"".join(rows)}</ol>' if rows else ""
-    return f"""<h1>Critical learning periods in deep networks</h1><p class="lead">{ABOUT}</p>
+    return f"""<h1>Critical learning periods in deep networks</h1><p class="lead">{LEAD}</p>
 {'<p><a class="button" href="explorer.html">Open the explorer</a></p>' * ("explorer" in links)}
 {listed}"""

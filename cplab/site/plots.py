@@ -14,7 +14,7 @@ from cplab.checks import CplabError
 
 DIGITS = 5  # that a number of a figure keeps
 # What the page draws of each glyph: its kind there, and the properties that say where.
-KINDS = {
+GLYPHS = {
     "Line": ("line", "x y"),
     "VArea": ("area", "x y1 y2"),
     "Scatter": ("dots", "x y size"),
@@ -26,8 +26,8 @@ KINDS = {
     "HBar": ("hbar", "y height left right"),
     "Text": ("text", "x y text"),
 }
-LOOKS = "line_color line_width line_dash line_alpha fill_color fill_alpha marker text_color"
-LOOKS += " text_align text_baseline text_font_size x_offset y_offset"
+PROPERTIES = "line_color line_width line_dash line_alpha fill_color fill_alpha marker text_color"
+PROPERTIES += " text_align text_baseline text_font_size x_offset y_offset"
 USUAL = {  # looks that need not be said
     "line_width": 1, "line_dash": [], "line_alpha": 1, "fill_alpha": 1, "text_align": "left",
     "text_baseline": "bottom", "x_offset": 0, "y_offset": 0, "marker": "circle",
@@ -51,7 +51,7 @@ class Pool:
 
 def figures(layout: Any, pool: Pool) -> list[str]:
     """The marks of the figures that are seen in a Bokeh layout, from left to right and down."""
-    return [pool.put(plain(fig, pool)) for fig in figures_in(layout)]
+    return [pool.put(described(fig, pool)) for fig in figures_in(layout)]
 
 
 def figures_in(layout: Any) -> Iterator[models.Plot]:
@@ -63,7 +63,7 @@ def figures_in(layout: Any) -> Iterator[models.Plot]:
         yield from figures_in(child[0] if isinstance(child, tuple) else child)
 
 
-def plain(fig: models.Plot, pool: Pool) -> dict[str, Any]:
+def described(fig: models.Plot, pool: Pool) -> dict[str, Any]:
     """A figure as dictionaries and lists, its columns and glyphs in the pool."""
     shown = [r for r in fig.renderers if isinstance(r, models.GlyphRenderer) and r.visible]
     below = [a.text for a in fig.below if isinstance(a, models.Title)]
@@ -78,7 +78,7 @@ def plain(fig: models.Plot, pool: Pool) -> dict[str, Any]:
         "y": axis(fig, "left", fig.y_range),
         "glyphs": [pool.put(one) for r in shown for one in [glyph(r, pool)]],
         "marks": [pool.put(one) for one in annotations(fig, pool)],
-        "key": [pool.put(one) for one in key(fig, shown)],
+        "key": [pool.put(one) for one in legend_of(fig, shown)],
     }
     return found | ({"second": next(iter(extra.values()))} if extra else {})
 
@@ -94,9 +94,9 @@ def axis(fig: models.Plot, side: str, ends: Any) -> dict[str, Any]:
     if side == "right":
         axes = [a for a in axes if a.y_range_name in fig.extra_y_ranges]
     if isinstance(ends, models.FactorRange):
-        found["factors"] = [word(f) for f in ends.factors]
+        found["factors"] = [factor_name(f) for f in ends.factors]
     else:
-        found["ends"] = [number(ends.start), number(ends.end)]
+        found["ends"] = [short(ends.start), short(ends.end)]
         if isinstance(ends, models.DataRange1d):
             found["padding"] = ends.range_padding
     scales = {"below": fig.x_scale, "left": fig.y_scale}
@@ -110,7 +110,7 @@ def axis(fig: models.Plot, side: str, ends: Any) -> dict[str, Any]:
     one = axes[0]
     found["words"] = flat(one.axis_label or "")
     if isinstance(one.ticker, models.FixedTicker):
-        found["ticks"] = [number(t) for t in one.ticker.ticks]
+        found["ticks"] = [short(t) for t in one.ticker.ticks]
     if isinstance(one.formatter, models.NumeralTickFormatter) and "%" in one.formatter.format:
         found["percent"] = 1
     if one.major_label_overrides:
@@ -122,9 +122,9 @@ def glyph(renderer: models.GlyphRenderer, pool: Pool) -> dict[str, Any]:
     """A glyph with its columns."""
     shape, data = renderer.glyph, renderer.data_source.data
     name = type(shape).__name__
-    if name not in KINDS:
-        raise CplabError(f"a figure has the glyph {name}, which pages cannot draw: {[*KINDS]} can")
-    kind, places = KINDS[name]
+    if name not in GLYPHS:
+        raise CplabError(f"a figure has the glyph {name}, which pages cannot draw: {[*GLYPHS]} can")
+    kind, places = GLYPHS[name]
     found: dict[str, Any] = {"kind": kind}
     for place in looks_of(type(shape), places):  # type: ignore[arg-type]
         value = resolved(getattr(shape, place), data, pool)
@@ -138,7 +138,7 @@ def glyph(renderer: models.GlyphRenderer, pool: Pool) -> dict[str, Any]:
 @cache
 def looks_of(shape: type, places: str) -> list[str]:
     """The properties of a kind of glyph that the page wants; to ask Bokeh for others takes long."""
-    return [n for n in f"{places} {LOOKS}".split() if n in shape.properties()]  # type: ignore[attr-defined]
+    return [n for n in f"{places} {PROPERTIES}".split() if n in shape.properties()]  # type: ignore[attr-defined]
 
 
 def resolved(value: Any, data: Any, pool: Pool) -> Any:
@@ -156,7 +156,7 @@ def resolved(value: Any, data: Any, pool: Pool) -> Any:
         value = value.value
     if isinstance(value, str | list | tuple):
         return value if isinstance(value, str) else list(value)
-    return number(value)
+    return short(value)
 
 
 def colours(column: Sequence[Any], mapper: Any) -> list[str]:
@@ -178,14 +178,14 @@ def colours(column: Sequence[Any], mapper: Any) -> list[str]:
 
 def plain_column(column: Iterable[Any]) -> list[Any]:
     """Numbers, with DIGITS digits, and words; None where a number is missing."""
-    return [word(one) if isinstance(one, str | tuple) else number(one) for one in column]
+    return [factor_name(one) if isinstance(one, str | tuple) else short(one) for one in column]
 
 
-def word(factor: Any) -> str:
+def factor_name(factor: Any) -> str:
     return factor if isinstance(factor, str) else ", ".join(map(str, factor))
 
 
-def number(value: Any) -> Any:
+def short(value: Any) -> Any:
     """A number that JSON has; whole ones without a point."""
     if value is None or isinstance(value, bool | int):
         return value
@@ -194,8 +194,8 @@ def number(value: Any) -> Any:
             return None
     except TypeError:
         return None  # nothing was set
-    short = float(f"{value:.{DIGITS}g}")
-    return int(short) if short == int(short) and abs(short) < 1e15 else short
+    rounded = float(f"{value:.{DIGITS}g}")
+    return int(rounded) if rounded == int(rounded) and abs(rounded) < 1e15 else rounded
 
 
 def annotations(fig: models.Plot, pool: Pool) -> Iterator[dict[str, Any]]:
@@ -205,10 +205,10 @@ def annotations(fig: models.Plot, pool: Pool) -> Iterator[dict[str, Any]]:
             continue
         if isinstance(one, models.Span):
             look = {"line_color": one.line_color, "line_dash": one.line_dash}
-            if number(one.location) is not None:
-                yield {"kind": "span", one.dimension: number(one.location), **look}
+            if short(one.location) is not None:
+                yield {"kind": "span", one.dimension: short(one.location), **look}
         elif isinstance(one, models.BoxAnnotation):
-            ends = {end: number(getattr(one, end)) for end in ("left", "right", "bottom", "top")}
+            ends = {end: short(getattr(one, end)) for end in ("left", "right", "bottom", "top")}
             yield {
                 "kind": "box",
                 "fill_color": one.fill_color,
@@ -221,7 +221,7 @@ def annotations(fig: models.Plot, pool: Pool) -> Iterator[dict[str, Any]]:
             yield {"kind": "whisker", "across": int(across), **parts}
 
 
-def key(fig: models.Plot, shown: Sequence[Any]) -> Iterator[dict[str, Any]]:
+def legend_of(fig: models.Plot, shown: Sequence[Any]) -> Iterator[dict[str, Any]]:
     """The legend: words, and the glyphs whose look stands beside them."""
     for legend in fig.legend:
         for item in legend.items if legend.visible else ():

@@ -103,7 +103,7 @@ def seen(widget: Any, pool: Pool) -> Iterator[str]:
         yield words(widget.said.value, pool)
     for child in getattr(widget, "children", ()) if not isinstance(widget, Job) else ():
         plain = type(child) in (w.HBox, w.VBox, w.Box)
-        if isinstance(child, tuple(KINDS)) or (
+        if isinstance(child, tuple(RUNS)) or (
             not plain and any(map(control, controls_in(child))) and hasattr(child, "children")
         ):
             yield pool.put({"widget": replay(child, pool)})
@@ -121,7 +121,7 @@ def words(text: str, pool: Pool, role: str = "") -> str:
 
 def replay(widget: Any, pool: Pool) -> str:
     """The mark of all that a widget shows, by its states."""
-    for kind, run in KINDS.items():
+    for kind, run in RUNS.items():
         if isinstance(widget, kind):
             return pool.put(run(widget, pool))
     return pool.put(moves(widget, pool))
@@ -166,15 +166,15 @@ def moves(widget: Any, pool: Pool) -> dict[str, Any]:
         count = counted[one.name] = counted.get(one.name, 0) + 1
         plain.append(one.plain() | {"name": f"{one.name}{count}" if count > 1 else one.name})
     spec = {"kind": "moves", "note": note or (TRAIN if job else ""), "controls": plain}
-    return spec | {"play": play} | table(rows, known)
+    return spec | {"play": play} | by_slot(rows, known)
 
 
 def moves_of(rows: Sequence[Sequence[str]]) -> dict[str, Any]:
     """What only stands there, such as a figure."""
-    return {"kind": "moves", "note": "", "controls": [], "play": 0} | table(rows, [])
+    return {"kind": "moves", "note": "", "controls": [], "play": 0} | by_slot(rows, [])
 
 
-def table(rows: Sequence[Sequence[str]], known: Sequence[Control]) -> dict[str, Any]:
+def by_slot(rows: Sequence[Sequence[str]], known: Sequence[Control]) -> dict[str, Any]:
     """States as one table a part of the screen, without the controls that change nothing in it."""
     sizes = [len(one.labels) for one in known]
     longest = max(map(len, rows))
@@ -214,10 +214,10 @@ def explorer(one: Explorer, pool: Pool) -> dict[str, Any]:
     spec = {
         "kind": "moves",
         "note": TRAIN,
-        "call": f"cplab.Explorer({called(one)}at='…')",
+        "call": f"cplab.Explorer({arguments(one)}at='…')",
         "play": 0,
     }
-    return spec | {"controls": [c.plain() for c in every]} | table(rows, every)
+    return spec | {"controls": [c.plain() for c in every]} | by_slot(rows, every)
 
 
 class Drawn:
@@ -237,7 +237,9 @@ class Drawn:
         one.plots.show = self.show  # type: ignore[method-assign]
         self._one = one
 
-    def show(self, points: Points, run: Run, deficit: str, shown: Run | None, what: str) -> None:
+    def show(
+        self, points: Points, run: Run, deficit: str, shown: Run | None, what: str = "harm"
+    ) -> None:
         onset = run.onset if run.onset in points.tried("onset") else None
         like = run if run in points or shown is None else onset
         key = points.like.recovery, points.clock, deficit, shown, like
@@ -254,7 +256,7 @@ class Drawn:
         self.plots.show, self._one.job.busy = self._show, False  # type: ignore[method-assign]
 
 
-def setting(one: Explorer) -> dict[str, Any]:
+def asked_of(one: Explorer) -> dict[str, Any]:
     """What an explorer was asked for beside its point, where that is not the usual."""
     like, usual = one.points.like, Run(profile=one.points.like.profile)
     names = ("dataset", "model", "schedule")
@@ -264,15 +266,15 @@ def setting(one: Explorer) -> dict[str, Any]:
     return said | ({"deficits": deficits} if deficits != OFFERED else {})
 
 
-def called(one: Explorer) -> str:
+def arguments(one: Explorer) -> str:
     """The same as arguments; a deficit of one's own cannot be called by its name."""
-    said = {k: v for k, v in setting(one).items() if "@" not in str(v)}
+    said = {k: v for k, v in asked_of(one).items() if "@" not in str(v)}
     return "".join(f"{name}={value!r}, " for name, value in said.items())
 
 
 def name_of(one: Explorer) -> str:
     """`explorer`, and what is not usual: for links and files."""
-    said = [re.sub(r"@\w+|[()']", "", str(value)) for value in setting(one).values()]
+    said = [re.sub(r"@\w+|[()']", "", str(value)) for value in asked_of(one).values()]
     return re.sub(r"\W+", "-", " ".join(["explorer", *said])).strip("-")
 
 
@@ -356,7 +358,7 @@ def fitted(one: Fitting, pool: Pool) -> dict[str, Any]:
     return spec
 
 
-KINDS: dict[type, Callable[[Any, Pool], dict[str, Any]]] = {
+RUNS: dict[type, Callable[[Any, Pool], dict[str, Any]]] = {
     Explorer: explorer,
     Prediction: guessed,
     Ranking: ranked,

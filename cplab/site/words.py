@@ -97,11 +97,11 @@ def reference() -> Iterator[str]:
         for own in module.__all__:
             value = getattr(module, own)
             yield f'<h3 id="{name}.{own}"><code>{own}</code></h3>'
-            yield called(own, value) + docstring(value)
+            yield signature_of(own, value) + docstring(value)
         yield "</section>"
 
 
-def called(name: str, value: Any) -> str:
+def signature_of(name: str, value: Any) -> str:
     """The line that calls it, for functions and classes; a constant's value."""
     if not callable(value):
         return python(f"{name} = {value!r:.300}")

@@ -130,10 +130,10 @@ class Bench(w.VBox):
         return f"trained: {len(todo)} lives of seed {run.seed}, in {clock.seconds:.0f} s"
 
 
-def listed(points: Mapping[str, Sequence[float]], digits: int = 1) -> str:
+def names_listed(points: Mapping[str, Sequence[float]], digits: int = 1) -> str:
     """Numbers, one a seed, by their words, and at the end what is not there.
 
-    >>> listed({"blur": [2.0, 3.0], "noise": []})
+    >>> names_listed({"blur": [2.0, 3.0], "noise": []})
     'blur 2.5 ± 6.4 (2 seeds); not trained yet: noise'
     """
     known = {words: v for words, v in points.items() if len(v)}

@@ -19,7 +19,7 @@ from cplab.runs import Run
 from cplab.site.plots import Pool, figures
 from cplab.site.words import scrolled
 
-MOST = 6000  # states of a widget that is not the explorer
+MOST_STATES = 6000  # states of a widget that is not the explorer
 RADIO, SELECT = (w.ToggleButtons, w.RadioButtons), (w.Dropdown, w.Select)
 NUMBERS = (w.IntSlider, w.FloatSlider)
 FIELDS = (w.FloatLogSlider, w.Text, w.IntText, w.FloatText)  # with positions without end
@@ -133,7 +133,7 @@ def moves(widget: Any, pool: Pool) -> dict[str, Any]:
     every = [(one, control(one)) for one in controls_in(widget)]
     known: list[Control] = []
     for _, one in every:
-        if one and prod(len(c.labels) for c in [*known, one]) <= MOST:
+        if one and prod(len(c.labels) for c in [*known, one]) <= MOST_STATES:
             known.append(one)
     job, rows = getattr(widget, "job", None), list[list[str]]()
 

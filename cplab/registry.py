@@ -11,6 +11,7 @@ import linecache
 import re
 from collections.abc import Callable
 from dataclasses import fields, replace
+from importlib import import_module
 from types import FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -105,15 +106,14 @@ def dumps_own() -> str:
         said = {f.name: getattr(entry, f.name) for f in fields(entry) if f.compare}
         usual = {f.name: f.default for f in fields(entry)} | {"apply": said.pop("apply")}
         changed = {name: value for name, value in said.items() if value != usual[name]}
-        told.append((type(entry).__name__, changed))
+        told.append((type(entry).__module__, type(entry).__name__, changed))
     return repr(told)
 
 
 def load_own(told: str) -> None:
     """Register what `dumps_own` gave, out of the sources; what is here already stays."""
-    kinds = {kind.__name__: kind for kind in TABLES}
-    for kind, values in ast.literal_eval(told):
-        restore(kinds[kind], **values)
+    for module, kind, values in ast.literal_eval(told):
+        restore(getattr(import_module(module), kind), **values)
 
 
 def restore(kind: type, *, name: str, source: str, **values: Any) -> Any:

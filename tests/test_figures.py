@@ -5,7 +5,7 @@ import html
 import io
 import math
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from itertools import combinations
 
 import numpy as np
@@ -21,6 +21,7 @@ from cplab import deficits, show, statistics
 from cplab.animals import GESTATION, statements
 from cplab.data import images
 from cplab.lab import lab01, lab03, lab04
+from cplab.results import Result
 from cplab.runs import Run
 from cplab.show import pictures, predictions, theme
 
@@ -41,27 +42,15 @@ def row(deficit, onset, length, seed, accuracy=0.5, source="live", copy="practic
     return {**columns, "accuracy": accuracy, "source": source, "copy": copy}
 
 
-@dataclass
-class Outcome:
-    """As much of a result as figures take."""
-
-    spec: Run
-    accuracy: float
-    columns: dict
-    source: str = "live"
-    copy: str = "x"
-    ending: dict = field(default_factory=lambda: {"sharpness": 2.0})
-
-    def series(self, name):
-        return np.array(self.columns[name], dtype=float)
-
-
 def life(traces, deficit="none", length=0, seed=0, accuracy=0.5, **setting):
     """A result of the fit profile with such a trace after each epoch."""
     when = {"length": length} if length else {"onset": len(traces) - 1}
     recovery = len(traces) - length - when.get("onset", 0)
     run = Run(deficit, profile="fit", recovery=recovery, seed=seed, **when, **setting)
-    return Outcome(run, accuracy, dict.fromkeys(("trace", "train_loss", "test_accuracy"), traces))
+    curve = [{"epoch": i, "train_loss": v, "test_accuracy": v} for i, v in enumerate(traces)]
+    measured = {"trace": {i: {"trace": [float(v)]} for i, v in enumerate(traces)}}
+    values = {"accuracy": accuracy, "curve": curve}
+    return Result(run, values, 1.0, "x", "cpu", "float32", 1, "2", "", measured)
 
 
 def parts(fig):
@@ -386,7 +375,7 @@ def test_a_figure_names_what_it_shows_and_has_its_numbers(name):
 def test_the_end_of_a_deficit_and_networks_of_adam_are_marked():
     ends = [(dots["x"], dots["y"]) for dots in glyphs(show.over_epochs(LIVES), "Scatter")]
     assert ends == [([], []), ([2], [5])]
-    shown = parts(show.minima(LIVES, lambda r: r.ending["sharpness"], "sharpness"))
+    shown = parts(show.minima(LIVES, lambda r: 2.0, "sharpness"))
     assert shown["adam"][0].glyph.marker == "triangle" != shown["clear"][0].glyph.marker
 
 

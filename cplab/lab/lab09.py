@@ -151,7 +151,10 @@ def norms_at_birth(run: Run, channels: int = 3) -> np.ndarray:
     """
     from torch import nn
 
-    net = models.build(run.model, channels, run.settings.size)
+    from cplab.engine.tasks import mix, seeded
+
+    with seeded(mix(run.seed)):
+        net = models.build(run.model, channels, run.settings.size)
     layers = [layer for layer in net.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
     return np.array([layer.weight.detach().norm().item() for layer in layers])
 

@@ -158,6 +158,7 @@ def saliency() -> Parts:
 
 
 EYES = ("eye_shares", "each_eye")
+WORSE_OFF = "strabismus:right", "blur:right", "fresh_noise:right", "blur", "blank"
 
 
 def closed(deficit="blank:right", length=8, **fields) -> list[Run]:
@@ -179,16 +180,8 @@ def eyes() -> Parts:
     the left one patched."""
     doses = [run for dose in (4, 8, 12) for run in patched(dose)]
     yield with_controls([*closed(), *closed(length=4), *closed(length=16), *doses]), EYES
-    yield with_controls(closed(onset=8)), EYES
-    yield [*closed("strabismus:right"), *closed("blur:right"), *closed("blur")], EYES
-
-
-def more_eyes() -> Parts:
-    """What is trained next, in this order; it is not shipped yet. Once it is, `eyes` has it."""
-    yield with_controls(closed(onset=16)), EYES
-    yield closed("fresh_noise:right"), EYES
-    yield with_controls(closed(onset=4)), EYES
-    yield closed("blank"), EYES
+    yield with_controls([run for onset in (4, 8, 16) for run in closed(onset=onset)]), EYES
+    yield [run for how in WORSE_OFF for run in closed(how)], EYES
 
 
 THERE = {

@@ -60,7 +60,7 @@ CLOSED_EYES = [
         ),
         above(
             "share lost to {0} closed epochs at birth, minus that lost at onset {1}, percent",
-            {"course": (8, 8)},
+            {"course": (8, 16)},
             later_gain,
         ),
     ),

@@ -16,16 +16,24 @@ import numpy as np
 
 from cplab.checks import CplabError, one_of, require, whole
 from cplab.lazy import check_calls
-from cplab.pruning import SIZES, KernelPruning, KernelSplit, Pruned, Search, random_split
+from cplab.pruning import (
+    SIZES,
+    KernelPruning,
+    KernelSplit,
+    Pruned,
+    Retraining,
+    Search,
+    random_split,
+)
 from cplab.results import find
 from cplab.runs import CLOCKS, LONGEST, Run
 from cplab.specs import check_spec
-from cplab.statistics import crossing, half_width
+from cplab.statistics import PerSeed, crossing, half_of_sum, half_width
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Missing", "accuracy", "accuracy_at", "advantage"]
+__all__ = ["Missing", "Terms", "accuracy", "accuracy_at", "advantage", "beginning"]
 __all__ += ["doublings", "each_seed", "equal_training_loss", "gain_over_newborn", "harm"]
 __all__ += ["information_centre", "information_shift", "kernel_split", "layer_shares"]
 __all__ += ["longest_harmless_window", "lost_time", "plasticity_loss", "point_means"]
@@ -40,6 +48,49 @@ POINT = ("deficit", "onset", "length", "seed", "skipped")  # what varies within 
 
 class Missing(CplabError, LookupError):
     """There is no result of a spec, or not the measurement that was asked for."""
+
+
+class Terms(float):
+    """Numbers of networks of one seed, added and subtracted: their sum, and its `parts`,
+    {beginning: sum}, of networks that share no training. What else is computed of it is a float.
+
+    >>> blur, flip = (accuracy(Run(deficit, length=16)) for deficit in ("blur", "flip"))
+    >>> len((flip - blur).parts)
+    2
+    """
+
+    parts: dict[Any, float]
+
+    def __new__(cls, parts: dict[Any, float]) -> "Terms":
+        found = super().__new__(cls, sum(parts.values()))
+        found.parts = parts
+        return found
+
+    def __add__(self, other: float, sign: int = 1) -> float:
+        if not isinstance(other, Terms):
+            return float(self) + sign * other
+        here, there = self.parts, other.parts
+        return Terms({k: here.get(k, 0) + sign * there.get(k, 0) for k in {**here, **there}})
+
+    def __sub__(self, other: float) -> float:
+        return self.__add__(other, -1)
+
+    def __neg__(self) -> "Terms":
+        return Terms({k: -part for k, part in self.parts.items()})
+
+
+def beginning(spec: Any) -> Any:
+    """What two specs have in common that share training, or the search that both stem from; a life
+    in float32 begins as the same in bfloat16 does, up to rounding.
+
+    >>> beginning(Run("blur", 8, 8)) == beginning(Run("flip", 8, 4)) != beginning(Run("blur", 0, 8))
+    True
+    """
+    if isinstance(spec, Retraining | Search):
+        return getattr(spec, "source", None) or spec
+    if isinstance(spec, Run):
+        spec = replace(spec, arithmetic="native")
+    return spec.trunk_key, spec.life[0]
 
 
 _shipped_only: ContextVar[bool] = ContextVar("shipped_only", default=False)
@@ -91,7 +142,9 @@ def each_seed(
 
     Arguments: quantity, a function of specs such as those of this module; specs, whose own seed
         does not matter; options, passed on to the quantity.
-    Returns: (seeds,), or (seeds, n) of a quantity that gives n numbers; empty if there are none.
+    Returns: (seeds,), or (seeds, n) of a quantity that gives n numbers; empty if there are none. Of
+        differences of accuracies a `cplab.statistics.PerSeed`, whose interval takes the seeds for
+        pairs only where two networks share training.
 
     >>> print(each_seed(harm, Run(deficit="blur", length=8), seeds=(0, 1, 2)).round(1))
     [1.4 1.  3.6]
@@ -100,6 +153,8 @@ def each_seed(
     for seed in seeds:
         with suppress(Missing):
             found.append(quantity(*(_with_seed(spec, seed) for spec in specs), **options))
+    if found and all(isinstance(each, Terms) for each in found):
+        return PerSeed([[*each.parts.values()] for each in found])
     return np.array(found, dtype=float)
 
 
@@ -109,7 +164,7 @@ def _with_seed(spec: Any, seed: int) -> Any:
     return replace(check_spec(spec), seed=seed)
 
 
-def accuracy(spec: Any, last: int = 1) -> float:
+def accuracy(spec: Any, last: int = 1) -> Terms:
     """Final accuracy on clear test images, in percent.
 
     Arguments: last, how many epochs at the end it is the mean of: under a fixed learning rate the
@@ -119,13 +174,12 @@ def accuracy(spec: Any, last: int = 1) -> float:
     (58.5, 56.6)
     """
     last, found = whole("last", last, 1, LONGEST), result(spec)
-    if last == 1:
-        return 100 * found.accuracy
-    return 100 * float(np.nanmean(found.series("test_accuracy")[-last:]))
+    right = found.accuracy if last == 1 else np.nanmean(found.series("test_accuracy")[-last:])
+    return Terms({beginning(spec): 100 * float(right)})
 
 
 def advantage(spec: Any, other: Any, last: int = 1) -> float:
-    """Points of accuracy of one spec above another of the same seed.
+    """Terms of accuracy of one spec above another of the same seed.
 
     >>> flip, blur = Run(deficit="flip", length=16), Run(deficit="blur", length=16)
     >>> print(each_seed(advantage, flip, blur).mean().round(1))
@@ -135,7 +189,7 @@ def advantage(spec: Any, other: Any, last: int = 1) -> float:
 
 
 def equal_training_loss(run: Run, last: int = 1) -> float:
-    """Points lost against equal training: the paper's sensitivity, and the sum of `lost_time` and
+    """Terms lost against equal training: the paper's sensitivity, and the sum of `lost_time` and
     `harm` (Achille, Rovere & Soatto 2019, figure 1 bottom).
 
     >>> print(each_seed(equal_training_loss, Run(deficit="blur", length=8)).mean().round(1))
@@ -145,17 +199,17 @@ def equal_training_loss(run: Run, last: int = 1) -> float:
 
 
 def lost_time(run: Run, last: int = 1, clock: str = "stopped") -> float:
-    """Points that the epochs of the window would have brought if they had been clear: equal
+    """Terms that the epochs of the window would have brought if they had been clear: equal
     training minus the life without the window. A network that slept through them loses as much.
 
     >>> print(each_seed(lost_time, Run(deficit="blur", length=8)).mean().round(1))
     5.5
     """
-    return equal_training_loss(run, last) - harm(run, last, clock)
+    return advantage(run.equal_training(), run.without_window(clock), last)
 
 
 def harm(run: Run, last: int = 1, clock: str = "stopped") -> float:
-    """Points that the deficit took beyond lost time: the same life with the window cut out, minus
+    """Terms that the deficit took beyond lost time: the same life with the window cut out, minus
     this one. At birth that is the newborn. Below 0 where something was learned under the deficit.
 
     Arguments: clock, whether that of the schedule `paper` is stopped during the window that is left
@@ -168,7 +222,7 @@ def harm(run: Run, last: int = 1, clock: str = "stopped") -> float:
 
 
 def gain_over_newborn(run: Run, last: int = 1) -> float:
-    """Points above the newborn, which has the recovery epochs alone. At onset 0 this is minus the
+    """Terms above the newborn, which has the recovery epochs alone. At onset 0 this is minus the
     harm; later it also counts what was learned before the window.
 
     >>> print(each_seed(gain_over_newborn, Run(deficit="blur", length=16)).mean().round(1))
@@ -251,7 +305,8 @@ def doublings(run: Run, other: Run) -> float:
     >>> round(doublings(blur, blur.equal_training()), 1)
     4.1
     """
-    return float(np.log2(trace_curve(run)[-1] / trace_curve(other)[-1]))
+    here, there = (Terms({beginning(one): np.log2(trace_curve(one)[-1])}) for one in (run, other))
+    return here - there
 
 
 def trace_match(
@@ -301,7 +356,7 @@ def information_centre(run: Run, epoch: int | None = None) -> float:
     3.5
     """
     shares = layer_shares(run, epoch)
-    return float(shares @ np.arange(len(shares)))
+    return Terms({beginning(run): float(shares @ np.arange(len(shares)))})
 
 
 def information_shift(run: Run, other: Run | None = None, epoch: int | None = None) -> float:
@@ -315,7 +370,7 @@ def information_shift(run: Run, other: Run | None = None, epoch: int | None = No
     return information_centre(run, epoch) - information_centre(control, epoch)
 
 
-def accuracy_at(spec: Any, moment: float | str) -> float:
+def accuracy_at(spec: Any, moment: float | str) -> Terms:
     """Test accuracy in percent at a moment of a life on the way to few synapses, kernels, weights.
 
     Arguments: moment, of a Search the density of synapses (fraction), with its own weights; of a
@@ -329,9 +384,11 @@ def accuracy_at(spec: Any, moment: float | str) -> float:
     values = result(spec).values
     try:
         if isinstance(spec, Search):
-            return 100 * values["architectures"][f"{moment:g}"]["accuracy"]
-        row = _kernel_rows(values)[moment] if isinstance(spec, KernelPruning) else moment
-        return 100 * values["accuracy"][row]
+            right = values["architectures"][f"{moment:g}"]["accuracy"]
+        else:
+            row = _kernel_rows(values)[moment] if isinstance(spec, KernelPruning) else moment
+            right = values["accuracy"][row]
+        return Terms({beginning(spec): 100 * right})
     except (KeyError, TypeError, ValueError):
         raise Missing(f"{spec} was not measured at {moment}: see help(accuracy_at)") from None
 
@@ -372,11 +429,11 @@ def random_splits_accuracy(size: str, kernels: int, seed: int, draws: int = 3) -
             found.append(accuracy(KernelSplit(size, first, second, seed)))
     if not found:
         raise Missing(f"no random split of {kernels} kernels was trained at size {size}")
-    return float(np.mean(found))
+    return Terms({("random splits", size, kernels, seed): float(np.mean(found))})
 
 
 def plasticity_loss(life: Pruned) -> float:
-    """Points that a deficit after pruning costs against as many clear epochs in its place.
+    """Terms that a deficit after pruning costs against as many clear epochs in its place.
 
     >>> print(each_seed(plasticity_loss, Pruned(deficit="blur", length=8)).mean().round(1))
     2.6
@@ -406,7 +463,8 @@ def point_means(table: "pd.DataFrame", clock: str = "stopped") -> "pd.DataFrame"
     Arguments: table, rows of `cplab.table` that agree in all but these and the seed (see
         `same_setting`), controls among them; clock, of the control of harm.
     Returns: one row a point, indexed by deficit, onset and length, with means over seeds and half
-        their 95 % intervals (NaN for one seed) of accuracy, loss (against equal training), its two
+        their 95 % intervals (NaN for one seed; seeds pair lives that share training, which those
+        from birth do not with their controls) of accuracy, loss (against equal training), its two
         parts lost_time and harm, and gain (over the newborn), as fractions in accuracy,
         accuracy_half, …; seeds, the number of runs; pairs, of those with equal training.
 
@@ -430,12 +488,18 @@ def point_means(table: "pd.DataFrame", clock: str = "stopped") -> "pd.DataFrame"
     without, born = control(rows.onset, passed), control(0 * rows.onset, rows.skipped)
     rows["loss"], rows["lost_time"] = equal - rows.accuracy, equal - without
     rows["harm"], rows["gain"] = without - rows.accuracy, rows.accuracy - born
-    names = ["accuracy", "loss", "lost_time", "harm", "gain"]
-    groups = rows.groupby(["deficit", "onset", "length"])[names]
+    names, by = ["accuracy", "loss", "lost_time", "harm", "gain"], ["deficit", "onset", "length"]
+    groups = rows.groupby(by)[names]
     means, count = groups.mean(), groups.count()
-    halves = pd.DataFrame(
-        half_width(groups.std(), count), means.index, [f"{n}_half" for n in names]
-    )
+    halves = half_width(groups.std(), count)
+    keys = means.index.to_frame()
+    apart = ((keys.onset == 0) & (keys.deficit != "none")).to_numpy()  # share no training
+    for name, other in (("loss", equal), ("harm", without), ("gain", born)):
+        both = rows[by].assign(own=rows.accuracy, other=other)[rows[name].notna()]
+        squares = both.groupby(by).var().reindex(means.index).to_numpy().T / count[name].to_numpy()
+        column = names.index(name)
+        halves[apart, column] = half_of_sum(squares, count[name])[apart]
+    halves = pd.DataFrame(halves, means.index, [f"{n}_half" for n in names])
     return means.join(halves).assign(seeds=count.accuracy, pairs=count.loss)
 
 
@@ -462,7 +526,7 @@ def longest_harmless_window(
     """The longest window of a deficit that can be removed without a penalty, which the slides call
     the critical period: where harm, from length to length along straight lines, exceeds it first.
 
-    The interval inverts the paired t interval of harm over seeds: it has all lengths whose harm
+    The interval inverts the interval of harm over seeds: it has all lengths whose harm
     cannot be told from the penalty, from where the upper ends of the intervals exceed it to where
     the lower ends do.
 
@@ -472,7 +536,7 @@ def longest_harmless_window(
     >>> import cplab
     >>> points = point_means(same_setting(cplab.table(), Run()))
     >>> print(*np.round(longest_harmless_window(points, "blur"), 1))
-    5.4 3.1 8.6
+    5.4 2.5 7.8
     """
     rows = rows_at(points, deficit=deficit, onset=onset).dropna(subset="harm")
 

@@ -6,7 +6,7 @@ Accuracies are percentages, their differences points.
 
 A number that compares networks is a tuple of parts, whose sum it is. Terms of networks that share
 their beginning stand in one part, since what that beginning gave them cancels there, seed by seed;
-networks that share nothing stand in parts of their own (see intervals.py).
+networks that share nothing stand in parts of their own (see cplab.statistics.interval).
 """
 
 from collections import defaultdict
@@ -30,18 +30,8 @@ def combine(*terms: tuple[float, Any], of: Callable[[Any], float] | None = None)
     """Σ factor · number of a spec (its accuracy, if nothing else is given), as parts."""
     parts: dict[Any, float] = defaultdict(float)
     for factor, spec in terms:
-        parts[beginning(spec)] += factor * (of or accuracy)(spec)
+        parts[q.beginning(spec)] += factor * (of or accuracy)(spec)
     return tuple(parts.values())
-
-
-def beginning(spec: Any) -> Any:
-    """What two specs have in common that share training, or the search that both stem from; a life
-    in float32 begins as the same in bfloat16 does, up to rounding."""
-    if isinstance(spec, Retraining | Search):
-        return getattr(spec, "source", None) or spec
-    if isinstance(spec, Run):
-        spec = replace(spec, arithmetic="native")
-    return spec.trunk_key, spec.life[0]
 
 
 def accuracy(spec: Any) -> float:

@@ -131,7 +131,7 @@ def against(
     one_of("control", control, CONTROLS)
     what, words, sign, look = CONTROLS[control]
     names, rows, ours = select(like, deficits, table)
-    title = f"accuracy after a deficit minus that of {words}, seed by seed"
+    title = f"accuracy after a deficit minus that of {words}"
     axes = ("epochs with the deficit", f"points above {words}")
     fig = plain_figure(title, *axes, note(rows[ours]), **options)
     points = point_means(rows)

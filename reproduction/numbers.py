@@ -15,8 +15,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from cplab import quantities as q
 from cplab.profiles import PROFILES
 from cplab.pruning import KernelPruning, KernelSplit, Pruned, Retraining, Search
@@ -174,11 +172,7 @@ def remaining(size, length, seed, **fields) -> float:
 def doublings(size, length, seed, other="none", **fields) -> Parts:
     """log₂ of the trace in the end after blur, over that after another life."""
     blurred, control = (traced(size, d, length, seed, **fields) for d in ("blur", other))
-    return combine((1, blurred), (-1, control), of=log_trace)
-
-
-def log_trace(run: Run) -> float:
-    return float(np.log2(q.trace_curve(run)[-1]))
+    return tuple(q.doublings(blurred, control).parts.values())
 
 
 def peak_to_worst(size, length, onsets, end, seed, **fields) -> float:

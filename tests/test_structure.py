@@ -22,7 +22,7 @@ FLOORS = (
     {"pruning"},
     {"results"},
     {"animals", "fits", "linear", "statistics"},
-    {"eyes", "quantities"},
+    {"eyes", "quantities", "windows"},
     {"show"},
     {"lab"},
     {"site"},

@@ -31,7 +31,8 @@ from cplab.runs import LONGEST, Run
 from cplab.specs import check_spec
 from cplab.statistics import PerSeed
 
-__all__ = ["Missing", "Terms", "accuracy", "accuracy_at", "advantage", "beginning"]
+__all__ = ["Missing", "Terms", "accuracy", "accuracy_at", "accuracy_on_blur", "advantage"]
+__all__ += ["beginning"]
 __all__ += ["doublings", "each_seed", "equal_training_loss", "gain_over_newborn", "harm"]
 __all__ += ["information_centre", "information_shift", "kernel_split", "layer_shares"]
 __all__ += ["lost_time", "plasticity_loss"]
@@ -151,8 +152,9 @@ def each_seed(
     for seed in seeds:
         with suppress(Missing):
             found.append(quantity(*(_with_seed(spec, seed) for spec in specs), **options))
-    if found and all(isinstance(each, Terms) for each in found):
-        return PerSeed([[*each.parts.values()] for each in found])
+    parts = [[*each.parts.values()] for each in found if isinstance(each, Terms)]
+    if len(parts) == len(found) and len({*map(len, parts)}) == 1:  # of every seed as many
+        return PerSeed(parts)
     return np.array(found, dtype=float)
 
 
@@ -174,6 +176,22 @@ def accuracy(spec: Any, last: int = 1) -> Terms:
     last, found = whole("last", last, 1, LONGEST), result(spec)
     right = found.accuracy if last == 1 else np.nanmean(found.series("test_accuracy")[-last:])
     return Terms({beginning(spec): 100 * float(right)})
+
+
+def accuracy_on_blur(run: Run, reading: str = "adapted", epoch: int | None = None) -> Terms:
+    """Accuracy on blurred test images in percent (see `cplab.measure.measure_blurred`).
+
+    Arguments: reading, blurred, adapted (batch norm has the statistics of blurred images), or clear
+        (the same images); epoch, after which, counted from 0, the last one if not given.
+
+    >>> with shipped_only():
+    ...     each_seed(accuracy_on_blur, Run("blur", length=2)).shape
+    (0,)
+    """
+    one_of("reading", reading, ("clear", "blurred", "adapted"))
+    epoch = run.epochs - 1 if epoch is None else whole("epoch", epoch, 0, run.epochs - 1)
+    found = result(run, {"blurred": (epoch,)}).measured["blurred"][epoch]
+    return Terms({beginning(run): 100 * found[reading]})
 
 
 def advantage(spec: Any, other: Any, last: int = 1) -> float:

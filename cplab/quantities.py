@@ -31,12 +31,10 @@ from cplab.runs import LONGEST, Run
 from cplab.specs import check_spec
 from cplab.statistics import PerSeed
 
-__all__ = ["Missing", "Terms", "accuracy", "accuracy_at", "accuracy_on_blur", "advantage"]
-__all__ += ["beginning"]
+__all__ = ["Missing", "Terms", "accuracy", "accuracy_at", "advantage", "beginning"]
 __all__ += ["doublings", "each_seed", "equal_training_loss", "gain_over_newborn", "harm"]
-__all__ += ["information_centre", "information_shift", "kernel_split", "layer_shares"]
-__all__ += ["lost_time", "plasticity_loss"]
-__all__ += ["random_splits_accuracy", "result", "sensitivity"]
+__all__ += ["information_centre", "information_shift", "kernel_split", "layer_shares", "lost_time"]
+__all__ += ["plasticity_loss", "random_splits_accuracy", "result", "sensitivity"]
 __all__ += ["shipped_only", "trace_curve", "trace_match", "trace_peak", "trace_remaining"]
 __all__ += ["worst_onset"]
 
@@ -178,22 +176,6 @@ def accuracy(spec: Any, last: int = 1) -> Terms:
     return Terms({beginning(spec): 100 * float(right)})
 
 
-def accuracy_on_blur(run: Run, reading: str = "adapted", epoch: int | None = None) -> Terms:
-    """Accuracy on blurred test images in percent (see `cplab.measure.measure_blurred`).
-
-    Arguments: reading, blurred, adapted (batch norm has the statistics of blurred images), or clear
-        (the same images); epoch, after which, counted from 0, the last one if not given.
-
-    >>> with shipped_only():
-    ...     each_seed(accuracy_on_blur, Run("blur", length=2)).shape
-    (0,)
-    """
-    one_of("reading", reading, ("clear", "blurred", "adapted"))
-    epoch = run.epochs - 1 if epoch is None else whole("epoch", epoch, 0, run.epochs - 1)
-    found = result(run, {"blurred": (epoch,)}).measured["blurred"][epoch]
-    return Terms({beginning(run): 100 * found[reading]})
-
-
 def advantage(spec: Any, other: Any, last: int = 1) -> float:
     """Terms of accuracy of one spec above another of the same seed.
 
@@ -221,6 +203,7 @@ def lost_time(run: Run, last: int = 1, clock: str = "stopped") -> float:
     >>> print(each_seed(lost_time, Run(deficit="blur", length=8)).mean().round(1))
     5.5
     """
+    result(run)  # of the seeds that harm has
     return advantage(run.equal_training(), run.without_window(clock), last)
 
 

@@ -35,10 +35,8 @@ def half_width(std: ArrayLike, count: ArrayLike) -> np.ndarray:
 
 
 def half_of_sum(squares: ArrayLike, count: ArrayLike) -> np.ndarray:
-    """Half the 95 % interval of a sum of means that are independent of each other, as Welch has it.
-
-    Arguments: squares, of their standard errors (parts, ...); count, the seeds of each (...).
-    """
+    """Half the 95 % interval of a sum of independent means, by Welch: squares of their standard
+    errors (parts, ...), and how many seeds each has (...)."""
     from scipy.special import stdtrit
 
     squares = np.asarray(squares, dtype=float)
@@ -48,10 +46,9 @@ def half_of_sum(squares: ArrayLike, count: ArrayLike) -> np.ndarray:
 def freedom_of_sum(squares: np.ndarray, count: ArrayLike) -> np.ndarray:
     """Degrees of freedom of such a sum (Welch & Satterthwaite), NaN for one seed."""
     each = np.asarray(count, dtype=float) - 1
-    total = squares.sum(0)
     with np.errstate(all="ignore"):
-        freedom = total**2 / ((squares**2).sum(0) / each)
-    return np.where(total > 0, freedom, np.where(each > 0, each, np.nan))
+        freedom = squares.sum(0) ** 2 / ((squares**2).sum(0) / each)
+    return np.where(squares.sum(0) > 0, freedom, np.where(each > 0, each, np.nan))
 
 
 class PerSeed(np.ndarray):

@@ -12,7 +12,7 @@ from scipy import stats
 
 import cplab
 from cplab import quantities as q
-from cplab import windows
+from cplab import statistics, windows
 from cplab.pruning import KernelPruning, KernelSplit, Pruned, Retraining, Search
 from cplab.results import find
 from cplab.runs import Run
@@ -139,6 +139,32 @@ def test_inside_shipped_only_a_live_result_counts_for_nothing(results):
     assert q.result(run).source == "shipped"
 
 
+def test_seeds_are_pairs_only_where_two_networks_share_training(results):
+    random = np.random.default_rng(0)
+    early, late, clear = Run("blur", 0, 8), Run("blur", 8, 8), Run(onset=8)
+    drawn = {run: random.normal(0.5, 0.1, 6) for run in (early, late, clear, Run())}
+    for run, accuracies in drawn.items():
+        for seed, right in enumerate(accuracies):
+            results[replace(run, seed=seed)] = result(right)
+    ours, theirs = 100 * drawn[Run()], 100 * drawn[early]
+    apart = statistics.mean_half(q.each_seed(q.harm, early))
+    welch = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval()
+    assert apart[1] == pytest.approx(np.ptp(welch) / 2)
+    together = statistics.mean_half(q.each_seed(q.harm, late))
+    assert together == pytest.approx(statistics.mean_half(100 * (drawn[clear] - drawn[late])))
+
+    def more(run, other):  # whose parts are put together across both
+        return q.harm(run) - q.harm(other)
+
+    terms = 100 * np.array([drawn[clear] - drawn[late] - drawn[Run()], drawn[early]])
+    found = q.each_seed(more, late, early)
+    assert statistics.mean_half(found) == pytest.approx(statistics.interval(terms.T)[:2])
+    for kept in (-found, found[:4], 2 * found, found / 4):
+        assert statistics.interval(kept).freedom < 2 * len(kept) - 1
+        assert kept.parts.sum(1) == pytest.approx(np.asarray(kept))
+    assert not hasattr(found - 1, "parts")
+
+
 def test_sensitivity_is_taken_at_each_onset(results):
     window = Run("blur", 0, 8)
     for onset, accuracy in ((0, 0.3), (4, 0.2), (8, 0.35)):
@@ -259,8 +285,8 @@ def test_the_table_says_of_each_point_what_its_seeds_say(points):
                 np.mean(values) if len(values) else np.nan, nan_ok=True
             )
             if len(values) > 2:
-                low, high = stats.ttest_1samp(values, 0).confidence_interval(0.95)
-                assert 100 * row[f"{name}_half"] == pytest.approx((high - low) / 2)
+                half = statistics.mean_half(values)[1]
+                assert 100 * row[f"{name}_half"] == pytest.approx(half)
         assert row.seeds == len(q.each_seed(q.accuracy, run))
         assert row.pairs == len(q.each_seed(q.equal_training_loss, run))
     known = points.dropna(subset=["loss", "lost_time", "harm"])

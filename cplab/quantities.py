@@ -5,41 +5,88 @@ many epochs, all clear) is *lost time*, which a network that slept meanwhile wou
 *harm*, what the deficit did. Nothing is trained here: what has no result raises Missing.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from cplab.checks import CplabError, one_of, require, whole
 from cplab.lazy import check_calls
-from cplab.pruning import SIZES, KernelPruning, KernelSplit, Pruned, Search, random_split
+from cplab.measure import parse_measures
+from cplab.pruning import (
+    SIZES,
+    KernelPruning,
+    KernelSplit,
+    Pruned,
+    Retraining,
+    Search,
+    random_split,
+)
 from cplab.results import find
-from cplab.runs import CLOCKS, LONGEST, Run
+from cplab.runs import LONGEST, Run
 from cplab.specs import check_spec
-from cplab.statistics import crossing, half_width
+from cplab.statistics import PerSeed
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["Missing", "accuracy", "accuracy_at", "advantage"]
+__all__ = ["Missing", "Terms", "accuracy", "accuracy_at", "advantage", "beginning"]
 __all__ += ["doublings", "each_seed", "equal_training_loss", "gain_over_newborn", "harm"]
-__all__ += ["information_centre", "information_shift", "kernel_split", "layer_shares"]
-__all__ += ["longest_harmless_window", "lost_time", "plasticity_loss", "point_means"]
-__all__ += ["random_splits_accuracy", "result", "same_setting", "scaled_trace", "sensitivity"]
+__all__ += ["information_centre", "information_shift", "kernel_split", "layer_shares", "lost_time"]
+__all__ += ["plasticity_loss", "random_splits_accuracy", "result", "sensitivity"]
 __all__ += ["shipped_only", "trace_curve", "trace_match", "trace_peak", "trace_remaining"]
 __all__ += ["worst_onset"]
 
 SEEDS = range(10)  # those of them that there are
 Cost = Callable[[Run], float]
-POINT = ("deficit", "onset", "length", "seed", "skipped")  # what varies within one setting
 
 
 class Missing(CplabError, LookupError):
     """There is no result of a spec, or not the measurement that was asked for."""
+
+
+class Terms(float):
+    """Numbers of networks of one seed, added and subtracted: their sum, and its `parts`,
+    {beginning: sum}, of networks that share no training. What else is computed of it is a float.
+
+    >>> blur, flip = (accuracy(Run(deficit, length=16)) for deficit in ("blur", "flip"))
+    >>> len((flip - blur).parts)
+    2
+    """
+
+    parts: dict[Any, float]
+
+    def __new__(cls, parts: dict[Any, float]) -> "Terms":
+        found = super().__new__(cls, sum(parts.values()))
+        found.parts = parts
+        return found
+
+    def __add__(self, other: float, sign: int = 1) -> float:
+        if not isinstance(other, Terms):
+            return float(self) + sign * other
+        here, there = self.parts, other.parts
+        return Terms({k: here.get(k, 0) + sign * there.get(k, 0) for k in {**here, **there}})
+
+    def __sub__(self, other: float) -> float:
+        return self.__add__(other, -1)
+
+    def __neg__(self) -> "Terms":
+        return Terms({k: -part for k, part in self.parts.items()})
+
+
+def beginning(spec: Any) -> Any:
+    """What two specs have in common that share training, or the search that both stem from; a life
+    in float32 begins as the same in bfloat16 does, up to rounding.
+
+    >>> beginning(Run("blur", 8, 8)) == beginning(Run("flip", 8, 4)) != beginning(Run("blur", 0, 8))
+    True
+    """
+    if isinstance(spec, Retraining | Search):
+        return getattr(spec, "source", None) or spec
+    if isinstance(spec, Run):
+        spec = replace(spec, arithmetic="native")
+    return spec.trunk_key, spec.life[0]
 
 
 _shipped_only: ContextVar[bool] = ContextVar("shipped_only", default=False)
@@ -60,25 +107,26 @@ def shipped_only() -> Iterator[None]:
         _shipped_only.reset(before)
 
 
-def result(spec: Any, measure: str | tuple[str, ...] = ()) -> Any:
+def result(spec: Any, measure: str | tuple[str, ...] | dict[str, Any] = ()) -> Any:
     """The result of a spec (a `cplab.results.Result`), shipped or this user's own.
 
-    Arguments: measure, names of measurements that it must hold, such as "trace" or "ending".
+    Arguments: measure, names of measurements that it must hold, such as "trace" or "ending", or
+        {name: when}, see `cplab.run`.
     Raises: Missing.
 
     >>> result(Run()).source
     'shipped'
     """
     with suppress(Missing):
-        return _shipped(spec, measure)
+        return _shipped(spec, tuple(parse_measures(measure).items()))
     if found := None if _shipped_only.get() else find(spec, measure):
         return found
     raise Missing(f"no result of {spec} {measure or ''}: compute it with cplab.sweep")
 
 
 @lru_cache(maxsize=4096)
-def _shipped(spec: Any, measure: Any) -> Any:
-    found = find(spec, measure)
+def _shipped(spec: Any, measure: tuple) -> Any:
+    found = find(spec, dict(measure))
     if found is None or found.source != "shipped":
         raise Missing(f"no result of {spec} is shipped")
     return found
@@ -91,7 +139,9 @@ def each_seed(
 
     Arguments: quantity, a function of specs such as those of this module; specs, whose own seed
         does not matter; options, passed on to the quantity.
-    Returns: (seeds,), or (seeds, n) of a quantity that gives n numbers; empty if there are none.
+    Returns: (seeds,), or (seeds, n) of a quantity that gives n numbers; empty if there are none. Of
+        differences of accuracies a `cplab.statistics.PerSeed`, whose interval takes the seeds for
+        pairs only where two networks share training.
 
     >>> print(each_seed(harm, Run(deficit="blur", length=8), seeds=(0, 1, 2)).round(1))
     [1.4 1.  3.6]
@@ -100,6 +150,9 @@ def each_seed(
     for seed in seeds:
         with suppress(Missing):
             found.append(quantity(*(_with_seed(spec, seed) for spec in specs), **options))
+    parts = [[*each.parts.values()] for each in found if isinstance(each, Terms)]
+    if len(parts) == len(found) and len({*map(len, parts)}) == 1:  # of every seed as many
+        return PerSeed(parts)
     return np.array(found, dtype=float)
 
 
@@ -109,7 +162,7 @@ def _with_seed(spec: Any, seed: int) -> Any:
     return replace(check_spec(spec), seed=seed)
 
 
-def accuracy(spec: Any, last: int = 1) -> float:
+def accuracy(spec: Any, last: int = 1) -> Terms:
     """Final accuracy on clear test images, in percent.
 
     Arguments: last, how many epochs at the end it is the mean of: under a fixed learning rate the
@@ -119,13 +172,12 @@ def accuracy(spec: Any, last: int = 1) -> float:
     (58.5, 56.6)
     """
     last, found = whole("last", last, 1, LONGEST), result(spec)
-    if last == 1:
-        return 100 * found.accuracy
-    return 100 * float(np.nanmean(found.series("test_accuracy")[-last:]))
+    right = found.accuracy if last == 1 else np.nanmean(found.series("test_accuracy")[-last:])
+    return Terms({beginning(spec): 100 * float(right)})
 
 
 def advantage(spec: Any, other: Any, last: int = 1) -> float:
-    """Points of accuracy of one spec above another of the same seed.
+    """Terms of accuracy of one spec above another of the same seed.
 
     >>> flip, blur = Run(deficit="flip", length=16), Run(deficit="blur", length=16)
     >>> print(each_seed(advantage, flip, blur).mean().round(1))
@@ -135,7 +187,7 @@ def advantage(spec: Any, other: Any, last: int = 1) -> float:
 
 
 def equal_training_loss(run: Run, last: int = 1) -> float:
-    """Points lost against equal training: the paper's sensitivity, and the sum of `lost_time` and
+    """Terms lost against equal training: the paper's sensitivity, and the sum of `lost_time` and
     `harm` (Achille, Rovere & Soatto 2019, figure 1 bottom).
 
     >>> print(each_seed(equal_training_loss, Run(deficit="blur", length=8)).mean().round(1))
@@ -145,17 +197,18 @@ def equal_training_loss(run: Run, last: int = 1) -> float:
 
 
 def lost_time(run: Run, last: int = 1, clock: str = "stopped") -> float:
-    """Points that the epochs of the window would have brought if they had been clear: equal
+    """Terms that the epochs of the window would have brought if they had been clear: equal
     training minus the life without the window. A network that slept through them loses as much.
 
     >>> print(each_seed(lost_time, Run(deficit="blur", length=8)).mean().round(1))
     5.5
     """
-    return equal_training_loss(run, last) - harm(run, last, clock)
+    result(run)  # of the seeds that harm has
+    return advantage(run.equal_training(), run.without_window(clock), last)
 
 
 def harm(run: Run, last: int = 1, clock: str = "stopped") -> float:
-    """Points that the deficit took beyond lost time: the same life with the window cut out, minus
+    """Terms that the deficit took beyond lost time: the same life with the window cut out, minus
     this one. At birth that is the newborn. Below 0 where something was learned under the deficit.
 
     Arguments: clock, whether that of the schedule `paper` is stopped during the window that is left
@@ -168,7 +221,7 @@ def harm(run: Run, last: int = 1, clock: str = "stopped") -> float:
 
 
 def gain_over_newborn(run: Run, last: int = 1) -> float:
-    """Points above the newborn, which has the recovery epochs alone. At onset 0 this is minus the
+    """Terms above the newborn, which has the recovery epochs alone. At onset 0 this is minus the
     harm; later it also counts what was learned before the window.
 
     >>> print(each_seed(gain_over_newborn, Run(deficit="blur", length=16)).mean().round(1))
@@ -198,30 +251,31 @@ def worst_onset(window: Run, onsets: Sequence[int], of: Cost = equal_training_lo
     return onsets[int(np.argmax(sensitivity(window, onsets, of)))]
 
 
-def trace_curve(run: Run) -> np.ndarray:
+def trace_curve(
+    run: Run, of: str = "trace", scaled: bool = False, layers: int | None = None
+) -> np.ndarray:
     """The trace of the Fisher information after each epoch, (epochs,), summed over layers; NaN
     where it was not measured (see `cplab.measure`).
+
+    Arguments: of, trace, or jacobian for E ‖∂ logits / ∂ weights‖², which leaves out how certain
+        the answers are; scaled, each layer's part times the square of its weights' norm: under
+        batch norm a layer's answers are the same whatever its norm is, while its part falls with
+        the norm's square, and here that cancels; layers, how many of the first ones count, all of
+        them if not given.
 
     >>> trace_curve(Run(onset=16)).shape
     (31,)
     """
-    return result(run, "trace").series("trace")
-
-
-def scaled_trace(run: Run) -> np.ndarray:
-    """The trace with each layer's part times the square of its weights' norm, Σ‖w‖² tr F, after
-    each epoch, (epochs,); NaN where either was not measured. Batch norm makes a layer's answers the
-    same whatever its norm is, and its trace the smaller the larger that is: here this cancels.
-
-    >>> with shipped_only():  # norms are not shipped
-    ...     each_seed(scaled_trace, Run(onset=16)).shape
-    (0,)
-    """
-    found = result(run, ("trace", "weight_norms"))
+    last = (run.epochs - 1,)  # at least: norms and Jacobian may be measured at some epochs alone
+    wanted = {one_of("of", of, ("trace", "jacobian")): "every" if of == "trace" else last}
+    found = result(run, wanted | ({"weight_norms": last} if scaled else {}))
+    if not scaled and layers is None:
+        return found.series(of)
     curve = np.full(run.epochs, np.nan)
-    for epoch, said in found.measured["trace"].items():
-        if norms := found.measured["weight_norms"].get(epoch):
-            curve[epoch] = np.square(norms["norms"]) @ said["trace"]
+    for epoch, said in found.measured[of].items():
+        norms = found.measured["weight_norms"].get(epoch) if scaled else {"norms": 1.0}
+        if norms:
+            curve[epoch] = np.sum((np.square(norms["norms"]) * np.array(said[of]))[:layers])
     return curve
 
 
@@ -234,24 +288,34 @@ def trace_peak(run: Run) -> int:
     return int(np.nanargmax(trace_curve(run))) + 1
 
 
-def trace_remaining(run: Run) -> float:
+def trace_remaining(run: Run, **how: Any) -> float:
     """The trace in the end as a part of its highest, 0 to 1 (paper, figure 4: it rises and falls).
+
+    Arguments: how, as in `trace_curve`.
 
     >>> round(trace_remaining(Run(onset=24, profile="fit")), 2)
     0.09
     """
-    trace = trace_curve(run)
+    trace = trace_curve(run, **how)
     return float(trace[-1] / np.nanmax(trace))
 
 
-def doublings(run: Run, other: Run) -> float:
-    """How many times the trace in the end doubled from another run to this one: log₂ of the ratio.
+def doublings(run: Run, other: Run, epoch: int = -1, **how: Any) -> float:
+    """How many times the trace doubled from another run to this one: log₂ of the ratio.
+
+    Arguments: epoch, after which, counted from 0; the last one if not given; how, as in
+        `trace_curve`.
 
     >>> blur = Run(deficit="blur", length=24, profile="fit")
     >>> round(doublings(blur, blur.equal_training()), 1)
     4.1
     """
-    return float(np.log2(trace_curve(run)[-1] / trace_curve(other)[-1]))
+    ends = {one: trace_curve(one, **how)[epoch] for one in (run, other)}
+    for one, value in ends.items():
+        if not value > 0:
+            raise Missing(f"the trace of {one} was not measured after epoch {epoch}")
+    here, there = (Terms({beginning(one): float(np.log2(ends[one]))}) for one in (run, other))
+    return here - there
 
 
 def trace_match(
@@ -301,7 +365,7 @@ def information_centre(run: Run, epoch: int | None = None) -> float:
     3.5
     """
     shares = layer_shares(run, epoch)
-    return float(shares @ np.arange(len(shares)))
+    return Terms({beginning(run): float(shares @ np.arange(len(shares)))})
 
 
 def information_shift(run: Run, other: Run | None = None, epoch: int | None = None) -> float:
@@ -315,7 +379,7 @@ def information_shift(run: Run, other: Run | None = None, epoch: int | None = No
     return information_centre(run, epoch) - information_centre(control, epoch)
 
 
-def accuracy_at(spec: Any, moment: float | str) -> float:
+def accuracy_at(spec: Any, moment: float | str) -> Terms:
     """Test accuracy in percent at a moment of a life on the way to few synapses, kernels, weights.
 
     Arguments: moment, of a Search the density of synapses (fraction), with its own weights; of a
@@ -329,9 +393,11 @@ def accuracy_at(spec: Any, moment: float | str) -> float:
     values = result(spec).values
     try:
         if isinstance(spec, Search):
-            return 100 * values["architectures"][f"{moment:g}"]["accuracy"]
-        row = _kernel_rows(values)[moment] if isinstance(spec, KernelPruning) else moment
-        return 100 * values["accuracy"][row]
+            right = values["architectures"][f"{moment:g}"]["accuracy"]
+        else:
+            row = _kernel_rows(values)[moment] if isinstance(spec, KernelPruning) else moment
+            right = values["accuracy"][row]
+        return Terms({beginning(spec): 100 * right})
     except (KeyError, TypeError, ValueError):
         raise Missing(f"{spec} was not measured at {moment}: see help(accuracy_at)") from None
 
@@ -372,118 +438,16 @@ def random_splits_accuracy(size: str, kernels: int, seed: int, draws: int = 3) -
             found.append(accuracy(KernelSplit(size, first, second, seed)))
     if not found:
         raise Missing(f"no random split of {kernels} kernels was trained at size {size}")
-    return float(np.mean(found))
+    return Terms({("random splits", size, kernels, seed): float(np.mean(found))})
 
 
 def plasticity_loss(life: Pruned) -> float:
-    """Points that a deficit after pruning costs against as many clear epochs in its place.
+    """Terms that a deficit after pruning costs against as many clear epochs in its place.
 
     >>> print(each_seed(plasticity_loss, Pruned(deficit="blur", length=8)).mean().round(1))
     2.6
     """
     return accuracy_at(replace(life, deficit="none"), "end") - accuracy_at(life, "end")
-
-
-def same_setting(table: "pd.DataFrame", like: Run, but: Collection[str] = ()) -> "pd.DataFrame":
-    """The rows of a table of runs (`cplab.table`) that agree with a run in everything but deficit,
-    onset, length and seed, and the fields that are named with `but`.
-
-    >>> import cplab
-    >>> set(same_setting(cplab.table(), Run(profile="fit")).profile)
-    {'fit'}
-    """
-    same = np.ones(len(table), dtype=bool)
-    for name in {f.name for f in fields(Run)} & {*table} - {*POINT, *but}:
-        wanted = getattr(like, name)  # for None a table may hold NaN
-        alike = [v == wanted or (wanted is None and v != v) for v in table[name]]
-        same &= np.array(alike, dtype=bool)  # also of an empty table
-    return table[same]
-
-
-def point_means(table: "pd.DataFrame", clock: str = "stopped") -> "pd.DataFrame":
-    """What the runs of one setting say of each (deficit, onset, length).
-
-    Arguments: table, rows of `cplab.table` that agree in all but these and the seed (see
-        `same_setting`), controls among them; clock, of the control of harm.
-    Returns: one row a point, indexed by deficit, onset and length, with means over seeds and half
-        their 95 % intervals (NaN for one seed) of accuracy, loss (against equal training), its two
-        parts lost_time and harm, and gain (over the newborn), as fractions in accuracy,
-        accuracy_half, …; seeds, the number of runs; pairs, of those with equal training.
-
-    >>> import cplab
-    >>> points = point_means(same_setting(cplab.table(), Run()))
-    >>> points.loc[("blur", 0, 8), ["loss", "lost_time", "harm"]].round(3).to_list()
-    [0.073, 0.055, 0.018]
-    """
-    import pandas as pd
-
-    one_of("clock", clock, CLOCKS)
-    clear = table[table.deficit == "none"].set_index(["onset", "skipped", "seed"]).accuracy
-    rows = table.loc[table.skipped == 0, [*POINT, "accuracy", "schedule"]].copy()
-    passed = rows.length * ((rows.schedule == "paper") & (clock == "running"))
-
-    def control(onset: "pd.Series", skipped: "pd.Series") -> np.ndarray:
-        wanted = pd.MultiIndex.from_arrays([onset, skipped, rows.seed])
-        return clear.reindex(wanted).to_numpy()
-
-    equal = control(rows.onset + rows.length, rows.skipped)
-    without, born = control(rows.onset, passed), control(0 * rows.onset, rows.skipped)
-    rows["loss"], rows["lost_time"] = equal - rows.accuracy, equal - without
-    rows["harm"], rows["gain"] = without - rows.accuracy, rows.accuracy - born
-    names = ["accuracy", "loss", "lost_time", "harm", "gain"]
-    groups = rows.groupby(["deficit", "onset", "length"])[names]
-    means, count = groups.mean(), groups.count()
-    halves = pd.DataFrame(
-        half_width(groups.std(), count), means.index, [f"{n}_half" for n in names]
-    )
-    return means.join(halves).assign(seeds=count.accuracy, pairs=count.loss)
-
-
-def rows_at(points: "pd.DataFrame", **where: Any) -> "pd.DataFrame":
-    """The rows of `point_means` at a deficit, an onset, a length, or at several of them."""
-    here = np.ones(len(points), dtype=bool)
-    for level, wanted in where.items():
-        here &= np.isin(points.index.get_level_values(level), wanted)
-    return points[here]
-
-
-class Longest(NamedTuple):
-    """How many epochs a window may last, and the ends of their 95 % interval; infinite where no
-    window that was trained is too long."""
-
-    epochs: float
-    low: float
-    high: float
-
-
-def longest_harmless_window(
-    points: "pd.DataFrame", deficit: str, onset: int = 0, penalty: float = 1.0
-) -> Longest:
-    """The longest window of a deficit that can be removed without a penalty, which the slides call
-    the critical period: where harm, from length to length along straight lines, exceeds it first.
-
-    The interval inverts the paired t interval of harm over seeds: it has all lengths whose harm
-    cannot be told from the penalty, from where the upper ends of the intervals exceed it to where
-    the lower ends do.
-
-    Arguments: points, of `point_means`; penalty, the smallest that counts, in points of accuracy.
-    Returns: epochs, low, high; NaN where nothing was trained, or all of it with one seed.
-
-    >>> import cplab
-    >>> points = point_means(same_setting(cplab.table(), Run()))
-    >>> print(*np.round(longest_harmless_window(points, "blur"), 1))
-    5.4 3.1 8.6
-    """
-    rows = rows_at(points, deficit=deficit, onset=onset).dropna(subset="harm")
-
-    def end(harm: "pd.Series") -> float:
-        known = harm.dropna()
-        lengths = [0, *known.index.get_level_values("length")]
-        found = crossing(lengths, [0, *known], penalty / 100)
-        return found if not np.isnan(found) else np.inf if len(known) else np.nan
-
-    harm, half = rows.harm, rows.harm_half
-    return Longest(end(harm), end(harm + half), end(harm - half))
 
 
 check_calls(__name__)

@@ -31,10 +31,91 @@ def half_width(std: ArrayLike, count: ArrayLike) -> np.ndarray:
     >>> round(float(half_width(1.0, 3)), 2)
     2.48
     """
+    return half_of_sum([np.square(std) / np.asarray(count)], count)
+
+
+def half_of_sum(squares: ArrayLike, count: ArrayLike) -> np.ndarray:
+    """Half the 95 % interval of a sum of independent means, by Welch: squares of their standard
+    errors (parts, ...), and how many seeds each has (...)."""
     from scipy.special import stdtrit
 
-    count = np.asarray(count, dtype=float)
-    return stdtrit(count - 1, 0.975) * np.asarray(std, dtype=float) / np.sqrt(count)
+    squares = np.asarray(squares, dtype=float)
+    return stdtrit(freedom_of_sum(squares, count), 0.975) * np.sqrt(squares.sum(0))
+
+
+def freedom_of_sum(squares: np.ndarray, count: ArrayLike) -> np.ndarray:
+    """Degrees of freedom of such a sum (Welch & Satterthwaite), NaN for one seed."""
+    each = np.asarray(count, dtype=float) - 1
+    with np.errstate(all="ignore"):
+        freedom = squares.sum(0) ** 2 / ((squares**2).sum(0) / each)
+    return np.where(squares.sum(0) > 0, freedom, np.where(each > 0, each, np.nan))
+
+
+class PerSeed(np.ndarray):
+    """One number a seed, (seeds,), each the sum of `parts` (seeds, parts) that share no training.
+
+    Seeds pair the terms within a part; the parts' variances add up. Multiplied by a number and cut
+    to some seeds it stays such; what else is computed of it is a plain array, whose seeds pair all.
+
+    >>> half_of = mean_half(PerSeed([[3.0, -1.0], [5.0, -2.0], [4.0, -4.0]]))[1]
+    >>> round(half_of, 2), round(mean_half([2.0, 3.0, 0.0])[1], 2)
+    (3.12, 3.79)
+    """
+
+    parts: np.ndarray
+
+    def __new__(cls, parts: ArrayLike) -> "PerSeed":
+        parts = np.asarray(parts, dtype=float)
+        found = parts.sum(1).view(cls)
+        found.parts = parts
+        return found
+
+    def __getitem__(self, seeds: Any) -> Any:
+        found = np.asarray(self)[seeds]
+        return PerSeed(self.parts[seeds]) if np.ndim(found) == 1 else found
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *given: Any, **how: Any) -> Any:
+        others = [each for each in given if not isinstance(each, PerSeed)]
+        linear = ufunc in (np.negative, np.multiply, np.divide) and given[0] is self
+        linear |= ufunc is np.multiply and given[-1] is self
+        if method == "__call__" and linear and not any(map(np.ndim, others)) and not how:
+            return PerSeed(ufunc(*(getattr(each, "parts", each) for each in given)))
+        plain = [np.asarray(each) if isinstance(each, PerSeed) else each for each in given]
+        return getattr(ufunc, method)(*plain, **how)
+
+
+class Interval(NamedTuple):
+    """mean and half its 95 % interval (NaN for fewer than two seeds); seeds, how many; freedom,
+    degrees of; same, whether the number is exactly 0 in every seed."""
+
+    mean: float
+    half: float
+    seeds: int
+    freedom: float
+    same: bool
+
+
+def interval(values: ArrayLike) -> Interval:
+    """The mean over seeds with its 95 % interval: Student's where all terms of a number are paired
+    by seed, else Welch's.
+
+    Which terms are paired is settled by what shares training, and not by the outcome (B. L. Welch,
+    Biometrika 34, 28, 1947).
+
+    Arguments: values, (seeds,) or a PerSeed, or parts of numbers (seeds, parts).
+    """
+    parts = np.asarray(getattr(values, "parts", values), dtype=float)
+    require(parts.ndim < 3, f"values {shown(values)} are not allowed: give one number a seed")
+    parts = parts.reshape(len(parts), -1) if parts.size else np.empty((0, 1))
+    seeds, sums = len(parts), parts.sum(1)
+    mean = float(sums.mean()) if seeds else np.nan
+    if seeds < 2:
+        return Interval(mean, np.nan, seeds, np.nan, False)
+    squares = parts.var(0, ddof=1) / seeds
+    if not sums.any():
+        return Interval(mean, 0.0, seeds, seeds - 1, True)
+    freedom = float(freedom_of_sum(squares, seeds))
+    return Interval(mean, float(half_of_sum(squares, seeds)), seeds, freedom, False)
 
 
 def mean_half(values: ArrayLike) -> tuple[float, float]:
@@ -43,12 +124,9 @@ def mean_half(values: ArrayLike) -> tuple[float, float]:
     >>> mean_half([0.5])
     (0.5, nan)
     """
-    numbers = np.asarray(values, dtype=float)
-    require(numbers.ndim == 1, f"values {shown(values)} are not allowed: give one number a seed")
-    if not len(numbers):
-        return np.nan, np.nan
-    deviation = numbers.std(ddof=1) if len(numbers) > 1 else np.nan
-    return float(numbers.mean()), float(half_width(deviation, len(numbers)))
+    numbers = np.shape(values)
+    require(len(numbers) == 1, f"values {shown(values)} are not allowed: give one number a seed")
+    return interval(values)[:2]
 
 
 def band_columns(mean: ArrayLike, half: ArrayLike) -> dict[str, np.ndarray]:
@@ -225,7 +303,7 @@ def row_of_numbers(what: str, values: Any, advice: str = "leave out what is miss
     return row
 
 
-def describe(values: Sequence[float], digits: int = 1) -> str:
+def describe(values: ArrayLike, digits: int = 1) -> str:
     """The mean of `values`, one a seed, in words, to so many decimal `digits`; says so where there
     is none.
 
@@ -234,10 +312,10 @@ def describe(values: Sequence[float], digits: int = 1) -> str:
     """
     mean, half = mean_half(values)
     digits = whole("digits", digits, 0, 15)
-    if not len(values):
+    if not np.size(values):
         return MISSING
     interval = "" if np.isnan(half) else f" ± {half:.{digits}f}"
-    return f"{round(mean, digits) + 0.0:.{digits}f}{interval} ({count_seeds(len(values))})"
+    return f"{round(mean, digits) + 0.0:.{digits}f}{interval} ({count_seeds(np.size(values))})"
 
 
 def compare(points: ArrayLike, other: str, digits: int = 1) -> str:

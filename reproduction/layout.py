@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from math import isnan
 
-from reproduction.intervals import interval
+from cplab.statistics import interval
 
 
 def line(*cells: str) -> str:

@@ -6,7 +6,7 @@ Accuracies are percentages, their differences points.
 
 A number that compares networks is a tuple of parts, whose sum it is. Terms of networks that share
 their beginning stand in one part, since what that beginning gave them cancels there, seed by seed;
-networks that share nothing stand in parts of their own (see intervals.py).
+networks that share nothing stand in parts of their own (see cplab.statistics.interval).
 """
 
 from collections import defaultdict
@@ -14,8 +14,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
-
-import numpy as np
 
 from cplab import quantities as q
 from cplab.profiles import PROFILES
@@ -30,18 +28,8 @@ def combine(*terms: tuple[float, Any], of: Callable[[Any], float] | None = None)
     """Σ factor · number of a spec (its accuracy, if nothing else is given), as parts."""
     parts: dict[Any, float] = defaultdict(float)
     for factor, spec in terms:
-        parts[beginning(spec)] += factor * (of or accuracy)(spec)
+        parts[q.beginning(spec)] += factor * (of or accuracy)(spec)
     return tuple(parts.values())
-
-
-def beginning(spec: Any) -> Any:
-    """What two specs have in common that share training, or the search that both stem from; a life
-    in float32 begins as the same in bfloat16 does, up to rounding."""
-    if isinstance(spec, Retraining | Search):
-        return getattr(spec, "source", None) or spec
-    if isinstance(spec, Run):
-        spec = replace(spec, arithmetic="native")
-    return spec.trunk_key, spec.life[0]
 
 
 def accuracy(spec: Any) -> float:
@@ -69,7 +57,7 @@ def loss_terms(run: Run) -> list[tuple[float, Run]]:
 
 
 def lost_time_terms(run: Run) -> list[tuple[float, Run]]:
-    return [(1, run.equal_training()), (-1, run.without_window())]
+    return [(1, run.equal_training()), (-1, run.without_window()), (0, run)]  # of harm's seeds
 
 
 def harm_terms(run: Run) -> list[tuple[float, Run]]:
@@ -184,11 +172,7 @@ def remaining(size, length, seed, **fields) -> float:
 def doublings(size, length, seed, other="none", **fields) -> Parts:
     """log₂ of the trace in the end after blur, over that after another life."""
     blurred, control = (traced(size, d, length, seed, **fields) for d in ("blur", other))
-    return combine((1, blurred), (-1, control), of=log_trace)
-
-
-def log_trace(run: Run) -> float:
-    return float(np.log2(q.trace_curve(run)[-1]))
+    return tuple(q.doublings(blurred, control).parts.values())
 
 
 def peak_to_worst(size, length, onsets, end, seed, **fields) -> float:

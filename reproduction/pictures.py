@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from cplab import quantities as q
-from cplab import show, table
+from cplab import show, table, windows
 from cplab.runs import Run
 from reproduction import numbers as n
 from reproduction import questions as asked
@@ -27,7 +27,7 @@ def removal():
     rows = rows[rows.source == "shipped"]
     for size in ("paper", "course"):
         like = Run(profile=size)
-        if set(deficits) <= set(q.same_setting(rows, like).deficit):
+        if set(deficits) <= set(windows.same_setting(rows, like).deficit):
             return show.removal(like, deficits, rows, **SIZE)
     return None
 

@@ -12,7 +12,16 @@ from typing import Any
 from cplab.checks import CplabError, one_of
 from cplab.measure import parse_measures
 from cplab.paths import LinearPath
-from cplab.pruning import DENSITIES, MATERIALS, ORIGINS, OneShot, Pruned, Retraining, Search
+from cplab.pruning import (
+    DENSITIES,
+    MATERIALS,
+    ORIGINS,
+    KernelSplit,
+    OneShot,
+    Pruned,
+    Retraining,
+    Search,
+)
 from cplab.results import Result, find, ship, sweep
 from cplab.runs import Run
 from reproduction.campaign import TRACE, prunings, splits
@@ -28,6 +37,17 @@ FOUR = ("blur", "flip", "noise", "permute")
 FIXED = {"schedule": "fixed"}
 FIRST, MORE, TEN = range(5), range(5, 10), range(10)  # seeds
 KERNEL_SEEDS = range(6)
+SAME_RATIO = ((15, 60), (10, 40), (5, 20), (2, 6), (1, 4))  # kernels, as 16 to 64
+
+
+# Seeds of forecasts I to L that are trained: norms and certainty by profile, digits at random
+# places, splits of one ratio, new statistics. To go on, raise them, compute, and ship.
+NORMED = {"course": range(0), "fit": range(0)}
+SHIFTED, RATIO, RECALIBRATED = range(0), range(0), range(0)
+NORMS: dict[str, dict] = {
+    "course": {"jacobian": (3, 7, 11, 14, 15, 18, 22, 30), "blurred": (14, 15, 30)},
+    "fit": {"jacobian": (3, 7, 11, 15, 23, 43), "blurred": (23, 43)},
+}
 
 
 @dataclass(frozen=True)
@@ -48,6 +68,22 @@ def course() -> Parts:
     yield from ten_seeds(FIRST)
     for schedule in ("paper", "fixed"):
         yield lives(("blur", "flip"), ENDS, range(3), schedule=schedule), ()
+    yield from normed("course", 16)
+
+
+def normed(profile: str, length: int) -> Parts:
+    """Lives without a deficit, blurred and flipped, with norms, Jacobian and accuracy on blur."""
+    how = {"profile": profile}
+    runs = [
+        run
+        for seed in NORMED[profile]
+        for run in (
+            Run(onset=length, seed=seed, **how),
+            *(Run(deficit, 0, length, seed=seed, **how) for deficit in ("blur", "flip")),
+            *([Run(seed=seed)] if profile == "course" else ()),
+        )
+    ]
+    yield runs, {"weight_norms": "every", **NORMS[profile]}
 
 
 def ten_seeds(seeds) -> Parts:
@@ -90,6 +126,7 @@ def unrecovered(deficits, seeds) -> list[Run]:
 def fit() -> Parts:
     yield lives(("blur", "flip"), (4, 8, 12, 24), FIRST, profile="fit"), TRACE
     yield lives(("blur", "flip"), [12], FIRST, profile="fit", optimizer="adam"), TRACE
+    yield from normed("fit", 24)
 
 
 def fit_windows() -> Parts:
@@ -127,19 +164,27 @@ def searches(seeds, **fields) -> list[Search]:
     return [Search(seed=seed, **fields) for seed in seeds]
 
 
-def retrainings(found: list[Search], kinds, **fields) -> list[Retraining]:
-    """New weights for each kind of architecture of some searches, at all densities."""
+def retrainings(found: list[Search], kinds, densities=DENSITIES, **fields) -> list[Retraining]:
+    """New weights for each kind of architecture of some searches, at some densities."""
     return [
         Retraining(kind, density, search, **fields)
         for kind in kinds
-        for density in ((1.0,) if kind == "dense" else DENSITIES)
+        for density in ((1.0,) if kind == "dense" else densities)
         for search in found
     ]
+
+
+def shifted() -> Parts:
+    found = searches(SHIFTED, dataset="mnist_shifted")
+    yield found, ()
+    some = (0.02, 0.05, 0.1, 0.2)
+    yield retrainings(found, ("biological", "random", "per_pixel"), densities=some), ()
 
 
 def kernels() -> Parts:
     yield [spec for seed in KERNEL_SEEDS for spec in prunings("course", seed)], ()
     yield [s for seed in KERNEL_SEEDS for s in splits("course", seed, MATERIALS, draws=3)], ()
+    yield [KernelSplit("course", *kept, seed) for kept in SAME_RATIO for seed in RATIO], ()
 
 
 def saliency() -> Parts:
@@ -155,6 +200,8 @@ def saliency() -> Parts:
         for deficit in ("none", "blur")
     ]
     yield [replace(one, seed=seed) for one in (whole, *kept, *later) for seed in TEN], ()
+    again = [replace(one, recalibrated=True) for one in kept if one.density in (0.5, 0.1)]
+    yield [replace(one, seed=seed) for one in again for seed in RECALIBRATED], ()
 
 
 EYES = ("eye_shares", "each_eye")
@@ -251,6 +298,7 @@ RECIPES = {
         Recipe("practice", "what needs no download", practice),
         Recipe("growth", "growth and pruning of synapses, and new weights", growth),
         Recipe("kernels", "pruning of kernels, and new weights", kernels),
+        Recipe("shifted", "growth and pruning on digits at random places", shifted),
         Recipe("saliency", "pruning of weights by Fisher information", saliency),
     )
 }

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cplab.checks import CplabError
-from cplab.statistics import detectable
+from cplab.statistics import detectable, interval
 from reproduction import pages
 from reproduction.claims import CLAIMS
-from reproduction.intervals import interval
 from reproduction.layout import head, line, measurement
 from reproduction.questions import QUESTIONS, Question
 from reproduction.statement import Claim, shipped_parts

@@ -364,7 +364,7 @@ quantities.worst_onset(BLUR, [])  ->  onsets []
 quantities.trace_match(BLUR, "x", [1, 2])  ->  clear 'x'
 quantities.trace_match(FIT, FIT, [10**6])  ->  onset 1000000
 quantities.trace_remaining(3)  ->  run 3
-quantities.scaled_trace("x")  ->  run 'x'
+quantities.trace_curve(BLUR, of="x")  ->  of 'x'
 quantities.layer_shares(FIT, epoch=-5)  ->  epoch -5
 quantities.layer_shares(FIT, epoch=10**6)  ->  epoch 1000000
 quantities.layer_shares(FIT, epoch="x")  ->  epoch 'x'
@@ -377,11 +377,11 @@ quantities.random_splits_accuracy("course", 50, 0, draws=10**9)  ->  draws 10000
 quantities.random_splits_accuracy("course", 50, 0, draws=0)  ->  draws 0
 quantities.random_splits_accuracy("huge", 50, 0)  ->  size 'huge'
 quantities.plasticity_loss(BLUR)  ->  life Run(
-quantities.same_setting("x", BLUR)  ->  table 'x'
-quantities.same_setting(cplab.table(), 3)  ->  like 3
-quantities.point_means("x")  ->  table 'x'
-quantities.point_means(cplab.table(), "late")  ->  clock 'late'
-quantities.longest_harmless_window("x", "blur")  ->  points 'x'
+windows.same_setting("x", BLUR)  ->  table 'x'
+windows.same_setting(cplab.table(), 3)  ->  like 3
+windows.point_means("x")  ->  table 'x'
+windows.point_means(cplab.table(), "late")  ->  clock 'late'
+windows.longest_harmless_window("x", "blur")  ->  points 'x'
 quantities.result(BLUR, 3)  ->  measure 3
 statistics.describe("abc")  ->  values 'abc'
 statistics.describe(3)  ->  values 3
@@ -672,7 +672,7 @@ def rows(*tables):
 def things():
     """What the calls are made with."""
     names = ["animals", "eyes", "fits", "lab", "measure", "models", "pruning", "quantities"]
-    names += ["results", "show", "statistics"]
+    names += ["results", "show", "statistics", "windows"]
     modules = {name: importlib.import_module(f"cplab.{name}") for name in names}
     own, blur = cell(OWN, nn=nn), Run("blur", length=8)
     made = {

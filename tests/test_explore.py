@@ -15,7 +15,7 @@ from bokeh.events import DoubleTap, PressUp, Tap
 from labs_by_hand import accuracies, interval, said, text
 
 import cplab
-from cplab import CplabError, Run, quantities, results, show
+from cplab import CplabError, Run, results, show, windows
 from cplab.checks import Diverged
 from cplab.engine import checkpoints, tasks, train
 from cplab.engine.lives import plan
@@ -217,7 +217,7 @@ def test_the_longest_harmless_window_stands_in_the_removal_figure(grid):
     points, plots = Points(LIKE), Plots()
     run = blur(9, 4)
     plots.show(points, run, "blur", run)
-    found = quantities.longest_harmless_window(points.means, "blur", 9)
+    found = windows.longest_harmless_window(points.means, "blur", 9)
     assert plots.longest.location == found.epochs == pytest.approx(4.8)
     assert plots.longest.visible
     assert (plots.reach.left, plots.reach.right) == (found.low, 8.5)  # two seeds leave it open

@@ -3,12 +3,13 @@
 import copy
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
-from cplab import models, registry
+from cplab import deficits, models, registry
 from cplab.checks import CplabError
 from cplab.data import Images
 from cplab.measure import MEASUREMENTS, Measurement, builtin, fisher, measurement, parse_measures
@@ -48,7 +49,7 @@ print({*m.__all__} <= {*dir(m)}, m.trace.__name__, m.orientation.__name__)
     out, err = python(code).communicate(timeout=100)
     assert out.splitlines() == [
         "{'trace': 'every', 'ending': 'end'} False",
-        "each_eye ending eye_shares gauges jacobian trace weight_norms",
+        "blurred each_eye ending eye_shares gauges jacobian trace weight_norms",
         "True trace orientation",
     ], err
 
@@ -113,6 +114,28 @@ def test_trace_and_ending_hold_what_their_functions_find(monkeypatch):
     assert row["seconds"] > 0
     assert final["seconds"] > 0
     assert json.loads(json.dumps([row, final])) == [row, final]
+
+
+def test_accuracy_on_blur_is_of_blurred_images_and_of_no_other_weights():
+    images, net = pictures(), network("allcnn-4")
+    x, y = images.normal(images.test_x), images.test_y
+    dim = deficits.blur(x, y)[0]
+
+    def right(net, seen):
+        return (net(seen).argmax(1) == y).double().mean().item()
+
+    again = copy.deepcopy(net).train()  # which has the statistics of all of them, at once
+    wanted = {
+        "adapted": right(again, dim),
+        "clear": right(net.eval(), x),
+        "blurred": right(net, dim),
+    }
+    assert MEASUREMENTS["blurred"](net, images) == pytest.approx(wanted)
+    coarse = replace(
+        images, test_x=images.test_x[:, ::8, ::8].repeat_interleave(8, 1).repeat_interleave(8, 2)
+    )
+    found = MEASUREMENTS["blurred"](net, coarse)
+    assert found["blurred"] == found["clear"]  # where there is nothing fine, blur takes nothing
 
 
 TWO_EYED = ("eye_shares", "each_eye")

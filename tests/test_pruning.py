@@ -269,6 +269,20 @@ def test_practice_images_serve_as_well(monkeypatch):
     assert nets.inked_pixels("practice").sum() == 84
 
 
+def test_digits_at_random_places_are_whole_and_nowhere_more_often():
+    flat, moved = (nets.flat_images(name)["train"] for name in ("mnist", "mnist_shifted"))
+    assert torch.equal(moved.y, flat.y)
+    assert torch.equal(moved.x.sort(1).values, flat.x.sort(1).values)  # the same ink
+    power = [torch.fft.fft2(each.x.view(-1, 28, 28).double()).abs() for each in (flat, moved)]
+    torch.testing.assert_close(*power)  # whatever is rolled around keeps its spectrum
+    one = np.zeros((20_000, 28, 28), np.uint8)
+    one[:, :3, :3] = 1
+    share = nets.wrap_randomly(one, 0).mean(0) / (9 / 784)
+    assert abs(share - 1).max() < 0.35  # five standard deviations
+    with pytest.raises(CplabError, match="mnist_shifted: take mnist"):
+        Search("mnist_shifted", mixed=0.1)
+
+
 # Retraining -------------------------------------------------------------------------------------
 
 

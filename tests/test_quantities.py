@@ -12,6 +12,7 @@ from scipy import stats
 
 import cplab
 from cplab import quantities as q
+from cplab import statistics, windows
 from cplab.pruning import KernelPruning, KernelSplit, Pruned, Retraining, Search
 from cplab.results import find
 from cplab.runs import Run
@@ -66,33 +67,34 @@ def test_under_a_schedule_with_a_clock_there_are_two_controls_of_harm(results):
     assert fixed.without_window("running") == fixed.without_window()
     table = pd.DataFrame([{**r.__getstate__(), "accuracy": v.accuracy} for r, v in results.items()])
     for clock, harm in (("stopped", 0.1), ("running", 0.05)):
-        [point] = q.point_means(table, clock).loc[["blur"]].itertuples()
+        [point] = windows.point_means(table, clock).loc[["blur"]].itertuples()
         assert (point.harm, point.loss) == pytest.approx((harm, 0.2))
-    assert len(q.point_means(table)) == 3  # the second control is no point of its own
+    assert len(windows.point_means(table)) == 3  # the second control is no point of its own
     with pytest.raises(cplab.CplabError, match="clock 'late'"):
         q.harm(run, clock="late")
 
 
 def points_of(harms, halves):
     """As much of point_means as the longest harmless window takes, by length."""
-    index = pd.MultiIndex.from_product([["blur"], [2], list(harms)], names=q.POINT[:3])
+    index = pd.MultiIndex.from_product([["blur"], [2], list(harms)], names=windows.POINT[:3])
     columns = {"harm": [*harms.values()], "harm_half": halves}
     return pd.DataFrame(columns, index=index) / 100
 
 
 def test_the_longest_harmless_window_is_where_harm_exceeds_the_penalty():
     straight = points_of({n: n / 8 for n in (4, 8, 16, 24)}, [n / 16 for n in (4, 8, 16, 24)])
-    found = q.longest_harmless_window(straight, "blur", 2)
+    found = windows.longest_harmless_window(straight, "blur", 2)
     assert found == pytest.approx((8, 16 / 3, 16))
-    assert q.longest_harmless_window(straight, "blur", 2, penalty=1.5).epochs == pytest.approx(12)
-    never = q.longest_harmless_window(straight, "blur", 2, penalty=5)
+    later = windows.longest_harmless_window(straight, "blur", 2, penalty=1.5)
+    assert later.epochs == pytest.approx(12)
+    never = windows.longest_harmless_window(straight, "blur", 2, penalty=5)
     assert never == (np.inf, np.inf, np.inf)
     better = points_of({4: -3.0, 8: 3.0}, [0, 0])  # something is learned first
-    assert q.longest_harmless_window(better, "blur", 2) == pytest.approx((20 / 3,) * 3)
-    alone = q.longest_harmless_window(points_of({8: 2.0}, [np.nan]), "blur", 2)
+    assert windows.longest_harmless_window(better, "blur", 2) == pytest.approx((20 / 3,) * 3)
+    alone = windows.longest_harmless_window(points_of({8: 2.0}, [np.nan]), "blur", 2)
     assert alone.epochs == 4
     assert np.isnan([alone.low, alone.high]).all()
-    assert np.isnan(q.longest_harmless_window(straight, "flip", 2)).all()
+    assert np.isnan(windows.longest_harmless_window(straight, "flip", 2)).all()
 
 
 def test_the_interval_of_the_longest_harmless_window_holds_the_truth_in_95_of_100_cases():
@@ -102,7 +104,7 @@ def test_the_interval_of_the_longest_harmless_window_holds_the_truth_in_95_of_10
         harm = lengths / 8 + rng.normal(0, 0.4, (5, 1)) + rng.normal(0, 0.2, (5, 4))
         halves = [np.ptp(stats.ttest_1samp(h, 0).confidence_interval()) / 2 for h in harm.T]
         points = points_of(dict(zip(lengths, harm.mean(0), strict=True)), halves)
-        _, low, high = q.longest_harmless_window(points, "blur", 2)
+        _, low, high = windows.longest_harmless_window(points, "blur", 2)
         hits.append(low <= 8 <= high)
     assert np.mean(hits) == pytest.approx(0.95, abs=0.02)
 
@@ -135,6 +137,32 @@ def test_inside_shipped_only_a_live_result_counts_for_nothing(results):
     with q.shipped_only():
         assert q.accuracy(run) == 70
     assert q.result(run).source == "shipped"
+
+
+def test_seeds_are_pairs_only_where_two_networks_share_training(results):
+    random = np.random.default_rng(0)
+    early, late, clear = Run("blur", 0, 8), Run("blur", 8, 8), Run(onset=8)
+    drawn = {run: random.normal(0.5, 0.1, 6) for run in (early, late, clear, Run())}
+    for run, accuracies in drawn.items():
+        for seed, right in enumerate(accuracies):
+            results[replace(run, seed=seed)] = result(right)
+    ours, theirs = 100 * drawn[Run()], 100 * drawn[early]
+    apart = statistics.mean_half(q.each_seed(q.harm, early))
+    welch = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval()
+    assert apart[1] == pytest.approx(np.ptp(welch) / 2)
+    together = statistics.mean_half(q.each_seed(q.harm, late))
+    assert together == pytest.approx(statistics.mean_half(100 * (drawn[clear] - drawn[late])))
+
+    def more(run, other):  # whose parts are put together across both
+        return q.harm(run) - q.harm(other)
+
+    terms = 100 * np.array([drawn[clear] - drawn[late] - drawn[Run()], drawn[early]])
+    found = q.each_seed(more, late, early)
+    assert statistics.mean_half(found) == pytest.approx(statistics.interval(terms.T)[:2])
+    for kept in (-found, found[:4], 2 * found, found / 4):
+        assert statistics.interval(kept).freedom < 2 * len(kept) - 1
+        assert kept.parts.sum(1) == pytest.approx(np.asarray(kept))
+    assert not hasattr(found - 1, "parts")
 
 
 def test_sensitivity_is_taken_at_each_onset(results):
@@ -173,7 +201,8 @@ def test_the_scaled_trace_does_not_know_how_large_weights_are(results):
     for seed, scale in enumerate((1, 0.1, 10)):
         run = Run("blur", 0, 1, recovery=2, seed=seed)
         results[run] = measured(scale)
-        assert q.scaled_trace(run) == pytest.approx([np.nan, np.nan, 4 * 5 + 9 * 7], nan_ok=True)
+        found = q.trace_curve(run, scaled=True)
+        assert found == pytest.approx([np.nan, np.nan, 4 * 5 + 9 * 7], nan_ok=True)
 
 
 def test_information_by_layer(results):
@@ -244,7 +273,7 @@ BY_HAND = {
 
 @pytest.fixture(scope="module")
 def points():
-    return q.point_means(q.same_setting(cplab.table(), COURSE))
+    return windows.point_means(windows.same_setting(cplab.table(), COURSE))
 
 
 def test_the_table_says_of_each_point_what_its_seeds_say(points):
@@ -256,8 +285,8 @@ def test_the_table_says_of_each_point_what_its_seeds_say(points):
                 np.mean(values) if len(values) else np.nan, nan_ok=True
             )
             if len(values) > 2:
-                low, high = stats.ttest_1samp(values, 0).confidence_interval(0.95)
-                assert 100 * row[f"{name}_half"] == pytest.approx((high - low) / 2)
+                half = statistics.mean_half(values)[1]
+                assert 100 * row[f"{name}_half"] == pytest.approx(half)
         assert row.seeds == len(q.each_seed(q.accuracy, run))
         assert row.pairs == len(q.each_seed(q.equal_training_loss, run))
     known = points.dropna(subset=["loss", "lost_time", "harm"])
@@ -266,11 +295,11 @@ def test_the_table_says_of_each_point_what_its_seeds_say(points):
 
 
 def test_one_seed_has_no_interval_and_no_rows_give_no_points():
-    table = q.same_setting(cplab.table(), COURSE)
-    alone = q.point_means(table[table.seed == 0])
+    table = windows.same_setting(cplab.table(), COURSE)
+    alone = windows.point_means(table[table.seed == 0])
     assert alone.harm_half.isna().all()
     assert (alone.seeds == 1).all()
-    assert q.point_means(table[:0]).empty
+    assert windows.point_means(table[:0]).empty
 
 
 def test_a_setting_is_all_but_deficit_onset_length_and_seed():
@@ -278,9 +307,9 @@ def test_a_setting_is_all_but_deficit_onset_length_and_seed():
     runs += [Run(momentum=0), Run(windows=[("blank", 0, 2)]), Run(profile="fit")]
     table = pd.DataFrame([{**run.__getstate__(), "key": run.key} for run in runs])
     table["pace"] = table["pace"].astype(float)  # None becomes NaN, as in a table of many
-    assert q.same_setting(table, Run(seed=7)).key.to_list() == [r.key for r in runs[:2]]
+    assert windows.same_setting(table, Run(seed=7)).key.to_list() == [r.key for r in runs[:2]]
     for run in runs[2:]:
-        assert q.same_setting(table, run).key.to_list() == [run.key]
+        assert windows.same_setting(table, run).key.to_list() == [run.key]
 
 
 def test_a_quantity_needs_neither_torch_nor_bokeh():

@@ -13,17 +13,16 @@ import pytest
 from scipy import stats
 
 import cplab
-from cplab import Run
+from cplab import Run, windows
 from cplab import quantities as q
 from cplab.checks import CplabError
 from cplab.measure import parse_measures
 from cplab.results import find, store
 from cplab.specs import key
-from cplab.statistics import mean_half
+from cplab.statistics import interval, mean_half
 from reproduction import __main__ as commands
 from reproduction import (
     campaign,
-    intervals,
     ladders,
     numbers,
     pages,
@@ -94,14 +93,14 @@ def test_a_size_that_cannot_answer_is_out_of_range_whatever_its_number():
 def test_intervals_of_parts_are_welch_s_and_of_one_part_student_s():
     random = np.random.default_rng(3)
     ours, theirs = random.normal(5, 1, 8), random.normal(3, 4, 8)
-    found = intervals.interval(np.column_stack([ours, -theirs]))
+    found = interval(np.column_stack([ours, -theirs]))
     test = stats.ttest_ind(ours, theirs, equal_var=False)
     assert found.freedom == pytest.approx(test.df)
     ends = found.mean - found.half, found.mean + found.half
     assert ends == pytest.approx([*test.confidence_interval()])
-    paired = intervals.interval(ours - theirs)
+    paired = interval(ours - theirs)
     assert (paired.mean, paired.half) == pytest.approx(mean_half(ours - theirs))
-    assert np.isnan(intervals.interval([1.0]).half)
+    assert np.isnan(interval([1.0]).half)
 
 
 def test_seeds_pair_only_lives_that_share_training():
@@ -156,7 +155,7 @@ def test_a_row_compares_with_the_source_at_its_own_size_alone():
 
 
 def test_numbers_are_those_of_the_labs_figures():
-    points = q.point_means(q.same_setting(cplab.table(), Run()))
+    points = windows.point_means(windows.same_setting(cplab.table(), Run()))
     for what, deficit, name in (
         ("{0} epochs of flip, minus the newborn, points", "flip", "gain"),
         ("points lost to a window of {0} at onset {1}", "blur", "loss"),

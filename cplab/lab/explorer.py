@@ -346,8 +346,8 @@ def cost_in_words(point: pd.Series) -> str:
 def verdict(point: pd.Series) -> str:
     """What the two comparisons, with their intervals, allow to say.
 
-    >>> from cplab import quantities, results
-    >>> points = quantities.point_means(quantities.same_setting(results.table(), Run()))
+    >>> from cplab import results, windows
+    >>> points = windows.point_means(windows.same_setting(results.table(), Run()))
     >>> verdict(points.loc["flip", 0, 16])
     'Something was learned, less than from clear images.'
     """

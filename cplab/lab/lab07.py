@@ -252,7 +252,7 @@ class Clinic(w.VBox):
             return f"Nobody has trained {in_words(run)} yet. <b>Train it</b>, under a minute."
         said = [f"{in_words(run)}: share of the right eye {statistics.describe([*shares], 2)}"]
         for eye in eyes.EYES:
-            alone = statistics.describe([*each_seed(eyes.acuity, run, eye=eye)])
+            alone = statistics.describe(each_seed(eyes.acuity, run, eye=eye))
             more = statistics.compare(-each_seed(eyes.acuity_loss, run, eye=eye), "without it all")
             said.append(
                 f"{eye} eye alone {alone} %" + (f", {more}" if run.windows or run.length else "")

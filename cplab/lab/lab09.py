@@ -111,7 +111,7 @@ class Bench(w.VBox):
         parts: dict[str, Callable] = {"harm left": quantities.harm}
         parts |= {"lost time": quantities.lost_time, "given back": given_back}
         said = [
-            f"{name}: {statistics.describe([*quantities.each_seed(of, run)])}"
+            f"{name}: {statistics.describe(quantities.each_seed(of, run))}"
             for name, of in parts.items()
         ]
         self.said.value = f'<div style="{TEXT}">Points, {"; ".join(said)}.</div>'

@@ -12,7 +12,7 @@ from bokeh.palettes import RdBu
 from bokeh.plotting import figure
 from bokeh.transform import linear_cmap
 
-from cplab import quantities, results, statistics
+from cplab import results, statistics, windows
 from cplab.runs import Run
 from cplab.show import theme
 from cplab.show.results import along, clear_along, finish
@@ -43,7 +43,7 @@ class Points:
     def __init__(self, like: Run, table: pd.DataFrame | None = None) -> None:
         every = results.table() if table is None else table
         every = every[every.recovery > 0]  # there is no newborn of no epochs
-        self.table = quantities.same_setting(every, like, but=("recovery",))
+        self.table = windows.same_setting(every, like, but=("recovery",))
         self.like, self.clock = like, "stopped"
         self.recoveries = sorted({like.recovery, *map(int, self.table.recovery)})
         self._means: dict[Any, pd.DataFrame] = {}
@@ -54,7 +54,7 @@ class Points:
 
     @property
     def means(self) -> pd.DataFrame:
-        """A row for each point of this recovery (see quantities.point_means)."""
+        """A row for each point of this recovery (see windows.point_means)."""
         return self.means_after(self.like.recovery)
 
     def means_after(self, recovery: int) -> pd.DataFrame:
@@ -62,7 +62,7 @@ class Points:
         wanted = (recovery, self.clock)
         if wanted not in self._means:
             rows = self.table[self.table.recovery == recovery]
-            self._means[wanted] = quantities.point_means(rows, self.clock)
+            self._means[wanted] = windows.point_means(rows, self.clock)
         return self._means[wanted]
 
     def tried(self, axis: str) -> list[int]:
@@ -92,7 +92,7 @@ class Points:
 
     def neighbours(self, run: Run) -> list[Run]:
         """The trained points around a point that was not trained: the next ones on each side."""
-        points = quantities.rows_at(self.means, deficit=run.deficit).index
+        points = windows.rows_at(self.means, deficit=run.deficit).index
         places = np.array([(onset, length) for _, onset, length in points]).reshape(-1, 2)
         away, found = places - (run.onset, run.length), []
         for side in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
@@ -258,7 +258,7 @@ class Plots:
         s["chosen"].data = along(here, "length")
         last = max([1, *s["by_length"].data["length"]])
         self.removal.x_range.update(start=-0.5, end=last + 0.5)
-        found = quantities.longest_harmless_window(means, deficit, like.onset)
+        found = windows.longest_harmless_window(means, deficit, like.onset)
         self.longest.update(location=found.epochs, visible=np.isfinite(found.epochs))
         known = found.low <= last
         self.reach.update(left=found.low, right=min(found.high, last + 0.5), visible=known)
@@ -289,7 +289,7 @@ class Plots:
         )
         darkest = MAPS[what][1]
         self._hues.update(low=-darkest, high=darkest)
-        rows = quantities.rows_at(points.means, deficit=deficit)
+        rows = windows.rows_at(points.means, deficit=deficit)
         values, halves = (100 * rows[name].to_numpy() for name in (what, f"{what}_half"))
         self.sources["cells"].data = {
             **place_columns(rows),
@@ -298,7 +298,7 @@ class Plots:
             "reach": [f"± {v:.1f}" if np.isfinite(v) else "" for v in halves],
             "ink": ["white" if abs(v) > 0.55 * darkest else "black" for v in values],
         }
-        self.sources["mark"].data = place_columns(quantities.rows_at(here, deficit=deficit))
+        self.sources["mark"].data = place_columns(windows.rows_at(here, deficit=deficit))
 
 
 def panel(x: str, y: str, name: str, **options: Any) -> figure:
@@ -349,7 +349,7 @@ def cost_columns(rows: pd.DataFrame) -> dict[str, np.ndarray]:
     return columns | {"text": np.where(np.isnan(base), "?", "")}
 
 
-def longest_in_words(found: quantities.Longest, last: int) -> str:
+def longest_in_words(found: windows.Longest, last: int) -> str:
     """`: longest harmless 5.4 (3.1 to 8.6)`, of windows until `last` epochs long."""
     epochs, low, high = (f"{n:.1f}" if np.isfinite(n) else f"{last}+" for n in found)
     interval = "" if np.isnan(found.low) or low == epochs else f" ({low} to {high})"

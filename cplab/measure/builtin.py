@@ -107,6 +107,33 @@ def measure_weight_norms(net: nn.Module, images: Images) -> dict:
     return {"layers": list(norms), "norms": list(norms.values())}
 
 
+@measurement(
+    label="accuracy on blurred images",
+    images=5000,
+    form={"clear": fraction, "blurred": fraction, "adapted": fraction},
+)
+def measure_blurred(net: nn.Module, images: Images) -> dict:
+    """Accuracy on blurred test images, and on the same ones clear.
+
+    clear and blurred, the network as it is; adapted, blurred ones with BatchNorm on the statistics
+    of 1,000 of them at a time, so that what is left is no matter of their means and spreads."""
+    import copy
+
+    import torch
+
+    from cplab.deficits import blur
+
+    x, y = images.normal(images.test_x), images.test_y
+    right = {"clear": 0, "blurred": 0, "adapted": 0}
+    with torch.no_grad():
+        for some, labels in zip(x.split(1000), y.split(1000), strict=True):
+            dim, adapting = blur(some, labels)[0], copy.deepcopy(net).train()
+            answers = {"clear": net(some), "blurred": net(dim), "adapted": adapting(dim)}
+            for name, logits in answers.items():
+                right[name] += int((logits.argmax(1) == labels).sum())
+    return {name: count / len(y) for name, count in right.items()}
+
+
 @measurement(label="share of the right eye", images=1000, form=[fraction])
 def measure_eye_shares(net: nn.Module, images: Images) -> list[float]:
     """The right eye's share of each neuron that is the first to have both eyes.

@@ -40,10 +40,12 @@ class Digits(NamedTuple):
 @lru_cache(maxsize=2)
 def read_flat(dataset: str) -> tuple[dict[str, Digits], str]:
     """train and test of a set, and the name of its copy."""
-    arrays, copy = data.load_arrays(dataset)
+    moved = dataset == "mnist_shifted"
+    arrays, copy = data.load_arrays("mnist" if moved else dataset)
     found = {}
-    for part in ("train", "test"):
+    for seed, part in enumerate(("train", "test")):
         x = arrays[f"{part}_x"]
+        x = wrap_randomly(x, seed) if moved else x
         if x.ndim == 4:  # practice: grey, its middle
             x = x[:, 2:30, 2:30].mean(3).astype(np.uint8)
         y = torch.as_tensor(arrays[f"{part}_y"]).long()
@@ -51,8 +53,19 @@ def read_flat(dataset: str) -> tuple[dict[str, Digits], str]:
     return found, copy
 
 
+def wrap_randomly(x: np.ndarray, seed: int) -> np.ndarray:
+    """Images (N, H, W), each rolled to a random place that stays its own; what leaves on one side
+    comes back on the other, so that no pixel is inked more often than another."""
+    random = np.random.default_rng(seed)
+    down, right = (random.integers(0, size, (len(x), 1)) for size in x.shape[1:])
+    rows, columns = (
+        (np.arange(size) - by) % size for size, by in zip(x.shape[1:], (down, right), strict=True)
+    )
+    return x[np.arange(len(x))[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
 def flat_images(dataset: str) -> dict[str, Digits]:
-    """The images of mnist, fashion_mnist or practice as rows of pixels: train and test.
+    """The images of mnist, mnist_shifted, fashion_mnist or practice as rows of pixels: train, test.
 
     Raises: CplabError for a set that is neither at hand nor to be had.
 

@@ -17,7 +17,7 @@ from cplab.specs import register
 SHAPES = ((784, 16), (16, 10))  # units below and above, of both layers of a net
 DENSITIES = (0.01, 0.02, 0.03, 0.04, 0.05, 0.1, 0.15, 0.2)  # the thesis's
 OTHER_DATASET = {"mnist": "fashion_mnist", "fashion_mnist": "mnist"}
-NET_DATASETS = (*OTHER_DATASET, "practice")
+NET_DATASETS = (*OTHER_DATASET, "mnist_shifted", "practice")
 ORIGINS = ("biological", "random", "inked", "per_pixel", "degrees", "set", "magnitude", "dense")
 MOST_STEPS, MOST_ENTRIES = 1_000_000, 100  # of a net's training; of a list in a spec
 
@@ -96,7 +96,9 @@ class Search(NetSpec):
     """One development: algorithm 1 of the thesis, whose γ and N are percentages.
 
     Arguments:
-        dataset: mnist, fashion_mnist or practice (grey, its middle 28 × 28 pixels).
+        dataset: mnist, fashion_mnist, mnist_shifted (each digit at a random place, wrapped around
+            the edges, so that all pixels are inked alike) or practice (grey, its middle 28 × 28
+            pixels).
         gamma: γ, percent of a layer's parameters that a step grows or drops.
         n: steps until growth has faded out; ε falls by 1/n a step.
         start: N, percent of the synapses that are alive at first.
@@ -148,7 +150,7 @@ class Search(NetSpec):
     def __post_init__(self) -> None:
         check_fields(self)
         if self.mixed and self.dataset not in OTHER_DATASET:
-            raise CplabError("mixed images are not allowed with practice: take mnist")
+            raise CplabError(f"mixed images are not allowed with {self.dataset}: take mnist")
         if self.peak > 100:
             raise CplabError(
                 f"gamma {self.gamma:g} is not allowed with n {self.n} and start {self.start:g}: "

@@ -17,11 +17,11 @@ from numpy.typing import ArrayLike
 from cplab import statistics
 from cplab.checks import one_of, require, whole
 from cplab.deficits import canonical_name
-from cplab.quantities import point_means, rows_at, same_setting
 from cplab.results import Result
 from cplab.runs import Run, Step
 from cplab.show import theme
 from cplab.show.theme import band, percent_axis, place_legend, plain_figure, style, styles
+from cplab.windows import point_means, rows_at, same_setting
 
 QUANTITIES = {  # over the epochs: the words for them, and where the legend is out of the way
     "trace": ("trace of the Fisher information", "top_left"),
@@ -131,7 +131,7 @@ def against(
     one_of("control", control, CONTROLS)
     what, words, sign, look = CONTROLS[control]
     names, rows, ours = select(like, deficits, table)
-    title = f"accuracy after a deficit minus that of {words}, seed by seed"
+    title = f"accuracy after a deficit minus that of {words}"
     axes = ("epochs with the deficit", f"points above {words}")
     fig = plain_figure(title, *axes, note(rows[ours]), **options)
     points = point_means(rows)

@@ -1,0 +1,132 @@
+"""What the runs of one setting say of each window of a deficit: means over seeds, and how long a
+window may last. Seeds are pairs as `cplab.quantities` has it."""
+
+from collections.abc import Collection
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from cplab.checks import one_of
+from cplab.lazy import check_calls
+from cplab.runs import CLOCKS, Run
+from cplab.statistics import crossing, half_of_sum, half_width
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["longest_harmless_window", "point_means", "same_setting"]
+
+POINT = ("deficit", "onset", "length", "seed", "skipped")  # what varies within one setting
+
+
+def same_setting(table: "pd.DataFrame", like: Run, but: Collection[str] = ()) -> "pd.DataFrame":
+    """The rows of a table of runs (`cplab.table`) that agree with a run in everything but deficit,
+    onset, length and seed, and the fields that are named with `but`.
+
+    >>> import cplab
+    >>> set(same_setting(cplab.table(), Run(profile="fit")).profile)
+    {'fit'}
+    """
+    same = np.ones(len(table), dtype=bool)
+    for name in {f.name for f in fields(Run)} & {*table} - {*POINT, *but}:
+        wanted = getattr(like, name)  # for None a table may hold NaN
+        alike = [v == wanted or (wanted is None and v != v) for v in table[name]]
+        same &= np.array(alike, dtype=bool)  # also of an empty table
+    return table[same]
+
+
+def point_means(table: "pd.DataFrame", clock: str = "stopped") -> "pd.DataFrame":
+    """What the runs of one setting say of each (deficit, onset, length).
+
+    Arguments: table, rows of `cplab.table` that agree in all but these and the seed (see
+        `same_setting`), controls among them; clock, of the control of harm.
+    Returns: one row a point, indexed by deficit, onset and length, with means over seeds and half
+        their 95 % intervals (NaN for one seed; seeds pair lives that share training, which those
+        from birth do not with their controls) of accuracy, loss (against equal training), its two
+        parts lost_time and harm, and gain (over the newborn), as fractions in accuracy,
+        accuracy_half, …; seeds, the number of runs; pairs, of those with equal training.
+
+    >>> import cplab
+    >>> points = point_means(same_setting(cplab.table(), Run()))
+    >>> points.loc[("blur", 0, 8), ["loss", "lost_time", "harm"]].round(3).to_list()
+    [0.073, 0.055, 0.018]
+    """
+    import pandas as pd
+
+    one_of("clock", clock, CLOCKS)
+    clear = table[table.deficit == "none"].set_index(["onset", "skipped", "seed"]).accuracy
+    rows = table.loc[table.skipped == 0, [*POINT, "accuracy", "schedule"]].copy()
+    passed = rows.length * ((rows.schedule == "paper") & (clock == "running"))
+
+    def control(onset: "pd.Series", skipped: "pd.Series") -> np.ndarray:
+        wanted = pd.MultiIndex.from_arrays([onset, skipped, rows.seed])
+        return clear.reindex(wanted).to_numpy()
+
+    equal = control(rows.onset + rows.length, rows.skipped)
+    without, born = control(rows.onset, passed), control(0 * rows.onset, rows.skipped)
+    rows["loss"], rows["lost_time"] = equal - rows.accuracy, equal - without
+    rows["harm"], rows["gain"] = without - rows.accuracy, rows.accuracy - born
+    names, by = ["accuracy", "loss", "lost_time", "harm", "gain"], ["deficit", "onset", "length"]
+    groups = rows.groupby(by)[names]
+    means, count = groups.mean(), groups.count()
+    halves = half_width(groups.std(), count)
+    keys = means.index.to_frame()
+    apart = ((keys.onset == 0) & (keys.deficit != "none")).to_numpy()  # share no training
+    for name, other in (("loss", equal), ("harm", without), ("gain", born)):
+        both = rows[by].assign(own=rows.accuracy, other=other)[rows[name].notna()]
+        squares = both.groupby(by).var().reindex(means.index).to_numpy().T / count[name].to_numpy()
+        column = names.index(name)
+        halves[apart, column] = half_of_sum(squares, count[name])[apart]
+    halves = pd.DataFrame(halves, means.index, [f"{n}_half" for n in names])
+    return means.join(halves).assign(seeds=count.accuracy, pairs=count.loss)
+
+
+def rows_at(points: "pd.DataFrame", **where: Any) -> "pd.DataFrame":
+    """The rows of `point_means` at a deficit, an onset, a length, or at several of them."""
+    here = np.ones(len(points), dtype=bool)
+    for level, wanted in where.items():
+        here &= np.isin(points.index.get_level_values(level), wanted)
+    return points[here]
+
+
+class Longest(NamedTuple):
+    """How many epochs a window may last, and the ends of their 95 % interval; infinite where no
+    window that was trained is too long."""
+
+    epochs: float
+    low: float
+    high: float
+
+
+def longest_harmless_window(
+    points: "pd.DataFrame", deficit: str, onset: int = 0, penalty: float = 1.0
+) -> Longest:
+    """The longest window of a deficit that can be removed without a penalty, which the slides call
+    the critical period: where harm, from length to length along straight lines, exceeds it first.
+
+    The interval inverts the interval of harm over seeds: it has all lengths whose harm
+    cannot be told from the penalty, from where the upper ends of the intervals exceed it to where
+    the lower ends do.
+
+    Arguments: points, of `point_means`; penalty, the smallest that counts, in points of accuracy.
+    Returns: epochs, low, high; NaN where nothing was trained, or all of it with one seed.
+
+    >>> import cplab
+    >>> points = point_means(same_setting(cplab.table(), Run()))
+    >>> print(*np.round(longest_harmless_window(points, "blur"), 1))
+    5.4 2.5 7.8
+    """
+    rows = rows_at(points, deficit=deficit, onset=onset).dropna(subset="harm")
+
+    def end(harm: "pd.Series") -> float:
+        known = harm.dropna()
+        lengths = [0, *known.index.get_level_values("length")]
+        found = crossing(lengths, [0, *known], penalty / 100)
+        return found if not np.isnan(found) else np.inf if len(known) else np.nan
+
+    harm, half = rows.harm, rows.harm_half
+    return Longest(end(harm), end(harm + half), end(harm - half))
+
+
+check_calls(__name__)

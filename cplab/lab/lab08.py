@@ -284,7 +284,7 @@ class Completing(w.VBox):
         lengths: Sequence[int] = (300, 300, 500, 1000),
     ) -> None:
         self._how = {"onsets": onsets, "seeds": seeds, "size": size, "recovery": recovery}
-        self._lengths = lengths
+        self._lengths, self._last = lengths, max(onsets)
         self.known: dict[tuple[int, str], linear.Completed] = {}
         look = {"style": {"button_width": "auto"}}
         self.depth = w.ToggleButtons(options={f"{n} layers": n for n in (2, 3, 4)}, **look)
@@ -310,7 +310,7 @@ class Completing(w.VBox):
         self.sources = {name: ColumnDataSource(name=f"completing {name}") for name in names}
         axes = ("the deficit begins at step", "error on entries never observed")
         fig = theme.plain_figure("", *axes, width=640, height=320)
-        fig.x_range, fig.y_range = Range1d(-10, max(10, *self._how["onsets"]) + 10), Range1d(0, 1.1)
+        fig.x_range, fig.y_range = Range1d(-10, self._last + 10), Range1d(0, 1.1)
         look = {"color": SHADES[0], "legend_label": "with the deficit: median, and each seed"}
         fig.line("x", "y", source=self.sources["median"], width=2.5, **look)
         fig.scatter("x", "y", source=self.sources["seeds"], size=6, alpha=0.5, **look)

@@ -242,27 +242,31 @@ class Clinic(w.VBox):
         self.job.start.disabled = self.job.busy
         shares = each_seed(eyes.share_curve, run)
         self.sources["classes"].data = class_columns(each_seed(eyes.dominance, run))
-        columns = statistics.mean_columns([*shares.T]) if len(shares) else empty_columns()
+        columns = statistics.mean_columns([*shares.T])
         self.sources["share"].data = {"x": np.arange(1, len(columns["mean"]) + 1), **columns}
-        for name, life in (("worth", run), ("without", run.without_window())):
-            worth = [each_seed(eyes.acuity, life, eye=eye) for eye in ("both", *eyes.EYES)]
-            known = statistics.mean_columns(worth) if len(worth[0]) else empty_columns()
+        lives = {"worth": run, "without": run.without_window()}
+        worths = {name: each_seed(each_worth, life) for name, life in lives.items()}
+        for name, worth in worths.items():
+            known = statistics.mean_columns([*worth.T])
             self.sources[name].data = {"x": WORTH[: len(known["mean"])], **known}
-        self.readout.value = f'<div style="{TEXT}">{self._words(run)}</div>'
+        gained = each_seed(worth_gained, *lives.values()).reshape(-1, len(WORTH))
+        said = self._words(run, shares, worths["worth"], gained)
+        self.readout.value = f'<div style="{TEXT}">{said}</div>'
         if not self.job.busy:
             self.job.said.value = f"live: {say_cost([run], eyes.MEASURES)}"
             self.job.progress.value = 0
 
-    def _words(self, run: Run) -> str:
-        """What the chosen life shows, in words."""
-        shares, life = each_seed(eyes.eye_share, run), in_words(run)
+    def _words(self, run: Run, shares: np.ndarray, worth: np.ndarray, gained: np.ndarray) -> str:
+        """What the chosen life shows, in words: shares by epoch, what its eyes are worth, and how
+        much more than without its deficits, one row a seed."""
         if not len(shares):
-            return f"Nobody has trained this life yet: {life}. <b>Train it</b> below."
-        said = [f"{life}: share of the right eye {statistics.describe([*shares], 2)}"]
-        for eye in eyes.EYES:
-            mean, half = statistics.mean_half(each_seed(eyes.acuity, run, eye=eye))
-            more = statistics.compare(-each_seed(eyes.acuity_loss, run, eye=eye), "without it all")
-            alone = f"{eye} eye alone {statistics.percent(mean / 100, half / 100)} %"
+            return f"Nobody has trained this life yet: {in_words(run)}. <b>Train it</b> below."
+        share = statistics.describe([*shares[:, -1]], 2)
+        said = [f"{in_words(run)}: share of the right eye {share}"]
+        for i, eye in enumerate(WORTH[1:], 1):
+            mean, half = statistics.mean_half(worth[:, i] / 100)
+            more = statistics.compare(gained[:, i], "without it all")
+            alone = f"{eye} alone {statistics.percent(mean, half)} %"
             said.append(alone + (f", {more}" if run.windows or run.length else ""))
         return "; ".join(said)
 
@@ -289,16 +293,22 @@ class Clinic(w.VBox):
         return f"live, seed {run.seed}: share {live[-1]:.2f}, both eyes {both} %"
 
 
+def each_worth(run: Run) -> np.ndarray:
+    """What both eyes and each alone are worth, percent, in the order of WORTH."""
+    return np.array([eyes.acuity(run, eye=eye) for eye in ("both", *eyes.EYES)])
+
+
+def worth_gained(run: Run, other: Run) -> np.ndarray:
+    """Points that these are above those of another life."""
+    return each_worth(run) - each_worth(other)
+
+
 def bar(words: str, most: int, value: int) -> w.IntSlider:
     """A slider that tells when it is let go."""
     style, layout = {"description_width": "145px"}, {"width": "305px"}
     how: Any = {"style": style, "layout": layout, "continuous_update": False}
     made = w.IntSlider(value, 0, most, description=words, **how)
     return made.add_class(f"cplab-{words.split()[0]}")
-
-
-def empty_columns() -> dict[str, list]:
-    return {"mean": [], "low": [], "high": []}
 
 
 def in_words(run: Run) -> str:

@@ -192,17 +192,16 @@ def ratios(found: Sequence, epoch: int, birth: np.ndarray) -> np.ndarray:
     return np.array(rows).reshape(-1, len(birth)) / birth
 
 
-def lines(found: Mapping[str, Sequence], name: str, layer: int | None = None) -> dict:
+def lines(found: Mapping[str, Sequence], name: str) -> dict:
     """A gauge along lives as show.means takes it, {words: {epochs trained: one number a seed}}.
 
-    Arguments: found, results by the words for them; name, norms, gradient, loss, dead or rank;
-        layer, of norms and dead, else their mean is taken.
+    Arguments: found, results by the words for them; name, norms, gradient, loss, dead or rank; of
+        what there is for each layer the mean is taken.
     """
     groups: dict[str, dict] = {}
     for text, some in found.items():
         for epoch in [*some[0].measured["gauges"]] if some else []:
-            each = [np.atleast_1d(one.measured["gauges"][epoch][name]) for one in some]
-            values = [one.mean() if layer is None else one[layer] for one in each]
+            values = [np.mean(one.measured["gauges"][epoch][name]) for one in some]
             groups.setdefault(text, {})[epoch + 1] = values
     return groups
 

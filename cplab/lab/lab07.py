@@ -13,7 +13,7 @@ from bokeh.plotting import figure
 
 from cplab import eyes, results, statistics
 from cplab.checks import CplabError, require
-from cplab.lab.live import Clock, Job, say_cost
+from cplab.lab.live import Clock, Job, say_cost, windows_of
 from cplab.lab.surface import TEXT, Throttle, in_red, replace_last
 from cplab.lab.widgets import Slide
 from cplab.quantities import each_seed
@@ -63,7 +63,7 @@ def seven_classes(
 ) -> tuple[figure, ColumnDataSource]:
     """An empty figure of seven classes of ocular dominance, and its data source, `classes`."""
     span = {"x_range": FactorRange(*NAMES), "y_range": Range1d(0, 100), "width": width}
-    fig = plain_figure(title, "1: left eye alone … 7: right alone", "% of neurons", source, **span)
+    fig = plain_figure(title, "1: left … 7: right", "% of neurons", source, **span)
     columns = ColumnDataSource(class_columns([]), name="classes")
     fig.vbar("x", 0.8, "mean", source=columns, color="hue", alpha=0.75)
     fig.add_layout(Whisker(base="x", lower="low", upper="high", source=columns))
@@ -207,7 +207,7 @@ class Clinic(w.VBox):
 
     def _draw(self) -> list[figure]:
         """The three figures, empty."""
-        chart, source = seven_classes("whose the neurons are in the end")
+        chart, source = seven_classes("whose neurons, in the end")
         source.name, self.sources["classes"] = "clinic", source
         columns: dict[str, list] = {"x": [], "mean": [], "low": [], "high": []}
         names = ("share", "live", "worth", "without")
@@ -305,7 +305,7 @@ def worth_gained(run: Run, other: Run) -> np.ndarray:
 
 def bar(words: str, most: int, value: int) -> w.IntSlider:
     """A slider that tells when it is let go."""
-    style, layout = {"description_width": "145px"}, {"width": "305px"}
+    style, layout = {"description_width": "145px"}, {"width": "455px"}
     how: Any = {"style": style, "layout": layout, "continuous_update": False}
     made = w.IntSlider(value, 0, most, description=words, **how)
     return made.add_class(f"cplab-{words.split()[0]}")
@@ -313,10 +313,8 @@ def bar(words: str, most: int, value: int) -> w.IntSlider:
 
 def in_words(run: Run) -> str:
     """`right eye closed from epoch 0 to 8, left eye closed from epoch 8 to 12`, as HTML."""
-    parts = [(run.deficit, run.onset, run.end)] if run.length else []
-    parts += [(one.deficit, one.onset, one.onset + one.length) for one in run.windows]
     told = []
-    for name, first, last in parts:
+    for name, first, last in windows_of(run):
         kind, _, eye = name.partition(":")
         state = STATES.get(kind) or html.escape(label(kind))
         told.append(f"{eye or 'each'} eye {state} from epoch {first} to {last}")

@@ -262,7 +262,7 @@ def by_harm(
     x: str = "harm, points: below the same life without the deficit",
 ) -> figure:
     """One row for each life, the most harmed above: mean and 95 % interval of its harm, a dot a
-    seed, hollow where it was treated; what is not trained stands below, with no dot.
+    seed, hollow where it was treated; what is not trained is named below.
 
     Arguments: harms, points, one a seed, by the words for the life: a deficit, with its treatment
         after a comma; x, words of the axis. Its data source is called `harms`.
@@ -270,28 +270,27 @@ def by_harm(
     >>> by_harm({"blur": [2.0, 3.0], "flip": [-6.0, -7.0]}, "harm").y_range.factors
     ['vertical flip', 'blur']
     """
-    looks = {kind: style(kind.partition(", ")[0]) for kind in harms}
-    order = sorted(harms, key=lambda kind: -np.mean(harms[kind]) if len(harms[kind]) else np.inf)
-    names = [
-        (kind if ", " in kind else looks[kind].label)
-        + ("" if len(harms[kind]) else " (not trained yet)")
-        for kind in order
-    ]
+    known = {kind: points for kind, points in harms.items() if len(points)}
+    order = sorted(known, key=lambda kind: -np.mean(known[kind]))
+    looks = {kind: style(kind.partition(", ")[0]) for kind in order}
+    names = [kind if ", " in kind else looks[kind].label for kind in order]
+    lacking = [kind for kind in harms if kind not in known]
+    below = seeds_line(map(len, known.values()))
+    below += f" · {statistics.MISSING}: {'; '.join(lacking)}" if lacking else ""
     rows = FactorRange(*names[::-1])
-    size = {"width": 800, "height": 90 + 22 * len(names), "y_range": rows}
-    fig = plain_figure(title, x, "", seeds_line(map(len, harms.values())), **size)
-    known = [i for i, kind in enumerate(order) if len(harms[kind])]
-    columns = statistics.mean_columns([harms[order[i]] for i in known])
+    size = {"width": 800, "height": 110 + 22 * len(names), "y_range": rows}
+    fig = plain_figure(title, x, "", below, **size)
     at = {
-        "row": [names[i] for i in known],
-        "hue": [looks[order[i]].colour for i in known],
-        "fill": [0.0 if ", " in order[i] else 1.0 for i in known],
+        "row": names,
+        "hue": [looks[kind].colour for kind in order],
+        "fill": [0.0 if ", " in kind else 1.0 for kind in order],
     }
+    columns = statistics.mean_columns([known[kind] for kind in order])
     source = ColumnDataSource({**at, **columns}, name="harms")
     fig.segment("low", "row", "high", "row", source=source, color="hue", width=2)
     fig.scatter("mean", "row", source=source, color="hue", fill_alpha="fill", size=9)
-    for i in known:
-        values = list(harms[order[i]])
-        fig.scatter(values, [names[i]] * len(values), size=3, color="#333333", alpha=0.5)
+    for name, kind in zip(names, order, strict=True):
+        values = list(known[kind])
+        fig.scatter(values, [name] * len(values), size=3, color="#333333", alpha=0.5)
     reference_line(fig, "height", theme.EQUAL.colour)
     return fig

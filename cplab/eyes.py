@@ -58,7 +58,8 @@ def share_curve(run: Run, eye: str = "right") -> np.ndarray:
     (23,)
     """
     known = result(run, "eye_shares").measured["eye_shares"]
-    return np.array([eye_share(run, eye, n) if n in known else np.nan for n in range(run.epochs)])
+    right = np.array([np.mean(known.get(n, np.nan)) for n in range(run.epochs)])
+    return right if one_of("eye", eye, EYES) == "right" else 1 - right
 
 
 def share_loss(run: Run, eye: str = "right") -> float:

@@ -15,6 +15,7 @@ from typing import Any
 
 from reproduction import numbers as n
 from reproduction.fisher import BY_LAYER, RESNET, SHORT, TRACES, WINDOWS
+from reproduction.integration import INTEGRATION
 from reproduction.linear import LINEAR_CLAIMS
 from reproduction.questions import ACCURACY, AGE, DEPTH, ENGINE, HARM, KIND, LOST, RATE
 from reproduction.reopening import REOPENINGS
@@ -363,5 +364,6 @@ ROUNDING = statement(
 
 CLAIMS = [
     *(*LEVELS, *HARMS, *LOSSES, *AGES, *KINDS, *RATES, *DEPTHS, *TRACES, *BY_LAYER),
-    *(*DENSE, *CONVOLUTIONAL, *SLIDES, *CLOSED_EYES, *LINEAR_CLAIMS, *REOPENINGS, *ROUNDING),
+    *(*DENSE, *CONVOLUTIONAL, *SLIDES, *CLOSED_EYES, *INTEGRATION, *LINEAR_CLAIMS),
+    *(*REOPENINGS, *ROUNDING),
 ]

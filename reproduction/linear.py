@@ -17,13 +17,14 @@ from reproduction.statement import above, below, between, statement
 BIRTH, GROWN = 0.0, 3.0  # onsets of a closure of one half-learning time, in these
 OLD = 400  # step at which a matrix is learned
 WINDOW = 300  # steps
+LONG = 20  # half-learning times of recovery
 
 
 @cache
-def share(depth: int, onset: float, kind: str, seed: int) -> float:
+def share(depth: int, onset: float, kind: str, seed: int, rho=1.0, recovery=5) -> float:
     """Percent that an eye has in the end, after it was closed for one half-learning time: random
-    weights, 400 images, real gradient descent."""
-    life = linear.Rearing(depth=depth, onset=onset, kind=kind, recovery=5)
+    weights, 400 images, real gradient descent. Arguments: as of linear.Rearing."""
+    life = linear.Rearing(depth=depth, onset=onset, kind=kind, rho=rho, recovery=recovery)
     [course] = linear.descend(life, "random", 400, seed, rate=0.05)
     return 100 * course.share[-1]
 
@@ -36,6 +37,18 @@ def grown_gain(size, depth, seed, kind="blank") -> float:
 def depth_loss(size, depth, seed) -> tuple[float, float]:
     """Points that an eye that was closed at birth has with one layer more; two networks."""
     return share(depth, BIRTH, "blank", seed), -share(depth - 1, BIRTH, "blank", seed)
+
+
+def competition_gain(size, depth, seed) -> float:
+    """Points that an eye has more of if both were closed at birth and not it alone."""
+    return share(depth, BIRTH, "both blank", seed) - share(depth, BIRTH, "blank", seed)
+
+
+def disagreement_gain(size, depth, seed) -> float:
+    """Points that an eye that was closed at birth has more of, after a long recovery, if the two
+    see the same to 80 % and not wholly."""
+    apart, same = (share(depth, BIRTH, "blank", seed, rho, LONG) for rho in (0.8, 1.0))
+    return apart - same
 
 
 def grown_shift(size, depth, seed) -> float:
@@ -104,6 +117,37 @@ LINEAR_CLAIMS = [
                 -5, 5, "depth {0}: share of an eye closed when grown, minus half", at, grown_shift
             )
             for at in deep(2, 3, 4)
+        ),
+    ),
+    *statement(
+        LINEAR,
+        "Kleinman 2024: competition",
+        "Abstract",
+        "The learning of features is tied to competition between the sources. (So an eye should "
+        "keep more of its share where the other one was closed as well.)",
+        *(
+            above(
+                "depth {0}: share of an eye if both were closed at birth, minus it alone, points",
+                at,
+                competition_gain,
+            )
+            for at in deep(2, 3)
+        ),
+    ),
+    *statement(
+        LINEAR,
+        "Kleinman 2024: data",
+        "Abstract",
+        "Critical periods depend on the structure of the data as well. (What we ask: does an eye "
+        "come back if it sees something of its own?)",
+        *(
+            above(
+                "depth {0}: share of an eye closed at birth, where the eyes agree to 80 %, minus "
+                "wholly, points",
+                at,
+                disagreement_gain,
+            )
+            for at in deep(2, 3)
         ),
     ),
     *statement(

@@ -1,11 +1,12 @@
 """What is claimed of warm starts and of regularisation that is missing early (see claims.py)."""
 
+from collections.abc import Callable
 from functools import partial
 
 from cplab.runs import Run
 from reproduction import numbers as n
 from reproduction.questions import REOPEN
-from reproduction.statement import below, flat, statement
+from reproduction.statement import below, between, flat, statement
 
 EARLY = {"course": (8,)}
 LONG = {"course": (16,)}
@@ -15,6 +16,31 @@ def early_gain(size: str, length: int, seed: int, kind: str) -> n.Parts:
     """Points of a clear life with something missing in its first epochs above one without that."""
     run = Run(onset=length, profile=size, seed=seed, treatments=f"{kind}@0+{length}")
     return n.combine((1, run), (-1, run.untreated()))
+
+
+def regularised(size: str, length: int, seed: int, kind: str, when: str) -> Run:
+    """A clear life that lacks something: early, late (from then on) or ever."""
+    written = {"early": f"{kind}@0+{length}", "late": f"{kind}@{length}", "ever": f"{kind}@0"}
+    return Run(onset=length, profile=size, seed=seed, treatments=written[when])
+
+
+def late_gain(size: str, length: int, seed: int, kind: str) -> n.Parts:
+    """Points of a clear life in which something is missing only later above one without that."""
+    run = regularised(size, length, seed, kind, "late")
+    return n.combine((1, run), (-1, run.untreated()))
+
+
+def only_late_gain(size: str, length: int, seed: int, kind: str) -> n.Parts:
+    """Points of a clear life that has something only later above one that never has it."""
+    lives = (regularised(size, length, seed, kind, when) for when in ("early", "ever"))
+    return n.combine(*zip((1, -1), lives, strict=True))
+
+
+def reset_gain(size: str, length: int, seed: int) -> n.Parts:
+    """Points of a warm start that was shrunk and perturbed above one from new weights."""
+    kinds = f"images-0.5@0+{length} shrink-0.4@{length}"
+    run = Run(onset=length, profile=size, seed=seed, treatments=kinds)
+    return n.combine((1, run), (-1, run.newborn()))
 
 
 def warm_start_gain(size: str, length: int, seed: int, kind: str = "images-0.5") -> n.Parts:
@@ -28,6 +54,18 @@ def harm_left(size: str, length: int, seed: int, kind: str, deficit: str = "blur
     """Points below a newborn that had the same treatment."""
     run = Run(deficit, 0, length, profile=size, seed=seed, treatments=f"{kind}@{length}")
     return n.combine(*n.harm_terms(run))
+
+
+REGULARISERS = {"weight decay": "decay-0", "augmentation": "unaugmented"}
+even = partial(between, -1, 1)
+
+
+def both(what: str, measure: Callable, of: Callable) -> list[dict]:
+    """A number of weight decay, and of augmentation."""
+    return [
+        measure(what.format(words), EARLY, partial(of, kind=kind))
+        for words, kind in REGULARISERS.items()
+    ]
 
 
 REOPENINGS = [
@@ -44,7 +82,12 @@ REOPENINGS = [
         "Shrink and perturb",
         "Ash and Adams 2020, section 4",
         "Shrinking the weights and adding noise closes the gap to new weights. (Theirs were of a "
-        "warm start, ours are of blur.)",
+        "warm start; ours are of that and of blur.)",
+        flat(
+            "half of the images for {0} epochs, then λ = 0.4, minus the newborn, points",
+            EARLY,
+            reset_gain,
+        ),
         flat(
             "λ = 0.4 after {0} epochs of blur, minus a newborn treated alike, points",
             LONG,
@@ -55,15 +98,17 @@ REOPENINGS = [
         REOPEN,
         "Regularisation missing early",
         "Golatkar, Achille and Soatto 2019, abstract",
-        "Regularisation matters in the initial epochs: weight decay or augmentation that is there "
-        "only afterwards has little or no effect. (So what misses it early should lose.)",
-        *(
-            below(
-                f"{words} off in the first {{0}} epochs, minus on, points",
-                EARLY,
-                partial(early_gain, kind=kind),
-            )
-            for words, kind in (("weight decay", "decay-0"), ("augmentation", "unaugmented"))
-        ),
+        "Regularisation that is there only after the initial epochs has no effect: one generalises "
+        "as badly as if it had never been. (So what misses it early should lose.)",
+        *both("{0} off in the first {{0}} epochs, minus on, points", below, early_gain),
+        *both("{0} on only after epoch {{0}}, minus never, points", even, only_late_gain),
+    ),
+    *statement(
+        REOPEN,
+        "Regularisation missing late",
+        "Golatkar, Achille and Soatto 2019, abstract",
+        "Taking regularisation away after the initial epochs has little effect. (At most a point, "
+        "we say.)",
+        *both("{0} off from epoch {{0}} on, minus on, points", even, late_gain),
     ),
 ]

@@ -28,7 +28,7 @@ def columns(figure, *names):
     found = []
     for renderer in figure.renderers:
         data = renderer.data_source.data
-        where = [getattr(renderer.glyph, name) for name in names]
+        where = [getattr(renderer.glyph, name, None) for name in names]
         if all(isinstance(one, str) and one in data for one in where):
             found.append(list(zip(*(data[one] for one in where), strict=True)))
     return found

@@ -170,3 +170,23 @@ def test_the_clinic_trains_a_life_and_shows_it_as_it_grows():
         clinic.sources["live"].data["mean"]
     )
     assert len(clinic.sources["share"].data["mean"]) == 4
+
+
+@pytest.mark.usefixtures("there")
+def test_cats_stand_beside_networks_and_each_row_is_a_whole():
+    moments = {"born": (LIFE.newborn(), None), "opened": (LIFE, 1), "never": (PATCHED, 99)}
+    figure = lab07.beside_kittens(moments)
+    rows = figure.y_range.factors[::-1]
+    assert rows == [*lab07.KITTENS, "born", "opened"]
+    sources = [glyph.data_source.data for glyph in figure.renderers]
+    widths = np.array([np.subtract(data["right"], data["left"]) for data in sources])
+    assert widths.sum(0)[1:] == pytest.approx(100)  # of the normal cat "about" is said of each
+    left = each(eyes.dominance, LIFE, epoch=1)[:, 0].mean()
+    assert widths[0][rows.index("opened")] == pytest.approx(left)
+
+
+def test_a_life_is_told_in_words_of_eyes():
+    words = lab07.in_words(eyes.patch(1, Run("strabismus:left", onset=1, length=2, **CI), "right"))
+    assert words == "left eye squinting from epoch 1 to 3, right eye closed from epoch 3 to 4"
+    assert lab07.in_words(Run("blur", length=2, **CI)) == "each eye blurred from epoch 0 to 2"
+    assert lab07.in_words(Run(**CI)) == "no deficit, 3 clear epochs"

@@ -74,7 +74,6 @@ def test_growth_is_the_norm_as_a_part_of_that_at_birth():
 def test_a_gauge_along_lives_is_by_epochs_trained_and_its_mean_over_layers():
     groups = {"blur": [gauged([2.0, 4.0]), gauged([4.0, 6.0])], "none": []}
     assert lab09.lines(groups, "norms") == {"blur": {1: [1, 1], 4: [3, 5]}}
-    assert lab09.lines(groups, "norms", layer=1) == {"blur": {1: [1, 1], 4: [4, 6]}}
 
 
 def test_a_dissociation_has_a_mean_on_each_side():
@@ -105,9 +104,21 @@ def test_the_map_has_the_most_harmed_above_and_says_what_is_missing():
     harms = {"flip": [-6.0, -7.0], "noise": [5.0], "noise, renorm": [2.0, 1.0], "blur, held": []}
     figure = lab09.by_harm(harms, "harm")
     rows = figure.y_range.factors[::-1]
-    assert rows == ["noise", "noise, renorm", "vertical flip", "blur, held (not trained yet)"]
+    assert rows == ["noise", "noise, renorm", "vertical flip"]
+    assert any("not trained yet: blur, held" in getattr(one, "text", "") for one in figure.below)
     columns = drawn(figure, "harms")
     assert columns["mean"] == [5, 1.5, -6.5]
-    assert columns["row"] == rows[:3]
+    assert columns["row"] == rows
     assert columns["hue"][0] == columns["hue"][1]
     assert columns["fill"] == [1, 0, 1]
+
+
+def test_the_map_is_of_each_deficit_and_each_treatment_against_controls_treated_alike():
+    like = Run("blur", length=2, **SMALL)
+    kept = Run("blur", length=2, treatments="held@0", **SMALL)
+    sweep([kept, kept.newborn()], progress=False)
+    harms = lab09.harms_of_all(like)
+    assert harms["blur, held"] == pytest.approx([quantities.harm(kept)])
+    others = [words for words, points in harms.items() if len(points)]
+    assert others == ["blur, held"]
+    assert {"noise", "blur", "permute", "noise, renorm", "blur, shrink-0.4"} <= {*harms}

@@ -248,17 +248,24 @@ def play_with_lab_06(lab):
 def play_with_lab_07(lab):
     told = reveal_guesses(lab, lab.find(".cplab-prediction:has-text('Known:')").first)
     assert "epochs closed: the right eye alone: you 50.5, measured" in told
-    lab.wait_text(".cplab-readout", "^blank images, right view, from epoch 0 to 2: share")
+    lab.wait_text(".cplab-readout", "^right eye closed from epoch 0 to 2: share")
     before = lab.source("clinic")["mean"]
     lab.move_slider(".cplab-onset", +1)
     lab.wait_for("other classes", lambda: lab.source("clinic")["mean"], lambda c: c != before)
     lab.move_slider(".cplab-wait", +1)  # before a patch that is not worn
     lab.click("blurred")
-    lab.wait_text(".cplab-readout", "^Nobody has trained blur, right view, from epoch 1 to 3")
+    lab.wait_text(".cplab-readout", "^Nobody has trained this life yet: right eye blurred from")
     lab.click("Train this life")
     lab.wait_text(".cplab-live", r"^live, seed 0: share [\d.]+, both eyes [\d.]+ %")
     lab.wait_for("the whole curve", lambda: len(lab.source("live")["mean"]) == 6)
-    lab.wait_text(".cplab-readout", "^blur, right view, from epoch 1 to 3: share")
+    lab.wait_text(".cplab-readout", "^right eye blurred from epoch 1 to 3: share")
+    winks = lab.find(".cplab-prediction:has-text('The network winks')")
+    assert winks.text_content().count("not trained yet") == 4
+    lab.click("Train")  # the newborn, which winks
+    lab.wait_text(".cplab-live", r"^live, seed 0: [\d.]+ %, after")
+    lab.press(winks.locator(".jupyter-button:text-is('Reveal')"))
+    known = lambda: winks.text_content().count("not trained yet")  # noqa: E731
+    lab.wait_for("what the winker sees", known, lambda count: count == 2)
 
 
 def play_with_lab_08(lab):

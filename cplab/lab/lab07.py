@@ -13,7 +13,7 @@ from bokeh.plotting import figure
 
 from cplab import eyes, results, statistics
 from cplab.checks import CplabError, require
-from cplab.lab.live import Clock, Job, say_cost
+from cplab.lab.live import Clock, Job, say_cost, windows_of
 from cplab.lab.surface import TEXT, Throttle, in_red, replace_last
 from cplab.lab.widgets import Slide
 from cplab.quantities import each_seed
@@ -25,38 +25,48 @@ LEFT, RIGHT = "#0072B2", "#D55E00"
 BETWEEN = [
     f"#{r:02x}{g:02x}{b:02x}" for r, g, b in np.linspace((0, 114, 178), (213, 94, 0), 7).astype(int)
 ]
-NAMES = ["1 left only", "2", "3", "4 both alike", "5", "6", "7 right only"]
+NAMES = [*"1234567"]
 WORTH = ["both eyes", "left eye", "right eye"]
-# D. H. Hubel, Eye, Brain, and Vision (1988), chapter 9, in words: of a normal cat's cells about 7
-# percent answer to each eye alone; of 25 cells after two and a half months none answered to the
-# eye that had been closed, and five to neither. Its histograms of seven classes give no numbers.
-KITTENS = {"normal cat": (7, 86, 7), "kitten, right eye closed": (100 * 20 / 25, 0, 0)}
+OWNERS = {
+    "left eye alone": LEFT,
+    "both": EQUAL.colour,
+    "right eye alone": RIGHT,
+    "neither": "#DDDDDD",
+}
+# D. H. Hubel, Eye, Brain, and Vision (1988), chapter 9, in words: of a normal cat's cells about 15
+# percent are monocular, about 7 for each eye; of 25 cells after two and a half months none answered
+# to the eye that had been closed, and five to neither. Its histograms of seven classes give no
+# numbers.
+KITTENS = {"normal cat": (7, 85, 7, 0), "kitten, right eye closed": (80, 0, 0, 20)}
 MISSED = {"closed": "blank", "blurred": "blur", "noise": "fresh_noise", "squint": "strabismus"}
+STATES = {name: words for words, name in MISSED.items()} | {"strabismus": "squinting"}
 
 
-def histogram(runs: Mapping[str, Run], epoch: int | None = None) -> Any:
+def histogram(runs: Mapping[str, Run], epoch: int | None = None, width: int = 230) -> Any:
     """Ocular dominance after some lives, one figure each: percent of the neurons in each of seven
     classes, the mean over seeds with its 95 % interval.
 
-    Arguments: runs by their words, of any seed; epoch, from 0, after which; the last if not given.
+    Arguments: runs by their words, of any seed; epoch, from 0, after which; the last if not given;
+        width, in pixels.
     """
     figs = []
     for words, run in runs.items():
         found = each_seed(eyes.dominance, run, epoch=epoch)
-        fig, source = seven_classes(words, seeds_line([len(found)]))
+        fig, source = seven_classes(words, seeds_line([len(found)]), width)
         source.data = class_columns(found)
         figs.append(fig)
     return figs
 
 
-def seven_classes(title: str, source: str = "") -> tuple[figure, ColumnDataSource]:
+def seven_classes(
+    title: str, source: str = "", width: int = 260
+) -> tuple[figure, ColumnDataSource]:
     """An empty figure of seven classes of ocular dominance, and its data source, `classes`."""
-    span = {"x_range": FactorRange(*NAMES), "y_range": Range1d(0, 100)}
-    fig = plain_figure(title, "ocular dominance", "% of neurons", source, **span, width=400)
+    span = {"x_range": FactorRange(*NAMES), "y_range": Range1d(0, 100), "width": width}
+    fig = plain_figure(title, "1: left … 7: right", "% of neurons", source, **span)
     columns = ColumnDataSource(class_columns([]), name="classes")
     fig.vbar("x", 0.8, "mean", source=columns, color="hue", alpha=0.75)
     fig.add_layout(Whisker(base="x", lower="low", upper="high", source=columns))
-    fig.xaxis.major_label_orientation = 0.6
     return fig, columns
 
 
@@ -77,7 +87,6 @@ def beside_kittens(moments: Mapping[str, tuple[Run, int | None]]) -> figure:
 
     Arguments: moments, of lives by their words: a run, and the epoch, from 0, or None for its end.
     """
-    kinds = ["left eye only", "both", "right eye only"]
     found = {
         words: each_seed(eyes.dominance, run, epoch=epoch)
         for words, (run, epoch) in moments.items()
@@ -86,17 +95,15 @@ def beside_kittens(moments: Mapping[str, tuple[Run, int | None]]) -> figure:
     for words, seeds in found.items():
         if len(seeds):
             mean = seeds.mean(0)
-            rows[words] = mean[0], mean[1:-1].sum(), mean[-1]
-    factors = [(kind, words) for kind in kinds for words in rows]
-    tops = [values[i] for i in range(3) for values in rows.values()]
-    hues = [hue for hue in (LEFT, EQUAL.colour, RIGHT) for _ in rows]
+            rows[words] = mean[0], mean[1:-1].sum(), mean[-1], 0
     source = f"cats: Hubel 1988, chapter 9 · networks: {seeds_line(map(len, found.values()))}"
-    span: dict[str, Any] = {"x_range": FactorRange(*factors), "y_range": Range1d(0, 105)}
-    axes = ("whose neurons they are", "", "% of cells, of neurons", source)
-    fig = plain_figure(*axes, **span, width=820, height=380)
-    fig.vbar(factors, 0.8, tops, color=hues, alpha=0.75)
-    fig.xaxis.major_label_orientation = 0.8
-    return fig
+    span: dict[str, Any] = {"y_range": FactorRange(*reversed(rows)), "x_range": Range1d(0, 100)}
+    fig = plain_figure("", "% of cells, of neurons", "", source, **span, width=820, height=270)
+    parts = np.array([*rows.values()], dtype=float).T
+    for (kind, hue), part, end in zip(OWNERS.items(), parts, parts.cumsum(0), strict=True):
+        how = {"color": hue, "alpha": 0.8, "legend_label": kind}
+        fig.hbar([*rows], height=0.7, left=end - part, right=end, **how)
+    return place_legend(fig, "above")
 
 
 def film(runs: Mapping[str, Run]) -> Slide:
@@ -106,7 +113,7 @@ def film(runs: Mapping[str, Run]) -> Slide:
     require(runs, "runs {} are not allowed: give one or more by their words")
     order = {text: np.argsort(eyes.neuron_shares(run)) for text, run in runs.items()}
     title, hues = "the right eye's share of each neuron", (*CUES, *CUES)
-    small: dict[str, Any] = {"y_range": Range1d(0, 1), "height": 300}
+    small: dict[str, Any] = {"y_range": Range1d(0, 1), "width": 380}
     fig = plain_figure(title, "neuron, in the order of the end", "share", **small)
     figs, known = [fig], [*runs.items()]
     for (text, _), hue in zip(known, hues, strict=False):
@@ -116,7 +123,7 @@ def film(runs: Mapping[str, Run]) -> Slide:
         chart, columns = seven_classes(text)
         columns.name = f"classes {text}"
         figs.append(chart)
-    place_legend(fig, "top_left")
+    place_legend(fig, "above")
 
     def after(run: Run, epoch: int) -> int:
         return min(epoch, run.epochs - 1)
@@ -170,7 +177,7 @@ class Clinic(w.VBox):
                 ("onset", 24, 0),
                 ("length", 24, 0),
                 ("wait before the patch", usual, 0),
-                ("patch of the other eye", usual, 0),
+                ("patch of the other", usual, 0),
                 ("recovery", 4 * usual, usual),
             )
         )
@@ -200,28 +207,29 @@ class Clinic(w.VBox):
 
     def _draw(self) -> list[figure]:
         """The three figures, empty."""
-        chart, source = seven_classes("whose the neurons are in the end")
+        chart, source = seven_classes("whose neurons, in the end")
         source.name, self.sources["classes"] = "clinic", source
         columns: dict[str, list] = {"x": [], "mean": [], "low": [], "high": []}
         names = ("share", "live", "worth", "without")
         self.sources |= {name: ColumnDataSource(dict(columns), name=name) for name in names}
-        small: dict[str, Any] = {"width": 330, "height": 300}
-        fig = plain_figure(
-            "share of the right eye", "epoch", "share", **small, y_range=Range1d(0, 1)
-        )
+        small: dict[str, Any] = {"width": 310, "height": 300}
+        title, half = "share of the right eye", {"y_range": Range1d(0, 1)}
+        fig = plain_figure(title, "epoch", "share", **small, **half)
         share = self.sources["share"]
         fig.varea("x", "low", "high", source=share, color=RIGHT, alpha=0.18)
         fig.line("x", "mean", source=share, color=RIGHT, width=2)
         how = {"color": LIVE.colour, "line_dash": "dashed", "width": 2}
         fig.line("x", "mean", source=self.sources["live"], **how)
         span = {"x_range": FactorRange(*WORTH), "y_range": Range1d(0, 80)}
-        title = "what each eye is worth (grey: without the deficit)"
-        worth = plain_figure(title, "", "accuracy, %", **small, **span)
-        for name, hue, width in (("without", EQUAL.colour, 0.85), ("worth", RIGHT, 0.5)):
-            source = self.sources[name]
-            worth.vbar("x", width, "mean", source=source, color=hue, alpha=0.45)
+        worth = plain_figure("what each eye is worth alone", "", "accuracy, %", **small, **span)
+        for name, words, hue, width in (
+            ("without", "without it all", EQUAL.colour, 0.85),
+            ("worth", "in this life", RIGHT, 0.5),
+        ):
+            source, how = self.sources[name], {"color": hue, "alpha": 0.45}
+            worth.vbar("x", width, "mean", source=source, legend_label=words, **how)
             worth.add_layout(Whisker(base="x", lower="low", upper="high", source=source))
-        return [chart, fig, worth]
+        return [chart, fig, place_legend(worth, "above")]
 
     def _choose(self, change: Any = None) -> None:
         """Show what is known of the chosen life."""
@@ -234,29 +242,32 @@ class Clinic(w.VBox):
         self.job.start.disabled = self.job.busy
         shares = each_seed(eyes.share_curve, run)
         self.sources["classes"].data = class_columns(each_seed(eyes.dominance, run))
-        columns = statistics.mean_columns([*shares.T]) if len(shares) else empty_columns()
+        columns = statistics.mean_columns([*shares.T])
         self.sources["share"].data = {"x": np.arange(1, len(columns["mean"]) + 1), **columns}
-        for name, life in (("worth", run), ("without", run.without_window())):
-            worth = [each_seed(eyes.acuity, life, eye=eye) for eye in ("both", *eyes.EYES)]
-            known = statistics.mean_columns(worth) if len(worth[0]) else empty_columns()
+        lives = {"worth": run, "without": run.without_window()}
+        worths = {name: each_seed(each_worth, life) for name, life in lives.items()}
+        for name, worth in worths.items():
+            known = statistics.mean_columns([*worth.T])
             self.sources[name].data = {"x": WORTH[: len(known["mean"])], **known}
-        self.readout.value = f'<div style="{TEXT}">{self._words(run)}</div>'
+        gained = each_seed(worth_gained, *lives.values()).reshape(-1, len(WORTH))
+        said = self._words(run, shares, worths["worth"], gained)
+        self.readout.value = f'<div style="{TEXT}">{said}</div>'
         if not self.job.busy:
             self.job.said.value = f"live: {say_cost([run], eyes.MEASURES)}"
             self.job.progress.value = 0
 
-    def _words(self, run: Run) -> str:
-        """What the chosen life shows, in words."""
-        shares = each_seed(eyes.eye_share, run)
+    def _words(self, run: Run, shares: np.ndarray, worth: np.ndarray, gained: np.ndarray) -> str:
+        """What the chosen life shows, in words: shares by epoch, what its eyes are worth, and how
+        much more than without its deficits, one row a seed."""
         if not len(shares):
-            return f"Nobody has trained {in_words(run)} yet. <b>Train it</b>, under a minute."
-        said = [f"{in_words(run)}: share of the right eye {statistics.describe([*shares], 2)}"]
-        for eye in eyes.EYES:
-            alone = statistics.describe(each_seed(eyes.acuity, run, eye=eye))
-            more = statistics.compare(-each_seed(eyes.acuity_loss, run, eye=eye), "without it all")
-            said.append(
-                f"{eye} eye alone {alone} %" + (f", {more}" if run.windows or run.length else "")
-            )
+            return f"Nobody has trained this life yet: {in_words(run)}. <b>Train it</b> below."
+        share = statistics.describe([*shares[:, -1]], 2)
+        said = [f"{in_words(run)}: share of the right eye {share}"]
+        for i, eye in enumerate(WORTH[1:], 1):
+            mean, half = statistics.mean_half(worth[:, i] / 100)
+            more = statistics.compare(gained[:, i], "without it all")
+            alone = f"{eye} alone {statistics.percent(mean, half)} %"
+            said.append(alone + (f", {more}" if run.windows or run.length else ""))
         return "; ".join(said)
 
     def _work(self, stop: threading.Event) -> str:
@@ -282,21 +293,29 @@ class Clinic(w.VBox):
         return f"live, seed {run.seed}: share {live[-1]:.2f}, both eyes {both} %"
 
 
+def each_worth(run: Run) -> np.ndarray:
+    """What both eyes and each alone are worth, percent, in the order of WORTH."""
+    return np.array([eyes.acuity(run, eye=eye) for eye in ("both", *eyes.EYES)])
+
+
+def worth_gained(run: Run, other: Run) -> np.ndarray:
+    """Points that these are above those of another life."""
+    return each_worth(run) - each_worth(other)
+
+
 def bar(words: str, most: int, value: int) -> w.IntSlider:
     """A slider that tells when it is let go."""
-    style, layout = {"description_width": "initial"}, {"width": "270px"}
+    style, layout = {"description_width": "145px"}, {"width": "455px"}
     how: Any = {"style": style, "layout": layout, "continuous_update": False}
     made = w.IntSlider(value, 0, most, description=words, **how)
     return made.add_class(f"cplab-{words.split()[0]}")
 
 
-def empty_columns() -> dict[str, list]:
-    return {"mean": [], "low": [], "high": []}
-
-
 def in_words(run: Run) -> str:
-    """`blank images, right view, from epoch 0 to 8; then left view …`, as HTML."""
-    parts = [(run.deficit, run.onset, run.end)] if run.length else []
-    parts += [(one.deficit, one.onset, one.onset + one.length) for one in run.windows]
-    told = [f"{html.escape(label(name))}, from epoch {a} to {b}" for name, a, b in parts]
-    return "; ".join(told) or f"no deficit, {run.epochs} clear epochs"
+    """`right eye closed from epoch 0 to 8, left eye closed from epoch 8 to 12`, as HTML."""
+    told = []
+    for name, first, last in windows_of(run):
+        kind, _, eye = name.partition(":")
+        state = STATES.get(kind) or html.escape(label(kind))
+        told.append(f"{eye or 'each'} eye {state} from epoch {first} to {last}")
+    return ", ".join(told) or f"no deficit, {run.epochs} clear epochs"

@@ -112,7 +112,7 @@ class Eyes(w.VBox):
         self._shades = {}
         figs = []
         for eye, words in SIDES.items():
-            room = {"width": 365, "height": 290, "x_range": self._end, "y_range": Range1d(0, 1.05)}
+            room = {"width": 320, "height": 290, "x_range": self._end, "y_range": Range1d(0, 1.05)}
             fig = theme.plain_figure(words, "time, half-learning times T", "part of a mode", **room)
             look = {"color": "hue", "source": self.sources[eye], "width": 2.5}
             fig.multi_line("t", "p", **look)
@@ -125,7 +125,7 @@ class Eyes(w.VBox):
             theme.percent_axis(fig.yaxis)
             figs.append(fig)
         names = [f"mode {mode:g}" for mode in MODES]
-        room = {"width": 290, "height": 290, "y_range": FactorRange(*names[::-1])}
+        room = {"width": 285, "height": 290, "y_range": FactorRange(*names[::-1])}
         fig = theme.plain_figure(
             "what eye b has in the end", "share", "", x_range=Range1d(0, 1.2), **room
         )
@@ -284,7 +284,7 @@ class Completing(w.VBox):
         lengths: Sequence[int] = (300, 300, 500, 1000),
     ) -> None:
         self._how = {"onsets": onsets, "seeds": seeds, "size": size, "recovery": recovery}
-        self._lengths = lengths
+        self._lengths, self._last = lengths, max(onsets)
         self.known: dict[tuple[int, str], linear.Completed] = {}
         look = {"style": {"button_width": "auto"}}
         self.depth = w.ToggleButtons(options={f"{n} layers": n for n in (2, 3, 4)}, **look)
@@ -310,7 +310,7 @@ class Completing(w.VBox):
         self.sources = {name: ColumnDataSource(name=f"completing {name}") for name in names}
         axes = ("the deficit begins at step", "error on entries never observed")
         fig = theme.plain_figure("", *axes, width=640, height=320)
-        fig.y_range = Range1d(0, 1.1)
+        fig.x_range, fig.y_range = Range1d(-10, self._last + 10), Range1d(0, 1.1)
         look = {"color": SHADES[0], "legend_label": "with the deficit: median, and each seed"}
         fig.line("x", "y", source=self.sources["median"], width=2.5, **look)
         fig.scatter("x", "y", source=self.sources["seeds"], size=6, alpha=0.5, **look)

@@ -20,6 +20,9 @@ from cplab.show import theme
 from cplab.show.results import by_layer, finish, layer_columns, layer_labels, seeds_line
 from cplab.show.theme import label, plain_figure, reference_line, style, styles
 
+MAPPED = ("noise", "blur", "stripes", "blank", "fresh_noise", "permute", "flip")
+CURES = ["renorm", "held@0", "rate-2", "rate-3", "decay-5"]
+CURES += [f"shrink-{kept}" for kept in (0.8, 0.6, 0.4, 0.2)]
 ROWS = ("with it", "without it", "newborn with it", "equal training with it")
 
 
@@ -51,10 +54,12 @@ class Bench(w.VBox):
         self, like: Run, deficits: Sequence[str], strengths: Mapping[str, tuple[str, Sequence]]
     ) -> None:
         self._like, self._strengths = like, strengths
-        calm = {"continuous_update": False, "style": {"description_width": "90px"}}
+        calm: dict[str, Any] = {"continuous_update": False, "layout": {"width": "420px"}}
+        calm["style"] = {"description_width": "90px"}
         names = [(label(name), name) for name in deficits]
         self.deficit = w.ToggleButtons(options=names, style={"button_width": "auto"})
-        self.kind = w.Dropdown(options=list(strengths), description="treatment")
+        look = {"layout": {"width": "340px"}, "style": calm["style"]}
+        self.kind = w.Dropdown(options=list(strengths), description="treatment", **look)
         self.strength = w.SelectionSlider(options=[("–", "")], description="strength", **calm)
         last = like.epochs - 1
         self.moment = w.IntSlider(like.end, 0, last, description="epoch", **calm)
@@ -90,7 +95,7 @@ class Bench(w.VBox):
         """The strengths of a treatment."""
         values = self._strengths[self.kind.value][1]
         self.strength.options = [(f"{v:g}", v) for v in values] or [("–", "")]
-        self.strength.layout.visibility = "visible" if values else "hidden"
+        self.strength.layout.display = None if values else "none"
 
     def _choose(self, change: Any = None) -> None:
         if change is not None and change.owner is self.kind:
@@ -134,10 +139,10 @@ def names_listed(points: Mapping[str, Sequence[float]], digits: int = 1) -> str:
     """Numbers, one a seed, by their words, and at the end what is not there.
 
     >>> names_listed({"blur": [2.0, 3.0], "noise": []})
-    'blur 2.5 ± 6.4 (2 seeds); not trained yet: noise'
+    'blur: 2.5 ± 6.4 (2 seeds); not trained yet: noise'
     """
     known = {words: v for words, v in points.items() if len(v)}
-    said = [f"{words} {statistics.describe([*v], digits)}" for words, v in known.items()]
+    said = [f"{words}: {statistics.describe([*v], digits)}" for words, v in known.items()]
     if lacking := [words for words in points if words not in known]:
         said.append(f"{statistics.MISSING}: {', '.join(lacking)}")
     return "; ".join(said)
@@ -190,17 +195,16 @@ def ratios(found: Sequence, epoch: int, birth: np.ndarray) -> np.ndarray:
     return np.array(rows).reshape(-1, len(birth)) / birth
 
 
-def lines(found: Mapping[str, Sequence], name: str, layer: int | None = None) -> dict:
+def lines(found: Mapping[str, Sequence], name: str) -> dict:
     """A gauge along lives as show.means takes it, {words: {epochs trained: one number a seed}}.
 
-    Arguments: found, results by the words for them; name, norms, gradient, loss, dead or rank;
-        layer, of norms and dead, else their mean is taken.
+    Arguments: found, results by the words for them; name, norms, gradient, loss, dead or rank; of
+        what there is for each layer the mean is taken.
     """
     groups: dict[str, dict] = {}
     for text, some in found.items():
         for epoch in [*some[0].measured["gauges"]] if some else []:
-            each = [np.atleast_1d(one.measured["gauges"][epoch][name]) for one in some]
-            values = [one.mean() if layer is None else one[layer] for one in each]
+            values = [np.mean(one.measured["gauges"][epoch][name]) for one in some]
             groups.setdefault(text, {})[epoch + 1] = values
     return groups
 
@@ -239,39 +243,57 @@ def barrier(path: LinearPath) -> float:
     return float((loss - np.linspace(loss[0], loss[-1], len(loss))).max())
 
 
-def by_harm(harms: Mapping[str, Sequence[float]], title: str) -> figure:
+def harms_of_all(like: Run) -> dict[str, np.ndarray]:
+    """The harm of a run's window under each deficit, and of noise and blur under each treatment,
+    one number a seed, by the words for `by_harm`.
+
+    >>> [len(points) for points in harms_of_all(Run("blur", length=16, profile="ci")).values()][:2]
+    [0, 0]
+    """
+    lives = {n: specs.alter(like, {"deficit": n, "treatments": ""}) for n in MAPPED}
+    for name in ("noise", "blur"):
+        for kind in CURES:
+            written = kind if "@" in kind else f"{kind}@{like.end}"
+            words = f"{label(name)}, {kind.partition('@')[0]}"
+            lives[words] = specs.alter(lives[name], {"treatments": written})
+    return {words: quantities.each_seed(quantities.harm, run) for words, run in lives.items()}
+
+
+def by_harm(
+    harms: Mapping[str, Sequence[float]],
+    title: str,
+    x: str = "harm, points: below the same life without the deficit",
+) -> figure:
     """One row for each life, the most harmed above: mean and 95 % interval of its harm, a dot a
-    seed, hollow where it was treated; what is not trained stands below, with no dot.
+    seed, hollow where it was treated; what is not trained is named below.
 
     Arguments: harms, points, one a seed, by the words for the life: a deficit, with its treatment
-        after a comma. Its data source is called `harms`.
+        after a comma; x, words of the axis. Its data source is called `harms`.
 
     >>> by_harm({"blur": [2.0, 3.0], "flip": [-6.0, -7.0]}, "harm").y_range.factors
     ['vertical flip', 'blur']
     """
-    looks = {kind: style(kind.partition(", ")[0]) for kind in harms}
-    order = sorted(harms, key=lambda kind: -np.mean(harms[kind]) if len(harms[kind]) else np.inf)
-    names = [
-        (kind if ", " in kind else looks[kind].label)
-        + ("" if len(harms[kind]) else " (not trained yet)")
-        for kind in order
-    ]
+    known = {kind: points for kind, points in harms.items() if len(points)}
+    order = sorted(known, key=lambda kind: -np.mean(known[kind]))
+    looks = {kind: style(kind.partition(", ")[0]) for kind in order}
+    names = [kind if ", " in kind else looks[kind].label for kind in order]
+    lacking = [kind for kind in harms if kind not in known]
+    below = seeds_line(map(len, known.values()))
+    below += f" · {statistics.MISSING}: {'; '.join(lacking)}" if lacking else ""
     rows = FactorRange(*names[::-1])
-    about = ("harm, points: below the same life without the deficit", "")
-    size = {"width": 800, "height": 90 + 22 * len(names), "y_range": rows}
-    fig = plain_figure(title, *about, seeds_line(map(len, harms.values())), **size)
-    known = [i for i, kind in enumerate(order) if len(harms[kind])]
-    columns = statistics.mean_columns([harms[order[i]] for i in known])
+    size = {"width": 800, "height": 110 + 22 * len(names), "y_range": rows}
+    fig = plain_figure(title, x, "", below, **size)
     at = {
-        "row": [names[i] for i in known],
-        "hue": [looks[order[i]].colour for i in known],
-        "fill": [0.0 if ", " in order[i] else 1.0 for i in known],
+        "row": names,
+        "hue": [looks[kind].colour for kind in order],
+        "fill": [0.0 if ", " in kind else 1.0 for kind in order],
     }
+    columns = statistics.mean_columns([known[kind] for kind in order])
     source = ColumnDataSource({**at, **columns}, name="harms")
     fig.segment("low", "row", "high", "row", source=source, color="hue", width=2)
     fig.scatter("mean", "row", source=source, color="hue", fill_alpha="fill", size=9)
-    for i in known:
-        values = list(harms[order[i]])
-        fig.scatter(values, [names[i]] * len(values), size=3, color="#333333", alpha=0.5)
+    for name, kind in zip(names, order, strict=True):
+        values = list(known[kind])
+        fig.scatter(values, [name] * len(values), size=3, color="#333333", alpha=0.5)
     reference_line(fig, "height", theme.EQUAL.colour)
     return fig

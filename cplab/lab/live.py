@@ -240,7 +240,12 @@ def say_cost(runs: Sequence[Run], measure: Any = ()) -> str:
 
 def life_in_words(run: Run) -> str:
     """`Blur from epoch 4 to 16`, as HTML."""
-    if run.deficit == "none":
-        return f"No deficit, {run.epochs} clear epochs"
-    name = html.escape(label(run.deficit))
-    return f"{name[0].upper()}{name[1:]} from epoch {run.onset} to {run.end}"
+    told = [f"{html.escape(label(name))} from epoch {a} to {b}" for name, a, b in windows_of(run)]
+    said = ", ".join(told) or f"no deficit, {run.epochs} clear epochs"
+    return said[0].upper() + said[1:]
+
+
+def windows_of(run: Run) -> list[tuple[str, int, int]]:
+    """Each deficit of a life, the epoch in which it begins, and that in which it has ended."""
+    parts = [(run.deficit, run.onset, run.end)] if run.length else []
+    return parts + [(one.deficit, one.onset, one.onset + one.length) for one in run.windows]

@@ -106,7 +106,8 @@ class Covered(w.VBox):
         pairs = zip(self.figure.children, made, strict=True)
         self._ours = [part for part, given in pairs if part is not given]
         self.revealed = True
-        self.together.show(bool(self.controls))
+        coded = (hasattr(one, "min") or hasattr(one, "index") for one in self.controls.values())
+        self.together.show(any(coded))  # what is typed has no code
 
     def _show(self, parts: list[w.Widget], words: str = "") -> None:
         """Put parts in the place of the cover, or the cover back with some words."""

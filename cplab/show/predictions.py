@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from bokeh.models import ColumnDataSource, FactorRange, Range1d, Whisker
+from bokeh.models import ColumnDataSource, FactorRange, Range1d
 from bokeh.plotting import figure
 
 from cplab import statistics
@@ -29,8 +29,8 @@ def guesses(
         source = ColumnDataSource({"y": list(truth), **band})
         how = {"source": source, "size": 9, "color": "#0072B2", "marker": "square"}
         fig.scatter("mean", "y", legend_label="measured", **how)
-        whisker = Whisker(base="y", lower="low", upper="high", source=source, dimension="width")
-        fig.add_layout(whisker)
+        # a glyph, for which the axis makes room
+        fig.segment("low", "y", "high", "y", source=source, color="#0072B2", line_width=2)
     percent_axis(fig.xaxis)
     return place_legend(fig, "above")
 
@@ -87,8 +87,7 @@ def class_guesses(
         source = ColumnDataSource({"y": [(name, -0.1) for name in truth], **band})
         how = {"source": source, "size": 10, "color": "#0072B2", "marker": "square"}
         fig.scatter("mean", "y", legend_label="measured", **how)
-        whisker = Whisker(base="y", lower="low", upper="high", source=source, dimension="width")
-        fig.add_layout(whisker)
+        fig.segment("low", "y", "high", "y", source=source, color="#0072B2", line_width=2)
     percent_axis(fig.xaxis)
     return place_legend(fig, "above")
 

@@ -333,7 +333,7 @@ def bars(
     hues, columns = [look.colour for look in looks], statistics.mean_columns([*values.values()])
     source = ColumnDataSource({"kind": names, "hue": hues, **columns}, name="bars")
     fig.vbar("kind", 0.7, "mean", source=source, color="hue", alpha=0.6)
-    fig.add_layout(Whisker(base="kind", lower="low", upper="high", source=source))
+    fig.segment("kind", "low", "kind", "high", source=source, color="#333333")
     for name, numbers in zip(names, values.values(), strict=True):
         fig.scatter([name] * len(numbers), list(numbers), size=4, color="#333333")
     fig.xaxis.major_label_orientation = 0.5 if len(names) > 4 else "horizontal"

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from cplab.checks import CplabError, require, shown, whole
 from cplab.lazy import check_calls
 
-__all__ = ["column_effect", "compare", "correlation", "crossing", "describe"]
+__all__ = ["MISSING", "column_effect", "compare", "correlation", "crossing", "describe"]
 __all__ += ["describe_difference", "describe_ratio", "detectable", "fractions", "half_width"]
 __all__ += ["mean_columns", "mean_curve", "mean_half", "percent"]
 

@@ -78,8 +78,8 @@ def point_means(table: "pd.DataFrame", clock: str = "stopped") -> "pd.DataFrame"
         squares = both.groupby(by).var().reindex(means.index).to_numpy().T / count[name].to_numpy()
         column = names.index(name)
         halves[apart, column] = half_of_sum(squares, count[name])[apart]
-    halves = pd.DataFrame(halves, means.index, [f"{n}_half" for n in names])
-    return means.join(halves).assign(seeds=count.accuracy, pairs=count.loss)
+    intervals = pd.DataFrame(halves, means.index, [f"{n}_half" for n in names])
+    return means.join(intervals).assign(seeds=count.accuracy, pairs=count.loss)
 
 
 def rows_at(points: "pd.DataFrame", **where: Any) -> "pd.DataFrame":

@@ -88,7 +88,7 @@ def trace_grown(run: Run) -> Cell:
 
     def of(seed: int) -> n.Parts:
         mine = replace(run, seed=seed)
-        return n.combine((1, mine), (-1, mine.equal_training()), of=n.log_trace)
+        return tuple(q.doublings(mine, mine.equal_training()).parts.values())
 
     return of
 

@@ -80,3 +80,59 @@ def test_whoever_is_stopped_does_not_wait_and_a_gpu_never_does(cores, python):
         pass
     process.kill()
     process.wait()
+
+
+@pytest.fixture
+def in_threads(cores, one_thread):
+    """Runs functions at once on one core; each takes turns as `epoch`, which notes who had them."""
+    cores(1)
+    had, inside = [], []
+
+    def run(*works):
+        def epoch(name, seconds):
+            with turn(CPU):
+                inside.append(name)
+                had.append((name, len(inside)))
+                time.sleep(seconds)
+                inside.remove(name)
+
+        threads = [threading.Thread(target=work, args=(epoch,)) for work in works]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+        return had
+
+    return run
+
+
+def test_who_trains_epoch_after_epoch_keeps_nobody_out(in_threads):
+    def long_life(epoch):
+        for _ in range(30):
+            epoch("long", 0.03)
+
+    def short_life(epoch):
+        time.sleep(0.1)
+        epoch("short", 0.03)
+
+    names = [name for name, _ in in_threads(long_life, short_life)]
+    assert names.index("short") < 15
+
+
+def test_nobody_loses_patience_as_long_as_turns_go_on(in_threads, monkeypatch):
+    monkeypatch.setattr("cplab.engine.turns.PATIENCE", 0.5)
+
+    def life(epoch):
+        for _ in range(2):
+            epoch(threading.current_thread().name, 0.2)
+
+    assert {count for _, count in in_threads(*[life] * 6)} == {1}
+
+
+def test_where_a_turn_never_ends_others_go_on_beside_it(cores, python, monkeypatch):
+    cores(1)
+    monkeypatch.setattr("cplab.engine.turns.PATIENCE", 0.5)
+    process = python(HOLD)
+    assert process.stdout.readline().strip() == "holds"
+    with turn(CPU):
+        assert process.poll() is None

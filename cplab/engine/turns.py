@@ -2,7 +2,8 @@
 
 A network trains with as many threads as the process may use, since its bits depend on that number.
 Where several processes do so at once, threads wait for others that have no core: eight of them
-take three times as long as one after the other.
+take three times as long as one after the other. One of those that wait is first in line, so that
+nobody who trains epoch after epoch keeps all others out.
 """
 
 import os
@@ -11,6 +12,7 @@ import random
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from threading import Event as Flag
 from typing import Any
 
@@ -19,7 +21,7 @@ import torch
 from cplab.checks import cache_dir
 from cplab.devices import usable_cores
 
-PATIENCE = 60.0  # seconds; whoever has waited as long goes on beside the others
+PATIENCE = 60.0  # seconds in which nobody's turn came; then whoever waits goes on beside the others
 
 
 @contextmanager
@@ -28,41 +30,77 @@ def turn(device: torch.device, stop: Flag | None = None) -> Iterator[None]:
 
     Arguments: stop, ends the wait.
     """
-    with ExitStack() as stack:
-        until = time.monotonic() + PATIENCE * (device.type == "cpu")
-        while time.monotonic() < until and not (stop and stop.is_set()) and not take(stack):
-            time.sleep(random.uniform(0.002, 0.02))
+    with ExitStack() as cores:
+        if device.type == "cpu":
+            wait_for(cores, stop)
         yield
 
 
-def take(stack: ExitStack) -> bool:
+def wait_for(cores: ExitStack, stop: Flag | None) -> None:
+    """Until the stack has the cores, the flag is set, or no turn has begun for too long."""
+    folder, last, until = cache_dir() / "locks", -1, 0.0
+    with ExitStack() as line:
+        first = False
+        while not (stop and stop.is_set()):
+            first = first or take(folder / f"next-{platform.node()}.lock", line)
+            if first and take_cores(folder, cores):
+                begin_turn(folder / "turns")
+                return
+            if (turns := turns_begun(folder / "turns")) != last:
+                last, until = turns, time.monotonic() + PATIENCE
+            elif time.monotonic() > until:
+                return
+            time.sleep(0.002 if first else random.uniform(0.002, 0.02))
+
+
+def begin_turn(mark: Path) -> None:
+    """Tell those who wait that turns go on: a directory's time says when the last one began."""
+    with suppress(OSError):
+        mark.mkdir(exist_ok=True)
+        os.utime(mark)
+
+
+def turns_begun(mark: Path) -> int:
+    """Another number after each turn that begins."""
+    with suppress(OSError):
+        return mark.stat().st_mtime_ns
+    return 0
+
+
+def take_cores(folder: Path, stack: ExitStack) -> bool:
     """Whether there are as many idle cores as this process has threads; the stack keeps them. Cores
     count as busy while some process of this machine and cache has the lock of their number."""
-    from filelock import FileLock, Timeout
-
     every = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(usable_cores())
     cores = sorted(every)[: usable_cores()]
-    folder, needed = cache_dir() / "locks", min(torch.get_num_threads(), len(cores))
+    needed = min(torch.get_num_threads(), len(cores))
     with ExitStack() as taken:
         for core in cores:
-            lock = FileLock(folder / f"core-{platform.node()}-{core}.lock")
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                lock.acquire(blocking=False)
-            except Timeout:
-                continue
-            except OSError:  # a place where nothing can be written
-                return True
-            taken.callback(release, lock)
-            needed -= 1
+            needed -= take(folder / f"core-{platform.node()}-{core}.lock", taken)
             if not needed:
                 stack.enter_context(taken.pop_all())
                 return True
     return False
 
 
+def take(path: Path, stack: ExitStack) -> bool:
+    """Whether nobody else has a lock, which the stack then keeps. Where nothing can be written,
+    nobody has."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(blocking=False)
+    except Timeout:
+        return False
+    except OSError:
+        return True
+    stack.callback(release, lock)
+    return True
+
+
 def release(lock: Any) -> None:
-    """Let the next one have a core."""
+    """Let the next one have it."""
     with suppress(OSError):  # Windows removes no open file
         os.unlink(lock.lock_file)
     lock.release()

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 import numpy as np
+from scipy.stats import ttest_1samp, ttest_ind
 
 from cplab import results
 
@@ -23,6 +24,19 @@ def accuracies(run):
 def interval(pair):
     """Mean of two seeds and half its 95 % interval: Student's t of one degree is a tangent."""
     return np.mean(pair), math.tan(0.475 * math.pi) * abs(pair[0] - pair[1]) / 2
+
+
+def difference(run, ours, other):
+    """Mean of what other lives have above a run, and half its interval. Seeds are pairs where the
+    two share training; what begins with a deficit shares none, and the interval is Welch's."""
+    both = ~np.isnan(other - ours)
+    ours, other = ours[both], other[both]
+    if len(ours) < 2:
+        return np.mean(other - ours) if len(ours) else math.nan, math.nan
+    shared = run.onset or run.deficit == "none"
+    test = ttest_1samp(other - ours, 0) if shared else ttest_ind(other, ours, equal_var=False)
+    low, high = test.confidence_interval()
+    return np.mean(other - ours), (high - low) / 2
 
 
 def said(mean, half):

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from bokeh.core.validation import check_integrity
 from bokeh.events import DoubleTap, PressUp, Tap
-from labs_by_hand import accuracies, interval, said, text
+from labs_by_hand import accuracies, difference, interval, said, text
 
 import cplab
 from cplab import CplabError, Run, results, show, windows
@@ -235,7 +235,7 @@ def test_cost_is_harm_and_on_it_lost_time_each_with_its_interval(draw, place):
     for onset, cost in costs.iterrows():
         one = replace(run, onset=int(onset))
         ours, without, equal = map(accuracies, (one, one.without_window(), one.equal_training()))
-        harm, harm_half = interval(100 * (without - ours))
+        harm, harm_half = (100 * value for value in difference(one, ours, without))
         lost, lost_half = interval(100 * (equal - without))
         assert cost.harm == pytest.approx(harm)
         assert [cost.harm_low, cost.harm_high] == pytest.approx(
@@ -261,7 +261,8 @@ def test_the_map_shows_the_harm_of_each_point_or_its_loss_and_marks_the_chosen_o
         ]
         for cell in cells.itertuples():
             run = blur(int(cell.onset), int(cell.length))
-            mean, half = interval(100 * (accuracies(getattr(run, control)()) - accuracies(run)))
+            other = accuracies(getattr(run, control)())
+            mean, half = (100 * value for value in difference(run, accuracies(run), other))
             assert cell.value == pytest.approx(mean)
             assert cell.text == f"{mean:.1f}".replace("-0.0", "0.0")
             assert cell.reach == f"± {half:.1f}"
@@ -315,7 +316,7 @@ def test_slider_and_number_box_are_one(lab, name):
 def test_the_read_out_of_a_point_is_what_its_results_say(lab, deficit, place):
     run = choose(lab, *place, deficit)
     ours, without, equal = map(accuracies, (run, run.without_window(), run.equal_training()))
-    loss, harm = interval(equal - ours), interval(without - ours)
+    loss, harm = (difference(run, ours, other) for other in (equal, without))
     lost = interval(equal - without)
     words = text(lab.readout)
     assert words.startswith(
@@ -446,13 +447,14 @@ def test_recovery_is_a_slider_where_there_are_several_and_changes_every_panel(la
     for seed in range(2):
         for one, accuracy in ((run, 0.5), (run.without_window(), 0.6), (run.equal_training(), 0.8)):
             stretched(one, seed, accuracy + seed / 100, recovery=6)
+    harm = said(*difference(run, np.array([0.5, 0.51]), np.array([0.6, 0.61])))
     lab = cplab.Explorer(profile="ci", length=4)
     assert lab.recovery.options == (("3 epochs", 3), ("6 epochs", 6))
     assert (lab.recovery.layout.display, text(lab.one_recovery)) == ("", "")
     assert pd.DataFrame(shown(lab.plots, "by_recovery")).recovery.to_list() == ["3", "6"]
     lab.recovery.value = 6
     assert lab.run == replace(run, recovery=6)
-    assert "after 6 epochs of recovery: harm 10.0 ± 0.0 and lost time 20.0" in text(lab.readout)
+    assert f"after 6 epochs of recovery: harm {harm} and lost time 20.0" in text(lab.readout)
     assert len(shown(lab.plots, "this")["epoch"]) == 10
     assert len(shown(lab.plots, "pair")["epoch"]) == 6
     assert shown(lab.plots, "by_recovery")["harm"][1] == pytest.approx(10)

@@ -39,6 +39,7 @@ def turn(device: torch.device, stop: Flag | None = None) -> Iterator[None]:
 def wait_for(cores: ExitStack, stop: Flag | None) -> None:
     """Until the stack has the cores, the flag is set, or no turn has begun for too long."""
     folder, last, until = cache_dir() / "locks", -1, 0.0
+    began = time.monotonic()
     with ExitStack() as line:
         first = False
         while not (stop and stop.is_set()):
@@ -46,11 +47,14 @@ def wait_for(cores: ExitStack, stop: Flag | None) -> None:
             if first and take_cores(folder, cores):
                 begin_turn(folder / "turns")
                 return
+            now = time.monotonic()
             if (turns := turns_begun(folder / "turns")) != last:
-                last, until = turns, time.monotonic() + PATIENCE
-            elif time.monotonic() > until:
+                last, until = turns, now + PATIENCE
+            elif now > until:
                 return
-            time.sleep(0.002 if first else random.uniform(0.002, 0.02))
+            # seldom after a long wait: whoever looks takes time from the one who trains
+            pause = min(0.02, 0.002 + (now - began) / 20) if first else 0.1
+            time.sleep(random.uniform(0.3, 1) * pause)
 
 
 def begin_turn(mark: Path) -> None:

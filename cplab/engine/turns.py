@@ -77,13 +77,19 @@ def take_cores(folder: Path, stack: ExitStack) -> bool:
     every = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(usable_cores())
     cores = sorted(every)[: usable_cores()]
     needed = min(torch.get_num_threads(), len(cores))
+    spare = len(cores) - needed
     with ExitStack() as taken:
         for core in cores:
-            needed -= take(folder / f"core-{platform.node()}-{core}.lock", taken)
+            if take(folder / f"core-{platform.node()}-{core}.lock", taken):
+                needed -= 1
+            else:
+                spare -= 1
+            if spare < 0:
+                return False
             if not needed:
-                stack.enter_context(taken.pop_all())
-                return True
-    return False
+                break
+        stack.enter_context(taken.pop_all())
+    return True
 
 
 def take(path: Path, stack: ExitStack) -> bool:

@@ -7,15 +7,17 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cplab import quantities, results
+from cplab import animals, pruning, quantities, results
 from cplab.checks import CplabError
+from cplab.lab.lab01 import by_age
 from cplab.lab.points import Plots, Points
 from cplab.runs import Run
-from cplab.show.results import over_epochs, rates, removal
+from cplab.show.results import means, over_epochs, rates, removal
 from cplab.show.theme import label
 
 SIZE: dict[str, Any] = {"width": 720, "height": 420}
@@ -88,7 +90,47 @@ def schedules() -> Any:
     return rates([Run("blur", length=end, schedule="paper") for end in (4, 16)], **SIZE)
 
 
+def kittens() -> Any:
+    """What is printed of the acuity of cats after a closed eye or a dark room (lab 01)."""
+    asked = {"one eye closed": "recovered_acuity", "reared in the dark": "dark_reared_acuity"}
+    rows = {words: animals.statements(what) for words, what in asked.items()}
+    points = {words: found[found.kind == "point"] for words, found in rows.items()}
+    normal = animals.statements("normal_acuity").value.max()
+    fig = by_age(points, 400, "cycles/degree", normal)
+    fig.update(**SIZE)
+    return fig
+
+
+def grown_and_pruned() -> Any:
+    """What an architecture that was grown and pruned is ahead of a random one, and what of that its
+    degrees alone are (lab 05)."""
+    search = pruning.Search("mnist", gamma=0.016, n=10_000, keep=pruning.DENSITIES)
+
+    def ahead(kind: str, density: float) -> Any:
+        pair = (pruning.Retraining(k, density, search, steps=10_000) for k in (kind, "random"))
+        return quantities.each_seed(quantities.advantage, *pair)
+
+    kinds = ("biological", "per_pixel", "degrees")
+    groups = {kind: {100 * d: ahead(kind, d) for d in pruning.DENSITIES} for kind in kinds}
+    how: dict[str, Any] = {"percent": False, "log": True, "legend": "top_right"}
+    return means(groups, ("density, %", "points above random"), **how, **SIZE)
+
+
+def harm_by_depth() -> Any:
+    """The harm of blur from birth in networks of one family that differ in depth (lab 06)."""
+    groups = dict[str, dict[float, Any]]()
+    for n in (1, 2, 3):
+        like = Run("blur", length=4, model=f"depth{n}", schedule="fixed")
+        runs = {end: replace(like, length=end) for end in (4, 8, 16)}
+        groups[f"n = {n}"] = {
+            end: quantities.each_seed(quantities.harm, run, last=5) for end, run in runs.items()
+        }
+    words = ("blurred until epoch", "harm, points")
+    return means(groups, words, percent=False, legend="right", **SIZE)
+
+
 EXHIBITS: dict[str, Callable[[], Any]] = {
+    "kittens": kittens,
     "removal": lambda: removal(Run(), ("blur", "flip", "permute", "noise"), **SIZE),
     "removal-paper-schedule": lambda: removal(Run(schedule="paper"), ("blur", "flip"), **SIZE),
     "rates-paper-schedule": schedules,
@@ -99,6 +141,8 @@ EXHIBITS: dict[str, Callable[[], Any]] = {
     "cost-by-recovery": explorer_panel("healing"),
     "map-of-harm": explorer_panel("map"),
     "fisher-trace": traces,
+    "grown-and-pruned": grown_and_pruned,
+    "harm-by-depth": harm_by_depth,
 }
 
 

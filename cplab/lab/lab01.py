@@ -44,7 +44,7 @@ def numbers(rows: pd.DataFrame, unit: str, normal: float, **options: Any) -> fig
         fig.segment(middle, part.value_low, middle, part.value_high, color=hue, width=3)
         how = {"color": hue, "size": 10, "marker": CUES[hue][1], "legend_label": about}
         fig.scatter(middle, part.value, **how)
-    fig.y_range = Range1d(0, 1.15 * max(normal, rows.value_high.max()))
+    fig.y_range = Range1d(0, 1.4 * max(normal, rows.value_high.max()))
     if normal:
         reference_line(fig, "width", EQUAL.colour, normal)
     return place_legend(fig, "top_right")

@@ -5,6 +5,7 @@ import importlib
 import os
 import re
 import subprocess
+import symtable
 import sys
 from functools import cache
 from pathlib import Path
@@ -121,6 +122,29 @@ def test_it_leaves_drawing_to_the_package(lab):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) else []
             assert not {name.partition(".")[0] for name in names} & PLOTTING, source
+
+
+AT_ONCE = {"listcomp", "setcomp", "dictcomp", "genexpr"}  # what is not called later
+
+
+def used_later(table):
+    """The names of the notebook that functions and lambdas look up when they are called."""
+    for inner in table.get_children():
+        if table.get_type() == "function" or inner.get_name() not in AT_ONCE:
+            yield from (one.get_name() for one in inner.get_symbols() if one.is_global())
+        yield from used_later(inner)
+
+
+def test_no_later_cell_takes_a_name_that_an_answer_still_needs(lab):
+    """Who runs all cells first, and answers then, sees what was asked."""
+    bound, needed = set(), set()
+    for cell in code(lab):
+        plain = re.sub(r"^( *)[%!].*$", r"\1pass", cell, flags=re.M)
+        table = symtable.symtable(plain, "cell", "exec")
+        own = {one.get_name() for one in table.get_symbols() if one.is_assigned()}
+        assert not own & needed, cell
+        bound |= own
+        needed |= bound & {*used_later(table)}
 
 
 # The door: what labs and README may use of the package are the public names of these rooms.

@@ -240,6 +240,14 @@ def test_a_question_whose_answer_is_typed_says_that_it_needs_python():
     assert "needs Python" in spec["note"]
 
 
+def test_an_answer_that_fails_is_no_page():
+    def fail():
+        raise CplabError("nothing is there")
+
+    with pytest.raises(CplabError, match="nothing is there"):
+        replayed(lab.choice("Why?", ["so", "not so"], fail))
+
+
 def test_a_glyph_that_pages_cannot_draw_is_named():
     fig = show.curves({}, "x", "y")
     fig.wedge(0, 0, 1, 0, 1)

@@ -11,6 +11,7 @@ from typing import Any
 import ipywidgets as w
 import numpy as np
 
+from cplab.checks import CplabError
 from cplab.lab.explorer import OFFERED, Explorer
 from cplab.lab.live import Job, Live
 from cplab.lab.points import Points
@@ -288,6 +289,8 @@ def covered(one: Covered, pool: Pool) -> dict[str, Any]:
         for c, place in zip(known, places, strict=True):
             c.put(place)
         one.reveal.click()
+        if not one.revealed:
+            raise CplabError(f"the answer of a question fails: {one.cover.value}")
         views.append(int(pool.put(list(seen(one.figure, pool)))[1:]))
     spec = {"kind": "cover", "head": head(one), "cover": before, "button": one.reveal.description}
     plain = [c.plain() | {"at": None} for c in known]

@@ -54,7 +54,7 @@ class Renderer(mistune.HTMLRenderer):
         return str(convert(text))
 
     def block_math(self, text: str) -> str:
-        return f'<p class="formula">{convert(text, display="block")}</p>'
+        return f'<p class="formula" tabindex="0">{convert(text, display="block")}</p>'
 
 
 def markdown(text: str, links: Mapping[str, str]) -> str:
@@ -68,7 +68,7 @@ def scrolled(text: str) -> str:
     """HTML whose tables can be scrolled, also with keys, and have no empty heads."""
     start = '<div class="wide" tabindex="0" role="group" aria-label="table"><table'
     text = text.replace("<table", start).replace("</table>", "</table></div>")
-    return text.replace("<th></th>", "<td></td>")
+    return re.sub("<th([^>]*)></th>", r"<td\1></td>", text)
 
 
 def python(source: str) -> str:

@@ -43,6 +43,9 @@ CELLS = [
     "lab.found(lambda: 'Nothing & everything.')",
     "show.display(show.removal(Run(), ('blur',)))\nprint('printed <here>')",
     "pd.DataFrame({'a': [1, 2]})",
+    "fig = show.curves({}, 'x', 'y')\n"
+    "fig.multi_line([[0, 1], [0, 1, 2]], [[3, 4], [5, 6, 7]], color=['#aa0000', '#00aa00'])\n"
+    "show.display(fig)",
     "## An end\n\n<details><summary>Solution</summary>\n\n**bold**\n\n```python\n1 < 2\n```\n"
     "</details>",
 ]
@@ -390,11 +393,23 @@ def test_a_figure_has_words_and_a_table_of_its_numbers(page):
     figure = page.locator("#w9 figure")
     assert "blur" in figure.locator("svg[role=img]").get_attribute("aria-label")
     figure.get_by_text("Table").click()
+    figure.locator("tbody tr").first.wait_for()  # a page is told of what was opened a little later
     rows = [row.inner_text().split("\t") for row in figure.locator("tbody tr").all()]
     sources = show.removal(Run(), ("blur",)).renderers
     means = [mean for r in sources[-1:] for mean in r.data_source.data["mean"]]
     told = [float(row[2]) for row in rows if row[0] == "blur"]
     assert told == [pytest.approx(mean, rel=1e-3) for mean in means]
+
+
+def test_several_lines_of_one_glyph_are_drawn_and_told_one_by_one(page):
+    figure = page.locator("#w10 figure")
+    drawn = figure.locator("path[fill=none]:not(.grid)").all()
+    assert [one.get_attribute("style") for one in drawn] == ["stroke:#aa0000", "stroke:#00aa00"]
+    assert [one.get_attribute("d").count("L") for one in drawn] == [1, 2]
+    figure.get_by_text("Table").click()
+    figure.locator("tbody tr").first.wait_for()
+    rows = [row.inner_text().split() for row in figure.locator("tbody tr").all()]
+    assert rows == [["0", "3"], ["1", "4"], ["0", "5"], ["1", "6"], ["2", "7"]]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

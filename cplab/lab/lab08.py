@@ -23,7 +23,7 @@ from cplab.show import theme
 MODES = (4.0, 2.0, 1.0, 0.5)
 SHADES = ("#0072B2", "#009E73", "#E69F00", "#CC79A7")  # of modes, coarse to fine
 DEPRIVED, PATCHED = "#999999", "#D55E00"
-DRAWN = 150  # points of a curve
+DRAWN = 80  # points of a curve
 SIGHTS = {  # the words for what a deprived eye sees
     "nothing (blank)": "blank",
     "noise": "noise",

@@ -60,6 +60,10 @@ const LINES = ["plus", "x", "square_x", "diamond_cross"]; // are drawn, not fill
 const DASHES = {solid: "", dashed: "6", dotted: "2 4", dotdash: "2 4 6 4", dashdot: "6 4 2 4"};
 const dash = (value) => (Array.isArray(value) ? value.join(" ") : DASHES[value] ?? value ?? "");
 
+/* The lines of a glyph that has several, each as a glyph; any other glyph as it is. */
+const apart = (g) => (g.kind !== "lines" ? [g] : g.xs.map((x, i) =>
+  ({...g, kind: "line", x, y: g.ys[i], line_color: at(g.line_color, i)})));
+
 /* What a glyph takes along an axis, for each of its rows: [low, high]. */
 function extent(glyph, axis, i) {
   const g = glyph, v = (name) => at(g[name], i), half = (name, by) =>
@@ -90,7 +94,7 @@ function ends(fig, name) {
   let [low, high] = axis.ends;
   if (low !== null && high !== null) return [low, high];
   let least = Infinity, most = -Infinity;
-  for (const glyph of [...fig.glyphs, ...fig.marks.filter((one) => one.kind === "whisker")]) {
+  for (const glyph of [...fig.glyphs.flatMap(apart), ...fig.marks.filter((one) => one.kind === "whisker")]) {
     if (isEmpty(glyph) || name !== "x" && !!glyph.second !== (name === "second")) continue;
     for (let i = rows(glyph) - 1; i >= 0; i--)
       for (const value of extent(glyph, name === "x" ? "x" : "y", i))
@@ -166,7 +170,7 @@ function svg(fig, width) {
   if (!fig.x.bare) for (const [v] of along) push(`<path class="grid" d="M${round(X(v))},0V${h}"/>`);
   if (!fig.y.bare) for (const [v] of up) push(`<path class="grid" d="M0,${round(Y1(v))}H${w}"/>`);
   for (const one of fig.marks) if (one.kind === "box") drawMark(one, X, Y1, w, h, push);
-  for (const glyph of fig.glyphs)
+  for (const glyph of fig.glyphs.flatMap(apart))
     if (!isEmpty(glyph)) drawGlyph(glyph, X, glyph.second ? Y2 : Y1, push);
   for (const one of fig.marks) if (one.kind !== "box") drawMark(one, X, Y1, w, h, push);
   push("</svg>");
@@ -297,7 +301,7 @@ function numbers(fig) {
   const named = (glyph) => fig.key.find((item) => item.glyphs.some((i) => fig.glyphs[i] === glyph))?.words ?? "";
   const write = (value) => (typeof value === "number" ? +value.toPrecision(4) : value ?? "–");
   const found = [], drawn = new Set();
-  fig.glyphs.forEach((g, place) => {
+  fig.glyphs.flatMap(apart).forEach((g, place) => {
     if (isEmpty(g) || g.kind === "area" || g.kind === "ring") return;
     const id = JSON.stringify([g.x, g.y, g.text]);
     if (drawn.has(id)) return;

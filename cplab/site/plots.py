@@ -16,6 +16,7 @@ DIGITS = 5  # that a number of a figure keeps
 # What the page draws of each glyph: its kind there, and the properties that say where.
 GLYPHS = {
     "Line": ("line", "x y"),
+    "MultiLine": ("lines", "xs ys"),
     "VArea": ("area", "x y1 y2"),
     "Scatter": ("dots", "x y size"),
     "Circle": ("ring", "x y radius"),
@@ -151,6 +152,8 @@ def resolved(value: Any, data: Any, pool: Pool) -> Any:
         column = list(data[value.field])
         if isinstance(getattr(value, "transform", None), models.ColorMapper):
             return pool.put(colours(column, value.transform))
+        if column and not isinstance(column[0], str | tuple) and np.ndim(column[0]):  # of lines
+            return pool.put([pool.put(plain_column(one)) for one in column])
         return pool.put(plain_column(column))
     if isinstance(value, Value):
         value = value.value

@@ -5,6 +5,7 @@ import importlib
 import os
 import re
 import subprocess
+import symtable
 import sys
 from functools import cache
 from pathlib import Path
@@ -166,6 +167,29 @@ LAB_ROOM = re.compile(r"lab\d\d").fullmatch  # what serves one lab
 def test_it_uses_nothing_but_what_is_public(lab):
     whole = "\n".join([*code(lab), *solutions(lab)])
     assert not outside_the_door(whole)
+
+
+def read_later(table, inside=False):
+    """The notebook's names that functions read, which happens when these are called."""
+    inside = inside or (
+        table.get_type() == "function" and not table.get_name().endswith(("comp", "expr"))
+    )
+    if inside:
+        yield from (s.get_name() for s in table.get_symbols() if s.is_global())
+    for one in table.get_children():
+        yield from read_later(one, inside)
+
+
+def test_no_cell_takes_a_name_that_an_earlier_function_reads(lab):
+    """A finding is opened when the student clicks, after all cells have run."""
+    waiting = {}
+    for source in [*code(lab), *solutions(lab)]:
+        python = re.sub(r"^( *)%.*", r"\1pass", source, flags=re.M)
+        table = symtable.symtable(python, "a cell", "exec")
+        assigned = {s.get_name() for s in table.get_symbols() if s.is_assigned()}
+        taken = {name: waiting[name] for name in assigned & {*waiting}}
+        assert not taken, source
+        waiting |= dict.fromkeys(read_later(table), source)
 
 
 def test_the_readme_uses_nothing_but_what_is_public():

@@ -20,8 +20,8 @@ from math import prod
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
-from cplab import __version__, results, runs, specs
-from cplab.checks import CplabError, installed, named_folder, one_of, shown, whole
+from cplab import __version__, results, runs, specs, teach
+from cplab.checks import CplabError, installed, named_folder, one_of, require, shown, whole
 from cplab.measure import parse_measures
 from cplab.profiles import PROFILES
 
@@ -53,6 +53,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--no-browser": {"action": "store_true", "help": "Print the address and open no browser."},
     "LAB": {"nargs": "?", "default": "", "help": "A lab, or how its name begins."},
     "DIR": {"help": "A folder, which is made."},
+    "--student": {"action": "store_true", "help": "Without solutions."},
+    "--instructor": {"action": "store_true", "help": "With solutions as tagged cells."},
 }
 COMMANDS: dict[str, tuple[Callable[[Namespace], int | None], str]] = {}
 
@@ -422,6 +424,30 @@ def write_site(o: Namespace) -> None:
     print(f"{len(pages)} pages: open {pages[0].parent / 'index.html'}")
 
 
+@command("teach build", "DIR --student --instructor")
+def build_copies(o: Namespace) -> None:
+    """Write the labs without solutions, or with each as a cell that graders read.
+
+    cplab teach build homework --student
+    """
+    require(o.student != o.instructor, "give one of --student and --instructor")
+    new, old = teach.build_all(Path(o.DIR), solutions=o.instructor)
+    print(f"{new} files written to {o.DIR}, {old} were there already")
+
+
+@command("teach figures", "DIR")
+def draw_figures(o: Namespace) -> None:
+    """Draw the exhibits for slides, each as SVG and PNG, with a Chromium that is installed.
+
+    cplab teach figures slides
+    """
+    from cplab.lab.exhibits import EXHIBITS, photograph
+
+    made = photograph({name: draw() for name, draw in EXHIBITS.items()})
+    new, old = teach.write_new({Path(o.DIR) / name: content for name, content in made.items()})
+    print(f"{new} files written to {o.DIR}, {old} were there already")
+
+
 @command("lab", "LAB --copy --no-browser")
 def open_lab(o: Namespace) -> None:
     """Open JupyterLab on a lab, the first one if none is named.
@@ -455,6 +481,3 @@ def open_lab(o: Namespace) -> None:
     os.chdir(home.parent)
     sys.stdout.flush()
     os.execv(words[0], words)
-
-
-from cplab import teach  # noqa: E402  its commands, which are entered as it is loaded

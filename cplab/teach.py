@@ -8,13 +8,11 @@ nbgrader and otter-grader read and take away; in the students' its place is empt
 import json
 import re
 import textwrap
-from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from cplab.checks import CplabError, require
-from cplab.cli import OPTIONS, command
+from cplab.checks import CplabError
 from cplab.lab.answers import CHECKS
 
 CLONE = Path(__file__).parent.parent / "labs"  # in a clone of the repository
@@ -22,10 +20,6 @@ INSTALLED = Path(__file__).parent / "labs"  # in what is installed from a wheel
 
 SOLUTION = r"<details><summary>Solution</summary>\n\n(.*?)</details>\n*"
 EXERCISE = re.compile(rf"(\*\*Exercise (\d+)\.\*\*.*?)\n*{SOLUTION}", re.S)
-OPTIONS |= {
-    "--student": {"action": "store_true", "help": "Without solutions."},
-    "--instructor": {"action": "store_true", "help": "With solutions as tagged cells."},
-}
 
 
 def labs() -> list[Path]:
@@ -149,27 +143,3 @@ def new_cell(kind: str, name: str, source: str, tags: Sequence[str] = (), **meta
     cell = {"cell_type": kind, "id": name, "metadata": tagged | metadata}
     more: dict[str, Any] = {"execution_count": None, "outputs": []} if kind == "code" else {}
     return cell | more | {"source": source.splitlines(keepends=True)}
-
-
-@command("teach build", "DIR --student --instructor")
-def build_copies(o: Namespace) -> None:
-    """Write the labs without solutions, or with each as a cell that graders read.
-
-    cplab teach build homework --student
-    """
-    require(o.student != o.instructor, "give one of --student and --instructor")
-    new, old = build_all(Path(o.DIR), solutions=o.instructor)
-    print(f"{new} files written to {o.DIR}, {old} were there already")
-
-
-@command("teach figures", "DIR")
-def draw_figures(o: Namespace) -> None:
-    """Draw the exhibits for slides, each as SVG and PNG, with a Chromium that is installed.
-
-    cplab teach figures slides
-    """
-    from cplab.lab.exhibits import EXHIBITS, photograph
-
-    made = photograph({name: draw() for name, draw in EXHIBITS.items()})
-    new, old = write_new({Path(o.DIR) / name: content for name, content in made.items()})
-    print(f"{new} files written to {o.DIR}, {old} were there already")

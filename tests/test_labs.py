@@ -124,29 +124,6 @@ def test_it_leaves_drawing_to_the_package(lab):
             assert not {name.partition(".")[0] for name in names} & PLOTTING, source
 
 
-AT_ONCE = {"listcomp", "setcomp", "dictcomp", "genexpr"}  # what is not called later
-
-
-def used_later(table):
-    """The names of the notebook that functions and lambdas look up when they are called."""
-    for inner in table.get_children():
-        if table.get_type() == "function" or inner.get_name() not in AT_ONCE:
-            yield from (one.get_name() for one in inner.get_symbols() if one.is_global())
-        yield from used_later(inner)
-
-
-def test_no_later_cell_takes_a_name_that_an_answer_still_needs(lab):
-    """Who runs all cells first, and answers then, sees what was asked."""
-    bound, needed = set(), set()
-    for cell in code(lab):
-        plain = re.sub(r"^( *)[%!].*$", r"\1pass", cell, flags=re.M)
-        table = symtable.symtable(plain, "cell", "exec")
-        own = {one.get_name() for one in table.get_symbols() if one.is_assigned()}
-        assert not own & needed, cell
-        bound |= own
-        needed |= bound & {*used_later(table)}
-
-
 # The door: what labs and README may use of the package are the public names of these rooms.
 ROOMS = "animals eyes fits gallery lab linear measure models pruning quantities show statistics "
 ROOMS += "windows"
@@ -190,6 +167,29 @@ LAB_ROOM = re.compile(r"lab\d\d").fullmatch  # what serves one lab
 def test_it_uses_nothing_but_what_is_public(lab):
     whole = "\n".join([*code(lab), *solutions(lab)])
     assert not outside_the_door(whole)
+
+
+def read_later(table, inside=False):
+    """The notebook's names that functions read, which happens when these are called."""
+    inside = inside or (
+        table.get_type() == "function" and not table.get_name().endswith(("comp", "expr"))
+    )
+    if inside:
+        yield from (s.get_name() for s in table.get_symbols() if s.is_global())
+    for one in table.get_children():
+        yield from read_later(one, inside)
+
+
+def test_no_cell_takes_a_name_that_an_earlier_function_reads(lab):
+    """A finding is opened when the student clicks, after all cells have run."""
+    waiting = {}
+    for source in [*code(lab), *solutions(lab)]:
+        python = re.sub(r"^( *)%.*", r"\1pass", source, flags=re.M)
+        table = symtable.symtable(python, "a cell", "exec")
+        assigned = {s.get_name() for s in table.get_symbols() if s.is_assigned()}
+        taken = {name: waiting[name] for name in assigned & {*waiting}}
+        assert not taken, source
+        waiting |= dict.fromkeys(read_later(table), source)
 
 
 def test_the_readme_uses_nothing_but_what_is_public():

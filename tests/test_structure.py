@@ -25,8 +25,8 @@ FLOORS = (
     {"eyes", "quantities", "windows"},
     {"show"},
     {"lab"},
-    {"site"},
-    {"cli", "teach", "__main__"},
+    {"site", "teach"},
+    {"cli", "__main__"},
 )
 # A class of specs names what trains it, which is loaded when something is trained.
 TRAINERS = {

@@ -257,13 +257,14 @@ TREATED = {
 }
 EQUAL = {"renorm@16": range(1), "shrink-0.4@16": range(1), "rate-3@16": range(1)}
 EARLY = {"decay-0@0+8": range(1), "images-0.5@0+8": range(1), "unaugmented@0+8": range(1)}
+FASHION = range(0)
 SHARPER = range(1)
 PATHS = {"blur": range(1), "noise": range(0)}
 
 
 def course_reopening() -> Parts:
-    """Treated lives and newborns that were treated alike; equal training that was; lives in which
-    something is missing only early."""
+    """Treated lives and newborns that were treated alike; equal training that was; renorm on a
+    second set of images; lives in which something is missing only early; paths to a twin."""
     lives_of = [treated(*what, seed) for what, seeds in TREATED.items() for seed in seeds]
     every = [one for run in lives_of for one in (run, run.newborn())]
     every += [
@@ -273,6 +274,10 @@ def course_reopening() -> Parts:
     ]
     yield [run for run in dict.fromkeys(every) if run.treatments], GAUGES
     yield [Run(onset=8, treatments=k, seed=s) for k, seeds in EARLY.items() for s in seeds], ()
+    clothes = {"dataset": "fashion_mnist"}
+    renormed = [treated(d, "renorm@16", s, **clothes) for s in FASHION for d in ("noise", "blur")]
+    pairs = [one for run in renormed for one in (run, run.untreated())]
+    yield [*dict.fromkeys(life for one in pairs for life in (one, one.newborn()))], GAUGES
     windows = "blur-8@0+4 blur-4@4+4 blur-2@8+4"
     yield [Run(onset=16, windows=windows, seed=seed) for seed in SHARPER], ()
     yield [LinearPath(d, length=16, seed=seed) for d, seeds in PATHS.items() for seed in seeds], ()

@@ -111,14 +111,21 @@ function nice(step) {
   return [1, 2, 5, 10].map((n) => n * power).find((n) => n >= step * 0.99);
 }
 
-/* The ticks of an axis that has so many pixels: [value, words]. */
-function ticks(axis, [low, high], pixels, level) {
+/* The ticks of an axis that has so many pixels: [value, words]. Names in groups, of which the key says
+ * the rest, have one for a group where all have no room. */
+function ticks(axis, [low, high], pixels, level, key = []) {
   const write = (value, digits) => axis.labels?.[value] ?? (axis.percent
     ? `${(100 * value).toFixed(Math.max(0, digits - 2))} %`
     : value.toLocaleString("en", {maximumFractionDigits: digits}).replace("-", "−"));
   let found, digits = 6;
-  if (axis.factors) found = axis.factors.map((words, i) => [i + 0.5, words]);
-  else if (axis.ticks) found = axis.ticks.map((value) => [value, write(value, 6)]);
+  if (axis.factors) {
+    found = axis.factors.map((words, i) => [i + 0.5, words]);
+    const head = (words) => words.split(", ")[0], places = (group) =>
+      found.filter(([, words]) => head(words) === group).map(([place]) => place);
+    if (key.length && axis.factors.join("").length * LETTER > pixels)
+      found = [...new Set(axis.factors.map(head))].map((group) =>
+        [(places(group)[0] + places(group).at(-1)) / 2, group]);
+  } else if (axis.ticks) found = axis.ticks.map((value) => [value, write(value, 6)]);
   else if (axis.log) {
     found = [];
     for (let power = Math.floor(Math.log10(low)); 10 ** power <= high; power++)
@@ -140,6 +147,19 @@ function ticks(axis, [low, high], pixels, level) {
   return found.filter((_, i) => i % every === 0);
 }
 
+/* Words in lines of at most so many pixels, and no more than `most` of them. */
+function wrap(words, pixels, most) {
+  const lines = [], room = Math.max(3, Math.floor(pixels / LETTER));
+  for (const word of String(words).split(" ")) {
+    const longer = lines.length ? `${lines.at(-1)} ${word}` : word;
+    if (lines.length && longer.length <= room) lines[lines.length - 1] = longer; else lines.push(word);
+  }
+  const kept = lines.slice(0, Math.max(1, most));
+  const cut = (line, last) => (line.length > room || last ? `${line.slice(0, room - 1)}…` : line);
+  return kept.map((line, i) => cut(line, i === kept.length - 1 && lines.length > kept.length));
+}
+const spans = (lines, x) => lines.map((line, i) => `<tspan x="${x}" dy="${i && 12}">${safe(line)}</tspan>`).join("");
+
 /* A figure as SVG, so many pixels wide. */
 function svg(fig, width) {
   if (fig.x.hidden && fig.y.hidden) width = Math.min(width, fig.width); // as high as it is wide
@@ -150,10 +170,11 @@ function svg(fig, width) {
   const room = Math.min(names, width * 0.42);
   const own = fig.y.hidden ? 8 : room + (fig.y.words ? 30 : 12);
   const left = Math.max(own, Math.min(fig.left ?? 0, width / 3)), w = width - left - right;
-  let along = ticks(fig.x, x, w, true);
+  const along = ticks(fig.x, x, w, true, fig.key);
   const longest = Math.max(0, ...along.map(([, words]) => words.length)) * LETTER;
   const slanted = fig.x.factors && longest * along.length > w;
-  const below = fig.x.hidden ? 8 : 20 + (slanted ? longest * 0.5 : 0) + (fig.x.words ? 18 : 0);
+  const across = wrap(fig.x.words, width, 3);
+  const below = fig.x.hidden ? 8 : 20 + (slanted ? longest * 0.5 : 0) + (fig.x.words ? 6 + 12 * across.length : 0);
   const h = height - top - below;
   const place = (axis, [low, high], from, to) => {
     const index = axis.factors && new Map(axis.factors.map((name, i) => [name, i + 0.5]));
@@ -177,8 +198,8 @@ function svg(fig, width) {
   if (!fig.y.hidden) {
     push(`<path class="axis" d="M${left},${top}V${top + h}"/>`);
     for (const [v, words] of up) {
-      const short = words.length * LETTER > room + 1 ? words.slice(0, Math.floor(room / LETTER) - 1) + "…" : words;
-      push(`<text x="${left - 6}" y="${round(top + Y1(v) + 4)}" text-anchor="end">${safe(short)}</text>`);
+      const lines = words.length * LETTER > room + 1 ? wrap(words, room, h / up.length / 12) : [words];
+      push(`<text y="${round(top + Y1(v) + 10 - 6 * lines.length)}" text-anchor="end">${spans(lines, left - 6)}</text>`);
     }
     push(`<text class="words" transform="translate(12,${top + h / 2})rotate(-90)">${safe(fig.y.words)}</text>`);
   }
@@ -192,7 +213,9 @@ function svg(fig, width) {
     for (const [v, words] of along) push(slanted
       ? `<text text-anchor="end" transform="translate(${round(left + X(v) + 4)},${top + h + 14})rotate(-30)">${safe(words)}</text>`
       : `<text x="${round(left + X(v))}" y="${top + h + 15}" text-anchor="middle">${safe(words)}</text>`);
-    push(`<text class="words" x="${left + w / 2}" y="${height - 5}">${safe(fig.x.words)}</text>`);
+    const widest = Math.max(...across.map((line) => line.length)) * LETTER;
+    const middle = Math.max(widest / 2, Math.min(left + w / 2, width - widest / 2));
+    push(`<text class="words" y="${height + 7 - 12 * across.length}">${spans(across, round(middle))}</text>`);
   }
   return `<svg xmlns="${SVG}" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" ` +
     `role="img" aria-label="${safe(alt(fig))}">${out.join("")}</svg>`;

@@ -265,23 +265,27 @@ class Plots:
         self.removal.xaxis.axis_label = "length" + longest_in_words(found, last)
 
     def _show_costs(self, points: Points, deficit: str, like: Run, run: Run) -> None:
-        onsets, place = points.tried("onset"), (deficit, like.onset, like.length)
-        ours = points.means.reindex([(deficit, onset, like.length) for onset in onsets])
-        healed = [points.means_after(n).reindex([place]) for n in points.recoveries]
+        onsets, recoveries = points.tried("onset"), points.recoveries
+        where = {"deficit": deficit, "length": like.length}
+        ours = windows.rows_at(points.means, **where).droplevel(["deficit", "length"])
+        each = {n: points.means_after(n) for n in recoveries}
+        healed = pd.concat(
+            {n: windows.rows_at(m, **where, onset=like.onset) for n, m in each.items()}
+        )
         for fig, name, at, rows, chosen in (
             (self.sensitivity, "onset", onsets, ours, run.onset),
-            (self.healing, "recovery", points.recoveries, pd.concat(healed), run.recovery),
+            (self.healing, "recovery", recoveries, healed.droplevel([1, 2, 3]), run.recovery),
         ):
             for item in fig.legend.items:  # its colours are those of a bar that is not faint
                 item.index = at.index(chosen) if chosen in at else None
             names = fig.x_range.factors = [*map(str, at)]
             faint = {"alpha": [1 if n == chosen else 0.45 for n in at]}
-            columns = cost_columns(rows)
+            columns = cost_columns(rows.reindex(at))
             self.sources[f"by_{name}"].data = {name: names, **faint, **columns}
             ends = [columns[end] for end in columns if end.endswith(("_low", "_high"))]
             low, high = np.nanmin([0, *np.ravel(ends)]), np.nanmax([1, *np.ravel(ends)])
             fig.y_range.update(start=1.08 * low, end=1.08 * high)
-        self.healing.visible = len(healed) > 1
+        self.healing.visible = len(recoveries) > 1
 
     def _show_map(self, points: Points, deficit: str, what: str, here: pd.DataFrame) -> None:
         self.map.x_range.factors, self.map.y_range.factors = (

@@ -252,8 +252,11 @@ TREATED = {
     ("noise", "shrink-1@16"): range(5, 7),
     ("blur", "shrink-1@16"): range(5, 7),
     ("noise", "held@0"): range(3),
-    ("blur", "shrink-0.4@16"): range(3),
-    ("blur", "rate-3@16"): range(3),
+    ("blur", "shrink-0.4@16"): range(5),
+    ("blur", "rate-3@16"): range(5),
+    **{("blur", f"shrink-{kept}@16"): range(3) for kept in (0.8, 0.6, 0.2)},
+    ("blur", "rate-2@16"): range(3),
+    ("blur", "decay-5@16"): range(3),
 }
 EQUAL = {"renorm@16": range(1), "shrink-0.4@16": range(1), "rate-3@16": range(1)}
 EARLY = {"decay-0@0+8": range(1), "images-0.5@0+8": range(1), "unaugmented@0+8": range(1)}

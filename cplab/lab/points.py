@@ -199,7 +199,7 @@ class Plots:
         self.map.text(text="text", **words, **cells, **up)
         down = {"text_font_size": "8px", "text_baseline": "top", "y_offset": 3}
         self.map.text(text="reach", **words, **cells, **down)
-        ring: Any = {"fill_alpha": 0, "line_color": theme.LIVE.colour, "line_width": 3}
+        ring: Any = {"fill_alpha": 0, "line_color": "#111111", "line_width": 3}  # seen on every hue
         self.map.rect(**cell, source=self.sources["mark"], **ring)
 
     def show(

@@ -419,8 +419,9 @@ def write_site(o: Namespace) -> None:
     cplab site pages
     """
     from cplab.site.pages import build_site
+    from cplab.teach import labs
 
-    pages = build_site(Path(o.DIR), o.LAB)
+    pages = build_site(Path(o.DIR), o.LAB, labs=labs()[0].parent)
     print(f"{len(pages)} pages: open {pages[0].parent / 'index.html'}")
 
 

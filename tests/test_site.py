@@ -15,7 +15,7 @@ import ipywidgets as w
 import pytest
 from lab_browser import chromium
 
-from cplab import Run, animals, lab, show
+from cplab import Run, animals, cli, lab, show, teach
 from cplab.checks import CplabError
 from cplab.lab.widgets import Covered
 from cplab.site.pages import build_site
@@ -458,6 +458,15 @@ def test_help_is_quick_and_loads_no_builder():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "LAB" in done.stdout
+
+
+def test_the_command_finds_the_labs_where_there_is_no_clone(tmp_path, monkeypatch):
+    cell = {"cell_type": "markdown", "metadata": {}, "source": ["# Lab 00 · Installed"]}
+    (tmp_path / "00_installed.ipynb").write_text(json.dumps({"cells": [cell]}))
+    monkeypatch.setattr(teach, "CLONE", tmp_path / "gone")
+    monkeypatch.setattr(teach, "INSTALLED", tmp_path)
+    assert cli.main(["site", str(tmp_path / "out"), "00"]) == 0
+    assert "Installed" in (tmp_path / "out" / "00_installed.html").read_text()
 
 
 def test_a_lab_that_is_not_there_is_refused(tmp_path):

@@ -41,19 +41,22 @@ def wait_for(cores: ExitStack, stop: Flag | None) -> None:
     folder, last, until = cache_dir() / "locks", -1, 0.0
     began = time.monotonic()
     with ExitStack() as line:
-        first = False
+        first, waited = False, False
         while not (stop and stop.is_set()):
             first = first or take(folder / f"next-{platform.node()}.lock", line)
             if first and take_cores(folder, cores):
                 begin_turn(folder / "turns")
                 return
+            if not waited:  # who has just come, perhaps from a turn, lets those be next who wait
+                line.close()
+                first, waited = False, True
             now = time.monotonic()
             if (turns := turns_begun(folder / "turns")) != last:
                 last, until = turns, now + PATIENCE
             elif now > until:
                 return
             # seldom after a long wait: whoever looks takes time from the one who trains
-            pause = min(0.02, 0.002 + (now - began) / 20) if first else 0.1
+            pause = min(0.02, 0.002 + (now - began) / 20) if first else 0.25
             time.sleep(random.uniform(0.3, 1) * pause)
 
 

@@ -247,21 +247,21 @@ def course_recovery() -> Parts:
 GAUGES = {"gauges": (0, 3, 7, 11, 15, 16, 18, 22, 26, 30)}  # epochs, as labs/09 shows them
 # Seeds of forecast H that are trained; to go on, add to them, compute, and ship.
 TREATED = {
-    ("noise", "renorm@16"): range(7),
-    ("blur", "renorm@16"): range(7),
+    ("noise", "renorm@16"): TEN,
+    ("blur", "renorm@16"): TEN,
     ("noise", "shrink-1@16"): range(5, 7),
     ("blur", "shrink-1@16"): range(5, 7),
-    ("noise", "held@0"): range(3),
+    ("noise", "held@0"): range(5),
     ("blur", "shrink-0.4@16"): range(5),
     ("blur", "rate-3@16"): range(5),
     **{("blur", f"shrink-{kept}@16"): range(3) for kept in (0.8, 0.6, 0.2)},
     ("blur", "rate-2@16"): range(3),
     ("blur", "decay-5@16"): range(3),
 }
-EQUAL = {"renorm@16": range(1), "shrink-0.4@16": range(1), "rate-3@16": range(1)}
-EARLY = {"decay-0@0+8": range(1), "images-0.5@0+8": range(1), "unaugmented@0+8": range(1)}
-FASHION = range(0)
-SHARPER = range(1)
+EQUAL = {"renorm@16": range(5), "shrink-0.4@16": range(1), "rate-3@16": range(1)}
+EARLY = dict.fromkeys(("decay-0@0+8", "images-0.5@0+8", "unaugmented@0+8"), range(5))
+FASHION = range(3)
+SHARPER = range(5)
 PATHS = {"blur": range(1), "noise": range(0)}
 
 

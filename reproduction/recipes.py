@@ -260,6 +260,7 @@ TREATED = {
 }
 EQUAL = {"renorm@16": range(5), "shrink-0.4@16": range(1), "rate-3@16": range(1)}
 EARLY = dict.fromkeys(("decay-0@0+8", "images-0.5@0+8", "unaugmented@0+8"), range(5))
+LATE = range(0)  # what is missing later, or ever; a warm start that is shrunk
 FASHION = range(3)
 SHARPER = range(5)
 PATHS = {"blur": range(1), "noise": range(0)}
@@ -277,6 +278,9 @@ def course_reopening() -> Parts:
     ]
     yield [run for run in dict.fromkeys(every) if run.treatments], GAUGES
     yield [Run(onset=8, treatments=k, seed=s) for k, seeds in EARLY.items() for s in seeds], ()
+    late = ("decay-0@8", "decay-0@0", "unaugmented@8", "unaugmented@0")
+    kinds = (*late, "images-0.5@0+8 shrink-0.4@8")
+    yield [Run(onset=8, treatments=kind, seed=seed) for kind in kinds for seed in LATE], ()
     clothes = {"dataset": "fashion_mnist"}
     renormed = [treated(d, "renorm@16", s, **clothes) for s in FASHION for d in ("noise", "blur")]
     pairs = [one for run in renormed for one in (run, run.untreated())]

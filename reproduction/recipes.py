@@ -260,10 +260,10 @@ TREATED = {
 }
 EQUAL = {"renorm@16": range(5), "shrink-0.4@16": range(1), "rate-3@16": range(1)}
 EARLY = dict.fromkeys(("decay-0@0+8", "images-0.5@0+8", "unaugmented@0+8"), range(5))
-LATE = range(0)  # what is missing later, or ever; a warm start that is shrunk
+LATE = range(3)  # what is missing later, or ever; a warm start that is shrunk
 FASHION = range(3)
 SHARPER = range(5)
-PATHS = {"blur": range(1), "noise": range(0)}
+PATHS = {"blur": range(5), "noise": range(1, 5)}
 
 
 def course_reopening() -> Parts:

@@ -6,6 +6,7 @@ Without it nothing is lost; it is damaged line by line, since each has a checksu
 
 import json
 import os
+import re
 from contextlib import suppress
 from dataclasses import fields
 from functools import cache
@@ -53,7 +54,15 @@ def shipped_entries(kind: str) -> list[Entry]:
     return [entry_of(found) for found in map(shipped, shipped_keys(kind)) if found]
 
 
-store.CACHES.append(shipped_entries)
+@cache
+def shipped_profiles(kind: str) -> set[str]:
+    """Of shipped results of a kind, as they are written; the default one is not."""
+    rows = (store.shipped_rows(path)[key] for key, path in store.shipped_index().items())
+    texts = [row["json"] for row in rows if row["kind"] == kind]
+    return {name for text in texts for name in re.findall(r'"profile": "(\w+)"', text)}
+
+
+store.CACHES += [shipped_entries, shipped_profiles]
 
 
 def live_entries(kind: str) -> list[Entry]:

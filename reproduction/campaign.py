@@ -310,13 +310,9 @@ def status(profile: str = "paper", exhibits: list[str] | None = None) -> Iterato
 
 def measured_on(spec: Any) -> str | None:
     """The machine whose lives say how long a spec takes, as `cplab.results.estimate` has it."""
-    size, kind = tables.size_of(spec), type(spec).__name__
-    profile = getattr(spec, "profile", None)
-    some = profile in (None, Run.profile) or profile in tables.shipped_profiles(kind)
-    for entries in (tables.live_entries, *([tables.shipped_entries] if some else [])):
-        alike = [a["device"] for _, a in entries(kind) if a["size"] == size]
+    for alike in tables.about_alike(spec):
         if alike:
-            return Counter(alike).most_common(1)[0][0]
+            return Counter(about["device"] for about in alike).most_common(1)[0][0]
     return None
 
 

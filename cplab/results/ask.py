@@ -268,9 +268,7 @@ def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
 def typical_seconds(spec: Any, what: str) -> float | None:
     """Of an epoch or a measurement: the median over live results of its size, else over shipped
     ones; of an epoch, else what its class expects."""
-    size = tables.size_of(spec)
-    for entries in (tables.live_entries, tables.shipped_entries):
-        alike = [about for _, about in entries(type(spec).__name__) if about["size"] == size]
+    for alike in tables.about_alike(spec):
         if took := [about["costs"][what] for about in alike if about["costs"].get(what)]:
             return statistics.median(took)
     if what != "epoch":

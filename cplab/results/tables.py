@@ -7,6 +7,7 @@ Without it nothing is lost; it is damaged line by line, since each has a checksu
 import json
 import os
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import fields
 from functools import cache
@@ -63,6 +64,16 @@ def shipped_profiles(kind: str) -> set[str]:
 
 
 store.CACHES += [shipped_entries, shipped_profiles]
+
+
+def about_alike(spec: Any) -> Iterator[list[dict]]:
+    """What is said of the live results of a spec's kind and size, and then of the shipped ones,
+    which are read only where some have its profile."""
+    size, kind = size_of(spec), type(spec).__name__
+    yield [about for _, about in live_entries(kind) if about["size"] == size]
+    profile, usual = (getattr(one, "profile", None) for one in (spec, type(spec)))
+    if profile == usual or profile in shipped_profiles(kind):
+        yield [about for _, about in shipped_entries(kind) if about["size"] == size]
 
 
 def live_entries(kind: str) -> list[Entry]:

@@ -215,6 +215,12 @@ RUNNING = """() => {
   return cellsRun || `running: ${busy?.model.sharedModel.source.slice(0, 200)}`;
 }"""
 DIALOGS = "[...document.querySelectorAll('.jp-Dialog')].map(box => box.innerText)"
+VALUE = """async expression => {
+  const {kernel} = jupyterapp.shell.currentWidget.sessionContext.session;
+  const asked = {code: '', silent: true, user_expressions: {it: expression}};
+  const {content} = await kernel.requestExecute(asked).done;
+  return content.user_expressions.it.data['text/plain'];
+}"""
 WATCH = """element => {
   element.clicked = false;
   element.addEventListener('click', () => { element.clicked = true }, {once: true});
@@ -348,6 +354,10 @@ class Lab:
     def running(self):
         """True once what was to run has run, else the cell that runs."""
         return self.page.evaluate(RUNNING)
+
+    def value(self, expression):
+        """What a Python expression is in the kernel, as text."""
+        return self.page.evaluate(VALUE, expression)
 
     def find(self, css):
         """Playwright's locator of `css` in the notebook, as in find(".status")."""

@@ -7,11 +7,11 @@ import re
 import subprocess
 import symtable
 import sys
-from functools import cache
 from pathlib import Path
 
 import nbformat
 import pytest
+from labs_by_hand import PEAK, assert_small
 
 import cplab
 
@@ -229,45 +229,15 @@ def tool(labs_cache, tmp_path):
     return run
 
 
-# The most memory that a process had, in MB. A Binder machine has 1 to 2 GB, JupyterLab included.
-PEAK = """import resource, sys
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(peak / (2**20 if sys.platform == "darwin" else 2**10))"""
-
-
-@cache
-def torch_alone():
-    """MB of a process that loads torch and does nothing: Binder's build, for CPUs, takes less than
-    one with the libraries of a GPU, which a machine of the tests may have."""
-    words = [sys.executable, "-c", f"import torch\n{PEAK}"]
-    return float(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
-
-
-def assert_small(cell):
-    [said] = [output.text for output in cell.outputs if output.get("name") == "stdout"]
-    assert float(said) - torch_alone() < 600, f"{said} MB, {torch_alone():.0f} of them torch's"
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no resource module")
-@pytest.mark.parametrize("name", ["01_kitten_analogy", "02_blur_critical_period"])
-def test_its_kernel_is_small_with_what_is_shipped(name, tool, tmp_path):
-    """As it is stored, with all its results; the others of that kind take longer."""
-    lab = nbformat.read(ROOT / "labs" / f"{name}.ipynb", as_version=4)
-    lab.cells.append(nbformat.v4.new_code_cell(PEAK))
-    given, done = tmp_path / "given.ipynb", tmp_path / "done.ipynb"
-    nbformat.write(lab, given)
-    tool("papermill", given, done, "--execution-timeout", 600)
-    assert_small(nbformat.read(done, as_version=4).cells[-1])
-
-
 def test_it_and_its_solutions_run_with_papermill(lab, tool, tmp_path):
     given, done = tmp_path / "given.ipynb", tmp_path / "done.ipynb"
-    lab.cells += [nbformat.v4.new_code_cell(block) for block in [*solutions(lab), PEAK]]
+    lab.cells += [nbformat.v4.new_code_cell(block) for block in [*solutions(lab), f"print({PEAK})"]]
     nbformat.write(lab, given)
     tool("papermill", given, done, "-p", "profile", "ci", "--execution-timeout", 600)
     cells = [c for c in nbformat.read(done, as_version=4).cells if c.cell_type == "code"]
     assert len(cells) == len(code(lab)) + 1  # the parameters
-    assert_small(cells.pop())
+    [said] = [output.text for output in cells.pop().outputs if output.get("name") == "stdout"]
+    assert_small(said)
     assert any('profile = "ci"' in cell.source for cell in cells)
     for cell in cells:
         assert cell.execution_count, cell.source

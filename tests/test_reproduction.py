@@ -167,17 +167,24 @@ def test_numbers_are_those_of_the_labs_figures():
         assert mean == pytest.approx(100 * points.loc[(deficit, onset, length), name])
 
 
-def test_without_results_all_is_missing_and_nothing_is_drawn(nothing_shipped):
+def test_without_results_or_browser_all_is_missing_and_nothing_is_drawn(
+    tmp_path, monkeypatch, nothing_shipped, capsys
+):
+    monkeypatch.setattr(pictures, "BROWSER", tmp_path / "browser.py")  # as outside of a clone
+    assert commands.main(["report", "--out", str(tmp_path / "file.md")]) == 0
+    assert "pictures were left as they are" in capsys.readouterr().out
+    assert not (tmp_path / "docs").exists()
     assert pictures.draw() == {}
-    rows = [row.split(" | ") for row in report.text({}).splitlines()]
+    rows = [row.split(" | ") for row in (tmp_path / "file.md").read_text().splitlines()]
     rows = [row for row in rows if len(row) == 7 and row[3] != "linear"]  # computed, not shipped
     verdicts = Counter(row[-1].split(":")[0] for row in rows)
     del verdicts["verdict |"], verdicts["--- |"]
     slim = sum("slim" in claim.at for claim in CLAIMS)
     every = sum(len({*claim.at} - {"linear"}) for claim in CLAIMS)
     assert verdicts == {"missing |": every - slim, "not trained yet": slim}
-    assert " 0." not in pages.decomposition()
-    assert "±" not in pages.ladders().split("## A", 1)[1]
+    written = tmp_path / "reproduction"
+    assert " 0." not in (written / "decomposition.md").read_text()
+    assert "±" not in (written / "ladders.md").read_text().split("## A", 1)[1]
 
 
 def test_only_shipped_results_count(monkeypatch, tmp_path):
@@ -285,16 +292,6 @@ def test_a_file_that_cannot_be_written_is_one_line_and_exit_2(where, tmp_path, c
     out, err = capsys.readouterr()
     assert out == ""
     assert re.fullmatch(r"error: .+ cannot be written \(.+\): name another file\n", err)
-
-
-def test_without_a_browser_the_text_is_written_and_pictures_are_left(
-    tmp_path, monkeypatch, nothing_shipped, capsys
-):
-    monkeypatch.setattr(pictures, "BROWSER", tmp_path / "browser.py")  # as outside of a clone
-    assert commands.main(["report", "--out", str(tmp_path / "file.md")]) == 0
-    assert "pictures were left as they are" in capsys.readouterr().out
-    assert (tmp_path / "file.md").read_text() == report.text({})
-    assert not (tmp_path / "docs").exists()
 
 
 # Ladders ------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from cplab.checks import CplabError, Exhausted
+from cplab.optimizers import Optimizer
 
 
 def usable_cores() -> int:
@@ -54,7 +55,7 @@ def can_train(name: str) -> bool:
         with autocast(device):
             loss = F.conv2d(x, weight).float().sum()
         loss.backward()
-        torch.optim.SGD([weight], lr=0.1, momentum=0.9, fused=True).step()
+        Optimizer([weight], momentum=0.9).step(0.1)
         return bool(weight.isfinite().all())
     except (RuntimeError, TypeError):
         return False

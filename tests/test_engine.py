@@ -20,6 +20,7 @@ from cplab import data, deficits, devices, specs
 from cplab.checks import Cancelled, CplabError, Diverged
 from cplab.engine import checkpoints, lives, tasks, train
 from cplab.measure import MEASUREMENTS, Measurement
+from cplab.optimizers import Optimizer
 from cplab.profiles import PROFILES
 from cplab.results.store import without_times
 from cplab.runs import Event, Run, Step
@@ -553,7 +554,7 @@ class Small(tasks.Classification):
         with tasks.seeded(tasks.mix(spec.seed)):
             net = make_net(units)
         extra = {"random": torch.Generator().manual_seed(spec.seed).get_state()}
-        return tasks.Learner(net, torch.optim.SGD(net.parameters(), momentum=0.9), extra)
+        return tasks.Learner(net, Optimizer(net.parameters(), momentum=0.9), extra)
 
     def after_step(self, learner):
         if "mask" in learner.extra:
@@ -574,7 +575,7 @@ def renew(learner, spec, images, units):
     with torch.no_grad():
         for weight in learner.net.parameters():
             weight.copy_(drawn(learner, *weight.shape) - 0.5)
-    learner.optimizer = torch.optim.SGD(learner.net.parameters(), momentum=0.9)
+    learner.optimizer = Optimizer(learner.net.parameters(), momentum=0.9)
     del learner.extra["mask"]
     return {"test_images": len(images.test_y)}
 

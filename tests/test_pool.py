@@ -9,7 +9,7 @@ import pytest
 import torch
 from conftest import says
 
-from cplab import devices
+from cplab import devices, optimizers
 from cplab.checks import CplabError, Exhausted
 from cplab.engine import lives, pool, train
 from cplab.results import ask
@@ -182,7 +182,7 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch, name):
     [
         (torch.nn.functional, "interpolate"),
         (torch.nn.functional, "conv2d"),
-        (torch.optim, "SGD"),
+        (optimizers, "sgd"),
         (torch, "autocast"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

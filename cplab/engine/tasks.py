@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cplab import data, deficits, devices, models
+from cplab.optimizers import Optimizer
 from cplab.specs import mix
 
 TASKS: dict[str, Any] = {}
@@ -31,7 +32,7 @@ class Learner:
     """
 
     net: nn.Module
-    optimizer: torch.optim.Optimizer
+    optimizer: Optimizer
     extra: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -80,10 +81,8 @@ class Classification:
         with seeded(mix(spec.seed)):
             net = models.build(spec.model, len(images.mean), spec.settings.size).to(device)
         p = spec.settings
-        how: dict[str, Any] = {"lr": 0.0, "weight_decay": p.weight_decay, "fused": True}
-        if spec.optimizer == "adam":
-            return Learner(net, torch.optim.Adam(net.parameters(), **how))
-        return Learner(net, torch.optim.SGD(net.parameters(), momentum=p.momentum, **how))
+        how = {"momentum": p.momentum, "weight_decay": p.weight_decay}
+        return Learner(net, Optimizer(net.parameters(), spec.optimizer, **how))
 
     def batches(self, spec: Any, epoch: int, step: Any, images: data.Images) -> Iterator[tuple]:
         """One epoch of training data on its device: shuffled, shifted, mirrored, under the deficit.

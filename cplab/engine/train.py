@@ -123,10 +123,6 @@ def train_epoch(
     """One epoch of a life. Returns the mean training loss. Raises Cancelled or Diverged."""
     task = task_of(spec)
     learner.net.train()
-    for group in learner.optimizer.param_groups:
-        group["lr"] = step.lr
-        usual = group.setdefault("usual_decay", group["weight_decay"])
-        group["weight_decay"] = step.decay * usual
     norms = birth_norms(spec, learner.net) if step.held else []
     total, seen = torch.zeros((), device=images.train_x.device), 0
     for x, y in task.batches(spec, epoch, step, images):
@@ -137,7 +133,7 @@ def train_epoch(
             with devices.autocast(x.device, spec.arithmetic):
                 loss = task.loss(learner.net(x), y)
             loss.backward()
-        learner.optimizer.step()
+        learner.optimizer.step(step.lr, step.decay)
         task.after_step(learner)
         if norms:
             scale_to(learner.net, norms)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from cplab import data, deficits
 from cplab.checks import CplabError, one_of
 from cplab.engine.tasks import TASKS, Classification, Learner, evaluate, event, seeded, task
+from cplab.optimizers import Optimizer
 from cplab.pruning.lives import CHOICES, KernelLife, KernelPruning
 from cplab.runs import Step
 from cplab.specs import mix
@@ -173,7 +174,7 @@ class Kernels(Classification):
         with seeded(mix("kernels", spec.seed)):
             net = KernelNet(kernels, spec.size.units, len(images.mean), images.train_x.shape[-1])
         random = torch.Generator().manual_seed(mix("prune", spec.seed))
-        return Learner(net.to(device), plain_sgd(net), {"random": random.get_state()})
+        return Learner(net.to(device), Optimizer(net.parameters()), {"random": random.get_state()})
 
     def batches(self, spec: KernelLife, epoch: int, step: Step, images: Any) -> Iterator[tuple]:
         random = torch.Generator().manual_seed(mix("epoch", spec.seed, epoch))
@@ -195,10 +196,6 @@ class Kernels(Classification):
         return found
 
 
-def plain_sgd(net: nn.Module) -> torch.optim.Optimizer:
-    return torch.optim.SGD(net.parameters(), lr=0.0)
-
-
 @event
 def remove_kernels(
     learner: Learner, spec: KernelPruning, images: Any, count: int, choice: str, look: bool
@@ -208,6 +205,6 @@ def remove_kernels(
     random.set_state(learner.extra["random"])
     net: Any = learner.net
     learner.net = keep_kernels(net, *kernels_to_keep(net, count, choice, random))
-    learner.optimizer = plain_sgd(learner.net)
+    learner.optimizer = Optimizer(learner.net.parameters())
     learner.extra["random"] = random.get_state()
     return TASKS[spec.task].report(spec, learner.net, images) if look else {}

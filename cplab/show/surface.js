@@ -10,18 +10,18 @@ export async function draw(Bokeh, item, place) {
   const views = await Bokeh.embed.embed_item(item, place);
   const [view] = views;
   const drawn = {doc: view.model.document, views, place, item, Bokeh};
+  const ours = (one) => one.frame && one.model.document === drawn.doc;
+  drawn.figures = [...Bokeh.index.query(ours)];
   describe(drawn, item.alt);
   return drawn;
 }
 
-export function change(drawn, patch) {
-  const {Bokeh, doc} = drawn;
-  const rows = () => [...doc.all_models].map(({title}) => title?.text?.split?.("\n").length).join();
+export function change({doc, figures}, patch) {
+  const rows = () => figures.map(({model}) => model.title?.text?.split?.("\n").length).join();
   const before = rows();
   doc.apply_json_patch(patch);
   if (rows() !== before)  // a title that grows gets no room by itself, and leaves a ghost
-    for (const view of Bokeh.index.query((one) => one.frame && one.model.document === doc))
-      view.request_layout(true);
+    for (const figure of figures) figure.request_layout(true);
 }
 
 export function describe({place}, words) {

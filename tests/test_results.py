@@ -234,6 +234,8 @@ def test_shipped_measurements_are_joined_as_well_and_missing_ones_are_looked_for
     assert store.find(RUN, {"norm": "end"}).source == "shipped"
     store.keep(replace(made[0], measured={"norm": {0: 0.5}}))
     assert store.find(RUN, {"norm": (0,)}).source == "live"
+    assert store.find(RUN, {"norm": (0, 3)}).measured == {"norm": {0: 0.5, 3: 1.0}}
+    assert store.find(RUN, {"norm": (0, 2)}) is None
     assert store.find(RUN).source == "shipped"
     store.ship([store.find(RUN, {"norm": (0,)})], "some")
     assert store.find(RUN).measured == {"norm": {0: 0.5, 3: 1.0}}

@@ -301,11 +301,12 @@ def find(spec: Any, measure: Any = ()) -> Result | None:
     from cplab.measure import parse_measures
 
     measures, key = parse_measures(measure), specs.key(specs.check_spec(spec))
-    for look in (shipped, lambda key: live(live_path(key))):
-        found = look(key)
-        if found is not None and found.covers(measures):
-            return found
-    return None
+    old = shipped(key)
+    if old is not None and old.covers(measures):
+        return old
+    new = live(live_path(key))  # may be the same training, with other measurements
+    found = new and (new if new.covers(measures) else join(new, old))
+    return found if found and found.covers(measures) else None
 
 
 def join(new: Result, old: Result | None) -> Result:

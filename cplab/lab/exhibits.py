@@ -12,12 +12,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cplab import animals, pruning, quantities, results
+import numpy as np
+
+from cplab import animals, eyes, linear, pruning, quantities, results
 from cplab.checks import CplabError
 from cplab.lab.lab01 import by_age
+from cplab.lab.lab08 import shares
 from cplab.lab.points import Plots, Points
 from cplab.runs import Run
-from cplab.show.results import means, over_epochs, rates, removal
+from cplab.show.results import bars, means, over_epochs, rates, removal
 from cplab.show.theme import label
 
 SIZE: dict[str, Any] = {"width": 720, "height": 420}
@@ -129,6 +132,44 @@ def harm_by_depth() -> Any:
     return means(groups, words, percent=False, legend="right", **SIZE)
 
 
+def share_lost_by_age() -> Any:
+    """What an eye is left with that was closed for 8 epochs, by the age at which (lab 07)."""
+    lives = [Run("blank:right", at, 8, model="eyes") for at in (0, 4, 8, 16)]
+    kept: dict[float, Any] = {one.onset: quantities.each_seed(eyes.eye_share, one) for one in lives}
+    born: dict[float, Any] = {
+        one.onset: quantities.each_seed(eyes.eye_share, one.without_window()) for one in lives
+    }
+    words = ("epoch at which the right eye is closed", "its share of the neurons")
+    groups = {"right eye closed for 8 epochs": kept, "never closed": born}
+    return means(groups, words, percent=False, legend="right", **SIZE)
+
+
+def linear_eyes_by_age() -> Any:
+    """The same on paper: eyes of one to four linear layers, closed for one half-learning time; the
+    curves are solved, and nothing is trained (lab 08)."""
+    ages = np.linspace(0, 5, 21)
+    lives = {d: [linear.Rearing(depth=d, onset=at) for at in ages] for d in (1, 2, 3, 4)}
+    kept = {f"depth {d}": (ages, [linear.share(one)[0] for one in of]) for d, of in lives.items()}
+    words = ("age at which the eye is closed, T", "share of the closed eye in the end")
+    fig = shares(kept, *words)
+    fig.update(**SIZE)
+    return fig
+
+
+def treatments() -> Any:
+    """The harm that is left of a deficit of 16 epochs after a treatment (lab 09)."""
+    kinds: dict[str, Any] = {"no treatment": "", "renorm": "renorm@16"}
+    kinds["norms held from birth"] = "held@0"
+    runs = {
+        f"{label(deficit)}, {words}": Run(deficit, length=16, treatments=kind)
+        for deficit in ("noise", "blur")
+        for words, kind in kinds.items()
+        if (deficit, kind) != ("blur", "held@0")  # not trained
+    }
+    left = {text: [*quantities.each_seed(quantities.harm, run)] for text, run in runs.items()}
+    return bars(left, "harm, points", percent=False, **SIZE)
+
+
 EXHIBITS: dict[str, Callable[[], Any]] = {
     "kittens": kittens,
     "removal": lambda: removal(Run(), ("blur", "flip", "permute", "noise"), **SIZE),
@@ -143,6 +184,9 @@ EXHIBITS: dict[str, Callable[[], Any]] = {
     "fisher-trace": traces,
     "grown-and-pruned": grown_and_pruned,
     "harm-by-depth": harm_by_depth,
+    "share-lost-by-age": share_lost_by_age,
+    "linear-eyes-by-age": linear_eyes_by_age,
+    "treatments": treatments,
 }
 
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from copy import deepcopy
 from pathlib import Path
 
 import nbformat
@@ -103,7 +104,7 @@ def test_solutions_are_cells_that_graders_read(copies):
 def test_nbgrader_takes_the_solutions_away(copies):
     clear = pytest.importorskip("nbgrader.preprocessors", reason="nbgrader is not installed")
     for notebook in copies["instructor"].values():
-        left, _ = clear.ClearSolutions().preprocess(notebook, {})
+        left, _ = clear.ClearSolutions().preprocess(deepcopy(notebook), {})
         solved = [c for c in left.cells if "solution" in c.metadata.get("tags", [])]
         assert solved
         assert all("YOUR CODE HERE" in cell.source for cell in solved)

@@ -290,8 +290,8 @@ def live_paths() -> list[Path]:
 
 
 def find(spec: Any, measure: Any = ()) -> Result | None:
-    """The result of a spec, shipped or live, or with the measurements of both where these are of the
-    same training; None if it was not computed yet.
+    """The result of a spec, shipped or live, or with the measurements of both where these are of
+    the same training; None if it was not computed yet.
 
     Arguments: measure, measurements that it must have (see run).
 

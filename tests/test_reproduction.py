@@ -375,6 +375,7 @@ def test_a_recipe_is_computed_in_stages_and_shipped(nothing_shipped, monkeypatch
     monkeypatch.setattr(recipes, "prunings", lambda size, seed: campaign.prunings("ci", seed)[:1])
     monkeypatch.setattr(recipes, "splits", lambda size, *rest, **more: campaign.splits("ci", *rest))
     monkeypatch.setattr(recipes, "KERNEL_SEEDS", range(1))
+    monkeypatch.setattr(recipes, "RATIO", range(0))
     short = recipes.Recipe("kernels", "", recipes.kernels)
     monkeypatch.setattr(recipes, "RECIPES", {"kernels": short})
     with pytest.raises(CplabError, match="recipes compute kernels"):

@@ -42,7 +42,7 @@ SAME_RATIO = ((15, 60), (10, 40), (5, 20), (2, 6), (1, 4))  # kernels, as 16 to 
 
 # Seeds of forecasts I to L that are trained: norms and certainty by profile, digits at random
 # places, splits of one ratio, new statistics. To go on, raise them, compute, and ship.
-NORMED = {"course": range(5), "fit": range(2)}
+NORMED = {"course": range(5), "fit": range(5)}
 SHIFTED, RATIO, RECALIBRATED = range(5), range(6), range(10)
 NORMS: dict[str, dict] = {
     "course": {"jacobian": (3, 7, 11, 14, 15, 18, 22, 30), "blurred": (14, 15, 30)},

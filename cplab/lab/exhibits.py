@@ -88,6 +88,18 @@ def traces() -> Any:
     return over_epochs({words: group for words, group in groups.items() if group}, **SIZE)
 
 
+def certainty() -> Any:
+    """The trace of a life without a deficit, and what of it is not certainty (lab 04)."""
+    run, curves = Run(onset=24, profile="fit"), dict[str, Any]()
+    readings: dict[str, dict] = {"trace": {}, "‖J‖²": {"of": "jacobian"}}
+    for words, how in readings.items():
+        each = quantities.each_seed(quantities.trace_curve, run, **how)
+        at = np.flatnonzero(np.isfinite(each).all(0))
+        parts = each[:, at] / each[:, at].max(1, keepdims=True)
+        curves[words] = dict(zip((at + 1).tolist(), parts.T, strict=True))
+    return means(curves, ("epoch", "part of the highest"), percent=False, legend="right", **SIZE)
+
+
 def schedules() -> Any:
     """The learning rate of lives whose deficit ends early or late, under the paper's schedule."""
     return rates([Run("blur", length=end, schedule="paper") for end in (4, 16)], **SIZE)
@@ -182,6 +194,7 @@ EXHIBITS: dict[str, Callable[[], Any]] = {
     "cost-by-recovery": explorer_panel("healing"),
     "map-of-harm": explorer_panel("map"),
     "fisher-trace": traces,
+    "trace-and-certainty": certainty,
     "grown-and-pruned": grown_and_pruned,
     "harm-by-depth": harm_by_depth,
     "share-lost-by-age": share_lost_by_age,

@@ -22,6 +22,17 @@ LINES = [
 COMMANDS = [line.partition(" #")[0].strip() for line in LINES if line.strip()]
 
 
+def better_on_blur(run, other):
+    """Points above another run on blurred test images, in the end."""
+
+    def right(one):
+        last = (one.epochs - 1,)
+        found = quantities.result(one, {"blurred": last}).measured["blurred"][last[0]]
+        return quantities.Terms({quantities.beginning(one): 100 * found["blurred"]})
+
+    return right(run) - right(other)
+
+
 def test_its_figures_are_those_of_the_shipped_results():
     measured = []
     for quantity, sign, point in (
@@ -35,7 +46,15 @@ def test_its_figures_are_those_of_the_shipped_results():
         values = sign * quantities.each_seed(quantity, Run(*point))
         assert len(values) == 10
         measured.append(statistics.describe(values).partition(" (")[0])
-    assert re.findall(r"\*\*(\d+\.\d ± \d+\.\d)", README) == measured
+    clear = Run(onset=24, profile="fit")
+    for values, digits in (
+        (quantities.each_seed(better_on_blur, Run("blur", 0, 16), Run()), 1),
+        (quantities.each_seed(quantities.trace_remaining, clear), 2),
+        (quantities.each_seed(quantities.trace_remaining, clear, of="jacobian"), 2),
+    ):
+        assert len(values) == 5
+        measured.append(statistics.describe(values, digits).partition(" (")[0])
+    assert re.findall(r"\*\*(\d+\.\d+ ± \d+\.\d+)", README) == measured
 
 
 @pytest.mark.timeout(200)

@@ -237,11 +237,14 @@ THERE = {
     **dict.fromkeys(("blur", "noise", "flip"), (1, 2, 3, 4)),
 }
 
+THIRTY = dict.fromkeys(("none", "blur", "noise"), range(3))
+
 
 def course_recovery() -> Parts:
-    """Of ladder A what is trained: recovery 60, seeds by deficit."""
+    """Of ladder A what is trained: recovery 60 and 30, seeds by deficit."""
     every = LADDERS["A"].specs()
     yield [r for r in every if r.recovery == 60 and r.seed in THERE[r.deficit]], ()
+    yield [r for r in every if r.recovery == 30 and r.seed in THIRTY.get(r.deficit, ())], ()
 
 
 GAUGES = {"gauges": (0, 3, 7, 11, 15, 16, 18, 22, 26, 30)}  # epochs, as labs/09 shows them
@@ -300,7 +303,7 @@ RECIPES = {
         Recipe("course", "windows, deficits, schedules; seeds 0 to 4", course),
         Recipe("course_architectures", "depths, ResNet-18, Adam", architectures),
         Recipe("course_more_seeds", "seeds 5 to 9; float32", more_seeds),
-        Recipe("course_recovery", "16 epochs of a deficit, then 60 of recovery", course_recovery),
+        Recipe("course_recovery", "16 epochs of a deficit, longer recoveries", course_recovery),
         Recipe("course_reopening", "treatments after 16 epochs of a deficit", course_reopening),
         Recipe("course_traces", "Fisher traces and filters", course_traces),
         Recipe("eyes", "two eyes, of which one is closed", eyes),

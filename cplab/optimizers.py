@@ -1,6 +1,6 @@
 """Steps of training: torch's own, with no more of torch than they need.
 
-torch.optim's classes load torch's compiler at the first use, which takes a second and 150 MB of
+torch.optim's classes load torch's compiler at the first use, which takes a second and 100 MB of
 every process that trains; the functions that they call need none of it. Same bits.
 """
 

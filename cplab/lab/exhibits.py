@@ -176,10 +176,10 @@ def treatments() -> Any:
         f"{label(deficit)}, {words}": Run(deficit, length=16, treatments=kind)
         for deficit in ("noise", "blur")
         for words, kind in kinds.items()
-        if (deficit, kind) != ("blur", "held@0")  # not trained
     }
     left = {text: [*quantities.each_seed(quantities.harm, run)] for text, run in runs.items()}
-    return bars(left, "harm, points", percent=False, **SIZE)
+    there = {text: points for text, points in left.items() if points}
+    return bars(there, "harm, points", percent=False, **SIZE)
 
 
 EXHIBITS: dict[str, Callable[[], Any]] = {

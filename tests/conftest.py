@@ -39,9 +39,9 @@ PURE |= {"share", "completed"}  # equations of reproduction/linear.py, solved
 
 def pytest_collection_modifyitems(items):
     """The longest files come first, so that several workers end at about the same time."""
-    longest = ["test_rehearsal", "test_labs", "test_cli", "test_reproduction", "test_pool"]
-    order = {name: i for i, name in enumerate(longest)}
-    items.sort(key=lambda item: order.get(item.path.stem, len(longest)))
+    longest = "rehearsal labs cli bad_input widgets explore reproduction kills cluster site pool"
+    order = {f"test_{name}": i for i, name in enumerate(longest.split())}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 
 @pytest.fixture(autouse=True)

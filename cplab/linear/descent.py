@@ -42,7 +42,8 @@ def descend(
     rng = np.random.default_rng(whole("seed", seed))
     said, seen = frame(rng, SAID, many), frame(rng, SEEN, many)
     wanted = said * rearing.modes @ seen.T
-    eyes = [weights(rng, rearing, said, seen, begin) for _ in "ab"]
+    pairs = zip(*(weights(rng, rearing, said, seen, begin) for _ in "ab"), strict=True)
+    layers = [np.stack(pair) for pair in pairs]  # (2, out, in) each: both eyes in one step
     unit, begun, rows = half_time(rearing.depth, 1.0, rearing.start), 0.0, []
     for kind, time in rearing.phases:
         if not time:
@@ -50,21 +51,20 @@ def descend(
         target, power = covariances(rng, kind, rearing.rho, wanted, samples)
         steps = max(1, round(time * unit / rate))
         for step in range(steps + 1):
-            chains = [[np.eye(SEEN)] for _ in eyes]  # of an eye's first layers: none, one, all
-            for layers, chain in zip(eyes, chains, strict=True):
-                for layer in layers:
-                    chain.append(layer @ chain[-1])
+            chain = layers[:1]  # what the first layers do: one, two, all
+            for layer in layers[1:]:
+                chain.append(layer @ chain[-1])
             if step == steps or step % 10 == 0:
-                now = [np.einsum("ij,ij->j", said, chain[-1] @ seen) for chain in chains]
+                now = np.einsum("ij,eij->ej", said, chain[-1] @ seen)
                 rows.append((begun + time * step / steps, *now))
             if step == steps:
                 break
-            left = target - np.hstack([chain[-1] for chain in chains]) @ power
-            for layers, chain, back in zip(eyes, chains, np.hsplit(left, 2), strict=True):
-                for i in reversed(range(len(layers))):
-                    layer = layers[i]
-                    layers[i] = layer + time * unit / steps * back @ chain[i].T
-                    back = layer.T @ back
+            left = target - chain[-1].transpose(1, 0, 2).reshape(SAID, 2 * SEEN) @ power
+            back = left.reshape(SAID, 2, SEEN).transpose(1, 0, 2) * (time * unit / steps)
+            for i in reversed(range(len(layers))):
+                layer = layers[i]
+                layers[i] = layer + (back @ chain[i - 1].transpose(0, 2, 1) if i else back)
+                back = layer.transpose(0, 2, 1) @ back
         begun += time
     t, a, b = (np.array(column) for column in zip(*rows, strict=True))
     fine = np.isfinite(a).all() and np.isfinite(b).all()

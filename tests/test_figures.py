@@ -453,6 +453,30 @@ def test_a_legend_stands_in_a_corner_or_outside(place):
     assert found == [side for side in outside if side == place]
 
 
+@pytest.mark.parametrize("scale", ["linear", "log"])
+@pytest.mark.parametrize(
+    ("line", "free"),
+    [
+        ([1, 10, 100, 1000], {"top_left", "bottom_right"}),
+        ([1000, 100, 10, 1], {"top_right", "bottom_left"}),
+        ([1, 1000, 1], {"top_left", "top_right"}),
+        ([1000, 1, 1000], {"bottom_left", "bottom_right"}),
+    ],
+)
+def test_a_legend_hides_no_line_where_a_corner_is_free(scale, line, free):
+    """Whichever is asked for; while nothing is drawn it is that one."""
+    if scale == "linear":
+        line = np.log(line)
+    for place in theme.CORNERS:
+        for values in (line, []):
+            fig = theme.plain_figure("", "", "", y_axis_type=scale)
+            fig.line("x", "y", source={"x": range(len(values)), "y": values}, legend_label="line")
+            theme.place_legend(fig, place)
+            found = fig.legend[0].location
+            assert found in free if len(values) else found == place
+            assert found == place or place not in free
+
+
 def test_statements_are_drawn_as_they_are_printed_and_without_a_curve():
     closed = statements("recovered_acuity")
     words, points = lab01.by_age({"closed": closed}, 600, "cycles/degree", 6.9).children

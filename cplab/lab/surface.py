@@ -10,6 +10,15 @@ import ipywidgets as w
 from cplab.show.surface import surface
 
 TEXT = "line-height:1.35;font-size:14px"
+# Of tables; and of a click that Python answers between cells, which the page alone can say before.
+CSS = """<style>
+@keyframes cplab-late { from, 99% { opacity: 0 } to { opacity: 1 } }
+.cplab-asking:focus:not(:focus-visible)::after {
+  content: "\\00a0· waiting for Python"; animation: cplab-late .6s;
+}
+.cplab-revealed .dataframe { border-collapse: collapse; }
+.cplab-revealed .dataframe :is(th, td) { padding: 1px 0 1px 20px; text-align: right; }
+</style>"""
 
 
 def replace_last(box: w.Box, drawn: Any) -> None:

@@ -19,18 +19,12 @@ from numpy.typing import ArrayLike
 from cplab import fits, quantities, results, statistics
 from cplab.checks import CplabError, require, shown
 from cplab.lab.classes import Together
-from cplab.lab.surface import TEXT, discard, in_red, replace_last, surface
+from cplab.lab.surface import CSS, TEXT, discard, in_red, replace_last, surface
 from cplab.runs import Run
 from cplab.show import theme
 from cplab.show.predictions import guesses, orders
 from cplab.show.theme import colour, plain_figure, reference_line, source_line
 
-# Until Python has answered the click, which it does between cells: the page alone can say so.
-WAITING = """<style>
-@keyframes cplab-late { from, 99% { opacity: 0 } to { opacity: 1 } }
-.cplab-asking:focus:not(:focus-visible)::after {
-  content: "\\00a0· waiting for Python"; animation: cplab-late .6s;
-}</style>"""
 CURVE = "#555555"  # of what is fitted
 
 
@@ -38,8 +32,8 @@ class Covered(w.VBox):
     """What stays covered until every control was used and Reveal is clicked, in any order.
 
     Arguments: controls, widgets by name; make, which returns what to put in the place of the cover:
-        widgets, texts, Bokeh figures, or lists of figures to stand side by side; head, widgets
-        above the controls; missing, what is said while controls were not used.
+        widgets, texts, tables, Bokeh figures, or lists of figures to stand side by side; head,
+        widgets above the controls; missing, what is said while controls were not used.
 
     `controls` are the widgets, `reveal` is the button, `figure` the box that stays covered, `cover`
     what is said there, `revealed` whether it is open.
@@ -61,7 +55,7 @@ class Covered(w.VBox):
         self.cover = w.HTML()
         self.figure = w.VBox([self.cover])
         self.together = Together(self)
-        parts = [w.HTML(WAITING), *head, *self.controls.values(), self.reveal, self.figure]
+        parts = [w.HTML(CSS), *head, *self.controls.values(), self.reveal, self.figure]
         super().__init__([*parts, self.together])
         self.add_class("cplab-prediction")
         self._settle()
@@ -119,8 +113,8 @@ class Covered(w.VBox):
 
 def choice(question: str, answers: Sequence[str], make: Callable[[], Sequence]) -> Covered:
     """A question with answers to choose from, before what `make` returns: a list of Bokeh figures
-    (or lists of them, to stand side by side), widgets or texts. The answer stays in view beside it;
-    `controls["answer"]` is the choice.
+    (or lists of them, to stand side by side), widgets, tables or texts. The answer stays in view
+    beside it; `controls["answer"]` is the choice.
 
     >>> question = choice("Does it last?", ["yes", "no"], lambda: ["It does."])
     >>> question.controls["answer"].value = "no"
@@ -472,7 +466,9 @@ def parameter(name: str, value: float, low: float, high: float) -> w.FloatSlider
 
 
 def as_widget(part: Any) -> w.Widget:
-    """A widget as it is, a text as HTML, a Bokeh figure or a list of them as a surface."""
+    """A widget as it is, a text or table as HTML, a Bokeh figure or a list of them as a surface."""
+    if isinstance(part, pd.DataFrame):
+        part = part.to_html(border=0)
     if isinstance(part, str):
         return w.HTML(part).add_class("cplab-revealed")
     return part if isinstance(part, w.Widget) else surface(part)

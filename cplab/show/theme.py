@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 from bokeh import layouts, models
 from bokeh.plotting import figure
@@ -33,6 +34,7 @@ EQUAL = Style("equal training", "#555555", "dashed", "square_x")
 NEWBORN = Style("newborn", "#999999", "dotted", "diamond_cross")
 LIVE = Style("live", "#D55E00", "solid", "star")
 
+CORNERS = ("bottom_right", "top_right", "top_left", "bottom_left")
 DASHES = ("solid", "dashed", "dotted", "dotdash", "dashdot")
 CUES = {  # of each colour, the dashes and the marker
     "#0072B2": ("solid", "circle"),
@@ -199,13 +201,17 @@ def reference_line(fig: figure, dimension: str, hue: str, at: float = 0) -> mode
 
 
 def place_legend(fig: figure, place: str = "bottom_right") -> figure:
-    """Make the legend small, in a corner of the figure, or outside it, `right` or `above`."""
+    """Make the legend small, in a corner of the figure, or outside it, `right` or `above`. Where it
+    would lie on what is drawn, it goes to the emptiest corner."""
     if not fig.legend:
         return fig
     legend, outside = fig.legend[0], {"right": "vertical", "above": "horizontal"}
     if place in outside:
         fig.add_layout(legend, place)
         legend.orientation = outside[place]
+    else:
+        hidden = {corner: drawn_under(fig, corner) for corner in (place, *CORNERS)}
+        place = min(hidden, key=lambda corner: hidden[corner])
     legend.update(
         location="top_left" if place in outside else place,
         label_text_font_size="11px",
@@ -216,6 +222,34 @@ def place_legend(fig: figure, place: str = "bottom_right") -> figure:
         spacing=2,
     )
     return fig
+
+
+def drawn_under(fig: figure, corner: str) -> int:
+    """How much of what is drawn by now its legend would hide in a corner, in tenths of stretches
+    between two points."""
+    labels = [item.label.value or "" for item in fig.legend[0].items]
+    wide = (50 + 6.2 * max(map(len, labels))) / (fig.width - 70)
+    high = (8 + 22 * len(labels)) / (fig.height - 80)
+    across, up = drawn_at(fig, "x"), drawn_at(fig, "y")
+    side = across > 1 - wide if "right" in corner else across < wide
+    return int(np.sum(side & (up > 1 - high if "top" in corner else up < high)))
+
+
+def drawn_at(fig: figure, axis: str) -> np.ndarray:
+    """Where along an axis its lines and points lie by now, from 0 at one end to 1 at the other."""
+    reach = getattr(fig, f"{axis}_range")
+    pieces = [np.array([reach.start, reach.end], dtype=float)]
+    for one in fig.renderers:
+        both = [one.data_source.data.get(getattr(one.glyph, name, ""), ()) for name in "xy"]
+        if all(len(values) and np.asarray(values).dtype.kind in "iuf" for values in both):
+            at = np.arange(len(both[0]))
+            finer = np.arange(0, at[-1] + 0.05, 0.1)
+            pieces.append(np.interp(finer, at, both["xy".index(axis)]))
+    every = np.concatenate(pieces)
+    if isinstance(getattr(fig, f"{axis}_scale"), models.LogScale):
+        every = np.log(every)
+    low, high = np.percentile(every[np.isfinite(every)], [0, 100]) if len(every) > 2 else (0, 1)
+    return (every[2:] - low) / (high - low or 1)
 
 
 def on_colab() -> bool:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from bokeh import layouts, models
+from bokeh.models import LogScale
 from bokeh.plotting import figure
 
 from cplab import deficits
@@ -237,19 +238,17 @@ def drawn_under(fig: figure, corner: str) -> int:
 
 def drawn_at(fig: figure, axis: str) -> np.ndarray:
     """Where along an axis its lines and points lie by now, from 0 at one end to 1 at the other."""
-    reach = getattr(fig, f"{axis}_range")
+    reach, log = getattr(fig, f"{axis}_range"), isinstance(getattr(fig, f"{axis}_scale"), LogScale)
     pieces = [np.array([reach.start, reach.end], dtype=float)]
     for one in fig.renderers:
         both = [one.data_source.data.get(getattr(one.glyph, name, ""), ()) for name in "xy"]
         if all(len(values) and np.asarray(values).dtype.kind in "iuf" for values in both):
-            at = np.arange(len(both[0]))
-            finer = np.arange(0, at[-1] + 0.05, 0.1)
-            pieces.append(np.interp(finer, at, both["xy".index(axis)]))
+            pieces.append(np.asarray(both["xy".index(axis)], dtype=float))
+    pieces = [np.log(part) if log else part for part in pieces]
     every = np.concatenate(pieces)
-    if isinstance(getattr(fig, f"{axis}_scale"), models.LogScale):
-        every = np.log(every)
     low, high = np.percentile(every[np.isfinite(every)], [0, 100]) if len(every) > 2 else (0, 1)
-    return (every[2:] - low) / (high - low or 1)
+    finer = [np.interp(np.arange(0, len(p) - 0.95, 0.1), np.arange(len(p)), p) for p in pieces[1:]]
+    return (np.concatenate([*finer, [np.nan]]) - low) / (high - low or 1)
 
 
 def on_colab() -> bool:

@@ -44,6 +44,7 @@ SAME_RATIO = ((15, 60), (10, 40), (5, 20), (2, 6), (1, 4))  # kernels, as 16 to 
 # places, splits of one ratio, new statistics. To go on, raise them, compute, and ship.
 NORMED = {"course": range(5), "fit": range(5)}
 SHIFTED, RATIO, RECALIBRATED = range(5), range(6), range(10)
+MATCHED = range(3)  # of ladder E
 NORMS: dict[str, dict] = {
     "course": {"jacobian": (3, 7, 11, 14, 15, 18, 22, 30), "blurred": (14, 15, 30)},
     "fit": {"jacobian": (3, 7, 11, 15, 23, 43), "blurred": (23, 43)},
@@ -247,6 +248,12 @@ def course_recovery() -> Parts:
     yield [r for r in every if r.recovery == 30 and r.seed in THIRTY.get(r.deficit, ())], ()
 
 
+def matched() -> Parts:
+    """Ladder E, of the seeds that are trained."""
+    for specs, measure in LADDERS["E"].parts():
+        yield [run for run in specs if run.seed in MATCHED], measure
+
+
 GAUGES = {"gauges": (0, 3, 7, 11, 15, 16, 18, 22, 26, 30)}  # epochs, as labs/09 shows them
 # Seeds of forecast H that are trained; to go on, add to them, compute, and ship.
 TREATED = {
@@ -309,6 +316,7 @@ RECIPES = {
         Recipe("eyes", "two eyes, of which one is closed", eyes),
         Recipe("fit", "Fisher traces of a net that fits its images", fit),
         Recipe("fit_windows", "windows of blur in that net", fit_windows),
+        Recipe("matched", "a net that fits its images, at rates like its controls'", matched),
         Recipe("mnist", "full connections, digits", mnist),
         Recipe("practice", "what needs no download", practice),
         Recipe("growth", "growth and pruning of synapses, and new weights", growth),

@@ -35,6 +35,8 @@ FOLDERS.append(
 # Look-ups that depend on their arguments alone may outlive a test.
 PURE = {"practice", "permutation", "noise", "noise_patterns", "upright", "statement", "commit"}
 PURE |= {"share", "completed"}  # equations of reproduction/linear.py, solved
+# As may those of what is shipped, unless a test puts another folder in its place.
+OF_SHIPPED = {"shipped_index", "shipped_rows", "shipped_entries", "shipped_profiles"}
 
 
 def pytest_collection_modifyitems(items):
@@ -56,10 +58,13 @@ def own_cache(tmp_path, monkeypatch):
 
 def forget_lookups():
     """Clear the caches of all loaded modules that depend on the environment."""
+    store = sys.modules.get("cplab.results.store")
+    real = store and Path(store.__file__).parents[1] / "shipped" == store.SHIPPED
+    kept = PURE | OF_SHIPPED if real else PURE
     for name, module in list(sys.modules.items()):
         if name.startswith(("cplab.", "reproduction.")):
             for value in list(vars(module).values()):
-                if hasattr(value, "cache_clear") and value.__name__ not in PURE:
+                if hasattr(value, "cache_clear") and value.__name__ not in kept:
                     value.cache_clear()
 
 
@@ -117,6 +122,7 @@ def nothing_shipped(tmp_path, monkeypatch):
     from cplab.results import store
 
     monkeypatch.setattr(store, "SHIPPED", tmp_path / "shipped")
+    forget_lookups()
     return tmp_path / "shipped"
 
 

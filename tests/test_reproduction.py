@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from conftest import forget_lookups
 from scipy import stats
 
 import cplab
@@ -191,7 +192,7 @@ def test_only_shipped_results_count(monkeypatch, tmp_path):
     pair = [find(Run("blur", 0, 16)), find(Run())]
     gain = 100 * (pair[0].accuracy - pair[1].accuracy)
     monkeypatch.setattr(store, "SHIPPED", tmp_path / "shipped")
-    store.shipped_index.cache_clear()
+    forget_lookups()
     for result in pair:
         store.keep(result)
     assert q.gain_over_newborn(pair[0].spec) == pytest.approx(gain)

@@ -213,15 +213,10 @@ def place_legend(fig: figure, place: str = "bottom_right") -> figure:
     else:
         hidden = {corner: drawn_under(fig, corner) for corner in (place, *CORNERS)}
         place = min(hidden, key=lambda corner: hidden[corner])
-    legend.update(
-        location="top_left" if place in outside else place,
-        label_text_font_size="11px",
-        glyph_width=28,  # its dashes can be told apart
-        background_fill_alpha=0.7,
-        border_line_color=None,
-        padding=2,
-        spacing=2,
-    )
+    look = {"padding": 2, "spacing": 2, "background_fill_alpha": 0.7, "border_line_color": None}
+    legend.update(label_text_font_size="11px", **look)
+    legend.glyph_width = 28  # its dashes can be told apart
+    legend.location = "top_left" if place in outside else place
     return fig
 
 
@@ -238,13 +233,14 @@ def drawn_under(fig: figure, corner: str) -> int:
 
 def drawn_at(fig: figure, axis: str) -> np.ndarray:
     """Where along an axis its lines and points lie by now, from 0 at one end to 1 at the other."""
-    reach, log = getattr(fig, f"{axis}_range"), isinstance(getattr(fig, f"{axis}_scale"), LogScale)
+    reach, scale = getattr(fig, f"{axis}_range"), getattr(fig, f"{axis}_scale")
     pieces = [np.array([reach.start, reach.end], dtype=float)]
     for one in fig.renderers:
         both = [one.data_source.data.get(getattr(one.glyph, name, ""), ()) for name in "xy"]
         if all(len(values) and np.asarray(values).dtype.kind in "iuf" for values in both):
             pieces.append(np.asarray(both["xy".index(axis)], dtype=float))
-    pieces = [np.log(part) if log else part for part in pieces]
+    if isinstance(scale, LogScale):
+        pieces = [np.log(part, where=part > 0, out=np.full_like(part, np.nan)) for part in pieces]
     every = np.concatenate(pieces)
     low, high = np.percentile(every[np.isfinite(every)], [0, 100]) if len(every) > 2 else (0, 1)
     finer = [np.interp(np.arange(0, len(p) - 0.95, 0.1), np.arange(len(p)), p) for p in pieces[1:]]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from cplab import registry
 from cplab.checks import CplabError, one_of, require, shown, whole
-from cplab.own.trials import try_deficit
+from cplab.own.trials import CLASSES, try_deficit
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,7 +31,6 @@ OWN_DASHES = ("dashed", "dotted", "dashdot", "dotdash")
 OWN_MARKERS = ("square", "triangle", "diamond", "inverted_triangle", "hex", "star", "plus", "cross")
 GREY = "#555555"
 VIEWS = ("left", "right")
-CLASSES = 10
 IMAGES = 200_000  # of a training set, at most
 PARTS = 16  # one after the other, at most
 STRONGEST = 10_000  # where neither the deficit nor the image says
@@ -128,8 +127,15 @@ def deficit(function: Callable | None = None, **options: Any) -> Any:
     """
     if function is None:
         return partial(deficit, **options)
-    registry.enter(Deficit, function, options, try_deficit, next_look)
+    registry.enter(Deficit, function, options, try_one, next_look)
     return function
+
+
+def try_one(made: Deficit) -> None:
+    """Try a deficit on four images of a run."""
+    import torch
+
+    try_deficit(made, BatchContext(torch.arange(4), images=4))
 
 
 def next_look() -> dict[str, str]:
@@ -345,12 +351,17 @@ def canonical_name(given: object, size: int = 0) -> str:
     if isinstance(given, str) and given in DEFICITS:
         return given
     if callable(given):
-        return registry.enter(Deficit, given, None, try_deficit, next_look).name
+        return registry.enter(Deficit, given, None, try_one, next_look).name
     parts = parts_of(given.name if isinstance(given, Deficit) else given, size, strict=False)
     require(
         len(parts) <= PARTS, f"deficit {shown(given)} is not allowed: give at most {PARTS} parts"
     )
-    return "+".join(p.name for p in parts if p.name.partition(":")[0] != "none") or "none"
+    return "+".join(part.name for part in filter(acts, parts)) or "none"
+
+
+def acts(part: Deficit) -> bool:
+    """Whether it is not `none`, of a view or of all."""
+    return part.name.partition(":")[0] != "none"
 
 
 def look(name: object, strict: bool = True) -> Deficit:
@@ -419,7 +430,7 @@ def apply_deficit(
             raise CplabError(f"labels {shown(y)} are not allowed: they go from 0 to {CLASSES - 1}")
         index, images = torch.arange(len(x), device=x.device), max(images, len(x))
     context = BatchContext(index, seed, epoch, images)
-    for place, part in enumerate(parts):
+    for place, part in enumerate(filter(acts, parts)):
         x, y = apply_part(part, x, y, context, place)
     return x, y
 

@@ -1,6 +1,5 @@
 """The straight line between a network that had a deficit and its twin that had none."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import ClassVar
@@ -31,6 +30,7 @@ class LinearPath:
     """
 
     version: ClassVar[int] = 1
+    trained_by: ClassVar[str] = "cplab.engine.paths:trajectories"
     task: ClassVar[str] = "linear_path"
     form: ClassVar[dict] = {"loss": [specs.positive], "accuracy": [specs.fraction]}
 
@@ -100,11 +100,3 @@ class LinearPath:
     def check_values(self, values: dict) -> None:
         """Raise ValueError unless these can be this path's."""
         specs.same_length(self.points, *values.values())
-
-    @staticmethod
-    def trainer() -> Callable:
-        """The engine's; the task and events are known then."""
-        from cplab.engine import paths  # noqa: F401
-        from cplab.engine.lives import trajectories
-
-        return trajectories

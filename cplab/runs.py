@@ -123,6 +123,7 @@ class Run:
     """
 
     version: ClassVar[int] = 1
+    trained_by: ClassVar[str] = "cplab.engine.lives:trajectories"
     heading: ClassVar[str] = "protocol"  # begins the canonical string
     form: ClassVar[dict] = {  # of its values
         "accuracy": specs.fraction,
@@ -280,13 +281,6 @@ class Run:
             raise ValueError("its curve does not fit its run")
         if curve[-1]["test_accuracy"] != values["accuracy"]:
             raise ValueError("its accuracy is not that of its last epoch")
-
-    @staticmethod
-    def trainer() -> Callable:
-        """The function that trains lives."""
-        from cplab.engine.lives import trajectories
-
-        return trajectories
 
     def equal_training(self) -> "Run":
         """The control without a deficit that trains for as many epochs (matched epochs), treated in

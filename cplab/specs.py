@@ -7,6 +7,7 @@ were; such a default is never changed afterwards. Each class of specs has a vers
 import hashlib
 import importlib
 import math
+import pkgutil
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass, replace
 from typing import Any, TypeVar
@@ -26,8 +27,8 @@ def register(cls: Spec) -> Spec:
     """Make a class of specs known to the store, as a decorator.
 
     The class has `version`, to be raised by one whenever a change alters what a spec with the same
-    fields would give, and `form`, what its values are (see misfit); fields with the metadata
-    `always` stand in every key.
+    fields would give, `form`, what its values are (see misfit), and `trained_by` (see trainer);
+    fields with the metadata `always` stand in every key.
     """
     SPECS[cls.__name__] = cls
     return cls
@@ -125,6 +126,17 @@ def canonical(spec: Any) -> str:
     heading = getattr(spec, "heading", f"{type(spec).__name__} version")
     said = (f"{name}={value}" for name, value in plain(spec).items())
     return " ".join([f"{heading}={spec.version}", *said])
+
+
+def trainer(spec: Any) -> Callable:
+    """What trains a spec, (specs, context, measures) -> (spec, its Training) one by one: its class
+    says it, as `trained_by`, module:function. Loads that module.
+
+    >>> from cplab import Run
+    >>> trainer(Run()).__name__
+    'trajectories'
+    """
+    return pkgutil.resolve_name(spec.trained_by)
 
 
 def key(spec: Any) -> str:

@@ -3,7 +3,6 @@ that equal each life trained alone, bit for bit."""
 
 import hashlib
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -587,6 +586,7 @@ class Eventful:
     version: ClassVar[int] = 1
     task: ClassVar[str] = "small"
     profile: ClassVar[str] = "ci"
+    trained_by: ClassVar[str] = "cplab.engine.lives:trajectories"
     dataset: ClassVar[str] = "mnist"
     arithmetic: ClassVar[str] = "native"
     settings: ClassVar[Any] = PROFILES["ci"]
@@ -610,10 +610,6 @@ class Eventful:
 
     def values(self, rows: list[dict]) -> dict:
         return {"rows": rows}
-
-    @staticmethod
-    def trainer() -> Callable:
-        return lives.trajectories
 
 
 def test_events_stand_between_the_epochs_with_what_they_return():

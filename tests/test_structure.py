@@ -29,11 +29,6 @@ FLOORS = (
     {"site", "teach"},
     {"cli", "__main__"},
 )
-# A class of specs names what trains it, which is loaded when something is trained.
-TRAINERS = {
-    "cplab/runs.py": {"cplab.engine.lives"},
-    "cplab/paths.py": {"cplab.engine", "cplab.engine.lives"},
-}
 
 
 def room(name):
@@ -94,7 +89,7 @@ def test_a_public_name_is_defined_in_one_module():
 @pytest.mark.parametrize("path", TREES)
 def test_imports_run_downwards(path):
     up = {name for name in imported(TREES[path]) if floor(name) > floor(path)}
-    assert not up - TRAINERS.get(path, set())
+    assert not up
 
 
 def test_the_package_knows_nothing_of_what_stands_beside_it():

@@ -553,7 +553,7 @@ def test_what_is_drawn_again_and_again_leaves_nothing_behind(make):
     for i in range(2):
         use(one, i)
     before = alive()
-    for i in range(20):
+    for i in range(8):
         use(one, i)
     more = [now - then for now, then in zip(alive(), before, strict=True)]
     assert max(more) <= 0  # a thread of an earlier test may end meanwhile

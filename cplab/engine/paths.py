@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch.optim.swa_utils import update_bn
 
 from cplab import data, devices
+from cplab.engine.lives import trajectories  # noqa: F401  (what trains these)
 from cplab.engine.tasks import TASKS, Classification, Learner, event, task
 
 FIRST = "first."  # begins the names of the first network's weights

@@ -24,7 +24,7 @@ from cplab.engine.treatments import birth_norms, scale_to
 from cplab.engine.turns import turn
 from cplab.measure import MEASUREMENTS
 from cplab.runs import Step
-from cplab.specs import canonical
+from cplab.specs import canonical, trainer
 
 Measures = dict[str, str | tuple[int, ...]]  # name: every, end or the epochs
 Report = Callable[[Any, dict], None]
@@ -92,7 +92,7 @@ class Trajectory:
 
 def task_of(spec: Any) -> Any:
     """The task of a life."""
-    spec.trainer()  # loads the module that defines it
+    trainer(spec)  # loads the module that defines it
     return TASKS[spec.task]
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from cplab import data, deficits
 from cplab.checks import CplabError, one_of
+from cplab.engine.lives import trajectories  # noqa: F401  (what trains these)
 from cplab.engine.tasks import TASKS, Classification, Learner, evaluate, event, seeded, task
 from cplab.optimizers import Optimizer
 from cplab.pruning.lives import CHOICES, KernelLife, KernelPruning

@@ -3,7 +3,6 @@
 The engine trains them step by step; `saliency` and `kernels` say what happens between the steps.
 """
 
-from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from functools import cached_property, partial
 from typing import Any, ClassVar
@@ -45,14 +44,6 @@ class PrunedLife:
         an_epoch = {"ci": 0.1, "course": 0.8}.get(self.profile)
         return an_epoch and an_epoch * self.epochs
 
-    @staticmethod
-    def trainer() -> Callable:
-        """The engine's; the tasks and events of these lives are known then."""
-        from cplab.engine.lives import trajectories
-        from cplab.pruning import kernels, saliency  # noqa: F401
-
-        return trajectories
-
 
 @register
 @dataclass(frozen=True)
@@ -91,6 +82,7 @@ class Pruned(PrunedLife):
 
     version: ClassVar[int] = 1
     task: ClassVar[str] = "pruned"
+    trained_by: ClassVar[str] = "cplab.pruning.saliency:trajectories"
     form: ClassVar[dict] = {
         "curve": [specs.fraction],
         "loss": [specs.positive],
@@ -298,6 +290,7 @@ class KernelLife(PrunedLife):
 
     version: ClassVar[int]
     task: ClassVar[str] = "kernels"
+    trained_by: ClassVar[str] = "cplab.pruning.kernels:trajectories"
     material: Any = "images"
     size: Any
     seed: int

@@ -13,6 +13,7 @@ from torch.optim.swa_utils import update_bn
 
 from cplab import data, devices
 from cplab.checks import CplabError, one_of, part, require, whole
+from cplab.engine.lives import trajectories  # noqa: F401  (what trains these)
 from cplab.engine.tasks import TASKS, Classification, Learner, evaluate, event, task
 from cplab.measure import fisher
 from cplab.pruning.lives import METRICS, Pruned

@@ -94,9 +94,9 @@ def train(wanted: list, context: Any, measures: dict) -> Iterator[tuple[Any, Any
     how = {"device": context.device, "stop": context.stop, "report": context.report}
     context.sources |= collect((s for s in sources if s not in context.sources), **how)
     rest = [spec for spec in wanted if spec not in first]
-    for trainer in dict.fromkeys(spec.trainer() for spec in rest):
-        some = [spec for spec in rest if spec.trainer() is trainer]
-        yield from trainer(some, context, measures)
+    for compute in dict.fromkeys(map(specs.trainer, rest)):
+        some = [spec for spec in rest if specs.trainer(spec) is compute]
+        yield from compute(some, context, measures)
 
 
 def find_all(wanted: Iterable, measures: dict) -> dict[Any, Result]:

@@ -27,8 +27,9 @@ from reproduction.twoeyes import CLOSED_EYES
 ANNEALED = "the newborn anneals from the start, and so has higher rates in its recovery"
 NO_GRADIENT = "through BatchNorm a blank image gives no gradient: a newborn by construction"
 
-LATE = {"course": (16,), "fit": (24,), "slim": (140,), "paper": (140,)}  # ends of long deficits
 BIG = {"course": (16,), "slim": (140,), "paper": (140,)}
+LATE = BIG | {"fit": (24,), "matched": (16,)}  # ends of long deficits
+BLURRED = BIG | {"matched": (16,)}
 OWN = {"course": (16,), "paper": (140,)}
 COURSE, PAPER = {"course": (16,)}, {"paper": (140,)}
 CLEAR = {"paper": (0,)}
@@ -86,16 +87,17 @@ HARMS = [
         "Paper, Results",
         "If the blur is not removed within the first 60 epochs, performance is severely decreased, "
         "more so the later it is removed.",
-        below(BORN % "blur", BIG, n.newborn_gain),
+        below(BORN % "blur", BLURRED, n.newborn_gain),
         below(
             BORN % "blur",
-            {"course": (8,), "fit": (24,), "slim": (60,), "paper": (60,)},
+            {"course": (8,), "fit": (24,), "matched": (8,), "slim": (60,), "paper": (60,)},
             n.newborn_gain,
             beyond={"fit": ANNEALED},
         ),
         above(
             "points lost by epoch {0}, above those lost from there to {1}",
-            {"course": (8, 16), "fit": (12, 24), "slim": (60, 140), "paper": (60, 140)},
+            {"matched": (8, 16), "fit": (12, 24)}
+            | {"course": (8, 16), "slim": (60, 140), "paper": (60, 140)},
             n.early_excess,
             beyond={"fit": ANNEALED},
         ),
@@ -133,16 +135,22 @@ HARMS = [
 MIDDLE: dict[str, tuple] = {
     "course": (8, (2, 4)),
     "fit": (4, (6, 12)),
+    "matched": (12, (4, 8)),
     "slim": (40, (20, 40)),
     "paper": (40, (20, 40)),
 }
-LAST = {"course": (8, 24), "fit": (4, 24), "slim": (40, 80), "paper": (40, 140)}
-NOT_FIT = ("course", "slim", "paper")
+LAST = {"course": (8, 24), "fit": (4, 24), "matched": (12, 24)}
+LAST |= {"slim": (40, 80), "paper": (40, 140)}
+NOT_FIT = ("course", "matched", "slim", "paper")
 LATER: list[dict[str, tuple]] = [
-    {"slim": (40, 0), "paper": (40, 0)},  # at course size 8 epochs from birth, under Harm
-    {"course": (8, 2), "slim": (40, 20), "paper": (40, 20)},
-    {"course": (8, 4), "slim": (40, 40), "paper": (40, 40)},
-    {"course": (8, 8), "paper": (40, 80)},
+    {
+        "matched": (12, 0),
+        "slim": (40, 0),
+        "paper": (40, 0),
+    },  # at course size 8 epochs from birth, under Harm
+    {"course": (8, 2), "matched": (12, 4), "slim": (40, 20), "paper": (40, 20)},
+    {"course": (8, 4), "matched": (12, 8), "slim": (40, 40), "paper": (40, 40)},
+    {"course": (8, 8), "matched": (12, 16), "paper": (40, 80)},
     {"course": (8, 12), "paper": (40, 120)},
     {"course": (8, 16)},
 ]

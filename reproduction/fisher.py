@@ -16,14 +16,17 @@ RESNET = {"model": "resnet18"}
 WINDOWS: dict[str, tuple] = {
     "course": (8, (0, 2, 4, 8, 12, 16, 24)),
     "fit": (4, (0, 2, 4, 6, 8, 12, 16, 20, 24)),
+    "matched": (12, (0, 4, 8, 16, 24)),
     "slim": (40, (0, 20, 40, 80)),
     "paper": (40, tuple(range(0, 141, 20))),
 }
 SHORT = {"fit": SHORT_WINDOW}
-ENDS = {"course": (24,), "fit": (24,), "slim": (140,), "paper": (220,)}  # of the clear life
-AFTER = {"course": (16,), "fit": (24,), "slim": (140,), "paper": (100,)}  # of blur
+ENDS = {"course": (24,), "fit": (24,), "matched": (24,)}  # of the clear life
+ENDS |= {"slim": (140,), "paper": (220,)}
+AFTER = {"course": (16,), "fit": (24,), "matched": (16,)}  # of blur
+AFTER |= {"slim": (140,), "paper": (100,)}
 BOTH = {size: (*WINDOWS[size], *ENDS[size]) for size in ENDS}
-TOO_SHORT, WITHOUT_CLOCK = {"course": SHORT_LIFE}, {"course": NO_CLOCK}
+TOO_SHORT, WITHOUT_CLOCK = {"course": SHORT_LIFE}, dict.fromkeys(("course", "matched"), NO_CLOCK)
 
 
 def figure_4(exhibit: str, sizes: tuple[str, ...], **fields) -> list[Claim]:
@@ -137,7 +140,8 @@ BY_LAYER = [
         ),
         above(
             "the same, after {1} epochs minus after {0}",
-            {"course": (4, 16), "fit": (4, 24), "slim": (40, 140), "paper": (40, 100)},
+            {"course": (4, 16), "fit": (4, 24), "matched": (4, 16)}
+            | {"slim": (40, 140), "paper": (40, 100)},
             n.shift_excess,
             digits=2,
         ),

@@ -25,9 +25,10 @@ ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 lab: install
 	$(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 --LabApp.default_url=/lab/tree/$(LAB) $(ROOT) $(ARGS)
 
+# The tests start some hundred processes of Python; without bytecode each compiles the package anew.
 test: install-test
 	@$(PY) tests/browser.py
-	OMP_NUM_THREADS=1 $(PY) -m pytest $(PARALLEL) --hypothesis-seed=$(SEED) $(ARGS)
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(PY) -m pytest $(PARALLEL) --hypothesis-seed=$(SEED) $(ARGS)
 
 lint: install-test
 	$(PY) -m ruff check
@@ -37,7 +38,7 @@ lint: install-test
 define add
 	@if [ -n "$(UV)" ]; then \
 	  echo "uv is there: taking the build of torch for CPUs (with a GPU: make UV= $(MAKECMDGOALS))"; \
-	  "$(UV)" pip install --python $(PY) --torch-backend cpu --editable '.[$(1)]' && exit; \
+	  UV_COMPILE_BYTECODE=1 "$(UV)" pip install --python $(PY) --torch-backend cpu --editable '.[$(1)]' && exit; \
 	  echo "uv could not: pip takes the usual build of torch"; \
 	fi; \
 	$(PY) -m pip install --editable '.[$(1)]'

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -61,8 +62,8 @@ def processes(workers: int, device: torch.device, measures: Measures) -> Iterato
 
     if os.name == "posix":  # as it starts it lets signals through again, so it comes first
         resource_tracker.ensure_running()
-    threads = max(1, usable_cores() // workers)
-    initial = (threads, registry.dumps_own(), os.getpid(), [*sys.path])
+    warnings.filterwarnings("ignore", "A worker was restarted", UserWarning)  # one that has grown
+    initial = (max(1, usable_cores() // workers), registry.dumps_own(), os.getpid(), [*sys.path])
     pool = ProcessPoolExecutor(workers, initializer=join_crew, initargs=initial)
 
     def begin(segment: Any) -> Future:

@@ -477,6 +477,25 @@ def test_a_legend_hides_no_line_where_a_corner_is_free(scale, line, free):
             assert found == place or place not in free
 
 
+@pytest.mark.parametrize("labels", [["one", "two"], ["words that take most of the room", "two"]])
+def test_a_legend_stands_above_where_no_corner_is_free(labels):
+    fig = theme.plain_figure("", "", "")
+    for label, values in zip(labels, ([1, 0, 1], [0, 1, 0]), strict=True):
+        fig.line(range(3), values, legend_label=label)
+    legend = theme.place_legend(fig).legend[0]
+    assert fig.above[-1] is legend
+    assert legend.ncols == (2 if max(map(len, labels)) < 20 else 1)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_figures_beside_each_other_keep_their_size_and_go_below_where_there_is_no_room(count):
+    figs = [theme.plain_figure("", "", "", width=400) for _ in range(count)]
+    row = theme.side_by_side(figs)
+    assert row.children == figs
+    assert row.styles["flex-wrap"] == "wrap"
+    assert all((fig.width, fig.sizing_mode) == (400, None) for fig in figs)
+
+
 def test_statements_are_drawn_as_they_are_printed_and_without_a_curve():
     closed = statements("recovered_acuity")
     words, points = lab01.by_age({"closed": closed}, 600, "cycles/degree", 6.9).children

@@ -11,6 +11,7 @@ from bokeh import layouts
 from bokeh.models import ColumnDataSource, Range1d
 from bokeh.plotting import figure
 
+from cplab.show import theme
 from cplab.show.theme import CUES, EQUAL, Style, band, place_legend, plain_figure, reference_line
 
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # one a kind of statement
@@ -109,7 +110,7 @@ def fans(groups: Mapping[str, Sequence[np.ndarray]], hues: Mapping[str, str]) ->
         fig.segment("x0", "y0", "x", "y", source=source, color=hues[text], width=1.5, alpha=0.7)
         fig.axis.visible = fig.grid.visible = False
         figs.append(fig)
-    return layouts.row(*figs)
+    return theme.row(*figs)
 
 
 def beside_animals(
@@ -132,4 +133,4 @@ def beside_animals(
         fig.scatter("x", "mean", legend_label="kitten", **look, **mark)
         reference_line(fig, "width", EQUAL.colour, 1)
         figs.append(place_legend(fig, "bottom_left"))
-    return layouts.row(*figs)
+    return theme.row(*figs)

@@ -22,7 +22,7 @@ from cplab.lab.live import Job
 from cplab.lab.surface import Throttle, in_red, replace_last
 from cplab.lab.widgets import Slide
 from cplab.show.results import means
-from cplab.show.theme import colour, label, percent_axis, plain_figure
+from cplab.show.theme import colour, label, percent_axis, plain_figure, row
 
 COMPARED = ("biological", "random", "per_pixel")  # what a live search is compared with
 ACROSS, UP = np.tile(np.arange(28), 28), np.repeat(np.arange(27, -1, -1), 28)
@@ -113,7 +113,7 @@ class Growing(w.VBox):
         chart = pixels(np.zeros((28, 28)), "synapses on each pixel, 0 to 16", size=400)
         self.sources = {"live": live, "expected": expected}
         self.sources["pixels"] = chart.select_one({"name": "pixels"})
-        return layouts.row(layouts.column(steps, learned), chart)
+        return row(layouts.column(steps, learned), chart)
 
     def _choose(self, change: Any = None) -> None:
         try:

@@ -8,7 +8,6 @@ from typing import Any
 
 import ipywidgets as w
 import numpy as np
-from bokeh import layouts
 from bokeh.models import BoxAnnotation, ColumnDataSource, FactorRange, LayoutDOM, Range1d
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike
@@ -134,7 +133,7 @@ class Eyes(w.VBox):
                  text_baseline="middle", text_font_size="12px")  # fmt: skip
         theme.reference_line(fig, "height", theme.EQUAL.colour, 0.5)
         theme.percent_axis(fig.xaxis)
-        return layouts.row(*figs, fig)
+        return theme.row(*figs, fig)
 
     def _move(self, change: Any = None) -> None:
         """Solve what the sliders ask for, and show it."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from bokeh import layouts, models
+from bokeh import models
 from bokeh.models import ColumnDataSource, FactorRange
 from bokeh.palettes import RdBu
 from bokeh.plotting import figure
@@ -127,8 +127,7 @@ class Plots:
         self.sensitivity, self.healing = map(self._build_cost, ("onset", "recovery"))
         self._build_map()
         figs = [self.curve, self.pair, self.removal, self.sensitivity, self.healing, self.map]
-        flow: Any = {"styles": {"flex-wrap": "wrap"}, "sizing_mode": "stretch_width"}
-        self.panels = layouts.row(*figs, min_height=2 * self.map.height, **flow)
+        self.panels = theme.row(*figs, min_height=2 * self.map.height)
 
     def _band(self, fig: figure, name: str, x: str, look: theme.Style | None, text: str) -> None:
         """A band of a source, with the deficit's look if it has none of its own."""

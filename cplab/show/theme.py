@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from bokeh import layouts, models
-from bokeh.models import LogScale
+from bokeh import models
 from bokeh.plotting import figure
 
 from cplab import deficits
@@ -203,16 +202,19 @@ def reference_line(fig: figure, dimension: str, hue: str, at: float = 0) -> mode
 
 def place_legend(fig: figure, place: str = "bottom_right") -> figure:
     """Make the legend small, in a corner of the figure, or outside it, `right` or `above`. Where it
-    would lie on what is drawn, it goes to the emptiest corner."""
+    would lie on what is drawn, it goes to a free corner; where none is free, above."""
     if not fig.legend:
         return fig
     legend, outside = fig.legend[0], {"right": "vertical", "above": "horizontal"}
+    if place not in outside:
+        free = (corner for corner in (place, *CORNERS) if not drawn_under(fig, corner))
+        place = next(free, "above")
     if place in outside:
         fig.add_layout(legend, place)
         legend.orientation = outside[place]
-    else:
-        hidden = {corner: drawn_under(fig, corner) for corner in (place, *CORNERS)}
-        place = min(hidden, key=lambda corner: hidden[corner])
+    if place == "above":
+        widest = 50 + 6.2 * max(len(item.label.value or "") for item in legend.items)
+        legend.ncols = max(1, min(len(legend.items), int((fig.width - 60) / widest)))
     look = {"padding": 2, "spacing": 2, "background_fill_alpha": 0.7, "border_line_color": None}
     legend.update(label_text_font_size="11px", **look)
     legend.glyph_width = 28  # its dashes can be told apart
@@ -220,15 +222,14 @@ def place_legend(fig: figure, place: str = "bottom_right") -> figure:
     return fig
 
 
-def drawn_under(fig: figure, corner: str) -> int:
-    """How much of what is drawn by now its legend would hide in a corner, in tenths of stretches
-    between two points."""
+def drawn_under(fig: figure, corner: str) -> bool:
+    """Whether its legend would lie, in a corner, on a line or point that is drawn by now."""
     labels = [item.label.value or "" for item in fig.legend[0].items]
     wide = (50 + 6.2 * max(map(len, labels))) / (fig.width - 70)
     high = (8 + 22 * len(labels)) / (fig.height - 80)
     across, up = drawn_at(fig, "x"), drawn_at(fig, "y")
     side = across > 1 - wide if "right" in corner else across < wide
-    return int(np.sum(side & (up > 1 - high if "top" in corner else up < high)))
+    return bool(np.any(side & (up > 1 - high if "top" in corner else up < high)))
 
 
 def drawn_at(fig: figure, axis: str) -> np.ndarray:
@@ -239,7 +240,7 @@ def drawn_at(fig: figure, axis: str) -> np.ndarray:
         both = [one.data_source.data.get(getattr(one.glyph, name, ""), ()) for name in "xy"]
         if all(len(values) and np.asarray(values).dtype.kind in "iuf" for values in both):
             pieces.append(np.asarray(both["xy".index(axis)], dtype=float))
-    if isinstance(scale, LogScale):
+    if isinstance(scale, models.LogScale):
         pieces = [np.log(part, where=part > 0, out=np.full_like(part, np.nan)) for part in pieces]
     every = np.concatenate(pieces)
     low, high = np.percentile(every[np.isfinite(every)], [0, 100]) if len(every) > 2 else (0, 1)
@@ -257,4 +258,10 @@ def side_by_side(drawn: Any) -> models.LayoutDOM:
     figs = drawn if isinstance(drawn, list | tuple) else [drawn]
     for fig in figs:
         require(isinstance(fig, models.LayoutDOM), f"{shown(fig)} is no figure: give Bokeh's")
-    return layouts.row(*figs) if figs is drawn else drawn
+    return row(*figs) if figs is drawn else drawn
+
+
+def row(*figs: models.LayoutDOM, **more: Any) -> models.Row:
+    """Figures side by side, and below each other where a page has no room for that."""
+    flow = {"styles": {"flex-wrap": "wrap"}, "sizing_mode": "stretch_width"}
+    return models.Row(children=[*figs], **flow, **more)

@@ -732,6 +732,7 @@ def test_at_hand_gives_what_there_is_and_says_what_would_take_long(made, trainin
     found = ask.at_hand([RUN, *missing], seconds=900, **SWEEP)
     assert [*found] == [RUN, *missing]
     assert {*trainings()} == {*missing}
+    assert [*ask.at_hand([RUN, *missing], seconds=0)] == [RUN, *missing]
     assert capsys.readouterr().out == ""
 
 

@@ -226,7 +226,7 @@ def at_hand(
     found = find_all(every, measures)
     missing = [spec for spec in every if spec not in found]
     cost = estimate(missing, measures)
-    if cost is not None and cost < seconds:
+    if not missing or (cost is not None and cost < seconds):
         return found | dict(zip(missing, sweep(missing, measures, **how), strict=True))
     about = "" if cost is None else f" (about {cost / 60:.0f} minutes on this machine)"
     said = f"{len(missing)} of {len(every)} results, which nobody has trained yet{about}."

@@ -260,7 +260,8 @@ def print_means(found: list, names: Iterable[str]) -> None:
     shown = [n for n, each in values.items() if n != "seed" and (n in names or len({*each}) > 1)]
     rows = pd.DataFrame({name: values[name] for name in shown or ["seed"]})
     rows["accuracy"] = [result.accuracy for result in found]
-    points = rows.groupby([*rows][:-1], sort=False)["accuracy"].agg(["count", "mean", "std"])
+    alike = rows.groupby([*rows][:-1], sort=False, dropna=False)["accuracy"]
+    points = alike.agg(["count", "mean", "std"])
     print(points.reset_index().to_string(index=False, float_format="{:.4f}".format, na_rep="-"))
 
 
@@ -283,12 +284,17 @@ def call_of(result: Any) -> str:
     return spec.call() if hasattr(spec, "call") else specs.canonical(spec)
 
 
+def check_filters(o: Namespace) -> None:
+    require(o.KIND == "Run" or not typed(o), f"filters are of runs: leave them out with {o.KIND}")
+
+
 @command("results list", "KIND filters")
 def list_results(o: Namespace) -> None:
     """List what was trained, shipped and live.
 
     cplab results list --profile course --deficit blur
     """
+    check_filters(o)
     if o.KIND != "Run":
         print(*map(line_of, results.every(o.KIND)), sep="\n")
         return
@@ -365,6 +371,7 @@ def ship_results(o: Namespace) -> None:
     """
     if not re.fullmatch(r"[\w-]{1,60}", o.NAME):
         raise CplabError(f"name {shown(o.NAME)} is not allowed: give a plain name, such as course")
+    check_filters(o)
     keys = {*results.table(**typed(o))["key"]}
     found = [r for r in results.every(o.KIND, "live") if o.KIND != "Run" or r.key in keys]
     print(results.ship(found, o.NAME))

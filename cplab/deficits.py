@@ -18,7 +18,7 @@ from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from cplab import registry
-from cplab.checks import CplabError, one_of, require, shown, whole
+from cplab.checks import CplabError, one_of, require, settle, shown, whole
 from cplab.own.trials import CLASSES, try_deficit
 
 if TYPE_CHECKING:
@@ -73,7 +73,9 @@ class Deficit:
         pair = isinstance(both, tuple) and len(both) == 2
         require(pair, f"strengths {shown(both)} are not allowed: give the least and the greatest")
         least, most = both
-        whole("greatest strength", most or STRONGEST, whole("least strength", least))
+        least = whole("least strength", least)
+        most = whole("greatest strength", most, least) if most else 0
+        settle(self, strengths=(least, most))
 
     @cached_property
     def parameters(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cplab import registry
-from cplab.checks import number, one_of, require, shown, whole
+from cplab.checks import number, one_of, require, settle, shown, whole
 from cplab.own.trials import try_model
 from cplab.profiles import PROFILES, Profile
 
@@ -55,10 +55,11 @@ class Model:
     telling: ClassVar = ("lr", "weight_decay", "fixed_lr", "profiles", "views", "apart")
 
     def __post_init__(self) -> None:
-        whole("width", self.width, 1, WIDEST)
-        whole("views", self.views, 1, 2)
+        settle(self, width=whole("width", self.width, 1, WIDEST))
+        settle(self, views=whole("views", self.views, 1, 2))
         for name in ("lr", "weight_decay", "fixed_lr"):
-            number(name, getattr(self, name) or 0, 0, 1e6)
+            if (value := getattr(self, name)) is not None:
+                settle(self, **{name: number(name, value, 0, 1e6)})
         require(
             isinstance(self.label, str), f"label {shown(self.label)} is not allowed: give a text"
         )

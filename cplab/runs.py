@@ -177,7 +177,7 @@ class Run:
             raise CplabError(f"{said}: leave it out")
         if self.pace == profile.pace:
             settle(self, pace=None)
-        if self.weight_decay is not None:
+        if self.weight_decay is not None and self.family in models.MODELS:
             usual = models.suited_profile(profile, self.family).weight_decay
             settle(self, weight_decay=None if self.weight_decay == usual else self.weight_decay)
         if self.schedule != "paper":
@@ -291,8 +291,8 @@ class Run:
         """The control that has the recovery epochs alone (recovery only), with what is done to the
         run at the end of its deficit and later."""
         left = without(self.treatments, 0, self.end)
-        clear = replace(self, deficit=CLEAR, onset=0, length=0, windows=(), treatments=())
-        return replace(clear, skipped=0, treatments=left)
+        clear: Any = {"deficit": CLEAR, "onset": 0, "length": 0, "windows": (), "skipped": 0}
+        return replace(self, **clear, treatments=left)
 
     def untreated(self) -> "Run":
         """The same life without its treatments."""
@@ -303,8 +303,8 @@ class Run:
         clock `running` its epochs pass for the schedule, and nothing is trained in them."""
         passed = self.length if one_of("clock", clock, CLOCKS) == "running" else 0
         left = without(self.treatments, self.onset, self.end)
-        clear = replace(self, deficit=CLEAR, length=0, windows=(), treatments=())
-        return replace(clear, skipped=passed, treatments=left)
+        clear: Any = {"deficit": CLEAR, "length": 0, "windows": (), "skipped": passed}
+        return replace(self, **clear, treatments=left)
 
     def call(self) -> str:
         """The line of Python that gives this run's result."""

@@ -46,8 +46,7 @@ def plain(spec: Any) -> dict[str, Any]:
     found = {}
     for f in fields(spec):
         value = getattr(spec, f.name)
-        default = f.default_factory() if f.default_factory is not MISSING else f.default
-        if f.metadata.get("always") or value != default:
+        if f.metadata.get("always") or value != f.default:
             found[f.name] = as_plain(value)
     return found
 
@@ -87,7 +86,7 @@ def alter(like: Any, values: dict[str, Any]) -> Any:
     "cplab.run(deficit='none', onset=4, length=0, profile='course', seed=3)"
     """
     kind = like if isinstance(like, type) and is_dataclass(like) else type(check_spec(like))
-    names = {f.name: f.default is f.default_factory is MISSING for f in fields(kind)}
+    names = {f.name: f.default is MISSING for f in fields(kind)}
     for name in values:
         one_of(f"field of {kind.__name__}", name, names)
     if kind is not like:

@@ -17,7 +17,7 @@ from cplab.lazy import check_calls
 
 __all__ = ["MISSING", "column_effect", "compare", "correlation", "crossing", "describe"]
 __all__ += ["describe_difference", "describe_ratio", "detectable", "fractions", "half_width"]
-__all__ += ["mean_columns", "mean_curve", "mean_half", "percent"]
+__all__ += ["interval", "mean_columns", "mean_curve", "mean_half", "percent"]
 
 INTERVALS = "95 % intervals over seeds, same images"  # the note below figures
 MISSING = "not trained yet"
@@ -68,18 +68,23 @@ class PerSeed(np.ndarray):
         parts = np.asarray(parts, dtype=float)
         found = parts.sum(1).view(cls)
         found.parts = parts
+        found.setflags(write=False)  # parts would not follow
         return found
 
     def __getitem__(self, seeds: Any) -> Any:
         found = np.asarray(self)[seeds]
-        return PerSeed(self.parts[seeds]) if np.ndim(found) == 1 else found
+        known = np.ndim(found) == 1 and hasattr(self, "parts")
+        return PerSeed(self.parts[seeds]) if known else found
 
     def __array_ufunc__(self, ufunc: Any, method: str, *given: Any, **how: Any) -> Any:
-        others = [each for each in given if not isinstance(each, PerSeed)]
+        if "out" in how:
+            return NotImplemented
+        others = [each for each in given if each is not self]
+        alone = len(others) == len(given) - 1 and not any(map(np.ndim, others))
         linear = ufunc in (np.negative, np.multiply, np.divide) and given[0] is self
         linear |= ufunc is np.multiply and given[-1] is self
-        if method == "__call__" and linear and not any(map(np.ndim, others)) and not how:
-            return PerSeed(ufunc(*(getattr(each, "parts", each) for each in given)))
+        if method == "__call__" and linear and alone and not how:
+            return PerSeed(ufunc(*(self.parts if each is self else each for each in given)))
         plain = [np.asarray(each) if isinstance(each, PerSeed) else each for each in given]
         return getattr(ufunc, method)(*plain, **how)
 
@@ -103,6 +108,9 @@ def interval(values: ArrayLike) -> Interval:
     Biometrika 34, 28, 1947).
 
     Arguments: values, (seeds,) or a PerSeed, or parts of numbers (seeds, parts).
+
+    >>> interval([2.0, 3.0, 4.0])._replace(half=0.0)
+    Interval(mean=3.0, half=0.0, seeds=3, freedom=2.0, same=False)
     """
     parts = np.asarray(getattr(values, "parts", values), dtype=float)
     require(parts.ndim < 3, f"values {shown(values)} are not allowed: give one number a seed")
@@ -334,6 +342,7 @@ def compare(points: ArrayLike, other: str, digits: int = 1) -> str:
         return f"not compared with {other} yet"
     if np.isnan(half) or abs(mean) <= half:
         interval = "" if np.isnan(half) else f" ± {half:.{digits}f}"
+        mean = round(mean, digits) + 0.0  # no minus zero
         return f"not told apart from {other} by {count} ({mean:.{digits}f}{interval} points)"
     side = "above" if mean > 0 else "below"
     return f"{abs(mean):.{digits}f} ± {half:.{digits}f} points {side} {other}"
@@ -384,7 +393,7 @@ def percent(mean: float, half: float = np.nan) -> str:
     '55.1 ± 0.7'
     """
     digits = 0 if half >= 0.1 else 1
-    text = f"{100 * mean:.{digits}f}"
+    text = f"{round(100 * mean, digits) + 0.0:.{digits}f}"  # no minus zero
     return text if np.isnan(half) else f"{text} ± {100 * half:.{digits}f}"
 
 

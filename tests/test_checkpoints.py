@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import digits
+from conftest import cell, digits
 
 import cplab
 from cplab import data, devices
@@ -244,3 +244,24 @@ def test_a_sound_checkpoint_of_another_network_is_not_used(left, fields):
     checkpoints.save(path, NAMING.start(replace(RUN, **fields), CPU), rows)
     assert trained(RUN) == undisturbed
     assert not files()
+
+
+TIED = """
+@cplab.model(width=4)
+def tied(width, channels, size, classes):
+    nn = torch.nn
+    net = nn.Sequential(nn.Flatten(), nn.Linear(channels * size * size, width))
+    net.extra, net.rows = nn.Linear(width, width), nn.Linear(width, width)
+    net.rows.weight = net.extra.weight
+    return net.append(nn.Linear(width, classes))
+"""
+
+
+def test_a_network_may_name_its_parts_as_it_likes_and_tie_its_weights(stop_after, epochs_trained):
+    """A checkpoint has names of its own beside those of the weights."""
+    run = replace(RUN, model=cell(TIED, cplab=cplab)["tied"])
+    with pytest.raises(Cancelled):
+        trained(run, stop=stop_after(7))  # two epochs are done
+    del epochs_trained[:]
+    trained(run)
+    assert [epoch for _, epoch in epochs_trained] == [2, 3]

@@ -326,6 +326,7 @@ BAD = {
     "results list --deficit blurr": "blurr blur",
     "results list --profile big": "big course",
     "results list Serach": "Serach Search",
+    "results list Search --seed 1": "filters Search",
     "results export": "FILE",
     "results export table.xls": ".xls .csv .parquet",
     "results export /dev/null/table.csv": "/dev/null/table.csv another",

@@ -580,6 +580,9 @@ def test_a_table_has_one_row_for_each_run_shipped_or_live(made):
         ({"profile": "ci", "weight_decay": 0.5}, [3]),
         ({"profile": "ci", "windows": ()}, [0, 1, 2]),
         ({"profile": "ci", "windows": "flip@0+1"}, [3]),
+        ({"windows": "flip@0+1"}, [3]),
+        ({"skipped": 1}, []),
+        ({"model": "allcnn"}, []),
     ],
     ids=str,
 )

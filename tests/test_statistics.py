@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from cplab import statistics
-from cplab.statistics import correlation, mean_columns, mean_curve, rank_agreement
+from cplab.statistics import PerSeed, correlation, mean_columns, mean_curve, rank_agreement
 
 
 def interval(values):
@@ -276,3 +276,27 @@ def test_the_effect_of_columns_is_that_of_two_nested_models(table):
 def test_a_comparison_says_which_side_the_interval_is_on(points, says):
     assert says in statistics.compare(points, "the newborn")
     assert "not compared" in statistics.compare([], "the newborn")
+
+
+def test_a_number_of_parts_is_plain_in_whatever_is_not_linear():
+    parts = np.random.default_rng(0).normal(size=(6, 2))
+    whole, other = PerSeed(parts), PerSeed(parts[:, ::-1] * [1, 2])
+    plain, second = parts.sum(1), (parts[:, ::-1] * [1, 2]).sum(1)
+    for found, expected in (
+        (whole * other, plain * second),
+        (whole / other, plain / second),
+        (whole * whole, plain**2),
+        (np.sort(whole), np.sort(plain)),
+        (np.median(whole), np.median(plain)),
+        (whole.copy()[:2], plain[:2]),
+    ):
+        assert np.allclose(found, expected)
+        assert not isinstance(found, PerSeed) or not hasattr(found, "parts")
+    assert np.allclose((-whole / 100).parts, -parts / 100)
+    with pytest.raises(ValueError, match="read-only"):
+        whole.sort()
+
+
+def test_no_zero_has_a_minus():
+    assert statistics.percent(-0.00004, 0.008) == "0.0 ± 0.8"
+    assert "(0.0 ± " in statistics.compare([-0.03, 0.02, -0.01], "it")

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import runs, says
+from conftest import one_line, runs, says
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -14,6 +14,7 @@ from cplab.checks import CplabError
 from cplab.engine import checkpoints, lives, tasks, train
 from cplab.engine.tasks import EVENTS
 from cplab.measure import MEASUREMENTS
+from cplab.results import sweep
 from cplab.results.store import without_times
 from cplab.runs import Event, Run, Step
 from cplab.treatments import TREATMENTS
@@ -325,3 +326,14 @@ def test_every_kind_has_words_and_every_moment_is_an_event():
         assert kind.label
         assert (name in EVENTS) is not bool(kind.field)
         assert not kind.field or kind.field in Step._fields
+
+
+def test_lives_that_differ_after_an_event_at_birth_are_trained_together():
+    some = [a_run(kind, 0, 1, treatments="shrink-0.4@0") for kind in ("blur", "flip")]
+    found = sweep(some, workers=1, progress=False)
+    alone = [trained(run)[-1]["test_accuracy"] for run in some]
+    assert [result.accuracy for result in found] == alone
+
+
+def test_images_that_leave_one_for_a_batch_are_refused_in_a_line():
+    one_line(lambda: trained(a_run(treatments="images-0.43@1")), "images 0.43", "fraction")

@@ -19,7 +19,7 @@ from cplab.checks import cache_dir, replaced
 from cplab.engine.tasks import Learner
 
 SECONDS = 1  # an interruption loses about this much; more where a checkpoint takes long
-OPTIMIZER, EXTRA, ROWS = "optimizer.", "extra.", "rows."  # begin the names of tensors
+OPTIMIZER, EXTRA, ROWS = ".optimizer.", ".extra.", ".rows"  # as no module can be named
 
 
 def folder() -> Path:
@@ -78,7 +78,8 @@ def write(path: Path, content: bytes) -> bool:
 
 def save(path: Path, learner: Learner, rows: list) -> bool:
     """Write a checkpoint, and say whether that was possible."""
-    state = {name: value.detach().cpu().contiguous() for name, value in tensors_of(learner).items()}
+    own = tensors_of(learner).items()  # cloned, since weights that are tied cannot be saved
+    state = {name: value.detach().cpu().contiguous().clone() for name, value in own}
     state[ROWS] = torch.frombuffer(bytearray(json.dumps(rows).encode()), dtype=torch.uint8)
     content = safetensors.torch.save(state)
     return write(path, hashlib.sha256(content).digest() + content)
@@ -93,7 +94,8 @@ def read(path: Path) -> tuple[list, dict[str, Tensor]] | None:
     if hashlib.sha256(content).digest() != digest:
         forget(path)
         return None
-    state = safetensors.torch.load(content)
+    if ROWS not in (state := safetensors.torch.load(content)):  # of an earlier version
+        return None
     return json.loads(bytes(state.pop(ROWS).numpy())), state
 
 

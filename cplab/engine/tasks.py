@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cplab import data, deficits, devices, models
+from cplab.checks import require
 from cplab.optimizers import Optimizer
 from cplab.specs import mix
 
@@ -132,6 +133,8 @@ def shuffled(
         random = torch.Generator().manual_seed(mix(spec.seed, "images"))
         seen = torch.rand(count, generator=random).to(device).argsort() < step.images * count
         order = order[seen[order]]
+        why = "leaves one image in the last batch: take another fraction"
+        require(len(order) % p.batch != 1, f"images {step.images:g} {why}")
     for index in order.split(p.batch):
         x = crops[index, shift[0, index], shift[1, index]]
         x = torch.where(mirror[index, None, None, None], x.flip(2), x)

@@ -256,8 +256,9 @@ def advance(
     kept = names[end] if keep else rolling  # which whoever takes the result from afar forgets
     try:
         at_end = [name for name, when in measures.items() if when == "end" and ends]
-        last = next(row for row in reversed(rows) if "epoch" in row)
-        measure(at_end, spec, last, learner.net, images)
+        if at_end:
+            last = next(row for row in reversed(rows) if "epoch" in row)
+            measure(at_end, spec, last, learner.net, images)
     except Diverged:  # nobody goes on from here
         checkpoints.forget(kept)
         raise

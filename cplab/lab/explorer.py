@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 import ipywidgets as w
 import numpy as np
 import pandas as pd
+from bokeh.colors import RGB
 from bokeh.events import DoubleTap, PressUp, Tap
 
 from cplab import data, results
@@ -170,8 +171,8 @@ class Explorer(w.VBox):
         self.phases.value = time_line(run, style(self.deficit.value))
         self.code.value = (
             f"<code>{html.escape(run.call())}</code> "
-            "<a style='cursor:pointer' onclick=\"navigator.clipboard."
-            'writeText(this.previousElementSibling.textContent)">copy</a>'
+            "<button type='button' onclick=\"navigator.clipboard."
+            'writeText(this.previousElementSibling.textContent)">copy</button>'
         )
         if picture:
             self._draw_picture()
@@ -273,7 +274,8 @@ class Explorer(w.VBox):
                 epochs = list(range(1, run.epochs + 1))
                 draw(last=True)
         self.job.progress.value = self.job.progress.max
-        return f"live, seed {run.seed}: {percent(fresh.accuracy)} %"
+        where = "" if self.run == run else f", of {life_in_words(run)}"
+        return f"live, seed {run.seed}: {percent(fresh.accuracy)} %{where}"
 
 
 # Parts ------------------------------------------------------------------------------------------
@@ -303,9 +305,10 @@ def slider(css: str) -> tuple[w.IntSlider, w.BoundedIntText]:
 
 def time_line(run: Run, look: Style) -> str:
     """The phases of a life, as wide as they are long, as HTML."""
+    ink = "black" if RGB.from_hex_string(look.colour).luminance > 0.18 else "white"
     phases = (
         ("clear", run.onset, "#e8e8e8", "black"),
-        (look.label, run.length, look.colour, "white"),
+        (look.label, run.length, look.colour, ink),
         ("recovery", run.recovery, "#f4f4f4", "black"),
     )
     parts = (

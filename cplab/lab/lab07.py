@@ -249,23 +249,23 @@ class Clinic(w.VBox):
         for name, worth in worths.items():
             known = statistics.mean_columns([*worth.T])
             self.sources[name].data = {"x": WORTH[: len(known["mean"])], **known}
-        gained = each_seed(worth_gained, *lives.values()).reshape(-1, len(WORTH))
+        gained = [each_seed(worth_gained, *lives.values(), eye=eye) for eye in WORTH]
         said = self._words(run, shares, worths["worth"], gained)
         self.readout.value = f'<div style="{TEXT}">{said}</div>'
         if not self.job.busy:
             self.job.said.value = f"live: {say_cost([run], eyes.MEASURES)}"
             self.job.progress.value = 0
 
-    def _words(self, run: Run, shares: np.ndarray, worth: np.ndarray, gained: np.ndarray) -> str:
-        """What the chosen life shows, in words: shares by epoch, what its eyes are worth, and how
-        much more than without its deficits, one row a seed."""
+    def _words(self, run: Run, shares: np.ndarray, worth: np.ndarray, gained: list) -> str:
+        """What the chosen life shows, in words: shares by epoch, what its eyes are worth, one row
+        a seed, and how much more each is than without its deficits."""
         if not len(shares):
             return f"Nobody has trained this life yet: {in_words(run)}. <b>Train it</b> below."
         share = statistics.describe([*shares[:, -1]], 2)
         said = [f"{in_words(run)}: share of the right eye {share}"]
         for i, eye in enumerate(WORTH[1:], 1):
             mean, half = statistics.mean_half(worth[:, i] / 100)
-            more = statistics.compare(gained[:, i], "without it all")
+            more = statistics.compare(gained[i], "without it all")
             alone = f"{eye} alone {statistics.percent(mean, half)} %"
             said.append(alone + (f", {more}" if run.windows or run.length else ""))
         return "; ".join(said)
@@ -281,7 +281,8 @@ class Clinic(w.VBox):
         draw = Throttle(show)
 
         def report(of: Run, row: dict) -> None:
-            live.append(float(np.mean(row["measured"]["eye_shares"])))
+            if "epoch" in row:
+                live.append(float(np.mean(row["measured"]["eye_shares"])))
             clock(of, row)
             draw()
 
@@ -298,9 +299,9 @@ def each_worth(run: Run) -> np.ndarray:
     return np.array([eyes.acuity(run, eye=eye) for eye in ("both", *eyes.EYES)])
 
 
-def worth_gained(run: Run, other: Run) -> np.ndarray:
-    """Points that these are above those of another life."""
-    return each_worth(run) - each_worth(other)
+def worth_gained(run: Run, other: Run, eye: str) -> float:
+    """Points that one eye, or both, is above what it is in another life."""
+    return eyes.acuity(run, eye) - eyes.acuity(other, eye)
 
 
 def bar(words: str, most: int, value: int) -> w.IntSlider:

@@ -23,6 +23,7 @@ from cplab.show.theme import label, plain_figure, reference_line, style, styles
 MAPPED = ("noise", "blur", "stripes", "blank", "fresh_noise", "permute", "flip")
 CURES = ["renorm", "held@0", "rate-2", "rate-3", "decay-5"]
 CURES += [f"shrink-{kept}" for kept in (0.8, 0.6, 0.4, 0.2)]
+KNOWN = "all of it is known: nothing is left to train"
 ROWS = ("with it", "without it", "newborn with it", "equal training with it")
 
 
@@ -120,16 +121,21 @@ class Bench(w.VBox):
             for name, of in parts.items()
         ]
         self.said.value = f'<div style="{TEXT}">Points, {"; ".join(said)}.</div>'
-        self.job.said.value = f"seed 0 and its controls, {say_cost(self._todo(run))}"
+        todo = self._todo(run)
+        self.job.said.value = f"seed 0 and its controls, {say_cost(todo)}" if todo else KNOWN
 
     def _todo(self, run: Run) -> list[Run]:
         lives = dict.fromkeys((run, run.newborn(), run.equal_training(), run.untreated()))
-        return [life for life in lives if results.find(life) is None] or [run]
+        return [life for life in lives if results.find(life) is None]
 
     def _work(self, stop: threading.Event) -> str:
         run = self.run
         todo = self._todo(run)
-        clock = Clock(self.job, sum(life.epochs for life in todo))
+        if not todo:
+            return KNOWN
+        from cplab.engine.tree import plan
+
+        clock = Clock(self.job, sum(root.epochs for root in plan(todo)))
         dict(results.collect(todo, workers=1, stop=stop, report=clock))
         self._choose()
         return f"trained: {len(todo)} lives of seed {run.seed}, in {clock.seconds:.0f} s"
@@ -142,7 +148,7 @@ def names_listed(points: Mapping[str, Sequence[float]], digits: int = 1) -> str:
     'blur: 2.5 ± 6.4 (2 seeds); not trained yet: noise'
     """
     known = {words: v for words, v in points.items() if len(v)}
-    said = [f"{words}: {statistics.describe([*v], digits)}" for words, v in known.items()]
+    said = [f"{words}: {statistics.describe(v, digits)}" for words, v in known.items()]
     if lacking := [words for words in points if words not in known]:
         said.append(f"{statistics.MISSING}: {', '.join(lacking)}")
     return "; ".join(said)

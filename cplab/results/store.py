@@ -123,7 +123,9 @@ class Result:
 
     def covers(self, measures: dict) -> bool:
         """Whether all of these measurements were taken, {name: every, end or the epochs}."""
-        epochs = getattr(self.spec, "epochs", 0)
+        if not hasattr(self.spec, "epochs"):
+            return not measures
+        epochs = self.spec.epochs
         times = {"end": range(max(0, epochs - 1), epochs), "every": range(epochs)}
         return all(
             {e for e in times.get(when, when) if e < epochs} <= self.measured.get(name, {}).keys()
@@ -339,8 +341,9 @@ def keep(result: Result) -> Result:
         write_live(result)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        how = "set $CPLAB_CACHE to a directory that can be written"
-        warn(f"the result could not be kept in {live_path('').parent} ({why}): {how}")
+        how = ": set $CPLAB_CACHE to a directory that can be written"
+        how = how if isinstance(error, OSError) else ""
+        warn(f"the result could not be kept in {live_path('').parent} ({why}){how}")
     return result
 
 

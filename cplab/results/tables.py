@@ -9,13 +9,15 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from cplab import specs
-from cplab.checks import CplabError
+from cplab.checks import CplabError, whole
+from cplab.deficits import canonical_name
+from cplab.profiles import PROFILES
 from cplab.results import store
 from cplab.results.store import Result, checksum, live, live_path, shipped, shipped_keys
 
@@ -83,9 +85,10 @@ def live_entries(kind: str) -> list[Entry]:
     known, present, new = known_entries(where), {}, {}
     with suppress(OSError), os.scandir(where) as files:
         for file in files:
-            if file.name.endswith(".json"):
+            with suppress(OSError):  # it may be gone by now
                 about = file.stat(follow_symlinks=False)
-                present[file.name] = [about.st_mtime_ns, about.st_size]
+                if file.name.endswith(".json"):
+                    present[file.name] = [about.st_mtime_ns, about.st_size]
     for name, at in present.items():
         if name not in known or known[name][0] != at:
             found = live(where / name)
@@ -145,14 +148,23 @@ def table(**wanted: object) -> Any:
     for name in wanted:
         if name not in names:
             raise CplabError(f"unknown field {name!r} of a run: choose one of {', '.join(names)}")
-    some = {} if wanted.get("deficit") == "none" else {"deficit": "blur", "length": 1}
-    like = Run(**{"onset": 1, **some, **wanted})  # type: ignore[arg-type]
+    others = {name: value for name, value in wanted.items() if name not in ("deficit", "skipped")}
+    errors: list[CplabError] = []
+
+    def fits(run: Any) -> bool:
+        """Whether it has what is wanted, however that is written for a run like it."""
+        try:
+            name = canonical_name(wanted.get("deficit", run.deficit), PROFILES[run.profile].size)
+            passed = whole("skipped", wanted.get("skipped", run.skipped))
+            return (run.deficit, run.skipped) == (name, passed) and replace(run, **others) == run
+        except CplabError as error:
+            errors.append(error)
+            return False
+
     every = dict([*live_entries("Run"), *shipped_entries("Run")])
-    rows = [
-        (run, about)
-        for run, about in every.items()
-        if all(getattr(run, name) == getattr(like, name) for name in wanted)
-    ]
+    rows = [(run, about) for run, about in every.items() if not wanted or fits(run)]
+    if not fits(Run()) and len(errors) > len(every):  # not one can have it
+        raise errors[-1]
     columns = {name: [getattr(run, name) for run, _ in rows] for name in ("key", *names)}
     columns |= {name: [about[name] for _, about in rows] for name in ("accuracy", *ABOUT)}
     found = pd.DataFrame(columns)

@@ -326,7 +326,8 @@ function numbers(fig) {
   const found = [], drawn = new Set();
   fig.glyphs.flatMap(apart).forEach((g, place) => {
     if (isEmpty(g) || g.kind === "area" || g.kind === "ring") return;
-    const id = JSON.stringify([g.x, g.y, g.text]);
+    const id = JSON.stringify([...Array(rows(g)).keys()].map((i) =>
+      [extent(g, "x", i), extent(g, "y", i), g.kind === "text" ? at(g.text, i) : ""]));
     if (drawn.has(id)) return;
     drawn.add(id);
     const band = fig.glyphs.slice(0, place).find((b) => b.kind === "area" && b.x === g.x && g.kind === "line");
@@ -440,6 +441,7 @@ function cover(spec, node, controls, missing, show, get) {
   const settle = () => {
     const lack = missing();
     if (open || (wanted && !lack)) { open = true; words.replaceChildren(); update(show()); return; }
+    update([]);
     words.innerHTML = `<i>${safe(lack || (spec.head || controls.length ? "Click Reveal to see." : ""))} ${wanted ? "It opens by itself then." : ""}</i>`;
   };
   const button = make("button", {type: "button", onclick: () => { wanted = true; open = false; settle(); }}, spec.button);
@@ -453,8 +455,9 @@ function movable(spec, node, id, box, show) {
   const point = () => spec.controls.map((one, i) =>
     `${one.name}=${encodeURIComponent(one.values[state[i]])}`).join("&");
   const call = make("code"), link = make("button", {type: "button", class: "plain", onclick: () => {
-    navigator.clipboard?.writeText(`${location.href.replace(/#.*/, "")}#${id}?${point()}`);
-    link.textContent = "Copied";
+    const url = `${location.href.replace(/#.*/, "")}#${id}?${point()}`;
+    if (!navigator.clipboard) { prompt("", url); return; }  // on a page without https
+    navigator.clipboard.writeText(url).then(() => { link.textContent = "Copied"; });
   }});
   const update = () => {
     show(state);

@@ -249,7 +249,7 @@ class Clinic(w.VBox):
         for name, worth in worths.items():
             known = statistics.mean_columns([*worth.T])
             self.sources[name].data = {"x": WORTH[: len(known["mean"])], **known}
-        gained = [each_seed(worth_gained, *lives.values(), eye=eye) for eye in WORTH]
+        gained = [each_seed(worth_gained, *lives.values(), eye=eye) for eye in ("both", *eyes.EYES)]
         said = self._words(run, shares, worths["worth"], gained)
         self.readout.value = f'<div style="{TEXT}">{said}</div>'
         if not self.job.busy:

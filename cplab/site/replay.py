@@ -114,7 +114,7 @@ def seen(widget: Any, pool: Pool) -> Iterator[str]:
 
 def words(text: str, pool: Pool, role: str = "") -> str:
     """The mark of a part that is HTML, free of scripts, with tables that can be scrolled."""
-    text = re.sub(r"<a [^>]*onclick=[^>]*>.*?</a>", "", text)
+    text = re.sub(r"<(a|button) [^>]*onclick=[^>]*>.*?</\1>", "", text)
     pieces = re.split(r"(?=<div style)", scrolled(text))  # of time lines, which are many
     html = [pool.put(one) for one in pieces] if len(pieces) > 2 else scrolled(text)
     return pool.put({"html": html} | ({"as": role} if role else {}))

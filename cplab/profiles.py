@@ -27,7 +27,7 @@ class Profile:
     shift: int  # largest random translation, pixels
     mirror: bool = True  # random horizontal flips
     batch: int = 128
-    momentum: float = 0.9  # where a run does not say; the paper does not state it
+    momentum: float = 0.9  # a run says its own; the paper does not state it
     weight_decay: float = 1e-3
     model: str = "allcnn"  # where a run does not say
     words: str = ""  # what it is for

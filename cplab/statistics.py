@@ -77,7 +77,7 @@ class PerSeed(np.ndarray):
         return PerSeed(self.parts[seeds]) if known else found
 
     def __array_ufunc__(self, ufunc: Any, method: str, *given: Any, **how: Any) -> Any:
-        if "out" in how:
+        if any(isinstance(each, PerSeed) for each in how.get("out", ())):
             return NotImplemented
         others = [each for each in given if each is not self]
         alone = len(others) == len(given) - 1 and not any(map(np.ndim, others))

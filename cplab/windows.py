@@ -73,8 +73,11 @@ def point_means(table: "pd.DataFrame", clock: str = "stopped") -> "pd.DataFrame"
     halves = half_width(groups.std(), count)
     keys = means.index.to_frame()
     apart = ((keys.onset == 0) & (keys.deficit != "none")).to_numpy()  # share no training
-    for name, other in (("loss", equal), ("harm", without), ("gain", born)):
-        both = rows[by].assign(own=rows.accuracy, other=other)[rows[name].notna()]
+    own, ran_on = rows.accuracy, clock == "running"
+    pairs = [("loss", own, equal), ("harm", own, without), ("gain", own, born)]
+    pairs += [("lost_time", equal, without)] if ran_on and (rows.schedule == "paper").all() else []
+    for name, one, other in pairs:
+        both = rows[by].assign(own=one, other=other)[rows[name].notna()]
         squares = both.groupby(by).var().reindex(means.index).to_numpy().T / count[name].to_numpy()
         column = names.index(name)
         halves[apart, column] = half_of_sum(squares, count[name])[apart]

@@ -343,7 +343,7 @@ def test_the_explorer_follows_every_control(small):
     lab.tap("map", "1", "3")
     lab.wait_text(".cplab-readout", "^Blur from epoch 1 to 4 ends at")
     lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    lab.press(lab.find(".cplab-code a"))
+    lab.press(lab.find(".cplab-code button"))
     copied = "cplab.run(deficit='blur', onset=1, length=3, profile='ci', seed=0)"
     lab.wait_for("the line of code", lambda: lab.page.evaluate("navigator.clipboard.readText()"),
                  lambda text: text == copied)  # fmt: skip

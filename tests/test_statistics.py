@@ -288,6 +288,7 @@ def test_a_number_of_parts_is_plain_in_whatever_is_not_linear():
         (whole * whole, plain**2),
         (np.sort(whole), np.sort(plain)),
         (np.median(whole), np.median(plain)),
+        (whole.round(1), plain.round(1)),
         (whole.copy()[:2], plain[:2]),
     ):
         assert np.allclose(found, expected)

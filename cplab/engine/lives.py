@@ -48,7 +48,7 @@ def trajectories(
                 try:
                     result = crew.take(segment, job)
                 except Diverged as error:
-                    diverged.append(error)
+                    diverged += [error] * sum(len(part.ends) for part in segment.below())
                 else:
                     found |= {*result.found}
                     for row in result.rows:

@@ -146,7 +146,7 @@ def class_picture(question: Any, codes: str) -> Any:
     if hasattr(question, "guesses"):
         names = [*question.guesses]
         values = {name: [row[i] / HALVES for row in found] for i, name in enumerate(names)}
-        return predictions.class_guesses(values, question.truth(), title=title)
+        return predictions.class_guesses(values, question.truth(), title, question.quantity)
     if hasattr(question, "order"):
         names = [*question.runs]
         orders = [[names[i - 1] for i in row if i] for row in found]

@@ -178,7 +178,7 @@ class Prediction(Covered):
         for text, what in (*given.items(), *asked.items()):
             if not isinstance(what, Run):
                 statistics.row_of_numbers(text, what, "give a Run, or accuracies from 0 to 1")
-        self._asked, self._source, self._quantity = asked, source, quantity
+        self._asked, self._source, self.quantity = asked, source, quantity
         words = f"{8 * max(32, *map(len, asked))}px"  # room for the longest of them
         looks = {
             "style": {"description_width": words},
@@ -201,7 +201,7 @@ class Prediction(Covered):
 
     def _uncover(self) -> list:
         guess = {text: bar.value / 100 for text, bar in self.guesses.items()}
-        fig = guesses(guess, self.truth(), self._quantity, width=620, height=70 + 40 * len(guess))
+        fig = guesses(guess, self.truth(), self.quantity, width=620, height=70 + 40 * len(guess))
         said = "; ".join(
             f"{text}: you {statistics.percent(guess[text])}, measured {percent_of(of, 'nothing')}"
             for text, of in self._asked.items()

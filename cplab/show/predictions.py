@@ -61,14 +61,17 @@ def orders(
 
 
 def class_guesses(
-    guesses: Mapping[str, Sequence[float]], truth: Mapping[str, tuple[float, float]], title: str
+    guesses: Mapping[str, Sequence[float]],
+    truth: Mapping[str, tuple[float, float]],
+    title: str,
+    quantity: str,
 ) -> figure:
-    """Everybody's guesses of each accuracy (hollow, equal ones above each other), and what was
+    """Everybody's guesses of each quantity (hollow, equal ones above each other), and what was
     measured (filled, with its interval)."""
     names = list(guesses)
     fig = plain_figure(
         title,
-        "final test accuracy",
+        quantity,
         "",
         width=620,
         height=90 + 70 * len(names),

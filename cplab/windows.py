@@ -74,7 +74,7 @@ def point_means(table: "pd.DataFrame", clock: str = "stopped") -> "pd.DataFrame"
     keys = means.index.to_frame()
     apart = ((keys.onset == 0) & (keys.deficit != "none")).to_numpy()  # share no training
     own, ran_on = rows.accuracy, clock == "running"
-    pairs = [("loss", own, equal), ("harm", own, without), ("gain", own, born)]
+    pairs: list[Any] = [("loss", own, equal), ("harm", own, without), ("gain", own, born)]
     pairs += [("lost_time", equal, without)] if ran_on and (rows.schedule == "paper").all() else []
     for name, one, other in pairs:
         both = rows[by].assign(own=one, other=other)[rows[name].notna()]

@@ -428,6 +428,11 @@ def grid(small_grid, nothing_shipped, own_cache):
     return own_cache / "results"
 
 
+def test_the_table_of_a_sweep_has_points_whose_value_is_the_usual_one(cplab):
+    code, out, _ = cplab("sweep --profile ci --recovery 1 --weight-decay 0.001 0.01")
+    assert (code, len(out.splitlines())) == (0, 3)  # its head and two points
+
+
 def test_list_shows_the_results_that_fit(cplab, grid):
     code, out, err = cplab("results list --deficit flip --profile ci")
     assert (code, err) == (0, [])

@@ -451,6 +451,7 @@ def test_a_legend_stands_in_a_corner_or_outside(place):
     outside = {"right": fig.right, "above": fig.above}
     found = [side for side, items in outside.items() if fig.legend[0] in items]
     assert found == [side for side in outside if side == place]
+    assert fig.legend[0].ncols == "auto"  # one row above, whatever its words
 
 
 @pytest.mark.parametrize("scale", ["linear", "log"])

@@ -345,3 +345,24 @@ def test_rates_of_an_own_network_are_part_of_what_it_means():
     known = models.MODELS.pop(names[3])
     again = registry.restore(models.Model, name=known.name, source=known.source, label="again")
     assert (again.lr, again.profiles) == (2, ("ci",))
+
+
+OPTIONS = """
+@cplab.model(lr="2", width="4", views="1")
+def net(width, channels, size, classes):
+    pixels = channels * size * size
+    layers = torch.nn.Flatten(), torch.nn.Linear(pixels, width), torch.nn.Linear(width, classes)
+    return torch.nn.Sequential(*layers)
+"""
+
+
+def test_options_are_numbers_however_they_are_written():
+    made = cell(OPTIONS, cplab=cplab)["net"]
+    known = next(one for one in models.MODELS.values() if one.name.startswith("net@"))
+    assert (known.lr, known.width, known.views) == (2.0, 4, 1)
+    assert cplab.Run(model=made, profile="ci").settings.recovery_lr == 0.04
+
+
+def test_a_run_of_a_network_that_is_not_defined_here_keeps_its_weight_decay():
+    run = cplab.Run(model="gone@01234567-4", profile="ci", weight_decay=0.001)
+    assert run.weight_decay == 0.001

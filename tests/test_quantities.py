@@ -74,6 +74,23 @@ def test_under_a_schedule_with_a_clock_there_are_two_controls_of_harm(results):
         q.harm(run, clock="late")
 
 
+def test_the_map_takes_seeds_for_pairs_where_the_quantities_do(results):
+    """At onset 0, with the clock running, even what is lost time shares no training."""
+    values = np.random.default_rng(0).uniform(0.3, 0.7, (5, 3))
+    for seed, row in enumerate(values):
+        run = Run("blur", 0, 8, schedule="paper", seed=seed)
+        lives = (run, run.equal_training(), run.without_window("running"))
+        results |= {life: result(value) for life, value in zip(lives, row, strict=True)}
+    table = pd.DataFrame([{**r.__getstate__(), "accuracy": v.accuracy} for r, v in results.items()])
+    [point] = windows.point_means(table, "running").loc[["blur"]].itertuples()
+    run = Run("blur", 0, 8, schedule="paper")
+    for of in (q.harm, q.lost_time):
+        mean, half = statistics.mean_half(q.each_seed(of, run, clock="running", seeds=range(5)))
+        name = of.__name__
+        shown = 100 * getattr(point, name), 100 * getattr(point, f"{name}_half")
+        assert shown == pytest.approx((mean, half)), name
+
+
 def points_of(harms, halves):
     """As much of point_means as the longest harmless window takes, by length."""
     index = pd.MultiIndex.from_product([["blur"], [2], list(harms)], names=windows.POINT[:3])

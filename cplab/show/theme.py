@@ -208,13 +208,12 @@ def place_legend(fig: figure, place: str = "bottom_right") -> figure:
     legend, outside = fig.legend[0], {"right": "vertical", "above": "horizontal"}
     if place not in outside:
         free = (corner for corner in (place, *CORNERS) if not drawn_under(fig, corner))
-        place = next(free, "above")
+        if (place := next(free, "above")) == "above":  # in as many columns as have room
+            widest = 50 + 6.2 * max(len(item.label.value or "") for item in legend.items)
+            legend.ncols = max(1, min(len(legend.items), int((fig.width - 60) / widest)))
     if place in outside:
         fig.add_layout(legend, place)
         legend.orientation = outside[place]
-    if place == "above":
-        widest = 50 + 6.2 * max(len(item.label.value or "") for item in legend.items)
-        legend.ncols = max(1, min(len(legend.items), int((fig.width - 60) / widest)))
     look = {"padding": 2, "spacing": 2, "background_fill_alpha": 0.7, "border_line_color": None}
     legend.update(label_text_font_size="11px", **look)
     legend.glyph_width = 28  # its dashes can be told apart

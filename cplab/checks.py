@@ -158,14 +158,15 @@ def whole(what: str, value: object, least: int = 0, most: int = 2**31 - 1) -> in
     )
 
 
-def number(what: str, value: object, low: float, below: float) -> float:
-    """`value` as a float from `low` to less than `below`, else a CplabError."""
+def number(what: str, value: object, low: float, below: float, closed: bool = False) -> float:
+    """`value` as a float from `low` to less than `below`, or as much if `closed`, else a
+    CplabError."""
     with suppress(Exception):
-        if low <= float(value) < below and not isinstance(value, bool):  # type: ignore[arg-type]
-            return float(value)  # type: ignore[arg-type]
-    raise CplabError(
-        f"{what} {shown(value)} is not allowed: give a number from {low:g} to below {below:g}"
-    )
+        x = float(value)  # type: ignore[arg-type]
+        if (low <= x < below or (closed and x == below)) and not isinstance(value, bool):
+            return x
+    most = f"{below:g}" if closed else f"below {below:g}"
+    raise CplabError(f"{what} {shown(value)} is not allowed: give a number from {low:g} to {most}")
 
 
 def part(what: str, value: object, whole: int, unit: str) -> float:

@@ -425,6 +425,9 @@ def apply_deficit(
     parts = parts_of(name if isinstance(name, str) else canonical_name(name), x.shape[-1])
     if not (isinstance(y, torch.Tensor) and y.dtype == torch.long and y.shape == x.shape[:1]):
         raise CplabError(f"labels {shown(y)} are not allowed: give a whole number for each image")
+    whole_ones = isinstance(index, torch.Tensor) and index.dtype == torch.long
+    if not (index is None or (whole_ones and index.shape == y.shape)):
+        raise CplabError(f"index {shown(index)} is not allowed: give a whole number for each image")
     seed, epoch = whole("seed", seed), whole("epoch", epoch)
     images = whole("images", images, most=IMAGES)
     if index is None:

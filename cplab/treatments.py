@@ -4,11 +4,10 @@
 the first 8 epochs. Moments are `engine.treatments`' functions; the others change what a Step says.
 """
 
-import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
+from itertools import combinations, islice
 from typing import Any, NamedTuple
 
 from cplab.checks import CplabError, number, one_of, require, shown, whole
@@ -85,9 +84,25 @@ def read_treatments(given: Any, end: int) -> tuple[Treatment, ...]:
     several = [*islice(given if isinstance(given, Iterable) else (given,), MOST + 1)]
     require(len(several) <= MOST, f"more than {MOST} treatments are not allowed: give fewer")
     every = {read_treatment(one, end) for one in several}
+    for a, b in combinations(sorted(every, key=lambda t: t.first), 2):
+        if overlap(a, b):
+            how = "end the first before the second begins"
+            raise CplabError(f"treatments {a.words} and {b.words} are not allowed together: {how}")
     at_birth = (("renorm", 1, 0), ("shrink", 1, 0))  # when there is nothing to be undone
     does = {t for t in every if t.strength != t.kind.nothing and t[:3] not in at_birth}
     return tuple(sorted(does, key=lambda t: (t.first, *t)))
+
+
+def overlap(a: Treatment, b: Treatment) -> bool:
+    """Whether two treatments set one thing to two values at a time; rates are multiplied.
+
+    Arguments: a, b, of which a begins first.
+
+    >>> overlap(*read_treatments("decay-0@0+2 decay-0.5@2+8", end=10))
+    False
+    """
+    sets = a.kind.field != "lr" and a.strength != b.strength
+    return a.name == b.name and sets and b.first < a.first + a.epochs
 
 
 def read_treatment(given: Any, end: int) -> Treatment:
@@ -103,9 +118,7 @@ def read_treatment(given: Any, end: int) -> Treatment:
     if strength is None:
         require(not some, f"treatment {name} needs a strength: write it like {name}-0.5@16")
         strength = kind.low
-    strength = number(f"strength of {name}", strength, kind.low, math.inf)
-    said = f"strength of {name} {strength:g} is not allowed: give {kind.high:g} at most"
-    require(strength <= kind.high, said)
+    strength = number(f"strength of {name}", strength, kind.low, kind.high, closed=True)
     first = whole(f"epoch of {name}", first, 0, max(0, end - 1))
     left = end - first
     epochs = (left if kind.field else 0) if epochs is None else epochs

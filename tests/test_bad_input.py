@@ -97,6 +97,7 @@ Run(windows="none@0+1")  ->  window ('none', 0, 1)
 Run(windows=[("a", "b", "c")])  ->  first epoch of a window 'b'
 Run(treatments="renorm")  ->  treatment 'renorm'
 Run(treatments="shrink-2@1")  ->  strength of shrink 2
+Run(treatments="shrink--1@1")  ->  strength of shrink '-1'
 Run(treatments="shrink-nan@1")  ->  strength of shrink 'nan'
 Run(treatments="renorm@1000000000")  ->  epoch of renorm '1000000000'
 Run(treatments=["held@0"] * 200)  ->  more than 100 treatments
@@ -189,7 +190,8 @@ cplab.apply_deficit(X, Y[:1], "permute")  ->  labels tensor([0])
 cplab.apply_deficit(X, Y, "noise", seed=-1)  ->  seed -1
 cplab.apply_deficit(X, Y, "noise", seed="x")  ->  seed 'x'
 cplab.apply_deficit(X, Y, "fresh_noise", epoch=-1)  ->  epoch -1
-cplab.apply_deficit(X, Y, "noise", index=[0, 1])  ->  noise
+cplab.apply_deficit(X, Y, "noise", index=[0, 1])  ->  index [0, 1]
+cplab.apply_deficit(X, Y, "noise", index=Y[:1])  ->  index
 cplab.apply_deficit(X, Y, "noise", images=10**12)  ->  images 1000000000000
 cplab.deficit("blur")  ->  function 'blur'
 cplab.deficit(3)  ->  function 3

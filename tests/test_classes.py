@@ -82,6 +82,11 @@ def test_codes_of_another_question_are_left_out_and_named():
     assert [code_of(OTHER) in refused[0], "nonsense!" in refused[1]] == [True, True]
 
 
+def test_the_same_answers_to_another_question_are_left_out():
+    other = lab.choice("Does it heal?", ["yes", "no"], lambda: ["It does."])
+    assert answers_in(code_of(other), choice())[0] == []
+
+
 def test_an_answer_out_of_range_is_left_out():
     question = choice()
     known = decode(code_of(question))

@@ -149,13 +149,20 @@ def test_the_clinic_shows_what_is_known_of_the_life_that_its_controls_say():
     assert (clinic.run.deficit, clinic.run.windows) == ("blank", ())
 
 
-def test_a_patch_beyond_the_life_is_one_clear_line_and_no_training():
+@pytest.mark.usefixtures("there")
+def test_a_patch_beyond_the_life_is_one_clear_line_an_empty_picture_and_no_training():
     clinic = lab07.Clinic(profile="ci")
-    clinic.length.value, clinic.patch.value, clinic.wait.value = 1, 2, 2
-    assert "ends by epoch 4" in clinic.readout.value
+    clinic.length.value, clinic.patch.value = 2, 1
+    before = {name: list(source.data["mean"]) for name, source in clinic.sources.items()}
+    assert before["share"]
+    clinic.wait.value = 3
+    assert "ends by epoch 5" in clinic.readout.value
     assert clinic.job.start.disabled
+    assert not any(np.any(source.data["mean"]) for source in clinic.sources.values())
     clinic.wait.value = 0
     assert not clinic.job.start.disabled
+    after = {name: list(source.data["mean"]) for name, source in clinic.sources.items()}
+    assert after == before
 
 
 @pytest.mark.usefixtures("errors_raise")

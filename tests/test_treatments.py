@@ -108,6 +108,18 @@ def test_a_treatment_that_is_none_is_refused(value):
     says(error)
 
 
+def test_two_values_of_one_thing_at_a_time_are_refused():
+    both = "decay-0@0+2 unaugmented@1 decay-0.5@0+4"
+    one_line(lambda: a_run("blur", 0, 2, treatments=both), "decay-0@0+2", "decay-0.5@0+4")
+    one_line(lambda: a_run("blur", 0, 2, treatments="images-0.5@0 images-1@2"), "images-1@2")
+    one_after_the_other = a_run("blur", 0, 2, treatments="decay-0@0+2 decay-0.5@2+2")
+    assert [step.decay for step in steps(one_after_the_other)] == [0, 0, 0.5, 0.5]
+    rates = a_run(treatments="rate-2@0 rate-3@1")
+    assert [step.lr for step in steps(rates)] == [
+        pytest.approx(step.lr * factor) for step, factor in zip(steps(a_run()), (2, 6), strict=True)
+    ]
+
+
 # Controls -----------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,6 @@ import html
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import ipywidgets as w
@@ -72,12 +71,13 @@ def decode(code: str) -> Answer:
     return found
 
 
-def question_of(controls: Sequence[Any]) -> str:
-    """A digest of the words of a question's controls: the same in every notebook that asks it."""
-    words = [
-        [type(one).__name__, one.description, *map(str, getattr(one, "_options_labels", ()))]
-        for one in controls
-    ]
+def question_of(question: Any) -> str:
+    """A digest of the words of a question and its controls: the same in every notebook that asks
+    it."""
+    words: list[Any] = [question.asks] if question.asks else []
+    for one in question.controls.values():
+        labels = map(str, getattr(one, "_options_labels", ()))
+        words.append([type(one).__name__, one.description, *labels])
     return hashlib.sha256(json.dumps(words).encode()).hexdigest()[:6]
 
 
@@ -95,7 +95,7 @@ def most_of(control: Any) -> int:
 def code_of(question: Any) -> str:
     """The code of a question's answer, as it stands."""
     controls = [*question.controls.values()]
-    return encode(Answer(question_of(controls), tuple(map(number_of, controls))))
+    return encode(Answer(question_of(question), tuple(map(number_of, controls))))
 
 
 def answers_in(pasted: str, question: Any) -> tuple[list[tuple[int, ...]], list[str]]:
@@ -105,7 +105,7 @@ def answers_in(pasted: str, question: Any) -> tuple[list[tuple[int, ...]], list[
     """
     require(len(pasted) <= LONGEST * MOST_CODES, f"give at most {MOST_CODES} codes at a time")
     controls = [*question.controls.values()]
-    name, most = question_of(controls), [most_of(one) for one in controls]
+    name, most = question_of(question), [most_of(one) for one in controls]
     found, refused = [], []
     for word in re.split(r"[\s,;]+", pasted):
         try:

@@ -238,6 +238,8 @@ class Clinic(w.VBox):
             run = self.run
         except CplabError as error:
             self.readout.value, self.job.start.disabled = in_red(error), True
+            for source in self.sources.values():
+                source.data = {name: [] for name in source.data}
             return
         self.job.start.disabled = self.job.busy
         shares = each_seed(eyes.share_curve, run)

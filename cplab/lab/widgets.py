@@ -33,7 +33,8 @@ class Covered(w.VBox):
 
     Arguments: controls, widgets by name; make, which returns what to put in the place of the cover:
         widgets, texts, tables, Bokeh figures, or lists of figures to stand side by side; head,
-        widgets above the controls; missing, what is said while controls were not used.
+        widgets above the controls; missing, what is said while controls were not used; asks, the
+        question's words where no control says them.
 
     `controls` are the widgets, `reveal` is the button, `figure` the box that stays covered, `cover`
     what is said there, `revealed` whether it is open.
@@ -45,8 +46,10 @@ class Covered(w.VBox):
         make: Callable[[], Sequence],
         head: Sequence[w.Widget] = (),
         missing: str = "Covered until you have answered.",
+        asks: str = "",
     ) -> None:
         self.controls, self._make, self._missing = dict(controls), make, missing
+        self.asks = asks
         self._used: set[w.Widget] = set()
         self._ours: list[w.Widget] = []  # what was made of texts and figures, and is shown
         self._wanted = self.revealed = False
@@ -129,7 +132,7 @@ def choice(question: str, answers: Sequence[str], make: Callable[[], Sequence]) 
     def with_answer() -> list:
         return [f"You said: <b>{html.escape(buttons.value)}</b>", *make()]
 
-    return Covered({"answer": buttons}, with_answer, head)
+    return Covered({"answer": buttons}, with_answer, head, asks=question)
 
 
 def found(make: Callable[[], str]) -> Covered:

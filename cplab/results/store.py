@@ -12,7 +12,7 @@ import os
 import re
 import stat
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property
@@ -247,8 +247,14 @@ def shipped(key: str) -> Result | None:
 
 def shipped_keys(kind: str) -> list[str]:
     """Of all shipped results of a kind."""
-    index = shipped_index()
-    return [key for key, path in index.items() if shipped_rows(path)[key]["kind"] == kind]
+    return [key for key, row in all_shipped_rows() if row["kind"] == kind]
+
+
+def all_shipped_rows() -> Iterator[tuple[str, dict]]:
+    """The row of each shipped result, by key; those of a file that cannot be read are left out."""
+    for key, path in shipped_index().items():
+        if row := shipped_rows(path).get(key):
+            yield key, row
 
 
 def live_path(key: str) -> Path:
@@ -336,7 +342,13 @@ def without_times(value: Any) -> Any:
 def keep(result: Result) -> Result:
     """Write a live result, with what was measured before on the same training; a directory that
     cannot be written costs only a warning."""
-    result = join(result, live(live_path(result.key)))
+    old = live(live_path(result.key))
+    result = join(result, old)
+    before = old.measured if old else {}
+    lost = [name for name, rows in before.items() if {*rows} - {*result.measured.get(name, ())}]
+    if lost:
+        what = f"{result.key} was trained again with other values"
+        warn(f"{what}: what was measured before ({', '.join(lost)}) is not kept with it")
     try:
         write_live(result)
     except (OSError, ValueError) as error:

@@ -60,8 +60,7 @@ def shipped_entries(kind: str) -> list[Entry]:
 @cache
 def shipped_profiles(kind: str) -> set[str]:
     """Of shipped results of a kind, as they are written; the default one is not."""
-    rows = (store.shipped_rows(path)[key] for key, path in store.shipped_index().items())
-    texts = [row["json"] for row in rows if row["kind"] == kind]
+    texts = [row["json"] for _, row in store.all_shipped_rows() if row["kind"] == kind]
     return {name for text in texts for name in re.findall(r'"profile": "(\w+)"', text)}
 
 

@@ -137,8 +137,8 @@ def load_arrays(dataset: str, most: int = MOST_IMAGES) -> tuple[dict[str, np.nda
 
     Arguments: most, images of each half that are kept, to spare memory; the whole file is read.
     """
-    if dataset == "practice":
-        return practice(), "practice"
+    if dataset == "practice":  # some or all, of which each is made once
+        return practice(most=1000 if most <= 1000 else MOST_IMAGES), "practice"
     path = location(dataset) or fetch(dataset)
     try:
         digest = hashlib.sha256()
@@ -256,21 +256,25 @@ def download(kind: str, folder: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-@lru_cache(maxsize=1)
-def practice(count: int = 12_000, seed: int = 0) -> dict[str, np.ndarray]:
+@lru_cache(maxsize=2)
+def practice(count: int = 12_000, seed: int = 0, most: int = MOST_IMAGES) -> dict[str, np.ndarray]:
     """A procedural set for machines without data: 10 classes of coloured textures.
 
     A class is one of five coarse colour layouts, seen at any resolution, and one of two
     orientations of a fine grating, which blur destroys; both under noise. Made from the seed.
     It lets everything run, but no critical period is seen in the shipped runs (course, 3 seeds).
+
+    Arguments: most, images of each half that are made, the first ones.
     """
-    x, y = practice_images(count, seed)
     cut = count * 5 // 6
-    return {"train_x": x[:cut], "train_y": y[:cut], "test_x": x[cut:], "test_y": y[cut:]}
+    halves = (range(min(cut, most)), range(cut, min(count, cut + most)))
+    x, y = practice_images(*halves, count=count, seed=seed)
+    train, test = (y[half.start : half.stop] for half in halves)
+    return {"train_x": x[0], "train_y": train, "test_x": x[1], "test_y": test}
 
 
-def practice_images(count: int = 12_000, seed: int = 0, most: int = MOST_IMAGES) -> tuple:
-    """The first images of the practice set, `most` or all, (N, 32, 32, 3), and all labels."""
+def practice_images(*parts: range, count: int = 12_000, seed: int = 0) -> tuple[list, np.ndarray]:
+    """Some of the practice set's images, (n, 32, 32, 3) for each part, and all labels."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 10, count)
     coarse, fine = labels // 2, labels % 2
@@ -280,14 +284,21 @@ def practice_images(count: int = 12_000, seed: int = 0, most: int = MOST_IMAGES)
     period = rng.uniform(4.0, 6.0, count)
     phase = rng.uniform(0, 2 * np.pi, count)
     colour = rng.standard_normal((count, 1, 1, 3), dtype=np.float32)
-    grid, pixels = np.arange(32), np.empty((min(count, most), 32, 32, 3), np.uint8)
-    for begin in range(0, len(pixels), 500):  # some at a time, to spare memory
-        part = slice(begin, min(begin + 500, len(pixels)))
-        tilt, pace = angle[part, None, None], 2 * np.pi / period[part, None, None]
-        wave = (np.cos(tilt) * grid[:, None] + np.sin(tilt) * grid) * pace
-        grating = np.sin(wave + phase[part, None, None]).astype(np.float32)
-        picture = blobs[part].repeat(8, 1).repeat(8, 2)
-        picture += 0.8 * grating[..., None] * colour[part]
-        picture += 0.5 * rng.standard_normal(picture.shape, dtype=np.float32)
-        pixels[part] = np.clip(128 + 40 * picture, 0, 255)
-    return pixels, labels.astype(np.uint8)
+    grid, made = np.arange(32), [np.empty((len(part), 32, 32, 3), np.uint8) for part in parts]
+    last = max(part.stop for part in parts)
+    for begin in range(0, last, 500):  # some at a time, to spare memory
+        # also of images that nobody asked for: chance goes on from it
+        noise = rng.standard_normal((min(500, last - begin), 32, 32, 3), dtype=np.float32)
+        for part, pixels in zip(parts, made, strict=True):
+            low, high = max(begin, part.start), min(begin + 500, part.stop)
+            if low >= high:
+                continue
+            some = slice(low, high)
+            tilt, pace = angle[some, None, None], 2 * np.pi / period[some, None, None]
+            wave = (np.cos(tilt) * grid[:, None] + np.sin(tilt) * grid) * pace
+            grating = np.sin(wave + phase[some, None, None]).astype(np.float32)
+            picture = blobs[some].repeat(8, 1).repeat(8, 2)
+            picture += 0.8 * grating[..., None] * colour[some]
+            picture += 0.5 * noise[low - begin : high - begin]
+            pixels[low - part.start : high - part.start] = np.clip(128 + 40 * picture, 0, 255)
+    return made, labels.astype(np.uint8)

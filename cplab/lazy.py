@@ -58,26 +58,31 @@ def checked(function: Callable, name: str, kinds: bool = True) -> Callable:
     those of others than its annotations say."""
     signature = inspect.signature(function)
     single = {k: p for k, p in signature.parameters.items() if p.kind not in (2, 4)}  # * and **
+    places = [k for k, p in single.items() if p.kind != p.KEYWORD_ONLY]
     hints: dict[str, Any] = {}  # those that were needed
 
     @wraps(function)
     def call(*args: Any, **more: Any) -> Any:
-        try:
-            given = signature.bind(*args, **more).arguments
-        except TypeError as error:
-            raise CplabError(f"{error} in {name}: see help({name})") from None
-        for key, one in single.items() if kinds else ():
+        given = {**dict(zip(places, args, strict=False)), **more} if kinds else {}
+        for key, value in given.items():
+            one = single.get(key)
+            if one is None or value is one.default:
+                continue
             if key not in hints:
                 hints[key] = read_hint(one, function)
-            value = given.get(key, one.default)
-            if value is not one.default and not is_of_kind(value, hints[key]):
+            if not is_of_kind(value, hints[key]):
                 kind = re.sub(r"(\w+\.)+", "", inspect.formatannotation(one.annotation)).strip("'")
                 kind = "numbers" if "_SupportsArray" in kind else kind  # numpy's ArrayLike
                 raise CplabError(f"{key} {shown(value)} is not allowed in {name}: give {kind}")
         try:
             with installed():
                 return function(*args, **more)
-        except (TypeError, AttributeError) as error:  # of what it passes on, also to Bokeh
+        except (TypeError, AttributeError) as error:
+            try:
+                signature.bind(*args, **more)  # takes time, so it is not asked before
+            except TypeError as wrong:
+                raise CplabError(f"{wrong} in {name}: see help({name})") from None
+            # of what it passes on, also to Bokeh
             if not re.search("unexpected (keyword|attribute)|missing .* required", str(error)):
                 raise
             raise CplabError(f"{error}, called by {name}: see help({name})") from error

@@ -84,9 +84,13 @@ def beginning(spec: Any) -> Any:
     """
     if isinstance(spec, Retraining | Search):
         return getattr(spec, "source", None) or spec
-    if isinstance(spec, Run):
-        spec = replace(spec, arithmetic="native")
-    return spec.trunk_key, spec.life[0]
+    return _beginning_of_run(spec) if isinstance(spec, Run) else (spec.trunk_key, spec.life[0])
+
+
+@lru_cache(maxsize=4096)  # the explorer asks for hundreds a move
+def _beginning_of_run(run: Run) -> Any:
+    run = replace(run, arithmetic="native")
+    return run.trunk_key, run.life[0]
 
 
 _shipped_only: ContextVar[bool] = ContextVar("shipped_only", default=False)

@@ -6,7 +6,7 @@ clear epochs. All that training knows about time is the tuple that `Run.life` de
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property, lru_cache, partial
+from functools import cache, cached_property, lru_cache, partial
 from itertools import islice
 from typing import Any, ClassVar, NamedTuple
 
@@ -76,6 +76,16 @@ def setting(
     names = tuple(names)
     check = check or partial(one_of, allowed=names)
     return field(default=default, metadata={"check": check, "names": names, "always": always})
+
+
+@cache
+def rules(spec: type) -> list[tuple[str, Callable, bool | None, bool]]:
+    """Of each field of a spec its name, check, whether it stands in every key, and whether it is
+    None if not given: thousands of runs are made for a page."""
+    return [
+        (f.name, f.metadata["check"], f.metadata.get("always"), f.default is None)
+        for f in fields(spec)
+    ]
 
 
 @specs.register
@@ -159,13 +169,16 @@ class Run:
 
     def __post_init__(self) -> None:
         profile = PROFILES[one_of("profile", self.profile, PROFILES)]
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if value is None and f.default is None:
-                if not f.metadata["always"]:
+        kind: Any = type(self)
+        for name, check, always, none in rules(kind):
+            value = given = getattr(self, name)
+            if value is None and none:
+                if not always:
                     continue
-                value = getattr(profile, f.name)
-            settle(self, **{f.name: f.metadata["check"](f.name, value)})
+                value = getattr(profile, name)
+            value = check(name, value)
+            if value is not given:
+                object.__setattr__(self, name, value)
         settle(self, model=models.model_name(self.model, profile))
         deficit = deficits.canonical_name(self.deficit, profile.size)
         if deficit == CLEAR and self.length:

@@ -45,6 +45,8 @@ FLAGS = (
     "--disable-dev-shm-usage",  # which is small in a container
 )
 
+# What is looked for is not in a shadow root, as all that Bokeh draws is, thousands of nodes.
+LIGHT = "css:light="
 PATIENCE = 150  # seconds for what takes a moment on a machine that does nothing else
 
 # Patterns of errors that come when all is well, each with its reason.
@@ -361,9 +363,9 @@ class Lab:
 
     def find(self, css):
         """Playwright's locator of `css` in the notebook, as in find(".status")."""
-        panel = self.page.locator(self.NOTEBOOK)
-        area = panel if self.cell is None else panel.locator(self.CELL).nth(self.cell)
-        return area.locator(css)
+        panel = self.page.locator(LIGHT + self.NOTEBOOK)
+        area = panel if self.cell is None else panel.locator(LIGHT + self.CELL).nth(self.cell)
+        return area.locator(LIGHT + css)
 
     def control(self, target):
         """The widget with this description or, when it begins with a dot, this CSS class."""
@@ -388,7 +390,12 @@ class Lab:
 
     def click(self, label):
         """Click the button that says exactly this, once it is enabled."""
-        self.press(self.find(f".jupyter-button:text-is({json.dumps(label)})"))
+        self.press(self.button(label))
+
+    def button(self, label, box=None):
+        """The button that says exactly this, in an element or in the notebook."""
+        css = f".jupyter-button:text-is({json.dumps(label)})"
+        return self.find(css) if box is None else box.locator(LIGHT + css)
 
     def press(self, element):
         """Click an element. Where a figure above comes late and moves it away between press and
@@ -414,7 +421,7 @@ class Lab:
             first.
         """
         assert "Covered until you have answered" in box.text_content()
-        reveal = box.locator(".jupyter-button:text-is('Reveal')")
+        reveal = self.button("Reveal", box)
         if first == "reveal":
             self.press(reveal)
             self.wait_for("its answer", box.text_content, lambda text: "It opens by itself" in text)

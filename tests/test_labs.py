@@ -4,9 +4,7 @@ import ast
 import importlib
 import os
 import re
-import subprocess
 import symtable
-import sys
 from pathlib import Path
 
 import nbformat
@@ -209,32 +207,30 @@ def test_what_is_not_public_is_found():
 
 
 @pytest.fixture
-def tool(labs_cache, tmp_path):
-    """A function that runs a Python module, such as papermill, in the folder of this test."""
+def papermill(labs_cache, tmp_path, monkeypatch):
+    """A function that runs a notebook in the folder of this test and returns it as it is then."""
+    import papermill
 
-    def run(*command):
-        keep = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "JUPYTER"))}
-        ours = {"CPLAB_CACHE": str(labs_cache), "IPYTHONDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(
-            [sys.executable, "-m", *map(str, command)],
-            cwd=tmp_path,
-            env=keep | ours,
-            capture_output=True,
-            text=True,
-            timeout=850,
-        )
-        assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
-        return done.stdout
+    for name in [*os.environ]:
+        if name.startswith(("PYTEST", "JUPYTER")):
+            monkeypatch.delenv(name)
+    for name, value in (("CPLAB_CACHE", labs_cache), ("IPYTHONDIR", tmp_path)):
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+    def run(notebook, **parameters):
+        given, done = tmp_path / "given.ipynb", tmp_path / "done.ipynb"
+        nbformat.write(notebook, given)
+        how = {"cwd": tmp_path, "execution_timeout": 600, "progress_bar": False}
+        papermill.execute_notebook(given, done, parameters, **how)
+        return nbformat.read(done, as_version=4)
 
     return run
 
 
-def test_it_and_its_solutions_run_with_papermill(lab, tool, tmp_path):
-    given, done = tmp_path / "given.ipynb", tmp_path / "done.ipynb"
+def test_it_and_its_solutions_run_with_papermill(lab, papermill):
     lab.cells += [nbformat.v4.new_code_cell(block) for block in [*solutions(lab), f"print({PEAK})"]]
-    nbformat.write(lab, given)
-    tool("papermill", given, done, "-p", "profile", "ci", "--execution-timeout", 600)
-    cells = [c for c in nbformat.read(done, as_version=4).cells if c.cell_type == "code"]
+    cells = [c for c in papermill(lab, profile="ci").cells if c.cell_type == "code"]
     assert len(cells) == len(code(lab)) + 1  # the parameters
     told = [output.text for output in cells.pop().outputs if output.get("name") == "stdout"]
     assert_small("".join(told))  # a line may come in pieces

@@ -133,7 +133,7 @@ def class_picture(question: Any, codes: str) -> Any:
 
     >>> from cplab import lab
     >>> asked = lab.choice("Does it last?", ["yes", "no"], lambda: ["It does."])
-    >>> class_picture(asked, "051E-T780-YFXG").title.text
+    >>> class_picture(asked, "05VZ-RDR0-ZRMG").title.text
     '1 answer'
     """
     asks = hasattr(question, "controls")

@@ -63,7 +63,8 @@ def started():
 
 def start(started, cache, runs, workers=1):
     """A process that sweeps, and where it tells of it."""
-    np.savez(cache.parent / "mnist.npz", **digits(), copy="small")
+    if not (cache.parent / "mnist.npz").exists():  # others may read it by now
+        np.savez(cache.parent / "mnist.npz", **digits(), copy="small")
     ours, theirs = FORKS.Pipe(duplex=False)
     process = FORKS.Process(target=collect, args=(cache, runs, workers, theirs))
     process.start()

@@ -1,6 +1,7 @@
 """What every test starts from: an empty cache, no images but the practice set, nothing looked up
 by the test before. What tests share is here, as fixtures and strategies."""
 
+import gc
 import itertools
 import linecache
 import os
@@ -44,6 +45,12 @@ def pytest_collection_modifyitems(items):
     longest = "rehearsal labs cli bad_input widgets explore reproduction kills cluster site pool"
     order = {f"test_{name}": i for i, name in enumerate(longest.split())}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
+def pytest_collection_finish():
+    """What all tests share is looked through for garbage no more, which takes a tenth of the time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """What all tests share is looked through for garbage no more, which takes a tenth of the time."""
+    """Modules are looked through for garbage no more, which takes a tenth of the time."""
     gc.collect()
     gc.freeze()
 

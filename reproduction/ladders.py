@@ -83,6 +83,11 @@ def single(run: Run, of: Callable[[Run], float] = n.accuracy) -> Cell:
     return lambda seed: of(replace(run, seed=seed))
 
 
+def trace_left(run: Run) -> float:
+    """How much is left of the trace in the end, percent of its highest."""
+    return 100 * q.trace_remaining(run)
+
+
 def trace_grown(run: Run) -> Cell:
     """Doublings of the trace in the end, against equal training."""
 
@@ -198,8 +203,8 @@ def slim_tables() -> Iterator[Table]:
     rows["flip minus blur"] = row(apart, "flip", "blur")
     for kind in ("blur", "flip"):
         rows[f"{kind}, trace in the end against equal training, doublings"] = row(trace_grown, kind)
-    rows["no deficit, trace in the end of its highest"] = row(
-        lambda run: single(run.equal_training(), q.trace_remaining), "blur"
+    rows["no deficit, trace in the end, % of its highest"] = row(
+        lambda run: single(run.equal_training(), trace_left), "blur"
     )
     yield Table("a deficit until so many epochs", tuple(map(str, SLIM_ENDS)), rows)
 
@@ -251,7 +256,7 @@ def matched_tables() -> Iterator[Table]:
     clear = [Run(onset=24, **MATCHED, **fields) for fields in CLEAR.values()]
     rows = {
         "epochs to the highest trace": [single(run, q.trace_peak) for run in clear],
-        "trace in the end of its highest": [single(run, q.trace_remaining) for run in clear],
+        "trace in the end, % of its highest": [single(run, trace_left) for run in clear],
     }
     yield Table("44 clear epochs, by the rate", tuple(CLEAR), rows)
 

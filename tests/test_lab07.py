@@ -1,5 +1,6 @@
 """Two eyes as a student meets them: the quantities, the figures and the clinic."""
 
+import re
 import shutil
 from dataclasses import replace
 from itertools import pairwise
@@ -7,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from conftest import says
+from scipy import stats
 
 from cplab import CplabError, Run, eyes, quantities
 from cplab.lab import lab07
@@ -147,6 +149,18 @@ def test_the_clinic_shows_what_is_known_of_the_life_that_its_controls_say():
     assert "Nobody has trained" in clinic.readout.value
     clinic.eye.value = "both"
     assert (clinic.run.deficit, clinic.run.windows) == ("blank", ())
+
+
+@pytest.mark.usefixtures("there")
+def test_the_clinic_takes_no_seeds_for_pairs_where_lives_share_no_training():
+    clinic = lab07.Clinic(profile="ci")
+    clinic.length.value = 2
+    own, other = ([*each(eyes.acuity, one, eye="right")] for one in (LIFE, LIFE.newborn()))
+    apart = stats.ttest_ind(own, other, equal_var=False)
+    low, high = apart.confidence_interval(0.95)
+    told = re.search(r"right eye alone [^;]*?([\d.]+) ± ([\d.]+) points", clinic.readout.value)
+    assert float(told[1]) == pytest.approx(abs(low + high) / 2, abs=0.051)
+    assert float(told[2]) == pytest.approx((high - low) / 2, abs=0.051)
 
 
 @pytest.mark.usefixtures("there")

@@ -311,18 +311,18 @@ def row_of_numbers(what: str, values: Any, advice: str = "leave out what is miss
     return row
 
 
-def describe(values: ArrayLike, digits: int = 1) -> str:
-    """The mean of `values`, one a seed, in words, to so many decimal `digits`; says so where there
-    is none.
+def describe(values: ArrayLike, digits: int = 1, unit: str = "") -> str:
+    """The mean of `values`, one a seed, in words, to so many decimal `digits`, with a `unit`; says
+    so where there is none.
 
-    >>> describe([1.0, 2.0, 4.0])
-    '2.3 ± 3.8 (3 seeds)'
+    >>> describe([1.0, 2.0, 4.0], unit=" %")
+    '2.3 ± 3.8 % (3 seeds)'
     """
     mean, half = mean_half(values)
     digits = whole("digits", digits, 0, 15)
     if not np.size(values):
         return MISSING
-    interval = "" if np.isnan(half) else f" ± {half:.{digits}f}"
+    interval = unit if np.isnan(half) else f" ± {half:.{digits}f}{unit}"
     return f"{round(mean, digits) + 0.0:.{digits}f}{interval} ({count_seeds(np.size(values))})"
 
 

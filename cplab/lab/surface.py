@@ -16,6 +16,7 @@ CSS = """<style>
 .cplab-asking:focus:not(:focus-visible)::after {
   content: "\\00a0· waiting for Python"; animation: cplab-late .6s;
 }
+.cplab-revealed .widget-html-content { line-height: 1.5; }
 .cplab-revealed .dataframe { border-collapse: collapse; }
 .cplab-revealed .dataframe :is(th, td) { padding: 1px 0 1px 20px; text-align: right; }
 </style>"""

@@ -78,6 +78,7 @@ def test_a_worker_that_is_killed_half_way_costs_no_more_than_a_stretch(
 ):
     apart = [{"env": {"CPLAB_CACHE": str(tmp_path / name)}} for name in ("one", "two")]
     _, client = cluster(*([{}, {}] if shared else apart))
+    monkeypatch.setattr(engine.cluster, "STRETCH", 0.1)  # several until then, on any machine
     runs, told, killed = [replace(LONG, onset=26, seed=s) for s in (0, 1)], [], []
 
     def report(spec, row):

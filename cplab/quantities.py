@@ -87,7 +87,7 @@ def beginning(spec: Any) -> Any:
     return _beginning_of_run(spec) if isinstance(spec, Run) else (spec.trunk_key, spec.life[0])
 
 
-@lru_cache(maxsize=4096)  # the explorer asks for hundreds a move
+@lru_cache(maxsize=4096)  # the report asks tens of thousands of times
 def _beginning_of_run(run: Run) -> Any:
     run = replace(run, arithmetic="native")
     return run.trunk_key, run.life[0]

@@ -83,14 +83,14 @@ def read_treatments(given: Any, end: int) -> tuple[Treatment, ...]:
     given = given.split() if isinstance(given, str) else given
     several = [*islice(given if isinstance(given, Iterable) else (given,), MOST + 1)]
     require(len(several) <= MOST, f"more than {MOST} treatments are not allowed: give fewer")
-    every = {read_treatment(one, end) for one in several}
-    for a, b in combinations(sorted(every, key=lambda t: t.first), 2):
+    read = {read_treatment(one, end) for one in several}
+    every = sorted(read, key=lambda t: (t.first, *t))
+    for a, b in combinations(every, 2):
         if overlap(a, b):
             how = "end the first before the second begins"
             raise CplabError(f"treatments {a.words} and {b.words} are not allowed together: {how}")
     at_birth = (("renorm", 1, 0), ("shrink", 1, 0))  # when there is nothing to be undone
-    does = {t for t in every if t.strength != t.kind.nothing and t[:3] not in at_birth}
-    return tuple(sorted(does, key=lambda t: (t.first, *t)))
+    return tuple(t for t in every if t.strength != t.kind.nothing and t[:3] not in at_birth)
 
 
 def overlap(a: Treatment, b: Treatment) -> bool:

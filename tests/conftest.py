@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """Modules are looked through for garbage no more, which takes a tenth of the time."""
+    """Modules are looked through for garbage no more, which takes 7 % of a worker's time."""
     gc.collect()
     gc.freeze()
 

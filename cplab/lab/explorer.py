@@ -1,5 +1,6 @@
 """The explorer: sliders for a deficit, its onset and its length, and what was measured there."""
 
+import asyncio
 import html
 import threading
 from collections.abc import Sequence
@@ -31,6 +32,10 @@ PAPER = "paper"  # the profile of the second set of results
 OFFERED = ("blur", "flip", "permute", "noise")
 KEY = "cut out: the same life without the window · harmless: less than 1 point of harm"
 MOVED = ("deficit", "onset", "length", "recovery", "clock", "what")
+COPY = (
+    "<button type='button' onclick=\"navigator.clipboard."
+    'writeText(this.previousElementSibling.textContent)">copy</button>'
+)
 CALM: Any = {"continuous_update": False, "layout": {"width": "220px"}}  # tells when it is let go
 
 
@@ -69,6 +74,7 @@ class Explorer(w.VBox):
         one_of("device", device.partition(":")[0], DEVICES)
         require(len(deficits), f"deficits {deficits} are not allowed: give one or more")
         self._setting, self.device, table = setting, device, results.table()
+        self._ahead: list[asyncio.TimerHandle] = []
         self.points, self.plots = Points(Run(profile=profile, **setting), table), Plots()
         names = [canonical_name(one, PROFILES[profile].size) for one in deficits]
         sizes = [PAPER] if profile != PAPER and PAPER in set(table.profile) else []
@@ -84,7 +90,7 @@ class Explorer(w.VBox):
         self.size.observe(self._resize, "value")
         for gesture in (DoubleTap, PressUp, Tap):  # fast, slow and ordinary clicks
             self.plots.map.on_event(gesture, self._tap)
-        self._draw()
+        self._draw(self._take_setting())
         self._surface = surface(self.plots.panels)
         self._tell()
         super().__init__(self._screen())
@@ -154,39 +160,84 @@ class Explorer(w.VBox):
     def _choose(self, change: Any = None) -> None:
         """Show the chosen point: the figures first, in one go. Called by every control."""
         with self._surface.at_once():
-            self._draw()
+            self._draw(self._take_setting())
         self._tell(picture=change is None or change.owner is self.deficit)
+        self._look_ahead()
 
-    def _draw(self) -> None:
+    def _take_setting(self) -> Run:
         self.points.like = replace(self.points.like, recovery=self.recovery.value)
-        self.points.clock, run = self.clock.value, self.run
+        self.points.clock = self.clock.value
+        return self.run
+
+    def _draw(self, run: Run) -> None:
         [shown, *_] = [run] if run in self.points else [*self.points.neighbours(run), None]
         self.plots.show(self.points, run, self.deficit.value, shown, self.what.value)
 
     def _tell(self, picture: bool = True) -> None:
-        run = self.run
-        known = run in self.points
-        nearest = [] if known else self.points.neighbours(run)
-        self.readout.value = f'<div style="{TEXT}">{self._words(run, nearest)}</div>'
-        self.phases.value = time_line(run, style(self.deficit.value))
-        self.code.value = (
-            f"<code>{html.escape(run.call())}</code> "
-            "<button type='button' onclick=\"navigator.clipboard."
-            'writeText(this.previousElementSibling.textContent)">copy</button>'
-        )
+        for widget, traits in self._say(self.run).items():
+            for name, text in traits.items():
+                setattr(widget, name, text)
         if picture:
             self._draw_picture()
-        self.train.description = "Train it again" if known else "Train this point"
         if not self.job.busy:
-            self._offer(run)
+            self.job.progress.value = 0
+
+    def _say(self, run: Run) -> dict[w.Widget, dict[str, str]]:
+        """What is said of a point, as traits of widgets."""
+        known = run in self.points
+        nearest = [] if known else self.points.neighbours(run)
+        words = {
+            self.readout: f'<div style="{TEXT}">{self._words(run, nearest)}</div>',
+            self.phases: time_line(run, style(self.deficit.value)),
+            self.code: f"<code>{html.escape(run.call())}</code> {COPY}",
+        }
+        if not self.job.busy:
+            todo = self._todo(run)
+            more = "" if len(todo) == 1 else " with its missing controls"
+            words[self.estimate] = f"live{more}: {say_cost(todo)}"
+        train = {"description": "Train it again" if known else "Train this point"}
+        return {self.train: train} | {one: {"value": text} for one, text in words.items()}
+
+    def _look_ahead(self) -> None:
+        """Have the next steps of both sliders drawn in advance, when nothing else is to be done."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # no notebook, or not its thread
+            return
+        for drawing in self._ahead:
+            drawing.cancel()
+        bars = (self.onset, self.onset_box), (self.length, self.length_box)
+        steps = [(*both, both[0].value + step) for both in bars for step in (1, -1)]
+        self._ahead = [
+            loop.call_later(0.05 + 0.01 * i, self._foresee, *step) for i, step in enumerate(steps)
+        ]
+
+    def _foresee(self, bar: w.IntSlider, box: w.BoundedIntText, epoch: int) -> None:
+        if self.job.busy or self.plots.has_live() or not bar.min <= epoch <= bar.max:
+            return
+        values = {getattr(self, name): None for name in (*MOVED, "size")}
+        values = {one: getattr(one, "index", getattr(one, "value", None)) for one in values}
+        ends = (epoch if one is bar else one.value for one in (self.onset, self.length))
+        run = self.points.at(self.deficit.value, *ends)
+        self._surface.foresee(
+            lambda: self._draw(run),
+            lambda: self._draw(self.run),
+            values | {bar: epoch},
+            self._say(run) | {box: {"value": epoch}},
+        )
 
     def _resize(self, change: Any) -> None:
         """Show the results of another size, at the same point of a life."""
         scale = PROFILES[change.old].pace / PROFILES[change.new].pace
         onset, length = (round(scale * bar.value) for bar in (self.onset, self.length))
-        self.points = Points(Run(profile=change.new, **self._setting))
+        self._know(Run(profile=change.new, **self._setting))
         self._offer_setting(onset, length)
         self._choose()
+
+    def _know(self, like: Run) -> None:
+        """Take the results that there are by now."""
+        self.points = Points(like)
+        self._surface.outdate()
 
     def _tap(self, event: Any) -> None:
         """A click on the map chooses the point: on an axis of names, cell i is from i to i + 1."""
@@ -229,13 +280,6 @@ class Explorer(w.VBox):
 
     # Training
 
-    def _offer(self, run: Run) -> None:
-        """Say what training the point would cost."""
-        todo = self._todo(run)
-        more = "" if len(todo) == 1 else " with its missing controls"
-        self.estimate.value = f"live{more}: {say_cost(todo)}"
-        self.job.progress.value = 0
-
     def _todo(self, run: Run) -> list[Run]:
         """The runs that Train trains: the point, and those of its controls that nobody trained."""
         controls = [run.equal_training(), run.without_window(self.clock.value)]
@@ -266,7 +310,7 @@ class Explorer(w.VBox):
         try:
             fresh = dict(results.collect(todo, fresh=True, **how))[run]
         finally:
-            self.points = Points(self.points.like)
+            self._know(self.points.like)
             self._offer_setting(self.onset.value, self.length.value)
             self._choose()
             if fresh and self.run == run:

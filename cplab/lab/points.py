@@ -1,6 +1,6 @@
 """What the explorer knows of a setting, and how it draws it. Both can be used without it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -48,6 +48,7 @@ class Points:
         self.recoveries = sorted({like.recovery, *map(int, self.table.recovery)})
         self._means: dict[Any, pd.DataFrame] = {}
         self._curves: dict[Run, dict] = {}
+        self._made: dict[Any, Any] = {}
 
     def __contains__(self, run: Run) -> bool:
         return (run.deficit, run.onset, run.length) in self.means.index
@@ -64,6 +65,14 @@ class Points:
             rows = self.table[self.table.recovery == recovery]
             self._means[wanted] = windows.point_means(rows, self.clock)
         return self._means[wanted]
+
+    def once(self, make: Callable[..., Any], *at: Any) -> Any:
+        """What `make(points, *at)` gives after this recovery and with this clock: the same object
+        when it is asked for again."""
+        wanted = (make, self.like.recovery, self.clock, *at)
+        if wanted not in self._made:
+            self._made[wanted] = make(self, *at)
+        return self._made[wanted]
 
     def tried(self, axis: str) -> list[int]:
         """The onsets or lengths of all windows that were trained, whatever the recovery."""
@@ -122,6 +131,8 @@ class Plots:
     def __init__(self) -> None:
         self.sources = {name: ColumnDataSource(name=name) for name in SOURCES}
         self._hued: list[Any] = []  # glyphs in the deficit's look
+        self._look: theme.Style | None = None
+        self._columns: dict[str, Any] = {}  # of sources, as they were given
         self._build_curves()
         self._build_removal()
         self.sensitivity, self.healing = map(self._build_cost, ("onset", "recovery"))
@@ -211,16 +222,16 @@ class Plots:
             the map shows: harm or loss.
         """
         like, look = shown or run, style(deficit)
-        hues = {"fill_color": look.colour, "line_color": look.colour}
-        hues |= {"line_dash": look.dash, "marker": look.marker}
-        for glyph in self._hued:
-            glyph.update(**{name: hues[name] for name in hues.keys() & glyph.properties()})
-        self.shade.update(left=like.onset + 0.5, right=like.end + 0.5, fill_color=look.colour)
-        self._show_curves(points, like, shown)
-        here = points.means.reindex([(run.deficit, run.onset, run.length)] * (run in points))
-        self._show_removal(points, deficit, like, here)
+        if look != self._look:
+            self._take_look(look)
+        self.shade.update(left=like.onset + 0.5, right=like.end + 0.5)
+        self._put(points.once(curve_columns, like, shown is not None))
+        if self.has_live():  # also at first
+            self.live([], [])
+        self._show_removal(points, deficit, like)
         self._show_costs(points, deficit, like, run)
-        self._show_map(points, deficit, what, here)
+        self._show_map(points, deficit, what)
+        self._put(points.once(chosen_columns, run if run in points else None, deficit))
         nearest = "" if like == run else "nearest: "
         control = "the life cut out" if like.onset else "the newborn's"
         clock = f", clock {points.clock}" if run.schedule == "paper" else ""
@@ -239,69 +250,53 @@ class Plots:
         self.sources["live"].data = {"epoch": list(epochs), "mean": list(accuracies)}
         self._live_words.visible = len(epochs) > 0
 
-    def _show_curves(self, points: Points, like: Run, shown: Run | None) -> None:
-        this, equal = points.curve(shown), points.curve(like.equal_training())
-        control = points.curve(like.without_window(points.clock))
-        ours, other = after(this, like.end), after(control, like.onset)
-        curves = {"this": this, "equal": equal, "pair": ours, "other": other}
-        # in its place in this life: from where this one recovers
-        curves["control"] = other | {"epoch": other["epoch"] + like.end}
-        for name, columns in (curves | {"crossing": meeting(ours, other)}).items():
-            self.sources[name].data = columns
-        self.live([], [])
+    def has_live(self) -> bool:
+        """Whether a curve of such a run is drawn."""
+        return self._live_words.visible
 
-    def _show_removal(self, points: Points, deficit: str, like: Run, here: pd.DataFrame) -> None:
-        s, means = self.sources, points.means
-        s["by_length"].data = along(means, "length", deficit=[deficit, "none"], onset=like.onset)
-        s["clear"].data = clear_along(means, like.onset)
-        s["chosen"].data = along(here, "length")
-        last = max([1, *s["by_length"].data["length"]])
+    def _put(self, columns: Mapping[str, Any]) -> None:
+        """Give sources their columns, where these are others than before."""
+        for name, own in columns.items():
+            if self._columns.get(name) is not own:
+                self._columns[name] = self.sources[name].data = own
+
+    def _take_look(self, look: theme.Style) -> None:
+        self._look, self.shade.fill_color = look, look.colour
+        hues = {"fill_color": look.colour, "line_color": look.colour}
+        hues |= {"line_dash": look.dash, "marker": look.marker}
+        for glyph in self._hued:
+            glyph.update(**{name: hues[name] for name in hues.keys() & glyph.properties()})
+
+    def _show_removal(self, points: Points, deficit: str, like: Run) -> None:
+        columns, found = points.once(removal, deficit, like.onset)
+        self._put(columns)
+        last = max([1, *columns["by_length"]["length"]])
         self.removal.x_range.update(start=-0.5, end=last + 0.5)
-        found = windows.longest_harmless_window(means, deficit, like.onset)
         self.longest.update(location=found.epochs, visible=np.isfinite(found.epochs))
         known = found.low <= last
         self.reach.update(left=found.low, right=min(found.high, last + 0.5), visible=known)
         self.removal.xaxis.axis_label = "length" + longest_in_words(found, last)
 
     def _show_costs(self, points: Points, deficit: str, like: Run, run: Run) -> None:
-        onsets, recoveries = points.tried("onset"), points.recoveries
-        where = {"deficit": deficit, "length": like.length}
-        ours = windows.rows_at(points.means, **where).droplevel(["deficit", "length"])
-        each = {n: points.means_after(n) for n in recoveries}
-        healed = pd.concat(
-            {n: windows.rows_at(m, **where, onset=like.onset) for n, m in each.items()}
-        )
-        for fig, name, at, rows, chosen in (
-            (self.sensitivity, "onset", onsets, ours, run.onset),
-            (self.healing, "recovery", recoveries, healed.droplevel([1, 2, 3]), run.recovery),
+        for fig, axis, at, epochs in (
+            (self.sensitivity, "onset", points.tried("onset"), run.onset),
+            (self.healing, "recovery", points.recoveries, run.recovery),
         ):
+            chosen = at.index(epochs) if epochs in at else None
             for item in fig.legend.items:  # its colours are those of a bar that is not faint
-                item.index = at.index(chosen) if chosen in at else None
-            names = fig.x_range.factors = [*map(str, at)]
-            faint = {"alpha": [1 if n == chosen else 0.45 for n in at]}
-            columns = cost_columns(rows.reindex(at))
-            self.sources[f"by_{name}"].data = {name: names, **faint, **columns}
-            ends = [columns[end] for end in columns if end.endswith(("_low", "_high"))]
-            low, high = np.nanmin([0, *np.ravel(ends)]), np.nanmax([1, *np.ravel(ends)])
+                item.index = chosen
+            fig.x_range.factors = [*map(str, at)]
+            columns, low, high = points.once(cost_bars, axis, deficit, like, chosen)
+            self._put({f"by_{axis}": columns})
             fig.y_range.update(start=1.08 * low, end=1.08 * high)
-        self.healing.visible = len(recoveries) > 1
+        self.healing.visible = len(points.recoveries) > 1
 
-    def _show_map(self, points: Points, deficit: str, what: str, here: pd.DataFrame) -> None:
+    def _show_map(self, points: Points, deficit: str, what: str) -> None:
         self.map.x_range.factors, self.map.y_range.factors = (
             [*map(str, points.tried(axis))] for axis in ("onset", "length")
         )
-        darkest = MAPS[what][1]
-        self._hues.update(low=-darkest, high=darkest)
-        rows = windows.rows_at(points.means, deficit=deficit)
-        values, halves = (100 * rows[name].to_numpy() for name in (what, f"{what}_half"))
-        self.sources["cells"].data = {
-            **place_columns(rows),
-            "value": values,
-            "text": [f"{v:.1f}".replace("-0.0", "0.0") if np.isfinite(v) else "?" for v in values],
-            "reach": [f"± {v:.1f}" if np.isfinite(v) else "" for v in halves],
-            "ink": ["white" if abs(v) > 0.55 * darkest else "black" for v in values],
-        }
-        self.sources["mark"].data = place_columns(windows.rows_at(here, deficit=deficit))
+        self._hues.update(low=-MAPS[what][1], high=MAPS[what][1])
+        self._put({"cells": points.once(map_cells, deficit, what)})
 
 
 def panel(x: str, y: str, name: str, **options: Any) -> figure:
@@ -315,6 +310,64 @@ def key_above(fig: figure, percent: bool = False) -> figure:
     finish(fig, "above", percent)
     fig.legend.margin, fig.legend.glyph_width, fig.legend.label_standoff = 0, 20, 3
     return fig
+
+
+def curve_columns(points: Points, like: Run, known: bool) -> dict[str, dict]:
+    """The curves of a life and of its controls; its own is empty if nobody trained it."""
+    this, equal = points.curve(like if known else None), points.curve(like.equal_training())
+    control = points.curve(like.without_window(points.clock))
+    ours, other = after(this, like.end), after(control, like.onset)
+    curves = {"this": this, "equal": equal, "pair": ours, "other": other}
+    # in its place in this life: from where this one recovers
+    curves["control"] = other | {"epoch": other["epoch"] + like.end}
+    return curves | {"crossing": meeting(ours, other)}
+
+
+def removal(points: Points, deficit: str, onset: int) -> tuple[dict[str, dict], windows.Longest]:
+    """Final accuracy by length, with its control, and the longest harmless window."""
+    own = along(points.means, "length", deficit=[deficit, "none"], onset=onset)
+    clear = clear_along(points.means, onset)
+    found = windows.longest_harmless_window(points.means, deficit, onset)
+    return {"by_length": own, "clear": clear}, found
+
+
+def chosen_columns(points: Points, run: Run | None, deficit: str) -> dict[str, dict]:
+    """The rings around a point, if it was trained."""
+    here = points.means.reindex([(run.deficit, run.onset, run.length)] if run else [])
+    mark = place_columns(windows.rows_at(here, deficit=deficit))
+    return {"chosen": along(here, "length"), "mark": mark}
+
+
+def cost_bars(
+    points: Points, axis: str, deficit: str, like: Run, chosen: int | None
+) -> tuple[dict[str, Any], float, float]:
+    """Bars along onset or recovery, all faint but the chosen one, by number; their lowest and
+    highest end."""
+    where: dict[str, Any] = {"deficit": deficit, "length": like.length}
+    if axis == "onset":
+        at, rows = points.tried(axis), windows.rows_at(points.means, **where)
+        rows = rows.droplevel(["deficit", "length"])
+    else:
+        at, where["onset"] = points.recoveries, like.onset
+        rows = pd.concat({n: windows.rows_at(points.means_after(n), **where) for n in at})
+        rows = rows.droplevel([1, 2, 3])
+    columns = cost_columns(rows.reindex(at))
+    ends = [columns[end] for end in columns if end.endswith(("_low", "_high"))]
+    faint = {axis: [*map(str, at)], "alpha": [1 if i == chosen else 0.45 for i in range(len(at))]}
+    return faint | columns, np.nanmin([0, *np.ravel(ends)]), np.nanmax([1, *np.ravel(ends)])
+
+
+def map_cells(points: Points, deficit: str, what: str) -> dict[str, Any]:
+    """The cells of the map of harm or loss."""
+    rows = windows.rows_at(points.means, deficit=deficit)
+    values, halves = (100 * rows[name].to_numpy() for name in (what, f"{what}_half"))
+    return {
+        **place_columns(rows),
+        "value": values,
+        "text": [f"{v:.1f}".replace("-0.0", "0.0") if np.isfinite(v) else "?" for v in values],
+        "reach": [f"± {v:.1f}" if np.isfinite(v) else "" for v in halves],
+        "ink": ["white" if abs(v) > 0.55 * MAPS[what][1] else "black" for v in values],
+    }
 
 
 def place_columns(rows: pd.DataFrame) -> dict[str, list[str]]:

@@ -7,6 +7,7 @@
 // export below is a notebook's use of them: one widget, in anywidget's terms.
 
 export async function draw(Bokeh, item, place) {
+  spare(Bokeh.require?.("core/dom")?.InlineStyleSheet?.prototype);
   const views = await Bokeh.embed.embed_item(item, place);
   const [view] = views;
   const drawn = {doc: view.model.document, views, place, item, Bokeh};
@@ -14,6 +15,17 @@ export async function draw(Bokeh, item, place) {
   drawn.figures = [...Bokeh.index.query(ours)];
   describe(drawn, item.alt);
   return drawn;
+}
+
+// At each painting every part of a figure writes its style sheet, mostly as it was, and the browser
+// computes the page's styles again: half of what painting takes in JupyterLab.
+function spare(sheets) {
+  if (!sheets || sheets.spared) return;
+  const {replace} = sheets;
+  sheets.spared = true;
+  sheets.replace = function (css, styles) {
+    if (styles || this.css !== css) replace.call(this, css, styles);
+  };
 }
 
 export function change({doc, figures}, patch) {
@@ -68,9 +80,13 @@ export default () => {
   let turn = Promise.resolve(); // what comes is done in the order in which it came
   const inTurn = (task) => (turn = turn.then(task).catch(console.error));
 
-  const hear = ({patch, alt}) => {
+  let state = 0; // number of what is drawn
+  let ahead = []; // what would be drawn next, if controls had other values
+  let done = null; // the patch of it that was drawn, until Python says the same
+  const widgets = {}; // models by id
+
+  const apply = ({patch, alt}) => {
     if (alt !== undefined) item.alt = alt;
-    if (patch === undefined) return;
     const changes = JSON.parse(patch);
     if (!drawn.length) late.push(changes);
     for (const one of drawn) {
@@ -79,10 +95,37 @@ export default () => {
     }
   };
 
+  const hear = (message) => {
+    state = message.number;
+    ahead = [];
+    if (message.patch !== undefined && message.patch !== done) apply(message);
+    done = null;
+  };
+
+  const foresee = async (model, message) => {
+    for (const id of [...Object.keys(message.values), ...Object.keys(message.words)]) {
+      if (id in widgets) continue;
+      widgets[id] = await model.widget_manager.get_model(id);
+      if (id in message.values) widgets[id].on("change:value change:index", () => inTurn(look));
+    }
+    if (message.after === state) ahead.push(message);
+  };
+
+  const look = () => { // whether what the controls say by now was foreseen
+    const now = (id) => widgets[id].get("index") ?? widgets[id].get("value");
+    const fits = ({values}) => Object.entries(values).every(([id, value]) => now(id) === value);
+    const found = done === null && ahead.find(fits);
+    if (!found) return;
+    done = found.patch;
+    apply(found);
+    for (const [id, traits] of Object.entries(found.words)) widgets[id].set(traits);
+  };
+
   return {
     initialize({model}) {
       item = {...model.get("item")};
-      model.on("msg:custom", (message) => inTurn(() => hear(message)));
+      model.on("msg:custom", (message) =>
+        inTurn(() => message.values ? foresee(model, message) : hear(message)));
       return () => inTurn(() => drawn.splice(0).forEach(free));
     },
 

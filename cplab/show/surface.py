@@ -8,7 +8,7 @@ that Python makes, from any thread, and clicks on a figure.
 
 import gzip
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -107,6 +107,7 @@ class Surface(anywidget.AnyWidget):
     def __init__(self, layout: LayoutDOM) -> None:
         self.page, self._document = layout, own_document(layout)
         self._lock, self._held, self._late = threading.RLock(), 0, list[DocumentChangedEvent]()
+        self._number = 0  # of the page's states
         self._document.on_change(self._note)
         # room is kept before it is there, so that no button below moves away from a click
         super().__init__(library=library(), layout={"min_height": f"{height(layout)}px"})
@@ -130,6 +131,36 @@ class Surface(anywidget.AnyWidget):
                 self._held -= 1
                 self._tell()
 
+    def foresee(
+        self,
+        there: Callable[[], Any],
+        back: Callable[[], Any],
+        values: dict[w.Widget, Any],
+        words: dict[w.Widget, dict[str, Any]],
+    ) -> None:
+        """Tell the page what it would show if controls had other values, so that it need not wait
+        for Python then. It is forgotten as soon as anything else is drawn.
+
+        Arguments: there and back, which draw that, and what is there now; values, of all controls
+            that change what is drawn, as they would be; words, traits that other widgets had then.
+        """
+        told = {"values": by_id(values), "words": by_id(words), "after": self._number}
+        with self._lock:
+            self._held += 1
+            try:
+                there()
+                self.send(told | self._message())
+            finally:
+                back()
+                self._late.clear()
+                self._held -= 1
+
+    def outdate(self) -> None:
+        """What was foreseen does not hold any more."""
+        with self._lock:
+            self._number += 1
+            self.send({"number": self._number})
+
     def close(self) -> None:
         """Close it, once: Python closes what it forgets."""
         if self.comm is not None:
@@ -146,16 +177,27 @@ class Surface(anywidget.AnyWidget):
     def _tell(self) -> None:
         if self._held or not self._late:
             return
+        self._number += 1
+        message = {"number": self._number, **self._message()}
+        self._item["alt"] = message.get("alt", self._item["alt"])
+        self.send(message)
+
+    def _message(self) -> dict[str, Any]:
+        """What is new, as the page is told."""
         events, self._late = self._late, []
         serializer = Serializer(references=self._known, deferred=False)
-        message = {"patch": serialize_json({"events": serializer.encode(events)})}
+        patch = serialize_json({"events": serializer.encode(events)})
         self._known = set(self._document.models)
-        if (alt := alt_text(self.page)) != self._item["alt"]:
-            self._item["alt"] = message["alt"] = alt
-        self.send(message)
+        alt = alt_text(self.page)
+        return {"patch": patch} | ({"alt": alt} if alt != self._item["alt"] else {})
 
     def _hear(self, widget: Any, content: dict, buffers: Any) -> None:
         self._document.apply_json_patch(content, setter=self)
+
+
+def by_id(what: dict[w.Widget, Any]) -> dict[str, Any]:
+    """With the ids of widgets' models, as a page knows them, in place of the widgets."""
+    return {str(widget.model_id): value for widget, value in what.items()}
 
 
 def surface(drawn: Any) -> Surface:

@@ -1,5 +1,6 @@
 """The explorer and its parts, driven from Python, on results that were trained here."""
 
+import asyncio
 import html
 import itertools
 import math
@@ -299,6 +300,46 @@ def test_nothing_is_live_until_something_is(draw):
 
 
 # Choosing -----------------------------------------------------------------------------------------
+
+
+def walk(lab, steps):
+    """Move sliders, as a notebook's loop does, with a moment between; what the page heard."""
+    heard = []
+
+    async def go():
+        lab.children[4].send = heard.append
+        for name, epoch in steps:
+            getattr(lab, name).value = epoch
+            heard.append((name, epoch))
+            await asyncio.sleep(0.15)
+
+    asyncio.run(go())
+    return heard
+
+
+def test_the_next_steps_of_both_sliders_are_drawn_in_advance_and_then_drawn_so(lab):
+    steps = [("length", 4), ("length", 3), ("length", 2), ("onset", 1), ("onset", 2), ("onset", 1)]
+    heard, ahead, met = walk(lab, steps), [], 0
+    for i, message in enumerate(heard):
+        if isinstance(message, tuple):
+            bar, told = getattr(lab, message[0]), heard[i - 1] if i else {}
+            found = [one for one in ahead if one["values"].get(bar.model_id) == message[1]]
+            if "number" in told and i > 1:
+                assert [one["patch"] for one in found if "patch" in one] == [told["patch"]]
+                met += 1
+            ahead = []
+        elif "values" in message:
+            ahead.append(message)
+    assert met >= 4
+    words = {
+        k: v
+        for one in ahead
+        for k, v in one["words"].items()
+        if one["values"][lab.onset.model_id] == 2
+    }
+    lab.onset.value = 2
+    assert words[lab.readout.model_id] == {"value": lab.readout.value}
+    assert words[lab.onset_box.model_id] == {"value": 2}
 
 
 @pytest.mark.parametrize("name", ["onset", "length"])

@@ -67,8 +67,9 @@ for one in threads:
     one.join()
 source.data = {"x": [0, 1], "y": [7, 8]}
 shown"""
-EXPLORED, FAR, FAULTY, ASKED, SWITCHED, SHOWN, CHANGED, BUSY = range(8)
-SMALL = (EXPLORER, LONG, BROKEN, ASK, SWITCH, AGAIN, THREADS, "import time; time.sleep(3600)")
+IDLE = "import asyncio; await asyncio.sleep(0.5)"  # Python has nothing else to do for a moment
+EXPLORED, FAR, FAULTY, ASKED, SWITCHED, SHOWN, CHANGED, BUSY, IDLED = range(9)
+SMALL = (EXPLORER, LONG, BROKEN, ASK, SWITCH, AGAIN, THREADS, "import time; time.sleep(3600)", IDLE)
 
 
 @pytest.fixture(scope="module")
@@ -348,6 +349,34 @@ def test_the_explorer_follows_every_control(small):
     copied = "cplab.run(deficit='blur', onset=1, length=3, profile='ci', seed=0)"
     lab.wait_for("the line of code", lambda: lab.page.evaluate("navigator.clipboard.readText()"),
                  lambda text: text == copied)  # fmt: skip
+
+
+def test_the_next_step_of_a_slider_is_drawn_before_python_answers(small):
+    """Python is busy for an hour: what one step shows has come to the page before."""
+    small.run_cell(EXPLORED)
+    choose(small, 0, 4)
+    small.wait_text(".cplab-readout", "^Blur from epoch 0 to 4 ends at")
+    small.run_cell(IDLED)
+    small.run_cell(BUSY, wait=False)
+    small.cell = EXPLORED
+    small.wait_for("the next cell", small.running, lambda running: "3600" in str(running))
+    ring = lambda: small.source("chosen")["length"]  # noqa: E731
+    assert ring() == [4]
+    small.move_slider(".cplab-length", -1)
+    small.wait_text(".cplab-readout", "^Not trained: Blur from epoch 0 to 3")
+    small.wait_text(".cplab-code", "onset=0, length=3")
+    small.wait_for("no ring", ring, lambda r: r == [])
+    small.move_slider(".cplab-length", 1)  # and back
+    small.wait_text(".cplab-readout", "^Blur from epoch 0 to 4 ends at")
+    small.wait_for("the ring", ring, lambda r: r == [4])
+    small.move_slider(".cplab-length", -2)  # two steps take Python
+    small.page.evaluate("void jupyterapp.commands.execute('notebook:interrupt-kernel')")
+    read = lambda: small.text(".cplab-readout")  # noqa: E731
+    small.wait_for("Python", read, lambda t: "Blur from epoch 0 to 2 ends" in t, ignore="Interrupt")
+    small.wait_for("the ring of 2", ring, lambda r: r == [2])
+    small.move_slider(".cplab-length", 2)
+    small.wait_text(".cplab-readout", "^Blur from epoch 0 to 4 ends at")
+    small.wait_for("the ring of 4", ring, lambda r: r == [4])
 
 
 def test_stop_ends_a_long_training_and_train_goes_on(small):

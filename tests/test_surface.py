@@ -8,6 +8,7 @@ import weakref
 from pathlib import Path
 
 import bokeh
+import ipywidgets as w
 import numpy as np
 import pytest
 from bokeh import layouts
@@ -101,6 +102,64 @@ def test_a_page_has_what_python_has(changes, at_once):
     assert same(page.find("it").data, source.data)
     assert theirs.title.text == fig.title.text
     assert theirs.renderers[0].glyph.line_dash == fig.renderers[0].glyph.line_dash
+
+
+titles = st.text(st.characters(codec="utf-8"), max_size=4)
+
+
+@given(
+    titles, titles, st.lists(st.floats(-9, 9), max_size=3), st.lists(st.floats(-9, 9), max_size=3)
+)
+@settings(max_examples=40)
+def test_what_is_foreseen_is_what_is_told_later_and_changes_nothing_before(here, there, own, other):
+    fig, source = drawn()
+    shown = surface(fig)
+
+    def draw(text, numbers):
+        fig.title.text = text
+        source.data = {"x": np.arange(len(numbers)), "y": np.array(numbers)}
+
+    with shown.at_once():
+        draw(here, own)
+    page, control = Page(shown), w.IntSlider()
+    before = json.dumps(as_document(fig)["doc"], default=repr)
+    shown.foresee(
+        lambda: draw(there, other),
+        lambda: draw(here, own),
+        {control: 3},
+        {control: {"max": 7}},
+        {control: 2},
+    )
+    assert json.dumps(as_document(fig)["doc"], default=repr) == before
+    [told] = page.heard
+    assert told["values"] == {control.model_id: 3}
+    assert told["words"] == {control.model_id: {"max": 7}}
+    with shown.at_once():
+        draw(there, other)
+    really = page.heard[-1]
+    assert really["number"] == told["after"] + 1  # what the page has waited for
+    assert {k: told[k] for k in ("patch", "alt") if k in told} == {
+        k: really[k] for k in ("patch", "alt") if k in really
+    }
+    assert same(page.find("it").data, source.data)
+
+
+def test_what_changes_nothing_is_foreseen_without_a_change():
+    fig, _ = drawn()
+    shown = surface(fig)
+    page = Page(shown)
+    shown.foresee(lambda: None, lambda: None, {}, {}, {})
+    assert page.heard == [{"values": {}, "words": {}, "base": {}, "after": 0}]
+
+
+def test_what_was_foreseen_holds_no_more_once_something_is_drawn_or_known():
+    fig, _ = drawn()
+    shown = surface(fig)
+    page = Page(shown)
+    for change in (shown.outdate, lambda: fig.title.update(text="another")):
+        shown.foresee(lambda: None, lambda: None, {}, {}, {})
+        change()
+        assert page.heard[-1]["number"] > page.heard[-2]["after"]
 
 
 def test_what_is_new_in_a_figure_reaches_the_page_and_can_be_changed_there():

@@ -94,6 +94,7 @@ class Explorer(w.VBox):
         self._surface = surface(self.plots.panels)
         self._tell()
         super().__init__(self._screen())
+        self._look_ahead()
 
     @property
     def run(self) -> Run:
@@ -224,6 +225,7 @@ class Explorer(w.VBox):
             lambda: self._draw(self.run),
             values | {bar: epoch},
             self._say(run) | {box: {"value": epoch}},
+            values,
         )
 
     def _resize(self, change: Any) -> None:

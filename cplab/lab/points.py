@@ -268,7 +268,7 @@ class Plots:
             glyph.update(**{name: hues[name] for name in hues.keys() & glyph.properties()})
 
     def _show_removal(self, points: Points, deficit: str, like: Run) -> None:
-        columns, found = points.once(removal, deficit, like.onset)
+        columns, found = points.once(removal_columns, deficit, like.onset)
         self._put(columns)
         last = max([1, *columns["by_length"]["length"]])
         self.removal.x_range.update(start=-0.5, end=last + 0.5)
@@ -323,7 +323,9 @@ def curve_columns(points: Points, like: Run, known: bool) -> dict[str, dict]:
     return curves | {"crossing": meeting(ours, other)}
 
 
-def removal(points: Points, deficit: str, onset: int) -> tuple[dict[str, dict], windows.Longest]:
+def removal_columns(
+    points: Points, deficit: str, onset: int
+) -> tuple[dict[str, dict], windows.Longest]:
     """Final accuracy by length, with its control, and the longest harmless window."""
     own = along(points.means, "length", deficit=[deficit, "none"], onset=onset)
     clear = clear_along(points.means, onset)

@@ -36,6 +36,18 @@ export function change({doc, figures}, patch) {
     for (const figure of figures) figure.request_layout(true);
 }
 
+function remember(drawn, {events}) {  // what a patch will change; gives what changes it back
+  const before = events.map(({model: {id}, attr}) => {
+    const model = drawn.doc.get_model_by_id(id);
+    return [model, {[attr]: model[attr]}];
+  });
+  const alt = drawn.place.getAttribute("aria-label");
+  return () => {
+    for (const [model, own] of before) model.setv(own);
+    describe(drawn, alt);
+  };
+}
+
 export function describe({place}, words) {
   place.setAttribute("role", "img");
   place.setAttribute("aria-label", words);
@@ -80,9 +92,9 @@ export default () => {
   let turn = Promise.resolve(); // what comes is done in the order in which it came
   const inTurn = (task) => (turn = turn.then(task).catch(console.error));
 
-  let state = 0; // number of what is drawn
-  let ahead = []; // what would be drawn next, if controls had other values
-  let done = null; // the patch of it that was drawn, until Python says the same
+  let state = 0; // number of what Python has drawn
+  let ahead = []; // what it would draw next, if controls had other values
+  let guess = null; // the one of these that is drawn, until Python says the same
   const widgets = {}; // models by id
 
   const apply = ({patch, alt}) => {
@@ -95,11 +107,20 @@ export default () => {
     }
   };
 
-  const hear = (message) => {
-    state = message.number;
+  const hear = ({number, patch, alt}) => {
+    state = number;
     ahead = [];
-    if (message.patch !== undefined && message.patch !== done) apply(message);
-    done = null;
+    if (patch === undefined) return;
+    if (patch !== guess?.patch) {
+      undo();
+      apply({patch, alt});
+    }
+    guess = null;
+  };
+
+  const undo = () => {
+    for (const back of guess?.undo ?? []) back();
+    guess = null;
   };
 
   const foresee = async (model, message) => {
@@ -108,17 +129,30 @@ export default () => {
       widgets[id] = await model.widget_manager.get_model(id);
       if (id in message.values) widgets[id].on("change:value change:index", () => inTurn(look));
     }
+    const same = ([id, value]) => guess.values[id] === value;
+    if (guess && Object.entries(message.base).every(same)) guess = null;
     if (message.after === state) ahead.push(message);
   };
 
   const look = () => { // whether what the controls say by now was foreseen
     const now = (id) => widgets[id].get("index") ?? widgets[id].get("value");
-    const fits = ({values}) => Object.entries(values).every(([id, value]) => now(id) === value);
-    const found = done === null && ahead.find(fits);
+    const fits = (values) => Object.entries(values).every(([id, value]) => now(id) === value);
+    if (guess && fits(guess.base)) undo();  // of two changes at once Python may hear the last alone
+    const found = !guess && ahead.find(({values}) => fits(values));
     if (!found) return;
-    done = found.patch;
-    apply(found);
-    for (const [id, traits] of Object.entries(found.words)) widgets[id].set(traits);
+    const {patch, words} = found, alt = item.alt;
+    guess = {...found, undo: [() => (item.alt = alt)]};
+    if (patch !== undefined) {
+      guess.undo.push(...drawn.map((one) => remember(one, JSON.parse(patch))));
+      apply(found);
+    }
+    for (const [id, traits] of Object.entries(words)) {
+      for (const [name, value] of Object.entries(traits)) {
+        const one = widgets[id], before = one.get(name);
+        guess.undo.push(() => one.get(name) === value && one.set(name, before));
+        one.set(name, value);
+      }
+    }
   };
 
   return {

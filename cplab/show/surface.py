@@ -137,19 +137,23 @@ class Surface(anywidget.AnyWidget):
         back: Callable[[], Any],
         values: dict[w.Widget, Any],
         words: dict[w.Widget, dict[str, Any]],
+        base: dict[w.Widget, Any],
     ) -> None:
         """Tell the page what it would show if controls had other values, so that it need not wait
-        for Python then. It is forgotten as soon as anything else is drawn.
+        for Python then. It is forgotten as soon as anything else is drawn, and undone if Python
+        says something else then.
 
         Arguments: there and back, which draw that, and what is there now; values, of all controls
-            that change what is drawn, as they would be; words, traits that other widgets had then.
+            that change what is drawn, as they would be; words, traits that other widgets had then;
+            base, the values that these controls have now.
         """
-        told = {"values": by_id(values), "words": by_id(words), "after": self._number}
+        told: dict[str, Any] = {"after": self._number, "base": by_id(base)}
+        told |= {"values": by_id(values), "words": by_id(words)}
         with self._lock:
             self._held += 1
             try:
                 there()
-                self.send(told | self._message())
+                self.send(told | (self._message() if self._late else {}))
             finally:
                 back()
                 self._late.clear()

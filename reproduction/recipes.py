@@ -44,7 +44,7 @@ SAME_RATIO = ((15, 60), (10, 40), (5, 20), (2, 6), (1, 4))  # kernels, as 16 to 
 # places, splits of one ratio, new statistics. To go on, raise them, compute, and ship.
 NORMED = {"course": range(5), "fit": range(5)}
 SHIFTED, RATIO, RECALIBRATED = range(5), range(6), range(10)
-MATCHED = range(9)  # of ladder E
+MATCHED = range(10)  # seeds of ladder E
 NORMS: dict[str, dict] = {
     "course": {"jacobian": (3, 7, 11, 14, 15, 18, 22, 30), "blurred": (14, 15, 30)},
     "fit": {"jacobian": (3, 7, 11, 15, 23, 43), "blurred": (23, 43)},

@@ -31,7 +31,7 @@ function spare(sheets) {
 export function change({doc, figures}, patch) {
   const rows = () => figures.map(({model}) => model.title?.text?.split?.("\n").length).join();
   const before = rows();
-  doc.apply_json_patch(patch);
+  legendsOnce(figures, () => doc.apply_json_patch(patch));
   if (rows() !== before)  // a title that grows gets no room by itself, and leaves a ghost
     for (const figure of figures) figure.request_layout(true);
 }
@@ -46,6 +46,19 @@ function remember(drawn, {events}) {  // what a patch will change; gives what ch
     for (const [model, own] of before) model.setv(own);
     describe(drawn, alt);
   };
+}
+
+// A legend is built anew at each change of what it names, its data included: here once for all.
+function legendsOnce(figures, work) {
+  const views = figures.flatMap((figure) => [...(figure.renderer_views?.values() ?? [])]);
+  const legends = views.filter((view) => view._render_items), due = new Set();
+  for (const one of legends) one._render_items = () => due.add(one);
+  try {
+    work();
+  } finally {
+    for (const one of legends) delete one._render_items;
+    for (const one of due) one._render_items();
+  }
 }
 
 export function describe({place}, words) {
@@ -140,12 +153,17 @@ export default () => {
     if (guess && fits(guess.base)) undo();  // of two changes at once Python may hear the last alone
     const found = !guess && ahead.find(({values}) => fits(values));
     if (!found) return;
-    const {patch, words} = found, alt = item.alt;
-    guess = {...found, undo: [() => (item.alt = alt)]};
+    const {patch, words} = found, alt = item.alt, mine = {...found, undo: [() => (item.alt = alt)]};
+    guess = mine;
     if (patch !== undefined) {
-      guess.undo.push(...drawn.map((one) => remember(one, JSON.parse(patch))));
+      mine.undo.push(...drawn.map((one) => remember(one, JSON.parse(patch))));
       apply(found);
     }
+    // once the figures are painted, which else waits for the page to be laid out for the words
+    requestAnimationFrame(() => setTimeout(() => guess === mine && say(words)));
+  };
+
+  const say = (words) => {
     for (const [id, traits] of Object.entries(words)) {
       for (const [name, value] of Object.entries(traits)) {
         const one = widgets[id], before = one.get(name);

@@ -232,20 +232,13 @@ def eyes() -> Parts:
     yield [run for how in WORSE_OFF for run in closed(how)], EYES
 
 
-THERE = {
-    "none": FIRST,
-    "fresh_noise": FIRST,
-    **dict.fromkeys(("blur", "noise", "flip"), (1, 2, 3, 4)),
-}
-
-THIRTY = dict.fromkeys(("none", "blur", "noise"), range(3))
+RECOVERED = {30: FIRST, 60: FIRST, 120: range(4)}  # seeds of ladder A, by epochs of recovery
 
 
 def course_recovery() -> Parts:
-    """Of ladder A what is trained: recovery 60 and 30, seeds by deficit."""
+    """Of ladder A what is trained."""
     every = LADDERS["A"].specs()
-    yield [r for r in every if r.recovery == 60 and r.seed in THERE[r.deficit]], ()
-    yield [r for r in every if r.recovery == 30 and r.seed in THIRTY.get(r.deficit, ())], ()
+    yield [run for run in every if run.seed in RECOVERED.get(run.recovery, ())], ()
 
 
 def matched() -> Parts:

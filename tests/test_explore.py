@@ -339,7 +339,7 @@ def test_the_next_steps_of_both_sliders_are_drawn_in_advance_and_then_drawn_so(l
     }
     lab.onset.value = 2
     assert words[lab.readout.model_id] == {"value": lab.readout.value}
-    assert words[lab.onset_box.model_id] == {"value": 2}
+    assert words[lab.code.model_id] == {"value": lab.code.value}
 
 
 @pytest.mark.parametrize("name", ["onset", "length"])

@@ -207,13 +207,13 @@ class Explorer(w.VBox):
             return
         for drawing in self._ahead:
             drawing.cancel()
-        bars = (self.onset, self.onset_box), (self.length, self.length_box)
-        steps = [(*both, both[0].value + step) for both in bars for step in (1, -1)]
+        bars = (self.onset, self.length)
+        steps = [(bar, bar.value + step) for bar in bars for step in (1, -1)]
         self._ahead = [
             loop.call_later(0.05 + 0.01 * i, self._foresee, *step) for i, step in enumerate(steps)
         ]
 
-    def _foresee(self, bar: w.IntSlider, box: w.BoundedIntText, epoch: int) -> None:
+    def _foresee(self, bar: w.IntSlider, epoch: int) -> None:
         if self.job.busy or self.plots.has_live() or not bar.min <= epoch <= bar.max:
             return
         values = {getattr(self, name): None for name in (*MOVED, "size")}
@@ -224,7 +224,7 @@ class Explorer(w.VBox):
             lambda: self._draw(run),
             lambda: self._draw(self.run),
             values | {bar: epoch},
-            self._say(run) | {box: {"value": epoch}},
+            self._say(run),
             values,
         )
 

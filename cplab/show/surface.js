@@ -142,8 +142,9 @@ export default () => {
       widgets[id] = await model.widget_manager.get_model(id);
       if (id in message.values) widgets[id].on("change:value change:index", () => inTurn(look));
     }
-    const same = ([id, value]) => guess.values[id] === value;
-    if (guess && Object.entries(message.base).every(same)) guess = null;
+    const at = (values) => Object.entries(message.base).every(([id, v]) => values[id] === v);
+    if (guess && at(guess.values)) guess = null;
+    else if (guess && !at(guess.base)) undo();  // Python is elsewhere, where the figures are the same
     if (message.after === state) ahead.push(message);
   };
 

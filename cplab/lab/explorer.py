@@ -216,8 +216,8 @@ class Explorer(w.VBox):
     def _foresee(self, bar: w.IntSlider, epoch: int) -> None:
         if self.job.busy or self.plots.has_live() or not bar.min <= epoch <= bar.max:
             return
-        values = {getattr(self, name): None for name in (*MOVED, "size")}
-        values = {one: getattr(one, "index", getattr(one, "value", None)) for one in values}
+        controls = [getattr(self, name) for name in (*MOVED, "size")]
+        values = {one: one.index if one.has_trait("index") else one.value for one in controls}
         ends = (epoch if one is bar else one.value for one in (self.onset, self.length))
         run = self.points.at(self.deficit.value, *ends)
         self._surface.foresee(

@@ -3,16 +3,20 @@
 import asyncio
 import html
 import itertools
+import json
 import math
 import re
 import threading
+import time
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from bokeh.core.validation import check_integrity
+from bokeh.document import Document
 from bokeh.events import DoubleTap, PressUp, Tap
+from bokeh.models import ColumnDataSource
 from labs_by_hand import accuracies, difference, interval, said, text
 
 import cplab
@@ -340,6 +344,37 @@ def test_the_next_steps_of_both_sliders_are_drawn_in_advance_and_then_drawn_so(l
     lab.onset.value = 2
     assert words[lab.readout.model_id] == {"value": lab.readout.value}
     assert words[lab.code.model_id] == {"value": lab.code.value}
+
+
+def test_a_move_by_another_thread_while_a_step_is_drawn_in_advance_reaches_the_page(lab):
+    """As in JupyterLab, where what a slider says may come in a thread of its own."""
+    surface, page, movers = lab.children[4], [], []
+    lab.onset.value = 1
+    document = Document.from_json(surface.get_state()["item"]["doc"])
+
+    def send(message, buffers=None):
+        if "values" in message and not movers:  # in advance, and not yet drawn back
+            movers.append(threading.Thread(target=lambda: setattr(lab.onset, "value", 2)))
+            movers[0].start()
+            while lab.onset.value != 2:
+                time.sleep(0.001)
+        elif "patch" in message and "number" in message:
+            page.append(message["number"])
+            document.apply_json_patch(json.loads(message["patch"]))
+
+    async def wait():
+        surface.send = send
+        lab.deficit.value = "flip"
+        await asyncio.sleep(0.15)
+
+    asyncio.run(wait())
+    movers[0].join()
+    assert page
+    for name, source in lab.plots.sources.items():
+        theirs = document.select_one({"type": ColumnDataSource, "name": name}).data
+        assert {k: [*map(str, v)] for k, v in theirs.items()} == {
+            k: [*map(str, v)] for k, v in source.data.items()
+        }
 
 
 @pytest.mark.parametrize("name", ["onset", "length"])

@@ -68,8 +68,12 @@ for one in threads:
 source.data = {"x": [0, 1], "y": [7, 8]}
 shown"""
 IDLE = "import asyncio; await asyncio.sleep(0.5)"  # Python has nothing else to do for a moment
-EXPLORED, FAR, FAULTY, ASKED, SWITCHED, SHOWN, CHANGED, BUSY, IDLED = range(9)
+LOST = """from cplab.show.surface import library
+library().comm.close()  # as for a page that is opened again, beside a kernel that goes on
+surface(drawn(9))"""
+EXPLORED, FAR, FAULTY, ASKED, SWITCHED, SHOWN, CHANGED, BUSY, IDLED, OPENED = range(10)
 SMALL = (EXPLORER, LONG, BROKEN, ASK, SWITCH, AGAIN, THREADS, "import time; time.sleep(3600)", IDLE)
+SMALL += (LOST,)
 
 
 @pytest.fixture(scope="module")
@@ -458,3 +462,12 @@ def test_jupyterlab_has_its_own_windowing(small):
     }""")
     assert "windowingMode" not in setting["raw"]
     assert setting["used"] == setting["own"]
+
+
+def test_a_page_that_has_no_library_asks_for_it(small):
+    small.page.evaluate(
+        "() => { delete globalThis.Bokeh; for (const v in cplabBokeh) delete cplabBokeh[v] }"
+    )
+    small.run_cell(OPENED)
+    small.wait_for("Bokeh", lambda: small.page.evaluate("!!globalThis.Bokeh"), lambda known: known)
+    small.wait_for("the figure", lambda: small.source("line")["y"] == [9, 1])

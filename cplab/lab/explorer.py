@@ -74,7 +74,7 @@ class Explorer(w.VBox):
         one_of("device", device.partition(":")[0], DEVICES)
         require(len(deficits), f"deficits {deficits} are not allowed: give one or more")
         self._setting, self.device, table = setting, device, results.table()
-        self._ahead: list[asyncio.TimerHandle] = []
+        self._moves = 0  # so far: what was planned before the last is not drawn in advance
         self.points, self.plots = Points(Run(profile=profile, **setting), table), Plots()
         names = [canonical_name(one, PROFILES[profile].size) for one in deficits]
         sizes = [PAPER] if profile != PAPER and PAPER in set(table.profile) else []
@@ -171,8 +171,12 @@ class Explorer(w.VBox):
         return self.run
 
     def _draw(self, run: Run) -> None:
+        self._drawn = self._what_is_shown(run)
+        self.plots.show(*self._drawn)
+
+    def _what_is_shown(self, run: Run) -> tuple[Points, Run, str, Run | None, str]:
         [shown, *_] = [run] if run in self.points else [*self.points.neighbours(run), None]
-        self.plots.show(self.points, run, self.deficit.value, shown, self.what.value)
+        return self.points, run, self.deficit.value, shown, self.what.value
 
     def _tell(self, picture: bool = True) -> None:
         for widget, traits in self._say(self.run).items():
@@ -205,24 +209,24 @@ class Explorer(w.VBox):
             loop = asyncio.get_running_loop()
         except RuntimeError:  # no notebook, or not its thread
             return
-        for drawing in self._ahead:
-            drawing.cancel()
-        bars = (self.onset, self.length)
-        steps = [(bar, bar.value + step) for bar in bars for step in (1, -1)]
-        self._ahead = [
-            loop.call_later(0.05 + 0.01 * i, self._foresee, *step) for i, step in enumerate(steps)
-        ]
+        self._moves += 1
+        steps = [(bar, step) for bar in (self.onset, self.length) for step in (1, -1)]
+        for i, (bar, step) in enumerate(steps):
+            loop.call_later(0.05 + 0.01 * i, self._foresee, self._moves, bar, bar.value + step)
 
-    def _foresee(self, bar: w.IntSlider, epoch: int) -> None:
-        if self.job.busy or self.plots.has_live() or not bar.min <= epoch <= bar.max:
+    def _foresee(self, move: int, bar: w.IntSlider, epoch: int) -> None:
+        if move != self._moves or not bar.min <= epoch <= bar.max:
+            return
+        if self.job.busy or self.plots.has_live():
             return
         controls = [getattr(self, name) for name in (*MOVED, "size")]
         values = {one: one.index if one.has_trait("index") else one.value for one in controls}
         ends = (epoch if one is bar else one.value for one in (self.onset, self.length))
         run = self.points.at(self.deficit.value, *ends)
         self._surface.foresee(
-            lambda: self._draw(run),
-            lambda: self._draw(self.run),
+            lambda: self.plots.show(*self._what_is_shown(run)),
+            # not what the controls say: another thread may have moved them, and wait to draw that
+            lambda: self.plots.show(*self._drawn),
             values | {bar: epoch},
             self._say(run),
             values,

@@ -87,15 +87,24 @@ function library(model) {
 }
 
 async function fetchLibrary(model, version) {
-  const name = model.get("library");
+  const name = model.get("library")?.replace("IPY_MODEL_", "");
   if (!globalThis.Bokeh?.[version] && name) {
-    const kept = await model.widget_manager.get_model(name.replace("IPY_MODEL_", ""));
-    const unpacked = new Blob([kept.get("code")]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const kept = async () => (await model.widget_manager.get_model(name)).get("code");
+    const code = await kept().catch(() => askForLibrary(model));
+    const unpacked = new Blob([code]).stream().pipeThrough(new DecompressionStream("gzip"));
     const script = document.createElement("script");
     script.text = await new Response(unpacked).text();
     document.head.append(script);
   }
   return globalThis.Bokeh[version];
+}
+
+// A page that was opened again, beside a kernel that goes on, may not know the widget (yet).
+function askForLibrary(model) {
+  return new Promise((resolve) => {
+    model.on("msg:custom", ({library}, [code]) => library && resolve(code));
+    model.send({library: true});
+  });
 }
 
 export default () => {
@@ -177,8 +186,8 @@ export default () => {
   return {
     initialize({model}) {
       item = {...model.get("item")};
-      model.on("msg:custom", (message) =>
-        inTurn(() => message.values ? foresee(model, message) : hear(message)));
+      model.on("msg:custom", (message) => message.library || inTurn(() =>
+        message.values ? foresee(model, message) : hear(message)));
       return () => inTurn(() => drawn.splice(0).forEach(free));
     },
 

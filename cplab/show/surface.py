@@ -143,14 +143,15 @@ class Surface(anywidget.AnyWidget):
         for Python then. It is forgotten as soon as anything else is drawn, and undone if Python
         says something else then.
 
-        Arguments: there and back, which draw that, and what is there now; values, of all controls
+        Arguments: there and back, which draw that, and what was drawn last; values, of all controls
             that change what is drawn, as they would be; words, traits that other widgets had then;
             base, the values that these controls have now.
         """
-        told: dict[str, Any] = {"after": self._number, "base": by_id(base)}
-        told |= {"values": by_id(values), "words": by_id(words)}
+        told: dict[str, Any] = {"base": by_id(base), "values": by_id(values)}
+        told |= {"words": by_id(words)}
         with self._lock:
             self._held += 1
+            told["after"] = self._number
             try:
                 there()
                 self.send(told | (self._message() if self._late else {}))
@@ -196,7 +197,10 @@ class Surface(anywidget.AnyWidget):
         return {"patch": patch} | ({"alt": alt} if alt != self._item["alt"] else {})
 
     def _hear(self, widget: Any, content: dict, buffers: Any) -> None:
-        self._document.apply_json_patch(content, setter=self)
+        if "library" in content:
+            self.send({"library": True}, [self.library.code])
+        else:
+            self._document.apply_json_patch(content, setter=self)
 
 
 def by_id(what: dict[w.Widget, Any]) -> dict[str, Any]:

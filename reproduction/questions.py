@@ -34,8 +34,13 @@ QUESTIONS = {
     ACCURACY: Question("How accurate are networks with a deficit and without?"),
     HARM: Question(
         "What does blur from birth take beyond the clear epochs that it displaces?",
-        "At course size 8 epochs of blur harm by {} points, 16 by {}.",
-        (at_course(window_harm, 8, 0), at_course(window_harm, 16, 0)),
+        "At course size 8 epochs of blur harm by {} points, 16 by {}, and 16 before a recovery "
+        "eight times as long by {}.",
+        (
+            at_course(window_harm, 8, 0),
+            at_course(window_harm, 16, 0),
+            at_course(window_harm, 16, 0, recovery=120),
+        ),
     ),
     LOST: Question(
         "What is lost against a life of as many clear epochs? Most of it is lost time, which a "

@@ -46,6 +46,14 @@ def test_its_figures_are_those_of_the_shipped_results():
         values = sign * quantities.each_seed(quantity, Run(*point))
         assert len(values) == 10
         measured.append(statistics.describe(values).partition(" (")[0])
+    for quantity, recovery in (
+        (quantities.lost_time, 15),
+        (quantities.lost_time, 120),
+        (quantities.harm, 120),
+    ):
+        values = quantities.each_seed(quantity, Run("blur", 0, 16, recovery=recovery))
+        assert len(values) == (10 if recovery == 15 else 5)
+        measured.append(statistics.describe(values).partition(" (")[0])
     clear = Run(onset=24, profile="fit")
     for values, digits in (
         (quantities.each_seed(better_on_blur, Run("blur", 0, 16), Run()), 1),

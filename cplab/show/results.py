@@ -304,8 +304,8 @@ def means(
     known = {x for group in groups.values() for x, numbers in group.items() if len(numbers)}
     if log and known:  # an empty axis has no logarithm
         options["x_axis_type"] = "log"
-    largest = [max(map(len, group.values()), default=0) for group in groups.values()]
-    fig = empty_figure(*words, seeds_line(largest), **options)
+    counts = [len(numbers) for group in groups.values() for numbers in group.values()]
+    fig = empty_figure(*words, seeds_line(counts), **options)
     for kind, look in styles(groups).items():
         source = ColumnDataSource(statistics.mean_columns(groups[kind]), name=f"band {kind}")
         band(fig, source, "x", look, points=True)

@@ -215,9 +215,8 @@ class Explorer(w.VBox):
             loop.call_later(0.05 + 0.01 * i, self._foresee, self._moves, bar, bar.value + step)
 
     def _foresee(self, move: int, bar: w.IntSlider, epoch: int) -> None:
-        if move != self._moves or not bar.min <= epoch <= bar.max:
-            return
-        if self.job.busy or self.plots.has_live():
+        busy = move != self._moves or self.job.busy or self.plots.has_live()
+        if busy or not bar.min <= epoch <= bar.max:
             return
         controls = [getattr(self, name) for name in (*MOVED, "size")]
         values = {one: one.index if one.has_trait("index") else one.value for one in controls}

@@ -113,14 +113,14 @@ def film(runs: Mapping[str, Run]) -> Slide:
     require(runs, "runs {} are not allowed: give one or more by their words")
     order = {text: np.argsort(eyes.neuron_shares(run)) for text, run in runs.items()}
     title, hues = "the right eye's share of each neuron", (*CUES, *CUES)
-    small: dict[str, Any] = {"y_range": Range1d(0, 1), "width": 380}
+    small: dict[str, Any] = {"y_range": Range1d(0, 1), "width": 350}
     fig = plain_figure(title, "neuron, in the order of the end", "share", **small)
     figs, known = [fig], [*runs.items()]
     for (text, _), hue in zip(known, hues, strict=False):
         source = ColumnDataSource({"x": [], "y": []}, name=f"neurons {text}")
         look = {"color": hue, "marker": CUES[hue][1], "legend_label": text}
         fig.scatter("x", "y", source=source, size=7, **look)
-        chart, columns = seven_classes(text)
+        chart, columns = seven_classes(text, width=245)
         columns.name = f"classes {text}"
         figs.append(chart)
     place_legend(fig, "above")

@@ -147,14 +147,13 @@ class Surface(anywidget.AnyWidget):
             that change what is drawn, as they would be; words, traits that other widgets had then;
             base, the values that these controls have now.
         """
-        told: dict[str, Any] = {"base": by_id(base), "values": by_id(values)}
-        told |= {"words": by_id(words)}
+        told = {"base": by_id(base), "values": by_id(values), "words": by_id(words)}
         with self._lock:
             self._held += 1
-            told["after"] = self._number
             try:
                 there()
-                self.send(told | (self._message() if self._late else {}))
+                more = self._message() if self._late else {}
+                self.send({"after": self._number, **told, **more})
             finally:
                 back()
                 self._late.clear()

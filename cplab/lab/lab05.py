@@ -256,7 +256,7 @@ def splits(found: Mapping[str, Sequence[Mapping]], large: tuple[int, int]) -> Sl
             told.append(f"{label(task)} {first:.1f} + {second:.1f}")
         return f"{total} kernels left: " + "; ".join(told)
 
-    size: dict[str, Any] = {"width": 430, "height": 320}
+    size: dict[str, Any] = {"width": 425, "height": 320}
     groups = {task: {n: at(task, n, "train_accuracy") for n in totals} for task in tasks}
     curve = means(groups, ("kernels left", "accuracy on its own task"), **size)
     factors = [(layer, label(task)) for layer in layers for task in tasks]

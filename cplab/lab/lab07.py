@@ -212,7 +212,7 @@ class Clinic(w.VBox):
         columns: dict[str, list] = {"x": [], "mean": [], "low": [], "high": []}
         names = ("share", "live", "worth", "without")
         self.sources |= {name: ColumnDataSource(dict(columns), name=name) for name in names}
-        small: dict[str, Any] = {"width": 310, "height": 300}
+        small: dict[str, Any] = {"width": 290, "height": 300}
         title, half = "share of the right eye", {"y_range": Range1d(0, 1)}
         fig = plain_figure(title, "epoch", "share", **small, **half)
         share = self.sources["share"]

@@ -111,7 +111,7 @@ class Eyes(w.VBox):
         self._shades = {}
         figs = []
         for eye, words in SIDES.items():
-            room = {"width": 320, "height": 290, "x_range": self._end, "y_range": Range1d(0, 1.05)}
+            room = {"width": 290, "height": 290, "x_range": self._end, "y_range": Range1d(0, 1.05)}
             fig = theme.plain_figure(words, "time, half-learning times T", "part of a mode", **room)
             look = {"color": "hue", "source": self.sources[eye], "width": 2.5}
             fig.multi_line("t", "p", **look)
@@ -124,7 +124,7 @@ class Eyes(w.VBox):
             theme.percent_axis(fig.yaxis)
             figs.append(fig)
         names = [f"mode {mode:g}" for mode in MODES]
-        room = {"width": 285, "height": 290, "y_range": FactorRange(*names[::-1])}
+        room = {"width": 260, "height": 290, "y_range": FactorRange(*names[::-1])}
         fig = theme.plain_figure(
             "what eye b has in the end", "share", "", x_range=Range1d(0, 1.2), **room
         )

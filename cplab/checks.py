@@ -2,8 +2,10 @@
 
 import os
 import platform
+import re
 import threading
 import time
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +21,15 @@ class CplabError(Exception):
     """One clear line: what is wrong, what is allowed, what to do."""
 
     exit_code = 2  # of the command line
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows: the line, and where it arose in the cells, not the way there."""
+        errors = (self, self.__cause__) if self.__cause__ else (self,)
+        steps = [step for error in errors for step in traceback.extract_tb(error.__traceback__)]
+        cell = re.compile(r"<(?!frozen)|.*ipykernel_")  # <…> is a function of a student's own, too
+        own = [step for step in steps if step.line and cell.match(step.filename)]
+        rows = [f"  {step.name.replace('<module>', 'the cell')}: {step.line}" for step in own]
+        return [f"{type(self).__name__}: {self}", *rows]
 
 
 class Cancelled(CplabError):

@@ -17,6 +17,7 @@ import torch
 from conftest import cell
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from IPython.core.interactiveshell import InteractiveShell
 from torch import nn
 
 import cplab
@@ -725,6 +726,30 @@ def test_a_call_is_refused_in_one_line(call, named, things):
     with pytest.raises(CplabError) as error:
         eval(call, dict(things))
     assert_one_line(str(error.value), named)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "x = 1\ncplab.Run(deficit='blurr')",
+            ["the cell: cplab.Run(deficit='blurr')"],
+        ),
+        (
+            "@cplab.deficit(label='mine')\ndef mine(x, y):\n    z = x + 1\n    return z.wrong, y",
+            ["the cell: @cplab.deficit(label='mine')", "mine: return (z.wrong, y)"],
+        ),
+    ],
+)
+def test_a_notebook_shows_the_line_and_where_it_arose_in_the_students_own_code(text, shown, capsys):
+    shell = InteractiveShell()
+    shell.run_cell("import cplab")
+    capsys.readouterr()
+    error = shell.run_cell(text).error_in_exec
+    first, *steps = capsys.readouterr().out.splitlines()
+    assert isinstance(error, CplabError)
+    assert first == f"CplabError: {error}"
+    assert [step.strip() for step in steps] == shown
 
 
 @pytest.mark.parametrize(("call", "named"), rows(NUMBERS, FIGURES, WIDGETS))

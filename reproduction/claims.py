@@ -35,7 +35,7 @@ COURSE, PAPER = {"course": (16,)}, {"paper": (140,)}
 CLEAR = {"paper": (0,)}
 BORN = "{0} epochs of %s, minus the newborn, points"
 EQUAL = "{0} epochs of %s, minus equal training, points"
-PATIENT = "120 epochs of recovery in place of 15: "
+PATIENT = "%s epochs of recovery in place of 15: "
 ERROR = "test error without a deficit, %"
 FIXED, ADAM = {"schedule": "fixed"}, {"optimizer": "adam"}
 DIGITS = {"model": "fc", "dataset": "mnist", **FIXED}
@@ -89,7 +89,10 @@ HARMS = [
         "If the blur is not removed within the first 60 epochs, performance is severely decreased, "
         "more so the later it is removed.",
         below(BORN % "blur", BLURRED, n.newborn_gain),
-        below(PATIENT + BORN % "blur", COURSE, partial(n.newborn_gain, recovery=120)),
+        *(
+            below(PATIENT % more + BORN % "blur", COURSE, partial(n.newborn_gain, recovery=more))
+            for more in (120, 240)
+        ),
         below(
             BORN % "blur",
             {"course": (8,), "fit": (24,), "matched": (8,), "slim": (60,), "paper": (60,)},
@@ -270,7 +273,7 @@ KINDS = [
             partial(n.advantage_over_blur, deficit="noise"),
         ),
         above(
-            PATIENT + "{0} epochs of noise, minus as many of blur, points",
+            PATIENT % 120 + "{0} epochs of noise, minus as many of blur, points",
             COURSE,
             partial(n.advantage_over_blur, deficit="noise", recovery=120),
         ),

@@ -35,11 +35,12 @@ QUESTIONS = {
     HARM: Question(
         "What does blur from birth take beyond the clear epochs that it displaces?",
         "At course size 8 epochs of blur harm by {} points, 16 by {}, and 16 before a recovery "
-        "eight times as long by {}.",
+        "eight times as long by {}, sixteen times as long by {}.",
         (
             at_course(window_harm, 8, 0),
             at_course(window_harm, 16, 0),
             at_course(window_harm, 16, 0, recovery=120),
+            at_course(window_harm, 16, 0, recovery=240),
         ),
     ),
     LOST: Question(

@@ -22,6 +22,9 @@ LINES = [
 COMMANDS = [line.partition(" #")[0].strip() for line in LINES if line.strip()]
 
 
+HEALED = Run("blur", 0, 16, recovery=240)
+
+
 def better_on_blur(run, other):
     """Points above another run on blurred test images, in the end."""
 
@@ -54,6 +57,8 @@ def test_its_figures_are_those_of_the_shipped_results():
         values = quantities.each_seed(quantity, Run("blur", 0, 16, recovery=recovery))
         assert len(values) == (10 if recovery == 15 else 5)
         measured.append(statistics.describe(values).partition(" (")[0])
+    mean, half = statistics.mean_half(quantities.each_seed(quantities.harm, HEALED))
+    assert abs(mean) <= half
     clear = Run(onset=24, profile="fit")
     for values, digits in (
         (quantities.each_seed(better_on_blur, Run("blur", 0, 16), Run()), 1),

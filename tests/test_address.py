@@ -21,7 +21,8 @@ def copy(tmp_path):
     """What holds the address, in a folder of its own."""
     for name in ("pyproject.toml", "README.md", "CITATION.cff"):
         shutil.copyfile(ROOT / name, tmp_path / name)
-    shutil.copytree(ROOT / "labs", tmp_path / "labs")
+    opened = shutil.ignore_patterns(".*")  # what JupyterLab leaves where labs were opened
+    shutil.copytree(ROOT / "labs", tmp_path / "labs", ignore=opened)
     address.write(None, tmp_path)
     return tmp_path
 

@@ -102,7 +102,7 @@ async function fetchLibrary(model, version) {
 // A page that was opened again, beside a kernel that goes on, may not know the widget (yet).
 function askForLibrary(model) {
   return new Promise((resolve) => {
-    model.on("msg:custom", ({library}, [code]) => library && resolve(code));
+    model.on("msg:custom", ({library}, buffers) => library && resolve(buffers[0]));
     model.send({library: true});
   });
 }

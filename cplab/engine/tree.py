@@ -5,6 +5,8 @@ torch, so that what a training would take is known without.
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import compress, count
+from operator import ne
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +58,6 @@ def plan(specs: Iterable) -> list[Segment]:
     trees = defaultdict(list)
     for spec in dict.fromkeys(specs):
         trees[spec.trunk_key].append(spec)
-    roots: list[Segment] = []
     segments: list[Segment] = []
     todo: list[tuple[list, int, Segment | None]] = [(tree, 0, None) for tree in trees.values()]
     for some, begin, parent in todo:  # which grows: those that go on beyond a branching
@@ -67,28 +68,18 @@ def plan(specs: Iterable) -> list[Segment]:
             life = alike[0].life
             end = len(life)
             for spec in alike:
-                end = agree(life, spec.life, begin + 1, end)
+                differ = map(ne, life[begin:end], spec.life[begin:end])
+                end = next(compress(count(begin), differ), min(end, len(spec.life)))
             segment = Segment(alike[0], begin, end, parent, told=begin)
             segment.ends = [s for s in alike if len(s.life) == end]
             segment.epochs = sum(isinstance(part, Step) for part in life[begin:end])
             segments.append(segment)
-            (parent.branches if parent else roots).append(segment)
+            if parent:
+                parent.branches.append(segment)
             if longer := [s for s in alike if len(s.life) > end]:
                 todo.append((longer, end, segment))
     for segment in reversed(segments):
         if segment.parent:
             segment.parent.epochs += segment.epochs
             segment.parent.open += 1
-    return roots
-
-
-def agree(life: tuple, other: tuple, begin: int, end: int) -> int:
-    """Up to which part two lives agree that do so up to `begin`; `end` at most."""
-    end = min(end, len(other))
-    while begin < end:
-        middle = (begin + end + 1) // 2  # slices are compared quickly, part by part is slow
-        if life[begin:middle] == other[begin:middle]:
-            begin = middle
-        else:
-            end = middle - 1
-    return begin
+    return [segment for segment in segments if not segment.parent]

@@ -80,17 +80,13 @@ def take_cores(folder: Path, stack: ExitStack) -> bool:
     every = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(usable_cores())
     cores = sorted(every)[: usable_cores()]
     needed = min(torch.get_num_threads(), len(cores))
-    spare = len(cores) - needed
+    idle, busy = 0, 0
     with ExitStack() as taken:
-        for core in cores:
-            if take(folder / f"core-{platform.node()}-{core}.lock", taken):
-                needed -= 1
-            else:
-                spare -= 1
-            if spare < 0:
+        while idle < needed:
+            if take(folder / f"core-{platform.node()}-{cores[idle + busy]}.lock", taken):
+                idle += 1
+            elif (busy := busy + 1) > len(cores) - needed:
                 return False
-            if not needed:
-                break
         stack.enter_context(taken.pop_all())
     return True
 

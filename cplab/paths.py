@@ -30,7 +30,7 @@ class LinearPath:
     """
 
     version: ClassVar[int] = 1
-    trained_by: ClassVar[str] = "cplab.engine.paths:trajectories"
+    trained_by: ClassVar[str] = "cplab.engine.lives:trajectories"
     task: ClassVar[str] = "linear_path"
     form: ClassVar[dict] = {"loss": [specs.positive], "accuracy": [specs.fraction]}
 

@@ -14,7 +14,7 @@ from typing import Any
 from cplab import devices
 from cplab.checks import Cancelled, Diverged, tidy
 from cplab.devices import usable_cores
-from cplab.engine import cluster, views  # noqa: F401  a task, found by name
+from cplab.engine import cluster
 from cplab.engine.checkpoints import forget
 from cplab.engine.pool import Crew, here, processes
 from cplab.engine.train import STOPPED, Context, Measures, Training

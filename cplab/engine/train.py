@@ -225,11 +225,8 @@ def advance(
     names = checkpoint_names(spec, device)[: end + 1]
     found = [p for n in names[1:] for p in (n, checkpoints.resume_path(n)) if p.exists()]
     begun, rows, learner = begin(spec, device, found, measures)
-    rolling, start, save_at = (
-        None if begun in names else begun,
-        time.monotonic(),
-        checkpoints.next_due(),
-    )
+    rolling = None if begun in names else begun
+    start, save_at = time.monotonic(), checkpoints.next_due()
     for row in rows:
         report(row)
     for number in range(len(rows), end):
@@ -242,8 +239,7 @@ def advance(
         if number < end - 1 and (now := time.monotonic()) > save_at:
             before, rolling = rolling, checkpoints.resume_path(names[number + 1])
             saved = checkpoints.save(rolling, learner, rows)
-            if before != rolling:
-                checkpoints.forget(before)
+            checkpoints.forget(before)
             save_at = checkpoints.next_due(time.monotonic() - now)
             if saved and now > start + stretch:
                 return Trajectory(rows, how, rolling, found)
@@ -255,8 +251,7 @@ def advance(
         rolling = None
     kept = names[end] if keep else rolling  # which whoever takes the result from afar forgets
     try:
-        at_end = [name for name, when in measures.items() if when == "end" and ends]
-        if at_end:
+        if at_end := [name for name, when in measures.items() if when == "end" and ends]:
             last = next(row for row in reversed(rows) if "epoch" in row)
             measure(at_end, spec, last, learner.net, images)
     except Diverged:  # nobody goes on from here

@@ -1,25 +1,29 @@
-"""What is done to a network between two epochs to open it again.
+"""Events: what is done to a network between two epochs, mostly to open it again.
 
 shrink: Ash & Adams 2020, 'On Warm-Starting Neural Network Training'. renorm: under batch norm the
 answers do not depend on the norm of a layer's weights, while the steps relative to it do (van
 Laarhoven 2017, 'L2 Regularization versus Batch and Weight Normalization').
 """
 
+import copy
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 
-from cplab import data
-from cplab.engine.tasks import TASKS, Learner, event
+from cplab import data, devices
+from cplab.engine.tasks import TASKS, Classification, Learner, event, task
 
-Normed = tuple[nn.Conv2d | nn.Linear, nn.BatchNorm1d | nn.BatchNorm2d]
 OTHER = 1000  # further is the seed whose newborn a network is mixed with
+FIRST = "first."  # begins the names of the first network's weights
 
 
-def under_batch_norm(net: nn.Module) -> list[Normed]:
+def under_batch_norm(net: nn.Module) -> list[tuple[Any, Any]]:
     """The layers without a bias that batch norm follows, each with it, in the order of modules."""
     kinds = (nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d)
     layers = [module for module in net.modules() if isinstance(module, kinds)]
@@ -63,7 +67,7 @@ def renorm(learner: Learner, spec: Any, images: data.Images) -> dict:
     that batch norm adds a small number to variances; momentum starts again from nothing."""
     factors = scale_to(learner.net, birth_norms(spec, learner.net))
     learner.optimizer.state.clear()
-    return {"factors": [float(factor) for factor in factors]}
+    return {"factors": [*map(float, factors)]}
 
 
 @event
@@ -77,3 +81,46 @@ def shrink(learner: Learner, spec: Any, images: data.Images, kept: float) -> dic
             value.mul_(kept).add_(other[name], alpha=1 - kept)
     learner.optimizer.state.clear()
     return {}
+
+
+# The straight line between the weights of two lives -----------------------------------------------
+
+
+@task("linear_path")
+class TwoLives(Classification):
+    """The second life has the epochs of the first: the same order, crops and flips."""
+
+    def batches(self, spec: Any, epoch: int, step: Any, images: data.Images) -> Iterator[tuple]:
+        return super().batches(spec, epoch % spec.run.epochs, step, images)
+
+
+@event
+def begin_again(learner: Learner, spec: Any, images: data.Images) -> dict:
+    """Keep the weights, and be a newborn."""
+    kept = {FIRST + name: w.detach().clone() for name, w in learner.net.named_parameters()}
+    new = TASKS[spec.task].start(spec, images.train_x.device)
+    learner.net, learner.optimizer, learner.extra = new.net, new.optimizer, kept
+    return {}
+
+
+@event
+@torch.no_grad()
+def walk(learner: Learner, spec: Any, images: data.Images, points: int) -> dict:
+    """From the kept weights to the network's own, in equal steps. Returns loss and accuracy of the
+    test images at each."""
+    found: dict[str, list[float]] = {"loss": [], "accuracy": []}
+    for part in torch.linspace(0, 1, points).tolist():
+        net = copy.deepcopy(learner.net)
+        for name, weight in net.named_parameters():
+            weight.mul_(part).add_(learner.extra[FIRST + name], alpha=1 - part)
+        total, right = 0.0, 0
+        with devices.autocast(images.train_x.device, spec.arithmetic):
+            update_bn(map(images.normal, images.train_x.split(500)), net.train())
+            net.eval()
+            for x, y in zip(images.test_x.split(500), images.test_y.split(500), strict=True):
+                logits = net(images.normal(x)).float()
+                total += F.cross_entropy(logits, y, reduction="sum").item()
+                right += int((logits.argmax(1) == y).sum())
+        found["loss"].append(total / len(images.test_y))
+        found["accuracy"].append(right / len(images.test_y))
+    return found

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cplab import devices, registry
-from cplab.checks import CplabError, Exhausted, tidy
+from cplab.checks import CplabError, Exhausted, installed, tidy
 from cplab.engine.checkpoints import folder, forget, write
 from cplab.engine.pool import Crew
 from cplab.engine.train import Measures, Trajectory, advance
@@ -29,12 +29,10 @@ def crew(client: Any, device: str, measures: Measures, most: int | None) -> Iter
     Arguments: client, a distributed.Client or the address of a scheduler; most, how many segments
         may be under way, as many as workers can be kept busy with if None.
     """
-    try:
+    with installed():
         import dask
         from distributed import Client
         from distributed.scheduler import KilledWorker
-    except ImportError as error:
-        raise CplabError("Dask is not installed: pip install 'cplab[cluster]'") from error
 
     mark = folder() / f"{uuid.uuid4().hex}.cluster"  # whoever sees it shares the cache directory
     own = registry.dumps_own()

@@ -21,7 +21,6 @@ from cplab.specs import mix
 
 TASKS: dict[str, Any] = {}
 EVENTS: dict[str, Callable] = {}
-Class = TypeVar("Class", bound=type)
 Function = TypeVar("Function", bound=Callable)
 
 
@@ -37,10 +36,10 @@ class Learner:
     extra: dict[str, Tensor] = field(default_factory=dict)
 
 
-def task(name: str) -> Callable[[Class], Class]:
+def task(name: str) -> Callable[[type], type]:
     """Make a class the task of this name, as a decorator: one object of it serves all lives."""
 
-    def add(cls: Class) -> Class:
+    def add(cls: type) -> type:
         TASKS[name] = cls()
         return cls
 

@@ -1,8 +1,4 @@
-"""The training loop: one life, step by step, from its deepest checkpoint.
-
-Every random number and learning rate is a function of (seed, epoch), and a checkpoint holds all
-that an epoch passes on to the next.
-"""
+"""The training loop: one life, step by step, from its deepest checkpoint."""
 
 import hashlib
 import math

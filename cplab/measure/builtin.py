@@ -155,9 +155,7 @@ def measure_eye_shares(net: nn.Module, images: Images) -> list[float]:
 def measure_each_eye(net: nn.Module, images: Images) -> dict:
     """Accuracy with both eyes, and with the left and the right alone, read in three ways.
 
-    both; closed, the other eye sees grey; mean_map, its stem's maps are replaced by their mean over
-    images; adapted, it sees grey, and BatchNorm of the shared layers has the statistics of 1,000
-    images at a time, as in someone who covers an eye and gets used to it."""
+    both, closed, mean_map and adapted: see cplab.measure.each_eye."""
     from cplab.measure import eyes
 
     return eyes.each_eye(net, images.normal(images.test_x), images.test_y)

@@ -57,7 +57,8 @@ def each_eye(net: nn.Module, x: Tensor, y: Tensor) -> dict[str, float | list[flo
     A network that always had two eyes was never shown one closed: what it then makes of its maps
     is beyond what it learned. So the open eye is read in three ways: as it is (closed); with the
     mean over images in place of the other stem's maps (mean_map); and with BatchNorm of the shared
-    layers on the statistics of these very images (adapted).
+    layers on the statistics of 1,000 of these very images at a time (adapted), as in someone who
+    covers an eye and gets used to it.
 
     Arguments: net, of model eyes in eval mode; x, y, normalised images (N, C, H, W) and their
         labels (N,).
@@ -75,10 +76,9 @@ def each_eye(net: nn.Module, x: Tensor, y: Tensor) -> dict[str, float | list[flo
         maps = used.look(torch.stack([some, some], 1))
         grey = used.look(torch.zeros_like(some[:1]).unsqueeze(1).expand(-1, 2, -1, -1, -1))
         mean = [each.mean(0, keepdim=True) for each in maps]
-        closed = used.shared, grey
-        adapted = copy.deepcopy(used.shared).train(), grey
+        adapted = copy.deepcopy(used.shared).train()
         right = [used.shared(torch.cat(maps, 1))]
-        for shared, absent in (closed, (used.shared, mean), adapted):
+        for shared, absent in ((used.shared, grey), (used.shared, mean), (adapted, grey)):
             left_alone = torch.cat([maps[0], absent[1].expand_as(maps[1])], 1)
             right_alone = torch.cat([absent[0].expand_as(maps[0]), maps[1]], 1)
             right += [shared(left_alone), shared(right_alone)]

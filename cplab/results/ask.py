@@ -26,6 +26,7 @@ from cplab.checks import (
     tidy,
     whole,
 )
+from cplab.engine.tree import Segment, plan
 from cplab.measure import parse_measures
 from cplab.results import store, tables
 from cplab.results.store import Result, find
@@ -228,19 +229,15 @@ def at_hand(
     cost = estimate(missing, measures)
     if not missing or (cost is not None and cost < seconds):
         return found | dict(zip(missing, sweep(missing, measures, **how), strict=True))
+    what = f"{len(missing)} of {len(every)} results, which nobody has trained yet"
     about = "" if cost is None else f" (about {cost / 60:.0f} minutes on this machine)"
-    said = f"{len(missing)} of {len(every)} results, which nobody has trained yet{about}."
-    print(f"Not shown: {said}")
+    print(f"Not shown: {what}{about}.")
     return found
 
 
-def trees(wanted: Iterable) -> list[Any]:
+def trees(wanted: Iterable) -> list[Segment]:
     """The plan of those specs that have a life."""
-    if not (lives := [spec for spec in wanted if hasattr(spec, "life")]):
-        return []
-    from cplab.engine.tree import plan
-
-    return plan(lives)
+    return plan(spec for spec in wanted if hasattr(spec, "life"))
 
 
 def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
@@ -304,7 +301,7 @@ def every(kind: str = "Run", source: str | None = None) -> Iterator[Result]:
     """
     one_of("kind of result", kind, specs.kinds())
     if source != "live":
-        yield from filter(None, map(store.shipped, store.shipped_keys(kind)))
+        yield from filter(None, map(store.shipped, store.shipped_texts(kind)))
     if source != "shipped":
         yield from (r for r in map(store.live, store.live_paths()) if r and r.kind == kind)
 

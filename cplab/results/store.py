@@ -12,7 +12,7 @@ import os
 import re
 import stat
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property
@@ -21,7 +21,7 @@ from typing import Any
 
 from cplab import specs
 from cplab.checks import CplabError, cache_dir, replaced
-from cplab.measure import MEASUREMENTS
+from cplab.measure import MEASUREMENTS, parse_measures
 from cplab.specs import Outdated
 
 SHIPPED = Path(__file__).parents[1] / "shipped"
@@ -245,16 +245,10 @@ def shipped(key: str) -> Result | None:
         return None
 
 
-def shipped_keys(kind: str) -> list[str]:
-    """Of all shipped results of a kind."""
-    return [key for key, row in all_shipped_rows() if row["kind"] == kind]
-
-
-def all_shipped_rows() -> Iterator[tuple[str, dict]]:
-    """The row of each shipped result, by key; those of a file that cannot be read are left out."""
-    for key, path in shipped_index().items():
-        if row := shipped_rows(path).get(key):
-            yield key, row
+def shipped_texts(kind: str) -> dict[str, str]:
+    """The JSON of each shipped result of a kind, by key, of all files that can be read."""
+    rows = [shipped_rows(path).get(key) for key, path in shipped_index().items()]
+    return {row["key"]: row["json"] for row in rows if row and row["kind"] == kind}
 
 
 def live_path(key: str) -> Path:
@@ -307,8 +301,6 @@ def find(spec: Any, measure: Any = ()) -> Result | None:
     >>> round(find(Run(deficit="blur", length=8, seed=0)).accuracy, 2)
     0.57
     """
-    from cplab.measure import parse_measures
-
     measures, key = parse_measures(measure), specs.key(specs.check_spec(spec))
     old = shipped(key)
     if old is not None and old.covers(measures):
@@ -322,9 +314,8 @@ def join(new: Result, old: Result | None) -> Result:
     """A result with what was measured before on the very same training."""
     if old is None or outcome(old) != outcome(new):
         return new
-    measured = {name: dict(rows) for name, rows in old.measured.items()}
-    for name, rows in new.measured.items():
-        measured[name] = measured.get(name, {}) | rows
+    one, other = old.measured, new.measured
+    measured = {name: one.get(name, {}) | other.get(name, {}) for name in one | other}
     return replace(new, measured=measured)
 
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from cplab import specs
-from cplab.checks import CplabError, whole
+from cplab.checks import CplabError, one_of, whole
 from cplab.deficits import canonical_name
 from cplab.profiles import PROFILES
 from cplab.results import store
-from cplab.results.store import Result, checksum, live, live_path, shipped, shipped_keys
+from cplab.results.store import Result, checksum, live, live_path, shipped, shipped_texts
 
 INDEX = "index.jsonl"
 ABOUT = ("seconds", *store.HOW, "source")
@@ -54,13 +54,13 @@ def entry_of(result: Result) -> Entry:
 @cache
 def shipped_entries(kind: str) -> list[Entry]:
     """Of all sound shipped results of a kind."""
-    return [entry_of(found) for found in map(shipped, shipped_keys(kind)) if found]
+    return [entry_of(found) for found in map(shipped, shipped_texts(kind)) if found]
 
 
 @cache
 def shipped_profiles(kind: str) -> set[str]:
     """Of shipped results of a kind, as they are written; the default one is not."""
-    texts = [row["json"] for _, row in store.all_shipped_rows() if row["kind"] == kind]
+    texts = shipped_texts(kind).values()
     return {name for text in texts for name in re.findall(r'"profile": "(\w+)"', text)}
 
 
@@ -145,8 +145,7 @@ def table(**wanted: object) -> Any:
 
     names = [f.name for f in fields(Run)]
     for name in wanted:
-        if name not in names:
-            raise CplabError(f"unknown field {name!r} of a run: choose one of {', '.join(names)}")
+        one_of("field of a run", name, names)
     others = {name: value for name, value in wanted.items() if name not in ("deficit", "skipped")}
     errors: list[CplabError] = []
 

@@ -151,11 +151,8 @@ def shuffled(
     for _ in range(glance):
         shift = torch.randint(2 * p.shift + 1, (2, count), generator=random).to(device)
     padded = F.pad(images.train_x, (0, 0, *[p.shift] * 4))
-    picture, row, column, _ = padded.stride()
-    crops = padded.as_strided(  # every crop of every image, as a view
-        (count, 2 * p.shift + 1, 2 * p.shift + 1, size, size, padded.shape[3]),
-        (picture, row, column, row, column, 1),
-    )
+    # every crop of every image, as a view: (images, rows down, columns across, H, W, C)
+    crops = padded.unfold(1, size, 1).unfold(2, size, 1).permute(0, 1, 2, 4, 5, 3)
     if step.images != 1:  # the same ones in every epoch of a seed
         random = torch.Generator().manual_seed(mix(spec.seed, "images"))
         seen = torch.rand(count, generator=random).to(device).argsort() < step.images * count

@@ -188,17 +188,16 @@ def measure_gauges(net: nn.Module, images: Images) -> dict:
 
     def keep(layer: nn.Module, given: tuple, out: torch.Tensor) -> None:
         values = given[0] if layer is last else out
-        seen[layer] = values.detach().clone().flatten(2 if values.ndim > 2 else 1)
+        seen[layer] = values.detach().clone().unsqueeze(-1).flatten(2)
 
     for layer in own.modules():
         if layer is last or isinstance(layer, nn.ReLU):
             layer.register_forward_hook(keep)
     own(x)
-    features, units = (seen.pop(last), [*seen.values()])
-    features = features.mean(2) if features.ndim > 2 else features
+    features = seen.pop(last).mean(2)
     parts = torch.linalg.svdvals(features - features.mean(0))
     entropy = torch.special.entr(parts / parts.sum().clamp_min(1e-30)).sum()
-    silent = [(u.amax((0, 2)) if u.ndim > 2 else u.amax(0)) <= 0 for u in units]
+    silent = [units.amax((0, 2)) <= 0 for units in seen.values()]
     own.train()
     norms, losses = [], []
     for some, labels in zip(x.split(128), y.split(128), strict=True):

@@ -5,7 +5,6 @@ Without it nothing is lost; it is damaged line by line, since each has a checksu
 """
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,7 +18,7 @@ from cplab.checks import CplabError, one_of, whole
 from cplab.deficits import canonical_name
 from cplab.profiles import PROFILES
 from cplab.results import store
-from cplab.results.store import Result, checksum, live, live_path, shipped, shipped_texts
+from cplab.results.store import Result, checksum, shipped, shipped_texts
 
 INDEX = "index.jsonl"
 ABOUT = ("seconds", *store.HOW, "source")
@@ -80,30 +79,29 @@ def about_alike(spec: Any) -> Iterator[list[dict]]:
 def live_entries(kind: str) -> list[Entry]:
     """Of all sound live results of a kind. A file is read where it is not, or was another, when
     the index was written."""
-    where = live_path("").parent
-    known, present, new = known_entries(where), {}, {}
-    with suppress(OSError), os.scandir(where) as files:
-        for file in files:
-            with suppress(OSError):  # it may be gone by now
-                about = file.stat(follow_symlinks=False)
-                if file.name.endswith(".json"):
-                    present[file.name] = [about.st_mtime_ns, about.st_size]
-    for name, at in present.items():
-        if name not in known or known[name][0] != at:
-            found = live(where / name)
-            known[name] = at, entry_of(found) if found else None
-            if found:
-                new[name] = known[name]
-    write_index(where, new)
-    entries = (known[name][1] for name in sorted(present))
+    index = store.live_path("").with_name(INDEX)
+    known, lines, entries = known_entries(index), [], []
+    for path in store.live_paths():
+        with suppress(OSError):  # it may be gone by now
+            about, name = path.lstat(), path.name
+            at = [about.st_mtime_ns, about.st_size]
+            if name not in known or known[name][0] != at:
+                known[name] = at, None
+                if found := store.live(path):
+                    known[name] = at, (entry := entry_of(found))
+                    lines.append(index_line(name, at, *entry))
+            entries.append(known[name][1])
+    if lines:
+        with suppress(OSError), index.open("a") as file:  # nothing is lost without it
+            file.write("".join(lines))
     return [entry for entry in entries if entry and type(entry[0]).__name__ == kind]
 
 
 @cache
-def known_entries(where: Path) -> dict[str, tuple[list, Entry | None]]:
+def known_entries(index: Path) -> dict[str, tuple[list, Entry | None]]:
     """What the index says of live files, by name: when each changed and its size, its entry."""
     known: dict[str, tuple[list, Entry | None]] = {}
-    with suppress(OSError), (where / INDEX).open(errors="replace") as lines:
+    with suppress(OSError), index.open(errors="replace") as lines:
         for line in lines:  # the last one of a file holds
             with suppress(Exception):  # of a damaged line, or of another version
                 said = json.loads(line[64:])
@@ -115,17 +113,12 @@ def known_entries(where: Path) -> dict[str, tuple[list, Entry | None]]:
     return known
 
 
-def write_index(where: Path, entries: dict[str, Any]) -> None:
-    """Add entries to the index, which nothing is lost without."""
-    lines = []
-    for name, (at, (spec, about)) in entries.items():
-        said = {"file": name, "at": at, "kind": type(spec).__name__, "version": spec.version}
-        said |= {"spec": specs.plain(spec), "about": {**about, "size": None}}
-        text = json.dumps(said)
-        lines.append(f"{checksum(text)}{text}\n")
-    if lines:
-        with suppress(OSError), (where / INDEX).open("a") as file:
-            file.write("".join(lines))
+def index_line(name: str, at: list, spec: Any, about: dict) -> str:
+    """What the index says of a live file."""
+    said = {"file": name, "at": at, "kind": type(spec).__name__, "version": spec.version}
+    said |= {"spec": specs.plain(spec), "about": {**about, "size": None}}
+    text = json.dumps(said)
+    return f"{checksum(text)}{text}\n"
 
 
 def table(**wanted: object) -> Any:

@@ -77,12 +77,11 @@ class Classification:
 
         Arguments: state, tensors of the checkpoint that is loaded next, where shapes may differ.
         """
-        images = self.images(spec, device)
+        p, images = spec.settings, self.images(spec, device)
         with seeded(mix(spec.seed)):
-            net = models.build(spec.model, len(images.mean), spec.settings.size).to(device)
-        p = spec.settings
-        how = {"momentum": p.momentum, "weight_decay": p.weight_decay}
-        return Learner(net, Optimizer(net.parameters(), spec.optimizer, **how))
+            net = models.build(spec.model, len(images.mean), p.size).to(device)
+        optimizer = Optimizer(net.parameters(), spec.optimizer, p.momentum, p.weight_decay)
+        return Learner(net, optimizer)
 
     def batches(self, spec: Any, epoch: int, step: Any, images: data.Images) -> Iterator[tuple]:
         """One epoch of training data on its device: shuffled, shifted, mirrored, under the deficit.

@@ -39,19 +39,21 @@ def turn(device: torch.device, stop: Flag | None = None) -> Iterator[None]:
 def wait_for(cores: ExitStack, stop: Flag | None) -> None:
     """Until the stack has the cores, the flag is set, or no turn has begun for too long."""
     folder, last, until = cache_dir() / "locks", -1, 0.0
-    began = time.monotonic()
+    mark, began = folder / "turns", time.monotonic()
     with ExitStack() as line:
         first, waited = False, False
         while not (stop and stop.is_set()):
             first = first or take(folder / f"next-{platform.node()}.lock", line)
             if first and take_cores(folder, cores):
-                begin_turn(folder / "turns")
+                with suppress(OSError):  # its time tells those who wait that turns go on
+                    mark.mkdir(exist_ok=True)
+                    os.utime(mark)
                 return
             if not waited:  # who has just come, perhaps from a turn, lets those be next who wait
                 line.close()
                 first, waited = False, True
             now = time.monotonic()
-            if (turns := turns_begun(folder / "turns")) != last:
+            if (turns := turns_begun(mark)) != last:
                 last, until = turns, now + PATIENCE
             elif now > until:
                 return
@@ -60,15 +62,8 @@ def wait_for(cores: ExitStack, stop: Flag | None) -> None:
             time.sleep(random.uniform(0.3, 1) * pause)
 
 
-def begin_turn(mark: Path) -> None:
-    """Tell those who wait that turns go on: a directory's time says when the last one began."""
-    with suppress(OSError):
-        mark.mkdir(exist_ok=True)
-        os.utime(mark)
-
-
 def turns_begun(mark: Path) -> int:
-    """Another number after each turn that begins."""
+    """Another number after each turn that begins: a directory's time."""
     with suppress(OSError):
         return mark.stat().st_mtime_ns
     return 0

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cplab import specs
-from cplab.checks import CplabError, one_of, whole
+from cplab.checks import CplabError, whole
 from cplab.deficits import canonical_name
 from cplab.profiles import PROFILES
 from cplab.results import store
@@ -138,7 +138,8 @@ def table(**wanted: object) -> Any:
 
     names = [f.name for f in fields(Run)]
     for name in wanted:
-        one_of("field of a run", name, names)
+        if name not in names:
+            raise CplabError(f"unknown field {name!r} of a run: choose one of {', '.join(names)}")
     others = {name: value for name, value in wanted.items() if name not in ("deficit", "skipped")}
     errors: list[CplabError] = []
 

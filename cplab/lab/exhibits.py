@@ -25,6 +25,7 @@ from cplab.show.theme import label
 SIZE: dict[str, Any] = {"width": 720, "height": 420}
 BROWSERS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"]
 BROWSERS += ["msedge", "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"]
+EARLY_LATE = [Run("blur", length=end, schedule="paper") for end in (4, 16)]
 # Run in the page once all is drawn; what it writes into the page is read from there.
 EXPORT = """<script>
 const wait = setInterval(() => {
@@ -75,11 +76,6 @@ def certainty() -> Any:
         parts = each[:, at] / each[:, at].max(1, keepdims=True)
         curves[words] = dict(zip((at + 1).tolist(), parts.T, strict=True))
     return means(curves, ("epoch", "part of the highest"), percent=False, legend="right", **SIZE)
-
-
-def schedules() -> Any:
-    """The learning rate of lives whose deficit ends early or late, under the paper's schedule."""
-    return rates([Run("blur", length=end, schedule="paper") for end in (4, 16)], **SIZE)
 
 
 def kittens() -> Any:
@@ -160,7 +156,7 @@ EXHIBITS: dict[str, Callable[[], Any]] = {
     "kittens": kittens,
     "removal": lambda: removal(Run(), ("blur", "flip", "permute", "noise"), **SIZE),
     "removal-paper-schedule": lambda: removal(Run(schedule="paper"), ("blur", "flip"), **SIZE),
-    "rates-paper-schedule": schedules,
+    "rates-paper-schedule": lambda: rates(EARLY_LATE, **SIZE),
     "learning-curves": lambda: explorer_panel("curve"),
     "recovery": lambda: explorer_panel("pair"),
     "cost-by-length": lambda: explorer_panel("removal"),

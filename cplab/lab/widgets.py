@@ -208,9 +208,7 @@ class Prediction(Covered):
 
 
 class Ranking(Covered):
-    """An order guessed before it is shown: who ends best, second, …, worst?
-
-    Arguments: runs, what is to be ordered, as {words: Run}.
+    """An order of runs, {words: Run}, guessed before it is shown: who ends best, …, worst?
 
     `controls` are the drop-down lists, one a place; what is covered opens once each run has one.
 
@@ -265,9 +263,7 @@ class Ranking(Covered):
 
 
 class Switch(w.VBox):
-    """A row of buttons above figures that `draw` makes for the chosen option.
-
-    Arguments: options; draw, from an option to a Bokeh figure or a list of them.
+    """A row of buttons above what `draw` makes of the chosen option: a Bokeh figure, or a list.
 
     >>> from cplab import show
     >>> switch = Switch(["blur", "flip"], lambda name: show.removal(Run(), (name,)))

@@ -335,8 +335,7 @@ def bars(
 def threads(groups: Mapping, x: str, y: str, words: tuple[str, str], **options: Any) -> figure:
     """Curves of one quantity against another, a thin line for each seed.
 
-    Arguments: groups, {kind: [values]}, each values[x] and values[y] being lists of numbers; words,
-        of both axes.
+    Arguments: groups, {kind: [values]}, values[x] and values[y] being numbers; words, of both axes.
 
     >>> threads({"dense": [{"t": [1, 2], "n": [3, 4]}]}, "t", "n", ("time", "number")).title.text
     'number against time'
@@ -351,9 +350,8 @@ def threads(groups: Mapping, x: str, y: str, words: tuple[str, str], **options: 
 
 
 def curves(groups: Mapping[str, tuple], x: str, y: str, **options: Any) -> figure:
-    """Lines of any numbers that are no results (computed in a cell), each with its words.
-
-    Arguments: groups, two rows of numbers for each line; x and y, words of the axes.
+    """Lines of any numbers that are no results (computed in a cell): groups, two rows of numbers
+    for each by its words; x and y, words of the axes.
 
     >>> curves({"a": ([1, 2], [3, 4])}, "batches", "trace").title.text
     'trace against batches'

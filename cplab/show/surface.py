@@ -208,9 +208,7 @@ def height(layout: LayoutDOM) -> int:
 
 
 def display(*figs: Any) -> None:
-    """Show figures side by side in the notebook, else in a browser.
-
-    Arguments: figs, of Bokeh.
+    """Show Bokeh figures side by side in the notebook, else in a browser.
 
     >>> from cplab.show.theme import plain_figure
     >>> display(plain_figure("", "", ""))  # doctest: +SKIP

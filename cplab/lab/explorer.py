@@ -2,6 +2,7 @@
 
 import asyncio
 import html
+import math
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +10,6 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import ipywidgets as w
-import numpy as np
 import pandas as pd
 from bokeh.colors import RGB
 from bokeh.events import DoubleTap, PressUp, Tap
@@ -238,11 +238,10 @@ class Explorer(w.VBox):
 
     def _tap(self, event: Any) -> None:
         """A click on the map chooses the point: on an axis of names, cell i is from i to i + 1."""
-        axes = [self.plots.map.x_range.factors, self.plots.map.y_range.factors]
-        cell = [int(np.floor(at)) for at in (event.x, event.y)]
-        if all(0 <= i < len(names) for i, names in zip(cell, axes, strict=True)):
-            onset, length = (int(names[i]) for i, names in zip(cell, axes, strict=True))
-            self.onset.value, self.length.value = onset, length
+        onsets, lengths = self.plots.map.x_range.factors, self.plots.map.y_range.factors
+        i, j = math.floor(event.x), math.floor(event.y)
+        if 0 <= i < len(onsets) and 0 <= j < len(lengths):
+            self.onset.value, self.length.value = int(onsets[i]), int(lengths[j])
 
     def _draw_picture(self) -> None:
         like = self.points.like
@@ -270,7 +269,7 @@ class Explorer(w.VBox):
         if run.deficit == "none":
             return f"{begin}. Now let a deficit last for some epochs."
         point = self.points.mean(run)
-        if np.isnan(point.loss):
+        if math.isnan(point.loss):
             return f"{begin}. Its controls are not trained yet."
         clock = f", clock {self.clock.value}" if run.schedule == "paper" else ""
         return f"{begin}{clock}: {cost_in_words(point)}. <b>{verdict(point)}</b>"
@@ -374,7 +373,7 @@ def cost_in_words(point: pd.Series) -> str:
     """
     loss = percent(abs(point.loss), point.loss_half)
     words = f"{loss} points {'below' if point.loss >= 0 else 'above'} equal training"
-    if np.isnan(point.harm):
+    if math.isnan(point.harm):
         return words
     harm, lost = (percent(point[n], point[f"{n}_half"]) for n in ("harm", "lost_time"))
     return f"harm {harm} and lost time {lost}, together {words}"
@@ -388,9 +387,9 @@ def verdict(point: pd.Series) -> str:
     >>> verdict(points.loc["flip", 0, 16])
     'Something was learned, less than from clear images.'
     """
-    if np.isnan(point.harm) or np.isnan(point.loss):
+    if math.isnan(point.harm) or math.isnan(point.loss):
         return "One control is missing: no verdict."
-    if np.isnan(point.harm_half) or np.isnan(point.loss_half):
+    if math.isnan(point.harm_half) or math.isnan(point.loss_half):
         return "One seed: no interval, no verdict."
     if point.harm - point.harm_half > 0:
         return "Worse than without these epochs: the deficit did harm, and this recovery left it."

@@ -11,7 +11,7 @@ from bokeh.plotting import figure
 from cplab import statistics
 from cplab.show.theme import EQUAL, LIVE, percent_axis, place_legend, plain_figure
 
-MEASURED = "#0072B2"
+TRUTH = "#0072B2"
 
 
 def guesses(
@@ -34,7 +34,7 @@ def add_measured(fig: figure, truth: Mapping, places: Sequence, size: int) -> fi
     """A figure with what was measured, (mean, half) by name, at these places of its y axis."""
     if truth:
         band = statistics.band_columns(*zip(*truth.values(), strict=True))
-        how: dict[str, Any] = {"source": ColumnDataSource({"y": places, **band}), "color": MEASURED}
+        how: dict[str, Any] = {"source": ColumnDataSource({"y": places, **band}), "color": TRUTH}
         fig.scatter("mean", "y", size=size, marker="square", legend_label="measured", **how)
         # a glyph, for which the axis makes room
         fig.segment("low", "y", "high", "y", line_width=2, **how)
@@ -110,7 +110,7 @@ def class_orders(
         fig.scatter([place], [name], size=large, **look)
         look = {"text_align": "center", "text_baseline": "middle", "text_font_size": "11px"}
         fig.text([place], [name], [str(count)], **look)
-    look = {"marker": "square", "fill_alpha": 0, "line_width": 2, "color": MEASURED}
+    look = {"marker": "square", "fill_alpha": 0, "line_width": 2, "color": TRUTH}
     fig.scatter(places[: len(measured)], measured, size=36, legend_label="measured", **look)
     return place_legend(fig, "above")
 

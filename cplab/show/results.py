@@ -350,8 +350,9 @@ def threads(groups: Mapping, x: str, y: str, words: tuple[str, str], **options: 
 
 
 def curves(groups: Mapping[str, tuple], x: str, y: str, **options: Any) -> figure:
-    """Lines of any numbers that are no results (computed in a cell): groups, two rows of numbers
-    for each by its words; x and y, words of the axes.
+    """Lines of any numbers that are no results (computed in a cell), each with its words.
+
+    Arguments: groups, two rows of numbers for each line; x and y, words of the axes.
 
     >>> curves({"a": ([1, 2], [3, 4])}, "batches", "trace").title.text
     'trace against batches'

@@ -17,11 +17,12 @@ class Check(NamedTuple):
     within: float
 
 
-def gain(run: Run) -> float:
-    """Points above the newborn, the mean over seeds."""
+def gain_of_blur() -> float:
+    """Points above the newborn after 16 epochs of blur, the mean over seeds."""
     from cplab import quantities
 
-    return float(quantities.each_seed(quantities.gain_over_newborn, run).mean())
+    each = quantities.each_seed(quantities.gain_over_newborn, Run("blur", length=16))
+    return float(each.mean())
 
 
 def student_t(seeds: int, statements: int = 1) -> float:
@@ -31,27 +32,22 @@ def student_t(seeds: int, statements: int = 1) -> float:
     return float(stats.t.ppf(1 - 0.025 / statements, seeds - 1))
 
 
-def seeds_for(part: float, seeds: int) -> int:
-    """Seeds of which an interval is so large a part of one of some seeds, at the same spread."""
-    wanted, many = part * student_t(seeds) / seeds**0.5, seeds
+def halving_seeds(seeds: int = 5) -> int:
+    """Seeds of which an interval is half as large as one of fewer seeds, at the same spread."""
+    wanted, many = 0.5 * student_t(seeds) / seeds**0.5, seeds
     while student_t(many) / many**0.5 > wanted:
         many += 1
     return many
 
 
-def parameters(model: str) -> int:
+def depth3_parameters() -> int:
     from cplab import models
 
-    return sum(one.numel() for one in models.build(model).parameters())
+    return sum(one.numel() for one in models.build("depth3-96").parameters())
 
 
 CHECKS = {
-    "02-1": Check(
-        "the mean of the differences, in points",
-        "d.mean()",
-        lambda: gain(Run("blur", length=16)),
-        0.06,
-    ),
+    "02-1": Check("the mean of the differences, in points", "d.mean()", gain_of_blur, 0.06),
     "03-2": Check(
         "Student's factor for five seeds and the three statements together",
         "t",
@@ -64,14 +60,9 @@ CHECKS = {
         lambda: 30 + 0.05 * 4000 / 4,
         0.5,
     ),
-    "06-1": Check(
-        "how many parameters depth3-96 has", "by_hand(3, 96)", lambda: parameters("depth3-96"), 0
-    ),
+    "06-1": Check("how many parameters depth3-96 has", "by_hand(3, 96)", depth3_parameters, 0),
     "06-4": Check(
-        "how many seeds halve an interval of five seeds, at the same spread",
-        "13",
-        lambda: seeds_for(0.5, 5),
-        0,
+        "how many seeds halve an interval of five seeds, at the same spread", "13", halving_seeds, 0
     ),
 }
 

@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import html
 import json
+import operator
 import re
 from collections import Counter
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from cplab.checks import CplabError, require, shown
 from cplab.lab.surface import in_red, replace_last
 from cplab.show import predictions
 
-VERSION, MOST_VALUES, LONGEST, MOST_CODES = 1, 40, 100, 1000
+VERSION, LONGEST, MOST_CODES = 1, 100, 1000
 PLAIN, OURS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 READ = str.maketrans({"O": "0", "I": "1", "L": "1", "-": "", "–": "", "−": ""})
 HALVES = 200  # half percents, of a slider from 0 to 100
@@ -37,14 +38,11 @@ def encode(answer: Answer) -> str:
     '06GV-5GVE-B8JZ-M'
     """
     body = bytes([VERSION, *bytes.fromhex(answer.question), *answer.values])
-    whole = body + crc_of(body)
-    text = base64.b32encode(whole).rstrip(b"=").translate(bytes.maketrans(PLAIN, OURS)).decode()
+    # of how much there is as well: else a zero at the end would pass unseen
+    check = binascii.crc_hqx(bytes([len(body)]) + body, 0xFFFF).to_bytes(2, "big")
+    plain = base64.b32encode(body + check).rstrip(b"=")
+    text = plain.translate(bytes.maketrans(PLAIN, OURS)).decode()
     return "-".join(text[i : i + 4] for i in range(0, len(text), 4))
-
-
-def crc_of(body: bytes) -> bytes:
-    """Of what a code holds, and of how much that is: else a zero at its end would pass unseen."""
-    return binascii.crc_hqx(bytes([len(body)]) + body, 0xFFFF).to_bytes(2, "big")
 
 
 def decode(code: str) -> Answer:
@@ -60,14 +58,12 @@ def decode(code: str) -> Answer:
     require(fine, f"code {shown(code)} is not allowed: paste it as the question shows it")
     packed = plain.encode().translate(bytes.maketrans(OURS, PLAIN))
     try:
-        whole = base64.b32decode(packed + b"=" * (-len(packed) % 8))
+        body = base64.b32decode(packed + b"=" * (-len(packed) % 8))[:-2]
     except binascii.Error:
-        whole = b""
-    body, check = whole[:-2], whole[-2:]
-    known = len(body) > 4 and body[0] == VERSION and len(body) <= 4 + MOST_VALUES
-    sound = known and crc_of(body) == check
-    found = Answer(body[1:4].hex(), tuple(body[4:])) if sound else Answer("", ())
-    require(sound and encode(found).replace("-", "") == plain, f"code {shown(code)} is incomplete")
+        body = b""
+    found = Answer(body[1:4].hex(), tuple(body[4:]))
+    whole = found.values and encode(found).replace("-", "") == plain  # with its version and check
+    require(whole, f"code {shown(code)} is incomplete")
     return found
 
 
@@ -88,14 +84,10 @@ def number_of(control: Any) -> int:
     return round(HALVES * (control.value - control.min) / (control.max - control.min))
 
 
-def most_of(control: Any) -> int:
-    return len(control.options) - 1 if hasattr(control, "index") else HALVES
-
-
 def code_of(question: Any) -> str:
     """The code of a question's answer, as it stands."""
-    controls = [*question.controls.values()]
-    return encode(Answer(question_of(question), tuple(map(number_of, controls))))
+    values = tuple(map(number_of, question.controls.values()))
+    return encode(Answer(question_of(question), values))
 
 
 def answers_in(pasted: str, question: Any) -> tuple[list[tuple[int, ...]], list[str]]:
@@ -104,19 +96,17 @@ def answers_in(pasted: str, question: Any) -> tuple[list[tuple[int, ...]], list[
     Raises: CplabError for a text that is too long.
     """
     require(len(pasted) <= LONGEST * MOST_CODES, f"give at most {MOST_CODES} codes at a time")
-    controls = [*question.controls.values()]
-    name, most = question_of(question), [most_of(one) for one in controls]
+    name, controls = question_of(question), question.controls.values()
+    most = [len(one.options) - 1 if hasattr(one, "index") else HALVES for one in controls]
     found, refused = [], []
-    for word in re.split(r"[\s,;]+", pasted):
+    for word in re.findall(r"[^\s,;]+", pasted):
         try:
-            answer = decode(word) if word else None
+            answer = decode(word)
         except CplabError as error:
             refused.append(str(error))
             continue
-        if answer is None:
-            continue
         fits = answer.question == name and len(answer.values) == len(most)
-        if fits and all(value <= top for value, top in zip(answer.values, most, strict=True)):
+        if fits and all(map(operator.le, answer.values, most)):
             found.append(answer.values)
         else:
             refused.append(f"code {shown(word)} answers another question")
@@ -136,10 +126,8 @@ def class_picture(question: Any, codes: str) -> Any:
     >>> class_picture(asked, "05VZ-RDR0-ZRMG").title.text
     '1 answer'
     """
-    asks = hasattr(question, "controls")
-    require(
-        asks, f"question {shown(question)} is not allowed: give a Prediction, Ranking or choice"
-    )
+    wrong = f"question {shown(question)} is not allowed: give a Prediction, Ranking or choice"
+    require(hasattr(question, "controls"), wrong)
     found, refused = answers_in(codes, question)
     require(found, f"no code answers this question: {'; '.join(refused[:2]) or 'paste some'}")
     title = f"{len(found)} answer{'s' * (len(found) > 1)}"
@@ -168,10 +156,8 @@ class Together(w.Accordion):
     def __init__(self, question: Any) -> None:
         self._question = question
         self.code, self.said = w.HTML(), w.HTML()
-        self.codes = w.Textarea(
-            placeholder="the class's codes, one a line", layout={"width": "320px"}
-        )
-        self.codes.continuous_update = False
+        calm: Any = {"layout": {"width": "320px"}, "continuous_update": False}
+        self.codes = w.Textarea(placeholder="the class's codes, one a line", **calm)
         self.picture = w.VBox([w.HTML()])
         inside = w.VBox([self.code, self.codes, self.said, self.picture])
         super().__init__([inside], selected_index=None, layout={"display": "none"})

@@ -7,31 +7,25 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cplab import animals, eyes, linear, pruning, quantities, results
+from cplab import animals, eyes, linear, pruning, quantities
 from cplab.checks import CplabError
 from cplab.lab.lab01 import by_age
 from cplab.lab.lab08 import shares
 from cplab.lab.points import Plots, Points
+from cplab.lab.widgets import all_seeds
 from cplab.runs import Run
 from cplab.show.results import bars, means, over_epochs, rates, removal
 from cplab.show.theme import label
 
 SIZE: dict[str, Any] = {"width": 720, "height": 420}
-BROWSERS: tuple[str, ...] = (
-    "chromium",
-    "chromium-browser",
-    "google-chrome",
-    "google-chrome-stable",
-    "chrome",
-)
-BROWSERS += ("msedge", "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
+BROWSERS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"]
+BROWSERS += ["msedge", "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"]
+EARLY_LATE = [Run("blur", length=end, schedule="paper") for end in (4, 16)]
 # Run in the page once all is drawn; what it writes into the page is read from there.
 EXPORT = """<script>
 const wait = setInterval(() => {
@@ -55,37 +49,21 @@ const wait = setInterval(() => {
 </script>"""
 
 
-def explorer_panel(name: str) -> Callable[[], Any]:
+def explorer_panel(name: str) -> Any:
     """One of the explorer's figures, for 16 epochs of blur from birth."""
-
-    def draw() -> Any:
-        found = getattr(explored(), name)
-        found.update(**SIZE, min_width=None, max_width=None, sizing_mode="fixed")
-        return found
-
-    return draw
-
-
-@cache
-def explored() -> Plots:
     plots, run = Plots(), Run("blur", length=16)
     plots.show(Points(Run()), run, "blur", run)
-    return plots
+    found = getattr(plots, name)
+    found.update(**SIZE, min_width=None, max_width=None, sizing_mode="fixed")
+    return found
 
 
 def traces() -> Any:
     """The Fisher trace along lives with and without a deficit."""
-    lives = {"no deficit": ("none", 24, 0)}
-    lives |= {label(kind): (kind, 0, 24) for kind in ("blur", "flip")}
-    groups = {
-        words: [
-            found
-            for seed in quantities.SEEDS
-            if (found := results.find(Run(*life, profile="fit", seed=seed), {"trace": "every"}))
-        ]
-        for words, life in lives.items()
-    }
-    return over_epochs({words: group for words, group in groups.items() if group}, **SIZE)
+    lives = {"no deficit": Run(onset=24, profile="fit")}
+    lives |= {label(kind): Run(kind, length=24, profile="fit") for kind in ("blur", "flip")}
+    found = {words: all_seeds(run, measure={"trace": "every"}) for words, run in lives.items()}
+    return over_epochs(found, **SIZE)
 
 
 def certainty() -> Any:
@@ -98,11 +76,6 @@ def certainty() -> Any:
         parts = each[:, at] / each[:, at].max(1, keepdims=True)
         curves[words] = dict(zip((at + 1).tolist(), parts.T, strict=True))
     return means(curves, ("epoch", "part of the highest"), percent=False, legend="right", **SIZE)
-
-
-def schedules() -> Any:
-    """The learning rate of lives whose deficit ends early or late, under the paper's schedule."""
-    return rates([Run("blur", length=end, schedule="paper") for end in (4, 16)], **SIZE)
 
 
 def kittens() -> Any:
@@ -133,13 +106,12 @@ def grown_and_pruned() -> Any:
 
 def harm_by_depth() -> Any:
     """The harm of blur from birth in networks of one family that differ in depth (lab 06)."""
-    groups = dict[str, dict[float, Any]]()
-    for n in (1, 2, 3):
-        like = Run("blur", length=4, model=f"depth{n}", schedule="fixed")
-        runs = {end: replace(like, length=end) for end in (4, 8, 16)}
-        groups[f"n = {n}"] = {
-            end: quantities.each_seed(quantities.harm, run, last=5) for end, run in runs.items()
-        }
+
+    def harm(n: int, end: int) -> Any:
+        run = Run("blur", length=end, model=f"depth{n}", schedule="fixed")
+        return quantities.each_seed(quantities.harm, run, last=5)
+
+    groups: Any = {f"n = {n}": {end: harm(n, end) for end in (4, 8, 16)} for n in (1, 2, 3)}
     words = ("blurred until epoch", "harm, points")
     return means(groups, words, percent=False, legend="right", **SIZE)
 
@@ -147,12 +119,11 @@ def harm_by_depth() -> Any:
 def share_lost_by_age() -> Any:
     """What an eye is left with that was closed for 8 epochs, by the age at which (lab 07)."""
     lives = [Run("blank:right", at, 8, model="eyes") for at in (0, 4, 8, 16)]
-    kept: dict[float, Any] = {one.onset: quantities.each_seed(eyes.eye_share, one) for one in lives}
-    born: dict[float, Any] = {
-        one.onset: quantities.each_seed(eyes.eye_share, one.without_window()) for one in lives
-    }
+    groups: dict[str, dict[float, Any]] = {"right eye closed for 8 epochs": {}, "never closed": {}}
+    for life in lives:
+        for kept, one in zip(groups.values(), (life, life.without_window()), strict=True):
+            kept[life.onset] = quantities.each_seed(eyes.eye_share, one)
     words = ("epoch at which the right eye is closed", "its share of the neurons")
-    groups = {"right eye closed for 8 epochs": kept, "never closed": born}
     return means(groups, words, percent=False, legend="right", **SIZE)
 
 
@@ -170,8 +141,7 @@ def linear_eyes_by_age() -> Any:
 
 def treatments() -> Any:
     """The harm that is left of a deficit of 16 epochs after a treatment (lab 09)."""
-    kinds: dict[str, Any] = {"no treatment": "", "renorm": "renorm@16"}
-    kinds["norms held from birth"] = "held@0"
+    kinds: Any = {"no treatment": "", "renorm": "renorm@16", "norms held from birth": "held@0"}
     runs = {
         f"{label(deficit)}, {words}": Run(deficit, length=16, treatments=kind)
         for deficit in ("noise", "blur")
@@ -186,13 +156,13 @@ EXHIBITS: dict[str, Callable[[], Any]] = {
     "kittens": kittens,
     "removal": lambda: removal(Run(), ("blur", "flip", "permute", "noise"), **SIZE),
     "removal-paper-schedule": lambda: removal(Run(schedule="paper"), ("blur", "flip"), **SIZE),
-    "rates-paper-schedule": schedules,
-    "learning-curves": explorer_panel("curve"),
-    "recovery": explorer_panel("pair"),
-    "cost-by-length": explorer_panel("removal"),
-    "cost-by-onset": explorer_panel("sensitivity"),
-    "cost-by-recovery": explorer_panel("healing"),
-    "map-of-harm": explorer_panel("map"),
+    "rates-paper-schedule": lambda: rates(EARLY_LATE, **SIZE),
+    "learning-curves": lambda: explorer_panel("curve"),
+    "recovery": lambda: explorer_panel("pair"),
+    "cost-by-length": lambda: explorer_panel("removal"),
+    "cost-by-onset": lambda: explorer_panel("sensitivity"),
+    "cost-by-recovery": lambda: explorer_panel("healing"),
+    "map-of-harm": lambda: explorer_panel("map"),
     "fisher-trace": traces,
     "trace-and-certainty": certainty,
     "grown-and-pruned": grown_and_pruned,
@@ -217,12 +187,10 @@ def photograph(figures: dict[str, Any]) -> dict[str, bytes]:
         raise CplabError("no browser draws the figures here: install Chromium or Google Chrome")
     for name, figure in figures.items():
         figure.name = name
-    page = file_html(layouts.column(*figures.values()), INLINE).replace(
-        "</body>", f"{EXPORT}</body>"
-    )
+    page = file_html(layouts.column(*figures.values()), INLINE)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "page.html"
-        path.write_text(page, "utf-8")
+        path.write_text(page.replace("</body>", f"{EXPORT}</body>"), "utf-8")
         options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/user"]
         options += ["--virtual-time-budget=60000", "--timeout=60000", "--dump-dom"]
         words = [browser, *options, path.as_uri()]

@@ -2,6 +2,7 @@
 
 import asyncio
 import html
+import math
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +10,6 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import ipywidgets as w
-import numpy as np
 import pandas as pd
 from bokeh.colors import RGB
 from bokeh.events import DoubleTap, PressUp, Tap
@@ -19,7 +19,7 @@ from cplab.checks import one_of, require, shown, whole
 from cplab.deficits import canonical_name
 from cplab.lab.live import Clock, Job, life_in_words, say_cost
 from cplab.lab.points import Plots, Points
-from cplab.lab.surface import TEXT, Throttle, surface
+from cplab.lab.surface import TEXT, Throttle, buttons, surface
 from cplab.profiles import PROFILES
 from cplab.runs import CLOCKS, DATASETS, DEVICES, LONGEST, Run
 from cplab.show.pictures import strips
@@ -90,7 +90,7 @@ class Explorer(w.VBox):
         self.size.observe(self._resize, "value")
         for gesture in (DoubleTap, PressUp, Tap):  # fast, slow and ordinary clicks
             self.plots.map.on_event(gesture, self._tap)
-        self._draw(self._take_setting())
+        self._draw()
         self._surface = surface(self.plots.panels)
         self._tell()
         super().__init__(self._screen())
@@ -104,10 +104,10 @@ class Explorer(w.VBox):
     # What is on the screen
 
     def _build(self, names: list[str], sizes: list[str]) -> None:
-        self.deficit = buttons([(label(name), name) for name in names], "cplab-deficit")
-        self.size = buttons(sizes, "cplab-size")
-        self.clock = buttons([(f"clock {clock}", clock) for clock in CLOCKS], "cplab-clock")
-        self.what = buttons([("map: harm", "harm"), ("map: loss", "loss")], "cplab-what")
+        self.deficit = buttons([(label(name), name) for name in names]).add_class("cplab-deficit")
+        self.size = buttons(sizes).add_class("cplab-size")
+        self.clock = buttons([(f"clock {name}", name) for name in CLOCKS]).add_class("cplab-clock")
+        self.what = buttons([("map: harm", "harm"), ("map: loss", "loss")]).add_class("cplab-what")
         self.onset, self.onset_box = slider("cplab-onset")
         self.length, self.length_box = slider("cplab-length")
         self.recovery = w.SelectionSlider(options=[("", 0)], **CALM).add_class("cplab-recovery")
@@ -141,13 +141,8 @@ class Explorer(w.VBox):
             self.recovery.options = options
         self.recovery.value = like.recovery
         self.one_recovery.value = "" if len(recoveries) > 1 else options[0][0]
-        last = max(self.points.last(), onset, length)
-        for epoch, bar, box in (
-            (onset, self.onset, self.onset_box),
-            (length, self.length, self.length_box),
-        ):
-            bar.max = box.max = last
-            bar.value = epoch
+        self.onset.max = self.length.max = max(self.points.last(), onset, length)
+        self.onset.value, self.length.value = onset, length
         for control, wanted in (
             (self.recovery, len(recoveries) > 1),
             (self.size, len(self.size.options) > 1),
@@ -161,21 +156,18 @@ class Explorer(w.VBox):
     def _choose(self, change: Any = None) -> None:
         """Show the chosen point: the figures first, in one go. Called by every control."""
         with self._surface.at_once():
-            self._draw(self._take_setting())
+            self._draw()
         self._tell(picture=change is None or change.owner is self.deficit)
         self._look_ahead()
 
-    def _take_setting(self) -> Run:
+    def _draw(self) -> None:
         self.points.like = replace(self.points.like, recovery=self.recovery.value)
         self.points.clock = self.clock.value
-        return self.run
-
-    def _draw(self, run: Run) -> None:
-        self._drawn = self._what_is_shown(run)
+        self._drawn = self._what_is_shown(self.run)
         self.plots.show(*self._drawn)
 
     def _what_is_shown(self, run: Run) -> tuple[Points, Run, str, Run | None, str]:
-        [shown, *_] = [run] if run in self.points else [*self.points.neighbours(run), None]
+        shown = run if run in self.points else next(iter(self.points.neighbours(run)), None)
         return self.points, run, self.deficit.value, shown, self.what.value
 
     def _tell(self, picture: bool = True) -> None:
@@ -246,11 +238,10 @@ class Explorer(w.VBox):
 
     def _tap(self, event: Any) -> None:
         """A click on the map chooses the point: on an axis of names, cell i is from i to i + 1."""
-        axes = [self.plots.map.x_range.factors, self.plots.map.y_range.factors]
-        cell = [int(np.floor(at)) for at in (event.x, event.y)]
-        if all(0 <= i < len(names) for i, names in zip(cell, axes, strict=True)):
-            onset, length = (int(names[i]) for i, names in zip(cell, axes, strict=True))
-            self.onset.value, self.length.value = onset, length
+        onsets, lengths = self.plots.map.x_range.factors, self.plots.map.y_range.factors
+        i, j = math.floor(event.x), math.floor(event.y)
+        if 0 <= i < len(onsets) and 0 <= j < len(lengths):
+            self.onset.value, self.length.value = int(onsets[i]), int(lengths[j])
 
     def _draw_picture(self) -> None:
         like = self.points.like
@@ -278,7 +269,7 @@ class Explorer(w.VBox):
         if run.deficit == "none":
             return f"{begin}. Now let a deficit last for some epochs."
         point = self.points.mean(run)
-        if np.isnan(point.loss):
+        if math.isnan(point.loss):
             return f"{begin}. Its controls are not trained yet."
         clock = f", clock {self.clock.value}" if run.schedule == "paper" else ""
         return f"{begin}{clock}: {cost_in_words(point)}. <b>{verdict(point)}</b>"
@@ -297,16 +288,14 @@ class Explorer(w.VBox):
         run = self.run
         todo = self._todo(run)
         clock = Clock(self.job, sum(root.epochs for root in plan(todo)))
-        epochs, accuracies = list[int](), list[float]()
-
-        draw = Throttle(lambda: self.plots.live(epochs, accuracies))
+        grown = dict[int, float]()  # accuracy by epoch
+        draw = Throttle(lambda: self.plots.live([*grown], [*grown.values()]))
 
         def report(of: Run, row: dict) -> None:
             clock(of, row)
             last = row["part"] + 1
             if "epoch" in row and of.life[:last] == run.life[:last]:
-                epochs.append(row["epoch"] + 1)
-                accuracies.append(row["test_accuracy"])
+                grown[row["epoch"] + 1] = row["test_accuracy"]
             if self.run == run:
                 draw()
 
@@ -319,8 +308,7 @@ class Explorer(w.VBox):
             self._offer_setting(self.onset.value, self.length.value)
             self._choose()
             if fresh and self.run == run:
-                accuracies = list(fresh.series("test_accuracy"))
-                epochs = list(range(1, run.epochs + 1))
+                grown = dict(enumerate(fresh.series("test_accuracy"), 1))
                 draw(last=True)
         self.job.progress.value = self.job.progress.max
         where = "" if self.run == run else f", of {life_in_words(run)}"
@@ -339,16 +327,12 @@ def read_link(at: str) -> dict[str, str]:
     return point
 
 
-def buttons(options: Sequence[Any], css: str) -> w.ToggleButtons:
-    """Buttons of which one is pressed, the first to begin with."""
-    return w.ToggleButtons(options=options, style={"button_width": "auto"}).add_class(css)
-
-
 def slider(css: str) -> tuple[w.IntSlider, w.BoundedIntText]:
     """A slider that tells when it is let go, and the number box beside it."""
     bar = w.IntSlider(readout=False, **CALM).add_class(css)
     box = w.BoundedIntText(layout={"width": "60px"}).add_class(f"{css}-box")
-    w.link((bar, "value"), (box, "value"))
+    for name in ("value", "max"):
+        w.link((bar, name), (box, name))
     return bar, box
 
 
@@ -389,7 +373,7 @@ def cost_in_words(point: pd.Series) -> str:
     """
     loss = percent(abs(point.loss), point.loss_half)
     words = f"{loss} points {'below' if point.loss >= 0 else 'above'} equal training"
-    if np.isnan(point.harm):
+    if math.isnan(point.harm):
         return words
     harm, lost = (percent(point[n], point[f"{n}_half"]) for n in ("harm", "lost_time"))
     return f"harm {harm} and lost time {lost}, together {words}"
@@ -403,9 +387,9 @@ def verdict(point: pd.Series) -> str:
     >>> verdict(points.loc["flip", 0, 16])
     'Something was learned, less than from clear images.'
     """
-    if np.isnan(point.harm) or np.isnan(point.loss):
+    if math.isnan(point.harm) or math.isnan(point.loss):
         return "One control is missing: no verdict."
-    if np.isnan(point.harm_half) or np.isnan(point.loss_half):
+    if math.isnan(point.harm_half) or math.isnan(point.loss_half):
         return "One seed: no interval, no verdict."
     if point.harm - point.harm_half > 0:
         return "Worse than without these epochs: the deficit did harm, and this recovery left it."

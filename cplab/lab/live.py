@@ -1,6 +1,7 @@
 """Work that one starts with a button and watches, in a thread."""
 
 import html
+import sys
 import threading
 import time
 from collections import ChainMap
@@ -15,11 +16,11 @@ from bokeh.models import ColumnDataSource
 
 from cplab import results
 from cplab.checks import Cancelled, CplabError, one_of, require
-from cplab.lab.surface import Throttle, in_red, replace_last
+from cplab.lab.surface import Throttle, buttons, in_red, replace_last
 from cplab.results import tables
 from cplab.runs import DEVICES, Run
 from cplab.show.results import over_epochs
-from cplab.show.theme import label, live_line, on_colab, place_legend
+from cplab.show.theme import label, live_line, place_legend
 from cplab.statistics import percent
 
 PAUSED = "stopped: Train goes on from the last checkpoint"
@@ -50,7 +51,7 @@ class Job(w.HBox):
         self.said = w.HTML().add_class("cplab-live")
         self.progress = w.IntProgress(min=0, max=1, layout={"width": "140px", **firm})
         line = [self.start, self.said, self.progress, self.stop]
-        self._pulse = Pulse(self._done, [*line, *locked]) if on_colab() else None
+        self._pulse = Pulse(self._done, [*line, *locked]) if "google.colab" in sys.modules else None
         line += [self._pulse] if self._pulse else []
         super().__init__(line, layout={"align_items": "center"})
         self.start.on_click(self._begin)
@@ -149,9 +150,7 @@ class Live(w.VBox):
         require(runs, "runs {} are not allowed: give one or more by their words")
         one_of("device", device.partition(":")[0], DEVICES)
         self._known, self._what, self.device, self._measure = known, what, device, measure
-        self.choice = w.ToggleButtons(
-            options=list(runs.items()), style={"button_width": "auto"}
-        ).add_class("cplab-live-choice")
+        self.choice = buttons([*runs.items()]).add_class("cplab-live-choice")
         self.job = Job("Train", self._work, [self.choice])
         self.train, self.stop, self.estimate = self.job.start, self.job.stop, self.job.said
         super().__init__([self.choice, self.job, w.VBox()])

@@ -131,7 +131,6 @@ class Plots:
     def __init__(self) -> None:
         self.sources = {name: ColumnDataSource(name=name) for name in SOURCES}
         self._hued: list[Any] = []  # glyphs in the deficit's look
-        self._look: theme.Style | None = None
         self._columns: dict[str, Any] = {}  # of sources, as they were given
         self._build_curves()
         self._build_removal()
@@ -222,8 +221,7 @@ class Plots:
             the map shows: harm or loss.
         """
         like, look = shown or run, style(deficit)
-        if look != self._look:
-            self._take_look(look)
+        self._take_look(look)
         self.shade.update(left=like.onset + 0.5, right=like.end + 0.5)
         self._put(points.once(curve_columns, like, shown is not None))
         if self.has_live():  # also at first
@@ -261,7 +259,7 @@ class Plots:
                 self._columns[name] = self.sources[name].data = own
 
     def _take_look(self, look: theme.Style) -> None:
-        self._look, self.shade.fill_color = look, look.colour
+        self.shade.fill_color = look.colour
         hues = {"fill_color": look.colour, "line_color": look.colour}
         hues |= {"line_dash": look.dash, "marker": look.marker}
         for glyph in self._hued:
@@ -343,20 +341,25 @@ def chosen_columns(points: Points, run: Run | None, deficit: str) -> dict[str, d
 def cost_bars(
     points: Points, axis: str, deficit: str, like: Run, chosen: int | None
 ) -> tuple[dict[str, Any], float, float]:
-    """Bars along onset or recovery, all faint but the chosen one, by number; their lowest and
-    highest end."""
-    where: dict[str, Any] = {"deficit": deficit, "length": like.length}
+    """Bars of harm and of lost time on it along onset or recovery, in points, with the ends of
+    their intervals, all faint but the chosen one, by number; their lowest and highest end."""
     if axis == "onset":
-        at, rows = points.tried(axis), windows.rows_at(points.means, **where)
-        rows = rows.droplevel(["deficit", "length"])
+        at = points.tried(axis)
+        rows = points.means.reindex([(deficit, onset, like.length) for onset in at])
     else:
-        at, where["onset"] = points.recoveries, like.onset
-        rows = pd.concat({n: windows.rows_at(points.means_after(n), **where) for n in at})
-        rows = rows.droplevel([1, 2, 3])
-    columns = cost_columns(rows.reindex(at))
-    ends = [columns[end] for end in columns if end.endswith(("_low", "_high"))]
+        at, here = points.recoveries, [(deficit, like.onset, like.length)]
+        rows = pd.concat([points.means_after(recovery).reindex(here) for recovery in at])
+    part = {name: 100 * rows[name].to_numpy(dtype=float) for name in ("harm", "lost_time")}
+    base = np.maximum(part["harm"], 0)
+    columns = {"harm": part["harm"], "base": base, "top": base + part["lost_time"]}
+    ends = dict[str, np.ndarray]()
+    for name, end in (("harm", columns["harm"]), ("lost_time", columns["top"])):
+        reach = 100 * np.nan_to_num(rows[f"{name}_half"].to_numpy(dtype=float))
+        ends |= {f"{name}_low": end - reach, f"{name}_high": end + reach}
+    columns |= ends | {"text": np.where(np.isnan(base), "?", "")}
     faint = {axis: [*map(str, at)], "alpha": [1 if i == chosen else 0.45 for i in range(len(at))]}
-    return faint | columns, np.nanmin([0, *np.ravel(ends)]), np.nanmax([1, *np.ravel(ends)])
+    every = np.ravel([*ends.values()])
+    return faint | columns, np.nanmin([0, *every]), np.nanmax([1, *every])
 
 
 def map_cells(points: Points, deficit: str, what: str) -> dict[str, Any]:
@@ -394,17 +397,6 @@ def meeting(ours: dict, other: dict) -> dict[str, list]:
         there = [statistics.crossing(at[i:], gap[i:]) for i in before]
     mean = [*np.interp(there, at, ours["mean"])] if there else []
     return {"epoch": there, "mean": mean, "text": [f"epoch {epoch:.0f}" for epoch in there]}
-
-
-def cost_columns(rows: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Bars of harm and of lost time on it, in points, with the ends of their intervals."""
-    part = {name: 100 * rows[name].to_numpy(dtype=float) for name in ("harm", "lost_time")}
-    base = np.maximum(part["harm"], 0)
-    columns = {"harm": part["harm"], "base": base, "top": base + part["lost_time"]}
-    for name, end in (("harm", columns["harm"]), ("lost_time", columns["top"])):
-        reach = 100 * np.nan_to_num(rows[f"{name}_half"].to_numpy(dtype=float))
-        columns |= {f"{name}_low": end - reach, f"{name}_high": end + reach}
-    return columns | {"text": np.where(np.isnan(base), "?", "")}
 
 
 def longest_in_words(found: windows.Longest, last: int) -> str:

@@ -2,7 +2,7 @@
 
 import html
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import ipywidgets as w
@@ -20,6 +20,11 @@ CSS = """<style>
 .cplab-revealed .dataframe { border-collapse: collapse; }
 .cplab-revealed .dataframe :is(th, td) { padding: 1px 0 1px 20px; text-align: right; }
 </style>"""
+
+
+def buttons(options: Collection) -> w.ToggleButtons:
+    """Buttons of which one is pressed, the first to begin with."""
+    return w.ToggleButtons(options=options, style={"button_width": "auto"})
 
 
 def replace_last(box: w.Box, drawn: Any) -> None:

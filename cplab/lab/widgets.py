@@ -6,7 +6,6 @@ Everything that a student sees or moves is an attribute, to be driven from Pytho
 import html
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
 from typing import Any
 
 import ipywidgets as w
@@ -19,7 +18,7 @@ from numpy.typing import ArrayLike
 from cplab import fits, quantities, results, statistics
 from cplab.checks import CplabError, require, shown
 from cplab.lab.classes import Together
-from cplab.lab.surface import CSS, TEXT, discard, in_red, replace_last, surface
+from cplab.lab.surface import CSS, TEXT, buttons, discard, in_red, replace_last, surface
 from cplab.runs import Run
 from cplab.show import theme
 from cplab.show.predictions import guesses, orders
@@ -126,13 +125,13 @@ def choice(question: str, answers: Sequence[str], make: Callable[[], Sequence]) 
     'You said: <b>no</b>'
     """
     require(len(answers), f"answers {answers} are not allowed: give some")
-    buttons = w.RadioButtons(options=list(answers), value=None, layout={"width": "auto"})
+    answer = w.RadioButtons(options=list(answers), value=None, layout={"width": "auto"})
     head = [w.HTML(f'<div style="{TEXT}"><b>{html.escape(question)}</b></div>')]
 
     def with_answer() -> list:
-        return [f"You said: <b>{html.escape(buttons.value)}</b>", *make()]
+        return [f"You said: <b>{html.escape(answer.value)}</b>", *make()]
 
-    return Covered({"answer": buttons}, with_answer, head, asks=question)
+    return Covered({"answer": answer}, with_answer, head, asks=question)
 
 
 def found(make: Callable[[], str]) -> Covered:
@@ -183,15 +182,10 @@ class Prediction(Covered):
                 statistics.row_of_numbers(text, what, "give a Run, or accuracies from 0 to 1")
         self._asked, self._source, self.quantity = asked, source, quantity
         words = f"{8 * max(32, *map(len, asked))}px"  # room for the longest of them
-        looks = {
-            "style": {"description_width": words},
-            "layout": {"width": f"calc({words} + 360px)"},
-        }
-        limits = {"min": 0, "max": 100, "step": 0.5, "continuous_update": False}
-        self.guesses = {
-            text: w.FloatSlider(50, description=text, readout_format=".1f", **limits, **looks)
-            for text in asked
-        }
+        how: dict[str, Any] = {"min": 0, "max": 100, "step": 0.5, "readout_format": ".1f"}
+        how |= {"continuous_update": False, "style": {"description_width": words}}
+        how["layout"] = {"width": f"calc({words} + 360px)"}
+        self.guesses = {text: w.FloatSlider(50, description=text, **how) for text in asked}
         told = [f"{html.escape(text)}: <b>{percent_of(what)}</b>" for text, what in given.items()]
         known = f'<div style="{TEXT}">Known: <br>{"<br>".join(told)}</div>'
         cover = "The figure is covered until you have moved every slider."
@@ -209,15 +203,12 @@ class Prediction(Covered):
             f"{text}: you {statistics.percent(guess[text])}, measured {percent_of(of, 'nothing')}"
             for text, of in self._asked.items()
         )
-        runs = [what for what in self._asked.values() if isinstance(what, Run)]
-        source = self._source or source_line([one for run in runs for one in all_seeds(run)])
+        source = self._source or source_line(all_seeds(*self._asked.values()))
         return [fig, with_source(said, source)]
 
 
 class Ranking(Covered):
-    """An order guessed before it is shown: who ends best, second, …, worst?
-
-    Arguments: runs, what is to be ordered, as {words: Run}.
+    """An order of runs, {words: Run}, guessed before it is shown: who ends best, …, worst?
 
     `controls` are the drop-down lists, one a place; what is covered opens once each run has one.
 
@@ -252,28 +243,27 @@ class Ranking(Covered):
 
     def truth(self) -> dict[str, pd.Series]:
         """The accuracies of each run, by seed."""
-        found = {
-            n: {r.spec.seed: r.accuracy for r in all_seeds(run)} for n, run in self.runs.items()
-        }
-        return {name: pd.Series(values, dtype=float) for name, values in found.items()}
+
+        def by_seed(run: Run) -> pd.Series:
+            found = {one.spec.seed: one.accuracy for one in all_seeds(run)}
+            return pd.Series(found, dtype=float)
+
+        return {name: by_seed(run) for name, run in self.runs.items()}
 
     def _uncover(self) -> list:
         """The two orders side by side, and how many pairs stand right."""
-        found, truth = {name: all_seeds(run) for name, run in self.runs.items()}, self.truth()
-        hues = {name: colour(run.deficit) for name, run in self.runs.items()}
+        truth, hues = self.truth(), {n: colour(run.deficit) for n, run in self.runs.items()}
         right, sure, pairs = statistics.rank_agreement(self.order, truth)
         said = (
             f"Of {pairs} pairs the seeds tell {sure} apart (95 %); "
             f"{right} of these {sure} stand in your order as they were measured."
         )
         fig = orders(self.order, truth, hues, width=760, height=70 + 44 * len(self.runs))
-        return [fig, with_source(said, source_line([*chain.from_iterable(found.values())]))]
+        return [fig, with_source(said, source_line(all_seeds(*self.runs.values())))]
 
 
 class Switch(w.VBox):
-    """A row of buttons above figures that `draw` makes for the chosen option.
-
-    Arguments: options; draw, from an option to a Bokeh figure or a list of them.
+    """A row of buttons above what `draw` makes of the chosen option: a Bokeh figure, or a list.
 
     >>> from cplab import show
     >>> switch = Switch(["blur", "flip"], lambda name: show.removal(Run(), (name,)))
@@ -283,7 +273,7 @@ class Switch(w.VBox):
 
     def __init__(self, options: Collection, draw: Callable[[Any], Any]) -> None:
         require(len(options), f"options {options} are not allowed: give some to choose from")
-        self.choice = w.ToggleButtons(options=options, style={"button_width": "auto"})
+        self.choice = buttons(options)
         super().__init__([self.choice, w.VBox()])
         self.choice.observe(lambda _: replace_last(self, draw(self.choice.value)), "value")
         replace_last(self, draw(self.choice.value))
@@ -429,10 +419,8 @@ class Fitting(w.HBox):
     def _show(self, parameters: dict, band: Any = 0, before: str = "", after: str = "") -> None:
         """Draw a curve, and say how far off it is, between other words."""
         with np.errstate(all="ignore"):
-            line, rest = (
-                self._function(self._line, **parameters),
-                self._y - self._function(self._t, **parameters),
-            )
+            line = self._function(self._line, **parameters)
+            rest = self._y - self._function(self._t, **parameters)
         if not np.isfinite(rest).all():
             self.readout.value = "this curve is not finite at the points: move a slider"
             return
@@ -488,10 +476,12 @@ def percent_of(what: Any, none: str = "not trained") -> str:
     return f"{statistics.percent(*statistics.mean_half(numbers))} %" if numbers else f"{none} yet"
 
 
-def all_seeds(run: Run) -> list[results.Result]:
-    """The results of a run, all seeds that there are."""
-    found = (results.find(replace(run, seed=seed)) for seed in quantities.SEEDS)
-    return [one for one in found if one]
+def all_seeds(*runs: Any, measure: Any = ()) -> list[results.Result]:
+    """The results of runs, all seeds that there are, with these measurements; of what is no run
+    there are none."""
+    known = [run for run in runs if isinstance(run, Run)]
+    wanted = (replace(run, seed=seed) for run in known for seed in quantities.SEEDS)
+    return [found for run in wanted if (found := results.find(run, measure))]
 
 
 def accuracies(what: Any) -> list[float]:

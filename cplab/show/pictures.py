@@ -33,9 +33,7 @@ def png(x: ArrayLike, scale: int = 4) -> bytes:
 
 
 def to_pixels(x: "Tensor", images: "Images") -> "Tensor":
-    """Normalised images (N, C, H, W) back to uint8 (N, H, W, C).
-
-    Arguments: x, the images; images, the data set that they are of.
+    """Normalised images x (N, C, H, W), of the data set `images`, back to uint8 (N, H, W, C).
 
     >>> from cplab.data import images
     >>> practice = images("practice", "ci")
@@ -49,10 +47,8 @@ def to_pixels(x: "Tensor", images: "Images") -> "Tensor":
 
 
 def filter_pictures(filters: ArrayLike) -> np.ndarray:
-    """Filters of a first layer as uint8 images (N, H, W, C), each stretched to the range of its
-    own numbers, zero as middle grey.
-
-    Arguments: filters (out, C, H, W), C being 1 or 3, as `Result.final("ending")` holds them.
+    """Filters of a first layer (out, C, H, W), C being 1 or 3, as `Result.final("ending")` holds
+    them: uint8 images (N, H, W, C), each stretched to the range of its own numbers, zero as grey.
 
     >>> filter_pictures([[[[-1.0, 0.0, 2.0]]]]).ravel().tolist()
     [64, 128, 255]
@@ -66,9 +62,8 @@ def filter_pictures(filters: ArrayLike) -> np.ndarray:
 
 
 def strips(rows: Mapping[str, ArrayLike], scale: int = 4) -> Any:
-    """Strips of uint8 images (N, H, W, C) under each other, as HTML.
-
-    Arguments: rows, images by their caption; scale, pixels of the page a pixel.
+    """Rows of uint8 images (N, H, W, C), by their caption, under each other, as HTML; a pixel is
+    `scale` pixels of the page wide.
 
     >>> 'alt="clear"' in strips({"clear": np.zeros((2, 8, 8, 3), dtype=np.uint8)}).data
     True

@@ -1,5 +1,6 @@
 """What a student predicted beside what was measured."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ from bokeh.plotting import figure
 
 from cplab import statistics
 from cplab.show.theme import EQUAL, LIVE, percent_axis, place_legend, plain_figure
+
+TRUTH = "#0072B2"
 
 
 def guesses(
@@ -24,15 +27,25 @@ def guesses(
     hollow = {"fill_alpha": 0, "line_width": 2, "size": 13}
     values = list(guess.values())
     fig.scatter(values, names, color=LIVE.colour, legend_label="your guess", **hollow)
+    return add_measured(fig, truth, [*truth], size=9)
+
+
+def add_measured(fig: figure, truth: Mapping, places: Sequence, size: int) -> figure:
+    """A figure with what was measured, (mean, half) by name, at these places of its y axis."""
     if truth:
         band = statistics.band_columns(*zip(*truth.values(), strict=True))
-        source = ColumnDataSource({"y": list(truth), **band})
-        how = {"source": source, "size": 9, "color": "#0072B2", "marker": "square"}
-        fig.scatter("mean", "y", legend_label="measured", **how)
+        how: dict[str, Any] = {"source": ColumnDataSource({"y": places, **band}), "color": TRUTH}
+        fig.scatter("mean", "y", size=size, marker="square", legend_label="measured", **how)
         # a glyph, for which the axis makes room
-        fig.segment("low", "y", "high", "y", source=source, color="#0072B2", line_width=2)
+        fig.segment("low", "y", "high", "y", line_width=2, **how)
     percent_axis(fig.xaxis)
     return place_legend(fig, "above")
+
+
+def best_first(truth: Mapping[str, pd.Series]) -> dict[str, pd.Series]:
+    """Those of which any accuracies are known, the best on average first."""
+    known = {name: values for name, values in truth.items() if len(values)}
+    return dict(sorted(known.items(), key=lambda one: -one[1].mean()))
 
 
 def orders(
@@ -40,8 +53,7 @@ def orders(
 ) -> figure:
     """A guessed order, from best to worst, beside the measured one, each name joined to itself;
     what has no accuracies by seed has no place on the right."""
-    known = {name: values for name, values in truth.items() if len(values)}
-    measured = sorted(known, key=lambda name: -known[name].mean())
+    measured = best_first(truth)
     ranges = {"x_range": Range1d(-0.9, 2.1), "y_range": Range1d(len(order), -1)}
     fig = plain_figure("", "", "", **{**ranges, **options})
     look = {"text_baseline": "middle", "text_font_size": "13px"}
@@ -50,9 +62,9 @@ def orders(
     for place, text in enumerate(order):
         fig.scatter([0], [place], size=12, color=LIVE.colour, fill_alpha=0, line_width=2)
         fig.text([-0.06], [place], [text], text_align="right", **look)
-        if text in known:
-            end, hue = measured.index(text), hues[text]
-            number = statistics.percent(*statistics.mean_half(known[text]))
+        if text in measured:
+            end, hue = [*measured].index(text), hues[text]
+            number = statistics.percent(*statistics.mean_half(measured[text]))
             fig.line([0, 1], [place, end], color=hue, line_width=3, alpha=0.8)
             fig.scatter([1], [end], size=10, color=hue)
             fig.text([1.06], [end], [f"{text}: {number} %"], text_align="left", **look)
@@ -69,53 +81,36 @@ def class_guesses(
     """Everybody's guesses of each quantity (hollow, equal ones above each other), and what was
     measured (filled, with its interval)."""
     names = list(guesses)
-    fig = plain_figure(
-        title,
-        quantity,
-        "",
-        width=620,
-        height=90 + 70 * len(names),
-        y_range=FactorRange(*names[::-1]),
-    )
+    size: dict[str, Any] = {"width": 620, "height": 90 + 70 * len(names)}
+    fig = plain_figure(title, quantity, "", y_range=FactorRange(*names[::-1]), **size)
     for name, values in guesses.items():
-        seen: dict[float, int] = {}
-        places = []
+        seen, places = Counter[float](), []
         for value in values:
-            seen[value] = seen.get(value, 0) + 1
+            seen[value] += 1
             places.append((name, min(0.45, 0.1 * seen[value])))
         look = {"fill_alpha": 0, "size": 9, "color": LIVE.colour}
         fig.scatter(list(values), places, legend_label="guesses", **look)
-    if truth:
-        band = statistics.band_columns(*zip(*truth.values(), strict=True))
-        source = ColumnDataSource({"y": [(name, -0.1) for name in truth], **band})
-        how = {"source": source, "size": 10, "color": "#0072B2", "marker": "square"}
-        fig.scatter("mean", "y", legend_label="measured", **how)
-        fig.segment("low", "y", "high", "y", source=source, color="#0072B2", line_width=2)
-    percent_axis(fig.xaxis)
-    return place_legend(fig, "above")
+    return add_measured(fig, truth, [(name, -0.1) for name in truth], size=10)
 
 
 def class_orders(
     orders: Sequence[Sequence[str]], truth: Mapping[str, pd.Series], title: str
 ) -> figure:
     """How many gave each its place (circles, as large as the share), and the measured place."""
-    known = {name: values for name, values in truth.items() if len(values)}
-    measured = sorted(known, key=lambda name: -known[name].mean())
-    names = [*measured, *(name for name in orders[0] if name not in known)]
+    measured = [*best_first(truth)]
+    names = [*measured, *(name for name in orders[0] if name not in measured)]
     places = [str(place + 1) for place in range(len(names))]
     how: dict[str, Any] = {"width": 620, "height": 110 + 44 * len(names)}
     how |= {"x_range": FactorRange(*places), "y_range": FactorRange(*names[::-1])}
     fig = plain_figure(title, "place, from best to worst", "", **how)
-    for name in names:
-        for i, place in enumerate(places):
-            count = sum(order[i] == name for order in orders)
-            if count:
-                large = 8 + 26 * (count / len(orders)) ** 0.5
-                look = {"fill_alpha": 0.2, "color": LIVE.colour, "legend_label": "guesses"}
-                fig.scatter([place], [name], size=large, **look)
-                fig.text([place], [name], [str(count)], text_align="center",
-                         text_baseline="middle", text_font_size="11px")  # fmt: skip
-    look = {"marker": "square", "fill_alpha": 0, "line_width": 2, "color": "#0072B2"}
+    counts = Counter(given for order in orders for given in zip(places, order, strict=True))
+    for (place, name), count in counts.items():
+        large = 8 + 26 * (count / len(orders)) ** 0.5
+        look = {"fill_alpha": 0.2, "color": LIVE.colour, "legend_label": "guesses"}
+        fig.scatter([place], [name], size=large, **look)
+        look = {"text_align": "center", "text_baseline": "middle", "text_font_size": "11px"}
+        fig.text([place], [name], [str(count)], **look)
+    look = {"marker": "square", "fill_alpha": 0, "line_width": 2, "color": TRUTH}
     fig.scatter(places[: len(measured)], measured, size=36, legend_label="measured", **look)
     return place_legend(fig, "above")
 

@@ -6,10 +6,12 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from cplab import data
-from cplab.deficits import PART, canonical_name
+from cplab.deficits import apply_deficit, canonical_name
 from cplab.profiles import PROFILES
+from cplab.show.pictures import to_pixels
 
 FEW = 200  # images, of which the middle and the spread of noise are taken
 
@@ -24,16 +26,18 @@ def preview(dataset: str, profile: str, deficit: object, count: int = 3) -> tupl
     """
     name = canonical_name(deficit)
     shown = dataset if data.is_here(dataset) else "practice"
-    clear, mean, std = few_images(shown, profile)
-    parts = [PART.fullmatch(part) for part in name.split("+")]
-    if not all(part and part[1] in SEEN and not part[4] for part in parts):
-        return {"clear": clear[:count], "seen": by_torch(shown, profile, name, count)}, shown
-    seen = (clear[:count] - mean) / std
-    for part in parts:
-        strength = [int(part[3])] if part and part[3] else []
-        seen = SEEN[part[1]](seen, *strength) if part else seen
-    pixels = np.rint(seen * std + mean).clip(0, 255).astype(np.uint8)
-    return {"clear": clear[:count], "seen": pixels}, shown
+    few, mean, std = few_images(shown, profile)
+    clear, parts = few[:count], [part.partition("-") for part in name.split("+")]
+    if all(kind in SEEN for kind, _, _ in parts) and ":" not in name:
+        x = (clear - mean) / std
+        for kind, _, strength in parts:
+            x = SEEN[kind](x, int(strength)) if strength else SEEN[kind](x)
+        seen = np.rint(x * std + mean).clip(0, 255).astype(np.uint8)
+        return {"clear": clear, "seen": seen}, shown
+    images = data.images(shown, profile)  # of a student's own, or another that is written for torch
+    y = images.train_y[:count]
+    tensor, _ = apply_deficit(images.normal(images.train_x[:count]), y, name)
+    return {"clear": clear, "seen": to_pixels(tensor, images).numpy()}, shown
 
 
 @lru_cache(maxsize=4)
@@ -52,35 +56,16 @@ def few_images(dataset: str, profile: str) -> tuple[np.ndarray, np.ndarray, np.n
     return pixels, *data.mean_and_deviation(pixels)
 
 
-def by_torch(dataset: str, profile: str, name: str, count: int) -> np.ndarray:
-    """What is left of images by a student's own deficit, or another that is written for torch."""
-    from cplab.deficits import apply_deficit
-    from cplab.show.pictures import to_pixels
-
-    images = data.images(dataset, profile)
-    x = images.normal(images.train_x[:count])
-    return to_pixels(apply_deficit(x, images.train_y[:count], name)[0], images).numpy()
-
-
 # As in cplab.deficits, on images (N, H, W, C) of mean 0 ------------------------------------------
 
 
 def blurred(x: np.ndarray, strength: int = 4) -> np.ndarray:
-    for axis in (1, 2):
-        size = x.shape[axis]
-        small = max(1, round(size / strength))
-        both = bilinear(size, small) @ bilinear(small, size)
-        x = np.moveaxis(np.tensordot(both, x, (1, axis)), 0, axis)
-    return x
-
-
-def bilinear(new: int, old: int) -> np.ndarray:
-    """The share of each old pixel of a line in each new one (new, old): a triangle as wide as a new
-    pixel or, where these are the smaller, an old one."""
-    scale = old / new
-    centre = (np.arange(new)[:, None] + 0.5) * scale
-    share = np.maximum(0, 1 - abs(np.arange(old) + 0.5 - centre) / max(scale, 1))
-    return share / share.sum(1, keepdims=True)
+    size, how = (x.shape[2], x.shape[1]), Image.Resampling.BILINEAR
+    small = (max(1, round(size[0] / strength)), max(1, round(size[1] / strength)))
+    planes = np.moveaxis(x, 3, 1).astype(np.float32)  # (N, C, H, W)
+    for at in np.ndindex(planes.shape[:2]):
+        planes[at] = np.asarray(Image.fromarray(planes[at]).resize(small, how).resize(size, how))
+    return np.moveaxis(planes, 1, 3)
 
 
 def keep_upright(x: np.ndarray, half_angle: float = 22.5) -> np.ndarray:

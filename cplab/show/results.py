@@ -14,7 +14,7 @@ from bokeh.models import ColumnDataSource, FactorRange, NumeralTickFormatter, Wh
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike
 
-from cplab import statistics
+from cplab import results, statistics
 from cplab.checks import one_of, require, whole
 from cplab.deficits import canonical_name
 from cplab.results import Result
@@ -59,10 +59,7 @@ def select(
     like: Run, deficits: Sequence, table: pd.DataFrame | None
 ) -> tuple[list[str], pd.DataFrame, pd.Series]:
     """Deficits by name; the results of a run's setting; and which of these are of the deficits."""
-    if table is None:
-        from cplab import results
-
-        table = results.table()
+    table = results.table() if table is None else table
     names, rows = [canonical_name(one) for one in deficits], same_setting(table, like)
     return names, rows, rows.deficit.isin(names) & (rows.onset == like.onset)
 
@@ -98,8 +95,8 @@ def removal(
     ends = like.onset + rows.length[ours]
     shown = rows[ours | ((rows.deficit == "none") & rows.onset.isin([0, like.onset, *ends]))]
     title = f"accuracy after a deficit from epoch {like.onset}, {like.schedule} schedule"
-    axes = ("epochs with the deficit", "final test accuracy")
-    fig = plain_figure(title, *axes, note(shown), **options)
+    axes = ("epochs with the deficit", "final test accuracy", note(shown))
+    fig = plain_figure(title, *axes, **options)
     points = point_means(shown)
     band(fig, ColumnDataSource(clear_along(points, like.onset)), "length", theme.EQUAL)
     if ("none", 0, 0) in points.index:
@@ -128,12 +125,10 @@ def against(
     >>> against(Run(profile="ci"), ("blur",), "equal training").yaxis.axis_label
     'points above equal training'
     """
-    one_of("control", control, CONTROLS)
-    what, words, sign, look = CONTROLS[control]
+    what, words, sign, look = CONTROLS[one_of("control", control, CONTROLS)]
     names, rows, ours = select(like, deficits, table)
-    title = f"accuracy after a deficit minus that of {words}"
-    axes = ("epochs with the deficit", f"points above {words}")
-    fig = plain_figure(title, *axes, note(rows[ours]), **options)
+    axes = ("epochs with the deficit", f"points above {words}", note(rows[ours]))
+    fig = plain_figure(f"accuracy after a deficit minus that of {words}", *axes, **options)
     points = point_means(rows)
     for name in names:
         columns = along(points, "length", what, sign * 100, deficit=name, onset=like.onset)
@@ -175,8 +170,7 @@ def over_epochs(
     """
     shown = [result for group in groups.values() for result in group]
     words, place = QUANTITIES.get(what, (what, "top_left"))
-    title = f"{words}, epoch by epoch"
-    fig = plain_figure(title, "epoch", words, note(shown), **options)
+    fig = plain_figure(f"{words}, epoch by epoch", "epoch", words, note(shown), **options)
     latest = max([1, *(r.spec.end for r in shown if r.spec.length)])
     for text, group in groups.items():
         if not group:
@@ -229,10 +223,8 @@ def by_layer(
     """Bars of a quantity by layer, several kinds of network side by side.
 
     Arguments: layers, their words in order from the image to the answer; groups, (seeds, layers)
-        for each kind, whose means and 95 % intervals are drawn; hues, its colour; tag, what tells
-        the data sources of two such figures apart; options, Bokeh's.
-    Returns: a Bokeh figure; each kind's data source has its name after the tag, and the columns
-        layer (pairs of layer and kind), mean, low, high.
+        for each kind; hues, its colour; tag, what tells the data sources of two such figures apart:
+        each kind's has its name after the tag, and the columns of `layer_columns`.
 
     >>> by_layer(layer_labels(2), {"blur": [[0.25, 0.75]]}, {"blur": "blue"}).y_range.start
     0
@@ -255,7 +247,7 @@ def by_layer(
 
 
 def layer_columns(layers: Sequence[str], text: str, values: ArrayLike) -> dict[str, Any]:
-    """The data of one kind of network in `by_layer`, by its `layers`, `text` and `values`.
+    """The columns layer (pairs of layer and `text`), mean, low, high of a kind in `by_layer`.
 
     >>> layer_columns(["1", "2"], "blur", [[0.25, 0.75]])["layer"]
     [('1', 'blur'), ('2', 'blur')]
@@ -326,32 +318,24 @@ def bars(
     >>> bars({"dense": [0.5, 0.6]}, "accuracy").x_range.factors
     ['dense']
     """
-    looks = list(styles(values).values())
-    names = [look.label for look in looks]
+    looks, each = [*styles(values).values()], [*values.values()]
+    names, hues = [look.label for look in looks], [look.colour for look in looks]
     options = {"x_range": FactorRange(*names), **options}
-    fig = plain_figure(words, "", words, seeds_line(map(len, values.values())), **options)
-    hues, columns = [look.colour for look in looks], statistics.mean_columns([*values.values()])
-    source = ColumnDataSource({"kind": names, "hue": hues, **columns}, name="bars")
+    fig = plain_figure(words, "", words, seeds_line(map(len, each)), **options)
+    columns = {"kind": names, "hue": hues, **statistics.mean_columns(each)}
+    source = ColumnDataSource(columns, name="bars")
     fig.vbar("kind", 0.7, "mean", source=source, color="hue", alpha=0.6)
     fig.segment("kind", "low", "kind", "high", source=source, color="#333333")
-    for name, numbers in zip(names, values.values(), strict=True):
+    for name, numbers in zip(names, each, strict=True):
         fig.scatter([name] * len(numbers), list(numbers), size=4, color="#333333")
     fig.xaxis.major_label_orientation = 0.5 if len(names) > 4 else "horizontal"
     return finish(fig, percent=percent)
 
 
-def threads(
-    groups: Mapping,
-    x: str,
-    y: str,
-    words: tuple[str, str],
-    legend: str = "top_right",
-    **options: Any,
-) -> figure:
+def threads(groups: Mapping, x: str, y: str, words: tuple[str, str], **options: Any) -> figure:
     """Curves of one quantity against another, a thin line for each seed.
 
-    Arguments: groups, {kind: [values]}, each values[x] and values[y] being lists of numbers; words,
-        of both axes; legend, where it stands.
+    Arguments: groups, {kind: [values]}, values[x] and values[y] being numbers; words, of both axes.
 
     >>> threads({"dense": [{"t": [1, 2], "n": [3, 4]}]}, "t", "n", ("time", "number")).title.text
     'number against time'
@@ -361,8 +345,7 @@ def threads(
         how = {"color": look.colour, "line_dash": look.dash, "legend_label": look.label}
         for values in groups[kind]:
             fig.line(np.asarray(values[x]), np.asarray(values[y]), alpha=0.55, **how)
-    finish(fig, legend)
-    fig.legend.visible = len(groups) > 1
+    finish(fig, "top_right").legend.visible = len(groups) > 1
     return fig
 
 

@@ -1,9 +1,9 @@
 """One widget that shows Bokeh's figures in every notebook: JupyterLab, Notebook 6 and 7, Colab,
 Kaggle, VS Code.
 
-`as_document` turns a layout into plain data, and `surface.js` beside this file draws them: neither
-needs a notebook, so a static page can use the two. The widget adds what goes to and fro: changes
-that Python makes, from any thread, and clicks on a figure.
+`as_document` turns a layout into plain data, and `surface.js` beside this file draws them, also
+without a notebook. The widget adds what goes to and fro: changes that Python makes, from any
+thread, and clicks on a figure.
 """
 
 import gzip
@@ -15,37 +15,29 @@ from pathlib import Path
 from typing import Any
 
 import anywidget
-import bokeh
+import bokeh.io
+import IPython
 import ipywidgets as w
 import traitlets
 from bokeh.core.json_encoder import serialize_json
 from bokeh.core.serialization import Serializer
-from bokeh.document import Document
-from bokeh.document.events import (
-    ColumnDataChangedEvent,
-    ColumnsPatchedEvent,
-    ColumnsStreamedEvent,
-    DocumentChangedEvent,
-    ModelChangedEvent,
-)
-from bokeh.embed.util import standalone_docs_json_and_render_items
+from bokeh.document import Document, events
 from bokeh.models import Column, LayoutDOM
 from bokeh.plotting import figure
 
 from cplab.show.theme import side_by_side
 
 HEIGHT = 320  # pixels of a figure that says none
-CHANGES = (ModelChangedEvent, ColumnDataChangedEvent, ColumnsStreamedEvent, ColumnsPatchedEvent)
+CHANGES: tuple[type[events.DocumentPatchedEvent], ...]
+CHANGES = (events.ModelChangedEvent, events.ColumnDataChangedEvent)
+CHANGES += (events.ColumnsStreamedEvent, events.ColumnsPatchedEvent)
 
 
 def as_document(layout: LayoutDOM) -> dict[str, Any]:
     """A layout as plain data, which `surface.js` draws: `doc`, the Bokeh document; `root_id`, the
     layout's id in it; `version`, of Bokeh; `alt`, what it shows in words."""
-    own_document(layout)
-    docs, _ = standalone_docs_json_and_render_items([layout], suppress_callback_warning=True)
-    [doc] = docs.values()
     about = {"root_id": layout.id, "version": bokeh.__version__, "alt": alt_text(layout)}
-    return {"doc": doc, **about}
+    return {"doc": own_document(layout).to_json(deferred=False), **about}
 
 
 def own_document(layout: LayoutDOM) -> Document:
@@ -61,20 +53,15 @@ def own_document(layout: LayoutDOM) -> Document:
 def alt_text(layout: LayoutDOM) -> str:
     """What a layout shows, for who does not see it: of each figure in sight the title, the words of
     its axes and of its legend."""
-    if isinstance(layout, figure):
-        return words_of(layout)
-    return "; ".join(filter(None, map(alt_text, getattr(layout, "children", ()))))
-
-
-def words_of(fig: figure) -> str:
-    """The title of a figure, its axes, and what its legend names."""
-    if not fig.visible:
+    if not isinstance(layout, figure):
+        return "; ".join(filter(None, map(alt_text, getattr(layout, "children", ()))))
+    if not layout.visible:
         return ""
-    title = " ".join(fig.title.text.split()) if fig.title else ""
-    x, y = (next((one.axis_label for one in side), "") for side in (fig.xaxis, fig.yaxis))
+    title = " ".join(layout.title.text.split()) if layout.title else ""
+    x, y = (next((one.axis_label for one in side), "") for side in (layout.xaxis, layout.yaxis))
     axes = f"{y} against {x}" if x and y else x or y or ""
-    legend = [item.label.value for one in fig.legend for item in one.items if item.visible]
-    named = ", ".join(text for text in legend if text)
+    legend = [item.label.value for one in layout.legend for item in one.items if item.visible]
+    named = ", ".join(filter(None, legend))
     return ": ".join(part for part in (title, axes if axes != title else "", named) if part)
 
 
@@ -106,8 +93,8 @@ class Surface(anywidget.AnyWidget):
 
     def __init__(self, layout: LayoutDOM) -> None:
         self.page, self._document = layout, own_document(layout)
-        self._lock, self._held, self._late = threading.RLock(), 0, list[DocumentChangedEvent]()
-        self._number = 0  # of the page's states
+        self._lock, self._late = threading.RLock(), list[events.DocumentChangedEvent]()
+        self._held = self._number = 0  # by how many changes are held back; of the page's states
         self._document.on_change(self._note)
         # room is kept before it is there, so that no button below moves away from a click
         super().__init__(library=library(), layout={"min_height": f"{height(layout)}px"})
@@ -148,16 +135,14 @@ class Surface(anywidget.AnyWidget):
             base, the values that these controls have now.
         """
         told = {"base": by_id(base), "values": by_id(values), "words": by_id(words)}
-        with self._lock:
-            self._held += 1
+        with self.at_once():
             try:
                 there()
                 more = self._message() if self._late else {}
                 self.send({"after": self._number, **told, **more})
             finally:
                 back()
-                self._late.clear()
-                self._held -= 1
+                self._late.clear()  # the page is as it was
 
     def outdate(self) -> None:
         """What was foreseen does not hold any more."""
@@ -171,7 +156,7 @@ class Surface(anywidget.AnyWidget):
             self._document.remove_on_change(self._note)
             super().close()
 
-    def _note(self, event: DocumentChangedEvent) -> None:
+    def _note(self, event: events.DocumentChangedEvent) -> None:
         if isinstance(event, CHANGES) and event.setter is not self:
             with self._lock:
                 if not any(before.combine(event) for before in self._late):
@@ -188,9 +173,9 @@ class Surface(anywidget.AnyWidget):
 
     def _message(self) -> dict[str, Any]:
         """What is new, as the page is told."""
-        events, self._late = self._late, []
+        late, self._late = self._late, []
         serializer = Serializer(references=self._known, deferred=False)
-        patch = serialize_json({"events": serializer.encode(events)})
+        patch = serialize_json({"events": serializer.encode(late)})
         self._known = set(self._document.models)
         alt = alt_text(self.page)
         return {"patch": patch} | ({"alt": alt} if alt != self._item["alt"] else {})
@@ -219,20 +204,15 @@ def height(layout: LayoutDOM) -> int:
     parts = [height(part) for part in getattr(layout, "children", ()) if hasattr(part, "height")]
     if parts:
         return sum(parts) if isinstance(layout, Column) else max(parts)
-    return getattr(layout, "height", None) or HEIGHT
+    return layout.height or HEIGHT
 
 
 def display(*figs: Any) -> None:
-    """Show figures side by side in the notebook, else in a browser.
-
-    Arguments: figs, of Bokeh.
+    """Show Bokeh figures side by side in the notebook, else in a browser.
 
     >>> from cplab.show.theme import plain_figure
     >>> display(plain_figure("", "", ""))  # doctest: +SKIP
     """
-    import bokeh.io
-    import IPython
-
     layout = side_by_side(figs if len(figs) > 1 else figs[0])
     if IPython.get_ipython() is None:
         bokeh.io.show(layout)

@@ -6,9 +6,9 @@ of deficits stand in cplab.deficits.
 """
 
 import re
-import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
+from itertools import cycle
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -82,8 +82,7 @@ def styles(kinds: Iterable[str]) -> dict[str, Style]:
     bare = [kind for kind, one in found.items() if one == Style(kind, EQUAL.colour)]
     taken = {one.colour for kind, one in found.items() if kind not in bare}
     free = [hue for hue in CUES if hue not in taken] or list(CUES)
-    for i, kind in enumerate(bare):
-        hue = free[i % len(free)]
+    for kind, hue in zip(bare, cycle(free), strict=False):
         found[kind] = Style(kind, hue, *CUES[hue])
     return found
 
@@ -193,11 +192,10 @@ def live_line(fig: figure, source: models.ColumnDataSource) -> Any:
     return fig.line("epoch", "mean", width=2, **look)
 
 
-def reference_line(fig: figure, dimension: str, hue: str, at: float = 0) -> models.Span:
-    """A movable dotted line across a figure, along its `width` or its `height`."""
-    line = models.Span(dimension=dimension, location=at, line_color=hue, line_dash="dotted")
-    fig.add_layout(line)
-    return line
+def reference_line(fig: figure, dimension: str, hue: str, at: float = 0) -> None:
+    """A dotted line across a figure, along its `width` or its `height`."""
+    look = {"line_color": hue, "line_dash": "dotted"}
+    fig.add_layout(models.Span(dimension=dimension, location=at, **look))
 
 
 def place_legend(fig: figure, place: str = "bottom_right") -> figure:
@@ -245,11 +243,6 @@ def drawn_at(fig: figure, axis: str) -> np.ndarray:
     low, high = np.percentile(every[np.isfinite(every)], [0, 100]) if len(every) > 2 else (0, 1)
     finer = [np.interp(np.arange(0, len(p) - 0.95, 0.1), np.arange(len(p)), p) for p in pieces[1:]]
     return (np.concatenate([*finer, [np.nan]]) - low) / (high - low or 1)
-
-
-def on_colab() -> bool:
-    """Whether this kernel is one of Google Colab's."""
-    return "google.colab" in sys.modules
 
 
 def side_by_side(drawn: Any) -> models.LayoutDOM:

@@ -53,6 +53,7 @@ class Model:
     views: int = 1
     apart: bool = False
     telling: ClassVar = ("lr", "weight_decay", "fixed_lr", "profiles", "views", "apart")
+    try_out = try_model
 
     def __post_init__(self) -> None:
         settle(self, width=whole("width", self.width, 1, WIDEST))
@@ -95,7 +96,7 @@ def model(function: Callable | None = None, **options: Any) -> Any:
     """
     if function is None:
         return partial(model, **options)
-    registry.enter(Model, function, options, try_model)
+    registry.enter(Model, function, options)
     return function
 
 
@@ -223,7 +224,7 @@ def model_name(given: object, profile: Profile | None = None) -> str:
     ('allcnn-16', 'resnet18')
     """
     if callable(given):
-        given = registry.enter(Model, given, None, try_model)
+        given = registry.enter(Model, given)
     given = given.name if isinstance(given, Model) else given
     name = given if isinstance(given, str) else shown(given)
     found = NAME.fullmatch(name)

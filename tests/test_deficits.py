@@ -327,7 +327,8 @@ def test_every_deficit_explains_itself_and_has_a_look_of_its_own():
 def test_28_deficits_of_a_student_look_different(monkeypatch):
     looks = set()
     for number in range(28):
-        looks.add((deficits.next_look()["colour"], deficits.next_look()["dash"]))
+        own = deficits.Deficit.next_look()
+        looks.add((own["colour"], own["dash"]))
         made_up = deficits.Deficit("", print, "", source="text")
         monkeypatch.setitem(DEFICITS, f"made_up@{number:08x}", made_up)
     assert len(looks) == 28

@@ -87,6 +87,10 @@ class Measurement:
         check_plain(self.name, found)
         return found
 
+    def try_out(self) -> None:
+        """Try it on a network of two convolutions and four images."""
+        try_measurement(self)
+
 
 def versions(net: nn.Module) -> list[tuple[int, int]]:
     """Which tensors a network has, and how often each was changed in place."""
@@ -133,7 +137,7 @@ def measurement(function: Callable | None = None, **options: Any) -> Any:
     if function is None:
         return partial(measurement, **options)
     if registry.is_own(function):
-        registry.enter(Measurement, function, options, try_measurement)
+        registry.enter(Measurement, function, options)
     else:  # built in: named without measure_, since `cplab.measure` has functions by these names
         name = function.__name__.removeprefix("measure_")
         about = (function.__doc__ or "").partition("\n")[0]
@@ -203,7 +207,7 @@ def find_measurement(measure: Any) -> Measurement:
     if isinstance(measure, Measurement):
         return MEASUREMENTS.setdefault(measure.name, measure)
     if callable(measure):
-        return registry.enter(Measurement, measure, None, try_measurement)
+        return registry.enter(Measurement, measure)
     return MEASUREMENTS[one_of("measurement", measure, MEASUREMENTS)]
 
 

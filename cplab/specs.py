@@ -15,11 +15,7 @@ from typing import Any, TypeVar
 from cplab.checks import one_of, require, shown
 
 SPECS: dict[str, Any] = {}  # by the name of the class
-HOMES = (
-    "cplab.runs",
-    "cplab.paths",
-    "cplab.pruning.specs",
-)  # modules that register specs when loaded
+HOMES = ("cplab.runs", "cplab.paths", "cplab.pruning.specs")  # whose import registers specs
 Spec = TypeVar("Spec", bound=type)
 
 

@@ -5,12 +5,11 @@ the first 8 epochs. Moments are `engine.treatments`' functions; the others chang
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import combinations, islice
+from itertools import combinations
 from typing import Any, NamedTuple
 
-from cplab.checks import CplabError, number, one_of, require, shown, whole
+from cplab.checks import CplabError, many, number, one_of, require, shown, whole
 
 MOST = 100  # treatments of a life
 WRITTEN = re.compile(r"([^\W\d_]+)(?:-([^@+]+))?@([^@+]+)(?:\+([^@+]+))?")
@@ -80,10 +79,7 @@ def read_treatments(given: Any, end: int) -> tuple[Treatment, ...]:
     >>> read_treatments("rate-3@2 renorm@2 renorm@0", end=5)
     (('rate', 3.0, 2, 3), ('renorm', 1.0, 2, 0))
     """
-    given = given.split() if isinstance(given, str) else given
-    several = [*islice(given if isinstance(given, Iterable) else (given,), MOST + 1)]
-    require(len(several) <= MOST, f"more than {MOST} treatments are not allowed: give fewer")
-    read = {read_treatment(one, end) for one in several}
+    read = {read_treatment(one, end) for one in many("treatments", given, MOST)}
     every = sorted(read, key=lambda t: (t.first, *t))
     for a, b in combinations(every, 2):
         if overlap(a, b):

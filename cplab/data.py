@@ -142,7 +142,8 @@ def load_arrays(dataset: str, most: int = MOST_IMAGES) -> tuple[dict[str, np.nda
     path = location(dataset) or fetch(dataset)
     try:
         digest = hashlib.sha256()
-        with path.open("rb") as opened, np.load(check_sizes(opened)) as file:
+        check_sizes(path)
+        with np.load(path) as file:
             arrays = {f"{half}_y": file[f"{half}_y"][:most] for half in ("train", "test")}
             copy = str(file["copy"]) if "copy" in file else None
             arrays["train_x"] = first_images(file, "train_x", most, digest.update)
@@ -171,13 +172,12 @@ def first_images(file: Any, name: str, most: int, tell: Callable = lambda part: 
             tell(np.ascontiguousarray(file[name]).data)
             return file[name][:most]
         pixels = np.empty((min(most, shape[0]), *shape[1:]), np.uint8)
-        flat, at = pixels.reshape(-1), 0
+        length = packed.readinto(pixels)
+        tell(pixels.data.cast("B"))
         while part := packed.read(2**20):
             tell(part)
-            kept = part[: max(0, len(flat) - at)]
-            flat[at : at + len(kept)] = np.frombuffer(kept, np.uint8)
-            at += len(part)
-    if at != math.prod(shape):
+            length += len(part)
+    if length != math.prod(shape):
         raise ValueError(f"{name} is not as long as it says")
     return pixels
 
@@ -188,11 +188,11 @@ def read_header(file: Any) -> Any:
     return getattr(np.lib.format, f"read_array_header_{version}_0")(file)
 
 
-def check_sizes(opened: Any) -> Any:
-    """The opened .npz file, if its arrays say that they are images and as many labels: before any
-    memory is taken for them. Raises ValueError."""
+def check_sizes(path: Path) -> None:
+    """Raise ValueError unless the arrays of an .npz file say that they are images and as many
+    labels: before any memory is taken for them."""
     said = {}
-    with ZipFile(opened) as archive:
+    with ZipFile(path) as archive:
         for name in {*ARRAYS, "copy"} & {name.removesuffix(".npy") for name in archive.namelist()}:
             with archive.open(f"{name}.npy") as file:
                 said[name], _, kind = read_header(file)
@@ -207,8 +207,6 @@ def check_sizes(opened: Any) -> Any:
             raise ValueError(f"{split}_x is of shape {x}")
         if y != x[:1] or not 0 < x[0] <= MOST_IMAGES:
             raise ValueError(f"{split}_y is of shape {y}")
-    opened.seek(0)
-    return opened
 
 
 def fetch(dataset: str) -> Path:

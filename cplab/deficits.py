@@ -43,7 +43,7 @@ class Deficit:
 
     name: as it is written; a student's own ends in @ and a digest of its source.
     apply: (images (N, C, H, W), labels (N,), **parameters) -> images and labels of these shapes.
-    label: in words. about: the first line of the docstring. reference: where it is described.
+    label: in words. reference: where it is described.
     source: the text of a student's own, else empty.
     colour, dash, marker: of its curves and points, as Bokeh names them.
     strengths: the least and the greatest; 0 for as many as an image has pixels a side.
@@ -53,7 +53,6 @@ class Deficit:
     name: str
     apply: Callable
     label: str
-    about: str = ""
     source: str = ""
     colour: str = GREY
     dash: str = "solid"
@@ -185,7 +184,7 @@ def permutation(classes: int, device: str = "cpu") -> Tensor:
     generator = torch.Generator().manual_seed(classes)
     while True:
         order = torch.randperm(classes, generator=generator)
-        if classes < 2 or not (order == torch.arange(classes)).any():
+        if not (order == torch.arange(classes)).any():
             return order.to(device)
 
 
@@ -305,30 +304,25 @@ def read_part(text: str, said: str, size: int, strict: bool) -> Deficit:
     require(kind in DEFICITS, f"unknown {said}: choose one of {names}, or define your own")
     require(found, f"{said} is not allowed: write it like blur, blur-2, blur:left")
     part = DEFICITS[kind]
+    name, label, apply = part.name, part.label, part.apply
     if strength:
-        part = with_strength(part, int(strength), said, size)
+        parameter, (least, most) = part.strength, part.strengths
+        most = most or size or STRONGEST
+        if parameter is None:
+            able = ", ".join(each.name for each in DEFICITS.values() if each.strength)
+            why = f"only {able} can have a strength, such as blur-2"
+            raise CplabError(f"{said} is not allowed: {why}")
+        fits = least <= int(strength) <= most
+        require(fits, f"{said} is not allowed: give {name}-{least} to {name}-{most}")
+        if int(strength) != part.parameters[parameter]:
+            words = f"{strength}×" if parameter == "strength" else f"{parameter} {strength}"
+            name, label = f"{name}-{strength}", f"{label} ({words})"
+            apply = partial(apply, **{parameter: int(strength)})
     if view:
         one_of(f"view of {said}", view, VIEWS)
-        name, label = f"{part.name}:{view}", f"{part.label}, {view} view"
-        part = replace(part, name=name, label=label, view=view)
-    return part
-
-
-def with_strength(deficit: Deficit, strength: int, said: str, size: int) -> Deficit:
-    """The deficit as it is at some strength."""
-    name, parameter, (least, most) = deficit.name, deficit.strength, deficit.strengths
-    most = most or size or STRONGEST
-    if parameter is None:
-        able = ", ".join(name for name, each in DEFICITS.items() if each.strength)
-        raise CplabError(f"{said} is not allowed: only {able} can have a strength, such as blur-2")
-    fits = least <= strength <= most
-    require(fits, f"{said} is not allowed: give {name}-{least} to {name}-{most}")
-    if strength == deficit.parameters[parameter]:
-        return deficit
-    words = f"{strength}×" if parameter == "strength" else f"{parameter} {strength}"
-    apply = partial(deficit.apply, **{parameter: strength})
-    label = f"{deficit.label} ({words})"
-    return replace(deficit, name=f"{name}-{strength}", apply=apply, label=label)
+        name, label = f"{name}:{view}", f"{label}, {view} view"
+    same = name == part.name
+    return part if same else replace(part, name=name, label=label, apply=apply, view=view)
 
 
 def canonical_name(given: object, size: int = 0) -> str:

@@ -47,10 +47,6 @@ class LinearPath:
         require(self.length, "length 0 is not allowed: without a deficit there is one life")
         settle(self, deficit=self.run.deficit)
 
-    def __getstate__(self) -> dict:
-        """What goes to another process: the fields alone."""
-        return specs.plain(self)
-
     @cached_property
     def run(self) -> Run:
         """The life with the deficit."""
@@ -61,10 +57,6 @@ class LinearPath:
         """Both lives, one after the other, and the walk."""
         twin = self.run.equal_training()
         return *self.run.life, Event("begin_again"), *twin.life, Event("walk", (self.points,))
-
-    @cached_property
-    def key(self) -> str:
-        return specs.key(self)
 
     @property
     def epochs(self) -> int:

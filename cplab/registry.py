@@ -25,7 +25,7 @@ def enter(kind: type, thing: Any, options: dict[str, Any] | None = None) -> Any:
     """Register a function or class. The same meaning twice is one entry; the later label holds.
 
     Arguments:
-        kind: the dataclass of its kind. It has the fields label, about and source too, and a method
+        kind: the dataclass of its kind. It has the fields label and source too, and a method
             `try_out`, which refuses a student's own that is none; `telling` names further fields on
             which results depend, `next_look` gives some to a student's own that says nothing.
         options: further fields; those that were given before if None.
@@ -35,7 +35,7 @@ def enter(kind: type, thing: Any, options: dict[str, Any] | None = None) -> Any:
     plain = isinstance(thing, (FunctionType, type))
     name, source, apply = getattr(thing, "__name__", ""), "", thing
     said = (DECORATED.get(thing, {}) if plain else {}) if options is None else options
-    allowed = [option for option in usual if option not in ("name", "apply", "about", "source")]
+    allowed = [option for option in usual if option not in ("name", "apply", "source")]
     for option in said:
         one_of(f"option of {name}", option, allowed)
     if own := not plain or is_own(thing):
@@ -52,8 +52,7 @@ def enter(kind: type, thing: Any, options: dict[str, Any] | None = None) -> Any:
                 return entry
         raise CplabError(f"{shown(thing)} is not a function of your own: write it with def")
     said = {"label": thing.__name__.replace("_", " ")} | said
-    about = (thing.__doc__ or "").strip().partition("\n")[0]
-    entry = kind(name, apply, about=about, source=source, **said)
+    entry = kind(name, apply, source=source, **said)
     if own:
         entry.try_out()
     table[name] = entry

@@ -204,10 +204,6 @@ class Run:
             why = "leave out what follows the colon, or take a model of two views"
             require(not one, f"deficit {name!r} is of one of two views: {why}")
 
-    def __getstate__(self) -> dict:
-        """What goes to another process with every report: the fields alone."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
-
     @property
     def epochs(self) -> int:
         return self.onset + self.length + self.recovery
@@ -286,8 +282,8 @@ class Run:
     def check_values(self, values: dict) -> None:
         """Raise ValueError unless these can be this run's."""
         curve = values["curve"]
-        phases = [(epoch, self.phase(epoch)) for epoch in range(len(curve))]
-        if len(curve) != self.epochs or [(r["epoch"], r["phase"]) for r in curve] != phases:
+        phases = [(epoch, self.phase(epoch)) for epoch in range(self.epochs)]
+        if [(row["epoch"], row["phase"]) for row in curve] != phases:
             raise ValueError("its curve does not fit its run")
         if curve[-1]["test_accuracy"] != values["accuracy"]:
             raise ValueError("its accuracy is not that of its last epoch")

@@ -24,10 +24,15 @@ def register(cls: Spec) -> Spec:
 
     The class has `version`, to be raised by one whenever a change alters what a spec with the same
     fields would give, `form`, what its values are (see misfit), and `trained_by` (see trainer);
-    fields with the metadata `always` stand in every key.
+    fields with the metadata `always` stand in every key. To another process go the fields alone.
     """
+    setattr(cls, "__getstate__", field_values)  # noqa: B010
     SPECS[cls.__name__] = cls
     return cls
+
+
+def field_values(spec: Any) -> dict[str, Any]:
+    return {f.name: getattr(spec, f.name) for f in fields(spec)}
 
 
 def plain(spec: Any) -> dict[str, Any]:

@@ -82,23 +82,12 @@ def read_treatments(given: Any, end: int) -> tuple[Treatment, ...]:
     read = {read_treatment(one, end) for one in many("treatments", given, MOST)}
     every = sorted(read, key=lambda t: (t.first, *t))
     for a, b in combinations(every, 2):
-        if overlap(a, b):
+        sets = a.kind.field != "lr" and a.strength != b.strength  # rates are multiplied
+        if a.name == b.name and sets and b.first < a.first + a.epochs:
             how = "end the first before the second begins"
             raise CplabError(f"treatments {a.words} and {b.words} are not allowed together: {how}")
     at_birth = (("renorm", 1, 0), ("shrink", 1, 0))  # when there is nothing to be undone
     return tuple(t for t in every if t.strength != t.kind.nothing and t[:3] not in at_birth)
-
-
-def overlap(a: Treatment, b: Treatment) -> bool:
-    """Whether two treatments set one thing to two values at a time; rates are multiplied.
-
-    Arguments: a, b, of which a begins first.
-
-    >>> overlap(*read_treatments("decay-0@0+2 decay-0.5@2+8", end=10))
-    False
-    """
-    sets = a.kind.field != "lr" and a.strength != b.strength
-    return a.name == b.name and sets and b.first < a.first + a.epochs
 
 
 def read_treatment(given: Any, end: int) -> Treatment:

@@ -24,7 +24,7 @@ def register(cls: Spec) -> Spec:
 
     The class has `version`, to be raised by one whenever a change alters what a spec with the same
     fields would give, `form`, what its values are (see misfit), and `trained_by` (see trainer);
-    fields with the metadata `always` stand in every key. To another process go the fields alone.
+    fields with the metadata `always` stand in every key.
     """
     setattr(cls, "__getstate__", field_values)  # noqa: B010
     SPECS[cls.__name__] = cls
@@ -32,6 +32,7 @@ def register(cls: Spec) -> Spec:
 
 
 def field_values(spec: Any) -> dict[str, Any]:
+    """What goes to another process with every report: the fields, and nothing kept beside them."""
     return {f.name: getattr(spec, f.name) for f in fields(spec)}
 
 

@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +102,7 @@ def shown(value: object) -> str:
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
     """A file to write to, which takes the place of `path` once it is whole."""
-    here = platform.node().replace(".", "-")
-    mine = f"{here}.{os.getpid()}.{threading.get_ident()}.partial"
+    mine = f"{host_name()}.{os.getpid()}.{threading.get_ident()}.partial"
     partial = path.with_suffix(f".{mine}")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -130,16 +130,19 @@ def tidy() -> None:
 
 def half_written(path: Path) -> bool:
     """Whether a process of this machine died while it wrote this file."""
-    *_, here, process, _, suffix = ["", "", "", *path.name.split(".")]
-    if suffix != "partial" or here != platform.node().replace(".", "-") or os.name != "posix":
+    found = re.search(r"\.([^.]*)\.(\d{1,9})\.\d+\.partial$", path.name)
+    if not found or found[1] != host_name() or os.name != "posix":
         return False
     try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return True
-    except (OSError, ValueError):  # somebody else's
-        pass
+        os.kill(int(found[2]), 0)
+    except OSError as error:
+        return isinstance(error, ProcessLookupError)  # else it is somebody else's
     return False
+
+
+def host_name() -> str:
+    """This machine's, without dots."""
+    return platform.node().replace(".", "-")
 
 
 def one_of(what: str, value: object, allowed: Iterable) -> Any:
@@ -151,6 +154,15 @@ def one_of(what: str, value: object, allowed: Iterable) -> Any:
     if isinstance(value, str) and value in (allowed := tuple(allowed)):
         return value
     raise CplabError(f"unknown {what} {shown(value)}: choose one of {', '.join(map(str, allowed))}")
+
+
+def many(what: str, value: object, most: int) -> list:
+    """The words of a text, the entries of what has some, or the value alone; a CplabError where
+    there are more than `most`."""
+    value = value.split() if isinstance(value, str) else value
+    some = [*islice(value if isinstance(value, Iterable) else (value,), most + 1)]
+    require(len(some) <= most, f"more than {most} {what} are not allowed: give fewer")
+    return some
 
 
 def whole(what: str, value: object, least: int = 0, most: int = 2**31 - 1) -> int:

@@ -11,7 +11,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +19,10 @@ from zipfile import ZipFile
 
 import numpy as np
 
-from cplab.checks import CplabError, cache_dir, named_folder, one_of, shown
+from cplab.checks import CplabError, cache_dir, named_folder, one_of, replaced, shown
 from cplab.profiles import PROFILES, Profile
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
 DOWNLOADS = {  # torchvision's class, size of the download in MB
@@ -58,10 +57,6 @@ class Images:
         last in memory."""
         return ((x - self.mean) / self.std).permute(0, 3, 1, 2)
 
-    def to(self, device: torch.device | str) -> Images:
-        tensors = {k: v for k, v in vars(self).items() if not isinstance(v, str)}
-        return replace(self, **{k: v.to(device) for k, v in tensors.items()})
-
 
 def images(dataset: str = "cifar10", profile: str = "course", device: str = "cpu") -> Images:
     """The images of a profile: the first of the set, padded to 32 and shrunk to its size.
@@ -89,8 +84,9 @@ def _images(dataset: str, profile: Profile, device: str) -> Images:
         x = torch.as_tensor(arrays.pop(f"{split}_x")[:count])  # pop, to spare memory
         parts[f"{split}_x"] = resize(x if x.ndim == 4 else x[..., None], profile.size)
         parts[f"{split}_y"] = torch.as_tensor(arrays[f"{split}_y"][:count]).long()
-    mean, std = (torch.as_tensor(one).float() for one in mean_and_deviation(parts["train_x"]))
-    return Images(dataset, copy, **parts, mean=mean, std=std).to(device)
+    for name, one in zip(("mean", "std"), mean_and_deviation(parts["train_x"]), strict=True):
+        parts[name] = torch.as_tensor(one).float()
+    return Images(dataset, copy, **{name: part.to(device) for name, part in parts.items()})
 
 
 def mean_and_deviation(x: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -142,7 +138,8 @@ def load_arrays(dataset: str, most: int = MOST_IMAGES) -> tuple[dict[str, np.nda
     path = location(dataset) or fetch(dataset)
     try:
         digest = hashlib.sha256()
-        with path.open("rb") as opened, np.load(check_sizes(opened)) as file:
+        check_sizes(path)
+        with np.load(path) as file:
             arrays = {f"{half}_y": file[f"{half}_y"][:most] for half in ("train", "test")}
             copy = str(file["copy"]) if "copy" in file else None
             arrays["train_x"] = first_images(file, "train_x", most, digest.update)
@@ -171,13 +168,12 @@ def first_images(file: Any, name: str, most: int, tell: Callable = lambda part: 
             tell(np.ascontiguousarray(file[name]).data)
             return file[name][:most]
         pixels = np.empty((min(most, shape[0]), *shape[1:]), np.uint8)
-        flat, at = pixels.reshape(-1), 0
+        length = packed.readinto(pixels)
+        tell(pixels.data.cast("B"))
         while part := packed.read(2**20):
             tell(part)
-            kept = part[: max(0, len(flat) - at)]
-            flat[at : at + len(kept)] = np.frombuffer(kept, np.uint8)
-            at += len(part)
-    if at != math.prod(shape):
+            length += len(part)
+    if length != math.prod(shape):
         raise ValueError(f"{name} is not as long as it says")
     return pixels
 
@@ -188,11 +184,11 @@ def read_header(file: Any) -> Any:
     return getattr(np.lib.format, f"read_array_header_{version}_0")(file)
 
 
-def check_sizes(opened: Any) -> Any:
-    """The opened .npz file, if its arrays say that they are images and as many labels: before any
-    memory is taken for them. Raises ValueError."""
+def check_sizes(path: Path) -> None:
+    """Raise ValueError unless the arrays of an .npz file say that they are images and as many
+    labels: before any memory is taken for them."""
     said = {}
-    with ZipFile(opened) as archive:
+    with ZipFile(path) as archive:
         for name in {*ARRAYS, "copy"} & {name.removesuffix(".npy") for name in archive.namelist()}:
             with archive.open(f"{name}.npy") as file:
                 said[name], _, kind = read_header(file)
@@ -207,8 +203,6 @@ def check_sizes(opened: Any) -> Any:
             raise ValueError(f"{split}_x is of shape {x}")
         if y != x[:1] or not 0 < x[0] <= MOST_IMAGES:
             raise ValueError(f"{split}_y is of shape {y}")
-    opened.seek(0)
-    return opened
 
 
 def fetch(dataset: str) -> Path:
@@ -217,7 +211,7 @@ def fetch(dataset: str) -> Path:
 
     kind, megabytes = DOWNLOADS[one_of("dataset", dataset, DOWNLOADS)]
     home = cache_dir() / "data"
-    target, partial = home / f"{dataset}.npz", home / f"{dataset}.partial.npz"
+    target = home / f"{dataset}.npz"
     try:
         home.mkdir(parents=True, exist_ok=True)
         with FileLock(target.with_suffix(".lock")):
@@ -225,10 +219,9 @@ def fetch(dataset: str) -> Path:
                 print(f"fetching {dataset}: {megabytes} MB into {home}", file=sys.stderr)
                 try:
                     arrays: dict[str, Any] = download(kind, home / "raw")
-                    np.savez(partial, **arrays, copy=f"{dataset}-original")
-                    partial.replace(target)
+                    with replaced(target) as partial, partial.open("wb") as file:
+                        np.savez(file, **arrays, copy=f"{dataset}-original")
                 finally:
-                    partial.unlink(missing_ok=True)
                     shutil.rmtree(home / "raw", ignore_errors=True)
     except ImportError as error:
         raise CplabError(
@@ -266,15 +259,17 @@ def practice(count: int = 12_000, seed: int = 0, most: int = MOST_IMAGES) -> dic
 
     Arguments: most, images of each half that are made, the first ones.
     """
-    cut = count * 5 // 6
-    halves = (range(min(cut, most)), range(cut, min(count, cut + most)))
-    x, y = practice_images(*halves, count=count, seed=seed)
-    train, test = (y[half.start : half.stop] for half in halves)
-    return {"train_x": x[0], "train_y": train, "test_x": x[1], "test_y": test}
+    train = count * 5 // 6
+    first, last = np.arange(min(train, most)), np.arange(train, min(count, train + most))
+    x, y = practice_images(np.concatenate([first, last]), count, seed)
+    halves = {"train_x": x[: len(first)], "test_x": x[len(first) :]}
+    return halves | {"train_y": y[first], "test_y": y[last]}
 
 
-def practice_images(*parts: range, count: int = 12_000, seed: int = 0) -> tuple[list, np.ndarray]:
-    """Some of the practice set's images, (n, 32, 32, 3) for each part, and all labels."""
+def practice_images(
+    wanted: np.ndarray, count: int = 12_000, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Images of the practice set, (n, 32, 32, 3), by their growing numbers, and all labels."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 10, count)
     coarse, fine = labels // 2, labels % 2
@@ -284,21 +279,17 @@ def practice_images(*parts: range, count: int = 12_000, seed: int = 0) -> tuple[
     period = rng.uniform(4.0, 6.0, count)
     phase = rng.uniform(0, 2 * np.pi, count)
     colour = rng.standard_normal((count, 1, 1, 3), dtype=np.float32)
-    grid, made = np.arange(32), [np.empty((len(part), 32, 32, 3), np.uint8) for part in parts]
-    last = max(part.stop for part in parts)
-    for begin in range(0, last, 500):  # some at a time, to spare memory
+    grid, pixels = np.arange(32), np.empty((len(wanted), 32, 32, 3), np.uint8)
+    for begin in range(0, wanted[-1] + 1, 500):  # some at a time, to spare memory
         # also of images that nobody asked for: chance goes on from it
-        noise = rng.standard_normal((min(500, last - begin), 32, 32, 3), dtype=np.float32)
-        for part, pixels in zip(parts, made, strict=True):
-            low, high = max(begin, part.start), min(begin + 500, part.stop)
-            if low >= high:
-                continue
-            some = slice(low, high)
-            tilt, pace = angle[some, None, None], 2 * np.pi / period[some, None, None]
-            wave = (np.cos(tilt) * grid[:, None] + np.sin(tilt) * grid) * pace
-            grating = np.sin(wave + phase[some, None, None]).astype(np.float32)
-            picture = blobs[some].repeat(8, 1).repeat(8, 2)
-            picture += 0.8 * grating[..., None] * colour[some]
-            picture += 0.5 * noise[low - begin : high - begin]
-            pixels[low - part.start : high - part.start] = np.clip(128 + 40 * picture, 0, 255)
-    return made, labels.astype(np.uint8)
+        noise = rng.standard_normal((500, 32, 32, 3), dtype=np.float32)
+        now = (begin <= wanted) & (wanted < begin + 500)
+        some = wanted[now]
+        tilt, pace = angle[some, None, None], 2 * np.pi / period[some, None, None]
+        wave = (np.cos(tilt) * grid[:, None] + np.sin(tilt) * grid) * pace
+        grating = np.sin(wave + phase[some, None, None]).astype(np.float32)
+        picture = blobs[some].repeat(8, 1).repeat(8, 2)
+        picture += 0.8 * grating[..., None] * colour[some]
+        picture += 0.5 * noise[some - begin]
+        pixels[now] = np.clip(128 + 40 * picture, 0, 255)
+    return pixels, labels.astype(np.uint8)

@@ -9,7 +9,6 @@ torch is imported where it is used, so that names and colours cost nothing.
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import re
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from cplab import registry
 from cplab.checks import CplabError, one_of, require, settle, shown, whole
 from cplab.own.trials import CLASSES, try_deficit
+from cplab.specs import mix
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,7 +43,7 @@ class Deficit:
 
     name: as it is written; a student's own ends in @ and a digest of its source.
     apply: (images (N, C, H, W), labels (N,), **parameters) -> images and labels of these shapes.
-    label: in words. about: the first line of the docstring. reference: where it is described.
+    label: in words. reference: where it is described.
     source: the text of a student's own, else empty.
     colour, dash, marker: of its curves and points, as Bokeh names them.
     strengths: the least and the greatest; 0 for as many as an image has pixels a side.
@@ -53,7 +53,6 @@ class Deficit:
     name: str
     apply: Callable
     label: str
-    about: str = ""
     source: str = ""
     colour: str = GREY
     dash: str = "solid"
@@ -72,10 +71,22 @@ class Deficit:
         require(plain, f"label and reference {shown(words)} are not allowed: give texts")
         pair = isinstance(both, tuple) and len(both) == 2
         require(pair, f"strengths {shown(both)} are not allowed: give the least and the greatest")
-        least, most = both
-        least = whole("least strength", least)
-        most = whole("greatest strength", most, least) if most else 0
+        least = whole("least strength", both[0])
+        most = whole("greatest strength", both[1], least) if both[1] else 0
         settle(self, strengths=(least, most))
+
+    def try_out(self) -> None:
+        """Try it on four images of a run."""
+        import torch
+
+        try_deficit(self, BatchContext(torch.arange(4), images=4))
+
+    @staticmethod
+    def next_look() -> dict[str, str]:
+        """Colour, dash and marker for another deficit of a student."""
+        count = sum(bool(known.source) for known in DEFICITS.values())
+        looks = {"colour": OWN_COLOURS, "dash": OWN_DASHES, "marker": OWN_MARKERS}
+        return {name: values[count % len(values)] for name, values in looks.items()}
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
@@ -129,25 +140,11 @@ def deficit(function: Callable | None = None, **options: Any) -> Any:
     """
     if function is None:
         return partial(deficit, **options)
-    registry.enter(Deficit, function, options, try_one, next_look)
+    registry.enter(Deficit, function, options)
     return function
 
 
-def try_one(made: Deficit) -> None:
-    """Try a deficit on four images of a run."""
-    import torch
-
-    try_deficit(made, BatchContext(torch.arange(4), images=4))
-
-
-def next_look() -> dict[str, str]:
-    """Colour, dash and marker for another deficit of a student."""
-    count = sum(bool(known.source) for known in DEFICITS.values())
-    looks = {"colour": OWN_COLOURS, "dash": OWN_DASHES, "marker": OWN_MARKERS}
-    return {name: values[count % len(values)] for name, values in looks.items()}
-
-
-@deficit(label="no deficit", colour=GREY)
+@deficit(label="no deficit")
 def none(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Images and labels as they are."""
     return x, y
@@ -187,7 +184,7 @@ def permutation(classes: int, device: str = "cpu") -> Tensor:
     generator = torch.Generator().manual_seed(classes)
     while True:
         order = torch.randperm(classes, generator=generator)
-        if classes < 2 or not (order == torch.arange(classes)).any():
+        if not (order == torch.arange(classes)).any():
             return order.to(device)
 
 
@@ -226,8 +223,7 @@ def noise_patterns(images: int, shape: tuple[int, ...], seed: int, device: str =
 def mixed_seed(*numbers: int) -> int:
     """One seed out of several numbers: 2**31 or more, as no run's is. torch's generator on a CPU
     takes no more than the low 32 bits of a seed."""
-    digest = hashlib.sha256(repr(numbers).encode()).digest()
-    return 2**31 + int.from_bytes(digest[:4], "big") % 2**31
+    return 2**31 + (mix(*numbers) >> 24) % 2**31
 
 
 @deficit(label="vertical stripes", colour="#56B4E9", dash="dashed", marker="hex",
@@ -284,25 +280,22 @@ def strabismus(x: Tensor, y: Tensor, *, context: BatchContext) -> tuple[Tensor, 
     return x.roll(1, 0), torch.where(chance.flatten() > 0, y, y.roll(1))
 
 
-def parts_of(name: object, size: int = 0, strict: bool = True) -> list[Deficit]:
+def parts_of(name: Any, size: int = 0, strict: bool = True) -> list[Deficit]:
     """The parts of a written name, in the order in which they act.
 
     Arguments: size, pixels a side, which limit a strength; strict, whether a student's own that is
         not defined here is an error, or something grey under the name of its function.
     """
-    if not isinstance(name, str):
-        raise CplabError(
-            f"deficit {shown(name)} is not allowed: give a name, {', '.join(DEFICITS)}"
-        )
-    return [read_part(text, f"deficit {shown(name)}", size, strict) for text in name.split("+")]
+    said = f"deficit {shown(name)}"
+    require(isinstance(name, str), f"{said} is not allowed: give a name, {', '.join(DEFICITS)}")
+    return [read_part(text, said, size, strict) for text in name.split("+")]
 
 
 def read_part(text: str, said: str, size: int, strict: bool) -> Deficit:
     """One part of what was `said`."""
     found = PART.fullmatch(text)
-    kind, own, strength, view = (
-        found.groups() if found else (*re.split("[-:]", text)[:1], "", "", "")
-    )
+    named = found.groups() if found else (re.split("[-:]", text)[0], "", "", "")
+    kind, own, strength, view = named
     if own and kind not in DEFICITS:
         there = f"{said} is somebody's own and not defined here: run the cell that defines it first"
         require(not strict, there)
@@ -311,31 +304,25 @@ def read_part(text: str, said: str, size: int, strict: bool) -> Deficit:
     require(kind in DEFICITS, f"unknown {said}: choose one of {names}, or define your own")
     require(found, f"{said} is not allowed: write it like blur, blur-2, blur:left")
     part = DEFICITS[kind]
+    name, label, apply = part.name, part.label, part.apply
     if strength:
-        part = with_strength(part, int(strength), said, size)
+        parameter, (least, most) = part.strength, part.strengths
+        most = most or size or STRONGEST
+        if parameter is None:
+            able = ", ".join(each.name for each in DEFICITS.values() if each.strength)
+            why = f"only {able} can have a strength, such as blur-2"
+            raise CplabError(f"{said} is not allowed: {why}")
+        fits = least <= int(strength) <= most
+        require(fits, f"{said} is not allowed: give {name}-{least} to {name}-{most}")
+        if int(strength) != part.parameters[parameter]:
+            words = f"{strength}×" if parameter == "strength" else f"{parameter} {strength}"
+            name, label = f"{name}-{strength}", f"{label} ({words})"
+            apply = partial(apply, **{parameter: int(strength)})
     if view:
         one_of(f"view of {said}", view, VIEWS)
-        part = replace(
-            part, name=f"{part.name}:{view}", label=f"{part.label}, {view} view", view=view
-        )
-    return part
-
-
-def with_strength(deficit: Deficit, strength: int, said: str, size: int) -> Deficit:
-    """The deficit as it is at some strength."""
-    name, parameter, (least, most) = deficit.name, deficit.strength, deficit.strengths
-    most = most or size or STRONGEST
-    if parameter is None:
-        able = ", ".join(name for name, each in DEFICITS.items() if each.strength)
-        raise CplabError(f"{said} is not allowed: only {able} can have a strength, such as blur-2")
-    fits = least <= strength <= most
-    require(fits, f"{said} is not allowed: give {name}-{least} to {name}-{most}")
-    if strength == deficit.parameters[parameter]:
-        return deficit
-    words = f"{strength}×" if parameter == "strength" else f"{parameter} {strength}"
-    apply = partial(deficit.apply, **{parameter: strength})
-    label = f"{deficit.label} ({words})"
-    return replace(deficit, name=f"{name}-{strength}", apply=apply, label=label)
+        name, label = f"{name}:{view}", f"{label}, {view} view"
+    same = name == part.name
+    return part if same else replace(part, name=name, label=label, apply=apply, view=view)
 
 
 def canonical_name(given: object, size: int = 0) -> str:
@@ -353,11 +340,10 @@ def canonical_name(given: object, size: int = 0) -> str:
     if isinstance(given, str) and given in DEFICITS:
         return given
     if callable(given):
-        return registry.enter(Deficit, given, None, try_one, next_look).name
+        return registry.enter(Deficit, given).name
     parts = parts_of(given.name if isinstance(given, Deficit) else given, size, strict=False)
-    require(
-        len(parts) <= PARTS, f"deficit {shown(given)} is not allowed: give at most {PARTS} parts"
-    )
+    few = len(parts) <= PARTS
+    require(few, f"deficit {shown(given)} is not allowed: give at most {PARTS} parts")
     return "+".join(part.name for part in filter(acts, parts)) or "none"
 
 

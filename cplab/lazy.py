@@ -111,14 +111,10 @@ def is_of_kind(value: Any, hint: Any) -> bool:
     kind, inner = get_origin(hint) or hint, get_args(hint)
     if kind in (Union, UnionType):
         return any(is_of_kind(value, one) for one in inner)
-    if kind is Callable:
-        return callable(value)
     if kind in (Mapping, dict):
-        pairs = value.items() if isinstance(value, Mapping) and inner else ()
-        inside = all(
-            is_of_kind(part, of) for pair in pairs for part, of in zip(pair, inner, strict=True)
+        return isinstance(value, Mapping) and all(
+            all(map(is_of_kind, pair, inner or (Any, Any))) for pair in value.items()
         )
-        return isinstance(value, Mapping) and inside
     if kind is tuple and inner and ... not in inner:
         fits = isinstance(value, tuple | list) and len(value) == len(inner)
         return fits and all(map(is_of_kind, value, inner))
@@ -126,8 +122,6 @@ def is_of_kind(value: Any, hint: Any) -> bool:
         each = value if isinstance(value, list | tuple) and len(inner) == 1 else ()
         several = hasattr(value, "__iter__") and not isinstance(value, str)
         return several and all(is_of_kind(one, inner[0]) for one in each)
-    if isinstance(value, tuple) and getattr(kind, "_is_protocol", False):
-        value = list(value)  # numpy's ArrayLike asks for __reversed__, which a tuple lacks
     if kind is int and isinstance(value, float) and value.is_integer():
         return True  # as a count out of a table is
     return kind is Any or not isinstance(kind, type) or isinstance(value, KINDS.get(kind, kind))

@@ -30,7 +30,7 @@ class Model:
 
     name: as it is written before its width; a student's own ends in @ and a digest of its source.
     apply: (width, channels, size, classes) -> network from images to logits.
-    label: in words. about: the first line of the docstring.
+    label: in words.
     source: the text of a student's own, else empty.
     width: of the first layer in the paper; a profile's width is for its own model, and others have
         theirs in the same proportion.
@@ -43,7 +43,6 @@ class Model:
     name: str
     apply: Callable[[int, int, int, int], Any]
     label: str
-    about: str = ""
     source: str = ""
     width: int = 96
     lr: float = 1
@@ -53,6 +52,7 @@ class Model:
     views: int = 1
     apart: bool = False
     telling: ClassVar = ("lr", "weight_decay", "fixed_lr", "profiles", "views", "apart")
+    try_out = try_model
 
     def __post_init__(self) -> None:
         settle(self, width=whole("width", self.width, 1, WIDEST))
@@ -60,9 +60,8 @@ class Model:
         for name in ("lr", "weight_decay", "fixed_lr"):
             if (value := getattr(self, name)) is not None:
                 settle(self, **{name: number(name, value, 0, 1e6)})
-        require(
-            isinstance(self.label, str), f"label {shown(self.label)} is not allowed: give a text"
-        )
+        text = isinstance(self.label, str)
+        require(text, f"label {shown(self.label)} is not allowed: give a text")
         several = isinstance(self.profiles, tuple)
         require(several, f"profiles {shown(self.profiles)} are not allowed: give a tuple of names")
         for name in self.profiles:
@@ -95,7 +94,7 @@ def model(function: Callable | None = None, **options: Any) -> Any:
     """
     if function is None:
         return partial(model, **options)
-    registry.enter(Model, function, options, try_model)
+    registry.enter(Model, function, options)
     return function
 
 
@@ -223,7 +222,7 @@ def model_name(given: object, profile: Profile | None = None) -> str:
     ('allcnn-16', 'resnet18')
     """
     if callable(given):
-        given = registry.enter(Model, given, None, try_model)
+        given = registry.enter(Model, given)
     given = given.name if isinstance(given, Model) else given
     name = given if isinstance(given, str) else shown(given)
     found = NAME.fullmatch(name)

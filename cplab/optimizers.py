@@ -46,24 +46,21 @@ class Optimizer:
         """
         weights = [weight for weight in self.weights if weight.grad is not None]
         slopes = [weight.grad for weight in weights if weight.grad is not None]
-        take = self._take_adam if self.kind == "adam" else self._take_sgd
-        how = {"lr": lr, "weight_decay": decay * self.weight_decay, "fused": True}
-        take(weights, slopes, how)
-
-    def _take_sgd(self, weights: list[Tensor], slopes: list[Tensor], how: dict) -> None:
-        how |= {"momentum": self.momentum, "dampening": 0, "nesterov": False, "maximize": False}
-        moving = [self.state[weight].get("momentum_buffer") for weight in weights]
-        sgd(weights, slopes, moving, **how)
-        for weight, now in zip(weights, moving, strict=True):
-            if now is not None:
-                self.state[weight]["momentum_buffer"] = now
-
-    def _take_adam(self, weights: list[Tensor], slopes: list[Tensor], how: dict) -> None:
-        for weight in weights:
-            if not self.state[weight]:
-                means = {name: torch.zeros_like(weight) for name in ("exp_avg", "exp_avg_sq")}
-                self.state[weight] = {"step": torch.zeros((), device=weight.device), **means}
-        names = ("exp_avg", "exp_avg_sq", "step")
-        averages, squares, steps = ([self.state[w][n] for w in weights] for n in names)
-        how |= {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "amsgrad": False, "maximize": False}
-        adam(weights, slopes, averages, squares, [], steps, **how)
+        states = [self.state[weight] for weight in weights]
+        how: dict = {"lr": lr, "weight_decay": decay * self.weight_decay, "fused": True}
+        if self.kind == "adam":
+            for weight, state in zip(weights, states, strict=True):
+                if not state:
+                    state["step"] = torch.zeros((), device=weight.device)
+                    state |= {name: torch.zeros_like(weight) for name in ("exp_avg", "exp_avg_sq")}
+            names = ("exp_avg", "exp_avg_sq", "step")
+            averages, squares, counts = ([state[name] for state in states] for name in names)
+            how |= {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "amsgrad": False, "maximize": False}
+            adam(weights, slopes, averages, squares, [], counts, **how)
+        else:
+            moving = [state.get("momentum_buffer") for state in states]
+            how |= {"momentum": self.momentum, "dampening": 0, "nesterov": False, "maximize": False}
+            sgd(weights, slopes, moving, **how)
+            for state, now in zip(states, moving, strict=True):
+                if now is not None:
+                    state["momentum_buffer"] = now

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from functools import cached_property, partial
+from operator import attrgetter
 from typing import ClassVar
 
 from cplab import specs
 from cplab.checks import require, settle, whole
-from cplab.profiles import PROFILES, Profile
-from cplab.runs import EPOCHS, Event, Run, Step, as_given, setting
+from cplab.profiles import PROFILES
+from cplab.runs import EPOCHS, Event, Run, Step, as_given, check_fields, setting
 
 
 @specs.register
@@ -42,14 +43,9 @@ class LinearPath:
     seed: int = setting(0, whole)
 
     def __post_init__(self) -> None:
-        run = self.run
-        require(run.length, "length 0 is not allowed: without a deficit there is one life")
-        own = {name: getattr(run, name) for name in ("deficit", "onset", "length", "seed")}
-        settle(self, **own, points=whole("points", self.points, 2, 1000))
-
-    def __getstate__(self) -> dict:
-        """What goes to another process: the fields alone."""
-        return specs.plain(self)
+        check_fields(self)
+        require(self.length, "length 0 is not allowed: without a deficit there is one life")
+        settle(self, deficit=self.run.deficit)
 
     @cached_property
     def run(self) -> Run:
@@ -62,37 +58,17 @@ class LinearPath:
         twin = self.run.equal_training()
         return *self.run.life, Event("begin_again"), *twin.life, Event("walk", (self.points,))
 
-    @cached_property
-    def key(self) -> str:
-        return specs.key(self)
-
     @property
     def epochs(self) -> int:
         return 2 * self.run.epochs
 
-    @property
-    def trunk_key(self) -> tuple:
-        return self.run.trunk_key
-
-    @property
-    def settings(self) -> Profile:
-        return self.run.settings
-
-    @property
-    def dataset(self) -> str:
-        return self.run.dataset
-
-    @property
-    def model(self) -> str:
-        return self.run.model
-
-    @property
-    def optimizer(self) -> str:
-        return self.run.optimizer
-
-    @property
-    def arithmetic(self) -> str:
-        return self.run.arithmetic
+    # What the engine asks of a life, as the run with the deficit has it.
+    trunk_key = property(attrgetter("run.trunk_key"))
+    settings = property(attrgetter("run.settings"))
+    dataset = property(attrgetter("run.dataset"))
+    model = property(attrgetter("run.model"))
+    optimizer = property(attrgetter("run.optimizer"))
+    arithmetic = property(attrgetter("run.arithmetic"))
 
     def values(self, rows: list[dict]) -> dict:
         return {name: rows[-1][name] for name in self.form}

@@ -8,8 +8,6 @@ and in worker processes: what changes later in a notebook changes nothing in wha
 
 import ast
 import linecache
-import re
-from collections.abc import Callable
 from dataclasses import fields, replace
 from importlib import import_module
 from types import FunctionType
@@ -23,51 +21,40 @@ TABLES: dict[type, dict[str, Any]] = {}
 DECORATED: WeakKeyDictionary = WeakKeyDictionary()  # what a decorator said about a function
 
 
-def enter(
-    kind: type,
-    thing: Any,
-    options: dict[str, Any] | None = None,
-    check: Callable[[Any], None] = lambda entry: None,
-    defaults: Callable[[], dict] = dict,
-) -> Any:
+def enter(kind: type, thing: Any, options: dict[str, Any] | None = None) -> Any:
     """Register a function or class. The same meaning twice is one entry; the later label holds.
 
     Arguments:
-        kind: the dataclass of its kind, which has the fields label, about and source too; its
-            `telling` names further ones on which results depend.
+        kind: the dataclass of its kind. It has the fields label and source too, and a method
+            `try_out`, which refuses a student's own that is none; `telling` names further fields on
+            which results depend, `next_look` gives some to a student's own that says nothing.
         options: further fields; those that were given before if None.
-        check: tries the entry of a student's own before it is registered.
-        defaults: gives further fields of a student's own, where nothing is said.
     Raises: CplabError for a function whose source does not tell its meaning.
     """
     table, usual = TABLES[kind], {f.name: f.default for f in fields(kind)}
     plain = isinstance(thing, (FunctionType, type))
     name, source, apply = getattr(thing, "__name__", ""), "", thing
     said = (DECORATED.get(thing, {}) if plain else {}) if options is None else options
+    allowed = [option for option in usual if option not in ("name", "apply", "source")]
     for option in said:
-        one_of(f"option of {name}", option, usual.keys() - {"name", "apply", "about", "source"})
-    own = not plain or is_own(thing)
-    known = next((entry for entry in table.values() if entry.apply is thing), None)
-    if not own and options is None and known:
-        return known
-    package = str(getattr(thing, "__module__", "")).startswith("cplab.")
-    if not own and (options is None or not package):
-        raise CplabError(f"{shown(thing)} is not a function of your own: write it with def")
-    if own:
+        one_of(f"option of {name}", option, allowed)
+    if own := not plain or is_own(thing):
         telling = [k for k in getattr(kind, "telling", ()) if said.get(k, usual[k]) != usual[k]]
         digest, source = meaning(thing, **{k: said[k] for k in telling})
-        name = f"{name}@{digest}"
-    DECORATED[thing] = said
-    if own and name in table:
-        table[name] = replace(table[name], **said)
-        return table[name]
-    if own:
-        apply, said = rebuild(source, name), defaults() | said
+        name, DECORATED[thing] = f"{name}@{digest}", said
+        if name in table:
+            table[name] = replace(table[name], **said)
+            return table[name]
+        apply, said = rebuild(source, name), getattr(kind, "next_look", dict)() | said
+    elif options is None or not thing.__module__.startswith("cplab."):
+        for entry in table.values():
+            if entry.apply is thing and options is None:
+                return entry
+        raise CplabError(f"{shown(thing)} is not a function of your own: write it with def")
     said = {"label": thing.__name__.replace("_", " ")} | said
-    about = (thing.__doc__ or "").strip().partition("\n")[0]
-    entry = kind(name, apply, about=about, source=source, **said)
+    entry = kind(name, apply, source=source, **said)
     if own:
-        check(entry)
+        entry.try_out()
     table[name] = entry
     return entry
 
@@ -94,19 +81,16 @@ def own_functions() -> list[Any]:
 
 def sources_in(text: str) -> dict[str, str]:
     """The source of each own function that a text names (`occlude@1a2b3c4d`)."""
-    named = re.findall(r"[^\W\d][\w-]*@[0-9a-f]{8}", text)
-    return {entry.name: entry.source for entry in own_functions() if entry.name in named}
+    return {entry.name: entry.source for entry in own_functions() if entry.name in text}
 
 
 def dumps_own() -> str:
-    """What is registered here, for `load_own` in another process: plain data, as Python writes it,
-    of the fields that are not as usual."""
+    """What is registered here, as Python writes plain data, for `load_own` in another process."""
     told = []
     for entry in own_functions():
-        said = {f.name: getattr(entry, f.name) for f in fields(entry) if f.compare}
-        usual = {f.name: f.default for f in fields(entry)} | {"apply": said.pop("apply")}
-        changed = {name: value for name, value in said.items() if value != usual[name]}
-        told.append((type(entry).__module__, type(entry).__name__, changed))
+        plain = [f.name for f in fields(entry) if f.compare and f.name != "apply"]
+        values = {name: getattr(entry, name) for name in plain}
+        told.append((type(entry).__module__, type(entry).__name__, values))
     return repr(told)
 
 

@@ -6,12 +6,11 @@ clear epochs. All that training knows about time is the tuple that `Run.life` de
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields, replace
-from functools import cache, cached_property, lru_cache, partial
-from itertools import islice
+from functools import cached_property, lru_cache, partial
 from typing import Any, ClassVar, NamedTuple
 
 from cplab import deficits, models, specs
-from cplab.checks import CplabError, number, one_of, require, settle, shown, whole, yes_or_no
+from cplab.checks import CplabError, many, number, one_of, require, settle, shown, whole, yes_or_no
 from cplab.profiles import PROFILES, Profile
 from cplab.treatments import Treatment, read_treatments, without
 
@@ -78,14 +77,21 @@ def setting(
     return field(default=default, metadata={"check": check, "names": names, "always": always})
 
 
-@cache
-def rules(spec: type) -> list[tuple[str, Callable, bool | None, bool]]:
-    """Of each field of a spec its name, check, whether it stands in every key, and whether it is
-    None if not given: thousands of runs are made for a page."""
-    return [
-        (f.name, f.metadata["check"], f.metadata.get("always"), f.default is None)
-        for f in fields(spec)
-    ]
+def check_fields(spec: Any, profile: Profile | None = None) -> None:
+    """Each field of a spec as its check gives it. What the check cannot take apart is refused; None
+    stays where it is the default, or is what the profile has if the field stands in every key."""
+    for f in fields(spec):
+        value = given = getattr(spec, f.name)
+        if value is None and f.default is None:
+            if not f.metadata["always"]:
+                continue
+            value = getattr(profile, f.name)
+        try:
+            value = f.metadata.get("check", as_given)(f.name, value)
+        except (TypeError, ValueError) as error:
+            raise CplabError(f"{f.name} {shown(value)} is not allowed: {error}") from error
+        if value is not given:
+            settle(spec, **{f.name: value})
 
 
 @specs.register
@@ -169,16 +175,7 @@ class Run:
 
     def __post_init__(self) -> None:
         profile = PROFILES[one_of("profile", self.profile, PROFILES)]
-        kind: Any = type(self)
-        for name, check, always, none in rules(kind):
-            value = given = getattr(self, name)
-            if value is None and none:
-                if not always:
-                    continue
-                value = getattr(profile, name)
-            value = check(name, value)
-            if value is not given:
-                object.__setattr__(self, name, value)
+        check_fields(self, profile)
         settle(self, model=models.model_name(self.model, profile))
         deficit = deficits.canonical_name(self.deficit, profile.size)
         if deficit == CLEAR and self.length:
@@ -198,20 +195,14 @@ class Run:
         if not 1 <= self.epochs <= LONGEST:
             why = f"onset, length and recovery add up to 1 to {LONGEST}"
             raise CplabError(f"a run of {self.epochs} epochs is not allowed: {why}")
-        given = self.windows.split() if isinstance(self.windows, str) else self.windows
-        several = [*islice(given if isinstance(given, Iterable) else (given,), WINDOWS + 1)]
-        require(len(several) <= WINDOWS, f"more than {WINDOWS} windows are not allowed: give fewer")
-        windows = {read_window(one, profile.size, self.epochs) for one in several}
+        given = many("windows", self.windows, WINDOWS)
+        windows = {read_window(one, profile.size, self.epochs) for one in given}
         settle(self, windows=tuple(sorted(windows, key=lambda w: (w.onset, w.length, w.deficit))))
         settle(self, treatments=read_treatments(self.treatments, self.epochs))
         for name in (self.deficit, *(window.deficit for window in windows)):
             one = self.views == 1 and ":" in name
             why = "leave out what follows the colon, or take a model of two views"
             require(not one, f"deficit {name!r} is of one of two views: {why}")
-
-    def __getstate__(self) -> dict:
-        """What goes to another process with every report: the fields alone."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @property
     def epochs(self) -> int:
@@ -243,8 +234,11 @@ class Run:
     @cached_property
     def settings(self) -> Profile:
         """The profile, with what the model and the run change."""
-        profile = models.suited_profile(PROFILES[self.profile], self.family)
-        return altered(profile, self.momentum, self.pace, self.weight_decay, self.augment)
+        changes: dict[str, Any] = {} if self.augment else {"shift": 0, "mirror": False}
+        for name in ("momentum", "pace", "weight_decay"):
+            if getattr(self, name) is not None:
+                changes[name] = getattr(self, name)
+        return replace(models.suited_profile(PROFILES[self.profile], self.family), **changes)
 
     @cached_property
     def key(self) -> str:
@@ -254,9 +248,8 @@ class Run:
     @property
     def trunk_key(self) -> tuple:
         """Two runs may share training only if these agree."""
-        usual = {f.name: f.default for f in fields(self)}
         names = ("optimizer", "momentum", "arithmetic", "weight_decay", "augment")
-        changed = [(n, getattr(self, n)) for n in names if getattr(self, n) != usual[n]]
+        changed = [(n, getattr(self, n)) for n in names if getattr(self, n) != getattr(Run, n)]
         first = (self.dataset, self.model, self.profile, self.seed, self.version)
         return ("Run", *first, *changed)
 
@@ -289,8 +282,8 @@ class Run:
     def check_values(self, values: dict) -> None:
         """Raise ValueError unless these can be this run's."""
         curve = values["curve"]
-        phases = [(epoch, self.phase(epoch)) for epoch in range(len(curve))]
-        if len(curve) != self.epochs or [(r["epoch"], r["phase"]) for r in curve] != phases:
+        phases = [(epoch, self.phase(epoch)) for epoch in range(self.epochs)]
+        if [(row["epoch"], row["phase"]) for row in curve] != phases:
             raise ValueError("its curve does not fit its run")
         if curve[-1]["test_accuracy"] != values["accuracy"]:
             raise ValueError("its accuracy is not that of its last epoch")
@@ -347,20 +340,6 @@ def read_window(given: Any, size: int, end: int) -> Window:
         why = f"name a deficit that ends by epoch {end}, where the run does"
         raise CplabError(f"window {tuple(window)} is not allowed: {why}")
     return window
-
-
-@lru_cache(maxsize=256)  # most runs have the same
-def altered(
-    profile: Profile,
-    momentum: float,
-    pace: float | None,
-    weight_decay: float | None,
-    augment: bool,
-) -> Profile:
-    """A profile with what a run changes; None is no change."""
-    changes: dict[str, Any] = {"momentum": momentum, "pace": pace, "weight_decay": weight_decay}
-    changes |= {} if augment else {"shift": 0, "mirror": False}
-    return replace(profile, **{name: v for name, v in changes.items() if v is not None})
 
 
 def steps(

@@ -15,11 +15,7 @@ from typing import Any, TypeVar
 from cplab.checks import one_of, require, shown
 
 SPECS: dict[str, Any] = {}  # by the name of the class
-HOMES = (
-    "cplab.runs",
-    "cplab.paths",
-    "cplab.pruning.specs",
-)  # modules that register specs when loaded
+HOMES = ("cplab.runs", "cplab.paths", "cplab.pruning.specs")  # whose import registers specs
 Spec = TypeVar("Spec", bound=type)
 
 
@@ -30,8 +26,14 @@ def register(cls: Spec) -> Spec:
     fields would give, `form`, what its values are (see misfit), and `trained_by` (see trainer);
     fields with the metadata `always` stand in every key.
     """
+    setattr(cls, "__getstate__", field_values)  # noqa: B010
     SPECS[cls.__name__] = cls
     return cls
+
+
+def field_values(spec: Any) -> dict[str, Any]:
+    """What goes to another process with every report: the fields, and nothing kept beside them."""
+    return {f.name: getattr(spec, f.name) for f in fields(spec)}
 
 
 def plain(spec: Any) -> dict[str, Any]:

@@ -5,12 +5,11 @@ the first 8 epochs. Moments are `engine.treatments`' functions; the others chang
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import combinations, islice
+from itertools import combinations
 from typing import Any, NamedTuple
 
-from cplab.checks import CplabError, number, one_of, require, shown, whole
+from cplab.checks import CplabError, many, number, one_of, require, shown, whole
 
 MOST = 100  # treatments of a life
 WRITTEN = re.compile(r"([^\W\d_]+)(?:-([^@+]+))?@([^@+]+)(?:\+([^@+]+))?")
@@ -80,29 +79,15 @@ def read_treatments(given: Any, end: int) -> tuple[Treatment, ...]:
     >>> read_treatments("rate-3@2 renorm@2 renorm@0", end=5)
     (('rate', 3.0, 2, 3), ('renorm', 1.0, 2, 0))
     """
-    given = given.split() if isinstance(given, str) else given
-    several = [*islice(given if isinstance(given, Iterable) else (given,), MOST + 1)]
-    require(len(several) <= MOST, f"more than {MOST} treatments are not allowed: give fewer")
-    read = {read_treatment(one, end) for one in several}
+    read = {read_treatment(one, end) for one in many("treatments", given, MOST)}
     every = sorted(read, key=lambda t: (t.first, *t))
     for a, b in combinations(every, 2):
-        if overlap(a, b):
+        sets = a.kind.field != "lr" and a.strength != b.strength  # rates are multiplied
+        if a.name == b.name and sets and b.first < a.first + a.epochs:
             how = "end the first before the second begins"
             raise CplabError(f"treatments {a.words} and {b.words} are not allowed together: {how}")
     at_birth = (("renorm", 1, 0), ("shrink", 1, 0))  # when there is nothing to be undone
     return tuple(t for t in every if t.strength != t.kind.nothing and t[:3] not in at_birth)
-
-
-def overlap(a: Treatment, b: Treatment) -> bool:
-    """Whether two treatments set one thing to two values at a time; rates are multiplied.
-
-    Arguments: a, b, of which a begins first.
-
-    >>> overlap(*read_treatments("decay-0@0+2 decay-0.5@2+8", end=10))
-    False
-    """
-    sets = a.kind.field != "lr" and a.strength != b.strength
-    return a.name == b.name and sets and b.first < a.first + a.epochs
 
 
 def read_treatment(given: Any, end: int) -> Treatment:

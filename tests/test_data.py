@@ -119,8 +119,8 @@ def test_without_torchvision_one_line_says_to_install_it(monkeypatch):
 def test_a_download_that_breaks_off_leaves_nothing_that_could_be_taken_for_data(
     monkeypatch, own_cache, error
 ):
-    def break_off(path, **arrays):
-        path.write_bytes(b"PK\x03\x04 and no more")
+    def break_off(file, **arrays):
+        file.write(b"PK\x03\x04 and no more")
         raise error
 
     monkeypatch.setattr(data, "download", lambda *_: digits())

@@ -316,18 +316,21 @@ def test_somebody_s_own_deficit_can_be_written_but_not_used(pictures):
 
 
 def test_every_deficit_explains_itself_and_has_a_look_of_its_own():
+    functions = [getattr(deficits, name) for name in PACKAGE]
+    functions += [getattr(gallery, name) for name in GALLERY]
     own = [look(getattr(gallery, name)) for name in GALLERY]
     shown = [*(DEFICITS[name] for name in PACKAGE), *own]
     assert len({known.label for known in shown}) == len(shown)
     assert len({(known.colour, known.dash) for known in shown}) == len(shown)
-    assert all(known.about for known in shown)
+    assert all(function.__doc__ for function in functions)
     assert {known.colour for known in own}.isdisjoint({DEFICITS[name].colour for name in PACKAGE})
 
 
 def test_28_deficits_of_a_student_look_different(monkeypatch):
     looks = set()
     for number in range(28):
-        looks.add((deficits.next_look()["colour"], deficits.next_look()["dash"]))
+        own = deficits.Deficit.next_look()
+        looks.add((own["colour"], own["dash"]))
         made_up = deficits.Deficit("", print, "", source="text")
         monkeypatch.setitem(DEFICITS, f"made_up@{number:08x}", made_up)
     assert len(looks) == 28
@@ -358,7 +361,7 @@ def test_a_registered_function_stays_what_it_was_and_runs_by_its_name(pictures):
     known = look(dim)
     style = known.label, known.colour, known.dash, known.marker
     assert style == ("dim", "#123456", "dotted", "star")
-    assert (known.reference, known.about, known.strength) == ("me", "Darker.", "times")
+    assert (known.reference, known.strength) == ("me", "times")
     assert torch.equal(dim(pictures, LABELS, 4)[0], pictures / 4)
     for name, times in ((dim, 2), (known.name, 2), (f"{known.name}-5", 5)):
         assert torch.equal(apply_deficit(pictures, LABELS, name)[0], pictures / times)

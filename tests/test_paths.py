@@ -8,7 +8,7 @@ import torch
 from conftest import says
 from torch import nn
 
-from cplab import quantities
+from cplab import quantities, specs
 from cplab.checks import CplabError
 from cplab.engine import checkpoints, lives, tasks, train
 from cplab.engine.tasks import EVENTS, Learner
@@ -95,7 +95,7 @@ def test_a_network_and_itself_have_a_flat_line():
 
 
 def test_a_path_is_a_spec_like_others():
-    assert LinearPath("blur", length=16).key == LinearPath("blur-4", length=16.0).key
+    assert specs.key(LinearPath("blur", length=16)) == specs.key(LinearPath("blur-4", length=16.0))
     assert LinearPath("blur", length=16).run == Run("blur", length=16)
     assert not len(quantities.each_seed(quantities.result, PATH))
     for fields in ({"length": 0}, {"points": 1}, {"deficit": "smoke"}, {"seed": -1}):

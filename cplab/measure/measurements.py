@@ -33,14 +33,14 @@ class Measurement:
     name: under which a result keeps it; one of a student's own ends in @ and a digest of its
         source.
     apply: (net, images) -> numbers, texts, lists and dicts; the network comes in eval mode.
-    label: in words. about: the first line of the docstring.
+    label: in words.
     source: the text of a student's own, else empty.
     images: how many of the training images, and of the test images, it is given; None for all.
     when: "every" epoch or at the "end", where a run does not say.
     form: what it gives, as specs.misfit takes it; results of others are held to it.
 
-    >>> MEASUREMENTS["weight_norms"].about
-    "Frobenius norm of each layer's weight."
+    >>> MEASUREMENTS["weight_norms"].label
+    'weight norms'
     """
 
     telling: ClassVar[tuple[str, ...]] = ("images",)
@@ -48,7 +48,6 @@ class Measurement:
     name: str
     apply: Callable[[Any, Any], Any]
     label: str
-    about: str = ""
     source: str = ""
     images: int | None = 500
     when: str = "every"
@@ -86,6 +85,10 @@ class Measurement:
             )
         check_plain(self.name, found)
         return found
+
+    def try_out(self) -> None:
+        """Try it on a network of two convolutions and four images."""
+        try_measurement(self)
 
 
 def versions(net: nn.Module) -> list[tuple[int, int]]:
@@ -133,11 +136,10 @@ def measurement(function: Callable | None = None, **options: Any) -> Any:
     if function is None:
         return partial(measurement, **options)
     if registry.is_own(function):
-        registry.enter(Measurement, function, options, try_measurement)
+        registry.enter(Measurement, function, options)
     else:  # built in: named without measure_, since `cplab.measure` has functions by these names
         name = function.__name__.removeprefix("measure_")
-        about = (function.__doc__ or "").partition("\n")[0]
-        MEASUREMENTS[name] = Measurement(name, function, about=about, **options)
+        MEASUREMENTS[name] = Measurement(name, function, **options)
     return function
 
 
@@ -203,7 +205,7 @@ def find_measurement(measure: Any) -> Measurement:
     if isinstance(measure, Measurement):
         return MEASUREMENTS.setdefault(measure.name, measure)
     if callable(measure):
-        return registry.enter(Measurement, measure, None, try_measurement)
+        return registry.enter(Measurement, measure)
     return MEASUREMENTS[one_of("measurement", measure, MEASUREMENTS)]
 
 

@@ -3,7 +3,7 @@
 The engine trains them step by step; `saliency` and `kernels` say what happens between the steps.
 """
 
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass
 from functools import cached_property, partial
 from typing import Any, ClassVar
 
@@ -29,10 +29,6 @@ class PrunedLife:
     arithmetic: ClassVar[str] = "native"
     profile: Any
     life: Any
-
-    def __getstate__(self) -> dict:
-        """What goes to another process: the fields alone."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
 
     @cached_property
     def epochs(self) -> int:

@@ -3,14 +3,14 @@ torch. `growth` computes them."""
 
 import math
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any, ClassVar
 
 from cplab import specs
 from cplab.checks import CplabError, one_of, part, require, settle, shown, whole
-from cplab.runs import OPTIMIZERS, as_given, setting
+from cplab.runs import OPTIMIZERS, check_fields, setting
 from cplab.specs import register
 
 SHAPES = ((784, 16), (16, 10))  # units below and above, of both layers of a net
@@ -40,16 +40,6 @@ def densities(name: str, value: Any) -> tuple[float, ...]:
 
 def mixture(name: str, value: Any) -> float:
     return part(name, value, 1, "a fraction of the images") if value else 0.0
-
-
-def check_fields(spec: Any) -> None:
-    """Each field of a spec as its check gives it; what it cannot take apart is refused."""
-    for f in fields(spec):
-        value = getattr(spec, f.name)
-        try:
-            settle(spec, **{f.name: f.metadata.get("check", as_given)(f.name, value)})
-        except (TypeError, ValueError) as error:
-            raise CplabError(f"{f.name} {shown(value)} is not allowed: {error}") from error
 
 
 def packed(value: Any) -> bool:

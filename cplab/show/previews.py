@@ -45,7 +45,7 @@ def few_images(dataset: str, profile: str) -> tuple[np.ndarray, np.ndarray, np.n
     """Images (N, H, W, C), and their mean and deviation (C,)."""
     size = PROFILES[profile].size
     if dataset == "practice":
-        x = data.practice_images(range(FEW))[0][0]
+        x = data.practice_images(np.arange(FEW))[0]
     else:
         x = data.load_arrays(dataset, FEW)[0]["train_x"]
     x = x if x.ndim == 4 else x[..., None]

@@ -12,6 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from cplab import devices
 from cplab.checks import Cancelled, CplabError, one_of, require, shown, whole
 from cplab.engine.train import Context, Training
 from cplab.pruning import nets
-from cplab.pruning.nets import Architecture, Digits, flat_images, inked_pixels
+from cplab.pruning.nets import Architecture, Digits, flat_images, informative_pixels
 from cplab.pruning.specs import (
     MOST_STEPS,
     ORIGINS,
@@ -145,29 +146,27 @@ def grow_and_prune(
     size = sum(each.size for each in begin[: spec.layers])
     curve: list[dict] = []
     kept: dict[str, dict] = {}
-    draw = nets.batch_indices(len(own.y), mix("search", spec.seed), place)
+    batches = nets.batch_indices(len(own.y), mix("search", spec.seed), place)
     steps, rate = len(changes), LEARNING_RATES[spec.optimizer]
     often = math.ceil(steps / CURVE_POINTS)
-    for i, change in enumerate(changes.tolist(), start=1):
+    density = sum(spec.born) / size
+    for i, (change, index) in enumerate(zip(changes.tolist(), batches, strict=False), start=1):
         raise_if_stopped(stop)
-        before = sum(counts[: spec.layers]) / size
         for layer, number in enumerate(change):
             if number > 0:
                 net.switch(layer, 0, net.dead(layer, 0, number, random), True)
             elif number < 0:
                 net.switch(layer, 0, net.weakest(layer, 0, -number), False)
             counts[layer] += number
-        index = next(draw)
         nets.take_step(net, own.x.index_select(0, index), own.y[index], rate)
-        density = sum(counts[: spec.layers]) / size
+        before, density = density, sum(counts[: spec.layers]) / size
         fallen = [each for each in spec.keep if density <= each < before]
         due = i % often == 0 or i == steps
         if not (fallen or due):
             continue
         now = {"accuracy": nets.evaluate_nets(net, test)[0], "counts": [*counts]}
         for each in fallen:
-            alive = pack_architecture(net.architecture(0))
-            kept[f"{each:g}"] = {"step": i, **now, "alive": alive}
+            kept[f"{each:g}"] = {"step": i, **now, "alive": pack_architecture(net.architecture(0))}
         if due:
             curve.append({"steps": i, "density": density, **now})
             seen = net.alive[0][0, :, :-1].sum(0).view(28, 28).int().cpu().numpy()
@@ -301,20 +300,17 @@ def train_side_by_side(
         check_architecture("architectures", one)
     one_of("optimizer", optimizer, LEARNING_RATES)
     seed = mix("retrain", whole("seed", seed, most=2**63 - 1))
-    images = flat_images(dataset)
-    pixels = torch.arange(784)
-    if not (blanks or rewire):
-        pixels = nets.informative_pixels(dataset, architectures)
-    own, test = (nets.to_training_dtype(images[name], pixels, place) for name in ("train", "test"))
+    pixels = torch.arange(784) if blanks or rewire else informative_pixels(dataset, architectures)
+    images = flat_images(dataset).values()
+    own, test = (nets.to_training_dtype(each, pixels, place) for each in images)
     group = nets.build_nets(architectures, seed, optimizer, place, pixels)
-    draw = nets.batch_indices(len(own.y), seed, place)
+    batches = nets.batch_indices(len(own.y), seed, place)
     # Of each network by itself, whatever stands beside it.
     randoms = [np.random.default_rng(mix(seed, pack_architecture(a))) for a in architectures]
     often, moves = math.ceil(5 * steps / CURVE_POINTS), math.ceil(0.75 * steps / 100)
     curve: dict[str, list] = {"steps": [], "accuracy": []}
-    for i in range(1, steps + 1):
+    for i, index in enumerate(islice(batches, steps), start=1):
         raise_if_stopped(stop)
-        index = next(draw)
         nets.take_step(group, own.x.index_select(0, index), own.y[index], LEARNING_RATES[optimizer])
         if rewire and i % moves == 0 and i < 0.75 * steps:
             part = 0.15 * (1 + math.cos(math.pi * i / (0.75 * steps)))
@@ -381,7 +377,7 @@ def starting_architecture(spec: Retraining, sources: Mapping) -> Architecture:
         )
     random = np.random.default_rng(mix(spec.kind, spec.density, spec.seed))
     alive = unpack_architecture(kept["alive"])
-    return make_control(spec.kind, alive, inked_pixels(spec.dataset), random)
+    return make_control(spec.kind, alive, nets.inked_pixels(spec.dataset), random)
 
 
 # For the store ------------------------------------------------------------------------------------

@@ -212,10 +212,10 @@ def take_step(nets: Nets, x: Tensor, y: Tensor, rate: float) -> None:
         weights.addcdiv_(mean / one, (square / two).sqrt_().add_(1e-7), value=-rate)
 
 
-def evaluate_nets(nets: Nets, test: Digits, chunk: int = 2500) -> list[float]:
+def evaluate_nets(nets: Nets, test: Digits) -> list[float]:
     """The fraction of test images that each network names rightly. Raises Diverged."""
     right = torch.zeros((), dtype=torch.long, device=test.y.device)
-    for x, y in zip(test.x.split(chunk), test.y.split(chunk), strict=True):
+    for x, y in zip(test.x.split(2500), test.y.split(2500), strict=True):
         logits = propagate(nets.weights, x)[1]
         right = right + (logits.argmax(1) == y).sum(1)
     if not all(each.isfinite().all() for each in nets.weights):

@@ -314,12 +314,14 @@ def doublings(run: Run, other: Run, epoch: int = -1, **how: Any) -> float:
     >>> round(doublings(blur, blur.equal_training()), 1)
     4.1
     """
-    ends = {one: trace_curve(one, **how)[epoch] for one in (run, other)}
-    for one, value in ends.items():
+
+    def doubled(one: Run) -> Terms:
+        value = trace_curve(one, **how)[epoch]
         if not value > 0:
             raise Missing(f"the trace of {one} was not measured after epoch {epoch}")
-    here, there = (Terms({beginning(one): float(np.log2(ends[one]))}) for one in (run, other))
-    return here - there
+        return Terms({beginning(one): float(np.log2(value))})
+
+    return doubled(run) - doubled(other)
 
 
 def trace_match(

@@ -322,8 +322,7 @@ def describe(values: ArrayLike, digits: int = 1, unit: str = "") -> str:
     digits = whole("digits", digits, 0, 15)
     if not np.size(values):
         return MISSING
-    interval = unit if np.isnan(half) else f" ± {half:.{digits}f}{unit}"
-    return f"{round(mean, digits) + 0.0:.{digits}f}{interval} ({count_seeds(np.size(values))})"
+    return f"{mean_in_words(mean, half, digits)}{unit} ({count_seeds(np.size(values))})"
 
 
 def compare(points: ArrayLike, other: str, digits: int = 1) -> str:
@@ -340,12 +339,11 @@ def compare(points: ArrayLike, other: str, digits: int = 1) -> str:
     count = count_seeds(len(np.atleast_1d(points)))
     if np.isnan(mean):
         return f"not compared with {other} yet"
-    if np.isnan(half) or abs(mean) <= half:
-        interval = "" if np.isnan(half) else f" ± {half:.{digits}f}"
-        mean = round(mean, digits) + 0.0  # no minus zero
-        return f"not told apart from {other} by {count} ({mean:.{digits}f}{interval} points)"
+    if not abs(mean) > half:
+        points_apart = mean_in_words(mean, half, digits)
+        return f"not told apart from {other} by {count} ({points_apart} points)"
     side = "above" if mean > 0 else "below"
-    return f"{abs(mean):.{digits}f} ± {half:.{digits}f} points {side} {other}"
+    return f"{mean_in_words(abs(mean), half, digits)} points {side} {other}"
 
 
 def describe_ratio(ratios: ArrayLike) -> str:
@@ -392,9 +390,13 @@ def percent(mean: float, half: float = np.nan) -> str:
     >>> percent(0.55123, 0.00712)
     '55.1 ± 0.7'
     """
-    digits = 0 if half >= 0.1 else 1
-    text = f"{round(100 * mean, digits) + 0.0:.{digits}f}"  # no minus zero
-    return text if np.isnan(half) else f"{text} ± {100 * half:.{digits}f}"
+    return mean_in_words(100 * mean, 100 * half, 0 if half >= 0.1 else 1)
+
+
+def mean_in_words(mean: float, half: float, digits: int) -> str:
+    """A mean and half its interval, if it has one, to so many decimal digits."""
+    text = f"{round(mean, digits) + 0.0:.{digits}f}"  # no minus zero
+    return text if np.isnan(half) else f"{text} ± {half:.{digits}f}"
 
 
 def plain_number(value: float, digits: int = 2) -> str:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from cplab import specs
 from cplab.checks import CplabError, number, one_of, part, require, settle, shown, whole, yes_or_no
 from cplab.profiles import PROFILES, Profile
-from cplab.pruning.specs import check_fields, entries
+from cplab.pruning.specs import check_fields, several
 from cplab.runs import EPOCHS, LONGEST, Event, Run, Step, as_given, setting
 from cplab.specs import mix, register
 
@@ -37,6 +37,10 @@ class PrunedLife:
     @cached_property
     def epochs(self) -> int:
         return sum(isinstance(part, Step) for part in self.life)
+
+    @property
+    def dataset(self) -> str:
+        return PROFILES[self.profile].dataset
 
     @property
     def expected_seconds(self) -> float | None:
@@ -152,10 +156,6 @@ class Pruned(PrunedLife):
         return ("Pruned", self.version, *self.phases[0].trunk_key)
 
     @property
-    def dataset(self) -> str:
-        return self.phases[0].dataset
-
-    @property
     def model(self) -> str:
         return self.phases[0].model
 
@@ -190,17 +190,12 @@ def pair(name: str, values: Any, most: int) -> tuple[int, int]:
     return first, second
 
 
-def kernel_counts(name: str, values: Any) -> tuple[int, ...]:
-    return tuple(whole(name, each, 2) for each in entries(name, values))
-
-
 def rate_part(name: str, value: Any) -> tuple[int, float]:
     epochs, rate = value
     return EPOCHS("epochs", epochs), number("learning rate", rate, 0, 100)
 
 
-def rate_parts(name: str, values: Any) -> tuple[tuple[int, float], ...]:
-    return tuple(rate_part(name, each) for each in entries(name, values))
+rate_parts = partial(several, check=rate_part)
 
 
 def steps_at(rates: tuple[tuple[int, float], ...]) -> tuple[Step, ...]:
@@ -230,7 +225,7 @@ class KernelSize:
     rates: tuple[tuple[int, float], ...] = setting(MISSING, rate_parts)
     at_once: int = setting(MISSING, partial(whole, least=1, most=2 * MOST_KERNELS))
     retraining: tuple[int, float] = setting(MISSING, rate_part)
-    saved: tuple[int, ...] = setting(MISSING, kernel_counts)
+    saved: tuple[int, ...] = setting(MISSING, partial(several, check=partial(whole, least=2)))
     batch: int = setting(128, partial(whole, least=1, most=4 * MOST_KERNELS))
     noise_rates: tuple[tuple[int, float], ...] = setting((), rate_parts)
 
@@ -303,10 +298,6 @@ class KernelLife(PrunedLife):
     @property
     def profile(self) -> str:
         return self.size.profile
-
-    @property
-    def dataset(self) -> str:
-        return PROFILES[self.profile].dataset
 
     @property
     def kernels(self) -> tuple[int, int]:

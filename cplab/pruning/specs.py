@@ -3,6 +3,7 @@ torch. `growth` computes them."""
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
 from itertools import islice
@@ -25,17 +26,19 @@ percentage = partial(part, whole=100, unit="a percentage")
 steps_of = partial(whole, least=1, most=MOST_STEPS)
 
 
-def entries(name: str, values: Any) -> list:
+def several(name: str, values: Any, check: Callable) -> tuple:
+    """Some values, each as its check gives it."""
     some = [*islice(values, MOST_ENTRIES + 1)]
     require(len(some) <= MOST_ENTRIES, f"{name} has more than {MOST_ENTRIES} entries: give fewer")
-    return some
+    return tuple(check(name, each) for each in some)
 
 
 def densities(name: str, value: Any) -> tuple[float, ...]:
     """One or several fractions of synapses that are alive, in order, each once."""
-    several = entries(name, value) if isinstance(value, list | tuple) else (value,)
-    require(len(several), f"{name} {shown(value)} is not allowed: give one density or more")
-    return tuple(sorted({density_of("density", each) for each in several}))
+    some = value if isinstance(value, list | tuple) else (value,)
+    found = {*several(name, some, lambda _, each: density_of("density", each))}
+    require(found, f"{name} {shown(value)} is not allowed: give one density or more")
+    return tuple(sorted(found))
 
 
 def mixture(name: str, value: Any) -> float:
@@ -73,6 +76,14 @@ class NetSpec:
 
     trained_by: ClassVar[str] = "cplab.pruning.growth:compute"
     pace: ClassVar[float] = 0.003  # seconds a step, about, on one thread
+    columns: ClassVar[tuple[str, ...]]  # of its values, those that have an entry for each of steps
+
+    def check_values(self, values: dict) -> None:
+        """Raise ValueError unless these can be this spec's."""
+        specs.same_length(len(values["steps"]), *(values[name] for name in self.columns))
+        asked = {f"{density:g}" for density in getattr(self, "keep", ())}
+        if not {*values.get("architectures", ())} <= asked:
+            raise ValueError("it has architectures that nobody asked for")
 
     @property
     def trunk_key(self) -> tuple:
@@ -122,6 +133,7 @@ class Search(NetSpec):
     """
 
     version: ClassVar[int] = 1
+    columns: ClassVar[tuple[str, ...]] = ("density", "accuracy", "counts")
     form: ClassVar[dict] = {
         "steps": [specs.count],
         "density": [specs.fraction],
@@ -161,11 +173,6 @@ class Search(NetSpec):
                     f"gamma {self.gamma:g} empties a layer: a step would drop {share:.4g} of the "
                     f"{alive} synapses alive at the start; take a smaller gamma or a larger start"
                 )
-
-    def check_values(self, values: dict) -> None:
-        columns = (values[name] for name in ("density", "accuracy", "counts"))
-        specs.same_length(len(values["steps"]), *columns)
-        check_kept(self, values)
 
     @property
     def steps(self) -> int:
@@ -208,6 +215,7 @@ class OneShot(NetSpec):
     """
 
     version: ClassVar[int] = 1
+    columns: ClassVar[tuple[str, ...]] = ("accuracy",)
     form: ClassVar[dict] = {
         "steps": [specs.count],
         "accuracy": [specs.fraction],
@@ -222,16 +230,6 @@ class OneShot(NetSpec):
 
     def __post_init__(self) -> None:
         check_fields(self)
-
-    def check_values(self, values: dict) -> None:
-        specs.same_length(len(values["steps"]), values["accuracy"])
-        check_kept(self, values)
-
-
-def check_kept(spec: Search | OneShot, values: dict) -> None:
-    """Raises: ValueError for architectures of other densities than those that were to be kept."""
-    if not {*values["architectures"]} <= {f"{density:g}" for density in spec.keep}:
-        raise ValueError("it has architectures that nobody asked for")
 
 
 @register
@@ -262,6 +260,7 @@ class Retraining(NetSpec):
 
     version: ClassVar[int] = Search.version + OneShot.version - 1  # it begins with what these gave
     pace: ClassVar[float] = 0.001  # beside others
+    columns: ClassVar[tuple[str, ...]] = ("curve",)
     form: ClassVar[dict] = {
         "accuracy": specs.fraction,
         "steps": [specs.count],
@@ -293,9 +292,6 @@ class Retraining(NetSpec):
                 f"density {self.density:g} is not kept by the search: choose one of {kept} "
                 "(fractions), or name it in the search's keep"
             )
-
-    def check_values(self, values: dict) -> None:
-        specs.same_length(len(values["steps"]), values["curve"])
 
     @property
     def source(self) -> Search | OneShot | None:

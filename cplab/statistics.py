@@ -81,8 +81,7 @@ class PerSeed(np.ndarray):
             return NotImplemented
         others = [each for each in given if each is not self]
         alone = len(others) == len(given) - 1 and not any(map(np.ndim, others))
-        linear = ufunc in (np.negative, np.multiply, np.divide) and given[0] is self
-        linear |= ufunc is np.multiply and given[-1] is self
+        linear = ufunc in (np.negative, np.multiply) or (ufunc is np.divide and given[0] is self)
         if method == "__call__" and linear and alone and not how:
             return PerSeed(ufunc(*(self.parts if each is self else each for each in given)))
         plain = [np.asarray(each) if isinstance(each, PerSeed) else each for each in given]

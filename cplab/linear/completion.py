@@ -113,10 +113,8 @@ def complete(
     true, seen = true[: len(seeds)], seen[: len(seeds)]
     error, without = spread((kept - true) * (1 - seen)) / spread(true * (1 - seen))
     train = (spread((kept[0] - true) * seen) / spread(seen)).astype(float)
-    rank, ranks_without = np.array(
-        [effective_rank(one) for one in kept.reshape(-1, size, size)]
-    ).reshape(kept.shape[:3])
-    return Completed(onsets, error, without, train, rank, ranks_without)
+    ranks = [effective_rank(one) for one in kept.reshape(-1, size, size)]
+    return Completed(onsets, error, without, train, *np.reshape(ranks, kept.shape[:3]))
 
 
 def spread(matrices: np.ndarray) -> np.ndarray:

@@ -18,7 +18,6 @@ weights_kept = partial(part, whole=1, unit="the fraction of weights that are kep
 METRICS = ("none", "magnitude", "fisher", "random")
 MATERIALS = ("images", "noise", "random_labels")
 CHOICES = ("activity", "random")
-OF_PRUNING = ("layers", "weights", "kept", "predicted", "change")  # what it is seen to do
 MOST_KERNELS = 1024  # kernels of a layer, a quarter of its units and of a batch's images
 
 
@@ -170,7 +169,7 @@ class Pruned(PrunedLife):
                 for name in ("accuracy", "trace"):
                     found[name][row["moment"]] = row[name]
             elif "event" in row:
-                found |= {name: row[name] for name in OF_PRUNING}
+                found |= {name: row[name] for name in self.form if name in row}
             else:
                 found["curve"].append(row["test_accuracy"])
                 found["loss"].append(row["train_loss"])
@@ -364,8 +363,7 @@ class KernelPruning(KernelLife):
         return tuple(steps)
 
     def values(self, rows: list[dict]) -> dict:
-        names = ("first", "second", "loss", "train_accuracy", "accuracy", "parameters")
-        columns: dict[str, list] = {name: [] for name in ("phase", "epochs", *names)}
+        columns: dict[str, list] = {name: [] for name in self.form}
         phase, epochs = "training", 0
         for row, following in zip(rows, [*rows[1:], {"event": "end"}], strict=True):
             if "event" in row:

@@ -57,9 +57,8 @@ def wrap_randomly(x: np.ndarray, seed: int) -> np.ndarray:
     """Images (N, H, W), each rolled to a random place that stays its own; what leaves on one side
     comes back on the other, so that no pixel is inked more often than another."""
     random = np.random.default_rng(seed)
-    down, right = (random.integers(0, size, (len(x), 1)) for size in x.shape[1:])
     rows, columns = (
-        (np.arange(size) - by) % size for size, by in zip(x.shape[1:], (down, right), strict=True)
+        (np.arange(size) - random.integers(0, size, (len(x), 1))) % size for size in x.shape[1:]
     )
     return x[np.arange(len(x))[:, None, None], rows[:, :, None], columns[:, None, :]]
 

@@ -17,15 +17,7 @@ import numpy as np
 from cplab.checks import CplabError, one_of, require, whole
 from cplab.lazy import check_calls
 from cplab.measure import parse_measures
-from cplab.pruning import (
-    SIZES,
-    KernelPruning,
-    KernelSplit,
-    Pruned,
-    Retraining,
-    Search,
-    random_split,
-)
+from cplab.pruning import KernelPruning, KernelSplit, Pruned, Retraining, Search, random_split
 from cplab.results import find
 from cplab.runs import LONGEST, Run
 from cplab.specs import check_spec
@@ -437,7 +429,7 @@ def random_splits_accuracy(size: str, kernels: int, seed: int, draws: int = 3) -
     True
     """
     found: list[float] = []
-    most = SIZES[one_of("size", size, SIZES)].kernels
+    most = KernelPruning(size).kernels
     for draw in range(whole("draws", draws, 1, 1000)):
         first, second = random_split(kernels, 100 * draw + seed, most)
         with suppress(Missing):

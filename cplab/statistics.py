@@ -324,7 +324,7 @@ def describe(values: ArrayLike, digits: int = 1, unit: str = "") -> str:
     return f"{mean_in_words(mean, half, digits)}{unit} ({count_seeds(np.size(values))})"
 
 
-def compare(points: ArrayLike, other: str, digits: int = 1) -> str:
+def compare(points: ArrayLike, other: str) -> str:
     """Where something stands beside another, in words.
 
     Arguments: points, by how much it is above, one a seed; other, what it is compared with.
@@ -339,10 +339,9 @@ def compare(points: ArrayLike, other: str, digits: int = 1) -> str:
     if np.isnan(mean):
         return f"not compared with {other} yet"
     if not abs(mean) > half:
-        points_apart = mean_in_words(mean, half, digits)
-        return f"not told apart from {other} by {count} ({points_apart} points)"
+        return f"not told apart from {other} by {count} ({mean_in_words(mean, half, 1)} points)"
     side = "above" if mean > 0 else "below"
-    return f"{mean_in_words(abs(mean), half, digits)} points {side} {other}"
+    return f"{mean_in_words(abs(mean), half, 1)} points {side} {other}"
 
 
 def describe_ratio(ratios: ArrayLike) -> str:

@@ -4,6 +4,7 @@ Words: a synapse is a weight, it is alive or dead, a dead one is exactly 0 and s
 always alive. An architecture is a list of two boolean arrays, (16, 784) and (10, 16).
 """
 
+import base64
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cplab import data, devices
-from cplab.checks import Diverged
-from cplab.pruning.specs import SHAPES
+from cplab.checks import Diverged, require, shown
+from cplab.pruning.specs import SHAPES, packed
 
 BATCH = 2048
 
@@ -27,6 +28,31 @@ Architecture = list[np.ndarray]
 def dense() -> Architecture:
     """All synapses alive."""
     return [np.ones((b, a), bool) for a, b in SHAPES]
+
+
+def check_architecture(name: str, alive: Architecture) -> None:
+    shapes, wanted = [each.shape for each in alive], [each[::-1] for each in SHAPES]
+    require(shapes == wanted, f"{name} of shapes {shown(shapes)} are not allowed: give {wanted}")
+
+
+def pack_architecture(arrays: Sequence[np.ndarray]) -> str:
+    """Booleans as text, a bit each."""
+    bits = np.packbits(np.concatenate([each.ravel() for each in arrays]))
+    return base64.b64encode(bits.tobytes()).decode()
+
+
+def unpack_architecture(text: str) -> Architecture:
+    """The architecture that was packed as this text: booleans, (16, 784) and (10, 16).
+
+    >>> whole = [np.ones((16, 784), bool), np.ones((10, 16), bool)]
+    >>> [each.shape for each in unpack_architecture(pack_architecture(whole))]
+    [(16, 784), (10, 16)]
+    """
+    require(packed(text), f"text {shown(text)} is no architecture: give the `alive` of a result")
+    bits = np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8)).astype(bool)
+    first, last = SHAPES
+    cut, end = math.prod(first), math.prod(first) + math.prod(last)
+    return [bits[:cut].reshape(first[::-1]), bits[cut:end].reshape(last[::-1])]
 
 
 # Images -----------------------------------------------------------------------------------------

@@ -61,14 +61,7 @@ def packed(value: Any) -> bool:
     return type(value) is str and len(value) == size and not re.search("[^A-Za-z0-9+/=]", value)
 
 
-ARCHITECTURES = {
-    str: {
-        "counts": [specs.count],
-        "alive": packed,
-        "step?": specs.count,
-        "accuracy?": specs.fraction,
-    }
-}
+KEPT = {"counts": [specs.count], "alive": packed, "step?": specs.count, "accuracy?": specs.fraction}
 
 
 class NetSpec:
@@ -139,7 +132,7 @@ class Search(NetSpec):
         "density": [specs.fraction],
         "accuracy": [specs.fraction],
         "counts": [[specs.count]],
-        "architectures": ARCHITECTURES,
+        "architectures": {str: KEPT},
     }
 
     dataset: str = setting("mnist", names=NET_DATASETS)
@@ -219,7 +212,7 @@ class OneShot(NetSpec):
     form: ClassVar[dict] = {
         "steps": [specs.count],
         "accuracy": [specs.fraction],
-        "architectures": ARCHITECTURES,
+        "architectures": {str: KEPT},
     }
 
     dataset: str = setting("mnist", names=NET_DATASETS)

@@ -31,24 +31,21 @@ def half_width(std: ArrayLike, count: ArrayLike) -> np.ndarray:
     >>> round(float(half_width(1.0, 3)), 2)
     2.48
     """
-    return half_of_sum([np.square(std) / np.asarray(count)], count)
+    return half_of_sum([np.square(std) / np.asarray(count)], count)[0]
 
 
-def half_of_sum(squares: ArrayLike, count: ArrayLike) -> np.ndarray:
-    """Half the 95 % interval of a sum of independent means, by Welch: squares of their standard
-    errors (parts, ...), and how many seeds each has (...)."""
+def half_of_sum(squares: ArrayLike, count: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Half the 95 % interval of a sum of independent means and its degrees of freedom, by Welch &
+    Satterthwaite, NaN for one seed: squares of their standard errors (parts, ...), and how many
+    seeds each has (...)."""
     from scipy.special import stdtrit
 
-    squares = np.asarray(squares, dtype=float)
-    return stdtrit(freedom_of_sum(squares, count), 0.975) * np.sqrt(squares.sum(0))
-
-
-def freedom_of_sum(squares: np.ndarray, count: ArrayLike) -> np.ndarray:
-    """Degrees of freedom of such a sum (Welch & Satterthwaite), NaN for one seed."""
-    each = np.asarray(count, dtype=float) - 1
+    squares, each = np.asarray(squares, dtype=float), np.asarray(count, dtype=float) - 1
+    total = squares.sum(0)
     with np.errstate(all="ignore"):
-        freedom = squares.sum(0) ** 2 / ((squares**2).sum(0) / each)
-    return np.where(squares.sum(0) > 0, freedom, np.where(each > 0, each, np.nan))
+        freedom = total**2 / ((squares**2).sum(0) / each)
+    freedom = np.where(total > 0, freedom, np.where(each > 0, each, np.nan))
+    return stdtrit(freedom, 0.975) * np.sqrt(total), freedom
 
 
 class PerSeed(np.ndarray):
@@ -121,8 +118,8 @@ def interval(values: ArrayLike) -> Interval:
     squares = parts.var(0, ddof=1) / seeds
     if not sums.any():
         return Interval(mean, 0.0, seeds, seeds - 1, True)
-    freedom = float(freedom_of_sum(squares, seeds))
-    return Interval(mean, float(half_of_sum(squares, seeds)), seeds, freedom, False)
+    half, freedom = map(float, half_of_sum(squares, seeds))
+    return Interval(mean, half, seeds, freedom, False)
 
 
 def mean_half(values: ArrayLike) -> tuple[float, float]:
@@ -335,13 +332,13 @@ def compare(points: ArrayLike, other: str) -> str:
     'not told apart from the newborn by 3 seeds (0.2 ± 3.1 points)'
     """
     mean, half = mean_half(points)
-    count = count_seeds(len(np.atleast_1d(points)))
     if np.isnan(mean):
         return f"not compared with {other} yet"
-    if not abs(mean) > half:
-        return f"not told apart from {other} by {count} ({mean_in_words(mean, half, 1)} points)"
-    side = "above" if mean > 0 else "below"
-    return f"{mean_in_words(abs(mean), half, 1)} points {side} {other}"
+    if abs(mean) > half:
+        side = "above" if mean > 0 else "below"
+        return f"{mean_in_words(abs(mean), half, 1)} points {side} {other}"
+    apart, seeds = mean_in_words(mean, half, 1), count_seeds(np.size(points))
+    return f"not told apart from {other} by {seeds} ({apart} points)"
 
 
 def describe_ratio(ratios: ArrayLike) -> str:

@@ -58,7 +58,7 @@ def complete(
     seeds: Sequence[int] = range(5),
     recovery: int = 2000,
     size: int = SIZE,
-    report: Callable[[float], None] | None = None,
+    report: Callable[[float], None] = lambda part: None,
     stop: threading.Event | None = None,
 ) -> Completed:
     """Complete matrices with a deficit and without, all of them side by side.
@@ -108,8 +108,7 @@ def complete(
         if step % 50 == 0:
             if stop is not None and stop.is_set():
                 raise Cancelled("stopped")
-            if report is not None:
-                report(step / last)
+            report(step / last)
     true, seen = true[: len(seeds)], seen[: len(seeds)]
     error, without = spread((kept - true) * (1 - seen)) / spread(true * (1 - seen))
     train = (spread((kept[0] - true) * seen) / spread(seen)).astype(float)

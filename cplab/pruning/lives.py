@@ -75,7 +75,6 @@ class Pruned(PrunedLife):
     control, end; layers, names of the ranked ones; weights and kept, how many these have and keep;
     predicted and change, what taking weights out does to the answers, E KL(before ‖ after) in nats:
     to second order, weight by weight, and really.
-
     Raises: CplabError for a value that is not allowed.
 
     >>> life = Pruned(metric="fisher", density=0.2, deficit="blur", length=8)
@@ -255,28 +254,18 @@ class KernelSize:
 
 
 # course: a quarter of the thesis's kernels and a tenth of its epochs; the rates of both are ours
+# fmt: off
 SIZES = {
-    "ci": KernelSize("ci", (4, 8), (16, 8), ((2, 0.05),), 3, (1, 0.01), (9, 6, 3), batch=64),
-    "course": KernelSize(
-        profile="course",
-        kernels=(16, 64),
-        units=(96, 48),
-        rates=((10, 0.1), (10, 0.01), (5, 0.001)),
-        at_once=3,
-        retraining=(2, 0.01),
-        saved=(75, 50, 25, 8, 5),
-    ),
-    "paper": KernelSize(
-        profile="paper",
-        kernels=(64, 256),
-        units=(382, 194),
-        rates=((100, 0.1), (100, 0.01), (50, 0.001)),
-        at_once=10,
-        retraining=(15, 0.001),
-        saved=(300, 200, 100, 30, 20),
-        noise_rates=((20, 0.01), (230, 0.001)),
-    ),
+    "ci": KernelSize("ci", kernels=(4, 8), units=(16, 8), rates=((2, 0.05),), at_once=3,
+                     retraining=(1, 0.01), saved=(9, 6, 3), batch=64),
+    "course": KernelSize("course", kernels=(16, 64), units=(96, 48), at_once=3,
+                         rates=((10, 0.1), (10, 0.01), (5, 0.001)), retraining=(2, 0.01),
+                         saved=(75, 50, 25, 8, 5)),
+    "paper": KernelSize("paper", kernels=(64, 256), units=(382, 194), at_once=10,
+                        rates=((100, 0.1), (100, 0.01), (50, 0.001)), retraining=(15, 0.001),
+                        saved=(300, 200, 100, 30, 20), noise_rates=((20, 0.01), (230, 0.001))),
 }
+# fmt: on
 
 
 class KernelLife(PrunedLife):
@@ -326,7 +315,6 @@ class KernelPruning(KernelLife):
     taken out: phase (training or pruning), epochs so far, first, second (kernels left), loss (None
     where nothing was trained), train_accuracy (of the material, 0 to 1), accuracy (of the test
     images where the material has their labels, else of the material), parameters.
-
     Raises: CplabError for a value that is not allowed.
 
     >>> KernelPruning("ci", retrain=False).life[-1]

@@ -117,7 +117,6 @@ class Search(NetSpec):
     Values: steps, density, accuracy, counts (of the curve); architectures, by density as
     `f"{density:g}"`, each with step, counts, accuracy and alive (for `unpack_architecture`), at the
     last time that the search fell to that density.
-
     Raises: CplabError for a value that is not allowed.
 
     >>> search = Search()
@@ -244,7 +243,6 @@ class Retraining(NetSpec):
 
     Values: accuracy, at the end; steps and curve; counts, synapses by layer; alive, what SET left
     (for `unpack_architecture`).
-
     Raises: CplabError for a value that is not allowed.
 
     >>> Retraining("random", 0.05, Search(seed=3)).seed

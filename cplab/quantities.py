@@ -173,7 +173,7 @@ def accuracy(spec: Any, last: int = 1) -> Terms:
 
 
 def advantage(spec: Any, other: Any, last: int = 1) -> float:
-    """Terms of accuracy of one spec above another of the same seed.
+    """Points of accuracy of one spec above another of the same seed.
 
     >>> flip, blur = Run(deficit="flip", length=16), Run(deficit="blur", length=16)
     >>> print(each_seed(advantage, flip, blur).mean().round(1))
@@ -183,7 +183,7 @@ def advantage(spec: Any, other: Any, last: int = 1) -> float:
 
 
 def equal_training_loss(run: Run, last: int = 1) -> float:
-    """Terms lost against equal training: the paper's sensitivity, and the sum of `lost_time` and
+    """Points lost against equal training: the paper's sensitivity, and the sum of `lost_time` and
     `harm` (Achille, Rovere & Soatto 2019, figure 1 bottom).
 
     >>> print(each_seed(equal_training_loss, Run(deficit="blur", length=8)).mean().round(1))
@@ -193,7 +193,7 @@ def equal_training_loss(run: Run, last: int = 1) -> float:
 
 
 def lost_time(run: Run, last: int = 1, clock: str = "stopped") -> float:
-    """Terms that the epochs of the window would have brought if they had been clear: equal
+    """Points that the epochs of the window would have brought if they had been clear: equal
     training minus the life without the window. A network that slept through them loses as much.
 
     >>> print(each_seed(lost_time, Run(deficit="blur", length=8)).mean().round(1))
@@ -204,7 +204,7 @@ def lost_time(run: Run, last: int = 1, clock: str = "stopped") -> float:
 
 
 def harm(run: Run, last: int = 1, clock: str = "stopped") -> float:
-    """Terms that the deficit took beyond lost time: the same life with the window cut out, minus
+    """Points that the deficit took beyond lost time: the same life with the window cut out, minus
     this one. At birth that is the newborn. Below 0 where something was learned under the deficit.
 
     Arguments: clock, whether that of the schedule `paper` is stopped during the window that is left
@@ -217,7 +217,7 @@ def harm(run: Run, last: int = 1, clock: str = "stopped") -> float:
 
 
 def gain_over_newborn(run: Run, last: int = 1) -> float:
-    """Terms above the newborn, which has the recovery epochs alone. At onset 0 this is minus the
+    """Points above the newborn, which has the recovery epochs alone. At onset 0 this is minus the
     harm; later it also counts what was learned before the window.
 
     >>> print(each_seed(gain_over_newborn, Run(deficit="blur", length=16)).mean().round(1))
@@ -440,7 +440,7 @@ def random_splits_accuracy(size: str, kernels: int, seed: int, draws: int = 3) -
 
 
 def plasticity_loss(life: Pruned) -> float:
-    """Terms that a deficit after pruning costs against as many clear epochs in its place.
+    """Points that a deficit after pruning costs against as many clear epochs in its place.
 
     >>> print(each_seed(plasticity_loss, Pruned(deficit="blur", length=8)).mean().round(1))
     2.6

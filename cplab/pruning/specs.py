@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, ClassVar
 
 from cplab import specs
-from cplab.checks import CplabError, one_of, part, require, settle, shown, whole
+from cplab.checks import CplabError, number, one_of, part, require, settle, shown, whole
 from cplab.runs import OPTIMIZERS, as_given, setting
 from cplab.specs import register
 
@@ -39,10 +39,6 @@ def densities(name: str, value: Any) -> tuple[float, ...]:
     found = {*several(name, some, lambda _, each: density_of("density", each))}
     require(found, f"{name} {shown(value)} is not allowed: give one density or more")
     return tuple(sorted(found))
-
-
-def mixture(name: str, value: Any) -> float:
-    return part(name, value, 1, "a fraction of the images") if value else 0.0
 
 
 def check_fields(spec: Any) -> None:
@@ -141,7 +137,7 @@ class Search(NetSpec):
     rounding: str = setting("random", names=("random", "up"))
     output: str = setting("dense", names=("dense", "pruned"))
     optimizer: str = setting("sgd", names=OPTIMIZERS)
-    mixed: float = setting(0.0, mixture)
+    mixed: float = setting(0.0, partial(number, low=0, below=1, closed=True))
     keep: tuple[float, ...] = setting(DENSITIES, densities)
     seed: int = setting(0, whole)
 

@@ -1,9 +1,8 @@
 """What is known from animals, and the curves that are drawn through it and through networks alike.
 
-`animals.csv` holds what the animal papers state in print, one row a statement, with its source.
-Nothing in it is read off a figure. Where a paper gives words and no number, the row has words and
-no number. The curves are the paper's two (Materials and Methods) and the exponential fall of
-Mitchell 1988; `cplab.fits.fit` lays them through points, with 95 % intervals.
+`animals.csv` holds what the animal papers state in print, one row a statement, with its source;
+nothing in it is read off a figure. The curves are the paper's two (Materials and Methods) and the
+exponential fall of Mitchell 1988; `cplab.fits.fit` lays them through points.
 """
 
 from pathlib import Path

@@ -158,8 +158,7 @@ def fit(
     model = lmfit.Model(curve, ["t"], names, nan_policy="propagate")
     parameters, result = lmfit.create_params(**given), None
     try:
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
             for method, how in METHODS[bool(bounds) :]:
                 how = {"method": method, "fit_kws": how, "max_nfev": EVALUATIONS}
                 result = model.fit(y, parameters, weights=weight, t=t, **how)

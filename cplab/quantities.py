@@ -17,15 +17,7 @@ import numpy as np
 from cplab.checks import CplabError, one_of, require, whole
 from cplab.lazy import check_calls
 from cplab.measure import parse_measures
-from cplab.pruning import (
-    SIZES,
-    KernelPruning,
-    KernelSplit,
-    Pruned,
-    Retraining,
-    Search,
-    random_split,
-)
+from cplab.pruning import KernelPruning, KernelSplit, Pruned, Retraining, Search, random_split
 from cplab.results import find
 from cplab.runs import LONGEST, Run
 from cplab.specs import check_spec
@@ -181,7 +173,7 @@ def accuracy(spec: Any, last: int = 1) -> Terms:
 
 
 def advantage(spec: Any, other: Any, last: int = 1) -> float:
-    """Terms of accuracy of one spec above another of the same seed.
+    """Points of accuracy of one spec above another of the same seed.
 
     >>> flip, blur = Run(deficit="flip", length=16), Run(deficit="blur", length=16)
     >>> print(each_seed(advantage, flip, blur).mean().round(1))
@@ -191,7 +183,7 @@ def advantage(spec: Any, other: Any, last: int = 1) -> float:
 
 
 def equal_training_loss(run: Run, last: int = 1) -> float:
-    """Terms lost against equal training: the paper's sensitivity, and the sum of `lost_time` and
+    """Points lost against equal training: the paper's sensitivity, and the sum of `lost_time` and
     `harm` (Achille, Rovere & Soatto 2019, figure 1 bottom).
 
     >>> print(each_seed(equal_training_loss, Run(deficit="blur", length=8)).mean().round(1))
@@ -201,7 +193,7 @@ def equal_training_loss(run: Run, last: int = 1) -> float:
 
 
 def lost_time(run: Run, last: int = 1, clock: str = "stopped") -> float:
-    """Terms that the epochs of the window would have brought if they had been clear: equal
+    """Points that the epochs of the window would have brought if they had been clear: equal
     training minus the life without the window. A network that slept through them loses as much.
 
     >>> print(each_seed(lost_time, Run(deficit="blur", length=8)).mean().round(1))
@@ -212,7 +204,7 @@ def lost_time(run: Run, last: int = 1, clock: str = "stopped") -> float:
 
 
 def harm(run: Run, last: int = 1, clock: str = "stopped") -> float:
-    """Terms that the deficit took beyond lost time: the same life with the window cut out, minus
+    """Points that the deficit took beyond lost time: the same life with the window cut out, minus
     this one. At birth that is the newborn. Below 0 where something was learned under the deficit.
 
     Arguments: clock, whether that of the schedule `paper` is stopped during the window that is left
@@ -225,7 +217,7 @@ def harm(run: Run, last: int = 1, clock: str = "stopped") -> float:
 
 
 def gain_over_newborn(run: Run, last: int = 1) -> float:
-    """Terms above the newborn, which has the recovery epochs alone. At onset 0 this is minus the
+    """Points above the newborn, which has the recovery epochs alone. At onset 0 this is minus the
     harm; later it also counts what was learned before the window.
 
     >>> print(each_seed(gain_over_newborn, Run(deficit="blur", length=16)).mean().round(1))
@@ -314,12 +306,14 @@ def doublings(run: Run, other: Run, epoch: int = -1, **how: Any) -> float:
     >>> round(doublings(blur, blur.equal_training()), 1)
     4.1
     """
-    ends = {one: trace_curve(one, **how)[epoch] for one in (run, other)}
-    for one, value in ends.items():
+
+    def doubled(one: Run) -> Terms:
+        value = trace_curve(one, **how)[epoch]
         if not value > 0:
             raise Missing(f"the trace of {one} was not measured after epoch {epoch}")
-    here, there = (Terms({beginning(one): float(np.log2(ends[one]))}) for one in (run, other))
-    return here - there
+        return Terms({beginning(one): float(np.log2(value))})
+
+    return doubled(run) - doubled(other)
 
 
 def trace_match(
@@ -435,7 +429,7 @@ def random_splits_accuracy(size: str, kernels: int, seed: int, draws: int = 3) -
     True
     """
     found: list[float] = []
-    most = SIZES[one_of("size", size, SIZES)].kernels
+    most = KernelPruning(size).kernels
     for draw in range(whole("draws", draws, 1, 1000)):
         first, second = random_split(kernels, 100 * draw + seed, most)
         with suppress(Missing):
@@ -446,7 +440,7 @@ def random_splits_accuracy(size: str, kernels: int, seed: int, draws: int = 3) -
 
 
 def plasticity_loss(life: Pruned) -> float:
-    """Terms that a deficit after pruning costs against as many clear epochs in its place.
+    """Points that a deficit after pruning costs against as many clear epochs in its place.
 
     >>> print(each_seed(plasticity_loss, Pruned(deficit="blur", length=8)).mean().round(1))
     2.6

@@ -31,24 +31,21 @@ def half_width(std: ArrayLike, count: ArrayLike) -> np.ndarray:
     >>> round(float(half_width(1.0, 3)), 2)
     2.48
     """
-    return half_of_sum([np.square(std) / np.asarray(count)], count)
+    return half_of_sum([np.square(std) / np.asarray(count)], count)[0]
 
 
-def half_of_sum(squares: ArrayLike, count: ArrayLike) -> np.ndarray:
-    """Half the 95 % interval of a sum of independent means, by Welch: squares of their standard
-    errors (parts, ...), and how many seeds each has (...)."""
+def half_of_sum(squares: ArrayLike, count: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Half the 95 % interval of a sum of independent means and its degrees of freedom, by Welch &
+    Satterthwaite, NaN for one seed: squares of their standard errors (parts, ...), and how many
+    seeds each has (...)."""
     from scipy.special import stdtrit
 
-    squares = np.asarray(squares, dtype=float)
-    return stdtrit(freedom_of_sum(squares, count), 0.975) * np.sqrt(squares.sum(0))
-
-
-def freedom_of_sum(squares: np.ndarray, count: ArrayLike) -> np.ndarray:
-    """Degrees of freedom of such a sum (Welch & Satterthwaite), NaN for one seed."""
-    each = np.asarray(count, dtype=float) - 1
+    squares, each = np.asarray(squares, dtype=float), np.asarray(count, dtype=float) - 1
+    total = squares.sum(0)
     with np.errstate(all="ignore"):
-        freedom = squares.sum(0) ** 2 / ((squares**2).sum(0) / each)
-    return np.where(squares.sum(0) > 0, freedom, np.where(each > 0, each, np.nan))
+        freedom = total**2 / ((squares**2).sum(0) / each)
+    freedom = np.where(total > 0, freedom, np.where(each > 0, each, np.nan))
+    return stdtrit(freedom, 0.975) * np.sqrt(total), freedom
 
 
 class PerSeed(np.ndarray):
@@ -81,8 +78,7 @@ class PerSeed(np.ndarray):
             return NotImplemented
         others = [each for each in given if each is not self]
         alone = len(others) == len(given) - 1 and not any(map(np.ndim, others))
-        linear = ufunc in (np.negative, np.multiply, np.divide) and given[0] is self
-        linear |= ufunc is np.multiply and given[-1] is self
+        linear = ufunc in (np.negative, np.multiply) or (ufunc is np.divide and given[0] is self)
         if method == "__call__" and linear and alone and not how:
             return PerSeed(ufunc(*(self.parts if each is self else each for each in given)))
         plain = [np.asarray(each) if isinstance(each, PerSeed) else each for each in given]
@@ -122,8 +118,8 @@ def interval(values: ArrayLike) -> Interval:
     squares = parts.var(0, ddof=1) / seeds
     if not sums.any():
         return Interval(mean, 0.0, seeds, seeds - 1, True)
-    freedom = float(freedom_of_sum(squares, seeds))
-    return Interval(mean, float(half_of_sum(squares, seeds)), seeds, freedom, False)
+    half, freedom = map(float, half_of_sum(squares, seeds))
+    return Interval(mean, half, seeds, freedom, False)
 
 
 def mean_half(values: ArrayLike) -> tuple[float, float]:
@@ -322,11 +318,10 @@ def describe(values: ArrayLike, digits: int = 1, unit: str = "") -> str:
     digits = whole("digits", digits, 0, 15)
     if not np.size(values):
         return MISSING
-    interval = unit if np.isnan(half) else f" ± {half:.{digits}f}{unit}"
-    return f"{round(mean, digits) + 0.0:.{digits}f}{interval} ({count_seeds(np.size(values))})"
+    return f"{mean_in_words(mean, half, digits)}{unit} ({count_seeds(np.size(values))})"
 
 
-def compare(points: ArrayLike, other: str, digits: int = 1) -> str:
+def compare(points: ArrayLike, other: str) -> str:
     """Where something stands beside another, in words.
 
     Arguments: points, by how much it is above, one a seed; other, what it is compared with.
@@ -337,15 +332,13 @@ def compare(points: ArrayLike, other: str, digits: int = 1) -> str:
     'not told apart from the newborn by 3 seeds (0.2 ± 3.1 points)'
     """
     mean, half = mean_half(points)
-    count = count_seeds(len(np.atleast_1d(points)))
     if np.isnan(mean):
         return f"not compared with {other} yet"
-    if np.isnan(half) or abs(mean) <= half:
-        interval = "" if np.isnan(half) else f" ± {half:.{digits}f}"
-        mean = round(mean, digits) + 0.0  # no minus zero
-        return f"not told apart from {other} by {count} ({mean:.{digits}f}{interval} points)"
-    side = "above" if mean > 0 else "below"
-    return f"{abs(mean):.{digits}f} ± {half:.{digits}f} points {side} {other}"
+    if abs(mean) > half:
+        side = "above" if mean > 0 else "below"
+        return f"{mean_in_words(abs(mean), half, 1)} points {side} {other}"
+    apart, seeds = mean_in_words(mean, half, 1), count_seeds(np.size(points))
+    return f"not told apart from {other} by {seeds} ({apart} points)"
 
 
 def describe_ratio(ratios: ArrayLike) -> str:
@@ -392,9 +385,13 @@ def percent(mean: float, half: float = np.nan) -> str:
     >>> percent(0.55123, 0.00712)
     '55.1 ± 0.7'
     """
-    digits = 0 if half >= 0.1 else 1
-    text = f"{round(100 * mean, digits) + 0.0:.{digits}f}"  # no minus zero
-    return text if np.isnan(half) else f"{text} ± {100 * half:.{digits}f}"
+    return mean_in_words(100 * mean, 100 * half, 0 if half >= 0.1 else 1)
+
+
+def mean_in_words(mean: float, half: float, digits: int) -> str:
+    """A mean and half its interval, if it has one, to so many decimal digits."""
+    text = f"{round(mean, digits) + 0.0:.{digits}f}"  # no minus zero
+    return text if np.isnan(half) else f"{text} ± {half:.{digits}f}"
 
 
 def plain_number(value: float, digits: int = 2) -> str:

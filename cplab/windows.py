@@ -80,7 +80,7 @@ def point_means(table: "pd.DataFrame", clock: str = "stopped") -> "pd.DataFrame"
         both = rows[by].assign(own=one, other=other)[rows[name].notna()]
         squares = both.groupby(by).var().reindex(means.index).to_numpy().T / count[name].to_numpy()
         column = names.index(name)
-        halves[apart, column] = half_of_sum(squares, count[name])[apart]
+        halves[apart, column] = half_of_sum(squares, count[name])[0][apart]
     intervals = pd.DataFrame(halves, means.index, [f"{n}_half" for n in names])
     found = means.join(intervals).assign(seeds=count.accuracy, pairs=count.loss)
     index: Any = found.index

@@ -206,7 +206,7 @@ def test_a_search_keeps_what_it_passes_and_is_reproducible():
     assert values != growth.grow_and_prune(Search(n=200, gamma=0.8, keep=(0.1, 0.3), seed=1))
     assert [*values["architectures"]] == ["0.3", "0.1"]
     for density, kept in values["architectures"].items():
-        alive = growth.unpack_architecture(kept["alive"])
+        alive = nets.unpack_architecture(kept["alive"])
         assert [int(each.sum()) for each in alive] == kept["counts"]
         assert 0 <= float(density) - alive[0].mean() < 0.009  # the last step went below it
         assert alive[1].all()
@@ -420,9 +420,9 @@ def test_retrainings_are_kept_with_their_searches():
     again = dict(results.collect(wanted))
     assert {s: r.values for s, r in again.items()} == {s: r.values for s, r in found.items()}
     kept = results.find(search)
-    alive = growth.unpack_architecture(kept.values["architectures"]["0.2"]["alive"])
+    alive = nets.unpack_architecture(kept.values["architectures"]["0.2"]["alive"])
     assert alive[0].sum() == counts["set"][0]
-    rewired = growth.unpack_architecture(found[wanted[ORIGINS.index("set")]].values["alive"])
+    rewired = nets.unpack_architecture(found[wanted[ORIGINS.index("set")]].values["alive"])
     assert [each.sum() for each in rewired] == counts["set"]
     assert (kept.copy, kept.threads) == ("small", 1)
     assert results.find(OneShot("mnist", 20, "sgd", (0.1, 0.2), 0))
@@ -469,7 +469,7 @@ def test_magnitude_keeps_the_strongest_and_retraining_begins_anew(monkeypatch):
 
     monkeypatch.setattr(growth, "train_side_by_side", look)
     values = growth.prune_once(OneShot("mnist", 10, "sgd", (0.25,), 0))
-    alive = growth.unpack_architecture(values["architectures"]["0.25"]["alive"])[0]
+    alive = nets.unpack_architecture(values["architectures"]["0.25"]["alive"])[0]
     ((group, seed),) = seen
     strength = group.weights[0][0, :, :-1].abs().numpy()
     assert strength[alive].min() >= strength[~alive].max()

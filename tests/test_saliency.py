@@ -167,7 +167,7 @@ def test_what_is_taken_out_stays_0_after_every_step_and_so_does_its_momentum(
 ):
     learner, spec, images = learner
     saliency.prune_weights(learner, spec, images, "fisher", 0.3, 0)
-    alive = torch.cat([mask.flatten() for mask in saliency.kept_weights(learner).values()])
+    alive = torch.cat([mask.flatten() for mask in learner.extra.values()])
     seen, enforce = [weights_and_momentum(learner)], saliency.enforce_masks
 
     def look(learner):
@@ -311,7 +311,7 @@ def test_statistics_are_measured_again_where_that_is_asked_for(learner):
     learner, spec, images = learner
     saliency.prune_weights(learner, spec, images, "magnitude", 0.3, 0, True)
     net, task = learner.net.eval(), tasks.TASKS["pruned"]
-    alive = flat(saliency.kept_weights(learner))
+    alive = flat(learner.extra)
     assert not weights_and_momentum(learner)[0][~alive].any()
     inputs = []
     batches = task.batches(spec, spec.training, Step("none", 0.0), images)

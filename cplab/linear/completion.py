@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cplab.checks import Cancelled, one_of, require, whole
-
-__all__ = ["Completed", "complete", "effective_rank"]
+from cplab.linear.descent import multiply, take_gradient_step
 
 LACKS = ("few", "noise", "other")
 RATES = {1: 0.5, 2: 0.1, 3: 0.05, 4: 0.03}  # by depth
@@ -59,7 +58,7 @@ def complete(
     seeds: Sequence[int] = range(5),
     recovery: int = 2000,
     size: int = SIZE,
-    report: Callable[[float], None] | None = None,
+    report: Callable[[float], None] = lambda part: None,
     stop: threading.Event | None = None,
 ) -> Completed:
     """Complete matrices with a deficit and without, all of them side by side.
@@ -92,40 +91,29 @@ def complete(
         np.array([*part] * groups) for part in zip(*problems, strict=True)
     )
     begin = np.repeat([*onsets, np.inf], len(seeds))
-    ends = [onset + length + recovery for onset in onsets]
-    cut = [onset + recovery for onset in onsets]  # as many clear steps
+    cut = np.array(onsets) + recovery  # as many clear steps as with a window
+    ends = cut + length
+    last = int(ends.max())
     kept = np.empty((2, len(onsets), len(seeds), size, size), dtype=np.float32)
-    for step in range(max(ends) + 1):
+    for step in range(last + 1):
         if step == 0 or step in begin or step - length in begin:
             inside = ((begin <= step) & (step < begin + length))[:, None, None]
             target, mask = np.where(inside, wrong, true), np.where(inside, given, seen)
-        products = [layers[0]]
-        for layer in layers[1:]:
-            products.append(layer @ products[-1])
-        if step in ends or step in cut:
-            now = products[-1].reshape(groups, len(seeds), size, size)
-            for i in range(len(onsets)):
-                if step == ends[i]:
-                    kept[0, i] = now[i]
-                if step == cut[i]:
-                    kept[1, i] = now[-1]
-        back = (products[-1] - target) * mask * np.float32(rate / (size * OBSERVED))
-        for i in reversed(range(depth)):
-            layer = layers[i]
-            layers[i] = layer - (back @ products[i - 1].swapaxes(1, 2) if i else back)
-            back = layer.swapaxes(1, 2) @ back
+        products = multiply(layers)
+        now = products[-1].reshape(groups, len(seeds), size, size)
+        kept[0, ends == step] = now[:-1][ends == step]
+        kept[1, cut == step] = now[-1]
+        lacking = (target - products[-1]) * mask * np.float32(rate / (size * OBSERVED))
+        take_gradient_step(layers, products, lacking)
         if step % 50 == 0:
             if stop is not None and stop.is_set():
                 raise Cancelled("stopped")
-            if report is not None:
-                report(step / max(ends))
+            report(step / last)
     true, seen = true[: len(seeds)], seen[: len(seeds)]
     error, without = spread((kept - true) * (1 - seen)) / spread(true * (1 - seen))
     train = (spread((kept[0] - true) * seen) / spread(seen)).astype(float)
-    rank, ranks_without = np.array(
-        [effective_rank(one) for one in kept.reshape(-1, size, size)]
-    ).reshape(kept.shape[:3])
-    return Completed(onsets, error, without, train, rank, ranks_without)
+    ranks = [effective_rank(one) for one in kept.reshape(-1, size, size)]
+    return Completed(onsets, error, without, train, *np.reshape(ranks, kept.shape[:3]))
 
 
 def spread(matrices: np.ndarray) -> np.ndarray:

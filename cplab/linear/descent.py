@@ -1,6 +1,8 @@
 """The same two eyes trained by real gradient descent: matrices, steps, samples; no equation of
 pathways.py is used."""
 
+from itertools import accumulate
+
 import numpy as np
 
 from cplab.checks import one_of, require, whole
@@ -12,11 +14,7 @@ BEGINNINGS = ("aligned", "random")
 
 
 def descend(
-    rearing: Rearing,
-    begin: str = "aligned",
-    samples: int = 0,
-    seed: int = 0,
-    rate: float = 0.02,
+    rearing: Rearing, begin: str = "aligned", samples: int = 0, seed: int = 0, rate: float = 0.02
 ) -> list[Course]:
     """Train two deep linear eyes by full gradient descent on squared error.
 
@@ -51,25 +49,33 @@ def descend(
         target, power = covariances(rng, kind, rearing.rho, wanted, samples)
         steps = max(1, round(time * unit / rate))
         for step in range(steps + 1):
-            chain = layers[:1]  # what the first layers do: one, two, all
-            for layer in layers[1:]:
-                chain.append(layer @ chain[-1])
+            chain = multiply(layers)
             if step == steps or step % 10 == 0:
                 now = np.einsum("ij,eij->ej", said, chain[-1] @ seen)
                 rows.append((begun + time * step / steps, *now))
             if step == steps:
                 break
             left = target - chain[-1].transpose(1, 0, 2).reshape(SAID, 2 * SEEN) @ power
-            back = left.reshape(SAID, 2, SEEN).transpose(1, 0, 2) * (time * unit / steps)
-            for i in reversed(range(len(layers))):
-                layer = layers[i]
-                layers[i] = layer + (back @ chain[i - 1].transpose(0, 2, 1) if i else back)
-                back = layer.transpose(0, 2, 1) @ back
+            left = left.reshape(SAID, 2, SEEN).transpose(1, 0, 2) * (time * unit / steps)
+            take_gradient_step(layers, chain, left)
         begun += time
     t, a, b = (np.array(column) for column in zip(*rows, strict=True))
     fine = np.isfinite(a).all() and np.isfinite(b).all()
     require(fine, f"rate {rate:g} is too high for these modes: give a lower one")
     return [Course(t, a[:, i], b[:, i]) for i in range(many)]
+
+
+def multiply(layers: list[np.ndarray]) -> list[np.ndarray]:
+    """What the first layers do, of the networks (n, out, in) of each: one, two, all."""
+    return [*accumulate(layers, lambda below, layer: layer @ below)]
+
+
+def take_gradient_step(layers: list[np.ndarray], chain: list[np.ndarray], left: np.ndarray) -> None:
+    """Change the layers whose products are `chain`; left: what these lack, times the rate."""
+    for i in reversed(range(len(layers))):
+        layer = layers[i]
+        layers[i] = layer + (left @ chain[i - 1].swapaxes(1, 2) if i else left)
+        left = layer.swapaxes(1, 2) @ left
 
 
 def frame(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
@@ -100,16 +106,9 @@ def covariances(
     say = wanted @ (common / rho**0.5 if rho else a + b)
     if samples:
         say = say + LOUD * loud[:SAID]
-    if kind in ("both blank", "patch"):
-        a = 0 * a
-    if kind in ("both blank", "blank"):
-        b = 0 * b
-    if kind == "both noise":
-        a = rest_a
-    if kind in ("both noise", "noise"):
-        b = rest_b
-    if kind == "weak":
-        b = CLARITY * b + (1 - CLARITY**2) ** 0.5 * rest_b
+    weak = CLARITY * b + (1 - CLARITY**2) ** 0.5 * rest_b
+    a = {"patch": 0 * a, "both blank": 0 * a, "both noise": rest_a}.get(kind, a)
+    b = {"blank": 0 * b, "noise": rest_b, "weak": weak}.get(kind.removeprefix("both "), b)
     both = np.vstack([a, b])
     return say @ both.T / both.shape[1], both @ both.T / both.shape[1]
 

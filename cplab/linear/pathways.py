@@ -20,14 +20,11 @@ import numpy as np
 
 from cplab.checks import number, one_of, require, settle, shown, whole
 
-__all__ = ["Course", "Rearing", "grow", "half_time", "invariant", "settled", "share"]
-
 DEPRIVATIONS = ("blank", "noise", "weak", "both blank", "both noise")
 CLARITY = 0.5  # correlation of what a weak eye sees with what there is to see
 CAREFUL = 4e-7  # bound of a step's error, by the difference of its four slopes
 STABLE = 2.0  # step, in times of the quickest decay
 REST = 1e-13  # slopes below it have ended
-Phase = tuple[str, float]
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,7 @@ class Rearing:
         require(all(self.start < mode / 4 for mode in self.modes), little)
 
     @property
-    def phases(self) -> tuple[Phase, ...]:
+    def phases(self) -> tuple[tuple[str, float], ...]:
         """What is seen, and for how long."""
         both = (("clear", self.onset), (self.kind, self.length))
         return (*both, ("patch", self.patch), ("clear", self.recovery))
@@ -164,9 +161,8 @@ def integrate(rows: list[tuple], depth: int, mode: float, seen: tuple, time: flo
 
     t, a, b = rows[-1]
     end = t + time
-    longest = STABLE / (
-        max(2, depth) * mode ** (2 - 2 / depth)
-    )  # beyond it the method is not stable
+    # beyond it the method is not stable
+    longest = STABLE / (max(2, depth) * mode ** (2 - 2 / depth))
     step = longest / 4
     while t < end:
         a1, b1 = slopes(a, b)
@@ -227,10 +223,8 @@ def settled(depth: int, a: float, b: float, mode: float = 1.0) -> float:
     if depth == 2:
         return b / (a + b)
     low, high = 0.0, mode  # the difference rises with the strength of b
-    while high - low > 1e-15 * mode:
+    for _ in range(50):
         middle = (low + high) / 2
-        if middle in (low, high):
-            break
         known = invariant(depth, middle) - invariant(depth, mode - middle)
         low, high = (middle, high) if known < kept else (low, middle)
     return (low + high) / 2 / mode

@@ -5,13 +5,13 @@ synapses while it learns digits; architectures that it passes on its way down, a
 are trained from new weights side by side. Biases are in the thesis's ⌈γ(LL' + L')⌉ alone.
 """
 
-import base64
 import math
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -19,34 +19,25 @@ import torch
 from numpy.typing import ArrayLike
 
 from cplab import devices
-from cplab.checks import Cancelled, CplabError, one_of, require, shown, whole
+from cplab.checks import Cancelled, CplabError, one_of, require, whole
 from cplab.engine.train import Context, Training
 from cplab.pruning import nets
-from cplab.pruning.nets import Architecture, Digits, flat_images, inked_pixels
-from cplab.pruning.specs import (
-    MOST_STEPS,
-    ORIGINS,
-    OTHER_DATASET,
-    SHAPES,
-    OneShot,
-    Retraining,
-    Search,
-    packed,
-)
+from cplab.pruning.nets import Architecture, flat_images, informative_pixels, unpack_architecture
+from cplab.pruning.specs import ORIGINS, OTHER_DATASET, OneShot, Retraining, Search, steps_of
 from cplab.specs import mix
 
 LEARNING_RATES = {"sgd": 0.5, "adam": 0.001}  # the thesis states neither optimiser nor rate
 CURVE_POINTS = 100
 
 
-def search_images(spec: Search) -> Digits:
+def search_images(spec: Search) -> nets.Digits:
     own = flat_images(spec.dataset)["train"]
     if not spec.mixed:
         return own
     x, y = flat_images(OTHER_DATASET[spec.dataset])["train"]
     some = torch.randperm(len(y), generator=torch.Generator().manual_seed(spec.seed))
     some = some[: round(spec.mixed * len(y))]
-    return Digits(torch.cat([own.x, x[some]]), torch.cat([own.y, y[some]]))
+    return nets.Digits(torch.cat([own.x, x[some]]), torch.cat([own.y, y[some]]))
 
 
 def raise_if_stopped(stop: threading.Event | None) -> None:
@@ -77,7 +68,7 @@ def draw_changes(spec: Search) -> tuple[np.ndarray, np.ndarray]:
     else:
         sizes = np.floor(shares + random.random((len(epsilon), len(shares))))
     changes, counts = np.where(grows[:, None], sizes, -sizes).astype(int), list(spec.born)
-    most = [a * b for a, b in SHAPES]
+    most = [each.size for each in nets.dense()]
     for i, change in enumerate(changes.tolist()):
         if i >= spec.steps and sum(counts) <= min(spec.keep, default=1) * sum(most[: len(counts)]):
             return grows[:i], changes[:i]
@@ -145,28 +136,27 @@ def grow_and_prune(
     size = sum(each.size for each in begin[: spec.layers])
     curve: list[dict] = []
     kept: dict[str, dict] = {}
-    draw = nets.batch_indices(len(own.y), mix("search", spec.seed), place)
+    batches = nets.batch_indices(len(own.y), mix("search", spec.seed), place)
     steps, rate = len(changes), LEARNING_RATES[spec.optimizer]
     often = math.ceil(steps / CURVE_POINTS)
-    for i, change in enumerate(changes.tolist(), start=1):
+    density = sum(spec.born) / size
+    for i, (change, index) in enumerate(zip(changes.tolist(), batches, strict=False), start=1):
         raise_if_stopped(stop)
-        before = sum(counts[: spec.layers]) / size
         for layer, number in enumerate(change):
             if number > 0:
                 net.switch(layer, 0, net.dead(layer, 0, number, random), True)
             elif number < 0:
                 net.switch(layer, 0, net.weakest(layer, 0, -number), False)
             counts[layer] += number
-        index = next(draw)
         nets.take_step(net, own.x.index_select(0, index), own.y[index], rate)
-        density = sum(counts[: spec.layers]) / size
+        before, density = density, sum(counts[: spec.layers]) / size
         fallen = [each for each in spec.keep if density <= each < before]
         due = i % often == 0 or i == steps
         if not (fallen or due):
             continue
         now = {"accuracy": nets.evaluate_nets(net, test)[0], "counts": [*counts]}
         for each in fallen:
-            alive = pack_architecture(net.architecture(0))
+            alive = nets.pack_architecture(net.architecture(0))
             kept[f"{each:g}"] = {"step": i, **now, "alive": alive}
         if due:
             curve.append({"steps": i, "density": density, **now})
@@ -174,26 +164,6 @@ def grow_and_prune(
             report(curve[-1] | {"step": i, "steps": steps, "pixels": seen})
     columns = {name: [row[name] for row in curve] for name in curve[0]}
     return {**columns, "architectures": kept}
-
-
-def pack_architecture(arrays: Sequence[np.ndarray]) -> str:
-    """Booleans as text, a bit each."""
-    bits = np.packbits(np.concatenate([each.ravel() for each in arrays]))
-    return base64.b64encode(bits.tobytes()).decode()
-
-
-def unpack_architecture(text: str) -> Architecture:
-    """The architecture that was packed as this text: booleans, (16, 784) and (10, 16).
-
-    >>> whole = [np.ones((16, 784), bool), np.ones((10, 16), bool)]
-    >>> [each.shape for each in unpack_architecture(pack_architecture(whole))]
-    [(16, 784), (10, 16)]
-    """
-    require(packed(text), f"text {shown(text)} is no architecture: give the `alive` of a result")
-    bits = np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8)).astype(bool)
-    first, last = SHAPES
-    cut, end = math.prod(first), math.prod(first) + math.prod(last)
-    return [bits[:cut].reshape(first[::-1]), bits[cut:end].reshape(last[::-1])]
 
 
 # Controls ---------------------------------------------------------------------------------------
@@ -224,11 +194,6 @@ def trade_targets(alive: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return alive
 
 
-def check_architecture(name: str, alive: Architecture) -> None:
-    shapes, wanted = [each.shape for each in alive], [each[::-1] for each in SHAPES]
-    require(shapes == wanted, f"{name} of shapes {shown(shapes)} are not allowed: give {wanted}")
-
-
 def make_control(
     kind: str, alive: Architecture, ink: np.ndarray, random: np.random.Generator
 ) -> Architecture:
@@ -243,7 +208,7 @@ def make_control(
     True
     """
     one_of("kind", kind, ORIGINS)
-    check_architecture("alive", alive)
+    nets.check_architecture("alive", alive)
     require(ink.shape == (784,), f"ink of shape {ink.shape} is not allowed: give (784,)")
     if kind == "dense":
         return nets.dense()
@@ -295,26 +260,23 @@ def train_side_by_side(
     >>> len(curve["accuracy"])
     2
     """
-    place, steps = devices.pick(device), whole("steps", steps, 1, MOST_STEPS)
+    place, steps = devices.pick(device), steps_of("steps", steps)
     require(len(architectures), f"architectures {architectures} are not allowed: give one or more")
     for one in architectures:
-        check_architecture("architectures", one)
+        nets.check_architecture("architectures", one)
     one_of("optimizer", optimizer, LEARNING_RATES)
     seed = mix("retrain", whole("seed", seed, most=2**63 - 1))
-    images = flat_images(dataset)
-    pixels = torch.arange(784)
-    if not (blanks or rewire):
-        pixels = nets.informative_pixels(dataset, architectures)
-    own, test = (nets.to_training_dtype(images[name], pixels, place) for name in ("train", "test"))
+    pixels = torch.arange(784) if blanks or rewire else informative_pixels(dataset, architectures)
+    images = flat_images(dataset).values()
+    own, test = (nets.to_training_dtype(each, pixels, place) for each in images)
     group = nets.build_nets(architectures, seed, optimizer, place, pixels)
-    draw = nets.batch_indices(len(own.y), seed, place)
+    batches = nets.batch_indices(len(own.y), seed, place)
     # Of each network by itself, whatever stands beside it.
-    randoms = [np.random.default_rng(mix(seed, pack_architecture(a))) for a in architectures]
+    randoms = [np.random.default_rng(mix(seed, nets.pack_architecture(a))) for a in architectures]
     often, moves = math.ceil(5 * steps / CURVE_POINTS), math.ceil(0.75 * steps / 100)
     curve: dict[str, list] = {"steps": [], "accuracy": []}
-    for i in range(1, steps + 1):
+    for i, index in enumerate(islice(batches, steps), start=1):
         raise_if_stopped(stop)
-        index = next(draw)
         nets.take_step(group, own.x.index_select(0, index), own.y[index], LEARNING_RATES[optimizer])
         if rewire and i % moves == 0 and i < 0.75 * steps:
             part = 0.15 * (1 + math.cos(math.pi * i / (0.75 * steps)))
@@ -349,7 +311,7 @@ def prune_once(spec: OneShot, **how: Any) -> dict:
         alive[order[: math.floor(density * alive.size)]] = True
         both = [alive.reshape(dense[0].shape), dense[1]]
         counts = [int(each.sum()) for each in both]
-        kept[f"{density:g}"] = {"counts": counts, "alive": pack_architecture(both)}
+        kept[f"{density:g}"] = {"counts": counts, "alive": nets.pack_architecture(both)}
     return {"steps": curve["steps"], "accuracy": curve["accuracy"][0], "architectures": kept}
 
 
@@ -364,7 +326,7 @@ def retrain_group(group: Sequence[Retraining], sources: Mapping, **how: Any) -> 
         values = {"accuracy": own[-1], "steps": curve["steps"], "curve": own}
         values["counts"] = [int(each.sum()) for each in alive]
         if rewires:
-            values["alive"] = pack_architecture(trained.architecture(net))
+            values["alive"] = nets.pack_architecture(trained.architecture(net))
         yield values
 
 
@@ -381,7 +343,7 @@ def starting_architecture(spec: Retraining, sources: Mapping) -> Architecture:
         )
     random = np.random.default_rng(mix(spec.kind, spec.density, spec.seed))
     alive = unpack_architecture(kept["alive"])
-    return make_control(spec.kind, alive, inked_pixels(spec.dataset), random)
+    return make_control(spec.kind, alive, nets.inked_pixels(spec.dataset), random)
 
 
 # For the store ------------------------------------------------------------------------------------

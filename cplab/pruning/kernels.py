@@ -121,8 +121,7 @@ def keep_kernels(net: KernelNet, first: Tensor, second: Tensor) -> KernelNet:
     area = dense[0].in_features // b.out_channels
     pixels = 4 * math.isqrt(area) + 3  # the fewest that two pools reduce to this area
     out = [layer.out_features for layer in dense]
-    kernels = len(first), len(second)
-    small = KernelNet(kernels, (out[0], out[1]), a.in_channels, pixels, out[2])
+    small = KernelNet((len(first), len(second)), (out[0], out[1]), a.in_channels, pixels, out[2])
     state = net.state_dict()
     for i, rows in ((0, first), (3, first), (4, second), (7, second)):
         for name in net[i].state_dict():

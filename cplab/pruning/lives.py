@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from cplab import specs
 from cplab.checks import CplabError, number, one_of, part, require, settle, shown, whole, yes_or_no
 from cplab.profiles import PROFILES, Profile
-from cplab.pruning.specs import check_fields, entries
+from cplab.pruning.specs import check_fields, several
 from cplab.runs import EPOCHS, LONGEST, Event, Run, Step, as_given, setting
 from cplab.specs import mix, register
 
@@ -18,7 +18,6 @@ weights_kept = partial(part, whole=1, unit="the fraction of weights that are kep
 METRICS = ("none", "magnitude", "fisher", "random")
 MATERIALS = ("images", "noise", "random_labels")
 CHOICES = ("activity", "random")
-OF_PRUNING = ("layers", "weights", "kept", "predicted", "change")  # what it is seen to do
 MOST_KERNELS = 1024  # kernels of a layer, a quarter of its units and of a batch's images
 
 
@@ -33,6 +32,10 @@ class PrunedLife:
     @cached_property
     def epochs(self) -> int:
         return sum(isinstance(part, Step) for part in self.life)
+
+    @property
+    def dataset(self) -> str:
+        return PROFILES[self.profile].dataset
 
     @property
     def expected_seconds(self) -> float | None:
@@ -68,7 +71,6 @@ class Pruned(PrunedLife):
     control, end; layers, names of the ranked ones; weights and kept, how many these have and keep;
     predicted and change, what taking weights out does to the answers, E KL(before ‖ after) in nats:
     to second order, weight by weight, and really.
-
     Raises: CplabError for a value that is not allowed.
 
     >>> life = Pruned(metric="fisher", density=0.2, deficit="blur", length=8)
@@ -148,10 +150,6 @@ class Pruned(PrunedLife):
         return ("Pruned", self.version, *self.phases[0].trunk_key)
 
     @property
-    def dataset(self) -> str:
-        return self.phases[0].dataset
-
-    @property
     def model(self) -> str:
         return self.phases[0].model
 
@@ -166,7 +164,7 @@ class Pruned(PrunedLife):
                 for name in ("accuracy", "trace"):
                     found[name][row["moment"]] = row[name]
             elif "event" in row:
-                found |= {name: row[name] for name in OF_PRUNING}
+                found |= {name: row[name] for name in self.form if name in row}
             else:
                 found["curve"].append(row["test_accuracy"])
                 found["loss"].append(row["train_loss"])
@@ -186,17 +184,12 @@ def pair(name: str, values: Any, most: int) -> tuple[int, int]:
     return first, second
 
 
-def kernel_counts(name: str, values: Any) -> tuple[int, ...]:
-    return tuple(whole(name, each, 2) for each in entries(name, values))
-
-
 def rate_part(name: str, value: Any) -> tuple[int, float]:
     epochs, rate = value
     return EPOCHS("epochs", epochs), number("learning rate", rate, 0, 100)
 
 
-def rate_parts(name: str, values: Any) -> tuple[tuple[int, float], ...]:
-    return tuple(rate_part(name, each) for each in entries(name, values))
+rate_parts = partial(several, check=rate_part)
 
 
 def steps_at(rates: tuple[tuple[int, float], ...]) -> tuple[Step, ...]:
@@ -226,7 +219,7 @@ class KernelSize:
     rates: tuple[tuple[int, float], ...] = setting(MISSING, rate_parts)
     at_once: int = setting(MISSING, partial(whole, least=1, most=2 * MOST_KERNELS))
     retraining: tuple[int, float] = setting(MISSING, rate_part)
-    saved: tuple[int, ...] = setting(MISSING, kernel_counts)
+    saved: tuple[int, ...] = setting(MISSING, partial(several, check=partial(whole, least=2)))
     batch: int = setting(128, partial(whole, least=1, most=4 * MOST_KERNELS))
     noise_rates: tuple[tuple[int, float], ...] = setting((), rate_parts)
 
@@ -257,28 +250,18 @@ class KernelSize:
 
 
 # course: a quarter of the thesis's kernels and a tenth of its epochs; the rates of both are ours
+# fmt: off
 SIZES = {
-    "ci": KernelSize("ci", (4, 8), (16, 8), ((2, 0.05),), 3, (1, 0.01), (9, 6, 3), batch=64),
-    "course": KernelSize(
-        profile="course",
-        kernels=(16, 64),
-        units=(96, 48),
-        rates=((10, 0.1), (10, 0.01), (5, 0.001)),
-        at_once=3,
-        retraining=(2, 0.01),
-        saved=(75, 50, 25, 8, 5),
-    ),
-    "paper": KernelSize(
-        profile="paper",
-        kernels=(64, 256),
-        units=(382, 194),
-        rates=((100, 0.1), (100, 0.01), (50, 0.001)),
-        at_once=10,
-        retraining=(15, 0.001),
-        saved=(300, 200, 100, 30, 20),
-        noise_rates=((20, 0.01), (230, 0.001)),
-    ),
+    "ci": KernelSize("ci", kernels=(4, 8), units=(16, 8), rates=((2, 0.05),), at_once=3,
+                     retraining=(1, 0.01), saved=(9, 6, 3), batch=64),
+    "course": KernelSize("course", kernels=(16, 64), units=(96, 48), at_once=3,
+                         rates=((10, 0.1), (10, 0.01), (5, 0.001)), retraining=(2, 0.01),
+                         saved=(75, 50, 25, 8, 5)),
+    "paper": KernelSize("paper", kernels=(64, 256), units=(382, 194), at_once=10,
+                        rates=((100, 0.1), (100, 0.01), (50, 0.001)), retraining=(15, 0.001),
+                        saved=(300, 200, 100, 30, 20), noise_rates=((20, 0.01), (230, 0.001))),
 }
+# fmt: on
 
 
 class KernelLife(PrunedLife):
@@ -299,10 +282,6 @@ class KernelLife(PrunedLife):
     @property
     def profile(self) -> str:
         return self.size.profile
-
-    @property
-    def dataset(self) -> str:
-        return PROFILES[self.profile].dataset
 
     @property
     def kernels(self) -> tuple[int, int]:
@@ -332,7 +311,6 @@ class KernelPruning(KernelLife):
     taken out: phase (training or pruning), epochs so far, first, second (kernels left), loss (None
     where nothing was trained), train_accuracy (of the material, 0 to 1), accuracy (of the test
     images where the material has their labels, else of the material), parameters.
-
     Raises: CplabError for a value that is not allowed.
 
     >>> KernelPruning("ci", retrain=False).life[-1]
@@ -369,8 +347,7 @@ class KernelPruning(KernelLife):
         return tuple(steps)
 
     def values(self, rows: list[dict]) -> dict:
-        names = ("first", "second", "loss", "train_accuracy", "accuracy", "parameters")
-        columns: dict[str, list] = {name: [] for name in ("phase", "epochs", *names)}
+        columns: dict[str, list] = {name: [] for name in self.form}
         phase, epochs = "training", 0
         for row, following in zip(rows, [*rows[1:], {"event": "end"}], strict=True):
             if "event" in row:

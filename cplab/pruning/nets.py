@@ -4,6 +4,7 @@ Words: a synapse is a weight, it is alive or dead, a dead one is exactly 0 and s
 always alive. An architecture is a list of two boolean arrays, (16, 784) and (10, 16).
 """
 
+import base64
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cplab import data, devices
-from cplab.checks import Diverged
-from cplab.pruning.specs import SHAPES
+from cplab.checks import Diverged, require, shown
+from cplab.pruning.specs import SHAPES, packed
 
 BATCH = 2048
 
@@ -27,6 +28,31 @@ Architecture = list[np.ndarray]
 def dense() -> Architecture:
     """All synapses alive."""
     return [np.ones((b, a), bool) for a, b in SHAPES]
+
+
+def check_architecture(name: str, alive: Architecture) -> None:
+    shapes, wanted = [each.shape for each in alive], [each[::-1] for each in SHAPES]
+    require(shapes == wanted, f"{name} of shapes {shown(shapes)} are not allowed: give {wanted}")
+
+
+def pack_architecture(arrays: Sequence[np.ndarray]) -> str:
+    """Booleans as text, a bit each."""
+    bits = np.packbits(np.concatenate([each.ravel() for each in arrays]))
+    return base64.b64encode(bits.tobytes()).decode()
+
+
+def unpack_architecture(text: str) -> Architecture:
+    """The architecture that was packed as this text: booleans, (16, 784) and (10, 16).
+
+    >>> whole = [np.ones((16, 784), bool), np.ones((10, 16), bool)]
+    >>> [each.shape for each in unpack_architecture(pack_architecture(whole))]
+    [(16, 784), (10, 16)]
+    """
+    require(packed(text), f"text {shown(text)} is no architecture: give the `alive` of a result")
+    bits = np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8)).astype(bool)
+    first, last = SHAPES
+    cut, end = math.prod(first), math.prod(first) + math.prod(last)
+    return [bits[:cut].reshape(first[::-1]), bits[cut:end].reshape(last[::-1])]
 
 
 # Images -----------------------------------------------------------------------------------------
@@ -57,9 +83,8 @@ def wrap_randomly(x: np.ndarray, seed: int) -> np.ndarray:
     """Images (N, H, W), each rolled to a random place that stays its own; what leaves on one side
     comes back on the other, so that no pixel is inked more often than another."""
     random = np.random.default_rng(seed)
-    down, right = (random.integers(0, size, (len(x), 1)) for size in x.shape[1:])
     rows, columns = (
-        (np.arange(size) - by) % size for size, by in zip(x.shape[1:], (down, right), strict=True)
+        (np.arange(size) - random.integers(0, size, (len(x), 1))) % size for size in x.shape[1:]
     )
     return x[np.arange(len(x))[:, None, None], rows[:, :, None], columns[:, None, :]]
 
@@ -212,10 +237,10 @@ def take_step(nets: Nets, x: Tensor, y: Tensor, rate: float) -> None:
         weights.addcdiv_(mean / one, (square / two).sqrt_().add_(1e-7), value=-rate)
 
 
-def evaluate_nets(nets: Nets, test: Digits, chunk: int = 2500) -> list[float]:
+def evaluate_nets(nets: Nets, test: Digits) -> list[float]:
     """The fraction of test images that each network names rightly. Raises Diverged."""
     right = torch.zeros((), dtype=torch.long, device=test.y.device)
-    for x, y in zip(test.x.split(chunk), test.y.split(chunk), strict=True):
+    for x, y in zip(test.x.split(2500), test.y.split(2500), strict=True):
         logits = propagate(nets.weights, x)[1]
         right = right + (logits.argmax(1) == y).sum(1)
     if not all(each.isfinite().all() for each in nets.weights):

@@ -12,16 +12,15 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from cplab import data, devices
-from cplab.checks import CplabError, one_of, part, require, whole
+from cplab.checks import CplabError, one_of, require, whole
 from cplab.engine.lives import trajectories  # noqa: F401  (what trains these)
 from cplab.engine.tasks import TASKS, Classification, Learner, evaluate, event, task
 from cplab.measure import fisher
-from cplab.pruning.lives import METRICS, Pruned
+from cplab.pruning.lives import METRICS, Pruned, weights_kept
 from cplab.runs import Step
 from cplab.specs import mix
 
 MEASURED_IMAGES = 500  # the first so many training images, clear, measure the Fisher information
-MASK = "mask."  # begins the names of masks among what a learner keeps
 
 
 def ranked_layers(net: nn.Module) -> dict[str, Any]:
@@ -70,7 +69,7 @@ def salient_masks(scores: dict[str, Tensor], density: float) -> dict[str, Tensor
     >>> salient_masks({"0": torch.tensor([0.1, 0.3, 0.2, 0.4])}, 0.5)["0"].tolist()
     [False, True, False, True]
     """
-    density = part("density", density, 1, "the fraction of weights that are kept")
+    density = weights_kept("density", density)
     require(scores, "scores {} are not allowed: give those of weight_saliency")
     every = torch.cat([s.flatten() for s in scores.values()])
     kept = torch.zeros(len(every), dtype=torch.bool, device=every.device)
@@ -91,7 +90,8 @@ def salient_masks(scores: dict[str, Tensor], density: float) -> dict[str, Tensor
 
 @task("pruned")
 class Masked(Classification):
-    """Classification with weights that stay out."""
+    """Classification with weights that stay out: which ones are kept, by ranked layer, is what a
+    learner has besides, from the pruning on."""
 
     def after_step(self, learner: Learner) -> None:
         enforce_masks(learner)
@@ -100,17 +100,11 @@ class Masked(Classification):
 @torch.no_grad()
 def enforce_masks(learner: Learner) -> None:
     """Zero pruned weights and their momentum."""
-    for name, mask in kept_weights(learner).items():
+    for name, mask in learner.extra.items():
         weight: Any = learner.net.get_submodule(name).weight
         for each in (weight, learner.optimizer.state[weight].get("momentum_buffer")):
             if each is not None:
                 each.masked_fill_(~mask, 0)
-
-
-def kept_weights(learner: Learner) -> dict[str, Tensor]:
-    """Which weights are kept, by ranked layer; none are named before the pruning."""
-    extra = learner.extra.items()
-    return {name.removeprefix(MASK): mask for name, mask in extra if name.startswith(MASK)}
 
 
 def probe_images(images: data.Images) -> Tensor:
@@ -140,7 +134,7 @@ def prune_weights(
     before, cost = log_probabilities(net, x), weight_saliency(net, x, "fisher")
     ranks = metric in ("magnitude", "random")
     kept = salient_masks(weight_saliency(net, x, metric, seed) if ranks else cost, density)
-    learner.extra |= {MASK + name: mask for name, mask in kept.items()}
+    learner.extra = kept
     enforce_masks(learner)
     if recalibrated:  # on an epoch of training images, as the statistics of before
         batches = TASKS["pruned"].batches(spec, spec.training, Step("none", 0.0), images)
@@ -160,10 +154,9 @@ def prune_weights(
 def inspect(learner: Learner, spec: Pruned, images: data.Images, moment: str) -> dict:
     """Leave the network as it is. Returns the moment, accuracy of the test images (0 to 1) and
     trace, of the Fisher information of the weights that are kept, by layer."""
-    net, kept = learner.net, kept_weights(learner)
+    net, kept = learner.net, learner.extra
     curvature = fisher.diagonal(net, probe_images(images))
     every = {name: curvature[name].flatten() for name in ranked_layers(net)}
     traces = [f[kept[name].flatten()] if kept else f for name, f in every.items()]
-    found: dict[str, Any] = {"moment": moment, "trace": [each.sum().item() for each in traces]}
-    test = images.test_x, images.test_y
-    return found | {"accuracy": evaluate(net, *test, images.normal, spec.arithmetic)}
+    right = evaluate(net, images.test_x, images.test_y, images.normal, spec.arithmetic)
+    return {"moment": moment, "accuracy": right, "trace": [each.sum().item() for each in traces]}

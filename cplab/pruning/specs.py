@@ -3,13 +3,14 @@ torch. `growth` computes them."""
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any, ClassVar
 
 from cplab import specs
-from cplab.checks import CplabError, one_of, part, require, settle, shown, whole
+from cplab.checks import CplabError, number, one_of, part, require, settle, shown, whole
 from cplab.runs import OPTIMIZERS, check_fields, setting
 from cplab.specs import register
 
@@ -25,21 +26,19 @@ percentage = partial(part, whole=100, unit="a percentage")
 steps_of = partial(whole, least=1, most=MOST_STEPS)
 
 
-def entries(name: str, values: Any) -> list:
+def several(name: str, values: Any, check: Callable) -> tuple:
+    """Some values, each as its check gives it."""
     some = [*islice(values, MOST_ENTRIES + 1)]
     require(len(some) <= MOST_ENTRIES, f"{name} has more than {MOST_ENTRIES} entries: give fewer")
-    return some
+    return tuple(check(name, each) for each in some)
 
 
 def densities(name: str, value: Any) -> tuple[float, ...]:
     """One or several fractions of synapses that are alive, in order, each once."""
-    several = entries(name, value) if isinstance(value, list | tuple) else (value,)
-    require(len(several), f"{name} {shown(value)} is not allowed: give one density or more")
-    return tuple(sorted({density_of("density", each) for each in several}))
-
-
-def mixture(name: str, value: Any) -> float:
-    return part(name, value, 1, "a fraction of the images") if value else 0.0
+    some = value if isinstance(value, list | tuple) else (value,)
+    found = {*several(name, some, lambda _, each: density_of("density", each))}
+    require(found, f"{name} {shown(value)} is not allowed: give one density or more")
+    return tuple(sorted(found))
 
 
 def packed(value: Any) -> bool:
@@ -48,14 +47,7 @@ def packed(value: Any) -> bool:
     return type(value) is str and len(value) == size and not re.search("[^A-Za-z0-9+/=]", value)
 
 
-ARCHITECTURES = {
-    str: {
-        "counts": [specs.count],
-        "alive": packed,
-        "step?": specs.count,
-        "accuracy?": specs.fraction,
-    }
-}
+KEPT = {"counts": [specs.count], "alive": packed, "step?": specs.count, "accuracy?": specs.fraction}
 
 
 class NetSpec:
@@ -63,6 +55,14 @@ class NetSpec:
 
     trained_by: ClassVar[str] = "cplab.pruning.growth:compute"
     pace: ClassVar[float] = 0.003  # seconds a step, about, on one thread
+    columns: ClassVar[tuple[str, ...]]  # of its values, those that have an entry for each of steps
+
+    def check_values(self, values: dict) -> None:
+        """Raise ValueError unless these can be this spec's."""
+        specs.same_length(len(values["steps"]), *(values[name] for name in self.columns))
+        asked = {f"{density:g}" for density in getattr(self, "keep", ())}
+        if not {*values.get("architectures", ())} <= asked:
+            raise ValueError("it has architectures that nobody asked for")
 
     @property
     def trunk_key(self) -> tuple:
@@ -103,7 +103,6 @@ class Search(NetSpec):
     Values: steps, density, accuracy, counts (of the curve); architectures, by density as
     `f"{density:g}"`, each with step, counts, accuracy and alive (for `unpack_architecture`), at the
     last time that the search fell to that density.
-
     Raises: CplabError for a value that is not allowed.
 
     >>> search = Search()
@@ -112,12 +111,13 @@ class Search(NetSpec):
     """
 
     version: ClassVar[int] = 1
+    columns: ClassVar[tuple[str, ...]] = ("density", "accuracy", "counts")
     form: ClassVar[dict] = {
         "steps": [specs.count],
         "density": [specs.fraction],
         "accuracy": [specs.fraction],
         "counts": [[specs.count]],
-        "architectures": ARCHITECTURES,
+        "architectures": {str: KEPT},
     }
 
     dataset: str = setting("mnist", names=NET_DATASETS)
@@ -127,7 +127,7 @@ class Search(NetSpec):
     rounding: str = setting("random", names=("random", "up"))
     output: str = setting("dense", names=("dense", "pruned"))
     optimizer: str = setting("sgd", names=OPTIMIZERS)
-    mixed: float = setting(0.0, mixture)
+    mixed: float = setting(0.0, partial(number, low=0, below=1, closed=True))
     keep: tuple[float, ...] = setting(DENSITIES, densities)
     seed: int = setting(0, whole)
 
@@ -151,11 +151,6 @@ class Search(NetSpec):
                     f"gamma {self.gamma:g} empties a layer: a step would drop {share:.4g} of the "
                     f"{alive} synapses alive at the start; take a smaller gamma or a larger start"
                 )
-
-    def check_values(self, values: dict) -> None:
-        columns = (values[name] for name in ("density", "accuracy", "counts"))
-        specs.same_length(len(values["steps"]), *columns)
-        check_kept(self, values)
 
     @property
     def steps(self) -> int:
@@ -198,10 +193,11 @@ class OneShot(NetSpec):
     """
 
     version: ClassVar[int] = 1
+    columns: ClassVar[tuple[str, ...]] = ("accuracy",)
     form: ClassVar[dict] = {
         "steps": [specs.count],
         "accuracy": [specs.fraction],
-        "architectures": ARCHITECTURES,
+        "architectures": {str: KEPT},
     }
 
     dataset: str = setting("mnist", names=NET_DATASETS)
@@ -212,16 +208,6 @@ class OneShot(NetSpec):
 
     def __post_init__(self) -> None:
         check_fields(self)
-
-    def check_values(self, values: dict) -> None:
-        specs.same_length(len(values["steps"]), values["accuracy"])
-        check_kept(self, values)
-
-
-def check_kept(spec: Search | OneShot, values: dict) -> None:
-    """Raises: ValueError for architectures of other densities than those that were to be kept."""
-    if not {*values["architectures"]} <= {f"{density:g}" for density in spec.keep}:
-        raise ValueError("it has architectures that nobody asked for")
 
 
 @register
@@ -243,7 +229,6 @@ class Retraining(NetSpec):
 
     Values: accuracy, at the end; steps and curve; counts, synapses by layer; alive, what SET left
     (for `unpack_architecture`).
-
     Raises: CplabError for a value that is not allowed.
 
     >>> Retraining("random", 0.05, Search(seed=3)).seed
@@ -252,6 +237,7 @@ class Retraining(NetSpec):
 
     version: ClassVar[int] = Search.version + OneShot.version - 1  # it begins with what these gave
     pace: ClassVar[float] = 0.001  # beside others
+    columns: ClassVar[tuple[str, ...]] = ("curve",)
     form: ClassVar[dict] = {
         "accuracy": specs.fraction,
         "steps": [specs.count],
@@ -283,9 +269,6 @@ class Retraining(NetSpec):
                 f"density {self.density:g} is not kept by the search: choose one of {kept} "
                 "(fractions), or name it in the search's keep"
             )
-
-    def check_values(self, values: dict) -> None:
-        specs.same_length(len(values["steps"]), values["curve"])
 
     @property
     def source(self) -> Search | OneShot | None:

@@ -19,7 +19,7 @@ from cplab.checks import one_of, require, shown, whole
 from cplab.deficits import canonical_name
 from cplab.lab.live import Clock, Job, life_in_words, say_cost
 from cplab.lab.points import Plots, Points
-from cplab.lab.surface import TEXT, Throttle, surface
+from cplab.lab.surface import TEXT, Throttle, buttons, surface
 from cplab.profiles import PROFILES
 from cplab.runs import CLOCKS, DATASETS, DEVICES, LONGEST, Run
 from cplab.show.pictures import strips
@@ -337,11 +337,6 @@ def read_link(at: str) -> dict[str, str]:
     for name in point:
         one_of("control", name, MOVED)
     return point
-
-
-def buttons(options: Sequence[Any], css: str) -> w.ToggleButtons:
-    """Buttons of which one is pressed, the first to begin with."""
-    return w.ToggleButtons(options=options, style={"button_width": "auto"}).add_class(css)
 
 
 def slider(css: str) -> tuple[w.IntSlider, w.BoundedIntText]:

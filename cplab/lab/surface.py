@@ -22,6 +22,12 @@ CSS = """<style>
 </style>"""
 
 
+def buttons(options: Any, css: str = "") -> w.ToggleButtons:
+    """Buttons of which one is pressed, the first to begin with."""
+    made = w.ToggleButtons(options=options, style={"button_width": "auto"})
+    return made.add_class(css) if css else made
+
+
 def replace_last(box: w.Box, drawn: Any) -> None:
     """Show other figures at the end of a box, for good."""
     picture, old = surface(drawn), box.children[-1]

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from cplab import fits, quantities, results, statistics
 from cplab.checks import CplabError, require, shown
 from cplab.lab.classes import Together
-from cplab.lab.surface import CSS, TEXT, discard, in_red, replace_last, surface
+from cplab.lab.surface import CSS, TEXT, buttons, discard, in_red, replace_last, surface
 from cplab.runs import Run
 from cplab.show import theme
 from cplab.show.predictions import guesses, orders
@@ -283,7 +283,7 @@ class Switch(w.VBox):
 
     def __init__(self, options: Collection, draw: Callable[[Any], Any]) -> None:
         require(len(options), f"options {options} are not allowed: give some to choose from")
-        self.choice = w.ToggleButtons(options=options, style={"button_width": "auto"})
+        self.choice = buttons(options)
         super().__init__([self.choice, w.VBox()])
         self.choice.observe(lambda _: replace_last(self, draw(self.choice.value)), "value")
         replace_last(self, draw(self.choice.value))

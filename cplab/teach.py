@@ -18,8 +18,9 @@ from cplab.lab.answers import CHECKS
 CLONE = Path(__file__).parent.parent / "labs"  # in a clone of the repository
 INSTALLED = Path(__file__).parent / "labs"  # in what is installed from a wheel
 
+# An exercise with its solution, and the text before it.
 SOLUTION = r"<details><summary>Solution</summary>\n\n(.*?)</details>\n*"
-EXERCISE = re.compile(rf"(.*?)(\*\*Exercise (\d+)\.\*\*.*?)\n*{SOLUTION}", re.S)  # and before it
+EXERCISE = re.compile(rf"(.*?)(\*\*Exercise (\d+)\.\*\*.*?)\n*{SOLUTION}", re.S)
 
 
 def labs() -> list[Path]:

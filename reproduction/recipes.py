@@ -232,7 +232,7 @@ def eyes() -> Parts:
     yield [run for how in WORSE_OFF for run in closed(how)], EYES
 
 
-RECOVERED = {30: FIRST, 60: FIRST, 120: FIRST, 240: range(4)}  # seeds of ladder A, by epochs of recovery
+RECOVERED = {30: FIRST, 60: FIRST, 120: FIRST, 240: range(4)}  # seeds of ladder A, by recovery
 
 
 def course_recovery() -> Parts:

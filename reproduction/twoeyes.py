@@ -22,9 +22,10 @@ def percent_share(run: Run) -> float:
     return 100 * eyes.eye_share(run)
 
 
-def gain(size, length, onset, seed, of=eyes.acuity) -> n.Parts:
-    """What a closed eye is worth, above the same life without the window; or the share of it."""
-    run = closed(size, length, onset, seed)
+def gain(size, length, onset, seed, deficit="blank:right", of=eyes.acuity) -> n.Parts:
+    """What an eye is worth that was worse off, above the same life without the window; or another
+    number of it."""
+    run = closed(size, length, onset, seed, deficit)
     return n.combine((1, run), (-1, run.without_window()), of=of)
 
 

@@ -4,6 +4,7 @@ import html
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import cycle
 from typing import Any
 
 import ipywidgets as w
@@ -106,11 +107,10 @@ def film(runs: Mapping[str, Run]) -> Slide:
     ended stays as it is."""
     require(runs, "runs {} are not allowed: give one or more by their words")
     order = {text: np.argsort(eyes.neuron_shares(run)) for text, run in runs.items()}
-    title, hues = "the right eye's share of each neuron", (*CUES, *CUES)
-    small: dict[str, Any] = {"y_range": Range1d(0, 1), "width": 350}
-    fig = plain_figure(title, "neuron, in the order of the end", "share", **small)
+    words = ("the right eye's share of each neuron", "neuron, in the order of the end", "share")
+    fig = plain_figure(*words, y_range=Range1d(0, 1), width=350)
     figs, known = [fig], [*runs.items()]
-    for (text, _), hue in zip(known, hues, strict=False):
+    for text, hue in zip(runs, cycle(CUES), strict=False):
         source = ColumnDataSource({"x": [], "y": []}, name=f"neurons {text}")
         look = {"color": hue, "marker": CUES[hue][1], "legend_label": text}
         fig.scatter("x", "y", source=source, size=7, **look)
@@ -234,24 +234,23 @@ class Clinic(w.VBox):
         for name, worth in worths.items():
             known = statistics.mean_columns([*worth.T])
             self.sources[name].data = {"x": WORTH[: len(known["mean"])], **known}
-        gained = [each_seed(worth_gained, *lives.values(), eye=eye) for eye in ("both", *eyes.EYES)]
-        said = self._words(run, shares, worths["worth"], gained)
+        said = self._words(run, shares, worths["worth"])
         self.readout.value = f'<div style="{TEXT}">{said}</div>'
         if not self.job.busy:
             self.job.said.value = f"live: {say_cost([run], eyes.MEASURES)}"
             self.job.progress.value = 0
 
-    def _words(self, run: Run, shares: np.ndarray, worth: np.ndarray, gained: list) -> str:
-        """What the chosen life shows, in words: shares by epoch, what its eyes are worth, one row
-        a seed, and how much more each is than without its deficits."""
+    def _words(self, run: Run, shares: np.ndarray, worth: np.ndarray) -> str:
+        """What the chosen life shows, in words: shares by epoch and what its eyes are worth, one
+        row a seed; and how much more each is than without its deficits."""
         if not len(shares):
             return f"Nobody has trained this life yet: {in_words(run)}. <b>Train it</b> below."
         share = statistics.describe([*shares[:, -1]], 2)
         said = [f"{in_words(run)}: share of the right eye {share}"]
-        for i, eye in enumerate(WORTH[1:], 1):
+        for i, eye in enumerate(eyes.EYES, 1):
             mean, half = statistics.mean_half(worth[:, i] / 100)
-            more = statistics.compare(gained[i], "without it all")
-            alone = f"{eye} alone {statistics.percent(mean, half)} %"
+            more = statistics.compare(-each_seed(eyes.acuity_loss, run, eye=eye), "without it all")
+            alone = f"{eye} eye alone {statistics.percent(mean, half)} %"
             said.append(alone + (f", {more}" if run.windows or run.length else ""))
         return "; ".join(said)
 
@@ -282,11 +281,6 @@ class Clinic(w.VBox):
 def each_worth(run: Run) -> np.ndarray:
     """What both eyes and each alone are worth, percent, in the order of WORTH."""
     return np.array([eyes.acuity(run, eye=eye) for eye in ("both", *eyes.EYES)])
-
-
-def worth_gained(run: Run, other: Run, eye: str) -> float:
-    """Points that one eye, or both, is above what it is in another life."""
-    return eyes.acuity(run, eye) - eyes.acuity(other, eye)
 
 
 def bar(words: str, most: int, value: int = 0) -> w.IntSlider:

@@ -23,7 +23,7 @@ MODES = (4.0, 2.0, 1.0, 0.5)
 NAMED = [f"mode {mode:g}" for mode in MODES]
 SHADES = ("#0072B2", "#009E73", "#E69F00", "#CC79A7")  # of modes, coarse to fine
 DEPRIVED, PATCHED = "#999999", "#D55E00"
-DRAWN = 80  # points of a curve
+DRAWN, CIRCLES = 80, 40  # points of a curve
 SIGHTS = {  # the words for what a deprived eye sees
     "nothing (blank)": "blank",
     "noise": "noise",
@@ -139,10 +139,8 @@ class Eyes(w.VBox):
         courses = linear.grow(life)
         took = time.perf_counter() - began
         for eye in SIDES:
-            curves = [(thin(c.t), thin(getattr(c, eye)) / m)
-                      for c, m in zip(courses, MODES, strict=True)]  # fmt: skip
-            t, p = zip(*curves, strict=True)
-            self.sources[eye].data = {"t": list(t), "p": list(p), "hue": list(SHADES)}
+            t, p = strengths(courses, eye, DRAWN)
+            self.sources[eye].data = {"t": t, "p": p, "hue": list(SHADES)}
             if self.checked.value:  # what is not changed need not be sent
                 self.sources[f"descent {eye}"].data = {"t": [], "p": [], "hue": []}
         parts = [float(course.share[-1]) for course in courses]
@@ -174,13 +172,10 @@ class Eyes(w.VBox):
             return
         took, solved = time.perf_counter() - began, linear.grow(life)
         for eye in SIDES:
-            columns: dict[str, list] = {"t": [], "p": [], "hue": []}
-            for course, mode, hue in zip(trained, MODES, SHADES, strict=True):
-                t, p = (thin(row, 40) for row in (course.t, getattr(course, eye) / mode))
-                columns["t"] += [*t]
-                columns["p"] += [*p]
-                columns["hue"] += [hue] * len(t)
-            self.sources[f"descent {eye}"].data = columns
+            t, p = strengths(trained, eye, CIRCLES)
+            columns = {"t": np.concatenate(t), "p": np.concatenate(p)}
+            columns["hue"] = np.repeat(SHADES, [len(row) for row in t])
+            self.sources[f"descent {eye}"].data = {n: of.tolist() for n, of in columns.items()}
         pairs = [*zip(trained, solved, strict=True)]
         apart = [abs(real.share[-1] - paper.share[-1]) for real, paper in pairs]
         words = ", ".join(f"{round(100 * real.share[-1], 1) + 0.0:.1f}" for real, _ in pairs)
@@ -191,17 +186,21 @@ class Eyes(w.VBox):
         )
 
 
-def thin(row: np.ndarray, points: int = DRAWN) -> np.ndarray:
-    """So many of the numbers of a row, the first and the last among them."""
-    if len(row) <= points:
-        return row
-    return row[np.round(np.linspace(0, len(row) - 1, points)).astype(int)]
+def strengths(courses: Sequence, eye: str, points: int) -> tuple[list, list]:
+    """Times, and an eye's strength as a part of each mode: so many points of each curve at most,
+    the first and the last among them."""
+    t, p = [], []
+    for course, mode in zip(courses, MODES, strict=True):
+        at = np.unique(np.linspace(0, len(course.t) - 1, points).round().astype(int))
+        t.append(course.t[at])
+        p.append(getattr(course, eye)[at] / mode)
+    return t, p
 
 
-def wrong(strengths: ArrayLike) -> float:
+def wrong(learned: ArrayLike) -> float:
     """What one eye alone says wrong, as a part of all: Σ (s − p)² / Σ s²."""
     modes = np.array(MODES)
-    return float(((modes - strengths) ** 2).sum() / (modes**2).sum())
+    return float(((modes - learned) ** 2).sum() / (modes**2).sum())
 
 
 def typed_guess(

@@ -9,7 +9,7 @@ from reproduction import numbers as n
 from reproduction.questions import EYES
 from reproduction.statement import above, below, statement
 
-SAME = "through BatchNorm a blank image gives no gradient: a newborn by construction"
+NO_GRADIENT = "through BatchNorm a blank image gives no gradient: a newborn by construction"
 ONE_CLOSED, COMPETING = "One eye closed", "One eye or both"
 
 
@@ -79,7 +79,7 @@ CLOSED_EYES = [
             "right eye alone after {0} epochs with both closed, minus with it alone closed, points",
             {"course": (8,)},
             partial(both_gain, kind="blank"),
-            beyond={"course": SAME},
+            beyond={"course": NO_GRADIENT},
         ),
     ),
 ]

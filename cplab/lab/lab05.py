@@ -178,10 +178,9 @@ def architectures(
         (pruning.retraining_rows); maps, synapses on each pixel (28, 28), one a seed, by density;
         kinds, those that are shown.
     """
+    every = [*table.groupby(["kind", "density"]).accuracy]
     groups = {
-        kind: {100 * d: rows.accuracy[rows.density == d].to_list() for d in {*rows.density}}
-        for kind in kinds
-        for rows in [table[table.kind == kind]]
+        kind: {100 * d: of.to_list() for (own, d), of in every if own == kind} for kind in kinds
     }
     densities, counts = sorted(maps), {d: np.mean(found, axis=0) for d, found in maps.items()}
     most = max(1e-9, counts[densities[0]].max())
@@ -189,12 +188,9 @@ def architectures(
     def columns(density: float) -> dict:
         at = 100 * density
         there = {kind: np.mean(of[at]) for kind, of in groups.items() if at in of}
-        rings = {"x": [at] * len(there), "mean": [*there.values()]}
+        rings = {"x": [at] * len(there), "mean": [*there.values()], "hue": [*map(colour, there)]}
         scaled = counts[density] * (most / max(counts[density].max(), 1e-9))
-        return {
-            "chosen": {**rings, "hue": [colour(kind) for kind in there]},
-            "pixels": pixel_columns(scaled),
-        }
+        return {"chosen": rings, "pixels": pixel_columns(scaled)}
 
     def say(density: float) -> str:
         at = {kind: groups[kind].get(100 * density, ()) for kind in kinds}
@@ -232,14 +228,13 @@ def splits(found: Mapping[str, Sequence[Mapping]], large: tuple[int, int]) -> Sl
         return by_task.get_group((task, total))[what].to_list() if there else []
 
     def data(total: int) -> dict:
-        parts = [
-            statistics.mean_half([n / whole for n in at(task, total, layer)])
+        shares = [
+            [n / whole for n in at(task, total, layer)]
             for layer, whole in layers.values()
             for task in tasks
         ]
-        bars = statistics.band_columns(*zip(*parts, strict=True))
         here = {"x": [total, total], "y": [0, 1]}
-        return {"left": {"factor": factors, **bars}, "here": here}
+        return {"left": {"factor": factors, **statistics.mean_columns(shares)}, "here": here}
 
     def say(total: int) -> str:
         told = []

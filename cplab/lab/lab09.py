@@ -151,7 +151,7 @@ def names_listed(points: Mapping[str, Sequence[float]], digits: int = 1) -> str:
     return "; ".join(said)
 
 
-def norms_at_birth(run: Run, channels: int = 3) -> np.ndarray:
+def norms_at_birth(run: Run) -> np.ndarray:
     """The norm of each layer's weights in a network that was just born, (layers,).
 
     >>> norms_at_birth(Run()).round(1).tolist()[:3]
@@ -162,7 +162,7 @@ def norms_at_birth(run: Run, channels: int = 3) -> np.ndarray:
     from cplab.engine.tasks import mix, seeded
 
     with seeded(mix(run.seed)):
-        net = models.build(run.model, channels, run.settings.size)
+        net = models.build(run.model, size=run.settings.size)
     layers = [layer for layer in net.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
     return np.array([layer.weight.detach().norm().item() for layer in layers])
 

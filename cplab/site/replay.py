@@ -23,8 +23,8 @@ from cplab.site.plots import Pool, figures
 from cplab.site.words import scrolled
 
 MOST_STATES = 6000  # states of a widget that is not the explorer
-CHOICES = {w.ToggleButtons: "radio", w.RadioButtons: "radio", w.SelectionSlider: "range"}
-CHOICES |= {w.Dropdown: "select", w.Select: "select"}  # their kinds on the page
+CHOOSERS = {w.ToggleButtons: "radio", w.RadioButtons: "radio", w.SelectionSlider: "range"}
+CHOOSERS |= {w.Dropdown: "select", w.Select: "select"}  # their kinds on the page
 NUMBERS = (w.IntSlider, w.FloatSlider)
 FIELDS = (w.FloatLogSlider, w.Text, w.IntText, w.FloatText)  # with positions without end
 FORMULAS = ("decline", "critical_period", "from_sensitivity")  # of cplab.animals, in page.js too
@@ -55,10 +55,10 @@ def control(widget: Any, name: str = "") -> Control | None:
     positions to run through."""
     words = getattr(widget, "description", "") or name
     name = name or re.sub(r"\W+", "-", words).strip("-") or "choice"
-    if type(widget) in CHOICES:
+    if type(widget) in CHOOSERS:
         labels = list(widget._options_labels)
         values = [str(value) for value in widget._options_values]
-        kind, at = CHOICES[type(widget)], widget.index
+        kind, at = CHOOSERS[type(widget)], widget.index
 
         def put(i: int) -> None:
             widget.index = min(i, len(widget.options) - 1)
@@ -82,7 +82,7 @@ def controls_in(widget: Any) -> Iterator[Any]:
     """The widgets in a box that one moves."""
     if widget.layout.display == "none" or isinstance(widget, w.Play | w.Button | w.BoundedIntText):
         return
-    if isinstance(widget, (*CHOICES, *NUMBERS, *FIELDS)):
+    if isinstance(widget, (*CHOOSERS, *NUMBERS, *FIELDS)):
         yield widget
     for child in getattr(widget, "children", ()):
         yield from controls_in(child)

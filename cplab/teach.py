@@ -8,7 +8,7 @@ nbgrader and otter-grader read and take away; in the students' its place is empt
 import json
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ from cplab.lab.answers import CHECKS
 CLONE = Path(__file__).parent.parent / "labs"  # in a clone of the repository
 INSTALLED = Path(__file__).parent / "labs"  # in what is installed from a wheel
 
+# An exercise with its solution, and the text before it.
 SOLUTION = r"<details><summary>Solution</summary>\n\n(.*?)</details>\n*"
-EXERCISE = re.compile(rf"(\*\*Exercise (\d+)\.\*\*.*?)\n*{SOLUTION}", re.S)
+EXERCISE = re.compile(rf"(.*?)(\*\*Exercise (\d+)\.\*\*.*?)\n*{SOLUTION}", re.S)
 
 
 def labs() -> list[Path]:
@@ -32,15 +33,17 @@ def labs() -> list[Path]:
     return sorted(home.glob("[0-9][0-9]_*.ipynb"))
 
 
-def copy_labs(folder: Path) -> tuple[int, int]:
+def copy_labs(folder: Path, copy: Callable[[Path], bytes] = Path.read_bytes) -> tuple[int, int]:
     """Copy the labs and their pictures into a folder, never over a file that is there.
 
+    Arguments: folder; copy, from a lab to what its copy holds, all of it if not given.
     Returns: how many files are new there, and how many were there already.
     Raises: CplabError where they cannot be written.
     """
     home = labs()[0].parent
-    files = [*labs(), *home.glob("pictures/*.*")]
-    return write_new({folder / path.relative_to(home): path.read_bytes() for path in files})
+    files = {path: copy(path) for path in labs()}
+    files |= {path: path.read_bytes() for path in home.glob("pictures/*.*")}
+    return write_new({folder / path.relative_to(home): files[path] for path in files})
 
 
 def write_new(files: dict[Path, bytes]) -> tuple[int, int]:
@@ -56,17 +59,14 @@ def write_new(files: dict[Path, bytes]) -> tuple[int, int]:
 
 
 def build_all(folder: Path, solutions: bool) -> tuple[int, int]:
-    """Write the copies of all labs for students, or with solutions for those who teach.
+    """Write the copies of all labs for students, or with solutions for those who teach, as
+    `copy_labs` does."""
 
-    Returns: how many files are new there, and how many were there already.
-    """
-    home, made = labs()[0].parent, {}
-    for path in labs():
+    def copy(path: Path) -> bytes:
         notebook = copy_for(json.loads(path.read_text("utf-8")), path.stem, solutions)
-        text = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
-        made[folder / path.name] = text.encode()
-    made |= {folder / p.relative_to(home): p.read_bytes() for p in home.glob("pictures/*.*")}
-    return write_new(made)
+        return (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
+
+    return copy_labs(folder, copy)
 
 
 def copy_for(notebook: dict, name: str, solutions: bool) -> dict:
@@ -79,22 +79,18 @@ def copy_for(notebook: dict, name: str, solutions: bool) -> dict:
     cells = [new_cell("raw", "assignment", config)] if solutions else []
     for one in notebook["cells"]:
         text = "".join(one["source"])
-        parts = EXERCISE.split(text) if one["cell_type"] == "markdown" else [text]
-        if len(parts) == 1:
+        exercises = EXERCISE.findall(text) if one["cell_type"] == "markdown" else []
+        if not exercises:
             cells.append(one)
             continue
-        for before, task, number, solution in batched(parts[:-1]):
+        for before, task, number, solution in exercises:
             key = f"{name[:2]}-{number}"
             checked = f"Put into `answer`: {CHECKS[key].words}." if key in CHECKS else ""
             said = "\n\n".join(filter(None, (before.strip(), task.strip(), checked)))
             cells += with_solution(key, said, solution) if solutions else to_do(key, said)
-        if parts[-1].strip():
-            cells.append(new_cell("markdown", f"{one['id']}-end", parts[-1].strip()))
+        if rest := EXERCISE.sub("", text).strip():
+            cells.append(new_cell("markdown", f"{one['id']}-end", rest))
     return notebook | {"cells": cells}
-
-
-def batched(parts: list[str]) -> Iterator[tuple[str, ...]]:
-    return zip(*(parts[i::4] for i in range(4)), strict=True)
 
 
 def to_do(key: str, text: str) -> list[dict]:
@@ -116,8 +112,7 @@ def with_solution(key: str, text: str, solution: str) -> list[dict]:
         lines.append(f"answer = {asked.expression}")
     source = "\n".join(["# BEGIN SOLUTION", *lines, "# END SOLUTION"])
     graded: dict[str, Any] = {"schema_version": 3, "solution": True, "grade": True, "task": False}
-    graded |= {"locked": False}
-    graded |= {"grade_id": f"exercise-{key}", "points": 1, "cell_type": "code"}
+    graded |= {"locked": False, "grade_id": f"exercise-{key}", "points": 1, "cell_type": "code"}
     question = f"# BEGIN QUESTION\nname: exercise-{key}\nmanual: true\npoints: 1"
     return [
         new_cell("raw", f"begin-{key}", question),

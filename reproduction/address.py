@@ -25,33 +25,33 @@ if "google.colab" in sys.modules:
 BEGIN, END = "<!-- written by `python -m reproduction address` -->", "<!-- until here -->"
 
 
+def project_of(root: Path) -> dict:
+    """What pyproject.toml says of the project."""
+    return tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
+
+
 def known(root: Path = ROOT) -> str | None:
     """The address that pyproject.toml says, if it says one."""
-    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
-    return project.get("urls", {}).get("Repository")
+    return project_of(root).get("urls", {}).get("Repository")
 
 
-def wheel_name(root: Path = ROOT) -> str:
-    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
-    return f"{project['name']}-{project['version']}-py3-none-any.whl"
-
-
-def wheel_address(address: str, root: Path = ROOT) -> str:
-    """Of the wheel of this version, as a release of the repository has it."""
-    name = wheel_name(root)
-    return f"{address}/releases/download/v{name.split('-')[1]}/{name}"
+def wheel_of(address: str | None, folder: str, root: Path = ROOT) -> str:
+    """The wheel of this version: as a release of the repository has it, else in a folder."""
+    project = project_of(root)
+    name = f"{project['name']}-{project['version']}-py3-none-any.whl"
+    return f"{address}/releases/download/v{project['version']}/{name}" if address else folder + name
 
 
 def first_cell(address: str | None, root: Path = ROOT) -> str:
     """The source of each lab's first cell of code."""
     where = "from its repository," if address else "from its wheel, which you upload first,"
-    wheel = wheel_address(address, root) if address else f"/content/{wheel_name(root)}"
+    wheel = wheel_of(address, "/content/", root)
     return FIRST_CELL.format(where=where, wheel=wheel, lacking=LACKING)
 
 
 def ways_in(address: str | None, root: Path = ROOT) -> str:
     """The README's lines about starting without a clone, and the badges."""
-    wheel = wheel_address(address, root) if address else f"dist/{wheel_name(root)}"
+    wheel = wheel_of(address, "dist/", root)
     spec = f"cplab[lab] @ {wheel}" if address else f"{wheel}[lab]"
     lines = [
         "```",
@@ -107,8 +107,8 @@ def texts(address: str | None, root: Path = ROOT) -> dict[Path, str]:
 
 def write(address: str | None, root: Path = ROOT) -> list[Path]:
     """Write the address, or that none is known, wherever it belongs. Returns what has changed."""
-    changed = [p for p, text in texts(address, root).items() if text != p.read_text("utf-8")]
-    for path, text in texts(address, root).items():
-        if path in changed:
-            path.write_text(text, "utf-8")
+    wanted = texts(address, root)
+    changed = [path for path in wanted if wanted[path] != path.read_text("utf-8")]
+    for path in changed:
+        path.write_text(wanted[path], "utf-8")
     return changed

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 from cplab import quantities
@@ -63,29 +64,22 @@ def with_controls(runs: list[Run]) -> list[Run]:
     return [*dict.fromkeys(every)]
 
 
-def until(ends: tuple[int, ...], deficits: tuple[str, ...] = ("blur",), **fields) -> Callable:
+def windows(lengths: tuple, onsets: tuple, deficits: tuple = ("blur",), **fields) -> Callable:
+    """A deficit of several kinds, for one of several times, from one of several epochs."""
+
+    def of(profile: str, seed: int) -> list[Run]:
+        clear = clear_run(profile, seed, fields)
+        places = product(deficits, scale(profile, *onsets), scale(profile, *lengths))
+        return with_controls(
+            [replace(clear, deficit=d, onset=onset, length=n) for d, onset, n in places]
+        )
+
+    return of
+
+
+def until(ends: tuple, deficits: tuple = ("blur",), **fields) -> Callable:
     """A deficit from birth until one of several epochs."""
-
-    def of(profile: str, seed: int) -> list[Run]:
-        clear, lengths = clear_run(profile, seed, fields), scale(profile, *ends)
-        return with_controls(
-            [replace(clear, deficit=d, length=length) for d in deficits for length in lengths]
-        )
-
-    return of
-
-
-def window(length: int, onsets: tuple[int, ...], **fields) -> Callable:
-    """A blur of so many epochs that begins at one of several."""
-
-    def of(profile: str, seed: int) -> list[Run]:
-        clear, [epochs] = clear_run(profile, seed, fields), scale(profile, length)
-        begins = scale(profile, *onsets)
-        return with_controls(
-            [replace(clear, deficit="blur", onset=o, length=epochs) for o in begins]
-        )
-
-    return of
+    return windows(ends, (0,), deficits, **fields)
 
 
 def union(*several: Callable) -> Callable:
@@ -133,7 +127,7 @@ EXHIBITS = {
     exhibit.name: exhibit
     for exhibit in (
         Exhibit("figure1-removal", "blur until an epoch, then 300 more", until(REMOVALS)),
-        Exhibit("figure1-window", "blur for 40 epochs from an onset", window(40, REMOVALS)),
+        Exhibit("figure1-window", "blur for 40 epochs from an onset", windows((40,), REMOVALS)),
         Exhibit("figure2-flip", "images upside down until an epoch", until(REMOVALS, ("flip",))),
         Exhibit("figure2-labels", "permuted labels until an epoch", until(REMOVALS, ("permute",))),
         Exhibit("figure2-noise", "noise until an epoch", until((*REMOVALS, 160), ("noise",))),
@@ -163,11 +157,11 @@ EXHIBITS = {
             until(ENDS, **SHORT, **RESNET),
             TRACE,
         ),
-        Exhibit("figure4-window", "blur for 60 epochs from an onset", window(60, REMOVALS)),
+        Exhibit("figure4-window", "blur for 60 epochs from an onset", windows((60,), REMOVALS)),
         Exhibit(
             "figure4-windows-resnet",
             "blur for 40 and 60 epochs from an onset, ResNet-18",
-            union(window(40, REMOVALS, **RESNET), window(60, REMOVALS, **RESNET)),
+            union(windows((40,), REMOVALS, **RESNET), windows((60,), REMOVALS, **RESNET)),
         ),
         Exhibit(
             "figure5",

@@ -21,11 +21,10 @@ from reproduction.questions import ACCURACY, AGE, DEPTH, ENGINE, HARM, KIND, LOS
 from reproduction.reopening import REOPENINGS
 from reproduction.statement import Claim, above, below, between, flat, near, statement
 from reproduction.thesis import CONVOLUTIONAL, DENSE, SLIDES
-from reproduction.twoeyes import CLOSED_EYES
+from reproduction.twoeyes import CLOSED_EYES, NO_GRADIENT
 
 # Why a size cannot answer.
 ANNEALED = "the newborn anneals from the start, and so has higher rates in its recovery"
-NO_GRADIENT = "through BatchNorm a blank image gives no gradient: a newborn by construction"
 
 BIG = {"course": (16,), "slim": (140,), "paper": (140,)}
 LATE = BIG | {"fit": (24,), "matched": (16,)}  # ends of long deficits

@@ -4,21 +4,17 @@ Source: M. Kleinman, A. Achille, S. Soatto, Critical Learning Periods for Multis
 in Deep Networks, CVPR 2023. Its networks are ResNets with two halves of an image.
 """
 
+from functools import partial
+
 from cplab import eyes
 from reproduction import numbers as n
 from reproduction.questions import EYES
 from reproduction.statement import below, statement
-from reproduction.twoeyes import closed, percent_share
+from reproduction.twoeyes import closed, gain, percent_share
 
 SQUINT = "right eye sees another image for {0} epochs: both eyes, minus the newborn's, points"
 BLURRED = "right eye blurred for {0} epochs: its share of the neurons, minus the newborn's, percent"
 LONGER = "right eye closed for {0} epochs: its share, minus that after {1}, percent"
-
-
-def newborn_gain(size: str, length: int, seed: int, deficit: str, of) -> n.Parts:
-    """A number of a life in which one eye was worse off, above the newborn's."""
-    run = closed(size, length, 0, seed, deficit)
-    return n.combine((1, run), (-1, run.newborn()), of=of)
 
 
 def longer_gain(size: str, long: int, short: int, seed: int) -> n.Parts:
@@ -36,10 +32,8 @@ INTEGRATION = [
         "training; interfering with that impairs it for good.",
         below(
             SQUINT,
-            {"course": (8,)},
-            lambda *at: newborn_gain(
-                *at, deficit="strabismus:right", of=lambda run: eyes.acuity(run, "both")
-            ),
+            {"course": (8, 0)},
+            partial(gain, deficit="strabismus:right", of=partial(eyes.acuity, eye="both")),
         ),
     ),
     *statement(
@@ -50,8 +44,8 @@ INTEGRATION = [
         "other one alone; the longer it lasts, the more so.",
         below(
             BLURRED,
-            {"course": (8,)},
-            lambda *at: newborn_gain(*at, deficit="blur:right", of=percent_share),
+            {"course": (8, 0)},
+            partial(gain, deficit="blur:right", of=percent_share),
         ),
         below(LONGER, {"course": (16, 4)}, longer_gain),
     ),

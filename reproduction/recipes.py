@@ -24,7 +24,7 @@ from cplab.pruning import (
 )
 from cplab.results import Result, find, ship, sweep
 from cplab.runs import Run
-from reproduction.campaign import TRACE, prunings, splits
+from reproduction.campaign import FIXED, TRACE, prunings, splits
 from reproduction.ladders import LADDERS, lives
 
 Measures = tuple[str, ...] | Mapping[str, Any]  # names, or by name when
@@ -34,7 +34,6 @@ ONSETS = (0, 2, 4, 8, 12, 16, 24)
 LENGTHS = (2, 4, 8, 12, 16, 24)
 ENDS = (4, 8, 16)
 FOUR = ("blur", "flip", "noise", "permute")
-FIXED = {"schedule": "fixed"}
 FIRST, MORE, TEN = range(5), range(5, 10), range(10)  # seeds
 KERNEL_SEEDS = range(6)
 SAME_RATIO = ((15, 60), (10, 40), (5, 20), (2, 6), (1, 4))  # kernels, as 16 to 64

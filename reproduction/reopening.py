@@ -12,21 +12,16 @@ EARLY = {"course": (8,)}
 LONG = {"course": (16,)}
 
 
-def early_gain(size: str, length: int, seed: int, kind: str) -> n.Parts:
-    """Points of a clear life with something missing in its first epochs above one without that."""
-    run = Run(onset=length, profile=size, seed=seed, treatments=f"{kind}@0+{length}")
-    return n.combine((1, run), (-1, run.untreated()))
-
-
 def regularised(size: str, length: int, seed: int, kind: str, when: str) -> Run:
-    """A clear life that lacks something: early, late (from then on) or ever."""
+    """A clear life that lacks something: early (before recovery), late (from then on) or ever."""
     written = {"early": f"{kind}@0+{length}", "late": f"{kind}@{length}", "ever": f"{kind}@0"}
     return Run(onset=length, profile=size, seed=seed, treatments=written[when])
 
 
-def late_gain(size: str, length: int, seed: int, kind: str) -> n.Parts:
-    """Points of a clear life in which something is missing only later above one without that."""
-    run = regularised(size, length, seed, kind, "late")
+def missing_gain(size: str, length: int, seed: int, kind: str, when: str) -> n.Parts:
+    """Points of a clear life in which something is missing, early or late, above one without
+    that."""
+    run = regularised(size, length, seed, kind, when)
     return n.combine((1, run), (-1, run.untreated()))
 
 
@@ -36,24 +31,18 @@ def only_late_gain(size: str, length: int, seed: int, kind: str) -> n.Parts:
     return n.combine(*zip((1, -1), lives, strict=True))
 
 
-def reset_gain(size: str, length: int, seed: int) -> n.Parts:
-    """Points of a warm start that was shrunk and perturbed above one from new weights."""
-    kinds = f"images-0.5@0+{length} shrink-0.4@{length}"
+def warm_start_gain(size: str, length: int, seed: int, shrunk: bool = False) -> n.Parts:
+    """Points of a life that began with half of the images, and was then shrunk and perturbed or
+    not, above one that had all, from new weights, for the rest of it."""
+    kinds = f"images-0.5@0+{length}" + (f" shrink-0.4@{length}" if shrunk else "")
     run = Run(onset=length, profile=size, seed=seed, treatments=kinds)
     return n.combine((1, run), (-1, run.newborn()))
 
 
-def warm_start_gain(size: str, length: int, seed: int, kind: str = "images-0.5") -> n.Parts:
-    """Points of a life that began with half of the images above one that had all, from new
-    weights, for the rest of it."""
-    run = Run(onset=length, profile=size, seed=seed, treatments=f"{kind}@0+{length}")
-    return n.combine((1, run), (-1, run.newborn()))
-
-
-def harm_left(size: str, length: int, seed: int, kind: str, deficit: str = "blur") -> n.Parts:
-    """Points below a newborn that had the same treatment."""
-    run = Run(deficit, 0, length, profile=size, seed=seed, treatments=f"{kind}@{length}")
-    return n.combine(*n.harm_terms(run))
+def shrunk_gain(size: str, length: int, seed: int) -> n.Parts:
+    """Points of a blurred life that was shrunk and perturbed above a newborn treated alike."""
+    run = n.life(size, length, seed, treatments=f"shrink-0.4@{length}")
+    return n.combine((1, run), (-1, run.without_window()))
 
 
 REGULARISERS = {"weight decay": "decay-0", "augmentation": "unaugmented"}
@@ -86,12 +75,12 @@ REOPENINGS = [
         flat(
             "half of the images for {0} epochs, then λ = 0.4, minus the newborn, points",
             EARLY,
-            reset_gain,
+            partial(warm_start_gain, shrunk=True),
         ),
         flat(
             "λ = 0.4 after {0} epochs of blur, minus a newborn treated alike, points",
             LONG,
-            lambda *at: tuple(-part for part in harm_left(*at, kind="shrink-0.4")),
+            shrunk_gain,
         ),
     ),
     *statement(
@@ -100,7 +89,11 @@ REOPENINGS = [
         "Golatkar, Achille and Soatto 2019, abstract",
         "Regularisation that is there only after the initial epochs has no effect: one generalises "
         "as badly as if it had never been. (So what misses it early should lose.)",
-        *both("{0} off in the first {{0}} epochs, minus on, points", below, early_gain),
+        *both(
+            "{0} off in the first {{0}} epochs, minus on, points",
+            below,
+            partial(missing_gain, when="early"),
+        ),
         *both("{0} on only after epoch {{0}}, minus never, points", even, only_late_gain),
     ),
     *statement(
@@ -109,6 +102,10 @@ REOPENINGS = [
         "Golatkar, Achille and Soatto 2019, abstract",
         "Taking regularisation away after the initial epochs has little effect. (At most a point, "
         "we say.)",
-        *both("{0} off from epoch {{0}} on, minus on, points", even, late_gain),
+        *both(
+            "{0} off from epoch {{0}} on, minus on, points",
+            even,
+            partial(missing_gain, when="late"),
+        ),
     ),
 ]

@@ -9,7 +9,7 @@ from reproduction import numbers as n
 from reproduction.questions import EYES
 from reproduction.statement import above, below, statement
 
-SAME = "through BatchNorm a blank image gives no gradient: a newborn by construction"
+NO_GRADIENT = "through BatchNorm a blank image gives no gradient: a newborn by construction"
 ONE_CLOSED, COMPETING = "One eye closed", "One eye or both"
 
 
@@ -22,9 +22,10 @@ def percent_share(run: Run) -> float:
     return 100 * eyes.eye_share(run)
 
 
-def gain(size, length, onset, seed, of=eyes.acuity) -> n.Parts:
-    """What a closed eye is worth, above the same life without the window; or the share of it."""
-    run = closed(size, length, onset, seed)
+def gain(size, length, onset, seed, deficit="blank:right", of=eyes.acuity) -> n.Parts:
+    """What an eye is worth that was worse off, above the same life without the window; or another
+    number of it."""
+    run = closed(size, length, onset, seed, deficit)
     return n.combine((1, run), (-1, run.without_window()), of=of)
 
 
@@ -78,7 +79,7 @@ CLOSED_EYES = [
             "right eye alone after {0} epochs with both closed, minus with it alone closed, points",
             {"course": (8,)},
             partial(both_gain, kind="blank"),
-            beyond={"course": SAME},
+            beyond={"course": NO_GRADIENT},
         ),
     ),
 ]

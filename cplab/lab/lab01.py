@@ -56,13 +56,8 @@ def stretches(rows: pd.DataFrame, least: float, **options: Any) -> figure:
     of its own (source `words`); one without an age stands in the title."""
     aged, apart = rows.dropna(subset="age_low"), rows[rows.age_low.isna()]
     about = list(aged.about)
-    columns = {
-        "lane": range(len(aged)),
-        "left": aged.age_low,
-        "right": aged.age_high.clip(lower=aged.age_low + least),
-        "text": aged.words,
-        "colour": aged.hue,
-    }
+    columns = {"lane": range(len(aged)), "left": aged.age_low, "text": aged.words}
+    columns |= {"right": aged.age_high.clip(lower=aged.age_low + least), "colour": aged.hue}
     source = ColumnDataSource({k: list(v) for k, v in columns.items()}, name="words")
     title = "; ".join(apart.about + ", " + apart.age_text + ": " + apart.words)
     lanes = {"height": 60 + 26 * len(aged), "y_range": Range1d(len(aged) - 0.5, -0.5)}

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from cplab import pruning, statistics
 from cplab.checks import CplabError
 from cplab.lab.live import Job
-from cplab.lab.surface import Throttle, in_red, replace_last
+from cplab.lab.surface import Throttle, in_red, surface
 from cplab.lab.widgets import Slide
 from cplab.show.results import means
 from cplab.show.theme import colour, label, percent_axis, plain_figure, row
@@ -83,10 +83,9 @@ class Growing(w.VBox):
         for css, slider in zip(("gamma", "peak", "final"), sliders, strict=True):
             slider.add_class(f"cplab-{css}").observe(self._choose, "value")
         self.job = Job("Grow and prune", self._work, sliders, "stopped: nothing is kept of it")
-        super().__init__([w.HBox(sliders), self.job, w.VBox()])
         layout = self._draw()
         self._choose()
-        replace_last(self, layout)
+        super().__init__([w.HBox(sliders), self.job, surface(layout)])
 
     @property
     def spec(self) -> pruning.Search:
@@ -97,11 +96,8 @@ class Growing(w.VBox):
         return pruning.Search(self._dataset, gamma=gamma, n=n, **how)
 
     def _draw(self) -> LayoutDOM:
-        empty = {"live search": ("step", "density", "accuracy"), "expected": ("step", "density")}
-        live, expected = (
-            ColumnDataSource({column: [] for column in columns}, name=name)
-            for name, columns in empty.items()
-        )
+        live = ColumnDataSource({"step": [], "density": [], "accuracy": []}, name="live search")
+        expected = ColumnDataSource({"step": [], "density": []}, name="expected")
         wide = {"width": 450, "height": 200, "y_range": Range1d(0, 100)}
         title = "grey: what is expected; coloured: what came"
         steps = plain_figure(title, "", "density, %", **wide)
@@ -111,8 +107,8 @@ class Growing(w.VBox):
         steps.line("step", "density", **look)
         learned.line("step", "accuracy", **look)
         chart = pixels(np.zeros((28, 28)), "synapses on each pixel, 0 to 16", size=400)
-        self.sources = {"live": live, "expected": expected}
-        self.sources["pixels"] = chart.select_one({"name": "pixels"})
+        counts = chart.select_one({"name": "pixels"})
+        self.sources = {"live": live, "expected": expected, "pixels": counts}
         return row(layouts.column(steps, learned), chart)
 
     def _choose(self, change: Any = None) -> None:
@@ -122,8 +118,7 @@ class Growing(w.VBox):
             self.job.said.value = in_red(error)
             return
         at = np.linspace(0, spec.steps, 200)
-        expected = {"step": at, "density": pruning.expected_density(spec, at)}
-        self.sources["expected"].data = expected
+        self.sources["expected"].data = {"step": at, "density": pruning.expected_density(spec, at)}
         self.job.progress.value = 0
         self.job.said.value = (
             f"n = {spec.n:,} steps until growth has faded out, then down to "
@@ -183,10 +178,9 @@ def architectures(
         (pruning.retraining_rows); maps, synapses on each pixel (28, 28), one a seed, by density;
         kinds, those that are shown.
     """
+    every = [*table.groupby(["kind", "density"]).accuracy]
     groups = {
-        kind: {100 * d: rows.accuracy[rows.density == d].to_list() for d in {*rows.density}}
-        for kind in kinds
-        for rows in [table[table.kind == kind]]
+        kind: {100 * d: of.to_list() for (own, d), of in every if own == kind} for kind in kinds
     }
     densities, counts = sorted(maps), {d: np.mean(found, axis=0) for d, found in maps.items()}
     most = max(1e-9, counts[densities[0]].max())
@@ -194,21 +188,15 @@ def architectures(
     def columns(density: float) -> dict:
         at = 100 * density
         there = {kind: np.mean(of[at]) for kind, of in groups.items() if at in of}
-        rings = {"x": [at] * len(there), "mean": [*there.values()]}
+        rings = {"x": [at] * len(there), "mean": [*there.values()], "hue": [*map(colour, there)]}
         scaled = counts[density] * (most / max(counts[density].max(), 1e-9))
-        return {
-            "chosen": {**rings, "hue": [colour(kind) for kind in there]},
-            "pixels": pixel_columns(scaled),
-        }
+        return {"chosen": rings, "pixels": pixel_columns(scaled)}
 
     def say(density: float) -> str:
         at = {kind: groups[kind].get(100 * density, ()) for kind in kinds}
-        told = {
-            label(kind): statistics.describe_difference(at["biological"], at[kind])
-            for kind in kinds
-            if kind != "biological"
-        }
-        others = "; ".join(f"{words} {points}" for words, points in told.items() if points)
+        ours = at.pop("biological")
+        points = {kind: statistics.describe_difference(ours, of) for kind, of in at.items()}
+        others = "; ".join(f"{label(kind)} {words}" for kind, words in points.items() if words)
         return f"{100 * density:g} %: {label('biological')} against {others or 'nothing yet'}"
 
     words = ("density, %", "accuracy, retrained")
@@ -240,14 +228,13 @@ def splits(found: Mapping[str, Sequence[Mapping]], large: tuple[int, int]) -> Sl
         return by_task.get_group((task, total))[what].to_list() if there else []
 
     def data(total: int) -> dict:
-        parts = [
-            statistics.mean_half([n / whole for n in at(task, total, layer)])
+        shares = [
+            [n / whole for n in at(task, total, layer)]
             for layer, whole in layers.values()
             for task in tasks
         ]
-        bars = statistics.band_columns(*zip(*parts, strict=True))
         here = {"x": [total, total], "y": [0, 1]}
-        return {"left": {"factor": factors, **bars}, "here": here}
+        return {"left": {"factor": factors, **statistics.mean_columns(shares)}, "here": here}
 
     def say(total: int) -> str:
         told = []

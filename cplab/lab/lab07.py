@@ -4,6 +4,7 @@ import html
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import cycle
 from typing import Any
 
 import ipywidgets as w
@@ -14,7 +15,7 @@ from bokeh.plotting import figure
 from cplab import eyes, results, statistics
 from cplab.checks import CplabError, require
 from cplab.lab.live import Clock, Job, say_cost, windows_of
-from cplab.lab.surface import TEXT, Throttle, in_red, replace_last
+from cplab.lab.surface import TEXT, Throttle, buttons, in_red, surface
 from cplab.lab.widgets import Slide
 from cplab.quantities import each_seed
 from cplab.runs import Run
@@ -52,33 +53,27 @@ def histogram(runs: Mapping[str, Run], epoch: int | None = None, width: int = 23
     figs = []
     for words, run in runs.items():
         found = each_seed(eyes.dominance, run, epoch=epoch)
-        fig, source = seven_classes(words, seeds_line([len(found)]), width)
-        source.data = class_columns(found)
-        figs.append(fig)
+        columns = ColumnDataSource(class_columns(found), name="classes")
+        figs.append(seven_classes(words, columns, seeds_line([len(found)]), width))
     return figs
 
 
 def seven_classes(
-    title: str, source: str = "", width: int = 260
-) -> tuple[figure, ColumnDataSource]:
-    """An empty figure of seven classes of ocular dominance, and its data source, `classes`."""
+    title: str, columns: ColumnDataSource, source: str = "", width: int = 260
+) -> figure:
+    """A figure of seven classes of ocular dominance, of `class_columns`."""
     span = {"x_range": FactorRange(*NAMES), "y_range": Range1d(0, 100), "width": width}
     fig = plain_figure(title, "1: left … 7: right", "% of neurons", source, **span)
-    columns = ColumnDataSource(class_columns([]), name="classes")
     fig.vbar("x", 0.8, "mean", source=columns, color="hue", alpha=0.75)
     fig.add_layout(Whisker(base="x", lower="low", upper="high", source=columns))
-    return fig, columns
+    return fig
 
 
 def class_columns(percents: Any) -> dict[str, Any]:
-    """Columns of `seven_classes`, from percent by seed and class (seeds, 7)."""
+    """The columns of seven classes, from percent by seed and class (seeds, 7); 0 without seeds."""
     table = np.asarray(percents, dtype=float).reshape(-1, eyes.SEVENTHS)
-    known = (
-        statistics.mean_columns([*table.T])
-        if len(table)
-        else dict.fromkeys(("mean", "low", "high"), np.zeros(eyes.SEVENTHS))
-    )
-    return {"x": NAMES, "hue": BETWEEN, **known}
+    known = statistics.mean_columns([*table.T])
+    return {"x": NAMES, "hue": BETWEEN} | {name: np.nan_to_num(of) for name, of in known.items()}
 
 
 def beside_kittens(moments: Mapping[str, tuple[Run, int | None]]) -> figure:
@@ -112,17 +107,15 @@ def film(runs: Mapping[str, Run]) -> Slide:
     ended stays as it is."""
     require(runs, "runs {} are not allowed: give one or more by their words")
     order = {text: np.argsort(eyes.neuron_shares(run)) for text, run in runs.items()}
-    title, hues = "the right eye's share of each neuron", (*CUES, *CUES)
-    small: dict[str, Any] = {"y_range": Range1d(0, 1), "width": 350}
-    fig = plain_figure(title, "neuron, in the order of the end", "share", **small)
+    words = ("the right eye's share of each neuron", "neuron, in the order of the end", "share")
+    fig = plain_figure(*words, y_range=Range1d(0, 1), width=350)
     figs, known = [fig], [*runs.items()]
-    for (text, _), hue in zip(known, hues, strict=False):
+    for text, hue in zip(runs, cycle(CUES), strict=False):
         source = ColumnDataSource({"x": [], "y": []}, name=f"neurons {text}")
         look = {"color": hue, "marker": CUES[hue][1], "legend_label": text}
         fig.scatter("x", "y", source=source, size=7, **look)
-        chart, columns = seven_classes(text, width=245)
-        columns.name = f"classes {text}"
-        figs.append(chart)
+        columns = ColumnDataSource(class_columns([]), name=f"classes {text}")
+        figs.append(seven_classes(text, columns, width=245))
     place_legend(fig, "above")
 
     def after(run: Run, epoch: int) -> int:
@@ -167,31 +160,21 @@ class Clinic(w.VBox):
     ) -> None:
         self._like, self.device = Run(profile=profile, model=model, **setting), device
         usual = self._like.recovery
-        self.kind = w.ToggleButtons(options=MISSED, style={"button_width": "auto"})
-        self.eye = w.ToggleButtons(
-            options=["right", "left", "both"], style={"button_width": "auto"}
-        )
-        self.onset, self.length, self.wait, self.patch, self.recovery = (
-            bar(words, most, value)
-            for words, most, value in (
-                ("onset", 24, 0),
-                ("length", 24, 0),
-                ("wait before the patch", usual, 0),
-                ("patch of the other", usual, 0),
-                ("recovery", 4 * usual, usual),
-            )
-        )
+        self.kind, self.eye = buttons(MISSED), buttons(["right", "left", "both"])
+        self.onset, self.length = bar("onset", 24), bar("length", 24)
+        self.wait = bar("wait before the patch", usual)
+        self.patch = bar("patch of the other", usual)
+        self.recovery = bar("recovery", 4 * usual, usual)
         bars = [self.onset, self.length, self.wait, self.patch, self.recovery]
         self.readout = w.HTML().add_class("cplab-readout")
         self.job = Job("Train this life", self._work, [self.kind, self.eye, *bars])
         self.sources: dict[str, ColumnDataSource] = {}
-        rows = [w.HBox([self.kind, self.eye]), w.HBox(bars, layout={"flex_flow": "row wrap"})]
-        super().__init__([*rows, self.readout, self.job, w.VBox()])
         figs = self._draw()
         for control in (self.kind, self.eye, *bars):
             control.observe(self._choose, "value")
         self._choose()
-        replace_last(self, figs)
+        rows = [w.HBox([self.kind, self.eye]), w.HBox(bars, layout={"flex_flow": "row wrap"})]
+        super().__init__([*rows, self.readout, self.job, surface(figs)])
 
     @property
     def run(self) -> Run:
@@ -207,11 +190,11 @@ class Clinic(w.VBox):
 
     def _draw(self) -> list[figure]:
         """The three figures, empty."""
-        chart, source = seven_classes("whose neurons, in the end")
-        source.name, self.sources["classes"] = "clinic", source
-        columns: dict[str, list] = {"x": [], "mean": [], "low": [], "high": []}
-        names = ("share", "live", "worth", "without")
-        self.sources |= {name: ColumnDataSource(dict(columns), name=name) for name in names}
+        self.sources["classes"] = ColumnDataSource(class_columns([]), name="clinic")
+        chart = seven_classes("whose neurons, in the end", self.sources["classes"])
+        for name in ("share", "live", "worth", "without"):
+            columns: dict[str, list] = {"x": [], "mean": [], "low": [], "high": []}
+            self.sources[name] = ColumnDataSource(columns, name=name)
         small: dict[str, Any] = {"width": 290, "height": 300}
         title, half = "share of the right eye", {"y_range": Range1d(0, 1)}
         fig = plain_figure(title, "epoch", "share", **small, **half)
@@ -251,24 +234,23 @@ class Clinic(w.VBox):
         for name, worth in worths.items():
             known = statistics.mean_columns([*worth.T])
             self.sources[name].data = {"x": WORTH[: len(known["mean"])], **known}
-        gained = [each_seed(worth_gained, *lives.values(), eye=eye) for eye in ("both", *eyes.EYES)]
-        said = self._words(run, shares, worths["worth"], gained)
+        said = self._words(run, shares, worths["worth"])
         self.readout.value = f'<div style="{TEXT}">{said}</div>'
         if not self.job.busy:
             self.job.said.value = f"live: {say_cost([run], eyes.MEASURES)}"
             self.job.progress.value = 0
 
-    def _words(self, run: Run, shares: np.ndarray, worth: np.ndarray, gained: list) -> str:
-        """What the chosen life shows, in words: shares by epoch, what its eyes are worth, one row
-        a seed, and how much more each is than without its deficits."""
+    def _words(self, run: Run, shares: np.ndarray, worth: np.ndarray) -> str:
+        """What the chosen life shows, in words: shares by epoch and what its eyes are worth, one
+        row a seed; and how much more each is than without its deficits."""
         if not len(shares):
             return f"Nobody has trained this life yet: {in_words(run)}. <b>Train it</b> below."
         share = statistics.describe([*shares[:, -1]], 2)
         said = [f"{in_words(run)}: share of the right eye {share}"]
-        for i, eye in enumerate(WORTH[1:], 1):
+        for i, eye in enumerate(eyes.EYES, 1):
             mean, half = statistics.mean_half(worth[:, i] / 100)
-            more = statistics.compare(gained[i], "without it all")
-            alone = f"{eye} alone {statistics.percent(mean, half)} %"
+            more = statistics.compare(-each_seed(eyes.acuity_loss, run, eye=eye), "without it all")
+            alone = f"{eye} eye alone {statistics.percent(mean, half)} %"
             said.append(alone + (f", {more}" if run.windows or run.length else ""))
         return "; ".join(said)
 
@@ -301,12 +283,7 @@ def each_worth(run: Run) -> np.ndarray:
     return np.array([eyes.acuity(run, eye=eye) for eye in ("both", *eyes.EYES)])
 
 
-def worth_gained(run: Run, other: Run, eye: str) -> float:
-    """Points that one eye, or both, is above what it is in another life."""
-    return eyes.acuity(run, eye) - eyes.acuity(other, eye)
-
-
-def bar(words: str, most: int, value: int) -> w.IntSlider:
+def bar(words: str, most: int, value: int = 0) -> w.IntSlider:
     """A slider that tells when it is let go."""
     style, layout = {"description_width": "145px"}, {"width": "455px"}
     how: Any = {"style": style, "layout": layout, "continuous_update": False}

@@ -8,21 +8,22 @@ from typing import Any
 
 import ipywidgets as w
 import numpy as np
-from bokeh.models import BoxAnnotation, ColumnDataSource, FactorRange, LayoutDOM, Range1d
+from bokeh.models import BoxAnnotation, ColumnDataSource, FactorRange, Range1d
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike
 
 from cplab import linear
 from cplab.checks import CplabError, require, shown
 from cplab.lab.live import Job
-from cplab.lab.surface import TEXT, in_red, replace_last
+from cplab.lab.surface import TEXT, buttons, in_red, surface
 from cplab.lab.widgets import Covered
 from cplab.show import theme
 
 MODES = (4.0, 2.0, 1.0, 0.5)
+NAMED = [f"mode {mode:g}" for mode in MODES]
 SHADES = ("#0072B2", "#009E73", "#E69F00", "#CC79A7")  # of modes, coarse to fine
 DEPRIVED, PATCHED = "#999999", "#D55E00"
-DRAWN = 80  # points of a curve
+DRAWN, CIRCLES = 80, 40  # points of a curve
 SIGHTS = {  # the words for what a deprived eye sees
     "nothing (blank)": "blank",
     "noise": "noise",
@@ -59,14 +60,12 @@ class Eyes(w.VBox):
     """
 
     def __init__(self, **values: Any) -> None:
-        calm = {"style": {"description_width": "130px"}}
-        bar = {**calm, "layout": {"width": "400px"}}
+        bar: dict[str, Any] = {"layout": {"width": "400px"}}
+        bar["style"] = {"description_width": "130px"}
         log = {"base": 10, "step": 0.05, "readout_format": ".3g", **bar}
         self.controls: dict[str, Any] = {
             "depth": w.IntSlider(2, 1, 4, description="layers of each eye", **bar),
-            "kind": w.Dropdown(
-                options=SIGHTS, description="eye b sees", style=calm["style"], layout=bar["layout"]
-            ),
+            "kind": w.Dropdown(options=SIGHTS, description="eye b sees", **bar),
             "onset": w.FloatSlider(0, min=0, max=5, step=0.1, description="from (T)", **bar),
             "length": w.FloatSlider(1, min=0, max=3, step=0.05, description="for (T)", **bar),
             "patch": w.FloatSlider(0, min=0, max=4, step=0.05, description="then patch (T)", **bar),
@@ -81,41 +80,37 @@ class Eyes(w.VBox):
         names = [*self.controls]
         sliders = [w.VBox([self.controls[n] for n in part]) for part in (names[:4], names[4:])]
         self.check = w.Button(description="Check with gradient descent", layout={"width": "220px"})
-        begins = {"aligned weights": "aligned", "random weights": "random"}
-        self.begin = w.ToggleButtons(options=begins, style={"button_width": "auto"})
-        self.samples = w.ToggleButtons(
-            options={"all images": 0, "400 images": 400}, style={"button_width": "auto"}
-        )
+        self.begin = buttons({"aligned weights": "aligned", "random weights": "random"})
+        self.samples = buttons({"all images": 0, "400 images": 400})
         wrap = {"flex_flow": "row wrap", "align_items": "center"}
         line = w.HBox([self.check, self.begin, self.samples], layout=wrap)
         self.readout = w.HTML().add_class("cplab-eyes")
         self.checked = w.HTML().add_class("cplab-checked")
-        super().__init__([w.HBox(sliders, layout=wrap), self.readout, line, self.checked, w.VBox()])
-        layout = self._draw()
+        figs = self._draw()
         self._move()
         for control in self.controls.values():
             control.observe(self._move, "value")
         self.check.on_click(self._descend)
-        replace_last(self, layout)
+        above = [w.HBox(sliders, layout=wrap), self.readout, line, self.checked]
+        super().__init__([*above, surface(figs)])
 
     @property
     def rearing(self) -> linear.Rearing:
         """What the sliders ask for."""
         return linear.Rearing(modes=MODES, **{n: one.value for n, one in self.controls.items()})
 
-    def _draw(self) -> LayoutDOM:
+    def _draw(self) -> list[figure]:
+        """The figures, before anything is solved."""
         self.sources = {n: ColumnDataSource(name=f"eyes {n}") for n in ("a", "b", "shares")}
-        for name in (f"descent {eye}" for eye in SIDES):
-            self.sources[name] = ColumnDataSource({"t": [], "p": [], "hue": []}, name=name)
-        self._end = Range1d(0, 1)
-        self._shades = {}
-        figs = []
+        self._end, self._shades, figs = Range1d(0, 1), {}, []
         for eye, words in SIDES.items():
+            name = f"descent {eye}"
+            self.sources[name] = ColumnDataSource({"t": [], "p": [], "hue": []}, name=name)
             room = {"width": 290, "height": 290, "x_range": self._end, "y_range": Range1d(0, 1.05)}
             fig = theme.plain_figure(words, "time, half-learning times T", "part of a mode", **room)
             look = {"color": "hue", "source": self.sources[eye], "width": 2.5}
             fig.multi_line("t", "p", **look)
-            dots = {"source": self.sources[f"descent {eye}"], "color": "hue", "size": 5}
+            dots = {"source": self.sources[name], "color": "hue", "size": 5}
             fig.scatter("t", "p", marker="circle", fill_alpha=0.5, **dots)
             for kind, hue in (("deficit", DEPRIVED), ("patch", PATCHED)):
                 how = {"fill_color": hue, "fill_alpha": 0.2, "level": "underlay"}
@@ -123,17 +118,15 @@ class Eyes(w.VBox):
                 fig.add_layout(self._shades[kind, eye])
             theme.percent_axis(fig.yaxis)
             figs.append(fig)
-        names = [f"mode {mode:g}" for mode in MODES]
-        room = {"width": 260, "height": 290, "y_range": FactorRange(*names[::-1])}
-        fig = theme.plain_figure(
-            "what eye b has in the end", "share", "", x_range=Range1d(0, 1.2), **room
-        )
+        room = {"width": 260, "height": 290, "y_range": FactorRange(*NAMED[::-1])}
+        room["x_range"] = Range1d(0, 1.2)
+        fig = theme.plain_figure("what eye b has in the end", "share", "", **room)
         fig.hbar("mode", 0.6, "share", source=self.sources["shares"], color="hue", alpha=0.7)
-        fig.text("share", "mode", "text", source=self.sources["shares"], x_offset=4,
-                 text_baseline="middle", text_font_size="12px")  # fmt: skip
+        look = {"x_offset": 4, "text_baseline": "middle", "text_font_size": "12px"}
+        fig.text("share", "mode", "text", source=self.sources["shares"], **look)
         theme.reference_line(fig, "height", theme.EQUAL.colour, 0.5)
         theme.percent_axis(fig.xaxis)
-        return theme.row(*figs, fig)
+        return [*figs, fig]
 
     def _move(self, change: Any = None) -> None:
         """Solve what the sliders ask for, and show it."""
@@ -146,23 +139,20 @@ class Eyes(w.VBox):
         courses = linear.grow(life)
         took = time.perf_counter() - began
         for eye in SIDES:
-            curves = [(thin(c.t), thin(getattr(c, eye)) / m)
-                      for c, m in zip(courses, MODES, strict=True)]  # fmt: skip
-            t, p = zip(*curves, strict=True)
-            self.sources[eye].data = {"t": list(t), "p": list(p), "hue": list(SHADES)}
+            t, p = strengths(courses, eye, DRAWN)
+            self.sources[eye].data = {"t": t, "p": p, "hue": list(SHADES)}
             if self.checked.value:  # what is not changed need not be sent
                 self.sources[f"descent {eye}"].data = {"t": [], "p": [], "hue": []}
         parts = [float(course.share[-1]) for course in courses]
         texts = [f"{100 * part:.1f} %" for part in parts]
-        names = [f"mode {mode:g}" for mode in MODES]
-        self.sources["shares"].data = {"mode": names, "share": parts, "text": texts, "hue": SHADES}
-        spans = self._spans(life)
+        self.sources["shares"].data = {"mode": NAMED, "share": parts, "text": texts, "hue": SHADES}
+        end = life.onset + life.length
         for (kind, eye), shade in self._shades.items():
-            shade.visible = eye == ("a" if kind == "patch" else "b") or (
-                kind == "deficit" and "both" in life.kind
-            )
-            if shade.visible:
-                shade.left, shade.right = spans[kind]
+            if kind == "patch":
+                shade.update(left=end, right=end + life.patch, visible=eye == "a")
+            else:
+                here = eye == "b" or "both" in life.kind
+                shade.update(left=life.onset, right=end, visible=here)
         self._end.end = courses[0].t[-1]
         alone = {eye: wrong([getattr(course, eye)[-1] for course in courses]) for eye in SIDES}
         self.readout.value = (
@@ -171,10 +161,6 @@ class Eyes(w.VBox):
             f"<small>solved in {1000 * took:.0f} ms</small></div>"
         )
         self.checked.value = ""
-
-    def _spans(self, life: linear.Rearing) -> dict[str, tuple[float, float]]:
-        end = life.onset + life.length
-        return {"deficit": (life.onset, end), "patch": (end, end + life.patch)}
 
     def _descend(self, button: Any) -> None:
         """Train the same eyes by gradient descent, and show them on the curves."""
@@ -186,13 +172,10 @@ class Eyes(w.VBox):
             return
         took, solved = time.perf_counter() - began, linear.grow(life)
         for eye in SIDES:
-            columns: dict[str, list] = {"t": [], "p": [], "hue": []}
-            for course, mode, hue in zip(trained, MODES, SHADES, strict=True):
-                t, p = (thin(row, 40) for row in (course.t, getattr(course, eye) / mode))
-                columns["t"] += [*t]
-                columns["p"] += [*p]
-                columns["hue"] += [hue] * len(t)
-            self.sources[f"descent {eye}"].data = columns
+            t, p = strengths(trained, eye, CIRCLES)
+            columns = {"t": np.concatenate(t), "p": np.concatenate(p)}
+            columns["hue"] = np.repeat(SHADES, [len(row) for row in t])
+            self.sources[f"descent {eye}"].data = {n: of.tolist() for n, of in columns.items()}
         pairs = [*zip(trained, solved, strict=True)]
         apart = [abs(real.share[-1] - paper.share[-1]) for real, paper in pairs]
         words = ", ".join(f"{round(100 * real.share[-1], 1) + 0.0:.1f}" for real, _ in pairs)
@@ -203,17 +186,21 @@ class Eyes(w.VBox):
         )
 
 
-def thin(row: np.ndarray, points: int = DRAWN) -> np.ndarray:
-    """So many of the numbers of a row, the first and the last among them."""
-    if len(row) <= points:
-        return row
-    return row[np.round(np.linspace(0, len(row) - 1, points)).astype(int)]
+def strengths(courses: Sequence, eye: str, points: int) -> tuple[list, list]:
+    """Times, and an eye's strength as a part of each mode: so many points of each curve at most,
+    the first and the last among them."""
+    t, p = [], []
+    for course, mode in zip(courses, MODES, strict=True):
+        at = np.unique(np.linspace(0, len(course.t) - 1, points).round().astype(int))
+        t.append(course.t[at])
+        p.append(getattr(course, eye)[at] / mode)
+    return t, p
 
 
-def wrong(strengths: ArrayLike) -> float:
+def wrong(learned: ArrayLike) -> float:
     """What one eye alone says wrong, as a part of all: Σ (s − p)² / Σ s²."""
     modes = np.array(MODES)
-    return float(((modes - strengths) ** 2).sum() / (modes**2).sum())
+    return float(((modes - learned) ** 2).sum() / (modes**2).sum())
 
 
 def typed_guess(
@@ -253,16 +240,16 @@ def holds(formula: Callable, depth: int, start: float = 0.01) -> w.VBox:
     apart = float(np.abs(ours - solved).max())
     require(np.isfinite(apart), "the formula gives no finite number somewhere: look at it again")
     words = "It <b>holds</b>" if apart < 1e-3 else "It does <b>not hold</b> yet"
-    fig = theme.plain_figure(f"depth {depth}, eye b blank from birth", "for, half-learning times T",
-                       "share of eye b in the end", width=520, height=280)  # fmt: skip
+    axes = ("for, half-learning times T", "share of eye b in the end")
+    title = f"depth {depth}, eye b blank from birth"
+    fig = theme.plain_figure(title, *axes, width=520, height=280)
     fig.line(lengths, ours, width=3, color=theme.LIVE.colour, legend_label="your formula")
     fig.scatter(lengths, solved, size=7, color=SHADES[0], legend_label="solved, step by step")
     fig.y_range = Range1d(-0.02, 0.62)
     theme.percent_axis(fig.yaxis)
     text = f"{words}: the largest difference is {apart:.1g}."
-    box = w.VBox([w.HTML(f'<div style="{TEXT}">{text}</div>').add_class("cplab-holds"), w.VBox()])
-    replace_last(box, theme.place_legend(fig, "above"))
-    return box
+    said = w.HTML(f'<div style="{TEXT}">{text}</div>').add_class("cplab-holds")
+    return w.VBox([said, surface(theme.place_legend(fig, "above"))])
 
 
 class Completing(w.VBox):
@@ -285,17 +272,15 @@ class Completing(w.VBox):
         self._how = {"onsets": onsets, "seeds": seeds, "size": size, "recovery": recovery}
         self._lengths, self._last = lengths, max(onsets)
         self.known: dict[tuple[int, str], linear.Completed] = {}
-        look = {"style": {"button_width": "auto"}}
-        self.depth = w.ToggleButtons(options={f"{n} layers": n for n in (2, 3, 4)}, **look)
+        self.depth = buttons({f"{n} layers": n for n in (2, 3, 4)})
         self.deficits = {"few entries": "few", "noise": "noise", "another matrix": "other"}
-        self.deficit = w.ToggleButtons(options=self.deficits, **look).add_class("cplab-completing")
+        self.deficit = buttons(self.deficits).add_class("cplab-completing")
         self.job = Job("Complete", self._work, [self.depth, self.deficit], "stopped")
-        super().__init__([w.HBox([self.depth, self.deficit]), self.job, w.VBox()])
         for choice in (self.depth, self.deficit):
             choice.observe(lambda _: self._show(), "value")
-        layout = self._draw()
+        fig = self._draw()
         self._show()
-        replace_last(self, layout)
+        super().__init__([w.HBox([self.depth, self.deficit]), self.job, surface(fig)])
 
     def of(self, depth: int, deficit: str, **more: Any) -> linear.Completed:
         """What was computed, or is now."""
@@ -304,7 +289,7 @@ class Completing(w.VBox):
             self.known[depth, deficit] = linear.complete(depth, deficit, **how)
         return self.known[depth, deficit]
 
-    def _draw(self) -> LayoutDOM:
+    def _draw(self) -> figure:
         names = ("seeds", "median", "without")
         self.sources = {name: ColumnDataSource(name=f"completing {name}") for name in names}
         axes = ("the deficit begins at step", "error on entries never observed")
@@ -321,15 +306,13 @@ class Completing(w.VBox):
 
     def _show(self) -> None:
         found = self.known.get((self.depth.value, self.deficit.value))
-        empty: dict[str, list] = {"x": [], "y": []}
         if found is None:
             for source in self.sources.values():
-                source.data = dict(empty)
+                source.data = {"x": [], "y": []}
             self.job.said.value = "not completed yet"
         else:
             x, n = list(found.onsets), found.error.shape[1]
-            columns = {"x": np.repeat(x, n), "y": found.error.ravel()}
-            self.sources["seeds"].data = columns
+            self.sources["seeds"].data = {"x": np.repeat(x, n), "y": found.error.ravel()}
             for name, rows in (("median", found.error), ("without", found.without)):
                 self.sources[name].data = {"x": x, "y": np.median(rows, 1)}
             self.job.said.value = self._words(found)

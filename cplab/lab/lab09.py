@@ -13,7 +13,7 @@ from bokeh.plotting import figure
 from cplab import models, quantities, results, specs, statistics
 from cplab.checks import CplabError
 from cplab.lab.live import Clock, Job, say_cost
-from cplab.lab.surface import TEXT, in_red, replace_last
+from cplab.lab.surface import TEXT, buttons, in_red, surface
 from cplab.paths import LinearPath
 from cplab.runs import Run
 from cplab.show import theme
@@ -55,26 +55,23 @@ class Bench(w.VBox):
         self, like: Run, deficits: Sequence[str], strengths: Mapping[str, tuple[str, Sequence]]
     ) -> None:
         self._like, self._strengths = like, strengths
-        calm: dict[str, Any] = {"continuous_update": False, "layout": {"width": "420px"}}
-        calm["style"] = {"description_width": "90px"}
-        names = [(label(name), name) for name in deficits]
-        self.deficit = w.ToggleButtons(options=names, style={"button_width": "auto"})
-        look = {"layout": {"width": "340px"}, "style": calm["style"]}
+        style = {"description_width": "90px"}
+        bar = {"continuous_update": False, "layout": {"width": "420px"}, "style": style}
+        look = {"layout": {"width": "340px"}, "style": style}
+        self.deficit = buttons([(label(name), name) for name in deficits])
         self.kind = w.Dropdown(options=list(strengths), description="treatment", **look)
-        self.strength = w.SelectionSlider(options=[("–", "")], description="strength", **calm)
+        self.strength = w.SelectionSlider(options=[("–", "")], description="strength", **bar)
         last = like.epochs - 1
-        self.moment = w.IntSlider(like.end, 0, last, description="epoch", **calm)
+        self.moment = w.IntSlider(like.end, 0, last, description="epoch", **bar)
         self.said = w.HTML().add_class("cplab-bench")
         controls = [self.deficit, self.kind, self.strength, self.moment]
         self.job = Job("Train this one", self._work, controls)
-        self.source = ColumnDataSource(
-            {n: [] for n in ("row", "mean", "low", "high")}, name="bench"
-        )
-        super().__init__([*controls, self.said, self.job, w.VBox()])
+        empty: dict[str, list] = {"row": [], "mean": [], "low": [], "high": []}
+        self.source = ColumnDataSource(empty, name="bench")
+        super().__init__([*controls, self.said, self.job, surface(self._draw())])
         self._offer()
         for control in controls:
             control.observe(self._choose, "value")
-        replace_last(self, self._draw())
         self._choose()
 
     @property
@@ -154,7 +151,7 @@ def names_listed(points: Mapping[str, Sequence[float]], digits: int = 1) -> str:
     return "; ".join(said)
 
 
-def norms_at_birth(run: Run, channels: int = 3) -> np.ndarray:
+def norms_at_birth(run: Run) -> np.ndarray:
     """The norm of each layer's weights in a network that was just born, (layers,).
 
     >>> norms_at_birth(Run()).round(1).tolist()[:3]
@@ -165,7 +162,7 @@ def norms_at_birth(run: Run, channels: int = 3) -> np.ndarray:
     from cplab.engine.tasks import mix, seeded
 
     with seeded(mix(run.seed)):
-        net = models.build(run.model, channels, run.settings.size)
+        net = models.build(run.model, size=run.settings.size)
     layers = [layer for layer in net.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
     return np.array([layer.weight.detach().norm().item() for layer in layers])
 

@@ -2,10 +2,9 @@
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import ipywidgets as w
 from bokeh.models import LayoutDOM
@@ -13,8 +12,8 @@ from bokeh.models import LayoutDOM
 from cplab.checks import CplabError, shown
 from cplab.lab.explorer import Explorer
 from cplab.site.notebooks import cells_of, practice_pictures, run_notebook
-from cplab.site.plots import Pool, figures
-from cplab.site.replay import moves_of, name_of, replay
+from cplab.site.plots import Pool
+from cplab.site.replay import name_of, replay
 from cplab.site.words import displayed, markdown, python, reference
 
 HERE = Path(__file__).parent
@@ -33,11 +32,11 @@ class Site:
 
     def __init__(self, folder: Path, links: Mapping[str, str]) -> None:
         self.folder, self.links = folder, links
-        self.explorers: dict[str, str] = {}  # the title of the first page of each
+        self.explorers: dict[str, str] = {}  # the file of data of each
 
-    def write(self, name: str, title: str, body: str, scripts: list[str] | None = None) -> None:
-        """One page. Arguments: scripts, the names of its data."""
-        tags = "".join(f'<script src="{one}" defer></script>' for one in scripts or [])
+    def write(self, name: str, title: str, body: str, scripts: Iterable[str] = ()) -> None:
+        """One page. Arguments: scripts, the names of its data, each once."""
+        tags = "".join(f'<script src="{one}" defer></script>' for one in dict.fromkeys(scripts))
         places = [("index.html", "cplab"), ("explorer.html", "Explorer")]
         places += [("reproduction.html", "Results"), ("api.html", "Reference")]
         menu = "".join(
@@ -68,21 +67,18 @@ is computed in it.</footer></body></html>
         (self.folder / "data" / f"{name}.js").write_text(text, encoding="utf-8")
         return f"data/{name}.js"
 
-    def explorer(self, one: Explorer, title: str) -> tuple[str, str]:
-        """The name of an explorer, which may be on several pages, and its file of data."""
+    def explorer(self, one: Explorer) -> tuple[str, str]:
+        """The place of an explorer, which may be on several pages, and its file of data."""
         key = name_of(one)
         if key not in self.explorers:
             pool = Pool()
-            self.data(key, pool, {key: replay(one, pool)})
-            self.explorers[key] = title
-        return key, f"data/{key}.js"
+            self.explorers[key] = self.data(key, pool, {key: replay(one, pool)})
+        return place_of(key), self.explorers[key]
 
-    def lab(self, path: Path, profile: str) -> None:
+    def lab(self, path: Path) -> None:
         """The page of a notebook."""
-        cells, pool = run_notebook(path, profile), Pool()
-        widgets, scripts = dict[str, str](), list[str]()
-        title, body = title_of(path), []
-        for cell in cells:
+        pool, widgets, scripts, body = Pool(), dict[str, str](), list[str](), list[str]()
+        for cell in run_notebook(path):
             if not cell.python:
                 body.append(markdown(cell.source, self.links))
                 continue
@@ -92,72 +88,69 @@ is computed in it.</footer></body></html>
                 )
             for value in cell.shown:
                 if isinstance(value, Explorer):
-                    key, script = self.explorer(value, title)
+                    place, script = self.explorer(value)
+                    body.append(place)
                     scripts.append(script)
                 elif isinstance(value, w.Widget | LayoutDOM):
                     key = f"w{len(widgets) + 1}"
-                    widgets[key] = part_of(value, pool)
+                    widgets[key] = replay(value, pool)
+                    body.append(place_of(key))
                 else:
                     body.append(displayed(value))
-                    continue
-                body.append(f'<section class="widget" id="{key}"></section>')
-        body.append(self.pathways(path))
-        body.append(self.notebook(path))
+        body += [pathways(path), in_notebook(path)]
         scripts.insert(0, self.data(path.stem, pool, widgets))
-        self.write(f"{path.stem}.html", title, "\n".join(body), list(dict.fromkeys(scripts)))
+        self.write(self.links[path.name], title_of(path), "\n".join(body), scripts)
         shutil.copy(path, self.folder / "labs" / path.name)
 
-    def notebook(self, path: Path) -> str:
-        number = path.name.partition("_")[0]
-        return f"""<section id="open-notebook"><h2>In a notebook</h2>
+
+def place_of(key: str) -> str:
+    """Where page.js puts a widget."""
+    return f'<section class="widget" id="{key}"></section>'
+
+
+def in_notebook(path: Path) -> str:
+    """How the lab is opened that a page shows."""
+    number = path.name.partition("_")[0]
+    return f"""<section id="open-notebook"><h2>In a notebook</h2>
 <p>What trains needs Python. With cplab installed, <code>cplab lab {number}</code> opens this lab in
 JupyterLab; the notebook is also <a href="labs/{path.name}" download>here</a>. The explorer there
 takes a link of this page: <code>cplab.Explorer(at="…")</code> opens at the same point.</p>
 </section>"""
 
-    def pathways(self, path: Path) -> str:
-        """The network of lab 08, which runs in the page. A file has to stand in it whole: from a
-        disk no page may load a module."""
-        if not path.name.startswith("08") or not PATHWAYS.exists():
-            return ""
-        module = re.sub(r"^export ", "", PATHWAYS.read_text(encoding="utf-8"), flags=re.M)
-        own = (HERE / "pathways.js").read_text(encoding="utf-8")
-        place = '<section class="widget" id="pathways"></section>'
-        return f'{place}<script type="module">{module}\n{own}</script>'
 
-
-def part_of(value: Any, pool: Pool) -> str:
-    """The mark of a widget or of figures."""
-    if isinstance(value, w.Widget):
-        return replay(value, pool)
-    parts = [[pool.put({"fig": mark}) for mark in figures(value, pool)]]
-    return pool.put(moves_of(parts))
+def pathways(path: Path) -> str:
+    """The network of lab 08, which runs in the page. A file has to stand in it whole: from a disk
+    no page may load a module."""
+    if not path.name.startswith("08"):
+        return ""
+    module = re.sub(r"^export ", "", PATHWAYS.read_text(encoding="utf-8"), flags=re.M)
+    own = (HERE / "pathways.js").read_text(encoding="utf-8")
+    return f'{place_of("pathways")}<script type="module">{module}\n{own}</script>'
 
 
 def title_of(path: Path) -> str:
-    text = next((source for source, tags in cells_of(path) if "markdown" in tags), path.stem)
+    text = next((cell.source for cell in cells_of(path) if not cell.python), path.stem)
+    return heading_of(text)
+
+
+def heading_of(text: str) -> str:
     return text.partition("\n")[0].lstrip("# ")
 
 
-def build_site(
-    folder: Path, lab: str = "", profile: str = "auto", labs: Path = ROOT / "labs"
-) -> list[Path]:
+def build_site(folder: Path, lab: str = "", labs: Path = ROOT / "labs") -> list[Path]:
     """Write the site, and return its pages.
 
     Arguments: folder, to be made; lab, only the labs whose file names begin so, or "explorer";
-        profile, the size of the experiments that the labs show; labs, where the notebooks are.
+        labs, where the notebooks are.
     """
     every = sorted(labs.glob("*.ipynb"))
     chosen = [path for path in every if path.name.startswith(lab)]
     if not chosen and lab != "explorer":
         names = ", ".join(["explorer", *(path.stem for path in every)])
         raise CplabError(f"no lab {shown(lab)} in {labs}: choose one of {names}")
-    reports = [
-        p for n in REPORTS for p in (ROOT / f"{n}.md", ROOT / f"reproduction/{n}.md") if p.exists()
-    ]
-    reports = [] if lab else reports
-    links = {path.name: f"{path.stem}.html" for path in chosen}
-    links |= {path.name: f"{path.stem.lower()}.html" for path in reports}
+    written = [ROOT / "REPRODUCTION.md", *(ROOT / "reproduction").glob("*.md")]
+    reports = [p for n in REPORTS for p in written if p.stem == n and p.exists() and not lab]
+    links = {path.name: f"{path.stem.lower()}.html" for path in [*chosen, *reports]}
     links |= {"explorer": "explorer.html"} if lab in ("", "explorer") else {}
     links |= {} if lab else {"api": "api.html"}
     for name in ("data", "labs", "pictures"):
@@ -167,14 +160,14 @@ def build_site(
     site = Site(folder, links)
     with practice_pictures():
         for path in chosen:
-            site.lab(path, profile)
+            site.lab(path)
         if "explorer" in links:
-            key, script = site.explorer(Explorer(), "Explorer")
-            body = f'<h1>Explorer</h1><p>{LEAD}</p><section class="widget" id="{key}"></section>'
+            place, script = site.explorer(Explorer())
+            body = f"<h1>Explorer</h1><p>{LEAD}</p>{place}"
             site.write("explorer.html", "Explorer", body, [script])
     for path in reports:
         text = path.read_text(encoding="utf-8")
-        site.write(links[path.name], text.partition("\n")[0].lstrip("# "), markdown(text, links))
+        site.write(links[path.name], heading_of(text), markdown(text, links))
     for picture in (ROOT / "docs" / "pictures").glob("*.png") if reports else ():
         shutil.copy(picture, folder / "pictures" / picture.name)
     if not lab:
@@ -187,7 +180,7 @@ def front(labs: list[Path], links: Mapping[str, str]) -> str:
     """The first page: what there is."""
     rows = []
     for path in labs:
-        sources = [source for source, tags in cells_of(path) if "markdown" in tags]
+        sources = [cell.source for cell in cells_of(path) if not cell.python]
         goals = re.findall(r"^\d+\. (.+)", sources[0], re.M)
         items = "".join(f"<li>{escape(re.sub('[*`]', '', one))}</li>" for one in goals)
         link = f'<a href="{links[path.name]}">{escape(title_of(path))}</a>'

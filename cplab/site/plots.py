@@ -51,24 +51,18 @@ class Pool:
 
 
 def figures(layout: Any, pool: Pool) -> list[str]:
-    """The marks of the figures that are seen in a Bokeh layout, from left to right and down."""
-    return [pool.put(described(fig, pool)) for fig in figures_in(layout)]
-
-
-def figures_in(layout: Any) -> Iterator[models.Plot]:
-    """The figures of a layout that are not hidden."""
+    """The marks of the figures that are seen in a Bokeh layout, from left to right and down, as
+    parts of the screen."""
     if isinstance(layout, models.Plot):
-        yield from [layout] * layout.visible
-        return
-    for child in getattr(layout, "children", ()):
-        yield from figures_in(child[0] if isinstance(child, tuple) else child)
+        return [pool.put({"fig": pool.put(described(layout, pool))})] if layout.visible else []
+    children = (c[0] if isinstance(c, tuple) else c for c in getattr(layout, "children", ()))
+    return [mark for child in children for mark in figures(child, pool)]
 
 
 def described(fig: models.Plot, pool: Pool) -> dict[str, Any]:
     """A figure as dictionaries and lists, its columns and glyphs in the pool."""
     shown = [r for r in fig.renderers if isinstance(r, models.GlyphRenderer) and r.visible]
     below = [a.text for a in fig.below if isinstance(a, models.Title)]
-    extra = {name: axis(fig, "right", one) for name, one in fig.extra_y_ranges.items()}
     found = {
         "title": flat(fig.title.text) if fig.title else "",
         "source": flat(" ".join(below)),
@@ -77,11 +71,13 @@ def described(fig: models.Plot, pool: Pool) -> dict[str, Any]:
         "left": fig.min_border_left or 0,
         "x": axis(fig, "below", fig.x_range),
         "y": axis(fig, "left", fig.y_range),
-        "glyphs": [pool.put(one) for r in shown for one in [glyph(r, pool)]],
+        "glyphs": [pool.put(glyph(r, pool)) for r in shown],
         "marks": [pool.put(one) for one in annotations(fig, pool)],
         "key": [pool.put(one) for one in legend_of(fig, shown)],
     }
-    return found | ({"second": next(iter(extra.values()))} if extra else {})
+    for ends in fig.extra_y_ranges.values():
+        found["second"] = axis(fig, "right", ends)
+    return found
 
 
 def flat(text: Any) -> str:
@@ -92,8 +88,6 @@ def axis(fig: models.Plot, side: str, ends: Any) -> dict[str, Any]:
     """Words, ends, ticks and format of an axis."""
     found: dict[str, Any] = {"words": ""}
     axes = [a for a in getattr(fig, side) if isinstance(a, models.Axis)]
-    if side == "right":
-        axes = [a for a in axes if a.y_range_name in fig.extra_y_ranges]
     if isinstance(ends, models.FactorRange):
         found["factors"] = [factor_name(f) for f in ends.factors]
     else:
@@ -170,13 +164,10 @@ def colours(column: Sequence[Any], mapper: Any) -> list[str]:
         parts = [f[first:last] if isinstance(f, tuple) else (f,) for f in column]
         names = [(f,) if isinstance(f, str) else tuple(f) for f in mapper.factors]
         return [hues[names.index(p) % len(hues)] if p in names else "#808080" for p in parts]
-    low, high, found = mapper.low, mapper.high, []
-    for value in np.asarray(column, dtype=float):
-        part = (value - low) / (high - low) if high != low else 0.0
-        lost = math.isnan(value)
-        place = 0 if lost else min(len(hues) - 1, max(0, int(part * len(hues))))
-        found.append(str(mapper.nan_color) if lost else hues[place])
-    return found
+    above = np.asarray(column, dtype=float) - mapper.low
+    places = above / (mapper.high - mapper.low or 1) * len(hues)
+    hues.append(str(mapper.nan_color))
+    return [hues[int(i)] for i in np.nan_to_num(places.clip(0, len(hues) - 2), nan=-1)]
 
 
 def plain_column(column: Iterable[Any]) -> list[Any]:
@@ -212,12 +203,8 @@ def annotations(fig: models.Plot, pool: Pool) -> Iterator[dict[str, Any]]:
                 yield {"kind": "span", one.dimension: short(one.location), **look}
         elif isinstance(one, models.BoxAnnotation):
             ends = {end: short(getattr(one, end)) for end in ("left", "right", "bottom", "top")}
-            yield {
-                "kind": "box",
-                "fill_color": one.fill_color,
-                "fill_alpha": one.fill_alpha,
-                **ends,
-            }
+            look = {"fill_color": one.fill_color, "fill_alpha": one.fill_alpha}
+            yield {"kind": "box", **look, **ends}
         elif isinstance(one, models.Whisker):
             across, data = one.dimension == "width", one.source.data
             parts = {n: resolved(getattr(one, n), data, pool) for n in ("base", "lower", "upper")}

@@ -2,26 +2,29 @@
 that only chooses among it."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import permutations, product
 from math import prod
 from typing import Any
+from unittest.mock import patch
 
 import ipywidgets as w
 import numpy as np
+from bokeh.models import LayoutDOM
 
 from cplab.checks import CplabError
 from cplab.lab.explorer import OFFERED, Explorer
 from cplab.lab.live import Job, Live
-from cplab.lab.points import Points
 from cplab.lab.widgets import Covered, Fitting, Prediction, Ranking
 from cplab.runs import Run
 from cplab.site.plots import Pool, figures
 from cplab.site.words import scrolled
 
 MOST_STATES = 6000  # states of a widget that is not the explorer
-RADIO, SELECT = (w.ToggleButtons, w.RadioButtons), (w.Dropdown, w.Select)
+CHOOSERS = {w.ToggleButtons: "radio", w.RadioButtons: "radio", w.SelectionSlider: "range"}
+CHOOSERS |= {w.Dropdown: "select", w.Select: "select"}  # their kinds on the page
 NUMBERS = (w.IntSlider, w.FloatSlider)
 FIELDS = (w.FloatLogSlider, w.Text, w.IntText, w.FloatText)  # with positions without end
 FORMULAS = ("decline", "critical_period", "from_sensitivity")  # of cplab.animals, in page.js too
@@ -52,14 +55,10 @@ def control(widget: Any, name: str = "") -> Control | None:
     positions to run through."""
     words = getattr(widget, "description", "") or name
     name = name or re.sub(r"\W+", "-", words).strip("-") or "choice"
-    if isinstance(widget, (*RADIO, *SELECT, w.SelectionSlider)):
-        given = widget.options
-        pairs = list(given.items()) if hasattr(given, "items") else list(given)
-        labels = [str(p[0] if isinstance(p, tuple) else p) for p in pairs]
-        values = [str(p[1] if isinstance(p, tuple) else p) for p in pairs]
-        kind = "radio" if isinstance(widget, RADIO) else "range"
-        kind = "select" if isinstance(widget, SELECT) else kind
-        at = widget.index
+    if type(widget) in CHOOSERS:
+        labels = list(widget._options_labels)
+        values = [str(value) for value in widget._options_values]
+        kind, at = CHOOSERS[type(widget)], widget.index
 
         def put(i: int) -> None:
             widget.index = min(i, len(widget.options) - 1)
@@ -83,7 +82,7 @@ def controls_in(widget: Any) -> Iterator[Any]:
     """The widgets in a box that one moves."""
     if widget.layout.display == "none" or isinstance(widget, w.Play | w.Button | w.BoundedIntText):
         return
-    if isinstance(widget, (*RADIO, *SELECT, *NUMBERS, *FIELDS, w.SelectionSlider)):
+    if isinstance(widget, (*CHOOSERS, *NUMBERS, *FIELDS)):
         yield widget
     for child in getattr(widget, "children", ()):
         yield from controls_in(child)
@@ -96,17 +95,16 @@ def seen(widget: Any, pool: Pool) -> Iterator[str]:
     if hasattr(widget, "page"):
         if widget.page.document:  # nobody listens
             widget.page.document.remove_root(widget.page)
-        yield from (pool.put({"fig": mark}) for mark in figures(widget.page, pool))
+        yield from figures(widget.page, pool)
     elif isinstance(widget, w.HTML):
         if widget.value and not widget.value.startswith("<style>"):
             yield words(widget.value, pool)
     elif isinstance(widget, Job):
         yield words(widget.said.value, pool)
-    for child in getattr(widget, "children", ()) if not isinstance(widget, Job) else ():
-        plain = type(child) in (w.HBox, w.VBox, w.Box)
-        if isinstance(child, tuple(RUNS)) or (
-            not plain and any(map(control, controls_in(child))) and hasattr(child, "children")
-        ):
+        return
+    for child in getattr(widget, "children", ()):
+        own = hasattr(child, "children") and type(child) not in (w.HBox, w.VBox, w.Box)
+        if isinstance(child, tuple(RUNS)) or (own and any(map(control, controls_in(child)))):
             yield pool.put({"widget": replay(child, pool)})
         else:
             yield from seen(child, pool)
@@ -121,7 +119,9 @@ def words(text: str, pool: Pool, role: str = "") -> str:
 
 
 def replay(widget: Any, pool: Pool) -> str:
-    """The mark of all that a widget shows, by its states."""
+    """The mark of all that a widget, or a figure alone, shows by its states."""
+    if isinstance(widget, LayoutDOM):
+        return pool.put(moves_of([figures(widget, pool)], []))
     for kind, run in RUNS.items():
         if isinstance(widget, kind):
             return pool.put(run(widget, pool))
@@ -142,11 +142,9 @@ def moves(widget: Any, pool: Pool) -> dict[str, Any]:
         parts = [part for part in widget.children if not (part is job and isinstance(widget, Live))]
         return [mark for part in parts for mark in seen(part, pool)]
 
-    begun = [(one, one.at or 0) for one in known]
+    begun = [*known]
     while not rows:
-        for places in product(*(range(len(one.labels)) for one in known)):
-            for one, place in zip(known, places, strict=True):
-                one.put(place)
+        for _ in positions(known):
             held = [(box, c) for box, c in every if c and c in known]
             changed = [c for box, c in held if (control(box) or c).labels != c.labels]
             if changed:  # by another control: it has no positions of its own
@@ -154,29 +152,38 @@ def moves(widget: Any, pool: Pool) -> dict[str, Any]:
                 rows.clear()
                 break
             rows.append(now())
-    for one, place in begun:
-        one.put(place)
+    put_back(begun)
     left = [c.words if c else "a field" for _, c in every if c not in known]
-    note = (
-        f"Here these stay as they are, since they need Python: {', '.join(left)}." if left else ""
-    )
+    note = f"Here these stay as they are, since they need Python: {', '.join(left)}."
     boxes = [part for box in widget.children for part in getattr(box, "children", ())]
     play = int(any(isinstance(part, w.Play) for part in boxes))
-    plain, counted = [], dict[str, int]()
+    counted = Counter[str]()
     for one in known:  # names in a link are different ones
-        count = counted[one.name] = counted.get(one.name, 0) + 1
-        plain.append(one.plain() | {"name": f"{one.name}{count}" if count > 1 else one.name})
-    spec = {"kind": "moves", "note": note or (TRAIN if job else ""), "controls": plain}
-    return spec | {"play": play} | by_slot(rows, known)
+        counted[one.name] += 1
+        if (count := counted[one.name]) > 1:
+            one.name += str(count)
+    return moves_of(rows, known, note if left else TRAIN if job else "", play)
 
 
-def moves_of(rows: Sequence[Sequence[str]]) -> dict[str, Any]:
-    """What only stands there, such as a figure."""
-    return {"kind": "moves", "note": "", "controls": [], "play": 0} | by_slot(rows, [])
+def positions(known: Sequence[Control]) -> Iterator[None]:
+    """Put some controls into all their positions, one combination after the other."""
+    for places in product(*(range(len(one.labels)) for one in known)):
+        for one, place in zip(known, places, strict=True):
+            one.put(place)
+        yield
 
 
-def by_slot(rows: Sequence[Sequence[str]], known: Sequence[Control]) -> dict[str, Any]:
-    """States as one table a part of the screen, without the controls that change nothing in it."""
+def put_back(known: Sequence[Control]) -> None:
+    """Put some controls where they stood at first."""
+    for one in known:
+        one.put(one.at or 0)
+
+
+def moves_of(
+    rows: Sequence[Sequence[str]], known: Sequence[Control], note: str = "", play: int = 0
+) -> dict[str, Any]:
+    """States, one a combination of positions, as one table a part of the screen, without the
+    controls that change nothing in it."""
     sizes = [len(one.labels) for one in known]
     longest = max(map(len, rows))
     numbers = [[int(mark[1:]) for mark in row] + [-1] * (longest - len(row)) for row in rows]
@@ -187,74 +194,46 @@ def by_slot(rows: Sequence[Sequence[str]], known: Sequence[Control]) -> dict[str
             first = block.take([0], axis)
             block = first if (block == first).all() else block
         slots.append({"shape": [*block.shape], "at": block.ravel().tolist()})
-    return {"slots": slots}
+    controls = [one.plain() for one in known]
+    return {"kind": "moves", "note": note, "controls": controls, "play": play, "slots": slots}
 
 
 def explorer(one: Explorer, pool: Pool) -> dict[str, Any]:
-    """The explorer at every position of its sliders."""
+    """The explorer at every position of its sliders, drawn with each of its maps: once for all
+    points that look alike."""
     shown = [n for n in EXPLORED if getattr(one, n).layout.display != "none"]
     known = [c for name in shown if (c := control(getattr(one, name), name))]
-    what, drawn, rows = control(one.what, "what"), Drawn(one, pool), []
-    assert what
     for c in known:
         c.quiet = False  # a number stands beside it
-    what.labels, what.words = [label.removeprefix("map: ") for label in what.labels], "map"
-    begun = [c.at or 0 for c in known]
-    known[1].put(len(known[1].labels) - 1)  # so that the first point is drawn as well
-    for places in product(*(range(len(c.labels)) for c in known)):
-        for c, place in zip(known, places, strict=True):
-            c.put(place)
-        texts = ((one.phases, "phases"), (one.picture, "picture"), (one.readout, "readout"))
-        said = [words(box.value, pool, role) for box, role in texts]
-        below = [words(one.status.value, pool, "status"), words(one.code.value, pool, "code")]
-        rows += [[*said, *figs, *below] for figs in drawn.now]
-    drawn.end()
-    for c, place in zip(known, begun, strict=True):
-        c.put(place)
-    every = [*known, what]
-    spec = {
-        "kind": "moves",
-        "note": TRAIN,
-        "call": f"cplab.Explorer({arguments(one)}at='…')",
-        "play": 0,
-    }
-    return spec | {"controls": [c.plain() for c in every]} | by_slot(rows, every)
-
-
-class Drawn:
-    """What an explorer draws, with each of its maps: once for all points that look alike.
-
-    A point that nobody trained shows its neighbour's figures; of itself there is only its onset,
-    where that stands on an axis. `now` has the marks of the figures of the last point.
-    """
-
-    def __init__(self, one: Explorer, pool: Pool) -> None:
-        self.plots, self.pool, self.maps = one.plots, pool, [value for _, value in one.what.options]
-        self.known: dict[Any, list[list[str]]] = {}
-        self._show = one.plots.show
-        one.job.busy = True  # nobody asks what training would cost
-        if one.plots.panels.document:
-            one.plots.panels.document.remove_root(one.plots.panels)  # nobody listens
-        one.plots.show = self.show  # type: ignore[method-assign]
-        self._one = one
-
-    def show(
-        self, points: Points, run: Run, deficit: str, shown: Run | None, what: str = "harm"
-    ) -> None:
-        onset = run.onset if run.onset in points.tried("onset") else None
-        like = run if run in points or shown is None else onset
-        key = points.like.recovery, points.clock, deficit, shown, like
-        if key not in self.known:
-            self.known[key] = []
-            for name in self.maps:
-                self._show(points, run, deficit, shown, name)
-                marks = figures(self.plots.panels, self.pool)
-                self.known[key].append([self.pool.put({"fig": mark}) for mark in marks])
-        self.now = self.known[key]
-
-    def end(self) -> None:
-        """Let the explorer draw again as it did."""
-        self.plots.show, self._one.job.busy = self._show, False  # type: ignore[method-assign]
+    map_shown = control(one.what, "what")
+    assert map_shown
+    map_shown.words = "map"
+    map_shown.labels = [label.removeprefix("map: ") for label in map_shown.labels]
+    draw, drawn, rows = one.plots.show, dict[Any, list[list[str]]](), list[list[str]]()
+    if one.plots.panels.document:
+        one.plots.panels.document.remove_root(one.plots.panels)  # nobody listens
+    with (
+        patch.object(one.plots, "show", lambda *_: None),
+        patch.object(one.job, "busy", True),  # nobody asks what training would cost
+    ):
+        for _ in positions(known):
+            points, run, deficit, near, _ = one._what_is_shown(one.run)
+            # a point that nobody trained shows its neighbour's figures; of itself there is only
+            # its onset, where that stands on an axis
+            onset = run.onset if run.onset in points.tried("onset") else None
+            like = run if run in points or near is None else onset
+            point = points.like.recovery, points.clock, deficit, near, like
+            if point not in drawn:
+                drawn[point] = []
+                for _, what in one.what.options:
+                    draw(points, run, deficit, near, what)
+                    drawn[point].append(figures(one.plots.panels, pool))
+            said = [words(getattr(one, n).value, pool, n) for n in ("phases", "picture", "readout")]
+            below = [words(getattr(one, n).value, pool, n) for n in ("status", "code")]
+            rows += [[*said, *figs, *below] for figs in drawn[point]]
+    put_back(known)
+    call = f"cplab.Explorer({arguments(one)}at='…')"
+    return moves_of(rows, [*known, map_shown], TRAIN) | {"call": call}
 
 
 def asked_of(one: Explorer) -> dict[str, Any]:
@@ -283,11 +262,9 @@ def covered(one: Covered, pool: Pool) -> dict[str, Any]:
     """A question, its answers, and what stands under the cover after each."""
     known = [c for name, box in one.controls.items() if (c := control(box, name))]
     if len(known) < len(one.controls):
-        return moves_of([[words(head(one), pool)]]) | {"note": "Its answer needs Python."}
+        return moves_of([[words(head(one), pool)]], [], "Its answer needs Python.")
     before, views = one.cover.value, []
-    for places in product(*(range(len(c.labels)) for c in known)):
-        for c, place in zip(known, places, strict=True):
-            c.put(place)
+    for _ in positions(known):
         one.reveal.click()
         if not one.revealed:
             raise CplabError(f"the answer of a question fails: {one.cover.value}")
@@ -321,12 +298,11 @@ def guessed(one: Prediction, pool: Pool) -> dict[str, Any]:
 
 def ranked(one: Ranking, pool: Pool) -> dict[str, Any]:
     """An order: what is said and drawn for each."""
-    boxes, names = list(one.controls.values()), list(one.runs)
+    boxes, names, views = list(one.controls.values()), list(one.runs), []
     some = one.cover.value
     boxes[0].value = boxes[1].value = names[0]
     twice = one.cover.value.replace(names[0], "{}")
     boxes[1].value = None
-    views = []
     for order in permutations(names):
         for box, name in zip(boxes, order, strict=True):
             box.value = name
@@ -343,16 +319,10 @@ def fitted(one: Fitting, pool: Pool) -> dict[str, Any]:
         n: {k: getattr(b, k) for k in ("min", "max", "step", "value")}
         for n, b in one.sliders.items()
     }
-    first = list(seen(one.children[-1], pool))
-    said = one.readout.value
-    spec = {
-        "kind": "fit",
-        "formula": name if name in FORMULAS else "",
-        "first": first,
-        "said": said,
-    }
+    spec: dict[str, Any] = {"kind": "fit", "formula": name if name in FORMULAS else ""}
+    spec |= {"first": list(seen(one.children[-1], pool)), "said": one.readout.value}
     spec |= {"sliders": bars, "t": one._t.tolist(), "y": one._y.tolist()}
-    spec["line"] = list(map(float, one.sources["curve"].data["t"]))
+    spec["line"] = one.sources["curve"].data["t"].tolist()
     one.fit.click()
     spec |= {"fit": list(seen(one.children[-1], pool)), "found": one.readout.value}
     spec["values"] = {n: b.value for n, b in one.sliders.items()}

@@ -7,15 +7,9 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
+import mistune
 import pandas as pd
-
-from cplab.checks import CplabError
-
-try:
-    import mistune
-    from latex2mathml.converter import convert
-except ImportError as error:
-    raise CplabError(f"{error.name} is not installed: pip install 'cplab[site]'") from error
+from latex2mathml.converter import convert
 
 ROOMS = ("", "animals", "fits", "lab", "measure", "pruning", "quantities", "show", "statistics")
 
@@ -28,9 +22,8 @@ class Renderer(mistune.HTMLRenderer):
         self.links, self.slugs = links, dict[str, int]()
 
     def heading(self, text: str, level: int, **attrs: Any) -> str:
-        slug = (
-            re.sub(r"[^\w\- ]", "", re.sub(r"<[^>]+>", "", text).lower()).strip().replace(" ", "-")
-        )
+        plain = re.sub(r"<[^>]+>", "", text).lower()
+        slug = re.sub(r"[^\w\- ]", "", plain).strip().replace(" ", "-")
         count = self.slugs[slug] = self.slugs.get(slug, -1) + 1
         return f'<h{level} id="{slug}{f"-{count}" if count else ""}">{text}</h{level}>\n'
 
@@ -77,15 +70,13 @@ def python(source: str) -> str:
 
 def displayed(value: Any) -> str:
     """A table, a picture or any other object as HTML."""
-    if isinstance(value, pd.DataFrame | pd.Series):
-        value = value.to_frame() if isinstance(value, pd.Series) else value
+    value = value.to_frame() if isinstance(value, pd.Series) else value
+    if isinstance(value, pd.DataFrame):
         return scrolled(value.to_html(border=0))
     if hasattr(value, "_repr_html_"):
         return scrolled(str(value._repr_html_()))
-    text = value if isinstance(value, str) else repr(value)
-    return (
-        f'<pre tabindex="0" class="printed">{escape(text.rstrip())}</pre>' if text.strip() else ""
-    )
+    text = (value if isinstance(value, str) else repr(value)).rstrip()
+    return f'<pre tabindex="0" class="printed">{escape(text)}</pre>' if text else ""
 
 
 def reference() -> Iterator[str]:

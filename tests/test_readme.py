@@ -22,9 +22,6 @@ LINES = [
 COMMANDS = [line.partition(" #")[0].strip() for line in LINES if line.strip()]
 
 
-HEALED = Run("blur", 0, 16, recovery=240)
-
-
 def better_on_blur(run, other):
     """Points above another run on blurred test images, in the end."""
 
@@ -53,12 +50,13 @@ def test_its_figures_are_those_of_the_shipped_results():
         (quantities.lost_time, 15),
         (quantities.lost_time, 120),
         (quantities.harm, 120),
+        (quantities.harm, 240),
     ):
         values = quantities.each_seed(quantity, Run("blur", 0, 16, recovery=recovery))
         assert len(values) == (10 if recovery == 15 else 5)
         measured.append(statistics.describe(values).partition(" (")[0])
-    mean, half = statistics.mean_half(quantities.each_seed(quantities.harm, HEALED))
-    assert abs(mean) <= half
+    mean, half = statistics.mean_half(values)
+    assert abs(mean) <= half  # which chance may leave
     clear = Run(onset=24, profile="fit")
     for values, digits in (
         (quantities.each_seed(better_on_blur, Run("blur", 0, 16), Run()), 1),

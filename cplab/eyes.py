@@ -130,7 +130,7 @@ def patch(epochs: int, run: Run, eye: str = "left", onset: int | None = None) ->
     Arguments: onset, the first epoch of the patch; the end of the deficit if not given.
 
     >>> patch(4, Run("blank:right", length=8, model="eyes")).windows
-    (Window(deficit='blank:left', onset=8, length=4),)
+    (('blank:left', 8, 4),)
     """
     if not epochs:
         return run

@@ -57,6 +57,9 @@ class Window(NamedTuple):
     onset: int
     length: int
 
+    def __repr__(self) -> str:  # as it can be given
+        return repr(tuple(self))
+
 
 def as_given(name: str, value: Any) -> Any:
     """Of a field that the run itself checks."""

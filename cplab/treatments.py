@@ -54,7 +54,7 @@ class Treatment(NamedTuple):
     first: int
     epochs: int
 
-    def __repr__(self) -> str:
+    def __repr__(self) -> str:  # as it can be given
         return repr(tuple(self))
 
     @property
@@ -92,10 +92,10 @@ def read_treatments(given: Any, end: int) -> tuple[Treatment, ...]:
 
 def read_treatment(given: Any, end: int) -> Treatment:
     """One treatment of a life of `end` epochs."""
-    written = WRITTEN.fullmatch(given) if isinstance(given, str) else None
     try:
-        name, strength, first, epochs = written.groups() if written else given
-    except (TypeError, ValueError):
+        read: Any = WRITTEN.fullmatch(given) if isinstance(given, str) else given
+        name, strength, first, epochs = read.groups() if isinstance(given, str) else read
+    except (AttributeError, TypeError, ValueError):
         how = "write it like renorm@16, shrink-0.4@16, rate-3@16 or decay-0@0+8"
         raise CplabError(f"treatment {shown(given)} is not allowed: {how}") from None
     kind = TREATMENTS[one_of("treatment", name, TREATMENTS)]

@@ -97,6 +97,7 @@ Run(windows=[{}])  ->  window
 Run(windows="none@0+1")  ->  window ('none', 0, 1)
 Run(windows=[("a", "b", "c")])  ->  first epoch of a window 'b'
 Run(treatments="renorm")  ->  treatment 'renorm'
+Run(treatments="rate")  ->  treatment 'rate'
 Run(treatments="shrink-2@1")  ->  strength of shrink '2'
 Run(treatments="shrink--1@1")  ->  strength of shrink '-1'
 Run(treatments="shrink-nan@1")  ->  strength of shrink 'nan'

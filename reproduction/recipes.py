@@ -239,6 +239,15 @@ def course_recovery() -> Parts:
     yield [run for run in LADDERS["A"].specs() if run.recovery in LONGER], ()
 
 
+PACED = {10: FIRST}  # seeds of ladder B that are trained, by pace
+
+
+def course_pace() -> Parts:
+    """Of ladder B what is trained."""
+    for specs, measure in LADDERS["B"].parts():
+        yield [run for run in specs if run.seed in PACED.get(run.settings.pace, ())], measure
+
+
 def matched() -> Parts:
     """Ladder E, of the seeds that are trained."""
     for specs, measure in LADDERS["E"].parts():
@@ -301,6 +310,7 @@ RECIPES = {
         Recipe("course", "windows, deficits, schedules; seeds 0 to 4", course),
         Recipe("course_architectures", "depths, ResNet-18, Adam", architectures),
         Recipe("course_more_seeds", "seeds 5 to 9; float32", more_seeds),
+        Recipe("course_pace", "the paper's schedule, less and less compressed", course_pace),
         Recipe("course_recovery", "16 epochs of a deficit, longer recoveries", course_recovery),
         Recipe("course_reopening", "treatments after 16 epochs of a deficit", course_reopening),
         Recipe("course_traces", "Fisher traces and filters", course_traces),

@@ -329,6 +329,27 @@ RATES = [
     ),
     # each profile's own schedule stands under Harm, Loss and Kind
     *schedule("paper", "annealed by epoch", COURSE, COURSE, beyond={"course": ANNEALED}),
+    *statement(
+        RATE,
+        THREE,
+        "Paper, Results",
+        SAYS + " (How much of a flip's loss does the compression make? At pace 10 an epoch stands "
+        "for ten of the paper's; a deficit lasts until 140 of these, the recovery 160.)",
+        *(
+            above(
+                f"annealed by epoch, pace {pace}: {FLIP_OVER_BLUR}",
+                {"course": (140 // pace,)},
+                partial(
+                    n.advantage_over_blur,
+                    deficit="flip",
+                    schedule="paper",
+                    pace=pace,
+                    recovery=160 // pace,
+                ),
+            )
+            for pace in (10,)
+        ),
+    ),
     *schedule("fixed", "fixed", OWN, OWN),
     *schedule("recovery", "held, then annealed over the recovery", PAPER, PAPER),
 ]

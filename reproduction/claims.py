@@ -347,7 +347,7 @@ RATES = [
                     recovery=160 // pace,
                 ),
             )
-            for pace in (10,)
+            for pace in (10, 5)
         ),
     ),
     *schedule("fixed", "fixed", OWN, OWN),

@@ -245,7 +245,7 @@ def course_controls() -> Parts:
     yield newborns
 
 
-PACED = {10: FIRST}  # seeds of ladder B that are trained, by pace
+PACED = {10: FIRST, 5: FIRST}  # seeds of ladder B that are trained, by pace
 
 
 def course_pace() -> Parts:

@@ -317,13 +317,9 @@ class Run:
 
     def call(self) -> str:
         """The line of Python that gives this run's result."""
-        usual = Run(profile=self.profile)
-        said = [
-            f"{f.name}={getattr(self, f.name)!r}"
-            for f in fields(self)
-            if f.name in ("deficit", "onset", "length", "profile", "seed")
-            or getattr(self, f.name) != getattr(usual, f.name)
-        ]
+        usual, always = Run(profile=self.profile), ("deficit", "onset", "length", "profile", "seed")
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        said = [f"{n}={v!r}" for n, v in values.items() if n in always or v != getattr(usual, n)]
         return f"cplab.run({', '.join(said)})"
 
 

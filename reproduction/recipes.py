@@ -239,12 +239,6 @@ def course_recovery() -> Parts:
     yield [run for run in LADDERS["A"].specs() if run.recovery in LONGER], ()
 
 
-def course_controls() -> Parts:
-    """Of ladder F what is trained: twenty more newborns."""
-    newborns, *_ = LADDERS["F"].parts()
-    yield newborns
-
-
 PACED = {10: FIRST, 5: FIRST}  # seeds of ladder B that are trained, by pace
 
 
@@ -315,7 +309,6 @@ RECIPES = {
     for recipe in (
         Recipe("course", "windows, deficits, schedules; seeds 0 to 4", course),
         Recipe("course_architectures", "depths, ResNet-18, Adam", architectures),
-        Recipe("course_controls", "more newborns", course_controls),
         Recipe("course_more_seeds", "seeds 5 to 9; float32", more_seeds),
         Recipe("course_pace", "the paper's schedule, less and less compressed", course_pace),
         Recipe("course_recovery", "16 epochs of a deficit, longer recoveries", course_recovery),

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 from cplab import specs
 from cplab.checks import CplabError, number, one_of, part, require, settle, shown, whole, yes_or_no
 from cplab.profiles import PROFILES, Profile
-from cplab.pruning.specs import check_fields, several
-from cplab.runs import EPOCHS, LONGEST, Event, Run, Step, as_given, setting
+from cplab.pruning.specs import several
+from cplab.runs import EPOCHS, LONGEST, Event, Run, Step, as_given, check_fields, setting
 from cplab.specs import mix, register
 
 weights_kept = partial(part, whole=1, unit="the fraction of weights that are kept")

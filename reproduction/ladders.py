@@ -19,7 +19,6 @@ from reproduction.campaign import TRACE
 Part = tuple[list, Any]  # specs, and what is measured on them
 Cell = Callable[[int], Any]  # a number of one seed, as numbers.py gives it
 FIRST, TEN = range(5), range(10)  # seeds
-ALL_SEEDS = range(30)
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import fields, replace
 
-from cplab.quantities import shipped_only
+from cplab.quantities import SEEDS, shipped_only
 from cplab.results import every
 from cplab.runs import Run
 from reproduction import cost
 from reproduction import numbers as n
-from reproduction.ladders import ALL_SEEDS, LADDERS, Cell, missing
+from reproduction.ladders import LADDERS, Cell, missing
 from reproduction.layout import head, line, measurement
 from reproduction.statement import each_seed
 
@@ -102,7 +102,7 @@ def ladder_tables(letter: str, live: bool = True) -> list[str]:
 
 
 def cell_words(cell: Cell | None) -> str:
-    return "" if cell is None else measurement(each_seed(cell, ALL_SEEDS))
+    return "" if cell is None else measurement(each_seed(cell, SEEDS))
 
 
 def ladders() -> str:

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from cplab import quantities
-
-SEEDS = range(10)  # those that are shipped of these
+from cplab.quantities import SEEDS
 
 
 @dataclass(frozen=True, eq=False)

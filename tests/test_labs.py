@@ -208,8 +208,10 @@ def test_what_is_not_public_is_found():
 
 @pytest.fixture
 def papermill(labs_cache, tmp_path, monkeypatch):
-    """A function that runs a notebook in the folder of this test and returns it as it is then."""
-    import papermill
+    """A function that runs a notebook in the folder of this test, as papermill's command does, and
+    returns it as it is then."""
+    from click.testing import CliRunner
+    from papermill.cli import papermill
 
     for name in [*os.environ]:
         if name.startswith(("PYTEST", "JUPYTER")):
@@ -221,8 +223,10 @@ def papermill(labs_cache, tmp_path, monkeypatch):
     def run(notebook, **parameters):
         given, done = tmp_path / "given.ipynb", tmp_path / "done.ipynb"
         nbformat.write(notebook, given)
-        how = {"cwd": tmp_path, "execution_timeout": 600, "progress_bar": False}
-        papermill.execute_notebook(given, done, parameters, **how)
+        words = [given, done, "--cwd", tmp_path, "--execution-timeout", 600, "--no-progress-bar"]
+        words += [word for each in parameters.items() for word in ("-p", *each)]
+        told = CliRunner().invoke(papermill, [*map(str, words)])
+        assert told.exit_code == 0, (told.output, told.exception)
         return nbformat.read(done, as_version=4)
 
     return run

@@ -212,8 +212,8 @@ def place_legend(fig: figure, place: str = "bottom_right") -> figure:
     if place in outside:
         fig.add_layout(legend, place)
         legend.orientation = outside[place]
-    look = {"padding": 2, "spacing": 2, "background_fill_alpha": 0.7, "border_line_color": None}
-    legend.update(label_text_font_size="11px", **look)
+    look = {"padding": 2, "spacing": 6 if place == "above" else 2, "border_line_color": None}
+    legend.update(label_text_font_size="11px", background_fill_alpha=0.7, margin=0, **look)
     legend.glyph_width = 28  # its dashes can be told apart
     legend.location = "top_left" if place in outside else place
     return fig

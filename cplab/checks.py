@@ -102,8 +102,7 @@ def shown(value: object) -> str:
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
     """A file to write to, which takes the place of `path` once it is whole."""
-    mine = f"{host_name()}.{os.getpid()}.{threading.get_ident()}.partial"
-    partial = path.with_suffix(f".{mine}")
+    partial = path.with_suffix(f".{host_name()}.{os.getpid()}.{threading.get_ident()}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield partial

@@ -294,8 +294,7 @@ def parts_of(name: Any, size: int = 0, strict: bool = True) -> list[Deficit]:
 def read_part(text: str, said: str, size: int, strict: bool) -> Deficit:
     """One part of what was `said`."""
     found = PART.fullmatch(text)
-    named = found.groups() if found else (re.split("[-:]", text)[0], "", "", "")
-    kind, own, strength, view = named
+    kind, own, strength, view = found.groups() if found else (re.split("[-:]", text)[0], "", "", "")
     if own and kind not in DEFICITS:
         there = f"{said} is somebody's own and not defined here: run the cell that defines it first"
         require(not strict, there)

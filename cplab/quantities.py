@@ -20,7 +20,7 @@ from cplab.measure import parse_measures
 from cplab.pruning import KernelPruning, KernelSplit, Pruned, Retraining, Search, random_split
 from cplab.results import find
 from cplab.results.store import CACHES
-from cplab.runs import LONGEST, Run
+from cplab.runs import Run
 from cplab.specs import check_spec
 from cplab.statistics import PerSeed
 
@@ -156,41 +156,36 @@ def _with_seed(spec: Any, seed: int) -> Any:
     return replace(check_spec(spec), seed=seed)
 
 
-def accuracy(spec: Any, last: int = 1) -> Terms:
-    """Final accuracy on clear test images, in percent.
+def accuracy(spec: Any) -> Terms:
+    """Final accuracy on clear test images, in percent, as `cplab.results.Result.accuracy` has it.
 
-    Arguments: last, how many epochs at the end it is the mean of: under a fixed learning rate the
-        last one alone is noisy.
-
-    >>> round(accuracy(Run()), 1), round(accuracy(Run(), last=5), 1)
-    (58.5, 56.6)
+    >>> round(accuracy(Run()), 1)
+    58.5
     """
-    last, found = whole("last", last, 1, LONGEST), result(spec)
-    right = found.accuracy if last == 1 else np.nanmean(found.series("test_accuracy")[-last:])
-    return Terms({beginning(spec): 100 * float(right)})
+    return Terms({beginning(spec): 100 * float(result(spec).accuracy)})
 
 
-def advantage(spec: Any, other: Any, last: int = 1) -> float:
+def advantage(spec: Any, other: Any) -> float:
     """Points of accuracy of one spec above another of the same seed.
 
     >>> flip, blur = Run(deficit="flip", length=16), Run(deficit="blur", length=16)
     >>> print(each_seed(advantage, flip, blur).mean().round(1))
     9.1
     """
-    return accuracy(spec, last) - accuracy(other, last)
+    return accuracy(spec) - accuracy(other)
 
 
-def equal_training_loss(run: Run, last: int = 1) -> float:
+def equal_training_loss(run: Run) -> float:
     """Points lost against equal training: the paper's sensitivity, and the sum of `lost_time` and
     `harm` (Achille, Rovere & Soatto 2019, figure 1 bottom).
 
     >>> print(each_seed(equal_training_loss, Run(deficit="blur", length=8)).mean().round(1))
     7.3
     """
-    return advantage(run.equal_training(), run, last)
+    return advantage(run.equal_training(), run)
 
 
-def lost_time(run: Run, last: int = 1, clock: str = "stopped") -> float:
+def lost_time(run: Run, clock: str = "stopped") -> float:
     """Points that the epochs of the window would have brought if they had been clear: equal
     training minus the life without the window. A network that slept through them loses as much.
 
@@ -198,10 +193,10 @@ def lost_time(run: Run, last: int = 1, clock: str = "stopped") -> float:
     5.5
     """
     result(run)  # of the seeds that harm has
-    return advantage(run.equal_training(), run.without_window(clock), last)
+    return advantage(run.equal_training(), run.without_window(clock))
 
 
-def harm(run: Run, last: int = 1, clock: str = "stopped") -> float:
+def harm(run: Run, clock: str = "stopped") -> float:
     """Points that the deficit took beyond lost time: the same life with the window cut out, minus
     this one. At birth that is the newborn. Below 0 where something was learned under the deficit.
 
@@ -211,17 +206,17 @@ def harm(run: Run, last: int = 1, clock: str = "stopped") -> float:
     >>> print(each_seed(harm, Run(deficit="blur", onset=24, length=8)).mean().round(1))
     0.2
     """
-    return advantage(run.without_window(clock), run, last)
+    return advantage(run.without_window(clock), run)
 
 
-def gain_over_newborn(run: Run, last: int = 1) -> float:
+def gain_over_newborn(run: Run) -> float:
     """Points above the newborn, which has the recovery epochs alone. At onset 0 this is minus the
     harm; later it also counts what was learned before the window.
 
     >>> print(each_seed(gain_over_newborn, Run(deficit="blur", length=16)).mean().round(1))
     -2.8
     """
-    return advantage(run, run.newborn(), last)
+    return advantage(run, run.newborn())
 
 
 def sensitivity(window: Run, onsets: Sequence[int], of: Cost = equal_training_loss) -> np.ndarray:

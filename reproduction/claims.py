@@ -126,6 +126,14 @@ HARMS = [
         "Poster",
         "Critical periods are observed for different optimisers, SGD and Adam.",
         below(BORN % "blur", FIT_TOO, partial(n.newborn_gain, **ADAM), beyond={"fit": ANNEALED}),
+        *(
+            below(
+                f"at {rate} times that rate: {BORN % 'blur'}",
+                COURSE,
+                partial(n.newborn_gain, rate=rate, **ADAM),
+            )
+            for rate in (2, 5, 10)
+        ),
     ),
     *statement(
         HARM,
@@ -355,6 +363,12 @@ RATES = [
 ]
 
 DEEP = {"course": (16,), "paper": (240,)}
+
+
+def deep(n: int | str) -> dict[str, str]:
+    return {"model": f"depth{n}", **FIXED}
+
+
 DEPTHS = statement(
     DEPTH,
     "Paper, figure 3: depth",
@@ -364,7 +378,7 @@ DEPTHS = statement(
         below(
             f"n = {depth}: {BORN % 'blur'}",
             DEEP,
-            partial(n.newborn_gain, model=f"depth{depth}", **FIXED),
+            partial(n.newborn_gain, **deep(depth)),
         )
         for depth in (1, 2, 3)
     ),
@@ -372,10 +386,16 @@ DEPTHS = statement(
         above(
             f"points lost to {{0}} epochs of blur against {words}, n = {a} minus n = {b}",
             DEEP,
-            partial(n.depth_excess, deep=a, shallow=b, of=terms),
+            partial(n.excess, more=deep(a), less=deep(b), of=terms),
         )
         for terms, words in ((n.harm_terms, "the newborn"), (n.loss_terms, "equal training"))
         for a, b in ((2, 1), (3, 2))
+    ),
+    above(
+        "points lost to {0} epochs of blur against the newborn, n = 3 minus n = 1 with as many "
+        "parameters",
+        COURSE,
+        partial(n.excess, more=deep(3), less=deep("1-68")),
     ),
 )
 

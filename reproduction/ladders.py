@@ -78,7 +78,7 @@ def apart(run: Run, other: Run) -> Cell:
     return lambda seed: n.combine((1, replace(run, seed=seed)), (-1, replace(other, seed=seed)))
 
 
-def single(run: Run, of: Callable[[Run], float] = n.accuracy) -> Cell:
+def single(run: Run, of: Callable[[Run], float] = q.accuracy) -> Cell:
     return lambda seed: of(replace(run, seed=seed))
 
 
@@ -326,7 +326,7 @@ def digit_tables() -> Iterator[Table]:
     where = [(end, width) for width in WIDTHS for end in DIGIT_ENDS]
     blurred, flipped = ([digit(kind, *at) for at in where] for kind in ("blur", "flip"))
     rows: dict[str, list[Cell | None]] = {
-        "blur, test error, %": [single(run, lambda one: 100 - n.accuracy(one)) for run in blurred],
+        "blur, test error, %": [single(run, lambda one: 100 - q.accuracy(one)) for run in blurred],
         "harm of blur": [*map(combined, blurred)],
         "loss against equal training": [combined(run, n.loss_terms) for run in blurred],
         "flip minus blur": [

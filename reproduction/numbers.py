@@ -21,20 +21,14 @@ from cplab.pruning import KernelPruning, KernelSplit, Pruned, Retraining, Search
 from cplab.runs import Run
 
 Parts = tuple[float, ...]
-LAST = 5  # epochs at the end that a network at a fixed learning rate is read over
 
 
 def combine(*terms: tuple[float, Any], of: Callable[[Any], float] | None = None) -> Parts:
     """Σ factor · number of a spec (its accuracy, if nothing else is given), as parts."""
     parts: dict[Any, float] = defaultdict(float)
     for factor, spec in terms:
-        parts[q.beginning(spec)] += factor * (of or accuracy)(spec)
+        parts[q.beginning(spec)] += factor * (of or q.accuracy)(spec)
     return tuple(parts.values())
-
-
-def accuracy(spec: Any) -> float:
-    """Of a life at a fixed rate the mean of its last epochs, since there each of them is noisy."""
-    return q.accuracy(spec, LAST if getattr(spec, "schedule", "") == "fixed" else 1)
 
 
 # Lives of networks --------------------------------------------------------------------------------
@@ -69,7 +63,7 @@ Terms = Callable[[Run], list[tuple[float, Run]]]
 
 def error(size, length, seed, **fields) -> float:
     """Final test error after blur until an epoch."""
-    return 100 - accuracy(life(size, length, seed, **fields))
+    return 100 - q.accuracy(life(size, length, seed, **fields))
 
 
 def newborn_gain(size, length, seed, deficit="blur", **fields) -> Parts:
@@ -100,11 +94,10 @@ def early_excess(size, early, late, seed) -> Parts:
     return combine((1, first.newborn()), (-2, first), (1, both))
 
 
-def depth_excess(size, length, seed, deep, shallow, of: Terms = harm_terms) -> Parts:
-    """Points that blur costs one depth above those that it costs another."""
-    runs = (life(size, length, seed, model=f"depth{n}", schedule="fixed") for n in (deep, shallow))
-    more, less = map(of, runs)
-    return combine(*more, *((-factor, run) for factor, run in less))
+def excess(size, length, seed, more, less, of: Terms = harm_terms) -> Parts:
+    """Points that blur costs one network above those that it costs another, by their fields."""
+    one, other = (of(life(size, length, seed, **fields)) for fields in (more, less))
+    return combine(*one, *((-factor, run) for factor, run in other))
 
 
 def float32_gain(size, length, seed, *lives) -> Parts:

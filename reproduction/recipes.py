@@ -239,6 +239,15 @@ def course_recovery() -> Parts:
     yield [run for run in LADDERS["A"].specs() if run.recovery in LONGER], ()
 
 
+CONTROLLED = (0, 6)  # parts of ladder F that are trained
+
+
+def course_controls() -> Parts:
+    """Of ladder F what is trained."""
+    parts = [*LADDERS["F"].parts()]
+    yield from (parts[number] for number in CONTROLLED)
+
+
 PACED = {10: FIRST, 5: FIRST}  # seeds of ladder B that are trained, by pace
 
 
@@ -309,6 +318,7 @@ RECIPES = {
     for recipe in (
         Recipe("course", "windows, deficits, schedules; seeds 0 to 4", course),
         Recipe("course_architectures", "depths, ResNet-18, Adam", architectures),
+        Recipe("course_controls", "newborns; depth, rate, size and weight decay", course_controls),
         Recipe("course_more_seeds", "seeds 5 to 9; float32", more_seeds),
         Recipe("course_pace", "the paper's schedule, less and less compressed", course_pace),
         Recipe("course_recovery", "16 epochs of a deficit, longer recoveries", course_recovery),

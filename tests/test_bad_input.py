@@ -347,9 +347,6 @@ measure.log_determinant(NET, X, damping=float("nan"))  ->  damping nan
 measure.information(NET, X, beta=0)  ->  beta 0
 measure.information(NET, X, beta="x")  ->  beta 'x'
 measure.information(NET, X, batch=0)  ->  batch 0
-quantities.accuracy(CI, last=0)  ->  last 0
-quantities.accuracy(BLUR, last=-1)  ->  last -1
-quantities.accuracy(BLUR, last="x")  ->  last 'x'
 quantities.advantage(BLUR, "x")  ->  'x'
 quantities.each_seed(quantities.harm, BLUR, seeds=3)  ->  seeds 3
 quantities.each_seed(quantities.harm, BLUR, seeds=[0, None])  ->  seeds [0, None]

@@ -136,12 +136,24 @@ def test_seeds_for_which_something_is_missing_are_left_out(results):
     assert q.each_seed(q.advantage, run, run.without_window()) == pytest.approx([-10, -30])
 
 
-def test_the_mean_of_the_last_epochs_takes_the_place_of_the_last(results):
-    run = lives(results, window=0.9, without=0.1)
-    for spec, curve in ((run, [0, 0.2, np.nan, 0.4]), (run.without_window(), [0.5] * 4)):
-        results[spec] = result(curve[-1], series=lambda name, curve=curve: np.array(curve))
-    assert q.accuracy(run, last=3) == pytest.approx(30)
-    assert q.harm(run, last=3) == pytest.approx(20)
+def test_at_a_fixed_rate_an_accuracy_is_the_mean_of_the_last_epochs_of_the_recovery():
+    fixed = Run("blur", 0, 16, schedule="fixed", seed=2)
+    last = [100 * right for right in find(fixed).series("test_accuracy")[-5:]]
+    assert q.accuracy(fixed) == pytest.approx(np.mean(last)) != pytest.approx(last[-1])
+    [row] = cplab.table(seed=2, schedule="fixed", deficit="blur", length=16, model=fixed.model).iloc
+    assert 100 * row.accuracy == pytest.approx(q.accuracy(fixed))
+    falling = replace(fixed, schedule="recovery")
+    assert q.accuracy(falling) == 100 * find(falling).curve[-1]["test_accuracy"]
+
+
+def test_at_a_fixed_rate_no_epoch_of_the_deficit_counts_for_the_end():
+    rows = [{"test_accuracy": right} for right in (0.1, 0.2, 0.3, 0.5)]
+    how = dict.fromkeys(("copy", "device", "precision", "torch", "commit"), "")
+    for recovery, right in ((2, 0.4), (0, 0.5), (3, 1 / 3)):
+        run = Run("blur", 0, 4 - recovery, recovery, schedule="fixed")
+        values = {"accuracy": 0.5, "curve": rows}
+        found = cplab.results.Result(run, values, seconds=1, threads=1, **how)
+        assert found.accuracy == pytest.approx(right)
 
 
 def test_inside_shipped_only_a_live_result_counts_for_nothing(results):

@@ -126,7 +126,7 @@ def test_numbers_are_the_quantities_of_the_labs():
             assert sum(numbers.combine(*terms(run))) == pytest.approx(quantity(run))
     fixed = Run("blur", 0, 16, schedule="fixed")
     parts = numbers.newborn_gain("course", 16, 0, schedule="fixed")
-    assert sum(parts) == pytest.approx(q.gain_over_newborn(fixed, last=5))
+    assert sum(parts) == pytest.approx(q.gain_over_newborn(fixed))
 
 
 def made_up(values, **how):

@@ -80,8 +80,7 @@ class Classification:
         p, images = spec.settings, self.images(spec, device)
         with seeded(mix(spec.seed)):
             net = models.build(spec.model, len(images.mean), p.size).to(device)
-        optimizer = Optimizer(net.parameters(), spec.optimizer, p.momentum, p.weight_decay)
-        return Learner(net, optimizer)
+        return Learner(net, Optimizer(net.parameters(), spec.optimizer, p.momentum, p.weight_decay))
 
     def batches(self, spec: Any, epoch: int, step: Any, images: data.Images) -> Iterator[tuple]:
         """One epoch of training data on its device: shuffled, shifted, mirrored, under the deficit.

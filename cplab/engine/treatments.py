@@ -36,8 +36,7 @@ def under_batch_norm(net: nn.Module) -> list[tuple[Any, Any]]:
 
 def newborn(spec: Any, net: nn.Module, seed: int) -> nn.Module:
     """The network of a life at birth, where `net` is."""
-    device = next(net.parameters()).device
-    return TASKS[spec.task].start(replace(spec, seed=seed), device).net
+    return TASKS[spec.task].start(replace(spec, seed=seed), next(net.parameters()).device).net
 
 
 def birth_norms(spec: Any, net: nn.Module) -> list[Tensor]:

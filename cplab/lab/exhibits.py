@@ -109,7 +109,7 @@ def harm_by_depth() -> Any:
 
     def harm(n: int, end: int) -> Any:
         run = Run("blur", length=end, model=f"depth{n}", schedule="fixed")
-        return quantities.each_seed(quantities.harm, run, last=5)
+        return quantities.each_seed(quantities.harm, run)
 
     groups: Any = {f"n = {n}": {end: harm(n, end) for end in (4, 8, 16)} for n in (1, 2, 3)}
     words = ("blurred until epoch", "harm, points")

@@ -353,7 +353,7 @@ def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
     if all(getattr(again, name) == getattr(result, name) for name in store.HOW if name != "commit"):
         rounded = again.commit != result.commit and alike(*outcomes)
         return ("near" if rounded else "off"), again
-    before, after = (one.values.get("accuracy") for one in (result, again))
+    before, after = (tables.entry_of(one)[1]["accuracy"] for one in (result, again))
     if not isinstance(before, float) or not isinstance(after, float):
         return "near", again
     entries = tables.shipped_entries("Run") if isinstance(result.spec, Run) else []

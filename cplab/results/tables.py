@@ -20,7 +20,7 @@ from cplab.profiles import PROFILES
 from cplab.results import store
 from cplab.results.store import Result, checksum, shipped, shipped_texts
 
-INDEX = "index.jsonl"
+INDEX = "entries.jsonl"
 ABOUT = ("seconds", *store.HOW, "source")
 ABOUT_FORM = {  # of what the index says about a result
     **{name: store.FORM.get(name, specs.word) for name in ABOUT},
@@ -46,7 +46,7 @@ def entry_of(result: Result) -> Entry:
         if took := [said["seconds"] for said in dicts if specs.positive(said.get("seconds"))]:
             costs[name] = statistics.median(took)
     about = {name: getattr(result, name) for name in ABOUT}
-    about |= {"accuracy": result.values.get("accuracy"), "costs": costs}
+    about |= {"accuracy": result.accuracy if "accuracy" in result.values else None, "costs": costs}
     return result.spec, about | {"size": size_of(result.spec)}
 
 
@@ -108,8 +108,7 @@ def known_entries(index: Path) -> dict[str, tuple[list, Entry | None]]:
                 if checksum(line[64:-1]) != line[:64] or specs.misfit(said["about"], ABOUT_FORM):
                     continue
                 spec = specs.build_spec(said["kind"], said["spec"], said["version"])
-                about = said["about"] | {"size": size_of(spec)}
-                known[said["file"]] = said["at"], (spec, about)
+                known[said["file"]] = said["at"], (spec, said["about"] | {"size": size_of(spec)})
     return known
 
 

@@ -31,6 +31,7 @@ from cplab.statistics import detectable, percent
 PAPER = "paper"  # the profile of the second set of results
 OFFERED = ("blur", "flip", "permute", "noise")
 KEY = "cut out: the same life without the window · harmless: less than 1 point of harm"
+LAST = " · final accuracy: mean of the last 5 epochs, since the rate stays"
 MOVED = ("deficit", "onset", "length", "recovery", "clock", "what")
 COPY = (
     "<button type='button' onclick=\"navigator.clipboard."
@@ -149,7 +150,8 @@ class Explorer(w.VBox):
             (self.clock, like.schedule == "paper"),
         ):
             control.layout.display = "" if wanted else "none"
-        self.status.value = f"<small>{html.escape(note(self.points.table))} · {KEY}</small>"
+        key = f"{KEY}{LAST if like.schedule == 'fixed' else ''}"
+        self.status.value = f"<small>{html.escape(note(self.points.table))} · {key}</small>"
 
     # What happens
 

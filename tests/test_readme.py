@@ -57,6 +57,12 @@ def test_its_figures_are_those_of_the_shipped_results():
         measured.append(statistics.describe(values).partition(" (")[0])
     mean, half = statistics.mean_half(values)
     assert abs(mean) <= half  # which chance may leave
+    for rate, sign in ((1, -1), (10, 1)):
+        run = Run("blur", 0, 16, optimizer="adam", rate=rate)
+        born = quantities.each_seed(quantities.accuracy, run.newborn())
+        for values in (born, sign * quantities.each_seed(quantities.harm, run)):
+            assert len(values) == 5
+            measured.append(statistics.describe(values).partition(" (")[0])
     clear = Run(onset=24, profile="fit")
     for values, digits in (
         (quantities.each_seed(better_on_blur, Run("blur", 0, 16), Run()), 1),

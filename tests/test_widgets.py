@@ -52,6 +52,16 @@ def test_an_answer_and_reveal_open_it_in_any_order():
         assert [text(part) for part in one.figure.children] == ["You said: that", "the truth"]
 
 
+@pytest.mark.parametrize(
+    "alone", ["the truth", pd.DataFrame({"harm": [2.8]})], ids=["text", "table"]
+)
+def test_what_is_made_may_be_one_part_alone(alone):
+    one = answered(question(lambda: alone))
+    one.reveal.click()
+    _, truth = one.figure.children
+    assert ("the truth" if isinstance(alone, str) else "2.8") in truth.value
+
+
 BAD = '<img src=x onerror="alert(1)">'  # a label that somebody else wrote
 
 

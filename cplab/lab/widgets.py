@@ -129,7 +129,9 @@ def choice(question: str, answers: Sequence[str], make: Callable[[], Sequence]) 
     head = [w.HTML(f'<div style="{TEXT}"><b>{html.escape(question)}</b></div>')]
 
     def with_answer() -> list:
-        return [f"You said: <b>{html.escape(answer.value)}</b>", *make()]
+        made = make()
+        parts = made if isinstance(made, list | tuple) else [made]  # a table alone is one part
+        return [f"You said: <b>{html.escape(answer.value)}</b>", *parts]
 
     return Covered({"answer": answer}, with_answer, head, asks=question)
 

@@ -115,7 +115,7 @@ class Run:
         dataset: images.
         model: the network; allcnn-96 for another width than the profile's. A rate or weight decay
             that the paper gives a model holds.
-        seed: decides initial weights, order of images, crops, flips and noise patterns.
+        seed: of initial weights, order of images, crops, flips, noise; figures read 0 to 29.
         optimizer: Adam's learning rate is a fiftieth of the schedule's.
         momentum: of sgd, 0 to below 1. The paper does not state its own.
         arithmetic: native has products in bfloat16 where the machine does (weights, sums and

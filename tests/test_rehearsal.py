@@ -252,6 +252,8 @@ def play_with_lab_06(lab):
     lab.click("Train it again")
     lab.wait_text(".cplab-estimate", r"^live, seed 0: [\d.]+ %")
     assert "model='depth1" in lab.text(".cplab-code")
+    table = lab.find(".cplab-prediction:has-text('as far as SGD')").text_content()
+    assert re.search(r"Adam × 10\s*[\d.]+ ± ", table)
 
 
 def play_with_lab_07(lab):

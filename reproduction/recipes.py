@@ -239,7 +239,7 @@ def course_recovery() -> Parts:
     yield [run for run in LADDERS["A"].specs() if run.recovery in LONGER], ()
 
 
-CONTROLLED = (0, 4, 6)  # parts of ladder F that are trained
+CONTROLLED = (0, 2, 4, 6)  # parts of ladder F that are trained
 
 
 def course_controls() -> Parts:

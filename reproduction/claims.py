@@ -398,6 +398,18 @@ DEPTHS = statement(
         partial(n.excess, more=deep(3), less=deep("1-68")),
     ),
 )
+SIZES = statement(
+    DEPTH,
+    "Paper: size of the network",
+    "Paper, abstract of the preprint of 2017",
+    "How much a deficit impairs depends on the size of the network. (It does not say which way; we "
+    "ask whether the harm grows.)",
+    above(
+        "harm of {0} epochs of blur, All-CNN of width 32 minus width 8, points",
+        COURSE,
+        partial(n.excess, more={"model": "allcnn-32"}, less={"model": "allcnn-8"}),
+    ),
+)
 
 
 def rounding(words: str, of) -> dict:
@@ -421,7 +433,7 @@ ROUNDING = statement(
 )
 
 CLAIMS = [
-    *(*LEVELS, *HARMS, *LOSSES, *AGES, *KINDS, *RATES, *DEPTHS, *TRACES, *BY_LAYER),
+    *(*LEVELS, *HARMS, *LOSSES, *AGES, *KINDS, *RATES, *DEPTHS, *SIZES, *TRACES, *BY_LAYER),
     *(*DENSE, *CONVOLUTIONAL, *SLIDES, *CLOSED_EYES, *INTEGRATION, *LINEAR_CLAIMS),
     *(*REOPENINGS, *ROUNDING),
 ]

@@ -63,6 +63,10 @@ def test_its_figures_are_those_of_the_shipped_results():
         for values in (born, sign * quantities.each_seed(quantities.harm, run)):
             assert len(values) == 5
             measured.append(statistics.describe(values).partition(" (")[0])
+    for width in (8, 32):
+        values = quantities.each_seed(quantities.harm, Run("blur", 0, 16, model=f"allcnn-{width}"))
+        assert len(values) == 5
+        measured.append(statistics.describe(values).partition(" (")[0])
     pair = [Run("blur", 0, 16, model=m, schedule="fixed") for m in ("depth1-68", "depth3-16")]
     born = [quantities.each_seed(quantities.accuracy, run.newborn()) for run in pair]
     gains = [quantities.each_seed(quantities.gain_over_newborn, run) for run in pair]

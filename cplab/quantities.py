@@ -162,7 +162,8 @@ def accuracy(spec: Any) -> Terms:
     >>> round(accuracy(Run()), 1)
     58.5
     """
-    return Terms({beginning(spec): 100 * float(result(spec).accuracy)})
+    right = result(spec).accuracy  # first, since it says what is no spec
+    return Terms({beginning(spec): 100 * float(right)})
 
 
 def advantage(spec: Any, other: Any) -> float:

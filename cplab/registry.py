@@ -51,8 +51,7 @@ def enter(kind: type, thing: Any, options: dict[str, Any] | None = None) -> Any:
             if entry.apply is thing and options is None:
                 return entry
         raise CplabError(f"{shown(thing)} is not a function of your own: write it with def")
-    said = {"label": thing.__name__.replace("_", " ")} | said
-    entry = kind(name, apply, source=source, **said)
+    entry = kind(name, apply, source=source, **{"label": thing.__name__.replace("_", " "), **said})
     if own:
         entry.try_out()
     table[name] = entry

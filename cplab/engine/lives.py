@@ -43,10 +43,12 @@ def trajectories(
             while ready and len(running) < crew.room():
                 segment = ready.pop()
                 running[crew.begin(segment)] = segment
-            for job in wait(running, timeout=0.1, return_when=FIRST_COMPLETED).done:
-                segment = running.pop(job)
+            done = wait(running, timeout=0.1, return_when=FIRST_COMPLETED).done
+            while done:
+                segment = running.pop(job := done.pop())
                 try:
                     result = crew.take(segment, job)
+                    del job  # what is held on to, Dask does again if its worker is lost
                 except Diverged as error:
                     diverged += [error] * sum(len(part.ends) for part in segment.below())
                 else:
@@ -76,9 +78,8 @@ def crew_of(specs: list, context: Context, measures: Measures) -> AbstractContex
     """Who trains these lives: the workers of a cluster, several processes, or this one."""
     if context.client is not None:
         return cluster.crew(context.client, context.device, measures, context.workers)
-    workers = context.workers or crew_size(specs, context.device)
     device = devices.pick(context.device)
-    if workers > 1:
+    if (workers := context.workers or crew_size(specs, context.device)) > 1:
         return processes(workers, device, measures)
     return here(device, measures, context.stop, context.report)
 

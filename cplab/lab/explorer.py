@@ -31,7 +31,7 @@ from cplab.statistics import detectable, percent
 PAPER = "paper"  # the profile of the second set of results
 OFFERED = ("blur", "flip", "permute", "noise")
 KEY = "cut out: the same life without the window · harmless: less than 1 point of harm"
-LAST = " · final accuracy: mean of the last 5 epochs, since the rate stays"
+LAST = " · final accuracy: mean of the last epochs (5 at most), since the rate stays"
 MOVED = ("deficit", "onset", "length", "recovery", "clock", "what")
 COPY = (
     "<button type='button' onclick=\"navigator.clipboard."

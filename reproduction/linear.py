@@ -11,6 +11,7 @@ from functools import cache, partial
 import numpy as np
 
 from cplab import linear
+from cplab.quantities import SEEDS
 from reproduction.questions import LINEAR
 from reproduction.statement import above, below, between, statement
 
@@ -57,19 +58,20 @@ def grown_shift(size, depth, seed) -> float:
 
 
 @cache
-def completed(depth: int, deficit: str, length: int, seed: int) -> np.ndarray:
-    """Harm of a window at birth and of one when the matrix is learned, points of error."""
-    done = linear.complete(depth, deficit, (0, OLD), length, (seed,), recovery=1500, size=30)
-    return 100 * (done.error - done.without)[:, 0]
+def completed(depth: int, deficit: str, length: int) -> np.ndarray:
+    """Harm of a window at birth and of one when the matrix is learned, points of error; a column a
+    seed."""
+    done = linear.complete(depth, deficit, (0, OLD), length, SEEDS, recovery=1500, size=30)
+    return 100 * (done.error - done.without)
 
 
 def harm(size, depth, seed, deficit="few", old=False) -> float:
-    return float(completed(depth, deficit, WINDOW, seed)[int(old)])
+    return float(completed(depth, deficit, WINDOW)[int(old), seed])
 
 
 def longer_harm(size, depth, seed) -> float:
     """Points that another matrix harms more if it lasts three times as long."""
-    long, short = (completed(depth, "other", n, seed)[0] for n in (WINDOW, WINDOW // 3))
+    long, short = (completed(depth, "other", n)[0, seed] for n in (WINDOW, WINDOW // 3))
     return float(long - short)
 
 

@@ -1,6 +1,7 @@
 """What every test starts from: an empty cache, no images but the practice set, nothing looked up
 by the test before. What tests share is here, as fixtures and strategies."""
 
+import functools
 import gc
 import itertools
 import linecache
@@ -68,11 +69,17 @@ def forget_lookups():
     store = sys.modules.get("cplab.results.store")
     real = store and Path(store.__file__).parents[1] / "shipped" == store.SHIPPED
     kept = PURE | OF_SHIPPED if real else PURE
-    for name, module in list(sys.modules.items()):
-        if name.startswith(("cplab.", "reproduction.")):
-            for value in list(vars(module).values()):
-                if hasattr(value, "cache_clear") and value.__name__ not in kept:
-                    value.cache_clear()
+    for module in our_modules(len(sys.modules)):
+        for value in list(vars(module).values()):
+            if hasattr(value, "cache_clear") and value.__name__ not in kept:
+                value.cache_clear()
+
+
+@functools.cache
+def our_modules(loaded):
+    """Those of so many loaded ones, thousands, through which each test would look twice."""
+    ours = ("cplab.", "reproduction.")
+    return [module for name, module in list(sys.modules.items()) if name.startswith(ours)]
 
 
 @pytest.fixture

@@ -286,14 +286,13 @@ def sharpness(net: nn.Module, x: Tensor, y: Tensor, *, tolerance: float = 0.01) 
         slopes = torch.autograd.grad(loss, weights, create_graph=True)
 
         def product(v: Any) -> Any:
-            v = torch.as_tensor(v.reshape(-1)).to(weights[0])
-            parts = [part.view_as(w) for part, w in zip(v.split(sizes), weights, strict=True)]
-            rows = torch.autograd.grad(slopes, weights, parts, retain_graph=True)
+            parts = torch.as_tensor(v.reshape(-1)).to(weights[0]).split(sizes)
+            along = sum((s.flatten() * p).sum() for s, p in zip(slopes, parts, strict=True))
+            rows = torch.autograd.grad(along, weights, retain_graph=True)
             return torch.cat([row.flatten() for row in rows]).cpu().double().numpy()
 
-        size = sum(sizes)
-        begin = torch.randn(size, generator=torch.Generator().manual_seed(0)).double().numpy()
-        hessian = LinearOperator((size, size), product, dtype=begin.dtype)
+        begin = torch.randn(sum(sizes), generator=torch.Generator().manual_seed(0)).double().numpy()
+        hessian = LinearOperator(2 * begin.shape, product, dtype=begin.dtype)
         if not product(begin).any():  # all answers are certain; ARPACK refuses a zero
             return 0.0
         about = {"tol": tolerance, "maxiter": ROUNDS, "return_eigenvectors": False}

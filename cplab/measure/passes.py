@@ -170,8 +170,9 @@ def each_layer(
     def back_and_forth(rows: slice) -> None:
         logits, sent = forward(rows)
         edges = [each[0].output for each in calls.values()]
-        backward = partial(torch.autograd.grad, logits, edges, retain_graph=True, allow_unused=True)
-        grads = list(zip(*(backward(v) for v in sent), strict=True))
+        # Of a number: where vectors are sent back, torch loads an algebra that takes a second.
+        backward = partial(torch.autograd.grad, inputs=edges, retain_graph=True, allow_unused=True)
+        grads = list(zip(*(backward((logits * v).sum()) for v in sent), strict=True))
         for name in reversed(layers):  # popping frees the memory of what is done with
             of_layer = grads.pop()
             if of_layer[0] is not None:  # else the logits do not depend on this layer

@@ -38,6 +38,7 @@ PATIENT = "%s epochs of recovery in place of 15: "
 ERROR = "test error without a deficit, %"
 FIXED, ADAM = {"schedule": "fixed"}, {"optimizer": "adam"}
 DIGITS = {"model": "fc", "dataset": "mnist", **FIXED}
+CLOTHES: dict[str, Any] = {"dataset": "fashion_mnist"}
 LONG_RESNET, LONG_DIGITS = {"course": (16,), "paper": (180,)}, {"mnist": (32,), "paper": (480,)}
 FIT_TOO = {"course": (16,), "fit": (12,), "paper": (140,)}
 
@@ -239,7 +240,23 @@ AGES = [
             {size: LAST[size] for size in NOT_FIT},
             partial(n.excess_over_birth, of=n.harm_terms),
         ),
-    )
+    ),
+    *statement(
+        AGE,
+        "Other images",
+        "Ours",
+        "What a window of blur does is no matter of one set of images: on pictures of clothes "
+        "(Fashion-MNIST) it harms as well, and less the later it comes. (Our forecast.)",
+        *(
+            above("clothes: " + HARM_AT, {"course": (8, onset)}, partial(window_harm, **CLOTHES))
+            for onset in (0, 4, 8, 16, 24)
+        ),
+        below(
+            "clothes, window of {0}: harm at onset {1}, minus harm at birth",
+            {"course": (8, 24)},
+            partial(n.excess_over_birth, of=n.harm_terms, **CLOTHES),
+        ),
+    ),
 ]
 
 FLIP_LABELS, NOISE = "Paper, figure 2: flip and labels", "Paper, figure 2: noise"

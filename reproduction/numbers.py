@@ -130,11 +130,11 @@ def window_cost(size, length, onset, seed, of: Terms = loss_terms, **fields) -> 
     return combine(*((factor / len(runs), one) for run in runs for factor, one in of(run)))
 
 
-def excess_over_birth(size, length, later, seed, of: Terms = loss_terms) -> Parts:
+def excess_over_birth(size, length, later, seed, of: Terms = loss_terms, **fields) -> Parts:
     """What a window costs later, above what it costs at birth."""
     onsets = later if isinstance(later, tuple) else (later,)
-    runs = [(1 / len(onsets), window(size, length, each, seed)) for each in onsets]
-    runs.append((-1, window(size, length, 0, seed)))
+    runs = [(1 / len(onsets), window(size, length, each, seed, **fields)) for each in onsets]
+    runs.append((-1, window(size, length, 0, seed, **fields)))
     return combine(*((share * factor, one) for share, run in runs for factor, one in of(run)))
 
 

@@ -46,6 +46,12 @@ def test_its_figures_are_those_of_the_shipped_results():
         values = sign * quantities.each_seed(quantity, Run(*point))
         assert len(values) == 10
         measured.append(statistics.describe(values).partition(" (")[0])
+    for quantity in (quantities.harm, quantities.lost_time):
+        for onset in (0, 24):
+            run = Run("blur", onset, 8, dataset="fashion_mnist")
+            values = quantities.each_seed(quantity, run)
+            assert len(values) == 10
+            measured.append(statistics.describe(values).partition(" (")[0])
     for quantity, recovery in (
         (quantities.lost_time, 15),
         (quantities.lost_time, 120),

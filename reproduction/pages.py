@@ -67,7 +67,7 @@ def costs_of(run: Run) -> list[str]:
     """How many seeds have all, and loss, lost time and harm; nothing where they are too few."""
     with shipped_only():
         parts = [
-            each_seed(lambda seed, of=of: n.combine(*of(replace(run, seed=seed))), range(10))
+            each_seed(lambda seed, of=of: n.combine(*of(replace(run, seed=seed))), SEEDS)
             for of in (n.loss_terms, n.lost_time_terms, n.harm_terms)
         ]
     many = min(map(len, parts))

@@ -239,7 +239,7 @@ def course_recovery() -> Parts:
     yield [run for run in LADDERS["A"].specs() if run.recovery in LONGER], ()
 
 
-CONTROLLED = (0, 2, 4, 5, 6, 7)  # parts of ladder F that are trained, but for the widest network
+CONTROLLED = (0, 1, 2, 4, 5, 6, 7)  # parts of ladder F that are trained, but for the widest network
 
 
 def course_controls() -> Parts:

@@ -37,7 +37,7 @@ class Points:
 
     >>> points = Points(Run())
     >>> points.accuracy(Run("blur", 0, 8)), points.recoveries[0]
-    ('56.7 ± 0.6 % (10 seeds)', 15)
+    ('56.9 ± 0.4 % (20 seeds)', 15)
     """
 
     def __init__(self, like: Run, table: pd.DataFrame | None = None) -> None:

@@ -54,9 +54,8 @@ def hours(tflop: float, card: str, share: float) -> float:
 
 
 class Timed(NamedTuple):
-    """A run that was trained: its machine, operations for each image, and TFLOP/s."""
+    """A run that was trained: operations for each image, and TFLOP/s."""
 
-    machine: str
     operations: int
     speed: float
 
@@ -64,21 +63,18 @@ class Timed(NamedTuple):
 def measured_share(card: str, live: bool = True) -> float | None:
     """The share of its peak at which lives were trained on such a card; None if none was. Not live:
     shipped ones alone are counted."""
-    reached = [one.speed for one in timed(live) if card in one.machine]
+    reached = [one.speed for one in timed(card, live)]
     return statistics.median(reached) / PEAKS[card] if reached else None
 
 
 @cache
-def timed(live: bool = True) -> list[Timed]:
-    """All results of runs, as they were timed."""
+def timed(machine: str = "", live: bool = True) -> list[Timed]:
+    """All results of runs on machines of such a name, as they were timed."""
     entries = [*(live_entries("Run") if live else ()), *shipped_entries("Run")]
     return [
-        Timed(
-            about["device"],
-            operations.training(run),
-            operations.epoch(run) / about["costs"]["epoch"] / 1e12,
-        )
+        Timed(operations.training(run), operations.epoch(run) / about["costs"]["epoch"] / 1e12)
         for run, about in entries
+        if machine in about["device"]
     ]
 
 

@@ -1,7 +1,7 @@
 """Pages beside REPRODUCTION.md: the decomposition of all shipped windows, the ladders, the cost."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields, replace
 
 from cplab.quantities import SEEDS, shipped_only
@@ -41,8 +41,8 @@ def decomposition() -> str:
             seeds[replace(run, seed=0)].add(run.seed)
     settings: dict[str, list[str]] = defaultdict(list)
     for run in sorted(seeds, key=lambda run: (run.deficit, run.onset, run.length)):
-        cells = costs_of(run)
-        if cells and len(seeds[run]) >= LEAST:
+        cells = costs_of(run, sorted(seeds[run]))
+        if cells:
             about = (run.deficit, str(run.onset), str(run.length), cells[0])
             settings[setting(run)].append(line(*about, *cells[1:]))
     columns = ("deficit", "onset", "length", "seeds", "loss", "lost time", "harm")
@@ -63,11 +63,11 @@ def setting(run: Run) -> str:
     return ", ".join([run.profile, *said])
 
 
-def costs_of(run: Run) -> list[str]:
+def costs_of(run: Run, seeds: Iterable[int]) -> list[str]:
     """How many seeds have all, and loss, lost time and harm; nothing where they are too few."""
     with shipped_only():
         parts = [
-            each_seed(lambda seed, of=of: n.combine(*of(replace(run, seed=seed))), SEEDS)
+            each_seed(lambda seed, of=of: n.combine(*of(replace(run, seed=seed))), seeds)
             for of in (n.loss_terms, n.lost_time_terms, n.harm_terms)
         ]
     many = min(map(len, parts))

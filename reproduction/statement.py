@@ -1,6 +1,6 @@
 """A claim: what a source states, and where one of our numbers lies if the source is right."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
@@ -54,7 +54,7 @@ def shipped_parts(of: Callable, *at: Any, seeds: range | None = None) -> np.ndar
         return each_seed(lambda seed: of(*at, seed), seeds or SEEDS)
 
 
-def each_seed(of: Callable[[int], Any], seeds: range) -> np.ndarray:
+def each_seed(of: Callable[[int], Any], seeds: Iterable[int]) -> np.ndarray:
     """The parts of a number for each seed for which everything is there, (seeds, parts)."""
     found = []
     for seed in seeds:

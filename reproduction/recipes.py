@@ -239,15 +239,13 @@ def course_recovery() -> Parts:
     yield [run for run in LADDERS["A"].specs() if run.recovery in LONGER], ()
 
 
-CONTROLLED = (0, 1, 2, 4, 5, 6, 7)  # parts of ladder F that are trained, but for the widest network
+UNTRAINED = (("allcnn-48", 15), ("depth1-16", 60), ("depth1-68", 60))  # model and recovery
 
 
 def course_controls() -> Parts:
     """Of ladder F what is trained."""
-    parts = [*LADDERS["F"].parts()]
-    for number in CONTROLLED:
-        specs, measure = parts[number]
-        yield [run for run in specs if run.model != "allcnn-48"], measure
+    for specs, measure in LADDERS["F"].parts():
+        yield [run for run in specs if (run.model, run.recovery) not in UNTRAINED], measure
 
 
 PACED = {10: FIRST, 5: FIRST}  # seeds of ladder B that are trained, by pace

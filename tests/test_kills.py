@@ -133,9 +133,9 @@ def kill_again_and_again(started, folder, times, workers, seed=0):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_sweep_killed_at_random_moments_ends_as_an_undisturbed_one(started, tmp_path, workers):
-    count, wrong = kill_again_and_again(started, tmp_path, 2, workers)
+    count, wrong = kill_again_and_again(started, tmp_path, 3, workers)
     assert not wrong
-    assert count["kills"] == 2
+    assert count["kills"] == 3
     assert count["records"] == len(TREES) * count["sweeps"] > 0
 
 

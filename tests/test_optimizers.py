@@ -56,7 +56,8 @@ def test_what_has_no_gradient_stays_and_a_lost_state_is_a_first_step(kind):
 
 
 def test_training_needs_no_compiler(python, own_cache):
-    """Torch's takes a second and 100 MB, and comes with the first of torch's own optimisers."""
+    """Torch's takes a second and 100 MB, and comes with the first of torch's own optimisers; sympy
+    comes where gradients are asked for with vectors."""
     code = """import sys, cplab
 for kind in ("sgd", "adam"):
     cplab.run(profile="ci", recovery=1, optimizer=kind, measure=("trace", "jacobian", "ending"))

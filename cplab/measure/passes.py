@@ -170,7 +170,7 @@ def each_layer(
     def back_and_forth(rows: slice) -> None:
         logits, sent = forward(rows)
         edges = [each[0].output for each in calls.values()]
-        # Of a number: where vectors are sent back, torch loads an algebra that takes a second.
+        # Of a number: to send vectors back, torch loads sympy, which takes a third of a second.
         backward = partial(torch.autograd.grad, inputs=edges, retain_graph=True, allow_unused=True)
         grads = list(zip(*(backward((logits * v).sum()) for v in sent), strict=True))
         for name in reversed(layers):  # popping frees the memory of what is done with

@@ -382,7 +382,10 @@ RATES = [
 DEEP = {"course": (16,), "paper": (240,)}
 
 
-def deep(n: int | str) -> dict[str, str]:
+LONGER: dict[str, Any] = {"recovery": 60}
+
+
+def deep(n: int | str) -> dict[str, Any]:
     return {"model": f"depth{n}", **FIXED}
 
 
@@ -413,6 +416,23 @@ DEPTHS = statement(
         "parameters",
         COURSE,
         partial(n.excess, more=deep(3), less=deep("1-68")),
+    ),
+    *(
+        below(
+            f"{PATIENT % 60}n = {depth}, {BORN % 'blur'}",
+            COURSE,
+            partial(n.newborn_gain, **deep(depth), **LONGER),
+        )
+        for depth in (1, 2, 3)
+    ),
+    *(
+        above(
+            f"{PATIENT % 60}points lost to {{0}} epochs of blur against the newborn, "
+            f"n = {a} minus n = {b}",
+            COURSE,
+            partial(n.excess, more=deep(a) | LONGER, less=deep(b) | LONGER),
+        )
+        for a, b in ((2, 1), (3, 2))
     ),
 )
 SIZES = statement(

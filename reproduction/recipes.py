@@ -239,7 +239,7 @@ def course_recovery() -> Parts:
     yield [run for run in LADDERS["A"].specs() if run.recovery in LONGER], ()
 
 
-UNTRAINED = (("allcnn-48", 15), ("depth1-16", 60), ("depth1-68", 60))  # model and recovery
+UNTRAINED = (("allcnn-48", 15), ("depth1-68", 60))  # model and recovery
 
 
 def course_controls() -> Parts:

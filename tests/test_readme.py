@@ -79,6 +79,13 @@ def test_its_figures_are_those_of_the_shipped_results():
     for values in (*born, gains[0], -gains[1]):
         assert len(values) == 5
         measured.append(statistics.describe(values).partition(" (")[0])
+    for depth in (1, 2, 3):
+        run = Run("blur", 0, 16, recovery=60, model=f"depth{depth}-16", schedule="fixed")
+        values = quantities.each_seed(quantities.harm, run)
+        assert len(values) == 5
+        measured.append(statistics.describe(values).partition(" (")[0])
+        mean, half = statistics.mean_half(quantities.each_seed(quantities.lost_time, run))
+        assert abs(mean) <= half  # no lost time is seen any more
     clear = Run(onset=24, profile="fit")
     for values, digits in (
         (quantities.each_seed(better_on_blur, Run("blur", 0, 16), Run()), 1),

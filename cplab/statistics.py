@@ -5,7 +5,7 @@ all see the same images. One seed has none. What a number is of stands in `cplab
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike
 from cplab.checks import CplabError, require, shown, whole
 from cplab.lazy import check_calls
 
-__all__ = ["MISSING", "column_effect", "compare", "correlation", "crossing", "describe"]
-__all__ += ["describe_difference", "describe_ratio", "detectable", "fractions", "half_width"]
+__all__ = ["MISSING", "PerSeed", "column_effect", "compare", "correlation", "crossing", "describe"]
+__all__ += ["describe_difference", "describe_ratio", "detectable", "half_width"]
 __all__ += ["interval", "mean_columns", "mean_curve", "mean_half", "percent"]
 
 INTERVALS = "95 % intervals over seeds, same images"  # the note below figures
@@ -206,23 +206,16 @@ def detectable(half: float, count: float, power: float = 0.8) -> float:
     return float(half * nctdtrinc(count - 1, 1 - power, border) / border)
 
 
-def fractions(values: ArrayLike) -> np.ndarray:
-    """Each part of its total: `values` (..., parts) divided by their sum over the last axis.
+def rank_agreement(
+    order: Sequence[str], apart: Callable[[str, str], ArrayLike]
+) -> tuple[int, int, int]:
+    """How a guessed order, from best to worst, fits what was measured: how many pairs stand right,
+    of those whose 95 % interval has no zero in it; how many such pairs; how many pairs.
 
-    >>> fractions([1, 3]).tolist()
-    [0.25, 0.75]
+    Arguments: apart, (one, other) -> by how much the one is above the other, one number a seed.
     """
-    numbers = np.asarray(values, dtype=float)
-    require(numbers.ndim, f"values {shown(values)} are not allowed: give the parts of a total")
-    return numbers / numbers.sum(-1, keepdims=True)
-
-
-def rank_agreement(order: Sequence[str], truth: Mapping[str, Any]) -> tuple[int, int, int]:
-    """How a guessed order, from best to worst, fits accuracies by seed: how many pairs stand right,
-    of those whose difference, seed by seed, has a 95 % interval without zero; how many such pairs;
-    how many pairs."""
     pairs = list(combinations(order, 2))
-    known = [mean_half((truth[better] - truth[worse]).dropna()) for better, worse in pairs]
+    known = [mean_half(apart(better, worse)) for better, worse in pairs]
     sure = [mean for mean, half in known if abs(mean) > half]
     return sum(mean > 0 for mean in sure), len(sure), len(pairs)
 

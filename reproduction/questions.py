@@ -77,9 +77,12 @@ QUESTIONS = {
     DEPTH: Question(
         "Do deeper networks lose more? (Depth changes the size of the network as well, and how far "
         "the newborn has come.)",
-        "Harm of 16 epochs of blur at course size, n = 1, 2, 3: {}, {}, {} points.",
+        "Harm of 16 epochs of blur at course size, n = 1, 2, 3: {}, {}, {} points; before a "
+        "recovery four times as long {}, {}, {}.",
         tuple(
-            at_course(window_harm, 16, 0, model=f"depth{k}", schedule="fixed") for k in (1, 2, 3)
+            at_course(window_harm, 16, 0, model=f"depth{k}", schedule="fixed", recovery=recovery)
+            for recovery in (15, 60)
+            for k in (1, 2, 3)
         ),
     ),
     TRACE: Question(
@@ -110,8 +113,8 @@ QUESTIONS = {
     KERNELS: Question("Do the kernels that pruning leaves make a better architecture?"),
     WEIGHTS: Question(
         "Does Fisher information tell which weights can go?",
-        "With 10 % of the weights kept and trained on, w² F ends {} points above |w|, {} above "
-        "chance.",
+        "With 10 % of the weights kept and trained on, w² F minus |w| is {} points, w² F minus "
+        "chance {}.",
         tuple(
             at_course(n.saliency_gain, 0.1, other=other, moment="retrained")
             for other in ("magnitude", "random")

@@ -200,7 +200,7 @@ def saliency() -> Parts:
         for deficit in ("none", "blur")
     ]
     yield [replace(one, seed=seed) for one in (whole, *kept, *later) for seed in TEN], ()
-    again = [replace(one, recalibrated=True) for one in kept if one.density in (0.5, 0.1)]
+    again = [replace(one, recalibrated=True) for one in kept]
     yield [replace(one, seed=seed) for one in again for seed in RECALIBRATED], ()
 
 

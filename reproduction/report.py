@@ -31,7 +31,7 @@ PREFACE = """# Reproduction
 
 What the sources claim, what our shipped results say to it, and what follows. `python -m \
 reproduction report` writes this file from the results in `cplab/shipped` and the claims in \
-`reproduction/claims.py`, `fisher.py`, `thesis.py` and `linear.py`; no measured number and no \
+`reproduction/claims.py` and the files beside it that it names; no measured number and no \
 verdict in it was typed. Three more pages come of the same command: [the decomposition for all \
 shipped windows](reproduction/decomposition.md), [the ladders](reproduction/ladders.md), for which \
 [forecasts](reproduction/forecasts.md) were written first, and [what the campaign \

@@ -237,10 +237,11 @@ SLIDES = [
         *(
             flat(
                 f"{{0:.0%}} of weights kept by w² F, {when}, minus before, points",
-                {"course": (0.5,)},
+                {"course": (density,)},
                 partial(n.saliency_gain, other="before", **how),
                 beyond=stale(how),
             )
+            for density in (0.8, 0.5)
             for when, how in MOMENTS[:2]
         ),
     ),
@@ -249,8 +250,7 @@ SLIDES = [
         "Slides: Fisher information for pruning",
         "Slides, Questions",
         "Is Fisher information an effective metric for pruning? (A question; yes would be:)",
-        *ranking(0.5),
-        *ranking(0.1),
+        *(row for density in (0.8, 0.5, 0.2, 0.1) for row in ranking(density)),
     ),
     *statement(
         WEIGHTS,

@@ -397,8 +397,6 @@ statistics.mean_columns(3)  ->  groups 3
 statistics.mean_curve(3)  ->  results 3
 statistics.crossing([1, 2], [1])  ->  y
 statistics.detectable("x", 3)  ->  half 'x'
-statistics.fractions("x")  ->  values 'x'
-statistics.fractions(3)  ->  values
 statistics.column_effect([1, 2])  ->  table
 statistics.column_effect([[1, 2]])  ->  table
 statistics.compare([1, "x"], "a")  ->  points [1, 'x']

@@ -85,11 +85,6 @@ def test_mean_curve_has_mean_and_interval_of_each_epoch_that_was_measured():
     assert [len(column) for column in mean_curve([]).values()] == [0, 0, 0, 0]
 
 
-def test_fractions_are_of_the_last_axis():
-    got = statistics.fractions([[1, 3], [2, 2]])
-    assert got.tolist() == [[0.25, 0.75], [0.5, 0.5]]
-
-
 def test_a_crossing_is_where_the_line_first_leaves_its_side():
     rng = np.random.default_rng(3)
     for _ in range(200):
@@ -132,34 +127,33 @@ def test_a_difference_is_told_in_points_by_welchs_test():
     assert statistics.describe_difference(ours, [0.8]) == ""
 
 
-def by_seed(*values, first=0):
-    return pd.Series(values, index=range(first, first + len(values)), dtype=float)
-
-
 def test_an_order_is_right_in_the_pairs_that_the_seeds_tell_apart():
     truth = {
-        "high": by_seed(0.9, 0.91, 0.92),
-        "low": by_seed(0.5, 0.52, 0.51),
-        "near low": by_seed(0.52, 0.50, 0.51),
-        "alone": by_seed(0.7),
-        "absent": by_seed(),
+        "high": [0.9, 0.91, 0.92],
+        "low": [0.5, 0.52, 0.51],
+        "near low": [0.52, 0.50, 0.51],
+        "alone": [0.7],
+        "absent": [],
     }
+
+    def apart(one, other):
+        seeds = min(len(truth[one]), len(truth[other]))
+        return np.subtract(truth[one][:seeds], truth[other][:seeds])
+
     names = [*truth]
-    assert rank_agreement(names[:3], truth) == (2, 2, 3)
-    assert rank_agreement(["low", "high", "near low"], truth) == (1, 2, 3)
-    assert rank_agreement(names[2::-1], truth) == (0, 2, 3)
-    assert rank_agreement(names, truth) == (2, 2, 10)  # one seed has no interval
+    assert rank_agreement(names[:3], apart) == (2, 2, 3)
+    assert rank_agreement(["low", "high", "near low"], apart) == (1, 2, 3)
+    assert rank_agreement(names[2::-1], apart) == (0, 2, 3)
+    assert rank_agreement(names, apart) == (2, 2, 10)  # one seed has no interval
 
 
-def test_orders_are_compared_seed_by_seed():
+def test_orders_are_compared_seed_by_seed_only_where_training_is_shared():
     rng = np.random.default_rng(0)
     luck = rng.uniform(0, 1, 6)
-    truth = {"better": by_seed(*(luck + 0.01 + rng.normal(0, 0.001, 6))), "worse": by_seed(*luck)}
-    assert rank_agreement(["better", "worse"], truth) == (1, 1, 1)
-    shuffled = truth | {"worse": by_seed(*luck[::-1])}
-    assert rank_agreement(["better", "worse"], shuffled) == (0, 0, 1)
-    apart = truth | {"worse": by_seed(*luck, first=6)}
-    assert rank_agreement(["better", "worse"], apart) == (0, 0, 1)
+    both = np.transpose([luck + 0.01 + rng.normal(0, 0.001, 6), -luck])
+    order = ["better", "worse"]
+    assert rank_agreement(order, lambda *pair: both.sum(1)) == (1, 1, 1)
+    assert rank_agreement(order, lambda *pair: PerSeed(both)) == (0, 0, 1)
 
 
 def test_a_correlation_and_its_interval_agree_with_fishers_z():

@@ -252,10 +252,14 @@ class Ranking(Covered):
 
         return {name: by_seed(run) for name, run in self.runs.items()}
 
+    def apart(self, one: str, other: str) -> np.ndarray:
+        """Points of accuracy of a run above another, one a seed."""
+        return quantities.each_seed(quantities.advantage, self.runs[one], self.runs[other])
+
     def _uncover(self) -> list:
         """The two orders side by side, and how many pairs stand right."""
         truth, hues = self.truth(), {n: colour(run.deficit) for n, run in self.runs.items()}
-        right, sure, pairs = statistics.rank_agreement(self.order, truth)
+        right, sure, pairs = statistics.rank_agreement(self.order, self.apart)
         said = (
             f"Of {pairs} pairs the seeds tell {sure} apart (95 %); "
             f"{right} of these {sure} stand in your order as they were measured."

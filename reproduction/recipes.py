@@ -264,6 +264,7 @@ def matched() -> Parts:
 
 
 GAUGES = {"gauges": (0, 3, 7, 11, 15, 16, 18, 22, 26, 30)}  # epochs, as labs/09 shows them
+HALVES = "shrink-0.4", "rate-3"  # of a dissociation, beside renorm
 # Seeds of forecast H that are trained; to go on, add to them, compute, and ship.
 TREATED = {
     ("noise", "renorm@16"): TEN,
@@ -271,8 +272,7 @@ TREATED = {
     ("noise", "shrink-1@16"): range(5, 7),
     ("blur", "shrink-1@16"): range(5, 7),
     ("noise", "held@0"): range(5),
-    ("blur", "shrink-0.4@16"): range(5),
-    ("blur", "rate-3@16"): range(5),
+    **{(name, f"{kind}@16"): range(5) for name in ("blur", "noise") for kind in HALVES},
     **{("blur", f"shrink-{kept}@16"): range(3) for kept in (0.8, 0.6, 0.2)},
     ("blur", "rate-2@16"): range(3),
     ("blur", "decay-5@16"): range(3),

@@ -236,7 +236,11 @@ def holds(formula: Callable, depth: int, start: float = 0.01) -> w.VBox:
     lengths = np.linspace(0, 3, 25)
     life = {"depth": depth, "start": start, "recovery": 60}
     solved = np.array([linear.share(linear.Rearing(length=n, **life))[0] for n in lengths])
-    ours = np.broadcast_to(np.asarray(formula(lengths * unit, start), dtype=float), solved.shape)
+    try:
+        ours = np.broadcast_to(np.asarray(formula(lengths * unit, start), float), solved.shape)
+    except Exception as error:  # a student's formula may do anything
+        what = f"the formula fails, or gives no share for each of {len(lengths)} times"
+        raise CplabError(f"{what} ({error}): mend it") from error
     apart = float(np.abs(ours - solved).max())
     require(np.isfinite(apart), "the formula gives no finite number somewhere: look at it again")
     words = "It <b>holds</b>" if apart < 1e-3 else "It does <b>not hold</b> yet"

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from cplab import devices
-from cplab.checks import Cancelled, CplabError, Diverged, one_of, require, whole
+from cplab.checks import Cancelled, CplabError, one_of, require, whole
 from cplab.engine.train import Context, Training
 from cplab.pruning import nets
 from cplab.pruning.nets import Architecture, flat_images, informative_pixels, unpack_architecture
@@ -355,7 +355,7 @@ def compute(
     """Compute Search, OneShot and Retraining specs; retrainings of one seed, data set and length
     side by side, of searches that the context has as sources.
 
-    Yields: (spec, its Training). Raises: CplabError, Cancelled; Diverged after all others are done.
+    Yields: (spec, its Training). Raises: CplabError, Cancelled, Diverged.
     """
     require(
         not measures,
@@ -369,21 +369,18 @@ def compute(
     precision = "bf16" if devices.has_bf16(place) else "float32"
     where = devices.machine(place), precision, torch.get_num_threads()
     how: dict[str, Any] = {"stop": context.stop, "device": context.device}
-    diverged = list[Diverged]()
     for group in groups.values():
-        first, found, began = group[0], [], time.perf_counter()
+        first, began = group[0], time.perf_counter()
         tell = partial(tell_all, context, group)
-        with Diverged.noted(diverged):
-            if isinstance(first, Search):
-                found = [grow_and_prune(first, report=partial(context.report, first), **how)]
-            elif isinstance(first, OneShot):
-                found = [prune_once(first, report=tell, **how)]
-            else:
-                found = [*retrain_group(group, context.sources, report=tell, **how)]
+        if isinstance(first, Search):
+            found = [grow_and_prune(first, report=partial(context.report, first), **how)]
+        elif isinstance(first, OneShot):
+            found = [prune_once(first, report=tell, **how)]
+        else:
+            found = [*retrain_group(group, context.sources, report=tell, **how)]
         seconds, copy = (time.perf_counter() - began) / len(group), nets.read_flat(first.dataset)[1]
-        for spec, values in zip(group if found else (), found, strict=True):
+        for spec, values in zip(group, found, strict=True):
             yield spec, Training(values, {}, seconds, copy, *where)
-    Diverged.raise_first(diverged)
 
 
 def tell_all(context: Context, group: Sequence, step: int, accuracies: list[float]) -> None:

@@ -94,22 +94,20 @@ def train(wanted: list, context: Any, measures: dict) -> Iterator[tuple[Any, Any
     Raises: Diverged, after all others are done but those that begin with what diverged.
     """
     sources = dict.fromkeys(s.source for s in wanted if getattr(s, "source", None))
-    first = [spec for spec in wanted if spec in sources]  # locked by us: to collect it would wait
-    diverged = list[Diverged]()
-    with Diverged.noted(diverged):
-        for spec, training in train(first, context, measures) if first else ():
-            context.sources[spec] = make_result(spec, training)
-            yield spec, training
+    known = {*wanted, *context.sources}  # what is wanted is locked by us: to collect it would wait
     how = {"device": context.device, "stop": context.stop, "report": context.report}
-    known = {*first, *context.sources}
+    diverged, groups = list[Diverged](), defaultdict(list)
     with Diverged.noted(diverged):
         context.sources |= collect((s for s in sources if s not in known), **how)
-    there = {None, *context.sources}
-    rest = [s for s in wanted if s not in first and getattr(s, "source", None) in there]
-    for compute in dict.fromkeys(map(specs.trainer, rest)):
-        some = [spec for spec in rest if specs.trainer(spec) is compute]
+    for spec in sorted(wanted, key=lambda s: s not in sources):  # one group for all that have lives
+        groups[specs.trainer(spec), hasattr(spec, "life") or spec.trunk_key].append(spec)
+    for (compute, _), group in groups.items():
+        some = [s for s in group if getattr(s, "source", None) in {None, *context.sources}]
         with Diverged.noted(diverged):
-            yield from compute(some, context, measures)
+            for spec, training in compute(some, context, measures) if some else ():
+                if spec in sources:
+                    context.sources[spec] = make_result(spec, training)
+                yield spec, training
     Diverged.raise_first(diverged)
 
 

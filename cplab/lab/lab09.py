@@ -209,8 +209,7 @@ def lines(found: Mapping[str, Sequence], name: str) -> dict:
     for text, some in found.items():
         taken = [one.measured["gauges"] for one in some]
         for epoch in [epoch for epoch in (taken or [()])[0] if all(epoch in one for one in taken)]:
-            values = [np.mean(one[epoch][name]) for one in taken]
-            groups.setdefault(text, {})[epoch + 1] = values
+            groups.setdefault(text, {})[epoch + 1] = [np.mean(one[epoch][name]) for one in taken]
     return groups
 
 

@@ -84,7 +84,7 @@ def test_a_formula_is_put_to_the_test():
 def test_a_formula_that_fails_or_gives_too_few_numbers_is_one_clear_line(formula):
     with pytest.raises(CplabError) as error:
         lab08.holds(formula, 2)
-    says(error, "the formula", "25 times", "mend it")
+    says(error, "the formula", "each time", "mend it")
 
 
 def test_matrices_are_completed_drawn_and_kept():

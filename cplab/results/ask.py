@@ -89,10 +89,7 @@ def collect(
 
 
 def train(wanted: list, context: Any, measures: dict) -> Iterator[tuple[Any, Any]]:
-    """Train specs, and before them those whose results they begin with. Yields (spec, Training).
-
-    Raises: Diverged, after all others are done but those that begin with what diverged.
-    """
+    """Train specs, and before them those whose results they begin with. Yields (spec, Training)."""
     sources = dict.fromkeys(s.source for s in wanted if getattr(s, "source", None))
     known = {*wanted, *context.sources}  # what is wanted is locked by us: to collect it would wait
     how = {"device": context.device, "stop": context.stop, "report": context.report}

@@ -350,7 +350,9 @@ def threads(groups: Mapping, x: str, y: str, words: tuple[str, str], **options: 
     return fig
 
 
-def curves(groups: Mapping, x: str, y: str, percent: bool = False, **options: Any) -> figure:
+def curves(
+    groups: Mapping[str, tuple], x: str, y: str, percent: bool = False, **options: Any
+) -> figure:
     """Lines of any numbers that are no results (computed in a cell), each with its words.
 
     Arguments: groups, two rows of numbers for each line; x, y, words; percent, of fractions.

@@ -204,17 +204,13 @@ def run_one(o: Namespace) -> None:
     cplab run Search --gamma 0.016 --seed 1
     cplab run 10da86ce08101b40 --measure trace
     """
-    from tqdm import tqdm
-
     spec = specs.alter(o.like, typed(o))
-    # the delay keeps the bar away from a look-up, which has no epochs
-    with tqdm(total=len(getattr(spec, "life", ())) or None, file=sys.stderr, delay=0.01) as bar:
-        how = {"device": o.device, "report": lambda *_: bar.update()}
-        result = results.run(spec, measure=measures(o), fresh=o.fresh, **how)
+    cached = not o.fresh and bool(results.find(spec, measures(o)))
+    [result] = results.sweep([spec], measures(o), fresh=o.fresh, device=o.device)
     if o.json:
-        print(as_json(result, cached=not bar.n))
+        print(as_json(result, cached))
         return
-    origin = f"trained in {result.seconds:.1f} s," if bar.n else result.source
+    origin = result.source if cached else f"trained in {result.seconds:.1f} s,"
     print(f"{numbers_of(result)} ({origin} result {result.key})\n{call_of(result)}")
     for name, found in result.measured.items():
         print(f"{name} measured after {len(found)} epochs")

@@ -31,7 +31,7 @@ __all__ += ["plasticity_loss", "random_splits_accuracy", "result", "sensitivity"
 __all__ += ["shipped_only", "trace_curve", "trace_match", "trace_peak", "trace_remaining"]
 __all__ += ["worst_onset"]
 
-SEEDS = range(30)  # that figures and tables read, as far as there are results
+SEEDS = range(30)  # that numbers of each seed are of, as far as there are results
 Cost = Callable[[Run], float]
 
 

@@ -767,6 +767,14 @@ def test_a_broken_callback_turns_this_suite_red(lab, monkeypatch):
             change()
 
 
+def test_a_point_of_which_any_seed_was_trained_counts_as_trained_in_words_and_in_its_curve(grid):
+    run = stretched(blur(1, 3), 30, 0.5).spec
+    points = Points(LIKE)
+    assert points.accuracy(run) == "50.0 % (1 seed)"
+    assert points.curve(run)["mean"] == pytest.approx(find(run, 30).series("test_accuracy"))
+    assert points.curve(run)["epoch"].tolist() == [*range(1, run.epochs + 1)]
+
+
 def test_seeds_of_a_curve_may_differ_in_number(grid):
     """A third seed of one point alone changes that point alone."""
     run = replace(blur(0, 2), seed=2)

@@ -419,7 +419,7 @@ def test_two_figures_by_layer_can_be_told_apart_by_their_tags():
 
 def test_orders_join_each_name_to_its_measured_place():
     accuracies = {"high": [0.9, 0.91, 0.92], "low": [0.5, 0.52, 0.51], "alone": [0.7], "absent": []}
-    truth = {name: pd.Series(values, dtype=float) for name, values in accuracies.items()}
+    truth = {name: np.array(values, dtype=float) for name, values in accuracies.items()}
     order = ["low", "absent", "high", "alone"]
     fig = predictions.orders(order, truth, dict.fromkeys(order, "#123456"))
     assert_whole(fig)

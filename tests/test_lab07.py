@@ -180,6 +180,16 @@ def test_a_patch_beyond_the_life_is_one_clear_line_an_empty_picture_and_no_train
 
 
 @pytest.mark.usefixtures("errors_raise")
+def test_a_life_of_which_only_shares_were_measured_is_said_as_such():
+    sweep([Run("blank:right", length=1, **CI)], "eye_shares", progress=False, device="cpu")
+    clinic = lab07.Clinic(profile="ci")
+    clinic.length.value = 1
+    assert "share of the right eye" in clinic.readout.value
+    assert "worth was not measured" in clinic.readout.value
+    assert not len(clinic.sources["worth"].data["mean"])
+
+
+@pytest.mark.usefixtures("errors_raise")
 def test_the_clinic_trains_a_life_and_shows_it_as_it_grows():
     clinic = lab07.Clinic(profile="ci", device="cpu", seed=3)
     clinic.length.value = 1

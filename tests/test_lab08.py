@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from conftest import says
 from labs_by_hand import text
 
-from cplab import linear
+from cplab import CplabError, linear
 from cplab.lab import lab08
 
 pytestmark = pytest.mark.usefixtures("errors_raise")
@@ -77,6 +78,13 @@ def test_a_formula_is_put_to_the_test():
     right = lab08.holds(lambda t, p0: p0 / (p0 + 1 / (1 + (1 / p0 - 1) * np.exp(-2 * t))), 2)
     assert "It holds" in text(right.children[0])
     assert "not hold" in text(lab08.holds(lambda t, p0: 0.5, 2).children[0])
+
+
+@pytest.mark.parametrize("formula", [lambda t, p0: t[:3], lambda t, p0: nowhere, lambda t: t])  # noqa: F821
+def test_a_formula_that_fails_or_gives_too_few_numbers_is_one_clear_line(formula):
+    with pytest.raises(CplabError) as error:
+        lab08.holds(formula, 2)
+    says(error, "the formula", "each time", "mend it")
 
 
 def test_matrices_are_completed_drawn_and_kept():

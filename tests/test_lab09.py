@@ -55,6 +55,13 @@ def test_norms_at_birth_are_the_closed_form():
     assert found[:-1] == pytest.approx(np.sqrt(np.array(outs) / 3), rel=0.15)
 
 
+def test_norms_at_birth_are_of_the_network_that_is_trained():
+    run = Run(**SMALL, model="fc-20", rate=1e-6)  # of grey images; it stays as it was born
+    [found] = sweep([run], {"gauges": (0,)}, progress=False)
+    norms = found.measured["gauges"][0]["norms"]
+    assert lab09.norms_at_birth(run) == pytest.approx(norms, rel=1e-3)
+
+
 def gauged(norms, **more):
     """A result whose gauges were taken after epochs 0 and 3."""
     said = {0: {"norms": [1.0, 1.0], **more}, 3: {"norms": norms, **more}}
@@ -74,6 +81,8 @@ def test_growth_is_the_norm_as_a_part_of_that_at_birth():
 def test_a_gauge_along_lives_is_by_epochs_trained_and_its_mean_over_layers():
     groups = {"blur": [gauged([2.0, 4.0]), gauged([4.0, 6.0])], "none": []}
     assert lab09.lines(groups, "norms") == {"blur": {1: [1, 1], 4: [3, 5]}}
+    groups["blur"][1].measured["gauges"].pop(0)
+    assert lab09.lines(groups, "norms") == {"blur": {4: [3, 5]}}
 
 
 def test_a_dissociation_has_a_mean_on_each_side():

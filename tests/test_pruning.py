@@ -12,11 +12,12 @@ import torch
 import torch.nn.functional as F
 
 from cplab import CplabError, data, devices, results, specs
-from cplab.checks import Cancelled
+from cplab.checks import Cancelled, Diverged
 from cplab.engine.train import Context
 from cplab.pruning import growth, nets
 from cplab.pruning.lives import SIZES, KernelPruning, KernelSplit, Pruned
 from cplab.pruning.specs import ORIGINS, SHAPES, OneShot, Retraining, Search
+from cplab.runs import Run
 
 SHORT = {"n": 60, "gamma": 2.0}  # of 85 steps, at most 80 % dense
 
@@ -434,6 +435,22 @@ def test_a_search_may_be_asked_for_together_with_its_retrainings():
     wanted.append(Retraining("magnitude", 0.2, search, steps=20))
     found = dict(results.collect(wanted, stop=stop_after(60)))
     assert {*found} == {*wanted}
+
+
+def test_what_diverges_takes_only_what_begins_with_it(monkeypatch):
+    def diverge(*rest, **how):
+        raise Diverged("the loss is nan")
+
+    monkeypatch.setattr(growth, "grow_and_prune", diverge)
+    search = Search(**SHORT, keep=0.2)
+    lost = [search, Retraining("random", 0.2, search, steps=20)]
+    sound = [Run(profile="ci", model="fc-20", dataset="mnist", recovery=1)]
+    sound += [OneShot(steps=20, keep=0.2), Retraining("magnitude", 0.2, search, steps=20)]
+    for wanted in (lost + sound, [lost[1], sound[2]]):  # also of sources that nobody asked for
+        with pytest.raises(Diverged, match="the loss is nan"):
+            dict(results.collect(wanted, fresh=True, stop=stop_after(60)))
+    assert all(map(results.find, sound))
+    assert not any(map(results.find, lost))
 
 
 def stop_after(seconds):

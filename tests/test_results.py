@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from conftest import says
 
 import cplab
 from cplab import devices, specs
@@ -169,6 +170,15 @@ def test_a_diverged_or_stopped_run_has_no_result():
     with pytest.raises(Cancelled):
         cplab.run(RUN, stop=stop, report=lambda *_: stop.set(), **HOW)
     assert files() == [f"{RUNS[1].key}.json"]
+
+
+def test_what_diverges_leaves_nothing_else_untrained_however_few_are_locked_at_a_time(monkeypatch):
+    monkeypatch.setattr(ask, "LOCKS", 1)
+    absurd = [replace(RUN, rate=5e5, seed=seed) for seed in (0, 1)]
+    with pytest.raises(Diverged) as error:
+        ask.sweep([absurd[0], RUNS[1], absurd[1], RUNS[2]], **SWEEP)
+    says(error, specs.canonical(absurd[0]), "(and 1 more)")
+    assert all(map(store.find, RUNS[1:]))
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")

@@ -17,6 +17,7 @@ from lab_browser import chromium
 
 from cplab import Run, animals, cli, lab, show, teach
 from cplab.checks import CplabError
+from cplab.deficits import OWN_MARKERS
 from cplab.lab.widgets import Covered
 from cplab.site.pages import build_site
 from cplab.site.plots import Pool, figures
@@ -49,6 +50,13 @@ CELLS = [
     "## An end\n\n<details><summary>Solution</summary>\n\n**bold**\n\n```python\n1 < 2\n```\n"
     "</details>",
 ]
+
+
+def test_a_page_draws_every_marker_that_a_deficit_may_have():
+    code = Path(replay.__code__.co_filename).with_name("page.js").read_text("utf-8")
+    markers = code[code.index("const MARKERS") : code.index("const LINES")]
+    drawn = re.findall(r"^(?:  |MARKERS\.)(\w+)(?:: \(r\)| = )", markers, re.M)
+    assert {"circle", *OWN_MARKERS} <= {*drawn}
 
 
 @pytest.fixture(scope="module")

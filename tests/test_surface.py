@@ -18,7 +18,7 @@ from bokeh.models import ColumnDataSource
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cplab import show
+from cplab import CplabError, show
 from cplab.lab.surface import surface
 from cplab.show.surface import Surface, as_document
 from cplab.show.theme import plain_figure
@@ -308,3 +308,5 @@ def test_figures_are_shown_side_by_side_in_a_notebook_and_elsewhere_by_bokeh(mon
 def test_what_is_no_figure_is_said():
     with pytest.raises(Exception, match="is no figure"):
         surface("a figure")
+    with pytest.raises(CplabError, match="nothing to show"):
+        show.display()

@@ -69,9 +69,7 @@ def trajectories(
                         forget(parent.checkpoint)
     for path in found:
         forget(path)
-    if diverged:
-        more = f" (and {len(diverged) - 1} more)" if len(diverged) > 1 else ""
-        raise Diverged(f"{diverged[0]}{more}") from diverged[0]
+    Diverged.raise_first(diverged)
 
 
 def crew_of(specs: list, context: Context, measures: Measures) -> AbstractContextManager[Crew]:

@@ -15,11 +15,10 @@ import numpy as np
 from cplab import animals, eyes, linear, pruning, quantities
 from cplab.checks import CplabError
 from cplab.lab.lab01 import by_age
-from cplab.lab.lab08 import shares
 from cplab.lab.points import Plots, Points
 from cplab.lab.widgets import all_seeds
 from cplab.runs import Run
-from cplab.show.results import bars, means, over_epochs, rates, removal
+from cplab.show.results import bars, curves, means, over_epochs, rates, removal
 from cplab.show.theme import label
 
 SIZE: dict[str, Any] = {"width": 720, "height": 420}
@@ -134,9 +133,7 @@ def linear_eyes_by_age() -> Any:
     lives = {d: [linear.Rearing(depth=d, onset=at) for at in ages] for d in (1, 2, 3, 4)}
     kept = {f"depth {d}": (ages, [linear.share(one)[0] for one in of]) for d, of in lives.items()}
     words = ("age at which the eye is closed, T", "share of the closed eye in the end")
-    fig = shares(kept, *words)
-    fig.update(**SIZE)
-    return fig
+    return curves(kept, *words, percent=True, **SIZE)
 
 
 def treatments() -> Any:

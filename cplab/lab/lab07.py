@@ -247,6 +247,8 @@ class Clinic(w.VBox):
             return f"Nobody has trained this life yet: {in_words(run)}. <b>Train it</b> below."
         share = statistics.describe([*shares[:, -1]], 2)
         said = [f"{in_words(run)}: share of the right eye {share}"]
+        if not len(worth):
+            return f"{said[0]}; what each eye is worth was not measured: <b>train it</b> below"
         for i, eye in enumerate(eyes.EYES, 1):
             mean, half = statistics.mean_half(worth[:, i] / 100)
             more = statistics.compare(-each_seed(eyes.acuity_loss, run, eye=eye), "without it all")

@@ -3,14 +3,13 @@ beside them, a closed form that is put to the test, matrices that are completed.
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ipywidgets as w
 import numpy as np
 from bokeh.models import BoxAnnotation, ColumnDataSource, FactorRange, Range1d
 from bokeh.plotting import figure
-from numpy.typing import ArrayLike
 
 from cplab import linear
 from cplab.checks import CplabError, require, shown
@@ -32,22 +31,6 @@ SIGHTS = {  # the words for what a deprived eye sees
     "noise, both eyes": "both noise",
 }
 SIDES = {"a": "eye a, open", "b": "eye b, deprived"}
-
-
-def shares(groups: Mapping[str, tuple], x: str, y: str, title: str = "", **options: Any) -> figure:
-    """Lines of fractions that were computed in a cell, each with its words.
-
-    Arguments: groups, two rows of numbers for each line; x, y, title, words.
-    """
-    high = max(float(np.max(line[1])) for line in groups.values())
-    room = {"width": 620, "height": 340, "y_range": Range1d(-0.02, 1.08 * high), **options}
-    fig = theme.plain_figure(title, x, y, **room)
-    for words, look in theme.styles(groups).items():
-        how = {"color": look.colour, "legend_label": words}
-        fig.line(*groups[words], width=2, line_dash=look.dash, **how)
-        fig.scatter(*groups[words], size=5, marker=look.marker, **how)
-    theme.percent_axis(fig.yaxis)
-    return theme.place_legend(fig, "above")
 
 
 class Eyes(w.VBox):
@@ -154,7 +137,9 @@ class Eyes(w.VBox):
                 here = eye == "b" or "both" in life.kind
                 shade.update(left=life.onset, right=end, visible=here)
         self._end.end = courses[0].t[-1]
-        alone = {eye: wrong([getattr(course, eye)[-1] for course in courses]) for eye in SIDES}
+        modes = np.array(MODES)
+        missed = {eye: modes - [getattr(course, eye)[-1] for course in courses] for eye in SIDES}
+        alone = {eye: (rest**2).sum() / (modes**2).sum() for eye, rest in missed.items()}
         self.readout.value = (
             f'<div style="{TEXT}">With eye b alone <b>{100 * alone["b"]:.0f} %</b> of what is to '
             f"be said is wrong, with eye a alone {100 * alone['a']:.0f} %. "
@@ -197,12 +182,6 @@ def strengths(courses: Sequence, eye: str, points: int) -> tuple[list, list]:
     return t, p
 
 
-def wrong(learned: ArrayLike) -> float:
-    """What one eye alone says wrong, as a part of all: Σ (s − p)² / Σ s²."""
-    modes = np.array(MODES)
-    return float(((modes - learned) ** 2).sum() / (modes**2).sum())
-
-
 def typed_guess(
     question: str, truth: Callable[[], float], make: Callable[[float], Sequence], within: float
 ) -> Covered:
@@ -236,7 +215,10 @@ def holds(formula: Callable, depth: int, start: float = 0.01) -> w.VBox:
     lengths = np.linspace(0, 3, 25)
     life = {"depth": depth, "start": start, "recovery": 60}
     solved = np.array([linear.share(linear.Rearing(length=n, **life))[0] for n in lengths])
-    ours = np.broadcast_to(np.asarray(formula(lengths * unit, start), dtype=float), solved.shape)
+    try:
+        ours = np.broadcast_to(np.asarray(formula(lengths * unit, start), float), solved.shape)
+    except Exception as error:  # a student's formula may do anything
+        raise CplabError(f"the formula gives no share for each time ({error}): mend it") from error
     apart = float(np.abs(ours - solved).max())
     require(np.isfinite(apart), "the formula gives no finite number somewhere: look at it again")
     words = "It <b>holds</b>" if apart < 1e-3 else "It does <b>not hold</b> yet"

@@ -162,7 +162,8 @@ def norms_at_birth(run: Run) -> np.ndarray:
     from cplab.engine.tasks import mix, seeded
 
     with seeded(mix(run.seed)):
-        net = models.build(run.model, size=run.settings.size)
+        channels = 1 if run.dataset.endswith("mnist") else 3  # known without the images
+        net = models.build(run.model, channels, run.settings.size)
     layers = [layer for layer in net.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
     return np.array([layer.weight.detach().norm().item() for layer in layers])
 
@@ -202,13 +203,13 @@ def lines(found: Mapping[str, Sequence], name: str) -> dict:
     """A gauge along lives as show.means takes it, {words: {epochs trained: one number a seed}}.
 
     Arguments: found, results by the words for them; name, norms, gradient, loss, dead or rank; of
-        what there is for each layer the mean is taken.
+        what there is for each layer the mean is taken. Epochs are those that all results have.
     """
     groups: dict[str, dict] = {}
     for text, some in found.items():
-        for epoch in [*some[0].measured["gauges"]] if some else []:
-            values = [np.mean(one.measured["gauges"][epoch][name]) for one in some]
-            groups.setdefault(text, {})[epoch + 1] = values
+        taken = [one.measured["gauges"] for one in some]
+        for epoch in [epoch for epoch in (taken or [()])[0] if all(epoch in one for one in taken)]:
+            groups.setdefault(text, {})[epoch + 1] = [np.mean(one[epoch][name]) for one in taken]
     return groups
 
 

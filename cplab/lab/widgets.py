@@ -243,14 +243,9 @@ class Ranking(Covered):
             return f"One place each: {' and '.join(twice)}."
         return "Covered until each has its place." if None in self.order else ""
 
-    def truth(self) -> dict[str, pd.Series]:
-        """The accuracies of each run, by seed."""
-
-        def by_seed(run: Run) -> pd.Series:
-            found = {one.spec.seed: one.accuracy for one in all_seeds(run)}
-            return pd.Series(found, dtype=float)
-
-        return {name: by_seed(run) for name, run in self.runs.items()}
+    def truth(self) -> dict[str, np.ndarray]:
+        """The accuracies of each run, one a seed."""
+        return {name: np.array(accuracies(run)) for name, run in self.runs.items()}
 
     def apart(self, one: str, other: str) -> np.ndarray:
         """Points of accuracy of a run above another, one a seed."""

@@ -18,6 +18,7 @@ from cplab import registry, specs
 from cplab.checks import (
     Cancelled,
     CplabError,
+    Diverged,
     cache_dir,
     installed,
     number,
@@ -73,8 +74,9 @@ def collect(
         # as for the whole set, since the bits and the checkpoints of the rest depend on it
         workers = workers or crew_size(missing, device)
     context = Context(device, workers, stop or Event(), report, client=client)
+    diverged = list[Diverged]()
     while missing:
-        with claim(missing) as mine:
+        with claim(missing) as mine, Diverged.noted(diverged):
             missing = [spec for spec in missing if spec not in mine]
             if not mine and context.stop.wait(0.2):  # others train all that is left
                 raise Cancelled(STOPPED)
@@ -83,21 +85,27 @@ def collect(
             todo = [spec for spec in mine if spec not in found]
             for spec, training in train(todo, context, measures):
                 yield spec, store.keep(make_result(spec, training))
+    Diverged.raise_first(diverged)
 
 
 def train(wanted: list, context: Any, measures: dict) -> Iterator[tuple[Any, Any]]:
     """Train specs, and before them those whose results they begin with. Yields (spec, Training)."""
     sources = dict.fromkeys(s.source for s in wanted if getattr(s, "source", None))
-    first = [spec for spec in wanted if spec in sources]  # locked by us: to collect it would wait
-    for spec, training in train(first, context, measures) if first else ():
-        context.sources[spec] = make_result(spec, training)
-        yield spec, training
+    known = {*wanted, *context.sources}  # what is wanted is locked by us: to collect it would wait
     how = {"device": context.device, "stop": context.stop, "report": context.report}
-    context.sources |= collect((s for s in sources if s not in context.sources), **how)
-    rest = [spec for spec in wanted if spec not in first]
-    for compute in dict.fromkeys(map(specs.trainer, rest)):
-        some = [spec for spec in rest if specs.trainer(spec) is compute]
-        yield from compute(some, context, measures)
+    diverged, groups = list[Diverged](), defaultdict(list)
+    with Diverged.noted(diverged):
+        context.sources |= collect((s for s in sources if s not in known), **how)
+    for spec in sorted(wanted, key=lambda s: s not in sources):  # one group for all that have lives
+        groups[specs.trainer(spec), hasattr(spec, "life") or spec.trunk_key].append(spec)
+    for (compute, _), group in groups.items():
+        some = [s for s in group if getattr(s, "source", None) in {None, *context.sources}]
+        with Diverged.noted(diverged):
+            for spec, training in compute(some, context, measures) if some else ():
+                if spec in sources:
+                    context.sources[spec] = make_result(spec, training)
+                yield spec, training
+    Diverged.raise_first(diverged)
 
 
 def find_all(wanted: Iterable, measures: dict) -> dict[Any, Result]:

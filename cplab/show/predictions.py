@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pandas as pd
+import numpy as np
 from bokeh.models import ColumnDataSource, FactorRange, Range1d
 from bokeh.plotting import figure
 
@@ -42,14 +42,14 @@ def add_measured(fig: figure, truth: Mapping, places: Sequence, size: int) -> fi
     return place_legend(fig, "above")
 
 
-def best_first(truth: Mapping[str, pd.Series]) -> dict[str, pd.Series]:
+def best_first(truth: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Those of which any accuracies are known, the best on average first."""
     known = {name: values for name, values in truth.items() if len(values)}
     return dict(sorted(known.items(), key=lambda one: -one[1].mean()))
 
 
 def orders(
-    order: Sequence[str], truth: Mapping[str, pd.Series], hues: Mapping[str, str], **options: Any
+    order: Sequence[str], truth: Mapping[str, np.ndarray], hues: Mapping[str, str], **options: Any
 ) -> figure:
     """A guessed order, from best to worst, beside the measured one, each name joined to itself;
     what has no accuracies by seed has no place on the right."""
@@ -94,7 +94,7 @@ def class_guesses(
 
 
 def class_orders(
-    orders: Sequence[Sequence[str]], truth: Mapping[str, pd.Series], title: str
+    orders: Sequence[Sequence[str]], truth: Mapping[str, np.ndarray], title: str
 ) -> figure:
     """How many gave each its place (circles, as large as the share), and the measured place."""
     measured = [*best_first(truth)]

@@ -267,7 +267,8 @@ def layer_labels(count: int) -> list[str]:
 
 def empty_figure(x: str, y: str, source: str, **options: Any) -> figure:
     """An empty figure with its axes in its title, the horizontal one without the unit."""
-    return plain_figure(f"{y} against {x.partition(',')[0]}", x, y, source, **options)
+    title = options.pop("title", f"{y} against {x.partition(',')[0]}")
+    return plain_figure(title, x, y, source, **options)
 
 
 def seeds_line(counts: Iterable[int], note: str = f" · {statistics.INTERVALS}") -> str:
@@ -349,10 +350,12 @@ def threads(groups: Mapping, x: str, y: str, words: tuple[str, str], **options: 
     return fig
 
 
-def curves(groups: Mapping[str, tuple], x: str, y: str, **options: Any) -> figure:
+def curves(
+    groups: Mapping[str, tuple], x: str, y: str, percent: bool = False, **options: Any
+) -> figure:
     """Lines of any numbers that are no results (computed in a cell), each with its words.
 
-    Arguments: groups, two rows of numbers for each line; x and y, words of the axes.
+    Arguments: groups, two rows of numbers for each line; x, y, words; percent, of fractions.
 
     >>> curves({"a": ([1, 2], [3, 4])}, "batches", "trace").title.text
     'trace against batches'
@@ -365,4 +368,4 @@ def curves(groups: Mapping[str, tuple], x: str, y: str, **options: Any) -> figur
         how = {"color": look.colour, "legend_label": look.label}
         fig.line(*line, width=2, line_dash=look.dash, **how)
         fig.scatter(*line, size=5, marker=look.marker, **how)
-    return finish(fig, "top_left")
+    return finish(fig, "above" if percent else "top_left", percent)

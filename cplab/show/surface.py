@@ -25,6 +25,7 @@ from bokeh.document import Document, events
 from bokeh.models import Column, LayoutDOM
 from bokeh.plotting import figure
 
+from cplab.checks import require
 from cplab.show.theme import side_by_side
 
 HEIGHT = 320  # pixels of a figure that says none
@@ -213,6 +214,7 @@ def display(*figs: Any) -> None:
     >>> from cplab.show.theme import plain_figure
     >>> display(plain_figure("", "", ""))  # doctest: +SKIP
     """
+    require(figs, "there is nothing to show: give one figure or more")
     layout = side_by_side(figs if len(figs) > 1 else figs[0])
     if IPython.get_ipython() is None:
         bokeh.io.show(layout)

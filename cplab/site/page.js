@@ -54,9 +54,10 @@ const MARKERS = {
   plus: (r) => `M${-r},0H${r}M0,${-r}V${r}`,
   x: (r) => `M${-r},${-r}L${r},${r}M${r},${-r}L${-r},${r}`,
 };
+MARKERS.cross = MARKERS.plus;
 MARKERS.square_x = (r) => MARKERS.square(r) + MARKERS.x(r);
 MARKERS.diamond_cross = (r) => MARKERS.diamond(r) + MARKERS.plus(r);
-const LINES = ["plus", "x", "square_x", "diamond_cross"]; // are drawn, not filled
+const LINES = ["plus", "cross", "x", "square_x", "diamond_cross"]; // are drawn, not filled
 const DASHES = {solid: "", dashed: "6", dotted: "2 4", dotdash: "2 4 6 4", dashdot: "6 4 2 4"};
 const dash = (value) => (Array.isArray(value) ? value.join(" ") : DASHES[value] ?? value ?? "");
 

@@ -174,11 +174,12 @@ def one_of(what: str, value: object, allowed: Iterable) -> Any:
     raise CplabError(f"unknown {what} {shown(value)}: choose one of {', '.join(map(str, allowed))}")
 
 
-def many(what: str, value: object, most: int) -> list:
+def many(what: str, value: Any, most: int) -> list:
     """The words of a text, the entries of what has some, or the value alone; a CplabError where
     there are more than `most`."""
-    value = value.split() if isinstance(value, str) else value
-    some = [*islice(value if isinstance(value, Iterable) else (value,), most + 1)]
+    some = [value := value.split() if isinstance(value, str) else value]
+    with suppress(TypeError):  # of what has none, though an array of one number seems to
+        some = [*islice(value, most + 1)]
     require(len(some) <= most, f"more than {most} {what} are not allowed: give fewer")
     return some
 

@@ -138,10 +138,7 @@ def deficit(function: Callable | None = None, **options: Any) -> Any:
     >>> look(cover).label
     'lower part covered'
     """
-    if function is None:
-        return partial(deficit, **options)
-    registry.enter(Deficit, function, options)
-    return function
+    return registry.entered(Deficit, function, options)
 
 
 @deficit(label="no deficit")

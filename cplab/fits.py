@@ -24,6 +24,7 @@ __all__ = ["Fit", "fit"]
 EVALUATIONS = 20_000  # of a curve, after which a fit is given up
 SINGULAR = 1e-8  # a Jacobian of unit columns below this determines too little
 WIDE = 10  # an interval so many times as wide as its parameter, and as its start, says nothing
+TAKEN = ["data", "params", "self", "weights", "eval", "exec", "execfile"]  # by lmfit, as names
 METHODS: tuple[tuple[str, dict], ...] = (  # one after the other; with bounds the second alone
     ("leastsq", {}),  # gets farther than the other from a poor start
     # Near 0, and where sizes differ, its derivatives are right, which the intervals need.
@@ -200,6 +201,8 @@ def check_names(function: Callable[..., Any], called: str, start: Mapping[str, f
         ) from None
     for name in start:
         one_of(f"parameter of {called}", name, allowed)
+        taken = f"parameter {name} is not allowed in a fit: give it another name"
+        require(name not in TAKEN, taken)
     lacking = [n for n, p in allowed.items() if p.default is p.empty and n not in start]
     lacks = f"start lacks {', '.join(lacking)} of {called}: give a first guess of each"
     require(not lacking, lacks)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cplab import registry
@@ -92,10 +91,7 @@ def model(function: Callable | None = None, **options: Any) -> Any:
     >>> build(model_name(linear), size=8)[1].in_features
     192
     """
-    if function is None:
-        return partial(model, **options)
-    registry.enter(Model, function, options)
-    return function
+    return registry.entered(Model, function, options)
 
 
 @model(label="All-CNN", width=96)

@@ -259,8 +259,6 @@ def trace_curve(
     last = (run.epochs - 1,)  # at least: norms and Jacobian may be measured at some epochs alone
     wanted = {one_of("of", of, ("trace", "jacobian")): "every" if of == "trace" else last}
     found = result(run, wanted | ({"weight_norms": last} if scaled else {}))
-    if not scaled and layers is None:
-        return found.series(of)
     curve = np.full(run.epochs, np.nan)
     for epoch, said in found.measured[of].items():
         norms = found.measured["weight_norms"].get(epoch) if scaled else {"norms": 1.0}
@@ -302,10 +300,10 @@ def doublings(run: Run, other: Run, epoch: int = -1, **how: Any) -> float:
     """
 
     def doubled(one: Run) -> Terms:
-        value = trace_curve(one, **how)[epoch]
-        if not value > 0:
-            raise Missing(f"the trace of {one} was not measured after epoch {epoch}")
-        return Terms({beginning(one): float(np.log2(value))})
+        curve, at = trace_curve(one, **how), int(epoch)
+        if not (-len(curve) <= at < len(curve) and curve[at] > 0):
+            raise Missing(f"the trace of {one} was not measured after epoch {at}: choose another")
+        return Terms({beginning(one): float(np.log2(curve[at]))})
 
     return doubled(run) - doubled(other)
 

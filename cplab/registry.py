@@ -8,8 +8,11 @@ and in worker processes: what changes later in a notebook changes nothing in wha
 
 import ast
 import linecache
+import sys
 from dataclasses import fields, replace
+from functools import partial
 from importlib import import_module
+from inspect import unwrap
 from types import FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -46,16 +49,33 @@ def enter(kind: type, thing: Any, options: dict[str, Any] | None = None) -> Any:
             table[name] = replace(table[name], **said)
             return table[name]
         apply, said = rebuild(source, name), getattr(kind, "next_look", dict)() | said
-    elif options is None or not thing.__module__.startswith("cplab."):
+    elif options is None or not is_new(thing):
         for entry in table.values():
             if entry.apply is thing and options is None:
                 return entry
         raise CplabError(f"{shown(thing)} is not a function of your own: write it with def")
+    else:  # without measure_, since `cplab.measure` has functions by these names
+        name = name.removeprefix("measure_")
     entry = kind(name, apply, source=source, **{"label": thing.__name__.replace("_", " "), **said})
     if own:
         entry.try_out()
     table[name] = entry
     return entry
+
+
+def entered(kind: type, thing: Any, options: dict[str, Any]) -> Any:
+    """What the decorator of a kind gives: the function itself, which is registered; or, where that
+    is None, what is called with it next."""
+    if thing is None:
+        return partial(entered, kind, options=options)
+    enter(kind, thing, options)
+    return thing
+
+
+def is_new(thing: Any) -> bool:
+    """Whether a function is on its way into a module of the package, and not had from there."""
+    there: Any = getattr(sys.modules.get(thing.__module__), thing.__name__, None)
+    return str(thing.__module__).startswith("cplab.") and unwrap(there) is not unwrap(thing)
 
 
 def rebuild(source: str, name: str) -> Any:

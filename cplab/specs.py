@@ -187,10 +187,6 @@ def data(value: Any) -> bool:
     return value is None or type(value) in (str, bool) or finite(value)
 
 
-def or_none(form: Callable) -> Callable:
-    return lambda value: value is None or form(value)
-
-
 def misfit(value: Any, form: Any) -> str:
     """What is wrong with plain data that are not of a form, in words; nothing where they are.
 
@@ -216,11 +212,6 @@ def misfit(value: Any, form: Any) -> str:
         inner = form[0]
         if callable(inner) and all(map(inner, value)):
             return ""
-        alike = {*map(type, value)} == {dict} and len({*map(tuple, value)}) == 1
-        if isinstance(inner, dict) and alike:  # column by column, which is quicker
-            columns = {name: [row[name] for row in value] for name in value[0]}
-            if not misfit(columns, {name: [part] for name, part in inner.items()}):
-                return ""
         return next(filter(None, (misfit(v, inner) for v in value)), "")
     return "" if callable(form) and form(value) else f"cannot be {value!r:.40}"
 

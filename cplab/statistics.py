@@ -357,7 +357,7 @@ def describe_difference(ours: ArrayLike, theirs: ArrayLike) -> str:
     >>> describe_difference([0.9, 0.91, 0.92], [0.8, 0.81, 0.82])
     '+10.0 ± 2.3 (p < 0.001)'
     """
-    ours, theirs = np.asarray(ours, dtype=float), np.asarray(theirs, dtype=float)
+    ours, theirs = row_of_numbers("ours", ours), row_of_numbers("theirs", theirs)
     if min(len(ours), len(theirs)) < 2:
         return ""
     from scipy import stats

@@ -94,6 +94,7 @@ Run(windows=itertools.repeat(("blank", 0, 1)))  ->  more than 100 windows
 Run(windows=[("blank:left", 0, 1)])  ->  deficit 'blank:left'
 Run(windows=3)  ->  window 3
 Run(windows=[{}])  ->  window
+Run(windows=np.array(3))  ->  window array(3)
 Run(windows="none@0+1")  ->  window ('none', 0, 1)
 Run(windows=[("a", "b", "c")])  ->  first epoch of a window 'b'
 Run(treatments="renorm")  ->  treatment 'renorm'
@@ -105,6 +106,7 @@ Run(treatments="renorm@1000000000")  ->  epoch of renorm '1000000000'
 Run(treatments=["held@0"] * 200)  ->  more than 100 treatments
 Run(treatments=itertools.repeat("held@0"))  ->  more than 100 treatments
 Run(treatments=[{}])  ->  treatment
+Run(treatments=np.array(3))  ->  treatment array(3)
 Run(treatments=10**5000)  ->  treatment of type int
 """
 
@@ -221,6 +223,12 @@ cplab.measurement(3)  ->  function 3
 cplab.measurement(when="never")(net_size)  ->  when 'never'
 cplab.measurement(images=0)(net_size)  ->  images 0
 cplab.measurement(images="x")(net_size)  ->  images 'x'
+cplab.measurement(label="x")(print)  ->  print (builtin_function_or_method)
+cplab.measurement(label="x")(measure.trace)  ->  <function trace at
+cplab.measurement(label="x")(measure.log_determinant)  ->  <function log_determinant at
+cplab.measurement(label="x")(re.compile)  ->  <function compile at
+cplab.deficit(label="x")(cplab.deficits.flip)  ->  <function flip at
+cplab.model(width=8)(models.allcnn)  ->  <function allcnn at
 models.build("x-4")  ->  model 'x'
 models.build("allcnn-4", channels=0)  ->  channels 0
 models.build("allcnn-4", size=0)  ->  size 0
@@ -236,6 +244,11 @@ fits.fit(decline, [1, 2, 3], [1, 2, 3], None)  ->  start None
 fits.fit(decline, [1, 2, 3], [1, 2, 3], {"normal": 1, "tau": 1}, sigma=[0, 1, 1])  ->  sigma
 fits.fit(decline, [1, 2, 3], [1, 2, 3], {"normal": 1, "tau": 1}, bounds={"tau": 3})  ->  bounds 3
 fits.fit(decline, [1, 2, 3], [1, 2, 3], {"normal": 1, "tau": 1}, bounds=[1])  ->  bounds [1]
+fits.fit(lambda t, weights: t, [1, 2], [1, 2], {"weights": 1})  ->  parameter weights
+fits.fit(lambda t, params: t, [1, 2], [1, 2], {"params": 1})  ->  parameter params
+fits.fit(lambda t, data: t, [1, 2], [1, 2], {"data": 1})  ->  parameter data
+fits.fit(lambda t, self: t, [1, 2], [1, 2], {"self": 1})  ->  parameter self
+fits.fit(lambda t, eval: t, [1, 2], [1, 2], {"eval": 1})  ->  parameter eval
 fits.fit(3, [1, 2, 3], [1, 2, 3], {"normal": 1, "tau": 1})  ->  3
 fits.fit(lambda t, a: "x", [1, 2, 3], [1, 2, 3], {"a": 1})  ->  <lambda>
 fits.fit(lambda t, a: 1 / 0, [1, 2, 3], [1, 2, 3], {"a": 1})  ->  <lambda>
@@ -362,6 +375,8 @@ quantities.gain_over_newborn(pruning.Search())  ->  run Search(
 quantities.sensitivity(BLUR, 3)  ->  onsets 3
 quantities.sensitivity(BLUR, [0], of="harm")  ->  of 'harm'
 quantities.worst_onset(BLUR, [])  ->  onsets []
+quantities.doublings(FIT, FIT, epoch=1000)  ->  after epoch 1000
+quantities.doublings(FIT, FIT, epoch=-1000)  ->  after epoch -1000
 quantities.trace_match(BLUR, "x", [1, 2])  ->  clear 'x'
 quantities.trace_match(FIT, FIT, [10**6])  ->  onset 1000000
 quantities.trace_remaining(3)  ->  run 3
@@ -403,6 +418,27 @@ statistics.compare([1, "x"], "a")  ->  points [1, 'x']
 statistics.compare([1, 2], 3)  ->  other 3
 statistics.describe_ratio({})  ->  ratios {}
 statistics.describe_difference("x", [1, 2])  ->  ours 'x'
+statistics.describe_difference(3, 3)  ->  ours
+statistics.describe_difference([1, 2], [[1, 2], [3, 4]])  ->  theirs
+statistics.describe_difference([1, 2], [1, float("nan")])  ->  theirs
+linear.descend(REARED, rate=5.0)  ->  rate 5.0
+linear.descend(REARED, rate=-1)  ->  rate -1
+linear.descend(REARED, rate=0)  ->  rate 0
+linear.descend(REARED, rate=float("nan"))  ->  rate nan
+linear.invariant(0, 0.1)  ->  depth 0
+linear.invariant(4, 0.0)  ->  strength 0.0
+linear.invariant(4, float("nan"))  ->  strength nan
+linear.settled(0, 0.1, 0.1)  ->  depth 0
+linear.settled(4, 0.1, 0.1, 0.0)  ->  mode 0.0
+linear.settled(4, 0.1, 0.0)  ->  strength 0.0
+linear.half_time(0)  ->  depth 0
+linear.half_time(2, mode=0)  ->  mode 0
+linear.half_time(2, start=0.3)  ->  start 0.3
+linear.half_time(2, mode=0.5, start=0.2)  ->  start 0.2
+linear.half_time([1])  ->  depth [1]
+linear.effective_rank([1, 2])  ->  matrix array([1., 2.])
+linear.effective_rank([[1, float("nan")]])  ->  matrix array([[ 1., nan]])
+linear.effective_rank(np.zeros((2, 2)))  ->  matrix array([[0., 0.],
 statistics.mean_curve([3])  ->  results [3]
 show.over_epochs({"a": [3]})  ->  groups {'a': [3]}
 show.rates([BLUR], width="x")  ->  width 'x'
@@ -670,8 +706,8 @@ def rows(*tables):
 @pytest.fixture(scope="module")
 def things():
     """What the calls are made with."""
-    names = ["animals", "eyes", "fits", "lab", "measure", "models", "pruning", "quantities"]
-    names += ["results", "show", "statistics", "windows"]
+    names = ["animals", "eyes", "fits", "lab", "linear", "measure", "models", "pruning"]
+    names += ["quantities", "results", "show", "statistics", "windows"]
     modules = {name: importlib.import_module(f"cplab.{name}") for name in names}
     own, blur = cell(OWN, nn=nn), Run("blur", length=8)
     made = {
@@ -683,6 +719,7 @@ def things():
         "FIT": Run(onset=24, profile="fit"),
         "DENSE": [np.ones((16, 784), bool), np.ones((10, 16), bool)],
         "KERNELS": modules["pruning"].KernelNet((4, 8), (16, 8), pixels=8),
+        "REARED": modules["linear"].Rearing(depth=2, length=1),
         "RANDOM": np.random.default_rng(0),
         "line": lambda t, a: a * t,
         "RESULT": cplab.run(blur),

@@ -303,7 +303,7 @@ def test_accuracy_is_the_fraction_of_images_named_rightly(batch):
     x, y = images.test_x, images.test_y % 2
     right = sum(int(a.sum(dtype=torch.long)) % 2 == int(b) for a, b in zip(x, y, strict=True))
     net = Sum()
-    assert tasks.evaluate(net, x, y, images.normal, batch=batch) == right / 300
+    assert tasks.evaluate(net, x, y, images.normal, "native", batch) == right / 300
     assert net.modes == {False}  # in the mode in which batch norm has no batch
 
 

@@ -22,6 +22,7 @@ LIVES = (
     {"length": 1.3, "start": 0.1, "modes": (0.5,)},
     {"length": 0, "recovery": 3},
 )
+BURST = Rearing(depth=2, length=0.5, recovery=2, modes=(3,)), 0.8  # ends at 7e11, a finite number
 KINDS = ("blank", "noise", "weak", "both blank", "both noise")
 
 
@@ -170,6 +171,8 @@ def test_strong_modes_lose_their_period_first():
         ({"rho": 2}, ("rho", "2")),
         ({"length": -1}, ("length", "-1")),
         ({"recovery": np.nan}, ("recovery", "nan")),
+        ({"modes": ()}, ("modes ()",)),
+        ({"modes": None}, ("mode", "None")),
         ({"length": 0, "recovery": 0}, ("no length", "above 0")),
         ({"start": 0.2, "modes": (0.5,)}, ("start", "0.2")),
     ],
@@ -178,6 +181,10 @@ def test_what_is_not_allowed_is_said(fields, told):
     with pytest.raises(CplabError) as error:
         Rearing(**fields)
     says(error, *told)
+
+
+def test_one_mode_need_not_stand_in_a_list():
+    assert Rearing(modes=3) == Rearing(modes=[3]) == Rearing(modes=(3.0,))
 
 
 # Real gradient descent ---------------------------------------------------------------------------
@@ -201,9 +208,10 @@ def test_from_random_weights_the_eye_that_was_closed_has_little():
 
 
 def test_steps_that_are_too_long_are_told():
-    with pytest.raises(CplabError) as error, np.errstate(all="ignore"):
-        linear.descend(Rearing(depth=4, modes=(90,)), rate=1)
-    says(error, "rate 1", "lower")
+    for life, rate in ((Rearing(depth=4, modes=(90,)), 1), BURST):
+        with pytest.raises(CplabError) as error:
+            linear.descend(life, rate=rate)
+        says(error, f"rate {rate}", "lower")
 
 
 # Matrices ----------------------------------------------------------------------------------------

@@ -512,7 +512,7 @@ def test_magnitude_keeps_the_strongest_and_retraining_begins_anew(monkeypatch):
         ({"optimizer": "lion"}, "sgd, adam"),
         ({"n": 10**8}, "n 100000000 .* to 1000000"),
         ({"gamma": 1e-9, "start": 1e-9}, "gamma 1e-09 .* steps"),
-        ({"keep": [i / 101 for i in range(1, 102)]}, "keep has more than 100 entries"),
+        ({"keep": [i / 101 for i in range(1, 102)]}, "more than 100 densities"),
         ({"seed": 10**12}, "seed 1000000000000"),
     ],
 )

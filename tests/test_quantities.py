@@ -32,6 +32,11 @@ def result(accuracy=0.5, source="shipped", **more):
     return SimpleNamespace(accuracy=accuracy, source=source, **more)
 
 
+def traced(values, **others):
+    """A result with a trace of one layer, {epoch: value}; others: further measurements."""
+    return result(measured={"trace": {e: {"trace": [v]} for e, v in values.items()}, **others})
+
+
 def lives(results, seed=0, **accuracies):
     """A window of blur from epoch 4 to 12 with its controls; returns the window."""
     run = Run("blur", 4, 8, seed=seed)
@@ -203,19 +208,27 @@ def test_sensitivity_is_taken_at_each_onset(results):
         results.setdefault(Run(onset=onset + 8), result(0.5))
     assert q.sensitivity(window, (0, 4), q.harm) == pytest.approx([10, 20])
     assert q.worst_onset(window, (0, 4, 8), q.harm) == 4
-    trace = np.array([np.nan, 5, 5, 3, 5, 5, 5, 1])
     clear = Run(onset=24)
-    results[clear] = result(series=lambda name: trace)
+    results[clear] = traced({1: 5, 2: 5, 3: 3, 4: 5, 5: 5, 6: 5, 7: 1})
     found = q.trace_match(window, clear, (0, 4, 8), q.harm)
     assert found == pytest.approx(np.corrcoef([20, 5], [3, 1])[0, 1])
 
 
 def test_the_trace_s_peak_and_end(results):
     some, other = Run("blur", 0, 8, profile="fit"), Run(onset=8, profile="fit")
-    results[some] = result(series=lambda name: np.array([1.0, 8, np.nan, 2]))
-    results[other] = result(series=lambda name: np.array([1.0, 2, 2, 0.5]))
+    results[some] = traced({0: 1.0, 1: 8, some.epochs - 1: 2})
+    results[other] = traced({0: 1.0, 1: 2, 2: 2, other.epochs - 1: 0.5})
     assert (q.trace_peak(some), q.trace_remaining(some)) == (2, 0.25)
-    assert q.doublings(some, other) == 2
+    assert q.doublings(some, other) == q.doublings(some, other, epoch=1.0) == 2
+    for epoch in (2, 1000, -1000):  # in one of them alone, or in none
+        with pytest.raises(q.Missing, match=f"after epoch {epoch}: "):
+            q.doublings(some, other, epoch=epoch)
+
+
+def test_a_curve_of_the_trace_knows_no_other_measurement_s_number_of_that_name(results):
+    run = Run(onset=8, profile="fit")
+    results[run] = traced({0: 1.0, 1: 8}, blurred={0: {"trace": 5.0}, 2: {"trace": 6.0}})
+    assert q.trace_curve(run)[:3] == pytest.approx([1, 8, np.nan], nan_ok=True)
 
 
 def test_the_scaled_trace_does_not_know_how_large_weights_are(results):

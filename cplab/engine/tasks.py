@@ -165,12 +165,7 @@ def shuffled(
 
 @torch.inference_mode()
 def evaluate(
-    net: nn.Module,
-    x: Tensor,
-    y: Tensor,
-    normal: Callable[[Tensor], Tensor] = lambda x: x,
-    arithmetic: str = "native",
-    batch: int | None = None,
+    net: nn.Module, x: Tensor, y: Tensor, normal: Callable, arithmetic: str, batch: int = 0
 ) -> float:
     """The fraction of images that the network names rightly.
 

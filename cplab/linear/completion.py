@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cplab.checks import Cancelled, one_of, require, whole
+from cplab.checks import Cancelled, one_of, require, shown, whole
 from cplab.linear.descent import multiply, take_gradient_step
 
 LACKS = ("few", "noise", "other")
@@ -42,10 +42,16 @@ class Completed:
 def effective_rank(matrix: ArrayLike) -> float:
     """The exponential of the entropy of a matrix's singular values, as parts of their sum.
 
+    Raises: CplabError for what is no matrix of finite numbers, or for zeros alone.
+
     >>> round(effective_rank(np.diag([1, 1, 1, 0])), 6)
     3.0
     """
-    values = np.linalg.svd(np.asarray(matrix, dtype=float), compute_uv=False)
+    matrix = np.asarray(matrix, dtype=float)
+    fine = matrix.ndim == 2 and matrix.any() and np.isfinite(matrix).all()
+    advice = "give a table of finite numbers, not all of them 0"
+    require(fine, f"matrix {shown(matrix)} is not allowed: {advice}")
+    values = np.linalg.svd(matrix, compute_uv=False)
     parts = values[values > 0] / values.sum()
     return float(np.exp(-(parts * np.log(parts)).sum()))
 

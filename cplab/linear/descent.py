@@ -5,14 +5,16 @@ from itertools import accumulate
 
 import numpy as np
 
-from cplab.checks import one_of, require, whole
+from cplab.checks import number, one_of, require, whole
 from cplab.linear.pathways import CLARITY, Course, Rearing, half_time
 
 SEEN, HIDDEN, SAID = 16, 16, 8  # inputs of an eye, units of a layer, outputs
 LOUD = 0.5  # standard deviation of the noise on what is to be said
 BEGINNINGS = ("aligned", "random")
+FAR = 1000  # times the greatest mode or 1: few samples of eyes that hardly agree lead to 250
 
 
+@np.errstate(all="ignore")  # of steps that are too long, which are told in the end
 def descend(
     rearing: Rearing, begin: str = "aligned", samples: int = 0, seed: int = 0, rate: float = 0.02
 ) -> list[Course]:
@@ -24,7 +26,7 @@ def descend(
             (Gaussian weights of that size).
         samples: images to learn from, with noise on what is to be said; 0: as many as there are.
         seed: of directions, weights and samples.
-        rate: learning rate.
+        rate: learning rate, up to 1.
     Returns: for each mode how far each eye had come, along the mode's directions, after each tenth
         step. Random weights may point against a mode: strengths below 0.
     Raises: CplabError for what is not allowed, or steps that are too long.
@@ -35,6 +37,7 @@ def descend(
     """
     one_of("beginning", begin, BEGINNINGS)
     whole("samples", samples, 0, 100_000)
+    rate = number("rate", rate, 1e-4, 1, closed=True)
     many = len(rearing.modes)
     require(many <= SAID, f"{many} modes are not allowed: give up to {SAID}")
     rng = np.random.default_rng(whole("seed", seed))
@@ -60,7 +63,8 @@ def descend(
             take_gradient_step(layers, chain, left)
         begun += time
     t, a, b = (np.array(column) for column in zip(*rows, strict=True))
-    fine = np.isfinite(a).all() and np.isfinite(b).all()
+    far = FAR * max(1, *rearing.modes)
+    fine = (abs(a) < far).all() and (abs(b) < far).all()  # what is not a number is none of these
     require(fine, f"rate {rate:g} is too high for these modes: give a lower one")
     return [Course(t, a[:, i], b[:, i]) for i in range(many)]
 

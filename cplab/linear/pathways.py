@@ -13,18 +13,29 @@ this file in JavaScript.
 """
 
 from dataclasses import dataclass
-from functools import cache
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from cplab.checks import number, one_of, require, settle, shown, whole
+from cplab.checks import many, number, require, shown, whole
+from cplab.runs import check_fields, setting
 
 DEPRIVATIONS = ("blank", "noise", "weak", "both blank", "both noise")
 CLARITY = 0.5  # correlation of what a weak eye sees with what there is to see
 CAREFUL = 4e-7  # bound of a step's error, by the difference of its four slopes
 STABLE = 2.0  # step, in times of the quickest decay
 REST = 1e-13  # slopes below it have ended
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(60)  # of an integral from -1 to 1
+
+time_of = partial(number, low=0, below=1e4)
+depth_of = partial(whole, least=1, most=8)
+start_of = partial(number, low=1e-6, below=0.25)
+mode_of = partial(number, low=1e-3, below=100)
+
+
+def modes_of(name: str, value: Any) -> tuple[float, ...]:
+    return tuple(mode_of("a mode", mode) for mode in many(name, value, 100))
 
 
 @dataclass(frozen=True)
@@ -46,34 +57,23 @@ class Rearing:
     (('clear', 1.0), ('blank', 2.0), ('patch', 0.0), ('clear', 10.0))
     """
 
-    depth: int = 2
-    onset: float = 0.0
-    length: float = 1.0
-    kind: str = "blank"
-    patch: float = 0.0
-    recovery: float = 10.0
-    rho: float = 1.0
-    start: float = 0.01
-    modes: tuple[float, ...] = (1.0,)
+    depth: int = setting(2, depth_of)
+    onset: float = setting(0.0, time_of)
+    length: float = setting(1.0, time_of)
+    kind: str = setting("blank", names=DEPRIVATIONS)
+    patch: float = setting(0.0, time_of)
+    recovery: float = setting(10.0, time_of)
+    rho: float = setting(1.0, partial(number, low=0, below=1.000001))
+    start: float = setting(0.01, start_of)
+    modes: tuple[float, ...] = setting((1.0,), modes_of)
 
     def __post_init__(self) -> None:
-        one_of("kind", self.kind, DEPRIVATIONS)
-        times = {n: number(n, getattr(self, n), 0, 1e4) for n in ("onset", "length", "patch")}
-        settle(
-            self,
-            **times,
-            depth=whole("depth", self.depth, 1, 8),
-            recovery=number("recovery", self.recovery, 0, 1e4),
-            rho=number("rho", self.rho, 0, 1.000001),
-            start=number("start", self.start, 1e-6, 0.25),
-            modes=tuple(number("a mode", mode, 1e-3, 100) for mode in self.modes),
-        )
-        lasts = (
-            "a life of no length is not allowed: give an onset, length, patch or recovery above 0"
-        )
-        require(any(time for _, time in self.phases), lasts)
-        little = f"start {self.start:g} is not allowed: give less than a quarter of each mode"
-        require(all(self.start < mode / 4 for mode in self.modes), little)
+        check_fields(self)
+        lasts = "is not allowed: give an onset, length, patch or recovery above 0"
+        require(any(time for _, time in self.phases), f"a life of no length {lasts}")
+        require(self.modes, "modes () are not allowed: give one or more")
+        for mode in self.modes:
+            half_time(self.depth, mode, self.start)  # which refuses a start that is too large
 
     @property
     def phases(self) -> tuple[tuple[str, float], ...]:
@@ -109,20 +109,22 @@ def view(kind: str, rho: float) -> tuple[float, float, float, float, float]:
     }[kind]
 
 
-@cache
 def half_time(depth: int, mode: float = 1.0, start: float = 0.01) -> float:
     """Time, in units of 1 / learning rate, until two eyes that see the same have learned half of a
     mode: ∫ du / (u^(D-1) (s - 2 u^D)), from the start to a quarter of s each.
 
     Arguments: depth, layers of each eye; mode, its strength s; start, strength of each eye then.
+    Raises: CplabError for what a Rearing is not allowed either.
 
     >>> [round(half_time(depth), 2) for depth in (1, 2, 3, 4)]
     [0.34, 1.95, 3.52, 4.52]
     """
+    depth, mode, start = depth_of("depth", depth), mode_of("mode", mode), start_of("start", start)
+    little = f"start {start:g} is not allowed: give less than a quarter of each mode"
+    require(start < mode / 4, little)
     low, high = (np.log(p) / depth for p in (start, mode / 4))
-    node, weight = np.polynomial.legendre.leggauss(60)
-    u = np.exp(low + (high - low) * (node + 1) / 2)
-    return float(weight @ (u ** (2 - depth) / (mode - 2 * u**depth)) * (high - low) / 2)
+    u = np.exp(low + (high - low) * (NODES + 1) / 2)
+    return float(WEIGHTS @ (u ** (2 - depth) / (mode - 2 * u**depth)) * (high - low) / 2)
 
 
 def grow(rearing: Rearing) -> list[Course]:
@@ -197,9 +199,13 @@ def invariant(depth: int, p: float) -> float:
     """What both eyes change alike while they see the same (rho = 1), so that its difference between
     them stays: p for one layer, log p for two, -p^-(1 - 2/D) for more.
 
+    Raises: CplabError for more than 8 layers, and for several with a strength that is not above 0.
+
     >>> invariant(1, 0.25), round(invariant(4, 0.25), 3)
     (0.25, -2.0)
     """
+    fine = (depth_of("depth", depth) == 1 or p > 0) and np.isfinite(p)
+    require(fine, f"strength {shown(p)} is not allowed: give one above 0")
     if depth == 1:
         return p
     return float(np.log(p)) if depth == 2 else -(p ** (2 / depth - 1))
@@ -211,12 +217,12 @@ def settled(depth: int, a: float, b: float, mode: float = 1.0) -> float:
     their sum becomes the mode.
 
     Arguments: depth, layers of each eye; a, b, strengths; mode, what is to be learned.
+    Raises: CplabError as `invariant`, and for a mode that a Rearing is not allowed.
 
     >>> settled(1, 0.3, 0.1), settled(2, 0.3, 0.1)
     (0.4, 0.25)
     """
-    least = f"strengths {shown((a, b))} are not allowed: give two above 0"
-    require(depth == 1 or min(a, b) > 0, least)
+    mode_of("mode", mode)
     kept = invariant(depth, b) - invariant(depth, a)
     if depth == 1:
         return (mode + kept) / 2 / mode

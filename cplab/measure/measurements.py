@@ -5,14 +5,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cplab import registry
-from cplab.checks import CplabError, one_of, require, settle, shown, whole
+from cplab.checks import CplabError, many, one_of, require, settle, shown, whole
 from cplab.own.trials import trial
 from cplab.runs import LONGEST
 from cplab.specs import data
@@ -133,14 +130,7 @@ def measurement(function: Callable | None = None, **options: Any) -> Any:
     >>> list(parse_measures(weights).values())
     ['end']
     """
-    if function is None:
-        return partial(measurement, **options)
-    if registry.is_own(function):
-        registry.enter(Measurement, function, options)
-    else:  # built in: named without measure_, since `cplab.measure` has functions by these names
-        name = function.__name__.removeprefix("measure_")
-        MEASUREMENTS[name] = Measurement(name, function, **options)
-    return function
+    return registry.entered(Measurement, function, options)
 
 
 def try_measurement(made: Measurement) -> None:
@@ -190,15 +180,8 @@ def parse_measures(measure: Any) -> dict[str, When]:
     """
     if isinstance(measure, Mapping):
         return {find_measurement(each).name: parse_when(when) for each, when in measure.items()}
-    several = () if measure is None else listed(measure, 1000)
+    several = () if measure is None else many("measurements", measure, 1000)
     return {one.name: one.when for one in map(find_measurement, several)}
-
-
-def listed(value: Any, most: int) -> list:
-    """The first so many entries of what has several; else the value itself, alone."""
-    with suppress(TypeError):
-        return [value] if isinstance(value, str) else [*islice(value, most)]
-    return [value]
 
 
 def find_measurement(measure: Any) -> Measurement:
@@ -212,7 +195,7 @@ def find_measurement(measure: Any) -> Measurement:
 def parse_when(when: Any) -> When:
     if isinstance(when, str) and when in WHEN:
         return when
-    epochs = listed(when, LONGEST + 1)
+    epochs = many("epochs", when, LONGEST)
     require(
         epochs and not isinstance(when, str),
         f"{shown(when)} is no time to measure: give every, end or a tuple of epochs",

@@ -323,7 +323,7 @@ class KernelPruning(KernelLife):
         "epochs": [specs.count],
         "first": [specs.count],
         "second": [specs.count],
-        "loss": [specs.or_none(specs.positive)],
+        "loss": [lambda value: value is None or specs.positive(value)],
         "train_accuracy": [specs.fraction],
         "accuracy": [specs.fraction],
         "parameters": [specs.count],

@@ -6,11 +6,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from typing import Any, ClassVar
 
 from cplab import specs
-from cplab.checks import CplabError, number, one_of, part, require, settle, shown, whole
+from cplab.checks import CplabError, many, number, one_of, part, require, settle, shown, whole
 from cplab.runs import OPTIMIZERS, check_fields, setting
 from cplab.specs import register
 
@@ -28,15 +27,12 @@ steps_of = partial(whole, least=1, most=MOST_STEPS)
 
 def several(name: str, values: Any, check: Callable) -> tuple:
     """Some values, each as its check gives it."""
-    some = [*islice(values, MOST_ENTRIES + 1)]
-    require(len(some) <= MOST_ENTRIES, f"{name} has more than {MOST_ENTRIES} entries: give fewer")
-    return tuple(check(name, each) for each in some)
+    return tuple(check(name, each) for each in many(name, values, MOST_ENTRIES))
 
 
 def densities(name: str, value: Any) -> tuple[float, ...]:
     """One or several fractions of synapses that are alive, in order, each once."""
-    some = value if isinstance(value, list | tuple) else (value,)
-    found = {*several(name, some, lambda _, each: density_of("density", each))}
+    found = {density_of("density", each) for each in many("densities", value, MOST_ENTRIES)}
     require(found, f"{name} {shown(value)} is not allowed: give one density or more")
     return tuple(sorted(found))
 

@@ -91,7 +91,7 @@ def take(path: Path, stack: ExitStack) -> bool:
     nobody has."""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(path)
+    lock = FileLock(path, thread_local=False)  # another thread may release it
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(blocking=False)

@@ -116,9 +116,7 @@ def find_all(wanted: Iterable, measures: dict) -> dict[Any, Result]:
 def claim(wanted: list) -> Iterator[dict]:
     """Those of some specs that are ours to train. One file is the lock of all that may share
     training; where none can be written, they are ours."""
-    from filelock import FileLock, Timeout
-
-    from cplab.engine.checkpoints import forget
+    from cplab.engine.turns import take
 
     alike, mine = defaultdict(list), {}
     for spec in wanted:
@@ -126,16 +124,8 @@ def claim(wanted: list) -> Iterator[dict]:
     with ExitStack() as held:
         for trunk, some in alike.items():
             name = hashlib.sha256(repr(trunk).encode()).hexdigest()[:16]
-            path = cache_dir() / "locks" / f"{name}.lock"
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                held.enter_context(FileLock(path, thread_local=False).acquire(blocking=False))
-                held.callback(forget, path)
-            except Timeout:
-                continue
-            except OSError:
-                pass
-            mine[trunk] = some
+            if take(cache_dir() / "locks" / f"{name}.lock", held):
+                mine[trunk] = some
             if len(mine) == LOCKS:
                 break
         yield dict.fromkeys(chain(*mine.values()))

@@ -310,7 +310,10 @@ def test_they_are_kept_and_a_size_is_what_it_means():
         (lambda: replace(SIZES["ci"], units=(10**9, 8)), "units 1000000000"),
         (lambda: replace(SIZES["ci"], batch=0), "batch 0"),
         (lambda: replace(SIZES["ci"], rates=((10**9, 0.1),)), "epochs 1000000000"),
-        (lambda: replace(SIZES["ci"], rates=((1, 0.1),) * 101), "more than 100 rates are not allowed"),
+        (
+            lambda: replace(SIZES["ci"], rates=((1, 0.1),) * 101),
+            "more than 100 rates are not allowed",
+        ),
         (lambda: replace(SIZES["ci"], rates=((90_000, 0.1),) * 2), "180003 epochs"),
         (lambda: replace(SIZES["ci"], rates=((2, float("nan")),)), "learning rate nan"),
         (lambda: replace(SIZES["ci"], rates=(2, 0.1)), "rates .* int"),

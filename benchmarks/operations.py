@@ -5,27 +5,24 @@ from functools import cache
 import torch
 
 from cplab import models
+from cplab.data import channels
 from cplab.runs import Run
 
 
 def training(run: Run) -> int:
     """Of a step for each image, forward and backward; a product and a sum are two."""
-    return count(run.model, channels(run), run.settings.size, backward=True)
+    return count(run.model, channels(run.dataset), run.settings.size, backward=True)
 
 
 def testing(run: Run) -> int:
     """Of the answer to an image."""
-    return count(run.model, channels(run), run.settings.size, backward=False)
+    return count(run.model, channels(run.dataset), run.settings.size, backward=False)
 
 
 def epoch(run: Run) -> int:
     """Of an epoch: all training images, then all test images."""
     p = run.settings
     return p.train_images * training(run) + p.test_images * testing(run)
-
-
-def channels(run: Run) -> int:
-    return 1 if "mnist" in run.dataset else 3
 
 
 @cache

@@ -45,23 +45,23 @@ class Diverged(CplabError):
     exit_code = 1
     each: tuple["Diverged", ...] = ()  # if it tells of several
 
-    @staticmethod
-    @contextmanager
-    def noted(diverged: list["Diverged"]) -> Iterator[None]:
-        """Go on after what diverges in here, which is told by `raise_first` then."""
-        try:
-            yield
-        except Diverged as error:
-            diverged += error.each or (error,)
 
-    @staticmethod
-    def raise_first(diverged: list["Diverged"]) -> None:
-        """Raise the first of these, if any, and say how many more there are."""
-        if diverged:
-            more = f" (and {len(diverged) - 1} more)" if len(diverged) > 1 else ""
-            error = Diverged(f"{diverged[0]}{more}")
-            error.each = tuple(diverged)
-            raise error from diverged[0]
+@contextmanager
+def noted(diverged: list[Diverged]) -> Iterator[None]:
+    """Go on after what diverges in here, which `raise_first` tells then."""
+    try:
+        yield
+    except Diverged as error:
+        diverged += error.each or (error,)
+
+
+def raise_first(diverged: list[Diverged]) -> None:
+    """Raise the first of these, if any, and say how many more there are."""
+    if diverged:
+        more = f" (and {len(diverged) - 1} more)" if len(diverged) > 1 else ""
+        error = Diverged(f"{diverged[0]}{more}")
+        error.each = tuple(diverged)
+        raise error from diverged[0]
 
 
 class Exhausted(CplabError):

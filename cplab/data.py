@@ -89,6 +89,11 @@ def _images(dataset: str, profile: Profile, device: str) -> Images:
     return Images(dataset, copy, **{name: part.to(device) for name, part in parts.items()})
 
 
+def channels(dataset: str) -> int:
+    """How many colours a data set's images have, known without them."""
+    return 1 if dataset.endswith("mnist") else 3
+
+
 def mean_and_deviation(x: Any) -> tuple[np.ndarray, np.ndarray]:
     """Of uint8 images (N, H, W, C), each (C,), by counting how often each value is there: exact,
     and without a copy of the images in float64."""

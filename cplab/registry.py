@@ -64,8 +64,7 @@ def enter(kind: type, thing: Any, options: dict[str, Any] | None = None) -> Any:
 
 
 def entered(kind: type, thing: Any, options: dict[str, Any]) -> Any:
-    """What the decorator of a kind gives: the function itself, which is registered; or, where that
-    is None, what is called with it next."""
+    """What a decorator gives: the function, which is registered, or what is called with it next."""
     if thing is None:
         return partial(entered, kind, options=options)
     enter(kind, thing, options)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cplab import devices
-from cplab.checks import Cancelled, Diverged, tidy
+from cplab.checks import Cancelled, Diverged, raise_first, tidy
 from cplab.devices import usable_cores
 from cplab.engine import cluster
 from cplab.engine.checkpoints import forget
@@ -69,7 +69,7 @@ def trajectories(
                         forget(parent.checkpoint)
     for path in found:
         forget(path)
-    Diverged.raise_first(diverged)
+    raise_first(diverged)
 
 
 def crew_of(specs: list, context: Context, measures: Measures) -> AbstractContextManager[Crew]:

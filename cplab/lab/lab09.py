@@ -10,7 +10,7 @@ import numpy as np
 from bokeh.models import ColumnDataSource, FactorRange
 from bokeh.plotting import figure
 
-from cplab import models, quantities, results, specs, statistics
+from cplab import data, models, quantities, results, specs, statistics
 from cplab.checks import CplabError
 from cplab.lab.live import Clock, Job, say_cost
 from cplab.lab.surface import TEXT, buttons, in_red, surface
@@ -162,8 +162,7 @@ def norms_at_birth(run: Run) -> np.ndarray:
     from cplab.engine.tasks import mix, seeded
 
     with seeded(mix(run.seed)):
-        channels = 1 if run.dataset.endswith("mnist") else 3  # known without the images
-        net = models.build(run.model, channels, run.settings.size)
+        net = models.build(run.model, data.channels(run.dataset), run.settings.size)
     layers = [layer for layer in net.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
     return np.array([layer.weight.detach().norm().item() for layer in layers])
 

@@ -21,8 +21,10 @@ from cplab.checks import (
     Diverged,
     cache_dir,
     installed,
+    noted,
     number,
     one_of,
+    raise_first,
     shown,
     tidy,
     whole,
@@ -76,7 +78,7 @@ def collect(
     context = Context(device, workers, stop or Event(), report, client=client)
     diverged = list[Diverged]()
     while missing:
-        with claim(missing) as mine, Diverged.noted(diverged):
+        with claim(missing) as mine, noted(diverged):
             missing = [spec for spec in missing if spec not in mine]
             if not mine and context.stop.wait(0.2):  # others train all that is left
                 raise Cancelled(STOPPED)
@@ -85,7 +87,7 @@ def collect(
             todo = [spec for spec in mine if spec not in found]
             for spec, training in train(todo, context, measures):
                 yield spec, store.keep(make_result(spec, training))
-    Diverged.raise_first(diverged)
+    raise_first(diverged)
 
 
 def train(wanted: list, context: Any, measures: dict) -> Iterator[tuple[Any, Any]]:
@@ -94,18 +96,18 @@ def train(wanted: list, context: Any, measures: dict) -> Iterator[tuple[Any, Any
     known = {*wanted, *context.sources}  # what is wanted is locked by us: to collect it would wait
     how = {"device": context.device, "stop": context.stop, "report": context.report}
     diverged, groups = list[Diverged](), defaultdict(list)
-    with Diverged.noted(diverged):
+    with noted(diverged):
         context.sources |= collect((s for s in sources if s not in known), **how)
     for spec in sorted(wanted, key=lambda s: s not in sources):  # one group for all that have lives
         groups[specs.trainer(spec), hasattr(spec, "life") or spec.trunk_key].append(spec)
     for (compute, _), group in groups.items():
         some = [s for s in group if getattr(s, "source", None) in {None, *context.sources}]
-        with Diverged.noted(diverged):
+        with noted(diverged):
             for spec, training in compute(some, context, measures) if some else ():
                 if spec in sources:
                     context.sources[spec] = make_result(spec, training)
                 yield spec, training
-    Diverged.raise_first(diverged)
+    raise_first(diverged)
 
 
 def find_all(wanted: Iterable, measures: dict) -> dict[Any, Result]:

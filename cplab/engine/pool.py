@@ -64,7 +64,8 @@ def processes(workers: int, device: torch.device, measures: Measures) -> Iterato
         resource_tracker.ensure_running()
     warnings.filterwarnings("ignore", "A worker was restarted", UserWarning)  # one that has grown
     initial = (max(1, usable_cores() // workers), registry.dumps_own(), os.getpid(), [*sys.path])
-    pool = ProcessPoolExecutor(workers, initializer=join_crew, initargs=initial)
+    with without_interrupt():
+        pool = ProcessPoolExecutor(workers, initializer=join_crew, initargs=initial)
 
     def begin(segment: Any) -> Future:
         how = {"device": device, "measures": measures, "stretch": 0, **segment.last}
@@ -84,15 +85,25 @@ def processes(workers: int, device: torch.device, measures: Measures) -> Iterato
 
 @contextmanager
 def without_interrupt() -> Iterator[None]:
-    """Ctrl-C waits until this is over, where the system can do that."""
+    """Ctrl-C waits until this is over, where the system can do that. It is blocked, which a process
+    that starts inherits; and put off, since threads that do not block it pass it on."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    came: list[int] = []
+    act = signal.getsignal(signal.SIGINT)
+    main = act is not None and threading.current_thread() is threading.main_thread()
+    if main:
+        signal.signal(signal.SIGINT, lambda *_: came.append(1))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if main:
+            signal.signal(signal.SIGINT, act)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 def join_crew(threads: int, own: str, parent: int, path: list[str]) -> None:

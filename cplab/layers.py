@@ -1,6 +1,7 @@
 """Layers of the papers' networks; what `models` builds them of."""
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 
@@ -23,8 +24,20 @@ def hidden(plan: list[tuple[int, int, int]], channels: int) -> list[nn.Module]:
 
 def normed(channels: int, out: int, kernel: int, stride: int = 1) -> list[nn.Module]:
     """A convolution that keeps the size, but for its stride, and batch norm."""
-    conv = nn.Conv2d(channels, out, kernel, stride, padding=kernel // 2, bias=False)
+    kind = Pointwise if kernel == 1 and stride > 1 else nn.Conv2d
+    conv = kind(channels, out, kernel, stride, padding=kernel // 2, bias=False)
     return [conv, nn.BatchNorm2d(out)]
+
+
+class Pointwise(nn.Conv2d):
+    """A 1×1 convolution with a stride. In float32 it takes the pixels that it needs first: the
+    gradient of torch's own writes past its memory where there are few channels (oneDNN #6035)."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if torch.is_autocast_enabled(x.device.type):
+            return super().forward(x)
+        down, right = self.stride
+        return F.conv2d(x[..., ::down, ::right], self.weight, self.bias)
 
 
 class Block(nn.Module):

@@ -1,6 +1,9 @@
 """The networks against the sentences of the paper that describe them."""
 
+import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -202,6 +205,40 @@ def test_number_of_parameters_of_narrow_resnets(width):
     weights = 27 * w + 36 * w * w + sum(36 * k * k - 9 * k * k // 2 + k * k // 2 for k in c)
     expected = weights + 2 * (5 * w + 5 * sum(c)) + 10 * 8 * w + 10
     assert sum(p.numel() for p in models.build(f"resnet18-{w}").parameters()) == expected
+
+
+GUARDED = """
+import torch
+from cplab import models
+for width in (1, 3, 5):
+    net = models.build(f"resnet18-{width}", size=8).to(memory_format=torch.channels_last)
+    for _ in range(2):
+        net(torch.randn(128, 3, 8, 8)).square().sum().backward()
+"""
+
+
+def test_a_narrow_resnet_writes_in_its_own_memory():
+    """Which glibc tells where it is; what oneDNN does with AVX2 is asked on other chips as well."""
+    guard = {"LD_PRELOAD": "libc_malloc_debug.so.0", "MALLOC_CHECK_": "3", "OMP_NUM_THREADS": "1"}
+    env = {**os.environ, **guard, "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    done = subprocess.run([sys.executable, "-c", GUARDED], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-500:]
+
+
+@pytest.mark.parametrize("size", [4, 5])
+@pytest.mark.parametrize("stride", [2, 3])
+def test_a_pointwise_convolution_is_torch_s(size, stride):
+    torch.manual_seed(0)
+    ours, x = layers.Pointwise(3, 4, 1, stride), torch.randn(2, 3, size, size, requires_grad=True)
+    theirs = nn.Conv2d(3, 4, 1, stride).double()
+    theirs.load_state_dict(ours.state_dict())
+    y = x.detach().double().requires_grad_()
+    for net, images in ((ours, x), (theirs, y)):
+        out = net(images)
+        (out * torch.arange(out.numel()).reshape(out.shape)).sum().backward()
+    torch.testing.assert_close(ours(x), theirs(y).float())
+    for one, two in zip((x, *ours.parameters()), (y, *theirs.parameters()), strict=True):
+        torch.testing.assert_close(one.grad, two.grad.float())
 
 
 @pytest.mark.parametrize("training", [False, True])

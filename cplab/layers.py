@@ -30,11 +30,11 @@ def normed(channels: int, out: int, kernel: int, stride: int = 1) -> list[nn.Mod
 
 
 class Pointwise(nn.Conv2d):
-    """A 1×1 convolution with a stride. In float32 it takes the pixels that it needs first: the
-    gradient of torch's own writes past its memory where there are few channels (oneDNN #6035)."""
+    """A 1×1 convolution with a stride. In float32 on a CPU it takes the pixels that it needs first:
+    the gradient of torch's own writes past its memory where channels are few (oneDNN #6035)."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if torch.is_autocast_enabled(x.device.type):
+        if x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
             return super().forward(x)
         down, right = self.stride
         return F.conv2d(x[..., ::down, ::right], self.weight, self.bias)

@@ -442,9 +442,9 @@ SIZES = statement(
     "How much a deficit impairs depends on the size of the network. (It does not say which way; we "
     "ask whether the harm grows.)",
     above(
-        "harm of {0} epochs of blur, All-CNN of width 32 minus width 8, points",
+        "harm of {0} epochs of blur, All-CNN of width 48 minus width 8, points",
         COURSE,
-        partial(n.excess, more={"model": "allcnn-32"}, less={"model": "allcnn-8"}),
+        partial(n.excess, more={"model": "allcnn-48"}, less={"model": "allcnn-8"}),
     ),
 )
 

@@ -69,7 +69,7 @@ def test_its_figures_are_those_of_the_shipped_results():
         for values in (born, sign * quantities.each_seed(quantities.harm, run)):
             assert len(values) == 5
             measured.append(statistics.describe(values).partition(" (")[0])
-    for width in (8, 32):
+    for width in (8, 32, 48):
         values = quantities.each_seed(quantities.harm, Run("blur", 0, 16, model=f"allcnn-{width}"))
         assert len(values) == 5
         measured.append(statistics.describe(values).partition(" (")[0])

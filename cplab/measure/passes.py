@@ -12,9 +12,11 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from cplab import devices
 from cplab.checks import CplabError, require
+from cplab.layers import Pointwise
 
 CONNECTIONS = (nn.Conv2d, nn.Linear)  # whose weights the paper compares with synapses
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+ALLOWED = (*CONNECTIONS, Pointwise, *NORMS)
 
 # Bytes that the images of a pass take, about. On a CPU more is slower: what one layer leaves is no
 # longer in the cache when the next one needs it.
@@ -41,7 +43,7 @@ def counted_layers(net: nn.Module, x: Tensor) -> Layers:
     for name, module in net.named_modules():
         name = name or type(module).__name__
         for key, parameter in module.named_parameters(recurse=False):
-            if type(module) not in (*CONNECTIONS, *NORMS) or key not in ("weight", "bias"):
+            if type(module) not in ALLOWED or key not in ("weight", "bias"):
                 raise CplabError(
                     f"layer {name!r} ({type(module).__name__}, parameter {key!r}) is not allowed: "
                     "parameters may belong to Conv2d, Linear and BatchNorm layers"

@@ -248,13 +248,15 @@ def course_controls() -> Parts:
         yield [s for s in specs if s.seed not in UNTRAINED.get((s.model, s.recovery), ())], measure
 
 
-PACED = {10: FIRST, 5: FIRST}  # seeds of ladder B that are trained, by pace
+PACED = {10: FIRST, 5: FIRST, 2: range(1)}  # seeds of ladder B that are trained, by pace
+UNCONTROLLED = (2,)  # paces of which the newborn and equal training are not trained yet
 
 
 def course_pace() -> Parts:
     """Of ladder B what is trained."""
     for specs, measure in LADDERS["B"].parts():
-        yield [run for run in specs if run.seed in PACED.get(run.settings.pace, ())], measure
+        some = [run for run in specs if run.seed in PACED.get(run.settings.pace, ())]
+        yield [r for r in some if r.length or r.settings.pace not in UNCONTROLLED], measure
 
 
 def matched() -> Parts:

@@ -28,8 +28,8 @@ __all__ = ["Missing", "Terms", "accuracy", "accuracy_at", "advantage", "beginnin
 __all__ += ["doublings", "each_seed", "equal_training_loss", "gain_over_newborn", "harm"]
 __all__ += ["information_centre", "information_shift", "kernel_split", "layer_shares", "lost_time"]
 __all__ += ["plasticity_loss", "random_splits_accuracy", "result", "sensitivity"]
-__all__ += ["shipped_only", "trace_curve", "trace_match", "trace_peak", "trace_remaining"]
-__all__ += ["worst_onset"]
+__all__ += ["shipped_only", "trace_at", "trace_curve", "trace_match", "trace_peak"]
+__all__ += ["trace_remaining", "worst_onset"]
 
 SEEDS = range(30)  # that numbers of each seed are of, as far as there are results
 Cost = Callable[[Run], float]
@@ -288,11 +288,23 @@ def trace_remaining(run: Run, **how: Any) -> float:
     return float(trace[-1] / np.nanmax(trace))
 
 
-def doublings(run: Run, other: Run, epoch: int = -1, **how: Any) -> float:
-    """How many times the trace doubled from another run to this one: log₂ of the ratio.
+def trace_at(run: Run, epoch: int = -1, **how: Any) -> float:
+    """The trace after an epoch, counted from 0, the last one if not given; how, as in
+    `trace_curve`.
 
-    Arguments: epoch, after which, counted from 0; the last one if not given; how, as in
-        `trace_curve`.
+    >>> trace_at(Run(onset=24, profile="fit"), 11) > 10 * trace_at(Run(onset=24, profile="fit"))
+    True
+    """
+    curve, at = trace_curve(run, **how), int(epoch)
+    if not -len(curve) <= at < len(curve) or np.isnan(curve[at]):
+        raise Missing(f"the trace of {run} was not measured after epoch {at}: choose another")
+    return float(curve[at])
+
+
+def doublings(run: Run, other: Run, of: Callable[[Run], float] = trace_at) -> float:
+    """How many times a measure doubled from another run to this one: log₂ of the ratio.
+
+    Arguments: of, the measure, a function of a run whose values are above 0.
 
     >>> blur = Run(deficit="blur", length=24, profile="fit")
     >>> round(doublings(blur, blur.equal_training()), 1)
@@ -300,10 +312,10 @@ def doublings(run: Run, other: Run, epoch: int = -1, **how: Any) -> float:
     """
 
     def doubled(one: Run) -> Terms:
-        curve, at = trace_curve(one, **how), int(epoch)
-        if not (-len(curve) <= at < len(curve) and curve[at] > 0):
-            raise Missing(f"the trace of {one} was not measured after epoch {at}: choose another")
-        return Terms({beginning(one): float(np.log2(curve[at]))})
+        value = float(of(one))
+        if not value > 0:
+            raise Missing(f"{one} has {value:g}, which no number doubles to: give another measure")
+        return Terms({beginning(one): float(np.log2(value))})
 
     return doubled(run) - doubled(other)
 

@@ -334,18 +334,18 @@ def compare(points: ArrayLike, other: str) -> str:
     return f"not told apart from {other} by {seeds} ({apart} points)"
 
 
-def describe_ratio(ratios: ArrayLike) -> str:
-    """The geometric mean of `ratios`, one a seed, and its 95 % interval.
+def describe_ratio(doublings: ArrayLike) -> str:
+    """The geometric mean of ratios and its 95 % interval, in words.
 
-    >>> describe_ratio([1.0, 4.0, 16.0])
+    Arguments: doublings, the log₂ of each ratio, one a seed, as `quantities.doublings` has them.
+
+    >>> describe_ratio([0.0, 2.0, 4.0])
     '4.0 × (0.13 to 130)'
     """
-    with np.errstate(all="ignore"):
-        logs = np.log(np.asarray(ratios, dtype=float))
-    mean, half = mean_half(logs[np.isfinite(logs)])
+    mean, half = mean_half(doublings)
     if np.isnan(mean):
         return MISSING
-    middle, low, high = map(plain_number, np.exp([mean, mean - half, mean + half]))
+    middle, low, high = map(plain_number, np.exp2([mean, mean - half, mean + half]))
     return f"{middle} ×" + ("" if np.isnan(half) else f" ({low} to {high})")
 
 

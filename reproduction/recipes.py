@@ -249,14 +249,12 @@ def course_controls() -> Parts:
 
 
 PACED = {10: FIRST, 5: FIRST, 2: range(1)}  # seeds of ladder B that are trained, by pace
-UNCONTROLLED = (2,)  # paces of which the newborn and equal training are not trained yet
 
 
 def course_pace() -> Parts:
     """Of ladder B what is trained."""
     for specs, measure in LADDERS["B"].parts():
-        some = [run for run in specs if run.seed in PACED.get(run.settings.pace, ())]
-        yield [r for r in some if r.length or r.settings.pace not in UNCONTROLLED], measure
+        yield [run for run in specs if run.seed in PACED.get(run.settings.pace, ())], measure
 
 
 def matched() -> Parts:

@@ -375,8 +375,8 @@ quantities.gain_over_newborn(pruning.Search())  ->  run Search(
 quantities.sensitivity(BLUR, 3)  ->  onsets 3
 quantities.sensitivity(BLUR, [0], of="harm")  ->  of 'harm'
 quantities.worst_onset(BLUR, [])  ->  onsets []
-quantities.doublings(FIT, FIT, epoch=1000)  ->  after epoch 1000
-quantities.doublings(FIT, FIT, epoch=-1000)  ->  after epoch -1000
+quantities.trace_at(FIT, epoch=1000)  ->  after epoch 1000
+quantities.trace_at(FIT, epoch=-1000)  ->  after epoch -1000
 quantities.trace_match(BLUR, "x", [1, 2])  ->  clear 'x'
 quantities.trace_match(FIT, FIT, [10**6])  ->  onset 1000000
 quantities.trace_remaining(3)  ->  run 3
@@ -416,7 +416,7 @@ statistics.column_effect([1, 2])  ->  table
 statistics.column_effect([[1, 2]])  ->  table
 statistics.compare([1, "x"], "a")  ->  points [1, 'x']
 statistics.compare([1, 2], 3)  ->  other 3
-statistics.describe_ratio({})  ->  ratios {}
+statistics.describe_ratio({})  ->  doublings {}
 statistics.describe_difference("x", [1, 2])  ->  ours 'x'
 statistics.describe_difference(3, 3)  ->  ours
 statistics.describe_difference([1, 2], [[1, 2], [3, 4]])  ->  theirs

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -219,10 +220,14 @@ def test_the_trace_s_peak_and_end(results):
     results[some] = traced({0: 1.0, 1: 8, some.epochs - 1: 2})
     results[other] = traced({0: 1.0, 1: 2, 2: 2, other.epochs - 1: 0.5})
     assert (q.trace_peak(some), q.trace_remaining(some)) == (2, 0.25)
-    assert q.doublings(some, other) == q.doublings(some, other, epoch=1.0) == 2
+    early = partial(q.trace_at, epoch=1.0)
+    assert q.doublings(some, other) == q.doublings(some, other, early) == 2
+    assert [*q.doublings(some, other).parts.values()] == [1, 1]  # they share no training
     for epoch in (2, 1000, -1000):  # in one of them alone, or in none
         with pytest.raises(q.Missing, match=f"after epoch {epoch}: "):
-            q.doublings(some, other, epoch=epoch)
+            q.doublings(some, other, partial(q.trace_at, epoch=epoch))
+    with pytest.raises(q.Missing, match="has 0, "):
+        q.doublings(some, other, lambda run: 0.0)
 
 
 def test_a_curve_of_the_trace_knows_no_other_measurement_s_number_of_that_name(results):

@@ -214,15 +214,17 @@ def test_percent_says_no_more_digits_than_the_interval_allows():
 def test_numbers_are_told_with_their_seeds_or_their_absence():
     assert statistics.describe([1.0, 2.0, 4.0]) == "2.3 ± 3.8 (3 seeds)"
     assert statistics.describe([0.125], 2) == "0.12 (1 seed)"
-    assert statistics.describe([]) == statistics.describe_ratio([0.0, np.nan])
+    assert statistics.describe([]) == statistics.describe_ratio([])
     assert np.isnan(statistics.mean_half([])).all()
 
 
 def test_a_ratio_is_the_geometric_mean_with_an_interval_around_it():
     mean, half = interval(np.log([1.0, 4.0, 16.0]))
     assert np.exp([mean - half, mean + half]) == pytest.approx([0.128, 125], rel=0.01)
-    assert statistics.describe_ratio([1.0, 4.0, 16.0]) == "4.0 × (0.13 to 130)"
-    assert statistics.describe_ratio([3.0]) == "3.0 ×"
+    assert statistics.describe_ratio([0.0, 2.0, 4.0]) == "4.0 × (0.13 to 130)"
+    assert statistics.describe_ratio([np.log2(3)]) == "3.0 ×"
+    apart = statistics.PerSeed([[1.0, -1.0], [2.0, 0.0], [3.0, 1.0]])  # no pairs: Welch's
+    assert statistics.describe_ratio(apart) == "4.0 × (0.83 to 19)"
 
 
 def test_numbers_have_digits_that_count_and_no_exponent():

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cplab.checks import Cancelled, one_of, require, shown, whole
+from cplab.checks import Cancelled, CplabError, one_of, require, shown, whole
 from cplab.linear.descent import multiply, take_gradient_step
 
 LACKS = ("few", "noise", "other")
@@ -48,9 +48,9 @@ def effective_rank(matrix: ArrayLike) -> float:
     3.0
     """
     matrix = np.asarray(matrix, dtype=float)
-    fine = matrix.ndim == 2 and matrix.any() and np.isfinite(matrix).all()
-    advice = "give a table of finite numbers, not all of them 0"
-    require(fine, f"matrix {shown(matrix)} is not allowed: {advice}")
+    if not (matrix.ndim == 2 and matrix.any() and np.isfinite(matrix).all()):
+        advice = "give a table of finite numbers, not all of them 0"
+        raise CplabError(f"matrix {shown(matrix)} is not allowed: {advice}")
     values = np.linalg.svd(matrix, compute_uv=False)
     parts = values[values > 0] / values.sum()
     return float(np.exp(-(parts * np.log(parts)).sum()))

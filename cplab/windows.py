@@ -9,6 +9,7 @@ import numpy as np
 
 from cplab.checks import one_of
 from cplab.lazy import check_calls
+from cplab.results.tables import table_where
 from cplab.runs import CLOCKS, Run
 from cplab.statistics import crossing, half_of_sum, half_width
 
@@ -20,20 +21,22 @@ __all__ = ["longest_harmless_window", "point_means", "same_setting"]
 POINT = ("deficit", "onset", "length", "seed", "skipped")  # what varies within one setting
 
 
-def same_setting(table: "pd.DataFrame", like: Run, but: Collection[str] = ()) -> "pd.DataFrame":
-    """The rows of a table of runs (`cplab.table`) that agree with a run in everything but deficit,
-    onset, length and seed, and the fields that are named with `but`.
+def same_setting(
+    like: Run, but: Collection[str] = (), table: "pd.DataFrame | None" = None
+) -> "pd.DataFrame":
+    """The rows of `cplab.table`, or of a part of it, that agree with a run in everything but
+    deficit, onset, length and seed, and the fields that are named with `but`.
 
-    >>> import cplab
-    >>> set(same_setting(cplab.table(), Run(profile="fit")).profile)
+    >>> set(same_setting(Run(profile="fit")).profile)
     {'fit'}
     """
-    same = np.ones(len(table), dtype=bool)
-    for name in {f.name for f in fields(Run)} & {*table} - {*POINT, *but}:
-        wanted = getattr(like, name)  # for None a table may hold NaN
-        alike = [v == wanted or (wanted is None and v != v) for v in table[name]]
-        same &= np.array(alike, dtype=bool)  # also of an empty table
-    return table[same]
+    names = [f.name for f in fields(Run) if f.name not in (*POINT, *but)]
+    wanted = [getattr(like, name) for name in names]
+    if table is None:  # which reads hardly anything of the others
+        return table_where(lambda run: [getattr(run, name) for name in names] == wanted)
+    rows = table.reindex(columns=names).astype(object)
+    rows = rows.where(rows.notna(), None)  # a table may hold NaN for None
+    return table[[list(row) == wanted for row in rows.itertuples(index=False)]]
 
 
 def point_means(table: "pd.DataFrame", clock: str = "stopped") -> "pd.DataFrame":
@@ -48,7 +51,7 @@ def point_means(table: "pd.DataFrame", clock: str = "stopped") -> "pd.DataFrame"
         accuracy_half, …; seeds, the number of runs; pairs, of those with equal training.
 
     >>> import cplab
-    >>> points = point_means(same_setting(cplab.table(), Run()))
+    >>> points = point_means(same_setting(Run()))
     >>> points.loc[("blur", 0, 8), ["loss", "lost_time", "harm"]].round(3).to_list()
     [0.07, 0.052, 0.018]
     """
@@ -119,7 +122,7 @@ def longest_harmless_window(
     Returns: epochs, low, high; NaN where nothing was trained, or all of it with one seed.
 
     >>> import cplab
-    >>> points = point_means(same_setting(cplab.table(), Run()))
+    >>> points = point_means(same_setting(Run()))
     >>> print(*np.round(longest_harmless_window(points, "blur"), 1))
     5.5 2.5 7.2
     """

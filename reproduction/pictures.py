@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from cplab import quantities as q
-from cplab import show, table, windows
+from cplab import show, windows
 from cplab.runs import Run
 from reproduction import numbers as n
 from reproduction import questions as asked
@@ -23,11 +23,10 @@ SIZE = {"width": 640, "height": 340}
 def removal():
     """The removal curves of the largest profile that has all four."""
     deficits = ("blur", "flip", "permute", "noise")
-    rows = table()
-    rows = rows[rows.source == "shipped"]
     for size in ("paper", "course"):
-        like = Run(profile=size)
-        if set(deficits) <= set(windows.same_setting(rows, like).deficit):
+        rows = windows.same_setting(like := Run(profile=size))
+        rows = rows[rows.source == "shipped"]
+        if set(deficits) <= set(rows.deficit):
             return show.removal(like, deficits, rows, **SIZE)
     return None
 

@@ -393,8 +393,8 @@ quantities.random_splits_accuracy("course", 50, 0, draws=10**9)  ->  draws 10000
 quantities.random_splits_accuracy("course", 50, 0, draws=0)  ->  draws 0
 quantities.random_splits_accuracy("huge", 50, 0)  ->  size 'huge'
 quantities.plasticity_loss(BLUR)  ->  life Run(
-windows.same_setting("x", BLUR)  ->  table 'x'
-windows.same_setting(cplab.table(), 3)  ->  like 3
+windows.same_setting("x")  ->  like 'x'
+windows.same_setting(BLUR, 3)  ->  but 3
 windows.point_means("x")  ->  table 'x'
 windows.point_means(cplab.table(), "late")  ->  clock 'late'
 windows.longest_harmless_window("x", "blur")  ->  points 'x'

@@ -15,7 +15,9 @@ import cplab
 from cplab import quantities as q
 from cplab import statistics, windows
 from cplab.pruning import KernelPruning, KernelSplit, Pruned, Retraining, Search
+from cplab.results import by_key as find_by_key
 from cplab.results import find
+from cplab.results.tables import ABOUT
 from cplab.runs import Run
 
 COURSE = Run(profile="course")
@@ -321,7 +323,7 @@ BY_HAND = {
 
 @pytest.fixture(scope="module")
 def points():
-    return windows.point_means(windows.same_setting(cplab.table(), COURSE))
+    return windows.point_means(windows.same_setting(COURSE))
 
 
 def test_the_table_says_of_each_point_what_its_seeds_say(points):
@@ -343,7 +345,7 @@ def test_the_table_says_of_each_point_what_its_seeds_say(points):
 
 
 def test_one_seed_has_no_interval_and_no_rows_give_no_points():
-    table = windows.same_setting(cplab.table(), COURSE)
+    table = windows.same_setting(COURSE)
     alone = windows.point_means(table[table.seed == 0])
     assert alone.harm_half.isna().all()
     assert (alone.seeds == 1).all()
@@ -351,13 +353,16 @@ def test_one_seed_has_no_interval_and_no_rows_give_no_points():
 
 
 def test_a_setting_is_all_but_deficit_onset_length_and_seed():
-    runs = [Run(), Run("blur", 2, 4, seed=3), Run(recovery=30), Run(pace=2, schedule="paper")]
-    runs += [Run(momentum=0), Run(windows=[("blank", 0, 2)]), Run(profile="fit")]
-    table = pd.DataFrame([{**run.__getstate__(), "key": run.key} for run in runs])
-    table["pace"] = table["pace"].astype(float)  # None becomes NaN, as in a table of many
-    assert windows.same_setting(table, Run(seed=7)).key.to_list() == [r.key for r in runs[:2]]
-    for run in runs[2:]:
-        assert windows.same_setting(table, run).key.to_list() == [run.key]
+    every = cplab.table()
+    but = ["key", "deficit", "onset", "length", "seed", "skipped", "accuracy", *ABOUT]
+    groups = list(every.drop(columns=but).fillna(-1).groupby([*{*every} - {*but}], sort=False))
+    assert len(groups) > 50
+    for _, rows in groups[::5]:
+        like = find_by_key(every.key[rows.index[-1]]).spec
+        assert {*windows.same_setting(like).key} == {*every.key[rows.index]}
+        assert {*windows.same_setting(like, table=every).key} == {*every.key[rows.index]}
+    longer = windows.same_setting(COURSE, but=("recovery",)).recovery
+    assert {*longer} > {*windows.same_setting(COURSE).recovery} == {COURSE.recovery}
 
 
 def test_a_quantity_needs_neither_torch_nor_bokeh():

@@ -13,7 +13,6 @@ import pytest
 from conftest import forget_lookups
 from scipy import stats
 
-import cplab
 from cplab import Run, windows
 from cplab import quantities as q
 from cplab.checks import CplabError
@@ -156,7 +155,7 @@ def test_a_row_compares_with_the_source_at_its_own_size_alone():
 
 
 def test_numbers_are_those_of_the_labs_figures():
-    points = windows.point_means(windows.same_setting(cplab.table(), Run()))
+    points = windows.point_means(windows.same_setting(Run()))
     for what, deficit, name in (
         ("{0} epochs of flip, minus the newborn, points", "flip", "gain"),
         ("points lost to a window of {0} at onset {1}", "blur", "loss"),

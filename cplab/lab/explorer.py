@@ -21,6 +21,7 @@ from cplab.lab.live import Clock, Job, life_in_words, say_cost
 from cplab.lab.points import Plots, Points
 from cplab.lab.surface import TEXT, Throttle, buttons, surface
 from cplab.profiles import PROFILES
+from cplab.results.tables import table_where
 from cplab.runs import CLOCKS, DATASETS, DEVICES, LONGEST, Run
 from cplab.show.pictures import strips
 from cplab.show.previews import preview
@@ -74,12 +75,12 @@ class Explorer(w.VBox):
     ) -> None:
         one_of("device", device.partition(":")[0], DEVICES)
         require(len(deficits), f"deficits {deficits} are not allowed: give one or more")
-        self._setting, self.device, table = setting, device, results.table()
+        self._setting, self.device = setting, device
         self._moves = 0  # so far: what was planned before the last is not drawn in advance
-        self.points, self.plots = Points(Run(profile=profile, **setting), table), Plots()
+        self.points, self.plots = Points(Run(profile=profile, **setting)), Plots()
         names = [canonical_name(one, PROFILES[profile].size) for one in deficits]
-        sizes = [PAPER] if profile != PAPER and PAPER in set(table.profile) else []
-        self._build(names, [profile, *sizes])
+        paper = profile != PAPER and len(table_where(lambda run: run.profile == PAPER))
+        self._build(names, [profile, *([PAPER] if paper else [])])
         asked = {"onset": onset, "length": length, **read_link(at)}
         onset, length = (whole(name, asked.pop(name), 0, LONGEST) for name in ("onset", "length"))
         self._offer_setting(onset, length)
@@ -385,7 +386,7 @@ def verdict(point: pd.Series) -> str:
     """What the two comparisons, with their intervals, allow to say.
 
     >>> from cplab import results, windows
-    >>> points = windows.point_means(windows.same_setting(results.table(), Run()))
+    >>> points = windows.point_means(windows.same_setting(Run()))
     >>> verdict(points.loc["flip", 0, 16])
     'Something was learned, less than from clear images.'
     """

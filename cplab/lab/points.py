@@ -29,8 +29,7 @@ SOURCES += ["chosen", "by_onset", "by_recovery", "cells", "mark"]
 class Points:
     """What was trained in one setting, with any recovery but none.
 
-    Arguments: like, a run of it; deficit, onset, length and seed do not matter. table, of results;
-        all there are by default.
+    Arguments: like, a run of it; deficit, onset, length and seed do not matter.
 
     `like` says the recovery that is looked at, `clock` the control (see `quantities.harm`); both
     may be set. `recoveries` are those that there are.
@@ -40,10 +39,9 @@ class Points:
     ('56.9 ± 0.4 % (20 seeds)', 15)
     """
 
-    def __init__(self, like: Run, table: pd.DataFrame | None = None) -> None:
-        every = results.table() if table is None else table
-        every = every[every.recovery > 0]  # there is no newborn of no epochs
-        self.table = windows.same_setting(every, like, but=("recovery",))
+    def __init__(self, like: Run) -> None:
+        every = windows.same_setting(like, but=("recovery",))
+        self.table = every[every.recovery > 0]  # there is no newborn of no epochs
         self.like, self.clock = like, "stopped"
         self.recoveries = sorted({like.recovery, *map(int, self.table.recovery)})
         self._means: dict[Any, pd.DataFrame] = {}

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 from threading import Event
 from typing import Any
 
@@ -264,9 +264,10 @@ def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
 
 def typical_seconds(spec: Any, what: str) -> float | None:
     """Of an epoch or a measurement: the median over live results of its size, else over shipped
-    ones; of an epoch, else what its class expects."""
+    ones, a hundred of them at most; of an epoch, else what its class expects."""
     for alike in tables.about_alike(spec):
-        if took := [about["costs"][what] for about in alike if about["costs"].get(what)]:
+        costs = (about["costs"][what] for about in alike if about["costs"].get(what))
+        if took := [*islice(costs, 100)]:
             return statistics.median(took)
     if what != "epoch":
         return None

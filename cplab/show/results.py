@@ -14,7 +14,7 @@ from bokeh.models import ColumnDataSource, FactorRange, NumeralTickFormatter, Wh
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike
 
-from cplab import results, statistics
+from cplab import statistics
 from cplab.checks import one_of, require, whole
 from cplab.deficits import canonical_name
 from cplab.results import Result
@@ -59,8 +59,7 @@ def select(
     like: Run, deficits: Sequence, table: pd.DataFrame | None
 ) -> tuple[list[str], pd.DataFrame, pd.Series]:
     """Deficits by name; the results of a run's setting; and which of these are of the deficits."""
-    table = results.table() if table is None else table
-    names, rows = [canonical_name(one) for one in deficits], same_setting(table, like)
+    names, rows = [canonical_name(one) for one in deficits], same_setting(like, table=table)
     return names, rows, rows.deficit.isin(names) & (rows.onset == like.onset)
 
 

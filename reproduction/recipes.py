@@ -248,7 +248,7 @@ def course_controls() -> Parts:
         yield [run for run in specs if (run.model, run.recovery) not in UNTRAINED], measure
 
 
-PACED = {10: FIRST, 5: FIRST, 2: range(1)}  # seeds of ladder B that are trained, by pace
+PACED = {10: FIRST, 5: FIRST, 2: range(2)}  # seeds of ladder B that are trained, by pace
 
 
 def course_pace() -> Parts:

@@ -314,7 +314,7 @@ def doublings(run: Run, other: Run, of: Callable[[Run], float] = trace_at) -> fl
     def doubled(one: Run) -> Terms:
         value = float(of(one))
         if not value > 0:
-            raise Missing(f"{one} has {value:g}, which no number doubles to: give another measure")
+            raise Missing(f"{one} has {value:g}, which has no logarithm: give a measure above 0")
         return Terms({beginning(one): float(np.log2(value))})
 
     return doubled(run) - doubled(other)

@@ -50,7 +50,6 @@ def point_means(table: "pd.DataFrame", clock: str = "stopped") -> "pd.DataFrame"
         parts lost_time and harm, and gain (over the newborn), as fractions in accuracy,
         accuracy_half, …; seeds, the number of runs; pairs, of those with equal training.
 
-    >>> import cplab
     >>> points = point_means(same_setting(Run()))
     >>> points.loc[("blur", 0, 8), ["loss", "lost_time", "harm"]].round(3).to_list()
     [0.07, 0.052, 0.018]
@@ -121,7 +120,6 @@ def longest_harmless_window(
     Arguments: points, of `point_means`; penalty, the smallest that counts, in points of accuracy.
     Returns: epochs, low, high; NaN where nothing was trained, or all of it with one seed.
 
-    >>> import cplab
     >>> points = point_means(same_setting(Run()))
     >>> print(*np.round(longest_harmless_window(points, "blur"), 1))
     5.5 2.5 7.2

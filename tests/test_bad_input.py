@@ -394,6 +394,7 @@ quantities.random_splits_accuracy("course", 50, 0, draws=0)  ->  draws 0
 quantities.random_splits_accuracy("huge", 50, 0)  ->  size 'huge'
 quantities.plasticity_loss(BLUR)  ->  life Run(
 windows.same_setting("x")  ->  like 'x'
+windows.same_setting(BLUR, table="x")  ->  table 'x'
 windows.same_setting(BLUR, 3)  ->  but 3
 windows.point_means("x")  ->  table 'x'
 windows.point_means(cplab.table(), "late")  ->  clock 'late'

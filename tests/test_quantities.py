@@ -353,6 +353,17 @@ def test_one_seed_has_no_interval_and_no_rows_give_no_points():
 
 
 def test_a_setting_is_all_but_deficit_onset_length_and_seed():
+    runs = [Run(), Run("blur", 2, 4, seed=3), Run(recovery=30), Run(pace=2, schedule="paper")]
+    runs += [Run(momentum=0), Run(windows=[("blank", 0, 2)]), Run(profile="fit")]
+    table = pd.DataFrame([{**run.__getstate__(), "key": run.key} for run in runs])
+    table["pace"] = table["pace"].astype(float)  # None becomes NaN, as in a table of many
+    alike = windows.same_setting(Run(seed=7), table=table)
+    assert alike.key.to_list() == [r.key for r in runs[:2]]
+    for run in runs[2:]:
+        assert windows.same_setting(run, table=table).key.to_list() == [run.key]
+
+
+def test_a_setting_has_the_same_runs_as_the_whole_table():
     every = cplab.table()
     but = ["key", "deficit", "onset", "length", "seed", "skipped", "accuracy", *ABOUT]
     groups = list(every.drop(columns=but).fillna(-1).groupby([*{*every} - {*but}], sort=False))

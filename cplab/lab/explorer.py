@@ -385,7 +385,7 @@ def cost_in_words(point: pd.Series) -> str:
 def verdict(point: pd.Series) -> str:
     """What the two comparisons, with their intervals, allow to say.
 
-    >>> from cplab import results, windows
+    >>> from cplab import windows
     >>> points = windows.point_means(windows.same_setting(Run()))
     >>> verdict(points.loc["flip", 0, 16])
     'Something was learned, less than from clear images.'

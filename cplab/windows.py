@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cplab.checks import one_of
+from cplab.checks import one_of, require, shown
 from cplab.lazy import check_calls
 from cplab.results.tables import table_where
 from cplab.runs import CLOCKS, Run
@@ -34,6 +34,8 @@ def same_setting(
     wanted = [getattr(like, name) for name in names]
     if table is None:  # which reads hardly anything of the others
         return table_where(lambda run: [getattr(run, name) for name in names] == wanted)
+    known = hasattr(table, "reindex")
+    require(known, f"table {shown(table)} is not allowed: give rows of cplab.table()")
     rows = table.reindex(columns=names).astype(object)
     rows = rows.where(rows.notna(), None)  # a table may hold NaN for None
     return table[[list(row) == wanted for row in rows.itertuples(index=False)]]

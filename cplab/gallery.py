@@ -75,3 +75,10 @@ def half_the_classes(x: Tensor, y: Tensor, first: int = 5) -> tuple[Tensor, Tens
 def rotate(x: Tensor, y: Tensor, quarters: int = 1) -> tuple[Tensor, Tensor]:
     """Images turned to the left by as many right angles as `quarters` says."""
     return x.rot90(quarters, (-2, -1)), y
+
+
+@deficit(label="mirrored")
+def mirror(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Left and right exchanged: the control that does nothing, for training mirrors half of the
+    images anyway, where it augments them."""
+    return x.flip(-1), y

@@ -322,7 +322,7 @@ def compare(points: ArrayLike, other: str) -> str:
     >>> compare([2.0, 2.5, 3.0], "the newborn")
     '2.5 ± 1.2 points above the newborn'
     >>> compare([-1.0, 0.0, 1.5], "the newborn")
-    'not told apart from the newborn by 3 seeds (0.2 ± 3.1 points)'
+    'level with the newborn, as far as 3 seeds can tell (0.2 ± 3.1 points)'
     """
     mean, half = mean_half(points)
     if np.isnan(mean):
@@ -331,7 +331,7 @@ def compare(points: ArrayLike, other: str) -> str:
         side = "above" if mean > 0 else "below"
         return f"{mean_in_words(abs(mean), half, 1)} points {side} {other}"
     apart, seeds = mean_in_words(mean, half, 1), count_seeds(np.size(points))
-    return f"not told apart from {other} by {seeds} ({apart} points)"
+    return f"level with {other}, as far as {seeds} can tell ({apart} points)"
 
 
 def describe_ratio(doublings: ArrayLike) -> str:

@@ -150,7 +150,7 @@ def pace_parts() -> Iterator[Part]:
 
 
 def pace_tables() -> Iterator[Table]:
-    kinds = {"blur": "blur", "flip": "a flip", "noise": "noise", "permute": "exchanged labels"}
+    kinds = {"blur": "blur", "flip": "a flip", "noise": "noise", "permute": "permuted labels"}
     for end in (60, 140):
         blurred, flipped = ([paced(p, end, kind) for p in PACES] for kind in ("blur", "flip"))
         rows: dict[str, list[Cell | None]] = {

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cplab.checks import CplabError, one_of
+from cplab.gallery import mirror
 from cplab.measure import parse_measures
 from cplab.paths import LinearPath
 from cplab.pruning import (
@@ -284,7 +285,7 @@ EARLY = dict.fromkeys(("decay-0@0+8", "images-0.5@0+8", "unaugmented@0+8"), rang
 LATE = range(3)  # what is missing later, or ever; a warm start that is shrunk
 FASHION = range(3)
 SHARPER = range(5)
-PATHS = {"blur": range(5), "noise": range(1, 5)}
+PATHS = {"blur": range(5), "noise": range(1, 5), mirror: range(0)}
 
 
 def course_reopening() -> Parts:

@@ -20,6 +20,7 @@ from cplab.deficits import DEFICITS, apply_deficit, canonical_name, look
 STRENGTHS = (2, 4, 8)
 PACKAGE = [name for name, known in DEFICITS.items() if not known.source]
 GALLERY = ("occlude", "grey", "contrast", "high_pass", "label_noise", "half_the_classes", "rotate")
+GALLERY += ("mirror",)
 
 
 def images_of(name):
@@ -498,6 +499,14 @@ def test_half_the_classes_are_replaced_by_images_of_the_others(labels):
         assert (names < 5).all()
         uses = torch.bincount(seen[y >= 5].flatten().long(), minlength=len(y))[y < 5]
         assert uses.max() <= -(-len(y) // len(uses))  # in turn
+
+
+def test_mirrored_is_torchvision_s_horizontal_flip(pictures):
+    from torchvision.transforms.v2.functional import horizontal_flip
+
+    x, y = gallery.mirror(pictures, LABELS)
+    assert torch.equal(x, horizontal_flip(pictures))
+    assert torch.equal(y, LABELS)
 
 
 def test_a_quarter_turn_four_times_is_none(pictures):

@@ -267,7 +267,7 @@ def test_the_effect_of_columns_is_that_of_two_nested_models(table):
 
 @pytest.mark.parametrize(
     ("points", "says"),
-    [([2.0, 2.5, 3.0], "above"), ([-2.0, -2.5, -3.0], "below"), ([-2.0, 2.0], "not told apart")],
+    [([2.0, 2.5, 3.0], "above"), ([-2.0, -2.5, -3.0], "below"), ([-2.0, 2.0], "level with")],
 )
 def test_a_comparison_says_which_side_the_interval_is_on(points, says):
     assert says in statistics.compare(points, "the newborn")

@@ -46,10 +46,14 @@ def test_its_figures_are_those_of_the_shipped_results():
         values = sign * quantities.each_seed(quantity, Run(*point))
         assert len(values) == (20 if point == ("blur", 0, 8) else 10)
         measured.append(statistics.describe(values).partition(" (")[0])
-    for quantity in (quantities.harm, quantities.lost_time):
+    clothes, fitted = (8, {"dataset": "fashion_mnist"}), (12, {"profile": "matched"})
+    for quantity, (length, how) in (
+        (quantities.harm, clothes),
+        (quantities.harm, fitted),
+        (quantities.lost_time, clothes),
+    ):
         for onset in (0, 24):
-            run = Run("blur", onset, 8, dataset="fashion_mnist")
-            values = quantities.each_seed(quantity, run)
+            values = quantities.each_seed(quantity, Run("blur", onset, length, **how))
             assert len(values) == 10
             measured.append(statistics.describe(values).partition(" (")[0])
     for quantity, recovery in (

@@ -28,7 +28,11 @@ lab.choice("Which?", ["this", "that"], lambda: ["the truth"])"""
 BROKEN = """import cplab
 from cplab.lab import Points
 
-def broken(*arguments):
+found = Points.neighbours
+
+def broken(points, run):
+    if run.onset != 7:  # what is drawn in advance, of this explorer and of those above
+        return found(points, run)
     raise ZeroDivisionError("broken")
 
 chosen = cplab.Explorer(profile="ci")

@@ -343,16 +343,18 @@ def cost_bars(
     their intervals, all faint but the chosen one, by number; their lowest and highest end."""
     if axis == "onset":
         at = points.tried(axis)
-        rows = points.means.reindex([(deficit, onset, like.length) for onset in at])
+        places = [(points.means, (deficit, onset, like.length)) for onset in at]
     else:
-        at, here = points.recoveries, [(deficit, like.onset, like.length)]
-        rows = pd.concat([points.means_after(recovery).reindex(here) for recovery in at])
-    part = {name: 100 * rows[name].to_numpy(dtype=float) for name in ("harm", "lost_time")}
-    base = np.maximum(part["harm"], 0)
-    columns = {"harm": part["harm"], "base": base, "top": base + part["lost_time"]}
+        at, here = points.recoveries, (deficit, like.onset, like.length)
+        places = [(points.means_after(recovery), here) for recovery in at]
+    names = ["harm", "lost_time", "harm_half", "lost_time_half"]
+    rows = [m.loc[p, names] if p in m.index else [np.nan] * 4 for m, p in places]  # reindex is slow
+    harm, lost, *halves = 100 * np.array(rows, dtype=float).reshape(-1, 4).T
+    base = np.maximum(harm, 0)
+    columns = {"harm": harm, "base": base, "top": base + lost}
     ends = dict[str, np.ndarray]()
-    for name, end in (("harm", columns["harm"]), ("lost_time", columns["top"])):
-        reach = 100 * np.nan_to_num(rows[f"{name}_half"].to_numpy(dtype=float))
+    for name, end, half in zip(names, (harm, columns["top"]), halves, strict=False):
+        reach = np.nan_to_num(half)
         ends |= {f"{name}_low": end - reach, f"{name}_high": end + reach}
     columns |= ends | {"text": np.where(np.isnan(base), "?", "")}
     faint = {axis: [*map(str, at)], "alpha": [1 if i == chosen else 0.45 for i in range(len(at))]}

@@ -227,7 +227,9 @@ def explorer(one: Explorer, pool: Pool) -> dict[str, Any]:
                 drawn[point] = []
                 for _, what in one.what.options:
                     draw(points, run, deficit, near, what)
-                    drawn[point].append(figures(one.plots.panels, pool))
+                    others = drawn[point][0][:-1] if drawn[point] else None  # than the map
+                    figs = [*others, *figures(one.plots.map, pool)] if others else None
+                    drawn[point].append(figs or figures(one.plots.panels, pool))
             said = [words(getattr(one, n).value, pool, n) for n in ("phases", "picture", "readout")]
             below = [words(getattr(one, n).value, pool, n) for n in ("status", "code")]
             rows += [[*said, *figs, *below] for figs in drawn[point]]

@@ -327,9 +327,10 @@ def compare(points: ArrayLike, other: str) -> str:
     mean, half = mean_half(points)
     if np.isnan(mean):
         return f"not compared with {other} yet"
-    if abs(mean) > half:
+    if not abs(mean) <= half:
         side = "above" if mean > 0 else "below"
-        return f"{mean_in_words(abs(mean), half, 1)} points {side} {other}"
+        alone = " (1 seed, no interval)" if np.isnan(half) else ""
+        return f"{mean_in_words(abs(mean), half, 1)} points {side} {other}{alone}"
     apart, seeds = mean_in_words(mean, half, 1), count_seeds(np.size(points))
     return f"level with {other}, as far as {seeds} can tell ({apart} points)"
 

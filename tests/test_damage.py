@@ -143,7 +143,7 @@ def test_a_damaged_index_of_tables_changes_no_table(made, empty):
 def test_damaged_shipped_files_are_left_out(made, nothing_shipped):
     store.ship(made[:2], "some")
     store.ship(made[2:], "others")
-    files = [nothing_shipped / name for name in ("some.parquet", "others.parquet", store.LIST)]
+    files = [nothing_shipped / name for name in ("some.parquet", "others.parquet")]
     good, rng, outcomes = {path: path.read_bytes() for path in files}, random.Random(3), Counter()
     for _ in range(TRIES):
         path, other = rng.sample(files, 2)
@@ -154,8 +154,8 @@ def test_damaged_shipped_files_are_left_out(made, nothing_shipped):
         for one, right in zip(found, made, strict=True):
             assert one is None or replace(one, source="live") == right
         assert warned or all(found) or kind == "swap"
-        assert path.suffix == ".json" or all(found) or store.verify()[1] or kind == "swap"
-        outcomes[path.suffix, "whole" if all(found) else "left out"] += 1
+        assert all(found) or store.verify()[1] or kind == "swap"
+        outcomes["whole" if all(found) else "left out"] += 1
         path.write_bytes(good[path])
     report("shipped files", outcomes)
 
@@ -515,28 +515,10 @@ def texts(widget):
         yield from texts(child)
 
 
-def test_the_list_of_shipped_keys_is_that_of_the_files():
-    listed = json.loads((store.SHIPPED / store.LIST).read_text())
-    assert store.checksum(listed["json"]) == listed["checksum"]
-    keys = {store.digest(path): pq.read_table(path, columns=["key"])["key"].to_pylist()
-            for path in store.SHIPPED.glob("*.parquet")}  # fmt: skip
-    assert json.loads(listed["json"]) == keys
-
-
-def test_a_list_of_other_keys_than_it_was_written_with_is_not_believed(made, nothing_shipped):
-    store.ship(made[:1], "some")
-    path = nothing_shipped / store.LIST
-    path.write_text(path.read_text().replace(RUN.key, made[1].key))
-    forget()
-    assert [bool(store.find(run)) for run in RUNS] == [True, False, False]
-
-
-def test_a_shipped_file_of_other_bytes_than_its_list_speaks_of_is_read(made, nothing_shipped):
+def test_a_shipped_file_is_read_as_it_is_now(made, nothing_shipped):
     store.ship(made[:2], "some")
+    assert [bool(store.find(run)) for run in RUNS] == [True, True, False]
     rows = [made[2].row()]
     pq.write_table(pa.Table.from_pylist(rows), nothing_shipped / "some.parquet")
-    forget()
-    assert [bool(store.find(run)) for run in RUNS] == [False, False, True]
-    (nothing_shipped / store.LIST).unlink()
     forget()
     assert [bool(store.find(run)) for run in RUNS] == [False, False, True]

@@ -169,6 +169,7 @@ def test_strong_modes_lose_their_period_first():
         ({"depth": 0}, ("depth", "0")),
         ({"kind": "blurred"}, ("kind", "blurred", "both noise")),
         ({"rho": 2}, ("rho", "2")),
+        ({"rho": 1.0000005}, ("rho", "0 to 1")),
         ({"length": -1}, ("length", "-1")),
         ({"recovery": np.nan}, ("recovery", "nan")),
         ({"modes": ()}, ("modes ()",)),
@@ -181,6 +182,14 @@ def test_what_is_not_allowed_is_said(fields, told):
     with pytest.raises(CplabError) as error:
         Rearing(**fields)
     says(error, *told)
+
+
+@pytest.mark.timeout(60)
+def test_a_strong_mode_comes_to_rest_as_well():
+    """What rounding leaves of its slopes is larger than of a weak one's."""
+    [course] = linear.grow(Rearing(depth=4, recovery=1000, modes=(30,), kind="both noise"))
+    assert len(course.t) < 10_000
+    assert course.a[-1] == pytest.approx(15)  # and the other eye as much
 
 
 def test_one_mode_need_not_stand_in_a_list():

@@ -33,6 +33,12 @@ def test_noise_is_seen_as_noise_of_that_kind(name):
     assert std == pytest.approx(images.std.numpy(), rel=0.05)
 
 
+@pytest.mark.parametrize("name", ["blank", "blur", "flip"])
+def test_a_deficit_of_one_eye_is_seen_as_that_eye_sees_it(name):
+    rows, _ = preview("practice", "ci", f"{name}:right")
+    assert np.array_equal(rows["seen"], preview("practice", "ci", name)[0]["seen"])
+
+
 def test_digits_are_padded_as_they_are_for_a_network(small_mnist):
     rows, shown = preview("mnist", "mnist", "none")
     assert shown == "mnist"

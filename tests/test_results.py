@@ -740,6 +740,8 @@ def test_an_estimate_is_of_what_was_measured_and_counts_shared_epochs_once(made)
     store.keep(replace(made[0], measured=took, seconds=8.0))
     assert ask.estimate([one, two], "norm") == 18 + 900
     assert ask.estimate([one, two], {"norm": "end"}) == 18 + 200
+    assert ask.estimate([one, two], {"norm": (0, 3)}) == 18 + 400  # at two epochs of two lives
+    assert ask.estimate([one, two], {"norm": range(100)}) == 18 + 900  # no more than there are
 
 
 def test_at_hand_gives_what_there_is_and_says_what_would_take_long(made, trainings, capsys):

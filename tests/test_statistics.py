@@ -272,6 +272,9 @@ def test_the_effect_of_columns_is_that_of_two_nested_models(table):
 def test_a_comparison_says_which_side_the_interval_is_on(points, says):
     assert says in statistics.compare(points, "the newborn")
     assert "not compared" in statistics.compare([], "the newborn")
+    alone = statistics.compare([2.0], "the newborn")  # which no interval tells from it
+    assert "above" in alone
+    assert "no interval" in alone
 
 
 def test_a_number_of_parts_is_plain_in_whatever_is_not_linear():

@@ -30,7 +30,7 @@ export const KINDS = ["blank", "noise", "weak", "both blank", "both noise"];
 const CLARITY = 0.5; // correlation of what a weak eye sees with what there is to see
 const CAREFUL = 4e-7; // bound of a step's error, by the difference of its four slopes
 const STABLE = 2; // step, in times of the quickest decay
-const REST = 1e-13; // slopes below it have ended
+const REST = 1e-13; // slopes below it, as parts of the largest, have ended
 
 /* The covariances of what the eyes see: target_a, power_a, target_b, power_b, cross. */
 function view(kind, rho) {
@@ -75,12 +75,13 @@ function integrate(rows, depth, mode, [toA, powerA, toB, powerB, cross], time) {
   };
   const end = t + time;
   const longest = STABLE / (Math.max(2, depth) * mode ** (2 - 2 / depth)); // beyond it nothing is stable
+  const rest = REST * Math.max(1, mode ** (2 - 1 / depth));
   let step = longest / 4;
   const [times, as, bs] = rows;
   while (t < end) {
     slopes(a, b);
     const a1 = slopeA, b1 = slopeB;
-    if (Math.max(Math.abs(a1), Math.abs(b1)) < REST) {
+    if (Math.max(Math.abs(a1), Math.abs(b1)) < rest) {
       times.push(end), as.push(a), bs.push(b);
       return;
     }

@@ -25,7 +25,7 @@ DEPRIVATIONS = ("blank", "noise", "weak", "both blank", "both noise")
 CLARITY = 0.5  # correlation of what a weak eye sees with what there is to see
 CAREFUL = 4e-7  # bound of a step's error, by the difference of its four slopes
 STABLE = 2.0  # step, in times of the quickest decay
-REST = 1e-13  # slopes below it have ended
+REST = 1e-13  # slopes below it, as parts of the largest, have ended
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(60)  # of an integral from -1 to 1
 
 time_of = partial(number, low=0, below=1e4)
@@ -63,7 +63,7 @@ class Rearing:
     kind: str = setting("blank", names=DEPRIVATIONS)
     patch: float = setting(0.0, time_of)
     recovery: float = setting(10.0, time_of)
-    rho: float = setting(1.0, partial(number, low=0, below=1.000001))
+    rho: float = setting(1.0, partial(number, low=0, below=1, closed=True))
     start: float = setting(0.01, start_of)
     modes: tuple[float, ...] = setting((1.0,), modes_of)
 
@@ -165,10 +165,10 @@ def integrate(rows: list[tuple], depth: int, mode: float, seen: tuple, time: flo
     end = t + time
     # beyond it the method is not stable
     longest = STABLE / (max(2, depth) * mode ** (2 - 2 / depth))
-    step = longest / 4
+    step, rest = longest / 4, REST * max(1, mode ** (2 - 1 / depth))
     while t < end:
         a1, b1 = slopes(a, b)
-        if max(abs(a1), abs(b1)) < REST:
+        if max(abs(a1), abs(b1)) < rest:
             rows.append((end, a, b))
             return
         h = min(step, end - t)

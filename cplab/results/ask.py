@@ -258,7 +258,9 @@ def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
             return None
         total += pace * epochs
         for name, when in measures.items():
-            total += (typical_seconds(spec, name) or 0) * (ends if when == "end" else epochs)
+            usual = {"every": epochs, "end": ends}
+            times = usual[when] if isinstance(when, str) else min(epochs, len(when) * ends)
+            total += (typical_seconds(spec, name) or 0) * times
     return total
 
 

@@ -25,7 +25,6 @@ from cplab.measure import MEASUREMENTS, parse_measures
 from cplab.specs import Outdated
 
 SHIPPED = Path(__file__).parents[1] / "shipped"
-LIST = "keys.json"  # in SHIPPED, of the keys in each file
 COLUMNS = ("key", "kind", "json", "checksum")  # of a result on disk, a row or a file
 MOST, SHIPPED_MOST = 2**25, 2**28  # bytes of a result, and of a shipped file's rows
 HOW = ("copy", "device", "precision", "threads", "torch", "commit")
@@ -187,7 +186,7 @@ def check(result: Result) -> None:
         spec.check_values(result.values)
 
 
-def read_rows(path: Path) -> list[dict]:
+def read_rows(path: Path, columns: tuple[str, ...] = COLUMNS) -> list[dict]:
     """The rows of a shipped file. Raises ValueError where it is damaged."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -197,7 +196,7 @@ def read_rows(path: Path) -> list[dict]:
             groups = map(file.metadata.row_group, range(file.num_row_groups))
             if sum(group.total_byte_size for group in groups) > SHIPPED_MOST:
                 raise ValueError(f"it holds more than {SHIPPED_MOST} bytes")
-            table = file.read([*COLUMNS]).select([*COLUMNS])  # raises where one is missing
+            table = file.read([*columns]).select([*columns])  # raises where one is missing
             if table.num_rows != file.metadata.num_rows:  # nothing else of the footer tells
                 raise ValueError("it lacks rows")
         table.validate(full=True)
@@ -207,10 +206,10 @@ def read_rows(path: Path) -> list[dict]:
 
 
 @cache
-def shipped_rows(path: Path) -> dict[str, dict]:
+def shipped_rows(path: Path, columns: tuple[str, ...] = COLUMNS) -> dict[str, dict]:
     """The row of each result in a shipped file, by key."""
     try:
-        return {row["key"]: row for row in read_rows(path)}
+        return {row["key"]: row for row in read_rows(path, columns)}
     except ValueError as error:
         warn(f"shipped results {path.name} are damaged and left out ({error})")
         return {}
@@ -218,24 +217,12 @@ def shipped_rows(path: Path) -> dict[str, dict]:
 
 @cache
 def shipped_index() -> dict[str, Path]:
-    """The file of each shipped result, by key. A list beside the files tells it, which spares
-    reading them; a file of other bytes than the list speaks of is read."""
-    try:
-        row = json.loads((SHIPPED / LIST).read_text())
-        listed = json.loads(row["json"]) if checksum(row["json"]) == row["checksum"] else {}
-    except (OSError, ValueError, KeyError, TypeError):
-        listed = {}
-    index: dict[str, Path] = {}
-    for path in sorted(SHIPPED.glob("*.parquet")):
-        index |= dict.fromkeys(listed.get(digest(path)) or shipped_rows(path), path)
-    return index
+    """The file of each shipped result, by key."""
+    paths = sorted(SHIPPED.glob("*.parquet"))
+    return {key: path for path in paths for key in shipped_rows(path, ("key",))}
 
 
 CACHES: list[Any] = [shipped_index, shipped_rows]  # cleared when something is shipped
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def shipped(key: str) -> Result | None:
@@ -410,20 +397,11 @@ def ship(results: Iterable[Result], name: str) -> Path:
         with replaced(path) as partial:
             table = pa.Table.from_pylist(ordered)
             pq.write_table(table, partial, compression="zstd", compression_level=19)
-        write_list()
+        for each in CACHES:
+            each.cache_clear()
     except (OSError, ValueError) as error:
         raise CplabError(f"{path} stays: it cannot be read or written ({error})") from error
     return path
-
-
-def write_list() -> None:
-    """Write the list of the keys in each shipped file, by the digest of its bytes."""
-    for each in CACHES:
-        each.cache_clear()
-    listed = {digest(path): [*shipped_rows(path)] for path in sorted(SHIPPED.glob("*.parquet"))}
-    text = json.dumps(listed)
-    with replaced(SHIPPED / LIST) as partial:
-        partial.write_text(json.dumps({"json": text, "checksum": checksum(text)}) + "\n")
 
 
 def merge(paths: Iterable[Path | str]) -> tuple[int, int, list[str]]:

@@ -2,6 +2,7 @@
 that results can be looked at where it is not installed, and a first picture needs no wait for it.
 """
 
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -24,11 +25,11 @@ def preview(dataset: str, profile: str, deficit: object, count: int = 3) -> tupl
     Returns: {"clear": uint8 (N, H, W, C), "seen": the same}, and the set that they are of. Noise is
         of the kind that a run would have, another pattern.
     """
-    name = canonical_name(deficit)
+    name = re.sub(":(left|right)", "", canonical_name(deficit))  # as the eye sees that has it
     shown = dataset if data.is_here(dataset) else "practice"
     few, mean, std = few_images(shown, profile)
     clear, parts = few[:count], [part.partition("-") for part in name.split("+")]
-    if all(kind in SEEN for kind, _, _ in parts) and ":" not in name:
+    if all(kind in SEEN for kind, _, _ in parts):
         x = (clear - mean) / std
         for kind, _, strength in parts:
             x = SEEN[kind](x, int(strength)) if strength else SEEN[kind](x)

@@ -222,8 +222,8 @@ def place_legend(fig: figure, place: str = "bottom_right") -> figure:
 def drawn_under(fig: figure, corner: str) -> bool:
     """Whether its legend would lie, in a corner, on a line or point that is drawn by now."""
     labels = [item.label.value or "" for item in fig.legend[0].items]
-    wide = (50 + 6.2 * max(map(len, labels))) / (fig.width - 70)
-    high = (8 + 22 * len(labels)) / (fig.height - 80)
+    wide = (50 + 6.2 * max(map(len, labels))) / max(1, fig.width - 70)
+    high = (8 + 22 * len(labels)) / max(1, fig.height - 80)
     across, up = drawn_at(fig, "x"), drawn_at(fig, "y")
     side = across > 1 - wide if "right" in corner else across < wide
     return bool(np.any(side & (up > 1 - high if "top" in corner else up < high)))
@@ -240,7 +240,8 @@ def drawn_at(fig: figure, axis: str) -> np.ndarray:
     if isinstance(scale, models.LogScale):
         pieces = [np.log(part, where=part > 0, out=np.full_like(part, np.nan)) for part in pieces]
     every = np.concatenate(pieces)
-    low, high = np.percentile(every[np.isfinite(every)], [0, 100]) if len(every) > 2 else (0, 1)
+    known = every[np.isfinite(every)]
+    low, high = (known.min(), known.max()) if len(known) else (0, 1)
     finer = [np.interp(np.arange(0, len(p) - 0.95, 0.1), np.arange(len(p)), p) for p in pieces[1:]]
     return (np.concatenate([*finer, [np.nan]]) - low) / (high - low or 1)
 

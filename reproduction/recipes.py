@@ -285,7 +285,7 @@ EARLY = dict.fromkeys(("decay-0@0+8", "images-0.5@0+8", "unaugmented@0+8"), rang
 LATE = range(3)  # what is missing later, or ever; a warm start that is shrunk
 FASHION = range(3)
 SHARPER = range(5)
-PATHS = {"blur": range(5), "noise": range(1, 5), mirror: range(0)}
+PATHS = {"blur": range(5), "noise": range(1, 5), mirror: range(5)}
 
 
 def course_reopening() -> Parts:

@@ -249,8 +249,8 @@ def course_controls() -> Parts:
         yield [run for run in specs if (run.model, run.recovery) not in UNTRAINED], measure
 
 
-PACED = {10: FIRST, 5: FIRST, 2: range(3)}  # seeds of ladder B that are trained, by pace
-LACKING = {(2, 2, "noise"), (2, 2, "permute")}  # but for these: pace, seed and deficit
+PACED = {10: FIRST, 5: FIRST, 2: (0, 1, 2, 4)}  # seeds of ladder B that are trained, by pace
+LACKING = {(2, seed, kind) for seed in (2, 4) for kind in ("noise", "permute")}  # but for these: pace, seed and deficit
 
 
 def course_pace() -> Parts:

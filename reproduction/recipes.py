@@ -250,7 +250,8 @@ def course_controls() -> Parts:
 
 
 PACED = {10: FIRST, 5: FIRST, 2: (0, 1, 2, 4)}  # seeds of ladder B that are trained, by pace
-LACKING = {(2, seed, kind) for seed in (2, 4) for kind in ("noise", "permute")}  # but for these: pace, seed and deficit
+# But for these: pace, seed and deficit.
+LACKING = {(2, seed, kind) for seed in (2, 4) for kind in ("noise", "permute")}
 
 
 def course_pace() -> Parts:

@@ -224,12 +224,12 @@ def explorer(one: Explorer, pool: Pool) -> dict[str, Any]:
             like = run if run in points or near is None else onset
             point = points.like.recovery, points.clock, deficit, near, like
             if point not in drawn:
-                drawn[point] = []
+                drawn[point], others = [], list[str]()
                 for _, what in one.what.options:
                     draw(points, run, deficit, near, what)
-                    others = drawn[point][0][:-1] if drawn[point] else None  # than the map
-                    figs = [*others, *figures(one.plots.map, pool)] if others else None
-                    drawn[point].append(figs or figures(one.plots.panels, pool))
+                    # the map comes last, and is all that another map changes
+                    others = others or figures(one.plots.panels, pool)[:-1]
+                    drawn[point].append([*others, *figures(one.plots.map, pool)])
             said = [words(getattr(one, n).value, pool, n) for n in ("phases", "picture", "readout")]
             below = [words(getattr(one, n).value, pool, n) for n in ("status", "code")]
             rows += [[*said, *figs, *below] for figs in drawn[point]]

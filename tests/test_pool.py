@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import signal
+import threading
+import time
 from contextlib import suppress
 
 import pytest
@@ -69,6 +71,21 @@ def test_an_error_while_a_report_is_taken_ends_training_and_stays_what_it_is():
     with pytest.raises(Halt):
         grown(LONG, workers=2, report=report)
     assert len(reports) == 1
+
+
+@pytest.mark.usefixtures("two_cores")
+def test_no_thread_of_the_workers_is_left_at_the_end(monkeypatch):
+    """An exit would cut off what it frees, with a warning on standard error."""
+    run = threading.Thread.run
+
+    def run_slowly(thread):  # as on a busy machine
+        run(thread)
+        time.sleep(0.3)
+
+    before = threading.enumerate()
+    monkeypatch.setattr(threading.Thread, "run", run_slowly)
+    grown([a_run(seed=seed) for seed in (0, 1)], workers=2)
+    assert not {*threading.enumerate()}.difference(before)
 
 
 @pytest.mark.usefixtures("two_cores")

@@ -61,9 +61,6 @@ def crew(client: Any, device: str, measures: Measures, most: int | None) -> Iter
             write(result.checkpoint, content)
         return result
 
-    def room() -> int:
-        return most or max(1, 2 * sum(client.nthreads().values()))
-
     with ExitStack() as stack:
         if isinstance(client, str):
             try:
@@ -76,7 +73,7 @@ def crew(client: Any, device: str, measures: Measures, most: int | None) -> Iter
         executor = client.get_executor(pure=False)
         write(mark, b"")
         try:
-            yield Crew(begin, take, room)
+            yield Crew(begin, take, lambda: most or max(1, 2 * sum(client.nthreads().values())))
         except (KilledWorker, CancelledError) as error:
             raise Exhausted(
                 f"workers of the cluster died at the same work again and again ({error}): what was "

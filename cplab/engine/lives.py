@@ -85,8 +85,7 @@ def crew_of(specs: list, context: Context, measures: Measures) -> AbstractContex
 def crew_size(specs: list, device: str = "auto") -> int:
     """How many processes train these lives: one for each core on a CPU; this one alone for a single
     life, on a GPU, and for those of the ci profile, which are over before a process has started."""
-    if devices.pick(device).type != "cpu" or all(
-        getattr(spec, "profile", "ci") == "ci" for spec in specs
-    ):
+    quick = all(getattr(spec, "profile", "ci") == "ci" for spec in specs)
+    if quick or devices.pick(device).type != "cpu":
         return 1
     return max(1, min(usable_cores(), len(specs)))

@@ -42,9 +42,9 @@ def here(
     def begin(segment: Any) -> Future:
         job: Future = Future()
         how = {"device": device, "measures": measures, "stop": stop, **segment.last}
+        how["report"] = partial(segment.tell, report)
         try:
-            tell = partial(segment.tell, report)
-            job.set_result(advance(segment.spec, segment.end, **how, report=tell))
+            job.set_result(advance(segment.spec, segment.end, **how))
         except CplabError as error:
             job.set_exception(error)
         return job
@@ -64,6 +64,7 @@ def processes(workers: int, device: torch.device, measures: Measures) -> Iterato
         resource_tracker.ensure_running()
     warnings.filterwarnings("ignore", "A worker was restarted", UserWarning)  # one that has grown
     initial = (max(1, usable_cores() // workers), registry.dumps_own(), os.getpid(), [*sys.path])
+    before = threading.enumerate()
     with without_interrupt():
         pool = ProcessPoolExecutor(workers, initializer=join_crew, initargs=initial)
 
@@ -81,6 +82,9 @@ def processes(workers: int, device: torch.device, measures: Measures) -> Iterato
         ) from error
     finally:
         pool.shutdown(wait=True, kill_workers=True)
+        for thread in set(threading.enumerate()).difference(before):
+            if thread.name == "QueueFeederThread":  # it frees locks; cut off by an exit, it leaks
+                thread.join(timeout=1)
 
 
 @contextmanager

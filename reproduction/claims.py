@@ -372,7 +372,7 @@ RATES = [
                     recovery=160 // pace,
                 ),
             )
-            for pace in (10, 5)
+            for pace in (10, 5, 2)
         ),
     ),
     *schedule("fixed", "fixed", OWN, OWN),

@@ -372,7 +372,7 @@ RATES = [
                     recovery=160 // pace,
                 ),
             )
-            for pace in (10, 5, 2)
+            for pace in (10, 5, 2, 1)
         ),
     ),
     *schedule("fixed", "fixed", OWN, OWN),

@@ -249,13 +249,20 @@ def course_controls() -> Parts:
         yield [run for run in specs if (run.model, run.recovery) not in UNTRAINED], measure
 
 
-PACED = {10: FIRST, 5: FIRST, 2: FIRST}  # seeds of ladder B that are trained, by pace
+# Seeds of ladder B that are trained, by pace. At pace 1: no noise or labels, nothing varied.
+PACED = {10: FIRST, 5: FIRST, 2: FIRST, 1: range(3)}
 
 
 def course_pace() -> Parts:
     """Of ladder B what is trained."""
+
+    def trained(run: Run) -> bool:
+        usual = run.momentum == Run().momentum and run.augment
+        plain = usual and run.deficit in ("none", "blur", "flip")
+        return run.seed in PACED[run.settings.pace] and (plain or run.settings.pace > 1)
+
     for specs, measure in LADDERS["B"].parts():
-        yield [run for run in specs if run.seed in PACED.get(run.settings.pace, ())], measure
+        yield [run for run in specs if trained(run)], measure
 
 
 def matched() -> Parts:

@@ -33,6 +33,11 @@ def better_on_blur(run, other):
     return right(run) - right(other)
 
 
+def more_harm(run, other):
+    """Points of harm above that of another run."""
+    return quantities.harm(run) - quantities.harm(other)
+
+
 def test_its_figures_are_those_of_the_shipped_results():
     measured = []
     for quantity, sign, point in (
@@ -73,6 +78,14 @@ def test_its_figures_are_those_of_the_shipped_results():
             values = quantities.each_seed(quantities.harm, Run(deficit, 0, 140 // pace, **how))
             assert len(values) == seeds
             measured.append(statistics.describe(values).partition(" (")[0])
+    for deficit, sign in (("flip", -1), ("blur", 1)):
+        slow, quick = (
+            Run(deficit, 0, 140 // pace, 160 // pace, schedule="paper", pace=pace)
+            for pace in (1, 10)
+        )
+        values = sign * quantities.each_seed(more_harm, slow, quick)
+        assert len(values) == 4
+        measured.append(statistics.describe(values).partition(" (")[0])
     for rate, sign in ((1, -1), (10, 1)):
         run = Run("blur", 0, 16, optimizer="adam", rate=rate)
         born = quantities.each_seed(quantities.accuracy, run.newborn())

@@ -73,6 +73,14 @@ class PerSeed(np.ndarray):
         known = np.ndim(found) == 1 and hasattr(self, "parts")
         return PerSeed(self.parts[seeds]) if known else found
 
+    def __reduce__(self) -> tuple:
+        return PerSeed, (self.parts,)
+
+    def __deepcopy__(self, memo: Any = None) -> "PerSeed":
+        return self  # nothing in it changes
+
+    __copy__ = __deepcopy__
+
     def __array_ufunc__(self, ufunc: Any, method: str, *given: Any, **how: Any) -> Any:
         if any(isinstance(each, PerSeed) for each in how.get("out", ())):
             return NotImplemented
@@ -369,7 +377,7 @@ def describe_difference(ours: ArrayLike, theirs: ArrayLike) -> str:
         half = np.nan_to_num(np.ptp(test.confidence_interval()) / 2)
     difference, p = ours.mean() - theirs.mean(), 1.0 if np.isnan(test.pvalue) else test.pvalue
     chance = "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
-    return f"{100 * difference:+.1f} ± {100 * half:.1f} ({chance})"
+    return f"{100 * difference:+.1f} ± {100 * half:.1f} ({chance})".replace("-", "−")
 
 
 def percent(mean: float, half: float = np.nan) -> str:
@@ -384,7 +392,7 @@ def percent(mean: float, half: float = np.nan) -> str:
 
 def mean_in_words(mean: float, half: float, digits: int) -> str:
     """A mean and half its interval, if it has one, to so many decimal digits."""
-    text = f"{round(mean, digits) + 0.0:.{digits}f}"  # no minus zero
+    text = f"{round(mean, digits) + 0.0:.{digits}f}".replace("-", "−")  # no minus zero
     return text if np.isnan(half) else f"{text} ± {half:.{digits}f}"
 
 

@@ -64,4 +64,4 @@ def difference(run, ours, other):
 def said(mean, half):
     """In percent, with one digit behind the point where the interval leaves it."""
     digits = 0 if half >= 0.1 else 1
-    return f"{100 * mean:.{digits}f} ± {100 * half:.{digits}f}"
+    return f"{100 * mean:.{digits}f} ± {100 * half:.{digits}f}".replace("-", "−")

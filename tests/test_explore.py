@@ -269,7 +269,7 @@ def test_the_map_shows_the_harm_of_each_point_or_its_loss_and_marks_the_chosen_o
             other = accuracies(getattr(run, control)())
             mean, half = (100 * value for value in difference(run, accuracies(run), other))
             assert cell.value == pytest.approx(mean)
-            assert cell.text == f"{mean:.1f}".replace("-0.0", "0.0")
+            assert cell.text == f"{mean:.1f}".replace("-0.0", "0.0").replace("-", "−")
             assert cell.reach == f"± {half:.1f}"
     assert shown(plots, "mark") == {"onset": ["2"], "length": ["4"]}
     assert shown(draw(1, 4), "mark") == {"onset": [], "length": []}

@@ -137,7 +137,10 @@ def test_a_sweep_gives_the_results_in_the_order_of_the_specs_and_counts_epochs(
 ):
     store.keep(made[1])
     wanted = [RUNS[2], RUNS[1], RUN, RUNS[1]]
-    found = ask.sweep(wanted, workers=1, device="cpu")
+    seen = []
+    how = {"workers": 1, "device": "cpu", "report": lambda run, row: seen.append(row)}
+    found = ask.sweep(wanted, **how)
+    assert sum("epoch" in row for row in seen) == 8  # whoever asks hears of them as well
     assert [r.spec for r in found] == wanted
     assert all(same(r, made[RUNS.index(r.spec)]) for r in found)
     assert {*trainings()} == {RUN, RUNS[2]}

@@ -1,6 +1,8 @@
 """Means, differences and correlations, each against a plain computation of the same."""
 
+import copy
 import math
+import pickle
 import re
 
 import numpy as np
@@ -192,8 +194,8 @@ def test_a_correlation_that_cannot_be_had_is_one_line():
         ((0.55123,), "55.1"),
         ((0.55123, 0.1), "55 ± 10"),
         ((0.55123, 0.0999), "55.1 ± 10.0"),
-        ((-0.021, 0.01), "-2.1 ± 1.0"),
-        ((-0.021, 0.2), "-2 ± 20"),
+        ((-0.021, 0.01), "−2.1 ± 1.0"),
+        ((-0.021, 0.2), "−2 ± 20"),
     ],
 )
 def test_percent(arguments, text):
@@ -293,6 +295,8 @@ def test_a_number_of_parts_is_plain_in_whatever_is_not_linear():
         assert np.allclose(found, expected)
         assert not isinstance(found, PerSeed) or not hasattr(found, "parts")
     assert np.allclose((-whole / 100).parts, -parts / 100)
+    for same in (copy.copy(whole), copy.deepcopy(whole), pickle.loads(pickle.dumps(whole))):
+        assert statistics.interval(same) == statistics.interval(whole)
     with pytest.raises(ValueError, match="read-only"):
         whole.sort()
 

@@ -369,7 +369,7 @@ def map_cells(points: Points, deficit: str, what: str) -> dict[str, Any]:
     return {
         **place_columns(rows),
         "value": values,
-        "text": [f"{v:.1f}".replace("-0.0", "0.0") if np.isfinite(v) else "?" for v in values],
+        "text": [statistics.mean_in_words(v, np.nan, 1) if np.isfinite(v) else "?" for v in values],
         "reach": [f"± {v:.1f}" if np.isfinite(v) else "" for v in halves],
         "ink": ["white" if abs(v) > 0.55 * MAPS[what][1] else "black" for v in values],
     }

@@ -183,8 +183,8 @@ def sweep(
     common beginnings are trained once.
 
     Arguments: wanted, runs or other specs; measure, as in run; progress, a bar with the time left
-        on standard error; how: device, workers (processes), stop; client, of a Dask cluster or its
-        address, to train there.
+        on standard error; how: device, workers (processes), stop, report; client, of a Dask cluster
+        or its address, to train there.
     Raises: CplabError, Cancelled; Diverged after all others are done.
 
     >>> import cplab
@@ -195,6 +195,7 @@ def sweep(
     from tqdm import tqdm
 
     tidy()
+    report = how.pop("report", lambda spec, row: None)
     every, measures = [specs.check_spec(spec) for spec in wanted], parse_measures(measure)
     found = {} if how.get("fresh") else find_all(dict.fromkeys(every), measures)
     missing = [spec for spec in dict.fromkeys(every) if spec not in found]
@@ -202,8 +203,12 @@ def sweep(
     # the delay keeps the bar away where nothing is trained
     hidden = not (progress and total)
     with tqdm(total=total, unit="epoch", file=sys.stderr, delay=0.01, disable=hidden) as bar:
-        how["report"] = lambda spec, row: bar.update("epoch" in row)
-        for spec, result in collect(missing, measures, **how):
+
+        def tell(spec: Any, row: dict) -> None:
+            bar.update("epoch" in row)
+            report(spec, row)
+
+        for spec, result in collect(missing, measures, report=tell, **how):
             found[spec] = result
             bar.set_postfix_str(f"{len(found)} of {len(set(every))} results")
     return [found[spec] for spec in every]

@@ -144,7 +144,9 @@ def pace_parts() -> Iterator[Part]:
         return lives(deficits, (60 // pace, 140 // pace), seeds, **how, **fields)
 
     for pace in PACES:
-        yield some(pace, ("blur", "flip", "noise", "permute"), FIRST), ()
+        runs = some(pace, ("blur", "flip", "noise", "permute"), FIRST)
+        later = [run.without_window("running") for run in runs if run.deficit == "blur"]
+        yield [*runs, *later], ()
     for fields in VARIED.values():
         yield some(1, ("blur", "flip"), range(3), **fields), ()
 

@@ -69,6 +69,7 @@ def course() -> Parts:
     yield from ten_seeds(FIRST)
     for schedule in ("paper", "fixed"):
         yield lives(("blur", "flip"), ENDS, range(3), schedule=schedule), ()
+    yield clock_running(lives(["blur"], ENDS, range(3), schedule="paper")), ()
     yield from normed("course", 16)
 
 
@@ -124,14 +125,21 @@ def unrecovered(deficits, seeds) -> list[Run]:
     return [*dict.fromkeys([*runs, *(run.equal_training() for run in runs)])]
 
 
+def clock_running(some: list[Run]) -> list[Run]:
+    """The second control of lives whose rates fall: without the window, which passes all the same."""
+    return [run.without_window("running") for run in some if run.length]
+
+
 def fit() -> Parts:
     yield lives(("blur", "flip"), (4, 8, 12, 24), FIRST, profile="fit"), TRACE
+    yield clock_running(lives(["blur"], (4, 8, 12, 24), FIRST, profile="fit")), ()
     yield lives(("blur", "flip"), [12], FIRST, profile="fit", optimizer="adam"), TRACE
     yield from normed("fit", 24)
 
 
 def fit_windows() -> Parts:
-    yield lives(["blur"], [4], FIRST, (0, 2, 4, 6, 8, 12, 16, 20, 24), profile="fit"), ()
+    some = lives(["blur"], [4], FIRST, (0, 2, 4, 6, 8, 12, 16, 20, 24), profile="fit")
+    yield [*some, *clock_running(some)], ()
 
 
 def mnist() -> Parts:
@@ -251,12 +259,15 @@ def course_controls() -> Parts:
 
 # Seeds of ladder B that are trained, by pace. At pace 1: no noise or labels, nothing varied.
 PACED = {10: FIRST, 5: FIRST, 2: FIRST, 1: range(4)}
+RUNNING = (10, 5)  # paces with the control whose clock runs on
 
 
 def course_pace() -> Parts:
     """Of ladder B what is trained."""
 
     def trained(run: Run) -> bool:
+        if run.skipped:
+            return run.settings.pace in RUNNING
         usual = run.momentum == Run().momentum and run.augment
         plain = usual and run.deficit in ("none", "blur", "flip")
         return run.seed in PACED[run.settings.pace] and (plain or run.settings.pace > 1)

@@ -241,29 +241,41 @@ def worst_onset(window: Run, onsets: Sequence[int], of: Cost = equal_training_lo
     return onsets[int(np.argmax(sensitivity(window, onsets, of)))]
 
 
-def trace_curve(
-    run: Run, of: str = "trace", scaled: bool = False, layers: int | None = None
-) -> np.ndarray:
-    """The trace of the Fisher information after each epoch, (epochs,), summed over layers; NaN
-    where it was not measured (see `cplab.measure`).
+def trace_by_layer(run: Run, of: str = "trace", scaled: bool = False) -> dict[int, np.ndarray]:
+    """Each layer's part of the trace of the Fisher information, (layers,), by epoch, of those after
+    which it was measured (see `cplab.measure`).
 
     Arguments: of, trace, or jacobian for E ‖∂ logits / ∂ weights‖², which leaves out how certain
         the answers are; scaled, each layer's part times the square of its weights' norm: under
         batch norm a layer's answers are the same whatever its norm is, while its part falls with
-        the norm's square, and here that cancels; layers, how many of the first ones count, all of
-        them if not given.
+        the norm's square, and here that cancels.
+
+    >>> len(trace_by_layer(Run(onset=16))[30])
+    9
+    """
+    last = (run.epochs - 1,)  # at least: norms and Jacobian may be measured at some epochs alone
+    wanted = {one_of("of", of, ("trace", "jacobian")): "every" if of == "trace" else last}
+    found = result(run, wanted | ({"weight_norms": last} if scaled else {})).measured
+    norms = (
+        {e: np.square(row["norms"]) for e, row in found["weight_norms"].items()} if scaled else {}
+    )
+    parts = {epoch: np.array(row[of]) for epoch, row in found[of].items()}
+    return {e: part * norms.get(e, 1) for e, part in parts.items() if e in norms or not scaled}
+
+
+def trace_curve(run: Run, layers: int | None = None, **how: Any) -> np.ndarray:
+    """The trace of the Fisher information after each epoch, (epochs,), summed over layers; NaN
+    where it was not measured.
+
+    Arguments: layers, how many of the first ones count, all of them if not given; how, as in
+        `trace_by_layer`.
 
     >>> trace_curve(Run(onset=16)).shape
     (31,)
     """
-    last = (run.epochs - 1,)  # at least: norms and Jacobian may be measured at some epochs alone
-    wanted = {one_of("of", of, ("trace", "jacobian")): "every" if of == "trace" else last}
-    found = result(run, wanted | ({"weight_norms": last} if scaled else {}))
     curve = np.full(run.epochs, np.nan)
-    for epoch, said in found.measured[of].items():
-        norms = found.measured["weight_norms"].get(epoch) if scaled else {"norms": 1.0}
-        if norms:
-            curve[epoch] = np.sum((np.square(norms["norms"]) * np.array(said[of]))[:layers])
+    for epoch, parts in trace_by_layer(run, **how).items():
+        curve[epoch] = parts[:layers].sum()
     return curve
 
 
@@ -340,11 +352,11 @@ def trace_match(
         return float(np.corrcoef(sensitivity(window, after, of), trace)[0, 1])
 
 
-def layer_shares(run: Run, epoch: int | None = None) -> np.ndarray:
+def layer_shares(run: Run, epoch: int | None = None, **how: Any) -> np.ndarray:
     """Each layer's part of the information, (layers,), from the image to the answer; sums to 1.
 
     Arguments: epoch, after which the trace is shared out; without it, the information that noise on
-        the weights leaves in the end (paper, figure 5).
+        the weights leaves in the end (paper, figure 5); how, as in `trace_by_layer`.
 
     >>> print(layer_shares(Run(onset=24, profile="fit")).round(2))
     [0.03 0.06 0.13 0.25 0.27 0.21 0.04 0.01 0.  ]
@@ -352,25 +364,27 @@ def layer_shares(run: Run, epoch: int | None = None) -> np.ndarray:
     if epoch is None:
         values = np.array(result(run, "ending").final("ending")["information"])
     else:
-        rows = result(run, "trace").measured["trace"]
-        if epoch not in rows:
-            raise Missing(f"the trace was not measured at epoch {epoch}: choose from {[*rows]}")
-        values = np.array(rows[epoch]["trace"])
+        parts = trace_by_layer(run, **how)
+        if epoch not in parts:
+            raise Missing(f"the trace was not measured at epoch {epoch}: choose from {[*parts]}")
+        values = parts[epoch]
     return values / values.sum()
 
 
-def information_centre(run: Run, epoch: int | None = None) -> float:
-    """The layer on which the information sits on average, counted from 0; epoch as in
+def information_centre(run: Run, epoch: int | None = None, **how: Any) -> float:
+    """The layer on which the information sits on average, counted from 0; epoch and how as in
     `layer_shares`.
 
     >>> round(information_centre(Run(onset=24, profile="fit")), 1)
     3.5
     """
-    shares = layer_shares(run, epoch)
+    shares = layer_shares(run, epoch, **how)
     return Terms({beginning(run): float(shares @ np.arange(len(shares)))})
 
 
-def information_shift(run: Run, other: Run | None = None, epoch: int | None = None) -> float:
+def information_shift(
+    run: Run, other: Run | None = None, epoch: int | None = None, **how: Any
+) -> float:
     """How many layers later the information sits than in another run (equal training if not given):
     above 0 it is nearer to the answer (paper, figure 5).
 
@@ -378,7 +392,7 @@ def information_shift(run: Run, other: Run | None = None, epoch: int | None = No
     0.3
     """
     control = other or run.equal_training()
-    return information_centre(run, epoch) - information_centre(control, epoch)
+    return information_centre(run, epoch, **how) - information_centre(control, epoch, **how)
 
 
 def accuracy_at(spec: Any, moment: float | str) -> Terms:

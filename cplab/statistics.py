@@ -271,7 +271,8 @@ class Effect(NamedTuple):
     p: float
 
     def __str__(self) -> str:
-        return f"F({self.between}, {self.within}) = {self.f:.2f}, p = {self.p:.2g}"
+        chance = "p < 0.001" if self.p < 0.001 else f"p = {self.p:.2g}"
+        return f"F({self.between}, {self.within}) = {self.f:.2f}, {chance}"
 
 
 def column_effect(table: ArrayLike) -> Effect:

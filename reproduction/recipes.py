@@ -126,7 +126,7 @@ def unrecovered(deficits, seeds) -> list[Run]:
 
 
 def clock_running(some: list[Run]) -> list[Run]:
-    """The second control of lives whose rates fall: without the window, which passes all the same."""
+    """The second control of lives whose rates fall: the window passes, with nothing trained."""
     return [run.without_window("running") for run in some if run.length]
 
 

@@ -31,27 +31,32 @@ def sampling(draws: Sequence[int], estimates: ArrayLike, exact: float) -> figure
 
 
 def beside_trace(
-    clear: Sequence, points: Mapping[str, ArrayLike], at: int = 0, **options: Any
+    clear: Sequence,
+    points: Mapping[str, ArrayLike],
+    at: int = 0,
+    words: str = "loss",
+    **options: Any,
 ) -> figure:
     """The trace without a deficit (left axis) and the sensitivity to one (right axis), by epoch,
     as in the left part of the paper's figure 4.
 
     Arguments: clear, results without a deficit; points, the columns onset, mean, low, high of the
-        sensitivity in points; at, where in its window a point is drawn, in epochs after the onset.
+        sensitivity in points; at, where in its window a point is drawn, in epochs after the onset;
+        words, what the points are: loss against equal training, or harm.
     """
     fig = over_epochs({"trace, no deficit (left)": clear}, **options)
-    fig.title.text = "Fisher trace, and points that a window of blur costs"
+    fig.title.text = f"Fisher trace, and the {words} of a window of blur"
     onset, low, high = (np.asarray(points[name], float) for name in ("onset", "low", "high"))
     fig.x_range = Range1d(-1, onset.max(initial=1) + at + 4)
     top, bottom = high.max(initial=0) or 1, low.min(initial=0)
     fig.extra_y_ranges = {"points": Range1d(bottom - 0.05 * top, 1.15 * top)}
-    axis = LinearAxis(y_range_name="points", axis_label="points lost")
+    axis = LinearAxis(y_range_name="points", axis_label=f"{words}, points")
     theme.plain_axis(axis, fig.height)
     fig.add_layout(axis, "right")
     source = ColumnDataSource({**points, "epoch": onset + at}, name="sensitivity")
     how = {"source": source, "color": theme.colour("blur"), "y_range_name": "points"}
     fig.segment("epoch", "low", "epoch", "high", **how)
-    fig.scatter("epoch", "mean", size=8, legend_label="sensitivity to blur (right)", **how)
+    fig.scatter("epoch", "mean", size=8, legend_label=f"{words} after blur (right)", **how)
     return theme.place_legend(fig, "above")
 
 

@@ -109,7 +109,8 @@ class Explorer(w.VBox):
         self.deficit = buttons([(label(name), name) for name in names]).add_class("cplab-deficit")
         self.size = buttons(sizes).add_class("cplab-size")
         self.clock = buttons([(f"clock {name}", name) for name in CLOCKS]).add_class("cplab-clock")
-        self.what = buttons([("map: harm", "harm"), ("map: loss", "loss")]).add_class("cplab-what")
+        maps = [("map: harm", "harm"), ("map: lost time", "lost_time"), ("map: loss", "loss")]
+        self.what = buttons(maps).add_class("cplab-what")
         self.onset, self.onset_box = slider("cplab-onset")
         self.length, self.length_box = slider("cplab-length")
         self.recovery = w.SelectionSlider(options=[("", 0)], **CALM).add_class("cplab-recovery")

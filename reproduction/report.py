@@ -35,7 +35,8 @@ reproduction report` writes this file from the results in `cplab/shipped` and th
 verdict in it was typed. Three more pages come of the same command: [the decomposition for all \
 shipped windows](reproduction/decomposition.md), [the ladders](reproduction/ladders.md), for which \
 [forecasts](reproduction/forecasts.md) were written first, and [what the campaign \
-costs](reproduction/cost.md).
+costs](reproduction/cost.md). [Which verdicts changed since the first report, and \
+why](reproduction/verdicts.md), is told apart.
 
 **How to read it.** Rows stand under the question that they answer. Each holds one number, taken \
 once for each seed: the mean with its 95 % interval over the seeds, which all see the same images, \

@@ -399,8 +399,8 @@ def verdict(point: pd.Series) -> str:
         return "Worse than without these epochs: the deficit did harm, and this recovery left it."
     if point.loss - point.loss_half <= 0:
         seen = percent(detectable(point.loss_half, point.pairs))
-        return f"No lasting loss is seen; one of {seen} points would be, 8 times in 10."
+        return f"No lasting loss is seen; {seen} points would be seen 8 times in 10."
     if point.harm + point.harm_half < 0:
         return "Something was learned, less than from clear images."
     seen = percent(detectable(point.harm_half, point.pairs))
-    return f"Time was lost; no harm is seen; that of {seen} points would be, 8 times in 10."
+    return f"Time was lost; no harm is seen ({seen} points would be seen 8 times in 10)."

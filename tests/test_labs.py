@@ -92,6 +92,19 @@ def test_it_asks_for_a_prediction(lab):
     assert any("lab.Prediction(" in cell for cell in code(lab))
 
 
+def test_a_section_that_asks_says_what_was_found(lab):
+    """After its last question, out of the results."""
+    asked = ""
+    for cell in lab.cells:
+        headings = re.findall(r"^## (.+)$", cell.source, re.M)
+        if cell.cell_type == "markdown" and headings:
+            assert not asked, headings[0]
+        elif re.search(r"lab\.(choice|Prediction|Ranking)\(", cell.source):
+            asked = cell.source
+        elif "lab.found(" in cell.source:
+            asked = ""
+
+
 def test_every_exercise_has_a_solution(lab):
     exercises = re.split(r"^\*\*Exercise (\d+)\.\*\*", prose(lab), flags=re.M)[1:]
     numbers, texts = exercises[::2], exercises[1::2]

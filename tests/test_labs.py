@@ -73,6 +73,12 @@ def test_it_begins_with_what_colab_needs(lab):
     assert not any("%pip" in cell or "!pip" in cell for cell in code(lab)[1:])
 
 
+def test_a_cell_has_20_lines_at_most(lab):
+    """Blank ones as well: a student sees it whole."""
+    long = [source for source in code(lab) if len(source.splitlines()) > 20]
+    assert not long
+
+
 def test_its_title_has_its_number_and_the_readme_lists_it(path, lab):
     number = path.name.partition("_")[0]
     title = re.match(rf"# Lab {number} · (.+)\n", lab.cells[0].source)

@@ -4,7 +4,6 @@ Bands and whiskers of all figures are these: intervals of the mean by Student's 
 all see the same images. One seed has none. What a number is of stands in `cplab.quantities`.
 """
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -16,8 +15,8 @@ from cplab.checks import CplabError, require, shown, whole
 from cplab.lazy import check_calls
 
 __all__ = ["MISSING", "PerSeed", "column_effect", "compare", "correlation", "crossing", "describe"]
-__all__ += ["describe_difference", "describe_ratio", "detectable", "half_width"]
-__all__ += ["interval", "mean_columns", "mean_curve", "mean_half", "percent"]
+__all__ += ["describe_ratio", "detectable", "half_width", "interval", "mean_columns", "mean_curve"]
+__all__ += ["mean_half", "percent"]
 
 INTERVALS = "95 % intervals over seeds, same images"  # the note below figures
 MISSING = "not trained yet"
@@ -357,28 +356,6 @@ def describe_ratio(doublings: ArrayLike) -> str:
         return MISSING
     middle, low, high = map(plain_number, np.exp2([mean, mean - half, mean + half]))
     return f"{middle} ×" + ("" if np.isnan(half) else f" ({low} to {high})")
-
-
-def describe_difference(ours: ArrayLike, theirs: ArrayLike) -> str:
-    """The difference of two independent samples of accuracies (fractions), `ours` minus `theirs`,
-    in points, by Welch's test; nothing where there are too few. Numbers that belong together in
-    pairs, seed by seed, say more as `describe` of their differences.
-
-    >>> describe_difference([0.9, 0.91, 0.92], [0.8, 0.81, 0.82])
-    '+10.0 ± 2.3 (p < 0.001)'
-    """
-    ours, theirs = row_of_numbers("ours", ours), row_of_numbers("theirs", theirs)
-    if min(len(ours), len(theirs)) < 2:
-        return ""
-    from scipy import stats
-
-    # both may be constant
-    with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
-        test = stats.ttest_ind(ours, theirs, equal_var=False)
-        half = np.nan_to_num(np.ptp(test.confidence_interval()) / 2)
-    difference, p = ours.mean() - theirs.mean(), 1.0 if np.isnan(test.pvalue) else test.pvalue
-    chance = "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
-    return f"{100 * difference:+.1f} ± {100 * half:.1f} ({chance})".replace("-", "−")
 
 
 def percent(mean: float, half: float = np.nan) -> str:

@@ -101,7 +101,7 @@ def test_it_needs_neither_pandas_nor_scipy_to_be_imported_and_draws_nothing():
     code = (
         "import sys; from cplab import animals, fits, statistics\n"
         "assert not {'scipy', 'pandas', 'torch', 'bokeh', 'lmfit'} & set(sys.modules)\n"
-        "animals.statements(); statistics.describe_difference([1, 2], [3, 5])\n"
+        "animals.statements(); statistics.describe([1, 2])\n"
         "fits.fit(animals.decline, [0, 1, 2], [3, 2, 1], {'normal': 3, 'tau': 2})\n"
         "assert not {'bokeh', 'torch', 'IPython'} & set(sys.modules)"
     )

@@ -418,10 +418,6 @@ statistics.column_effect([[1, 2]])  ->  table
 statistics.compare([1, "x"], "a")  ->  points [1, 'x']
 statistics.compare([1, 2], 3)  ->  other 3
 statistics.describe_ratio({})  ->  doublings {}
-statistics.describe_difference("x", [1, 2])  ->  ours 'x'
-statistics.describe_difference(3, 3)  ->  ours
-statistics.describe_difference([1, 2], [[1, 2], [3, 4]])  ->  theirs
-statistics.describe_difference([1, 2], [1, float("nan")])  ->  theirs
 linear.descend(REARED, rate=5.0)  ->  rate 5.0
 linear.descend(REARED, rate=-1)  ->  rate -1
 linear.descend(REARED, rate=0)  ->  rate 0

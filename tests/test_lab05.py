@@ -1,13 +1,13 @@
 """Figures and widgets of growth and pruning, driven as a student would."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from labs_by_hand import text
 
 from cplab import lab, pruning, show
 from cplab.lab import lab05
 from cplab.lab.surface import Throttle
+from cplab.statistics import PerSeed
 
 KINDS = ("biological", "random", "per_pixel")
 
@@ -74,21 +74,31 @@ def test_pixels_stand_where_they_stand_in_an_image():
 
 
 def test_the_slider_over_densities_moves_rings_map_and_words():
-    rows = [
-        {"kind": kind, "density": d, "seed": s, "accuracy": 0.8 + d + s / 100 - 0.1 * i}
-        for i, kind in enumerate(("biological", "random"))
-        for d in (0.05, 0.2)
-        for s in range(3)
-    ]
+    kinds = ["biological", "random", "per_pixel"]
+    # from one search, so that the seeds are pairs, and of a network that shares nothing with ours
+    points = {"random": PerSeed([[10.0], [11.0], [9.0]])}
+    points["per_pixel"] = PerSeed([[71.0, -70.0], [72.0, -71.0], [73.0, -72.0]])
+
+    def accuracy(kind, density):
+        below = 0.1 * kinds.index(kind)
+        return [] if kind == "per_pixel" else 0.8 + density - below + np.arange(3) / 100
+
+    def ahead(kind, other, density):
+        assert kind == "biological"
+        return points[other] if density == 0.05 else []
+
     maps = {d: [np.full((28, 28), 16 * d)] for d in (0.05, 0.2)}
     maps[0.05][0][5, 5] = 3
-    slide = lab05.architectures(pd.DataFrame(rows), maps, ["biological", "random"])
+    slide = lab05.architectures(kinds, accuracy, ahead, maps)
     assert isinstance(slide, lab.Slide)
-    assert text(slide.readout).startswith("5 %: grown and pruned against random +10.0 ± ")
+    assert text(slide.readout) == (
+        "5 %: grown and pruned against random 10.0 ± 2.5 points (3 seeds); same number a pixel "
+        "1.0 ± 2.3 points (3 seeds)"
+    )
     rings = slide.drawn.select_one({"name": "chosen"})
     assert rings.data["mean"] == pytest.approx([0.86, 0.76])
     slide.slider.value = 1
-    assert text(slide.readout).startswith("20 %")
+    assert text(slide.readout) == "20 %: grown and pruned against nothing yet"
     assert rings.data["x"] == [20.0, 20.0]
     counts = slide.drawn.select_one({"name": "pixels"}).data["count"]
     assert len(set(counts)) == 1  # the map of 20 % has no spot

@@ -12,6 +12,7 @@ import pytest
 from labs_by_hand import PEAK, assert_small
 
 import cplab
+from cplab import Run, quantities, statistics
 
 ROOT = Path(__file__).parent.parent
 # The last first, so that the rehearsal beside finds trained what it comes to late.
@@ -72,6 +73,12 @@ def test_it_begins_with_what_colab_needs(lab):
     assert not any("%pip" in cell or "!pip" in cell for cell in code(lab)[1:])
 
 
+def test_a_cell_has_20_lines_at_most(lab):
+    """Blank ones as well: a student sees it whole."""
+    long = [source for source in code(lab) if len(source.splitlines()) > 20]
+    assert not long
+
+
 def test_its_title_has_its_number_and_the_readme_lists_it(path, lab):
     number = path.name.partition("_")[0]
     title = re.match(rf"# Lab {number} · (.+)\n", lab.cells[0].source)
@@ -89,6 +96,19 @@ def test_it_says_what_one_learns_and_how_long_it_takes(lab):
 
 def test_it_asks_for_a_prediction(lab):
     assert any("lab.Prediction(" in cell for cell in code(lab))
+
+
+def test_a_section_that_asks_says_what_was_found(lab):
+    """After its last question, out of the results."""
+    asked = ""
+    for cell in lab.cells:
+        headings = re.findall(r"^## (.+)$", cell.source, re.M)
+        if cell.cell_type == "markdown" and headings:
+            assert not asked, headings[0]
+        elif re.search(r"lab\.(choice|Prediction|Ranking)\(", cell.source):
+            asked = cell.source
+        elif "lab.found(" in cell.source:
+            asked = ""
 
 
 def test_every_exercise_has_a_solution(lab):
@@ -201,6 +221,26 @@ def test_what_is_not_public_is_found():
     assert outside_the_door("from cplab.engine import lives") == ["cplab.engine.lives"]
     assert outside_the_door("from cplab import show\nshow.theme") == ["show.theme"]
     assert not outside_the_door("from cplab.lab import lab01\nimport cplab\ncplab.run()")
+
+
+# What its cells draw ----------------------------------------------------------------------------
+
+
+def test_the_dissociation_of_lab_09_has_the_intervals_of_its_harms():
+    """A newborn and what had a deficit from birth share no training, so each scatters alone."""
+    [lab] = [nbformat.read(p, as_version=4) for p in LABS if p.stem.startswith("09")]
+    sources, space = {cell.id: cell.source for cell in lab.cells}, {"profile": "course"}
+    for name in ("lab09-02", "lab09-04", "lab09-19"):
+        exec(sources[name], space)
+    figure = space["dissociate"]("", "shrink-0.4")
+    for deficit in ("noise", "blur"):
+        lives = [Run(deficit, length=16, treatments=kind) for kind in ("", "shrink-0.4@16")]
+        known = range(min(len(quantities.each_seed(quantities.harm, run)) for run in lives))
+        harms = [quantities.each_seed(quantities.harm, run, seeds=known) for run in lives]
+        means, halves = zip(*map(statistics.mean_half, harms), strict=True)
+        drawn = figure.select_one({"name": f"pairs {deficit}"}).data
+        assert drawn["mean"] == pytest.approx(means)
+        assert drawn["high"] - drawn["mean"] == pytest.approx(halves)
 
 
 # That it runs -----------------------------------------------------------------------------------

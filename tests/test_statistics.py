@@ -114,21 +114,6 @@ def test_what_is_detectable_is_told_from_zero_in_80_of_100_experiments(count):
 # Differences and orders ---------------------------------------------------------------------------
 
 
-def test_a_difference_is_told_in_points_by_welchs_test():
-    rng = np.random.default_rng(1)
-    ours, theirs = rng.normal(0.7, 0.03, 6), rng.normal(0.68, 0.09, 9)
-    test = stats.ttest_ind(ours, theirs, equal_var=False)
-    half = np.ptp(test.confidence_interval()) / 2
-    words = statistics.describe_difference(ours, theirs)
-    assert words == (
-        f"{100 * (ours.mean() - theirs.mean()):+.1f} ± {100 * half:.1f} (p = {test.pvalue:.2g})"
-    )
-    assert "(p < 0.001)" in statistics.describe_difference(ours, ours - 0.5)
-    assert statistics.describe_difference([1, 1], [1, 1]) == "+0.0 ± 0.0 (p = 1)"
-    assert statistics.describe_difference([1, 1], [0, 0]) == "+100.0 ± 0.0 (p < 0.001)"
-    assert statistics.describe_difference(ours, [0.8]) == ""
-
-
 def test_an_order_is_right_in_the_pairs_that_the_seeds_tell_apart():
     truth = {
         "high": [0.9, 0.91, 0.92],

@@ -17,7 +17,7 @@ from bokeh.plotting import figure
 from conftest import says
 from PIL import Image
 
-from cplab import cli, lab, teach
+from cplab import Run, cli, lab, quantities, statistics, teach
 from cplab.checks import CplabError
 from cplab.lab import exhibits
 from cplab.lab.answers import CHECKS
@@ -222,6 +222,19 @@ def test_without_a_browser_one_line_says_what_to_install(tmp_path, monkeypatch, 
 def test_every_exhibit_is_drawn_from_what_is_shipped():
     for name, draw in exhibits.EXHIBITS.items():
         assert draw().renderers, name
+
+
+def test_a_slide_has_the_intervals_that_the_labs_say():
+    """A newborn shares no training with what had a deficit from birth: its scatter counts too."""
+    drawn = exhibits.EXHIBITS["treatments"]().select_one({"name": "bars"}).data
+    said = dict(zip(drawn["kind"], drawn["high"] - drawn["mean"], strict=True))
+    for words, run in {
+        "noise, no treatment": Run("noise", length=16),
+        "blur, no treatment": Run("blur", length=16),
+        "blur, renorm": Run("blur", length=16, treatments="renorm@16"),
+    }.items():
+        harm = quantities.each_seed(quantities.harm, run)
+        assert said[words] == pytest.approx(statistics.mean_half(harm)[1])
 
 
 # The plan ---------------------------------------------------------------------------------------

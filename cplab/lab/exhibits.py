@@ -144,8 +144,8 @@ def treatments() -> Any:
         for deficit in ("noise", "blur")
         for words, kind in kinds.items()
     }
-    left = {text: [*quantities.each_seed(quantities.harm, run)] for text, run in runs.items()}
-    there = {text: points for text, points in left.items() if points}
+    left = {text: quantities.each_seed(quantities.harm, run) for text, run in runs.items()}
+    there = {text: points for text, points in left.items() if len(points)}
     return bars(there, "harm, points", percent=False, **SIZE)
 
 

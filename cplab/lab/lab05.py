@@ -3,7 +3,7 @@ they are taken out."""
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ipywidgets as w
@@ -169,34 +169,33 @@ class Growing(w.VBox):
 
 
 def architectures(
-    table: pd.DataFrame, maps: Mapping[float, Sequence], kinds: Sequence[str]
+    kinds: Sequence[str],
+    accuracy: Callable[[str, float], ArrayLike],
+    ahead: Callable[[str, str, float], ArrayLike],
+    maps: Mapping[float, Sequence],
 ) -> Slide:
     """A slider over densities: accuracy of the kinds of architecture, where the grown and pruned
-    ones have their synapses, and how they compare.
+    ones have their synapses, and by how much they are ahead of the others.
 
-    Arguments: table, columns kind, density (fraction), seed and accuracy
-        (pruning.retraining_rows); maps, synapses on each pixel (28, 28), one a seed, by density;
-        kinds, those that are shown.
+    Arguments: kinds; accuracy, of a kind at a density (both fractions), and ahead, the points of
+        one kind above another there, one number a seed; maps, synapses on each pixel (28, 28), one
+        a seed, by density.
     """
-    every = [*table.groupby(["kind", "density"]).accuracy]
-    groups = {
-        kind: {100 * d: of.to_list() for (own, d), of in every if own == kind} for kind in kinds
-    }
     densities, counts = sorted(maps), {d: np.mean(found, axis=0) for d, found in maps.items()}
+    groups = {kind: {100 * d: accuracy(kind, d) for d in densities} for kind in kinds}
     most = max(1e-9, counts[densities[0]].max())
 
     def columns(density: float) -> dict:
         at = 100 * density
-        there = {kind: np.mean(of[at]) for kind, of in groups.items() if at in of}
+        there = {kind: np.mean(of[at]) for kind, of in groups.items() if len(of[at])}
         rings = {"x": [at] * len(there), "mean": [*there.values()], "hue": [*map(colour, there)]}
         scaled = counts[density] * (most / max(counts[density].max(), 1e-9))
         return {"chosen": rings, "pixels": pixel_columns(scaled)}
 
     def say(density: float) -> str:
-        at = {kind: groups[kind].get(100 * density, ()) for kind in kinds}
-        ours = at.pop("biological")
-        points = {kind: statistics.describe_difference(ours, of) for kind, of in at.items()}
-        others = "; ".join(f"{label(kind)} {words}" for kind, words in points.items() if words)
+        points = {k: ahead("biological", k, density) for k in kinds if k != "biological"}
+        told = {k: statistics.describe(of, unit=" points") for k, of in points.items() if len(of)}
+        others = "; ".join(f"{label(kind)} {words}" for kind, words in told.items())
         return f"{100 * density:g} %: {label('biological')} against {others or 'nothing yet'}"
 
     words = ("density, %", "accuracy, retrained")

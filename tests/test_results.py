@@ -115,6 +115,22 @@ def test_shipping_adds_to_what_was_shipped_and_replaces_the_same_spec(made, noth
         store.ship([], "none")
 
 
+@pytest.mark.parametrize("name", ["some", "others"])
+def test_what_is_shipped_is_never_replaced_by_other_values_nor_contradicted(made, name):
+    path = store.ship(made[:1], "some")
+    before = path.read_bytes()
+    curve = [{**row, "train_loss": 1.0} for row in made[0].curve]
+    other = replace(made[0], values={**made[0].values, "curve": curve})
+    with pytest.raises(CplabError) as error:
+        store.ship([made[1], other], name)
+    says(error, RUN.key, "some.parquet", ":")
+    assert [*path.parent.glob("*.parquet")] == [path]
+    assert path.read_bytes() == before
+    measured = replace(made[0], measured={"norm": {0: 1.5}}, seconds=9.0)
+    store.ship([made[1], measured], name)
+    assert [bool(store.find(run)) for run in RUNS] == [True, True, False]
+
+
 def test_a_run_is_trained_once_and_looked_up_from_then_on(trainings):
     first = cplab.run(RUN, **HOW)
     assert cplab.run(RUN, **HOW) == first

@@ -73,24 +73,29 @@ class PerSeed(np.ndarray):
         known = np.ndim(found) == 1 and hasattr(self, "parts")
         return PerSeed(self.parts[seeds]) if known else found
 
-    def __reduce__(self) -> tuple:
-        return PerSeed, (self.parts,)
+    def __reduce__(self) -> Any:
+        known = hasattr(self, "parts")  # a copy that numpy made has none
+        return (PerSeed, (self.parts,)) if known else np.asarray(self).__reduce__()
 
-    def __deepcopy__(self, memo: Any = None) -> "PerSeed":
-        return self  # nothing in it changes
+    def __deepcopy__(self, memo: Any = None) -> Any:
+        return self if hasattr(self, "parts") else np.array(self)  # nothing in it changes
 
     __copy__ = __deepcopy__
 
     def __array_ufunc__(self, ufunc: Any, method: str, *given: Any, **how: Any) -> Any:
-        if any(isinstance(each, PerSeed) for each in how.get("out", ())):
+        if any(hasattr(each, "parts") for each in how.get("out", ())):
             return NotImplemented
         others = [each for each in given if each is not self]
         alone = len(others) == len(given) - 1 and not any(map(np.ndim, others))
         linear = ufunc in (np.negative, np.multiply) or (ufunc is np.divide and given[0] is self)
-        if method == "__call__" and linear and alone and not how:
+        if method == "__call__" and linear and alone and not how and hasattr(self, "parts"):
             return PerSeed(ufunc(*(self.parts if each is self else each for each in given)))
-        plain = [np.asarray(each) if isinstance(each, PerSeed) else each for each in given]
-        return getattr(ufunc, method)(*plain, **how)
+
+        def plain(some: Any) -> tuple:
+            return tuple(np.asarray(one) if isinstance(one, PerSeed) else one for one in some)
+
+        more = {"out": plain(how["out"])} if "out" in how else {}
+        return getattr(ufunc, method)(*plain(given), **{**how, **more})
 
 
 class Interval(NamedTuple):

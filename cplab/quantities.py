@@ -55,6 +55,9 @@ class Terms(float):
         found.parts = parts
         return found
 
+    def __reduce__(self) -> tuple:
+        return Terms, (self.parts,)
+
     def __add__(self, other: float, sign: int = 1) -> float:
         if not isinstance(other, Terms):
             return float(self) + sign * other

@@ -1,5 +1,7 @@
 """Quantities: each by hand on made-up results, and seed by seed the same as the table's."""
 
+import copy
+import pickle
 import subprocess
 import sys
 from dataclasses import replace
@@ -201,6 +203,14 @@ def test_seeds_are_pairs_only_where_two_networks_share_training(results):
         assert statistics.interval(kept).freedom < 2 * len(kept) - 1
         assert kept.parts.sum(1) == pytest.approx(np.asarray(kept))
     assert not hasattr(found - 1, "parts")
+
+
+def test_a_number_of_one_seed_survives_pickling_and_copying(results):
+    run = lives(results, window=0.5, newborn=0.4, without=0.52, equal=0.6)
+    for number in (q.harm(run), q.accuracy(run)):
+        for same in (pickle.loads(pickle.dumps(number)), copy.copy(number), copy.deepcopy(number)):
+            assert same == number
+            assert same.parts == number.parts
 
 
 def test_sensitivity_is_taken_at_each_onset(results):

@@ -776,6 +776,16 @@ def test_at_hand_gives_what_there_is_and_says_what_would_take_long(made, trainin
     assert capsys.readouterr().out == ""
 
 
+def test_at_hand_trains_again_what_is_to_be_fresh(made, trainings, capsys):
+    store.keep(replace(made[0], commit="old"))
+    assert ask.at_hand([RUN], fresh=True, seconds=0) == {}
+    assert "1 of 1" in capsys.readouterr().out
+    assert trainings() == []
+    [again] = ask.at_hand([RUN], fresh=True, seconds=900, **SWEEP).values()
+    assert trainings() == [RUN]
+    assert again.commit != "old"
+
+
 # Own functions and the package --------------------------------------------------------------------
 
 OWN = """

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from cplab import specs
-from cplab.checks import CplabError, cache_dir, replaced
+from cplab.checks import CplabError, cache_dir, replaced, require
 from cplab.measure import MEASUREMENTS, parse_measures
 from cplab.specs import Outdated
 
@@ -414,8 +414,9 @@ def merge(paths: Iterable[Path | str]) -> tuple[int, int, list[str]]:
     Arguments: live files, or directories of them (another cache, or its results), but no links.
     Returns: how many were taken in, how many were there already, and a line for each refused.
     """
-    new, old, refused = 0, 0, []
-    for given in map(Path, paths):
+    new, old, refused, places = 0, 0, [], [*paths]
+    require("" not in places, "path '' is not allowed: name files, or directories of them")
+    for given in map(Path, places):
         files = sorted(given.rglob("*.json")) if given.is_dir() else [given]
         if not files:
             refused.append(f"{given}: there are no results in it")

@@ -249,14 +249,16 @@ def trees(wanted: Iterable) -> list[Segment]:
 
 
 def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
-    """Seconds that training these specs one after another would take, from lives that were measured
-    on this machine, else on others; None where none is like them.
+    """Seconds that training these specs one after another would take, with what they begin with,
+    from lives that were measured on this machine, else on others; None where none is like them.
 
     >>> from cplab import Run
     >>> estimate([Run(deficit="blur", length=6, seed=99)]) > 1
     True
     """
-    wanted, measures, total = list(wanted), parse_measures(measure), 0.0
+    wanted, measures, total = dict.fromkeys(wanted), parse_measures(measure), 0.0
+    sources = {s.source for s in wanted if getattr(s, "source", None)} - {*wanted}
+    wanted = [*wanted, *(source for source in sources if not find(source))]
     parts = [(spec, 1, 0) for spec in wanted if not hasattr(spec, "life")]
     for root in trees(wanted):
         parts.append((root.spec, root.epochs, sum(len(part.ends) for part in root.below())))

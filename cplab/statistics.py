@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cplab.checks import CplabError, require, shown, whole
+from cplab.checks import CplabError, one_of, require, shown, whole
 from cplab.lazy import check_calls
+from cplab.measure import MEASUREMENTS
 
 __all__ = ["MISSING", "PerSeed", "column_effect", "compare", "correlation", "crossing", "describe"]
 __all__ += ["describe_difference", "describe_ratio", "detectable", "half_width"]
@@ -180,6 +181,24 @@ def mean_curve(results: Sequence, what: str = "test_accuracy") -> dict[str, np.n
     """
     known = all(hasattr(result, "series") for result in results)
     require(known, f"results {shown(results)} are not allowed: give what cplab.sweep returns")
+    check_quantity(what, results)
+    return curve_columns(results, what)
+
+
+def check_quantity(what: str, results: Sequence) -> None:
+    """Refuse the name of a quantity that no result has and no measurement gives; one of a student's
+    own may give any, until it was taken."""
+    taken = {name: rows for result in results for name, rows in result.measured.items()}
+    parts = [said for rows in taken.values() for said in rows.values()]
+    parts += [one.form for one in MEASUREMENTS.values()]
+    parts += [row for result in results for row in result.values.get("curve", ())[:1]]
+    known = {name.rstrip("?") for part in parts if isinstance(part, dict) for name in part}
+    if results and all(one.name in taken for one in MEASUREMENTS.values() if one.source):
+        one_of("quantity", what, sorted({*known, *MEASUREMENTS} - {"phase"}))
+
+
+def curve_columns(results: Sequence, what: str) -> dict[str, np.ndarray]:
+    """`mean_curve` of any name."""
     curves = np.array([result.series(what) for result in results], dtype=float)
     epochs = enumerate(curves.T, 1)
     columns = mean_columns({epoch: row for epoch, row in epochs if np.isfinite(row).all()})

@@ -4,6 +4,7 @@ import copy
 import math
 import pickle
 import re
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -67,11 +68,13 @@ def test_columns_are_in_order_and_leave_out_what_is_missing():
 class Curve:
     """As much of a result as a mean over seeds takes."""
 
-    def __init__(self, *values):
-        self.values = values
+    measured: ClassVar = {}
+
+    def __init__(self, *found):
+        self.found, self.values = found, {"curve": [{"test_accuracy": found[0]}]}
 
     def series(self, name):
-        return np.array(self.values, dtype=float)
+        return np.array(self.found, dtype=float)
 
 
 def test_mean_curve_has_mean_and_interval_of_each_epoch_that_was_measured():
@@ -85,6 +88,12 @@ def test_mean_curve_has_mean_and_interval_of_each_epoch_that_was_measured():
     one = mean_curve([Curve(0.1, 0.4)])
     assert one["mean"].tolist() == one["low"].tolist() == one["high"].tolist() == [0.1, 0.4]
     assert [len(column) for column in mean_curve([]).values()] == [0, 0, 0, 0]
+
+
+def test_a_quantity_that_nothing_has_is_refused():
+    one_line(lambda: mean_curve([Curve(0.1)], "nope"), "quantity 'nope'", "test_accuracy", "trace")
+    one_line(lambda: mean_curve([Curve(0.1)], "phase"), "quantity 'phase'")  # it is no number
+    assert mean_curve([Curve(math.nan)], "trace")["epoch"].tolist() == []  # nobody measured it
 
 
 def test_a_crossing_is_where_the_line_first_leaves_its_side():

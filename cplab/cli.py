@@ -218,7 +218,7 @@ def run_one(o: Namespace) -> None:
         print(as_json(result, cached))
         return
     origin = result.source if cached else f"trained in {result.seconds:.1f} s,"
-    print(f"{numbers_of(result)} ({origin} result {result.key})\n{call_of(result)}")
+    print(f"{numbers_of(result)} ({origin} result {result.key})\n{specs.call_of(result.spec)}")
     for name, found in result.measured.items():
         print(f"{name} measured after {len(found)} epochs")
 
@@ -267,7 +267,7 @@ def print_means(found: list, names: Iterable[str]) -> None:
 
 
 def line_of(result: Any) -> str:
-    return f"{result.key} {result.source} {numbers_of(result)}  {call_of(result)}"
+    return f"{result.key} {result.source} {numbers_of(result)}  {specs.call_of(result.spec)}"
 
 
 def as_json(result: Any, cached: bool) -> str:
@@ -277,12 +277,6 @@ def as_json(result: Any, cached: bool) -> str:
 def numbers_of(result: Any) -> str:
     found = {k: v for k, v in result.values.items() if isinstance(v, int | float)}
     return ", ".join(f"{name} {value:.4f}" for name, value in found.items())
-
-
-def call_of(result: Any) -> str:
-    """The line of Python that gives a result."""
-    spec = result.spec
-    return spec.call() if hasattr(spec, "call") else specs.canonical(spec)
 
 
 def check_filters(o: Namespace) -> None:
@@ -359,7 +353,7 @@ def train_again(found: Iterable[Any], device: str) -> int:
     for result in found:
         outcome, again = results.retrain(result, device)
         numbers = f"{numbers_of(result)} | {numbers_of(again)}"
-        print(f"{outcome:<5} {numbers}  {call_of(result)}", flush=True)
+        print(f"{outcome:<5} {numbers}  {specs.call_of(result.spec)}", flush=True)
         off += outcome == "off"
     return off
 

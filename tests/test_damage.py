@@ -79,7 +79,7 @@ def look(call):
 
 
 def forget():
-    for each in (*store.CACHES, tables.known_entries):
+    for each in (*store.CACHES, tables.live_entry):
         each.cache_clear()
 
 
@@ -122,22 +122,6 @@ def test_damaged_live_results_are_never_believed(made, empty):
     path.unlink(missing_ok=True)
     assert same(cplab.run(RUN, **HOW), made[0])
     report("live results", outcomes)
-
-
-def test_a_damaged_index_of_tables_changes_no_table(made, empty):
-    for result in made:
-        store.keep(result)
-    whole, rng, outcomes = tables.table(), random.Random(2), Counter()
-    index = store.live_path("").parent / tables.INDEX
-    good = index.read_bytes()
-    for _ in range(TRIES):
-        kind, bad = damage(good, rng, b"")
-        index.write_bytes(bad)
-        forget()
-        rows = look(tables.table)[0]
-        assert rows.equals(whole)
-        outcomes[kind] += 1
-    report("indexes of tables", outcomes)
 
 
 def test_damaged_shipped_files_are_left_out(made, nothing_shipped):

@@ -239,5 +239,5 @@ def test_many_processes_write_at_once_and_nothing_is_lost(made, own_cache, pytho
     assert store.verify() == ({"shipped": 0, "live": 24}, [])
     rows = tables.table()
     assert {*rows["key"]} == {result.key for result in given}
-    tables.known_entries.cache_clear()
+    tables.live_entry.cache_clear()
     assert tables.table().equals(rows)

@@ -1,8 +1,4 @@
-"""What tables and estimates say of all results: fields, accuracy, provenance and costs.
-
-Beside the live results stands an index of what was read of each, so that no file is read twice.
-Without it nothing is lost; it is damaged line by line, since each has a checksum.
-"""
+"""What tables and estimates say of all results: fields, accuracy, provenance and costs."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -17,14 +13,9 @@ from cplab.checks import CplabError, whole
 from cplab.deficits import canonical_name
 from cplab.profiles import PROFILES
 from cplab.results import store
-from cplab.results.store import Result, checksum, shipped, shipped_texts
+from cplab.results.store import Result, shipped, shipped_texts
 
-INDEX = "entries.jsonl"
 ABOUT = ("seconds", *store.HOW, "source")
-ABOUT_FORM = {  # of what the index says about a result
-    **{name: store.FORM.get(name, specs.word) for name in ABOUT},
-    **{"accuracy": specs.data, "costs": {str: specs.positive}, "size": specs.anything},
-}
 Entry = tuple[Any, dict]  # a result's spec, and about it accuracy, ABOUT, size and costs
 
 
@@ -87,47 +78,20 @@ def about_alike(spec: Any) -> Iterator[Iterator[dict]]:
 
 
 def live_entries(kind: str) -> list[Entry]:
-    """Of all sound live results of a kind. A file is read where it is not, or was another, when
-    the index was written."""
-    index = store.live_path("").with_name(INDEX)
-    known, lines, entries = known_entries(index), [], []
+    """Of all sound live results of a kind."""
+    entries = []
     for path in store.live_paths():
         with suppress(OSError):  # it may be gone by now
-            about, name = path.lstat(), path.name
-            at = [about.st_mtime_ns, about.st_size]
-            if name not in known or known[name][0] != at:
-                known[name] = at, None
-                if found := store.live(path):
-                    known[name] = at, (entry := entry_of(found))
-                    lines.append(index_line(name, at, *entry))
-            entries.append(known[name][1])
-    if lines:
-        with suppress(OSError), index.open("a") as file:  # nothing is lost without it
-            file.write("".join(lines))
+            about = path.lstat()
+            entries.append(live_entry(path, about.st_mtime_ns, about.st_size))
     return [entry for entry in entries if entry and type(entry[0]).__name__ == kind]
 
 
 @cache
-def known_entries(index: Path) -> dict[str, tuple[list, Entry | None]]:
-    """What the index says of live files, by name: when each changed and its size, its entry."""
-    known: dict[str, tuple[list, Entry | None]] = {}
-    with suppress(OSError), index.open(errors="replace") as lines:
-        for line in lines:  # the last one of a file holds
-            with suppress(Exception):  # of a damaged line, or of another version
-                said = json.loads(line[64:])
-                if checksum(line[64:-1]) != line[:64] or specs.misfit(said["about"], ABOUT_FORM):
-                    continue
-                spec = specs.build_spec(said["kind"], said["spec"], said["version"])
-                known[said["file"]] = said["at"], (spec, said["about"] | {"size": size_of(spec)})
-    return known
-
-
-def index_line(name: str, at: list, spec: Any, about: dict) -> str:
-    """What the index says of a live file."""
-    said = {"file": name, "at": at, "kind": type(spec).__name__, "version": spec.version}
-    said |= {"spec": specs.plain(spec), "about": {**about, "size": None}}
-    text = json.dumps(said)
-    return f"{checksum(text)}{text}\n"
+def live_entry(path: Path, changed: int, size: int) -> Entry | None:
+    """Of a live file, if it is sound; it is read again once it was changed or has another size."""
+    found = store.live(path)
+    return entry_of(found) if found else None
 
 
 def table_where(fits: Callable[[Any], bool]) -> Any:

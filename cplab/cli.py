@@ -32,6 +32,13 @@ GROUPS = {
 }
 MOST_POINTS = 100_000  # points of a sweep
 METAVARS = {int: "N", float: "X", bool: "YES|NO"}  # of fields, by their types
+
+
+def folder_named(text: str) -> Path:
+    require(text, "DIR '' is not allowed: name a folder, or . for the one that you are in")
+    return Path(text)
+
+
 OPTIONS: dict[str, dict[str, Any]] = {
     "--fresh": {"action": "store_true", "help": "Train it even if there is a result."},
     "--controls": {"action": "store_true", "help": "Also equal training and the newborn."},
@@ -52,7 +59,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--copy": {"action": "store_true", "help": "Only copy the labs to ./cplab-labs."},
     "--no-browser": {"action": "store_true", "help": "Print the address and open no browser."},
     "LAB": {"nargs": "?", "default": "", "help": "A lab, or how its name begins."},
-    "DIR": {"help": "A folder, which is made."},
+    "DIR": {"type": folder_named, "help": "A folder, which is made."},
     "--student": {"action": "store_true", "help": "Without solutions."},
     "--instructor": {"action": "store_true", "help": "With solutions as tagged cells."},
 }
@@ -211,7 +218,7 @@ def run_one(o: Namespace) -> None:
         print(as_json(result, cached))
         return
     origin = result.source if cached else f"trained in {result.seconds:.1f} s,"
-    print(f"{numbers_of(result)} ({origin} result {result.key})\n{call_of(result)}")
+    print(f"{numbers_of(result)} ({origin} result {result.key})\n{specs.call_of(result.spec)}")
     for name, found in result.measured.items():
         print(f"{name} measured after {len(found)} epochs")
 
@@ -260,7 +267,7 @@ def print_means(found: list, names: Iterable[str]) -> None:
 
 
 def line_of(result: Any) -> str:
-    return f"{result.key} {result.source} {numbers_of(result)}  {call_of(result)}"
+    return f"{result.key} {result.source} {numbers_of(result)}  {specs.call_of(result.spec)}"
 
 
 def as_json(result: Any, cached: bool) -> str:
@@ -270,12 +277,6 @@ def as_json(result: Any, cached: bool) -> str:
 def numbers_of(result: Any) -> str:
     found = {k: v for k, v in result.values.items() if isinstance(v, int | float)}
     return ", ".join(f"{name} {value:.4f}" for name, value in found.items())
-
-
-def call_of(result: Any) -> str:
-    """The line of Python that gives a result."""
-    spec = result.spec
-    return spec.call() if hasattr(spec, "call") else specs.canonical(spec)
 
 
 def check_filters(o: Namespace) -> None:
@@ -352,7 +353,7 @@ def train_again(found: Iterable[Any], device: str) -> int:
     for result in found:
         outcome, again = results.retrain(result, device)
         numbers = f"{numbers_of(result)} | {numbers_of(again)}"
-        print(f"{outcome:<5} {numbers}  {call_of(result)}", flush=True)
+        print(f"{outcome:<5} {numbers}  {specs.call_of(result.spec)}", flush=True)
         off += outcome == "off"
     return off
 
@@ -419,7 +420,10 @@ def write_site(o: Namespace) -> None:
     """
     from cplab.site.pages import build_site
 
-    pages = build_site(Path(o.DIR), o.LAB, labs=teach.labs()[0].parent)
+    try:
+        pages = build_site(o.DIR, o.LAB, labs=teach.labs()[0].parent)
+    except OSError as error:
+        raise CplabError(f"{o.DIR} cannot be written ({error}): name another folder") from error
     print(f"{len(pages)} pages: open {pages[0].parent / 'index.html'}")
 
 
@@ -430,7 +434,7 @@ def build_copies(o: Namespace) -> None:
     cplab teach build homework --student
     """
     require(o.student != o.instructor, "give one of --student and --instructor")
-    new, old = teach.build_all(Path(o.DIR), solutions=o.instructor)
+    new, old = teach.build_all(o.DIR, solutions=o.instructor)
     print(f"{new} files written to {o.DIR}, {old} were there already")
 
 
@@ -443,7 +447,7 @@ def draw_figures(o: Namespace) -> None:
     from cplab.lab.exhibits import EXHIBITS, photograph
 
     made = photograph({name: draw() for name, draw in EXHIBITS.items()})
-    new, old = teach.write_new({Path(o.DIR) / name: content for name, content in made.items()})
+    new, old = teach.write_new({o.DIR / name: content for name, content in made.items()})
     print(f"{new} files written to {o.DIR}, {old} were there already")
 
 

@@ -89,6 +89,21 @@ class Fit:
         return words
 
 
+class Curve:
+    """A function as lmfit looks at it: of t and some parameters; others keep their values."""
+
+    __name__ = "curve"
+
+    def __init__(self, function: Callable[..., Any], names: list[str]) -> None:
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        taken = [inspect.Parameter(name, kind) for name in ("t", *names)]
+        self.function, self.__signature__ = function, inspect.Signature(taken)
+
+    def __call__(self, t: np.ndarray, **parameters: float) -> np.ndarray:
+        with np.errstate(all="ignore"):  # a minimiser may try parameters that overflow the curve
+            return np.asarray(self.function(t, **parameters), dtype=float)
+
+
 def fit(
     function: Callable[..., Any],
     t: ArrayLike,
@@ -138,15 +153,7 @@ def fit(
     fine = len(errors) == n and (errors > 0).all()
     require(fine, "sigma is not allowed: give one number above 0 for each point")
     weight, given = errors.mean() / errors, limits(guess, bounds)
-
-    def curve(t: np.ndarray, **parameters: float) -> np.ndarray:
-        with np.errstate(all="ignore"):  # a minimiser may try parameters that overflow the curve
-            return np.asarray(function(t, **parameters), dtype=float)
-
-    # What lmfit looks for: t and these parameters alone. Others keep the value that they have.
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    signature = inspect.Signature([inspect.Parameter(name, kind) for name in ("t", *names)])
-    curve.__signature__ = signature  # type: ignore[attr-defined]
+    curve = Curve(function, names)
     at = ", ".join(f"{name} = {value:g}" for name, value in guess.items())
     try:
         there = curve(t, **guess)

@@ -21,7 +21,7 @@ from cplab.pruning import KernelPruning, KernelSplit, Pruned, Retraining, Search
 from cplab.results import find
 from cplab.results.store import CACHES
 from cplab.runs import Run
-from cplab.specs import check_spec
+from cplab.specs import call_of, check_spec
 from cplab.statistics import PerSeed
 
 __all__ = ["Missing", "Terms", "accuracy", "accuracy_at", "advantage", "beginning"]
@@ -54,6 +54,9 @@ class Terms(float):
         found = super().__new__(cls, sum(parts.values()))
         found.parts = parts
         return found
+
+    def __reduce__(self) -> tuple:
+        return Terms, (self.parts,)
 
     def __add__(self, other: float, sign: int = 1) -> float:
         if not isinstance(other, Terms):
@@ -117,7 +120,8 @@ def result(spec: Any, measure: str | tuple[str, ...] | dict[str, Any] = ()) -> A
     shipped = _shipped(spec, tuple(parse_measures(measure).items()))
     if found := shipped or (None if _shipped_only.get() else find(spec, measure)):
         return found
-    raise Missing(f"no result of {spec} {measure or ''}: compute it with cplab.sweep")
+    what = f"{call_of(spec)}{f' with {measure}' if measure else ''}"
+    raise Missing(f"no result of {what}: compute it with cplab.sweep")
 
 
 @lru_cache(maxsize=2**15)
@@ -163,6 +167,8 @@ def accuracy(spec: Any) -> Terms:
     58.5
     """
     right = result(spec).accuracy  # first, since it says what is no spec
+    one = isinstance(right, float | int)
+    require(one, f"a {type(spec).__name__} has several accuracies: take one with accuracy_at")
     return Terms({beginning(spec): 100 * float(right)})
 
 
@@ -309,7 +315,7 @@ def trace_at(run: Run, epoch: int = -1, **how: Any) -> float:
     """
     curve, at = trace_curve(run, **how), int(epoch)
     if not -len(curve) <= at < len(curve) or np.isnan(curve[at]):
-        raise Missing(f"the trace of {run} was not measured after epoch {at}: choose another")
+        raise Missing(f"{call_of(run)} has no trace after epoch {at}: choose another")
     return float(curve[at])
 
 
@@ -326,7 +332,8 @@ def doublings(run: Run, other: Run, of: Callable[[Run], float] = trace_at) -> fl
     def doubled(one: Run) -> Terms:
         value = float(of(one))
         if not value > 0:
-            raise Missing(f"{one} has {value:g}, which has no logarithm: give a measure above 0")
+            why = f"{call_of(one)} has {value:g}, which has no logarithm"
+            raise Missing(f"{why}: give a measure above 0")
         return Terms({beginning(one): float(np.log2(value))})
 
     return doubled(run) - doubled(other)
@@ -415,7 +422,9 @@ def accuracy_at(spec: Any, moment: float | str) -> Terms:
             right = values["accuracy"][row]
         return Terms({beginning(spec): 100 * right})
     except (KeyError, TypeError, ValueError):
-        raise Missing(f"{spec} was not measured at {moment}: see help(accuracy_at)") from None
+        raise Missing(
+            f"{call_of(spec)} was not measured at {moment}: see help(accuracy_at)"
+        ) from None
 
 
 def kernel_split(pruning: KernelPruning, kernels: int) -> tuple[int, int]:
@@ -427,7 +436,8 @@ def kernel_split(pruning: KernelPruning, kernels: int) -> tuple[int, int]:
     values = result(pruning).values
     row = _kernel_rows(values).get(kernels)
     if row is None:
-        raise Missing(f"{pruning} was not measured at {kernels} kernels: give fewer, at least 2")
+        why = f"{call_of(pruning)} was not measured at {kernels} kernels"
+        raise Missing(f"{why}: give fewer, at least 2")
     return values["first"][row], values["second"][row]
 
 

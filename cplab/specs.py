@@ -26,14 +26,10 @@ def register(cls: Spec) -> Spec:
     fields would give, `form`, what its values are (see misfit), and `trained_by` (see trainer);
     fields with the metadata `always` stand in every key.
     """
-    setattr(cls, "__getstate__", field_values)  # noqa: B010
+    # What goes to another process with every report: the fields, and nothing kept beside them.
+    setattr(cls, "__getstate__", lambda one: {f.name: getattr(one, f.name) for f in fields(one)})  # noqa: B010
     SPECS[cls.__name__] = cls
     return cls
-
-
-def field_values(spec: Any) -> dict[str, Any]:
-    """What goes to another process with every report: the fields, and nothing kept beside them."""
-    return {f.name: getattr(spec, f.name) for f in fields(spec)}
 
 
 def plain(spec: Any) -> dict[str, Any]:
@@ -127,6 +123,11 @@ def canonical(spec: Any) -> str:
     heading = getattr(spec, "heading", f"{type(spec).__name__} version")
     said = (f"{name}={value}" for name, value in plain(spec).items())
     return " ".join([f"{heading}={spec.version}", *said])
+
+
+def call_of(spec: Any) -> str:
+    """The line of Python that gives its result, where a spec can say it; else all that decides."""
+    return spec.call() if hasattr(spec, "call") else canonical(spec)
 
 
 def trainer(spec: Any) -> Callable:

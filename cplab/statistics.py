@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cplab.checks import CplabError, require, shown, whole
+from cplab.checks import CplabError, one_of, require, shown, whole
 from cplab.lazy import check_calls
+from cplab.measure import MEASUREMENTS
 
 __all__ = ["MISSING", "PerSeed", "column_effect", "compare", "correlation", "crossing", "describe"]
 __all__ += ["describe_ratio", "detectable", "half_width", "interval", "mean_columns", "mean_curve"]
@@ -72,24 +73,29 @@ class PerSeed(np.ndarray):
         known = np.ndim(found) == 1 and hasattr(self, "parts")
         return PerSeed(self.parts[seeds]) if known else found
 
-    def __reduce__(self) -> tuple:
-        return PerSeed, (self.parts,)
+    def __reduce__(self) -> Any:
+        known = hasattr(self, "parts")  # a copy that numpy made has none
+        return (PerSeed, (self.parts,)) if known else np.asarray(self).__reduce__()
 
-    def __deepcopy__(self, memo: Any = None) -> "PerSeed":
-        return self  # nothing in it changes
+    def __deepcopy__(self, memo: Any = None) -> Any:
+        return self if hasattr(self, "parts") else np.array(self)  # nothing in it changes
 
     __copy__ = __deepcopy__
 
     def __array_ufunc__(self, ufunc: Any, method: str, *given: Any, **how: Any) -> Any:
-        if any(isinstance(each, PerSeed) for each in how.get("out", ())):
+        if any(hasattr(each, "parts") for each in how.get("out", ())):
             return NotImplemented
         others = [each for each in given if each is not self]
         alone = len(others) == len(given) - 1 and not any(map(np.ndim, others))
         linear = ufunc in (np.negative, np.multiply) or (ufunc is np.divide and given[0] is self)
-        if method == "__call__" and linear and alone and not how:
+        if method == "__call__" and linear and alone and not how and hasattr(self, "parts"):
             return PerSeed(ufunc(*(self.parts if each is self else each for each in given)))
-        plain = [np.asarray(each) if isinstance(each, PerSeed) else each for each in given]
-        return getattr(ufunc, method)(*plain, **how)
+
+        def plain(some: Any) -> tuple:
+            return tuple(np.asarray(one) if isinstance(one, PerSeed) else one for one in some)
+
+        more = {"out": plain(how["out"])} if "out" in how else {}
+        return getattr(ufunc, method)(*plain(given), **{**how, **more})
 
 
 class Interval(NamedTuple):
@@ -174,6 +180,24 @@ def mean_curve(results: Sequence, what: str = "test_accuracy") -> dict[str, np.n
     """
     known = all(hasattr(result, "series") for result in results)
     require(known, f"results {shown(results)} are not allowed: give what cplab.sweep returns")
+    check_quantity(what, results)
+    return curve_columns(results, what)
+
+
+def check_quantity(what: str, results: Sequence) -> None:
+    """Refuse the name of a quantity that no result has and no measurement gives; one of a student's
+    own may give any, until it was taken."""
+    taken = {name: rows for result in results for name, rows in result.measured.items()}
+    parts = [said for rows in taken.values() for said in rows.values()]
+    parts += [one.form for one in MEASUREMENTS.values()]
+    parts += [row for result in results for row in result.values.get("curve", ())[:1]]
+    known = {name.rstrip("?") for part in parts if isinstance(part, dict) for name in part}
+    if results and all(one.name in taken for one in MEASUREMENTS.values() if one.source):
+        one_of("quantity", what, sorted({*known, *MEASUREMENTS} - {"phase"}))
+
+
+def curve_columns(results: Sequence, what: str) -> dict[str, np.ndarray]:
+    """`mean_curve` of any name."""
     curves = np.array([result.series(what) for result in results], dtype=float)
     epochs = enumerate(curves.T, 1)
     columns = mean_columns({epoch: row for epoch, row in epochs if np.isfinite(row).all()})

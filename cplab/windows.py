@@ -30,6 +30,8 @@ def same_setting(
     >>> set(same_setting(Run(profile="fit")).profile)
     {'fit'}
     """
+    for name in but:
+        one_of("field of Run", name, [f.name for f in fields(Run)])
     names = [f.name for f in fields(Run) if f.name not in (*POINT, *but)]
     wanted = [getattr(like, name) for name in names]
     if table is None:  # which reads hardly anything of the others

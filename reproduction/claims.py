@@ -100,7 +100,7 @@ HARMS = [
             beyond={"fit": ANNEALED},
         ),
         above(
-            "points lost by epoch {0}, above those lost from there to {1}",
+            "harm done by epoch {0}, minus what the blur adds to it from there to {1}, points",
             {"matched": (8, 16), "fit": (12, 24)}
             | {"course": (8, 16), "slim": (60, 140), "paper": (60, 140)},
             n.early_excess,
@@ -171,6 +171,8 @@ SLIDING = (
     "A window of 40 epochs costs up to about 2 points, most when it begins around epoch 30, in the "
     "middle of the rapid learning phase; later ones have little or no effect."
 )
+window_harm = partial(n.window_cost, of=n.harm_terms)
+window_time = partial(n.window_cost, of=n.lost_time_terms)
 LOSSES = [
     *statement(
         LOST,
@@ -217,9 +219,18 @@ LOSSES = [
             below(EQUAL % "blur", at, partial(n.equal_training_gain, **fields), digits=digits),
         )
     ),
+    *statement(
+        LOST,
+        WINDOW,
+        "Ours",
+        "A window costs the clear epochs that it displaces as well, whatever it shows: lost time, "
+        "which sleep would cost too.",
+        *(
+            above("lost time of a window of {0} at onset {1}, points", at, window_time)
+            for at in ({"course": (8, 0)}, {"course": (8, 24)})
+        ),
+    ),
 ]
-
-window_harm = partial(n.window_cost, of=n.harm_terms)
 HARM_AT = "harm of a window of {0} at onset {1}, points"
 AGES = [
     *statement(
@@ -445,6 +456,17 @@ SIZES = statement(
         "harm of {0} epochs of blur, All-CNN of width 48 minus width 8, points",
         COURSE,
         partial(n.excess, more={"model": "allcnn-48"}, less={"model": "allcnn-8"}),
+    ),
+) + statement(
+    DEPTH,
+    "Weight decay",
+    "Slides",
+    "What a deficit leaves depends on the hyperparameters. (They do not say which way; we ask "
+    "whether much weight decay leaves less harm.)",
+    below(
+        "harm of {0} epochs of blur, weight decay 0.01 minus 0, points",
+        COURSE,
+        partial(n.excess, more={"weight_decay": 0.01}, less={"weight_decay": 0}),
     ),
 )
 

@@ -3,6 +3,7 @@
 from functools import partial
 from math import inf
 
+from cplab import quantities as q
 from reproduction import numbers as n
 from reproduction.questions import LAYERS, TRACE
 from reproduction.statement import Claim, above, between, near, statement
@@ -26,6 +27,11 @@ ENDS |= {"slim": (140,), "paper": (220,)}
 AFTER = {"course": (16,), "fit": (24,), "matched": (16,)}  # of blur
 AFTER |= {"slim": (140,), "paper": (100,)}
 BOTH = {size: (*WINDOWS[size], *ENDS[size]) for size in ENDS}
+READINGS = {
+    "trace · ‖w‖²": {"scaled": True},
+    "‖J‖²": {"of": "jacobian"},
+    "‖J‖² · ‖w‖²": {"of": "jacobian", "scaled": True},
+}
 TOO_SHORT, WITHOUT_CLOCK = {"course": SHORT_LIFE}, dict.fromkeys(("course", "matched"), NO_CLOCK)
 
 
@@ -74,6 +80,13 @@ def figure_4(exhibit: str, sizes: tuple[str, ...], **fields) -> list[Claim]:
                 digits=2,
                 beyond=TOO_SHORT | SHORT,
             ),
+            above(
+                "correlation of trace and harm over the onsets after birth",
+                {size: at for size, at in windows.items() if size != "fit"},
+                partial(n.trace_match, of=q.harm, **fields),
+                digits=2,
+                beyond=TOO_SHORT,
+            ),
         ),
         *statement(
             TRACE,
@@ -106,6 +119,24 @@ TRACES = [
             partial(n.doublings, other="flip"),
             digits=2,
             beyond=TOO_SHORT,
+        ),
+    ),
+    *statement(
+        TRACE,
+        "Figure 4 without norms and certainty",
+        "Ours",
+        "What blur leaves in the trace is connections, and neither smaller weights nor less sure "
+        "answers. (‖J‖² · ‖w‖², which leaves both out, read as figure 4.)",
+        *(
+            above(
+                f"{{0}} epochs of blur: {words} in the end against {against}, doublings",
+                {size: AFTER[size] for size in ("course", "fit", "slim")},
+                partial(n.doublings, other=other, how=how),
+                digits=2,
+                beyond=TOO_SHORT,
+            )
+            for words, how in READINGS.items()
+            for against, other in (("equal training", "none"), ("as many of flip", "flip"))
         ),
     ),
     *figure_4("Paper, figure 4: ResNet-18", ("paper",), **RESNET),

@@ -162,10 +162,12 @@ def remaining(size, length, seed, **fields) -> float:
     return q.trace_remaining(traced(size, "none", length, seed, **fields))
 
 
-def doublings(size, length, seed, other="none", **fields) -> Parts:
-    """log₂ of the trace in the end after blur, over that after another life."""
+def doublings(size, length, seed, other="none", how=None, **fields) -> Parts:
+    """log₂ of the trace in the end after blur, over that after another life; how, as in
+    `quantities.trace_by_layer`."""
     blurred, control = (traced(size, d, length, seed, **fields) for d in ("blur", other))
-    return tuple(q.doublings(blurred, control).parts.values())
+    of = partial(q.trace_at, **(how or {}))
+    return tuple(q.doublings(blurred, control, of).parts.values())
 
 
 def peak_to_worst(size, length, onsets, end, seed, **fields) -> float:
@@ -174,9 +176,9 @@ def peak_to_worst(size, length, onsets, end, seed, **fields) -> float:
     return PROFILES[size].pace * onset - peak(size, end, seed, **fields)
 
 
-def trace_match(size, length, onsets, end, seed, **fields) -> float:
+def trace_match(size, length, onsets, end, seed, of=q.equal_training_loss, **fields) -> float:
     clear = traced(size, "none", end, seed, **fields)
-    return q.trace_match(window(size, length, 0, seed, **fields), clear, onsets)
+    return q.trace_match(window(size, length, 0, seed, **fields), clear, onsets, of)
 
 
 def middle_share(size, length, seed) -> float:

@@ -87,10 +87,15 @@ QUESTIONS = {
     ),
     TRACE: Question(
         "Does the trace of the Fisher information rise and fall, and does blur raise it for good? "
-        "(BatchNorm lets weights grow or shrink without changing the network, and with them the "
-        "trace: its rows may partly be about norms.)",
-        "After 24 epochs of blur at the size fit the trace ends {} doublings above equal training.",
-        ((n.doublings, "fit", 24),),
+        "(A trace also falls as answers become sure, and as weights grow, which under BatchNorm "
+        "changes nothing else: so it is read without both as well.)",
+        "After 24 epochs of blur at the size fit the trace ends {} doublings above equal training; "
+        "without norms {}, without certainty {}.",
+        (
+            (n.doublings, "fit", 24),
+            (partial(n.doublings, how={"scaled": True}), "fit", 24),
+            (partial(n.doublings, how={"of": "jacobian"}), "fit", 24),
+        ),
     ),
     LAYERS: Question(
         "In which layers is the information, and does blur move it?",

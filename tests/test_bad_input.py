@@ -143,6 +143,10 @@ cplab.sweep([CI], workers="two")  ->  workers 'two'
 cplab.sweep([CI], workers=2.5)  ->  workers 2.5
 cplab.sweep([CI], device="gpu")  ->  device 'gpu'
 cplab.sweep([CI, None])  ->  None
+cplab.sweep([CI], stop=3)  ->  stop 3
+cplab.sweep([CI], report=3)  ->  report 3
+cplab.sweep([CI], client=3)  ->  client 3
+cplab.at_hand([CI], report=3)  ->  report 3
 cplab.at_hand([CI], seconds="x")  ->  seconds 'x'
 cplab.at_hand([CI], seconds=float("nan"))  ->  seconds nan
 cplab.at_hand(["x"])  ->  'x'
@@ -160,6 +164,9 @@ results.by_key("x")  ->  no result
 results.by_key("../../etc/passwd")  ->  no result
 results.by_key("0" * 10**6)  ->  no result
 list(results.every("Serach"))  ->  kind of result 'Serach'
+list(results.every("Run", "nope"))  ->  source 'nope'
+results.merge([""])  ->  path ''
+windows.same_setting(Run(), but=("nope",))  ->  field of Run 'nope'
 results.sample(-1)  ->  count -1
 results.sample("x")  ->  count 'x'
 results.merge("nowhere")  ->  paths 'nowhere'
@@ -666,6 +673,7 @@ results retrain  ->  the following arguments are required
 results retrain x  ->  no result
 results retrain 0123456789abcdef --device tpu  ->  no result
 results retrain ../../x  ->  no result
+results merge ''  ->  path ''
 results ship  ->  the following arguments are required
 results ship ../x  ->  name '../x'
 results ship x Nothing  ->  kind of result 'Nothing'

@@ -354,6 +354,24 @@ def test_bad_input_is_refused_in_one_line(cplab, nothing_shipped, typed):
         assert out == ""
 
 
+@pytest.mark.parametrize("words", ["teach build DIR --student", "site DIR 01", "teach figures DIR"])
+@pytest.mark.parametrize("place", ["", "file", "/proc/x"])
+def test_a_folder_that_is_none_is_refused_and_nothing_is_written(
+    words, place, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("cplab.lab.exhibits.photograph", lambda plots: {"one.svg": b"<svg/>"})
+    monkeypatch.setattr("cplab.lab.exhibits.EXHIBITS", {})
+    Path("file").write_text("as it was")
+    assert cli.main([word.replace("DIR", place) for word in words.split()]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert place in line
+    assert ": name " in line
+    assert [path.name for path in tmp_path.rglob("*")] == ["file"]
+    assert Path("file").read_text() == "as it was"
+
+
 def test_python_and_the_command_refuse_in_the_same_words(cplab):
     _, _, [line] = cplab("run --deficit blur --schedule cosine")
     with pytest.raises(CplabError) as refused:

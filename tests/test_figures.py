@@ -5,7 +5,7 @@ import html
 import io
 import math
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import combinations
 
 import numpy as np
@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from bokeh.core.validation import check_integrity
 from bokeh.models import ColumnDataSource, Line, Span, Title
+from conftest import one_line
 from labs_by_hand import difference
 from PIL import Image
 from scipy import stats
@@ -22,6 +23,7 @@ from cplab import deficits, show, statistics
 from cplab.animals import GESTATION, statements
 from cplab.data import images
 from cplab.lab import lab01, lab03, lab04
+from cplab.measure import MEASUREMENTS, Measurement
 from cplab.results import Result
 from cplab.runs import Run
 from cplab.show import pictures, predictions, theme
@@ -269,6 +271,28 @@ def test_figures_without_any_results_are_whole(monkeypatch):
     assert_whole(show.against(Run(profile="ci"), ("blur",)))
     assert show.over_epochs({"missing": []}).renderers == []
     assert line_below(show.means({}, ("x", "y"), log=True)) == "not computed yet"
+
+
+def bare(**measured):
+    """A clear life of three epochs, on which only this was measured after the first."""
+    return replace(life([1, 3, 2]), measured={name: {0: said} for name, said in measured.items()})
+
+
+def test_over_epochs_refuses_what_nothing_has_and_leaves_out_what_was_not_measured(monkeypatch):
+    own = [name for name, one in MEASUREMENTS.items() if one.source]
+    for name in own:  # of other tests
+        monkeypatch.delitem(MEASUREMENTS, name)
+    groups = {"bare": [bare()], "others": [bare(**{"taste@0123abcd": {"salt": 2.0}})]}
+    one_line(lambda: show.over_epochs(groups, "tset_accuracy"), "'tset_accuracy'", "test_accuracy")
+    one_line(lambda: show.over_epochs({"bare": groups["bare"]}, "salt"), "'salt'")
+    assert "bare" in parts(show.over_epochs({"bare": groups["bare"]}, "trace"))
+    lines = parts(show.over_epochs(groups, "salt"))  # of another's measurement, unknown here
+    assert [list(lines[name][0].data_source.data["y"]) for name in groups] == [[], [2]]
+    new = Measurement("own@00000000", lambda net, images: {"x": 1}, "own", source="x")
+    monkeypatch.setitem(MEASUREMENTS, new.name, new)
+    assert "bare" in parts(show.over_epochs({"bare": groups["bare"]}, "x"))  # not taken yet
+    taken = {"a": [bare(**{new.name: {"x": 1.0}})]}
+    one_line(lambda: show.over_epochs(taken, "y"), "'y'", "x")
 
 
 @pytest.mark.parametrize("deficit", DEFICITS)

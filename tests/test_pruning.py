@@ -437,6 +437,19 @@ def test_a_search_may_be_asked_for_together_with_its_retrainings():
     assert {*found} == {*wanted}
 
 
+def test_an_estimate_counts_what_a_spec_begins_with_once_and_only_where_it_is_missing(capsys):
+    search, known = Search(seed=77), Search()
+    assert results.find(known)
+    for kind in ("random", "magnitude"):
+        wanted = [Retraining(kind, density, search) for density in (0.05, 0.1)]
+        both = results.estimate([*wanted, wanted[0].source])
+        assert results.estimate(wanted) == both > results.estimate([wanted[0].source])
+    alone = results.estimate([Retraining("dense", search=search)])
+    assert results.estimate([Retraining("random", 0.05, known, seed=5)]) == alone
+    assert results.at_hand([Retraining("random", 0.05, search)], seconds=alone + 1) == {}
+    assert "1 of 1" in capsys.readouterr().out
+
+
 def test_what_diverges_takes_only_what_begins_with_it(monkeypatch):
     def diverge(*rest, **how):
         raise Diverged("the loss is nan")

@@ -1,5 +1,7 @@
 """Quantities: each by hand on made-up results, and seed by seed the same as the table's."""
 
+import copy
+import pickle
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,11 +11,13 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import one_line
 from scipy import stats
 
 import cplab
 from cplab import quantities as q
 from cplab import statistics, windows
+from cplab.paths import LinearPath
 from cplab.pruning import KernelPruning, KernelSplit, Pruned, Retraining, Search
 from cplab.results import by_key as find_by_key
 from cplab.results import find
@@ -201,6 +205,31 @@ def test_seeds_are_pairs_only_where_two_networks_share_training(results):
         assert statistics.interval(kept).freedom < 2 * len(kept) - 1
         assert kept.parts.sum(1) == pytest.approx(np.asarray(kept))
     assert not hasattr(found - 1, "parts")
+
+
+@pytest.mark.parametrize("spec", [Search(), Pruned(), KernelPruning(), LinearPath(length=16)])
+def test_what_has_several_accuracies_has_not_one(spec):
+    one_line(lambda: q.accuracy(spec), type(spec).__name__, "accuracy_at")
+    one_line(lambda: q.each_seed(q.accuracy, spec), type(spec).__name__)
+
+
+def test_what_is_missing_is_named_by_the_line_that_gives_it(results):
+    run = Run("blur", 4, 8, seed=99)
+    for call in (lambda: q.accuracy(run), lambda: q.harm(run), lambda: q.trace_at(run)):
+        with pytest.raises(q.Missing) as error:
+            call()
+        assert "cplab.run(" in str(error.value)
+        assert "momentum" not in str(error.value)
+    with pytest.raises(q.Missing, match=r"^no result of Search version=1 seed=99: "):
+        q.accuracy(Search(seed=99))
+
+
+def test_a_number_of_one_seed_survives_pickling_and_copying(results):
+    run = lives(results, window=0.5, newborn=0.4, without=0.52, equal=0.6)
+    for number in (q.harm(run), q.accuracy(run)):
+        for same in (pickle.loads(pickle.dumps(number)), copy.copy(number), copy.deepcopy(number)):
+            assert same == number
+            assert same.parts == number.parts
 
 
 def test_sensitivity_is_taken_at_each_onset(results):

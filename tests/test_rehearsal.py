@@ -152,7 +152,10 @@ def answer_all(lab):
             found.dispatch_event("click")  # without a look at each, which takes a second
             asked.append((box, "What was found."))
     for box, words in reversed(asked):  # from below, where the page stands
-        lab.wait_for("what is covered", box.text_content, lambda text, words=words: words in text)
+        said = (words, "First answer")  # of a prediction, which is played with later
+        lab.wait_for(
+            "what is covered", box.text_content, lambda t, said=said: any(one in t for one in said)
+        )
         if words == "You said: ":  # the others are words alone
             lab.wait_drawn(box)
 

@@ -115,6 +115,22 @@ def test_shipping_adds_to_what_was_shipped_and_replaces_the_same_spec(made, noth
         store.ship([], "none")
 
 
+@pytest.mark.parametrize("name", ["some", "others"])
+def test_what_is_shipped_is_never_replaced_by_other_values_nor_contradicted(made, name):
+    path = store.ship(made[:1], "some")
+    before = path.read_bytes()
+    curve = [{**row, "train_loss": 1.0} for row in made[0].curve]
+    other = replace(made[0], values={**made[0].values, "curve": curve})
+    with pytest.raises(CplabError) as error:
+        store.ship([made[1], other], name)
+    says(error, RUN.key, "some.parquet", ":")
+    assert [*path.parent.glob("*.parquet")] == [path]
+    assert path.read_bytes() == before
+    measured = replace(made[0], measured={"norm": {0: 1.5}}, seconds=9.0)
+    store.ship([made[1], measured], name)
+    assert [bool(store.find(run)) for run in RUNS] == [True, True, False]
+
+
 def test_a_run_is_trained_once_and_looked_up_from_then_on(trainings):
     first = cplab.run(RUN, **HOW)
     assert cplab.run(RUN, **HOW) == first
@@ -758,6 +774,16 @@ def test_at_hand_gives_what_there_is_and_says_what_would_take_long(made, trainin
     assert {*trainings()} == {*missing}
     assert [*ask.at_hand([RUN, *missing], seconds=0)] == [RUN, *missing]
     assert capsys.readouterr().out == ""
+
+
+def test_at_hand_trains_again_what_is_to_be_fresh(made, trainings, capsys):
+    store.keep(replace(made[0], commit="old"))
+    assert ask.at_hand([RUN], fresh=True, seconds=0) == {}
+    assert "1 of 1" in capsys.readouterr().out
+    assert trainings() == []
+    [again] = ask.at_hand([RUN], fresh=True, seconds=900, **SWEEP).values()
+    assert trainings() == [RUN]
+    assert again.commit != "old"
 
 
 # Own functions and the package --------------------------------------------------------------------

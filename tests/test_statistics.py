@@ -4,6 +4,7 @@ import copy
 import math
 import pickle
 import re
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -67,11 +68,13 @@ def test_columns_are_in_order_and_leave_out_what_is_missing():
 class Curve:
     """As much of a result as a mean over seeds takes."""
 
-    def __init__(self, *values):
-        self.values = values
+    measured: ClassVar = {}
+
+    def __init__(self, *found):
+        self.found, self.values = found, {"curve": [{"test_accuracy": found[0]}]}
 
     def series(self, name):
-        return np.array(self.values, dtype=float)
+        return np.array(self.found, dtype=float)
 
 
 def test_mean_curve_has_mean_and_interval_of_each_epoch_that_was_measured():
@@ -85,6 +88,12 @@ def test_mean_curve_has_mean_and_interval_of_each_epoch_that_was_measured():
     one = mean_curve([Curve(0.1, 0.4)])
     assert one["mean"].tolist() == one["low"].tolist() == one["high"].tolist() == [0.1, 0.4]
     assert [len(column) for column in mean_curve([]).values()] == [0, 0, 0, 0]
+
+
+def test_a_quantity_that_nothing_has_is_refused():
+    one_line(lambda: mean_curve([Curve(0.1)], "nope"), "quantity 'nope'", "test_accuracy", "trace")
+    one_line(lambda: mean_curve([Curve(0.1)], "phase"), "quantity 'phase'")  # it is no number
+    assert mean_curve([Curve(math.nan)], "trace")["epoch"].tolist() == []  # nobody measured it
 
 
 def test_a_crossing_is_where_the_line_first_leaves_its_side():
@@ -191,7 +200,7 @@ def test_percent_says_no_more_digits_than_the_interval_allows():
     rng = np.random.default_rng(0)
     for mean, half in zip(rng.uniform(-1, 1, 500), 10 ** rng.uniform(-6, 0, 500), strict=True):
         text = statistics.percent(mean, half)
-        numbers = re.fullmatch(r"(-?\d+(?:\.\d)?) ± (\d+(?:\.\d)?)", text)
+        numbers = re.fullmatch(r"(-?\d+(?:\.\d)?) ± (\d+(?:\.\d)?)", text.replace("−", "-"))
         assert numbers, text
         step = 0.1 if half < 0.1 else 1
         for shown, value in zip(numbers.groups(), (mean, half), strict=True):
@@ -284,6 +293,31 @@ def test_a_number_of_parts_is_plain_in_whatever_is_not_linear():
         assert statistics.interval(same) == statistics.interval(whole)
     with pytest.raises(ValueError, match="read-only"):
         whole.sort()
+
+
+def test_what_numpy_copies_of_a_number_of_parts_is_plain_and_can_be_computed_with():
+    parts = np.random.default_rng(0).normal(size=(6, 2))
+    whole, plain = PerSeed(parts), parts.sum(1)
+    for found, expected in (
+        (np.sort(whole) / 100, np.sort(plain) / 100),
+        (-whole.copy(), -plain),
+        (whole.astype(float) / 2, plain / 2),
+        (whole.reshape(-1) * 2, plain * 2),
+        (whole[::-1] - np.sort(whole), plain[::-1] - np.sort(plain)),
+        (pickle.loads(pickle.dumps(np.sort(whole))), np.sort(plain)),
+        (copy.deepcopy(np.sort(whole)), np.sort(plain)),
+    ):
+        assert found.tolist() == expected.tolist()
+        assert statistics.interval(found) == statistics.interval(expected)
+    ordered = np.sort(whole)
+    again = copy.copy(ordered)
+    ordered /= 100
+    assert ordered.tolist() == (np.sort(plain) / 100).tolist()
+    assert again.tolist() == np.sort(plain).tolist()  # a copy stays as it was
+    rest = np.sort(whole)
+    assert np.divmod(plain, 1, out=(None, rest))[1].tolist() == np.divmod(plain, 1)[1].tolist()
+    with pytest.raises(TypeError):
+        whole /= 100
 
 
 def test_no_zero_has_a_minus():

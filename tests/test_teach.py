@@ -162,7 +162,7 @@ def test_a_check_knows_the_right_answer_and_tells_no_wrong_one_what_it_is(key, c
     assert lab.check_answer(key, truth)
     assert lab.check_answer(key, truth + 0.9 * within)
     assert "right" in capsys.readouterr().out
-    for wrong in (truth + 2 * within + 1e-3, -truth, ..., None, [truth, truth], "much"):
+    for wrong in (truth + 2 * within + 1e-3, -truth, ..., None, [truth, truth], "much", 10**400):
         assert not lab.check_answer(key, wrong)
         said = capsys.readouterr().out
         assert "not yet" in said

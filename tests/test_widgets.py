@@ -146,6 +146,31 @@ def test_the_words_of_slides_jobs_and_fits_are_no_html(grid, monkeypatch):
     assert "&lt;img" in pages(live)[0]
 
 
+def test_what_was_found_waits_for_the_question_before_it_and_then_opens_by_itself():
+    question = lab.choice("Which?", ["this", "that"], lambda: ["It is that."])
+    found = lab.found(lambda: "That, by 3 points.")
+    found.reveal.click()
+    assert not found.revealed
+    assert "3 points" not in " ".join(pages(found))
+    assert "above" in " ".join(pages(found))
+    question.reveal.click()
+    assert not found.revealed
+    question.controls["answer"].value = "this"
+    assert question.revealed
+    assert found.revealed
+    assert "3 points" in " ".join(pages(found))
+
+
+def test_what_was_found_is_not_shown_unasked():
+    question = lab.choice("Which?", ["this", "that"], lambda: ["It is that."])
+    found = lab.found(lambda: "That, by 3 points.")
+    question.controls["answer"].value = "this"
+    question.reveal.click()
+    assert not found.revealed
+    found.reveal.click()
+    assert found.revealed
+
+
 def test_reveal_can_always_be_clicked_and_says_what_is_missing():
     one = question()
     assert not one.reveal.disabled

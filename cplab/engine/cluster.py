@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cplab import devices, registry
-from cplab.checks import CplabError, Exhausted, installed, tidy
+from cplab.checks import CplabError, Exhausted, installed, require, shown, tidy
 from cplab.engine.checkpoints import folder, forget, write
 from cplab.engine.pool import Crew
 from cplab.engine.train import Measures, Trajectory, advance
@@ -70,6 +70,7 @@ def crew(client: Any, device: str, measures: Measures, most: int | None) -> Iter
                     f"there is no Dask scheduler at {client!r}: give its address, as in "
                     "tcp://host:8786"
                 ) from error
+        require(hasattr(client, "get_executor"), f"client {shown(client)} is no Client: give one")
         executor = client.get_executor(pure=False)
         write(mark, b"")
         try:

@@ -41,7 +41,7 @@ def wait_for(cores: ExitStack, stop: Flag | None) -> None:
     folder, last, until = cache_dir() / "locks", -1, 0.0
     mark, began = folder / "turns", time.monotonic()
     with ExitStack() as line:
-        first, waited = False, False
+        first, waited, turns = False, False, 0
         while not (stop and stop.is_set()):
             first = first or take(folder / f"next-{platform.node()}.lock", line)
             if first and take_cores(folder, cores):
@@ -53,20 +53,15 @@ def wait_for(cores: ExitStack, stop: Flag | None) -> None:
                 line.close()
                 first, waited = False, True
             now = time.monotonic()
-            if (turns := turns_begun(mark)) != last:
+            with suppress(OSError):  # there was none yet
+                turns = mark.stat().st_mtime_ns
+            if turns != last:
                 last, until = turns, now + PATIENCE
             elif now > until:
                 return
             # seldom after a long wait: whoever looks takes time from the one who trains
             pause = min(0.02, 0.002 + (now - began) / 20) if first else 0.25
             time.sleep(random.uniform(0.3, 1) * pause)
-
-
-def turns_begun(mark: Path) -> int:
-    """Another number after each turn that begins: a directory's time."""
-    with suppress(OSError):
-        return mark.stat().st_mtime_ns
-    return 0
 
 
 def take_cores(folder: Path, stack: ExitStack) -> bool:

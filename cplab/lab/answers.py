@@ -81,7 +81,7 @@ def check_answer(exercise: str, answer: Any) -> bool:
     asked = CHECKS[one_of("exercise with a check", exercise, CHECKS)]
     try:
         right = abs(float(answer) - asked.truth()) <= asked.within
-    except (TypeError, ValueError):  # three dots, or a list
+    except (TypeError, ValueError, OverflowError):  # three dots, or a list
         right = False
     said = "right." if right else f"not yet. Asked for: {asked.words}."
     print(f"Exercise {exercise}: {said}")

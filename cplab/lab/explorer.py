@@ -109,7 +109,8 @@ class Explorer(w.VBox):
         self.deficit = buttons([(label(name), name) for name in names]).add_class("cplab-deficit")
         self.size = buttons(sizes).add_class("cplab-size")
         self.clock = buttons([(f"clock {name}", name) for name in CLOCKS]).add_class("cplab-clock")
-        self.what = buttons([("map: harm", "harm"), ("map: loss", "loss")]).add_class("cplab-what")
+        maps = [("map: harm", "harm"), ("map: lost time", "lost_time"), ("map: loss", "loss")]
+        self.what = buttons(maps).add_class("cplab-what")
         self.onset, self.onset_box = slider("cplab-onset")
         self.length, self.length_box = slider("cplab-length")
         self.recovery = w.SelectionSlider(options=[("", 0)], **CALM).add_class("cplab-recovery")
@@ -398,8 +399,8 @@ def verdict(point: pd.Series) -> str:
         return "Worse than without these epochs: the deficit did harm, and this recovery left it."
     if point.loss - point.loss_half <= 0:
         seen = percent(detectable(point.loss_half, point.pairs))
-        return f"No lasting loss is seen; one of {seen} points would be, 8 times in 10."
+        return f"No lasting loss is seen; {seen} points would be seen 8 times in 10."
     if point.harm + point.harm_half < 0:
         return "Something was learned, less than from clear images."
     seen = percent(detectable(point.harm_half, point.pairs))
-    return f"Time was lost; no harm is seen; that of {seen} points would be, 8 times in 10."
+    return f"Time was lost; no harm is seen ({seen} points would be seen 8 times in 10)."

@@ -17,6 +17,7 @@ from bokeh.models import ColumnDataSource
 from cplab import results
 from cplab.checks import Cancelled, CplabError, one_of, require
 from cplab.lab.surface import Throttle, buttons, in_red, replace_last
+from cplab.measure import parse_measures
 from cplab.results import tables
 from cplab.runs import DEVICES, Run
 from cplab.show.results import over_epochs
@@ -149,7 +150,8 @@ class Live(w.VBox):
     ) -> None:
         require(runs, "runs {} are not allowed: give one or more by their words")
         one_of("device", device.partition(":")[0], DEVICES)
-        self._known, self._what, self.device, self._measure = known, what, device, measure
+        self._known, self._what, self.device = known, what, device
+        self._measure = parse_measures(measure)
         self.choice = buttons([*runs.items()]).add_class("cplab-live-choice")
         self.job = Job("Train", self._work, [self.choice])
         self.train, self.stop, self.estimate = self.job.start, self.job.stop, self.job.said

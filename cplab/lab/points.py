@@ -21,7 +21,8 @@ from cplab.show.theme import style
 SHORTEST = 8  # epochs that sliders reach at least
 LOST = "#BBBBBB"  # the colour of lost time
 # of each map its title, and from how many points on a cell is darkest
-MAPS = {"harm": ("points of harm", 6), "loss": ("points lost to equal training", 12)}
+MAPS = {"harm": ("points of harm", 6), "lost_time": ("points of lost time", 12)}
+MAPS |= {"loss": ("points lost to equal training", 12)}
 SOURCES = ["this", "equal", "control", "live", "pair", "other", "crossing", "by_length", "clear"]
 SOURCES += ["chosen", "by_onset", "by_recovery", "cells", "mark"]
 

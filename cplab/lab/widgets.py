@@ -6,7 +6,7 @@ Everything that a student sees or moves is an attribute, to be driven from Pytho
 import html
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar, Optional
 
 import ipywidgets as w
 import numpy as np
@@ -36,8 +36,10 @@ class Covered(w.VBox):
         question's words where no control says them.
 
     `controls` are the widgets, `reveal` is the button, `figure` the box that stays covered, `cover`
-    what is said there, `revealed` whether it is open.
+    what is said there, `revealed` whether it is open, `after` a question that is to be open first.
     """
+
+    latest: ClassVar[Optional["Covered"]] = None  # the question that was asked last
 
     def __init__(
         self,
@@ -57,6 +59,9 @@ class Covered(w.VBox):
         self.cover = w.HTML()
         self.figure = w.VBox([self.cover])
         self.together = Together(self)
+        self.after: Covered | None = None
+        if self.controls:
+            Covered.latest = self
         parts = [w.HTML(CSS), *head, *self.controls.values(), self.reveal, self.figure]
         super().__init__([*parts, self.together])
         self.add_class("cplab-prediction")
@@ -67,7 +72,19 @@ class Covered(w.VBox):
 
     def missing(self) -> str:
         """What is still to be answered, in words; empty if nothing is."""
+        if self.after and not self.after.revealed:
+            return "First answer the question above."
         return "" if len(self._used) == len(self.controls) else self._missing
+
+    def follow(self, question: "Covered | None") -> None:
+        """Stay covered until a question is open, if one is given."""
+        self.after = question
+        if question:
+            question.figure.observe(self._go_on, "children")
+
+    def _go_on(self, change: Any) -> None:
+        if self._wanted and not self.revealed and not self.missing():
+            self._settle()
 
     def _answer(self, change: Any) -> None:
         self._used.add(change.owner)
@@ -98,10 +115,9 @@ class Covered(w.VBox):
         except CplabError as error:
             self.cover.value = in_red(error)
             return
-        self._show([as_widget(part) for part in made])
-        pairs = zip(self.figure.children, made, strict=True)
-        self._ours = [part for part, given in pairs if part is not given]
-        self.revealed = True
+        parts, self.revealed = [as_widget(part) for part in made], True
+        self._show(parts)
+        self._ours = [part for part, given in zip(parts, made, strict=True) if part is not given]
         coded = (hasattr(one, "min") or hasattr(one, "index") for one in self.controls.values())
         self.together.show(any(coded))  # what is typed has no code
 
@@ -137,18 +153,21 @@ def choice(question: str, answers: Sequence[str], make: Callable[[], Sequence]) 
 
 
 def found(make: Callable[[], str]) -> Covered:
-    """What was found, in a sentence or two out of the results, once the student asks for it.
+    """What was found, in a sentence or two out of the results, once the student has answered the
+    question before it and asks for it.
 
     Arguments: make, returns the sentences; what it reads from results may be missing, which is
         then said.
 
     >>> sentence = found(lambda: "Blur until 16 costs 2.8 points.")
+    >>> sentence.follow(None)  # no question here
     >>> sentence.reveal.click()
     >>> sentence.figure.children[0].value.partition("<b>")[2]
     'What was found.</b> Blur until 16 costs 2.8 points.</div>'
     """
     cover = Covered({}, lambda: [f'<div style="{TEXT}"><b>What was found.</b> {make()}</div>'])
     cover.reveal.description = "What was found"
+    cover.follow(Covered.latest)
     cover.cover.value = ""
     return cover
 

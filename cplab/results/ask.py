@@ -25,6 +25,7 @@ from cplab.checks import (
     number,
     one_of,
     raise_first,
+    require,
     shown,
     tidy,
     whole,
@@ -61,6 +62,7 @@ def collect(
     Raises: CplabError; Cancelled; Diverged, after all others are done.
     """
     one_of("device", str(device).partition(":")[0], DEVICES)
+    require(isinstance(stop, Event | None), f"stop {shown(stop)} is no threading.Event: give one")
     workers = None if workers is None else whole("workers", workers, 1, CREW)
     measures, missing = parse_measures(measure), list(dict.fromkeys(wanted))
     found = {} if fresh else find_all(missing, measures)
@@ -196,6 +198,7 @@ def sweep(
 
     tidy()
     report = how.pop("report", lambda spec, row: None)
+    require(callable(report), f"report {shown(report)} is no function (spec, row): give one")
     every, measures = [specs.check_spec(spec) for spec in wanted], parse_measures(measure)
     found = {} if how.get("fresh") else find_all(dict.fromkeys(every), measures)
     missing = [spec for spec in dict.fromkeys(every) if spec not in found]
@@ -229,12 +232,12 @@ def at_hand(
     """
     every = list(dict.fromkeys(map(specs.check_spec, wanted)))
     seconds, measures = number("seconds", seconds, 0, 1e12), parse_measures(measure)
-    found = find_all(every, measures)
+    found = {} if how.get("fresh") else find_all(every, measures)
     missing = [spec for spec in every if spec not in found]
     cost = estimate(missing, measures)
     if not missing or (cost is not None and cost < seconds):
         return found | dict(zip(missing, sweep(missing, measures, **how), strict=True))
-    what = f"{len(missing)} of {len(every)} results, which nobody has trained yet"
+    what = f"{len(missing)} of {len(every)} results, which have yet to be trained"
     about = "" if cost is None else f" (about {cost / 60:.0f} minutes on this machine)"
     print(f"Not shown: {what}{about}.")
     return found
@@ -246,14 +249,16 @@ def trees(wanted: Iterable) -> list[Segment]:
 
 
 def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
-    """Seconds that training these specs one after another would take, from lives that were measured
-    on this machine, else on others; None where none is like them.
+    """Seconds that training these specs one after another would take, with what they begin with,
+    from lives that were measured on this machine, else on others; None where none is like them.
 
     >>> from cplab import Run
     >>> estimate([Run(deficit="blur", length=6, seed=99)]) > 1
     True
     """
-    wanted, measures, total = list(wanted), parse_measures(measure), 0.0
+    wanted, measures, total = dict.fromkeys(wanted), parse_measures(measure), 0.0
+    sources = {s.source for s in wanted if getattr(s, "source", None)} - {*wanted}
+    wanted = [*wanted, *(source for source in sources if not find(source))]
     parts = [(spec, 1, 0) for spec in wanted if not hasattr(spec, "life")]
     for root in trees(wanted):
         parts.append((root.spec, root.epochs, sum(len(part.ends) for part in root.below())))
@@ -308,6 +313,7 @@ def every(kind: str = "Run", source: str | None = None) -> Iterator[Result]:
     'shipped'
     """
     one_of("kind of result", kind, specs.kinds())
+    one_of("source", "live" if source is None else source, ("shipped", "live"))
     if source != "live":
         yield from filter(None, map(store.shipped, store.shipped_texts(kind)))
     if source != "shipped":

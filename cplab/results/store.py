@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from cplab import specs
-from cplab.checks import CplabError, cache_dir, replaced
+from cplab.checks import CplabError, cache_dir, replaced, require
 from cplab.measure import MEASUREMENTS, parse_measures
 from cplab.specs import Outdated
 
@@ -375,8 +375,8 @@ def commit() -> str:
 def ship(results: Iterable[Result], name: str) -> Path:
     """Add results to a shipped Parquet file, cplab/shipped/NAME.parquet.
 
-    Raises: CplabError if there is nothing to ship, the name is not plain, or the file is damaged or
-        cannot be written.
+    Raises: CplabError if there is nothing to ship, the name is not plain, one is shipped already
+        with other values, or the file is damaged or cannot be written.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -387,10 +387,14 @@ def ship(results: Iterable[Result], name: str) -> Path:
     try:
         rows = {row["key"]: row for row in read_rows(path)} if path.exists() else {}
         for result in results:
-            if result.key in rows:
-                with suppress(Outdated):
-                    result = join(result, parse(rows[result.key], "shipped"))
-            rows[result.key] = result.row()
+            row, key = rows.get(result.key), result.key
+            old = parse(row, "shipped") if row else shipped(key)  # which may be in another file
+            if old and outcome(old) != outcome(result):
+                which = f"{key} is shipped in {(path if row else shipped_index()[key]).name}"
+                raise CplabError(
+                    f"{which} with other values: leave it out, or remove that one first"
+                )
+            rows[key] = join(result, old).row()
         if not rows:
             raise CplabError(f"there is nothing to ship as {name!r}: train some of it first")
         ordered = sorted(rows.values(), key=lambda row: (row["kind"], row["json"][40:]))
@@ -410,8 +414,9 @@ def merge(paths: Iterable[Path | str]) -> tuple[int, int, list[str]]:
     Arguments: live files, or directories of them (another cache, or its results), but no links.
     Returns: how many were taken in, how many were there already, and a line for each refused.
     """
-    new, old, refused = 0, 0, []
-    for given in map(Path, paths):
+    new, old, refused, places = 0, 0, [], [*paths]
+    require("" not in places, "path '' is not allowed: name files, or directories of them")
+    for given in map(Path, places):
         files = sorted(given.rglob("*.json")) if given.is_dir() else [given]
         if not files:
             refused.append(f"{given}: there are no results in it")

@@ -266,6 +266,7 @@ def covered(one: Covered, pool: Pool) -> dict[str, Any]:
     if len(known) < len(one.controls):
         return moves_of([[words(head(one), pool)]], [], "Its answer needs Python.")
     before, views = one.cover.value, []
+    one.follow(None)  # what was found is shown to whoever asks
     for _ in positions(known):
         one.reveal.click()
         if not one.revealed:

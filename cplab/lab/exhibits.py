@@ -145,7 +145,7 @@ def treatments() -> Any:
         for words, kind in kinds.items()
     }
     left = {text: quantities.each_seed(quantities.harm, run) for text, run in runs.items()}
-    there = {text: points for text, points in left.items() if len(points)}
+    there: Any = {text: points for text, points in left.items() if len(points)}
     return bars(there, "harm, points", percent=False, **SIZE)
 
 

@@ -170,8 +170,8 @@ class Growing(w.VBox):
 
 def architectures(
     kinds: Sequence[str],
-    accuracy: Callable[[str, float], ArrayLike],
-    ahead: Callable[[str, str, float], ArrayLike],
+    accuracy: Callable[[str, float], Sequence],
+    ahead: Callable[[str, str, float], Sequence],
     maps: Mapping[float, Sequence],
 ) -> Slide:
     """A slider over densities: accuracy of the kinds of architecture, where the grown and pruned

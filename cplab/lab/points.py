@@ -222,7 +222,7 @@ class Plots:
         like, look = shown or run, style(deficit)
         self._take_look(look)
         self.shade.update(left=like.onset + 0.5, right=like.end + 0.5)
-        self._put(points.once(curve_columns, like, shown is not None))
+        self._put(points.once(drawn_curves, like, shown is not None))
         if self.has_live():  # also at first
             self.live([], [])
         self._show_removal(points, deficit, like)
@@ -309,7 +309,7 @@ def key_above(fig: figure, percent: bool = False) -> figure:
     return fig
 
 
-def curve_columns(points: Points, like: Run, known: bool) -> dict[str, dict]:
+def drawn_curves(points: Points, like: Run, known: bool) -> dict[str, dict]:
     """The curves of a life and of its controls; its own is empty if nobody trained it."""
     this, equal = points.curve(like if known else None), points.curve(like.equal_training())
     control = points.curve(like.without_window(points.clock))

@@ -387,19 +387,3 @@ def tell_all(context: Context, group: Sequence, step: int, accuracies: list[floa
     """Report to all specs of a group."""
     for spec, accuracy in zip(group, accuracies, strict=True):
         context.report(spec, {"step": step, "steps": spec.steps, "accuracy": accuracy})
-
-
-def retraining_rows(found: Mapping) -> list[dict]:
-    """A row for each retraining, for a table: kind, density, seed, dataset, optimizer, source (data
-    set of the search), mixed, accuracy (0 to 1) and synapses. found: {Retraining: its Result}.
-
-    >>> retraining_rows({})
-    []
-    """
-    names = ("kind", "density", "seed", "dataset", "optimizer")
-    return [
-        {name: getattr(r, name) for name in names}
-        | {"source": r.search.dataset, "mixed": r.search.mixed}
-        | {"accuracy": result.values["accuracy"], "synapses": sum(result.values["counts"])}
-        for r, result in found.items()
-    ]

@@ -262,11 +262,9 @@ def trace_by_layer(run: Run, of: str = "trace", scaled: bool = False) -> dict[in
     last = (run.epochs - 1,)  # at least: norms and Jacobian may be measured at some epochs alone
     wanted = {one_of("of", of, ("trace", "jacobian")): "every" if of == "trace" else last}
     found = result(run, wanted | ({"weight_norms": last} if scaled else {})).measured
-    norms = (
-        {e: np.square(row["norms"]) for e, row in found["weight_norms"].items()} if scaled else {}
-    )
-    parts = {epoch: np.array(row[of]) for epoch, row in found[of].items()}
-    return {e: part * norms.get(e, 1) for e, part in parts.items() if e in norms or not scaled}
+    norms = found["weight_norms"] if scaled else {e: {"norms": 1} for e in found[of]}
+    both = found[of].keys() & norms.keys()
+    return {e: np.square(norms[e]["norms"]) * np.array(found[of][e][of]) for e in sorted(both)}
 
 
 def trace_curve(run: Run, layers: int | None = None, **how: Any) -> np.ndarray:

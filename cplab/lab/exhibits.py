@@ -16,8 +16,8 @@ from cplab import animals, eyes, linear, pruning, quantities
 from cplab.checks import CplabError
 from cplab.lab.lab01 import by_age
 from cplab.lab.points import Plots, Points
-from cplab.lab.widgets import all_seeds
 from cplab.runs import Run
+from cplab.show.predictions import all_seeds
 from cplab.show.results import bars, curves, means, over_epochs, rates, removal
 from cplab.show.theme import label
 

@@ -5,7 +5,6 @@ Everything that a student sees or moves is an attribute, to be driven from Pytho
 
 import html
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar, Optional
 
 import ipywidgets as w
@@ -15,13 +14,13 @@ from bokeh import layouts
 from bokeh.models import ColumnDataSource, LayoutDOM, Range1d
 from numpy.typing import ArrayLike
 
-from cplab import fits, quantities, results, statistics
+from cplab import fits, quantities, statistics
 from cplab.checks import CplabError, require, shown
 from cplab.lab.classes import Together
 from cplab.lab.surface import CSS, TEXT, buttons, discard, in_red, replace_last, surface
 from cplab.runs import Run
 from cplab.show import theme
-from cplab.show.predictions import guesses, orders
+from cplab.show.predictions import accuracies, all_seeds, guesses, orders, percent_of
 from cplab.show.theme import colour, plain_figure, reference_line, source_line
 
 CURVE = "#555555"  # of what is fitted
@@ -40,6 +39,7 @@ class Covered(w.VBox):
     """
 
     latest: ClassVar[Optional["Covered"]] = None  # the question that was asked last
+    after: Optional["Covered"] = None
 
     def __init__(
         self,
@@ -49,17 +49,14 @@ class Covered(w.VBox):
         missing: str = "Covered until you have answered.",
         asks: str = "",
     ) -> None:
-        self.controls, self._make, self._missing = dict(controls), make, missing
-        self.asks = asks
+        self.controls, self._make, self._missing, self.asks = dict(controls), make, missing, asks
         self._used: set[w.Widget] = set()
         self._ours: list[w.Widget] = []  # what was made of texts and figures, and is shown
         self._wanted = self.revealed = False
         self.reveal = w.Button(description="Reveal", button_style="primary")
-        self.reveal.add_class("cplab-asking")
         self.cover = w.HTML()
         self.figure = w.VBox([self.cover])
         self.together = Together(self)
-        self.after: Covered | None = None
         if self.controls:
             Covered.latest = self
         parts = [w.HTML(CSS), *head, *self.controls.values(), self.reveal, self.figure]
@@ -68,7 +65,7 @@ class Covered(w.VBox):
         self._settle()
         for control in self.controls.values():
             control.observe(self._answer, "value")
-        self.reveal.on_click(self._ask)
+        self.reveal.add_class("cplab-asking").on_click(self._ask)
 
     def missing(self) -> str:
         """What is still to be answered, in words; empty if nothing is."""
@@ -153,8 +150,7 @@ def choice(question: str, answers: Sequence[str], make: Callable[[], Sequence]) 
 
 
 def found(make: Callable[[], str]) -> Covered:
-    """What was found, in a sentence or two out of the results, once the student has answered the
-    question before it and asks for it.
+    """What was found, in a sentence or two out of the results, once the question above is open.
 
     Arguments: make, returns the sentences; what it reads from results may be missing, which is
         then said.
@@ -203,9 +199,9 @@ class Prediction(Covered):
                 statistics.row_of_numbers(text, what, "give a Run, or accuracies from 0 to 1")
         self._asked, self._source, self.quantity = asked, source, quantity
         words = f"{8 * max(32, *map(len, asked))}px"  # room for the longest of them
-        how: dict[str, Any] = {"min": 0, "max": 100, "step": 0.5, "readout_format": ".1f"}
-        how |= {"continuous_update": False, "style": {"description_width": words}}
-        how["layout"] = {"width": f"calc({words} + 360px)"}
+        how: dict[str, Any] = {"max": 100, "step": 0.5, "readout_format": ".1f"}
+        how["style"] = {"description_width": words}
+        how |= {"continuous_update": False, "layout": {"width": f"calc({words} + 360px)"}}
         self.guesses = {text: w.FloatSlider(50, description=text, **how) for text in asked}
         told = [f"{html.escape(text)}: <b>{percent_of(what)}</b>" for text, what in given.items()]
         known = f'<div style="{TEXT}">Known: <br>{"<br>".join(told)}</div>'
@@ -243,10 +239,9 @@ class Ranking(Covered):
         require(len(runs) > 1, f"runs {shown(runs)} have no order: give two or more")
         self.runs = dict(runs)
         options = [("choose", None), *((name, name) for name in runs)]
-        lists = {
-            place: w.Dropdown(options=options, description=place, layout={"width": "420px"})
-            for place in ("best", *map(str, range(2, len(runs))), "worst")
-        }
+        how = {"options": options, "layout": {"width": "420px"}}
+        places = ("best", *map(str, range(2, len(runs))), "worst")
+        lists = {place: w.Dropdown(description=place, **how) for place in places}
         super().__init__(lists, self._uncover)
         self.add_class("cplab-ranking")
 
@@ -488,22 +483,3 @@ def as_widget(part: Any) -> w.Widget:
 def with_source(words: str, source: str) -> str:
     """What a figure says in words, and where its numbers are from, as HTML."""
     return f"{html.escape(words)}<br><small>{html.escape(source)}</small>"
-
-
-def percent_of(what: Any, none: str = "not trained") -> str:
-    """Mean and interval of accuracies, of a Run or as they are given; so many as there are."""
-    numbers = accuracies(what)
-    return f"{statistics.percent(*statistics.mean_half(numbers))} %" if numbers else f"{none} yet"
-
-
-def all_seeds(*runs: Any, measure: Any = ()) -> list[results.Result]:
-    """The results of runs, all seeds that there are, with these measurements; of what is no run
-    there are none."""
-    known = [run for run in runs if isinstance(run, Run)]
-    wanted = (replace(run, seed=seed) for run in known for seed in quantities.SEEDS)
-    return [found for run in wanted if (found := results.find(run, measure))]
-
-
-def accuracies(what: Any) -> list[float]:
-    """One accuracy a seed, of a Run or as they are given."""
-    return [one.accuracy for one in all_seeds(what)] if isinstance(what, Run) else list(what)

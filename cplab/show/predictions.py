@@ -2,13 +2,15 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from bokeh.models import ColumnDataSource, FactorRange, Range1d
 from bokeh.plotting import figure
 
-from cplab import statistics
+from cplab import quantities, results, statistics
+from cplab.runs import Run
 from cplab.show.theme import EQUAL, LIVE, percent_axis, place_legend, plain_figure
 
 TRUTH = "#0072B2"
@@ -124,3 +126,20 @@ def class_choices(counts: Mapping[str, int], title: str) -> figure:
     fig = plain_figure(title, "students", "", **how)
     fig.hbar(names, right=list(counts.values()), height=0.6, color=LIVE.colour, alpha=0.6)
     return fig
+
+
+def percent_of(what: Any, none: str = "not trained") -> str:
+    """Mean and interval of accuracies, of a Run or as they are given; so many as there are."""
+    numbers = accuracies(what)
+    return f"{statistics.percent(*statistics.mean_half(numbers))} %" if numbers else f"{none} yet"
+
+
+def all_seeds(*runs: Any, measure: Any = ()) -> list[results.Result]:
+    """The results of runs, all seeds that there are, with these measurements."""
+    known = [run for run in runs if isinstance(run, Run)]
+    wanted = (replace(run, seed=seed) for run in known for seed in quantities.SEEDS)
+    return [found for run in wanted if (found := results.find(run, measure))]
+
+
+def accuracies(what: Any) -> list[float]:
+    return [one.accuracy for one in all_seeds(what)] if isinstance(what, Run) else list(what)

@@ -31,11 +31,7 @@ def sampling(draws: Sequence[int], estimates: ArrayLike, exact: float) -> figure
 
 
 def beside_trace(
-    clear: Sequence,
-    points: Mapping[str, ArrayLike],
-    at: int = 0,
-    words: str = "loss",
-    **options: Any,
+    clear: Sequence, points: Mapping[str, ArrayLike], at: int = 0, words: str = "loss", **how: Any
 ) -> figure:
     """The trace without a deficit (left axis) and the sensitivity to one (right axis), by epoch,
     as in the left part of the paper's figure 4.
@@ -44,7 +40,7 @@ def beside_trace(
         sensitivity in points; at, where in its window a point is drawn, in epochs after the onset;
         words, what the points are: loss against equal training, or harm.
     """
-    fig = over_epochs({"trace, no deficit (left)": clear}, **options)
+    fig = over_epochs({"trace, no deficit (left)": clear}, **how)
     fig.title.text = f"Fisher trace, and the {words} of a window of blur"
     onset, low, high = (np.asarray(points[name], float) for name in ("onset", "low", "high"))
     fig.x_range = Range1d(-1, onset.max(initial=1) + at + 4)

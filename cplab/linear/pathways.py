@@ -14,7 +14,7 @@ this file in JavaScript.
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,10 +32,6 @@ time_of = partial(number, low=0, below=1e4)
 depth_of = partial(whole, least=1, most=8)
 start_of = partial(number, low=1e-6, below=0.25)
 mode_of = partial(number, low=1e-3, below=100)
-
-
-def modes_of(name: str, value: Any) -> tuple[float, ...]:
-    return tuple(mode_of("a mode", mode) for mode in many(name, value, 100))
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,9 @@ class Rearing:
     recovery: float = setting(10.0, time_of)
     rho: float = setting(1.0, partial(number, low=0, below=1, closed=True))
     start: float = setting(0.01, start_of)
-    modes: tuple[float, ...] = setting((1.0,), modes_of)
+    modes: tuple[float, ...] = setting(
+        (1.0,), lambda name, value: tuple(mode_of("a mode", m) for m in many(name, value, 100))
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)

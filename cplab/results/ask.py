@@ -30,8 +30,10 @@ from cplab.checks import (
     tidy,
     whole,
 )
+from cplab.deficits import Deficit
 from cplab.engine.tree import Segment, plan
 from cplab.measure import parse_measures
+from cplab.models import Model
 from cplab.results import store, tables
 from cplab.results.store import Result, find
 from cplab.runs import DEVICES, Run
@@ -343,7 +345,8 @@ def alike(one: Any, other: Any) -> bool:
 
 
 def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
-    """Train a result's spec again, with as many threads, and compare.
+    """Train a result's spec again, with as many threads, and compare. What it keeps of a student's
+    own functions is run for that, unless they are defined here.
 
     Returns: `equal` where all values are, bit by bit; `near` where the machine, the images, the
         number format, the threads or torch are others and the accuracy is within the spread of
@@ -354,10 +357,14 @@ def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
 
     from cplab.engine.train import Context
 
+    for name in result.own.keys() - result.measured.keys():
+        kind = Model if name in getattr(result.spec, "model", "") else Deficit
+        label = name.partition("@")[0].replace("_", " ")
+        registry.restore(kind, name=name, source=result.own[name], label=label)
     threads = torch.get_num_threads()
     torch.set_num_threads(result.threads)
     try:
-        [(spec, training)] = train([result.spec], Context(device, 1), {})
+        [(spec, training)] = train([replace(result.spec)], Context(device, 1), {})
     finally:
         torch.set_num_threads(threads)
     again = make_result(spec, training)

@@ -59,8 +59,7 @@ def write_new(files: dict[Path, bytes]) -> tuple[int, int]:
 
 
 def build_all(folder: Path, solutions: bool) -> tuple[int, int]:
-    """Write the copies of all labs for students, or with solutions for those who teach, as
-    `copy_labs` does."""
+    """Write copies of all labs for students, or with solutions for teachers, by `copy_labs`."""
 
     def copy(path: Path) -> bytes:
         notebook = copy_for(json.loads(path.read_text("utf-8")), path.stem, solutions)

@@ -1,7 +1,6 @@
 """Segments on the workers of a Dask cluster, in stretches of some seconds: what a lost worker was
-at goes on elsewhere from its last checkpoint, and a worker that comes later has soon something to
-do. Checkpoints lie in the cache directory where workers share it, and travel with the stretches
-where they do not.
+at goes on elsewhere from its last checkpoint, and a worker that comes later soon has work.
+Checkpoints lie in the cache directory where workers share it, else travel with the stretches.
 """
 
 import threading

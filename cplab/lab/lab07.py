@@ -138,9 +138,8 @@ def film(runs: Mapping[str, Run]) -> Slide:
 
 
 class Clinic(w.VBox):
-    """One screen for two eyes: what one of them missed, when and for how long, and how the other is
-    patched; whose the neurons are then, and what each eye is worth. What has no result can be
-    trained.
+    """One screen for two eyes: what one of them missed, when and for how long, how the other is
+    patched; whose the neurons are then, what each eye is worth. What has no result can be trained.
 
     Arguments: profile; model, of two eyes; device, of live runs; setting, other fields of a Run,
         such as the seed of live runs.

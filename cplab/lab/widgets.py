@@ -139,8 +139,7 @@ def choice(question: str, answers: Sequence[str], make: Callable[[], Sequence]) 
 def found(make: Callable[[], str]) -> Covered:
     """What was found, in a sentence or two out of the results, once the student asks for it.
 
-    Arguments: make, returns the sentences; what it reads from results may be missing, which is
-        then said.
+    Arguments: make, returns the sentences; says so where a result that it reads is missing.
 
     >>> sentence = found(lambda: "Blur until 16 costs 2.8 points.")
     >>> sentence.reveal.click()
@@ -285,8 +284,7 @@ class Slide(w.VBox):
 
     Arguments: figure, or a list of them, in which each data source that is to change has a name;
         options, the values to choose from; data, from an option to {name of a source: its new
-        columns}; words, from an option to what is said above the figure; description, what the
-        slider is.
+        columns}; words, from an option to what is said above; description, what the slider is.
 
     `slider` chooses, `play` runs through the options; `drawn` is the layout.
 
@@ -478,8 +476,7 @@ def percent_of(what: Any, none: str = "not trained") -> str:
 
 
 def all_seeds(*runs: Any, measure: Any = ()) -> list[results.Result]:
-    """The results of runs, all seeds that there are, with these measurements; of what is no run
-    there are none."""
+    """The results of runs, all seeds that there are, with these measurements; none of no run."""
     known = [run for run in runs if isinstance(run, Run)]
     wanted = (replace(run, seed=seed) for run in known for seed in quantities.SEEDS)
     return [found for run in wanted if (found := results.find(run, measure))]

@@ -83,8 +83,7 @@ class Rearing:
 
 
 class Course(NamedTuple):
-    """How a mode was learned: times t (n,), in half-learning times, and the strength of each eye, a
-    and b, (n,)."""
+    """How a mode was learned: half-learning times t, and strengths a and b of the eyes, (n,)."""
 
     t: np.ndarray
     a: np.ndarray

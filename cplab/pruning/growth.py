@@ -248,8 +248,7 @@ def train_side_by_side(
         architectures; dataset, steps, seed, optimizer and device as of a Retraining.
         rewire: as SET does, the weakest synapses of the first layer are replaced by random dead
             ones, 100 times until three quarters of the training, at first 0.3 of them, fading out
-            as a cosine (SET has a constant 0.3 at each epoch, after which young synapses have no
-            time to learn).
+            as a cosine (SET has 0.3 at each epoch, and young synapses then have no time to learn).
         blanks: keep synapses on pixels that no image inks as well, for the result's sake.
         report: called with (step, accuracies) about 20 times; stop, checked at each step.
     Returns: the networks, and plain data: steps, accuracy (one list for each network).

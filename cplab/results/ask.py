@@ -162,8 +162,7 @@ def run(
     Arguments:
         spec: a Run or another spec; or give a run's fields by name, as below.
         measure: what to measure on it: a name of cplab.measure.MEASUREMENTS or your own, several of
-            these, or {name: "every", "end" or epochs}. Where only that is missing, the run is
-            trained again.
+            these, or {name: "every", "end" or epochs}. Where missing, the run is trained again.
         fresh: train it even if there is a result.
         device: auto, cuda, mps or cpu.
         stop: a threading.Event that ends training before the next batch.

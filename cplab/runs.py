@@ -72,8 +72,7 @@ def setting(
     """A field of a run; its words for the command line are those of the docstring.
 
     Arguments: check, (name, value) -> value or CplabError; names, what it takes where there is no
-        check, and what the help lists; always, it stands in every key, and the profile's value for
-        None if that is the default.
+        check, and what the help lists; always, it stands in every key, the profile's for None.
     """
     names = tuple(names)
     check = check or partial(one_of, allowed=names)

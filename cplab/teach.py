@@ -1,5 +1,4 @@
-"""What a teacher needs: the labs as files, a copy for students and one for those who teach, and
-pictures for slides.
+"""What a teacher needs: the labs as files, copies for students and teachers, and slides' pictures.
 
 The copies are made from the labs' own text. In the instructors' each solution is a cell that
 nbgrader and otter-grader read and take away; in the students' its place is empty.

@@ -87,8 +87,7 @@ def crew(client: Any, device: str, measures: Measures, most: int | None) -> Iter
 def train_stretch(
     spec: Any, end: int, device: str, how: dict, own: str, mark: str, content: tuple | None
 ) -> tuple[Trajectory, bytes | None, str]:
-    """A stretch of a life on a worker. Returns also its checkpoint, if that has to travel, and the
-    worker's address."""
+    """A stretch of a life on a worker; its checkpoint, if that travels; the worker's address."""
     from distributed import get_worker
 
     with _alone:

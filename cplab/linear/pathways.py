@@ -8,8 +8,7 @@ at a small rate is
 
     u_a' = u_a^(D-1) (target_a s - power_a p_a - cross p_b)
 
-and the same with a and b exchanged. What the page draws by itself is lab/two_pathways.js, which is
-this file in JavaScript.
+and the same with a and b exchanged. lab/two_pathways.js is this file in JavaScript, for the page.
 """
 
 from dataclasses import dataclass

@@ -370,7 +370,11 @@ def compute(
     how: dict[str, Any] = {"stop": context.stop, "device": context.device}
     for group in groups.values():
         first, began = group[0], time.perf_counter()
-        tell = partial(tell_all, context, group)
+
+        def tell(step: int, accuracies: list[float], group: list = group) -> None:
+            for spec, accuracy in zip(group, accuracies, strict=True):
+                context.report(spec, {"step": step, "steps": spec.steps, "accuracy": accuracy})
+
         if isinstance(first, Search):
             found = [grow_and_prune(first, report=partial(context.report, first), **how)]
         elif isinstance(first, OneShot):
@@ -380,12 +384,6 @@ def compute(
         seconds, copy = (time.perf_counter() - began) / len(group), nets.read_flat(first.dataset)[1]
         for spec, values in zip(group, found, strict=True):
             yield spec, Training(values, {}, seconds, copy, *where)
-
-
-def tell_all(context: Context, group: Sequence, step: int, accuracies: list[float]) -> None:
-    """Report to all specs of a group."""
-    for spec, accuracy in zip(group, accuracies, strict=True):
-        context.report(spec, {"step": step, "steps": spec.steps, "accuracy": accuracy})
 
 
 def retraining_rows(found: Mapping) -> list[dict]:

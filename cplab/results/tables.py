@@ -35,8 +35,7 @@ def size_of(spec: Any) -> tuple:
 
 
 def entry_of(result: Result) -> Entry:
-    """costs are the seconds of an epoch (of everything where there are none), and of each
-    measurement that says its own."""
+    """costs are seconds: of an epoch (or of everything), of each measurement that says its own."""
     import statistics
 
     costs = {"epoch": result.seconds / max(1, getattr(result.spec, "epochs", 1))}
@@ -87,8 +86,7 @@ def about_alike(spec: Any) -> Iterator[Iterator[dict]]:
 
 
 def live_entries(kind: str) -> list[Entry]:
-    """Of all sound live results of a kind. A file is read where it is not, or was another, when
-    the index was written."""
+    """Of all sound live results of a kind. A file is read where the index has it not as it is."""
     index = store.live_path("").with_name(INDEX)
     known, lines, entries = known_entries(index), [], []
     for path in store.live_paths():

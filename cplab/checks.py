@@ -175,8 +175,7 @@ def one_of(what: str, value: object, allowed: Iterable) -> Any:
 
 
 def many(what: str, value: Any, most: int) -> list:
-    """The words of a text, the entries of what has some, or the value alone; a CplabError where
-    there are more than `most`."""
+    """The words of a text, the entries of what has some, or the value alone; `most` of them."""
     some = [value := value.split() if isinstance(value, str) else value]
     with suppress(TypeError):  # of what has none, though an array of one number seems to
         some = [*islice(value, most + 1)]

@@ -337,7 +337,8 @@ def verify_results(o: Namespace) -> int:
 
 @command("results retrain", "KEY --device")
 def retrain_results(o: Namespace) -> int:
-    """Train what these keys name again and compare; nothing is kept.
+    """Train what these keys name again and compare; nothing is kept. What they keep of somebody's
+    own functions is run for that.
 
     `equal`: every number is, bit by bit; `near`: it was another machine, and the difference is
     small; `off`: neither. Exit code 1 if one is off.

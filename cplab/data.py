@@ -53,8 +53,7 @@ class Images:
     std: Tensor
 
     def normal(self, x: Tensor) -> Tensor:
-        """uint8 images (N, H, W, C) as float32 (N, C, H, W) of mean 0 and deviation 1, channels
-        last in memory."""
+        """uint8 images (N, H, W, C) as float32 (N, C, H, W), channels last, mean 0, deviation 1."""
         return ((x - self.mean) / self.std).permute(0, 3, 1, 2)
 
 

@@ -27,8 +27,7 @@ if torch.get_num_threads() > usable_cores():  # torch knows nothing of quotas
 
 
 def pick(name: str = "auto") -> torch.device:
-    """cuda, mps or cpu; `auto` takes the first that is there and can do what training needs. Raises
-    CplabError for another."""
+    """cuda, mps or cpu, else a CplabError; `auto` is the first there that training can use."""
     mps = torch.backends.mps.is_available()
     there = {"cuda": torch.cuda.is_available(), "mps": mps, "cpu": True}
     if name == "auto":

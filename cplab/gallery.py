@@ -61,8 +61,7 @@ def label_noise(
 def half_the_classes(x: Tensor, y: Tensor, first: int = 5) -> tuple[Tensor, Tensor]:
     """No images of class `first` and later: others of the batch take their places, in turn.
 
-    A batch keeps its size, and so does an epoch. A batch without any of the earlier classes stays
-    as it is.
+    A batch keeps its size, and so does an epoch. A batch without any earlier class stays as it is.
     """
     kept, place = y < first, torch.arange(len(y), device=y.device)
     order = torch.argsort((~kept).long(), stable=True)  # the places of those that are kept first

@@ -78,8 +78,7 @@ def model(function: Callable | None = None, **options: Any) -> Any:
         function: (width, channels, size, classes) -> a torch module that takes images (N, channels,
             size, size), or (N, views, channels, size, size), and returns logits (N, classes). Its
             initial weights come from torch's global generator, and it draws nothing afterwards.
-        options: label, its name in figures; width, lr, weight_decay, fixed_lr, profiles, views
-            and apart as in `Model`.
+        options: label, its name in figures; all others as in `Model`.
     Returns: the class or function itself, to be given to `Run` and `cplab.run`.
     Raises: CplabError for one whose meaning its source does not tell, or that does not do as is
         said above when it is tried on four images.
@@ -208,8 +207,7 @@ def eyes_whole(width: int, channels: int, size: int, classes: int) -> nn.Module:
 def model_name(given: object, profile: Profile | None = None) -> str:
     """The one way to write a model, `allcnn-96`.
 
-    Arguments: such a name, or a class or function, which is registered on the way; profile, whose
-        width it has if none is given.
+    Arguments: such a name, or a class or function, which is registered; profile, for its width.
     Raises: CplabError for an unknown model. A student's own that is not defined here passes, if it
         has a width, so that results of other sessions can be read; building it is refused.
 

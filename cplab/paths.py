@@ -21,8 +21,7 @@ class LinearPath:
     batch norm are taken anew, of clear training images; those of the ends as well (Frankle et al.
     2020, 'Linear Mode Connectivity and the Lottery Ticket Hypothesis').
 
-    Arguments: deficit, onset, length, profile, seed: as of a Run; points, networks on the line,
-        with both ends.
+    Arguments: deficit, onset, length, profile, seed: as of a Run; points, networks from end to end.
 
     Values: loss (nats) and accuracy (0 to 1) of the test images at each point.
 

@@ -271,8 +271,7 @@ def trace_curve(run: Run, layers: int | None = None, **how: Any) -> np.ndarray:
     """The trace of the Fisher information after each epoch, (epochs,), summed over layers; NaN
     where it was not measured.
 
-    Arguments: layers, how many of the first ones count, all of them if not given; how, as in
-        `trace_by_layer`.
+    Arguments: layers, how many of the first count, all if not given; how, as in `trace_by_layer`.
 
     >>> trace_curve(Run(onset=16)).shape
     (31,)
@@ -377,8 +376,7 @@ def layer_shares(run: Run, epoch: int | None = None, **how: Any) -> np.ndarray:
 
 
 def information_centre(run: Run, epoch: int | None = None, **how: Any) -> float:
-    """The layer on which the information sits on average, counted from 0; epoch and how as in
-    `layer_shares`.
+    """The layer on which the information sits on average, from 0; the rest as in `layer_shares`.
 
     >>> round(information_centre(Run(onset=24, profile="fit")), 1)
     3.5

@@ -119,10 +119,8 @@ def load_own(told: str) -> None:
 
 
 def restore(kind: type, *, name: str, source: str, **values: Any) -> Any:
-    """Register an own function from the source that a result keeps. This runs the source.
-
-    Arguments: the dataclass of its kind; fields of its entry, all but the function.
-    Returns: the entry.
+    """Register an own function from the source that a result keeps, which this runs, and return its
+    entry. Arguments: the dataclass of its kind; fields of its entry, all but the function.
     """
     if name not in TABLES[kind]:
         if source.startswith("# "):

@@ -72,8 +72,7 @@ def setting(
     """A field of a run; its words for the command line are those of the docstring.
 
     Arguments: check, (name, value) -> value or CplabError; names, what it takes where there is no
-        check, and what the help lists; always, it stands in every key, and the profile's value for
-        None if that is the default.
+        check, and what the help lists; always, it stands in every key, the profile's for None.
     """
     names = tuple(names)
     check = check or partial(one_of, allowed=names)
@@ -124,13 +123,11 @@ class Run:
         rate: a factor on all learning rates.
         weight_decay: of all weights.
         augment: whether training images are shifted and mirrored as the profile says, yes or no.
-        windows: further deficits, each (name, first epoch, epochs) or written blank@8+4; they may
-            overlap.
+        windows: further deficits, each (name, first epoch, epochs) or like blank@8+4; may overlap.
         skipped: epochs of the schedule `paper` that pass, with nothing trained, before recovery;
             its rates are then those of later epochs. Other schedules have no clock to run on.
         treatments: what else is done, each written like renorm@16 (before epoch 16), rate-3@16
-            (from then on) or decay-0@0+8 (for 8 epochs); kinds are those of
-            cplab.treatments.TREATMENTS.
+            (from then on), decay-0@0+8 (for 8 epochs); kinds: cplab.treatments.TREATMENTS.
 
     A deficit of length 0 is no deficit.
 
@@ -292,8 +289,7 @@ class Run:
             raise ValueError("its accuracy is not that of its last epoch")
 
     def equal_training(self) -> "Run":
-        """The control without a deficit that trains for as many epochs (matched epochs), treated in
-        the same way."""
+        """The control without a deficit, as long (matched epochs) and treated in the same way."""
         return replace(self, deficit=CLEAR, onset=self.end, length=0, windows=())
 
     def newborn(self) -> "Run":

@@ -333,8 +333,7 @@ def row_of_numbers(what: str, values: Any, advice: str = "leave out what is miss
 
 
 def describe(values: ArrayLike, digits: int = 1, unit: str = "") -> str:
-    """The mean of `values`, one a seed, in words, to so many decimal `digits`, with a `unit`; says
-    so where there is none.
+    """The mean of `values`, one a seed, if any, in words, to so many decimals, with a `unit`.
 
     >>> describe([1.0, 2.0, 4.0], unit=" %")
     '2.3 ± 3.8 % (3 seeds)'
@@ -383,8 +382,7 @@ def describe_ratio(doublings: ArrayLike) -> str:
 
 
 def percent(mean: float, half: float = np.nan) -> str:
-    """The fraction `mean`, and `half` its interval, in percent: one decimal at most, none where the
-    interval is wide.
+    """The fraction `mean`, and `half` its interval, in percent: one decimal, none if it is wide.
 
     >>> percent(0.55123, 0.00712)
     '55.1 ± 0.7'

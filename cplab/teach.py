@@ -1,5 +1,4 @@
-"""What a teacher needs: the labs as files, a copy for students and one for those who teach, and
-pictures for slides.
+"""What a teacher needs: the labs as files, copies for students and teachers, and slides' pictures.
 
 The copies are made from the labs' own text. In the instructors' each solution is a cell that
 nbgrader and otter-grader read and take away; in the students' its place is empty.
@@ -59,8 +58,7 @@ def write_new(files: dict[Path, bytes]) -> tuple[int, int]:
 
 
 def build_all(folder: Path, solutions: bool) -> tuple[int, int]:
-    """Write the copies of all labs for students, or with solutions for those who teach, as
-    `copy_labs` does."""
+    """Write copies of all labs for students, or with solutions for teachers, by `copy_labs`."""
 
     def copy(path: Path) -> bytes:
         notebook = copy_for(json.loads(path.read_text("utf-8")), path.stem, solutions)

@@ -20,8 +20,7 @@ class Kind:
     """A kind of treatment.
 
     label: in words. field: of a Step that it sets (a learning rate it multiplies); empty for what
-    is done at a moment. low, high: of its strength; equal where it has none. nothing: the strength
-    at which it does nothing.
+    is done at a moment. low, high: of its strength; equal if it has none. nothing: without effect.
     """
 
     label: str

@@ -117,9 +117,8 @@ def longest_harmless_window(
     """The longest window of a deficit that can be removed without a penalty, which the slides call
     the critical period: where harm, from length to length along straight lines, exceeds it first.
 
-    The interval inverts the interval of harm over seeds: it has all lengths whose harm
-    cannot be told from the penalty, from where the upper ends of the intervals exceed it to where
-    the lower ends do.
+    The interval inverts that of harm over seeds: it has all lengths whose harm cannot be told from
+    the penalty, from where the upper ends of the intervals exceed it to where the lower ends do.
 
     Arguments: points, of `point_means`; penalty, the smallest that counts, in points of accuracy.
     Returns: epochs, low, high; NaN where nothing was trained, or all of it with one seed.

@@ -833,6 +833,38 @@ def test_a_deficit_of_one_s_own_is_trained_kept_with_its_source_and_found(
         assert all(map(same, found, ask.sweep(some, fresh=True, **SWEEP)))
 
 
+def test_what_is_one_s_own_is_trained_again_where_nobody_defined_it(python, own_cache):
+    code = """
+import json, sys, torch, cplab
+from cplab.results import ask, store
+torch.set_num_threads(1)
+if sys.stdin.readline() == "train\\n":
+    def occlude(x, y, rows: int = 3):
+        x = x.clone()
+        x[:, :, -rows:] = 0
+        return x, y
+    def size(net, images):
+        return len([*net.parameters()])
+    def thin(width, channels, size, classes):
+        inner = torch.nn.Linear(channels * size * size, classes)
+        return torch.nn.Sequential(torch.nn.Flatten(), inner)
+    cplab.model(lr=2.0)(thin)
+    run = cplab.Run(occlude, 1, 2, 1, "ci", dataset="practice", model=thin)
+    cplab.run(run, measure=size, device="cpu")
+else:
+    [path] = store.live_paths()
+    found = ask.by_key(path.stem)
+    assert len(found.own) == 3
+    print(ask.retrain(found, "cpu")[0], len(store.live_paths()))
+"""
+    file = own_cache.parent / "cell.py"
+    file.write_text(code)
+    for said, expected in (("train", ""), ("again", "equal 1\n")):
+        begun = python("import runpy, sys; runpy.run_path(sys.argv[1], run_name='__main__')", file)
+        out, err = begun.communicate(f"{said}\n")
+        assert (out, begun.returncode) == (expected, 0), err
+
+
 def test_all_shipped_results_are_sound(monkeypatch):
     monkeypatch.setattr(store, "SHIPPED", Path(store.__file__).parents[1] / "shipped")
     good, bad = store.verify()

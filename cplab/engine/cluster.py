@@ -1,7 +1,6 @@
 """Segments on the workers of a Dask cluster, in stretches of some seconds: what a lost worker was
-at goes on elsewhere from its last checkpoint, and a worker that comes later has soon something to
-do. Checkpoints lie in the cache directory where workers share it, and travel with the stretches
-where they do not.
+at goes on elsewhere from its last checkpoint, and a worker that comes later soon has work.
+Checkpoints lie in the cache directory where workers share it, else travel with the stretches.
 """
 
 import threading
@@ -88,8 +87,7 @@ def crew(client: Any, device: str, measures: Measures, most: int | None) -> Iter
 def train_stretch(
     spec: Any, end: int, device: str, how: dict, own: str, mark: str, content: tuple | None
 ) -> tuple[Trajectory, bytes | None, str]:
-    """A stretch of a life on a worker. Returns also its checkpoint, if that has to travel, and the
-    worker's address."""
+    """A stretch of a life on a worker; its checkpoint, if that travels; the worker's address."""
     from distributed import get_worker
 
     with _alone:

@@ -1,8 +1,7 @@
 """A set of lives as a tree of trajectories that share their beginnings, trained side by side.
 
 A life that branches from a checkpoint equals the same life trained alone, bit for bit on one
-machine at one number of threads: every random number and learning rate is a function of
-(seed, epoch).
+machine at one number of threads: seed and epoch decide every random number and rate.
 """
 
 from collections.abc import Iterable, Iterator

@@ -48,8 +48,7 @@ def birth_norms(spec: Any, net: nn.Module) -> list[Tensor]:
 
 @torch.no_grad()
 def scale_to(net: nn.Module, norms: list[Tensor]) -> list[Tensor]:
-    """Scale each layer under batch norm to a norm, and the statistics of its outputs with it.
-    Returns the factors."""
+    """Scale each layer under batch norm to a norm, its outputs' statistics too; the factors."""
     factors = []
     for (layer, after), norm in zip(under_batch_norm(net), norms, strict=True):
         factors.append(factor := norm / layer.weight.norm())
@@ -105,8 +104,7 @@ def begin_again(learner: Learner, spec: Any, images: data.Images) -> dict:
 @event
 @torch.no_grad()
 def walk(learner: Learner, spec: Any, images: data.Images, points: int) -> dict:
-    """From the kept weights to the network's own, in equal steps. Returns loss and accuracy of the
-    test images at each."""
+    """Test loss and accuracy at equal steps from the kept weights to the network's own."""
     found: dict[str, list[float]] = {"loss": [], "accuracy": []}
     for part in torch.linspace(0, 1, points).tolist():
         net = copy.deepcopy(learner.net)

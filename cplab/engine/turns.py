@@ -82,8 +82,7 @@ def take_cores(folder: Path, stack: ExitStack) -> bool:
 
 
 def take(path: Path, stack: ExitStack) -> bool:
-    """Whether nobody else has a lock, which the stack then keeps. Where nothing can be written,
-    nobody has."""
+    """Whether nobody else has a lock (nor can have: nothing can be written); the stack keeps it."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(path, thread_local=False)  # another thread may release it

@@ -18,8 +18,7 @@ HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # one a kind of statement
 
 
 def by_age(rows: dict[str, pd.DataFrame], last: float, unit: str = "", normal: float = 0) -> Any:
-    """What animal papers state: a number as a point, with the range that was printed; words as a
-    shaded stretch of age.
+    """What animal papers state: a number as a point, with its range; words as shaded ages.
 
     Arguments: rows of cplab.animals.statements by what they are about; last, the last day of the
         axis; unit, of the numbers; normal, a value above 0 for a line across.
@@ -73,8 +72,7 @@ def stretches(rows: pd.DataFrame, least: float, **options: Any) -> figure:
 
 
 def statement_table(rows: pd.DataFrame) -> str:
-    """What animal papers state, rows of cplab.animals.statements, as a table with the source and
-    the place in it, as HTML."""
+    """What animal papers state, rows of cplab.animals.statements, with their sources, as HTML."""
     body = "<tr><th>age</th><th>stated</th><th>how</th><th>source</th></tr>"
     row: Any
     for row in rows.itertuples():

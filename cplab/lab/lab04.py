@@ -1,5 +1,4 @@
-"""Figures of lab 04 alone: estimates of the Fisher trace, the trace beside the sensitivity, and
-synapses by age."""
+"""Figures of lab 04 alone: Fisher traces, sensitivity beside them, synapses by age."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -57,8 +56,7 @@ def beside_trace(
 
 
 def synapses_by_age(rows: pd.DataFrame, born: int) -> figure:
-    """What is stated in print about synapses by age: points where a number is, shaded ages where
-    words are.
+    """What is stated in print about synapses by age: points for numbers, shaded ages for words.
 
     Arguments: rows of cplab.animals.statements, of one species; born, days from conception to
         birth, since the axis is of the age from conception, as in the paper's figure 4.

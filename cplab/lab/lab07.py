@@ -47,8 +47,7 @@ def histogram(runs: Mapping[str, Run], epoch: int | None = None, width: int = 23
     """Ocular dominance after some lives, one figure each: percent of the neurons in each of seven
     classes, the mean over seeds with its 95 % interval.
 
-    Arguments: runs by their words, of any seed; epoch, from 0, after which; the last if not given;
-        width, in pixels.
+    Arguments: runs by their words, of any seed; epoch, after which (the last); width, in pixels.
     """
     figs = []
     for words, run in runs.items():
@@ -103,8 +102,7 @@ def beside_kittens(moments: Mapping[str, tuple[Run, int | None]]) -> figure:
 
 def film(runs: Mapping[str, Run]) -> Slide:
     """A slider over epochs: the right eye's share of each neuron that has both eyes, in the order
-    of the end, and the seven classes, after each of some lives. One seed each; a life that has
-    ended stays as it is."""
+    of the end, and the seven classes, after each of some lives, a seed each; what ended stays."""
     require(runs, "runs {} are not allowed: give one or more by their words")
     order = {text: np.argsort(eyes.neuron_shares(run)) for text, run in runs.items()}
     words = ("the right eye's share of each neuron", "neuron, in the order of the end", "share")
@@ -138,9 +136,8 @@ def film(runs: Mapping[str, Run]) -> Slide:
 
 
 class Clinic(w.VBox):
-    """One screen for two eyes: what one of them missed, when and for how long, and how the other is
-    patched; whose the neurons are then, and what each eye is worth. What has no result can be
-    trained.
+    """One screen for two eyes: what one of them missed, when and for how long, how the other is
+    patched; whose the neurons are then, what each eye is worth. What has no result can be trained.
 
     Arguments: profile; model, of two eyes; device, of live runs; setting, other fields of a Run,
         such as the seed of live runs.

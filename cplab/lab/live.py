@@ -95,8 +95,7 @@ class Pulse(anywidget.AnyWidget):
     """Lets a thread draw on Colab, whose page hears Python only while Python answers it.
 
     For as long as something is under way the page asks, always twice at a time, and Python lets
-    each wait for a moment; between two of them a click on Stop gets its turn. In the end all is
-    said again.
+    each wait for a moment; between two a click on Stop gets its turn. Then all is said again.
 
     Arguments: done, is set when the work has ended; said, the widgets that tell of it.
     """

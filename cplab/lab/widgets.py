@@ -152,8 +152,7 @@ def choice(question: str, answers: Sequence[str], make: Callable[[], Sequence]) 
 def found(make: Callable[[], str]) -> Covered:
     """What was found, in a sentence or two out of the results, once the question above is open.
 
-    Arguments: make, returns the sentences; what it reads from results may be missing, which is
-        then said.
+    Arguments: make, returns the sentences; says so where a result that it reads is missing.
 
     >>> sentence = found(lambda: "Blur until 16 costs 2.8 points.")
     >>> sentence.follow(None)  # no question here
@@ -299,8 +298,7 @@ class Slide(w.VBox):
 
     Arguments: figure, or a list of them, in which each data source that is to change has a name;
         options, the values to choose from; data, from an option to {name of a source: its new
-        columns}; words, from an option to what is said above the figure; description, what the
-        slider is.
+        columns}; words, from an option to what is said above; description, what the slider is.
 
     `slider` chooses, `play` runs through the options; `drawn` is the layout.
 

@@ -1,5 +1,4 @@
-"""Deep linear networks, whose critical periods can be solved: two eyes that learn together, and
-matrices that are completed.
+"""Deep linear networks, whose critical periods can be solved: two eyes, and completed matrices.
 
 >>> from cplab import linear
 >>> linear.share(linear.Rearing(depth=2, length=1)).round(3)

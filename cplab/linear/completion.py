@@ -2,8 +2,7 @@
 
 The product of D square layers is trained by full gradient descent on the entries that are observed,
 from a small start; what it says of the others is the test. Depth prefers low rank (Arora, Cohen, Hu
-and Luo 2019), which is why it can be right there; Kleinman, Achille and Soatto (2024) gave it
-deficits.
+and Luo 2019), which is why it can be right there; Kleinman, Achille & Soatto (2024) added deficits.
 """
 
 import threading

@@ -1,5 +1,4 @@
-"""The same two eyes trained by real gradient descent: matrices, steps, samples; no equation of
-pathways.py is used."""
+"""The same two eyes by real gradient descent on matrices, without the equations of pathways.py."""
 
 from itertools import accumulate
 

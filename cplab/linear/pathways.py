@@ -8,8 +8,7 @@ at a small rate is
 
     u_a' = u_a^(D-1) (target_a s - power_a p_a - cross p_b)
 
-and the same with a and b exchanged. What the page draws by itself is lab/two_pathways.js, which is
-this file in JavaScript.
+and the same with a and b exchanged. lab/two_pathways.js is this file in JavaScript, for the page.
 """
 
 from dataclasses import dataclass
@@ -81,8 +80,7 @@ class Rearing:
 
 
 class Course(NamedTuple):
-    """How a mode was learned: times t (n,), in half-learning times, and the strength of each eye, a
-    and b, (n,)."""
+    """How a mode was learned: half-learning times t, and strengths a and b of the eyes, (n,)."""
 
     t: np.ndarray
     a: np.ndarray

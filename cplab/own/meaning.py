@@ -42,8 +42,7 @@ class Meaning(NamedTuple):
 def meaning(thing: Any, **options: Any) -> Meaning:
     """The text that a function or class depends on, and its digest.
 
-    Arguments: a function or class; options of its decorator that count, which begin the text as a
-        comment.
+    Arguments: a function or class; options of its decorator that count: a first comment.
     Raises: CplabError for anything that the text cannot hold.
 
     >>> STEP = 2

@@ -248,8 +248,7 @@ def train_side_by_side(
         architectures; dataset, steps, seed, optimizer and device as of a Retraining.
         rewire: as SET does, the weakest synapses of the first layer are replaced by random dead
             ones, 100 times until three quarters of the training, at first 0.3 of them, fading out
-            as a cosine (SET has a constant 0.3 at each epoch, after which young synapses have no
-            time to learn).
+            as a cosine (SET has 0.3 at each epoch, and young synapses then have no time to learn).
         blanks: keep synapses on pixels that no image inks as well, for the result's sake.
         report: called with (step, accuracies) about 20 times; stop, checked at each step.
     Returns: the networks, and plain data: steps, accuracy (one list for each network).
@@ -371,7 +370,11 @@ def compute(
     how: dict[str, Any] = {"stop": context.stop, "device": context.device}
     for group in groups.values():
         first, began = group[0], time.perf_counter()
-        tell = partial(tell_all, context, group)
+
+        def tell(step: int, accuracies: list[float], group: list = group) -> None:
+            for spec, accuracy in zip(group, accuracies, strict=True):
+                context.report(spec, {"step": step, "steps": spec.steps, "accuracy": accuracy})
+
         if isinstance(first, Search):
             found = [grow_and_prune(first, report=partial(context.report, first), **how)]
         elif isinstance(first, OneShot):
@@ -381,9 +384,3 @@ def compute(
         seconds, copy = (time.perf_counter() - began) / len(group), nets.read_flat(first.dataset)[1]
         for spec, values in zip(group, found, strict=True):
             yield spec, Training(values, {}, seconds, copy, *where)
-
-
-def tell_all(context: Context, group: Sequence, step: int, accuracies: list[float]) -> None:
-    """Report to all specs of a group."""
-    for spec, accuracy in zip(group, accuracies, strict=True):
-        context.report(spec, {"step": step, "steps": spec.steps, "accuracy": accuracy})

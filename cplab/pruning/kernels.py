@@ -29,8 +29,7 @@ class KernelNet(nn.Sequential):
     the size and halve it in the pools, as AlexNet does.
 
     Arguments: kernels of the two convolutions; units of the two hidden dense layers; channels and
-        pixels a side of the images; classes. Takes images (N, channels, H, W), returns logits
-        (N, classes).
+        pixels a side of the images; classes. Takes (N, channels, H, W), returns (N, classes).
 
     >>> KernelNet((4, 8), (16, 8), pixels=8)(torch.zeros(2, 3, 8, 8)).shape
     torch.Size([2, 10])
@@ -67,8 +66,7 @@ class KernelNet(nn.Sequential):
 
 
 def kernel_norms(net: KernelNet) -> list[Tensor]:
-    """The L2 norm of each kernel's weights, which stands for its activity (section 3.2): (first,)
-    and (second,).
+    """The L2 norm of each kernel's weights, for its activity (section 3.2): (first,), (second,).
 
     >>> [len(norms) for norms in kernel_norms(KernelNet((4, 8), (16, 8), pixels=8))]
     [4, 8]

@@ -50,8 +50,7 @@ class Pruned(PrunedLife):
     """One network's life: training, pruning of weights, retraining, a deficit, recovery.
 
     The learning rate falls over the last epochs of training (as many as the profile's recovery
-    has), over retraining and over recovery, each time as in the `recovery` schedule; during the
-    deficit it is held.
+    has), over retraining and over recovery, as in the `recovery` schedule; a deficit holds it.
 
     Arguments:
         profile: a name of cplab.PROFILES.

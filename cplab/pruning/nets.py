@@ -137,8 +137,7 @@ def batch_indices(count: int, seed: int, place: torch.device) -> Iterator[Tensor
 
 @dataclass
 class Nets:
-    """K networks of one hidden layer: weights (K, 16, P + 1) and (K, 10, 17), biases last, of P
-    pixels.
+    """K networks of one hidden layer, of P pixels: weights (K, 16, P + 1), (K, 10, 17), bias last.
 
     alive: 1 or 0 for each weight, biases 1. state: of Adam: both moments and their bias
     corrections, for each weight by itself, since a grown one begins anew.
@@ -198,8 +197,7 @@ def build_nets(
 
 
 def propagate(weights: list[Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
-    """Hidden units (K, 16, B), by one product for all networks, and logits (K, 10, B), of images
-    (B, P)."""
+    """Hidden units (K, 16, B), by one product for all, and logits (K, 10, B), of images (B, P)."""
     first, last = weights
     hidden = (first[..., :-1] / 255).to(x.dtype).flatten(0, 1) @ x.T
     hidden = hidden.view(*first.shape[:2], len(x)).add_(first[..., -1:].to(x.dtype)).relu_()

@@ -77,8 +77,7 @@ class Search(NetSpec):
 
     Arguments:
         dataset: mnist, fashion_mnist, mnist_shifted (each digit at a random place, wrapped around
-            the edges, so that all pixels are inked alike) or practice (grey, its middle 28 × 28
-            pixels).
+            the edges, so that all pixels are inked alike) or practice (grey, its middle 28 × 28).
         gamma: γ, percent of a layer's parameters that a step grows or drops.
         n: steps until growth has faded out; ε falls by 1/n a step.
         start: N, percent of the synapses that are alive at first.

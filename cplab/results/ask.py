@@ -30,8 +30,10 @@ from cplab.checks import (
     tidy,
     whole,
 )
+from cplab.deficits import Deficit
 from cplab.engine.tree import Segment, plan
 from cplab.measure import parse_measures
+from cplab.models import Model
 from cplab.results import store, tables
 from cplab.results.store import Result, find
 from cplab.runs import DEVICES, Run
@@ -160,8 +162,7 @@ def run(
     Arguments:
         spec: a Run or another spec; or give a run's fields by name, as below.
         measure: what to measure on it: a name of cplab.measure.MEASUREMENTS or your own, several of
-            these, or {name: "every", "end" or epochs}. Where only that is missing, the run is
-            trained again.
+            these, or {name: "every", "end" or epochs}. Where missing, the run is trained again.
         fresh: train it even if there is a result.
         device: auto, cuda, mps or cpu.
         stop: a threading.Event that ends training before the next batch.
@@ -343,7 +344,8 @@ def alike(one: Any, other: Any) -> bool:
 
 
 def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
-    """Train a result's spec again, with as many threads, and compare.
+    """Train a result's spec again, with as many threads, and compare. What it keeps of a student's
+    own functions is run for that, unless they are defined here.
 
     Returns: `equal` where all values are, bit by bit; `near` where the machine, the images, the
         number format, the threads or torch are others and the accuracy is within the spread of
@@ -354,10 +356,14 @@ def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
 
     from cplab.engine.train import Context
 
+    for name in result.own.keys() - result.measured.keys():
+        kind = Model if name in getattr(result.spec, "model", "") else Deficit
+        label = name.partition("@")[0].replace("_", " ")
+        registry.restore(kind, name=name, source=result.own[name], label=label)
     threads = torch.get_num_threads()
     torch.set_num_threads(result.threads)
     try:
-        [(spec, training)] = train([result.spec], Context(device, 1), {})
+        [(spec, training)] = train([replace(result.spec)], Context(device, 1), {})
     finally:
         torch.set_num_threads(threads)
     again = make_result(spec, training)

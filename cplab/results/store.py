@@ -87,8 +87,7 @@ class Result:
 
     @property
     def curve(self) -> list[dict]:
-        """One row for each epoch: epoch, phase (clear, deficit, recovery), lr, train_loss,
-        test_accuracy, seconds."""
+        """Rows: epoch, phase (clear, deficit, recovery), lr, train_loss, test_accuracy, seconds."""
         return self.values["curve"]
 
     def series(self, name: str) -> Any:

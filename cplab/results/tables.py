@@ -26,8 +26,7 @@ def size_of(spec: Any) -> tuple:
 
 
 def entry_of(result: Result) -> Entry:
-    """costs are the seconds of an epoch (of everything where there are none), and of each
-    measurement that says its own."""
+    """costs are seconds: of an epoch (or of everything), of each measurement that says its own."""
     import statistics
 
     costs = {"epoch": result.seconds / max(1, getattr(result.spec, "epochs", 1))}

@@ -84,8 +84,7 @@ def removal(
     """Final accuracy against the epoch at which the deficit is removed (the paper's figures 1, 2).
 
     Arguments: like, a run whose profile, schedule and onset the figure takes; deficits, names or
-        functions of your own; table of results (all there are by default).
-    The two controls are grey.
+        functions of your own; table of results (all by default). The two controls are grey.
 
     >>> removal(Run(profile="ci"), ("blur", "flip")).yaxis.axis_label
     'final test accuracy'
@@ -115,8 +114,7 @@ def against(
     table: pd.DataFrame | None = None,
     **options: Any,
 ) -> figure:
-    """Final accuracy minus that of a control of the same seed, in points, against the length of
-    the deficit.
+    """Final accuracy minus that of a control of the same seed, in points, by the deficit's length.
 
     Arguments: like, deficits and table as in `removal`; control, newborn, equal training or without
         window (the same life with the deficit's epochs cut out), which the zero line is.
@@ -161,8 +159,7 @@ def over_epochs(
 
     Arguments: groups, results by the words for them; what, trace, log_det, test_accuracy,
         train_loss or another that `Result.series` knows.
-    A line has the look of its deficit, the fainter the earlier that ended; a large marker stands
-    where it ended.
+    A line has the look of its deficit, the fainter the earlier that ended, at a large marker.
 
     >>> over_epochs({}, "train_loss").yaxis.axis_label
     'training loss'

@@ -1,5 +1,4 @@
-"""One widget that shows Bokeh's figures in every notebook: JupyterLab, Notebook 6 and 7, Colab,
-Kaggle, VS Code.
+"""One widget for Bokeh's figures in JupyterLab, Notebook 6 and 7, Colab, Kaggle and VS Code.
 
 `as_document` turns a layout into plain data, and `surface.js` beside this file draws them, also
 without a notebook. The widget adds what goes to and fro: changes that Python makes, from any

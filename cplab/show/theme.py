@@ -151,8 +151,7 @@ def plain_figure(title: str, x: str, y: str, source: str = "", **options: Any) -
 
 
 def plain_axis(axis: models.Axis, pixels: int) -> None:
-    """Upright words, no ticks between those with a label, as many of them as have room, and plain
-    numbers."""
+    """Upright words, no ticks but those with a label, as many as have room, and plain numbers."""
     axis.axis_label_text_font_style = "normal"
     axis.axis_label_text_font_size = axis.major_label_text_font_size = "11px"
     axis.minor_tick_line_color = None

@@ -22,8 +22,7 @@ HIDDEN = ("cifar10",)  # sets whose images a page may not show; practice images 
 
 @dataclass
 class Cell:
-    """A cell: its text, whether that is Python, and what it displayed when it ran: texts, widgets,
-    figures and other objects."""
+    """A cell: its text, whether that is Python, and what objects it displayed when it ran."""
 
     source: str
     python: bool

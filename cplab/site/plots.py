@@ -51,8 +51,7 @@ class Pool:
 
 
 def figures(layout: Any, pool: Pool) -> list[str]:
-    """The marks of the figures that are seen in a Bokeh layout, from left to right and down, as
-    parts of the screen."""
+    """The marks of the figures that a Bokeh layout shows, in reading order, as screen parts."""
     if isinstance(layout, models.Plot):
         return [pool.put({"fig": pool.put(described(layout, pool))})] if layout.visible else []
     children = (c[0] if isinstance(c, tuple) else c for c in getattr(layout, "children", ()))

@@ -1,5 +1,4 @@
-"""Widgets, run over all their states: what Python would have drawn and said in each, for a page
-that only chooses among it."""
+"""Widgets, run over all their states: what Python would draw and say, for a page to choose from."""
 
 import re
 from collections import Counter
@@ -51,8 +50,7 @@ class Control:
 
 
 def control(widget: Any, name: str = "") -> Control | None:
-    """A control with a position for each thing to choose, or None where it is none, or has too many
-    positions to run through."""
+    """A control with a position for each choice; None of another widget, or of too many choices."""
     words = getattr(widget, "description", "") or name
     name = name or re.sub(r"\W+", "-", words).strip("-") or "choice"
     if type(widget) in CHOOSERS:
@@ -199,8 +197,7 @@ def moves_of(
 
 
 def explorer(one: Explorer, pool: Pool) -> dict[str, Any]:
-    """The explorer at every position of its sliders, drawn with each of its maps: once for all
-    points that look alike."""
+    """The explorer at every position of its sliders, with each of its maps, each look once."""
     shown = [n for n in EXPLORED if getattr(one, n).layout.display != "none"]
     known = [c for name in shown if (c := control(getattr(one, name), name))]
     for c in known:

@@ -151,6 +151,11 @@ def pace_parts() -> Iterator[Part]:
         yield some(1, ("blur", "flip"), range(3), **fields), ()
 
 
+def run_on_terms(run: Run) -> list[tuple[float, Run]]:
+    """Harm against a newborn whose clock runs on during the window."""
+    return [(1, run.without_window("running")), (-1, run)]
+
+
 def pace_tables() -> Iterator[Table]:
     kinds = {"blur": "blur", "flip": "a flip", "noise": "noise", "permute": "permuted labels"}
     for end in (60, 140):
@@ -159,6 +164,7 @@ def pace_tables() -> Iterator[Table]:
             f"loss after {words}": [combined(paced(p, end, kind)) for p in PACES]
             for kind, words in kinds.items()
         }
+        rows["loss after blur, clock running on"] = [combined(r, run_on_terms) for r in blurred]
         rows["blur minus flip"] = [*map(apart, blurred, flipped)]
         for words, fields in VARIED.items():
             for kind in ("blur", "flip"):

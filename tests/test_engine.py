@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
-from conftest import BUILT_IN, runs, says
+from conftest import BUILT_IN, cell, runs, says
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -526,6 +526,27 @@ def test_a_network_with_nothing_to_measure_has_no_result_and_the_others_go_on(mo
     assert len(found) == 1
     assert sum(specs.canonical(run) in str(raised) for run in some) == 1
     assert not files()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("return x[:4], y[:4]", ("(4, 1, 8, 8)", "(128, 1, 8, 8)")),
+        ("return x, y[:4]", ("(4,)", "(128,)")),
+        ("return x.double() if len(x) > 4 else x, y", ("float64", "float32")),
+        ("return x, y + 10 * (len(y) > 4)", ("f", "0 to 9")),
+        ("return x / (len(x) < 5), y", ("f", "finite")),
+    ],
+)
+def test_a_deficit_that_is_none_of_real_batches_is_one_clear_line(monkeypatch, text, words):
+    known = {**deficits.DEFICITS}
+    deficit = cell(f"def f(x, y): {text}")["f"]
+    with pytest.raises(CplabError) as error:
+        trained(a_run(deficit, 0, 1))
+    says(error, *words)
+    assert error.type is CplabError
+    for name in {*deficits.DEFICITS} - {*known}:
+        del deficits.DEFICITS[name]
 
 
 # Events -------------------------------------------------------------------------------------------

@@ -528,6 +528,23 @@ def test_a_network_with_nothing_to_measure_has_no_result_and_the_others_go_on(mo
     assert not files()
 
 
+def meddle(net, images):
+    """Leave nothing as it was."""
+    net.register_forward_hook(lambda module, given, out: 0 * out)
+    net.requires_grad_(False)
+    for tensor in (images.train_x, images.train_y, images.test_x, images.mean, *net.parameters()):
+        tensor[:] = 1
+    return 0
+
+
+def test_a_measurement_that_changes_all_it_is_given_changes_no_training(monkeypatch):
+    monkeypatch.setitem(MEASUREMENTS, "own", Measurement("own", meddle, "own", images=None))
+    run = a_run("blur", 0, 1)
+    expected = alone(run)
+    assert alone(run, {"own": "every"}) == (expected[0], {"own": {0: 0, 1: 0, 2: 0}})
+    assert alone(run) == expected
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -3,6 +3,7 @@ and keeps under the measurement's name. It is no part of what is trained."""
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -56,41 +57,52 @@ class Measurement:
             settle(self, images=whole("images", self.images, least=1))
 
     def __call__(self, net: nn.Module, images: Images) -> Any:
-        """Plain data; the network's modes and gradients are put back.
+        """Plain data. What it is given are copies, so that nothing it does to them is trained on.
 
-        Raises: CplabError for weights or buffers that have changed, numbers that are not finite,
-            and other than plain data.
+        Raises: CplabError where it fails, for numbers that are not finite and no plain data.
         """
-        from cplab.measure.passes import eval_mode
+        from cplab.devices import failures_named
 
         parts = ("train_x", "train_y", "test_x", "test_y")
-        few = replace(images, **{name: getattr(images, name)[: self.images] for name in parts})
-        gradients = [(weight, weight.grad) for weight in net.parameters()]
-        before = versions(net)
+        few = {name: getattr(images, name)[: self.images].clone() for name in parts}
+        few |= {"mean": images.mean.clone(), "std": images.std.clone()}
         try:
-            for weight, _ in gradients:
-                weight.grad = None
-            with eval_mode(net):
-                found = self.apply(net, few)
-        finally:
-            for weight, gradient in gradients:
-                weight.grad = gradient
-        if versions(net) != before:
-            raise CplabError(
-                f"measurement {self.name!r} changes the network, which trains on: let it work on "
-                "copy.deepcopy(net)"
-            )
+            with failures_named():
+                found = self.apply(copy.deepcopy(net).eval(), replace(images, **few))
+        except CplabError:
+            raise
+        except Exception as error:
+            said = f"{type(error).__name__}: {error}".partition("\n")[0]
+            raise CplabError(f"measurement {self.name!r} fails: {said}") from error
         check_plain(self.name, found)
         return found
 
     def try_out(self) -> None:
-        """Try it on a network of two convolutions and four images."""
-        try_measurement(self)
+        """Take it twice, of a network of two convolutions and 4 images of 8 × 8 pixels.
 
+        Raises: CplabError if it fails, or gives other than plain data or not the same twice.
+        """
+        import torch
+        from torch import nn
 
-def versions(net: nn.Module) -> list[tuple[int, int]]:
-    """Which tensors a network has, and how often each was changed in place."""
-    return [(id(tensor), tensor._version) for tensor in (*net.parameters(), *net.buffers())]
+        from cplab.data import Images
+
+        word = self.name.partition("@")[0]
+        with torch.inference_mode(False), torch.enable_grad():
+            with torch.random.fork_rng(devices=[]):
+                torch.default_generator.manual_seed(0)
+                first = nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU()
+                last = nn.Conv2d(4, 10, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+            x = (torch.arange(4 * 8 * 8 * 3) * 37 % 256).byte().view(4, 8, 8, 3)
+            y, middle = torch.tensor([0, 3, 6, 9]), torch.full((3,), 128.0)
+            given = nn.Sequential(*first, *last), Images("", "", x, y, x, y, middle, middle / 2)
+            with trial(word) as used:
+                found, again = self(*given), self(*given)
+        require(
+            found == again and not used,
+            f"{word} does not give the same twice: draw random numbers from a torch.Generator() "
+            "with a seed of its own, and leave times out",
+        )
 
 
 def check_plain(name: str, value: Any) -> None:
@@ -118,7 +130,7 @@ def measurement(function: Callable | None = None, **options: Any) -> Any:
 
     Arguments:
         function: (net, images) -> numbers, texts, lists and dicts, of a network in eval mode and a
-            data.Images, and of nothing else; it leaves the network as it is.
+            data.Images, and of nothing else; both are copies.
         options: images, when, label, see Measurement.
     Returns: the function itself, to be given to `measure=` of run and sweep.
     Raises: CplabError for a function whose meaning its source does not tell, or that does not do
@@ -131,39 +143,6 @@ def measurement(function: Callable | None = None, **options: Any) -> Any:
     ['end']
     """
     return registry.entered(Measurement, function, options)
-
-
-def try_measurement(made: Measurement) -> None:
-    """Take a measurement twice, of a network of two convolutions and 4 images of 8 × 8 pixels.
-
-    Raises: CplabError if it fails, changes the network, or gives other than plain data or not the
-        same twice.
-    """
-    import torch
-    from torch import nn
-
-    from cplab.data import Images
-
-    word = made.name.partition("@")[0]
-    with torch.inference_mode(False), torch.enable_grad():
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(0)
-            first = nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU()
-            net = nn.Sequential(*first, nn.Conv2d(4, 10, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        x = (torch.arange(4 * 8 * 8 * 3) * 37 % 256).byte().view(4, 8, 8, 3)
-        y, middle = torch.tensor([0, 3, 6, 9]), torch.full((3,), 128.0)
-        images = Images("trial", "trial", x, y, x, y, middle, middle / 2)
-        before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-        with trial(word) as used:
-            found, again = made(net, images), made(net, images)
-        after = net.state_dict()
-    same = all(torch.equal(tensor, after[name]) for name, tensor in before.items())
-    require(same, f"{word} changes the network: let it work on copy.deepcopy(net)")
-    require(
-        found == again and not used,
-        f"{word} does not give the same twice: draw random numbers from a torch.Generator() with a "
-        "seed of its own, and leave times out",
-    )
 
 
 def parse_measures(measure: Any) -> dict[str, When]:

@@ -74,18 +74,6 @@ class Call(NamedTuple):
 
 
 @contextmanager
-def eval_mode(net: nn.Module) -> Iterator[None]:
-    """The network in eval mode; each module's own mode is put back."""
-    modes = [(module, module.training) for module in net.modules()]
-    net.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
-@contextmanager
 def watched(net: nn.Module, layers: Layers) -> Iterator[Calls]:
     """Each layer's calls, filled as they happen: in eval mode, with gradients, in float32."""
     calls: Calls = {name: [] for name in layers}
@@ -99,11 +87,14 @@ def watched(net: nn.Module, layers: Layers) -> Iterator[Calls]:
         calls[name].append(call)
 
     device = next(net.parameters()).device
-    with ExitStack() as hooks:
+    with ExitStack() as after:
+        for module in net.modules():
+            after.callback(setattr, module, "training", module.training)
+        net.eval()
         for name, layer in layers.items():
             hook = layer.register_forward_hook(partial(note, name), with_kwargs=True)
-            hooks.enter_context(hook)
-        with eval_mode(net), devices.autocast(device, "float32"), torch.enable_grad():
+            after.enter_context(hook)
+        with devices.autocast(device, "float32"), torch.enable_grad():
             yield calls
 
 

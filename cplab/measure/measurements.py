@@ -6,14 +6,15 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cplab import registry
-from cplab.checks import CplabError, many, one_of, require, settle, shown, whole
+from cplab.checks import CplabError, Diverged, many, one_of, require, settle, shown, whole
 from cplab.own.trials import trial
 from cplab.runs import LONGEST
-from cplab.specs import data
+from cplab.specs import canonical, data
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 WHEN = ("every", "end")
 When = str | tuple[int, ...]
+Measures = dict[str, When]  # by name
+AT_BIRTH = 32  # images on which a newborn is measured before it is trained
 
 
 @dataclass(frozen=True)
@@ -56,15 +59,16 @@ class Measurement:
         if self.images is not None:
             settle(self, images=whole("images", self.images, least=1))
 
-    def __call__(self, net: nn.Module, images: Images) -> Any:
+    def __call__(self, net: nn.Module, images: Images, most: int | None = None) -> Any:
         """Plain data. What it is given are copies, so that nothing it does to them is trained on.
 
-        Raises: CplabError where it fails, for numbers that are not finite and no plain data.
+        Arguments: most, as many images as that at most.
+        Raises: Diverged for numbers that are not finite; CplabError for what else is wrong.
         """
         from cplab.devices import failures_named
 
         parts = ("train_x", "train_y", "test_x", "test_y")
-        few = {name: getattr(images, name)[: self.images].clone() for name in parts}
+        few = {name: getattr(images, name)[: self.images][:most].clone() for name in parts}
         few |= {"mean": images.mean.clone(), "std": images.std.clone()}
         try:
             with failures_named():
@@ -106,7 +110,7 @@ class Measurement:
 
 
 def check_plain(name: str, value: Any) -> None:
-    """Raises: CplabError for what JSON cannot hold, and for numbers that are not finite."""
+    """Raises: CplabError for what JSON cannot hold, Diverged for numbers that are not finite."""
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         value = [*value.values()]
     if isinstance(value, list):
@@ -118,7 +122,7 @@ def check_plain(name: str, value: Any) -> None:
             "and dicts by text (tensors have .item() and .tolist())"
         )
     elif isinstance(value, float) and not math.isfinite(value):
-        raise CplabError(f"measurement {name!r} is not finite: the network has diverged")
+        raise Diverged(f"measurement {name!r} is not finite: the network has diverged")
 
 
 MEASUREMENTS: dict[str, Measurement] = {}
@@ -145,7 +149,7 @@ def measurement(function: Callable | None = None, **options: Any) -> Any:
     return registry.entered(Measurement, function, options)
 
 
-def parse_measures(measure: Any) -> dict[str, When]:
+def parse_measures(measure: Any) -> Measures:
     """What to measure and when, out of all ways to say it.
 
     Arguments: measure, a name of MEASUREMENTS, a Measurement, a student's own function, several of
@@ -180,3 +184,29 @@ def parse_when(when: Any) -> When:
         f"{shown(when)} is no time to measure: give every, end or a tuple of epochs",
     )
     return tuple(sorted({whole("epoch", epoch, most=LONGEST - 1) for epoch in epochs}))
+
+
+def due(measures: Measures, row: dict) -> list[str]:
+    """What is to be measured after the epoch of a row, wherever the life ends."""
+    some = {} if "event" in row else {n: when for n, when in measures.items() if when != "end"}
+    return [name for name, when in some.items() if when == "every" or row["epoch"] in when]
+
+
+def measure_after(names: list[str], spec: Any, row: dict, *given: Any) -> None:
+    """Add measurements of what is given to the row of an epoch. Raises CplabError or Diverged."""
+    for name in names:
+        try:
+            row.setdefault("measured", {})[name] = MEASUREMENTS[name](*given)
+        except CplabError as error:
+            how = ", or take a smaller learning rate" if isinstance(error, Diverged) else ""
+            raise type(error)(
+                f"no {name} after epoch {row['epoch']} ({error}): no result is kept of "
+                f"{canonical(spec)}; ask without it{how}"
+            ) from error.__cause__ or error
+
+
+def try_on_newborn(measures: Measures, spec: Any, *given: Any) -> None:
+    """Raises: CplabError for what cannot be measured on such a network, before it is trained."""
+    for name in measures:
+        with suppress(Diverged):
+            measure_after([name], spec, {"epoch": "0 or later"}, *given, AT_BIRTH)

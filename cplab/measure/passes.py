@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from cplab import devices
-from cplab.checks import CplabError, require
+from cplab.checks import CplabError, Diverged, require
 from cplab.layers import Pointwise
 
 CONNECTIONS = (nn.Conv2d, nn.Linear)  # whose weights the paper compares with synapses
@@ -101,7 +101,7 @@ def watched(net: nn.Module, layers: Layers) -> Iterator[Calls]:
 def logits_of(run: Callable[[Tensor], Tensor], x: Tensor, calls: Calls) -> Tensor:
     """Logits (N, C) of images on the network's device; notes the layers' calls.
 
-    Raises: CplabError if they are not finite, or a layer was not called once for these images.
+    Raises: Diverged if they are not finite; CplabError for a layer that was not called once.
     """
     for each in calls.values():
         each.clear()
@@ -118,7 +118,7 @@ def logits_of(run: Callable[[Tensor], Tensor], x: Tensor, calls: Calls) -> Tenso
             f"({len(x)}, classes) for {len(x)} images, 2 classes or more"
         )
     if not logits.isfinite().all():
-        raise CplabError("the logits are not finite: the network has diverged, or the images have")
+        raise Diverged("the logits are not finite: the network has diverged, or the images have")
     for name, each in calls.items():
         if len(each) != 1:
             raise CplabError(

@@ -734,6 +734,31 @@ def test_events_stand_between_the_epochs_with_what_they_return():
     assert rows[3] != other[3]
 
 
+@dataclass(frozen=True)
+class Ended(Eventful):
+    """The same, but it ends with the other network."""
+
+    @cached_property
+    def life(self) -> tuple:
+        return Eventful(self.density, self.units, self.seed).life[:5]
+
+
+def test_the_last_epoch_s_measurement_is_of_what_the_events_after_it_left(monkeypatch):
+    units = Measurement("units", lambda net, images: len(net[1].weight), "units")
+    monkeypatch.setitem(MEASUREMENTS, "units", units)
+    for when, found in (
+        ("every", {0: 12, 1: 12, 2: 7}),
+        ("end", {2: 7}),
+        ((2,), {2: 7}),
+        ((0, 1), {0: 12, 1: 12}),
+    ):
+        assert alone(Ended(), {"units": when})[1] == {"units": found}
+    longer = alone(Eventful(), {"units": "every"})
+    assert longer[1] == {"units": {0: 12, 1: 12, 2: 12, 3: 7, 4: 7}}
+    together, _ = grown([Ended(), Eventful()], {"units": "every"})
+    assert together == {Ended(): alone(Ended(), {"units": "every"}), Eventful(): longer}
+
+
 class Halt(Exception):
     """Not one of cplab's errors."""
 

@@ -226,7 +226,8 @@ def advance(
         checkpoints.save(names[end], learner, rows)
     if ends and measures:  # if it fails, the last checkpoint stays
         last = next(row for row in reversed(rows) if "epoch" in row)
-        at_end = [name for name, when in measures.items() if when == "end"]
+        again = due(measures, last) if "event" in rows[-1] else []  # of what the events have left
+        at_end = [name for name, when in measures.items() if when == "end" or name in again]
         measure_after(at_end, spec, last, learner.net, images)
     if keep or stretch == math.inf:
         checkpoints.forget(rolling)

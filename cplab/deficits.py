@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from cplab import registry
 from cplab.checks import CplabError, one_of, require, settle, shown, whole
-from cplab.own.trials import CLASSES, try_deficit
+from cplab.own.trials import CLASSES, check_result, try_deficit
 from cplab.specs import mix
 
 if TYPE_CHECKING:
@@ -437,5 +437,8 @@ def apply_part(part: Deficit, x: Tensor, y: Tensor, context: BatchContext, place
             first = int(context.index[0]) if len(x) else 0
             chance = mixed_seed(context.seed, context.epoch, first, place)
             tools["generator"] = torch.Generator().manual_seed(chance)
-        views[v], labels = part.apply(seen, y, **tools)
+        given = part.apply(seen, y, **tools)
+        if part.source:
+            check_result(part.name.partition("@")[0], given, seen, y)
+        views[v], labels = given
     return (torch.stack(views, 1) if x.ndim == 5 else views[0]), labels

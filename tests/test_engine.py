@@ -2,6 +2,7 @@
 that equal each life trained alone, bit for bit."""
 
 import hashlib
+import math
 import random
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,15 +11,16 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
-from conftest import BUILT_IN, runs, says
+from conftest import BUILT_IN, cell, runs, says
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from cplab import data, deficits, devices, specs
+from cplab import data, deficits, devices, models, specs
 from cplab.checks import Cancelled, CplabError, Diverged
 from cplab.engine import checkpoints, lives, tasks, train
 from cplab.measure import MEASUREMENTS, Measurement
+from cplab.measure.measurements import AT_BIRTH
 from cplab.optimizers import Optimizer
 from cplab.profiles import PROFILES
 from cplab.results.store import without_times
@@ -434,11 +436,13 @@ def test_a_loss_that_is_not_finite_is_said_with_its_run_after_the_others_are_don
 
 @pytest.fixture
 def norm(monkeypatch):
-    """The name of a measurement, the norm of all weights; with a list of its calls."""
+    """The name of a measurement, the norm of all weights; with a list of its calls, but for those
+    before any training."""
     calls = []
 
     def measure(net, images):
-        calls.append(net)
+        if len(images.train_y) > AT_BIRTH:  # which a newborn is shown
+            calls.append(net)
         return {"norm": sum(w.double().norm().item() for w in net.parameters())}
 
     monkeypatch.setitem(MEASUREMENTS, "norm", Measurement("norm", measure, "norm"))
@@ -515,17 +519,122 @@ def test_a_network_with_nothing_to_measure_has_no_result_and_the_others_go_on(mo
     some = [a_run(deficit, 1, 1) for deficit in ("blur", "flip")]
 
     def measure(net, images):
-        if measure.calls.pop(0):
-            raise CplabError("not finite")
-        return {}
+        return math.nan if len(images.train_y) > AT_BIRTH and measure.calls.pop(0) else 0
 
     measure.calls = [False, True, False]
     monkeypatch.setitem(MEASUREMENTS, "shy", Measurement("shy", measure, "shy"))
     found, raised = grown(some, {"shy": (0, 1)})
     assert "not finite" in str(raised)
+    assert "smaller learning rate" in str(raised)
     assert len(found) == 1
     assert sum(specs.canonical(run) in str(raised) for run in some) == 1
     assert not files()
+
+
+def meddle(net, images):
+    """Leave nothing as it was."""
+    net.register_forward_hook(lambda module, given, out: 0 * out)
+    net.requires_grad_(False)
+    for tensor in (images.train_x, images.train_y, images.test_x, images.mean, *net.parameters()):
+        tensor[:] = 1
+    return 0
+
+
+def test_a_measurement_that_changes_all_it_is_given_changes_no_training(monkeypatch):
+    monkeypatch.setitem(MEASUREMENTS, "own", Measurement("own", meddle, "own", images=None))
+    run = a_run("blur", 0, 1)
+    expected = alone(run)
+    assert alone(run, {"own": "every"}) == (expected[0], {"own": {0: 0, 1: 0, 2: 0}})
+    assert alone(run) == expected
+
+
+def grouped(width, channels, size, classes):
+    layers = nn.Conv2d(channels, width, 3), nn.GroupNorm(1, width), nn.AdaptiveAvgPool2d(1)
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(width, classes))
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "words"),
+    [
+        ("grouped-4", "ending", "GroupNorm"),
+        ("grouped-4", "trace", "GroupNorm"),
+        ("fc-20", "eye_shares", "two eyes"),
+        ("eyes-4", "blurred", "fails"),
+    ],
+)
+def test_what_cannot_be_measured_on_a_network_is_refused_before_it_is_trained(
+    monkeypatch, epochs_trained, model, name, words
+):
+    monkeypatch.setitem(models.MODELS, "grouped", models.Model("grouped", grouped, "grouped"))
+    run = a_run(model=model)
+    with pytest.raises(CplabError) as error:
+        grown([run], {name: "end"})
+    says(error, name, words, specs.canonical(run), "ask without it")
+    assert "learning rate" not in str(error.value)
+    assert error.type is CplabError
+    assert error.value.exit_code == 2
+    assert not epochs_trained
+
+
+def test_a_newborn_is_tried_once_and_on_few_images(stop_after, monkeypatch):
+    monkeypatch.setattr(checkpoints, "SECONDS", -1)
+    seen = []
+
+    def count(net, images):
+        seen.append(len(images.train_y))
+        return 1
+
+    monkeypatch.setitem(MEASUREMENTS, "count", Measurement("count", count, "count"))
+    with pytest.raises(Cancelled):
+        grown([a_run(onset=2)], {"count": "end"}, stop=stop_after(7))
+    grown([a_run(onset=2), a_run(onset=2, recovery=3)], {"count": "end"})
+    assert seen == [AT_BIRTH, 300, 300]
+
+
+@pytest.mark.parametrize(("when", "again"), [("end", 1), ("every", 1), ((1, 3), 3)])
+def test_a_measurement_that_fails_later_leaves_what_was_trained(
+    monkeypatch, epochs_trained, when, again
+):
+    monkeypatch.setattr(checkpoints, "SECONDS", -1)
+
+    def strict(net, images):
+        if len(images.train_y) > AT_BIRTH and len(epochs_trained) == (4 if again == 1 else 2):
+            raise ValueError("odd\nand long")
+        return 1
+
+    run = a_run(onset=2)
+    expected = alone(run)[0]
+    del epochs_trained[:]
+    monkeypatch.setitem(MEASUREMENTS, "strict", Measurement("strict", strict, "strict"))
+    with pytest.raises(CplabError) as error:
+        grown([run], {"strict": when})
+    says(error, "strict", "ValueError: odd", "ask without it")
+    assert error.type is CplabError
+    del epochs_trained[:]
+    assert grown([run])[0][run][0] == expected
+    assert len(epochs_trained) == again
+    assert not files()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("return x[:4], y[:4]", ("(4, 1, 8, 8)", "(128, 1, 8, 8)")),
+        ("return x, y[:4]", ("(4,)", "(128,)")),
+        ("return x.double() if len(x) > 4 else x, y", ("float64", "float32")),
+        ("return x, y + 10 * (len(y) > 4)", ("f", "0 to 9")),
+        ("return x / (len(x) < 5), y", ("f", "finite")),
+    ],
+)
+def test_a_deficit_that_is_none_of_real_batches_is_one_clear_line(monkeypatch, text, words):
+    known = {**deficits.DEFICITS}
+    deficit = cell(f"def f(x, y): {text}")["f"]
+    with pytest.raises(CplabError) as error:
+        trained(a_run(deficit, 0, 1))
+    says(error, *words)
+    assert error.type is CplabError
+    for name in {*deficits.DEFICITS} - {*known}:
+        del deficits.DEFICITS[name]
 
 
 # Events -------------------------------------------------------------------------------------------
@@ -623,6 +732,31 @@ def test_events_stand_between_the_epochs_with_what_they_return():
     other = trained(Eventful(density=0.75))
     assert rows[:2] == other[:2]
     assert rows[3] != other[3]
+
+
+@dataclass(frozen=True)
+class Ended(Eventful):
+    """The same, but it ends with the other network."""
+
+    @cached_property
+    def life(self) -> tuple:
+        return Eventful(self.density, self.units, self.seed).life[:5]
+
+
+def test_the_last_epoch_s_measurement_is_of_what_the_events_after_it_left(monkeypatch):
+    units = Measurement("units", lambda net, images: len(net[1].weight), "units")
+    monkeypatch.setitem(MEASUREMENTS, "units", units)
+    for when, found in (
+        ("every", {0: 12, 1: 12, 2: 7}),
+        ("end", {2: 7}),
+        ((2,), {2: 7}),
+        ((0, 1), {0: 12, 1: 12}),
+    ):
+        assert alone(Ended(), {"units": when})[1] == {"units": found}
+    longer = alone(Eventful(), {"units": "every"})
+    assert longer[1] == {"units": {0: 12, 1: 12, 2: 12, 3: 7, 4: 7}}
+    together, _ = grown([Ended(), Eventful()], {"units": "every"})
+    assert together == {Ended(): alone(Ended(), {"units": "every"}), Eventful(): longer}
 
 
 class Halt(Exception):

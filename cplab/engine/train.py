@@ -10,19 +10,17 @@ from threading import Event as Flag
 from typing import Any
 
 import torch
-from torch import nn
 
 from cplab import data, devices
-from cplab.checks import Cancelled, CplabError, Diverged
+from cplab.checks import Cancelled, Diverged
 from cplab.engine import checkpoints
 from cplab.engine.tasks import EVENTS, TASKS, Learner
 from cplab.engine.treatments import birth_norms, scale_to
 from cplab.engine.turns import turn
-from cplab.measure import MEASUREMENTS
+from cplab.measure.measurements import Measures, due, measure_after, try_on_newborn
 from cplab.runs import Step
 from cplab.specs import canonical, trainer
 
-Measures = dict[str, str | tuple[int, ...]]  # name: every, end or the epochs
 Report = Callable[[Any, dict], None]
 STOPPED = "stopped: ask for the same again to go on from its last checkpoint"
 
@@ -144,24 +142,6 @@ def train_epoch(
     return mean
 
 
-def due(measures: Measures, row: dict) -> list[str]:
-    """What is to be measured after the epoch of a row, wherever the life ends."""
-    some = {} if "event" in row else {n: when for n, when in measures.items() if when != "end"}
-    return [name for name, when in some.items() if when == "every" or row["epoch"] in when]
-
-
-def measure(names: list[str], spec: Any, row: dict, net: nn.Module, images: data.Images) -> None:
-    """Add measurements to the row of an epoch. Raises Diverged where nothing can be measured."""
-    for name in names:
-        try:
-            row.setdefault("measured", {})[name] = MEASUREMENTS[name](net, images)
-        except CplabError as error:
-            raise Diverged(
-                f"no {name} after epoch {row['epoch']} ({error}): no result is kept of "
-                f"{canonical(spec)}; ask without it, or take a smaller learning rate"
-            ) from error
-
-
 def begin(
     spec: Any, device: torch.device, found: list[Path], measures: Measures
 ) -> tuple[Path | None, list[dict], Learner]:
@@ -223,6 +203,8 @@ def advance(
     begun, rows, learner = begin(spec, device, found, measures)
     rolling = None if begun in names else begun
     start, save_at = time.monotonic(), checkpoints.next_due()
+    if not rows:
+        try_on_newborn(measures, spec, learner.net, images)
     for row in rows:
         report(row)
     for number in range(len(rows), end):
@@ -230,7 +212,7 @@ def advance(
             raise Cancelled(STOPPED)
         with turn(device, stop):
             row = live_through(spec, number, rows, images, learner, stop)
-            measure(due(measures, row), spec, row, learner.net, images)
+            measure_after(due(measures, row), spec, row, learner.net, images)
         rows.append(row)
         if number < end - 1 and (now := time.monotonic()) > save_at:
             before, rolling = rolling, checkpoints.resume_path(names[number + 1])
@@ -242,15 +224,13 @@ def advance(
         report(row)
     if keep and begun != names[end]:
         checkpoints.save(names[end], learner, rows)
+    if ends and measures:  # if it fails, the last checkpoint stays
+        last = next(row for row in reversed(rows) if "epoch" in row)
+        again = due(measures, last) if "event" in rows[-1] else []  # of what the events have left
+        at_end = [name for name, when in measures.items() if when == "end" or name in again]
+        measure_after(at_end, spec, last, learner.net, images)
     if keep or stretch == math.inf:
         checkpoints.forget(rolling)
         rolling = None
-    kept = names[end] if keep else rolling  # which whoever takes the result from afar forgets
-    try:
-        if at_end := [name for name, when in measures.items() if when == "end" and ends]:
-            last = next(row for row in reversed(rows) if "epoch" in row)
-            measure(at_end, spec, last, learner.net, images)
-    except Diverged:  # nobody goes on from here
-        checkpoints.forget(kept)
-        raise
-    return Trajectory(rows, how, kept, found)
+    # which whoever takes the result from afar forgets
+    return Trajectory(rows, how, names[end] if keep else rolling, found)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cplab.checks import CplabError
-from cplab.measure.measurements import measurement
+from cplab.measure.measurements import AT_BIRTH, measurement
 from cplab.specs import finite, fraction, positive, word
 
 if TYPE_CHECKING:
@@ -77,7 +77,9 @@ def measure_ending(net: nn.Module, images: Images) -> dict:
 
     began = time.perf_counter()
     x = images.normal(images.train_x)
-    noisy = fisher.information(net, x).trace
+    quick = len(x) <= AT_BIRTH  # only to see whether it can be measured
+    draws, batch = (4, AT_BIRTH) if quick else (50, 100)
+    noisy = fisher.information(net, x, draws=draws, batch=batch).trace
     found = {
         "layers": list(noisy.layers),
         "information": list(noisy.layers.values()),
@@ -87,7 +89,8 @@ def measure_ending(net: nn.Module, images: Images) -> dict:
     if isinstance(first, nn.Conv2d):
         found["filters"] = first.weight.tolist()
     with suppress(ImportError, CplabError):
-        found["sharpness"] = fisher.sharpness(net, x[:CURVED], images.train_y[:CURVED])
+        if not quick:
+            found["sharpness"] = fisher.sharpness(net, x[:CURVED], images.train_y[:CURVED])
     return {**found, "seconds": time.perf_counter() - began}
 
 
@@ -176,33 +179,31 @@ def measure_gauges(net: nn.Module, images: Images) -> dict:
     both the mean over batches with batch statistics; dead, the fraction of units of each ReLU that
     are never above 0; rank, the effective rank of what the last layer is given, averaged over
     positions: the exponential of the entropy of its singular values (Roy & Vetterli 2007)."""
-    import copy
-
     import torch
     import torch.nn.functional as F
     from torch import nn
 
-    own, x, y = copy.deepcopy(net), images.normal(images.train_x), images.train_y
-    last = [layer for layer in own.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))][-1]
+    x, y = images.normal(images.train_x), images.train_y
+    last = [layer for layer in net.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))][-1]
     seen: dict[nn.Module, torch.Tensor] = {}  # (images, units, positions)
 
     def keep(layer: nn.Module, given: tuple, out: torch.Tensor) -> None:
         values = given[0] if layer is last else out
         seen[layer] = values.detach().clone().unsqueeze(-1).flatten(2)
 
-    for layer in own.modules():
+    for layer in net.modules():
         if layer is last or isinstance(layer, nn.ReLU):
             layer.register_forward_hook(keep)
-    own(x)
+    net(x)
     features = seen.pop(last).mean(2)
     parts = torch.linalg.svdvals(features - features.mean(0))
     entropy = torch.special.entr(parts / parts.sum().clamp_min(1e-30)).sum()
     silent = [units.amax((0, 2)) <= 0 for units in seen.values()]
-    own.train()
+    net.train()
     norms, losses = [], []
     for some, labels in zip(x.split(128), y.split(128), strict=True):
-        loss = F.cross_entropy(own(some), labels)
-        slopes = torch.autograd.grad(loss, [*own.parameters()])
+        loss = F.cross_entropy(net(some), labels)
+        slopes = torch.autograd.grad(loss, [*net.parameters()])
         norms.append(torch.stack([slope.norm() for slope in slopes]).norm().item())
         losses.append(loss.item())
     return {

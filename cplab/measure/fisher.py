@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cplab.checks import CplabError, number, require, shown, whole
+from cplab.checks import CplabError, Diverged, number, require, shown, whole
 from cplab.measure import layerwise, passes
 from cplab.measure.layerwise import as_weight, columns, groups, outputs
 from cplab.measure.passes import Grads, Vectors, counted_layers, each_layer
@@ -158,7 +158,7 @@ def log_determinant(net: nn.Module, x: Tensor, damping: float = DAMPING) -> ByLa
     logs = {name: math.log(damping) * layer.weight.numel() for name, layer in layers.items()}
     for name in left:  # the others have no gradient
         if not (left[name].isfinite().all() and right[name].isfinite().all()):
-            raise CplabError(f"the gradients of layer {name!r} are not finite: see its weights")
+            raise Diverged(f"the gradients of layer {name!r} are not finite: see its weights")
         one, other = (layerwise.eigenvalues(m[name]) / len(x) for m in (left, right))
         products = one[:, :, None] * other[:, None, :]
         logs[name] = (products + damping).log().sum().item()

@@ -3,16 +3,18 @@ and keeps under the measurement's name. It is no part of what is trained."""
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cplab import registry
-from cplab.checks import CplabError, many, one_of, require, settle, shown, whole
+from cplab.checks import CplabError, Diverged, many, one_of, require, settle, shown, whole
 from cplab.own.trials import trial
 from cplab.runs import LONGEST
-from cplab.specs import data
+from cplab.specs import canonical, data
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 WHEN = ("every", "end")
 When = str | tuple[int, ...]
+Measures = dict[str, When]  # by name
+AT_BIRTH = 32  # images on which a newborn is measured before it is trained
 
 
 @dataclass(frozen=True)
@@ -55,46 +59,58 @@ class Measurement:
         if self.images is not None:
             settle(self, images=whole("images", self.images, least=1))
 
-    def __call__(self, net: nn.Module, images: Images) -> Any:
-        """Plain data; the network's modes and gradients are put back.
+    def __call__(self, net: nn.Module, images: Images, most: int | None = None) -> Any:
+        """Plain data. What it is given are copies, so that nothing it does to them is trained on.
 
-        Raises: CplabError for weights or buffers that have changed, numbers that are not finite,
-            and other than plain data.
+        Arguments: most, as many images as that at most.
+        Raises: Diverged for numbers that are not finite; CplabError for what else is wrong.
         """
-        from cplab.measure.passes import eval_mode
+        from cplab.devices import failures_named
 
         parts = ("train_x", "train_y", "test_x", "test_y")
-        few = replace(images, **{name: getattr(images, name)[: self.images] for name in parts})
-        gradients = [(weight, weight.grad) for weight in net.parameters()]
-        before = versions(net)
+        few = {name: getattr(images, name)[: self.images][:most].clone() for name in parts}
+        few |= {"mean": images.mean.clone(), "std": images.std.clone()}
         try:
-            for weight, _ in gradients:
-                weight.grad = None
-            with eval_mode(net):
-                found = self.apply(net, few)
-        finally:
-            for weight, gradient in gradients:
-                weight.grad = gradient
-        if versions(net) != before:
-            raise CplabError(
-                f"measurement {self.name!r} changes the network, which trains on: let it work on "
-                "copy.deepcopy(net)"
-            )
+            with failures_named():
+                found = self.apply(copy.deepcopy(net).eval(), replace(images, **few))
+        except CplabError:
+            raise
+        except Exception as error:
+            said = f"{type(error).__name__}: {error}".partition("\n")[0]
+            raise CplabError(f"measurement {self.name!r} fails: {said}") from error
         check_plain(self.name, found)
         return found
 
     def try_out(self) -> None:
-        """Try it on a network of two convolutions and four images."""
-        try_measurement(self)
+        """Take it twice, of a network of two convolutions and 4 images of 8 × 8 pixels.
 
+        Raises: CplabError if it fails, or gives other than plain data or not the same twice.
+        """
+        import torch
+        from torch import nn
 
-def versions(net: nn.Module) -> list[tuple[int, int]]:
-    """Which tensors a network has, and how often each was changed in place."""
-    return [(id(tensor), tensor._version) for tensor in (*net.parameters(), *net.buffers())]
+        from cplab.data import Images
+
+        word = self.name.partition("@")[0]
+        with torch.inference_mode(False), torch.enable_grad():
+            with torch.random.fork_rng(devices=[]):
+                torch.default_generator.manual_seed(0)
+                first = nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU()
+                last = nn.Conv2d(4, 10, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+            x = (torch.arange(4 * 8 * 8 * 3) * 37 % 256).byte().view(4, 8, 8, 3)
+            y, middle = torch.tensor([0, 3, 6, 9]), torch.full((3,), 128.0)
+            given = nn.Sequential(*first, *last), Images("", "", x, y, x, y, middle, middle / 2)
+            with trial(word) as used:
+                found, again = self(*given), self(*given)
+        require(
+            found == again and not used,
+            f"{word} does not give the same twice: draw random numbers from a torch.Generator() "
+            "with a seed of its own, and leave times out",
+        )
 
 
 def check_plain(name: str, value: Any) -> None:
-    """Raises: CplabError for what JSON cannot hold, and for numbers that are not finite."""
+    """Raises: CplabError for what JSON cannot hold, Diverged for numbers that are not finite."""
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         value = [*value.values()]
     if isinstance(value, list):
@@ -106,7 +122,7 @@ def check_plain(name: str, value: Any) -> None:
             "and dicts by text (tensors have .item() and .tolist())"
         )
     elif isinstance(value, float) and not math.isfinite(value):
-        raise CplabError(f"measurement {name!r} is not finite: the network has diverged")
+        raise Diverged(f"measurement {name!r} is not finite: the network has diverged")
 
 
 MEASUREMENTS: dict[str, Measurement] = {}
@@ -118,7 +134,7 @@ def measurement(function: Callable | None = None, **options: Any) -> Any:
 
     Arguments:
         function: (net, images) -> numbers, texts, lists and dicts, of a network in eval mode and a
-            data.Images, and of nothing else; it leaves the network as it is.
+            data.Images, and of nothing else; both are copies.
         options: images, when, label, see Measurement.
     Returns: the function itself, to be given to `measure=` of run and sweep.
     Raises: CplabError for a function whose meaning its source does not tell, or that does not do
@@ -133,40 +149,7 @@ def measurement(function: Callable | None = None, **options: Any) -> Any:
     return registry.entered(Measurement, function, options)
 
 
-def try_measurement(made: Measurement) -> None:
-    """Take a measurement twice, of a network of two convolutions and 4 images of 8 × 8 pixels.
-
-    Raises: CplabError if it fails, changes the network, or gives other than plain data or not the
-        same twice.
-    """
-    import torch
-    from torch import nn
-
-    from cplab.data import Images
-
-    word = made.name.partition("@")[0]
-    with torch.inference_mode(False), torch.enable_grad():
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(0)
-            first = nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU()
-            net = nn.Sequential(*first, nn.Conv2d(4, 10, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        x = (torch.arange(4 * 8 * 8 * 3) * 37 % 256).byte().view(4, 8, 8, 3)
-        y, middle = torch.tensor([0, 3, 6, 9]), torch.full((3,), 128.0)
-        images = Images("trial", "trial", x, y, x, y, middle, middle / 2)
-        before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-        with trial(word) as used:
-            found, again = made(net, images), made(net, images)
-        after = net.state_dict()
-    same = all(torch.equal(tensor, after[name]) for name, tensor in before.items())
-    require(same, f"{word} changes the network: let it work on copy.deepcopy(net)")
-    require(
-        found == again and not used,
-        f"{word} does not give the same twice: draw random numbers from a torch.Generator() with a "
-        "seed of its own, and leave times out",
-    )
-
-
-def parse_measures(measure: Any) -> dict[str, When]:
+def parse_measures(measure: Any) -> Measures:
     """What to measure and when, out of all ways to say it.
 
     Arguments: measure, a name of MEASUREMENTS, a Measurement, a student's own function, several of
@@ -201,3 +184,29 @@ def parse_when(when: Any) -> When:
         f"{shown(when)} is no time to measure: give every, end or a tuple of epochs",
     )
     return tuple(sorted({whole("epoch", epoch, most=LONGEST - 1) for epoch in epochs}))
+
+
+def due(measures: Measures, row: dict) -> list[str]:
+    """What is to be measured after the epoch of a row, wherever the life ends."""
+    some = {} if "event" in row else {n: when for n, when in measures.items() if when != "end"}
+    return [name for name, when in some.items() if when == "every" or row["epoch"] in when]
+
+
+def measure_after(names: list[str], spec: Any, row: dict, *given: Any) -> None:
+    """Add measurements of what is given to the row of an epoch. Raises CplabError or Diverged."""
+    for name in names:
+        try:
+            row.setdefault("measured", {})[name] = MEASUREMENTS[name](*given)
+        except CplabError as error:
+            how = ", or take a smaller learning rate" if isinstance(error, Diverged) else ""
+            raise type(error)(
+                f"no {name} after epoch {row['epoch']} ({error}): no result is kept of "
+                f"{canonical(spec)}; ask without it{how}"
+            ) from error.__cause__ or error
+
+
+def try_on_newborn(measures: Measures, spec: Any, *given: Any) -> None:
+    """Raises: CplabError for what cannot be measured on such a network, before it is trained."""
+    for name in measures:
+        with suppress(Diverged):
+            measure_after([name], spec, {"epoch": "0 or later"}, *given, AT_BIRTH)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from cplab import devices
-from cplab.checks import CplabError, require
+from cplab.checks import CplabError, Diverged, require
 from cplab.layers import Pointwise
 
 CONNECTIONS = (nn.Conv2d, nn.Linear)  # whose weights the paper compares with synapses
@@ -74,18 +74,6 @@ class Call(NamedTuple):
 
 
 @contextmanager
-def eval_mode(net: nn.Module) -> Iterator[None]:
-    """The network in eval mode; each module's own mode is put back."""
-    modes = [(module, module.training) for module in net.modules()]
-    net.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
-@contextmanager
 def watched(net: nn.Module, layers: Layers) -> Iterator[Calls]:
     """Each layer's calls, filled as they happen: in eval mode, with gradients, in float32."""
     calls: Calls = {name: [] for name in layers}
@@ -99,18 +87,21 @@ def watched(net: nn.Module, layers: Layers) -> Iterator[Calls]:
         calls[name].append(call)
 
     device = next(net.parameters()).device
-    with ExitStack() as hooks:
+    with ExitStack() as after:
+        for module in net.modules():
+            after.callback(setattr, module, "training", module.training)
+        net.eval()
         for name, layer in layers.items():
             hook = layer.register_forward_hook(partial(note, name), with_kwargs=True)
-            hooks.enter_context(hook)
-        with eval_mode(net), devices.autocast(device, "float32"), torch.enable_grad():
+            after.enter_context(hook)
+        with devices.autocast(device, "float32"), torch.enable_grad():
             yield calls
 
 
 def logits_of(run: Callable[[Tensor], Tensor], x: Tensor, calls: Calls) -> Tensor:
     """Logits (N, C) of images on the network's device; notes the layers' calls.
 
-    Raises: CplabError if they are not finite, or a layer was not called once for these images.
+    Raises: Diverged if they are not finite; CplabError for a layer that was not called once.
     """
     for each in calls.values():
         each.clear()
@@ -127,7 +118,7 @@ def logits_of(run: Callable[[Tensor], Tensor], x: Tensor, calls: Calls) -> Tenso
             f"({len(x)}, classes) for {len(x)} images, 2 classes or more"
         )
     if not logits.isfinite().all():
-        raise CplabError("the logits are not finite: the network has diverged, or the images have")
+        raise Diverged("the logits are not finite: the network has diverged, or the images have")
     for name, each in calls.items():
         if len(each) != 1:
             raise CplabError(

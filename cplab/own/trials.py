@@ -107,7 +107,7 @@ def check_result(name: str, result: Any, x: Any, y: Any) -> None:
             f"{name} gives back {what} of shape {tuple(got.shape)} and type {got.dtype}: they must "
             f"stay {tuple(like.shape)} and {like.dtype}",
         )
-    finite = bool(result[0].isfinite().all())
+    finite = bool(result[0].sum().isfinite())  # the sum takes a tenth of the time
     require(finite, f"{name} gives back images that are not finite: mind divisions by 0")
     named = bool(((result[1] >= 0) & (result[1] < CLASSES)).all())
     require(named, f"{name} gives back labels that are none: they go from 0 to {CLASSES - 1}")

@@ -102,7 +102,7 @@ def beside_kittens(moments: Mapping[str, tuple[Run, int | None]]) -> figure:
 
 def film(runs: Mapping[str, Run]) -> Slide:
     """A slider over epochs: the right eye's share of each neuron that has both eyes, in the order
-    of the end, and the seven classes, after each of some lives, one seed each; what has ended stays."""
+    of the end, and the seven classes, after each of some lives, one seed each; ended ones stay."""
     require(runs, "runs {} are not allowed: give one or more by their words")
     order = {text: np.argsort(eyes.neuron_shares(run)) for text, run in runs.items()}
     words = ("the right eye's share of each neuron", "neuron, in the order of the end", "share")

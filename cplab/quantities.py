@@ -388,8 +388,8 @@ def information_centre(run: Run, epoch: int | None = None, **how: Any) -> float:
 def information_shift(
     run: Run, other: Run | None = None, epoch: int | None = None, **how: Any
 ) -> float:
-    """How many layers later the information sits than in another run (equal training if not given):
-    above 0 it is nearer to the answer (paper, figure 5).
+    """How many layers later the information sits than in another run: above 0 it is nearer to the
+    answer (paper, figure 5). Arguments: other (equal training); epoch, how as in `layer_shares`.
 
     >>> round(information_shift(Run(deficit="blur", length=24, profile="fit")), 1)
     0.3

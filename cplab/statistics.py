@@ -181,7 +181,7 @@ def mean_curve(results: Sequence, what: str = "test_accuracy") -> dict[str, np.n
     known = all(hasattr(result, "series") for result in results)
     require(known, f"results {shown(results)} are not allowed: give what cplab.sweep returns")
     check_quantity(what, results)
-    return curve_columns(results, what)
+    return columns_over_epochs(results, what)
 
 
 def check_quantity(what: str, results: Sequence) -> None:
@@ -196,7 +196,7 @@ def check_quantity(what: str, results: Sequence) -> None:
         one_of("quantity", what, sorted({*known, *MEASUREMENTS} - {"phase"}))
 
 
-def curve_columns(results: Sequence, what: str) -> dict[str, np.ndarray]:
+def columns_over_epochs(results: Sequence, what: str) -> dict[str, np.ndarray]:
     """`mean_curve` of any name."""
     curves = np.array([result.series(what) for result in results], dtype=float)
     epochs = enumerate(curves.T, 1)

@@ -172,7 +172,7 @@ def over_epochs(
     for text, group in groups.items():
         if not group:
             continue
-        run, curve = group[0].spec, statistics.curve_columns(group, what)
+        run, curve = group[0].spec, statistics.columns_over_epochs(group, what)
         at, mean, look = curve["epoch"], curve["mean"], style(run.deficit)
         strength = 0.35 + 0.65 * run.end / latest if run.length else 1.0
         how = {"color": look.colour, "alpha": strength, "legend_label": text}

@@ -254,7 +254,7 @@ def play_with_lab_06(lab):
     before = lab.source("band blur")["mean"]
     slide = lab.find(".jupyter-widgets:has(> .cplab-slide)").first
     slide.locator(lab.HANDLE).press("ArrowRight")
-    lab.wait_text(".cplab-slide-words", r"^n = 2: blur until 2 costs -?[\d.]+ ± ")
+    lab.wait_text(".cplab-slide-words", r"^n = 2: blur until 2 costs −?[\d.]+ ± ")
     lab.wait_for("other curves", lambda: lab.source("band blur")["mean"], lambda c: c != before)
     lab.click("Train it again")
     lab.wait_text(".cplab-estimate", r"^live, seed 0: [\d.]+ %")
@@ -318,7 +318,7 @@ def play_with_lab_09(lab):
     lab.wait_text(".cplab-bench", "^Points, harm left: not trained yet; lost time: not trained yet")
     lab.click("Train this one")
     lab.wait_text(".cplab-live", r"^trained: \d lives of seed 0")
-    lab.wait_text(".cplab-bench", r"^Points, harm left: -?[\d.]+ \(1 seed\)")
+    lab.wait_text(".cplab-bench", r"^Points, harm left: −?[\d.]+ \(1 seed\)")
     assert len(lab.source("bench")["row"]) == 4
 
 

@@ -212,7 +212,11 @@ def anything_trained(monkeypatch):
         asked.setdefault(spec, set()).update(parse_measures(measure))
         random = np.random.default_rng(int(spec.key, 16))
         curve, ending = random.uniform(size=spec.epochs), random.uniform(size=8)
-        traces = [{"trace": random.uniform(size=8)} for _ in range(spec.epochs)]
+        some = {"trace": "trace", "jacobian": "jacobian", "weight_norms": "norms"}
+        measured = {
+            name: {e: {of: random.uniform(size=8)} for e in range(spec.epochs)}
+            for name, of in some.items()
+        }
         shares = random.uniform(size=(spec.epochs, 8)).tolist()
         return SimpleNamespace(
             source="shipped",
@@ -220,7 +224,7 @@ def anything_trained(monkeypatch):
             accuracy=curve[-1],
             series=lambda name: curve,
             final=lambda name: {"information": ending, "both": curve[-1], "adapted": ending[:2]},
-            measured={"trace": dict(enumerate(traces)), "eye_shares": dict(enumerate(shares))},
+            measured={**measured, "eye_shares": dict(enumerate(shares))},
         )
 
     monkeypatch.setattr(q, "find", trained)

@@ -256,7 +256,7 @@ def course_controls() -> Parts:
 
 
 # Seeds of ladder B that are trained, by pace. At pace 1: no noise or labels, nothing varied.
-PACED = {10: FIRST, 5: FIRST, 2: FIRST, 1: range(4)}
+PACED = dict.fromkeys((10, 5, 2, 1), FIRST)
 RUNNING = (10, 5)  # paces with the control whose clock runs on
 
 
@@ -272,6 +272,15 @@ def course_pace() -> Parts:
 
     for specs, measure in LADDERS["B"].parts():
         yield [run for run in specs if trained(run)], measure
+
+
+SLIM = {(deficit, 140) for deficit in ("blur", "flip")}  # of ladder C and seed 0, what is trained
+
+
+def slim() -> Parts:
+    """Of ladder C what is trained."""
+    for specs, measure in LADDERS["C"].parts():
+        yield [r for r in specs if (r.deficit, r.length) in SLIM and r.seed == 0], measure
 
 
 def matched() -> Parts:
@@ -346,6 +355,7 @@ RECIPES = {
         Recipe("fit_windows", "windows of blur in that net", fit_windows),
         Recipe("matched", "a net that fits its images, at rates like its controls'", matched),
         Recipe("mnist", "full connections, digits", mnist),
+        Recipe("slim", "the paper at half its pixels and a third of its width", slim),
         Recipe("practice", "what needs no download", practice),
         Recipe("growth", "growth and pruning of synapses, and new weights", growth),
         Recipe("kernels", "pruning of kernels, and new weights", kernels),

@@ -40,8 +40,8 @@ class Missing(CplabError, LookupError):
 
 
 class Terms(float):
-    """Numbers of networks of one seed, added and subtracted: their sum, and its `parts`,
-    {beginning: sum}, of networks that share no training. What else is computed of it is a float.
+    """Numbers of networks of one seed, added, subtracted, times a number: their sum, and its
+    `parts`, {beginning: sum}, of networks that share no training. What else comes of it is a float.
 
     >>> blur, flip = (accuracy(Run(deficit, length=16)) for deficit in ("blur", "flip"))
     >>> len((flip - blur).parts)
@@ -67,10 +67,17 @@ class Terms(float):
     def __sub__(self, other: float) -> float:
         return self.__add__(other, -1)
 
-    def __neg__(self) -> "Terms":
-        return Terms({k: -part for k, part in self.parts.items()})
+    def __mul__(self, factor: float) -> float:
+        parts = {k: float(factor) * part for k, part in self.parts.items()}
+        return sum(parts.values()) if isinstance(factor, Terms) else Terms(parts)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> float:
+        return -1 * self
 
 
+@lru_cache(maxsize=4096)  # the report asks tens of thousands of times
 def beginning(spec: Any) -> Any:
     """What two specs have in common that share training, or the search that both stem from; a life
     in float32 begins as the same in bfloat16 does, up to rounding.
@@ -80,13 +87,8 @@ def beginning(spec: Any) -> Any:
     """
     if isinstance(spec, Retraining | Search):
         return getattr(spec, "source", None) or spec
-    return _beginning_of_run(spec) if isinstance(spec, Run) else (spec.trunk_key, spec.life[0])
-
-
-@lru_cache(maxsize=4096)  # the report asks tens of thousands of times
-def _beginning_of_run(run: Run) -> Any:
-    run = replace(run, arithmetic="native")
-    return run.trunk_key, run.life[0]
+    spec = replace(spec, arithmetic="native") if isinstance(spec, Run) else spec
+    return spec.trunk_key, spec.life[0]
 
 
 _shipped_only: ContextVar[bool] = ContextVar("shipped_only", default=False)
@@ -144,10 +146,15 @@ def each_seed(
     >>> print(each_seed(harm, Run(deficit="blur", length=8), seeds=(0, 1, 2)).round(1))
     [1.4 1.  3.6]
     """
+    return over_seeds(lambda n: quantity(*(_with_seed(s, n) for s in specs), **options), seeds)
+
+
+def over_seeds(number: Callable[[int], Any], seeds: Iterable[int] = SEEDS) -> np.ndarray:
+    """`each_seed` of a function of the seed."""
     found = []
     for seed in seeds:
         with suppress(Missing):
-            found.append(quantity(*(_with_seed(spec, seed) for spec in specs), **options))
+            found.append(number(seed))
     parts = [[*each.parts.values()] for each in found if isinstance(each, Terms)]
     if len(parts) == len(found) and len({*map(len, parts)}) == 1:  # of every seed as many
         return PerSeed(parts)
@@ -439,8 +446,7 @@ def kernel_split(pruning: KernelPruning, kernels: int) -> tuple[int, int]:
 
 def _kernel_rows(values: dict) -> dict[Any, int]:
     """The last row with each number of kernels."""
-    both = zip(values["first"], values["second"], strict=True)
-    return {first + second: row for row, (first, second) in enumerate(both)}
+    return {n: row for row, n in enumerate(np.add(values["first"], values["second"]).tolist())}
 
 
 def random_splits_accuracy(size: str, kernels: int, seed: int, draws: int = 3) -> float:

@@ -116,13 +116,13 @@ def interval(values: ArrayLike) -> Interval:
     Which terms are paired is settled by what shares training, and not by the outcome (B. L. Welch,
     Biometrika 34, 28, 1947).
 
-    Arguments: values, (seeds,) or a PerSeed, or parts of numbers (seeds, parts).
+    Arguments: values, one a seed, or a PerSeed.
 
     >>> interval([2.0, 3.0, 4.0])._replace(half=0.0)
     Interval(mean=3.0, half=0.0, seeds=3, freedom=2.0, same=False)
     """
     parts = np.asarray(getattr(values, "parts", values), dtype=float)
-    require(parts.ndim < 3, f"values {shown(values)} are not allowed: give one number a seed")
+    require(np.ndim(values) == 1, f"values {shown(values)} are no row: give one number a seed")
     parts = parts.reshape(len(parts), -1) if parts.size else np.empty((0, 1))
     seeds, sums = len(parts), parts.sum(1)
     mean = float(sums.mean()) if seeds else np.nan
@@ -141,8 +141,6 @@ def mean_half(values: ArrayLike) -> tuple[float, float]:
     >>> mean_half([0.5])
     (0.5, nan)
     """
-    numbers = np.shape(values)
-    require(len(numbers) == 1, f"values {shown(values)} are not allowed: give one number a seed")
     return interval(values)[:2]
 
 

@@ -13,6 +13,7 @@ its poster); D. Stothers, Turing's Child Machine (thesis); slides of A. Jose on 
 from functools import partial
 from typing import Any
 
+from cplab import quantities as q
 from reproduction import numbers as n
 from reproduction.fisher import BY_LAYER, RESNET, SHORT, TRACES, WINDOWS
 from reproduction.integration import INTEGRATION
@@ -171,8 +172,8 @@ SLIDING = (
     "A window of 40 epochs costs up to about 2 points, most when it begins around epoch 30, in the "
     "middle of the rapid learning phase; later ones have little or no effect."
 )
-window_harm = partial(n.window_cost, of=n.harm_terms)
-window_time = partial(n.window_cost, of=n.lost_time_terms)
+window_harm = partial(n.window_cost, of=q.harm)
+window_time = partial(n.window_cost, of=q.lost_time)
 LOSSES = [
     *statement(
         LOST,
@@ -244,12 +245,12 @@ AGES = [
         above(
             "window of {0}: harm at onsets {1[0]} and {1[1]}, minus harm at birth",
             {size: MIDDLE[size] for size in NOT_FIT},
-            partial(n.excess_over_birth, of=n.harm_terms),
+            partial(n.excess_over_birth, of=q.harm),
         ),
         below(
             "window of {0}: harm at onset {1}, minus harm at birth",
             {size: LAST[size] for size in NOT_FIT},
-            partial(n.excess_over_birth, of=n.harm_terms),
+            partial(n.excess_over_birth, of=q.harm),
         ),
     ),
     *statement(
@@ -265,7 +266,7 @@ AGES = [
         below(
             "clothes, window of {0}: harm at onset {1}, minus harm at birth",
             {"course": (8, 24)},
-            partial(n.excess_over_birth, of=n.harm_terms, **CLOTHES),
+            partial(n.excess_over_birth, of=q.harm, **CLOTHES),
         ),
     ),
 ]
@@ -417,9 +418,9 @@ DEPTHS = statement(
         above(
             f"points lost to {{0}} epochs of blur against {words}, n = {a} minus n = {b}",
             DEEP,
-            partial(n.excess, more=deep(a), less=deep(b), of=terms),
+            partial(n.excess, more=deep(a), less=deep(b), of=of),
         )
-        for terms, words in ((n.harm_terms, "the newborn"), (n.loss_terms, "equal training"))
+        for of, words in ((q.harm, "the newborn"), (q.equal_training_loss, "equal training"))
         for a, b in ((2, 1), (3, 2))
     ),
     above(

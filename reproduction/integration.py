@@ -7,7 +7,6 @@ in Deep Networks, CVPR 2023. Its networks are ResNets with two halves of an imag
 from functools import partial
 
 from cplab import eyes
-from reproduction import numbers as n
 from reproduction.questions import EYES
 from reproduction.statement import below, statement
 from reproduction.twoeyes import closed, gain, percent_share
@@ -17,10 +16,10 @@ BLURRED = "right eye blurred for {0} epochs: its share of the neurons, minus the
 LONGER = "right eye closed for {0} epochs: its share, minus that after {1}, percent"
 
 
-def longer_gain(size: str, long: int, short: int, seed: int) -> n.Parts:
+def longer_gain(size: str, long: int, short: int, seed: int) -> float:
     """An eye's share after a long closure, above that after a short one."""
-    lives = (closed(size, length, 0, seed) for length in (long, short))
-    return n.combine(*zip((1, -1), lives, strict=True), of=percent_share)
+    after, before = (closed(size, length, 0, seed) for length in (long, short))
+    return percent_share(after) - percent_share(before)
 
 
 INTEGRATION = [

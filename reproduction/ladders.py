@@ -7,13 +7,13 @@ one and goes on where it stopped; ladders.md shows what is shipped of them.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from cplab import quantities as q
 from cplab.checks import one_of
 from cplab.results import find, sweep
 from cplab.runs import Run
-from reproduction import numbers as n
 from reproduction.campaign import TRACE
 
 Part = tuple[list, Any]  # specs, and what is measured on them
@@ -68,18 +68,13 @@ def with_three(runs: Iterable[Run], seeds) -> list[Run]:
 # Cells ------------------------------------------------------------------------------------------
 
 
-def combined(run: Run, terms: n.Terms = n.harm_terms) -> Cell:
-    """What a run costs: harm, unless other terms are given."""
-    return lambda seed: n.combine(*terms(replace(run, seed=seed)))
+def cell(of: Callable[..., float], *runs: Run) -> Cell:
+    """A quantity of runs, whose own seed does not matter."""
+    return lambda seed: of(*(replace(run, seed=seed) for run in runs))
 
 
-def apart(run: Run, other: Run) -> Cell:
-    """Points of a run above another."""
-    return lambda seed: n.combine((1, replace(run, seed=seed)), (-1, replace(other, seed=seed)))
-
-
-def single(run: Run, of: Callable[[Run], float] = q.accuracy) -> Cell:
-    return lambda seed: of(replace(run, seed=seed))
+harm_of, apart = partial(cell, q.harm), partial(cell, q.advantage)
+running_on = partial(cell, partial(q.harm, clock="running"))
 
 
 def trace_left(run: Run) -> float:
@@ -89,22 +84,17 @@ def trace_left(run: Run) -> float:
 
 def trace_grown(run: Run) -> Cell:
     """Doublings of the trace in the end, against equal training."""
-
-    def of(seed: int) -> n.Parts:
-        mine = replace(run, seed=seed)
-        return tuple(q.doublings(mine, mine.equal_training()).parts.values())
-
-    return of
+    return cell(q.doublings, run, run.equal_training())
 
 
 def costs(runs: list[Run]) -> dict[str, list[Cell | None]]:
     """The decomposition, a row for each of its parts."""
     each = (
-        ("loss against equal training", n.loss_terms),
-        ("of it lost time", n.lost_time_terms),
-        ("of it harm", n.harm_terms),
+        ("loss against equal training", q.equal_training_loss),
+        ("of it lost time", q.lost_time),
+        ("of it harm", q.harm),
     )
-    return {words: [combined(run, terms) for run in runs] for words, terms in each}
+    return {words: [cell(of, run) for run in runs] for words, of in each}
 
 
 # A: recovery ------------------------------------------------------------------------------------
@@ -119,11 +109,11 @@ def recovery_parts() -> Iterator[Part]:
 
 
 def recovery_tables() -> Iterator[Table]:
-    def row(deficit: str, terms: n.Terms = n.harm_terms) -> list[Cell | None]:
-        return [combined(Run(deficit, 0, 16, recovery=r), terms) for r in RECOVERIES]
+    def row(deficit: str, of: Callable[[Run], float] = q.harm) -> list[Cell | None]:
+        return [cell(of, Run(deficit, 0, 16, recovery=r)) for r in RECOVERIES]
 
     rows = {f"harm of {words}": row(deficit) for deficit, words in KINDS.items()}
-    rows["lost time"] = row("blur", n.lost_time_terms)
+    rows["lost time"] = row("blur", q.lost_time)
     yield Table("16 epochs from birth, then so many of recovery", tuple(map(str, RECOVERIES)), rows)
 
 
@@ -151,24 +141,19 @@ def pace_parts() -> Iterator[Part]:
         yield some(1, ("blur", "flip"), range(3), **fields), ()
 
 
-def run_on_terms(run: Run) -> list[tuple[float, Run]]:
-    """Harm against a newborn whose clock runs on during the window."""
-    return [(1, run.without_window("running")), (-1, run)]
-
-
 def pace_tables() -> Iterator[Table]:
     kinds = {"blur": "blur", "flip": "a flip", "noise": "noise", "permute": "permuted labels"}
     for end in (60, 140):
         blurred, flipped = ([paced(p, end, kind) for p in PACES] for kind in ("blur", "flip"))
         rows: dict[str, list[Cell | None]] = {
-            f"loss after {words}": [combined(paced(p, end, kind)) for p in PACES]
+            f"loss after {words}": [harm_of(paced(p, end, kind)) for p in PACES]
             for kind, words in kinds.items()
         }
-        rows["loss after blur, clock running on"] = [combined(r, run_on_terms) for r in blurred]
+        rows["loss after blur, clock running on"] = [*map(running_on, blurred)]
         rows["blur minus flip"] = [*map(apart, blurred, flipped)]
         for words, fields in VARIED.items():
             for kind in ("blur", "flip"):
-                last = combined(paced(1, end, kind, **fields))
+                last = harm_of(paced(1, end, kind, **fields))
                 rows[f"loss after {kinds[kind]}, {words}"] = [None, None, None, last]
         words = f"until {end} of the paper's epochs, against the newborn with the clock stopped"
         yield Table(words, tuple(f"pace {pace}" for pace in PACES), rows)
@@ -205,13 +190,13 @@ def slim_tables() -> Iterator[Table]:
         several = zip(*(runs[kind] for kind in kinds), strict=True)
         return [of(*some) if all(some) else None for some in several]
 
-    rows = {f"loss against the newborn, {kind}": row(combined, kind) for kind in runs}
-    rows["blur, loss against equal training"] = row(lambda r: combined(r, n.loss_terms), "blur")
+    rows = {f"loss against the newborn, {kind}": row(harm_of, kind) for kind in runs}
+    rows["blur, loss against equal training"] = row(partial(cell, q.equal_training_loss), "blur")
     rows["flip minus blur"] = row(apart, "flip", "blur")
     for kind in ("blur", "flip"):
         rows[f"{kind}, trace in the end against equal training, doublings"] = row(trace_grown, kind)
     rows["no deficit, trace in the end, % of its highest"] = row(
-        lambda run: single(run.equal_training(), trace_left), "blur"
+        lambda run: cell(trace_left, run.equal_training()), "blur"
     )
     yield Table("a deficit until so many epochs", tuple(map(str, SLIM_ENDS)), rows)
 
@@ -225,7 +210,7 @@ def onset_parts() -> Iterator[Part]:
 
 def onset_tables() -> Iterator[Table]:
     rows = costs(SLIDING)
-    rows["harm, clock running on"] = [apart(r.without_window("running"), r) for r in SLIDING]
+    rows["harm, clock running on"] = [*map(running_on, SLIDING)]
     yield Table("a window of 40 epochs at an onset", tuple(map(str, SLIM_ONSETS)), rows)
 
 
@@ -254,16 +239,16 @@ def matched_tables() -> Iterator[Table]:
         [Run(kind, 0, end, **MATCHED) for end in FIT_ENDS] for kind in ("blur", "flip")
     )
     rows: dict[str, list[Cell | None]] = {
-        "harm of blur": [*map(combined, blurred)],
-        "harm of a flip": [*map(combined, flipped)],
+        "harm of blur": [*map(harm_of, blurred)],
+        "harm of a flip": [*map(harm_of, flipped)],
         "blur, trace in the end against equal training, doublings": [*map(trace_grown, blurred)],
         "flip, trace in the end against equal training, doublings": [*map(trace_grown, flipped)],
     }
     yield Table("a deficit until so many epochs", tuple(map(str, FIT_ENDS)), rows)
     clear = [Run(onset=24, **MATCHED, **fields) for fields in CLEAR.values()]
     rows = {
-        "epochs to the highest trace": [single(run, q.trace_peak) for run in clear],
-        "trace in the end, % of its highest": [single(run, trace_left) for run in clear],
+        "epochs to the highest trace": [cell(q.trace_peak, run) for run in clear],
+        "trace in the end, % of its highest": [cell(trace_left, run) for run in clear],
     }
     yield Table("44 clear epochs, by the rate", tuple(CLEAR), rows)
 
@@ -305,7 +290,7 @@ def control_tables() -> Iterator[Table]:
     for words, some in CONTROLS.items():
         runs = [*some.values()]
         rows: dict[str, list[Cell | None]] = {
-            "newborn, %": [single(run.without_window()) for run in runs]
+            "newborn, %": [cell(q.accuracy, run.without_window()) for run in runs]
         }
         yield Table(words, tuple(some), rows | costs(runs))
     for words, runs in (("8 epochs of blur", EARLY), ("8 epochs, Fashion-MNIST", CLOTHES)):
@@ -334,9 +319,9 @@ def digit_tables() -> Iterator[Table]:
     where = [(end, width) for width in WIDTHS for end in DIGIT_ENDS]
     blurred, flipped = ([digit(kind, *at) for at in where] for kind in ("blur", "flip"))
     rows: dict[str, list[Cell | None]] = {
-        "blur, test error, %": [single(run, lambda one: 100 - q.accuracy(one)) for run in blurred],
-        "harm of blur": [*map(combined, blurred)],
-        "loss against equal training": [combined(run, n.loss_terms) for run in blurred],
+        "blur, test error, %": [cell(lambda one: 100 - q.accuracy(one), run) for run in blurred],
+        "harm of blur": [*map(harm_of, blurred)],
+        "loss against equal training": [cell(q.equal_training_loss, run) for run in blurred],
         "flip minus blur": [
             apart(flip, blur) if flip.length == 480 else None
             for flip, blur in zip(flipped, blurred, strict=True)

@@ -11,7 +11,7 @@ from functools import cache, partial
 import numpy as np
 
 from cplab import linear
-from cplab.quantities import SEEDS
+from cplab.quantities import SEEDS, Terms
 from reproduction.questions import LINEAR
 from reproduction.statement import above, below, between, statement
 
@@ -35,9 +35,10 @@ def grown_gain(size, depth, seed, kind="blank") -> float:
     return share(depth, GROWN, kind, seed) - share(depth, BIRTH, kind, seed)
 
 
-def depth_loss(size, depth, seed) -> tuple[float, float]:
+def depth_loss(size, depth, seed) -> Terms:
     """Points that an eye that was closed at birth has with one layer more; two networks."""
-    return share(depth, BIRTH, "blank", seed), -share(depth - 1, BIRTH, "blank", seed)
+    deep, shallow = (share(n, BIRTH, "blank", seed) for n in (depth, depth - 1))
+    return Terms({"deep": deep, "shallow": -shallow})
 
 
 def competition_gain(size, depth, seed) -> float:

@@ -4,14 +4,19 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import fields, replace
 
-from cplab.quantities import SEEDS, shipped_only
+from cplab.quantities import (
+    each_seed,
+    equal_training_loss,
+    harm,
+    lost_time,
+    over_seeds,
+    shipped_only,
+)
 from cplab.results import every
 from cplab.runs import Run
 from reproduction import cost
-from reproduction import numbers as n
 from reproduction.ladders import LADDERS, Cell, missing
 from reproduction.layout import head, line, measurement
-from reproduction.statement import each_seed
 
 LEAST = 3  # seeds of a row
 POINT = ("deficit", "onset", "length", "seed")
@@ -66,10 +71,7 @@ def setting(run: Run) -> str:
 def costs_of(run: Run, seeds: Iterable[int]) -> list[str]:
     """How many seeds have all, and loss, lost time and harm; nothing where they are too few."""
     with shipped_only():
-        parts = [
-            each_seed(lambda seed, of=of: n.combine(*of(replace(run, seed=seed))), seeds)
-            for of in (n.loss_terms, n.lost_time_terms, n.harm_terms)
-        ]
+        parts = [each_seed(of, run, seeds=seeds) for of in (equal_training_loss, lost_time, harm)]
     many = min(map(len, parts))
     return [str(many), *(measurement(p, seeds=False) for p in parts)] if many >= LEAST else []
 
@@ -102,7 +104,7 @@ def ladder_tables(letter: str, live: bool = True) -> list[str]:
 
 
 def cell_words(cell: Cell | None) -> str:
-    return "" if cell is None else measurement(each_seed(cell, SEEDS))
+    return "" if cell is None else measurement(over_seeds(cell))
 
 
 def ladders() -> str:

@@ -13,7 +13,7 @@ from reproduction import numbers as n
 from reproduction import questions as asked
 from reproduction.claims import CLAIMS, FIXED
 from reproduction.fisher import AFTER, ENDS, WINDOWS
-from reproduction.statement import SEEDS, shipped_values
+from reproduction.statement import shipped_values
 from reproduction.thesis import DENSITIES
 
 BROWSER = Path(__file__).parent.parent / "tests" / "browser.py"
@@ -37,7 +37,7 @@ def bands(axes: tuple[str, str], sizes: tuple, groups_of: Callable[[str], dict],
     Arguments: groups_of, from a size to {words: {x: one number a seed}}.
     """
     for size in sizes:
-        groups = {w: group for w, group in groups_of(size).items() if any(group.values())}
+        groups = {w: group for w, group in groups_of(size).items() if any(map(len, group.values()))}
         if groups:
             fig = show.means(groups, axes, percent=False, **SIZE, **options)
             fig.title.text = f"{size}: {fig.title.text}"
@@ -47,7 +47,7 @@ def bands(axes: tuple[str, str], sizes: tuple, groups_of: Callable[[str], dict],
 
 def sliding():
     """What a window costs by onset: in all, and the harm of it."""
-    costs = {"against equal training": n.loss_terms, "harm": n.harm_terms}
+    costs = {"against equal training": q.equal_training_loss, "harm": q.harm}
 
     def lines(size):
         length, onsets = WINDOWS[size]
@@ -90,7 +90,7 @@ def traced(size: str, deficit: str, length: int) -> list:
     """The shipped results of a life along which the trace was measured, one a seed."""
     found = []
     with q.shipped_only():
-        for seed in SEEDS:
+        for seed in q.SEEDS:
             with suppress(q.Missing):
                 found.append(q.result(n.traced(size, deficit, length, seed), ("trace", "ending")))
     return found

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from cplab import quantities as q
 from reproduction import numbers as n
 
 ACCURACY, HARM, LOST = "Accuracy", "Harm of blur", "Loss against equal training"
@@ -28,8 +29,8 @@ def at_course(of: Any, *at: Any, **fields: Any) -> tuple:
     return (partial(of, **fields), "course", *at)
 
 
-window_harm = partial(n.window_cost, of=n.harm_terms)
-lost_time = partial(n.window_cost, of=n.lost_time_terms)
+window_harm = partial(n.window_cost, of=q.harm)
+lost_time = partial(n.window_cost, of=q.lost_time)
 QUESTIONS = {
     ACCURACY: Question("How accurate are networks with a deficit and without?"),
     HARM: Question(

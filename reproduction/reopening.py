@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
+from cplab import quantities as q
 from cplab.runs import Run
 from reproduction import numbers as n
 from reproduction.questions import REOPEN
@@ -18,31 +19,31 @@ def regularised(size: str, length: int, seed: int, kind: str, when: str) -> Run:
     return Run(onset=length, profile=size, seed=seed, treatments=written[when])
 
 
-def missing_gain(size: str, length: int, seed: int, kind: str, when: str) -> n.Parts:
+def missing_gain(size: str, length: int, seed: int, kind: str, when: str) -> float:
     """Points of a clear life in which something is missing, early or late, above one without
     that."""
     run = regularised(size, length, seed, kind, when)
-    return n.combine((1, run), (-1, run.untreated()))
+    return q.advantage(run, run.untreated())
 
 
-def only_late_gain(size: str, length: int, seed: int, kind: str) -> n.Parts:
+def only_late_gain(size: str, length: int, seed: int, kind: str) -> float:
     """Points of a clear life that has something only later above one that never has it."""
-    lives = (regularised(size, length, seed, kind, when) for when in ("early", "ever"))
-    return n.combine(*zip((1, -1), lives, strict=True))
+    late, never = (regularised(size, length, seed, kind, when) for when in ("early", "ever"))
+    return q.advantage(late, never)
 
 
-def warm_start_gain(size: str, length: int, seed: int, shrunk: bool = False) -> n.Parts:
+def warm_start_gain(size: str, length: int, seed: int, shrunk: bool = False) -> float:
     """Points of a life that began with half of the images, and was then shrunk and perturbed or
     not, above one that had all, from new weights, for the rest of it."""
     kinds = f"images-0.5@0+{length}" + (f" shrink-0.4@{length}" if shrunk else "")
     run = Run(onset=length, profile=size, seed=seed, treatments=kinds)
-    return n.combine((1, run), (-1, run.newborn()))
+    return q.gain_over_newborn(run)
 
 
-def shrunk_gain(size: str, length: int, seed: int) -> n.Parts:
+def shrunk_gain(size: str, length: int, seed: int) -> float:
     """Points of a blurred life that was shrunk and perturbed above a newborn treated alike."""
     run = n.life(size, length, seed, treatments=f"shrink-0.4@{length}")
-    return n.combine((1, run), (-1, run.without_window()))
+    return -q.harm(run)
 
 
 REGULARISERS = {"weight decay": "decay-0", "augmentation": "unaugmented"}

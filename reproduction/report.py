@@ -19,7 +19,7 @@ from reproduction import pages
 from reproduction.claims import CLAIMS
 from reproduction.layout import head, line, measurement
 from reproduction.questions import QUESTIONS, Question
-from reproduction.statement import Claim, shipped_parts
+from reproduction.statement import Claim, shipped_values
 
 ROOT = Path(__file__).parent.parent
 PICTURES = "docs/pictures"  # beside the file
@@ -185,7 +185,7 @@ def anchor(title: str) -> str:
 
 def sum_up(question: Question, claims: list[Claim]) -> str:
     """What was found, in a line: numbers, and the verdicts of all sizes together."""
-    numbers = [measurement(shipped_parts(*at), seeds=False) for at in question.numbers]
+    numbers = [measurement(shipped_values(*at), seeds=False) for at in question.numbers]
     found = question.found.format(*numbers) if question.found else ""
     return f"**In sum:** {found} {tally(claims, lambda size: True)}.".replace("  ", " ")
 

@@ -1,15 +1,13 @@
 """A claim: what a source states, and where one of our numbers lies if the source is right."""
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
 import numpy as np
 
-from cplab import quantities
-from cplab.quantities import SEEDS
+from cplab.quantities import over_seeds, shipped_only
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,28 +42,14 @@ class Claim:
     beyond: Mapping[str, str] = field(default_factory=dict)
 
     def values(self, size: str) -> np.ndarray:
-        """The parts of one number for each seed whose results are shipped, (seeds, parts)."""
-        return shipped_parts(self.of, size, *self.at[size])
+        """One number for each seed whose results are shipped, (seeds,)."""
+        return shipped_values(self.of, size, *self.at[size])
 
 
-def shipped_parts(of: Callable, *at: Any, seeds: range | None = None) -> np.ndarray:
-    """What a function of numbers.py gives for each seed whose results are shipped."""
-    with quantities.shipped_only():
-        return each_seed(lambda seed: of(*at, seed), seeds or SEEDS)
-
-
-def each_seed(of: Callable[[int], Any], seeds: Iterable[int]) -> np.ndarray:
-    """The parts of a number for each seed for which everything is there, (seeds, parts)."""
-    found = []
-    for seed in seeds:
-        with suppress(quantities.Missing):
-            found.append(np.atleast_1d(np.asarray(of(seed), dtype=float)))
-    return np.array(found).reshape(len(found), -1 if found else 1)
-
-
-def shipped_values(of: Callable, *at: Any) -> list[float]:
-    """The same as one number a seed, the sum of its parts."""
-    return shipped_parts(of, *at).sum(1).tolist()
+def shipped_values(of: Callable, *at: Any) -> np.ndarray:
+    """What a function of numbers.py gives for each seed whose results are shipped, (seeds,)."""
+    with shipped_only():
+        return over_seeds(lambda seed: of(*at, seed))
 
 
 def statement(question: str, exhibit: str, source: str, says: str, *measures: dict) -> list[Claim]:

@@ -5,7 +5,6 @@ from functools import partial
 
 from cplab import eyes
 from cplab.runs import Run
-from reproduction import numbers as n
 from reproduction.questions import EYES
 from reproduction.statement import above, below, statement
 
@@ -22,24 +21,23 @@ def percent_share(run: Run) -> float:
     return 100 * eyes.eye_share(run)
 
 
-def gain(size, length, onset, seed, deficit="blank:right", of=eyes.acuity) -> n.Parts:
+def gain(size, length, onset, seed, deficit="blank:right", of=eyes.acuity) -> float:
     """What an eye is worth that was worse off, above the same life without the window; or another
     number of it."""
     run = closed(size, length, onset, seed, deficit)
-    return n.combine((1, run), (-1, run.without_window()), of=of)
+    return of(run) - of(run.without_window())
 
 
-def later_gain(size, length, onset, seed, of=percent_share) -> n.Parts:
+def later_gain(size, length, onset, seed, of=percent_share) -> float:
     """What a late window takes, below what one at birth does."""
-    late, early = (closed(size, length, at, seed) for at in (onset, 0))
-    terms = (-1, late.without_window()), (1, late), (1, early.without_window()), (-1, early)
-    return n.combine(*terms, of=of)
+    late, early = (gain(size, length, at, seed, of=of) for at in (onset, 0))
+    return late - early
 
 
-def both_gain(size, length, seed, kind="blur") -> n.Parts:
+def both_gain(size, length, seed, kind="blur") -> float:
     """What the right eye is worth after both had a deficit, above where it had it alone."""
     alone = closed(size, length, 0, seed, f"{kind}:right")
-    return n.combine((1, replace(alone, deficit=kind)), (-1, alone), of=eyes.acuity)
+    return eyes.acuity(replace(alone, deficit=kind)) - eyes.acuity(alone)
 
 
 CLOSED_EYES = [

@@ -200,11 +200,26 @@ def test_seeds_are_pairs_only_where_two_networks_share_training(results):
 
     terms = 100 * np.array([drawn[clear] - drawn[late] - drawn[Run()], drawn[early]])
     found = q.each_seed(more, late, early)
-    assert statistics.mean_half(found) == pytest.approx(statistics.interval(terms.T)[:2])
+    assert statistics.mean_half(found) == pytest.approx(
+        statistics.interval(statistics.PerSeed(terms.T))[:2]
+    )
     for kept in (-found, found[:4], 2 * found, found / 4):
         assert statistics.interval(kept).freedom < 2 * len(kept) - 1
         assert kept.parts.sum(1) == pytest.approx(np.asarray(kept))
     assert not hasattr(found - 1, "parts")
+
+
+def test_numbers_of_networks_keep_their_parts_as_long_as_they_are_added_and_scaled():
+    a, b = q.Terms({"one": 3.0, "other": -1.0}), q.Terms({"other": 0.5, "third": 2.0})
+    for found, parts in (
+        (a - 2 * b, {"one": 3.0, "other": -2.0, "third": -4.0}),
+        (-(0.5 * (a + b)), {"one": -1.5, "other": 0.25, "third": -1.0}),
+    ):
+        assert found.parts == parts
+        assert found == sum(parts.values())
+    for found, plain in ((a * b, 2.0 * 2.5), (a / b, 2.0 / 2.5), (a + 1, 3.0), (1 - a, -1.0)):
+        assert found == plain
+        assert not isinstance(found, q.Terms)
 
 
 @pytest.mark.parametrize("spec", [Search(), Pruned(), KernelPruning(), LinearPath(length=16)])

@@ -3,6 +3,7 @@ recipe."""
 
 import re
 from collections import Counter
+from functools import partial
 from itertools import takewhile
 from math import inf
 from pathlib import Path
@@ -19,7 +20,7 @@ from cplab.checks import CplabError
 from cplab.measure import parse_measures
 from cplab.results import find, store
 from cplab.specs import key
-from cplab.statistics import interval, mean_half
+from cplab.statistics import PerSeed, interval, mean_half
 from reproduction import __main__ as commands
 from reproduction import (
     campaign,
@@ -69,7 +70,7 @@ def test_the_file_is_what_the_command_writes():
         ([1, 3], 0, inf, f"undecided with 2 seeds, {SHOW} 16.3 {POWER}"),
         ([0, 0], 0, inf, SAME),
         ([0, 0], -1, 1, SAME),
-        ([[2, -2], [3, -3]], 0, inf, SAME),
+        (PerSeed([[2, -2], [3, -3]]), 0, inf, SAME),
         ([0, 0.1, 0.1], -1, inf, "reproduced"),
         ([5], 0, inf, "one seed, no interval"),
         ([], 0, inf, "missing"),
@@ -93,7 +94,7 @@ def test_a_size_that_cannot_answer_is_out_of_range_whatever_its_number():
 def test_intervals_of_parts_are_welch_s_and_of_one_part_student_s():
     random = np.random.default_rng(3)
     ours, theirs = random.normal(5, 1, 8), random.normal(3, 4, 8)
-    found = interval(np.column_stack([ours, -theirs]))
+    found = interval(PerSeed(np.column_stack([ours, -theirs])))
     test = stats.ttest_ind(ours, theirs, equal_var=False)
     assert found.freedom == pytest.approx(test.df)
     ends = found.mean - found.half, found.mean + found.half
@@ -104,28 +105,31 @@ def test_intervals_of_parts_are_welch_s_and_of_one_part_student_s():
 
 
 def test_seeds_pair_only_lives_that_share_training():
-    late = numbers.window_cost("course", 8, 8, 0, of=numbers.harm_terms)
-    born = numbers.newborn_gain("course", 16, 0)
-    assert (len(late), len(born)) == (1, 2)
-    assert len(numbers.advantage_over_blur("course", 16, 0, "flip")) == 2
-    assert len(numbers.architecture_gain("thesis", 0.05, 0)) == 1  # of one search
-    assert len(numbers.transfer_gain("thesis", 0.05, 0, "fashion", "digits")) == 2
-    assert len(numbers.float32_gain("course", 16, 0, "blur")) == 1  # the same up to rounding
-    pruned = numbers.saliency_gain("course", 0.1, 0, "magnitude", "retrained")
-    assert len(pruned) == 1  # of one trained network
+    for shared, number in (
+        (1, numbers.window_cost("course", 8, 8, 0, of=q.harm)),
+        (2, numbers.newborn_gain("course", 16, 0)),
+        (2, numbers.advantage_over_blur("course", 16, 0, "flip")),
+        (1, numbers.architecture_gain("thesis", 0.05, 0)),  # of one search
+        (2, numbers.transfer_gain("thesis", 0.05, 0, "fashion", "digits")),
+        (1, numbers.float32_gain("course", 16, 0, "blur")),  # the same up to rounding
+        (1, numbers.saliency_gain("course", 0.1, 0, "magnitude", "retrained")),  # of one net
+        (2, numbers.window_cost("course", 8, (0, 8), 0, of=q.harm)),
+    ):
+        assert len(number.parts) == shared
+        assert sum(number.parts.values()) == pytest.approx(number)
 
 
-def test_numbers_are_the_quantities_of_the_labs():
-    for run in (Run("blur", 0, 16), Run("flip", 0, 8, seed=3), Run("blur", 8, 8, seed=2)):
-        for terms, quantity in (
-            (numbers.loss_terms, q.equal_training_loss),
-            (numbers.lost_time_terms, q.lost_time),
-            (numbers.harm_terms, q.harm),
-        ):
-            assert sum(numbers.combine(*terms(run))) == pytest.approx(quantity(run))
-    fixed = Run("blur", 0, 16, schedule="fixed")
-    parts = numbers.newborn_gain("course", 16, 0, schedule="fixed")
-    assert sum(parts) == pytest.approx(q.gain_over_newborn(fixed))
+def test_a_cost_over_several_onsets_is_the_mean_of_its_windows():
+    def right(**fields):
+        return 100 * find(Run(**fields)).accuracy
+
+    blurred = [right(deficit="blur", onset=onset, length=8) for onset in (8, 16)]
+    clear = [right(onset=onset) for onset in (8, 16)]
+    mean = (sum(clear) - sum(blurred)) / 2
+    assert numbers.window_cost("course", 8, (8, 16), 0, of=q.harm) == pytest.approx(mean)
+    birth = right() - right(deficit="blur", length=8)
+    later = numbers.excess_over_birth("course", 8, (8, 16), 0, of=q.harm)
+    assert later == pytest.approx(mean - birth)
 
 
 def made_up(values, **how):
@@ -163,7 +167,7 @@ def test_numbers_are_those_of_the_labs_figures():
     ):
         claim = next(c for c in CLAIMS if c.what == what and "course" in c.at)
         length, onset = (*claim.at["course"], 0)[:2]
-        mean = claim.values("course").sum(1).mean()
+        mean = claim.values("course").mean()
         assert mean == pytest.approx(100 * points.loc[(deficit, onset, length), name])
 
 
@@ -195,7 +199,7 @@ def test_only_shipped_results_count(monkeypatch, tmp_path):
     for result in pair:
         store.keep(result)
     assert q.gain_over_newborn(pair[0].spec) == pytest.approx(gain)
-    assert statement.shipped_values(numbers.newborn_gain, "course", 16) == []
+    assert not len(statement.shipped_values(numbers.newborn_gain, "course", 16))
     store.ship(pair, "some")
     assert statement.shipped_values(numbers.newborn_gain, "course", 16) == pytest.approx([gain])
 
@@ -228,7 +232,7 @@ def anything_trained(monkeypatch):
         )
 
     monkeypatch.setattr(q, "find", trained)
-    monkeypatch.setattr(statement, "SEEDS", range(1))
+    monkeypatch.setattr(statement, "over_seeds", partial(q.over_seeds, seeds=range(1)))
     return asked
 
 
@@ -282,9 +286,9 @@ def test_float32_is_held_against_the_same_runs_in_bfloat16(monkeypatch):
 
     monkeypatch.setattr(q, "find", trained)
     native = "bf16"
-    assert sum(numbers.float32_gain("course", 16, 0, "newborn")) == pytest.approx(2)
-    assert sum(numbers.float32_gain("course", 16, 0, *ends)) == pytest.approx(1)
-    assert sum(numbers.float32_loss_excess("course", 16, 0)) == pytest.approx(1)
+    assert numbers.float32_gain("course", 16, 0, "newborn") == pytest.approx(2)
+    assert numbers.float32_gain("course", 16, 0, *ends) == pytest.approx(1)
+    assert numbers.float32_loss_excess("course", 16, 0) == pytest.approx(1)
     native = "float32"  # on a machine without bfloat16 there is nothing to compare
     with pytest.raises(q.Missing):
         numbers.float32_gain("course", 16, 0, "newborn")
@@ -331,7 +335,7 @@ def test_what_a_ladder_s_tables_read_is_what_it_trains(letter, monkeypatch):
 
 def test_a_ladder_is_trained_in_parts_and_goes_on(nothing_shipped, monkeypatch, capsys):
     runs = [Run("blur", 0, 1, 1, "ci", seed=seed) for seed in (0, 1)]
-    cell = ladders.combined(runs[0])
+    cell = ladders.harm_of(runs[0])
 
     def parts():
         yield ladders.with_three([runs[0]], [0]), ()

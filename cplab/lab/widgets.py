@@ -71,21 +71,17 @@ class Covered(w.VBox):
         """What is still to be answered, in words; empty if nothing is."""
         if self.after and not self.after.revealed:
             return "First answer the question above."
-        return "" if len(self._used) == len(self.controls) else self._missing
+        return "" if self._used.issuperset(self.controls.values()) else self._missing
 
     def follow(self, question: "Covered | None") -> None:
         """Stay covered until a question is open, if one is given."""
         self.after = question
         if question:
-            question.figure.observe(self._go_on, "children")
-
-    def _go_on(self, change: Any) -> None:
-        if self._wanted and not self.revealed and not self.missing():
-            self._settle()
+            question.figure.observe(self._answer, "children")
 
     def _answer(self, change: Any) -> None:
         self._used.add(change.owner)
-        if not self.revealed:
+        if not self.revealed and (self.controls or self._wanted):
             self._settle()
 
     def _ask(self, button: Any) -> None:

@@ -266,9 +266,8 @@ def trace_by_layer(run: Run, of: str = "trace", scaled: bool = False) -> dict[in
     >>> len(trace_by_layer(Run(onset=16))[30])
     9
     """
-    last = (run.epochs - 1,)  # at least: norms and Jacobian may be measured at some epochs alone
-    wanted = {one_of("of", of, ("trace", "jacobian")): "every" if of == "trace" else last}
-    found = result(run, wanted | ({"weight_norms": last} if scaled else {})).measured
+    names = (one_of("of", of, ("trace", "jacobian")), *(["weight_norms"] if scaled else []))
+    found = result(run, dict.fromkeys(names, (run.epochs - 1,))).measured  # at least
     norms = found["weight_norms"] if scaled else {e: {"norms": 1} for e in found[of]}
     both = found[of].keys() & norms.keys()
     return {e: np.square(norms[e]["norms"]) * np.array(found[of][e][of]) for e in sorted(both)}
@@ -289,30 +288,32 @@ def trace_curve(run: Run, layers: int | None = None, **how: Any) -> np.ndarray:
     return curve
 
 
-def trace_peak(run: Run) -> int:
-    """How many epochs led to the highest trace (paper, figure 4: about 30 without a deficit).
+def trace_peak(run: Run, **how: Any) -> int:
+    """How many epochs led to the highest trace (paper, figure 4: about 30 without a deficit), of
+    those after which it was measured, every fifth at least; how, as in `trace_curve`.
 
     >>> trace_peak(Run(onset=24, profile="fit"))
     12
     """
-    return int(np.nanargmax(trace_curve(run))) + 1
+    curve = trace_curve(run, **how)
+    if np.diff(np.flatnonzero(~np.isnan(curve)), prepend=-1).max() > 5:
+        raise Missing(f"no peak of {call_of(run)}: measure it every fifth epoch at least")
+    return int(np.nanargmax(curve)) + 1
 
 
 def trace_remaining(run: Run, **how: Any) -> float:
-    """The trace in the end as a part of its highest, 0 to 1 (paper, figure 4: it rises and falls).
-
-    Arguments: how, as in `trace_curve`.
+    """The trace in the end as a part of its highest, 0 to 1 (paper, figure 4: it rises and falls);
+    how, as in `trace_curve`.
 
     >>> round(trace_remaining(Run(onset=24, profile="fit")), 2)
     0.09
     """
     trace = trace_curve(run, **how)
-    return float(trace[-1] / np.nanmax(trace))
+    return float(trace[-1] / trace[trace_peak(run, **how) - 1])
 
 
 def trace_at(run: Run, epoch: int = -1, **how: Any) -> float:
-    """The trace after an epoch, counted from 0, the last one if not given; how, as in
-    `trace_curve`.
+    """The trace after an epoch, counted from 0, by default the last; how, as in `trace_curve`.
 
     >>> trace_at(Run(onset=24, profile="fit"), 11) > 10 * trace_at(Run(onset=24, profile="fit"))
     True
@@ -324,9 +325,8 @@ def trace_at(run: Run, epoch: int = -1, **how: Any) -> float:
 
 
 def doublings(run: Run, other: Run, of: Callable[[Run], float] = trace_at) -> float:
-    """How many times a measure doubled from another run to this one: log₂ of the ratio.
-
-    Arguments: of, the measure, a function of a run whose values are above 0.
+    """How many times a measure, a function of a run that is above 0, doubled from another run to
+    this one: log₂ of the ratio.
 
     >>> blur = Run(deficit="blur", length=24, profile="fit")
     >>> round(doublings(blur, blur.equal_training()), 1)

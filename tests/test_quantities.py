@@ -263,7 +263,8 @@ def test_sensitivity_is_taken_at_each_onset(results):
 
 def test_the_trace_s_peak_and_end(results):
     some, other = Run("blur", 0, 8, profile="fit"), Run(onset=8, profile="fit")
-    results[some] = traced({0: 1.0, 1: 8, some.epochs - 1: 2})
+    rare = {0: 1.0, 1: 8, some.epochs - 1: 2}
+    results[some] = traced(dict.fromkeys(range(6, some.epochs, 5), 3.0) | rare)
     results[other] = traced({0: 1.0, 1: 2, 2: 2, other.epochs - 1: 0.5})
     assert (q.trace_peak(some), q.trace_remaining(some)) == (2, 0.25)
     early = partial(q.trace_at, epoch=1.0)
@@ -274,6 +275,20 @@ def test_the_trace_s_peak_and_end(results):
             q.doublings(some, other, partial(q.trace_at, epoch=epoch))
     with pytest.raises(q.Missing, match="has 0, "):
         q.doublings(some, other, lambda run: 0.0)
+    seldom = replace(some, seed=1)
+    results[seldom] = traced(rare)  # between which the trace may have been higher
+    for of in (q.trace_peak, q.trace_remaining):
+        with pytest.raises(q.Missing, match="fifth"):
+            of(seldom)
+
+
+def test_a_trace_of_every_fifth_epoch_has_a_peak_and_an_end():
+    with q.shipped_only():
+        run = Run(onset=140, profile="slim")
+        trace = {e: sum(found["trace"]) for e, found in q.result(run).measured["trace"].items()}
+        assert len(trace) == run.epochs / 5
+        assert trace[q.trace_peak(run) - 1] == max(trace.values())
+        assert q.trace_remaining(run) == pytest.approx(trace[299] / max(trace.values()))
 
 
 def test_a_curve_of_the_trace_knows_no_other_measurement_s_number_of_that_name(results):

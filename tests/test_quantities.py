@@ -278,7 +278,7 @@ def test_the_trace_s_peak_and_end(results):
     seldom = replace(some, seed=1)
     results[seldom] = traced(rare)  # between which the trace may have been higher
     for of in (q.trace_peak, q.trace_remaining):
-        with pytest.raises(q.Missing, match="fifth"):
+        with pytest.raises(q.Missing, match="five"):
             of(seldom)
 
 

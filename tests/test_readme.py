@@ -118,6 +118,11 @@ def test_its_figures_are_those_of_the_shipped_results():
         assert len(values) == 5
         measured.append(statistics.describe(values, digits).partition(" (")[0])
     assert re.findall(r"\*\*(\d+\.\d+ ± \d+\.\d+)", README) == measured
+    slim = [Run(deficit, 0, 140, profile="slim") for deficit in ("blur", "flip")]
+    single = [statistics.describe(quantities.each_seed(quantities.harm, run)) for run in slim]
+    assert re.findall(r"\*\*(\d+\.\d)\*\* (\(1 seed\))", README) == [
+        tuple(words.split(" ", 1)) for words in single
+    ]
 
 
 @pytest.mark.timeout(200)

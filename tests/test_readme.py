@@ -86,6 +86,11 @@ def test_its_figures_are_those_of_the_shipped_results():
         values = sign * quantities.each_seed(more_harm, slow, quick)
         assert len(values) == 5
         measured.append(statistics.describe(values).partition(" (")[0])
+    for pace in (10, 1):
+        run = Run("permute", 0, 140 // pace, 160 // pace, schedule="paper", pace=pace)
+        values = quantities.each_seed(quantities.harm, run)
+        assert len(values) == 5
+        measured.append(statistics.describe(values).partition(" (")[0])
     for rate, sign in ((1, -1), (10, 1)):
         run = Run("blur", 0, 16, optimizer="adam", rate=rate)
         born = quantities.each_seed(quantities.accuracy, run.newborn())

@@ -387,6 +387,29 @@ RATES = [
             for pace in (10, 5, 2, 1)
         ),
     ),
+    *statement(
+        RATE,
+        "High-level deficits by pace",
+        "Paper, figure 2",
+        "A flip and permuted labels leave no lasting mark. (Under its schedule, with ten of its "
+        "epochs in one of ours, and one in one.)",
+        *(
+            flat(
+                f"annealed by epoch, pace {pace}: {{0}} epochs of {words}, minus the newborn",
+                {"course": (140 // pace,)},
+                partial(
+                    n.newborn_gain,
+                    deficit=deficit,
+                    schedule="paper",
+                    pace=pace,
+                    recovery=160 // pace,
+                ),
+                beyond={"course": ANNEALED} if pace > 1 else {},
+            )
+            for deficit, words in (("flip", "flip"), ("permute", "permuted labels"))
+            for pace in (10, 1)
+        ),
+    ),
     *schedule("fixed", "fixed", OWN, OWN),
     *schedule("recovery", "held, then annealed over the recovery", PAPER, PAPER),
 ]

@@ -317,7 +317,7 @@ def test_what_a_ladder_s_tables_read_is_what_it_trains(letter, monkeypatch):
             source="shipped",
             accuracy=0.5,
             series=lambda name: np.ones(spec.epochs),
-            measured={"trace": {spec.epochs - 1: {"trace": layers}}},
+            measured={"trace": {epoch: {"trace": layers} for epoch in range(spec.epochs)}},
         )
 
     monkeypatch.setattr(q, "find", trained)

@@ -255,7 +255,7 @@ def course_controls() -> Parts:
         yield [run for run in specs if (run.model, run.recovery) not in UNTRAINED], measure
 
 
-RUNNING = (10, 5)  # paces of ladder B with the control whose clock runs on
+RUNNING = (10, 5, 2)  # paces of ladder B with the control whose clock runs on
 
 
 def course_pace() -> Parts:

@@ -255,18 +255,11 @@ def course_controls() -> Parts:
         yield [run for run in specs if (run.model, run.recovery) not in UNTRAINED], measure
 
 
-RUNNING = (10, 5, 2)  # paces of ladder B with the control whose clock runs on
-
-
 def course_pace() -> Parts:
     """Of ladder B what is trained: not yet momentum 0 and images that stand still."""
-
-    def trained(run: Run) -> bool:
-        usual = run.momentum == Run().momentum and run.augment
-        return usual and (not run.skipped or run.settings.pace in RUNNING)
-
+    usual = (Run().momentum, Run().augment)
     for specs, measure in LADDERS["B"].parts():
-        yield [run for run in specs if trained(run)], measure
+        yield [run for run in specs if (run.momentum, run.augment) == usual], measure
 
 
 SLIM_ENDS = (60, 140)  # of blur and a flip in ladder C, what is trained of seed 0

@@ -18,7 +18,7 @@ from benchmarks import operations
 from benchmarks.timing import ROUNDS, Row, in_turn, row, seconds
 from cplab import data, devices, models
 from cplab.engine import train
-from cplab.engine.lives import Segment, crew_of, crew_size, plan
+from cplab.engine.lives import Segment, choose_crew, crew_size, plan
 from cplab.engine.tasks import TASKS, Learner
 from cplab.engine.train import Context
 from cplab.pruning import growth, nets
@@ -74,7 +74,7 @@ def grid_vs_plain(device: torch.device, dataset: str) -> Row:
     runs = [*{r for run in grid for r in (run, run.equal_training(), run.newborn())}]
     shared, alone = sum(root.epochs for root in plan(runs)), sum(run.epochs for run in runs)
     workers, pairs = crew_size(runs, str(device)), []
-    with crew_of(runs, Context(str(device), workers), {}) as crew:
+    with choose_crew(runs, Context(str(device), workers), {}) as crew:
         for number in range(1 + ROUNDS):  # the first also starts the processes
             # one epoch in four is blurred, which is about the share in the grid
             seeds = range(number * workers, (number + 1) * workers)
@@ -224,7 +224,7 @@ def pruning_batched(device: torch.device, count: int = 16, steps: int = 100) -> 
     """Training of several architectures side by side, against one after another."""
     dataset = "mnist" if data.is_here("mnist") else "practice"
     random, full = np.random.default_rng(0), [np.ones((b, a), bool) for a, b in nets.SHAPES]
-    several = [[growth.scatter(full[0], 1254, random), full[1]] for _ in range(count)]
+    several = [[growth.draw_synapses(full[0], 1254, random), full[1]] for _ in range(count)]
     digits = nets.flat_images(dataset)["train"]
     pixels = nets.informative_pixels(dataset, several)
     ready = nets.to_training_dtype(digits, pixels, device)

@@ -47,7 +47,7 @@ class Diverged(CplabError):
 
 
 @contextmanager
-def noted(diverged: list[Diverged]) -> Iterator[None]:
+def collect_divergence(diverged: list[Diverged]) -> Iterator[None]:
     """Go on after what diverges in here, which `raise_first` tells then."""
     try:
         yield
@@ -109,7 +109,7 @@ def require(held: object, line: str) -> None:
         raise CplabError(line)
 
 
-def shown(value: object) -> str:
+def quote(value: object) -> str:
     """A value as errors show it: on one line, and only the beginning of a long one."""
     try:
         text = " ".join(repr(value).split())
@@ -119,7 +119,7 @@ def shown(value: object) -> str:
 
 
 @contextmanager
-def replaced(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path) -> Iterator[Path]:
     """A file to write to, which takes the place of `path` once it is whole."""
     partial = path.with_suffix(f".{host_name()}.{os.getpid()}.{threading.get_ident()}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -139,14 +139,14 @@ def tidy() -> None:
         for path in cache_dir().glob(pattern):
             with suppress(OSError, Timeout):
                 old = time.time() - path.stat().st_mtime > DAYS * 86400
-                if half_written(path) or (old and path.parent.name == "checkpoints"):
+                if is_partial_file(path) or (old and path.parent.name == "checkpoints"):
                     path.unlink()
                 elif path.suffix == ".lock":
                     with FileLock(path).acquire(blocking=False):
                         path.unlink()
 
 
-def half_written(path: Path) -> bool:
+def is_partial_file(path: Path) -> bool:
     """Whether a process of this machine died while it wrote this file."""
     found = re.search(r"\.([^.]*)\.(\d{1,9})\.\d+\.partial$", path.name)
     if not found or found[1] != host_name() or os.name != "posix":
@@ -171,7 +171,7 @@ def one_of(what: str, value: object, allowed: Iterable) -> Any:
     """
     if isinstance(value, str) and value in (allowed := tuple(allowed)):
         return value
-    raise CplabError(f"unknown {what} {shown(value)}: choose one of {', '.join(map(str, allowed))}")
+    raise CplabError(f"unknown {what} {quote(value)}: choose one of {', '.join(map(str, allowed))}")
 
 
 def many(what: str, value: Any, most: int) -> list:
@@ -195,7 +195,7 @@ def whole(what: str, value: object, least: int = 0, most: int = 2**31 - 1) -> in
         if exact and least <= number <= most and not isinstance(value, bool):
             return number
     raise CplabError(
-        f"{what} {shown(value)} is not allowed: give a whole number from {least} to {most}"
+        f"{what} {quote(value)} is not allowed: give a whole number from {least} to {most}"
     )
 
 
@@ -207,7 +207,7 @@ def number(what: str, value: object, low: float, below: float, closed: bool = Fa
         if (low <= x < below or (closed and x == below)) and not isinstance(value, bool):
             return x
     most = f"{below:g}" if closed else f"below {below:g}"
-    raise CplabError(f"{what} {shown(value)} is not allowed: give a number from {low:g} to {most}")
+    raise CplabError(f"{what} {quote(value)} is not allowed: give a number from {low:g} to {most}")
 
 
 def part(what: str, value: object, whole: int, unit: str) -> float:
@@ -216,7 +216,7 @@ def part(what: str, value: object, whole: int, unit: str) -> float:
         if 0 < float(value) <= whole and not isinstance(value, bool):  # type: ignore[arg-type]
             return float(value)  # type: ignore[arg-type]
     raise CplabError(
-        f"{what} {shown(value)} is not allowed: give {unit}, above 0 and at most {whole}"
+        f"{what} {quote(value)} is not allowed: give {unit}, above 0 and at most {whole}"
         + (" (0.05 for 5 %)" if whole == 1 else "")
     )
 
@@ -229,7 +229,7 @@ def yes_or_no(what: str, value: object) -> bool:
     return one_of(what, value, words)
 
 
-def settle(spec: object, **values: object) -> None:
+def set_fields(spec: object, **values: object) -> None:
     """Set fields of a frozen dataclass, in its __post_init__."""
     for name, value in values.items():
         object.__setattr__(spec, name, value)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn, get_args
 
 from cplab import __version__, results, runs, specs, teach
-from cplab.checks import CplabError, installed, named_folder, one_of, require, shown, whole
+from cplab.checks import CplabError, installed, named_folder, one_of, quote, require, whole
 from cplab.measure import parse_measures
 from cplab.profiles import PROFILES
 
@@ -135,7 +135,7 @@ def add_fields(sub: ArgumentParser, like: Any, several: bool) -> None:
         )
 
 
-def typed(o: Namespace) -> dict[str, Any]:
+def typed_fields(o: Namespace) -> dict[str, Any]:
     """The fields of a spec that were typed; the spec knows what holds for the others."""
     return {f.name: getattr(o, f.name) for f in fields(o.like) if hasattr(o, f.name)}
 
@@ -174,16 +174,16 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. An error is one line on standard error."""
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)
-        warnings.showwarning = lambda message, *_: say("warning", message)
+        warnings.showwarning = lambda message, *_: log_line("warning", message)
         try:
             given = parse_words(sys.argv[1:] if args is None else args)
             with installed():
                 return given.command(given) or 0
         except KeyboardInterrupt:
-            say("stopped", "the same command goes on from here")
+            log_line("stopped", "the same command goes on from here")
             return 130
         except CplabError as error:
-            say("error", error)
+            log_line("error", error)
             return error.exit_code
         except BrokenPipeError:  # who reads along, such as `head`, has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -192,7 +192,7 @@ def main(args: Sequence[str] | None = None) -> int:
             return int(done.code or 0)
 
 
-def say(what: str, text: object) -> None:
+def log_line(what: str, text: object) -> None:
     """One line on standard error, above a progress bar that may be there."""
     from tqdm import tqdm
 
@@ -211,14 +211,14 @@ def run_one(o: Namespace) -> None:
     cplab run Search --gamma 0.016 --seed 1
     cplab run 10da86ce08101b40 --measure trace
     """
-    spec = specs.alter(o.like, typed(o))
+    spec = specs.alter(o.like, typed_fields(o))
     cached = not o.fresh and bool(results.find(spec, measures(o)))
     [result] = results.sweep([spec], measures(o), fresh=o.fresh, device=o.device)
     if o.json:
         print(as_json(result, cached))
         return
     origin = result.source if cached else f"trained in {result.seconds:.1f} s,"
-    print(f"{numbers_of(result)} ({origin} result {result.key})\n{specs.call_of(result.spec)}")
+    print(f"{numbers_of(result)} ({origin} result {result.key})\n{specs.python_call(result.spec)}")
     for name, found in result.measured.items():
         print(f"{name} measured after {len(found)} epochs")
 
@@ -232,7 +232,7 @@ def run_many(o: Namespace) -> None:
 
     cplab sweep --deficit blur --onset 0 2 4 --length 0 4 8 --seed 0 1 2
     """
-    given = typed(o)
+    given = typed_fields(o)
     count, points = prod(map(len, given.values())), product(*given.values())
     few = count <= MOST_POINTS
     require(few, f"a sweep of {count} points is not allowed: give at most {MOST_POINTS} at a time")
@@ -267,7 +267,7 @@ def print_means(found: list, names: Iterable[str]) -> None:
 
 
 def line_of(result: Any) -> str:
-    return f"{result.key} {result.source} {numbers_of(result)}  {specs.call_of(result.spec)}"
+    return f"{result.key} {result.source} {numbers_of(result)}  {specs.python_call(result.spec)}"
 
 
 def as_json(result: Any, cached: bool) -> str:
@@ -280,7 +280,9 @@ def numbers_of(result: Any) -> str:
 
 
 def check_filters(o: Namespace) -> None:
-    require(o.KIND == "Run" or not typed(o), f"filters are of runs: leave them out with {o.KIND}")
+    require(
+        o.KIND == "Run" or not typed_fields(o), f"filters are of runs: leave them out with {o.KIND}"
+    )
 
 
 @command("results list", "KIND filters")
@@ -291,11 +293,11 @@ def list_results(o: Namespace) -> None:
     """
     check_filters(o)
     if o.KIND != "Run":
-        print(*map(line_of, results.every(o.KIND)), sep="\n")
+        print(*map(line_of, results.every_result(o.KIND)), sep="\n")
         return
-    rows = results.table(**typed(o))
+    rows = results.table(**typed_fields(o))
     usual = {f.name for f in fields(runs.Run) if all(v == f.default for v in rows[f.name])}
-    names = [f.name for f in fields(runs.Run) if f.name not in usual - {*typed(o)}]
+    names = [f.name for f in fields(runs.Run) if f.name not in usual - {*typed_fields(o)}]
     rows = rows[["key", *names, "accuracy", "source"]]
     print("no results" if rows.empty else rows.to_string(index=False))
 
@@ -307,7 +309,7 @@ def export_results(o: Namespace) -> None:
     cplab results export blur.csv --deficit blur
     """
     suffix = one_of("kind of file", Path(o.FILE).suffix, (".csv", ".parquet"))
-    rows = results.table(**typed(o))
+    rows = results.table(**typed_fields(o))
     rows[["windows", "treatments"]] = rows[["windows", "treatments"]].astype(str)  # names, numbers
     try:
         rows.to_csv(o.FILE, index=False) if suffix == ".csv" else rows.to_parquet(o.FILE)
@@ -330,7 +332,7 @@ def verify_results(o: Namespace) -> int:
     good, bad = results.verify()
     said = f"{good['shipped']} shipped and {good['live']} live results are good"
     print(*bad, said, sep="\n")
-    off = train_again(results.sample(count, chance, o.profile) if count else [], o.device)
+    off = train_again(results.sample_runs(count, chance, o.profile) if count else [], o.device)
     print(f"{len(bad) + off} bad")
     return 1 if bad or off else 0
 
@@ -354,7 +356,7 @@ def train_again(found: Iterable[Any], device: str) -> int:
     for result in found:
         outcome, again = results.retrain(result, device)
         numbers = f"{numbers_of(result)} | {numbers_of(again)}"
-        print(f"{outcome:<5} {numbers}  {specs.call_of(result.spec)}", flush=True)
+        print(f"{outcome:<5} {numbers}  {specs.python_call(result.spec)}", flush=True)
         off += outcome == "off"
     return off
 
@@ -366,8 +368,8 @@ def ship_results(o: Namespace) -> None:
     cplab results ship course --profile course --dataset cifar10
     """
     check_filters(o)
-    keys = {*results.table(**typed(o))["key"]}
-    found = [r for r in results.every(o.KIND, "live") if o.KIND != "Run" or r.key in keys]
+    keys = {*results.table(**typed_fields(o))["key"]}
+    found = [r for r in results.every_result(o.KIND, "live") if o.KIND != "Run" or r.key in keys]
     print(results.ship(found, o.NAME))
 
 
@@ -381,7 +383,7 @@ def merge_results(o: Namespace) -> int:
     """
     new, old, refused = results.merge(o.PATH)
     for one in refused:
-        say("refused", one)
+        log_line("refused", one)
     print(f"{new} results taken in, {old} were there already, {len(refused)} refused")
     return 2 if refused else 0
 
@@ -465,7 +467,7 @@ def open_lab(o: Namespace) -> None:
     labs = sorted(path.name for path in teach.labs())
     fitting = [file for file in labs if file.startswith(o.LAB)]
     if not fitting:
-        raise CplabError(f"no lab {shown(o.LAB)}: choose one of {', '.join(labs)}")
+        raise CplabError(f"no lab {quote(o.LAB)}: choose one of {', '.join(labs)}")
     if not o.copy and not find_spec("jupyterlab"):
         raise CplabError("JupyterLab is not installed: pip install 'cplab[lab]'")
     if home != teach.CLONE:

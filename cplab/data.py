@@ -19,7 +19,7 @@ from zipfile import ZipFile
 
 import numpy as np
 
-from cplab.checks import CplabError, cache_dir, named_folder, one_of, replaced, shown
+from cplab.checks import CplabError, atomic_file, cache_dir, named_folder, one_of, quote
 from cplab.profiles import PROFILES, Profile
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def load_arrays(dataset: str, most: int = MOST_IMAGES) -> tuple[dict[str, np.nda
             raise ValueError("the name of its copy is no plain text")
     except Exception as error:  # numpy and zipfile raise almost anything for a damaged file
         raise CplabError(
-            f"{path} is damaged or no data set ({shown(error)}): remove it, "
+            f"{path} is damaged or no data set ({quote(error)}): remove it, "
             f"then `cplab data fetch {dataset}` or set $CPLAB_DATA to a directory of good files"
         ) from error
     if copy is None:
@@ -223,7 +223,7 @@ def fetch(dataset: str) -> Path:
                 print(f"fetching {dataset}: {megabytes} MB into {home}", file=sys.stderr)
                 try:
                     arrays: dict[str, Any] = download(kind, home / "raw")
-                    with replaced(target) as partial, partial.open("wb") as file:
+                    with atomic_file(target) as partial, partial.open("wb") as file:
                         np.savez(file, **arrays, copy=f"{dataset}-original")
                 finally:
                     shutil.rmtree(home / "raw", ignore_errors=True)
@@ -234,7 +234,7 @@ def fetch(dataset: str) -> Path:
         ) from error
     except Exception as error:  # of the network, an archive or the disk
         raise CplabError(
-            f"{dataset} is not at hand and could not be fetched ({shown(error)}): connect and "
+            f"{dataset} is not at hand and could not be fetched ({quote(error)}): connect and "
             f"`cplab data fetch {dataset}`, or point $CPLAB_DATA to a directory with "
             f"{dataset}.npz, or go on with --dataset practice"
         ) from error

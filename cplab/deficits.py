@@ -17,9 +17,9 @@ from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from cplab import registry
-from cplab.checks import CplabError, one_of, require, settle, shown, whole
+from cplab.checks import CplabError, one_of, quote, require, set_fields, whole
 from cplab.own.trials import CLASSES, check_result, try_deficit
-from cplab.specs import mix
+from cplab.specs import mix_seeds
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,17 +63,17 @@ class Deficit:
 
     def __post_init__(self) -> None:
         fine = re.fullmatch("#[0-9a-fA-F]{6}", str(self.colour))
-        require(fine, f"colour {shown(self.colour)} is not allowed: write it like {GREY}")
+        require(fine, f"colour {quote(self.colour)} is not allowed: write it like {GREY}")
         one_of("dash", self.dash, ("solid", *OWN_DASHES))
         one_of("marker", self.marker, ("circle", *OWN_MARKERS))
         words, both = (self.label, self.reference), self.strengths
         plain = all(isinstance(text, str) for text in words)
-        require(plain, f"label and reference {shown(words)} are not allowed: give texts")
+        require(plain, f"label and reference {quote(words)} are not allowed: give texts")
         pair = isinstance(both, tuple) and len(both) == 2
-        require(pair, f"strengths {shown(both)} are not allowed: give the least and the greatest")
+        require(pair, f"strengths {quote(both)} are not allowed: give the least and the greatest")
         least = whole("least strength", both[0])
         most = whole("greatest strength", both[1], least) if both[1] else 0
-        settle(self, strengths=(least, most))
+        set_fields(self, strengths=(least, most))
 
     def try_out(self) -> None:
         """Try it on four images of a run."""
@@ -82,7 +82,7 @@ class Deficit:
         try_deficit(self, BatchContext(torch.arange(4), images=4))
 
     @staticmethod
-    def next_look() -> dict[str, str]:
+    def next_style() -> dict[str, str]:
         """Colour, dash and marker for another deficit of a student."""
         count = sum(bool(known.source) for known in DEFICITS.values())
         looks = {"colour": OWN_COLOURS, "dash": OWN_DASHES, "marker": OWN_MARKERS}
@@ -135,10 +135,10 @@ def deficit(function: Callable | None = None, **options: Any) -> Any:
     ...     x = x.clone()
     ...     x[..., -rows:, :] = 0
     ...     return x, y
-    >>> look(cover).label
+    >>> find_deficit(cover).label
     'lower part covered'
     """
-    return registry.entered(Deficit, function, options)
+    return registry.entry_decorator(Deficit, function, options)
 
 
 @deficit(label="no deficit")
@@ -220,7 +220,7 @@ def noise_patterns(images: int, shape: tuple[int, ...], seed: int, device: str =
 def mixed_seed(*numbers: int) -> int:
     """One seed out of several numbers: 2**31 or more, as no run's is. torch's generator on a CPU
     takes no more than the low 32 bits of a seed."""
-    return 2**31 + (mix(*numbers) >> 24) % 2**31
+    return 2**31 + (mix_seeds(*numbers) >> 24) % 2**31
 
 
 @deficit(label="vertical stripes", colour="#56B4E9", dash="dashed", marker="hex",
@@ -277,13 +277,13 @@ def strabismus(x: Tensor, y: Tensor, *, context: BatchContext) -> tuple[Tensor, 
     return x.roll(1, 0), torch.where(chance.flatten() > 0, y, y.roll(1))
 
 
-def parts_of(name: Any, size: int = 0, strict: bool = True) -> list[Deficit]:
+def parse_deficit(name: Any, size: int = 0, strict: bool = True) -> list[Deficit]:
     """The parts of a written name, in the order in which they act.
 
     Arguments: size, pixels a side, which limit a strength; strict, whether a student's own that is
         not defined here is an error, or something grey under the name of its function.
     """
-    said = f"deficit {shown(name)}"
+    said = f"deficit {quote(name)}"
     require(isinstance(name, str), f"{said} is not allowed: give a name, {', '.join(DEFICITS)}")
     return [read_part(text, said, size, strict) for text in name.split("+")]
 
@@ -328,7 +328,7 @@ def canonical_name(given: object, size: int = 0) -> str:
         given: a written name, or a function, which is registered on the way.
         size: pixels a side, which limit a strength; 0 for no limit.
     Raises: CplabError for a deficit that is not allowed. A student's own that is not defined here
-        passes, so that results of other sessions can be read; `look` and training refuse it.
+        passes, so that other sessions' results can be read; `find_deficit` and training refuse it.
 
     >>> canonical_name("none+blur-4+flip", 16)
     'blur+flip'
@@ -336,10 +336,10 @@ def canonical_name(given: object, size: int = 0) -> str:
     if isinstance(given, str) and given in DEFICITS:
         return given
     if callable(given):
-        return registry.enter(Deficit, given).name
-    parts = parts_of(given.name if isinstance(given, Deficit) else given, size, strict=False)
+        return registry.add_entry(Deficit, given).name
+    parts = parse_deficit(given.name if isinstance(given, Deficit) else given, size, strict=False)
     few = len(parts) <= PARTS
-    require(few, f"deficit {shown(given)} is not allowed: give at most {PARTS} parts")
+    require(few, f"deficit {quote(given)} is not allowed: give at most {PARTS} parts")
     return "+".join(part.name for part in filter(acts, parts)) or "none"
 
 
@@ -348,23 +348,23 @@ def acts(part: Deficit) -> bool:
     return part.name.partition(":")[0] != "none"
 
 
-def look(name: object, strict: bool = True) -> Deficit:
+def find_deficit(name: object, strict: bool = True) -> Deficit:
     """A deficit by any written name, with its label and look.
 
     A strength keeps the colour; one view has another dash, and so has one deficit after another,
     which has the colour of the first.
 
-    Arguments: a written name or a function; strict, as of `parts_of`.
+    Arguments: a written name or a function; strict, as of `parse_deficit`.
 
-    >>> look("blur-2").label, look("blur").colour
+    >>> find_deficit("blur-2").label, find_deficit("blur").colour
     ('blur (2×)', '#0072B2')
-    >>> look("blur:left+flip").label
+    >>> find_deficit("blur:left+flip").label
     'blur, left view, then vertical flip'
     """
     name = canonical_name(name)
     if name in DEFICITS:
         return DEFICITS[name]
-    first, *others = parts_of(name, strict=strict)
+    first, *others = parse_deficit(name, strict=strict)
     one, other, *_ = (dash for dash in OWN_DASHES if dash != first.dash)
     dash = one if others else other if first.view else first.dash
     label = ", then ".join(part.label for part in (first, *others))
@@ -402,19 +402,19 @@ def apply_deficit(
     import torch
 
     if not (isinstance(x, torch.Tensor) and x.ndim in (4, 5) and x.is_floating_point()):
-        was = f"{x.dtype} {tuple(x.shape)}" if isinstance(x, torch.Tensor) else shown(x)
+        was = f"{x.dtype} {tuple(x.shape)}" if isinstance(x, torch.Tensor) else quote(x)
         raise CplabError(f"images {was} are not allowed: give normalised ones (N, C, H, W)")
-    parts = parts_of(name if isinstance(name, str) else canonical_name(name), x.shape[-1])
+    parts = parse_deficit(name if isinstance(name, str) else canonical_name(name), x.shape[-1])
     if not (isinstance(y, torch.Tensor) and y.dtype == torch.long and y.shape == x.shape[:1]):
-        raise CplabError(f"labels {shown(y)} are not allowed: give a whole number for each image")
+        raise CplabError(f"labels {quote(y)} are not allowed: give a whole number for each image")
     whole_ones = isinstance(index, torch.Tensor) and index.dtype == torch.long
     if not (index is None or (whole_ones and index.shape == y.shape)):
-        raise CplabError(f"index {shown(index)} is not allowed: give a whole number for each image")
+        raise CplabError(f"index {quote(index)} is not allowed: give a whole number for each image")
     seed, epoch = whole("seed", seed), whole("epoch", epoch)
     images = whole("images", images, most=IMAGES)
     if index is None:
         if len(y) and not 0 <= y.min() <= y.max() < CLASSES:
-            raise CplabError(f"labels {shown(y)} are not allowed: they go from 0 to {CLASSES - 1}")
+            raise CplabError(f"labels {quote(y)} are not allowed: they go from 0 to {CLASSES - 1}")
         index, images = torch.arange(len(x), device=x.device), max(images, len(x))
     context = BatchContext(index, seed, epoch, images)
     for place, part in enumerate(filter(acts, parts)):

@@ -119,7 +119,7 @@ NO_GPU = ("cuda error", "cudnn", "cublas", "cusolver", "nvidia driver", "cuda dr
 
 
 @contextmanager
-def failures_named() -> Iterator[None]:
+def explain_failures() -> Iterator[None]:
     """One clear line instead of the many ways to run out of memory or to lose a GPU."""
     try:
         yield

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from cplab.checks import one_of
 from cplab.deficits import VIEWS
 from cplab.lazy import check_calls
-from cplab.quantities import Missing, Terms, beginning, result
+from cplab.quantities import Missing, Terms, result, shared_beginning
 from cplab.runs import Run, Window
 
 __all__ = ["EYES", "MEASURES", "READINGS", "SEVENTHS", "acuity", "acuity_loss", "dominance"]
@@ -48,7 +48,7 @@ def eye_share(run: Run, eye: str = "right", epoch: int | None = None) -> float:
     """
     one_of("eye", eye, EYES)
     right = float(neuron_shares(run, epoch).mean())
-    return Terms({beginning(run): right if eye == "right" else 1 - right})
+    return Terms({shared_beginning(run): right if eye == "right" else 1 - right})
 
 
 def share_curve(run: Run, eye: str = "right") -> np.ndarray:
@@ -112,7 +112,7 @@ def acuity(run: Run, eye: str = "right", reading: str = "adapted") -> float:
     one_of("reading", reading, READINGS)
     found = result(run, "each_eye").final("each_eye")
     right = found["both"] if eye == "both" else found[reading][EYES.index(eye)]
-    return Terms({beginning(run): 100 * right})
+    return Terms({shared_beginning(run): 100 * right})
 
 
 def acuity_loss(run: Run, eye: str = "right", reading: str = "adapted") -> float:

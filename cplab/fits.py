@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cplab.checks import CplabError, one_of, require, shown
+from cplab.checks import CplabError, one_of, quote, require
 from cplab.statistics import plain_interval, plain_number, row_of_numbers
 
 if TYPE_CHECKING:
@@ -198,13 +198,13 @@ def check_names(function: Callable[..., Any], called: str, start: Mapping[str, f
     """Whether `start` names parameters of the function, and all that have no value."""
     require(
         isinstance(start, Mapping) and len(start) > 0,
-        f"start {shown(start)} is not allowed: give a first guess by name, as in {{'tau': 100}}",
+        f"start {quote(start)} is not allowed: give a first guess by name, as in {{'tau': 100}}",
     )
     try:
         allowed = dict(list(inspect.signature(function).parameters.items())[1:])
     except (TypeError, ValueError):
         raise CplabError(
-            f"{shown(function)} cannot be fitted: give a function of t and parameters by name"
+            f"{quote(function)} cannot be fitted: give a function of t and parameters by name"
         ) from None
     for name in start:
         one_of(f"parameter of {called}", name, allowed)
@@ -220,7 +220,7 @@ def limits(start: dict[str, float], bounds: Any) -> dict[str, dict[str, float]]:
     bounds = {} if bounds is None else bounds
     require(
         isinstance(bounds, Mapping),
-        f"bounds {shown(bounds)} are not allowed: give them by name, as in {{'tau': (0, 500)}}",
+        f"bounds {quote(bounds)} are not allowed: give them by name, as in {{'tau': (0, 500)}}",
     )
     for name in bounds:
         one_of("parameter with bounds", name, start)
@@ -233,7 +233,7 @@ def limits(start: dict[str, float], bounds: Any) -> dict[str, dict[str, float]]:
             low = high = np.nan
         require(
             low <= value <= high and low < high,
-            f"bounds {shown(pair)} of {name} are not allowed: give (low, high) around its start, "
+            f"bounds {quote(pair)} of {name} are not allowed: give (low, high) around its start, "
             f"{value:g}",
         )
         given[name] = {"value": value, "min": low, "max": high}

@@ -15,7 +15,7 @@ from numbers import Integral, Real
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
-from cplab.checks import CplabError, installed, shown
+from cplab.checks import CplabError, installed, quote
 
 SEVERAL = (Sequence, Iterable, Collection, list, tuple, set)
 KINDS: dict[type, type] = {int: Integral, float: Real}
@@ -36,9 +36,9 @@ def load_late(
         with installed():
             value = getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
         if inspect.isfunction(value):
-            value = checked(value, value.__name__)
+            value = check_arguments(value, value.__name__)
         elif isinstance(value, type) and "__init__" in vars(value):  # specs check their own fields
-            made = checked(vars(value)["__init__"], name, kinds=not is_dataclass(value))
+            made = check_arguments(vars(value)["__init__"], name, kinds=not is_dataclass(value))
             setattr(value, "__init__", made)  # noqa: B010
         setattr(sys.modules[package], name, value)
         return value
@@ -50,10 +50,12 @@ def check_calls(module: str) -> None:
     """Let a loaded module's public functions refuse what their annotations do not allow."""
     space = vars(sys.modules[module])
     public = {name: space[name] for name in space["__all__"]}
-    space |= {n: checked(value, n) for n, value in public.items() if inspect.isfunction(value)}
+    space |= {
+        n: check_arguments(value, n) for n, value in public.items() if inspect.isfunction(value)
+    }
 
 
-def checked(function: Callable, name: str, kinds: bool = True) -> Callable:
+def check_arguments(function: Callable, name: str, kinds: bool = True) -> Callable:
     """A function that refuses arguments that it does not have, and, if their kinds are checked,
     those of others than its annotations say."""
     signature = inspect.signature(function)
@@ -70,10 +72,10 @@ def checked(function: Callable, name: str, kinds: bool = True) -> Callable:
                 continue
             if key not in hints:
                 hints[key] = read_hint(one, function)
-            if not is_of_kind(value, hints[key]):
+            if not matches_hint(value, hints[key]):
                 kind = re.sub(r"(\w+\.)+", "", inspect.formatannotation(one.annotation)).strip("'")
                 kind = "numbers" if "_SupportsArray" in kind else kind  # numpy's ArrayLike
-                raise CplabError(f"{key} {shown(value)} is not allowed in {name}: give {kind}")
+                raise CplabError(f"{key} {quote(value)} is not allowed in {name}: give {kind}")
         try:
             with installed():
                 return function(*args, **more)
@@ -100,7 +102,7 @@ def read_hint(one: inspect.Parameter, function: Callable) -> Any:
         return hint.rpartition(".")[2] if re.fullmatch(r"[\w.]+", hint) else Any
 
 
-def is_of_kind(value: Any, hint: Any) -> bool:
+def matches_hint(value: Any, hint: Any) -> bool:
     """Whether a value is what an annotation says, and what lies in it."""
     if isinstance(hint, str):
         return hint in (one.__name__ for one in type(value).__mro__)
@@ -110,18 +112,18 @@ def is_of_kind(value: Any, hint: Any) -> bool:
         return False
     kind, inner = get_origin(hint) or hint, get_args(hint)
     if kind in (Union, UnionType):
-        return any(is_of_kind(value, one) for one in inner)
+        return any(matches_hint(value, one) for one in inner)
     if kind in (Mapping, dict):
         return isinstance(value, Mapping) and all(
-            all(map(is_of_kind, pair, inner or (Any, Any))) for pair in value.items()
+            all(map(matches_hint, pair, inner or (Any, Any))) for pair in value.items()
         )
     if kind is tuple and inner and ... not in inner:
         fits = isinstance(value, tuple | list) and len(value) == len(inner)
-        return fits and all(map(is_of_kind, value, inner))
+        return fits and all(map(matches_hint, value, inner))
     if kind in SEVERAL:  # also arrays and columns, which have no kind of their own
         each = value if isinstance(value, list | tuple) and len(inner) == 1 else ()
         several = hasattr(value, "__iter__") and not isinstance(value, str)
-        return several and all(is_of_kind(one, inner[0]) for one in each)
+        return several and all(matches_hint(one, inner[0]) for one in each)
     if kind is int and isinstance(value, float) and value.is_integer():
         return True  # as a count out of a table is
     return kind is Any or not isinstance(kind, type) or isinstance(value, KINDS.get(kind, kind))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cplab import registry
-from cplab.checks import number, one_of, require, settle, shown, whole
+from cplab.checks import number, one_of, quote, require, set_fields, whole
 from cplab.own.trials import try_model
 from cplab.profiles import PROFILES, Profile
 
@@ -54,15 +54,15 @@ class Model:
     try_out = try_model
 
     def __post_init__(self) -> None:
-        settle(self, width=whole("width", self.width, 1, WIDEST))
-        settle(self, views=whole("views", self.views, 1, 2))
+        set_fields(self, width=whole("width", self.width, 1, WIDEST))
+        set_fields(self, views=whole("views", self.views, 1, 2))
         for name in ("lr", "weight_decay", "fixed_lr"):
             if (value := getattr(self, name)) is not None:
-                settle(self, **{name: number(name, value, 0, 1e6)})
+                set_fields(self, **{name: number(name, value, 0, 1e6)})
         text = isinstance(self.label, str)
-        require(text, f"label {shown(self.label)} is not allowed: give a text")
+        require(text, f"label {quote(self.label)} is not allowed: give a text")
         several = isinstance(self.profiles, tuple)
-        require(several, f"profiles {shown(self.profiles)} are not allowed: give a tuple of names")
+        require(several, f"profiles {quote(self.profiles)} are not allowed: give a tuple of names")
         for name in self.profiles:
             one_of("profile", name, PROFILES)
 
@@ -90,7 +90,7 @@ def model(function: Callable | None = None, **options: Any) -> Any:
     >>> build(model_name(linear), size=8)[1].in_features
     192
     """
-    return registry.entered(Model, function, options)
+    return registry.entry_decorator(Model, function, options)
 
 
 @model(label="All-CNN", width=96)
@@ -216,16 +216,16 @@ def model_name(given: object, profile: Profile | None = None) -> str:
     ('allcnn-16', 'resnet18')
     """
     if callable(given):
-        given = registry.enter(Model, given)
+        given = registry.add_entry(Model, given)
     given = given.name if isinstance(given, Model) else given
-    name = given if isinstance(given, str) else shown(given)
+    name = given if isinstance(given, str) else quote(given)
     found = NAME.fullmatch(name)
     family, own, width = found.groups() if found else (name.partition("-")[0], "", "")
     if own and width and family not in MODELS:
         return f"{family}-{width}"
     kind = MODELS[one_of("model", family if name == given else given, MODELS)]
     fine = found and int(width or 1) <= WIDEST
-    require(fine, f"model {shown(given)} is not allowed: give {family} or {family}-1 to -{WIDEST}")
+    require(fine, f"model {quote(given)} is not allowed: give {family} or {family}-1 to -{WIDEST}")
     if profile and not width:
         width = max(1, round(profile.width * kind.width / MODELS[profile.model].width))
     return f"{family}-{width}" if width else family

@@ -6,9 +6,9 @@ from operator import attrgetter
 from typing import ClassVar
 
 from cplab import specs
-from cplab.checks import require, settle, whole
+from cplab.checks import require, set_fields, whole
 from cplab.profiles import PROFILES
-from cplab.runs import EPOCHS, Event, Run, Step, as_given, check_fields, setting
+from cplab.runs import EPOCHS, Event, Run, Step, check_fields, checked_later, setting
 
 
 @specs.register
@@ -34,7 +34,7 @@ class LinearPath:
     task: ClassVar[str] = "linear_path"
     form: ClassVar[dict] = {"loss": [specs.positive], "accuracy": [specs.fraction]}
 
-    deficit: str = setting("blur", as_given)
+    deficit: str = setting("blur", checked_later)
     onset: int = setting(0, EPOCHS)
     length: int = setting(0, EPOCHS)
     profile: str = setting("course", names=PROFILES)
@@ -44,7 +44,7 @@ class LinearPath:
     def __post_init__(self) -> None:
         check_fields(self)
         require(self.length, "length 0 is not allowed: without a deficit there is one life")
-        settle(self, deficit=self.run.deficit)
+        set_fields(self, deficit=self.run.deficit)
 
     @cached_property
     def run(self) -> Run:

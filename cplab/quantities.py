@@ -21,10 +21,10 @@ from cplab.pruning import KernelPruning, KernelSplit, Pruned, Retraining, Search
 from cplab.results import find
 from cplab.results.store import CACHES
 from cplab.runs import Run
-from cplab.specs import call_of, check_spec
+from cplab.specs import check_spec, python_call
 from cplab.statistics import PerSeed
 
-__all__ = ["Missing", "Terms", "accuracy", "accuracy_at", "advantage", "beginning"]
+__all__ = ["Missing", "Terms", "accuracy", "accuracy_at", "advantage", "shared_beginning"]
 __all__ += ["doublings", "each_seed", "equal_training_loss", "gain_over_newborn", "harm"]
 __all__ += ["information_centre", "information_shift", "kernel_split", "layer_shares", "lost_time"]
 __all__ += ["plasticity_loss", "random_splits_accuracy", "result", "sensitivity"]
@@ -78,11 +78,11 @@ class Terms(float):
 
 
 @lru_cache(maxsize=4096)  # the report asks tens of thousands of times
-def beginning(spec: Any) -> Any:
+def shared_beginning(spec: Any) -> Any:
     """What two specs have in common that share training, or the search that both stem from; a life
     in float32 begins as the same in bfloat16 does, up to rounding.
 
-    >>> beginning(Run("blur", 8, 8)) == beginning(Run("flip", 8, 4)) != beginning(Run("blur", 0, 8))
+    >>> shared_beginning(Run("blur", 8, 8)) == shared_beginning(Run("flip", 8, 4))
     True
     """
     if isinstance(spec, Retraining | Search):
@@ -122,7 +122,7 @@ def result(spec: Any, measure: str | tuple[str, ...] | dict[str, Any] = ()) -> A
     shipped = _shipped(spec, tuple(parse_measures(measure).items()))
     if found := shipped or (None if _shipped_only.get() else find(spec, measure)):
         return found
-    what = f"{call_of(spec)}{f' with {measure}' if measure else ''}"
+    what = f"{python_call(spec)}{f' with {measure}' if measure else ''}"
     raise Missing(f"no result of {what}: compute it with cplab.sweep")
 
 
@@ -176,7 +176,7 @@ def accuracy(spec: Any) -> Terms:
     right = result(spec).accuracy  # first, since it says what is no spec
     one = isinstance(right, float | int)
     require(one, f"a {type(spec).__name__} has several accuracies: take one with accuracy_at")
-    return Terms({beginning(spec): 100 * float(right)})
+    return Terms({shared_beginning(spec): 100 * float(right)})
 
 
 def advantage(spec: Any, other: Any) -> float:
@@ -297,7 +297,7 @@ def trace_peak(run: Run, **how: Any) -> int:
     """
     curve = trace_curve(run, **how)
     if np.isfinite(curve).sum() < min(5, len(curve)):
-        raise Missing(f"no peak of {call_of(run)}: measure it after five epochs at least")
+        raise Missing(f"no peak of {python_call(run)}: measure it after five epochs at least")
     return int(np.nanargmax(curve)) + 1
 
 
@@ -320,7 +320,7 @@ def trace_at(run: Run, epoch: int = -1, **how: Any) -> float:
     """
     curve, at = trace_curve(run, **how), int(epoch)
     if not -len(curve) <= at < len(curve) or np.isnan(curve[at]):
-        raise Missing(f"{call_of(run)} has no trace after epoch {at}: choose another")
+        raise Missing(f"{python_call(run)} has no trace after epoch {at}: choose another")
     return float(curve[at])
 
 
@@ -336,9 +336,9 @@ def doublings(run: Run, other: Run, of: Callable[[Run], float] = trace_at) -> fl
     def doubled(one: Run) -> Terms:
         value = float(of(one))
         if not value > 0:
-            why = f"{call_of(one)} has {value:g}, which has no logarithm"
+            why = f"{python_call(one)} has {value:g}, which has no logarithm"
             raise Missing(f"{why}: give a measure above 0")
-        return Terms({beginning(one): float(np.log2(value))})
+        return Terms({shared_beginning(one): float(np.log2(value))})
 
     return doubled(run) - doubled(other)
 
@@ -389,7 +389,7 @@ def information_centre(run: Run, epoch: int | None = None, **how: Any) -> float:
     3.5
     """
     shares = layer_shares(run, epoch, **how)
-    return Terms({beginning(run): float(shares @ np.arange(len(shares)))})
+    return Terms({shared_beginning(run): float(shares @ np.arange(len(shares)))})
 
 
 def information_shift(
@@ -423,10 +423,10 @@ def accuracy_at(spec: Any, moment: float | str) -> Terms:
         else:
             row = _kernel_rows(values)[moment] if isinstance(spec, KernelPruning) else moment
             right = values["accuracy"][row]
-        return Terms({beginning(spec): 100 * right})
+        return Terms({shared_beginning(spec): 100 * right})
     except (KeyError, TypeError, ValueError):
         raise Missing(
-            f"{call_of(spec)} was not measured at {moment}: see help(accuracy_at)"
+            f"{python_call(spec)} was not measured at {moment}: see help(accuracy_at)"
         ) from None
 
 
@@ -439,7 +439,7 @@ def kernel_split(pruning: KernelPruning, kernels: int) -> tuple[int, int]:
     values = result(pruning).values
     row = _kernel_rows(values).get(kernels)
     if row is None:
-        why = f"{call_of(pruning)} was not measured at {kernels} kernels"
+        why = f"{python_call(pruning)} was not measured at {kernels} kernels"
         raise Missing(f"{why}: give fewer, at least 2")
     return values["first"][row], values["second"][row]
 

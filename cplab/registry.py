@@ -17,20 +17,20 @@ from types import FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from cplab.checks import CplabError, one_of, shown
+from cplab.checks import CplabError, one_of, quote
 from cplab.own.meaning import is_own, meaning
 
 TABLES: dict[type, dict[str, Any]] = {}
 DECORATED: WeakKeyDictionary = WeakKeyDictionary()  # what a decorator said about a function
 
 
-def enter(kind: type, thing: Any, options: dict[str, Any] | None = None) -> Any:
+def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> Any:
     """Register a function or class. The same meaning twice is one entry; the later label holds.
 
     Arguments:
         kind: the dataclass of its kind. It has the fields label and source too, and a method
             `try_out`, which refuses a student's own that is none; `telling` names further fields on
-            which results depend, `next_look` gives some to a student's own that says nothing.
+            which results depend, `next_style` gives some to a student's own that says nothing.
         options: further fields; those that were given before if None.
     Raises: CplabError for a function whose source does not tell its meaning.
     """
@@ -53,7 +53,7 @@ def enter(kind: type, thing: Any, options: dict[str, Any] | None = None) -> Any:
         for entry in table.values():
             if entry.apply is thing and options is None:
                 return entry
-        raise CplabError(f"{shown(thing)} is not a function of your own: write it with def")
+        raise CplabError(f"{quote(thing)} is not a function of your own: write it with def")
     else:  # without measure_, since `cplab.measure` has functions by these names
         name = name.removeprefix("measure_")
     entry = kind(name, apply, source=source, **{"label": thing.__name__.replace("_", " "), **said})
@@ -63,11 +63,11 @@ def enter(kind: type, thing: Any, options: dict[str, Any] | None = None) -> Any:
     return entry
 
 
-def entered(kind: type, thing: Any, options: dict[str, Any]) -> Any:
+def entry_decorator(kind: type, thing: Any, options: dict[str, Any]) -> Any:
     """What a decorator gives: the function, which is registered, or what is called with it next."""
     if thing is None:
-        return partial(entered, kind, options=options)
-    enter(kind, thing, options)
+        return partial(entry_decorator, kind, options=options)
+    add_entry(kind, thing, options)
     return thing
 
 

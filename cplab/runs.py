@@ -10,7 +10,17 @@ from functools import cached_property, lru_cache, partial
 from typing import Any, ClassVar, NamedTuple
 
 from cplab import deficits, models, specs
-from cplab.checks import CplabError, many, number, one_of, require, settle, shown, whole, yes_or_no
+from cplab.checks import (
+    CplabError,
+    many,
+    number,
+    one_of,
+    quote,
+    require,
+    set_fields,
+    whole,
+    yes_or_no,
+)
 from cplab.profiles import PROFILES, Profile
 from cplab.treatments import Treatment, read_treatments, without
 
@@ -61,7 +71,7 @@ class Window(NamedTuple):
         return repr(tuple(self))
 
 
-def as_given(name: str, value: Any) -> Any:
+def checked_later(name: str, value: Any) -> Any:
     """Of a field that the run itself checks."""
     return value
 
@@ -89,11 +99,11 @@ def check_fields(spec: Any, profile: Profile | None = None) -> None:
                 continue
             value = getattr(profile, f.name)
         try:
-            value = f.metadata.get("check", as_given)(f.name, value)
+            value = f.metadata.get("check", checked_later)(f.name, value)
         except (TypeError, ValueError) as error:
-            raise CplabError(f"{f.name} {shown(value)} is not allowed: {error}") from error
+            raise CplabError(f"{f.name} {quote(value)} is not allowed: {error}") from error
         if value is not given:
-            settle(spec, **{f.name: value})
+            set_fields(spec, **{f.name: value})
 
 
 @specs.register
@@ -153,14 +163,14 @@ class Run:
         ],
     }
 
-    deficit: str = setting(CLEAR, as_given, deficits.DEFICITS, always=True)
+    deficit: str = setting(CLEAR, checked_later, deficits.DEFICITS, always=True)
     onset: int = setting(0, EPOCHS, always=True)
     length: int = setting(0, EPOCHS, always=True)
     recovery: int = setting(None, EPOCHS, always=True)
     profile: str = setting("course", names=PROFILES, always=True)
     schedule: str = setting(None, names=SCHEDULES, always=True)
     dataset: str = setting(None, names=DATASETS, always=True)
-    model: str = setting(None, as_given, models.MODELS, always=True)
+    model: str = setting(None, checked_later, models.MODELS, always=True)
     seed: int = setting(0, whole, always=True)
     optimizer: str = setting("sgd", names=OPTIMIZERS)
     momentum: float = setting(0.9, partial(number, low=0, below=1))
@@ -169,36 +179,38 @@ class Run:
     rate: float = setting(1.0, partial(number, low=1e-6, below=1e6))
     weight_decay: float | None = setting(None, partial(number, low=0, below=10))
     augment: bool = setting(True, yes_or_no)
-    windows: tuple[Window, ...] = setting((), as_given)
+    windows: tuple[Window, ...] = setting((), checked_later)
     skipped: int = setting(0, EPOCHS)
-    treatments: tuple[Treatment, ...] = setting((), as_given)
+    treatments: tuple[Treatment, ...] = setting((), checked_later)
 
     def __post_init__(self) -> None:
         profile = PROFILES[one_of("profile", self.profile, PROFILES)]
         check_fields(self, profile)
-        settle(self, model=models.model_name(self.model, profile))
+        set_fields(self, model=models.model_name(self.model, profile))
         deficit = deficits.canonical_name(self.deficit, profile.size)
         if deficit == CLEAR and self.length:
             why = "give the clear epochs as onset, or name a deficit"
             raise CplabError(f"length {self.length} is not allowed with deficit none: {why}")
-        settle(self, deficit=deficit if self.length else CLEAR)
+        set_fields(self, deficit=deficit if self.length else CLEAR)
         if self.optimizer != "sgd" and self.momentum != 0.9:
             said = f"momentum {self.momentum!r} is not allowed with {self.optimizer}"
             raise CplabError(f"{said}: leave it out")
         if self.pace == profile.pace:
-            settle(self, pace=None)
+            set_fields(self, pace=None)
         if self.weight_decay is not None and self.family in models.MODELS:
             usual = models.suited_profile(profile, self.family).weight_decay
-            settle(self, weight_decay=None if self.weight_decay == usual else self.weight_decay)
+            set_fields(self, weight_decay=None if self.weight_decay == usual else self.weight_decay)
         if self.schedule != "paper":
-            settle(self, skipped=0)
+            set_fields(self, skipped=0)
         if not 1 <= self.epochs <= LONGEST:
             why = f"onset, length and recovery add up to 1 to {LONGEST}"
             raise CplabError(f"a run of {self.epochs} epochs is not allowed: {why}")
         given = many("windows", self.windows, WINDOWS)
         windows = {read_window(one, profile.size, self.epochs) for one in given}
-        settle(self, windows=tuple(sorted(windows, key=lambda w: (w.onset, w.length, w.deficit))))
-        settle(self, treatments=read_treatments(self.treatments, self.epochs))
+        set_fields(
+            self, windows=tuple(sorted(windows, key=lambda w: (w.onset, w.length, w.deficit)))
+        )
+        set_fields(self, treatments=read_treatments(self.treatments, self.epochs))
         for name in (self.deficit, *(window.deficit for window in windows)):
             one = self.views == 1 and ":" in name
             why = "leave out what follows the colon, or take a model of two views"
@@ -267,7 +279,7 @@ class Run:
         when = (self.end, self.recovery, self.skipped)
         made = shared_steps if self.epochs <= SHARED else steps  # long ones would fill the memory
         life = made(self.settings, self.schedule, scale, every, *when)
-        return treated(life, self.treatments) if self.treatments else life
+        return treated_life(life, self.treatments) if self.treatments else life
 
     def values(self, rows: list[dict]) -> dict:
         """What a result says of this run, out of the engine's rows: accuracy (of the test images
@@ -327,7 +339,7 @@ def read_window(given: Any, size: int, end: int) -> Window:
         name, first, epochs = (text, *when.split("+")) if written else given
     except (TypeError, ValueError):
         how = "give (name, first epoch, epochs), or write it like blank@8+4"
-        raise CplabError(f"window {shown(given)} is not allowed: {how}") from None
+        raise CplabError(f"window {quote(given)} is not allowed: {how}") from None
     first = whole("first epoch of a window", first, 0, LONGEST)
     epochs = whole("epochs of a window", epochs, 1, LONGEST)
     window = Window(deficits.canonical_name(name, size), first, epochs)
@@ -364,7 +376,9 @@ def steps(
 shared_steps = lru_cache(maxsize=4096)(steps)  # runs that differ in their seeds have one life
 
 
-def treated(life: tuple[Step, ...], treatments: tuple[Treatment, ...]) -> tuple[Step | Event, ...]:
+def treated_life(
+    life: tuple[Step, ...], treatments: tuple[Treatment, ...]
+) -> tuple[Step | Event, ...]:
     """A life with what is done to it."""
     parts: list[Step | Event] = []
     for epoch, step in enumerate(life):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
-from cplab.checks import one_of, require, shown
+from cplab.checks import one_of, quote, require
 
 SPECS: dict[str, Any] = {}  # by the name of the class
 HOMES = ("cplab.runs", "cplab.paths", "cplab.pruning.specs")  # whose import registers specs
@@ -70,7 +70,7 @@ def kinds() -> dict[str, Any]:
 def check_spec(spec: Any) -> Any:
     """`spec`, if it is one. Raises CplabError."""
     fine = is_dataclass(spec) and not isinstance(spec, type) and hasattr(spec, "version")
-    require(fine, f"{shown(spec)} is no run: give cplab.Run(...) or another spec")
+    require(fine, f"{quote(spec)} is no run: give cplab.Run(...) or another spec")
     return spec
 
 
@@ -125,7 +125,7 @@ def canonical(spec: Any) -> str:
     return " ".join([f"{heading}={spec.version}", *said])
 
 
-def call_of(spec: Any) -> str:
+def python_call(spec: Any) -> str:
     """The line of Python that gives its result, where a spec can say it; else all that decides."""
     return spec.call() if hasattr(spec, "call") else canonical(spec)
 
@@ -172,7 +172,7 @@ def fraction(value: Any) -> bool:
     return finite(value) and 0 <= value <= 1
 
 
-def anything(value: Any) -> bool:
+def accept_any(value: Any) -> bool:
     return True
 
 
@@ -188,14 +188,14 @@ def data(value: Any) -> bool:
     return value is None or type(value) in (str, bool) or finite(value)
 
 
-def misfit(value: Any, form: Any) -> str:
+def explain_mismatch(value: Any, form: Any) -> str:
     """What is wrong with plain data that are not of a form, in words; nothing where they are.
 
     Arguments: form, a function of one value; [form] for a list of such values; {name: form} for a
         dictionary with these names, of which those that end in ? may be absent, {str: form} for one
         with any short names.
 
-    >>> misfit({"accuracy": 7}, {"accuracy": fraction, "seconds?": positive})
+    >>> explain_mismatch({"accuracy": 7}, {"accuracy": fraction, "seconds?": positive})
     'accuracy cannot be 7'
     """
     if isinstance(form, dict) and type(value) is dict:
@@ -206,14 +206,14 @@ def misfit(value: Any, form: Any) -> str:
             inner = form.get(name) or form.get(f"{name}?") or (word(name) and form.get(str))
             if not inner:
                 return f"{name!r:.40} cannot be in it"
-            if said := misfit(part, inner):
+            if said := explain_mismatch(part, inner):
                 return f"{name} {said}"
         return ""
     if isinstance(form, list) and type(value) is list:
         inner = form[0]
         if callable(inner) and all(map(inner, value)):
             return ""
-        return next(filter(None, (misfit(v, inner) for v in value)), "")
+        return next(filter(None, (explain_mismatch(v, inner) for v in value)), "")
     return "" if callable(form) and form(value) else f"cannot be {value!r:.40}"
 
 
@@ -223,10 +223,10 @@ def same_length(length: int, *columns: list) -> None:
         raise ValueError(f"its columns do not have {length} entries each")
 
 
-def mix(*parts: object) -> int:
+def mix_seeds(*parts: object) -> int:
     """A seed for torch's generators out of several numbers.
 
-    >>> mix(0) == mix(0), mix(0) == mix(0, 1)
+    >>> mix_seeds(0) == mix_seeds(0), mix_seeds(0) == mix_seeds(0, 1)
     (True, False)
     """
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:7])

@@ -11,13 +11,21 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cplab.checks import CplabError, one_of, require, shown, whole
+from cplab.checks import CplabError, one_of, quote, require, whole
 from cplab.lazy import check_calls
 from cplab.measure import MEASUREMENTS
 
-__all__ = ["MISSING", "PerSeed", "column_effect", "compare", "correlation", "crossing", "describe"]
+__all__ = [
+    "MISSING",
+    "PerSeed",
+    "column_effect",
+    "compare",
+    "correlation",
+    "describe",
+    "find_crossing",
+]
 __all__ += ["describe_ratio", "detectable", "half_width", "interval", "mean_columns", "mean_curve"]
-__all__ += ["mean_half", "percent"]
+__all__ += ["mean_and_half", "percent"]
 
 INTERVALS = "95 % intervals over seeds, same images"  # the note below figures
 MISSING = "not trained yet"
@@ -31,10 +39,10 @@ def half_width(std: ArrayLike, count: ArrayLike) -> np.ndarray:
     >>> round(float(half_width(1.0, 3)), 2)
     2.48
     """
-    return half_of_sum([np.square(std) / np.asarray(count)], count)[0]
+    return half_width_of_sum([np.square(std) / np.asarray(count)], count)[0]
 
 
-def half_of_sum(squares: ArrayLike, count: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+def half_width_of_sum(squares: ArrayLike, count: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Half the 95 % interval of a sum of independent means and its degrees of freedom, by Welch &
     Satterthwaite, NaN for one seed: squares of their standard errors (parts, ...), and how many
     seeds each has (...)."""
@@ -54,8 +62,8 @@ class PerSeed(np.ndarray):
     Seeds pair the terms within a part; the parts' variances add up. Multiplied by a number and cut
     to some seeds it stays such; what else is computed of it is a plain array, whose seeds pair all.
 
-    >>> half_of = mean_half(PerSeed([[3.0, -1.0], [5.0, -2.0], [4.0, -4.0]]))[1]
-    >>> round(half_of, 2), round(mean_half([2.0, 3.0, 0.0])[1], 2)
+    >>> half_of = mean_and_half(PerSeed([[3.0, -1.0], [5.0, -2.0], [4.0, -4.0]]))[1]
+    >>> round(half_of, 2), round(mean_and_half([2.0, 3.0, 0.0])[1], 2)
     (3.12, 3.79)
     """
 
@@ -122,7 +130,7 @@ def interval(values: ArrayLike) -> Interval:
     Interval(mean=3.0, half=0.0, seeds=3, freedom=2.0, same=False)
     """
     parts = np.asarray(getattr(values, "parts", values), dtype=float)
-    require(np.ndim(values) == 1, f"values {shown(values)} are no row: give one number a seed")
+    require(np.ndim(values) == 1, f"values {quote(values)} are no row: give one number a seed")
     parts = parts.reshape(len(parts), -1) if parts.size else np.empty((0, 1))
     seeds, sums = len(parts), parts.sum(1)
     mean = float(sums.mean()) if seeds else np.nan
@@ -131,14 +139,14 @@ def interval(values: ArrayLike) -> Interval:
     squares = parts.var(0, ddof=1) / seeds
     if not sums.any():
         return Interval(mean, 0.0, seeds, seeds - 1, True)
-    half, freedom = map(float, half_of_sum(squares, seeds))
+    half, freedom = map(float, half_width_of_sum(squares, seeds))
     return Interval(mean, half, seeds, freedom, False)
 
 
-def mean_half(values: ArrayLike) -> tuple[float, float]:
+def mean_and_half(values: ArrayLike) -> tuple[float, float]:
     """The mean of `values`, one a seed, and half its 95 % interval; NaN for one, or for none.
 
-    >>> mean_half([0.5])
+    >>> mean_and_half([0.5])
     (0.5, nan)
     """
     return interval(values)[:2]
@@ -162,7 +170,7 @@ def mean_columns(groups: Mapping[float, Sequence] | Sequence) -> dict[str, np.nd
         known = sorted(x for x, numbers in groups.items() if len(numbers))
         columns["x"] = np.array(known, dtype=float)
         groups = [groups[x] for x in known]
-    pairs = np.array([mean_half(numbers) for numbers in groups], dtype=float).reshape(-1, 2)
+    pairs = np.array([mean_and_half(numbers) for numbers in groups], dtype=float).reshape(-1, 2)
     return columns | band_columns(*pairs.T)
 
 
@@ -177,7 +185,7 @@ def mean_curve(results: Sequence, what: str = "test_accuracy") -> dict[str, np.n
     []
     """
     known = all(hasattr(result, "series") for result in results)
-    require(known, f"results {shown(results)} are not allowed: give what cplab.sweep returns")
+    require(known, f"results {quote(results)} are not allowed: give what cplab.sweep returns")
     check_quantity(what, results)
     return columns_over_epochs(results, what)
 
@@ -202,11 +210,11 @@ def columns_over_epochs(results: Sequence, what: str) -> dict[str, np.ndarray]:
     return {"epoch": columns.pop("x").astype(int), **columns}
 
 
-def crossing(x: ArrayLike, y: ArrayLike, level: float = 0.0) -> float:
+def find_crossing(x: ArrayLike, y: ArrayLike, level: float = 0.0) -> float:
     """The first x at which the line through points x, y (n,) leaves the side of the level on which
     it begins; NaN where it stays there.
 
-    >>> crossing([1, 2, 4], [-1.0, -1.0, 3.0])
+    >>> find_crossing([1, 2, 4], [-1.0, -1.0, 3.0])
     2.5
     """
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float) - level
@@ -244,7 +252,7 @@ def rank_agreement(
     Arguments: apart, (one, other) -> by how much the one is above the other, one number a seed.
     """
     pairs = list(combinations(order, 2))
-    known = [mean_half(apart(better, worse)) for better, worse in pairs]
+    known = [mean_and_half(apart(better, worse)) for better, worse in pairs]
     sure = [mean for mean, half in known if abs(mean) > half]
     return sum(mean > 0 for mean in sure), len(sure), len(pairs)
 
@@ -336,7 +344,7 @@ def describe(values: ArrayLike, digits: int = 1, unit: str = "") -> str:
     >>> describe([1.0, 2.0, 4.0], unit=" %")
     '2.3 ± 3.8 % (3 seeds)'
     """
-    mean, half = mean_half(values)
+    mean, half = mean_and_half(values)
     digits = whole("digits", digits, 0, 15)
     if not np.size(values):
         return MISSING
@@ -353,7 +361,7 @@ def compare(points: ArrayLike, other: str) -> str:
     >>> compare([-1.0, 0.0, 1.5], "the newborn")
     'level with the newborn, as far as 3 seeds can tell (0.2 ± 3.1 points)'
     """
-    mean, half = mean_half(points)
+    mean, half = mean_and_half(points)
     if np.isnan(mean):
         return f"not compared with {other} yet"
     if not abs(mean) <= half:
@@ -372,7 +380,7 @@ def describe_ratio(doublings: ArrayLike) -> str:
     >>> describe_ratio([0.0, 2.0, 4.0])
     '4.0 × (0.13 to 130)'
     """
-    mean, half = mean_half(doublings)
+    mean, half = mean_and_half(doublings)
     if np.isnan(mean):
         return MISSING
     middle, low, high = map(plain_number, np.exp2([mean, mean - half, mean + half]))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, NamedTuple
 
-from cplab.checks import CplabError, many, number, one_of, require, shown, whole
+from cplab.checks import CplabError, many, number, one_of, quote, require, whole
 
 MOST = 100  # treatments of a life
 WRITTEN = re.compile(r"([^\W\d_]+)(?:-([^@+]+))?@([^@+]+)(?:\+([^@+]+))?")
@@ -96,7 +96,7 @@ def read_treatment(given: Any, end: int) -> Treatment:
         name, strength, first, epochs = read.groups() if isinstance(given, str) else read
     except (AttributeError, TypeError, ValueError):
         how = "write it like renorm@16, shrink-0.4@16, rate-3@16 or decay-0@0+8"
-        raise CplabError(f"treatment {shown(given)} is not allowed: {how}") from None
+        raise CplabError(f"treatment {quote(given)} is not allowed: {how}") from None
     kind = TREATMENTS[one_of("treatment", name, TREATMENTS)]
     some = kind.low != kind.high
     if strength is None:

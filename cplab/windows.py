@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cplab.checks import one_of, require, shown
+from cplab.checks import one_of, quote, require
 from cplab.lazy import check_calls
 from cplab.results.tables import table_where
 from cplab.runs import CLOCKS, Run
-from cplab.statistics import crossing, half_of_sum, half_width
+from cplab.statistics import find_crossing, half_width, half_width_of_sum
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,7 @@ def same_setting(
     if table is None:  # which reads hardly anything of the others
         return table_where(lambda run: [getattr(run, name) for name in names] == wanted)
     known = hasattr(table, "reindex")
-    require(known, f"table {shown(table)} is not allowed: give rows of cplab.table()")
+    require(known, f"table {quote(table)} is not allowed: give rows of cplab.table()")
     rows = table.reindex(columns=names).astype(object)
     rows = rows.where(rows.notna(), None)  # a table may hold NaN for None
     return table[[list(row) == wanted for row in rows.itertuples(index=False)]]
@@ -86,7 +86,7 @@ def point_means(table: "pd.DataFrame", clock: str = "stopped") -> "pd.DataFrame"
         both = rows[by].assign(own=one, other=other)[rows[name].notna()]
         squares = both.groupby(by).var().reindex(means.index).to_numpy().T / count[name].to_numpy()
         column = names.index(name)
-        halves[apart, column] = half_of_sum(squares, count[name])[0][apart]
+        halves[apart, column] = half_width_of_sum(squares, count[name])[0][apart]
     intervals = pd.DataFrame(halves, means.index, [f"{n}_half" for n in names])
     found = means.join(intervals).assign(seeds=count.accuracy, pairs=count.loss)
     index: Any = found.index
@@ -132,7 +132,7 @@ def longest_harmless_window(
     def end(harm: "pd.Series") -> float:
         known = harm.dropna()
         lengths = [0, *known.index.get_level_values("length")]
-        found = crossing(lengths, [0, *known], penalty / 100)
+        found = find_crossing(lengths, [0, *known], penalty / 100)
         return found if not np.isnan(found) else np.inf if len(known) else np.nan
 
     harm, half = rows.harm, rows.harm_half

@@ -8,7 +8,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from cplab.checks import CplabError, shown
+from cplab.checks import CplabError, quote
 
 ROOT = Path(__file__).parent.parent
 
@@ -79,7 +79,7 @@ def texts(address: str | None, root: Path = ROOT) -> dict[Path, str]:
     """
     if address is not None and not re.fullmatch(FORM, address):
         form = "https://github.com/OWNER/NAME"
-        raise CplabError(f"address {shown(address)} is not allowed: write it like {form}")
+        raise CplabError(f"address {quote(address)} is not allowed: write it like {form}")
     found = {}
     project = (root / "pyproject.toml").read_text("utf-8")
     project = re.sub(r'\[project\.urls\]\nRepository = ".*"\n\n', "", project)

@@ -304,7 +304,7 @@ def status(profile: str = "paper", exhibits: list[str] | None = None) -> Iterato
 
 def measured_on(spec: Any) -> str | None:
     """The machine whose lives say how long a spec takes, as `cplab.results.estimate` has it."""
-    for alike in tables.about_alike(spec):
+    for alike in tables.similar_results(spec):
         if machines := Counter(about["device"] for about in alike):
             return machines.most_common(1)[0][0]
     return None

@@ -163,12 +163,12 @@ cplab.table(onset=10**9)  ->  onset 1000000000
 results.by_key("x")  ->  no result
 results.by_key("../../etc/passwd")  ->  no result
 results.by_key("0" * 10**6)  ->  no result
-list(results.every("Serach"))  ->  kind of result 'Serach'
-list(results.every("Run", "nope"))  ->  source 'nope'
+list(results.every_result("Serach"))  ->  kind of result 'Serach'
+list(results.every_result("Run", "nope"))  ->  source 'nope'
 results.merge([""])  ->  path ''
 windows.same_setting(Run(), but=("nope",))  ->  field of Run 'nope'
-results.sample(-1)  ->  count -1
-results.sample("x")  ->  count 'x'
+results.sample_runs(-1)  ->  count -1
+results.sample_runs("x")  ->  count 'x'
 results.merge("nowhere")  ->  paths 'nowhere'
 results.merge(3)  ->  paths 3
 results.ship([], "../x")  ->  name '../x'
@@ -412,13 +412,13 @@ statistics.describe(3)  ->  values 3
 statistics.describe([1.0, "x"])  ->  values [1.0, 'x']
 statistics.describe([1.0, 2.0], digits="x")  ->  digits 'x'
 statistics.describe([1.0, 2.0], digits=-1)  ->  digits -1
-statistics.mean_half("x")  ->  values 'x'
-statistics.mean_half(3)  ->  values
-statistics.mean_half([[1], [1, 2]])  ->  values [[1], [1, 2]]
+statistics.mean_and_half("x")  ->  values 'x'
+statistics.mean_and_half(3)  ->  values
+statistics.mean_and_half([[1], [1, 2]])  ->  values [[1], [1, 2]]
 statistics.half_width("x", 3)  ->  std 'x'
 statistics.mean_columns(3)  ->  groups 3
 statistics.mean_curve(3)  ->  results 3
-statistics.crossing([1, 2], [1])  ->  y
+statistics.find_crossing([1, 2], [1])  ->  y
 statistics.detectable("x", 3)  ->  half 'x'
 statistics.column_effect([1, 2])  ->  table
 statistics.column_effect([[1, 2]])  ->  table
@@ -432,9 +432,9 @@ linear.descend(REARED, rate=float("nan"))  ->  rate nan
 linear.invariant(0, 0.1)  ->  depth 0
 linear.invariant(4, 0.0)  ->  strength 0.0
 linear.invariant(4, float("nan"))  ->  strength nan
-linear.settled(0, 0.1, 0.1)  ->  depth 0
-linear.settled(4, 0.1, 0.1, 0.0)  ->  mode 0.0
-linear.settled(4, 0.1, 0.0)  ->  strength 0.0
+linear.share_at_rest(0, 0.1, 0.1)  ->  depth 0
+linear.share_at_rest(4, 0.1, 0.1, 0.0)  ->  mode 0.0
+linear.share_at_rest(4, 0.1, 0.0)  ->  strength 0.0
 linear.half_time(0)  ->  depth 0
 linear.half_time(2, mode=0)  ->  mode 0
 linear.half_time(2, start=0.3)  ->  start 0.3
@@ -484,7 +484,7 @@ show.removal(Run(), "blurr")  ->  deficits 'blurr'
 show.removal(Run(), ("blurr",))  ->  deficit 'blurr'
 show.removal(Run(), 3)  ->  deficits 3
 show.removal(Run(), ("blur",), table="x")  ->  table 'x'
-show.against(Run(), ("blur",), control="magic")  ->  control 'magic'
+show.compare_with_control(Run(), ("blur",), control="magic")  ->  control 'magic'
 show.rates("x")  ->  runs 'x'
 show.rates(Run())  ->  runs
 show.over_epochs({"a": "x"})  ->  groups
@@ -566,7 +566,7 @@ cplab.Explorer("ci", device="tpu")  ->  device 'tpu'
 cplab.Explorer("ci", deficits=())  ->  deficits ()
 lab.choice("?", [], list)  ->  answers []
 lab.choice("?", ["a", 3], list)  ->  answers ['a', 3]
-lab.found(3)  ->  make 3
+lab.finding(3)  ->  make 3
 lab.Prediction({}, {})  ->  asked {}
 lab.Prediction({"a": "x"}, {"b": [0.5]})  ->  a
 lab.Prediction({}, {"a": 3}, "me")  ->  a

@@ -33,12 +33,12 @@ def each_epoch(monkeypatch):
 
 
 def trained(run, **how):
-    return without_times(train.advance(run, run.epochs, device=CPU, **how).rows)
+    return without_times(train.train_to(run, run.epochs, device=CPU, **how).rows)
 
 
 def alone(run):
     """The values of a run that is trained alone, without times."""
-    return without_times(train.advance(run, run.epochs, device=CPU).training(run).values)
+    return without_times(train.train_to(run, run.epochs, device=CPU).training(run).values)
 
 
 def files():

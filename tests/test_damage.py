@@ -234,8 +234,8 @@ def test_damaged_directories_are_merged_without_what_is_damaged(made, empty, own
         (new, old, refused), _ = look(lambda: store.merge([theirs]))
         assert (new + len(refused), old) == (3, 0)
         assert all(path.name in line for line in refused)
-        assert [*ask.every()] == sorted(ask.every(), key=lambda r: r.key)
-        assert all(result in made for result in ask.every())
+        assert [*ask.every_result()] == sorted(ask.every_result(), key=lambda r: r.key)
+        assert all(result in made for result in ask.every_result())
         outcomes[kind, "refused" if refused else "taken in"] += 1
         path.write_bytes(good[path])
         shutil.rmtree(own_cache / "results")
@@ -307,7 +307,7 @@ def use(result):
 
 
 def shipped_of(kind):
-    return next(ask.every(kind, "shipped"))
+    return next(ask.every_result(kind, "shipped"))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves
 
 import cplab
 from cplab import CplabError, data, deficits, gallery
-from cplab.deficits import DEFICITS, apply_deficit, canonical_name, look
+from cplab.deficits import DEFICITS, apply_deficit, canonical_name, find_deficit
 
 STRENGTHS = (2, 4, 8)
 PACKAGE = [name for name, known in DEFICITS.items() if not known.source]
@@ -227,7 +227,7 @@ UNKNOWN = ["deaf", "", "Blur", "blur-x", "blur-0", None, "blur+", "+", "a:b"]
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_an_unknown_deficit_is_refused(name):
     x = torch.zeros(2, 1, 8, 8)
-    for ask in (look, canonical_name, lambda name: apply_deficit(x, LABELS[:2], name)):
+    for ask in (find_deficit, canonical_name, lambda name: apply_deficit(x, LABELS[:2], name)):
         with pytest.raises(CplabError) as error:
             ask(name)
         assert repr(name) in str(error.value)
@@ -272,7 +272,7 @@ def test_a_name_has_one_canonical_form_that_does_the_same(name):
     assert canonical_name(canonical, 8) == canonical
     assert "blur-4" not in canonical
     assert canonical == "none" or "none" not in canonical
-    assert look(name).name == canonical
+    assert find_deficit(name).name == canonical
     x = torch.arange(2 * 2 * 64.0).sin().reshape(2, 2, 1, 8, 8)
     seen, same = (apply_deficit(x, LABELS[:2], n, images=9) for n in (name, canonical))
     assert all(map(torch.equal, seen, same))
@@ -291,7 +291,7 @@ def test_one_deficit_after_another(pictures):
     both, y = apply_deficit(pictures, LABELS, "blur-2+flip+permute")
     assert torch.equal(both, blur(pictures, 2).flip(-2))
     assert torch.equal(y, deficits.permutation(10)[LABELS])
-    assert torch.equal(look("blur-2+flip").apply(pictures, LABELS)[0], both)
+    assert torch.equal(find_deficit("blur-2+flip").apply(pictures, LABELS)[0], both)
 
 
 def test_one_view_of_two_and_both(pictures):
@@ -310,8 +310,12 @@ def test_one_view_of_two_and_both(pictures):
 def test_somebody_s_own_deficit_can_be_written_but_not_used(pictures):
     name = "squint@0123abcd-3+blur"
     assert canonical_name(name, 8) == name
-    assert deficits.look(name, strict=False).label == "squint-3, then blur"
-    for ask in (look, deficits.parts_of, lambda name: apply_deficit(pictures, LABELS, name)):
+    assert deficits.find_deficit(name, strict=False).label == "squint-3, then blur"
+    for ask in (
+        find_deficit,
+        deficits.parse_deficit,
+        lambda name: apply_deficit(pictures, LABELS, name),
+    ):
         with pytest.raises(CplabError, match="somebody's own"):
             ask(name)
 
@@ -319,7 +323,7 @@ def test_somebody_s_own_deficit_can_be_written_but_not_used(pictures):
 def test_every_deficit_explains_itself_and_has_a_look_of_its_own():
     functions = [getattr(deficits, name) for name in PACKAGE]
     functions += [getattr(gallery, name) for name in GALLERY]
-    own = [look(getattr(gallery, name)) for name in GALLERY]
+    own = [find_deficit(getattr(gallery, name)) for name in GALLERY]
     shown = [*(DEFICITS[name] for name in PACKAGE), *own]
     assert len({known.label for known in shown}) == len(shown)
     assert len({(known.colour, known.dash) for known in shown}) == len(shown)
@@ -330,7 +334,7 @@ def test_every_deficit_explains_itself_and_has_a_look_of_its_own():
 def test_28_deficits_of_a_student_look_different(monkeypatch):
     looks = set()
     for number in range(28):
-        own = deficits.Deficit.next_look()
+        own = deficits.Deficit.next_style()
         looks.add((own["colour"], own["dash"]))
         made_up = deficits.Deficit("", print, "", source="text")
         monkeypatch.setitem(DEFICITS, f"made_up@{number:08x}", made_up)
@@ -347,10 +351,10 @@ LABELS_OF = {
 
 @pytest.mark.parametrize("name", LABELS_OF)
 def test_written_names_in_words_keep_the_colour(name):
-    assert look(name).label == look(name, strict=False).label == LABELS_OF[name]
+    assert find_deficit(name).label == find_deficit(name, strict=False).label == LABELS_OF[name]
     first = DEFICITS[re.match("[a-z]+", name)[0]]
-    assert look(name).colour == first.colour
-    assert (look(name).dash == first.dash) == (not {":", "+"} & {*name})
+    assert find_deficit(name).colour == first.colour
+    assert (find_deficit(name).dash == first.dash) == (not {":", "+"} & {*name})
 
 
 def test_a_registered_function_stays_what_it_was_and_runs_by_its_name(pictures):
@@ -359,14 +363,14 @@ def test_a_registered_function_stays_what_it_was_and_runs_by_its_name(pictures):
         """Darker."""
         return x / times, y
 
-    known = look(dim)
+    known = find_deficit(dim)
     style = known.label, known.colour, known.dash, known.marker
     assert style == ("dim", "#123456", "dotted", "star")
     assert (known.reference, known.strength) == ("me", "times")
     assert torch.equal(dim(pictures, LABELS, 4)[0], pictures / 4)
     for name, times in ((dim, 2), (known.name, 2), (f"{known.name}-5", 5)):
         assert torch.equal(apply_deficit(pictures, LABELS, name)[0], pictures / times)
-    assert look(f"{known.name}-5").label == "dim (times 5)"
+    assert find_deficit(f"{known.name}-5").label == "dim (times 5)"
     assert cplab.Run(dim, length=1).deficit == known.name
 
 

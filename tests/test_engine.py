@@ -53,7 +53,7 @@ GRID = [
 
 def trained(spec, **how):
     """The rows of a life that is trained alone, without times."""
-    return without_times(train.advance(spec, len(spec.life), device=CPU, **how).rows)
+    return without_times(train.train_to(spec, len(spec.life), device=CPU, **how).rows)
 
 
 def grown(specs, measures=None, workers=1, **context):
@@ -71,7 +71,7 @@ def grown(specs, measures=None, workers=1, **context):
 
 def alone(spec, measures=None):
     """What the life of a spec gives that is trained alone, without times."""
-    one = train.advance(spec, len(spec.life), device=CPU, measures=measures).training(spec)
+    one = train.train_to(spec, len(spec.life), device=CPU, measures=measures).training(spec)
     return without_times(one.values), without_times(one.measured)
 
 
@@ -317,7 +317,7 @@ def test_the_number_format_is_used_and_said(monkeypatch, native, arithmetic, pre
     monkeypatch.setattr(devices, "has_bf16", lambda device: native)
     formats, entropy = set(), NAMING.loss
     monkeypatch.setattr(NAMING, "loss", lambda x, y: formats.add(x.dtype) or entropy(x, y))
-    trajectory = train.advance(a_run(arithmetic=arithmetic), 1, device=CPU)
+    trajectory = train.train_to(a_run(arithmetic=arithmetic), 1, device=CPU)
     assert trajectory.how["precision"] == precision
     assert formats == {torch.bfloat16 if precision == "bf16" else torch.float32}
 
@@ -342,7 +342,7 @@ def beginnings(specs):
 def test_a_plan_has_each_beginning_once_and_leads_to_each_run_by_its_own_steps(some):
     roots = lives.plan(some)
     assert sum(root.epochs for root in roots) == len(beginnings(some))
-    segments = [segment for root in roots for segment in root.below()]
+    segments = [segment for root in roots for segment in root.subtree()]
     ends = [spec for segment in segments for spec in segment.ends]
     assert len(ends) == len({*ends}) == len({*some})
     assert {*ends} == {*some}
@@ -370,8 +370,8 @@ class Straight:
 def test_a_plan_may_branch_again_and_again():
     [root] = lives.plan(Straight(steps) for steps in range(1, 1201))
     assert root.epochs == 1200 + 1200
-    assert len(root.below()) == 2 * 1200 - 1
-    assert sum(len(segment.ends) for segment in root.below()) == 1200
+    assert len(root.subtree()) == 2 * 1200 - 1
+    assert sum(len(segment.ends) for segment in root.subtree()) == 1200
 
 
 def test_a_sweep_equals_each_run_trained_alone_bit_for_bit_and_trains_no_epoch_twice(
@@ -659,7 +659,7 @@ class Small(tasks.Classification):
 
     def start(self, spec, device, state=None):
         units = 12 if state is None else len(state["1.weight"])
-        with tasks.seeded(tasks.mix(spec.seed)):
+        with tasks.seeded(tasks.mix_seeds(spec.seed)):
             net = make_net(units)
         extra = {"random": torch.Generator().manual_seed(spec.seed).get_state()}
         return tasks.Learner(net, Optimizer(net.parameters(), momentum=0.9), extra)

@@ -196,7 +196,7 @@ def made_up_curve(*values, half=0.01):
     ],
 )
 def test_a_crossing_is_marked_where_curves_cross_beyond_their_intervals(ours, other, at):
-    found = points_module.meeting(made_up_curve(*ours), made_up_curve(*other))
+    found = points_module.curve_crossing(made_up_curve(*ours), made_up_curve(*other))
     assert found["epoch"] == pytest.approx(at)
     assert found["mean"] == pytest.approx([np.interp(x, range(1, 1 + len(ours)), ours) for x in at])
     assert found["text"] == [f"epoch {x:.0f}" for x in at]

@@ -46,14 +46,14 @@ def swapped(net):
 
 
 def learner_and_images(run):
-    task = train.task_of(run)
+    task = train.make_task(run)
     images = task.images(run, CPU)
     return task.start(run, CPU), images
 
 
 def batch(run, deficit, epoch=0):
     """The first batch of an epoch under a deficit."""
-    task, step = train.task_of(run), run.life[0]._replace(deficit=deficit)
+    task, step = train.make_task(run), run.life[0]._replace(deficit=deficit)
     return next(task.batches(run, epoch, step, task.images(run, CPU)))
 
 

@@ -167,7 +167,7 @@ def test_controls_are_greys_that_can_be_told_apart():
 
 
 def test_deficits_look_as_they_say_and_other_kinds_have_a_look_too():
-    flip = deficits.look("flip")
+    flip = deficits.find_deficit("flip")
     assert theme.style("flip") == (flip.label, flip.colour, flip.dash, flip.marker)
     assert show.label("blur-2") == "blur (2×)"
     assert show.colour("blur-2") == show.colour("blur")
@@ -268,7 +268,7 @@ def test_figures_without_any_results_are_whole(monkeypatch):
     fig = show.removal(Run(profile="ci"))
     assert_whole(fig)
     assert "newborn" not in parts(fig)
-    assert_whole(show.against(Run(profile="ci"), ("blur",)))
+    assert_whole(show.compare_with_control(Run(profile="ci"), ("blur",)))
     assert show.over_epochs({"missing": []}).renderers == []
     assert line_below(show.means({}, ("x", "y"), log=True)) == "not computed yet"
 
@@ -312,7 +312,7 @@ def test_a_deficit_has_its_look_in_every_figure(deficit):
 def test_against_shows_the_differences_from_a_control(control, column, sign):
     table = made_up()
     expected = the_slow_way(table)
-    fig = show.against(Run(profile="ci"), ("blur", "flip"), control, table=table)
+    fig = show.compare_with_control(Run(profile="ci"), ("blur", "flip"), control, table=table)
     assert_whole(fig)
     shown = parts(fig)
     assert set(shown) == {"blur", "vertical flip"}
@@ -347,7 +347,7 @@ FIGURES = {
         {"grown and pruned": {"x": [1], "mean": [0.85]}, "random": {"x": [], "mean": []}},
     ),
     "threads": (
-        lambda: show.threads({"biological": SEEDS}, "steps", "density", ("step", "density")),
+        lambda: show.seed_curves({"biological": SEEDS}, "steps", "density", ("step", "density")),
         {"grown and pruned": {"x": [1, 2], "y": [0.5, 0.6]}},
     ),
     "curves": (
@@ -355,7 +355,7 @@ FIGURES = {
         {"a": {"x": [1, 2], "y": [3, 4]}, "b": {"x": [1, 2], "y": [5, 6]}},
     ),
     "guesses": (
-        lambda: predictions.guesses(
+        lambda: predictions.guess_figure(
             {"a": 0.4, "b": 0.6, "c": 0.9}, {"a": (0.5, 0.1), "c": (0.3, math.nan)}
         ),
         {
@@ -377,7 +377,7 @@ FIGURES = {
         },
     ),
     "grouped": (
-        lambda: lab03.grouped(["blur", "noise"], MARKS, chance=0.1),
+        lambda: lab03.grouped_marks(["blur", "noise"], MARKS, chance=0.1),
         {text: {"x": values, "y": ["blur", "noise"]} for text, values in MARKS.items()},
     ),
 }
@@ -445,7 +445,7 @@ def test_orders_join_each_name_to_its_measured_place():
     accuracies = {"high": [0.9, 0.91, 0.92], "low": [0.5, 0.52, 0.51], "alone": [0.7], "absent": []}
     truth = {name: np.array(values, dtype=float) for name, values in accuracies.items()}
     order = ["low", "absent", "high", "alone"]
-    fig = predictions.orders(order, truth, dict.fromkeys(order, "#123456"))
+    fig = predictions.order_figure(order, truth, dict.fromkeys(order, "#123456"))
     assert_whole(fig)
     assert [line["y"] for line in glyphs(fig, "Line")] == [[0, 2], [2, 0], [3, 1]]
     words = [text for drawn in glyphs(fig, "Text") for text in drawn["text"]]
@@ -455,16 +455,18 @@ def test_orders_join_each_name_to_its_measured_place():
 
 
 def test_estimates_and_sensitivity_stand_beside_the_trace():
-    [dots] = glyphs(lab04.sampling([10, 100], [[1.0, 3.0], [2.0, 2.2]], exact=2.0), "Scatter")
+    [dots] = glyphs(
+        lab04.sampling_figure([10, 100], [[1.0, 3.0], [2.0, 2.2]], exact=2.0), "Scatter"
+    )
     assert dots == {"x": [10, 10, 100, 100], "y": pytest.approx([0.5, 1.5, 1.0, 1.1])}
     points = {"onset": [0, 2], "mean": [1.0, 4.0], "low": [0.5, 3.0], "high": [1.5, 5.0]}
-    fig = lab04.beside_trace([life([1, 3, 2])], points, at=1)
+    fig = lab04.compare_with_trace([life([1, 3, 2])], points, at=1)
     assert_whole(fig)
     dots = next(r for r in fig.renderers if r.data_source.name == "sensitivity")
     assert dots.y_range_name == "points"
     assert numbers(dots)["epoch"] == [1, 3]
     assert fig.extra_y_ranges["points"].end > 5
-    assert_whole(lab04.beside_trace([], {name: [] for name in points}))
+    assert_whole(lab04.compare_with_trace([], {name: [] for name in points}))
 
 
 @pytest.mark.parametrize("place", ["right", "above", "top_left"])
@@ -523,7 +525,7 @@ def test_figures_beside_each_other_keep_their_size_and_go_below_where_there_is_n
 
 def test_statements_are_drawn_as_they_are_printed_and_without_a_curve():
     closed = statements("recovered_acuity")
-    words, points = lab01.by_age({"closed": closed}, 600, "cycles/degree", 6.9).children
+    words, points = lab01.age_figure({"closed": closed}, 600, "cycles/degree", 6.9).children
     for fig in (words, points):
         assert_whole(fig)
         assert not fig.select({"type": Line})
@@ -541,7 +543,7 @@ def test_statements_are_drawn_as_they_are_printed_and_without_a_curve():
 
 def test_words_stand_below_each_other_by_what_they_are_about_and_one_without_an_age_in_the_title():
     rows = {"short": statements("sensitivity", "cat"), "long": statements("sensitivity_long")}
-    fig = lab01.by_age(rows, 260)
+    fig = lab01.age_figure(rows, 260)
     assert_whole(fig)
     drawn = fig.select_one({"name": "words"}).data
     assert fig.yaxis[0].major_label_overrides == {0: "short", len(rows["short"]): "long"}
@@ -573,7 +575,9 @@ def test_synapses_are_dots_where_numbers_are_and_shades_where_words_are():
 
 def test_fans_draw_each_filter_along_its_stripes():
     z = np.array([0.8, -0.5, 0.3j])  # upright, lying, to one side
-    fans = lab01.fans({"a": [z, z], "b": []}, {"a": "#000000", "b": "#ffffff"}).children
+    fans = lab01.orientation_figure(
+        {"a": [z, z], "b": []}, {"a": "#000000", "b": "#ffffff"}
+    ).children
     for fig in fans:
         assert_whole(fig)
     drawn = fans[0].select_one({"name": "fan"}).data
@@ -588,7 +592,9 @@ def test_fans_draw_each_filter_along_its_stripes():
 def test_a_network_stands_beside_each_animal_that_a_slider_can_move():
     curve = {"x": [1, 2], "mean": [1, 0.5], "low": [0.9, 0.4], "high": [1.1, 0.6]}
     animal = {name: [3, 4] for name in ("x", "left", "right", "mean", "low", "high")}
-    figs = lab01.beside_animals([curve, curve], [animal, animal], ["one", "two"], "age", "#0072B2")
+    figs = lab01.compare_with_animals(
+        [curve, curve], [animal, animal], ["one", "two"], "age", "#0072B2"
+    )
     for i, fig in enumerate(figs.children):
         assert_whole(fig)
         assert set(parts(fig)) == {"network", "kitten"}

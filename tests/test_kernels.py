@@ -19,7 +19,7 @@ from cplab.pruning import kernels
 from cplab.pruning.kernels import KernelNet
 from cplab.pruning.lives import MATERIALS, SIZES, KernelPruning, KernelSplit, random_split
 from cplab.runs import Step
-from cplab.specs import mix
+from cplab.specs import mix_seeds
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -230,7 +230,7 @@ def test_random_splits_are_all_that_can_be_reached_and_no_others():
 
 @pytest.mark.parametrize("seed", range(20))
 def test_random_splits_are_drawn_as_torch_draws_them(seed):
-    generator = torch.Generator().manual_seed(mix("split", seed, 300))
+    generator = torch.Generator().manual_seed(mix_seeds("split", seed, 300))
     first = int(torch.randint(44, 65, (), generator=generator))
     assert random_split(300, seed, (64, 256)) == (first, 300 - first)
 

@@ -14,7 +14,7 @@ KINDS = ("biological", "random", "per_pixel")
 
 @pytest.fixture
 def growing():
-    return lab05.Growing("practice", gammas=(1.6, 3.2), densities=(0.05, 0.2), steps=20)
+    return lab05.GrowthBench("practice", gammas=(1.6, 3.2), densities=(0.05, 0.2), steps=20)
 
 
 def test_the_sliders_say_what_is_asked_and_what_is_expected(growing):
@@ -41,7 +41,7 @@ def test_a_search_is_drawn_as_it_goes_and_compared_in_the_end(growing, monkeypat
     assert live["accuracy"] == pytest.approx([100 * a for a in found["accuracy"]])
     kept = pruning.unpack_architecture(found["architectures"]["0.05"]["alive"])
     counts = np.reshape(growing.sources["pixels"].data["count"], (28, 28))
-    assert (counts == lab05.on_pixels(kept)).all()
+    assert (counts == lab05.count_by_pixel(kept)).all()
     words = text(growing.job.said)
     assert words.startswith("at 5 %: ")
     assert all(show.label(kind) in words for kind in KINDS)
@@ -57,7 +57,7 @@ def test_a_search_can_be_stopped(growing):
 
 
 def test_a_gamma_that_empties_a_layer_is_said_and_nothing_begins():
-    growing = lab05.Growing("practice", gammas=(1.6, 60), densities=(0.05,))
+    growing = lab05.GrowthBench("practice", gammas=(1.6, 60), densities=(0.05,))
     growing.gamma.value = 60
     assert "empties a layer" in text(growing.job.said)
     growing.job.start.click()
@@ -108,7 +108,7 @@ def test_the_slider_over_pruning_shows_what_each_layer_keeps():
     values = {"phase": ["training", "pruning", "pruning"], "first": [4, 3, 2]}
     values |= {"second": [8, 6, 1], "train_accuracy": [0.9, 0.8, 0.3]}
     other = {**values, "first": [4, 1, 1], "second": [8, 8, 2]}
-    slide = lab05.splits({"images": [values, values], "noise": [other]}, (4, 8))
+    slide = lab05.split_slider({"images": [values, values], "noise": [other]}, (4, 8))
     assert text(slide.readout) == "9 kernels left: images 3.0 + 6.0; noise 1.0 + 8.0"
     left = slide.drawn.select_one({"name": "left"})
     assert list(left.data["mean"]) == [0.75, 0.25, 0.75, 1.0]

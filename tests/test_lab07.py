@@ -206,7 +206,7 @@ def test_the_clinic_trains_a_life_and_shows_it_as_it_grows():
 @pytest.mark.usefixtures("there")
 def test_cats_stand_beside_networks_and_each_row_is_a_whole():
     moments = {"born": (LIFE.newborn(), None), "opened": (LIFE, 1), "never": (PATCHED, 99)}
-    figure = lab07.beside_kittens(moments)
+    figure = lab07.compare_with_kittens(moments)
     rows = figure.y_range.factors[::-1]
     assert rows == [*lab07.KITTENS, "born", "opened"]
     sources = [glyph.data_source.data for glyph in figure.renderers]
@@ -217,7 +217,9 @@ def test_cats_stand_beside_networks_and_each_row_is_a_whole():
 
 
 def test_a_life_is_told_in_words_of_eyes():
-    words = lab07.in_words(eyes.patch(1, Run("strabismus:left", onset=1, length=2, **CI), "right"))
+    words = lab07.describe_run(
+        eyes.patch(1, Run("strabismus:left", onset=1, length=2, **CI), "right")
+    )
     assert words == "left eye squinting from epoch 1 to 3, right eye closed from epoch 3 to 4"
-    assert lab07.in_words(Run("blur", length=2, **CI)) == "each eye blurred from epoch 0 to 2"
-    assert lab07.in_words(Run(**CI)) == "no deficit, 3 clear epochs"
+    assert lab07.describe_run(Run("blur", length=2, **CI)) == "each eye blurred from epoch 0 to 2"
+    assert lab07.describe_run(Run(**CI)) == "no deficit, 3 clear epochs"

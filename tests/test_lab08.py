@@ -61,7 +61,7 @@ def test_gradient_descent_is_drawn_on_the_curves_until_the_next_move(eyes):
 
 
 def test_a_typed_number_is_told_whether_it_holds_and_may_be_typed_again():
-    asked = lab08.typed_guess("How many?", lambda: 0.25, lambda n: [f"It is {n}."], within=0.01)
+    asked = lab08.number_question("How many?", lambda: 0.25, lambda n: [f"It is {n}."], within=0.01)
     asked.reveal.click()
     assert not asked.revealed
     for typed, told in (("0.255", "It holds"), ("0,3", "It does not hold")):
@@ -75,20 +75,22 @@ def test_a_typed_number_is_told_whether_it_holds_and_may_be_typed_again():
 
 
 def test_a_formula_is_put_to_the_test():
-    right = lab08.holds(lambda t, p0: p0 / (p0 + 1 / (1 + (1 / p0 - 1) * np.exp(-2 * t))), 2)
+    right = lab08.check_formula(
+        lambda t, p0: p0 / (p0 + 1 / (1 + (1 / p0 - 1) * np.exp(-2 * t))), 2
+    )
     assert "It holds" in text(right.children[0])
-    assert "not hold" in text(lab08.holds(lambda t, p0: 0.5, 2).children[0])
+    assert "not hold" in text(lab08.check_formula(lambda t, p0: 0.5, 2).children[0])
 
 
 @pytest.mark.parametrize("formula", [lambda t, p0: t[:3], lambda t, p0: nowhere, lambda t: t])  # noqa: F821
 def test_a_formula_that_fails_or_gives_too_few_numbers_is_one_clear_line(formula):
     with pytest.raises(CplabError) as error:
-        lab08.holds(formula, 2)
+        lab08.check_formula(formula, 2)
     says(error, "the formula", "each time", "mend it")
 
 
 def test_matrices_are_completed_drawn_and_kept():
-    made = lab08.Completing((0, 50), range(3), size=12, recovery=200, lengths=(60, 60, 60, 60))
+    made = lab08.CompletionBench((0, 50), range(3), size=12, recovery=200, lengths=(60, 60, 60, 60))
     assert text(made.job.said) == "not completed yet"
     made.job.start.click()
     assert made.job.wait(60)
@@ -106,7 +108,7 @@ def test_matrices_are_completed_drawn_and_kept():
 
 
 def test_completing_can_be_stopped():
-    made = lab08.Completing(size=40)
+    made = lab08.CompletionBench(size=40)
     made.job.progress.observe(lambda change: made.job.stop.click(), "value")
     made.job.start.click()
     assert made.job.wait(60)

@@ -42,7 +42,7 @@ def test_the_bench_trains_what_is_missing_and_reads_it_against_controls_treated_
     lives = (run, run.untreated(), run.newborn(), run.equal_training())
     means = [quantities.accuracy(life) for life in lives]
     assert [*bench.source.data["mean"]] == pytest.approx(means)
-    assert lab09.given_back(run) == pytest.approx(means[0] - means[1])
+    assert lab09.treatment_gain(run) == pytest.approx(means[0] - means[1])
     bench.moment.value = 0
     bench.kind.value = "renorm"  # at birth it is nothing
     assert bench.run == run.untreated()
@@ -80,9 +80,9 @@ def test_growth_is_the_norm_as_a_part_of_that_at_birth():
 
 def test_a_gauge_along_lives_is_by_epochs_trained_and_its_mean_over_layers():
     groups = {"blur": [gauged([2.0, 4.0]), gauged([4.0, 6.0])], "none": []}
-    assert lab09.lines(groups, "norms") == {"blur": {1: [1, 1], 4: [3, 5]}}
+    assert lab09.gauge_curves(groups, "norms") == {"blur": {1: [1, 1], 4: [3, 5]}}
     groups["blur"][1].measured["gauges"].pop(0)
-    assert lab09.lines(groups, "norms") == {"blur": {4: [3, 5]}}
+    assert lab09.gauge_curves(groups, "norms") == {"blur": {4: [3, 5]}}
 
 
 def test_a_dissociation_has_a_mean_on_each_side():
@@ -111,7 +111,7 @@ def test_a_path_that_is_trained_has_its_barrier():
 
 def test_the_map_has_the_most_harmed_above_and_says_what_is_missing():
     harms = {"flip": [-6.0, -7.0], "noise": [5.0], "noise, renorm": [2.0, 1.0], "blur, held": []}
-    figure = lab09.by_harm(harms, "harm")
+    figure = lab09.harm_figure(harms, "harm")
     rows = figure.y_range.factors[::-1]
     assert rows == ["noise", "noise, renorm", "vertical flip"]
     assert any("not trained yet: blur, held" in getattr(one, "text", "") for one in figure.below)

@@ -107,7 +107,7 @@ def test_a_section_that_asks_says_what_was_found(lab):
             assert not asked, headings[0]
         elif re.search(r"lab\.(choice|Prediction|Ranking)\(", cell.source):
             asked = cell.source
-        elif "lab.found(" in cell.source:
+        elif "lab.finding(" in cell.source:
             asked = ""
 
 
@@ -237,7 +237,7 @@ def test_the_dissociation_of_lab_09_has_the_intervals_of_its_harms():
         lives = [Run(deficit, length=16, treatments=kind) for kind in ("", "shrink-0.4@16")]
         known = range(min(len(quantities.each_seed(quantities.harm, run)) for run in lives))
         harms = [quantities.each_seed(quantities.harm, run, seeds=known) for run in lives]
-        means, halves = zip(*map(statistics.mean_half, harms), strict=True)
+        means, halves = zip(*map(statistics.mean_and_half, harms), strict=True)
         drawn = figure.select_one({"name": f"pairs {deficit}"}).data
         assert drawn["mean"] == pytest.approx(means)
         assert drawn["high"] - drawn["mean"] == pytest.approx(halves)

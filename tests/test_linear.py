@@ -100,7 +100,7 @@ def test_where_both_eyes_come_to_rest_has_a_closed_form(depth, kind):
         cut = Rearing(depth=depth, onset=onset, length=length, kind=kind, recovery=0, modes=(mode,))
         [before] = linear.grow(cut)
         long = Rearing(**{**vars(cut), "recovery": 200})
-        expected = linear.settled(depth, before.a[-1], before.b[-1], mode)
+        expected = linear.share_at_rest(depth, before.a[-1], before.b[-1], mode)
         assert linear.share(long)[0] == pytest.approx(expected, abs=1e-6)
         [whole] = linear.grow(long)
         after = whole.t >= onset + length
@@ -256,7 +256,7 @@ def test_it_is_gradient_descent(depth):
 
     from cplab.linear import completion
 
-    true, seen, _, given, *layers = completion.problem(0, 12, depth, "few")
+    true, seen, _, given, *layers = completion.make_problem(0, 12, depth, "few")
     layers = [torch.tensor(layer, requires_grad=True) for layer in layers]
     rate = completion.RATES[depth] / (2 * 12 * completion.OBSERVED)
     for step in range(60):
@@ -347,7 +347,7 @@ def test_the_page_draws_the_curves_of_scipy(page, depth):
 def test_the_page_knows_the_closed_form_and_the_unit(page):
     for depth in (*DEPTHS, 6):
         got = page.evaluate("d => [two.settled(d, 0.3, 0.02, 1), two.halfTime(d, 2, 0.02)]", depth)
-        expected = linear.settled(depth, 0.3, 0.02), linear.half_time(depth, 2, 0.02)
+        expected = linear.share_at_rest(depth, 0.3, 0.02), linear.half_time(depth, 2, 0.02)
         assert got == pytest.approx(expected, rel=1e-7)
 
 

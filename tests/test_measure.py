@@ -13,7 +13,7 @@ from cplab import deficits, models, registry
 from cplab.checks import CplabError
 from cplab.data import Images
 from cplab.measure import MEASUREMENTS, Measurement, builtin, fisher, measurement, parse_measures
-from cplab.specs import misfit
+from cplab.specs import explain_mismatch
 
 
 def pictures(count=60, size=8):
@@ -147,8 +147,10 @@ CASES = [(name, model) for name in ONE_EYED for model in ("allcnn-4", "fc-20")]
 def test_what_is_measured_has_the_form_that_results_are_held_to(name, model):
     made = MEASUREMENTS[name]
     found = made(network(model), pictures())
-    assert misfit(found, made.form) == ""
-    assert misfit([*found, 7] if isinstance(found, list) else {**found, "taste": 1}, made.form)
+    assert explain_mismatch(found, made.form) == ""
+    assert explain_mismatch(
+        [*found, 7] if isinstance(found, list) else {**found, "taste": 1}, made.form
+    )
     assert hash(made) == hash(MEASUREMENTS[name])
 
 

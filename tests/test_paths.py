@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "one_thre
 
 
 def trained(spec, **how):
-    return without_times(train.advance(spec, len(spec.life), device=CPU, **how).rows)
+    return without_times(train.train_to(spec, len(spec.life), device=CPU, **how).rows)
 
 
 def test_both_lives_are_those_of_the_two_runs():

@@ -250,5 +250,5 @@ def test_float32_on_a_gpu_is_not_tf32():
 def test_a_step_on_a_gpu_gives_the_same_bits_twice():
     run = a_run("blur", 0, 2)
     how = {"device": torch.device("cuda")}
-    first, again = (train.advance(run, run.epochs, **how).training(run) for _ in range(2))
+    first, again = (train.train_to(run, run.epochs, **how).training(run) for _ in range(2))
     assert without_times(first.values) == without_times(again.values)

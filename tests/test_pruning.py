@@ -41,7 +41,7 @@ def wide(monkeypatch):
 def sparse(count, random):
     """An architecture of `count` synapses in the first layer."""
     full = [np.ones((b, a), bool) for a, b in SHAPES]
-    return [growth.scatter(full[0], count, random), full[1]]
+    return [growth.draw_synapses(full[0], count, random), full[1]]
 
 
 def observed(monkeypatch, spec):
@@ -157,10 +157,10 @@ def test_grown_weights_begin_at_zero_with_a_new_optimiser(random):
     x, y = torch.rand(50, 784) * 255, torch.arange(50) % 10
     for _ in range(3):
         nets.take_step(group, x, y, 0.001)
-    index = group.weakest(0, 1, 10)
+    index = group.weakest_synapses(0, 1, 10)
     others = group.state[0].clone()
-    group.switch(0, 1, index, False)
-    group.switch(0, 1, index, True)
+    group.set_alive(0, 1, index, False)
+    group.set_alive(0, 1, index, True)
     others[:, 1].view(4, -1)[:, index] = 0
     assert (group.weights[0][1].view(-1)[index] == 0).all()
     assert torch.equal(group.state[0], others)
@@ -337,7 +337,7 @@ def test_pixels_without_ink_change_nothing(small_mnist, random, wide):
 
 def test_set_rewires_at_constant_density(random, monkeypatch):
     several, switched = [sparse(count, random) for count in (100, 1000)], []
-    switch = nets.Nets.switch
+    switch = nets.Nets.set_alive
 
     def look(nets, layer, net, index, alive):
         switched.append((net, {*index.tolist()}, alive))
@@ -594,4 +594,4 @@ def test_a_density_that_a_search_never_passed(random):
     with pytest.raises(CplabError, match=r"never fell to density 1:"):
         dict(results.collect([spec]))
     with pytest.raises(CplabError, match="5 synapses do not fit"):
-        growth.scatter(np.ones((2, 2), bool), 5, random)
+        growth.draw_synapses(np.ones((2, 2), bool), 5, random)

@@ -97,7 +97,7 @@ def test_the_map_takes_seeds_for_pairs_where_the_quantities_do(results):
     [point] = windows.point_means(table, "running").loc[["blur"]].itertuples()
     run = Run("blur", 0, 8, schedule="paper")
     for of in (q.harm, q.lost_time):
-        mean, half = statistics.mean_half(q.each_seed(of, run, clock="running", seeds=range(5)))
+        mean, half = statistics.mean_and_half(q.each_seed(of, run, clock="running", seeds=range(5)))
         name = of.__name__
         shown = 100 * getattr(point, name), 100 * getattr(point, f"{name}_half")
         assert shown == pytest.approx((mean, half)), name
@@ -189,18 +189,18 @@ def test_seeds_are_pairs_only_where_two_networks_share_training(results):
         for seed, right in enumerate(accuracies):
             results[replace(run, seed=seed)] = result(right)
     ours, theirs = 100 * drawn[Run()], 100 * drawn[early]
-    apart = statistics.mean_half(q.each_seed(q.harm, early))
+    apart = statistics.mean_and_half(q.each_seed(q.harm, early))
     welch = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval()
     assert apart[1] == pytest.approx(np.ptp(welch) / 2)
-    together = statistics.mean_half(q.each_seed(q.harm, late))
-    assert together == pytest.approx(statistics.mean_half(100 * (drawn[clear] - drawn[late])))
+    together = statistics.mean_and_half(q.each_seed(q.harm, late))
+    assert together == pytest.approx(statistics.mean_and_half(100 * (drawn[clear] - drawn[late])))
 
     def more(run, other):  # whose parts are put together across both
         return q.harm(run) - q.harm(other)
 
     terms = 100 * np.array([drawn[clear] - drawn[late] - drawn[Run()], drawn[early]])
     found = q.each_seed(more, late, early)
-    assert statistics.mean_half(found) == pytest.approx(
+    assert statistics.mean_and_half(found) == pytest.approx(
         statistics.interval(statistics.PerSeed(terms.T))[:2]
     )
     for kept in (-found, found[:4], 2 * found, found / 4):
@@ -394,7 +394,7 @@ def test_the_table_says_of_each_point_what_its_seeds_say(points):
                 np.mean(values) if len(values) else np.nan, nan_ok=True
             )
             if len(values) > 2:
-                half = statistics.mean_half(values)[1]
+                half = statistics.mean_and_half(values)[1]
                 assert 100 * row[f"{name}_half"] == pytest.approx(half)
         assert row.seeds == len(q.each_seed(q.accuracy, run))
         assert row.pairs == len(q.each_seed(q.equal_training_loss, run))

@@ -28,7 +28,7 @@ def better_on_blur(run, other):
     def right(one):
         last = (one.epochs - 1,)
         found = quantities.result(one, {"blurred": last}).measured["blurred"][last[0]]
-        return quantities.Terms({quantities.beginning(one): 100 * found["blurred"]})
+        return quantities.Terms({quantities.shared_beginning(one): 100 * found["blurred"]})
 
     return right(run) - right(other)
 
@@ -70,7 +70,7 @@ def test_its_figures_are_those_of_the_shipped_results():
         values = quantities.each_seed(quantity, Run("blur", 0, 16, recovery=recovery))
         assert len(values) == (10 if recovery == 15 else 5)
         measured.append(statistics.describe(values).partition(" (")[0])
-    mean, half = statistics.mean_half(values)
+    mean, half = statistics.mean_and_half(values)
     assert abs(mean) <= half  # which chance may leave
     for pace, seeds in ((10, 5), (1, 5)):
         how = {"recovery": 160 // pace, "schedule": "paper", "pace": pace}
@@ -117,7 +117,7 @@ def test_its_figures_are_those_of_the_shipped_results():
         values = quantities.each_seed(quantities.harm, run)
         assert len(values) == 5
         measured.append(statistics.describe(values).partition(" (")[0])
-        mean, half = statistics.mean_half(quantities.each_seed(quantities.lost_time, run))
+        mean, half = statistics.mean_and_half(quantities.each_seed(quantities.lost_time, run))
         assert abs(mean) <= half  # no lost time is seen any more
     clear = Run(onset=24, profile="fit")
     for values, digits in (
@@ -145,7 +145,7 @@ def test_its_python_runs_and_trains_nothing_long(tmp_path):
     script = tmp_path / "readme.py"
     script.write_text("\n".join(PYTHON))
     runpy.run_path(str(script))
-    trained = [found.spec for kind in specs.kinds() for found in results.every(kind, "live")]
+    trained = [found.spec for kind in specs.kinds() for found in results.every_result(kind, "live")]
     assert all(getattr(spec, "profile", "") == "ci" for spec in trained)
 
 

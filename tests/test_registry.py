@@ -219,16 +219,18 @@ def test_the_same_meaning_is_one_entry_and_takes_the_later_label():
     for label in ("one", "two"):
         space = cell("import cplab\n@cplab.deficit(label=LABEL)\n" + COVER, K=3.0, LABEL=label)
         name = deficits.canonical_name(space["cover"])
-        assert deficits.look(name, strict=False).label == label
+        assert deficits.find_deficit(name, strict=False).label == label
     assert [entry.name for entry in registry.own_functions()].count(name) == 1
     space["K"] = 3.5
-    assert deficits.look(deficits.canonical_name(space["cover"]), strict=False).label == "two"
+    assert (
+        deficits.find_deficit(deficits.canonical_name(space["cover"]), strict=False).label == "two"
+    )
 
 
 def test_sources_are_found_by_the_names_in_a_text():
     name = deficits.canonical_name(cell(COVER, K=4.0)["cover"])
     assert registry.sources_in(f"run deficit=blur+{name}-3:left model=allcnn-4 x@00000000") == {
-        name: deficits.look(name).source
+        name: deficits.find_deficit(name).source
     }
     assert registry.sources_in("run deficit=blur") == {}
 
@@ -246,7 +248,7 @@ torch.manual_seed(0)
 logits = models.build(net, size=8).eval()(x)
 found = [*deficits.apply_deficit(x, y, cover + "-3+" + draw, index=index, seed=5, epoch=2), logits]
 torch.save(found, folder / "found")
-print(deficits.look(cover, strict=False).label)
+print(deficits.find_deficit(cover, strict=False).label)
 """
 
 
@@ -272,17 +274,17 @@ def test_a_source_alone_is_enough_to_register_again():
     name = deficits.canonical_name(cell(COVER, K=6.0)["cover"])
     entry = deficits.DEFICITS.pop(name)
     with pytest.raises(CplabError, match="not defined here"):
-        deficits.look(name)
-    assert deficits.look(name, strict=False).label == "cover"
+        deficits.find_deficit(name)
+    assert deficits.find_deficit(name, strict=False).label == "cover"
     again = registry.restore(deficits.Deficit, name=name, source=entry.source, label="again")
-    assert deficits.look(name) is again
+    assert deficits.find_deficit(name) is again
     assert torch.equal(again.apply(*batch())[0], entry.apply(*batch())[0])
 
 
 def test_names_words_and_looks_cost_no_torch(python):
     code = (
         "import sys; from cplab import deficits, models, registry\n"
-        "deficits.look('blur-2+flip:left').label, models.MODELS['fc'].width\n"
+        "deficits.find_deficit('blur-2+flip:left').label, models.MODELS['fc'].width\n"
         "deficits.canonical_name('blur-4', 16), models.model_name('allcnn-96')\n"
         "assert not {'torch', 'numpy'} & set(sys.modules)"
     )

@@ -20,7 +20,7 @@ from cplab.checks import CplabError
 from cplab.measure import parse_measures
 from cplab.results import find, store
 from cplab.specs import key
-from cplab.statistics import PerSeed, interval, mean_half
+from cplab.statistics import PerSeed, interval, mean_and_half
 from reproduction import __main__ as commands
 from reproduction import (
     campaign,
@@ -100,7 +100,7 @@ def test_intervals_of_parts_are_welch_s_and_of_one_part_student_s():
     ends = found.mean - found.half, found.mean + found.half
     assert ends == pytest.approx([*test.confidence_interval()])
     paired = interval(ours - theirs)
-    assert (paired.mean, paired.half) == pytest.approx(mean_half(ours - theirs))
+    assert (paired.mean, paired.half) == pytest.approx(mean_and_half(ours - theirs))
     assert np.isnan(interval([1.0]).half)
 
 

@@ -100,7 +100,7 @@ def test_a_live_result_is_found_as_it_was_kept(made):
         store.keep(result)
         assert store.find(result.spec) == result
         assert ask.by_key(result.key) == result
-    assert {r.key for r in ask.every()} == {r.key for r in made}
+    assert {r.key for r in ask.every_result()} == {r.key for r in made}
     assert files() == sorted(f"{result.key}.json" for result in made)
 
 
@@ -322,7 +322,7 @@ def test_specs_without_a_life_are_kept_found_shipped_and_computed_again_as_runs_
     assert square.computed == [2, 3, 2]
     assert found[0].values == {"square": 4, "halves": [1.0, 0.1]}
     assert [store.find(spec) for spec in wanted] == found[:3]
-    assert [*ask.every("Square")] == sorted(found[:3], key=lambda r: r.key)
+    assert [*ask.every_result("Square")] == sorted(found[:3], key=lambda r: r.key)
     store.ship(found, "some")
     shutil.rmtree(store.live_path("").parent)
     assert [r.source for r in ask.sweep(wanted, **SWEEP)] == ["shipped"] * 3
@@ -484,7 +484,7 @@ def test_results_of_another_version_are_ignored_and_left_where_they_are(made, mo
     forget_shipped()
     before = files()
     assert tables.table().empty
-    assert [*ask.every()] == []
+    assert [*ask.every_result()] == []
     assert all(store.find(r.spec) is None for r in made)
     assert files() == before
     assert store.verify()[0] == {"shipped": 0, "live": 0}
@@ -543,15 +543,15 @@ def test_near_is_within_the_spread_of_the_same_run_s_seeds(made):
 
 def test_a_sample_is_of_shipped_results_and_the_same_each_time(made):
     with pytest.raises(CplabError):
-        ask.sample(2)
+        ask.sample_runs(2)
     store.ship(made[:2], "some")
     store.keep(made[2])
-    assert {r.key for r in ask.sample(10)} == {r.key for r in made[:2]}
-    assert ask.sample(1, seed=4) == ask.sample(1, seed=4)
-    assert {ask.sample(1, seed=s)[0].key for s in range(20)} == {r.key for r in made[:2]}
-    assert len(ask.sample(1, profile="ci")) == 1
+    assert {r.key for r in ask.sample_runs(10)} == {r.key for r in made[:2]}
+    assert ask.sample_runs(1, seed=4) == ask.sample_runs(1, seed=4)
+    assert {ask.sample_runs(1, seed=s)[0].key for s in range(20)} == {r.key for r in made[:2]}
+    assert len(ask.sample_runs(1, profile="ci")) == 1
     with pytest.raises(CplabError, match="paper"):
-        ask.sample(1, profile="paper")
+        ask.sample_runs(1, profile="paper")
 
 
 def test_results_of_another_cache_are_taken_in_and_what_is_there_stays(made, tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ from lab_browser import chromium
 from cplab import Run, animals, cli, lab, show, teach
 from cplab.checks import CplabError
 from cplab.deficits import OWN_MARKERS
-from cplab.lab.widgets import Covered
+from cplab.lab.widgets import RevealAfterAnswer
 from cplab.site.pages import build_site
 from cplab.site.plots import Pool, figures
 from cplab.site.replay import replay
@@ -41,7 +41,7 @@ CELLS = [
     f"lab.Fitting(animals.decline, {T}, {Y}, {{'normal': 6, 'tau': 60}},"
     " {'normal': (2, 12), 'tau': (10, 400)})",
     "lab.Live({'blur': Run('blur', length=2, profile='ci')}, lambda run: {}, what=('train_loss',))",
-    "lab.found(lambda: 'Nothing & everything.')",
+    "lab.finding(lambda: 'Nothing & everything.')",
     "show.display(show.removal(Run(), ('blur',)))\nprint('printed <here>')",
     "pd.DataFrame({'a': [1, 2]})",
     "fig = show.curves({}, 'x', 'y')\n"
@@ -252,7 +252,7 @@ def test_a_control_that_another_one_changes_stays():
 
 
 def test_a_question_whose_answer_is_typed_says_that_it_needs_python():
-    spec, _ = replayed(Covered({"answer": w.Text()}, lambda: [], [w.HTML("How many?")]))
+    spec, _ = replayed(RevealAfterAnswer({"answer": w.Text()}, lambda: [], [w.HTML("How many?")]))
     assert "needs Python" in spec["note"]
 
 

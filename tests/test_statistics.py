@@ -52,7 +52,7 @@ def test_the_interval_covers_the_mean_in_95_of_100_cases():
 @pytest.mark.parametrize("count", [2, 3, 30])
 def test_mean_and_half_are_those_of_scipys_interval(count):
     sample = np.random.default_rng(count).normal(size=count)
-    assert statistics.mean_half(sample) == pytest.approx(interval(sample))
+    assert statistics.mean_and_half(sample) == pytest.approx(interval(sample))
 
 
 def test_columns_are_in_order_and_leave_out_what_is_missing():
@@ -106,9 +106,9 @@ def test_a_crossing_is_where_the_line_first_leaves_its_side():
         fine = np.linspace(x[0], x[-1], 20_001)
         other = np.flatnonzero((np.interp(fine, x, y) > 0.3) != (y[0] > 0.3))
         expected = fine[other[0]] if len(other) else math.nan
-        assert statistics.crossing(x, y, 0.3) == pytest.approx(expected, abs=1e-3, nan_ok=True)
-    assert math.isnan(statistics.crossing([], []))
-    assert statistics.crossing([0, 1, 2], [0, 0, 4], 1) == 1.25
+        assert statistics.find_crossing(x, y, 0.3) == pytest.approx(expected, abs=1e-3, nan_ok=True)
+    assert math.isnan(statistics.find_crossing([], []))
+    assert statistics.find_crossing([0, 1, 2], [0, 0, 4], 1) == 1.25
 
 
 @pytest.mark.parametrize("count", [2, 3, 5, 10])
@@ -214,7 +214,7 @@ def test_numbers_are_told_with_their_seeds_or_their_absence():
     assert statistics.describe([1.0, 2.0, 4.0]) == "2.3 ± 3.8 (3 seeds)"
     assert statistics.describe([0.125], 2) == "0.12 (1 seed)"
     assert statistics.describe([]) == statistics.describe_ratio([])
-    assert np.isnan(statistics.mean_half([])).all()
+    assert np.isnan(statistics.mean_and_half([])).all()
 
 
 def test_a_ratio_is_the_geometric_mean_with_an_interval_around_it():

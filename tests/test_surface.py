@@ -92,7 +92,7 @@ def test_a_page_has_what_python_has(changes, at_once):
                 fig.renderers[0].glyph.line_dash = one[0]
 
     if at_once:
-        with shown.at_once():
+        with shown.batch_changes():
             change()
             assert page.heard == []
         assert len(page.heard) <= 1
@@ -119,11 +119,11 @@ def test_what_is_foreseen_is_what_is_told_later_and_changes_nothing_before(here,
         fig.title.text = text
         source.data = {"x": np.arange(len(numbers)), "y": np.array(numbers)}
 
-    with shown.at_once():
+    with shown.batch_changes():
         draw(here, own)
     page, control = Page(shown), w.IntSlider()
     before = json.dumps(as_document(fig)["doc"], default=repr)
-    shown.foresee(
+    shown.precompute(
         lambda: draw(there, other),
         lambda: draw(here, own),
         {control: 3},
@@ -134,7 +134,7 @@ def test_what_is_foreseen_is_what_is_told_later_and_changes_nothing_before(here,
     [told] = page.heard
     assert told["values"] == {control.model_id: 3}
     assert told["words"] == {control.model_id: {"max": 7}}
-    with shown.at_once():
+    with shown.batch_changes():
         draw(there, other)
     really = page.heard[-1]
     assert really["number"] == told["after"] + 1  # what the page has waited for
@@ -148,7 +148,7 @@ def test_what_changes_nothing_is_foreseen_without_a_change():
     fig, _ = drawn()
     shown = surface(fig)
     page = Page(shown)
-    shown.foresee(lambda: None, lambda: None, {}, {}, {})
+    shown.precompute(lambda: None, lambda: None, {}, {}, {})
     assert page.heard == [{"values": {}, "words": {}, "base": {}, "after": 0}]
 
 
@@ -156,8 +156,8 @@ def test_what_was_foreseen_holds_no_more_once_something_is_drawn_or_known():
     fig, _ = drawn()
     shown = surface(fig)
     page = Page(shown)
-    for change in (shown.outdate, lambda: fig.title.update(text="another")):
-        shown.foresee(lambda: None, lambda: None, {}, {}, {})
+    for change in (shown.discard_precomputed, lambda: fig.title.update(text="another")):
+        shown.precompute(lambda: None, lambda: None, {}, {}, {})
         change()
         assert page.heard[-1]["number"] > page.heard[-2]["after"]
 
@@ -179,7 +179,7 @@ def test_threads_that_change_a_figure_at_once_lose_nothing():
     def work(source):
         begin.wait()
         for i in range(30):
-            with shown.at_once():
+            with shown.batch_changes():
                 source.data = {"x": [i, i], "y": [i, -i]}
 
     threads = [threading.Thread(target=work, args=(source,)) for source in sources]
@@ -200,7 +200,7 @@ def test_what_is_to_be_drawn_at_once_is_not_mixed_with_what_another_thread_chang
         source.data = {"x": [2], "y": [2]}
         done.set()
 
-    with shown.at_once():
+    with shown.batch_changes():
         thread = threading.Thread(target=work)
         thread.start()
         assert not done.wait(0.3)

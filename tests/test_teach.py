@@ -234,7 +234,7 @@ def test_a_slide_has_the_intervals_that_the_labs_say():
         "blur, renorm": Run("blur", length=16, treatments="renorm@16"),
     }.items():
         harm = quantities.each_seed(quantities.harm, run)
-        assert said[words] == pytest.approx(statistics.mean_half(harm)[1])
+        assert said[words] == pytest.approx(statistics.mean_and_half(harm)[1])
 
 
 # The plan ---------------------------------------------------------------------------------------

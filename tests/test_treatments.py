@@ -33,7 +33,7 @@ def a_run(*window, treatments="", **fields):
 
 
 def trained(spec, **how):
-    return without_times(train.advance(spec, len(spec.life), device=CPU, **how).rows)
+    return without_times(train.train_to(spec, len(spec.life), device=CPU, **how).rows)
 
 
 def learner_of(spec, epochs=1):
@@ -258,7 +258,7 @@ def test_treated_lives_share_their_beginning_with_the_untreated_one():
 def test_a_tree_in_several_processes_gives_each_life_its_own_bits():
     alone = {}
     for run in GRID:
-        training = train.advance(run, len(run.life), device=CPU).training(run)
+        training = train.train_to(run, len(run.life), device=CPU).training(run)
         alone[run] = without_times(training.values)
     for workers in (1, 2):
         context = train.Context("cpu", workers)

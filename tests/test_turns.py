@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from cplab.engine.turns import turn
+from cplab.engine.turns import core_turn
 
 CPU = torch.device("cpu")
 HOLD = """
@@ -35,7 +35,7 @@ def test_no_more_train_at_once_than_have_cores(cores, count, threads, together):
     def train():
         started.wait()
         for _ in range(5):
-            with turn(CPU):
+            with core_turn(CPU):
                 with guard:
                     inside[0] += 1
                     most.append(inside[0])
@@ -59,7 +59,7 @@ def test_a_process_that_was_killed_leaves_its_cores_and_nothing_else(cores, own_
     done = threading.Event()
 
     def train():
-        with turn(CPU):
+        with core_turn(CPU):
             done.set()
 
     waiting = threading.Thread(target=train)
@@ -76,7 +76,7 @@ def test_whoever_is_stopped_does_not_wait_and_a_gpu_never_does(cores, python):
     process, stop = python(HOLD), threading.Event()
     assert process.stdout.readline().strip() == "holds"
     stop.set()
-    with turn(CPU, stop), turn(torch.device("cuda")):
+    with core_turn(CPU, stop), core_turn(torch.device("cuda")):
         pass
     process.kill()
     process.wait()
@@ -90,7 +90,7 @@ def in_threads(cores, one_thread):
 
     def run(*works):
         def epoch(name, seconds):
-            with turn(CPU):
+            with core_turn(CPU):
                 inside.append(name)
                 had.append((name, len(inside)))
                 time.sleep(seconds)
@@ -134,5 +134,5 @@ def test_where_a_turn_never_ends_others_go_on_beside_it(cores, python, monkeypat
     monkeypatch.setattr("cplab.engine.turns.PATIENCE", 0.5)
     process = python(HOLD)
     assert process.stdout.readline().strip() == "holds"
-    with turn(CPU):
+    with core_turn(CPU):
         assert process.poll() is None

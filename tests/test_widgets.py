@@ -148,7 +148,7 @@ def test_the_words_of_slides_jobs_and_fits_are_no_html(grid, monkeypatch):
 
 def test_what_was_found_waits_for_the_question_before_it_and_then_opens_by_itself():
     question = lab.choice("Which?", ["this", "that"], lambda: ["It is that."])
-    found = lab.found(lambda: "That, by 3 points.")
+    found = lab.finding(lambda: "That, by 3 points.")
     found.reveal.click()
     assert not found.revealed
     assert "3 points" not in " ".join(pages(found))
@@ -163,7 +163,7 @@ def test_what_was_found_waits_for_the_question_before_it_and_then_opens_by_itsel
 
 def test_what_was_found_is_not_shown_unasked():
     question = lab.choice("Which?", ["this", "that"], lambda: ["It is that."])
-    found = lab.found(lambda: "That, by 3 points.")
+    found = lab.finding(lambda: "That, by 3 points.")
     question.controls["answer"].value = "this"
     question.reveal.click()
     assert not found.revealed
@@ -435,11 +435,11 @@ def test_a_time_that_nobody_knows_is_told_after_the_first_epoch(live, monkeypatc
 
 
 def test_what_training_costs_is_from_this_machine_or_said_to_be_from_another(grid):
-    words = live_widget.say_cost([BLUR])
+    words = live_widget.describe_cost([BLUR])
     assert re.fullmatch(r"about \d+ s on this machine", words)  # the grid was trained here
     far = replace(BLUR, model="fc")
     assert results.estimate([far]) is not None
-    assert "on another machine" in live_widget.say_cost([far])
+    assert "on another machine" in live_widget.describe_cost([far])
 
 
 def test_the_time_that_is_left_is_by_the_clock_and_without_the_start(monkeypatch):

@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from cplab.checks import cache_dir, replaced
+from cplab.checks import atomic_file, cache_dir
 from cplab.engine.tasks import Learner
 
 SECONDS = 1  # an interruption loses about this much; more where a checkpoint takes long
@@ -69,7 +69,7 @@ def write(path: Path, content: bytes) -> bool:
     """Write a file, and say whether that was possible. Without room or right, training goes on
     without; that the result cannot be kept either is said later."""
     try:
-        with replaced(path) as partial:
+        with atomic_file(path) as partial:
             partial.write_bytes(content)
     except OSError:
         return False

@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from cplab import devices, registry
-from cplab.checks import CplabError, Exhausted, installed, require, shown, tidy
+from cplab.checks import CplabError, Exhausted, installed, quote, require, tidy
 from cplab.engine.checkpoints import folder, forget, write
 from cplab.engine.pool import Crew
-from cplab.engine.train import Measures, Trajectory, advance
+from cplab.engine.train import Measures, Trajectory, train_to
 
 STRETCH = 5  # seconds
 _alone = threading.Lock()  # one stretch at a time in a process: what torch is set to is global
 
 
 @contextmanager
-def crew(client: Any, device: str, measures: Measures, most: int | None) -> Iterator[Crew]:
+def cluster_crew(client: Any, device: str, measures: Measures, most: int | None) -> Iterator[Crew]:
     """The workers of a cluster. Where one declares a resource GPU, each segment takes one.
 
     Arguments: client, a distributed.Client or the address of a scheduler; most, how many segments
@@ -69,7 +69,7 @@ def crew(client: Any, device: str, measures: Measures, most: int | None) -> Iter
                     f"there is no Dask scheduler at {client!r}: give its address, as in "
                     "tcp://host:8786"
                 ) from error
-        require(hasattr(client, "get_executor"), f"client {shown(client)} is no Client: give one")
+        require(hasattr(client, "get_executor"), f"client {quote(client)} is no Client: give one")
         executor = client.get_executor(pure=False)
         write(mark, b"")
         try:
@@ -96,7 +96,7 @@ def train_stretch(
         shared = (folder() / mark).exists()
         if content and not shared:
             write(folder() / content[0], content[1])
-        found = advance(spec, end, device=devices.pick(device), **how)
+        found = train_to(spec, end, device=devices.pick(device), **how)
         left = None
         with suppress(OSError):
             left = None if shared or not found.checkpoint else found.checkpoint.read_bytes()

@@ -15,7 +15,7 @@ from cplab.checks import Cancelled, Diverged, raise_first, tidy
 from cplab.devices import usable_cores
 from cplab.engine import cluster
 from cplab.engine.checkpoints import forget
-from cplab.engine.pool import Crew, here, processes
+from cplab.engine.pool import Crew, processes, this_process
 from cplab.engine.train import STOPPED, Context, Measures, Training
 from cplab.engine.tree import Segment, plan
 
@@ -35,7 +35,7 @@ def trajectories(
     diverged: list[Diverged] = []
     running: dict[Future, Segment] = {}
 
-    with crew_of(specs, context, measures or {}) as crew:
+    with choose_crew(specs, context, measures or {}) as crew:
         while ready or running:
             if context.stop.is_set():
                 raise Cancelled(STOPPED)
@@ -49,11 +49,11 @@ def trajectories(
                     result = crew.take(segment, job)
                     del job  # what is held on to, Dask does again if its worker is lost
                 except Diverged as error:
-                    diverged += [error] * sum(len(part.ends) for part in segment.below())
+                    diverged += [error] * sum(len(part.ends) for part in segment.subtree())
                 else:
                     found |= {*result.found}
                     for row in result.rows:
-                        segment.tell(context.report, row)
+                        segment.report_row(context.report, row)
                     if len(result.rows) < segment.end:
                         ready.append(segment)
                         continue
@@ -71,14 +71,14 @@ def trajectories(
     raise_first(diverged)
 
 
-def crew_of(specs: list, context: Context, measures: Measures) -> AbstractContextManager[Crew]:
+def choose_crew(specs: list, context: Context, measures: Measures) -> AbstractContextManager[Crew]:
     """Who trains these lives: the workers of a cluster, several processes, or this one."""
     if context.client is not None:
-        return cluster.crew(context.client, context.device, measures, context.workers)
+        return cluster.cluster_crew(context.client, context.device, measures, context.workers)
     device = devices.pick(context.device)
     if (workers := context.workers or crew_size(specs, context.device)) > 1:
         return processes(workers, device, measures)
-    return here(device, measures, context.stop, context.report)
+    return this_process(device, measures, context.stop, context.report)
 
 
 def crew_size(specs: list, device: str = "auto") -> int:

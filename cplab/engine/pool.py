@@ -18,7 +18,7 @@ import torch
 from cplab import registry
 from cplab.checks import CplabError, Exhausted
 from cplab.devices import usable_cores
-from cplab.engine.train import Measures, Report, Trajectory, advance
+from cplab.engine.train import Measures, Report, Trajectory, train_to
 
 
 class Crew(NamedTuple):
@@ -34,7 +34,7 @@ class Crew(NamedTuple):
 
 
 @contextmanager
-def here(
+def this_process(
     device: torch.device, measures: Measures, stop: threading.Event, report: Report
 ) -> Iterator[Crew]:
     """This process, which trains one segment after the other."""
@@ -42,9 +42,9 @@ def here(
     def begin(segment: Any) -> Future:
         job: Future = Future()
         how = {"device": device, "measures": measures, "stop": stop, **segment.last}
-        how["report"] = partial(segment.tell, report)
+        how["report"] = partial(segment.report_row, report)
         try:
-            job.set_result(advance(segment.spec, segment.end, **how))
+            job.set_result(train_to(segment.spec, segment.end, **how))
         except CplabError as error:
             job.set_exception(error)
         return job
@@ -71,7 +71,7 @@ def processes(workers: int, device: torch.device, measures: Measures) -> Iterato
     def begin(segment: Any) -> Future:
         how = {"device": device, "measures": measures, "stretch": 0, **segment.last}
         with without_interrupt():  # a process that starts now inherits this
-            return pool.submit(advance, segment.spec, segment.end, **how)
+            return pool.submit(train_to, segment.spec, segment.end, **how)
 
     try:
         yield Crew(begin, lambda segment, job: job.result(), lambda: workers)

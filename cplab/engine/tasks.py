@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from cplab import data, deficits, devices, models
 from cplab.checks import require
 from cplab.optimizers import Optimizer
-from cplab.specs import mix
+from cplab.specs import mix_seeds
 
 TASKS: dict[str, Any] = {}
 EVENTS: dict[str, Callable] = {}
@@ -78,7 +78,7 @@ class Classification:
         Arguments: state, tensors of the checkpoint that is loaded next, where shapes may differ.
         """
         p, images = spec.settings, self.images(spec, device)
-        with seeded(mix(spec.seed)):
+        with seeded(mix_seeds(spec.seed)):
             net = models.build(spec.model, len(images.mean), p.size).to(device)
         return Learner(net, Optimizer(net.parameters(), spec.optimizer, p.momentum, p.weight_decay))
 
@@ -116,19 +116,19 @@ class TwoViews(Classification):
         apart = models.MODELS[spec.family].apart
         right = shuffled(spec, epoch, step, images, glance=1) if apart else None
         for index, left in shuffled(spec, epoch, step, images):
-            x = torch.stack([left, next(right)[1]], 1) if right else both(left)
+            x = torch.stack([left, next(right)[1]], 1) if right else duplicate_view(left)
             y = images.train_y[index]
             yield deficits.apply_deficit(x, y, step.deficit, index=index, **chance)
 
     def report(self, spec: Any, net: nn.Module, images: data.Images) -> dict:
         def normal(x: Tensor) -> Tensor:
-            return both(images.normal(x))
+            return duplicate_view(images.normal(x))
 
         x, y = images.test_x, images.test_y
         return {"test_accuracy": evaluate(net, x, y, normal, spec.arithmetic)}
 
 
-def both(x: Tensor) -> Tensor:
+def duplicate_view(x: Tensor) -> Tensor:
     """Images (N, C, H, W) as two views that are alike, (N, 2, C, H, W)."""
     return x.unsqueeze(1).expand(-1, 2, -1, -1, -1)
 
@@ -142,7 +142,7 @@ def shuffled(
     if step.augment != 1:
         p = replace(p, shift=0, mirror=False)
     count, size = len(images.train_y), p.size
-    random = torch.Generator().manual_seed(mix(spec.seed, epoch))
+    random = torch.Generator().manual_seed(mix_seeds(spec.seed, epoch))
     order = torch.randperm(count, generator=random).to(device)
     shift = torch.randint(2 * p.shift + 1, (2, count), generator=random).to(device)
     mirror = (torch.rand(count, generator=random) < 0.5 * p.mirror).to(device)
@@ -152,7 +152,7 @@ def shuffled(
     # every crop of every image, as a view: (images, rows down, columns across, H, W, C)
     crops = padded.unfold(1, size, 1).unfold(2, size, 1).permute(0, 1, 2, 4, 5, 3)
     if step.images != 1:  # the same ones in every epoch of a seed
-        random = torch.Generator().manual_seed(mix(spec.seed, "images"))
+        random = torch.Generator().manual_seed(mix_seeds(spec.seed, "images"))
         seen = torch.rand(count, generator=random).to(device).argsort() < step.images * count
         order = order[seen[order]]
         why = "leaves one image in the last batch: take another fraction"

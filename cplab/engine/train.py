@@ -15,9 +15,9 @@ from cplab import data, devices
 from cplab.checks import Cancelled, Diverged
 from cplab.engine import checkpoints
 from cplab.engine.tasks import EVENTS, TASKS, Learner
-from cplab.engine.treatments import birth_norms, scale_to
-from cplab.engine.turns import turn
-from cplab.measure.measurements import Measures, due, measure_after, try_on_newborn
+from cplab.engine.treatments import birth_norms, rescale_layers
+from cplab.engine.turns import core_turn
+from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
 from cplab.runs import Step
 from cplab.specs import canonical, trainer
 
@@ -65,7 +65,7 @@ class Trajectory:
     """The rows of a stretch of training, from epoch 0.
 
     rows: of a step part, epoch, lr, train_loss, what the task reports, seconds and, where something
-    is, what is measured; of an event part, event, what it returns, seconds. how: see `conditions`.
+    is, what is measured; of an event part, event, what it returns, seconds. how: `numerics_key`.
     checkpoint: the last one, if there is any. found: those that were there before.
     """
 
@@ -84,16 +84,16 @@ class Trajectory:
         return Training(spec.values(rows), measured, sum(r["seconds"] for r in rows), **self.how)
 
 
-def task_of(spec: Any) -> Any:
+def make_task(spec: Any) -> Any:
     """The task of a life."""
     trainer(spec)  # loads the module that defines it
     return TASKS[spec.task]
 
 
-def conditions(spec: Any, device: torch.device) -> dict[str, Any]:
+def numerics_key(spec: Any, device: torch.device) -> dict[str, Any]:
     """What the exact result of a life depends on besides: copy, device, precision and threads."""
     return {
-        "copy": task_of(spec).images(spec, device).copy,
+        "copy": make_task(spec).images(spec, device).copy,
         "device": devices.machine(device),
         "precision": "bf16" if devices.in_bf16(spec.arithmetic, device) else "float32",
         "threads": torch.get_num_threads(),
@@ -103,7 +103,7 @@ def conditions(spec: Any, device: torch.device) -> dict[str, Any]:
 def checkpoint_names(spec: Any, device: torch.device) -> list[Path]:
     """The checkpoints of a life, before its first part and after each; the same for whoever has
     these parts and conditions in common."""
-    digest = repr((*spec.trunk_key, *conditions(spec, device).values(), torch.__version__))
+    digest = repr((*spec.trunk_key, *numerics_key(spec, device).values(), torch.__version__))
     paths = []
     for part in (None, *spec.life):
         digest = hashlib.sha256(f"{digest} {part}".encode()).hexdigest()
@@ -115,7 +115,7 @@ def train_epoch(
     spec: Any, epoch: int, step: Step, images: data.Images, learner: Learner, stop: Any = None
 ) -> float:
     """One epoch of a life. Returns the mean training loss. Raises Cancelled or Diverged."""
-    task = task_of(spec)
+    task = make_task(spec)
     learner.net.train()
     norms = birth_norms(spec, learner.net) if step.held else []
     total, seen = torch.zeros((), device=images.train_x.device), 0
@@ -130,7 +130,7 @@ def train_epoch(
         learner.optimizer.step(step.lr, step.decay)
         task.after_step(learner)
         if norms:
-            scale_to(learner.net, norms)
+            rescale_layers(learner.net, norms)
         total += loss.detach() * len(y)
         seen += len(y)
     mean = total.item() / seen
@@ -142,15 +142,17 @@ def train_epoch(
     return mean
 
 
-def begin(
+def load_deepest(
     spec: Any, device: torch.device, found: list[Path], measures: Measures
 ) -> tuple[Path | None, list[dict], Learner]:
     """The deepest of some checkpoints that is sound, has all measurements and fits, its rows and
     its learner; those of a newborn where there is none."""
-    task = task_of(spec)
+    task = make_task(spec)
     for path in reversed(found):
         rows, state = checkpoints.read(path) or ([], None)
-        if state and all({*due(measures, row)} <= {*row.get("measured", {})} for row in rows):
+        if state and all(
+            {*due_measures(measures, row)} <= {*row.get("measured", {})} for row in rows
+        ):
             try:
                 learner = task.start(spec, device, state)
                 checkpoints.load(state, learner)
@@ -160,7 +162,7 @@ def begin(
     return None, [], task.start(spec, device)
 
 
-def live_through(
+def train_part(
     spec: Any, number: int, rows: list[dict], images: data.Images, learner: Learner, stop: Any
 ) -> dict:
     """One part of a life after `rows` of the earlier ones. Returns its row."""
@@ -170,14 +172,14 @@ def live_through(
         epoch = sum("epoch" in row for row in rows)
         loss = train_epoch(spec, epoch, part, images, learner, stop)
         row |= {"epoch": epoch, "lr": part.lr, "train_loss": loss}
-        row |= task_of(spec).report(spec, learner.net, images)
+        row |= make_task(spec).report(spec, learner.net, images)
     else:
         row |= {"event": part.name, **EVENTS[part.name](learner, spec, images, *part.args)}
     return row | {"seconds": time.perf_counter() - began}
 
 
-@devices.failures_named()
-def advance(
+@devices.explain_failures()
+def train_to(
     spec: Any,
     end: int,
     *,
@@ -196,11 +198,11 @@ def advance(
         checked before each batch; report, called with each row.
     Raises: Cancelled, Diverged, Exhausted.
     """
-    measures, task = measures or {}, task_of(spec)
-    how, images = conditions(spec, device), task.images(spec, device)
+    measures, task = measures or {}, make_task(spec)
+    how, images = numerics_key(spec, device), task.images(spec, device)
     names = checkpoint_names(spec, device)[: end + 1]
     found = [p for n in names[1:] for p in (n, checkpoints.resume_path(n)) if p.exists()]
-    begun, rows, learner = begin(spec, device, found, measures)
+    begun, rows, learner = load_deepest(spec, device, found, measures)
     rolling = None if begun in names else begun
     start, save_at = time.monotonic(), checkpoints.next_due()
     if not rows:
@@ -210,9 +212,9 @@ def advance(
     for number in range(len(rows), end):
         if stop and stop.is_set():
             raise Cancelled(STOPPED)
-        with turn(device, stop):
-            row = live_through(spec, number, rows, images, learner, stop)
-            measure_after(due(measures, row), spec, row, learner.net, images)
+        with core_turn(device, stop):
+            row = train_part(spec, number, rows, images, learner, stop)
+            measure_after(due_measures(measures, row), spec, row, learner.net, images)
         rows.append(row)
         if number < end - 1 and (now := time.monotonic()) > save_at:
             before, rolling = rolling, checkpoints.resume_path(names[number + 1])
@@ -226,7 +228,9 @@ def advance(
         checkpoints.save(names[end], learner, rows)
     if ends and measures:  # if it fails, the last checkpoint stays
         last = next(row for row in reversed(rows) if "epoch" in row)
-        again = due(measures, last) if "event" in rows[-1] else []  # of what the events have left
+        again = (
+            due_measures(measures, last) if "event" in rows[-1] else []
+        )  # of what the events have left
         at_end = [name for name, when in measures.items() if when == "end" or name in again]
         measure_after(at_end, spec, last, learner.net, images)
     if keep or stretch == math.inf:

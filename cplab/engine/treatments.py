@@ -23,7 +23,7 @@ OTHER = 1000  # further is the seed whose newborn a network is mixed with
 FIRST = "first."  # begins the names of the first network's weights
 
 
-def under_batch_norm(net: nn.Module) -> list[tuple[Any, Any]]:
+def normalised_layers(net: nn.Module) -> list[tuple[Any, Any]]:
     """The layers without a bias that batch norm follows, each with it, in the order of modules."""
     kinds = (nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d)
     layers = [module for module in net.modules() if isinstance(module, kinds)]
@@ -42,15 +42,16 @@ def newborn(spec: Any, net: nn.Module, seed: int) -> nn.Module:
 def birth_norms(spec: Any, net: nn.Module) -> list[Tensor]:
     """The norm that each layer under batch norm had at birth."""
     return [
-        layer.weight.detach().norm() for layer, _ in under_batch_norm(newborn(spec, net, spec.seed))
+        layer.weight.detach().norm()
+        for layer, _ in normalised_layers(newborn(spec, net, spec.seed))
     ]
 
 
 @torch.no_grad()
-def scale_to(net: nn.Module, norms: list[Tensor]) -> list[Tensor]:
+def rescale_layers(net: nn.Module, norms: list[Tensor]) -> list[Tensor]:
     """Scale each layer under batch norm to a norm, its outputs' statistics too; the factors."""
     factors = []
-    for (layer, after), norm in zip(under_batch_norm(net), norms, strict=True):
+    for (layer, after), norm in zip(normalised_layers(net), norms, strict=True):
         factors.append(factor := norm / layer.weight.norm())
         layer.weight.mul_(factor)
         for statistic, scale in ((after.running_mean, factor), (after.running_var, factor**2)):
@@ -63,7 +64,7 @@ def scale_to(net: nn.Module, norms: list[Tensor]) -> list[Tensor]:
 def renorm(learner: Learner, spec: Any, images: data.Images) -> dict:
     """Each layer under batch norm back to the norm it had at birth, which changes no answer but
     that batch norm adds a small number to variances; momentum starts again from nothing."""
-    factors = scale_to(learner.net, birth_norms(spec, learner.net))
+    factors = rescale_layers(learner.net, birth_norms(spec, learner.net))
     learner.optimizer.state.clear()
     return {"factors": [*map(float, factors)]}
 
@@ -93,7 +94,7 @@ class TwoLives(Classification):
 
 
 @event
-def begin_again(learner: Learner, spec: Any, images: data.Images) -> dict:
+def restart_as_newborn(learner: Learner, spec: Any, images: data.Images) -> dict:
     """Keep the weights, and be a newborn."""
     kept = {FIRST + name: w.detach().clone() for name, w in learner.net.named_parameters()}
     new = TASKS[spec.task].start(spec, images.train_x.device)

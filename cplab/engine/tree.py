@@ -33,14 +33,14 @@ class Segment:
         """What is to be done at its end."""
         return {"keep": bool(self.branches), "ends": bool(self.ends)}
 
-    def below(self) -> list["Segment"]:
+    def subtree(self) -> list["Segment"]:
         """This segment and all that branch from it."""
         found = [self]
         for segment in found:
             found += segment.branches
         return found
 
-    def tell(self, report: Callable[[Any, dict], None], row: dict) -> None:
+    def report_row(self, report: Callable[[Any, dict], None], row: dict) -> None:
         """Report a row, if it is the next one."""
         if row["part"] == self.told:
             self.told += 1

@@ -25,7 +25,7 @@ PATIENCE = 60.0  # seconds in which nobody's turn came; then whoever waits goes 
 
 
 @contextmanager
-def turn(device: torch.device, stop: Flag | None = None) -> Iterator[None]:
+def core_turn(device: torch.device, stop: Flag | None = None) -> Iterator[None]:
     """Wait for as many idle cores as this process has threads; does nothing on a GPU.
 
     Arguments: stop, ends the wait.

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import ipywidgets as w
 
-from cplab.checks import CplabError, require, shown
-from cplab.lab.surface import in_red, replace_last
+from cplab.checks import CplabError, quote, require
+from cplab.lab.surface import error_html, replace_last
 from cplab.show import predictions
 
 VERSION, LONGEST, MOST_CODES = 1, 100, 1000
@@ -55,7 +55,7 @@ def decode(code: str) -> Answer:
     """
     plain = code.strip().upper().translate(READ) if len(code) <= LONGEST else ""
     fine = re.fullmatch(f"[{OURS.decode()}]+", plain)
-    require(fine, f"code {shown(code)} is not allowed: paste it as the question shows it")
+    require(fine, f"code {quote(code)} is not allowed: paste it as the question shows it")
     packed = plain.encode().translate(bytes.maketrans(OURS, PLAIN))
     try:
         body = base64.b32decode(packed + b"=" * (-len(packed) % 8))[:-2]
@@ -63,7 +63,7 @@ def decode(code: str) -> Answer:
         body = b""
     found = Answer(body[1:4].hex(), tuple(body[4:]))
     whole = found.values and encode(found).replace("-", "") == plain  # with its version and check
-    require(whole, f"code {shown(code)} is incomplete")
+    require(whole, f"code {quote(code)} is incomplete")
     return found
 
 
@@ -109,7 +109,7 @@ def answers_in(pasted: str, question: Any) -> tuple[list[tuple[int, ...]], list[
         if fits and all(map(operator.le, answer.values, most)):
             found.append(answer.values)
         else:
-            refused.append(f"code {shown(word)} answers another question")
+            refused.append(f"code {quote(word)} answers another question")
     return found, refused
 
 
@@ -126,7 +126,7 @@ def class_picture(question: Any, codes: str) -> Any:
     >>> class_picture(asked, "05VZ-RDR0-ZRMG").title.text
     '1 answer'
     """
-    wrong = f"question {shown(question)} is not allowed: give a Prediction, Ranking or choice"
+    wrong = f"question {quote(question)} is not allowed: give a Prediction, Ranking or choice"
     require(hasattr(question, "controls"), wrong)
     found, refused = answers_in(codes, question)
     require(found, f"no code answers this question: {'; '.join(refused[:2]) or 'paste some'}")
@@ -147,7 +147,7 @@ def class_picture(question: Any, codes: str) -> Any:
     return predictions.class_choices(chosen, title=title)
 
 
-class Together(w.Accordion):
+class ClassAnswers(w.Accordion):
     """The code of one's own answer, and a place for those of a class, beneath an answered question.
 
     `code` says it, `codes` is where a teacher pastes, `picture` the box with the figure.
@@ -175,7 +175,7 @@ class Together(w.Accordion):
         try:
             drawn = class_picture(self._question, self.codes.value)
         except CplabError as error:
-            self.said.value = in_red(error)
+            self.said.value = error_html(error)
             return
         refused = answers_in(self.codes.value, self._question)[1]
         left = f"{len(refused)} left out: {refused[0]}" if refused else ""

@@ -14,7 +14,7 @@ import numpy as np
 
 from cplab import animals, eyes, linear, pruning, quantities
 from cplab.checks import CplabError
-from cplab.lab.lab01 import by_age
+from cplab.lab.lab01 import age_figure
 from cplab.lab.points import Plots, Points
 from cplab.runs import Run
 from cplab.show.predictions import all_seeds
@@ -83,7 +83,7 @@ def kittens() -> Any:
     rows = {words: animals.statements(what) for words, what in asked.items()}
     points = {words: found[found.kind == "point"] for words, found in rows.items()}
     normal = animals.statements("normal_acuity").value.max()
-    fig = by_age(points, 400, "cycles/degree", normal)
+    fig = age_figure(points, 400, "cycles/degree", normal)
     fig.update(**SIZE)
     return fig
 

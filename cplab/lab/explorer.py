@@ -15,9 +15,9 @@ from bokeh.colors import RGB
 from bokeh.events import DoubleTap, PressUp, Tap
 
 from cplab import data, results
-from cplab.checks import one_of, require, shown, whole
+from cplab.checks import one_of, quote, require, whole
 from cplab.deficits import canonical_name
-from cplab.lab.live import Clock, Job, life_in_words, say_cost
+from cplab.lab.live import Clock, Job, describe_cost, describe_life
 from cplab.lab.points import Plots, Points
 from cplab.lab.surface import TEXT, Throttle, buttons, surface
 from cplab.profiles import PROFILES
@@ -25,7 +25,7 @@ from cplab.results.tables import table_where
 from cplab.runs import CLOCKS, DATASETS, DEVICES, LONGEST, Run
 from cplab.show.pictures import strips
 from cplab.show.previews import preview
-from cplab.show.results import note
+from cplab.show.results import source_note
 from cplab.show.theme import Style, label, style
 from cplab.statistics import detectable, percent
 
@@ -101,7 +101,7 @@ class Explorer(w.VBox):
     @property
     def run(self) -> Run:
         """The chosen point, as a run."""
-        return self.points.at(self.deficit.value, self.onset.value, self.length.value)
+        return self.points.run_at(self.deficit.value, self.onset.value, self.length.value)
 
     # What is on the screen
 
@@ -153,13 +153,13 @@ class Explorer(w.VBox):
         ):
             control.layout.display = "" if wanted else "none"
         key = f"{KEY}{LAST if like.schedule == 'fixed' else ''}"
-        self.status.value = f"<small>{html.escape(note(self.points.table))} · {key}</small>"
+        self.status.value = f"<small>{html.escape(source_note(self.points.table))} · {key}</small>"
 
     # What happens
 
     def _choose(self, change: Any = None) -> None:
         """Show the chosen point: the figures first, in one go. Called by every control."""
-        with self._surface.at_once():
+        with self._surface.batch_changes():
             self._draw()
         self._tell(picture=change is None or change.owner is self.deficit)
         self._look_ahead()
@@ -195,7 +195,7 @@ class Explorer(w.VBox):
         if not self.job.busy:
             todo = self._todo(run)
             more = "" if len(todo) == 1 else " with its missing controls"
-            words[self.estimate] = f"live{more}: {say_cost(todo)}"
+            words[self.estimate] = f"live{more}: {describe_cost(todo)}"
         train = {"description": "Train it again" if known else "Train this point"}
         return {self.train: train} | {one: {"value": text} for one, text in words.items()}
 
@@ -217,8 +217,8 @@ class Explorer(w.VBox):
         controls = [getattr(self, name) for name in (*MOVED, "size")]
         values = {one: one.index if one.has_trait("index") else one.value for one in controls}
         ends = (epoch if one is bar else one.value for one in (self.onset, self.length))
-        run = self.points.at(self.deficit.value, *ends)
-        self._surface.foresee(
+        run = self.points.run_at(self.deficit.value, *ends)
+        self._surface.precompute(
             lambda: self.plots.show(*self._what_is_shown(run)),
             # not what the controls say: another thread may have moved them, and wait to draw that
             lambda: self.plots.show(*self._drawn),
@@ -238,7 +238,7 @@ class Explorer(w.VBox):
     def _know(self, like: Run) -> None:
         """Take the results that there are by now."""
         self.points = Points(like)
-        self._surface.outdate()
+        self._surface.discard_precomputed()
 
     def _tap(self, event: Any) -> None:
         """A click on the map chooses the point: on an axis of names, cell i is from i to i + 1."""
@@ -258,16 +258,16 @@ class Explorer(w.VBox):
         """The read-out: what the chosen point shows, in words and with its interval."""
         if run not in self.points:
             if not nearest:
-                return f"Nobody has trained {life_in_words(run)} yet. <b>Train it.</b>"
+                return f"Nobody has trained {describe_life(run)} yet. <b>Train it.</b>"
             rows = "; ".join(
                 f"onset {r.onset}, length {r.length}: {self.points.accuracy(r)}" for r in nearest
             )
             return (
-                f"Not trained: {life_in_words(run)}. Its trained neighbours: {rows}. "
+                f"Not trained: {describe_life(run)}. Its trained neighbours: {rows}. "
                 "The curves show the first of them. <b>Train this point</b> to know."
             )
         begin = (
-            f"{life_in_words(run)} ends at <b>{self.points.accuracy(run)}</b> "
+            f"{describe_life(run)} ends at <b>{self.points.accuracy(run)}</b> "
             f"after {run.recovery} epochs of recovery"
         )
         if run.deficit == "none":
@@ -315,7 +315,7 @@ class Explorer(w.VBox):
                 grown = dict(enumerate(fresh.series("test_accuracy"), 1))
                 draw(last=True)
         self.job.progress.value = self.job.progress.max
-        where = "" if self.run == run else f", of {life_in_words(run)}"
+        where = "" if self.run == run else f", of {describe_life(run)}"
         return f"live, seed {run.seed}: {percent(fresh.accuracy)} %{where}"
 
 
@@ -325,7 +325,7 @@ class Explorer(w.VBox):
 def read_link(at: str) -> dict[str, str]:
     """The point in a link, `…#explorer?deficit=flip&onset=4&length=8`, or in its end alone."""
     point = dict(parse_qsl(at.rpartition("?")[2]))
-    require(point or not at, f"at {shown(at)} is not allowed: give onset=4&length=8, or a link")
+    require(point or not at, f"at {quote(at)} is not allowed: give onset=4&length=8, or a link")
     for name in point:
         one_of("control", name, MOVED)
     return point

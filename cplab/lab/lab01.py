@@ -17,7 +17,9 @@ from cplab.show.theme import CUES, EQUAL, Style, band, place_legend, plain_figur
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # one a kind of statement
 
 
-def by_age(rows: dict[str, pd.DataFrame], last: float, unit: str = "", normal: float = 0) -> Any:
+def age_figure(
+    rows: dict[str, pd.DataFrame], last: float, unit: str = "", normal: float = 0
+) -> Any:
     """What animal papers state: a number as a point, with its range; words as shaded ages.
 
     Arguments: rows of cplab.animals.statements by what they are about; last, the last day of the
@@ -28,7 +30,7 @@ def by_age(rows: dict[str, pd.DataFrame], last: float, unit: str = "", normal: f
     every = pd.concat(part.assign(about=text, hue=hue) for hue, (text, part) in coloured)
     words, points = (every[every.kind == kind] for kind in ("interval", "point"))
     options = {"width": 800, "x_range": Range1d(-0.01 * last, last), "min_border_left": 140}
-    figs = [stretches(words, last / 200, **options)] if len(words) else []
+    figs = [age_ranges(words, last / 200, **options)] if len(words) else []
     if len(points := points.dropna(subset="age_low")):
         figs.append(numbers(points, unit, normal, **options))
     figs[-1].xaxis.axis_label = "age, days"
@@ -50,7 +52,7 @@ def numbers(rows: pd.DataFrame, unit: str, normal: float, **options: Any) -> fig
     return place_legend(fig, "top_right")
 
 
-def stretches(rows: pd.DataFrame, least: float, **options: Any) -> figure:
+def age_ranges(rows: pd.DataFrame, least: float, **options: Any) -> figure:
     """Statements in words as shaded stretches of age, each of `least` days at least and in a lane
     of its own (source `words`); one without an age stands in the title."""
     aged, apart = rows.dropna(subset="age_low"), rows[rows.age_low.isna()]
@@ -84,7 +86,7 @@ def statement_table(rows: pd.DataFrame) -> str:
     return f'{css}<table class="cplab-stated">{body}</table>'
 
 
-def fans(groups: Mapping[str, Sequence[np.ndarray]], hues: Mapping[str, str]) -> Any:
+def orientation_figure(groups: Mapping[str, Sequence[np.ndarray]], hues: Mapping[str, str]) -> Any:
     """Each filter of several networks as a line through the centre: along the stripes that it
     answers to best, the longer the more selective.
 
@@ -103,10 +105,10 @@ def fans(groups: Mapping[str, Sequence[np.ndarray]], hues: Mapping[str, str]) ->
         fig.segment("x0", "y0", "x", "y", source=source, color=hues[text], width=1.5, alpha=0.7)
         fig.axis.visible = fig.grid.visible = False
         figs.append(fig)
-    return theme.row(*figs)
+    return theme.figure_row(*figs)
 
 
-def beside_animals(
+def compare_with_animals(
     networks: Sequence[dict], animals: Sequence[dict], titles: Sequence[str], x: str, hue: str
 ) -> Any:
     """Figures that each show a network's curve with its band beside an animal's points.
@@ -126,4 +128,4 @@ def beside_animals(
         fig.scatter("x", "mean", legend_label="kitten", **look, **mark)
         reference_line(fig, "width", EQUAL.colour, 1)
         figs.append(place_legend(fig, "bottom_left"))
-    return theme.row(*figs)
+    return theme.figure_row(*figs)

@@ -14,7 +14,7 @@ from cplab.show.results import over_epochs
 from cplab.show.theme import EQUAL, LIVE, plain_figure, reference_line
 
 
-def sampling(draws: Sequence[int], estimates: ArrayLike, exact: float) -> figure:
+def sampling_figure(draws: Sequence[int], estimates: ArrayLike, exact: float) -> figure:
     """Estimates by sampling (n, repeats) against the number of draws (n,), as parts of the exact
     value; a grey band lies within 5 % of it."""
     words = ("each dot is one estimate", "draws", "estimate / exact trace")
@@ -29,7 +29,7 @@ def sampling(draws: Sequence[int], estimates: ArrayLike, exact: float) -> figure
     return fig
 
 
-def beside_trace(
+def compare_with_trace(
     clear: Sequence, points: Mapping[str, ArrayLike], at: int = 0, words: str = "loss", **how: Any
 ) -> figure:
     """The trace without a deficit (left axis) and the sensitivity to one (right axis), by epoch,

@@ -19,10 +19,10 @@ from numpy.typing import ArrayLike
 from cplab import pruning, statistics
 from cplab.checks import CplabError
 from cplab.lab.live import Job
-from cplab.lab.surface import Throttle, in_red, surface
+from cplab.lab.surface import Throttle, error_html, surface
 from cplab.lab.widgets import Slide
 from cplab.show.results import means
-from cplab.show.theme import colour, label, percent_axis, plain_figure, row
+from cplab.show.theme import colour, figure_row, label, percent_axis, plain_figure
 
 COMPARED = ("biological", "random", "per_pixel")  # what a live search is compared with
 ACROSS, UP = np.tile(np.arange(28), 28), np.repeat(np.arange(27, -1, -1), 28)
@@ -47,12 +47,12 @@ def pixel_columns(counts: ArrayLike) -> dict[str, Any]:
     return {"x": ACROSS, "y": UP, "count": np.asarray(counts, float).ravel().tolist()}
 
 
-def on_pixels(alive: Sequence[ArrayLike]) -> np.ndarray:
+def count_by_pixel(alive: Sequence[ArrayLike]) -> np.ndarray:
     """How many synapses of an architecture's first layer are on each pixel (28, 28)."""
     return np.asarray(alive[0]).sum(0).reshape(28, 28)
 
 
-class Growing(w.VBox):
+class GrowthBench(w.VBox):
     """Grow and prune a network here and now: density, accuracy and where its synapses are.
 
     Arguments: dataset; gammas, densities, what the sliders offer; steps, of retraining what is left
@@ -109,13 +109,13 @@ class Growing(w.VBox):
         chart = pixels(np.zeros((28, 28)), "synapses on each pixel, 0 to 16", size=400)
         counts = chart.select_one({"name": "pixels"})
         self.sources = {"live": live, "expected": expected, "pixels": counts}
-        return row(layouts.column(steps, learned), chart)
+        return figure_row(layouts.column(steps, learned), chart)
 
     def _choose(self, change: Any = None) -> None:
         try:
             spec = self.spec
         except CplabError as error:
-            self.job.said.value = in_red(error)
+            self.job.said.value = error_html(error)
             return
         at = np.linspace(0, spec.steps, 200)
         self.sources["expected"].data = {"step": at, "density": pruning.expected_density(spec, at)}
@@ -139,7 +139,7 @@ class Growing(w.VBox):
         if kept is None:
             return f"this search never fell to {100 * spec.keep[0]:g} %"
         alive = pruning.unpack_architecture(kept["alive"])
-        self.sources["pixels"].data = pixel_columns(on_pixels(alive))
+        self.sources["pixels"].data = pixel_columns(count_by_pixel(alive))
         self.job.said.value = "what is left, and two controls, from new weights …"
         ink, random = pruning.inked_pixels(spec.dataset), np.random.default_rng(spec.seed)
         compared = [pruning.make_control(kind, alive, ink, random) for kind in COMPARED]
@@ -206,7 +206,7 @@ def architectures(
     return Slide([fig, chart], densities, columns, say, description="density")
 
 
-def splits(found: Mapping[str, Sequence[Mapping]], large: tuple[int, int]) -> Slide:
+def split_slider(found: Mapping[str, Sequence[Mapping]], large: tuple[int, int]) -> Slide:
     """A slider over pruning: how many kernels each layer still has, and what the network can do.
 
     Arguments: found, {task: values of pruning.KernelPruning, one a seed}; large, kernels at first.

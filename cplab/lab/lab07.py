@@ -14,8 +14,8 @@ from bokeh.plotting import figure
 
 from cplab import eyes, results, statistics
 from cplab.checks import CplabError, require
-from cplab.lab.live import Clock, Job, say_cost, windows_of
-from cplab.lab.surface import TEXT, Throttle, buttons, in_red, surface
+from cplab.lab.live import Clock, Job, deficit_windows, describe_cost
+from cplab.lab.surface import TEXT, Throttle, buttons, error_html, surface
 from cplab.lab.widgets import Slide
 from cplab.quantities import each_seed
 from cplab.runs import Run
@@ -75,7 +75,7 @@ def class_columns(percents: Any) -> dict[str, Any]:
     return {"x": NAMES, "hue": BETWEEN} | {name: np.nan_to_num(of) for name, of in known.items()}
 
 
-def beside_kittens(moments: Mapping[str, tuple[Run, int | None]]) -> figure:
+def compare_with_kittens(moments: Mapping[str, tuple[Run, int | None]]) -> figure:
     """Neurons of one eye alone and of both: cats' in print, and networks' as measured; a network's
     neuron is of one eye where the other has less than a seventh of it.
 
@@ -158,10 +158,10 @@ class Clinic(w.VBox):
         self._like, self.device = Run(profile=profile, model=model, **setting), device
         usual = self._like.recovery
         self.kind, self.eye = buttons(MISSED), buttons(["right", "left", "both"])
-        self.onset, self.length = bar("onset", 24), bar("length", 24)
-        self.wait = bar("wait before the patch", usual)
-        self.patch = bar("patch of the other", usual)
-        self.recovery = bar("recovery", 4 * usual, usual)
+        self.onset, self.length = release_slider("onset", 24), release_slider("length", 24)
+        self.wait = release_slider("wait before the patch", usual)
+        self.patch = release_slider("patch of the other", usual)
+        self.recovery = release_slider("recovery", 4 * usual, usual)
         bars = [self.onset, self.length, self.wait, self.patch, self.recovery]
         self.readout = w.HTML().add_class("cplab-readout")
         self.job = Job("Train this life", self._work, [self.kind, self.eye, *bars])
@@ -217,7 +217,7 @@ class Clinic(w.VBox):
         try:
             run = self.run
         except CplabError as error:
-            self.readout.value, self.job.start.disabled = in_red(error), True
+            self.readout.value, self.job.start.disabled = error_html(error), True
             for source in self.sources.values():
                 source.data = {name: [] for name in source.data}
             return
@@ -227,27 +227,27 @@ class Clinic(w.VBox):
         columns = statistics.mean_columns([*shares.T])
         self.sources["share"].data = {"x": np.arange(1, len(columns["mean"]) + 1), **columns}
         lives = {"worth": run, "without": run.without_window()}
-        worths = {name: each_seed(each_worth, life) for name, life in lives.items()}
+        worths = {name: each_seed(eye_accuracies, life) for name, life in lives.items()}
         for name, worth in worths.items():
             known = statistics.mean_columns([*worth.T])
             self.sources[name].data = {"x": WORTH[: len(known["mean"])], **known}
         said = self._words(run, shares, worths["worth"])
         self.readout.value = f'<div style="{TEXT}">{said}</div>'
         if not self.job.busy:
-            self.job.said.value = f"live: {say_cost([run], eyes.MEASURES)}"
+            self.job.said.value = f"live: {describe_cost([run], eyes.MEASURES)}"
             self.job.progress.value = 0
 
     def _words(self, run: Run, shares: np.ndarray, worth: np.ndarray) -> str:
         """What the chosen life shows, in words: shares by epoch and what its eyes are worth, one
         row a seed; and how much more each is than without its deficits."""
         if not len(shares):
-            return f"Nobody has trained this life yet: {in_words(run)}. <b>Train it</b> below."
+            return f"Nobody has trained this life yet: {describe_run(run)}. <b>Train it</b> below."
         share = statistics.describe([*shares[:, -1]], 2)
-        said = [f"{in_words(run)}: share of the right eye {share}"]
+        said = [f"{describe_run(run)}: share of the right eye {share}"]
         if not len(worth):
             return f"{said[0]}; what each eye is worth was not measured: <b>train it</b> below"
         for i, eye in enumerate(eyes.EYES, 1):
-            mean, half = statistics.mean_half(worth[:, i] / 100)
+            mean, half = statistics.mean_and_half(worth[:, i] / 100)
             more = statistics.compare(-each_seed(eyes.acuity_loss, run, eye=eye), "without it all")
             alone = f"{eye} eye alone {statistics.percent(mean, half)} %"
             said.append(alone + (f", {more}" if run.windows or run.length else ""))
@@ -277,12 +277,12 @@ class Clinic(w.VBox):
         return f"live, seed {run.seed}: share {live[-1]:.2f}, both eyes {both} %"
 
 
-def each_worth(run: Run) -> np.ndarray:
+def eye_accuracies(run: Run) -> np.ndarray:
     """What both eyes and each alone are worth, percent, in the order of WORTH."""
     return np.array([eyes.acuity(run, eye=eye) for eye in ("both", *eyes.EYES)])
 
 
-def bar(words: str, most: int, value: int = 0) -> w.IntSlider:
+def release_slider(words: str, most: int, value: int = 0) -> w.IntSlider:
     """A slider that tells when it is let go."""
     style, layout = {"description_width": "145px"}, {"width": "455px"}
     how: Any = {"style": style, "layout": layout, "continuous_update": False}
@@ -290,10 +290,10 @@ def bar(words: str, most: int, value: int = 0) -> w.IntSlider:
     return made.add_class(f"cplab-{words.split()[0]}")
 
 
-def in_words(run: Run) -> str:
+def describe_run(run: Run) -> str:
     """`right eye closed from epoch 0 to 8, left eye closed from epoch 8 to 12`, as HTML."""
     told = []
-    for name, first, last in windows_of(run):
+    for name, first, last in deficit_windows(run):
         kind, _, eye = name.partition(":")
         state = STATES.get(kind) or html.escape(label(kind))
         told.append(f"{eye or 'each'} eye {state} from epoch {first} to {last}")

@@ -12,10 +12,10 @@ from bokeh.models import BoxAnnotation, ColumnDataSource, FactorRange, Range1d
 from bokeh.plotting import figure
 
 from cplab import linear
-from cplab.checks import CplabError, require, shown
+from cplab.checks import CplabError, quote, require
 from cplab.lab.live import Job
-from cplab.lab.surface import TEXT, buttons, in_red, surface
-from cplab.lab.widgets import Covered
+from cplab.lab.surface import TEXT, buttons, error_html, surface
+from cplab.lab.widgets import RevealAfterAnswer
 from cplab.show import theme
 
 MODES = (4.0, 2.0, 1.0, 0.5)
@@ -117,7 +117,7 @@ class Eyes(w.VBox):
         try:
             life = self.rearing
         except CplabError as error:
-            self.readout.value = in_red(error)
+            self.readout.value = error_html(error)
             return
         courses = linear.grow(life)
         took = time.perf_counter() - began
@@ -153,7 +153,7 @@ class Eyes(w.VBox):
         try:
             trained = linear.descend(life, self.begin.value, self.samples.value)
         except CplabError as error:
-            self.checked.value = in_red(error)
+            self.checked.value = error_html(error)
             return
         took, solved = time.perf_counter() - began, linear.grow(life)
         for eye in SIDES:
@@ -182,9 +182,9 @@ def strengths(courses: Sequence, eye: str, points: int) -> tuple[list, list]:
     return t, p
 
 
-def typed_guess(
+def number_question(
     question: str, truth: Callable[[], float], make: Callable[[float], Sequence], within: float
-) -> Covered:
+) -> RevealAfterAnswer:
     """A number that is typed before it is solved, and whether it holds.
 
     Arguments: question; truth, which returns the number; make, from the number to what is shown
@@ -197,15 +197,15 @@ def typed_guess(
         try:
             guess = float(field.value.replace(",", "."))
         except ValueError:
-            raise CplabError(f"{shown(field.value)} is no number: give one such as 0.25") from None
+            raise CplabError(f"{quote(field.value)} is no number: give one such as 0.25") from None
         solved = truth()
         said = "It <b>holds</b>" if abs(guess - solved) <= within else "It does <b>not hold</b>"
         return [f"You said {guess:g}. {said}: solved, it is {solved:.4f}.", *make(solved)]
 
-    return Covered({"answer": field}, told, head)
+    return RevealAfterAnswer({"answer": field}, told, head)
 
 
-def holds(formula: Callable, depth: int, start: float = 0.01) -> w.VBox:
+def check_formula(formula: Callable, depth: int, start: float = 0.01) -> w.VBox:
     """Whether a closed form holds: the share of eye b, blank from birth for a time, in the end.
 
     Arguments: formula, of t (n,), times of the deficit in units of 1 / learning rate, and of p0,
@@ -234,13 +234,13 @@ def holds(formula: Callable, depth: int, start: float = 0.01) -> w.VBox:
     return w.VBox([said, surface(theme.place_legend(fig, "above"))])
 
 
-class Completing(w.VBox):
+class CompletionBench(w.VBox):
     """Complete matrices here and now, with a deficit at each of some ages and without.
 
     Arguments: onsets, steps; seeds; size, of the matrix; recovery and lengths (by depth), in steps.
 
     `depth` and `deficit` choose, the latter among `deficits`; `job` has the buttons;
-    `known` holds what was computed, by depth and deficit, `of` computes what is missing.
+    `known` holds what was computed, by depth and deficit, `completion` computes what is missing.
     """
 
     def __init__(
@@ -264,7 +264,7 @@ class Completing(w.VBox):
         self._show()
         super().__init__([w.HBox([self.depth, self.deficit]), self.job, surface(fig)])
 
-    def of(self, depth: int, deficit: str, **more: Any) -> linear.Completed:
+    def completion(self, depth: int, deficit: str, **more: Any) -> linear.Completed:
         """What was computed, or is now."""
         if (depth, deficit) not in self.known:
             how = {"length": self._lengths[depth - 1], **self._how, **more}
@@ -314,7 +314,7 @@ class Completing(w.VBox):
         def report(part: float) -> None:
             bar.value = round(100 * part)
 
-        found = self.of(self.depth.value, self.deficit.value, stop=stop, report=report)
+        found = self.completion(self.depth.value, self.deficit.value, stop=stop, report=report)
         report(1)
         self._show()
         return f"{self._words(found)} <small>{time.monotonic() - began:.1f} s</small>"

@@ -12,8 +12,8 @@ from bokeh.plotting import figure
 
 from cplab import data, models, quantities, results, specs, statistics
 from cplab.checks import CplabError
-from cplab.lab.live import Clock, Job, say_cost
-from cplab.lab.surface import TEXT, buttons, in_red, surface
+from cplab.lab.live import Clock, Job, describe_cost
+from cplab.lab.surface import TEXT, buttons, error_html, surface
 from cplab.paths import LinearPath
 from cplab.runs import Run
 from cplab.show import theme
@@ -27,10 +27,10 @@ KNOWN = "all of it is known: nothing is left to train"
 ROWS = ("with it", "without it", "newborn with it", "equal training with it")
 
 
-def given_back(run: Run) -> float:
+def treatment_gain(run: Run) -> float:
     """Points that the treatments of a run brought: its accuracy minus that of the untreated one.
 
-    >>> given_back(Run(deficit="blur", length=16, treatments="renorm@0"))
+    >>> treatment_gain(Run(deficit="blur", length=16, treatments="renorm@0"))
     0.0
     """
     return quantities.advantage(run, run.untreated())
@@ -101,7 +101,7 @@ class Bench(w.VBox):
         try:
             run = self.run
         except CplabError as error:
-            self.said.value = in_red(error)
+            self.said.value = error_html(error)
             return
         lives = (run, run.untreated(), run.newborn(), run.equal_training())
         known = {
@@ -112,14 +112,14 @@ class Bench(w.VBox):
         columns = statistics.mean_columns([*known.values()])
         self.source.data = {"row": [*known], **columns}
         parts: dict[str, Callable] = {"harm left": quantities.harm}
-        parts |= {"lost time": quantities.lost_time, "given back": given_back}
+        parts |= {"lost time": quantities.lost_time, "given back": treatment_gain}
         said = [
             f"{name}: {statistics.describe(quantities.each_seed(of, run))}"
             for name, of in parts.items()
         ]
         self.said.value = f'<div style="{TEXT}">Points, {"; ".join(said)}.</div>'
         todo = self._todo(run)
-        self.job.said.value = f"seed 0 and its controls, {say_cost(todo)}" if todo else KNOWN
+        self.job.said.value = f"seed 0 and its controls, {describe_cost(todo)}" if todo else KNOWN
 
     def _todo(self, run: Run) -> list[Run]:
         lives = dict.fromkeys((run, run.newborn(), run.equal_training(), run.untreated()))
@@ -138,10 +138,10 @@ class Bench(w.VBox):
         return f"trained: {len(todo)} lives of seed {run.seed}, in {clock.seconds:.0f} s"
 
 
-def names_listed(points: Mapping[str, Sequence[float]], digits: int = 1) -> str:
+def describe_each(points: Mapping[str, Sequence[float]], digits: int = 1) -> str:
     """Numbers, one a seed, by their words, and at the end what is not there.
 
-    >>> names_listed({"blur": [2.0, 3.0], "noise": []})
+    >>> describe_each({"blur": [2.0, 3.0], "noise": []})
     'blur: 2.5 ± 6.4 (2 seeds); not trained yet: noise'
     """
     known = {words: v for words, v in points.items() if len(v)}
@@ -159,9 +159,9 @@ def norms_at_birth(run: Run) -> np.ndarray:
     """
     from torch import nn
 
-    from cplab.engine.tasks import mix, seeded
+    from cplab.engine.tasks import mix_seeds, seeded
 
-    with seeded(mix(run.seed)):
+    with seeded(mix_seeds(run.seed)):
         net = models.build(run.model, data.channels(run.dataset), run.settings.size)
     layers = [layer for layer in net.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
     return np.array([layer.weight.detach().norm().item() for layer in layers])
@@ -173,7 +173,7 @@ def growth(groups: Mapping[str, Sequence], epoch: int, birth: np.ndarray) -> fig
     Arguments: groups, results by the words for them; epoch; birth, norms then. A kind's data source
         is called `growth` and its label; see `growth_columns`.
     """
-    values = {label(text): ratios(some, epoch, birth) for text, some in groups.items()}
+    values = {label(text): norm_ratios(some, epoch, birth) for text, some in groups.items()}
     hues = {look.label: look.colour for look in styles(groups).values()}
     fig = by_layer(layer_labels(len(birth)), values, hues, "growth ", width=760, height=330)
     fig.title.text = "norm of the weights, as a part of that at birth"
@@ -187,18 +187,18 @@ def growth_columns(groups: Mapping[str, Sequence], epoch: int, birth: np.ndarray
     """The data of `growth`, by the names of its sources."""
     layers = layer_labels(len(birth))
     return {
-        f"growth {label(text)}": layer_columns(layers, label(text), ratios(some, epoch, birth))
+        f"growth {label(text)}": layer_columns(layers, label(text), norm_ratios(some, epoch, birth))
         for text, some in groups.items()
     }
 
 
-def ratios(found: Sequence, epoch: int, birth: np.ndarray) -> np.ndarray:
+def norm_ratios(found: Sequence, epoch: int, birth: np.ndarray) -> np.ndarray:
     """Norms after an epoch as parts of those at birth, (seeds, layers)."""
     rows = [one.measured["gauges"][epoch]["norms"] for one in found]
     return np.array(rows).reshape(-1, len(birth)) / birth
 
 
-def lines(found: Mapping[str, Sequence], name: str) -> dict:
+def gauge_curves(found: Mapping[str, Sequence], name: str) -> dict:
     """A gauge along lives as show.means takes it, {words: {epochs trained: one number a seed}}.
 
     Arguments: found, results by the words for them; name, norms, gradient, loss, dead or rank; of
@@ -248,7 +248,7 @@ def barrier(path: LinearPath) -> float:
 
 def harms_of_all(like: Run) -> dict[str, np.ndarray]:
     """The harm of a run's window under each deficit, and of noise and blur under each treatment,
-    one number a seed, by the words for `by_harm`.
+    one number a seed, by the words for `harm_figure`.
 
     >>> [len(points) for points in harms_of_all(Run("blur", length=16, profile="ci")).values()][:2]
     [0, 0]
@@ -262,7 +262,7 @@ def harms_of_all(like: Run) -> dict[str, np.ndarray]:
     return {words: quantities.each_seed(quantities.harm, run) for words, run in lives.items()}
 
 
-def by_harm(
+def harm_figure(
     harms: Mapping[str, Sequence[float]],
     title: str,
     x: str = "harm, points: below the same life without the deficit",
@@ -273,7 +273,7 @@ def by_harm(
     Arguments: harms, points, one a seed, by the words for the life: a deficit, with its treatment
         after a comma; x, words of the axis. Its data source is called `harms`.
 
-    >>> by_harm({"blur": [2.0, 3.0], "flip": [-6.0, -7.0]}, "harm").y_range.factors
+    >>> harm_figure({"blur": [2.0, 3.0], "flip": [-6.0, -7.0]}, "harm").y_range.factors
     ['vertical flip', 'blur']
     """
     known = {kind: points for kind, points in harms.items() if len(points)}

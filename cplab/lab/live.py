@@ -16,7 +16,7 @@ from bokeh.models import ColumnDataSource
 
 from cplab import results
 from cplab.checks import Cancelled, CplabError, one_of, require
-from cplab.lab.surface import Throttle, buttons, in_red, replace_last
+from cplab.lab.surface import Throttle, buttons, error_html, replace_last
 from cplab.measure import parse_measures
 from cplab.results import tables
 from cplab.runs import DEVICES, Run
@@ -84,7 +84,7 @@ class Job(w.HBox):
         except Cancelled:
             message = self._stopped
         except CplabError as error:
-            message = in_red(error)
+            message = error_html(error)
         finally:
             self._rest(False)
             self.said.value = message
@@ -172,8 +172,8 @@ class Live(w.VBox):
             self._legend.append(fig.legend[0].items[-1])
         self._draw({name: {} for name in self._what})
         replace_last(self, drawn)
-        life = f"{life_in_words(run)}, seed {run.seed}: {run.epochs} epochs"
-        self.estimate.value = f"{life}, {say_cost([run], self._measure)}"
+        life = f"{describe_life(run)}, seed {run.seed}: {run.epochs} epochs"
+        self.estimate.value = f"{life}, {describe_cost([run], self._measure)}"
         self.job.progress.value = 0
 
     def _work(self, stop: threading.Event) -> str:
@@ -227,7 +227,7 @@ class Clock:
         self.job.said.value = f"epoch {row['epoch'] + 1} of {run.epochs}: {what}"
 
 
-def say_cost(runs: Sequence[Run], measure: Any = ()) -> str:
+def describe_cost(runs: Sequence[Run], measure: Any = ()) -> str:
     """What training takes, in words: by lives that were trained on this machine, if there are any
     of that size; else by those of others, and so it is said."""
     seconds = results.estimate(runs, measure)
@@ -238,14 +238,16 @@ def say_cost(runs: Sequence[Run], measure: Any = ()) -> str:
     return f"about {amount} on {'this' if here else 'another'} machine"
 
 
-def life_in_words(run: Run) -> str:
+def describe_life(run: Run) -> str:
     """`Blur from epoch 4 to 16`, as HTML."""
-    told = [f"{html.escape(label(name))} from epoch {a} to {b}" for name, a, b in windows_of(run)]
+    told = [
+        f"{html.escape(label(name))} from epoch {a} to {b}" for name, a, b in deficit_windows(run)
+    ]
     said = ", ".join(told) or f"no deficit, {run.epochs} clear epochs"
     return said[0].upper() + said[1:]
 
 
-def windows_of(run: Run) -> list[tuple[str, int, int]]:
+def deficit_windows(run: Run) -> list[tuple[str, int, int]]:
     """Each deficit of a life, the epoch in which it begins, and that in which it has ended."""
     parts = [(run.deficit, run.onset, run.end)] if run.length else []
     return parts + [(one.deficit, one.onset, one.onset + one.length) for one in run.windows]

@@ -15,7 +15,7 @@ from bokeh.transform import linear_cmap
 from cplab import results, statistics, windows
 from cplab.runs import Run
 from cplab.show import theme
-from cplab.show.results import along, clear_along, finish
+from cplab.show.results import clear_along, finish, mean_along
 from cplab.show.theme import style
 
 SHORTEST = 8  # epochs that sliders reach at least
@@ -73,11 +73,11 @@ class Points:
             self._made[wanted] = make(self, *at)
         return self._made[wanted]
 
-    def tried(self, axis: str) -> list[int]:
+    def trained_values(self, axis: str) -> list[int]:
         """The onsets or lengths of all windows that were trained, whatever the recovery."""
         return sorted(map(int, self.table[axis][self.table.length > 0].unique()))
 
-    def at(self, deficit: str, onset: int, length: int) -> Run:
+    def run_at(self, deficit: str, onset: int, length: int) -> Run:
         """A point, as a run."""
         named = deficit if length else "none"
         return replace(self.like, deficit=named, onset=int(onset), length=int(length))
@@ -89,7 +89,7 @@ class Points:
 
     def last(self) -> int:
         """The last epoch that a slider reaches: that of the trained points, 8 at least."""
-        return max([SHORTEST, *self.tried("onset"), *self.tried("length")])
+        return max([SHORTEST, *self.trained_values("onset"), *self.trained_values("length")])
 
     def curve(self, run: Run | None) -> dict[str, np.ndarray]:
         """Test accuracy over the epochs of a life, if any (see statistics.mean_curve)."""
@@ -107,7 +107,7 @@ class Points:
             there = (away * side >= 0).all(1)
             if there.any():
                 nearest = np.abs(away[there]).sum(1).argmin()
-                found.append(self.at(run.deficit, *places[there][nearest]))
+                found.append(self.run_at(run.deficit, *places[there][nearest]))
         return list(dict.fromkeys(found))
 
     def accuracy(self, run: Run) -> str:
@@ -136,7 +136,7 @@ class Plots:
         self.sensitivity, self.healing = map(self._build_cost, ("onset", "recovery"))
         self._build_map()
         figs = [self.curve, self.pair, self.removal, self.sensitivity, self.healing, self.map]
-        self.panels = theme.row(*figs, min_height=2 * self.map.height)
+        self.panels = theme.figure_row(*figs, min_height=2 * self.map.height)
 
     def _band(self, fig: figure, name: str, x: str, look: theme.Style | None, text: str) -> None:
         """A band of a source, with the deficit's look if it has none of its own."""
@@ -160,7 +160,7 @@ class Plots:
         words = {"text_font_size": "11px", "text_baseline": "top", "x_offset": 5, "y_offset": 8}
         self.pair.text("epoch", "mean", "text", source=s["crossing"], **words)
         for fig in (self.curve, self.pair):
-            key_above(fig, percent=True)
+            legend_above(fig, percent=True)
         self._live_words = self.curve.legend.items[-1]
 
     def _build_removal(self) -> None:
@@ -173,7 +173,7 @@ class Plots:
         self._band(self.removal, "by_length", "length", None, "this deficit")
         ring = {"size": 13, "fill_alpha": 0, "line_color": "black", "line_width": 2}
         self.removal.scatter("length", "mean", source=self.sources["chosen"], **ring)
-        key_above(self.removal, percent=True)
+        legend_above(self.removal, percent=True)
 
     def _build_cost(self, along: str) -> figure:
         """Bars of harm, and of lost time on them."""
@@ -192,7 +192,7 @@ class Plots:
         words = {"text_align": "center", "text_baseline": "bottom", "text_font_size": "12px"}
         fig.text(along, 0, "text", source=source, **words)
         fig.xgrid.visible = False
-        return key_above(fig)
+        return legend_above(fig)
 
     def _build_map(self) -> None:
         ranges = {"x_range": FactorRange(), "y_range": FactorRange()}
@@ -272,11 +272,11 @@ class Plots:
         self.longest.update(location=found.epochs, visible=np.isfinite(found.epochs))
         known = found.low <= last
         self.reach.update(left=found.low, right=min(found.high, last + 0.5), visible=known)
-        self.removal.xaxis.axis_label = "length" + longest_in_words(found, last)
+        self.removal.xaxis.axis_label = "length" + describe_longest(found, last)
 
     def _show_costs(self, points: Points, deficit: str, like: Run, run: Run) -> None:
         for fig, axis, at, epochs in (
-            (self.sensitivity, "onset", points.tried("onset"), run.onset),
+            (self.sensitivity, "onset", points.trained_values("onset"), run.onset),
             (self.healing, "recovery", points.recoveries, run.recovery),
         ):
             chosen = at.index(epochs) if epochs in at else None
@@ -290,7 +290,7 @@ class Plots:
 
     def _show_map(self, points: Points, deficit: str, what: str) -> None:
         self.map.x_range.factors, self.map.y_range.factors = (
-            [*map(str, points.tried(axis))] for axis in ("onset", "length")
+            [*map(str, points.trained_values(axis))] for axis in ("onset", "length")
         )
         self._hues.update(low=-MAPS[what][1], high=MAPS[what][1])
         self._put({"cells": points.once(map_cells, deficit, what)})
@@ -302,7 +302,7 @@ def panel(x: str, y: str, name: str, **options: Any) -> figure:
     return theme.plain_figure("", x, y, name=name, height=240, frame_align=False, **wide, **options)
 
 
-def key_above(fig: figure, percent: bool = False) -> figure:
+def legend_above(fig: figure, percent: bool = False) -> figure:
     """Its legend out of the way of what is drawn, in as little room as there is."""
     finish(fig, "above", percent)
     fig.legend.margin, fig.legend.glyph_width, fig.legend.label_standoff = 0, 20, 3
@@ -313,18 +313,18 @@ def drawn_curves(points: Points, like: Run, known: bool) -> dict[str, dict]:
     """The curves of a life and of its controls; its own is empty if nobody trained it."""
     this, equal = points.curve(like if known else None), points.curve(like.equal_training())
     control = points.curve(like.without_window(points.clock))
-    ours, other = after(this, like.end), after(control, like.onset)
+    ours, other = curve_after(this, like.end), curve_after(control, like.onset)
     curves = {"this": this, "equal": equal, "pair": ours, "other": other}
     # in its place in this life: from where this one recovers
     curves["control"] = other | {"epoch": other["epoch"] + like.end}
-    return curves | {"crossing": meeting(ours, other)}
+    return curves | {"crossing": curve_crossing(ours, other)}
 
 
 def removal_columns(
     points: Points, deficit: str, onset: int
 ) -> tuple[dict[str, dict], windows.Longest]:
     """Final accuracy by length, with its control, and the longest harmless window."""
-    own = along(points.means, "length", deficit=[deficit, "none"], onset=onset)
+    own = mean_along(points.means, "length", deficit=[deficit, "none"], onset=onset)
     clear = clear_along(points.means, onset)
     found = windows.longest_harmless_window(points.means, deficit, onset)
     return {"by_length": own, "clear": clear}, found
@@ -334,7 +334,7 @@ def chosen_columns(points: Points, run: Run | None, deficit: str) -> dict[str, d
     """The rings around a point, if it was trained."""
     here = points.means.reindex([(run.deficit, run.onset, run.length)] if run else [])
     mark = place_columns(windows.rows_at(here, deficit=deficit))
-    return {"chosen": along(here, "length"), "mark": mark}
+    return {"chosen": mean_along(here, "length"), "mark": mark}
 
 
 def cost_bars(
@@ -343,7 +343,7 @@ def cost_bars(
     """Bars of harm and of lost time on it along onset or recovery, in points, with the ends of
     their intervals, all faint but the chosen one, by number; their lowest and highest end."""
     if axis == "onset":
-        at = points.tried(axis)
+        at = points.trained_values(axis)
         places = [(points.means, (deficit, onset, like.length)) for onset in at]
     else:
         at, here = points.recoveries, (deficit, like.onset, like.length)
@@ -381,13 +381,13 @@ def place_columns(rows: pd.DataFrame) -> dict[str, list[str]]:
     return {n: [*map(str, rows.index.get_level_values(n))] for n in ("onset", "length")}
 
 
-def after(curve: dict[str, np.ndarray], begin: int) -> dict[str, np.ndarray]:
+def curve_after(curve: dict[str, np.ndarray], begin: int) -> dict[str, np.ndarray]:
     """The part of a curve after an epoch, whose own epochs are counted from 1."""
     rest = {name: column[curve["epoch"] > begin] for name, column in curve.items()}
     return rest | {"epoch": rest["epoch"] - begin}
 
 
-def meeting(ours: dict, other: dict) -> dict[str, list]:
+def curve_crossing(ours: dict, other: dict) -> dict[str, list]:
     """Where two curves cross, as a point with words: the last crossing before and after which their
     bands are apart, in another order. Empty where there is none."""
     at, there = ours["epoch"], []
@@ -395,12 +395,12 @@ def meeting(ours: dict, other: dict) -> dict[str, list]:
         order = 1 * (ours["low"] > other["high"]) - (ours["high"] < other["low"])
         before = np.flatnonzero(order * order[order != 0][-1:].sum() < 0)[-1:]
         gap = ours["mean"] - other["mean"]
-        there = [statistics.crossing(at[i:], gap[i:]) for i in before]
+        there = [statistics.find_crossing(at[i:], gap[i:]) for i in before]
     mean = [*np.interp(there, at, ours["mean"])] if there else []
     return {"epoch": there, "mean": mean, "text": [f"epoch {epoch:.0f}" for epoch in there]}
 
 
-def longest_in_words(found: windows.Longest, last: int) -> str:
+def describe_longest(found: windows.Longest, last: int) -> str:
     """`: longest harmless 5.4 (3.1 to 8.6)`, of windows until `last` epochs long."""
     epochs, low, high = (f"{n:.1f}" if np.isfinite(n) else f"{last}+" for n in found)
     interval = "" if np.isnan(found.low) or low == epochs else f" ({low} to {high})"

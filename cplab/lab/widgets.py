@@ -15,18 +15,24 @@ from bokeh.models import ColumnDataSource, LayoutDOM, Range1d
 from numpy.typing import ArrayLike
 
 from cplab import fits, quantities, statistics
-from cplab.checks import CplabError, require, shown
-from cplab.lab.classes import Together
-from cplab.lab.surface import CSS, TEXT, buttons, discard, in_red, replace_last, surface
+from cplab.checks import CplabError, quote, require
+from cplab.lab.classes import ClassAnswers
+from cplab.lab.surface import CSS, TEXT, buttons, discard, error_html, replace_last, surface
 from cplab.runs import Run
 from cplab.show import theme
-from cplab.show.predictions import accuracies, all_seeds, guesses, orders, percent_of
+from cplab.show.predictions import (
+    accuracies,
+    all_seeds,
+    guess_figure,
+    order_figure,
+    percent_interval,
+)
 from cplab.show.theme import colour, plain_figure, reference_line, source_line
 
 CURVE = "#555555"  # of what is fitted
 
 
-class Covered(w.VBox):
+class RevealAfterAnswer(w.VBox):
     """What stays covered until every control was used and Reveal is clicked, in any order.
 
     Arguments: controls, widgets by name; make, which returns what to put in the place of the cover:
@@ -38,15 +44,15 @@ class Covered(w.VBox):
     what is said there, `revealed` whether it is open, `after` a question that is to be open first.
     """
 
-    latest: ClassVar[Optional["Covered"]] = None  # the question that was asked last
-    after: Optional["Covered"] = None
+    latest: ClassVar[Optional["RevealAfterAnswer"]] = None  # the question that was asked last
+    after: Optional["RevealAfterAnswer"] = None
 
     def __init__(
         self,
         controls: Mapping[str, w.Widget],
         make: Callable[[], Sequence],
         head: Sequence[w.Widget] = (),
-        missing: str = "Covered until you have answered.",
+        missing: str = "RevealAfterAnswer until you have answered.",
         asks: str = "",
     ) -> None:
         self.controls, self._make, self._missing, self.asks = dict(controls), make, missing, asks
@@ -56,9 +62,9 @@ class Covered(w.VBox):
         self.reveal = w.Button(description="Reveal", button_style="primary")
         self.cover = w.HTML()
         self.figure = w.VBox([self.cover])
-        self.together = Together(self)
+        self.together = ClassAnswers(self)
         if self.controls:
-            Covered.latest = self
+            RevealAfterAnswer.latest = self
         parts = [w.HTML(CSS), *head, *self.controls.values(), self.reveal, self.figure]
         super().__init__([*parts, self.together])
         self.add_class("cplab-prediction")
@@ -73,7 +79,7 @@ class Covered(w.VBox):
             return "First answer the question above."
         return "" if self._used.issuperset(self.controls.values()) else self._missing
 
-    def follow(self, question: "Covered | None") -> None:
+    def follow(self, question: "RevealAfterAnswer | None") -> None:
         """Stay covered until a question is open, if one is given."""
         self.after = question
         if question:
@@ -106,7 +112,7 @@ class Covered(w.VBox):
         try:
             made = self._make()
         except CplabError as error:
-            self.cover.value = in_red(error)
+            self.cover.value = error_html(error)
             return
         parts, self.revealed = [as_widget(part) for part in made], True
         self._show(parts)
@@ -122,7 +128,9 @@ class Covered(w.VBox):
             discard(self._ours.pop())
 
 
-def choice(question: str, answers: Sequence[str], make: Callable[[], Sequence]) -> Covered:
+def choice(
+    question: str, answers: Sequence[str], make: Callable[[], Sequence]
+) -> RevealAfterAnswer:
     """A question with answers to choose from, before what `make` returns: a list of Bokeh figures
     (or lists of them, to stand side by side), widgets, tables or texts. The answer stays in view
     beside it; `controls["answer"]` is the choice.
@@ -142,28 +150,30 @@ def choice(question: str, answers: Sequence[str], make: Callable[[], Sequence]) 
         parts = made if isinstance(made, list | tuple) else [made]  # a table alone is one part
         return [f"You said: <b>{html.escape(answer.value)}</b>", *parts]
 
-    return Covered({"answer": answer}, with_answer, head, asks=question)
+    return RevealAfterAnswer({"answer": answer}, with_answer, head, asks=question)
 
 
-def found(make: Callable[[], str]) -> Covered:
+def finding(make: Callable[[], str]) -> RevealAfterAnswer:
     """What was found, in a sentence or two out of the results, once the question above is open.
 
     Arguments: make, returns the sentences; says so where a result that it reads is missing.
 
-    >>> sentence = found(lambda: "Blur until 16 costs 2.8 points.")
+    >>> sentence = finding(lambda: "Blur until 16 costs 2.8 points.")
     >>> sentence.follow(None)  # no question here
     >>> sentence.reveal.click()
     >>> sentence.figure.children[0].value.partition("<b>")[2]
     'What was found.</b> Blur until 16 costs 2.8 points.</div>'
     """
-    cover = Covered({}, lambda: [f'<div style="{TEXT}"><b>What was found.</b> {make()}</div>'])
+    cover = RevealAfterAnswer(
+        {}, lambda: [f'<div style="{TEXT}"><b>What was found.</b> {make()}</div>']
+    )
     cover.reveal.description = "What was found"
-    cover.follow(Covered.latest)
+    cover.follow(RevealAfterAnswer.latest)
     cover.cover.value = ""
     return cover
 
 
-class Prediction(Covered):
+class Prediction(RevealAfterAnswer):
     """A guess before the figure: the truth stays covered until every slider was moved.
 
     Arguments:
@@ -172,7 +182,7 @@ class Prediction(Covered):
         source: where accuracies are from, in words; of runs the results say it.
         quantity: what is guessed, in words.
 
-    `guesses` are the sliders, the other attributes those of Covered.
+    `guesses` are the sliders, the other attributes those of RevealAfterAnswer.
 
     >>> guess = Prediction({}, {"16 epochs of blur": Run("blur", length=16)})
     >>> guess.guesses["16 epochs of blur"].value = 55
@@ -198,7 +208,9 @@ class Prediction(Covered):
         how["style"] = {"description_width": words}
         how |= {"continuous_update": False, "layout": {"width": f"calc({words} + 360px)"}}
         self.guesses = {text: w.FloatSlider(50, description=text, **how) for text in asked}
-        told = [f"{html.escape(text)}: <b>{percent_of(what)}</b>" for text, what in given.items()]
+        told = [
+            f"{html.escape(text)}: <b>{percent_interval(what)}</b>" for text, what in given.items()
+        ]
         known = f'<div style="{TEXT}">Known: <br>{"<br>".join(told)}</div>'
         cover = "The figure is covered until you have moved every slider."
         super().__init__(self.guesses, self._uncover, [w.HTML(known)] if told else [], cover)
@@ -206,20 +218,19 @@ class Prediction(Covered):
     def truth(self) -> dict[str, tuple[float, float]]:
         """Mean and half the interval of what was asked and is known."""
         numbers = {text: accuracies(what) for text, what in self._asked.items()}
-        return {text: statistics.mean_half(of) for text, of in numbers.items() if len(of)}
+        return {text: statistics.mean_and_half(of) for text, of in numbers.items() if len(of)}
 
     def _uncover(self) -> list:
         guess = {text: bar.value / 100 for text, bar in self.guesses.items()}
-        fig = guesses(guess, self.truth(), self.quantity, width=620, height=70 + 40 * len(guess))
-        said = "; ".join(
-            f"{text}: you {statistics.percent(guess[text])}, measured {percent_of(of, 'nothing')}"
-            for text, of in self._asked.items()
-        )
+        size = {"width": 620, "height": 70 + 40 * len(guess)}
+        fig = guess_figure(guess, self.truth(), self.quantity, **size)
+        measured = ((text, percent_interval(of, "nothing")) for text, of in self._asked.items())
+        lines = (f"{t}: you {statistics.percent(guess[t])}, measured {of}" for t, of in measured)
         source = self._source or source_line(all_seeds(*self._asked.values()))
-        return [fig, with_source(said, source)]
+        return [fig, with_source("; ".join(lines), source)]
 
 
-class Ranking(Covered):
+class Ranking(RevealAfterAnswer):
     """An order of runs, {words: Run}, guessed before it is shown: who ends best, …, worst?
 
     `controls` are the drop-down lists, one a place; what is covered opens once each run has one.
@@ -227,11 +238,11 @@ class Ranking(Covered):
     >>> ranking = Ranking({"blur": Run("blur", length=16), "flip": Run("flip", length=16)})
     >>> ranking.controls["best"].value = "flip"
     >>> ranking.order, ranking.missing()
-    (['flip', None], 'Covered until each has its place.')
+    (['flip', None], 'RevealAfterAnswer until each has its place.')
     """
 
     def __init__(self, runs: Mapping[str, Run]) -> None:
-        require(len(runs) > 1, f"runs {shown(runs)} have no order: give two or more")
+        require(len(runs) > 1, f"runs {quote(runs)} have no order: give two or more")
         self.runs = dict(runs)
         options = [("choose", None), *((name, name) for name in runs)]
         how = {"options": options, "layout": {"width": "420px"}}
@@ -250,25 +261,25 @@ class Ranking(Covered):
         twice = sorted({name for name in self.order if name and self.order.count(name) > 1})
         if twice:
             return f"One place each: {' and '.join(twice)}."
-        return "Covered until each has its place." if None in self.order else ""
+        return "RevealAfterAnswer until each has its place." if None in self.order else ""
 
     def truth(self) -> dict[str, np.ndarray]:
         """The accuracies of each run, one a seed."""
         return {name: np.array(accuracies(run)) for name, run in self.runs.items()}
 
-    def apart(self, one: str, other: str) -> np.ndarray:
+    def difference(self, one: str, other: str) -> np.ndarray:
         """Points of accuracy of a run above another, one a seed."""
         return quantities.each_seed(quantities.advantage, self.runs[one], self.runs[other])
 
     def _uncover(self) -> list:
         """The two orders side by side, and how many pairs stand right."""
         truth, hues = self.truth(), {n: colour(run.deficit) for n, run in self.runs.items()}
-        right, sure, pairs = statistics.rank_agreement(self.order, self.apart)
+        right, sure, pairs = statistics.rank_agreement(self.order, self.difference)
         said = (
             f"Of {pairs} pairs the seeds tell {sure} apart (95 %); "
             f"{right} of these {sure} stand in your order as they were measured."
         )
-        fig = orders(self.order, truth, hues, width=760, height=70 + 44 * len(self.runs))
+        fig = order_figure(self.order, truth, hues, width=760, height=70 + 44 * len(self.runs))
         return [fig, with_source(said, source_line(all_seeds(*self.runs.values())))]
 
 
@@ -334,10 +345,10 @@ class Slide(w.VBox):
     def _choose(self, change: Any = None) -> None:
         chosen = self._options[self.slider.value]
         data = self._data(chosen)
-        require(isinstance(data, Mapping), f"data gave {shown(data)}: return {{source: columns}}")
+        require(isinstance(data, Mapping), f"data gave {quote(data)}: return {{source: columns}}")
         for name, columns in data.items():
             sources = [*self.drawn.select({"name": name, "type": ColumnDataSource})]
-            require(sources, f"data names {shown(name)}: name a data source of the figure by it")
+            require(sources, f"data names {quote(name)}: name a data source of the figure by it")
             for source in sources:
                 source.data = columns
         self.readout.value = f"<b>{html.escape(self._words(chosen))}</b>"
@@ -384,7 +395,7 @@ class Fitting(w.HBox):
         require(n == m > 0, f"t has {n} numbers and y has {m}: give one y for each t")
         require(half is None or np.shape(half) == (n,), "half is not allowed: give one for each t")
         fit = start.keys() == ends.keys()
-        require(fit, f"ends {shown(ends)} are not allowed: give the names of start")
+        require(fit, f"ends {quote(ends)} are not allowed: give the names of start")
         self.found: fits.Fit | None = None
         self.sliders = {name: parameter(name, start[name], *ends[name]) for name in start}
         self.fit = w.Button(description="Fit", button_style="primary")
@@ -444,7 +455,7 @@ class Fitting(w.HBox):
         try:
             self.found = found = fits.fit(self._function, self._t, self._y, start)
         except CplabError as error:
-            self.readout.value = in_red(error)
+            self.readout.value = error_html(error)
             return
         for name, value in found.parameters.items():
             bar = self.sliders[name]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cplab.checks import Cancelled, CplabError, one_of, require, shown, whole
+from cplab.checks import Cancelled, CplabError, one_of, quote, require, whole
 from cplab.linear.descent import multiply, take_gradient_step
 
 LACKS = ("few", "noise", "other")
@@ -49,7 +49,7 @@ def effective_rank(matrix: ArrayLike) -> float:
     matrix = np.asarray(matrix, dtype=float)
     if not (matrix.ndim == 2 and matrix.any() and np.isfinite(matrix).all()):
         advice = "give a table of finite numbers, not all of them 0"
-        raise CplabError(f"matrix {shown(matrix)} is not allowed: {advice}")
+        raise CplabError(f"matrix {quote(matrix)} is not allowed: {advice}")
     values = np.linalg.svd(matrix, compute_uv=False)
     parts = values[values > 0] / values.sum()
     return float(np.exp(-(parts * np.log(parts)).sum()))
@@ -91,7 +91,7 @@ def complete(
     length, recovery = whole("length", length, 1, 100_000), whole("recovery", recovery, 0, 100_000)
     whole("size", size, 2 * RANK, 400)
     groups = len(onsets) + 1  # the last has no window, and stands for the life without each
-    problems = [problem(whole("seed", seed), size, depth, deficit) for seed in seeds]
+    problems = [make_problem(whole("seed", seed), size, depth, deficit) for seed in seeds]
     true, seen, wrong, given, *layers = (
         np.array([*part] * groups) for part in zip(*problems, strict=True)
     )
@@ -115,18 +115,20 @@ def complete(
                 raise Cancelled("stopped")
             report(step / last)
     true, seen = true[: len(seeds)], seen[: len(seeds)]
-    error, without = spread((kept - true) * (1 - seen)) / spread(true * (1 - seen))
-    train = (spread((kept[0] - true) * seen) / spread(seen)).astype(float)
+    error, without = frobenius_norms((kept - true) * (1 - seen)) / frobenius_norms(
+        true * (1 - seen)
+    )
+    train = (frobenius_norms((kept[0] - true) * seen) / frobenius_norms(seen)).astype(float)
     ranks = [effective_rank(one) for one in kept.reshape(-1, size, size)]
     return Completed(onsets, error, without, train, *np.reshape(ranks, kept.shape[:3]))
 
 
-def spread(matrices: np.ndarray) -> np.ndarray:
+def frobenius_norms(matrices: np.ndarray) -> np.ndarray:
     """The root of the sum of squares of each matrix."""
     return np.sqrt((matrices**2).sum((-2, -1)))
 
 
-def problem(seed: int, size: int, depth: int, deficit: str) -> list[np.ndarray]:
+def make_problem(seed: int, size: int, depth: int, deficit: str) -> list[np.ndarray]:
     """Of one seed: the matrix; which entries are observed; what the deficit puts in its place, and
     which entries are seen then; and the layers at birth."""
     rng = np.random.default_rng(seed)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cplab.checks import many, number, require, shown, whole
+from cplab.checks import many, number, quote, require, whole
 from cplab.runs import check_fields, setting
 
 DEPRIVATIONS = ("blank", "noise", "weak", "both blank", "both noise")
@@ -92,7 +92,7 @@ class Course(NamedTuple):
         return self.b / (self.a + self.b)
 
 
-def view(kind: str, rho: float) -> tuple[float, float, float, float, float]:
+def view_covariances(kind: str, rho: float) -> tuple[float, float, float, float, float]:
     """The covariances of what the eyes see: target_a, power_a, target_b, power_b, cross."""
     return {
         "clear": (1.0, 1.0, 1.0, 1.0, rho),
@@ -132,7 +132,7 @@ def grow(rearing: Rearing) -> list[Course]:
     array([0.5  , 0.257])
     """
     unit = half_time(rearing.depth, 1.0, rearing.start)
-    views = [(view(kind, rearing.rho), time * unit) for kind, time in rearing.phases]
+    views = [(view_covariances(kind, rearing.rho), time * unit) for kind, time in rearing.phases]
     courses = []
     for mode in rearing.modes:
         u = rearing.start ** (1 / rearing.depth)
@@ -201,13 +201,13 @@ def invariant(depth: int, p: float) -> float:
     (0.25, -2.0)
     """
     fine = (depth_of("depth", depth) == 1 or p > 0) and np.isfinite(p)
-    require(fine, f"strength {shown(p)} is not allowed: give one above 0")
+    require(fine, f"strength {quote(p)} is not allowed: give one above 0")
     if depth == 1:
         return p
     return float(np.log(p)) if depth == 2 else -(p ** (2 / depth - 1))
 
 
-def settled(depth: int, a: float, b: float, mode: float = 1.0) -> float:
+def share_at_rest(depth: int, a: float, b: float, mode: float = 1.0) -> float:
     """The share of eye b at rest, in closed form: both are open from strengths a and b on and see
     the same. One layer keeps the difference, two the ratio, more the difference of p^-(1 - 2/D);
     their sum becomes the mode.
@@ -215,7 +215,7 @@ def settled(depth: int, a: float, b: float, mode: float = 1.0) -> float:
     Arguments: depth, layers of each eye; a, b, strengths; mode, what is to be learned.
     Raises: CplabError as `invariant`, and for a mode that a Rearing is not allowed.
 
-    >>> settled(1, 0.3, 0.1), settled(2, 0.3, 0.1)
+    >>> share_at_rest(1, 0.3, 0.1), share_at_rest(2, 0.3, 0.1)
     (0.4, 0.25)
     """
     mode_of("mode", mode)

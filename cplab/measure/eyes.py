@@ -13,7 +13,7 @@ from cplab.layers import TwoEyes
 AT_ONCE = 1000  # images that BatchNorm has its statistics of
 
 
-def fused(net: nn.Module) -> TwoEyes:
+def require_two_eyes(net: nn.Module) -> TwoEyes:
     """The network, if it has two eyes. Raises: CplabError."""
     fine = isinstance(net, TwoEyes)
     require(fine, f"a {type(net).__name__} has no two eyes: give a network such as model eyes")
@@ -38,7 +38,7 @@ def right_shares(net: nn.Module, x: Tensor) -> list[float]:
     >>> len(right_shares(net, torch.randn(16, 3, 8, 8)))
     8
     """
-    used = copy.deepcopy(fused(net)).train()
+    used = copy.deepcopy(require_two_eyes(net)).train()
     maps = used.look(torch.stack([x, x], 1))
     conv = cast(nn.Conv2d, used.shared[0])
     halves = conv.weight.split(maps[0].shape[1], 1)
@@ -71,7 +71,7 @@ def each_eye(net: nn.Module, x: Tensor, y: Tensor) -> dict[str, float | list[flo
     >>> list(each_eye(net, x, y))
     ['both', 'closed', 'mean_map', 'adapted']
     """
-    used, total = fused(net), torch.zeros(7, dtype=torch.long)
+    used, total = require_two_eyes(net), torch.zeros(7, dtype=torch.long)
     for some, labels in zip(x.split(AT_ONCE), y.split(AT_ONCE), strict=True):
         maps = used.look(torch.stack([some, some], 1))
         grey = used.look(torch.zeros_like(some[:1]).unsqueeze(1).expand(-1, 2, -1, -1, -1))

@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cplab.checks import CplabError, Diverged, number, require, shown, whole
+from cplab.checks import CplabError, Diverged, number, quote, require, whole
 from cplab.measure import layerwise, passes
-from cplab.measure.layerwise import as_weight, columns, groups, outputs
+from cplab.measure.layerwise import groups, outputs, unfold_inputs, weight_shaped
 from cplab.measure.passes import Grads, Vectors, counted_layers, each_layer
 
 DAMPING = 1e-3  # the paper's weight decay
@@ -147,7 +147,7 @@ def log_determinant(net: nn.Module, x: Tensor, damping: float = DAMPING) -> ByLa
 
     def add(name: str, rows: slice, a: Tensor, grads: Grads) -> None:
         layer, blocks = layers[name], groups(layers[name])
-        a = columns(layer, a)
+        a = unfold_inputs(layer, a)
         few = len(x) * a.shape[1] < a.shape[2]
         left[name] = layerwise.add_products(left.get(name), a, blocks, few)
         # (n, positions, labels · out) → each label's gradient as a row of its own
@@ -277,11 +277,11 @@ def sharpness(net: nn.Module, x: Tensor, y: Tensor, *, tolerance: float = 0.01) 
     layers, tolerance = counted_layers(net, x), number("tolerance", tolerance, 0, 1)
     weights = [layer.weight for layer in layers.values()]
     sizes = [w.numel() for w in weights]
-    with passes.watched(net, layers) as calls:
+    with passes.record_calls(net, layers) as calls:
         logits = passes.logits_of(net, x.to(weights[0]), calls)
         one_each = y.shape == x.shape[:1] and y.dtype == torch.long
         fine, last = one_each and y.min() >= 0 and y.max() < logits.shape[1], logits.shape[1] - 1
-        require(fine, f"labels {shown(y)} are not allowed: give one for each image, 0 to {last}")
+        require(fine, f"labels {quote(y)} are not allowed: give one for each image, 0 to {last}")
         loss = F.cross_entropy(logits, y)
         slopes = torch.autograd.grad(loss, weights, create_graph=True)
 
@@ -363,9 +363,11 @@ def squared_weight_gradients(
 
     def add(name: str, rows: slice, a: Tensor, grads: Grads) -> None:
         layer = layers[name]
-        each = outputs(layer, grads).mT @ columns(layer, a)  # of each k: (N · groups, k · out, K)
+        each = outputs(layer, grads).mT @ unfold_inputs(
+            layer, a
+        )  # of each k: (N · groups, k · out, K)
         squares = each.square_().unflatten(1, (len(grads), -1)).sum(1)
-        found[name] += as_weight(layer, squares) / len(x)
+        found[name] += weight_shaped(layer, squares) / len(x)
 
     each_layer(net, x, layers, vectors, add, weights, gradients=True)
     return found

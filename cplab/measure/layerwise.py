@@ -17,16 +17,16 @@ def squared_norms(layer: Any, a: Tensor, grads: Sequence[Tensor]) -> Tensor:
 
     By the cheaper of two ways: where positions are few, ⟨a aᵀ, g gᵀ⟩ of the inner products between
     positions needs no weight gradient."""
-    a, g = columns(layer, a), outputs(layer, grads)
+    a, g = unfold_inputs(layer, a), outputs(layer, grads)
     p, k, r = *a.shape[1:], g.shape[2]
     if p * (k + r) < k * r:
-        found = exact(torch.linalg.vecdot((a @ a.mT).flatten(1), (g @ g.mT).flatten(1)))
+        found = to_float64(torch.linalg.vecdot((a @ a.mT).flatten(1), (g @ g.mT).flatten(1)))
     else:
-        found = exact(torch.linalg.vector_norm((g.mT @ a).flatten(1), dim=1)).square()
+        found = to_float64(torch.linalg.vector_norm((g.mT @ a).flatten(1), dim=1)).square()
     return found.view(-1, groups(layer)).sum(1)
 
 
-def exact(t: Tensor) -> Tensor:
+def to_float64(t: Tensor) -> Tensor:
     """t in float64, which Apple's GPUs do not have."""
     return t if t.device.type == "mps" else t.double()
 
@@ -35,7 +35,7 @@ def groups(layer: Any) -> int:
     return layer.groups if isinstance(layer, nn.Conv2d) else 1
 
 
-def columns(layer: Any, a: Tensor) -> Tensor:
+def unfold_inputs(layer: Any, a: Tensor) -> Tensor:
     """What each output position sees of the input: (N, ...) → (N · groups, positions, K), K the
     number of weights of one output channel."""
     if not isinstance(layer, nn.Conv2d):
@@ -63,9 +63,9 @@ def outputs(layer: Any, grads: Sequence[Tensor]) -> Tensor:
     return together.flatten(3).flatten(0, 1)
 
 
-def as_weight(layer: Any, rows: Tensor) -> Tensor:
+def weight_shaped(layer: Any, rows: Tensor) -> Tensor:
     """A sum over images in the shape of the layer's weight, from (N · groups, out, K), where K is
-    in the order of `columns`."""
+    in the order of `unfold_inputs`."""
     total = rows.unflatten(0, (-1, groups(layer))).sum(0).flatten(0, 1)
     if not isinstance(layer, nn.Conv2d):
         return total

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cplab import registry
-from cplab.checks import CplabError, Diverged, many, one_of, require, settle, shown, whole
+from cplab.checks import CplabError, Diverged, many, one_of, quote, require, set_fields, whole
 from cplab.own.trials import trial
 from cplab.runs import LONGEST
 from cplab.specs import canonical, data
@@ -38,7 +38,7 @@ class Measurement:
     source: the text of a student's own, else empty.
     images: how many of the training images, and of the test images, it is given; None for all.
     when: "every" epoch or at the "end", where a run does not say.
-    form: what it gives, as specs.misfit takes it; results of others are held to it.
+    form: what it gives, as specs.explain_mismatch takes it; results of others are held to it.
 
     >>> MEASUREMENTS["weight_norms"].label
     'weight norms'
@@ -57,7 +57,7 @@ class Measurement:
     def __post_init__(self) -> None:
         one_of("when", self.when, WHEN)
         if self.images is not None:
-            settle(self, images=whole("images", self.images, least=1))
+            set_fields(self, images=whole("images", self.images, least=1))
 
     def __call__(self, net: nn.Module, images: Images, most: int | None = None) -> Any:
         """Plain data. What it is given are copies, so that nothing it does to them is trained on.
@@ -65,13 +65,13 @@ class Measurement:
         Arguments: most, as many images as that at most.
         Raises: Diverged for numbers that are not finite; CplabError for what else is wrong.
         """
-        from cplab.devices import failures_named
+        from cplab.devices import explain_failures
 
         parts = ("train_x", "train_y", "test_x", "test_y")
         few = {name: getattr(images, name)[: self.images][:most].clone() for name in parts}
         few |= {"mean": images.mean.clone(), "std": images.std.clone()}
         try:
-            with failures_named():
+            with explain_failures():
                 found = self.apply(copy.deepcopy(net).eval(), replace(images, **few))
         except CplabError:
             raise
@@ -146,7 +146,7 @@ def measurement(function: Callable | None = None, **options: Any) -> Any:
     >>> list(parse_measures(weights).values())
     ['end']
     """
-    return registry.entered(Measurement, function, options)
+    return registry.entry_decorator(Measurement, function, options)
 
 
 def parse_measures(measure: Any) -> Measures:
@@ -171,7 +171,7 @@ def find_measurement(measure: Any) -> Measurement:
     if isinstance(measure, Measurement):
         return MEASUREMENTS.setdefault(measure.name, measure)
     if callable(measure):
-        return registry.enter(Measurement, measure)
+        return registry.add_entry(Measurement, measure)
     return MEASUREMENTS[one_of("measurement", measure, MEASUREMENTS)]
 
 
@@ -181,12 +181,12 @@ def parse_when(when: Any) -> When:
     epochs = many("epochs", when, LONGEST)
     require(
         epochs and not isinstance(when, str),
-        f"{shown(when)} is no time to measure: give every, end or a tuple of epochs",
+        f"{quote(when)} is no time to measure: give every, end or a tuple of epochs",
     )
     return tuple(sorted({whole("epoch", epoch, most=LONGEST - 1) for epoch in epochs}))
 
 
-def due(measures: Measures, row: dict) -> list[str]:
+def due_measures(measures: Measures, row: dict) -> list[str]:
     """What is to be measured after the epoch of a row, wherever the life ends."""
     some = {} if "event" in row else {n: when for n, when in measures.items() if when != "end"}
     return [name for name, when in some.items() if when == "every" or row["epoch"] in when]

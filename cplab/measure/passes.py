@@ -74,7 +74,7 @@ class Call(NamedTuple):
 
 
 @contextmanager
-def watched(net: nn.Module, layers: Layers) -> Iterator[Calls]:
+def record_calls(net: nn.Module, layers: Layers) -> Iterator[Calls]:
     """Each layer's calls, filled as they happen: in eval mode, with gradients, in float32."""
     calls: Calls = {name: [] for name in layers}
 
@@ -106,7 +106,7 @@ def logits_of(run: Callable[[Tensor], Tensor], x: Tensor, calls: Calls) -> Tenso
     for each in calls.values():
         each.clear()
     try:
-        with devices.failures_named():
+        with devices.explain_failures():
             logits = run(x)
     except (RuntimeError, ValueError, IndexError) as error:
         said = str(error).partition("\n")[0][:200]
@@ -171,7 +171,7 @@ def each_layer(
             if of_layer[0] is not None:  # else the logits do not depend on this layer
                 use(name, rows, calls[name][0].input, of_layer)
 
-    with watched(net, layers) as calls:
+    with record_calls(net, layers) as calls:
         k = len(forward(slice(0, 1))[1])
         # Of an image: k gradients at each output, a copy of some, about five outputs that the
         # network keeps for them, and the largest layer's gradients.

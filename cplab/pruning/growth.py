@@ -24,7 +24,7 @@ from cplab.engine.train import Context, Training
 from cplab.pruning import nets
 from cplab.pruning.nets import Architecture, flat_images, informative_pixels, unpack_architecture
 from cplab.pruning.specs import ORIGINS, OTHER_DATASET, OneShot, Retraining, Search, steps_of
-from cplab.specs import mix
+from cplab.specs import mix_seeds
 
 LEARNING_RATES = {"sgd": 0.5, "adam": 0.001}  # the thesis states neither optimiser nor rate
 CURVE_POINTS = 100
@@ -58,7 +58,7 @@ def draw_changes(spec: Search) -> tuple[np.ndarray, np.ndarray]:
     >>> bool(grows[0]), changes.shape[1]
     (True, 1)
     """
-    random = np.random.default_rng(mix("schedule", spec.seed))
+    random = np.random.default_rng(mix_seeds("schedule", spec.seed))
     more = math.ceil(100 / spec.gamma)  # steps that empty any network
     epsilon = np.clip(1 - np.arange(spec.steps + more) / spec.n, 0, None)
     grows = random.random(len(epsilon)) < epsilon
@@ -124,19 +124,19 @@ def grow_and_prune(
     True
     """
     place = devices.pick(device)
-    random = np.random.default_rng(mix("search", spec.seed))
+    random = np.random.default_rng(mix_seeds("search", spec.seed))
     _, changes = draw_changes(spec)
     both = search_images(spec), flat_images(spec.dataset)["test"]
     own, test = (nets.to_training_dtype(each, torch.arange(784), place) for each in both)
     begin = nets.dense()
     for layer, count in enumerate(spec.born):
-        begin[layer] = scatter(begin[layer], count, random)
-    net = nets.build_nets([begin], mix("search", spec.seed), spec.optimizer, place)
+        begin[layer] = draw_synapses(begin[layer], count, random)
+    net = nets.build_nets([begin], mix_seeds("search", spec.seed), spec.optimizer, place)
     counts = [int(each.sum()) for each in begin]
     size = sum(each.size for each in begin[: spec.layers])
     curve: list[dict] = []
     kept: dict[str, dict] = {}
-    batches = nets.batch_indices(len(own.y), mix("search", spec.seed), place)
+    batches = nets.batch_indices(len(own.y), mix_seeds("search", spec.seed), place)
     steps, rate = len(changes), LEARNING_RATES[spec.optimizer]
     often = math.ceil(steps / CURVE_POINTS)
     density = sum(spec.born) / size
@@ -144,9 +144,9 @@ def grow_and_prune(
         raise_if_stopped(stop)
         for layer, number in enumerate(change):
             if number > 0:
-                net.switch(layer, 0, net.dead(layer, 0, number, random), True)
+                net.set_alive(layer, 0, net.dead_synapses(layer, 0, number, random), True)
             elif number < 0:
-                net.switch(layer, 0, net.weakest(layer, 0, -number), False)
+                net.set_alive(layer, 0, net.weakest_synapses(layer, 0, -number), False)
             counts[layer] += number
         nets.take_step(net, own.x.index_select(0, index), own.y[index], rate)
         before, density = density, sum(counts[: spec.layers]) / size
@@ -169,7 +169,7 @@ def grow_and_prune(
 # Controls ---------------------------------------------------------------------------------------
 
 
-def scatter(allowed: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+def draw_synapses(allowed: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
     """`count` synapses at random among the allowed ones."""
     places = np.flatnonzero(allowed)
     require(count <= len(places), f"{count} synapses do not fit: give {len(places)} at most")
@@ -221,7 +221,7 @@ def make_control(
     allowed = [np.ones_like(each) for each in alive]  # random, set
     if kind == "inked":
         allowed[0] &= ink
-    return [scatter(a, int(b.sum()), random) for a, b in zip(allowed, alive, strict=True)]
+    return [draw_synapses(a, int(b.sum()), random) for a, b in zip(allowed, alive, strict=True)]
 
 
 # Retraining -------------------------------------------------------------------------------------
@@ -264,14 +264,16 @@ def train_side_by_side(
     for one in architectures:
         nets.check_architecture("architectures", one)
     one_of("optimizer", optimizer, LEARNING_RATES)
-    seed = mix("retrain", whole("seed", seed, most=2**63 - 1))
+    seed = mix_seeds("retrain", whole("seed", seed, most=2**63 - 1))
     pixels = torch.arange(784) if blanks or rewire else informative_pixels(dataset, architectures)
     images = flat_images(dataset).values()
     own, test = (nets.to_training_dtype(each, pixels, place) for each in images)
     group = nets.build_nets(architectures, seed, optimizer, place, pixels)
     batches = nets.batch_indices(len(own.y), seed, place)
     # Of each network by itself, whatever stands beside it.
-    randoms = [np.random.default_rng(mix(seed, nets.pack_architecture(a))) for a in architectures]
+    randoms = [
+        np.random.default_rng(mix_seeds(seed, nets.pack_architecture(a))) for a in architectures
+    ]
     often, moves = math.ceil(5 * steps / CURVE_POINTS), math.ceil(0.75 * steps / 100)
     curve: dict[str, list] = {"steps": [], "accuracy": []}
     for i, index in enumerate(islice(batches, steps), start=1):
@@ -292,9 +294,9 @@ def train_side_by_side(
 def replace_weakest(group: nets.Nets, net: int, count: int, random: np.random.Generator) -> None:
     """The weakest synapses of a first layer die, as many that were dead grow."""
     count = min(count, int((group.alive[0][net] == 0).sum()))
-    grown, gone = group.dead(0, net, count, random), group.weakest(0, net, count)
-    group.switch(0, net, gone, False)
-    group.switch(0, net, grown, True)
+    grown, gone = group.dead_synapses(0, net, count, random), group.weakest_synapses(0, net, count)
+    group.set_alive(0, net, gone, False)
+    group.set_alive(0, net, grown, True)
 
 
 def prune_once(spec: OneShot, **how: Any) -> dict:
@@ -302,7 +304,9 @@ def prune_once(spec: OneShot, **how: Any) -> dict:
     # A seed of its own: an architecture is retrained from other weights than those it is from.
     how |= {"dataset": spec.dataset, "steps": spec.steps, "optimizer": spec.optimizer}
     dense = nets.dense()
-    group, curve = train_side_by_side([dense], seed=mix("dense", spec.seed), blanks=True, **how)
+    group, curve = train_side_by_side(
+        [dense], seed=mix_seeds("dense", spec.seed), blanks=True, **how
+    )
     order = group.weights[0][0, :, :-1].abs().flatten().argsort(descending=True).cpu()
     kept = {}
     for density in spec.keep:
@@ -340,7 +344,7 @@ def starting_architecture(spec: Retraining, sources: Mapping) -> Architecture:
             f"the search never fell to density {spec.density:g}: take one of "
             f"{', '.join(architectures) or 'another search'}"
         )
-    random = np.random.default_rng(mix(spec.kind, spec.density, spec.seed))
+    random = np.random.default_rng(mix_seeds(spec.kind, spec.density, spec.seed))
     alive = unpack_architecture(kept["alive"])
     return make_control(spec.kind, alive, nets.inked_pixels(spec.dataset), random)
 

@@ -18,7 +18,7 @@ from cplab.engine.tasks import TASKS, Classification, Learner, evaluate, event, 
 from cplab.optimizers import Optimizer
 from cplab.pruning.lives import CHOICES, KernelLife, KernelPruning
 from cplab.runs import Step
-from cplab.specs import mix
+from cplab.specs import mix_seeds
 
 
 class KernelNet(nn.Sequential):
@@ -147,7 +147,7 @@ def make_material(dataset: str, profile: str, material: str, seed: int, device: 
     """What is learned in place of images: these, noise or images with random labels."""
     images = data.images(dataset, profile, device)
     x, y = images.normal(images.train_x), images.train_y
-    random = torch.Generator().manual_seed(mix("task", seed))
+    random = torch.Generator().manual_seed(mix_seeds("task", seed))
     if material == "noise":
         x = deficits.noise_patterns(len(x), tuple(x.shape[1:]), seed, device).to(x.dtype)
     if material != "images":
@@ -169,13 +169,13 @@ class Kernels(Classification):
         images, kernels = self.images(spec, device), spec.kernels
         if state is not None:
             kernels = len(state["0.weight"]), len(state["4.weight"])
-        with seeded(mix("kernels", spec.seed)):
+        with seeded(mix_seeds("kernels", spec.seed)):
             net = KernelNet(kernels, spec.size.units, len(images.mean), images.train_x.shape[-1])
-        random = torch.Generator().manual_seed(mix("prune", spec.seed))
+        random = torch.Generator().manual_seed(mix_seeds("prune", spec.seed))
         return Learner(net.to(device), Optimizer(net.parameters()), {"random": random.get_state()})
 
     def batches(self, spec: KernelLife, epoch: int, step: Step, images: Any) -> Iterator[tuple]:
-        random = torch.Generator().manual_seed(mix("epoch", spec.seed, epoch))
+        random = torch.Generator().manual_seed(mix_seeds("epoch", spec.seed, epoch))
         order = torch.randperm(len(images.train_y), generator=random).to(images.train_y.device)
         for index in order.split(spec.size.batch):
             yield images.train_x[index], images.train_y[index]

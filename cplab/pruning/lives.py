@@ -8,11 +8,21 @@ from functools import cached_property, partial
 from typing import Any, ClassVar
 
 from cplab import specs
-from cplab.checks import CplabError, number, one_of, part, require, settle, shown, whole, yes_or_no
+from cplab.checks import (
+    CplabError,
+    number,
+    one_of,
+    part,
+    quote,
+    require,
+    set_fields,
+    whole,
+    yes_or_no,
+)
 from cplab.profiles import PROFILES, Profile
-from cplab.pruning.specs import several
-from cplab.runs import EPOCHS, LONGEST, Event, Run, Step, as_given, check_fields, setting
-from cplab.specs import mix, register
+from cplab.pruning.specs import check_each
+from cplab.runs import EPOCHS, LONGEST, Event, Run, Step, check_fields, checked_later, setting
+from cplab.specs import mix_seeds, register
 
 weights_kept = partial(part, whole=1, unit="the fraction of weights that are kept")
 METRICS = ("none", "magnitude", "fisher", "random")
@@ -95,7 +105,7 @@ class Pruned(PrunedLife):
     profile: str = setting("course", names=PROFILES)
     metric: str = setting("none", names=METRICS)
     density: float = setting(1.0, weights_kept)
-    deficit: str = setting("none", as_given)
+    deficit: str = setting("none", checked_later)
     length: int = setting(0, EPOCHS)
     recovery: int = setting(10, EPOCHS)
     training: int = setting(20, partial(EPOCHS, least=1))
@@ -111,8 +121,8 @@ class Pruned(PrunedLife):
             f"give 1, or a metric: {', '.join(METRICS[1:])}",
         )
         recovery = self.recovery if self.length else 0
-        settle(self, metric="none" if self.density == 1 else self.metric, recovery=recovery)
-        settle(self, deficit=self.phases[2].deficit)
+        set_fields(self, metric="none" if self.density == 1 else self.metric, recovery=recovery)
+        set_fields(self, deficit=self.phases[2].deficit)
 
     @cached_property
     def phases(self) -> tuple[Run, Run, Run]:
@@ -188,7 +198,7 @@ def rate_part(name: str, value: Any) -> tuple[int, float]:
     return EPOCHS("epochs", epochs), number("learning rate", rate, 0, 100)
 
 
-rate_parts = partial(several, check=rate_part)
+rate_parts = partial(check_each, check=rate_part)
 
 
 def steps_at(rates: tuple[tuple[int, float], ...]) -> tuple[Step, ...]:
@@ -218,7 +228,7 @@ class KernelSize:
     rates: tuple[tuple[int, float], ...] = setting(MISSING, rate_parts)
     at_once: int = setting(MISSING, partial(whole, least=1, most=2 * MOST_KERNELS))
     retraining: tuple[int, float] = setting(MISSING, rate_part)
-    saved: tuple[int, ...] = setting(MISSING, partial(several, check=partial(whole, least=2)))
+    saved: tuple[int, ...] = setting(MISSING, partial(check_each, check=partial(whole, least=2)))
     batch: int = setting(128, partial(whole, least=1, most=4 * MOST_KERNELS))
     noise_rates: tuple[tuple[int, float], ...] = setting((), rate_parts)
 
@@ -227,7 +237,7 @@ class KernelSize:
         most = sum(self.kernels) - 1
         require(
             self.saved and max(self.saved) <= most,
-            f"saved {shown(self.saved)} is not allowed: one kernel has to be left in each layer "
+            f"saved {quote(self.saved)} is not allowed: one kernel has to be left in each layer "
             f"and one to go, so give numbers from 2 to {most}",
         )
         training = max(sum(n for n, _ in rates) for rates in (self.rates, self.noise_rates))
@@ -275,7 +285,7 @@ class KernelLife(PrunedLife):
 
     def __post_init__(self) -> None:
         if not isinstance(self.size, KernelSize):
-            settle(self, size=SIZES[one_of("size", self.size, SIZES)])
+            set_fields(self, size=SIZES[one_of("size", self.size, SIZES)])
         check_fields(self)
 
     @property
@@ -424,7 +434,7 @@ def random_split(total: int, seed: int, most: tuple[int, int]) -> tuple[int, int
             f"{total} kernels cannot be split over two layers of {most[0]} and {most[1]}: give "
             f"2 to {sum(most)}"
         )
-    start = mix("split", whole("seed", seed), total) % 2**32
+    start = mix_seeds("split", whole("seed", seed), total) % 2**32
     drawn = np.random.RandomState(start).randint(2**32, dtype=np.uint32)  # as torch draws it
     first = low + int(drawn) % (high + 1 - low)
     return first, total - first

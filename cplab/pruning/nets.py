@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cplab import data, devices
-from cplab.checks import Diverged, require, shown
-from cplab.pruning.specs import SHAPES, packed
+from cplab.checks import Diverged, quote, require
+from cplab.pruning.specs import SHAPES, check_packed
 
 BATCH = 2048
 
@@ -32,7 +32,7 @@ def dense() -> Architecture:
 
 def check_architecture(name: str, alive: Architecture) -> None:
     shapes, wanted = [each.shape for each in alive], [each[::-1] for each in SHAPES]
-    require(shapes == wanted, f"{name} of shapes {shown(shapes)} are not allowed: give {wanted}")
+    require(shapes == wanted, f"{name} of shapes {quote(shapes)} are not allowed: give {wanted}")
 
 
 def pack_architecture(arrays: Sequence[np.ndarray]) -> str:
@@ -48,7 +48,9 @@ def unpack_architecture(text: str) -> Architecture:
     >>> [each.shape for each in unpack_architecture(pack_architecture(whole))]
     [(16, 784), (10, 16)]
     """
-    require(packed(text), f"text {shown(text)} is no architecture: give the `alive` of a result")
+    require(
+        check_packed(text), f"text {quote(text)} is no architecture: give the `alive` of a result"
+    )
     bits = np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8)).astype(bool)
     first, last = SHAPES
     cut, end = math.prod(first), math.prod(first) + math.prod(last)
@@ -147,21 +149,23 @@ class Nets:
     alive: list[Tensor]
     state: list[Tensor] | None
 
-    def switch(self, layer: int, net: int, index: Tensor, alive: bool) -> None:
+    def set_alive(self, layer: int, net: int, index: Tensor, alive: bool) -> None:
         """Let synapses die or grow: their weights and their optimiser's state become 0."""
         self.alive[layer][net].view(-1)[index] = float(alive)
         self.weights[layer][net].view(-1)[index] = 0
         if self.state:
             self.state[layer][:, net].flatten(1)[:, index] = 0  # a view, for each net is a block
 
-    def weakest(self, layer: int, net: int, count: int) -> Tensor:
+    def weakest_synapses(self, layer: int, net: int, count: int) -> Tensor:
         """Indices of the `count` living synapses of the smallest |w|."""
         strength = self.weights[layer][net].abs()
         strength.masked_fill_(self.alive[layer][net] == 0, torch.inf)
         strength[:, -1] = torch.inf  # biases stay
         return strength.view(-1).topk(count, largest=False).indices
 
-    def dead(self, layer: int, net: int, count: int, random: np.random.Generator) -> Tensor:
+    def dead_synapses(
+        self, layer: int, net: int, count: int, random: np.random.Generator
+    ) -> Tensor:
         """Indices of `count` dead synapses drawn at random."""
         every = (self.alive[layer][net].view(-1) == 0).nonzero().squeeze(1)
         drawn = random.choice(len(every), count, replace=False, shuffle=False)

@@ -18,7 +18,7 @@ from cplab.engine.tasks import TASKS, Classification, Learner, evaluate, event, 
 from cplab.measure import fisher
 from cplab.pruning.lives import METRICS, Pruned, weights_kept
 from cplab.runs import Step
-from cplab.specs import mix
+from cplab.specs import mix_seeds
 
 MEASURED_IMAGES = 500  # the first so many training images, clear, measure the Fisher information
 
@@ -55,7 +55,7 @@ def weight_saliency(net: nn.Module, x: Tensor, metric: str, seed: int = 0) -> di
     if metric == "fisher":
         curvature = fisher.diagonal(net, x)
         return {name: w.square() * curvature[name] for name, w in weights.items()}
-    random = torch.Generator().manual_seed(mix("saliency", whole("seed", seed)))
+    random = torch.Generator().manual_seed(mix_seeds("saliency", whole("seed", seed)))
     return {name: torch.rand(w.shape, generator=random).to(w) for name, w in weights.items()}
 
 

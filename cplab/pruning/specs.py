@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from cplab import specs
-from cplab.checks import CplabError, many, number, one_of, part, require, settle, shown, whole
+from cplab.checks import CplabError, many, number, one_of, part, quote, require, set_fields, whole
 from cplab.runs import OPTIMIZERS, check_fields, setting
 from cplab.specs import register
 
@@ -25,7 +25,7 @@ percentage = partial(part, whole=100, unit="a percentage")
 steps_of = partial(whole, least=1, most=MOST_STEPS)
 
 
-def several(name: str, values: Any, check: Callable) -> tuple:
+def check_each(name: str, values: Any, check: Callable) -> tuple:
     """Some values, each as its check gives it."""
     return tuple(check(name, each) for each in many(name, values, MOST_ENTRIES))
 
@@ -33,17 +33,22 @@ def several(name: str, values: Any, check: Callable) -> tuple:
 def densities(name: str, value: Any) -> tuple[float, ...]:
     """One or several fractions of synapses that are alive, in order, each once."""
     found = {density_of("density", each) for each in many("densities", value, MOST_ENTRIES)}
-    require(found, f"{name} {shown(value)} is not allowed: give one density or more")
+    require(found, f"{name} {quote(value)} is not allowed: give one density or more")
     return tuple(sorted(found))
 
 
-def packed(value: Any) -> bool:
+def check_packed(value: Any) -> bool:
     """A text as `pack_architecture` gives it."""
     size = 4 * math.ceil(math.ceil(sum(a * b for a, b in SHAPES) / 8) / 3)
     return type(value) is str and len(value) == size and not re.search("[^A-Za-z0-9+/=]", value)
 
 
-KEPT = {"counts": [specs.count], "alive": packed, "step?": specs.count, "accuracy?": specs.fraction}
+KEPT = {
+    "counts": [specs.count],
+    "alive": check_packed,
+    "step?": specs.count,
+    "accuracy?": specs.fraction,
+}
 
 
 class NetSpec:
@@ -238,7 +243,7 @@ class Retraining(NetSpec):
         "steps": [specs.count],
         "curve": [specs.fraction],
         "counts": [specs.count],
-        "alive?": packed,
+        "alive?": check_packed,
     }
 
     kind: str = "biological"
@@ -250,8 +255,8 @@ class Retraining(NetSpec):
     seed: int = setting(None, whole)
 
     def __post_init__(self) -> None:
-        require(isinstance(self.search, Search), f"{shown(self.search)} is no Search: give one")
-        settle(
+        require(isinstance(self.search, Search), f"{quote(self.search)} is no Search: give one")
+        set_fields(
             self,
             density=1.0 if one_of("kind", self.kind, ORIGINS) == "dense" else self.density,
             dataset=self.search.dataset if self.dataset is None else self.dataset,

@@ -6,5 +6,5 @@ __all__, __getattr__, __dir__ = load_late(
     __name__,
     store="Result ResultWarning find ship merge verify keep",
     tables="table",
-    ask="run sweep collect at_hand estimate retrain sample by_key every",
+    ask="run sweep collect at_hand estimate retrain sample_runs by_key every_result",
 )

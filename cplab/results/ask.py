@@ -20,13 +20,13 @@ from cplab.checks import (
     CplabError,
     Diverged,
     cache_dir,
+    collect_divergence,
     installed,
-    noted,
     number,
     one_of,
+    quote,
     raise_first,
     require,
-    shown,
     tidy,
     whole,
 )
@@ -64,7 +64,7 @@ def collect(
     Raises: CplabError; Cancelled; Diverged, after all others are done.
     """
     one_of("device", str(device).partition(":")[0], DEVICES)
-    require(isinstance(stop, Event | None), f"stop {shown(stop)} is no threading.Event: give one")
+    require(isinstance(stop, Event | None), f"stop {quote(stop)} is no threading.Event: give one")
     workers = None if workers is None else whole("workers", workers, 1, CREW)
     measures, missing = parse_measures(measure), list(dict.fromkeys(wanted))
     found = {} if fresh else find_all(missing, measures)
@@ -82,7 +82,7 @@ def collect(
     context = Context(device, workers, stop or Event(), report, client=client)
     diverged = list[Diverged]()
     while missing:
-        with claim(missing) as mine, noted(diverged):
+        with claim(missing) as mine, collect_divergence(diverged):
             missing = [spec for spec in missing if spec not in mine]
             if not mine and context.stop.wait(0.2):  # others train all that is left
                 raise Cancelled(STOPPED)
@@ -100,13 +100,13 @@ def train(wanted: list, context: Any, measures: dict) -> Iterator[tuple[Any, Any
     known = {*wanted, *context.sources}  # what is wanted is locked by us: to collect it would wait
     how = {"device": context.device, "stop": context.stop, "report": context.report}
     diverged, groups = list[Diverged](), defaultdict(list)
-    with noted(diverged):
+    with collect_divergence(diverged):
         context.sources |= collect((s for s in sources if s not in known), **how)
     for spec in sorted(wanted, key=lambda s: s not in sources):  # one group for all that have lives
         groups[specs.trainer(spec), hasattr(spec, "life") or spec.trunk_key].append(spec)
     for (compute, _), group in groups.items():
         some = [s for s in group if getattr(s, "source", None) in {None, *context.sources}]
-        with noted(diverged):
+        with collect_divergence(diverged):
             for spec, training in compute(some, context, measures) if some else ():
                 if spec in sources:
                     context.sources[spec] = make_result(spec, training)
@@ -199,7 +199,7 @@ def sweep(
 
     tidy()
     report = how.pop("report", lambda spec, row: None)
-    require(callable(report), f"report {shown(report)} is no function (spec, row): give one")
+    require(callable(report), f"report {quote(report)} is no function (spec, row): give one")
     every, measures = [specs.check_spec(spec) for spec in wanted], parse_measures(measure)
     found = {} if how.get("fresh") else find_all(dict.fromkeys(every), measures)
     missing = [spec for spec in dict.fromkeys(every) if spec not in found]
@@ -262,7 +262,7 @@ def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
     wanted = [*wanted, *(source for source in sources if not find(source))]
     parts = [(spec, 1, 0) for spec in wanted if not hasattr(spec, "life")]
     for root in trees(wanted):
-        parts.append((root.spec, root.epochs, sum(len(part.ends) for part in root.below())))
+        parts.append((root.spec, root.epochs, sum(len(part.ends) for part in root.subtree())))
     for spec, epochs, ends in parts:
         pace = typical_seconds(spec, "epoch")
         if pace is None:
@@ -278,7 +278,7 @@ def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
 def typical_seconds(spec: Any, what: str) -> float | None:
     """Of an epoch or a measurement: the median over live results of its size, else over shipped
     ones, a hundred of them at most; of an epoch, else what its class expects."""
-    for alike in tables.about_alike(spec):
+    for alike in tables.similar_results(spec):
         costs = (about["costs"][what] for about in alike if about["costs"].get(what))
         if took := [*islice(costs, 100)]:
             return statistics.median(took)
@@ -300,17 +300,17 @@ def by_key(key: str) -> Result:
     plain = re.fullmatch("[0-9a-f]{16}", key)
     found = store.shipped(key) or store.live(store.live_path(key)) if plain else None
     if found is None:
-        raise CplabError(f"no result has the key {shown(key)}: `cplab results list` shows keys")
+        raise CplabError(f"no result has the key {quote(key)}: `cplab results list` shows keys")
     return found
 
 
-def every(kind: str = "Run", source: str | None = None) -> Iterator[Result]:
+def every_result(kind: str = "Run", source: str | None = None) -> Iterator[Result]:
     """All sound results of one class of specs; a key that is shipped and live comes twice.
 
     Arguments: kind, the name of a class of specs; source, shipped or live (both if not given).
     Raises: CplabError for a kind that is none.
 
-    >>> next(every("Run", "shipped")).source
+    >>> next(every_result("Run", "shipped")).source
     'shipped'
     """
     one_of("kind of result", kind, specs.kinds())
@@ -321,7 +321,7 @@ def every(kind: str = "Run", source: str | None = None) -> Iterator[Result]:
         yield from (r for r in map(store.live, store.live_paths()) if r and r.kind == kind)
 
 
-def sample(count: int, seed: int = 0, profile: str | None = None) -> list[Result]:
+def sample_runs(count: int, seed: int = 0, profile: str | None = None) -> list[Result]:
     """Shipped runs at random, of all profiles or one."""
     rows = tables.table(profile=profile) if profile else tables.table()
     keys = rows.loc[rows["source"] == "shipped", "key"].to_list()
@@ -332,12 +332,12 @@ def sample(count: int, seed: int = 0, profile: str | None = None) -> list[Result
     return [found for key in picked if (found := store.shipped(key))]
 
 
-def alike(one: Any, other: Any) -> bool:
+def agree(one: Any, other: Any) -> bool:
     """Whether plain data differ by the rounding of sums in float32 alone."""
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(alike(one[name], other[name]) for name in one)
+        return one.keys() == other.keys() and all(agree(one[name], other[name]) for name in one)
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(alike, one, other))
+        return len(one) == len(other) and all(map(agree, one, other))
     if isinstance(one, float) and isinstance(other, float):
         return math.isclose(one, other, rel_tol=ROUNDING)
     return one == other
@@ -371,7 +371,7 @@ def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
     if outcomes[0] == outcomes[1]:
         return "equal", again
     if all(getattr(again, name) == getattr(result, name) for name in store.HOW if name != "commit"):
-        rounded = again.commit != result.commit and alike(*outcomes)
+        rounded = again.commit != result.commit and agree(*outcomes)
         return ("near" if rounded else "off"), again
     before, after = (tables.entry_of(one)[1]["accuracy"] for one in (result, again))
     if not isinstance(before, float) or not isinstance(after, float):

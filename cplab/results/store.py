@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from cplab import specs
-from cplab.checks import CplabError, cache_dir, replaced, require
+from cplab.checks import CplabError, atomic_file, cache_dir, require
 from cplab.measure import MEASUREMENTS, parse_measures
 from cplab.specs import Outdated
 
@@ -33,8 +33,8 @@ FORM = {  # of a result as plain data, before its spec says more
     **dict.fromkeys(HOW, specs.word),
     "threads": lambda value: specs.count(value) and 1 <= value <= 1024,
     "spec": {str: specs.data},
-    "values": {str: specs.anything},  # but see check
-    "measured": {str: {str: specs.anything}},
+    "values": {str: specs.accept_any},  # but see check
+    "measured": {str: {str: specs.accept_any}},
     "own?": {str: lambda value: type(value) is str},
 }
 
@@ -147,7 +147,7 @@ def parse(row: Any, source: str) -> Result:
         if checksum(row["json"]) != row["checksum"]:
             raise ValueError("its checksum does not fit")
         said = json.loads(row["json"])
-        if wrong := specs.misfit(said, FORM):
+        if wrong := specs.explain_mismatch(said, FORM):
             raise ValueError(wrong)
         spec = specs.build_spec(said["kind"], said["spec"], said["version"])
         measured = {
@@ -171,8 +171,8 @@ def check(result: Result) -> None:
     spec, last = result.spec, getattr(result.spec, "epochs", 2**31)
     measured = {name: [*rows.values()] for name, rows in result.measured.items()}
     forms = {n: [getattr(MEASUREMENTS.get(n), "form", specs.data)] for n in measured}
-    wrong = specs.misfit(result.values, getattr(spec, "form", specs.data))
-    wrong = wrong or specs.misfit(measured, forms)
+    wrong = specs.explain_mismatch(result.values, getattr(spec, "form", specs.data))
+    wrong = wrong or specs.explain_mismatch(measured, forms)
     for name, rows in result.measured.items():
         if not all(0 <= epoch < last for epoch in rows):
             wrong = f"{name} was measured after other epochs than it has"
@@ -347,7 +347,7 @@ def write_live(result: Result) -> None:
     parse(json.loads(text), "live")
     if len(text) > MOST:
         raise ValueError(f"it has {len(text)} bytes, and more than {MOST} are not read")
-    with replaced(live_path(result.key)) as partial:
+    with atomic_file(live_path(result.key)) as partial:
         partial.write_text(text)
 
 
@@ -397,7 +397,7 @@ def ship(results: Iterable[Result], name: str) -> Path:
         if not rows:
             raise CplabError(f"there is nothing to ship as {name!r}: train some of it first")
         ordered = sorted(rows.values(), key=lambda row: (row["kind"], row["json"][40:]))
-        with replaced(path) as partial:
+        with atomic_file(path) as partial:
             table = pa.Table.from_pylist(ordered)
             pq.write_table(table, partial, compression="zstd", compression_level=19)
         for each in CACHES:

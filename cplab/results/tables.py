@@ -67,7 +67,7 @@ def shipped_specs(kind: str) -> dict[str, Any]:
 store.CACHES += [shipped_entry, shipped_specs]
 
 
-def about_alike(spec: Any) -> Iterator[Iterator[dict]]:
+def similar_results(spec: Any) -> Iterator[Iterator[dict]]:
     """What is said of the live results of a spec's kind and size, and then of the shipped ones,
     each of which is read when it is asked for."""
     size, kind = size_of(spec), type(spec).__name__

@@ -12,7 +12,7 @@ __all__, __getattr__, __dir__ = load_late(
     __name__,
     surface="display load_bokeh",
     theme="colour label source_line",
-    results="against bars by_layer curves layer_columns layer_labels means minima over_epochs"
-    " rates removal threads",
+    results="bars by_layer compare_with_control curves layer_columns layer_labels means minima"
+    " over_epochs rates removal seed_curves",
     pictures="filter_pictures strips to_pixels",
 )

@@ -16,7 +16,7 @@ from cplab.show.theme import EQUAL, LIVE, percent_axis, place_legend, plain_figu
 TRUTH = "#0072B2"
 
 
-def guesses(
+def guess_figure(
     guess: Mapping[str, float],
     truth: Mapping[str, tuple[float, float]],
     quantity: str = "final test accuracy",
@@ -44,18 +44,18 @@ def add_measured(fig: figure, truth: Mapping, places: Sequence, size: int) -> fi
     return place_legend(fig, "above")
 
 
-def best_first(truth: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def rank_by_mean(truth: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Those of which any accuracies are known, the best on average first."""
     known = {name: values for name, values in truth.items() if len(values)}
     return dict(sorted(known.items(), key=lambda one: -one[1].mean()))
 
 
-def orders(
+def order_figure(
     order: Sequence[str], truth: Mapping[str, np.ndarray], hues: Mapping[str, str], **options: Any
 ) -> figure:
     """A guessed order, from best to worst, beside the measured one, each name joined to itself;
     what has no accuracies by seed has no place on the right."""
-    measured = best_first(truth)
+    measured = rank_by_mean(truth)
     ranges = {"x_range": Range1d(-0.9, 2.1), "y_range": Range1d(len(order), -1)}
     fig = plain_figure("", "", "", **{**ranges, **options})
     look = {"text_baseline": "middle", "text_font_size": "13px"}
@@ -66,7 +66,7 @@ def orders(
         fig.text([-0.06], [place], [text], text_align="right", **look)
         if text in measured:
             end, hue = [*measured].index(text), hues[text]
-            number = statistics.percent(*statistics.mean_half(measured[text]))
+            number = statistics.percent(*statistics.mean_and_half(measured[text]))
             fig.line([0, 1], [place, end], color=hue, line_width=3, alpha=0.8)
             fig.scatter([1], [end], size=10, color=hue)
             fig.text([1.06], [end], [f"{text}: {number} %"], text_align="left", **look)
@@ -99,7 +99,7 @@ def class_orders(
     orders: Sequence[Sequence[str]], truth: Mapping[str, np.ndarray], title: str
 ) -> figure:
     """How many gave each its place (circles, as large as the share), and the measured place."""
-    measured = [*best_first(truth)]
+    measured = [*rank_by_mean(truth)]
     names = [*measured, *(name for name in orders[0] if name not in measured)]
     places = [str(place + 1) for place in range(len(names))]
     how: dict[str, Any] = {"width": 620, "height": 110 + 44 * len(names)}
@@ -128,10 +128,12 @@ def class_choices(counts: Mapping[str, int], title: str) -> figure:
     return fig
 
 
-def percent_of(what: Any, none: str = "not trained") -> str:
+def percent_interval(what: Any, none: str = "not trained") -> str:
     """Mean and interval of accuracies, of a Run or as they are given; so many as there are."""
     numbers = accuracies(what)
-    return f"{statistics.percent(*statistics.mean_half(numbers))} %" if numbers else f"{none} yet"
+    return (
+        f"{statistics.percent(*statistics.mean_and_half(numbers))} %" if numbers else f"{none} yet"
+    )
 
 
 def all_seeds(*runs: Any, measure: Any = ()) -> list[results.Result]:

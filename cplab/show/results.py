@@ -29,14 +29,14 @@ QUANTITIES = {  # over the epochs: the words for them, and where the legend is o
     "test_accuracy": ("test accuracy", "bottom_right"),
     "train_loss": ("training loss", "top_right"),
 }
-CONTROLS = {  # of `against`: the column of point_means, the words, its sign, its look
+CONTROLS = {  # of `compare_with_control`: the column of point_means, the words, its sign, its look
     "newborn": ("gain", "the newborn", 1, theme.NEWBORN),
     "equal training": ("loss", "equal training", -1, theme.EQUAL),
     "without window": ("harm", "the same life without it", -1, theme.EQUAL),
 }
 
 
-def along(
+def mean_along(
     points: pd.DataFrame, axis: str, what: str = "accuracy", scale: float = 1, **where: Any
 ) -> dict[str, Any]:
     """Columns mean, low, high of one quantity along the onset or the length, where it is known."""
@@ -51,7 +51,7 @@ def clear_along(points: pd.DataFrame, onset: int) -> dict[str, Any]:
     """Final accuracy without a deficit against the epochs before recovery that exceed `onset`: the
     control of equal training of each length that a deficit has from there."""
     begun = onset + rows_at(points, onset=onset).index.get_level_values("length")
-    columns = along(points, "onset", deficit="none", onset=[*begun])
+    columns = mean_along(points, "onset", deficit="none", onset=[*begun])
     return {"length": columns.pop("onset") - onset, **columns}
 
 
@@ -63,7 +63,7 @@ def select(
     return names, rows, rows.deficit.isin(names) & (rows.onset == like.onset)
 
 
-def note(of: Any) -> str:
+def source_note(of: Any) -> str:
     """The small line below a figure with bands: where its numbers are from, what its bands are."""
     return f"{theme.source_line(of)} · {statistics.INTERVALS}" if len(of) else theme.source_line(of)
 
@@ -93,21 +93,21 @@ def removal(
     ends = like.onset + rows.length[ours]
     shown = rows[ours | ((rows.deficit == "none") & rows.onset.isin([0, like.onset, *ends]))]
     title = f"accuracy after a deficit from epoch {like.onset}, {like.schedule} schedule"
-    axes = ("epochs with the deficit", "final test accuracy", note(shown))
+    axes = ("epochs with the deficit", "final test accuracy", source_note(shown))
     fig = plain_figure(title, *axes, **options)
     points = point_means(shown)
     band(fig, ColumnDataSource(clear_along(points, like.onset)), "length", theme.EQUAL)
     if ("none", 0, 0) in points.index:
-        born = along(points.loc[[("none", 0, 0)] * 2], "length")
+        born = mean_along(points.loc[[("none", 0, 0)] * 2], "length")
         born["length"] = np.array([0, rows.length[ours].max() if ours.any() else 1])
         band(fig, ColumnDataSource(born), "length", theme.NEWBORN)
     for name in names:
-        columns = along(points, "length", deficit=[name, "none"], onset=like.onset)
+        columns = mean_along(points, "length", deficit=[name, "none"], onset=like.onset)
         band(fig, ColumnDataSource(columns), "length", style(name), points=True)
     return finish(fig, percent=True)
 
 
-def against(
+def compare_with_control(
     like: Run,
     deficits: Sequence,
     control: str = "newborn",
@@ -119,16 +119,16 @@ def against(
     Arguments: like, deficits and table as in `removal`; control, newborn, equal training or without
         window (the same life with the deficit's epochs cut out), which the zero line is.
 
-    >>> against(Run(profile="ci"), ("blur",), "equal training").yaxis.axis_label
+    >>> compare_with_control(Run(profile="ci"), ("blur",), "equal training").yaxis.axis_label
     'points above equal training'
     """
     what, words, sign, look = CONTROLS[one_of("control", control, CONTROLS)]
     names, rows, ours = select(like, deficits, table)
-    axes = ("epochs with the deficit", f"points above {words}", note(rows[ours]))
+    axes = ("epochs with the deficit", f"points above {words}", source_note(rows[ours]))
     fig = plain_figure(f"accuracy after a deficit minus that of {words}", *axes, **options)
     points = point_means(rows)
     for name in names:
-        columns = along(points, "length", what, sign * 100, deficit=name, onset=like.onset)
+        columns = mean_along(points, "length", what, sign * 100, deficit=name, onset=like.onset)
         source = ColumnDataSource(columns, name=f"{name} against {control}")
         band(fig, source, "length", style(name), points=True)
     theme.reference_line(fig, "width", look.colour)
@@ -167,7 +167,7 @@ def over_epochs(
     shown = [result for group in groups.values() for result in group]
     statistics.check_quantity(what, shown)
     words, place = QUANTITIES.get(what, (what, "top_left"))
-    fig = plain_figure(f"{words}, epoch by epoch", "epoch", words, note(shown), **options)
+    fig = plain_figure(f"{words}, epoch by epoch", "epoch", words, source_note(shown), **options)
     latest = max([1, *(r.spec.end for r in shown if r.spec.length)])
     for text, group in groups.items():
         if not group:
@@ -330,13 +330,13 @@ def bars(
     return finish(fig, percent=percent)
 
 
-def threads(groups: Mapping, x: str, y: str, words: tuple[str, str], **options: Any) -> figure:
+def seed_curves(groups: Mapping, x: str, y: str, words: tuple[str, str], **options: Any) -> figure:
     """Curves of one quantity against another, a thin line for each seed.
 
     Arguments: groups, {kind: [values]}, values[x] and values[y] being numbers; words, of both axes.
 
-    >>> threads({"dense": [{"t": [1, 2], "n": [3, 4]}]}, "t", "n", ("time", "number")).title.text
-    'number against time'
+    >>> seed_curves({"dense": [{"t": [1, 2], "n": [3, 4]}]}, "t", "n", ("time", "size")).title.text
+    'size against time'
     """
     fig = empty_figure(*words, seeds_line(map(len, groups.values()), ""), **options)
     for kind, look in styles(groups).items():

@@ -83,7 +83,7 @@ class Surface(anywidget.AnyWidget):
     """Shows a Bokeh layout (its `page`) as it is by now, wherever it is put, and answers clicks.
 
     What is changed in Python is drawn, also from a thread: each change by itself, or several in one
-    go (`at_once`). Closing it frees everything but the figures.
+    go (`batch_changes`). Closing it frees everything but the figures.
     """
 
     # as text: anywidget would keep every widget that has its module as a path
@@ -108,7 +108,7 @@ class Surface(anywidget.AnyWidget):
             return self._item
 
     @contextmanager
-    def at_once(self) -> Iterator[None]:
+    def batch_changes(self) -> Iterator[None]:
         """What is changed within is sent and drawn in one go; other threads wait for that."""
         with self._lock:
             self._held += 1
@@ -118,7 +118,7 @@ class Surface(anywidget.AnyWidget):
                 self._held -= 1
                 self._tell()
 
-    def foresee(
+    def precompute(
         self,
         there: Callable[[], Any],
         back: Callable[[], Any],
@@ -135,7 +135,7 @@ class Surface(anywidget.AnyWidget):
             base, the values that these controls have now.
         """
         told = {"base": by_id(base), "values": by_id(values), "words": by_id(words)}
-        with self.at_once():
+        with self.batch_changes():
             try:
                 there()
                 more = self._message() if self._late else {}
@@ -144,7 +144,7 @@ class Surface(anywidget.AnyWidget):
                 back()
                 self._late.clear()  # the page is as it was
 
-    def outdate(self) -> None:
+    def discard_precomputed(self) -> None:
         """What was foreseen does not hold any more."""
         with self._lock:
             self._number += 1

@@ -17,7 +17,7 @@ from bokeh import models
 from bokeh.plotting import figure
 
 from cplab import deficits
-from cplab.checks import CplabError, require, shown, whole
+from cplab.checks import CplabError, quote, require, whole
 from cplab.statistics import count_seeds
 
 
@@ -70,7 +70,7 @@ def style(kind: str | Callable) -> Style:
     if kind in LOOKS:
         return LOOKS[kind]
     try:
-        found = deficits.look(kind, strict=False)
+        found = deficits.find_deficit(kind, strict=False)
     except CplabError:
         return Style(str(kind), EQUAL.colour)
     return Style(found.label, found.colour, found.dash, found.marker)
@@ -204,7 +204,7 @@ def place_legend(fig: figure, place: str = "bottom_right") -> figure:
         return fig
     legend, outside = fig.legend[0], {"right": "vertical", "above": "horizontal"}
     if place not in outside:
-        free = (corner for corner in (place, *CORNERS) if not drawn_under(fig, corner))
+        free = (corner for corner in (place, *CORNERS) if not legend_covers_data(fig, corner))
         if (place := next(free, "above")) == "above":  # in as many columns as have room
             widest = 50 + 6.2 * max(len(item.label.value or "") for item in legend.items)
             legend.ncols = max(1, min(len(legend.items), int((fig.width - 60) / widest)))
@@ -218,17 +218,17 @@ def place_legend(fig: figure, place: str = "bottom_right") -> figure:
     return fig
 
 
-def drawn_under(fig: figure, corner: str) -> bool:
+def legend_covers_data(fig: figure, corner: str) -> bool:
     """Whether its legend would lie, in a corner, on a line or point that is drawn by now."""
     labels = [item.label.value or "" for item in fig.legend[0].items]
     wide = (50 + 6.2 * max(map(len, labels))) / max(1, fig.width - 70)
     high = (8 + 22 * len(labels)) / max(1, fig.height - 80)
-    across, up = drawn_at(fig, "x"), drawn_at(fig, "y")
+    across, up = data_positions(fig, "x"), data_positions(fig, "y")
     side = across > 1 - wide if "right" in corner else across < wide
     return bool(np.any(side & (up > 1 - high if "top" in corner else up < high)))
 
 
-def drawn_at(fig: figure, axis: str) -> np.ndarray:
+def data_positions(fig: figure, axis: str) -> np.ndarray:
     """Where along an axis its lines and points lie by now, from 0 at one end to 1 at the other."""
     reach, scale = getattr(fig, f"{axis}_range"), getattr(fig, f"{axis}_scale")
     pieces = [np.array([reach.start, reach.end], dtype=float)]
@@ -249,11 +249,11 @@ def side_by_side(drawn: Any) -> models.LayoutDOM:
     """A Bokeh figure or layout as it is, several of them as a row."""
     figs = drawn if isinstance(drawn, list | tuple) else [drawn]
     for fig in figs:
-        require(isinstance(fig, models.LayoutDOM), f"{shown(fig)} is no figure: give Bokeh's")
-    return row(*figs) if figs is drawn else drawn
+        require(isinstance(fig, models.LayoutDOM), f"{quote(fig)} is no figure: give Bokeh's")
+    return figure_row(*figs) if figs is drawn else drawn
 
 
-def row(*figs: models.LayoutDOM, **more: Any) -> models.Row:
+def figure_row(*figs: models.LayoutDOM, **more: Any) -> models.Row:
     """Figures side by side, and below each other where a page has no room for that."""
     flow = {"styles": {"flex-wrap": "wrap"}, "sizing_mode": "stretch_width"}
     return models.Row(children=[*figs], **flow, **more)

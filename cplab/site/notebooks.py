@@ -45,7 +45,7 @@ def run_notebook(path: Path) -> list[Cell]:
     for number, cell in enumerate(cells):
         if cell.python:
             try:
-                with caught(cell.shown):
+                with capture_output(cell.shown):
                     run_cell(cell.source, f"<{path.stem}, cell {number}>", names)
             except Exception as error:
                 what = f"{type(error).__name__}: {error}"
@@ -70,7 +70,7 @@ def run_cell(source: str, name: str, names: dict[str, Any]) -> None:
 
 
 @contextmanager
-def caught(shown: list[Any]) -> Iterator[None]:
+def capture_output(shown: list[Any]) -> Iterator[None]:
     """Put in a list what is printed and displayed meanwhile, in its order."""
     printed = io.StringIO()
 

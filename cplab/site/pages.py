@@ -9,12 +9,12 @@ from pathlib import Path
 import ipywidgets as w
 from bokeh.models import LayoutDOM
 
-from cplab.checks import CplabError, shown
+from cplab.checks import CplabError, quote
 from cplab.lab.explorer import Explorer
 from cplab.site.notebooks import cells_of, practice_pictures, run_notebook
 from cplab.site.plots import Pool
 from cplab.site.replay import name_of, replay
-from cplab.site.words import displayed, markdown, python, reference
+from cplab.site.words import display_html, markdown, python, reference
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -96,7 +96,7 @@ is computed in it.</footer></body></html>
                     widgets[key] = replay(value, pool)
                     body.append(place_of(key))
                 else:
-                    body.append(displayed(value))
+                    body.append(display_html(value))
         body += [pathways(path), in_notebook(path)]
         scripts.insert(0, self.data(path.stem, pool, widgets))
         self.write(self.links[path.name], title_of(path), "\n".join(body), scripts)
@@ -147,7 +147,7 @@ def build_site(folder: Path, lab: str = "", labs: Path = ROOT / "labs") -> list[
     chosen = [path for path in every if path.name.startswith(lab)]
     if not chosen and lab != "explorer":
         names = ", ".join(["explorer", *(path.stem for path in every)])
-        raise CplabError(f"no lab {shown(lab)} in {labs}: choose one of {names}")
+        raise CplabError(f"no lab {quote(lab)} in {labs}: choose one of {names}")
     written = [ROOT / "REPRODUCTION.md", *(ROOT / "reproduction").glob("*.md")]
     reports = [p for n in REPORTS for p in written if p.stem == n and p.exists() and not lab]
     links = {path.name: f"{path.stem.lower()}.html" for path in [*chosen, *reports]}

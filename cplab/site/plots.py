@@ -53,12 +53,14 @@ class Pool:
 def figures(layout: Any, pool: Pool) -> list[str]:
     """The marks of the figures that a Bokeh layout shows, in reading order, as screen parts."""
     if isinstance(layout, models.Plot):
-        return [pool.put({"fig": pool.put(described(layout, pool))})] if layout.visible else []
+        return (
+            [pool.put({"fig": pool.put(describe_figure(layout, pool))})] if layout.visible else []
+        )
     children = (c[0] if isinstance(c, tuple) else c for c in getattr(layout, "children", ()))
     return [mark for child in children for mark in figures(child, pool)]
 
 
-def described(fig: models.Plot, pool: Pool) -> dict[str, Any]:
+def describe_figure(fig: models.Plot, pool: Pool) -> dict[str, Any]:
     """A figure as dictionaries and lists, its columns and glyphs in the pool."""
     shown = [r for r in fig.renderers if isinstance(r, models.GlyphRenderer) and r.visible]
     below = [a.text for a in fig.below if isinstance(a, models.Title)]
@@ -120,8 +122,8 @@ def glyph(renderer: models.GlyphRenderer, pool: Pool) -> dict[str, Any]:
         raise CplabError(f"a figure has the glyph {name}, which pages cannot draw: {[*GLYPHS]} can")
     kind, places = GLYPHS[name]
     found: dict[str, Any] = {"kind": kind}
-    for place in looks_of(type(shape), places):  # type: ignore[arg-type]
-        value = resolved(getattr(shape, place), data, pool)
+    for place in glyph_properties(type(shape), places):  # type: ignore[arg-type]
+        value = resolve_property(getattr(shape, place), data, pool)
         if place not in USUAL or value != USUAL[place]:
             found[place] = value
     if renderer.y_range_name != "default":
@@ -130,12 +132,12 @@ def glyph(renderer: models.GlyphRenderer, pool: Pool) -> dict[str, Any]:
 
 
 @cache
-def looks_of(shape: type, places: str) -> list[str]:
+def glyph_properties(shape: type, places: str) -> list[str]:
     """The properties of a kind of glyph that the page wants; to ask Bokeh for others takes long."""
     return [n for n in f"{places} {PROPERTIES}".split() if n in shape.properties()]  # type: ignore[attr-defined]
 
 
-def resolved(value: Any, data: Any, pool: Pool) -> Any:
+def resolve_property(value: Any, data: Any, pool: Pool) -> Any:
     """A property: the mark of its column, or its one value."""
     if isinstance(value, str) and value in data:
         value = Field(value)
@@ -206,7 +208,9 @@ def annotations(fig: models.Plot, pool: Pool) -> Iterator[dict[str, Any]]:
             yield {"kind": "box", **look, **ends}
         elif isinstance(one, models.Whisker):
             across, data = one.dimension == "width", one.source.data
-            parts = {n: resolved(getattr(one, n), data, pool) for n in ("base", "lower", "upper")}
+            parts = {
+                n: resolve_property(getattr(one, n), data, pool) for n in ("base", "lower", "upper")
+            }
             yield {"kind": "whisker", "across": int(across), **parts}
 
 

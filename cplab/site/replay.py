@@ -16,10 +16,10 @@ from bokeh.models import LayoutDOM
 from cplab.checks import CplabError
 from cplab.lab.explorer import OFFERED, Explorer
 from cplab.lab.live import Job, Live
-from cplab.lab.widgets import Covered, Fitting, Prediction, Ranking
+from cplab.lab.widgets import Fitting, Prediction, Ranking, RevealAfterAnswer
 from cplab.runs import Run
 from cplab.site.plots import Pool, figures
-from cplab.site.words import scrolled
+from cplab.site.words import scrollable
 
 MOST_STATES = 6000  # states of a widget that is not the explorer
 CHOOSERS = {w.ToggleButtons: "radio", w.RadioButtons: "radio", w.SelectionSlider: "range"}
@@ -86,7 +86,7 @@ def controls_in(widget: Any) -> Iterator[Any]:
         yield from controls_in(child)
 
 
-def seen(widget: Any, pool: Pool) -> Iterator[str]:
+def shown_marks(widget: Any, pool: Pool) -> Iterator[str]:
     """The marks of what a widget shows beside its controls: words, figures, other widgets."""
     if widget.layout.display == "none" or isinstance(widget, w.Play):
         return
@@ -105,14 +105,14 @@ def seen(widget: Any, pool: Pool) -> Iterator[str]:
         if isinstance(child, tuple(RUNS)) or (own and any(map(control, controls_in(child)))):
             yield pool.put({"widget": replay(child, pool)})
         else:
-            yield from seen(child, pool)
+            yield from shown_marks(child, pool)
 
 
 def words(text: str, pool: Pool, role: str = "") -> str:
     """The mark of a part that is HTML, free of scripts, with tables that can be scrolled."""
     text = re.sub(r"<(a|button) [^>]*onclick=[^>]*>.*?</\1>", "", text)
-    pieces = re.split(r"(?=<div style)", scrolled(text))  # of time lines, which are many
-    html = [pool.put(one) for one in pieces] if len(pieces) > 2 else scrolled(text)
+    pieces = re.split(r"(?=<div style)", scrollable(text))  # of time lines, which are many
+    html = [pool.put(one) for one in pieces] if len(pieces) > 2 else scrollable(text)
     return pool.put({"html": html} | ({"as": role} if role else {}))
 
 
@@ -138,7 +138,7 @@ def moves(widget: Any, pool: Pool) -> dict[str, Any]:
 
     def now() -> list[str]:
         parts = [part for part in widget.children if not (part is job and isinstance(widget, Live))]
-        return [mark for part in parts for mark in seen(part, pool)]
+        return [mark for part in parts for mark in shown_marks(part, pool)]
 
     begun = [*known]
     while not rows:
@@ -150,7 +150,7 @@ def moves(widget: Any, pool: Pool) -> dict[str, Any]:
                 rows.clear()
                 break
             rows.append(now())
-    put_back(begun)
+    reset_controls(begun)
     left = [c.words if c else "a field" for _, c in every if c not in known]
     note = f"Here these stay as they are, since they need Python: {', '.join(left)}."
     boxes = [part for box in widget.children for part in getattr(box, "children", ())]
@@ -171,7 +171,7 @@ def positions(known: Sequence[Control]) -> Iterator[None]:
         yield
 
 
-def put_back(known: Sequence[Control]) -> None:
+def reset_controls(known: Sequence[Control]) -> None:
     """Put some controls where they stood at first."""
     for one in known:
         one.put(one.at or 0)
@@ -217,7 +217,7 @@ def explorer(one: Explorer, pool: Pool) -> dict[str, Any]:
             points, run, deficit, near, _ = one._what_is_shown(one.run)
             # a point that nobody trained shows its neighbour's figures; of itself there is only
             # its onset, where that stands on an axis
-            onset = run.onset if run.onset in points.tried("onset") else None
+            onset = run.onset if run.onset in points.trained_values("onset") else None
             like = run if run in points or near is None else onset
             point = points.like.recovery, points.clock, deficit, near, like
             if point not in drawn:
@@ -230,12 +230,12 @@ def explorer(one: Explorer, pool: Pool) -> dict[str, Any]:
             said = [words(getattr(one, n).value, pool, n) for n in ("phases", "picture", "readout")]
             below = [words(getattr(one, n).value, pool, n) for n in ("status", "code")]
             rows += [[*said, *figs, *below] for figs in drawn[point]]
-    put_back(known)
+    reset_controls(known)
     call = f"cplab.Explorer({arguments(one)}at='…')"
     return moves_of(rows, [*known, map_shown], TRAIN) | {"call": call}
 
 
-def asked_of(one: Explorer) -> dict[str, Any]:
+def explorer_options(one: Explorer) -> dict[str, Any]:
     """What an explorer was asked for beside its point, where that is not the usual."""
     like, usual = one.points.like, Run(profile=one.points.like.profile)
     names = ("dataset", "model", "schedule")
@@ -247,17 +247,17 @@ def asked_of(one: Explorer) -> dict[str, Any]:
 
 def arguments(one: Explorer) -> str:
     """The same as arguments; a deficit of one's own cannot be called by its name."""
-    said = {k: v for k, v in asked_of(one).items() if "@" not in str(v)}
+    said = {k: v for k, v in explorer_options(one).items() if "@" not in str(v)}
     return "".join(f"{name}={value!r}, " for name, value in said.items())
 
 
 def name_of(one: Explorer) -> str:
     """`explorer`, and what is not usual: for links and files."""
-    said = [re.sub(r"@\w+|[()']", "", str(value)) for value in asked_of(one).values()]
+    said = [re.sub(r"@\w+|[()']", "", str(value)) for value in explorer_options(one).values()]
     return re.sub(r"\W+", "-", " ".join(["explorer", *said])).strip("-")
 
 
-def covered(one: Covered, pool: Pool) -> dict[str, Any]:
+def question_mark(one: RevealAfterAnswer, pool: Pool) -> dict[str, Any]:
     """A question, its answers, and what stands under the cover after each."""
     known = [c for name, box in one.controls.items() if (c := control(box, name))]
     if len(known) < len(one.controls):
@@ -268,26 +268,26 @@ def covered(one: Covered, pool: Pool) -> dict[str, Any]:
         one.reveal.click()
         if not one.revealed:
             raise CplabError(f"the answer of a question fails: {one.cover.value}")
-        views.append(int(pool.put(list(seen(one.figure, pool)))[1:]))
+        views.append(int(pool.put(list(shown_marks(one.figure, pool)))[1:]))
     spec = {"kind": "cover", "head": head(one), "cover": before, "button": one.reveal.description}
     plain = [c.plain() | {"at": None} for c in known]
     return spec | {"controls": plain, "views": views}
 
 
-def head(one: Covered) -> str:
+def head(one: RevealAfterAnswer) -> str:
     """What stands above the controls of a cover."""
     texts = (part.value for part in one.children if isinstance(part, w.HTML))
     return "".join(text for text in texts if not text.startswith("<style>"))
 
 
-def guessed(one: Prediction, pool: Pool) -> dict[str, Any]:
+def prediction_mark(one: Prediction, pool: Pool) -> dict[str, Any]:
     """A prediction: the truth, with places for what was guessed."""
     asked, before = list(one.guesses), one.cover.value
     marks = [1.5 + 3 * i for i in range(len(asked))]  # numbers that are found again
     for bar, mark in zip(one.guesses.values(), marks, strict=True):
         bar.value = mark
     one.reveal.click()
-    view = list(seen(one.figure, pool))
+    view = list(shown_marks(one.figure, pool))
     said = one.figure.children[-1].value
     for i, mark in enumerate(marks):
         said = said.replace(f"you {mark:.1f}", f"you {{{i}}}", 1)
@@ -296,7 +296,7 @@ def guessed(one: Prediction, pool: Pool) -> dict[str, Any]:
     return spec | {"asked": asked, "view": view}
 
 
-def ranked(one: Ranking, pool: Pool) -> dict[str, Any]:
+def ranking_mark(one: Ranking, pool: Pool) -> dict[str, Any]:
     """An order: what is said and drawn for each."""
     boxes, names, views = list(one.controls.values()), list(one.runs), []
     some = one.cover.value
@@ -307,12 +307,12 @@ def ranked(one: Ranking, pool: Pool) -> dict[str, Any]:
         for box, name in zip(boxes, order, strict=True):
             box.value = name
         one.reveal.click()
-        views.append(int(pool.put(list(seen(one.figure, pool)))[1:]))
+        views.append(int(pool.put(list(shown_marks(one.figure, pool)))[1:]))
     spec = {"kind": "rank", "cover": some, "twice": twice, "button": one.reveal.description}
     return spec | {"places": list(one.controls), "names": names, "views": views}
 
 
-def fitted(one: Fitting, pool: Pool) -> dict[str, Any]:
+def fit_mark(one: Fitting, pool: Pool) -> dict[str, Any]:
     """A curve through points: where the sliders stand at first, and the fit from there."""
     name = getattr(one._function, "__name__", "")
     bars = {
@@ -320,11 +320,11 @@ def fitted(one: Fitting, pool: Pool) -> dict[str, Any]:
         for n, b in one.sliders.items()
     }
     spec: dict[str, Any] = {"kind": "fit", "formula": name if name in FORMULAS else ""}
-    spec |= {"first": list(seen(one.children[-1], pool)), "said": one.readout.value}
+    spec |= {"first": list(shown_marks(one.children[-1], pool)), "said": one.readout.value}
     spec |= {"sliders": bars, "t": one._t.tolist(), "y": one._y.tolist()}
     spec["line"] = one.sources["curve"].data["t"].tolist()
     one.fit.click()
-    spec |= {"fit": list(seen(one.children[-1], pool)), "found": one.readout.value}
+    spec |= {"fit": list(shown_marks(one.children[-1], pool)), "found": one.readout.value}
     spec["values"] = {n: b.value for n, b in one.sliders.items()}
     for n, bar in one.sliders.items():
         bar.value = bars[n]["value"]
@@ -333,8 +333,8 @@ def fitted(one: Fitting, pool: Pool) -> dict[str, Any]:
 
 RUNS: dict[type, Callable[[Any, Pool], dict[str, Any]]] = {
     Explorer: explorer,
-    Prediction: guessed,
-    Ranking: ranked,
-    Covered: covered,
-    Fitting: fitted,
+    Prediction: prediction_mark,
+    Ranking: ranking_mark,
+    RevealAfterAnswer: question_mark,
+    Fitting: fit_mark,
 }

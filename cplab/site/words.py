@@ -38,7 +38,7 @@ class Renderer(mistune.HTMLRenderer):
         return f'<img src="pictures/{place}" alt="{escape(text)}" loading="lazy">'
 
     def table(self, text: str) -> str:
-        return scrolled(f"<table>{text}</table>")
+        return scrollable(f"<table>{text}</table>")
 
     def block_code(self, code: str, info: str | None = None) -> str:
         return python(code)
@@ -57,7 +57,7 @@ def markdown(text: str, links: Mapping[str, str]) -> str:
     return str(mistune.create_markdown(renderer=renderer, plugins=plugins)(text))
 
 
-def scrolled(text: str) -> str:
+def scrollable(text: str) -> str:
     """HTML whose tables can be scrolled, also with keys, and have no empty heads."""
     start = '<div class="wide" tabindex="0" role="group" aria-label="table"><table'
     text = text.replace("<table", start).replace("</table>", "</table></div>")
@@ -68,13 +68,13 @@ def python(source: str) -> str:
     return f'<pre tabindex="0"><code>{escape(source.strip())}</code></pre>'
 
 
-def displayed(value: Any) -> str:
+def display_html(value: Any) -> str:
     """A table, a picture or any other object as HTML."""
     value = value.to_frame() if isinstance(value, pd.Series) else value
     if isinstance(value, pd.DataFrame):
-        return scrolled(value.to_html(border=0))
+        return scrollable(value.to_html(border=0))
     if hasattr(value, "_repr_html_"):
-        return scrolled(str(value._repr_html_()))
+        return scrollable(str(value._repr_html_()))
     text = (value if isinstance(value, str) else repr(value)).rstrip()
     return f'<pre tabindex="0" class="printed">{escape(text)}</pre>' if text else ""
 

@@ -12,7 +12,7 @@ from cplab.quantities import (
     over_seeds,
     shipped_only,
 )
-from cplab.results import every
+from cplab.results import every_result
 from cplab.runs import Run
 from reproduction import cost
 from reproduction.ladders import LADDERS, Cell, missing
@@ -40,7 +40,7 @@ report` writes this page.
 def decomposition() -> str:
     """The page, from the shipped results alone."""
     seeds: dict[Run, set[int]] = defaultdict(set)
-    for result in every("Run", "shipped"):
+    for result in every_result("Run", "shipped"):
         run = result.spec
         if run.length and run.recovery and not (run.windows or run.treatments):
             seeds[replace(run, seed=0)].add(run.seed)

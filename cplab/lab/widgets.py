@@ -52,7 +52,7 @@ class RevealAfterAnswer(w.VBox):
         controls: Mapping[str, w.Widget],
         make: Callable[[], Sequence],
         head: Sequence[w.Widget] = (),
-        missing: str = "RevealAfterAnswer until you have answered.",
+        missing: str = "Covered until you have answered.",
         asks: str = "",
     ) -> None:
         self.controls, self._make, self._missing, self.asks = dict(controls), make, missing, asks
@@ -238,7 +238,7 @@ class Ranking(RevealAfterAnswer):
     >>> ranking = Ranking({"blur": Run("blur", length=16), "flip": Run("flip", length=16)})
     >>> ranking.controls["best"].value = "flip"
     >>> ranking.order, ranking.missing()
-    (['flip', None], 'RevealAfterAnswer until each has its place.')
+    (['flip', None], 'Covered until each has its place.')
     """
 
     def __init__(self, runs: Mapping[str, Run]) -> None:
@@ -261,7 +261,7 @@ class Ranking(RevealAfterAnswer):
         twice = sorted({name for name in self.order if name and self.order.count(name) > 1})
         if twice:
             return f"One place each: {' and '.join(twice)}."
-        return "RevealAfterAnswer until each has its place." if None in self.order else ""
+        return "Covered until each has its place." if None in self.order else ""
 
     def truth(self) -> dict[str, np.ndarray]:
         """The accuracies of each run, one a seed."""

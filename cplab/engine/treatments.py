@@ -94,7 +94,7 @@ class TwoLives(Classification):
 
 
 @event
-def restart_as_newborn(learner: Learner, spec: Any, images: data.Images) -> dict:
+def begin_again(learner: Learner, spec: Any, images: data.Images) -> dict:
     """Keep the weights, and be a newborn."""
     kept = {FIRST + name: w.detach().clone() for name, w in learner.net.named_parameters()}
     new = TASKS[spec.task].start(spec, images.train_x.device)

@@ -389,6 +389,31 @@ RATES = [
     ),
     *statement(
         RATE,
+        THREE,
+        "Paper, Results",
+        SAYS + " (Is it the momentum, which the paper does not state, or the augmentation? Without "
+        "one or the other, at the paper's own pace, until its epoch 140.)",
+        *(
+            above(
+                f"annealed by epoch, pace 1, {words}: {FLIP_OVER_BLUR}",
+                {"course": (140,)},
+                partial(
+                    n.advantage_over_blur,
+                    deficit="flip",
+                    schedule="paper",
+                    pace=1,
+                    recovery=160,
+                    **fields,
+                ),
+            )
+            for words, fields in (
+                ("momentum 0", {"momentum": 0.0}),
+                ("no augmentation", {"augment": False}),
+            )
+        ),
+    ),
+    *statement(
+        RATE,
         "High-level deficits by pace",
         "Paper, figure 2",
         "A flip and permuted labels leave no lasting mark. (Under its schedule, with ten of its "

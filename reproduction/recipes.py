@@ -255,13 +255,6 @@ def course_controls() -> Parts:
         yield [run for run in specs if (run.model, run.recovery) not in UNTRAINED], measure
 
 
-def course_pace() -> Parts:
-    """Of ladder B what is trained: not yet momentum 0 and images that stand still."""
-    usual = (Run().momentum, Run().augment)
-    for specs, measure in LADDERS["B"].parts():
-        yield [run for run in specs if (run.momentum, run.augment) == usual], measure
-
-
 SLIM_EQUAL = (60, 140)  # epochs of the equal trainings of ladder C that are trained
 
 
@@ -338,7 +331,7 @@ RECIPES = {
         Recipe("course_architectures", "depths, ResNet-18, Adam", architectures),
         Recipe("course_controls", "newborns; depth, rate, size and weight decay", course_controls),
         Recipe("course_more_seeds", "seeds 5 to 9; float32", more_seeds),
-        Recipe("course_pace", "the paper's schedule, less and less compressed", course_pace),
+        Recipe("course_pace", "the paper's schedule, less and less compressed", LADDERS["B"].parts),
         Recipe("course_recovery", "16 epochs of a deficit, longer recoveries", course_recovery),
         Recipe("course_reopening", "treatments after 16 epochs of a deficit", course_reopening),
         Recipe("course_traces", "Fisher traces and filters", course_traces),

@@ -97,7 +97,7 @@ def test_points_know_what_was_trained(grid):
         curve = np.mean([find(run, seed).series("test_accuracy") for seed in (0, 1)], axis=0)
         assert points.curve(run)["mean"] == pytest.approx(curve)
     assert blur(1, 3) not in points
-    assert points.at("blur", 3, 0) == Run(onset=3, profile="ci")
+    assert points.run_at("blur", 3, 0) == Run(onset=3, profile="ci")
 
 
 def test_a_training_counts_whether_something_was_measured_on_it_or_not(grid):
@@ -140,7 +140,7 @@ def draw(grid):
     points, plots = Points(LIKE), Plots()
 
     def at(onset, length, deficit="blur", beside=None, what="harm"):
-        run = points.at(deficit, onset, length)
+        run = points.run_at(deficit, onset, length)
         plots.show(points, run, deficit, beside or (run if run in points else None), what)
         assert_whole(plots)
         return plots
@@ -763,7 +763,7 @@ def test_an_error_that_nobody_foresaw_is_not_hidden(lab, monkeypatch):
 
 
 def test_a_broken_callback_turns_this_suite_red(lab, monkeypatch):
-    monkeypatch.setattr(explorer, "life_in_words", broken)
+    monkeypatch.setattr(explorer, "describe_life", broken)
     for change in (
         lambda: setattr(lab.length, "value", 4),
         lambda: setattr(lab.onset_box, "value", 1),

@@ -140,7 +140,7 @@ def test_a_crew_has_a_process_for_each_core_where_that_pays(monkeypatch):
 # Failures -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("where", ["train_epoch", "task_of"])
+@pytest.mark.parametrize("where", ["train_epoch", "make_task"])
 @pytest.mark.parametrize(
     ("cause", "words"),
     [

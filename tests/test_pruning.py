@@ -343,7 +343,7 @@ def test_set_rewires_at_constant_density(random, monkeypatch):
         switched.append((net, {*index.tolist()}, alive))
         switch(nets, layer, net, index, alive)
 
-    monkeypatch.setattr(nets.Nets, "switch", look)
+    monkeypatch.setattr(nets.Nets, "set_alive", look)
     group, _ = growth.train_side_by_side(several, steps=100, rewire=True)
     for net, before in enumerate(several):
         after = group.architecture(net)

@@ -11,9 +11,9 @@ from cplab.engine.turns import core_turn
 CPU = torch.device("cpu")
 HOLD = """
 import torch
-from cplab.engine.turns import turn
+from cplab.engine.turns import core_turn
 torch.set_num_threads(1)
-with turn(torch.device("cpu")):
+with core_turn(torch.device("cpu")):
     print("holds", flush=True)
     input()
 """

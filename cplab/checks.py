@@ -229,7 +229,7 @@ def yes_or_no(what: str, value: object) -> bool:
     return one_of(what, value, words)
 
 
-def set_fields(spec: object, **values: object) -> None:
+def assign(spec: object, **values: object) -> None:
     """Set fields of a frozen dataclass, in its __post_init__."""
     for name, value in values.items():
         object.__setattr__(spec, name, value)

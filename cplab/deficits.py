@@ -17,7 +17,7 @@ from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from cplab import registry
-from cplab.checks import CplabError, one_of, quote, require, set_fields, whole
+from cplab.checks import CplabError, assign, one_of, quote, require, whole
 from cplab.own.trials import CLASSES, check_result, try_deficit
 from cplab.specs import mix_seeds
 
@@ -73,7 +73,7 @@ class Deficit:
         require(pair, f"strengths {quote(both)} are not allowed: give the least and the greatest")
         least = whole("least strength", both[0])
         most = whole("greatest strength", both[1], least) if both[1] else 0
-        set_fields(self, strengths=(least, most))
+        assign(self, strengths=(least, most))
 
     def try_out(self) -> None:
         """Try it on four images of a run."""

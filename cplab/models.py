@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cplab import registry
-from cplab.checks import number, one_of, quote, require, set_fields, whole
+from cplab.checks import assign, number, one_of, quote, require, whole
 from cplab.own.trials import try_model
 from cplab.profiles import PROFILES, Profile
 
@@ -54,11 +54,11 @@ class Model:
     try_out = try_model
 
     def __post_init__(self) -> None:
-        set_fields(self, width=whole("width", self.width, 1, WIDEST))
-        set_fields(self, views=whole("views", self.views, 1, 2))
+        assign(self, width=whole("width", self.width, 1, WIDEST))
+        assign(self, views=whole("views", self.views, 1, 2))
         for name in ("lr", "weight_decay", "fixed_lr"):
             if (value := getattr(self, name)) is not None:
-                set_fields(self, **{name: number(name, value, 0, 1e6)})
+                assign(self, **{name: number(name, value, 0, 1e6)})
         text = isinstance(self.label, str)
         require(text, f"label {quote(self.label)} is not allowed: give a text")
         several = isinstance(self.profiles, tuple)

@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import ClassVar
 
 from cplab import specs
-from cplab.checks import require, set_fields, whole
+from cplab.checks import assign, require, whole
 from cplab.profiles import PROFILES
 from cplab.runs import EPOCHS, Event, Run, Step, check_fields, checked_later, setting
 
@@ -44,7 +44,7 @@ class LinearPath:
     def __post_init__(self) -> None:
         check_fields(self)
         require(self.length, "length 0 is not allowed: without a deficit there is one life")
-        set_fields(self, deficit=self.run.deficit)
+        assign(self, deficit=self.run.deficit)
 
     @cached_property
     def run(self) -> Run:

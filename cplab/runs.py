@@ -10,17 +10,7 @@ from functools import cached_property, lru_cache, partial
 from typing import Any, ClassVar, NamedTuple
 
 from cplab import deficits, models, specs
-from cplab.checks import (
-    CplabError,
-    many,
-    number,
-    one_of,
-    quote,
-    require,
-    set_fields,
-    whole,
-    yes_or_no,
-)
+from cplab.checks import CplabError, assign, many, number, one_of, quote, require, whole, yes_or_no
 from cplab.profiles import PROFILES, Profile
 from cplab.treatments import Treatment, read_treatments, without
 
@@ -103,7 +93,7 @@ def check_fields(spec: Any, profile: Profile | None = None) -> None:
         except (TypeError, ValueError) as error:
             raise CplabError(f"{f.name} {quote(value)} is not allowed: {error}") from error
         if value is not given:
-            set_fields(spec, **{f.name: value})
+            assign(spec, **{f.name: value})
 
 
 @specs.register
@@ -186,31 +176,29 @@ class Run:
     def __post_init__(self) -> None:
         profile = PROFILES[one_of("profile", self.profile, PROFILES)]
         check_fields(self, profile)
-        set_fields(self, model=models.model_name(self.model, profile))
+        assign(self, model=models.model_name(self.model, profile))
         deficit = deficits.canonical_name(self.deficit, profile.size)
         if deficit == CLEAR and self.length:
             why = "give the clear epochs as onset, or name a deficit"
             raise CplabError(f"length {self.length} is not allowed with deficit none: {why}")
-        set_fields(self, deficit=deficit if self.length else CLEAR)
+        assign(self, deficit=deficit if self.length else CLEAR)
         if self.optimizer != "sgd" and self.momentum != 0.9:
             said = f"momentum {self.momentum!r} is not allowed with {self.optimizer}"
             raise CplabError(f"{said}: leave it out")
         if self.pace == profile.pace:
-            set_fields(self, pace=None)
+            assign(self, pace=None)
         if self.weight_decay is not None and self.family in models.MODELS:
             usual = models.suited_profile(profile, self.family).weight_decay
-            set_fields(self, weight_decay=None if self.weight_decay == usual else self.weight_decay)
+            assign(self, weight_decay=None if self.weight_decay == usual else self.weight_decay)
         if self.schedule != "paper":
-            set_fields(self, skipped=0)
+            assign(self, skipped=0)
         if not 1 <= self.epochs <= LONGEST:
             why = f"onset, length and recovery add up to 1 to {LONGEST}"
             raise CplabError(f"a run of {self.epochs} epochs is not allowed: {why}")
         given = many("windows", self.windows, WINDOWS)
         windows = {read_window(one, profile.size, self.epochs) for one in given}
-        set_fields(
-            self, windows=tuple(sorted(windows, key=lambda w: (w.onset, w.length, w.deficit)))
-        )
-        set_fields(self, treatments=read_treatments(self.treatments, self.epochs))
+        assign(self, windows=tuple(sorted(windows, key=lambda w: (w.onset, w.length, w.deficit))))
+        assign(self, treatments=read_treatments(self.treatments, self.epochs))
         for name in (self.deficit, *(window.deficit for window in windows)):
             one = self.views == 1 and ":" in name
             why = "leave out what follows the colon, or take a model of two views"

@@ -18,7 +18,7 @@ from lab_browser import chromium
 from cplab import Run, animals, cli, lab, show, teach
 from cplab.checks import CplabError
 from cplab.deficits import OWN_MARKERS
-from cplab.lab.widgets import RevealAfterAnswer
+from cplab.lab.widgets import Question
 from cplab.site.pages import build_site
 from cplab.site.plots import Pool, figures
 from cplab.site.replay import replay
@@ -252,7 +252,7 @@ def test_a_control_that_another_one_changes_stays():
 
 
 def test_a_question_whose_answer_is_typed_says_that_it_needs_python():
-    spec, _ = replayed(RevealAfterAnswer({"answer": w.Text()}, lambda: [], [w.HTML("How many?")]))
+    spec, _ = replayed(Question({"answer": w.Text()}, lambda: [], [w.HTML("How many?")]))
     assert "needs Python" in spec["note"]
 
 

@@ -80,8 +80,10 @@ def test_a_public_name_is_defined_in_one_module():
                 places[node.name].add(path)
             elif isinstance(node, ast.Assign | ast.AnnAssign):
                 for target in getattr(node, "targets", None) or [node.target]:
-                    if isinstance(target, ast.Name):
-                        places[target.id].add(path)
+                    names = target.elts if isinstance(target, ast.Tuple) else [target]
+                    for name in names:
+                        if isinstance(name, ast.Name):
+                            places[name.id].add(path)
     twice = {n: sorted(p) for n, p in places.items() if len(p) > 1 and not n.startswith("_")}
     assert not twice
 

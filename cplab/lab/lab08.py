@@ -15,7 +15,7 @@ from cplab import linear
 from cplab.checks import CplabError, quote, require
 from cplab.lab.live import Job
 from cplab.lab.surface import TEXT, buttons, error_html, surface
-from cplab.lab.widgets import RevealAfterAnswer
+from cplab.lab.widgets import Question
 from cplab.show import theme
 
 MODES = (4.0, 2.0, 1.0, 0.5)
@@ -184,7 +184,7 @@ def strengths(courses: Sequence, eye: str, points: int) -> tuple[list, list]:
 
 def number_question(
     question: str, truth: Callable[[], float], make: Callable[[float], Sequence], within: float
-) -> RevealAfterAnswer:
+) -> Question:
     """A number that is typed before it is solved, and whether it holds.
 
     Arguments: question; truth, which returns the number; make, from the number to what is shown
@@ -202,7 +202,7 @@ def number_question(
         said = "It <b>holds</b>" if abs(guess - solved) <= within else "It does <b>not hold</b>"
         return [f"You said {guess:g}. {said}: solved, it is {solved:.4f}.", *make(solved)]
 
-    return RevealAfterAnswer({"answer": field}, told, head)
+    return Question({"answer": field}, told, head)
 
 
 def check_formula(formula: Callable, depth: int, start: float = 0.01) -> w.VBox:

@@ -32,7 +32,7 @@ from cplab.show.theme import colour, plain_figure, reference_line, source_line
 CURVE = "#555555"  # of what is fitted
 
 
-class RevealAfterAnswer(w.VBox):
+class Question(w.VBox):
     """What stays covered until every control was used and Reveal is clicked, in any order.
 
     Arguments: controls, widgets by name; make, which returns what to put in the place of the cover:
@@ -44,8 +44,8 @@ class RevealAfterAnswer(w.VBox):
     what is said there, `revealed` whether it is open, `after` a question that is to be open first.
     """
 
-    latest: ClassVar[Optional["RevealAfterAnswer"]] = None  # the question that was asked last
-    after: Optional["RevealAfterAnswer"] = None
+    latest: ClassVar[Optional["Question"]] = None  # the question that was asked last
+    after: Optional["Question"] = None
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class RevealAfterAnswer(w.VBox):
         self.figure = w.VBox([self.cover])
         self.together = ClassAnswers(self)
         if self.controls:
-            RevealAfterAnswer.latest = self
+            Question.latest = self
         parts = [w.HTML(CSS), *head, *self.controls.values(), self.reveal, self.figure]
         super().__init__([*parts, self.together])
         self.add_class("cplab-prediction")
@@ -79,7 +79,7 @@ class RevealAfterAnswer(w.VBox):
             return "First answer the question above."
         return "" if self._used.issuperset(self.controls.values()) else self._missing
 
-    def follow(self, question: "RevealAfterAnswer | None") -> None:
+    def follow(self, question: "Question | None") -> None:
         """Stay covered until a question is open, if one is given."""
         self.after = question
         if question:
@@ -128,9 +128,7 @@ class RevealAfterAnswer(w.VBox):
             discard(self._ours.pop())
 
 
-def choice(
-    question: str, answers: Sequence[str], make: Callable[[], Sequence]
-) -> RevealAfterAnswer:
+def choice(question: str, answers: Sequence[str], make: Callable[[], Sequence]) -> Question:
     """A question with answers to choose from, before what `make` returns: a list of Bokeh figures
     (or lists of them, to stand side by side), widgets, tables or texts. The answer stays in view
     beside it; `controls["answer"]` is the choice.
@@ -150,10 +148,10 @@ def choice(
         parts = made if isinstance(made, list | tuple) else [made]  # a table alone is one part
         return [f"You said: <b>{html.escape(answer.value)}</b>", *parts]
 
-    return RevealAfterAnswer({"answer": answer}, with_answer, head, asks=question)
+    return Question({"answer": answer}, with_answer, head, asks=question)
 
 
-def finding(make: Callable[[], str]) -> RevealAfterAnswer:
+def finding(make: Callable[[], str]) -> Question:
     """What was found, in a sentence or two out of the results, once the question above is open.
 
     Arguments: make, returns the sentences; says so where a result that it reads is missing.
@@ -164,16 +162,14 @@ def finding(make: Callable[[], str]) -> RevealAfterAnswer:
     >>> sentence.figure.children[0].value.partition("<b>")[2]
     'What was found.</b> Blur until 16 costs 2.8 points.</div>'
     """
-    cover = RevealAfterAnswer(
-        {}, lambda: [f'<div style="{TEXT}"><b>What was found.</b> {make()}</div>']
-    )
+    cover = Question({}, lambda: [f'<div style="{TEXT}"><b>What was found.</b> {make()}</div>'])
     cover.reveal.description = "What was found"
-    cover.follow(RevealAfterAnswer.latest)
+    cover.follow(Question.latest)
     cover.cover.value = ""
     return cover
 
 
-class Prediction(RevealAfterAnswer):
+class Prediction(Question):
     """A guess before the figure: the truth stays covered until every slider was moved.
 
     Arguments:
@@ -182,7 +178,7 @@ class Prediction(RevealAfterAnswer):
         source: where accuracies are from, in words; of runs the results say it.
         quantity: what is guessed, in words.
 
-    `guesses` are the sliders, the other attributes those of RevealAfterAnswer.
+    `guesses` are the sliders, the other attributes those of Question.
 
     >>> guess = Prediction({}, {"16 epochs of blur": Run("blur", length=16)})
     >>> guess.guesses["16 epochs of blur"].value = 55
@@ -230,7 +226,7 @@ class Prediction(RevealAfterAnswer):
         return [fig, with_source("; ".join(lines), source)]
 
 
-class Ranking(RevealAfterAnswer):
+class Ranking(Question):
     """An order of runs, {words: Run}, guessed before it is shown: who ends best, …, worst?
 
     `controls` are the drop-down lists, one a place; what is covered opens once each run has one.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cplab import registry
-from cplab.checks import CplabError, Diverged, many, one_of, quote, require, set_fields, whole
+from cplab.checks import CplabError, Diverged, assign, many, one_of, quote, require, whole
 from cplab.own.trials import trial
 from cplab.runs import LONGEST
 from cplab.specs import canonical, data
@@ -57,7 +57,7 @@ class Measurement:
     def __post_init__(self) -> None:
         one_of("when", self.when, WHEN)
         if self.images is not None:
-            set_fields(self, images=whole("images", self.images, least=1))
+            assign(self, images=whole("images", self.images, least=1))
 
     def __call__(self, net: nn.Module, images: Images, most: int | None = None) -> Any:
         """Plain data. What it is given are copies, so that nothing it does to them is trained on.

@@ -8,17 +8,7 @@ from functools import cached_property, partial
 from typing import Any, ClassVar
 
 from cplab import specs
-from cplab.checks import (
-    CplabError,
-    number,
-    one_of,
-    part,
-    quote,
-    require,
-    set_fields,
-    whole,
-    yes_or_no,
-)
+from cplab.checks import CplabError, assign, number, one_of, part, quote, require, whole, yes_or_no
 from cplab.profiles import PROFILES, Profile
 from cplab.pruning.specs import check_each
 from cplab.runs import EPOCHS, LONGEST, Event, Run, Step, check_fields, checked_later, setting
@@ -121,8 +111,8 @@ class Pruned(PrunedLife):
             f"give 1, or a metric: {', '.join(METRICS[1:])}",
         )
         recovery = self.recovery if self.length else 0
-        set_fields(self, metric="none" if self.density == 1 else self.metric, recovery=recovery)
-        set_fields(self, deficit=self.phases[2].deficit)
+        assign(self, metric="none" if self.density == 1 else self.metric, recovery=recovery)
+        assign(self, deficit=self.phases[2].deficit)
 
     @cached_property
     def phases(self) -> tuple[Run, Run, Run]:
@@ -285,7 +275,7 @@ class KernelLife(PrunedLife):
 
     def __post_init__(self) -> None:
         if not isinstance(self.size, KernelSize):
-            set_fields(self, size=SIZES[one_of("size", self.size, SIZES)])
+            assign(self, size=SIZES[one_of("size", self.size, SIZES)])
         check_fields(self)
 
     @property

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from cplab import specs
-from cplab.checks import CplabError, many, number, one_of, part, quote, require, set_fields, whole
+from cplab.checks import CplabError, assign, many, number, one_of, part, quote, require, whole
 from cplab.runs import OPTIMIZERS, check_fields, setting
 from cplab.specs import register
 
@@ -256,7 +256,7 @@ class Retraining(NetSpec):
 
     def __post_init__(self) -> None:
         require(isinstance(self.search, Search), f"{quote(self.search)} is no Search: give one")
-        set_fields(
+        assign(
             self,
             density=1.0 if one_of("kind", self.kind, ORIGINS) == "dense" else self.density,
             dataset=self.search.dataset if self.dataset is None else self.dataset,

@@ -16,7 +16,7 @@ from bokeh.models import LayoutDOM
 from cplab.checks import CplabError
 from cplab.lab.explorer import OFFERED, Explorer
 from cplab.lab.live import Job, Live
-from cplab.lab.widgets import Fitting, Prediction, Ranking, RevealAfterAnswer
+from cplab.lab.widgets import Fitting, Prediction, Question, Ranking
 from cplab.runs import Run
 from cplab.site.plots import Pool, figures
 from cplab.site.words import scrollable
@@ -257,7 +257,7 @@ def name_of(one: Explorer) -> str:
     return re.sub(r"\W+", "-", " ".join(["explorer", *said])).strip("-")
 
 
-def question_mark(one: RevealAfterAnswer, pool: Pool) -> dict[str, Any]:
+def question_mark(one: Question, pool: Pool) -> dict[str, Any]:
     """A question, its answers, and what stands under the cover after each."""
     known = [c for name, box in one.controls.items() if (c := control(box, name))]
     if len(known) < len(one.controls):
@@ -274,7 +274,7 @@ def question_mark(one: RevealAfterAnswer, pool: Pool) -> dict[str, Any]:
     return spec | {"controls": plain, "views": views}
 
 
-def head(one: RevealAfterAnswer) -> str:
+def head(one: Question) -> str:
     """What stands above the controls of a cover."""
     texts = (part.value for part in one.children if isinstance(part, w.HTML))
     return "".join(text for text in texts if not text.startswith("<style>"))
@@ -335,6 +335,6 @@ RUNS: dict[type, Callable[[Any, Pool], dict[str, Any]]] = {
     Explorer: explorer,
     Prediction: prediction_mark,
     Ranking: ranking_mark,
-    RevealAfterAnswer: question_mark,
+    Question: question_mark,
     Fitting: fit_mark,
 }

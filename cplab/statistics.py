@@ -15,17 +15,9 @@ from cplab.checks import CplabError, one_of, quote, require, whole
 from cplab.lazy import check_calls
 from cplab.measure import MEASUREMENTS
 
-__all__ = [
-    "MISSING",
-    "PerSeed",
-    "column_effect",
-    "compare",
-    "correlation",
-    "describe",
-    "find_crossing",
-]
-__all__ += ["describe_ratio", "detectable", "half_width", "interval", "mean_columns", "mean_curve"]
-__all__ += ["mean_and_half", "percent"]
+__all__ = ["MISSING", "PerSeed", "column_effect", "compare", "correlation", "describe"]
+__all__ += ["describe_ratio", "detectable", "find_crossing", "half_width", "interval"]
+__all__ += ["mean_and_half", "mean_columns", "mean_curve", "percent"]
 
 INTERVALS = "95 % intervals over seeds, same images"  # the note below figures
 MISSING = "not trained yet"

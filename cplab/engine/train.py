@@ -150,9 +150,7 @@ def load_deepest(
     task = make_task(spec)
     for path in reversed(found):
         rows, state = checkpoints.read(path) or ([], None)
-        if state and all(
-            {*due_measures(measures, row)} <= {*row.get("measured", {})} for row in rows
-        ):
+        if state and all({*due_measures(measures, r)} <= {*r.get("measured", {})} for r in rows):
             try:
                 learner = task.start(spec, device, state)
                 checkpoints.load(state, learner)
@@ -228,9 +226,7 @@ def train_to(
         checkpoints.save(names[end], learner, rows)
     if ends and measures:  # if it fails, the last checkpoint stays
         last = next(row for row in reversed(rows) if "epoch" in row)
-        again = (
-            due_measures(measures, last) if "event" in rows[-1] else []
-        )  # of what the events have left
+        again = due_measures(measures, last) if "event" in rows[-1] else []  # of what events left
         at_end = [name for name, when in measures.items() if when == "end" or name in again]
         measure_after(at_end, spec, last, learner.net, images)
     if keep or stretch == math.inf:

@@ -144,7 +144,7 @@ def grow_and_prune(
         raise_if_stopped(stop)
         for layer, number in enumerate(change):
             if number > 0:
-                net.set_alive(layer, 0, net.dead_synapses(layer, 0, number, random), True)
+                net.set_alive(layer, 0, net.draw_dead(layer, 0, number, random), True)
             elif number < 0:
                 net.set_alive(layer, 0, net.weakest_synapses(layer, 0, -number), False)
             counts[layer] += number
@@ -271,9 +271,8 @@ def train_side_by_side(
     group = nets.build_nets(architectures, seed, optimizer, place, pixels)
     batches = nets.batch_indices(len(own.y), seed, place)
     # Of each network by itself, whatever stands beside it.
-    randoms = [
-        np.random.default_rng(mix_seeds(seed, nets.pack_architecture(a))) for a in architectures
-    ]
+    packed = map(nets.pack_architecture, architectures)
+    randoms = [np.random.default_rng(mix_seeds(seed, text)) for text in packed]
     often, moves = math.ceil(5 * steps / CURVE_POINTS), math.ceil(0.75 * steps / 100)
     curve: dict[str, list] = {"steps": [], "accuracy": []}
     for i, index in enumerate(islice(batches, steps), start=1):
@@ -294,7 +293,7 @@ def train_side_by_side(
 def replace_weakest(group: nets.Nets, net: int, count: int, random: np.random.Generator) -> None:
     """The weakest synapses of a first layer die, as many that were dead grow."""
     count = min(count, int((group.alive[0][net] == 0).sum()))
-    grown, gone = group.dead_synapses(0, net, count, random), group.weakest_synapses(0, net, count)
+    grown, gone = group.draw_dead(0, net, count, random), group.weakest_synapses(0, net, count)
     group.set_alive(0, net, gone, False)
     group.set_alive(0, net, grown, True)
 
@@ -304,9 +303,8 @@ def prune_once(spec: OneShot, **how: Any) -> dict:
     # A seed of its own: an architecture is retrained from other weights than those it is from.
     how |= {"dataset": spec.dataset, "steps": spec.steps, "optimizer": spec.optimizer}
     dense = nets.dense()
-    group, curve = train_side_by_side(
-        [dense], seed=mix_seeds("dense", spec.seed), blanks=True, **how
-    )
+    how["seed"] = mix_seeds("dense", spec.seed)
+    group, curve = train_side_by_side([dense], blanks=True, **how)
     order = group.weights[0][0, :, :-1].abs().flatten().argsort(descending=True).cpu()
     kept = {}
     for density in spec.keep:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from cplab import data, devices
 from cplab.checks import Diverged, quote, require
-from cplab.pruning.specs import SHAPES, check_packed
+from cplab.pruning.specs import SHAPES, is_packed
 
 BATCH = 2048
 
@@ -48,9 +48,7 @@ def unpack_architecture(text: str) -> Architecture:
     >>> [each.shape for each in unpack_architecture(pack_architecture(whole))]
     [(16, 784), (10, 16)]
     """
-    require(
-        check_packed(text), f"text {quote(text)} is no architecture: give the `alive` of a result"
-    )
+    require(is_packed(text), f"text {quote(text)} is no architecture: give the `alive` of a result")
     bits = np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8)).astype(bool)
     first, last = SHAPES
     cut, end = math.prod(first), math.prod(first) + math.prod(last)
@@ -163,9 +161,7 @@ class Nets:
         strength[:, -1] = torch.inf  # biases stay
         return strength.view(-1).topk(count, largest=False).indices
 
-    def dead_synapses(
-        self, layer: int, net: int, count: int, random: np.random.Generator
-    ) -> Tensor:
+    def draw_dead(self, layer: int, net: int, count: int, random: np.random.Generator) -> Tensor:
         """Indices of `count` dead synapses drawn at random."""
         every = (self.alive[layer][net].view(-1) == 0).nonzero().squeeze(1)
         drawn = random.choice(len(every), count, replace=False, shuffle=False)

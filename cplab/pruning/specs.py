@@ -37,18 +37,14 @@ def densities(name: str, value: Any) -> tuple[float, ...]:
     return tuple(sorted(found))
 
 
-def check_packed(value: Any) -> bool:
+def is_packed(value: Any) -> bool:
     """A text as `pack_architecture` gives it."""
     size = 4 * math.ceil(math.ceil(sum(a * b for a, b in SHAPES) / 8) / 3)
     return type(value) is str and len(value) == size and not re.search("[^A-Za-z0-9+/=]", value)
 
 
-KEPT = {
-    "counts": [specs.count],
-    "alive": check_packed,
-    "step?": specs.count,
-    "accuracy?": specs.fraction,
-}
+KEPT = {"counts": [specs.count], "alive": is_packed}
+KEPT |= {"step?": specs.count, "accuracy?": specs.fraction}
 
 
 class NetSpec:
@@ -243,7 +239,7 @@ class Retraining(NetSpec):
         "steps": [specs.count],
         "curve": [specs.fraction],
         "counts": [specs.count],
-        "alive?": check_packed,
+        "alive?": is_packed,
     }
 
     kind: str = "biological"

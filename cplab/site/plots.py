@@ -53,14 +53,12 @@ class Pool:
 def figures(layout: Any, pool: Pool) -> list[str]:
     """The marks of the figures that a Bokeh layout shows, in reading order, as screen parts."""
     if isinstance(layout, models.Plot):
-        return (
-            [pool.put({"fig": pool.put(describe_figure(layout, pool))})] if layout.visible else []
-        )
+        return [pool.put({"fig": pool.put(figure_data(layout, pool))})] if layout.visible else []
     children = (c[0] if isinstance(c, tuple) else c for c in getattr(layout, "children", ()))
     return [mark for child in children for mark in figures(child, pool)]
 
 
-def describe_figure(fig: models.Plot, pool: Pool) -> dict[str, Any]:
+def figure_data(fig: models.Plot, pool: Pool) -> dict[str, Any]:
     """A figure as dictionaries and lists, its columns and glyphs in the pool."""
     shown = [r for r in fig.renderers if isinstance(r, models.GlyphRenderer) and r.visible]
     below = [a.text for a in fig.below if isinstance(a, models.Title)]
@@ -123,7 +121,7 @@ def glyph(renderer: models.GlyphRenderer, pool: Pool) -> dict[str, Any]:
     kind, places = GLYPHS[name]
     found: dict[str, Any] = {"kind": kind}
     for place in glyph_properties(type(shape), places):  # type: ignore[arg-type]
-        value = resolve_property(getattr(shape, place), data, pool)
+        value = resolve(getattr(shape, place), data, pool)
         if place not in USUAL or value != USUAL[place]:
             found[place] = value
     if renderer.y_range_name != "default":
@@ -137,7 +135,7 @@ def glyph_properties(shape: type, places: str) -> list[str]:
     return [n for n in f"{places} {PROPERTIES}".split() if n in shape.properties()]  # type: ignore[attr-defined]
 
 
-def resolve_property(value: Any, data: Any, pool: Pool) -> Any:
+def resolve(value: Any, data: Any, pool: Pool) -> Any:
     """A property: the mark of its column, or its one value."""
     if isinstance(value, str) and value in data:
         value = Field(value)
@@ -208,9 +206,7 @@ def annotations(fig: models.Plot, pool: Pool) -> Iterator[dict[str, Any]]:
             yield {"kind": "box", **look, **ends}
         elif isinstance(one, models.Whisker):
             across, data = one.dimension == "width", one.source.data
-            parts = {
-                n: resolve_property(getattr(one, n), data, pool) for n in ("base", "lower", "upper")
-            }
+            parts = {n: resolve(getattr(one, n), data, pool) for n in ("base", "lower", "upper")}
             yield {"kind": "whisker", "across": int(across), **parts}
 
 

@@ -246,26 +246,10 @@ def course_recovery() -> Parts:
     yield [run for run in LADDERS["A"].specs() if run.recovery in LONGER], ()
 
 
-UNTRAINED = (("depth1-68", 60),)  # model and recovery of ladder F
-
-
-def course_controls() -> Parts:
-    """Of ladder F what is trained."""
-    for specs, measure in LADDERS["F"].parts():
-        yield [run for run in specs if (run.model, run.recovery) not in UNTRAINED], measure
-
-
-SLIM_EQUAL = (60, 140)  # epochs of the equal trainings of ladder C that are trained
-
-
 def slim() -> Parts:
-    """Of ladder C what is trained."""
-
-    def trained(run: Run) -> bool:
-        return run.seed == 0 and (run.deficit != "none" or run.end in (0, *SLIM_EQUAL))
-
+    """Of ladder C the seed that is trained."""
     for specs, measure in LADDERS["C"].parts():
-        yield [run for run in specs if trained(run)], measure
+        yield [run for run in specs if run.seed == 0], measure
 
 
 def matched() -> Parts:
@@ -329,7 +313,7 @@ RECIPES = {
     for recipe in (
         Recipe("course", "windows, deficits, schedules; seeds 0 to 4", course),
         Recipe("course_architectures", "depths, ResNet-18, Adam", architectures),
-        Recipe("course_controls", "newborns; depth, rate, size and weight decay", course_controls),
+        Recipe("course_controls", "newborns; depth, rate, size, weight decay", LADDERS["F"].parts),
         Recipe("course_more_seeds", "seeds 5 to 9; float32", more_seeds),
         Recipe("course_pace", "the paper's schedule, less and less compressed", LADDERS["B"].parts),
         Recipe("course_recovery", "16 epochs of a deficit, longer recoveries", course_recovery),

@@ -280,9 +280,8 @@ def numbers_of(result: Any) -> str:
 
 
 def check_filters(o: Namespace) -> None:
-    require(
-        o.KIND == "Run" or not typed_fields(o), f"filters are of runs: leave them out with {o.KIND}"
-    )
+    fits = o.KIND == "Run" or not typed_fields(o)
+    require(fits, f"filters are of runs: leave them out with {o.KIND}")
 
 
 @command("results list", "KIND filters")

@@ -50,9 +50,7 @@ def check_calls(module: str) -> None:
     """Let a loaded module's public functions refuse what their annotations do not allow."""
     space = vars(sys.modules[module])
     public = {name: space[name] for name in space["__all__"]}
-    space |= {
-        n: check_arguments(value, n) for n, value in public.items() if inspect.isfunction(value)
-    }
+    space |= {n: check_arguments(f, n) for n, f in public.items() if inspect.isfunction(f)}
 
 
 def check_arguments(function: Callable, name: str, kinds: bool = True) -> Callable:

@@ -48,7 +48,7 @@ def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> 
         if name in table:
             table[name] = replace(table[name], **said)
             return table[name]
-        apply, said = rebuild(source, name), getattr(kind, "next_look", dict)() | said
+        apply, said = rebuild(source, name), getattr(kind, "next_style", dict)() | said
     elif options is None or not is_new(thing):
         for entry in table.values():
             if entry.apply is thing and options is None:

@@ -182,9 +182,8 @@ class Run:
             why = "give the clear epochs as onset, or name a deficit"
             raise CplabError(f"length {self.length} is not allowed with deficit none: {why}")
         assign(self, deficit=deficit if self.length else CLEAR)
-        if self.optimizer != "sgd" and self.momentum != 0.9:
-            said = f"momentum {self.momentum!r} is not allowed with {self.optimizer}"
-            raise CplabError(f"{said}: leave it out")
+        fine = self.optimizer == "sgd" or self.momentum == 0.9
+        require(fine, f"momentum is not allowed with {self.optimizer}: leave it out")
         if self.pace == profile.pace:
             assign(self, pace=None)
         if self.weight_decay is not None and self.family in models.MODELS:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from cplab.checks import CplabError, many, number, one_of, quote, require, whole
 
-MOST = 100  # treatments of a life
+MOST_TREATMENTS = 100  # treatments of a life
 WRITTEN = re.compile(r"([^\W\d_]+)(?:-([^@+]+))?@([^@+]+)(?:\+([^@+]+))?")
 
 
@@ -78,7 +78,7 @@ def read_treatments(given: Any, end: int) -> tuple[Treatment, ...]:
     >>> read_treatments("rate-3@2 renorm@2 renorm@0", end=5)
     (('rate', 3.0, 2, 3), ('renorm', 1.0, 2, 0))
     """
-    read = {read_treatment(one, end) for one in many("treatments", given, MOST)}
+    read = {read_treatment(one, end) for one in many("treatments", given, MOST_TREATMENTS)}
     every = sorted(read, key=lambda t: (t.first, *t))
     for a, b in combinations(every, 2):
         sets = a.kind.field != "lr" and a.strength != b.strength  # rates are multiplied

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cplab import Run, lab
 from cplab.checks import CplabError
-from cplab.lab.classes import LONGEST, MOST_CODES, Answer, answers_in, code_of, decode, encode
+from cplab.lab.classes import LONGEST_CODE, MOST_CODES, Answer, answers_in, code_of, decode, encode
 
 ANSWERS = st.builds(
     Answer,
@@ -39,7 +39,7 @@ def test_a_code_gives_the_answer_back_however_it_is_typed(answer):
     code = encode(answer)
     assert re.fullmatch("[0-9A-HJKMNP-TV-Z]{1,4}(-[0-9A-HJKMNP-TV-Z]{1,4})*", code)
     slurred = code.lower().replace("0", "o").replace("1", "l").replace("-", "")
-    assert len(code) <= LONGEST
+    assert len(code) <= LONGEST_CODE
     assert decode(code) == decode(f" {code}\n") == decode(slurred) == answer
 
 
@@ -69,7 +69,7 @@ def test_whatever_is_pasted_is_read_as_a_code_or_refused_in_one_line(text):
 
 def test_too_much_at_a_time_is_refused():
     with pytest.raises(CplabError) as error:
-        lab.class_picture(choice(), "0" * (LONGEST * MOST_CODES + 1))
+        lab.class_picture(choice(), "0" * (LONGEST_CODE * MOST_CODES + 1))
     says(error, MOST_CODES)
 
 

@@ -19,7 +19,7 @@ from cplab.checks import atomic_file, cache_dir
 from cplab.engine.tasks import Learner
 
 SECONDS = 1  # an interruption loses about this much; more where a checkpoint takes long
-OPTIMIZER, EXTRA, ROWS = ".optimizer.", ".extra.", ".rows"  # as no module can be named
+OPTIMIZER, EXTRA, ROWS_ENTRY = ".optimizer.", ".extra.", ".rows"  # as no module can be named
 
 
 def folder() -> Path:
@@ -80,7 +80,7 @@ def save(path: Path, learner: Learner, rows: list) -> bool:
     """Write a checkpoint, and say whether that was possible."""
     own = tensors_of(learner).items()  # cloned, since weights that are tied cannot be saved
     state = {name: value.detach().cpu().contiguous().clone() for name, value in own}
-    state[ROWS] = torch.frombuffer(bytearray(json.dumps(rows).encode()), dtype=torch.uint8)
+    state[ROWS_ENTRY] = torch.frombuffer(bytearray(json.dumps(rows).encode()), dtype=torch.uint8)
     content = safetensors.torch.save(state)
     return write(path, hashlib.sha256(content).digest() + content)
 
@@ -94,9 +94,9 @@ def read(path: Path) -> tuple[list, dict[str, Tensor]] | None:
     if hashlib.sha256(content).digest() != digest:
         forget(path)
         return None
-    if ROWS not in (state := safetensors.torch.load(content)):  # of an earlier version
+    if ROWS_ENTRY not in (state := safetensors.torch.load(content)):  # of an earlier version
         return None
-    return json.loads(bytes(state.pop(ROWS).numpy())), state
+    return json.loads(bytes(state.pop(ROWS_ENTRY).numpy())), state
 
 
 def forget(path: Path | None) -> None:

@@ -41,10 +41,8 @@ def newborn(spec: Any, net: nn.Module, seed: int) -> nn.Module:
 
 def birth_norms(spec: Any, net: nn.Module) -> list[Tensor]:
     """The norm that each layer under batch norm had at birth."""
-    return [
-        layer.weight.detach().norm()
-        for layer, _ in normalised_layers(newborn(spec, net, spec.seed))
-    ]
+    born = newborn(spec, net, spec.seed)
+    return [layer.weight.detach().norm() for layer, _ in normalised_layers(born)]
 
 
 @torch.no_grad()

@@ -18,8 +18,8 @@ from cplab.checks import CplabError, quote, require
 from cplab.lab.surface import error_html, replace_last
 from cplab.show import predictions
 
-VERSION, LONGEST, MOST_CODES = 1, 100, 1000
-PLAIN, OURS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+VERSION, LONGEST_CODE, MOST_CODES = 1, 100, 1000
+BASE32, CROCKFORD = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 READ = str.maketrans({"O": "0", "I": "1", "L": "1", "-": "", "–": "", "−": ""})
 HALVES = 200  # half percents, of a slider from 0 to 100
 
@@ -41,7 +41,7 @@ def encode(answer: Answer) -> str:
     # of how much there is as well: else a zero at the end would pass unseen
     check = binascii.crc_hqx(bytes([len(body)]) + body, 0xFFFF).to_bytes(2, "big")
     plain = base64.b32encode(body + check).rstrip(b"=")
-    text = plain.translate(bytes.maketrans(PLAIN, OURS)).decode()
+    text = plain.translate(bytes.maketrans(BASE32, CROCKFORD)).decode()
     return "-".join(text[i : i + 4] for i in range(0, len(text), 4))
 
 
@@ -53,10 +53,10 @@ def decode(code: str) -> Answer:
     >>> decode("06gv-5gve-b8jz-m").values
     (110, 90)
     """
-    plain = code.strip().upper().translate(READ) if len(code) <= LONGEST else ""
-    fine = re.fullmatch(f"[{OURS.decode()}]+", plain)
+    plain = code.strip().upper().translate(READ) if len(code) <= LONGEST_CODE else ""
+    fine = re.fullmatch(f"[{CROCKFORD.decode()}]+", plain)
     require(fine, f"code {quote(code)} is not allowed: paste it as the question shows it")
-    packed = plain.encode().translate(bytes.maketrans(OURS, PLAIN))
+    packed = plain.encode().translate(bytes.maketrans(CROCKFORD, BASE32))
     try:
         body = base64.b32decode(packed + b"=" * (-len(packed) % 8))[:-2]
     except binascii.Error:
@@ -95,7 +95,7 @@ def answers_in(pasted: str, question: Any) -> tuple[list[tuple[int, ...]], list[
 
     Raises: CplabError for a text that is too long.
     """
-    require(len(pasted) <= LONGEST * MOST_CODES, f"give at most {MOST_CODES} codes at a time")
+    require(len(pasted) <= LONGEST_CODE * MOST_CODES, f"give at most {MOST_CODES} codes at a time")
     name, controls = question_of(question), question.controls.values()
     most = [len(one.options) - 1 if hasattr(one, "index") else HALVES for one in controls]
     found, refused = [], []

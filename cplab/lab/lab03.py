@@ -30,9 +30,7 @@ def spectra(powers: Mapping[str, ArrayLike]) -> figure:
     return theme.place_legend(fig, "bottom_left")
 
 
-def grouped_marks(
-    rows: Sequence[str], columns: Mapping[str, Sequence[float]], chance: float
-) -> figure:
+def grouped_marks(rows: Sequence[str], columns: Mapping[str, Sequence], chance: float) -> figure:
     """What a classifier gets right on up to three sets of images: a mark for each row and set, and
     a dotted line for one who guesses.
 

@@ -240,11 +240,9 @@ def describe_cost(runs: Sequence[Run], measure: Any = ()) -> str:
 
 def describe_life(run: Run) -> str:
     """`Blur from epoch 4 to 16`, as HTML."""
-    told = [
-        f"{html.escape(label(name))} from epoch {a} to {b}" for name, a, b in deficit_windows(run)
-    ]
-    said = ", ".join(told) or f"no deficit, {run.epochs} clear epochs"
-    return said[0].upper() + said[1:]
+    parts = [f"{html.escape(label(n))} from epoch {a} to {b}" for n, a, b in deficit_windows(run)]
+    words = ", ".join(parts) or f"no deficit, {run.epochs} clear epochs"
+    return words[0].upper() + words[1:]
 
 
 def deficit_windows(run: Run) -> list[tuple[str, int, int]]:

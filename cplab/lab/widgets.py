@@ -19,14 +19,8 @@ from cplab.checks import CplabError, quote, require
 from cplab.lab.classes import ClassAnswers
 from cplab.lab.surface import CSS, TEXT, buttons, discard, error_html, replace_last, surface
 from cplab.runs import Run
-from cplab.show import theme
-from cplab.show.predictions import (
-    accuracies,
-    all_seeds,
-    guess_figure,
-    order_figure,
-    percent_interval,
-)
+from cplab.show import predictions, theme
+from cplab.show.predictions import accuracies, all_seeds, percent_interval
 from cplab.show.theme import colour, plain_figure, reference_line, source_line
 
 CURVE = "#555555"  # of what is fitted
@@ -204,12 +198,10 @@ class Prediction(Question):
         how["style"] = {"description_width": words}
         how |= {"continuous_update": False, "layout": {"width": f"calc({words} + 360px)"}}
         self.guesses = {text: w.FloatSlider(50, description=text, **how) for text in asked}
-        told = [
-            f"{html.escape(text)}: <b>{percent_interval(what)}</b>" for text, what in given.items()
-        ]
-        known = f'<div style="{TEXT}">Known: <br>{"<br>".join(told)}</div>'
+        known = [f"{html.escape(t)}: <b>{percent_interval(of)}</b>" for t, of in given.items()]
+        head = [w.HTML(f'<div style="{TEXT}">Known: <br>{"<br>".join(known)}</div>')]
         cover = "The figure is covered until you have moved every slider."
-        super().__init__(self.guesses, self._uncover, [w.HTML(known)] if told else [], cover)
+        super().__init__(self.guesses, self._uncover, head if known else [], cover)
 
     def truth(self) -> dict[str, tuple[float, float]]:
         """Mean and half the interval of what was asked and is known."""
@@ -219,7 +211,7 @@ class Prediction(Question):
     def _uncover(self) -> list:
         guess = {text: bar.value / 100 for text, bar in self.guesses.items()}
         size = {"width": 620, "height": 70 + 40 * len(guess)}
-        fig = guess_figure(guess, self.truth(), self.quantity, **size)
+        fig = predictions.guess_figure(guess, self.truth(), self.quantity, **size)
         measured = ((text, percent_interval(of, "nothing")) for text, of in self._asked.items())
         lines = (f"{t}: you {statistics.percent(guess[t])}, measured {of}" for t, of in measured)
         source = self._source or source_line(all_seeds(*self._asked.values()))
@@ -271,12 +263,13 @@ class Ranking(Question):
         """The two orders side by side, and how many pairs stand right."""
         truth, hues = self.truth(), {n: colour(run.deficit) for n, run in self.runs.items()}
         right, sure, pairs = statistics.rank_agreement(self.order, self.difference)
-        said = (
+        summary = (
             f"Of {pairs} pairs the seeds tell {sure} apart (95 %); "
             f"{right} of these {sure} stand in your order as they were measured."
         )
-        fig = order_figure(self.order, truth, hues, width=760, height=70 + 44 * len(self.runs))
-        return [fig, with_source(said, source_line(all_seeds(*self.runs.values())))]
+        size = {"width": 760, "height": 70 + 44 * len(self.runs)}
+        fig = predictions.order_figure(self.order, truth, hues, **size)
+        return [fig, with_source(summary, source_line(all_seeds(*self.runs.values())))]
 
 
 class Switch(w.VBox):

@@ -17,7 +17,7 @@ from cplab.linear.descent import multiply, take_gradient_step
 
 LACKS = ("few", "noise", "other")
 RATES = {1: 0.5, 2: 0.1, 3: 0.05, 4: 0.03}  # by depth
-RANK, OBSERVED, FEW, SIZE, START = 3, 0.35, 0.3, 40, 0.02
+RANK, OBSERVED, SPARSE, SIDE, START = 3, 0.35, 0.3, 40, 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ def complete(
     length: int = 300,
     seeds: Sequence[int] = range(5),
     recovery: int = 2000,
-    size: int = SIZE,
+    size: int = SIDE,
     report: Callable[[float], None] = lambda part: None,
     stop: threading.Event | None = None,
 ) -> Completed:
@@ -115,9 +115,8 @@ def complete(
                 raise Cancelled("stopped")
             report(step / last)
     true, seen = true[: len(seeds)], seen[: len(seeds)]
-    error, without = frobenius_norms((kept - true) * (1 - seen)) / frobenius_norms(
-        true * (1 - seen)
-    )
+    unseen = 1 - seen
+    error, without = frobenius_norms((kept - true) * unseen) / frobenius_norms(true * unseen)
     train = (frobenius_norms((kept[0] - true) * seen) / frobenius_norms(seen)).astype(float)
     ranks = [effective_rank(one) for one in kept.reshape(-1, size, size)]
     return Completed(onsets, error, without, train, *np.reshape(ranks, kept.shape[:3]))
@@ -140,7 +139,7 @@ def make_problem(seed: int, size: int, depth: int, deficit: str) -> list[np.ndar
 
     true, other, noise = low_rank(), low_rank(), rng.standard_normal(shape)
     seen = rng.random(shape) < OBSERVED
-    few = seen & (rng.random(shape) < FEW)
+    few = seen & (rng.random(shape) < SPARSE)
     layers = START ** (1 / depth) / size**0.5 * rng.standard_normal((depth, *shape))
     wrong = {"few": true, "noise": noise, "other": other}[deficit]
     given = few if deficit == "few" else seen

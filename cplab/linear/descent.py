@@ -7,7 +7,7 @@ import numpy as np
 from cplab.checks import number, one_of, require, whole
 from cplab.linear.pathways import CLARITY, Course, Rearing, half_time
 
-SEEN, HIDDEN, SAID = 16, 16, 8  # inputs of an eye, units of a layer, outputs
+EYE_INPUTS, HIDDEN_UNITS, OUTPUTS = 16, 16, 8  # inputs of an eye, units of a layer, outputs
 LOUD = 0.5  # standard deviation of the noise on what is to be said
 BEGINNINGS = ("aligned", "random")
 FAR = 1000  # times the greatest mode or 1: few samples of eyes that hardly agree lead to 250
@@ -38,9 +38,9 @@ def descend(
     whole("samples", samples, 0, 100_000)
     rate = number("rate", rate, 1e-4, 1, closed=True)
     many = len(rearing.modes)
-    require(many <= SAID, f"{many} modes are not allowed: give up to {SAID}")
+    require(many <= OUTPUTS, f"{many} modes are not allowed: give up to {OUTPUTS}")
     rng = np.random.default_rng(whole("seed", seed))
-    said, seen = frame(rng, SAID, many), frame(rng, SEEN, many)
+    said, seen = frame(rng, OUTPUTS, many), frame(rng, EYE_INPUTS, many)
     wanted = said * rearing.modes @ seen.T
     pairs = zip(*(weights(rng, rearing, said, seen, begin) for _ in "ab"), strict=True)
     layers = [np.stack(pair) for pair in pairs]  # (2, out, in) each: both eyes in one step
@@ -57,8 +57,8 @@ def descend(
                 rows.append((begun + time * step / steps, *now))
             if step == steps:
                 break
-            left = target - chain[-1].transpose(1, 0, 2).reshape(SAID, 2 * SEEN) @ power
-            left = left.reshape(SAID, 2, SEEN).transpose(1, 0, 2) * (time * unit / steps)
+            left = target - chain[-1].transpose(1, 0, 2).reshape(OUTPUTS, 2 * EYE_INPUTS) @ power
+            left = left.reshape(OUTPUTS, 2, EYE_INPUTS).transpose(1, 0, 2) * (time * unit / steps)
             take_gradient_step(layers, chain, left)
         begun += time
     t, a, b = (np.array(column) for column in zip(*rows, strict=True))
@@ -92,23 +92,23 @@ def weights(
     """The layers of an eye at birth, (out, in) each."""
     depth, size = rearing.depth, rearing.start ** (1 / rearing.depth)
     if begin == "random":
-        widths = [SEEN, *[HIDDEN] * (depth - 1), SAID]
+        widths = [EYE_INPUTS, *[HIDDEN_UNITS] * (depth - 1), OUTPUTS]
         shapes = zip(widths[1:], widths, strict=False)
-        return [size / HIDDEN**0.5 * rng.standard_normal(shape) for shape in shapes]
-    frames = [seen, *(frame(rng, HIDDEN, said.shape[1]) for _ in range(depth - 1)), said]
+        return [size / HIDDEN_UNITS**0.5 * rng.standard_normal(shape) for shape in shapes]
+    frames = [seen, *(frame(rng, HIDDEN_UNITS, said.shape[1]) for _ in range(depth - 1)), said]
     return [size * above @ below.T for above, below in zip(frames[1:], frames, strict=False)]
 
 
 def covariances(
     rng: np.random.Generator, kind: str, rho: float, wanted: np.ndarray, samples: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What the eyes see in a phase: covariance of what is to be said with both eyes (SAID, 2 SEEN),
-    and of both eyes (2 SEEN, 2 SEEN); those of samples, or of all that there is."""
+    """What the eyes see in a phase: covariances, of samples or of all that there is, of what the
+    network is to say with both eyes (OUTPUTS, 2 EYE_INPUTS), and of both eyes (32, 32)."""
     common, own_a, own_b, rest_a, rest_b, loud = signals(rng, 6, samples)
     a, b = (rho**0.5 * common + (1 - rho) ** 0.5 * own for own in (own_a, own_b))
     say = wanted @ (common / rho**0.5 if rho else a + b)
     if samples:
-        say = say + LOUD * loud[:SAID]
+        say = say + LOUD * loud[:OUTPUTS]
     weak = CLARITY * b + (1 - CLARITY**2) ** 0.5 * rest_b
     a = {"patch": 0 * a, "both blank": 0 * a, "both noise": rest_a}.get(kind, a)
     b = {"blank": 0 * b, "noise": rest_b, "weak": weak}.get(kind.removeprefix("both "), b)
@@ -117,9 +117,9 @@ def covariances(
 
 
 def signals(rng: np.random.Generator, count: int, samples: int) -> np.ndarray:
-    """So many signals (count, SEEN, samples): random; without samples such that each is of unit
-    power, and uncorrelated with all others, to the last digit."""
+    """So many signals (count, EYE_INPUTS, samples): random; without samples such that each is of
+    unit power, and uncorrelated with all others, to the last digit."""
     if samples:
-        return rng.standard_normal((count, SEEN, samples))
-    many = count * SEEN
-    return (frame(rng, many, many) * many**0.5).reshape(count, SEEN, many)
+        return rng.standard_normal((count, EYE_INPUTS, samples))
+    many = count * EYE_INPUTS
+    return (frame(rng, many, many) * many**0.5).reshape(count, EYE_INPUTS, many)

@@ -363,9 +363,8 @@ def squared_weight_gradients(
 
     def add(name: str, rows: slice, a: Tensor, grads: Grads) -> None:
         layer = layers[name]
-        each = outputs(layer, grads).mT @ unfold_inputs(
-            layer, a
-        )  # of each k: (N · groups, k · out, K)
+        # of each k: (N · groups, k · out, K)
+        each = outputs(layer, grads).mT @ unfold_inputs(layer, a)
         squares = each.square_().unflatten(1, (len(grads), -1)).sum(1)
         found[name] += weight_shaped(layer, squares) / len(x)
 

@@ -325,10 +325,8 @@ def sample_runs(count: int, seed: int = 0, profile: str | None = None) -> list[R
     """Shipped runs at random, of all profiles or one."""
     rows = tables.table(profile=profile) if profile else tables.table()
     keys = rows.loc[rows["source"] == "shipped", "key"].to_list()
-    count = whole("count", count)
-    if not keys:
-        raise CplabError(f"no results are shipped of {profile or 'any'} profile: ship some first")
-    picked = random.Random(seed).sample(keys, min(count, len(keys)))
+    require(keys, f"no results are shipped of {profile or 'any'} profile: ship some first")
+    picked = random.Random(seed).sample(keys, min(whole("count", count), len(keys)))
     return [found for key in picked if (found := store.shipped(key))]
 
 

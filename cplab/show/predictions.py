@@ -130,10 +130,9 @@ def class_choices(counts: Mapping[str, int], title: str) -> figure:
 
 def percent_interval(what: Any, none: str = "not trained") -> str:
     """Mean and interval of accuracies, of a Run or as they are given; so many as there are."""
-    numbers = accuracies(what)
-    return (
-        f"{statistics.percent(*statistics.mean_and_half(numbers))} %" if numbers else f"{none} yet"
-    )
+    if numbers := accuracies(what):
+        return f"{statistics.percent(*statistics.mean_and_half(numbers))} %"
+    return f"{none} yet"
 
 
 def all_seeds(*runs: Any, measure: Any = ()) -> list[results.Result]:

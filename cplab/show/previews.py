@@ -14,7 +14,7 @@ from cplab.deficits import apply_deficit, canonical_name
 from cplab.profiles import PROFILES
 from cplab.show.pictures import to_pixels
 
-FEW = 200  # images, of which the middle and the spread of noise are taken
+PREVIEW_IMAGES = 200  # images, of which the middle and the spread of noise are taken
 
 
 def preview(dataset: str, profile: str, deficit: object, count: int = 3) -> tuple[dict, str]:
@@ -29,10 +29,10 @@ def preview(dataset: str, profile: str, deficit: object, count: int = 3) -> tupl
     shown = dataset if data.is_here(dataset) else "practice"
     few, mean, std = few_images(shown, profile)
     clear, parts = few[:count], [part.partition("-") for part in name.split("+")]
-    if all(kind in SEEN for kind, _, _ in parts):
+    if all(kind in NUMPY_DEFICITS for kind, _, _ in parts):
         x = (clear - mean) / std
         for kind, _, strength in parts:
-            x = SEEN[kind](x, int(strength)) if strength else SEEN[kind](x)
+            x = NUMPY_DEFICITS[kind](x, int(strength)) if strength else NUMPY_DEFICITS[kind](x)
         seen = np.rint(x * std + mean).clip(0, 255).astype(np.uint8)
         return {"clear": clear, "seen": seen}, shown
     images = data.images(shown, profile)  # of a student's own, or another that is written for torch
@@ -46,9 +46,9 @@ def few_images(dataset: str, profile: str) -> tuple[np.ndarray, np.ndarray, np.n
     """Images (N, H, W, C), and their mean and deviation (C,)."""
     size = PROFILES[profile].size
     if dataset == "practice":
-        x = data.practice_images(np.arange(FEW))[0]
+        x = data.practice_images(np.arange(PREVIEW_IMAGES))[0]
     else:
-        x = data.load_arrays(dataset, FEW)[0]["train_x"]
+        x = data.load_arrays(dataset, PREVIEW_IMAGES)[0]["train_x"]
     x = x if x.ndim == 4 else x[..., None]
     border = (32 - x.shape[1]) // 2
     x = np.pad(x, ((0, 0), (border, border), (border, border), (0, 0)))
@@ -83,7 +83,7 @@ def noisy(x: np.ndarray) -> np.ndarray:
     return np.random.default_rng(0).standard_normal(x.shape)
 
 
-SEEN: dict[str, Any] = {
+NUMPY_DEFICITS: dict[str, Any] = {
     "none": lambda x: x,
     "blur": blurred,
     "flip": lambda x: x[:, ::-1],

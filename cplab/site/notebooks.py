@@ -17,7 +17,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 from cplab import data
 from cplab.checks import CplabError
 
-HIDDEN = ("cifar10",)  # sets whose images a page may not show; practice images stand for them
+UNPUBLISHED = ("cifar10",)  # sets whose images a page may not show; practice images stand for them
 
 
 @dataclass
@@ -94,5 +94,5 @@ def capture_output(shown: list[Any]) -> Iterator[None]:
 def practice_pictures() -> Iterator[None]:
     """Let what is looked at be practice images where a page may not show those of a set."""
     known = data.is_here
-    with patch("cplab.data.is_here", lambda name: name not in HIDDEN and known(name)):
+    with patch("cplab.data.is_here", lambda name: name not in UNPUBLISHED and known(name)):
         yield

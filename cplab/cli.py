@@ -118,8 +118,8 @@ def parser(like: Any) -> Parser:
 def add_fields(sub: ArgumentParser, like: Any, several: bool) -> None:
     """An option for each field of a spec, with the words of its docstring, the names that it takes
     and its default; several: each takes several values."""
-    said = re.findall(r"^    ([\w, ]+): (.+(?:\n {8}.+)*)", inspect.getdoc(like) or "", re.M)
-    words = {name: " ".join(text.split()) for names, text in said for name in names.split(", ")}
+    listed = re.findall(r"^    ([\w, ]+): (.+(?:\n {8}.+)*)", inspect.getdoc(like) or "", re.M)
+    words = {name: " ".join(text.split()) for names, text in listed for name in names.split(", ")}
     for field in fields(like):
         kinds, names = {field.type, *get_args(field.type)}, field.metadata.get("names", ())
         usual = "yes" if field.default is True else field.default
@@ -150,9 +150,9 @@ def spec_of(word: str) -> Any:
 def measures(o: Namespace) -> dict[str, Any]:
     """{"trace": (0, 4), "ending": "end"} out of `trace=0,4 ending`."""
     found: dict[str, Any] = {}
-    for name, said, when in (word.partition("=") for word in o.measure):
+    for name, equals, when in (word.partition("=") for word in o.measure):
         times = when.split(",") if when[:1].isdigit() else when
-        found |= parse_measures({name: times} if said else name)
+        found |= parse_measures({name: times} if equals else name)
     return found
 
 
@@ -329,8 +329,8 @@ def verify_results(o: Namespace) -> int:
     one_of("device", o.device.partition(":")[0], runs.DEVICES)
     one_of("profile", o.profile or "ci", PROFILES)
     good, bad = results.verify()
-    said = f"{good['shipped']} shipped and {good['live']} live results are good"
-    print(*bad, said, sep="\n")
+    counts = f"{good['shipped']} shipped and {good['live']} live results are good"
+    print(*bad, counts, sep="\n")
     off = train_again(results.sample_runs(count, chance, o.profile) if count else [], o.device)
     print(f"{len(bad) + off} bad")
     return 1 if bad or off else 0

@@ -191,19 +191,19 @@ def read_header(file: Any) -> Any:
 def check_sizes(path: Path) -> None:
     """Raise ValueError unless the arrays of an .npz file say that they are images and as many
     labels: before any memory is taken for them."""
-    said = {}
+    headers = {}
     with ZipFile(path) as archive:
         for name in {*ARRAYS, "copy"} & {name.removesuffix(".npy") for name in archive.namelist()}:
             with archive.open(f"{name}.npy") as file:
-                said[name], _, kind = read_header(file)
+                headers[name], _, kind = read_header(file)
             allowed = "U" if name == "copy" else "u" if name.endswith("x") else "iu"
             if kind.kind not in allowed or kind.itemsize > {"u": 1, "iu": 8}.get(allowed, 240):
                 raise ValueError(f"{name} holds {kind}")
-    if said.get("copy"):
+    if headers.get("copy"):
         raise ValueError("it has several names")
     for split in ("train", "test"):
-        x, y = said[f"{split}_x"], said[f"{split}_y"]
-        if x[1:] != said["train_x"][1:] or x[1:] not in ((32, 32, 3), (28, 28)):
+        x, y = headers[f"{split}_x"], headers[f"{split}_y"]
+        if x[1:] != headers["train_x"][1:] or x[1:] not in ((32, 32, 3), (28, 28)):
             raise ValueError(f"{split}_x is of shape {x}")
         if y != x[:1] or not 0 < x[0] <= MOST_IMAGES:
             raise ValueError(f"{split}_y is of shape {y}")

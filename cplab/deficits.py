@@ -283,22 +283,22 @@ def parse_deficit(name: Any, size: int = 0, strict: bool = True) -> list[Deficit
     Arguments: size, pixels a side, which limit a strength; strict, whether a student's own that is
         not defined here is an error, or something grey under the name of its function.
     """
-    said = f"deficit {quote(name)}"
-    require(isinstance(name, str), f"{said} is not allowed: give a name, {', '.join(DEFICITS)}")
-    return [read_part(text, said, size, strict) for text in name.split("+")]
+    what = f"deficit {quote(name)}"
+    require(isinstance(name, str), f"{what} is not allowed: give a name, {', '.join(DEFICITS)}")
+    return [read_part(text, what, size, strict) for text in name.split("+")]
 
 
-def read_part(text: str, said: str, size: int, strict: bool) -> Deficit:
-    """One part of what was `said`."""
+def read_part(text: str, what: str, size: int, strict: bool) -> Deficit:
+    """One part of a written name; `what` names the whole in a message."""
     found = PART.fullmatch(text)
     kind, own, strength, view = found.groups() if found else (re.split("[-:]", text)[0], "", "", "")
     if own and kind not in DEFICITS:
-        there = f"{said} is somebody's own and not defined here: run the cell that defines it first"
+        there = f"{what} is somebody's own and not defined here: run the cell that defines it first"
         require(not strict, there)
         return Deficit(text, none, text.replace(own, ""), dash="dotted")
     names = ", ".join(DEFICITS)
-    require(kind in DEFICITS, f"unknown {said}: choose one of {names}, or define your own")
-    require(found, f"{said} is not allowed: write it like blur, blur-2, blur:left")
+    require(kind in DEFICITS, f"unknown {what}: choose one of {names}, or define your own")
+    require(found, f"{what} is not allowed: write it like blur, blur-2, blur:left")
     part = DEFICITS[kind]
     name, label, apply = part.name, part.label, part.apply
     if strength:
@@ -307,15 +307,15 @@ def read_part(text: str, said: str, size: int, strict: bool) -> Deficit:
         if parameter is None:
             able = ", ".join(each.name for each in DEFICITS.values() if each.strength)
             why = f"only {able} can have a strength, such as blur-2"
-            raise CplabError(f"{said} is not allowed: {why}")
+            raise CplabError(f"{what} is not allowed: {why}")
         fits = least <= int(strength) <= most
-        require(fits, f"{said} is not allowed: give {name}-{least} to {name}-{most}")
+        require(fits, f"{what} is not allowed: give {name}-{least} to {name}-{most}")
         if int(strength) != part.parameters[parameter]:
             words = f"{strength}×" if parameter == "strength" else f"{parameter} {strength}"
             name, label = f"{name}-{strength}", f"{label} ({words})"
             apply = partial(apply, **{parameter: int(strength)})
     if view:
-        one_of(f"view of {said}", view, VIEWS)
+        one_of(f"view of {what}", view, VIEWS)
         name, label = f"{name}:{view}", f"{label}, {view} view"
     same = name == part.name
     return part if same else replace(part, name=name, label=label, apply=apply, view=view)

@@ -37,8 +37,8 @@ def pick(name: str = "auto") -> torch.device:
     if not there.get(kind) or (colon and not (number.isdecimal() and int(number) < count)):
         found = ", ".join(n for n, is_there in there.items() if is_there)
         why = no_cuda() if kind == "cuda" and not there["cuda"] else ""
-        said = f"device {name!r} is not available (found: {found}){why}"
-        raise CplabError(f"{said}: take one of these")
+        what = f"device {name!r} is not available (found: {found}){why}"
+        raise CplabError(f"{what}: take one of these")
     return torch.device(name)
 
 
@@ -131,7 +131,7 @@ def explain_failures() -> Iterator[None]:
             what, how = "GPU failed", "in a new process, see what nvidia-smi says, or take"
         else:
             raise
-        said = str(error).partition("\n")[0][:100] or "MemoryError"
+        reason = str(error).partition("\n")[0][:100] or "MemoryError"
         raise Exhausted(
-            f"the {what} ({said}): what was trained is kept; ask again {how} --device cpu"
+            f"the {what} ({reason}): what was trained is kept; ask again {how} --device cpu"
         ) from error

@@ -96,8 +96,8 @@ class Curve:
 
     def __init__(self, function: Callable[..., Any], names: list[str]) -> None:
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        taken = [inspect.Parameter(name, kind) for name in ("t", *names)]
-        self.function, self.__signature__ = function, inspect.Signature(taken)
+        parameters = [inspect.Parameter(name, kind) for name in ("t", *names)]
+        self.function, self.__signature__ = function, inspect.Signature(parameters)
 
     def __call__(self, t: np.ndarray, **parameters: float) -> np.ndarray:
         with np.errstate(all="ignore"):  # a minimiser may try parameters that overflow the curve
@@ -208,8 +208,8 @@ def check_names(function: Callable[..., Any], called: str, start: Mapping[str, f
         ) from None
     for name in start:
         one_of(f"parameter of {called}", name, allowed)
-        taken = f"parameter {name} is not allowed in a fit: give it another name"
-        require(name not in TAKEN, taken)
+        refusal = f"parameter {name} is not allowed in a fit: give it another name"
+        require(name not in TAKEN, refusal)
     lacking = [n for n, p in allowed.items() if p.default is p.empty and n not in start]
     lacks = f"start lacks {', '.join(lacking)} of {called}: give a first guess of each"
     require(not lacking, lacks)

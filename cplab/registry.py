@@ -37,18 +37,18 @@ def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> 
     table, usual = TABLES[kind], {f.name: f.default for f in fields(kind)}
     plain = isinstance(thing, (FunctionType, type))
     name, source, apply = getattr(thing, "__name__", ""), "", thing
-    said = (DECORATED.get(thing, {}) if plain else {}) if options is None else options
+    more = (DECORATED.get(thing, {}) if plain else {}) if options is None else options
     allowed = [option for option in usual if option not in ("name", "apply", "source")]
-    for option in said:
+    for option in more:
         one_of(f"option of {name}", option, allowed)
     if own := not plain or is_own(thing):
-        telling = [k for k in getattr(kind, "telling", ()) if said.get(k, usual[k]) != usual[k]]
-        digest, source = meaning(thing, **{k: said[k] for k in telling})
-        name, DECORATED[thing] = f"{name}@{digest}", said
+        telling = [k for k in getattr(kind, "telling", ()) if more.get(k, usual[k]) != usual[k]]
+        digest, source = meaning(thing, **{k: more[k] for k in telling})
+        name, DECORATED[thing] = f"{name}@{digest}", more
         if name in table:
-            table[name] = replace(table[name], **said)
+            table[name] = replace(table[name], **more)
             return table[name]
-        apply, said = rebuild(source, name), getattr(kind, "next_style", dict)() | said
+        apply, more = rebuild(source, name), getattr(kind, "next_style", dict)() | more
     elif options is None or not is_new(thing):
         for entry in table.values():
             if entry.apply is thing and options is None:
@@ -56,7 +56,7 @@ def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> 
         raise CplabError(f"{quote(thing)} is not a function of your own: write it with def")
     else:  # without measure_, since `cplab.measure` has functions by these names
         name = name.removeprefix("measure_")
-    entry = kind(name, apply, source=source, **{"label": thing.__name__.replace("_", " "), **said})
+    entry = kind(name, apply, source=source, **{"label": thing.__name__.replace("_", " "), **more})
     if own:
         entry.try_out()
     table[name] = entry
@@ -104,17 +104,17 @@ def sources_in(text: str) -> dict[str, str]:
 
 def dumps_own() -> str:
     """What is registered here, as Python writes plain data, for `load_own` in another process."""
-    told = []
+    entries = []
     for entry in own_functions():
         plain = [f.name for f in fields(entry) if f.compare and f.name != "apply"]
         values = {name: getattr(entry, name) for name in plain}
-        told.append((type(entry).__module__, type(entry).__name__, values))
-    return repr(told)
+        entries.append((type(entry).__module__, type(entry).__name__, values))
+    return repr(entries)
 
 
-def load_own(told: str) -> None:
+def load_own(text: str) -> None:
     """Register what `dumps_own` gave, out of the sources; what is here already stays."""
-    for module, kind, values in ast.literal_eval(told):
+    for module, kind, values in ast.literal_eval(text):
         restore(getattr(import_module(module), kind), **values)
 
 

@@ -314,8 +314,8 @@ class Run:
         """The line of Python that gives this run's result."""
         usual, always = Run(profile=self.profile), ("deficit", "onset", "length", "profile", "seed")
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        said = [f"{n}={v!r}" for n, v in values.items() if n in always or v != getattr(usual, n)]
-        return f"cplab.run({', '.join(said)})"
+        written = [f"{n}={v!r}" for n, v in values.items() if n in always or v != getattr(usual, n)]
+        return f"cplab.run({', '.join(written)})"
 
 
 def read_window(given: Any, size: int, end: int) -> Window:

@@ -98,7 +98,7 @@ class Outdated(ValueError):
     """Of another version: not damaged, but what it says is no longer what its spec would give."""
 
 
-def build_spec(kind: str, said: dict, version: int | None = None) -> Any:
+def build_spec(kind: str, values: dict, version: int | None = None) -> Any:
     """The spec that `plain` described.
 
     Raises: ValueError for a kind that is none, Outdated for another version than `version`;
@@ -109,7 +109,7 @@ def build_spec(kind: str, said: dict, version: int | None = None) -> Any:
     cls: Any = SPECS[kind]
     if version is not None and version != cls.version:
         raise Outdated(f"it is of version {version}, this is {cls.version}")
-    return cls(**{name: from_plain(value) for name, value in said.items()})
+    return cls(**{name: from_plain(value) for name, value in values.items()})
 
 
 def from_plain(value: Any) -> Any:
@@ -121,8 +121,8 @@ def from_plain(value: Any) -> Any:
 def canonical(spec: Any) -> str:
     """All that decides a result, as one line."""
     heading = getattr(spec, "heading", f"{type(spec).__name__} version")
-    said = (f"{name}={value}" for name, value in plain(spec).items())
-    return " ".join([f"{heading}={spec.version}", *said])
+    parts = (f"{name}={value}" for name, value in plain(spec).items())
+    return " ".join([f"{heading}={spec.version}", *parts])
 
 
 def python_call(spec: Any) -> str:
@@ -206,8 +206,8 @@ def explain_mismatch(value: Any, form: Any) -> str:
             inner = form.get(name) or form.get(f"{name}?") or (word(name) and form.get(str))
             if not inner:
                 return f"{name!r:.40} cannot be in it"
-            if said := explain_mismatch(part, inner):
-                return f"{name} {said}"
+            if wrong := explain_mismatch(part, inner):
+                return f"{name} {wrong}"
         return ""
     if isinstance(form, list) and type(value) is list:
         inner = form[0]

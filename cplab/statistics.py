@@ -185,12 +185,12 @@ def mean_curve(results: Sequence, what: str = "test_accuracy") -> dict[str, np.n
 def check_quantity(what: str, results: Sequence) -> None:
     """Refuse the name of a quantity that no result has and no measurement gives; one of a student's
     own may give any, until it was taken."""
-    taken = {name: rows for result in results for name, rows in result.measured.items()}
-    parts = [said for rows in taken.values() for said in rows.values()]
+    measured = {name: rows for result in results for name, rows in result.measured.items()}
+    parts = [row for rows in measured.values() for row in rows.values()]
     parts += [one.form for one in MEASUREMENTS.values()]
     parts += [row for result in results for row in result.values.get("curve", ())[:1]]
     known = {name.rstrip("?") for part in parts if isinstance(part, dict) for name in part}
-    if results and all(one.name in taken for one in MEASUREMENTS.values() if one.source):
+    if results and all(one.name in measured for one in MEASUREMENTS.values() if one.source):
         one_of("quantity", what, sorted({*known, *MEASUREMENTS} - {"phase"}))
 
 

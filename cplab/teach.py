@@ -84,8 +84,8 @@ def copy_for(notebook: dict, name: str, solutions: bool) -> dict:
         for before, task, number, solution in exercises:
             key = f"{name[:2]}-{number}"
             checked = f"Put into `answer`: {CHECKS[key].words}." if key in CHECKS else ""
-            said = "\n\n".join(filter(None, (before.strip(), task.strip(), checked)))
-            cells += with_solution(key, said, solution) if solutions else to_do(key, said)
+            text = "\n\n".join(filter(None, (before.strip(), task.strip(), checked)))
+            cells += with_solution(key, text, solution) if solutions else to_do(key, text)
         if rest := EXERCISE.sub("", text).strip():
             cells.append(new_cell("markdown", f"{one['id']}-end", rest))
     return notebook | {"cells": cells}

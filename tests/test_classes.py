@@ -154,7 +154,7 @@ def test_under_a_revealed_question_the_code_is_shown_and_the_class_is_drawn():
     assert code_of(question) in question.together.code.value
     question.together.codes.value = f"{code_of(question)}\n<b>x</b>"
     assert question.together.picture.children[0].page.title.text == "1 answer"
-    assert "<b>" not in question.together.said.value
+    assert "<b>" not in question.together.message.value
     question.together.codes.value = "<script>"
-    assert "<script>" not in question.together.said.value
-    assert "allowed" in question.together.said.value
+    assert "<script>" not in question.together.message.value
+    assert "allowed" in question.together.message.value

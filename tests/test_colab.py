@@ -26,7 +26,7 @@ from cplab.lab.live import Job
 def work(stop):
     for i in range(1000):
         job.progress.value = i % 2
-        job.said.value = f"step {i}"
+        job.message.value = f"step {i}"
         if stop.wait(0.05):
             return "it was stopped"
 

@@ -24,7 +24,7 @@ def test_the_sliders_say_what_is_asked_and_what_is_expected(growing):
     growing.gamma.value = 1.6
     growing.final.value = 0.2
     assert (growing.spec.peak, growing.spec.n, growing.spec.keep) == (70, 50, (0.2,))
-    assert "n = 50 steps until growth has faded out, then down to 20 %" in text(growing.job.said)
+    assert "n = 50 steps until growth has faded out, then down to 20 %" in text(growing.job.message)
     assert max(growing.sources["expected"].data["density"]) == pytest.approx(70, abs=0.1)
 
 
@@ -42,7 +42,7 @@ def test_a_search_is_drawn_as_it_goes_and_compared_in_the_end(growing, monkeypat
     kept = pruning.unpack_architecture(found["architectures"]["0.05"]["alive"])
     counts = np.reshape(growing.sources["pixels"].data["count"], (28, 28))
     assert (counts == lab05.count_by_pixel(kept)).all()
-    words = text(growing.job.said)
+    words = text(growing.job.message)
     assert words.startswith("at 5 %: ")
     assert all(show.label(kind) in words for kind in KINDS)
     assert not growing.gamma.disabled
@@ -52,17 +52,17 @@ def test_a_search_can_be_stopped(growing):
     growing.job.progress.observe(lambda change: growing.job.stop.click(), "value")
     growing.job.start.click()
     assert growing.job.wait(60)
-    assert text(growing.job.said) == "stopped: nothing is kept of it"
+    assert text(growing.job.message) == "stopped: nothing is kept of it"
     assert not growing.job.start.disabled
 
 
 def test_a_gamma_that_empties_a_layer_is_said_and_nothing_begins():
     growing = lab05.GrowthBench("practice", gammas=(1.6, 60), densities=(0.05,))
     growing.gamma.value = 60
-    assert "empties a layer" in text(growing.job.said)
+    assert "empties a layer" in text(growing.job.message)
     growing.job.start.click()
     assert growing.job.wait(10)
-    assert "empties a layer" in text(growing.job.said)
+    assert "empties a layer" in text(growing.job.message)
 
 
 def test_pixels_stand_where_they_stand_in_an_image():

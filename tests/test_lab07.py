@@ -195,7 +195,7 @@ def test_the_clinic_trains_a_life_and_shows_it_as_it_grows():
     clinic.length.value = 1
     clinic.job.start.click()
     assert clinic.job.wait(200)
-    assert "live, seed 3: share" in clinic.job.said.value
+    assert "live, seed 3: share" in clinic.job.message.value
     assert len(clinic.sources["live"].data["mean"]) == 4
     assert eyes.share_curve(clinic.run).tolist() == pytest.approx(
         clinic.sources["live"].data["mean"]

@@ -91,7 +91,7 @@ def test_a_formula_that_fails_or_gives_too_few_numbers_is_one_clear_line(formula
 
 def test_matrices_are_completed_drawn_and_kept():
     made = lab08.CompletionBench((0, 50), range(3), size=12, recovery=200, lengths=(60, 60, 60, 60))
-    assert text(made.job.said) == "not completed yet"
+    assert text(made.job.message) == "not completed yet"
     made.job.start.click()
     assert made.job.wait(60)
     found = linear.complete(2, "few", (0, 50), 60, range(3), 200, 12)
@@ -99,10 +99,10 @@ def test_matrices_are_completed_drawn_and_kept():
     assert made.sources["without"].data["y"] == pytest.approx(np.median(found.without, 1))
     assert sorted(made.sources["seeds"].data["y"]) == pytest.approx(sorted(found.error.ravel()))
     assert f"Effective rank after a deficit at birth {np.median(found.rank[0]):.1f}" in text(
-        made.job.said
+        made.job.message
     )
     made.deficit.value = "noise"
-    assert text(made.job.said) == "not completed yet"
+    assert text(made.job.message) == "not completed yet"
     made.deficit.value = "few"
     assert made.sources["median"].data["y"] == pytest.approx(np.median(found.error, 1))
 
@@ -112,6 +112,6 @@ def test_completing_can_be_stopped():
     made.job.progress.observe(lambda change: made.job.stop.click(), "value")
     made.job.start.click()
     assert made.job.wait(60)
-    assert text(made.job.said) == "stopped"
+    assert text(made.job.message) == "stopped"
     assert not made.known
     assert not made.job.start.disabled

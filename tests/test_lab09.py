@@ -31,14 +31,14 @@ def test_the_bench_trains_what_is_missing_and_reads_it_against_controls_treated_
     bench.strength.value = 3
     run = Run("noise", length=2, treatments="rate-3@3", **SMALL)
     assert bench.run == run
-    assert "harm left: not trained yet" in bench.said.value
+    assert "harm left: not trained yet" in bench.message.value
     assert not len(bench.source.data["row"])
     bench.job.start.click()
     assert bench.job.wait(100)
     harm = quantities.harm(run)
     assert harm == quantities.accuracy(run.newborn()) - quantities.accuracy(run)
     assert run.newborn().treatments == (("rate", 3, 1, 1),)
-    assert f"harm left: {harm:.1f} (1 seed)" in bench.said.value
+    assert f"harm left: {harm:.1f} (1 seed)" in bench.message.value
     lives = (run, run.untreated(), run.newborn(), run.equal_training())
     means = [quantities.accuracy(life) for life in lives]
     assert [*bench.source.data["mean"]] == pytest.approx(means)

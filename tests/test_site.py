@@ -204,14 +204,14 @@ class Chosen(w.VBox):
     """Any widget of a lab: some controls, and words about them."""
 
     def __init__(self, *controls):
-        self.said = w.HTML()
-        super().__init__([*controls, self.said])
+        self.message = w.HTML()
+        super().__init__([*controls, self.message])
         for control in controls:
             control.observe(lambda _: self.say(controls), "value")
         self.say(controls)
 
     def say(self, controls):
-        self.said.value = "chosen: " + ", ".join(str(control.value) for control in controls)
+        self.message.value = "chosen: " + ", ".join(str(control.value) for control in controls)
 
 
 def replayed(widget):

@@ -450,7 +450,7 @@ def test_the_time_that_is_left_is_by_the_clock_and_without_the_start(monkeypatch
     clock, said = live_widget.Clock(job, 10), []
     for epoch in range(3):
         clock(run, {"epoch": epoch, "seconds": 1})
-        said.append(job.said.value)
+        said.append(job.message.value)
     assert said == [
         "epoch 1 of 4: about 108 s left",
         "epoch 2 of 4: about 16 s left",
@@ -474,7 +474,7 @@ def test_a_job_rests_its_controls_and_says_how_it_ended():
     for words in ("done", "no &lt;luck&gt;", "again"):
         job.start.click()
         assert job.wait(10)
-        assert words in job.said.value
+        assert words in job.message.value
         assert (job.start.disabled, job.stop.disabled, bar.disabled) == (False, True, False)
     assert seen == [(True, False, True)] * 3
 
@@ -495,7 +495,7 @@ def test_a_job_does_not_begin_twice_and_is_stopped():
     assert not job.wait(0)
     job.stop.click()
     assert job.wait(10)
-    assert (began, job.said.value) == ([1], "it was stopped")
+    assert (began, job.message.value) == ([1], "it was stopped")
 
 
 def test_on_colab_the_page_asks_for_as_long_as_something_is_under_way(monkeypatch):
@@ -510,7 +510,7 @@ def test_on_colab_the_page_asks_for_as_long_as_something_is_under_way(monkeypatc
 
     job, answers = live_widget.Job("Go", work), []
     *_, pulse = job.children
-    pulse.send = lambda message, buffers=None: answers.append(job.said.value)
+    pulse.send = lambda message, buffers=None: answers.append(job.message.value)
     job.start.click()
     assert began.wait(10)
     assert pulse.going

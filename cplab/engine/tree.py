@@ -24,7 +24,7 @@ class Segment:
     ends: list = field(default_factory=list)  # the specs whose lives end here
     branches: list["Segment"] = field(default_factory=list)
     epochs: int = 0  # of this segment and of all that branch from it
-    told: int = 0  # the parts that were reported
+    reported: int = 0  # the parts that were reported
     open: int = 0  # branches that are not done
     checkpoint: Path | None = None  # with which branches begin
 
@@ -42,8 +42,8 @@ class Segment:
 
     def report_row(self, report: Callable[[Any, dict], None], row: dict) -> None:
         """Report a row, if it is the next one."""
-        if row["part"] == self.told:
-            self.told += 1
+        if row["part"] == self.reported:
+            self.reported += 1
             report(self.spec, row)
 
 
@@ -70,7 +70,7 @@ def plan(specs: Iterable) -> list[Segment]:
             for spec in alike:
                 differ = map(ne, life[begin:end], spec.life[begin:end])
                 end = next(compress(count(begin), differ), min(end, len(spec.life)))
-            segment = Segment(alike[0], begin, end, parent, told=begin)
+            segment = Segment(alike[0], begin, end, parent, reported=begin)
             segment.ends = [s for s in alike if len(s.life) == end]
             segment.epochs = sum(isinstance(part, Step) for part in life[begin:end])
             segments.append(segment)

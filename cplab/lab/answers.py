@@ -83,6 +83,6 @@ def check_answer(exercise: str, answer: Any) -> bool:
         right = abs(float(answer) - asked.truth()) <= asked.within
     except (TypeError, ValueError, OverflowError):  # three dots, or a list
         right = False
-    said = "right." if right else f"not yet. Asked for: {asked.words}."
-    print(f"Exercise {exercise}: {said}")
+    verdict = "right." if right else f"not yet. Asked for: {asked.words}."
+    print(f"Exercise {exercise}: {verdict}")
     return right

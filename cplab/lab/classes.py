@@ -155,11 +155,11 @@ class ClassAnswers(w.Accordion):
 
     def __init__(self, question: Any) -> None:
         self._question = question
-        self.code, self.said = w.HTML(), w.HTML()
+        self.code, self.message = w.HTML(), w.HTML()
         calm: Any = {"layout": {"width": "320px"}, "continuous_update": False}
         self.codes = w.Textarea(placeholder="the class's codes, one a line", **calm)
         self.picture = w.VBox([w.HTML()])
-        inside = w.VBox([self.code, self.codes, self.said, self.picture])
+        inside = w.VBox([self.code, self.codes, self.message, self.picture])
         super().__init__([inside], selected_index=None, layout={"display": "none"})
         self.set_title(0, "The class")
         self.codes.observe(self._draw, "value")
@@ -175,9 +175,9 @@ class ClassAnswers(w.Accordion):
         try:
             drawn = class_picture(self._question, self.codes.value)
         except CplabError as error:
-            self.said.value = error_html(error)
+            self.message.value = error_html(error)
             return
         refused = answers_in(self.codes.value, self._question)[1]
         left = f"{len(refused)} left out: {refused[0]}" if refused else ""
-        self.said.value = html.escape(left)
+        self.message.value = html.escape(left)
         replace_last(self.picture, drawn)

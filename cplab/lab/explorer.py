@@ -121,7 +121,7 @@ class Explorer(w.VBox):
         self.readout.add_class("cplab-readout")
         self.picture = w.HTML()
         self.job = Job("Train this point", self._work, [self.size])
-        self.train, self.stop, self.estimate = self.job.start, self.job.stop, self.job.said
+        self.train, self.stop, self.estimate = self.job.start, self.job.stop, self.job.message
         self.estimate.add_class("cplab-estimate")
         self.code = w.HTML().add_class("cplab-code")
 

@@ -115,12 +115,12 @@ class GrowthBench(w.VBox):
         try:
             spec = self.spec
         except CplabError as error:
-            self.job.said.value = error_html(error)
+            self.job.message.value = error_html(error)
             return
         at = np.linspace(0, spec.steps, 200)
         self.sources["expected"].data = {"step": at, "density": pruning.expected_density(spec, at)}
         self.job.progress.value = 0
-        self.job.said.value = (
+        self.job.message.value = (
             f"n = {spec.n:,} steps until growth has faded out, then down to "
             f"{100 * spec.keep[0]:g} %: {spec.steps:,} steps"
         )
@@ -140,24 +140,24 @@ class GrowthBench(w.VBox):
             return f"this search never fell to {100 * spec.keep[0]:g} %"
         alive = pruning.unpack_architecture(kept["alive"])
         self.sources["pixels"].data = pixel_columns(count_by_pixel(alive))
-        self.job.said.value = "what is left, and two controls, from new weights …"
+        self.job.message.value = "what is left, and two controls, from new weights …"
         ink, random = pruning.inked_pixels(spec.dataset), np.random.default_rng(spec.seed)
         compared = [pruning.make_control(kind, alive, ink, random) for kind in COMPARED]
         how = {"dataset": spec.dataset, "steps": self._steps, "seed": spec.seed}
         _, curve = pruning.train_side_by_side(compared, **how, stop=stop)
-        told = ", ".join(
+        words = ", ".join(
             f"{label(kind)} {100 * accuracy[-1]:.1f}"
             for kind, accuracy in zip(COMPARED, curve["accuracy"], strict=True)
         )
         return (
             f"at {100 * spec.keep[0]:g} %: {100 * kept['accuracy']:.1f} % right. From new weights, "
-            f"{self._steps:,} steps: {told} % (one seed, {time.perf_counter() - began:.0f} s)"
+            f"{self._steps:,} steps: {words} % (one seed, {time.perf_counter() - began:.0f} s)"
         )
 
     def _draw_moments(self, moments: Sequence[dict]) -> None:
         now = moments[-1]
         self.job.progress.value = min(now["step"], self.job.progress.max)
-        self.job.said.value = (
+        self.job.message.value = (
             f"step {now['step']:,}: {100 * now['density']:.0f} % alive, "
             f"accuracy {100 * now['accuracy']:.1f} %"
         )
@@ -194,8 +194,8 @@ def architectures(
 
     def say(density: float) -> str:
         points = {k: ahead("biological", k, density) for k in kinds if k != "biological"}
-        told = {k: statistics.describe(of, unit=" points") for k, of in points.items() if len(of)}
-        others = "; ".join(f"{label(kind)} {words}" for kind, words in told.items())
+        texts = {k: statistics.describe(of, unit=" points") for k, of in points.items() if len(of)}
+        others = "; ".join(f"{label(kind)} {words}" for kind, words in texts.items())
         return f"{100 * density:g} %: {label('biological')} against {others or 'nothing yet'}"
 
     words = ("density, %", "accuracy, retrained")
@@ -236,11 +236,11 @@ def split_slider(found: Mapping[str, Sequence[Mapping]], large: tuple[int, int])
         return {"left": {"factor": factors, **statistics.mean_columns(shares)}, "here": here}
 
     def say(total: int) -> str:
-        told = []
+        texts = []
         for task in tasks:
             first, second = (np.mean(at(task, total, layer)) for layer, _ in layers.values())
-            told.append(f"{label(task)} {first:.1f} + {second:.1f}")
-        return f"{total} kernels left: " + "; ".join(told)
+            texts.append(f"{label(task)} {first:.1f} + {second:.1f}")
+        return f"{total} kernels left: " + "; ".join(texts)
 
     size: dict[str, Any] = {"width": 425, "height": 320}
     groups = {task: {n: at(task, n, "train_accuracy") for n in totals} for task in tasks}

@@ -129,8 +129,8 @@ def film(runs: Mapping[str, Run]) -> Slide:
 
     def say(epoch: int) -> str:
         shares = {text: eyes.eye_share(run, epoch=after(run, epoch)) for text, run in known}
-        told = ", ".join(f"{text} {share:.2f}" for text, share in shares.items())
-        return f"after epoch {epoch + 1}, share of the right eye: {told}"
+        shown = ", ".join(f"{text} {share:.2f}" for text, share in shares.items())
+        return f"after epoch {epoch + 1}, share of the right eye: {shown}"
 
     return Slide(figs, range(max(run.epochs for run in runs.values())), data, say)
 
@@ -231,10 +231,10 @@ class Clinic(w.VBox):
         for name, worth in worths.items():
             known = statistics.mean_columns([*worth.T])
             self.sources[name].data = {"x": WORTH[: len(known["mean"])], **known}
-        said = self._words(run, shares, worths["worth"])
-        self.readout.value = f'<div style="{TEXT}">{said}</div>'
+        words = self._words(run, shares, worths["worth"])
+        self.readout.value = f'<div style="{TEXT}">{words}</div>'
         if not self.job.busy:
-            self.job.said.value = f"live: {describe_cost([run], eyes.MEASURES)}"
+            self.job.message.value = f"live: {describe_cost([run], eyes.MEASURES)}"
             self.job.progress.value = 0
 
     def _words(self, run: Run, shares: np.ndarray, worth: np.ndarray) -> str:
@@ -243,15 +243,15 @@ class Clinic(w.VBox):
         if not len(shares):
             return f"Nobody has trained this life yet: {describe_run(run)}. <b>Train it</b> below."
         share = statistics.describe([*shares[:, -1]], 2)
-        said = [f"{describe_run(run)}: share of the right eye {share}"]
+        parts = [f"{describe_run(run)}: share of the right eye {share}"]
         if not len(worth):
-            return f"{said[0]}; what each eye is worth was not measured: <b>train it</b> below"
+            return f"{parts[0]}; what each eye is worth was not measured: <b>train it</b> below"
         for i, eye in enumerate(eyes.EYES, 1):
             mean, half = statistics.mean_and_half(worth[:, i] / 100)
             more = statistics.compare(-each_seed(eyes.acuity_loss, run, eye=eye), "without it all")
             alone = f"{eye} eye alone {statistics.percent(mean, half)} %"
-            said.append(alone + (f", {more}" if run.windows or run.length else ""))
-        return "; ".join(said)
+            parts.append(alone + (f", {more}" if run.windows or run.length else ""))
+        return "; ".join(parts)
 
     def _work(self, stop: threading.Event) -> str:
         run, live = self.run, list[float]()
@@ -292,9 +292,9 @@ def release_slider(words: str, most: int, value: int = 0) -> w.IntSlider:
 
 def describe_run(run: Run) -> str:
     """`right eye closed from epoch 0 to 8, left eye closed from epoch 8 to 12`, as HTML."""
-    told = []
+    texts = []
     for name, first, last in deficit_windows(run):
         kind, _, eye = name.partition(":")
         state = STATES.get(kind) or html.escape(label(kind))
-        told.append(f"{eye or 'each'} eye {state} from epoch {first} to {last}")
-    return ", ".join(told) or f"no deficit, {run.epochs} clear epochs"
+        texts.append(f"{eye or 'each'} eye {state} from epoch {first} to {last}")
+    return ", ".join(texts) or f"no deficit, {run.epochs} clear epochs"

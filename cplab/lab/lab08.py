@@ -193,16 +193,16 @@ def number_question(
     field = w.Text(placeholder="a number, such as 0.25", continuous_update=False)
     head = [w.HTML(f'<div style="{TEXT}"><b>{question}</b></div>')]
 
-    def told() -> list:
+    def uncover() -> list:
         try:
             guess = float(field.value.replace(",", "."))
         except ValueError:
             raise CplabError(f"{quote(field.value)} is no number: give one such as 0.25") from None
         solved = truth()
-        said = "It <b>holds</b>" if abs(guess - solved) <= within else "It does <b>not hold</b>"
-        return [f"You said {guess:g}. {said}: solved, it is {solved:.4f}.", *make(solved)]
+        verdict = "It <b>holds</b>" if abs(guess - solved) <= within else "It does <b>not hold</b>"
+        return [f"You said {guess:g}. {verdict}: solved, it is {solved:.4f}.", *make(solved)]
 
-    return Question({"answer": field}, told, head)
+    return Question({"answer": field}, uncover, head)
 
 
 def check_formula(formula: Callable, depth: int, start: float = 0.01) -> w.VBox:
@@ -230,8 +230,8 @@ def check_formula(formula: Callable, depth: int, start: float = 0.01) -> w.VBox:
     fig.y_range = Range1d(-0.02, 0.62)
     theme.percent_axis(fig.yaxis)
     text = f"{words}: the largest difference is {apart:.1g}."
-    said = w.HTML(f'<div style="{TEXT}">{text}</div>').add_class("cplab-holds")
-    return w.VBox([said, surface(theme.place_legend(fig, "above"))])
+    box = w.HTML(f'<div style="{TEXT}">{text}</div>').add_class("cplab-holds")
+    return w.VBox([box, surface(theme.place_legend(fig, "above"))])
 
 
 class CompletionBench(w.VBox):
@@ -291,13 +291,13 @@ class CompletionBench(w.VBox):
         if found is None:
             for source in self.sources.values():
                 source.data = {"x": [], "y": []}
-            self.job.said.value = "not completed yet"
+            self.job.message.value = "not completed yet"
         else:
             x, n = list(found.onsets), found.error.shape[1]
             self.sources["seeds"].data = {"x": np.repeat(x, n), "y": found.error.ravel()}
             for name, rows in (("median", found.error), ("without", found.without)):
                 self.sources[name].data = {"x": x, "y": np.median(rows, 1)}
-            self.job.said.value = self._words(found)
+            self.job.message.value = self._words(found)
 
     def _words(self, found: linear.Completed) -> str:
         rank, without = (np.median(one[0]) for one in (found.rank, found.rank_without))

@@ -43,8 +43,8 @@ class Bench(w.VBox):
     Arguments: like, a run with a deficit, whose other fields all have; deficits to choose from;
         strengths, {words: (how it is written before the epoch, or a text with {} and its values)}.
 
-    `deficit`, `kind`, `strength` and `moment` are controls, `job` has the button, `said` says what
-    is known, `run` is what was chosen.
+    `deficit`, `kind`, `strength` and `moment` are controls, `job` has the button, `message` says
+    what is known, `run` is what was chosen.
 
     >>> bench = Bench(Run("blur", length=16), ("blur",), {"renorm": ("renorm", [])})
     >>> bench.run.treatments, bench.moment.value
@@ -63,12 +63,12 @@ class Bench(w.VBox):
         self.strength = w.SelectionSlider(options=[("–", "")], description="strength", **bar)
         last = like.epochs - 1
         self.moment = w.IntSlider(like.end, 0, last, description="epoch", **bar)
-        self.said = w.HTML().add_class("cplab-bench")
+        self.message = w.HTML().add_class("cplab-bench")
         controls = [self.deficit, self.kind, self.strength, self.moment]
         self.job = Job("Train this one", self._work, controls)
         empty: dict[str, list] = {"row": [], "mean": [], "low": [], "high": []}
         self.source = ColumnDataSource(empty, name="bench")
-        super().__init__([*controls, self.said, self.job, surface(self._draw())])
+        super().__init__([*controls, self.message, self.job, surface(self._draw())])
         self._offer()
         for control in controls:
             control.observe(self._choose, "value")
@@ -101,7 +101,7 @@ class Bench(w.VBox):
         try:
             run = self.run
         except CplabError as error:
-            self.said.value = error_html(error)
+            self.message.value = error_html(error)
             return
         lives = (run, run.untreated(), run.newborn(), run.equal_training())
         known = {
@@ -111,15 +111,14 @@ class Bench(w.VBox):
         }
         columns = statistics.mean_columns([*known.values()])
         self.source.data = {"row": [*known], **columns}
-        parts: dict[str, Callable] = {"harm left": quantities.harm}
-        parts |= {"lost time": quantities.lost_time, "given back": treatment_gain}
-        said = [
-            f"{name}: {statistics.describe(quantities.each_seed(of, run))}"
-            for name, of in parts.items()
-        ]
-        self.said.value = f'<div style="{TEXT}">Points, {"; ".join(said)}.</div>'
+        gains: dict[str, Callable] = {"harm left": quantities.harm}
+        gains |= {"lost time": quantities.lost_time, "given back": treatment_gain}
+        found = {name: quantities.each_seed(of, run) for name, of in gains.items()}
+        texts = [f"{name}: {statistics.describe(points)}" for name, points in found.items()]
+        self.message.value = f'<div style="{TEXT}">Points, {"; ".join(texts)}.</div>'
         todo = self._todo(run)
-        self.job.said.value = f"seed 0 and its controls, {describe_cost(todo)}" if todo else KNOWN
+        cost = describe_cost(todo) if todo else ""
+        self.job.message.value = f"seed 0 and its controls, {cost}" if todo else KNOWN
 
     def _todo(self, run: Run) -> list[Run]:
         lives = dict.fromkeys((run, run.newborn(), run.equal_training(), run.untreated()))
@@ -145,10 +144,10 @@ def describe_each(points: Mapping[str, Sequence[float]], digits: int = 1) -> str
     'blur: 2.5 ± 6.4 (2 seeds); not trained yet: noise'
     """
     known = {words: v for words, v in points.items() if len(v)}
-    said = [f"{words}: {statistics.describe(v, digits)}" for words, v in known.items()]
+    parts = [f"{words}: {statistics.describe(v, digits)}" for words, v in known.items()]
     if lacking := [words for words in points if words not in known]:
-        said.append(f"{statistics.MISSING}: {', '.join(lacking)}")
-    return "; ".join(said)
+        parts.append(f"{statistics.MISSING}: {', '.join(lacking)}")
+    return "; ".join(parts)
 
 
 def norms_at_birth(run: Run) -> np.ndarray:
@@ -206,9 +205,9 @@ def gauge_curves(found: Mapping[str, Sequence], name: str) -> dict:
     """
     groups: dict[str, dict] = {}
     for text, some in found.items():
-        taken = [one.measured["gauges"] for one in some]
-        for epoch in [epoch for epoch in (taken or [()])[0] if all(epoch in one for one in taken)]:
-            groups.setdefault(text, {})[epoch + 1] = [np.mean(one[epoch][name]) for one in taken]
+        rows = [one.measured["gauges"] for one in some]
+        for epoch in [epoch for epoch in (rows or [()])[0] if all(epoch in one for one in rows)]:
+            groups.setdefault(text, {})[epoch + 1] = [np.mean(one[epoch][name]) for one in rows]
     return groups
 
 

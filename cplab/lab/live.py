@@ -33,7 +33,7 @@ class Job(w.HBox):
     Arguments: words, on the button; work, called with the threading.Event that Stop sets, returns
         what is said in the end; locked, controls that rest meanwhile; stopped, what is said then.
 
-    `start` and `stop` are the buttons; `said` and `progress` are the work's to set; `busy` says
+    `start` and `stop` are the buttons; `message` and `progress` are the work's to set; `busy` says
     whether it is under way.
     """
 
@@ -49,9 +49,9 @@ class Job(w.HBox):
         firm = {"flex": "0 0 auto"}  # however much is said beside it
         self.start = w.Button(description=words, button_style="primary", layout=firm)
         self.stop = w.Button(description="Stop", disabled=True, layout=firm)
-        self.said = w.HTML().add_class("cplab-live")
+        self.message = w.HTML().add_class("cplab-live")
         self.progress = w.IntProgress(min=0, max=1, layout={"width": "140px", **firm})
-        line = [self.start, self.said, self.progress, self.stop]
+        line = [self.start, self.message, self.progress, self.stop]
         self._pulse = Pulse(self._done, [*line, *locked]) if "google.colab" in sys.modules else None
         line += [self._pulse] if self._pulse else []
         super().__init__(line, layout={"align_items": "center"})
@@ -87,7 +87,7 @@ class Job(w.HBox):
             message = error_html(error)
         finally:
             self._rest(False)
-            self.said.value = message
+            self.message.value = message
             self._done.set()
 
 
@@ -153,7 +153,7 @@ class Live(w.VBox):
         self._measure = parse_measures(measure)
         self.choice = buttons([*runs.items()]).add_class("cplab-live-choice")
         self.job = Job("Train", self._work, [self.choice])
-        self.train, self.stop, self.estimate = self.job.start, self.job.stop, self.job.said
+        self.train, self.stop, self.estimate = self.job.start, self.job.stop, self.job.message
         super().__init__([self.choice, self.job, w.VBox()])
         self.choice.observe(self._choose, "value")
         self._choose()
@@ -224,7 +224,7 @@ class Clock:
         pace = (known[-1] - known[0]) / (len(known) - 1)
         left = pace * (self.job.progress.max - self.job.progress.value)
         what = f"about {left:.0f} s left" if left >= 1 else "nearly done"
-        self.job.said.value = f"epoch {row['epoch'] + 1} of {run.epochs}: {what}"
+        self.job.message.value = f"epoch {row['epoch'] + 1} of {run.epochs}: {what}"
 
 
 def describe_cost(runs: Sequence[Run], measure: Any = ()) -> str:

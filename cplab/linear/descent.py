@@ -40,9 +40,9 @@ def descend(
     many = len(rearing.modes)
     require(many <= OUTPUTS, f"{many} modes are not allowed: give up to {OUTPUTS}")
     rng = np.random.default_rng(whole("seed", seed))
-    said, seen = frame(rng, OUTPUTS, many), frame(rng, EYE_INPUTS, many)
-    wanted = said * rearing.modes @ seen.T
-    pairs = zip(*(weights(rng, rearing, said, seen, begin) for _ in "ab"), strict=True)
+    out_modes, in_modes = frame(rng, OUTPUTS, many), frame(rng, EYE_INPUTS, many)
+    wanted = out_modes * rearing.modes @ in_modes.T
+    pairs = zip(*(weights(rng, rearing, out_modes, in_modes, begin) for _ in "ab"), strict=True)
     layers = [np.stack(pair) for pair in pairs]  # (2, out, in) each: both eyes in one step
     unit, begun, rows = half_time(rearing.depth, 1.0, rearing.start), 0.0, []
     for kind, time in rearing.phases:
@@ -53,7 +53,7 @@ def descend(
         for step in range(steps + 1):
             chain = multiply(layers)
             if step == steps or step % 10 == 0:
-                now = np.einsum("ij,eij->ej", said, chain[-1] @ seen)
+                now = np.einsum("ij,eij->ej", out_modes, chain[-1] @ in_modes)
                 rows.append((begun + time * step / steps, *now))
             if step == steps:
                 break
@@ -87,7 +87,7 @@ def frame(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
 
 
 def weights(
-    rng: np.random.Generator, rearing: Rearing, said: np.ndarray, seen: np.ndarray, begin: str
+    rng: np.random.Generator, rearing: Rearing, out: np.ndarray, into: np.ndarray, begin: str
 ) -> list[np.ndarray]:
     """The layers of an eye at birth, (out, in) each."""
     depth, size = rearing.depth, rearing.start ** (1 / rearing.depth)
@@ -95,7 +95,7 @@ def weights(
         widths = [EYE_INPUTS, *[HIDDEN_UNITS] * (depth - 1), OUTPUTS]
         shapes = zip(widths[1:], widths, strict=False)
         return [size / HIDDEN_UNITS**0.5 * rng.standard_normal(shape) for shape in shapes]
-    frames = [seen, *(frame(rng, HIDDEN_UNITS, said.shape[1]) for _ in range(depth - 1)), said]
+    frames = [into, *(frame(rng, HIDDEN_UNITS, out.shape[1]) for _ in range(depth - 1)), out]
     return [size * above @ below.T for above, below in zip(frames[1:], frames, strict=False)]
 
 

@@ -76,8 +76,8 @@ class Measurement:
         except CplabError:
             raise
         except Exception as error:
-            said = f"{type(error).__name__}: {error}".partition("\n")[0]
-            raise CplabError(f"measurement {self.name!r} fails: {said}") from error
+            reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+            raise CplabError(f"measurement {self.name!r} fails: {reason}") from error
         check_plain(self.name, found)
         return found
 

@@ -109,8 +109,8 @@ def logits_of(run: Callable[[Tensor], Tensor], x: Tensor, calls: Calls) -> Tenso
         with devices.explain_failures():
             logits = run(x)
     except (RuntimeError, ValueError, IndexError) as error:
-        said = str(error).partition("\n")[0][:200]
-        what = f"images of shape {tuple(x.shape[1:])} do not fit the network ({said})"
+        reason = str(error).partition("\n")[0][:200]
+        what = f"images of shape {tuple(x.shape[1:])} do not fit the network ({reason})"
         raise CplabError(f"{what}: give such as it takes") from error
     if logits.ndim != 2 or len(logits) != len(x) or logits.shape[1] < 2:
         raise CplabError(

@@ -37,8 +37,8 @@ def trial(name: str) -> Iterator[list[str]]:
     except CplabError:
         raise
     except Exception as error:
-        said = str(error).partition("\n")[0]
-        raise CplabError(f"{name} fails on four images: {type(error).__name__}: {said}") from error
+        text = str(error).partition("\n")[0]
+        raise CplabError(f"{name} fails on four images: {type(error).__name__}: {text}") from error
     finally:
         after = states()
         used += [name for name in before if pickle.dumps(after[name]) != pickle.dumps(before[name])]

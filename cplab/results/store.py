@@ -99,9 +99,9 @@ class Result:
             return np.array([row[name] for row in self.curve])
         found = np.full(len(self.curve), math.nan)
         for rows in self.measured.values():
-            for epoch, said in rows.items():
-                if isinstance(said, dict) and name in said:
-                    found[epoch] = np.sum(said[name])
+            for epoch, row in rows.items():
+                if isinstance(row, dict) and name in row:
+                    found[epoch] = np.sum(row[name])
         return found
 
     def final(self, name: str) -> Any:
@@ -111,11 +111,11 @@ class Result:
 
     def plain(self) -> dict:
         """The result as plain data, without its source."""
-        said = {f.name: getattr(self, f.name) for f in fields(self)[1:-1]}
+        written = {f.name: getattr(self, f.name) for f in fields(self)[1:-1]}
         if not self.own:
-            del said["own"]
+            del written["own"]
         head = {"key": self.key, "kind": self.kind, "version": self.spec.version}
-        return {**head, "spec": specs.plain(self.spec), **said}
+        return {**head, "spec": specs.plain(self.spec), **written}
 
     def row(self) -> dict[str, str]:
         """The result as it stands on disk: `parse` reads its JSON and checksum."""
@@ -146,17 +146,17 @@ def parse(row: Any, source: str) -> Result:
     try:
         if checksum(row["json"]) != row["checksum"]:
             raise ValueError("its checksum does not fit")
-        said = json.loads(row["json"])
-        if wrong := specs.explain_mismatch(said, FORM):
+        written = json.loads(row["json"])
+        if wrong := specs.explain_mismatch(written, FORM):
             raise ValueError(wrong)
-        spec = specs.build_spec(said["kind"], said["spec"], said["version"])
+        spec = specs.build_spec(written["kind"], written["spec"], written["version"])
         measured = {
             name: {int(epoch): value for epoch, value in rows.items()}
-            for name, rows in said["measured"].items()
+            for name, rows in written["measured"].items()
         }
-        how = {name: said[name] for name in ("values", "seconds", *HOW)}
-        found = Result(spec, **how, measured=measured, own=said.get("own", {}), source=source)
-        if not said["key"] == row["key"] == found.key or row["kind"] != found.kind:
+        how = {name: written[name] for name in ("values", "seconds", *HOW)}
+        found = Result(spec, **how, measured=measured, own=written.get("own", {}), source=source)
+        if not written["key"] == row["key"] == found.key or row["kind"] != found.kind:
             raise ValueError("its key does not fit its spec")
         check(found)
         return found

@@ -31,8 +31,8 @@ def entry_of(result: Result) -> Entry:
 
     costs = {"epoch": result.seconds / max(1, getattr(result.spec, "epochs", 1))}
     for name, rows in result.measured.items():
-        dicts = [said for said in rows.values() if isinstance(said, dict)]
-        if took := [said["seconds"] for said in dicts if specs.positive(said.get("seconds"))]:
+        dicts = [row for row in rows.values() if isinstance(row, dict)]
+        if took := [row["seconds"] for row in dicts if specs.positive(row.get("seconds"))]:
             costs[name] = statistics.median(took)
     about = {name: getattr(result, name) for name in ABOUT}
     about |= {"accuracy": result.accuracy if "accuracy" in result.values else None, "costs": costs}
@@ -57,8 +57,8 @@ def shipped_specs(kind: str) -> dict[str, Any]:
     found = {}
     for key, text in shipped_texts(kind).items():
         try:
-            said = json.loads(text.partition(', "values": ')[0] + "}")
-            found[key] = specs.build_spec(kind, said["spec"], said["version"])
+            written = json.loads(text.partition(', "values": ')[0] + "}")
+            found[key] = specs.build_spec(kind, written["spec"], written["version"])
         except Exception:  # damaged, outdated or somebody else's
             shipped_entry(key)  # which tells
     return found

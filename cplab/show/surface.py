@@ -134,12 +134,12 @@ class Surface(anywidget.AnyWidget):
             that change what is drawn, as they would be; words, traits that other widgets had then;
             base, the values that these controls have now.
         """
-        told = {"base": by_id(base), "values": by_id(values), "words": by_id(words)}
+        moved = {"base": by_id(base), "values": by_id(values), "words": by_id(words)}
         with self.batch_changes():
             try:
                 there()
                 more = self._message() if self._late else {}
-                self.send({"after": self._number, **told, **more})
+                self.send({"after": self._number, **moved, **more})
             finally:
                 back()
                 self._late.clear()  # the page is as it was

@@ -80,8 +80,8 @@ def styles(kinds: Iterable[str]) -> dict[str, Style]:
     """The style of each kind; those without one of their own get different ones, in order."""
     found = {kind: style(kind) for kind in kinds}
     bare = [kind for kind, one in found.items() if one == Style(kind, EQUAL.colour)]
-    taken = {one.colour for kind, one in found.items() if kind not in bare}
-    free = [hue for hue in CUES if hue not in taken] or list(CUES)
+    used = {one.colour for kind, one in found.items() if kind not in bare}
+    free = [hue for hue in CUES if hue not in used] or list(CUES)
     for kind, hue in zip(bare, cycle(free), strict=False):
         found[kind] = Style(kind, hue, *CUES[hue])
     return found

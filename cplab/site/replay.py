@@ -98,7 +98,7 @@ def shown_marks(widget: Any, pool: Pool) -> Iterator[str]:
         if widget.value and not widget.value.startswith("<style>"):
             yield words(widget.value, pool)
     elif isinstance(widget, Job):
-        yield words(widget.said.value, pool)
+        yield words(widget.message.value, pool)
         return
     for child in getattr(widget, "children", ()):
         own = hasattr(child, "children") and type(child) not in (w.HBox, w.VBox, w.Box)
@@ -143,8 +143,8 @@ def moves(widget: Any, pool: Pool) -> dict[str, Any]:
     begun = [*known]
     while not rows:
         for _ in positions(known):
-            held = [(box, c) for box, c in every if c and c in known]
-            changed = [c for box, c in held if (control(box) or c).labels != c.labels]
+            kept = [(box, c) for box, c in every if c and c in known]
+            changed = [c for box, c in kept if (control(box) or c).labels != c.labels]
             if changed:  # by another control: it has no positions of its own
                 known.remove(changed[0])
                 rows.clear()
@@ -227,9 +227,9 @@ def explorer(one: Explorer, pool: Pool) -> dict[str, Any]:
                     # the map comes last, and is all that another map changes
                     others = others or figures(one.plots.panels, pool)[:-1]
                     drawn[point].append([*others, *figures(one.plots.map, pool)])
-            said = [words(getattr(one, n).value, pool, n) for n in ("phases", "picture", "readout")]
-            below = [words(getattr(one, n).value, pool, n) for n in ("status", "code")]
-            rows += [[*said, *figs, *below] for figs in drawn[point]]
+            names = ("phases", "picture", "readout", "status", "code")
+            texts = [words(getattr(one, name).value, pool, name) for name in names]
+            rows += [[*texts[:3], *figs, *texts[3:]] for figs in drawn[point]]
     reset_controls(known)
     call = f"cplab.Explorer({arguments(one)}at='…')"
     return moves_of(rows, [*known, map_shown], TRAIN) | {"call": call}
@@ -239,22 +239,22 @@ def explorer_options(one: Explorer) -> dict[str, Any]:
     """What an explorer was asked for beside its point, where that is not the usual."""
     like, usual = one.points.like, Run(profile=one.points.like.profile)
     names = ("dataset", "model", "schedule")
-    said = {n: getattr(like, n) for n in names if getattr(like, n) != getattr(usual, n)}
-    said |= {"profile": like.profile} if like.profile != Run().profile else {}
+    options = {n: getattr(like, n) for n in names if getattr(like, n) != getattr(usual, n)}
+    options |= {"profile": like.profile} if like.profile != Run().profile else {}
     deficits = tuple(value for _, value in one.deficit.options)
-    return said | ({"deficits": deficits} if deficits != OFFERED else {})
+    return options | ({"deficits": deficits} if deficits != OFFERED else {})
 
 
 def arguments(one: Explorer) -> str:
     """The same as arguments; a deficit of one's own cannot be called by its name."""
-    said = {k: v for k, v in explorer_options(one).items() if "@" not in str(v)}
-    return "".join(f"{name}={value!r}, " for name, value in said.items())
+    options = {k: v for k, v in explorer_options(one).items() if "@" not in str(v)}
+    return "".join(f"{name}={value!r}, " for name, value in options.items())
 
 
 def name_of(one: Explorer) -> str:
     """`explorer`, and what is not usual: for links and files."""
-    said = [re.sub(r"@\w+|[()']", "", str(value)) for value in explorer_options(one).values()]
-    return re.sub(r"\W+", "-", " ".join(["explorer", *said])).strip("-")
+    options = [re.sub(r"@\w+|[()']", "", str(value)) for value in explorer_options(one).values()]
+    return re.sub(r"\W+", "-", " ".join(["explorer", *options])).strip("-")
 
 
 def question_mark(one: Question, pool: Pool) -> dict[str, Any]:
@@ -288,10 +288,10 @@ def prediction_mark(one: Prediction, pool: Pool) -> dict[str, Any]:
         bar.value = mark
     one.reveal.click()
     view = list(shown_marks(one.figure, pool))
-    said = one.figure.children[-1].value
+    text = one.figure.children[-1].value
     for i, mark in enumerate(marks):
-        said = said.replace(f"you {mark:.1f}", f"you {{{i}}}", 1)
-    view[-1] = words(said, pool)
+        text = text.replace(f"you {mark:.1f}", f"you {{{i}}}", 1)
+    view[-1] = words(text, pool)
     spec = {"kind": "guess", "head": head(one), "cover": before, "button": one.reveal.description}
     return spec | {"asked": asked, "view": view}
 

@@ -183,7 +183,7 @@ class Run:
             raise CplabError(f"length {self.length} is not allowed with deficit none: {why}")
         assign(self, deficit=deficit if self.length else CLEAR)
         fine = self.optimizer == "sgd" or self.momentum == 0.9
-        require(fine, f"momentum is not allowed with {self.optimizer}: leave it out")
+        require(fine, f"momentum {self.momentum!r} is not allowed with {self.optimizer}: omit it")
         if self.pace == profile.pace:
             assign(self, pace=None)
         if self.weight_decay is not None and self.family in models.MODELS:

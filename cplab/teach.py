@@ -84,8 +84,8 @@ def copy_for(notebook: dict, name: str, solutions: bool) -> dict:
         for before, task, number, solution in exercises:
             key = f"{name[:2]}-{number}"
             checked = f"Put into `answer`: {CHECKS[key].words}." if key in CHECKS else ""
-            text = "\n\n".join(filter(None, (before.strip(), task.strip(), checked)))
-            cells += with_solution(key, text, solution) if solutions else to_do(key, text)
+            prompt = "\n\n".join(filter(None, (before.strip(), task.strip(), checked)))
+            cells += with_solution(key, prompt, solution) if solutions else to_do(key, prompt)
         if rest := EXERCISE.sub("", text).strip():
             cells.append(new_cell("markdown", f"{one['id']}-end", rest))
     return notebook | {"cells": cells}

@@ -177,6 +177,8 @@ def slim_parts() -> Iterator[Part]:
         for kinds, ends in ((["blur"], SLIM_ENDS), (("flip", "noise"), (60, 140))):
             yield lives(kinds, ends, [seed], **SLIM), TRACED
         yield lives(["permute"], [140], [seed], **SLIM), TRACED
+        later = [Run("blur", 0, end, seed=seed, **SLIM) for end in (60, 140)]
+        yield [run.without_window("running") for run in later], TRACED
 
 
 def slim_tables() -> Iterator[Table]:
@@ -191,6 +193,9 @@ def slim_tables() -> Iterator[Table]:
         return [of(*some) if all(some) else None for some in several]
 
     rows = {f"loss against the newborn, {kind}": row(harm_of, kind) for kind in runs}
+    rows["loss against the newborn, blur, clock running on"] = [
+        running_on(run) if run.end in (60, 140) else None for run in runs["blur"] if run
+    ]
     rows["blur, loss against equal training"] = row(partial(cell, q.equal_training_loss), "blur")
     rows["flip minus blur"] = row(apart, "flip", "blur")
     for kind in ("blur", "flip"):

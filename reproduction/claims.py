@@ -25,7 +25,10 @@ from reproduction.thesis import CONVOLUTIONAL, DENSE, SLIDES
 from reproduction.twoeyes import CLOSED_EYES, NO_GRADIENT
 
 # Why a size cannot answer.
-ANNEALED = "the newborn anneals from the start, and so has higher rates in its recovery"
+ANNEALED = (
+    "the newborn has higher rates in its recovery, and with several of the paper's epochs in one "
+    "that weighs more than in the paper"
+)
 
 BIG = {"course": (16,), "slim": (140,), "paper": (140,)}
 LATE = BIG | {"fit": (24,), "matched": (16,)}  # ends of long deficits
@@ -334,6 +337,8 @@ KINDS = [
 ]
 
 THREE = "Three schedules"
+HIGH_LEVEL = {"flip": "flip", "permute": "permuted labels"}
+PACE_1 = {"schedule": "paper", "pace": 1, "recovery": 160}
 SAYS = "The critical period does not come of annealing, and depends on the kind of deficit."
 FLIP_OVER_BLUR = "{0} epochs of flip, minus as many of blur, points"
 
@@ -397,14 +402,7 @@ RATES = [
             above(
                 f"annealed by epoch, pace 1, {words}: {FLIP_OVER_BLUR}",
                 {"course": (140,)},
-                partial(
-                    n.advantage_over_blur,
-                    deficit="flip",
-                    schedule="paper",
-                    pace=1,
-                    recovery=160,
-                    **fields,
-                ),
+                partial(n.advantage_over_blur, deficit="flip", **PACE_1, **fields),
             )
             for words, fields in (
                 ("momentum 0", {"momentum": 0.0}),
@@ -431,8 +429,32 @@ RATES = [
                 ),
                 beyond={"course": ANNEALED} if pace > 1 else {},
             )
-            for deficit, words in (("flip", "flip"), ("permute", "permuted labels"))
+            for deficit, words in HIGH_LEVEL.items()
             for pace in (10, 1)
+        ),
+    ),
+    *statement(
+        RATE,
+        "A clock that runs on",
+        "Ours; the source has no such control",
+        "A deficit that lasts harms, and a high-level one does not. (Against a newborn whose clock "
+        "runs on while nothing is trained: it recovers at the rates that the other has.)",
+        *(
+            (flat if deficit in HIGH_LEVEL else below)(
+                f"annealed by epoch, pace 1: {{0}} epochs of {words}, minus that newborn",
+                {"course": (end,)},
+                partial(n.running_newborn_gain, deficit=deficit, **PACE_1),
+            )
+            for deficit, words in (("blur", "blur"), ("noise", "noise"), *HIGH_LEVEL.items())
+            for end in (60, 140)
+        ),
+        *(
+            below(
+                "{0} epochs of blur, minus that newborn",
+                {"fit": (ends[0],), "slim": (ends[1],)},
+                n.running_newborn_gain,
+            )
+            for ends in ((8, 60), (24, 140))
         ),
     ),
     *schedule("fixed", "fixed", OWN, OWN),
@@ -471,11 +493,14 @@ DEPTHS = statement(
         for of, words in ((q.harm, "the newborn"), (q.equal_training_loss, "equal training"))
         for a, b in ((2, 1), (3, 2))
     ),
-    above(
-        "points lost to {0} epochs of blur against the newborn, n = 3 minus n = 1 with as many "
-        "parameters",
-        COURSE,
-        partial(n.excess, more=deep(3), less=deep("1-68")),
+    *(
+        above(
+            f"{more}points lost to {{0}} epochs of blur against the newborn, n = 3 minus n = 1 "
+            "with as many parameters",
+            COURSE,
+            partial(n.excess, more=deep(3) | how, less=deep("1-68") | how),
+        )
+        for more, how in (("", {}), (PATIENT % 60, LONGER))
     ),
     *(
         below(

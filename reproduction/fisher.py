@@ -130,13 +130,24 @@ TRACES = [
         *(
             above(
                 f"{{0}} epochs of blur: {words} in the end against {against}, doublings",
-                {size: AFTER[size] for size in ("course", "fit", "slim")},
+                {size: AFTER[size] for size in ("course", "fit", "matched", "slim")},
                 partial(n.doublings, other=other, how=how),
                 digits=2,
                 beyond=TOO_SHORT,
             )
             for words, how in READINGS.items()
             for against, other in (("equal training", "none"), ("as many of flip", "flip"))
+        ),
+        *(
+            between(
+                -inf,
+                0.9,
+                f"{words} in the end, of its highest",
+                {"fit": (24,), "matched": (16,), "slim": (140,)},
+                partial(n.remaining, how=how),
+                digits=2,
+            )
+            for words, how in READINGS.items()
         ),
     ),
     *figure_4("Paper, figure 4: ResNet-18", ("paper",), **RESNET),

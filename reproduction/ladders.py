@@ -149,7 +149,12 @@ def pace_tables() -> Iterator[Table]:
             f"loss after {words}": [harm_of(paced(p, end, kind)) for p in PACES]
             for kind, words in kinds.items()
         }
-        rows["loss after blur, clock running on"] = [*map(running_on, blurred)]
+        rows |= {
+            f"loss after {words}, clock running on": [
+                running_on(paced(p, end, kind)) for p in PACES
+            ]
+            for kind, words in kinds.items()
+        }
         rows["blur minus flip"] = [*map(apart, blurred, flipped)]
         for words, fields in VARIED.items():
             for kind in ("blur", "flip"):

@@ -49,6 +49,11 @@ def newborn_gain(size, length, seed, deficit="blur", **fields) -> float:
     return q.gain_over_newborn(life(size, length, seed, deficit, **fields))
 
 
+def running_newborn_gain(size, length, seed, deficit="blur", **fields) -> float:
+    """Points above the newborn whose clock runs on while nothing is trained."""
+    return -q.harm(life(size, length, seed, deficit, **fields), clock="running")
+
+
 def equal_training_gain(size, length, seed, deficit="blur", **fields) -> float:
     return -q.equal_training_loss(life(size, length, seed, deficit, **fields))
 
@@ -131,8 +136,8 @@ def peak(size, length, seed, **fields) -> float:
     return run.settings.pace * q.trace_peak(run)
 
 
-def remaining(size, length, seed, **fields) -> float:
-    return q.trace_remaining(traced(size, "none", length, seed, **fields))
+def remaining(size, length, seed, how=None, **fields) -> float:
+    return q.trace_remaining(traced(size, "none", length, seed, **fields), **(how or {}))
 
 
 def doublings(size, length, seed, other="none", how=None, **fields) -> float:

@@ -47,11 +47,14 @@ is settled by how they are trained and not by how they end. At a fixed learning 
 read over its last five epochs. *Predicted* is where the number lies if the source is right; \
 where a source says "about" or "no effect", how near that is was our choice, and the column says \
 it. The *newborn* (recovery-only control) has the recovery epochs alone, *equal training* \
-(matched-epochs control) as many epochs without a deficit. Points lost against equal training \
-are *lost time*, what the displaced clear epochs would have taught, plus *harm*, what the deficit \
-did: the same life with \
-the window cut out, minus this one. At onset 0 that life is the newborn. A *doubling* of a trace \
-is a factor of two; the paper's *clock* counts epochs by how far they anneal the learning rate.
+(matched-epochs control) as many epochs without a deficit. Where the rate falls with the epochs \
+the newborn begins at the first rate, as the first point of the paper's own curves does, so that \
+at the paper's own pace (`slim`, pace 1) its rows compare as the paper does; rows with a clock \
+that runs on say what is left when both recover at the same rates. Points lost against equal \
+training are *lost time*, what the displaced clear epochs would have taught, plus *harm*, what the \
+deficit did: the same life with the window cut out, minus this one. At onset 0 that life is the \
+newborn. A *doubling* of a trace is a factor of two; the paper's *clock* counts epochs by how far \
+they anneal the learning rate.
 
 **How a verdict comes about.** If the whole interval lies within what is predicted: *reproduced*. \
 If all of it lies outside: *contradicted*. If it contains the border: *undecided*, with the \

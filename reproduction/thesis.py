@@ -199,6 +199,7 @@ CONVOLUTIONAL = [
 
 
 STALE = "BatchNorm's statistics are still those of the whole network"
+FLOOR = "chance is all that is left of random cuts"
 
 
 AGAIN = {"moment": "pruned", "recalibrated": True}
@@ -209,9 +210,10 @@ MOMENTS: list[tuple[str, dict]] = [
 ]
 
 
-def stale(how: dict) -> dict:
-    """Why an accuracy says little that is taken before anything was measured or trained again."""
-    return {"course": STALE} if how == {"moment": "pruned"} else {}
+def beyond_cut(how: dict, density: float, other: str) -> dict[str, str]:
+    """Why an accuracy right after a cut says little: of statistics, or of a floor."""
+    floor = how is AGAIN and density == 0.1 and other == "random"
+    return {"course": FLOOR if floor else STALE} if floor or how == {"moment": "pruned"} else {}
 
 
 def ranking(density: float) -> list[dict]:
@@ -221,7 +223,7 @@ def ranking(density: float) -> list[dict]:
             f"{{0:.0%}} of weights kept by w² F minus by {words}, {when}, points",
             {"course": (density,)},
             partial(n.saliency_gain, other=metric, **how),
-            beyond=stale(how),
+            beyond=beyond_cut(how, density, metric),
         )
         for when, how in MOMENTS
         for metric, words in (("magnitude", "|w|"), ("random", "chance"))
@@ -239,7 +241,7 @@ SLIDES = [
                 f"{{0:.0%}} of weights kept by w² F, {when}, minus before, points",
                 {"course": (density,)},
                 partial(n.saliency_gain, other="before", **how),
-                beyond=stale(how),
+                beyond=beyond_cut(how, density, "before"),
             )
             for density in (0.8, 0.5)
             for when, how in MOMENTS[:2]

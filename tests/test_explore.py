@@ -139,9 +139,9 @@ def draw(grid):
     """A function that draws a point and returns the figures."""
     points, plots = Points(LIKE), Plots()
 
-    def at(onset, length, deficit="blur", beside=None, what="harm"):
+    def at(onset, length, deficit="blur", beside=None):
         run = points.run_at(deficit, onset, length)
-        plots.show(points, run, deficit, beside or (run if run in points else None), what)
+        plots.show(points, run, deficit, beside or (run if run in points else None))
         assert_whole(plots)
         return plots
 
@@ -256,27 +256,25 @@ def test_cost_is_harm_and_on_it_lost_time_each_with_its_interval(draw, place):
     assert not plots.healing.visible  # one recovery
 
 
-def test_the_map_shows_a_part_of_the_cost_at_each_point_and_marks_the_chosen_one(draw):
-    for what, control in (
-        ("harm", "without_window"),
-        ("loss", "equal_training"),
-        ("lost_time", "equal_training"),
-    ):
-        plots = draw(2, 4, what=what)
-        assert (plots.map.x_range.factors, plots.map.y_range.factors) == (["0", "2"], ["2", "4"])
+def test_the_maps_show_both_parts_of_the_cost_at_each_point_and_mark_the_chosen_one(draw):
+    for what, control in (("harm", "without_window"), ("lost_time", "equal_training")):
+        plots = draw(2, 4)
+        chart = {"harm": plots.map, "lost_time": plots.lost_time_map}[what]
+        assert (chart.x_range.factors, chart.y_range.factors) == (["0", "2"], ["2", "4"])
         cells = pd.DataFrame(shown(plots, "cells"))
         assert sorted(zip(cells.onset, cells.length, strict=True)) == [
             (str(onset), str(length)) for onset, length in PLACES
         ]
-        for cell in cells.itertuples():
-            run = blur(int(cell.onset), int(cell.length))
+        for cell in cells.to_dict("records"):
+            run = blur(int(cell["onset"]), int(cell["length"]))
             other = accuracies(getattr(run, control)())
             least = run.without_window() if what == "lost_time" else run
             own = accuracies(least)
             mean, half = (100 * value for value in difference(least, own, other))
-            assert cell.value == pytest.approx(mean)
-            assert cell.text == f"{mean:.1f}".replace("-0.0", "0.0").replace("-", "−")
-            assert cell.reach == f"± {half:.1f}"
+            assert cell[what] == pytest.approx(mean)
+            number = f"{mean:.1f}".replace("-0.0", "0.0").replace("-", "−")
+            assert cell[f"{what}_text"] == number
+            assert cell[f"{what}_reach"] == f"± {half:.1f}"
     assert shown(plots, "mark") == {"onset": ["2"], "length": ["4"]}
     assert shown(draw(1, 4), "mark") == {"onset": [], "length": []}
 
@@ -448,15 +446,15 @@ def test_a_missing_control_is_said_and_trained_too(lab):
     for seed in range(2):
         results.store.live_path(Run(onset=6, profile="ci", seed=seed).key).unlink()
     lab = cplab.Explorer(profile="ci", onset=2, length=4)
-    lab.what.value = "loss"
     cells = pd.DataFrame(shown(lab.plots, "cells")).set_index(["onset", "length"])
-    assert cells.text["2", "4"] == "?"
+    assert cells.lost_time_text["2", "4"] == "?"
     assert "Its controls are not trained yet." in text(lab.readout)
     assert "with its missing controls" in lab.estimate.value
 
 
-def test_a_click_on_the_map_chooses_the_cell(lab):
-    chart = lab.plots.map
+@pytest.mark.parametrize("name", ["map", "lost_time_map"])
+def test_a_click_on_a_map_chooses_the_cell(lab, name):
+    chart = getattr(lab.plots, name)
     for gesture, (i, j) in itertools.product((Tap, DoubleTap, PressUp), ((0, 1), (1, 0))):
         choose(lab, 1, 1)
         chart._trigger_event(gesture(chart, x=i + 0.9, y=j + 0.1))  # cell i is from i to i + 1
@@ -543,7 +541,7 @@ def test_recovery_is_a_slider_where_there_are_several_and_changes_every_panel(la
     costs = pd.DataFrame(shown(lab.plots, "by_onset")).set_index("onset")
     assert costs.harm["0"] == pytest.approx(10)
     assert costs.text["2"] == "?"  # which nobody trained with this recovery
-    assert shown(lab.plots, "cells")["text"] == ["10.0"]
+    assert shown(lab.plots, "cells")["harm_text"] == ["10.0"]
     assert lab.plots.map.x_range.factors == ["0", "2"]
     assert_whole(lab.plots)
     choose(lab, 2, 2)

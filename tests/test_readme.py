@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,17 @@ def better_on_blur(run, other):
 def more_harm(run, other):
     """Points of harm above that of another run."""
     return quantities.harm(run) - quantities.harm(other)
+
+
+def each_more_harm(run, other):
+    return quantities.each_seed(more_harm, run, other)
+
+
+def jacobian_at_peak(run):
+    """The squared Jacobian where the trace is highest, as a part of what it is in the end."""
+    peak = quantities.trace_peak(run) - 1
+    at = [epoch for epoch in quantities.trace_by_layer(run, of="jacobian") if epoch <= peak + 1]
+    return quantities.trace_at(run, at[-1], of="jacobian") / quantities.trace_at(run, of="jacobian")
 
 
 def test_its_figures_are_those_of_the_shipped_results():
@@ -83,7 +95,7 @@ def test_its_figures_are_those_of_the_shipped_results():
             Run(deficit, 0, 140 // pace, 160 // pace, schedule="paper", pace=pace)
             for pace in (1, 10)
         )
-        values = sign * quantities.each_seed(more_harm, slow, quick)
+        values = sign * each_more_harm(slow, quick)
         assert len(values) == 5
         measured.append(statistics.describe(values).partition(" (")[0])
     for pace in (10, 1):
@@ -91,8 +103,13 @@ def test_its_figures_are_those_of_the_shipped_results():
         values = quantities.each_seed(quantities.harm, run)
         assert len(values) == 5
         measured.append(statistics.describe(values).partition(" (")[0])
-    for end, sign in ((60, 1), (140, -1)):
-        run = Run("blur", 0, end, 160, schedule="paper", pace=1)
+    for kind, end, sign in (
+        ("blur", 60, 1),
+        ("blur", 140, -1),
+        ("flip", 140, -1),
+        ("noise", 140, 1),
+    ):
+        run = Run(kind, 0, end, 160, schedule="paper", pace=1)
         values = sign * quantities.each_seed(quantities.harm, run, clock="running")
         assert len(values) == 5
         measured.append(statistics.describe(values).partition(" (")[0])
@@ -119,11 +136,15 @@ def test_its_figures_are_those_of_the_shipped_results():
         measured.append(statistics.describe(values).partition(" (")[0])
         mean, half = statistics.mean_and_half(quantities.each_seed(quantities.lost_time, run))
         assert abs(mean) <= half  # no lost time is seen any more
+    wide, three = (replace(run, recovery=60) for run in pair)
+    for values in (quantities.each_seed(quantities.harm, wide), each_more_harm(three, wide)):
+        assert len(values) == 5
+        measured.append(statistics.describe(values).partition(" (")[0])
     clear = Run(onset=24, profile="fit")
     for values, digits in (
         (quantities.each_seed(better_on_blur, Run("blur", 0, 16), Run()), 1),
         (quantities.each_seed(quantities.trace_remaining, clear), 2),
-        (quantities.each_seed(quantities.trace_remaining, clear, of="jacobian"), 2),
+        (quantities.each_seed(jacobian_at_peak, clear), 2),
     ):
         assert len(values) == 5
         measured.append(statistics.describe(values, digits).partition(" (")[0])

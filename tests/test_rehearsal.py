@@ -353,9 +353,9 @@ def test_the_explorer_follows_every_control(small):
         "the whole curve", lambda: lab.source("live"), lambda live: len(live["epoch"]) == 7
     )
     lab.wait_for("the same curve", lambda: live["mean"] == lab.source("this")["mean"])
-    lab.tap("map", "2", "4")  # a click on the map
+    lab.tap("map of harm", "2", "4")  # a click on the map
     lab.wait_text(".cplab-readout", "^Blur from epoch 2 to 6 ends at")
-    lab.tap("map", "1", "3")
+    lab.tap("map of harm", "1", "3")
     lab.wait_text(".cplab-readout", "^Blur from epoch 1 to 4 ends at")
     lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     lab.press(lab.find(".cplab-code button"))

@@ -168,7 +168,7 @@ def compare(path, python, stride):
     data, count = Read(path), 0
     spec = data.whole(data.widgets[path.stem])
     names = [control["name"] for control in spec["controls"]]
-    assert {"deficit", "onset", "length", "what"} <= {*names}
+    assert {"deficit", "onset", "length"} <= {*names}
     for positions in walk(*(len(c["values"]) for c in spec["controls"]))[::stride]:
         count += 1
         for control, position in zip(spec["controls"], positions, strict=True):
@@ -187,6 +187,7 @@ def compare(path, python, stride):
             plots.sensitivity,
             plots.healing,
             plots.map,
+            plots.lost_time_map,
         )
         shown = [fig for fig in panels if fig.visible]
         assert [f["title"] for f in figures] == [" ".join(f.title.text.split()) for f in shown]
@@ -195,8 +196,9 @@ def compare(path, python, stride):
         assert chosen == [numbers(sources["chosen"].data["length"])]
         bars = drawn(figures[3], "vbar", "top", "fill_alpha")[0]
         assert bars == [numbers(sources["by_onset"].data[n]) for n in ("harm", "alpha")]
-        assert drawn(figures[-1], "text", "text")[0] == [list(sources["cells"].data["text"])]
-        assert drawn(figures[-1], "rect", "x")[-1] == [list(sources["mark"].data["onset"])]
+        for fig, what in zip(figures[-2:], ("harm", "lost_time"), strict=True):
+            assert drawn(fig, "text", "text")[0] == [list(sources["cells"].data[f"{what}_text"])]
+            assert drawn(fig, "rect", "x")[-1] == [list(sources["mark"].data["onset"])]
     return count
 
 

@@ -33,7 +33,7 @@ PAPER = "paper"  # the profile of the second set of results
 OFFERED = ("blur", "flip", "permute", "noise")
 KEY = "cut out: the same life without the window · harmless: less than 1 point of harm"
 LAST = " · final accuracy: mean of the last epochs (5 at most), since the rate stays"
-MOVED = ("deficit", "onset", "length", "recovery", "clock", "what")
+MOVED = ("deficit", "onset", "length", "recovery", "clock")
 COPY = (
     "<button type='button' onclick=\"navigator.clipboard."
     'writeText(this.previousElementSibling.textContent)">copy</button>'
@@ -53,10 +53,10 @@ class Explorer(w.VBox):
         setting: other fields of a Run, such as schedule, dataset, model, and the seed of live runs.
 
     The controls are attributes, to be driven from Python as well: `deficit`, `onset`, `length`,
-    `recovery` where there are results of several, `clock` where rates fall with the epochs, `what`
-    the map shows, `size` where there are results of the paper's (set `.value`); `train`, `stop`
-    (call `.click()`). `readout` says what is seen. `points` is what is known (a Points), `plots`
-    what is drawn (a Plots), `job` trains.
+    `recovery` where there are results of several, `clock` where rates fall with the epochs, `size`
+    where there are results of the paper's (set `.value`); `train`, `stop` (call `.click()`).
+    `readout` says what is seen. `points` is what is known (a Points), `plots` what is drawn (a
+    Plots), `job` trains.
 
     >>> explorer = Explorer(onset=4)
     >>> explorer.run.call()
@@ -91,7 +91,8 @@ class Explorer(w.VBox):
             getattr(self, name).observe(self._choose, "value")
         self.size.observe(self._resize, "value")
         for gesture in (DoubleTap, PressUp, Tap):  # fast, slow and ordinary clicks
-            self.plots.map.on_event(gesture, self._tap)
+            for chart in (self.plots.map, self.plots.lost_time_map):
+                chart.on_event(gesture, self._tap)
         self._draw()
         self._surface = surface(self.plots.panels)
         self._tell()
@@ -109,8 +110,6 @@ class Explorer(w.VBox):
         self.deficit = buttons([(label(name), name) for name in names]).add_class("cplab-deficit")
         self.size = buttons(sizes).add_class("cplab-size")
         self.clock = buttons([(f"clock {name}", name) for name in CLOCKS]).add_class("cplab-clock")
-        maps = [("map: harm", "harm"), ("map: lost time", "lost_time"), ("map: loss", "loss")]
-        self.what = buttons(maps).add_class("cplab-what")
         self.onset, self.onset_box = slider("cplab-onset")
         self.length, self.length_box = slider("cplab-length")
         self.recovery = w.SelectionSlider(options=[("", 0)], **CALM).add_class("cplab-recovery")
@@ -134,7 +133,7 @@ class Explorer(w.VBox):
         recovery = w.HBox([w.HTML("recovery&ensp;"), self.recovery, self.one_recovery])
         choices = [row(self.deficit, self.size, self.clock), row(onset, length, recovery)]
         shown = [self.phases, row(self.picture, self.readout), self._surface]
-        return [*choices, *shown, row(self.what, self.status), self.job, self.code]
+        return [*choices, *shown, self.status, self.job, self.code]
 
     def _offer_setting(self, onset: int, length: int) -> None:
         """Offer what there is in this setting: these recoveries, so many epochs, a clock."""
@@ -170,9 +169,9 @@ class Explorer(w.VBox):
         self._drawn = self._what_is_shown(self.run)
         self.plots.show(*self._drawn)
 
-    def _what_is_shown(self, run: Run) -> tuple[Points, Run, str, Run | None, str]:
+    def _what_is_shown(self, run: Run) -> tuple[Points, Run, str, Run | None]:
         shown = run if run in self.points else next(iter(self.points.neighbours(run)), None)
-        return self.points, run, self.deficit.value, shown, self.what.value
+        return self.points, run, self.deficit.value, shown
 
     def _tell(self, picture: bool = True) -> None:
         for widget, traits in self._say(self.run).items():
@@ -241,7 +240,7 @@ class Explorer(w.VBox):
         self._surface.discard_precomputed()
 
     def _tap(self, event: Any) -> None:
-        """A click on the map chooses the point: on an axis of names, cell i is from i to i + 1."""
+        """A click on a map chooses the point: on an axis of names, cell i is from i to i + 1."""
         onsets, lengths = self.plots.map.x_range.factors, self.plots.map.y_range.factors
         i, j = math.floor(event.x), math.floor(event.y)
         if 0 <= i < len(onsets) and 0 <= j < len(lengths):

@@ -20,9 +20,8 @@ from cplab.show.theme import style
 
 SHORTEST = 8  # epochs that sliders reach at least
 LOST = "#BBBBBB"  # the colour of lost time
-# of each map its title, and from how many points on a cell is darkest
-MAPS = {"harm": ("points of harm", 6), "lost_time": ("points of lost time", 12)}
-MAPS |= {"loss": ("points lost to equal training", 12)}
+# of each map from how many points on a cell is darkest
+MAPS = {"harm": 6, "lost_time": 12}
 SOURCES = ["this", "equal", "control", "live", "pair", "other", "crossing", "by_length", "clear"]
 SOURCES += ["chosen", "by_onset", "by_recovery", "cells", "mark"]
 
@@ -119,7 +118,7 @@ class Points:
 
 class Plots:
     """The explorer's figures: a life's curve; its recovery beside that of its control; what length,
-    onset and recovery do; the map of all points.
+    onset and recovery do; the maps of harm and of lost time at all points.
 
     `panels` is what is shown, the figures are parts of it; `sources` hold what is drawn, by name.
 
@@ -134,8 +133,9 @@ class Plots:
         self._build_curves()
         self._build_removal()
         self.sensitivity, self.healing = map(self._build_cost, ("onset", "recovery"))
-        self._build_map()
-        figs = [self.curve, self.pair, self.removal, self.sensitivity, self.healing, self.map]
+        self.map, self.lost_time_map = map(self._build_map, MAPS)
+        figs = [self.curve, self.pair, self.removal, self.sensitivity, self.healing]
+        figs += [self.map, self.lost_time_map]
         self.panels = theme.figure_row(*figs, min_height=2 * self.map.height)
 
     def _band(self, fig: figure, name: str, x: str, look: theme.Style | None, text: str) -> None:
@@ -194,30 +194,29 @@ class Plots:
         fig.xgrid.visible = False
         return legend_above(fig)
 
-    def _build_map(self) -> None:
+    def _build_map(self, what: str) -> figure:
+        """A cell for each point, with harm or lost time in it."""
         ranges = {"x_range": FactorRange(), "y_range": FactorRange()}
-        self.map = panel("onset", "length", "map", **ranges)
-        self.map.grid.visible = False
-        hue: Any = linear_cmap("value", RdBu[11], -1, 1, nan_color="#EEEEEE")
-        self._hues, cells = hue.transform, {"source": self.sources["cells"]}
-        cell: Any = {"x": "onset", "y": "length", "width": 0.96, "height": 0.94}
-        self.map.rect(**cell, **cells, fill_color=hue, line_color=None)
-        words: Any = {"x": "onset", "y": "length", "text_align": "center", "text_color": "ink"}
+        fig = panel("onset", "length", f"map of {what}", **ranges)
+        fig.grid.visible = False
+        hue: Any = linear_cmap(what, RdBu[11], -MAPS[what], MAPS[what], nan_color="#EEEEEE")
+        place, cells = {"x": "onset", "y": "length"}, {"source": self.sources["cells"]}
+        cell: Any = {**place, "width": 0.96, "height": 0.94}
+        fig.rect(**cell, **cells, fill_color=hue, line_color=None)
+        words: Any = {**place, **cells, "text_align": "center", "text_color": f"{what}_ink"}
         up = {"text_font_size": "11px", "text_baseline": "bottom", "y_offset": 1}
-        self.map.text(text="text", **words, **cells, **up)
+        fig.text(text=f"{what}_text", **words, **up)
         down = {"text_font_size": "8px", "text_baseline": "top", "y_offset": 3}
-        self.map.text(text="reach", **words, **cells, **down)
+        fig.text(text=f"{what}_reach", **words, **down)
         ring: Any = {"fill_alpha": 0, "line_color": "#111111", "line_width": 3}  # seen on every hue
-        self.map.rect(**cell, source=self.sources["mark"], **ring)
+        fig.rect(**cell, source=self.sources["mark"], **ring)
+        return fig
 
-    def show(
-        self, points: Points, run: Run, deficit: str, shown: Run | None, what: str = "harm"
-    ) -> None:
+    def show(self, points: Points, run: Run, deficit: str, shown: Run | None) -> None:
         """Draw a point.
 
         Arguments: deficit, the one that is chosen, which the run has only if it lasts; shown, whose
-            curves stand for the point: itself if it was trained, else a neighbour, or None; what,
-            the map shows: harm or loss.
+            curves stand for the point: itself if it was trained, else a neighbour, or None.
         """
         like, look = shown or run, style(deficit)
         self._take_look(look)
@@ -227,7 +226,7 @@ class Plots:
             self.live([], [])
         self._show_removal(points, deficit, like)
         self._show_costs(points, deficit, like, run)
-        self._show_map(points, deficit, what)
+        self._show_maps(points, deficit)
         self._put(points.once(chosen_columns, run if run in points else None, deficit))
         nearest = "" if like == run else "nearest: "
         control = "the life cut out" if like.onset else "the newborn's"
@@ -238,7 +237,8 @@ class Plots:
             (self.removal, f"accuracy by length, onset {like.onset}{clock}"),
             (self.sensitivity, f"cost by onset, length {like.length}{clock}"),
             (self.healing, f"cost by epochs of recovery{clock}"),
-            (self.map, f"{MAPS[what][0]}{clock}"),
+            (self.map, f"points of harm{clock}"),
+            (self.lost_time_map, f"points of lost time{clock}"),
         ):
             fig.title.text = theme.wrap(title, fig.width)
 
@@ -288,12 +288,11 @@ class Plots:
             fig.y_range.update(start=1.08 * low, end=1.08 * high)
         self.healing.visible = len(points.recoveries) > 1
 
-    def _show_map(self, points: Points, deficit: str, what: str) -> None:
-        self.map.x_range.factors, self.map.y_range.factors = (
-            [*map(str, points.trained_values(axis))] for axis in ("onset", "length")
-        )
-        self._hues.update(low=-MAPS[what][1], high=MAPS[what][1])
-        self._put({"cells": points.once(map_cells, deficit, what)})
+    def _show_maps(self, points: Points, deficit: str) -> None:
+        onsets, lengths = ([*map(str, points.trained_values(axis))] for axis in ("onset", "length"))
+        for fig in (self.map, self.lost_time_map):
+            fig.x_range.factors, fig.y_range.factors = onsets, lengths
+        self._put({"cells": points.once(map_cells, deficit)})
 
 
 def panel(x: str, y: str, name: str, **options: Any) -> figure:
@@ -363,17 +362,17 @@ def cost_bars(
     return faint | columns, np.nanmin([0, *every]), np.nanmax([1, *every])
 
 
-def map_cells(points: Points, deficit: str, what: str) -> dict[str, Any]:
-    """The cells of the map of harm or loss."""
+def map_cells(points: Points, deficit: str) -> dict[str, Any]:
+    """The cells of the maps of harm and of lost time."""
     rows = windows.rows_at(points.means, deficit=deficit)
-    values, halves = (100 * rows[name].to_numpy() for name in (what, f"{what}_half"))
-    return {
-        **place_columns(rows),
-        "value": values,
-        "text": [statistics.mean_in_words(v, np.nan, 1) if np.isfinite(v) else "?" for v in values],
-        "reach": [f"± {v:.1f}" if np.isfinite(v) else "" for v in halves],
-        "ink": ["white" if abs(v) > 0.55 * MAPS[what][1] else "black" for v in values],
-    }
+    columns: dict[str, Any] = place_columns(rows)
+    for what, most in MAPS.items():
+        values, halves = (100 * rows[name].to_numpy() for name in (what, f"{what}_half"))
+        words = [statistics.mean_in_words(v, np.nan, 1) if np.isfinite(v) else "?" for v in values]
+        columns |= {what: values, f"{what}_text": words}
+        columns[f"{what}_reach"] = [f"± {v:.1f}" if np.isfinite(v) else "" for v in halves]
+        columns[f"{what}_ink"] = ["white" if abs(v) > 0.55 * most else "black" for v in values]
+    return columns
 
 
 def place_columns(rows: pd.DataFrame) -> dict[str, list[str]]:

@@ -197,16 +197,12 @@ def moves_of(
 
 
 def explorer(one: Explorer, pool: Pool) -> dict[str, Any]:
-    """The explorer at every position of its sliders, with each of its maps, each look once."""
+    """The explorer at every position of its sliders, each look once."""
     shown = [n for n in EXPLORED if getattr(one, n).layout.display != "none"]
     known = [c for name in shown if (c := control(getattr(one, name), name))]
     for c in known:
         c.quiet = False  # a number stands beside it
-    map_shown = control(one.what, "what")
-    assert map_shown
-    map_shown.words = "map"
-    map_shown.labels = [label.removeprefix("map: ") for label in map_shown.labels]
-    draw, drawn, rows = one.plots.show, dict[Any, list[list[str]]](), list[list[str]]()
+    draw, drawn, rows = one.plots.show, dict[Any, list[str]](), list[list[str]]()
     if one.plots.panels.document:
         one.plots.panels.document.remove_root(one.plots.panels)  # nobody listens
     with (
@@ -214,25 +210,21 @@ def explorer(one: Explorer, pool: Pool) -> dict[str, Any]:
         patch.object(one.job, "busy", True),  # nobody asks what training would cost
     ):
         for _ in positions(known):
-            points, run, deficit, near, _ = one._what_is_shown(one.run)
+            points, run, deficit, near = one._what_is_shown(one.run)
             # a point that nobody trained shows its neighbour's figures; of itself there is only
             # its onset, where that stands on an axis
             onset = run.onset if run.onset in points.trained_values("onset") else None
             like = run if run in points or near is None else onset
             point = points.like.recovery, points.clock, deficit, near, like
             if point not in drawn:
-                drawn[point], others = [], list[str]()
-                for _, what in one.what.options:
-                    draw(points, run, deficit, near, what)
-                    # the map comes last, and is all that another map changes
-                    others = others or figures(one.plots.panels, pool)[:-1]
-                    drawn[point].append([*others, *figures(one.plots.map, pool)])
+                draw(points, run, deficit, near)
+                drawn[point] = figures(one.plots.panels, pool)
             names = ("phases", "picture", "readout", "status", "code")
             texts = [words(getattr(one, name).value, pool, name) for name in names]
-            rows += [[*texts[:3], *figs, *texts[3:]] for figs in drawn[point]]
+            rows.append([*texts[:3], *drawn[point], *texts[3:]])
     reset_controls(known)
     call = f"cplab.Explorer({arguments(one)}at='…')"
-    return moves_of(rows, [*known, map_shown], TRAIN) | {"call": call}
+    return moves_of(rows, known, TRAIN) | {"call": call}
 
 
 def explorer_options(one: Explorer) -> dict[str, Any]:

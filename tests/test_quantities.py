@@ -21,7 +21,7 @@ from cplab.paths import LinearPath
 from cplab.pruning import KernelPruning, KernelSplit, Pruned, Retraining, Search
 from cplab.results import by_key as find_by_key
 from cplab.results import find
-from cplab.results.tables import ABOUT
+from cplab.results.tables import ABOUT, shipped_specs
 from cplab.runs import Run
 
 COURSE = Run(profile="course")
@@ -401,6 +401,26 @@ def test_the_table_says_of_each_point_what_its_seeds_say(points):
     known = points.dropna(subset=["loss", "lost_time", "harm"])
     assert len(known) > 40
     assert np.allclose(known.loss, known.lost_time + known.harm)
+
+
+def test_the_table_says_so_in_every_setting_and_by_both_clocks():
+    clear = {"deficit": "none", "onset": 0, "length": 0, "seed": 0, "skipped": 0}
+    runs = (run for run in shipped_specs("Run").values() if run.recovery)
+    settings = {replace(run, **clear, windows=(), treatments=()) for run in runs}
+    assert len(settings) > 40
+    for like in settings:
+        for clock in ("stopped", "running") if like.schedule == "paper" else ("stopped",):
+            points = windows.point_means(windows.same_setting(like), clock)
+            for (deficit, onset, length), row in points.dropna(subset="harm").iloc[::6].iterrows():
+                run = replace(like, deficit=deficit, onset=onset, length=length)
+                for name, how in (
+                    ("loss", {}),
+                    *((n, {"clock": clock}) for n in ("lost_time", "harm")),
+                ):
+                    values = q.each_seed(BY_HAND[name], run, **how)
+                    mean, half = statistics.mean_and_half(values)
+                    found = 100 * row[[name, f"{name}_half"]].to_numpy(float)
+                    assert found == pytest.approx([mean, half], nan_ok=True), (run, clock, name)
 
 
 def test_one_seed_has_no_interval_and_no_rows_give_no_points():

@@ -221,6 +221,8 @@ def run_one(o: Namespace) -> None:
     print(f"{numbers_of(result)} ({origin} result {result.key})\n{specs.python_call(result.spec)}")
     for name, found in result.measured.items():
         print(f"{name} measured after {len(found)} epochs")
+    for name, source in result.own.items():
+        print(f"\n# {name}\n{source}")
 
 
 @command("sweep", "lists --controls --measure --workers --cluster --device --json")

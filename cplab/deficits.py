@@ -297,6 +297,9 @@ def read_part(text: str, what: str, size: int, strict: bool) -> Deficit:
         require(not strict, there)
         return Deficit(text, none, text.replace(own, ""), dash="dotted")
     names = ", ".join(DEFICITS)
+    # a student's own without its digest: the last that was defined
+    own_ones = (known for known in reversed(DEFICITS) if known.startswith(f"{kind}@"))
+    kind = kind if kind in DEFICITS else next(own_ones, kind)
     require(kind in DEFICITS, f"unknown {what}: choose one of {names}, or define your own")
     require(found, f"{what} is not allowed: write it like blur, blur-2, blur:left")
     part = DEFICITS[kind]

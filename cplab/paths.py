@@ -55,7 +55,8 @@ class LinearPath:
     def life(self) -> tuple[Step | Event, ...]:
         """Both lives, one after the other, and the walk."""
         twin = self.run.equal_training()
-        return *self.run.life, Event("begin_again"), *twin.life, Event("walk", (self.points,))
+        begin, walk = (self.version,), (self.points, self.version)  # in checkpoints' names
+        return *self.run.life, Event("begin_again", begin), *twin.life, Event("walk", walk)
 
     @property
     def epochs(self) -> int:

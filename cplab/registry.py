@@ -38,7 +38,7 @@ def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> 
     plain = isinstance(thing, (FunctionType, type))
     name, source, apply = getattr(thing, "__name__", ""), "", thing
     more = (DECORATED.get(thing, {}) if plain else {}) if options is None else options
-    allowed = [option for option in usual if option not in ("name", "apply", "source")]
+    allowed = [option for option in usual if option not in ("name", "apply", "source", "view")]
     for option in more:
         one_of(f"option of {name}", option, allowed)
     if own := not plain or is_own(thing):

@@ -24,6 +24,9 @@ CLEAR = "none"  # the deficit of an epoch that has none
 LONGEST = 100_000  # epochs of a life
 EPOCHS = partial(whole, most=LONGEST)
 SHARED = 1000  # epochs, of lives that many runs have in common
+# What the steps of a life hold; runs that agree in all other fields may share training.
+IN_STEPS = ("deficit", "onset", "length", "recovery", "schedule", "pace", "rate", "windows")
+IN_STEPS += ("skipped", "treatments")
 WINDOWS = 100  # further deficits of a life, at most
 CLOCKS = ("stopped", "running")  # what a schedule's clock does while nothing is trained
 
@@ -244,13 +247,11 @@ class Run:
         """16 hexadecimal digits: the name of this run's result."""
         return specs.key(self)
 
-    @property
+    @cached_property
     def trunk_key(self) -> tuple:
         """Two runs may share training only if these agree."""
-        names = ("optimizer", "momentum", "arithmetic", "weight_decay", "augment")
-        changed = [(n, getattr(self, n)) for n in names if getattr(self, n) != getattr(Run, n)]
-        first = (self.dataset, self.model, self.profile, self.seed, self.version)
-        return ("Run", *first, *changed)
+        names = (f.name for f in fields(self) if f.name not in IN_STEPS)
+        return ("Run", self.version, *((name, getattr(self, name)) for name in names))
 
     def phase(self, epoch: int) -> str:
         """clear, deficit or recovery."""

@@ -57,14 +57,14 @@ def as_plain(value: Any) -> Any:
 
 
 def kinds() -> dict[str, Any]:
-    """All classes of specs by name.
+    """All classes of specs that have results, by name.
 
     >>> kinds()["Run"]
     <class 'cplab.runs.Run'>
     """
     for home in HOMES:
         importlib.import_module(home)
-    return SPECS
+    return {name: cls for name, cls in SPECS.items() if hasattr(cls, "trained_by")}
 
 
 def check_spec(spec: Any) -> Any:
@@ -104,7 +104,7 @@ def build_spec(kind: str, values: dict, version: int | None = None) -> Any:
     Raises: ValueError for a kind that is none, Outdated for another version than `version`;
         TypeError for fields that it has not; CplabError for values that are not allowed.
     """
-    if not isinstance(kind, str) or (kind not in SPECS and kind not in kinds()):
+    if not isinstance(kind, str) or (kind not in SPECS and kinds() and kind not in SPECS):
         raise ValueError(f"it is of an unknown kind, {kind!r:.40}")
     cls: Any = SPECS[kind]
     if version is not None and version != cls.version:

@@ -24,6 +24,11 @@ def test_a_preview_is_what_the_network_sees(name, profile):
     assert np.abs(rows["seen"] - wanted).max() <= (5 if name == "blank" else 1)
 
 
+def test_of_somebodys_own_that_is_not_defined_here_the_clear_images_are_shown():
+    rows, _ = preview("practice", "ci", "cover_top@2e1d7d46")
+    assert [*rows] == ["clear"]
+
+
 @pytest.mark.parametrize("name", ["noise", "fresh_noise"])
 def test_noise_is_seen_as_noise_of_that_kind(name):
     images = cplab.images("practice", "paper")

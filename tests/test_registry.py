@@ -162,6 +162,9 @@ def test_a_class_counts_whole_though_its_first_method_stays(old, new):
         ("import conftest\ndef f(x, y):\n    return conftest.x, y\n", {}, ["conftest", "import"]),
         ("def f(x, y):\n    import conftest\n    return x, y\n", {}, ["conftest", "import"]),
         ("exec('def f(x, y): return x, y')\n", {}, ["source", "cell"]),
+        ("import numpy as np\ndef f(x, y):\n    return x * np.load('k.npy'), y\n", {}, ["file"]),
+        ("def f(x, y):\n    with open('k') as k:\n        return x + len(k), y\n", {}, ["file"]),
+        ("import os\ndef f(x, y):\n    return x * len(os.environ), y\n", {}, ["environment"]),
         (
             "def make():\n    n = 0\n    def f(x, y):\n        nonlocal n\n        n += 1\n"
             "        return x, y\n    return f\nf = make()\n",
@@ -225,6 +228,19 @@ def test_the_same_meaning_is_one_entry_and_takes_the_later_label():
     assert (
         deficits.find_deficit(deficits.canonical_name(space["cover"]), strict=False).label == "two"
     )
+
+
+def test_a_view_is_written_and_no_option():
+    with pytest.raises(CplabError, match="option of cover 'view'"):
+        cell("import cplab\n@cplab.deficit(view='left')\n" + COVER, K=5.0)
+
+
+def test_without_its_digest_a_students_own_is_the_last_that_was_defined():
+    for value in (6.0, 7.0):
+        space = cell("import cplab\n@cplab.deficit\n" + COVER, K=value)
+        name = deficits.canonical_name(space["cover"])
+        assert deficits.canonical_name("cover") == name
+        assert deficits.canonical_name("blur+cover-3") == f"blur+{name}-3"
 
 
 def test_sources_are_found_by_the_names_in_a_text():

@@ -92,7 +92,7 @@ class TwoLives(Classification):
 
 
 @event
-def begin_again(learner: Learner, spec: Any, images: data.Images) -> dict:
+def begin_again(learner: Learner, spec: Any, images: data.Images, version: int) -> dict:
     """Keep the weights, and be a newborn."""
     kept = {FIRST + name: w.detach().clone() for name, w in learner.net.named_parameters()}
     new = TASKS[spec.task].start(spec, images.train_x.device)
@@ -102,7 +102,7 @@ def begin_again(learner: Learner, spec: Any, images: data.Images) -> dict:
 
 @event
 @torch.no_grad()
-def walk(learner: Learner, spec: Any, images: data.Images, points: int) -> dict:
+def walk(learner: Learner, spec: Any, images: data.Images, points: int, version: int) -> dict:
     """Test loss and accuracy at equal steps from the kept weights to the network's own."""
     found: dict[str, list[float]] = {"loss": [], "accuracy": []}
     for part in torch.linspace(0, 1, points).tolist():

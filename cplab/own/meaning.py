@@ -30,6 +30,9 @@ PACKAGE = Path(__file__).parents[1]
 PATHS = [sysconfig.get_paths()[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib")]
 PATHS += [*site.getsitepackages(), site.getusersitepackages(), str(PACKAGE)]
 LIBRARIES = ("<frozen", *(path + os.sep for path in PATHS))
+# Whose value a file or the environment decides, and may be another tomorrow
+OUTSIDE = {"open", "load", "loadtxt", "genfromtxt", "fromfile", "memmap", "read_text", "read_bytes"}
+OUTSIDE |= {"environ", "getenv", "read_csv", "read_parquet", "imread"}
 STATEMENTS: WeakKeyDictionary = WeakKeyDictionary()  # by function, whose file may change
 Lines = dict[str, tuple[int, str]]  # of a text: name -> kind and text
 
@@ -200,6 +203,8 @@ def names_read(text: str, name: str) -> set[str]:
         steps = [(step.opname, step.argval) for step in dis.get_instructions(code)]
         stored = {value for step, value in steps if step == "STORE_NAME"}
         for step, value in steps:
+            if value in (OUTSIDE if step in ("LOAD_ATTR", "LOAD_METHOD") else {"open"}):
+                refuse(f"{name} reads a file or the environment ({value}): make it inside instead")
             if step in ("STORE_GLOBAL", "DELETE_GLOBAL"):
                 refuse(f"{name} changes the global {value!r}: return what it needs instead")
             if step == "IMPORT_NAME" and not is_library(value):

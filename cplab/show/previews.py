@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from cplab import data
+from cplab.checks import CplabError
 from cplab.deficits import apply_deficit, canonical_name
 from cplab.profiles import PROFILES
 from cplab.show.pictures import to_pixels
@@ -23,7 +24,8 @@ def preview(dataset: str, profile: str, deficit: object, count: int = 3) -> tupl
     Arguments: dataset, of which practice images are shown where it is not at hand; profile;
         deficit, a name or a function; count, images.
     Returns: {"clear": uint8 (N, H, W, C), "seen": the same}, and the set that they are of. Noise is
-        of the kind that a run would have, another pattern.
+        of the kind that a run would have, another pattern. Of somebody's own that is not defined
+        here there is no "seen".
     """
     name = re.sub(":(left|right)", "", canonical_name(deficit))  # as the eye sees that has it
     shown = dataset if data.is_here(dataset) else "practice"
@@ -37,7 +39,10 @@ def preview(dataset: str, profile: str, deficit: object, count: int = 3) -> tupl
         return {"clear": clear, "seen": seen}, shown
     images = data.images(shown, profile)  # of a student's own, or another that is written for torch
     y = images.train_y[:count]
-    tensor, _ = apply_deficit(images.normal(images.train_x[:count]), y, name)
+    try:
+        tensor, _ = apply_deficit(images.normal(images.train_x[:count]), y, name)
+    except CplabError:  # somebody's own, which is not defined here
+        return {"clear": clear}, shown
     return {"clear": clear, "seen": to_pixels(tensor, images).numpy()}, shown
 
 

@@ -55,8 +55,8 @@ class LinearPath:
     def life(self) -> tuple[Step | Event, ...]:
         """Both lives, one after the other, and the walk."""
         twin = self.run.equal_training()
-        begin, walk = (self.version,), (self.points, self.version)  # in checkpoints' names
-        return *self.run.life, Event("begin_again", begin), *twin.life, Event("walk", walk)
+        again = Event("begin_again", (self.version,))  # which is then in its checkpoints' names
+        return *self.run.life, again, *twin.life, Event("walk", (self.points,))
 
     @property
     def epochs(self) -> int:

@@ -86,7 +86,7 @@ def test_a_network_and_itself_have_a_flat_line():
     task = tasks.TASKS["linear_path"]
     images, learner = task.images(PATH, CPU), task.start(PATH, CPU)
     kept = copy.deepcopy(learner.net)
-    EVENTS["begin_again"](learner, PATH, images)
+    EVENTS["begin_again"](learner, PATH, images, PATH.version)
     assert not learner.optimizer.state
     for name, weight in kept.named_parameters():
         assert torch.equal(learner.extra["first." + name], weight)  # as it was born again

@@ -102,7 +102,7 @@ def begin_again(learner: Learner, spec: Any, images: data.Images, version: int) 
 
 @event
 @torch.no_grad()
-def walk(learner: Learner, spec: Any, images: data.Images, points: int, version: int) -> dict:
+def walk(learner: Learner, spec: Any, images: data.Images, points: int) -> dict:
     """Test loss and accuracy at equal steps from the kept weights to the network's own."""
     found: dict[str, list[float]] = {"loss": [], "accuracy": []}
     for part in torch.linspace(0, 1, points).tolist():

@@ -11,7 +11,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,7 +58,8 @@ class Images:
 
 
 def images(dataset: str = "cifar10", profile: str = "course", device: str = "cpu") -> Images:
-    """The images of a profile: the first of the set, padded to 32 and shrunk to its size.
+    """The images of a profile: the first of the set, padded to 32 and shrunk to its size. They are
+    yours to change.
 
     Arguments: dataset, one of cifar10, mnist, fashion_mnist, practice; profile; device.
     Raises: CplabError for a set that is neither at hand nor to be had, or a damaged file.
@@ -66,6 +67,13 @@ def images(dataset: str = "cifar10", profile: str = "course", device: str = "cpu
     >>> images("practice", "ci").train_x.shape
     torch.Size([512, 8, 8, 3])
     """
+    found = shared_images(dataset, profile, device)
+    every: dict[str, Any] = {f.name: getattr(found, f.name) for f in fields(found)}
+    return replace(found, **{k: v.clone() for k, v in every.items() if not isinstance(v, str)})
+
+
+def shared_images(dataset: str, profile: str, device: str = "cpu") -> Images:
+    """The same, of which all that train in this process have one copy: nobody changes it."""
     from cplab import devices
 
     one_of("dataset", dataset, (*DOWNLOADS, "practice"))

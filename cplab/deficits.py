@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from cplab import registry
 from cplab.checks import CplabError, assign, one_of, quote, require, whole
-from cplab.own.trials import CLASSES, check_result, try_deficit
+from cplab.own.trials import CLASSES, check_result, explain_own, try_deficit
 from cplab.specs import mix_seeds
 
 if TYPE_CHECKING:
@@ -440,7 +440,8 @@ def apply_part(part: Deficit, x: Tensor, y: Tensor, context: BatchContext, place
             first = int(context.index[0]) if len(x) else 0
             chance = mixed_seed(context.seed, context.epoch, first, place)
             tools["generator"] = torch.Generator().manual_seed(chance)
-        given = part.apply(seen, y, **tools)
+        with explain_own(part):
+            given = part.apply(seen, y, **tools)
         if part.source:
             check_result(part.name.partition("@")[0], given, seen, y)
         views[v], labels = given

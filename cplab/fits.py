@@ -1,7 +1,7 @@
 """Curves through points, with 95 % intervals of their parameters and of the curve.
 
-The minimiser, its bounds and the covariance are lmfit's. Ours is to say when there is no interval
-(too few points, a parameter at its bound) and when the points do not determine the parameters.
+The minimiser and the covariance are lmfit's. Ours is to say when there is no interval (too few
+points) and when the points do not determine the parameters.
 """
 
 import inspect
@@ -25,7 +25,7 @@ EVALUATIONS = 20_000  # of a curve, after which a fit is given up
 SINGULAR = 1e-8  # a Jacobian of unit columns below this determines too little
 WIDE = 10  # an interval so many times as wide as its parameter, and as its start, says nothing
 TAKEN = ["data", "params", "self", "weights", "eval", "exec", "execfile"]  # by lmfit, as names
-METHODS: tuple[tuple[str, dict], ...] = (  # one after the other; with bounds the second alone
+METHODS: tuple[tuple[str, dict], ...] = (  # one after the other
     ("leastsq", {}),  # gets farther than the other from a poor start
     # Near 0, and where sizes differ, its derivatives are right, which the intervals need.
     ("least_squares", {"x_scale": "jac", "jac": "3-point"}),
@@ -36,13 +36,11 @@ METHODS: tuple[tuple[str, dict], ...] = (  # one after the other; with bounds th
 class Fit:
     """A curve through points.
 
-    parameters: what was fitted, by name; at_bound, those of them that ended at a bound.
+    parameters: what was fitted to n points, by name.
     half: half the 95 % interval of each (Student's t with n − p degrees of freedom). NaN: there is
-        no interval, because there are no more points than parameters or one of them ended at its
-        bound. Infinite: the points do not determine all of them, at least not where the fit ended.
-    covariance: of the parameters, (p, p); NaN or infinite as `half` is.
-    residuals: y minus the curve, (n,), of n points.
-    r2: 1 − Σ residual² / Σ (y − mean)², weighted where the fit was; NaN where all y are equal.
+        no interval, because there are no more points than parameters. Infinite: the points do not
+        determine all of them, at least not where the fit ended.
+    r2: 1 − Σ residual² / Σ (y − mean)²; NaN where all y are equal.
     result: lmfit's own, with all that it knows besides.
 
     >>> fit(lambda t, slope: slope * t, [1, 2], [2, 4], {"slope": 1}).parameters
@@ -51,16 +49,9 @@ class Fit:
 
     parameters: dict[str, float]
     half: dict[str, float]
-    covariance: np.ndarray
-    at_bound: tuple[str, ...]
-    residuals: np.ndarray
     r2: float
     n: int
     result: "ModelResult"
-
-    def curve(self, t: ArrayLike) -> np.ndarray:
-        """The fitted curve at t (...)."""
-        return np.asarray(self.result.eval(t=np.asarray(t, dtype=float)))
 
     def band(self, t: ArrayLike) -> np.ndarray:
         """Half the 95 % interval of the fitted curve at t (...), by the delta method.
@@ -77,11 +68,9 @@ class Fit:
         """Each parameter with its interval, or why it has none, in words by its name."""
         words = {}
         for name, value in self.parameters.items():
-            half, why = self.half[name], "too few points"
-            if self.at_bound:
-                why = "at its bound" if name in self.at_bound else "another is at its bound"
+            half = self.half[name]
             if np.isnan(half):
-                words[name] = f"{plain_number(value, 3)} (no interval: {why})"
+                words[name] = f"{plain_number(value, 3)} (no interval: too few points)"
             elif half > WIDE * max(abs(value), abs(self.result.init_values[name])):
                 words[name] = "not determined by these points"
             else:
@@ -105,12 +94,7 @@ class Curve:
 
 
 def fit(
-    function: Callable[..., Any],
-    t: ArrayLike,
-    y: ArrayLike,
-    start: Mapping[str, float],
-    sigma: ArrayLike | None = None,
-    bounds: Mapping[str, tuple[float, float]] | None = None,
+    function: Callable[..., Any], t: ArrayLike, y: ArrayLike, start: Mapping[str, float]
 ) -> Fit:
     """Least squares through points (t, y), by lmfit.
 
@@ -121,12 +105,9 @@ def fit(
         t: (n,), where the points are: days, epochs, or sensitivities for `from_sensitivity`.
         y: (n,), in any unit.
         start: a first guess of each parameter, by name, of about its size.
-        sigma: (n,), each point's error; only their ratios count, their size is estimated from the
-            residuals. All equal if not given.
-        bounds: (low, high) by name, for the parameters that have any.
     Raises: CplabError for points that are not finite numbers or fewer than the parameters, names
-        that the function does not have, a start that is off its bounds or where the function is not
-        finite, and a fit that does not converge.
+        that the function does not have, a start where the function is not finite, and a fit that
+        does not converge.
 
     >>> line = fit(lambda t, slope, height: slope * t + height, [0, 1, 2, 3], [1, 3, 5, 7.1],
     ...            start={"slope": 1, "height": 1})
@@ -143,16 +124,12 @@ def fit(
     guess = dict(zip(start, first.tolist(), strict=True))
     t, y = row_of_numbers("t", t), row_of_numbers("y", y)
     names, p, n = list(guess), len(guess), len(t)
-    errors = np.ones(n) if sigma is None else row_of_numbers("sigma", sigma)
     require(n == len(y), f"t has {n} numbers and y has {len(y)}: give one y for each t")
     require(
         n >= p,
         f"{n} points do not determine the {p} parameters of {called}: give {p} or more, and "
         f"{p + 1} or more for an interval",
     )
-    fine = len(errors) == n and (errors > 0).all()
-    require(fine, "sigma is not allowed: give one number above 0 for each point")
-    weight, given = errors.mean() / errors, limits(guess, bounds)
     curve = Curve(function, names)
     at = ", ".join(f"{name} = {value:g}" for name, value in guess.items())
     try:
@@ -164,34 +141,30 @@ def fit(
         f"{called} does not give a finite number for each t at {at}: choose another start",
     )
     model = lmfit.Model(curve, ["t"], names, nan_policy="propagate")
-    parameters, result = lmfit.create_params(**given), None
+    parameters, result = lmfit.create_params(**guess), None
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
-            for method, how in METHODS[bool(bounds) :]:
+            for method, how in METHODS:
                 how = {"method": method, "fit_kws": how, "max_nfev": EVALUATIONS}
-                result = model.fit(y, parameters, weights=weight, t=t, **how)
+                result = model.fit(y, parameters, t=t, **how)
                 parameters = result.params
     except ValueError:  # a curve that is not finite
         result = None
     if result is None or not result.success:
-        raise CplabError(
-            f"the fit of {called} does not converge from {at}: choose another start, or give bounds"
-        )
-    at_bound = tuple(np.array(names)[result.active_mask != 0].tolist())
+        raise CplabError(f"the fit of {called} does not converge from {at}: choose another start")
     size = np.linalg.norm(result.jac, axis=0)
     unit = result.jac / np.where(size > 0, size, 1)  # a column of a parameter without effect is 0
-    covariance = np.zeros((p, p)) if result.covar is None else result.covar  # of an exact fit
-    if at_bound or n <= p:
-        covariance = np.full((p, p), np.nan)
+    variance = np.zeros(p) if result.covar is None else result.covar.diagonal()  # of an exact fit
+    if n <= p:
+        variance = np.full(p, np.nan)
     elif np.linalg.matrix_rank(unit, tol=SINGULAR) < p:  # lmfit's are none, or very large
-        covariance = np.full((p, p), np.inf)
-    half = stdtrit(n - p, 0.975) * np.sqrt(covariance.diagonal())
-    residuals = y - result.best_fit
-    total = np.sum((weight * (y - np.average(y, weights=weight**2))) ** 2)
-    r2 = float(1 - np.sum((weight * residuals) ** 2) / total) if np.ptp(y) > 0 else np.nan
+        variance = np.full(p, np.inf)
+    half = stdtrit(n - p, 0.975) * np.sqrt(variance)
+    total = np.sum((y - y.mean()) ** 2)
+    r2 = float(1 - np.sum((y - result.best_fit) ** 2) / total) if np.ptp(y) > 0 else np.nan
     values = {name: float(result.params[name].value) for name in names}
     halves = dict(zip(names, half.tolist(), strict=True))
-    return Fit(values, halves, covariance, at_bound, residuals, r2, n, result)
+    return Fit(values, halves, r2, n, result)
 
 
 def check_names(function: Callable[..., Any], called: str, start: Mapping[str, float]) -> None:
@@ -213,28 +186,3 @@ def check_names(function: Callable[..., Any], called: str, start: Mapping[str, f
     lacking = [n for n, p in allowed.items() if p.default is p.empty and n not in start]
     lacks = f"start lacks {', '.join(lacking)} of {called}: give a first guess of each"
     require(not lacking, lacks)
-
-
-def limits(start: dict[str, float], bounds: Any) -> dict[str, dict[str, float]]:
-    """The start and the lowest and highest value of each parameter, as lmfit names them."""
-    bounds = {} if bounds is None else bounds
-    require(
-        isinstance(bounds, Mapping),
-        f"bounds {quote(bounds)} are not allowed: give them by name, as in {{'tau': (0, 500)}}",
-    )
-    for name in bounds:
-        one_of("parameter with bounds", name, start)
-    given = {}
-    for name, value in start.items():
-        pair = bounds.get(name, (-np.inf, np.inf))
-        try:
-            low, high = map(float, pair)
-        except (TypeError, ValueError):
-            low = high = np.nan
-        require(
-            low <= value <= high and low < high,
-            f"bounds {quote(pair)} of {name} are not allowed: give (low, high) around its start, "
-            f"{value:g}",
-        )
-        given[name] = {"value": value, "min": low, "max": high}
-    return given

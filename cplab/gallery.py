@@ -11,10 +11,17 @@ from torch import Tensor
 
 from cplab.deficits import blur, deficit
 
+__all__ = ["contrast", "grey", "half_the_classes", "high_pass", "label_noise", "mirror"]
+__all__ += ["occlude", "rotate"]
+
 
 @deficit(label="lower half covered")
 def occlude(x: Tensor, y: Tensor, rows: int = 8) -> tuple[Tensor, Tensor]:
-    """The lowest `rows` rows of pixels are an even grey, the mean of all images."""
+    """The lowest `rows` rows of pixels are an even grey, the mean of all images.
+
+    >>> occlude(torch.ones(1, 3, 32, 32), torch.tensor([0]))[0].mean()
+    tensor(0.7500)
+    """
     x = x.clone()
     x[..., -rows:, :] = 0
     return x, y
@@ -22,7 +29,11 @@ def occlude(x: Tensor, y: Tensor, rows: int = 8) -> tuple[Tensor, Tensor]:
 
 @deficit(label="no colour")
 def grey(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean of the channels, in each of them: no colour, where the images have any."""
+    """The mean of the channels, in each of them: no colour, where the images have any.
+
+    >>> grey(torch.tensor([0.0, 1, 5]).reshape(1, 3, 1, 1), torch.tensor([0]))[0].flatten()
+    tensor([2., 2., 2.])
+    """
     return x.mean(1, keepdim=True).expand_as(x), y
 
 
@@ -31,14 +42,22 @@ def grey(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     reference="one of the corruptions of Hendrycks and Dietterich 2019 (ImageNet-C)",
 )
 def contrast(x: Tensor, y: Tensor, left: float = 0.25) -> tuple[Tensor, Tensor]:
-    """Each image about its own mean, with a quarter of the contrast (`left`)."""
+    """Each image about its own mean, with a quarter of the contrast (`left`).
+
+    >>> contrast(torch.tensor([[[[0.0, 8]]]]), torch.tensor([0]))[0].flatten()
+    tensor([3., 5.])
+    """
     mean = x.mean((1, 2, 3), keepdim=True)
     return mean + left * (x - mean), y
 
 
 @deficit(label="fine detail alone")
 def high_pass(x: Tensor, y: Tensor, strength: int = 4) -> tuple[Tensor, Tensor]:
-    """What a blur of this strength takes away: edges and texture, and no large shapes."""
+    """What a blur of this strength takes away: edges and texture, and no large shapes.
+
+    >>> high_pass(torch.full((1, 3, 32, 32), 2.0), torch.tensor([0]))[0].abs().max() < 1e-6
+    tensor(True)
+    """
     blurred, y = blur(x, y, strength)
     return x - blurred, y
 
@@ -51,7 +70,14 @@ def high_pass(x: Tensor, y: Tensor, strength: int = 4) -> tuple[Tensor, Tensor]:
 def label_noise(
     x: Tensor, y: Tensor, share: float = 1 / 3, *, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """A random class, another at each epoch, in place of a share of the labels."""
+    """A random class, another at each epoch, in place of a share of the labels.
+
+    Arguments: x, y, images and their classes; share, of the labels; generator, of what is drawn.
+
+    >>> y = torch.zeros(10_000, dtype=torch.long)
+    >>> (label_noise(y, y, generator=torch.Generator())[1] > 0).float().mean().round(decimals=1)
+    tensor(0.3000)
+    """
     drawn = torch.rand(len(y), generator=generator) < share
     others = torch.randint(10, (len(y),), generator=generator)
     return x, torch.where(drawn.to(y.device), others.to(y.device), y)
@@ -62,6 +88,9 @@ def half_the_classes(x: Tensor, y: Tensor, first: int = 5) -> tuple[Tensor, Tens
     """No images of class `first` and later: others of the batch take their places, in turn.
 
     A batch keeps its size, and so does an epoch. A batch without any earlier class stays as it is.
+
+    >>> half_the_classes(torch.ones(4, 3, 8, 8), torch.tensor([1, 7, 2, 9]))[1]
+    tensor([1, 2, 2, 2])
     """
     kept, place = y < first, torch.arange(len(y), device=y.device)
     order = torch.argsort((~kept).long(), stable=True)  # the places of those that are kept first
@@ -72,12 +101,20 @@ def half_the_classes(x: Tensor, y: Tensor, first: int = 5) -> tuple[Tensor, Tens
 
 @deficit(label="a quarter turn")
 def rotate(x: Tensor, y: Tensor, quarters: int = 1) -> tuple[Tensor, Tensor]:
-    """Images turned to the left by as many right angles as `quarters` says."""
+    """Images turned to the left by as many right angles as `quarters` says.
+
+    >>> rotate(torch.tensor([[[[1, 2]]]]), torch.tensor([0]))[0].tolist()
+    [[[[2], [1]]]]
+    """
     return x.rot90(quarters, (-2, -1)), y
 
 
 @deficit(label="mirrored")
 def mirror(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Left and right exchanged: the control that does nothing, for training mirrors half of the
-    images anyway, where it augments them."""
+    images anyway, where it augments them.
+
+    >>> mirror(torch.tensor([[[[1, 2]]]]), torch.tensor([0]))[0].tolist()
+    [[[[2, 1]]]]
+    """
     return x.flip(-1), y

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cplab import registry
 from cplab.checks import assign, number, one_of, quote, require, whole
-from cplab.own.trials import try_model
+from cplab.own.trials import explain_own, try_model
 from cplab.profiles import PROFILES, Profile
 
 if TYPE_CHECKING:
     from torch import nn
+
+__all__ = ["Model", "build", "model"]
 
 NAME = re.compile(r"([^\W\d]\w*(@[0-9a-f]{8})?)(?:-([1-9][0-9]{0,8}))?")
 WIDEST = 20_000
@@ -267,5 +269,6 @@ def build(name: str, channels: int = 3, size: int = 32, classes: int = 10) -> nn
     require(family in MODELS, f"{there} first")
     channels, size = whole("channels", channels, 1, 1024), whole("size", size, 1, 1024)
     classes = whole("classes", classes, 1, 100_000)
-    net = MODELS[family].apply(int(width or MODELS[family].width), channels, size, classes)
+    with explain_own(MODELS[family]):
+        net = MODELS[family].apply(int(width or MODELS[family].width), channels, size, classes)
     return net.to(memory_format=torch.channels_last)

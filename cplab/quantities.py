@@ -119,7 +119,7 @@ def result(spec: Any, measure: str | tuple[str, ...] | dict[str, Any] = ()) -> A
     >>> result(Run()).source
     'shipped'
     """
-    shipped = _shipped(spec, tuple(parse_measures(measure).items()))
+    shipped = _shipped(check_spec(spec), tuple(parse_measures(measure).items()))
     if found := shipped or (None if _shipped_only.get() else find(spec, measure)):
         return found
     what = f"{python_call(spec)}{f' with {measure}' if measure else ''}"
@@ -206,7 +206,7 @@ def lost_time(run: Run, clock: str = "stopped") -> float:
     >>> print(each_seed(lost_time, Run(deficit="blur", length=8)).mean().round(1))
     5.2
     """
-    result(run)  # of the seeds that harm has
+    result(check_window(run))  # of the seeds that harm has
     return advantage(run.equal_training(), run.without_window(clock))
 
 
@@ -220,7 +220,14 @@ def harm(run: Run, clock: str = "stopped") -> float:
     >>> print(each_seed(harm, Run(deficit="blur", onset=24, length=8)).mean().round(1))
     0.2
     """
-    return advantage(run.without_window(clock), run)
+    return advantage(check_window(run).without_window(clock), run)
+
+
+def check_window(run: Run) -> Run:
+    """A run, unless all that it carries stands in `windows`, which no control leaves out alone."""
+    line = "has its deficit in windows: give it as deficit, onset and length"
+    require(run.length or not run.windows, f"{python_call(run)} {line}")
+    return run
 
 
 def gain_over_newborn(run: Run) -> float:
@@ -373,6 +380,7 @@ def layer_shares(run: Run, epoch: int | None = None, **how: Any) -> np.ndarray:
     [0.03 0.06 0.13 0.25 0.27 0.21 0.04 0.01 0.  ]
     """
     if epoch is None:
+        require(not how, f"{', '.join(how)} cannot be given without an epoch: give one")
         values = np.array(result(run, "ending").final("ending")["information"])
     else:
         parts = trace_by_layer(run, **how)

@@ -38,10 +38,11 @@ def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> 
     plain = isinstance(thing, (FunctionType, type))
     name, source, apply = getattr(thing, "__name__", ""), "", thing
     more = (DECORATED.get(thing, {}) if plain else {}) if options is None else options
-    allowed = [option for option in usual if option not in ("name", "apply", "source", "view")]
+    own = not plain or is_own(thing)
+    closed = {"name", "apply", "source", "view", *(["form"] if own else [])}
     for option in more:
-        one_of(f"option of {name}", option, allowed)
-    if own := not plain or is_own(thing):
+        one_of(f"option of {name}", option, [known for known in usual if known not in closed])
+    if own:
         telling = [k for k in getattr(kind, "telling", ()) if more.get(k, usual[k]) != usual[k]]
         digest, source = meaning(thing, **{k: more[k] for k in telling})
         name, DECORATED[thing] = f"{name}@{digest}", more

@@ -25,8 +25,8 @@ LONGEST = 100_000  # epochs of a life
 EPOCHS = partial(whole, most=LONGEST)
 SHARED = 1000  # epochs, of lives that many runs have in common
 # What the steps of a life hold; runs that agree in all other fields may share training.
-IN_STEPS = ("deficit", "onset", "length", "recovery", "schedule", "pace", "rate", "windows")
-IN_STEPS += ("skipped", "treatments")
+IN_STEPS = {"deficit", "onset", "length", "recovery", "schedule", "pace", "rate", "windows"}
+IN_STEPS |= {"skipped", "treatments"}
 WINDOWS = 100  # further deficits of a life, at most
 CLOCKS = ("stopped", "running")  # what a schedule's clock does while nothing is trained
 

@@ -196,7 +196,10 @@ def check_quantity(what: str, results: Sequence) -> None:
 
 def columns_over_epochs(results: Sequence, what: str) -> dict[str, np.ndarray]:
     """`mean_curve` of any name."""
-    curves = np.array([result.series(what) for result in results], dtype=float)
+    series = [result.series(what) for result in results]
+    alike = len({*map(len, series)}) < 2
+    require(alike, "lives of several lengths have no mean curve: give seeds of one life")
+    curves = np.array(series, dtype=float)
     epochs = enumerate(curves.T, 1)
     columns = mean_columns({epoch: row for epoch, row in epochs if np.isfinite(row).all()})
     return {"epoch": columns.pop("x").astype(int), **columns}

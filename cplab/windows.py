@@ -25,7 +25,8 @@ def same_setting(
     like: Run, but: Collection[str] = (), table: "pd.DataFrame | None" = None
 ) -> "pd.DataFrame":
     """The rows of `cplab.table`, or of a part of it, that agree with a run in everything but
-    deficit, onset, length and seed, and the fields that are named with `but`.
+    deficit, onset, length and seed, and the fields that are named with `but`. (Of a run with
+    further windows or treatments the controls are in another setting: ask `cplab.quantities`.)
 
     >>> set(same_setting(Run(profile="fit")).profile)
     {'fit'}
@@ -40,7 +41,8 @@ def same_setting(
     require(known, f"table {quote(table)} is not allowed: give rows of cplab.table()")
     rows = table.reindex(columns=names).astype(object)
     rows = rows.where(rows.notna(), None)  # a table may hold NaN for None
-    return table[[list(row) == wanted for row in rows.itertuples(index=False)]]
+    alike = [list(row) == wanted for row in rows.itertuples(index=False)]
+    return table[np.array(alike, dtype=bool)]
 
 
 def point_means(table: "pd.DataFrame", clock: str = "stopped") -> "pd.DataFrame":

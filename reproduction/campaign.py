@@ -46,6 +46,7 @@ class Exhibit:
 
 def scale(profile: str, *epochs: int) -> list[int]:
     """Epochs of the paper as epochs of a profile."""
+    one_of("profile", profile, PROFILES)
     return [*dict.fromkeys(round(epoch / PROFILES[profile].pace) for epoch in epochs)]
 
 
@@ -246,7 +247,8 @@ def work(
                 if stop.is_set():
                     say("stopped" if timer.is_alive() else "the time budget is exhausted")
                     return
-        say("all of it is done")
+        left = sum(len(exhibit.missing(specs)) for exhibit, _, specs in groups(profile, exhibits))
+        say(f"{left} could not be computed, see above" if left else "all of it is done")
     finally:
         timer.cancel()
 

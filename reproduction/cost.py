@@ -13,6 +13,7 @@ from math import log
 from typing import Any, NamedTuple
 
 from benchmarks import operations
+from cplab import models
 from cplab.engine.lives import plan
 from cplab.measure import parse_measures
 from cplab.results import estimate
@@ -74,7 +75,7 @@ def timed(machine: str = "", live: bool = True) -> list[Timed]:
     return [
         Timed(operations.training(run), operations.epoch(run) / about["costs"]["epoch"] / 1e12)
         for run, about in entries
-        if machine in about["device"]
+        if machine in about["device"] and run.family in models.MODELS
     ]
 
 

@@ -89,11 +89,11 @@ PREFACE = """# The ladders
 
 Sets of trainings between our size and the paper's, each with a question. What we expected of them \
 stands in [forecasts.md](forecasts.md), written before they were trained (of two sets, which say \
-so, before they were read). Here is what the shipped results say, in points unless a row says otherwise: means with 95 % intervals over seeds, which \
-all see the same images; a dash is not trained yet. `python -m reproduction ladder` says what is \
-missing and how long it takes, `python -m reproduction ladder A` trains a ladder and goes on where \
-it stopped, `--table` shows the tables with what is trained on this machine. `python -m \
-reproduction report` writes this page.
+so, before they were read). Here is what the shipped results say, in points unless a row says \
+otherwise: means with 95 % intervals over seeds, which all see the same images; a dash is not \
+trained yet. `python -m reproduction ladder` says what is missing and how long it takes, `python \
+-m reproduction ladder A` trains a ladder and goes on where it stopped, `--table` shows the \
+tables with what is trained on this machine. `python -m reproduction report` writes this page.
 """
 
 

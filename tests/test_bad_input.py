@@ -248,9 +248,6 @@ fits.fit(decline, [1, 2, 3], [1, 2, 3], {"normal": 1, "tau": "x"})  ->  start
 fits.fit(decline, [1, 2, 3], [1, 2, 3], {"normal": 1})  ->  start
 fits.fit(decline, [1, 2, 3], [1, 2, 3], {"normal": 1, "tau": 1, "d": 1})  ->  parameter of declin
 fits.fit(decline, [1, 2, 3], [1, 2, 3], None)  ->  start None
-fits.fit(decline, [1, 2, 3], [1, 2, 3], {"normal": 1, "tau": 1}, sigma=[0, 1, 1])  ->  sigma
-fits.fit(decline, [1, 2, 3], [1, 2, 3], {"normal": 1, "tau": 1}, bounds={"tau": 3})  ->  bounds 3
-fits.fit(decline, [1, 2, 3], [1, 2, 3], {"normal": 1, "tau": 1}, bounds=[1])  ->  bounds [1]
 fits.fit(lambda t, weights: t, [1, 2], [1, 2], {"weights": 1})  ->  parameter weights
 fits.fit(lambda t, params: t, [1, 2], [1, 2], {"params": 1})  ->  parameter params
 fits.fit(lambda t, data: t, [1, 2], [1, 2], {"data": 1})  ->  parameter data
@@ -262,7 +259,6 @@ fits.fit(lambda t, a: 1 / 0, [1, 2, 3], [1, 2, 3], {"a": 1})  ->  <lambda>
 animals.statements("weight")  ->  quantity 'weight'
 animals.statements(species=3)  ->  species 3
 fits.fit(decline, [1, 2, 3], [1, 2, 3], {})  ->  start {}
-fits.fit(line, [1, 2], [1, 2], {"a": 1}, bounds={"a": (3, 0)})  ->  bounds (3, 0)
 """
 
 SPECS = r"""

@@ -25,45 +25,39 @@ TRUE = {
 }
 
 
-@pytest.mark.parametrize("bounded", [False, True])
 @pytest.mark.parametrize("name", TRUE)
-def test_known_parameters_come_back(name, bounded):
+def test_known_parameters_come_back(name):
     function, true = TRUE[name]
     t = np.linspace(0, 0.08, 12) if name == "from_sensitivity" else np.linspace(5, 150, 12)
     start = {n: 1.2 * value for n, value in true.items()}
-    bounds = {n: (0, 10 * value) for n, value in true.items()} if bounded else None
-    found = fit(function, t, function(t, **true), start, bounds=bounds)
+    found = fit(function, t, function(t, **true), start)
     assert found.parameters == pytest.approx(true, rel=1e-4)
     assert list(found.parameters) == list(found.half) == list(start)
     assert all(half < 1e-3 * true[n] for n, half in found.half.items())
     assert found.r2 == pytest.approx(1)
     assert found.n == 12
-    np.testing.assert_allclose(found.residuals, 0, atol=1e-4 * abs(function(t, **true)).max())
-    np.testing.assert_allclose(found.curve(t), function(t, **true), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        function(t, **found.parameters), function(t, **true), rtol=1e-4, atol=1e-5
+    )
 
 
-@pytest.mark.parametrize("bounds", [None, {"slope": (-9, 9)}])
-@pytest.mark.parametrize("weighted", [False, True])
-def test_a_straight_line_agrees_with_the_closed_form(weighted, bounds):
+def test_a_straight_line_agrees_with_the_closed_form():
     rng = np.random.default_rng(1)
     x = np.sort(rng.uniform(0, 20, 9))
-    sigma = rng.uniform(0.5, 2, 9) if weighted else np.ones(9)
-    y = 2 - 0.5 * x + sigma * rng.normal(size=9)
-    found = fit(line, x, y, {"slope": 1, "height": 0}, sigma if weighted else None, bounds)
+    y = 2 - 0.5 * x + rng.normal(size=9)
+    found = fit(line, x, y, {"slope": 1, "height": 0})
 
-    design, w = np.stack([x, np.ones(9)], 1), 1 / sigma**2
-    inverse = np.linalg.inv(design.T @ (w[:, None] * design))
-    beta = inverse @ design.T @ (w * y)
-    rest = y - design @ beta
-    half = stats.t.ppf(0.975, 7) * np.sqrt(inverse.diagonal() * np.sum(w * rest**2) / 7)
+    design = np.stack([x, np.ones(9)], 1)
+    inverse = np.linalg.inv(design.T @ design)
+    beta = inverse @ design.T @ y
+    rest = np.sum((y - design @ beta) ** 2)
+    half = stats.t.ppf(0.975, 7) * np.sqrt(inverse.diagonal() * rest / 7)
     np.testing.assert_allclose(list(found.parameters.values()), beta, rtol=1e-6)
     np.testing.assert_allclose(list(found.half.values()), half, rtol=1e-5)
-    np.testing.assert_allclose(found.residuals, rest, atol=1e-6)
-    total = np.sum(w * (y - np.average(y, weights=w)) ** 2)
-    assert found.r2 == pytest.approx(1 - np.sum(w * rest**2) / total)
+    assert found.r2 == pytest.approx(1 - rest / np.sum((y - y.mean()) ** 2))
     # The band of a line is exact.
     grid = np.stack([np.linspace(-5, 25, 4), np.ones(4)], 1)
-    width = np.sqrt(np.einsum("ij,jk,ik->i", grid, inverse, grid) * np.sum(w * rest**2) / 7)
+    width = np.sqrt(np.einsum("ij,jk,ik->i", grid, inverse, grid) * rest / 7)
     np.testing.assert_allclose(found.band(grid[:, 0]), stats.t.ppf(0.975, 7) * width, rtol=1e-5)
 
 
@@ -76,7 +70,8 @@ def test_intervals_and_band_hold_the_truth_19_times_in_20():
         found = fit(decline, t, exact + 0.1 * rng.normal(size=5), {"normal": 6, "tau": 80})
         inside[0] += abs(found.parameters["normal"] - 7) < found.half["normal"]
         inside[1] += abs(found.parameters["tau"] - 100) < found.half["tau"]
-        inside[2] += abs(found.curve(75.0) - decline(75.0, **true)) < found.band(75.0)
+        off = decline(75.0, **found.parameters) - decline(75.0, **true)
+        inside[2] += abs(off) < found.band(75.0)
     assert (abs(inside / n - 0.95) < 0.04).all(), inside / n
 
 
@@ -87,44 +82,35 @@ def test_the_band_agrees_with_drawing_the_parameters():
     y = function(t, **true) + 1e-4 * rng.normal(size=40)
     found = fit(function, t, y, true)
     at = np.array([10, 30, 60, 140.0])
-    draws = rng.multivariate_normal(list(found.parameters.values()), found.covariance, 20_000)
+    draws = rng.multivariate_normal(list(found.parameters.values()), found.result.covar, 20_000)
     spread = np.std([function(at, *one) for one in draws], axis=0)
     np.testing.assert_allclose(found.band(at), stats.t.ppf(0.975, 36) * spread, rtol=0.03)
 
 
-def test_curve_and_band_keep_the_shape_of_t():
+def test_the_band_keeps_the_shape_of_t():
     found = fit(line, [0, 1, 2, 3], [0, 1, 2, 4], {"slope": 1, "height": 0})
     for t in (2.0, np.zeros(3), np.zeros((2, 3)), np.zeros(0)):
-        assert found.curve(t).shape == found.band(t).shape == np.shape(t)
+        assert found.band(t).shape == np.shape(t)
 
 
 def test_as_many_points_as_parameters_give_a_curve_and_no_interval():
     found = fit(decline, [45, 122], [5.5, 2.5], {"normal": 7, "tau": 100})
-    np.testing.assert_allclose(found.residuals, 0, atol=1e-6)
+    through = decline([45, 122], **found.parameters)
+    np.testing.assert_allclose(through, [5.5, 2.5], atol=1e-6)
     assert np.isnan(list(found.half.values())).all()
     assert np.isnan(found.band([10, 20])).all()
-    assert np.isfinite(found.curve([10, 20])).all()
 
 
-@pytest.mark.parametrize("bounds", [None, {"a": (0, 10)}])
-def test_what_the_points_do_not_determine_has_an_infinite_interval(bounds):
+def test_what_the_points_do_not_determine_has_an_infinite_interval():
     def product(x, a, b):
         return a * b * x
 
-    found = fit(product, [1, 2, 3], [2, 4.1, 5.9], {"a": 1, "b": 1}, bounds=bounds)
+    found = fit(product, [1, 2, 3], [2, 4.1, 5.9], {"a": 1, "b": 1})
     assert found.parameters["a"] * found.parameters["b"] == pytest.approx(1.98, abs=0.02)
     assert np.isposinf(list(found.half.values())).all()
     assert np.isposinf(found.band([1, 2])).all()
     idle = fit(lambda x, a, b: a * x, [1, 2, 3], [2, 4.1, 5.9], {"a": 1, "b": 1})
     assert np.isposinf(idle.half["b"])
-
-
-def test_a_parameter_on_its_bound_has_no_interval():
-    t = np.linspace(0, 100, 8)
-    noisy = decline(t, 6.9, 110) + 0.05 * np.sin(t)
-    start = {"normal": 6, "tau": 50}
-    assert np.isnan(fit(decline, t, noisy, start, bounds={"tau": (0, 60)}).half["tau"])
-    assert fit(decline, t, noisy, start, bounds={"tau": (0, 600)}).half["tau"] < 20
 
 
 def test_a_parameter_near_zero_keeps_its_interval():
@@ -141,7 +127,6 @@ def test_a_parameter_can_be_held():
     t = np.array([45, 60, 122.0])
     found = fit(partial(decline, normal=6.9), t, decline(t, 6.9, 130), {"tau": 50})
     assert found.parameters == pytest.approx({"tau": 130})
-    assert found.curve(0.0) == pytest.approx(6.9)
 
 
 @pytest.mark.parametrize("function", [decline, partial(decline, normal=6.9)], ids=["all", "some"])
@@ -150,7 +135,7 @@ def test_a_fit_survives_pickling_and_copying(function):
     found = fit(function, [0, 45, 60, 122.0], [6.8, 4.5, 4, 2], start)
     for again in (pickle.loads(pickle.dumps(found)), copy.deepcopy(found)):
         assert again.describe() == found.describe()
-        assert again.curve([10, 20]).tolist() == found.curve([10, 20]).tolist()
+        assert again.parameters == found.parameters
         assert again.band([10, 20]).tolist() == found.band([10, 20]).tolist()
 
 
@@ -166,11 +151,7 @@ def test_words_say_what_the_points_determine_and_what_not():
     start = {"normal": 6, "tau": 50}
     words = fit(decline, t, y, start).describe()
     assert all("±" in text and "e" not in text for text in words.values())
-    words = fit(decline, t, y, start, bounds={"tau": (0, 60)}).describe()
-    assert "60" in words["tau"]
-    assert "at its bound" in words["tau"]
-    assert "no interval" in words["normal"]
-    assert "too few points" in fit(decline, t[:2], y[:2], start).describe()["tau"]
+    assert "no interval: too few points" in fit(decline, t[:2], y[:2], start).describe()["tau"]
     # Two flat points and a fall between them leave k and tau2 to chance.
     found = fit(critical_period, t, 0 * t + rng.normal(size=8), {**TRUE["critical_period"][1]})
     assert "not determined" in " ".join(found.describe().values())
@@ -201,11 +182,6 @@ T, Y, START = [0, 1, 2, 3.0], [7, 5, 4, 3.0], {"normal": 7, "tau": 3}
         ({"start": [7, 3]}, ["start [7, 3]", "by name"]),
         ({"start": {"normal": 7, "tau": None}}, ["start is not"]),
         ({"start": {"normal": 7, "tau": 0}}, ["tau = 0", "another start"]),
-        ({"sigma": [1, 1, 1]}, ["sigma", "above 0"]),
-        ({"bounds": {"tau": (5, 9)}}, ["(5, 9)", "around its start, 3"]),
-        ({"bounds": {"tau": 9}}, ["bounds 9 of tau"]),
-        ({"bounds": ([0, 0], [9, 9])}, ["bounds", "by name"]),
-        ({"bounds": {"d": (0, 1)}}, ["parameter with bounds 'd'", "normal, tau"]),
     ],
 )
 def test_a_fit_that_cannot_be_made_says_so_in_one_line(changed, words):
@@ -223,11 +199,8 @@ def broken(t, a):
     return t * (a if a == 1 else np.nan)
 
 
-@pytest.mark.parametrize("bounds", [None, {"a": (0, 9)}])
-def test_a_fit_that_does_not_converge_is_one_line(bounds, monkeypatch):
-    one_line(
-        lambda: fit(broken, T, Y, {"a": 1}, bounds=bounds), "broken does not converge", "another"
-    )
+def test_a_fit_that_does_not_converge_is_one_line(monkeypatch):
+    one_line(lambda: fit(broken, T, Y, {"a": 1}), "broken does not converge", "another start")
     monkeypatch.setattr(fits, "EVALUATIONS", 3)
     one_line(
         lambda: fit(decline, T, Y, {"normal": 700, "tau": 0.1}),

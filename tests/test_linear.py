@@ -344,11 +344,10 @@ def test_the_page_draws_the_curves_of_scipy(page, depth):
                 assert course["share"] == pytest.approx(b[-1] / (a[-1] + b[-1]))
 
 
-def test_the_page_knows_the_closed_form_and_the_unit(page):
+def test_the_page_knows_the_unit(page):
     for depth in (*DEPTHS, 6):
-        got = page.evaluate("d => [two.settled(d, 0.3, 0.02, 1), two.halfTime(d, 2, 0.02)]", depth)
-        expected = linear.share_at_rest(depth, 0.3, 0.02), linear.half_time(depth, 2, 0.02)
-        assert got == pytest.approx(expected, rel=1e-7)
+        got = page.evaluate("d => two.halfTime(d, 2, 0.02)", depth)
+        assert got == pytest.approx(linear.half_time(depth, 2, 0.02), rel=1e-7)
 
 
 def test_a_curve_for_drawing_is_short_and_ends_where_it_ends(page):

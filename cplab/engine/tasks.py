@@ -70,7 +70,7 @@ class Classification:
 
     def images(self, spec: Any, device: torch.device) -> data.Images:
         """The images of a life, on its device."""
-        return data.images(spec.dataset, spec.profile, str(device))
+        return data.shared_images(spec.dataset, spec.profile, str(device))
 
     def start(self, spec: Any, device: torch.device, state: dict | None = None) -> Learner:
         """The learner at epoch 0: the same initial weights for all lives of a seed.

@@ -176,6 +176,8 @@ def train_part(
     return row | {"seconds": time.perf_counter() - began}
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 @devices.explain_failures()
 def train_to(
     spec: Any,

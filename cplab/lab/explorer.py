@@ -15,7 +15,7 @@ from bokeh.colors import RGB
 from bokeh.events import DoubleTap, PressUp, Tap
 
 from cplab import data, results
-from cplab.checks import one_of, quote, require, whole
+from cplab.checks import CplabError, one_of, quote, require, whole
 from cplab.deficits import canonical_name
 from cplab.lab.live import Clock, Job, describe_cost, describe_life
 from cplab.lab.points import Plots, Points
@@ -75,6 +75,11 @@ class Explorer(w.VBox):
     ) -> None:
         one_of("device", device.partition(":")[0], DEVICES)
         require(len(deficits), f"deficits {deficits} are not allowed: give one or more")
+        for name in setting.keys() & {"deficit", "skipped", "treatments", "windows"}:
+            raise CplabError(
+                f"{name} is not allowed in Explorer: its points have one deficit of "
+                "`deficits` each, and nothing else"
+            )
         self._setting, self.device = setting, device
         self._moves = 0  # so far: what was planned before the last is not drawn in advance
         self.points, self.plots = Points(Run(profile=profile, **setting)), Plots()
@@ -348,7 +353,8 @@ def time_line(run: Run, look: Style) -> str:
         ("recovery", run.recovery, "#f4f4f4", "black"),
     )
     parts = (
-        f'<div style="flex:{epochs} 0 0;overflow:hidden;background:{hue};color:{ink}">{text}</div>'
+        f'<div style="flex:{epochs} 0 0;overflow:hidden;background:{hue};color:{ink}">'
+        f"{html.escape(text)}</div>"
         for text, epochs, hue, ink in phases
         if epochs
     )

@@ -14,6 +14,8 @@ from bokeh.plotting import figure
 from cplab.show import theme
 from cplab.show.theme import CUES, EQUAL, Style, band, place_legend, plain_figure, reference_line
 
+__all__ = ["age_figure", "compare_with_animals", "orientation_figure", "statement_table"]
+
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # one a kind of statement
 
 

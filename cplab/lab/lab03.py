@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike
 
 from cplab.show import theme
 
+__all__ = ["grouped_marks", "spectra"]
+
 
 def spectra(powers: Mapping[str, ArrayLike]) -> figure:
     """Radially averaged power spectra, by deficit: power against cycles an image, both on

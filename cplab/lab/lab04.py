@@ -13,6 +13,8 @@ from cplab.show import theme
 from cplab.show.results import over_epochs
 from cplab.show.theme import EQUAL, LIVE, plain_figure, reference_line
 
+__all__ = ["compare_with_trace", "sampling_figure", "synapses_by_age"]
+
 
 def sampling_figure(draws: Sequence[int], estimates: ArrayLike, exact: float) -> figure:
     """Estimates by sampling (n, repeats) against the number of draws (n,), as parts of the exact

@@ -24,6 +24,8 @@ from cplab.lab.widgets import Slide
 from cplab.show.results import means
 from cplab.show.theme import colour, figure_row, label, percent_axis, plain_figure
 
+__all__ = ["GrowthBench", "architectures", "count_by_pixel", "pixels", "split_slider"]
+
 COMPARED = ("biological", "random", "per_pixel")  # what a live search is compared with
 ACROSS, UP = np.tile(np.arange(28), 28), np.repeat(np.arange(27, -1, -1), 28)
 

@@ -23,6 +23,8 @@ from cplab.show.results import seeds_line
 from cplab.show.theme import CUES, EQUAL, LIVE, label, place_legend, plain_figure
 
 LEFT, RIGHT = "#0072B2", "#D55E00"
+__all__ = ["Clinic", "compare_with_kittens", "film", "histogram"]
+
 BETWEEN = [
     f"#{r:02x}{g:02x}{b:02x}" for r, g, b in np.linspace((0, 114, 178), (213, 94, 0), 7).astype(int)
 ]

@@ -18,6 +18,8 @@ from cplab.lab.surface import TEXT, buttons, error_html, surface
 from cplab.lab.widgets import Question
 from cplab.show import theme
 
+__all__ = ["MODES", "SIGHTS", "CompletionBench", "Eyes", "check_formula", "number_question"]
+
 MODES = (4.0, 2.0, 1.0, 0.5)
 NAMED = [f"mode {mode:g}" for mode in MODES]
 SHADES = ("#0072B2", "#009E73", "#E69F00", "#CC79A7")  # of modes, coarse to fine

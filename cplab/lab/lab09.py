@@ -20,6 +20,10 @@ from cplab.show import theme
 from cplab.show.results import by_layer, finish, layer_columns, layer_labels, seeds_line
 from cplab.show.theme import label, plain_figure, reference_line, style, styles
 
+__all__ = ["Bench", "barrier", "describe_each", "dissociation", "gauge_curves", "growth"]
+__all__ += ["growth_columns", "harm_figure", "harms_of_all", "norm_ratios", "norms_at_birth"]
+__all__ += ["treatment_gain"]
+
 MAPPED = ("noise", "blur", "stripes", "blank", "fresh_noise", "permute", "flip")
 CURES = ["renorm", "held@0", "rate-2", "rate-3", "decay-5"]
 CURES += [f"shrink-{kept}" for kept in (0.8, 0.6, 0.4, 0.2)]

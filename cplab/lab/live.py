@@ -85,6 +85,9 @@ class Job(w.HBox):
             message = self._stopped
         except CplabError as error:
             message = error_html(error)
+        except Exception as error:
+            message = error_html(error)
+            raise
         finally:
             self._rest(False)
             self.message.value = message

@@ -23,8 +23,6 @@
  * It throws a RangeError that names what is not allowed.
  *
  * halfTime(depth, mode, start): the time until two eyes that see the same know half of a mode.
- * settled(depth, a, b, mode): the share of eye b at rest in closed form, both open from strengths a
- *   and b on and seeing the same (rho = 1).
  */
 export const KINDS = ["blank", "noise", "weak", "both blank", "both noise"];
 const CLARITY = 0.5; // correlation of what a weak eye sees with what there is to see
@@ -143,17 +141,4 @@ export function simulate({
     return {mode, t, a, b, share: b[b.length - 1] / (a[a.length - 1] + b[b.length - 1])};
   });
   return {unit, phases, modes: grown};
-}
-
-export function settled(depth, a, b, mode = 1) {
-  const invariant = (p) => (depth === 1 ? p : depth === 2 ? Math.log(p) : -(p ** (2 / depth - 1)));
-  const kept = invariant(b) - invariant(a);
-  if (depth === 1) return (mode + kept) / 2 / mode;
-  let low = 0, high = mode; // the difference rises with the strength of b
-  for (let i = 0; i < 100; i++) {
-    const middle = (low + high) / 2;
-    if (invariant(middle) - invariant(mode - middle) < kept) low = middle;
-    else high = middle;
-  }
-  return (low + high) / 2 / mode;
 }

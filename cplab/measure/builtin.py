@@ -203,7 +203,7 @@ def measure_gauges(net: nn.Module, images: Images) -> dict:
     norms, losses = [], []
     for some, labels in zip(x.split(128), y.split(128), strict=True):
         loss = F.cross_entropy(net(some), labels)
-        slopes = torch.autograd.grad(loss, [*net.parameters()])
+        slopes = torch.autograd.grad(loss, [w for w in net.parameters() if w.requires_grad])
         norms.append(torch.stack([slope.norm() for slope in slopes]).norm().item())
         losses.append(loss.item())
     return {

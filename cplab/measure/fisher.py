@@ -275,7 +275,7 @@ def sharpness(net: nn.Module, x: Tensor, y: Tensor, *, tolerance: float = 0.01) 
     from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
     layers, tolerance = counted_layers(net, x), number("tolerance", tolerance, 0, 1)
-    weights = [layer.weight for layer in layers.values()]
+    weights = [layer.weight for layer in layers.values() if layer.weight.requires_grad]
     sizes = [w.numel() for w in weights]
     with passes.record_calls(net, layers) as calls:
         logits = passes.logits_of(net, x.to(weights[0]), calls)

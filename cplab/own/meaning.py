@@ -122,11 +122,14 @@ def definition(thing: Any) -> tuple[int, str]:
     name, functions = thing.__name__, functions_of(thing)
     if hasattr(thing, "__wrapped__"):
         refuse(f"{name} has another decorator: do what that does inside the function")
-    if thing not in STATEMENTS:
-        STATEMENTS[thing] = statement(functions[0].__code__, name) if functions else None
-    if STATEMENTS[thing] is None:
+    if isinstance(thing, type) and not functions:
+        refuse(f"{name} has no methods of its own: give what it holds as default arguments")
+    codes = [function.__code__ for function in functions]  # which a notebook may exchange
+    if STATEMENTS.get(thing, (None,))[0] != codes:
+        STATEMENTS[thing] = codes, statement(codes[0], name) if codes else None
+    if (written := STATEMENTS[thing][1]) is None:
         refuse(f"the source of {name} is not at hand: define it in a notebook cell or a file")
-    node = copy.deepcopy(STATEMENTS[thing])
+    node = copy.deepcopy(written)
     if isinstance(node, ast.FunctionDef):
         keywords = {k: default(name, v) for k, v in (thing.__kwdefaults__ or {}).items()}
         node.args.defaults = [default(name, value) for value in thing.__defaults__ or ()]

@@ -47,6 +47,18 @@ def trial(name: str) -> Iterator[list[str]]:
         torch.set_rng_state(torch.from_numpy(before["torch"]))
 
 
+@contextmanager
+def explain_own(entry: Any) -> Iterator[None]:
+    """One line where a student's own function, by its entry, fails in the middle of training."""
+    try:
+        yield
+    except Exception as error:
+        if not entry.source or isinstance(error, CplabError):
+            raise
+        line = f"{entry.name.partition('@')[0]} fails: {type(error).__name__}: {error}"
+        raise CplabError(line.partition("\n")[0]) from error
+
+
 def try_deficit(deficit: Any, context: Any) -> None:
     """Try a deficits.Deficit on four images, of which it may know this context.
 

@@ -145,7 +145,7 @@ class Material(data.Images):
 @lru_cache(maxsize=1)
 def make_material(dataset: str, profile: str, material: str, seed: int, device: str) -> Material:
     """What is learned in place of images: these, noise or images with random labels."""
-    images = data.images(dataset, profile, device)
+    images = data.shared_images(dataset, profile, device)
     x, y = images.normal(images.train_x), images.train_y
     random = torch.Generator().manual_seed(mix_seeds("task", seed))
     if material == "noise":

@@ -62,6 +62,9 @@ def collect(
     Arguments: workers, processes; client, as in sweep; all others as in run.
     Yields: (spec, Result).
     Raises: CplabError; Cancelled; Diverged, after all others are done.
+
+    >>> [result.source for run, result in collect([Run(deficit="blur", length=8)])]
+    ['shipped']
     """
     one_of("device", str(device).partition(":")[0], DEVICES)
     require(isinstance(stop, Event | None), f"stop {quote(stop)} is no threading.Event: give one")
@@ -250,8 +253,8 @@ def trees(wanted: Iterable) -> list[Segment]:
 
 
 def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
-    """Seconds that training these specs one after another would take, with what they begin with,
-    from lives that were measured on this machine, else on others; None where none is like them.
+    """Seconds that training these specs one after another, and measuring them (`measure` as in
+    run), would take, with what they begin with, from lives that were measured on this machine, else on others; None where none is like them.
 
     >>> from cplab import Run
     >>> estimate([Run(deficit="blur", length=6, seed=99)]) > 1
@@ -322,7 +325,11 @@ def every_result(kind: str = "Run", source: str | None = None) -> Iterator[Resul
 
 
 def sample_runs(count: int, seed: int = 0, profile: str | None = None) -> list[Result]:
-    """Shipped runs at random, of all profiles or one."""
+    """So many shipped runs, of all profiles or one, drawn at random from a seed.
+
+    >>> [result.source for result in sample_runs(2)]
+    ['shipped', 'shipped']
+    """
     rows = tables.table(profile=profile) if profile else tables.table()
     keys = rows.loc[rows["source"] == "shipped", "key"].to_list()
     require(keys, f"no results are shipped of {profile or 'any'} profile: ship some first")
@@ -342,13 +349,16 @@ def agree(one: Any, other: Any) -> bool:
 
 
 def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
-    """Train a result's spec again, with as many threads, and compare. What it keeps of a student's
+    """Train a result's spec again on a device, with as many threads, and compare. What it keeps of a student's
     own functions is run for that, unless they are defined here.
 
     Returns: `equal` where all values are, bit by bit; `near` where the machine, the images, the
         number format, the threads or torch are others and the accuracy is within the spread of
         seeds, or the commit is another and no number differs by more than the rounding of a sum;
         else `off`. And the new result, which is not kept.
+
+    >>> retrain(run(profile="ci", recovery=1))[0]
+    'equal'
     """
     import torch
 

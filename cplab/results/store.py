@@ -97,11 +97,18 @@ class Result:
 
         if name in self.curve[0]:
             return np.array([row[name] for row in self.curve])
-        found = np.full(len(self.curve), math.nan)
-        for rows in self.measured.values():
-            for epoch, row in rows.items():
-                if isinstance(row, dict) and name in row:
-                    found[epoch] = np.sum(row[name])
+        found, sources = np.full(len(self.curve), math.nan), []
+        for source, rows in self.measured.items():
+            parts = {
+                e: row[name] for e, row in rows.items() if isinstance(row, dict) and name in row
+            }
+            if source == name:  # one that gives a number or a list
+                parts |= {e: row for e, row in rows.items() if isinstance(row, int | float | list)}
+            sources += [source] if parts else []
+            for epoch, value in parts.items():
+                found[epoch] = np.sum(value)
+        several = " and ".join(sources)
+        require(len(sources) < 2, f"{name!r} was measured by {several}: take one from `measured`")
         return found
 
     def final(self, name: str) -> Any:
@@ -307,7 +314,7 @@ def join(new: Result, old: Result | None) -> Result:
         return new
     one, other = old.measured, new.measured
     measured = {name: one.get(name, {}) | other.get(name, {}) for name in one | other}
-    return replace(new, measured=measured)
+    return replace(new, measured=measured, own=old.own | new.own)
 
 
 def outcome(result: Result) -> Any:
@@ -323,7 +330,12 @@ def without_times(value: Any) -> Any:
 
 def keep(result: Result) -> Result:
     """Write a live result, with what was measured before on the same training; a directory that
-    cannot be written costs only a warning."""
+    cannot be written costs only a warning.
+
+    >>> from cplab import Run
+    >>> keep(find(Run(deficit="blur", length=8))) == find(Run(deficit="blur", length=8))
+    True
+    """
     old = live(live_path(result.key))
     result = join(result, old)
     before = old.measured if old else {}
@@ -376,6 +388,10 @@ def ship(results: Iterable[Result], name: str) -> Path:
 
     Raises: CplabError if there is nothing to ship, the name is not plain, one is shipped already
         with other values, or the file is damaged or cannot be written.
+
+    >>> ship([], "mine")
+    Traceback (most recent call last):
+    cplab.checks.CplabError: there is nothing to ship as 'mine': train some of it first
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -412,6 +428,9 @@ def merge(paths: Iterable[Path | str]) -> tuple[int, int, list[str]]:
 
     Arguments: live files, or directories of them (another cache, or its results), but no links.
     Returns: how many were taken in, how many were there already, and a line for each refused.
+
+    >>> merge([])
+    (0, 0, [])
     """
     new, old, refused, places = 0, 0, [], [*paths]
     require("" not in places, "path '' is not allowed: name files, or directories of them")
@@ -440,6 +459,9 @@ def verify() -> tuple[dict[str, int], list[str]]:
     """Read every shipped and live result again, and change nothing.
 
     Returns: how many are good, by source, and a line for each file or result that is not.
+
+    >>> verify()[1]
+    []
     """
     good, bad = {"shipped": 0, "live": 0}, []
 

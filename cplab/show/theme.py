@@ -132,12 +132,15 @@ def wrap(text: str, width: float, size: float = 12, letter: float = 0.57) -> str
     return "\n".join(textwrap.wrap(text, max(12, int((width - 65) / (letter * size)))))
 
 
-def plain_figure(title: str, x: str, y: str, source: str = "", **options: Any) -> figure:
+def plain_figure(title: str, x: str, y: str, source: str = "", /, **options: Any) -> figure:
     """An empty figure in the house style: few lines, no tools that nobody needs; the words of its
-    axes are x and y, and where its numbers are from (source) stands small below."""
+    axes are x and y unless the options have others, and where its numbers are from (source) stands
+    small below."""
     options = {"height": 300, "width": 420, "tools": "", "toolbar_location": None, **options}
     width, height = (whole(side, options[side], 50, 10_000) for side in ("width", "height"))
-    fig = figure(title=wrap(title, width), x_axis_label=x, y_axis_label=y, **options)
+    title = wrap(options.pop("title", title), width)
+    words = {"x_axis_label": x, "y_axis_label": y, "title": title}
+    fig = figure(**words | options | {"width": width, "height": height})
     fig.title.text_font_size = "12px"
     fig.grid.grid_line_alpha = 0.35
     fig.outline_line_color = None

@@ -11,7 +11,11 @@ import mistune
 import pandas as pd
 from latex2mathml.converter import convert
 
-ROOMS = ("", "animals", "fits", "lab", "measure", "pruning", "quantities", "show", "statistics")
+# Whose public names, beside the door's, are for everybody: labs, README, and the reference here.
+ROOMS = (
+    *("animals", "eyes", "fits", "gallery", "lab", "linear", "measure", "models", "pruning"),
+    *("quantities", "results", "show", "statistics", "windows"),
+)
 
 
 class Renderer(mistune.HTMLRenderer):
@@ -81,8 +85,8 @@ def display_html(value: Any) -> str:
 
 def reference() -> Iterator[str]:
     """What each public name of each room says of itself, as HTML."""
-    for room in ROOMS:
-        module = importlib.import_module(f"cplab.{room}".rstrip("."))
+    for room in ("cplab", *(f"cplab.{name}" for name in ROOMS)):
+        module = importlib.import_module(room)
         name = module.__name__
         yield f'<section><h2 id="{name}">{name}</h2>{docstring(module)}'
         for own in module.__all__:

@@ -1,0 +1,141 @@
+"""What once went wrong without a word: wrong numbers, and errors that nobody could read."""
+
+import importlib
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conftest import one_line
+
+import cplab
+from cplab import quantities, registry, show, windows
+from cplab.lab import Explorer
+from cplab.runs import Run
+
+CI = Run("blur", 0, 1, 1, "ci")
+
+
+def test_a_function_whose_code_is_exchanged_means_something_else(tmp_path, monkeypatch):
+    """As autoreload does it: in the same object."""
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / "reloaded_deficit.py"
+    digests = []
+    for rows in (4, 1):
+        file.write_text(f"def cover(x, y):\n    return x * {rows}, y\n{'#' * rows}\n")
+        sys.modules.pop("reloaded_deficit", None)
+        importlib.invalidate_caches()
+        new = importlib.import_module("reloaded_deficit").cover
+        if not digests:
+            cover = new
+        cover.__code__ = new.__code__
+        digests.append(registry.meaning(cover).digest)
+    assert len({*digests}) == 2
+
+
+def test_images_are_ones_own_and_training_has_others():
+    before = cplab.run(CI, fresh=True)
+    cplab.images("practice", "ci").train_x[:] = 0
+    assert cplab.run(CI, fresh=True).accuracy == before.accuracy
+
+
+@cplab.measurement
+def plain_number(net, images):
+    return 3.0
+
+
+@cplab.measurement
+def plain_list(net, images):
+    return [1.0, 2.0]
+
+
+def test_a_series_is_of_what_was_asked_for():
+    found = cplab.run(CI, measure=(plain_number, plain_list))
+    for name in found.measured:
+        assert found.series(name).tolist() == [3.0, 3.0]
+    twice = replace(found, measured={"a@1": {0: {"n": 1.0}}, "a@2": {0: {"n": 2.0}}})
+    one_line(lambda: twice.series("n"), "a@1 and a@2")
+
+
+def test_a_result_keeps_the_source_of_what_was_measured_before():
+    cplab.run(CI, measure=plain_number)
+    found = cplab.run(CI, measure="weight_norms")
+    assert {*found.own} == {name for name in found.measured if "@" in name} != set()
+
+
+@pytest.mark.parametrize("option", ["form", "source"])
+def test_what_results_are_held_to_is_no_option(option):
+    one_line(lambda: cplab.measurement(plain_number, **{option: {}}), f"'{option}'")
+
+
+def test_harm_needs_a_deficit_that_a_control_can_leave_out():
+    hidden = Run(onset=4, recovery=3, profile="ci", windows="blur@0+4")
+    for quantity in (quantities.harm, quantities.lost_time):
+        one_line(lambda quantity=quantity: quantity(hidden), "in windows")
+
+
+def test_shares_by_noise_have_no_other_reading():
+    one_line(lambda: quantities.layer_shares(Run(), of="jacobian"), "epoch")
+
+
+def test_quantities_are_of_specs():
+    one_line(lambda: quantities.accuracy([CI]), "is no run")
+
+
+@cplab.deficit
+def fails_later(x, y, *, context):
+    if context.epoch == 1:
+        raise ValueError("oops")
+    return x, y
+
+
+def test_a_deficit_that_fails_in_training_says_so_in_one_line():
+    run = Run(fails_later, 0, 2, 1, "ci")
+    one_line(lambda: cplab.run(run), "fails_later fails: ValueError: oops")
+    explorer = Explorer(profile="ci", deficits=(fails_later,), length=2)
+    explorer.train.click()
+    assert explorer.job.wait(60)
+    assert "fails_later fails: ValueError: oops" in explorer.estimate.value
+
+
+@pytest.mark.parametrize("name", ["deficit", "skipped", "treatments", "windows"])
+def test_an_explorer_refuses_what_its_points_cannot_have(name):
+    one_line(lambda: Explorer(profile="ci", **{name: "flip"}), f"{name} is not allowed")
+
+
+def test_options_of_a_figure_are_its_own_words():
+    fig = show.removal(Run(), ("blur",), title="mine", x_axis_label="length", width=600.0)
+    assert (fig.title.text, fig.xaxis.axis_label) == ("mine", "length")
+
+
+def test_an_empty_table_has_no_runs():
+    assert windows.same_setting(Run(), table=cplab.table().iloc[:0]).empty
+
+
+def test_lives_of_several_lengths_have_no_mean_curve():
+    lives = [cplab.find(Run("blur", length=length)) for length in (4, 8)]
+    one_line(lambda: show.over_epochs({"a": lives}, "test_accuracy"), "lengths")
+
+
+@cplab.model(width=8)
+class Frozen(torch.nn.Module):
+    def __init__(self, width, channels, size, classes):
+        super().__init__()
+        self.first = torch.nn.Conv2d(channels, 4, 3)
+        self.first.weight.requires_grad_(False)
+        self.last = torch.nn.Linear(4, classes)
+
+    def forward(self, x):
+        return self.last(self.first(x).mean((2, 3)))
+
+
+def test_a_frozen_layer_can_be_measured():
+    found = cplab.run(model=Frozen, recovery=1, profile="ci", measure=("gauges", "ending"))
+    assert np.isfinite(found.final("gauges")["gradient"])
+    assert found.final("ending")["information"]
+
+
+def test_it_trains_where_gradients_are_switched_off():
+    with torch.no_grad():
+        assert cplab.run(CI, fresh=True).curve

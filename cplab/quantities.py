@@ -29,7 +29,7 @@ __all__ += ["doublings", "each_seed", "equal_training_loss", "gain_over_newborn"
 __all__ += ["information_centre", "information_shift", "kernel_split", "layer_shares", "lost_time"]
 __all__ += ["plasticity_loss", "random_splits_accuracy", "result", "sensitivity"]
 __all__ += ["shipped_only", "trace_at", "trace_curve", "trace_match", "trace_peak"]
-__all__ += ["trace_remaining", "worst_onset"]
+__all__ += ["trace_by_layer", "trace_remaining", "worst_onset"]
 
 SEEDS = range(30)  # that numbers of each seed are of, as far as there are results
 Cost = Callable[[Run], float]

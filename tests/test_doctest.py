@@ -9,21 +9,10 @@ from dataclasses import is_dataclass
 import pytest
 
 import cplab
+from cplab.site.words import ROOMS
 
 MODULES = ["cplab", *(m.name for m in pkgutil.walk_packages(cplab.__path__, "cplab."))]
 Returned = (tuple, Exception)
-PUBLIC = [
-    "animals",
-    "eyes",
-    "fits",
-    "lab",
-    "linear",
-    "measure",
-    "pruning",
-    "quantities",
-    "show",
-    "statistics",
-]
 
 
 @pytest.mark.timeout(120)
@@ -33,7 +22,7 @@ def test_its_examples_give_what_they_say(name, capsys):
     assert result.failed == 0, capsys.readouterr().out
 
 
-@pytest.mark.parametrize("module", ["cplab", *(f"cplab.{name}" for name in PUBLIC)])
+@pytest.mark.parametrize("module", ["cplab", *(f"cplab.{name}" for name in ROOMS)])
 def test_its_public_names_explain_themselves(module):
     """With an example, and the arguments where there are several; what only comes back from others
     needs none."""

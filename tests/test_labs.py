@@ -13,6 +13,7 @@ from labs_by_hand import PEAK, assert_small
 
 import cplab
 from cplab import Run, quantities, statistics
+from cplab.site.words import ROOMS
 
 ROOT = Path(__file__).parent.parent
 # The last first, so that the rehearsal beside finds trained what it comes to late.
@@ -142,19 +143,11 @@ def test_it_leaves_drawing_to_the_package(lab):
             assert not {name.partition(".")[0] for name in names} & PLOTTING, source
 
 
-# The door: what labs and README may use of the package are the public names of these rooms.
-ROOMS = "animals eyes fits gallery lab linear measure models pruning quantities show statistics "
-ROOMS += "windows"
-
-
-def public(room):
-    """What a room offers: what its __all__ says, else its own functions, classes, constants."""
-    module = importlib.import_module(f"cplab.{room}")
-    own = [n for n, v in vars(module).items() if getattr(v, "__module__", None) == module.__name__]
-    return getattr(module, "__all__", own + [name for name in vars(module) if name.isupper()])
-
-
-PUBLIC = {"": cplab.__all__} | {room: public(room) for room in ROOMS.split()}
+# What labs and README may use of the package: the public names of the door, of the rooms, and of
+# what serves one lab.
+NUMBERED = [f"lab.{path.stem}" for path in sorted(ROOT.glob("cplab/lab/lab??.py"))]
+PUBLIC = {"": cplab.__all__}
+PUBLIC |= {room: importlib.import_module(f"cplab.{room}").__all__ for room in (*ROOMS, *NUMBERED)}
 
 
 def outside_the_door(source):
@@ -167,9 +160,9 @@ def outside_the_door(source):
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("cplab"):
             room = node.module.partition(".")[2]
             for name in (alias.name for alias in node.names):
-                if not room and name in PUBLIC:
-                    rooms[name] = name
-                elif not (name in PUBLIC.get(room, ()) or (room == "lab" and LAB_ROOM(name))):
+                if (inner := f"{room}.{name}".strip(".")) in PUBLIC:
+                    rooms[name] = inner
+                elif name not in PUBLIC.get(room, ()):
                     found.append(f"{node.module}.{name}")
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
@@ -177,9 +170,6 @@ def outside_the_door(source):
             if room is not None and node.attr not in PUBLIC[room]:
                 found.append(f"{node.value.id}.{node.attr}")
     return found
-
-
-LAB_ROOM = re.compile(r"lab\d\d").fullmatch  # what serves one lab
 
 
 def test_it_uses_nothing_but_what_is_public(lab):
@@ -220,7 +210,10 @@ def test_the_readme_uses_nothing_but_what_is_public():
 def test_what_is_not_public_is_found():
     assert outside_the_door("from cplab.engine import lives") == ["cplab.engine.lives"]
     assert outside_the_door("from cplab import show\nshow.theme") == ["show.theme"]
+    assert outside_the_door("from cplab.lab import lab09\nlab09.LinearPath") == ["lab09.LinearPath"]
+    assert outside_the_door("from cplab.lab import lab02, lab05") == ["cplab.lab.lab02"]
     assert not outside_the_door("from cplab.lab import lab01\nimport cplab\ncplab.run()")
+    assert not outside_the_door("from cplab.lab import lab09\nlab09.barrier")
 
 
 # What its cells draw ----------------------------------------------------------------------------

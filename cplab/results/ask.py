@@ -253,8 +253,9 @@ def trees(wanted: Iterable) -> list[Segment]:
 
 
 def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
-    """Seconds that training these specs one after another, and measuring them (`measure` as in
-    run), would take, with what they begin with, from lives that were measured on this machine, else on others; None where none is like them.
+    """Seconds that training these specs one after another would take, with what they begin with and
+    what to measure on them, from lives that were measured on this machine, else on others; None
+    where none is like them.
 
     >>> from cplab import Run
     >>> estimate([Run(deficit="blur", length=6, seed=99)]) > 1
@@ -349,8 +350,8 @@ def agree(one: Any, other: Any) -> bool:
 
 
 def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
-    """Train a result's spec again on a device, with as many threads, and compare. What it keeps of a student's
-    own functions is run for that, unless they are defined here.
+    """Train a result's spec again on a device, with as many threads, and compare. What it keeps of
+    a student's own functions is run for that, unless they are defined here.
 
     Returns: `equal` where all values are, bit by bit; `near` where the machine, the images, the
         number format, the threads or torch are others and the accuracy is within the spread of

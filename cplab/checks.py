@@ -210,17 +210,6 @@ def number(what: str, value: object, low: float, below: float, closed: bool = Fa
     raise CplabError(f"{what} {quote(value)} is not allowed: give a number from {low:g} to {most}")
 
 
-def part(what: str, value: object, whole: int, unit: str) -> float:
-    """`value` as a float above 0 and at most `whole`, else a CplabError that names the unit."""
-    with suppress(Exception):
-        if 0 < float(value) <= whole and not isinstance(value, bool):  # type: ignore[arg-type]
-            return float(value)  # type: ignore[arg-type]
-    raise CplabError(
-        f"{what} {quote(value)} is not allowed: give {unit}, above 0 and at most {whole}"
-        + (" (0.05 for 5 %)" if whole == 1 else "")
-    )
-
-
 def yes_or_no(what: str, value: object) -> bool:
     """`value` as a truth value, else a CplabError."""
     words = {"yes": True, "true": True, "no": False, "false": False}

@@ -41,8 +41,7 @@ def neuron_shares(run: Run, epoch: int | None = None) -> np.ndarray:
 
 
 def eye_share(run: Run, eye: str = "right", epoch: int | None = None) -> float:
-    """An eye's share of the neurons after an epoch (the last one if not given), the mean over
-    them: half where neither is ahead.
+    """An eye's share of the neurons after an epoch, the mean over them: half if neither is ahead.
 
     >>> round(eye_share(Run(model="eyes")), 1)
     0.5
@@ -74,9 +73,8 @@ def share_loss(run: Run, eye: str = "right") -> float:
 
 
 def dominance(run: Run, epoch: int | None = None) -> np.ndarray:
-    """How many percent of the neurons are in each class of ocular dominance after an epoch (the
-    last one if not given), (7,): class 1 is driven by the left eye (nearly) alone, 4 by both alike,
-    7 by the right eye alone.
+    """How many percent of the neurons are in each class of ocular dominance after an epoch, (7,):
+    class 1 is driven by the left eye (nearly) alone, 4 by both alike, 7 by the right eye alone.
 
     Hubel and Wiesel put cells in seven such classes by ear; here a class is a seventh of the share.
 
@@ -93,8 +91,7 @@ def classes(shares: ArrayLike) -> np.ndarray:
 
 
 def monocular(run: Run, epoch: int | None = None) -> float:
-    """Percent of the neurons in the outer classes of `dominance`, 1 and 7, after an epoch: one eye
-    drives these nearly alone.
+    """Percent of the neurons that one eye drives nearly alone after an epoch: classes 1 and 7.
 
     >>> 0 <= monocular(Run(model="eyes")) <= 100
     True
@@ -119,8 +116,7 @@ def acuity(run: Run, eye: str = "right", reading: str = "adapted") -> float:
 
 
 def acuity_loss(run: Run, eye: str = "right", reading: str = "adapted") -> float:
-    """Points that an eye is worth less, by one reading of `acuity`, than in the same life without
-    the deficits.
+    """Points that an eye is worth less, in a reading, than in the same life without the deficits.
 
     >>> acuity_loss(Run("blank:right", length=8, model="eyes")) > 0
     True

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import cell, digits
+from conftest import cell, digits, forget_lookups
 
 import cplab
 from cplab import data, devices
@@ -193,7 +193,7 @@ def test_a_checkpoint_of_other_bits_is_not_taken(monkeypatch, small_mnist):
         patch.setattr(devices, "has_bf16", lambda device: other)
         assert not {*names(RUN)} & {*usual}
     np.savez(small_mnist, **digits(), copy="another copy")
-    data._images.cache_clear()
+    forget_lookups()
     assert not {*names(RUN)} & {*usual}
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import digits
+from conftest import digits, forget_lookups
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -204,7 +204,7 @@ def test_damaged_data_files_give_their_images_or_one_line(small_mnist, save):
     for _ in range(TRIES):
         kind, bad = damage(good, rng, b"no zip")
         small_mnist.write_bytes(bad)
-        data._images.cache_clear()
+        forget_lookups()
         try:
             found = data.images("mnist", "ci")
         except CplabError as error:
@@ -466,7 +466,7 @@ def test_a_data_set_runs_no_code(small_mnist, tmp_path):
     hostile["copy"] = arrays | {"copy": np.array(Bomb(tmp_path / "ran"), dtype=object)}
     for each in hostile.values():
         np.savez(small_mnist, **each)
-        data._images.cache_clear()
+        forget_lookups()
         with pytest.raises(CplabError, match="damaged"):
             data.images("mnist", "ci")
     assert not (tmp_path / "ran").exists()

@@ -8,9 +8,9 @@ from functools import cached_property, partial
 from typing import Any, ClassVar
 
 from cplab import specs
-from cplab.checks import CplabError, assign, number, one_of, part, quote, require, whole, yes_or_no
+from cplab.checks import CplabError, assign, number, one_of, quote, require, whole, yes_or_no
 from cplab.profiles import PROFILES, Profile
-from cplab.pruning.specs import check_each
+from cplab.pruning.specs import check_each, part
 from cplab.runs import EPOCHS, LONGEST, Event, Run, Step, check_fields, checked_later, setting
 from cplab.specs import mix_seeds, register
 

@@ -4,12 +4,13 @@ torch. `growth` computes them."""
 import math
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
 from cplab import specs
-from cplab.checks import CplabError, assign, many, number, one_of, part, quote, require, whole
+from cplab.checks import CplabError, assign, many, number, one_of, quote, require, whole
 from cplab.runs import OPTIMIZERS, check_fields, setting
 from cplab.specs import register
 
@@ -19,6 +20,18 @@ OTHER_DATASET = {"mnist": "fashion_mnist", "fashion_mnist": "mnist"}
 NET_DATASETS = (*OTHER_DATASET, "mnist_shifted", "practice")
 ORIGINS = ("biological", "random", "inked", "per_pixel", "degrees", "set", "magnitude", "dense")
 MOST_STEPS, MOST_ENTRIES = 1_000_000, 100  # of a net's training; of a list in a spec
+
+
+def part(what: str, value: object, whole: int, unit: str) -> float:
+    """`value` as a float above 0 and at most `whole`, else a CplabError that names the unit."""
+    with suppress(Exception):
+        if 0 < float(value) <= whole and not isinstance(value, bool):  # type: ignore[arg-type]
+            return float(value)  # type: ignore[arg-type]
+    raise CplabError(
+        f"{what} {quote(value)} is not allowed: give {unit}, above 0 and at most {whole}"
+        + (" (0.05 for 5 %)" if whole == 1 else "")
+    )
+
 
 density_of = partial(part, whole=1, unit="the fraction of synapses that are alive")
 percentage = partial(part, whole=100, unit="a percentage")

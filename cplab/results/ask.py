@@ -253,9 +253,8 @@ def trees(wanted: Iterable) -> list[Segment]:
 
 
 def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
-    """Seconds that training these specs one after another would take, with what they begin with and
-    what to measure on them, from lives that were measured on this machine, else on others; None
-    where none is like them.
+    """Seconds that it takes to train and measure these specs one by one, with what they begin with,
+    from lives that were measured on this machine, else on others; None where none is like them.
 
     >>> from cplab import Run
     >>> estimate([Run(deficit="blur", length=6, seed=99)]) > 1

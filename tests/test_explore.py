@@ -756,7 +756,7 @@ def test_an_error_that_nobody_foresaw_is_not_hidden(lab, monkeypatch):
     click_and_wait(lab)
     assert told.wait(10)
     assert [str(error) for error in seen] == ["broken"]
-    assert text(lab.estimate) == "stopped by an error"
+    assert text(lab.estimate) == "broken"
     assert (lab.train.disabled, lab.stop.disabled) == (False, True)
 
 

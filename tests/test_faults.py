@@ -40,12 +40,10 @@ def test_images_are_ones_own_and_training_has_others():
     assert cplab.run(CI, fresh=True).accuracy == before.accuracy
 
 
-@cplab.measurement
 def plain_number(net, images):
     return 3.0
 
 
-@cplab.measurement
 def plain_list(net, images):
     return [1.0, 2.0]
 
@@ -83,7 +81,6 @@ def test_quantities_are_of_specs():
     one_line(lambda: quantities.accuracy([CI]), "is no run")
 
 
-@cplab.deficit
 def fails_later(x, y, *, context):
     if context.epoch == 1:
         raise ValueError("oops")
@@ -118,7 +115,6 @@ def test_lives_of_several_lengths_have_no_mean_curve():
     one_line(lambda: show.over_epochs({"a": lives}, "test_accuracy"), "lengths")
 
 
-@cplab.model(width=8)
 class Frozen(torch.nn.Module):
     def __init__(self, width, channels, size, classes):
         super().__init__()
@@ -131,7 +127,8 @@ class Frozen(torch.nn.Module):
 
 
 def test_a_frozen_layer_can_be_measured():
-    found = cplab.run(model=Frozen, recovery=1, profile="ci", measure=("gauges", "ending"))
+    net = cplab.model(width=8)(Frozen)
+    found = cplab.run(model=net, recovery=1, profile="ci", measure=("gauges", "ending"))
     assert np.isfinite(found.final("gauges")["gradient"])
     assert found.final("ending")["information"]
 

@@ -284,8 +284,13 @@ def parse_deficit(name: Any, size: int = 0, strict: bool = True) -> list[Deficit
         not defined here is an error, or something grey under the name of its function.
     """
     what = f"deficit {quote(name)}"
-    require(isinstance(name, str), f"{what} is not allowed: give a name, such as blur")
+    require(isinstance(name, str), f"{what} is not allowed: give a name, {package_names()}")
     return [read_part(text, what, size, strict) for text in name.split("+")]
+
+
+def package_names() -> str:
+    """The deficits that come with the package, for a message."""
+    return ", ".join(name for name in DEFICITS if "@" not in name)
 
 
 def read_part(text: str, what: str, size: int, strict: bool) -> Deficit:
@@ -296,7 +301,7 @@ def read_part(text: str, what: str, size: int, strict: bool) -> Deficit:
         there = f"{what} is somebody's own and not defined here: run the cell that defines it first"
         require(not strict, there)
         return Deficit(text, none, text.replace(own, ""), dash="dotted")
-    names = ", ".join(known for known in DEFICITS if "@" not in known)
+    names = package_names()
     # a student's own without its digest: the last that was defined
     own_ones = (known for known in reversed(DEFICITS) if known.startswith(f"{kind}@"))
     kind = kind if kind in DEFICITS else next(own_ones, kind)

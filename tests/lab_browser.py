@@ -438,10 +438,16 @@ class Lab:
         self.wait_for("its figures", lambda: box.evaluate(DRAWN))
 
     def fill(self, target, value):
-        """Type into a text or number widget, and Enter."""
+        """Type into a text or number widget, and Enter; again, as anybody does who sees it, where
+        what was typed is not there."""
         field = self.control(target).locator("input")
-        field.fill(str(value))
-        field.press("Enter")
+
+        def typed():
+            field.fill(str(value))
+            field.press("Enter")
+            return field.input_value() == str(value)
+
+        self.wait_for(f"{value} in {target}", typed)
 
     def tap(self, figure, x, y):
         """Click at data coordinates (or factors) of the bokeh figure with this `name`."""

@@ -1,20 +1,15 @@
 """The wheel, built and installed where nothing of the clone is in reach."""
 
-import ast
 import os
 import re
 import shlex
 import subprocess
 import sys
 import sysconfig
-import tomllib
 import zipfile
-from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
-
-from cplab.checks import BROUGHT
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = "Scripts" if os.name == "nt" else "bin"
@@ -69,28 +64,6 @@ def test_it_holds_the_package_and_nothing_beside_it(wheel):
     labs = [*ROOT.glob("labs/*.ipynb"), *ROOT.glob("labs/pictures/*.png")]
     assert held >= {f"cplab/{path.relative_to(ROOT).as_posix()}" for path in labs} != set()
     assert not [name for name in held if "checkpoint" in name and name.endswith(".ipynb")]
-
-
-def test_it_declares_whatever_library_it_imports():
-    """The environments here have all that this one has, so that a lacking one would not be seen."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    every = {None: project["dependencies"], **project["optional-dependencies"]}
-    named = {extra: {re.match(r"[\w-]+", one)[0] for one in some} for extra, some in every.items()}
-    imported = set()
-    for path in ROOT.glob("cplab/**/*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
-            imported |= {name.partition(".")[0] for name in names}
-    imported -= {"cplab", *sys.stdlib_module_names}
-    assert {"numpy", "torch", "PIL", "distributed"} <= imported
-    homes = packages_distributions()
-    lacking = {
-        name
-        for name in imported
-        if not {home.lower() for home in homes.get(name, [name])} & named[BROUGHT.get(name)]
-    }
-    assert not lacking
 
 
 def test_outside_the_clone_it_finds_a_shipped_result(scripts, tmp_path):

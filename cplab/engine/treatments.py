@@ -93,7 +93,7 @@ class TwoLives(Classification):
 
 @event
 def begin_again(learner: Learner, spec: Any, images: data.Images, version: int) -> dict:
-    """Keep the weights, and be a newborn."""
+    """Keep the weights, and be a newborn. The version is there for the names of checkpoints."""
     kept = {FIRST + name: w.detach().clone() for name, w in learner.net.named_parameters()}
     new = TASKS[spec.task].start(spec, images.train_x.device)
     learner.net, learner.optimizer, learner.extra = new.net, new.optimizer, kept

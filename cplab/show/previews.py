@@ -37,9 +37,8 @@ def preview(dataset: str, profile: str, deficit: object, count: int = 3) -> tupl
             x = NUMPY_DEFICITS[kind](x, int(strength)) if strength else NUMPY_DEFICITS[kind](x)
         seen = np.rint(x * std + mean).clip(0, 255).astype(np.uint8)
         return {"clear": clear, "seen": seen}, shown
-    images = data.shared_images(
-        shown, profile
-    )  # of a student's own, or another that is written for torch
+    # of a student's own, or another that is written for torch
+    images = data.shared_images(shown, profile)
     y = images.train_y[:count]
     try:
         tensor, _ = apply_deficit(images.normal(images.train_x[:count]), y, name)

@@ -798,18 +798,23 @@ def occlude(x, y, rows: int = 3):
 @cplab.measurement(when="end")
 def first(net, images):
     return next(net.parameters()).flatten()[0].item()
+
+@cplab.model
+def thin(width, channels, size, classes):
+    inner = torch.nn.Linear(channels * size * size, classes)
+    return torch.nn.Sequential(torch.nn.Flatten(), inner)
 """
 
 
 @pytest.fixture
 def own():
-    """A deficit and a measurement, as a notebook's cell would define them."""
+    """A deficit, a measurement and a network, as a notebook's cell would define them."""
     import linecache
 
     linecache.cache["<own cell>"] = (len(OWN), None, OWN.splitlines(True), "<own cell>")
-    space = {"__name__": "__main__", "cplab": cplab}
+    space = {"__name__": "__main__", "cplab": cplab, "torch": torch}
     exec(compile(OWN, "<own cell>", "exec"), space)
-    return SimpleNamespace(**{name: space[name] for name in ("occlude", "first")})
+    return SimpleNamespace(**{name: space[name] for name in ("occlude", "first", "thin")})
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -831,6 +836,17 @@ def test_a_deficit_of_one_s_own_is_trained_kept_with_its_source_and_found(
         assert not same(result, cplab.run(replace(run, deficit="flip"), **HOW))
     if workers == 2:
         assert all(map(same, found, ask.sweep(some, fresh=True, **SWEEP)))
+
+
+def test_at_hand_tries_an_epoch_of_a_network_that_no_result_is_like(own, trainings, capsys):
+    run = Run("blur", 1, 2, 1, profile="mnist", schedule="fixed", model=own.thin)
+    assert ask.at_hand([run], seconds=0, **SWEEP) == {}
+    assert trainings() == []
+    assert ask.at_hand([run], seconds=1e-9, **SWEEP) == {}
+    assert [spec.epochs for spec in trainings()] == [1]
+    assert "1 of 1" in capsys.readouterr().out
+    assert [*ask.at_hand([run], seconds=900, report=print, **SWEEP)] == [run]
+    assert len(trainings()) == 2
 
 
 def test_what_is_one_s_own_is_trained_again_where_nobody_defined_it(python, own_cache):

@@ -225,7 +225,8 @@ def at_hand(
     wanted: Iterable, measure: Any = (), *, seconds: float = 240, **how: Any
 ) -> dict[Any, Result]:
     """The results of a set of specs, without a long wait: what is missing is trained only if all of
-    it takes less than `seconds` on this machine; else a line says what is left out.
+    it takes less than `seconds` on this machine; else a line says what is left out. Of a network
+    that no result is like, one epoch is trained first, to tell.
 
     Arguments: measure, as in run; how, as in sweep.
     Returns: those that there are, by spec.
@@ -238,7 +239,9 @@ def at_hand(
     seconds, measures = number("seconds", seconds, 0, 1e12), parse_measures(measure)
     found = {} if how.get("fresh") else find_all(every, measures)
     missing = [spec for spec in every if spec not in found]
-    cost = estimate(missing, measures)
+    if (cost := estimate(missing, measures)) is None and seconds:
+        measure_pace(missing, measures, how)
+        cost = estimate(missing, measures)
     if not missing or (cost is not None and cost < seconds):
         return found | dict(zip(missing, sweep(missing, measures, **how), strict=True))
     what = f"{len(missing)} of {len(every)} results, which have yet to be trained"
@@ -276,6 +279,14 @@ def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
             times = usual[when] if isinstance(when, str) else min(epochs, len(when) * ends)
             total += (typical_seconds(spec, name) or 0) * times
     return total
+
+
+def measure_pace(wanted: Iterable, measures: dict[str, Any], how: dict[str, Any]) -> None:
+    """Train one epoch of each size of network that no result is like, for `estimate`."""
+    sizes = {tables.size_of(spec): spec for spec in wanted if hasattr(spec, "newborn")}
+    unknown = [spec for spec in sizes.values() if typical_seconds(spec, "epoch") is None]
+    silent = {**how, "progress": False, "report": lambda spec, row: None}
+    sweep([replace(one.newborn(), recovery=1) for one in unknown], measures, **silent)
 
 
 def typical_seconds(spec: Any, what: str) -> float | None:

@@ -257,6 +257,7 @@ def papermill(labs_cache, tmp_path, monkeypatch):
         given, done = tmp_path / "given.ipynb", tmp_path / "done.ipynb"
         nbformat.write(notebook, given)
         words = [given, done, "--cwd", tmp_path, "--execution-timeout", 600, "--no-progress-bar"]
+        words += ["--no-request-save-on-cell-execute", "--autosave-cell-every", 0]  # but at the end
         words += [word for each in parameters.items() for word in ("-p", *each)]
         told = CliRunner().invoke(papermill, [*map(str, words)])
         assert told.exit_code == 0, (told.output, told.exception)

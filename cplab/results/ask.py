@@ -240,8 +240,7 @@ def at_hand(
     found = {} if how.get("fresh") else find_all(every, measures)
     missing = [spec for spec in every if spec not in found]
     if (cost := estimate(missing, measures)) is None and seconds:
-        measure_pace(missing, measures, how)
-        cost = estimate(missing, measures)
+        cost = estimate(missing, measures, try_epochs(missing, measures, how))
     if not missing or (cost is not None and cost < seconds):
         return found | dict(zip(missing, sweep(missing, measures, **how), strict=True))
     what = f"{len(missing)} of {len(every)} results, which have yet to be trained"
@@ -255,9 +254,10 @@ def trees(wanted: Iterable) -> list[Segment]:
     return plan(spec for spec in wanted if hasattr(spec, "life"))
 
 
-def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
+def estimate(wanted: Iterable, measure: Any = (), tried: Iterable = ()) -> float | None:
     """Seconds that it takes to train and measure these specs one by one, with what they begin with,
     from lives that were measured on this machine, else on others; None where none is like them.
+    `tried` are entries that count as well (see try_epochs).
 
     >>> from cplab import Run
     >>> estimate([Run(deficit="blur", length=6, seed=99)]) > 1
@@ -270,29 +270,35 @@ def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
     for root in trees(wanted):
         parts.append((root.spec, root.epochs, sum(len(part.ends) for part in root.subtree())))
     for spec, epochs, ends in parts:
-        pace = typical_seconds(spec, "epoch")
+        pace = typical_seconds(spec, "epoch", tried)
         if pace is None:
             return None
         total += pace * epochs
         for name, when in measures.items():
             usual = {"every": epochs, "end": ends}
             times = usual[when] if isinstance(when, str) else min(epochs, len(when) * ends)
-            total += (typical_seconds(spec, name) or 0) * times
+            total += (typical_seconds(spec, name, tried) or 0) * times
     return total
 
 
-def measure_pace(wanted: Iterable, measures: dict[str, Any], how: dict[str, Any]) -> None:
-    """Train one epoch of each size of network that no result is like, for `estimate`."""
+def try_epochs(wanted: Iterable, measures: dict[str, Any], how: dict[str, Any]) -> list:
+    """The entries of one epoch of each size of network that no result is like, which is not kept: a
+    life so short would be one more recovery to choose in an explorer."""
+    from cplab.engine.train import Context
+
     sizes = {tables.size_of(spec): spec for spec in wanted if hasattr(spec, "newborn")}
     unknown = [spec for spec in sizes.values() if typical_seconds(spec, "epoch") is None]
-    silent = {**how, "progress": False, "report": lambda spec, row: None}
-    sweep([replace(one.newborn(), recovery=1) for one in unknown], measures, **silent)
+    given = {name: how[name] for name in ("device", "stop") if name in how}
+    lives = [replace(one.newborn(), recovery=1) for one in unknown]
+    trained = train(lives, Context(workers=1, **given), measures)
+    return [tables.entry_of(make_result(spec, training)) for spec, training in trained]
 
 
-def typical_seconds(spec: Any, what: str) -> float | None:
+def typical_seconds(spec: Any, what: str, tried: Iterable = ()) -> float | None:
     """Of an epoch or a measurement: the median over live results of its size, else over shipped
     ones, a hundred of them at most; of an epoch, else what its class expects."""
-    for alike in tables.similar_results(spec):
+    just_now = [about for one, about in tried if tables.size_of(one) == tables.size_of(spec)]
+    for alike in chain([just_now], tables.similar_results(spec)):
         costs = (about["costs"][what] for about in alike if about["costs"].get(what))
         if took := [*islice(costs, 100)]:
             return statistics.median(took)

@@ -69,17 +69,19 @@ def forget_lookups():
     store = sys.modules.get("cplab.results.store")
     real = store and Path(store.__file__).parents[1] / "shipped" == store.SHIPPED
     kept = PURE | OF_SHIPPED if real else PURE
-    for module in our_modules(len(sys.modules)):
-        for value in list(vars(module).values()):
-            if hasattr(value, "cache_clear") and value.__name__ not in kept:
-                value.cache_clear()
+    for lookup in our_lookups(len(sys.modules)):
+        if lookup.__name__ not in kept:
+            lookup.cache_clear()
 
 
 @functools.cache
-def our_modules(loaded):
-    """Those of so many loaded ones, thousands, through which each test would look twice."""
+def our_lookups(loaded):
+    """The cached functions of so many loaded modules, which hold thousands of names through which
+    each test would look twice."""
     ours = ("cplab.", "reproduction.")
-    return [module for name, module in list(sys.modules.items()) if name.startswith(ours)]
+    modules = [module for name, module in list(sys.modules.items()) if name.startswith(ours)]
+    values = [value for module in modules for value in vars(module).values()]
+    return list({id(value): value for value in values if hasattr(value, "cache_clear")}.values())
 
 
 @pytest.fixture

@@ -96,6 +96,18 @@ def test_a_deficit_that_fails_in_training_says_so_in_one_line():
     assert "fails_later fails: ValueError: oops" in explorer.estimate.value
 
 
+def one_row(x, y):
+    x = x.clone()
+    x[..., 12, :] = 0
+    return x, y
+
+
+def test_a_deficit_may_need_as_many_pixels_as_the_course_has():
+    run = Run(one_row, 0, 1, 0, "ci")
+    assert run.deficit.startswith("one_row@")
+    one_line(lambda: cplab.run(run), "one_row fails: IndexError: ", "out of bounds")  # 8 pixels
+
+
 @pytest.mark.parametrize("name", ["deficit", "skipped", "treatments", "windows"])
 def test_an_explorer_refuses_what_its_points_cannot_have(name):
     one_line(lambda: Explorer(profile="ci", **{name: "flip"}), f"{name} is not allowed")

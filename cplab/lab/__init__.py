@@ -17,6 +17,6 @@ __all__, __getattr__, __dir__ = load_late(
     explorer="Explorer pictures verdict",
     points="Plots Points",
     classes="class_picture",
-    setting="setting",
+    parameter="setting",
     answers="check_answer",
 )

@@ -9,7 +9,9 @@ from cplab.show import load_bokeh
 LONG = 600  # seconds of one run, from which on a lab says what training takes
 
 
-def setting(profile: str = "auto", usual: str = "course", *, among: tuple[str, ...] = ()) -> Profile:
+def setting(
+    profile: str = "auto", usual: str = "course", *, among: tuple[str, ...] = ()
+) -> Profile:
     """Prepare a lab's figures and return its profile; where one run of it is long, say so.
 
     Arguments: profile, the lab's parameter, `auto` for the usual one; usual, the name of a profile;
@@ -24,11 +26,13 @@ def setting(profile: str = "auto", usual: str = "course", *, among: tuple[str, .
     load_bokeh()
     seconds = seconds_of_a_run(chosen.name)
     if seconds > LONG:
-        days = f"{seconds / 86400:.0f} days" if seconds > 172800 else f"{seconds / 3600:.1f} hours"
+        days = (
+            f"{seconds / 86400:.0f} days" if seconds > 2 * 86400 else f"{seconds / 3600:.1f} hours"
+        )
         print(
-            f"{chosen.name}: one run takes about {days} of one process, and this lab asks for many. "
-            "It trains none of that length: it shows what has been trained, and counts what has not. "
-            f"To train some, see `cplab sweep --help` (--profile {chosen.name})."
+            f"{chosen.name}: one run takes about {days} of one process. This lab begins none of "
+            f"them: it shows what has been trained, and counts what has not. To train more, see "
+            f"`cplab sweep --help`."
         )
     return chosen
 

@@ -15,7 +15,7 @@ from bokeh.models import ColumnDataSource, LayoutDOM, Range1d
 from numpy.typing import ArrayLike
 
 from cplab import fits, quantities, statistics
-from cplab.checks import CplabError, quote, require
+from cplab.checks import CplabError, one_of, quote, require
 from cplab.lab.classes import ClassAnswers
 from cplab.lab.surface import CSS, TEXT, buttons, discard, error_html, replace_last, surface
 from cplab.runs import Run
@@ -122,27 +122,74 @@ class Question(w.VBox):
             discard(self._ours.pop())
 
 
-def choice(question: str, answers: Sequence[str], make: Callable[[], Sequence]) -> Question:
-    """A question with answers to choose from, before what `make` returns: a list of Bokeh figures
-    (or lists of them, to stand side by side), widgets, tables or texts. The answer stays in view
-    beside it; `controls["answer"]` is the choice.
+def choice(
+    question: str,
+    answers: Sequence[str],
+    shows: Callable[[], Any],
+    *,
+    found: Any = None,
+    right: Any = None,
+    more: Any = None,
+) -> Question:
+    """A question with answers to choose from, and what opens once one was chosen: a line that
+    judges, the picture, one sentence, and further numbers in a fold.
 
-    >>> question = choice("Does it last?", ["yes", "no"], lambda: ["It does."])
+    Arguments:
+        question, answers: words.
+        shows: returns the picture: a Bokeh figure, a table or a text, or a list of these (a list in
+            the list stands side by side).
+        found: the one plain sentence that the picture says; a text, or a function that returns it.
+        right: the right answer, one of `answers`, or a function that returns it; None where
+            the results do not decide.
+        more: what else is known, folded: a text, a table, or a function that returns such, or a
+            list of them.
+
+    >>> question = choice("Does it last?", ["yes", "no"], lambda: ["a picture"], right="yes",
+    ...                   found="It lasts for 300 epochs.")
     >>> question.controls["answer"].value = "no"
     >>> question.reveal.click()
     >>> question.figure.children[0].value
-    'You said: <b>no</b>'
+    'It was: <b>yes</b>. You said: no.'
     """
     require(len(answers), f"answers {answers} are not allowed: give some")
+    if right is not None and not callable(right):
+        one_of("right answer", right, answers)
     answer = w.RadioButtons(options=list(answers), value=None, layout={"width": "auto"})
     head = [w.HTML(f'<div style="{TEXT}"><b>{html.escape(question)}</b></div>')]
 
     def with_answer() -> list:
-        made = make()
-        parts = made if isinstance(made, list | tuple) else [made]  # a table alone is one part
-        return [f"You said: <b>{html.escape(answer.value)}</b>", *parts]
+        wanted = called(right)
+        if wanted is None:
+            judged = f"You said: <b>{html.escape(answer.value)}</b>"
+        elif one_of("right answer", wanted, answers) == answer.value:
+            judged = f"It was: <b>{html.escape(wanted)}</b> ✓"
+        else:
+            judged = f"It was: <b>{html.escape(wanted)}</b>. You said: {html.escape(answer.value)}."
+        return [judged, *as_list(shows()), *told(found, more)]
 
     return Question({"answer": answer}, with_answer, head, asks=question)
+
+
+def called(what: Any) -> Any:
+    """What a function without arguments returns, else the thing itself."""
+    return what() if callable(what) else what
+
+
+def as_list(made: Any) -> list:
+    """A list or tuple as a list; anything else is its only part."""
+    return [*made] if isinstance(made, list | tuple) else [made]
+
+
+def told(found: Any, more: Any) -> list[str]:
+    """The finding as one sentence, and what else is known in a fold, as HTML."""
+    parts = [f'<div style="{TEXT}"><b>{called(found)}</b></div>'] if found is not None else []
+    if more is not None:
+        inside = [
+            one.to_html(border=0) if isinstance(one, pd.DataFrame) else f"<p>{one}</p>"
+            for one in as_list(called(more))
+        ]
+        parts.append(f"<details><summary>more numbers</summary>{''.join(inside)}</details>")
+    return parts
 
 
 def finding(make: Callable[[], str]) -> Question:
@@ -171,6 +218,7 @@ class Prediction(Question):
         asked: what is to be guessed, the same; the sliders are in percent.
         source: where accuracies are from, in words; of runs the results say it.
         quantity: what is guessed, in words.
+        found, more: the sentence below the figure, and what else is known (see `choice`).
 
     `guesses` are the sliders, the other attributes those of Question.
 
@@ -187,7 +235,10 @@ class Prediction(Question):
         asked: Mapping[str, Any],
         source: str = "",
         quantity: str = "final test accuracy",
+        found: Any = None,
+        more: Any = None,
     ) -> None:
+        self._told = (found, more)
         require(asked, "asked {} is not allowed: give something to be guessed")
         for text, what in (*given.items(), *asked.items()):
             if not isinstance(what, Run):
@@ -215,7 +266,7 @@ class Prediction(Question):
         measured = ((text, percent_interval(of, "nothing")) for text, of in self._asked.items())
         lines = (f"{t}: you {statistics.percent(guess[t])}, measured {of}" for t, of in measured)
         source = self._source or source_line(all_seeds(*self._asked.values()))
-        return [fig, with_source("; ".join(lines), source)]
+        return [fig, with_source("; ".join(lines), source), *told(*self._told)]
 
 
 class Ranking(Question):
@@ -229,7 +280,8 @@ class Ranking(Question):
     (['flip', None], 'Covered until each has its place.')
     """
 
-    def __init__(self, runs: Mapping[str, Run]) -> None:
+    def __init__(self, runs: Mapping[str, Run], found: Any = None, more: Any = None) -> None:
+        self._told = (found, more)
         require(len(runs) > 1, f"runs {quote(runs)} have no order: give two or more")
         self.runs = dict(runs)
         options = [("choose", None), *((name, name) for name in runs)]
@@ -269,7 +321,8 @@ class Ranking(Question):
         )
         size = {"width": 760, "height": 70 + 44 * len(self.runs)}
         fig = predictions.order_figure(self.order, truth, hues, **size)
-        return [fig, with_source(summary, source_line(all_seeds(*self.runs.values())))]
+        source = source_line(all_seeds(*self.runs.values()))
+        return [fig, with_source(summary, source), *told(*self._told)]
 
 
 class Switch(w.VBox):

@@ -5,7 +5,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from benchmarks.timing import Row, in_turn, row
-from cplab import linear
+from cplab.studies import linear
 
 LIFE = linear.Rearing(depth=3, modes=(4, 2, 1, 0.5))
 

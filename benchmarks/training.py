@@ -21,8 +21,8 @@ from cplab.engine import train
 from cplab.engine.lives import Segment, choose_crew, crew_size, plan
 from cplab.engine.tasks import TASKS, Learner
 from cplab.engine.train import Context
-from cplab.pruning import growth, nets
 from cplab.runs import Run
+from cplab.studies.pruning import growth, nets
 
 ONSETS, LENGTHS = (0, 2, 4, 8, 12, 16, 24), (2, 4, 8, 12, 16, 24)
 FEW = 4  # batches, where an epoch would take minutes

@@ -18,7 +18,7 @@ __all__, __getattr__, __dir__ = load_late(
     __name__,
     checks="CplabError",
     runs="Run",
-    paths="LinearPath",
+    **{"studies.reopening.paths": "LinearPath"},
     profiles="PROFILES",
     data="images",
     deficits="deficit apply_deficit",

@@ -100,7 +100,7 @@ def fit(
 
     Arguments:
         function: function(t, name=..., ...), a number for each t: `decline`, `critical_period`,
-            `from_sensitivity` of cplab.animals or any other. To hold one of its parameters, give
+            `from_sensitivity` of studies.kitten or any other. To hold one of its parameters, give
             functools.partial(decline, normal=6.9).
         t: (n,), where the points are: days, epochs, or sensitivities for `from_sensitivity`.
         y: (n,), in any unit.

@@ -17,12 +17,19 @@ import numpy as np
 from cplab.checks import CplabError, one_of, require, whole
 from cplab.lazy import check_calls
 from cplab.measure import parse_measures
-from cplab.pruning import KernelPruning, KernelSplit, Pruned, Retraining, Search, random_split
 from cplab.results import find
 from cplab.results.store import CACHES
 from cplab.runs import Run
 from cplab.specs import check_spec, python_call
 from cplab.statistics import PerSeed
+from cplab.studies.pruning import (
+    KernelPruning,
+    KernelSplit,
+    Pruned,
+    Retraining,
+    Search,
+    random_split,
+)
 
 __all__ = ["Missing", "Terms", "accuracy", "accuracy_at", "advantage", "shared_beginning"]
 __all__ += ["doublings", "each_seed", "equal_training_loss", "gain_over_newborn", "harm"]
@@ -461,7 +468,7 @@ def random_splits_accuracy(size: str, kernels: int, seed: int, draws: int = 3) -
     """Mean accuracy, in percent, of random splits of so many kernels trained from new weights: the
     control of the splits that pruning found (thesis, figure 11).
 
-    Arguments: size, of `cplab.pruning.SIZES`; draws, splits a seed at most.
+    Arguments: size, of `cplab.studies.pruning.SIZES`; draws, splits a seed at most.
 
     >>> 40 < random_splits_accuracy("course", 50, seed=0) < 70
     True

@@ -13,9 +13,13 @@ from dataclasses import MISSING, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
 from cplab.checks import one_of, quote, require
+from cplab.studies import SPECS as STUDIES
 
 SPECS: dict[str, Any] = {}  # by the name of the class
-HOMES = ("cplab.runs", "cplab.paths", "cplab.pruning.specs")  # whose import registers specs
+HOMES = (
+    "cplab.runs",
+    *dict.fromkeys(place.partition(":")[0] for place in STUDIES.values()),
+)  # whose import registers specs
 Spec = TypeVar("Spec", bound=type)
 
 

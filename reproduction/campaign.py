@@ -16,9 +16,9 @@ from typing import Any
 from cplab import quantities
 from cplab.checks import Cancelled, CplabError, one_of, whole
 from cplab.profiles import PROFILES
-from cplab.pruning import MATERIALS, SIZES, KernelPruning, KernelSplit, random_split
 from cplab.results import collect, estimate, find, tables
 from cplab.runs import Run
+from cplab.studies.pruning import MATERIALS, SIZES, KernelPruning, KernelSplit, random_split
 
 SEEDS = 5
 TRACE = ("trace", "ending")  # measured along a life, and after it

@@ -6,7 +6,7 @@ in Deep Networks, CVPR 2023. Its networks are ResNets with two halves of an imag
 
 from functools import partial
 
-from cplab import eyes
+from cplab.studies import eyes
 from reproduction.questions import EYES
 from reproduction.statement import below, statement
 from reproduction.twoeyes import closed, gain, percent_share

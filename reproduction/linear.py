@@ -10,8 +10,8 @@ from functools import cache, partial
 
 import numpy as np
 
-from cplab import linear
 from cplab.quantities import SEEDS, Terms
+from cplab.studies import linear
 from reproduction.questions import LINEAR
 from reproduction.statement import above, below, between, statement
 

@@ -14,8 +14,8 @@ from operator import add
 
 from cplab import quantities as q
 from cplab.profiles import PROFILES
-from cplab.pruning import KernelPruning, KernelSplit, Pruned, Retraining, Search
 from cplab.runs import Run
+from cplab.studies.pruning import KernelPruning, KernelSplit, Pruned, Retraining, Search
 
 Cost = Callable[[Run], float]
 

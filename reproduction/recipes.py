@@ -12,8 +12,9 @@ from typing import Any
 from cplab.checks import CplabError, one_of
 from cplab.gallery import mirror
 from cplab.measure import parse_measures
-from cplab.paths import LinearPath
-from cplab.pruning import (
+from cplab.results import Result, find, ship, sweep
+from cplab.runs import Run
+from cplab.studies.pruning import (
     DENSITIES,
     MATERIALS,
     ORIGINS,
@@ -23,8 +24,7 @@ from cplab.pruning import (
     Retraining,
     Search,
 )
-from cplab.results import Result, find, ship, sweep
-from cplab.runs import Run
+from cplab.studies.reopening.paths import LinearPath
 from reproduction.campaign import FIXED, TRACE, prunings, splits
 from reproduction.ladders import LADDERS, lives
 

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from functools import partial
 
-from cplab import eyes
 from cplab.runs import Run
+from cplab.studies import eyes
 from reproduction.questions import EYES
 from reproduction.statement import above, below, statement
 

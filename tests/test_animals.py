@@ -7,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from cplab import animals
-from cplab.animals import critical_period, decline, from_sensitivity, statements
 from cplab.checks import CplabError
+from cplab.studies import kitten as animals
+from cplab.studies.kitten import critical_period, decline, from_sensitivity, statements
 
 DAYS = {"day": 1, "week": 7, "month": 365.25 / 12, "year": 365.25}
 
@@ -99,7 +99,8 @@ def test_unknown_names_are_one_line():
 
 def test_it_needs_neither_pandas_nor_scipy_to_be_imported_and_draws_nothing():
     code = (
-        "import sys; from cplab import animals, fits, statistics\n"
+        "import sys; from cplab import fits, statistics\n"
+        "from cplab.studies import kitten as animals\n"
         "assert not {'scipy', 'pandas', 'torch', 'bokeh', 'lmfit'} & set(sys.modules)\n"
         "animals.statements(); statistics.describe([1, 2])\n"
         "fits.fit(animals.decline, [0, 1, 2], [3, 2, 1], {'normal': 3, 'tau': 2})\n"

@@ -707,9 +707,11 @@ def rows(*tables):
 @pytest.fixture(scope="module")
 def things():
     """What the calls are made with."""
-    names = ["animals", "eyes", "fits", "lab", "linear", "measure", "models", "pruning"]
-    names += ["quantities", "results", "show", "statistics", "windows"]
-    modules = {name: importlib.import_module(f"cplab.{name}") for name in names}
+    names = ["fits", "lab", "measure", "models", "quantities", "results", "show", "statistics"]
+    modules = {name: importlib.import_module(f"cplab.{name}") for name in (*names, "windows")}
+    for name in ("eyes", "linear", "pruning"):
+        modules[name] = importlib.import_module(f"cplab.studies.{name}")
+    modules["animals"] = importlib.import_module("cplab.studies.kitten")
     own, blur = cell(OWN, nn=nn), Run("blur", length=8)
     made = {
         "np": np,

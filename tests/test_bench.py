@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from benchmarks import eyes, operations, timing, traces, training
-from cplab import linear, models
+from cplab import models
 from cplab.checks import CplabError
 from cplab.profiles import PROFILES
 from cplab.runs import Run
+from cplab.studies import linear
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")

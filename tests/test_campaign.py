@@ -10,10 +10,10 @@ from cplab.checks import CplabError, Diverged
 from cplab.engine import train
 from cplab.engine.lives import plan
 from cplab.profiles import PROFILES
-from cplab.pruning import KernelPruning, KernelSplit
 from cplab.results import find, sweep
 from cplab.results.store import keep, live_paths, outcome
 from cplab.runs import Run
+from cplab.studies.pruning import KernelPruning, KernelSplit
 from reproduction import __main__ as commands
 from reproduction import campaign, cost, ladders
 

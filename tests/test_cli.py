@@ -18,10 +18,11 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from cplab import cli, pruning, results, specs, teach
+from cplab import cli, results, specs, teach
 from cplab.checks import CplabError, Diverged, Exhausted
 from cplab.profiles import PROFILES
 from cplab.runs import Run
+from cplab.studies import pruning
 
 CI = "--profile ci --recovery 1"
 

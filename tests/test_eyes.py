@@ -13,7 +13,8 @@ from cplab import CplabError, Run, data, models
 from cplab.engine import train
 from cplab.engine.lives import trajectories
 from cplab.engine.train import Context
-from cplab.measure import MEASUREMENTS, each_eye, right_shares
+from cplab.measure import MEASUREMENTS
+from cplab.studies.eyes import each_eye, right_shares
 
 CI = {"profile": "ci", "model": "eyes"}
 CPU = torch.device("cpu")

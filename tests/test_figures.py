@@ -20,13 +20,15 @@ from scipy import stats
 
 import cplab
 from cplab import deficits, show, statistics
-from cplab.animals import GESTATION, statements
 from cplab.data import images
-from cplab.lab import lab01, lab03, lab04
 from cplab.measure import MEASUREMENTS, Measurement
 from cplab.results import Result
 from cplab.runs import Run
 from cplab.show import pictures, predictions, theme
+from cplab.studies import fisher as lab04
+from cplab.studies import high_level as lab03
+from cplab.studies import kitten as lab01
+from cplab.studies.kitten import GESTATION, statements
 
 # What is left of red, green and blue light for protanopes, deuteranopes and tritanopes (Machado,
 # Oliveira & Fernandes 2009, severity 1)

@@ -10,8 +10,8 @@ from conftest import one_line
 from scipy import stats
 
 from cplab import fits
-from cplab.animals import critical_period, decline, from_sensitivity, statements
 from cplab.fits import fit
+from cplab.studies.kitten import critical_period, decline, from_sensitivity, statements
 
 
 def line(x, slope, height):

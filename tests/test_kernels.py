@@ -15,11 +15,11 @@ from cplab.checks import Cancelled
 from cplab.engine import checkpoints, lives
 from cplab.engine.tasks import TASKS
 from cplab.engine.train import Context
-from cplab.pruning import kernels
-from cplab.pruning.kernels import KernelNet
-from cplab.pruning.lives import MATERIALS, SIZES, KernelPruning, KernelSplit, random_split
 from cplab.runs import Step
 from cplab.specs import mix_seeds
+from cplab.studies.pruning import kernels
+from cplab.studies.pruning.kernels import KernelNet
+from cplab.studies.pruning.lives import MATERIALS, SIZES, KernelPruning, KernelSplit, random_split
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from labs_by_hand import text
 
-from cplab import lab, pruning, show
-from cplab.lab import lab05
+from cplab import lab, show
 from cplab.lab.surface import Throttle
 from cplab.statistics import PerSeed
+from cplab.studies import pruning
+from cplab.studies.pruning import bench as lab05
 
 KINDS = ("biological", "random", "per_pixel")
 

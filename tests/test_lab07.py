@@ -10,9 +10,10 @@ import pytest
 from conftest import says
 from scipy import stats
 
-from cplab import CplabError, Run, eyes, quantities
-from cplab.lab import lab07
+from cplab import CplabError, Run, quantities
 from cplab.results import sweep
+from cplab.studies import eyes
+from cplab.studies.eyes import bench as lab07
 
 CI = {"profile": "ci", "model": "eyes"}
 LIFE = Run("blank:right", length=2, **CI)

@@ -5,8 +5,9 @@ import pytest
 from conftest import says
 from labs_by_hand import text
 
-from cplab import CplabError, linear
-from cplab.lab import lab08
+from cplab import CplabError
+from cplab.studies import linear
+from cplab.studies.linear import bench as lab08
 
 pytestmark = pytest.mark.usefixtures("errors_raise")
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from cplab import quantities
-from cplab.lab import lab09
-from cplab.paths import LinearPath
 from cplab.results import sweep
 from cplab.runs import Run
+from cplab.studies.reopening import bench as lab09
+from cplab.studies.reopening.paths import LinearPath
 
 SMALL = {"profile": "ci", "dataset": "mnist", "recovery": 2}
 

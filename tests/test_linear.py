@@ -10,9 +10,10 @@ import pytest
 from conftest import says
 from scipy.integrate import quad, solve_ivp
 
-from cplab import CplabError, linear
+from cplab import CplabError
 from cplab.checks import Cancelled
-from cplab.linear import Rearing
+from cplab.studies import linear
+from cplab.studies.linear import Rearing
 
 DEPTHS = (1, 2, 3, 4)
 LIVES = (
@@ -254,7 +255,7 @@ def test_it_is_gradient_descent(depth):
     is one step after another of the same loss."""
     import torch
 
-    from cplab.linear import completion
+    from cplab.studies.linear import completion
 
     true, seen, _, given, *layers = completion.make_problem(0, 12, depth, "few")
     layers = [torch.tensor(layer, requires_grad=True) for layer in layers]
@@ -311,7 +312,7 @@ def test_effective_ranks():
 
 # On a page ---------------------------------------------------------------------------------------
 
-MODULE = Path(linear.__file__).parents[1] / "lab" / "two_pathways.js"
+MODULE = Path(linear.__file__).parent / "two_pathways.js"
 IMPORT = """async source => {
   const file = new Blob([source], {type: "text/javascript"});
   window.two = await import(URL.createObjectURL(file));

@@ -12,9 +12,9 @@ from cplab import quantities, specs
 from cplab.checks import CplabError
 from cplab.engine import checkpoints, lives, tasks, train
 from cplab.engine.tasks import EVENTS, Learner
-from cplab.paths import LinearPath
 from cplab.results.store import without_times
 from cplab.runs import Run
+from cplab.studies.reopening.paths import LinearPath
 
 CPU = torch.device("cpu")
 PATH = LinearPath("blur", length=2, profile="ci", points=3)

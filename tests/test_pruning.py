@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from cplab import CplabError, data, devices, results, specs
 from cplab.checks import Cancelled, Diverged
 from cplab.engine.train import Context
-from cplab.pruning import growth, nets
-from cplab.pruning.lives import SIZES, KernelPruning, KernelSplit, Pruned
-from cplab.pruning.specs import ORIGINS, SHAPES, OneShot, Retraining, Search
 from cplab.runs import Run
+from cplab.studies.pruning import growth, nets
+from cplab.studies.pruning.lives import SIZES, KernelPruning, KernelSplit, Pruned
+from cplab.studies.pruning.specs import ORIGINS, SHAPES, OneShot, Retraining, Search
 
 SHORT = {"n": 60, "gamma": 2.0}  # of 85 steps, at most 80 % dense
 

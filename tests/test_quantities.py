@@ -17,12 +17,12 @@ from scipy import stats
 import cplab
 from cplab import quantities as q
 from cplab import statistics, windows
-from cplab.paths import LinearPath
-from cplab.pruning import KernelPruning, KernelSplit, Pruned, Retraining, Search
 from cplab.results import by_key as find_by_key
 from cplab.results import find
 from cplab.results.tables import ABOUT, shipped_specs
 from cplab.runs import Run
+from cplab.studies.pruning import KernelPruning, KernelSplit, Pruned, Retraining, Search
+from cplab.studies.reopening.paths import LinearPath
 
 COURSE = Run(profile="course")
 
@@ -356,7 +356,7 @@ def test_an_architecture_has_the_seed_of_its_search(results):
 
 
 def test_random_splits_are_those_that_there_are(results):
-    from cplab.pruning import SIZES, random_split
+    from cplab.studies.pruning import SIZES, random_split
 
     kernels = SIZES["ci"].kernels
     drawn = [random_split(6, 100 * draw + 1, kernels) for draw in range(3)]

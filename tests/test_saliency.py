@@ -9,10 +9,10 @@ from cplab import CplabError, data, models, results, specs
 from cplab.engine import lives, tasks
 from cplab.engine.train import Context, train_epoch
 from cplab.measure import fisher
-from cplab.pruning import saliency
-from cplab.pruning.lives import METRICS, Pruned
-from cplab.pruning.saliency import ranked_layers, salient_masks, weight_saliency
 from cplab.runs import Event, Run, Step
+from cplab.studies.pruning import saliency
+from cplab.studies.pruning.lives import METRICS, Pruned
+from cplab.studies.pruning.saliency import ranked_layers, salient_masks, weight_saliency
 
 CPU = torch.device("cpu")
 LIFE = {"profile": "ci", "training": 2, "retraining": 1, "recovery": 1}

@@ -15,7 +15,7 @@ import ipywidgets as w
 import pytest
 from lab_browser import chromium
 
-from cplab import Run, animals, cli, lab, show, teach
+from cplab import Run, cli, lab, show, teach
 from cplab.checks import CplabError
 from cplab.deficits import OWN_MARKERS
 from cplab.lab.widgets import Question
@@ -23,6 +23,7 @@ from cplab.site.pages import build_site
 from cplab.site.plots import Pool, figures
 from cplab.site.replay import replay
 from cplab.site.words import markdown
+from cplab.studies import kitten as animals
 
 DEFICITS = ("blur", "flip")
 SETTING = {"model": "depth1", "schedule": "fixed", "deficits": DEFICITS}
@@ -30,7 +31,8 @@ T, Y = (45, 60, 105, 120, 285), (1.5, 2.2, 1.9, 1.1, 0.3)
 ORDERED = {name: Run(name, length=16) for name in ("blur", "flip", "noise")}
 CELLS = [
     "# Lab 00 · All that a lab may show\n\nYou can\n\n1. try each widget; $\\tau$ is a time.",
-    "from cplab import Run, animals, lab, show\nimport pandas as pd\nprofile = 'ci'",
+    "from cplab import Run, lab, show\nfrom cplab.studies import kitten as animals\n"
+    "import pandas as pd\nprofile = 'ci'",
     "lab.Explorer(model='depth1', schedule='fixed', deficits=('blur', 'flip'))",
     "lab.choice('Is it so?', ['yes', 'no'], lambda: ['It is.', show.removal(Run(), ('blur',))])",
     "lab.Prediction({}, {'blur': [0.55, 0.57], 'flip': [0.61, 0.66]}, source='made up')",

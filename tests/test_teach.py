@@ -172,7 +172,10 @@ def test_a_check_knows_the_right_answer_and_tells_no_wrong_one_what_it_is(key, c
 def test_checks_agree_with_the_solutions_that_are_closed_forms():
     """Of those that need no lab around them, by running the solution that the teacher has."""
     space = {}
-    exec("from cplab import models, pruning\nimport cplab, numpy as np\nhome = 'mnist'", space)
+    begin = (
+        "from cplab import models\nfrom cplab.studies import pruning\nimport cplab, numpy as np\n"
+    )
+    exec(begin + "home = 'mnist'", space)
     given = {name[:2]: blocks(notebook) for name, notebook in sources().items()}
     for key, i in (("06-1", 0), ("05-1", 0)):
         exec(given[key[:2]][i].partition("for n in")[0].partition("grows,")[0], space)

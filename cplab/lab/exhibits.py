@@ -12,14 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from cplab import animals, eyes, linear, pruning, quantities
+from cplab import quantities
 from cplab.checks import CplabError
-from cplab.lab.lab01 import age_figure
 from cplab.lab.points import Plots, Points
 from cplab.runs import Run
 from cplab.show.predictions import all_seeds
 from cplab.show.results import bars, curves, means, over_epochs, rates, removal
 from cplab.show.theme import label
+from cplab.studies import eyes, linear, pruning
+from cplab.studies import kitten as animals
+from cplab.studies.kitten import age_figure
 
 SIZE: dict[str, Any] = {"width": 720, "height": 420}
 BROWSERS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"]

@@ -11,6 +11,5 @@ __all__, __getattr__, __dir__ = load_late(
     __name__,
     fisher="trace diagonal sampled_trace log_determinant information jacobian sharpness",
     filters="orientation power_spectrum",
-    eyes="right_shares each_eye",
 )
 __all__ += ["MEASUREMENTS", "Measurement", "measurement", "parse_measures"]

@@ -19,7 +19,7 @@ from cplab.site.words import display_html, markdown, python, reference
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 REPORTS = ("REPRODUCTION", "decomposition", "ladders", "forecasts", "cost")
-PATHWAYS = HERE.parent / "lab" / "two_pathways.js"  # what lab 08 runs in the page
+PATHWAYS = HERE.parent / "studies" / "linear" / "two_pathways.js"  # what lab 08 runs in the page
 LEAD = (
     "A network that sees blurred images in its first epochs may never see as well as one that "
     "did not. Drag the onset and the length of a deficit, and read what it does, from results "

@@ -26,7 +26,7 @@ CHOOSERS = {w.ToggleButtons: "radio", w.RadioButtons: "radio", w.SelectionSlider
 CHOOSERS |= {w.Dropdown: "select", w.Select: "select"}  # their kinds on the page
 NUMBERS = (w.IntSlider, w.FloatSlider)
 FIELDS = (w.FloatLogSlider, w.Text, w.IntText, w.FloatText)  # with positions without end
-FORMULAS = ("decline", "critical_period", "from_sensitivity")  # of cplab.animals, in page.js too
+FORMULAS = ("decline", "critical_period", "from_sensitivity")  # of kitten, in page.js too
 TRAIN = "Training needs Python."
 EXPLORED = ("deficit", "onset", "length", "recovery", "clock")
 

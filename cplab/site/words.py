@@ -13,8 +13,9 @@ from latex2mathml.converter import convert
 
 # Whose public names, beside the door's, are for everybody: labs, README, and the reference here.
 ROOMS = (
-    *("animals", "eyes", "fits", "gallery", "lab", "linear", "measure", "models", "pruning"),
-    *("quantities", "results", "show", "statistics", "windows"),
+    *("fits", "gallery", "lab", "measure", "models", "quantities", "results", "show"),
+    *("statistics", "windows", "studies.kitten", "studies.pruning", "studies.eyes"),
+    *("studies.linear", "studies.reopening"),
 )
 
 

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 from cplab import specs
 from cplab.checks import CplabError, assign, number, one_of, quote, require, whole, yes_or_no
 from cplab.profiles import PROFILES, Profile
-from cplab.pruning.specs import check_each, part
 from cplab.runs import EPOCHS, LONGEST, Event, Run, Step, check_fields, checked_later, setting
 from cplab.specs import mix_seeds, register
+from cplab.studies.pruning.specs import check_each, part
 
 weights_kept = partial(part, whole=1, unit="the fraction of weights that are kept")
 METRICS = ("none", "magnitude", "fisher", "random")
@@ -79,7 +79,7 @@ class Pruned(PrunedLife):
 
     version: ClassVar[int] = 1
     task: ClassVar[str] = "pruned"
-    trained_by: ClassVar[str] = "cplab.pruning.saliency:trajectories"
+    trained_by: ClassVar[str] = "cplab.studies.pruning.saliency:trajectories"
     form: ClassVar[dict] = {
         "curve": [specs.fraction],
         "loss": [specs.positive],
@@ -268,7 +268,7 @@ class KernelLife(PrunedLife):
 
     version: ClassVar[int]
     task: ClassVar[str] = "kernels"
-    trained_by: ClassVar[str] = "cplab.pruning.kernels:trajectories"
+    trained_by: ClassVar[str] = "cplab.studies.pruning.kernels:trajectories"
     material: Any = "images"
     size: Any
     seed: int

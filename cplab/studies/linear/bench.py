@@ -11,12 +11,12 @@ import numpy as np
 from bokeh.models import BoxAnnotation, ColumnDataSource, FactorRange, Range1d
 from bokeh.plotting import figure
 
-from cplab import linear
 from cplab.checks import CplabError, quote, require
 from cplab.lab.live import Job
 from cplab.lab.surface import TEXT, buttons, error_html, surface
 from cplab.lab.widgets import Question
 from cplab.show import theme
+from cplab.studies import linear
 
 __all__ = ["MODES", "SIGHTS", "CompletionBench", "Eyes", "check_formula", "number_question"]
 

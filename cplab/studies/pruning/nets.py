@@ -18,7 +18,7 @@ from torch import Tensor
 
 from cplab import data, devices
 from cplab.checks import Diverged, quote, require
-from cplab.pruning.specs import SHAPES, is_packed
+from cplab.studies.pruning.specs import SHAPES, is_packed
 
 BATCH = 2048
 

@@ -5,7 +5,7 @@ from itertools import accumulate
 import numpy as np
 
 from cplab.checks import number, one_of, require, whole
-from cplab.linear.pathways import CLARITY, Course, Rearing, half_time
+from cplab.studies.linear.pathways import CLARITY, Course, Rearing, half_time
 
 EYE_INPUTS, HIDDEN_UNITS, OUTPUTS = 16, 16, 8  # inputs of an eye, units of a layer, outputs
 LOUD = 0.5  # standard deviation of the noise on what is to be said

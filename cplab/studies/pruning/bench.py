@@ -16,13 +16,14 @@ from bokeh.plotting import figure
 from bokeh.transform import factor_cmap, linear_cmap
 from numpy.typing import ArrayLike
 
-from cplab import pruning, statistics
+from cplab import statistics
 from cplab.checks import CplabError
 from cplab.lab.live import Job
 from cplab.lab.surface import Throttle, error_html, surface
 from cplab.lab.widgets import Slide
 from cplab.show.results import means
 from cplab.show.theme import colour, figure_row, label, percent_axis, plain_figure
+from cplab.studies import pruning
 
 __all__ = ["GrowthBench", "architectures", "count_by_pixel", "pixels", "split_slider"]
 

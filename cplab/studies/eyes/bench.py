@@ -12,7 +12,7 @@ import numpy as np
 from bokeh.models import ColumnDataSource, FactorRange, Range1d, Whisker
 from bokeh.plotting import figure
 
-from cplab import eyes, results, statistics
+from cplab import results, statistics
 from cplab.checks import CplabError, require
 from cplab.lab.live import Clock, Job, deficit_windows, describe_cost
 from cplab.lab.surface import TEXT, Throttle, buttons, error_html, surface
@@ -21,6 +21,7 @@ from cplab.quantities import each_seed
 from cplab.runs import Run
 from cplab.show.results import seeds_line
 from cplab.show.theme import CUES, EQUAL, LIVE, label, place_legend, plain_figure
+from cplab.studies import eyes
 
 LEFT, RIGHT = "#0072B2", "#D55E00"
 __all__ = ["Clinic", "compare_with_kittens", "film", "histogram"]

@@ -16,9 +16,9 @@ from cplab.checks import CplabError, one_of
 from cplab.engine.lives import trajectories  # noqa: F401  (what trains these)
 from cplab.engine.tasks import TASKS, Classification, Learner, evaluate, event, seeded, task
 from cplab.optimizers import Optimizer
-from cplab.pruning.lives import CHOICES, KernelLife, KernelPruning
 from cplab.runs import Step
 from cplab.specs import mix_seeds
+from cplab.studies.pruning.lives import CHOICES, KernelLife, KernelPruning
 
 
 class KernelNet(nn.Sequential):

@@ -16,9 +16,9 @@ from cplab.checks import CplabError, one_of, require, whole
 from cplab.engine.lives import trajectories  # noqa: F401  (what trains these)
 from cplab.engine.tasks import TASKS, Classification, Learner, evaluate, event, task
 from cplab.measure import fisher
-from cplab.pruning.lives import METRICS, Pruned, weights_kept
 from cplab.runs import Step
 from cplab.specs import mix_seeds
+from cplab.studies.pruning.lives import METRICS, Pruned, weights_kept
 
 MEASURED_IMAGES = 500  # the first so many training images, clear, measure the Fisher information
 

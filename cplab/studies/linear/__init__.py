@@ -1,6 +1,6 @@
 """Deep linear networks, whose critical periods can be solved: two eyes, and completed matrices.
 
->>> from cplab import linear
+>>> from cplab.studies import linear
 >>> linear.share(linear.Rearing(depth=2, length=1)).round(3)
 array([0.029])
 """
@@ -12,4 +12,5 @@ __all__, __getattr__, __dir__ = load_late(
     pathways="Rearing Course grow share half_time invariant share_at_rest",
     descent="descend",
     completion="Completed complete effective_rank",
+    bench="MODES SIGHTS CompletionBench Eyes check_formula number_question",
 )

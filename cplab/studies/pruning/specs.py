@@ -63,7 +63,7 @@ KEPT |= {"step?": specs.count, "accuracy?": specs.fraction}
 class NetSpec:
     """What the store asks of specs that nets of 16 units are computed for."""
 
-    trained_by: ClassVar[str] = "cplab.pruning.growth:compute"
+    trained_by: ClassVar[str] = "cplab.studies.pruning.growth:compute"
     pace: ClassVar[float] = 0.003  # seconds a step, about, on one thread
     columns: ClassVar[tuple[str, ...]]  # of its values, those that have an entry for each of steps
 

@@ -5,7 +5,6 @@ weights of convolutional networks (`lives`, `kernels`, `saliency`). Specs need n
 """
 
 from cplab.lazy import load_late
-from cplab.pruning import lives, specs  # noqa: F401  the store looks for specs here
 
 __all__, __getattr__, __dir__ = load_late(
     __name__,
@@ -15,4 +14,5 @@ __all__, __getattr__, __dir__ = load_late(
     nets="flat_images inked_pixels unpack_architecture",
     kernels="KernelNet keep_kernels kernel_norms kernels_to_keep",
     saliency="ranked_layers salient_masks weight_saliency",
+    bench="GrowthBench architectures count_by_pixel pixels split_slider",
 )

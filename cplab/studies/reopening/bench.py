@@ -14,11 +14,11 @@ from cplab import data, models, quantities, results, specs, statistics
 from cplab.checks import CplabError
 from cplab.lab.live import Clock, Job, describe_cost
 from cplab.lab.surface import TEXT, buttons, error_html, surface
-from cplab.paths import LinearPath
 from cplab.runs import Run
 from cplab.show import theme
 from cplab.show.results import by_layer, finish, layer_columns, layer_labels, seeds_line
 from cplab.show.theme import label, plain_figure, reference_line, style, styles
+from cplab.studies.reopening.paths import LinearPath
 
 __all__ = ["Bench", "barrier", "describe_each", "dissociation", "gauge_curves", "growth"]
 __all__ += ["growth_columns", "harm_figure", "harms_of_all", "norm_ratios", "norms_at_birth"]

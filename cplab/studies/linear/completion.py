@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cplab.checks import Cancelled, CplabError, one_of, quote, require, whole
-from cplab.linear.descent import multiply, take_gradient_step
+from cplab.studies.linear.descent import multiply, take_gradient_step
 
 LACKS = ("few", "noise", "other")
 RATES = {1: 0.5, 2: 0.1, 3: 0.05, 4: 0.03}  # by depth

@@ -21,10 +21,22 @@ from numpy.typing import ArrayLike
 from cplab import devices
 from cplab.checks import Cancelled, CplabError, one_of, require, whole
 from cplab.engine.train import Context, Training
-from cplab.pruning import nets
-from cplab.pruning.nets import Architecture, flat_images, informative_pixels, unpack_architecture
-from cplab.pruning.specs import ORIGINS, OTHER_DATASET, OneShot, Retraining, Search, steps_of
 from cplab.specs import mix_seeds
+from cplab.studies.pruning import nets
+from cplab.studies.pruning.nets import (
+    Architecture,
+    flat_images,
+    informative_pixels,
+    unpack_architecture,
+)
+from cplab.studies.pruning.specs import (
+    ORIGINS,
+    OTHER_DATASET,
+    OneShot,
+    Retraining,
+    Search,
+    steps_of,
+)
 
 LEARNING_RATES = {"sgd": 0.5, "adam": 0.001}  # the thesis states neither optimiser nor rate
 CURVE_POINTS = 100

@@ -1,0 +1,16 @@
+"""One room for each study: what one lab alone needs, with its specs, engine parts and widgets.
+
+kitten is lab 01's, high_level lab 03's, fisher lab 04's, pruning lab 05's, eyes lab 07's, linear
+lab 08's and reopening lab 09's.
+"""
+
+# Where each kind of spec is defined that the store keeps results of, beside cplab.Run.
+SPECS = {
+    "Search": "cplab.studies.pruning.specs:Search",
+    "OneShot": "cplab.studies.pruning.specs:OneShot",
+    "Retraining": "cplab.studies.pruning.specs:Retraining",
+    "Pruned": "cplab.studies.pruning.lives:Pruned",
+    "KernelPruning": "cplab.studies.pruning.lives:KernelPruning",
+    "KernelSplit": "cplab.studies.pruning.lives:KernelSplit",
+    "LinearPath": "cplab.studies.reopening.paths:LinearPath",
+}

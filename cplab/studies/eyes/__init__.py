@@ -1,0 +1,11 @@
+"""Lab 07: networks with two eyes, in the words of the field, and a clinic for them."""
+
+from cplab.lazy import load_late
+
+__all__, __getattr__, __dir__ = load_late(
+    __name__,
+    quantities="EYES MEASURES READINGS SEVENTHS acuity acuity_loss classes dominance eye_share"
+    " monocular neuron_shares patch share_curve share_loss",
+    network="right_shares each_eye",
+    bench="Clinic compare_with_kittens film histogram",
+)

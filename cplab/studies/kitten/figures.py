@@ -1,0 +1,131 @@
+"""Figures of lab 01 alone: what animal papers state, filters by their stripes, a network beside an
+animal. Numbers are points, words are shaded ages, and no curve is drawn where none is printed."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from bokeh import layouts
+from bokeh.models import ColumnDataSource, Range1d
+from bokeh.plotting import figure
+
+from cplab.show import theme
+from cplab.show.theme import CUES, EQUAL, Style, band, place_legend, plain_figure, reference_line
+
+__all__ = ["age_figure", "compare_with_animals", "orientation_figure", "statement_table"]
+
+HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # one a kind of statement
+
+
+def age_figure(rows: dict[str, Any], last: float, unit: str = "", normal: float = 0) -> Any:
+    """What animal papers state: a number as a point, with its range; words as shaded ages.
+
+    Arguments: rows of kitten.statements by what they are about; last, the last day of the
+        axis; unit, of the numbers; normal, a value above 0 for a line across.
+    Returns: a Bokeh figure, or a column of two: the words above the numbers.
+    """
+    coloured = zip(HUES, rows.items(), strict=False)
+    every = pd.concat(part.assign(about=text, hue=hue) for hue, (text, part) in coloured)
+    words, points = (every[every.kind == kind] for kind in ("interval", "point"))
+    options = {"width": 800, "x_range": Range1d(-0.01 * last, last), "min_border_left": 140}
+    figs = [age_ranges(words, last / 200, **options)] if len(words) else []
+    if len(points := points.dropna(subset="age_low")):
+        figs.append(numbers(points, unit, normal, **options))
+    figs[-1].xaxis.axis_label = "age, days"
+    return figs[0] if len(figs) == 1 else layouts.column(*figs)
+
+
+def numbers(rows: pd.DataFrame, unit: str, normal: float, **options: Any) -> figure:
+    """Statements in numbers, each with its ranges of age and value."""
+    fig = plain_figure("", "", unit, height=250, **options)
+    for about, part in rows.groupby("about", sort=False):
+        hue, middle = part.hue.iloc[0], (part.age_low + part.age_high) / 2
+        fig.segment(part.age_low, part.value, part.age_high, part.value, color=hue)
+        fig.segment(middle, part.value_low, middle, part.value_high, color=hue, width=3)
+        how = {"color": hue, "size": 10, "marker": CUES[hue][1], "legend_label": about}
+        fig.scatter(middle, part.value, **how)
+    fig.y_range = Range1d(0, 1.4 * max(normal, rows.value_high.max()))
+    if normal:
+        reference_line(fig, "width", EQUAL.colour, normal)
+    return place_legend(fig, "top_right")
+
+
+def age_ranges(rows: pd.DataFrame, least: float, **options: Any) -> figure:
+    """Statements in words as shaded stretches of age, each of `least` days at least and in a lane
+    of its own (source `words`); one without an age stands in the title."""
+    aged, apart = rows.dropna(subset="age_low"), rows[rows.age_low.isna()]
+    about = list(aged.about)
+    columns = {"lane": range(len(aged)), "left": aged.age_low, "text": aged.words}
+    columns |= {"right": aged.age_high.clip(lower=aged.age_low + least), "colour": aged.hue}
+    source = ColumnDataSource({k: list(v) for k, v in columns.items()}, name="words")
+    title = "; ".join(apart.about + ", " + apart.age_text + ": " + apart.words)
+    lanes = {"height": 60 + 26 * len(aged), "y_range": Range1d(len(aged) - 0.5, -0.5)}
+    fig = plain_figure(title, "", "", **lanes, **options)
+    fig.hbar("lane", 0.8, "right", "left", source=source, color="colour", alpha=0.22)
+    look = {"text_font_size": "11px", "text_baseline": "middle", "x_offset": 3}
+    fig.text("left", "lane", "text", source=source, **look)
+    fig.yaxis.major_label_overrides = {about.index(text): text for text in dict.fromkeys(about)}
+    fig.yaxis.ticker = list(fig.yaxis[0].major_label_overrides)
+    fig.ygrid.visible = False
+    fig.yaxis.major_tick_line_color = None
+    return fig
+
+
+def statement_table(rows: pd.DataFrame) -> str:
+    """What animal papers state, rows of kitten.statements, with their sources, as HTML."""
+    body = "<tr><th>age</th><th>stated</th><th>how</th><th>source</th></tr>"
+    row: Any
+    for row in rows.itertuples():
+        stated = f"{row.value_text} {row.unit}" if row.kind == "point" else row.words
+        cells = (row.age_text, stated, row.note, f"{row.source} ({row.where})")
+        body += "<tr>" + "".join(f"<td>{escape(cell, quote=False)}</td>" for cell in cells)
+    style = "line-height:1.3;font-size:12px;text-align:left !important;padding:3px 12px 3px 0"
+    css = f"<style>.cplab-stated :is(th, td) {{{style}}}</style>"
+    return f'{css}<table class="cplab-stated">{body}</table>'
+
+
+def orientation_figure(groups: Mapping[str, Sequence[np.ndarray]], hues: Mapping[str, str]) -> Any:
+    """Each filter of several networks as a line through the centre: along the stripes that it
+    answers to best, the longer the more selective.
+
+    Arguments: groups, results of `cplab.measure.orientation`, one a network, by the words for them.
+    Returns: a Bokeh row of figures; a source `fan` has the ends of the lines, x and y.
+    """
+    figs = []
+    for text, networks in groups.items():
+        square = {"x_range": Range1d(-1, 1), "y_range": Range1d(-1, 1), "min_border": 4}
+        fig = plain_figure(text, "", "", **square, width=200, height=222)
+        z = np.concatenate(networks) if len(networks) else np.empty(0)
+        end = np.abs(z) * np.exp(1j * (np.pi / 2 - np.angle(z) / 2))  # half the angle: to the right
+        columns = {"x": end.real, "y": end.imag, "x0": -end.real, "y0": -end.imag}
+        source = ColumnDataSource(columns, name="fan")
+        fig.circle(0, 0, radius=1, fill_color=None, line_color="#cccccc")
+        fig.segment("x0", "y0", "x", "y", source=source, color=hues[text], width=1.5, alpha=0.7)
+        fig.axis.visible = fig.grid.visible = False
+        figs.append(fig)
+    return theme.figure_row(*figs)
+
+
+def compare_with_animals(
+    networks: Sequence[dict], animals: Sequence[dict], titles: Sequence[str], x: str, hue: str
+) -> Any:
+    """Figures that each show a network's curve with its band beside an animal's points.
+
+    Arguments: networks, columns x, mean, low, high for each figure; animals, columns x, left,
+        right, mean, low, high; titles; x, the words of the horizontal axis; hue, the network's.
+    Returns: a Bokeh row; the animals' sources are named animal0, animal1 …, for a slider to move.
+    """
+    figs = []
+    for i, (network, animal, title) in enumerate(zip(networks, animals, titles, strict=True)):
+        fig = plain_figure(title, x, "", width=410, height=330)
+        band(fig, ColumnDataSource(network), "x", Style("network", hue), points=True)
+        look = {"source": ColumnDataSource(animal, name=f"animal{i}"), "color": "black"}
+        fig.segment("left", "mean", "right", "mean", width=1.5, **look)
+        fig.segment("x", "low", "x", "high", width=1.5, **look)
+        mark = {"fill_color": "white", "size": 10, "marker": "triangle"}
+        fig.scatter("x", "mean", legend_label="kitten", **look, **mark)
+        reference_line(fig, "width", EQUAL.colour, 1)
+        figs.append(place_legend(fig, "bottom_left"))
+    return theme.figure_row(*figs)

@@ -1,0 +1,10 @@
+"""Lab 09: what is done to a trained network to open it again, and what became of it."""
+
+from cplab.lazy import load_late
+
+__all__, __getattr__, __dir__ = load_late(
+    __name__,
+    paths="LinearPath",
+    bench="Bench barrier describe_each dissociation gauge_curves growth growth_columns harm_figure"
+    " harms_of_all norm_ratios norms_at_birth treatment_gain",
+)

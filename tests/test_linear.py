@@ -1,10 +1,8 @@
 """Deep linear networks: equations against scipy's, closed forms and real gradient descent; matrices
-that are completed; and the same equations on a page."""
+that are completed."""
 
 import threading
-from pathlib import Path
 
-import lab_browser
 import numpy as np
 import pytest
 from conftest import says
@@ -308,60 +306,3 @@ def test_effective_ranks():
     with pytest.raises(CplabError) as error:
         linear.complete(2, "blur")
     says(error, "blur", "few, noise, other")
-
-
-# On a page ---------------------------------------------------------------------------------------
-
-MODULE = Path(linear.__file__).parent / "two_pathways.js"
-IMPORT = """async source => {
-  const file = new Blob([source], {type: "text/javascript"});
-  window.two = await import(URL.createObjectURL(file));
-}"""
-
-
-@pytest.fixture(scope="module")
-def page():
-    with lab_browser.chromium() as browser:
-        page = browser.new_page()
-        page.evaluate(IMPORT, MODULE.read_text())
-        yield page
-        page.close()
-
-
-ASK = """fields => two.simulate({points: Infinity, ...fields}).modes.map(
-  ({t, a, b, share}) => ({t: [...t], a: [...a], b: [...b], share}))"""
-
-
-@pytest.mark.parametrize("depth", DEPTHS)
-def test_the_page_draws_the_curves_of_scipy(page, depth):
-    assert tuple(page.evaluate("two.KINDS")) == KINDS
-    for kind in KINDS:
-        for more in LIVES:
-            life = Rearing(depth=depth, kind=kind, **more)
-            asked = {"depth": depth, "kind": kind, **more}
-            for mode, course in zip(life.modes, page.evaluate(ASK, asked), strict=True):
-                t, a, b = (np.array(course[name]) for name in "tab")
-                assert np.abs(np.stack([a, b], 1) - by_scipy(life, mode, t)).max() < 1e-6
-                assert course["share"] == pytest.approx(b[-1] / (a[-1] + b[-1]))
-
-
-def test_the_page_knows_the_unit(page):
-    for depth in (*DEPTHS, 6):
-        got = page.evaluate("d => two.halfTime(d, 2, 0.02)", depth)
-        assert got == pytest.approx(linear.half_time(depth, 2, 0.02), rel=1e-7)
-
-
-def test_a_curve_for_drawing_is_short_and_ends_where_it_ends(page):
-    short = page.evaluate("two.simulate({depth: 4, points: 50})")
-    assert [(one["kind"], one["from"], one["to"]) for one in short["phases"]] == [
-        ("blank", 0, 1), ("clear", 1, 11)]  # fmt: skip
-    lengths = "two.simulate({depth: 4, points: 50}).modes.map(one => [one.t.length, one.t.at(-1)])"
-    assert page.evaluate(lengths) == [[50, pytest.approx(11)]]
-
-
-@pytest.mark.parametrize("bad", ["{depth: 0}", "{kind: 'blurred'}", "{rho: 2}", "{start: 0.5}"])
-def test_the_page_says_what_is_not_allowed(page, bad):
-    said = page.evaluate(
-        f"() => {{ try {{ two.simulate({bad}) }} catch (e) {{ return e.message }} }}"
-    )
-    assert "is not allowed: give" in said

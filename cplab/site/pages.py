@@ -19,7 +19,6 @@ from cplab.site.words import display_html, markdown, python, reference
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 REPORTS = ("REPRODUCTION", "decomposition", "ladders", "forecasts", "cost")
-PATHWAYS = HERE.parent / "studies" / "linear" / "two_pathways.js"  # what lab 08 runs in the page
 LEAD = (
     "A network that sees blurred images in its first epochs may never see as well as one that "
     "did not. Drag the onset and the length of a deficit, and read what it does, from results "
@@ -97,7 +96,7 @@ is computed in it.</footer></body></html>
                     body.append(place_of(key))
                 else:
                     body.append(display_html(value))
-        body += [pathways(path), in_notebook(path)]
+        body.append(in_notebook(path))
         scripts.insert(0, self.data(path.stem, pool, widgets))
         self.write(self.links[path.name], title_of(path), "\n".join(body), scripts)
         shutil.copy(path, self.folder / "labs" / path.name)
@@ -116,16 +115,6 @@ def in_notebook(path: Path) -> str:
 JupyterLab; the notebook is also <a href="labs/{path.name}" download>here</a>. The explorer there
 takes a link of this page: <code>cplab.Explorer(at="…")</code> opens at the same point.</p>
 </section>"""
-
-
-def pathways(path: Path) -> str:
-    """The network of lab 08, which runs in the page. A file has to stand in it whole: from a disk
-    no page may load a module."""
-    if not path.name.startswith("08"):
-        return ""
-    module = re.sub(r"^export ", "", PATHWAYS.read_text(encoding="utf-8"), flags=re.M)
-    own = (HERE / "pathways.js").read_text(encoding="utf-8")
-    return f'{place_of("pathways")}<script type="module">{module}\n{own}</script>'
 
 
 def title_of(path: Path) -> str:

@@ -8,7 +8,7 @@ at a small rate is
 
     u_a' = u_a^(D-1) (target_a s - power_a p_a - cross p_b)
 
-and the same with a and b exchanged. lab/two_pathways.js is this file in JavaScript, for the page.
+and the same with a and b exchanged.
 """
 
 from dataclasses import dataclass
@@ -16,16 +16,15 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+from scipy.integrate import quad, solve_ivp
+from scipy.optimize import brentq
+from scipy.special import expit
 
 from cplab.checks import many, number, quote, require, whole
 from cplab.runs import check_fields, setting
 
 DEPRIVATIONS = ("blank", "noise", "weak", "both blank", "both noise")
 CLARITY = 0.5  # correlation of what a weak eye sees with what there is to see
-CAREFUL = 4e-7  # bound of a step's error, by the difference of its four slopes
-STABLE = 2.0  # step, in times of the quickest decay
-REST = 1e-13  # slopes below it, as parts of the largest, have ended
-NODES, WEIGHTS = np.polynomial.legendre.leggauss(60)  # of an integral from -1 to 1
 
 time_of = partial(number, low=0, below=1e4)
 depth_of = partial(whole, least=1, most=8)
@@ -118,68 +117,42 @@ def half_time(depth: int, mode: float = 1.0, start: float = 0.01) -> float:
     depth, mode, start = depth_of("depth", depth), mode_of("mode", mode), start_of("start", start)
     little = f"start {start:g} is not allowed: give less than a quarter of each mode"
     require(start < mode / 4, little)
-    low, high = (np.log(p) / depth for p in (start, mode / 4))
-    u = np.exp(low + (high - low) * (NODES + 1) / 2)
-    return float(WEIGHTS @ (u ** (2 - depth) / (mode - 2 * u**depth)) * (high - low) / 2)
+    ends = (start ** (1 / depth), (mode / 4) ** (1 / depth))
+    return quad(lambda u: u ** (1 - depth) / (mode - 2 * u**depth), *ends, epsrel=1e-10)[0]
 
 
 def grow(rearing: Rearing) -> list[Course]:
-    """How each mode of a rearing is learned, by Runge's and Kutta's method of fourth order; no step
-    lies across a change, and its length follows its error.
+    """Solve how each mode of a rearing is learned, phase by phase (scipy's LSODA).
+
+    Returns: for each mode its course, at the solver's own steps and where what is seen changes.
 
     >>> [course] = grow(Rearing(depth=1, length=2))
     >>> course.share[[0, -1]].round(3)
     array([0.5  , 0.257])
     """
-    unit = half_time(rearing.depth, 1.0, rearing.start)
-    views = [(view_covariances(kind, rearing.rho), time * unit) for kind, time in rearing.phases]
-    courses = []
-    for mode in rearing.modes:
-        u = rearing.start ** (1 / rearing.depth)
-        rows = [(0.0, u, u)]
-        for seen, time in views:
-            integrate(rows, rearing.depth, mode, seen, time)
-        t, a, b = np.array(rows).T
-        courses.append(Course(t / unit, a**rearing.depth, b**rearing.depth))
-    return courses
-
-
-def integrate(rows: list[tuple], depth: int, mode: float, seen: tuple, time: float) -> None:
-    """Go on from the last of the rows (time, u_a, u_b) for some time of one view."""
-    target_a, power_a, target_b, power_b, cross = seen
-    target_a, target_b, power = target_a * mode, target_b * mode, depth - 1
-
-    def slopes(a: float, b: float) -> tuple[float, float]:
-        above_a, above_b = a**power, b**power
-        p_a, p_b = above_a * a, above_b * b
-        return (
-            above_a * (target_a - power_a * p_a - cross * p_b),
-            above_b * (target_b - power_b * p_b - cross * p_a),
-        )
-
-    t, a, b = rows[-1]
-    end = t + time
-    # beyond it the method is not stable
-    longest = STABLE / (max(2, depth) * mode ** (2 - 2 / depth))
-    step, rest = longest / 4, REST * max(1, mode ** (2 - 1 / depth))
-    while t < end:
-        a1, b1 = slopes(a, b)
-        if max(abs(a1), abs(b1)) < rest:
-            rows.append((end, a, b))
-            return
-        h = min(step, end - t)
-        a2, b2 = slopes(a + h / 2 * a1, b + h / 2 * b1)
-        a3, b3 = slopes(a + h / 2 * a2, b + h / 2 * b2)
-        a4, b4 = slopes(a + h * a3, b + h * b3)
-        error = h * max(abs(a1 - a2 - a3 + a4), abs(b1 - b2 - b3 + b4))
-        grown = min(3.0, max(0.2, 0.9 * (CAREFUL / (error + 1e-30)) ** (1 / 3)))
-        step = min(longest, h * grown) if h == step or grown < 1 else step
-        if error > 2 * CAREFUL:
+    depth, modes = rearing.depth, np.array(rearing.modes)
+    unit, begun = half_time(depth, 1.0, rearing.start), 0.0
+    times = [np.zeros(1)]
+    weights = [np.full((2, len(modes), 1), rearing.start ** (1 / depth))]
+    for kind, time in rearing.phases:
+        if not time:
             continue
-        t = end if h == end - t else t + h
-        a += h / 6 * (a1 + 2 * a2 + 2 * a3 + a4)
-        b += h / 6 * (b1 + 2 * b2 + 2 * b3 + b4)
-        rows.append((t, a, b))
+        target_a, power_a, target_b, power_b, cross = view_covariances(kind, rearing.rho)
+        target = np.outer((target_a, target_b), modes)
+        power = np.array([[power_a, cross], [cross, power_b]])
+
+        def slopes(_: float, flat: np.ndarray, target=target, power=power) -> np.ndarray:
+            u = flat.reshape(2, -1)
+            above = u ** (depth - 1)
+            return (above * (target - power @ (above * u))).ravel()
+
+        begin = weights[-1][:, :, -1].ravel()
+        solved = solve_ivp(slopes, (0, time * unit), begin, method="LSODA", rtol=1e-9, atol=1e-12)
+        times.append(begun + solved.t / unit)
+        weights.append(solved.y.reshape(2, len(modes), -1))
+        begun += time
+    t, (a, b) = np.concatenate(times), np.concatenate(weights, axis=2) ** depth
+    return [Course(t, *strengths) for strengths in zip(a, b, strict=True)]
 
 
 def share(rearing: Rearing) -> np.ndarray:
@@ -224,9 +197,9 @@ def share_at_rest(depth: int, a: float, b: float, mode: float = 1.0) -> float:
         return (mode + kept) / 2 / mode
     if depth == 2:
         return b / (a + b)
-    low, high = 0.0, mode  # the difference rises with the strength of b
-    for _ in range(50):
-        middle = (low + high) / 2
-        known = invariant(depth, middle) - invariant(depth, mode - middle)
-        low, high = (middle, high) if known < kept else (low, middle)
-    return (low + high) / 2 / mode
+
+    def surplus(logit: float) -> float:
+        b, a = mode * expit(logit), mode * expit(-logit)
+        return invariant(depth, b) - invariant(depth, a) - kept
+
+    return float(expit(brentq(surplus, -700, 700)))

@@ -1,0 +1,45 @@
+"""How a lab says what an estimate allows to say, in a few words."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from cplab import statistics
+
+__all__ = ["rounded", "side", "spread"]
+
+T = TypeVar("T")
+
+
+def side(values: Sequence[float], above: T, level: T, below: T) -> T:
+    """One of three answers, by the side of zero on which the 95 % interval of a mean lies.
+
+    Arguments: values, one a seed; above, level, below, the answers; level where there is no
+        interval or zero lies in it.
+
+    >>> side([1.0, 1.2, 0.9], "more", "as much", "less")
+    'more'
+    """
+    mean, half = statistics.mean_and_half(values)
+    return (above if mean > 0 else below) if abs(mean) > half else level
+
+
+def spread(values: Sequence[float], digits: int = 1) -> str:
+    """A mean and half its 95 % interval, without the number of seeds, which a caption says.
+
+    >>> spread([1.0, 2.0, 4.0])
+    '2.3 ± 3.8'
+    """
+    return statistics.describe(values, digits).partition(" (")[0]
+
+
+def rounded(values: Sequence[float], digits: int = 0) -> str:
+    """A mean alone, for a sentence whose interval stands in the figure.
+
+    >>> rounded([4.1, 4.4])
+    '4'
+    """
+    if not np.size(values):
+        return statistics.MISSING
+    return f"{np.mean(values):.{digits}f}".replace("-", "−")

@@ -12,17 +12,20 @@ import numpy as np
 import pandas as pd
 from bokeh.models import Range1d
 from bokeh.plotting import figure
+from IPython.display import HTML
 
 from cplab import quantities, results, statistics
 from cplab.runs import Run, Step
 from cplab.show import means
-from cplab.show.theme import DASHES, EQUAL, place_legend, plain_figure, reference_line, style
+from cplab.show.theme import CUES, DASHES, EQUAL, place_legend, plain_figure, reference_line, style
 from cplab.statistics import PerSeed
-from cplab.studies.sentences import side, spread
+from cplab.studies.sentences import rounded, side, spread
 from cplab.windows import same_setting
 
-__all__ = ["behind", "by_kind", "by_onset", "clear_epochs", "flagship", "harm", "harm_curves"]
-__all__ += ["strong_steps", "steps_left", "stands_at", "time_bars"]
+__all__ = ["behind", "by_depth", "by_onset", "clear_epochs", "early_and_late", "fate", "flagship"]
+__all__ += ["harm", "harm_apart", "harm_by", "harm_curves", "healing", "schedule_table"]
+__all__ += ["schedules", "stands_at", "steps_help", "steps_left", "strong_steps", "time_bars"]
+__all__ += ["train_small", "trend", "which_depth"]
 
 READ_OUT = 5  # epochs that a read-out is the mean of: at a rate that stays, the last is restless
 
@@ -60,26 +63,55 @@ def each_curve(run: Run) -> dict[int, np.ndarray]:
     return {r.spec.seed: 100 * np.array(r.series("test_accuracy")) for r in known if r}
 
 
-def harm(run: Run, after: int | None = None) -> PerSeed:
+def with_control(run: Run) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """Test accuracy by epoch of a run without a deficit and of this one, by seed."""
+    clear = never_deprived(run)
+    return {seed: (clear[seed], own) for seed, own in each_curve(run).items() if seed in clear}
+
+
+def ends(
+    run: Run, after: int | None = None, pairs: Mapping[int, Any] | None = None
+) -> dict[int, tuple[float, float]]:
+    """What a run without a deficit and this one reach after as many clear epochs, in percent, over
+    five epochs, by seed.
+
+    Arguments: after, clear epochs after the deficit, all if not given; pairs, of `with_control`,
+        where they are known.
+    """
+    after = after or run.recovery
+    last, read = run.onset + after, run.end + after
+    return {
+        seed: (clear[last - READ_OUT : last].mean(), own[read - READ_OUT : read].mean())
+        for seed, (clear, own) in (pairs or with_control(run)).items()
+        if len(clear) >= last
+    }
+
+
+def harm(
+    run: Run, after: int | None = None, pairs: Mapping[int, Any] | None = None
+) -> PerSeed:
     """Points of harm, one a seed: how far a run lies below one without a deficit that has seen as
     many clear epochs, over five epochs.
 
-    Arguments: run, at a rate that never changes; after, clear epochs after the deficit, all if not
-        given.
+    Arguments: run, at a rate that never changes; after and pairs, as in `ends`.
 
     >>> harm(Run("blur", length=16, **flagship())).mean() > 3
     True
     """
-    after = after or run.recovery
-    clear, found = never_deprived(run), []
-    end = run.onset + after
-    for seed, curve in each_curve(run).items():
-        if seed in clear and len(clear[seed]) >= end:
-            low = curve[run.end + after - READ_OUT : run.end + after].mean()
-            high = clear[seed][end - READ_OUT : end].mean()
-            # From birth the two share no training; later they share the clear epochs before.
-            found.append([high, -low] if run.onset == 0 else [high - low, 0.0])
-    return PerSeed(np.array(found).reshape(-1, 2))
+    both = ends(run, after, pairs).values()
+    # From birth the two share no training; later they share the clear epochs before.
+    parts = [[high, -low] if run.onset == 0 else [high - low, 0.0] for high, low in both]
+    return PerSeed(np.array(parts).reshape(-1, 2))
+
+
+def harm_apart(run: Run, other: Run) -> PerSeed:
+    """Points by which the harm of one run exceeds that of another, one a seed."""
+    one, two = ends(run), ends(other)
+    parts = [
+        [one[seed][0] - two[seed][0], -one[seed][1], two[seed][1]]
+        for seed in one.keys() & two.keys()
+    ]
+    return PerSeed(np.array(parts).reshape(-1, 3))
 
 
 def stands_at(run: Run) -> int:
@@ -176,22 +208,18 @@ def by_onset(run: Run, onsets: Sequence[int], title: str = "") -> figure:
     return harm_figure({run.deficit: each}, "clear epochs before the deficit", title)
 
 
-def by_kind(runs: Mapping[str, Run], title: str = "") -> figure:
-    """The harm of several deficits, after more and more clear epochs."""
-    return harm_curves(runs, title)
-
-
 def harm_curves(runs: Mapping[str, Run], title: str = "", **options: Any) -> figure:
     """Harm against the clear epochs after the deficit, one line a run."""
-    groups = {
-        words: {n: harm(run, n) for n in range(READ_OUT, run.recovery + 1, READ_OUT)}
-        for words, run in runs.items()
-    }
+    groups = {}
+    for words, run in runs.items():
+        if pairs := with_control(run):
+            moments = range(READ_OUT, run.recovery + 1, READ_OUT)
+            groups[words] = {n: harm(run, n, pairs) for n in moments}
     return harm_figure(groups, "clear epochs after the deficit", title, **options)
 
 
-def time_bars(run: Run) -> str:
-    """Three runs as bars of time, as HTML: with the window, without it, and with clear epochs in
+def time_bars(run: Run) -> HTML:
+    """Three runs as bars of time: with the window, without it, and with clear epochs in
     its place."""
     blur, grey = style(run.deficit).colour, EQUAL.colour
     scale = 640 / run.epochs
@@ -212,7 +240,7 @@ def time_bars(run: Run) -> str:
         f'<td style="text-align:left;white-space:nowrap">{bars}</td></tr>'
         for words, bars in rows.items()
     )
-    return f'<table style="border:0">{cells}</table>'
+    return HTML(f'<table style="border:0">{cells}</table>')
 
 
 def steps_left(run: Run) -> float:
@@ -227,21 +255,155 @@ def steps_left(run: Run) -> float:
 
 
 def strong_steps(runs: Mapping[str, Sequence[Run]], title: str = "") -> figure:
-    """Harm against the learning rate times the steps that are left when the deficit ends, one line
-    a group of runs; both are numbers that each run gives."""
-    groups = {
-        words: {steps_left(run): quantities.each_seed(quantities.harm, run) for run in some}
-        for words, some in runs.items()
+    """Harm against the learning rate times the steps that are left when the deficit ends: a point
+    for each run, of which both are computed, a colour for each group; bars are 95 % intervals."""
+    words = (title, "learning rate × steps left when the blur ends", "harm, points")
+    fig = plain_figure(*words, x_axis_type="log", width=860, height=380)
+    for (text, some), (colour, (_, marker)) in zip(runs.items(), CUES.items(), strict=False):
+        each = {steps_left(run): quantities.each_seed(quantities.harm, run) for run in some}
+        columns = statistics.mean_columns(each)
+        how = {"color": colour, "legend_label": text}
+        fig.scatter(columns["x"], columns["mean"], size=10, marker=marker, alpha=0.8, **how)
+        fig.segment(columns["x"], columns["low"], columns["x"], columns["high"], **how)
+    fig.xaxis.ticker = [0.3, 1, 3, 10, 30, 100, 300]
+    reference_line(fig, "width", EQUAL.colour)
+    return place_legend(fig, "right")
+
+
+def schedules() -> dict[str, list[Run]]:
+    """Runs that differ in what is left of the learning rate when their blur ends, by their
+    setting."""
+    falling = {"schedule": "paper"}
+    return {
+        "ten of the paper's epochs in one": [
+            Run("blur", 0, end // 10, 16, pace=10, **falling) for end in (60, 140)
+        ],
+        "the paper's rates, 10,000 images": [
+            Run("blur", 0, end // pace, 160 // pace, pace=pace, **falling)
+            for pace in (5, 2, 1)
+            for end in (60, 140)
+        ],
+        "the paper's rates, 50,000 images": [
+            Run("blur", length=end, profile="slim") for end in (20, 40, 60, 100, 140)
+        ],
+        "rate held, then falling": [
+            Run("blur", length=16, recovery=n) for n in (15, 30, 60, 120, 240)
+        ],
+        "three blocks, rate never falls": [
+            Run("blur", length=16, **flagship()),
+        ],
     }
-    fig = harm_figure(groups, "learning rate × steps left when the blur ends", title, log=True)
-    fig.xaxis.ticker = [1, 3, 10, 30, 100, 300]
-    return fig
 
 
-def harm_table(runs: Mapping[str, Run]) -> pd.DataFrame:
-    """The harm of some runs in points, and of how many seeds."""
+def schedule_table() -> pd.DataFrame:
+    """What is left, and the harm, of each run of `schedules`."""
+    rows = {}
+    for words, some in schedules().items():
+        for run in some:
+            points = quantities.each_seed(quantities.harm, run)
+            rows[words, f"{run.length} + {run.recovery}"] = {
+                "left": f"{steps_left(run):.1f}",
+                "harm, points": spread(points),
+                "seeds": len(points),
+            }
+    return pd.DataFrame(rows).T.rename_axis(["setting", "epochs of blur + recovery"])
+
+
+def steps_help() -> str:
+    """Whether harm goes down with what is left, over all settings whose rate falls."""
+    *falling, _ = schedules().values()
+    known = [
+        (np.log(steps_left(run)), points.mean())
+        for some in falling
+        for run in some
+        if len(points := quantities.each_seed(quantities.harm, run))
+    ]
+    _, low, high = statistics.correlation(*np.transpose(known))
+    if low > 0:
+        return "grows the more is left"
+    return "shrinks the more is left" if high < 0 else "does not depend on it"
+
+
+def harm_by(runs: Mapping[str, Run]) -> pd.DataFrame:
+    """The harm of some runs in points, and of how many seeds; what is not trained is left out."""
     rows = {}
     for words, run in runs.items():
-        points = harm(run)
-        rows[words] = {"harm, points": spread(points), "seeds": len(points)}
+        if len(points := harm(run)):
+            rows[words] = {"harm, points": spread(points), "seeds": len(points)}
     return pd.DataFrame(rows).T
+
+
+def fate(early: Run, late: Run) -> str:
+    """What is left of a late window, beside the same one early."""
+    left = side(harm(late), True, False, False)
+    less = side(harm_apart(early, late), True, False, False)
+    if not left:
+        return "nothing that the seeds can tell"
+    return "less, but some" if less else "as much as from birth"
+
+
+def early_and_late(early: Run, late: Run) -> str:
+    """The harm of the same window early and late, in one sentence."""
+    return (
+        f"From birth {early.length} epochs of blur leave {spread(harm(early))} points of harm; "
+        f"after {late.onset} clear epochs the same blur leaves {spread(harm(late))}."
+    )
+
+
+def which_depth(depths: Mapping[str, Run]) -> str:
+    """Whether harm grows or falls from the first network to the last."""
+    first, *_, last = depths.values()
+    answers = ("the deeper, the more", "all alike", "the shallow one most")
+    return side(difference(last, first), *answers)
+
+
+def difference(run: Run, other: Run) -> PerSeed:
+    """Points of harm above those of another network, one a seed; the two share no training."""
+    one, two = ends(run), ends(other)
+    common = one.keys() & two.keys()
+    parts = [[one[s][0], -one[s][1], -two[s][0], two[s][1]] for s in common]
+    return PerSeed(np.array(parts).reshape(-1, 4))
+
+
+def by_depth(depths: Mapping[str, Run]) -> str:
+    """The harm of each depth in one sentence."""
+    left = [f"{rounded(harm(run))} with {words.split()[0]}" for words, run in depths.items()]
+    return (
+        "The deeper the network, the more an early blur leaves behind: about "
+        f"{', '.join(left[:-1])} and {left[-1]} blocks, in points."
+    )
+
+
+def change(run: Run) -> PerSeed:
+    """By how many points harm grows from the middle of a recovery to its end, one a seed."""
+    middle, last = ends(run, run.recovery // 2), ends(run)
+    parts = [
+        [last[s][0] - middle[s][0], middle[s][1] - last[s][1]] for s in last.keys() & middle.keys()
+    ]
+    return PerSeed(np.array(parts).reshape(-1, 2))
+
+
+def trend(run: Run) -> str:
+    """Whether the harm of a run grows or shrinks from the middle of its recovery to the end."""
+    grows, shrinks = "grows: it falls farther behind", "shrinks: it catches up"
+    return side(change(run), grows, "stays as it is", shrinks)
+
+
+def healing(runs: Mapping[str, Run]) -> str:
+    """What becomes of the harm of the longest blur, in one sentence."""
+    run = max(runs.values(), key=lambda run: run.length)
+    middle = run.recovery // 2
+    return (
+        f"After {run.length} epochs of blur the gap is {spread(harm(run, middle))} points after "
+        f"{middle} clear epochs, and {spread(harm(run))} after {run.recovery}."
+    )
+
+
+def train_small(*runs: Run) -> None:
+    """Train two seeds of some runs and of their controls where the profile is `ci`, which takes
+    seconds; what is larger is looked at as it was trained."""
+    clear = max((run.equal_training() for run in runs), key=lambda run: run.onset)
+    each = [one for run in runs for one in (run, run.newborn(), run.equal_training())]
+    each += [replace(clear, model=run.model) for run in runs]
+    if clear.profile == "ci":
+        results.at_hand([replace(run, seed=seed) for run in each for seed in (0, 1)])

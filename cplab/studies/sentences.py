@@ -1,13 +1,16 @@
-"""How a lab says what an estimate allows to say, in a few words."""
+"""What several labs say and show alike: what an estimate allows to say, what a network sees."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from cplab import statistics
+from cplab.profiles import Profile
+from cplab.show import label, strips
+from cplab.show.previews import preview
 
-__all__ = ["rounded", "side", "spread"]
+__all__ = ["rounded", "side", "spread", "what_it_sees"]
 
 T = TypeVar("T")
 
@@ -43,3 +46,19 @@ def rounded(values: Sequence[float], digits: int = 0) -> str:
     if not np.size(values):
         return statistics.MISSING
     return f"{np.mean(values):.{digits}f}".replace("-", "−")
+
+
+def what_it_sees(profile: Profile, deficits: Sequence[Any], count: int = 8) -> Any:
+    """Some images of a profile, clear and as each deficit leaves them, in rows.
+
+    >>> from cplab import PROFILES
+    >>> "blur" in what_it_sees(PROFILES["ci"], ["blur"], count=2).data
+    True
+    """
+    rows = {}
+    for deficit in deficits:
+        seen, _ = preview(profile.dataset, profile.name, deficit, count)
+        rows |= {"clear": seen["clear"]}
+        if "seen" in seen:
+            rows[label(deficit)] = seen["seen"]
+    return strips(rows)

@@ -367,11 +367,14 @@ def difference(run: Run, other: Run) -> PerSeed:
 
 def by_depth(depths: Mapping[str, Run]) -> str:
     """The harm of each depth in one sentence."""
-    left = [f"{rounded(harm(run))} with {words.split()[0]}" for words, run in depths.items()]
-    return (
-        "The deeper the network, the more an early blur leaves behind: about "
-        f"{', '.join(left[:-1])} and {left[-1]} blocks, in points."
-    )
+    known = {words: points for words, run in depths.items() if len(points := harm(run))}
+    left = [f"{rounded(points)} with {words}" for words, points in known.items()]
+    begin = {
+        "the deeper, the more": "The deeper the network, the more an early blur leaves behind",
+        "all alike": "These seeds do not tell the depths apart",
+        "the shallow one most": "The deeper the network, the less an early blur leaves behind",
+    }[which_depth(depths)]
+    return f"{begin}: in points, about {', '.join(left[:-1])} and {left[-1]}."
 
 
 def change(run: Run) -> PerSeed:
@@ -393,6 +396,8 @@ def healing(runs: Mapping[str, Run]) -> str:
     """What becomes of the harm of the longest blur, in one sentence."""
     run = max(runs.values(), key=lambda run: run.length)
     middle = run.recovery // 2
+    if not len(harm(run)):
+        return f"{run.length} epochs of blur have not been trained yet."
     return (
         f"After {run.length} epochs of blur the gap is {spread(harm(run, middle))} points after "
         f"{middle} clear epochs, and {spread(harm(run))} after {run.recovery}."

@@ -87,9 +87,7 @@ def ends(
     }
 
 
-def harm(
-    run: Run, after: int | None = None, pairs: Mapping[int, Any] | None = None
-) -> PerSeed:
+def harm(run: Run, after: int | None = None, pairs: Mapping[int, Any] | None = None) -> PerSeed:
     """Points of harm, one a seed: how far a run lies below one without a deficit that has seen as
     many clear epochs, over five epochs.
 

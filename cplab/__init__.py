@@ -20,7 +20,7 @@ __all__, __getattr__, __dir__ = load_late(
     runs="Run",
     **{"studies.reopening.paths": "LinearPath"},
     profiles="PROFILES",
-    data="images",
+    data="images images_from",
     deficits="deficit apply_deficit",
     models="model",
     measure="measurement",

@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from errno import ENOLCK, ENOSYS, ENOTSUP
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,24 @@ def atomic_file(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def lock_file(path: Path) -> Iterator[None]:
+    """Hold the lock of a file; where the file system has no locks, as some networks' have not, go
+    on without: what is written is put in place whole, and at worst is made twice."""
+    from filelock import FileLock
+
+    lock = FileLock(path)
+    try:
+        lock.acquire()
+    except (OSError, NotImplementedError) as error:
+        if getattr(error, "errno", ENOLCK) not in (ENOLCK, ENOSYS, ENOTSUP):
+            raise
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def tidy() -> None:

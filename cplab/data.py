@@ -1,38 +1,47 @@
 """Images as uint8 tensors held in memory, from a directory, the cache or the network.
 
-torch is imported where it is used, so that a few images can be looked at without it.
+torch is imported where it is used, so that results can be looked at without it.
 """
 
 from __future__ import annotations
 
+import difflib
 import hashlib
-import math
+import os
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import ZipFile
 
 import numpy as np
 
-from cplab.checks import CplabError, atomic_file, cache_dir, named_folder, one_of, quote
-from cplab.profiles import PROFILES, Profile
+from cplab.checks import CplabError, atomic_file, cache_dir, lock_file, one_of, quote, require
+from cplab.profiles import PROFILES, Profile, is_own
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-DOWNLOADS = {  # torchvision's class, size of the download in MB
-    "cifar10": ("CIFAR10", 170),
-    "mnist": ("MNIST", 12),
-    "fashion_mnist": ("FashionMNIST", 31),
+# torchvision's class, megabytes to download, and how what torchvision keeps of it begins
+DOWNLOADS = {
+    "cifar10": ("CIFAR10", 170, "cifar-10-*"),
+    "mnist": ("MNIST", 12, "MNIST/raw/t10k-images-*"),
+    "fashion_mnist": ("FashionMNIST", 31, "FashionMNIST/raw/t10k-images-*"),
 }
 KNOWN_COPIES = {"22469a5b56f2": "cifar10-jpeg"}  # by fingerprint of the training images
 ARRAYS = ("train_x", "train_y", "test_x", "test_y")
-MOST_IMAGES = 200_000  # images of a set that is read
+SIZES = ((32, 32, 3), (32, 32), (28, 28))  # of an image
+FITS = (
+    "give uint8 images train_x and test_x of 32 × 32 × 3, 32 × 32 or 28 × 28 pixels, and labels "
+    "train_y and test_y from 0 on"
+)
+MOST_IMAGES = 200_000  # of a set
+MOST_CLASSES = 1000
+USUAL_ROOTS = ("data", "datasets", "../data", "../datasets", "~/data", "~/datasets")
 
 
 @dataclass(frozen=True)
@@ -61,22 +70,24 @@ def images(dataset: str = "cifar10", profile: str = "course", device: str = "cpu
     """The images of a profile: the first of the set, padded to 32 and shrunk to its size. They are
     yours to change.
 
-    Arguments: dataset, one of cifar10, mnist, fashion_mnist, practice; profile; device.
+    Arguments: dataset, one of cifar10, mnist, fashion_mnist, practice, or what images_from gave;
+        profile; device.
     Raises: CplabError for a set that is neither at hand nor to be had, or a damaged file.
 
     >>> images("practice", "ci").train_x.shape
     torch.Size([512, 8, 8, 3])
     """
-    found = shared_images(dataset, profile, device)
-    every: dict[str, Any] = {f.name: getattr(found, f.name) for f in fields(found)}
-    return replace(found, **{k: v.clone() for k, v in every.items() if not isinstance(v, str)})
+    shared = shared_images(dataset, profile, device)
+    every: dict[str, Any] = {f.name: getattr(shared, f.name) for f in fields(shared)}
+    return replace(shared, **{k: v.clone() for k, v in every.items() if not isinstance(v, str)})
 
 
 def shared_images(dataset: str, profile: str, device: str = "cpu") -> Images:
     """The same, of which all that train in this process have one copy: nobody changes it."""
     from cplab import devices
 
-    one_of("dataset", dataset, (*DOWNLOADS, "practice"))
+    if not is_own(dataset):
+        one_of("dataset", dataset, (*DOWNLOADS, "practice"))
     known = PROFILES[one_of("profile", profile, PROFILES)]
     return _images(dataset, known, str(devices.pick(device)))
 
@@ -86,19 +97,27 @@ def _images(dataset: str, profile: Profile, device: str) -> Images:
     import torch
 
     arrays, copy = load_arrays(dataset, max(profile.train_images, profile.test_images))
-    arrays, parts = dict(arrays), {}
+    parts = {}
     for split, count in (("train", profile.train_images), ("test", profile.test_images)):
-        x = torch.as_tensor(arrays.pop(f"{split}_x")[:count])  # pop, to spare memory
+        x = torch.as_tensor(arrays[f"{split}_x"][:count])
         parts[f"{split}_x"] = resize(x if x.ndim == 4 else x[..., None], profile.size)
         parts[f"{split}_y"] = torch.as_tensor(arrays[f"{split}_y"][:count]).long()
-    for name, one in zip(("mean", "std"), mean_and_deviation(parts["train_x"]), strict=True):
-        parts[name] = torch.as_tensor(one).float()
+    for name, values in zip(("mean", "std"), mean_and_deviation(parts["train_x"]), strict=True):
+        parts[name] = torch.as_tensor(values).float()
     return Images(dataset, copy, **{name: part.to(device) for name, part in parts.items()})
 
 
 def channels(dataset: str) -> int:
-    """How many colours a data set's images have, known without them."""
+    """How many colours a data set's images have, known without them unless it is your own."""
+    if is_own(dataset):
+        return int(load_arrays(dataset, 1)[0]["train_x"].ndim == 4) * 2 + 1
     return 1 if dataset.endswith("mnist") else 3
+
+
+@lru_cache
+def classes(dataset: str) -> int:
+    """How many classes a data set has, known without it unless it is your own."""
+    return int(load_arrays(dataset)[0]["train_y"].max()) + 1 if is_own(dataset) else 10
 
 
 def mean_and_deviation(x: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -106,7 +125,7 @@ def mean_and_deviation(x: Any) -> tuple[np.ndarray, np.ndarray]:
     and without a copy of the images in float64."""
     value = np.arange(256)
     pixels = np.asarray(x).reshape(-1, x.shape[-1])
-    counts = np.stack([np.bincount(one, minlength=256) for one in pixels.T])
+    counts = np.stack([np.bincount(colour, minlength=256) for colour in pixels.T])
     mean = counts @ value / len(pixels)
     squares = (counts * (value - mean[:, None]) ** 2).sum(1)
     return mean, np.sqrt(squares / (len(pixels) - 1))
@@ -128,116 +147,152 @@ def resize(x: Tensor, size: int) -> Tensor:
     return torch.cat(parts).permute(0, 2, 3, 1).contiguous()
 
 
+# Where a set is -----------------------------------------------------------------------------------
+
+
+def data_folder() -> Path | None:
+    """The directory that $CPLAB_DATA means; None where it is not set.
+
+    Quotes and spaces around it are taken off, ~ and variables in it are replaced, a file in it
+    stands for it, and a typing error in its last part is mended where one directory alone is meant.
+    Raises: CplabError where no directory is meant.
+    """
+    text = os.environ.get("CPLAB_DATA", "").strip().strip("\"'").strip()
+    if not text:
+        return None
+    path = Path(os.path.expandvars(os.path.expanduser(text)))
+    if path.is_file() or path.name == "cifar-10-batches-py":
+        path = path.parent
+    if path.is_dir():
+        return path
+    beside = [p.name for p in path.parent.iterdir() if p.is_dir()] if path.parent.is_dir() else []
+    meant = difflib.get_close_matches(path.name, beside, n=2, cutoff=0.75)
+    require(len(meant) == 1, f"$CPLAB_DATA {quote(text)} is no directory: name one that is there")
+    return path.with_name(meant[0])
+
+
+def folders() -> Iterator[Path]:
+    """Where sets of images are looked for: $CPLAB_DATA, the cache, torchvision's usual places."""
+    with suppress(CplabError):
+        if given := data_folder():
+            yield given
+    yield cache_dir() / "data"
+    yield from (Path(place).expanduser() for place in USUAL_ROOTS)
+
+
 def location(dataset: str) -> Path | None:
-    """What a set is read from: $CPLAB_DATA, then the cache; None if it is nowhere."""
-    folders = filter(None, (named_folder("CPLAB_DATA"), cache_dir() / "data"))
-    places = [place / f"{dataset}.npz" for place in folders]
-    return next((place for place in places if place.exists()), None)
+    """What a set is read from: an .npz file, or a root of torchvision's; None if it is nowhere."""
+    for folder in folders():
+        with suppress(OSError):  # of a directory that may not be read
+            if (path := folder / f"{dataset}.npz").exists():
+                return path
+            if dataset in DOWNLOADS and any(folder.glob(DOWNLOADS[dataset][2])):
+                return folder
+    return None
 
 
 def is_here(dataset: str) -> bool:
-    """Whether a set can be read without fetching it."""
-    return dataset == "practice" or location(dataset) is not None
+    """Whether a set can be read without fetching it: a file that is cut off, or that only points to
+    the real one, cannot."""
+    path = location(dataset)
+    if dataset == "practice" or path is None or path.suffix != ".npz":
+        return dataset == "practice" or path is not None
+    with suppress(Exception), path.open("rb") as opened:  # of a damaged file
+        file = np.load(opened, allow_pickle=False)
+        return {*ARRAYS} <= {*file.files}
+    return False
 
 
 def load_arrays(dataset: str, most: int = MOST_IMAGES) -> tuple[dict[str, np.ndarray], str]:
-    """The arrays of a set and the name of the copy; a set that is nowhere is fetched.
+    """The first `most` images and labels of each half of a set, and the name of the copy; a set
+    that is nowhere is fetched.
 
-    Arguments: most, images of each half that are kept, to spare memory; the whole file is read.
+    Returns: train_x and test_x, uint8 (N, H, W, 3) or (N, H, W), their labels, and the copy's name.
+    Raises: CplabError for a set that is not to be had, or a damaged file.
     """
     if dataset == "practice":  # some or all, of which each is made once
         return practice(most=1000 if most <= 1000 else MOST_IMAGES), "practice"
-    path = location(dataset) or fetch(dataset)
+    path = location(dataset)
+    if path is None or path.suffix != ".npz":
+        path = fetch(dataset)
+    most_classes = MOST_CLASSES if is_own(dataset) else 10
+    arrays, copy = read_file(path, f"remove it, `cplab data fetch {dataset}`", most_classes)
+    if not copy:
+        digest = hashlib.sha256(np.ascontiguousarray(arrays["train_x"]).data).hexdigest()[:12]
+        copy = KNOWN_COPIES.get(digest, f"{dataset}-{digest}")
+    return {name: array[:most] for name, array in arrays.items()}, copy
+
+
+def read_file(
+    path: Path, remedy: str, most: int = MOST_CLASSES
+) -> tuple[dict[str, np.ndarray], str]:
+    """The four arrays of an .npz file, and the name that it gives its copy, if any.
+
+    Raises: CplabError for a damaged file, or one that holds no images, with a remedy.
+    """
     try:
-        digest = hashlib.sha256()
-        check_sizes(path)
-        with np.load(path) as file:
-            arrays = {f"{half}_y": file[f"{half}_y"][:most] for half in ("train", "test")}
-            copy = str(file["copy"]) if "copy" in file else None
-            arrays["train_x"] = first_images(file, "train_x", most, digest.update)
-            arrays["test_x"] = first_images(file, "test_x", most)
-        if not {*arrays["train_y"].tolist(), *arrays["test_y"].tolist()} <= {*range(10)}:
-            raise ValueError("its labels are not all from 0 to 9")
-        if copy is not None and not re.fullmatch(r"[\w .:-]{1,60}", copy):
+        with path.open("rb") as opened:
+            file = np.load(opened, allow_pickle=False)
+            arrays = {name: file[name] for name in ARRAYS}
+            copy = str(file["copy"]) if "copy" in file else ""
+        check_arrays(arrays, most)
+        if copy and not re.fullmatch(r"[\w .:@-]{1,60}", copy):
             raise ValueError("the name of its copy is no plain text")
     except Exception as error:  # numpy and zipfile raise almost anything for a damaged file
+        reason = quote(error)
+        with suppress(OSError), path.open("rb") as begin:
+            if begin.read(23) == b"version https://git-lfs":
+                reason, remedy = "it only points to a file of Git LFS", "`git lfs pull`"
         raise CplabError(
-            f"{path} is damaged or no data set ({quote(error)}): remove it, "
-            f"then `cplab data fetch {dataset}` or set $CPLAB_DATA to a directory of good files"
+            f"{path} is damaged or no data set ({reason}): {remedy}, or set $CPLAB_DATA to a "
+            f"directory of good files"
         ) from error
-    if copy is None:
-        begin = digest.hexdigest()[:12]
-        copy = KNOWN_COPIES.get(begin, f"{dataset}-{begin}")
     return arrays, copy
 
 
-def first_images(file: Any, name: str, most: int, tell: Callable = lambda part: None) -> Any:
-    """The first images of an array in an opened .npz file, and no more of it in memory. It is read
-    to its end all the same, in parts that `tell` is told: its checksum is of the whole."""
-    with file.zip.open(f"{name}.npy") as packed:
-        shape, by_columns, _ = read_header(packed)
-        if by_columns:
-            tell(np.ascontiguousarray(file[name]).data)
-            return file[name][:most]
-        pixels = np.empty((min(most, shape[0]), *shape[1:]), np.uint8)
-        length = packed.readinto(pixels)
-        tell(pixels.data.cast("B"))
-        while part := packed.read(2**20):
-            tell(part)
-            length += len(part)
-    if length != math.prod(shape):
-        raise ValueError(f"{name} is not as long as it says")
-    return pixels
-
-
-def read_header(file: Any) -> Any:
-    """Shape, whether it is by columns, and kind of an opened .npy file."""
-    version = np.lib.format.read_magic(file)[0]
-    return getattr(np.lib.format, f"read_array_header_{version}_0")(file)
-
-
-def check_sizes(path: Path) -> None:
-    """Raise ValueError unless the arrays of an .npz file say that they are images and as many
-    labels: before any memory is taken for them."""
-    headers = {}
-    with ZipFile(path) as archive:
-        for name in {*ARRAYS, "copy"} & {name.removesuffix(".npy") for name in archive.namelist()}:
-            with archive.open(f"{name}.npy") as file:
-                headers[name], _, kind = read_header(file)
-            allowed = "U" if name == "copy" else "u" if name.endswith("x") else "iu"
-            if kind.kind not in allowed or kind.itemsize > {"u": 1, "iu": 8}.get(allowed, 240):
-                raise ValueError(f"{name} holds {kind}")
-    if headers.get("copy"):
-        raise ValueError("it has several names")
+def check_arrays(arrays: dict[str, np.ndarray], most: int = MOST_CLASSES) -> None:
+    """Raise ValueError unless these are images of two halves, and labels below `most`."""
     for split in ("train", "test"):
-        x, y = headers[f"{split}_x"], headers[f"{split}_y"]
-        if x[1:] != headers["train_x"][1:] or x[1:] not in ((32, 32, 3), (28, 28)):
-            raise ValueError(f"{split}_x is of shape {x}")
-        if y != x[:1] or not 0 < x[0] <= MOST_IMAGES:
-            raise ValueError(f"{split}_y is of shape {y}")
+        x, y = arrays[f"{split}_x"], arrays[f"{split}_y"]
+        if x.dtype != np.uint8 or x.shape[1:] not in SIZES:
+            raise ValueError(f"{split}_x is of shape {x.shape} and type {x.dtype}")
+        if x.shape[1:] != arrays["train_x"].shape[1:]:
+            raise ValueError(f"{split}_x is of shape {x.shape}, unlike train_x")
+        if y.dtype.kind not in "iu" or y.shape != x.shape[:1] or not 0 < len(x) <= MOST_IMAGES:
+            raise ValueError(f"{split}_y is of shape {y.shape} and type {y.dtype}")
+        if y.min() < 0 or y.max() >= most:
+            raise ValueError(f"its labels are not all from 0 to {most - 1}")
 
 
 def fetch(dataset: str) -> Path:
-    """Download a set through torchvision (progress bar, checksums) into the cache as .npz."""
-    from filelock import FileLock
+    """Take a set into the cache as .npz: from torchvision's files where they are at hand, else by
+    torchvision's download (progress bar, checksums).
 
-    kind, megabytes = DOWNLOADS[one_of("dataset", dataset, DOWNLOADS)]
-    home = cache_dir() / "data"
-    target = home / f"{dataset}.npz"
+    Raises: CplabError where it is not to be had, or $CPLAB_DATA names no directory.
+    """
+    if is_own(dataset):
+        raise CplabError(f"{dataset} is not in this cache: call cplab.images_from on it again")
+    kind, megabytes, _ = DOWNLOADS[one_of("dataset", dataset, DOWNLOADS)]
+    home, root = cache_dir() / "data", location(dataset)
+    target, raw = home / f"{dataset}.npz", home / "raw"
+    if root is None:
+        data_folder()  # what is wrong with $CPLAB_DATA comes before a download
+        print(f"fetching {dataset}: {megabytes} MB into {home}", file=sys.stderr)
+    elif root.suffix == ".npz":
+        return root
     try:
         home.mkdir(parents=True, exist_ok=True)
-        with FileLock(target.with_suffix(".lock")):
+        with lock_file(target.with_suffix(".lock")):
             if not target.exists():
-                print(f"fetching {dataset}: {megabytes} MB into {home}", file=sys.stderr)
                 try:
-                    arrays: dict[str, Any] = download(kind, home / "raw")
+                    arrays: dict[str, Any] = download(kind, root or raw)
                     with atomic_file(target) as partial, partial.open("wb") as file:
                         np.savez(file, **arrays, copy=f"{dataset}-original")
                 finally:
-                    shutil.rmtree(home / "raw", ignore_errors=True)
+                    shutil.rmtree(raw, ignore_errors=True)
     except ImportError as error:
         raise CplabError(
-            f"{dataset} is not at hand, and what would fetch it is not installed: pip install "
+            f"{dataset} is not at hand, and what would read it is not installed: pip install "
             f"torchvision, or point $CPLAB_DATA to a directory with {dataset}.npz"
         ) from error
     except Exception as error:  # of the network, an archive or the disk
@@ -250,7 +305,7 @@ def fetch(dataset: str) -> Path:
 
 
 def download(kind: str, folder: Path) -> dict[str, np.ndarray]:
-    """Arrays of a torchvision data set."""
+    """Arrays of a torchvision data set that lies in a folder, or is downloaded to it."""
     from torchvision import datasets
 
     arrays = {}
@@ -259,6 +314,83 @@ def download(kind: str, folder: Path) -> dict[str, np.ndarray]:
         arrays[f"{split}_x"] = np.asarray(part.data)
         arrays[f"{split}_y"] = np.asarray(part.targets, dtype=np.uint8)
     return arrays
+
+
+# A set of your own --------------------------------------------------------------------------------
+
+
+def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
+    """Take in images of your own, and return their name for `Run(dataset=…)`.
+
+    Arguments:
+        source: a folder with a folder of pictures for each class (of which every fifth is for
+            testing, unless there are `train` and `test`); an .npz file with uint8 images train_x
+            and test_x, (N, 32, 32, 3) or (N, 28, 28), and labels train_y and test_y; or a data set
+            of torchvision's, such as CIFAR100, with another for testing as `test`.
+        test: the other half of a torchvision data set.
+        name: what to call them; else as the source is called.
+    Returns: name@digest, where the digest is of the images and labels. They are kept in the cache.
+    Raises: CplabError where they do not fit.
+
+    >>> rng = np.random.default_rng(0)
+    >>> x, y = rng.integers(0, 256, (20, 28, 28), dtype=np.uint8), np.arange(20) % 4
+    >>> half = type("Squares", (), {"data": x, "targets": y})
+    >>> images_from(half, half)
+    'squares@…'
+    """
+    if isinstance(source, str | os.PathLike):
+        path = Path(source).expanduser()
+        called, arrays = path.stem, read_folder(path) if path.is_dir() else read_file(path, FITS)[0]
+    else:
+        require(test is not None, "one half of a data set is no data set: give the test half too")
+        called = getattr(source, "__name__", type(source).__name__)
+        halves = {"train": source, "test": test}
+        arrays = {f"{half}_x": np.asarray(part.data) for half, part in halves.items()}
+        arrays |= {f"{half}_y": np.asarray(part.targets) for half, part in halves.items()}
+    try:
+        check_arrays(arrays)
+    except (ValueError, IndexError) as error:
+        raise CplabError(f"{quote(called)} does not fit ({error}): {FITS}") from error
+    digest = hashlib.sha256()
+    for part in ARRAYS:
+        digest.update(arrays[part].astype("u1" if part.endswith("x") else "<i8").tobytes())
+    plain = re.sub(r"\W+", "_", (name or called).lower()).strip("_")[:30]
+    own = f"{plain if plain[:1].isalpha() else f'own_{plain}'[:30]}@{digest.hexdigest()[:12]}"
+    path = cache_dir() / "data" / f"{own}.npz"
+    if not path.exists():
+        with atomic_file(path) as partial, partial.open("wb") as file:
+            np.savez(file, **arrays, copy=own)  # type: ignore[arg-type]
+    return own
+
+
+def read_folder(folder: Path) -> dict[str, np.ndarray]:
+    """Pictures in a folder of each class, cut to squares and shrunk to 32 pixels, in colour."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    split = (folder / "train").is_dir() and (folder / "test").is_dir()
+    homes = {"train": folder / "train", "test": folder / "test"} if split else {"train": folder}
+    names = sorted(p.name for p in homes["train"].iterdir() if p.is_dir())
+    parts: dict[str, list] = {part: [] for part in ARRAYS}
+    for half, home in homes.items():
+        for label, kind in enumerate(names):
+            files = sorted(p for p in (home / kind).glob("*") if p.is_file())
+            for number, path in enumerate(files):
+                try:
+                    with Image.open(path) as picture:
+                        x = np.asarray(ImageOps.fit(picture.convert("RGB"), (32, 32)))
+                except (UnidentifiedImageError, OSError) as error:
+                    raise CplabError(f"{path} is no picture: take it out of the folder") from error
+                goes = half if split or number % 5 < 4 else "test"
+                parts[f"{goes}_x"].append(x)
+                parts[f"{goes}_y"].append(label)
+    few = min(len(parts["train_y"]), len(parts["test_y"]))
+    require(few, f"{folder} has too few pictures: give a folder for each class, 5 pictures or more")
+    return {
+        part: np.array(some, np.uint8 if part[-1] == "x" else int) for part, some in parts.items()
+    }
+
+
+# The practice set ---------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=2)

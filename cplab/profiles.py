@@ -1,5 +1,6 @@
 """Profiles: sizes of an experiment, everything that a run does not say itself."""
 
+import re
 from dataclasses import dataclass
 
 
@@ -61,3 +62,12 @@ ALL = (
 )
 # fmt: on
 PROFILES = {profile.name: profile for profile in ALL}
+
+
+def is_own(dataset: object) -> bool:
+    """Whether this names images of somebody's own, name@digest, as cplab.images_from gives them.
+
+    >>> is_own("letters@0123456789ab"), is_own("cifar10")
+    (True, False)
+    """
+    return isinstance(dataset, str) and bool(re.fullmatch(r"[a-z]\w{0,30}@[0-9a-f]{12}", dataset))

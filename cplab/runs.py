@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from cplab import deficits, models, specs
 from cplab.checks import CplabError, assign, many, number, one_of, quote, require, whole, yes_or_no
-from cplab.profiles import PROFILES, Profile
+from cplab.profiles import PROFILES, Profile, is_own
 from cplab.treatments import Treatment, read_treatments, without
 
 DATASETS = ("cifar10", "mnist", "fashion_mnist", "practice")
@@ -82,6 +82,11 @@ def setting(
     return field(default=default, metadata={"check": check, "names": names, "always": always})
 
 
+def check_dataset(name: str, value: Any) -> str:
+    """A set of images by its name, or one of somebody's own."""
+    return value if is_own(value) else one_of(name, value, DATASETS)
+
+
 def check_fields(spec: Any, profile: Profile | None = None) -> None:
     """Each field of a spec as its check gives it. What the check cannot take apart is refused; None
     stays where it is the default, or is what the profile has if the field stands in every key."""
@@ -114,7 +119,7 @@ class Run:
         profile: the size; it gives what you do not give of recovery, schedule, dataset, model, pace
             and weight_decay.
         schedule: learning rates.
-        dataset: images.
+        dataset: images; your own by what cplab.images_from gives.
         model: the network; allcnn-96 for another width than the profile's. A rate or weight decay
             that the paper gives a model holds.
         seed: of initial weights, order of images, crops, flips, noise; figures read 0 to 29.
@@ -162,7 +167,7 @@ class Run:
     recovery: int = setting(None, EPOCHS, always=True)
     profile: str = setting("course", names=PROFILES, always=True)
     schedule: str = setting(None, names=SCHEDULES, always=True)
-    dataset: str = setting(None, names=DATASETS, always=True)
+    dataset: str = setting(None, check_dataset, DATASETS, always=True)
     model: str = setting(None, checked_later, models.MODELS, always=True)
     seed: int = setting(0, whole, always=True)
     optimizer: str = setting("sgd", names=OPTIMIZERS)

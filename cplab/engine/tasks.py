@@ -79,7 +79,8 @@ class Classification:
         """
         p, images = spec.settings, self.images(spec, device)
         with seeded(mix_seeds(spec.seed)):
-            net = models.build(spec.model, len(images.mean), p.size).to(device)
+            classes = data.classes(spec.dataset)
+            net = models.build(spec.model, len(images.mean), p.size, classes).to(device)
         return Learner(net, Optimizer(net.parameters(), spec.optimizer, p.momentum, p.weight_decay))
 
     def batches(self, spec: Any, epoch: int, step: Any, images: data.Images) -> Iterator[tuple]:

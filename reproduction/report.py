@@ -126,6 +126,19 @@ def judge(claim: Claim, size: str) -> tuple[Sequence, Verdict]:
     return values, found
 
 
+def numbers(every: int = 1, skip: Collection[str] = ()) -> dict[tuple[str, str, str], tuple]:
+    """Numbers of the report, by exhibit, in words, and size: mean, half its interval, seeds.
+
+    Arguments: every, of how many rows one is taken; skip, sizes that are left out.
+    """
+    rows = [(claim, size) for claim in CLAIMS for size in claim.at if size not in skip]
+    found = {}
+    for claim, size in rows[::every]:
+        ours, what = interval(claim.values(size)), claim.what.format(*claim.at[size])
+        found[claim.exhibit, what, size] = (ours.mean, ours.half, ours.seeds)
+    return found
+
+
 # The text ---------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,270 @@
+"""Numbers that no rebuilding of the code may change, frozen in tests/golden.
+
+Each part is a function that gives today's numbers; its test compares them with the frozen file. A
+change that has to alter one freezes that part again, in a commit that says which and why:
+
+    python tests/test_golden.py rows
+
+With GOLDEN=all in the environment all rows of the report and all read-outs of the explorer are
+computed, and not some of them.
+
+Only public functions are called, so that the tests stay as they are while all behind these moves.
+"""
+
+import hashlib
+import json
+import math
+import os
+import re
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cplab
+from cplab import Run, results, windows
+from cplab.checks import Cancelled
+from cplab.studies import pruning
+
+GOLDEN = Path(__file__).parent / "golden"
+ALL = os.environ.get("GOLDEN") == "all"
+KINDS = ("Run", "LinearPath", "Search", "OneShot", "Retraining", "Pruned", "KernelPruning")
+KINDS += ("KernelSplit",)
+
+
+def plain(value):
+    """Numbers, texts, lists and dictionaries, however a result holds them: no times, and nothing
+    that is missing."""
+    if hasattr(value, "model_dump"):
+        value = value.model_dump()
+    if isinstance(value, Mapping):
+        items = {str(name): plain(part) for name, part in value.items() if name != "seconds"}
+        return {name: items[name] for name in sorted(items) if items[name] is not None}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [plain(part) for part in value]
+    if value is None or isinstance(value, str | bool):
+        return value
+    return None if math.isnan(value) else float(value)
+
+
+def digest(value):
+    """Twelve hexadecimal digits that stand for plain data."""
+    text = json.dumps(plain(value), separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def outcome(result):
+    """What was computed, without how long it took."""
+    return {"values": result.values, "measured": result.measured}
+
+
+def frozen(part):
+    return json.loads((GOLDEN / f"{part}.json").read_text("utf-8"))
+
+
+# Shipped results --------------------------------------------------------------------------------
+
+
+def shipped():
+    """{kind: {key: digest of values and measurements}}."""
+    every = {kind: results.every_result(kind, "shipped") for kind in KINDS}
+    return {kind: {r.key: digest(outcome(r)) for r in found} for kind, found in every.items()}
+
+
+def test_what_was_shipped_is_still_there_and_the_same():
+    now = shipped()
+    for kind, before in frozen("shipped").items():
+        changed = [key for key, found in before.items() if now[kind].get(key) != found]
+        assert not changed, f"{len(changed)} of {len(before)} results of {kind}"
+
+
+def test_a_spec_still_has_the_key_that_it_had():
+    for kind, before in frozen("shipped").items():
+        for key in list(before)[::25]:
+            assert results.find(results.by_key(key).spec).key == key, kind
+
+
+# Rows of REPRODUCTION.md --------------------------------------------------------------------------
+
+
+def rows(every=1):
+    """{"exhibit | number | size": [mean, half its interval, seeds]}, of every so many rows; not of
+    linear networks, which are trained while the report is written."""
+    from reproduction.report import numbers
+
+    found = numbers(every, skip=("linear",))
+    return {" | ".join(name): [float(f"{n:.12g}") for n in three] for name, three in found.items()}
+
+
+def test_rows_of_the_report_have_the_same_numbers():
+    every = 1 if ALL else 5
+    now, before = rows(every), frozen("rows")
+    assert len(now) == -(-len(before) // every)
+    compare(now, {name: before[name] for name in now})
+
+
+def compare(now, before):
+    """Assert that lists of numbers are equal but for the order in which they were summed."""
+    assert now.keys() == before.keys()
+    wrong = {}
+    for name, numbers in before.items():
+        found = [math.nan if number is None else number for number in now[name]]
+        wanted = [math.nan if number is None else number for number in numbers]
+        if not np.allclose(found, wanted, rtol=1e-9, atol=1e-11, equal_nan=True):
+            wrong[name] = (numbers, now[name])
+    assert not wrong, f"{len(wrong)}: {dict(list(wrong.items())[:5])}"
+
+
+# Read-outs of the explorer ------------------------------------------------------------------------
+
+PLACE = ("deficit", "onset", "length", "seed", "skipped")  # what varies within a setting
+READ = ("accuracy", "loss", "lost_time", "harm", "gain")
+
+
+def points(names=()):
+    """{point: mean and half its interval of each of READ, and how many seeds}, of these points, or
+    of 200 drawn at random."""
+    table, found, means = cplab.table(), {}, {}
+    for name in names or draw_points():
+        setting, clock, *place = json.loads(name)
+        if (where := json.dumps([setting, clock])) not in means:
+            same = windows.same_setting(Run(**setting), table=table)
+            means[where] = windows.point_means(same, clock)
+        row = means[where].loc[tuple(place)]
+        found[name] = [row[part + end] for part in READ for end in ("", "_half")] + [row["seeds"]]
+    return {name: [float(f"{n:.12g}") for n in numbers] for name, numbers in found.items()}
+
+
+def draw_points():
+    """Names of points: [fields of the setting, clock, deficit, onset, length] as JSON."""
+    names = set()
+    for result in results.every_result("Run", "shipped"):
+        run = result.spec
+        if (
+            run.length
+            and run.recovery
+            and not run.skipped
+            and not run.treatments
+            and not run.windows
+        ):
+            fields = ("recovery", "schedule", "model", "dataset", "optimizer", "rate")
+            fields += ("arithmetic", "momentum", "weight_decay", "augment", "pace")
+            usual = Run(profile=run.profile)
+            setting = {f: getattr(run, f) for f in fields if getattr(run, f) != getattr(usual, f)}
+            setting = {"profile": run.profile, **setting}
+            for clock in ("stopped", "running"):
+                names.add(json.dumps([setting, clock, run.deficit, run.onset, run.length]))
+    return sorted(np.random.default_rng(0).choice(sorted(names), 200, replace=False).tolist())
+
+
+def test_the_explorer_reads_the_same_numbers():
+    before = frozen("points")
+    names = list(before) if ALL else list(before)[::4]
+    compare(points(names), {name: before[name] for name in names})
+
+
+# Bits of the engine -------------------------------------------------------------------------------
+
+LIVES = {
+    "blur": Run("blur", 0, 3, profile="ci"),
+    "blur later": Run("blur", 2, 2, profile="ci"),
+    "newborn": Run(profile="ci"),
+    "equal training": Run(onset=4, profile="ci"),
+    "flip": Run("flip", 2, 2, profile="ci", schedule="paper"),
+    "noise, Adam": Run("noise", 0, 2, profile="ci", schedule="fixed", optimizer="adam"),
+    "labels, ResNet": Run("permute", 1, 2, profile="ci", model="resnet18-4"),
+    "fresh noise": Run("fresh_noise", 1, 2, profile="ci", augment=False, weight_decay=0.01),
+    "stripes": Run("stripes", 0, 2, profile="ci", model="depth2-4", rate=0.5, recovery=4),
+    "two windows": Run(profile="ci", windows=(("blur", 1, 1), ("flip", 2, 1)), seed=1),
+    "treated": Run("blur", 0, 2, profile="ci", treatments="renorm@2"),
+    "two eyes": Run("blank:left", 1, 2, profile="ci", model="eyes-4"),
+    "pruned": pruning.Pruned("ci", "fisher", 0.5, "blur", 2, recovery=2, training=3, retraining=1),
+    "kernels": pruning.KernelPruning("ci"),
+}
+TRACED = ("blur", "labels, ResNet")
+
+
+def measures(name):
+    return {"trace": "end"} if name in TRACED else ()
+
+
+def alone(name, folder):
+    """A life trained by itself."""
+    os.environ["CPLAB_CACHE"] = str(folder / name.replace(" ", "-"))
+    return cplab.run(LIVES[name], measure=measures(name), device="cpu")
+
+
+def machine(result):
+    return f"{result.device}, {result.precision}, {result.threads} threads, torch {result.torch}"
+
+
+def engine(folder=None):
+    """{machine: {life: digest}}, with those of other machines that are frozen."""
+    import tempfile
+
+    found = frozen("engine") if (GOLDEN / "engine.json").exists() else {}
+    with tempfile.TemporaryDirectory() as temporary:
+        for name in LIVES:
+            result = alone(name, folder or Path(temporary))
+            found.setdefault(machine(result), {})[name] = digest(outcome(result))
+    return found
+
+
+@pytest.fixture(scope="module")
+def trained_alone(tmp_path_factory):
+    """{life: its result}, each trained by itself on one thread."""
+    import torch
+
+    threads, folder = torch.get_num_threads(), tmp_path_factory.mktemp("alone")
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CPLAB_CACHE", str(folder))
+        yield {name: alone(name, folder) for name in LIVES}
+    torch.set_num_threads(threads)
+
+
+def test_a_life_trains_to_the_same_bits(trained_alone):
+    before, seen = frozen("engine"), 0
+    for name, result in trained_alone.items():
+        if machine(result) in before:
+            seen += 1
+            assert digest(outcome(result)) == before[machine(result)][name], name
+    if not seen:
+        pytest.skip("no bits are frozen of this machine: python tests/test_golden.py engine")
+
+
+def test_a_life_that_shares_its_beginning_has_the_same_bits(trained_alone):
+    for traced in (True, False):
+        names = [name for name in LIVES if (name in TRACED) == traced]
+        together = results.sweep(
+            [LIVES[name] for name in names], measures(names[0]), progress=False, device="cpu"
+        )
+        for name, result in zip(names, together, strict=True):
+            assert digest(outcome(result)) == digest(outcome(trained_alone[name])), name
+
+
+@pytest.mark.parametrize("name", ["blur later", "noise, Adam", "treated", "labels, ResNet"])
+def test_a_life_that_was_stopped_and_resumed_has_the_same_bits(trained_alone, name):
+    stop, epochs = threading.Event(), []
+
+    def report(spec, row):
+        epochs.append(row.get("epoch"))
+        if len(epochs) == 2:
+            stop.set()
+
+    how = {"measure": measures(name), "device": "cpu", "report": report}
+    with pytest.raises(Cancelled):
+        cplab.run(LIVES[name], stop=stop, **how)
+    result = cplab.run(LIVES[name], **how)
+    assert digest(outcome(result)) == digest(outcome(trained_alone[name]))
+
+
+if __name__ == "__main__":
+    for part in sys.argv[1:]:
+        made = {"shipped": shipped, "rows": rows, "points": points, "engine": engine}[part]()
+        text = json.dumps(made, ensure_ascii=False).replace("NaN", "null")
+        text = re.sub(r'(?<=["\]}],) (?=")', "\n", text)  # a line for each name
+        (GOLDEN / f"{part}.json").write_text(text + "\n", "utf-8")

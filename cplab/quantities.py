@@ -18,7 +18,7 @@ from cplab.checks import CplabError, one_of, require, whole
 from cplab.lazy import check_calls
 from cplab.measure import parse_measures
 from cplab.results import find
-from cplab.results.store import CACHES
+from cplab.results.store import archive
 from cplab.runs import Run
 from cplab.specs import check_spec, python_call
 from cplab.statistics import PerSeed
@@ -126,7 +126,7 @@ def result(spec: Any, measure: str | tuple[str, ...] | dict[str, Any] = ()) -> A
     >>> result(Run()).source
     'shipped'
     """
-    shipped = _shipped(check_spec(spec), tuple(parse_measures(measure).items()))
+    shipped = _shipped(archive(), check_spec(spec), tuple(parse_measures(measure).items()))
     if found := shipped or (None if _shipped_only.get() else find(spec, measure)):
         return found
     what = f"{python_call(spec)}{f' with {measure}' if measure else ''}"
@@ -134,7 +134,7 @@ def result(spec: Any, measure: str | tuple[str, ...] | dict[str, Any] = ()) -> A
 
 
 @lru_cache(maxsize=2**15)
-def _shipped(spec: Any, measure: tuple) -> Any:
+def _shipped(archive: Any, spec: Any, measure: tuple) -> Any:
     found = find(spec, dict(measure))
     return found if found and found.source == "shipped" else None
 
@@ -492,5 +492,4 @@ def plasticity_loss(life: Pruned) -> float:
     return accuracy_at(replace(life, deficit="none"), "end") - accuracy_at(life, "end")
 
 
-CACHES.append(_shipped)
 check_calls(__name__)

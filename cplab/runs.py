@@ -5,17 +5,30 @@ clear epochs. All that training knows about time is the tuple that `Run.life` de
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from functools import cached_property, lru_cache, partial
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-from cplab import deficits, models, specs
-from cplab.checks import CplabError, assign, many, number, one_of, quote, require, whole, yes_or_no
+from pydantic import BeforeValidator, Field, SkipValidation, WrapValidator
+from typing_extensions import TypedDict
+
+from cplab import deficits, models
+from cplab.checks import CplabError, many, one_of, quote, require, whole
 from cplab.profiles import PROFILES, Profile, is_own
+from cplab.specs import (
+    Count,
+    Fraction,
+    Number,
+    Positive,
+    Seed,
+    Spec,
+    assign,
+    refuse_bool,
+    spec_class,
+)
 from cplab.treatments import Treatment, read_treatments, without
 
 DATASETS = ("cifar10", "mnist", "fashion_mnist", "practice")
-SCHEDULES = ("paper", "fixed", "recovery")
 OPTIMIZERS = ("sgd", "adam")
 ARITHMETICS = ("native", "float32")
 DEVICES = ("auto", "cuda", "mps", "cpu")
@@ -82,9 +95,9 @@ def setting(
     return field(default=default, metadata={"check": check, "names": names, "always": always})
 
 
-def check_dataset(name: str, value: Any) -> str:
+def check_dataset(value: Any) -> str:
     """A set of images by its name, or one of somebody's own."""
-    return value if is_own(value) else one_of(name, value, DATASETS)
+    return value if is_own(value) else one_of("dataset", value, DATASETS)
 
 
 def check_fields(spec: Any, profile: Profile | None = None) -> None:
@@ -104,40 +117,41 @@ def check_fields(spec: Any, profile: Profile | None = None) -> None:
             assign(spec, **{f.name: value})
 
 
-@specs.register
-@dataclass(frozen=True)
-class Run:
+Epochs = Annotated[int, BeforeValidator(refuse_bool), Field(ge=0, le=LONGEST)]
+ProfileName = Literal[tuple(PROFILES)]  # type: ignore[valid-type]
+DeficitName = Annotated[str, BeforeValidator(deficits.canonical_name)]
+DatasetName = Annotated[str, BeforeValidator(check_dataset)]
+ModelName = Annotated[str, BeforeValidator(models.model_name)]
+# Of a field whose default, None, stands for what the profile says.
+OR_PROFILES = WrapValidator(lambda value, check: value if value is None else check(value))
+PROFILES_OWN: Any = None
+
+
+class Epoch(TypedDict):
+    """A row of a curve."""
+
+    epoch: Count
+    phase: Literal["clear", "deficit", "recovery"]
+    lr: Positive
+    train_loss: Positive
+    test_accuracy: Fraction
+    seconds: Positive
+
+
+class RunValues(TypedDict):
+    """The values of a run."""
+
+    accuracy: Fraction
+    curve: list[Epoch]
+
+
+@spec_class
+class Run(Spec):
     """One network's life: what it sees, when, and how it learns.
 
-    Arguments:
-        deficit: what images or labels carry for a while. blur is the paper's (a quarter of the
-            resolution), blur-2 half as strong; flip+noise is one after the other. Or your own, see
-            cplab.deficit.
-        onset: clear epochs before the deficit.
-        length: epochs that carry the deficit.
-        recovery: clear epochs after it.
-        profile: the size; it gives what you do not give of recovery, schedule, dataset, model, pace
-            and weight_decay.
-        schedule: learning rates.
-        dataset: images; your own by what cplab.images_from gives.
-        model: the network; allcnn-96 for another width than the profile's. A rate or weight decay
-            that the paper gives a model holds.
-        seed: of initial weights, order of images, crops, flips, noise; figures read 0 to 29.
-        optimizer: Adam's learning rate is a fiftieth of the schedule's.
-        momentum: of sgd, 0 to below 1. The paper does not state its own.
-        arithmetic: native has products in bfloat16 where the machine does (weights, sums and
-            BatchNorm in float32).
-        pace: for how many epochs of the paper's schedule one epoch stands.
-        rate: a factor on all learning rates.
-        weight_decay: of all weights.
-        augment: whether training images are shifted and mirrored as the profile says, yes or no.
-        windows: further deficits, each (name, first epoch, epochs) or like blank@8+4; may overlap.
-        skipped: epochs of the schedule `paper` that pass, with nothing trained, before recovery;
-            its rates are then those of later epochs. Other schedules have no clock to run on.
-        treatments: what else is done, each written like renorm@16 (before epoch 16), rate-3@16
-            (from then on), decay-0@0+8 (for 8 epochs); kinds: cplab.treatments.TREATMENTS.
-
-    A deficit of length 0 is no deficit.
+    A run has `onset` clear epochs, `length` epochs that carry the deficit, and `recovery` clear
+    epochs. A deficit of length 0 is no deficit. What is not given of recovery, schedule, dataset,
+    model, pace and weight_decay is the profile's.
 
     Raises: CplabError for a value that is not allowed.
 
@@ -146,52 +160,73 @@ class Run:
     (27, 12, 19, 15)
     """
 
-    version: ClassVar[int] = 1
+    heading: ClassVar[str] = "protocol"
+    always: ClassVar[tuple[str, ...]] = (
+        *("deficit", "onset", "length", "recovery", "profile"),
+        *("schedule", "dataset", "model", "seed"),
+    )
     trained_by: ClassVar[str] = "cplab.engine.lives:trajectories"
-    heading: ClassVar[str] = "protocol"  # begins the canonical string
-    form: ClassVar[dict] = {  # of its values
-        "accuracy": specs.fraction,
-        "curve": [
-            {
-                "epoch": specs.count,
-                "phase": specs.word,
-                **dict.fromkeys(MEASURED, specs.positive),
-                "test_accuracy": specs.fraction,
-            }
-        ],
-    }
+    Values: ClassVar[Any] = RunValues
 
-    deficit: str = setting(CLEAR, checked_later, deficits.DEFICITS, always=True)
-    onset: int = setting(0, EPOCHS, always=True)
-    length: int = setting(0, EPOCHS, always=True)
-    recovery: int = setting(None, EPOCHS, always=True)
-    profile: str = setting("course", names=PROFILES, always=True)
-    schedule: str = setting(None, names=SCHEDULES, always=True)
-    dataset: str = setting(None, check_dataset, DATASETS, always=True)
-    model: str = setting(None, checked_later, models.MODELS, always=True)
-    seed: int = setting(0, whole, always=True)
-    optimizer: str = setting("sgd", names=OPTIMIZERS)
-    momentum: float = setting(0.9, partial(number, low=0, below=1))
-    arithmetic: str = setting("native", names=ARITHMETICS)
-    pace: float | None = setting(None, partial(number, low=1e-3, below=1e6))
-    rate: float = setting(1.0, partial(number, low=1e-6, below=1e6))
-    weight_decay: float | None = setting(None, partial(number, low=0, below=10))
-    augment: bool = setting(True, yes_or_no)
-    windows: tuple[Window, ...] = setting((), checked_later)
-    skipped: int = setting(0, EPOCHS)
-    treatments: tuple[Treatment, ...] = setting((), checked_later)
+    deficit: DeficitName = CLEAR
+    """What images or labels carry for a while. blur is the paper's (a quarter of the resolution),
+    blur-2 half as strong; flip+noise is one after the other. Or your own, see cplab.deficit."""
+    onset: Epochs = 0
+    """Clear epochs before the deficit."""
+    length: Epochs = 0
+    """Epochs that carry the deficit."""
+    recovery: Annotated[Epochs, OR_PROFILES] = PROFILES_OWN
+    """Clear epochs after it."""
+    profile: ProfileName = "course"
+    """The size; it gives what you do not give of recovery, schedule, dataset, model, pace and
+    weight_decay."""
+    schedule: Annotated[Literal["paper", "fixed", "recovery"], OR_PROFILES] = PROFILES_OWN
+    """Learning rates."""
+    dataset: Annotated[DatasetName, OR_PROFILES] = PROFILES_OWN
+    """Images; your own by what cplab.images_from gives."""
+    model: Annotated[ModelName, OR_PROFILES] = PROFILES_OWN
+    """The network; allcnn-96 for another width than the profile's. A rate or weight decay that the
+    paper gives a model holds."""
+    seed: Seed = 0
+    """Of initial weights, order of images, crops, flips, noise; figures read 0 to 29."""
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    """Adam's learning rate is a fiftieth of the schedule's."""
+    momentum: Annotated[Number, Field(ge=0, lt=1)] = 0.9
+    """Of sgd, 0 to below 1. The paper does not state its own."""
+    arithmetic: Literal["native", "float32"] = "native"
+    """native has products in bfloat16 where the machine does (weights, sums and BatchNorm in
+    float32)."""
+    pace: Annotated[Number, Field(ge=1e-3, lt=1e6)] | None = None
+    """For how many epochs of the paper's schedule one epoch stands."""
+    rate: Annotated[Number, Field(ge=1e-6, lt=1e6)] = 1.0
+    """A factor on all learning rates."""
+    weight_decay: Annotated[Number, Field(ge=0, lt=10)] | None = None
+    """Of all weights."""
+    augment: bool = True
+    """Whether training images are shifted and mirrored as the profile says, yes or no."""
+    windows: Annotated[tuple[Window, ...], SkipValidation] = ()
+    """Further deficits, each (name, first epoch, epochs) or like blank@8+4; may overlap."""
+    skipped: Epochs = 0
+    """Epochs of the schedule `paper` that pass, with nothing trained, before recovery; its rates
+    are then those of later epochs. Other schedules have no clock to run on."""
+    treatments: Annotated[tuple[Treatment, ...], SkipValidation] = ()
+    """What else is done, each written like renorm@16 (before epoch 16), rate-3@16 (from then on),
+    decay-0@0+8 (for 8 epochs); kinds: cplab.treatments.TREATMENTS."""
 
     def __post_init__(self) -> None:
-        profile = PROFILES[one_of("profile", self.profile, PROFILES)]
-        check_fields(self, profile)
+        profile = PROFILES[self.profile]
+        for name in ("recovery", "schedule", "dataset", "model"):
+            if getattr(self, name) is None:
+                assign(self, **{name: getattr(profile, name)})
         assign(self, model=models.model_name(self.model, profile))
-        deficit = deficits.canonical_name(self.deficit, profile.size)
+        deficit = deficits.canonical_name(self.deficit, profile.size)  # strengths end at the size
         if deficit == CLEAR and self.length:
             why = "give the clear epochs as onset, or name a deficit"
             raise CplabError(f"length {self.length} is not allowed with deficit none: {why}")
         assign(self, deficit=deficit if self.length else CLEAR)
         fine = self.optimizer == "sgd" or self.momentum == 0.9
         require(fine, f"momentum {self.momentum!r} is not allowed with {self.optimizer}: omit it")
+        # one way to say one thing: what the profile or the model has anyway is left out
         if self.pace == profile.pace:
             assign(self, pace=None)
         if self.weight_decay is not None and self.family in models.MODELS:
@@ -207,9 +242,9 @@ class Run:
         assign(self, windows=tuple(sorted(windows, key=lambda w: (w.onset, w.length, w.deficit))))
         assign(self, treatments=read_treatments(self.treatments, self.epochs))
         for name in (self.deficit, *(window.deficit for window in windows)):
-            one = self.views == 1 and ":" in name
+            one_eyed = self.views == 1 and ":" in name
             why = "leave out what follows the colon, or take a model of two views"
-            require(not one, f"deficit {name!r} is of one of two views: {why}")
+            require(not one_eyed, f"deficit {name!r} is of one of two views: {why}")
 
     @property
     def epochs(self) -> int:
@@ -246,11 +281,6 @@ class Run:
             if getattr(self, name) is not None:
                 changes[name] = getattr(self, name)
         return replace(models.suited_profile(PROFILES[self.profile], self.family), **changes)
-
-    @cached_property
-    def key(self) -> str:
-        """16 hexadecimal digits: the name of this run's result."""
-        return specs.key(self)
 
     @cached_property
     def trunk_key(self) -> tuple:

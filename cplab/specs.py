@@ -1,119 +1,203 @@
-"""Specs: frozen dataclasses whose fields decide a result; their canonical string and key.
+"""Specs: frozen typed classes whose fields decide a result; their canonical line and their key.
 
 A default that changes nothing is left out of the key, so that a new field leaves all keys as they
 were; such a default is never changed afterwards. Each class of specs has a version of its own.
 """
 
+import difflib
 import hashlib
-import importlib
 import math
 import pkgutil
 from collections.abc import Callable
-from dataclasses import MISSING, fields, is_dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import fields, replace
+from functools import cache, cached_property, wraps
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    TypeVar,
+    dataclass_transform,
+    get_args,
+    get_origin,
+)
 
-from cplab.checks import one_of, quote, require
-from cplab.studies import SPECS as STUDIES
+import pydantic.dataclasses
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-SPECS: dict[str, Any] = {}  # by the name of the class
-HOMES = (
-    "cplab.runs",
-    *dict.fromkeys(place.partition(":")[0] for place in STUDIES.values()),
-)  # whose import registers specs
-Spec = TypeVar("Spec", bound=type)
+from cplab.checks import CplabError, quote, require
+
+# Where each class of specs is that every lab uses; the studies' are in cplab.studies.SPECS.
+SPECS: dict[str, Any] = {"Run": "cplab.runs:Run"}
+Class = TypeVar("Class", bound=type)
 
 
-def register(cls: Spec) -> Spec:
-    """Make a class of specs known to the store, as a decorator.
+# Types of fields and values -----------------------------------------------------------------------
 
-    The class has `version`, to be raised by one whenever a change alters what a spec with the same
-    fields would give, `form`, what its values are (see misfit), and `trained_by` (see trainer);
-    fields with the metadata `always` stand in every key.
+
+def refuse_bool(value: Any) -> Any:
+    """`value`, unless it is True or False, which count as 1 and 0 elsewhere in Python."""
+    if isinstance(value, bool):
+        raise ValueError("it is no number")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(refuse_bool), Field(allow_inf_nan=False)]
+Count = Annotated[int, BeforeValidator(refuse_bool), Field(ge=0, lt=2**53)]
+Seed = Annotated[int, BeforeValidator(refuse_bool), Field(ge=0, lt=2**31)]
+Positive = Annotated[Number, Field(ge=0)]
+Fraction = Annotated[Number, Field(ge=0, le=1)]
+
+
+# Classes of specs ---------------------------------------------------------------------------------
+
+
+class Spec:
+    """What decides a result. Its classes are decorated with `spec_class`.
+
+    version: raised by one whenever a change alters what a spec with the same fields would give.
+    heading: begins the canonical line. always: fields that stand in every key. Values: the type of
+    its values, a TypedDict. trained_by: module:function, see `trainer`.
     """
-    # What goes to another process with every report: the fields, and nothing kept beside them.
-    setattr(cls, "__getstate__", lambda one: {f.name: getattr(one, f.name) for f in fields(one)})  # noqa: B010
-    SPECS[cls.__name__] = cls
-    return cls
+
+    version: ClassVar[int] = 1
+    heading: ClassVar[str] = ""
+    always: ClassVar[tuple[str, ...]] = ()
+    Values: ClassVar[Any] = dict
+    trained_by: ClassVar[str]
+
+    def plain(self) -> dict[str, Any]:
+        """The fields by name, as plain data, without defaults that change nothing.
+
+        >>> from cplab import Run
+        >>> Run(deficit="blur", length=4, momentum=0).plain()["momentum"]
+        0.0
+        >>> "momentum" in Run(deficit="blur", length=4).plain()
+        False
+        """
+        given = {f.name: (getattr(self, f.name), f.default) for f in fields(self)}  # type: ignore[arg-type]
+        return {
+            name: as_plain(value)
+            for name, (value, default) in given.items()
+            if name in self.always or value != default
+        }
+
+    def canonical(self) -> str:
+        """All that decides a result, as one line."""
+        heading = self.heading or f"{type(self).__name__} version"
+        parts = (f"{name}={value}" for name, value in self.plain().items())
+        return " ".join([f"{heading}={self.version}", *parts])
+
+    @cached_property
+    def key(self) -> str:
+        """16 hexadecimal digits: the name of a spec's result.
+
+        >>> from cplab import Run
+        >>> Run(deficit="blur", length=4).key
+        '10da86ce08101b40'
+        """
+        return hashlib.sha256(self.canonical().encode()).hexdigest()[:16]
+
+    def call(self) -> str:
+        """The line of Python that gives its result, where there is one; else all that decides."""
+        return self.canonical()
+
+    def check_values(self, values: dict) -> None:
+        """Raise ValueError unless these values, which are of the type, can be this spec's."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        # what goes to another process: the fields, and nothing that was computed from them
+        return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
 
 
-def plain(spec: Any) -> dict[str, Any]:
-    """The fields of a spec by name, as plain data, without defaults that change nothing.
+@dataclass_transform(frozen_default=True)
+def spec_class(cls: Class) -> Class:
+    """Make a class a frozen dataclass that checks its fields by their annotations, as a decorator.
 
-    >>> from cplab import Run
-    >>> plain(Run(deficit="blur", length=4, momentum=0))["momentum"]
-    0.0
-    >>> "momentum" in plain(Run(deficit="blur", length=4))
-    False
+    A value that is not allowed, an unknown field or a missing one is a CplabError of one line.
+    `__post_init__` is called with the checked fields.
     """
-    found = {}
-    for f in fields(spec):
-        value = getattr(spec, f.name)
-        if f.metadata.get("always") or value != f.default:
-            found[f.name] = as_plain(value)
-    return found
+    config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    made: Any = pydantic.dataclasses.dataclass(frozen=True, config=config)(cls)
+    construct = made.__init__
+
+    @wraps(construct)
+    def init(self: Any, *args: Any, **given: Any) -> None:
+        try:
+            construct(self, *args, **given)
+        except ValidationError as error:
+            raise CplabError(in_one_line(error, made)) from None
+
+    made.__init__ = init
+    return made
+
+
+def assign(spec: object, **values: object) -> None:
+    """Set fields of a frozen dataclass, in its __post_init__."""
+    for name, value in values.items():
+        object.__setattr__(spec, name, value)
+
+
+def in_one_line(error: ValidationError, cls: Any = None) -> str:
+    """What is wrong, what is allowed, and what to do, of the first of pydantic's errors.
+
+    Arguments: cls, the class whose fields are meant.
+    """
+    first = error.errors(include_url=False)[0]
+    where = [str(part) for part in first["loc"]]
+    named = getattr(cls, "__pydantic_fields__", {})
+    if first["type"] == "unexpected_keyword_argument":
+        near = difflib.get_close_matches(where[0], named, 1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        allowed = ", ".join(named)
+        return f"unknown field {where[0]!r} of {cls.__name__}{hint}: choose one of {allowed}"
+    if first["type"] == "missing":
+        return f"{where[0]} is missing{f' in {cls.__name__}' if cls else ''}: give it a value"
+    if first["type"] == "unexpected_positional_argument":
+        return f"{cls.__name__} takes {len(named)} values at most: give them by name"
+    name = ".".join(where)
+    field = named.get(where[0]) if len(where) == 1 else None
+    how = describe_field(field) if field else f"{first['msg'][0].lower()}{first['msg'][1:]}"
+    if how.startswith("choose"):
+        return f"unknown {name} {quote(first['input'])}: {how}"
+    return f"{name} {quote(first['input'])} is not allowed: {how}"
+
+
+def describe_field(field: Any) -> str:
+    """What to give for a field, by its annotation: `give a whole number from 0 to 9`."""
+    kind, bounds = field.annotation, [*field.metadata]
+    if names := [part for part in get_args(kind) if part is not type(None)]:
+        kind = kind if get_origin(kind) is Literal else names[0]
+    if get_origin(kind) is Annotated:
+        kind, *more = get_args(kind)
+        bounds += more
+    if get_origin(kind) is Literal:
+        return f"choose one of {', '.join(map(str, names))}"
+    said: dict[str, Any] = {}
+    for bound in bounds:
+        for part in getattr(bound, "metadata", (bound,)):
+            said |= {n: getattr(part, n) for n in ("ge", "gt", "le", "lt") if hasattr(part, n)}
+    whole = kind is int
+    low = f"above {said['gt']:g}" if "gt" in said else ""
+    low = f"from {said['ge']:g}" if "ge" in said else low
+    if whole and "lt" in said:
+        said["le"] = said["lt"] - 1
+    high = said.get("le")
+    high = f"to {high:d}" if whole and high else f"to {high:g}" if high is not None else ""
+    if not high and "lt" in said:
+        high = f"{'to ' if low else ''}below {said['lt']:g}"
+    what = {int: "a whole number", float: "a number", bool: "yes or no", str: "a text"}
+    return " ".join(filter(None, ("give", what.get(kind, "another"), low, high)))
+
+
+# Specs as plain data ------------------------------------------------------------------------------
 
 
 def as_plain(value: Any) -> Any:
     """A field as plain data: a spec in it as a dictionary that names its kind."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {"kind": type(value).__name__, **plain(value)}
+    if hasattr(value, "canonical"):
+        return {"kind": type(value).__name__, **value.plain()}
     return [as_plain(v) for v in value] if isinstance(value, tuple) else value
-
-
-def kinds() -> dict[str, Any]:
-    """All classes of specs that have results, by name.
-
-    >>> kinds()["Run"]
-    <class 'cplab.runs.Run'>
-    """
-    for home in HOMES:
-        importlib.import_module(home)
-    return {name: cls for name, cls in SPECS.items() if hasattr(cls, "trained_by")}
-
-
-def check_spec(spec: Any) -> Any:
-    """`spec`, if it is one. Raises CplabError."""
-    fine = is_dataclass(spec) and not isinstance(spec, type) and hasattr(spec, "version")
-    require(fine, f"{quote(spec)} is no run: give cplab.Run(...) or another spec")
-    return spec
-
-
-def alter(like: Any, values: dict[str, Any]) -> Any:
-    """A spec of a class, or one that differs from another in these values.
-
-    Raises: CplabError for names that are none of its fields, or that are missing.
-
-    >>> from cplab import Run
-    >>> alter(Run(seed=3), {"onset": 4}).call()
-    "cplab.run(deficit='none', onset=4, length=0, profile='course', seed=3)"
-    """
-    kind = like if isinstance(like, type) and is_dataclass(like) else type(check_spec(like))
-    names = {f.name: f.default is MISSING for f in fields(kind)}
-    for name in values:
-        one_of(f"field of {kind.__name__}", name, names)
-    if kind is not like:
-        return replace(like, **values)
-    lacking = ", ".join(name for name, needed in names.items() if needed and name not in values)
-    require(not lacking, f"{kind.__name__} needs {lacking}: give each a value")
-    return kind(**values)
-
-
-class Outdated(ValueError):
-    """Of another version: not damaged, but what it says is no longer what its spec would give."""
-
-
-def build_spec(kind: str, values: dict, version: int | None = None) -> Any:
-    """The spec that `plain` described.
-
-    Raises: ValueError for a kind that is none, Outdated for another version than `version`;
-        TypeError for fields that it has not; CplabError for values that are not allowed.
-    """
-    if not isinstance(kind, str) or (kind not in SPECS and kinds() and kind not in SPECS):
-        raise ValueError(f"it is of an unknown kind, {kind!r:.40}")
-    cls: Any = SPECS[kind]
-    if version is not None and version != cls.version:
-        raise Outdated(f"it is of version {version}, this is {cls.version}")
-    return cls(**{name: from_plain(value) for name, value in values.items()})
 
 
 def from_plain(value: Any) -> Any:
@@ -122,16 +206,47 @@ def from_plain(value: Any) -> Any:
     return tuple(from_plain(v) for v in value) if isinstance(value, list) else value
 
 
-def canonical(spec: Any) -> str:
-    """All that decides a result, as one line."""
-    heading = getattr(spec, "heading", f"{type(spec).__name__} version")
-    parts = (f"{name}={value}" for name, value in plain(spec).items())
-    return " ".join([f"{heading}={spec.version}", *parts])
+class Outdated(ValueError):
+    """Of another version: not damaged, but what it says is no longer what its spec would give."""
 
 
-def python_call(spec: Any) -> str:
-    """The line of Python that gives its result, where a spec can say it; else all that decides."""
-    return spec.call() if hasattr(spec, "call") else canonical(spec)
+def build_spec(kind: str, values: dict, version: int | None = None) -> Any:
+    """The spec that `Spec.plain` described.
+
+    Raises: ValueError for a kind that is none, Outdated for another version than `version`;
+        CplabError for fields that it has not and values that are not allowed.
+    """
+    if kind not in (every := spec_addresses()):
+        raise ValueError(f"it is of an unknown kind, {kind!r:.40}")
+    cls = load_class(every[kind])
+    if version is not None and version != cls.version:
+        raise Outdated(f"it is of version {version}, this is {cls.version}")
+    return cls(**{name: from_plain(value) for name, value in values.items()})
+
+
+def spec_addresses() -> dict[str, Any]:
+    """Where each class of specs is, module:name, by its name."""
+    return SPECS | pkgutil.resolve_name("cplab.studies:SPECS")
+
+
+def load_class(address: Any) -> Any:
+    return pkgutil.resolve_name(address) if isinstance(address, str) else address
+
+
+def kinds() -> dict[str, Any]:
+    """All classes of specs that have results, by name.
+
+    >>> kinds()["Run"]
+    <class 'cplab.runs.Run'>
+    """
+    every = {name: load_class(address) for name, address in spec_addresses().items()}
+    return {name: cls for name, cls in every.items() if hasattr(cls, "trunk_key")}
+
+
+def check_spec(spec: Any) -> Any:
+    """`spec`, if it is one. Raises CplabError."""
+    require(hasattr(spec, "canonical"), f"{quote(spec)} is no run: give cplab.Run(...)")
+    return spec
 
 
 def trainer(spec: Any) -> Callable:
@@ -145,17 +260,54 @@ def trainer(spec: Any) -> Callable:
     return pkgutil.resolve_name(spec.trained_by)
 
 
+@cache
+def type_adapter(of: Any) -> TypeAdapter:
+    return TypeAdapter(of)
+
+
+def check_values(spec: Any, values: dict) -> None:
+    """Raise ValueError unless values are of the type that a spec's class says, and can be its."""
+    if hasattr(spec, "form"):
+        if wrong := explain_mismatch(values, spec.form):
+            raise ValueError(wrong)
+        return spec.check_values(values)
+    try:
+        type_adapter(spec.Values).validate_python(values, strict=True)
+    except ValidationError as error:
+        raise ValueError(in_one_line(error)) from None
+    spec.check_values(values)
+
+
+# For specs that are not converted yet -------------------------------------------------------------
+
+
+def register(cls: Any) -> Any:
+    for name in ("plain", "canonical", "call", "check_values", "__getstate__", "heading", "always"):
+        if name == "__getstate__" or not hasattr(cls, name):
+            setattr(cls, name, vars(Spec)[name])
+    if not hasattr(cls, "key"):
+        cls.key = property(vars(Spec)["key"].func)
+    return cls
+
+
 def key(spec: Any) -> str:
-    """16 hexadecimal digits: the name of a spec's result.
-
-    >>> from cplab import Run
-    >>> key(Run(deficit="blur", length=4))
-    '10da86ce08101b40'
-    """
-    return hashlib.sha256(canonical(spec).encode()).hexdigest()[:16]
+    return spec.key
 
 
-# Forms --------------------------------------------------------------------------------------------
+def plain(spec: Any) -> dict[str, Any]:
+    return spec.plain()
+
+
+def canonical(spec: Any) -> str:
+    return spec.canonical()
+
+
+def python_call(spec: Any) -> str:
+    return spec.call()
+
+
+def alter(like: Any, values: dict[str, Any]) -> Any:
+    return like(**values) if isinstance(like, type) else replace(like, **values)
 
 
 def count(value: Any) -> bool:

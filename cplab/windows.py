@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from cplab import results
 from cplab.checks import one_of, quote, require
 from cplab.lazy import check_calls
-from cplab.results.tables import table_where
 from cplab.runs import CLOCKS, Run
 from cplab.statistics import find_crossing, half_width, half_width_of_sum
 
@@ -35,8 +35,7 @@ def same_setting(
         one_of("field of Run", name, [f.name for f in fields(Run)])
     names = [f.name for f in fields(Run) if f.name not in (*POINT, *but)]
     wanted = [getattr(like, name) for name in names]
-    if table is None:  # which reads hardly anything of the others
-        return table_where(lambda run: [getattr(run, name) for name in names] == wanted)
+    table = results.table() if table is None else table
     known = hasattr(table, "reindex")
     require(known, f"table {quote(table)} is not allowed: give rows of cplab.table()")
     rows = table.reindex(columns=names).astype(object)

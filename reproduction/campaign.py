@@ -306,10 +306,8 @@ def status(profile: str = "paper", exhibits: list[str] | None = None) -> Iterato
 
 def measured_on(spec: Any) -> str | None:
     """The machine whose lives say how long a spec takes, as `cplab.results.estimate` has it."""
-    for alike in tables.similar_results(spec):
-        if machines := Counter(about["device"] for about in alike):
-            return machines.most_common(1)[0][0]
-    return None
+    machines = Counter(timing.device for timing in tables.similar(spec))
+    return machines.most_common(1)[0][0] if machines else None
 
 
 def duration(seconds: float | None) -> str:

@@ -17,8 +17,7 @@ from cplab import models
 from cplab.engine.lives import plan
 from cplab.measure import parse_measures
 from cplab.results import estimate
-from cplab.results.ask import typical_seconds
-from cplab.results.tables import live_entries, shipped_entries
+from cplab.results.tables import seconds_per_epoch, table
 from cplab.runs import Run
 from reproduction import campaign
 from reproduction.layout import head, line
@@ -71,12 +70,15 @@ def measured_share(card: str, live: bool = True) -> float | None:
 @cache
 def timed(machine: str = "", live: bool = True) -> list[Timed]:
     """All results of runs on machines of such a name, as they were timed."""
-    entries = [*(live_entries("Run") if live else ()), *shipped_entries("Run")]
-    return [
-        Timed(operations.training(run), operations.epoch(run) / about["costs"]["epoch"] / 1e12)
-        for run, about in entries
-        if machine in about["device"] and run.family in models.MODELS
-    ]
+    rows, timings = table(), []
+    for row in rows[rows["device"].str.contains(machine, regex=False)].itertuples():
+        if live or row.source == "shipped":
+            run = Run(profile=row.profile, dataset=row.dataset, model=row.model)
+            seconds = row.seconds / (row.onset + row.length + row.recovery)
+            if run.family in models.MODELS:
+                speed = operations.epoch(run) / seconds / 1e12
+                timings.append(Timed(operations.training(run), speed))
+    return timings
 
 
 # Time on this machine ---------------------------------------------------------------------------
@@ -86,7 +88,7 @@ def seconds(missing: dict[Any, Any]) -> tuple[float, bool]:
     """How long specs take one after another, given with what is measured on each, and whether lives
     of all sizes were timed. Those of other sizes are taken at the operations a second of the
     networks nearest in size, without their measurements."""
-    known = {s: m for s, m in missing.items() if typical_seconds(s, "epoch") is not None}
+    known = {s: m for s, m in missing.items() if seconds_per_epoch(s) is not None}
     total = 0.0
     for measure in {repr(m): m for m in known.values()}.values():
         some = [s for s, m in known.items() if m == measure]

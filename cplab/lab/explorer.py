@@ -21,7 +21,7 @@ from cplab.lab.live import Clock, Job, describe_cost, describe_life
 from cplab.lab.points import Plots, Points
 from cplab.lab.surface import TEXT, Throttle, buttons, surface
 from cplab.profiles import PROFILES
-from cplab.results.tables import table_where
+from cplab.results import table
 from cplab.runs import CLOCKS, DATASETS, DEVICES, LONGEST, Run
 from cplab.show.pictures import strips
 from cplab.show.previews import preview
@@ -84,7 +84,7 @@ class Explorer(w.VBox):
         self._moves = 0  # so far: what was planned before the last is not drawn in advance
         self.points, self.plots = Points(Run(profile=profile, **setting)), Plots()
         names = [canonical_name(one, PROFILES[profile].size) for one in deficits]
-        paper = profile != PAPER and len(table_where(lambda run: run.profile == PAPER))
+        paper = profile != PAPER and len(table(profile=PAPER))
         self._build(names, [profile, *([PAPER] if paper else [])])
         asked = {"onset": onset, "length": length, **read_link(at)}
         onset, length = (whole(name, asked.pop(name), 0, LONGEST) for name in ("onset", "length"))

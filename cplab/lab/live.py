@@ -237,7 +237,7 @@ def describe_cost(runs: Sequence[Run], measure: Any = ()) -> str:
     if seconds is None:
         return "its time is not known yet: the first epoch tells"
     amount = f"{seconds / 60:.0f} minutes" if seconds >= 180 else f"{max(1, seconds):.0f} s"
-    here = tables.size_of(runs[0]) in [about["size"] for _, about in tables.live_entries("Run")]
+    here = any(timing.kept for timing in tables.similar(runs[0]))
     return f"about {amount} on {'this' if here else 'another'} machine"
 
 

@@ -4,7 +4,8 @@ from cplab.lazy import load_late
 
 __all__, __getattr__, __dir__ = load_late(
     __name__,
-    store="Result ResultWarning find ship merge verify keep",
+    result="Result",
+    store="ResultWarning find ship merge verify keep",
     tables="table",
-    ask="run sweep collect at_hand estimate retrain sample_runs by_key every_result",
+    ask="run sweep collect at_hand estimate retrain sample_runs by_key every_result say_duration",
 )

@@ -6,15 +6,15 @@ import random
 import re
 import statistics
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from itertools import chain, islice
 from threading import Event
 from typing import Any
 
-from cplab import registry, specs
+from cplab import specs
 from cplab.checks import (
     Cancelled,
     CplabError,
@@ -22,26 +22,27 @@ from cplab.checks import (
     cache_dir,
     collect_divergence,
     installed,
-    number,
     one_of,
     quote,
     raise_first,
     require,
     tidy,
-    whole,
 )
-from cplab.deficits import Deficit
 from cplab.engine.tree import Segment, plan
 from cplab.measure import parse_measures
-from cplab.models import Model
 from cplab.results import store, tables
-from cplab.results.store import Result, find
+from cplab.results.result import HOW, Result, outcome
+from cplab.results.store import find
 from cplab.runs import DEVICES, Run
 
 ROUNDING = 1e-6  # of a sum of a hundred losses, relative; an accuracy cannot differ by so little
-CREW = 256  # processes, at most
 NEAR = 0.03  # accuracies that differ by no more are near, however little seeds are seen to differ
 LOCKS = 200  # at a time, since each is an open file
+QUICK = 20  # seconds of training that are not announced
+
+
+def no_report(spec: Any, row: dict) -> None:
+    pass
 
 
 def collect(
@@ -53,9 +54,9 @@ def collect(
     workers: int | None = None,
     client: Any = None,
     stop: Event | None = None,
-    report: Callable[[Any, dict], None] = lambda spec, row: None,
+    report: Callable[[Any, dict], None] = no_report,
 ) -> Iterator[tuple[Any, Result]]:
-    """The results of a set of specs: found ones first, then the others as they are trained.
+    """The results of a set of specs: known ones first, then the others as they are trained.
 
     Two processes that ask for the same share the work: what begins alike is locked by one of them.
 
@@ -67,84 +68,81 @@ def collect(
     ['shipped']
     """
     one_of("device", str(device).partition(":")[0], DEVICES)
-    require(isinstance(stop, Event | None), f"stop {quote(stop)} is no threading.Event: give one")
-    workers = None if workers is None else whole("workers", workers, 1, CREW)
     measures, missing = parse_measures(measure), list(dict.fromkeys(wanted))
-    found = {} if fresh else find_all(missing, measures)
-    yield from found.items()
-    missing = [spec for spec in missing if spec not in found]
+    if not fresh:
+        known = find_all(missing, measures)
+        yield from known.items()
+        missing = [spec for spec in missing if spec not in known]
     if not missing:
         return
     with installed():
-        from cplab.engine.lives import crew_size
         from cplab.engine.train import STOPPED, Context
 
-    if client is None:
-        # as for the whole set, since the bits and the checkpoints of the rest depend on it
-        workers = workers or crew_size(missing, device)
-    context = Context(device, workers, stop or Event(), report, client=client)
-    diverged = list[Diverged]()
+    how: dict[str, Any] = {"device": device, "workers": workers, "client": client, "report": report}
+    context, diverged = Context(stop=stop or Event(), **how), list[Diverged]()
+    with collect_divergence(diverged):  # what some of them begin with
+        needed = dict.fromkeys(s.source for s in missing if getattr(s, "source", None))
+        context.sources |= collect(needed, stop=stop, **how) if needed else {}
+    missing = [s for s in missing if getattr(s, "source", None) in {None, *context.sources}]
     while missing:
-        with claim(missing) as mine, collect_divergence(diverged):
-            missing = [spec for spec in missing if spec not in mine]
-            if not mine and context.stop.wait(0.2):  # others train all that is left
+        with lock_trees(missing) as ours, collect_divergence(diverged):
+            missing = [spec for spec in missing if spec not in ours]
+            if not ours and context.stop.wait(0.2):  # others train all that is left
                 raise Cancelled(STOPPED)
-            found = {} if fresh else find_all(mine, measures)  # trained by others meanwhile
-            yield from found.items()
-            todo = [spec for spec in mine if spec not in found]
+            known = {} if fresh else find_all(ours, measures)  # trained by others meanwhile
+            yield from known.items()
+            todo = [spec for spec in ours if spec not in known]
             for spec, training in train(todo, context, measures):
                 yield spec, store.keep(make_result(spec, training))
     raise_first(diverged)
 
 
 def train(wanted: list, context: Any, measures: dict) -> Iterator[tuple[Any, Any]]:
-    """Train specs, and before them those whose results they begin with. Yields (spec, Training)."""
-    sources = dict.fromkeys(s.source for s in wanted if getattr(s, "source", None))
-    known = {*wanted, *context.sources}  # what is wanted is locked by us: to collect it would wait
-    how = {"device": context.device, "stop": context.stop, "report": context.report}
+    """Train specs. Yields (spec, Training)."""
     diverged, groups = list[Diverged](), defaultdict(list)
-    with collect_divergence(diverged):
-        context.sources |= collect((s for s in sources if s not in known), **how)
-    for spec in sorted(wanted, key=lambda s: s not in sources):  # one group for all that have lives
+    for spec in wanted:  # one group for all that have lives
         groups[specs.trainer(spec), hasattr(spec, "life") or spec.trunk_key].append(spec)
     for (compute, _), group in groups.items():
-        some = [s for s in group if getattr(s, "source", None) in {None, *context.sources}]
         with collect_divergence(diverged):
-            for spec, training in compute(some, context, measures) if some else ():
-                if spec in sources:
-                    context.sources[spec] = make_result(spec, training)
-                yield spec, training
+            yield from compute(group, context, measures)
     raise_first(diverged)
 
 
 def find_all(wanted: Iterable, measures: dict) -> dict[Any, Result]:
-    return {spec: found for spec in wanted if (found := find(spec, measures))}
+    return {spec: result for spec in wanted if (result := find(spec, measures))}
 
 
 @contextmanager
-def claim(wanted: list) -> Iterator[dict]:
-    """Those of some specs that are ours to train. One file is the lock of all that may share
-    training; where none can be written, they are ours."""
-    from cplab.engine.turns import take
+def lock_trees(wanted: list) -> Iterator[list]:
+    """Lock the specs that no other process is training, and give them. Specs that may share
+    training have one lock; where no file can be written, nothing is locked."""
+    from filelock import FileLock, Timeout
 
-    alike, mine = defaultdict(list), {}
+    trees, ours = defaultdict(list), list[Any]()
     for spec in wanted:
-        alike[spec.trunk_key].append(spec)
-    with ExitStack() as held:
-        for trunk, some in alike.items():
+        trees[spec.trunk_key].append(spec)
+    with ExitStack() as locks:
+        for trunk, tree in [*trees.items()][:LOCKS]:
             name = hashlib.sha256(repr(trunk).encode()).hexdigest()[:16]
-            if take(cache_dir() / "locks" / f"{name}.lock", held):
-                mine[trunk] = some
-            if len(mine) == LOCKS:
-                break
-        yield dict.fromkeys(chain(*mine.values()))
+            lock = FileLock(cache_dir() / "locks" / f"{name}.lock", thread_local=False)
+            try:
+                lock.acquire(blocking=False)
+                locks.callback(lock.release)
+            except Timeout:
+                continue
+            except (OSError, NotImplementedError):
+                pass  # a file system that is read-only, or has no locks
+            ours += tree
+        yield ours
 
 
 def make_result(spec: Any, training: Any) -> Result:
     """The result of a spec out of what training left."""
     import torch
 
-    own = registry.sources_in(" ".join([specs.canonical(spec), *training.measured]))
+    from cplab import registry
+
+    own = registry.sources_in(" ".join([spec.canonical(), *training.measured]))
     version = str(torch.__version__)
     return Result(spec, **vars(training), torch=version, commit=store.commit(), own=own)
 
@@ -157,7 +155,7 @@ def run(
     fresh: bool = False,
     device: str = "auto",
     stop: Event | None = None,
-    report: Callable[[Any, dict], None] = lambda spec, row: None,
+    report: Callable[[Any, dict], None] = no_report,
     **fields: Any,
 ) -> Result:
     """The result of one run: looked up, or trained here and now and kept.
@@ -176,10 +174,10 @@ def run(
     >>> cplab.run(deficit="blur", length=8, seed=0).source
     'shipped'
     """
-    wanted = specs.alter(Run if spec is None else specs.check_spec(spec), fields)
+    wanted = Run(**fields) if spec is None else replace(specs.check_spec(spec), **fields)
     how: dict[str, Any] = {"fresh": fresh, "device": device, "stop": stop, "report": report}
-    [(_, found)] = collect([wanted], measure, **how)
-    return found
+    [(_, result)] = collect([wanted], measure, **how)
+    return result
 
 
 def sweep(
@@ -188,9 +186,12 @@ def sweep(
     """The results of a set of specs in their order; what is missing is trained as a tree, in which
     common beginnings are trained once.
 
-    Arguments: wanted, runs or other specs; measure, as in run; progress, a bar with the time left
-        on standard error; how: device, workers (processes), stop, report; client, of a Dask cluster
-        or its address, to train there.
+    Before it trains for longer, a line on standard error says how long; then there is a bar with
+    the time left, or a line a minute where that is no terminal.
+
+    Arguments: wanted, runs or other specs; measure, as in run; progress, whether to say so; how:
+        fresh, device, stop, report as in run; workers (processes); client, of a Dask cluster or its
+        address, to train there.
     Raises: CplabError, Cancelled; Diverged after all others are done.
 
     >>> import cplab
@@ -198,35 +199,83 @@ def sweep(
     >>> [result.spec.length for result in cplab.sweep(runs)]
     [4, 8]
     """
-    from tqdm import tqdm
-
     tidy()
-    report = how.pop("report", lambda spec, row: None)
-    require(callable(report), f"report {quote(report)} is no function (spec, row): give one")
+    report = how.pop("report", no_report)
     every, measures = [specs.check_spec(spec) for spec in wanted], parse_measures(measure)
-    found = {} if how.get("fresh") else find_all(dict.fromkeys(every), measures)
-    missing = [spec for spec in dict.fromkeys(every) if spec not in found]
+    known = {} if how.get("fresh") else find_all(dict.fromkeys(every), measures)
+    missing = [spec for spec in dict.fromkeys(every) if spec not in known]
+    if progress and missing:
+        announce(missing, measures)
     total = sum(root.epochs for root in trees(missing))
-    # the delay keeps the bar away where nothing is trained
-    hidden = not (progress and total)
-    with tqdm(total=total, unit="epoch", file=sys.stderr, delay=0.01, disable=hidden) as bar:
+    with show_progress(total, hidden=not (progress and total)) as advance:
 
         def tell(spec: Any, row: dict) -> None:
-            bar.update("epoch" in row)
+            advance("epoch" in row, f"{len(known)} of {len(set(every))} results")
             report(spec, row)
 
         for spec, result in collect(missing, measures, report=tell, **how):
-            found[spec] = result
-            bar.set_postfix_str(f"{len(found)} of {len(set(every))} results")
-    return [found[spec] for spec in every]
+            known[spec] = result
+    return [known[spec] for spec in every]
+
+
+def announce(missing: list, measures: dict) -> None:
+    """Say how long training takes, if it is long."""
+    seconds = estimate(missing, measures)
+    if seconds is None or seconds > QUICK:
+        results = f"{len(missing)} result{'s' if len(missing) > 1 else ''}"
+        text = f"Training {results} takes {say_duration(seconds)} on one process of this machine."
+        print(text, file=sys.stderr, flush=True)
+
+
+def say_duration(seconds: float | None) -> str:
+    """`about 4 minutes`.
+
+    >>> say_duration(240), say_duration(9000), say_duration(None)
+    ('about 4 minutes', 'about 2.5 hours', 'a time that is not known yet')
+    """
+    if seconds is None:
+        return "a time that is not known yet"
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 1.5 * length:
+            return f"about {seconds / length:.2g} {unit}"
+    return f"about {seconds:.0f} seconds"
+
+
+@contextmanager
+def show_progress(total: int, hidden: bool) -> Iterator[Callable[[int, str], None]]:
+    """A function (epochs done since, words) that moves a bar on standard error, or, where that is
+    no terminal, writes a line after ten seconds and then every minute."""
+    from tqdm import tqdm
+
+    if hidden or sys.stderr.isatty():
+        with tqdm(total=total, unit="epoch", file=sys.stderr, delay=0.01, disable=hidden) as bar:
+
+            def advance(epochs: int, words: str) -> None:
+                bar.update(epochs)
+                bar.set_postfix_str(words, refresh=False)
+
+            yield advance
+        return
+    done, began = 0, time.monotonic()
+    due = began + 10
+
+    def write(epochs: int, words: str) -> None:
+        nonlocal done, due
+        done, now = done + epochs, time.monotonic()
+        if now >= due and done:
+            left = say_duration((total - done) * (now - began) / done)
+            line = f"Epoch {done} of {total}, {words}; {left} left."
+            print(line, file=sys.stderr, flush=True)
+            due = now + 60
+
+    yield write
 
 
 def at_hand(
     wanted: Iterable, measure: Any = (), *, seconds: float = 240, **how: Any
 ) -> dict[Any, Result]:
     """The results of a set of specs, without a long wait: what is missing is trained only if all of
-    it takes less than `seconds` on this machine; else a line says what is left out. Of a network
-    that no result is like, one epoch is trained first, to tell.
+    it takes less than `seconds` on this machine; else a line says what is left out.
 
     Arguments: measure, as in run; how, as in sweep.
     Returns: those that there are, by spec.
@@ -235,18 +284,15 @@ def at_hand(
     >>> len(cplab.at_hand([cplab.Run(deficit="blur", length=8, seed=seed) for seed in range(3)]))
     3
     """
-    every = list(dict.fromkeys(map(specs.check_spec, wanted)))
-    seconds, measures = number("seconds", seconds, 0, 1e12), parse_measures(measure)
-    found = {} if how.get("fresh") else find_all(every, measures)
-    missing = [spec for spec in every if spec not in found]
-    if (cost := estimate(missing, measures)) is None and seconds:
-        cost = estimate(missing, measures, try_epochs(missing, measures, how))
+    every, measures = list(dict.fromkeys(map(specs.check_spec, wanted))), parse_measures(measure)
+    known = {} if how.get("fresh") else find_all(every, measures)
+    missing = [spec for spec in every if spec not in known]
+    cost = estimate(missing, measures)
     if not missing or (cost is not None and cost < seconds):
-        return found | dict(zip(missing, sweep(missing, measures, **how), strict=True))
+        return known | dict(zip(missing, sweep(missing, measures, **how), strict=True))
     what = f"{len(missing)} of {len(every)} results, which have yet to be trained"
-    about = "" if cost is None else f" (about {cost / 60:.0f} minutes on this machine)"
-    print(f"Not shown: {what}{about}.")
-    return found
+    print(f"Not shown: {what} ({say_duration(cost)} on this machine).")
+    return known
 
 
 def trees(wanted: Iterable) -> list[Segment]:
@@ -254,10 +300,9 @@ def trees(wanted: Iterable) -> list[Segment]:
     return plan(spec for spec in wanted if hasattr(spec, "life"))
 
 
-def estimate(wanted: Iterable, measure: Any = (), tried: Iterable = ()) -> float | None:
+def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
     """Seconds that it takes to train and measure these specs one by one, with what they begin with,
-    from lives that were measured on this machine, else on others; None where none is like them.
-    `tried` are entries that count as well (see try_epochs).
+    by results of their size (see tables.seconds_per_epoch); None where none is like them.
 
     >>> from cplab import Run
     >>> estimate([Run(deficit="blur", length=6, seed=99)]) > 1
@@ -270,43 +315,15 @@ def estimate(wanted: Iterable, measure: Any = (), tried: Iterable = ()) -> float
     for root in trees(wanted):
         parts.append((root.spec, root.epochs, sum(len(part.ends) for part in root.subtree())))
     for spec, epochs, ends in parts:
-        pace = typical_seconds(spec, "epoch", tried)
+        pace = tables.seconds_per_epoch(spec)
         if pace is None:
             return None
         total += pace * epochs
         for name, when in measures.items():
             usual = {"every": epochs, "end": ends}
             times = usual[when] if isinstance(when, str) else min(epochs, len(when) * ends)
-            total += (typical_seconds(spec, name, tried) or 0) * times
+            total += (tables.seconds_of_measurement(spec, name) or 0) * times
     return total
-
-
-def try_epochs(wanted: Iterable, measures: dict[str, Any], how: dict[str, Any]) -> list:
-    """The entries of one epoch of each size of network that no result is like, which is not kept: a
-    life so short would be one more recovery to choose in an explorer."""
-    from cplab.engine.train import Context
-
-    sizes = {tables.size_of(spec): spec for spec in wanted if hasattr(spec, "newborn")}
-    unknown = [spec for spec in sizes.values() if typical_seconds(spec, "epoch") is None]
-    given = {name: how[name] for name in ("device", "stop") if name in how}
-    lives = [replace(one.newborn(), recovery=1) for one in unknown]
-    trained = train(lives, Context(workers=1, **given), measures)
-    return [tables.entry_of(make_result(spec, training)) for spec, training in trained]
-
-
-def typical_seconds(spec: Any, what: str, tried: Iterable = ()) -> float | None:
-    """Of an epoch or a measurement: the median over live results of its size, else over shipped
-    ones, a hundred of them at most; of an epoch, else what its class expects."""
-    just_now = [about for one, about in tried if tables.size_of(one) == tables.size_of(spec)]
-    for alike in chain([just_now], tables.similar_results(spec)):
-        costs = (about["costs"][what] for about in alike if about["costs"].get(what))
-        if took := [*islice(costs, 100)]:
-            return statistics.median(took)
-    if what != "epoch":
-        return None
-    if getattr(spec, "expected_seconds", None):
-        return spec.expected_seconds / getattr(spec, "epochs", 1)
-    return 0.5 if getattr(spec, "profile", "") == "ci" else None
 
 
 def by_key(key: str) -> Result:
@@ -317,11 +334,11 @@ def by_key(key: str) -> Result:
     >>> by_key("10da86ce08101b40").spec.call()
     "cplab.run(deficit='blur', onset=0, length=4, profile='course', seed=0)"
     """
-    plain = re.fullmatch("[0-9a-f]{16}", key)
-    found = store.shipped(key) or store.live(store.live_path(key)) if plain else None
-    if found is None:
+    plain = re.fullmatch("[0-9a-f]{16}", str(key))
+    result = store.shipped(key) or store.live(store.live_path(key)) if plain else None
+    if result is None:
         raise CplabError(f"no result has the key {quote(key)}: `cplab results list` shows keys")
-    return found
+    return result
 
 
 def every_result(kind: str = "Run", source: str | None = None) -> Iterator[Result]:
@@ -336,9 +353,9 @@ def every_result(kind: str = "Run", source: str | None = None) -> Iterator[Resul
     one_of("kind of result", kind, specs.kinds())
     one_of("source", "live" if source is None else source, ("shipped", "live"))
     if source != "live":
-        yield from filter(None, map(store.shipped, store.shipped_texts(kind)))
+        yield from filter(None, map(store.shipped, store.archive().keys(kind)))
     if source != "shipped":
-        yield from (r for r in map(store.live, store.live_paths()) if r and r.kind == kind)
+        yield from (result for result, _ in tables.live_results(kind))
 
 
 def sample_runs(count: int, seed: int = 0, profile: str | None = None) -> list[Result]:
@@ -350,8 +367,8 @@ def sample_runs(count: int, seed: int = 0, profile: str | None = None) -> list[R
     rows = tables.table(profile=profile) if profile else tables.table()
     keys = rows.loc[rows["source"] == "shipped", "key"].to_list()
     require(keys, f"no results are shipped of {profile or 'any'} profile: ship some first")
-    picked = random.Random(seed).sample(keys, min(whole("count", count), len(keys)))
-    return [found for key in picked if (found := store.shipped(key))]
+    drawn = random.Random(seed).sample(keys, min(count, len(keys)))
+    return [result for key in drawn if (result := store.shipped(key))]
 
 
 def agree(one: Any, other: Any) -> bool:
@@ -366,13 +383,13 @@ def agree(one: Any, other: Any) -> bool:
 
 
 def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
-    """Train a result's spec again on a device, with as many threads, and compare. What it keeps of
-    a student's own functions is run for that, unless they are defined here.
+    """Train a result's spec again on a device, with as many threads, and compare.
 
     Returns: `equal` where all values are, bit by bit; `near` where the machine, the images, the
         number format, the threads or torch are others and the accuracy is within the spread of
         seeds, or the commit is another and no number differs by more than the rounding of a sum;
         else `off`. And the new result, which is not kept.
+    Raises: CplabError where it names a student's own function that is not defined here.
 
     >>> retrain(run(profile="ci", recovery=1))[0]
     'equal'
@@ -381,28 +398,32 @@ def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
 
     from cplab.engine.train import Context
 
-    for name in result.own.keys() - result.measured.keys():
-        kind = Model if name in getattr(result.spec, "model", "") else Deficit
-        label = name.partition("@")[0].replace("_", " ")
-        registry.restore(kind, name=name, source=result.own[name], label=label)
-    threads = torch.get_num_threads()
+    source = getattr(result.spec, "source", None)
+    context, threads = Context(device, 1), torch.get_num_threads()
+    context.sources |= collect([source], device=device) if source else {}
     torch.set_num_threads(result.threads)
     try:
-        [(spec, training)] = train([replace(result.spec)], Context(device, 1), {})
+        [(spec, training)] = train([replace(result.spec)], context, {})
     finally:
         torch.set_num_threads(threads)
     again = make_result(spec, training)
-    outcomes = store.outcome(again), store.outcome(result)
+    outcomes = outcome(again), outcome(result)
     if outcomes[0] == outcomes[1]:
         return "equal", again
-    if all(getattr(again, name) == getattr(result, name) for name in store.HOW if name != "commit"):
+    if all(getattr(again, name) == getattr(result, name) for name in HOW if name != "commit"):
         rounded = again.commit != result.commit and agree(*outcomes)
         return ("near" if rounded else "off"), again
-    before, after = (tables.entry_of(one)[1]["accuracy"] for one in (result, again))
+    before, after = result.values.get("accuracy"), again.values.get("accuracy")
     if not isinstance(before, float) or not isinstance(after, float):
         return "near", again
-    entries = tables.shipped_entries("Run") if isinstance(result.spec, Run) else []
-    seed = getattr(result.spec, "seed", None)
-    spread = [about["accuracy"] for run, about in entries if replace(run, seed=seed) == result.spec]
-    deviation = statistics.stdev(spread) if len(spread) > 2 else 0.0
-    return ("near" if abs(before - after) <= max(NEAR, 4 * deviation) else "off"), again
+    difference, deviation = abs(result.accuracy - again.accuracy), seed_spread(result.spec)
+    return ("near" if difference <= max(NEAR, 4 * deviation) else "off"), again
+
+
+def seed_spread(spec: Any) -> float:
+    """The standard deviation of the accuracy over the shipped seeds of a run, 0 of few."""
+    if not isinstance(spec, Run):
+        return 0.0
+    seeds = (store.shipped(replace(spec, seed=seed).key) for seed in range(30))
+    spread = [result.accuracy for result in seeds if result]
+    return statistics.stdev(spread) if len(spread) > 2 else 0.0

@@ -1,112 +1,47 @@
-"""What tables and estimates say of all results: fields, accuracy, provenance and costs."""
+"""All results at a glance: a table of runs, and how long results of a size took."""
 
 import json
-from collections.abc import Callable, Iterator
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import fields, replace
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from cplab import specs
-from cplab.checks import CplabError, whole
+from cplab.checks import CplabError, one_of
 from cplab.deficits import canonical_name
 from cplab.profiles import PROFILES
 from cplab.results import store
-from cplab.results.store import Result, shipped, shipped_texts
+from cplab.results.result import HOW, Result
+from cplab.runs import Run, Window
+from cplab.treatments import Treatment
 
-ABOUT = ("seconds", *store.HOW, "source")
-Entry = tuple[Any, dict]  # a result's spec, and about it accuracy, ABOUT, size and costs
-
-
-def size_of(spec: Any) -> tuple:
-    """What specs have in common that take about as long."""
-    names = ("profile", "dataset", "model", "arithmetic", "size")
-    return tuple(getattr(spec, name, None) for name in names)
+COLUMNS = ("key", *store.RUN_COLUMNS, "accuracy", "seconds", *HOW, "source")
+NEEDS = {"skipped": {"schedule": "paper"}, "length": {"deficit": "blur"}}  # to be given at all
+MANY = 100  # times that a measurement was taken
+ENTRIES = {"windows": Window, "treatments": Treatment}  # of the fields that hold several
 
 
-def entry_of(result: Result) -> Entry:
-    """costs are seconds: of an epoch (or of everything), of each measurement that says its own."""
-    import statistics
-
-    costs = {"epoch": result.seconds / max(1, getattr(result.spec, "epochs", 1))}
-    for name, rows in result.measured.items():
-        dicts = [row for row in rows.values() if isinstance(row, dict)]
-        if took := [row["seconds"] for row in dicts if specs.positive(row.get("seconds"))]:
-            costs[name] = statistics.median(took)
-    about = {name: getattr(result, name) for name in ABOUT}
-    about |= {"accuracy": result.accuracy if "accuracy" in result.values else None, "costs": costs}
-    return result.spec, about | {"size": size_of(result.spec)}
-
-
-@cache
-def shipped_entry(key: str) -> Entry | None:
-    found = shipped(key)
-    return entry_of(found) if found else None
-
-
-def shipped_entries(kind: str) -> list[Entry]:
-    """Of all sound shipped results of a kind."""
-    return [*filter(None, map(shipped_entry, shipped_texts(kind)))]
-
-
-@cache
-def shipped_specs(kind: str) -> dict[str, Any]:
-    """What each shipped result of a kind says that it is of, by key. It is read from the beginning
-    alone, in a fraction of the time; whoever wants the result has all of it checked."""
-    found = {}
-    for key, text in shipped_texts(kind).items():
-        try:
-            written = json.loads(text.partition(', "values": ')[0] + "}")
-            found[key] = specs.build_spec(kind, written["spec"], written["version"])
-        except Exception:  # damaged, outdated or somebody else's
-            shipped_entry(key)  # which tells
-    return found
-
-
-store.CACHES += [shipped_entry, shipped_specs]
-
-
-def similar_results(spec: Any) -> Iterator[Iterator[dict]]:
-    """What is said of the live results of a spec's kind and size, and then of the shipped ones,
-    each of which is read when it is asked for."""
-    size, kind = size_of(spec), type(spec).__name__
-    yield (about for _, about in live_entries(kind) if about["size"] == size)
-    wanted = (key for key, one in shipped_specs(kind).items() if size_of(one) == size)
-    yield (about for _, about in filter(None, map(shipped_entry, wanted)))
-
-
-def live_entries(kind: str) -> list[Entry]:
-    """Of all sound live results of a kind."""
-    entries = []
+def live_results(kind: str) -> Iterator[tuple[Result, float]]:
+    """One's own results of a kind of spec, and when each was kept."""
     for path in store.live_paths():
         with suppress(OSError):  # it may be gone by now
             about = path.lstat()
-            entries.append(live_entry(path, about.st_mtime_ns, about.st_size))
-    return [entry for entry in entries if entry and type(entry[0]).__name__ == kind]
+            result = read_once(path, about.st_mtime_ns, about.st_size)
+            if result and result.kind == kind:
+                yield result, about.st_mtime
 
 
-@cache
-def live_entry(path: Path, changed: int, size: int) -> Entry | None:
-    """Of a live file, if it is sound; it is read again once it was changed or has another size."""
-    found = store.live(path)
-    return entry_of(found) if found else None
+@lru_cache(maxsize=20_000)
+def read_once(path: Path, changed: int, size: int) -> Result | None:
+    """The result in a file; it is read again once it was changed or has another size."""
+    return store.live(path)
 
 
-def table_where(fits: Callable[[Any], bool]) -> Any:
-    """A `table` of the runs that fit; of the others hardly anything is read."""
-    import pandas as pd
-
-    from cplab.runs import Run
-
-    every = {run: about for run, about in live_entries("Run") if fits(run)}
-    wanted = [key for key, run in shipped_specs("Run").items() if fits(run)]
-    every |= dict(filter(None, map(shipped_entry, wanted)))
-    names = [f.name for f in fields(Run)]
-    columns = {name: [getattr(run, name) for run in every] for name in ("key", *names)}
-    columns |= {name: [about[name] for about in every.values()] for name in ("accuracy", *ABOUT)}
-    by = [n for n in names if n not in ("windows", "treatments", "pace", "weight_decay")]
-    return pd.DataFrame(columns).sort_values(by, ignore_index=True)
+# The table of runs --------------------------------------------------------------------------------
 
 
 def table(**wanted: object) -> Any:
@@ -120,27 +55,165 @@ def table(**wanted: object) -> Any:
     >>> len(cplab.table(profile="course", deficit="flip")) > 20
     True
     """
-    from cplab.runs import Run
+    import pandas as pd
 
-    names = [f.name for f in fields(Run)]
-    for name in wanted:
-        if name not in names:
-            raise CplabError(f"unknown field {name!r} of a run: choose one of {', '.join(names)}")
-    others = {name: value for name, value in wanted.items() if name not in ("deficit", "skipped")}
-    errors: list[CplabError | None] = []  # of each run that was asked
+    rows = shipped_table(store.archive())
+    known = {*rows["key"]}
+    live = [table_row(result) for result, _ in live_results("Run") if result.key not in known]
+    if live:
+        own = pd.DataFrame(live, columns=rows.columns)
+        rows = pd.concat([rows, own.astype(rows.dtypes)] if len(rows) else [own])
+    for name, value in wanted.items():
+        one_of("field of a run", name, store.RUN_COLUMNS)
+        rows = rows[has_value(rows, name, value)]
+    by = [name for name in store.RUN_COLUMNS if name not in (*ENTRIES, "pace", "weight_decay")]
+    return rows.sort_values(by, ignore_index=True)
 
-    def fits(run: Any) -> bool:
-        """Whether it has what is wanted, however that is written for a run like it."""
-        errors.append(None)
+
+@lru_cache(maxsize=2)
+def shipped_table(archive: store.Archive) -> Any:
+    """The rows of all shipped runs."""
+    import pandas as pd
+
+    light = archive.light.to_pandas()
+    rows = light[light["kind"] == "Run"].assign(source="shipped")
+    for name, entry in ENTRIES.items():
+        read = {text: tuple(entry(*one) for one in json.loads(text)) for text in {*rows[name]}}
+        rows[name] = rows[name].map(read)
+    types = dict.fromkeys(("pace", "weight_decay", "accuracy", "seconds"), "float64")
+    types |= dict.fromkeys(("onset", "length", "recovery", "seed", "skipped", "threads"), "int64")
+    types |= {"augment": "bool"}
+    return pd.DataFrame(rows, columns=[*COLUMNS]).astype(types)
+
+
+def table_row(result: Result) -> dict[str, Any]:
+    row = {name: getattr(result.spec, name) for name in store.RUN_COLUMNS}
+    return row | {name: getattr(result, name) for name in COLUMNS if name not in row}
+
+
+def has_value(rows: Any, name: str, value: Any) -> Any:
+    """Which rows have a value of a field, as it is written for runs of their profile, model and
+    length. Raises: CplabError if no run can have it."""
+    epochs, has = rows["onset"] + rows["length"] + rows["recovery"], rows["key"].isin([])
+    every = {*zip(rows["profile"], rows["model"], epochs, strict=True)} or {("ci", "allcnn-4", 1)}
+    groups = every if name in ENTRIES else {(profile, model, 1) for profile, model, _ in every}
+    errors = list[CplabError]()
+    for profile, model, end in groups:
         try:
-            name = canonical_name(wanted.get("deficit", run.deficit), PROFILES[run.profile].size)
-            passed = whole("skipped", wanted.get("skipped", run.skipped))
-            return (run.deficit, run.skipped) == (name, passed) and replace(run, **others) == run
+            like = Run(profile=profile, model=model, onset=end, recovery=0)
+            if name == "deficit":
+                spelled: Any = canonical_name(value, PROFILES[profile].size)
+            else:
+                spelled = getattr(replace(like, **NEEDS.get(name, {}), **{name: value}), name)
         except CplabError as error:
-            errors[-1] = error
-            return False
+            errors.append(error)
+            continue
+        if name in ENTRIES:
+            same = (epochs == end) & rows[name].map(lambda held, spelled=spelled: held == spelled)
+        else:
+            same = rows[name].isna() if spelled is None else rows[name] == spelled
+        has |= same & (rows["profile"] == profile) & (rows["model"] == model)
+    if len(errors) == len(groups):
+        raise errors[0]
+    return has
 
-    found = table_where(fits if wanted else lambda run: True)
-    if not fits(Run()) and all(errors) and errors[-1]:  # not one can have it
-        raise errors[-1]
+
+# How long results took ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long a result took: seconds an epoch (or for everything, of specs without epochs)."""
+
+    key: str
+    size: tuple
+    seconds: float
+    device: str
+    kept: float = 0.0  # when, of one's own; 0 of a shipped one
+
+
+def size_of(spec: Any) -> tuple:
+    """What specs have in common that take about as long."""
+    names = ("profile", "dataset", "model", "arithmetic", "size")
+    return (type(spec).__name__, *(getattr(spec, name, None) for name in names))
+
+
+def timing(result: Result, kept: float = 0.0) -> Timing:
+    seconds = result.seconds / max(1, getattr(result.spec, "epochs", 1))
+    return Timing(result.key, size_of(result.spec), seconds, result.device, kept)
+
+
+@lru_cache(maxsize=20)
+def shipped_timings(archive: store.Archive, kind: str) -> dict[tuple, list[Timing]]:
+    """Those of the shipped results of a kind, by size."""
+    found = defaultdict[tuple, list[Timing]](list)
+    for row in archive.light.to_pylist():
+        if row["kind"] != kind:
+            continue
+        if kind == "Run":
+            size = (kind, row["profile"], row["dataset"], row["model"], row["arithmetic"], None)
+            epochs = row["onset"] + row["length"] + row["recovery"]
+        else:
+            spec = store.spec_of(row)
+            size, epochs = size_of(spec), getattr(spec, "epochs", 1)
+        found[size].append(Timing(row["key"], size, row["seconds"] / epochs, row["device"]))
     return found
+
+
+def similar(spec: Any) -> list[Timing]:
+    """How long results of a spec's kind and size took: one's own, latest first, if there are any;
+    else shipped ones."""
+    kind, size = type(spec).__name__, size_of(spec)
+    own = [timing(result, kept) for result, kept in live_results(kind)]
+    alike = [each for each in own if each.size == size]
+    if alike:
+        return sorted(alike, key=lambda each: -each.kept)
+    return shipped_timings(store.archive(), kind).get(size, [])
+
+
+def seconds_per_epoch(spec: Any) -> float | None:
+    """Seconds that an epoch of a spec takes (or all of it, where it has none): the quickest of the
+    latest ten on this machine, since others may have been slowed by what ran beside them; else the
+    median of those that were shipped; else what its class expects, or what a run of another profile
+    with a network of this family took, by the operations of both. None if nothing is known."""
+    if alike := similar(spec):
+        if alike[0].kept:
+            return min(each.seconds for each in alike[:10])
+        return statistics.median(each.seconds for each in alike)
+    if expected := getattr(spec, "expected_seconds", None):
+        return expected / getattr(spec, "epochs", 1)
+    return scaled_seconds(spec) if isinstance(spec, Run) else None
+
+
+def scaled_seconds(run: Run) -> float | None:
+    """Seconds an epoch, from the runs of the nearest size whose network is of the same family."""
+    every = [*shipped_timings(store.archive(), "Run")]
+    every += [timing(result).size for result, _ in live_results("Run")]
+    family, work = run.family, work_of(run.profile, run.model)
+    near = [size for size in every if size[3].rpartition("-")[0] == family]
+    if not near:
+        return None
+    _, profile, dataset, model, arithmetic, _ = min(
+        near, key=lambda size: abs(math.log(work / work_of(size[1], size[3])))
+    )
+    other = Run(profile=profile, dataset=dataset, model=model, arithmetic=arithmetic)
+    seconds = seconds_per_epoch(other)
+    return seconds and seconds * work / work_of(profile, model)
+
+
+def work_of(profile: str, model: str) -> float:
+    """Operations of an epoch, up to a factor: images · pixels · width²."""
+    p, width = PROFILES[profile], model.rpartition("-")[2]
+    return p.train_images * (p.size * (int(width) if width.isdigit() else p.width)) ** 2
+
+
+def seconds_of_measurement(spec: Any, name: str) -> float | None:
+    """Seconds that a measurement takes once, by results of this size that say so."""
+    took = list[float]()
+    for each in similar(spec):
+        result = store.live(store.live_path(each.key)) if each.kept else store.shipped(each.key)
+        rows = result.measured.get(name, {}).values() if result else ()
+        took += [r["seconds"] for r in rows if isinstance(r, dict) and r.get("seconds")]
+        if len(took) >= MANY:
+            break
+    return statistics.median(took) if took else None

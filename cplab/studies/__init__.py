@@ -10,6 +10,7 @@ SPECS = {
     "OneShot": "cplab.studies.pruning.specs:OneShot",
     "Retraining": "cplab.studies.pruning.specs:Retraining",
     "Pruned": "cplab.studies.pruning.lives:Pruned",
+    "KernelSize": "cplab.studies.pruning.lives:KernelSize",
     "KernelPruning": "cplab.studies.pruning.lives:KernelPruning",
     "KernelSplit": "cplab.studies.pruning.lives:KernelSplit",
     "LinearPath": "cplab.studies.reopening.paths:LinearPath",

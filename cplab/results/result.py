@@ -1,0 +1,198 @@
+"""What was computed for one spec, and how it came about."""
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any, NotRequired
+
+from pydantic import ConfigDict, JsonValue, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict
+
+from cplab import specs
+from cplab.checks import require
+from cplab.specs import Positive
+
+HOW = ("copy", "device", "precision", "threads", "torch", "commit")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was computed for a spec, such as a Run.
+
+    values: plain data, as the spec's class says (of a Run accuracy and curve). seconds: of training
+    and testing, as if it had been trained alone. copy (of the data set), device (and kind of chip),
+    precision, threads, torch, commit: how it was trained. measured: {name: {epoch: plain data}}.
+    own: the source of a student's own functions, by name; reading a result never runs it.
+    source: `shipped` with the package, or `live`, trained by this user.
+    """
+
+    spec: Any
+    values: dict
+    seconds: float
+    copy: str
+    device: str
+    precision: str
+    threads: int
+    torch: str
+    commit: str
+    measured: dict[str, dict[int, Any]] = field(default_factory=dict)
+    own: dict[str, str] = field(default_factory=dict)
+    source: str = "live"
+
+    @cached_property
+    def key(self) -> str:
+        return specs.key(self.spec)
+
+    @property
+    def kind(self) -> str:
+        """The class of its spec."""
+        return type(self.spec).__name__
+
+    @property
+    def accuracy(self) -> float:
+        """The fraction of the test images named rightly in the end. At a fixed learning rate, where
+        a single epoch is noisy, it is the mean over the last five of the recovery."""
+        if getattr(self.spec, "schedule", "") != "fixed":
+            return self.values["accuracy"]
+        last = self.curve[-max(1, min(5, self.spec.recovery)) :]
+        return sum(row["test_accuracy"] for row in last) / len(last)
+
+    @property
+    def curve(self) -> list[dict]:
+        """Rows: epoch, phase (clear, deficit, recovery), lr, train_loss, test_accuracy, seconds."""
+        return self.values["curve"]
+
+    def series(self, name: str) -> Any:
+        """A quantity after each epoch, an array (epochs,), NaN where it was not measured: a column
+        of the curve, or a measured number or list, whose sum is taken (trace, log_det)."""
+        import numpy as np
+
+        if name in self.curve[0]:
+            return np.array([row[name] for row in self.curve])
+        column, sources = np.full(len(self.curve), math.nan), []
+        for source, rows in self.measured.items():
+            parts = {
+                e: row[name] for e, row in rows.items() if isinstance(row, dict) and name in row
+            }
+            if source == name:  # one that gives a number or a list
+                parts |= {e: row for e, row in rows.items() if isinstance(row, int | float | list)}
+            sources += [source] if parts else []
+            for epoch, value in parts.items():
+                column[epoch] = np.sum(value)
+        several = " and ".join(sources)
+        require(len(sources) < 2, f"{name!r} was measured by {several}: take one from `measured`")
+        return column
+
+    def final(self, name: str) -> Any:
+        """What a measurement gave after the last epoch, or None."""
+        rows = self.measured.get(name, {})
+        return rows.get(getattr(self.spec, "epochs", max(rows, default=0) + 1) - 1)
+
+    def covers(self, measures: dict) -> bool:
+        """Whether all of these measurements were taken, {name: every, end or the epochs}."""
+        if not hasattr(self.spec, "epochs"):
+            return not measures
+        epochs = self.spec.epochs
+        times = {"end": range(max(0, epochs - 1), epochs), "every": range(epochs)}
+        return all(
+            {e for e in times.get(when, when) if e < epochs} <= self.measured.get(name, {}).keys()
+            for name, when in measures.items()
+        )
+
+    def plain(self) -> dict:
+        """The result as plain data, without its source."""
+        written = {f.name: getattr(self, f.name) for f in fields(self)[1:-1]}
+        if not self.own:
+            del written["own"]
+        head = {"key": self.key, "kind": self.kind, "version": self.spec.version}
+        return {**head, "spec": specs.plain(self.spec), **written}
+
+    def file(self) -> dict[str, str]:
+        """What the file of one's own result says: `parse` reads it."""
+        text = json.dumps(self.plain(), allow_nan=False)
+        return {"key": self.key, "kind": self.kind, "json": text, "checksum": checksum(text)}
+
+
+@with_config(ConfigDict(extra="forbid"))
+class Written(TypedDict):
+    """A result as plain data."""
+
+    key: str
+    kind: str
+    version: int
+    spec: dict[str, JsonValue]
+    values: dict[str, JsonValue]
+    seconds: Positive
+    copy: str
+    device: str
+    precision: str
+    threads: int
+    torch: str
+    commit: str
+    measured: dict[str, dict[int, JsonValue]]
+    own: NotRequired[dict[str, str]]
+
+
+WRITTEN = TypeAdapter(Written)
+
+
+def checksum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def parse(file: Any) -> Result:
+    """The result that `Result.file` describes, all of it checked.
+
+    Raises: ValueError if anything is off, Outdated if it is the version.
+    """
+    try:
+        text = file["json"]
+        if checksum(text) != file["checksum"]:
+            raise ValueError("its checksum does not fit")
+        json.loads(text, parse_constant=refuse)
+        written: dict[str, Any] = {**WRITTEN.validate_json(text, strict=True)}
+    except ValidationError as error:
+        raise ValueError(specs.in_one_line(error)) from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"it cannot be read ({error!r:.200})") from error
+    key, kind, version = (written.pop(name) for name in ("key", "kind", "version"))
+    result = Result(specs.build_spec(kind, written.pop("spec"), version), **written)
+    if not key == file["key"] == result.key:
+        raise ValueError("its key does not fit its spec")
+    check(result)
+    return result
+
+
+def refuse(number: str) -> None:
+    raise ValueError(f"{number} is no finite number")
+
+
+def check(result: Result) -> None:
+    """Raise ValueError unless its values and what was measured can be its spec's."""
+    spec, last = result.spec, getattr(result.spec, "epochs", math.inf)
+    specs.check_values(spec, result.values)
+    for name, rows in result.measured.items():
+        if not all(0 <= epoch < last for epoch in rows):
+            raise ValueError(f"{name} was measured after other epochs than it has")
+
+
+def join(new: Result, old: Result | None) -> Result:
+    """A result with what was measured before on the very same training."""
+    if old is None or outcome(old) != outcome(new):
+        return new
+    one, other = old.measured, new.measured
+    measured = {name: one.get(name, {}) | other.get(name, {}) for name in one | other}
+    return replace(new, measured=measured, own=old.own | new.own)
+
+
+def outcome(result: Result) -> Any:
+    """A result's values without timings, for comparing two trainings."""
+    return without_times(result.values)
+
+
+def without_times(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: without_times(v) for k, v in value.items() if k != "seconds"}
+    return [without_times(v) for v in value] if isinstance(value, list) else value

@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -38,28 +38,44 @@ PART = re.compile(r"([^\W\d]\w*(@[0-9a-f]{8})?)(?:-([1-9][0-9]{0,8}))?(?::(\w+))
 
 
 @dataclass(frozen=True)
+class Batch:
+    """What a deficit may know about its batch: which training images these are, (N,); the run's
+    seed; the epoch, from 0; how many images the training set has."""
+
+    index: Tensor
+    seed: int = 0
+    epoch: int = 0
+    images: int = 0
+
+
+@dataclass(frozen=True)
 class Deficit:
-    """What is done to a batch while the deficit lasts.
+    """What is done to a batch while the deficit lasts: call it with images, labels and a Batch.
+
+    Deficits of one name are equal, whatever their labels and looks.
 
     name: as it is written; a student's own ends in @ and a digest of its source.
-    apply: (images (N, C, H, W), labels (N,), **parameters) -> images and labels of these shapes.
+    apply: (images (N, C, H, W), labels (N,), **parameters) -> images and labels of these shapes;
+        None of a student's own that is not defined here.
     label: in words. reference: where it is described.
     source: the text of a student's own, else empty.
     colour, dash, marker: of its curves and points, as Bokeh names them.
     strengths: the least and the greatest; 0 for as many as an image has pixels a side.
     view: the one of two that it acts on; none for both.
+    parts: of one deficit after another, each.
     """
 
     name: str
-    apply: Callable
-    label: str
-    source: str = ""
-    colour: str = GREY
-    dash: str = "solid"
-    marker: str = "circle"
-    reference: str = ""
-    strengths: tuple[int, int] = (1, STRONGEST)
-    view: str | None = None
+    apply: Any = field(compare=False)
+    label: str = field(compare=False)
+    source: str = field(default="", compare=False)
+    colour: str = field(default=GREY, compare=False)
+    dash: str = field(default="solid", compare=False)
+    marker: str = field(default="circle", compare=False)
+    reference: str = field(default="", compare=False)
+    strengths: tuple[int, int] = field(default=(1, STRONGEST), compare=False)
+    view: str | None = field(default=None, compare=False)
+    parts: tuple[Deficit, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         fine = re.fullmatch("#[0-9a-fA-F]{6}", str(self.colour))
@@ -75,11 +91,48 @@ class Deficit:
         most = whole("greatest strength", both[1], least) if both[1] else 0
         assign(self, strengths=(least, most))
 
+    def __repr__(self) -> str:
+        return f"Deficit({self.name!r})"
+
+    def __call__(self, x: Tensor, y: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """What a network is given in place of the images and labels of a batch.
+
+        Arguments: x, images (N, C, H, W), or two views of each (N, 2, C, H, W), each of which a
+            deficit that names no view acts on; y, labels (N,).
+        """
+        parts = self.parts or (self,)
+        if not all(part.apply for part in parts):  # perhaps it is defined by now
+            return find_deficit(self.name)(x, y, batch)
+        for place, part in enumerate(parts):
+            x, y = part.change(x, y, batch, place)
+        return x, y
+
+    def change(self, x: Tensor, y: Tensor, batch: Batch, place: int) -> tuple[Tensor, Tensor]:
+        """This deficit alone; `place` counts those before it, so that each draws its own."""
+        import torch
+
+        if self.view and x.ndim == 4:
+            raise CplabError(f"deficit {self.name!r} needs two views: give images (N, 2, C, H, W)")
+        views, labels = [*x.unbind(1)] if x.ndim == 5 else [x], y
+        for v, seen in enumerate(views):
+            if self.view and VIEWS.index(self.view) != v:
+                continue
+            tools: dict[str, Any] = {"context": batch} if "context" in self.parameters else {}
+            if "generator" in self.parameters:
+                first = int(batch.index[0]) if len(x) else 0
+                chance = mixed_seed(batch.seed, batch.epoch, first, place)
+                tools["generator"] = torch.Generator().manual_seed(chance)
+            with explain_own(self):
+                views[v], labels = given = self.apply(seen, y, **tools)
+            if self.source:
+                check_result(self.name.partition("@")[0], given, seen, y)
+        return (torch.stack(views, 1) if x.ndim == 5 else views[0]), labels
+
     def try_out(self) -> None:
         """Try it on four images of a run."""
         import torch
 
-        try_deficit(self, BatchContext(torch.arange(4), images=4))
+        try_deficit(self, Batch(torch.arange(4), images=4))
 
     @staticmethod
     def next_style() -> dict[str, str]:
@@ -100,17 +153,6 @@ class Deficit:
         return next((k for k, v in self.parameters.items() if type(v) is int), None)
 
 
-@dataclass(frozen=True)
-class BatchContext:
-    """What a deficit may know about its batch: which training images these are, (N,); the run's
-    seed; the epoch, from 0; how many images the training set has."""
-
-    index: Tensor
-    seed: int = 0
-    epoch: int = 0
-    images: int = 0
-
-
 DEFICITS: dict[str, Deficit] = {}
 registry.TABLES[Deficit] = DEFICITS
 
@@ -124,7 +166,7 @@ def deficit(function: Callable | None = None, **options: Any) -> Any:
             it is given stays as it is. Other parameters have plain defaults; the first whole number
             among them is the strength. Parameters without a default may be named `generator` (a
             torch.Generator on the CPU, another for each seed, epoch and batch) and `context` (a
-            BatchContext).
+            Batch).
         options: label, colour (#rrggbb), dash, marker, reference and strengths, as of a `Deficit`.
     Returns: the function itself, to be given to `Run`, `cplab.run` and `Explorer`.
     Raises: CplabError for a function whose meaning its source does not tell, or that does not do
@@ -186,19 +228,19 @@ def permutation(classes: int, device: str = "cpu") -> Tensor:
 
 
 @deficit(colour="#CC79A7", dash="dotted", marker="diamond")
-def noise(x: Tensor, y: Tensor, *, context: BatchContext) -> tuple[Tensor, Tensor]:
+def noise(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor]:
     """One fixed pattern of Gaussian noise in place of each image (figure 2, bottom)."""
     return noise_for(x, context, context.seed), y
 
 
 # Indigo of Tol's muted set, which no grey resembles
 @deficit(label="fresh noise", colour="#332288", dash="dashdot", marker="inverted_triangle")
-def fresh_noise(x: Tensor, y: Tensor, *, context: BatchContext) -> tuple[Tensor, Tensor]:
+def fresh_noise(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor]:
     """Another pattern of Gaussian noise in place of each image at each epoch."""
     return noise_for(x, context, mixed_seed(context.seed, context.epoch)), y
 
 
-def noise_for(x: Tensor, context: BatchContext, seed: int) -> Tensor:
+def noise_for(x: Tensor, context: Batch, seed: int) -> Tensor:
     """The noise of the images of a batch."""
     require(context.images > 0, "noise needs the number of training images: give images=")
     patterns = noise_patterns(context.images, tuple(x.shape[1:]), seed, str(x.device))
@@ -265,7 +307,7 @@ def blank(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 @deficit(label="strabismus", colour="#661100", dash="dashed", marker="plus",
          reference="Hubel and Wiesel 1965")  # fmt: skip
-def strabismus(x: Tensor, y: Tensor, *, context: BatchContext) -> tuple[Tensor, Tensor]:
+def strabismus(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor]:
     """Another image of the batch, as to an eye that looks elsewhere.
 
     The label is that of one of the two, at random: of two eyes either may be the one that is asked,
@@ -275,6 +317,9 @@ def strabismus(x: Tensor, y: Tensor, *, context: BatchContext) -> tuple[Tensor, 
 
     chance = noise_for(x[:, :1, :1, :1], context, mixed_seed(context.seed, context.epoch))
     return x.roll(1, 0), torch.where(chance.flatten() > 0, y, y.roll(1))
+
+
+NONE = DEFICITS["none"]
 
 
 def parse_deficit(name: Any, size: int = 0, strict: bool = True) -> list[Deficit]:
@@ -300,12 +345,12 @@ def read_part(text: str, what: str, size: int, strict: bool) -> Deficit:
     if own and kind not in DEFICITS:
         there = f"{what} is somebody's own and not defined here: run the cell that defines it first"
         require(not strict, there)
-        return Deficit(text, none, text.replace(own, ""), dash="dotted")
-    names = package_names()
+        return Deficit(text, None, text.replace(own, ""), dash="dotted")
     # a student's own without its digest: the last that was defined
     own_ones = (known for known in reversed(DEFICITS) if known.startswith(f"{kind}@"))
     kind = kind if kind in DEFICITS else next(own_ones, kind)
-    require(kind in DEFICITS, f"unknown {what}: choose one of {names}, or define your own")
+    there = f"unknown {what}: choose one of {package_names()}, or define your own"
+    require(kind in DEFICITS, there)
     require(found, f"{what} is not allowed: write it like blur, blur-2, blur:left")
     part = DEFICITS[kind]
     name, label, apply = part.name, part.label, part.apply
@@ -343,9 +388,11 @@ def canonical_name(given: object, size: int = 0) -> str:
     """
     if isinstance(given, str) and given in DEFICITS:
         return given
+    if isinstance(given, Deficit):
+        given = given.name
     if callable(given):
         return registry.add_entry(Deficit, given).name
-    parts = parse_deficit(given.name if isinstance(given, Deficit) else given, size, strict=False)
+    parts = parse_deficit(given, size, strict=False)
     few = len(parts) <= PARTS
     require(few, f"deficit {quote(given)} is not allowed: give at most {PARTS} parts")
     return "+".join(part.name for part in filter(acts, parts)) or "none"
@@ -372,12 +419,14 @@ def find_deficit(name: object, strict: bool = True) -> Deficit:
     name = canonical_name(name)
     if name in DEFICITS:
         return DEFICITS[name]
-    first, *others = parse_deficit(name, strict=strict)
+    parts = tuple(parse_deficit(name, strict=strict))
+    first, *others = parts
     one, other, *_ = (dash for dash in OWN_DASHES if dash != first.dash)
     dash = one if others else other if first.view else first.dash
-    label = ", then ".join(part.label for part in (first, *others))
-    apply = partial(apply_deficit, name=name)
-    return replace(first, name=name, apply=apply, label=label, dash=dash)
+    if not others:
+        return replace(first, dash=dash)
+    label = ", then ".join(part.label for part in parts)
+    return replace(first, name=name, label=label, dash=dash, parts=parts)
 
 
 def apply_deficit(
@@ -393,8 +442,8 @@ def apply_deficit(
     """What a network with this deficit is given in place of (x, y).
 
     Arguments:
-        x: images (N, C, H, W), normalised to mean 0 and deviation 1, or of V views (N, V, C, H, W),
-            the first of which is left. A deficit that names no view acts on each alike.
+        x: images (N, C, H, W), normalised to mean 0 and deviation 1, or two views of each, the left
+            one first, (N, 2, C, H, W). A deficit that names no view acts on each alike.
         y: labels (N,).
         name: a deficit as it is written (blur, blur-2, blur:left, blur+flip), or a function.
         index: which training images these are, (N,); 0 to N-1 if not given.
@@ -409,10 +458,12 @@ def apply_deficit(
     """
     import torch
 
+    from cplab.devices import torch_defaults
+
     if not (isinstance(x, torch.Tensor) and x.ndim in (4, 5) and x.is_floating_point()):
         was = f"{x.dtype} {tuple(x.shape)}" if isinstance(x, torch.Tensor) else quote(x)
         raise CplabError(f"images {was} are not allowed: give normalised ones (N, C, H, W)")
-    parts = parse_deficit(name if isinstance(name, str) else canonical_name(name), x.shape[-1])
+    deficit = find_deficit(canonical_name(name, x.shape[-1]))
     if not (isinstance(y, torch.Tensor) and y.dtype == torch.long and y.shape == x.shape[:1]):
         raise CplabError(f"labels {quote(y)} are not allowed: give a whole number for each image")
     whole_ones = isinstance(index, torch.Tensor) and index.dtype == torch.long
@@ -424,30 +475,5 @@ def apply_deficit(
         if len(y) and not 0 <= y.min() <= y.max() < CLASSES:
             raise CplabError(f"labels {quote(y)} are not allowed: they go from 0 to {CLASSES - 1}")
         index, images = torch.arange(len(x), device=x.device), max(images, len(x))
-    context = BatchContext(index, seed, epoch, images)
-    for place, part in enumerate(filter(acts, parts)):
-        x, y = apply_part(part, x, y, context, place)
-    return x, y
-
-
-def apply_part(part: Deficit, x: Tensor, y: Tensor, context: BatchContext, place: int) -> Any:
-    """One part of a name, the `place`-th, on a batch."""
-    import torch
-
-    if part.view and x.ndim == 4:
-        raise CplabError(f"deficit {part.name!r} needs two views: give images (N, 2, C, H, W)")
-    views, labels = [*x.unbind(1)] if x.ndim == 5 else [x], y
-    for v, seen in enumerate(views):
-        if part.view and VIEWS.index(part.view) != v:
-            continue
-        tools: dict[str, Any] = {"context": context} if "context" in part.parameters else {}
-        if "generator" in part.parameters:
-            first = int(context.index[0]) if len(x) else 0
-            chance = mixed_seed(context.seed, context.epoch, first, place)
-            tools["generator"] = torch.Generator().manual_seed(chance)
-        with explain_own(part):
-            given = part.apply(seen, y, **tools)
-        if part.source:
-            check_result(part.name.partition("@")[0], given, seen, y)
-        views[v], labels = given
-    return (torch.stack(views, 1) if x.ndim == 5 else views[0]), labels
+    with torch_defaults():
+        return deficit(x, y, Batch(index, seed, epoch, images))

@@ -3,7 +3,7 @@
 import platform
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from cplab.checks import CplabError, Exhausted
-from cplab.optimizers import Optimizer
+from cplab.checks import CplabError, Exhausted, require
 
 
 def usable_cores() -> int:
@@ -24,6 +23,62 @@ def usable_cores() -> int:
 
 if torch.get_num_threads() > usable_cores():  # torch knows nothing of quotas
     torch.set_num_threads(usable_cores())
+
+
+@contextmanager
+def torch_defaults(threads: int | None = None) -> Iterator[None]:
+    """torch as it is once it is imported, whatever other code has set; that is put back after.
+
+    Bits depend on the default type and device of new tensors, the number of threads, grad and
+    inference mode, autocast, deterministic algorithms, the precision of matrix products, oneDNN,
+    and whether denormal numbers count. Also a decorator.
+
+    Arguments: threads, of torch on the CPU; as many as there are if None.
+    Raises: CplabError if another thread has changed the default type meanwhile.
+    """
+    kind, precision = torch.get_default_dtype(), torch.get_float32_matmul_precision()
+    before, sums, onednn = (
+        torch.get_num_threads(),
+        torch.backends.cuda.matmul,
+        torch.backends.mkldnn,
+    )
+    reduced = sums.allow_bf16_reduced_precision_reduction
+    with ExitStack() as stack:
+        stack.callback(torch.set_default_dtype, kind)
+        stack.callback(torch.set_float32_matmul_precision, precision)
+        stack.callback(setattr, sums, "allow_bf16_reduced_precision_reduction", reduced)
+        stack.callback(setattr, onednn, "enabled", onednn.enabled)
+        stack.callback(torch.set_num_threads, before)
+        torch.set_default_dtype(torch.float32)
+        torch.set_float32_matmul_precision("highest")
+        sums.allow_bf16_reduced_precision_reduction = True
+        onednn.enabled = True
+        torch.set_num_threads(threads or before)
+        if torch.are_deterministic_algorithms_enabled():  # loads the compiler: not without need
+            warn = torch.is_deterministic_algorithms_warn_only_enabled()
+            stack.callback(torch.use_deterministic_algorithms, True, warn_only=warn)
+            torch.use_deterministic_algorithms(False)
+        if not torch.tensor(1e-40, device="cpu").mul(1):  # denormal numbers count as 0
+            stack.callback(torch.set_flush_denormal, True)
+            torch.set_flush_denormal(False)
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        for place in ("cpu", "cuda"):
+            stack.enter_context(torch.autocast(place, torch.bfloat16, enabled=False))
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        yield
+        changed = torch.get_default_dtype() != torch.float32
+        require(not changed, "torch's default type was changed while this was computed: ask again")
+
+
+ONE_THREAD = ("ci", "course", "fit", "matched")  # profiles
+
+
+def usual_threads(profile: str) -> int:
+    """The threads of torch with which a profile's networks are trained on a CPU: as many as the
+    process has, and one for small networks."""
+    return 1 if profile in ONE_THREAD else torch.get_num_threads()
 
 
 def pick(name: str = "auto") -> torch.device:
@@ -54,7 +109,7 @@ def can_train(name: str) -> bool:
         with autocast(device):
             loss = F.conv2d(x, weight).float().sum()
         loss.backward()
-        Optimizer([weight], momentum=0.9).step(0.1)
+        torch.optim.SGD([weight], lr=0.1, momentum=0.9, fused=True).step()
         return bool(weight.isfinite().all())
     except (RuntimeError, TypeError):
         return False

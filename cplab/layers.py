@@ -1,5 +1,8 @@
 """Layers of the papers' networks; what `models` builds them of."""
 
+from itertools import pairwise
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -81,3 +84,27 @@ class TwoEyes(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.shared(torch.cat(self.look(x), 1))
+
+
+def normalised_layers(net: nn.Module) -> list[tuple[Any, Any]]:
+    """The layers without a bias that batch norm follows, each with it, in the order of modules."""
+    kinds = (nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d)
+    layers = [module for module in net.modules() if isinstance(module, kinds)]
+    return [
+        (layer, norm)
+        for layer, norm in pairwise(layers)
+        if isinstance(layer, kinds[:2]) and layer.bias is None and isinstance(norm, kinds[2:])
+    ]
+
+
+@torch.no_grad()
+def rescale_layers(net: nn.Module, norms: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Scale each layer under batch norm to a norm, its outputs' statistics too; the factors."""
+    factors = []
+    for (layer, after), norm in zip(normalised_layers(net), norms, strict=True):
+        factors.append(factor := norm / layer.weight.norm())
+        layer.weight.mul_(factor)
+        for statistic, scale in ((after.running_mean, factor), (after.running_var, factor**2)):
+            if statistic is not None:
+                statistic.mul_(scale)
+    return factors

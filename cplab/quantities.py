@@ -95,7 +95,7 @@ def shared_beginning(spec: Any) -> Any:
     if isinstance(spec, Retraining | Search):
         return getattr(spec, "source", None) or spec
     spec = replace(spec, arithmetic="native") if isinstance(spec, Run) else spec
-    return spec.trunk_key, spec.life[0]
+    return spec.trunk_key, spec.timeline[0]
 
 
 _shipped_only: ContextVar[bool] = ContextVar("shipped_only", default=False)

@@ -1,13 +1,14 @@
 """What a run is: images, network, deficit and when, schedule, seed.
 
 A run has three phases: `onset` clear epochs, `length` epochs that carry the deficit, `recovery`
-clear epochs. All that training knows about time is the tuple that `Run.life` derives from them.
+clear epochs. All that training knows about time is the tuple that `Run.timeline` derives from
+them.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import field, fields, replace
-from functools import cached_property, lru_cache, partial
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from functools import cache, cached_property, lru_cache, partial
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, SkipValidation, WrapValidator
 from typing_extensions import TypedDict
@@ -28,15 +29,18 @@ from cplab.specs import (
 )
 from cplab.treatments import Treatment, read_treatments, without
 
+if TYPE_CHECKING:
+    from cplab.tasks import Classification
+
 DATASETS = ("cifar10", "mnist", "fashion_mnist", "practice")
 OPTIMIZERS = ("sgd", "adam")
 ARITHMETICS = ("native", "float32")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 MEASURED = ("lr", "train_loss", "test_accuracy", "seconds")  # columns of a curve
 CLEAR = "none"  # the deficit of an epoch that has none
-LONGEST = 100_000  # epochs of a life
+LONGEST = 10_000  # epochs of a run
 EPOCHS = partial(whole, most=LONGEST)
-SHARED = 1000  # epochs, of lives that many runs have in common
+SHARED = 1000  # epochs, of timelines that many runs have in common
 # What the steps of a life hold; runs that agree in all other fields may share training.
 IN_STEPS = {"deficit", "onset", "length", "recovery", "schedule", "pace", "rate", "windows"}
 IN_STEPS |= {"skipped", "treatments"}
@@ -47,11 +51,12 @@ CLOCKS = ("stopped", "running")  # what a schedule's clock does while nothing is
 class Step(NamedTuple):
     """What one epoch of training is, apart from its seed and its number.
 
-    decay: a factor on weight decay; images: the fraction that is seen; augment: whether shifted and
-    mirrored; held: whether norms of weights under batch norm are held as they were at birth.
+    deficit: what is done to each batch; deficits.NONE for nothing. decay: a factor on weight decay;
+    images: the fraction that is seen; augment: whether shifted and mirrored; held: whether norms of
+    weights under batch norm are held as they were at birth.
     """
 
-    deficit: str
+    deficit: deficits.Deficit
     lr: float
     decay: float = 1
     images: float = 1
@@ -60,10 +65,18 @@ class Step(NamedTuple):
 
 
 class Event(NamedTuple):
-    """What happens to a network between two epochs: a function of engine.tasks by its name."""
+    """What happens to a network between two epochs: a function (train state, task, images, *args)
+    -> a row of plain data. It may change the state, and give it another network and optimiser."""
 
-    name: str
+    function: Callable[..., dict]
     args: tuple = ()
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
+
+    def __repr__(self) -> str:
+        return f"Event({self.name}, {self.args})"
 
 
 class Window(NamedTuple):
@@ -165,7 +178,6 @@ class Run(Spec):
         *("deficit", "onset", "length", "recovery", "profile"),
         *("schedule", "dataset", "model", "seed"),
     )
-    trained_by: ClassVar[str] = "cplab.engine.lives:trajectories"
     Values: ClassVar[Any] = RunValues
 
     deficit: DeficitName = CLEAR
@@ -269,9 +281,11 @@ class Run(Spec):
         return models.MODELS[self.family].views if self.family in models.MODELS else 0
 
     @property
-    def task(self) -> str:
-        """What is learned: a name in engine.tasks."""
-        return "two views" if self.views == 2 else "classification"
+    def task(self) -> "Classification":
+        """What is learned, and of which images."""
+        from cplab import tasks  # loads torch
+
+        return (tasks.TwoViews if self.views == 2 else tasks.Classification)(self)
 
     @cached_property
     def settings(self) -> Profile:
@@ -295,14 +309,14 @@ class Run(Spec):
         return "clear" if epoch < self.onset else "deficit"
 
     @cached_property
-    def life(self) -> tuple[Step | Event, ...]:
+    def timeline(self) -> tuple[Step | Event, ...]:
         """A step for each epoch, and what is done between two."""
         scale = self.rate * (1 / 50 if self.optimizer == "adam" else 1)
         every = (Window(self.deficit, self.onset, self.length), *self.windows)
         when = (self.end, self.recovery, self.skipped)
         made = shared_steps if self.epochs <= SHARED else steps  # long ones would fill the memory
-        life = made(self.settings, self.schedule, scale, every, *when)
-        return treated_life(life, self.treatments) if self.treatments else life
+        epochs = made(self.settings, self.schedule, scale, every, *when)
+        return add_treatments(epochs, self.treatments) if self.treatments else epochs
 
     def values(self, rows: list[dict]) -> dict:
         """What a result says of this run, out of the engine's rows: accuracy (of the test images
@@ -382,6 +396,7 @@ def steps(
     skipped: int,
 ) -> tuple[Step, ...]:
     """The epochs of a life (rates: Materials and Methods for `paper` and `fixed`)."""
+    known = cache(partial(deficits.find_deficit, strict=False))
     found = []
     for epoch in range(end + recovery):
         names = [w.deficit for w in windows if w.onset <= epoch < w.onset + w.length]
@@ -392,27 +407,27 @@ def steps(
         else:
             part = 1 - max(0, epoch - end) / recovery if recovery else 1
             lr = scale * p.recovery_lr * part
-        found.append(Step("+".join(names) or CLEAR, lr))
+        found.append(Step(known("+".join(names) or CLEAR), lr))
     return tuple(found)
 
 
-shared_steps = lru_cache(maxsize=4096)(steps)  # runs that differ in their seeds have one life
+shared_steps = lru_cache(maxsize=4096)(steps)  # runs that differ in their seeds have one
 
 
-def treated_life(
-    life: tuple[Step, ...], treatments: tuple[Treatment, ...]
+def add_treatments(
+    epochs: tuple[Step, ...], treatments: tuple[Treatment, ...]
 ) -> tuple[Step | Event, ...]:
-    """A life with what is done to it."""
+    """The timeline of a run with what else is done to its network."""
     parts: list[Step | Event] = []
-    for epoch, step in enumerate(life):
+    for epoch, step in enumerate(epochs):
         for t in treatments:
             if t.first <= epoch < t.first + t.epochs:
                 changed: Any = {t.kind.field: t.strength}
                 if t.kind.field == "lr":
                     changed["lr"] *= step.lr
                 step = step._replace(**changed)
-            elif t.first == epoch:
+            elif t.first == epoch and t.kind.event:
                 some = t.kind.low != t.kind.high
-                parts.append(Event(t.name, (t.strength,) if some else ()))
+                parts.append(Event(t.kind.event, (t.strength,) if some else ()))
         parts.append(step)
     return tuple(parts)

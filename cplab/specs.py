@@ -57,7 +57,8 @@ class Spec:
 
     version: raised by one whenever a change alters what a spec with the same fields would give.
     heading: begins the canonical line. always: fields that stand in every key. Values: the type of
-    its values, a TypedDict. trained_by: module:function, see `trainer`.
+    its values, a TypedDict. trained_by: module:function, of a spec that has no timeline, see
+    `trainer`.
     """
 
     version: ClassVar[int] = 1
@@ -250,14 +251,14 @@ def check_spec(spec: Any) -> Any:
 
 
 def trainer(spec: Any) -> Callable:
-    """What trains a spec, (specs, context, measures) -> (spec, its Training) one by one: its class
-    says it, as `trained_by`, module:function. Loads that module.
+    """What trains a spec, (specs, context, measures) -> (spec, its Training) one by one: the engine
+    where it has a timeline, else what its class says as `trained_by`, module:function.
 
     >>> from cplab import Run
     >>> trainer(Run()).__name__
-    'trajectories'
+    'train_all'
     """
-    return pkgutil.resolve_name(spec.trained_by)
+    return pkgutil.resolve_name(getattr(spec, "trained_by", "cplab.engine.sweep:train_all"))
 
 
 @cache

@@ -1,26 +1,64 @@
 """What is done to a network besides deficits: at a moment, or for some epochs.
 
 `renorm@16` is done once, before epoch 16; `rate-3@16` holds from then on; `decay-0@0+8` holds for
-the first 8 epochs. Moments are `engine.treatments`' functions; the others change what a Step says.
+the first 8 epochs. What is done at a moment is an event, a function below; the others change what a
+Step says. torch is imported where it is used.
+
+shrink: Ash & Adams 2020, 'On Warm-Starting Neural Network Training'. renorm: under batch norm the
+answers do not depend on the norm of a layer's weights, while the steps relative to it do (van
+Laarhoven 2017, 'L2 Regularization versus Batch and Weight Normalization').
 """
 
+from __future__ import annotations
+
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cplab.checks import CplabError, many, number, one_of, quote, require, whole
 
+if TYPE_CHECKING:
+    from cplab.data import Images
+    from cplab.tasks import TrainState
+
+OTHER = 1000  # further is the seed whose newborn a network is mixed with
 MOST_TREATMENTS = 100  # treatments of a life
 WRITTEN = re.compile(r"([^\W\d_]+)(?:-([^@+]+))?@([^@+]+)(?:\+([^@+]+))?")
+
+
+def renorm(state: TrainState, task: Any, images: Images) -> dict:
+    """Each layer under batch norm back to the norm it had at birth, which changes no answer but
+    that batch norm adds a small number to variances; momentum starts again from nothing."""
+    from cplab.layers import rescale_layers
+
+    factors = rescale_layers(state.net, task.birth_norms(images.train_x.device))
+    state.optimizer.state.clear()
+    return {"factors": [*map(float, factors)]}
+
+
+def shrink(state: TrainState, task: Any, images: Images, kept: float) -> dict:
+    """All weights kept · old + (1 − kept) · those of another newborn, statistics of batch norm as
+    well; momentum starts again from nothing."""
+    import torch
+
+    other = task.birth(images.train_x.device, seed=task.run.seed + OTHER).net.state_dict()
+    with torch.no_grad():
+        for name, value in state.net.state_dict().items():
+            if value.is_floating_point():
+                value.mul_(kept).add_(other[name], alpha=1 - kept)
+    state.optimizer.state.clear()
+    return {}
 
 
 @dataclass(frozen=True)
 class Kind:
     """A kind of treatment.
 
-    label: in words. field: of a Step that it sets (a learning rate it multiplies); empty for what
-    is done at a moment. low, high: of its strength; equal if it has none. nothing: without effect.
+    label: in words. field: of a Step that it sets (a learning rate it multiplies). event: what is
+    done instead, at a moment. low, high: of its strength; equal if it has none. nothing: without
+    effect.
     """
 
     label: str
@@ -28,11 +66,12 @@ class Kind:
     low: float = 1
     high: float = 1
     nothing: float | None = None
+    event: Callable[..., dict] | None = None
 
 
 TREATMENTS = {
-    "renorm": Kind("norms back to birth"),
-    "shrink": Kind("shrink and perturb", low=0, high=1),
+    "renorm": Kind("norms back to birth", event=renorm),
+    "shrink": Kind("shrink and perturb", low=0, high=1, event=shrink),
     "rate": Kind("learning rate", "lr", 1e-6, 1e6, nothing=1),
     "decay": Kind("weight decay", "decay", 0, 1e6, nothing=1),
     "images": Kind("fraction of the images", "images", 1e-3, 1, nothing=1),

@@ -14,7 +14,7 @@ def report(given: argparse.Namespace) -> None:
 
 
 def campaign_list(given: argparse.Namespace) -> None:
-    from cplab.engine.lives import plan
+    from cplab.engine.tree import plan
     from reproduction import campaign
 
     chosen = campaign.choose(given.exhibit)

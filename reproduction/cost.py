@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from benchmarks import operations
 from cplab import models
-from cplab.engine.lives import plan
+from cplab.engine.tree import plan
 from cplab.measure import parse_measures
 from cplab.results import estimate
 from cplab.results.tables import seconds_per_epoch, table

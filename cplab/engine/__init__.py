@@ -1,1 +1,1 @@
-"""The engine: any set of lives as a tree of trajectories."""
+"""The engine: any set of runs as a tree of training that they have in common."""

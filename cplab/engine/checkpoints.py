@@ -1,72 +1,85 @@
-"""What one epoch passes on to the next, kept on disk.
+"""Checkpoints: a train state as bytes, in memory, on disk or on their way to another machine.
 
-A checkpoint is named by a hash of the steps that led to it: whoever has the same steps to go
-through can start from it. It begins with a digest of all that follows; one that is damaged is
+The bytes begin with a digest of all that follows. A file is named by a hash of the steps that lead
+to it, so that whoever has the same steps to go through can start from it; one that is damaged is
 removed, and its epochs are trained again.
 """
 
 import hashlib
 import json
-import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
-from torch import Tensor
 
 from cplab.checks import atomic_file, cache_dir
-from cplab.engine.tasks import Learner
+from cplab.tasks import TrainState
 
-SECONDS = 1  # an interruption loses about this much; more where a checkpoint takes long
-OPTIMIZER, EXTRA, ROWS_ENTRY = ".optimizer.", ".extra.", ".rows"  # as no module can be named
-
-
-def folder() -> Path:
-    return cache_dir() / "checkpoints"
+OPTIMIZER, EXTRA, ABOUT = ".optimizer.", ".extra.", ".about"  # as no module can be named
 
 
-def resume_path(path: Path) -> Path:
-    """The name of a checkpoint that only an interruption needs; others are kept for branches."""
-    return path.with_name(f"{path.stem}-resume.checkpoint")
+def file_names(run: Any) -> list[Path]:
+    """The files for a run's checkpoints, before the first part of its timeline and after each."""
+    digest, folder, paths = repr(run.trunk_key), cache_dir() / "checkpoints", []
+    for part in (None, *run.timeline):
+        digest = hashlib.sha256(f"{digest} {part}".encode()).hexdigest()
+        paths.append(folder / f"{digest[:20]}.checkpoint")
+    return paths
 
 
-def next_due(took: float = 0.0) -> float:
-    """When the next checkpoint is due, if the last one took so long: a twentieth of the time goes
-    to them at most, but where they are very slow."""
-    return time.monotonic() + SECONDS * min(max(1, 20 * took), 30)
-
-
-def tensors_of(learner: Learner) -> dict[str, Tensor]:
-    """All that one epoch passes on to the next."""
-    state = dict(learner.net.state_dict())
-    for name, weight in learner.net.named_parameters():
-        for key, value in learner.optimizer.state[weight].items():
+def dumps(state: TrainState, how: dict[str, Any]) -> bytes:
+    """A state as bytes. Arguments: how, what its bits depend on besides the run."""
+    tensors = dict(state.net.state_dict())
+    for name, weight in state.net.named_parameters():
+        for key, value in state.optimizer.state[weight].items():
             if value is not None:
-                state[f"{OPTIMIZER}{key}.{name}"] = value
-    return state | {f"{EXTRA}{name}": value for name, value in learner.extra.items()}
+                tensors[f"{OPTIMIZER}{key}.{name}"] = value
+    tensors |= {f"{EXTRA}{name}": value for name, value in state.extra.items()}
+    # cloned, since weights that are tied cannot be saved
+    plain = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
+    content = safetensors.torch.save(plain, {ABOUT: json.dumps([how, state.rows])})
+    return hashlib.sha256(content).digest() + content
 
 
-def load(state: dict[str, Tensor], learner: Learner) -> None:
-    """Put back what tensors_of gave."""
-    own = {k: v for k, v in state.items() if not k.startswith((OPTIMIZER, EXTRA))}
-    learner.net.load_state_dict(own)
-    weights = dict(learner.net.named_parameters())
-    device = next(iter(weights.values())).device
-    for full, kept in state.items():
+def rows_of(content: bytes, how: dict[str, Any] | None = None) -> list[dict] | None:
+    """The rows of a state; None if the bytes are damaged or the state came about in another way."""
+    digest, content = content[:32], content[32:]
+    if hashlib.sha256(content).digest() != digest:
+        return None
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    about, rows = json.loads(header["__metadata__"][ABOUT])
+    return rows if how in (None, about) else None
+
+
+def loads(
+    content: bytes, task: Any, device: torch.device, how: dict[str, Any]
+) -> TrainState | None:
+    """The state of a task that dumps gave; None if it is damaged or came about in another way."""
+    if (rows := rows_of(content, how)) is None:
+        return None
+    tensors = safetensors.torch.load(content[32:])
+    state = task.birth(device, tensors=tensors)
+    state.rows = rows
+    own = {k: v for k, v in tensors.items() if not k.startswith((OPTIMIZER, EXTRA))}
+    state.net.load_state_dict(own)
+    weights = dict(state.net.named_parameters())
+    for full, kept in tensors.items():
         if full.startswith(OPTIMIZER):
             key, _, name = full.removeprefix(OPTIMIZER).partition(".")
-            weight, there = weights[name], kept.to(device)
+            weight, value = weights[name], kept.to(device)
             # strides of the weight; Adam's count of steps has no dimensions
-            like = torch.empty_like(weight if there.ndim else there, dtype=there.dtype)
-            learner.optimizer.state[weight][key] = like.copy_(there)
+            like = torch.empty_like(weight if value.ndim else value, dtype=value.dtype)
+            state.optimizer.state[weight][key] = like.detach().copy_(value)
         elif full.startswith(EXTRA):
-            there = kept if kept.dtype == torch.uint8 else kept.to(device)  # a generator's state
-            learner.extra[full.removeprefix(EXTRA)] = there
+            value = kept if kept.dtype == torch.uint8 else kept.to(device)  # a generator's state
+            state.extra[full.removeprefix(EXTRA)] = value
+    return state
 
 
 def write(path: Path, content: bytes) -> bool:
-    """Write a file, and say whether that was possible. Without room or right, training goes on
+    """Write a file, and say whether that was possible: without room or right, training goes on
     without; that the result cannot be kept either is said later."""
     try:
         with atomic_file(path) as partial:
@@ -76,30 +89,18 @@ def write(path: Path, content: bytes) -> bool:
     return True
 
 
-def save(path: Path, learner: Learner, rows: list) -> bool:
-    """Write a checkpoint, and say whether that was possible."""
-    own = tensors_of(learner).items()  # cloned, since weights that are tied cannot be saved
-    state = {name: value.detach().cpu().contiguous().clone() for name, value in own}
-    state[ROWS_ENTRY] = torch.frombuffer(bytearray(json.dumps(rows).encode()), dtype=torch.uint8)
-    content = safetensors.torch.save(state)
-    return write(path, hashlib.sha256(content).digest() + content)
+def read(path: Path) -> bytes | None:
+    """The bytes of a sound checkpoint, or None; a damaged one is removed."""
+    with suppress(OSError):
+        content = path.read_bytes()
+        with suppress(ValueError, KeyError, TypeError):
+            if rows_of(content) is not None:
+                return content
+        path.unlink()
+    return None
 
 
-def read(path: Path) -> tuple[list, dict[str, Tensor]] | None:
-    """The rows and tensors of a sound checkpoint, or None; a damaged one is removed."""
-    try:
-        digest, content = (whole := path.read_bytes())[:32], whole[32:]
-    except OSError:
-        return None
-    if hashlib.sha256(content).digest() != digest:
-        forget(path)
-        return None
-    if ROWS_ENTRY not in (state := safetensors.torch.load(content)):  # of an earlier version
-        return None
-    return json.loads(bytes(state.pop(ROWS_ENTRY).numpy())), state
-
-
-def forget(path: Path | None) -> None:
-    if path is not None:
+def remove(paths: set[Path]) -> None:
+    for path in paths:
         with suppress(OSError):
             path.unlink()

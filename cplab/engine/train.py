@@ -1,238 +1,197 @@
-"""The training loop: one life, step by step, from its deepest checkpoint."""
+"""The training loop."""
 
-import hashlib
 import math
+import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from threading import Event as Flag
 from typing import Any
 
 import torch
 
-from cplab import data, devices
+from cplab import data, devices, registry
 from cplab.checks import Cancelled, Diverged
+from cplab.deficits import Batch
 from cplab.engine import checkpoints
-from cplab.engine.tasks import EVENTS, TASKS, Learner
-from cplab.engine.treatments import birth_norms, rescale_layers
-from cplab.engine.turns import core_turn
+from cplab.layers import rescale_layers
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
-from cplab.runs import Step
-from cplab.specs import canonical, trainer
+from cplab.runs import Event, Step
+from cplab.specs import canonical
+from cplab.tasks import Classification, TrainState
 
-Report = Callable[[Any, dict], None]
 STOPPED = "stopped: ask for the same again to go on from its last checkpoint"
+SAVED = 1.0  # seconds between two checkpoints of this process: what an interruption loses
 
 
-@dataclass
-class Context:
-    """How lives are trained.
+def train(
+    run: Any,
+    end: int,
+    state: TrainState,
+    images: data.Images,
+    *,
+    measures: Measures | None = None,
+    stop: Flag | None = None,
+) -> Iterator[dict]:
+    """Train a run up to part `end` of its timeline (exclusive), from where a state stands.
 
-    device: auto, cuda, mps or cpu; workers: processes, as many as pay if not given; client: of a
-    Dask cluster, or its address, to train there; stop: once it is set, training ends before the
-    next batch; report: called with (spec, row) after each epoch; sources: results that specs begin
-    with, by their spec.
+    Equal seeds give equal bits: seed and epoch decide every random number and every rate.
+
+    Yields: a row for each part, once the state is beyond it. Of a step: part, epoch, lr,
+        train_loss, what the task reports, seconds and, where something is, what is measured; of an
+        event: part, event, what it returns, seconds.
+    Raises: Cancelled, Diverged.
     """
-
-    device: str = "auto"
-    workers: int | None = None
-    stop: Flag = field(default_factory=Flag)
-    report: Report = lambda spec, row: None
-    sources: dict[Any, Any] = field(default_factory=dict)
-    client: Any = None
-
-
-@dataclass
-class Training:
-    """What training leaves behind, and how it came about.
-
-    values: plain data, of the spec; measured: plain data by measurement and epoch; seconds: as if
-    the life had been trained alone; copy: of the data set.
-    """
-
-    values: dict
-    measured: dict[str, dict[int, Any]]
-    seconds: float
-    copy: str
-    device: str
-    precision: str
-    threads: int
-
-
-@dataclass
-class Trajectory:
-    """The rows of a stretch of training, from epoch 0.
-
-    rows: of a step part, epoch, lr, train_loss, what the task reports, seconds and, where something
-    is, what is measured; of an event part, event, what it returns, seconds. how: `numerics_key`.
-    checkpoint: the last one, if there is any. found: those that were there before.
-    """
-
-    rows: list[dict]
-    how: dict[str, Any]
-    checkpoint: Path | None
-    found: list[Path]
-
-    def training(self, spec: Any) -> Training:
-        """What this says of a spec whose life ends here."""
-        measured: dict[str, dict[int, Any]] = {}
-        for row in self.rows:
-            for name, value in row.get("measured", {}).items():
-                measured.setdefault(name, {})[row["epoch"]] = value
-        rows = [{k: v for k, v in row.items() if k != "measured"} for row in self.rows]
-        return Training(spec.values(rows), measured, sum(r["seconds"] for r in rows), **self.how)
-
-
-def make_task(spec: Any) -> Any:
-    """The task of a life."""
-    trainer(spec)  # loads the module that defines it
-    return TASKS[spec.task]
-
-
-def numerics_key(spec: Any, device: torch.device) -> dict[str, Any]:
-    """What the exact result of a life depends on besides: copy, device, precision and threads."""
-    return {
-        "copy": make_task(spec).images(spec, device).copy,
-        "device": devices.machine(device),
-        "precision": "bf16" if devices.in_bf16(spec.arithmetic, device) else "float32",
-        "threads": torch.get_num_threads(),
-    }
-
-
-def checkpoint_names(spec: Any, device: torch.device) -> list[Path]:
-    """The checkpoints of a life, before its first part and after each; the same for whoever has
-    these parts and conditions in common."""
-    digest = repr((*spec.trunk_key, *numerics_key(spec, device).values(), torch.__version__))
-    paths = []
-    for part in (None, *spec.life):
-        digest = hashlib.sha256(f"{digest} {part}".encode()).hexdigest()
-        paths.append(checkpoints.folder() / f"{digest[:20]}.checkpoint")
-    return paths
+    task = run.task
+    for number in range(len(state.rows), end):
+        part, began = run.timeline[number], time.perf_counter()
+        row: dict[str, Any] = {"part": number}
+        if isinstance(part, Event):
+            row |= {"event": part.name, **part.function(state, task, images, *part.args)}
+        else:
+            epoch = sum("epoch" in row for row in state.rows)
+            loss = train_epoch(task, epoch, part, state, images, stop)
+            if not math.isfinite(loss):
+                raise Diverged(
+                    f"the loss is {loss} at epoch {epoch} (learning rate {part.lr:.3g}): no result "
+                    f"is kept of {canonical(run)}; take a smaller learning rate"
+                )
+            row |= {"epoch": epoch, "lr": part.lr, "train_loss": loss}
+            row |= task.test(state.net, images)
+        row["seconds"] = time.perf_counter() - began
+        measure_after(due_measures(measures or {}, row), run, row, state.net, images)
+        state.rows.append(row)
+        yield row
 
 
 def train_epoch(
-    spec: Any, epoch: int, step: Step, images: data.Images, learner: Learner, stop: Any = None
+    task: Classification,
+    epoch: int,
+    step: Step,
+    state: TrainState,
+    images: data.Images,
+    stop: Flag | None = None,
 ) -> float:
-    """One epoch of a life. Returns the mean training loss. Raises Cancelled or Diverged."""
-    task = make_task(spec)
-    learner.net.train()
-    norms = birth_norms(spec, learner.net) if step.held else []
-    total, seen = torch.zeros((), device=images.train_x.device), 0
-    for x, y in task.batches(spec, epoch, step, images):
+    """One epoch of training. Returns the mean loss over its images."""
+    net, optimizer, arithmetic = state.net.train(), state.optimizer, task.run.arithmetic
+    device, count = images.train_x.device, len(images.train_y)
+    decay = step.decay * optimizer.defaults["weight_decay"]
+    for group in optimizer.param_groups:
+        group.update(lr=step.lr, weight_decay=decay)
+    norms = task.birth_norms(device) if step.held else []
+    total, seen = torch.zeros((), device=device), 0
+    for index, x in task.batches(epoch, step, images):
         if stop and stop.is_set():
             raise Cancelled(STOPPED)
-        learner.net.zero_grad()
-        with devices.algorithms(spec.arithmetic):
-            with devices.autocast(x.device, spec.arithmetic):
-                loss = task.loss(learner.net(x), y)
+        batch = Batch(index, task.run.seed, epoch, count)
+        x, y = step.deficit(x, images.train_y[index], batch)
+        optimizer.zero_grad()
+        with devices.algorithms(arithmetic):
+            with devices.autocast(device, arithmetic):
+                loss = task.loss(net(x), y)
             loss.backward()
-        learner.optimizer.step(step.lr, step.decay)
-        task.after_step(learner)
+        optimizer.step()
+        task.after_step(state)
         if norms:
-            rescale_layers(learner.net, norms)
+            rescale_layers(net, norms)
         total += loss.detach() * len(y)
         seen += len(y)
-    mean = total.item() / seen
-    if not math.isfinite(mean):
-        raise Diverged(
-            f"the loss is {mean} at epoch {epoch} (learning rate {step.lr:.3g}): "
-            f"no result is kept of {canonical(spec)}; take a smaller learning rate"
-        )
-    return mean
+    return total.item() / seen
 
 
-def load_deepest(
-    spec: Any, device: torch.device, found: list[Path], measures: Measures
-) -> tuple[Path | None, list[dict], Learner]:
-    """The deepest of some checkpoints that is sound, has all measurements and fits, its rows and
-    its learner; those of a newborn where there is none."""
-    task = make_task(spec)
-    for path in reversed(found):
-        rows, state = checkpoints.read(path) or ([], None)
-        if state and all({*due_measures(measures, r)} <= {*r.get("measured", {})} for r in rows):
-            try:
-                learner = task.start(spec, device, state)
-                checkpoints.load(state, learner)
-                return path, rows, learner
-            except (KeyError, ValueError, RuntimeError, TypeError):  # of another shape
-                checkpoints.forget(path)
-    return None, [], task.start(spec, device)
+# A stretch of training, here or in another process ------------------------------------------------
 
 
-def train_part(
-    spec: Any, number: int, rows: list[dict], images: data.Images, learner: Learner, stop: Any
-) -> dict:
-    """One part of a life after `rows` of the earlier ones. Returns its row."""
-    part, began = spec.life[number], time.perf_counter()
-    row: dict[str, Any] = {"part": number}
-    if isinstance(part, Step):
-        epoch = sum("epoch" in row for row in rows)
-        loss = train_epoch(spec, epoch, part, images, learner, stop)
-        row |= {"epoch": epoch, "lr": part.lr, "train_loss": loss}
-        row |= make_task(spec).report(spec, learner.net, images)
-    else:
-        row |= {"event": part.name, **EVENTS[part.name](learner, spec, images, *part.args)}
-    return row | {"seconds": time.perf_counter() - began}
+@dataclass
+class Stretch:
+    """What a stretch of training gives: the rows from the first part on, how they came about (copy
+    of the data set, device, precision, threads, torch), and the state after them as bytes."""
+
+    rows: list[dict]
+    how: dict[str, Any]
+    content: bytes
 
 
-@torch.inference_mode(False)
-@torch.enable_grad()
 @devices.explain_failures()
-def train_to(
-    spec: Any,
+def train_stretch(
+    run: Any,
     end: int,
+    contents: Iterable[bytes] = (),
     *,
-    device: torch.device,
+    device: str = "auto",
+    threads: int | None = None,
+    own: str = "",
     measures: Measures | None = None,
-    keep: bool = False,
-    ends: bool = True,
-    stretch: float = math.inf,
+    last: bool = False,
+    seconds: float = math.inf,
     stop: Flag | None = None,
     report: Callable[[dict], None] = lambda row: None,
-) -> Trajectory:
-    """Train a life from its deepest checkpoint up to part `end` (exclusive).
+    save: Callable[[int, bytes], None] | None = None,
+) -> Stretch:
+    """Train a run up to part `end` of its timeline, or until some seconds have passed.
 
-    Arguments: keep, leave a checkpoint of the end for branches; ends, whether a life ends there;
-        stretch, seconds after which it stops at the next checkpoint, wherever that is; stop,
-        checked before each batch; report, called with each row.
-    Raises: Cancelled, Diverged, Exhausted.
+    Arguments:
+        contents: of checkpoints; the first one that is sound, has all measurements and came about
+            on such a machine is where training begins, else at birth.
+        device, threads: as of a Context. own: a student's own functions, as registry.dumps_own
+            gives them.
+        last: whether a run ends there, so that what is measured at the end is.
+        stop: checked before each batch. report: called with each row.
+        save: called now and then with how many parts are done and the state as bytes.
+    Raises: CplabError; Cancelled, Diverged, Exhausted.
     """
-    measures, task = measures or {}, make_task(spec)
-    how, images = numerics_key(spec, device), task.images(spec, device)
-    names = checkpoint_names(spec, device)[: end + 1]
-    found = [p for n in names[1:] for p in (n, checkpoints.resume_path(n)) if p.exists()]
-    begun, rows, learner = load_deepest(spec, device, found, measures)
-    rolling = None if begun in names else begun
-    start, save_at = time.monotonic(), checkpoints.next_due()
-    if not rows:
-        try_on_newborn(measures, spec, learner.net, images)
-    for row in rows:
-        report(row)
-    for number in range(len(rows), end):
-        if stop and stop.is_set():
-            raise Cancelled(STOPPED)
-        with core_turn(device, stop):
-            row = train_part(spec, number, rows, images, learner, stop)
-            measure_after(due_measures(measures, row), spec, row, learner.net, images)
-        rows.append(row)
-        if number < end - 1 and (now := time.monotonic()) > save_at:
-            before, rolling = rolling, checkpoints.resume_path(names[number + 1])
-            saved = checkpoints.save(rolling, learner, rows)
-            checkpoints.forget(before)
-            save_at = checkpoints.next_due(time.monotonic() - now)
-            if saved and now > start + stretch:
-                return Trajectory(rows, how, rolling, found)
-        report(row)
-    if keep and begun != names[end]:
-        checkpoints.save(names[end], learner, rows)
-    if ends and measures:  # if it fails, the last checkpoint stays
-        last = next(row for row in reversed(rows) if "epoch" in row)
-        again = due_measures(measures, last) if "event" in rows[-1] else []  # of what events left
-        at_end = [name for name, when in measures.items() if when == "end" or name in again]
-        measure_after(at_end, spec, last, learner.net, images)
-    if keep or stretch == math.inf:
-        checkpoints.forget(rolling)
-        rolling = None
-    # which whoever takes the result from afar forgets
-    return Trajectory(rows, how, names[end] if keep else rolling, found)
+    registry.load_own(own)
+    place, task, measures = devices.pick(device), run.task, measures or {}
+    profile = getattr(run, "profile", "")
+    with devices.torch_defaults(threads or devices.usual_threads(profile)), alone_on(place):
+        images = task.images(place)
+        how = {
+            "copy": images.copy,
+            "device": devices.machine(place),
+            "precision": "bf16" if devices.in_bf16(task.run.arithmetic, place) else "float32",
+            "threads": torch.get_num_threads(),
+            "torch": str(torch.__version__),
+        }
+        sound = (c for c in contents if has_measures(checkpoints.rows_of(c, how), measures))
+        loaded = (checkpoints.loads(content, task, place, how) for content in sound)
+        state = next(filter(None, loaded), None) or task.birth(place)
+        if not state.rows:
+            try_on_newborn(measures, run, state.net, images)
+        for row in state.rows:
+            report(row)
+        begun = now = time.monotonic()
+        due = begun + SAVED
+        for row in train(run, end, state, images, measures=measures, stop=stop):
+            if save and len(state.rows) < end and time.monotonic() > due:
+                now = time.monotonic()
+                save(len(state.rows), checkpoints.dumps(state, how))
+                # a twentieth of the time goes to checkpoints at most, but where they are very slow
+                due = time.monotonic() + min(max(SAVED, 20 * (time.monotonic() - now)), 30)
+            report(row)
+            if time.monotonic() > begun + seconds:
+                break
+        content = checkpoints.dumps(state, how)
+        if last and measures and len(state.rows) == end:
+            row = next(row for row in reversed(state.rows) if "epoch" in row)
+            again = due_measures(measures, row) if "event" in state.rows[-1] else []
+            at_end = [name for name, when in measures.items() if when == "end" or name in again]
+            measure_after(at_end, run, row, state.net, images)
+    return Stretch(state.rows, how, content)
+
+
+def has_measures(rows: list[dict] | None, measures: Measures) -> bool:
+    """Whether all that is to be measured along these rows was."""
+    return rows is not None and all(
+        {*due_measures(measures, row)} <= {*row.get("measured", {})} for row in rows
+    )
+
+
+_gpu = threading.Lock()
+
+
+@contextmanager
+def alone_on(device: torch.device) -> Iterator[None]:
+    """One training at a time on a GPU, whose algorithms are chosen for the whole process."""
+    with _gpu if device.type == "cuda" else nullcontext():
+        yield

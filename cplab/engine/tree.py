@@ -1,54 +1,50 @@
-"""A set of lives as a forest: what is common to several beginnings stands in it once. It needs no
+"""A set of runs as a tree in which what several beginnings have in common stands once. It needs no
 torch, so that what a training would take is known without.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import compress, count
-from operator import ne
 from pathlib import Path
 from typing import Any
 
 from cplab.runs import Step
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False)
 class Segment:
-    """A stretch of training between two branchings, or a branching and the end of a life."""
+    """A stretch of training between two branchings, or a branching and the end of a run."""
 
     spec: Any  # one of those that go through it
-    begin: int  # parts of its life
+    begin: int  # parts of its timeline
     end: int
     parent: "Segment | None" = None
-    ends: list = field(default_factory=list)  # the specs whose lives end here
+    ends: list = field(default_factory=list)  # the specs that end here
     branches: list["Segment"] = field(default_factory=list)
-    epochs: int = 0  # of this segment and of all that branch from it
-    reported: int = 0  # the parts that were reported
-    open: int = 0  # branches that are not done
-    checkpoint: Path | None = None  # with which branches begin
-
-    @property
-    def last(self) -> dict[str, bool]:
-        """What is to be done at its end."""
-        return {"keep": bool(self.branches), "ends": bool(self.ends)}
+    # while it is trained:
+    reported: int = 0  # parts
+    content: bytes | None = None  # the state that its training has come to
+    file: Path | None = None  # of that state
 
     def subtree(self) -> list["Segment"]:
         """This segment and all that branch from it."""
-        found = [self]
-        for segment in found:
-            found += segment.branches
-        return found
+        segments = [self]
+        for segment in segments:
+            segments += segment.branches
+        return segments
 
-    def report_row(self, report: Callable[[Any, dict], None], row: dict) -> None:
-        """Report a row, if it is the next one."""
-        if row["part"] == self.reported:
-            self.reported += 1
-            report(self.spec, row)
+    @property
+    def epochs(self) -> int:
+        """Of this segment and of all that branch from it."""
+        return sum(
+            isinstance(part, Step)
+            for segment in self.subtree()
+            for part in segment.spec.timeline[segment.begin : segment.end]
+        )
 
 
 def plan(specs: Iterable) -> list[Segment]:
-    """A set of lives as a forest in which common beginnings stand once. Returns its roots.
+    """A set of specs as trees in which common beginnings stand once. Returns their roots.
 
     >>> from cplab import Run
     >>> [root] = plan([Run("blur", 0, length) for length in (2, 4)])
@@ -58,28 +54,25 @@ def plan(specs: Iterable) -> list[Segment]:
     trees = defaultdict(list)
     for spec in dict.fromkeys(specs):
         trees[spec.trunk_key].append(spec)
-    segments: list[Segment] = []
-    todo: list[tuple[list, int, Segment | None]] = [(tree, 0, None) for tree in trees.values()]
-    for some, begin, parent in todo:  # which grows: those that go on beyond a branching
+    roots: list[Segment] = []
+    to_grow: list[tuple[list, int, Segment | None]] = [(tree, 0, None) for tree in trees.values()]
+    for alike, begin, parent in to_grow:  # which grows by those that go on beyond a branching
         ways = defaultdict(list)
-        for spec in some:
-            ways[spec.life[begin]].append(spec)
-        for alike in ways.values():
-            life = alike[0].life
-            end = len(life)
-            for spec in alike:
-                differ = map(ne, life[begin:end], spec.life[begin:end])
-                end = next(compress(count(begin), differ), min(end, len(spec.life)))
-            segment = Segment(alike[0], begin, end, parent, reported=begin)
-            segment.ends = [s for s in alike if len(s.life) == end]
-            segment.epochs = sum(isinstance(part, Step) for part in life[begin:end])
-            segments.append(segment)
-            if parent:
-                parent.branches.append(segment)
-            if longer := [s for s in alike if len(s.life) > end]:
-                todo.append((longer, end, segment))
-    for segment in reversed(segments):
-        if segment.parent:
-            segment.parent.epochs += segment.epochs
-            segment.parent.open += 1
-    return [segment for segment in segments if not segment.parent]
+        for spec in alike:
+            ways[spec.timeline[begin]].append(spec)
+        for together in ways.values():
+            end = common_end([spec.timeline for spec in together], begin)
+            segment = Segment(together[0], begin, end, parent, reported=begin)
+            segment.ends = [spec for spec in together if len(spec.timeline) == end]
+            (parent.branches if parent else roots).append(segment)
+            if longer := [spec for spec in together if len(spec.timeline) > end]:
+                to_grow.append((longer, end, segment))
+    return roots
+
+
+def common_end(timelines: list[tuple], begin: int) -> int:
+    """The first part after `begin` that some timelines do not have in common."""
+    end, first = begin, timelines[0]
+    while all(len(other) > end and other[end] == first[end] for other in timelines):
+        end += 1
+    return end

@@ -302,7 +302,7 @@ class Explorer(w.VBox):
         def report(of: Run, row: dict) -> None:
             clock(of, row)
             last = row["part"] + 1
-            if "epoch" in row and of.life[:last] == run.life[:last]:
+            if "epoch" in row and of.timeline[:last] == run.timeline[:last]:
                 grown[row["epoch"] + 1] = row["test_accuracy"]
             if self.run == run:
                 draw()

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from threading import Event
@@ -52,7 +53,7 @@ def collect(
     fresh: bool = False,
     device: str = "auto",
     workers: int | None = None,
-    client: Any = None,
+    executor: Executor | None = None,
     stop: Event | None = None,
     report: Callable[[Any, dict], None] = no_report,
 ) -> Iterator[tuple[Any, Result]]:
@@ -60,7 +61,7 @@ def collect(
 
     Two processes that ask for the same share the work: what begins alike is locked by one of them.
 
-    Arguments: workers, processes; client, as in sweep; all others as in run.
+    Arguments: workers, processes; executor, as in sweep; all others as in run.
     Yields: (spec, Result).
     Raises: CplabError; Cancelled; Diverged, after all others are done.
 
@@ -76,9 +77,14 @@ def collect(
     if not missing:
         return
     with installed():
-        from cplab.engine.train import STOPPED, Context
+        from cplab.engine.sweep import Context, usual_workers
+        from cplab.engine.train import STOPPED
 
-    how: dict[str, Any] = {"device": device, "workers": workers, "client": client, "report": report}
+    if executor is None:
+        # as for the whole set, since the bits of large networks depend on it
+        workers = workers or usual_workers(missing, device)
+    how: dict[str, Any] = {"device": device, "workers": workers, "report": report}
+    how["executor"] = executor
     context, diverged = Context(stop=stop or Event(), **how), list[Diverged]()
     with collect_divergence(diverged):  # what some of them begin with
         needed = dict.fromkeys(s.source for s in missing if getattr(s, "source", None))
@@ -101,7 +107,7 @@ def train(wanted: list, context: Any, measures: dict) -> Iterator[tuple[Any, Any
     """Train specs. Yields (spec, Training)."""
     diverged, groups = list[Diverged](), defaultdict(list)
     for spec in wanted:  # one group for all that have lives
-        groups[specs.trainer(spec), hasattr(spec, "life") or spec.trunk_key].append(spec)
+        groups[specs.trainer(spec), hasattr(spec, "timeline") or spec.trunk_key].append(spec)
     for (compute, _), group in groups.items():
         with collect_divergence(diverged):
             yield from compute(group, context, measures)
@@ -190,8 +196,8 @@ def sweep(
     the time left, or a line a minute where that is no terminal.
 
     Arguments: wanted, runs or other specs; measure, as in run; progress, whether to say so; how:
-        fresh, device, stop, report as in run; workers (processes); client, of a Dask cluster or its
-        address, to train there.
+        fresh, device, stop, report as in run; workers (processes); executor, any of
+        concurrent.futures whose workers have cplab, to train there.
     Raises: CplabError, Cancelled; Diverged after all others are done.
 
     >>> import cplab
@@ -296,8 +302,8 @@ def at_hand(
 
 
 def trees(wanted: Iterable) -> list[Segment]:
-    """The plan of those specs that have a life."""
-    return plan(spec for spec in wanted if hasattr(spec, "life"))
+    """The plan of those specs that the engine trains."""
+    return plan(spec for spec in wanted if hasattr(spec, "timeline"))
 
 
 def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
@@ -311,7 +317,7 @@ def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
     wanted, measures, total = dict.fromkeys(wanted), parse_measures(measure), 0.0
     sources = {s.source for s in wanted if getattr(s, "source", None)} - {*wanted}
     wanted = [*wanted, *(source for source in sources if not find(source))]
-    parts = [(spec, 1, 0) for spec in wanted if not hasattr(spec, "life")]
+    parts = [(spec, 1, 0) for spec in wanted if not hasattr(spec, "timeline")]
     for root in trees(wanted):
         parts.append((root.spec, root.epochs, sum(len(part.ends) for part in root.subtree())))
     for spec, epochs, ends in parts:
@@ -394,18 +400,12 @@ def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
     >>> retrain(run(profile="ci", recovery=1))[0]
     'equal'
     """
-    import torch
-
-    from cplab.engine.train import Context
+    from cplab.engine.sweep import Context
 
     source = getattr(result.spec, "source", None)
-    context, threads = Context(device, 1), torch.get_num_threads()
+    context = Context(device, workers=1, threads=result.threads)
     context.sources |= collect([source], device=device) if source else {}
-    torch.set_num_threads(result.threads)
-    try:
-        [(spec, training)] = train([replace(result.spec)], context, {})
-    finally:
-        torch.set_num_threads(threads)
+    [(spec, training)] = train([replace(result.spec)], context, {})
     again = make_result(spec, training)
     outcomes = outcome(again), outcome(result)
     if outcomes[0] == outcomes[1]:

@@ -143,7 +143,7 @@ def rates(runs: Sequence[Run], **options: Any) -> figure:
     """
     fig = plain_figure("learning rate of each epoch", "epoch", "learning rate", **options)
     for run, dash in zip(runs, cycle(theme.DASHES), strict=False):
-        rate, look = [s.lr for s in run.life if isinstance(s, Step)], style(run.deficit)
+        rate, look = [s.lr for s in run.timeline if isinstance(s, Step)], style(run.deficit)
         words = look.label + (f" until {run.end}" if run.length else "")
         how = {"line_dash": dash, "width": 1.5, "legend_label": words}
         fig.line(list(range(len(rate))), rate, color=look.colour, **how)

@@ -248,7 +248,7 @@ def steps_left(run: Run) -> float:
     95
     """
     batches = -(-run.settings.train_images // run.settings.batch)
-    rates = [step.lr for step in run.life if isinstance(step, Step)]
+    rates = [step.lr for step in run.timeline if isinstance(step, Step)]
     return batches * float(sum(rates[run.end :]))
 
 

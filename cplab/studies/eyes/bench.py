@@ -151,7 +151,7 @@ class Clinic(w.VBox):
 
     >>> clinic = Clinic(profile="ci")
     >>> clinic.length.value, clinic.patch.value = 2, 1
-    >>> [step.deficit for step in clinic.run.life]
+    >>> [step.deficit.name for step in clinic.run.timeline]
     ['blank:right', 'blank:right', 'blank:left', 'none', 'none']
     """
 

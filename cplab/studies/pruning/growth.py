@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 
 from cplab import devices
 from cplab.checks import Cancelled, CplabError, one_of, require, whole
-from cplab.engine.train import Context, Training
+from cplab.engine.sweep import Context, Training
 from cplab.specs import mix_seeds
 from cplab.studies.pruning import nets
 from cplab.studies.pruning.nets import (

@@ -13,12 +13,10 @@ from torch import Tensor, nn
 
 from cplab import data, deficits
 from cplab.checks import CplabError, one_of
-from cplab.engine.lives import trajectories  # noqa: F401  (what trains these)
-from cplab.engine.tasks import TASKS, Classification, Learner, evaluate, event, seeded, task
-from cplab.optimizers import Optimizer
 from cplab.runs import Step
 from cplab.specs import mix_seeds
-from cplab.studies.pruning.lives import CHOICES, KernelLife, KernelPruning
+from cplab.studies.pruning.lives import CHOICES, KernelPruning
+from cplab.tasks import Classification, TrainState, evaluate, make_optimizer, seeded
 
 
 class KernelNet(nn.Sequential):
@@ -155,54 +153,55 @@ def make_material(dataset: str, profile: str, material: str, seed: int, device: 
     return Material(**vars(images) | {"train_x": x, "train_y": y})
 
 
-@task("kernels")
 class Kernels(Classification):
-    """To learn a material with plain SGD; the thesis names no augmentation."""
+    """Learning a material with plain SGD; the thesis names no augmentation."""
 
-    def images(self, spec: KernelLife, device: torch.device) -> Material:
-        return make_material(spec.dataset, spec.profile, spec.material, spec.seed, str(device))
+    def images(self, device: torch.device) -> Material:
+        run = self.run
+        return make_material(run.dataset, run.profile, run.material, run.seed, str(device))
 
-    def start(
-        self, spec: KernelLife, device: torch.device, state: dict[str, Tensor] | None = None
-    ) -> Learner:
-        """The network at epoch 0, or as small as in `state`, and what chooses kernels at random."""
-        images, kernels = self.images(spec, device), spec.kernels
-        if state is not None:
-            kernels = len(state["0.weight"]), len(state["4.weight"])
-        with seeded(mix_seeds("kernels", spec.seed)):
-            net = KernelNet(kernels, spec.size.units, len(images.mean), images.train_x.shape[-1])
-        random = torch.Generator().manual_seed(mix_seeds("prune", spec.seed))
-        return Learner(net.to(device), Optimizer(net.parameters()), {"random": random.get_state()})
+    def birth(
+        self, device: torch.device, seed: int | None = None, tensors: dict | None = None
+    ) -> TrainState:
+        """The newborn network, or one as small as in `tensors`; what chooses kernels at random."""
+        run, images = self.run, self.images(device)
+        seed, kernels = run.seed if seed is None else seed, run.kernels
+        if tensors is not None:
+            kernels = len(tensors["0.weight"]), len(tensors["4.weight"])
+        with seeded(mix_seeds("kernels", seed)):
+            net = KernelNet(kernels, run.size.units, len(images.mean), images.train_x.shape[-1])
+        random = torch.Generator().manual_seed(mix_seeds("prune", seed))
+        net = net.to(device)
+        return TrainState(net, make_optimizer(net), {"random": random.get_state()})
 
-    def batches(self, spec: KernelLife, epoch: int, step: Step, images: Any) -> Iterator[tuple]:
-        random = torch.Generator().manual_seed(mix_seeds("epoch", spec.seed, epoch))
+    def batches(self, epoch: int, step: Step, images: Any) -> Iterator[tuple[Tensor, Tensor]]:
+        random = torch.Generator().manual_seed(mix_seeds("epoch", self.run.seed, epoch))
         order = torch.randperm(len(images.train_y), generator=random).to(images.train_y.device)
-        for index in order.split(spec.size.batch):
-            yield images.train_x[index], images.train_y[index]
+        for index in order.split(self.run.size.batch):
+            yield index, images.train_x[index]
 
-    def report(self, spec: KernelLife, net: Any, images: Any) -> dict:
+    def test(self, net: Any, images: Any) -> dict:
         """Kernels in either layer, parameters, and accuracy: of a network that is to be pruned on
         its own material too, which takes the place of test images where these have no labels."""
         found: dict[str, Any] = dict(zip(("first", "second"), net.kernels, strict=True))
         found["parameters"] = sum(p.numel() for p in net.parameters())
         how = images.normal, "float32"
-        if isinstance(spec, KernelPruning):
+        if isinstance(self.run, KernelPruning):
             found["train_accuracy"] = evaluate(net, images.train_x, images.train_y, *how)
             found["accuracy"] = found["train_accuracy"]
-        if spec.material == "images":
+        if self.run.material == "images":
             found["accuracy"] = evaluate(net, images.test_x, images.test_y, *how)
         return found
 
 
-@event
 def remove_kernels(
-    learner: Learner, spec: KernelPruning, images: Any, count: int, choice: str, look: bool
+    state: TrainState, task: Kernels, images: Any, count: int, choice: str, look: bool
 ) -> dict:
-    """Take kernels out. Returns, if `look`, what the task reports."""
+    """Take kernels out. Returns, if `look`, what the task says of the network."""
     random = torch.Generator()
-    random.set_state(learner.extra["random"])
-    net: Any = learner.net
-    learner.net = keep_kernels(net, *kernels_to_keep(net, count, choice, random))
-    learner.optimizer = Optimizer(learner.net.parameters())
-    learner.extra["random"] = random.get_state()
-    return TASKS[spec.task].report(spec, learner.net, images) if look else {}
+    random.set_state(state.extra["random"])
+    net: Any = state.net
+    state.net = keep_kernels(net, *kernels_to_keep(net, count, choice, random))
+    state.optimizer = make_optimizer(state.net)
+    state.extra["random"] = random.get_state()
+    return task.test(state.net, images) if look else {}

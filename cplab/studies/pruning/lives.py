@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from cplab import specs
 from cplab.checks import CplabError, assign, number, one_of, quote, require, whole, yes_or_no
+from cplab.deficits import NONE
 from cplab.profiles import PROFILES, Profile
 from cplab.runs import EPOCHS, LONGEST, Event, Run, Step, check_fields, checked_later, setting
 from cplab.specs import mix_seeds, register
@@ -21,17 +22,38 @@ CHOICES = ("activity", "random")
 MOST_KERNELS = 1024  # kernels of a layer, a quarter of its units and of a batch's images
 
 
+def prune_weights(state: Any, task: Any, images: Any, *how: Any) -> dict:
+    """Take weights out, see saliency.prune_weights."""
+    from cplab.studies.pruning import saliency  # loads torch
+
+    return saliency.prune_weights(state, task, images, *how)
+
+
+def inspect(state: Any, task: Any, images: Any, moment: str) -> dict:
+    """Leave the network as it is, see saliency.inspect."""
+    from cplab.studies.pruning import saliency
+
+    return saliency.inspect(state, task, images, moment)
+
+
+def remove_kernels(state: Any, task: Any, images: Any, *how: Any) -> dict:
+    """Take kernels out, see kernels.remove_kernels."""
+    from cplab.studies.pruning import kernels
+
+    return kernels.remove_kernels(state, task, images, *how)
+
+
 class PrunedLife:
     """What the engine needs of all lives here."""
 
     optimizer: ClassVar[str] = "sgd"
     arithmetic: ClassVar[str] = "native"
     profile: Any
-    life: Any
+    timeline: Any
 
     @cached_property
     def epochs(self) -> int:
-        return sum(isinstance(part, Step) for part in self.life)
+        return sum(isinstance(part, Step) for part in self.timeline)
 
     @property
     def dataset(self) -> str:
@@ -78,8 +100,6 @@ class Pruned(PrunedLife):
     """
 
     version: ClassVar[int] = 1
-    task: ClassVar[str] = "pruned"
-    trained_by: ClassVar[str] = "cplab.studies.pruning.saliency:trajectories"
     form: ClassVar[dict] = {
         "curve": [specs.fraction],
         "loss": [specs.positive],
@@ -129,19 +149,26 @@ class Pruned(PrunedLife):
             run(deficit=self.deficit, onset=begin, length=length, recovery=self.recovery),
         )
 
+    @property
+    def task(self) -> Any:
+        """Classification with weights that stay out."""
+        from cplab.studies.pruning.saliency import Masked  # loads torch
+
+        return Masked(self)
+
     @cached_property
-    def life(self) -> tuple[Step | Event, ...]:
+    def timeline(self) -> tuple[Step | Event, ...]:
         """Steps of the three phases; what is done and looked at between them."""
         first, second, third = self.phases
         again = (True,) if self.recalibrated else ()
-        pruning = Event("prune_weights", (self.metric, self.density, self.seed, *again))
+        pruning = Event(prune_weights, (self.metric, self.density, self.seed, *again))
         trained, pruned, retrained, end = (
-            Event("inspect", (moment,)) for moment in ("trained", "pruned", "retrained", "end")
+            Event(inspect, (moment,)) for moment in ("trained", "pruned", "retrained", "end")
         )
-        parts: list[Step | Event] = [*first.life, trained, pruning, pruned]
-        parts += [*second.life[self.training :], retrained]
+        parts: list[Step | Event] = [*first.timeline, trained, pruning, pruned]
+        parts += [*second.timeline[self.training :], retrained]
         if self.length:
-            parts += [*third.life[self.training + self.retraining :], end]
+            parts += [*third.timeline[self.training + self.retraining :], end]
         return tuple(parts)
 
     @property
@@ -192,7 +219,7 @@ rate_parts = partial(check_each, check=rate_part)
 
 
 def steps_at(rates: tuple[tuple[int, float], ...]) -> tuple[Step, ...]:
-    return tuple(Step("none", rate) for epochs, rate in rates for _ in range(epochs))
+    return tuple(Step(NONE, rate) for epochs, rate in rates for _ in range(epochs))
 
 
 @register
@@ -267,8 +294,6 @@ class KernelLife(PrunedLife):
     """What the lives of the thesis's convolutional model have in common."""
 
     version: ClassVar[int]
-    task: ClassVar[str] = "kernels"
-    trained_by: ClassVar[str] = "cplab.studies.pruning.kernels:trajectories"
     material: Any = "images"
     size: Any
     seed: int
@@ -277,6 +302,13 @@ class KernelLife(PrunedLife):
         if not isinstance(self.size, KernelSize):
             assign(self, size=SIZES[one_of("size", self.size, SIZES)])
         check_fields(self)
+
+    @property
+    def task(self) -> Any:
+        """Learning the material with plain SGD."""
+        from cplab.studies.pruning.kernels import Kernels  # loads torch
+
+        return Kernels(self)
 
     @property
     def profile(self) -> str:
@@ -312,8 +344,8 @@ class KernelPruning(KernelLife):
     images where the material has their labels, else of the material), parameters.
     Raises: CplabError for a value that is not allowed.
 
-    >>> KernelPruning("ci", retrain=False).life[-1]
-    Event(name='remove_kernels', args=(3, 'activity', True))
+    >>> KernelPruning("ci", retrain=False).timeline[-1]
+    Event(remove_kernels, (3, 'activity', True))
     """
 
     version: ClassVar[int] = 1
@@ -335,14 +367,14 @@ class KernelPruning(KernelLife):
     seed: int = setting(0, whole)
 
     @cached_property
-    def life(self) -> tuple[Step | Event, ...]:
+    def timeline(self) -> tuple[Step | Event, ...]:
         """Training; then each removal, and training after it."""
         epochs, rate = self.size.retraining
-        after = (Step("none", rate),) * epochs if self.retrain else ()
+        after = (Step(NONE, rate),) * epochs if self.retrain else ()
         noise = steps_at(self.size.noise_rates) if self.material == "noise" else ()
         steps: list[Step | Event] = [*(noise or self.size.training)]
         for taken in self.size.removals:
-            steps += [Event("remove_kernels", (taken, self.choice, not after)), *after]
+            steps += [Event(remove_kernels, (taken, self.choice, not after)), *after]
         return tuple(steps)
 
     def values(self, rows: list[dict]) -> dict:
@@ -362,7 +394,7 @@ class KernelPruning(KernelLife):
 
     def check_values(self, values: dict) -> None:
         """Raise ValueError unless these can be this life's."""
-        trained = [isinstance(part, Event) for part in self.life].index(True)
+        trained = [isinstance(part, Event) for part in self.timeline].index(True)
         specs.same_length(trained + len(self.size.removals), *values.values())
 
 
@@ -393,7 +425,7 @@ class KernelSplit(KernelLife):
         return self.first, self.second
 
     @cached_property
-    def life(self) -> tuple[Step, ...]:
+    def timeline(self) -> tuple[Step, ...]:
         return self.size.training
 
     def values(self, rows: list[dict]) -> dict:

@@ -13,12 +13,12 @@ from torch.optim.swa_utils import update_bn
 
 from cplab import data, devices
 from cplab.checks import CplabError, one_of, require, whole
-from cplab.engine.lives import trajectories  # noqa: F401  (what trains these)
-from cplab.engine.tasks import TASKS, Classification, Learner, evaluate, event, task
+from cplab.deficits import NONE
 from cplab.measure import fisher
 from cplab.runs import Step
 from cplab.specs import mix_seeds
-from cplab.studies.pruning.lives import METRICS, Pruned, weights_kept
+from cplab.studies.pruning.lives import METRICS, weights_kept
+from cplab.tasks import Classification, TrainState, evaluate
 
 MEASURED_IMAGES = 500  # the first so many training images, clear, measure the Fisher information
 
@@ -88,21 +88,20 @@ def salient_masks(scores: dict[str, Tensor], density: float) -> dict[str, Tensor
 # What the engine asks -----------------------------------------------------------------------------
 
 
-@task("pruned")
 class Masked(Classification):
-    """Classification with weights that stay out: which ones are kept, by ranked layer, is what a
-    learner has besides, from the pruning on."""
+    """Classification with weights that stay out: which ones are kept, by ranked layer, is what the
+    state has besides, from the pruning on."""
 
-    def after_step(self, learner: Learner) -> None:
-        enforce_masks(learner)
+    def after_step(self, state: TrainState) -> None:
+        enforce_masks(state)
 
 
 @torch.no_grad()
-def enforce_masks(learner: Learner) -> None:
+def enforce_masks(state: TrainState) -> None:
     """Zero pruned weights and their momentum."""
-    for name, mask in learner.extra.items():
-        weight: Any = learner.net.get_submodule(name).weight
-        for each in (weight, learner.optimizer.state[weight].get("momentum_buffer")):
+    for name, mask in state.extra.items():
+        weight: Any = state.net.get_submodule(name).weight
+        for each in (weight, state.optimizer.state[weight].get("momentum_buffer")):
             if each is not None:
                 each.masked_fill_(~mask, 0)
 
@@ -119,10 +118,9 @@ def log_probabilities(net: nn.Module, x: Tensor) -> Tensor:
         return net.eval()(x).log_softmax(1)
 
 
-@event
 def prune_weights(
-    learner: Learner,
-    spec: Pruned,
+    state: TrainState,
+    task: Masked,
     images: data.Images,
     metric: str,
     density: float,
@@ -130,16 +128,16 @@ def prune_weights(
     recalibrated: bool = False,
 ) -> dict:
     """Take weights out. Returns layers, weights, kept, predicted and change, as of a Pruned."""
-    net, x = learner.net, probe_images(images)
+    net, x = state.net, probe_images(images)
     before, cost = log_probabilities(net, x), weight_saliency(net, x, "fisher")
     ranks = metric in ("magnitude", "random")
     kept = salient_masks(weight_saliency(net, x, metric, seed) if ranks else cost, density)
-    learner.extra = kept
-    enforce_masks(learner)
+    state.extra = kept
+    enforce_masks(state)
     if recalibrated:  # on an epoch of training images, as the statistics of before
-        batches = TASKS["pruned"].batches(spec, spec.training, Step("none", 0.0), images)
-        with devices.autocast(x.device, spec.arithmetic):
-            update_bn(batches, net)
+        batches = task.batches(task.run.training, Step(NONE, 0.0), images)
+        with devices.autocast(x.device, task.run.arithmetic):
+            update_bn((x for _, x in batches), net)
     after = log_probabilities(net, x)
     return {
         "layers": list(kept),
@@ -150,13 +148,12 @@ def prune_weights(
     }
 
 
-@event
-def inspect(learner: Learner, spec: Pruned, images: data.Images, moment: str) -> dict:
+def inspect(state: TrainState, task: Masked, images: data.Images, moment: str) -> dict:
     """Leave the network as it is. Returns the moment, accuracy of the test images (0 to 1) and
     trace, of the Fisher information of the weights that are kept, by layer."""
-    net, kept = learner.net, learner.extra
+    net, kept = state.net, state.extra
     curvature = fisher.diagonal(net, probe_images(images))
     every = {name: curvature[name].flatten() for name in ranked_layers(net)}
     traces = [f[kept[name].flatten()] if kept else f for name, f in every.items()]
-    right = evaluate(net, images.test_x, images.test_y, images.normal, spec.arithmetic)
+    right = evaluate(net, images.test_x, images.test_y, images.normal, task.run.arithmetic)
     return {"moment": moment, "accuracy": right, "trace": [each.sum().item() for each in traces]}

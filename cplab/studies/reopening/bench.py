@@ -162,7 +162,7 @@ def norms_at_birth(run: Run) -> np.ndarray:
     """
     from torch import nn
 
-    from cplab.engine.tasks import mix_seeds, seeded
+    from cplab.tasks import mix_seeds, seeded
 
     with seeded(mix_seeds(run.seed)):
         net = models.build(run.model, data.channels(run.dataset), run.settings.size)

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property, partial
-from operator import attrgetter
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from cplab import specs
 from cplab.checks import assign, require, whole
@@ -30,8 +29,6 @@ class LinearPath:
     """
 
     version: ClassVar[int] = 1
-    trained_by: ClassVar[str] = "cplab.engine.lives:trajectories"
-    task: ClassVar[str] = "linear_path"
     form: ClassVar[dict] = {"loss": [specs.positive], "accuracy": [specs.fraction]}
 
     deficit: str = setting("blur", checked_later)
@@ -51,24 +48,29 @@ class LinearPath:
         """The life with the deficit."""
         return Run(self.deficit, self.onset, self.length, profile=self.profile, seed=self.seed)
 
+    @property
+    def task(self) -> Any:
+        """What both runs learn."""
+        from cplab.studies.reopening.walk import TwoRuns  # loads torch
+
+        return TwoRuns(self.run)
+
     @cached_property
-    def life(self) -> tuple[Step | Event, ...]:
-        """Both lives, one after the other, and the walk."""
+    def timeline(self) -> tuple[Step | Event, ...]:
+        """Both runs, one after the other, and the walk."""
+        from cplab.studies.reopening.walk import begin_again, walk
+
         twin = self.run.equal_training()
-        again = Event("begin_again", (self.version,))  # which is then in its checkpoints' names
-        return *self.run.life, again, *twin.life, Event("walk", (self.points,))
+        again = Event(begin_again, (self.version,))  # which is then in its checkpoints' names
+        return *self.run.timeline, again, *twin.timeline, Event(walk, (self.points,))
 
     @property
     def epochs(self) -> int:
         return 2 * self.run.epochs
 
-    # What the engine asks of a life, as the run with the deficit has it.
-    trunk_key = property(attrgetter("run.trunk_key"))
-    settings = property(attrgetter("run.settings"))
-    dataset = property(attrgetter("run.dataset"))
-    model = property(attrgetter("run.model"))
-    optimizer = property(attrgetter("run.optimizer"))
-    arithmetic = property(attrgetter("run.arithmetic"))
+    @property
+    def trunk_key(self) -> tuple:
+        return self.run.trunk_key
 
     def values(self, rows: list[dict]) -> dict:
         return {name: rows[-1][name] for name in self.form}

@@ -1,0 +1,76 @@
+"""Where training runs: in this process, or in several worker processes of this machine."""
+
+import os
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from typing import Any
+
+from cplab.checks import CplabError
+
+
+class ThisProcess(Executor):
+    """Computes at once what it is given."""
+
+    def submit(self, function: Callable, /, *args: Any, **kwargs: Any) -> Future:
+        future: Future = Future()
+        try:
+            future.set_result(function(*args, **kwargs))
+        except CplabError as error:
+            future.set_exception(error)
+        return future
+
+
+@contextmanager
+def processes(workers: int, threads: int) -> Iterator[Executor]:
+    """loky's worker processes of so many threads each, which are killed in the end, whatever they
+    are at."""
+    from multiprocessing import resource_tracker
+
+    from loky import ProcessPoolExecutor
+
+    if os.name == "posix":  # as it starts it lets signals through again, so it comes first
+        resource_tracker.ensure_running()
+    initial = os.getpid(), [*sys.path], threads
+    pool = ProcessPoolExecutor(workers, initializer=begin_worker, initargs=initial)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "A worker was restarted", UserWarning)  # it has grown
+        try:
+            yield pool
+        finally:
+            pool.shutdown(wait=True, kill_workers=True)
+
+
+@contextmanager
+def without_interrupt() -> Iterator[None]:
+    """Block Ctrl-C in what starts here: a process that is starting would end with a traceback."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def begin_worker(parent: int, path: list[str], threads: int) -> None:
+    """Prepare a worker process; Ctrl-C is the parent's to handle."""
+    import torch
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=leave_with_parent, args=(parent,), daemon=True).start()
+    sys.path[:] = path
+    torch.set_num_threads(threads)
+
+
+def leave_with_parent(parent: int) -> None:
+    """End this process once its parent was killed: it would wait for work for ever."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)

@@ -1,0 +1,189 @@
+"""What a network learns: its images, its batches, what is minimised and what is reported.
+
+A run names its task by an object, `run.task`. Another task is a subclass of Classification.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cplab import data, devices, models
+from cplab.checks import require
+from cplab.layers import normalised_layers
+from cplab.specs import mix_seeds
+
+
+@dataclass
+class TrainState:
+    """All that one epoch passes on to the next.
+
+    extra: further tensors by name (masks, states of generators). rows: one for each step and event
+    that lies behind.
+    """
+
+    net: nn.Module
+    optimizer: torch.optim.Optimizer
+    extra: dict[str, Tensor] = field(default_factory=dict)
+    rows: list[dict] = field(default_factory=list)
+
+
+def make_optimizer(
+    net: nn.Module, kind: str = "sgd", momentum: float = 0.0, weight_decay: float = 0.0
+) -> torch.optim.Optimizer:
+    """torch's SGD or Adam (which takes no momentum) for a network's weights.
+
+    Fused steps give the same bits as those of torch's loop over weights for SGD, and for Adam
+    nearly so, in a fraction of the time. Each step of a run sets the rate.
+    """
+    if kind == "adam":
+        return torch.optim.Adam(net.parameters(), weight_decay=weight_decay, fused=True)
+    how: dict[str, Any] = {"momentum": momentum, "weight_decay": weight_decay}
+    return torch.optim.SGD(net.parameters(), lr=0.0, fused=True, **how)
+
+
+_seeding = threading.Lock()
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """torch's own generator, started from `seed` for one thread at a time and put back after."""
+    with _seeding, torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
+
+
+class Classification:
+    """Naming what an image shows.
+
+    Arguments: run, a Run, or another spec that has its settings, dataset, profile, model, seed,
+        optimizer and arithmetic.
+    """
+
+    def __init__(self, run: Any) -> None:
+        self.run = run
+
+    def images(self, device: torch.device) -> data.Images:
+        """The images of the run, on its device."""
+        return data.shared_images(self.run.dataset, self.run.profile, str(device))
+
+    def birth(
+        self, device: torch.device, seed: int | None = None, tensors: dict | None = None
+    ) -> TrainState:
+        """The state at epoch 0: the same initial weights for all runs of a seed.
+
+        Arguments: seed, another than the run's; tensors, of the checkpoint that is loaded next,
+            where shapes may differ from those at birth.
+        """
+        run, p, images = self.run, self.run.settings, self.images(device)
+        with seeded(mix_seeds(run.seed if seed is None else seed)):
+            classes = data.classes(run.dataset)
+            net = models.build(run.model, len(images.mean), p.size, classes).to(device)
+        return TrainState(net, make_optimizer(net, run.optimizer, p.momentum, p.weight_decay))
+
+    def birth_norms(self, device: torch.device) -> list[Tensor]:
+        """The norm that each layer under batch norm has at birth."""
+        layers = normalised_layers(self.birth(device).net)
+        return [layer.weight.detach().norm() for layer, _ in layers]
+
+    def batches(
+        self, epoch: int, step: Any, images: data.Images
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of an epoch, shuffled, shifted and mirrored, before any deficit.
+
+        Yields: which training images they are, (batch,), and these, (batch, C, H, W) of mean 0 and
+            deviation 1, channels last.
+        """
+        return shuffled(self.run, epoch, step, images)
+
+    def loss(self, output: Tensor, y: Tensor) -> Tensor:
+        """What is minimised, the mean over a batch."""
+        return F.cross_entropy(output, y)
+
+    def after_step(self, state: TrainState) -> None:
+        """Restore what has to hold after every step of the optimiser."""
+
+    def test(self, net: nn.Module, images: data.Images) -> dict:
+        """What is said of the network after an epoch."""
+        x, y = images.test_x, images.test_y
+        return {"test_accuracy": evaluate(net, x, y, images.normal, self.run.arithmetic)}
+
+
+class TwoViews(Classification):
+    """Naming what both views show, as two eyes do. The views are alike, but for shifts of their own
+    where the model says so, and for deficits of one view."""
+
+    def batches(
+        self, epoch: int, step: Any, images: data.Images
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """As of a Classification, with images (batch, 2, C, H, W)."""
+        apart = models.MODELS[self.run.family].apart
+        rights = shuffled(self.run, epoch, step, images, second=True) if apart else None
+        for index, left in shuffled(self.run, epoch, step, images):
+            yield index, torch.stack([left, next(rights)[1]], 1) if rights else two_views(left)
+
+    def test(self, net: nn.Module, images: data.Images) -> dict:
+        def normal(x: Tensor) -> Tensor:
+            return two_views(images.normal(x))
+
+        x, y = images.test_x, images.test_y
+        return {"test_accuracy": evaluate(net, x, y, normal, self.run.arithmetic)}
+
+
+def two_views(x: Tensor) -> Tensor:
+    """Images (N, C, H, W) as two views that are alike, (N, 2, C, H, W)."""
+    return x.unsqueeze(1).expand(-1, 2, -1, -1, -1)
+
+
+def shuffled(
+    run: Any, epoch: int, step: Any, images: data.Images, second: bool = False
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The training images of an epoch by batches, see Classification.batches. `second`: with the
+    shifts of a second view, and all else alike. Seed and epoch decide every random number."""
+    p, device = run.settings, images.train_x.device
+    if step.augment != 1:
+        p = replace(p, shift=0, mirror=False)
+    count, size = len(images.train_y), p.size
+    random = torch.Generator().manual_seed(mix_seeds(run.seed, epoch))
+    order = torch.randperm(count, generator=random).to(device)
+    shift = torch.randint(2 * p.shift + 1, (2, count), generator=random).to(device)
+    mirror = (torch.rand(count, generator=random) < 0.5 * p.mirror).to(device)
+    if second:
+        shift = torch.randint(2 * p.shift + 1, (2, count), generator=random).to(device)
+    padded = F.pad(images.train_x, (0, 0, *[p.shift] * 4))
+    # every crop of every image, as a view: (images, rows down, columns across, H, W, C)
+    crops = padded.unfold(1, size, 1).unfold(2, size, 1).permute(0, 1, 2, 4, 5, 3)
+    if step.images != 1:  # the same ones in every epoch of a seed
+        random = torch.Generator().manual_seed(mix_seeds(run.seed, "images"))
+        seen = torch.rand(count, generator=random).to(device).argsort() < step.images * count
+        order = order[seen[order]]
+        why = "leaves one image in the last batch: take another fraction"
+        require(len(order) % p.batch != 1, f"images {step.images:g} {why}")
+    for index in order.split(p.batch):
+        x = crops[index, shift[0, index], shift[1, index]]
+        x = torch.where(mirror[index, None, None, None], x.flip(2), x)
+        yield index, images.normal(x)
+
+
+@torch.inference_mode()
+def evaluate(
+    net: nn.Module, x: Tensor, y: Tensor, normal: Callable, arithmetic: str, batch: int = 0
+) -> float:
+    """The fraction of images that the network names rightly.
+
+    Arguments: x, images as `normal` takes them (N, …); y, labels (N,); arithmetic, as of a Run;
+        batch, images at a time: if not given, as many as suit the device.
+    """
+    net.eval()
+    batch = batch or (2500 if x.device.type == "cuda" else 500)
+    right = torch.zeros((), dtype=torch.long, device=x.device)
+    for some, labels in zip(x.split(batch), y.split(batch), strict=True):
+        with devices.autocast(x.device, arithmetic):
+            logits = net(normal(some))
+        right += (logits.argmax(1) == labels).sum()
+    return right.item() / len(y)

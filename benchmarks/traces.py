@@ -6,13 +6,13 @@ from collections.abc import Callable
 from importlib import metadata
 
 import torch
+from cplab.engine.tasks import TASKS
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
 from benchmarks.timing import Pairs, Row, in_turn, row
 from cplab import devices
 from cplab.checks import CplabError
-from cplab.engine.tasks import TASKS
 from cplab.measure import fisher
 from cplab.runs import Run
 

@@ -11,6 +11,8 @@ from statistics import median
 import numpy as np
 import torch
 import torch.nn.functional as F
+from cplab.engine.lives import Segment, choose_crew, crew_size, plan
+from cplab.engine.tasks import TASKS, Learner
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -18,8 +20,6 @@ from benchmarks import operations
 from benchmarks.timing import ROUNDS, Row, in_turn, row, seconds
 from cplab import data, devices, models
 from cplab.engine import train
-from cplab.engine.lives import Segment, choose_crew, crew_size, plan
-from cplab.engine.tasks import TASKS, Learner
 from cplab.engine.train import Context
 from cplab.runs import Run
 from cplab.studies.pruning import growth, nets

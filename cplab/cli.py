@@ -45,7 +45,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--json": {"action": "store_true", "help": "Print JSON, one object a line."},
     "--measure": {"nargs": "+", "default": (), "help": "Also trace, ending, or trace=0,4. [none]"},
     "--workers": {"help": "Processes. [one a core; one on a GPU]"},
-    "--cluster": {"help": "Address of a Dask scheduler, to train there. [train here]"},
     "--device": {"default": "auto", "help": f"{', '.join(runs.DEVICES)}. [auto]"},
     "--retrain": {"default": "0", "help": "Train so many again. [0]"},
     "--seed": {"default": "0", "help": "Decides which ones are trained again. [0]"},
@@ -225,7 +224,7 @@ def run_one(o: Namespace) -> None:
         print(f"\n# {name}\n{source}")
 
 
-@command("sweep", "lists --controls --measure --workers --cluster --device --json")
+@command("sweep", "lists --controls --measure --workers --device --json")
 def run_many(o: Namespace) -> None:
     """Train every combination of several values that has no result yet.
 
@@ -245,7 +244,7 @@ def run_many(o: Namespace) -> None:
         wanted += [control for s in wanted for control in (s.equal_training(), s.newborn())]
     wanted = list(dict.fromkeys(wanted))
     cached = {spec for spec in wanted if results.find(spec, measures(o))}
-    how = {"device": o.device, "workers": o.workers, "client": o.cluster}
+    how = {"device": o.device, "workers": o.workers}
     found = results.sweep(wanted, measures(o), **how)
     if o.json:
         print(*(as_json(result, result.spec in cached) for result in found), sep="\n")

@@ -4,11 +4,11 @@ import threading
 from dataclasses import replace
 
 import pytest
+from cplab.engine.lives import plan
 
 from benchmarks import operations
 from cplab.checks import CplabError, Diverged
 from cplab.engine import train
-from cplab.engine.lives import plan
 from cplab.profiles import PROFILES
 from cplab.results import find, sweep
 from cplab.results.store import keep, live_paths, outcome

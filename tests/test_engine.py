@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import BUILT_IN, cell, runs, says
+from cplab.optimizers import Optimizer
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -21,7 +22,6 @@ from cplab.checks import Cancelled, CplabError, Diverged
 from cplab.engine import checkpoints, lives, tasks, train
 from cplab.measure import MEASUREMENTS, Measurement
 from cplab.measure.measurements import AT_BIRTH
-from cplab.optimizers import Optimizer
 from cplab.profiles import PROFILES
 from cplab.results.store import without_times
 from cplab.runs import Event, Run, Step

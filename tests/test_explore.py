@@ -17,13 +17,13 @@ from bokeh.core.validation import check_integrity
 from bokeh.document import Document
 from bokeh.events import DoubleTap, PressUp, Tap
 from bokeh.models import ColumnDataSource
+from cplab.engine.lives import plan
 from labs_by_hand import accuracies, difference, interval, said, text
 
 import cplab
 from cplab import CplabError, Run, results, show, windows
 from cplab.checks import Diverged
 from cplab.engine import checkpoints, tasks, train
-from cplab.engine.lives import plan
 from cplab.lab import Plots, Points, explorer, verdict
 from cplab.lab import points as points_module
 from cplab.show.theme import style

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 from conftest import says
+from cplab.engine.lives import trajectories
 from torch import nn
 
 import cplab
 from cplab import CplabError, Run, data, models
 from cplab.engine import train
-from cplab.engine.lives import trajectories
 from cplab.engine.train import Context
 from cplab.measure import MEASUREMENTS
 from cplab.studies.eyes import each_eye, right_shares

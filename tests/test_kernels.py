@@ -8,12 +8,12 @@ from itertools import accumulate, pairwise
 
 import pytest
 import torch
+from cplab.engine.tasks import TASKS
 from torch import nn
 
 from cplab import CplabError, data, results, specs
 from cplab.checks import Cancelled
 from cplab.engine import checkpoints, lives
-from cplab.engine.tasks import TASKS
 from cplab.engine.train import Context
 from cplab.runs import Step
 from cplab.specs import mix_seeds

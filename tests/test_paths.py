@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 from conftest import says
+from cplab.engine.tasks import EVENTS, Learner
 from torch import nn
 
 from cplab import quantities, specs
 from cplab.checks import CplabError
 from cplab.engine import checkpoints, lives, tasks, train
-from cplab.engine.tasks import EVENTS, Learner
 from cplab.results.store import without_times
 from cplab.runs import Run
 from cplab.studies.reopening.paths import LinearPath

@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 from conftest import one_line, runs, says
+from cplab.engine.tasks import EVENTS
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
 from cplab.checks import CplabError
 from cplab.engine import checkpoints, lives, tasks, train
-from cplab.engine.tasks import EVENTS
 from cplab.measure import MEASUREMENTS
 from cplab.results import sweep
 from cplab.results.store import without_times

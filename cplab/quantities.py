@@ -5,23 +5,24 @@ many epochs, all clear) is *lost time*, which a network that slept meanwhile wou
 *harm*, what the deficit did. Nothing is trained here: what has no result raises Missing.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from cplab.checks import CplabError, one_of, require, whole
+from cplab.checks import one_of, require, whole
 from cplab.lazy import check_calls
 from cplab.measure import parse_measures
 from cplab.results import find
 from cplab.results.store import archive
 from cplab.runs import Run
 from cplab.specs import check_spec, python_call
-from cplab.statistics import PerSeed
+from cplab.statistics import SEEDS, Contrast, Missing, PerSeed
 from cplab.studies.pruning import (
     KernelPruning,
     KernelSplit,
@@ -31,57 +32,45 @@ from cplab.studies.pruning import (
     random_split,
 )
 
-__all__ = ["Missing", "Terms", "accuracy", "accuracy_at", "advantage", "shared_beginning"]
+__all__ = ["Missing", "accuracy", "accuracy_at", "advantage", "reading", "shared_beginning"]
 __all__ += ["doublings", "each_seed", "equal_training_loss", "gain_over_newborn", "harm"]
 __all__ += ["information_centre", "information_shift", "kernel_split", "layer_shares", "lost_time"]
 __all__ += ["plasticity_loss", "random_splits_accuracy", "result", "sensitivity"]
 __all__ += ["shipped_only", "trace_at", "trace_curve", "trace_match", "trace_peak"]
 __all__ += ["trace_by_layer", "trace_remaining", "worst_onset"]
 
-SEEDS = range(30)  # that numbers of each seed are of, as far as there are results
-Cost = Callable[[Run], float]
+Cost = Callable[[Run], Contrast]
 
 
-class Missing(CplabError, LookupError):
-    """There is no result of a spec, or not the measurement that was asked for."""
+@dataclass(frozen=True)
+class Reading:
+    """A number that a function reads of a spec's result: a term of a contrast."""
+
+    spec: Any
+    of: Callable[..., float]
+    options: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def group(self) -> Hashable:
+        return shared_beginning(with_seed(self.spec, 0))
+
+    def at(self, seed: int | None) -> float:
+        spec = self.spec if seed is None else with_seed(self.spec, seed)
+        return float(self.of(spec, **dict(self.options)))
 
 
-class Terms(float):
-    """Numbers of networks of one seed, added, subtracted, times a number: their sum, and its
-    `parts`, {beginning: sum}, of networks that share no training. What else comes of it is a float.
+def reading(spec: Any, of: Callable[..., float], **options: Any) -> Contrast:
+    """What a function reads of a spec's result, as a contrast, which can be added to others.
 
-    >>> blur, flip = (accuracy(Run(deficit, length=16)) for deficit in ("blur", "flip"))
-    >>> len((flip - blur).parts)
-    2
+    Arguments: of, a function of a spec that gives a number; options, passed on to it.
+
+    >>> def last_loss(run):
+    ...     return result(run).curve[-1]["train_loss"]
+    >>> run = Run("blur", length=8)
+    >>> reading(run, last_loss) - reading(run.newborn(), last_loss)
+    0.0 ± 0.0 (20 seeds)
     """
-
-    parts: dict[Any, float]
-
-    def __new__(cls, parts: dict[Any, float]) -> "Terms":
-        found = super().__new__(cls, sum(parts.values()))
-        found.parts = parts
-        return found
-
-    def __reduce__(self) -> tuple:
-        return Terms, (self.parts,)
-
-    def __add__(self, other: float, sign: int = 1) -> float:
-        if not isinstance(other, Terms):
-            return float(self) + sign * other
-        here, there = self.parts, other.parts
-        return Terms({k: here.get(k, 0) + sign * there.get(k, 0) for k in {**here, **there}})
-
-    def __sub__(self, other: float) -> float:
-        return self.__add__(other, -1)
-
-    def __mul__(self, factor: float) -> float:
-        parts = {k: float(factor) * part for k, part in self.parts.items()}
-        return sum(parts.values()) if isinstance(factor, Terms) else Terms(parts)
-
-    __rmul__ = __mul__
-
-    def __neg__(self) -> float:
-        return -1 * self
+    return Contrast({Reading(spec, of, tuple(options.items())): 1})
 
 
 @lru_cache(maxsize=4096)  # the report asks tens of thousands of times
@@ -94,6 +83,8 @@ def shared_beginning(spec: Any) -> Any:
     """
     if isinstance(spec, Retraining | Search):
         return getattr(spec, "source", None) or spec
+    if not hasattr(spec, "trunk_key"):
+        return spec
     spec = replace(spec, arithmetic="native") if isinstance(spec, Run) else spec
     return spec.trunk_key, spec.timeline[0]
 
@@ -106,7 +97,7 @@ def shipped_only() -> Iterator[None]:
     """In here only shipped results count, so that a number is the same on every machine.
 
     >>> with shipped_only():
-    ...     print(round(accuracy(Run()), 1))
+    ...     print(f"{accuracy(Run()):.1f}")
     58.5
     """
     before = _shipped_only.set(True)
@@ -146,86 +137,97 @@ def each_seed(
 
     Arguments: quantity, a function of specs such as those of this module; specs, whose own seed
         does not matter; options, passed on to the quantity.
-    Returns: (seeds,), or (seeds, n) of a quantity that gives n numbers; empty if there are none. Of
-        differences of accuracies a `cplab.statistics.PerSeed`, whose interval takes the seeds for
-        pairs only where two networks share training.
+    Returns: (seeds,), or (seeds, n) of a quantity that gives n numbers; empty if there are none.
 
     >>> print(each_seed(harm, Run(deficit="blur", length=8), seeds=(0, 1, 2)).round(1))
     [1.4 1.  3.6]
     """
-    return over_seeds(lambda n: quantity(*(_with_seed(s, n) for s in specs), **options), seeds)
+    return over_seeds(lambda n: quantity(*(with_seed(s, n) for s in specs), **options), seeds)
 
 
 def over_seeds(number: Callable[[int], Any], seeds: Iterable[int] = SEEDS) -> np.ndarray:
     """`each_seed` of a function of the seed."""
-    found = []
+    found, parts = [], []
     for seed in seeds:
         with suppress(Missing):
-            found.append(number(seed))
-    parts = [[*each.parts.values()] for each in found if isinstance(each, Terms)]
-    if len(parts) == len(found) and len({*map(len, parts)}) == 1:  # of every seed as many
+            value = number(seed)
+            if isinstance(value, Contrast):
+                parts.append([float(Contrast(dict(some))) for some in by_group(value)])
+            found.append(np.array(value, dtype=float))
+    if len(parts) == len(found) and len({*map(len, parts)}) == 1:
         return PerSeed(parts)
     return np.array(found, dtype=float)
 
 
-def _with_seed(spec: Any, seed: int) -> Any:
-    if hasattr(spec, "search"):  # an architecture and its new weights have one seed
+def by_group(contrast: Contrast) -> list[list]:
+    groups = defaultdict(list)
+    for term, weight in contrast.weights.items():
+        groups[term.group].append((term, weight))
+    return [*groups.values()]
+
+
+def with_seed(spec: Any, seed: int) -> Any:
+    """The same spec with another seed; an architecture and its new weights have one seed."""
+    if hasattr(spec, "search"):
         return replace(spec, search=replace(spec.search, seed=seed), seed=seed)
-    return replace(check_spec(spec), seed=seed)
+    return replace(spec, seed=seed)
 
 
-def accuracy(spec: Any) -> Terms:
+def accuracy(spec: Any) -> Contrast:
     """Final accuracy on clear test images, in percent, as `cplab.results.Result.accuracy` has it.
 
-    >>> round(accuracy(Run()), 1)
-    58.5
+    >>> accuracy(Run())
+    58.7 ± 0.3 (30 seeds)
     """
-    right = result(spec).accuracy  # first, since it says what is no spec
+    return reading(check_spec(spec), _accuracy)
+
+
+def _accuracy(spec: Any) -> float:
+    right = result(spec).accuracy
     one = isinstance(right, float | int)
     require(one, f"a {type(spec).__name__} has several accuracies: take one with accuracy_at")
-    return Terms({shared_beginning(spec): 100 * float(right)})
+    return 100 * float(right)
 
 
-def advantage(spec: Any, other: Any) -> float:
+def advantage(spec: Any, other: Any) -> Contrast:
     """Points of accuracy of one spec above another of the same seed.
 
     >>> flip, blur = Run(deficit="flip", length=16), Run(deficit="blur", length=16)
-    >>> print(each_seed(advantage, flip, blur).mean().round(1))
-    9.1
+    >>> advantage(flip, blur)
+    9.1 ± 0.7 (10 seeds)
     """
     return accuracy(spec) - accuracy(other)
 
 
-def equal_training_loss(run: Run) -> float:
+def equal_training_loss(run: Run) -> Contrast:
     """Points lost against equal training: the paper's sensitivity, and the sum of `lost_time` and
     `harm` (Achille, Rovere & Soatto 2019, figure 1 bottom).
 
-    >>> print(each_seed(equal_training_loss, Run(deficit="blur", length=8)).mean().round(1))
-    7.0
+    >>> equal_training_loss(Run(deficit="blur", length=8))
+    7.0 ± 0.5 (20 seeds)
     """
     return advantage(run.equal_training(), run)
 
 
-def lost_time(run: Run, clock: str = "stopped") -> float:
+def lost_time(run: Run, clock: str = "stopped") -> Contrast:
     """Points that the epochs of the window would have brought if they had been clear: equal
     training minus the life without the window. A network that slept through them loses as much.
 
-    >>> print(each_seed(lost_time, Run(deficit="blur", length=8)).mean().round(1))
-    5.2
+    >>> lost_time(Run(deficit="blur", length=8))
+    5.2 ± 0.3 (20 seeds)
     """
-    result(check_window(run))  # of the seeds that harm has
-    return advantage(run.equal_training(), run.without_window(clock))
+    return equal_training_loss(run) - harm(run, clock)
 
 
-def harm(run: Run, clock: str = "stopped") -> float:
+def harm(run: Run, clock: str = "stopped") -> Contrast:
     """Points that the deficit took beyond lost time: the same life with the window cut out, minus
     this one. At birth that is the newborn. Below 0 where something was learned under the deficit.
 
     Arguments: clock, whether that of the schedule `paper` is stopped during the window that is left
         out (recovery then begins with the rates of earlier epochs) or running.
 
-    >>> print(each_seed(harm, Run(deficit="blur", onset=24, length=8)).mean().round(1))
-    0.2
+    >>> harm(Run(deficit="blur", onset=24, length=8))
+    0.2 ± 0.3 (10 seeds)
     """
     return advantage(check_window(run).without_window(clock), run)
 
@@ -237,12 +239,12 @@ def check_window(run: Run) -> Run:
     return run
 
 
-def gain_over_newborn(run: Run) -> float:
+def gain_over_newborn(run: Run) -> Contrast:
     """Points above the newborn, which has the recovery epochs alone. At onset 0 this is minus the
     harm; later it also counts what was learned before the window.
 
-    >>> print(each_seed(gain_over_newborn, Run(deficit="blur", length=16)).mean().round(1))
-    -2.8
+    >>> gain_over_newborn(Run(deficit="blur", length=16))
+    −2.8 ± 0.8 (10 seeds)
     """
     return advantage(run, run.newborn())
 
@@ -255,7 +257,7 @@ def sensitivity(window: Run, onsets: Sequence[int], of: Cost = equal_training_lo
     >>> print(each_seed(sensitivity, blur, onsets=(0, 8, 24), of=harm).mean(0).round(1))
     [1.8 0.8 0.2]
     """
-    return np.array([of(replace(window, onset=onset)) for onset in onsets])
+    return np.array([float(of(replace(window, onset=onset))) for onset in onsets])
 
 
 def worst_onset(window: Run, onsets: Sequence[int], of: Cost = equal_training_loss) -> int:
@@ -338,23 +340,24 @@ def trace_at(run: Run, epoch: int = -1, **how: Any) -> float:
     return float(curve[at])
 
 
-def doublings(run: Run, other: Run, of: Callable[[Run], float] = trace_at) -> float:
+def doublings(run: Run, other: Run, of: Callable[[Run], float] = trace_at) -> Contrast:
     """How many times a measure, a function of a run that is above 0, doubled from another run to
     this one: log₂ of the ratio.
 
     >>> blur = Run(deficit="blur", length=24, profile="fit")
-    >>> round(doublings(blur, blur.equal_training()), 1)
+    >>> round(float(doublings(blur, blur.equal_training())), 1)
     4.1
     """
+    return reading(run, log2_of, measure=of) - reading(other, log2_of, measure=of)
 
-    def doubled(one: Run) -> Terms:
-        value = float(of(one))
-        if not value > 0:
-            why = f"{python_call(one)} has {value:g}, which has no logarithm"
-            raise Missing(f"{why}: give a measure above 0")
-        return Terms({shared_beginning(one): float(np.log2(value))})
 
-    return doubled(run) - doubled(other)
+def log2_of(run: Run, measure: Callable[[Run], float]) -> float:
+    """The logarithm of a measure to the base 2. Raises: Missing where it is not above 0."""
+    value = float(measure(run))
+    if not value > 0:
+        why = f"{python_call(run)} has {value:g}, which has no logarithm"
+        raise Missing(f"{why}: give a measure above 0")
+    return float(np.log2(value))
 
 
 def trace_match(
@@ -397,48 +400,54 @@ def layer_shares(run: Run, epoch: int | None = None, **how: Any) -> np.ndarray:
     return values / values.sum()
 
 
-def information_centre(run: Run, epoch: int | None = None, **how: Any) -> float:
+def information_centre(run: Run, epoch: int | None = None, **how: Any) -> Contrast:
     """The layer on which the information sits on average, from 0; the rest as in `layer_shares`.
 
-    >>> round(information_centre(Run(onset=24, profile="fit")), 1)
+    >>> round(float(information_centre(Run(onset=24, profile="fit"))), 1)
     3.5
     """
+    return reading(run, _centre, epoch=epoch, **how)
+
+
+def _centre(run: Run, epoch: int | None, **how: Any) -> float:
     shares = layer_shares(run, epoch, **how)
-    return Terms({shared_beginning(run): float(shares @ np.arange(len(shares)))})
+    return float(shares @ np.arange(len(shares)))
 
 
 def information_shift(
     run: Run, other: Run | None = None, epoch: int | None = None, **how: Any
-) -> float:
+) -> Contrast:
     """How many layers later the information sits than in another run: above 0 it is nearer to the
     answer (paper, figure 5). Arguments: other (equal training); epoch, how as in `layer_shares`.
 
-    >>> round(information_shift(Run(deficit="blur", length=24, profile="fit")), 1)
+    >>> round(float(information_shift(Run(deficit="blur", length=24, profile="fit"))), 1)
     0.3
     """
     control = other or run.equal_training()
     return information_centre(run, epoch, **how) - information_centre(control, epoch, **how)
 
 
-def accuracy_at(spec: Any, moment: float | str) -> Terms:
+def accuracy_at(spec: Any, moment: float | str) -> Contrast:
     """Test accuracy in percent at a moment of a life on the way to few synapses, kernels, weights.
 
     Arguments: moment, of a Search the density of synapses (fraction), with its own weights; of a
         KernelPruning how many kernels are left; of a Pruned life trained, pruned, retrained or end.
 
-    >>> round(accuracy_at(Search(), 0.05)), round(accuracy_at(KernelPruning(), 25))
+    >>> round(float(accuracy_at(Search(), 0.05))), round(float(accuracy_at(KernelPruning(), 25)))
     (93, 49)
-    >>> round(accuracy_at(Pruned(), "trained"))
+    >>> round(float(accuracy_at(Pruned(), "trained")))
     62
     """
+    return reading(spec, _accuracy_at, moment=moment)
+
+
+def _accuracy_at(spec: Any, moment: float | str) -> float:
     values = result(spec).values
     try:
         if isinstance(spec, Search):
-            right = values["architectures"][f"{moment:g}"]["accuracy"]
-        else:
-            row = _kernel_rows(values)[moment] if isinstance(spec, KernelPruning) else moment
-            right = values["accuracy"][row]
-        return Terms({shared_beginning(spec): 100 * right})
+            return 100 * values["architectures"][f"{moment:g}"]["accuracy"]
+        row = _kernel_rows(values)[moment] if isinstance(spec, KernelPruning) else moment
+        return 100 * values["accuracy"][row]
     except (KeyError, TypeError, ValueError):
         raise Missing(
             f"{python_call(spec)} was not measured at {moment}: see help(accuracy_at)"
@@ -464,30 +473,47 @@ def _kernel_rows(values: dict) -> dict[Any, int]:
     return {n: row for row, n in enumerate(np.add(values["first"], values["second"]).tolist())}
 
 
-def random_splits_accuracy(size: str, kernels: int, seed: int, draws: int = 3) -> float:
+@dataclass(frozen=True)
+class RandomSplits:
+    """Random architectures of so many kernels, trained from new weights."""
+
+    size: str
+    kernels: int
+    seed: int
+    draws: int = 3
+
+    def accuracy(self) -> float:
+        """The mean of those that were trained, in percent. Raises: Missing."""
+        found: list[float] = []
+        for draw in range(self.draws):
+            seed, most = 100 * draw + self.seed, KernelPruning(self.size).kernels
+            with suppress(Missing):
+                split = random_split(self.kernels, seed, most)
+                found.append(_accuracy(KernelSplit(self.size, *split, self.seed)))
+        if not found:
+            what = f"no random split of {self.kernels} kernels was trained at size {self.size}"
+            raise Missing(f"{what}: compute it with cplab.sweep")
+        return float(np.mean(found))
+
+
+def random_splits_accuracy(size: str, kernels: int, seed: int, draws: int = 3) -> Contrast:
     """Mean accuracy, in percent, of random splits of so many kernels trained from new weights: the
     control of the splits that pruning found (thesis, figure 11).
 
     Arguments: size, of `cplab.studies.pruning.SIZES`; draws, splits a seed at most.
 
-    >>> 40 < random_splits_accuracy("course", 50, seed=0) < 70
+    >>> 40 < float(random_splits_accuracy("course", 50, seed=0)) < 70
     True
     """
-    found: list[float] = []
-    for draw in range(whole("draws", draws, 1, 1000)):
-        first, second = random_split(kernels, 100 * draw + seed, KernelPruning(size).kernels)
-        with suppress(Missing):
-            found.append(accuracy(KernelSplit(size, first, second, seed)))
-    if not found:
-        raise Missing(f"no random split of {kernels} kernels was trained at size {size}")
-    return Terms({("random splits", size, kernels, seed): float(np.mean(found))})
+    splits = RandomSplits(size, kernels, seed, whole("draws", draws, 1, 1000))
+    return reading(splits, RandomSplits.accuracy)
 
 
-def plasticity_loss(life: Pruned) -> float:
+def plasticity_loss(life: Pruned) -> Contrast:
     """Points that a deficit after pruning costs against as many clear epochs in its place.
 
-    >>> print(each_seed(plasticity_loss, Pruned(deficit="blur", length=8)).mean().round(1))
-    2.6
+    >>> plasticity_loss(Pruned(deficit="blur", length=8))
+    2.6 ± 0.3 (10 seeds)
     """
     return accuracy_at(replace(life, deficit="none"), "end") - accuracy_at(life, "end")
 

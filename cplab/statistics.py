@@ -4,9 +4,12 @@ Bands and whiskers of all figures are these: intervals of the mean by Student's 
 all see the same images. One seed has none. What a number is of stands in `cplab.quantities`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,12 +18,13 @@ from cplab.checks import CplabError, one_of, quote, require, whole
 from cplab.lazy import check_calls
 from cplab.measure import MEASUREMENTS
 
-__all__ = ["MISSING", "PerSeed", "column_effect", "compare", "correlation", "describe"]
-__all__ += ["describe_ratio", "detectable", "find_crossing", "half_width", "interval"]
-__all__ += ["mean_and_half", "mean_columns", "mean_curve", "percent"]
+__all__ = ["MISSING", "Contrast", "Estimate", "Missing", "PerSeed", "column_effect", "compare"]
+__all__ += ["correlation", "describe", "describe_ratio", "detectable", "estimate"]
+__all__ += ["find_crossing", "half_width", "mean_and_half", "mean_columns", "mean_curve", "percent"]
 
 INTERVALS = "95 % intervals over seeds, same images"  # the note below figures
 MISSING = "not trained yet"
+SEEDS = range(30)  # that numbers of each seed are of, as far as there are results
 
 
 def half_width(std: ArrayLike, count: ArrayLike) -> np.ndarray:
@@ -98,50 +102,163 @@ class PerSeed(np.ndarray):
         return getattr(ufunc, method)(*plain(given), **{**how, **more})
 
 
-class Interval(NamedTuple):
-    """mean and half its 95 % interval (NaN for fewer than two seeds); seeds, how many; freedom,
-    degrees of; same, whether the number is exactly 0 in every seed."""
+class Missing(CplabError, LookupError):
+    """There is no result of a spec, or not the measurement that was asked for."""
+
+
+class Term(Protocol):
+    """A number that is read of one network after another, a seed each."""
+
+    @property
+    def group(self) -> Hashable:
+        """Terms of one group share training, so that seeds pair them."""
+
+    def at(self, seed: int | None) -> float:
+        """The number of a seed, or of the term's own. Raises: Missing."""
+
+
+@dataclass(frozen=True)
+class One:
+    """The number 1, whatever the seed: what a plain number in a contrast is a multiple of."""
+
+    group = "one"
+
+    def at(self, seed: int | None) -> float:
+        return 1.0
+
+
+class Contrast:
+    """A weighted sum of numbers of networks, {term: weight}, as harm is: the life without the
+    window, weight 1, minus this one. Contrasts and numbers add, subtract and scale; what else is
+    made of one, such as a ratio of two, is a plain number, read at the seeds of its own specs.
+
+    >>> from cplab import Run, quantities
+    >>> early, late = Run("blur", 0, 8), Run("blur", 24, 8)
+    >>> quantities.harm(early) - quantities.harm(late)
+    1.6 ± 0.7 (10 seeds)
+    """
+
+    def __init__(self, weights: Mapping[Term, float]) -> None:
+        self.weights = dict(weights)
+
+    def __add__(self, other: "Contrast | float") -> "Contrast":
+        other = other if isinstance(other, Contrast) else Contrast({One(): float(other)})
+        terms = {**self.weights, **other.weights}
+        return Contrast({t: self.weights.get(t, 0) + other.weights.get(t, 0) for t in terms})
+
+    __radd__ = __add__
+
+    def __mul__(self, factor: Any) -> Any:
+        if isinstance(factor, Contrast):
+            return float(self) * float(factor)
+        return Contrast({term: factor * weight for term, weight in self.weights.items()})
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> "Contrast":
+        return self * -1
+
+    def __sub__(self, other: "Contrast | float") -> "Contrast":
+        return self + -1 * other
+
+    def __rsub__(self, other: float) -> "Contrast":
+        return -self + other
+
+    def __truediv__(self, divisor: Any) -> Any:
+        return (
+            float(self) / float(divisor) if isinstance(divisor, Contrast) else self * (1 / divisor)
+        )
+
+    def __float__(self) -> float:
+        return self.at(None)
+
+    def __repr__(self) -> str:
+        return describe(self)
+
+    def __format__(self, form: str) -> str:
+        return format(float(self), form) if form else describe(self)
+
+    def at(self, seed: int | None) -> float:
+        """The sum for a seed, or for the seeds of the specs themselves. Raises: Missing."""
+        return sum(weight * term.at(seed) for term, weight in self.weights.items())
+
+    def parts(self, seeds: Iterable[int] = SEEDS) -> list[dict[int, float]]:
+        """The sum over each group of terms that share training, by seed."""
+        groups = defaultdict(list)
+        for term, weight in self.weights.items():
+            groups[term.group].append((term, weight))
+        found: list[dict[int, float]] = [{} for _ in groups]
+        for part, terms in zip(found, groups.values(), strict=True):
+            for seed in seeds:
+                with suppress(Missing):
+                    part[seed] = sum(weight * term.at(seed) for term, weight in terms)
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """A mean over seeds with its 95 % interval.
+
+    mean, half: NaN for none; half the interval, NaN for fewer than two seeds. seeds: how many.
+    freedom: degrees of. values: one a seed. same: whether the number is exactly 0 in every seed.
+    """
 
     mean: float
     half: float
     seeds: int
     freedom: float
+    values: np.ndarray
     same: bool
 
+    def __str__(self) -> str:
+        return describe(self)
 
-def interval(values: ArrayLike) -> Interval:
-    """The mean over seeds with its 95 % interval: Student's where all terms of a number are paired
-    by seed, else Welch's.
+
+def estimate(values: "Contrast | Estimate | ArrayLike", seeds: Iterable[int] = SEEDS) -> Estimate:
+    """The mean over seeds with its 95 % interval: Student's where all terms share training, or of
+    numbers as they are given, else Welch's.
 
     Which terms are paired is settled by what shares training, and not by the outcome (B. L. Welch,
     Biometrika 34, 28, 1947).
 
-    Arguments: values, one a seed, or a PerSeed.
+    Arguments: values, a Contrast, or one number a seed; seeds, those that count, of a Contrast.
 
-    >>> interval([2.0, 3.0, 4.0])._replace(half=0.0)
-    Interval(mean=3.0, half=0.0, seeds=3, freedom=2.0, same=False)
+    >>> found = estimate([2.0, 3.0, 4.0])
+    >>> found.mean, round(found.half, 2), found.seeds
+    (3.0, 2.48, 3)
     """
-    parts = np.asarray(getattr(values, "parts", values), dtype=float)
-    require(np.ndim(values) == 1, f"values {quote(values)} are no row: give one number a seed")
-    parts = parts.reshape(len(parts), -1) if parts.size else np.empty((0, 1))
-    seeds, sums = len(parts), parts.sum(1)
-    mean = float(sums.mean()) if seeds else np.nan
-    if seeds < 2:
-        return Interval(mean, np.nan, seeds, np.nan, False)
-    squares = parts.var(0, ddof=1) / seeds
+    if isinstance(values, Estimate):
+        return values
+    if isinstance(values, Contrast):
+        parts = values.parts(seeds)
+        common = sorted(set.intersection(*map(set, parts))) if parts else []
+        table = np.array([[part[seed] for part in parts] for seed in common], dtype=float)
+    else:
+        table = np.asarray(getattr(values, "parts", values), dtype=float)
+        require(np.ndim(values) == 1, f"values {quote(values)} are no row: give one number a seed")
+    table = table.reshape(len(table), -1) if table.size else np.empty((0, 1))
+    count, sums = len(table), table.sum(1)
+    mean = float(sums.mean()) if count else np.nan
+    if count < 2:
+        return Estimate(mean, np.nan, count, np.nan, sums, False)
     if not sums.any():
-        return Interval(mean, 0.0, seeds, seeds - 1, True)
-    half, freedom = map(float, half_width_of_sum(squares, seeds))
-    return Interval(mean, half, seeds, freedom, False)
+        return Estimate(mean, 0.0, count, count - 1, sums, True)
+    half, freedom = map(float, half_width_of_sum(table.var(0, ddof=1) / count, count))
+    return Estimate(mean, half, count, freedom, sums, False)
 
 
-def mean_and_half(values: ArrayLike) -> tuple[float, float]:
-    """The mean of `values`, one a seed, and half its 95 % interval; NaN for one, or for none.
+interval = estimate  # its name in notebooks
+
+
+def mean_and_half(values: Any) -> tuple[float, float]:
+    """The mean of `values`, a Contrast or one a seed, and half its 95 % interval; NaN for one, or
+    for none.
 
     >>> mean_and_half([0.5])
     (0.5, nan)
     """
-    return interval(values)[:2]
+    found = estimate(values)
+    return found.mean, found.half
 
 
 def band_columns(mean: ArrayLike, half: ArrayLike) -> dict[str, np.ndarray]:
@@ -150,18 +267,19 @@ def band_columns(mean: ArrayLike, half: ArrayLike) -> dict[str, np.ndarray]:
     return {"mean": middle, "low": middle - reach, "high": middle + reach}
 
 
-def mean_columns(groups: Mapping[float, Sequence] | Sequence) -> dict[str, np.ndarray]:
-    """Columns mean, low and high of `groups` of numbers, of one number a seed each: a list of them;
-    or a dict by a number, which becomes the column `x`, in order, without the empty groups.
+def mean_columns(groups: Mapping[float, Any] | Sequence) -> dict[str, np.ndarray]:
+    """Columns mean, low and high of `groups`, of a Contrast or of one number a seed each: a list of
+    them; or a dict by a number, which becomes the column `x`, in order, without the empty groups.
 
     >>> mean_columns({8: [0.25, 0.75], 4: [1.0], 2: []})["mean"].tolist()
     [1.0, 0.5]
     """
     columns = {}
     if isinstance(groups, Mapping):
-        known = sorted(x for x, numbers in groups.items() if len(numbers))
-        columns["x"] = np.array(known, dtype=float)
-        groups = [groups[x] for x in known]
+        found = {x: estimate(groups[x]) for x in sorted(groups)}
+        found = {x: one for x, one in found.items() if one.seeds}
+        columns["x"] = np.array([*found], dtype=float)
+        groups = [*found.values()]
     pairs = np.array([mean_and_half(numbers) for numbers in groups], dtype=float).reshape(-1, 2)
     return columns | band_columns(*pairs.T)
 
@@ -333,44 +451,47 @@ def row_of_numbers(what: str, values: Any, advice: str = "leave out what is miss
     return row
 
 
-def describe(values: ArrayLike, digits: int = 1, unit: str = "") -> str:
-    """The mean of `values`, one a seed, if any, in words, to so many decimals, with a `unit`.
+def describe(values: Any, digits: int = 1, unit: str = "") -> str:
+    """The mean of `values`, a Contrast, an Estimate or one a seed, if any, in words, to so many
+    decimals, with a `unit`.
 
     >>> describe([1.0, 2.0, 4.0], unit=" %")
     '2.3 ± 3.8 % (3 seeds)'
     """
-    mean, half = mean_and_half(values)
-    digits = whole("digits", digits, 0, 15)
-    if not np.size(values):
+    found, digits = estimate(values), whole("digits", digits, 0, 15)
+    if not found.seeds:
         return MISSING
-    return f"{mean_in_words(mean, half, digits)}{unit} ({count_seeds(np.size(values))})"
+    return f"{mean_in_words(found.mean, found.half, digits)}{unit} ({count_seeds(found.seeds)})"
 
 
-def compare(points: ArrayLike, other: str) -> str:
+def compare(points: Any, other: str) -> str:
     """Where something stands beside another, in words.
 
-    Arguments: points, by how much it is above, one a seed; other, what it is compared with.
+    Arguments: points, by how much it is above, a Contrast, an Estimate or one a seed; other, what
+        it is compared with.
 
     >>> compare([2.0, 2.5, 3.0], "the newborn")
     '2.5 ± 1.2 points above the newborn'
     >>> compare([-1.0, 0.0, 1.5], "the newborn")
     'level with the newborn, as far as 3 seeds can tell (0.2 ± 3.1 points)'
     """
-    mean, half = mean_and_half(points)
-    if np.isnan(mean):
+    found = estimate(points)
+    mean, half = found.mean, found.half
+    if not found.seeds:
         return f"not compared with {other} yet"
     if not abs(mean) <= half:
         side = "above" if mean > 0 else "below"
         alone = " (1 seed, no interval)" if np.isnan(half) else ""
         return f"{mean_in_words(abs(mean), half, 1)} points {side} {other}{alone}"
-    apart, seeds = mean_in_words(mean, half, 1), count_seeds(np.size(points))
+    apart, seeds = mean_in_words(mean, half, 1), count_seeds(found.seeds)
     return f"level with {other}, as far as {seeds} can tell ({apart} points)"
 
 
-def describe_ratio(doublings: ArrayLike) -> str:
+def describe_ratio(doublings: Any) -> str:
     """The geometric mean of ratios and its 95 % interval, in words.
 
-    Arguments: doublings, the log₂ of each ratio, one a seed, as `quantities.doublings` has them.
+    Arguments: doublings, the log₂ of the ratio, a Contrast or one a seed, as `quantities.doublings`
+        has it.
 
     >>> describe_ratio([0.0, 2.0, 4.0])
     '4.0 × (0.13 to 130)'

@@ -6,11 +6,13 @@ in Deep Networks, CVPR 2023; Critical Learning Periods Emerge Even in Deep Linea
 2024.
 """
 
+from dataclasses import dataclass
 from functools import cache, partial
 
 import numpy as np
 
-from cplab.quantities import SEEDS, Terms
+from cplab.quantities import SEEDS, reading
+from cplab.statistics import Contrast
 from cplab.studies import linear
 from reproduction.questions import LINEAR
 from reproduction.statement import above, below, between, statement
@@ -35,10 +37,21 @@ def grown_gain(size, depth, seed, kind="blank") -> float:
     return share(depth, GROWN, kind, seed) - share(depth, BIRTH, kind, seed)
 
 
-def depth_loss(size, depth, seed) -> Terms:
+@dataclass(frozen=True)
+class Net:
+    """A linear network, by depth and seed."""
+
+    depth: int
+    seed: int
+
+    def share(self) -> float:
+        return share(self.depth, BIRTH, "blank", self.seed)
+
+
+def depth_loss(size, depth, seed) -> Contrast:
     """Points that an eye that was closed at birth has with one layer more; two networks."""
-    deep, shallow = (share(n, BIRTH, "blank", seed) for n in (depth, depth - 1))
-    return Terms({"deep": deep, "shallow": -shallow})
+    deep, shallow = (reading(Net(n, seed), Net.share) for n in (depth, depth - 1))
+    return deep - shallow
 
 
 def competition_gain(size, depth, seed) -> float:

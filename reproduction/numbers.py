@@ -15,6 +15,7 @@ from operator import add
 from cplab import quantities as q
 from cplab.profiles import PROFILES
 from cplab.runs import Run
+from cplab.statistics import Contrast
 from cplab.studies.pruning import KernelPruning, KernelSplit, Pruned, Retraining, Search
 
 Cost = Callable[[Run], float]
@@ -227,12 +228,15 @@ def split_advantage(size, total, seed, ours, theirs) -> float:
     return split_accuracy(size, ours, total, seed) - split_accuracy(size, theirs, total, seed)
 
 
+def second(pruning: KernelPruning, total: int) -> float:
+    return 100 * q.kernel_split(pruning, total)[1] / total
+
+
 def second_layer_excess(size, total, seed, ours, theirs) -> float:
     """Percent of the kernels that are in the second layer, of one material above another."""
 
-    def kept(material: str) -> q.Terms:
-        pruning = KernelPruning(size, material=material, seed=seed)
-        return q.Terms({pruning: 100 * q.kernel_split(pruning, total)[1] / total})
+    def kept(material: str) -> Contrast:
+        return q.reading(KernelPruning(size, material=material, seed=seed), second, total=total)
 
     return kept(ours) - kept(theirs)
 

@@ -1,7 +1,5 @@
 """Fits against closed forms, simulations and known parameters."""
 
-import copy
-import pickle
 from functools import partial
 
 import numpy as np
@@ -127,16 +125,6 @@ def test_a_parameter_can_be_held():
     t = np.array([45, 60, 122.0])
     found = fit(partial(decline, normal=6.9), t, decline(t, 6.9, 130), {"tau": 50})
     assert found.parameters == pytest.approx({"tau": 130})
-
-
-@pytest.mark.parametrize("function", [decline, partial(decline, normal=6.9)], ids=["all", "some"])
-def test_a_fit_survives_pickling_and_copying(function):
-    start = {"normal": 6.0, "tau": 50} if function is decline else {"tau": 50}
-    found = fit(function, [0, 45, 60, 122.0], [6.8, 4.5, 4, 2], start)
-    for again in (pickle.loads(pickle.dumps(found)), copy.deepcopy(found)):
-        assert again.describe() == found.describe()
-        assert again.parameters == found.parameters
-        assert again.band([10, 20]).tolist() == found.band([10, 20]).tolist()
 
 
 def test_equal_values_have_no_r2():

@@ -1,8 +1,6 @@
 """Means, differences and correlations, each against a plain computation of the same."""
 
-import copy
 import math
-import pickle
 import re
 from typing import ClassVar
 
@@ -274,53 +272,6 @@ def test_a_comparison_says_which_side_the_interval_is_on(points, says):
     alone = statistics.compare([2.0], "the newborn")  # which no interval tells from it
     assert "above" in alone
     assert "no interval" in alone
-
-
-def test_a_number_of_parts_is_plain_in_whatever_is_not_linear():
-    parts = np.random.default_rng(0).normal(size=(6, 2))
-    whole, other = PerSeed(parts), PerSeed(parts[:, ::-1] * [1, 2])
-    plain, second = parts.sum(1), (parts[:, ::-1] * [1, 2]).sum(1)
-    for found, expected in (
-        (whole * other, plain * second),
-        (whole / other, plain / second),
-        (whole * whole, plain**2),
-        (np.sort(whole), np.sort(plain)),
-        (np.median(whole), np.median(plain)),
-        (whole.round(1), plain.round(1)),
-        (whole.copy()[:2], plain[:2]),
-    ):
-        assert np.allclose(found, expected)
-        assert not isinstance(found, PerSeed) or not hasattr(found, "parts")
-    assert np.allclose((-whole / 100).parts, -parts / 100)
-    for same in (copy.copy(whole), copy.deepcopy(whole), pickle.loads(pickle.dumps(whole))):
-        assert statistics.interval(same) == statistics.interval(whole)
-    with pytest.raises(ValueError, match="read-only"):
-        whole.sort()
-
-
-def test_what_numpy_copies_of_a_number_of_parts_is_plain_and_can_be_computed_with():
-    parts = np.random.default_rng(0).normal(size=(6, 2))
-    whole, plain = PerSeed(parts), parts.sum(1)
-    for found, expected in (
-        (np.sort(whole) / 100, np.sort(plain) / 100),
-        (-whole.copy(), -plain),
-        (whole.astype(float) / 2, plain / 2),
-        (whole.reshape(-1) * 2, plain * 2),
-        (whole[::-1] - np.sort(whole), plain[::-1] - np.sort(plain)),
-        (pickle.loads(pickle.dumps(np.sort(whole))), np.sort(plain)),
-        (copy.deepcopy(np.sort(whole)), np.sort(plain)),
-    ):
-        assert found.tolist() == expected.tolist()
-        assert statistics.interval(found) == statistics.interval(expected)
-    ordered = np.sort(whole)
-    again = copy.copy(ordered)
-    ordered /= 100
-    assert ordered.tolist() == (np.sort(plain) / 100).tolist()
-    assert again.tolist() == np.sort(plain).tolist()  # a copy stays as it was
-    rest = np.sort(whole)
-    assert np.divmod(plain, 1, out=(None, rest))[1].tolist() == np.divmod(plain, 1)[1].tolist()
-    with pytest.raises(TypeError):
-        whole /= 100
 
 
 def test_no_zero_has_a_minus():

@@ -13,8 +13,10 @@ from numpy.typing import ArrayLike
 from cplab.checks import one_of
 from cplab.deficits import VIEWS
 from cplab.lazy import check_calls
-from cplab.quantities import Missing, Terms, result, shared_beginning
+from cplab.quantities import Missing, result
+from cplab.quantities import reading as read_contrast
 from cplab.runs import Run, Window
+from cplab.statistics import Contrast
 
 __all__ = ["EYES", "MEASURES", "READINGS", "SEVENTHS", "acuity", "acuity_loss", "dominance"]
 __all__ += ["eye_share", "monocular", "neuron_shares", "patch", "share_curve", "share_loss"]
@@ -40,15 +42,19 @@ def neuron_shares(run: Run, epoch: int | None = None) -> np.ndarray:
     return np.array(shares[epoch])
 
 
-def eye_share(run: Run, eye: str = "right", epoch: int | None = None) -> float:
+def eye_share(run: Run, eye: str = "right", epoch: int | None = None) -> Contrast:
     """An eye's share of the neurons after an epoch, the mean over them: half if neither is ahead.
 
-    >>> round(eye_share(Run(model="eyes")), 1)
+    >>> round(float(eye_share(Run(model="eyes"))), 1)
     0.5
     """
     one_of("eye", eye, EYES)
+    return read_contrast(run, _eye_share, eye=eye, epoch=epoch)
+
+
+def _eye_share(run: Run, eye: str, epoch: int | None) -> float:
     right = float(neuron_shares(run, epoch).mean())
-    return Terms({shared_beginning(run): right if eye == "right" else 1 - right})
+    return right if eye == "right" else 1 - right
 
 
 def share_curve(run: Run, eye: str = "right") -> np.ndarray:
@@ -62,11 +68,11 @@ def share_curve(run: Run, eye: str = "right") -> np.ndarray:
     return right if one_of("eye", eye, EYES) == "right" else 1 - right
 
 
-def share_loss(run: Run, eye: str = "right") -> float:
+def share_loss(run: Run, eye: str = "right") -> Contrast:
     """What a life's deficits took of an eye's share, 0 to 1: the share in the same life without
     them, minus that in this one. At birth the other life is the newborn.
 
-    >>> share_loss(Run("blank:right", length=8, model="eyes")) > 0.1
+    >>> float(share_loss(Run("blank:right", length=8, model="eyes"))) > 0.1
     True
     """
     return eye_share(run.without_window(), eye) - eye_share(run, eye)
@@ -99,26 +105,30 @@ def monocular(run: Run, epoch: int | None = None) -> float:
     return float(dominance(run, epoch)[[0, -1]].sum())
 
 
-def acuity(run: Run, eye: str = "right", reading: str = "adapted") -> float:
+def acuity(run: Run, eye: str = "right", reading: str = "adapted") -> Contrast:
     """What one eye is worth alone in the end: accuracy in percent with the other one covered.
 
     Arguments: eye, left, right or both; reading, of one eye: with BatchNorm adapted to the cover,
         with the mean of the covered stem's maps in their place, or closed, as it is.
 
-    >>> acuity(Run(model="eyes"), "both") > acuity(Run(model="eyes"), "left", "closed")
+    >>> run = Run(model="eyes")
+    >>> float(acuity(run, "both")) > float(acuity(run, "left", "closed"))
     True
     """
     one_of("eye", eye, (*EYES, "both"))
     one_of("reading", reading, READINGS)
+    return read_contrast(run, _acuity, eye=eye, how=reading)
+
+
+def _acuity(run: Run, eye: str, how: str) -> float:
     found = result(run, "each_eye").final("each_eye")
-    right = found["both"] if eye == "both" else found[reading][EYES.index(eye)]
-    return Terms({shared_beginning(run): 100 * right})
+    return 100 * (found["both"] if eye == "both" else found[how][EYES.index(eye)])
 
 
-def acuity_loss(run: Run, eye: str = "right", reading: str = "adapted") -> float:
+def acuity_loss(run: Run, eye: str = "right", reading: str = "adapted") -> Contrast:
     """Points that an eye is worth less, in a reading, than in the same life without the deficits.
 
-    >>> acuity_loss(Run("blank:right", length=8, model="eyes")) > 0
+    >>> float(acuity_loss(Run("blank:right", length=8, model="eyes"))) > 0
     True
     """
     return acuity(run.without_window(), eye, reading) - acuity(run, eye, reading)

@@ -31,10 +31,10 @@ KNOWN = "all of it is known: nothing is left to train"
 ROWS = ("with it", "without it", "newborn with it", "equal training with it")
 
 
-def treatment_gain(run: Run) -> float:
+def treatment_gain(run: Run) -> statistics.Contrast:
     """Points that the treatments of a run brought: its accuracy minus that of the untreated one.
 
-    >>> treatment_gain(Run(deficit="blur", length=16, treatments="renorm@0"))
+    >>> float(treatment_gain(Run(deficit="blur", length=16, treatments="renorm@0")))
     0.0
     """
     return quantities.advantage(run, run.untreated())

@@ -431,3 +431,8 @@ def add_treatments(
                 parts.append(Event(t.kind.event, (t.strength,) if some else ()))
         parts.append(step)
     return tuple(parts)
+
+
+# What an explorer and `cplab run` show by default: three blocks at a rate that never changes, read
+# after as many clear epochs as lost time needs to be over.
+FLAGSHIP = Run(model="depth3-16", schedule="fixed", recovery=60)

@@ -638,8 +638,8 @@ import cplab
 from cplab.cli import main
 main(["run", "--deficit", "blur", "--length", "8"])
 explorer = cplab.Explorer()
-explorer.deficit.value, explorer.onset.value = "flip", 4
-print(explorer.readout.value, main(["data", "list"]))
+explorer.choose(deficit="flip", onset=4)
+print(explorer.words, main(["data", "list"]))
 try:
     cplab.images("practice", "ci")
 except cplab.CplabError as error:

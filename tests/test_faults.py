@@ -91,9 +91,9 @@ def test_a_deficit_that_fails_in_training_says_so_in_one_line():
     run = Run(fails_later, 0, 2, 1, "ci")
     one_line(lambda: cplab.run(run), "fails_later fails: ValueError: oops")
     explorer = Explorer(profile="ci", deficits=(fails_later,), length=2)
-    explorer.train.click()
-    assert explorer.job.wait(60)
-    assert "fails_later fails: ValueError: oops" in explorer.estimate.value
+    explorer.train()
+    assert explorer.wait(60)
+    assert "fails_later fails: ValueError: oops" in explorer.live["message"]
 
 
 def one_row(x, y):

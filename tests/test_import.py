@@ -46,7 +46,7 @@ def test_what_looks_up_and_computes_quantities_needs_no_torch(python):
 def test_looking_at_results_needs_no_torch(python):
     """The explorer with its pictures, tables and predictions: for installs without torch, for
     small machines, and to be there soon."""
-    code = "import cplab; explorer = cplab.Explorer(); explorer.deficit.value = 'noise'\n"
+    code = "import cplab; explorer = cplab.Explorer(); explorer.choose(deficit='noise')\n"
     code += "from cplab import Run, lab; lab.Prediction({}, {'blur': Run('blur', length=16)})"
     found = loaded(python, code)
     assert "bokeh" in found

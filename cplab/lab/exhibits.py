@@ -14,7 +14,6 @@ import numpy as np
 
 from cplab import quantities
 from cplab.checks import CplabError
-from cplab.lab.points import Plots, Points
 from cplab.runs import Run
 from cplab.show.predictions import all_seeds
 from cplab.show.results import bars, curves, means, over_epochs, rates, removal
@@ -48,15 +47,6 @@ const wait = setInterval(() => {
   document.body.replaceChildren(text);
 }, 50);
 </script>"""
-
-
-def explorer_panel(name: str) -> Any:
-    """One of the explorer's figures, for 16 epochs of blur from birth."""
-    plots, run = Plots(), Run("blur", length=16)
-    plots.show(Points(Run()), run, "blur", run)
-    found = getattr(plots, name)
-    found.update(**SIZE, min_width=None, max_width=None, sizing_mode="fixed")
-    return found
 
 
 def traces() -> Any:
@@ -156,12 +146,6 @@ EXHIBITS: dict[str, Callable[[], Any]] = {
     "removal": lambda: removal(Run(), ("blur", "flip", "permute", "noise"), **SIZE),
     "removal-paper-schedule": lambda: removal(Run(schedule="paper"), ("blur", "flip"), **SIZE),
     "rates-paper-schedule": lambda: rates(EARLY_LATE, **SIZE),
-    "learning-curves": lambda: explorer_panel("curve"),
-    "recovery": lambda: explorer_panel("pair"),
-    "cost-by-length": lambda: explorer_panel("removal"),
-    "cost-by-onset": lambda: explorer_panel("sensitivity"),
-    "cost-by-recovery": lambda: explorer_panel("healing"),
-    "map-of-harm": lambda: explorer_panel("map"),
     "fisher-trace": traces,
     "trace-and-certainty": certainty,
     "grown-and-pruned": grown_and_pruned,

@@ -1,74 +1,88 @@
-"""The explorer: sliders for a deficit, its onset and its length, and what was measured there."""
+"""The explorer: when was a network deprived, of what, for how long, and what did it cost?
 
-import asyncio
-import html
-import math
-import threading
+Python gives all that is known once, as text (see `cplab.lab.knowledge`), and `explorer.js` beside
+this file chooses and draws, in a notebook and on a page alike. What comes back is which point is
+looked at, and clicks on Train and Stop.
+"""
+
+import base64
+import importlib.util
+import json
+import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from functools import cache
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+import anywidget
 import ipywidgets as w
-import pandas as pd
+import numpy as np
+import traitlets
+from bokeh import models
 from bokeh.colors import RGB
-from bokeh.events import DoubleTap, PressUp, Tap
+from bokeh.palettes import RdBu
+from bokeh.plotting import figure
+from bokeh.resources import INLINE
 
 from cplab import data, results
 from cplab.checks import CplabError, one_of, quote, require, whole
 from cplab.deficits import canonical_name
-from cplab.lab.live import Clock, Job, describe_cost, describe_life
-from cplab.lab.points import Plots, Points
-from cplab.lab.surface import TEXT, Throttle, buttons, surface
+from cplab.lab.knowledge import Setting, band, describe_points
+from cplab.lab.live import Clock, Task, describe_cost, describe_life
+from cplab.lab.surface import Throttle
 from cplab.profiles import PROFILES
-from cplab.results import table
-from cplab.runs import CLOCKS, DATASETS, DEVICES, LONGEST, Run
-from cplab.show.pictures import strips
+from cplab.runs import DATASETS, DEVICES, FLAGSHIP, LONGEST, Run
+from cplab.show.pictures import png
 from cplab.show.previews import preview
 from cplab.show.results import source_note
-from cplab.show.theme import Style, label, style
-from cplab.statistics import detectable, percent
+from cplab.show.surface import as_document, library
+from cplab.show.theme import LIVE, plain_figure, style
+from cplab.statistics import percent
 
-PAPER = "paper"  # the profile of the second set of results
+HERE = Path(__file__).parent
 OFFERED = ("blur", "flip", "permute", "noise")
-KEY = "cut out: the same life without the window · harmless: less than 1 point of harm"
-LAST = " · final accuracy: mean of the last epochs (5 at most), since the rate stays"
-MOVED = ("deficit", "onset", "length", "recovery", "clock")
-COPY = (
-    "<button type='button' onclick=\"navigator.clipboard."
-    'writeText(this.previousElementSibling.textContent)">copy</button>'
-)
-CALM: Any = {"continuous_update": False, "layout": {"width": "220px"}}  # tells when it is let go
+UNITS = ("points", "clear epochs")
+PLACE = ("deficit", "onset", "length", "recovery")
+UNTRAINED = "Nobody has trained this yet, so there is nothing to show."
+NO_PYTHON = "Training needs Python: open this in a notebook and run the cell."
+NOT_HERE = "Training needs PyTorch and threads, which are not here; all results can be looked at."
 
 
-class Explorer(w.VBox):
-    """One screen: choose a deficit, its onset and its length; see what was measured; train it.
+class Explorer(anywidget.AnyWidget):
+    """One screen: drag a deficit along a life, and see what it cost.
 
     Arguments:
-        profile: the size of the experiment.
+        profile: the size of the experiment; without one it is `cplab.runs.FLAGSHIP`.
         deficits: those to choose from, by name or as functions of your own.
-        onset, length: where to begin.
+        onset, length: where to begin; the first of the deficits.
         device: of live runs.
-        at: a point as a link to a page of the site has it, or the whole link (see `cplab site`).
-        setting: other fields of a Run, such as schedule, dataset, model, and the seed of live runs.
+        at: a point as a link to the explorer's page has it, or the whole link.
+        setting: other fields of a Run, such as model, dataset, schedule and the seed of live
+            runs. The schedule `paper` is refused: no clear life is the control of its windows.
 
-    The controls are attributes, to be driven from Python as well: `deficit`, `onset`, `length`,
-    `recovery` where there are results of several, `clock` where rates fall with the epochs, `size`
-    where there are results of the paper's (set `.value`); `train`, `stop` (call `.click()`).
-    `readout` says what is seen. `points` is what is known (a Points), `plots` what is drawn (a
-    Plots), `job` trains.
+    `choose` moves, `run` is the chosen point, `words` what is said of it; `train`, `stop` and
+    `wait` are for live runs.
 
-    >>> explorer = Explorer(onset=4)
-    >>> explorer.run.call()
-    "cplab.run(deficit='blur', onset=4, length=8, profile='course', seed=0)"
+    >>> explorer = Explorer(onset=24)
+    >>> explorer.run.onset, explorer.run.model
+    (24, 'depth3-16')
     """
+
+    # as text: anywidget would keep every widget that has its module as a path
+    _esm = (HERE / "explorer.js").read_text("utf-8")
+    _css = (HERE / "explorer.css").read_text("utf-8")
+    library = traitlets.Any().tag(sync=True, **w.widget_serialization)
+    knowledge = traitlets.Unicode().tag(sync=True)
+    place = traitlets.Dict().tag(sync=True)
+    live = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
-        profile: str = "course",
+        profile: str | None = None,
         deficits: Sequence[Any] = OFFERED,
         onset: int = 0,
-        length: int = 8,
+        length: int = 16,
         device: str = "auto",
         at: str = "",
         **setting: Any,
@@ -80,286 +94,327 @@ class Explorer(w.VBox):
                 f"{name} is not allowed in Explorer: its points have one deficit of "
                 "`deficits` each, and nothing else"
             )
-        self._setting, self.device = setting, device
-        self._moves = 0  # so far: what was planned before the last is not drawn in advance
-        self.points, self.plots = Points(Run(profile=profile, **setting)), Plots()
-        names = [canonical_name(one, PROFILES[profile].size) for one in deficits]
-        paper = profile != PAPER and len(table(profile=PAPER))
-        self._build(names, [profile, *([PAPER] if paper else [])])
-        asked = {"onset": onset, "length": length, **read_link(at)}
-        onset, length = (whole(name, asked.pop(name), 0, LONGEST) for name in ("onset", "length"))
-        self._offer_setting(onset, length)
-        for name, value in asked.items():
-            known = {str(own): own for _, own in getattr(self, name).options}
-            getattr(self, name).value = known[one_of(name, value, known)]
-        for name in MOVED:
-            getattr(self, name).observe(self._choose, "value")
-        self.size.observe(self._resize, "value")
-        for gesture in (DoubleTap, PressUp, Tap):  # fast, slow and ordinary clicks
-            for chart in (self.plots.map, self.plots.lost_time_map):
-                chart.on_event(gesture, self._tap)
-        self._draw()
-        self._surface = surface(self.plots.panels)
-        self._tell()
-        super().__init__(self._screen())
-        self._look_ahead()
+        given = FLAGSHIP_FIELDS if profile is None else {"profile": profile}
+        like = Run(**given | setting)
+        self.device, self.setting = device, Setting(like)
+        size = PROFILES[like.profile].size
+        self.deficits = tuple(canonical_name(one, size) for one in deficits)
+        begin = {"deficit": self.deficits[0], "onset": onset, "length": length}
+        begin |= {"recovery": like.recovery, "unit": UNITS[0], "seeds": False}
+        super().__init__(
+            library=library(),
+            knowledge=json.dumps(self._know(), separators=(",", ":"), allow_nan=False),
+            place=begin,
+        )
+        self.choose(**{"onset": onset, "length": length, **read_link(at)})
+        self._task = Task(self._work, self._tell)
+        self.observe(self._say_cost, "place")
+        self.on_msg(self._hear)
+        self._say_cost()
 
     @property
     def run(self) -> Run:
         """The chosen point, as a run."""
-        return self.points.run_at(self.deficit.value, self.onset.value, self.length.value)
+        point = (self.place["deficit"], self.place["onset"], self.place["length"])
+        return self.setting.run_at(point, self.place["recovery"])
 
-    # What is on the screen
+    @property
+    def words(self) -> str:
+        """What is said of the chosen point."""
+        end = self._end()
+        return f"{end['head']} ({end['small']})" if end else UNTRAINED
 
-    def _build(self, names: list[str], sizes: list[str]) -> None:
-        self.deficit = buttons([(label(name), name) for name in names]).add_class("cplab-deficit")
-        self.size = buttons(sizes).add_class("cplab-size")
-        self.clock = buttons([(f"clock {name}", name) for name in CLOCKS]).add_class("cplab-clock")
-        self.onset, self.onset_box = slider("cplab-onset")
-        self.length, self.length_box = slider("cplab-length")
-        self.recovery = w.SelectionSlider(options=[("", 0)], **CALM).add_class("cplab-recovery")
-        self.one_recovery = w.HTML()
-        self.status = w.HTML().add_class("cplab-status")
-        self.phases = w.HTML(layout={"width": "100%"}).add_class("cplab-phases")
-        self.readout = w.HTML(layout={"min_width": "300px", "flex": "1 1 300px"})
-        self.readout.add_class("cplab-readout")
-        self.picture = w.HTML()
-        self.job = Job("Train this point", self._work, [self.size])
-        self.train, self.stop, self.estimate = self.job.start, self.job.stop, self.job.message
-        self.estimate.add_class("cplab-estimate")
-        self.code = w.HTML().add_class("cplab-code")
+    def choose(self, **place: Any) -> None:
+        """Move to another point. Arguments: deficit, onset, length, recovery, unit, seeds."""
+        for name, value in place.items():
+            one_of("what is chosen", name, (*PLACE, "unit", "seeds"))
+            if name in PLACE[1:]:
+                place[name] = whole(name, value, 1 if name == "length" else 0, LONGEST)
+        if "deficit" in place:
+            named = canonical_name(place["deficit"], PROFILES[self.setting.like.profile].size)
+            place["deficit"] = one_of("deficit", named, self.deficits)
+        one_of("unit", place.get("unit", UNITS[0]), UNITS)
+        self.place = {**self.place, **place}
 
-    def _screen(self) -> list[w.Widget]:
-        def row(*parts: w.Widget) -> w.Box:
-            return w.HBox(parts, layout={"align_items": "center", "flex_flow": "row wrap"})
+    # What is known --------------------------------------------------------------------------------
 
-        onset = w.HBox([w.HTML("onset&ensp;"), self.onset, self.onset_box])
-        length = w.HBox([w.HTML("length&ensp;"), self.length, self.length_box])
-        recovery = w.HBox([w.HTML("recovery&ensp;"), self.recovery, self.one_recovery])
-        choices = [row(self.deficit, self.size, self.clock), row(onset, length, recovery)]
-        shown = [self.phases, row(self.picture, self.readout), self._surface]
-        return [*choices, *shown, self.status, self.job, self.code]
-
-    def _offer_setting(self, onset: int, length: int) -> None:
-        """Offer what there is in this setting: these recoveries, so many epochs, a clock."""
-        like, recoveries = self.points.like, self.points.recoveries
-        options = tuple((f"{epochs} epochs", epochs) for epochs in recoveries)
-        if self.recovery.options != options:  # else the slider would go back to its first
-            self.recovery.options = options
-        self.recovery.value = like.recovery
-        self.one_recovery.value = "" if len(recoveries) > 1 else options[0][0]
-        self.onset.max = self.length.max = max(self.points.last(), onset, length)
-        self.onset.value, self.length.value = onset, length
-        for control, wanted in (
-            (self.recovery, len(recoveries) > 1),
-            (self.size, len(self.size.options) > 1),
-            (self.clock, like.schedule == "paper"),
-        ):
-            control.layout.display = "" if wanted else "none"
-        key = f"{KEY}{LAST if like.schedule == 'fixed' else ''}"
-        self.status.value = f"<small>{html.escape(source_note(self.points.table))} · {key}</small>"
-
-    # What happens
-
-    def _choose(self, change: Any = None) -> None:
-        """Show the chosen point: the figures first, in one go. Called by every control."""
-        with self._surface.batch_changes():
-            self._draw()
-        self._tell(picture=change is None or change.owner is self.deficit)
-        self._look_ahead()
-
-    def _draw(self) -> None:
-        self.points.like = replace(self.points.like, recovery=self.recovery.value)
-        self.points.clock = self.clock.value
-        self._drawn = self._what_is_shown(self.run)
-        self.plots.show(*self._drawn)
-
-    def _what_is_shown(self, run: Run) -> tuple[Points, Run, str, Run | None]:
-        shown = run if run in self.points else next(iter(self.points.neighbours(run)), None)
-        return self.points, run, self.deficit.value, shown
-
-    def _tell(self, picture: bool = True) -> None:
-        for widget, traits in self._say(self.run).items():
-            for name, text in traits.items():
-                setattr(widget, name, text)
-        if picture:
-            self._draw_picture()
-        if not self.job.busy:
-            self.job.progress.value = 0
-
-    def _say(self, run: Run) -> dict[w.Widget, dict[str, str]]:
-        """What is said of a point, as traits of widgets."""
-        known = run in self.points
-        nearest = [] if known else self.points.neighbours(run)
-        words = {
-            self.readout: f'<div style="{TEXT}">{self._words(run, nearest)}</div>',
-            self.phases: time_line(run, style(self.deficit.value)),
-            self.code: f"<code>{html.escape(run.call())}</code> {COPY}",
+    def _know(self) -> dict[str, Any]:
+        """All that explorer.js needs, as plain data."""
+        setting, like = self.setting, self.setting.like
+        known = self._known = describe_points(setting, self.deficits)
+        clear, pictures = thumbnails(like, self.deficits)
+        points = [point for point in setting.points() if point[0] in self.deficits]
+        axes = {name: sorted({p[i] for p in points}) for i, name in ((1, "onset"), (2, "length"))}
+        ends = [onset + length for _, onset, length in points]
+        found = {
+            "points": known,
+            "deficits": [look(name, pictures.get(name, clear)) for name in self.deficits],
+            "clear": clear,
+            "clearName": "clear from birth on",
+            "recoveries": setting.recoveries(),
+            "units": UNITS if setting.fixed else UNITS[:1],
+            "axes": {name: [*map(str, values)] for name, values in axes.items()},
+            "last": max([8, *ends]) + setting.recoveries()[-1],
+            "longest": max([8, *(onset for _, onset, _ in points)]) + setting.recoveries()[-1],
+            "untrained": UNTRAINED,
+            "noPython": NO_PYTHON,
+            "source": source_note(setting.table),
+            "call": like_call(like),
         }
-        if not self.job.busy:
-            todo = self._todo(run)
-            more = "" if len(todo) == 1 else " with its missing controls"
-            words[self.estimate] = f"live{more}: {describe_cost(todo)}"
-        train = {"description": "Train it again" if known else "Train this point"}
-        return {self.train: train} | {one: {"value": text} for one, text in words.items()}
+        if setting.fixed and setting.grey():
+            found["grey"] = band({s: c[: found["longest"]] for s, c in setting.grey().items()})
+        found |= reaches(known) | {"accuracy": reach_of_accuracy(known, found.get("grey"))}
+        figures = life_figure(found), ages_figure(found), map_figure(found)
+        return found | {"figures": [as_document(one) for one in figures]}
 
-    def _look_ahead(self) -> None:
-        """Have the next steps of both sliders drawn in advance, when nothing else is to be done."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:  # no notebook, or not its thread
-            return
-        self._moves += 1
-        steps = [(bar, step) for bar in (self.onset, self.length) for step in (1, -1)]
-        for i, (bar, step) in enumerate(steps):
-            loop.call_later(0.05 + 0.01 * i, self._foresee, self._moves, bar, bar.value + step)
+    def _end(self) -> dict[str, Any] | None:
+        place = self.place
+        point = self._known.get(f"{place['deficit']},{place['onset']},{place['length']}")
+        return point and point["at"].get(place["recovery"])
 
-    def _foresee(self, move: int, bar: w.IntSlider, epoch: int) -> None:
-        busy = move != self._moves or self.job.busy or self.plots.has_live()
-        if busy or not bar.min <= epoch <= bar.max:
-            return
-        controls = [getattr(self, name) for name in (*MOVED, "size")]
-        values = {one: one.index if one.has_trait("index") else one.value for one in controls}
-        ends = (epoch if one is bar else one.value for one in (self.onset, self.length))
-        run = self.points.run_at(self.deficit.value, *ends)
-        self._surface.precompute(
-            lambda: self.plots.show(*self._what_is_shown(run)),
-            # not what the controls say: another thread may have moved them, and wait to draw that
-            lambda: self.plots.show(*self._drawn),
-            values | {bar: epoch},
-            self._say(run),
-            values,
-        )
+    # Training -------------------------------------------------------------------------------------
 
-    def _resize(self, change: Any) -> None:
-        """Show the results of another size, at the same point of a life."""
-        scale = PROFILES[change.old].pace / PROFILES[change.new].pace
-        onset, length = (round(scale * bar.value) for bar in (self.onset, self.length))
-        self._know(Run(profile=change.new, **self._setting))
-        self._offer_setting(onset, length)
-        self._choose()
+    def train(self) -> None:
+        """Train the chosen point, and after it those of its controls that nobody trained."""
+        self._task.start()
 
-    def _know(self, like: Run) -> None:
-        """Take the results that there are by now."""
-        self.points = Points(like)
-        self._surface.discard_precomputed()
+    def stop(self) -> None:
+        """Stop training; it goes on from there when it is asked for again."""
+        self._task.stop()
 
-    def _tap(self, event: Any) -> None:
-        """A click on a map chooses the point: on an axis of names, cell i is from i to i + 1."""
-        onsets, lengths = self.plots.map.x_range.factors, self.plots.map.y_range.factors
-        i, j = math.floor(event.x), math.floor(event.y)
-        if 0 <= i < len(onsets) and 0 <= j < len(lengths):
-            self.onset.value, self.length.value = int(onsets[i]), int(lengths[j])
+    def wait(self, seconds: float) -> bool:
+        """Wait for training to end; False if it has not by then."""
+        return self._task.wait(seconds)
 
-    def _draw_picture(self) -> None:
-        like = self.points.like
-        rows, shown = preview(like.dataset, like.profile, self.deficit.value)
-        page = strips(rows, scale=max(1, 40 // rows["clear"].shape[1])).data
-        absent = shown != like.dataset
-        self.picture.value = page + ("<small>PRACTICE images</small>" if absent else "")
+    def _hear(self, widget: Any, content: dict, buffers: Any) -> None:
+        if "hello" in content:
+            able = sys.platform != "emscripten" and importlib.util.find_spec("torch")
+            self.send({"alive": True, "why": "" if able else NOT_HERE})
+        elif "train" in content:
+            self.train()
+        elif "stop" in content:
+            self.stop()
+        elif "wait" in content:  # Colab's page hears Python only while Python answers it
+            self._task.wait(0.25)
+            self.send_state("live")
 
-    def _words(self, run: Run, nearest: list[Run]) -> str:
-        """The read-out: what the chosen point shows, in words and with its interval."""
-        if run not in self.points:
-            if not nearest:
-                return f"Nobody has trained {describe_life(run)} yet. <b>Train it.</b>"
-            rows = "; ".join(
-                f"onset {r.onset}, length {r.length}: {self.points.accuracy(r)}" for r in nearest
-            )
-            return (
-                f"Not trained: {describe_life(run)}. Its trained neighbours: {rows}. "
-                "The curves show the first of them. <b>Train this point</b> to know."
-            )
-        begin = (
-            f"{describe_life(run)} ends at <b>{self.points.accuracy(run)}</b> "
-            f"after {run.recovery} epochs of recovery"
-        )
-        if run.deficit == "none":
-            return f"{begin}. Now let a deficit last for some epochs."
-        point = self.points.mean(run)
-        if math.isnan(point.loss):
-            return f"{begin}. Its controls are not trained yet."
-        clock = f", clock {self.clock.value}" if run.schedule == "paper" else ""
-        return f"{begin}{clock}: {cost_in_words(point)}. <b>{verdict(point)}</b>"
+    def _controls(self, run: Run) -> list[Run]:
+        """The controls of a run that no result and no longer life stands for."""
+        wanted = [run.without_window(), run.equal_training()]
+        clear = self.setting.clear
+        return [c for c in wanted if run.seed not in clear(c.onset, c.recovery)]
 
-    # Training
+    def _say_cost(self, change: Any = None) -> None:
+        if not self._task.busy:
+            todo = [self.run, *self._controls(self.run)]
+            more = "" if len(todo) == 1 else " with its controls"
+            self.live = {"message": f"live{more}: {describe_cost(todo)}"}
 
-    def _todo(self, run: Run) -> list[Run]:
-        """The runs that Train trains: the point, and those of its controls that nobody trained."""
-        controls = [run.equal_training(), run.without_window(self.clock.value)]
-        return list(dict.fromkeys([run, *(c for c in controls if not results.find(c))]))
+    def _tell(self, message: str, error: bool = False) -> None:
+        self.live = {**self.live, "message": message, "busy": self._task.busy, "error": error}
 
-    def _work(self, stop: threading.Event) -> str:
-        """Train the chosen point, beside the other controls, which may be moved meanwhile."""
-        from cplab.engine.tree import plan
+    def _work(self, stop: Any) -> str:
+        run, known = self.run, self._end()
+        controls = self._controls(run)
+        base = {"busy": True, "point": [run.deficit, run.onset, run.length]}
+        base |= {"colab": "google.colab" in sys.modules}
+        grown: dict[int, float] = {}
+        epochs = run.epochs + sum(c.epochs for c in controls)
+        clock = Clock(None, epochs, results.estimate([run, *controls]))
 
-        run = self.run
-        todo = self._todo(run)
-        clock = Clock(self.job, sum(root.epochs for root in plan(todo)))
-        grown = dict[int, float]()  # accuracy by epoch
-        draw = Throttle(lambda: self.plots.live([*grown], [*grown.values()]))
+        def draw() -> None:
+            accuracy = [100 * grown[epoch] for epoch in sorted(grown)]
+            self.live = {**base, "accuracy": accuracy, **clock.state()}
+
+        throttle = Throttle(draw)
 
         def report(of: Run, row: dict) -> None:
             clock(of, row)
-            last = row["part"] + 1
-            if "epoch" in row and of.timeline[:last] == run.timeline[:last]:
-                grown[row["epoch"] + 1] = row["test_accuracy"]
-            if self.run == run:
-                draw()
+            if of == run and "epoch" in row:
+                grown[row["epoch"]] = row["test_accuracy"]
+            throttle()
 
-        how = {"device": self.device, "workers": 1, "stop": stop, "report": report}
-        fresh = None
-        try:
-            fresh = dict(results.collect(todo, fresh=True, **how))[run]
-        finally:
-            self._know(self.points.like)
-            self._offer_setting(self.onset.value, self.length.value)
-            self._choose()
-            if fresh and self.run == run:
-                grown = dict(enumerate(fresh.series("test_accuracy"), 1))
-                draw(last=True)
-        self.job.progress.value = self.job.progress.max
+        how: dict[str, Any] = {"device": self.device, "workers": 1, "stop": stop, "report": report}
+        draw()
+        # a point that was untrained when it was chosen may have been trained elsewhere by now
+        point = (run.deficit, run.onset, run.length)
+        fresh = known is not None and run.seed in self.setting.curves(point, run.recovery)
+        [(_, found)] = results.collect([run], fresh=fresh, **how)
+        grown.update(enumerate(found.series("test_accuracy")))
+        for control in controls:
+            list(results.collect([control], **how))
+        for one in (run, *controls):
+            self.setting.add(one)
+        self.knowledge = json.dumps(self._know(), separators=(",", ":"), allow_nan=False)
+        throttle(last=True)
         where = "" if self.run == run else f", of {describe_life(run)}"
-        return f"live, seed {run.seed}: {percent(fresh.accuracy)} %{where}"
+        return f"live, seed {run.seed}: {percent(found.accuracy)} %{where}"
+
+
+FLAGSHIP_FIELDS = {name: getattr(FLAGSHIP, name) for name in ("model", "schedule", "recovery")}
 
 
 # Parts ------------------------------------------------------------------------------------------
 
 
-def read_link(at: str) -> dict[str, str]:
-    """The point in a link, `…#explorer?deficit=flip&onset=4&length=8`, or in its end alone."""
-    point = dict(parse_qsl(at.rpartition("?")[2]))
+def read_link(at: str) -> dict[str, Any]:
+    """The point in a link, `…#deficit=flip&onset=4&length=8`, or in its end alone."""
+    point = dict(parse_qsl(at.rpartition("#")[2].rpartition("?")[2]))
     require(point or not at, f"at {quote(at)} is not allowed: give onset=4&length=8, or a link")
     for name in point:
-        one_of("control", name, MOVED)
-    return point
+        one_of("control", name, PLACE)
+    return {n: int(v) if n in PLACE[1:] and v.isdecimal() else v for n, v in point.items()}
 
 
-def slider(css: str) -> tuple[w.IntSlider, w.BoundedIntText]:
-    """A slider that tells when it is let go, and the number box beside it."""
-    bar = w.IntSlider(readout=False, **CALM).add_class(css)
-    box = w.BoundedIntText(layout={"width": "60px"}).add_class(f"{css}-box")
-    for name in ("value", "max"):
-        w.link((bar, name), (box, name))
-    return bar, box
+def like_call(like: Run) -> str:
+    """The line of Python of a run, with marks for deficit, onset, length and recovery."""
+    from dataclasses import replace
+
+    marked = replace(like, deficit="blur", onset=1111, length=2222, recovery=3333)
+    return marked.call().replace("'blur'", "'deficit'")
 
 
-def time_line(run: Run, look: Style) -> str:
-    """The phases of a life, as wide as they are long, as HTML."""
-    ink = "black" if RGB.from_hex_string(look.colour).luminance > 0.18 else "white"
-    phases = (
-        ("clear", run.onset, "#e8e8e8", "black"),
-        (look.label, run.length, look.colour, ink),
-        ("recovery", run.recovery, "#f4f4f4", "black"),
-    )
-    parts = (
-        f'<div style="flex:{epochs} 0 0;overflow:hidden;background:{hue};color:{ink}">'
-        f"{html.escape(text)}</div>"
-        for text, epochs, hue, ink in phases
-        if epochs
-    )
-    css = "display:flex;text-align:center;font-size:12px;line-height:28px;white-space:nowrap"
-    return f'<div style="{css}">{"".join(parts)}</div>'
+def look(name: str, picture: str) -> dict[str, str]:
+    """How a deficit looks, by day and by night."""
+    own = style(name)
+    hue = RGB.from_hex_string(own.colour)
+    parts = [round(part + 0.4 * (255 - part)) for part in (hue.r, hue.g, hue.b)]
+    ink = "#000000" if hue.luminance > 0.18 else "#FFFFFF"
+    night = "#{:02X}{:02X}{:02X}".format(*parts)
+    words = {"name": name, "label": own.label, "dash": own.dash, "marker": own.marker}
+    return words | {"colour": own.colour, "night": night, "ink": ink, "picture": picture}
+
+
+@cache
+def thumbnails(like: Run, deficits: tuple[str, ...]) -> tuple[str, dict[str, str]]:
+    """Small pictures of what a network sees, clear and under each deficit, as links of a page."""
+    clear, seen = "", {}
+    for name in deficits:
+        rows, _ = preview(like.dataset, like.profile, name, count=8)
+        clear = picture_link(rows["clear"])
+        seen[name] = picture_link(rows.get("seen", rows["clear"]))
+    return clear, seen
+
+
+def picture_link(images: np.ndarray) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png(images, 1)).decode()}"
+
+
+def reaches(known: dict[str, dict]) -> dict[str, Any]:
+    """Where the axes of harm and of accuracy end, which stay while one moves."""
+    ends = [
+        end
+        for point in known.values()
+        for recovery, end in point["at"].items()
+        if end["harm"] and recovery >= 15  # before that lives are still on their way up
+    ]
+    harm = [end["harm"][0] for end in ends] or [0.0]
+    back = [end["back"][0] for end in ends if end["back"][0] is not None] or [0.0]
+    room = [
+        [min(0, *one) - 0.12 * np.ptp([0, *one]) - 0.5, max(1, *one) + 0.15 * np.ptp([0, *one])]
+        for one in (harm, back)
+    ]
+    most = [max(limit, *np.abs(one)) for limit, one in ((6, harm), (30, back))]
+    return {"reach": [[float(x) for x in one] for one in room], "most": [float(x) for x in most]}
+
+
+def reach_of_accuracy(known: dict[str, dict], grey: dict | None) -> list[float]:
+    """The lowest and the highest mean accuracy of all clear epochs but the first, in percent. Under
+    a deficit it may be lower."""
+    means = list((grey or {}).get("mean", ()))
+    for key, point in known.items():
+        _, onset, length = key.split(",")
+        for one in point["bands"]:
+            means += one["mean"][: int(onset)] + one["mean"][int(onset) + int(length) :]
+            means += one.get("clear", {}).get("mean", [])
+    return [min(means, default=0) / 10, max(means, default=1000) / 10]
+
+
+# Figures, which explorer.js fills ---------------------------------------------------------------
+
+
+def empty_figure(x: str, y: str, **options: Any) -> figure:
+    fig = plain_figure("", x, y, sizing_mode="stretch_both", min_width=200, **options)
+    fig.background_fill_alpha = fig.border_fill_alpha = 0
+    fig.min_border = 4
+    return fig
+
+
+def add(fig: figure, kind: str, source: str, hue: str, at: str, **options: Any) -> None:
+    """A glyph of the source of this name. Arguments: hue, what has its colour: `own`, `clear`,
+    `ink`, a deficit, or nothing; at, the columns that say where; options, of these a text that
+    begins with @ names a column."""
+    there = {r.data_source.name: r.data_source for r in fig.renderers}
+    data_source = there.get(source) or models.ColumnDataSource(name=source)
+    fields = [v[1:] for v in options.values() if isinstance(v, str) and v.startswith("@")]
+    options = {n: v[1:] if v in [f"@{f}" for f in fields] else v for n, v in options.items()}
+    for column in (*at.split(), *fields, *options.pop("more", ())):
+        data_source.data.setdefault(column, [])
+    getattr(fig, kind)(*at.split(), source=data_source, name=hue, **options)
+
+
+def life_figure(found: dict[str, Any]) -> figure:
+    """Test accuracy against clear epochs seen: the clear life, this one, its dip, and its harm."""
+    low, high = found["accuracy"]
+    reach = models.Range1d(low - 3, high + 4)
+    across = models.Range1d(-1, 1.16 * found["longest"])
+    fig = empty_figure("clear epochs seen", "test accuracy, %", x_range=across, y_range=reach)
+    for source, hue in (("grey", "clear"), ("own", "own")):
+        add(fig, "varea", source, hue, "x low high", fill_alpha=0.2)
+        add(fig, "multi_line", f"{source} seeds", hue, "xs ys", line_alpha=0.5)
+        add(fig, "line", source, hue, "x mean", line_width=2.5)
+    add(fig, "line", "dip", "own", "x mean", line_width=1.5, line_dash="dotted")
+    add(fig, "scatter", "dip", "own", "x mean", size=3)
+    add(fig, "line", "live", "", "x mean", line_width=2, color=LIVE.colour)
+    add(fig, "scatter", "live", "", "x mean", size=7, marker=LIVE.marker, color=LIVE.colour)
+    add(fig, "segment", "bracket", "ink", "x0 y0 x1 y1", line_width=2.5)
+    big = {"text_font_size": "15px", "text_font_style": "bold", "y_offset": 3}
+    small = {"text_font_size": "12px", "y_offset": 22}
+    add(fig, "text", "tag", "ink", "x y text", text_baseline="top", **big)
+    add(fig, "text", "name", "own", "x y text", text_baseline="top", **small)
+    above: dict[str, Any] = {"text_align": "right", "text_baseline": "bottom", "y_offset": -3}
+    add(fig, "text", "greyName", "clear", "x y text", text_font_size="12px", **above)
+    beside: dict[str, Any] = {"x_offset": 5, "y_offset": -3, "text_font_size": "12px"}
+    add(fig, "text", "below", "own", "x y text", **beside)
+    return fig
+
+
+def ages_figure(found: dict[str, Any]) -> figure:
+    """Harm by onset, one line a deficit."""
+    last = max([8, *map(int, found["axes"]["onset"])])
+    reach = models.Range1d(-0.04 * last, 1.32 * last)
+    fig = empty_figure("onset", "harm", x_range=reach, y_range=models.Range1d(0, 1))
+    fig.add_layout(models.Span(dimension="width", location=0, line_color="#888888"))
+    for own in found["deficits"]:
+        source, name = f"ages {own['name']}", own["name"]
+        add(fig, "segment", source, name, "x low x high")
+        add(fig, "line", source, name, "x y", line_dash=own["dash"])
+        look = {"size": 8, "marker": own["marker"], "fill_color": "@fill"}
+        add(fig, "scatter", source, name, "x y", **look)
+    add(fig, "scatter", "here", "ink", "x y", size=16, fill_alpha=0, line_width=2)
+    words = {"text_font_size": "12px", "text_baseline": "middle", "x_offset": 9}
+    add(fig, "text", "names", "", "x y text", text_color="@hue", **words)
+    return fig
+
+
+def map_figure(found: dict[str, Any]) -> figure:
+    """Harm by onset and length; hollow where it is not told from zero."""
+    across, up = (models.FactorRange(*found["axes"][name]) for name in ("onset", "length"))
+    fig = empty_figure("onset", "length", x_range=across, y_range=up)
+    fig.grid.visible = False
+    hue = models.LinearColorMapper(palette=RdBu[11], low=-1, high=1)
+    cell: dict[str, Any] = {"width": 0.94, "height": 0.9}
+    filled = {"fill_color": {"field": "value", "transform": hue}, "fill_alpha": "@alpha"}
+    more = {"line_color": "#888888", "hatch_pattern": "/", "hatch_color": "#888888"}
+    more |= {"hatch_alpha": "@hatch", "hatch_weight": 0.7, "more": ["value"]}
+    add(fig, "rect", "cells", "", "onset length", **cell, **filled, **more)
+    words = {"text_align": "center", "text_baseline": "middle", "text_font_size": "13px"}
+    add(fig, "text", "cells", "", "onset length text", text_color="@hue", **words)
+    add(fig, "rect", "mark", "ink", "onset length", **cell, fill_alpha=0, line_width=3)
+    return fig
+
+
+# Beside the explorer ----------------------------------------------------------------------------
 
 
 def pictures(dataset: str, profile: str) -> data.Images:
@@ -373,39 +428,28 @@ def pictures(dataset: str, profile: str) -> data.Images:
     return data.images(dataset if data.is_here(dataset) else "practice", profile)
 
 
-def cost_in_words(point: pd.Series) -> str:
-    """What a window cost: harm, and beside it lost time, which sleep would have cost as well.
-
-    >>> point = {"loss": 0.058, "loss_half": 0.007, "lost_time": 0.042, "lost_time_half": 0.005}
-    >>> cost_in_words(pd.Series(point | {"harm": 0.016, "harm_half": 0.006}))
-    'harm 1.6 ± 0.6 and lost time 4.2 ± 0.5, together 5.8 ± 0.7 points below equal training'
-    """
-    loss = percent(abs(point.loss), point.loss_half)
-    words = f"{loss} points {'below' if point.loss >= 0 else 'above'} equal training"
-    if math.isnan(point.harm):
-        return words
-    harm, lost = (percent(point[n], point[f"{n}_half"]) for n in ("harm", "lost_time"))
-    return f"harm {harm} and lost time {lost}, together {words}"
+# Without Python ---------------------------------------------------------------------------------
 
 
-def verdict(point: pd.Series) -> str:
-    """What the two comparisons, with their intervals, allow to say.
+def page_body(explorer: Explorer) -> str:
+    """An explorer as a part of a page that has loaded BokehJS: it moves, and does not train."""
+    values = {"knowledge": explorer.knowledge, "place": explorer.place, "live": {}}
+    text = json.dumps(values).replace("</", "<\\/")
+    module = Explorer._esm.replace("export default {", "const explorer = {")
+    module = module.replace("export function", "function")
+    return f"""<style>{Explorer._css}</style><div id="explorer"></div>
+<script type="module">{module}
+const model = page({text}), place = document.getElementById("explorer");
+explorer.render({{model, el: place}});
+</script>"""
 
-    >>> from cplab import windows
-    >>> points = windows.point_means(windows.same_setting(Run()))
-    >>> verdict(points.loc["flip", 0, 16])
-    'Something was learned, less than from clear images.'
-    """
-    if math.isnan(point.harm) or math.isnan(point.loss):
-        return "One control is missing: no verdict."
-    if math.isnan(point.harm_half) or math.isnan(point.loss_half):
-        return "One seed: no interval, no verdict."
-    if point.harm - point.harm_half > 0:
-        return "Worse than without these epochs: the deficit did harm, and this recovery left it."
-    if point.loss - point.loss_half <= 0:
-        seen = percent(detectable(point.loss_half, point.pairs))
-        return f"No lasting loss is seen; {seen} points would be seen 8 times in 10."
-    if point.harm + point.harm_half < 0:
-        return "Something was learned, less than from clear images."
-    seen = percent(detectable(point.harm_half, point.pairs))
-    return f"Time was lost; no harm is seen ({seen} points would be seen 8 times in 10)."
+
+def explorer_page(path: Path, explorer: Explorer | None = None) -> None:
+    """Write an explorer as one file of HTML that needs nothing else."""
+    body = page_body(explorer or Explorer())
+    text = f"""<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Explorer</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
+<style>body {{ background: #fff; margin: 8px; }}
+@media (prefers-color-scheme: dark) {{ body {{ background: #111; }} }}</style>
+{INLINE.render_js()}</head><body><main>{body}</main></body></html>"""
+    Path(path).write_text(text, encoding="utf-8")

@@ -1,6 +1,7 @@
 """Work that one starts with a button and watches, in a thread."""
 
 import html
+import math
 import sys
 import threading
 import time
@@ -27,6 +28,61 @@ from cplab.statistics import percent
 PAUSED = "stopped: Train goes on from the last checkpoint"
 
 
+class Task:
+    """Runs some work in a thread, once at a time.
+
+    Arguments: work, called with the threading.Event that `stop` sets, returns what is said in the
+        end; tell, called with what is to be said then, and whether that is an error; begun, called
+        when the work begins; stopped, what is said after `stop`.
+
+    `busy` says whether it is under way.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[threading.Event], str],
+        tell: Callable[[str, bool], Any],
+        begun: Callable[[], Any] = lambda: None,
+        stopped: str = PAUSED,
+    ) -> None:
+        self._work, self._tell, self._begun, self._stopped = work, tell, begun, stopped
+        self.halt, self.done, self.busy = threading.Event(), threading.Event(), False
+
+    def start(self) -> None:
+        """Begin, unless it is under way."""
+        if self.busy:
+            return
+        self.halt.clear()
+        self.done.clear()
+        self.busy = True
+        self._begun()
+        threading.Thread(target=self._do, daemon=True).start()
+
+    def stop(self) -> None:
+        """Have it end as soon as it can."""
+        self.halt.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for it to end; False if it has not by then."""
+        return self.done.wait(seconds)
+
+    def _do(self) -> None:
+        message, error = "stopped by an error", True
+        try:
+            message, error = self._work(self.halt), False
+        except Cancelled:
+            message, error = self._stopped, False
+        except CplabError as problem:
+            message = str(problem)
+        except Exception as problem:
+            message = str(problem)
+            raise
+        finally:
+            self.busy = False
+            self._tell(message, error)
+            self.done.set()
+
+
 class Job(w.HBox):
     """A button that starts some work, a bar, and a button that stops it.
 
@@ -44,54 +100,42 @@ class Job(w.HBox):
         locked: Sequence[w.Widget] = (),
         stopped: str = PAUSED,
     ) -> None:
-        self._work, self._locked, self._stopped = work, locked, stopped
-        self._halt, self._done, self.busy = threading.Event(), threading.Event(), False
+        self.task = Task(work, self._end, lambda: self._rest(True), stopped)
+        self._locked = locked
         firm = {"flex": "0 0 auto"}  # however much is said beside it
         self.start = w.Button(description=words, button_style="primary", layout=firm)
         self.stop = w.Button(description="Stop", disabled=True, layout=firm)
         self.message = w.HTML().add_class("cplab-live")
         self.progress = w.IntProgress(min=0, max=1, layout={"width": "140px", **firm})
         line = [self.start, self.message, self.progress, self.stop]
-        self._pulse = Pulse(self._done, [*line, *locked]) if "google.colab" in sys.modules else None
+        colab = "google.colab" in sys.modules
+        self._pulse = Pulse(self.task.done, [*line, *locked]) if colab else None
         line += [self._pulse] if self._pulse else []
         super().__init__(line, layout={"align_items": "center"})
         self.start.on_click(self._begin)
-        self.stop.on_click(lambda _: self._halt.set())
+        self.stop.on_click(lambda _: self.task.stop())
+
+    @property
+    def busy(self) -> bool:
+        return self.task.busy
 
     def wait(self, seconds: float) -> bool:
         """Wait for the work to end; False if it has not by then."""
-        return self._done.wait(seconds)
+        return self.task.wait(seconds)
 
     def _begin(self, button: Any) -> None:
-        if self.busy:
-            return
-        self._halt.clear()
-        self._done.clear()
-        self._rest(True)
-        threading.Thread(target=self._do, daemon=True).start()
+        self.task.start()
         if self._pulse:
             self._pulse.going = True
 
     def _rest(self, busy: bool) -> None:
-        self.busy, self.stop.disabled = busy, not busy
+        self.stop.disabled = not busy
         for control in (self.start, *self._locked):
             control.disabled = busy
 
-    def _do(self) -> None:
-        message = "stopped by an error"
-        try:
-            message = self._work(self._halt)
-        except Cancelled:
-            message = self._stopped
-        except CplabError as error:
-            message = error_html(error)
-        except Exception as error:
-            message = error_html(error)
-            raise
-        finally:
-            self._rest(False)
-            self.message.value = message
-            self._done.set()
+    def _end(self, message: str, error: bool) -> None:
+        self._rest(False)
+        self.message.value = error_html(message) if error else message
 
 
 class Pulse(anywidget.AnyWidget):
@@ -206,28 +250,77 @@ class Live(w.VBox):
 
 
 class Clock:
-    """Says at each reported epoch how far a Job is, and how much longer it takes by the clock: what
-    is measured on the way takes time as well. Arguments: job; epochs, to be trained in all."""
+    """Says at each reported epoch how far training is, and how much longer it takes.
 
-    def __init__(self, job: Job, epochs: int) -> None:
-        self.job, self.times = job, [time.monotonic()]
-        job.progress.value, job.progress.max = 0, max(1, epochs)
+    Epochs that come from a checkpoint are there at once, and tell nothing of the pace. A first
+    guess holds until an epoch was trained here; if it turns out wrong by a factor of two, that is
+    said.
+
+    Arguments: job, whose message and bar are set, or None; epochs, to be trained in all; expected,
+        seconds for all of them, if known.
+    """
+
+    def __init__(self, job: Job | None, epochs: int, expected: float | None = None) -> None:
+        self.job, self.epochs, self.done, self.message = job, max(1, epochs), 0, ""
+        self._expected, self._times, self._paces = expected, [time.monotonic()], list[float]()
+        if job:
+            job.progress.value, job.progress.max = 0, self.epochs
 
     @property
     def seconds(self) -> float:
         """Since it began, until the last epoch."""
-        return self.times[-1] - self.times[0]
+        return self._times[-1] - self._times[0]
+
+    @property
+    def left(self) -> float:
+        """Seconds until the end, by the last five epochs: others may work beside it by now."""
+        known = self._paces[1:] or self._paces  # the first epoch is also for loading images
+        pace = float(np.median(known[-5:])) if known else math.nan
+        if math.isnan(pace) and self._expected is not None:
+            pace = self._expected / self.epochs
+        return pace * (self.epochs - self.done)
 
     def __call__(self, run: Any, row: dict) -> None:
         if "epoch" not in row:
             return
-        self.times.append(time.monotonic())
-        self.job.progress.value = len(self.times) - 1
-        known = self.times[len(self.times) > 2 :]  # the first epoch is also for loading images
-        pace = (known[-1] - known[0]) / (len(known) - 1)
-        left = pace * (self.job.progress.max - self.job.progress.value)
-        what = f"about {left:.0f} s left" if left >= 1 else "nearly done"
-        self.job.message.value = f"epoch {row['epoch'] + 1} of {run.epochs}: {what}"
+        self._times.append(time.monotonic())
+        took = self._times[-1] - self._times[-2]
+        if took > 0.5 * row.get("seconds", 0):
+            self._paces.append(took)
+        self.done = min(self.done + 1, self.epochs)
+        self.message = f"epoch {row['epoch'] + 1} of {run.epochs}: {self.in_words()}"
+        if self.job:
+            self.job.progress.value, self.job.message.value = self.done, self.message
+
+    def in_words(self) -> str:
+        """How much longer it takes."""
+        left = self.left
+        if math.isnan(left):
+            return "the first epoch tells how long it takes"
+        if left < 3 and self.done >= self.epochs - 1:
+            return "nearly done"
+        whole = self.seconds + left
+        off = self._expected and self._paces[1:] and not 0.5 < whole / self._expected < 2
+        guess = f" (thought to be {in_minutes(self._expected)} in all)" if off else ""
+        return f"about {in_minutes(left)} left{guess}"
+
+    def state(self) -> dict[str, Any]:
+        """All of it as plain data."""
+        return {"message": self.message, "done": self.done, "epochs": self.epochs}
+
+
+def in_minutes(seconds: float) -> str:
+    """`40 s`, `2 min 10 s`, `12 minutes`.
+
+    >>> in_minutes(40), in_minutes(128), in_minutes(719)
+    ('40 s', '2 min 10 s', '12 minutes')
+    """
+    if seconds < 60:
+        return f"{max(1, seconds):.0f} s"
+    if seconds >= 600:
+        return f"{seconds / 60:.0f} minutes"
+    tens = round(seconds / 10)
+    return f"{tens // 6} min" + (f" {tens % 6}0 s" if tens % 6 else "")
 
 
 def describe_cost(runs: Sequence[Run], measure: Any = ()) -> str:
@@ -236,9 +329,8 @@ def describe_cost(runs: Sequence[Run], measure: Any = ()) -> str:
     seconds = results.estimate(runs, measure)
     if seconds is None:
         return "its time is not known yet: the first epoch tells"
-    amount = f"{seconds / 60:.0f} minutes" if seconds >= 180 else f"{max(1, seconds):.0f} s"
     here = any(timing.kept for timing in tables.similar(runs[0]))
-    return f"about {amount} on {'this' if here else 'another'} machine"
+    return f"about {in_minutes(seconds)} on {'this' if here else 'another'} machine"
 
 
 def describe_life(run: Run) -> str:

@@ -55,6 +55,6 @@ class Throttle:
             self.drawn = time.monotonic()
 
 
-def error_html(error: Exception) -> str:
+def error_html(error: Exception | str) -> str:
     """An error in words, as HTML."""
     return f'<span style="color:#c00">{html.escape(str(error))}</span>'

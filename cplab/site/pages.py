@@ -10,10 +10,10 @@ import ipywidgets as w
 from bokeh.models import LayoutDOM
 
 from cplab.checks import CplabError, quote
-from cplab.lab.explorer import Explorer
+from cplab.lab.explorer import Explorer, explorer_page
 from cplab.site.notebooks import cells_of, practice_pictures, run_notebook
 from cplab.site.plots import Pool
-from cplab.site.replay import name_of, replay
+from cplab.site.replay import replay
 from cplab.site.words import display_html, markdown, python, reference
 
 HERE = Path(__file__).parent
@@ -66,14 +66,6 @@ is computed in it.</footer></body></html>
         (self.folder / "data" / f"{name}.js").write_text(text, encoding="utf-8")
         return f"data/{name}.js"
 
-    def explorer(self, one: Explorer) -> tuple[str, str]:
-        """The place of an explorer, which may be on several pages, and its file of data."""
-        key = name_of(one)
-        if key not in self.explorers:
-            pool = Pool()
-            self.explorers[key] = self.data(key, pool, {key: replay(one, pool)})
-        return place_of(key), self.explorers[key]
-
     def lab(self, path: Path) -> None:
         """The page of a notebook."""
         pool, widgets, scripts, body = Pool(), dict[str, str](), list[str](), list[str]()
@@ -87,9 +79,7 @@ is computed in it.</footer></body></html>
                 )
             for value in cell.shown:
                 if isinstance(value, Explorer):
-                    place, script = self.explorer(value)
-                    body.append(place)
-                    scripts.append(script)
+                    body.append('<p><a class="button" href="explorer.html">The explorer</a></p>')
                 elif isinstance(value, w.Widget | LayoutDOM):
                     key = f"w{len(widgets) + 1}"
                     widgets[key] = replay(value, pool)
@@ -151,9 +141,7 @@ def build_site(folder: Path, lab: str = "", labs: Path = ROOT / "labs") -> list[
         for path in chosen:
             site.lab(path)
         if "explorer" in links:
-            place, script = site.explorer(Explorer())
-            body = f"<h1>Explorer</h1><p>{LEAD}</p>{place}"
-            site.write("explorer.html", "Explorer", body, [script])
+            explorer_page(folder / "explorer.html")
     for path in reports:
         text = path.read_text(encoding="utf-8")
         site.write(links[path.name], heading_of(text), markdown(text, links))

@@ -7,17 +7,14 @@ from dataclasses import dataclass
 from itertools import permutations, product
 from math import prod
 from typing import Any
-from unittest.mock import patch
 
 import ipywidgets as w
 import numpy as np
 from bokeh.models import LayoutDOM
 
 from cplab.checks import CplabError
-from cplab.lab.explorer import OFFERED, Explorer
 from cplab.lab.live import Job, Live
 from cplab.lab.widgets import Fitting, Prediction, Question, Ranking
-from cplab.runs import Run
 from cplab.site.plots import Pool, figures
 from cplab.site.words import scrollable
 
@@ -196,59 +193,6 @@ def moves_of(
     return {"kind": "moves", "note": note, "controls": controls, "play": play, "slots": slots}
 
 
-def explorer(one: Explorer, pool: Pool) -> dict[str, Any]:
-    """The explorer at every position of its sliders, each look once."""
-    shown = [n for n in EXPLORED if getattr(one, n).layout.display != "none"]
-    known = [c for name in shown if (c := control(getattr(one, name), name))]
-    for c in known:
-        c.quiet = False  # a number stands beside it
-    draw, drawn, rows = one.plots.show, dict[Any, list[str]](), list[list[str]]()
-    if one.plots.panels.document:
-        one.plots.panels.document.remove_root(one.plots.panels)  # nobody listens
-    with (
-        patch.object(one.plots, "show", lambda *_: None),
-        patch.object(one.job, "busy", True),  # nobody asks what training would cost
-    ):
-        for _ in positions(known):
-            points, run, deficit, near = one._what_is_shown(one.run)
-            # a point that nobody trained shows its neighbour's figures; of itself there is only
-            # its onset, where that stands on an axis
-            onset = run.onset if run.onset in points.trained_values("onset") else None
-            like = run if run in points or near is None else onset
-            point = points.like.recovery, points.clock, deficit, near, like
-            if point not in drawn:
-                draw(points, run, deficit, near)
-                drawn[point] = figures(one.plots.panels, pool)
-            names = ("phases", "picture", "readout", "status", "code")
-            texts = [words(getattr(one, name).value, pool, name) for name in names]
-            rows.append([*texts[:3], *drawn[point], *texts[3:]])
-    reset_controls(known)
-    call = f"cplab.Explorer({arguments(one)}at='…')"
-    return moves_of(rows, known, TRAIN) | {"call": call}
-
-
-def explorer_options(one: Explorer) -> dict[str, Any]:
-    """What an explorer was asked for beside its point, where that is not the usual."""
-    like, usual = one.points.like, Run(profile=one.points.like.profile)
-    names = ("dataset", "model", "schedule")
-    options = {n: getattr(like, n) for n in names if getattr(like, n) != getattr(usual, n)}
-    options |= {"profile": like.profile} if like.profile != Run().profile else {}
-    deficits = tuple(value for _, value in one.deficit.options)
-    return options | ({"deficits": deficits} if deficits != OFFERED else {})
-
-
-def arguments(one: Explorer) -> str:
-    """The same as arguments; a deficit of one's own cannot be called by its name."""
-    options = {k: v for k, v in explorer_options(one).items() if "@" not in str(v)}
-    return "".join(f"{name}={value!r}, " for name, value in options.items())
-
-
-def name_of(one: Explorer) -> str:
-    """`explorer`, and what is not usual: for links and files."""
-    options = [re.sub(r"@\w+|[()']", "", str(value)) for value in explorer_options(one).values()]
-    return re.sub(r"\W+", "-", " ".join(["explorer", *options])).strip("-")
-
-
 def question_mark(one: Question, pool: Pool) -> dict[str, Any]:
     """A question, its answers, and what stands under the cover after each."""
     known = [c for name, box in one.controls.items() if (c := control(box, name))]
@@ -324,7 +268,6 @@ def fit_mark(one: Fitting, pool: Pool) -> dict[str, Any]:
 
 
 RUNS: dict[type, Callable[[Any, Pool], dict[str, Any]]] = {
-    Explorer: explorer,
     Prediction: prediction_mark,
     Ranking: ranking_mark,
     Question: question_mark,

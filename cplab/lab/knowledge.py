@@ -1,0 +1,395 @@
+"""What the results of one setting say, against clear epochs seen: all that an explorer knows.
+
+At a rate that never changes, the clear life of a seed is the control of every window: the newborn,
+the life with the window cut out and equal training are points of one curve. Where the rate falls
+over the recovery (schedule `recovery`) each onset and recovery has a control of its own.
+Nothing here draws, and nothing trains.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.special import stdtrit
+
+from cplab import results, statistics, windows
+from cplab.checks import CplabError
+from cplab.runs import Run
+from cplab.show.theme import label
+
+LAST = 5  # epochs over which a life at a fixed rate is read, as Result.accuracy has it
+RECOVERIES = (5, 10, 15, 20, 30, 40, 50, 60, 90, 120, 180, 240)  # offered where curves hold them
+SEEN = {  # what a network was, in the headline
+    "blur": "blurred",
+    "flip": "shown upside-down images",
+    "permute": "given permuted labels",
+    "noise": "shown noise",
+}
+Point = tuple[str, int, int]  # deficit, onset, length
+Curves = dict[int, np.ndarray]  # test accuracy in percent after each epoch, by seed
+
+
+class Estimate(NamedTuple):
+    """A mean over seeds in points, half its 95 % interval, and the seeds on both sides."""
+
+    mean: float
+    half: float
+    seeds: int
+    clear_seeds: int
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 where the interval leaves zero out, else 0; 0 as well of one seed."""
+        return int(np.sign(self.mean)) if abs(self.mean) > self.half else 0
+
+
+class Setting:
+    """The results of one setting: those that agree with a run in all but deficit, onset, length,
+    seed and recovery.
+
+    >>> from cplab.runs import FLAGSHIP
+    >>> setting = Setting(FLAGSHIP)
+    >>> setting.recoveries()[-1], setting.harm(("blur", 0, 16), 60).sign
+    (60, 1)
+    """
+
+    def __init__(self, like: Run) -> None:
+        if like.schedule == "paper":
+            raise CplabError(
+                "schedule 'paper' is not allowed in Explorer: its rate falls from birth on, so no "
+                "clear life is the control of all windows; give schedule='fixed' or 'recovery'"
+            )
+        self.like, self.fixed = like, like.schedule == "fixed"
+        self._grey: tuple[Curves, np.ndarray] | None = None  # of all clear lives, once it is asked
+        self._lives: dict[tuple, Curves] = defaultdict(dict)  # by deficit, onset, length, recovery
+        self.table = windows.same_setting(like, but=("recovery",))
+        self.table = self.table[(self.table.recovery > 0) & (self.table.skipped == 0)]
+        columns = ("deficit", "onset", "length", "recovery", "seed")
+        for row in zip(*(self.table[name] for name in columns), strict=True):
+            deficit, *numbers = row
+            onset, length, recovery, seed = map(int, numbers)
+            self.add(self.run_at((deficit, onset, length), recovery, seed))
+
+    def run_at(self, point: Point, recovery: int, seed: int | None = None) -> Run:
+        """A point after so many epochs of recovery, as a run; by default of the setting's seed."""
+        deficit, onset, length = point
+        seed = self.like.seed if seed is None else seed
+        at = {"deficit": deficit if length else "none", "onset": onset, "length": length}
+        return replace(self.like, **at, recovery=recovery, seed=seed)
+
+    def add(self, run: Run) -> None:
+        """Take the result of a run, if there is one."""
+        if found := results.find(run):
+            curve = 100 * found.series("test_accuracy")
+            self._lives[run.deficit, run.onset, run.length, run.recovery][run.seed] = curve
+            self._grey = None
+
+    def points(self) -> list[Point]:
+        """All that carry a deficit."""
+        return sorted({key[:3] for key, curves in self._lives.items() if key[2] and curves})
+
+    def recoveries(self) -> list[int]:
+        """Epochs of recovery to choose from: at a fixed rate a life holds all shorter ones."""
+        trained = {key[3] for key, curves in self._lives.items() if curves} | {self.like.recovery}
+        held = RECOVERIES if self.fixed else ()
+        last = max(self.like.recovery, min(60, max(trained)))
+        return sorted(epochs for epochs in trained.union(held) if epochs <= last)
+
+    def curves(self, point: Point, recovery: int) -> Curves:
+        """The lives of a point, each seed's as far as the end of this recovery."""
+        *_, onset, length = point
+        return self._cut(point, recovery, onset + length + recovery)
+
+    def clear(self, onset: int, recovery: int) -> Curves:
+        """The lives without a deficit that are the control of a window at this onset."""
+        if not self.fixed:
+            return self._cut(("none", onset, 0), recovery, onset + recovery)
+        return {
+            s: c[: onset + recovery] for s, c in self.grey().items() if len(c) >= onset + recovery
+        }
+
+    def grey(self) -> Curves:
+        """Each seed's longest clear life at a fixed rate."""
+        return self._grey_and_mean()[0]
+
+    def _grey_and_mean(self) -> tuple[Curves, np.ndarray]:
+        """The same, and their mean read over five epochs."""
+        if self._grey is None:
+            longest: Curves = {}
+            for key, curves in self._lives.items():
+                for seed, curve in curves.items() if key[0] == "none" else ():
+                    longest[seed] = max(longest.get(seed, curve), curve, key=len)
+            self._grey = longest, read_over(mean_and_half(longest)[0])
+        return self._grey
+
+    def _cut(self, point: Point, recovery: int, epochs: int) -> Curves:
+        found: Curves = {}
+        for key, curves in self._lives.items():
+            alike = key[:3] == point and (key[3] >= recovery if self.fixed else key[3] == recovery)
+            found |= {seed: curve[:epochs] for seed, curve in curves.items()} if alike else {}
+        return found
+
+    def final(self, curve: np.ndarray, recovery: int) -> float:
+        """The accuracy of a life in the end, as Result.accuracy has it."""
+        return float(curve[-min(LAST, recovery) :].mean()) if self.fixed else float(curve[-1])
+
+    def harm(self, point: Point, recovery: int) -> Estimate | None:
+        """Points that the deficit took beyond lost time (see `quantities.harm`), or None without a
+        control. Seeds are pairs where two lives share training, which those from birth do not."""
+        clear = self._finals(self.clear(point[1], recovery), recovery)
+        own = self._finals(self.curves(point, recovery), recovery)
+        return difference(clear, own, paired=point[1] > 0)
+
+    def lost_time(self, point: Point, recovery: int) -> Estimate | None:
+        """Points that the epochs of the window would have brought if they had been clear."""
+        _, onset, length = point
+        equal = self._finals(self.clear(onset + length, recovery), recovery)
+        return difference(equal, self._finals(self.clear(onset, recovery), recovery), paired=True)
+
+    def level(self, point: Point, recovery: int) -> float:
+        """The mean accuracy in the end, in percent."""
+        return float(np.mean([*self._finals(self.curves(point, recovery), recovery).values()]))
+
+    def _finals(self, curves: Curves, recovery: int) -> dict[int, float]:
+        return {seed: self.final(curve, recovery) for seed, curve in curves.items()}
+
+    def stood(self, onset: int, recovery: int, harm: float) -> float | None:
+        """After how many clear epochs the grey curve, read over five epochs, stood where a life
+        stands that is `harm` points below it at the end of its recovery: the middle between where
+        the curve is first as high and where it is last lower. None where it is never as high."""
+        grey = self._grey_and_mean()[1]
+        end = onset + recovery
+        if end > len(grey):
+            return None
+        level = grey[end - 1] - harm
+        first = statistics.find_crossing(np.arange(1, len(grey) + 1), grey, level)
+        if math.isnan(first) or grey[0] > level:
+            return None
+        last = statistics.find_crossing(np.arange(len(grey), 0, -1), grey[::-1], level)
+        return (first + (first if math.isnan(last) else last)) / 2
+
+
+def difference(above: dict[int, float], below: dict[int, float], paired: bool) -> Estimate | None:
+    """The mean difference of two groups of numbers by seed, with its interval: Student's over the
+    seeds that both have where they are paired, else Welch's over all seeds. None if there are none.
+
+    >>> difference({0: 3.0, 1: 5.0, 2: 4.0}, {0: 1.0, 1: 2.0, 2: 2.0}, paired=True).mean
+    2.3333333333333335
+    """
+    if paired:
+        both = [above[seed] - below[seed] for seed in above.keys() & below.keys()]
+        groups = [both]
+    else:
+        groups = [[*above.values()], [*below.values()]]
+    if not all(groups):
+        return None
+    counts = np.array([len(group) for group in groups])
+    mean = np.mean(groups[0]) - (0 if paired else np.mean(groups[1]))
+    half = math.nan
+    if counts.min() > 1:
+        squares = np.array([np.var(group, ddof=1) for group in groups]) / counts
+        spread = float(squares.sum())  # of the mean; Welch & Satterthwaite's degrees of freedom
+        freedom = spread**2 / float((squares**2 / (counts - 1)).sum()) if spread else math.inf
+        half = float(stdtrit(freedom, 0.975)) * math.sqrt(spread) if spread else 0.0
+    counts = counts.tolist()
+    return Estimate(float(mean), half, counts[-1], counts[0])
+
+
+def mean_and_half(curves: Curves) -> tuple[np.ndarray, np.ndarray]:
+    """The mean curve over the seeds that live so long, and half its 95 % interval."""
+    longest = max(map(len, curves.values()), default=0)
+    rows = np.full((len(curves), longest), math.nan)
+    for row, curve in zip(rows, curves.values(), strict=True):
+        row[: len(curve)] = curve
+    count = np.isfinite(rows).sum(0)
+    if not len(count):
+        return np.empty(0), np.empty(0)
+    mean = np.nanmean(rows, 0)
+    squares = np.nansum((rows - mean) ** 2, 0) / np.maximum(count - 1, 1)
+    half = np.where(count > 1, statistics.half_width(np.sqrt(squares), count), 0)
+    return mean, half
+
+
+def read_over(curve: np.ndarray) -> np.ndarray:
+    """Each epoch's mean with the four before it."""
+    return np.array([curve[max(0, i - LAST + 1) : i + 1].mean() for i in range(len(curve))])
+
+
+# Words --------------------------------------------------------------------------------------------
+
+
+def epochs_in_words(count: int) -> str:
+    return f"{count} epoch{'' if count == 1 else 's'}"
+
+
+def who(point: Point) -> str:
+    """The network of a point: `the network blurred for its first 16`, after `… clear epochs`.
+
+    >>> who(("blur", 0, 16)), who(("flip", 24, 8))
+    ('the network blurred for its first 16', \
+'the network shown upside-down images for 8 epochs after its first 24')
+    """
+    deficit, onset, length = point
+    was = SEEN.get(deficit, f"with {label(deficit)}")
+    first = f"its first {length if length > 1 else 'one'}"
+    when = f"{epochs_in_words(length)} after its first {onset}" if onset else first
+    return f"the network {was} for {when}"
+
+
+def headline(point: Point, recovery: int, harm: Estimate | None, stood: float | None) -> str:
+    """One sentence that says what was found at a point."""
+    begin = f"After {point[1] + recovery} clear epochs, {who(point)}"
+    if harm is None:
+        return f"{begin} has no control yet: Train adds it."
+    never = "one that never was" if point[0] in SEEN else "one without"
+    if harm.sign < 0:
+        return f"{begin} is {-harm.mean:.1f} points ahead of {never}."
+    if harm.sign == 0 and not math.isnan(harm.half):
+        return f"{begin} is level with {never}, as far as {count(harm)} can tell."
+    side = "behind" if harm.mean >= 0 else "ahead of"
+    where = "" if stood is None else f": it stands where that one stood after {stood:.0f}"
+    return f"{begin} is {abs(harm.mean):.1f} points {side} {never}{where}."
+
+
+def small_print(
+    point: Point, recovery: int, harm: Estimate | None, lost: Estimate | None, back: Sequence
+) -> str:
+    """The interval, the seeds, and what else is known of a point."""
+    if harm is None:
+        return ""
+    if math.isnan(harm.half):
+        return f"harm {signed(harm.mean)} points · {count(harm)}: no interval, no verdict"
+    parts = [f"harm {signed(harm.mean)} ± {harm.half:.1f} points ({count(harm)})"]
+    if harm.sign == 0 and min(harm.seeds, harm.clear_seeds) > 1:
+        seen = statistics.detectable(harm.half, min(harm.seeds, harm.clear_seeds))
+        parts.append(f"{seen:.1f} points would be seen 8 times in 10")
+    elif harm.sign > 0 and all(one is not None for one in back):
+        parts.append(f"{back[0]:.0f} clear epochs back ({back[1]:.0f} to {back[2]:.0f})")
+    if lost is not None:
+        reach = "" if math.isnan(lost.half) else f" ± {lost.half:.1f}"
+        parts.append(f"lost time {signed(lost.mean)}{reach}")
+    return " · ".join(parts)
+
+
+def name_of(point: Point) -> str:
+    """A point's name at the end of its line.
+
+    >>> name_of(("blur", 0, 16)), name_of(("flip", 24, 8))
+    ('blur, first 16 epochs', 'vertical flip, 8 epochs after 24')
+    """
+    deficit, onset, length = point
+    when = (
+        f"{epochs_in_words(length)} after {onset}" if onset else f"first {epochs_in_words(length)}"
+    )
+    return f"{label(deficit)}, {when}"
+
+
+def tags(harm: Estimate | None, back: float | None) -> list[str]:
+    """What stands at the bracket of harm: in points, and in clear epochs."""
+    if harm is None:
+        return ["", ""]
+    side = "behind" if harm.mean >= 0 else "ahead"
+    sure = "" if harm.sign else " (not told from 0)"
+    points = f"{abs(harm.mean):.1f} points {side}{sure}"
+    epochs = "" if back is None else f"{abs(back):.0f} clear epochs {side}{sure}"
+    return [points, epochs]
+
+
+def count(harm: Estimate) -> str:
+    """`10 seeds`, or `5 seeds against 10`."""
+    more = "" if harm.seeds == harm.clear_seeds else f" against {harm.clear_seeds}"
+    return statistics.count_seeds(harm.seeds) + more
+
+
+def signed(value: float) -> str:
+    return statistics.mean_in_words(value, math.nan, 1)
+
+
+def verdict(point: Any) -> str:
+    """What the harm and the loss of a row of `windows.point_means`, with their intervals, allow to
+    say.
+
+    >>> points = windows.point_means(windows.same_setting(Run()))
+    >>> verdict(points.loc["flip", 0, 16])
+    'Something was learned, less than from clear images.'
+    """
+    if math.isnan(point.harm_half) or math.isnan(point.loss_half):
+        return "No interval, no verdict."
+    if point.harm - point.harm_half > 0:
+        return "Worse than without these epochs: the deficit did harm, and this recovery left it."
+    if point.loss - point.loss_half <= 0:
+        return "No lasting loss is seen."
+    if point.harm + point.harm_half < 0:
+        return "Something was learned, less than from clear images."
+    return "Time was lost; no harm is seen."
+
+
+# All of it, as plain data -------------------------------------------------------------------------
+
+
+def describe_points(setting: Setting, deficits: Iterable[str]) -> dict[str, dict]:
+    """{"blur,0,16": what is known of it} of all points of some deficits (see `describe_point`)."""
+    offered = {*deficits}
+    return {
+        ",".join(map(str, point)): describe_point(setting, point)
+        for point in setting.points()
+        if point[0] in offered
+    }
+
+
+def describe_point(setting: Setting, point: Point) -> dict[str, Any]:
+    """A point as plain data: `at`, {recovery: harm and words}; `bands`, a mean curve for each set
+    of seeds, good until the recovery `upto`."""
+    at, bands, seen = {}, [], None
+    for recovery in reversed(setting.recoveries()):
+        curves = setting.curves(point, recovery)
+        if not curves:
+            continue
+        at[recovery] = describe_end(setting, point, recovery)
+        if seen != {*curves} or not setting.fixed:
+            seen = {*curves}
+            bands.append({"upto": recovery, **band(curves)})
+        if not setting.fixed:
+            bands[-1]["clear"] = band(setting.clear(point[1], recovery))
+    return {"at": at, "bands": bands[::-1]}
+
+
+def describe_end(setting: Setting, point: Point, recovery: int) -> dict[str, Any]:
+    """How a life stands at the end of a recovery, in numbers and words."""
+    harm, lost = setting.harm(point, recovery), setting.lost_time(point, recovery)
+    back: list[float | None] = [None] * 3
+    stood = None
+    if harm and setting.fixed:
+        ends = (harm.mean, harm.mean - harm.half, harm.mean + harm.half)
+        stands = [setting.stood(point[1], recovery, one) for one in ends]
+        stood = stands[0]
+        back = [None if one is None else point[1] + recovery - one for one in stands]
+    return {
+        "level": short(setting.level(point, recovery)),
+        "harm": [short(one) for one in (harm.mean, harm.half)] if harm else None,
+        "told": harm.sign if harm else 0,
+        "back": [None if one is None else short(one) for one in back],
+        "name": name_of(point),
+        "tags": tags(harm, back[0]),
+        "head": headline(point, recovery, harm, stood),
+        "small": small_print(point, recovery, harm, lost, back),
+    }
+
+
+def band(curves: Curves) -> dict[str, Any]:
+    """Curves of several seeds as plain data, in thousandths of an accuracy."""
+    mean, half = mean_and_half(curves)
+    seeds = {seed: thousandths(curve) for seed, curve in sorted(curves.items())}
+    return {"mean": thousandths(mean), "half": thousandths(half), "seeds": seeds}
+
+
+def thousandths(percent: np.ndarray) -> list[int]:
+    return np.rint(10 * percent).astype(int).tolist()
+
+
+def short(value: float) -> float | None:
+    """A number to four decimals, None for NaN."""
+    return None if math.isnan(value) else round(value, 4)

@@ -2,9 +2,9 @@
 
 import html
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from itertools import cycle
+from itertools import cycle, product
 from typing import Any
 
 import ipywidgets as w
@@ -13,15 +13,16 @@ from bokeh.models import ColumnDataSource, FactorRange, Range1d, Whisker
 from bokeh.plotting import figure
 
 from cplab import results, statistics
-from cplab.checks import CplabError, require
-from cplab.lab.live import Clock, Job, deficit_windows, describe_cost
-from cplab.lab.surface import TEXT, Throttle, buttons, error_html, surface
+from cplab.checks import require
+from cplab.lab.live import Clock, deficit_windows, describe_cost
+from cplab.lab.surface import Throttle, buttons
 from cplab.lab.widgets import Slide
 from cplab.quantities import each_seed
 from cplab.runs import Run
 from cplab.show.results import seeds_line
 from cplab.show.theme import CUES, EQUAL, LIVE, label, place_legend, plain_figure
-from cplab.studies import eyes
+from cplab.studies.bench import STYLE, Bench
+from cplab.studies.eyes import quantities
 
 LEFT, RIGHT = "#0072B2", "#D55E00"
 __all__ = ["Clinic", "compare_with_kittens", "film", "histogram"]
@@ -54,7 +55,7 @@ def histogram(runs: Mapping[str, Run], epoch: int | None = None, width: int = 23
     """
     figs = []
     for words, run in runs.items():
-        found = each_seed(eyes.dominance, run, epoch=epoch)
+        found = each_seed(quantities.dominance, run, epoch=epoch)
         columns = ColumnDataSource(class_columns(found), name="classes")
         figs.append(seven_classes(words, columns, seeds_line([len(found)]), width))
     return figs
@@ -73,7 +74,7 @@ def seven_classes(
 
 def class_columns(percents: Any) -> dict[str, Any]:
     """The columns of seven classes, from percent by seed and class (seeds, 7); 0 without seeds."""
-    table = np.asarray(percents, dtype=float).reshape(-1, eyes.SEVENTHS)
+    table = np.asarray(percents, dtype=float).reshape(-1, quantities.SEVENTHS)
     known = statistics.mean_columns([*table.T])
     return {"x": NAMES, "hue": BETWEEN} | {name: np.nan_to_num(of) for name, of in known.items()}
 
@@ -85,7 +86,7 @@ def compare_with_kittens(moments: Mapping[str, tuple[Run, int | None]]) -> figur
     Arguments: moments, of lives by their words: a run, and the epoch, from 0, or None for its end.
     """
     found = {
-        words: each_seed(eyes.dominance, run, epoch=epoch)
+        words: each_seed(quantities.dominance, run, epoch=epoch)
         for words, (run, epoch) in moments.items()
     }
     rows: dict[str, tuple] = dict(KITTENS)
@@ -107,7 +108,7 @@ def film(runs: Mapping[str, Run]) -> Slide:
     """A slider over epochs: the right eye's share of each neuron that has both eyes, in the order
     of the end, and the seven classes, after each of some lives, a seed each; what ended stays."""
     require(runs, "runs {} are not allowed: give one or more by their words")
-    order = {text: np.argsort(eyes.neuron_shares(run)) for text, run in runs.items()}
+    order = {text: np.argsort(quantities.neuron_shares(run)) for text, run in runs.items()}
     words = ("the right eye's share of each neuron", "neuron, in the order of the end", "share")
     fig = plain_figure(*words, y_range=Range1d(0, 1), width=350)
     figs, known = [fig], [*runs.items()]
@@ -125,34 +126,33 @@ def film(runs: Mapping[str, Run]) -> Slide:
     def data(epoch: int) -> dict:
         found = {}
         for text, run in known:
-            shares = eyes.neuron_shares(run, after(run, epoch))[order[text]]
+            shares = quantities.neuron_shares(run, after(run, epoch))[order[text]]
             found[f"neurons {text}"] = {"x": np.arange(1, len(shares) + 1), "y": shares}
-            found[f"classes {text}"] = class_columns([eyes.dominance(run, after(run, epoch))])
+            found[f"classes {text}"] = class_columns([quantities.dominance(run, after(run, epoch))])
         return found
 
     def say(epoch: int) -> str:
-        shares = {text: eyes.eye_share(run, epoch=after(run, epoch)) for text, run in known}
+        shares = {text: quantities.eye_share(run, epoch=after(run, epoch)) for text, run in known}
         shown = ", ".join(f"{text} {share:.2f}" for text, share in shares.items())
         return f"after epoch {epoch + 1}, share of the right eye: {shown}"
 
     return Slide(figs, range(max(run.epochs for run in runs.values())), data, say)
 
 
-class Clinic(w.VBox):
+class Clinic(Bench):
     """One screen for two eyes: what one of them missed, when and for how long, how the other is
-    patched; whose the neurons are then, what each eye is worth. What has no result can be trained.
+    patched; whose the neurons are then, and what each eye is worth.
 
     Arguments: profile; model, of two eyes; device, of live runs; setting, other fields of a Run,
         such as the seed of live runs.
 
-    `kind`, `eye`, `onset`, `length`, `wait` (epochs from the opening to the patch), `patch` and
-    `recovery` are the controls; `run` is what they say; `job` trains it, `readout` says what is
-    seen, `sources` hold what is drawn.
+    The controls are kind, eye, onset, length, wait (epochs from the opening to the patch), patch
+    and recovery; `asked` is the run that they say. See Bench.
 
     >>> clinic = Clinic(profile="ci")
-    >>> clinic.length.value, clinic.patch.value = 2, 1
-    >>> [step.deficit.name for step in clinic.run.timeline]
-    ['blank:right', 'blank:right', 'blank:left', 'none', 'none']
+    >>> clinic.controls["length"].value, clinic.controls["patch"].value = 2, 1
+    >>> clinic.asked.deficit, clinic.asked.windows
+    ('blank:right', (('blank:left', 2, 1),))
     """
 
     def __init__(
@@ -160,111 +160,104 @@ class Clinic(w.VBox):
     ) -> None:
         self._like, self.device = Run(profile=profile, model=model, **setting), device
         usual = self._like.recovery
-        self.kind, self.eye = buttons(MISSED), buttons(["right", "left", "both"])
-        self.onset, self.length = release_slider("onset", 24), release_slider("length", 24)
-        self.wait = release_slider("wait before the patch", usual)
-        self.patch = release_slider("patch of the other", usual)
-        self.recovery = release_slider("recovery", 4 * usual, usual)
-        bars = [self.onset, self.length, self.wait, self.patch, self.recovery]
-        self.readout = w.HTML().add_class("cplab-readout")
-        self.job = Job("Train this life", self._work, [self.kind, self.eye, *bars])
-        self.sources: dict[str, ColumnDataSource] = {}
-        figs = self._draw()
-        for control in (self.kind, self.eye, *bars):
-            control.observe(self._choose, "value")
-        self._choose()
-        rows = [w.HBox([self.kind, self.eye]), w.HBox(bars, layout={"flex_flow": "row wrap"})]
-        super().__init__([*rows, self.readout, self.job, surface(figs)])
+        controls = {
+            "kind": buttons(MISSED),
+            "eye": buttons(["right", "left", "both"]),
+            "onset": w.IntSlider(0, 0, 24, description="from epoch", **STYLE),
+            "length": w.IntSlider(0, 0, 24, description="for epochs", **STYLE),
+            "wait": w.IntSlider(0, 0, usual, description="wait before the patch", **STYLE),
+            "patch": w.IntSlider(0, 0, usual, description="patch of the other eye", **STYLE),
+            "recovery": w.IntSlider(usual, 0, 4 * usual, description="recovery", **STYLE),
+        }
+        known = [place for place in self._places(usual) if results.find(self._run(*place))]
+        super().__init__(controls, self._draw(), known, ("wait", "recovery"))
 
-    @property
-    def run(self) -> Run:
-        """The life that the controls say, as a run."""
-        length, eye = self.length.value, self.eye.value
-        deficit = self.kind.value + ("" if eye == "both" else f":{eye}") if length else "none"
-        how = {"onset": self.onset.value, "length": length, "recovery": self.recovery.value}
+    def _places(self, recovery: int) -> Iterator[tuple]:
+        """The positions of the controls that may have been trained."""
+        patches = (0, 4, 8, 12)
+        eyes = ("right", "left", "both")
+        for kind, eye, onset, length in product(MISSED.values(), eyes, (0, 4, 8, 16), (4, 8, 16)):
+            for patch in patches if eye != "both" else (0,):
+                yield kind, eye, onset, length, 0, patch, recovery
+
+    def _run(
+        self, kind: str, eye: str, onset: int, length: int, wait: int, patch: int, recovery: int
+    ) -> Run:
+        deficit = kind + ("" if eye == "both" else f":{eye}") if length else "none"
+        how = {"onset": onset, "length": length, "recovery": recovery}
         run = replace(self._like, deficit=deficit, **how)
-        if eye == "both" or not self.patch.value:
+        if eye == "both" or not patch:
             return run
         other = "left" if eye == "right" else "right"
-        return eyes.patch(self.patch.value, run, other, run.end + self.wait.value)
+        return quantities.patch(patch, run, other, run.end + wait)
+
+    @property
+    def asked(self) -> Run:
+        """The run that the controls say."""
+        return self._run(*self.position)
 
     def _draw(self) -> list[figure]:
         """The three figures, empty."""
-        self.sources["classes"] = ColumnDataSource(class_columns([]), name="clinic")
-        chart = seven_classes("whose neurons, in the end", self.sources["classes"])
+        self.sources = {"classes": ColumnDataSource(class_columns([]), name="clinic")}
         for name in ("share", "live", "worth", "without"):
             columns: dict[str, list] = {"x": [], "mean": [], "low": [], "high": []}
             self.sources[name] = ColumnDataSource(columns, name=name)
         small: dict[str, Any] = {"width": 290, "height": 300}
-        title, half = "share of the right eye", {"y_range": Range1d(0, 1)}
-        fig = plain_figure(title, "epoch", "share", **small, **half)
+        chart = seven_classes("whose neurons, in the end", self.sources["classes"])
+        self._span = Range1d(0, 40)
+        spans: dict[str, Any] = {"x_range": self._span, "y_range": Range1d(0, 1)}
+        curve = plain_figure("share of the right eye", "epoch", "share", **small, **spans)
         share = self.sources["share"]
-        fig.varea("x", "low", "high", source=share, color=RIGHT, alpha=0.18)
-        fig.line("x", "mean", source=share, color=RIGHT, width=2)
+        curve.varea("x", "low", "high", source=share, color=RIGHT, alpha=0.18)
+        curve.line("x", "mean", source=share, color=RIGHT, width=2)
         how = {"color": LIVE.colour, "line_dash": "dashed", "width": 2}
-        fig.line("x", "mean", source=self.sources["live"], **how)
-        span = {"x_range": FactorRange(*WORTH), "y_range": Range1d(0, 80)}
-        worth = plain_figure("what each eye is worth alone", "", "accuracy, %", **small, **span)
+        curve.line("x", "mean", source=self.sources["live"], **how)
+        spans = {"x_range": FactorRange(*WORTH), "y_range": Range1d(0, 80)}
+        worth = plain_figure("what each eye is worth alone", "", "accuracy, %", **small, **spans)
         for name, words, hue, width in (
-            ("without", "without it all", EQUAL.colour, 0.85),
-            ("worth", "in this life", RIGHT, 0.5),
+            ("without", "without the deficit", EQUAL.colour, 0.85),
+            ("worth", "with it", RIGHT, 0.5),
         ):
             source, how = self.sources[name], {"color": hue, "alpha": 0.45}
             worth.vbar("x", width, "mean", source=source, legend_label=words, **how)
             worth.add_layout(Whisker(base="x", lower="low", upper="high", source=source))
-        return [chart, fig, place_legend(worth, "above")]
+        return [chart, curve, place_legend(worth, "above")]
 
-    def _choose(self, change: Any = None) -> None:
-        """Show what is known of the chosen life."""
+    def show(self, asked: Run) -> tuple[str, str]:
+        """What is known of a run."""
         self.sources["live"].data = {"x": [], "mean": [], "low": [], "high": []}
-        try:
-            run = self.run
-        except CplabError as error:
-            self.readout.value, self.job.start.disabled = error_html(error), True
-            for source in self.sources.values():
-                source.data = {name: [] for name in source.data}
-            return
-        self.job.start.disabled = self.job.busy
-        shares = each_seed(eyes.share_curve, run)
-        self.sources["classes"].data = class_columns(each_seed(eyes.dominance, run))
+        shares = each_seed(quantities.share_curve, asked)
+        self.sources["classes"].data = class_columns(each_seed(quantities.dominance, asked))
         columns = statistics.mean_columns([*shares.T])
         self.sources["share"].data = {"x": np.arange(1, len(columns["mean"]) + 1), **columns}
-        lives = {"worth": run, "without": run.without_window()}
-        worths = {name: each_seed(eye_accuracies, life) for name, life in lives.items()}
-        for name, worth in worths.items():
-            known = statistics.mean_columns([*worth.T])
+        self._span.end = max(40, asked.epochs)
+        for name, run in (("worth", asked), ("without", asked.without_window())):
+            known = statistics.mean_columns([*each_seed(eye_accuracies, run).T])
             self.sources[name].data = {"x": WORTH[: len(known["mean"])], **known}
-        words = self._words(run, shares, worths["worth"])
-        self.readout.value = f'<div style="{TEXT}">{words}</div>'
-        if not self.job.busy:
-            self.job.message.value = f"live: {describe_cost([run], eyes.MEASURES)}"
-            self.job.progress.value = 0
+        return self._words(asked, shares), f"live: {describe_cost([asked], quantities.MEASURES)}"
 
-    def _words(self, run: Run, shares: np.ndarray, worth: np.ndarray) -> str:
-        """What the chosen life shows, in words: shares by epoch and what its eyes are worth, one
-        row a seed; and how much more each is than without its deficits."""
+    def _words(self, run: Run, shares: np.ndarray) -> str:
         if not len(shares):
-            return f"Nobody has trained this life yet: {describe_run(run)}. <b>Train it</b> below."
-        share = statistics.describe([*shares[:, -1]], 2)
-        parts = [f"{describe_run(run)}: share of the right eye {share}"]
-        if not len(worth):
-            return f"{parts[0]}; what each eye is worth was not measured: <b>train it</b> below"
-        for i, eye in enumerate(eyes.EYES, 1):
-            mean, half = statistics.mean_and_half(worth[:, i] / 100)
-            more = statistics.compare(-each_seed(eyes.acuity_loss, run, eye=eye), "without it all")
-            alone = f"{eye} eye alone {statistics.percent(mean, half)} %"
-            parts.append(alone + (f", {more}" if run.windows or run.length else ""))
-        return "; ".join(parts)
+            return f"Nobody has trained this yet: {describe_run(run)}. <b>Train it</b> below."
+        words = f"{describe_run(run)}: the right eye has {shares[:, -1].mean():.2f} of the neurons"
+        deprived = "left" if self.controls["eye"].value == "left" else "right"
+        lost = each_seed(quantities.acuity_loss, run, eye=deprived)
+        if not len(lost):
+            return f"{words}; what each eye is worth was not measured: <b>train it</b> below"
+        if not (run.length or run.windows):
+            return f"{words}."
+        more = statistics.compare(-lost, "without the deficit")
+        return f"{words}; the {deprived} eye alone is {more}."
 
-    def _work(self, stop: threading.Event) -> str:
-        run, live = self.run, list[float]()
+    def work(self, stop: threading.Event) -> str:
+        run, live = self.asked, list[float]()
         clock = Clock(self.job, run.epochs)
 
-        def show() -> None:
+        def draw_curve() -> None:
             columns = {"x": np.arange(1, len(live) + 1), "mean": live, "low": live, "high": live}
             self.sources["live"].data = columns
 
-        draw = Throttle(show)
+        draw = Throttle(draw_curve)
 
         def report(of: Run, row: dict) -> None:
             if "epoch" in row:
@@ -273,8 +266,8 @@ class Clinic(w.VBox):
             draw()
 
         how = {"fresh": True, "device": self.device, "stop": stop, "report": report}
-        found = results.run(run, measure=eyes.MEASURES, **how)
-        self._choose()
+        found = results.run(run, measure=quantities.MEASURES, **how)
+        self.refresh()
         draw(last=True)
         both = statistics.percent(found.accuracy)
         return f"live, seed {run.seed}: share {live[-1]:.2f}, both eyes {both} %"
@@ -282,15 +275,7 @@ class Clinic(w.VBox):
 
 def eye_accuracies(run: Run) -> np.ndarray:
     """What both eyes and each alone are worth, percent, in the order of WORTH."""
-    return np.array([eyes.acuity(run, eye=eye) for eye in ("both", *eyes.EYES)])
-
-
-def release_slider(words: str, most: int, value: int = 0) -> w.IntSlider:
-    """A slider that tells when it is let go."""
-    style, layout = {"description_width": "145px"}, {"width": "455px"}
-    how: Any = {"style": style, "layout": layout, "continuous_update": False}
-    made = w.IntSlider(value, 0, most, description=words, **how)
-    return made.add_class(f"cplab-{words.split()[0]}")
+    return np.array([quantities.acuity(run, eye=eye) for eye in ("both", *quantities.EYES)])
 
 
 def describe_run(run: Run) -> str:

@@ -12,11 +12,11 @@ from bokeh.models import BoxAnnotation, ColumnDataSource, FactorRange, Range1d
 from bokeh.plotting import figure
 
 from cplab.checks import CplabError, quote, require
-from cplab.lab.live import Job
-from cplab.lab.surface import TEXT, buttons, error_html, surface
+from cplab.lab.surface import TEXT, buttons, surface
 from cplab.lab.widgets import Question
 from cplab.show import theme
 from cplab.studies import linear
+from cplab.studies.bench import STYLE, Bench
 
 __all__ = ["MODES", "SIGHTS", "CompletionBench", "Eyes", "check_formula", "number_question"]
 
@@ -35,54 +35,42 @@ SIGHTS = {  # the words for what a deprived eye sees
 SIDES = {"a": "eye a, open", "b": "eye b, deprived"}
 
 
-class Eyes(w.VBox):
+class Eyes(Bench):
     """Two eyes that learn four modes at once, solved anew at every move of a slider.
 
     Arguments: where sliders stand at first, fields of linear.Rearing by name.
 
-    `controls` are the sliders by those names; `check`, `begin` and `samples` are for real gradient
-    descent; `readout` says what came out; `sources` hold what is drawn.
+    The controls are named as the fields of a Rearing, and `begin` and `samples` say how the button
+    checks them by gradient descent; `asked` is the Rearing that they say. See Bench.
     """
 
+    button, stopped = "Check with gradient descent", "stopped"
+
     def __init__(self, **values: Any) -> None:
-        bar: dict[str, Any] = {"layout": {"width": "400px"}}
-        bar["style"] = {"description_width": "130px"}
-        log = {"base": 10, "step": 0.05, "readout_format": ".3g", **bar}
-        self.controls: dict[str, Any] = {
-            "depth": w.IntSlider(2, 1, 4, description="layers of each eye", **bar),
-            "kind": w.Dropdown(options=SIGHTS, description="eye b sees", **bar),
-            "onset": w.FloatSlider(0, min=0, max=5, step=0.1, description="from (T)", **bar),
-            "length": w.FloatSlider(1, min=0, max=3, step=0.05, description="for (T)", **bar),
-            "patch": w.FloatSlider(0, min=0, max=4, step=0.05, description="then patch (T)", **bar),
+        log = {"base": 10, "step": 0.05, "readout_format": ".3g", **STYLE}
+        bar = {"min": 0, "step": 0.05, **STYLE}
+        controls: dict[str, Any] = {
+            "depth": w.IntSlider(2, 1, 4, description="layers of each eye", **STYLE),
+            "kind": w.Dropdown(options=SIGHTS, description="eye b sees", **STYLE),
+            "onset": w.FloatSlider(0, max=5, description="from (T)", **bar),
+            "length": w.FloatSlider(1, max=3, description="for (T)", **bar),
+            "patch": w.FloatSlider(0, max=4, description="then patch (T)", **bar),
             "recovery": w.FloatLogSlider(10, min=0, max=2, description="then both (T)", **log),
-            "rho": w.FloatSlider(
-                1, min=0.8, max=1, step=0.01, description="the eyes agree, ρ", **bar
-            ),
+            "rho": w.FloatSlider(1, description="the eyes agree, ρ", **bar | {"min": 0.8}, max=1),
             "start": w.FloatLogSlider(0.01, min=-3, max=-1, description="at birth, p₀", **log),
+            "begin": buttons({"aligned weights": "aligned", "random weights": "random"}),
+            "samples": buttons({"all images": 0, "400 images": 400}),
         }
         for name, value in values.items():
-            self.controls[name].value = value
-        names = [*self.controls]
-        sliders = [w.VBox([self.controls[n] for n in part]) for part in (names[:4], names[4:])]
-        self.check = w.Button(description="Check with gradient descent", layout={"width": "220px"})
-        self.begin = buttons({"aligned weights": "aligned", "random weights": "random"})
-        self.samples = buttons({"all images": 0, "400 images": 400})
-        wrap = {"flex_flow": "row wrap", "align_items": "center"}
-        line = w.HBox([self.check, self.begin, self.samples], layout=wrap)
-        self.readout = w.HTML().add_class("cplab-eyes")
-        self.checked = w.HTML().add_class("cplab-checked")
-        figs = self._draw()
-        self._move()
-        for control in self.controls.values():
-            control.observe(self._move, "value")
-        self.check.on_click(self._descend)
-        above = [w.HBox(sliders, layout=wrap), self.readout, line, self.checked]
-        super().__init__([*above, surface(figs)])
+            controls[name].value = value
+        super().__init__(controls, self._draw())
 
     @property
-    def rearing(self) -> linear.Rearing:
+    def asked(self) -> linear.Rearing:
         """What the sliders ask for."""
-        return linear.Rearing(modes=MODES, **{n: one.value for n, one in self.controls.items()})
+        fields = dict(zip(self.controls, self.position, strict=True))
+        del fields["begin"], fields["samples"]
+        return linear.Rearing(modes=MODES, **fields)
 
     def _draw(self) -> list[figure]:
         """The figures, before anything is solved."""
@@ -103,73 +91,55 @@ class Eyes(w.VBox):
                 fig.add_layout(self._shades[kind, eye])
             theme.percent_axis(fig.yaxis)
             figs.append(fig)
-        room = {"width": 260, "height": 290, "y_range": FactorRange(*NAMED[::-1])}
-        room["x_range"] = Range1d(0, 1.2)
+        room = {"width": 300, "height": 290, "y_range": FactorRange(*NAMED[::-1])}
+        room["x_range"] = Range1d(0, 1.25)
         fig = theme.plain_figure("what eye b has in the end", "share", "", **room)
         fig.hbar("mode", 0.6, "share", source=self.sources["shares"], color="hue", alpha=0.7)
         look = {"x_offset": 4, "text_baseline": "middle", "text_font_size": "12px"}
         fig.text("share", "mode", "text", source=self.sources["shares"], **look)
         theme.reference_line(fig, "height", theme.EQUAL.colour, 0.5)
         theme.percent_axis(fig.xaxis)
+        fig.xaxis.ticker = [0, 0.5, 1]
         return [*figs, fig]
 
-    def _move(self, change: Any = None) -> None:
-        """Solve what the sliders ask for, and show it."""
-        began = time.perf_counter()
-        try:
-            life = self.rearing
-        except CplabError as error:
-            self.readout.value = error_html(error)
-            return
-        courses = linear.grow(life)
-        took = time.perf_counter() - began
+    def show(self, asked: linear.Rearing) -> tuple[str, str]:
+        """Solve a rearing and draw it."""
+        courses = linear.grow(asked)
         for eye in SIDES:
             t, p = strengths(courses, eye, DRAWN)
             self.sources[eye].data = {"t": t, "p": p, "hue": list(SHADES)}
-            if self.checked.value:  # what is not changed need not be sent
-                self.sources[f"descent {eye}"].data = {"t": [], "p": [], "hue": []}
+            self.sources[f"descent {eye}"].data = {"t": [], "p": [], "hue": []}
         parts = [float(course.share[-1]) for course in courses]
         texts = [f"{100 * part:.1f} %" for part in parts]
         self.sources["shares"].data = {"mode": NAMED, "share": parts, "text": texts, "hue": SHADES}
-        end = life.onset + life.length
+        end = asked.onset + asked.length
         for (kind, eye), shade in self._shades.items():
             if kind == "patch":
-                shade.update(left=end, right=end + life.patch, visible=eye == "a")
+                shade.update(left=end, right=end + asked.patch, visible=eye == "a")
             else:
-                here = eye == "b" or "both" in life.kind
-                shade.update(left=life.onset, right=end, visible=here)
+                here = eye == "b" or "both" in asked.kind
+                shade.update(left=asked.onset, right=end, visible=here)
         self._end.end = courses[0].t[-1]
         modes = np.array(MODES)
-        missed = {eye: modes - [getattr(course, eye)[-1] for course in courses] for eye in SIDES}
-        alone = {eye: (rest**2).sum() / (modes**2).sum() for eye, rest in missed.items()}
-        self.readout.value = (
-            f'<div style="{TEXT}">With eye b alone <b>{100 * alone["b"]:.0f} %</b> of what is to '
-            f"be said is wrong, with eye a alone {100 * alone['a']:.0f} %. "
-            f"<small>solved in {1000 * took:.0f} ms</small></div>"
-        )
-        self.checked.value = ""
+        missed = modes - [course.b[-1] for course in courses]
+        wrong = 100 * (missed**2).sum() / (modes**2).sum()
+        return f"With eye b alone <b>{wrong:.0f} %</b> of the answer is wrong.", "a few seconds"
 
-    def _descend(self, button: Any) -> None:
+    def work(self, stop: threading.Event) -> str:
         """Train the same eyes by gradient descent, and show them on the curves."""
-        life, began = self.rearing, time.perf_counter()
-        try:
-            trained = linear.descend(life, self.begin.value, self.samples.value)
-        except CplabError as error:
-            self.checked.value = error_html(error)
-            return
-        took, solved = time.perf_counter() - began, linear.grow(life)
+        asked, began = self.asked, time.perf_counter()
+        trained = linear.descend(asked, *self.position[-2:])
+        took, solved = time.perf_counter() - began, linear.grow(asked)
         for eye in SIDES:
             t, p = strengths(trained, eye, CIRCLES)
             columns = {"t": np.concatenate(t), "p": np.concatenate(p)}
             columns["hue"] = np.repeat(SHADES, [len(row) for row in t])
             self.sources[f"descent {eye}"].data = {n: of.tolist() for n, of in columns.items()}
-        pairs = [*zip(trained, solved, strict=True)]
-        apart = [abs(real.share[-1] - paper.share[-1]) for real, paper in pairs]
-        words = ", ".join(f"{round(100 * real.share[-1], 1) + 0.0:.1f}" for real, _ in pairs)
-        self.checked.value = (
-            f'<div style="{TEXT}">Circles: matrices, trained in {took:.1f} s. In the end eye b has '
-            f"{words} % of modes {', '.join(f'{mode:g}' for mode in MODES)}; the largest "
-            f"difference from the curves is <b>{100 * max(apart):.1f} points</b>.</div>"
+        pairs = zip(trained, solved, strict=True)
+        apart = max(abs(real.share[-1] - paper.share[-1]) for real, paper in pairs)
+        return (
+            f"Circles: trained in {took:.1f} s. Their shares differ from the curves by "
+            f"<b>{100 * apart:.1f} points</b> at most."
         )
 
 
@@ -236,14 +206,16 @@ def check_formula(formula: Callable, depth: int, start: float = 0.01) -> w.VBox:
     return w.VBox([box, surface(theme.place_legend(fig, "above"))])
 
 
-class CompletionBench(w.VBox):
+class CompletionBench(Bench):
     """Complete matrices here and now, with a deficit at each of some ages and without.
 
     Arguments: onsets, steps; seeds; size, of the matrix; recovery and lengths (by depth), in steps.
 
-    `depth` and `deficit` choose, the latter among `deficits`; `job` has the buttons;
-    `known` holds what was computed, by depth and deficit, `completion` computes what is missing.
+    The controls are depth and deficit. What they ask for is computed at once, in a few seconds, and
+    `completed` holds what was, by depth and deficit. See Bench.
     """
+
+    button, stopped = "Complete", "stopped"
 
     def __init__(
         self,
@@ -254,69 +226,63 @@ class CompletionBench(w.VBox):
         lengths: Sequence[int] = (300, 300, 500, 1000),
     ) -> None:
         self._how = {"onsets": onsets, "seeds": seeds, "size": size, "recovery": recovery}
-        self._lengths, self._last = lengths, max(onsets)
-        self.known: dict[tuple[int, str], linear.Completed] = {}
-        self.depth = buttons({f"{n} layers": n for n in (2, 3, 4)})
-        self.deficits = {"few entries": "few", "noise": "noise", "another matrix": "other"}
-        self.deficit = buttons(self.deficits).add_class("cplab-completing")
-        self.job = Job("Complete", self._work, [self.depth, self.deficit], "stopped")
-        for choice in (self.depth, self.deficit):
-            choice.observe(lambda _: self._show(), "value")
-        fig = self._draw()
-        self._show()
-        super().__init__([w.HBox([self.depth, self.deficit]), self.job, surface(fig)])
+        self._lengths = lengths
+        self.completed: dict[tuple[int, str], linear.Completed] = {}
+        deficits = {"few entries": "few", "noise": "noise", "another matrix": "other"}
+        controls = {
+            "depth": buttons({f"{n} layers": n for n in (2, 3, 4)}),
+            "deficit": buttons(deficits),
+        }
+        super().__init__(controls, self._draw(max(onsets)))
 
-    def completion(self, depth: int, deficit: str, **more: Any) -> linear.Completed:
-        """What was computed, or is now."""
-        if (depth, deficit) not in self.known:
-            how = {"length": self._lengths[depth - 1], **self._how, **more}
-            self.known[depth, deficit] = linear.complete(depth, deficit, **how)
-        return self.known[depth, deficit]
+    @property
+    def asked(self) -> tuple[int, str]:
+        """The depth and the deficit."""
+        return self.controls["depth"].value, self.controls["deficit"].value
 
-    def _draw(self) -> figure:
+    def _draw(self, last: int) -> figure:
         names = ("seeds", "median", "without")
         self.sources = {name: ColumnDataSource(name=f"completing {name}") for name in names}
         axes = ("the deficit begins at step", "error on entries never observed")
         fig = theme.plain_figure("", *axes, width=640, height=320)
-        fig.x_range, fig.y_range = Range1d(-10, self._last + 10), Range1d(0, 1.1)
+        fig.x_range, fig.y_range = Range1d(-10, last + 10), Range1d(0, 1.1)
         look = {"color": SHADES[0], "legend_label": "with the deficit: median, and each seed"}
         fig.line("x", "y", source=self.sources["median"], width=2.5, **look)
         fig.scatter("x", "y", source=self.sources["seeds"], size=6, alpha=0.5, **look)
         cut = {"color": theme.EQUAL.colour, "line_dash": "dashed", "width": 2}
-        cut["legend_label"] = "the same life without it: median"
+        cut["legend_label"] = "the same without it: median"
         fig.line("x", "y", source=self.sources["without"], **cut)
         theme.percent_axis(fig.yaxis)
         return theme.place_legend(fig, "above")
 
-    def _show(self) -> None:
-        found = self.known.get((self.depth.value, self.deficit.value))
-        if found is None:
+    def refresh(self) -> None:
+        """Show what the controls ask for, which is computed now if it was not."""
+        super().refresh()
+        if self.asked not in self.completed and not self.job.busy:
+            self.job.start.click()
+
+    def show(self, asked: tuple[int, str]) -> tuple[str, str]:
+        completed = self.completed.get(asked)
+        if completed is None:
             for source in self.sources.values():
                 source.data = {"x": [], "y": []}
-            self.job.message.value = "not completed yet"
-        else:
-            x, n = list(found.onsets), found.error.shape[1]
-            self.sources["seeds"].data = {"x": np.repeat(x, n), "y": found.error.ravel()}
-            for name, rows in (("median", found.error), ("without", found.without)):
-                self.sources[name].data = {"x": x, "y": np.median(rows, 1)}
-            self.job.message.value = self._words(found)
+            return "Completing …", "a few seconds"
+        x, seeds = list(completed.onsets), completed.error.shape[1]
+        self.sources["seeds"].data = {"x": np.repeat(x, seeds), "y": completed.error.ravel()}
+        for name, rows in (("median", completed.error), ("without", completed.without)):
+            self.sources[name].data = {"x": x, "y": np.median(rows, 1)}
+        rank, without = (np.median(of[0]) for of in (completed.rank, completed.rank_without))
+        return f"Effective rank after a deficit at birth {rank:.1f}, without it {without:.1f}.", ""
 
-    def _words(self, found: linear.Completed) -> str:
-        rank, without = (np.median(one[0]) for one in (found.rank, found.rank_without))
-        return (
-            f"{found.error.shape[1]} seeds. Error on what was observed: at most "
-            f"{100 * found.train.max():.1f} %. Effective rank after a deficit at birth {rank:.1f}, "
-            f"without it {without:.1f}."
-        )
-
-    def _work(self, stop: threading.Event) -> str:
-        began, bar = time.monotonic(), self.job.progress
+    def work(self, stop: threading.Event) -> str:
+        began, bar, asked = time.monotonic(), self.job.progress, self.asked
         bar.max = 100
 
         def report(part: float) -> None:
             bar.value = round(100 * part)
 
-        found = self.completion(self.depth.value, self.deficit.value, stop=stop, report=report)
+        how: dict[str, Any] = {"length": self._lengths[asked[0] - 1], **self._how}
+        self.completed[asked] = linear.complete(*asked, **how, stop=stop, report=report)
         report(1)
-        self._show()
-        return f"{self._words(found)} <small>{time.monotonic() - began:.1f} s</small>"
+        self.refresh()
+        return f"{len(self._how['seeds'])} seeds, {time.monotonic() - began:.1f} s"

@@ -17,13 +17,12 @@ from bokeh.transform import factor_cmap, linear_cmap
 from numpy.typing import ArrayLike
 
 from cplab import statistics
-from cplab.checks import CplabError
-from cplab.lab.live import Job
-from cplab.lab.surface import Throttle, error_html, surface
+from cplab.lab.surface import Throttle
 from cplab.lab.widgets import Slide
 from cplab.show.results import means
 from cplab.show.theme import colour, figure_row, label, percent_axis, plain_figure
 from cplab.studies import pruning
+from cplab.studies.bench import STYLE, Bench
 
 __all__ = ["GrowthBench", "architectures", "count_by_pixel", "pixels", "split_slider"]
 
@@ -55,15 +54,17 @@ def count_by_pixel(alive: Sequence[ArrayLike]) -> np.ndarray:
     return np.asarray(alive[0]).sum(0).reshape(28, 28)
 
 
-class GrowthBench(w.VBox):
+class GrowthBench(Bench):
     """Grow and prune a network here and now: density, accuracy and where its synapses are.
 
     Arguments: dataset; gammas, densities, what the sliders offer; steps, of retraining what is left
         afterwards, beside controls of it; seed.
 
-    `gamma`, `peak` and `final` are the sliders (γ in percent, densities in percent), `job` has the
-    buttons `start` and `stop` and says what was found; `sources` hold what is drawn.
+    The controls are gamma, peak and final (γ in percent, densities in percent and as a fraction);
+    `asked` is the search that they say. See Bench.
     """
+
+    button, stopped = "Grow and prune", "stopped: nothing is kept of it"
 
     def __init__(
         self,
@@ -74,28 +75,23 @@ class GrowthBench(w.VBox):
         seed: int = 0,
     ) -> None:
         self._dataset, self._steps, self._seed = dataset, steps, seed
-        calm = {"continuous_update": False, "style": {"description_width": "110px"}}
         rates = [(f"{gamma:g} %", gamma) for gamma in gammas]
         finals = [(f"{100 * d:g} %", d) for d in densities]
-        self.gamma = w.SelectionSlider(description="γ", options=rates, **calm)
-        self.peak = w.IntSlider(90, min=55, max=95, step=5, description="peak density", **calm)
-        self.final = w.SelectionSlider(description="final density", options=finals, **calm)
-        self.gamma.index = min(1, len(gammas) - 1)
-        self.final.value = sorted(densities)[-4:][0]
-        sliders = [self.gamma, self.peak, self.final]
-        for css, slider in zip(("gamma", "peak", "final"), sliders, strict=True):
-            slider.add_class(f"cplab-{css}").observe(self._choose, "value")
-        self.job = Job("Grow and prune", self._work, sliders, "stopped: nothing is kept of it")
-        layout = self._draw()
-        self._choose()
-        super().__init__([w.HBox(sliders), self.job, surface(layout)])
+        controls = {
+            "gamma": w.SelectionSlider(description="γ", options=rates, **STYLE),
+            "peak": w.IntSlider(90, 55, 95, 5, description="peak density, %", **STYLE),
+            "final": w.SelectionSlider(description="final density", options=finals, **STYLE),
+        }
+        controls["gamma"].index = min(1, len(gammas) - 1)
+        controls["final"].value = sorted(densities)[-4:][0]
+        super().__init__(controls, self._draw())
 
     @property
-    def spec(self) -> pruning.Search:
+    def asked(self) -> pruning.Search:
         """What the sliders ask for: growth lasts until it has reached the peak."""
-        gamma, start = self.gamma.value, 50
-        n = round(4 * (self.peak.value - start) / gamma)
-        how = {"start": start, "keep": (self.final.value,), "seed": self._seed}
+        gamma, peak, final = self.position
+        n = round(4 * (peak - 50) / gamma)
+        how = {"start": 50, "keep": (final,), "seed": self._seed}
         return pruning.Search(self._dataset, gamma=gamma, n=n, **how)
 
     def _draw(self) -> LayoutDOM:
@@ -114,22 +110,17 @@ class GrowthBench(w.VBox):
         self.sources = {"live": live, "expected": expected, "pixels": counts}
         return figure_row(layouts.column(steps, learned), chart)
 
-    def _choose(self, change: Any = None) -> None:
-        try:
-            spec = self.spec
-        except CplabError as error:
-            self.job.message.value = error_html(error)
-            return
-        at = np.linspace(0, spec.steps, 200)
-        self.sources["expected"].data = {"step": at, "density": pruning.expected_density(spec, at)}
-        self.job.progress.value = 0
-        self.job.message.value = (
-            f"n = {spec.n:,} steps until growth has faded out, then down to "
-            f"{100 * spec.keep[0]:g} %: {spec.steps:,} steps"
+    def show(self, asked: pruning.Search) -> tuple[str, str]:
+        at = np.linspace(0, asked.steps, 200)
+        self.sources["expected"].data = {"step": at, "density": pruning.expected_density(asked, at)}
+        words = (
+            f"Growth fades out after {asked.n:,} steps; then it falls to "
+            f"{100 * asked.keep[0]:g} %, {asked.steps:,} steps in all."
         )
+        return words, f"about {asked.expected_seconds:.0f} s"
 
-    def _work(self, stop: threading.Event) -> str:
-        spec, began, moments = self.spec, time.perf_counter(), list[dict]()
+    def work(self, stop: threading.Event) -> str:
+        spec, began, moments = self.asked, time.perf_counter(), list[dict]()
         self.job.progress.value, self.job.progress.max = 0, spec.steps
         draw = Throttle(lambda: self._draw_moments(moments))
 

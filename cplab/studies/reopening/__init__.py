@@ -5,6 +5,6 @@ from cplab.lazy import load_late
 __all__, __getattr__, __dir__ = load_late(
     __name__,
     paths="LinearPath",
-    bench="Bench barrier describe_each dissociation gauge_curves growth growth_columns harm_figure"
-    " harms_of_all norm_ratios norms_at_birth treatment_gain",
+    bench="TreatmentBench barrier describe_each dissociation gauge_curves growth growth_columns"
+    " harm_figure harms_of_all norm_ratios norms_at_birth treatment_gain",
 )

@@ -2,32 +2,31 @@
 one network to another, and the map of harms."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from itertools import product
 
 import ipywidgets as w
 import numpy as np
-from bokeh.models import ColumnDataSource, FactorRange
+from bokeh.models import ColumnDataSource, FactorRange, Range1d
 from bokeh.plotting import figure
 
 from cplab import data, models, quantities, results, specs, statistics
-from cplab.checks import CplabError
-from cplab.lab.live import Clock, Job, describe_cost
-from cplab.lab.surface import TEXT, buttons, error_html, surface
+from cplab.lab.live import Clock, describe_cost
+from cplab.lab.surface import buttons
 from cplab.runs import Run
 from cplab.show import theme
 from cplab.show.results import by_layer, finish, layer_columns, layer_labels, seeds_line
 from cplab.show.theme import label, plain_figure, reference_line, style, styles
+from cplab.studies.bench import STYLE, Bench
 from cplab.studies.reopening.paths import LinearPath
 
-__all__ = ["Bench", "barrier", "describe_each", "dissociation", "gauge_curves", "growth"]
+__all__ = ["TreatmentBench", "barrier", "describe_each", "dissociation", "gauge_curves", "growth"]
 __all__ += ["growth_columns", "harm_figure", "harms_of_all", "norm_ratios", "norms_at_birth"]
 __all__ += ["treatment_gain"]
 
 MAPPED = ("noise", "blur", "stripes", "blank", "fresh_noise", "permute", "flip")
 CURES = ["renorm", "held@0", "rate-2", "rate-3", "decay-5"]
 CURES += [f"shrink-{kept}" for kept in (0.8, 0.6, 0.4, 0.2)]
-KNOWN = "all of it is known: nothing is left to train"
 ROWS = ("with it", "without it", "newborn with it", "equal training with it")
 
 
@@ -40,105 +39,83 @@ def treatment_gain(run: Run) -> statistics.Contrast:
     return quantities.advantage(run, run.untreated())
 
 
-class Bench(w.VBox):
-    """Choose a treatment, how strong and when; read what it leaves of the harm, beside the lost
-    time; train what nobody has trained.
+class TreatmentBench(Bench):
+    """Choose a treatment and when; read what it leaves of the harm; train what nobody has trained.
 
     Arguments: like, a run with a deficit, whose other fields all have; deficits to choose from;
-        strengths, {words: (how it is written before the epoch, or a text with {} and its values)}.
+        treatments, {words: how it is written before the epoch}.
 
-    `deficit`, `kind`, `strength` and `moment` are controls, `job` has the button, `message` says
-    what is known, `run` is what was chosen.
+    The controls are deficit, treatment and moment; `asked` is the run that they say. See Bench.
 
-    >>> bench = Bench(Run("blur", length=16), ("blur",), {"renorm": ("renorm", [])})
-    >>> bench.run.treatments, bench.moment.value
+    >>> bench = TreatmentBench(Run("blur", length=16), ("blur",), {"renorm": "renorm"})
+    >>> bench.asked.treatments, bench.controls["moment"].value
     ((('renorm', 1.0, 16, 0),), 16)
     """
 
-    def __init__(
-        self, like: Run, deficits: Sequence[str], strengths: Mapping[str, tuple[str, Sequence]]
-    ) -> None:
-        self._like, self._strengths = like, strengths
-        style = {"description_width": "90px"}
-        bar = {"continuous_update": False, "layout": {"width": "420px"}, "style": style}
-        look = {"layout": {"width": "340px"}, "style": style}
-        self.deficit = buttons([(label(name), name) for name in deficits])
-        self.kind = w.Dropdown(options=list(strengths), description="treatment", **look)
-        self.strength = w.SelectionSlider(options=[("–", "")], description="strength", **bar)
+    def __init__(self, like: Run, deficits: Sequence[str], treatments: Mapping[str, str]) -> None:
+        self._like = like
         last = like.epochs - 1
-        self.moment = w.IntSlider(like.end, 0, last, description="epoch", **bar)
-        self.message = w.HTML().add_class("cplab-bench")
-        controls = [self.deficit, self.kind, self.strength, self.moment]
-        self.job = Job("Train this one", self._work, controls)
+        controls = {
+            "deficit": buttons([(label(name), name) for name in deficits]),
+            "treatment": w.Dropdown(options=dict(treatments), description="treatment", **STYLE),
+            "moment": w.IntSlider(like.end, 0, last, description="before epoch", **STYLE),
+        }
+        places = product(deficits, treatments.values(), (like.end, 0))
+        known = [place for place in places if results.find(self._run(*place))]
         empty: dict[str, list] = {"row": [], "mean": [], "low": [], "high": []}
-        self.source = ColumnDataSource(empty, name="bench")
-        super().__init__([*controls, self.message, self.job, surface(self._draw())])
-        self._offer()
-        for control in controls:
-            control.observe(self._choose, "value")
-        self._choose()
+        self.sources = {"accuracy": ColumnDataSource(empty, name="bench")}
+        super().__init__(controls, self._draw(known), known, ("moment",))
 
-    @property
-    def run(self) -> Run:
-        """What the controls ask for."""
-        kind = self._strengths[self.kind.value][0].format(self.strength.value)
-        fields = {"deficit": self.deficit.value, "treatments": f"{kind}@{self.moment.value}"}
+    def _run(self, deficit: str, treatment: str, moment: int) -> Run:
+        fields = {"deficit": deficit, "treatments": f"{treatment}@{moment}"}
         return specs.alter(self._like, fields)
 
-    def _draw(self) -> figure:
+    @property
+    def asked(self) -> Run:
+        """The run that the controls say."""
+        return self._run(*self.position)
+
+    def _draw(self, known: Sequence[tuple]) -> figure:
+        runs = [one for place in known for one in with_controls(self._run(*place))]
+        each = [100 * found.accuracy for run in runs if (found := results.find(run))]
+        ends = Range1d(min(each) - 1, max(each) + 1) if each else Range1d(0, 100)
         rows = FactorRange(*ROWS[::-1])
-        fig = plain_figure("", "final test accuracy, %", "", y_range=rows, width=620, height=190)
-        how = {"source": self.source, "color": theme.LIVE.colour}
+        size = {"x_range": ends, "y_range": rows, "width": 620, "height": 190}
+        fig = plain_figure("", "final test accuracy, %", "", **size)
+        how = {"source": self.sources["accuracy"], "color": theme.LIVE.colour}
         fig.segment("low", "row", "high", "row", **how)
         fig.scatter("mean", "row", size=10, **how)
         return fig
 
-    def _offer(self) -> None:
-        """The strengths of a treatment."""
-        values = self._strengths[self.kind.value][1]
-        self.strength.options = [(f"{v:g}", v) for v in values] or [("–", "")]
-        self.strength.layout.display = None if values else "none"
-
-    def _choose(self, change: Any = None) -> None:
-        if change is not None and change.owner is self.kind:
-            self._offer()
-        try:
-            run = self.run
-        except CplabError as error:
-            self.message.value = error_html(error)
-            return
-        lives = (run, run.untreated(), run.newborn(), run.equal_training())
+    def show(self, asked: Run) -> tuple[str, str]:
+        """What is known of a run and its controls."""
         known = {
             row: numbers
-            for row, life in zip(ROWS, lives, strict=True)
-            if len(numbers := quantities.each_seed(quantities.accuracy, life))
+            for row, run in zip(ROWS, with_controls(asked), strict=True)
+            if len(numbers := quantities.each_seed(quantities.accuracy, run))
         }
         columns = statistics.mean_columns([*known.values()])
-        self.source.data = {"row": [*known], **columns}
-        gains: dict[str, Callable] = {"harm left": quantities.harm}
-        gains |= {"lost time": quantities.lost_time, "given back": treatment_gain}
-        found = {name: quantities.each_seed(of, run) for name, of in gains.items()}
-        texts = [f"{name}: {statistics.describe(points)}" for name, points in found.items()]
-        self.message.value = f'<div style="{TEXT}">Points, {"; ".join(texts)}.</div>'
-        todo = self._todo(run)
-        cost = describe_cost(todo) if todo else ""
-        self.job.message.value = f"seed 0 and its controls, {cost}" if todo else KNOWN
+        self.sources["accuracy"].data = {"row": [*known], **columns}
+        of = {"without it": asked.untreated(), "with it": asked}
+        harms = {words: quantities.each_seed(quantities.harm, run) for words, run in of.items()}
+        told = [f"{statistics.describe(points)} {words}" for words, points in harms.items()]
+        todo = [run for run in dict.fromkeys(with_controls(asked)) if results.find(run) is None]
+        return f"Harm, in points: {', '.join(told)}.", describe_cost(todo) if todo else ""
 
-    def _todo(self, run: Run) -> list[Run]:
-        lives = dict.fromkeys((run, run.newborn(), run.equal_training(), run.untreated()))
-        return [life for life in lives if results.find(life) is None]
-
-    def _work(self, stop: threading.Event) -> str:
-        run = self.run
-        todo = self._todo(run)
-        if not todo:
-            return KNOWN
+    def work(self, stop: threading.Event) -> str:
         from cplab.engine.tree import plan
 
+        asked = self.asked
+        todo = [run for run in dict.fromkeys(with_controls(asked)) if results.find(run) is None]
         clock = Clock(self.job, sum(root.epochs for root in plan(todo)))
         dict(results.collect(todo, workers=1, stop=stop, report=clock))
-        self._choose()
-        return f"trained: {len(todo)} lives of seed {run.seed}, in {clock.seconds:.0f} s"
+        self.refresh()
+        return f"trained: {len(todo)} runs of seed {asked.seed}, in {clock.seconds:.0f} s"
+
+
+def with_controls(run: Run) -> list[Run]:
+    """A treated run, the same untreated, and its two controls that had the treatment as well."""
+    return [run, run.untreated(), run.newborn(), run.equal_training()]
 
 
 def describe_each(points: Mapping[str, Sequence[float]], digits: int = 1) -> str:

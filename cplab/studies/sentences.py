@@ -10,7 +10,7 @@ from cplab.profiles import Profile
 from cplab.show import label, strips
 from cplab.show.previews import preview
 
-__all__ = ["rounded", "side", "spread", "what_it_sees"]
+__all__ = ["beside", "rounded", "side", "spread", "what_it_sees"]
 
 T = TypeVar("T")
 
@@ -62,3 +62,17 @@ def what_it_sees(profile: Profile, deficits: Sequence[Any], count: int = 8) -> A
         if "seen" in seen:
             rows[label(deficit)] = seen["seen"]
     return strips(rows)
+
+
+def beside(points: Sequence[float], other: str, digits: int = 1) -> str:
+    """Where something stands beside another, for a sentence whose interval stands in the figure.
+
+    Arguments: points, by how much it is above, one a seed; other, what it is compared with.
+
+    >>> beside([-2.1, -1.9], "random ones"), beside([-1.0, 1.0], "random ones")
+    ('2.0 points below random ones', 'level with random ones')
+    """
+    if not np.size(points):
+        return f"not compared with {other} yet"
+    size = f"{abs(np.mean(points)):.{digits}f} points"
+    return side(points, f"{size} above {other}", f"level with {other}", f"{size} below {other}")

@@ -7,5 +7,5 @@ __all__, __getattr__, __dir__ = load_late(
     quantities="EYES MEASURES READINGS SEVENTHS acuity acuity_loss classes dominance eye_share"
     " monocular neuron_shares patch share_curve share_loss",
     network="right_shares each_eye",
-    bench="Clinic compare_with_kittens film histogram",
+    bench="Clinic compare_with_kittens film histogram views",
 )

@@ -2,7 +2,8 @@
 
 import html
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import cycle, product
 from typing import Any
@@ -11,21 +12,25 @@ import ipywidgets as w
 import numpy as np
 from bokeh.models import ColumnDataSource, FactorRange, Range1d, Whisker
 from bokeh.plotting import figure
+from IPython.display import HTML
 
 from cplab import results, statistics
-from cplab.checks import require
+from cplab.checks import CplabError, require
+from cplab.deficits import apply_deficit
 from cplab.lab.live import Clock, deficit_windows, describe_cost
 from cplab.lab.surface import Throttle, buttons
 from cplab.lab.widgets import Slide
+from cplab.profiles import Profile
 from cplab.quantities import each_seed
 from cplab.runs import Run
+from cplab.show.pictures import strips, to_pixels
 from cplab.show.results import seeds_line
 from cplab.show.theme import CUES, EQUAL, LIVE, label, place_legend, plain_figure
 from cplab.studies.bench import STYLE, Bench
 from cplab.studies.eyes import quantities
 
 LEFT, RIGHT = "#0072B2", "#D55E00"
-__all__ = ["Clinic", "compare_with_kittens", "film", "histogram"]
+__all__ = ["Clinic", "compare_with_kittens", "film", "histogram", "views"]
 
 BETWEEN = [
     f"#{r:02x}{g:02x}{b:02x}" for r, g, b in np.linspace((0, 114, 178), (213, 94, 0), 7).astype(int)
@@ -45,6 +50,39 @@ OWNERS = {
 KITTENS = {"normal cat": (7, 85, 7, 0), "kitten, right eye closed": (80, 0, 0, 20)}
 MISSED = {"closed": "blank", "blurred": "blur", "noise": "fresh_noise", "squint": "strabismus"}
 STATES = {name: words for words, name in MISSED.items()} | {"strabismus": "squinting"}
+
+
+def views(here: Profile, deficits: Sequence[str], count: int = 8) -> Any:
+    """What each eye sees of some images of a profile, as deficits leave it, in rows.
+
+    >>> from cplab import PROFILES
+    >>> "right eye closed: right eye" in views(PROFILES["ci"], ["blank:right"], count=2).data
+    True
+    """
+    from cplab.lab.explorer import pictures
+
+    try:
+        images = pictures(here.dataset, here.name)
+    except (CplabError, ModuleNotFoundError) as error:
+        return HTML(f"<i>{html.escape(str(error))}</i>")
+    x, labels = images.train_x[:count], images.train_y[:count]
+    both = images.normal(x).unsqueeze(1).expand(-1, 2, -1, -1, -1)
+    width = round(5 / 8 * x.shape[2])
+    rows = {"the image": x}
+    for name in deficits:
+        seen, _ = apply_deficit(both, labels, name)
+        words = "both open" if name == "none" else describe_deficit(name)
+        for eye, columns in enumerate((slice(0, width), slice(x.shape[2] - width, None))):
+            view = 0 * seen[:, eye]
+            view[..., columns] = seen[:, eye, :, :, columns]
+            rows[f"{words}: {quantities.EYES[eye]} eye"] = to_pixels(view, images)
+    return strips(rows)
+
+
+def describe_deficit(name: str) -> str:
+    """`right eye closed` for blank:right."""
+    kind, _, eye = name.partition(":")
+    return f"{eye or 'each'} eye {STATES.get(kind) or html.escape(label(kind))}"
 
 
 def histogram(runs: Mapping[str, Run], epoch: int | None = None, width: int = 230) -> Any:
@@ -169,7 +207,7 @@ class Clinic(Bench):
             "patch": w.IntSlider(0, 0, usual, description="patch of the other eye", **STYLE),
             "recovery": w.IntSlider(usual, 0, 4 * usual, description="recovery", **STYLE),
         }
-        known = [place for place in self._places(usual) if results.find(self._run(*place))]
+        known = [place for place in self._places(usual) if self._is_known(place)]
         super().__init__(controls, self._draw(), known, ("wait", "recovery"))
 
     def _places(self, recovery: int) -> Iterator[tuple]:
@@ -179,6 +217,11 @@ class Clinic(Bench):
         for kind, eye, onset, length in product(MISSED.values(), eyes, (0, 4, 8, 16), (4, 8, 16)):
             for patch in patches if eye != "both" else (0,):
                 yield kind, eye, onset, length, 0, patch, recovery
+
+    def _is_known(self, place: tuple) -> bool:
+        with suppress(CplabError):  # a patch that ends after the run
+            return results.find(self._run(*place)) is not None
+        return False
 
     def _run(
         self, kind: str, eye: str, onset: int, length: int, wait: int, patch: int, recovery: int
@@ -282,7 +325,5 @@ def describe_run(run: Run) -> str:
     """`right eye closed from epoch 0 to 8, left eye closed from epoch 8 to 12`, as HTML."""
     texts = []
     for name, first, last in deficit_windows(run):
-        kind, _, eye = name.partition(":")
-        state = STATES.get(kind) or html.escape(label(kind))
-        texts.append(f"{eye or 'each'} eye {state} from epoch {first} to {last}")
+        texts.append(f"{describe_deficit(name)} from epoch {first} to {last}")
     return ", ".join(texts) or f"no deficit, {run.epochs} clear epochs"

@@ -16,15 +16,16 @@ from bokeh.plotting import figure
 from bokeh.transform import factor_cmap, linear_cmap
 from numpy.typing import ArrayLike
 
-from cplab import statistics
+from cplab import data, results, statistics
 from cplab.lab.surface import Throttle
 from cplab.lab.widgets import Slide
-from cplab.show.results import means
+from cplab.show.results import means, seed_curves
 from cplab.show.theme import colour, figure_row, label, percent_axis, plain_figure
 from cplab.studies import pruning
 from cplab.studies.bench import STYLE, Bench
 
-__all__ = ["GrowthBench", "architectures", "count_by_pixel", "pixels", "split_slider"]
+__all__ = ["GrowthBench", "architectures", "count_by_pixel", "images_at_hand", "map_figures"]
+__all__ += ["pixels", "search_figure", "split_slider", "synapse_maps"]
 
 COMPARED = ("biological", "random", "per_pixel")  # what a live search is compared with
 ACROSS, UP = np.tile(np.arange(28), 28), np.repeat(np.arange(27, -1, -1), 28)
@@ -52,6 +53,58 @@ def pixel_columns(counts: ArrayLike) -> dict[str, Any]:
 def count_by_pixel(alive: Sequence[ArrayLike]) -> np.ndarray:
     """How many synapses of an architecture's first layer are on each pixel (28, 28)."""
     return np.asarray(alive[0]).sum(0).reshape(28, 28)
+
+
+def images_at_hand(dataset: str) -> str:
+    """A data set if its images are here, else `practice`; which is printed.
+
+    >>> images_at_hand("practice")
+    'practice'
+    """
+    if dataset == "practice" or data.is_here(dataset):
+        return dataset
+    print(f"{dataset} is not here: practice images in its place, see `cplab data`.")
+    return "practice"
+
+
+def found(searches: Sequence[pruning.Search]) -> list[dict]:
+    """The values of those searches that have results."""
+    known = (results.find(search) for search in searches)
+    return [result.values for result in known if result]
+
+
+def search_figure(searches: Sequence[pruning.Search], title: str = "") -> Any:
+    """Density and accuracy of searches, step by step, side by side."""
+    values = {"biological": found(searches)}
+    how = {"width": 425, "height": 280}
+    density = seed_curves(values, "steps", "density", ("step", "density"), title=title, **how)
+    accuracy = seed_curves(values, "steps", "accuracy", ("step", "test accuracy"), **how)
+    return figure_row(density, accuracy)
+
+
+def synapse_maps(
+    searches: Sequence[pruning.Search], densities: Sequence[float]
+) -> dict[float, list[np.ndarray]]:
+    """How many synapses searches kept on each pixel (28, 28), one map a search, by density."""
+    maps: dict[float, list[np.ndarray]] = {}
+    for density in densities:
+        for values in found(searches):
+            kept = values["architectures"].get(f"{density:g}")
+            if kept:
+                alive = pruning.unpack_architecture(kept["alive"])
+                maps.setdefault(density, []).append(count_by_pixel(alive))
+    return maps
+
+
+def map_figures(groups: Mapping[str, Sequence[pruning.Search]], density: float) -> list:
+    """Where several kinds of search keep their synapses at a density, means over seeds, side by
+    side; what has no results is said."""
+    maps = {words: synapse_maps(group, [density]).get(density) for words, group in groups.items()}
+    means_of = {words: np.mean(each, axis=0) for words, each in maps.items() if each}
+    most = max((counts.max() for counts in means_of.values()), default=16)
+    parts: list = [[pixels(each, words, most=most) for words, each in means_of.items()]]
+    lacking = [words for words, each in maps.items() if not each]
+    return (parts if means_of else []) + ([f"Not computed yet: {lacking}."] if lacking else [])
 
 
 class GrowthBench(Bench):
@@ -128,8 +181,8 @@ class GrowthBench(Bench):
             moments.append(now)
             draw(last=now["step"] == now["steps"])
 
-        found = pruning.grow_and_prune(spec, report=report, stop=stop)
-        kept = found["architectures"].get(f"{spec.keep[0]:g}")
+        values = pruning.grow_and_prune(spec, report=report, stop=stop)
+        kept = values["architectures"].get(f"{spec.keep[0]:g}")
         if kept is None:
             return f"this search never fell to {100 * spec.keep[0]:g} %"
         alive = pruning.unpack_architecture(kept["alive"])

@@ -5,6 +5,6 @@ from cplab.lazy import load_late
 __all__, __getattr__, __dir__ = load_late(
     __name__,
     paths="LinearPath",
-    bench="TreatmentBench barrier describe_each dissociation gauge_curves growth growth_columns"
-    " harm_figure harms_of_all norm_ratios norms_at_birth treatment_gain",
+    bench="MAPPED TreatmentBench barrier dissociation gauge_table growth growth_columns harm_figure"
+    " harms_of_all norm_ratios norms_at_birth path_figure treatment_gain what_is_left",
 )

@@ -4,9 +4,11 @@ one network to another, and the map of harms."""
 import threading
 from collections.abc import Mapping, Sequence
 from itertools import product
+from typing import Any
 
 import ipywidgets as w
 import numpy as np
+import pandas as pd
 from bokeh.models import ColumnDataSource, FactorRange, Range1d
 from bokeh.plotting import figure
 
@@ -15,18 +17,25 @@ from cplab.lab.live import Clock, describe_cost
 from cplab.lab.surface import buttons
 from cplab.runs import Run
 from cplab.show import theme
-from cplab.show.results import by_layer, finish, layer_columns, layer_labels, seeds_line
+from cplab.show.results import by_layer, finish, layer_columns, layer_labels, means, seeds_line
 from cplab.show.theme import label, plain_figure, reference_line, style, styles
 from cplab.studies.bench import STYLE, Bench
 from cplab.studies.reopening.paths import LinearPath
 
-__all__ = ["TreatmentBench", "barrier", "describe_each", "dissociation", "gauge_curves", "growth"]
+__all__ = ["MAPPED", "TreatmentBench", "barrier", "dissociation", "gauge_table", "growth"]
 __all__ += ["growth_columns", "harm_figure", "harms_of_all", "norm_ratios", "norms_at_birth"]
-__all__ += ["treatment_gain"]
+__all__ += ["path_figure", "treatment_gain", "what_is_left"]
 
 MAPPED = ("noise", "blur", "stripes", "blank", "fresh_noise", "permute", "flip")
 CURES = ["renorm", "held@0", "rate-2", "rate-3", "decay-5"]
 CURES += [f"shrink-{kept}" for kept in (0.8, 0.6, 0.4, 0.2)]
+GAUGES = {
+    "norms": "norm of a layer's weights, mean",
+    "gradient": "norm of the gradient",
+    "loss": "loss on clear training images, nats",
+    "dead": "dead units, as a part of all",
+    "rank": "effective rank of the last features",
+}
 ROWS = ("with it", "without it", "newborn with it", "equal training with it")
 
 
@@ -43,7 +52,7 @@ class TreatmentBench(Bench):
     """Choose a treatment and when; read what it leaves of the harm; train what nobody has trained.
 
     Arguments: like, a run with a deficit, whose other fields all have; deficits to choose from;
-        treatments, {words: how it is written before the epoch}.
+        treatments, {words: how it is written}, with {} for the epoch, or without what follows @.
 
     The controls are deficit, treatment and moment; `asked` is the run that they say. See Bench.
 
@@ -67,7 +76,8 @@ class TreatmentBench(Bench):
         super().__init__(controls, self._draw(known), known, ("moment",))
 
     def _run(self, deficit: str, treatment: str, moment: int) -> Run:
-        fields = {"deficit": deficit, "treatments": f"{treatment}@{moment}"}
+        written = treatment if "@" in treatment else f"{treatment}@{{}}"
+        fields = {"deficit": deficit, "treatments": written.format(moment)}
         return specs.alter(self._like, fields)
 
     @property
@@ -118,19 +128,6 @@ def with_controls(run: Run) -> list[Run]:
     return [run, run.untreated(), run.newborn(), run.equal_training()]
 
 
-def describe_each(points: Mapping[str, Sequence[float]], digits: int = 1) -> str:
-    """Numbers, one a seed, by their words, and at the end what is not there.
-
-    >>> describe_each({"blur": [2.0, 3.0], "noise": []})
-    'blur: 2.5 ± 6.4 (2 seeds); not trained yet: noise'
-    """
-    known = {words: v for words, v in points.items() if len(v)}
-    parts = [f"{words}: {statistics.describe(v, digits)}" for words, v in known.items()]
-    if lacking := [words for words in points if words not in known]:
-        parts.append(f"{statistics.MISSING}: {', '.join(lacking)}")
-    return "; ".join(parts)
-
-
 def norms_at_birth(run: Run) -> np.ndarray:
     """The norm of each layer's weights in a network that was just born, (layers,).
 
@@ -178,42 +175,75 @@ def norm_ratios(found: Sequence, epoch: int, birth: np.ndarray) -> np.ndarray:
     return np.array(rows).reshape(-1, len(birth)) / birth
 
 
-def gauge_curves(found: Mapping[str, Sequence], name: str) -> dict:
-    """A gauge along lives as show.means takes it, {words: {epochs trained: one number a seed}}.
+def gauge_table(groups: Mapping[str, Sequence], epoch: int) -> pd.DataFrame:
+    """Every gauge of some runs after an epoch, the mean over layers, in words.
 
-    Arguments: found, results by the words for them; name, norms, gradient, loss, dead or rank; of
-        what there is for each layer the mean is taken. Epochs are those that all results have.
+    Arguments: groups, results with gauges by the deficit of their run.
     """
-    groups: dict[str, dict] = {}
-    for text, some in found.items():
-        rows = [one.measured["gauges"] for one in some]
-        for epoch in [epoch for epoch in (rows or [()])[0] if all(epoch in one for one in rows)]:
-            groups.setdefault(text, {})[epoch + 1] = [np.mean(one[epoch][name]) for one in rows]
-    return groups
+    rows: dict[str, dict] = {words: {} for words in GAUGES.values()}
+    for name, group in groups.items():
+        for gauge, words in GAUGES.items():
+            each = [float(np.mean(one.measured["gauges"][epoch][gauge])) for one in group]
+            rows[words][label(name)] = statistics.describe(each, 2)
+    return pd.DataFrame(rows).T
 
 
-def dissociation(pairs: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> figure:
+def harm_of_both(run: Run, other: Run) -> float:
+    """The harm of a run, if that of another is known as well."""
+    quantities.harm(other)
+    return quantities.harm(run)
+
+
+def dissociation(pairs: Mapping[str, tuple[Run, Run]], title: str = "") -> figure:
     """Harm without a treatment and with it: a thin line a seed, a thick one for the mean.
 
-    Arguments: pairs, (without, with) for each deficit, one number a seed.
+    Arguments: pairs, (untreated, treated) by deficit; of these the seeds that have both are drawn.
     """
-    sides = FactorRange("without", "with")
-    counts = seeds_line(len(plain) for plain, _ in pairs.values())
-    words = ("harm before and after the treatment, seed by seed", "", "harm, points")
-    fig = plain_figure(*words, counts, x_range=sides, width=460, height=360)
-    for name, look in styles(pairs).items():
-        plain, after = pairs[name]
-        for one in zip(plain, after, strict=True):
-            fig.line(list(sides.factors), list(one), color=look.colour, alpha=0.3)
-        columns = statistics.mean_columns([plain, after])
+    each = {
+        name: [quantities.each_seed(harm_of_both, *two) for two in ((a, b), (b, a))]
+        for name, (a, b) in pairs.items()
+    }
+    sides = FactorRange("untreated", "treated")
+    counts = seeds_line(len(plain) for plain, _ in each.values())
+    size = {"x_range": sides, "width": 620, "height": 360}
+    fig = plain_figure(title, "", "harm, points", counts, **size)
+    for name, look in styles(each).items():
+        plain, after = each[name]
+        for two in zip(plain, after, strict=True):
+            fig.line(list(sides.factors), list(two), color=look.colour, alpha=0.3)
         if len(plain):
-            source = ColumnDataSource({"side": sides.factors, **columns}, name=f"pairs {name}")
+            columns = {"side": sides.factors, **statistics.mean_columns([plain, after])}
+            source = ColumnDataSource(columns, name=f"pairs {name}")
             how = {"source": source, "color": look.colour, "legend_label": look.label}
             fig.line("side", "mean", width=4, line_dash=look.dash, **how)
             fig.scatter("side", "mean", size=10, marker=look.marker, **how)
             fig.segment("side", "low", "side", "high", source=source, color=look.colour)
     reference_line(fig, "width", theme.NEWBORN.colour)
     return finish(fig, "right")
+
+
+def what_is_left(before: Sequence[float], after: Sequence[float]) -> str | None:
+    """How much of a harm a treatment leaves, in words; None where one of them is not known.
+
+    >>> what_is_left([4.0, 4.2], [0.1, 0.2])
+    'hardly anything'
+    """
+    if not len(before) or not len(after):
+        return None
+    part = np.mean(after) / np.mean(before)
+    return "hardly anything" if part < 0.25 else "a part of it" if part < 0.75 else "all of it"
+
+
+def path_figure(results: Mapping[LinearPath, Any], title: str = "") -> figure:
+    """Test loss from deprived networks (0) to their twins (1), by deficit."""
+    groups: dict[str, dict] = {}
+    for path, result in results.items():
+        for i, loss in enumerate(result.values["loss"]):
+            at = groups.setdefault(path.deficit, {}).setdefault(i / (path.points - 1), [])
+            at.append(loss)
+    axes = ("part of the way to its twin", "test loss")
+    how = {"percent": False, "legend": "above", "width": 620, "height": 360}
+    return means(groups, axes, **how, title=title)
 
 
 def barrier(path: LinearPath) -> float:

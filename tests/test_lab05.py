@@ -19,13 +19,13 @@ def growing():
 
 
 def test_the_sliders_say_what_is_asked_and_what_is_expected(growing):
-    spec = growing.spec
+    spec = growing.asked
     assert (spec.gamma, spec.n, spec.peak, spec.steps) == (3.2, 50, 90, 66)
-    growing.peak.value = 70
-    growing.gamma.value = 1.6
-    growing.final.value = 0.2
-    assert (growing.spec.peak, growing.spec.n, growing.spec.keep) == (70, 50, (0.2,))
-    assert "n = 50 steps until growth has faded out, then down to 20 %" in text(growing.job.message)
+    growing.controls["peak"].value = 70
+    growing.controls["gamma"].value = 1.6
+    growing.controls["final"].value = 0.2
+    assert (growing.asked.peak, growing.asked.n, growing.asked.keep) == (70, 50, (0.2,))
+    assert "fades out after 50 steps" in text(growing.readout)
     assert max(growing.sources["expected"].data["density"]) == pytest.approx(70, abs=0.1)
 
 
@@ -35,7 +35,7 @@ def test_a_search_is_drawn_as_it_goes_and_compared_in_the_end(growing, monkeypat
     monkeypatch.setattr(lab05, "Throttle", lambda draw: Throttle(draw, seconds=0))
     growing.job.start.click()
     assert growing.job.wait(60)
-    live, found = growing.sources["live"].data, pruning.grow_and_prune(growing.spec)
+    live, found = growing.sources["live"].data, pruning.grow_and_prune(growing.asked)
     assert drawn[0] == 1
     assert live["step"] == found["steps"]
     assert live["density"] == pytest.approx([100 * d for d in found["density"]])
@@ -46,7 +46,7 @@ def test_a_search_is_drawn_as_it_goes_and_compared_in_the_end(growing, monkeypat
     words = text(growing.job.message)
     assert words.startswith("at 5 %: ")
     assert all(show.label(kind) in words for kind in KINDS)
-    assert not growing.gamma.disabled
+    assert not growing.controls["gamma"].disabled
 
 
 def test_a_search_can_be_stopped(growing):
@@ -59,11 +59,10 @@ def test_a_search_can_be_stopped(growing):
 
 def test_a_gamma_that_empties_a_layer_is_said_and_nothing_begins():
     growing = lab05.GrowthBench("practice", gammas=(1.6, 60), densities=(0.05,))
-    growing.gamma.value = 60
-    assert "empties a layer" in text(growing.job.message)
-    growing.job.start.click()
-    assert growing.job.wait(10)
-    assert "empties a layer" in text(growing.job.message)
+    growing.controls["gamma"].value = 60
+    assert "empties a layer" in text(growing.readout)
+    assert growing.job.start.disabled
+    assert not len(growing.sources["expected"].data["step"])
 
 
 def test_pixels_stand_where_they_stand_in_an_image():

@@ -1,6 +1,5 @@
 """Two eyes as a student meets them: the quantities, the figures and the clinic."""
 
-import re
 import shutil
 from dataclasses import replace
 from itertools import pairwise
@@ -8,7 +7,6 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from conftest import says
-from scipy import stats
 
 from cplab import CplabError, Run, quantities
 from cplab.results import sweep
@@ -91,7 +89,8 @@ def test_who_is_in_an_outer_class_has_one_eye():
 
 def test_a_patch_is_a_window_on_the_other_eye():
     assert eyes.patch(0, LIFE) == LIFE
-    assert [step.deficit for step in eyes.patch(2, LIFE).life][2:] == ["blank:left"] * 2 + ["none"]
+    shown = [step.deficit.name for step in eyes.patch(2, LIFE).timeline]
+    assert shown[2:] == ["blank:left"] * 2 + ["none"]
     assert eyes.patch(1, LIFE, onset=4).windows == (("blank:left", 4, 1),)
     with pytest.raises(CplabError) as error:
         eyes.patch(9, LIFE)
@@ -132,76 +131,72 @@ def test_a_film_shows_each_epoch_and_stays_at_the_end_of_a_short_life():
     assert f"{eyes.eye_share(LIFE):.2f}" in slide.readout.value
 
 
+def set_controls(clinic, **values):
+    for name, value in values.items():
+        clinic.controls[name].value = value
+
+
 @pytest.mark.usefixtures("there")
-def test_the_clinic_shows_what_is_known_of_the_life_that_its_controls_say():
+def test_the_clinic_shows_what_is_known_of_the_run_that_its_controls_say():
     clinic = lab07.Clinic(profile="ci")
-    assert clinic.run == LIFE.newborn()
-    clinic.length.value, clinic.patch.value = 2, 1
-    assert clinic.run == PATCHED
+    assert clinic.asked == LIFE.newborn()
+    set_controls(clinic, length=2, patch=1)
+    assert clinic.asked == PATCHED
     shown = clinic.sources["share"].data["mean"]
     np.testing.assert_allclose(shown, each(eyes.share_curve, PATCHED).mean(0))
     worth = [each(eyes.acuity, PATCHED, eye=eye).mean() for eye in ("both", "left", "right")]
     np.testing.assert_allclose(clinic.sources["worth"].data["mean"], worth)
     without = each(eyes.acuity, LIFE.newborn(), eye="right").mean()
     assert clinic.sources["without"].data["mean"][2] == pytest.approx(without)
-    assert "2 seeds" in clinic.readout.value
-    clinic.eye.value = "left"
-    assert [w.deficit for w in clinic.run.windows] == ["blank:right"]
+    share = each(eyes.eye_share, PATCHED).mean()
+    assert f"has {share:.2f} of the neurons" in clinic.readout.value
+    clinic.controls["eye"].value = "left"
+    assert [w.deficit for w in clinic.asked.windows] == ["blank:right"]
     assert "Nobody has trained" in clinic.readout.value
-    clinic.eye.value = "both"
-    assert (clinic.run.deficit, clinic.run.windows) == ("blank", ())
+    clinic.controls["eye"].value = "both"
+    assert (clinic.asked.deficit, clinic.asked.windows) == ("blank", ())
 
 
 @pytest.mark.usefixtures("there")
-def test_the_clinic_takes_no_seeds_for_pairs_where_lives_share_no_training():
+def test_a_patch_beyond_the_run_is_one_clear_line_an_empty_picture_and_no_training():
     clinic = lab07.Clinic(profile="ci")
-    clinic.length.value = 2
-    own, other = ([*each(eyes.acuity, one, eye="right")] for one in (LIFE, LIFE.newborn()))
-    apart = stats.ttest_ind(own, other, equal_var=False)
-    low, high = apart.confidence_interval(0.95)
-    told = re.search(r"right eye alone [^;]*?([\d.]+) ± ([\d.]+) points", clinic.readout.value)
-    assert float(told[1]) == pytest.approx(abs(low + high) / 2, abs=0.051)
-    assert float(told[2]) == pytest.approx((high - low) / 2, abs=0.051)
-
-
-@pytest.mark.usefixtures("there")
-def test_a_patch_beyond_the_life_is_one_clear_line_an_empty_picture_and_no_training():
-    clinic = lab07.Clinic(profile="ci")
-    clinic.length.value, clinic.patch.value = 2, 1
+    set_controls(clinic, length=2, patch=1)
     before = {name: list(source.data["mean"]) for name, source in clinic.sources.items()}
     assert before["share"]
-    clinic.wait.value = 3
+    clinic.controls["wait"].value = 3
     assert "ends by epoch 5" in clinic.readout.value
     assert clinic.job.start.disabled
     assert not any(np.any(source.data["mean"]) for source in clinic.sources.values())
-    clinic.wait.value = 0
+    clinic.controls["wait"].value = 0
     assert not clinic.job.start.disabled
     after = {name: list(source.data["mean"]) for name, source in clinic.sources.items()}
     assert after == before
 
 
-@pytest.mark.usefixtures("errors_raise")
-def test_a_life_of_which_only_shares_were_measured_is_said_as_such():
-    sweep([Run("blank:right", length=1, **CI)], "eye_shares", progress=False, device="cpu")
-    clinic = lab07.Clinic(profile="ci")
-    clinic.length.value = 1
-    assert "share of the right eye" in clinic.readout.value
-    assert "worth was not measured" in clinic.readout.value
-    assert not len(clinic.sources["worth"].data["mean"])
+def test_the_clinic_of_what_is_shipped_moves_among_what_was_trained():
+    clinic = lab07.Clinic()
+    assert len(clinic.known) > 5
+    for name, value in (("patch", 11), ("onset", 15), ("kind", "strabismus"), ("eye", "both")):
+        clinic.controls[name].value = value
+        assert clinic.position in clinic.known
+        assert len(clinic.sources["share"].data["mean"])
+    assert clinic.controls["eye"].value == "both"
+    clinic.free.value = True
+    clinic.controls["onset"].value = 3
+    assert clinic.controls["onset"].value == 3
+    assert "Nobody has trained" in clinic.readout.value
 
 
 @pytest.mark.usefixtures("errors_raise")
-def test_the_clinic_trains_a_life_and_shows_it_as_it_grows():
+def test_the_clinic_trains_a_run_and_shows_it_as_it_grows():
     clinic = lab07.Clinic(profile="ci", device="cpu", seed=3)
-    clinic.length.value = 1
+    clinic.controls["length"].value = 1
     clinic.job.start.click()
     assert clinic.job.wait(200)
     assert "live, seed 3: share" in clinic.job.message.value
-    assert len(clinic.sources["live"].data["mean"]) == 4
-    assert eyes.share_curve(clinic.run).tolist() == pytest.approx(
-        clinic.sources["live"].data["mean"]
-    )
-    assert len(clinic.sources["share"].data["mean"]) == 4
+    live = clinic.sources["live"].data["mean"]
+    assert eyes.share_curve(clinic.asked).tolist() == pytest.approx(live)
+    assert len(clinic.sources["share"].data["mean"]) == len(live) == 4
 
 
 @pytest.mark.usefixtures("there")

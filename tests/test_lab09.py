@@ -1,5 +1,6 @@
 """What lab 09 alone shows: the bench, weights that grow, a dissociation, barriers, the map."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -24,28 +25,26 @@ def drawn(figure, name):
 
 def test_the_bench_trains_what_is_missing_and_reads_it_against_controls_treated_alike():
     like = Run("blur", length=2, **SMALL)
-    kinds = {"renorm": ("renorm", []), "rate": ("rate-{}", [2, 3])}
-    bench = lab09.Bench(like, ("blur", "noise"), kinds)
-    assert bench.run == Run("blur", length=2, treatments="renorm@2", **SMALL)
-    bench.deficit.value, bench.kind.value, bench.moment.value = "noise", "rate", 3
-    bench.strength.value = 3
+    treatments = {"renorm": "renorm", "rate": "rate-3", "rate for an epoch": "rate-3@{}+1"}
+    bench = lab09.TreatmentBench(like, ("blur", "noise"), treatments)
+    assert bench.asked == Run("blur", length=2, treatments="renorm@2", **SMALL)
+    bench.controls["treatment"].value = "rate-3@{}+1"
+    assert bench.asked.treatments == (("rate", 3, 2, 1),)
+    bench.controls["deficit"].value, bench.controls["treatment"].value = "noise", "rate-3"
+    bench.controls["moment"].value = 3
     run = Run("noise", length=2, treatments="rate-3@3", **SMALL)
-    assert bench.run == run
-    assert "harm left: not trained yet" in bench.message.value
-    assert not len(bench.source.data["row"])
+    assert bench.asked == run
+    assert "not trained yet with it" in bench.readout.value
+    assert not len(bench.sources["accuracy"].data["row"])
     bench.job.start.click()
     assert bench.job.wait(100)
     harm = quantities.harm(run)
     assert harm == quantities.accuracy(run.newborn()) - quantities.accuracy(run)
     assert run.newborn().treatments == (("rate", 3, 1, 1),)
-    assert f"harm left: {harm:.1f} (1 seed)" in bench.message.value
-    lives = (run, run.untreated(), run.newborn(), run.equal_training())
-    means = [quantities.accuracy(life) for life in lives]
-    assert [*bench.source.data["mean"]] == pytest.approx(means)
+    assert f"{harm:.1f} (1 seed) with it" in bench.readout.value
+    means = [quantities.accuracy(one) for one in lab09.with_controls(run)]
+    assert [*bench.sources["accuracy"].data["mean"]] == pytest.approx(means)
     assert lab09.treatment_gain(run) == pytest.approx(means[0] - means[1])
-    bench.moment.value = 0
-    bench.kind.value = "renorm"  # at birth it is nothing
-    assert bench.run == run.untreated()
 
 
 def test_norms_at_birth_are_the_closed_form():
@@ -78,17 +77,33 @@ def test_growth_is_the_norm_as_a_part_of_that_at_birth():
     assert {*columns} == {"growth blur", "growth no deficit"}
 
 
-def test_a_gauge_along_lives_is_by_epochs_trained_and_its_mean_over_layers():
-    groups = {"blur": [gauged([2.0, 4.0]), gauged([4.0, 6.0])], "none": []}
-    assert lab09.gauge_curves(groups, "norms") == {"blur": {1: [1, 1], 4: [3, 5]}}
-    groups["blur"][1].measured["gauges"].pop(0)
-    assert lab09.gauge_curves(groups, "norms") == {"blur": {4: [3, 5]}}
+def test_a_table_of_gauges_has_their_means_over_layers():
+    more = {"gradient": 1.0, "loss": 2.0, "dead": [0.0, 0.5], "rank": 3.0}
+    table = lab09.gauge_table({"blur": [gauged([2.0, 4.0], **more)], "noise": []}, 3)
+    assert table["blur"][lab09.GAUGES["norms"]] == "3.00 (1 seed)"
+    assert table["blur"][lab09.GAUGES["dead"]] == "0.25 (1 seed)"
+    assert table["noise"][lab09.GAUGES["rank"]] == "not trained yet"
 
 
-def test_a_dissociation_has_a_mean_on_each_side():
-    figure = lab09.dissociation({"noise": ([4.0, 6.0], [1.0, 2.0]), "blur": ([], [])})
+def test_a_dissociation_is_of_the_seeds_that_have_both_and_has_a_mean_on_each_side(monkeypatch):
+    plain, treated = (Run("noise", length=2, treatments=t) for t in ((), "renorm@2"))
+    harms = {plain: [4.0, 6.0, 9.0], treated: [1.0, 2.0]}
+
+    def harm(run):
+        by_seed = harms[replace(run, seed=0)]
+        if run.seed >= len(by_seed):
+            raise quantities.Missing("not trained")
+        return by_seed[run.seed]
+
+    monkeypatch.setattr(quantities, "harm", harm)
+    figure = lab09.dissociation({"noise": (plain, treated)})
     assert drawn(figure, "pairs noise")["mean"] == [5, 1.5]
-    assert figure.select_one({"name": "pairs blur"}) is None
+
+
+def test_what_is_left_of_a_harm():
+    words = [lab09.what_is_left([4.0], [left]) for left in (0.2, 2.0, 4.0)]
+    assert words == ["hardly anything", "a part of it", "all of it"]
+    assert lab09.what_is_left([4.0], []) is None
 
 
 def test_a_barrier_is_the_height_above_the_line_between_the_ends(monkeypatch):

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from cplab.checks import one_of, require, whole
-from cplab.lazy import check_calls
 from cplab.measure import parse_measures
 from cplab.results import find
 from cplab.results.store import archive
@@ -516,6 +515,3 @@ def plasticity_loss(life: Pruned) -> Contrast:
     2.6 ± 0.3 (10 seeds)
     """
     return accuracy_at(replace(life, deficit="none"), "end") - accuracy_at(life, "end")
-
-
-check_calls(__name__)

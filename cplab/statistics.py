@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cplab.checks import CplabError, one_of, quote, require, whole
-from cplab.lazy import check_calls
 from cplab.measure import MEASUREMENTS
 
 __all__ = ["MISSING", "Contrast", "Estimate", "Missing", "PerSeed", "column_effect", "compare"]
@@ -542,6 +541,3 @@ def count_seeds(*counts: int) -> str:
     """How many seeds, of one group or of several: `1 seed`, `3 to 5 seeds`."""
     least, most = min(counts), max(counts)
     return f"{least if least == most else f'{least} to {most}'} seed{'s' if most > 1 else ''}"
-
-
-check_calls(__name__)

@@ -9,7 +9,6 @@ import numpy as np
 
 from cplab import results
 from cplab.checks import one_of, quote, require
-from cplab.lazy import check_calls
 from cplab.runs import CLOCKS, Run
 from cplab.statistics import find_crossing, half_width, half_width_of_sum
 
@@ -138,6 +137,3 @@ def longest_harmless_window(
 
     harm, half = rows.harm, rows.harm_half
     return Longest(end(harm), end(harm + half), end(harm - half))
-
-
-check_calls(__name__)

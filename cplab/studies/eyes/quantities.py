@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike
 
 from cplab.checks import one_of
 from cplab.deficits import VIEWS
-from cplab.lazy import check_calls
 from cplab.quantities import Missing, result
 from cplab.quantities import reading as read_contrast
 from cplab.runs import Run, Window
@@ -146,6 +145,3 @@ def patch(epochs: int, run: Run, eye: str = "left", onset: int | None = None) ->
         return run
     cover = Window(f"blank:{one_of('eye', eye, EYES)}", run.end if onset is None else onset, epochs)
     return replace(run, windows=(*run.windows, cover))
-
-
-check_calls(__name__)

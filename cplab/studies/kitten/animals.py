@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cplab.checks import one_of
-from cplab.lazy import check_calls
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,6 +92,3 @@ def from_sensitivity(s: ArrayLike, a: float, b: float, c: float) -> np.ndarray:
     5.0
     """
     return a * np.exp(c * np.asarray(s, dtype=float)) + b
-
-
-check_calls(__name__)

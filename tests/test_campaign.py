@@ -11,7 +11,8 @@ from cplab.checks import CplabError, Diverged
 from cplab.engine import train
 from cplab.profiles import PROFILES
 from cplab.results import find, sweep
-from cplab.results.store import keep, live_paths, outcome
+from cplab.results.result import outcome
+from cplab.results.store import keep, live_paths
 from cplab.runs import Run
 from cplab.studies.pruning import KernelPruning, KernelSplit
 from reproduction import __main__ as commands

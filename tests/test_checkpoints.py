@@ -15,7 +15,7 @@ import cplab
 from cplab import data, devices
 from cplab.checks import Cancelled
 from cplab.engine import checkpoints, lives, tasks, train
-from cplab.results.store import without_times
+from cplab.results.result import without_times
 from cplab.runs import Run
 
 CPU = torch.device("cpu")

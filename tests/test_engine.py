@@ -23,7 +23,7 @@ from cplab.engine import checkpoints, lives, tasks, train
 from cplab.measure import MEASUREMENTS, Measurement
 from cplab.measure.measurements import AT_BIRTH
 from cplab.profiles import PROFILES
-from cplab.results.store import without_times
+from cplab.results.result import without_times
 from cplab.runs import Event, Run, Step
 
 CPU = torch.device("cpu")

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from conftest import digits
 
-from cplab.results.store import without_times
+from cplab.results.result import without_times
 from cplab.runs import Run
 
 # Processes that have torch at once.

@@ -12,7 +12,7 @@ from torch import nn
 from cplab import quantities, specs
 from cplab.checks import CplabError
 from cplab.engine import checkpoints, lives, tasks, train
-from cplab.results.store import without_times
+from cplab.results.result import without_times
 from cplab.runs import Run
 from cplab.studies.reopening.paths import LinearPath
 

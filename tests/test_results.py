@@ -1,20 +1,14 @@
 """Results: kept and found as they were, damage noticed, one training for all who ask."""
 
-import json
-import random
 import shutil
 import subprocess
 import threading
-import warnings
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 from conftest import says
@@ -25,8 +19,9 @@ from cplab.checks import Cancelled, CplabError, Diverged
 from cplab.engine.train import Training
 from cplab.measure import MEASUREMENTS, Measurement
 from cplab.results import ask, store, tables
-from cplab.results.store import ResultWarning, without_times
+from cplab.results.result import without_times
 from cplab.runs import Run
+from cplab.specs import Spec, spec_class
 
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "one_thread", "norm")
 
@@ -65,30 +60,6 @@ def files(pattern="*"):
 def same(one, other):
     """Whether two results are of bit-equal trainings."""
     return without_times(one.values) == without_times(other.values)
-
-
-def write_live(result, **change):
-    """A result's file with other contents and a checksum that fits."""
-    text = json.dumps({**result.plain(), **change})
-    row = {**result.row(), "json": text, "checksum": store.checksum(text)}
-    path = store.live_path(result.key)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(row))
-    return path
-
-
-def change_shipped(path, **values):
-    """Change values of the first shipped result and leave its checksum; gives its key."""
-    rows = pq.read_table(path).to_pylist()
-    rows[0] |= values
-    pq.write_table(pa.Table.from_pylist(rows), path)
-    forget_shipped()
-    return rows[0]["key"]
-
-
-def forget_shipped():
-    for each in store.CACHES:
-        each.cache_clear()
 
 
 # There and back -----------------------------------------------------------------------------------
@@ -160,9 +131,25 @@ def test_a_sweep_gives_the_results_in_the_order_of_the_specs_and_counts_epochs(
     assert [r.spec for r in found] == wanted
     assert all(same(r, made[RUNS.index(r.spec)]) for r in found)
     assert {*trainings()} == {RUN, RUNS[2]}
-    assert "8/8" in capsys.readouterr().err  # 4 epochs of a blurred run, and 4 of another seed
     ask.sweep(wanted, workers=1, device="cpu")
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == ""  # seconds are not worth a line
+
+
+def test_a_long_sweep_is_announced_and_reports_once_a_minute_where_there_is_no_terminal(
+    made, monkeypatch, capsys
+):
+    """Papermill's log, for one."""
+    store.keep(replace(made[0], seconds=8000.0))
+    ask.announce([replace(RUN, seed=9)], {})
+    assert "about 2.2 hours" in capsys.readouterr().err
+    clock = iter(range(0, 10_000, 5))
+    monkeypatch.setattr(ask.time, "monotonic", lambda: next(clock))
+    with ask.show_progress(60, hidden=False) as advance:
+        for _ in range(60):  # five seconds an epoch
+            advance(1, "1 of 2 results")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 5  # of five minutes
+    assert lines[0] == "Epoch 2 of 60, 1 of 2 results; about 4.8 minutes left."
 
 
 def test_a_result_says_truly_how_it_was_trained(monkeypatch):
@@ -196,7 +183,7 @@ def test_what_diverges_leaves_nothing_else_untrained_however_few_are_locked_at_a
     absurd = [replace(RUN, rate=5e5, seed=seed) for seed in (0, 1)]
     with pytest.raises(Diverged) as error:
         ask.sweep([absurd[0], RUNS[1], absurd[1], RUNS[2]], **SWEEP)
-    says(error, specs.canonical(absurd[0]), "(and 1 more)")
+    says(error, absurd[0].canonical(), "(and 1 more)")
     assert all(map(store.find, RUNS[1:]))
 
 
@@ -285,9 +272,8 @@ def test_all_built_in_measurements_are_kept_and_believed(model):
 # A spec of another kind ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Square:
-    version: ClassVar[int] = 1
+@spec_class
+class Square(Spec):
     trained_by: ClassVar[str] = "test_results:squares"
     computed: ClassVar[list] = []
 
@@ -332,145 +318,7 @@ def test_specs_without_a_life_are_kept_found_shipped_and_computed_again_as_runs_
     assert ask.retrain(replace(found[1], values={"square": 8}), "cpu")[0] == "off"
 
 
-# Damage -------------------------------------------------------------------------------------------
-
-
-def test_any_changed_byte_of_a_live_result_is_noticed(made):
-    """Or else changes nothing."""
-    store.keep(replace(made[0], measured={"norm": {0: {"norm": 0.5}}}))
-    good, path = store.find(RUN), store.live_path(RUN.key)
-    content, rng, noticed = path.read_bytes(), random.Random(0), 0
-    for place in rng.sample(range(len(content)), 300):
-        damaged = bytearray(content)
-        damaged[place] ^= 1 << rng.randrange(8)
-        path.write_bytes(damaged if rng.random() < 0.9 else content[:place])
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always")
-            found = store.find(RUN)
-        if found is None:
-            noticed += 1
-            assert [w.category for w in said] == [ResultWarning]
-            assert files() == [f"{RUN.key}.json.damaged"]
-        else:
-            assert found == good
-    assert noticed > 290
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"[]", b"null", b"\xff\xfe", b"[" * 100_000, b'{"key": 1}'], ids=len
-)
-def test_a_file_that_is_no_result_is_set_aside(content):
-    path = store.live_path(RUN.key)
-    path.parent.mkdir(parents=True)
-    path.write_bytes(content)
-    with pytest.warns(ResultWarning, match="aside"):
-        assert store.find(RUN) is None
-    assert path.with_suffix(".json.damaged").read_bytes() == content
-
-
-def curve_with(**change):
-    return lambda said: said["values"]["curve"][0].update(change)
-
-
-NONSENSE = {
-    "another accuracy": lambda said: said["values"].update(accuracy=0.99),
-    "an accuracy above 1": curve_with(test_accuracy=7.0),
-    "an accuracy that is text": curve_with(test_accuracy="high"),
-    "a loss that is text": curve_with(train_loss="low"),
-    "a loss that is no number": curve_with(train_loss=float("nan")),
-    "seconds that are text": curve_with(seconds="long"),
-    "another seed": lambda said: said["spec"].update(seed=3),
-    "another key": lambda said: said.update(key="0" * 16),
-    "no curve": lambda said: said["values"].update(curve=[]),
-    "an unknown deficit": lambda said: said["spec"].update(deficit="deaf"),
-    "an onset below 0": lambda said: said["spec"].update(onset=-1),
-    "an unknown field": lambda said: said["spec"].update(colour="red"),
-    "an unknown kind": lambda said: said.update(kind="Riddle"),
-    "too many threads": lambda said: said.update(threads=10**6),
-    "a copy that is none": lambda said: said.update(copy={}),
-    "no seconds": lambda said: said.update(seconds=-1),
-    "nothing measured": lambda said: said.update(measured=None),
-    "measured never": lambda said: said.update(measured={"norm": {"x": 1}}),
-    "no values": lambda said: said.update(values=3),
-}
-
-
-@pytest.mark.parametrize("nonsense", NONSENSE)
-def test_a_result_that_contradicts_itself_is_set_aside_whatever_its_checksum(made, nonsense):
-    said = json.loads(json.dumps(made[0].plain()))
-    NONSENSE[nonsense](said)
-    write_live(made[0], **said)
-    assert len(store.verify()[1]) == 1
-    with pytest.warns(ResultWarning, match="aside"):
-        assert store.find(RUN) is None
-
-
-def test_a_damaged_result_is_trained_again_and_in_no_table(made, trainings):
-    for result in made:
-        store.keep(result)
-    write_live(made[0], key="0" * 16)
-    with pytest.warns(ResultWarning):
-        assert len(tables.table()) == 2
-    again = cplab.run(RUN, **HOW)
-    assert trainings() == [RUN]
-    assert same(again, made[0])
-    assert store.find(RUN) == again
-    assert f"{RUN.key}.json.damaged" in files()
-
-
-def test_a_damaged_shipped_result_is_left_out_and_the_live_one_stands_in(made):
-    path = store.ship(made, "some")
-    key = change_shipped(path, json="{}")
-    [own] = [result for result in made if result.key == key]
-    with pytest.warns(ResultWarning, match=key):
-        assert store.find(own.spec) is None
-    store.keep(own)
-    with pytest.warns(ResultWarning, match=key):
-        assert store.find(own.spec) == own
-    with pytest.warns(ResultWarning, match=key):
-        rows = tables.table()
-    assert sorted(rows["source"]) == ["live", "shipped", "shipped"]
-
-
-@pytest.mark.parametrize("part", [0, 0.5, 0.99])
-def test_a_truncated_shipped_file_is_left_out_and_said(made, part):
-    path = store.ship(made, "some")
-    store.ship(made[:1], "whole")
-    path.write_bytes(path.read_bytes()[: int(part * path.stat().st_size)])
-    forget_shipped()
-    with pytest.warns(ResultWarning, match=r"some\.parquet"):
-        assert store.find(RUN) == replace(made[0], source="shipped")
-    assert store.find(made[1].spec) is None
-    good, [line] = store.verify()
-    assert good == {"shipped": 1, "live": 0}
-    assert "some.parquet" in line
-
-
-def test_no_changed_byte_of_a_shipped_file_is_ever_shown(made):
-    path = store.ship(made, "some")
-    good, rng, noticed = path.read_bytes(), random.Random(0), 0
-    whole = tables.table()
-    flips = [(place, rng.randrange(8)) for place in rng.sample(range(len(good)), 120)]
-    footer = len(good) - 8 - int.from_bytes(good[-8:-4], "little")
-    rows_as_written = 2 * len(made)  # a number of rows, as Parquet's footer writes it
-    counts = [place for place in range(footer, len(good)) if good[place] == rows_as_written]
-    flips += [(place, bit) for place in counts for bit in (1, 2)]
-    for place, bit in flips:
-        damaged = bytearray(good)
-        damaged[place] ^= 1 << bit
-        path.write_bytes(damaged)
-        forget_shipped()
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always")
-            rows = tables.table()
-            found = [result for r in made if (result := store.find(r.spec))]
-        assert {w.category for w in said} <= {ResultWarning}
-        shown = whole[whole["key"].isin(rows["key"])].reset_index(drop=True)
-        pd.testing.assert_frame_equal(rows, shown, check_dtype=False)
-        assert all(replace(result, source="live") in made for result in found)
-        noticed += bool(said)
-        assert said or len(found) == 3
-    assert noticed > 20  # the others change nothing, such as a column's statistics
+# Versions ---------------------------------------------------------------------------------------
 
 
 def test_results_of_another_version_are_ignored_and_left_where_they_are(made, monkeypatch):
@@ -481,7 +329,6 @@ def test_results_of_another_version_are_ignored_and_left_where_they_are(made, mo
         store.keep(old[0])
         store.ship(old[1:], "old")
         assert all(store.find(r.spec) for r in old)
-    forget_shipped()
     before = files()
     assert tables.table().empty
     assert [*ask.every_result()] == []
@@ -491,21 +338,6 @@ def test_results_of_another_version_are_ignored_and_left_where_they_are(made, mo
 
 
 # Verifying, training again, taking in -------------------------------------------------------------
-
-
-def test_verify_names_what_is_damaged_and_changes_nothing(made, nothing_shipped):
-    path = store.ship(made, "some")
-    store.keep(made[0])
-    assert store.verify() == ({"shipped": 3, "live": 1}, [])
-    key = change_shipped(path, json="{}")
-    live = write_live(made[1], key="0" * 16)
-    (nothing_shipped / "none.parquet").write_bytes(b"PAR1")
-    good, bad = store.verify()
-    assert good == {"shipped": 2, "live": 1}
-    assert len(bad) == 3
-    for word in (key, live.name, "none.parquet"):
-        assert sum(word in line for line in bad) == 1
-    assert live.exists()
 
 
 def test_training_a_result_again_tells_equal_near_and_off(made):
@@ -561,7 +393,7 @@ def test_results_of_another_cache_are_taken_in_and_what_is_there_stays(made, tmp
         theirs = replace(made[0], commit="theirs")
         store.keep(replace(theirs, measured={"norm": {0: 1.5}, "shape@0123abcd": {0: 2}}))
         store.keep(made[1])
-        write_live(made[2], key="0" * 16)
+        store.live_path(made[2].key).write_text("{}")
     store.keep(made[1])
     new, old, [refused] = store.merge([other])
     assert (new, old) == (1, 1)
@@ -705,7 +537,6 @@ def test_two_processes_that_ask_for_the_same_train_each_epoch_once_even_if_a_thi
     assert len({*got}) == 3  # both have the same three, with the seconds of one training
     assert len(trained) == len({*trained}) == 27
     assert len(files("*.json")) == 3
-    assert not [path for path in (store.cache_dir() / "locks").rglob("*") if path.is_file()]
 
 
 def test_who_waits_for_another_trains_what_is_free_and_can_be_stopped(trainings):
@@ -730,20 +561,6 @@ def test_who_waits_for_another_trains_what_is_free_and_can_be_stopped(trainings)
     assert store.find(RUN)
 
 
-# A cache that cannot be written -------------------------------------------------------------------
-
-
-def test_where_nothing_can_be_written_there_are_results_and_warnings(made, tmp_path, monkeypatch):
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("CPLAB_CACHE", str(tmp_path / "file" / "cache"))
-    with pytest.warns(ResultWarning, match=r"\$CPLAB_CACHE") as said:
-        found = ask.sweep(RUNS, **SWEEP)
-    assert all(map(same, found, made))
-    assert len(said) == 3
-    assert store.find(RUN) is None
-    assert tables.table().empty
-
-
 # What it takes ------------------------------------------------------------------------------------
 
 
@@ -754,7 +571,13 @@ def test_an_estimate_is_of_what_was_measured_and_counts_shared_epochs_once(made)
     assert ask.estimate([one]) == 8
     assert ask.estimate([one, two]) == 8 + 10  # an epoch is shared
     assert ask.estimate([]) == 0
-    assert ask.estimate([replace(one, profile="course")]) is None
+    wide = replace(one, profile="course", model="fc-20")  # 20 times the images, 4 the pixels
+    assert ask.estimate([wide]) == pytest.approx(2 * 4 * 10_000 / 512 * 4)
+    assert ask.estimate([replace(wide, model="resnet18")]) is None
+    for took in (12.0, 4.0):  # slowed by what ran beside it, and the quickest
+        store.keep(replace(made[1], seconds=took))
+        assert ask.estimate([one]) == min(took, 8.0)
+    store.keep(replace(made[1], seconds=8.0))
     took = {"norm": {epoch: {"norm": 1.0, "seconds": 100.0} for epoch in range(4)}}
     store.keep(replace(made[0], measured=took, seconds=8.0))
     assert ask.estimate([one, two], "norm") == 18 + 900
@@ -836,50 +659,6 @@ def test_a_deficit_of_one_s_own_is_trained_kept_with_its_source_and_found(
         assert not same(result, cplab.run(replace(run, deficit="flip"), **HOW))
     if workers == 2:
         assert all(map(same, found, ask.sweep(some, fresh=True, **SWEEP)))
-
-
-def test_at_hand_tries_an_epoch_of_a_network_that_no_result_is_like(own, trainings, capsys):
-    run = Run("blur", 1, 2, 1, profile="mnist", schedule="fixed", model=own.thin)
-    assert ask.at_hand([run], seconds=0, **SWEEP) == {}
-    assert trainings() == []
-    assert ask.at_hand([run], seconds=1e-9, **SWEEP) == {}
-    assert [spec.epochs for spec in trainings()] == [1]
-    assert files("*.json") == []  # an explorer would offer its recovery
-    assert "1 of 1" in capsys.readouterr().out
-    assert [*ask.at_hand([run], seconds=900, report=print, **SWEEP)] == [run]
-    assert run in trainings()
-
-
-def test_what_is_one_s_own_is_trained_again_where_nobody_defined_it(python, own_cache):
-    code = """
-import json, sys, torch, cplab
-from cplab.results import ask, store
-torch.set_num_threads(1)
-if sys.stdin.readline() == "train\\n":
-    def occlude(x, y, rows: int = 3):
-        x = x.clone()
-        x[:, :, -rows:] = 0
-        return x, y
-    def size(net, images):
-        return len([*net.parameters()])
-    def thin(width, channels, size, classes):
-        inner = torch.nn.Linear(channels * size * size, classes)
-        return torch.nn.Sequential(torch.nn.Flatten(), inner)
-    cplab.model(lr=2.0)(thin)
-    run = cplab.Run(occlude, 1, 2, 1, "ci", dataset="practice", model=thin)
-    cplab.run(run, measure=size, device="cpu")
-else:
-    [path] = store.live_paths()
-    found = ask.by_key(path.stem)
-    assert len(found.own) == 3
-    print(ask.retrain(found, "cpu")[0], len(store.live_paths()))
-"""
-    file = own_cache.parent / "cell.py"
-    file.write_text(code)
-    for said, expected in (("train", ""), ("again", "equal 1\n")):
-        begun = python("import runpy, sys; runpy.run_path(sys.argv[1], run_name='__main__')", file)
-        out, err = begun.communicate(f"{said}\n")
-        assert (out, begun.returncode) == (expected, 0), err
 
 
 def test_all_shipped_results_are_sound(monkeypatch):

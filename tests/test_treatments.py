@@ -15,7 +15,7 @@ from cplab.checks import CplabError
 from cplab.engine import checkpoints, lives, tasks, train
 from cplab.measure import MEASUREMENTS
 from cplab.results import sweep
-from cplab.results.store import without_times
+from cplab.results.result import without_times
 from cplab.runs import Event, Run, Step
 from cplab.treatments import TREATMENTS
 

@@ -114,6 +114,13 @@ def train(wanted: list, context: Any, measures: dict) -> Iterator[tuple[Any, Any
     raise_first(diverged)
 
 
+def check_specs(wanted: Iterable) -> list:
+    """Several specs as a list. Raises CplabError."""
+    several = isinstance(wanted, Iterable) and not isinstance(wanted, str)
+    require(several, f"{quote(wanted)} is not allowed: give a list of runs")
+    return [specs.check_spec(spec) for spec in wanted]
+
+
 def find_all(wanted: Iterable, measures: dict) -> dict[Any, Result]:
     return {spec: result for spec in wanted if (result := find(spec, measures))}
 
@@ -207,7 +214,7 @@ def sweep(
     """
     tidy()
     report = how.pop("report", no_report)
-    every, measures = [specs.check_spec(spec) for spec in wanted], parse_measures(measure)
+    every, measures = check_specs(wanted), parse_measures(measure)
     known = {} if how.get("fresh") else find_all(dict.fromkeys(every), measures)
     missing = [spec for spec in dict.fromkeys(every) if spec not in known]
     if progress and missing:
@@ -290,7 +297,7 @@ def at_hand(
     >>> len(cplab.at_hand([cplab.Run(deficit="blur", length=8, seed=seed) for seed in range(3)]))
     3
     """
-    every, measures = list(dict.fromkeys(map(specs.check_spec, wanted))), parse_measures(measure)
+    every, measures = list(dict.fromkeys(check_specs(wanted))), parse_measures(measure)
     known = {} if how.get("fresh") else find_all(every, measures)
     missing = [spec for spec in every if spec not in known]
     cost = estimate(missing, measures)

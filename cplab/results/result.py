@@ -148,7 +148,7 @@ def parse(file: Any) -> Result:
     Raises: ValueError if anything is off, Outdated if it is the version.
     """
     try:
-        text = file["json"]
+        text, name = file["json"], file["key"]
         if checksum(text) != file["checksum"]:
             raise ValueError("its checksum does not fit")
         json.loads(text, parse_constant=refuse)
@@ -159,7 +159,7 @@ def parse(file: Any) -> Result:
         raise ValueError(f"it cannot be read ({error!r:.200})") from error
     key, kind, version = (written.pop(name) for name in ("key", "kind", "version"))
     result = Result(specs.build_spec(kind, written.pop("spec"), version), **written)
-    if not key == file["key"] == result.key:
+    if not key == name == result.key:
         raise ValueError("its key does not fit its spec")
     check(result)
     return result

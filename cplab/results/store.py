@@ -19,6 +19,7 @@ from typing import Any
 from cplab import specs
 from cplab.checks import CplabError, atomic_file, cache_dir, require
 from cplab.measure import parse_measures
+from cplab.profiles import is_own
 from cplab.results.result import HOW, Result, check, join, outcome, parse
 from cplab.runs import MEASURED, Run
 from cplab.specs import Outdated
@@ -323,6 +324,8 @@ def ship(results: Iterable[Result], name: str) -> Path:
     require(whole, f"{path} stays, since it is damaged: install again before adding to it")
     rows = {key: known.row(key) for key, (file, _) in known.places.items() if file == path.name}
     for result in results:
+        own = is_own(getattr(result.spec, "dataset", ""))
+        require(not own, f"{result.key} is of images that nobody else has: ship others")
         if (old := known.find(result.key)) and outcome(old) != outcome(result):
             what = f"{result.key} is shipped in {known.places[result.key][0]} with other values"
             raise CplabError(f"{what}: leave it out, or remove that one first")

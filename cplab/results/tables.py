@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from cplab import specs
 from cplab.checks import CplabError, one_of
 from cplab.deficits import canonical_name
 from cplab.profiles import PROFILES
@@ -76,7 +77,8 @@ def shipped_table(archive: store.Archive) -> Any:
     import pandas as pd
 
     light = archive.light.to_pandas()
-    rows = light[light["kind"] == "Run"].assign(source="shipped")
+    rows = light[(light["kind"] == "Run") & (light["version"] == Run.version)]
+    rows = rows.drop_duplicates("key", keep="last").assign(source="shipped")
     for name, entry in ENTRIES.items():
         read = {text: tuple(entry(*one) for one in json.loads(text)) for text in {*rows[name]}}
         rows[name] = rows[name].map(read)
@@ -154,7 +156,10 @@ def shipped_timings(archive: store.Archive, kind: str) -> dict[tuple, list[Timin
             size = (kind, row["profile"], row["dataset"], row["model"], row["arithmetic"], None)
             epochs = row["onset"] + row["length"] + row["recovery"]
         else:
-            spec = store.spec_of(row)
+            try:
+                spec = store.spec_of(row)
+            except specs.Outdated:
+                continue
             size, epochs = size_of(spec), getattr(spec, "epochs", 1)
         found[size].append(Timing(row["key"], size, row["seconds"] / epochs, row["device"]))
     return found

@@ -67,7 +67,7 @@ def reading(spec: Any, of: Callable[..., float], **options: Any) -> Contrast:
     ...     return result(run).curve[-1]["train_loss"]
     >>> run = Run("blur", length=8)
     >>> reading(run, last_loss) - reading(run.newborn(), last_loss)
-    0.0 ± 0.0 (20 seeds)
+    0.0 ± 0.0 (20 and 30 seeds)
     """
     return Contrast({Reading(spec, of, tuple(options.items())): 1})
 
@@ -243,7 +243,7 @@ def gain_over_newborn(run: Run) -> Contrast:
     harm; later it also counts what was learned before the window.
 
     >>> gain_over_newborn(Run(deficit="blur", length=16))
-    −2.8 ± 0.8 (10 seeds)
+    −2.9 ± 0.6 (10 and 30 seeds)
     """
     return advantage(run, run.newborn())
 

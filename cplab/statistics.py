@@ -34,20 +34,20 @@ def half_width(std: ArrayLike, count: ArrayLike) -> np.ndarray:
     >>> round(float(half_width(1.0, 3)), 2)
     2.48
     """
-    return half_width_of_sum([np.square(std) / np.asarray(count)], count)[0]
+    return half_width_of_sum([np.square(std) / np.asarray(count)], [count])[0]
 
 
 def half_width_of_sum(squares: ArrayLike, count: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Half the 95 % interval of a sum of independent means and its degrees of freedom, by Welch &
     Satterthwaite, NaN for one seed: squares of their standard errors (parts, ...), and how many
-    seeds each has (...)."""
+    seeds each has (parts, ...)."""
     from scipy.special import stdtrit
 
     squares, each = np.asarray(squares, dtype=float), np.asarray(count, dtype=float) - 1
-    total = squares.sum(0)
+    total, least = squares.sum(0), each.min(0)
     with np.errstate(all="ignore"):
-        freedom = total**2 / ((squares**2).sum(0) / each)
-    freedom = np.where(total > 0, freedom, np.where(each > 0, each, np.nan))
+        freedom = total**2 / (squares**2 / each).sum(0)
+    freedom = np.where(total > 0, freedom, np.where(least > 0, least, np.nan))
     return stdtrit(freedom, 0.975) * np.sqrt(total), freedom
 
 
@@ -134,7 +134,7 @@ class Contrast:
     >>> from cplab import Run, quantities
     >>> early, late = Run("blur", 0, 8), Run("blur", 24, 8)
     >>> quantities.harm(early) - quantities.harm(late)
-    1.6 ± 0.7 (10 seeds)
+    1.4 ± 0.6 (10 and 20 seeds)
     """
 
     def __init__(self, weights: Mapping[Term, float]) -> None:
@@ -182,9 +182,10 @@ class Contrast:
         return sum(weight * term.at(seed) for term, weight in self.weights.items())
 
     def parts(self, seeds: Iterable[int] = SEEDS) -> list[dict[int, float]]:
-        """The sum over each group of terms that share training, by seed."""
+        """The sum over each group of terms that share training, by seed, without plain numbers."""
         groups = defaultdict(list)
-        for term, weight in self.weights.items():
+        counted = {t: w for t, w in self.weights.items() if w and t != One()}
+        for term, weight in (counted or self.weights).items():
             groups[term.group].append((term, weight))
         found: list[dict[int, float]] = [{} for _ in groups]
         for part, terms in zip(found, groups.values(), strict=True):
@@ -198,16 +199,22 @@ class Contrast:
 class Estimate:
     """A mean over seeds with its 95 % interval.
 
-    mean, half: NaN for none; half the interval, NaN for fewer than two seeds. seeds: how many.
-    freedom: degrees of. values: one a seed. same: whether the number is exactly 0 in every seed.
+    mean, half: NaN for none; half the interval, NaN where a side has fewer than two seeds. counts:
+    how many seeds each side has. freedom: degrees of. values: one a seed, of those that all sides
+    have. same: whether the number is exactly 0 in every seed.
     """
 
     mean: float
     half: float
-    seeds: int
+    counts: tuple[int, ...]
     freedom: float
     values: np.ndarray
-    same: bool
+    same: bool = False
+
+    @property
+    def seeds(self) -> int:
+        """Of the side that has fewest."""
+        return min(self.counts, default=0)
 
     def __str__(self) -> str:
         return describe(self)
@@ -215,7 +222,7 @@ class Estimate:
 
 def estimate(values: "Contrast | Estimate | ArrayLike", seeds: Iterable[int] = SEEDS) -> Estimate:
     """The mean over seeds with its 95 % interval: Student's where all terms share training, or of
-    numbers as they are given, else Welch's.
+    numbers as they are given, else Welch's, with all seeds that each side has.
 
     Which terms are paired is settled by what shares training, and not by the outcome (B. L. Welch,
     Biometrika 34, 28, 1947).
@@ -229,21 +236,33 @@ def estimate(values: "Contrast | Estimate | ArrayLike", seeds: Iterable[int] = S
     if isinstance(values, Estimate):
         return values
     if isinstance(values, Contrast):
-        parts = values.parts(seeds)
-        common = sorted(set.intersection(*map(set, parts))) if parts else []
-        table = np.array([[part[seed] for part in parts] for seed in common], dtype=float)
-    else:
-        table = np.asarray(getattr(values, "parts", values), dtype=float)
-        require(np.ndim(values) == 1, f"values {quote(values)} are no row: give one number a seed")
-    table = table.reshape(len(table), -1) if table.size else np.empty((0, 1))
-    count, sums = len(table), table.sum(1)
-    mean = float(sums.mean()) if count else np.nan
-    if count < 2:
-        return Estimate(mean, np.nan, count, np.nan, sums, False)
-    if not sums.any():
-        return Estimate(mean, 0.0, count, count - 1, sums, True)
-    half, freedom = map(float, half_width_of_sum(table.var(0, ddof=1) / count, count))
-    return Estimate(mean, half, count, freedom, sums, False)
+        constant = values.weights.get(One(), 0) if len(values.weights) > 1 else 0
+        return estimate_sum(values.parts(seeds), constant)
+    parts = np.asarray(getattr(values, "parts", values), dtype=float)
+    require(np.ndim(values) == 1, f"values {quote(values)} are no row: give one number a seed")
+    table = parts.reshape(len(parts), -1) if parts.size else np.empty((0, 1))
+    return estimate_sum([dict(enumerate(part)) for part in table.T])
+
+
+def estimate_sum(parts: Sequence[Mapping[int, float]], constant: float = 0) -> Estimate:
+    """The sum of means over seeds of what shares no training.
+
+    Arguments: parts, numbers by seed, of each side; constant, a number that is added.
+    """
+    counts = tuple(map(len, parts))
+    common = sorted(set.intersection(*map(set, parts))) if parts else []
+    values = np.array([sum(part[seed] for part in parts) for seed in common]) + constant
+    if not min(counts, default=0):
+        return Estimate(np.nan, np.nan, counts[:1] and (0,), np.nan, values)
+    numbers = [np.fromiter(part.values(), float) for part in parts]
+    mean = float(sum(each.mean() for each in numbers) + constant)
+    if min(counts) < 2:
+        return Estimate(mean, np.nan, counts, np.nan, values)
+    if not any(map(np.any, numbers)) and not constant:
+        return Estimate(0.0, 0.0, counts, counts[0] - 1, values, True)
+    squares = [each.var(ddof=1) / len(each) for each in numbers]
+    half, freedom = map(float, half_width_of_sum(squares, counts))
+    return Estimate(mean, half, counts, freedom, values)
 
 
 interval = estimate  # its name in notebooks
@@ -460,7 +479,15 @@ def describe(values: Any, digits: int = 1, unit: str = "") -> str:
     found, digits = estimate(values), whole("digits", digits, 0, 15)
     if not found.seeds:
         return MISSING
-    return f"{mean_in_words(found.mean, found.half, digits)}{unit} ({count_seeds(found.seeds)})"
+    words = mean_in_words(found.mean, found.half, digits)
+    return f"{words}{unit} ({sides(found.counts)})"
+
+
+def sides(counts: Iterable[int]) -> str:
+    """How many seeds the sides of a number have: `5 seeds`, `10 and 30 seeds`."""
+    several = sorted({*counts})
+    words = " and ".join([", ".join(map(str, several[:-1])), str(several[-1])][len(several) < 2 :])
+    return f"{words} seed{'s' if several[-1] > 1 else ''}"
 
 
 def compare(points: Any, other: str) -> str:
@@ -482,7 +509,7 @@ def compare(points: Any, other: str) -> str:
         side = "above" if mean > 0 else "below"
         alone = " (1 seed, no interval)" if np.isnan(half) else ""
         return f"{mean_in_words(abs(mean), half, 1)} points {side} {other}{alone}"
-    apart, seeds = mean_in_words(mean, half, 1), count_seeds(found.seeds)
+    apart, seeds = mean_in_words(mean, half, 1), sides(found.counts)
     return f"level with {other}, as far as {seeds} can tell ({apart} points)"
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from cplab import results
 from cplab.checks import one_of, quote, require
 from cplab.runs import CLOCKS, Run
-from cplab.statistics import find_crossing, half_width, half_width_of_sum
+from cplab.statistics import Estimate, estimate_sum, find_crossing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["longest_harmless_window", "point_means", "same_setting"]
 
 POINT = ("deficit", "onset", "length", "seed", "skipped")  # what varies within one setting
+PARTS = ("accuracy", "loss", "lost_time", "harm", "gain")
 
 
 def same_setting(
@@ -49,10 +50,11 @@ def point_means(table: "pd.DataFrame", clock: str = "stopped") -> "pd.DataFrame"
     Arguments: table, rows of `cplab.table` that agree in all but these and the seed (see
         `same_setting`), controls among them; clock, of the control of harm.
     Returns: one row a point, indexed by deficit, onset and length, with means over seeds and half
-        their 95 % intervals (NaN for one seed; seeds pair lives that share training, which those
-        from birth do not with their controls) of accuracy, loss (against equal training), its two
-        parts lost_time and harm, and gain (over the newborn), as fractions in accuracy,
-        accuracy_half, …; seeds, the number of runs; pairs, of those with equal training.
+        their 95 % intervals (see `statistics.estimate`: seeds pair lives that share training, which
+        those from birth do not with their controls; all seeds of both sides count) of accuracy,
+        loss (against equal training), its two parts lost_time and harm, and gain (over the
+        newborn), as fractions in accuracy, accuracy_half, …; seeds, the number of runs; pairs, of
+        those with equal training.
 
     >>> points = point_means(same_setting(Run()))
     >>> points.loc[("blur", 0, 8), ["loss", "lost_time", "harm"]].round(3).to_list()
@@ -61,37 +63,44 @@ def point_means(table: "pd.DataFrame", clock: str = "stopped") -> "pd.DataFrame"
     import pandas as pd
 
     one_of("clock", clock, CLOCKS)
-    clear = table[table.deficit == "none"].set_index(["onset", "skipped", "seed"]).accuracy
-    rows = table.loc[table.skipped == 0, [*POINT, "accuracy", "schedule"]].copy()
-    passed = rows.length * ((rows.schedule == "paper") & (clock == "running"))
+    places = ["deficit", "onset", "length", "skipped"]
+    lives = {
+        place: dict(zip(rows.seed, rows.accuracy, strict=True))
+        for place, rows in table.groupby(places)[["seed", "accuracy"]]
+    }
+    falling = clock == "running" and (table.schedule == "paper").all()
+    found = {}
+    for (deficit, onset, length, skipped), own in lives.items():
+        if skipped:
+            continue
+        passed = length if falling else 0
+        equal = lives.get(("none", onset + length, 0, 0), {})
+        without = lives.get(("none", onset, 0, passed), {})
+        born = lives.get(("none", 0, 0, 0), {})
+        shared = onset > 0 or deficit == "none"  # training, with its controls
+        parts = {
+            "accuracy": estimate_sum([own]),
+            "loss": apart(equal, own, shared),
+            "lost_time": apart(equal, without, onset > 0 or not passed),
+            "harm": apart(without, own, shared),
+            "gain": apart(own, born, shared),
+        }
+        found[deficit, onset, length] = {
+            **{name: part.mean for name, part in parts.items()},
+            **{f"{name}_half": part.half for name, part in parts.items()},
+            **{"seeds": len(own), "pairs": len(own.keys() & equal.keys())},
+        }
+    columns = [*PARTS, *(f"{name}_half" for name in PARTS), "seeds", "pairs"]
+    index = pd.MultiIndex.from_tuples([*found] or [("", 0, 0)], names=places[:3])[: len(found)]
+    return pd.DataFrame([*found.values()], index, columns)
 
-    def control(onset: "pd.Series", skipped: "pd.Series") -> np.ndarray:
-        wanted = pd.MultiIndex.from_arrays([onset, skipped, rows.seed])
-        return clear.reindex(wanted).to_numpy()
 
-    equal = control(rows.onset + rows.length, rows.skipped)
-    without, born = control(rows.onset, passed), control(0 * rows.onset, rows.skipped)
-    rows["loss"], rows["lost_time"] = equal - rows.accuracy, equal - without
-    rows["harm"], rows["gain"] = without - rows.accuracy, rows.accuracy - born
-    names, by = ["accuracy", "loss", "lost_time", "harm", "gain"], ["deficit", "onset", "length"]
-    groups = rows.groupby(by)[names]
-    means, count = groups.mean(), groups.count()
-    halves = half_width(groups.std(), count)
-    keys = means.index.to_frame()
-    apart = ((keys.onset == 0) & (keys.deficit != "none")).to_numpy()  # share no training
-    own, ran_on = rows.accuracy, clock == "running"
-    pairs: list[Any] = [("loss", own, equal), ("harm", own, without), ("gain", own, born)]
-    pairs += [("lost_time", equal, without)] if ran_on and (rows.schedule == "paper").all() else []
-    for name, one, other in pairs:
-        both = rows[by].assign(own=one, other=other)[rows[name].notna()]
-        squares = both.groupby(by).var().reindex(means.index).to_numpy().T / count[name].to_numpy()
-        column = names.index(name)
-        halves[apart, column] = half_width_of_sum(squares, count[name])[0][apart]
-    intervals = pd.DataFrame(halves, means.index, [f"{n}_half" for n in names])
-    found = means.join(intervals).assign(seeds=count.accuracy, pairs=count.loss)
-    index: Any = found.index
-    words = index.levels[0].astype(object)  # Arrow's take twice as long to look up
-    return found.set_axis(index.set_levels(words, level=0))
+def apart(one: dict, other: dict, shared: bool) -> Estimate:
+    """By how much numbers by seed are above others, which are their pairs where training is
+    shared."""
+    if shared:
+        return estimate_sum([{seed: one[seed] - other[seed] for seed in one.keys() & other.keys()}])
+    return estimate_sum([one, {seed: -number for seed, number in other.items()}])
 
 
 def rows_at(points: "pd.DataFrame", **where: Any) -> "pd.DataFrame":
@@ -125,7 +134,7 @@ def longest_harmless_window(
 
     >>> points = point_means(same_setting(Run()))
     >>> print(*np.round(longest_harmless_window(points, "blur"), 1))
-    5.5 2.5 7.2
+    5.0 2.2 6.8
     """
     rows = rows_at(points, deficit=deficit, onset=onset).dropna(subset="harm")
 

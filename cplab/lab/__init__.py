@@ -2,21 +2,20 @@
 
 >>> from cplab import lab
 >>> question = lab.choice("Is it so?", ["yes", "no"], lambda: ["It is."])
->>> question.controls["answer"].value = "yes"
->>> question.reveal.click()
->>> question.revealed
-True
+>>> question.answer = "yes"
+>>> question.revealed = True
+>>> question.words.splitlines()[-1]
+'It is.'
 """
 
 from cplab.lazy import load_late
 
 __all__, __getattr__, __dir__ = load_late(
     __name__,
-    widgets="Fitting Prediction Ranking Slide Switch choice finding",
+    widgets="Fitting Prediction Question Ranking Slide Switch choice finding",
     live="Live",
     explorer="Explorer explorer_page pictures",
     knowledge="verdict",
-    classes="class_picture",
     parameter="setting",
     answers="check_answer",
 )

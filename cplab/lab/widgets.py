@@ -1,138 +1,105 @@
-"""What labs ask with: covers, predictions, orders; and what one moves: switches, slides, fits.
+"""What labs ask with: questions, predictions, orders; and what one moves: switches, slides, fits.
 
-Everything that a student sees or moves is an attribute, to be driven from Python as well.
+Questions, switches and slides are moved in the page, with and without Python (cplab.show.surface).
+From Python they are driven by `answer`, `revealed` and `index`.
 """
 
 import html
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, ClassVar, Optional
+from itertools import combinations
+from typing import Any
 
 import ipywidgets as w
 import numpy as np
-import pandas as pd
 from bokeh import layouts
 from bokeh.models import ColumnDataSource, LayoutDOM, Range1d
 from numpy.typing import ArrayLike
 
 from cplab import fits, quantities, statistics
 from cplab.checks import CplabError, one_of, quote, require
-from cplab.lab.classes import ClassAnswers
-from cplab.lab.surface import CSS, TEXT, buttons, discard, error_html, replace_last, surface
+from cplab.lab.surface import error_html, replace_last
 from cplab.runs import Run
 from cplab.show import predictions, theme
 from cplab.show.predictions import accuracies, all_seeds, percent_interval
+from cplab.show.surface import Kept, Shown, as_content, as_list, as_words
 from cplab.show.theme import colour, plain_figure, reference_line, source_line
 
 CURVE = "#555555"  # of what is fitted
 
 
-class Question(w.VBox):
-    """What stays covered until every control was used and Reveal is clicked, in any order.
+class Question(Shown):
+    """What stays covered until it was answered and Reveal was clicked, in any order.
 
-    Arguments: controls, widgets by name; make, which returns what to put in the place of the cover:
-        widgets, texts, tables, Bokeh figures, or lists of figures to stand side by side; head,
-        widgets above the controls; missing, what is said while controls were not used; asks, the
-        question's words where no control says them.
+    Arguments: asks, the question as HTML; ask, how it is asked (see surface.js); shows, returns the
+        picture; judged, what an answer is held against; found, more: see `choice`.
 
-    `controls` are the widgets, `reveal` is the button, `figure` the box that stays covered, `cover`
-    what is said there, `revealed` whether it is open, `after` a question that is to be open first.
+    `answer` and `revealed` may be read and set; `words` is what it says by now, and in the end.
     """
 
-    latest: ClassVar[Optional["Question"]] = None  # the question that was asked last
-    after: Optional["Question"] = None
-
     def __init__(
-        self,
-        controls: Mapping[str, w.Widget],
-        make: Callable[[], Sequence],
-        head: Sequence[w.Widget] = (),
-        missing: str = "Covered until you have answered.",
-        asks: str = "",
+        self, asks: str, ask: dict, shows: Callable[[], Any], judged: Any, found: Any, more: Any
     ) -> None:
-        self.controls, self._make, self._missing, self.asks = dict(controls), make, missing, asks
-        self._used: set[w.Widget] = set()
-        self._ours: list[w.Widget] = []  # what was made of texts and figures, and is shown
-        self._wanted = self.revealed = False
-        self.reveal = w.Button(description="Reveal", button_style="primary")
-        self.cover = w.HTML()
-        self.figure = w.VBox([self.cover])
-        self.together = ClassAnswers(self)
-        if self.controls:
-            Question.latest = self
-        parts = [w.HTML(CSS), *head, *self.controls.values(), self.reveal, self.figure]
-        super().__init__([*parts, self.together])
-        self.add_class("cplab-prediction")
-        self._settle()
-        for control in self.controls.values():
-            control.observe(self._answer, "value")
-        self.reveal.add_class("cplab-asking").on_click(self._ask)
+        self._asks, self._ask, self._judged = asks, ask, judged
+        self._parts = as_list(looked_up(shows))
+        self._found = None if found is None else str(looked_up(found))
+        content = {"kind": "question", "head": asks, "ask": ask, "judged": judged}
+        content |= {"parts": as_content(self._parts), "found": self._found}
+        content["more"] = [] if more is None else as_content(as_list(looked_up(more)))
+        super().__init__(content, {"answer": None, "revealed": False})
+        for part in self._parts:
+            if isinstance(part, Shown):
+                part.observe(self.keep, "state")
 
-    def missing(self) -> str:
-        """What is still to be answered, in words; empty if nothing is."""
-        if self.after and not self.after.revealed:
-            return "First answer the question above."
-        return "" if self._used.issuperset(self.controls.values()) else self._missing
+    @property
+    def answer(self) -> Any:
+        """What was answered, None if nothing was."""
+        return self.state.get("answer")
 
-    def follow(self, question: "Question | None") -> None:
-        """Stay covered until a question is open, if one is given."""
-        self.after = question
-        if question:
-            question.figure.observe(self._answer, "children")
+    @answer.setter
+    def answer(self, value: Any) -> None:
+        self.state = {**self.state, "answer": value}
 
-    def _answer(self, change: Any) -> None:
-        self._used.add(change.owner)
-        if not self.revealed and (self.controls or self._wanted):
-            self._settle()
+    @property
+    def revealed(self) -> bool:
+        """Whether it is open."""
+        return self.state.get("revealed", False)
 
-    def _ask(self, button: Any) -> None:
-        self.reveal.remove_class("cplab-asking")
-        self._wanted = True
-        self._settle()
+    @revealed.setter
+    def revealed(self, value: bool) -> None:
+        require(not value or self.answered(), "the question is not answered: set `answer`")
+        self.state = {**self.state, "revealed": bool(value)}
 
-    def _settle(self) -> None:
-        """Open what is covered if it was asked for and nothing is missing, else say what is.
+    @property
+    def words(self) -> str:
+        """All that it says, as text."""
+        return as_words(self.seen())
 
-        Every click counts, and the button is never disabled. Answers and clicks wait in one queue
-        while Python is busy, and a page shows an answer before Python has it: a button that Python
-        enables once all is answered loses the click of a student who was faster.
-        """
-        words, self.revealed = self.missing(), False
-        self.together.show(False)
-        if words or not self._wanted:
-            later = "It opens by itself then." if self._wanted else ""
-            self._show([self.cover], f"{words or 'Click Reveal to see.'} {later}")
-            return
-        self._show([self.cover], "Looking it up …")
-        try:
-            made = self._make()
-        except CplabError as error:
-            self.cover.value = error_html(error)
-            return
-        parts, self.revealed = [as_widget(part) for part in made], True
-        self._show(parts)
-        self._ours = [part for part, given in zip(parts, made, strict=True) if part is not given]
-        coded = (hasattr(one, "min") or hasattr(one, "index") for one in self.controls.values())
-        self.together.show(any(coded))  # what is typed has no code
+    def answered(self) -> bool:
+        """Whether nothing is missing."""
+        return self.answer is not None
 
-    def _show(self, parts: list[w.Widget], words: str = "") -> None:
-        """Put parts in the place of the cover, or the cover back with some words."""
-        self.cover.value = f"<i>{html.escape(words)}</i>"
-        self.figure.children = parts
-        while self._ours:
-            discard(self._ours.pop())
+    def said(self) -> str:
+        """How the answer stands beside what was measured, as HTML."""
+        raise NotImplementedError
+
+    def seen(self) -> list:
+        found = [self._found] if self._found else []
+        return [self._asks, self.said(), *self._parts, *found]
 
 
-def choice(
-    question: str,
-    answers: Sequence[str],
-    shows: Callable[[], Any],
-    *,
-    found: Any = None,
-    right: Any = None,
-    more: Any = None,
-) -> Question:
+def looked_up(made: Any) -> Any:
+    """What a function returns, or the error that says why it cannot; else the thing itself."""
+    try:
+        return made() if callable(made) else made
+    except CplabError as error:
+        return error_html(error)
+
+
+class choice(Question):  # noqa: N801  (it is called as a function)
     """A question with answers to choose from, and what opens once one was chosen: a line that
     judges, the picture, one sentence, and further numbers in a fold.
+
+    All is looked up when the question is made: nothing here may take long, or train.
 
     Arguments:
         question, answers: words.
@@ -141,91 +108,67 @@ def choice(
         found: the one plain sentence that the picture says; a text, or a function that returns it.
         right: the right answer, one of `answers`, or a function that returns it; None where
             the results do not decide.
-        more: what else is known, folded: a text, a table, or a function that returns such, or a
-            list of them.
+        more: what else is known, folded: a text, a table, a figure, a list of these, or a function
+            that returns such.
 
     >>> question = choice("Does it last?", ["yes", "no"], lambda: ["a picture"], right="yes",
     ...                   found="It lasts for 300 epochs.")
-    >>> question.controls["answer"].value = "no"
-    >>> question.reveal.click()
-    >>> question.figure.children[0].value
-    'It was: <b>yes</b>. You said: no.'
+    >>> question.answer = "no"
+    >>> question.revealed = True
+    >>> question.words.splitlines()[2]
+    'It was: yes. You said: no.'
     """
-    require(len(answers), f"answers {answers} are not allowed: give some")
-    if right is not None and not callable(right):
-        one_of("right answer", right, answers)
-    answer = w.RadioButtons(options=list(answers), value=None, layout={"width": "auto"})
-    head = [w.HTML(f'<div style="{TEXT}"><b>{html.escape(question)}</b></div>')]
 
-    def with_answer() -> list:
-        wanted = called(right)
-        if wanted is None:
-            judged = f"You said: <b>{html.escape(answer.value)}</b>"
-        elif one_of("right answer", wanted, answers) == answer.value:
-            judged = f"It was: <b>{html.escape(wanted)}</b> ✓"
-        else:
-            judged = f"It was: <b>{html.escape(wanted)}</b>. You said: {html.escape(answer.value)}."
-        return [judged, *as_list(shows()), *told(found, more)]
+    def __init__(
+        self,
+        question: str,
+        answers: Sequence[str],
+        shows: Callable[[], Any],
+        *,
+        found: Any = None,
+        right: Any = None,
+        more: Any = None,
+    ) -> None:
+        require(len(answers), f"answers {answers} are not allowed: give some")
+        self.answers = [*answers]
+        try:
+            wanted = right() if callable(right) else right
+            wanted = None if wanted is None else one_of("right answer", wanted, self.answers)
+        except CplabError:
+            if not callable(right):
+                raise
+            wanted = None  # its results are missing, as `shows` says
+        asks = f"<p><b>{html.escape(question)}</b></p>"
+        ask = {"kind": "choice", "answers": self.answers}
+        super().__init__(asks, ask, shows, wanted, found, more)
 
-    return Question({"answer": answer}, with_answer, head, asks=question)
-
-
-def called(what: Any) -> Any:
-    """What a function without arguments returns, else the thing itself."""
-    return what() if callable(what) else what
-
-
-def as_list(made: Any) -> list:
-    """A list or tuple as a list; anything else is its only part."""
-    return [*made] if isinstance(made, list | tuple) else [made]
-
-
-def told(found: Any, more: Any) -> list[str]:
-    """The finding as one sentence, and what else is known in a fold, as HTML."""
-    parts = [f'<div style="{TEXT}"><b>{called(found)}</b></div>'] if found is not None else []
-    if more is not None:
-        inside = [
-            one.to_html(border=0) if isinstance(one, pd.DataFrame) else f"<p>{one}</p>"
-            for one in as_list(called(more))
-        ]
-        parts.append(f"<details><summary>more numbers</summary>{''.join(inside)}</details>")
-    return parts
-
-
-def finding(make: Callable[[], str]) -> Question:
-    """What was found, in a sentence or two out of the results, once the question above is open.
-
-    Arguments: make, returns the sentences; says so where a result that it reads is missing.
-
-    >>> sentence = finding(lambda: "Blur until 16 costs 2.8 points.")
-    >>> sentence.follow(None)  # no question here
-    >>> sentence.reveal.click()
-    >>> sentence.figure.children[0].value.partition("<b>")[2]
-    'What was found.</b> Blur until 16 costs 2.8 points.</div>'
-    """
-    cover = Question({}, lambda: [f'<div style="{TEXT}"><b>What was found.</b> {make()}</div>'])
-    cover.reveal.description = "What was found"
-    cover.follow(Question.latest)
-    cover.cover.value = ""
-    return cover
+    def said(self) -> str:
+        answer, right = self.answer, self._judged
+        if right is None or not self.revealed:
+            options = " / ".join(map(html.escape, self.answers))
+            return f"You said: <b>{html.escape(answer)}</b>" if answer else f"Answers: {options}"
+        if answer == right:
+            return f"It was: <b>{html.escape(right)}</b> ✓"
+        return f"It was: <b>{html.escape(right)}</b>. You said: {html.escape(answer)}."
 
 
 class Prediction(Question):
     """A guess before the figure: the truth stays covered until every slider was moved.
 
     Arguments:
-        given: what is told, {text: Run}, or {text: accuracies}, one a seed, of what is no run.
+        given: what is told, {text: Run}, or {text: accuracies}, one a seed, of what is no run; it
+            stands in the figure as lines.
         asked: what is to be guessed, the same; the sliders are in percent.
         source: where accuracies are from, in words; of runs the results say it.
         quantity: what is guessed, in words.
         found, more: the sentence below the figure, and what else is known (see `choice`).
 
-    `guesses` are the sliders, the other attributes those of Question.
+    `answer` is {text: percent}.
 
     >>> guess = Prediction({}, {"16 epochs of blur": Run("blur", length=16)})
-    >>> guess.guesses["16 epochs of blur"].value = 55
-    >>> guess.reveal.click()
-    >>> guess.figure.children[-1].value.partition("<br>")[0]
+    >>> guess.answer = {"16 epochs of blur": 55}
+    >>> guess.revealed = True
+    >>> guess.said()
     '16 epochs of blur: you 55.0, measured 55.7 ± 0.6 %'
     """
 
@@ -238,125 +181,154 @@ class Prediction(Question):
         found: Any = None,
         more: Any = None,
     ) -> None:
-        self._told = (found, more)
         require(asked, "asked {} is not allowed: give something to be guessed")
         for text, what in (*given.items(), *asked.items()):
             if not isinstance(what, Run):
                 statistics.row_of_numbers(text, what, "give a Run, or accuracies from 0 to 1")
-        self._asked, self._source, self.quantity = asked, source, quantity
-        words = f"{8 * max(32, *map(len, asked))}px"  # room for the longest of them
-        how: dict[str, Any] = {"max": 100, "step": 0.5, "readout_format": ".1f"}
-        how["style"] = {"description_width": words}
-        how |= {"continuous_update": False, "layout": {"width": f"calc({words} + 360px)"}}
-        self.guesses = {text: w.FloatSlider(50, description=text, **how) for text in asked}
+        self._asked, self._quantity = asked, quantity
+        numbers = {text: accuracies(what) for text, what in given.items()}
+        self._given = {text: float(np.mean(of)) for text, of in numbers.items() if len(of)}
+        self._source = source or source_line(all_seeds(*asked.values()))
         known = [f"{html.escape(t)}: <b>{percent_interval(of)}</b>" for t, of in given.items()]
-        head = [w.HTML(f'<div style="{TEXT}">Known: <br>{"<br>".join(known)}</div>')]
-        cover = "The figure is covered until you have moved every slider."
-        super().__init__(self.guesses, self._uncover, head if known else [], cover)
+        asks = f"<p>Known:<br>{'<br>'.join(known)}</p>" if known else ""
+        measured = {text: percent_interval(of, "nothing") for text, of in asked.items()}
+        ask = {"kind": "guesses", "names": [*asked]}
+        super().__init__(asks, ask, self._shows, measured, found, more)
+
+    def answered(self) -> bool:
+        return {*self._asked} <= {*(self.answer or {})}
 
     def truth(self) -> dict[str, tuple[float, float]]:
         """Mean and half the interval of what was asked and is known."""
         numbers = {text: accuracies(what) for text, what in self._asked.items()}
         return {text: statistics.mean_and_half(of) for text, of in numbers.items() if len(of)}
 
-    def _uncover(self) -> list:
-        guess = {text: bar.value / 100 for text, bar in self.guesses.items()}
-        size = {"width": 620, "height": 70 + 40 * len(guess)}
-        fig = predictions.guess_figure(guess, self.truth(), self.quantity, **size)
-        measured = ((text, percent_interval(of, "nothing")) for text, of in self._asked.items())
-        lines = (f"{t}: you {statistics.percent(guess[t])}, measured {of}" for t, of in measured)
-        source = self._source or source_line(all_seeds(*self._asked.values()))
-        return [fig, with_source("; ".join(lines), source), *told(*self._told)]
+    def _shows(self) -> list:
+        answer = getattr(self, "state", {}).get("answer") or {}
+        guess = {text: answer[text] / 100 if text in answer else None for text in self._asked}
+        fig = predictions.guess_figure(guess, self.truth(), self._given, self._quantity)
+        return [fig, f"<small>{html.escape(self._source)}</small>"]
+
+    def said(self) -> str:
+        answer = self.answer or {}
+        return "<br>".join(
+            f"{html.escape(name)}: you {f'{answer[name]:.1f}' if name in answer else '–'}, "
+            f"measured {html.escape(words)}"
+            for name, words in self._judged.items()
+        )
+
+    def seen(self) -> list:
+        found = [self._found] if self._found else []
+        return [self._asks, self.said(), *self._shows(), *found]
 
 
 class Ranking(Question):
     """An order of runs, {words: Run}, guessed before it is shown: who ends best, …, worst?
 
-    `controls` are the drop-down lists, one a place; what is covered opens once each run has one.
+    Arguments: runs; found, more: see `choice`. `answer` is their names, the best first.
 
     >>> ranking = Ranking({"blur": Run("blur", length=16), "flip": Run("flip", length=16)})
-    >>> ranking.controls["best"].value = "flip"
-    >>> ranking.order, ranking.missing()
-    (['flip', None], 'Covered until each has its place.')
+    >>> ranking.answer = ["flip", "blur"]
+    >>> ranking.said().partition(";")[0]
+    'Of 1 pairs the seeds tell 1 apart (95 %)'
     """
 
     def __init__(self, runs: Mapping[str, Run], found: Any = None, more: Any = None) -> None:
-        self._told = (found, more)
         require(len(runs) > 1, f"runs {quote(runs)} have no order: give two or more")
         self.runs = dict(runs)
-        options = [("choose", None), *((name, name) for name in runs)]
-        how = {"options": options, "layout": {"width": "420px"}}
-        places = ("best", *map(str, range(2, len(runs))), "worst")
-        lists = {place: w.Dropdown(description=place, **how) for place in places}
-        super().__init__(lists, self._uncover)
-        self.add_class("cplab-ranking")
+        self._hues = {name: colour(run.deficit) for name, run in runs.items()}
+        self._truth = {name: np.array(accuracies(run)) for name, run in runs.items()}
+        self._source = source_line(all_seeds(*runs.values()))
+        pairs = [*combinations(runs, 2)]
+        sure = []  # pairs, the better one first
+        for one, other in pairs:
+            mean, half = statistics.mean_and_half(self.difference(one, other))
+            if abs(mean) > half:
+                sure.append([one, other] if mean > 0 else [other, one])
+        measured = [*predictions.rank_by_mean(self._truth)]
+        judged = {"sure": sure, "count": len(pairs), "measured": measured, "hues": self._hues}
+        ask = {"kind": "order", "names": [*runs]}
+        super().__init__("", ask, self._shows, judged, found, more)
 
-    @property
-    def order(self) -> list[str]:
-        """The guess, from best to worst."""
-        return [chosen.value for chosen in self.controls.values()]
-
-    def missing(self) -> str:
-        """What has no place yet, or more than one."""
-        twice = sorted({name for name in self.order if name and self.order.count(name) > 1})
-        if twice:
-            return f"One place each: {' and '.join(twice)}."
-        return "Covered until each has its place." if None in self.order else ""
-
-    def truth(self) -> dict[str, np.ndarray]:
-        """The accuracies of each run, one a seed."""
-        return {name: np.array(accuracies(run)) for name, run in self.runs.items()}
+    def answered(self) -> bool:
+        return sorted(self.answer or ()) == sorted(self.runs)
 
     def difference(self, one: str, other: str) -> np.ndarray:
         """Points of accuracy of a run above another, one a seed."""
         return quantities.each_seed(quantities.advantage, self.runs[one], self.runs[other])
 
-    def _uncover(self) -> list:
-        """The two orders side by side, and how many pairs stand right."""
-        truth, hues = self.truth(), {n: colour(run.deficit) for n, run in self.runs.items()}
-        right, sure, pairs = statistics.rank_agreement(self.order, self.difference)
-        summary = (
-            f"Of {pairs} pairs the seeds tell {sure} apart (95 %); "
-            f"{right} of these {sure} stand in your order as they were measured."
+    def said(self) -> str:
+        order, sure = self.answer or [], self._judged["sure"]
+        right = sum(order.index(a) < order.index(b) for a, b in sure if {a, b} <= {*order})
+        return (
+            f"Of {self._judged['count']} pairs the seeds tell {len(sure)} apart (95 %); "
+            f"{right} of these {len(sure)} stand in your order as they were measured."
         )
-        size = {"width": 760, "height": 70 + 44 * len(self.runs)}
-        fig = predictions.order_figure(self.order, truth, hues, **size)
-        source = source_line(all_seeds(*self.runs.values()))
-        return [fig, with_source(summary, source), *told(*self._told)]
+
+    def _shows(self) -> list:
+        order = getattr(self, "state", {}).get("answer") or []
+        fig = predictions.order_figure(order, self._truth, self._hues)
+        return [fig, f"<small>{html.escape(self._source)}</small>"]
+
+    def seen(self) -> list:
+        found = [self._found] if self._found else []
+        return [self.said(), *self._shows(), *found]
 
 
-class Switch(w.VBox):
-    """A row of buttons above what `draw` makes of the chosen option: a Bokeh figure, or a list.
+def finding(make: Callable[[], str]) -> w.HTML:
+    """What was found, in a fold. Goes once no lab uses it: `found` of a question is its place."""
+    words = looked_up(make)
+    return w.HTML(f"<details><summary>What was found</summary>{words}</details>")
+
+
+class Switch(Shown):
+    """A row of buttons above what `draw` makes of the chosen option: a Bokeh figure, a list of
+    them, a table or a text. All are drawn when it is made.
+
+    Arguments: options, values, or pairs of words and a value; draw, from a value to what is shown.
+    `index` is the place of the chosen one, and may be set.
 
     >>> from cplab import show
     >>> switch = Switch(["blur", "flip"], lambda name: show.removal(Run(), (name,)))
-    >>> switch.choice.value
-    'blur'
+    >>> switch.index = 1
+    >>> switch.value
+    'flip'
     """
 
     def __init__(self, options: Collection, draw: Callable[[Any], Any]) -> None:
         require(len(options), f"options {options} are not allowed: give some to choose from")
-        self.choice = buttons(options)
-        super().__init__([self.choice, w.VBox()])
-        self.choice.observe(lambda _: replace_last(self, draw(self.choice.value)), "value")
-        replace_last(self, draw(self.choice.value))
+        pairs = [one if isinstance(one, tuple) else (str(one), one) for one in options]
+        self.labels, self._values = [str(label) for label, _ in pairs], [v for _, v in pairs]
+        self._states = [[looked_up(lambda v=value: draw(v))] for value in self._values]
+        states = [as_content(parts) for parts in self._states]
+        super().__init__({"kind": "switched", "options": self.labels, "states": states}, {"index": 0})
+
+    index = property(lambda self: self.state["index"], lambda self, at: set_index(self, at))
+
+    @property
+    def value(self) -> Any:
+        """The chosen option."""
+        return self._values[self.index]
+
+    def seen(self) -> list:
+        return [f"<b>{html.escape(self.labels[self.index])}</b>", *self._states[self.index]]
 
 
-class Slide(w.VBox):
-    """A slider, with a Play button, above a figure whose data follow it.
+class Slide(Shown):
+    """A slider, with a Play button, above a figure whose data follow it while it moves.
 
     Arguments: figure, or a list of them, in which each data source that is to change has a name;
         options, the values to choose from; data, from an option to {name of a source: its new
         columns}; words, from an option to what is said above; description, what the slider is.
 
-    `slider` chooses, `play` runs through the options; `drawn` is the layout.
+    `index` is the place of the chosen option, and may be set; `drawn` is the layout.
 
     >>> figure = plain_figure("a point", "x", "y")
     >>> points = figure.scatter("x", "y", source=ColumnDataSource({"x": [], "y": []}, name="it"))
     >>> slide = Slide(figure, [1, 4], lambda n: {"it": {"x": [n], "y": [n * n]}}, "n is {}".format)
-    >>> slide.slider.value = 1
-    >>> slide.readout.value, points.data_source.data["y"]
-    ('<b>n is 4</b>', [16])
+    >>> slide.index = 1
+    >>> slide.words, list(points.data_source.data["y"])
+    ('n is 4', [16])
     """
 
     def __init__(
@@ -367,36 +339,54 @@ class Slide(w.VBox):
         words: Callable[[Any], str] = str,
         description: str = "epoch",
     ) -> None:
-        self.drawn = theme.side_by_side(figure)
-        require(len(options), f"options {options} are not allowed: give some to choose from")
-        self._data, self._words, self._options = data, words, list(options)
-        ends = {"min": 0, "max": len(self._options) - 1}
-        calm = {"continuous_update": False, "readout": False}
-        style = {"description_width": "initial"}
-        self.slider = w.IntSlider(description=description, style=style, **ends, **calm)
-        self.play = w.Play(interval=900, **ends)
-        self.readout = w.HTML().add_class("cplab-slide-words")
-        w.link((self.play, "value"), (self.slider, "value"))
-        line = [self.play, self.slider.add_class("cplab-slide"), self.readout]
-        box = w.HBox(line, layout={"align_items": "center", "flex_flow": "row wrap"})
-        super().__init__([box, w.VBox()])
-        self.slider.observe(self._choose, "value")
-        self._choose()
-        replace_last(self, self.drawn)
+        self.drawn, self._options = theme.side_by_side(figure), [*options]
+        require(self._options, f"options {options} are not allowed: give some to choose from")
+        self._words, self._data = [words(one) for one in options], [data(one) for one in options]
+        for columns in self._data:
+            require(isinstance(columns, Mapping), f"data gave {quote(columns)}: return a dict")
+            for name in columns:
+                known = self.drawn.select_one({"name": name, "type": ColumnDataSource})
+                require(known, f"data names {quote(name)}: name a data source of the figure by it")
+        self._fill(0)
+        states = [{name: plain(columns) for name, columns in one.items()} for one in self._data]
+        content = {"kind": "slide", "label": description, "words": self._words, "data": states}
+        super().__init__({**content, "part": as_content([self.drawn])[0]}, {"index": 0})
+        self.observe(lambda change: self._fill(self.index), "state")
 
-    def _choose(self, change: Any = None) -> None:
-        chosen = self._options[self.slider.value]
-        data = self._data(chosen)
-        require(isinstance(data, Mapping), f"data gave {quote(data)}: return {{source: columns}}")
-        for name, columns in data.items():
-            sources = [*self.drawn.select({"name": name, "type": ColumnDataSource})]
-            require(sources, f"data names {quote(name)}: name a data source of the figure by it")
-            for source in sources:
-                source.data = columns
-        self.readout.value = f"<b>{html.escape(self._words(chosen))}</b>"
+    index = property(lambda self: self.state["index"], lambda self, at: set_index(self, at))
+
+    @property
+    def value(self) -> Any:
+        """The chosen option."""
+        return self._options[self.index]
+
+    @property
+    def words(self) -> str:
+        """What is said of it."""
+        return self._words[self.index]
+
+    def seen(self) -> list:
+        self._fill(self.index)
+        return [f"<b>{html.escape(self.words)}</b>", self.drawn]
+
+    def _fill(self, index: int) -> None:
+        for name, columns in self._data[index].items():
+            for source in self.drawn.select({"name": name, "type": ColumnDataSource}):
+                source.data = dict(columns)
 
 
-class Fitting(w.HBox):
+def set_index(widget: Shown, index: int) -> None:
+    """Choose the option at a place."""
+    widget.state = {"index": range(10_000)[index]}
+
+
+def plain(columns: Mapping[str, Any]) -> dict[str, list]:
+    """Columns as JSON has them: None in place of numbers that are none."""
+    lists = {name: np.asarray(of).tolist() if hasattr(of, "dtype") else [*of] for name, of in columns.items()}
+    return {name: [None if v != v else v for v in of] for name, of in lists.items()}
+
+
+class Fitting(Kept, w.HBox):
     """A curve through points: a slider for each parameter, a Fit button, residuals, intervals.
 
     Arguments:
@@ -475,7 +465,12 @@ class Fitting(w.HBox):
         return layouts.column(fig, rest)
 
     def _move(self, change: Any = None) -> None:
-        """Show the curve of the sliders, which is no fit any more."""
+        """Show the curve of the sliders, which is no fit any more once one of them has moved; a page
+        rounds what it is told, and says so."""
+        fitted = self.found.parameters if self.found else {}
+        if fitted and all(abs(self.sliders[n].value - v) < self.sliders[n].step for n, v in fitted.items()):
+            return
+        self.found = None
         self._show({name: bar.value for name, bar in self.sliders.items()})
 
     def _show(self, parameters: dict, band: Any = 0, before: str = "", after: str = "") -> None:
@@ -506,27 +501,10 @@ class Fitting(w.HBox):
         lines = [f"{html.escape(name)} = {words}<br>" for name, words in found.describe().items()]
         counted = f"; {found.n} points, {len(found.parameters)} parameters; R² = {found.r2:.2f}"
         self._show(found.parameters, found.band(self._line), "".join(lines), counted)
-
-
-# Parts ------------------------------------------------------------------------------------------
+        self.keep()
 
 
 def parameter(name: str, value: float, low: float, high: float) -> w.FloatSlider:
     """The slider of one parameter of a curve; three digits, without the letter e."""
     ends = {"min": min(low, value), "max": max(high, value), "step": (high - low) / 200}
-    calm = {"continuous_update": False, "readout_format": ",.3r"}
-    return w.FloatSlider(value, description=name, **ends, **calm)
-
-
-def as_widget(part: Any) -> w.Widget:
-    """A widget as it is, a text or table as HTML, a Bokeh figure or a list of them as a surface."""
-    if isinstance(part, pd.DataFrame):
-        part = part.to_html(border=0)
-    if isinstance(part, str):
-        return w.HTML(part).add_class("cplab-revealed")
-    return part if isinstance(part, w.Widget) else surface(part)
-
-
-def with_source(words: str, source: str) -> str:
-    """What a figure says in words, and where its numbers are from, as HTML."""
-    return f"{html.escape(words)}<br><small>{html.escape(source)}</small>"
+    return w.FloatSlider(value, description=name, readout_format=",.3r", **ends)

@@ -14,5 +14,7 @@ __all__, __getattr__, __dir__ = load_late(
     theme="colour label source_line",
     results="bars by_layer compare_with_control curves layer_columns layer_labels means minima"
     " over_epochs rates removal seed_curves",
+    predictions="class_figure",
+    still="save still",
     pictures="filter_pictures strips to_pixels",
 )

@@ -1,15 +1,18 @@
-"""What a student predicted beside what was measured."""
+"""What a student, or a class, predicted beside what was measured."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from bokeh.models import ColumnDataSource, FactorRange, Range1d
 from bokeh.plotting import figure
 
 from cplab import quantities, results, statistics
+from cplab.checks import CplabError, require
 from cplab.runs import Run
 from cplab.show.theme import EQUAL, LIVE, percent_axis, place_legend, plain_figure
 
@@ -17,28 +20,33 @@ TRUTH = "#0072B2"
 
 
 def guess_figure(
-    guess: Mapping[str, float],
+    guess: Mapping[str, float | None],
     truth: Mapping[str, tuple[float, float]],
+    given: Mapping[str, float],
     quantity: str = "final test accuracy",
-    **options: Any,
 ) -> figure:
-    """What was predicted (hollow), fractions 0 to 1, and what was measured (filled, with
-    its interval): (mean, half) of each name that is known."""
+    """What was predicted (hollow) beside what was measured (filled, with its interval).
+
+    Arguments: guess, fractions by name, None where there is none; truth, (mean, half) of each name
+        that is known; given, fractions that were told beforehand, drawn as lines across.
+    The data source of the guesses is called `guess`.
+    """
     names = list(guess)
-    fig = plain_figure("", quantity, "", y_range=FactorRange(*names[::-1]), **options)
-    hollow = {"fill_alpha": 0, "line_width": 2, "size": 13}
-    values = list(guess.values())
-    fig.scatter(values, names, color=LIVE.colour, legend_label="your guess", **hollow)
-    return add_measured(fig, truth, [*truth], size=9)
-
-
-def add_measured(fig: figure, truth: Mapping, places: Sequence, size: int) -> figure:
-    """A figure with what was measured, (mean, half) by name, at these places of its y axis."""
+    ends = [x for mean, half in truth.values() for x in (mean - half, mean + half) if x == x]
+    ends += [x for x in (*guess.values(), *given.values()) if x is not None]
+    reach = Range1d(max(0, min(ends, default=0) - 0.1), min(1, max(ends, default=1) + 0.1))
+    how: dict[str, Any] = {"width": 760, "height": 110 + 40 * len(names), "x_range": reach}
+    fig = plain_figure("", quantity, "", y_range=FactorRange(*names[::-1]), **how)
+    for (text, value), dashes in zip(given.items(), ("dotted", "dashed", "dotdash") * 9, strict=False):
+        look = {"color": EQUAL.colour, "line_dash": dashes, "legend_label": text}
+        fig.line([value, value], [(names[-1], -0.5), (names[0], 0.5)], width=2, **look)
+    known = {"x": [np.nan if x is None else x for x in guess.values()], "y": names}
+    look = {"color": LIVE.colour, "fill_alpha": 0, "line_width": 2, "size": 13}
+    fig.scatter("x", "y", source=ColumnDataSource(known, name="guess"), legend_label="your guess", **look)
     if truth:
         band = statistics.band_columns(*zip(*truth.values(), strict=True))
-        how: dict[str, Any] = {"source": ColumnDataSource({"y": places, **band}), "color": TRUTH}
-        fig.scatter("mean", "y", size=size, marker="square", legend_label="measured", **how)
-        # a glyph, for which the axis makes room
+        how = {"source": ColumnDataSource({"y": [*truth], **band}), "color": TRUTH}
+        fig.scatter("mean", "y", size=9, marker="square", legend_label="measured", **how)
         fig.segment("low", "y", "high", "y", line_width=2, **how)
     percent_axis(fig.xaxis)
     return place_legend(fig, "above")
@@ -51,86 +59,77 @@ def rank_by_mean(truth: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def order_figure(
-    order: Sequence[str], truth: Mapping[str, np.ndarray], hues: Mapping[str, str], **options: Any
+    order: Sequence[str], truth: Mapping[str, np.ndarray], hues: Mapping[str, str]
 ) -> figure:
     """A guessed order, from best to worst, beside the measured one, each name joined to itself;
-    what has no accuracies by seed has no place on the right."""
+    what has no accuracies by seed has no place on the right. The data sources of the guess are
+    called `guess` and `joined`."""
     measured = rank_by_mean(truth)
-    ranges = {"x_range": Range1d(-0.9, 2.1), "y_range": Range1d(len(order), -1)}
-    fig = plain_figure("", "", "", **{**ranges, **options})
+    ranges = {"x_range": Range1d(-0.9, 2.1), "y_range": Range1d(len(truth), -1)}
+    fig = plain_figure("", "", "", width=760, height=70 + 44 * len(truth), **ranges)
     look = {"text_baseline": "middle", "text_font_size": "13px"}
     for x, words, align in ((0, "your order", "right"), (1, "measured", "left")):
         fig.text([x], [-0.6], [words], text_align=align, text_color=EQUAL.colour, **look)
-    for place, text in enumerate(order):
-        fig.scatter([0], [place], size=12, color=LIVE.colour, fill_alpha=0, line_width=2)
-        fig.text([-0.06], [place], [text], text_align="right", **look)
-        if text in measured:
-            end, hue = [*measured].index(text), hues[text]
-            number = statistics.percent(*statistics.mean_and_half(measured[text]))
-            fig.line([0, 1], [place, end], color=hue, line_width=3, alpha=0.8)
-            fig.scatter([1], [end], size=10, color=hue)
-            fig.text([1.06], [end], [f"{text}: {number} %"], text_align="left", **look)
+    places, right = [*range(len(order))], [*measured]
+    known = [name for name in order if name in measured]
+    ends = [[order.index(name), right.index(name)] for name in known]
+    joined = {"xs": [[0, 1]] * len(known), "ys": ends, "hue": [hues[name] for name in known]}
+    source = ColumnDataSource(joined, name="joined")
+    fig.multi_line("xs", "ys", line_color="hue", line_width=3, line_alpha=0.8, source=source)
+    own = ColumnDataSource({"x": [0] * len(order), "y": places, "text": [*order]}, name="guess")
+    fig.scatter("x", "y", source=own, size=12, color=LIVE.colour, fill_alpha=0, line_width=2)
+    fig.text("x", "y", "text", source=own, text_align="right", x_offset=-12, **look)
+    for end, (text, values) in enumerate(measured.items()):
+        number = statistics.percent(*statistics.mean_and_half(values))
+        fig.scatter([1], [end], size=10, color=hues[text])
+        words = [f"{text}: {number} %"]
+        fig.text([1], [end], words, text_align="left", x_offset=12, **look)
     fig.axis.visible = fig.grid.visible = False
     return fig
 
 
-def class_guesses(
-    guesses: Mapping[str, Sequence[float]],
-    truth: Mapping[str, tuple[float, float]],
-    title: str,
-    quantity: str,
+def class_figure(
+    guesses: Any, truth: Mapping[str, Any] | None = None, quantity: str = "final test accuracy"
 ) -> figure:
-    """Everybody's guesses of each quantity (hollow, equal ones above each other), and what was
-    measured (filled, with its interval)."""
-    names = list(guesses)
-    size: dict[str, Any] = {"width": 620, "height": 90 + 70 * len(names)}
-    fig = plain_figure(title, quantity, "", y_range=FactorRange(*names[::-1]), **size)
-    for name, values in guesses.items():
-        seen, places = Counter[float](), []
+    """Everybody's answers, beside what was measured.
+
+    Arguments: guesses, a table or a CSV file out of any poll, with a column for each question and
+        a row for each student: numbers in percent, or chosen answers (one column); truth, of
+        numbers, as {column: Run} or {column: accuracies}; quantity, what is guessed, in words.
+
+    >>> class_figure(pd.DataFrame({"blur": [55, 60, 60]}), {"blur": [0.56, 0.57]}).title.text
+    '3 answers'
+    """
+    try:
+        table = guesses if isinstance(guesses, pd.DataFrame) else pd.read_csv(Path(guesses))
+    except (OSError, ValueError, TypeError) as error:
+        raise CplabError(f"{guesses} cannot be read ({error}): give a CSV file") from error
+    require(len(table) and len(table.columns), "there are no answers: give a row for each")
+    title, names = f"{len(table)} answer{'s' * (len(table) > 1)}", [*map(str, table.columns)]
+    if not all(pd.api.types.is_numeric_dtype(table[one]) for one in table):
+        counts = Counter(table.iloc[:, -1].dropna().astype(str))
+        how: dict[str, Any] = {"width": 760, "height": 80 + 40 * len(counts)}
+        fig = plain_figure(title, "students", "", y_range=FactorRange(*counts), **how)
+        fig.hbar([*counts], right=[*counts.values()], height=0.6, color=LIVE.colour, alpha=0.6)
+        fig.x_range.start = 0
+        return fig
+    known = {name: accuracies(what) for name, what in (truth or {}).items() if name in names}
+    measured = {n: statistics.mean_and_half(each) for n, each in known.items() if len(each)}
+    fig = guess_figure(dict.fromkeys(names), measured, {}, quantity)
+    fig.title.text, fig.x_range = title, Range1d(0, 1)
+    fig.height += 30 * len(names)
+    for name in table:
+        seen, places, values = Counter[float](), [], table[name].dropna() / 100
         for value in values:
             seen[value] += 1
-            places.append((name, min(0.45, 0.1 * seen[value])))
-        look = {"fill_alpha": 0, "size": 9, "color": LIVE.colour}
-        fig.scatter(list(values), places, legend_label="guesses", **look)
-    return add_measured(fig, truth, [(name, -0.1) for name in truth], size=10)
-
-
-def class_orders(
-    orders: Sequence[Sequence[str]], truth: Mapping[str, np.ndarray], title: str
-) -> figure:
-    """How many gave each its place (circles, as large as the share), and the measured place."""
-    measured = [*rank_by_mean(truth)]
-    names = [*measured, *(name for name in orders[0] if name not in measured)]
-    places = [str(place + 1) for place in range(len(names))]
-    how: dict[str, Any] = {"width": 620, "height": 110 + 44 * len(names)}
-    how |= {"x_range": FactorRange(*places), "y_range": FactorRange(*names[::-1])}
-    fig = plain_figure(title, "place, from best to worst", "", **how)
-    counts = Counter(given for order in orders for given in zip(places, order, strict=True))
-    for (place, name), count in counts.items():
-        large = 8 + 26 * (count / len(orders)) ** 0.5
-        look = {"fill_alpha": 0.2, "color": LIVE.colour, "legend_label": "guesses"}
-        fig.scatter([place], [name], size=large, **look)
-        look = {"text_align": "center", "text_baseline": "middle", "text_font_size": "11px"}
-        fig.text([place], [name], [str(count)], **look)
-    look = {"marker": "square", "fill_alpha": 0, "line_width": 2, "color": TRUTH}
-    fig.scatter(places[: len(measured)], measured, size=36, legend_label="measured", **look)
-    return place_legend(fig, "above")
-
-
-def class_choices(counts: Mapping[str, int], title: str) -> figure:
-    """How many chose each answer."""
-    names = list(counts)
-    ends = Range1d(0, max(1, *counts.values()) * 1.1)
-    how: dict[str, Any] = {"width": 760, "height": 80 + 40 * len(names)}
-    how |= {"x_range": ends, "y_range": FactorRange(*names[::-1])}
-    fig = plain_figure(title, "students", "", **how)
-    fig.hbar(names, right=list(counts.values()), height=0.6, color=LIVE.colour, alpha=0.6)
+            places.append((str(name), min(0.45, 0.1 * seen[value])))
+        fig.scatter([*values], places, fill_alpha=0, size=9, color=LIVE.colour)
     return fig
 
 
 def percent_interval(what: Any, none: str = "not trained") -> str:
     """Mean and interval of accuracies, of a Run or as they are given; so many as there are."""
-    if numbers := accuracies(what):
+    if len(numbers := accuracies(what)):
         return f"{statistics.percent(*statistics.mean_and_half(numbers))} %"
     return f"{none} yet"
 
@@ -143,4 +142,5 @@ def all_seeds(*runs: Any, measure: Any = ()) -> list[results.Result]:
 
 
 def accuracies(what: Any) -> list[float]:
+    """Final accuracies of a run, one a seed, or numbers as they are given."""
     return [one.accuracy for one in all_seeds(what)] if isinstance(what, Run) else list(what)

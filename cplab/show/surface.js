@@ -1,28 +1,45 @@
-// Draws a Bokeh document. Nothing is built, and nothing is asked of another host.
+// All that cplab shows: figures by BokehJS, questions, switches and slides. One module for a notebook
+// with Python, one that was saved and has none, exported HTML, and the pages of the site.
 //
-// `draw(Bokeh, item, place)` puts what `cplab.show.surface.as_document` wrote into an element of the
-// page and gives what is drawn; `change(drawn, patch)` applies changes that Python wrote;
-// `describe(drawn, words)` says them to who does not see it; `free(drawn)` removes it. These four
-// need BokehJS and nothing else, so a page without Python can use them as they are. The default
-// export below is a notebook's use of them: one widget, in anywidget's terms.
+// The default export is a widget in anywidget's terms, `render({model, el})`. With Python its model is
+// a real one. `place(page, at, shown)` shows what a saved output holds in an element: without Python
+// by the same `render`, with a model that holds the text of the output; with Python by the view of the
+// real widget, as soon as there is one. `page` is what the outputs of one page share.
+
+// Figures ------------------------------------------------------------------------------------------
 
 export async function draw(Bokeh, item, place) {
-  spare(Bokeh.require?.("core/dom")?.InlineStyleSheet?.prototype);
-  const views = await Bokeh.embed.embed_item(item, place);
+  await onPage(place);
+  calm(Bokeh.require?.("core/dom")?.InlineStyleSheet?.prototype);
+  place.classList.add("cplab-figure");
+  place.style.minHeight = `${item.height}px`;
+  const doc = typeof item.doc === "string" ? JSON.parse(item.doc) : item.doc;
+  const views = await Bokeh.embed.embed_item({...item, doc}, place);
   const [view] = views;
   const drawn = {doc: view.model.document, views, place, item, Bokeh};
-  const ours = (one) => one.frame && one.model.document === drawn.doc;
-  drawn.figures = [...Bokeh.index.query(ours)];
+  drawn.figures = [...Bokeh.index.query((one) => one.frame && one.model.document === drawn.doc)];
   describe(drawn, item.alt);
   return drawn;
 }
 
+// BokehJS draws nothing in an element that the page does not hold yet.
+function onPage(place) {
+  return place.isConnected || new Promise((resolve) => {
+    const watch = new ResizeObserver(() => {
+      if (!place.isConnected) return;
+      watch.disconnect();
+      resolve();
+    });
+    watch.observe(place);
+  });
+}
+
 // At each painting every part of a figure writes its style sheet, mostly as it was, and the browser
 // computes the page's styles again: half of what painting takes in JupyterLab.
-function spare(sheets) {
-  if (!sheets || sheets.spared) return;
+function calm(sheets) {
+  if (!sheets || sheets.calm) return;
   const {replace} = sheets;
-  sheets.spared = true;
+  sheets.calm = true;
   sheets.replace = function (css, styles) {
     if (styles || this.css !== css) replace.call(this, css, styles);
   };
@@ -31,33 +48,18 @@ function spare(sheets) {
 export function change({doc, figures}, patch) {
   const rows = () => figures.map(({model}) => model.title?.text?.split?.("\n").length).join();
   const before = rows();
-  legendsOnce(figures, () => doc.apply_json_patch(patch));
+  doc.apply_json_patch(patch);
   if (rows() !== before)  // a title that grows gets no room by itself, and leaves a ghost
     for (const figure of figures) figure.request_layout(true);
 }
 
-function remember(drawn, {events}) {  // what a patch will change; gives what changes it back
-  const before = events.map(({model: {id}, attr}) => {
-    const model = drawn.doc.get_model_by_id(id);
-    return [model, {[attr]: model[attr]}];
-  });
-  const alt = drawn.place.getAttribute("aria-label");
-  return () => {
-    for (const [model, own] of before) model.setv(own);
-    describe(drawn, alt);
-  };
-}
-
-// A legend is built anew at each change of what it names, its data included: here once for all.
-function legendsOnce(figures, work) {
-  const views = figures.flatMap((figure) => [...(figure.renderer_views?.values() ?? [])]);
-  const legends = views.filter((view) => view._render_items), due = new Set();
-  for (const one of legends) one._render_items = () => due.add(one);
-  try {
-    work();
-  } finally {
-    for (const one of legends) delete one._render_items;
-    for (const one of due) one._render_items();
+// New columns for the data sources of a document, by name. JSON has no NaN: null stands for it.
+export function fill({doc}, sources) {
+  for (const [name, columns] of Object.entries(sources)) {
+    const known = ([column, values]) => [column, values.map((value) => value ?? NaN)];
+    const data = Object.fromEntries(Object.entries(columns).map(known));
+    for (const model of doc._all_models.values())
+      if (model.name === name && model.data) model.data = data;
   }
 }
 
@@ -74,148 +76,430 @@ export function free({Bokeh, doc, views, place}) {
   place.remove();
 }
 
-// BokehJS is a widget's text, compressed; the page of a notebook runs it once a version. A page that
-// has no such widget has loaded it before.
-const loading = (globalThis.cplabBokeh ??= {});
+// What widgets are made of -------------------------------------------------------------------------
 
-function library(model) {
-  const {version} = model.get("item");
-  return (loading[version] ??= fetchLibrary(model, version).catch((error) => {
-    delete loading[version];
-    throw error;
-  }));
+const STYLE = `
+.cplab { color: var(--jp-ui-font-color1, inherit); font: 14px/1.4 var(--jp-ui-font-family, sans-serif);
+  max-width: 1240px; padding: 4px; }
+.cplab p { margin: 6px 0; }
+.cplab .cplab-row { display: flex; flex-wrap: wrap; gap: 6px 12px; align-items: center; margin: 6px 0; }
+.cplab label { display: flex; gap: 8px; align-items: center; padding: 2px 0; }
+.cplab label > span { min-width: 16em; }
+.cplab button { font: inherit; padding: 4px 12px; border: 1px solid #8888; border-radius: 3px;
+  color: inherit; background: var(--jp-layout-color2, #eee); cursor: pointer; }
+.cplab button[aria-pressed=true], .cplab button.cplab-reveal { color: #fff; background: #1565c0; }
+.cplab button:disabled { opacity: .5; cursor: default; }
+.cplab input[type=range] { width: min(340px, 60vw); accent-color: #1565c0; }
+.cplab .cplab-found { font-weight: 600; max-width: 75ch; }
+.cplab summary { cursor: pointer; }
+.cplab .cplab-wide { overflow-x: auto; }
+.cplab table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+.cplab :is(th, td) { padding: 2px 0 2px 18px; text-align: right; }
+.cplab small { color: var(--jp-ui-font-color2, #666); font-size: 12px; }
+:is([data-jp-theme-light=false], .vscode-dark) .cplab-figure { filter: invert(.9) hue-rotate(180deg); }
+:is(.jp-OutputArea-child, .output_area):has(.cplab-none) { display: none; }
+@media print { .cplab button, .cplab input { display: none } }
+`;
+
+function make(tag, traits = {}, ...parts) {
+  const node = Object.assign(document.createElement(tag), traits);
+  node.append(...parts);
+  return node;
 }
 
-async function fetchLibrary(model, version) {
-  const name = model.get("library")?.replace("IPY_MODEL_", "");
-  if (!globalThis.Bokeh?.[version] && name) {
-    const kept = async () => (await model.widget_manager.get_model(name)).get("code");
-    const code = await kept().catch(() => askForLibrary(model));
-    const unpacked = new Blob([code]).stream().pipeThrough(new DecompressionStream("gzip"));
-    const script = document.createElement("script");
-    script.text = await new Response(unpacked).text();
-    document.head.append(script);
+function html(text, className = "") {
+  return make("div", {innerHTML: text, className: `cplab-wide ${className}`});
+}
+
+// Parts of content, one below the other: texts, figures, and widgets within them. Gives what frees them.
+async function show(parts, box, Bokeh, model) {
+  const drawn = [], manager = model.widget_manager;
+  for (const part of parts) {
+    const place = make("div");
+    box.append(place);
+    if (part.item) drawn.push(await draw(Bokeh, part.item, place));
+    else if (part.html !== undefined) place.replaceWith(html(part.html));
+    else if (!manager || !(await attach(manager, part.model, place))) await revive(part, place);
+  }
+  return drawn;
+}
+
+// A widget without Python: its own module, or this one, with a model that holds its traits.
+async function revive({esm, css, traits}, el) {
+  const model = plain({...traits, dead: true});
+  if (!esm) return build({model, el});
+  if (css) el.append(make("style", {textContent: css}));
+  const at = make("div"), {default: own} = await import(textURL(esm));
+  el.append(at);
+  const widget = typeof own === "function" ? await own() : own;
+  await widget.initialize?.({model});
+  await widget.render({model, el: at});
+}
+
+const textURL = (text) => URL.createObjectURL(new Blob([text], {type: "text/javascript"}));
+
+function plain(values) {  // a model without Python
+  const heard = {};
+  return {
+    get: (name) => values[name],
+    set: (name, value) => {
+      values[name] = value;
+      for (const callback of heard[`change:${name}`] ?? []) callback();
+    },
+    on: (name, callback) => (heard[name] ??= []).push(callback),
+    off: () => {},
+    save_changes: () => {},
+    send: () => {},
+  };
+}
+
+// Kinds of widgets ---------------------------------------------------------------------------------
+
+const KINDS = {still, question, switched, slide};
+
+async function still({parts, note}, model, box, Bokeh) {
+  await show(parts, box, Bokeh, model);
+  if (note) box.append(make("small", {textContent: note}));
+}
+
+async function question(content, model, box, Bokeh) {
+  const {head, ask, reveal = "Reveal"} = content;
+  const result = make("div", {ariaLive: "polite"}), state = () => model.get("state");
+  let wanted = false, drawn = [], open = false;
+  const save = (more) => {
+    model.set("state", {...state(), ...more});
+    model.save_changes();
+  };
+  const button = make("button", {textContent: reveal, className: "cplab-reveal jupyter-button"});
+  const asked = ASKED[ask.kind](ask, state().answer, (answer) => {
+    save({answer});
+    settle();
+  });
+  button.onclick = () => {
+    wanted = true;
+    settle();
+  };
+  const settle = async () => {
+    const missing = asked.missing(state().answer);
+    if (!state().revealed && wanted && !missing) return save({revealed: true});
+    if (!state().revealed)
+      result.textContent = `${missing || "Click Reveal to see."}${wanted ? " It opens by itself then." : ""}`;
+    else if (!open) await uncover();
+  };
+  const uncover = async () => {
+    open = true;
+    button.disabled = true;
+    asked.close();
+    const {parts, found, more, judged} = content, answer = state().answer;
+    result.replaceChildren(html(asked.judge(answer, judged), "cplab-judged"));
+    drawn = await show(parts, result, Bokeh, model);
+    for (const one of drawn) fill(one, asked.sources?.(answer, judged) ?? {});
+    if (found) result.append(html(found, "cplab-found"));
+    if (more?.length) {
+      const fold = make("details", {}, make("summary", {textContent: "more numbers"}));
+      result.append(fold);
+      fold.addEventListener("toggle", () => show(more, fold, Bokeh, model), {once: true});
+    }
+  };
+  box.classList.add("cplab-prediction");
+  box.append(html(head), asked.box, make("div", {className: "cplab-row"}, button), result);
+  model.on("change:state", settle);
+  await settle();
+}
+
+const safe = (text) => make("p", {textContent: text}).innerHTML;
+
+// Ways to ask: `box` holds the controls, `missing` says what is not answered, `judge` says in HTML how
+// an answer stands beside what was measured, `sources` what of it is drawn.
+const ASKED = {
+  choice({answers}, answer, say) {
+    const name = `cplab${Math.random()}`;
+    const radios = answers.map((text) => make("input", {type: "radio", name, value: text}));
+    const box = make("div", {role: "radiogroup"});
+    for (const radio of radios) {
+      radio.checked = radio.value === answer;
+      radio.onchange = () => say(radio.value);
+      box.append(make("label", {}, radio, radio.value));
+    }
+    return {
+      box,
+      missing: (said) => (said == null ? "Covered until you have answered." : ""),
+      close: () => radios.forEach((radio) => (radio.disabled = true)),
+      judge: (said, right) => right == null ? `You said: <b>${safe(said)}</b>`
+        : right === said ? `It was: <b>${safe(right)}</b> ✓`
+        : said == null ? `It was: <b>${safe(right)}</b>`
+        : `It was: <b>${safe(right)}</b>. You said: ${safe(said)}.`,
+    };
+  },
+
+  guesses({names}, answer, say) {
+    const said = {...answer}, box = make("div");
+    const bars = names.map((name) => {
+      const bar = make("input", {type: "range", min: 0, max: 100, step: 0.5, value: said[name] ?? 50});
+      const shown = make("output", {textContent: name in said ? `${said[name]} %` : "–"});
+      const read = () => (shown.textContent = `${(+bar.value).toFixed(1)} %`);
+      bar.oninput = read;
+      bar.onchange = bar.onpointerup = bar.onkeyup = (event) => {
+        if (event.key === "Tab") return;
+        read();
+        said[name] = +bar.value;
+        say({...said});
+      };
+      box.append(make("label", {}, make("span", {textContent: name}), bar, shown));
+      return bar;
+    });
+    const missing = "The figure is covered until you have moved every slider.";
+    return {
+      box,
+      missing: (now) => (names.every((name) => name in (now ?? {})) ? "" : missing),
+      close: () => bars.forEach((bar) => (bar.disabled = true)),
+      judge: (now, measured) => names.map((name) =>
+        `${safe(name)}: you ${now?.[name]?.toFixed(1) ?? "–"}, measured ${safe(measured[name])}`).join("<br>"),
+      sources: (now) => ({guess: {x: names.map((name) => (now?.[name] ?? NaN) / 100), y: names}}),
+    };
+  },
+
+  order({names}, answer, say) {
+    const said = [...(answer ?? [])];
+    const box = make("div", {className: "cplab-row cplab-ranking", role: "group"});
+    box.append("Click them, from best to worst:");
+    const buttons = names.map((name) => make("button", {className: "jupyter-button"}));
+    const label = () => buttons.forEach((button, i) => {
+      const place = said.indexOf(names[i]) + 1;
+      button.textContent = place ? `${place}. ${names[i]}` : names[i];
+      button.ariaPressed = place > 0;
+    });
+    buttons.forEach((button, i) => (button.onclick = () => {
+      const at = said.indexOf(names[i]);
+      at >= 0 ? said.splice(at, 1) : said.push(names[i]);
+      label();
+      say([...said]);
+    }));
+    label();
+    box.append(...buttons);
+    const pairs = (now, sure) => sure.filter(([a, b]) => now.indexOf(a) < now.indexOf(b)).length;
+    return {
+      box,
+      missing: (now) => (now?.length === names.length ? "" : "Covered until each has its place."),
+      close: () => buttons.forEach((button) => (button.disabled = true)),
+      judge: (now, {sure, count}) => `Of ${count} pairs the seeds tell ${sure.length} apart (95 %); `
+        + `${pairs(now ?? [], sure)} of these ${sure.length} stand in your order as they were measured.`,
+      sources: (now, {measured, hues}) => {
+        const known = (now ?? []).filter((name) => measured.includes(name));
+        const right = (name) => [0, 0].map((_, i) => (i ? measured.indexOf(name) : now.indexOf(name)));
+        const place = (now ?? []).map((_, i) => i);
+        return {
+          guess: {x: place.map(() => 0), y: place, text: now ?? []},
+          joined: {xs: known.map(() => [0, 1]), ys: known.map(right), hue: known.map((name) => hues[name])},
+        };
+      },
+    };
+  },
+};
+
+async function switched({options, states}, model, box, Bokeh) {
+  const place = make("div"), row = make("div", {className: "cplab-row", role: "group"});
+  let drawn = [], turn = Promise.resolve();
+  const buttons = options.map((text, i) => make("button", {
+    textContent: text,
+    className: "jupyter-button",
+    onclick: () => {
+      model.set("state", {index: i});
+      model.save_changes();
+    },
+  }));
+  const choose = () => (turn = turn.then(async () => {
+    const {index} = model.get("state");
+    buttons.forEach((button, i) => (button.ariaPressed = i === index));
+    place.style.minHeight = `${place.offsetHeight}px`;  // what is below stays where it is
+    drawn.forEach(free);
+    place.replaceChildren();
+    drawn = await show(states[index], place, Bokeh, model);
+    place.style.minHeight = "";
+  }));
+  row.append(...buttons);
+  box.append(row, place);
+  model.on("change:state", choose);
+  await choose();
+}
+
+async function slide({label, words, data, part}, model, box, Bokeh) {
+  const last = words.length - 1;
+  const bar = make("input", {type: "range", min: 0, max: last, step: 1, ariaLabel: label});
+  const shown = make("b", {className: "cplab-slide-words", ariaLive: "polite"});
+  const play = make("button", {textContent: "▶", ariaLabel: "play", className: "jupyter-button"});
+  const place = make("div");
+  let drawn = [], timer = 0;
+  box.append(make("div", {className: "cplab-row cplab-slide"}, play, label, bar, shown), place);
+  const look = (index) => {
+    bar.value = index;
+    shown.textContent = words[index];
+    for (const one of drawn) fill(one, data[index]);
+  };
+  const save = (index) => {
+    model.set("state", {index});
+    model.save_changes();
+  };
+  bar.oninput = () => look(+bar.value);  // while it moves; what is kept is where it is let go
+  bar.onchange = () => save(+bar.value);
+  play.onclick = () => {
+    if (timer) return stop();
+    play.textContent = "■";
+    timer = setInterval(() => {
+      look(+bar.value < last && box.isConnected ? +bar.value + 1 : (stop(), +bar.value));
+    }, 700);
+  };
+  const stop = () => {
+    timer = clearInterval(timer);
+    play.textContent = "▶";
+    save(+bar.value);
+  };
+  model.on("change:state", () => look(model.get("state").index));
+  drawn = await show([part], place, Bokeh, model);
+  look(model.get("state").index);
+}
+
+// The page -----------------------------------------------------------------------------------------
+
+function styled() {
+  if (!document.getElementById("cplab-style"))
+    document.head.append(make("style", {id: "cplab-style", textContent: STYLE}));
+}
+
+// BokehJS out of a compressed text; a page runs it once a version.
+export async function load(packed, version) {
+  if (!globalThis.Bokeh?.[version]) {
+    const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+    document.head.append(make("script", {text: await new Response(unpacked).text()}));
   }
   return globalThis.Bokeh[version];
 }
 
-// A page that was opened again, beside a kernel that goes on, may not know the widget (yet).
-function askForLibrary(model) {
-  return new Promise((resolve) => {
+// The BokehJS of a widget: the page's; where no output brought it, from a widget that holds it (on
+// Colab, where each output is a page of its own), or from Python.
+const loading = (globalThis.cplabLoading ??= {});
+async function bokeh(model) {
+  const version = model.get("version"), known = globalThis.Bokeh?.[version];
+  return known ?? (loading[version] ??= packed(model).then((code) => load(code, version)));
+}
+
+async function packed(model) {
+  const name = model.get("library")?.replace("IPY_MODEL_", "");
+  const ask = () => new Promise((resolve) => {
     model.on("msg:custom", ({library}, buffers) => library && resolve(buffers[0]));
     model.send({library: true});
   });
+  if (!name) return ask();
+  return model.widget_manager.get_model(name).then((own) => own.get("code")).catch(ask);
+}
+
+// Show in an element what a saved output holds: {id, height, session, model} and what `revive`
+// takes.
+export async function place(page, at, shown) {
+  const {boxes} = page, known = boxes[shown.id];
+  at.textContent = "";
+  if (known && !known.isConnected) {  // Python wrote the output anew: all is as it was
+    at.append(known);
+    at.style.minHeight = "";
+    if (known.contains(page.focused) && document.activeElement === document.body)
+      page.focused.focus({preventScroll: true});
+    return;
+  }
+  const box = (boxes[shown.id] = make("div"));
+  box.addEventListener("focusin", ({target}) => (page.focused = target));
+  at.append(box);
+  const manager = page.managers[shown.session];
+  const alive = manager && shown.model && (await attach(manager, shown.model, box));
+  if (!alive) await revive(shown, box);
+  at.style.minHeight = "";
+  if (alive) return;
+  if (shown.model)
+    (page.waiting[shown.session] ??= []).push((one) => attach(one, shown.model, box));
+}
+
+// Put the view of a widget in a box, once it is there. Gives whether there is such a widget.
+async function attach(manager, id, box) {
+  try {
+    const view = await manager.create_view(await manager.get_model(id));
+    const own = view.luminoWidget ?? view.pWidget;
+    box.replaceChildren();
+    own.constructor.attach(own, box);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function build({model, el}) {
+  styled();
+  const Bokeh = await bokeh(model);
+  const content = JSON.parse(model.get("content")), box = make("div", {className: "cplab"});
+  box.dataset.lmSuppressShortcuts = "true";  // JupyterLab's; Notebook's end here as well
+  box.addEventListener("keydown", (event) => event.stopPropagation());
+  el.append(box);
+  await KINDS[content.kind](content, model, box, Bokeh);
+}
+
+// A figure that Python changes while it is looked at: what came before it is drawn is kept, and the
+// changes of each widget are applied in their order. One for each widget.
+class Live {
+  constructor(model) {
+    Object.assign(this, {item: {...model.get("item")}, late: [], drawn: [], turn: Promise.resolve()});
+    model.on("msg:custom", ({patch, alt}) => patch && this.inTurn(() => {
+      if (alt !== undefined) this.item.alt = alt;
+      const changes = JSON.parse(patch);
+      if (!this.drawn.length) this.late.push(changes);
+      for (const one of this.drawn) {
+        change(one, changes);
+        describe(one, this.item.alt);
+      }
+    }));
+  }
+
+  inTurn(task) {
+    return (this.turn = this.turn.then(task).catch(console.error));
+  }
+
+  close() {
+    return this.inTurn(() => this.drawn.splice(0).forEach(free));
+  }
+
+  async show(model, el, Bokeh) {
+    const at = make("div");
+    let own = null;
+    el.append(at);
+    await this.inTurn(async () => {
+      const [known] = this.drawn;
+      own = await draw(Bokeh, known ? {...this.item, doc: known.doc.to_json()} : this.item, at);
+      for (const changes of this.late.splice(0)) change(own, changes);
+      this.drawn = [...this.drawn.filter((one) => !one.left || free(one)), own];
+      own.doc.on_change((event) => {  // what is clicked, and nothing else: no echo
+        if (event.kind === "MessageSent" && event.msg_data?.origin)
+          model.send(own.doc.create_json_patch([event]));
+      });
+    });
+    return () => this.inTurn(() => {
+      own.left = true;  // the last one holds what is known, also while it has no place
+      if (this.drawn.length > 1) {
+        this.drawn = this.drawn.filter((one) => one !== own);
+        free(own);
+      } else own.place.remove();
+    });
+  }
 }
 
 export default () => {
-  let item = null; // of the document as it was made
-  let late = []; // changes of it that came before anything was drawn
-  let drawn = []; // one for each place on the page; without a place the first holds what is known
-  let turn = Promise.resolve(); // what comes is done in the order in which it came
-  const inTurn = (task) => (turn = turn.then(task).catch(console.error));
-
-  let state = 0; // number of what Python has drawn
-  let ahead = []; // what it would draw next, if controls had other values
-  let guess = null; // the one of these that is drawn, until Python says the same
-  const widgets = {}; // models by id
-
-  const apply = ({patch, alt}) => {
-    if (alt !== undefined) item.alt = alt;
-    const changes = JSON.parse(patch);
-    if (!drawn.length) late.push(changes);
-    for (const one of drawn) {
-      change(one, changes);
-      describe(one, item.alt);
-    }
-  };
-
-  const hear = ({number, patch, alt}) => {
-    state = number;
-    ahead = [];
-    if (patch === undefined) return;
-    if (patch !== guess?.patch) {
-      undo();
-      apply({patch, alt});
-    }
-    guess = null;
-  };
-
-  const undo = () => {
-    for (const back of guess?.undo ?? []) back();
-    guess = null;
-  };
-
-  const foresee = async (model, message) => {
-    for (const id of [...Object.keys(message.values), ...Object.keys(message.words)]) {
-      if (id in widgets) continue;
-      widgets[id] = await model.widget_manager.get_model(id);
-      if (id in message.values) widgets[id].on("change:value change:index", () => inTurn(look));
-    }
-    const at = (values) => Object.entries(message.base).every(([id, v]) => values[id] === v);
-    if (guess && at(guess.values)) guess = null;
-    else if (guess && !at(guess.base)) undo();  // Python is elsewhere, where the figures are the same
-    if (message.after === state) ahead.push(message);
-  };
-
-  const look = () => { // whether what the controls say by now was foreseen
-    const now = (id) => widgets[id].get("index") ?? widgets[id].get("value");
-    const fits = (values) => Object.entries(values).every(([id, value]) => now(id) === value);
-    if (guess && fits(guess.base)) undo();  // of two changes at once Python may hear the last alone
-    const found = !guess && ahead.find(({values}) => fits(values));
-    if (!found) return;
-    const {patch, words} = found, alt = item.alt, mine = {...found, undo: [() => (item.alt = alt)]};
-    guess = mine;
-    if (patch !== undefined) {
-      mine.undo.push(...drawn.map((one) => remember(one, JSON.parse(patch))));
-      apply(found);
-    }
-    // once the figures are painted, which else waits for the page to be laid out for the words
-    requestAnimationFrame(() => setTimeout(() => guess === mine && say(words)));
-  };
-
-  const say = (words) => {
-    for (const [id, traits] of Object.entries(words)) {
-      for (const [name, value] of Object.entries(traits)) {
-        const one = widgets[id], before = one.get(name);
-        guess.undo.push(() => one.get(name) === value && one.set(name, before));
-        one.set(name, value);
-      }
-    }
-  };
-
+  let live = null;
   return {
     initialize({model}) {
-      item = {...model.get("item")};
-      model.on("msg:custom", (message) => message.library || inTurn(() =>
-        message.values ? foresee(model, message) : hear(message)));
-      return () => inTurn(() => drawn.splice(0).forEach(free));
+      if (!model.get("item")) return;
+      live = new Live(model);
+      return () => live.close();
     },
-
     async render({model, el}) {
-      const place = document.createElement("div");
-      el.append(place);
-      let own = null, gone = false;
-      await inTurn(async () => {
-        const Bokeh = await library(model);
-        if (gone) return;
-        const known = drawn[0];
-        own = await draw(Bokeh, known ? {...item, doc: known.doc.to_json()} : item, place);
-        for (const changes of late.splice(0)) change(own, changes);
-        drawn = [...drawn.filter((one) => !one.left || free(one)), own];
-        own.doc.on_change((event) => {  // what is clicked, and nothing else: no echo
-          if (event.kind === "MessageSent" && event.msg_data?.origin)
-            model.send(own.doc.create_json_patch([event]));
-        });
-      });
-      return () => inTurn(() => {
-        gone = true;
-        if (!drawn.includes(own)) return;
-        own.left = true;
-        if (drawn.length > 1) {
-          drawn = drawn.filter((one) => one !== own);
-          free(own);
-        } else own.place.remove();
-      });
+      if (!live) return build({model, el});
+      styled();
+      return live.show(model, el, await bokeh(model));
     },
   };
 };

@@ -28,7 +28,7 @@ from cplab.profiles import PROFILES
 GROUPS = {
     "results": "What was trained: list, export, check, train again and ship it.",
     "data": "Sets of images: say what is at hand, fetch the others.",
-    "teach": "For teachers: copies of the labs, figures for slides.",
+    "teach": "For teachers: copies of the labs.",
 }
 MOST_POINTS = 100_000  # points of a sweep
 METAVARS = {int: "N", float: "X", bool: "YES|NO"}  # of fields, by their types
@@ -421,10 +421,10 @@ def write_site(o: Namespace) -> None:
 
     cplab site pages
     """
-    from cplab.site.pages import build_site
+    from cplab.site import build_site
 
     try:
-        pages = build_site(o.DIR, o.LAB, labs=teach.labs()[0].parent)
+        pages = build_site(o.DIR, o.LAB)
     except OSError as error:
         raise CplabError(f"{o.DIR} cannot be written ({error}): name another folder") from error
     print(f"{len(pages)} pages: open {pages[0].parent / 'index.html'}")
@@ -438,19 +438,6 @@ def build_copies(o: Namespace) -> None:
     """
     require(o.student != o.instructor, "give one of --student and --instructor")
     new, old = teach.build_all(o.DIR, solutions=o.instructor)
-    print(f"{new} files written to {o.DIR}, {old} were there already")
-
-
-@command("teach figures", "DIR")
-def draw_figures(o: Namespace) -> None:
-    """Draw the exhibits for slides, each as SVG and PNG, with a Chromium that is installed.
-
-    cplab teach figures slides
-    """
-    from cplab.lab.exhibits import EXHIBITS, photograph
-
-    made = photograph({name: draw() for name, draw in EXHIBITS.items()})
-    new, old = teach.write_new({o.DIR / name: content for name, content in made.items()})
     print(f"{new} files written to {o.DIR}, {old} were there already")
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import nbformat
 import pytest
 from labs_by_hand import PEAK, assert_small
+from test_doctest import ROOMS
 
 import cplab
 from cplab import Run, quantities, statistics
-from cplab.site.words import ROOMS
 
 ROOT = Path(__file__).parent.parent
 # The last first, so that the rehearsal beside finds trained what it comes to late.

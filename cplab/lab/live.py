@@ -22,6 +22,7 @@ from cplab.measure import parse_measures
 from cplab.results import tables
 from cplab.runs import DEVICES, Run
 from cplab.show.results import over_epochs
+from cplab.show.surface import Kept
 from cplab.show.theme import label, live_line, place_legend
 from cplab.statistics import percent
 
@@ -167,7 +168,7 @@ class Pulse(anywidget.AnyWidget):
         self.send({})
 
 
-class Live(w.VBox):
+class Live(Kept, w.VBox):
     """Train a run here and now, and watch its quantities grow beside what is known.
 
     Arguments:

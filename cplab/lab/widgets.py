@@ -95,7 +95,7 @@ def looked_up(made: Any) -> Any:
         return error_html(error)
 
 
-class choice(Question):  # noqa: N801  (it is called as a function)
+class choice(Question):
     """A question with answers to choose from, and what opens once one was chosen: a line that
     judges, the picture, one sentence, and further numbers in a fold.
 
@@ -301,7 +301,9 @@ class Switch(Shown):
         self.labels, self._values = [str(label) for label, _ in pairs], [v for _, v in pairs]
         self._states = [[looked_up(lambda v=value: draw(v))] for value in self._values]
         states = [as_content(parts) for parts in self._states]
-        super().__init__({"kind": "switched", "options": self.labels, "states": states}, {"index": 0})
+        super().__init__(
+            {"kind": "switched", "options": self.labels, "states": states}, {"index": 0}
+        )
 
     index = property(lambda self: self.state["index"], lambda self, at: set_index(self, at))
 
@@ -382,7 +384,10 @@ def set_index(widget: Shown, index: int) -> None:
 
 def plain(columns: Mapping[str, Any]) -> dict[str, list]:
     """Columns as JSON has them: None in place of numbers that are none."""
-    lists = {name: np.asarray(of).tolist() if hasattr(of, "dtype") else [*of] for name, of in columns.items()}
+    lists = {
+        name: np.asarray(of).tolist() if hasattr(of, "dtype") else [*of]
+        for name, of in columns.items()
+    }
     return {name: [None if v != v else v for v in of] for name, of in lists.items()}
 
 
@@ -465,10 +470,12 @@ class Fitting(Kept, w.HBox):
         return layouts.column(fig, rest)
 
     def _move(self, change: Any = None) -> None:
-        """Show the curve of the sliders, which is no fit any more once one of them has moved; a page
-        rounds what it is told, and says so."""
+        """Show the curve of the sliders, which is no fit any more once one of them has moved; a
+        page rounds what it is told, and says so."""
         fitted = self.found.parameters if self.found else {}
-        if fitted and all(abs(self.sliders[n].value - v) < self.sliders[n].step for n, v in fitted.items()):
+        if fitted and all(
+            abs(self.sliders[n].value - v) < self.sliders[n].step for n, v in fitted.items()
+        ):
             return
         self.found = None
         self._show({name: bar.value for name, bar in self.sliders.items()})
@@ -490,7 +497,7 @@ class Fitting(Kept, w.HBox):
     def _fit(self, button: Any) -> None:
         start = {name: bar.value for name, bar in self.sliders.items()}
         try:
-            self.found = found = fits.fit(self._function, self._t, self._y, start)
+            found = fits.fit(self._function, self._t, self._y, start)
         except CplabError as error:
             self.readout.value = error_html(error)
             return
@@ -498,6 +505,7 @@ class Fitting(Kept, w.HBox):
             bar = self.sliders[name]
             bar.min, bar.max = min(bar.min, value), max(bar.max, value)
             bar.value = value
+        self.found = found
         lines = [f"{html.escape(name)} = {words}<br>" for name, words in found.describe().items()]
         counted = f"; {found.n} points, {len(found.parameters)} parameters; R² = {found.r2:.2f}"
         self._show(found.parameters, found.band(self._line), "".join(lines), counted)

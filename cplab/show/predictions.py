@@ -37,12 +37,16 @@ def guess_figure(
     reach = Range1d(max(0, min(ends, default=0) - 0.1), min(1, max(ends, default=1) + 0.1))
     how: dict[str, Any] = {"width": 760, "height": 110 + 40 * len(names), "x_range": reach}
     fig = plain_figure("", quantity, "", y_range=FactorRange(*names[::-1]), **how)
-    for (text, value), dashes in zip(given.items(), ("dotted", "dashed", "dotdash") * 9, strict=False):
+    for (text, value), dashes in zip(
+        given.items(), ("dotted", "dashed", "dotdash") * 9, strict=False
+    ):
         look = {"color": EQUAL.colour, "line_dash": dashes, "legend_label": text}
         fig.line([value, value], [(names[-1], -0.5), (names[0], 0.5)], width=2, **look)
     known = {"x": [np.nan if x is None else x for x in guess.values()], "y": names}
     look = {"color": LIVE.colour, "fill_alpha": 0, "line_width": 2, "size": 13}
-    fig.scatter("x", "y", source=ColumnDataSource(known, name="guess"), legend_label="your guess", **look)
+    fig.scatter(
+        "x", "y", source=ColumnDataSource(known, name="guess"), legend_label="your guess", **look
+    )
     if truth:
         band = statistics.band_columns(*zip(*truth.values(), strict=True))
         how = {"source": ColumnDataSource({"y": [*truth], **band}), "color": TRUTH}

@@ -20,8 +20,11 @@ MARKERS = {
     **{"circle": "o", "square": "s", "triangle": "^", "diamond": "d", "inverted_triangle": "v"},
     **{"hex": "h", "star": "*", "plus": "P", "x": "X", "square_x": "s", "diamond_cross": "D"},
 }
-CORNERS = {f"{side}_{end}": f"{'upper' if side == 'top' else 'lower'} {end}" for side in
-           ("top", "bottom") for end in ("left", "right")}
+CORNERS = {
+    f"{side}_{end}": f"{'upper' if side == 'top' else 'lower'} {end}"
+    for side in ("top", "bottom")
+    for end in ("left", "right")
+}
 POINT = 0.75  # points of type in a pixel of the page
 
 
@@ -47,7 +50,9 @@ def still(drawn: Any, width: int | None = None) -> bytes:
     for row in rows:
         parts = [pixels(fig, zoom, larger) for fig in row]
         high = max(part.shape[0] for part in parts)
-        grown = [np.pad(p, ((0, high - len(p)), (0, 0), (0, 0)), constant_values=255) for p in parts]
+        grown = [
+            np.pad(p, ((0, high - len(p)), (0, 0), (0, 0)), constant_values=255) for p in parts
+        ]
         strips.append(np.concatenate(grown, axis=1))
     wide = max(strip.shape[1] for strip in strips)
     padded = [
@@ -74,7 +79,9 @@ def rows_of(drawn: Any) -> Iterator[list[Figure]]:
     if isinstance(drawn, Figure):
         yield from [[drawn]] if drawn.visible else []
     elif isinstance(drawn, models.Row):
-        yield from filter(None, [[fig for part in drawn.children for row in rows_of(part) for fig in row]])
+        yield from filter(
+            None, [[fig for part in drawn.children for row in rows_of(part) for fig in row]]
+        )
     else:
         for part in getattr(drawn, "children", drawn if isinstance(drawn, list | tuple) else ()):
             yield from rows_of(part)
@@ -123,7 +130,9 @@ class Drawing:
 
     def size(self, text: Any) -> float:
         """Points of type for pixels, as in "11px"."""
-        return POINT * self.larger * float(str(text or "11px").removesuffix("px").removesuffix("pt"))
+        return (
+            POINT * self.larger * float(str(text or "11px").removesuffix("px").removesuffix("pt"))
+        )
 
     def column(self, one: Any, name: str, usual: Any = None) -> Any:
         """What a property of a glyph is: its column, its colours, or its one value."""
@@ -145,8 +154,11 @@ class Drawing:
             return np.asarray(values, dtype=float)
         if isinstance(values, str | tuple) and values in known:
             return known[values]
-        return np.array([place_of(value, known) for value in np.atleast_1d(np.asarray(values, object))]
-                        if not isinstance(values, list | tuple) else [place_of(v, known) for v in values])
+        return np.array(
+            [place_of(value, known) for value in np.atleast_1d(np.asarray(values, object))]
+            if not isinstance(values, list | tuple)
+            else [place_of(v, known) for v in values]
+        )
 
     def draw_glyph(self, one: models.GlyphRenderer, order: float) -> None:
         """One renderer: each of its kinds of glyph is one call of matplotlib."""
@@ -179,7 +191,9 @@ class Drawing:
         elif kind in ("Rect", "Quad"):
             self.draw_boxes(one, at, order)
         elif kind == "Segment":
-            for ends in zip(*np.broadcast_arrays(at["x0"], at["x1"], at["y0"], at["y1"]), strict=True):
+            for ends in zip(
+                *np.broadcast_arrays(at["x0"], at["x1"], at["y0"], at["y1"]), strict=True
+            ):
                 axes.plot(ends[:2], ends[2:], **line)
         elif kind == "Text":
             self.draw_words(one, at)
@@ -189,7 +203,10 @@ class Drawing:
         kind = self.column(one, "marker", "circle")
         hollow = as_number(self.column(one, "fill_alpha", 1)) < 0.1 or kind == "square_x"
         hue = self.column(one, "line_color")
-        how = {"facecolors": "none" if hollow else self.column(one, "fill_color"), "edgecolors": hue}
+        how = {
+            "facecolors": "none" if hollow else self.column(one, "fill_color"),
+            "edgecolors": hue,
+        }
         how |= {"alpha": self.column(one, "line_alpha", 1), "zorder": order}
         self.axes.scatter(at["x"], at["y"], size**2, marker=MARKERS.get(kind, "o"), **how)
 
@@ -216,10 +233,18 @@ class Drawing:
         words, glyph = self.column(one, "text"), one.glyph
         words = [words] if isinstance(words, str) else words
         across, up = getattr(glyph.text_align, "value", glyph.text_align), glyph.text_baseline
-        up = {"middle": "center", "alphabetic": "baseline"}.get(str(getattr(up, "value", up)), "baseline")
+        up = {"middle": "center", "alphabetic": "baseline"}.get(
+            str(getattr(up, "value", up)), "baseline"
+        )
         hues = self.column(one, "text_color")
-        for i, (x, y, text) in enumerate(zip(*np.broadcast_arrays(at["x"], at["y"]), words, strict=True)):
-            how = {"ha": across or "left", "va": up, "color": hues if isinstance(hues, str) else hues[i]}
+        for i, (x, y, text) in enumerate(
+            zip(*np.broadcast_arrays(at["x"], at["y"]), words, strict=True)
+        ):
+            how = {
+                "ha": across or "left",
+                "va": up,
+                "color": hues if isinstance(hues, str) else hues[i],
+            }
             size = self.size(getattr(glyph.text_font_size, "value", glyph.text_font_size))
             self.axes.text(x, y, text, fontsize=size, clip_on=False, **how)
 
@@ -240,7 +265,9 @@ class Drawing:
                 self.axes.axhspan(ends[2], ends[3], **how)
         elif isinstance(one, models.Whisker):
             data = one.source.data
-            base, low, high = (data[getattr(v, "field", v)] for v in (one.base, one.lower, one.upper))
+            base, low, high = (
+                data[getattr(v, "field", v)] for v in (one.base, one.lower, one.upper)
+            )
             side = "x" if one.dimension == "height" else "y"
             draw = self.axes.vlines if side == "x" else self.axes.hlines
             draw(self.along(side, list(base)), low, high, color="#333333", linewidth=1, zorder=3)
@@ -253,8 +280,10 @@ class Drawing:
         axis = (self.fig.xaxis if side == "x" else self.fig.yaxis)[0]
         own = getattr(self.axes, f"{side}axis")
         reach, log = getattr(self.fig, f"{side}_range"), own.get_scale() == "log"
-        start, end = (value if is_number(value := getattr(reach, name, None)) else None
-                      for name in ("start", "end"))
+        start, end = (
+            value if is_number(value := getattr(reach, name, None)) else None
+            for name in ("start", "end")
+        )
         set_limits = getattr(self.axes, f"set_{side}lim")
         if known := self.places[side]:
             set_limits(min(known.values()) - 0.5, max(known.values()) + 0.5)
@@ -267,7 +296,9 @@ class Drawing:
         if known:
             shown = axis.major_label_text_font_size != "0px" and axis.visible
             names = group_names(known) if shown else {}
-            turned = {"rotation": 25, "ha": "right"} if is_number(axis.major_label_orientation) else {}
+            turned = (
+                {"rotation": 25, "ha": "right"} if is_number(axis.major_label_orientation) else {}
+            )
             own.set_ticks([*names.values()], [*names], **turned)
         elif ticks is not None:
             labels = [axis.major_label_overrides.get(t, written(t, form)) for t in ticks]
@@ -312,7 +343,10 @@ class Drawing:
         if legend in self.fig.right:
             how |= {"loc": "outside right upper"}
         elif legend in self.fig.above:
-            how |= {"loc": "outside upper center", "ncols": legend.ncols if is_number(legend.ncols) else 3}
+            how |= {
+                "loc": "outside upper center",
+                "ncols": legend.ncols if is_number(legend.ncols) else 3,
+            }
         else:
             self.axes.legend(loc=CORNERS.get(str(legend.location), "best"), **how)
             return
@@ -323,7 +357,7 @@ SPATIAL = ("x", "y", "y1", "y2", "left", "right", "top", "bottom", "x0", "x1", "
 STEPS = {"before": "steps-pre", "after": "steps-post", "center": "steps-mid"}
 
 
-def NoTicks() -> Any:  # noqa: N802
+def NoTicks() -> Any:
     from matplotlib.ticker import NullLocator
 
     return NullLocator()

@@ -61,7 +61,9 @@ PLACE = """(() => {
   page.place ? page.place(at, shown) : page.due.push([at, shown]);
 })();"""
 HIDE = 'typeof element === "undefined" || (element[0] ?? element).classList.add("cplab-none");'
-LIBRARY = HIDE + """(async () => {
+LIBRARY = (
+    HIDE
+    + """(async () => {
   const page = %s;
   if (page.version) return;
   page.version = "%s";
@@ -72,6 +74,7 @@ LIBRARY = HIDE + """(async () => {
   page.place = (at, shown) => place(page, at, shown);
   page.due.splice(0).forEach((task) => page.place(...task));
 })();"""
+)
 BRIDGE = """export default {initialize({model}) {
   const page = %s, session = model.get("session"), manager = model.widget_manager;
   page.managers[session] = manager;

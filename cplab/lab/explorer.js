@@ -100,7 +100,8 @@ class View {
   }
 
   async embed(Bokeh, item, place) {
-    const views = await Bokeh.embed.embed_item(item, place), [view] = views, doc = view.model.document;
+    const read = {...item, doc: JSON.parse(item.doc)};  // text, since its order counts
+    const views = await Bokeh.embed.embed_item(read, place), [view] = views, doc = view.model.document;
     const one = {Bokeh, views, doc, figure: view.model, sources: {}, renderers: view.model.renderers};
     for (const {data_source} of one.renderers) one.sources[data_source.name] = data_source;
     return one;

@@ -6,6 +6,7 @@ looked at, and clicks on Train and Stop.
 """
 
 import base64
+import html
 import importlib.util
 import json
 import sys
@@ -33,12 +34,14 @@ from cplab.lab.live import Clock, Task, describe_cost, describe_life
 from cplab.lab.surface import Throttle
 from cplab.profiles import PROFILES
 from cplab.runs import DATASETS, DEVICES, FLAGSHIP, LONGEST, Run
+from cplab.show import theme
 from cplab.show.pictures import png
+from cplab.show.predictions import all_seeds
 from cplab.show.previews import preview
 from cplab.show.results import source_note
-from cplab.show.surface import as_document, library
-from cplab.show.theme import LIVE, plain_figure, style
-from cplab.statistics import percent
+from cplab.show.surface import Kept, as_document, library
+from cplab.show.theme import EQUAL, LIVE, plain_figure, style
+from cplab.statistics import columns_over_epochs, percent
 
 HERE = Path(__file__).parent
 OFFERED = ("blur", "flip", "permute", "noise")
@@ -49,7 +52,7 @@ NO_PYTHON = "Training needs Python: open this in a notebook and run the cell."
 NOT_HERE = "Training needs PyTorch and threads, which are not here; all results can be looked at."
 
 
-class Explorer(anywidget.AnyWidget):
+class Explorer(Kept, anywidget.AnyWidget):
     """One screen: drag a deficit along a life, and see what it cost.
 
     Arguments:
@@ -72,6 +75,7 @@ class Explorer(anywidget.AnyWidget):
     # as text: anywidget would keep every widget that has its module as a path
     _esm = (HERE / "explorer.js").read_text("utf-8")
     _css = (HERE / "explorer.css").read_text("utf-8")
+    alive = ("knowledge", "place", "live")  # all that the page needs without Python
     library = traitlets.Any().tag(sync=True, **w.widget_serialization)
     knowledge = traitlets.Unicode().tag(sync=True)
     place = traitlets.Dict().tag(sync=True)
@@ -109,6 +113,7 @@ class Explorer(anywidget.AnyWidget):
         self.choose(**{"onset": onset, "length": length, **read_link(at)})
         self._task = Task(self._work, self._tell)
         self.observe(self._say_cost, "place")
+        self.observe(self.keep, "place")
         self.on_msg(self._hear)
         self._say_cost()
 
@@ -123,6 +128,17 @@ class Explorer(anywidget.AnyWidget):
         """What is said of the chosen point."""
         end = self._end()
         return f"{end['head']} ({end['small']})" if end else UNTRAINED
+
+    def seen(self) -> list:
+        """What is said of the chosen point, and its learning curve beside equal training's."""
+        run, axes = self.run, ("epoch", "test accuracy")
+        fig = plain_figure("accuracy against the epoch", *axes, width=640, height=360)
+        for one, look in ((run.equal_training(), EQUAL), (run, style(run.deficit))):
+            if of := all_seeds(one):
+                columns = columns_over_epochs(of, "test_accuracy")
+                theme.band(fig, models.ColumnDataSource(columns), "epoch", look)
+        theme.percent_axis(fig.yaxis)
+        return [html.escape(self.words), theme.place_legend(fig)]
 
     def choose(self, **place: Any) -> None:
         """Move to another point. Arguments: deficit, onset, length, recovery, unit, seeds."""

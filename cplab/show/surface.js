@@ -408,6 +408,7 @@ export async function place(page, at, shown) {
   const box = (boxes[shown.id] = make("div"));
   box.addEventListener("focusin", ({target}) => (page.focused = target));
   at.append(box);
+  await onPage(box);
   const manager = page.managers[shown.session];
   const alive = manager && shown.model && (await attach(manager, shown.model, box));
   if (!alive) await revive(shown, box);

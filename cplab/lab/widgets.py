@@ -493,6 +493,7 @@ class Fitting(Kept, w.HBox):
         self.sources["residuals"].data = {"t": self._t, "mean": rest}
         squares = statistics.plain_number(float(np.sum(rest**2)), 4)
         self.readout.value = f"{before}squared residuals: {squares}{after}"
+        self.keep_soon()
 
     def _fit(self, button: Any) -> None:
         start = {name: bar.value for name, bar in self.sliders.items()}
@@ -509,7 +510,6 @@ class Fitting(Kept, w.HBox):
         lines = [f"{html.escape(name)} = {words}<br>" for name, words in found.describe().items()]
         counted = f"; {found.n} points, {len(found.parameters)} parameters; R² = {found.r2:.2f}"
         self._show(found.parameters, found.band(self._line), "".join(lines), counted)
-        self.keep()
 
 
 def parameter(name: str, value: float, low: float, high: float) -> w.FloatSlider:

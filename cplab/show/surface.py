@@ -260,6 +260,15 @@ class Kept(w.Widget):
         for output in getattr(self, "_outputs", ()):
             output.write(self, new=False)
 
+    def keep_soon(self, seconds: float = 0.5) -> None:
+        """Keep it once nothing has moved for a while."""
+        if timer := getattr(self, "_timer", None):
+            timer.cancel()
+        if getattr(self, "_outputs", ()):
+            self._timer = threading.Timer(seconds, self.keep)
+            self._timer.daemon = True
+            self._timer.start()
+
     def _ipython_display_(self, **more: Any) -> None:
         load_page()
         output = Output()

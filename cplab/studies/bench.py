@@ -9,11 +9,12 @@ import ipywidgets as w
 from cplab.checks import CplabError
 from cplab.lab.live import PAUSED, Job
 from cplab.lab.surface import TEXT, error_html, surface
+from cplab.show.surface import Kept
 
 STYLE = {"style": {"description_width": "150px"}, "layout": {"width": "400px"}}
 
 
-class Bench(w.VBox):
+class Bench(Kept, w.VBox):
     """Controls that ask for something, a sentence and figures of it, and a button that computes it.
 
     A subclass gives `asked`, what the controls ask for (a CplabError where that is not allowed);
@@ -82,6 +83,7 @@ class Bench(w.VBox):
         if not self.job.busy:
             self.job.start.disabled = not cost
             self.job.message.value, self.job.progress.value = cost, 0
+        self.keep_soon()
 
     @property
     def asked(self) -> Any:

@@ -147,6 +147,8 @@ def in_one_line(error: ValidationError, cls: Any = None) -> str:
     first = error.errors(include_url=False)[0]
     where = [str(part) for part in first["loc"]]
     named = getattr(cls, "__pydantic_fields__", {})
+    if where and where[0].isdigit() and int(where[0]) < len(named):  # given by its place
+        where[0] = [*named][int(where[0])]
     if first["type"] == "unexpected_keyword_argument":
         near = difflib.get_close_matches(where[0], named, 1)
         hint = f" (did you mean {near[0]}?)" if near else ""

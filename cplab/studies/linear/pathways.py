@@ -11,60 +11,61 @@ at a small rate is
 and the same with a and b exchanged.
 """
 
-from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
+from pydantic import BeforeValidator, Field
 from scipy.integrate import quad, solve_ivp
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from cplab.checks import many, number, quote, require, whole
-from cplab.runs import check_fields, setting
+from cplab.checks import number, quote, require, whole
+from cplab.specs import Count, Fraction, Number, Spec, spec_class
 
 DEPRIVATIONS = ("blank", "noise", "weak", "both blank", "both noise")
 CLARITY = 0.5  # correlation of what a weak eye sees with what there is to see
 
-time_of = partial(number, low=0, below=1e4)
+Time = Annotated[Number, Field(ge=0, lt=1e4)]
 depth_of = partial(whole, least=1, most=8)
 start_of = partial(number, low=1e-6, below=0.25)
 mode_of = partial(number, low=1e-3, below=100)
 
 
-@dataclass(frozen=True)
-class Rearing:
+@spec_class
+class Rearing(Spec):
     """How two eyes are reared; b is the one that is deprived. All times are in half-learning times
     (see `half_time`, of a mode of strength 1).
-
-    depth: layers of each eye, 1 to 8.
-    onset, length: when the deficit begins, and how long it lasts.
-    kind: blank (eye b sees nothing), noise (something that means nothing), weak (half signal, half
-        noise), both blank, both noise.
-    patch: how long eye a is covered after it, with b open (reverse occlusion).
-    recovery: how long both eyes are open then.
-    rho: correlation of what the two eyes see; 1: the same.
-    start: strength of each eye in each mode at birth.
-    modes: strengths to be learned.
 
     >>> Rearing(depth=3, onset=1, length=2).phases
     (('clear', 1.0), ('blank', 2.0), ('patch', 0.0), ('clear', 10.0))
     """
 
-    depth: int = setting(2, depth_of)
-    onset: float = setting(0.0, time_of)
-    length: float = setting(1.0, time_of)
-    kind: str = setting("blank", names=DEPRIVATIONS)
-    patch: float = setting(0.0, time_of)
-    recovery: float = setting(10.0, time_of)
-    rho: float = setting(1.0, partial(number, low=0, below=1, closed=True))
-    start: float = setting(0.01, start_of)
-    modes: tuple[float, ...] = setting(
-        (1.0,), lambda name, value: tuple(mode_of("a mode", m) for m in many(name, value, 100))
-    )
+    depth: Annotated[Count, Field(ge=1, le=8)] = 2
+    """Layers of each eye."""
+    onset: Time = 0.0
+    """When the deficit begins."""
+    length: Time = 1.0
+    """How long it lasts."""
+    kind: Literal[DEPRIVATIONS] = "blank"  # type: ignore[valid-type]
+    """blank (eye b sees nothing), noise (something that means nothing), weak (half signal, half
+    noise), both blank, both noise."""
+    patch: Time = 0.0
+    """How long eye a is covered after it, with b open (reverse occlusion)."""
+    recovery: Time = 10.0
+    """How long both eyes are open then."""
+    rho: Fraction = 1.0
+    """Correlation of what the two eyes see; 1: the same."""
+    start: Annotated[Number, Field(ge=1e-6, lt=0.25)] = 0.01
+    """Strength of each eye in each mode at birth."""
+    modes: Annotated[
+        tuple[Annotated[Number, Field(ge=1e-3, lt=100)], ...],
+        BeforeValidator(lambda each: (each,) if isinstance(each, int | float) else each),
+        Field(max_length=100),
+    ] = (1.0,)
+    """Strengths to be learned."""
 
     def __post_init__(self) -> None:
-        check_fields(self)
         lasts = "is not allowed: give an onset, length, patch or recovery above 0"
         require(any(time for _, time in self.phases), f"a life of no length {lasts}")
         require(self.modes, "modes () are not allowed: give one or more")

@@ -30,12 +30,12 @@ from cplab.studies.pruning.nets import (
     unpack_architecture,
 )
 from cplab.studies.pruning.specs import (
+    MOST_STEPS,
     ORIGINS,
     OTHER_DATASET,
     OneShot,
     Retraining,
     Search,
-    steps_of,
 )
 
 LEARNING_RATES = {"sgd": 0.5, "adam": 0.001}  # the thesis states neither optimiser nor rate
@@ -271,7 +271,7 @@ def train_side_by_side(
     >>> len(curve["accuracy"])
     2
     """
-    place, steps = devices.pick(device), steps_of("steps", steps)
+    place, steps = devices.pick(device), whole("steps", steps, 1, MOST_STEPS)
     require(len(architectures), f"architectures {architectures} are not allowed: give one or more")
     for one in architectures:
         nets.check_architecture("architectures", one)

@@ -1,25 +1,42 @@
-"""What can be asked of convolutional networks that are pruned: lives, without torch.
+"""Specs of convolutional networks that are pruned, by single weights or by whole kernels.
 
 The engine trains them step by step; `saliency` and `kernels` say what happens between the steps.
+Nothing here needs torch.
 """
 
-from dataclasses import MISSING, dataclass
 from functools import cached_property, partial
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
-from cplab import specs
-from cplab.checks import CplabError, assign, number, one_of, quote, require, whole, yes_or_no
+from pydantic import BeforeValidator, Field
+from typing_extensions import TypedDict
+
+from cplab.checks import CplabError, one_of, quote, require, whole
 from cplab.deficits import NONE
 from cplab.profiles import PROFILES, Profile
-from cplab.runs import EPOCHS, LONGEST, Event, Run, Step, check_fields, checked_later, setting
-from cplab.specs import mix_seeds, register
-from cplab.studies.pruning.specs import check_each, part
+from cplab.runs import LONGEST, DeficitName, Epochs, Event, ProfileName, Run, Step
+from cplab.specs import (
+    Count,
+    Fraction,
+    Number,
+    Positive,
+    Seed,
+    Spec,
+    assign,
+    mix_seeds,
+    refuse_bool,
+    same_length,
+    spec_class,
+)
+from cplab.studies.pruning.specs import Density
 
-weights_kept = partial(part, whole=1, unit="the fraction of weights that are kept")
 METRICS = ("none", "magnitude", "fisher", "random")
 MATERIALS = ("images", "noise", "random_labels")
 CHOICES = ("activity", "random")
 MOST_KERNELS = 1024  # kernels of a layer, a quarter of its units and of a batch's images
+
+Kernels = Annotated[int, BeforeValidator(refuse_bool), Field(ge=1, le=MOST_KERNELS)]
+Units = Annotated[int, BeforeValidator(refuse_bool), Field(ge=1, le=4 * MOST_KERNELS)]
+Rate = tuple[Epochs, Annotated[Number, Field(gt=0, lt=100)]]  # epochs, and their learning rate
 
 
 def prune_weights(state: Any, task: Any, images: Any, *how: Any) -> dict:
@@ -43,8 +60,8 @@ def remove_kernels(state: Any, task: Any, images: Any, *how: Any) -> dict:
     return kernels.remove_kernels(state, task, images, *how)
 
 
-class PrunedLife:
-    """What the engine needs of all lives here."""
+class PrunedLife(Spec):
+    """What the engine needs of all specs here."""
 
     optimizer: ClassVar[str] = "sgd"
     arithmetic: ClassVar[str] = "native"
@@ -61,70 +78,63 @@ class PrunedLife:
 
     @property
     def expected_seconds(self) -> float | None:
-        """About what it takes on one thread, where no such life was measured."""
+        """About what it takes on one thread, where nothing like it was measured."""
         an_epoch = {"ci": 0.1, "course": 0.8}.get(self.profile)
         return an_epoch and an_epoch * self.epochs
 
 
-@register
-@dataclass(frozen=True)
+class PrunedValues(TypedDict):
+    """curve, accuracy of the test images after each epoch, and loss, the mean training loss; by
+    moment (trained, pruned, retrained, end) accuracy, and trace of the Fisher information of the
+    weights that are kept, by layer; layers, names of the ranked ones, weights and kept, how many
+    these have and keep; predicted and change, what taking weights out does to the answers,
+    E KL(before ‖ after) in nats: to second order, weight by weight, and really."""
+
+    curve: list[Fraction]
+    loss: list[Positive]
+    accuracy: dict[str, Fraction]
+    trace: dict[str, list[Number]]
+    layers: list[str]
+    weights: list[Count]
+    kept: list[Count]
+    predicted: Number
+    change: Number
+
+
+@spec_class
 class Pruned(PrunedLife):
-    """One network's life: training, pruning of weights, retraining, a deficit, recovery.
+    """One network: training, pruning of weights, retraining, a deficit, recovery.
 
     The learning rate falls over the last epochs of training (as many as the profile's recovery
     has), over retraining and over recovery, as in the `recovery` schedule; a deficit holds it.
 
-    Arguments:
-        profile: a name of cplab.PROFILES.
-        metric: magnitude, fisher, random, or none for the network that is not pruned.
-        density: the fraction of weights kept; at 1 the metric is none.
-        deficit: as of a Run; none for the control, which has as many clear epochs in its place.
-        length, recovery: epochs of the deficit and clear ones after it; without length life ends
-            after retraining.
-        training, retraining: clear epochs before and after pruning.
-        seed: decides initial weights, batches and what is taken out at random.
-        recalibrated: whether BatchNorm's statistics are measured again once weights were taken out,
-            before the network is looked at and trained on: those of before are of other inputs.
-
-    Values: curve, accuracy of the test images (0 to 1) after each epoch; loss, the mean training
-    loss of each; accuracy and trace (of the Fisher information of the weights that are kept, a list
-    by layer) at the moments trained, pruned, retrained and, where there was a deficit or its
-    control, end; layers, names of the ranked ones; weights and kept, how many these have and keep;
-    predicted and change, what taking weights out does to the answers, E KL(before ‖ after) in nats:
-    to second order, weight by weight, and really.
-    Raises: CplabError for a value that is not allowed.
-
-    >>> life = Pruned(metric="fisher", density=0.2, deficit="blur", length=8)
-    >>> life.epochs
+    >>> Pruned(metric="fisher", density=0.2, deficit="blur", length=8).epochs
     43
     """
 
-    version: ClassVar[int] = 1
-    form: ClassVar[dict] = {
-        "curve": [specs.fraction],
-        "loss": [specs.positive],
-        "accuracy": {str: specs.fraction},
-        "trace": {str: [specs.finite]},
-        "layers": [specs.word],
-        "weights": [specs.count],
-        "kept": [specs.count],
-        "predicted": specs.finite,
-        "change": specs.finite,
-    }
+    Values: ClassVar[Any] = PrunedValues
 
-    profile: str = setting("course", names=PROFILES)
-    metric: str = setting("none", names=METRICS)
-    density: float = setting(1.0, weights_kept)
-    deficit: str = setting("none", checked_later)
-    length: int = setting(0, EPOCHS)
-    recovery: int = setting(10, EPOCHS)
-    training: int = setting(20, partial(EPOCHS, least=1))
-    retraining: int = setting(5, EPOCHS)
-    seed: int = setting(0, whole)
-    recalibrated: bool = setting(False, yes_or_no)
+    profile: ProfileName = "course"
+    metric: Literal[METRICS] = "none"  # type: ignore[valid-type]
+    """How weights are ranked; none for the network that is not pruned."""
+    density: Density = 1.0
+    """The fraction of weights kept; at 1 the metric is none."""
+    deficit: DeficitName = "none"
+    """As of a Run; none for the control, which has as many clear epochs in its place."""
+    length: Epochs = 0
+    """Epochs of the deficit; without them it ends after retraining."""
+    recovery: Epochs = 10
+    """Clear epochs after the deficit."""
+    training: Annotated[Epochs, Field(ge=1)] = 20
+    """Clear epochs before pruning."""
+    retraining: Epochs = 5
+    """Clear epochs after pruning."""
+    seed: Seed = 0
+    """Decides initial weights, batches and what is taken out at random."""
+    recalibrated: bool = False
+    """Whether BatchNorm's statistics are measured again once weights were taken out."""
 
     def __post_init__(self) -> None:
-        check_fields(self)
         require(
             self.metric != "none" or self.density == 1,
             f"density {self.density!r} is not allowed with metric none: "
@@ -141,7 +151,7 @@ class Pruned(PrunedLife):
         run = partial(Run, profile=self.profile, schedule="recovery", seed=self.seed)
         falling = min(PROFILES[self.profile].recovery, self.training)
         begin, length = self.training + self.retraining, self.length
-        if isinstance(self.deficit, str) and self.deficit == "none":
+        if self.deficit == "none":
             begin, length = begin + length, 0
         return (
             run(onset=self.training - falling, recovery=falling),
@@ -190,67 +200,53 @@ class Pruned(PrunedLife):
                 for name in ("accuracy", "trace"):
                     found[name][row["moment"]] = row[name]
             elif "event" in row:
-                found |= {name: row[name] for name in self.form if name in row}
+                found |= {n: row[n] for n in PrunedValues.__annotations__ if n in row}
             else:
                 found["curve"].append(row["test_accuracy"])
                 found["loss"].append(row["train_loss"])
         return found
 
     def check_values(self, values: dict) -> None:
-        """Raise ValueError unless these can be this life's."""
         moments = {"trained", "pruned", "retrained", *(["end"] if self.length else [])}
         layers = {len(values[name]) for name in ("layers", "weights", "kept")}
-        specs.same_length(self.epochs, values["curve"], values["loss"])
+        same_length(self.epochs, values["curve"], values["loss"])
         if len(layers) != 1 or not moments == {*values["accuracy"]} == {*values["trace"]}:
             raise ValueError("it was looked at at other moments, or has other layers")
-
-
-def pair(name: str, values: Any, most: int) -> tuple[int, int]:
-    first, second = (whole(name, each, 1, most) for each in values)
-    return first, second
-
-
-def rate_part(name: str, value: Any) -> tuple[int, float]:
-    epochs, rate = value
-    return EPOCHS("epochs", epochs), number("learning rate", rate, 0, 100)
-
-
-rate_parts = partial(check_each, check=rate_part)
 
 
 def steps_at(rates: tuple[tuple[int, float], ...]) -> tuple[Step, ...]:
     return tuple(Step(NONE, rate) for epochs, rate in rates for _ in range(epochs))
 
 
-@register
-@dataclass(frozen=True)
-class KernelSize:
-    """How large the thesis's convolutional model is, and how long each part of its life.
+@spec_class
+class KernelSize(Spec):
+    """How large the thesis's convolutional model is, and how long each part of its training.
 
-    Arguments: profile, whose images it sees; kernels of the two convolutions and units of the two
-        hidden dense layers; rates, (epochs, learning rate) of training, one after the other;
-        at_once, kernels that are taken out at a time; retraining, epochs and learning rate after
-        each time; saved, numbers of kernels at which the architecture is kept; batch, images;
-        noise_rates, in place of rates where noise is learned, if they are others.
-
-    SIZES has three; the thesis's numbers are SIZES["paper"]'s. Raises: CplabError.
+    SIZES has three; the thesis's numbers are SIZES["paper"]'s.
 
     >>> SIZES["ci"].removals
     [3, 3, 3]
     """
 
-    profile: str = setting(MISSING, names=PROFILES)
-    kernels: tuple[int, int] = setting(MISSING, partial(pair, most=MOST_KERNELS))
-    units: tuple[int, int] = setting(MISSING, partial(pair, most=4 * MOST_KERNELS))
-    rates: tuple[tuple[int, float], ...] = setting(MISSING, rate_parts)
-    at_once: int = setting(MISSING, partial(whole, least=1, most=2 * MOST_KERNELS))
-    retraining: tuple[int, float] = setting(MISSING, rate_part)
-    saved: tuple[int, ...] = setting(MISSING, partial(check_each, check=partial(whole, least=2)))
-    batch: int = setting(128, partial(whole, least=1, most=4 * MOST_KERNELS))
-    noise_rates: tuple[tuple[int, float], ...] = setting((), rate_parts)
+    profile: ProfileName
+    """Whose images it sees."""
+    kernels: tuple[Kernels, Kernels]
+    """Of the two convolutions."""
+    units: tuple[Units, Units]
+    """Of the two hidden dense layers."""
+    rates: Annotated[tuple[Rate, ...], Field(max_length=100)]
+    """(epochs, learning rate) of training, one after the other."""
+    at_once: Annotated[int, BeforeValidator(refuse_bool), Field(ge=1, le=2 * MOST_KERNELS)]
+    """Kernels that are taken out at a time."""
+    retraining: Rate
+    """Epochs and learning rate after each time."""
+    saved: Annotated[tuple[Annotated[Count, Field(ge=2)], ...], Field(max_length=100)]
+    """Numbers of kernels at which the architecture is kept."""
+    batch: Units = 128
+    noise_rates: Annotated[tuple[Rate, ...], Field(max_length=100)] = ()
+    """In place of rates where noise is learned, if they are others."""
 
     def __post_init__(self) -> None:
-        check_fields(self)
         most = sum(self.kernels) - 1
         require(
             self.saved and max(self.saved) <= most,
@@ -290,18 +286,21 @@ SIZES = {
 # fmt: on
 
 
-class KernelLife(PrunedLife):
-    """What the lives of the thesis's convolutional model have in common."""
+def find_size(value: Any) -> Any:
+    """A KernelSize by its name in SIZES, or as it is."""
+    return value if isinstance(value, KernelSize) else SIZES[one_of("size", value, SIZES)]
 
-    version: ClassVar[int]
+
+Size = Annotated[KernelSize, BeforeValidator(find_size)]
+
+
+class KernelLife(PrunedLife):
+    """What the specs of the thesis's convolutional model have in common."""
+
+    always: ClassVar[tuple[str, ...]] = ("size",)
     material: Any = "images"
     size: Any
-    seed: int
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.size, KernelSize):
-            assign(self, size=SIZES[one_of("size", self.size, SIZES)])
-        check_fields(self)
+    seed: Any
 
     @property
     def task(self) -> Any:
@@ -325,46 +324,43 @@ class KernelLife(PrunedLife):
         return (type(self).__name__, self.version, *built, self.material, self.seed)
 
 
-@register
-@dataclass(frozen=True)
+class KernelPruningValues(TypedDict):
+    """Columns with an entry for each epoch of training and for each time that kernels were taken
+    out: epochs so far; first and second, kernels left; loss, None where nothing was trained;
+    train_accuracy, of the material; accuracy, of the test images where the material has their
+    labels, else of the material."""
+
+    phase: list[Literal["training", "pruning"]]
+    epochs: list[Count]
+    first: list[Count]
+    second: list[Count]
+    loss: list[Positive | None]
+    train_accuracy: list[Fraction]
+    accuracy: list[Fraction]
+    parameters: list[Count]
+
+
+@spec_class
 class KernelPruning(KernelLife):
     """One critical period: training, then pruning down to a few kernels.
-
-    Arguments:
-        size: a name of SIZES, or a KernelSize.
-        material: what it learns: images, noise (one fixed random picture with a fixed random label
-            for each image, figure 12) or random_labels (figure 15).
-        choice: activity (smallest norm first) or random (figure 7).
-        retrain: whether there is training after each time (figure 8).
-        seed: decides weights, batches, random material and random choice.
-
-    Values: columns with an entry for each epoch of training and for each time that kernels were
-    taken out: phase (training or pruning), epochs so far, first, second (kernels left), loss (None
-    where nothing was trained), train_accuracy (of the material, 0 to 1), accuracy (of the test
-    images where the material has their labels, else of the material), parameters.
-    Raises: CplabError for a value that is not allowed.
 
     >>> KernelPruning("ci", retrain=False).timeline[-1]
     Event(remove_kernels, (3, 'activity', True))
     """
 
-    version: ClassVar[int] = 1
-    form: ClassVar[dict] = {
-        "phase": [specs.word],
-        "epochs": [specs.count],
-        "first": [specs.count],
-        "second": [specs.count],
-        "loss": [lambda value: value is None or specs.positive(value)],
-        "train_accuracy": [specs.fraction],
-        "accuracy": [specs.fraction],
-        "parameters": [specs.count],
-    }
+    Values: ClassVar[Any] = KernelPruningValues
 
-    size: Any = "course"  # a KernelSize from then on, all of which is in the key
-    material: str = setting("images", names=MATERIALS)
-    choice: str = setting("activity", names=CHOICES)
-    retrain: bool = setting(True, yes_or_no)
-    seed: int = setting(0, whole)
+    size: Size = SIZES["course"]
+    """A name of SIZES, or a KernelSize, all of which is in the key."""
+    material: Literal[MATERIALS] = "images"  # type: ignore[valid-type]
+    """What it learns: images, noise (one fixed random picture with a fixed random label for each
+    image, figure 12) or random_labels (figure 15)."""
+    choice: Literal[CHOICES] = "activity"  # type: ignore[valid-type]
+    """The smallest norm first, or at random (figure 7)."""
+    retrain: bool = True
+    """Whether there is training after each time (figure 8)."""
+    seed: Seed = 0
+    """Decides weights, batches, random material and random choice."""
 
     @cached_property
     def timeline(self) -> tuple[Step | Event, ...]:
@@ -378,7 +374,7 @@ class KernelPruning(KernelLife):
         return tuple(steps)
 
     def values(self, rows: list[dict]) -> dict:
-        columns: dict[str, list] = {name: [] for name in self.form}
+        columns: dict[str, list] = {name: [] for name in KernelPruningValues.__annotations__}
         phase, epochs = "training", 0
         for row, following in zip(rows, [*rows[1:], {"event": "end"}], strict=True):
             if "event" in row:
@@ -393,32 +389,32 @@ class KernelPruning(KernelLife):
         return columns
 
     def check_values(self, values: dict) -> None:
-        """Raise ValueError unless these can be this life's."""
         trained = [isinstance(part, Event) for part in self.timeline].index(True)
-        specs.same_length(trained + len(self.size.removals), *values.values())
+        same_length(trained + len(self.size.removals), *values.values())
 
 
-@register
-@dataclass(frozen=True)
+class KernelSplitValues(TypedDict):
+    """Accuracy of the test images after each epoch, and its end."""
+
+    accuracy: Fraction
+    curve: list[Fraction]
+
+
+@spec_class
 class KernelSplit(KernelLife):
     """An architecture trained from scratch on images (figures 11, 13 and 16).
-
-    Arguments: size, a name of SIZES or a KernelSize; first and second, kernels of the two
-        convolutions; seed.
-    Values: curve, accuracy of the test images after each epoch, and accuracy, its end.
-    Raises: CplabError for a value that is not allowed.
 
     >>> KernelSplit("ci", first=2, second=3).kernels
     (2, 3)
     """
 
-    version: ClassVar[int] = 1
-    form: ClassVar[dict] = {"accuracy": specs.fraction, "curve": [specs.fraction]}
+    Values: ClassVar[Any] = KernelSplitValues
 
-    size: Any
-    first: int = setting(MISSING, partial(whole, least=1, most=MOST_KERNELS))
-    second: int = setting(MISSING, partial(whole, least=1, most=MOST_KERNELS))
-    seed: int = setting(0, whole)
+    size: Size
+    first: Kernels
+    """Kernels of the first convolution."""
+    second: Kernels
+    seed: Seed = 0
 
     @property
     def kernels(self) -> tuple[int, int]:
@@ -433,8 +429,7 @@ class KernelSplit(KernelLife):
         return {"accuracy": curve[-1], "curve": curve}
 
     def check_values(self, values: dict) -> None:
-        """Raise ValueError unless these can be this life's."""
-        specs.same_length(self.epochs, values["curve"])
+        same_length(self.epochs, values["curve"])
         if values["curve"][-1] != values["accuracy"]:
             raise ValueError("its accuracy is not that of its last epoch")
 

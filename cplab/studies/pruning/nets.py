@@ -6,6 +6,7 @@ always alive. An architecture is a list of two boolean arrays, (16, 784) and (10
 
 import base64
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from cplab import data, devices
 from cplab.checks import Diverged, quote, require
-from cplab.studies.pruning.specs import SHAPES, is_packed
+from cplab.studies.pruning.specs import PACKED, SHAPES
 
 BATCH = 2048
 
@@ -48,7 +49,8 @@ def unpack_architecture(text: str) -> Architecture:
     >>> [each.shape for each in unpack_architecture(pack_architecture(whole))]
     [(16, 784), (10, 16)]
     """
-    require(is_packed(text), f"text {quote(text)} is no architecture: give the `alive` of a result")
+    fine = isinstance(text, str) and re.fullmatch(PACKED, text)
+    require(fine, f"text {quote(text)} is no architecture: give the `alive` of a result")
     bits = np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8)).astype(bool)
     first, last = SHAPES
     cut, end = math.prod(first), math.prod(first) + math.prod(last)

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from cplab import data, devices
-from cplab.checks import CplabError, one_of, require, whole
+from cplab.checks import CplabError, number, one_of, require, whole
 from cplab.deficits import NONE
 from cplab.measure import fisher
 from cplab.runs import Step
 from cplab.specs import mix_seeds
-from cplab.studies.pruning.lives import METRICS, weights_kept
+from cplab.studies.pruning.lives import METRICS
 from cplab.tasks import Classification, TrainState, evaluate
 
 MEASURED_IMAGES = 500  # the first so many training images, clear, measure the Fisher information
@@ -69,7 +69,7 @@ def salient_masks(scores: dict[str, Tensor], density: float) -> dict[str, Tensor
     >>> salient_masks({"0": torch.tensor([0.1, 0.3, 0.2, 0.4])}, 0.5)["0"].tolist()
     [False, True, False, True]
     """
-    density = weights_kept("density", density)
+    density = number("density", density, 0, 1, closed=True)
     require(scores, "scores {} are not allowed: give those of weight_saliency")
     every = torch.cat([s.flatten() for s in scores.values()])
     kept = torch.zeros(len(every), dtype=torch.bool, device=every.device)

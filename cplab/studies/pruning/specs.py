@@ -1,75 +1,96 @@
-"""What can be asked of nets of 784, 16 and 10 units that grow and drop synapses: specs, without
-torch. `growth` computes them."""
+"""Specs of nets of 784, 16 and 10 units that grow and drop synapses (the thesis's dense model).
+
+`growth` computes them; nothing here needs torch.
+"""
 
 import math
-import re
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal, NotRequired
 
-from cplab import specs
-from cplab.checks import CplabError, assign, many, number, one_of, quote, require, whole
-from cplab.runs import OPTIMIZERS, check_fields, setting
-from cplab.specs import register
+from pydantic import AfterValidator, BeforeValidator, Field
+from typing_extensions import TypedDict
+
+from cplab.checks import CplabError, require
+from cplab.specs import (
+    Count,
+    Fraction,
+    Number,
+    Seed,
+    Spec,
+    assign,
+    refuse_bool,
+    same_length,
+    spec_class,
+)
 
 SHAPES = ((784, 16), (16, 10))  # units below and above, of both layers of a net
 DENSITIES = (0.01, 0.02, 0.03, 0.04, 0.05, 0.1, 0.15, 0.2)  # the thesis's
 OTHER_DATASET = {"mnist": "fashion_mnist", "fashion_mnist": "mnist"}
-NET_DATASETS = (*OTHER_DATASET, "mnist_shifted", "practice")
 ORIGINS = ("biological", "random", "inked", "per_pixel", "degrees", "set", "magnitude", "dense")
-MOST_STEPS, MOST_ENTRIES = 1_000_000, 100  # of a net's training; of a list in a spec
+MOST_STEPS = 1_000_000  # of a net's training
+# An architecture as text: a bit for each synapse, in base64.
+LETTERS = 4 * math.ceil(math.ceil(sum(a * b for a, b in SHAPES) / 8) / 3)
+PACKED = rf"^[A-Za-z0-9+/=]{{{LETTERS}}}$"
 
 
-def part(what: str, value: object, whole: int, unit: str) -> float:
-    """`value` as a float above 0 and at most `whole`, else a CplabError that names the unit."""
-    with suppress(Exception):
-        if 0 < float(value) <= whole and not isinstance(value, bool):  # type: ignore[arg-type]
-            return float(value)  # type: ignore[arg-type]
-    raise CplabError(
-        f"{what} {quote(value)} is not allowed: give {unit}, above 0 and at most {whole}"
-        + (" (0.05 for 5 %)" if whole == 1 else "")
-    )
+def several(value: Any) -> Any:
+    """One number as a tuple; anything else as it is."""
+    return (value,) if isinstance(value, int | float) else value
 
 
-density_of = partial(part, whole=1, unit="the fraction of synapses that are alive")
-percentage = partial(part, whole=100, unit="a percentage")
-steps_of = partial(whole, least=1, most=MOST_STEPS)
+NetDataset = Literal["mnist", "fashion_mnist", "mnist_shifted", "practice"]
+Optimizer = Literal["sgd", "adam"]
+Percent = Annotated[Number, Field(gt=0, le=100)]
+Density = Annotated[Number, Field(gt=0, le=1)]
+Densities = Annotated[
+    tuple[Density, ...],
+    BeforeValidator(several),
+    AfterValidator(lambda each: tuple(sorted({*each}))),
+    Field(min_length=1, max_length=100),
+]
+Steps = Annotated[int, BeforeValidator(refuse_bool), Field(ge=1, le=MOST_STEPS)]
+Packed = Annotated[str, Field(pattern=PACKED)]
 
 
-def check_each(name: str, values: Any, check: Callable) -> tuple:
-    """Some values, each as its check gives it."""
-    return tuple(check(name, each) for each in many(name, values, MOST_ENTRIES))
+class Kept(TypedDict):
+    """An architecture, and when it was kept."""
+
+    counts: list[Count]
+    alive: Packed
+    step: NotRequired[Count]
+    accuracy: NotRequired[Fraction]
 
 
-def densities(name: str, value: Any) -> tuple[float, ...]:
-    """One or several fractions of synapses that are alive, in order, each once."""
-    found = {density_of("density", each) for each in many("densities", value, MOST_ENTRIES)}
-    require(found, f"{name} {quote(value)} is not allowed: give one density or more")
-    return tuple(sorted(found))
+class OneShotValues(TypedDict):
+    steps: list[Count]
+    accuracy: list[Fraction]
+    architectures: dict[str, Kept]
 
 
-def is_packed(value: Any) -> bool:
-    """A text as `pack_architecture` gives it."""
-    size = 4 * math.ceil(math.ceil(sum(a * b for a, b in SHAPES) / 8) / 3)
-    return type(value) is str and len(value) == size and not re.search("[^A-Za-z0-9+/=]", value)
+class SearchValues(OneShotValues):
+    """A curve, and the architectures by density as f"{density:g}"."""
+
+    density: list[Fraction]
+    counts: list[list[Count]]
 
 
-KEPT = {"counts": [specs.count], "alive": is_packed}
-KEPT |= {"step?": specs.count, "accuracy?": specs.fraction}
+class RetrainingValues(TypedDict):
+    accuracy: Fraction
+    steps: list[Count]
+    curve: list[Fraction]
+    counts: list[Count]
+    alive: NotRequired[Packed]
 
 
-class NetSpec:
+class NetSpec(Spec):
     """What the store asks of specs that nets of 16 units are computed for."""
 
     trained_by: ClassVar[str] = "cplab.studies.pruning.growth:compute"
     pace: ClassVar[float] = 0.003  # seconds a step, about, on one thread
     columns: ClassVar[tuple[str, ...]]  # of its values, those that have an entry for each of steps
+    steps: Any
 
     def check_values(self, values: dict) -> None:
-        """Raise ValueError unless these can be this spec's."""
-        specs.same_length(len(values["steps"]), *(values[name] for name in self.columns))
+        same_length(len(values["steps"]), *(values[name] for name in self.columns))
         asked = {f"{density:g}" for density in getattr(self, "keep", ())}
         if not {*values.get("architectures", ())} <= asked:
             raise ValueError("it has architectures that nobody asked for")
@@ -81,67 +102,49 @@ class NetSpec:
     @property
     def expected_seconds(self) -> float:
         """About what it takes, where none was measured."""
-        return self.pace * self.steps  # type: ignore[attr-defined]
+        return self.pace * self.steps
 
 
-@register
-@dataclass(frozen=True)
+@spec_class
 class Search(NetSpec):
     """One development: algorithm 1 of the thesis, whose γ and N are percentages.
 
-    Arguments:
-        dataset: mnist, fashion_mnist, mnist_shifted (each digit at a random place, wrapped around
-            the edges, so that all pixels are inked alike) or practice (grey, its middle 28 × 28).
-        gamma: γ, percent of a layer's parameters that a step grows or drops.
-        n: steps until growth has faded out; ε falls by 1/n a step.
-        start: N, percent of the synapses that are alive at first.
-        rounding: of γ's share of a layer, 2.01 synapses: random, with the right expectation, or up,
-            as printed.
-        output: dense, it keeps all its synapses and densities are of the first layer; or pruned, as
-            printed, and densities are of both.
-        optimizer: sgd (rate 0.5) or adam (0.001).
-        mixed: this fraction of the other of mnist and fashion_mnist is added to the images.
-        keep: densities, fractions, at which the architecture is kept on the way down.
-        seed: decides architecture, initial weights and batches.
-
     rounding up with output pruned is the algorithm to the letter: the output layer's share is 0.027
-    synapses, a step takes 1, and the layer dies soon after the middle of the search.
-    Random rounding and a dense output layer give the thesis's figures. With Adam, pixels that are
-    seldom inked get large weights, so that |w| no longer tells which synapses are active.
-
-    Values: steps, density, accuracy, counts (of the curve); architectures, by density as
-    `f"{density:g}"`, each with step, counts, accuracy and alive (for `unpack_architecture`), at the
-    last time that the search fell to that density.
-    Raises: CplabError for a value that is not allowed.
+    synapses, a step takes 1, and the layer dies soon after the middle of the search. Random
+    rounding and a dense output layer give the thesis's figures.
 
     >>> search = Search()
     >>> search.steps, search.peak, search.born
     (13125, 90.0, [6264])
     """
 
-    version: ClassVar[int] = 1
     columns: ClassVar[tuple[str, ...]] = ("density", "accuracy", "counts")
-    form: ClassVar[dict] = {
-        "steps": [specs.count],
-        "density": [specs.fraction],
-        "accuracy": [specs.fraction],
-        "counts": [[specs.count]],
-        "architectures": {str: KEPT},
-    }
+    Values: ClassVar[Any] = SearchValues
 
-    dataset: str = setting("mnist", names=NET_DATASETS)
-    gamma: float = setting(0.016, percentage)
-    n: int = setting(10_000, steps_of)
-    start: float = setting(50.0, percentage)
-    rounding: str = setting("random", names=("random", "up"))
-    output: str = setting("dense", names=("dense", "pruned"))
-    optimizer: str = setting("sgd", names=OPTIMIZERS)
-    mixed: float = setting(0.0, partial(number, low=0, below=1, closed=True))
-    keep: tuple[float, ...] = setting(DENSITIES, densities)
-    seed: int = setting(0, whole)
+    dataset: NetDataset = "mnist"
+    """mnist_shifted has each digit at a random place, wrapped around the edges; practice is grey,
+    its middle 28 × 28."""
+    gamma: Percent = 0.016
+    """γ, percent of a layer's parameters that a step grows or drops."""
+    n: Steps = 10_000
+    """Steps until growth has faded out; ε falls by 1/n a step."""
+    start: Percent = 50.0
+    """N, percent of the synapses that are alive at first."""
+    rounding: Literal["random", "up"] = "random"
+    """Of γ's share of a layer, 2.01 synapses: with the right expectation, or as printed."""
+    output: Literal["dense", "pruned"] = "dense"
+    """The output layer keeps all its synapses, and densities are of the first layer; or as printed,
+    and densities are of both."""
+    optimizer: Optimizer = "sgd"
+    """sgd with rate 0.5, or adam with 0.001."""
+    mixed: Annotated[Number, Field(ge=0, le=1)] = 0.0
+    """This fraction of the other of mnist and fashion_mnist is added to the images."""
+    keep: Densities = DENSITIES
+    """Densities, fractions, at which the architecture is kept on the way down."""
+    seed: Seed = 0
+    """Decides architecture, initial weights and batches."""
 
     def __post_init__(self) -> None:
-        check_fields(self)
         if self.mixed and self.dataset not in OTHER_DATASET:
             raise CplabError(f"mixed images are not allowed with {self.dataset}: take mnist")
         if self.peak > 100:
@@ -188,57 +191,27 @@ class Search(NetSpec):
         return [a * b - math.ceil(part * (a * b + b)) for a, b in SHAPES[: self.layers]]
 
 
-@register
-@dataclass(frozen=True)
+@spec_class
 class OneShot(NetSpec):
     """A dense net trained for some steps and pruned once, by |w| of its first layer.
-
-    Arguments: dataset; steps; optimizer; keep, densities; seed: all as of a Search.
-    Values: steps, accuracy (of the curve), architectures as of a Search.
-    Raises: CplabError for a value that is not allowed.
 
     >>> OneShot("practice", steps=40).optimizer
     'sgd'
     """
 
-    version: ClassVar[int] = 1
     columns: ClassVar[tuple[str, ...]] = ("accuracy",)
-    form: ClassVar[dict] = {
-        "steps": [specs.count],
-        "accuracy": [specs.fraction],
-        "architectures": {str: KEPT},
-    }
+    Values: ClassVar[Any] = OneShotValues
 
-    dataset: str = setting("mnist", names=NET_DATASETS)
-    steps: int = setting(10_000, steps_of)
-    optimizer: str = setting("sgd", names=OPTIMIZERS)
-    keep: tuple[float, ...] = setting(DENSITIES, densities)
-    seed: int = setting(0, whole)
-
-    def __post_init__(self) -> None:
-        check_fields(self)
+    dataset: NetDataset = "mnist"
+    steps: Steps = 10_000
+    optimizer: Optimizer = "sgd"
+    keep: Densities = DENSITIES
+    seed: Seed = 0
 
 
-@register
-@dataclass(frozen=True)
+@spec_class
 class Retraining(NetSpec):
-    """An architecture trained from new weights.
-
-    Arguments:
-        kind: biological, what the search left; the controls of it: random (as many synapses in
-            each layer), inked (the same, on pixels that some training image inks), per_pixel (as
-            many on each pixel, on other units), degrees (as many on each pixel and on each unit),
-            set (random, then the weakest are replaced by random ones all along, as SET does),
-            magnitude (of a trained dense net, pruned once); or dense.
-        density: fraction of synapses alive, one of the search's `keep`.
-        search: where the architecture is from.
-        dataset, seed: what it is trained on; what decides weights, batches and the control's draws
-            (the search's if not given).
-        steps, optimizer: of training, on a batch of 2,048 each; sgd or adam.
-
-    Values: accuracy, at the end; steps and curve; counts, synapses by layer; alive, what SET left
-    (for `unpack_architecture`).
-    Raises: CplabError for a value that is not allowed.
+    """An architecture trained from new weights, on batches of 2,048 images.
 
     >>> Retraining("random", 0.05, Search(seed=3)).seed
     3
@@ -247,31 +220,32 @@ class Retraining(NetSpec):
     version: ClassVar[int] = Search.version + OneShot.version - 1  # it begins with what these gave
     pace: ClassVar[float] = 0.001  # beside others
     columns: ClassVar[tuple[str, ...]] = ("curve",)
-    form: ClassVar[dict] = {
-        "accuracy": specs.fraction,
-        "steps": [specs.count],
-        "curve": [specs.fraction],
-        "counts": [specs.count],
-        "alive?": is_packed,
-    }
+    Values: ClassVar[Any] = RetrainingValues
 
-    kind: str = "biological"
-    density: float = setting(0.05, density_of)
+    kind: Literal[ORIGINS] = "biological"  # type: ignore[valid-type]
+    """biological, what the search left; its controls: random (as many synapses in each layer),
+    inked (on pixels that some training image inks), per_pixel (as many on each pixel, on other
+    units), degrees (as many on each pixel and on each unit), set (random, then the weakest are
+    replaced by random ones all along, as SET does), magnitude (of a trained dense net, pruned
+    once); or dense."""
+    density: Density = 0.05
+    """Fraction of synapses alive, one of the search's `keep`."""
     search: Search = Search()
-    dataset: str = setting(None, names=NET_DATASETS)
-    steps: int = setting(10_000, steps_of)
-    optimizer: str = setting("sgd", names=OPTIMIZERS)
-    seed: int = setting(None, whole)
+    """Where the architecture is from."""
+    dataset: NetDataset | None = None
+    """What it is trained on; the search's if not given."""
+    steps: Steps = 10_000
+    optimizer: Optimizer = "sgd"
+    seed: Seed | None = None
+    """Decides weights, batches and the control's draws; the search's if not given."""
 
     def __post_init__(self) -> None:
-        require(isinstance(self.search, Search), f"{quote(self.search)} is no Search: give one")
         assign(
             self,
-            density=1.0 if one_of("kind", self.kind, ORIGINS) == "dense" else self.density,
+            density=1.0 if self.kind == "dense" else self.density,
             dataset=self.search.dataset if self.dataset is None else self.dataset,
             seed=self.search.seed if self.seed is None else self.seed,
         )
-        check_fields(self)
         if self.kind != "dense" and self.density not in self.search.keep:
             kept = ", ".join(f"{each:g}" for each in self.search.keep)
             raise CplabError(

@@ -1,16 +1,18 @@
 """What several labs say and show alike: what an estimate allows to say, what a network sees."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
 
 from cplab import statistics
+from cplab.checks import CplabError
 from cplab.profiles import Profile
 from cplab.show import label, strips
 from cplab.show.previews import preview
 
-__all__ = ["beside", "rounded", "side", "spread", "what_it_sees"]
+__all__ = ["beside", "if_possible", "rounded", "side", "spread", "what_it_sees"]
 
 T = TypeVar("T")
 
@@ -76,3 +78,17 @@ def beside(points: Sequence[float], other: str, digits: int = 1) -> str:
         return f"not compared with {other} yet"
     size = f"{abs(np.mean(points)):.{digits}f} points"
     return side(points, f"{size} above {other}", f"level with {other}", f"{size} below {other}")
+
+
+@contextmanager
+def if_possible() -> Iterator[None]:
+    """Leave out, with one line that says why, what lacks images, a network or torch.
+
+    >>> with if_possible():
+    ...     raise CplabError("no images here: fetch them")
+    Left out: no images here: fetch them
+    """
+    try:
+        yield
+    except (ImportError, CplabError) as lacking:
+        print(f"Left out: {lacking}")

@@ -275,7 +275,7 @@ def seeds_line(counts: Iterable[int], note: str = f" · {statistics.INTERVALS}")
 
 
 def means(
-    groups: Mapping[str, Mapping[float, Sequence]],
+    groups: Mapping[str, Mapping[float, Any]],
     words: tuple[str, str],
     percent: bool = True,
     log: bool = False,
@@ -284,17 +284,18 @@ def means(
 ) -> figure:
     """Means with bands against a number, such as accuracy against density.
 
-    Arguments: groups, {kind: {x: one number a seed}}; words, of both axes; percent, whether the
-        vertical axis is of fractions; log, the horizontal axis; legend, where it stands.
+    Arguments: groups, {kind: {x: a contrast, or one number a seed}}; words, of both axes; percent,
+        whether the vertical axis is of fractions; log, the horizontal axis; legend, its place.
     The data source of a kind is called `band` and its name.
 
     >>> means({"blur": {2: [0.5, 0.6]}}, ("epochs", "accuracy")).title.text
     'accuracy against epochs'
     """
-    known = {x for group in groups.values() for x, numbers in group.items() if len(numbers)}
+    groups = {k: {x: statistics.estimate(of) for x, of in g.items()} for k, g in groups.items()}
+    known = {x for group in groups.values() for x, found in group.items() if found.seeds}
     if log and known:  # an empty axis has no logarithm
         options["x_axis_type"] = "log"
-    counts = [len(numbers) for group in groups.values() for numbers in group.values()]
+    counts = [found.seeds for group in groups.values() for found in group.values()]
     fig = empty_figure(*words, seeds_line(counts), **options)
     for kind, look in styles(groups).items():
         source = ColumnDataSource(statistics.mean_columns(groups[kind]), name=f"band {kind}")
@@ -304,28 +305,26 @@ def means(
     return finish(fig, legend, percent)
 
 
-def bars(
-    values: Mapping[str, Sequence[float]], words: str, percent: bool = True, **options: Any
-) -> figure:
+def bars(values: Mapping[str, Any], words: str, percent: bool = True, **options: Any) -> figure:
     """A bar for each kind with its 95 % interval and its seeds as dots.
 
-    Arguments: values, {kind: one number a seed}; words, of the vertical axis; percent, whether it
-        is of fractions.
+    Arguments: values, {kind: a contrast, or one number a seed}; words, of the vertical axis;
+        percent, whether it is of fractions.
     Its data source is called `bars`.
 
     >>> bars({"dense": [0.5, 0.6]}, "accuracy").x_range.factors
     ['dense']
     """
-    looks, each = [*styles(values).values()], [*values.values()]
+    looks, each = [*styles(values).values()], [*map(statistics.estimate, values.values())]
     names, hues = [look.label for look in looks], [look.colour for look in looks]
     options = {"x_range": FactorRange(*names), **options}
-    fig = plain_figure(words, "", words, seeds_line(map(len, each)), **options)
+    fig = plain_figure(words, "", words, seeds_line(e.seeds for e in each), **options)
     columns = {"kind": names, "hue": hues, **statistics.mean_columns(each)}
     source = ColumnDataSource(columns, name="bars")
     fig.vbar("kind", 0.7, "mean", source=source, color="hue", alpha=0.6)
     fig.segment("kind", "low", "kind", "high", source=source, color="#333333")
-    for name, numbers in zip(names, each, strict=True):
-        fig.scatter([name] * len(numbers), list(numbers), size=4, color="#333333")
+    for name, found in zip(names, each, strict=True):
+        fig.scatter([name] * found.seeds, list(found.values), size=4, color="#333333")
     fig.xaxis.major_label_orientation = 0.5 if len(names) > 4 else "horizontal"
     return finish(fig, percent=percent)
 

@@ -11,15 +11,15 @@ from bokeh.plotting import figure
 
 from cplab import models, quantities, show, statistics
 from cplab.lab.widgets import Slide
+from cplab.quantities import harm
 from cplab.results import at_hand
 from cplab.runs import Run
 from cplab.show.theme import EQUAL, plain_figure, reference_line
-from cplab.statistics import PerSeed
-from cplab.studies.sentences import side, spread
+from cplab.studies.sentences import rounded, seeds, side, spread
 
 __all__ = ["blurred", "by_age", "clothes", "count_harmed", "depth_slider", "fastest_adam", "forest"]
-__all__ += ["forest_table", "harm_of", "harmed", "networks", "newborn_and_harm", "parameters"]
-__all__ += ["rules", "same_harm", "settings", "sizes", "train_small"]
+__all__ += ["forest_table", "harmed", "networks", "newborn_and_harm", "parameters"]
+__all__ += ["rules", "settings", "sizes", "train_small"]
 
 HARMED, LEVEL, AHEAD = "#D55E00", "#777777", "#0072B2"  # by the side of zero of an interval
 
@@ -27,16 +27,6 @@ HARMED, LEVEL, AHEAD = "#D55E00", "#777777", "#0072B2"  # by the side of zero of
 def blurred(end: int, profile: str = "course", **fields: Any) -> Run:
     """A run that is blurred from birth until an epoch."""
     return Run("blur", length=end, profile=profile, **fields)
-
-
-def harm_of(run: Run) -> PerSeed:
-    """Points of harm of a run, one a seed."""
-    return quantities.each_seed(quantities.harm, run)
-
-
-def same_harm(run: Run, other: Run) -> PerSeed:
-    """Points by which one network is harmed more than another, one a seed."""
-    return quantities.each_seed(lambda a, b: quantities.harm(a) - quantities.harm(b), run, other)
 
 
 # Settings, by their words ------------------------------------------------------------------------
@@ -114,9 +104,9 @@ def parameters(run: Run) -> int:
 
 def forest(runs: Mapping[str, Run], title: str = "") -> figure:
     """Harm with its 95 % interval, a row for each setting, the most harmed on top."""
-    points = {words: harm_of(run) for words, run in runs.items()}
-    points = {words: each for words, each in points.items() if len(each)}
-    order = sorted(points, key=lambda words: points[words].mean())
+    points = {words: statistics.estimate(harm(run)) for words, run in runs.items()}
+    points = {words: found for words, found in points.items() if found.seeds}
+    order = sorted(points, key=lambda words: points[words].mean)
     axes = ("harm of blur from birth, points", "")
     size = {"width": 820, "height": 90 + 22 * len(order), "y_range": FactorRange(*order)}
     fig = plain_figure(title, *axes, **size)
@@ -132,34 +122,34 @@ def forest_table(runs: Mapping[str, Run]) -> pd.DataFrame:
     """Harm, lost time and how far a newborn comes, of each setting."""
     rows = {}
     for words, run in runs.items():
-        if len(points := harm_of(run)):
-            born = quantities.each_seed(quantities.accuracy, run.newborn())
+        if seeds(points := harm(run)):
+            born = quantities.accuracy(run.newborn())
             rows[words] = {
                 "harm": spread(points),
-                "lost time": spread(quantities.each_seed(quantities.lost_time, run)),
+                "lost time": spread(quantities.lost_time(run)),
                 "newborn, %": spread(born),
-                "seeds": len(points),
+                "seeds": seeds(points),
             }
     return pd.DataFrame(rows).T
 
 
 def harmed(runs: Mapping[str, Run]) -> list[str]:
     """The settings whose interval of harm lies above zero."""
-    return [words for words, run in runs.items() if side(harm_of(run), True, False, False)]
+    return [words for words, run in runs.items() if side(harm(run), True, False, False)]
 
 
 def count_harmed(runs: Mapping[str, Run]) -> str:
     """In how many of the settings blur harms, in one sentence."""
-    known = [words for words, run in runs.items() if len(harm_of(run)) > 1]
+    known = [words for words, run in runs.items() if seeds(harm(run)) > 1]
     return f"An early blur harms in {len(harmed(runs))} of {len(known)} settings."
 
 
 def newborn_and_harm(runs: Mapping[str, Run]) -> str:
     """The correlation over settings of harm and of how far a newborn comes, in words."""
     pairs = [
-        (quantities.each_seed(quantities.accuracy, run.newborn()).mean(), points.mean())
+        (statistics.estimate(quantities.accuracy(run.newborn())).mean, points.mean)
         for run in runs.values()
-        if len(points := harm_of(run)) and run.profile != "mnist"
+        if (points := statistics.estimate(harm(run))).seeds and run.profile != "mnist"
     ]
     if len(pairs) < 4:
         return "Too few settings have been trained for a correlation."
@@ -175,12 +165,11 @@ def fastest_adam(end: int, profile: str) -> str:
     """The harm under Adam's largest rate, in one sentence."""
     run = rules(end, profile)["Adam, 10 times the rate"]
     born, usual = (
-        quantities.each_seed(quantities.accuracy, one.newborn()).mean()
-        for one in (run, blurred(end, profile))
+        rounded(quantities.accuracy(one.newborn())) for one in (run, blurred(end, profile))
     )
     return (
-        f"With ten times its rate Adam's newborn reaches {born:.0f} % (SGD's: {usual:.0f}), and "
-        f"blur harms by {spread(harm_of(run))} points."
+        f"With ten times its rate Adam's newborn reaches {born} % (SGD's: {usual}), and "
+        f"blur harms by {spread(harm(run))} points."
     )
 
 
@@ -208,7 +197,7 @@ def depth_slider(ends: Sequence[int], profile: str) -> Slide:
 
     def words(n: int) -> str:
         run = blurred(ends[-1], profile, model=f"depth{n}", schedule="fixed")
-        return f"{n} block{'s' * (n > 1)}: harm {spread(harm_of(run))} points"
+        return f"{n} block{'s' * (n > 1)}: harm {spread(harm(run))} points"
 
     return Slide(drawn, [1, 2, 3], columns, words, description="blocks")
 
@@ -224,7 +213,7 @@ def clothes(onsets: Sequence[int], length: int, profile: str) -> dict[str, list[
 
 def by_age(runs: Mapping[str, Sequence[Run]]) -> figure:
     """Harm by onset, a line for each set of images."""
-    groups = {words: {run.onset: harm_of(run) for run in some} for words, some in runs.items()}
+    groups = {words: {run.onset: harm(run) for run in some} for words, some in runs.items()}
     axes = ("clear epochs before the blur", "harm, points")
     title = "On clothes the harm is small at every age"
     how = {"percent": False, "legend": "right", "width": 700, "height": 320}

@@ -18,15 +18,16 @@ from cplab import quantities, results, statistics
 from cplab.runs import Run, Step
 from cplab.show import means
 from cplab.show.theme import CUES, DASHES, EQUAL, place_legend, plain_figure, reference_line, style
-from cplab.statistics import PerSeed
-from cplab.studies.sentences import rounded, side, spread
+from cplab.statistics import Contrast
+from cplab.studies.sentences import rounded, seeds, side, spread
 from cplab.windows import same_setting
 
 __all__ = ["behind", "by_depth", "by_onset", "clear_epochs", "early_and_late", "fate", "flagship"]
-__all__ += ["harm", "harm_apart", "harm_by", "harm_curves", "healing", "schedule_table"]
+__all__ += ["harm", "harm_by", "harm_curves", "healing", "schedule_table"]
 __all__ += ["schedules", "stands_at", "steps_help", "steps_left", "strong_steps", "time_bars"]
 __all__ += ["train_small", "trend", "which_depth"]
 
+TRUNKS = (16, 24, 40, 48, 64)  # onsets of runs without a deficit that may have been trained
 READ_OUT = 5  # epochs that a read-out is the mean of: at a rate that stays, the last is restless
 
 
@@ -63,53 +64,32 @@ def each_curve(run: Run) -> dict[int, np.ndarray]:
     return {r.spec.seed: 100 * np.array(r.series("test_accuracy")) for r in known if r}
 
 
-def with_control(run: Run) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """Test accuracy by epoch of a run without a deficit and of this one, by seed."""
-    clear = never_deprived(run)
-    return {seed: (clear[seed], own) for seed, own in each_curve(run).items() if seed in clear}
+def reached(run: Run, epochs: int) -> float:
+    """Test accuracy in percent over the five epochs up to one of a run's."""
+    return float(accuracies(run)[epochs - READ_OUT : epochs].mean())
 
 
-def ends(
-    run: Run, after: int | None = None, pairs: Mapping[int, Any] | None = None
-) -> dict[int, tuple[float, float]]:
-    """What a run without a deficit and this one reach after as many clear epochs, in percent, over
-    five epochs, by seed.
-
-    Arguments: after, clear epochs after the deficit, all if not given; pairs, of `with_control`,
-        where they are known.
-    """
-    after = after or run.recovery
-    last, read = run.onset + after, run.end + after
-    return {
-        seed: (clear[last - READ_OUT : last].mean(), own[read - READ_OUT : read].mean())
-        for seed, (clear, own) in (pairs or with_control(run)).items()
-        if len(clear) >= last
-    }
+def reached_clear(clear: Run, epochs: int) -> float:
+    """The same of a run without a deficit, out of any that is as long: they are one curve."""
+    for onset in dict.fromkeys((clear.onset, *TRUNKS)):
+        if onset + clear.recovery >= epochs and (run := results.find(replace(clear, onset=onset))):
+            return reached(run.spec, epochs)
+    raise quantities.Missing(f"no run without a deficit of {epochs} epochs: train one")
 
 
-def harm(run: Run, after: int | None = None, pairs: Mapping[int, Any] | None = None) -> PerSeed:
-    """Points of harm, one a seed: how far a run lies below one without a deficit that has seen as
-    many clear epochs, over five epochs.
+def harm(run: Run, after: int | None = None) -> Contrast:
+    """Points of harm: how far a run lies below one without a deficit that has seen as many clear
+    epochs, over five epochs.
 
-    Arguments: run, at a rate that never changes; after and pairs, as in `ends`.
+    Arguments: run, at a rate that never changes; after, clear epochs after the deficit, all if not
+        given.
 
-    >>> harm(Run("blur", length=16, **flagship())).mean() > 3
+    >>> statistics.estimate(harm(Run("blur", length=16, **flagship()))).mean > 3
     True
     """
-    both = ends(run, after, pairs).values()
-    # From birth the two share no training; later they share the clear epochs before.
-    parts = [[high, -low] if run.onset == 0 else [high - low, 0.0] for high, low in both]
-    return PerSeed(np.array(parts).reshape(-1, 2))
-
-
-def harm_apart(run: Run, other: Run) -> PerSeed:
-    """Points by which the harm of one run exceeds that of another, one a seed."""
-    one, two = ends(run), ends(other)
-    parts = [
-        [one[seed][0] - two[seed][0], -one[seed][1], two[seed][1]]
-        for seed in one.keys() & two.keys()
-    ]
-    return PerSeed(np.array(parts).reshape(-1, 3))
+    after = after or run.recovery
+    clear = quantities.reading(run.without_window(), reached_clear, epochs=run.onset + after)
+    return clear - quantities.reading(run, reached, epochs=run.end + after)
 
 
 def stands_at(run: Run) -> int:
@@ -129,14 +109,14 @@ def stands_at(run: Run) -> int:
 def behind(run: Run, network: str = "the blurred network") -> str:
     """Where a run ends beside one without a deficit, in one sentence."""
     points, clear = harm(run), run.onset + run.recovery
-    if len(points) < 2:
+    if seeds(points) < 2:
         return "Too few of these networks have been trained yet."
     above, below = (f"{word} one that never was" for word in ("ahead of", "behind"))
     where = side(
         points,
         f"{spread(points)} points {below}: it stands where that one stood after {stands_at(run)}",
-        f"level with one that never was, as far as {len(points)} seeds can tell",
-        f"{spread(-points)} points {above}",
+        f"level with one that never was, as far as {seeds(points)} seeds can tell",
+        f"{spread(-1 * points)} points {above}",
     )
     return f"After {clear} clear epochs {network} is {where}."
 
@@ -165,8 +145,8 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **options: Any) -> fi
             fig.line(at, dip, color=look.colour, line_dash="dotted", width=1.5)
     counts = [len(each_curve(run)) for run in runs.values()]
     if any(counts):
-        seeds = statistics.count_seeds(*filter(None, counts))
-        fig.xaxis.axis_label = f"clear epochs seen   ({seeds} a line, bands: 95 %)"
+        many = statistics.count_seeds(*filter(None, counts))
+        fig.xaxis.axis_label = f"clear epochs seen   ({many} a line, bands: 95 %)"
     fig.x_range = Range1d(0, latest + 1)
     return place_legend(fig, "bottom_right")
 
@@ -210,9 +190,9 @@ def harm_curves(runs: Mapping[str, Run], title: str = "", **options: Any) -> fig
     """Harm against the clear epochs after the deficit, one line a run."""
     groups = {}
     for words, run in runs.items():
-        if pairs := with_control(run):
+        if seeds(harm(run)):
             moments = range(READ_OUT, run.recovery + 1, READ_OUT)
-            groups[words] = {n: harm(run, n, pairs) for n in moments}
+            groups[words] = {n: harm(run, n) for n in moments}
     return harm_figure(groups, "clear epochs after the deficit", title, **options)
 
 
@@ -258,7 +238,7 @@ def strong_steps(runs: Mapping[str, Sequence[Run]], title: str = "") -> figure:
     words = (title, "learning rate × steps left when the blur ends", "harm, points")
     fig = plain_figure(*words, x_axis_type="log", width=860, height=380)
     for (text, some), (colour, (_, marker)) in zip(runs.items(), CUES.items(), strict=False):
-        each = {steps_left(run): quantities.each_seed(quantities.harm, run) for run in some}
+        each = {steps_left(run): quantities.harm(run) for run in some}
         columns = statistics.mean_columns(each)
         how = {"color": colour, "legend_label": text}
         fig.scatter(columns["x"], columns["mean"], size=10, marker=marker, alpha=0.8, **how)
@@ -298,11 +278,11 @@ def schedule_table() -> pd.DataFrame:
     rows = {}
     for words, some in schedules().items():
         for run in some:
-            points = quantities.each_seed(quantities.harm, run)
+            points = quantities.harm(run)
             rows[words, f"{run.length} + {run.recovery}"] = {
                 "left": f"{steps_left(run):.1f}",
                 "harm, points": spread(points),
-                "seeds": len(points),
+                "seeds": seeds(points),
             }
     return pd.DataFrame(rows).T.rename_axis(["setting", "epochs of blur + recovery"])
 
@@ -311,10 +291,10 @@ def steps_help() -> str:
     """Whether harm goes down with what is left, over all settings whose rate falls."""
     *falling, _ = schedules().values()
     known = [
-        (np.log(steps_left(run)), points.mean())
+        (np.log(steps_left(run)), points.mean)
         for some in falling
         for run in some
-        if len(points := quantities.each_seed(quantities.harm, run))
+        if (points := statistics.estimate(quantities.harm(run))).seeds
     ]
     _, low, high = statistics.correlation(*np.transpose(known))
     if low > 0:
@@ -326,15 +306,15 @@ def harm_by(runs: Mapping[str, Run]) -> pd.DataFrame:
     """The harm of some runs in points, and of how many seeds; what is not trained is left out."""
     rows = {}
     for words, run in runs.items():
-        if len(points := harm(run)):
-            rows[words] = {"harm, points": spread(points), "seeds": len(points)}
+        if seeds(points := harm(run)):
+            rows[words] = {"harm, points": spread(points), "seeds": seeds(points)}
     return pd.DataFrame(rows).T
 
 
 def fate(early: Run, late: Run) -> str:
     """What is left of a late window, beside the same one early."""
     left = side(harm(late), True, False, False)
-    less = side(harm_apart(early, late), True, False, False)
+    less = side(harm(early) - harm(late), True, False, False)
     if not left:
         return "nothing that the seeds can tell"
     return "less, but some" if less else "as much as from birth"
@@ -352,20 +332,12 @@ def which_depth(depths: Mapping[str, Run]) -> str:
     """Whether harm grows or falls from the first network to the last."""
     first, *_, last = depths.values()
     answers = ("the deeper, the more", "all alike", "the shallow one most")
-    return side(difference(last, first), *answers)
-
-
-def difference(run: Run, other: Run) -> PerSeed:
-    """Points of harm above those of another network, one a seed; the two share no training."""
-    one, two = ends(run), ends(other)
-    common = one.keys() & two.keys()
-    parts = [[one[s][0], -one[s][1], -two[s][0], two[s][1]] for s in common]
-    return PerSeed(np.array(parts).reshape(-1, 4))
+    return side(harm(last) - harm(first), *answers)
 
 
 def by_depth(depths: Mapping[str, Run]) -> str:
     """The harm of each depth in one sentence."""
-    known = {words: points for words, run in depths.items() if len(points := harm(run))}
+    known = {words: points for words, run in depths.items() if seeds(points := harm(run))}
     left = [f"{rounded(points)} with {words}" for words, points in known.items()]
     begin = {
         "the deeper, the more": "The deeper the network, the more an early blur leaves behind",
@@ -375,26 +347,17 @@ def by_depth(depths: Mapping[str, Run]) -> str:
     return f"{begin}: in points, about {', '.join(left[:-1])} and {left[-1]}."
 
 
-def change(run: Run) -> PerSeed:
-    """By how many points harm grows from the middle of a recovery to its end, one a seed."""
-    middle, last = ends(run, run.recovery // 2), ends(run)
-    parts = [
-        [last[s][0] - middle[s][0], middle[s][1] - last[s][1]] for s in last.keys() & middle.keys()
-    ]
-    return PerSeed(np.array(parts).reshape(-1, 2))
-
-
 def trend(run: Run) -> str:
     """Whether the harm of a run grows or shrinks from the middle of its recovery to the end."""
     grows, shrinks = "grows: it falls farther behind", "shrinks: it catches up"
-    return side(change(run), grows, "stays as it is", shrinks)
+    return side(harm(run) - harm(run, run.recovery // 2), grows, "stays as it is", shrinks)
 
 
 def healing(runs: Mapping[str, Run]) -> str:
     """What becomes of the harm of the longest blur, in one sentence."""
     run = max(runs.values(), key=lambda run: run.length)
     middle = run.recovery // 2
-    if not len(harm(run)):
+    if not seeds(harm(run)):
         return f"{run.length} epochs of blur have not been trained yet."
     return (
         f"After {run.length} epochs of blur the gap is {spread(harm(run, middle))} points after "

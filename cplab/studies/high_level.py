@@ -10,20 +10,21 @@ from bokeh.models import FactorRange, Range1d
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike
 
-from cplab import quantities, results, show
+from cplab import quantities, results, show, statistics
 from cplab.deficits import apply_deficit
 from cplab.lab.widgets import Switch
 from cplab.measure import power_spectrum
 from cplab.profiles import PROFILES
+from cplab.quantities import equal_training_loss, gain_over_newborn, reading
 from cplab.results import at_hand
 from cplab.runs import Run
 from cplab.show import theme
 from cplab.show.theme import EQUAL, reference_line
-from cplab.statistics import PerSeed
-from cplab.studies.sentences import side, spread
+from cplab.statistics import Contrast
+from cplab.studies.sentences import seeds, side, spread
 
 __all__ = ["DARK", "FOUR", "after", "against_both", "as_if_clear", "dark_losses", "digit_curves"]
-__all__ += ["digit_table", "digits", "fine_left", "fits_worse", "gain", "grouped_marks", "loss"]
+__all__ += ["digit_table", "digits", "fine_left", "fits_worse", "grouped_marks"]
 __all__ += ["marks", "milder", "on_blurred", "order", "patience", "powers_of", "probe"]
 __all__ += ["removal_views", "sees_better", "spectra", "train_small", "trainable", "unchanged"]
 __all__ += ["what_can_be_learned", "which_side", "worse_than_blur"]
@@ -78,16 +79,6 @@ def after(deficit: str, length: int, profile: str, **fields: Any) -> Run:
     return Run(deficit, length=length, profile=profile, **fields)
 
 
-def gain(run: Run) -> PerSeed:
-    """Points above the newborn, one a seed."""
-    return quantities.each_seed(quantities.gain_over_newborn, run)
-
-
-def loss(run: Run) -> PerSeed:
-    """Points below equal training, one a seed."""
-    return quantities.each_seed(quantities.equal_training_loss, run)
-
-
 def removal_views(profile: str, deficits: Sequence[str] = FOUR) -> Switch:
     """The removal curves, as they are or against one of the controls, with buttons to choose."""
 
@@ -107,8 +98,8 @@ def order(length: int, profile: str) -> str:
     """The deficits and the newborn from best to worst, in one sentence."""
     runs = {"newborn": Run(profile=profile)}
     runs |= {show.label(d): after(d, length, profile) for d in FOUR}
-    ended = {words: quantities.each_seed(quantities.accuracy, run) for words, run in runs.items()}
-    best = sorted((w for w in ended if len(ended[w])), key=lambda w: -ended[w].mean())
+    ended = {words: statistics.estimate(quantities.accuracy(run)) for words, run in runs.items()}
+    best = sorted((w for w in ended if ended[w].seeds), key=lambda w: -ended[w].mean)
     return f"From best to worst: {', '.join(best)}."
 
 
@@ -117,11 +108,11 @@ def against_both(deficits: Sequence[str], length: int, profile: str) -> pd.DataF
     rows = {}
     for deficit in deficits:
         run = after(deficit, length, profile)
-        if len(gain(run)):
+        if seeds(gain_over_newborn(run)):
             rows[show.label(deficit)] = {
-                "above the newborn": spread(gain(run)),
-                "below equal training": spread(loss(run)),
-                "seeds": len(gain(run)),
+                "above the newborn": spread(gain_over_newborn(run)),
+                "below equal training": spread(equal_training_loss(run)),
+                "seeds": seeds(gain_over_newborn(run)),
             }
     return pd.DataFrame(rows).T
 
@@ -131,7 +122,7 @@ def as_if_clear(length: int, profile: str) -> str:
     level = [
         show.label(d)
         for d in ("permute", "flip")
-        if not side(loss(after(d, length, profile)), True, False, False)
+        if not side(equal_training_loss(after(d, length, profile)), True, False, False)
     ]
     return " and ".join(level) or "after none of them"
 
@@ -140,7 +131,9 @@ def which_side(length: int, profile: str) -> str:
     """Which deficits leave a network above the newborn and which below it, in one sentence."""
     above, below = [], []
     for deficit in FOUR:
-        side(gain(after(deficit, length, profile)), above, [], below).append(show.label(deficit))
+        side(gain_over_newborn(after(deficit, length, profile)), above, [], below).append(
+            show.label(deficit)
+        )
     return (
         f"Above the newborn: {' and '.join(above) or 'none'}. "
         f"Below it: {' and '.join(below) or 'none'}."
@@ -199,17 +192,16 @@ def marks(rows: Mapping[str, Mapping[str, float]]) -> figure:
 # Who sees blurred images -------------------------------------------------------------------------
 
 
-def right_on(run: Run, reading: str) -> quantities.Terms:
+def right_on(run: Run, how: str) -> float:
     """Accuracy in percent in the end on test images: clear, blurred, or blurred and adapted."""
     found = quantities.result(run, {"blurred": (run.epochs - 1,)})
-    right = found.measured["blurred"][run.epochs - 1][reading]
-    return quantities.Terms({quantities.shared_beginning(run): 100 * right})
+    return 100 * float(found.measured["blurred"][run.epochs - 1][how])
 
 
-def sees_better(length: int, profile: str, reading: str = "adapted") -> PerSeed:
+def sees_better(length: int, profile: str, how: str = "adapted") -> Contrast:
     """Points by which a network raised on blur names blurred images better than a newborn."""
-    pair = after("blur", length, profile), Run(profile=profile)
-    return quantities.each_seed(lambda a, b: right_on(a, reading) - right_on(b, reading), *pair)
+    raised, newborn = after("blur", length, profile), Run(profile=profile)
+    return reading(raised, right_on, how=how) - reading(newborn, right_on, how=how)
 
 
 def on_blurred(length: int, profile: str) -> figure:
@@ -217,11 +209,11 @@ def on_blurred(length: int, profile: str) -> figure:
     readings = {"clear": "clear", "blurred": "blurred", "blurred, adapted": "adapted"}
     networks = {"newborn": Run(profile=profile), "raised on blur": after("blur", length, profile)}
     values = {
-        f"{who}: {words}": quantities.each_seed(right_on, run, reading=reading)
-        for words, reading in readings.items()
+        f"{who}: {words}": reading(run, right_on, how=how)
+        for words, how in readings.items()
         for who, run in networks.items()
     }
-    known = {words: points for words, points in values.items() if len(points)}
+    known = {words: points for words, points in values.items() if seeds(points)}
     fig = show.bars(known, "named rightly, %", percent=False, width=820, height=360)
     fig.title.text = "Raised on blur, it sees blurred images better to the end"
     return fig
@@ -255,21 +247,20 @@ def what_can_be_learned(length: int, profile: str) -> str:
     return " and ".join(low) or "none of them"
 
 
-def last_loss(run: Run) -> quantities.Terms:
+def last_loss(run: Run) -> float:
     """Training loss after the last epoch."""
-    last = quantities.result(run).curve[-1]["train_loss"]
-    return quantities.Terms({quantities.shared_beginning(run): last})
+    return float(quantities.result(run).curve[-1]["train_loss"])
 
 
-def fits_worse(run: Run) -> PerSeed:
-    """How much higher the training loss ends than the newborn's, one a seed."""
-    return quantities.each_seed(lambda r: last_loss(r) - last_loss(r.newborn()), run)
+def fits_worse(run: Run) -> Contrast:
+    """How much higher the training loss ends than the newborn's."""
+    return reading(run, last_loss) - reading(run.newborn(), last_loss)
 
 
 def trainable(length: int, profile: str) -> figure:
     """How much higher the training loss ends than the newborn's, after each darkness and blur."""
     values = {show.label(d): fits_worse(after(d, length, profile)) for d in ("blur", *DARK)}
-    known = {words: points for words, points in values.items() if len(points)}
+    known = {words: points for words, points in values.items() if seeds(points)}
     words = "training loss above the newborn's"
     fig = show.bars(known, words, percent=False, width=620, height=320)
     fig.title.text = "After fixed noise a network fits even its training images worse"
@@ -281,8 +272,8 @@ def worse_than_blur(length: int, profile: str) -> str:
     noise, blur = (fits_worse(after(d, length, profile)) for d in ("noise", "blur"))
     if not side(noise, True, False, False):
         return "no: it fits them as well"
-    more = len(noise) and len(blur) and noise.mean() > blur.mean()
-    return "yes, more than after blur" if more else "yes, but no more than after blur"
+    more, as_much = "yes, more than after blur", "yes, but no more than after blur"
+    return side(noise - blur, more, as_much, as_much)
 
 
 def patience(length: int, profile: str) -> figure:
@@ -294,8 +285,7 @@ def patience(length: int, profile: str) -> figure:
         for kind in ("noise", "blur")
     }
     groups = {
-        kind: {n: quantities.each_seed(quantities.harm, run) for n, run in some.items()}
-        for kind, some in runs.items()
+        kind: {n: quantities.harm(run) for n, run in some.items()} for kind, some in runs.items()
     }
     axes = ("epochs of recovery", "harm, points")
     how = {"percent": False, "log": True, "legend": "right", "width": 700, "height": 340}
@@ -304,11 +294,11 @@ def patience(length: int, profile: str) -> figure:
     return fig
 
 
-def milder(length: int, profile: str, times: int) -> PerSeed:
+def milder(length: int, profile: str, times: int) -> Contrast:
     """Points by which noise ends above blur after so many times the usual recovery."""
     recovery = times * PROFILES[profile].recovery
     pair = (after(kind, length, profile, recovery=recovery) for kind in ("noise", "blur"))
-    return quantities.each_seed(quantities.advantage, *pair)
+    return quantities.advantage(*pair)
 
 
 # Digits ------------------------------------------------------------------------------------------
@@ -337,7 +327,7 @@ def digit_table(like: Run, ends: Sequence[int]) -> pd.DataFrame:
     }
     rows = {
         (show.label(kind), end): {
-            words: spread(quantities.each_seed(of, replace(like, deficit=kind, length=end)), 2)
+            words: spread(of(replace(like, deficit=kind, length=end)), 2)
             for words, of in asked.items()
         }
         for kind in ("blur", "flip")

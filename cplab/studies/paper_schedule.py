@@ -15,8 +15,8 @@ from cplab import quantities, show
 from cplab.runs import Run
 from cplab.show import bars, label, means, over_epochs
 from cplab.show.theme import EQUAL, reference_line
-from cplab.statistics import PerSeed
-from cplab.studies.sentences import rounded, side, spread
+from cplab.statistics import Contrast
+from cplab.studies.sentences import rounded, seeds, side, spread
 
 __all__ = ["apart", "by_size", "flip_under", "fresh_and_overslept", "harm_table", "late_flip"]
 __all__ += ["mixed", "paces", "slim_curves", "slim_table", "sooner_gone", "still", "until"]
@@ -42,14 +42,14 @@ def until(kind: str, end: int, pace: int = 1, profile: str = "course", **fields:
     return Run(kind, 0, end // pace, 160 // pace, **fields)
 
 
-def fresh(run: Run) -> PerSeed:
-    """Harm against a control that starts at the first rate, one a seed."""
-    return quantities.each_seed(quantities.harm, run)
+def fresh(run: Run) -> Contrast:
+    """Harm against a control that starts at the first rate."""
+    return quantities.harm(run)
 
 
-def overslept(run: Run) -> PerSeed:
-    """Harm against a control that has the rates which are left, one a seed."""
-    return quantities.each_seed(quantities.harm, run, clock="running")
+def overslept(run: Run) -> Contrast:
+    """Harm against a control that has the rates which are left."""
+    return quantities.harm(run, clock="running")
 
 
 def flip_under(schedule: str, length: int, profile: str) -> str:
@@ -88,7 +88,7 @@ def fresh_and_overslept(end: int, kinds: Sequence[str] = FOUR) -> figure:
     for kind in kinds:
         run = until(kind, end)
         values |= {f"{label(kind)}: fresh": fresh(run), f"{label(kind)}: overslept": overslept(run)}
-    known = {words: points for words, points in values.items() if len(points)}
+    known = {words: points for words, points in values.items() if seeds(points)}
     fig = bars(known, "harm, points", percent=False, width=860, height=380)
     fig.title.text = f"Harm until epoch {end}, against two controls"
     reference_line(fig, "width", EQUAL.colour)
@@ -114,7 +114,7 @@ def harm_table(ends: Sequence[int] = (60, 140)) -> pd.DataFrame:
         (label(kind), end): {
             "fresh": spread(fresh(until(kind, end))),
             "overslept": spread(overslept(until(kind, end))),
-            "seeds": len(fresh(until(kind, end))),
+            "seeds": seeds(fresh(until(kind, end))),
         }
         for kind in FOUR
         for end in ends
@@ -130,13 +130,9 @@ def paces(end: int = 140, kinds: Sequence[str] = ("blur", "flip")) -> figure:
     return means(groups, words, title="Squeezed time makes a flip look worse", **how)
 
 
-def apart(kind: str, end: int = 140) -> PerSeed:
-    """Points of harm at ten of the paper's epochs in one above those at one in one, one a seed."""
-
-    def more(squeezed: Run, slow: Run) -> float:
-        return quantities.harm(squeezed) - quantities.harm(slow)
-
-    return quantities.each_seed(more, until(kind, end, 10), until(kind, end, 1))
+def apart(kind: str, end: int = 140) -> Contrast:
+    """Points of harm at ten of the paper's epochs in one above those at one in one."""
+    return fresh(until(kind, end, 10)) - fresh(until(kind, end, 1))
 
 
 def by_size() -> str:
@@ -150,10 +146,7 @@ def by_size() -> str:
 
 def ways() -> figure:
     """How far a flip until 140 ends above blur, in each way to train."""
-    values = {
-        words: quantities.each_seed(quantities.advantage, *pair(fields))
-        for words, fields in WAYS.items()
-    }
+    values = {words: quantities.advantage(*pair(fields)) for words, fields in WAYS.items()}
     fig = bars(values, "flip above blur, points", percent=False, width=560, height=340)
     fig.title.text = "The kind of deficit matters in all three ways"
     return fig
@@ -166,7 +159,7 @@ def pair(fields: dict) -> tuple[Run, Run]:
 
 def ways_flip() -> int:
     """In how many of the ways a flip ends above blur."""
-    each = [quantities.each_seed(quantities.advantage, *pair(fields)) for fields in WAYS.values()]
+    each = [quantities.advantage(*pair(fields)) for fields in WAYS.values()]
     return sum(side(points, 1, 0, 0) for points in each)
 
 
@@ -199,8 +192,8 @@ def slim_table() -> pd.DataFrame:
     rows = {
         (label(kind), end): {
             "harm": spread(fresh(slim(kind, end))),
-            "lost time": spread(quantities.each_seed(quantities.lost_time, slim(kind, end))),
-            "seeds": len(fresh(slim(kind, end))),
+            "lost time": spread(quantities.lost_time(slim(kind, end))),
+            "seeds": seeds(fresh(slim(kind, end))),
         }
         for kind, some in (ends | {"permute": (140,)}).items()
         for end in some
@@ -225,7 +218,7 @@ def waiting(length: int, profile: str) -> figure:
         for times in (1, 2, 4, 8, 16)
     ]
     groups = {
-        words: {run.recovery: quantities.each_seed(of, run) for run in runs}
+        words: {run.recovery: of(run) for run in runs}
         for words, of in (("lost time", quantities.lost_time), ("harm", quantities.harm))
     }
     words = ("epochs of recovery", "points")
@@ -237,7 +230,7 @@ def sooner_gone(length: int, profile: str) -> str:
     """What is left of lost time and harm after 60 epochs of recovery and after 240."""
     long = Run("blur", length=length, recovery=240, profile=profile)
     middle = Run("blur", length=length, recovery=60, profile=profile)
-    time = quantities.each_seed(quantities.lost_time, middle)
+    time = quantities.lost_time(middle)
     return (
         f"After 60 epochs {spread(time)} points of lost time are left and {spread(fresh(middle))} "
         f"of harm; after 240, {spread(fresh(long))} of harm."

@@ -4,24 +4,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-import numpy as np
-
 from cplab import statistics
 from cplab.checks import CplabError
 from cplab.profiles import Profile
 from cplab.show import label, strips
 from cplab.show.previews import preview
 
-__all__ = ["beside", "if_possible", "rounded", "side", "spread", "what_it_sees"]
+__all__ = ["beside", "if_possible", "rounded", "seeds", "side", "spread"]
+__all__ += ["what_it_sees"]
 
 T = TypeVar("T")
 
 
-def side(values: Sequence[float], above: T, level: T, below: T) -> T:
+def side(values: Any, above: T, level: T, below: T) -> T:
     """One of three answers, by the side of zero on which the 95 % interval of a mean lies.
 
-    Arguments: values, one a seed; above, level, below, the answers; level where there is no
-        interval or zero lies in it.
+    Arguments: values, a contrast, or one a seed; above, level, below, the answers; level where
+        there is no interval or zero lies in it.
 
     >>> side([1.0, 1.2, 0.9], "more", "as much", "less")
     'more'
@@ -30,7 +29,7 @@ def side(values: Sequence[float], above: T, level: T, below: T) -> T:
     return (above if mean > 0 else below) if abs(mean) > half else level
 
 
-def spread(values: Sequence[float], digits: int = 1) -> str:
+def spread(values: Any, digits: int = 1) -> str:
     """A mean and half its 95 % interval, without the number of seeds, which a caption says.
 
     >>> spread([1.0, 2.0, 4.0])
@@ -39,15 +38,23 @@ def spread(values: Sequence[float], digits: int = 1) -> str:
     return statistics.describe(values, digits).partition(" (")[0]
 
 
-def rounded(values: Sequence[float], digits: int = 0) -> str:
+def rounded(values: Any, digits: int = 0) -> str:
     """A mean alone, for a sentence whose interval stands in the figure.
 
     >>> rounded([4.1, 4.4])
     '4'
     """
-    if not np.size(values):
-        return statistics.MISSING
-    return f"{np.mean(values):.{digits}f}".replace("-", "−")
+    found = statistics.estimate(values)
+    return f"{found.mean:.{digits}f}".replace("-", "−") if found.seeds else statistics.MISSING
+
+
+def seeds(values: Any) -> int:
+    """How many seeds stand behind a contrast or numbers.
+
+    >>> seeds([4.1, 4.4])
+    2
+    """
+    return statistics.estimate(values).seeds
 
 
 def what_it_sees(profile: Profile, deficits: Sequence[Any], count: int = 8) -> Any:
@@ -66,7 +73,7 @@ def what_it_sees(profile: Profile, deficits: Sequence[Any], count: int = 8) -> A
     return strips(rows)
 
 
-def beside(points: Sequence[float], other: str, digits: int = 1) -> str:
+def beside(points: Any, other: str, digits: int = 1) -> str:
     """Where something stands beside another, for a sentence whose interval stands in the figure.
 
     Arguments: points, by how much it is above, one a seed; other, what it is compared with.
@@ -74,9 +81,10 @@ def beside(points: Sequence[float], other: str, digits: int = 1) -> str:
     >>> beside([-2.1, -1.9], "random ones"), beside([-1.0, 1.0], "random ones")
     ('2.0 points below random ones', 'level with random ones')
     """
-    if not np.size(points):
+    found = statistics.estimate(points)
+    if not found.seeds:
         return f"not compared with {other} yet"
-    size = f"{abs(np.mean(points)):.{digits}f} points"
+    size = f"{abs(found.mean):.{digits}f} points"
     return side(points, f"{size} above {other}", f"level with {other}", f"{size} below {other}")
 
 

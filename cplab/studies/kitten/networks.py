@@ -14,7 +14,7 @@ from cplab.results import at_hand
 from cplab.runs import Run
 from cplab.show import removal
 from cplab.show.theme import colour
-from cplab.statistics import PerSeed
+from cplab.statistics import Contrast
 from cplab.studies.kitten.animals import statements
 from cplab.studies.kitten.figures import compare_with_animals, orientation_figure
 from cplab.studies.sentences import rounded, spread
@@ -37,15 +37,14 @@ def filters(run: Run) -> np.ndarray:
     return np.array(quantities.result(run, "ending").final("ending")["filters"])
 
 
-def lean(run: Run) -> quantities.Terms:
+def lean(run: Run) -> float:
     """How far the first layer's filters lean to vertical stripes: 1 all, −1 to horizontal ones."""
-    mean = float(orientation(filters(run)).real.mean())
-    return quantities.Terms({quantities.shared_beginning(run): mean})
+    return float(orientation(filters(run)).real.mean())
 
 
-def leans_more(run: Run, other: Run) -> PerSeed:
-    """By how much the filters of one run lean more than those of another, one number a seed."""
-    return quantities.each_seed(lambda one, two: lean(one) - lean(two), run, other)
+def leans_more(run: Run, other: Run) -> Contrast:
+    """By how much the filters of one run lean more than those of another."""
+    return quantities.reading(run, lean) - quantities.reading(other, lean)
 
 
 def fans(kinds: Sequence[str], length: int, profile: str, **fields: Any) -> Any:
@@ -60,7 +59,7 @@ def fans(kinds: Sequence[str], length: int, profile: str, **fields: Any) -> Any:
     )
 
 
-def stripes_left(length: int, profile: str) -> PerSeed:
+def stripes_left(length: int, profile: str) -> np.ndarray:
     """Of the lean that stripes leave, what is there after the recovery, in percent, one a seed."""
     first, last = (
         [reared(kind, length, profile, **fields) for kind in ("stripes", "none")]
@@ -68,7 +67,7 @@ def stripes_left(length: int, profile: str) -> PerSeed:
     )
 
     def part(one: Run, clear: Run, later: Run, control: Run) -> float:
-        return 100 * (float(lean(later)) - lean(control)) / (float(lean(one)) - lean(clear))
+        return 100 * (lean(later) - lean(control)) / (lean(one) - lean(clear))
 
     return quantities.each_seed(part, *first, *last)
 
@@ -76,7 +75,7 @@ def stripes_left(length: int, profile: str) -> PerSeed:
 def mark_of_stripes(length: int, profile: str) -> str:
     """What of filters and accuracy comes back, in one sentence."""
     run = reared("stripes", length, profile)
-    gain = quantities.each_seed(quantities.gain_over_newborn, run)
+    gain = quantities.gain_over_newborn(run)
     return (
         f"After the recovery {spread(stripes_left(length, profile), 0)} % of the lean is still "
         f"there, while the network sees {rounded(gain)} points better than a newborn."
@@ -111,7 +110,8 @@ def train_small(lengths: Sequence[int], profile: str) -> None:
 
 def above_chance(run: Run, normal: Run) -> float:
     """What is left above guessing, as a part of what the normal has."""
-    return (quantities.accuracy(run) - GUESSING) / (quantities.accuracy(normal) - GUESSING)
+    left, whole = (float(quantities.accuracy(one)) - GUESSING for one in (run, normal))
+    return left / whole
 
 
 def network_points(lengths: Sequence[int], profile: str) -> pd.DataFrame:

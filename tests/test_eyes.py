@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 from conftest import says
-from cplab.engine.lives import trajectories
 from torch import nn
 
 import cplab
 from cplab import CplabError, Run, data, models
+from cplab.deficits import Batch, find_deficit
 from cplab.engine import train
-from cplab.engine.train import Context
+from cplab.engine.sweep import Context, train_all
 from cplab.measure import MEASUREMENTS
 from cplab.studies.eyes import each_eye, right_shares
 
@@ -47,15 +47,15 @@ def swapped(net):
 
 
 def learner_and_images(run):
-    task = train.make_task(run)
-    images = task.images(run, CPU)
-    return task.start(run, CPU), images
+    return run.task.birth(CPU), run.task.images(CPU)
 
 
 def batch(run, deficit, epoch=0):
     """The first batch of an epoch under a deficit."""
-    task, step = train.make_task(run), run.life[0]._replace(deficit=deficit)
-    return next(task.batches(run, epoch, step, task.images(run, CPU)))
+    images = run.task.images(CPU)
+    index, x = next(run.task.batches(epoch, run.timeline[0], images))
+    shown = Batch(index, run.seed, epoch, len(images.train_y))
+    return find_deficit(deficit)(x, images.train_y[index], shown)
 
 
 # What a run is ------------------------------------------------------------------------------------
@@ -63,13 +63,8 @@ def batch(run, deficit, epoch=0):
 
 def test_a_run_of_a_model_with_two_views_learns_from_two():
     run = Run(deficit="blank:right", length=2, windows="blank:left@2+1", **CI)
-    assert [step.deficit for step in run.life] == [
-        "blank:right",
-        "blank:right",
-        "blank:left",
-        "none",
-        "none",
-    ]
+    shown = [step.deficit.name for step in run.timeline]
+    assert shown == ["blank:right"] * 2 + ["blank:left"] + ["none"] * 2
     assert Run(model="eyes").model == "eyes-16"
     assert (run.views, Run().views) == (2, 1)
     with pytest.raises(CplabError) as error:
@@ -133,7 +128,7 @@ def test_with_both_eyes_closed_a_network_stays_as_it_was_born():
     learner, images = learner_and_images(run)
     born = {name: weight.clone() for name, weight in learner.net.named_parameters()}
     for epoch in range(3):
-        train.train_epoch(run, epoch, run.life[0], images, learner)
+        train.train_epoch(run.task, epoch, run.timeline[0], learner, images)
     changed = {n for n, w in learner.net.named_parameters() if not torch.equal(w, born[n])}
     assert len(changed) == 1
     assert learner.net.get_parameter(changed.pop()).shape == (10,)
@@ -149,8 +144,8 @@ def test_one_closed_eye_is_the_mirror_image_of_the_other():
             learner.net.load_state_dict(swapped(learner.net).state_dict())
         learner.net.double()
         images = replace(images, mean=images.mean.double(), std=images.std.double())
-        step = run.life[0]._replace(deficit=f"blank:{view}")
-        train.train_epoch(run, 0, step, images, learner)
+        step = run.timeline[0]._replace(deficit=find_deficit(f"blank:{view}"))
+        train.train_epoch(run.task, 0, step, learner, images)
         nets.append(learner.net)
     x = pictures(20, 8).double()
     views = torch.stack([x, x], 1)
@@ -169,9 +164,9 @@ def test_lives_that_share_a_beginning_equal_those_trained_alone(one_thread):
         for windows in ((), "blank:left@2+1", "blur:left@3+1")
     ]
     how = {"device": "cpu", "workers": 1}, {"eye_shares": "every", "each_eye": "end"}
-    together = dict(trajectories(lives, Context(**how[0]), how[1]))
+    together = dict(train_all(lives, Context(**how[0]), how[1]))
     for life in lives:
-        [(_, alone)] = trajectories([life], Context(**how[0]), how[1])
+        [(_, alone)] = train_all([life], Context(**how[0]), how[1])
         assert alone.measured == together[life].measured
         for one, other in zip(alone.values["curve"], together[life].values["curve"], strict=True):
             assert {**one, "seconds": 0} == {**other, "seconds": 0}

@@ -6,15 +6,17 @@ from dataclasses import replace
 import pytest
 import torch
 from conftest import says
-from cplab.engine.tasks import EVENTS, Learner
 from torch import nn
 
-from cplab import quantities, specs
+from cplab import quantities
 from cplab.checks import CplabError
-from cplab.engine import checkpoints, lives, tasks, train
+from cplab.engine import train
+from cplab.engine.tree import plan
 from cplab.results.result import without_times
 from cplab.runs import Run
 from cplab.studies.reopening.paths import LinearPath
+from cplab.studies.reopening.walk import begin_again, walk
+from cplab.tasks import TrainState
 
 CPU = torch.device("cpu")
 PATH = LinearPath("blur", length=2, profile="ci", points=3)
@@ -23,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "one_thre
 
 
 def trained(spec, **how):
-    return without_times(train.train_to(spec, len(spec.life), device=CPU, **how).rows)
+    return without_times(train.train_stretch(spec, len(spec.timeline), device="cpu", **how).rows)
 
 
 def test_both_lives_are_those_of_the_two_runs():
@@ -34,21 +36,14 @@ def test_both_lives_are_those_of_the_two_runs():
             assert {**one, "epoch": 0, "part": 0} == {**other, "epoch": 0, "part": 0}
 
 
-def test_a_path_shares_its_beginning_with_its_run_and_goes_on_after_each_part(monkeypatch):
-    [root] = lives.plan([PATH, PATH.run])
+def test_a_path_shares_its_beginning_with_its_run_and_goes_on_after_each_part():
+    [root] = plan([PATH, PATH.run])
     assert root.epochs == PATH.epochs
     undisturbed = trained(PATH)
     PATH.check_values(PATH.values(undisturbed))
-    monkeypatch.setattr(checkpoints, "SECONDS", -1)
     for part in (4, 5, 6, 10):
-
-        def halt(row, part=part):
-            if row["part"] == part:
-                raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            trained(PATH, report=halt)
-        assert trained(PATH) == undisturbed
+        begun = train.train_stretch(PATH, part, device="cpu").content
+        assert trained(PATH, contents=[begun]) == undisturbed
 
 
 class Plain(nn.Module):
@@ -64,15 +59,15 @@ class Plain(nn.Module):
 
 
 def test_the_line_is_straight():
-    images = tasks.TASKS["classification"].images(PATH, CPU)
+    images = PATH.task.images(CPU)
     x = torch.tensor([[1.0, 0], [0, 1], [1, 1]])[:, :, None, None].permute(0, 2, 3, 1).byte()
     y, zero, one = torch.tensor([0, 1, 2]), torch.zeros(2), torch.ones(2)
     images = replace(images, train_x=x, train_y=y, test_x=x, test_y=y, mean=zero, std=one)
     first, last = [[4.0, 0], [0, 0], [0, 0]], [[0.0, 0], [0, 4], [2, 2]]
     net = Plain(last)
     kept = {"first.layer.weight": torch.tensor(first)}
-    learner = Learner(net, torch.optim.SGD(net.parameters(), lr=1), kept)
-    found = EVENTS["walk"](learner, PATH, images, 3)
+    state = TrainState(net, torch.optim.SGD(net.parameters(), lr=1), kept)
+    found = walk(state, PATH.task, images, 3)
     given = images.normal(images.test_x).flatten(1)[:, :2]
     for part, loss, accuracy in zip((0, 0.5, 1), found["loss"], found["accuracy"], strict=True):
         weight = (1 - part) * torch.tensor(first) + part * torch.tensor(last)
@@ -83,19 +78,19 @@ def test_the_line_is_straight():
 
 
 def test_a_network_and_itself_have_a_flat_line():
-    task = tasks.TASKS["linear_path"]
-    images, learner = task.images(PATH, CPU), task.start(PATH, CPU)
-    kept = copy.deepcopy(learner.net)
-    EVENTS["begin_again"](learner, PATH, images, PATH.version)
-    assert not learner.optimizer.state
+    task = PATH.task
+    images, state = task.images(CPU), task.birth(CPU)
+    kept = copy.deepcopy(state.net)
+    begin_again(state, task, images, PATH.version)
+    assert not state.optimizer.state
     for name, weight in kept.named_parameters():
-        assert torch.equal(learner.extra["first." + name], weight)  # as it was born again
-    found = EVENTS["walk"](learner, PATH, images, 4)
+        assert torch.equal(state.extra["first." + name], weight)  # as it was born again
+    found = walk(state, task, images, 4)
     assert max(found["loss"]) == pytest.approx(min(found["loss"]), rel=1e-3)
 
 
 def test_a_path_is_a_spec_like_others():
-    assert specs.key(LinearPath("blur", length=16)) == specs.key(LinearPath("blur-4", length=16.0))
+    assert LinearPath("blur", length=16).key == LinearPath("blur-4", length=16.0).key
     assert LinearPath("blur", length=16).run == Run("blur", length=16)
     assert not len(quantities.each_seed(quantities.result, PATH))
     for fields in ({"length": 0}, {"points": 1}, {"deficit": "smoke"}, {"seed": -1}):

@@ -181,7 +181,7 @@ def seconds_per_epoch(spec: Any) -> float | None:
     latest ten on this machine, since others may have been slowed by what ran beside them; else the
     median of those that were shipped; else what its class expects, or what a run of another profile
     with a network of this family took, by the operations of both. None if nothing is known."""
-    if alike := similar(spec):
+    if alike := [each for each in similar(spec) if each.seconds]:  # some did not say
         if alike[0].kept:
             return min(each.seconds for each in alike[:10])
         return statistics.median(each.seconds for each in alike)

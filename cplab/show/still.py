@@ -221,10 +221,12 @@ class Drawing:
             wide, high = (np.asarray(self.column(one, name), float) for name in ("width", "height"))
             left, low = at["x"] - wide / 2, at["y"] - high / 2
         hues, edge = self.column(one, "fill_color"), self.column(one, "line_color", "none")
-        for i, box in enumerate(zip(*np.broadcast_arrays(left, low, wide, high), strict=True)):
+        boxes = [*zip(*np.broadcast_arrays(left, low, wide, high), strict=True)]
+        strengths = np.broadcast_to(self.column(one, "fill_alpha", 1), len(boxes))
+        for i, box in enumerate(boxes):
             hue = hues if isinstance(hues, str) or hues is None else hues[i]
             look = {"edgecolor": edge if isinstance(edge, str) else "none", "zorder": order}
-            look |= {"facecolor": hue or "none", "alpha": self.column(one, "fill_alpha", 1) or None}
+            look |= {"facecolor": hue or "none", "alpha": float(strengths[i])}
             look["linewidth"] = POINT * as_number(self.column(one, "line_width", 1))
             self.axes.add_patch(Rectangle(box[:2], box[2], box[3], **look))
         self.axes.autoscale_view()

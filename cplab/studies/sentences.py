@@ -100,3 +100,5 @@ def if_possible() -> Iterator[None]:
         yield
     except (ImportError, CplabError) as lacking:
         print(f"Left out: {lacking}")
+    except NameError as error:  # of what an earlier cell has left out
+        print(f"Left out, as {error.name} was above.")

@@ -29,7 +29,7 @@ def labs() -> list[Path]:
     ['01', '02']
     """
     home = CLONE if CLONE.is_dir() else INSTALLED
-    return sorted(home.glob("[0-9][0-9]_*.ipynb"))
+    return sorted(home.glob("[0-9][0-9]*_*.ipynb"))
 
 
 def copy_labs(folder: Path, copy: Callable[[Path], bytes] = Path.read_bytes) -> tuple[int, int]:
@@ -82,7 +82,7 @@ def copy_for(notebook: dict, name: str, solutions: bool) -> dict:
             cells.append(one)
             continue
         for before, task, number, solution in exercises:
-            key = f"{name[:2]}-{number}"
+            key = f"{name.partition('_')[0]}-{number}"
             checked = f"Put into `answer`: {CHECKS[key].words}." if key in CHECKS else ""
             prompt = "\n\n".join(filter(None, (before.strip(), task.strip(), checked)))
             cells += with_solution(key, prompt, solution) if solutions else to_do(key, prompt)

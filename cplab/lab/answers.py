@@ -17,12 +17,20 @@ class Check(NamedTuple):
     within: float
 
 
-def gain_of_blur() -> float:
-    """Points above the newborn after 16 epochs of blur, the mean over seeds."""
-    from cplab import quantities
+def harm_of_blur() -> float:
+    """Points of harm of 16 epochs of blur from birth in lab 02's network, the mean over seeds."""
+    from cplab import quantities, statistics
 
-    each = quantities.each_seed(quantities.gain_over_newborn, Run("blur", length=16))
-    return float(each.mean())
+    run = Run("blur", length=16, recovery=60, model="depth3", schedule="fixed")
+    return statistics.estimate(quantities.harm(run)).mean
+
+
+def longest_blur() -> float:
+    """Epochs of blur from birth that cost a point, in lab 02b's small network."""
+    from cplab import windows
+
+    points = windows.point_means(windows.same_setting(Run()))
+    return windows.longest_harmless_window(points, "blur").epochs
 
 
 def student_t(seeds: int, statements: int = 1) -> float:
@@ -47,7 +55,8 @@ def depth3_parameters() -> int:
 
 
 CHECKS = {
-    "02-1": Check("the mean of the differences, in points", "d.mean()", gain_of_blur, 0.06),
+    "02-1": Check("the mean harm over seeds, in points", "answer", harm_of_blur, 0.06),
+    "02b-1": Check("how many epochs the blur may last", "answer", longest_blur, 0.06),
     "03-2": Check(
         "Student's factor for five seeds and the three statements together",
         "t",
@@ -60,9 +69,12 @@ CHECKS = {
         lambda: 30 + 0.05 * 4000 / 4,
         0.5,
     ),
-    "06-1": Check("how many parameters depth3-96 has", "by_hand(3, 96)", depth3_parameters, 0),
+    "06-1": Check("how many parameters depth3-96 has", "answer", depth3_parameters, 0),
     "06-4": Check(
-        "how many seeds halve an interval of five seeds, at the same spread", "13", halving_seeds, 0
+        "how many seeds halve an interval of five seeds, at the same spread",
+        "answer",
+        halving_seeds,
+        0,
     ),
 }
 

@@ -1,0 +1,84 @@
+"""The rooms of labs 02, 02b and 06: what they compute, against definitions; what they judge."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import cplab
+from cplab import Run, quantities, statistics
+from cplab.studies import depth, early_blur, paper_schedule
+from cplab.studies.sentences import if_possible, side, spread
+
+EARLY = Run("blur", length=16, **early_blur.flagship())
+
+
+def test_harm_is_read_at_as_many_clear_epochs():
+    """By hand, of one seed, and in the end the same as the house's own harm."""
+    run = replace(EARLY, seed=7)
+    clear, own = (
+        [row["test_accuracy"] for row in cplab.find(one).curve] for one in (run.newborn(), run)
+    )
+    by_hand = 100 * (np.mean(clear[25:30]) - np.mean(own[41:46]))
+    assert float(early_blur.harm(run, 30)) == pytest.approx(by_hand)
+    both = (statistics.estimate(of(EARLY)) for of in (early_blur.harm, quantities.harm))
+    ours, house = ((one.mean, one.half, one.seeds) for one in both)
+    assert ours == pytest.approx(house)
+
+
+def test_a_late_window_is_paired_with_the_curve_it_leaves():
+    late = replace(EARLY, onset=24)
+    parts = early_blur.harm(late).parts()
+    assert len(parts) == 1  # the two share their first 24 epochs
+    assert len(early_blur.harm(EARLY).parts()) == 2
+
+
+def test_steps_left_are_the_area_under_the_rate():
+    assert early_blur.steps_left(EARLY) == pytest.approx(60 * 0.02 * 79)
+    falls = Run("blur", length=140, profile="slim")
+    area = 391 * sum(0.05 * 0.97**epoch for epoch in range(140, 300))
+    assert early_blur.steps_left(falls) == pytest.approx(area)
+
+
+def test_the_picture_leaves_the_grey_curve_at_the_onset():
+    fig = early_blur.clear_epochs({"late": replace(EARLY, onset=24)})
+    lines = [one.data_source.data for one in fig.renderers if "varea" not in str(one.glyph).lower()]
+    assert sorted({int(min(line["x"])) for line in lines if len(line["x"])}) == [1, 24, 25]
+
+
+@pytest.mark.parametrize(
+    ("values", "answer"), [([2, 3], "above"), ([-1, 1], "level"), ([], "level")]
+)
+def test_a_side_needs_an_interval_without_zero(values, answer):
+    values = np.repeat(values, 20) + np.linspace(0, 0.1, 20 * len(values))
+    assert side(values, "above", "level", "below") == answer
+    assert side(-1 * values, "below", "level", "above") == answer
+
+
+def test_a_forest_is_in_the_order_of_harm():
+    runs = depth.sizes(16, "course", recovery=60)
+    fig = depth.forest(runs)
+    means = [
+        statistics.estimate(quantities.harm(runs[words])).mean for words in fig.y_range.factors
+    ]
+    assert means == sorted(means)
+    assert depth.harmed(runs)[-1] == "3 blocks"
+
+
+def test_a_control_that_overslept_has_the_rates_that_are_left():
+    run = paper_schedule.until("flip", 60)
+    rate = run.timeline[60].lr
+    assert run.without_window(clock="running").timeline[0].lr == rate < run.newborn().timeline[0].lr
+    both = (paper_schedule.fresh(run), paper_schedule.overslept(run))
+    assert statistics.estimate(both[0]).mean > statistics.estimate(both[1]).mean
+
+
+def test_what_lacks_something_is_left_out_in_one_line(capsys):
+    with if_possible():
+        raise ModuleNotFoundError("no torch")
+    with if_possible():
+        print(what_was_left_out)  # noqa: F821  on purpose
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == 2
+    assert all(line.startswith("Left out") for line in told)
+    assert spread([1.0, 2.0, 4.0]) == "2.3 ± 3.8"

@@ -14,7 +14,7 @@ __all__, __getattr__, __dir__ = load_late(
     __name__,
     widgets="Fitting Prediction Question Ranking Slide Switch choice finding",
     live="Live",
-    explorer="Explorer explorer_page pictures",
+    explorer="Explorer pictures",
     knowledge="verdict",
     parameter="setting",
     answers="check_answer",

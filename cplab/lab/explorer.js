@@ -1,8 +1,8 @@
 // The explorer: chooses among the points that Python wrote once, and draws them with BokehJS.
 //
-// A notebook uses the default export as anywidget's module. A page without Python uses it with a model
-// that only keeps values (`page` below). Everything that is said stands in the data: here nothing is
-// computed from results.
+// With Python the default export is anywidget's module; without it, in a saved notebook or on a page,
+// it is given a model that only keeps values. All that is said stands in the data: nothing is computed
+// from results here.
 
 const STEPS = {ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1};
 const INKS = {day: ["#222222", "#E3E3E3", "#FFFFFF"], night: ["#E6E6E6", "#4A4A4A", "#111111"]};
@@ -14,17 +14,6 @@ export default {
     return () => view.end();
   },
 };
-
-// A model as a page without a kernel has it.
-export function page(values) {
-  const heard = {};
-  const set = (name, value) => {
-    values[name] = value;
-    heard[`change:${name}`]?.();
-  };
-  const on = (name, task) => (heard[name] = task);
-  return {get: (name) => values[name], set, on, save_changes() {}, off() {}, send() {}};
-}
 
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -277,7 +266,7 @@ class View {
     this.drawWords();
     if (!this.figures) return;
     const {state, known} = this, end = known?.at[state.recovery];
-    for (const {name, glyph} of this.figures[0].renderers) if (name === "own") this.paint(name, glyph);
+    for (const {name, glyph} of this.figures[0].renderers) if (name === "own") this.paint(name, glyph, this.inks[0]);
     this.drawLife(known, end);
     this.drawAges();
     this.drawMap();
@@ -290,7 +279,7 @@ class View {
     this.root.style.setProperty("--deficit", look.colour);
     this.root.style.setProperty("--on-deficit", look.ink);
     this.head.textContent = end?.head ?? data.untrained;
-    this.small.textContent = end?.small ?? "";
+    this.small.textContent = end?.small ?? data.untrainedMore;
     for (const button of [...this.deficits, ...this.units])
       button.setAttribute("aria-pressed", [state.deficit, state.unit].includes(button.dataset.name));
     for (const [name, field] of Object.entries(fields))
@@ -363,21 +352,23 @@ class View {
   }
 
   drawBracket(sources, end, at) {
-    const epochs = this.state.unit === "clear epochs", harm = end?.harm?.[0], rows = {x0: [], y0: [], x1: [], y1: []};
+    const {data} = this, epochs = this.state.unit === "clear epochs", harm = end?.harm?.[0], rows = {x0: [], y0: [], x1: [], y1: []};
     const add = (...ends) => Object.keys(rows).forEach((name, i) => rows[name].push(ends[i]));
     if (harm !== undefined && !epochs) {
       const [low, high, x] = [end.level, end.level + harm, at + 1.5];
       add(x, low, x, high);
       for (const y of [low, high]) add(x - 0.8, y, x + 0.8, y);
-    } else if (end?.back[0] != null) {
+    } else if (end?.told && end.back[0] !== null) {
       const stood = at - end.back[0];
       add(stood, end.level, at, end.level);
       for (const x of [stood, at]) add(x, end.level - 0.7, x, end.level + 0.7);
     }
     this.put(sources.bracket, rows);
-    const low = harm === undefined ? [] : [Math.min(end.level, end.level + harm)];
-    this.put(sources.tag, {x: low.map(() => at + 2.5), y: low, text: low.map(() => end.tags[epochs ? 1 : 0])});
-    this.put(sources.name, {x: end ? [at + 2.5] : [], y: end ? [low[0] ?? end.level] : [], text: end ? [end.name] : []});
+    const y = end && Math.min(end.level, end.level + (harm ?? 0)), right = at > 0.66 * data.longest;
+    const write = (text) => (text ? {x: [right ? at + 1 : at + 2.5], y: [y], text: [text], align: [right ? "right" : "left"]}
+      : {x: [], y: [], text: [], align: []});
+    this.put(sources.tag, write(end?.tags[epochs ? 1 : 0]));
+    this.put(sources.name, write(end?.name));
   }
 
   // Harm of a point, with the ends of its interval, in the unit that is chosen.
@@ -387,6 +378,7 @@ class View {
     const [harm, half] = end.harm, [back, low, high] = end.back;
     const told = end.told;
     if (this.state.unit === "points") return {value: harm, low: harm - (half ?? 0), high: harm + (half ?? 0), told};
+    if (!told) return {value: null, told};  // where the clear curve is level no epoch can be told
     return back === null ? null : {value: back, low: low ?? back, high: high ?? back, told};
   }
 
@@ -400,7 +392,7 @@ class View {
       const rows = {x: [], y: [], low: [], high: [], fill: []}, chosen = look.name === state.deficit;
       for (const point of this.points) {
         const cost = point.deficit === look.name && point.length === state.length && this.cost(point);
-        if (!cost) continue;
+        if (!cost || cost.value === null) continue;
         rows.x.push(point.onset);
         rows.y.push(cost.value);
         rows.low.push(cost.low);
@@ -423,29 +415,36 @@ class View {
     this.put(sources.names, {x: ends.map(({x}) => x), y: ends.map(({y}) => y), text: ends.map(({text}) => text),
                              hue: ends.map(({look}) => (this.night ? look.night : look.colour))});
     const here = this.known && this.cost(state);
-    this.put(sources.here, {x: here ? [state.onset] : [], y: here ? [here.value] : []});
+    const seen = here && here.value !== null;
+    this.put(sources.here, {x: seen ? [state.onset] : [], y: seen ? [here.value] : []});
   }
 
   drawMap() {
     const {state, data, figures: [, , {sources, figure}]} = this, [ink] = this.inks;
     const epochs = state.unit === "clear epochs", most = data.most[epochs ? 1 : 0];
     const mine = this.points.filter(({deficit}) => deficit === state.deficit);
-    this.titles[2].textContent = `Harm by onset and length, ${state.unit} (hatched: not told from 0)`;
+    this.titles[2].textContent = `Harm by onset and length, ${state.unit}`;
     const rows = {onset: [], length: [], value: [], text: [], hue: [], alpha: [], hatch: []};
     for (const point of mine) {
-      const cost = this.cost(point), value = cost?.value ?? NaN;
+      const cost = this.cost(point), value = cost?.value ?? NaN;  // of a hatched cell no colour is seen
       rows.onset.push(`${point.onset}`);
       rows.length.push(`${point.length}`);
       rows.value.push(value / most);
-      rows.text.push(cost ? value.toFixed(epochs ? 0 : 1).replace("-", "−").replace(/^−0(\.0)?$/, "0$1") : "?");
+      rows.text.push(this.inWords(cost, epochs ? 0 : 1));
       rows.alpha.push(cost?.told ? 1 : 0);
-      rows.hatch.push(cost?.told === 0 ? 0.45 : 0);
+      rows.hatch.push(cost?.told === 0 ? 0.35 : 0);
       rows.hue.push(cost?.told ? (Math.abs(value) > 0.55 * most ? "#FFFFFF" : "#111111") : ink);
     }
     this.put(sources.cells, rows);
     const on = [state.onset, state.length].map(String), there = data.axes.onset.includes(on[0]) && data.axes.length.includes(on[1]);
     this.put(sources.mark, {onset: there ? [on[0]] : [], length: there ? [on[1]] : []});
     figure.on_event && !this.heard && this.hearClicks();
+  }
+
+  inWords(cost, digits) {
+    if (!cost) return "?";
+    if (cost.value === null) return "≈ 0";
+    return cost.value.toFixed(digits).replace("-", "−").replace(/^−(0|0\.0)$/, "$1");
   }
 
   hearClicks() {
@@ -457,7 +456,7 @@ class View {
         const {x_range, y_range} = ages.figure;
         for (const point of this.points) {
           const cost = point.length === this.state.length && this.cost(point);
-          if (!cost) continue;
+          if (!cost || cost.value === null) continue;
           const away = Math.hypot((point.onset - x) / (x_range.end - x_range.start), (cost.value - y) / (y_range.end - y_range.start));
           if (away < least) [best, least] = [point, away];
         }
@@ -529,12 +528,12 @@ class View {
   }
 
   paint(name, glyph, ink) {
-    const look = name === "own" ? this.look() : this.looks[name];
-    const colour = name === "ink" ? ink : name === "clear" ? (this.night ? "#AAAAAA" : "#666666")
-      : look && (name === "own" ? look.colour : this.night ? look.night : look.colour);
-    if (!colour) return;
-    const hues = {line_color: colour, text_color: colour};
-    if (!name || this.looks[name] === undefined) hues.fill_color = colour;
-    for (const [property, value] of Object.entries(hues)) if (property in glyph.properties) glyph.setv({[property]: value});
+    const own = (look) => (this.night ? look.night : look.colour), grey = this.night ? "#AAAAAA" : "#666666";
+    const colour = {ink, clear: grey, own: own(this.looks[this.state.deficit])}[name] ?? (name in this.looks && own(this.looks[name]));
+    const hues = {background_fill_color: this.inks[2], background_fill_alpha: 0.75};  // of texts
+    if (colour) Object.assign(hues, {line_color: colour, text_color: colour});
+    if (colour && !(name in this.looks)) hues.fill_color = colour;
+    for (const [property, value] of Object.entries(hues))
+      if (property in glyph.properties && name) glyph.setv({[property]: value});
   }
 }

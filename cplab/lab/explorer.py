@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
 import anywidget
 import ipywidgets as w
@@ -24,7 +23,6 @@ from bokeh import models
 from bokeh.colors import RGB
 from bokeh.palettes import RdBu
 from bokeh.plotting import figure
-from bokeh.resources import INLINE
 
 from cplab import data, results
 from cplab.checks import CplabError, one_of, quote, require, whole
@@ -48,6 +46,8 @@ OFFERED = ("blur", "flip", "permute", "noise")
 UNITS = ("points", "clear epochs")
 PLACE = ("deficit", "onset", "length", "recovery")
 UNTRAINED = "Nobody has trained this yet, so there is nothing to show."
+UNTRAINED_MORE = "What was trained stands on the map, and has a tick below the bar."
+HATCHED = "hatched: not told from 0"
 NO_PYTHON = "Training needs Python: open this in a notebook and run the cell."
 NOT_HERE = "Training needs PyTorch and threads, which are not here; all results can be looked at."
 
@@ -60,7 +60,6 @@ class Explorer(Kept, anywidget.AnyWidget):
         deficits: those to choose from, by name or as functions of your own.
         onset, length: where to begin; the first of the deficits.
         device: of live runs.
-        at: a point as a link to the explorer's page has it, or the whole link.
         setting: other fields of a Run, such as model, dataset, schedule and the seed of live
             runs. The schedule `paper` is refused: no clear life is the control of its windows.
 
@@ -88,7 +87,6 @@ class Explorer(Kept, anywidget.AnyWidget):
         onset: int = 0,
         length: int = 16,
         device: str = "auto",
-        at: str = "",
         **setting: Any,
     ) -> None:
         one_of("device", device.partition(":")[0], DEVICES)
@@ -110,7 +108,7 @@ class Explorer(Kept, anywidget.AnyWidget):
             knowledge=json.dumps(self._know(), separators=(",", ":"), allow_nan=False),
             place=begin,
         )
-        self.choose(**{"onset": onset, "length": length, **read_link(at)})
+        self.choose(onset=onset, length=length)
         self._task = Task(self._work, self._tell)
         self.observe(self._say_cost, "place")
         self.observe(self.keep, "place")
@@ -173,8 +171,9 @@ class Explorer(Kept, anywidget.AnyWidget):
             "last": max([8, *ends]) + setting.recoveries()[-1],
             "longest": max([8, *(onset for _, onset, _ in points)]) + setting.recoveries()[-1],
             "untrained": UNTRAINED,
+            "untrainedMore": UNTRAINED_MORE,
             "noPython": NO_PYTHON,
-            "source": source_note(setting.table),
+            "source": f"{HATCHED} · {source_note(setting.table)}",
             "call": like_call(like),
         }
         if setting.fixed and setting.grey():
@@ -271,15 +270,6 @@ FLAGSHIP_FIELDS = {name: getattr(FLAGSHIP, name) for name in ("model", "schedule
 
 
 # Parts ------------------------------------------------------------------------------------------
-
-
-def read_link(at: str) -> dict[str, Any]:
-    """The point in a link, `…#deficit=flip&onset=4&length=8`, or in its end alone."""
-    point = dict(parse_qsl(at.rpartition("#")[2].rpartition("?")[2]))
-    require(point or not at, f"at {quote(at)} is not allowed: give onset=4&length=8, or a link")
-    for name in point:
-        one_of("control", name, PLACE)
-    return {n: int(v) if n in PLACE[1:] and v.isdecimal() else v for n, v in point.items()}
 
 
 def like_call(like: Run) -> str:
@@ -384,10 +374,11 @@ def life_figure(found: dict[str, Any]) -> figure:
     add(fig, "line", "live", "", "x mean", line_width=2, color=LIVE.colour)
     add(fig, "scatter", "live", "", "x mean", size=7, marker=LIVE.marker, color=LIVE.colour)
     add(fig, "segment", "bracket", "ink", "x0 y0 x1 y1", line_width=2.5)
-    big = {"text_font_size": "15px", "text_font_style": "bold", "y_offset": 3}
-    small = {"text_font_size": "12px", "y_offset": 22}
-    add(fig, "text", "tag", "ink", "x y text", text_baseline="top", **big)
-    add(fig, "text", "name", "own", "x y text", text_baseline="top", **small)
+    at: dict[str, Any] = {"text_baseline": "top", "text_align": "@align"}
+    big = {"text_font_size": "15px", "text_font_style": "bold", "y_offset": 5}
+    small = {"text_font_size": "12px", "y_offset": 24}
+    add(fig, "text", "tag", "ink", "x y text", **at, **big)
+    add(fig, "text", "name", "own", "x y text", **at, **small)
     above: dict[str, Any] = {"text_align": "right", "text_baseline": "bottom", "y_offset": -3}
     add(fig, "text", "greyName", "clear", "x y text", text_font_size="12px", **above)
     beside: dict[str, Any] = {"x_offset": 5, "y_offset": -3, "text_font_size": "12px"}
@@ -409,7 +400,7 @@ def ages_figure(found: dict[str, Any]) -> figure:
         add(fig, "scatter", source, name, "x y", **look)
     add(fig, "scatter", "here", "ink", "x y", size=16, fill_alpha=0, line_width=2)
     words = {"text_font_size": "12px", "text_baseline": "middle", "x_offset": 9}
-    add(fig, "text", "names", "", "x y text", text_color="@hue", **words)
+    add(fig, "text", "names", "names", "x y text", text_color="@hue", **words)
     return fig
 
 
@@ -422,7 +413,7 @@ def map_figure(found: dict[str, Any]) -> figure:
     cell: dict[str, Any] = {"width": 0.94, "height": 0.9}
     filled = {"fill_color": {"field": "value", "transform": hue}, "fill_alpha": "@alpha"}
     more = {"line_color": "#888888", "hatch_pattern": "/", "hatch_color": "#888888"}
-    more |= {"hatch_alpha": "@hatch", "hatch_weight": 0.7, "more": ["value"]}
+    more |= {"hatch_alpha": "@hatch", "hatch_scale": 16, "more": ["value"]}
     add(fig, "rect", "cells", "", "onset length", **cell, **filled, **more)
     words = {"text_align": "center", "text_baseline": "middle", "text_font_size": "13px"}
     add(fig, "text", "cells", "", "onset length text", text_color="@hue", **words)
@@ -442,30 +433,3 @@ def pictures(dataset: str, profile: str) -> data.Images:
     """
     one_of("dataset", dataset, DATASETS)
     return data.images(dataset if data.is_here(dataset) else "practice", profile)
-
-
-# Without Python ---------------------------------------------------------------------------------
-
-
-def page_body(explorer: Explorer) -> str:
-    """An explorer as a part of a page that has loaded BokehJS: it moves, and does not train."""
-    values = {"knowledge": explorer.knowledge, "place": explorer.place, "live": {}}
-    text = json.dumps(values).replace("</", "<\\/")
-    module = Explorer._esm.replace("export default {", "const explorer = {")
-    module = module.replace("export function", "function")
-    return f"""<style>{Explorer._css}</style><div id="explorer"></div>
-<script type="module">{module}
-const model = page({text}), place = document.getElementById("explorer");
-explorer.render({{model, el: place}});
-</script>"""
-
-
-def explorer_page(path: Path, explorer: Explorer | None = None) -> None:
-    """Write an explorer as one file of HTML that needs nothing else."""
-    body = page_body(explorer or Explorer())
-    text = f"""<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Explorer</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
-<style>body {{ background: #fff; margin: 8px; }}
-@media (prefers-color-scheme: dark) {{ body {{ background: #111; }} }}</style>
-{INLINE.render_js()}</head><body><main>{body}</main></body></html>"""
-    Path(path).write_text(text, encoding="utf-8")

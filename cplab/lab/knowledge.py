@@ -291,11 +291,11 @@ def tags(harm: Estimate | None, back: float | None) -> list[str]:
     """What stands at the bracket of harm: in points, and in clear epochs."""
     if harm is None:
         return ["", ""]
+    if harm.sign == 0 and not math.isnan(harm.half):
+        return ["level", "level"]
     side = "behind" if harm.mean >= 0 else "ahead"
-    sure = "" if harm.sign else " (not told from 0)"
-    points = f"{abs(harm.mean):.1f} points {side}{sure}"
-    epochs = "" if back is None else f"{abs(back):.0f} clear epochs {side}{sure}"
-    return [points, epochs]
+    epochs = "" if back is None else f"{abs(back):.0f} clear epochs {side}"
+    return [f"{abs(harm.mean):.1f} points {side}", epochs]
 
 
 def count(harm: Estimate) -> str:

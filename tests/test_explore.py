@@ -161,19 +161,12 @@ def test_a_move_changes_the_run_and_the_words():
         ({"onset": "x"}, "onset 'x'"),
         ({"device": "tpu"}, "device 'tpu'"),
         ({"windows": ("blank@8+4",)}, "windows"),
-        ({"at": "nonsense"}, "at 'nonsense'"),
-        ({"at": "#deficit=cover&onset=4"}, "deficit 'cover'"),
     ],
 )
 def test_what_cannot_be_explored_is_said_in_one_line(how, message):
     with pytest.raises(CplabError, match=r"^[^\n]*$") as error:
         cplab.Explorer(**how)
     assert message in str(error.value)
-
-
-def test_a_link_opens_at_its_point():
-    explorer = cplab.Explorer(at="https://x.org/explorer.html#deficit=flip&onset=4&recovery=30")
-    assert (explorer.run.deficit, explorer.run.onset, explorer.run.recovery) == ("flip", 4, 30)
 
 
 # Live ---------------------------------------------------------------------------------------------

@@ -156,9 +156,10 @@ class View {
     this.code = make("code", {});
     const copy = make("button", {type: "button", onclick: () =>
       navigator.clipboard?.writeText(this.code.textContent)}, "copy");
-    const more = make("details", {}, make("summary", {}, "Python"), this.code, " ", copy);
+    const more = make("details", {}, make("summary", {}, "Python and sources"), this.code, " ", copy,
+                      make("p", {}, data.source));
     const foot = make("div", {class: "cplab-x-foot"}, this.train, this.message, this.progress, this.stop,
-                      more, make("small", {}, data.source));
+                      make("small", {}, data.hatched), more);
     this.root = make("div", {class: "cplab-x"}, this.head, this.small, controls, this.line, figures, foot);
     this.el.append(this.root);
   }

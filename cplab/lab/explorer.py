@@ -5,12 +5,14 @@ this file chooses and draws, in a notebook and on a page alike. What comes back 
 looked at, and clicks on Train and Stop.
 """
 
+import asyncio
 import base64
 import html
 import importlib.util
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,21 +27,20 @@ from bokeh.palettes import RdBu
 from bokeh.plotting import figure
 
 from cplab import data, results
-from cplab.checks import CplabError, one_of, quote, require, whole
+from cplab.checks import CplabError, one_of, require, whole
 from cplab.deficits import canonical_name
-from cplab.lab.knowledge import Setting, band, describe_points
+from cplab.lab.knowledge import Setting, band, describe_points, mean_and_half, name_of
 from cplab.lab.live import Clock, Task, describe_cost, describe_life
 from cplab.lab.surface import Throttle
 from cplab.profiles import PROFILES
 from cplab.runs import DATASETS, DEVICES, FLAGSHIP, LONGEST, Run
 from cplab.show import theme
 from cplab.show.pictures import png
-from cplab.show.predictions import all_seeds
 from cplab.show.previews import preview
 from cplab.show.results import source_note
 from cplab.show.surface import Kept, as_document, library
 from cplab.show.theme import EQUAL, LIVE, plain_figure, style
-from cplab.statistics import columns_over_epochs, percent
+from cplab.statistics import percent
 
 HERE = Path(__file__).parent
 OFFERED = ("blur", "flip", "permute", "noise")
@@ -109,9 +110,9 @@ class Explorer(Kept, anywidget.AnyWidget):
             place=begin,
         )
         self.choose(onset=onset, length=length)
-        self._task = Task(self._work, self._tell)
+        self._task, self._later = Task(self._work, self._tell), None
         self.observe(self._say_cost, "place")
-        self.observe(self.keep, "place")
+        self.observe(self._keep_later, "place")
         self.on_msg(self._hear)
         self._say_cost()
 
@@ -128,15 +129,8 @@ class Explorer(Kept, anywidget.AnyWidget):
         return f"{end['head']} ({end['small']})" if end else UNTRAINED
 
     def seen(self) -> list:
-        """What is said of the chosen point, and its learning curve beside equal training's."""
-        run, axes = self.run, ("epoch", "test accuracy")
-        fig = plain_figure("accuracy against the epoch", *axes, width=640, height=360)
-        for one, look in ((run.equal_training(), EQUAL), (run, style(run.deficit))):
-            if of := all_seeds(one):
-                columns = columns_over_epochs(of, "test_accuracy")
-                theme.band(fig, models.ColumnDataSource(columns), "epoch", look)
-        theme.percent_axis(fig.yaxis)
-        return [html.escape(self.words), theme.place_legend(fig)]
+        """What is said of the chosen point, and the large figure, for who has no Python."""
+        return [html.escape(self.words), still_life(self.setting, self.run)]
 
     def choose(self, **place: Any) -> None:
         """Move to another point. Arguments: deficit, onset, length, recovery, unit, seeds."""
@@ -149,6 +143,15 @@ class Explorer(Kept, anywidget.AnyWidget):
             place["deficit"] = one_of("deficit", named, self.deficits)
         one_of("unit", place.get("unit", UNITS[0]), UNITS)
         self.place = {**self.place, **place}
+        self.keep()
+
+    def _keep_later(self, change: Any) -> None:
+        """Write the saved picture anew once the student has stopped moving."""
+        with suppress(RuntimeError):  # no notebook
+            loop = asyncio.get_running_loop()
+            if self._later:
+                self._later.cancel()
+            self._later = loop.call_later(1, self.keep)
 
     # What is known --------------------------------------------------------------------------------
 
@@ -173,7 +176,8 @@ class Explorer(Kept, anywidget.AnyWidget):
             "untrained": UNTRAINED,
             "untrainedMore": UNTRAINED_MORE,
             "noPython": NO_PYTHON,
-            "source": f"{HATCHED} · {source_note(setting.table)}",
+            "source": source_note(setting.table),
+            "hatched": HATCHED,
             "call": like_call(like),
         }
         if setting.fixed and setting.grey():
@@ -242,6 +246,7 @@ class Explorer(Kept, anywidget.AnyWidget):
             self.live = {**base, "accuracy": accuracy, **clock.state()}
 
         throttle = Throttle(draw)
+        clock.message = f"begins: {describe_cost([run, *controls])}"
 
         def report(of: Run, row: dict) -> None:
             clock(of, row)
@@ -419,6 +424,23 @@ def map_figure(found: dict[str, Any]) -> figure:
     add(fig, "text", "cells", "", "onset length text", text_color="@hue", **words)
     add(fig, "rect", "mark", "ink", "onset length", **cell, fill_alpha=0, line_width=3)
     return fig
+
+
+def still_life(setting: Setting, run: Run) -> figure:
+    """The large figure at one point, drawn by Python."""
+    title = "Test accuracy against clear epochs seen"
+    fig = plain_figure(title, "clear epochs seen", "test accuracy, %", width=640, height=360)
+    point = (run.deficit, run.onset, run.length)
+    clear = setting.grey() if setting.fixed else setting.clear(run.onset, run.recovery)
+    lives = [(clear, 0, EQUAL, "clear from birth on")]
+    lives += [(setting.curves(point, run.recovery), run.end, style(run.deficit), name_of(point))]
+    for curves, begin, look, words in lives if run.length else lives[:1]:
+        mean, half = (values[begin:] for values in mean_and_half(curves))
+        x = np.arange(1, len(mean) + 1) + (run.onset if begin else 0)
+        columns = {"x": x, "mean": mean, "low": mean - half, "high": mean + half}
+        if len(mean):
+            theme.band(fig, models.ColumnDataSource(columns), "x", look, words)
+    return theme.place_legend(fig)
 
 
 # Beside the explorer ----------------------------------------------------------------------------

@@ -260,15 +260,15 @@ def stop_after(monkeypatch):
     from cplab import deficits
 
     def make(count):
-        stop, seen, apply = threading.Event(), [], deficits.apply_deficit
+        stop, seen, apply = threading.Event(), [], deficits.Deficit.__call__
 
-        def counting(*given, **more):
+        def counting(*given):
             seen.append(1)
             if len(seen) == count:
                 stop.set()
-            return apply(*given, **more)
+            return apply(*given)
 
-        monkeypatch.setattr(deficits, "apply_deficit", counting)
+        monkeypatch.setattr(deficits.Deficit, "__call__", counting)
         return stop
 
     return make
@@ -281,9 +281,9 @@ def epochs_trained(monkeypatch):
 
     begun, train_epoch = [], train.train_epoch
 
-    def spy(spec, epoch, *rest):
-        begun.append((spec, epoch))
-        return train_epoch(spec, epoch, *rest)
+    def spy(task, epoch, *rest):
+        begun.append((task.run, epoch))
+        return train_epoch(task, epoch, *rest)
 
     monkeypatch.setattr(train, "train_epoch", spy)
     return begun

@@ -12,14 +12,17 @@ import numpy as np
 import pytest
 import torch
 from conftest import BUILT_IN, cell, runs, says
-from cplab.optimizers import Optimizer
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from cplab import data, deficits, devices, models, specs
+from cplab import data, deficits, devices, models, specs, tasks
 from cplab.checks import Cancelled, CplabError, Diverged
-from cplab.engine import checkpoints, lives, tasks, train
+from cplab.deficits import Batch
+from cplab.engine import train
+from cplab.engine.sweep import Context, train_all, training_of
+from cplab.engine.train import train_epoch, train_stretch
+from cplab.engine.tree import plan
 from cplab.measure import MEASUREMENTS, Measurement
 from cplab.measure.measurements import AT_BIRTH
 from cplab.profiles import PROFILES
@@ -27,7 +30,6 @@ from cplab.results.result import without_times
 from cplab.runs import Event, Run, Step
 
 CPU = torch.device("cpu")
-NAMING = tasks.TASKS["classification"]
 
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "one_thread")
 
@@ -52,17 +54,15 @@ GRID = [
 
 
 def trained(spec, **how):
-    """The rows of a life that is trained alone, without times."""
-    return without_times(train.train_to(spec, len(spec.life), device=CPU, **how).rows)
+    """The rows of a run that is trained alone, without times."""
+    return without_times(train_stretch(spec, len(spec.timeline), device="cpu", **how).rows)
 
 
 def grown(specs, measures=None, workers=1, **context):
     """What training lives as a tree gives, by spec, without times; and the error at the end."""
     found, raised = {}, None
     try:
-        for spec, one in lives.trajectories(
-            specs, train.Context("cpu", workers, **context), measures
-        ):
+        for spec, one in train_all(specs, Context("cpu", workers=workers, **context), measures):
             found[spec] = without_times(one.values), without_times(one.measured)
     except Diverged as error:
         raised = error
@@ -71,7 +71,8 @@ def grown(specs, measures=None, workers=1, **context):
 
 def alone(spec, measures=None):
     """What the life of a spec gives that is trained alone, without times."""
-    one = train.train_to(spec, len(spec.life), device=CPU, measures=measures).training(spec)
+    end = len(spec.timeline)
+    one = training_of(spec, train_stretch(spec, end, device="cpu", measures=measures, last=True))
     return without_times(one.values), without_times(one.measured)
 
 
@@ -97,7 +98,13 @@ def numbered(count=300, size=8, channels=3):
 
 
 def batches(run, epoch, images=None):
-    return list(NAMING.batches(run, epoch, run.life[epoch], images or numbered()))
+    """What the loop gives the network: images and labels under the deficit of the epoch."""
+    images, step = images or numbered(), run.timeline[epoch]
+    count = len(images.train_y)
+    return [
+        step.deficit(x, images.train_y[index], Batch(index, run.seed, epoch, count))
+        for index, x in run.task.batches(epoch, step, images)
+    ]
 
 
 def epoch_of(run, epoch, images=None):
@@ -230,7 +237,7 @@ def test_training_is_the_optimizer_written_out(fields, oracle, monkeypatch):
     monkeypatch.setattr(devices, "has_bf16", lambda device: False)
     run = a_run("blur", 1, 1, **{"schedule": "paper", "weight_decay": 0.3, **fields})
     images, decay = data.images("mnist", "ci"), run.settings.weight_decay
-    net = NAMING.start(run, CPU).net
+    net = run.task.birth(CPU).net
     losses = []
     for epoch in range(run.epochs):
         net.train()
@@ -241,12 +248,12 @@ def test_training_is_the_optimizer_written_out(fields, oracle, monkeypatch):
             found = torch.autograd.grad(loss, weights)
             with torch.no_grad():
                 full = [g + decay * w for g, w in zip(found, weights, strict=True)]
-                oracle.step(weights, full, run.life[epoch].lr)
+                oracle.step(weights, full, run.timeline[epoch].lr)
             total += loss.item() * len(y)
         losses.append(total / 300)
     rows, rel = trained(run), 3e-3 if run.model.startswith("resnet") else 1e-4  # errors grow
     assert [row["train_loss"] for row in rows] == pytest.approx(losses, rel=rel)
-    assert [row["lr"] for row in rows] == [step.lr for step in run.life]
+    assert [row["lr"] for row in rows] == [step.lr for step in run.timeline]
     assert [row["epoch"] for row in rows] == [row["part"] for row in rows] == list(range(4))
 
 
@@ -259,7 +266,7 @@ def test_a_network_learns_and_is_tested_on_clear_images_with_true_labels():
 
 def test_initial_weights_are_those_of_the_seed():
     def weights(run):
-        return torch.cat([w.flatten() for w in NAMING.start(run, CPU).net.parameters()])
+        return torch.cat([w.flatten() for w in run.task.birth(CPU).net.parameters()])
 
     before = weights(a_run())
     torch.manual_seed(7)
@@ -315,10 +322,15 @@ def test_accuracy_is_the_fraction_of_images_named_rightly(batch):
 )
 def test_the_number_format_is_used_and_said(monkeypatch, native, arithmetic, precision):
     monkeypatch.setattr(devices, "has_bf16", lambda device: native)
-    formats, entropy = set(), NAMING.loss
-    monkeypatch.setattr(NAMING, "loss", lambda x, y: formats.add(x.dtype) or entropy(x, y))
-    trajectory = train.train_to(a_run(arithmetic=arithmetic), 1, device=CPU)
-    assert trajectory.how["precision"] == precision
+    formats, entropy = set(), tasks.Classification.loss
+
+    def loss(task, x, y):
+        formats.add(x.dtype)
+        return entropy(task, x, y)
+
+    monkeypatch.setattr(tasks.Classification, "loss", loss)
+    stretch = train_stretch(a_run(arithmetic=arithmetic), 1, device="cpu")
+    assert stretch.how["precision"] == precision
     assert formats == {torch.bfloat16 if precision == "bf16" else torch.float32}
 
 
@@ -335,12 +347,12 @@ def test_float32_is_the_same_with_and_without_native_bfloat16(monkeypatch):
 
 def beginnings(specs):
     """Every epoch that must be trained, as all that led to it."""
-    return {(s.trunk_key, s.life[: i + 1]) for s in specs for i in range(len(s.life))}
+    return {(s.trunk_key, s.timeline[: i + 1]) for s in specs for i in range(len(s.timeline))}
 
 
 @given(st.lists(runs(), max_size=12))
 def test_a_plan_has_each_beginning_once_and_leads_to_each_run_by_its_own_steps(some):
-    roots = lives.plan(some)
+    roots = plan(some)
     assert sum(root.epochs for root in roots) == len(beginnings(some))
     segments = [segment for root in roots for segment in root.subtree()]
     ends = [spec for segment in segments for spec in segment.ends]
@@ -352,7 +364,7 @@ def test_a_plan_has_each_beginning_once_and_leads_to_each_run_by_its_own_steps(s
         assert segment in segment.parent.branches if segment.parent else True
         assert segment.ends or len(segment.branches) > 1  # as long as it can be
         for spec in segment.ends:
-            assert spec.life == segment.spec.life[: segment.end]
+            assert spec.timeline == segment.spec.timeline[: segment.end]
 
 
 @dataclass(frozen=True)
@@ -363,12 +375,13 @@ class Straight:
     trunk_key: ClassVar[tuple] = ("Straight",)
 
     @cached_property
-    def life(self):
-        return (Step("none", 0.1),) * self.steps + (Step("blur", 0.1),)
+    def timeline(self):
+        blur = deficits.find_deficit("blur")
+        return (Step(deficits.NONE, 0.1),) * self.steps + (Step(blur, 0.1),)
 
 
 def test_a_plan_may_branch_again_and_again():
-    [root] = lives.plan(Straight(steps) for steps in range(1, 1201))
+    [root] = plan(Straight(steps) for steps in range(1, 1201))
     assert root.epochs == 1200 + 1200
     assert len(root.subtree()) == 2 * 1200 - 1
     assert sum(len(segment.ends) for segment in root.subtree()) == 1200
@@ -388,7 +401,7 @@ def test_a_sweep_equals_each_run_trained_alone_bit_for_bit_and_trains_no_epoch_t
 
 
 def test_a_sweep_of_nothing_is_over_at_once():
-    assert lives.plan([]) == []
+    assert plan([]) == []
     assert grown([]) == ({}, None)
     assert grown([], workers=None) == ({}, None)
 
@@ -397,8 +410,8 @@ def test_a_sweep_of_nothing_is_over_at_once():
 def test_a_stopped_sweep_goes_on_where_it_was(
     each_alone, stop_after, epochs_trained, monkeypatch, batch
 ):
-    monkeypatch.setattr(checkpoints, "SECONDS", -1)
-    found, growing = {}, lives.trajectories(GRID, train.Context("cpu", 1, stop_after(batch)))
+    monkeypatch.setattr(train, "SAVED", -1)
+    found, growing = {}, train_all(GRID, Context("cpu", workers=1, stop=stop_after(batch)))
     with pytest.raises(Cancelled):
         found.update((run, (without_times(one.values), {})) for run, one in growing)
     found |= grown([run for run in GRID if run not in found])[0]
@@ -407,12 +420,10 @@ def test_a_stopped_sweep_goes_on_where_it_was(
 
 
 def test_a_life_that_diverges_takes_only_what_grows_on_it(each_alone, monkeypatch):
-    train_epoch = train.train_epoch
-
-    def diverge(run, epoch, step, *rest):
-        if step.deficit == "noise":
+    def diverge(task, epoch, step, *rest):
+        if step.deficit.name == "noise":
             raise Diverged("the loss is nan")
-        return train_epoch(run, epoch, step, *rest)
+        return train_epoch(task, epoch, step, *rest)
 
     monkeypatch.setattr(train, "train_epoch", diverge)
     found, raised = grown(GRID)
@@ -424,7 +435,7 @@ def test_a_life_that_diverges_takes_only_what_grows_on_it(each_alone, monkeypatc
 def test_a_loss_that_is_not_finite_is_said_with_its_run_after_the_others_are_done():
     absurd, sound = (a_run(onset=2, rate=rate) for rate in (5e5, 1))
     with pytest.raises(Diverged) as error:
-        dict(lives.trajectories([absurd], train.Context("cpu", 1)))
+        dict(train_all([absurd], Context("cpu", workers=1)))
     says(error, specs.canonical(absurd), "1e+04")
     found, raised = grown([absurd, replace(absurd, rate=9e5), sound])
     assert found == {sound: alone(sound)}
@@ -464,10 +475,10 @@ def test_measuring_changes_nothing_and_is_of_its_epochs_alone(norm, when, epochs
 def test_what_is_measured_is_the_network_after_that_epoch(norm):
     run = a_run("blur", 0, 1)
     measured = alone(run, {"norm": "every"})[1]["norm"]
-    images, learner = data.images("mnist", "ci"), NAMING.start(run, CPU)
-    for epoch, step in enumerate(run.life):
-        train.train_epoch(run, epoch, step, images, learner)
-        expected = sum(w.double().norm().item() for w in learner.net.parameters())
+    images, state = data.images("mnist", "ci"), run.task.birth(CPU)
+    for epoch, step in enumerate(run.timeline):
+        train_epoch(run.task, epoch, step, state, images)
+        expected = sum(w.double().norm().item() for w in state.net.parameters())
         assert measured[epoch] == {"norm": expected}
 
 
@@ -500,12 +511,12 @@ def test_branches_of_a_tree_are_measured_as_the_life_alone(norm):
 def test_a_checkpoint_without_a_wanted_measurement_is_not_used(
     stop_after, epochs_trained, monkeypatch, first, then, again
 ):
-    monkeypatch.setattr(checkpoints, "SECONDS", -1)
+    monkeypatch.setattr(train, "SAVED", -1)
     run = a_run(onset=2)
     with pytest.raises(Cancelled):
-        trained(run, measures=first, stop=stop_after(7))  # two epochs of three batches are done
+        grown([run], first, stop=stop_after(7))  # two epochs of three batches are done
     del epochs_trained[:]
-    values, measured = alone(run, then)
+    values, measured = grown([run], then)[0][run]
     assert len(epochs_trained) == again
     with monkeypatch.context() as patch:
         patch.setenv("CPLAB_CACHE", str(data.cache_dir() / "another"))
@@ -577,7 +588,7 @@ def test_what_cannot_be_measured_on_a_network_is_refused_before_it_is_trained(
 
 
 def test_a_newborn_is_tried_once_and_on_few_images(stop_after, monkeypatch):
-    monkeypatch.setattr(checkpoints, "SECONDS", -1)
+    monkeypatch.setattr(train, "SAVED", -1)
     seen = []
 
     def count(net, images):
@@ -595,7 +606,7 @@ def test_a_newborn_is_tried_once_and_on_few_images(stop_after, monkeypatch):
 def test_a_measurement_that_fails_later_leaves_what_was_trained(
     monkeypatch, epochs_trained, when, again
 ):
-    monkeypatch.setattr(checkpoints, "SECONDS", -1)
+    monkeypatch.setattr(train, "SAVED", -1)
 
     def strict(net, images):
         if len(images.train_y) > AT_BIRTH and len(epochs_trained) == (4 if again == 1 else 2):
@@ -644,58 +655,53 @@ def make_net(units):
     return nn.Sequential(nn.Flatten(), nn.Linear(64, units), nn.ReLU(), nn.Linear(units, 10))
 
 
-def drawn(learner, *shape):
-    """Uniform numbers from the learner's own generator, whose state is kept with it."""
+def drawn(state, *shape):
+    """Uniform numbers from the state's own generator, which is kept with it."""
     generator = torch.Generator()
-    generator.set_state(learner.extra["random"])
+    generator.set_state(state.extra["random"])
     found = torch.rand(shape, generator=generator)
-    learner.extra["random"] = generator.get_state()
+    state.extra["random"] = generator.get_state()
     return found
 
 
-@tasks.task("small")
 class Small(tasks.Classification):
     """A network of one hidden layer, whose weights under a mask stay at 0."""
 
-    def start(self, spec, device, state=None):
-        units = 12 if state is None else len(state["1.weight"])
-        with tasks.seeded(tasks.mix_seeds(spec.seed)):
+    def birth(self, device, seed=None, tensors=None):
+        units = 12 if tensors is None else len(tensors["1.weight"])
+        with tasks.seeded(tasks.mix_seeds(self.run.seed)):
             net = make_net(units)
-        extra = {"random": torch.Generator().manual_seed(spec.seed).get_state()}
-        return tasks.Learner(net, Optimizer(net.parameters(), momentum=0.9), extra)
+        extra = {"random": torch.Generator().manual_seed(self.run.seed).get_state()}
+        return tasks.TrainState(net, tasks.make_optimizer(net, momentum=0.9), extra)
 
-    def after_step(self, learner):
-        if "mask" in learner.extra:
+    def after_step(self, state):
+        if "mask" in state.extra:
             with torch.no_grad():
-                learner.net[1].weight.mul_(learner.extra["mask"])
+                state.net[1].weight.mul_(state.extra["mask"])
 
 
-@tasks.event
-def thin(learner, spec, images, density):
-    learner.extra["mask"] = (drawn(learner, *learner.net[1].weight.shape) < density).float()
-    return {"kept": int(learner.extra["mask"].sum())}
+def thin(state, task, images, density):
+    state.extra["mask"] = (drawn(state, *state.net[1].weight.shape) < density).float()
+    return {"kept": int(state.extra["mask"].sum())}
 
 
-@tasks.event
-def renew(learner, spec, images, units):
-    """Another network, of another width, with an optimizer of its own."""
-    learner.net = make_net(units)
+def renew(state, task, images, units):
+    """Another network, of another width, with an optimiser of its own."""
+    state.net = make_net(units)
     with torch.no_grad():
-        for weight in learner.net.parameters():
-            weight.copy_(drawn(learner, *weight.shape) - 0.5)
-    learner.optimizer = Optimizer(learner.net.parameters(), momentum=0.9)
-    del learner.extra["mask"]
+        for weight in state.net.parameters():
+            weight.copy_(drawn(state, *weight.shape) - 0.5)
+    state.optimizer = tasks.make_optimizer(state.net, momentum=0.9)
+    del state.extra["mask"]
     return {"test_images": len(images.test_y)}
 
 
 @dataclass(frozen=True)
 class Eventful:
-    """Two epochs, weights are taken out, an epoch, another network, two epochs."""
+    """Two epochs, weights are taken out, an epoch, another network, two epochs; or it ends there."""
 
     version: ClassVar[int] = 1
-    task: ClassVar[str] = "small"
     profile: ClassVar[str] = "ci"
-    trained_by: ClassVar[str] = "cplab.engine.lives:trajectories"
     dataset: ClassVar[str] = "mnist"
     arithmetic: ClassVar[str] = "native"
     settings: ClassVar[Any] = PROFILES["ci"]
@@ -703,27 +709,29 @@ class Eventful:
     density: float = 0.5
     units: int = 7
     seed: int = 0
+    parts: int = 7
+
+    @property
+    def task(self):
+        return Small(self)
 
     @property
     def trunk_key(self) -> tuple:
         return ("Eventful", self.seed)
 
     @cached_property
-    def life(self) -> tuple:
-        step, thin, renew = (
-            Step("none", 0.1),
-            Event("thin", (self.density,)),
-            Event("renew", (self.units,)),
-        )
-        return (step, step, thin, step, renew, step, Step("flip", 0.02))
+    def timeline(self) -> tuple:
+        step = Step(deficits.NONE, 0.1)
+        flipped = Step(deficits.find_deficit("flip"), 0.02)
+        events = Event(thin, (self.density,)), Event(renew, (self.units,))
+        return (step, step, events[0], step, events[1], step, flipped)[: self.parts]
 
     def values(self, rows: list[dict]) -> dict:
         return {"rows": rows}
 
 
 def test_events_stand_between_the_epochs_with_what_they_return():
-    spec = Eventful(density=0.25)
-    rows = trained(spec)
+    rows = trained(Eventful(density=0.25))
     assert [row["part"] for row in rows] == [*range(7)]
     assert [row.get("epoch", row.get("event")) for row in rows] == [0, 1, "thin", 2, "renew", 3, 4]
     assert 100 < rows[2]["kept"] < 280  # a quarter of 64 · 12
@@ -734,29 +742,16 @@ def test_events_stand_between_the_epochs_with_what_they_return():
     assert rows[3] != other[3]
 
 
-@dataclass(frozen=True)
-class Ended(Eventful):
-    """The same, but it ends with the other network."""
-
-    @cached_property
-    def life(self) -> tuple:
-        return Eventful(self.density, self.units, self.seed).life[:5]
-
-
 def test_the_last_epoch_s_measurement_is_of_what_the_events_after_it_left(monkeypatch):
     units = Measurement("units", lambda net, images: len(net[1].weight), "units")
     monkeypatch.setitem(MEASUREMENTS, "units", units)
-    for when, found in (
-        ("every", {0: 12, 1: 12, 2: 7}),
-        ("end", {2: 7}),
-        ((2,), {2: 7}),
-        ((0, 1), {0: 12, 1: 12}),
-    ):
-        assert alone(Ended(), {"units": when})[1] == {"units": found}
+    ended = Eventful(parts=5)  # with the other network
+    assert alone(ended, {"units": "every"})[1] == {"units": {0: 12, 1: 12, 2: 7}}
+    assert alone(ended, {"units": "end"})[1] == {"units": {2: 7}}
     longer = alone(Eventful(), {"units": "every"})
     assert longer[1] == {"units": {0: 12, 1: 12, 2: 12, 3: 7, 4: 7}}
-    together, _ = grown([Ended(), Eventful()], {"units": "every"})
-    assert together == {Ended(): alone(Ended(), {"units": "every"}), Eventful(): longer}
+    together, _ = grown([ended, Eventful()], {"units": "every"})
+    assert together == {ended: alone(ended, {"units": "every"}), Eventful(): longer}
 
 
 class Halt(Exception):
@@ -764,23 +759,23 @@ class Halt(Exception):
 
 
 @pytest.mark.parametrize("part", range(6))
-def test_a_life_with_events_goes_on_after_each_part(monkeypatch, epochs_trained, part):
-    def halt(row):
+def test_a_run_with_events_goes_on_after_each_part(monkeypatch, epochs_trained, part):
+    def halt(spec, row):
         if row["part"] == part:
             raise Halt
 
-    monkeypatch.setattr(checkpoints, "SECONDS", -1)
+    monkeypatch.setattr(train, "SAVED", -1)
     spec = Eventful()
     undisturbed = trained(spec)
     with pytest.raises(Halt):
-        trained(spec, report=halt)
+        grown([spec], report=halt)
     del epochs_trained[:]
-    assert trained(spec) == undisturbed
-    assert len(epochs_trained) == sum(isinstance(p, Step) for p in spec.life[part + 1 :])
+    assert grown([spec])[0][spec][0]["rows"] == undisturbed
+    assert len(epochs_trained) == sum(isinstance(p, Step) for p in spec.timeline[part + 1 :])
     assert not files()
 
 
-def test_lives_share_what_they_have_in_common_before_and_after_an_event(epochs_trained):
+def test_runs_share_what_they_have_in_common_before_and_after_an_event(epochs_trained):
     specs = [Eventful(), Eventful(units=9), Eventful(density=0.1), Eventful(units=9, seed=1)]
     expected = {spec: {"rows": trained(spec)} for spec in specs}
     del epochs_trained[:]

@@ -13,6 +13,7 @@ from typing import Any
 
 import safetensors.torch
 import torch
+from torch import Tensor
 
 from cplab.checks import atomic_file, cache_dir
 from cplab.tasks import TrainState
@@ -56,12 +57,22 @@ def rows_of(content: bytes, how: dict[str, Any] | None = None) -> list[dict] | N
 def loads(
     content: bytes, task: Any, device: torch.device, how: dict[str, Any]
 ) -> TrainState | None:
-    """The state of a task that dumps gave; None if it is damaged or came about in another way."""
+    """The state of a task that dumps gave; None if it is damaged, of another network, or came about
+    in another way."""
     if (rows := rows_of(content, how)) is None:
         return None
     tensors = safetensors.torch.load(content[32:])
-    state = task.birth(device, tensors=tensors)
+    try:
+        state = task.birth(device, tensors=tensors)
+        put_back(tensors, state, device)
+    except (KeyError, RuntimeError):  # of another network, as an earlier version of it may be
+        return None
     state.rows = rows
+    return state
+
+
+def put_back(tensors: dict[str, Tensor], state: TrainState, device: torch.device) -> None:
+    """Give a state the tensors of a checkpoint."""
     own = {k: v for k, v in tensors.items() if not k.startswith((OPTIMIZER, EXTRA))}
     state.net.load_state_dict(own)
     weights = dict(state.net.named_parameters())
@@ -75,7 +86,6 @@ def loads(
         elif full.startswith(EXTRA):
             value = kept if kept.dtype == torch.uint8 else kept.to(device)  # a generator's state
             state.extra[full.removeprefix(EXTRA)] = value
-    return state
 
 
 def write(path: Path, content: bytes) -> bool:

@@ -160,14 +160,15 @@ def train_stretch(
             try_on_newborn(measures, run, state.net, images)
         for row in state.rows:
             report(row)
-        begun = now = time.monotonic()
+        begun = time.monotonic()
         due = begun + SAVED
         for row in train(run, end, state, images, measures=measures, stop=stop):
             if save and len(state.rows) < end and time.monotonic() > due:
                 now = time.monotonic()
                 save(len(state.rows), checkpoints.dumps(state, how))
                 # a twentieth of the time goes to checkpoints at most, but where they are very slow
-                due = time.monotonic() + min(max(SAVED, 20 * (time.monotonic() - now)), 30)
+                took = time.monotonic() - now
+                due = now + took + SAVED * min(max(1, 20 * took), 30)
             report(row)
             if time.monotonic() > begun + seconds:
                 break

@@ -1,0 +1,126 @@
+"""Side by side: worker processes of this machine, threads, a Dask cluster; and their deaths."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import pytest
+from conftest import cell, says
+
+import cplab
+from cplab.checks import Cancelled, Exhausted
+from cplab.engine import sweep
+from cplab.engine.sweep import Context, train_all
+from cplab.engine.tree import plan
+from cplab.results.result import without_times
+from cplab.runs import Run
+
+pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "one_thread")
+
+
+def a_run(*window, **fields):
+    return Run(*window, **{"profile": "ci", "dataset": "mnist", "recovery": 2, **fields})
+
+
+SOME = [a_run("blur", 0, n, seed=seed) for n in (1, 3) for seed in (0, 1)]
+SOME += [a_run("noise", 1, 1, optimizer="adam"), a_run(schedule="fixed", recovery=0, onset=1)]
+LONG = [a_run(onset=9_000, seed=seed) for seed in (0, 1)]
+DARKER = "def darker(x, y, by: int = 2):\n    return x / (by * K), y\n"
+
+
+def trained(specs, **context):
+    return {
+        spec: without_times(one.values) for spec, one in train_all(specs, Context("cpu", **context))
+    }
+
+
+@pytest.fixture
+def stretches(monkeypatch):
+    """Work goes back after each epoch, so that every part of the way is gone."""
+    monkeypatch.setattr(sweep, "STRETCH", 0)
+
+
+@pytest.mark.usefixtures("stretches")
+@pytest.mark.parametrize("kind", ["processes", "threads"])
+def test_runs_side_by_side_equal_those_in_this_process_and_each_epoch_is_reported_once(kind):
+    """A deficit of one's own too, in processes that never saw its cell."""
+    some = [*SOME, a_run(cell(DARKER, K=1.5)["darker"], 0, 2)]
+    reports = []
+    how = {"report": lambda spec, row: reports.append((spec, row["epoch"]))}
+    if kind == "processes":
+        found = trained(some, workers=2, **how)
+    else:
+        with ThreadPoolExecutor(2) as executor:
+            found = trained(some, executor=executor, **how)
+    assert found == trained(some, workers=1)
+    assert len(reports) == sum(root.epochs for root in plan(some))
+
+
+def test_training_in_workers_is_stopped():
+    stop = threading.Event()
+    with pytest.raises(Cancelled):
+        trained(LONG, workers=2, stop=stop, report=lambda spec, row: stop.set())
+
+
+def test_the_death_of_a_worker_is_one_clear_line():
+    def kill(spec, row):
+        for child in multiprocessing.active_children():
+            with suppress(ProcessLookupError):  # if it has died already
+                os.kill(child.pid, signal.SIGKILL)
+
+    with pytest.raises(Exhausted) as error:
+        trained(LONG, workers=2, report=kill)
+    says(error, "worker", "workers=1", "--device cpu")
+
+
+ORPHANS = """
+import cplab
+from cplab.engine.sweep import Context, train_all
+
+def report(run, row):
+    print("at work", flush=True)
+
+runs = [cplab.Run(profile="ci", dataset="mnist", onset=9_000, seed=s) for s in (0, 1)]
+list(train_all(runs, Context("cpu", workers=2, report=report)))
+"""
+
+
+def test_workers_leave_when_their_parent_is_killed(python):
+    process = python(ORPHANS)
+    assert process.stdout.readline() == "at work\n", process.stderr.read()
+    process.kill()
+    process.stdout.read()  # which ends when nobody holds its other end any more
+
+
+@pytest.mark.filterwarnings("ignore")  # Dask's own
+def test_a_dask_worker_that_is_killed_half_way_costs_no_more_than_a_stretch(monkeypatch, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(sweep, "STRETCH", 0.1)
+    runs, told, killed = [a_run("blur", 26, 4, seed=seed) for seed in (0, 1)], [], []
+
+    def report(spec, row):
+        told.append((spec.seed, row["epoch"], row["seconds"]))
+        if not killed and {(0, 15), (1, 15)} <= {(seed, epoch) for seed, epoch, _ in told}:
+            killed.append([*client.run(os.getpid).values()][0])
+            os.kill(killed[0], signal.SIGKILL)
+
+    quiet = {"dashboard_address": ":0", "silence_logs": 50, "threads_per_worker": 1}
+    with (
+        distributed.LocalCluster(n_workers=2, local_directory=str(tmp_path), **quiet) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        executor = client.get_executor(pure=False)
+        found = dict(
+            cplab.results.collect(runs, executor=executor, device="cpu", report=report)
+        )
+    assert killed
+    took = {
+        (run.seed, row["epoch"], row["seconds"]) for run in runs for row in found[run].curve
+    }
+    assert {*told} == took  # what was reported was not trained again
+    assert len(told) == 2 * 32
+    values = {run: without_times(found[run].values) for run in runs}
+    assert values == trained(runs, workers=1)

@@ -113,13 +113,9 @@ def test_a_dask_worker_that_is_killed_half_way_costs_no_more_than_a_stretch(monk
         distributed.Client(cluster) as client,
     ):
         executor = client.get_executor(pure=False)
-        found = dict(
-            cplab.results.collect(runs, executor=executor, device="cpu", report=report)
-        )
+        found = dict(cplab.results.collect(runs, executor=executor, device="cpu", report=report))
     assert killed
-    took = {
-        (run.seed, row["epoch"], row["seconds"]) for run in runs for row in found[run].curve
-    }
+    took = {(run.seed, row["epoch"], row["seconds"]) for run in runs for row in found[run].curve}
     assert {*told} == took  # what was reported was not trained again
     assert len(told) == 2 * 32
     values = {run: without_times(found[run].values) for run in runs}

@@ -698,7 +698,7 @@ def renew(state, task, images, units):
 
 @dataclass(frozen=True)
 class Eventful:
-    """Two epochs, weights are taken out, an epoch, another network, two epochs; or it ends there."""
+    """Two epochs, weights are taken out, an epoch, another network, two epochs."""
 
     version: ClassVar[int] = 1
     profile: ClassVar[str] = "ci"

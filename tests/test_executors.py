@@ -104,7 +104,7 @@ def test_a_dask_worker_that_is_killed_half_way_costs_no_more_than_a_stretch(monk
     def report(spec, row):
         told.append((spec.seed, row["epoch"], row["seconds"]))
         if not killed and {(0, 15), (1, 15)} <= {(seed, epoch) for seed, epoch, _ in told}:
-            killed.append([*client.run(os.getpid).values()][0])
+            killed.append(next(iter(client.run(os.getpid).values())))
             os.kill(killed[0], signal.SIGKILL)
 
     quiet = {"dashboard_address": ":0", "silence_logs": 50, "threads_per_worker": 1}

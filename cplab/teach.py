@@ -1,4 +1,4 @@
-"""What a teacher needs: the labs as files, copies for students and teachers, and slides' pictures.
+"""What a teacher needs: the labs as files, copies for students and teachers.
 
 The copies are made from the labs' own text. In the instructors' each solution is a cell that
 nbgrader and otter-grader read and take away; in the students' its place is empty.
@@ -106,7 +106,7 @@ def with_solution(key: str, text: str, solution: str) -> list[dict]:
             lines.append(block.strip())
         elif block.strip():
             lines.append(textwrap.indent(textwrap.fill(" ".join(block.split()), 96), "# "))
-    if asked := CHECKS.get(key):
+    if (asked := CHECKS.get(key)) and asked.expression:
         lines.append(f"answer = {asked.expression}")
     source = "\n".join(["# BEGIN SOLUTION", *lines, "# END SOLUTION"])
     graded: dict[str, Any] = {"schema_version": 3, "solution": True, "grade": True, "task": False}

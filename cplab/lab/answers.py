@@ -8,25 +8,26 @@ from cplab.runs import Run
 
 
 class Check(NamedTuple):
-    """What is asked for, in words; its expression in the names of the solution; what is right, and
-    how far beside it an answer may lie."""
+    """What is asked for, in words; what is right; how far beside it an answer may lie; and where
+    the solution does not say `answer = ...` itself, its expression for it."""
 
     words: str
-    expression: str
     truth: Callable[[], float]
     within: float
+    expression: str = ""
 
 
 def harm_of_blur() -> float:
-    """Points of harm of 16 epochs of blur from birth in lab 02's network, the mean over seeds."""
-    from cplab import quantities, statistics
+    """The mean harm of lab 02's blur from birth, in points."""
+    from cplab import statistics
+    from cplab.studies import early_blur
 
-    run = Run("blur", length=16, recovery=60, model="depth3", schedule="fixed")
-    return statistics.estimate(quantities.harm(run)).mean
+    run = Run("blur", length=16, **early_blur.flagship())
+    return statistics.estimate(early_blur.harm(run)).mean
 
 
-def longest_blur() -> float:
-    """Epochs of blur from birth that cost a point, in lab 02b's small network."""
+def longest_harmless() -> float:
+    """Epochs of blur from birth that cost the small network one point."""
     from cplab import windows
 
     points = windows.point_means(windows.same_setting(Run()))
@@ -48,34 +49,69 @@ def halving_seeds(seeds: int = 5) -> int:
     return many
 
 
-def depth3_parameters() -> int:
-    from cplab import models
+def depth_parameters(blocks: int = 3, width: int = 96) -> int:
+    """Parameters of a network of the depth family: kernels, two a channel of batch norm, a last
+    layer with a bias."""
+    widths = [width, *(width * 2 ** (i // 2) for i in range(1, 2 * blocks + 1))]
+    outs = [*widths, widths[-1], widths[-1]]
+    kernels = [9] * (len(outs) - 1) + [1]
+    inputs = [3, *outs[:-1]]
+    total = sum(k * a * b + 2 * b for k, a, b in zip(kernels, inputs, outs, strict=True))
+    return total + 10 * outs[-1] + 10
 
-    return sum(one.numel() for one in models.build("depth3-96").parameters())
+
+def share_from_small_weights() -> float:
+    """What is kept of an eye of three layers, blank for one half-learning time, at p0 = 0.001."""
+    from cplab.studies import linear
+
+    return float(linear.share(linear.Rearing(depth=3, start=0.001))[0])
+
+
+def lost_acuity() -> float:
+    """Points that an eye closed for 8 epochs from birth loses against the newborn's."""
+    from cplab import statistics
+    from cplab.studies import eyes
+
+    run = Run("blank:right", length=8, model="eyes")
+    return statistics.estimate(eyes.acuity_loss(run)).mean
 
 
 CHECKS = {
-    "02-1": Check("the mean harm over seeds, in points", "answer", harm_of_blur, 0.06),
-    "02b-1": Check("how many epochs the blur may last", "answer", longest_blur, 0.06),
+    "02-1": Check("the mean harm, in points", harm_of_blur, 0.06),
+    "02b-1": Check(
+        "the longest blur that costs at most a point, in epochs",
+        longest_harmless,
+        0.06,
+    ),
     "03-2": Check(
         "Student's factor for five seeds and the three statements together",
-        "t",
         lambda: student_t(5, 3),
         0.06,
+        "t",
     ),
     "05-1": Check(
         "the density at which it peaks, in percent",
-        "search.peak",
         lambda: 30 + 0.05 * 4000 / 4,
         0.5,
+        "search.peak",
     ),
-    "06-1": Check("how many parameters depth3-96 has", "answer", depth3_parameters, 0),
+    "06-1": Check("how many parameters depth3-96 has", depth_parameters, 0),
     "06-4": Check(
-        "how many seeds halve an interval of five seeds, at the same spread",
-        "answer",
-        halving_seeds,
-        0,
+        "how many seeds halve an interval of five seeds, at the same spread", halving_seeds, 0
     ),
+    "07-2": Check(
+        "how far the right eye ends below the newborn's, in points",
+        lost_acuity,
+        0.06,
+        'lost(closed, "right").mean()',
+    ),
+    "08-2": Check(
+        "the share that is kept at a start of 0.001",
+        share_from_small_weights,
+        2e-5,
+        "kept(depth=3, start=0.001)",
+    ),
+    "09-2": Check("how many times smaller the effective rate is", lambda: 9.0, 0, "9"),
 }
 
 

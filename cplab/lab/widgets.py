@@ -212,7 +212,7 @@ class Prediction(Question):
     def said(self) -> str:
         answer = self.answer or {}
         return "<br>".join(
-            f"{html.escape(name)}: you {f'{answer[name]:.1f}' if name in answer else '–'}, "
+            f"{html.escape(name)}: {f'you {answer[name]:.1f}, ' if name in answer else ''}"
             f"measured {html.escape(words)}"
             for name, words in self._judged.items()
         )
@@ -259,6 +259,8 @@ class Ranking(Question):
 
     def said(self) -> str:
         order, sure = self.answer or [], self._judged["sure"]
+        if not order:
+            return f"Measured, from best to worst: {', '.join(self._judged['measured'])}."
         right = sum(order.index(a) < order.index(b) for a, b in sure if {a, b} <= {*order})
         return (
             f"Of {self._judged['count']} pairs the seeds tell {len(sure)} apart (95 %); "
@@ -273,6 +275,44 @@ class Ranking(Question):
     def seen(self) -> list:
         found = [self._found] if self._found else []
         return [self.said(), *self._shows(), *found]
+
+
+class number(Question):
+    """A number that is typed before it is shown, and whether it holds.
+
+    Arguments: question, words; truth, the number, or a function that returns it; shows, returns
+        the picture; within, how far off still holds; found, more: see `choice`.
+
+    `answer` is the number.
+
+    >>> asked = number("How many halves are 1.5?", 3, list, within=0)
+    >>> asked.answer = 4
+    >>> asked.said()
+    'It does <b>not hold</b>. It is 3; you said 4.'
+    """
+
+    def __init__(
+        self,
+        question: str,
+        truth: Any,
+        shows: Callable[[], Any],
+        within: float,
+        found: Any = None,
+        more: Any = None,
+    ) -> None:
+        value = float(truth() if callable(truth) else truth)
+        words = statistics.plain_number(value, 4) if value % 1 else f"{value:.0f}"
+        judged = {"truth": value, "within": within, "words": words}
+        asks = f"<p><b>{html.escape(question)}</b></p>"
+        super().__init__(asks, {"kind": "number"}, shows, judged, found, more)
+
+    def said(self) -> str:
+        truth, within, words = self._judged.values()
+        if self.answer is None:
+            return f"It is {words}."
+        if abs(self.answer - truth) <= within:
+            return f"It <b>holds</b>: it is {words} ✓"
+        return f"It does <b>not hold</b>. It is {words}; you said {self.answer:g}."
 
 
 def finding(make: Callable[[], str]) -> w.HTML:

@@ -174,8 +174,9 @@ class Drawing:
             axes.plot(at["x"], at["y"], **line, **how)
         elif kind == "MultiLine":
             data = one.data_source.data
-            for x, y in zip(data[one.glyph.xs], data[one.glyph.ys], strict=True):
-                axes.plot(self.along("x", x), self.along("y", y), **line)
+            for i, (x, y) in enumerate(zip(data[one.glyph.xs], data[one.glyph.ys], strict=True)):
+                own = {name: item(value, i) for name, value in line.items()}
+                axes.plot(self.along("x", x), self.along("y", y), **own)
         elif kind in ("Scatter", "Circle"):
             self.draw_points(one, at, order)
         elif kind == "VArea":
@@ -191,10 +192,10 @@ class Drawing:
         elif kind in ("Rect", "Quad"):
             self.draw_boxes(one, at, order)
         elif kind == "Segment":
-            for ends in zip(
-                *np.broadcast_arrays(at["x0"], at["x1"], at["y0"], at["y1"]), strict=True
-            ):
-                axes.plot(ends[:2], ends[2:], **line)
+            ends = np.broadcast_arrays(at["x0"], at["x1"], at["y0"], at["y1"])
+            for i, (x0, x1, y0, y1) in enumerate(zip(*map(np.ravel, ends), strict=True)):
+                own = {name: item(value, i) for name, value in line.items()}
+                axes.plot([x0, x1], [y0, y1], **own)
         elif kind == "Text":
             self.draw_words(one, at)
 
@@ -411,6 +412,11 @@ def dash(one: Any) -> Any:
     if isinstance(own, str):
         return DASHES.get(own, "-")
     return (0, [POINT * length for length in own]) if own else "-"
+
+
+def item(value: Any, i: int) -> Any:
+    """One of several values, or the value that all share."""
+    return value[i] if isinstance(value, list | np.ndarray) and np.ndim(value) else value
 
 
 def as_number(value: Any) -> float:

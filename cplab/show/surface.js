@@ -232,6 +232,22 @@ const ASKED = {
     };
   },
 
+  number(ask, answer, say) {
+    const field = make("input", {inputMode: "decimal", value: answer ?? "", placeholder: "a number"});
+    field.oninput = () => {
+      const typed = parseFloat(field.value.replace(",", "."));
+      say(Number.isFinite(typed) ? typed : null);
+    };
+    return {
+      box: make("label", {}, field),
+      missing: (said) => (said == null ? "Covered until you have typed a number." : ""),
+      close: () => (field.disabled = true),
+      judge: (said, {truth, within, words}) => said == null ? `It is ${words}.`
+        : Math.abs(said - truth) <= within ? `It <b>holds</b>: it is ${words} ✓`
+        : `It does <b>not hold</b>. It is ${words}; you said ${said}.`,
+    };
+  },
+
   guesses({names}, answer, say) {
     const said = {...answer}, box = make("div");
     const bars = names.map((name) => {
@@ -254,7 +270,8 @@ const ASKED = {
       missing: (now) => (names.every((name) => name in (now ?? {})) ? "" : missing),
       close: () => bars.forEach((bar) => (bar.disabled = true)),
       judge: (now, measured) => names.map((name) =>
-        `${safe(name)}: you ${now?.[name]?.toFixed(1) ?? "–"}, measured ${safe(measured[name])}`).join("<br>"),
+        `${safe(name)}: ${name in (now ?? {}) ? `you ${now[name].toFixed(1)}, ` : ""}`
+        + `measured ${safe(measured[name])}`).join("<br>"),
       sources: (now) => ({guess: {x: names.map((name) => (now?.[name] ?? NaN) / 100), y: names}}),
     };
   },

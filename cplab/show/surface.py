@@ -17,7 +17,7 @@ import secrets
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -211,8 +211,10 @@ class Output:
         parts = widget.seen()
         layouts, words = layouts_in(parts), as_words(parts)
         bundle: dict[str, Any] = {"text/plain": words}
-        if layouts:
-            bundle["image/png"] = base64.b64encode(still(layouts)).decode()
+        # a picture for pages without JavaScript is not worth a lab that stops
+        with suppress(ArithmeticError, LookupError, TypeError, ValueError):
+            if layouts:
+                bundle["image/png"] = base64.b64encode(still(layouts)).decode()
         if COLAB in sys.modules:
             view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
             return self.publish(bundle | {WIDGET: view}, "", new)

@@ -11,10 +11,11 @@ import numpy as np
 from bokeh.models import BoxAnnotation, ColumnDataSource, FactorRange, Range1d
 from bokeh.plotting import figure
 
-from cplab.checks import CplabError, quote, require
-from cplab.lab.surface import TEXT, buttons, surface
-from cplab.lab.widgets import Question
+from cplab.checks import CplabError, require
+from cplab.lab.surface import buttons
+from cplab.lab.widgets import number
 from cplab.show import theme
+from cplab.show.surface import Stills
 from cplab.studies import linear
 from cplab.studies.bench import STYLE, Bench
 
@@ -156,28 +157,17 @@ def strengths(courses: Sequence, eye: str, points: int) -> tuple[list, list]:
 
 def number_question(
     question: str, truth: Callable[[], float], make: Callable[[float], Sequence], within: float
-) -> Question:
+) -> number:
     """A number that is typed before it is solved, and whether it holds.
 
     Arguments: question; truth, which returns the number; make, from the number to what is shown
         then; within, how far off still holds.
     """
-    field = w.Text(placeholder="a number, such as 0.25", continuous_update=False)
-    head = [w.HTML(f'<div style="{TEXT}"><b>{question}</b></div>')]
-
-    def uncover() -> list:
-        try:
-            guess = float(field.value.replace(",", "."))
-        except ValueError:
-            raise CplabError(f"{quote(field.value)} is no number: give one such as 0.25") from None
-        solved = truth()
-        verdict = "It <b>holds</b>" if abs(guess - solved) <= within else "It does <b>not hold</b>"
-        return [f"You said {guess:g}. {verdict}: solved, it is {solved:.4f}.", *make(solved)]
-
-    return Question({"answer": field}, uncover, head)
+    solved = truth()
+    return number(question, solved, lambda: make(solved), within)
 
 
-def check_formula(formula: Callable, depth: int, start: float = 0.01) -> w.VBox:
+def check_formula(formula: Callable, depth: int, start: float = 0.01) -> Stills:
     """Whether a closed form holds: the share of eye b, blank from birth for a time, in the end.
 
     Arguments: formula, of t (n,), times of the deficit in units of 1 / learning rate, and of p0,
@@ -202,8 +192,7 @@ def check_formula(formula: Callable, depth: int, start: float = 0.01) -> w.VBox:
     fig.y_range = Range1d(-0.02, 0.62)
     theme.percent_axis(fig.yaxis)
     text = f"{words}: the largest difference is {apart:.1g}."
-    box = w.HTML(f'<div style="{TEXT}">{text}</div>').add_class("cplab-holds")
-    return w.VBox([box, surface(theme.place_legend(fig, "above"))])
+    return Stills([text, theme.place_legend(fig, "above")])
 
 
 class CompletionBench(Bench):

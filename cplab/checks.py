@@ -1,11 +1,10 @@
 """Errors and checks of input: one clear line each, the same on the command line and in Python."""
 
 import os
-import platform
 import re
-import threading
 import time
 import traceback
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from errno import ENOLCK, ENOSYS, ENOTSUP
@@ -16,7 +15,7 @@ from typing import Any
 BROUGHT = dict.fromkeys(("torch", "torchvision", "loky", "safetensors"), "train")  # by extra
 BROUGHT |= {"jupyterlab": "lab", "dask": "cluster", "distributed": "cluster"}
 BROUGHT |= dict.fromkeys(("latex2mathml", "mistune"), "site")
-DAYS = 7  # an interrupted life may go on for so long
+DAYS = 7  # interrupted training may go on for so long
 
 
 class CplabError(Exception):
@@ -122,7 +121,7 @@ def quote(value: object) -> str:
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """A file to write to, which takes the place of `path` once it is whole."""
-    partial = path.with_suffix(f".{host_name()}.{os.getpid()}.{threading.get_ident()}.partial")
+    partial = path.with_suffix(f".{uuid.uuid4().hex[:12]}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield partial
@@ -150,36 +149,13 @@ def lock_file(path: Path) -> Iterator[None]:
 
 
 def tidy() -> None:
-    """Remove from the cache what interruptions left and nobody needs: half-written files and locks
-    of processes that are dead, checkpoints that nobody came back for."""
-    from filelock import FileLock, Timeout
-
+    """Remove from the cache what interruptions left and nobody came back for in a week: parts of
+    files, locks, checkpoints."""
     for pattern in ("*/*.partial", "locks/*", "checkpoints/*"):
         for path in cache_dir().glob(pattern):
-            with suppress(OSError, Timeout):
-                old = time.time() - path.stat().st_mtime > DAYS * 86400
-                if is_partial_file(path) or (old and path.parent.name == "checkpoints"):
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > DAYS * 86400:
                     path.unlink()
-                elif path.suffix == ".lock":
-                    with FileLock(path).acquire(blocking=False):
-                        path.unlink()
-
-
-def is_partial_file(path: Path) -> bool:
-    """Whether a process of this machine died while it wrote this file."""
-    found = re.search(r"\.([^.]*)\.(\d{1,9})\.\d+\.partial$", path.name)
-    if not found or found[1] != host_name() or os.name != "posix":
-        return False
-    try:
-        os.kill(int(found[2]), 0)
-    except OSError as error:
-        return isinstance(error, ProcessLookupError)  # else it is somebody else's
-    return False
-
-
-def host_name() -> str:
-    """This machine's, without dots."""
-    return platform.node().replace(".", "-")
 
 
 def one_of(what: str, value: object, allowed: Iterable) -> Any:

@@ -90,44 +90,9 @@ class Window(NamedTuple):
         return repr(tuple(self))
 
 
-def checked_later(name: str, value: Any) -> Any:
-    """Of a field that the run itself checks."""
-    return value
-
-
-def setting(
-    default: Any, check: Callable | None = None, names: Iterable[str] = (), always: bool = False
-) -> Any:
-    """A field of a run; its words for the command line are those of the docstring.
-
-    Arguments: check, (name, value) -> value or CplabError; names, what it takes where there is no
-        check, and what the help lists; always, it stands in every key, the profile's for None.
-    """
-    names = tuple(names)
-    check = check or partial(one_of, allowed=names)
-    return field(default=default, metadata={"check": check, "names": names, "always": always})
-
-
 def check_dataset(value: Any) -> str:
     """A set of images by its name, or one of somebody's own."""
     return value if is_own(value) else one_of("dataset", value, DATASETS)
-
-
-def check_fields(spec: Any, profile: Profile | None = None) -> None:
-    """Each field of a spec as its check gives it. What the check cannot take apart is refused; None
-    stays where it is the default, or is what the profile has if the field stands in every key."""
-    for f in fields(spec):
-        value = given = getattr(spec, f.name)
-        if value is None and f.default is None:
-            if not f.metadata["always"]:
-                continue
-            value = getattr(profile, f.name)
-        try:
-            value = f.metadata.get("check", checked_later)(f.name, value)
-        except (TypeError, ValueError) as error:
-            raise CplabError(f"{f.name} {quote(value)} is not allowed: {error}") from error
-        if value is not given:
-            assign(spec, **{f.name: value})
 
 
 Epochs = Annotated[int, BeforeValidator(refuse_bool), Field(ge=0, le=LONGEST)]

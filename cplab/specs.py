@@ -15,17 +15,15 @@ from typing import (
     Annotated,
     Any,
     ClassVar,
-    Literal,
     TypeVar,
     dataclass_transform,
-    get_args,
-    get_origin,
 )
 
 import pydantic.dataclasses
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from cplab.checks import CplabError, quote, require
+from cplab.checks import assign as assign
 
 # Where each class of specs is that every lab uses; the studies' are in cplab.studies.SPECS.
 SPECS: dict[str, Any] = {"Run": "cplab.runs:Run"}
@@ -38,7 +36,7 @@ Class = TypeVar("Class", bound=type)
 def refuse_bool(value: Any) -> Any:
     """`value`, unless it is True or False, which count as 1 and 0 elsewhere in Python."""
     if isinstance(value, bool):
-        raise ValueError("it is no number")
+        raise ValueError("it should be a number")
     return value
 
 
@@ -133,64 +131,31 @@ def spec_class(cls: Class) -> Class:
     return made
 
 
-def assign(spec: object, **values: object) -> None:
-    """Set fields of a frozen dataclass, in its __post_init__."""
-    for name, value in values.items():
-        object.__setattr__(spec, name, value)
-
-
 def in_one_line(error: ValidationError, cls: Any = None) -> str:
     """What is wrong, what is allowed, and what to do, of the first of pydantic's errors.
 
     Arguments: cls, the class whose fields are meant.
     """
     first = error.errors(include_url=False)[0]
-    where = [str(part) for part in first["loc"]]
-    named = getattr(cls, "__pydantic_fields__", {})
-    if where and where[0].isdigit() and int(where[0]) < len(named):  # given by its place
-        where[0] = [*named][int(where[0])]
-    if first["type"] == "unexpected_keyword_argument":
-        near = difflib.get_close_matches(where[0], named, 1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        allowed = ", ".join(named)
-        return f"unknown field {where[0]!r} of {cls.__name__}{hint}: choose one of {allowed}"
-    if first["type"] == "missing":
-        return f"{where[0]} is missing{f' in {cls.__name__}' if cls else ''}: give it a value"
-    if first["type"] == "unexpected_positional_argument":
-        return f"{cls.__name__} takes {len(named)} values at most: give them by name"
+    where, names = [str(part) for part in first["loc"]], [*getattr(cls, "__pydantic_fields__", ())]
+    if where and where[0].isdigit() and int(where[0]) < len(names):  # given by its place
+        where[0] = names[int(where[0])]
     name = ".".join(where)
-    field = named.get(where[0]) if len(where) == 1 else None
-    how = describe_field(field) if field else f"{first['msg'][0].lower()}{first['msg'][1:]}"
-    if how.startswith("choose"):
-        return f"unknown {name} {quote(first['input'])}: {how}"
-    return f"{name} {quote(first['input'])} is not allowed: {how}"
-
-
-def describe_field(field: Any) -> str:
-    """What to give for a field, by its annotation: `give a whole number from 0 to 9`."""
-    kind, bounds = field.annotation, [*field.metadata]
-    if names := [part for part in get_args(kind) if part is not type(None)]:
-        kind = kind if get_origin(kind) is Literal else names[0]
-    if get_origin(kind) is Annotated:
-        kind, *more = get_args(kind)
-        bounds += more
-    if get_origin(kind) is Literal:
-        return f"choose one of {', '.join(map(str, names))}"
-    said: dict[str, Any] = {}
-    for bound in bounds:
-        for part in getattr(bound, "metadata", (bound,)):
-            said |= {n: getattr(part, n) for n in ("ge", "gt", "le", "lt") if hasattr(part, n)}
-    whole = kind is int
-    low = f"above {said['gt']:g}" if "gt" in said else ""
-    low = f"from {said['ge']:g}" if "ge" in said else low
-    if whole and "lt" in said:
-        said["le"] = said["lt"] - 1
-    high = said.get("le")
-    high = f"to {high:d}" if whole and high else f"to {high:g}" if high is not None else ""
-    if not high and "lt" in said:
-        high = f"{'to ' if low else ''}below {said['lt']:g}"
-    what = {int: "a whole number", float: "a number", bool: "yes or no", str: "a text"}
-    return " ".join(filter(None, ("give", what.get(kind, "another"), low, high)))
+    if first["type"] == "unexpected_keyword_argument":
+        near = difflib.get_close_matches(name, names, 1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        allowed = ", ".join(names)
+        return f"unknown field {name!r} of {cls.__name__}{hint}: choose one of {allowed}"
+    if first["type"] == "missing":
+        return f"{name} is missing: give it a value"
+    if first["type"] == "unexpected_positional_argument":
+        return f"{cls.__name__} takes {len(names)} values at most: give them by name"
+    if first["type"] == "literal_error":
+        allowed = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
+        return f"unknown {name} {quote(first['input'])}: choose one of {allowed}"
+    rule = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+    rule = rule.replace("a valid boolean, unable to interpret input", "yes or no")
+    return f"{name} {quote(first['input'])} is not allowed: {rule}"
 
 
 # Specs as plain data ------------------------------------------------------------------------------
@@ -198,7 +163,7 @@ def describe_field(field: Any) -> str:
 
 def as_plain(value: Any) -> Any:
     """A field as plain data: a spec in it as a dictionary that names its kind."""
-    if hasattr(value, "canonical"):
+    if isinstance(value, Spec):
         return {"kind": type(value).__name__, **value.plain()}
     return [as_plain(v) for v in value] if isinstance(value, tuple) else value
 
@@ -248,7 +213,7 @@ def kinds() -> dict[str, Any]:
 
 def check_spec(spec: Any) -> Any:
     """`spec`, if it is one. Raises CplabError."""
-    require(hasattr(spec, "canonical"), f"{quote(spec)} is no run: give cplab.Run(...)")
+    require(isinstance(spec, Spec), f"{quote(spec)} is no run: give cplab.Run(...)")
     return spec
 
 
@@ -270,110 +235,11 @@ def type_adapter(of: Any) -> TypeAdapter:
 
 def check_values(spec: Any, values: dict) -> None:
     """Raise ValueError unless values are of the type that a spec's class says, and can be its."""
-    if hasattr(spec, "form"):
-        if wrong := explain_mismatch(values, spec.form):
-            raise ValueError(wrong)
-        return spec.check_values(values)
     try:
         type_adapter(spec.Values).validate_python(values, strict=True)
     except ValidationError as error:
         raise ValueError(in_one_line(error)) from None
     spec.check_values(values)
-
-
-# For specs that are not converted yet -------------------------------------------------------------
-
-
-def register(cls: Any) -> Any:
-    for name in ("plain", "canonical", "call", "check_values", "__getstate__", "heading", "always"):
-        if name == "__getstate__" or not hasattr(cls, name):
-            setattr(cls, name, vars(Spec)[name])
-    if not hasattr(cls, "key"):
-        cls.key = property(vars(Spec)["key"].func)
-    return cls
-
-
-def key(spec: Any) -> str:
-    return spec.key
-
-
-def plain(spec: Any) -> dict[str, Any]:
-    return spec.plain()
-
-
-def canonical(spec: Any) -> str:
-    return spec.canonical()
-
-
-def python_call(spec: Any) -> str:
-    return spec.call()
-
-
-def alter(like: Any, values: dict[str, Any]) -> Any:
-    return like(**values) if isinstance(like, type) else replace(like, **values)
-
-
-def count(value: Any) -> bool:
-    """A whole number from 0."""
-    return type(value) is int and 0 <= value < 2**53
-
-
-def finite(value: Any) -> bool:
-    """A finite number."""
-    return type(value) in (int, float) and math.isfinite(value)
-
-
-def positive(value: Any) -> bool:
-    return finite(value) and value >= 0
-
-
-def fraction(value: Any) -> bool:
-    return finite(value) and 0 <= value <= 1
-
-
-def accept_any(value: Any) -> bool:
-    return True
-
-
-def word(value: Any) -> bool:
-    """A text on one line, of at most 200 letters."""
-    return type(value) is str and len(value) <= 200 and value.isprintable()
-
-
-def data(value: Any) -> bool:
-    """Finite numbers, texts, nothing, and lists and dictionaries of these."""
-    if type(value) in (list, dict):
-        return all(map(data, value.values() if type(value) is dict else value))
-    return value is None or type(value) in (str, bool) or finite(value)
-
-
-def explain_mismatch(value: Any, form: Any) -> str:
-    """What is wrong with plain data that are not of a form, in words; nothing where they are.
-
-    Arguments: form, a function of one value; [form] for a list of such values; {name: form} for a
-        dictionary with these names, of which those that end in ? may be absent, {str: form} for one
-        with any short names.
-
-    >>> explain_mismatch({"accuracy": 7}, {"accuracy": fraction, "seconds?": positive})
-    'accuracy cannot be 7'
-    """
-    if isinstance(form, dict) and type(value) is dict:
-        for name in form:
-            if name is not str and name not in value and name[-1] != "?":
-                return f"{name} is missing"
-        for name, part in value.items():
-            inner = form.get(name) or form.get(f"{name}?") or (word(name) and form.get(str))
-            if not inner:
-                return f"{name!r:.40} cannot be in it"
-            if wrong := explain_mismatch(part, inner):
-                return f"{name} {wrong}"
-        return ""
-    if isinstance(form, list) and type(value) is list:
-        inner = form[0]
-        if callable(inner) and all(map(inner, value)):
-            return ""
-        return next(filter(None, (explain_mismatch(v, inner) for v in value)), "")
-    return "" if callable(form) and form(value) else f"cannot be {value!r:.40}"
 
 
 def same_length(length: int, *columns: list) -> None:

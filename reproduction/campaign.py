@@ -16,7 +16,7 @@ from typing import Any
 from cplab import quantities
 from cplab.checks import Cancelled, CplabError, one_of, whole
 from cplab.profiles import PROFILES
-from cplab.results import collect, estimate, find, tables
+from cplab.results import collect, estimate, find, store, tables
 from cplab.runs import Run
 from cplab.studies.pruning import MATERIALS, SIZES, KernelPruning, KernelSplit, random_split
 
@@ -295,7 +295,7 @@ def status(profile: str = "paper", exhibits: list[str] | None = None) -> Iterato
     for exhibit in choose(exhibits):
         every = [spec for seed in range(SEEDS) for spec in exhibit.of(profile, seed)]
         missing = exhibit.missing(every)
-        sizes = {tables.size_of(spec): spec for spec in missing}.values()
+        sizes = {store.size_of(spec): spec for spec in missing}.values()
         machines = [measured_on(spec) for spec in sizes]
         seconds = None
         if all(machines):

@@ -20,16 +20,16 @@ from cplab import CplabError, Run, cli, results
 
 # One of each kind.
 CALLS = r"""
-Run(onset=float("nan"))  ->  onset nan is not allowed: give a whole number from 0
+Run(onset=float("nan"))  ->  onset nan is not allowed: it should be a finite number
 Run(onset=np.array([1, 2]))  ->  onset array([1, 2])
 Run(onset=None)  ->  onset None
-Run(seed=2**31)  ->  seed 2147483648 is not allowed: give a whole number from 0 to 2147483647
+Run(seed=2**31)  ->  seed 2147483648 is not allowed: it should be less than 2147483648
 Run(seed=True)  ->  seed True
 Run(seed=10**5000)  ->  seed of type int
-Run(momentum=1)  ->  momentum 1 is not allowed: give a number from 0 to below 1
+Run(momentum=1)  ->  momentum 1 is not allowed: it should be less than 1
 Run(rate=torch.ones(3))  ->  rate tensor([1., 1., 1.])
 Run(weight_decay=11)  ->  weight_decay 11
-Run(augment="maybe")  ->  augment 'maybe' is not allowed: give yes or no
+Run(augment="maybe")  ->  augment 'maybe' is not allowed: it should be yes or no
 Run(optimizer="adam", momentum=0.5)  ->  momentum 0.5
 Run(model="allcnn-" + "9" * 300)  ->  model 'allcnn-99999999999999999999999999
 Run(model="vgg\nnet")  ->  model 'vgg\nnet'
@@ -42,7 +42,7 @@ Run(deficit="blur:left", length=1)  ->  deficit 'blur:left'
 Run(deficit="none", length=3)  ->  length 3
 Run(deficit=print, length=3)  ->  print (builtin_function_or_method)
 Run(recovery=0)  ->  a run of 0 epochs
-Run(onset=60_000, recovery=60_000)  ->  a run of 120000 epochs
+Run(onset=6_000, recovery=6_000)  ->  a run of 12000 epochs
 Run(windows="blank@1+x")  ->  epochs of a window 'x'
 Run(windows=[("blank", 0, 1)] * 200)  ->  more than 100 windows
 Run(treatments="shrink-2@1")  ->  strength of shrink '2'

@@ -21,11 +21,11 @@ BUMP = (
 
 
 def rates(run):
-    return [step.lr for step in run.life]
+    return [step.lr for step in run.timeline]
 
 
 def deficits_of(run):
-    return [step.deficit for step in run.life]
+    return [step.deficit.name for step in run.timeline]
 
 
 # Schedules --------------------------------------------------------------------------------------
@@ -302,7 +302,7 @@ def test_every_field_is_part_of_the_key_and_of_what_is_shared(field):
     run = Run("blur", 1, 2, profile="ci", schedule="paper")
     other = replace(run, **{field: OTHER.get(field, 7)})
     assert other.key != run.key
-    assert (other.trunk_key, other.life) != (run.trunk_key, run.life)
+    assert (other.trunk_key, other.timeline) != (run.trunk_key, run.timeline)
 
 
 @given(runs(treated=True))
@@ -319,4 +319,4 @@ def test_call_says_no_more_than_it_must():
 @given(runs(treated=True))
 def test_a_run_survives_the_way_to_another_process(run):
     other = copy.copy(run)  # as pickle does it
-    assert (other, other.key, other.life) == (run, run.key, run.life)
+    assert (other, other.key, other.timeline) == (run, run.key, run.timeline)

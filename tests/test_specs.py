@@ -99,9 +99,9 @@ def test_a_spec_in_a_spec_is_said_plainly_too(fields):
     ("fields", "line"),
     [
         ({"dataset": "cifar"}, "unknown dataset 'cifar': choose one of mnist, practice"),
-        ({"gamma": 0}, "gamma 0 is not allowed: give a number above 0 to 1"),
-        ({"seed": -1}, "seed -1 is not allowed: give a whole number from 0"),
-        ({"seed": True}, "seed True is not allowed: give a whole number from 0"),
+        ({"gamma": 0}, "gamma 0 is not allowed: it should be greater than 0"),
+        ({"seed": -1}, "seed -1 is not allowed: it should be greater than or equal to 0"),
+        ({"seed": True}, "seed True is not allowed: it should be a number"),
         ({"gama": 1}, "unknown field 'gama' of Search (did you mean gamma?): choose one of"),
         ({"seed": "9" * 5000}, "seed '9999"),
     ],

@@ -6,7 +6,6 @@ import random
 import re
 import statistics
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
@@ -220,14 +219,15 @@ def sweep(
     if progress and missing:
         announce(missing, measures)
     total = sum(root.epochs for root in trees(missing))
-    with show_progress(total, hidden=not (progress and total)) as advance:
+    with progress_bar(total, hidden=not (progress and total)) as bar:
 
         def tell(spec: Any, row: dict) -> None:
-            advance("epoch" in row, f"{len(known)} of {len(set(every))} results")
+            bar.update("epoch" in row)
             report(spec, row)
 
         for spec, result in collect(missing, measures, report=tell, **how):
             known[spec] = result
+            bar.set_postfix_str(f"{len(known)} of {len(set(every))} results", refresh=False)
     return [known[spec] for spec in every]
 
 
@@ -254,34 +254,14 @@ def say_duration(seconds: float | None) -> str:
     return f"about {seconds:.0f} seconds"
 
 
-@contextmanager
-def show_progress(total: int, hidden: bool) -> Iterator[Callable[[int, str], None]]:
-    """A function (epochs done since, words) that moves a bar on standard error, or, where that is
-    no terminal, writes a line after ten seconds and then every minute."""
+def progress_bar(total: int, hidden: bool) -> Any:
+    """A bar on standard error, or, where that is no terminal, a line a minute."""
     from tqdm import tqdm
 
-    if hidden or sys.stderr.isatty():
-        with tqdm(total=total, unit="epoch", file=sys.stderr, delay=0.01, disable=hidden) as bar:
-
-            def advance(epochs: int, words: str) -> None:
-                bar.update(epochs)
-                bar.set_postfix_str(words, refresh=False)
-
-            yield advance
-        return
-    done, began = 0, time.monotonic()
-    due = began + 10
-
-    def write(epochs: int, words: str) -> None:
-        nonlocal done, due
-        done, now = done + epochs, time.monotonic()
-        if now >= due and done:
-            left = say_duration((total - done) * (now - began) / done)
-            line = f"Epoch {done} of {total}, {words}; {left} left."
-            print(line, file=sys.stderr, flush=True)
-            due = now + 60
-
-    yield write
+    terminal = sys.stderr.isatty()
+    line = "{n_fmt} of {total_fmt} epochs{postfix}, {remaining} left\n"
+    how = {"delay": 0.01} if terminal else {"delay": 10, "mininterval": 60, "bar_format": line}
+    return tqdm(total=total, unit="epoch", file=sys.stderr, disable=hidden, **how)
 
 
 def at_hand(

@@ -27,7 +27,8 @@ from cplab.specs import Outdated
 SHIPPED = Path(__file__).parents[1] / "shipped"
 SUMS = "SHA256SUMS"
 RUN_COLUMNS = tuple(f.name for f in fields(Run))
-LIGHT = ("key", "kind", "version", *RUN_COLUMNS, "spec", "accuracy", "seconds", *HOW)
+LIGHT = ("key", "kind", "version", *RUN_COLUMNS, "spec", "size", "epochs", "accuracy", "seconds")
+LIGHT += HOW
 CURVE = tuple(f"curve.{name}" for name in MEASURED)
 HEAVY = (*CURVE, "values", "measured", "own")
 
@@ -40,6 +41,17 @@ def warn(text: str) -> None:
     warnings.warn(text, ResultWarning, stacklevel=3)
 
 
+def size_of(spec: Any) -> str:
+    """What specs have in common that take about as long.
+
+    >>> size_of(Run())
+    'Run course cifar10 allcnn-16 native'
+    """
+    names = ("profile", "dataset", "model", "arithmetic", "size")
+    values = (specs.as_plain(getattr(spec, name, None)) for name in names)
+    return " ".join([type(spec).__name__, *(str(value) for value in values if value is not None)])
+
+
 # Shipped results ----------------------------------------------------------------------------------
 
 
@@ -49,6 +61,7 @@ def flatten(result: Result) -> dict[str, Any]:
     spec = result.spec
     row: dict[str, Any] = dict.fromkeys((*LIGHT, *HEAVY))
     row |= {"key": result.key, "kind": result.kind, "version": spec.version}
+    row |= {"size": size_of(spec), "epochs": getattr(spec, "epochs", 1)}
     row |= {name: getattr(result, name) for name in ("seconds", *HOW)}
     row["accuracy"] = result.accuracy if "accuracy" in result.values else None
     if isinstance(spec, Run):
@@ -126,7 +139,8 @@ class Archive:
 
         tables = [self.read(name, LIGHT) for name in self.files]
         if not tables:
-            return pa.Table.from_pylist([], pa.schema([(name, pa.string()) for name in LIGHT]))
+            types = {name: pa.int64() if name == "version" else pa.string() for name in LIGHT}
+            return pa.schema(types).empty_table()
         return pa.concat_tables(tables, promote_options="permissive")
 
     @cached_property

@@ -3,15 +3,13 @@
 import json
 import math
 import statistics
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from cplab import specs
 from cplab.checks import CplabError, one_of
 from cplab.deficits import canonical_name
 from cplab.profiles import PROFILES
@@ -123,57 +121,31 @@ def has_value(rows: Any, name: str, value: Any) -> Any:
 # How long results took ----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Timing:
-    """How long a result took: seconds an epoch (or for everything, of specs without epochs)."""
+class Timing(NamedTuple):
+    """How long a result took: seconds an epoch, or in all where its spec has none."""
 
     key: str
-    size: tuple
     seconds: float
     device: str
     kept: float = 0.0  # when, of one's own; 0 of a shipped one
 
 
-def size_of(spec: Any) -> tuple:
-    """What specs have in common that take about as long."""
-    names = ("profile", "dataset", "model", "arithmetic", "size")
-    return (type(spec).__name__, *(getattr(spec, name, None) for name in names))
-
-
-def timing(result: Result, kept: float = 0.0) -> Timing:
-    seconds = result.seconds / max(1, getattr(result.spec, "epochs", 1))
-    return Timing(result.key, size_of(result.spec), seconds, result.device, kept)
-
-
-@lru_cache(maxsize=20)
-def shipped_timings(archive: store.Archive, kind: str) -> dict[tuple, list[Timing]]:
-    """Those of the shipped results of a kind, by size."""
-    found = defaultdict[tuple, list[Timing]](list)
-    for row in archive.light.to_pylist():
-        if row["kind"] != kind:
-            continue
-        if kind == "Run":
-            size = (kind, row["profile"], row["dataset"], row["model"], row["arithmetic"], None)
-            epochs = row["onset"] + row["length"] + row["recovery"]
-        else:
-            try:
-                spec = store.spec_of(row)
-            except specs.Outdated:
-                continue
-            size, epochs = size_of(spec), getattr(spec, "epochs", 1)
-        found[size].append(Timing(row["key"], size, row["seconds"] / epochs, row["device"]))
-    return found
-
-
 def similar(spec: Any) -> list[Timing]:
     """How long results of a spec's kind and size took: one's own, latest first, if there are any;
     else shipped ones."""
-    kind, size = type(spec).__name__, size_of(spec)
-    own = [timing(result, kept) for result, kept in live_results(kind)]
-    alike = [each for each in own if each.size == size]
-    if alike:
-        return sorted(alike, key=lambda each: -each.kept)
-    return shipped_timings(store.archive(), kind).get(size, [])
+    import pyarrow.compute as pc
+
+    size, kind = store.size_of(spec), type(spec)
+    own = [
+        Timing(result.key, result.seconds / getattr(result.spec, "epochs", 1), result.device, kept)
+        for result, kept in live_results(kind.__name__)
+        if store.size_of(result.spec) == size
+    ]
+    if own:
+        return sorted(own, key=lambda timing: -timing.kept)
+    alike = (pc.field("size") == size) & (pc.field("version") == kind.version)
+    rows = store.archive().light.filter(alike).to_pylist()
+    return [Timing(row["key"], row["seconds"] / row["epochs"], row["device"]) for row in rows]
 
 
 def seconds_per_epoch(spec: Any) -> float | None:
@@ -192,13 +164,14 @@ def seconds_per_epoch(spec: Any) -> float | None:
 
 def scaled_seconds(run: Run) -> float | None:
     """Seconds an epoch, from the runs of the nearest size whose network is of the same family."""
-    every = [*shipped_timings(store.archive(), "Run")]
-    every += [timing(result).size for result, _ in live_results("Run")]
-    family, work = run.family, work_of(run.profile, run.model)
-    near = [size for size in every if size[3].rpartition("-")[0] == family]
+    sizes = {*store.archive().light["size"].to_pylist()}
+    sizes |= {store.size_of(result.spec) for result, _ in live_results("Run")}
+    near = [size.split() for size in sizes if size.startswith("Run ")]
+    near = [size for size in near if size[3].rpartition("-")[0] == run.family]
     if not near:
         return None
-    _, profile, dataset, model, arithmetic, _ = min(
+    work = work_of(run.profile, run.model)
+    _, profile, dataset, model, arithmetic = min(
         near, key=lambda size: abs(math.log(work / work_of(size[1], size[3])))
     )
     other = Run(profile=profile, dataset=dataset, model=model, arithmetic=arithmetic)

@@ -13,7 +13,7 @@ import sys
 import warnings
 from argparse import SUPPRESS, ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib.util import find_spec
 from itertools import product
 from math import prod
@@ -210,14 +210,14 @@ def run_one(o: Namespace) -> None:
     cplab run Search --gamma 0.016 --seed 1
     cplab run 10da86ce08101b40 --measure trace
     """
-    spec = specs.alter(o.like, typed_fields(o))
+    spec = altered(o.like, typed_fields(o))
     cached = not o.fresh and bool(results.find(spec, measures(o)))
     [result] = results.sweep([spec], measures(o), fresh=o.fresh, device=o.device)
     if o.json:
         print(as_json(result, cached))
         return
     origin = result.source if cached else f"trained in {result.seconds:.1f} s,"
-    print(f"{numbers_of(result)} ({origin} result {result.key})\n{specs.python_call(result.spec)}")
+    print(f"{numbers_of(result)} ({origin} result {result.key})\n{result.spec.call()}")
     for name, found in result.measured.items():
         print(f"{name} measured after {len(found)} epochs")
     for name, source in result.own.items():
@@ -237,7 +237,7 @@ def run_many(o: Namespace) -> None:
     count, points = prod(map(len, given.values())), product(*given.values())
     few = count <= MOST_POINTS
     require(few, f"a sweep of {count} points is not allowed: give at most {MOST_POINTS} at a time")
-    wanted = [specs.alter(o.like, dict(zip(given, point, strict=True))) for point in points]
+    wanted = [altered(o.like, dict(zip(given, point, strict=True))) for point in points]
     if o.controls and not isinstance(wanted[0], runs.Run):
         raise CplabError(f"--controls is not allowed with {type(wanted[0]).__name__}: leave it out")
     if o.controls:
@@ -268,7 +268,7 @@ def print_means(found: list, names: Iterable[str]) -> None:
 
 
 def line_of(result: Any) -> str:
-    return f"{result.key} {result.source} {numbers_of(result)}  {specs.python_call(result.spec)}"
+    return f"{result.key} {result.source} {numbers_of(result)}  {result.spec.call()}"
 
 
 def as_json(result: Any, cached: bool) -> str:
@@ -350,13 +350,18 @@ def retrain_results(o: Namespace) -> int:
     return 1 if train_again([results.by_key(key) for key in o.KEY], o.device) else 0
 
 
+def altered(like: Any, values: dict[str, Any]) -> Any:
+    """A spec of a class, or one that differs from another in these values."""
+    return like(**values) if isinstance(like, type) else replace(like, **values)
+
+
 def train_again(found: Iterable[Any], device: str) -> int:
     """Train results again, print how each came out, and count those that are off."""
     off = 0
     for result in found:
         outcome, again = results.retrain(result, device)
         numbers = f"{numbers_of(result)} | {numbers_of(again)}"
-        print(f"{outcome:<5} {numbers}  {specs.python_call(result.spec)}", flush=True)
+        print(f"{outcome:<5} {numbers}  {result.spec.call()}", flush=True)
         off += outcome == "off"
     return off
 

@@ -20,7 +20,7 @@ from cplab.measure import parse_measures
 from cplab.results import find
 from cplab.results.store import archive
 from cplab.runs import Run
-from cplab.specs import check_spec, python_call
+from cplab.specs import check_spec
 from cplab.statistics import SEEDS, Contrast, Missing, PerSeed
 from cplab.studies.pruning import (
     KernelPruning,
@@ -119,7 +119,7 @@ def result(spec: Any, measure: str | tuple[str, ...] | dict[str, Any] = ()) -> A
     shipped = _shipped(archive(), check_spec(spec), tuple(parse_measures(measure).items()))
     if found := shipped or (None if _shipped_only.get() else find(spec, measure)):
         return found
-    what = f"{python_call(spec)}{f' with {measure}' if measure else ''}"
+    what = f"{spec.call()}{f' with {measure}' if measure else ''}"
     raise Missing(f"no result of {what}: compute it with cplab.sweep")
 
 
@@ -234,7 +234,7 @@ def harm(run: Run, clock: str = "stopped") -> Contrast:
 def check_window(run: Run) -> Run:
     """A run, unless all that it carries stands in `windows`, which no control leaves out alone."""
     line = "has its deficit in windows: give it as deficit, onset and length"
-    require(run.length or not run.windows, f"{python_call(run)} {line}")
+    require(run.length or not run.windows, f"{run.call()} {line}")
     return run
 
 
@@ -312,7 +312,7 @@ def trace_peak(run: Run, **how: Any) -> int:
     """
     curve = trace_curve(run, **how)
     if np.isfinite(curve).sum() < min(5, len(curve)):
-        raise Missing(f"no peak of {python_call(run)}: measure it after five epochs at least")
+        raise Missing(f"no peak of {run.call()}: measure it after five epochs at least")
     return int(np.nanargmax(curve)) + 1
 
 
@@ -335,7 +335,7 @@ def trace_at(run: Run, epoch: int = -1, **how: Any) -> float:
     """
     curve, at = trace_curve(run, **how), int(epoch)
     if not -len(curve) <= at < len(curve) or np.isnan(curve[at]):
-        raise Missing(f"{python_call(run)} has no trace after epoch {at}: choose another")
+        raise Missing(f"{run.call()} has no trace after epoch {at}: choose another")
     return float(curve[at])
 
 
@@ -354,7 +354,7 @@ def log2_of(run: Run, measure: Callable[[Run], float]) -> float:
     """The logarithm of a measure to the base 2. Raises: Missing where it is not above 0."""
     value = float(measure(run))
     if not value > 0:
-        why = f"{python_call(run)} has {value:g}, which has no logarithm"
+        why = f"{run.call()} has {value:g}, which has no logarithm"
         raise Missing(f"{why}: give a measure above 0")
     return float(np.log2(value))
 
@@ -449,7 +449,7 @@ def _accuracy_at(spec: Any, moment: float | str) -> float:
         return 100 * values["accuracy"][row]
     except (KeyError, TypeError, ValueError):
         raise Missing(
-            f"{python_call(spec)} was not measured at {moment}: see help(accuracy_at)"
+            f"{spec.call()} was not measured at {moment}: see help(accuracy_at)"
         ) from None
 
 
@@ -462,7 +462,7 @@ def kernel_split(pruning: KernelPruning, kernels: int) -> tuple[int, int]:
     values = result(pruning).values
     row = _kernel_rows(values).get(kernels)
     if row is None:
-        why = f"{python_call(pruning)} was not measured at {kernels} kernels"
+        why = f"{pruning.call()} was not measured at {kernels} kernels"
         raise Missing(f"{why}: give fewer, at least 2")
     return values["first"][row], values["second"][row]
 

@@ -39,7 +39,7 @@ def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> 
     name, source, apply = getattr(thing, "__name__", ""), "", thing
     more = (DECORATED.get(thing, {}) if plain else {}) if options is None else options
     own = not plain or is_own(thing)
-    closed = {"name", "apply", "source", "view", "parts", *(["form"] if own else [])}
+    closed = {"name", "apply", "source", "view", "parts"}
     for option in more:
         one_of(f"option of {name}", option, [known for known in usual if known not in closed])
     if own:
@@ -107,7 +107,7 @@ def dumps_own() -> str:
     """What is registered here, as Python writes plain data, for `load_own` in another process."""
     entries = []
     for entry in own_functions():
-        plain = [f.name for f in fields(entry) if f.name not in ("apply", "form", "parts")]
+        plain = [f.name for f in fields(entry) if f.name not in ("apply", "parts")]
         values = {name: getattr(entry, name) for name in plain}
         entries.append((type(entry).__module__, type(entry).__name__, values))
     return repr(entries)

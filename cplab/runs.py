@@ -5,8 +5,8 @@ clear epochs. All that training knows about time is the tuple that `Run.timeline
 them.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import field, fields, replace
+from collections.abc import Callable
+from dataclasses import fields, replace
 from functools import cache, cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
@@ -34,13 +34,10 @@ if TYPE_CHECKING:
 
 DATASETS = ("cifar10", "mnist", "fashion_mnist", "practice")
 OPTIMIZERS = ("sgd", "adam")
-ARITHMETICS = ("native", "float32")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 MEASURED = ("lr", "train_loss", "test_accuracy", "seconds")  # columns of a curve
 CLEAR = "none"  # the deficit of an epoch that has none
 LONGEST = 10_000  # epochs of a run
-EPOCHS = partial(whole, most=LONGEST)
-SHARED = 1000  # epochs, of timelines that many runs have in common
 # What the steps of a life hold; runs that agree in all other fields may share training.
 IN_STEPS = {"deficit", "onset", "length", "recovery", "schedule", "pace", "rate", "windows"}
 IN_STEPS |= {"skipped", "treatments"}
@@ -279,8 +276,7 @@ class Run(Spec):
         scale = self.rate * (1 / 50 if self.optimizer == "adam" else 1)
         every = (Window(self.deficit, self.onset, self.length), *self.windows)
         when = (self.end, self.recovery, self.skipped)
-        made = shared_steps if self.epochs <= SHARED else steps  # long ones would fill the memory
-        epochs = made(self.settings, self.schedule, scale, every, *when)
+        epochs = steps(self.settings, self.schedule, scale, every, *when)
         return add_treatments(epochs, self.treatments) if self.treatments else epochs
 
     def values(self, rows: list[dict]) -> dict:
@@ -351,6 +347,7 @@ def read_window(given: Any, size: int, end: int) -> Window:
     return window
 
 
+@lru_cache(maxsize=256)  # runs that differ in their seeds have the same
 def steps(
     p: Profile,
     schedule: str,
@@ -374,9 +371,6 @@ def steps(
             lr = scale * p.recovery_lr * part
         found.append(Step(known("+".join(names) or CLEAR), lr))
     return tuple(found)
-
-
-shared_steps = lru_cache(maxsize=4096)(steps)  # runs that differ in their seeds have one
 
 
 def add_treatments(

@@ -6,10 +6,9 @@ were; such a default is never changed afterwards. Each class of specs has a vers
 
 import difflib
 import hashlib
-import math
 import pkgutil
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import fields
 from functools import cache, cached_property, wraps
 from typing import (
     Annotated,

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from cplab import cli, results, specs, teach
+from cplab import cli, results, teach
 from cplab.checks import CplabError, Diverged, Exhausted
 from cplab.profiles import PROFILES
 from cplab.runs import Run
@@ -132,7 +132,7 @@ def test_another_kind_of_result_has_its_own_fields(cplab):
     assert (code, found["kind"], found["source"], found["cached"]) == (0, "Search", "shipped", True)
     found = json.loads(cplab("run Retraining --kind random --json")[1])
     spec = pruning.Retraining("random", search=pruning.Search())
-    assert (found["key"], found["source"]) == (specs.key(spec), "shipped")
+    assert (found["key"], found["source"]) == (spec.key, "shipped")
 
 
 # Sweeps -----------------------------------------------------------------------------------------

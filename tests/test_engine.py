@@ -436,7 +436,7 @@ def test_a_loss_that_is_not_finite_is_said_with_its_run_after_the_others_are_don
     absurd, sound = (a_run(onset=2, rate=rate) for rate in (5e5, 1))
     with pytest.raises(Diverged) as error:
         dict(train_all([absurd], Context("cpu", workers=1)))
-    says(error, specs.canonical(absurd), "1e+04")
+    says(error, absurd.canonical(), "1e+04")
     found, raised = grown([absurd, replace(absurd, rate=9e5), sound])
     assert found == {sound: alone(sound)}
     assert "1 more" in str(raised)
@@ -538,7 +538,7 @@ def test_a_network_with_nothing_to_measure_has_no_result_and_the_others_go_on(mo
     assert "not finite" in str(raised)
     assert "smaller learning rate" in str(raised)
     assert len(found) == 1
-    assert sum(specs.canonical(run) in str(raised) for run in some) == 1
+    assert sum(run.canonical() in str(raised) for run in some) == 1
     assert not files()
 
 
@@ -580,7 +580,7 @@ def test_what_cannot_be_measured_on_a_network_is_refused_before_it_is_trained(
     run = a_run(model=model)
     with pytest.raises(CplabError) as error:
         grown([run], {name: "end"})
-    says(error, name, words, specs.canonical(run), "ask without it")
+    says(error, name, words, run.canonical(), "ask without it")
     assert "learning rate" not in str(error.value)
     assert error.type is CplabError
     assert error.value.exit_code == 2

@@ -18,7 +18,6 @@ from cplab.engine import checkpoints
 from cplab.layers import rescale_layers
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
 from cplab.runs import Event, Step
-from cplab.specs import canonical
 from cplab.tasks import Classification, TrainState
 
 STOPPED = "stopped: ask for the same again to go on from its last checkpoint"
@@ -55,7 +54,7 @@ def train(
             if not math.isfinite(loss):
                 raise Diverged(
                     f"the loss is {loss} at epoch {epoch} (learning rate {part.lr:.3g}): no result "
-                    f"is kept of {canonical(run)}; take a smaller learning rate"
+                    f"is kept of {run.canonical()}; take a smaller learning rate"
                 )
             row |= {"epoch": epoch, "lr": part.lr, "train_loss": loss}
             row |= task.test(state.net, images)

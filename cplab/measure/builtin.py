@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from cplab.checks import CplabError
 from cplab.measure.measurements import AT_BIRTH, measurement
-from cplab.specs import finite, fraction, positive, word
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 FACTORED, CURVED = 50, 200  # images of Kronecker factors and of the Hessian, the first so many
 
 
-@measurement(label="Fisher trace", form={"trace": [finite], "log_det": finite, "seconds": positive})
+@measurement(label="Fisher trace")
 def measure_trace(net: nn.Module, images: Images) -> dict:
     """Fisher trace by layer, and its log-determinant.
 
@@ -39,9 +38,7 @@ def measure_trace(net: nn.Module, images: Images) -> dict:
     }
 
 
-@measurement(
-    label="squared Jacobian", form={"layers": [word], "jacobian": [positive], "seconds": positive}
-)
+@measurement(label="squared Jacobian")
 def measure_jacobian(net: nn.Module, images: Images) -> dict:
     """Squared Jacobian of the logits by layer: the trace without the softmax's certainty.
 
@@ -54,18 +51,7 @@ def measure_jacobian(net: nn.Module, images: Images) -> dict:
     return {"layers": list(found), "jacobian": list(found.values()), "seconds": seconds}
 
 
-@measurement(
-    label="information",
-    when="end",
-    form={
-        "layers": [word],
-        "information": [finite],
-        "information_error": [finite],
-        "filters?": [[[[finite]]]],
-        "sharpness?": finite,
-        "seconds": positive,
-    },
-)
+@measurement(label="information", when="end")
 def measure_ending(net: nn.Module, images: Images) -> dict:
     """Information by layer, first filters and sharpness.
 
@@ -94,7 +80,7 @@ def measure_ending(net: nn.Module, images: Images) -> dict:
     return {**found, "seconds": time.perf_counter() - began}
 
 
-@measurement(label="weight norms", form={"layers": [word], "norms": [positive]})
+@measurement(label="weight norms")
 def measure_weight_norms(net: nn.Module, images: Images) -> dict:
     """Frobenius norm of each layer's weight.
 
@@ -110,11 +96,7 @@ def measure_weight_norms(net: nn.Module, images: Images) -> dict:
     return {"layers": list(norms), "norms": list(norms.values())}
 
 
-@measurement(
-    label="accuracy on blurred images",
-    images=5000,
-    form={"clear": fraction, "blurred": fraction, "adapted": fraction},
-)
+@measurement(label="accuracy on blurred images", images=5000)
 def measure_blurred(net: nn.Module, images: Images) -> dict:
     """Accuracy on blurred test images, and on the same ones clear.
 
@@ -137,7 +119,7 @@ def measure_blurred(net: nn.Module, images: Images) -> dict:
     return {name: count / len(y) for name, count in right.items()}
 
 
-@measurement(label="share of the right eye", images=1000, form=[fraction])
+@measurement(label="share of the right eye", images=1000)
 def measure_eye_shares(net: nn.Module, images: Images) -> list[float]:
     """The right eye's share of each neuron that is the first to have both eyes.
 
@@ -149,12 +131,7 @@ def measure_eye_shares(net: nn.Module, images: Images) -> list[float]:
     return [round(share, 4) for share in eyes.right_shares(net, images.normal(images.test_x))]
 
 
-@measurement(
-    label="each eye",
-    images=5000,
-    when="end",
-    form={"both": fraction, "closed": [fraction], "mean_map": [fraction], "adapted": [fraction]},
-)
+@measurement(label="each eye", images=5000, when="end")
 def measure_each_eye(net: nn.Module, images: Images) -> dict:
     """Accuracy with both eyes, and with the left and the right alone, read in three ways.
 
@@ -164,14 +141,7 @@ def measure_each_eye(net: nn.Module, images: Images) -> dict:
     return eyes.each_eye(net, images.normal(images.test_x), images.test_y)
 
 
-@measurement(
-    label="gauges of plasticity",
-    images=512,
-    form={
-        **{"layers": [word], "norms": [positive], "gradient": positive, "loss": positive},
-        **{"dead": [fraction], "rank": positive},
-    },
-)
+@measurement(label="gauges of plasticity", images=512)
 def measure_gauges(net: nn.Module, images: Images) -> dict:
     """What is said to show how well a network still learns, on clear training images.
 

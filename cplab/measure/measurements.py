@@ -7,14 +7,13 @@ import copy
 import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cplab import registry
 from cplab.checks import CplabError, Diverged, assign, many, one_of, quote, require, whole
 from cplab.own.trials import trial
 from cplab.runs import LONGEST
-from cplab.specs import canonical, data
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,7 +37,6 @@ class Measurement:
     source: the text of a student's own, else empty.
     images: how many of the training images, and of the test images, it is given; None for all.
     when: "every" epoch or at the "end", where a run does not say.
-    form: what it gives, as specs.explain_mismatch takes it; results of others are held to it.
 
     >>> MEASUREMENTS["weight_norms"].label
     'weight norms'
@@ -52,7 +50,6 @@ class Measurement:
     source: str = ""
     images: int | None = 500
     when: str = "every"
-    form: Any = field(default=data, compare=False)
 
     def __post_init__(self) -> None:
         one_of("when", self.when, WHEN)
@@ -201,7 +198,7 @@ def measure_after(names: list[str], spec: Any, row: dict, *given: Any) -> None:
             how = ", or take a smaller learning rate" if isinstance(error, Diverged) else ""
             raise type(error)(
                 f"no {name} after epoch {row['epoch']} ({error}): no result is kept of "
-                f"{canonical(spec)}; ask without it{how}"
+                f"{spec.canonical()}; ask without it{how}"
             ) from error.__cause__ or error
 
 

@@ -43,7 +43,7 @@ class Result:
 
     @cached_property
     def key(self) -> str:
-        return specs.key(self.spec)
+        return self.spec.key
 
     @property
     def kind(self) -> str:
@@ -107,7 +107,7 @@ class Result:
         if not self.own:
             del written["own"]
         head = {"key": self.key, "kind": self.kind, "version": self.spec.version}
-        return {**head, "spec": specs.plain(self.spec), **written}
+        return {**head, "spec": self.spec.plain(), **written}
 
     def file(self) -> dict[str, str]:
         """What the file of one's own result says: `parse` reads it."""

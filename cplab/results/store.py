@@ -71,7 +71,7 @@ def flatten(result: Result) -> dict[str, Any]:
         for name in MEASURED:
             row[f"curve.{name}"] = [epoch[name] for epoch in result.curve]
     else:
-        row |= {"spec": json.dumps(specs.plain(spec)), "values": json.dumps(result.values)}
+        row |= {"spec": json.dumps(spec.plain()), "values": json.dumps(result.values)}
         row["accuracy"] = row["accuracy"] if isinstance(row["accuracy"], float) else None
     row["measured"] = json.dumps(result.measured) if result.measured else None
     row["own"] = json.dumps(result.own) if result.own else None
@@ -257,7 +257,7 @@ def find(spec: Any, measure: Any = ()) -> Result | None:
     >>> round(find(Run(deficit="blur", length=8, seed=0)).accuracy, 2)
     0.57
     """
-    measures, key = parse_measures(measure), specs.key(specs.check_spec(spec))
+    measures, key = parse_measures(measure), specs.check_spec(spec).key
     old = shipped(key, spec)
     if old is not None and old.covers(measures):
         return old

@@ -3,6 +3,7 @@ one network to another, and the map of harms."""
 
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -12,7 +13,7 @@ import pandas as pd
 from bokeh.models import ColumnDataSource, FactorRange, Range1d
 from bokeh.plotting import figure
 
-from cplab import data, models, quantities, results, specs, statistics
+from cplab import data, models, quantities, results, statistics
 from cplab.lab.live import Clock, describe_cost
 from cplab.lab.surface import buttons
 from cplab.runs import Run
@@ -78,7 +79,7 @@ class TreatmentBench(Bench):
     def _run(self, deficit: str, treatment: str, moment: int) -> Run:
         written = treatment if "@" in treatment else f"{treatment}@{{}}"
         fields = {"deficit": deficit, "treatments": written.format(moment)}
-        return specs.alter(self._like, fields)
+        return replace(self._like, **fields)
 
     @property
     def asked(self) -> Run:
@@ -263,12 +264,12 @@ def harms_of_all(like: Run) -> dict[str, np.ndarray]:
     >>> [len(points) for points in harms_of_all(Run("blur", length=16, profile="ci")).values()][:2]
     [0, 0]
     """
-    lives = {n: specs.alter(like, {"deficit": n, "treatments": ""}) for n in MAPPED}
+    lives = {n: replace(like, deficit=n, treatments="") for n in MAPPED}
     for name in ("noise", "blur"):
         for kind in CURES:
             written = kind if "@" in kind else f"{kind}@{like.end}"
             words = f"{label(name)}, {kind.partition('@')[0]}"
-            lives[words] = specs.alter(lives[name], {"treatments": written})
+            lives[words] = replace(lives[name], treatments=written)
     return {words: quantities.each_seed(quantities.harm, run) for words, run in lives.items()}
 
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from cplab import data, deficits, devices, models, specs, tasks
+from cplab import data, deficits, devices, models, tasks
 from cplab.checks import Cancelled, CplabError, Diverged
 from cplab.deficits import Batch
 from cplab.engine import train

@@ -13,7 +13,7 @@ import torch
 from benchmarks import eyes, traces, training
 from benchmarks.timing import ROUNDS, Row, fresh, row, seconds
 from cplab import data, devices
-from cplab.checks import CplabError
+from cplab.errors import CplabError
 
 # For a fresh interpreter: prints the seconds of training, of a first look-up and of later ones.
 LOOK = """

@@ -12,7 +12,7 @@ from torch.func import functional_call, jacrev, vmap
 
 from benchmarks.timing import Pairs, Row, in_turn, row
 from cplab import devices
-from cplab.checks import CplabError
+from cplab.errors import CplabError
 from cplab.measure import fisher
 from cplab.runs import Run
 

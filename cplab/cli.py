@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn, get_args
 
 from cplab import __version__, results, runs, specs, teach
-from cplab.checks import CplabError, installed, named_folder, one_of, quote, require, whole
+from cplab.errors import CplabError, installed, named_folder, one_of, quote, require, whole
 from cplab.measure import parse_measures
 from cplab.profiles import PROFILES
 

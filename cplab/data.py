@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cplab.checks import CplabError, atomic_file, cache_dir, lock_file, one_of, quote, require
+from cplab.errors import CplabError, atomic_file, cache_dir, lock_file, one_of, quote, require
 from cplab.profiles import PROFILES, Profile, is_own
 
 if TYPE_CHECKING:

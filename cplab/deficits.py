@@ -17,7 +17,7 @@ from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from cplab import registry
-from cplab.checks import CplabError, assign, one_of, quote, require, whole
+from cplab.errors import CplabError, assign, one_of, quote, require, whole
 from cplab.own.trials import CLASSES, check_result, explain_own, try_deficit
 from cplab.specs import mix_seeds
 

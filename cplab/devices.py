@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from cplab.checks import CplabError, Exhausted, require
+from cplab.errors import CplabError, Exhausted, require
 
 
 def usable_cores() -> int:

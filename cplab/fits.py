@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cplab.checks import CplabError, one_of, quote, require
+from cplab.errors import CplabError, one_of, quote, require
 from cplab.statistics import plain_interval, plain_number, row_of_numbers
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from cplab.checks import installed
+from cplab.errors import installed
 
 
 def load_late(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cplab import registry
-from cplab.checks import assign, number, one_of, quote, require, whole
+from cplab.errors import assign, number, one_of, quote, require, whole
 from cplab.own.trials import explain_own, try_model
 from cplab.profiles import PROFILES, Profile
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from cplab.checks import one_of, require, whole
+from cplab.errors import one_of, require, whole
 from cplab.measure import parse_measures
 from cplab.results import find
 from cplab.results.store import archive

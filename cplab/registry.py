@@ -17,7 +17,7 @@ from types import FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from cplab.checks import CplabError, one_of, quote
+from cplab.errors import CplabError, one_of, quote
 from cplab.own.meaning import is_own, meaning
 
 TABLES: dict[type, dict[str, Any]] = {}

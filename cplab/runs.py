@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, SkipValidation, WrapValidator
 from typing_extensions import TypedDict
 
 from cplab import deficits, models
-from cplab.checks import CplabError, many, one_of, quote, require, whole
+from cplab.errors import CplabError, many, one_of, quote, require, whole
 from cplab.profiles import PROFILES, Profile, is_own
 from cplab.specs import (
     Count,

@@ -13,7 +13,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from cplab.checks import CplabError, quote
+from cplab.errors import CplabError, quote
 
 TITLE = "Critical learning periods in deep networks"
 LEAD = (

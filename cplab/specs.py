@@ -21,8 +21,8 @@ from typing import (
 import pydantic.dataclasses
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from cplab.checks import CplabError, quote, require
-from cplab.checks import assign as assign
+from cplab.errors import CplabError, quote, require
+from cplab.errors import assign as assign
 
 # Where each class of specs is that every lab uses; the studies' are in cplab.studies.SPECS.
 SPECS: dict[str, Any] = {"Run": "cplab.runs:Run"}

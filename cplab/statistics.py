@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cplab.checks import CplabError, one_of, quote, require, whole
+from cplab.errors import CplabError, one_of, quote, require, whole
 from cplab.measure import MEASUREMENTS
 
 __all__ = ["MISSING", "Contrast", "Estimate", "Missing", "PerSeed", "column_effect", "compare"]

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cplab import data, devices, models
-from cplab.checks import require
+from cplab.errors import require
 from cplab.layers import normalised_layers
 from cplab.specs import mix_seeds
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cplab.checks import CplabError
+from cplab.errors import CplabError
 from cplab.lab.answers import CHECKS
 
 CLONE = Path(__file__).parent.parent / "labs"  # in a clone of the repository

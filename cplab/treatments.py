@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cplab.checks import CplabError, many, number, one_of, quote, require, whole
+from cplab.errors import CplabError, many, number, one_of, quote, require, whole
 
 if TYPE_CHECKING:
     from cplab.data import Images

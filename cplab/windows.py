@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cplab import results
-from cplab.checks import one_of, quote, require
+from cplab.errors import one_of, quote, require
 from cplab.runs import CLOCKS, Run
 from cplab.statistics import Estimate, estimate_sum, find_crossing
 

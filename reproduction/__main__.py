@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from cplab.checks import CplabError, one_of
+from cplab.errors import CplabError, one_of
 
 
 def report(given: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from cplab.checks import CplabError, quote
+from cplab.errors import CplabError, quote
 
 ROOT = Path(__file__).parent.parent
 

@@ -14,7 +14,7 @@ from itertools import product
 from typing import Any
 
 from cplab import quantities
-from cplab.checks import Cancelled, CplabError, one_of, whole
+from cplab.errors import Cancelled, CplabError, one_of, whole
 from cplab.profiles import PROFILES
 from cplab.results import collect, estimate, find, store, tables
 from cplab.runs import Run

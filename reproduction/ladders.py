@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from cplab import quantities as q
-from cplab.checks import one_of
+from cplab.errors import one_of
 from cplab.results import find, sweep
 from cplab.runs import Run
 from reproduction.campaign import TRACE

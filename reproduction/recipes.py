@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cplab.checks import CplabError, one_of
+from cplab.errors import CplabError, one_of
 from cplab.gallery import mirror
 from cplab.measure import parse_measures
 from cplab.results import Result, find, ship, sweep

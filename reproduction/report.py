@@ -13,7 +13,7 @@ from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
-from cplab.checks import CplabError
+from cplab.errors import CplabError
 from cplab.statistics import detectable, interval
 from reproduction import pages
 from reproduction.claims import CLAIMS

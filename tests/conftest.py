@@ -300,7 +300,7 @@ def says(error, *values):
 
 def one_line(call, *words):
     """Assert that a call ends in a CplabError of one line that says these words, and more."""
-    from cplab.checks import CplabError
+    from cplab.errors import CplabError
 
     with pytest.raises(CplabError) as caught:
         call()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import says
 
-from cplab.checks import CplabError
+from cplab.errors import CplabError
 from reproduction import address
 
 ROOT = Path(__file__).parent.parent

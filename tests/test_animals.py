@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from cplab.checks import CplabError
+from cplab.errors import CplabError
 from cplab.studies import kitten as animals
 from cplab.studies.kitten import critical_period, decline, from_sensitivity, statements
 

@@ -8,7 +8,7 @@ import torch
 
 from benchmarks import eyes, operations, timing, traces, training
 from cplab import models
-from cplab.checks import CplabError
+from cplab.errors import CplabError
 from cplab.profiles import PROFILES
 from cplab.runs import Run
 from cplab.studies import linear

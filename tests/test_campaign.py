@@ -7,8 +7,8 @@ import pytest
 from cplab.engine.lives import plan
 
 from benchmarks import operations
-from cplab.checks import CplabError, Diverged
 from cplab.engine import train
+from cplab.errors import CplabError, Diverged
 from cplab.profiles import PROFILES
 from cplab.results import find, sweep
 from cplab.results.result import outcome

@@ -12,11 +12,11 @@ from conftest import cell
 
 import cplab
 from cplab import data
-from cplab.checks import Cancelled
 from cplab.engine import checkpoints, train
 from cplab.engine.sweep import Context, train_all
 from cplab.engine.train import train_epoch, train_stretch
 from cplab.engine.tree import plan
+from cplab.errors import Cancelled
 from cplab.results.result import without_times
 from cplab.runs import Run
 

@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 
 from cplab import cli, results, teach
-from cplab.checks import CplabError, Diverged, Exhausted
+from cplab.errors import CplabError, Diverged, Exhausted
 from cplab.profiles import PROFILES
 from cplab.runs import Run
 from cplab.studies import pruning

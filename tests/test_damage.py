@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cplab
-from cplab.checks import CplabError
+from cplab.errors import CplabError
 from cplab.results import ask, merge, store, tables
 from cplab.results.result import checksum, parse, without_times
 from cplab.results.store import ResultWarning

@@ -23,7 +23,7 @@ from PIL import Image
 
 import cplab
 from cplab import data
-from cplab.checks import CplabError
+from cplab.errors import CplabError
 from cplab.profiles import PROFILES
 
 # Where images are looked for ---------------------------------------------------------------------

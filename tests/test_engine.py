@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from cplab import data, deficits, devices, models, tasks
-from cplab.checks import Cancelled, CplabError, Diverged
 from cplab.deficits import Batch
 from cplab.engine import train
 from cplab.engine.sweep import Context, train_all, training_of
 from cplab.engine.train import train_epoch, train_stretch
 from cplab.engine.tree import plan
+from cplab.errors import Cancelled, CplabError, Diverged
 from cplab.measure import MEASUREMENTS, Measurement
 from cplab.measure.measurements import AT_BIRTH
 from cplab.profiles import PROFILES

@@ -11,10 +11,10 @@ import pytest
 from conftest import cell, says
 
 import cplab
-from cplab.checks import Cancelled, Exhausted
 from cplab.engine import sweep
 from cplab.engine.sweep import Context, train_all
 from cplab.engine.tree import plan
+from cplab.errors import Cancelled, Exhausted
 from cplab.results.result import without_times
 from cplab.runs import Run
 

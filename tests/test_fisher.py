@@ -15,7 +15,7 @@ from torch.func import functional_call
 from torch.utils._pytree import tree_leaves
 
 from cplab import models
-from cplab.checks import CplabError
+from cplab.errors import CplabError
 from cplab.measure import fisher, layerwise, passes
 
 pytestmark = pytest.mark.usefixtures("one_thread")  # these networks are too small to share

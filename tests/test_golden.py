@@ -26,7 +26,7 @@ import pytest
 
 import cplab
 from cplab import Run, results, windows
-from cplab.checks import Cancelled
+from cplab.errors import Cancelled
 from cplab.studies import pruning
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -9,7 +9,7 @@ from conftest import says
 from scipy.integrate import quad, solve_ivp
 
 from cplab import CplabError
-from cplab.checks import Cancelled
+from cplab.errors import Cancelled
 from cplab.studies import linear
 from cplab.studies.linear import Rearing
 

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from cplab import deficits, models, registry
-from cplab.checks import CplabError
 from cplab.data import Images
+from cplab.errors import CplabError
 from cplab.measure import MEASUREMENTS, Measurement, builtin, fisher, measurement, parse_measures
 
 

@@ -9,9 +9,9 @@ from conftest import says
 from torch import nn
 
 from cplab import quantities
-from cplab.checks import CplabError
 from cplab.engine import train
 from cplab.engine.tree import plan
+from cplab.errors import CplabError
 from cplab.results.result import without_times
 from cplab.runs import Run
 from cplab.studies.reopening.paths import LinearPath

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 
 from cplab import CplabError, data, devices, results, specs
-from cplab.checks import Cancelled, Diverged
 from cplab.engine.sweep import Context
+from cplab.errors import Cancelled, Diverged
 from cplab.runs import Run
 from cplab.studies.pruning import growth, nets
 from cplab.studies.pruning.lives import SIZES, KernelPruning, KernelSplit, Pruned

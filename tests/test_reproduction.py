@@ -16,7 +16,7 @@ from scipy import stats
 
 from cplab import Run, windows
 from cplab import quantities as q
-from cplab.checks import CplabError
+from cplab.errors import CplabError
 from cplab.measure import parse_measures
 from cplab.results import find, store
 from cplab.specs import key

@@ -15,8 +15,8 @@ from conftest import says
 
 import cplab
 from cplab import devices, specs
-from cplab.checks import Cancelled, CplabError, Diverged
 from cplab.engine.sweep import Training
+from cplab.errors import Cancelled, CplabError, Diverged
 from cplab.measure import MEASUREMENTS, Measurement
 from cplab.results import ask, store, tables
 from cplab.results.result import without_times

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cplab.checks import BROUGHT
+from cplab.errors import BROUGHT
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

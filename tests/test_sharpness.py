@@ -11,7 +11,7 @@ from torch.autograd.functional import hessian
 from torch.func import functional_call
 
 from cplab import models
-from cplab.checks import CplabError
+from cplab.errors import CplabError
 from cplab.measure import fisher
 
 pytestmark = pytest.mark.usefixtures("one_thread")

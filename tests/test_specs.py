@@ -11,7 +11,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from cplab import Run, specs
-from cplab.checks import CplabError
+from cplab.errors import CplabError
 from cplab.specs import Count, Number, Spec, spec_class
 
 

@@ -18,7 +18,7 @@ import pytest
 from conftest import says
 
 from cplab import cli, lab, show, teach
-from cplab.checks import CplabError
+from cplab.errors import CplabError
 from cplab.lab.answers import CHECKS
 
 ROOT = Path(__file__).parent.parent

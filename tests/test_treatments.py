@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from cplab.checks import CplabError
 from cplab.deficits import NONE, find_deficit
 from cplab.engine import train
 from cplab.engine.sweep import Context, train_all
 from cplab.engine.tree import plan
+from cplab.errors import CplabError
 from cplab.measure import MEASUREMENTS
 from cplab.results import sweep
 from cplab.results.result import without_times

@@ -480,7 +480,7 @@ def test_a_job_rests_its_controls_and_says_how_it_ended():
 
 
 def test_a_job_does_not_begin_twice_and_is_stopped():
-    from cplab.checks import Cancelled
+    from cplab.errors import Cancelled
 
     began = []
 

@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from cplab.checks import atomic_file, cache_dir
+from cplab.errors import atomic_file, cache_dir
 from cplab.tasks import TrainState
 
 OPTIMIZER, EXTRA, ABOUT = ".optimizer.", ".extra.", ".about"  # as no module can be named

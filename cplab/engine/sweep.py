@@ -14,10 +14,10 @@ from threading import Event as Flag
 from typing import Any
 
 from cplab import devices, registry
-from cplab.checks import Cancelled, Diverged, Exhausted, raise_first, tidy
 from cplab.engine import checkpoints, workers
 from cplab.engine.train import STOPPED, Stretch, has_measures, train_stretch
 from cplab.engine.tree import Segment, plan
+from cplab.errors import Cancelled, Diverged, Exhausted, raise_first, tidy
 from cplab.measure.measurements import Measures
 
 STRETCH = 2  # seconds after which another process gives its state back: what its loss costs

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 
 from cplab import data, devices, registry
-from cplab.checks import Cancelled, Diverged
 from cplab.deficits import Batch
 from cplab.engine import checkpoints
+from cplab.errors import Cancelled, Diverged
 from cplab.layers import rescale_layers
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
 from cplab.runs import Event, Step

@@ -11,7 +11,7 @@ from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from typing import Any
 
-from cplab.checks import CplabError
+from cplab.errors import CplabError
 
 
 class ThisProcess(Executor):

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from cplab.checks import one_of
+from cplab.errors import one_of
 from cplab.runs import Run
 
 

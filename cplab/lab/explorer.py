@@ -27,8 +27,8 @@ from bokeh.palettes import RdBu
 from bokeh.plotting import figure
 
 from cplab import data, results
-from cplab.checks import CplabError, one_of, require, whole
 from cplab.deficits import canonical_name
+from cplab.errors import CplabError, one_of, require, whole
 from cplab.lab.knowledge import Setting, band, describe_points, mean_and_half, name_of
 from cplab.lab.live import Clock, Task, describe_cost, describe_life
 from cplab.lab.surface import Throttle

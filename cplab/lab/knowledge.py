@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from cplab import results, statistics, windows
-from cplab.checks import CplabError
+from cplab.errors import CplabError
 from cplab.runs import Run
 from cplab.show.theme import label
 

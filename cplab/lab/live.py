@@ -16,7 +16,7 @@ import traitlets
 from bokeh.models import ColumnDataSource
 
 from cplab import results
-from cplab.checks import Cancelled, CplabError, one_of, require
+from cplab.errors import Cancelled, CplabError, one_of, require
 from cplab.lab.surface import Throttle, buttons, error_html, replace_last
 from cplab.measure import parse_measures
 from cplab.results import tables

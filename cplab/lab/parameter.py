@@ -1,7 +1,7 @@
 """The one parameter of a lab: with which profile it runs."""
 
 from cplab import results
-from cplab.checks import one_of
+from cplab.errors import one_of
 from cplab.profiles import PROFILES, Profile
 from cplab.runs import Run
 from cplab.show import load_bokeh

@@ -16,7 +16,7 @@ from bokeh.models import ColumnDataSource, LayoutDOM, Range1d
 from numpy.typing import ArrayLike
 
 from cplab import fits, quantities, statistics
-from cplab.checks import CplabError, one_of, quote, require
+from cplab.errors import CplabError, one_of, quote, require
 from cplab.lab.surface import error_html, replace_last
 from cplab.runs import Run
 from cplab.show import predictions, theme

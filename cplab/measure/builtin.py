@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from cplab.checks import CplabError
+from cplab.errors import CplabError
 from cplab.measure.measurements import AT_BIRTH, measurement
 
 if TYPE_CHECKING:

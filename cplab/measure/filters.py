@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cplab.checks import require, whole
+from cplab.errors import require, whole
 
 
 def orientation(filters: ArrayLike, size: int = 33) -> np.ndarray:

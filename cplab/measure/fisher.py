@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cplab.checks import CplabError, Diverged, number, quote, require, whole
+from cplab.errors import CplabError, Diverged, number, quote, require, whole
 from cplab.measure import layerwise, passes
 from cplab.measure.layerwise import groups, outputs, unfold_inputs, weight_shaped
 from cplab.measure.passes import Grads, Vectors, counted_layers, each_layer

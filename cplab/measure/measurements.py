@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cplab import registry
-from cplab.checks import CplabError, Diverged, assign, many, one_of, quote, require, whole
+from cplab.errors import CplabError, Diverged, assign, many, one_of, quote, require, whole
 from cplab.own.trials import trial
 from cplab.runs import LONGEST
 

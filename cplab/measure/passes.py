@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from cplab import devices
-from cplab.checks import CplabError, Diverged, require
+from cplab.errors import CplabError, Diverged, require
 from cplab.layers import Pointwise
 
 CONNECTIONS = (nn.Conv2d, nn.Linear)  # whose weights the paper compares with synapses

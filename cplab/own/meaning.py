@@ -21,7 +21,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple, NoReturn
 from weakref import WeakKeyDictionary
 
-from cplab.checks import CplabError
+from cplab.errors import CplabError
 
 PLAIN = (int, float, str, bool, type(None))
 DECORATORS = ("deficit", "model", "measurement")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from cplab.checks import CplabError, require
+from cplab.errors import CplabError, require
 
 CLASSES = 10  # of every data set
 

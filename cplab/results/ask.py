@@ -15,7 +15,8 @@ from threading import Event
 from typing import Any
 
 from cplab import specs
-from cplab.checks import (
+from cplab.engine.tree import Segment, plan
+from cplab.errors import (
     Cancelled,
     CplabError,
     Diverged,
@@ -28,7 +29,6 @@ from cplab.checks import (
     require,
     tidy,
 )
-from cplab.engine.tree import Segment, plan
 from cplab.measure import parse_measures
 from cplab.results import store, tables
 from cplab.results.result import HOW, Result, outcome

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, JsonValue, TypeAdapter, ValidationError, with_c
 from typing_extensions import TypedDict
 
 from cplab import specs
-from cplab.checks import require
+from cplab.errors import require
 from cplab.specs import Positive
 
 HOW = ("copy", "device", "precision", "threads", "torch", "commit")

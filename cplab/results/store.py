@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cplab import specs
-from cplab.checks import CplabError, atomic_file, cache_dir, require
+from cplab.errors import CplabError, atomic_file, cache_dir, require
 from cplab.measure import parse_measures
 from cplab.profiles import is_own
 from cplab.results.result import HOW, Result, check, join, outcome, parse
@@ -329,7 +329,7 @@ def ship(results: Iterable[Result], name: str) -> Path:
 
     >>> ship([], "mine")
     Traceback (most recent call last):
-    cplab.checks.CplabError: there is nothing to ship as 'mine': train some of it first
+    cplab.errors.CplabError: there is nothing to ship as 'mine': train some of it first
     """
     plain = re.fullmatch(r"[\w-]{1,60}", name)
     require(plain, f"name {name!r:.80} is not allowed: give a plain one, such as course")

@@ -10,8 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cplab.checks import CplabError, one_of
 from cplab.deficits import canonical_name
+from cplab.errors import CplabError, one_of
 from cplab.profiles import PROFILES
 from cplab.results import store
 from cplab.results.result import HOW, Result

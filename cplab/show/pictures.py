@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cplab.checks import require, whole
+from cplab.errors import require, whole
 
 if TYPE_CHECKING:
     from torch import Tensor

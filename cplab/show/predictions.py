@@ -12,7 +12,7 @@ from bokeh.models import ColumnDataSource, FactorRange, Range1d
 from bokeh.plotting import figure
 
 from cplab import quantities, results, statistics
-from cplab.checks import CplabError, require
+from cplab.errors import CplabError, require
 from cplab.runs import Run
 from cplab.show.theme import EQUAL, LIVE, percent_axis, place_legend, plain_figure
 

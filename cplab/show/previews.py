@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from cplab import data
-from cplab.checks import CplabError
 from cplab.deficits import apply_deficit, canonical_name
+from cplab.errors import CplabError
 from cplab.profiles import PROFILES
 from cplab.show.pictures import to_pixels
 

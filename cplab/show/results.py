@@ -15,8 +15,8 @@ from bokeh.plotting import figure
 from numpy.typing import ArrayLike
 
 from cplab import statistics
-from cplab.checks import one_of, require, whole
 from cplab.deficits import canonical_name
+from cplab.errors import one_of, require, whole
 from cplab.results import Result
 from cplab.runs import Run, Step
 from cplab.show import theme

@@ -13,7 +13,7 @@ import numpy as np
 from bokeh import models
 from bokeh.plotting import figure as Figure
 
-from cplab.checks import CplabError, whole
+from cplab.errors import CplabError, whole
 
 DASHES = {"solid": "-", "dashed": "--", "dotted": ":", "dotdash": "-.", "dashdot": "-."}
 MARKERS = {

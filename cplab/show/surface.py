@@ -35,7 +35,7 @@ from bokeh.document import Document, events
 from bokeh.models import Column, LayoutDOM
 from bokeh.plotting import figure
 
-from cplab.checks import require
+from cplab.errors import require
 from cplab.show.still import still
 from cplab.show.theme import side_by_side
 

@@ -17,7 +17,7 @@ from bokeh import models
 from bokeh.plotting import figure
 
 from cplab import deficits
-from cplab.checks import CplabError, quote, require, whole
+from cplab.errors import CplabError, quote, require, whole
 from cplab.statistics import count_seeds
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import ipywidgets as w
 
-from cplab.checks import CplabError
+from cplab.errors import CplabError
 from cplab.lab.live import PAUSED, Job
 from cplab.lab.surface import TEXT, error_html, surface
 from cplab.show.surface import Kept

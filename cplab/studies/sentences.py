@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from cplab import statistics
-from cplab.checks import CplabError
+from cplab.errors import CplabError
 from cplab.profiles import Profile
 from cplab.show import label, strips
 from cplab.show.previews import preview

@@ -15,8 +15,8 @@ from bokeh.plotting import figure
 from IPython.display import HTML
 
 from cplab import results, statistics
-from cplab.checks import CplabError, require
 from cplab.deficits import apply_deficit
+from cplab.errors import CplabError, require
 from cplab.lab.live import Clock, deficit_windows, describe_cost
 from cplab.lab.surface import Throttle, buttons
 from cplab.lab.widgets import Slide

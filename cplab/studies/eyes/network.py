@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cplab.checks import require
+from cplab.errors import require
 from cplab.layers import TwoEyes
 
 AT_ONCE = 1000  # images that BatchNorm has its statistics of

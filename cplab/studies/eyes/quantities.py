@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cplab.checks import one_of
 from cplab.deficits import VIEWS
+from cplab.errors import one_of
 from cplab.quantities import Missing, result
 from cplab.quantities import reading as read_contrast
 from cplab.runs import Run, Window

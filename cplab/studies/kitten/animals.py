@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cplab.checks import one_of
+from cplab.errors import one_of
 
 if TYPE_CHECKING:
     import pandas as pd

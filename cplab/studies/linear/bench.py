@@ -11,7 +11,7 @@ import numpy as np
 from bokeh.models import BoxAnnotation, ColumnDataSource, FactorRange, Range1d
 from bokeh.plotting import figure
 
-from cplab.checks import CplabError, require
+from cplab.errors import CplabError, require
 from cplab.lab.surface import buttons
 from cplab.lab.widgets import number
 from cplab.show import theme

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cplab.checks import Cancelled, CplabError, one_of, quote, require, whole
+from cplab.errors import Cancelled, CplabError, one_of, quote, require, whole
 from cplab.studies.linear.descent import multiply, take_gradient_step
 
 LACKS = ("few", "noise", "other")

@@ -4,7 +4,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from cplab.checks import number, one_of, require, whole
+from cplab.errors import number, one_of, require, whole
 from cplab.studies.linear.pathways import CLARITY, Course, Rearing, half_time
 
 EYE_INPUTS, HIDDEN_UNITS, OUTPUTS = 16, 16, 8  # inputs of an eye, units of a layer, outputs

@@ -20,7 +20,7 @@ from scipy.integrate import quad, solve_ivp
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from cplab.checks import number, quote, require, whole
+from cplab.errors import number, quote, require, whole
 from cplab.specs import Count, Fraction, Number, Spec, spec_class
 
 DEPRIVATIONS = ("blank", "noise", "weak", "both blank", "both noise")

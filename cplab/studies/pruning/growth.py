@@ -19,8 +19,8 @@ import torch
 from numpy.typing import ArrayLike
 
 from cplab import devices
-from cplab.checks import Cancelled, CplabError, one_of, require, whole
 from cplab.engine.sweep import Context, Training
+from cplab.errors import Cancelled, CplabError, one_of, require, whole
 from cplab.specs import mix_seeds
 from cplab.studies.pruning import nets
 from cplab.studies.pruning.nets import (

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cplab import data, deficits
-from cplab.checks import CplabError, one_of
+from cplab.errors import CplabError, one_of
 from cplab.runs import Step
 from cplab.specs import mix_seeds
 from cplab.studies.pruning.lives import CHOICES, KernelPruning

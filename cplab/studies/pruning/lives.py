@@ -10,8 +10,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 from typing_extensions import TypedDict
 
-from cplab.checks import CplabError, one_of, quote, require, whole
 from cplab.deficits import NONE
+from cplab.errors import CplabError, one_of, quote, require, whole
 from cplab.profiles import PROFILES, Profile
 from cplab.runs import LONGEST, DeficitName, Epochs, Event, ProfileName, Run, Step
 from cplab.specs import (

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cplab import data, devices
-from cplab.checks import Diverged, quote, require
+from cplab.errors import Diverged, quote, require
 from cplab.studies.pruning.specs import PACKED, SHAPES
 
 BATCH = 2048

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from cplab import data, devices
-from cplab.checks import CplabError, number, one_of, require, whole
 from cplab.deficits import NONE
+from cplab.errors import CplabError, number, one_of, require, whole
 from cplab.measure import fisher
 from cplab.runs import Step
 from cplab.specs import mix_seeds

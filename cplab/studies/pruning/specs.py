@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, NotRequired
 from pydantic import AfterValidator, BeforeValidator, Field
 from typing_extensions import TypedDict
 
-from cplab.checks import CplabError, require
+from cplab.errors import CplabError, require
 from cplab.specs import (
     Count,
     Fraction,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from cplab.checks import require
+from cplab.errors import require
 from cplab.runs import DeficitName, Epochs, Event, ProfileName, Run, Step
 from cplab.specs import Count, Fraction, Positive, Seed, Spec, assign, same_length, spec_class
 

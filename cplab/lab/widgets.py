@@ -183,7 +183,7 @@ class Prediction(Question):
     ) -> None:
         require(asked, "asked {} is not allowed: give something to be guessed")
         for text, what in (*given.items(), *asked.items()):
-            if not isinstance(what, Run):
+            if not isinstance(what, Run | statistics.Contrast):
                 statistics.row_of_numbers(text, what, "give a Run, or accuracies from 0 to 1")
         self._asked, self._quantity = asked, quantity
         numbers = {text: accuracies(what) for text, what in given.items()}

@@ -146,5 +146,7 @@ def all_seeds(*runs: Any, measure: Any = ()) -> list[results.Result]:
 
 
 def accuracies(what: Any) -> list[float]:
-    """Final accuracies of a run, one a seed, or numbers as they are given."""
-    return [one.accuracy for one in all_seeds(what)] if isinstance(what, Run) else list(what)
+    """Final accuracies of a run, one a seed, or of a contrast, or numbers as they are given."""
+    if isinstance(what, Run):
+        return [one.accuracy for one in all_seeds(what)]
+    return list(statistics.estimate(what).values)

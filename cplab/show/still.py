@@ -139,12 +139,17 @@ class Drawing:
         value, data = getattr(one.glyph, name, usual), one.data_source.data
         transform = getattr(value, "transform", None)
         value = getattr(value, "value", getattr(value, "field", value))
-        value = data[value] if isinstance(value, str) and value in data else value
+        if name != "marker" and isinstance(value, str) and value in data:  # x is a marker too
+            value = data[value]
         if name in ("x", "y", "left", "right", "top", "bottom", "x0", "x1", "y0", "y1", "y2"):
             side = "y" if name[0] in "ytb" else "x"
             return self.along(side, value)
         if isinstance(transform, models.LinearColorMapper):
             return mapped(np.asarray(value, dtype=float), transform)
+        if isinstance(transform, models.CategoricalColorMapper):
+            hues = dict(zip(transform.factors, transform.palette, strict=False))
+            names = (v[transform.start or 0] if isinstance(v, tuple) else v for v in value)
+            return [hues.get(name, "#999999") for name in names]
         return usual if value is None else value
 
     def along(self, side: str, values: Any) -> Any:
@@ -205,7 +210,7 @@ class Drawing:
         hollow = as_number(self.column(one, "fill_alpha", 1)) < 0.1 or kind == "square_x"
         hue = self.column(one, "line_color")
         how = {
-            "facecolors": "none" if hollow else self.column(one, "fill_color"),
+            "facecolors": "none" if hollow else self.column(one, "fill_color", "none"),
             "edgecolors": hue,
         }
         how |= {"alpha": self.column(one, "line_alpha", 1), "zorder": order}

@@ -284,8 +284,8 @@ class Clinic(Bench):
             return f"Nobody has trained this yet: {describe_run(run)}. <b>Train it</b> below."
         words = f"{describe_run(run)}: the right eye has {shares[:, -1].mean():.2f} of the neurons"
         deprived = "left" if self.controls["eye"].value == "left" else "right"
-        lost = each_seed(quantities.acuity_loss, run, eye=deprived)
-        if not len(lost):
+        lost = quantities.acuity_loss(run, deprived)
+        if not statistics.estimate(lost).seeds:
             return f"{words}; what each eye is worth was not measured: <b>train it</b> below"
         if not (run.length or run.windows):
             return f"{words}."
@@ -318,7 +318,7 @@ class Clinic(Bench):
 
 def eye_accuracies(run: Run) -> np.ndarray:
     """What both eyes and each alone are worth, percent, in the order of WORTH."""
-    return np.array([quantities.acuity(run, eye=eye) for eye in ("both", *quantities.EYES)])
+    return np.array([float(quantities.acuity(run, eye)) for eye in ("both", *quantities.EYES)])
 
 
 def describe_run(run: Run) -> str:

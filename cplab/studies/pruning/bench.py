@@ -217,8 +217,8 @@ class GrowthBench(Bench):
 
 def architectures(
     kinds: Sequence[str],
-    accuracy: Callable[[str, float], Sequence],
-    ahead: Callable[[str, str, float], Sequence],
+    accuracy: Callable[[str, float], Any],
+    ahead: Callable[[str, str, float], Any],
     maps: Mapping[float, Sequence],
 ) -> Slide:
     """A slider over densities: accuracy of the kinds of architecture, where the grown and pruned
@@ -234,14 +234,16 @@ def architectures(
 
     def columns(density: float) -> dict:
         at = 100 * density
-        there = {kind: np.mean(of[at]) for kind, of in groups.items() if len(of[at])}
+        each = {kind: statistics.estimate(of[at]) for kind, of in groups.items()}
+        there = {kind: found.mean for kind, found in each.items() if found.seeds}
         rings = {"x": [at] * len(there), "mean": [*there.values()], "hue": [*map(colour, there)]}
         scaled = counts[density] * (most / max(counts[density].max(), 1e-9))
         return {"chosen": rings, "pixels": pixel_columns(scaled)}
 
     def say(density: float) -> str:
         points = {k: ahead("biological", k, density) for k in kinds if k != "biological"}
-        texts = {k: statistics.describe(of, unit=" points") for k, of in points.items() if len(of)}
+        known = {k: of for k, of in points.items() if statistics.estimate(of).seeds}
+        texts = {k: statistics.describe(of, unit=" points") for k, of in known.items()}
         others = "; ".join(f"{label(kind)} {words}" for kind, words in texts.items())
         return f"{100 * density:g} %: {label('biological')} against {others or 'nothing yet'}"
 

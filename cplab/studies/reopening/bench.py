@@ -100,16 +100,13 @@ class TreatmentBench(Bench):
 
     def show(self, asked: Run) -> tuple[str, str]:
         """What is known of a run and its controls."""
-        known = {
-            row: numbers
-            for row, run in zip(ROWS, with_controls(asked), strict=True)
-            if len(numbers := quantities.each_seed(quantities.accuracy, run))
-        }
+        accuracies = map(quantities.accuracy, with_controls(asked))
+        each = dict(zip(ROWS, map(statistics.estimate, accuracies), strict=True))
+        known = {row: found for row, found in each.items() if found.seeds}
         columns = statistics.mean_columns([*known.values()])
         self.sources["accuracy"].data = {"row": [*known], **columns}
         of = {"without it": asked.untreated(), "with it": asked}
-        harms = {words: quantities.each_seed(quantities.harm, run) for words, run in of.items()}
-        told = [f"{statistics.describe(points)} {words}" for words, points in harms.items()]
+        told = [f"{statistics.describe(quantities.harm(run))} {words}" for words, run in of.items()]
         todo = [run for run in dict.fromkeys(with_controls(asked)) if results.find(run) is None]
         return f"Harm, in points: {', '.join(told)}.", describe_cost(todo) if todo else ""
 
@@ -191,8 +188,8 @@ def gauge_table(groups: Mapping[str, Sequence], epoch: int) -> pd.DataFrame:
 
 def harm_of_both(run: Run, other: Run) -> float:
     """The harm of a run, if that of another is known as well."""
-    quantities.harm(other)
-    return quantities.harm(run)
+    float(quantities.harm(other))  # raises Missing
+    return float(quantities.harm(run))
 
 
 def dissociation(pairs: Mapping[str, tuple[Run, Run]], title: str = "") -> figure:
@@ -213,7 +210,8 @@ def dissociation(pairs: Mapping[str, tuple[Run, Run]], title: str = "") -> figur
         for two in zip(plain, after, strict=True):
             fig.line(list(sides.factors), list(two), color=look.colour, alpha=0.3)
         if len(plain):
-            columns = {"side": sides.factors, **statistics.mean_columns([plain, after])}
+            means_of = statistics.mean_columns([*map(quantities.harm, pairs[name])])
+            columns = {"side": sides.factors, **means_of}
             source = ColumnDataSource(columns, name=f"pairs {name}")
             how = {"source": source, "color": look.colour, "legend_label": look.label}
             fig.line("side", "mean", width=4, line_dash=look.dash, **how)
@@ -223,15 +221,16 @@ def dissociation(pairs: Mapping[str, tuple[Run, Run]], title: str = "") -> figur
     return finish(fig, "right")
 
 
-def what_is_left(before: Sequence[float], after: Sequence[float]) -> str | None:
+def what_is_left(before: Any, after: Any) -> str | None:
     """How much of a harm a treatment leaves, in words; None where one of them is not known.
 
     >>> what_is_left([4.0, 4.2], [0.1, 0.2])
     'hardly anything'
     """
-    if not len(before) or not len(after):
+    known = [*map(statistics.estimate, (before, after))]
+    if not all(each.seeds for each in known):
         return None
-    part = np.mean(after) / np.mean(before)
+    part = known[1].mean / known[0].mean
     return "hardly anything" if part < 0.25 else "a part of it" if part < 0.75 else "all of it"
 
 
@@ -247,22 +246,23 @@ def path_figure(results: Mapping[LinearPath, Any], title: str = "") -> figure:
     return means(groups, axes, **how, title=title)
 
 
-def barrier(path: LinearPath) -> float:
+def barrier(path: LinearPath) -> statistics.Contrast:
     """By how much the loss rises above the straight line between its ends, at most, nats (Frankle
-    et al. 2020).
+    et al. 2020)."""
+    return quantities.reading(path, height)
 
-    Raises: Missing.
-    """
+
+def height(path: LinearPath) -> float:
     loss = np.array(quantities.result(path).values["loss"])
     return float((loss - np.linspace(loss[0], loss[-1], len(loss))).max())
 
 
-def harms_of_all(like: Run) -> dict[str, np.ndarray]:
+def harms_of_all(like: Run) -> dict[str, statistics.Contrast]:
     """The harm of a run's window under each deficit, and of noise and blur under each treatment,
-    one number a seed, by the words for `harm_figure`.
+    by the words for `harm_figure`.
 
-    >>> [len(points) for points in harms_of_all(Run("blur", length=16, profile="ci")).values()][:2]
-    [0, 0]
+    >>> harms_of_all(Run("blur", length=16))["blur, held"]
+    not trained yet
     """
     lives = {n: replace(like, deficit=n, treatments="") for n in MAPPED}
     for name in ("noise", "blur"):
@@ -270,29 +270,30 @@ def harms_of_all(like: Run) -> dict[str, np.ndarray]:
             written = kind if "@" in kind else f"{kind}@{like.end}"
             words = f"{label(name)}, {kind.partition('@')[0]}"
             lives[words] = replace(lives[name], treatments=written)
-    return {words: quantities.each_seed(quantities.harm, run) for words, run in lives.items()}
+    return {words: quantities.harm(run) for words, run in lives.items()}
 
 
 def harm_figure(
-    harms: Mapping[str, Sequence[float]],
+    harms: Mapping[str, Any],
     title: str,
     x: str = "harm, points: below the same life without the deficit",
 ) -> figure:
     """One row for each life, the most harmed above: mean and 95 % interval of its harm, a dot a
     seed, hollow where it was treated; what is not trained is named below.
 
-    Arguments: harms, points, one a seed, by the words for the life: a deficit, with its treatment
-        after a comma; x, words of the axis. Its data source is called `harms`.
+    Arguments: harms, contrasts or points, one a seed, by the words for the run: a deficit, with its
+        treatment after a comma; x, words of the axis. Its data source is called `harms`.
 
     >>> harm_figure({"blur": [2.0, 3.0], "flip": [-6.0, -7.0]}, "harm").y_range.factors
     ['vertical flip', 'blur']
     """
-    known = {kind: points for kind, points in harms.items() if len(points)}
-    order = sorted(known, key=lambda kind: -np.mean(known[kind]))
+    each = {kind: statistics.estimate(points) for kind, points in harms.items()}
+    known = {kind: found for kind, found in each.items() if found.seeds}
+    order = sorted(known, key=lambda kind: -known[kind].mean)
     looks = {kind: style(kind.partition(", ")[0]) for kind in order}
     names = [kind if ", " in kind else looks[kind].label for kind in order]
     lacking = [kind for kind in harms if kind not in known]
-    below = seeds_line(map(len, known.values()))
+    below = seeds_line(found.seeds for found in known.values())
     below += f" · {statistics.MISSING}: {'; '.join(lacking)}" if lacking else ""
     rows = FactorRange(*names[::-1])
     size = {"width": 800, "height": 110 + 22 * len(names), "y_range": rows}
@@ -307,7 +308,7 @@ def harm_figure(
     fig.segment("low", "row", "high", "row", source=source, color="hue", width=2)
     fig.scatter("mean", "row", source=source, color="hue", fill_alpha="fill", size=9)
     for name, kind in zip(names, order, strict=True):
-        values = list(known[kind])
+        values = list(known[kind].values)
         fig.scatter(values, [name] * len(values), size=3, color="#333333", alpha=0.5)
     reference_line(fig, "height", theme.EQUAL.colour)
     return fig

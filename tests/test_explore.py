@@ -4,9 +4,11 @@ import json
 import math
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from lab_browser import chromium
 from scipy import stats
 
 import cplab
@@ -226,3 +228,152 @@ def test_stop_ends_training_and_train_goes_on(small):
     small.train()
     assert small.wait(120)
     assert results.find(small.run)
+
+
+# In a browser -------------------------------------------------------------------------------------
+
+PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Explorer</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
+<style>body {{ background: #fff; margin: 0; }}
+@media (prefers-color-scheme: dark) {{ body {{ background: #111; }} }}</style>
+{bokeh}<style>{css}</style></head><body><main><div id="at"></div></main>
+<script type="module">{module}
+const heard = {{}}, values = {values}, model = {{
+  get: (name) => values[name], off() {{}}, save_changes() {{}}, send() {{}},
+  on: (name, task) => (heard[name] ??= []).push(task),
+  set(name, value) {{ values[name] = value; (heard["change:" + name] ?? []).forEach((t) => t()); }},
+}};
+explorer.render({{model, el: document.getElementById("at")}});
+</script></body></html>"""
+COLUMNS = """([name]) => [...Bokeh.documents].flatMap((doc) => [...doc._all_models.values()])
+  .filter((model) => model.name === name && model.data).map(({data}) => data)[0]"""
+CELL = """([onset, length]) => {
+  const map = [...Bokeh.index.query((v) => v.frame && v.model.x_range.factors)][0];
+  const box = map.el.getBoundingClientRect(), {x_scale, y_scale} = map.frame;
+  return [box.x + x_scale.compute(onset), box.y + y_scale.compute(length)];
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """An explorer of the flagship, and the file of a page without Python that shows it."""
+    from bokeh.resources import INLINE
+
+    explorer = cplab.Explorer()
+    values = {name: getattr(explorer, name) for name in ("knowledge", "place", "live")}
+    module = explorer._esm.replace("export default {", "const explorer = {")
+    text = json.dumps(values).replace("</", "<\\/")
+    parts = {"bokeh": INLINE.render_js(), "css": explorer._css, "module": module, "values": text}
+    path = tmp_path_factory.mktemp("page") / "explorer.html"
+    path.write_text(PAGE.format(**parts), encoding="utf-8")
+    return explorer, path
+
+
+@pytest.fixture
+def page(browser, written):
+    """The page as it is at 1,180 pixels, the width of a cell's output on a laptop."""
+    with browser.new_page(viewport={"width": 1180, "height": 640}) as one:
+        errors = []
+        one.on("pageerror", lambda error: errors.append(error))
+        one.goto(written[1].as_uri())
+        one.wait_for_function("globalThis.Bokeh?.documents?.length === 3")
+        one.wait_for_function(f"({COLUMNS})(['own'])?.x?.length > 0")
+        yield one
+        assert errors == []
+
+
+def columns(page, name):
+    return page.evaluate(COLUMNS, [name])
+
+
+def place(page):
+    names = ("onset", "length", "recovery")
+    return {name: int(page.locator(f"input.cplab-x-{name}").input_value()) for name in names}
+
+
+def assert_says_what_python_does(page, explorer):
+    explorer.choose(**place(page))
+    head, small = (page.locator(f".cplab-x-{name}").inner_text() for name in ("head", "small"))
+    assert explorer.words == f"{head} ({small})"
+
+
+def test_keys_a_drag_and_clicks_move_it(page, written):
+    explorer, _ = written
+    assert_says_what_python_does(page, explorer)
+    trained = {(o, n) for d, o, n in explorer.setting.points() if d == "blur"}
+    for grip, key in (("right", "ArrowRight"), ("block", "ArrowRight"), ("rest", "ArrowLeft")):
+        before = place(page)
+        page.locator(f".cplab-x-grip.cplab-x-{grip}").press(key)
+        now = place(page)
+        assert now != before
+        assert (now["onset"], now["length"]) in trained
+        assert_says_what_python_does(page, explorer)
+    page.locator("input.cplab-x-length").press("ArrowDown")
+    assert_says_what_python_does(page, explorer)
+    box = page.locator(".cplab-x-grip.cplab-x-block").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 10)
+    page.mouse.down()
+    seen = set()
+    for step in range(12):  # it answers while it is dragged, at trained points alone
+        page.mouse.move(box["x"] + box["width"] / 2 + 40 * (step - 6), box["y"] + 10)
+        seen.add((place(page)["onset"], place(page)["length"]))
+    page.mouse.up()
+    assert len(seen) > 1
+    assert seen <= trained
+    page.mouse.move(box["x"], 5)
+    for onset, length in (("0", "8"), ("24", "16")):
+        page.mouse.click(*page.evaluate(CELL, [onset, length]))
+        page.wait_for_function(f"document.querySelector('input.cplab-x-onset').value == {onset}")
+        assert place(page)["length"] == int(length)
+        assert_says_what_python_does(page, explorer)
+
+
+def test_seeds_units_and_what_nobody_trained(page, written):
+    explorer, _ = written
+    curves = explorer.setting.curves(("blur", 0, 16), 60)
+    mean = np.mean([curve[16:] for curve in curves.values()], axis=0)
+    assert columns(page, "own")["mean"] == pytest.approx(mean, abs=0.051)
+    page.locator("input.cplab-x-seeds").check()
+    assert len(columns(page, "own seeds")["xs"]) == len(curves)
+    page.get_by_role("button", name="clear epochs").click()
+    bracket = columns(page, "bracket")
+    stood = explorer.setting.stood(0, 60, explorer.setting.harm(("blur", 0, 16), 60).mean)
+    assert (bracket["x0"][0], bracket["x1"][0]) == pytest.approx((stood, 60), abs=0.01)
+    page.locator("input.cplab-x-onset").fill("3")
+    page.locator("input.cplab-x-onset").press("Enter")
+    assert "Nobody has trained" in page.locator(".cplab-x-head").inner_text()
+    for name in ("own", "own seeds", "dip", "bracket", "tag"):
+        assert not any(columns(page, name).values()), name
+    assert len(columns(page, "grey")["x"]) > 60
+    assert not page.locator(".cplab-x-train").is_visible()
+    assert "needs Python" in page.locator(".cplab-x-message").inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1180, 390])
+def test_it_fits_and_axe_finds_nothing(page, scheme, width):
+    home = pytest.importorskip("axe_playwright_python", reason="pip install axe-playwright-python")
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 640})
+    page.wait_for_function(
+        "(dark) => document.querySelector('.cplab-x').matches('.cplab-x-night') === dark",
+        arg=scheme == "dark",
+    )
+    wide, high = page.evaluate(
+        "[document.documentElement.scrollWidth, document.querySelector('.cplab-x').offsetHeight]"
+    )
+    assert wide <= width
+    assert high <= 600 or width == 390
+    texts = """[...document.querySelectorAll(".cplab-x *")].map((one) =>
+      parseFloat(getComputedStyle(one).fontSize))"""
+    assert min(page.evaluate(texts)) >= 11
+    page.evaluate((Path(home.__file__).parent / "axe.min.js").read_text())
+    found = page.evaluate("axe.run('.cplab-x', {preload: false})")["violations"]
+    serious = [one["id"] for one in found if one["impact"] in ("serious", "critical")]
+    assert serious == []

@@ -15,7 +15,6 @@ __all__, __getattr__, __dir__ = load_late(
     widgets="Fitting Prediction Question Ranking Slide Switch choice finding number",
     live="Live",
     explorer="Explorer pictures",
-    knowledge="verdict",
     parameter="setting",
     answers="check_answer",
 )

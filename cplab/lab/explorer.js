@@ -44,9 +44,20 @@ async function library(model, version) {  // BokehJS: the page has it, or a widg
   })());
 }
 
+// At each painting every part of a figure writes its style sheet, mostly as it was, and the browser
+// computes the page's styles again: half of what painting takes in JupyterLab.
+function calm(sheets) {
+  if (!sheets || sheets.calm) return;
+  const {replace} = sheets;
+  sheets.calm = true;
+  sheets.replace = function (css, styles) {
+    if (styles || this.css !== css) replace.call(this, css, styles);
+  };
+}
+
 class View {
   constructor(model, el) {
-    Object.assign(this, {model, el, alive: false, handlers: [], loose: []});
+    Object.assign(this, {model, el, alive: false, handlers: [], loose: [], drawn: new WeakMap()});
     this.read();
   }
 
@@ -89,6 +100,7 @@ class View {
   }
 
   async embed(Bokeh, item, place) {
+    calm(Bokeh.require?.("core/dom")?.InlineStyleSheet?.prototype);
     const read = {...item, doc: JSON.parse(item.doc)};  // text, since its order counts
     const views = await Bokeh.embed.embed_item(read, place), [view] = views, doc = view.model.document;
     const one = {Bokeh, views, doc, figure: view.model, sources: {}, renderers: view.model.renderers};
@@ -269,16 +281,20 @@ class View {
     const {state, known} = this, end = known?.at[state.recovery];
     for (const {name, glyph} of this.figures[0].renderers) if (name === "own") this.paint(name, glyph, this.inks[0]);
     this.drawLife(known, end);
-    this.drawAges();
-    this.drawMap();
-    this.places[0].setAttribute("aria-label", `${this.head.textContent} ${this.small.textContent}`);
+    this.due ??= requestAnimationFrame(() => setTimeout(() => {  // once the large figure is painted
+      this.due = undefined;
+      this.drawAges();
+      this.drawMap();
+      this.places.forEach((place, i) => place.setAttribute("aria-label", `${this.titles[i].textContent}: ${this.head.textContent}`));
+    }));
   }
 
   drawWords() {
     const {state, data, known, fields} = this, {onset, length, recovery} = state;
     const end = known?.at[recovery], look = this.look();
-    this.root.style.setProperty("--deficit", look.colour);
-    this.root.style.setProperty("--on-deficit", look.ink);
+    const [colour, ink] = look[this.night ? "night" : "day"];
+    this.root.style.setProperty("--deficit", colour);
+    this.root.style.setProperty("--on-deficit", ink);
     this.head.textContent = end?.head ?? data.untrained;
     this.small.textContent = end?.small ?? data.untrainedMore;
     for (const button of [...this.deficits, ...this.units])
@@ -314,8 +330,11 @@ class View {
   }
 
   look() {
-    const look = this.looks[this.state.deficit], night = this.night;
-    return {...look, colour: night ? look.night : look.colour};
+    return this.looks[this.state.deficit];
+  }
+
+  hue(look) {
+    return look[this.night ? "night" : "day"][0];
   }
 
   drawLife(known, end) {
@@ -398,7 +417,7 @@ class View {
         rows.y.push(cost.value);
         rows.low.push(cost.low);
         rows.high.push(cost.high);
-        rows.fill.push(cost.told ? this.night ? look.night : look.colour : ground);
+        rows.fill.push(cost.told ? this.hue(look) : ground);
       }
       this.put(sources[`ages ${look.name}`], rows);
       for (const {name, glyph} of this.figures[1].renderers) {
@@ -414,7 +433,7 @@ class View {
       one.y = Math.max(one.y, ...below.map(({y}) => y + apart));
     });
     this.put(sources.names, {x: ends.map(({x}) => x), y: ends.map(({y}) => y), text: ends.map(({text}) => text),
-                             hue: ends.map(({look}) => (this.night ? look.night : look.colour))});
+                             hue: ends.map(({look}) => this.hue(look))});
     const here = this.known && this.cost(state);
     const seen = here && here.value !== null;
     this.put(sources.here, {x: seen ? [state.onset] : [], y: seen ? [here.value] : []});
@@ -489,6 +508,9 @@ class View {
   }
 
   put(source, columns) {
+    const text = JSON.stringify(columns);
+    if (this.drawn.get(source) === text) return;
+    this.drawn.set(source, text);
     source.data = columns;
   }
 
@@ -529,8 +551,8 @@ class View {
   }
 
   paint(name, glyph, ink) {
-    const own = (look) => (this.night ? look.night : look.colour), grey = this.night ? "#AAAAAA" : "#666666";
-    const colour = {ink, clear: grey, own: own(this.looks[this.state.deficit])}[name] ?? (name in this.looks && own(this.looks[name]));
+    const grey = this.night ? "#AAAAAA" : "#666666";
+    const colour = {ink, clear: grey, own: this.hue(this.look())}[name] ?? (name in this.looks && this.hue(this.looks[name]));
     const hues = {background_fill_color: this.inks[2], background_fill_alpha: 0.75};  // of texts
     if (colour) Object.assign(hues, {line_color: colour, text_color: colour});
     if (colour && !(name in this.looks)) hues.fill_color = colour;

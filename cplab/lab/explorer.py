@@ -110,7 +110,8 @@ class Explorer(Kept, anywidget.AnyWidget):
             place=begin,
         )
         self.choose(onset=onset, length=length)
-        self._task, self._later = Task(self._work, self._tell), None
+        self._task = Task(self._work, self._tell)
+        self._later: asyncio.TimerHandle | None = None
         self.observe(self._say_cost, "place")
         self.observe(self._keep_later, "place")
         self.on_msg(self._hear)
@@ -163,7 +164,7 @@ class Explorer(Kept, anywidget.AnyWidget):
         points = [point for point in setting.points() if point[0] in self.deficits]
         axes = {name: sorted({p[i] for p in points}) for i, name in ((1, "onset"), (2, "length"))}
         ends = [onset + length for _, onset, length in points]
-        found = {
+        found: dict[str, Any] = {
             "points": known,
             "deficits": [look(name, pictures.get(name, clear)) for name in self.deficits],
             "clear": clear,
@@ -285,15 +286,22 @@ def like_call(like: Run) -> str:
     return marked.call().replace("'blur'", "'deficit'")
 
 
-def look(name: str, picture: str) -> dict[str, str]:
-    """How a deficit looks, by day and by night."""
+def look(name: str, picture: str) -> dict[str, Any]:
+    """How a deficit looks: `day` and `night` are its colour, and that of text on it."""
     own = style(name)
-    hue = RGB.from_hex_string(own.colour)
-    parts = [round(part + 0.4 * (255 - part)) for part in (hue.r, hue.g, hue.b)]
-    ink = "#000000" if hue.luminance > 0.18 else "#FFFFFF"
-    night = "#{:02X}{:02X}{:02X}".format(*parts)
+    day = RGB.from_hex_string(own.colour)
+    night = RGB(*(round(part + 0.4 * (255 - part)) for part in (day.r, day.g, day.b)))
     words = {"name": name, "label": own.label, "dash": own.dash, "marker": own.marker}
-    return words | {"colour": own.colour, "night": night, "ink": ink, "picture": picture}
+    hues = {
+        "day": [hue.to_hex().upper() for hue in (day, ink_on(day))],
+        "night": [hue.to_hex().upper() for hue in (night, ink_on(night))],
+    }
+    return words | hues | {"picture": picture}
+
+
+def ink_on(hue: RGB) -> RGB:
+    """Black or white, whichever can be read on a colour."""
+    return RGB(0, 0, 0) if hue.luminance > 0.18 else RGB(255, 255, 255)
 
 
 @cache
@@ -404,7 +412,7 @@ def ages_figure(found: dict[str, Any]) -> figure:
         look = {"size": 8, "marker": own["marker"], "fill_color": "@fill"}
         add(fig, "scatter", source, name, "x y", **look)
     add(fig, "scatter", "here", "ink", "x y", size=16, fill_alpha=0, line_width=2)
-    words = {"text_font_size": "12px", "text_baseline": "middle", "x_offset": 9}
+    words: dict[str, Any] = {"text_font_size": "12px", "text_baseline": "middle", "x_offset": 9}
     add(fig, "text", "names", "names", "x y text", text_color="@hue", **words)
     return fig
 
@@ -417,7 +425,7 @@ def map_figure(found: dict[str, Any]) -> figure:
     hue = models.LinearColorMapper(palette=RdBu[11], low=-1, high=1)
     cell: dict[str, Any] = {"width": 0.94, "height": 0.9}
     filled = {"fill_color": {"field": "value", "transform": hue}, "fill_alpha": "@alpha"}
-    more = {"line_color": "#888888", "hatch_pattern": "/", "hatch_color": "#888888"}
+    more: dict[str, Any] = {"line_color": "#888888", "hatch_pattern": "/", "hatch_color": "#888888"}
     more |= {"hatch_alpha": "@hatch", "hatch_scale": 16, "more": ["value"]}
     add(fig, "rect", "cells", "", "onset length", **cell, **filled, **more)
     words = {"text_align": "center", "text_baseline": "middle", "text_font_size": "13px"}

@@ -77,7 +77,11 @@ class Setting:
         """A point after so many epochs of recovery, as a run; by default of the setting's seed."""
         deficit, onset, length = point
         seed = self.like.seed if seed is None else seed
-        at = {"deficit": deficit if length else "none", "onset": onset, "length": length}
+        at: dict[str, Any] = {
+            "deficit": deficit if length else "none",
+            "onset": onset,
+            "length": length,
+        }
         return replace(self.like, **at, recovery=recovery, seed=seed)
 
     def add(self, run: Run) -> None:
@@ -306,25 +310,6 @@ def count(harm: Estimate) -> str:
 
 def signed(value: float) -> str:
     return statistics.mean_in_words(value, math.nan, 1)
-
-
-def verdict(point: Any) -> str:
-    """What the harm and the loss of a row of `windows.point_means`, with their intervals, allow to
-    say.
-
-    >>> points = windows.point_means(windows.same_setting(Run()))
-    >>> verdict(points.loc["flip", 0, 16])
-    'Something was learned, less than from clear images.'
-    """
-    if math.isnan(point.harm_half) or math.isnan(point.loss_half):
-        return "No interval, no verdict."
-    if point.harm - point.harm_half > 0:
-        return "Worse than without these epochs: the deficit did harm, and this recovery left it."
-    if point.loss - point.loss_half <= 0:
-        return "No lasting loss is seen."
-    if point.harm + point.harm_half < 0:
-        return "Something was learned, less than from clear images."
-    return "Time was lost; no harm is seen."
 
 
 # All of it, as plain data -------------------------------------------------------------------------

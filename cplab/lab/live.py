@@ -300,9 +300,10 @@ class Clock:
             return "the first epoch tells how long it takes"
         if left < 3 and self.done >= self.epochs - 1:
             return "nearly done"
-        whole = self.seconds + left
-        off = self._expected and self._paces[1:] and not 0.5 < whole / self._expected < 2
-        guess = f" (thought to be {in_minutes(self._expected)} in all)" if off else ""
+        expected, guess = self._expected or math.nan, ""
+        if self._paces[1:] and not math.isnan(expected):
+            ratio = (self.seconds + left) / expected
+            guess = "" if 0.5 < ratio < 2 else f" (thought to be {in_minutes(expected)} in all)"
         return f"about {in_minutes(left)} left{guess}"
 
     def state(self) -> dict[str, Any]:

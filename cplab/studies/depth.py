@@ -14,14 +14,19 @@ from cplab.lab.widgets import Slide
 from cplab.quantities import harm
 from cplab.results import at_hand
 from cplab.runs import Run
-from cplab.show.theme import EQUAL, plain_figure, reference_line
+from cplab.show.theme import EQUAL, place_legend, plain_figure, reference_line
 from cplab.studies.sentences import rounded, seeds, side, spread
 
 __all__ = ["blurred", "by_age", "clothes", "count_harmed", "depth_slider", "fastest_adam", "forest"]
 __all__ += ["forest_table", "harmed", "networks", "newborn_and_harm", "parameters"]
 __all__ += ["rules", "settings", "sizes", "train_small"]
 
-HARMED, LEVEL, AHEAD = "#D55E00", "#777777", "#0072B2"  # by the side of zero of an interval
+# By the side of zero on which an interval lies: the words, the colour, the marker.
+SIDES = (
+    ("harmed", "#D55E00", "circle"),
+    ("not told from nothing", "#777777", "diamond"),
+    ("ahead", "#0072B2", "triangle"),
+)
 
 
 def blurred(end: int, profile: str = "course", **fields: Any) -> Run:
@@ -108,14 +113,17 @@ def forest(runs: Mapping[str, Run], title: str = "") -> figure:
     points = {words: found for words, found in points.items() if found.seeds}
     order = sorted(points, key=lambda words: points[words].mean)
     axes = ("harm of blur from birth, points", "")
-    size = {"width": 820, "height": 90 + 22 * len(order), "y_range": FactorRange(*order)}
+    size = {"width": 820, "height": 130 + 21 * len(order), "y_range": FactorRange(*order)}
     fig = plain_figure(title, *axes, **size)
-    columns = statistics.mean_columns([points[words] for words in order])
-    hues = [side(points[words], HARMED, LEVEL, AHEAD) for words in order]
-    fig.segment(columns["low"], order, columns["high"], order, color=hues, width=2)
-    fig.scatter(columns["mean"], order, color=hues, size=9)
+    for text, hue, marker in SIDES:
+        here = [w for w in order if side(points[w], *(one[0] for one in SIDES)) == text]
+        columns = statistics.mean_columns([points[words] for words in here])
+        how = {"color": hue, "legend_label": text}
+        if here:
+            fig.segment(columns["low"], here, columns["high"], here, width=2, **how)
+            fig.scatter(columns["mean"], here, size=9, marker=marker, **how)
     reference_line(fig, "height", EQUAL.colour)
-    return fig
+    return place_legend(fig, "above")
 
 
 def forest_table(runs: Mapping[str, Run]) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from bokeh.plotting import figure
 from IPython.display import HTML
 
 from cplab import quantities, results, statistics
-from cplab.runs import Run, Step
+from cplab.runs import FLAGSHIP, Run, Step
 from cplab.show import means
 from cplab.show.theme import CUES, DASHES, EQUAL, place_legend, plain_figure, reference_line, style
 from cplab.statistics import Contrast
@@ -37,8 +37,8 @@ def flagship(profile: str = "course") -> dict[str, Any]:
     >>> Run("blur", length=16, **flagship()).epochs
     76
     """
-    how = {"profile": profile, "model": "depth3", "schedule": "fixed"}
-    return {**how, "recovery": 6 if profile == "ci" else 60}
+    how = {"model": FLAGSHIP.family, "schedule": FLAGSHIP.schedule, "profile": profile}
+    return {**how, "recovery": 6 if profile == "ci" else FLAGSHIP.recovery}
 
 
 def never_deprived(like: Run) -> dict[int, np.ndarray]:
@@ -128,7 +128,7 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **options: Any) -> fi
     Arguments: runs, of one setting, by the words for them; title, what is found.
     """
     like = next(iter(runs.values()))
-    options = {"width": 860, "height": 400, **options}
+    options = {"width": 860, "height": 350, **options}
     fig = plain_figure(title, "clear epochs seen", "test accuracy, %", **options)
     latest = max(run.onset + run.recovery for run in runs.values())
     grey = [curve[:latest] for curve in never_deprived(like).values()]
@@ -236,7 +236,7 @@ def strong_steps(runs: Mapping[str, Sequence[Run]], title: str = "") -> figure:
     """Harm against the learning rate times the steps that are left when the deficit ends: a point
     for each run, of which both are computed, a colour for each group; bars are 95 % intervals."""
     words = (title, "learning rate × steps left when the blur ends", "harm, points")
-    fig = plain_figure(*words, x_axis_type="log", width=860, height=380)
+    fig = plain_figure(*words, x_axis_type="log", width=860, height=350)
     for (text, some), (colour, (_, marker)) in zip(runs.items(), CUES.items(), strict=False):
         each = {steps_left(run): quantities.harm(run) for run in some}
         columns = statistics.mean_columns(each)

@@ -89,7 +89,7 @@ def fresh_and_overslept(end: int, kinds: Sequence[str] = FOUR) -> figure:
         run = until(kind, end)
         values |= {f"{label(kind)}: fresh": fresh(run), f"{label(kind)}: overslept": overslept(run)}
     known = {words: points for words, points in values.items() if seeds(points)}
-    fig = bars(known, "harm, points", percent=False, width=860, height=380)
+    fig = bars(known, "harm, points", percent=False, width=860, height=350)
     fig.title.text = f"Harm until epoch {end}, against two controls"
     reference_line(fig, "width", EQUAL.colour)
     return fig
@@ -176,7 +176,7 @@ def slim_curves() -> figure:
         words: [r for seed in range(5) if (r := cplab.find(Run(**fields(run, seed))))]
         for words, run in runs.items()
     }
-    fig = over_epochs(groups, "test_accuracy", width=860, height=380)
+    fig = over_epochs(groups, "test_accuracy", width=860, height=350)
     fig.title.text = "All 50,000 images: blur and noise leave a gap, flip and labels a small one"
     return fig
 

@@ -13,7 +13,7 @@ from cplab import data
 from cplab.deficits import apply_deficit, canonical_name
 from cplab.errors import CplabError
 from cplab.profiles import PROFILES
-from cplab.show.pictures import to_pixels
+from cplab.show.drawn import drawn_pictures
 
 PREVIEW_IMAGES = 200  # images, of which the middle and the spread of noise are taken
 
@@ -21,14 +21,14 @@ PREVIEW_IMAGES = 200  # images, of which the middle and the spread of noise are 
 def preview(dataset: str, profile: str, deficit: object, count: int = 3) -> tuple[dict, str]:
     """The first images of a set as a profile has them, clear and as a deficit leaves them.
 
-    Arguments: dataset, of which practice images are shown where it is not at hand; profile;
+    Arguments: dataset, of which drawn pictures are shown where it is not at hand; profile;
         deficit, a name or a function; count, images.
     Returns: {"clear": uint8 (N, H, W, C), "seen": the same}, and the set that they are of. Noise is
         of the kind that a run would have, another pattern. Of somebody's own that is not defined
         here there is no "seen".
     """
     name = re.sub(":(left|right)", "", canonical_name(deficit))  # as the eye sees that has it
-    shown = dataset if data.is_here(dataset) else "practice"
+    shown = dataset if dataset == "practice" or data.is_here(dataset) else "drawn"
     few, mean, std = few_images(shown, profile)
     clear, parts = few[:count], [part.partition("-") for part in name.split("+")]
     if all(kind in NUMPY_DEFICITS for kind, _, _ in parts):
@@ -37,21 +37,24 @@ def preview(dataset: str, profile: str, deficit: object, count: int = 3) -> tupl
             x = NUMPY_DEFICITS[kind](x, int(strength)) if strength else NUMPY_DEFICITS[kind](x)
         seen = np.rint(x * std + mean).clip(0, 255).astype(np.uint8)
         return {"clear": clear, "seen": seen}, shown
-    # of a student's own, or another that is written for torch
-    images = data.shared_images(shown, profile)
-    y = images.train_y[:count]
+    import torch  # for a student's own, or another that is written for it
+
+    x = torch.from_numpy(np.ascontiguousarray(((clear - mean) / std).transpose(0, 3, 1, 2)))
     try:
-        tensor, _ = apply_deficit(images.normal(images.train_x[:count]), y, name)
+        tensor, _ = apply_deficit(x.float(), torch.arange(len(x)) % 10, name)
     except CplabError:  # somebody's own, which is not defined here
         return {"clear": clear}, shown
-    return {"clear": clear, "seen": to_pixels(tensor, images).numpy()}, shown
+    seen = tensor.numpy().transpose(0, 2, 3, 1) * std + mean
+    return {"clear": clear, "seen": np.rint(seen).clip(0, 255).astype(np.uint8)}, shown
 
 
 @lru_cache(maxsize=4)
 def few_images(dataset: str, profile: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Images (N, H, W, C), and their mean and deviation (C,)."""
-    size = PROFILES[profile].size
-    if dataset == "practice":
+    size = 32 if dataset == "drawn" else PROFILES[profile].size
+    if dataset == "drawn":
+        x = drawn_pictures()
+    elif dataset == "practice":
         x = data.practice_images(np.arange(PREVIEW_IMAGES))[0]
     else:
         x = data.load_arrays(dataset, PREVIEW_IMAGES)[0]["train_x"]

@@ -1,91 +1,359 @@
-"""How fast this machine trains and looks up, against plain ways of doing the same: ratios, measured
-in one process, in about five minutes. A benchmark is no test: it judges nothing."""
+"""How fast this machine trains and looks up, against plain ways of doing the same: ratios of pairs
+that are measured in turn in one process, so that other work falls on both. It judges nothing.
+
+    python -m benchmarks [NAME ...] [--device cpu] [--json]
+"""
 
 import argparse
+import copy
 import json
 import os
+import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
+from statistics import median
+from timeit import timeit
+from typing import NamedTuple
 
+import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, jacrev, vmap
+from torch.utils.data import DataLoader, Dataset
 
-from benchmarks import eyes, traces, training
-from benchmarks.timing import ROUNDS, Row, fresh, row, seconds
-from cplab import data, devices
-from cplab.errors import CplabError
+from benchmarks import operations
+from cplab import data, devices, models
+from cplab.checks import CplabError
+from cplab.deficits import Batch
+from cplab.engine.sweep import Context, train_all, usual_workers
+from cplab.engine.train import train_epoch
+from cplab.engine.tree import plan
+from cplab.measure import fisher
+from cplab.runs import Run
+from cplab.studies.pruning import growth, nets
 
-# For a fresh interpreter: prints the seconds of training, of a first look-up and of later ones.
+ROUNDS = 3  # after one that warms up
+SLOW = 10  # seconds; what takes longer has one round
+ONSETS, LENGTHS = (0, 2, 4, 8, 12, 16, 24), (2, 4, 8, 12, 16, 24)
+AGREE = 1e-4  # of two ways to a Fisher trace, relative, in float32
+
+
+class Row(NamedTuple):
+    """What was measured against what; ratio: ours in multiples of the baseline's speed."""
+
+    name: str
+    unit: str
+    value: float
+    baseline: float
+    ratio: float
+    what: str
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Of one call, which ends with something that waits for the device."""
+    return timeit(work, number=1)
+
+
+def in_turn(ours: Callable[[], object], theirs: Callable[[], object]) -> list[tuple[float, float]]:
+    """Seconds of two ways to do the same, after a round that warms up."""
+    first = seconds(ours), seconds(theirs)
+    return (
+        [first] if max(first) > SLOW else [(seconds(ours), seconds(theirs)) for _ in range(ROUNDS)]
+    )
+
+
+def row(name: str, unit: str, pairs: list, what: str, scale: float = 1) -> Row:
+    """A row out of pairs of seconds, which are multiplied by a scale, or divide it in a rate."""
+    ours, theirs = (median(side) for side in zip(*pairs, strict=True))
+    ratio = median(b / a for a, b in pairs)
+    rate = unit.endswith("/s")
+    value, baseline = (scale / t if rate else scale * t for t in (ours, theirs))
+    return Row(name, unit, value, baseline, ratio, what)
+
+
+# Training -----------------------------------------------------------------------------------------
+
+
+def engine(device: torch.device, dataset: str) -> Iterator[Row]:
+    """An epoch of the engine against bare steps on one batch, on one thread, course's network; and
+    the paper's against what matrix products reach."""
+    run = Run("blur", length=1, profile="course", dataset=dataset)
+    task, step = run.task, run.timeline[0]
+    images, state = task.images(device), task.birth(device)
+    index, x = next(task.batches(0, step, images))
+    x, y = step.deficit(x, images.train_y[index], Batch(index, images=len(images.train_y)))
+    steps = len(images.train_y) // len(y)
+    bare = partial(plain_steps, state.net, x, y, steps)
+    with devices.torch_defaults(devices.usual_threads("course")):
+        pairs = in_turn(lambda: train_epoch(task, 0, step, state, images), bare)
+    what = "an epoch of training / bare steps on one batch in memory, course"
+    yield row("engine", "images/s", pairs, what, steps * len(y))
+
+    paper = Run(profile="paper", dataset=dataset)
+    count = 512 if device.type == "cpu" else 25_600
+    x = torch.randn(128, 3, 32, 32, device=device).to(memory_format=torch.channels_last)
+    y = torch.arange(128, device=device) % 10
+    net = models.build(paper.model, 3, 32).to(device)
+    side, number = (2048, torch.float32) if device.type == "cpu" else (8192, torch.bfloat16)
+    number = torch.bfloat16 if devices.has_bf16(device) else number
+    a = torch.randn(side, side, device=device, dtype=number)
+    flop = operations.training(paper) * count / (2 * side**3)
+    products = max(1, round(flop))
+    pairs = in_turn(
+        partial(plain_steps, net, x, y, count // 128),
+        lambda: sum(torch.mm(a, a)[0, 0].item() for _ in range(products)),
+    )
+    pairs = [(ours / flop, theirs / products) for ours, theirs in pairs]
+    what = "the paper's All-CNN / a large matrix product, the same operations"
+    yield row("paper_peak", "TFLOP/s", pairs, what, 2 * side**3 / 1e12)
+
+
+def plain_steps(net: nn.Module, x: Tensor, y: Tensor, steps: int) -> None:
+    """Forward, backward and step on one batch."""
+    net.train()
+    how = {"momentum": 0.9, "weight_decay": 5e-4, "fused": True}
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.0, **how)
+    for _ in range(steps):
+        with devices.autocast(x.device):
+            loss = F.cross_entropy(net(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    loss.item()  # waits for the device
+
+
+def grid(device: torch.device, dataset: str) -> Iterator[Row]:
+    """The blur grid with its controls, multiplied out from a few epochs of either side."""
+    wanted = [Run("blur", o, n, 15, "course", dataset=dataset) for o in ONSETS for n in LENGTHS]
+    runs = [*{r for run in wanted for r in (run, run.equal_training(), run.newborn())}]
+    shared, alone = sum(root.epochs for root in plan(runs)), sum(run.epochs for run in runs)
+    workers = usual_workers(runs, str(device))
+    # long enough that the start of processes counts for little, as it does in the grid
+    few = [Run("blur", 6, 2, 0, "course", dataset=dataset, seed=seed) for seed in range(workers)]
+    context = Context(str(device), workers=workers)
+    plain = [plain_epoch(few[0], device, blurred) for blurred in (False, True)]
+    ours = seconds(lambda: [*train_all(few, context)]) / (8 * workers)
+    clear, blurred = map(seconds, plain)
+    what = (
+        f"{len(ONSETS)} onsets by {len(LENGTHS)} lengths of blur with controls: {shared} epochs in "
+        f"a tree, {workers} at a time / {alone} epochs run by run with Dataset and DataLoader"
+    )
+    yield row("grid", "s", [(shared * ours, alone * (3 * clear + blurred) / 4)], what)
+
+
+class Pictures(Dataset):
+    """Images and labels as torchvision's sets give them: a PIL image through a transform."""
+
+    def __init__(self, x: Tensor, y: Tensor, transform: Callable):
+        self.x, self.y, self.transform = x.squeeze(-1).numpy(), y.tolist(), transform
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, index: int):
+        from PIL import Image
+
+        return self.transform(Image.fromarray(self.x[index])), self.y[index]
+
+
+def plain_epoch(run: Run, device: torch.device, blurred: bool) -> Callable[[], None]:
+    """An epoch and its test as public replications write them: float32, every image through PIL."""
+    from torchvision import transforms as T
+
+    p, images = run.settings, data.images(run.dataset, run.profile)
+    tensor = [T.ToTensor(), T.Normalize(images.mean / 255, images.std / 255)]
+    blur = [T.Resize(p.size // 4), T.Resize(p.size)] if blurred else []
+    varied = [*blur, T.RandomCrop(p.size, padding=p.shift), T.RandomHorizontalFlip(), *tensor]
+    training = Pictures(images.train_x, images.train_y, T.Compose(varied))
+    testing = Pictures(images.test_x, images.test_y, T.Compose(tensor))
+    net = models.build(run.model, len(images.mean), p.size).to(device)
+    optimizer = torch.optim.SGD(net.parameters(), 0.02, p.momentum, weight_decay=p.weight_decay)
+
+    def epoch() -> None:
+        net.train()
+        for x, y in DataLoader(training, p.batch, shuffle=True, num_workers=2):
+            optimizer.zero_grad()
+            F.cross_entropy(net(x.to(device)), y.to(device)).backward()
+            optimizer.step()
+        net.eval()
+        with torch.no_grad():
+            for x, y in DataLoader(testing, p.batch, num_workers=2):
+                (net(x.to(device)).argmax(1).cpu() == y).sum().item()
+
+    return epoch
+
+
+def pruning(device: torch.device, dataset: str, count: int = 16, steps: int = 100) -> Iterator[Row]:
+    """Training of several architectures side by side, against one by itself."""
+    dataset = "mnist" if data.is_here("mnist") else "practice"
+    random, full = np.random.default_rng(0), [np.ones((b, a), bool) for a, b in nets.SHAPES]
+    several = [[growth.draw_synapses(full[0], 1254, random), full[1]] for _ in range(count)]
+    digits = nets.flat_images(dataset)["train"]
+    pixels = nets.informative_pixels(dataset, several)
+    ready = nets.to_training_dtype(digits, pixels, device)
+    x, y = digits.x.to(device) / 255, digits.y.to(device)
+    order = [*islice(nets.batch_indices(len(digits.y), 0, device), steps)]
+
+    def side_by_side() -> None:
+        group = nets.build_nets(several, 0, "sgd", device, pixels)
+        for index in order:
+            nets.take_step(group, ready.x.index_select(0, index), ready.y[index], 0.5)
+        group.weights[0].sum().item()  # waits for the device
+
+    def by_itself() -> None:
+        layers = [nn.Linear(a, b, device=device) for a, b in nets.SHAPES]
+        masks = [torch.as_tensor(alive).float().to(device) for alive in several[0]]
+        net = nn.Sequential(layers[0], nn.ReLU(), layers[1])
+        optimizer = torch.optim.SGD(net.parameters(), 0.5)
+        for index in order:
+            loss = F.cross_entropy(net(x.index_select(0, index)), y[index])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            with torch.no_grad():
+                for layer, mask in zip(layers, masks, strict=True):
+                    layer.weight.mul_(mask)
+        loss.item()
+
+    pairs = [(ours / count, theirs) for ours, theirs in in_turn(side_by_side, by_itself)]
+    what = f"a step of an architecture on {dataset}, {count} side by side / one as one writes it"
+    yield row("pruning", "ms", pairs, what, 1000 / steps)
+
+
+# Fisher information -------------------------------------------------------------------------------
+
+
+def trace(device: torch.device, dataset: str, count: int = 2000) -> Iterator[Row]:
+    """The exact Fisher trace of the course network against other ways to the same number, and
+    against nine bare backward passes, which it cannot do without.
+
+    Raises: CplabError if the numbers differ: a wrong fast one is no speed.
+    """
+    task = Run(profile="course", dataset=dataset).task
+    images, net = task.images(device), task.birth(device).net
+    x = images.normal(images.train_x[:count])
+    with torch.no_grad():
+        net.train()(x)  # running statistics
+    net.eval()
+    about = f"exact Fisher trace of the course network, {count} images"
+    with devices.algorithms("float32"):  # without tf32, which is off by more than AGREE
+        for name, way in (("func", by_jacrev), ("curvlinops", by_curvlinops)):
+            try:
+                pairs = in_turn(lambda: fisher.trace(net, x), partial(way, out_of_place(net), x))
+                theirs = way(out_of_place(net), x)
+            except ImportError:
+                continue
+            ours = fisher.trace(net, x).total
+            if not abs(ours - theirs) <= AGREE * abs(theirs):
+                raise CplabError(f"the Fisher traces differ: fisher.trace {ours}, {name} {theirs}")
+            yield row(f"trace_{name}", "s", pairs, f"{about} / {name}")
+        pairs = in_turn(lambda: fisher.trace(net, x), partial(nine_passes, net, x))
+        yield row("trace_passes", "s", pairs, f"{about} / nine backward passes that keep nothing")
+
+
+def out_of_place(net: nn.Module) -> nn.Module:
+    """A copy whose ReLUs leave their input alone, which the other ways need."""
+    net = copy.deepcopy(net)
+    for module in net.modules():
+        if isinstance(module, nn.ReLU):
+            module.inplace = False
+    return net
+
+
+def counted(net: nn.Module) -> dict[str, nn.Parameter]:
+    layers = net.named_modules()
+    return {f"{n}.weight": m.weight for n, m in layers if isinstance(m, (nn.Conv2d, nn.Linear))}
+
+
+def by_jacrev(net: nn.Module, x: Tensor, batch: int = 32) -> float:
+    """Each image's gradient of each label's log p, squared and weighted with p. (The batch that is
+    fastest on two cores.)"""
+
+    def log_p(own: dict, image: Tensor) -> Tensor:
+        return functional_call(net, own, (image[None],)).log_softmax(1)[0]
+
+    jacobians, total = vmap(jacrev(log_p), (None, 0)), 0.0
+    own = {name: weight.detach() for name, weight in counted(net).items()}
+    for part in x.split(batch):
+        p = net(part).softmax(1).detach()
+        for j in jacobians(own, part).values():
+            total += (j.flatten(2).square().sum(2) * p).sum().item() / len(x)
+    return total
+
+
+def by_curvlinops(net: nn.Module, x: Tensor, batch: int = 128) -> float:
+    """The trace of EKFAC, which corrects K-FAC's eigenvalues so that their sum is exact."""
+    from curvlinops import EKFACLinearOperator
+
+    labels = torch.zeros(len(x), dtype=torch.long, device=x.device)
+    batches = list(zip(x.split(batch), labels.split(batch), strict=True))
+    how = {"fisher_type": "type-2", "check_deterministic": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        own = list(counted(net).values())
+        found = EKFACLinearOperator(net, nn.CrossEntropyLoss(), own, batches, **how)
+    return float(found.trace)
+
+
+def nine_passes(net: nn.Module, x: Tensor, batch: int = 64) -> None:
+    """One forward and nine backward passes to the first layer's outputs, in float32."""
+    with devices.autocast(x.device, "float32"):
+        for part in x.split(batch):
+            logits = net(part.requires_grad_())
+            for k in range(9):
+                torch.autograd.grad(logits[:, k].sum(), part, retain_graph=True)
+
+
+# Looking up ---------------------------------------------------------------------------------------
+
 LOOK = """
-import cplab, statistics, timeit
-found = []
-def look():
-    found.append(cplab.run(profile="ci", onset=1))
-first = timeit.timeit(look, number=1)
-again = statistics.median(timeit.repeat(look, number=1, repeat=50))
-print(found[0].seconds, first, again)
+import timeit, cplab
+print(timeit.timeit(lambda: cplab.run(deficit="blur", length=8), number=1))
 """
 
 
-def lookups() -> Iterator[Row]:
-    """A result that is there, asked for in a fresh Python and once more."""
-    fresh(LOOK)  # trains and keeps the result
-    times = [[float(t) for t in fresh(LOOK).split()] for _ in range(ROUNDS)]
-    for column, name, what in ((1, "first", "in a fresh Python"), (2, "again", "once more")):
-        pairs = [(each[column], each[0]) for each in times]
-        yield row(f"lookup_{name}", "ms", pairs, "value < 50", f"{what} / training that run", 1000)
+def lookup(device: torch.device, dataset: str) -> Iterator[Row]:
+    """A shipped result in a fresh Python, against a Python that imports nothing."""
+
+    def fresh(code: str) -> str:
+        command = (sys.executable, "-c", code)
+        return subprocess.run(command, capture_output=True, check=True, text=True).stdout
+
+    for name, code in (("lookup", LOOK), ("import", "import cplab")):
+        pairs = in_turn(partial(fresh, code), partial(fresh, "pass"))
+        yield row(name, "s", pairs, f"a fresh Python: {name} / nothing")
 
 
-def importing() -> Row:
-    pairs = [
-        (seconds(lambda: fresh("import cplab")), seconds(lambda: fresh("pass")))
-        for _ in range(1 + ROUNDS)
-    ]
-    what = "a fresh Python that imports cplab / one that imports nothing"
-    return row("import", "s", pairs[1:], "value < 0.3", what)
+EVERY = (engine, grid, pruning, trace, lookup)
 
 
-def measure(device: str = "auto") -> dict:
-    """Everything that is measured here.
-
-    Returns: device, cores, dataset and results, rows as of timing.Row.
-    Raises: CplabError if a Fisher trace is not what another way to it gives.
-    """
-    where = devices.pick(device)
-    dataset = "cifar10" if data.is_here("cifar10") else "practice"
-    if place := data.location(dataset):
-        os.environ["CPLAB_DATA"] = str(place.parent)
-    with tempfile.TemporaryDirectory(prefix="cplab-benchmarks-") as folder:
-        os.environ["CPLAB_CACHE"] = folder  # an empty one, for this process and what it starts
-        rows = [*training.rows(where, dataset), *traces.rows(where, dataset), *lookups()]
-        rows += [importing(), *eyes.rows()]
-    about = {"device": devices.machine(where), "cores": devices.usable_cores(), "dataset": dataset}
-    return {**about, "torch": str(torch.__version__), "results": [r._asdict() for r in rows]}
-
-
-def table(measured: dict) -> str:
-    """What `measure` returned, to read."""
-    lines = ["{device}, {cores} cores, {dataset}, torch {torch}".format(**measured)]
-    lines.append(f"{'':<18}{'value':>9}{'baseline':>10}{'':10}{'ratio':>8}  aim")
-    for r in measured["results"]:
-        baseline = "-" if r["baseline"] is None else f"{r['baseline']:.4g}"
-        ratio = "-" if r["ratio"] is None else f"{r['ratio']:.3g}"
-        numbers = f"{r['value']:9.4g}{baseline:>10} {r['unit']:<9}{ratio:>8}"
-        lines += [f"{r['name']:<18}{numbers}  {r['aim']}", f"    {r['what']}"]
-    return "\n".join(lines)
-
-
-def main(args: list[str] | None = None) -> int:
+def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    names = {one.__name__: one for one in EVERY}
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)} [all]")
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu [auto]")
-    given = parser.parse_args(args)
-    try:
-        measured = measure(given.device)
-    except CplabError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    print(json.dumps(measured, indent=1) if given.json else table(measured))
+    given = parser.parse_args()
+    device, dataset = (
+        devices.pick(given.device),
+        "cifar10" if data.is_here("cifar10") else "practice",
+    )
+    if place := data.location(dataset):
+        os.environ["CPLAB_DATA"] = str(place.parent)
+    where = f"{devices.machine(device)}, {devices.usable_cores()} cores"
+    print(f"{where}, {dataset}, torch {torch.__version__}")
+    with tempfile.TemporaryDirectory(prefix="cplab-benchmarks-") as folder:
+        os.environ["CPLAB_CACHE"] = folder  # an empty one, for this process and what it starts
+        for name in given.names or names:
+            for r in names[name](device, dataset):
+                numbers = f"{r.value:9.4g}{r.baseline:10.4g} {r.unit:<9}{r.ratio:8.3g}"
+                print(json.dumps(r._asdict()) if given.json else f"{r.name:<16}{numbers}  {r.what}")
+                sys.stdout.flush()
     return 0
 
 

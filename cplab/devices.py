@@ -72,6 +72,10 @@ def torch_defaults(threads: int | None = None) -> Iterator[None]:
         require(not changed, "torch's default type was changed while this was computed: ask again")
 
 
+# A second thread brings small networks next to nothing and costs them everything as soon as another
+# process is busy: torch's threads wait for each other at every layer, and whoever waits spins. Five
+# epochs of course on two cores take 9.9 s with one thread and 9.4 s with two; beside one other
+# training 9.2 and 459 s. Twelve steps beside twelve busy processes: 1 to 2.5 s, and more than 45.
 ONE_THREAD = ("ci", "course", "fit", "matched")  # profiles
 
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from cplab.deficits import blur, deficit
 
-__all__ = ["contrast", "grey", "half_the_classes", "high_pass", "label_noise", "mirror"]
-__all__ += ["occlude", "rotate"]
+__all__ = ["contrast", "gaussian_blur", "grey", "half_the_classes", "high_pass", "label_noise"]
+__all__ += ["mirror", "occlude", "rotate"]
 
 
 @deficit(label="lower half covered")
@@ -46,6 +46,24 @@ def contrast(x: Tensor, y: Tensor, left: float = 0.25) -> tuple[Tensor, Tensor]:
     """
     mean = x.mean((1, 2, 3), keepdim=True)
     return mean + left * (x - mean), y
+
+
+@deficit(label="Gaussian blur", reference="Achille, Rovere and Soatto 2019 (footnote)")
+def gaussian_blur(x: Tensor, y: Tensor, width: int = 2) -> tuple[Tensor, Tensor]:
+    """Images under a Gaussian whose standard deviation is `width` pixels, mirrored at their edges.
+
+    The paper's blur shrinks and enlarges; a footnote says that this one has a very similar effect.
+
+    >>> gaussian_blur(torch.ones(1, 3, 32, 32), torch.tensor([0]))[0].std() < 1e-6
+    tensor(True)
+    """
+    reach = min(4 * width, min(x.shape[-2:]) - 1)
+    distance = torch.arange(-reach, reach + 1, device=x.device)
+    weights = torch.exp(-(distance**2) / (2 * width**2))
+    weights = (weights / weights.sum()).to(x.dtype).expand(x.shape[1], 1, 1, -1)
+    padded = torch.nn.functional.pad(x, (reach, reach, reach, reach), mode="reflect")
+    across = torch.nn.functional.conv2d(padded, weights, groups=x.shape[1])
+    return torch.nn.functional.conv2d(across, weights.mT, groups=x.shape[1]), y
 
 
 @deficit(label="fine detail alone")

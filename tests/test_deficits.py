@@ -20,7 +20,7 @@ from cplab.deficits import DEFICITS, apply_deficit, canonical_name, find_deficit
 STRENGTHS = (2, 4, 8)
 PACKAGE = [name for name, known in DEFICITS.items() if not known.source]
 GALLERY = ("occlude", "grey", "contrast", "high_pass", "label_noise", "half_the_classes", "rotate")
-GALLERY += ("mirror",)
+GALLERY += ("mirror", "gaussian_blur")
 
 
 def images_of(name):
@@ -291,7 +291,9 @@ def test_one_deficit_after_another(pictures):
     both, y = apply_deficit(pictures, LABELS, "blur-2+flip+permute")
     assert torch.equal(both, blur(pictures, 2).flip(-2))
     assert torch.equal(y, deficits.permutation(10)[LABELS])
-    assert torch.equal(find_deficit("blur-2+flip").apply(pictures, LABELS)[0], both)
+    assert torch.equal(
+        find_deficit("blur-2+flip")(pictures, LABELS, deficits.Batch(LABELS))[0], both
+    )
 
 
 def test_one_view_of_two_and_both(pictures):
@@ -520,3 +522,14 @@ def test_a_quarter_turn_four_times_is_none(pictures):
         assert not torch.equal(x, before)
     assert torch.equal(x, pictures)
     assert torch.equal(gallery.rotate(x, LABELS, 2)[0], x.flip(-1, -2))
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_gaussian_blur_is_scipy_s_filter(width):
+    from scipy.ndimage import gaussian_filter
+
+    x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    seen, _ = gallery.gaussian_blur(x, LABELS[:2], width)
+    sigma = (0, 0, width, width)
+    expected = gaussian_filter(x.double().numpy(), sigma, mode="mirror", truncate=4.0)
+    assert np.allclose(seen.numpy(), expected, atol=1e-5)

@@ -1,6 +1,7 @@
 """What a student's own function means, what is refused, and how it gets to other processes."""
 
 import math
+import sys
 
 import pytest
 import torch
@@ -306,3 +307,35 @@ def test_names_words_and_looks_cost_no_torch(python):
     )
     _, err = (process := python(code)).communicate(timeout=60)
     assert process.returncode == 0, err
+
+
+@pytest.mark.parametrize(
+    ("place", "metadata", "library"),
+    [
+        ("overlay/lib/python3/site-packages", True, True),  # uv run --with
+        ("modules/torch/2.1", True, True),  # a cluster's
+        ("modules/torch/2.1", False, True),
+        ("work/libraries", True, True),  # pip install --target
+        ("work", False, False),  # a student's own file
+    ],
+)
+def test_what_counts_as_a_library_is_what_somebody_installed_wherever_it_lies(
+    tmp_path, monkeypatch, place, metadata, library
+):
+    folder = tmp_path / place
+    (folder / "shades").mkdir(parents=True)
+    (folder / "shades" / "__init__.py").write_text("def darken(x):\n    return x / 2\n")
+    if metadata:
+        (folder / "shades-1.0.dist-info").mkdir()
+    (tmp_path / "work").mkdir(exist_ok=True)
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.syspath_prepend(folder)
+    try:
+        space = cell("import shades\ndef f(x, y):\n    return shades.darken(x), y\n")
+        if library:
+            assert registry.meaning(space["f"]).source.startswith("import shades")
+        else:
+            with pytest.raises(CplabError, match="your own"):
+                registry.meaning(space["f"])
+    finally:
+        sys.modules.pop("shades", None)

@@ -12,10 +12,9 @@ import importlib.util
 import linecache
 import math
 import os
-import site
 import sys
-import sysconfig
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple, NoReturn
@@ -26,10 +25,7 @@ from cplab.errors import CplabError
 PLAIN = (int, float, str, bool, type(None))
 DECORATORS = ("deficit", "model", "measurement")
 IMPORT, CONSTANT, DEFINITION = range(3)  # the order of a text
-PACKAGE = Path(__file__).parents[1]
-PATHS = [sysconfig.get_paths()[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib")]
-PATHS += [*site.getsitepackages(), site.getusersitepackages(), str(PACKAGE)]
-LIBRARIES = ("<frozen", *(path + os.sep for path in PATHS))
+PACKAGE, STDLIB = Path(__file__).parents[1], Path(os.__file__).parent
 # Whose value a file or the environment decides, and may be another tomorrow
 OUTSIDE = {"open", "load", "loadtxt", "genfromtxt", "fromfile", "memmap", "read_text", "read_bytes"}
 OUTSIDE |= {"environ", "getenv", "read_csv", "read_parquet", "imread"}
@@ -241,12 +237,18 @@ def is_own(thing: Any) -> bool:
     """Whether a function or class is a student's, as the gallery's are too, and not a library's."""
     if not (inside := functions_of(thing)):
         return not is_library(getattr(thing, "__module__", None) or "")
-    file = inside[0].__code__.co_filename
-    return not file.startswith(LIBRARIES) or file == str(PACKAGE / "gallery.py")
+    file = Path(inside[0].__code__.co_filename)
+    if file.is_relative_to(PACKAGE):
+        return file.name == "gallery.py"
+    if str(file).startswith("<frozen"):
+        return False
+    in_notebook = not file.is_file()  # a cell, or what `python -c` runs
+    return in_notebook or not (is_installed(file) or file.is_relative_to(STDLIB))
 
 
 def is_library(name: str) -> bool:
-    """Whether a module comes with Python, an installed package or cplab."""
+    """Whether a module comes with Python, cplab or an installed package, wherever that lies, and is
+    none that a student wrote: __main__, or a file at hand that belongs to no package."""
     root = name.partition(".")[0]
     if name in ("", "__main__", "cplab.gallery"):
         return False
@@ -257,7 +259,29 @@ def is_library(name: str) -> bool:
     except (ImportError, ValueError):
         return False
     places = [spec.origin or "", *(spec.submodule_search_locations or ())] if spec else []
-    return any((place + os.sep).startswith(LIBRARIES) for place in places)
+    return any(
+        is_installed(Path(place)) or not is_at_hand(Path(place)) for place in places if place
+    )
+
+
+@cache
+def is_installed(file: Path) -> bool:
+    """Whether a file belongs to an installed distribution: pip and uv write a .dist-info beside its
+    packages, in whatever directory these lie (an overlay, a cluster's module, `pip --target`)."""
+    inside = ("site-packages", "dist-packages")
+    if any(part in inside for part in file.parts):
+        return True
+    top = file
+    while (top.parent / "__init__.py").exists():
+        top = top.parent
+    return any(top.parent.glob("*.dist-info"))
+
+
+def is_at_hand(file: Path) -> bool:
+    """Whether a file lies in the working directory or beside the script that runs."""
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    folders = [Path.cwd(), *([Path(script).resolve().parent] if script else [])]
+    return any(file.resolve().is_relative_to(folder) for folder in folders)
 
 
 def is_plain(value: Any) -> bool:

@@ -1,0 +1,122 @@
+"""Somebody else's settings of torch change no bit of a run, and are as they were after it."""
+
+import pytest
+import torch
+
+import cplab
+from cplab import deficits, devices
+from cplab.checks import CplabError
+from cplab.engine.train import train_epoch
+from cplab.results.result import without_times
+
+pytestmark = pytest.mark.usefixtures("nothing_shipped")
+
+RUN = cplab.Run("blur+noise", onset=1, length=1, recovery=1, profile="ci")
+
+
+def trained():
+    deficits.noise_patterns.cache_clear()
+    result = cplab.run(RUN, measure="trace", fresh=True, device="cpu")
+    return without_times(result.values), without_times(result.measured), result.threads
+
+
+def settings():
+    names = ("get_default_dtype", "get_default_device", "get_num_threads", "is_grad_enabled")
+    names += ("get_float32_matmul_precision", "are_deterministic_algorithms_enabled")
+    names += ("is_inference_mode_enabled", "is_autocast_enabled")
+    found = {name: getattr(torch, name)() for name in names}
+    return found | {"onednn": torch.backends.mkldnn.enabled, "cudnn": torch.backends.cudnn.enabled}
+
+
+USUAL = {
+    "dtype": (torch.set_default_dtype, torch.float32),
+    "device": (torch.set_default_device, None),
+    "threads": (torch.set_num_threads, 1),
+    "grad": (torch.set_grad_enabled, True),
+    "matmul": (torch.set_float32_matmul_precision, "highest"),
+    "deterministic": (lambda on: torch.use_deterministic_algorithms(on, warn_only=True), False),
+    "denormal": (torch.set_flush_denormal, False),
+    "onednn": (lambda on: setattr(torch.backends.mkldnn, "enabled", on), True),
+}
+OTHERS = [
+    *(("dtype", torch.bfloat16), ("dtype", torch.float64), ("device", "meta"), ("threads", 3)),
+    *(("grad", False), ("matmul", "medium"), ("deterministic", True), ("denormal", True)),
+    ("onednn", False),
+]
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CPLAB_CACHE", str(tmp_path_factory.mktemp("expected")))
+        return trained()
+
+
+@pytest.mark.parametrize(("name", "value"), OTHERS, ids=str)
+def test_a_setting_changes_no_bit_and_is_as_it_was(expected, name, value):
+    change, usual = USUAL[name]
+    change(value)
+    try:
+        before = settings()
+        assert trained() == expected
+        assert settings() == before
+    finally:
+        change(usual)
+
+
+@pytest.mark.parametrize(
+    "context",
+    [torch.inference_mode, torch.no_grad, lambda: torch.autocast("cpu", torch.bfloat16)],
+    ids=["inference", "no_grad", "autocast"],
+)
+def test_a_context_changes_no_bit(expected, context):
+    with context():
+        before = settings()
+        assert trained() == expected
+        assert settings() == before
+
+
+def test_the_seed_of_torch_changes_no_bit(expected):
+    torch.manual_seed(11)
+    assert trained() == expected
+
+
+def test_a_result_is_refused_if_a_setting_was_changed_in_between(monkeypatch):
+    def meddling(*given):
+        torch.set_default_dtype(torch.float64)
+        return train_epoch(*given)
+
+    monkeypatch.setattr("cplab.engine.train.train_epoch", meddling)
+    with pytest.raises((CplabError, RuntimeError)):
+        cplab.run(RUN, fresh=True, device="cpu")
+    assert torch.get_default_dtype() == torch.float32
+    assert cplab.find(RUN) is None
+
+
+def test_a_deficit_looks_the_same_under_any_setting():
+    x, y = torch.randn(4, 3, 16, 16), torch.arange(4)
+    names = ("blur", "noise", "stripes", "permute", "strabismus")
+
+    def seen():
+        for cached in (deficits.noise_patterns, deficits.upright, deficits.permutation):
+            cached.cache_clear()
+        return [part for name in names for part in cplab.apply_deficit(x, y, name)]
+
+    usual = seen()
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        assert all(map(torch.equal, seen(), usual))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    with torch.inference_mode():
+        seen()
+    assert not any(part.is_inference() for part in seen())
+
+
+def test_small_profiles_are_trained_on_one_thread_whatever_torch_has():
+    torch.set_num_threads(2)
+    try:
+        assert [devices.usual_threads(p) for p in ("ci", "course", "slim")] == [1, 1, 2]
+        assert trained()[2] == 1
+    finally:
+        torch.set_num_threads(1)

@@ -16,7 +16,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __all__, __getattr__, __dir__ = load_late(
     __name__,
-    checks="CplabError",
+    errors="CplabError",
     runs="Run",
     **{"studies.reopening.paths": "LinearPath"},
     profiles="PROFILES",

@@ -1,7 +1,6 @@
 """Results: kept and found as they were, damage noticed, one training for all who ask."""
 
 import shutil
-import subprocess
 import threading
 from dataclasses import fields, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-from conftest import says
+from conftest import cell, says
 
 import cplab
 from cplab import devices, specs
@@ -187,28 +186,6 @@ def test_what_diverges_leaves_nothing_else_untrained_however_few_are_locked_at_a
     assert all(map(store.find, RUNS[1:]))
 
 
-@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
-def test_the_commit_is_that_of_the_source_with_a_plus_if_it_was_changed(tmp_path, monkeypatch):
-    source = tmp_path / "home" / "cplab" / "results" / "store.py"
-    source.parent.mkdir(parents=True)
-    source.write_text("pass\n")
-    monkeypatch.setattr(store, "__file__", str(source))
-
-    def git(*words):
-        name = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
-        command = ("git", *name, "-C", tmp_path / "home", *words)
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    commit = store.commit.__wrapped__
-    assert commit() == f"version {cplab.__version__}"  # not in git
-    git("init", "--quiet")
-    git("add", ".")
-    git("commit", "--quiet", "--message", "one")
-    assert commit() == git("rev-parse", "--short=12", "HEAD")
-    source.write_text("changed = True\n")
-    assert commit() == git("rev-parse", "--short=12", "HEAD") + "+"
-
-
 # Measurements -------------------------------------------------------------------------------------
 
 
@@ -259,14 +236,6 @@ def test_shipped_measurements_are_joined_as_well_and_missing_ones_are_looked_for
 
 
 OF_TWO_EYES = {"eye_shares", "each_eye"}
-
-
-@pytest.mark.parametrize("model", ["fc-20", "allcnn-4", "eyes-4"])
-def test_all_built_in_measurements_are_kept_and_believed(model):
-    built_in = {name for name, one in MEASUREMENTS.items() if not one.source}
-    names = dict.fromkeys(OF_TWO_EYES if model == "eyes-4" else built_in - OF_TWO_EYES, "end")
-    found = cplab.run(replace(RUN, model=model), measure=names, **HOW)
-    assert store.find(found.spec, names) == found
 
 
 # A spec of another kind ---------------------------------------------------------------------------
@@ -461,12 +430,6 @@ def test_a_table_of_some_runs_has_those_with_the_wanted_fields(made, wanted, fou
     assert {*tables.table(**wanted)["key"]} == {some[i].key for i in found}
 
 
-@pytest.mark.parametrize("wanted", [{"deficit": "deaf"}, {"bogus": 1}, {"length": -1}], ids=str)
-def test_a_table_of_what_no_run_can_have_is_refused(wanted):
-    with pytest.raises(CplabError, match=str(*wanted)):
-        tables.table(**wanted)
-
-
 def test_a_live_file_is_read_again_for_a_table_only_where_it_changed(made, monkeypatch):
     for result in made:
         store.keep(result)
@@ -599,16 +562,6 @@ def test_at_hand_gives_what_there_is_and_says_what_would_take_long(made, trainin
     assert capsys.readouterr().out == ""
 
 
-def test_at_hand_trains_again_what_is_to_be_fresh(made, trainings, capsys):
-    store.keep(replace(made[0], commit="old"))
-    assert ask.at_hand([RUN], fresh=True, seconds=0) == {}
-    assert "1 of 1" in capsys.readouterr().out
-    assert trainings() == []
-    [again] = ask.at_hand([RUN], fresh=True, seconds=900, **SWEEP).values()
-    assert trainings() == [RUN]
-    assert again.commit != "old"
-
-
 # Own functions and the package --------------------------------------------------------------------
 
 OWN = """
@@ -632,12 +585,7 @@ def thin(width, channels, size, classes):
 @pytest.fixture
 def own():
     """A deficit, a measurement and a network, as a notebook's cell would define them."""
-    import linecache
-
-    linecache.cache["<own cell>"] = (len(OWN), None, OWN.splitlines(True), "<own cell>")
-    space = {"__name__": "__main__", "cplab": cplab, "torch": torch}
-    exec(compile(OWN, "<own cell>", "exec"), space)
-    return SimpleNamespace(**{name: space[name] for name in ("occlude", "first", "thin")})
+    return SimpleNamespace(**cell(OWN, cplab=cplab))
 
 
 @pytest.mark.parametrize("workers", [1, 2])

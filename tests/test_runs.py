@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import BUILT_IN, runs
+from conftest import runs
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -111,13 +111,6 @@ def test_a_resnet_has_twice_the_rate_and_half_the_weight_decay_in_every_profile(
         assert wide.settings.weight_decay == other.settings.weight_decay / 2
 
 
-@pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize("model", ["allcnn", "fc", "depth2"])
-def test_models_that_have_results_keep_the_profile_s_values(profile, model):
-    if model != "fc" or profile not in ("slim", "paper"):
-        assert Run(profile=profile, model=model).settings == PROFILES[profile]
-
-
 # Phases, windows and controls -------------------------------------------------------------------
 
 
@@ -190,38 +183,7 @@ def test_with_the_clock_running_recovery_has_the_rates_that_it_has_after_the_win
         assert late == run.without_window("stopped") == replace(late, skipped=7)
 
 
-def test_a_deficit_of_length_0_is_none_with_the_same_key():
-    clear = Run(onset=5)
-    for deficit in BUILT_IN:
-        assert Run(deficit=deficit, onset=5, length=0) == clear
-        assert Run(deficit=deficit, onset=5, length=0).key == clear.key
-
-
 # Keys -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("run", "key"),
-    [
-        (Run(), "5cedbc4a1b025d84"),
-        (Run(deficit="blur", length=4), "10da86ce08101b40"),
-        (Run(deficit="blur", length=8), "06225cfa645809fa"),
-        (Run(deficit="flip", length=8), "3bb46bbc948b49d1"),
-        (Run(deficit="permute", length=8), "91ed6c31b54e0126"),
-        (Run(deficit="noise", onset=4, length=6, seed=3), "64af2c561251cfd0"),
-        (Run(deficit="blur-8", length=2, profile="slim"), "470010b9343ad87f"),
-        (Run(deficit="blur", length=60, profile="paper"), "490d46f9f079dbcc"),
-        (Run("none", 5, 0, 0, "ci", "fixed", "mnist", "allcnn-8"), "88887f99b47245d5"),
-        (Run(profile="mnist"), "6326aede87e21f49"),
-        (Run(profile="ci", optimizer="adam"), "80c4faa6a7930db3"),
-        (Run(profile="paper", model="resnet18", deficit="blur", length=40), "77692d79c4a6f7c4"),
-        (Run(model="depth2", schedule="fixed"), "a4afc61db19ca832"),
-        (Run(profile="paper", momentum=0), "684de40e693b79eb"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else value.call(),
-)
-def test_keys_stay_what_they_are(run, key):
-    assert run.key == key, f"{run.canonical()}: {BUMP}"
 
 
 @pytest.mark.parametrize(
@@ -309,11 +271,6 @@ def test_every_field_is_part_of_the_key_and_of_what_is_shared(field):
 def test_call_gives_the_same_run_back(run):
     cplab = SimpleNamespace(run=lambda **fields: Run(**fields))
     assert eval(run.call(), {"cplab": cplab}) == run
-
-
-def test_call_says_no_more_than_it_must():
-    call = Run(deficit="blur", onset=4, length=12).call()
-    assert call == "cplab.run(deficit='blur', onset=4, length=12, profile='course', seed=0)"
 
 
 @given(runs(treated=True))

@@ -134,7 +134,9 @@ def lock_trees(wanted: list) -> Iterator[list]:
     for spec in wanted:
         trees[spec.trunk_key].append(spec)
     with ExitStack() as locks:
-        for trunk, tree in [*trees.items()][:LOCKS]:
+        for count, (trunk, tree) in enumerate(trees.items()):
+            if count >= LOCKS and ours:
+                break
             name = hashlib.sha256(repr(trunk).encode()).hexdigest()[:16]
             lock = FileLock(cache_dir() / "locks" / f"{name}.lock", thread_local=False)
             try:

@@ -13,10 +13,10 @@ PY := $(VENV)/bin/python
 PARALLEL ?= -n 2 --dist loadfile --no-loadscope-reorder
 # Of the examples that hypothesis makes; the line that starts the tests shows it.
 SEED ?= $(shell date +%s)
+# uv takes the build of torch that fits the machine, which on Linux without a GPU spares several GB;
+# it comes into $(VENV) where it is not at hand. To have pip and its build of torch: make lab UV=
+UV ?= $(or $(shell command -v uv 2>/dev/null),$(VENV)/bin/uv)
 # JupyterLab refuses to run as root, which is what a container's user mostly is, unless told.
-# Where uv is there, it takes the build of torch for CPUs, which spares several GB of a GPU's
-# libraries on Linux. To have these: make lab UV=
-UV ?= $(shell command -v uv 2>/dev/null || true)
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .PHONY: lab test lint install install-test clean
@@ -27,7 +27,7 @@ lab: install
 
 # The tests start some hundred processes of Python; without bytecode each compiles the package anew.
 test: install-test
-	@$(PY) tests/browser.py
+	@$(PY) tests/browser.py --fetch
 	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(PY) -m pytest $(PARALLEL) --hypothesis-seed=$(SEED) $(ARGS)
 
 lint: install-test
@@ -35,12 +35,16 @@ lint: install-test
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
 
+# Whether uv can reach the builds of torch is asked first, for some seconds and without a retry.
 define add
-	@if [ -n "$(UV)" ]; then \
-	  echo "uv is there: taking the build of torch for CPUs (with a GPU: make UV= $(MAKECMDGOALS))"; \
-	  UV_COMPILE_BYTECODE=1 "$(UV)" pip install --python $(PY) --torch-backend cpu --editable '.[$(1)]' && exit; \
-	  echo "uv could not: pip takes the usual build of torch"; \
-	fi; \
+	@if [ -z "$(UV)" ]; then why="no uv, as asked"; \
+	elif ! { [ -x "$(UV)" ] || $(PY) -m pip install --quiet uv; }; then why="uv cannot be had"; \
+	elif ! UV_HTTP_RETRIES=0 UV_HTTP_TIMEOUT=10 "$(UV)" pip install --quiet --dry-run \
+	  --python $(PY) --torch-backend auto torch 2>/dev/null; then why="uv finds no build of torch"; \
+	elif UV_COMPILE_BYTECODE=1 "$(UV)" pip install \
+	  --python $(PY) --torch-backend auto --editable '.[$(1)]'; then exit; \
+	else why="uv could not install"; fi; \
+	echo "$$why: pip takes the usual build of torch"; \
 	$(PY) -m pip install --editable '.[$(1)]'
 endef
 

@@ -4,34 +4,41 @@ it was typed: Python and the command line refuse the same values in the same wor
 Exit codes: 0; 1, a result is bad or training failed; 2, bad input; 130, interrupted.
 """
 
-import difflib
-import inspect
+import io
 import json
 import os
 import re
 import sys
 import warnings
-from argparse import SUPPRESS, ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields, replace
+from contextlib import redirect_stderr
+from dataclasses import field, fields, make_dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import Any, NoReturn, get_args
+from typing import Annotated, Any
+
+import tyro
+from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from cplab import __version__, results, runs, specs, teach
 from cplab.errors import CplabError, installed, named_folder, one_of, quote, require, whole
 from cplab.measure import parse_measures
 from cplab.profiles import PROFILES
 
-GROUPS = {
-    "results": "What was trained: list, export, check, train again and ship it.",
-    "data": "Sets of images: say what is at hand, fetch the others.",
-    "teach": "For teachers: copies of the labs.",
-}
 MOST_POINTS = 100_000  # points of a sweep
-METAVARS = {int: "N", float: "X", bool: "YES|NO"}  # of fields, by their types
+HIDE = {"help_behavior_hint": ""}  # a default of None says nothing
+
+MeasureOption = Annotated[
+    tuple[str, ...], arg(metavar="NAME", help="Also trace, ending, or trace=0,4.", **HIDE)
+]
+DeviceOption = Annotated[
+    str, arg(metavar="NAME", help=f"{', '.join(runs.DEVICES)}. [auto]", **HIDE)
+]
+JsonOption = Annotated[bool, arg(help="Print JSON, one object a line.", **HIDE)]
+KindOption = Annotated[Positional[str], arg(metavar="KIND", help="A class of specs.")]
 
 
 def folder_named(text: str) -> Path:
@@ -39,145 +46,460 @@ def folder_named(text: str) -> Path:
     return Path(text)
 
 
-OPTIONS: dict[str, dict[str, Any]] = {
-    "--fresh": {"action": "store_true", "help": "Train it even if there is a result."},
-    "--controls": {"action": "store_true", "help": "Also equal training and the newborn."},
-    "--json": {"action": "store_true", "help": "Print JSON, one object a line."},
-    "--measure": {"nargs": "+", "default": (), "help": "Also trace, ending, or trace=0,4. [none]"},
-    "--workers": {"help": "Processes. [one a core; one on a GPU]"},
-    "--device": {"default": "auto", "help": f"{', '.join(runs.DEVICES)}. [auto]"},
-    "--retrain": {"default": "0", "help": "Train so many again. [0]"},
-    "--seed": {"default": "0", "help": "Decides which ones are trained again. [0]"},
-    "--profile": {"help": "Train only runs of this profile again. [any]"},
-    "FILE": {"help": "A .csv or .parquet file."},
-    "KEY": {"nargs": "+", "help": "Keys of results."},
-    "KIND": {"nargs": "?", "default": "Run", "help": "A class of specs. [Run]"},
-    "NAME": {"help": "The file is cplab/shipped/NAME.parquet."},
-    "PATH": {"nargs": "+", "help": "Files, or directories of them."},
-    "DATASET": {"help": "The set, such as cifar10."},
-    "--copy": {"action": "store_true", "help": "Only copy the labs to ./cplab-labs."},
-    "--no-browser": {"action": "store_true", "help": "Print the address and open no browser."},
-    "LAB": {"nargs": "?", "default": "", "help": "A lab, or how its name begins."},
-    "DIR": {"type": folder_named, "help": "A folder, which is made."},
-    "--student": {"action": "store_true", "help": "Without solutions."},
-    "--instructor": {"action": "store_true", "help": "With solutions as tagged cells."},
-}
-COMMANDS: dict[str, tuple[Callable[[Namespace], int | None], str]] = {}
+def field_options(like: Any, several: bool = False) -> Any:
+    """A class with an option for each field of a spec, as text, with the words of its docstring.
 
-
-class Parser(ArgumentParser):
-    """Says in one line what it cannot read, and what may have been meant."""
-
-    def __init__(self, prog: str, **more: Any) -> None:
-        more |= {"formatter_class": RawDescriptionHelpFormatter, "allow_abbrev": False}
-        super().__init__(prog, **more)
-        self.set_defaults(command=lambda o: self.print_help(), parser=self)
-
-    def error(self, message: str) -> NoReturn:
-        wrong = re.search(r"unrecognized arguments: (--[\w-]+)", message)
-        near = difflib.get_close_matches(wrong[1], self._option_string_actions) if wrong else []
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        raise CplabError(f"{message}{hint}: see {self.prog} --help")
-
-
-def command(words: str, options: str = "") -> Callable[[Callable], Callable]:
-    """Make a function a command, its docstring the help.
-
-    Arguments: options, names in OPTIONS, and `fields` (of a spec), `lists` (the same with several
-        values each) or `filters` (the fields of a run).
+    Arguments: like, a class of specs or a spec; several, whether each takes several values.
     """
-
-    def add(function: Callable[[Namespace], int | None]) -> Callable:
-        COMMANDS[words] = function, options
-        return function
-
-    return add
-
-
-def parser(like: Any) -> Parser:
-    """The parser of all commands; those that train have the fields of one class of specs."""
-    top = Parser("cplab", description="Critical learning periods in deep networks.")
-    top.add_argument("--version", action="version", version=f"cplab {__version__}")
-    groups = {"": top.add_subparsers(metavar="COMMAND")}
-    for name, about in GROUPS.items():
-        group = groups[""].add_parser(name, help=about, description=about)
-        groups[name] = group.add_subparsers(metavar="COMMAND")
-    for words, (function, options) in COMMANDS.items():
-        text, (place, _, name) = inspect.getdoc(function) or "", words.rpartition(" ")
-        sub = groups[place].add_parser(name, help=text.partition("\n")[0], description=text)
-        sub.set_defaults(command=function, like=like, parser=sub)
-        for one in options.split():
-            if one in OPTIONS:
-                sub.add_argument(one, **OPTIONS[one])
-            else:
-                add_fields(sub, runs.Run if one == "filters" else like, one == "lists")
-    return top
+    options = []
+    for one in fields(like):
+        about = getattr(like, "__pydantic_fields__", {}).get(one.name)
+        usual = "yes" if one.default is True else one.default
+        default = f" [{usual}]" if isinstance(usual, int | float | str) else ""
+        choices = specs.describe_field(about).partition("choose one of ")[2] if about else ""
+        words = " ".join([*(getattr(about, "description", "") or "").split(), choices]) + default
+        kind: Any = tuple[str, ...] if several else str | None
+        described = Annotated[kind, arg(metavar="VALUE", help=words, **HIDE)]
+        options.append((one.name, described, field(default=() if several else None)))
+    return make_dataclass("Fields", options)
 
 
-def add_fields(sub: ArgumentParser, like: Any, several: bool) -> None:
-    """An option for each field of a spec, with the words of its docstring, the names that it takes
-    and its default; several: each takes several values."""
-    listed = re.findall(r"^    ([\w, ]+): (.+(?:\n {8}.+)*)", inspect.getdoc(like) or "", re.M)
-    words = {name: " ".join(text.split()) for names, text in listed for name in names.split(", ")}
-    for field in fields(like):
-        kinds, names = {field.type, *get_args(field.type)}, field.metadata.get("names", ())
-        usual = "yes" if field.default is True else field.default
-        plain = f"[{usual}]" if isinstance(usual, int | float | str) else ""
-        text = " ".join([words.get(field.name, ""), ", ".join(names), plain])
-        sub.add_argument(
-            f"--{field.name.replace('_', '-')}",
-            dest=field.name,
-            default=SUPPRESS,
-            nargs="+" if several else None,
-            metavar=next((METAVARS[kind] for kind in METAVARS if kind in kinds), "NAME"),
-            help=text.replace("%", "%%"),
-        )
-
-
-def typed_fields(o: Namespace) -> dict[str, Any]:
+def typed_fields(options: Any) -> dict[str, Any]:
     """The fields of a spec that were typed; the spec knows what holds for the others."""
-    return {f.name: getattr(o, f.name) for f in fields(o.like) if hasattr(o, f.name)}
+    return {name: value for name, value in vars(options).items() if value not in (None, ())}
 
 
-def spec_of(word: str) -> Any:
+def altered(like: Any, values: dict[str, Any]) -> Any:
+    """A spec of a class, or one that differs from another in these values."""
+    return like(**values) if isinstance(like, type) else replace(like, **values)
+
+
+def spec_meant(word: str) -> Any:
     """The class of specs of this name, or the spec of the result of this key."""
     if re.fullmatch("[0-9a-f]{16}", word):
         return results.by_key(word).spec
     return specs.kinds()[one_of("key or kind of result", word, specs.kinds())]
 
 
-def measures(o: Namespace) -> dict[str, Any]:
+def read_measures(words: Iterable[str]) -> dict[str, Any]:
     """{"trace": (0, 4), "ending": "end"} out of `trace=0,4 ending`."""
-    found: dict[str, Any] = {}
-    for name, equals, when in (word.partition("=") for word in o.measure):
+    wanted: dict[str, Any] = {}
+    for name, equals, when in (word.partition("=") for word in words):
         times = when.split(",") if when[:1].isdigit() else when
-        found |= parse_measures({name: times} if equals else name)
-    return found
+        wanted |= parse_measures({name: times} if equals else name)
+    return wanted
 
 
-def parse_words(words: Sequence[str]) -> Namespace:
-    """What some words after `cplab` mean: a function, `command`, and what it wants to know.
+# What there is to train ---------------------------------------------------------------------------
 
-    Raises: CplabError; SystemExit where argparse has printed its help or the version.
+
+def training_commands(like: Any) -> dict[str, Callable]:
+    """`run` and `sweep`, whose options are the fields of this class of specs, or of this spec."""
+
+    def run(
+        spec: OmitArgPrefixes[field_options(like)],  # type: ignore[valid-type]
+        measure: MeasureOption = (),
+        device: DeviceOption = "auto",
+        fresh: Annotated[bool, arg(help="Train it even if there is a result.", **HIDE)] = False,
+        json: JsonOption = False,
+    ) -> None:
+        """Look up one run, or train it and keep its result.
+
+        cplab run --deficit blur --length 8 --recovery 15 --seed 0 --json
+
+        A word after `run` asks for another kind of result, whose fields are then the options, or is
+        the key of a result, of which the options change some fields: cplab run Search --seed 1
+        """
+        one_of("device", device.partition(":")[0], runs.DEVICES)
+        wanted, measures = altered(like, typed_fields(spec)), read_measures(measure)
+        cached = not fresh and bool(results.find(wanted, measures))
+        [result] = results.sweep([wanted], measures, fresh=fresh, device=device)
+        if json:
+            print(as_json(result, cached))
+            return
+        origin = result.source if cached else f"trained in {result.seconds:.1f} s,"
+        print(f"{numbers_of(result)} ({origin} result {result.key})")
+        print(result.spec.call())
+        for name, rows in result.measured.items():
+            print(f"{name} measured after {len(rows)} epochs")
+
+    def sweep(
+        grid: OmitArgPrefixes[field_options(like, several=True)],  # type: ignore[valid-type]
+        controls: Annotated[bool, arg(help="Also equal training and the newborn.", **HIDE)] = False,
+        measure: MeasureOption = (),
+        workers: Annotated[str | None, arg(metavar="N", help="Processes.", **HIDE)] = None,
+        device: DeviceOption = "auto",
+        json: JsonOption = False,
+    ) -> None:
+        """Train every combination of several values that has no result yet.
+
+        Common beginnings are trained once. Ctrl-C stops; the same command goes on. A word after
+        `sweep` is taken as after `run`.
+
+        cplab sweep --deficit blur --onset 0 2 4 --length 0 4 8 --seed 0 1 2
+        """
+        given, measures = typed_fields(grid), read_measures(measure)
+        count, points = prod(map(len, given.values())), product(*given.values())
+        require(
+            count <= MOST_POINTS,
+            f"a sweep of {count} points is not allowed: give at most {MOST_POINTS} at a time",
+        )
+        wanted = [altered(like, dict(zip(given, point, strict=True))) for point in points]
+        if controls and not isinstance(wanted[0], runs.Run):
+            kind = type(wanted[0]).__name__
+            raise CplabError(f"--controls is not allowed with {kind}: leave it out")
+        if controls:
+            wanted += [control for s in wanted for control in (s.equal_training(), s.newborn())]
+        wanted = list(dict.fromkeys(wanted))
+        cached = {spec for spec in wanted if results.find(spec, measures)}
+        count = None if workers is None else whole("workers", workers, 1)
+        every = results.sweep(wanted, measures, device=device, workers=count)
+        if json:
+            print(*(as_json(result, result.spec in cached) for result in every), sep="\n")
+        elif all(isinstance(result.values.get("accuracy"), float) for result in every):
+            print_means(every, given)
+        else:
+            print(*map(line_of, every), sep="\n")
+
+    return {"run": run, "sweep": sweep}
+
+
+def print_means(every: list, names: Iterable[str]) -> None:
+    """Accuracies over the seeds, a line for each point; names: fields that have a column."""
+    import pandas as pd
+
+    values = {f.name: [getattr(r.spec, f.name) for r in every] for f in fields(every[0].spec)}
+    shown = [n for n, each in values.items() if n != "seed" and (n in names or len({*each}) > 1)]
+    rows = pd.DataFrame({name: values[name] for name in shown or ["seed"]})
+    rows["accuracy"] = [result.accuracy for result in every]
+    alike = rows.groupby([*rows][:-1], sort=False, dropna=False)["accuracy"]
+    points = alike.agg(["count", "mean", "std"])
+    print(points.reset_index().to_string(index=False, float_format="{:.4f}".format, na_rep="-"))
+
+
+def line_of(result: Any) -> str:
+    return f"{result.key} {result.source} {numbers_of(result)}  {result.spec.call()}"
+
+
+def as_json(result: Any, cached: bool) -> str:
+    return json.dumps({"cached": cached, **result.plain(), "source": result.source})
+
+
+def numbers_of(result: Any) -> str:
+    numbers = {k: v for k, v in result.values.items() if isinstance(v, int | float)}
+    return ", ".join(f"{name} {value:.4f}" for name, value in numbers.items())
+
+
+# What was trained ---------------------------------------------------------------------------------
+
+Filters = OmitArgPrefixes[field_options(runs.Run)]  # type: ignore[misc]
+
+
+def list_results(filters: Filters, kind: KindOption = "Run") -> None:
+    """List what was trained, shipped and live.
+
+    cplab results list --profile course --deficit blur
     """
-    words, like = list(words), runs.Run
+    given = typed_fields(filters)
+    if kind != "Run":
+        require(not given, f"filters are of runs: leave them out with {kind}")
+        print(*map(line_of, results.every_result(kind)), sep="\n")
+        return
+    rows = results.table(**given)
+    usual = {f.name for f in fields(runs.Run) if all(v == f.default for v in rows[f.name])}
+    names = [f.name for f in fields(runs.Run) if f.name not in usual - {*given}]
+    rows = rows[["key", *names, "accuracy", "source"]]
+    print("no results" if rows.empty else rows.to_string(index=False))
+
+
+def export_results(
+    file: Annotated[Positional[str], arg(metavar="FILE", help="A .csv or .parquet file.")],
+    filters: Filters,
+) -> None:
+    """Write a table of the runs: fields, accuracy, how each was trained.
+
+    cplab results export blur.csv --deficit blur
+    """
+    suffix = one_of("kind of file", Path(file).suffix, (".csv", ".parquet"))
+    rows = results.table(**typed_fields(filters))
+    rows[["windows", "treatments"]] = rows[["windows", "treatments"]].astype(str)  # names, numbers
+    try:
+        rows.to_csv(file, index=False) if suffix == ".csv" else rows.to_parquet(file)
+    except (OSError, ValueError) as error:
+        raise CplabError(f"{file} cannot be written ({error}): name another file") from error
+    print(f"{len(rows)} results in {file}")
+
+
+def verify_results(
+    retrain: Annotated[str, arg(metavar="N", help="Train so many again.")] = "0",
+    seed: Annotated[str, arg(metavar="N", help="Decides which ones.")] = "0",
+    profile: Annotated[str | None, arg(metavar="NAME", help="Of this profile.", **HIDE)] = None,
+    device: DeviceOption = "auto",
+) -> int:
+    """Check every result, and train some shipped runs again.
+
+    Exit code 1 if one is damaged or comes out otherwise than it says.
+
+    cplab results verify --retrain 2 --profile ci
+    """
+    count, chance = whole("retrain", retrain), whole("seed", seed)
+    one_of("device", device.partition(":")[0], runs.DEVICES)
+    one_of("profile", profile or "ci", PROFILES)
+    good, bad = results.verify()
+    counts = f"{good['shipped']} shipped and {good['live']} live results are good"
+    print(*bad, counts, sep="\n")
+    off = train_again(results.sample_runs(count, chance, profile) if count else [], device)
+    print(f"{len(bad) + off} bad")
+    return 1 if bad or off else 0
+
+
+def retrain_results(
+    keys: Annotated[Positional[tuple[str, ...]], arg(metavar="KEY", help="Keys of results.")],
+    device: DeviceOption = "auto",
+) -> int:
+    """Train what these keys name again and compare; nothing is kept.
+
+    `equal`: every number is, bit by bit; `near`: it was another machine, and the difference is
+    small; `off`: neither. Exit code 1 if one is off.
+
+    cplab results retrain 10da86ce08101b40
+    """
+    require(keys, "no KEY is given: `cplab results list` shows keys")
+    return 1 if train_again([results.by_key(key) for key in keys], device) else 0
+
+
+def train_again(every: Iterable[Any], device: str) -> int:
+    """Train results again, print how each came out, and count those that are off."""
+    off = 0
+    for result in every:
+        outcome, again = results.retrain(result, device)
+        numbers = f"{numbers_of(result)} | {numbers_of(again)}"
+        print(f"{outcome:<5} {numbers}  {result.spec.call()}", flush=True)
+        off += outcome == "off"
+    return off
+
+
+def ship_results(
+    name: Annotated[Positional[str], arg(metavar="NAME", help="A shipped table: course.")],
+    filters: Filters,
+    kind: KindOption = "Run",
+) -> None:
+    """Add live results to those that ship with the package; for maintainers.
+
+    cplab results ship course --profile course --dataset cifar10
+    """
+    given = typed_fields(filters)
+    require(kind == "Run" or not given, f"filters are of runs: leave them out with {kind}")
+    keys = {*results.table(**given)["key"]}
+    live = [r for r in results.every_result(kind, "live") if kind != "Run" or r.key in keys]
+    print(results.ship(live, name))
+
+
+def merge_results(
+    paths: Annotated[Positional[tuple[str, ...]], arg(metavar="PATH", help="Files, or folders.")],
+) -> int:
+    """Take in results that were trained elsewhere; what is there already stays.
+
+    Exit code 2 if one is damaged or outdated; the others are taken in.
+
+    cplab results merge carried
+    """
+    require(paths, "no PATH is given: name files of results, or folders of them")
+    new, old, refused = results.merge(paths)
+    for line in refused:
+        log_line("refused", line)
+    print(f"{new} results taken in, {old} were there already, {len(refused)} refused")
+    return 2 if refused else 0
+
+
+# Images, labs, pages ------------------------------------------------------------------------------
+
+
+def list_data() -> None:
+    """Say which sets are at hand, and where.
+
+    cplab data list
+    """
+    from cplab import data
+
+    try:
+        data.data_folder()
+    except CplabError as error:
+        log_line("warning", error)
+    for name in runs.DATASETS:
+        absent = "made on the spot" if name == "practice" else f"absent: cplab data fetch {name}"
+        place = data.location(name)
+        broken = " (cannot be read)" if place and not data.is_here(name) else ""
+        print(f"{name:<14} {place or absent}{broken}")
+
+
+def fetch_data(
+    dataset: Annotated[Positional[str], arg(metavar="DATASET", help="Such as cifar10.")],
+) -> None:
+    """Download a set of images into the cache.
+
+    cplab data fetch cifar10
+    """
+    from cplab import data
+
+    print(data.fetch(dataset))
+
+
+Folder = Annotated[Positional[str], arg(metavar="DIR", help="A folder, which is made.")]
+Lab = Annotated[Positional[str], arg(metavar="LAB", help="A lab, or how its name begins.", **HIDE)]
+
+
+def write_site(folder: Folder, lab: Lab = "") -> None:
+    """Write the labs as pages that need no Python and no network.
+
+    cplab site pages
+    """
+    from cplab.site import build_site
+
+    home = folder_named(folder)
+    try:
+        pages = build_site(home, lab)
+    except OSError as error:
+        raise CplabError(f"{home} cannot be written ({error}): name another folder") from error
+    print(f"{len(pages)} pages: open {pages[0].parent / 'index.html'}")
+
+
+def build_copies(
+    folder: Folder,
+    student: Annotated[bool, arg(help="Without solutions.", **HIDE)] = False,
+    instructor: Annotated[bool, arg(help="With solutions as tagged cells.", **HIDE)] = False,
+) -> None:
+    """Write the labs without solutions, or with each as a cell that graders read.
+
+    cplab teach build homework --student
+    """
+    require(student != instructor, "give one of --student and --instructor")
+    home = folder_named(folder)
+    new, old = teach.build_all(home, solutions=instructor)
+    print(f"{new} files written to {home}, {old} were there already")
+
+
+def open_lab(
+    lab: Lab = "",
+    copy: Annotated[bool, arg(help="Only copy the labs to ./cplab-labs.", **HIDE)] = False,
+    no_browser: Annotated[bool, arg(help="Print the address and open none.", **HIDE)] = False,
+) -> None:
+    """Open JupyterLab on a lab, the first one if none is named.
+
+    In a clone of the repository these are its own; elsewhere they are copied to ./cplab-labs first,
+    and a file that is there already stays as it is.
+
+    cplab lab 02
+    """
+    home = teach.CLONE if teach.CLONE.is_dir() and not copy else Path("cplab-labs").absolute()
+    labs = sorted(path.name for path in teach.labs())
+    fitting = [file for file in labs if file.startswith(lab)]
+    if not fitting:
+        raise CplabError(f"no lab {quote(lab)}: choose one of {', '.join(labs)}")
+    if not copy and not find_spec("jupyterlab"):
+        raise CplabError("JupyterLab is not installed: pip install 'cplab[lab]'")
+    if home != teach.CLONE:
+        new, old = teach.copy_labs(home)
+        print(f"{new} files copied to {home}, {old} were there already")
+    if copy:
+        return
+    start = f"--LabApp.default_url=/lab/tree/{home.name}/{fitting[0]}"
+    words = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", start]
+    if no_browser:
+        words.append("--no-browser")
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        words.append("--allow-root")  # as in the Makefile: a container's user is mostly root
+    for variable in ("CPLAB_CACHE", "CPLAB_DATA"):  # which may be told from here
+        if given := named_folder(variable):
+            os.environ[variable] = str(given.absolute())
+    os.chdir(home.parent)
+    sys.stdout.flush()
+    os.execv(words[0], words)
+
+
+# The command --------------------------------------------------------------------------------------
+
+GROUPS: dict[str, dict[str, Callable]] = {
+    "results": {
+        "list": list_results,
+        "export": export_results,
+        "verify": verify_results,
+        "retrain": retrain_results,
+        "ship": ship_results,
+        "merge": merge_results,
+    },
+    "data": {"list": list_data, "fetch": fetch_data},
+    "teach": {"build": build_copies},
+}
+
+
+def show_results() -> None:
+    """What was trained: list, export, verify, retrain, ship, merge."""
+
+
+def show_data() -> None:
+    """Sets of images: list what is at hand, fetch the others."""
+
+
+def show_teach() -> None:
+    """For teachers: build copies of the labs."""
+
+
+def parse_words(words: Sequence[str]) -> Callable[[], int | None]:
+    """What some words after `cplab` ask for, as a function without arguments.
+
+    Raises: CplabError; SystemExit where help was printed.
+    """
+    words, prog, like = list(words), "cplab", runs.Run
     if words[:1] in (["run"], ["sweep"]) and words[1:] and words[1][:1] != "-":
-        like = spec_of(words.pop(1))
-    known, unknown = parser(like).parse_known_args(words)
-    if unknown:
-        known.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    return known
+        like = spec_meant(words.pop(1))
+    commands = training_commands(like) | {"lab": open_lab, "site": write_site}
+    commands |= {"results": show_results, "data": show_data, "teach": show_teach}
+    if words[:1] and words[0] in GROUPS:
+        commands, prog = GROUPS[words[0]], f"cplab {words.pop(0)}"
+    later = {name: deferred(command) for name, command in commands.items()}
+    errors = io.StringIO()
+    try:
+        with redirect_stderr(errors):
+            return tyro.extras.subcommand_cli_from_dict(
+                later, prog=prog, args=words or ["--help"], config=(tyro.conf.FlagCreatePairsOff,)
+            )
+    except SystemExit as stop:
+        if stop.code:
+            raise CplabError(line_from_box(errors.getvalue())) from None
+        raise
+
+
+def deferred(command: Callable) -> Callable:
+    """The same command, which does its work only when what it gives back is called."""
+    from functools import wraps
+
+    @wraps(command)
+    def prepare(*args: Any, **given: Any) -> Callable[[], int | None]:
+        return partial(command, *args, **given)
+
+    return prepare
+
+
+def line_from_box(box: str) -> str:
+    """What tyro says in a box, as a line."""
+    parts = re.split("[─-]{5,}", re.sub("[│╭╮╰╯]", " ", box))[1:]  # without its title
+    return ": ".join(filter(None, (" ".join(part.split()).strip(" :.") for part in parts)))
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. An error is one line on standard error."""
+    words = sys.argv[1:] if args is None else list(args)
+    if words == ["--version"]:
+        print(f"cplab {__version__}")
+        return 0
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)
         warnings.showwarning = lambda message, *_: log_line("warning", message)
         try:
-            given = parse_words(sys.argv[1:] if args is None else args)
+            command = parse_words(words)
             with installed():
-                return given.command(given) or 0
+                return command() or 0
         except KeyboardInterrupt:
             log_line("stopped", "the same command goes on from here")
             return 130
@@ -197,285 +519,3 @@ def log_line(what: str, text: object) -> None:
 
     line = f"{what}: {' '.join(str(text).split())}"
     tqdm.write(line.encode(errors="backslashreplace").decode(), file=sys.stderr)
-
-
-@command("run", "fields --measure --fresh --device --json")
-def run_one(o: Namespace) -> None:
-    """Look up one run, or train it and keep its result.
-
-    cplab run --deficit blur --length 8 --recovery 15 --seed 0 --json
-
-    A word after `run` asks for another kind of result, whose fields are then the options, or is
-    the key of a result, of which the options change some fields:
-    cplab run Search --gamma 0.016 --seed 1
-    cplab run 10da86ce08101b40 --measure trace
-    """
-    spec = altered(o.like, typed_fields(o))
-    cached = not o.fresh and bool(results.find(spec, measures(o)))
-    [result] = results.sweep([spec], measures(o), fresh=o.fresh, device=o.device)
-    if o.json:
-        print(as_json(result, cached))
-        return
-    origin = result.source if cached else f"trained in {result.seconds:.1f} s,"
-    print(f"{numbers_of(result)} ({origin} result {result.key})\n{result.spec.call()}")
-    for name, found in result.measured.items():
-        print(f"{name} measured after {len(found)} epochs")
-    for name, source in result.own.items():
-        print(f"\n# {name}\n{source}")
-
-
-@command("sweep", "lists --controls --measure --workers --device --json")
-def run_many(o: Namespace) -> None:
-    """Train every combination of several values that has no result yet.
-
-    Common beginnings are trained once. Ctrl-C stops; the same command goes on. A word after `sweep`
-    is taken as after `run`.
-
-    cplab sweep --deficit blur --onset 0 2 4 --length 0 4 8 --seed 0 1 2
-    """
-    given = typed_fields(o)
-    count, points = prod(map(len, given.values())), product(*given.values())
-    few = count <= MOST_POINTS
-    require(few, f"a sweep of {count} points is not allowed: give at most {MOST_POINTS} at a time")
-    wanted = [altered(o.like, dict(zip(given, point, strict=True))) for point in points]
-    if o.controls and not isinstance(wanted[0], runs.Run):
-        raise CplabError(f"--controls is not allowed with {type(wanted[0]).__name__}: leave it out")
-    if o.controls:
-        wanted += [control for s in wanted for control in (s.equal_training(), s.newborn())]
-    wanted = list(dict.fromkeys(wanted))
-    cached = {spec for spec in wanted if results.find(spec, measures(o))}
-    how = {"device": o.device, "workers": o.workers}
-    found = results.sweep(wanted, measures(o), **how)
-    if o.json:
-        print(*(as_json(result, result.spec in cached) for result in found), sep="\n")
-    elif all(isinstance(result.values.get("accuracy"), float) for result in found):
-        print_means(found, given)
-    else:
-        print(*map(line_of, found), sep="\n")
-
-
-def print_means(found: list, names: Iterable[str]) -> None:
-    """Accuracies over the seeds, a line for each point; names: fields that have a column."""
-    import pandas as pd
-
-    values = {f.name: [getattr(r.spec, f.name) for r in found] for f in fields(found[0].spec)}
-    shown = [n for n, each in values.items() if n != "seed" and (n in names or len({*each}) > 1)]
-    rows = pd.DataFrame({name: values[name] for name in shown or ["seed"]})
-    rows["accuracy"] = [result.accuracy for result in found]
-    alike = rows.groupby([*rows][:-1], sort=False, dropna=False)["accuracy"]
-    points = alike.agg(["count", "mean", "std"])
-    print(points.reset_index().to_string(index=False, float_format="{:.4f}".format, na_rep="-"))
-
-
-def line_of(result: Any) -> str:
-    return f"{result.key} {result.source} {numbers_of(result)}  {result.spec.call()}"
-
-
-def as_json(result: Any, cached: bool) -> str:
-    return json.dumps({"cached": cached, **result.plain(), "source": result.source})
-
-
-def numbers_of(result: Any) -> str:
-    found = {k: v for k, v in result.values.items() if isinstance(v, int | float)}
-    return ", ".join(f"{name} {value:.4f}" for name, value in found.items())
-
-
-def check_filters(o: Namespace) -> None:
-    fits = o.KIND == "Run" or not typed_fields(o)
-    require(fits, f"filters are of runs: leave them out with {o.KIND}")
-
-
-@command("results list", "KIND filters")
-def list_results(o: Namespace) -> None:
-    """List what was trained, shipped and live.
-
-    cplab results list --profile course --deficit blur
-    """
-    check_filters(o)
-    if o.KIND != "Run":
-        print(*map(line_of, results.every_result(o.KIND)), sep="\n")
-        return
-    rows = results.table(**typed_fields(o))
-    usual = {f.name for f in fields(runs.Run) if all(v == f.default for v in rows[f.name])}
-    names = [f.name for f in fields(runs.Run) if f.name not in usual - {*typed_fields(o)}]
-    rows = rows[["key", *names, "accuracy", "source"]]
-    print("no results" if rows.empty else rows.to_string(index=False))
-
-
-@command("results export", "FILE filters")
-def export_results(o: Namespace) -> None:
-    """Write a table of the runs: fields, accuracy, how each was trained.
-
-    cplab results export blur.csv --deficit blur
-    """
-    suffix = one_of("kind of file", Path(o.FILE).suffix, (".csv", ".parquet"))
-    rows = results.table(**typed_fields(o))
-    rows[["windows", "treatments"]] = rows[["windows", "treatments"]].astype(str)  # names, numbers
-    try:
-        rows.to_csv(o.FILE, index=False) if suffix == ".csv" else rows.to_parquet(o.FILE)
-    except (OSError, ValueError) as error:
-        raise CplabError(f"{o.FILE} cannot be written ({error}): name another file") from error
-    print(f"{len(rows)} results in {o.FILE}")
-
-
-@command("results verify", "--retrain --seed --profile --device")
-def verify_results(o: Namespace) -> int:
-    """Read every result again (checksum, key, values), and train some shipped runs again.
-
-    Exit code 1 if one is damaged or comes out otherwise than it says.
-
-    cplab results verify --retrain 2 --profile ci
-    """
-    count, chance = whole("retrain", o.retrain), whole("seed", o.seed)
-    one_of("device", o.device.partition(":")[0], runs.DEVICES)
-    one_of("profile", o.profile or "ci", PROFILES)
-    good, bad = results.verify()
-    counts = f"{good['shipped']} shipped and {good['live']} live results are good"
-    print(*bad, counts, sep="\n")
-    off = train_again(results.sample_runs(count, chance, o.profile) if count else [], o.device)
-    print(f"{len(bad) + off} bad")
-    return 1 if bad or off else 0
-
-
-@command("results retrain", "KEY --device")
-def retrain_results(o: Namespace) -> int:
-    """Train what these keys name again and compare; nothing is kept. What they keep of somebody's
-    own functions is run for that.
-
-    `equal`: every number is, bit by bit; `near`: it was another machine, and the difference is
-    small; `off`: neither. Exit code 1 if one is off.
-
-    cplab results retrain 10da86ce08101b40
-    """
-    return 1 if train_again([results.by_key(key) for key in o.KEY], o.device) else 0
-
-
-def altered(like: Any, values: dict[str, Any]) -> Any:
-    """A spec of a class, or one that differs from another in these values."""
-    return like(**values) if isinstance(like, type) else replace(like, **values)
-
-
-def train_again(found: Iterable[Any], device: str) -> int:
-    """Train results again, print how each came out, and count those that are off."""
-    off = 0
-    for result in found:
-        outcome, again = results.retrain(result, device)
-        numbers = f"{numbers_of(result)} | {numbers_of(again)}"
-        print(f"{outcome:<5} {numbers}  {result.spec.call()}", flush=True)
-        off += outcome == "off"
-    return off
-
-
-@command("results ship", "NAME KIND filters")
-def ship_results(o: Namespace) -> None:
-    """Add live results to those that ship with the package; for maintainers.
-
-    cplab results ship course --profile course --dataset cifar10
-    """
-    check_filters(o)
-    keys = {*results.table(**typed_fields(o))["key"]}
-    found = [r for r in results.every_result(o.KIND, "live") if o.KIND != "Run" or r.key in keys]
-    print(results.ship(found, o.NAME))
-
-
-@command("results merge", "PATH")
-def merge_results(o: Namespace) -> int:
-    """Take in results that were trained elsewhere; what is there already stays.
-
-    Exit code 2 if one is damaged or outdated; the others are taken in.
-
-    cplab results merge carried
-    """
-    new, old, refused = results.merge(o.PATH)
-    for one in refused:
-        log_line("refused", one)
-    print(f"{new} results taken in, {old} were there already, {len(refused)} refused")
-    return 2 if refused else 0
-
-
-@command("data list")
-def list_data(o: Namespace) -> None:
-    """Say which sets are at hand, and where.
-
-    cplab data list
-    """
-    from cplab import data
-
-    for name in runs.DATASETS:
-        absent = "made on the spot" if name == "practice" else f"absent: cplab data fetch {name}"
-        print(f"{name:<14} {data.location(name) or absent}")
-
-
-@command("data fetch", "DATASET")
-def fetch_data(o: Namespace) -> None:
-    """Download a set of images into the cache.
-
-    cplab data fetch cifar10
-    """
-    from cplab import data
-
-    print(data.fetch(o.DATASET))
-
-
-@command("site", "DIR LAB")
-def write_site(o: Namespace) -> None:
-    """Write the labs as pages that need no Python and no network.
-
-    Every widget is run over all its states, which takes minutes. A word after the folder writes the
-    labs alone whose names begin so, or `explorer`.
-
-    cplab site pages
-    """
-    from cplab.site import build_site
-
-    try:
-        pages = build_site(o.DIR, o.LAB)
-    except OSError as error:
-        raise CplabError(f"{o.DIR} cannot be written ({error}): name another folder") from error
-    print(f"{len(pages)} pages: open {pages[0].parent / 'index.html'}")
-
-
-@command("teach build", "DIR --student --instructor")
-def build_copies(o: Namespace) -> None:
-    """Write the labs without solutions, or with each as a cell that graders read.
-
-    cplab teach build homework --student
-    """
-    require(o.student != o.instructor, "give one of --student and --instructor")
-    new, old = teach.build_all(o.DIR, solutions=o.instructor)
-    print(f"{new} files written to {o.DIR}, {old} were there already")
-
-
-@command("lab", "LAB --copy --no-browser")
-def open_lab(o: Namespace) -> None:
-    """Open JupyterLab on a lab, the first one if none is named.
-
-    In a clone of the repository these are its own; elsewhere they are copied to ./cplab-labs first,
-    and a file that is there already stays as it is.
-
-    cplab lab 02
-    """
-    home = teach.CLONE if teach.CLONE.is_dir() and not o.copy else Path("cplab-labs").absolute()
-    labs = sorted(path.name for path in teach.labs())
-    fitting = [file for file in labs if file.startswith(o.LAB)]
-    if not fitting:
-        raise CplabError(f"no lab {quote(o.LAB)}: choose one of {', '.join(labs)}")
-    if not o.copy and not find_spec("jupyterlab"):
-        raise CplabError("JupyterLab is not installed: pip install 'cplab[lab]'")
-    if home != teach.CLONE:
-        new, old = teach.copy_labs(home)
-        print(f"{new} files copied to {home}, {old} were there already")
-    if o.copy:
-        return
-    start = f"--LabApp.default_url=/lab/tree/{home.name}/{fitting[0]}"
-    words = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", start]
-    if o.no_browser:
-        words.append("--no-browser")
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        words.append("--allow-root")  # as in the Makefile: a container's user is mostly root
-    for variable in ("CPLAB_CACHE", "CPLAB_DATA"):  # which may be told from here
-        if given := named_folder(variable):
-            os.environ[variable] = str(given.absolute())
-    os.chdir(home.parent)
-    sys.stdout.flush()
-    os.execv(words[0], words)

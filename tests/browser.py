@@ -1,7 +1,6 @@
 """The browser of the browser tests: a system Chromium or Chrome, else playwright's own.
 
-`python tests/browser.py` makes sure that there is one, or says in one line what to install.
-`python tests/browser.py --find` only looks, and exits with 1 where there is none.
+`python tests/browser.py` exits with 1 where there is none; with `--fetch` it downloads one first.
 """
 
 import shutil
@@ -27,35 +26,23 @@ def runs(path):
         return False
 
 
-def playwrights_own():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        return playwright.chromium.executable_path
-
-
 @cache
 def find():
     """The path of a browser that starts, for playwright's `executable_path`, or None."""
-    for name in NAMES:
-        path = shutil.which(name)
-        if path and runs(path):
+    from playwright.sync_api import sync_playwright
+
+    for path in filter(None, map(shutil.which, NAMES)):
+        if runs(path):
             return path
-    path = playwrights_own()
-    return path if runs(path) else None
-
-
-def ensure():
-    """`find`, after a download through playwright where nothing was found at first."""
-    if find() is None:
-        install = [sys.executable, "-m", "playwright", "install", "chromium"]
-        subprocess.run(install, capture_output=True)
-        find.cache_clear()
-    return find()
+    with sync_playwright() as playwright:
+        own = playwright.chromium.executable_path
+    return own if runs(own) else None
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--find"]:
-        sys.exit(find() is None)
-    if ensure() is None:
-        print("No browser for the browser tests: install Chromium or Google Chrome to run them.")
+    if "--fetch" in sys.argv and find() is None:
+        install = [sys.executable, "-m", "playwright", "install", "chromium"]
+        subprocess.run(install, capture_output=True)
+        find.cache_clear()
+        sys.exit(0)  # without one the tests say so
+    sys.exit(find() is None)

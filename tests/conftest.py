@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -29,16 +30,39 @@ settings.register_profile(
 settings.load_profile("any machine")
 
 # Where real images may lie, read before the tests change the environment.
-FOLDERS = [Path(os.environ["CPLAB_DATA"]).expanduser()] if os.environ.get("CPLAB_DATA") else []
-FOLDERS.append(
-    Path(os.environ.get("CPLAB_CACHE") or platformdirs.user_cache_path("cplab")).expanduser()
-    / "data"
-)
+CACHE = Path(os.environ.get("CPLAB_CACHE") or platformdirs.user_cache_path("cplab")).expanduser()
+IMAGES = Path(os.environ.get("CPLAB_DATA") or CACHE / "data").expanduser()
+BROWSER = "no browser for the browser tests"  # how a reason to skip begins
 # Look-ups that depend on their arguments alone may outlive a test.
 PURE = {"practice", "permutation", "noise", "noise_patterns", "upright", "statement", "commit"}
 PURE |= {"share", "completed"}  # equations of reproduction/linear.py, solved
 # As may those of what is shipped, unless a test puts another folder in its place.
 OF_SHIPPED = {"shipped_index", "shipped_rows", "shipped_entry", "shipped_specs"}
+
+
+def pytest_configure(config):
+    """Labs are run, cell by cell, with one cache that is empty at first, and with the images."""
+    if not hasattr(config, "workerinput"):
+        os.environ["CPLAB_CACHE"] = config.labs_cache = tempfile.mkdtemp(prefix="cplab-labs-")
+        os.environ["CPLAB_DATA"] = str(IMAGES)
+
+
+def pytest_unconfigure(config):
+    if hasattr(config, "labs_cache"):
+        shutil.rmtree(config.labs_cache, ignore_errors=True)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session):
+    """The last line says what a browser would add, and the command that brings one."""
+    result = yield
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    count = sum(BROWSER in str(report.longrepr) for report in skipped)
+    if count and not hasattr(session.config, "workerinput"):
+        how = "python -m playwright install --with-deps chromium"
+        print(f"\n{count} tests in a browser were skipped, for there is none: .venv/bin/{how}")
+    return result
 
 
 def pytest_collection_modifyitems(items):
@@ -89,10 +113,9 @@ def real_data(monkeypatch):
     """A function that puts the real images of a set in reach, or skips the test."""
 
     def reach(dataset):
-        for folder in FOLDERS:
-            if (folder / f"{dataset}.npz").exists():
-                monkeypatch.setenv("CPLAB_DATA", str(folder))
-                return
+        if (IMAGES / f"{dataset}.npz").exists():
+            monkeypatch.setenv("CPLAB_DATA", str(IMAGES))
+            return
         pytest.skip(f"no {dataset} images: set $CPLAB_DATA or run `cplab data fetch {dataset}`")
 
     return reach

@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg
@@ -56,7 +56,8 @@ def field_options(like: Any, several: bool = False) -> Any:
         about = getattr(like, "__pydantic_fields__", {}).get(one.name)
         usual = "yes" if one.default is True else one.default
         default = f" [{usual}]" if isinstance(usual, int | float | str) else ""
-        choices = specs.describe_field(about).partition("choose one of ")[2] if about else ""
+        literal = about is not None and get_origin(about.annotation) is Literal
+        choices = ", ".join(get_args(about.annotation)) if literal else ""
         words = " ".join([*(getattr(about, "description", "") or "").split(), choices]) + default
         kind: Any = tuple[str, ...] if several else str | None
         described = Annotated[kind, arg(metavar="VALUE", help=words, **HIDE)]

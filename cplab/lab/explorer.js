@@ -70,6 +70,13 @@ class View {
     });
   }
 
+  learn() {  // what was trained by now
+    this.read();
+    const {x_range, y_range} = this.figures?.[2].figure ?? {x_range: {}, y_range: {}};
+    [x_range.factors, y_range.factors] = [this.data.axes.onset, this.data.axes.length];
+    this.draw();
+  }
+
   get state() {
     return this.model.get("place");
   }
@@ -88,7 +95,7 @@ class View {
     };
     listen("change:place", () => this.draw());
     listen("change:live", () => this.drawLive());
-    listen("change:knowledge", () => (this.read(), this.draw()));
+    listen("change:knowledge", () => this.learn());
     listen("msg:custom", (message) => this.hear(message));
     model.send({hello: true});
     this.drawWords();
@@ -367,25 +374,27 @@ class View {
     this.put(sources.below, {x: under ? [onset] : [], y: under ? [floor] : [], text: under ? [`▾ ${lowest.toFixed(0)} %`] : []});
     const greyEnd = Math.min(grey?.mean.length ?? 0, data.longest);
     this.put(sources.greyName, {x: greyEnd ? [greyEnd] : [], y: greyEnd ? [(grey.mean[greyEnd - 1] + grey.half[greyEnd - 1]) / 10] : [],
-                                text: greyEnd ? [data.clearName] : []});
+                                text: greyEnd ? [data.clearName] : [], align: greyEnd ? [greyEnd > 0.4 * data.longest ? "right" : "left"] : []});
     this.drawBracket(sources, end, onset + recovery);
   }
 
   drawBracket(sources, end, at) {
-    const {data} = this, epochs = this.state.unit === "clear epochs", harm = end?.harm?.[0], rows = {x0: [], y0: [], x1: [], y1: []};
+    const {start, end: last} = this.figures[0].figure.x_range, cap = 0.006 * (last - start);
+    const epochs = this.state.unit === "clear epochs", harm = end?.harm?.[0], rows = {x0: [], y0: [], x1: [], y1: []};
     const add = (...ends) => Object.keys(rows).forEach((name, i) => rows[name].push(ends[i]));
     if (harm !== undefined && !epochs) {
-      const [low, high, x] = [end.level, end.level + harm, at + 1.5];
+      const [low, high, x] = [end.level, end.level + harm, at + 2 * cap];
       add(x, low, x, high);
-      for (const y of [low, high]) add(x - 0.8, y, x + 0.8, y);
+      for (const y of [low, high]) add(x - cap, y, x + cap, y);
     } else if (end?.told && end.back[0] !== null) {
       const stood = at - end.back[0];
       add(stood, end.level, at, end.level);
       for (const x of [stood, at]) add(x, end.level - 0.7, x, end.level + 0.7);
     }
     this.put(sources.bracket, rows);
-    const y = end && Math.min(end.level, end.level + (harm ?? 0)), right = at > 0.66 * data.longest;
-    const write = (text) => (text ? {x: [right ? at + 1 : at + 2.5], y: [y], text: [text], align: [right ? "right" : "left"]}
+    const y = end && Math.min(end.level, end.level + (harm ?? 0));
+    const room = ((last - at) / (last - start)) * (this.places[0].clientWidth - 60), right = room < 165;
+    const write = (text) => (text ? {x: [at + (right ? cap : 4 * cap)], y: [y], text: [text], align: [right ? "right" : "left"]}
       : {x: [], y: [], text: [], align: []});
     this.put(sources.tag, write(end?.tags[epochs ? 1 : 0]));
     this.put(sources.name, write(end?.name));

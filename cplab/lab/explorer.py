@@ -102,6 +102,7 @@ class Explorer(Kept, anywidget.AnyWidget):
         self.device, self.setting = device, Setting(like)
         size = PROFILES[like.profile].size
         self.deficits = tuple(canonical_name(one, size) for one in deficits)
+        self._begin = (self.deficits[0], whole("onset", onset, 0), whole("length", length, 1))
         begin = {"deficit": self.deficits[0], "onset": onset, "length": length}
         begin |= {"recovery": like.recovery, "unit": UNITS[0], "seeds": False}
         super().__init__(
@@ -162,8 +163,9 @@ class Explorer(Kept, anywidget.AnyWidget):
         known = self._known = describe_points(setting, self.deficits)
         clear, pictures = thumbnails(like, self.deficits)
         points = [point for point in setting.points() if point[0] in self.deficits]
+        points = points or [self._begin]
         axes = {name: sorted({p[i] for p in points}) for i, name in ((1, "onset"), (2, "length"))}
-        ends = [onset + length for _, onset, length in points]
+        ends = [onset + length for _, onset, length in (*points, self._begin)]
         found: dict[str, Any] = {
             "points": known,
             "deficits": [look(name, pictures.get(name, clear)) for name in self.deficits],
@@ -392,7 +394,7 @@ def life_figure(found: dict[str, Any]) -> figure:
     small = {"text_font_size": "12px", "y_offset": 24}
     add(fig, "text", "tag", "ink", "x y text", **at, **big)
     add(fig, "text", "name", "own", "x y text", **at, **small)
-    above: dict[str, Any] = {"text_align": "right", "text_baseline": "bottom", "y_offset": -3}
+    above: dict[str, Any] = {"text_align": "@align", "text_baseline": "bottom", "y_offset": -3}
     add(fig, "text", "greyName", "clear", "x y text", text_font_size="12px", **above)
     beside: dict[str, Any] = {"x_offset": 5, "y_offset": -3, "text_font_size": "12px"}
     add(fig, "text", "below", "own", "x y text", **beside)

@@ -99,7 +99,7 @@ class Setting:
         """Epochs of recovery to choose from: at a fixed rate a life holds all shorter ones."""
         trained = {key[3] for key, curves in self._lives.items() if curves} | {self.like.recovery}
         held = RECOVERIES if self.fixed else ()
-        last = max(self.like.recovery, min(60, max(trained)))
+        last = max(self.like.recovery, min(60, max(trained)) if self.fixed else 0)
         return sorted(epochs for epochs in trained.union(held) if epochs <= last)
 
     def curves(self, point: Point, recovery: int) -> Curves:

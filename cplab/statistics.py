@@ -323,11 +323,10 @@ def check_quantity(what: str, results: Sequence) -> None:
     own may give any, until it was taken."""
     measured = {name: rows for result in results for name, rows in result.measured.items()}
     parts = [row for rows in measured.values() for row in rows.values()]
-    parts += [one.form for one in MEASUREMENTS.values()]
     parts += [row for result in results for row in result.values.get("curve", ())[:1]]
-    known = {name.rstrip("?") for part in parts if isinstance(part, dict) for name in part}
+    known = {name for part in parts if isinstance(part, dict) for name in part}
     if results and all(one.name in measured for one in MEASUREMENTS.values() if one.source):
-        one_of("quantity", what, sorted({*known, *MEASUREMENTS} - {"phase"}))
+        one_of("quantity", what, sorted({*known, *MEASUREMENTS, "log_det"} - {"phase"}))
 
 
 def columns_over_epochs(results: Sequence, what: str) -> dict[str, np.ndarray]:

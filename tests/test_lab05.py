@@ -6,7 +6,6 @@ from labs_by_hand import text
 
 from cplab import lab, show
 from cplab.lab.surface import Throttle
-from cplab.statistics import PerSeed
 from cplab.studies import pruning
 from cplab.studies.pruning import bench as lab05
 
@@ -75,9 +74,7 @@ def test_pixels_stand_where_they_stand_in_an_image():
 
 def test_the_slider_over_densities_moves_rings_map_and_words():
     kinds = ["biological", "random", "per_pixel"]
-    # from one search, so that the seeds are pairs, and of a network that shares nothing with ours
-    points = {"random": PerSeed([[10.0], [11.0], [9.0]])}
-    points["per_pixel"] = PerSeed([[71.0, -70.0], [72.0, -71.0], [73.0, -72.0]])
+    points = {"random": [10.0, 11.0, 9.0], "per_pixel": [0.5, 1.5, 1.0]}
 
     def accuracy(kind, density):
         below = 0.1 * kinds.index(kind)
@@ -91,14 +88,14 @@ def test_the_slider_over_densities_moves_rings_map_and_words():
     maps[0.05][0][5, 5] = 3
     slide = lab05.architectures(kinds, accuracy, ahead, maps)
     assert isinstance(slide, lab.Slide)
-    assert text(slide.readout) == (
+    assert slide.words == (
         "5 %: grown and pruned against random 10.0 ± 2.5 points (3 seeds); same number a pixel "
-        "1.0 ± 2.3 points (3 seeds)"
+        "1.0 ± 1.2 points (3 seeds)"
     )
     rings = slide.drawn.select_one({"name": "chosen"})
     assert rings.data["mean"] == pytest.approx([0.86, 0.76])
-    slide.slider.value = 1
-    assert text(slide.readout) == "20 %: grown and pruned against nothing yet"
+    slide.index = 1
+    assert slide.words == "20 %: grown and pruned against nothing yet"
     assert rings.data["x"] == [20.0, 20.0]
     counts = slide.drawn.select_one({"name": "pixels"}).data["count"]
     assert len(set(counts)) == 1  # the map of 20 % has no spot
@@ -109,9 +106,9 @@ def test_the_slider_over_pruning_shows_what_each_layer_keeps():
     values |= {"second": [8, 6, 1], "train_accuracy": [0.9, 0.8, 0.3]}
     other = {**values, "first": [4, 1, 1], "second": [8, 8, 2]}
     slide = lab05.split_slider({"images": [values, values], "noise": [other]}, (4, 8))
-    assert text(slide.readout) == "9 kernels left: images 3.0 + 6.0; noise 1.0 + 8.0"
+    assert slide.words == "9 kernels left: images 3.0 + 6.0; noise 1.0 + 8.0"
     left = slide.drawn.select_one({"name": "left"})
     assert list(left.data["mean"]) == [0.75, 0.25, 0.75, 1.0]
-    slide.slider.value = 1
-    assert text(slide.readout) == "3 kernels left: images 2.0 + 1.0; noise 1.0 + 2.0"
+    slide.index = 1
+    assert slide.words == "3 kernels left: images 2.0 + 1.0; noise 1.0 + 2.0"
     assert slide.drawn.select_one({"name": "here"}).data["x"] == [3, 3]

@@ -123,12 +123,12 @@ def test_a_film_shows_each_epoch_and_stays_at_the_end_of_a_short_life():
     source = slide.drawn.select_one({"name": "neurons closed"})
     short = slide.drawn.select_one({"name": "neurons newborn"})
     for epoch in range(5):
-        slide.slider.value = epoch
+        slide.index = epoch
         assert sorted(source.data["y"]) == sorted(eyes.neuron_shares(LIFE, epoch))
         newborn = eyes.neuron_shares(LIFE.newborn(), min(epoch, 2))
         assert sorted(short.data["y"]) == sorted(newborn)
     assert (np.diff(source.data["y"]) >= 0).all()  # in the order of the end
-    assert f"{eyes.eye_share(LIFE):.2f}" in slide.readout.value
+    assert f"{eyes.eye_share(LIFE):.2f}" in slide.words
 
 
 def set_controls(clinic, **values):

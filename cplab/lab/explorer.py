@@ -311,7 +311,7 @@ def thumbnails(like: Run, deficits: tuple[str, ...]) -> tuple[str, dict[str, str
     """Small pictures of what a network sees, clear and under each deficit, as links of a page."""
     clear, seen = "", {}
     for name in deficits:
-        rows, _ = preview(like.dataset, like.profile, name, count=8)
+        rows, _ = preview("drawn", like.profile, name, count=8)  # no photographs are saved
         clear = picture_link(rows["clear"])
         seen[name] = picture_link(rows.get("seen", rows["clear"]))
     return clear, seen

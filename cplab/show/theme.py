@@ -147,8 +147,8 @@ def plain_figure(title: str, x: str, y: str, source: str = "", /, **options: Any
     plain_axis(fig.xaxis[0], width)
     plain_axis(fig.yaxis[0], height)
     if source:
-        look = {"text_font_size": "10px", "text_font_style": "normal", "text_color": "#666666"}
-        below = wrap(source, width, 10, 0.54)
+        look = {"text_font_size": "11px", "text_font_style": "normal", "text_color": "#666666"}
+        below = wrap(source, width, 11, 0.54)
         fig.add_layout(models.Title(text=below, **look), "below")
     return fig
 

@@ -113,7 +113,8 @@ def forest(runs: Mapping[str, Run], title: str = "") -> figure:
     points = {words: found for words, found in points.items() if found.seeds}
     order = sorted(points, key=lambda words: points[words].mean)
     axes = ("harm of blur from birth, points", "")
-    size = {"width": 820, "height": 130 + 21 * len(order), "y_range": FactorRange(*order)}
+    row = 16 if len(order) > 8 else 22  # pixels
+    size = {"width": 820, "height": 120 + row * len(order), "y_range": FactorRange(*order)}
     fig = plain_figure(title, *axes, **size)
     for text, hue, marker in SIDES:
         here = [w for w in order if side(points[w], *(one[0] for one in SIDES)) == text]

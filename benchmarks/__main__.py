@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks import operations
 from cplab import data, devices, models
-from cplab.checks import CplabError
+from cplab.errors import CplabError
 from cplab.deficits import Batch
 from cplab.engine.sweep import Context, train_all, usual_workers
 from cplab.engine.train import train_epoch

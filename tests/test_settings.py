@@ -5,7 +5,7 @@ import torch
 
 import cplab
 from cplab import deficits, devices
-from cplab.checks import CplabError
+from cplab.errors import CplabError
 from cplab.engine.train import train_epoch
 from cplab.results.result import without_times
 
@@ -120,3 +120,24 @@ def test_small_profiles_are_trained_on_one_thread_whatever_torch_has():
         assert trained()[2] == 1
     finally:
         torch.set_num_threads(1)
+
+
+def test_a_measurement_and_nets_of_16_units_are_the_same_under_another_default_type():
+    from cplab.measure import fisher
+    from cplab.studies.pruning import Search
+
+    search = Search(dataset="practice", gamma=1.0, n=20, keep=(0.5,))
+    net = cplab.Run(profile="ci").task.birth(torch.device("cpu")).net.eval()
+    x = torch.randn(8, 3, 8, 8)
+    y = torch.arange(8)
+
+    def measured():
+        found = cplab.run(search, fresh=True, device="cpu").values
+        return fisher.trace(net, x), fisher.sharpness(net, x, y), without_times(found)
+
+    usual = measured()
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert measured() == usual
+    finally:
+        torch.set_default_dtype(torch.float32)

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cplab import devices
 from cplab.errors import CplabError, Diverged, number, quote, require, whole
 from cplab.measure import layerwise, passes
 from cplab.measure.layerwise import groups, outputs, unfold_inputs, weight_shaped
@@ -34,7 +35,7 @@ class ByLayer:
     errors: dict[str, float] = field(default_factory=dict)
 
 
-@torch.inference_mode(False)
+@devices.torch_defaults()
 def trace(net: nn.Module, x: Tensor) -> ByLayer:
     """The exact trace of the Fisher information matrix, in nats per squared unit of weight.
 
@@ -56,7 +57,7 @@ def trace(net: nn.Module, x: Tensor) -> ByLayer:
     return mean_by_layer(squared_gradients(net, x, every_label))
 
 
-@torch.inference_mode(False)
+@devices.torch_defaults()
 def jacobian(net: nn.Module, x: Tensor) -> ByLayer:
     """E_x ‖J‖², the squared Frobenius norm of the Jacobian of the C logits: what the trace would be
     if the softmax, which goes flat where a network is certain, took no part.
@@ -71,7 +72,7 @@ def jacobian(net: nn.Module, x: Tensor) -> ByLayer:
     return mean_by_layer(squared_gradients(net, x, every_logit))
 
 
-@torch.inference_mode(False)
+@devices.torch_defaults()
 def diagonal(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
     """What `trace` sums up, weight by weight: F_ii = E_x Σ_y p_y (∂ log p_y / ∂w_i)², the curvature
     of the loss along one weight, with the labels that the network itself gives.
@@ -87,7 +88,7 @@ def diagonal(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
     return squared_weight_gradients(net, x, every_label)
 
 
-@torch.inference_mode(False)
+@devices.torch_defaults()
 def sampled_trace(net: nn.Module, x: Tensor, draws: int = 1000, seed: int = 0) -> ByLayer:
     """The paper's Monte Carlo estimate of the trace: x drawn from the images, y from p_w(y|x).
 
@@ -118,7 +119,7 @@ def sampled_trace(net: nn.Module, x: Tensor, draws: int = 1000, seed: int = 0) -
     return ByLayer(of_net.mean().item(), means, error, errors)
 
 
-@torch.inference_mode(False)
+@devices.torch_defaults()
 def log_determinant(net: nn.Module, x: Tensor, damping: float = DAMPING) -> ByLayer:
     """log |F + damping · I| of the weights by K-FAC, which the paper saw follow the trace's trend.
 
@@ -175,7 +176,7 @@ class Information:
     beta: float
 
 
-@torch.inference_mode(False)
+@devices.torch_defaults()
 def information(
     net: nn.Module,
     x: Tensor,
@@ -257,7 +258,7 @@ def information(
     return Information(smoothed, variances(mean), beta)
 
 
-@torch.inference_mode(False)
+@devices.torch_defaults()
 def sharpness(net: nn.Module, x: Tensor, y: Tensor, *, tolerance: float = 0.01) -> float:
     """The largest eigenvalue of the Hessian of the mean cross-entropy, with respect to the weights
     of convolutions and linear layers, by Lanczos' method from products of Hessian and vector.

@@ -380,7 +380,8 @@ def compute(
         groups[spec.trunk_key].append(spec)
     place = devices.pick(context.device)
     precision = "bf16" if devices.has_bf16(place) else "float32"
-    where = devices.machine(place), precision, torch.get_num_threads()
+    threads = context.threads or torch.get_num_threads()
+    where = devices.machine(place), precision, threads
     how: dict[str, Any] = {"stop": context.stop, "device": context.device}
     for group in groups.values():
         first, began = group[0], time.perf_counter()
@@ -389,12 +390,13 @@ def compute(
             for spec, accuracy in zip(group, accuracies, strict=True):
                 context.report(spec, {"step": step, "steps": spec.steps, "accuracy": accuracy})
 
-        if isinstance(first, Search):
-            found = [grow_and_prune(first, report=partial(context.report, first), **how)]
-        elif isinstance(first, OneShot):
-            found = [prune_once(first, report=tell, **how)]
-        else:
-            found = [*retrain_group(group, context.sources, report=tell, **how)]
+        with devices.torch_defaults(threads):
+            if isinstance(first, Search):
+                found = [grow_and_prune(first, report=partial(context.report, first), **how)]
+            elif isinstance(first, OneShot):
+                found = [prune_once(first, report=tell, **how)]
+            else:
+                found = [*retrain_group(group, context.sources, report=tell, **how)]
         seconds, copy = (time.perf_counter() - began) / len(group), nets.read_flat(first.dataset)[1]
         for spec, values in zip(group, found, strict=True):
             yield spec, Training(values, {}, seconds, copy, *where)

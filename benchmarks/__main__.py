@@ -28,11 +28,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks import operations
 from cplab import data, devices, models
-from cplab.errors import CplabError
 from cplab.deficits import Batch
 from cplab.engine.sweep import Context, train_all, usual_workers
 from cplab.engine.train import train_epoch
 from cplab.engine.tree import plan
+from cplab.errors import CplabError
 from cplab.measure import fisher
 from cplab.runs import Run
 from cplab.studies.pruning import growth, nets

@@ -5,8 +5,8 @@ import torch
 
 import cplab
 from cplab import deficits, devices
-from cplab.errors import CplabError
 from cplab.engine.train import train_epoch
+from cplab.errors import CplabError
 from cplab.results.result import without_times
 
 pytestmark = pytest.mark.usefixtures("nothing_shipped")

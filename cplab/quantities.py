@@ -58,7 +58,7 @@ class Reading:
         return float(self.of(spec, **dict(self.options)))
 
 
-def reading(spec: Any, of: Callable[..., float], **options: Any) -> Contrast:
+def reading(spec: Any, of: Callable[..., float], /, **options: Any) -> Contrast:
     """What a function reads of a spec's result, as a contrast, which can be added to others.
 
     Arguments: of, a function of a spec that gives a number; options, passed on to it.

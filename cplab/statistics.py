@@ -258,7 +258,7 @@ def estimate_sum(parts: Sequence[Mapping[int, float]], constant: float = 0) -> E
     mean = float(sum(each.mean() for each in numbers) + constant)
     if min(counts) < 2:
         return Estimate(mean, np.nan, counts, np.nan, values)
-    if not any(map(np.any, numbers)) and not constant:
+    if len(values) == max(counts) and not values.any():
         return Estimate(0.0, 0.0, counts, counts[0] - 1, values, True)
     squares = [each.var(ddof=1) / len(each) for each in numbers]
     half, freedom = map(float, half_width_of_sum(squares, counts))

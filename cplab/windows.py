@@ -1,23 +1,36 @@
 """What the runs of one setting say of each window of a deficit: means over seeds, and how long a
 window may last. Seeds are pairs as `cplab.quantities` has it."""
 
-from collections.abc import Collection
-from dataclasses import fields
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from cplab import results
-from cplab.errors import one_of, quote, require
+from cplab.errors import one_of, quote, require, whole
+from cplab.quantities import reading, result
+from cplab.results import find
 from cplab.runs import CLOCKS, Run
-from cplab.statistics import Estimate, estimate_sum, find_crossing
+from cplab.statistics import (
+    SEEDS,
+    Contrast,
+    Estimate,
+    Missing,
+    estimate,
+    estimate_sum,
+    find_crossing,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["longest_harmless_window", "point_means", "same_setting"]
+__all__ = ["clear_epochs_behind", "harm_after", "longest_harmless_window", "point_means"]
+__all__ += ["same_setting"]
 
 POINT = ("deficit", "onset", "length", "seed", "skipped")  # what varies within one setting
+READ_OUT = 5  # epochs that a read-out is the mean of: at a rate that stays, the last is restless
 PARTS = ("accuracy", "loss", "lost_time", "harm", "gain")
 
 
@@ -146,3 +159,77 @@ def longest_harmless_window(
 
     harm, half = rows.harm, rows.harm_half
     return Longest(end(harm), end(harm + half), end(harm - half))
+
+
+# At a rate that never changes, where one clear life is the control of every window ----------------
+
+
+def harm_after(run: Run, clear: int | None = None) -> Contrast:
+    """Points by which a run lies below one without a deficit after as many clear epochs, each read
+    over its last five. At a rate that never changes this is its harm, at any time of its recovery.
+
+    Arguments: run, of the schedule `fixed`; clear, the epochs without a deficit that both have
+        seen, by default all that the run has.
+
+    >>> flagship = {"model": "depth3", "schedule": "fixed", "recovery": 60}
+    >>> estimate(harm_after(Run("blur", length=16, **flagship), 30)).mean > 3
+    True
+    """
+    require(run.schedule == "fixed", f"schedule {run.schedule!r} changes the rate: give fixed")
+    last = run.onset + run.recovery
+    clear = last if clear is None else whole("clear", clear, run.onset + READ_OUT, last)
+    grey = reading(run.newborn(), never_deprived, clear=clear, onsets=clear_onsets(run))
+    return grey - reading(run, seen, clear=clear)
+
+
+def clear_onsets(like: Run) -> tuple[int, ...]:
+    """The onsets of the runs of a setting that have no deficit, the longest run first."""
+    rows = same_setting(like)
+    return tuple(sorted({*map(int, rows.onset[rows.deficit == "none"])}, reverse=True))
+
+
+def seen(run: Run, clear: int) -> float:
+    """The accuracy of a run after so many epochs without its deficit, percent."""
+    end = run.length + clear
+    return 100 * float(np.mean(result(run).series("test_accuracy")[end - READ_OUT : end]))
+
+
+def never_deprived(newborn: Run, clear: int, onsets: Iterable[int]) -> float:
+    """The accuracy after so many clear epochs of the longest run without a deficit, percent."""
+    for onset in onsets:
+        with suppress(Missing):
+            if onset + newborn.recovery >= clear:
+                return seen(replace(newborn, onset=onset), clear)
+    raise Missing(f"no run without a deficit has seen {clear} clear epochs: train one with sweep")
+
+
+class Behind(NamedTuple):
+    """So many clear epochs behind, with the ends of their 95 % interval."""
+
+    epochs: float
+    low: float
+    high: float
+
+
+def clear_epochs_behind(run: Run) -> Behind:
+    """Harm in clear epochs: how far back on the curve of runs without a deficit a run stands, where
+    that curve, the mean over seeds of five epochs each, first was as high. In this unit windows of
+    any age compare. Low and high are of the interval of the harm; below 0 it is ahead.
+
+    >>> flagship = {"model": "depth3", "schedule": "fixed", "recovery": 60}
+    >>> clear_epochs_behind(Run("blur", length=16, **flagship)).epochs > 20
+    True
+    """
+    last, harm, onsets = run.onset + run.recovery, estimate(harm_after(run)), clear_onsets(run)
+    seeds = [s for s in SEEDS if any(find(replace(run.newborn(), onset=n, seed=s)) for n in onsets)]
+    epochs = np.arange(READ_OUT, last + 1)
+    curve = [
+        estimate(reading(run.newborn(), never_deprived, clear=n, onsets=onsets), seeds).mean
+        for n in epochs.tolist()
+    ]
+    highest = np.maximum.accumulate(curve)
+
+    def behind(points: float) -> float:
+        return last - float(np.interp(curve[-1] - points, highest, epochs))
+
+    return Behind(*(behind(harm.mean + sign * harm.half) for sign in (0, -1, 1)))

@@ -1,22 +1,15 @@
-"""The campaign: all runs behind the paper's figures, in order of value, as much as fits in a time.
+"""The paper's exhibits: which runs each figure or claim takes, for one seed, at any size."""
 
-An exhibit is a figure or a claim and what it takes for one seed: runs, or studies of the thesis's
-model. `work` computes what has no result yet until its time is up; what is broken off resumes from
-its checkpoints in the cache. To go on elsewhere, copy the cache ($CPLAB_CACHE).
-"""
-
-import threading
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
 from cplab import quantities
-from cplab.errors import Cancelled, CplabError, one_of, whole
+from cplab.errors import one_of
 from cplab.profiles import PROFILES
-from cplab.results import collect, estimate, find, store, tables
+from cplab.results import find
 from cplab.runs import Run
 from cplab.studies.pruning import MATERIALS, SIZES, KernelPruning, KernelSplit, random_split
 
@@ -189,130 +182,3 @@ EXHIBITS = {
         Exhibit("thesis", "growth and pruning of kernels", thesis),
     )
 }
-
-
-def choose(names: list[str] | None) -> list[Exhibit]:
-    """The exhibits of these names, all if there is none, in order of value."""
-    for name in names or ():
-        one_of("exhibit", name, EXHIBITS)
-    return [exhibit for name, exhibit in EXHIBITS.items() if not names or name in names]
-
-
-def groups(profile: str, names: list[str] | None = None) -> Iterator[tuple[Exhibit, int, list]]:
-    """What there is to do, in order: one seed of everything, then the next.
-
-    Yields: (exhibit, seed, its specs).
-    Raises: CplabError for an unknown profile or exhibit.
-    """
-    one_of("profile", profile, PROFILES)
-    wanted = choose(names)
-    for seed in range(SEEDS):
-        for exhibit in wanted:
-            yield exhibit, seed, exhibit.of(profile, seed)
-
-
-# Training ---------------------------------------------------------------------------------------
-
-
-def work(
-    budget: float,
-    *,
-    profile: str = "paper",
-    exhibits: list[str] | None = None,
-    device: str = "auto",
-    cluster: str | None = None,
-    stop: threading.Event | None = None,
-    say: Callable[[str], None] = print,
-) -> None:
-    """Compute what is missing, in order, for so many seconds.
-
-    Arguments:
-        budget: seconds after which nothing new is begun; a batch or measurement under way is
-            finished and a checkpoint left.
-        profile, exhibits: as in groups.
-        cluster: address of the Dask scheduler that trains; without it this machine does.
-        stop: an Event that ends it earlier.
-        say: called with one line on what was done, and on what could not be.
-    Raises: CplabError for bad input.
-    """
-    stop = stop or threading.Event()
-    timer = threading.Timer(whole("budget", budget, least=1), stop.set)
-    timer.daemon = True
-    timer.start()
-    try:
-        for exhibit, seed, specs in list(groups(profile, exhibits)):
-            if missing := exhibit.missing(specs):
-                if not stop.is_set():
-                    compute(exhibit, seed, missing, device, cluster, stop, say)
-                if stop.is_set():
-                    say("stopped" if timer.is_alive() else "the time budget is exhausted")
-                    return
-        left = sum(len(exhibit.missing(specs)) for exhibit, _, specs in groups(profile, exhibits))
-        say(f"{left} could not be computed, see above" if left else "all of it is done")
-    finally:
-        timer.cancel()
-
-
-def compute(
-    exhibit: Exhibit, seed: int, missing: list, device: str, cluster: str | None, stop, say
-) -> None:
-    """Results of some specs of an exhibit; what goes wrong is said, and others go on."""
-    from tqdm import tqdm
-
-    done = 0
-    with tqdm(unit="epoch", desc=f"{exhibit.name}, seed {seed}", delay=0.01) as bar:
-        context: dict[str, Any] = {"device": device, "client": cluster, "stop": stop}
-        context |= {"workers": None if cluster else 1, "report": lambda spec, row: bar.update()}
-        try:
-            for _ in collect(missing, measure=exhibit.measure, **context):
-                done += 1
-        except Cancelled:
-            pass
-        except CplabError as error:  # diverged, or images that are not at hand
-            say(f"{exhibit.name}, seed {seed}: {error}")
-    say(f"{exhibit.name}, seed {seed}: {done} of {len(missing)} that were missing")
-
-
-# How far it is ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Of an exhibit: how many specs are done and missing; seconds that are left, None where no life
-    of that size was measured; machine, on which it was."""
-
-    exhibit: Exhibit
-    done: int
-    missing: int
-    seconds: float | None
-    machine: str = ""
-
-
-def status(profile: str = "paper", exhibits: list[str] | None = None) -> Iterator[Progress]:
-    """How far each exhibit is, and the time left by the lives that were measured: nothing is timed
-    here."""
-    one_of("profile", profile, PROFILES)
-    for exhibit in choose(exhibits):
-        every = [spec for seed in range(SEEDS) for spec in exhibit.of(profile, seed)]
-        missing = exhibit.missing(every)
-        sizes = {store.size_of(spec): spec for spec in missing}.values()
-        machines = [measured_on(spec) for spec in sizes]
-        seconds = None
-        if all(machines):
-            seconds = estimate(missing, measure=exhibit.measure) if missing else 0.0
-        said = ", ".join(dict.fromkeys(filter(None, machines)))
-        yield Progress(exhibit, len(every) - len(missing), len(missing), seconds, said)
-
-
-def measured_on(spec: Any) -> str | None:
-    """The machine whose lives say how long a spec takes, as `cplab.results.estimate` has it."""
-    machines = Counter(timing.device for timing in tables.similar(spec))
-    return machines.most_common(1)[0][0] if machines else None
-
-
-def duration(seconds: float | None) -> str:
-    """`2 h 05 min`, `3 min`, or `not known`."""
-    if seconds is None:
-        return "not known"
-    minutes = -(-round(seconds) // 60)
-    return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min"

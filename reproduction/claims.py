@@ -16,19 +16,17 @@ from typing import Any
 from cplab import quantities as q
 from reproduction import numbers as n
 from reproduction.fisher import BY_LAYER, RESNET, SHORT, TRACES, WINDOWS
-from reproduction.integration import INTEGRATION
 from reproduction.linear import LINEAR_CLAIMS
 from reproduction.questions import ACCURACY, AGE, DEPTH, ENGINE, HARM, KIND, LOST, RATE
 from reproduction.reopening import REOPENINGS
 from reproduction.statement import Claim, above, below, between, flat, near, statement
 from reproduction.thesis import CONVOLUTIONAL, DENSE, SLIDES
-from reproduction.twoeyes import CLOSED_EYES, NO_GRADIENT
+from reproduction.twoeyes import CLOSED_EYES, INTEGRATION, NO_GRADIENT
 
-# Why a size cannot answer.
-ANNEALED = (
-    "the newborn has higher rates in its recovery, and with several of the paper's epochs in one "
-    "that weighs more than in the paper"
-)
+# Why a size cannot answer, and why a row cannot fail.
+ANNEALED = "the rate falls with the epochs, and of this number there is no second control"
+LOSES_TIME = "a blank screen passes as well: equal training has seen more clear images"
+SLEPT_LONG = "a newborn that begins at 1.4 % of the rate hardly learns"
 
 BIG = {"course": (16,), "slim": (140,), "paper": (140,)}
 LATE = BIG | {"fit": (24,), "matched": (16,)}  # ends of long deficits
@@ -101,14 +99,13 @@ HARMS = [
             BORN % "blur",
             {"course": (8,), "fit": (24,), "matched": (8,), "slim": (60,), "paper": (60,)},
             n.newborn_gain,
-            beyond={"fit": ANNEALED},
         ),
         above(
             "harm done by epoch {0}, minus what the blur adds to it from there to {1}, points",
             {"matched": (8, 16), "fit": (12, 24)}
             | {"course": (8, 16), "slim": (60, 140), "paper": (60, 140)},
             n.early_excess,
-            beyond={"fit": ANNEALED},
+            beyond=dict.fromkeys(("fit", "slim", "paper"), ANNEALED),
         ),
     ),
     *statement(
@@ -130,7 +127,7 @@ HARMS = [
         "Poster: Adam",
         "Poster",
         "Critical periods are observed for different optimisers, SGD and Adam.",
-        below(BORN % "blur", FIT_TOO, partial(n.newborn_gain, **ADAM), beyond={"fit": ANNEALED}),
+        below(BORN % "blur", FIT_TOO, partial(n.newborn_gain, **ADAM)),
         *(
             below(
                 f"at {rate} times that rate: {BORN % 'blur'}",
@@ -159,24 +156,48 @@ MIDDLE: dict[str, tuple] = {
 LAST = {"course": (8, 24), "fit": (4, 24), "matched": (12, 24)}
 LAST |= {"slim": (40, 80), "paper": (40, 140)}
 NOT_FIT = ("course", "matched", "slim", "paper")
-LATER: list[dict[str, tuple]] = [
-    {
-        "matched": (12, 0),
-        "slim": (40, 0),
-        "paper": (40, 0),
-    },  # at course size 8 epochs from birth, under Harm
-    {"course": (8, 2), "matched": (12, 4), "slim": (40, 20), "paper": (40, 20)},
-    {"course": (8, 4), "matched": (12, 8), "slim": (40, 40), "paper": (40, 40)},
-    {"course": (8, 8), "matched": (12, 16), "paper": (40, 80)},
-    {"course": (8, 12), "paper": (40, 120)},
-    {"course": (8, 16)},
-]
+# "Later" begins where a clear run has made nine tenths of its rise above chance, epochs.
+RAPID = {"course": 14, "matched": 17, "slim": 60, "paper": 60}
+ONSETS: dict[str, tuple[int, tuple[int, ...]]] = {
+    "course": (8, (2, 4, 8, 12, 16, 24)),
+    "matched": (12, (0, 4, 8, 16, 24)),
+    "slim": (40, (0, 20, 40, 80)),
+    "paper": (40, (0, 20, 40, 80, 120, 140)),
+}
 SLIDING = (
     "A window of 40 epochs costs up to about 2 points, most when it begins around epoch 30, in the "
     "middle of the rapid learning phase; later ones have little or no effect."
 )
 window_harm = partial(n.window_cost, of=q.harm)
 window_time = partial(n.window_cost, of=q.lost_time)
+HARMS += statement(
+    HARM,
+    FIGURE_1,
+    "Paper, Results",
+    "Blur that is not removed raises the error by about 300 %, to nearly three times. (Doublings "
+    "of the error, within half of one.)",
+    near(
+        1.5,
+        0.5,
+        "test error after {0} epochs of blur, above the newborn's, doublings",
+        BIG,
+        n.error_doublings,
+        digits=2,
+    ),
+)
+HARMS += statement(
+    AGE,
+    "Poster: phases",
+    "Poster",
+    "Deficits with an early onset have no effect either: those of epochs 20 to 60 do.",
+    between(
+        -1,
+        1,
+        "harm of a window of {0} at onset {1}, early, points",
+        {"course": (8, 0), "matched": (12, 0)},
+        window_harm,
+    ),
+)
 LOSSES = [
     *statement(
         LOST,
@@ -220,7 +241,13 @@ LOSSES = [
             exhibit,
             "The same against equal training, a control that the sources do not have",
             says,
-            below(EQUAL % "blur", at, partial(n.equal_training_gain, **fields), digits=digits),
+            below(
+                EQUAL % "blur",
+                at,
+                partial(n.equal_training_gain, **fields),
+                digits=digits,
+                idle=LOSES_TIME,
+            ),
         )
     ),
     *statement(
@@ -230,7 +257,12 @@ LOSSES = [
         "A window costs the clear epochs that it displaces as well, whatever it shows: lost time, "
         "which sleep would cost too.",
         *(
-            above("lost time of a window of {0} at onset {1}, points", at, window_time)
+            above(
+                "lost time of a window of {0} at onset {1}, points",
+                at,
+                window_time,
+                idle="clear epochs teach something",
+            )
             for at in ({"course": (8, 0)}, {"course": (8, 24)})
         ),
     ),
@@ -243,17 +275,24 @@ AGES = [
         "Paper, Results; without lost time",
         SLIDING + " (Points lost against equal training hold the clear epochs that the window "
         "displaced. What the blur itself did is the harm.)",
-        *(above(HARM_AT, at, window_harm) for at in LATER),
-        between(-1, 1, HARM_AT, {size: LAST[size] for size in NOT_FIT}, window_harm),
+        *(
+            above(HARM_AT, {size: (length, onset)}, window_harm)
+            if onset < RAPID[size]
+            else between(-1, 1, HARM_AT, {size: (length, onset)}, window_harm)
+            for size, (length, onsets) in ONSETS.items()
+            for onset in onsets
+        ),
         above(
             "window of {0}: harm at onsets {1[0]} and {1[1]}, minus harm at birth",
             {size: MIDDLE[size] for size in NOT_FIT},
             partial(n.excess_over_birth, of=q.harm),
+            beyond=dict.fromkeys(("slim", "paper"), ANNEALED),
         ),
         below(
             "window of {0}: harm at onset {1}, minus harm at birth",
             {size: LAST[size] for size in NOT_FIT},
             partial(n.excess_over_birth, of=q.harm),
+            beyond=dict.fromkeys(("slim", "paper"), ANNEALED),
         ),
     ),
     *statement(
@@ -274,6 +313,44 @@ AGES = [
     ),
 ]
 
+CHOSEN, FRESH = range(5), range(5, 30)  # seeds that were looked at before it was asked, and others
+WORDS_OF_SEEDS = {CHOSEN: "seeds that chose it", FRESH: "fresh seeds"}
+ONE_RATE = "Three blocks, one rate"
+NEVER_CHANGES = (
+    "A critical period is more than lost time: an early deficit harms, a late one does not, and a "
+    "flip does neither. (Three blocks at a rate that never changes, 60 clear epochs after 16 of a "
+    "deficit, where lost time is gone. The setting was picked on seeds 0 to 4; the others test it.)"
+)
+
+
+def flagship(*some: tuple) -> list[dict]:
+    """Rows of fresh seeds and of those that chose the setting: (measure, deficit, onset, words)."""
+    return [
+        measure(f"{words}, points ({WORDS_OF_SEEDS[seeds]})", {"course": at}, of, seeds=seeds)
+        for measure, words, at, of in some
+        for seeds in (FRESH, CHOSEN)
+    ]
+
+
+AGES += statement(
+    AGE,
+    ONE_RATE,
+    "Ours",
+    NEVER_CHANGES,
+    *flagship(
+        (above, "{0} epochs of blur from epoch {1} on: harm", (16, 0), n.flagship_harm),
+        (flat, "{0} epochs of blur from epoch {1} on: harm", (16, 24), n.later_gain),
+        (above, "harm from birth minus harm from epoch {1} on, {0} epochs", (16, 24), n.age_effect),
+    ),
+    above(
+        "{0} epochs of blur from epoch {1} on: harm after 60 clear epochs (all seeds)",
+        {"course": (48, 0)},
+        n.flagship_harm,
+    ),
+    between(
+        -1, 1, "{0} epochs from birth: lost time after 60 epochs", {"course": (16,)}, n.time_left
+    ),
+)
 FLIP_LABELS, NOISE = "Paper, figure 2: flip and labels", "Paper, figure 2: noise"
 KINDS = [
     *statement(
@@ -282,9 +359,7 @@ KINDS = [
         "Paper, Results",
         "Vertical flips and permuted labels leave the network largely unaffected: it recovers its "
         "baseline performance. (Read against both controls.)",
-        flat(
-            BORN % "flip", LATE, partial(n.newborn_gain, deficit="flip"), beyond={"fit": ANNEALED}
-        ),
+        flat(BORN % "flip", LATE, partial(n.newborn_gain, deficit="flip")),
         flat(EQUAL % "flip", LATE, partial(n.equal_training_gain, deficit="flip")),
         flat(BORN % "permuted labels", BIG, partial(n.newborn_gain, deficit="permute")),
         flat(EQUAL % "permuted labels", BIG, partial(n.equal_training_gain, deficit="permute")),
@@ -336,6 +411,34 @@ KINDS = [
     ),
 ]
 
+KINDS += statement(
+    KIND,
+    ONE_RATE,
+    "Ours",
+    NEVER_CHANGES,
+    *flagship(
+        *(
+            (
+                flat,
+                f"{{0}} epochs of {words} from birth: gain",
+                (16, 0),
+                partial(n.later_gain, of=of),
+            )
+            for of, words in (("flip", "a flip"), ("permute", "permuted labels"))
+        ),
+        (
+            above,
+            "{0} epochs of noise from birth: harm",
+            (16, 0),
+            partial(n.flagship_harm, of="noise"),
+        ),
+    ),
+    above(
+        "harm of noise, {0} epochs minus {1}, minus the same of blur: does its period last longer?",
+        {"course": (24, 16)},
+        n.noise_lasts,
+    ),
+)
 THREE = "Three schedules"
 HIGH_LEVEL = {"flip": "flip", "permute": "permuted labels"}
 PACE_1 = {"schedule": "paper", "pace": 1, "recovery": 160}
@@ -352,7 +455,12 @@ def schedule(name: str, words: str, born: dict, others: dict, **more: Any) -> li
         "Paper, Results",
         SAYS,
         below(f"{words}: {BORN % 'blur'}", born, partial(n.newborn_gain, **fields), **more),
-        below(f"{words}: {EQUAL % 'blur'}", others, partial(n.equal_training_gain, **fields)),
+        below(
+            f"{words}: {EQUAL % 'blur'}",
+            others,
+            partial(n.equal_training_gain, **fields),
+            idle=LOSES_TIME,
+        ),
         above(
             f"{words}: {FLIP_OVER_BLUR}",
             others,
@@ -366,11 +474,23 @@ RATES = [
         RATE,
         FIX,
         "Paper, Results",
+        "At a fixed rate the critical period has a longer time scale. (So a short deficit should "
+        "harm less there.)",
+        below(
+            "harm of {0} epochs of blur, fixed minus held and annealed, points",
+            {"course": (8,)},
+            partial(n.excess, more=FIXED, less={}),
+        ),
+    ),
+    *statement(
+        RATE,
+        FIX,
+        "Paper, Results",
         "A critical period exists also when the learning rate is kept constant, on a longer scale.",
         below(BORN % "blur", {"paper": (400,)}, partial(n.newborn_gain, **FIXED)),
     ),
     # each profile's own schedule stands under Harm, Loss and Kind
-    *schedule("paper", "annealed by epoch", COURSE, COURSE, beyond={"course": ANNEALED}),
+    *schedule("paper", "annealed by epoch", COURSE, COURSE),
     *statement(
         RATE,
         THREE,
@@ -427,7 +547,6 @@ RATES = [
                     pace=pace,
                     recovery=160 // pace,
                 ),
-                beyond={"course": ANNEALED} if pace > 1 else {},
             )
             for deficit, words in HIGH_LEVEL.items()
             for pace in (10, 1)
@@ -444,6 +563,7 @@ RATES = [
                 f"annealed by epoch, pace 1: {{0}} epochs of {words}, minus that newborn",
                 {"course": (end,)},
                 partial(n.running_newborn_gain, deficit=deficit, **PACE_1),
+                idle=SLEPT_LONG if deficit in HIGH_LEVEL and end == 140 else "",
             )
             for deficit, words in (("blur", "blur"), ("noise", "noise"), *HIGH_LEVEL.items())
             for end in (60, 140)
@@ -520,6 +640,31 @@ DEPTHS = statement(
         for a, b in ((2, 1), (3, 2))
     ),
 )
+DEPTHS += statement(
+    DEPTH,
+    ONE_RATE,
+    "Ours",
+    "The deeper the network, the more an early deficit leaves, and a late one leaves nothing.",
+    *(
+        above(
+            f"harm of {{0}} epochs of blur from birth after 60 clear ones, n = 3 minus n = {b}",
+            {"course": (16,)},
+            partial(n.depth_effect, shallow=b),
+        )
+        for b in (1, 2)
+    ),
+)
+DEPTHS += statement(
+    DEPTH,
+    RES,
+    "Paper, Results",
+    "The critical period of a ResNet-18 is sharper. (We read it as more harm.)",
+    above(
+        "harm of {0} epochs of blur, ResNet-18 minus All-CNN, points",
+        COURSE,
+        partial(n.excess, more=RESNET, less={}),
+    ),
+)
 SIZES = statement(
     DEPTH,
     "Paper: size of the network",
@@ -534,9 +679,9 @@ SIZES = statement(
 ) + statement(
     DEPTH,
     "Weight decay",
-    "Slides",
-    "What a deficit leaves depends on the hyperparameters. (They do not say which way; we ask "
-    "whether much weight decay leaves less harm.)",
+    "Ours, after looking",
+    "What a deficit leaves depends on the hyperparameters, say the slides, but not which way. "
+    "(That much weight decay leaves less harm was asked once the numbers were known.)",
     below(
         "harm of {0} epochs of blur, weight decay 0.01 minus 0, points",
         COURSE,
@@ -546,7 +691,8 @@ SIZES = statement(
 
 
 def rounding(words: str, of) -> dict:
-    return between(-1, 1, f"{words}, float32 minus bfloat16, points", OWN, of)
+    idle = "a check of our engine, and nothing that a source says"
+    return between(-1, 1, f"{words}, float32 minus bfloat16, points", COURSE, of, idle=idle)
 
 
 def float32_gain(*lives: str):

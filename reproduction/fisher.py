@@ -11,6 +11,7 @@ from reproduction.statement import Claim, above, between, near, statement
 # Why a size cannot answer.
 SHORT_LIFE = "the whole life has as many steps as 8 epochs of the paper, whose peak is at 30"
 NO_CLOCK = "the rate does not fall by the epoch, so that there is no such clock"
+NO_FIT = "width 32 does not fit 50,000 images, so that the trace is highest when most is over"
 SHORT_WINDOW = "4 epochs are 12 of the paper's, a third of its window"
 RESNET = {"model": "resnet18"}
 
@@ -32,7 +33,10 @@ READINGS = {
     "‖J‖²": {"of": "jacobian"},
     "‖J‖² · ‖w‖²": {"of": "jacobian", "scaled": True},
 }
-TOO_SHORT, WITHOUT_CLOCK = {"course": SHORT_LIFE}, dict.fromkeys(("course", "matched"), NO_CLOCK)
+TOO_SHORT, WITHOUT_CLOCK = (
+    {"course": SHORT_LIFE, "slim": NO_FIT},
+    dict.fromkeys(("course", "matched"), NO_CLOCK),
+)
 
 
 def figure_4(exhibit: str, sizes: tuple[str, ...], **fields) -> list[Claim]:
@@ -61,7 +65,7 @@ def figure_4(exhibit: str, sizes: tuple[str, ...], **fields) -> list[Claim]:
                 ends,
                 partial(n.peak, **fields),
                 digits=0,
-                beyond=WITHOUT_CLOCK,
+                beyond=WITHOUT_CLOCK | {"slim": NO_FIT},
             ),
             between(
                 -20,
@@ -71,7 +75,7 @@ def figure_4(exhibit: str, sizes: tuple[str, ...], **fields) -> list[Claim]:
                 windows,
                 partial(n.peak_to_worst, **fields),
                 digits=0,
-                beyond=WITHOUT_CLOCK | SHORT,
+                beyond=WITHOUT_CLOCK | SHORT | {"slim": NO_FIT},
             ),
             above(
                 "correlation of trace and sensitivity over the onsets after birth",
@@ -146,8 +150,34 @@ TRACES = [
                 {"fit": (24,), "matched": (16,), "slim": (140,)},
                 partial(n.remaining, how=how),
                 digits=2,
+                beyond={"slim": NO_FIT},
             )
             for words, how in READINGS.items()
+        ),
+    ),
+    *statement(
+        TRACE,
+        "Paper, figure 4: All-CNN",
+        "Paper, figure 4 right",
+        "While the network sees blur its trace grows much more than without. (On clear images.)",
+        above(
+            "at the end of {0} epochs of blur: trace against as many clear ones, doublings",
+            {"fit": (24,), "matched": (16,), "course": (16,)},
+            n.doublings_at_removal,
+            digits=2,
+        ),
+    ),
+    *statement(
+        TRACE,
+        "Log-determinant",
+        "Paper, supplement",
+        "The log-determinant of the Fisher information (K-FAC) follows the trace.",
+        above(
+            "correlation of the two over {0} epochs of blur and the recovery",
+            {"fit": (24,)},
+            n.agreement,
+            digits=2,
+            low=0.5,
         ),
     ),
     *figure_4("Paper, figure 4: ResNet-18", ("paper",), **RESNET),
@@ -193,6 +223,32 @@ BY_LAYER = [
             "in the end, after {0} epochs of flip: the information sits later, layers",
             AFTER,
             partial(n.information_shift, deficit="flip"),
+            digits=2,
+        ),
+    ),
+    *statement(
+        LAYERS,
+        FIGURE_5,
+        FIGURE_5,
+        "While the network sees blur, layer 6 dominates. (Counted from 0, on clear images.)",
+        above(
+            "at the end of {0} epochs of blur: share of layer 6 minus that of layer 5, percent",
+            {size: AFTER[size] for size in ("course", "fit", "matched")},
+            n.layer_6_lead,
+        ),
+    ),
+    *statement(
+        LAYERS,
+        "Paper and poster: first layers",
+        "Paper, Discussion",
+        "Low-level layers are virtually untouched by the deficit. (The poster says the opposite: "
+        "blur prevents connections in the first layers.)",
+        between(
+            -1,
+            1,
+            "end of {0} epochs of blur: trace of layers 1 to 3 against clear ones, doublings",
+            {size: AFTER[size] for size in ("course", "fit", "matched")},
+            partial(n.doublings_at_removal, layers=3),
             digits=2,
         ),
     ),

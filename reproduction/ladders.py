@@ -1,8 +1,8 @@
 """The ladders: sets of trainings between our size and the paper's, each with its question.
 
 What we expect of each stands in forecasts.md, written before it was trained. `specs` says what is
-trained, in order of value; the tables what is read off. `python -m reproduction ladder A` trains
-one and goes on where it stopped; ladders.md shows what is shipped of them.
+trained, in order of value; the tables what is read off. `python -m reproduction train A` trains one
+and goes on where it stopped; ladders.md shows what is shipped of them.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -11,13 +11,13 @@ from functools import partial
 from typing import Any
 
 from cplab import quantities as q
-from cplab.errors import one_of
-from cplab.results import find, sweep
+from cplab.results import find
 from cplab.runs import Run
+from cplab.statistics import Contrast
 from reproduction.campaign import TRACE
 
 Part = tuple[list, Any]  # specs, and what is measured on them
-Cell = Callable[[int], Any]  # a number of one seed, as numbers.py gives it
+Cell = Contrast
 FIRST, TEN = range(5), range(10)  # seeds
 
 
@@ -68,18 +68,19 @@ def with_three(runs: Iterable[Run], seeds) -> list[Run]:
 # Cells ------------------------------------------------------------------------------------------
 
 
-def cell(of: Callable[..., float], *runs: Run) -> Cell:
-    """A quantity of runs, whose own seed does not matter."""
-    return lambda seed: of(*(replace(run, seed=seed) for run in runs))
+def cell(of: Callable[..., Any], *runs: Run) -> Cell:
+    """A quantity of runs, as a contrast."""
+    found = of(*runs)
+    return found if isinstance(found, Contrast) else q.reading(runs[0], of)
 
 
 harm_of, apart = partial(cell, q.harm), partial(cell, q.advantage)
 running_on = partial(cell, partial(q.harm, clock="running"))
 
 
-def trace_left(run: Run) -> float:
+def trace_left(run: Run) -> Cell:
     """How much is left of the trace in the end, percent of its highest."""
-    return 100 * q.trace_remaining(run)
+    return 100 * q.reading(run, q.trace_remaining)
 
 
 def trace_grown(run: Run) -> Cell:
@@ -257,7 +258,7 @@ def matched_tables() -> Iterator[Table]:
     yield Table("a deficit until so many epochs", tuple(map(str, FIT_ENDS)), rows)
     clear = [Run(onset=24, **MATCHED, **fields) for fields in CLEAR.values()]
     rows = {
-        "epochs to the highest trace": [cell(q.trace_peak, run) for run in clear],
+        "epochs to the highest trace": [q.reading(run, q.trace_peak) for run in clear],
         "trace in the end, % of its highest": [cell(trace_left, run) for run in clear],
     }
     yield Table("44 clear epochs, by the rate", tuple(CLEAR), rows)
@@ -353,18 +354,6 @@ LADDERS = {
 
 
 # Training and what there is ---------------------------------------------------------------------
-
-
-def train(letter: str, **how) -> int:
-    """Train what is missing of a ladder, part by part. Returns how many results there are.
-
-    Arguments: how, device, workers, stop, progress and client, as in cplab.sweep.
-    Raises: CplabError for an unknown ladder.
-    """
-    ladder = LADDERS[one_of("ladder", letter, LADDERS)]
-    for specs, measure in ladder.parts():
-        sweep(specs, measure, **how)
-    return len(ladder.specs())
 
 
 def missing(ladder: Ladder, live: bool = True) -> dict[Run, Any]:

@@ -23,52 +23,52 @@ WINDOW = 300  # steps
 LONG = 20  # half-learning times of recovery
 
 
+@dataclass(frozen=True)
+class Net:
+    """A deep linear network."""
+
+    depth: int
+    seed: int = 0
+
+
 @cache
-def share(depth: int, onset: float, kind: str, seed: int, rho=1.0, recovery=5) -> float:
+def share(net: Net, onset: float, kind="blank", rho=1.0, recovery=5) -> float:
     """Percent that an eye has in the end, after it was closed for one half-learning time: random
     weights, 400 images, real gradient descent. Arguments: as of linear.Rearing."""
-    life = linear.Rearing(depth=depth, onset=onset, kind=kind, rho=rho, recovery=recovery)
-    [course] = linear.descend(life, "random", 400, seed, rate=0.05)
+    life = linear.Rearing(depth=net.depth, onset=onset, kind=kind, rho=rho, recovery=recovery)
+    [course] = linear.descend(life, "random", 400, net.seed, rate=0.05)
     return 100 * course.share[-1]
 
 
-def grown_gain(size, depth, seed, kind="blank") -> float:
+def share_of(depth: int, onset: float, **how) -> Contrast:
+    return reading(Net(depth), share, onset=onset, **how)
+
+
+def grown_gain(size, depth, kind="blank") -> Contrast:
     """Points that an eye keeps more of if it is closed when grown than at birth."""
-    return share(depth, GROWN, kind, seed) - share(depth, BIRTH, kind, seed)
+    return share_of(depth, GROWN, kind=kind) - share_of(depth, BIRTH, kind=kind)
 
 
-@dataclass(frozen=True)
-class Net:
-    """A linear network, by depth and seed."""
-
-    depth: int
-    seed: int
-
-    def share(self) -> float:
-        return share(self.depth, BIRTH, "blank", self.seed)
-
-
-def depth_loss(size, depth, seed) -> Contrast:
+def depth_loss(size, depth) -> Contrast:
     """Points that an eye that was closed at birth has with one layer more; two networks."""
-    deep, shallow = (reading(Net(n, seed), Net.share) for n in (depth, depth - 1))
-    return deep - shallow
+    return share_of(depth, BIRTH) - share_of(depth - 1, BIRTH)
 
 
-def competition_gain(size, depth, seed) -> float:
+def competition_gain(size, depth) -> Contrast:
     """Points that an eye has more of if both were closed at birth and not it alone."""
-    return share(depth, BIRTH, "both blank", seed) - share(depth, BIRTH, "blank", seed)
+    return share_of(depth, BIRTH, kind="both blank") - share_of(depth, BIRTH)
 
 
-def disagreement_gain(size, depth, seed) -> float:
+def disagreement_gain(size, depth) -> Contrast:
     """Points that an eye that was closed at birth has more of, after a long recovery, if the two
     see the same to 80 % and not wholly."""
-    apart, same = (share(depth, BIRTH, "blank", seed, rho, LONG) for rho in (0.8, 1.0))
+    apart, same = (share_of(depth, BIRTH, rho=rho, recovery=LONG) for rho in (0.8, 1.0))
     return apart - same
 
 
-def grown_shift(size, depth, seed) -> float:
+def grown_shift(size, depth) -> Contrast:
     """Points from an equal share after a closure when grown."""
-    return share(depth, GROWN, "blank", seed) - 50
+    return share_of(depth, GROWN) - 50
 
 
 @cache
@@ -79,14 +79,20 @@ def completed(depth: int, deficit: str, length: int) -> np.ndarray:
     return 100 * (done.error - done.without)
 
 
-def harm(size, depth, seed, deficit="few", old=False) -> float:
-    return float(completed(depth, deficit, WINDOW)[int(old), seed])
+def harm_of(net: Net, deficit: str, old: bool = False, length: int = WINDOW) -> float:
+    return float(completed(net.depth, deficit, length)[int(old), net.seed])
 
 
-def longer_harm(size, depth, seed) -> float:
+def harm(size, depth, deficit="few", old=False) -> Contrast:
+    return reading(Net(depth), harm_of, deficit=deficit, old=old)
+
+
+def longer_harm(size, depth) -> Contrast:
     """Points that another matrix harms more if it lasts three times as long."""
-    long, short = (completed(depth, "other", n)[0, seed] for n in (WINDOW, WINDOW // 3))
-    return float(long - short)
+    long, short = (
+        reading(Net(depth), harm_of, deficit="other", length=n) for n in (WINDOW, WINDOW // 3)
+    )
+    return long - short
 
 
 def deep(*depths: int) -> list[dict]:

@@ -1,28 +1,28 @@
-"""Our numbers for the claims: what `cplab.quantities` says of the lives that a claim speaks of.
+"""Our numbers for the claims: contrasts of the lives that a claim speaks of.
 
-Each function takes a size (a profile, or the thesis's own), what its claim is taken at (epochs,
-densities, kernels) and a seed. All raise `quantities.Missing` where a result is not there.
-Accuracies are percentages, their differences points.
-
-Differences of networks are `quantities.Terms`: what shares training is paired, seed by seed.
+Each function takes a size (a profile, or the thesis's own) and what its claim is taken at (epochs,
+densities, kernels). Accuracies are percentages, their differences points.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 from operator import add
 
+import numpy as np
+
 from cplab import quantities as q
+from cplab import windows
 from cplab.profiles import PROFILES
 from cplab.runs import Run
 from cplab.statistics import Contrast
+from cplab.studies import eyes
 from cplab.studies.pruning import KernelPruning, KernelSplit, Pruned, Retraining, Search
 
-Cost = Callable[[Run], float]
+Cost = Callable[[Run], Contrast]
 
 
-def mean(numbers: Iterable[float]) -> float:
-    """Of Terms it is Terms, with the same networks in their parts."""
+def mean(numbers: Iterable[Contrast]) -> Contrast:
     some = [*numbers]
     return 1 / len(some) * reduce(add, some)
 
@@ -30,163 +30,259 @@ def mean(numbers: Iterable[float]) -> float:
 # Lives of networks --------------------------------------------------------------------------------
 
 
-def life(size: str, length: int, seed: int, deficit: str = "blur", **fields) -> Run:
+def life(size: str, length: int, deficit: str = "blur", **fields) -> Run:
     """So many epochs from birth with a deficit, or clear ones, then the recovery."""
     if deficit == "none":
-        return Run(onset=length, profile=size, seed=seed, **fields)
-    return Run(deficit, 0, length, profile=size, seed=seed, **fields)
+        return Run(onset=length, profile=size, **fields)
+    return Run(deficit, 0, length, profile=size, **fields)
 
 
-def window(size: str, length: int, onset: int, seed: int, **fields) -> Run:
-    return Run(fields.pop("deficit", "blur"), onset, length, profile=size, seed=seed, **fields)
+def window(size: str, length: int, onset: int, **fields) -> Run:
+    return Run(fields.pop("deficit", "blur"), onset, length, profile=size, **fields)
 
 
-def error(size, length, seed, **fields) -> float:
+def error(size, length, **fields) -> Contrast:
     """Final test error after blur until an epoch."""
-    return 100 - q.accuracy(life(size, length, seed, **fields))
+    return 100 - q.accuracy(life(size, length, **fields))
 
 
-def newborn_gain(size, length, seed, deficit="blur", **fields) -> float:
-    return q.gain_over_newborn(life(size, length, seed, deficit, **fields))
+def newborn_gain(size, length, deficit="blur", **fields) -> Contrast:
+    return q.gain_over_newborn(life(size, length, deficit, **fields))
 
 
-def running_newborn_gain(size, length, seed, deficit="blur", **fields) -> float:
+def running_newborn_gain(size, length, deficit="blur", **fields) -> Contrast:
     """Points above the newborn whose clock runs on while nothing is trained."""
-    return -q.harm(life(size, length, seed, deficit, **fields), clock="running")
+    return -q.harm(life(size, length, deficit, **fields), clock="running")
 
 
-def equal_training_gain(size, length, seed, deficit="blur", **fields) -> float:
-    return -q.equal_training_loss(life(size, length, seed, deficit, **fields))
+def equal_training_gain(size, length, deficit="blur", **fields) -> Contrast:
+    return -q.equal_training_loss(life(size, length, deficit, **fields))
 
 
-def given_back(size, length, seed, deficit, kind="renorm") -> float:
+def given_back(size, length, deficit, kind="renorm") -> Contrast:
     """Points that a treatment brings when a deficit from birth ends."""
-    run = life(size, length, seed, deficit, treatments=f"{kind}@{length}")
+    run = life(size, length, deficit, treatments=f"{kind}@{length}")
     return q.advantage(run, run.untreated())
 
 
-def advantage_over_blur(size, length, seed, deficit, **fields) -> float:
+def advantage_over_blur(size, length, deficit, **fields) -> Contrast:
     """Points after one deficit above those after as much blur."""
-    run = life(size, length, seed, deficit, **fields)
+    run = life(size, length, deficit, **fields)
     return q.advantage(run, replace(run, deficit="blur"))
 
 
-def early_excess(size, early, late, seed) -> float:
+def early_excess(size, early, late) -> Contrast:
     """Points lost by an earlier epoch, above those that are lost from there to a later one."""
-    first, both = (life(size, length, seed) for length in (early, late))
+    first, both = (life(size, length) for length in (early, late))
     return q.harm(first) - q.advantage(first, both)
 
 
-def excess(size, length, seed, more, less, of: Cost = q.harm) -> float:
+def excess(size, length, more, less, of: Cost = q.harm) -> Contrast:
     """Points that blur costs one network above those that it costs another, by their fields."""
-    one, other = (of(life(size, length, seed, **fields)) for fields in (more, less))
+    one, other = (of(life(size, length, **fields)) for fields in (more, less))
     return one - other
 
 
-def float32_gain(size, length, seed, *lives) -> float:
+def in_bfloat16(run: Run) -> float:
+    """The accuracy of a run that was trained in bfloat16, percent."""
+    if q.result(run).precision != "bf16":
+        raise q.Missing(f"{run} is not shipped in bfloat16")
+    return float(q.accuracy(run))
+
+
+def float32_gain(size, length, *lives) -> Contrast:
     """Points in float32 above those in bfloat16: the mean over lives, of newborn, equal (training)
     and blur."""
-    run = life(size, length, seed)
+    run = life(size, length)
     runs = {"newborn": run.newborn(), "equal": run.equal_training(), "blur": run}
-    gains = []
-    for native in (runs[name] for name in lives):
-        if q.result(native).precision != "bf16":
-            raise q.Missing(f"{native} is not shipped in bfloat16")
-        gains.append(q.advantage(replace(native, arithmetic="float32"), native))
-    return mean(gains)
+    return mean(
+        q.accuracy(replace(runs[name], arithmetic="float32")) - q.reading(runs[name], in_bfloat16)
+        for name in lives
+    )
 
 
-def float32_loss_excess(size, length, seed) -> float:
+def float32_loss_excess(size, length) -> Contrast:
     """Points that blur takes from the newborn in float32, above those that it takes in bfloat16."""
-    born, blurred = (float32_gain(size, length, seed, name) for name in ("newborn", "blur"))
+    born, blurred = (float32_gain(size, length, name) for name in ("newborn", "blur"))
     return born - blurred
 
 
 # Windows ------------------------------------------------------------------------------------------
 
 
-def window_cost(size, length, onset, seed, of: Cost = q.equal_training_loss, **fields) -> float:
+def window_cost(size, length, onset, of: Cost = q.equal_training_loss, **fields) -> Contrast:
     """What a window of blur costs at an onset, or the mean over several."""
     onsets = onset if isinstance(onset, tuple) else (onset,)
-    return mean(of(window(size, length, each, seed, **fields)) for each in onsets)
+    return mean(of(window(size, length, each, **fields)) for each in onsets)
 
 
-def excess_over_birth(size, length, later, seed, **how) -> float:
+def window_cost_of_harm(size, length, deficit) -> Contrast:
+    return window_cost(size, length, 0, of=q.harm, deficit=deficit)
+
+
+def excess_over_birth(size, length, later, **how) -> Contrast:
     """What a window costs later, above what it costs at birth."""
-    cost = partial(window_cost, size, length, seed=seed, **how)
+    cost = partial(window_cost, size, length, **how)
     return cost(later) - cost(0)
 
 
-def worst_onset(size, length, onsets, seed, **fields) -> int:
-    return q.worst_onset(window(size, length, 0, seed, **fields), onsets)
+def worst_onset(size, length, onsets, **fields) -> Contrast:
+    return q.reading(window(size, length, 0, **fields), q.worst_onset, onsets=onsets)
+
+
+# Three blocks at a rate that never changes --------------------------------------------------------
+
+FLAGSHIP = {"model": "depth3", "schedule": "fixed", "recovery": 60}
+
+
+def flagship_harm(size, length, onset, of="blur") -> Contrast:
+    """Points by which a run lies below one without a deficit, after as many clear epochs."""
+    return windows.harm_after(Run(of, onset, length, profile=size, **FLAGSHIP))
+
+
+def later_gain(size, length, onset, of="blur") -> Contrast:
+    return -flagship_harm(size, length, onset, of)
+
+
+def age_effect(size, length, onset) -> Contrast:
+    return flagship_harm(size, length, 0) - flagship_harm(size, length, onset)
+
+
+def time_left(size, length) -> Contrast:
+    """Lost time of a window from birth."""
+    return q.lost_time(Run("blur", 0, length, profile=size, **FLAGSHIP))
+
+
+def depth_effect(size, length, shallow) -> Contrast:
+    how = FLAGSHIP | {"model": f"depth{shallow}"}
+    return flagship_harm(size, length, 0) - q.harm(Run("blur", 0, length, profile=size, **how))
+
+
+def noise_lasts(size, long, short) -> Contrast:
+    """How much more harm the last epochs of noise do than those of blur."""
+    more = {
+        kind: q.harm(life(size, long, kind)) - q.harm(life(size, short, kind)) for kind in NOISY
+    }
+    return more["noise"] - more["blur"]
+
+
+NOISY = ("noise", "blur")
+
+
+def error_doublings(size, length) -> Contrast:
+    run = life(size, length)
+    return q.doublings(run, run.newborn(), of=error_of)
+
+
+def error_of(run: Run) -> float:
+    return 100 - float(q.accuracy(run))
 
 
 # Fisher information -------------------------------------------------------------------------------
 
 
-def traced(size, deficit, length, seed, **fields) -> Run:
+def traced(size, deficit, length, **fields) -> Run:
     """A life along which the Fisher information is measured. In the paper's figure 4 nothing says
     how long the recovery is; the campaign takes 100 epochs."""
     fields |= {"recovery": 100} if size == "paper" else {}
-    return life(size, length, seed, deficit, **fields)
+    return life(size, length, deficit, **fields)
 
 
-def peak(size, length, seed, **fields) -> float:
+def peak(size, length, **fields) -> Contrast:
     """The epoch, in the paper's, after which the trace is highest without a deficit."""
-    run = traced(size, "none", length, seed, **fields)
-    return run.settings.pace * q.trace_peak(run)
+    return PROFILES[size].pace * q.reading(traced(size, "none", length, **fields), q.trace_peak)
 
 
-def remaining(size, length, seed, how=None, **fields) -> float:
-    return q.trace_remaining(traced(size, "none", length, seed, **fields), **(how or {}))
+def remaining(size, length, how=None, **fields) -> Contrast:
+    return q.reading(traced(size, "none", length, **fields), q.trace_remaining, **(how or {}))
 
 
-def doublings(size, length, seed, other="none", how=None, **fields) -> float:
+def doublings(size, length, other="none", how=None, **fields) -> Contrast:
     """log₂ of the trace in the end after blur, over that after another life; how, as in
     `quantities.trace_by_layer`."""
-    blurred, control = (traced(size, d, length, seed, **fields) for d in ("blur", other))
+    blurred, control = (traced(size, d, length, **fields) for d in ("blur", other))
     return q.doublings(blurred, control, partial(q.trace_at, **(how or {})))
 
 
-def peak_to_worst(size, length, onsets, end, seed, **fields) -> float:
+def peak_to_worst(size, length, onsets, end, **fields) -> Contrast:
     """Epochs, the paper's, from the trace's peak to the onset at which blur costs most."""
-    onset = worst_onset(size, length, onsets, seed, **fields)
-    return PROFILES[size].pace * onset - peak(size, end, seed, **fields)
+    clear, blurred = traced(size, "none", end, **fields), window(size, length, 0, **fields)
+    return PROFILES[size].pace * q.reading(clear, onset_after_peak, window=blurred, onsets=onsets)
 
 
-def trace_match(size, length, onsets, end, seed, of=q.equal_training_loss, **fields) -> float:
-    clear = traced(size, "none", end, seed, **fields)
-    return q.trace_match(window(size, length, 0, seed, **fields), clear, onsets, of)
+def onset_after_peak(clear: Run, window: Run, onsets: tuple) -> float:
+    worst = q.worst_onset(replace(window, seed=clear.seed), onsets)
+    return worst - q.trace_peak(clear)
 
 
-def middle_share(size, length, seed) -> float:
+def trace_match(size, length, onsets, end, of=q.equal_training_loss, **fields) -> Contrast:
+    blurred = window(size, length, 0, **fields)
+    clear = traced(size, "none", end, **fields)
+    return q.reading(blurred, match, clear=clear, onsets=onsets, cost=of)
+
+
+def match(window: Run, clear: Run, onsets: tuple, cost: Cost) -> float:
+    return q.trace_match(window, replace(clear, seed=window.seed), onsets, cost)
+
+
+def doublings_at_removal(size, length, **how) -> Contrast:
+    """log₂ of the trace when the blur ends, over that after as many clear epochs."""
+    blurred, clear = (traced(size, d, length) for d in ("blur", "none"))
+    return q.doublings(blurred, clear, partial(q.trace_at, epoch=length - 1, **how))
+
+
+def agreement(size, length) -> Contrast:
+    return q.reading(traced(size, "blur", length), follows)
+
+
+def follows(run: Run) -> float:
+    """The correlation over epochs of the trace and the log-determinant."""
+    result = q.result(run, "trace")
+    both = np.array([result.series("trace"), result.series("log_det")])
+    return float(np.corrcoef(both[:, np.isfinite(both).all(0)])[0, 1])
+
+
+def layer_6_lead(size, length) -> Contrast:
+    return q.reading(traced(size, "blur", length), lead, epoch=length - 1)
+
+
+def lead(run: Run, epoch: int) -> float:
+    shares = q.layer_shares(run, epoch)
+    return 100 * float(shares[6] - shares[5])
+
+
+def middle_share(size, length) -> Contrast:
     """Percent of the information that is in layers 3, 4 and 5, from 0."""
-    return 100 * float(q.layer_shares(traced(size, "none", length, seed))[3:6].sum())
+    return q.reading(traced(size, "none", length), middle)
 
 
-def information_shift(size, length, seed, deficit="blur", at_removal=False) -> float:
+def middle(run: Run) -> float:
+    return 100 * float(q.layer_shares(run)[3:6].sum())
+
+
+def information_shift(size, length, deficit="blur", at_removal=False) -> Contrast:
     """How many layers later the information sits than after equal training."""
-    ours, clear = (traced(size, d, length, seed) for d in (deficit, "none"))
+    ours, clear = (traced(size, d, length) for d in (deficit, "none"))
     return q.information_shift(ours, clear, length - 1 if at_removal else None)
 
 
-def shift_excess(size, early, late, seed) -> float:
+def shift_excess(size, early, late) -> Contrast:
     """Layers by which more blur moves the information, above those by which less of it does."""
-    return information_shift(size, late, seed) - information_shift(size, early, seed)
+    return information_shift(size, late) - information_shift(size, early)
 
 
 # Growth and pruning of synapses -------------------------------------------------------------------
 
 
-def own_weights_gain(size, density, seed, **fields) -> float:
+def own_weights_gain(size, density, **fields) -> Contrast:
     """Points of a grown and pruned net, with its own weights, above a dense one."""
-    dense = Retraining("dense", 1, Search(seed=seed))
-    return q.accuracy_at(Search(seed=seed, **fields), density) - q.accuracy(dense)
+    dense = Retraining("dense", 1, Search())
+    return q.accuracy_at(Search(**fields), density) - q.accuracy(dense)
 
 
-def architecture_gain(size, density, seed, kind="biological", control="random", optimizer="sgd"):
+def architecture_gain(size, density, kind="biological", control="random", optimizer="sgd"):
     """Points of a kind of architecture above another of the same search and new weights."""
-    ours = Retraining(kind, density, Search(seed=seed, optimizer=optimizer), optimizer=optimizer)
+    ours = Retraining(kind, density, Search(optimizer=optimizer), optimizer=optimizer)
     return q.advantage(ours, replace(ours, kind=control))
 
 
@@ -198,10 +294,10 @@ ORIGINS: dict[str, tuple[str, dict]] = {
 }
 
 
-def transfer_gain(size, density, seed, ours, theirs) -> float:
+def transfer_gain(size, density, ours, theirs) -> Contrast:
     """Points on Fashion-MNIST of architectures of one origin above those of another."""
     one, other = (
-        Retraining(kind, density, Search(seed=seed, **fields), dataset="fashion_mnist")
+        Retraining(kind, density, Search(**fields), dataset="fashion_mnist")
         for kind, fields in (ORIGINS[ours], ORIGINS[theirs])
     )
     return q.advantage(one, other)
@@ -210,47 +306,92 @@ def transfer_gain(size, density, seed, ours, theirs) -> float:
 # Pruning of kernels and of weights ----------------------------------------------------------------
 
 
-def kernels_advantage(size, total, seed, ours, theirs) -> float:
+def kernels_advantage(size, total, ours, theirs) -> Contrast:
     """Points of one way to prune above another, when so many kernels are left."""
-    one, other = (KernelPruning(size, seed=seed, **way) for way in (ours, theirs))
+    one, other = (KernelPruning(size, **way) for way in (ours, theirs))
     return q.accuracy_at(one, total) - q.accuracy_at(other, total)
 
 
-def split_accuracy(size, origin, total, seed) -> float:
+@dataclass(frozen=True)
+class FoundSplit:
+    """The split of so many kernels that pruning left, trained from new weights."""
+
+    size: str
+    material: str
+    kernels: int
+    seed: int = 0
+
+    def accuracy(self) -> float:
+        pruning = KernelPruning(self.size, material=self.material, seed=self.seed)
+        split = q.kernel_split(pruning, self.kernels)
+        return float(q.accuracy(KernelSplit(self.size, *split, self.seed)))
+
+
+def split_accuracy(size, origin, total) -> Contrast:
     """Of a split that pruning left, or the mean of up to three random ones, from new weights."""
     if origin == "random":
-        return q.random_splits_accuracy(size, total, seed)
-    split = q.kernel_split(KernelPruning(size, material=origin, seed=seed), total)
-    return q.accuracy(KernelSplit(size, *split, seed))
+        return q.random_splits_accuracy(size, total, 0)
+    return q.reading(FoundSplit(size, origin, total), FoundSplit.accuracy)
 
 
-def split_advantage(size, total, seed, ours, theirs) -> float:
-    return split_accuracy(size, ours, total, seed) - split_accuracy(size, theirs, total, seed)
+def split_advantage(size, total, ours, theirs) -> Contrast:
+    return split_accuracy(size, ours, total) - split_accuracy(size, theirs, total)
 
 
 def second(pruning: KernelPruning, total: int) -> float:
     return 100 * q.kernel_split(pruning, total)[1] / total
 
 
-def second_layer_excess(size, total, seed, ours, theirs) -> float:
+def second_layer_excess(size, total, ours, theirs) -> Contrast:
     """Percent of the kernels that are in the second layer, of one material above another."""
 
     def kept(material: str) -> Contrast:
-        return q.reading(KernelPruning(size, material=material, seed=seed), second, total=total)
+        return q.reading(KernelPruning(size, material=material), second, total=total)
 
     return kept(ours) - kept(theirs)
 
 
-def saliency_gain(size, density, seed, other, moment, **fields) -> float:
+def saliency_gain(size, density, other, moment, **fields) -> Contrast:
     """Points kept by pruning by w² F above another ranking, or above what was there before."""
-    ours = Pruned(size, "fisher", density, seed=seed, **fields)
+    ours = Pruned(size, "fisher", density, **fields)
     if other == "before":
         return q.accuracy_at(ours, moment) - q.accuracy_at(ours, "trained")
     return q.accuracy_at(ours, moment) - q.accuracy_at(replace(ours, metric=other), moment)
 
 
-def plasticity_excess(size, density, seed, length=8) -> float:
+def plasticity_excess(size, density, length=8) -> Contrast:
     """Points that later blur costs a pruned network above those that it costs the whole one."""
-    whole = Pruned(size, deficit="blur", length=length, seed=seed)
+    whole = Pruned(size, deficit="blur", length=length)
     pruned = replace(whole, metric="fisher", density=density)
     return q.plasticity_loss(pruned) - q.plasticity_loss(whole)
+
+
+# Two eyes ---------------------------------------------------------------------------------------
+
+
+def closed(size, length, onset, deficit="blank:right") -> Run:
+    """A life in which the right eye is closed, or worse off, for a while."""
+    return Run(deficit, onset, length, profile=size, model="eyes")
+
+
+def percent_share(run: Run) -> Contrast:
+    return 100 * eyes.eye_share(run)
+
+
+def eye_gain(size, length, onset, deficit="blank:right", of=eyes.acuity) -> Contrast:
+    """What an eye is worth that was worse off, above the same life without the window; or another
+    number of it."""
+    run = closed(size, length, onset, deficit)
+    return of(run) - of(run.without_window())
+
+
+def later_share(size, length, onset, of=percent_share) -> Contrast:
+    """What a late window takes, below what one at birth does."""
+    late, early = (eye_gain(size, length, at, of=of) for at in (onset, 0))
+    return late - early
+
+
+def both_gain(size, length, kind="blur") -> Contrast:
+    """What the right eye is worth after both had a deficit, above where it had it alone."""
+    alone = closed(size, length, 0, f"{kind}:right")
+    return eyes.acuity(replace(alone, deficit=kind)) - eyes.acuity(alone)

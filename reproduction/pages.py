@@ -1,20 +1,13 @@
-"""Pages beside REPRODUCTION.md: the decomposition of all shipped windows, the ladders, the cost."""
+"""Pages beside REPRODUCTION.md: the decomposition of all shipped windows, and the ladders."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import fields, replace
 
-from cplab.quantities import (
-    each_seed,
-    equal_training_loss,
-    harm,
-    lost_time,
-    over_seeds,
-    shipped_only,
-)
+from cplab.quantities import equal_training_loss, harm, lost_time, shipped_only
 from cplab.results import every_result
 from cplab.runs import Run
-from reproduction import cost
+from cplab.statistics import estimate
 from reproduction.ladders import LADDERS, Cell, missing
 from reproduction.layout import head, line, measurement
 
@@ -30,7 +23,8 @@ What each shipped window of a deficit costs, in points: the loss against equal t
 two parts, lost time (what the displaced clear epochs would have taught) and harm (the same life \
 without the window, minus this one; below 0 something was learned). Every window whose controls \
 are shipped; 95 % intervals over seeds, which all see the same images, paired where two lives \
-share training; one seed has none. At a fixed rate networks are read over their last five epochs. \
+share training, with all seeds that \
+each side has; one seed has none. At a fixed rate networks are read over their last five epochs. \
 Under the schedule `paper` the life without the window comes twice: it has the rates of earlier \
 epochs, as if the clock had stopped, so that harm holds what the lower rates did; or the clock \
 runs on while nothing is trained (last column). `python -m reproduction report` writes this page.
@@ -46,7 +40,7 @@ def decomposition() -> str:
             seeds[replace(run, seed=0)].add(run.seed)
     settings: dict[str, list[list[str]]] = defaultdict(list)
     for run in sorted(seeds, key=lambda run: (run.deficit, run.onset, run.length)):
-        if cells := costs_of(run, sorted(seeds[run])):
+        if cells := costs_of(run):
             about = (run.deficit, str(run.onset), str(run.length))
             settings[setting(run)].append([*about, *cells])
     columns = ("deficit", "onset", "length", "seeds", "loss", "lost time", "harm", CLOCKED)
@@ -69,16 +63,16 @@ def setting(run: Run) -> str:
     return ", ".join([run.profile, *said])
 
 
-def costs_of(run: Run, seeds: Iterable[int]) -> list[str]:
+def costs_of(run: Run) -> list[str]:
     """How many seeds have all, loss, lost time and harm, and harm by the other clock where rates
     fall with the epochs; nothing where controls are missing."""
     with shipped_only():
-        parts = [each_seed(of, run, seeds=seeds) for of in (equal_training_loss, lost_time, harm)]
-        later = each_seed(harm, run, seeds=seeds, clock="running")
-    counts = [*map(len, parts)]
+        parts = [estimate(of(run)) for of in (equal_training_loss, lost_time, harm)]
+        later = estimate(harm(run, clock="running"))
+    counts = [part.seeds for part in parts]
     if not min(counts):
         return []
-    words = [measurement(part, seeds=len({*counts}) > 1) for part in parts]
+    words = [measurement(part, seeds=False) for part in parts]
     last = measurement(later, seeds=False) if run.schedule == "paper" else ""
     return [str(max(counts)), *words, last]
 
@@ -91,9 +85,9 @@ Sets of trainings between our size and the paper's, each with a question. What w
 stands in [forecasts.md](forecasts.md), written before they were trained (of two sets, which say \
 so, before they were read). Here is what the shipped results say, in points unless a row says \
 otherwise: means with 95 % intervals over seeds, which all see the same images; a dash is not \
-trained yet. `python -m reproduction ladder` says what is missing and how long it takes, `python \
--m reproduction ladder A` trains a ladder and goes on where it stopped, `--table` shows the \
-tables with what is trained on this machine. `python -m reproduction report` writes this page.
+trained yet. `python -m reproduction list A` says what is missing, `python -m reproduction \
+train A` trains a ladder and goes on where it stopped. `python -m reproduction report` writes this \
+page.
 """
 
 
@@ -111,7 +105,7 @@ def ladder_tables(letter: str, live: bool = True) -> list[str]:
 
 
 def cell_words(cell: Cell | None) -> str:
-    return "" if cell is None else measurement(over_seeds(cell))
+    return "" if cell is None else measurement(estimate(cell))
 
 
 def ladders() -> str:
@@ -126,5 +120,4 @@ def ladders() -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "reproduction/decomposition.md": decomposition,
     "reproduction/ladders.md": ladders,
-    "reproduction/cost.md": cost.page,
 }

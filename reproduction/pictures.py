@@ -1,22 +1,22 @@
-"""The pictures of REPRODUCTION.md, from the shipped results, and their photographs."""
+"""The pictures of REPRODUCTION.md, from the shipped results."""
 
-import runpy
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
+from typing import Any
 
 from cplab import quantities as q
 from cplab import show, windows
+from cplab.profiles import PROFILES
 from cplab.runs import Run
 from reproduction import numbers as n
 from reproduction import questions as asked
-from reproduction.claims import CLAIMS, FIXED
+from reproduction.claims import FIXED
 from reproduction.fisher import AFTER, ENDS, WINDOWS
-from reproduction.statement import shipped_values
+from reproduction.statement import shipped
 from reproduction.thesis import DENSITIES
 
-BROWSER = Path(__file__).parent.parent / "tests" / "browser.py"
+MEASURED = ("trace", "ending")
 SIZE = {"width": 640, "height": 340}
 
 
@@ -34,10 +34,14 @@ def removal():
 def bands(axes: tuple[str, str], sizes: tuple, groups_of: Callable[[str], dict], **options):
     """Means with intervals, of the first size that has any numbers.
 
-    Arguments: groups_of, from a size to {words: {x: one number a seed}}.
+    Arguments: groups_of, from a size to {words: {x: an Estimate}}.
     """
     for size in sizes:
-        groups = {w: group for w, group in groups_of(size).items() if any(map(len, group.values()))}
+        groups = {
+            words: {x: found for x, found in group.items() if found.seeds}
+            for words, group in groups_of(size).items()
+        }
+        groups = {words: group for words, group in groups.items() if group}
         if groups:
             fig = show.means(groups, axes, percent=False, **SIZE, **options)
             fig.title.text = f"{size}: {fig.title.text}"
@@ -52,9 +56,7 @@ def sliding():
     def lines(size):
         length, onsets = WINDOWS[size]
         return {
-            words: {
-                at: shipped_values(partial(n.window_cost, of=of), size, length, at) for at in onsets
-            }
+            words: {at: shipped(partial(n.window_cost, of=of), size, length, at) for at in onsets}
             for words, of in costs.items()
         }
 
@@ -67,7 +69,7 @@ def depth():
     def lines(size):
         gains = {k: partial(n.newborn_gain, model=f"depth{k}", **FIXED) for k in (1, 2, 3)}
         return {
-            f"n = {k}": {end: shipped_values(gain, size, end) for end in lengths[size]}
+            f"n = {k}": {end: shipped(gain, size, end) for end in lengths[size]}
             for k, gain in gains.items()
         }
 
@@ -92,7 +94,7 @@ def traced(size: str, deficit: str, length: int) -> list:
     with q.shipped_only():
         for seed in q.SEEDS:
             with suppress(q.Missing):
-                found.append(q.result(n.traced(size, deficit, length, seed), ("trace", "ending")))
+                found.append(q.result(q.with_seed(n.traced(size, deficit, length), seed), MEASURED))
     return found
 
 
@@ -120,7 +122,7 @@ def architectures():
     def lines(size):
         return {
             kind: {
-                100 * d: shipped_values(partial(n.architecture_gain, kind=kind), size, d)
+                100 * d: shipped(partial(n.architecture_gain, kind=kind), size, d)
                 for d in DENSITIES
             }
             for kind in ("biological", "inked", "per_pixel", "degrees")
@@ -130,61 +132,104 @@ def architectures():
     return bands(axes, ("thesis",), lines, legend="top_right", log=True)
 
 
-def splits():
+def kinds():
+    """Harm of each deficit from birth by its length."""
+
     def lines(size):
-        totals = [claim.at[size][0] for claim in CLAIMS if "figure 11" in claim.source]
         return {
-            task: {
-                total: shipped_values(
-                    partial(n.split_advantage, ours=task, theirs="random"), size, total
-                )
-                for total in totals
+            kind: {
+                length: shipped(partial(n.window_cost, of=q.harm, deficit=kind), size, length, 0)
+                for length in (4, 8, 16, 24)
             }
-            for task in ("images", "random_labels", "noise")
+            for kind in ("blur", "noise", "flip", "permute")
         }
 
-    axes = ("kernels", "points above random splits")
-    return bands(axes, ("paper", "course"), lines, legend="top_right", log=True)
+    axes = ("epochs from birth", "harm, points")
+    return bands(axes, ("course",), lines, legend="top_left")
 
 
+def rates():
+    """Harm of blur against the strong steps that are left when it ends, in all settings."""
+    groups: dict[str, dict[float, Any]] = {}
+    for words, runs in LEFT.items():
+        known = {steps_left(run): shipped(q.harm, run) for run in runs}
+        groups[words] = {left: found for left, found in sorted(known.items()) if found.seeds}
+    axes = ("rate × steps left when the blur ends", "harm, points")
+    return show.means(groups, axes, percent=False, legend="top_right", log=True, **SIZE)
+
+
+def steps_left(run: Run) -> float:
+    """The sum of the rates of all steps after a window."""
+    batches = -(-PROFILES[run.profile].train_images // PROFILES[run.profile].batch)
+    return batches * sum(step.lr for step in run.timeline[run.end :])
+
+
+PACED = {"schedule": "paper", "profile": "course"}
+DEEP = {"model": "depth3", "schedule": "fixed"}
+LEFT = {
+    "course, by recovery": [Run("blur", 0, 16, recovery=r) for r in (15, 30, 60, 120, 240)],
+    "slim, by length": [Run("blur", 0, e, profile="slim") for e in (20, 40, 60, 100, 140)],
+    "paper's schedule, pace 1": [Run("blur", 0, e, 160, pace=1, **PACED) for e in (60, 140)],
+    "three blocks, fixed": [Run("blur", 0, 16, recovery=r, **DEEP) for r in (15, 60)],
+}
+
+
+def eyes():
+    """The share of an eye that was closed for 8 epochs, by onset."""
+    born = {"closed from an onset": {}}
+    for onset in (0, 4, 8, 16):
+        found = shipped(partial(n.eye_gain, of=n.percent_share), "course", 8, onset)
+        if found.seeds:
+            born["closed from an onset"][onset] = found
+    axes = ("onset, epochs", "share of the neurons, percent above the control")
+    return show.means(born, axes, percent=False, legend="bottom_right", **SIZE)
+
+
+def cures():
+    """What renorm gives back after each length of deficit."""
+    given: dict[str, dict[float, Any]] = {}
+    for kind in ("noise", "blur"):
+        harm = shipped(n.window_cost_of_harm, "course", 16, kind)
+        back = shipped(partial(n.given_back, deficit=kind), "course", 16)
+        given[kind] = {0: harm, 1: back}
+    axes = ("0: harm of 16 epochs, 1: what renorm gives back", "points")
+    return show.means(given, axes, percent=False, legend="top_right", **SIZE)
+
+
+def example():
+    """One prediction, above 0, and four intervals with their verdicts."""
+    from bokeh.models import BoxAnnotation
+
+    from cplab.show.theme import plain_figure
+
+    names = ["contradicted", "undecided", "reproduced"]
+    fig = plain_figure("predicted: above 0 (shaded)", "points", "", **SIZE | {"height": 240})
+    fig.add_layout(BoxAnnotation(left=0, fill_alpha=0.15))
+    for y, (middle, half) in enumerate(((-2.0, 0.9), (0.4, 0.9), (1.8, 0.5))):
+        fig.segment([middle - half], [y], [middle + half], [y], line_width=3)
+        fig.scatter([middle], [y], size=10)
+        fig.text([middle + half + 0.15], [y], [names[y]], text_baseline="middle")
+    fig.x_range.start, fig.x_range.end = -4, 4
+    fig.yaxis.visible = False
+    return fig
+
+
+(HARM, AGE, KIND, RATE, DEPTH, TRACE, LAYERS, PRUNING, SOURCES, REOPEN) = asked.QUESTIONS
 FIGURES: dict[str, tuple[str, Callable]] = {  # by question: the file's name, and what draws it
-    asked.HARM: ("removal", removal),
-    asked.AGE: ("window", sliding),
-    asked.DEPTH: ("depth", depth),
-    asked.TRACE: ("trace", traces),
-    asked.LAYERS: ("layers", layers),
-    asked.GROWTH: ("architectures", architectures),
-    asked.KERNELS: ("splits", splits),
+    HARM: ("removal", removal),
+    AGE: ("window", sliding),
+    KIND: ("kinds", kinds),
+    RATE: ("rates", rates),
+    DEPTH: ("depth", depth),
+    TRACE: ("trace", traces),
+    LAYERS: ("layers", layers),
+    PRUNING: ("architectures", architectures),
+    SOURCES: ("eyes", eyes),
+    REOPEN: ("cures", cures),
 }
 
 
 def draw() -> dict[str, object]:
-    """The Bokeh figures of the exhibits that have results for one."""
+    """The Bokeh figures of the questions that have results for one."""
     made = {name: build() for name, (_, build) in FIGURES.items()}
     return {name: fig for name, fig in made.items() if fig is not None}
-
-
-def photograph(figs: dict[str, object], folder: Path) -> None:
-    """Write figures as PNG. Raises LookupError, which says what to install, where there is no
-    browser to draw them."""
-    if not BROWSER.exists():
-        raise LookupError("pictures are drawn in a clone of the repository alone")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError as error:
-        raise LookupError("playwright is not installed: pip install 'cplab[test]'") from error
-    browser = runpy.run_path(str(BROWSER))["find"]()
-    if browser is None:
-        raise LookupError("there is no browser: install Chromium or Google Chrome")
-    from bokeh.embed import file_html
-    from bokeh.resources import INLINE
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browser)
-        page = chromium.new_page(viewport={"width": 700, "height": 400})
-        for name, fig in figs.items():
-            page.set_content(file_html(fig, INLINE))
-            page.wait_for_function("window.Bokeh?.documents?.[0]?.is_idle")
-            page.locator(".bk-Figure").screenshot(path=folder / f"{FIGURES[name][0]}.png")
-        chromium.close()

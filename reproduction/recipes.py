@@ -12,7 +12,7 @@ from typing import Any
 from cplab.errors import CplabError, one_of
 from cplab.gallery import mirror
 from cplab.measure import parse_measures
-from cplab.results import Result, find, ship, sweep
+from cplab.results import Result, every_result, find, ship, sweep
 from cplab.runs import Run
 from cplab.studies.pruning import (
     DENSITIES,
@@ -316,6 +316,20 @@ def treated(deficit: str, kind: str, seed: int, **fields) -> Run:
     return Run(deficit, 0, 16, seed=seed, treatments=kind, **fields)
 
 
+FLAGSHIP: dict[str, Any] = {"model": "depth3", **FIXED, "recovery": 60}
+
+
+def flagship() -> Parts:
+    """Three blocks at a rate that never changes: what is shipped of forecast Q, whatever seeds and
+    windows that are by now; more of it comes into the same file."""
+    yield [r.spec for r in every_result("Run", "shipped") if is_flagship(r.spec)], ()
+
+
+def is_flagship(run: Run) -> bool:
+    alike = replace(run, deficit="none", onset=0, length=0, seed=0)
+    return alike == Run(**FLAGSHIP)
+
+
 RECIPES = {
     recipe.name: recipe
     for recipe in (
@@ -328,6 +342,7 @@ RECIPES = {
         Recipe("course_reopening", "treatments after 16 epochs of a deficit", course_reopening),
         Recipe("course_traces", "Fisher traces and filters", course_traces),
         Recipe("eyes", "two eyes, of which one is closed", eyes),
+        Recipe("flagship", "three blocks at a rate that never changes", flagship),
         Recipe("fit", "Fisher traces of a net that fits its images", fit),
         Recipe("fit_windows", "windows of blur in that net", fit_windows),
         Recipe("matched", "a net that fits its images, at rates like its controls'", matched),
@@ -384,6 +399,6 @@ def ship_recipe(name: str) -> str:
     if missing := len(mine) - len(results):
         raise CplabError(
             f"{missing} of {len(mine)} results of {name} are missing: first run "
-            f"`python -m reproduction recipes compute {name}`"
+            f"`python -m reproduction train {name}`"
         )
     return f"{ship(results, name)}: {len(results)} results"

@@ -5,6 +5,7 @@ from functools import partial
 
 from cplab import quantities as q
 from cplab.runs import Run
+from cplab.statistics import Contrast
 from reproduction import numbers as n
 from reproduction.questions import REOPEN
 from reproduction.statement import below, between, flat, statement
@@ -13,36 +14,36 @@ EARLY = {"course": (8,)}
 LONG = {"course": (16,)}
 
 
-def regularised(size: str, length: int, seed: int, kind: str, when: str) -> Run:
+def regularised(size: str, length: int, kind: str, when: str) -> Run:
     """A clear life that lacks something: early (before recovery), late (from then on) or ever."""
     written = {"early": f"{kind}@0+{length}", "late": f"{kind}@{length}", "ever": f"{kind}@0"}
-    return Run(onset=length, profile=size, seed=seed, treatments=written[when])
+    return Run(onset=length, profile=size, treatments=written[when])
 
 
-def missing_gain(size: str, length: int, seed: int, kind: str, when: str) -> float:
+def missing_gain(size: str, length: int, kind: str, when: str) -> Contrast:
     """Points of a clear life in which something is missing, early or late, above one without
     that."""
-    run = regularised(size, length, seed, kind, when)
+    run = regularised(size, length, kind, when)
     return q.advantage(run, run.untreated())
 
 
-def only_late_gain(size: str, length: int, seed: int, kind: str) -> float:
+def only_late_gain(size: str, length: int, kind: str) -> Contrast:
     """Points of a clear life that has something only later above one that never has it."""
-    late, never = (regularised(size, length, seed, kind, when) for when in ("early", "ever"))
+    late, never = (regularised(size, length, kind, when) for when in ("early", "ever"))
     return q.advantage(late, never)
 
 
-def warm_start_gain(size: str, length: int, seed: int, shrunk: bool = False) -> float:
+def warm_start_gain(size: str, length: int, shrunk: bool = False) -> Contrast:
     """Points of a life that began with half of the images, and was then shrunk and perturbed or
     not, above one that had all, from new weights, for the rest of it."""
     kinds = f"images-0.5@0+{length}" + (f" shrink-0.4@{length}" if shrunk else "")
-    run = Run(onset=length, profile=size, seed=seed, treatments=kinds)
+    run = Run(onset=length, profile=size, treatments=kinds)
     return q.gain_over_newborn(run)
 
 
-def shrunk_gain(size: str, length: int, seed: int) -> float:
+def shrunk_gain(size: str, length: int) -> Contrast:
     """Points of a blurred life that was shrunk and perturbed above a newborn treated alike."""
-    run = n.life(size, length, seed, treatments=f"shrink-0.4@{length}")
+    run = n.life(size, length, treatments=f"shrink-0.4@{length}")
     return -q.harm(run)
 
 

@@ -1,86 +1,81 @@
 """REPRODUCTION.md: what the sources claim, what the shipped results say to it, and the verdict.
 
 Every number and every verdict is computed here from the shipped results; the claims are in
-claims.py, fisher.py, thesis.py and linear.py, the pictures in pictures.py, the other pages in
-pages.py.
+claims.py, fisher.py, thesis.py, twoeyes.py, reopening.py and linear.py, the ten questions in
+questions.py, the pictures in pictures.py, the other pages in pages.py.
 """
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
-from functools import cache
+from collections.abc import Collection
+from contextlib import suppress
+from functools import cache, partial
 from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
+from cplab import quantities as q
 from cplab.errors import CplabError
-from cplab.statistics import detectable, interval
+from cplab.profiles import PROFILES
+from cplab.statistics import Contrast, Estimate, detectable, estimate
+from reproduction import numbers as n
 from reproduction import pages
+from reproduction.campaign import EXHIBITS, SEEDS
 from reproduction.claims import CLAIMS
 from reproduction.layout import head, line, measurement
 from reproduction.questions import QUESTIONS, Question
-from reproduction.statement import Claim, shipped_values
+from reproduction.statement import Claim, shipped
 
 ROOT = Path(__file__).parent.parent
 PICTURES = "docs/pictures"  # beside the file
-ORIGINAL = ("paper", "thesis")  # sizes at which a source's number and ours can be compared
-KINDS = ("reproduced", "contradicted", "undecided", "out of range", "one seed", "missing")
-NOT_YET = {"slim": "not trained yet: `python -m reproduction ladder C D`"}
+KINDS = ("reproduced", "not harmed", "contradicted", "undecided", "out of range")
+KINDS += ("one seed", "missing")
+COUNTED = KINDS[:4]
+MIXED = "†"  # a deficit and its control are of different kinds of machine
 
 PREFACE = """# Reproduction
 
-What the sources claim, what our shipped results say to it, and what follows. `python -m \
-reproduction report` writes this file from the results in `cplab/shipped` and the claims in \
-`reproduction/claims.py` and the files beside it that it names; no measured number and no \
-verdict in it was typed. Three more pages come of the same command: [the decomposition for all \
-shipped windows](reproduction/decomposition.md), [the ladders](reproduction/ladders.md), for which \
-[forecasts](reproduction/forecasts.md) were written first, and [what the campaign \
-costs](reproduction/cost.md). [Which verdicts changed since the first report, and \
-why](reproduction/verdicts.md), is told apart.
+Each row is one prediction of a source, our number for it, and whether it fits.
 
-**How to read it.** Rows stand under the question that they answer. Each holds one number, taken \
-once for each seed: the mean with its 95 % interval over the seeds, which all see the same images, \
-so that nothing is said of other images. Seeds pair two networks only where these share training \
-or stem from the same network (a window that begins later and its control; two ways to prune one \
-net; one life in two arithmetics); else the interval is Welch's, by variances that add up. That \
-is settled by how they are trained and not by how they end. At a fixed learning rate a network is \
-read over its last five epochs. *Predicted* is where the number lies if the source is right; \
-where a source says "about" or "no effect", how near that is was our choice, and the column says \
-it. The *newborn* (recovery-only control) has the recovery epochs alone, *equal training* \
-(matched-epochs control) as many epochs without a deficit. Where the rate falls with the epochs \
-the newborn begins at the first rate, as the first point of the paper's own curves does, so that \
-at the paper's own pace (`slim`, pace 1) its rows compare as the paper does; rows with a clock \
-that runs on say what is left when both recover at the same rates. Points lost against equal \
-training are *lost time*, what the displaced clear epochs would have taught, plus *harm*, what the \
-deficit did: the same life with the window cut out, minus this one. At onset 0 that life is the \
-newborn. A *doubling* of a trace is a factor of two; the paper's *clock* counts epochs by how far \
-they anneal the learning rate.
+![One row, read](docs/pictures/example.png)
 
-**How a verdict comes about.** If the whole interval lies within what is predicted: *reproduced*. \
-If all of it lies outside: *contradicted*. If it contains the border: *undecided*, with the \
-smallest distance from the border that as many seeds, as far apart as these, show with 80 % power \
-(in four of five experiments). *Out of range*: this size cannot answer, for the reason that the \
-row gives, whatever its number is; so too where every seed gives exactly 0, since there both \
-sides are the same network. With one seed there is no interval, with none the number is \
-*missing*. No two rows take the same number. Nothing is corrected for the number of rows: of a \
-hundred true statements up to two or three would come out as contradicted.
+- **measured**: the mean over seeds, with half its 95 % interval. ± says how far the number \
+moves when we train again from other random starts.
+- **predicted**: where the number lies if the source is right. Where a source says "about" or \
+"no effect", how near that is was our choice.
+- **harm**: points of accuracy that a deficit took: the same life with the window cut out, minus \
+this one. From birth that is the *newborn*, a network that begins when the deficit ends.
+- **lost time**: points that the window's epochs would have brought if they had been clear. Harm \
+and lost time add up to what is lost against *equal training*.
+- **size**: `course`, `fit`, `matched` and `mnist` are small, `slim` has all images at half the \
+pixels, `thesis` is the thesis's own, `linear` is trained while this is written. A verdict is as \
+much about the size as about the claim.
 
-**Sizes.** `paper` is the paper's own protocol (50,000 images of 32 pixels, All-CNN of width 96, \
-300 epochs of recovery) or the thesis's convolutional model at its full size, `thesis` its dense \
-model. There, and only there, our number is compared with the source's. `slim` stands between: \
-all images at half the pixels and a third of the width, with the paper's rates. `course`, `fit`, \
-`matched` (4,000 images, fitted; the rate is held until the deficit ends) and `mnist` (whose \
-digits are shifted and mirrored in training) are small (see the README), their recoveries short, \
-their images a JPEG copy (the digits are not): a verdict there is as much about the size as about \
-the claim. `linear` is nothing that is shipped: deep linear networks, trained in seconds whenever \
-this file is written (lab 08).
+**Verdicts.** *Reproduced*: the whole interval lies within what is predicted. *Contradicted*: \
+all of it lies outside. *Undecided*: it holds the border. *Not harmed*: the source says "no \
+effect", and the number is above −1 but not within a point of 0. *Out of range*: this size \
+cannot answer, for the reason in the row. *No test*: the row cannot fail, and is not counted. \
+Nothing is corrected for the number of rows: of a hundred true statements two or three would \
+come out as contradicted.
 
-**What is missing** is trained by the campaign, for the paper's size on a GPU: `python -m \
-reproduction campaign status` lists it, `campaign cost` says what it takes, and `python -m \
-reproduction campaign next --budget 540` goes on with it for 540 seconds, again and again. To \
-change machines copy the cache (`$CPLAB_CACHE`); `cplab results merge PATHS` takes in results from \
-other caches. `python -m reproduction recipes list` names everything that is shipped, and computes \
-and ships it again.
+Three things hold in all rows. Our blur leaves 4 × 4 of 16 × 16 pixels, which is harsher than \
+the paper's 8 × 8 of 32; it is antialiased, and acts after shift and mirror. Intervals pair two \
+networks only where these share training, else they are Welch's, with all seeds that each side \
+has. All seeds see the same images, so that nothing is said of others. A dagger (†) marks \
+numbers some of whose networks were trained on different kinds of machine.
+
+`python -m reproduction report` writes this file; no number and no verdict in it was typed. \
+Longer pages stand beside it: [every window](reproduction/decomposition.md), [the \
+ladders](reproduction/ladders.md), [forecasts](reproduction/forecasts.md) written before \
+training, and [which verdicts changed](reproduction/verdicts.md).
+"""
+
+UNTRAINED = """## What was not trained
+
+These predictions want the paper's own size: 50,000 images of 32 pixels, All-CNN of width 96, \
+300 epochs of recovery. Nobody here could train that. `python -m reproduction train NAME` trains \
+an exhibit, five seeds, and goes on where it stopped; one epoch takes about 20 seconds on one \
+large GPU, by the operations that it needs.
 """
 
 
@@ -95,35 +90,67 @@ class Verdict(NamedTuple):
 
 
 def verdict(
-    values: Sequence, low: float, high: float, digits: int = 1, beyond: str = ""
+    found: Estimate, low: float, high: float, digits: int = 1, unaffected: bool = False
 ) -> Verdict:
-    """What numbers, or their parts, one row a seed, say to the prediction that their sum lies
-    between low and high; beyond, why this size cannot answer."""
-    if not len(values):
+    """What an estimate says to the prediction that it lies between low and high.
+
+    Arguments: unaffected, whether the source says that there is no effect, see `Claim`.
+    """
+    if not found.seeds:
         return Verdict("missing", "missing")
-    found = interval(values)
-    if beyond or found.same:
-        reason = beyond or "in every seed both sides are the same network"
-        return Verdict("out of range", f"out of range: {reason}")
+    if found.same:
+        return Verdict(
+            "out of range", "out of range: in every seed both sides are the same network"
+        )
     if found.seeds < 2:
         return Verdict("one seed", "one seed, no interval")
-    if low < found.mean - found.half and found.mean + found.half < high:
-        return Verdict("reproduced", "reproduced")
-    if found.mean + found.half < low or found.mean - found.half > high:
+    least, most = found.mean - found.half, found.mean + found.half
+    if low < least and most < high:
+        return Verdict("reproduced", "unaffected" if unaffected else "reproduced")
+    if unaffected and low < least:
+        return Verdict("not harmed", "not harmed")
+    if most < low or least > high:
         return Verdict("contradicted", "contradicted")
-    least = detectable(found.half, found.freedom + 1)
-    could = f"which show a difference of {least:.{digits}f} with 80 % power"
-    return Verdict("undecided", f"undecided with {found.seeds} seeds, {could}")
+    could = detectable(found.half, found.freedom + 1)
+    return Verdict("undecided", f"undecided; {could:.{digits}f} would show in four of five")
+
+
+def other_clock(claim: Claim, size: str) -> Contrast | None:
+    """The number against the second control, whose clock runs on during the deficit, where the
+    rate falls with the epochs and the number is against the first alone."""
+    of, how = getattr(claim.of, "func", claim.of), getattr(claim.of, "keywords", {})
+    own = PROFILES[size].schedule if size in PROFILES else ""
+    if how.get("schedule", own) != "paper":
+        return None
+    if of is n.newborn_gain:
+        return n.running_newborn_gain(size, *claim.at[size], **how)
+    if of is n.window_cost and how.get("of") is q.harm:
+        running = how | {"of": partial(q.harm, clock="running")}
+        return n.window_cost(size, *claim.at[size], **running)
+    return None
 
 
 @cache
-def judge(claim: Claim, size: str) -> tuple[Sequence, Verdict]:
-    """Our numbers at a size, and what they say to the claim."""
-    values, reason = claim.values(size), claim.beyond.get(size, "")
-    found = verdict(values, claim.low, claim.high, claim.digits, reason)
-    if found.kind == "missing" and size in NOT_YET:
-        found = Verdict("missing", NOT_YET[size])
-    return values, found
+def judge(claim: Claim, size: str) -> tuple[Estimate, Verdict]:
+    """Our number at a size, and what it says to the claim."""
+    found = claim.estimate(size)
+    how = (claim.low, claim.high, claim.digits, claim.unaffected)
+    said, reason = verdict(found, *how), claim.beyond.get(size, "")
+    other = other_clock(claim, size) if found.seeds and not reason else None
+    if other is not None:
+        with q.shipped_only():
+            second = estimate(other)
+        if not second.seeds:
+            reason = (
+                "the rate falls with the epochs, and the control whose clock runs on is missing"
+            )
+        elif verdict(second, *how).kind != said.kind:
+            reason = f"with the clock running on it is {measurement(second, claim.digits)}"
+    if reason and found.seeds:
+        return found, Verdict("out of range", f"out of range: {reason}")
+    if claim.idle and found.seeds:
+        return found, Verdict("no test", f"no test: {claim.idle}")
+    return found, said
 
 
 def numbers(every: int = 1, skip: Collection[str] = ()) -> dict[tuple[str, str, str], tuple]:
@@ -134,7 +161,7 @@ def numbers(every: int = 1, skip: Collection[str] = ()) -> dict[tuple[str, str, 
     rows = [(claim, size) for claim in CLAIMS for size in claim.at if size not in skip]
     found = {}
     for claim, size in rows[::every]:
-        ours, what = interval(claim.values(size)), claim.what.format(*claim.at[size])
+        ours, what = claim.estimate(size), claim.what.format(*claim.at[size])
         found[claim.exhibit, what, size] = (ours.mean, ours.half, ours.seeds)
     return found
 
@@ -150,46 +177,62 @@ def prediction(claim: Claim) -> str:
     return f"below {high}" if claim.low == -inf else f"between {low} and {high}"
 
 
-def distance(claim: Claim, size: str, values: Sequence) -> str:
-    """Ours minus the source's number, where sizes are the same."""
-    if size not in ORIGINAL:
-        return "another size"
-    if claim.number is None:
-        return "no number given"
-    if not len(values):
-        return "–"
-    return f"{interval(values).mean - claim.number:+.{claim.digits}f}".replace("-", "−")
+def in_words(claim: Claim, size: str) -> str:
+    """What a row's number is of."""
+    return re.sub(r"(\d)%", r"\1 %", claim.what.format(*claim.at[size])).replace("|", "\\|")
 
 
 def row(claim: Claim, size: str) -> str:
     """A line of the table of one question."""
-    values, found = judge(claim, size)
-    what = re.sub(r"(\d)%", r"\1 %", claim.what.format(*claim.at[size])).replace("|", "\\|")
-    ours, apart = measurement(values, claim.digits), distance(claim, size, values)
-    words = f"**{found.words}**" if found.kind in KINDS[:2] else found.words
-    return line(claim.exhibit, what, prediction(claim), size, ours, apart, words)
+    found, said = judge(claim, size)
+    ours = measurement(found, claim.digits) + (f" {MIXED}" if mixes_machines(claim, size) else "")
+    words = f"**{said.words}**" if said.kind in KINDS[:3] else said.words
+    return line(claim.exhibit, in_words(claim, size), prediction(claim), size, ours, words)
 
 
-def by_question() -> dict[str, list[Claim]]:
-    """The claims, by their question."""
-    return {name: [c for c in CLAIMS if c.question == name] for name in QUESTIONS}
+def mixes_machines(claim: Claim, size: str) -> bool:
+    """Whether networks of one seed in a claim's number were trained on different kinds of machine
+    or in different number formats."""
+    contrast = claim.of(size, *claim.at[size])
+    specs = [term.spec for term in contrast.weights if hasattr(getattr(term, "spec", 0), "newborn")]
+    with q.shipped_only():
+        for seed in range(10):
+            kinds = set()
+            for spec in specs:
+                with suppress(q.Missing):
+                    found = q.result(q.with_seed(spec, seed))
+                    kinds.add((found.device, found.precision))
+            if len(kinds) > 1:
+                return True
+    return False
 
 
-def tally(claims: list[Claim], sizes: Callable[[str], bool]) -> str:
-    """`2 reproduced, 1 missing`: the verdicts of claims at the sizes that fit."""
-    kinds = Counter(judge(c, size)[1].kind for c in claims for size in c.at if sizes(size))
+def claims_of(question: Question) -> list[tuple[Claim, str]]:
+    """The rows of a question: all sizes but the paper's own, which nobody trained."""
+    return [
+        (claim, size)
+        for name in question.claims
+        for claim in CLAIMS
+        if claim.question == name
+        for size in claim.at
+        if size != "paper"
+    ]
+
+
+def tally(rows: list[tuple[Claim, str]]) -> str:
+    """`2 reproduced, 1 undecided`: the verdicts of rows that can fail."""
+    kinds = Counter(judge(*each)[1].kind for each in rows)
     return ", ".join(f"{kinds[kind]} {kind}" for kind in KINDS if kinds[kind]) or "–"
 
 
 def summary_table() -> list[str]:
-    """One line for each question, with each size in it, and one for all."""
-    rows = by_question()
-    lines = head("question", "the source's size", "smaller sizes")
-    for name, claims in [*rows.items(), ("**all**", CLAIMS)]:
-        small = dict.fromkeys(size for c in claims for size in c.at if size not in ORIGINAL)
-        each = [f"{size}: {tally(claims, size.__eq__)}" for size in small]
-        where = name if name not in rows else f"[{name}](#{anchor(name)})"
-        lines.append(line(where, tally(claims, ORIGINAL.__contains__), "; ".join(each) or "–"))
+    """One line for each question and size; nothing is added up over questions."""
+    lines = head("question", "size", "rows that can fail")
+    for name, question in QUESTIONS.items():
+        rows = claims_of(question)
+        for size in dict.fromkeys(size for _, size in rows):
+            counted = tally([each for each in rows if each[1] == size])
+            lines.append(line(f"[{name}](#{anchor(name)})", size, counted))
     return lines
 
 
@@ -199,24 +242,35 @@ def anchor(title: str) -> str:
     return kept.replace(" ", "-")
 
 
-def sum_up(question: Question, claims: list[Claim]) -> str:
-    """What was found, in a line: numbers, and the verdicts of all sizes together."""
-    numbers = [measurement(shipped_values(*at), seeds=False) for at in question.numbers]
-    found = question.found.format(*numbers) if question.found else ""
-    return f"**In sum:** {found} {tally(claims, lambda size: True)}.".replace("  ", " ")
+def section(name: str, picture: str | None) -> list[str]:
+    """What was found in a few sentences, a picture, and folded what the sources say, our numbers
+    and verdicts."""
+    question, rows = QUESTIONS[name], claims_of(QUESTIONS[name])
+    ours = [measurement(shipped(*at), seeds=False) for at in question.numbers]
+    lines = [f"## {name}", "", question.found.format(*ours), ""]
+    lines += [f"![{name}]({PICTURES}/{picture}.png)", ""] if picture else []
+    lines += ["<details>", f"<summary>{len(rows)} rows: {tally(rows)}</summary>", ""]
+    lines += dict.fromkeys(f"- *{c.exhibit} ({c.source}).* {c.says}" for c, _ in rows)
+    lines += ["", *head("of", "ours", "predicted", "size", "measured", "verdict")]
+    return [*lines, *(row(*each) for each in rows), "", "</details>", ""]
 
 
-def section(name: str, claims: list[Claim], pictures: list[str]) -> list[str]:
-    """What is asked and found, what the sources say, our numbers and verdicts, the pictures."""
-    question = QUESTIONS[name]
-    lines = [f"## {name}", "", question.asks, "", sum_up(question, claims), ""]
-    lines += dict.fromkeys(f"- *{c.exhibit} ({c.source}).* {c.says}" for c in claims)
-    columns = ("of", "ours", "predicted", "size", "measured", "minus the source's", "verdict")
-    lines += ["", *head(*columns)]
-    lines += [row(claim, size) for claim in claims for size in claim.at]
-    for picture in pictures:
-        lines += ["", f"![{name}]({PICTURES}/{picture}.png)"]
-    return [*lines, ""]
+def untrained() -> list[str]:
+    """The predictions for the paper's size, in one list, and what each exhibit costs."""
+    from cplab.engine.tree import plan
+
+    lines = [UNTRAINED, *head("exhibit", "of", "epochs, five seeds")]
+    for exhibit in EXHIBITS.values():
+        specs = [spec for seed in range(SEEDS) for spec in exhibit.of("paper", seed)]
+        epochs = sum(root.epochs for root in plan(s for s in specs if hasattr(s, "newborn")))
+        if epochs:
+            lines.append(line(f"`{exhibit.name}`", exhibit.words, f"{epochs:,}"))
+    lines += ["", "<details>", "<summary>What they would answer</summary>", ""]
+    for claim in CLAIMS:
+        if "paper" in claim.at:
+            what = in_words(claim, "paper")
+            lines.append(f"- {claim.exhibit}: {what}; predicted {prediction(claim)}")
+    return [*lines, "", "</details>", ""]
 
 
 def text(pictures: Collection[str]) -> str:
@@ -226,10 +280,11 @@ def text(pictures: Collection[str]) -> str:
     """
     from reproduction.pictures import FIGURES
 
-    lines = [PREFACE, "## Summary", "", *summary_table(), ""]
-    for name, claims in by_question().items():
-        lines += section(name, claims, [FIGURES[name][0]] if name in pictures else [])
-    return "\n".join(lines)
+    lines = [PREFACE, "## Summary", "", "<details>", "<summary>Verdicts by size</summary>", ""]
+    lines += [*summary_table(), "", "</details>", ""]
+    for name in QUESTIONS:
+        lines += section(name, FIGURES[name][0] if name in pictures else None)
+    return "\n".join([*lines, *untrained()])
 
 
 def write(out: Path) -> str:
@@ -238,7 +293,8 @@ def write(out: Path) -> str:
 
     Raises: CplabError where it cannot be written.
     """
-    from reproduction.pictures import draw, photograph
+    from cplab import show
+    from reproduction.pictures import FIGURES, draw, example
 
     try:
         out.open("a").close()  # before the work, which takes seconds
@@ -247,11 +303,15 @@ def write(out: Path) -> str:
         for name, page in pages.PAGES.items():
             (out.parent / name).parent.mkdir(exist_ok=True)
             (out.parent / name).write_text(page(), encoding="utf-8")
-        photograph(figs, out.parent / PICTURES)
+        folder = out.parent / PICTURES
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, fig in {
+            "example": example(),
+            **{FIGURES[n][0]: f for n, f in figs.items()},
+        }.items():
+            show.save(fig, folder / f"{name}.png", width=960)
     except OSError as error:
         raise CplabError(
             f"{out} cannot be written ({error.strerror}): name another file"
         ) from error
-    except LookupError as error:
-        return f"{out}; its pictures were left as they are ({error})"
-    return f"{out}, with {len(figs)} pictures in {out.parent / PICTURES}"
+    return f"{out}, with {len(figs) + 1} pictures in {out.parent / PICTURES}"

@@ -1,13 +1,12 @@
 """A claim: what a source states, and where one of our numbers lies if the source is right."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
-import numpy as np
-
-from cplab.quantities import over_seeds, shipped_only
+from cplab.quantities import shipped_only
+from cplab.statistics import SEEDS, Contrast, Estimate, estimate
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,12 +19,16 @@ class Claim:
     what: our number in words, with {0}, {1} … for what stands in `at`.
     at: for each size, what the number is taken at (epochs, densities, kernels). A size is a
         profile, or `thesis`, the dense model's own.
-    of: a function of numbers.py: of size, what stands in `at`, and seed.
+    of: a function of numbers.py: of size and what stands in `at`.
     low, high: between these the number lies if the source is right. Where a source says "about" or
         "no effect", how near that is was chosen by us.
     number: the source's, where it gives one.
     digits: decimals of the number.
     beyond: for each size that cannot answer, why.
+    idle: why the row cannot fail, which leaves it out of the count.
+    unaffected: whether the source says that there is no effect: above the border the number is
+        then not harmed, and only within a point of 0 unaffected.
+    seeds: those that count, all that are shipped if not given.
     """
 
     question: str
@@ -34,22 +37,26 @@ class Claim:
     says: str
     what: str
     at: Mapping[str, tuple]
-    of: Callable[..., Any]
+    of: Callable[..., Contrast]
     low: float = -inf
     high: float = inf
     number: float | None = None
     digits: int = 1
     beyond: Mapping[str, str] = field(default_factory=dict)
+    idle: str = ""
+    unaffected: bool = False
+    seeds: Iterable[int] = SEEDS
 
-    def values(self, size: str) -> np.ndarray:
-        """One number for each seed whose results are shipped, (seeds,)."""
-        return shipped_values(self.of, size, *self.at[size])
+    def estimate(self, size: str) -> Estimate:
+        """Our number, from what is shipped."""
+        with shipped_only():
+            return estimate(self.of(size, *self.at[size]), self.seeds)
 
 
-def shipped_values(of: Callable, *at: Any) -> np.ndarray:
-    """What a function of numbers.py gives for each seed whose results are shipped, (seeds,)."""
+def shipped(of: Callable[..., Contrast], *at: Any) -> Estimate:
+    """What the shipped results say of a function of numbers.py."""
     with shipped_only():
-        return over_seeds(lambda seed: of(*at, seed))
+        return estimate(of(*at))
 
 
 def statement(question: str, exhibit: str, source: str, says: str, *measures: dict) -> list[Claim]:
@@ -75,5 +82,5 @@ def near(number, margin, what, at, of, **more):
 
 
 def flat(what, at, of, **more):
-    """No effect to speak of: at most a point is lost."""
-    return above(what, at, of, low=-1, **more)
+    """No effect to speak of: within a point it is unaffected, above it not harmed either."""
+    return between(-1, 1, what, at, of, unaffected=True, **more)

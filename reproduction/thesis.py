@@ -96,6 +96,10 @@ DENSE = [
             "grown on digits and 15 % clothes minus on digits",
             partial(n.transfer_gain, ours="mixed", theirs="digits"),
         ),
+        *densities(
+            "grown on digits and 15 % clothes minus random",
+            partial(n.transfer_gain, ours="mixed", theirs="random"),
+        ),
     ),
 ]
 

@@ -1,10 +1,10 @@
 """What the paper tells of animals with one closed eye, and networks with two (see claims.py)."""
 
-from dataclasses import replace
 from functools import partial
 
-from cplab.runs import Run
+from cplab.statistics import Contrast
 from cplab.studies import eyes
+from reproduction import numbers as n
 from reproduction.questions import EYES
 from reproduction.statement import above, below, statement
 
@@ -12,32 +12,19 @@ NO_GRADIENT = "through BatchNorm a blank image gives no gradient: a newborn by c
 ONE_CLOSED, COMPETING = "One eye closed", "One eye or both"
 
 
-def closed(size, length, onset, seed, deficit="blank:right") -> Run:
-    """A life in which the right eye is closed, or worse off, for a while."""
-    return Run(deficit, onset, length, profile=size, model="eyes", seed=seed)
+later_gain, gain, both_gain, closed, percent_share = (
+    n.later_share,
+    n.eye_gain,
+    n.both_gain,
+    n.closed,
+    n.percent_share,
+)
 
 
-def percent_share(run: Run) -> float:
-    return 100 * eyes.eye_share(run)
-
-
-def gain(size, length, onset, seed, deficit="blank:right", of=eyes.acuity) -> float:
-    """What an eye is worth that was worse off, above the same life without the window; or another
-    number of it."""
-    run = closed(size, length, onset, seed, deficit)
-    return of(run) - of(run.without_window())
-
-
-def later_gain(size, length, onset, seed, of=percent_share) -> float:
-    """What a late window takes, below what one at birth does."""
-    late, early = (gain(size, length, at, seed, of=of) for at in (onset, 0))
-    return late - early
-
-
-def both_gain(size, length, seed, kind="blur") -> float:
-    """What the right eye is worth after both had a deficit, above where it had it alone."""
-    alone = closed(size, length, 0, seed, f"{kind}:right")
-    return eyes.acuity(replace(alone, deficit=kind)) - eyes.acuity(alone)
+def longer_gain(size: str, long: int, short: int) -> Contrast:
+    """An eye's share after a long closure, above that after a short one."""
+    after, before = (closed(size, length, 0) for length in (long, short))
+    return percent_share(after) - percent_share(before)
 
 
 CLOSED_EYES = [
@@ -79,5 +66,38 @@ CLOSED_EYES = [
             partial(both_gain, kind="blank"),
             beyond={"course": NO_GRADIENT},
         ),
+    ),
+]
+
+SQUINT = "right eye sees another image for {0} epochs: both eyes, minus the newborn's, points"
+BLURRED = "right eye blurred for {0} epochs: its share of the neurons, minus the newborn's, percent"
+LONGER = "right eye closed for {0} epochs: its share, minus that after {1}, percent"
+
+
+INTEGRATION = [
+    *statement(
+        EYES,
+        "Kleinman 2023: two sources",
+        "Abstract",
+        "How well a network integrates sources hinges on properly correlated signals early in "
+        "training; interfering with that impairs it for good.",
+        below(
+            SQUINT,
+            {"course": (8, 0)},
+            partial(gain, deficit="strabismus:right", of=partial(eyes.acuity, eye="both")),
+        ),
+    ),
+    *statement(
+        EYES,
+        "Kleinman 2023, figure 4",
+        "Caption",
+        "After a deficit of one pathway (blur) that lasts long enough, units stay sensitive to the "
+        "other one alone; the longer it lasts, the more so.",
+        below(
+            BLURRED,
+            {"course": (8, 0)},
+            partial(gain, deficit="blur:right", of=percent_share),
+        ),
+        below(LONGER, {"course": (16, 4)}, longer_gain),
     ),
 ]

@@ -5,7 +5,6 @@ many epochs, all clear) is *lost time*, which a network that slept meanwhile wou
 *harm*, what the deficit did. Nothing is trained here: what has no result raises Missing.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -21,7 +20,7 @@ from cplab.results import find
 from cplab.results.store import archive
 from cplab.runs import Run
 from cplab.specs import check_spec
-from cplab.statistics import SEEDS, Contrast, Missing, PerSeed
+from cplab.statistics import SEEDS, Contrast, Missing
 from cplab.studies.pruning import (
     KernelPruning,
     KernelSplit,
@@ -141,28 +140,12 @@ def each_seed(
     >>> print(each_seed(harm, Run(deficit="blur", length=8), seeds=(0, 1, 2)).round(1))
     [1.4 1.  3.6]
     """
-    return over_seeds(lambda n: quantity(*(with_seed(s, n) for s in specs), **options), seeds)
-
-
-def over_seeds(number: Callable[[int], Any], seeds: Iterable[int] = SEEDS) -> np.ndarray:
-    """`each_seed` of a function of the seed."""
-    found, parts = [], []
+    found = []
     for seed in seeds:
         with suppress(Missing):
-            value = number(seed)
-            if isinstance(value, Contrast):
-                parts.append([float(Contrast(dict(some))) for some in by_group(value)])
-            found.append(np.array(value, dtype=float))
-    if len(parts) == len(found) and len({*map(len, parts)}) == 1:
-        return PerSeed(parts)
+            number = quantity(*(with_seed(spec, seed) for spec in specs), **options)
+            found.append(np.array(number, dtype=float))
     return np.array(found, dtype=float)
-
-
-def by_group(contrast: Contrast) -> list[list]:
-    groups = defaultdict(list)
-    for term, weight in contrast.weights.items():
-        groups[term.group].append((term, weight))
-    return [*groups.values()]
 
 
 def with_seed(spec: Any, seed: int) -> Any:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from cplab.errors import CplabError, one_of, quote, require, whole
 from cplab.measure import MEASUREMENTS
 
-__all__ = ["MISSING", "Contrast", "Estimate", "Missing", "PerSeed", "column_effect", "compare"]
+__all__ = ["MISSING", "Contrast", "Estimate", "Missing", "column_effect", "compare"]
 __all__ += ["correlation", "describe", "describe_ratio", "detectable", "estimate"]
 __all__ += ["find_crossing", "half_width", "mean_and_half", "mean_columns", "mean_curve", "percent"]
 
@@ -49,56 +49,6 @@ def half_width_of_sum(squares: ArrayLike, count: ArrayLike) -> tuple[np.ndarray,
         freedom = total**2 / (squares**2 / each).sum(0)
     freedom = np.where(total > 0, freedom, np.where(least > 0, least, np.nan))
     return stdtrit(freedom, 0.975) * np.sqrt(total), freedom
-
-
-class PerSeed(np.ndarray):
-    """One number a seed, (seeds,), each the sum of `parts` (seeds, parts) that share no training.
-
-    Seeds pair the terms within a part; the parts' variances add up. Multiplied by a number and cut
-    to some seeds it stays such; what else is computed of it is a plain array, whose seeds pair all.
-
-    >>> half_of = mean_and_half(PerSeed([[3.0, -1.0], [5.0, -2.0], [4.0, -4.0]]))[1]
-    >>> round(half_of, 2), round(mean_and_half([2.0, 3.0, 0.0])[1], 2)
-    (3.12, 3.79)
-    """
-
-    parts: np.ndarray
-
-    def __new__(cls, parts: ArrayLike) -> "PerSeed":
-        parts = np.asarray(parts, dtype=float)
-        found = parts.sum(1).view(cls)
-        found.parts = parts
-        found.setflags(write=False)  # parts would not follow
-        return found
-
-    def __getitem__(self, seeds: Any) -> Any:
-        found = np.asarray(self)[seeds]
-        known = np.ndim(found) == 1 and hasattr(self, "parts")
-        return PerSeed(self.parts[seeds]) if known else found
-
-    def __reduce__(self) -> Any:
-        known = hasattr(self, "parts")  # a copy that numpy made has none
-        return (PerSeed, (self.parts,)) if known else np.asarray(self).__reduce__()
-
-    def __deepcopy__(self, memo: Any = None) -> Any:
-        return self if hasattr(self, "parts") else np.array(self)  # nothing in it changes
-
-    __copy__ = __deepcopy__
-
-    def __array_ufunc__(self, ufunc: Any, method: str, *given: Any, **how: Any) -> Any:
-        if any(hasattr(each, "parts") for each in how.get("out", ())):
-            return NotImplemented
-        others = [each for each in given if each is not self]
-        alone = len(others) == len(given) - 1 and not any(map(np.ndim, others))
-        linear = ufunc in (np.negative, np.multiply) or (ufunc is np.divide and given[0] is self)
-        if method == "__call__" and linear and alone and not how and hasattr(self, "parts"):
-            return PerSeed(ufunc(*(self.parts if each is self else each for each in given)))
-
-        def plain(some: Any) -> tuple:
-            return tuple(np.asarray(one) if isinstance(one, PerSeed) else one for one in some)
-
-        more = {"out": plain(how["out"])} if "out" in how else {}
-        return getattr(ufunc, method)(*plain(given), **{**how, **more})
 
 
 class Missing(CplabError, LookupError):
@@ -238,10 +188,9 @@ def estimate(values: "Contrast | Estimate | ArrayLike", seeds: Iterable[int] = S
     if isinstance(values, Contrast):
         constant = values.weights.get(One(), 0) if len(values.weights) > 1 else 0
         return estimate_sum(values.parts(seeds), constant)
-    parts = np.asarray(getattr(values, "parts", values), dtype=float)
+    row = np.asarray(values, dtype=float)
     require(np.ndim(values) == 1, f"values {quote(values)} are no row: give one number a seed")
-    table = parts.reshape(len(parts), -1) if parts.size else np.empty((0, 1))
-    return estimate_sum([dict(enumerate(part)) for part in table.T])
+    return estimate_sum([dict(enumerate(row.tolist()))])
 
 
 def estimate_sum(parts: Sequence[Mapping[int, float]], constant: float = 0) -> Estimate:
@@ -263,9 +212,6 @@ def estimate_sum(parts: Sequence[Mapping[int, float]], constant: float = 0) -> E
     squares = [each.var(ddof=1) / len(each) for each in numbers]
     half, freedom = map(float, half_width_of_sum(squares, counts))
     return Estimate(mean, half, counts, freedom, values)
-
-
-interval = estimate  # its name in notebooks
 
 
 def mean_and_half(values: Any) -> tuple[float, float]:

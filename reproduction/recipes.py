@@ -326,8 +326,9 @@ def flagship() -> Parts:
 
 
 def is_flagship(run: Run) -> bool:
-    alike = replace(run, deficit="none", onset=0, length=0, seed=0)
-    return alike == Run(**FLAGSHIP)
+    if run.recovery != FLAGSHIP["recovery"]:
+        return False
+    return replace(run, deficit="none", onset=0, length=0, seed=0) == Run(**FLAGSHIP)
 
 
 RECIPES = {

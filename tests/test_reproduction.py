@@ -74,16 +74,19 @@ def test_a_row_that_cannot_answer_or_cannot_fail_leaves_the_count():
 
 
 def test_where_the_rate_falls_both_controls_have_to_agree():
-    of = partial(numbers.newborn_gain, deficit="flip", schedule="paper", pace=1, recovery=160)
-    [claim] = [c for c in CLAIMS if c.of.__class__ is partial and c.of.keywords == of.keywords][:1]
-    running = report.other_clock(claim, "course")
+    late = {"deficit": "flip", "schedule": "paper", "pace": 1, "recovery": 160}
+    [claim] = [
+        claim
+        for claim in CLAIMS
+        if isinstance(claim.of, partial)
+        and (claim.of.func, claim.of.keywords) == (numbers.newborn_gain, late)
+    ]
     with q.shipped_only():
-        stopped, later = claim.estimate("course"), estimate(running)
-    assert stopped.mean * later.mean < 0  # a flip until 140 is worse, and better
+        stopped = claim.estimate("course")
+        running = estimate(report.other_clock(claim, "course"))
+    assert stopped.mean * running.mean < 0  # a flip until 140 is worse, and better
     assert report.judge(claim, "course")[1].kind == "out of range"
-    held = partial(numbers.newborn_gain, deficit="flip")
     assert report.other_clock(made_up(2, 1, low=0), "course") is None
-    assert held.func is numbers.newborn_gain
 
 
 def test_every_claim_stands_under_one_question_and_no_two_rows_are_alike():

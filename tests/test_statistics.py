@@ -15,7 +15,7 @@ from scipy import stats
 
 from cplab import statistics
 from cplab.measure import MEASUREMENTS
-from cplab.statistics import PerSeed, correlation, mean_columns, mean_curve, rank_agreement
+from cplab.statistics import correlation, mean_columns, mean_curve, rank_agreement
 
 
 def interval(values):
@@ -144,15 +144,6 @@ def test_an_order_is_right_in_the_pairs_that_the_seeds_tell_apart():
     assert rank_agreement(names, apart) == (2, 2, 10)  # one seed has no interval
 
 
-def test_orders_are_compared_seed_by_seed_only_where_training_is_shared():
-    rng = np.random.default_rng(0)
-    luck = rng.uniform(0, 1, 6)
-    both = np.transpose([luck + 0.01 + rng.normal(0, 0.001, 6), -luck])
-    order = ["better", "worse"]
-    assert rank_agreement(order, lambda *pair: both.sum(1)) == (1, 1, 1)
-    assert rank_agreement(order, lambda *pair: PerSeed(both)) == (0, 0, 1)
-
-
 def test_a_correlation_and_its_interval_agree_with_fishers_z():
     rng = np.random.default_rng(5)
     x = rng.normal(size=20)
@@ -220,8 +211,6 @@ def test_a_ratio_is_the_geometric_mean_with_an_interval_around_it():
     assert np.exp([mean - half, mean + half]) == pytest.approx([0.128, 125], rel=0.01)
     assert statistics.describe_ratio([0.0, 2.0, 4.0]) == "4.0 × (0.13 to 130)"
     assert statistics.describe_ratio([np.log2(3)]) == "3.0 ×"
-    apart = statistics.PerSeed([[1.0, -1.0], [2.0, 0.0], [3.0, 1.0]])  # no pairs: Welch's
-    assert statistics.describe_ratio(apart) == "4.0 × (0.83 to 19)"
 
 
 def test_numbers_have_digits_that_count_and_no_exponent():

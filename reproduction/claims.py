@@ -339,7 +339,7 @@ AGES += statement(
     NEVER_CHANGES,
     *flagship(
         (above, "{0} epochs of blur from epoch {1} on: harm", (16, 0), n.flagship_harm),
-        (flat, "{0} epochs of blur from epoch {1} on: harm", (16, 24), n.later_gain),
+        (flat, "{0} epochs of blur from epoch {1} on: gain", (16, 24), n.later_gain),
         (above, "harm from birth minus harm from epoch {1} on, {0} epochs", (16, 24), n.age_effect),
     ),
     above(
@@ -433,6 +433,12 @@ KINDS += statement(
             partial(n.flagship_harm, of="noise"),
         ),
     ),
+)
+KINDS += statement(
+    KIND,
+    NOISE,
+    "Paper, Results",
+    "The critical period for noise is milder than blur's but lasts longer.",
     above(
         "harm of noise, {0} epochs minus {1}, minus the same of blur: does its period last longer?",
         {"course": (24, 16)},

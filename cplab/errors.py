@@ -14,7 +14,7 @@ from typing import Any
 
 # The libraries that an extra of the package brings.
 BROUGHT = dict.fromkeys(("torch", "torchvision", "loky", "safetensors"), "train")
-BROUGHT |= {"jupyterlab": "lab", "latex2mathml": "site", "mistune": "site", "nbconvert": "site"}
+BROUGHT |= {"jupyterlab": "lab", "latex2mathml": "site", "nbclient": "site", "nbconvert": "site"}
 DAYS = 7  # interrupted training may go on for so long
 
 

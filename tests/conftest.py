@@ -67,7 +67,7 @@ def pytest_sessionfinish(session):
 
 def pytest_collection_modifyitems(items):
     """The longest files come first, so that several workers end at about the same time."""
-    longest = "rehearsal labs cli bad_input widgets explore reproduction kills cluster site pool"
+    longest = "labs cli bad_input widgets explore reproduction kills cluster site pool"
     order = {f"test_{name}": i for i, name in enumerate(longest.split())}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 

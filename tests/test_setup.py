@@ -54,6 +54,7 @@ def test_conda_environments_list_what_pyproject_lists(path):
     conda = dict(map(split, yaml.safe_load((ROOT / path).read_text())["dependencies"]))
     python, _ = conda.pop("python"), conda.pop("pip")
     conda["torch"] = conda.pop("pytorch-cpu")
+    conda["matplotlib"] = conda.pop("matplotlib-base")
     assert conda == dict(map(split, PROJECT["dependencies"])) | brought("lab")
     oldest = PROJECT["requires-python"].removeprefix(">=").split(".")
     assert python.lstrip(">=").split(".") >= oldest
@@ -124,32 +125,40 @@ def test_a_second_make_installs_nothing(tmp_path):
     old = (ROOT / "pyproject.toml").stat().st_mtime - 1
     os.utime(tmp_path / ".installed", (old, old))
     again = make("--dry-run", "test", f"VENV={tmp_path}").stdout
-    assert again.count(f"{tmp_path}/bin/python -m pip install") == 2
+    assert again.count("pip install --editable") == 2
 
 
 @needs_make
-@pytest.mark.parametrize("uv", ["works", "fails", "is missing"])
-def test_uv_takes_the_cpu_build_of_torch_and_else_pip_installs(tmp_path, uv):
+@pytest.mark.parametrize("uv", ["works", "reaches no builds", "fails", "comes by pip", "unwanted"])
+def test_uv_takes_the_build_of_torch_that_fits_and_else_pip_installs(tmp_path, uv):
     """With programs that only say what they were asked for."""
     said, venv = tmp_path / "said", tmp_path / "venv"
-    for name, ending in (("uv", uv == "fails"), ("python", 0)):
-        program = (venv / "bin" if name == "python" else tmp_path) / name
-        program.parent.mkdir(parents=True, exist_ok=True)
-        program.write_text(f'#!/bin/sh\necho {name} "$@" >> "{said}"\nexit {int(ending)}\n')
-        program.chmod(0o755)
-    python = tmp_path / "python3"
-    python.write_text("#!/bin/sh\n")
+    place = venv / "bin" / "uv" if uv == "comes by pip" else tmp_path / "uv"
+    fails = {"reaches no builds": "exit 1", "fails": 'case "$*" in *dry-run*) ;; *) exit 1;; esac'}
+    tell = f'echo {{}} "$@" >> "{said}"\n'
+    (venv / "bin").mkdir(parents=True)
+    script = f"#!/bin/sh\n{tell.format('uv')}{fails.get(uv, '')}\n"
+    (tmp_path / "made").write_text(script)
+    (tmp_path / "made").chmod(0o755)
+    if uv != "comes by pip":
+        shutil.copy(tmp_path / "made", place)
+    python = venv / "bin" / "python"
+    brings = f'case "$*" in *uv) cp "{tmp_path / "made"}" "{venv / "bin" / "uv"}";; esac\n'
+    python.write_text(f"#!/bin/sh\n{tell.format('python')}{brings}")
     python.chmod(0o755)
-    given = f"UV={'' if uv == 'is missing' else tmp_path / 'uv'}"
-    done = make("install", f"PYTHON={python}", f"VENV={venv}", given)
+    system = tmp_path / "python3"
+    system.write_text("#!/bin/sh\n")
+    system.chmod(0o755)
+    given = f"UV={'' if uv == 'unwanted' else place}"
+    done = make("install", f"PYTHON={system}", f"VENV={venv}", given)
     assert done.returncode == 0, done.stderr
     asked = said.read_text().splitlines()
-    by_uv = f"uv pip install --python {venv}/bin/python --torch-backend cpu --editable .[lab]"
     by_pip = "python -m pip install --editable .[lab]"
-    wanted = {"works": [by_uv], "fails": [by_uv, by_pip], "is missing": [by_pip]}
-    assert asked == wanted[uv]
-    assert ("torch for CPUs" in done.stdout) == (uv != "is missing")
-    assert ("usual build of torch" in done.stdout) == (uv == "fails")
+    real = f"uv pip install --python {python} --torch-backend auto --editable .[lab]"
+    assert (asked[-1] == real) == (uv in ("works", "comes by pip"))
+    assert (asked[-1] == by_pip) == (uv not in ("works", "comes by pip"))
+    assert ("pip takes the usual build of torch" in done.stdout) == (asked[-1] == by_pip)
+    assert ("python -m pip install --quiet uv" in asked) == (uv == "comes by pip")
 
 
 @needs_make

@@ -74,8 +74,8 @@ UNTRAINED = """## What was not trained
 
 These predictions want the paper's own size: 50,000 images of 32 pixels, All-CNN of width 96, \
 300 epochs of recovery. Nobody here could train that. `python -m reproduction train NAME` trains \
-an exhibit, five seeds, and goes on where it stopped; one epoch takes about 20 seconds on one \
-large GPU, by the operations that it needs.
+an exhibit, five seeds, and goes on where it stopped. Costs stand in epochs: what one takes \
+depends on the machine.
 """
 
 

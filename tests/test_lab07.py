@@ -41,8 +41,8 @@ def test_shares_of_a_life_are_those_that_were_measured():
     shares, found = eyes.neuron_shares(LIFE), quantities.result(LIFE).measured["eye_shares"]
     assert shares.tolist() == found[4]
     assert eyes.neuron_shares(LIFE, epoch=1).tolist() == found[1]
-    assert eyes.eye_share(LIFE) == pytest.approx(np.mean(found[4]))
-    assert eyes.eye_share(LIFE, "left") == pytest.approx(1 - np.mean(found[4]))
+    assert float(eyes.eye_share(LIFE)) == pytest.approx(np.mean(found[4]))
+    assert float(eyes.eye_share(LIFE, "left")) == pytest.approx(1 - np.mean(found[4]))
     curve = eyes.share_curve(LIFE)
     assert curve.tolist() == pytest.approx([np.mean(found[epoch]) for epoch in range(5)])
     with pytest.raises(quantities.Missing) as error:
@@ -54,12 +54,12 @@ def test_shares_of_a_life_are_those_that_were_measured():
 def test_losses_are_against_the_same_life_without_the_window():
     newborn = LIFE.newborn()
     for eye in eyes.EYES:
-        born, now = (eyes.eye_share(run, eye) for run in (newborn, LIFE))
-        assert eyes.share_loss(LIFE, eye) == pytest.approx(born - now)
+        born, now = (float(eyes.eye_share(run, eye)) for run in (newborn, LIFE))
+        assert float(eyes.share_loss(LIFE, eye)) == pytest.approx(born - now)
     for reading in eyes.READINGS:
-        born, now = (eyes.acuity(run, "left", reading) for run in (newborn, LIFE))
-        assert eyes.acuity_loss(LIFE, "left", reading) == pytest.approx(born - now)
-    assert eyes.share_loss(newborn) == eyes.acuity_loss(newborn) == 0
+        born, now = (float(eyes.acuity(run, "left", reading)) for run in (newborn, LIFE))
+        assert float(eyes.acuity_loss(LIFE, "left", reading)) == pytest.approx(born - now)
+    assert float(eyes.share_loss(newborn)) == float(eyes.acuity_loss(newborn)) == 0
     assert len(each(eyes.share_loss, PATCHED)) == 2
 
 

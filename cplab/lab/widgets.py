@@ -315,12 +315,6 @@ class number(Question):
         return f"It does <b>not hold</b>. It is {words}; you said {self.answer:g}."
 
 
-def finding(make: Callable[[], str]) -> w.HTML:
-    """What was found, in a fold. Goes once no lab uses it: `found` of a question is its place."""
-    words = looked_up(make)
-    return w.HTML(f"<details><summary>What was found</summary>{words}</details>")
-
-
 class Switch(Shown):
     """A row of buttons above what `draw` makes of the chosen option: a Bokeh figure, a list of
     them, a table or a text. All are drawn when it is made.

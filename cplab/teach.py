@@ -33,16 +33,13 @@ def labs() -> list[Path]:
 
 
 def copy_labs(folder: Path, copy: Callable[[Path], bytes] = Path.read_bytes) -> tuple[int, int]:
-    """Copy the labs and their pictures into a folder, never over a file that is there.
+    """Copy the labs into a folder, never over a file that is there.
 
     Arguments: folder; copy, from a lab to what its copy holds, all of it if not given.
     Returns: how many files are new there, and how many were there already.
     Raises: CplabError where they cannot be written.
     """
-    home = labs()[0].parent
-    files = {path: copy(path) for path in labs()}
-    files |= {path: path.read_bytes() for path in home.glob("pictures/*.*")}
-    return write_new({folder / path.relative_to(home): files[path] for path in files})
+    return write_new({folder / path.name: copy(path) for path in labs()})
 
 
 def write_new(files: dict[Path, bytes]) -> tuple[int, int]:

@@ -37,7 +37,6 @@ def copies(tmp_path_factory):
         folder = tmp_path_factory.mktemp(kind)
         assert run("teach", "build", folder, f"--{kind}") == 0
         found[kind] = {p.name: nbformat.read(p, as_version=4) for p in folder.glob("*.ipynb")}
-        assert (folder / "pictures" / "explorer.png").exists()
     return found
 
 

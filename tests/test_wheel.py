@@ -61,7 +61,7 @@ def test_it_holds_the_package_and_nothing_beside_it(wheel):
         if path.suffix in (".py", ".csv", ".css", ".js", ".parquet")
     ]
     assert held >= {path.relative_to(ROOT).as_posix() for path in here} > {"cplab/__init__.py"}
-    labs = [*ROOT.glob("labs/*.ipynb"), *ROOT.glob("labs/pictures/*.png")]
+    labs = ROOT.glob("labs/*.ipynb")
     assert held >= {f"cplab/{path.relative_to(ROOT).as_posix()}" for path in labs} != set()
     assert not [name for name in held if "checkpoint" in name and name.endswith(".ipynb")]
 

@@ -241,7 +241,7 @@ class Drawing:
         words, glyph = self.column(one, "text"), one.glyph
         words = [words] if isinstance(words, str) else words
         across, up = getattr(glyph.text_align, "value", glyph.text_align), glyph.text_baseline
-        up = {"middle": "center", "alphabetic": "baseline"}.get(
+        up = {"middle": "center", "top": "top", "bottom": "bottom"}.get(
             str(getattr(up, "value", up)), "baseline"
         )
         hues = self.column(one, "text_color")

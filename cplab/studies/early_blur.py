@@ -23,7 +23,7 @@ from cplab.studies.sentences import rounded, seeds, side, spread
 from cplab.windows import same_setting
 
 __all__ = ["behind", "by_depth", "by_onset", "clear_epochs", "early_and_late", "fate", "flagship"]
-__all__ += ["harm", "harm_by", "harm_curves", "healing", "schedule_table"]
+__all__ += ["harm", "harm_by", "harm_curves", "healing", "overview", "schedule_table"]
 __all__ += ["schedules", "stands_at", "steps_help", "steps_left", "strong_steps", "time_bars"]
 __all__ += ["train_small", "trend", "which_depth"]
 
@@ -149,6 +149,28 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **options: Any) -> fi
         fig.xaxis.axis_label = f"clear epochs seen   ({many} a line, bands: 95 %)"
     fig.x_range = Range1d(0, latest + 1)
     return place_legend(fig, "bottom_right")
+
+
+def overview(late_onset: int = 24) -> figure:
+    """The lab's finding in one picture: the same blur from birth and late, each against the clear
+    epochs seen, and its harm as a bracket at its end.
+
+    >>> fig = overview()  # `show.save(fig, "flagship.png")` writes it
+    """
+    early = Run("blur", length=16, **flagship())
+    late = replace(early, onset=late_onset)
+    runs = {"blurred from birth": early, f"blurred after {late_onset} clear epochs": late}
+    fig = clear_epochs(runs, f"{early.length} epochs of blur, early and late", height=430)
+    points, last = statistics.estimate(harm(early)), early.recovery
+    low = np.mean([curve[-READ_OUT:].mean() for curve in each_curve(early).values()])
+    high, cap = low + points.mean, 0.6  # half the width of the bracket's ends, in epochs
+    ends = ([last, last - cap, last - cap], [last, last + cap, last + cap])
+    heights = ([low, low, high], [high, low, high])
+    fig.segment(ends[0], heights[0], ends[1], heights[1], color="black", line_width=2)
+    words = f"harm: {points.mean:.1f} ± {points.half:.1f} points"
+    look = {"text_align": "center", "text_baseline": "top", "text_font_size": "14px"}
+    fig.text([last], [low - 2], [words], **look)
+    return fig
 
 
 def draw_band(

@@ -4,19 +4,23 @@ import ast
 import importlib
 import os
 import re
+import subprocess
 import symtable
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
+from conftest import says
 from labs_by_hand import PEAK, assert_small
+from nbconvert import PythonExporter
 from scipy.stats import ttest_ind
 from test_doctest import ROOMS
 
 import cplab
-from cplab import Run
+from cplab import CplabError, Run
 from cplab.studies import reopening
 
 ROOT = Path(__file__).parent.parent
@@ -289,3 +293,36 @@ def test_it_and_its_solutions_run_with_papermill(lab, papermill):
                 assert len(output.data["text/plain"]) < 1000, cell.source
             if output.get("name") == "stderr":  # progress is welcome there
                 assert "Warning" not in output.text, cell.source
+
+
+def test_labs_that_only_look_run_without_torch_images_and_network(tmp_path):
+    """What trains is left out in one line, and all the rest is there."""
+    script = ROOT / "tests" / "without_torch.py"
+    labs = [path for path in LABS if re.match(r"0[124678]_", path.name)]
+    assert len(labs) == 6
+    own = {"PYTHONPATH": str(ROOT), "IPYTHONDIR": str(tmp_path)}
+    ran = subprocess.run(
+        [sys.executable, script, *labs],
+        cwd=tmp_path,
+        env={**os.environ, **own},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
+    assert "Left out: No module named 'torch'" in ran.stdout
+
+
+def test_a_parameter_that_is_no_profile_is_one_clear_line(lab):
+    """As with `papermill -p profile CI`: in the first cell that reads it."""
+    first, second = code(lab)[:2]
+    space = {}
+    exec(first, space)
+    with pytest.raises(CplabError) as error:
+        exec(second, space | {"profile": "CI"})
+    says(error, "CI", "auto", "ci")
+
+
+def test_as_a_script_it_is_python(lab):
+    script, resources = PythonExporter().from_notebook_node(lab)
+    assert resources["output_extension"] == ".py"
+    compile(script, "a lab", "exec")

@@ -168,7 +168,7 @@ def test_strong_modes_lose_their_period_first():
         ({"depth": 0}, ("depth", "0")),
         ({"kind": "blurred"}, ("kind", "blurred", "both noise")),
         ({"rho": 2}, ("rho", "2")),
-        ({"rho": 1.0000005}, ("rho", "0 to 1")),
+        ({"rho": 1.0000005}, ("rho", "1.0000005")),
         ({"length": -1}, ("length", "-1")),
         ({"recovery": np.nan}, ("recovery", "nan")),
         ({"modes": ()}, ("modes ()",)),

@@ -14,6 +14,7 @@ from bokeh import models
 from bokeh.plotting import figure as Figure
 
 from cplab.errors import CplabError, whole
+from cplab.show import theme
 
 DASHES = {"solid": "-", "dashed": "--", "dotted": ":", "dotdash": "-.", "dashdot": "-."}
 MARKERS = {
@@ -122,11 +123,17 @@ class Drawing:
             self.draw_annotation(one)
         for side in "xy":
             self.draw_axis(side)
-        title = self.fig.title.text if self.fig.title else ""
+        title = self.lines(self.fig.title.text if self.fig.title else "", 12)
         self.axes.set_title(title, fontsize=self.size("12px"), loc="left", fontweight="bold")
         for edge in ("top", "right"):
             self.axes.spines[edge].set_visible(False)
         self.draw_legend()
+
+    def lines(self, text: str, size: float, **how: float) -> str:
+        """Text in the lines for which there is room; larger text needs more of them."""
+        if self.larger == 1:
+            return text
+        return theme.wrap(text.replace("\n", " "), self.fig.width or 420, size * self.larger, **how)
 
     def size(self, text: Any) -> float:
         """Points of type for pixels, as in "11px"."""
@@ -281,7 +288,8 @@ class Drawing:
             draw(self.along(side, list(base)), low, high, color="#333333", linewidth=1, zorder=3)
         elif isinstance(one, models.Title) and one in self.fig.below:
             how = {"fontsize": self.size("11px"), "color": "#666666"}
-            self.axes.figure.supxlabel(one.text, x=0.02, ha="left", **how)
+            note = self.lines(one.text, 11, letter=0.54)
+            self.axes.figure.supxlabel(note, x=0.02, ha="left", **how)
 
     def draw_axis(self, side: str) -> None:
         """Its words, its range, its ticks."""

@@ -392,8 +392,10 @@ class View {
       for (const x of [stood, at]) add(x, end.level - 0.7, x, end.level + 0.7);
     }
     this.put(sources.bracket, rows);
-    const y = end && Math.min(end.level, end.level + (harm ?? 0));
-    const room = ((last - at) / (last - start)) * (this.places[0].clientWidth - 60), right = room < 165;
+    const wide = this.places[0].clientWidth - 60, words = (165 / wide) * (last - start), right = last - at < words;
+    const {x: when, low: lows} = sources.own.data;  // words to the left of the end stand below the whole line
+    const under = right ? [...lows].filter((_, i) => when[i] > at - words) : [];
+    const y = end && Math.min(end.level, end.level + (harm ?? 0), ...under);
     const write = (text) => (text ? {x: [at + (right ? cap : 4 * cap)], y: [y], text: [text], align: [right ? "right" : "left"]}
       : {x: [], y: [], text: [], align: []});
     this.put(sources.tag, write(end?.tags[epochs ? 1 : 0]));

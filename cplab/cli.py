@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg
@@ -53,7 +53,7 @@ def field_options(like: Any, several: bool = False) -> Any:
     """
     options = []
     for one in fields(like):
-        about = getattr(like, "__pydantic_fields__", {}).get(one.name)
+        about: Any = getattr(like, "__pydantic_fields__", {}).get(one.name)
         usual = "yes" if one.default is True else one.default
         default = f" [{usual}]" if isinstance(usual, int | float | str) else ""
         literal = about is not None and get_origin(about.annotation) is Literal
@@ -153,8 +153,8 @@ def training_commands(like: Any) -> dict[str, Callable]:
             wanted += [control for s in wanted for control in (s.equal_training(), s.newborn())]
         wanted = list(dict.fromkeys(wanted))
         cached = {spec for spec in wanted if results.find(spec, measures)}
-        count = None if workers is None else whole("workers", workers, 1)
-        every = results.sweep(wanted, measures, device=device, workers=count)
+        processes = None if workers is None else whole("workers", workers, 1)
+        every = results.sweep(wanted, measures, device=device, workers=processes)
         if json:
             print(*(as_json(result, result.spec in cached) for result in every), sep="\n")
         elif all(isinstance(result.values.get("accuracy"), float) for result in every):
@@ -193,7 +193,10 @@ def numbers_of(result: Any) -> str:
 
 # What was trained ---------------------------------------------------------------------------------
 
-Filters = OmitArgPrefixes[field_options(runs.Run)]  # type: ignore[misc]
+if TYPE_CHECKING:
+    Filters = Any
+else:
+    Filters = OmitArgPrefixes[field_options(runs.Run)]
 
 
 def list_results(filters: Filters, kind: KindOption = "Run") -> None:

@@ -37,11 +37,8 @@ def torch_defaults(threads: int | None = None) -> Iterator[None]:
     Raises: CplabError if another thread has changed the default type meanwhile.
     """
     kind, precision = torch.get_default_dtype(), torch.get_float32_matmul_precision()
-    before, sums, onednn = (
-        torch.get_num_threads(),
-        torch.backends.cuda.matmul,
-        torch.backends.mkldnn,
-    )
+    before, sums = torch.get_num_threads(), torch.backends.cuda.matmul
+    onednn: Any = torch.backends.mkldnn
     reduced = sums.allow_bf16_reduced_precision_reduction
     with ExitStack() as stack:
         stack.callback(torch.set_default_dtype, kind)
@@ -75,7 +72,8 @@ def torch_defaults(threads: int | None = None) -> Iterator[None]:
 # A second thread brings small networks next to nothing and costs them everything as soon as another
 # process is busy: torch's threads wait for each other at every layer, and whoever waits spins. Five
 # epochs of course on two cores take 9.9 s with one thread and 9.4 s with two; beside one other
-# training 9.2 and 459 s. Twelve steps beside twelve busy processes: 1 to 2.5 s, and more than 45.
+# training 9.2 and 459 s. Ten timed steps of allcnn-16, at a load of about 12 from other work, took
+# 1.0 and 2.5 s with one thread, and over 45 s twice with two.
 ONE_THREAD = ("ci", "course", "fit", "matched")  # profiles
 
 

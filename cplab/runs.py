@@ -93,7 +93,10 @@ def check_dataset(value: Any) -> str:
 
 
 Epochs = Annotated[int, BeforeValidator(refuse_bool), Field(ge=0, le=LONGEST)]
-ProfileName = Literal[tuple(PROFILES)]  # type: ignore[valid-type]
+if TYPE_CHECKING:
+    ProfileName = str
+else:
+    ProfileName = Literal[tuple(PROFILES)]
 DeficitName = Annotated[str, BeforeValidator(deficits.canonical_name)]
 DatasetName = Annotated[str, BeforeValidator(check_dataset)]
 ModelName = Annotated[str, BeforeValidator(models.model_name)]

@@ -37,7 +37,7 @@ def half_width(std: ArrayLike, count: ArrayLike) -> np.ndarray:
     return half_width_of_sum([np.square(std) / np.asarray(count)], [count])[0]
 
 
-def half_width_of_sum(squares: ArrayLike, count: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+def half_width_of_sum(squares: Any, count: Any) -> tuple[np.ndarray, np.ndarray]:
     """Half the 95 % interval of a sum of independent means and its degrees of freedom, by Welch &
     Satterthwaite, NaN for one seed: squares of their standard errors (parts, ...), and how many
     seeds each has (parts, ...)."""
@@ -231,7 +231,7 @@ def band_columns(mean: ArrayLike, half: ArrayLike) -> dict[str, np.ndarray]:
     return {"mean": middle, "low": middle - reach, "high": middle + reach}
 
 
-def mean_columns(groups: Mapping[float, Any] | Sequence) -> dict[str, np.ndarray]:
+def mean_columns(groups: Mapping[Any, Any] | Sequence) -> dict[str, np.ndarray]:
     """Columns mean, low and high of `groups`, of a Contrast or of one number a seed each: a list of
     them; or a dict by a number, which becomes the column `x`, in order, without the empty groups.
 

@@ -77,7 +77,7 @@ def point_means(table: "pd.DataFrame", clock: str = "stopped") -> "pd.DataFrame"
 
     one_of("clock", clock, CLOCKS)
     places = ["deficit", "onset", "length", "skipped"]
-    lives = {
+    lives: dict[Any, dict] = {
         place: dict(zip(rows.seed, rows.accuracy, strict=True))
         for place, rows in table.groupby(places)[["seed", "accuracy"]]
     }

@@ -198,13 +198,15 @@ def keep(segment: Segment, parts: int, content: bytes) -> None:
     before, segment.content = segment.file, content
     if path != before:
         segment.file = path if checkpoints.write(path, content) else None
-        checkpoints.remove({before} - {None, path})
+        if before:
+            checkpoints.remove({before})
 
 
 def close(segment: Segment | None) -> None:
     """Drop the state of a segment from which no branch begins any more, and then its parent's."""
     while segment and not segment.branches:
-        checkpoints.remove({segment.file} - {None})
+        if segment.file:
+            checkpoints.remove({segment.file})
         segment.content = segment.file = None
         if segment.parent:
             segment.parent.branches.remove(segment)

@@ -19,7 +19,10 @@ from cplab.runs import Run, Window
 from cplab.treatments import Treatment
 
 COLUMNS = ("key", *store.RUN_COLUMNS, "accuracy", "seconds", *HOW, "source")
-NEEDS = {"skipped": {"schedule": "paper"}, "length": {"deficit": "blur"}}  # to be given at all
+NEEDS: dict[str, dict[str, Any]] = {  # to be given at all
+    "skipped": {"schedule": "paper"},
+    "length": {"deficit": "blur"},
+}
 MANY = 100  # times that a measurement was taken
 ENTRIES = {"windows": Window, "treatments": Treatment}  # of the fields that hold several
 

@@ -12,7 +12,7 @@ FINE = 8  # each pixel is drawn as so many by so many, and averaged
 
 # Shapes in a square of 32: kind, colour, corners. A line has its width before its corners.
 SKY, GRASS, SEA, SAND = "#9CC9EE", "#6FA54A", "#2F6FA8", "#D9C08A"
-PICTURES = {
+PICTURES: dict[str, list] = {
     "face": [
         ("box", "#3E5C76", (0, 0, 32, 32)),
         ("oval", "#5A3A1E", (6, 2, 26, 22)),

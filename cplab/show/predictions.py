@@ -40,7 +40,7 @@ def guess_figure(
     for (text, value), dashes in zip(
         given.items(), ("dotted", "dashed", "dotdash") * 9, strict=False
     ):
-        look = {"color": EQUAL.colour, "line_dash": dashes, "legend_label": text}
+        look: dict[str, Any] = {"color": EQUAL.colour, "line_dash": dashes, "legend_label": text}
         fig.line([value, value], [(names[-1], -0.5), (names[0], 0.5)], width=2, **look)
     known = {"x": [np.nan if x is None else x for x in guess.values()], "y": names}
     look = {"color": LIVE.colour, "fill_alpha": 0, "line_width": 2, "size": 13}
@@ -86,8 +86,8 @@ def order_figure(
     for end, (text, values) in enumerate(measured.items()):
         number = statistics.percent(*statistics.mean_and_half(values))
         fig.scatter([1], [end], size=10, color=hues[text])
-        words = [f"{text}: {number} %"]
-        fig.text([1], [end], words, text_align="left", x_offset=12, **look)
+        measured_words = [f"{text}: {number} %"]
+        fig.text([1], [end], measured_words, text_align="left", x_offset=12, **look)
     fig.axis.visible = fig.grid.visible = False
     return fig
 

@@ -238,7 +238,10 @@ class Drawing:
         strengths = np.broadcast_to(self.column(one, "fill_alpha", 1), len(boxes))
         for i, box in enumerate(boxes):
             hue = hues if isinstance(hues, str) or hues is None else hues[i]
-            look = {"edgecolor": edge if isinstance(edge, str) else "none", "zorder": order}
+            look: dict[str, Any] = {
+                "edgecolor": edge if isinstance(edge, str) else "none",
+                "zorder": order,
+            }
             look |= {"facecolor": hue or "none", "alpha": float(strengths[i])}
             look["linewidth"] = POINT * as_number(self.column(one, "line_width", 1))
             self.axes.add_patch(Rectangle(box[:2], box[2], box[3], **look))
@@ -333,7 +336,7 @@ class Drawing:
         """Each item in the look of what it names."""
         from matplotlib.lines import Line2D
 
-        legend = self.fig.legend[0] if self.fig.legend else None
+        legend: Any = self.fig.legend[0] if self.fig.legend else None
         keys = []
         for item in legend.items if legend and legend.visible else ():
             look: dict[str, Any] = {"linestyle": "none", "label": getattr(item.label, "value", "")}

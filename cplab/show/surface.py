@@ -449,7 +449,7 @@ def load_page(again: bool = False) -> None:
     cell again when it is run again, or of this one."""
     if COLAB in sys.modules:
         return
-    kernel = getattr(IPython.get_ipython(), "kernel", None)
+    kernel: Any = getattr(IPython.get_ipython(), "kernel", None)
     parent = kernel.get_parent() if hasattr(kernel, "get_parent") else {}
     header, metadata = parent.get("header", {}), parent.get("metadata", {})
     cell = (metadata.get("cellId") or header.get("msg_id"), header.get("msg_id"))

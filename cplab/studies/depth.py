@@ -39,7 +39,7 @@ def blurred(end: int, profile: str = "course", **fields: Any) -> Run:
 
 def rules(end: int, profile: str) -> dict[str, Run]:
     """The same network, learning otherwise."""
-    ways = {
+    ways: dict[str, dict[str, Any]] = {
         "SGD, rate falls after the deficit": {},
         "SGD, rate never changes": {"schedule": "fixed"},
         "Adam": {"optimizer": "adam"},
@@ -213,7 +213,8 @@ def depth_slider(ends: Sequence[int], profile: str) -> Slide:
 
 def clothes(onsets: Sequence[int], length: int, profile: str) -> dict[str, list[Run]]:
     """Windows of blur at each onset, on photographs and on pictures of clothes."""
-    where = {"photographs": {}, "clothes": {} if profile == "ci" else {"dataset": "fashion_mnist"}}
+    elsewhere = {} if profile == "ci" else {"dataset": "fashion_mnist"}
+    where: dict[str, dict[str, Any]] = {"photographs": {}, "clothes": elsewhere}
     return {
         words: [Run("blur", onset, length, profile=profile, **fields) for onset in onsets]
         for words, fields in where.items()

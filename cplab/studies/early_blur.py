@@ -45,7 +45,7 @@ def never_deprived(like: Run) -> dict[int, np.ndarray]:
     """Test accuracy in percent by epoch, {seed: (epochs,)}, of the longest run without a deficit
     in the setting of a run."""
     rows = same_setting(like)
-    longest = rows[rows.deficit == "none"].groupby("seed").onset.max()
+    longest: Any = rows[rows.deficit == "none"].groupby("seed").onset.max()
     clear = {
         seed: replace(like, deficit="none", onset=int(onset), length=0, seed=int(seed))
         for seed, onset in longest.items()
@@ -273,7 +273,7 @@ def strong_steps(runs: Mapping[str, Sequence[Run]], title: str = "") -> figure:
 def schedules() -> dict[str, list[Run]]:
     """Runs that differ in what is left of the learning rate when their blur ends, by their
     setting."""
-    falling = {"schedule": "paper"}
+    falling: dict[str, Any] = {"schedule": "paper"}
     return {
         "ten of the paper's epochs in one": [
             Run("blur", 0, end // 10, 16, pace=10, **falling) for end in (60, 140)

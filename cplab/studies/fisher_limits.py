@@ -22,7 +22,7 @@ __all__ += ["harm_and_trace", "log_determinant", "mark_left", "marks", "marks_in
 __all__ += ["rates_in_words", "rises", "same_shares", "sharpness_table", "three_rates"]
 __all__ += ["what_agrees", "what_falls", "where_harm", "with_adam", "within"]
 
-WITHOUT = {"of": "jacobian", "scaled": True}  # norms and certainty
+WITHOUT: dict[str, Any] = {"of": "jacobian", "scaled": True}  # norms and certainty
 READINGS: dict[str, dict[str, Any]] = {
     "trace": {},
     "trace · ‖w‖²": {"scaled": True},

@@ -129,7 +129,8 @@ def as_if_clear(length: int, profile: str) -> str:
 
 def which_side(length: int, profile: str) -> str:
     """Which deficits leave a network above the newborn and which below it, in one sentence."""
-    above, below = [], []
+    above: list[str] = []
+    below: list[str] = []
     for deficit in FOUR:
         side(gain_over_newborn(after(deficit, length, profile)), above, [], below).append(
             show.label(deficit)
@@ -320,7 +321,7 @@ def digit_curves(like: Run) -> figure:
 
 def digit_table(like: Run, ends: Sequence[int]) -> pd.DataFrame:
     """Accuracy, harm and loss on digits."""
-    asked = {
+    asked: dict[str, Any] = {
         "accuracy, %": quantities.accuracy,
         "harm, points": quantities.harm,
         "below equal training": quantities.equal_training_loss,

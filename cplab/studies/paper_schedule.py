@@ -6,6 +6,7 @@ the rates that are left.
 """
 
 from collections.abc import Sequence
+from typing import Any, Literal
 
 import pandas as pd
 from bokeh.plotting import figure
@@ -22,7 +23,8 @@ __all__ = ["apart", "by_size", "flip_under", "fresh_and_overslept", "harm_table"
 __all__ += ["mixed", "paces", "slim_curves", "slim_table", "sooner_gone", "still", "until"]
 __all__ += ["overslept", "removal", "waiting", "ways", "ways_flip"]
 
-WAYS = {
+Schedule = Literal["paper", "fixed", "recovery"]
+WAYS: dict[str, dict[str, Any]] = {
     "as in the course": {},
     "no momentum": {"momentum": 0},
     "images that stand still": {"augment": False},
@@ -30,7 +32,7 @@ WAYS = {
 FOUR = ("blur", "noise", "flip", "permute")
 
 
-def until(kind: str, end: int, pace: int = 1, profile: str = "course", **fields: object) -> Run:
+def until(kind: str, end: int, pace: int = 1, profile: str = "course", **fields: Any) -> Run:
     """A deficit from birth until one of the paper's epochs, and 160 of its epochs of recovery.
 
     Arguments: pace, how many of the paper's epochs one epoch stands for.
@@ -52,13 +54,13 @@ def overslept(run: Run) -> Contrast:
     return quantities.harm(run, clock="running")
 
 
-def flip_under(schedule: str, length: int, profile: str) -> str:
+def flip_under(schedule: Schedule, length: int, profile: str) -> str:
     """Whether a flip leaves a mark under a schedule, beside the network that starts fresh."""
     run = Run("flip", length=length, profile=profile, schedule=schedule)
     return side(fresh(run), "yes", "that cannot be told", "no: it ends above one that starts fresh")
 
 
-def removal(schedule: str, profile: str, lengths: Sequence[int]) -> list[figure]:
+def removal(schedule: Schedule, profile: str, lengths: Sequence[int]) -> list[figure]:
     """The removal curves of blur and flip under a schedule, and two of its rates."""
     like = Run(profile=profile, schedule=schedule)
     runs = [Run("blur", length=n, profile=profile, schedule=schedule) for n in lengths]
@@ -84,7 +86,7 @@ def late_flip(lengths: Sequence[int], profile: str) -> str:
 
 def fresh_and_overslept(end: int, kinds: Sequence[str] = FOUR) -> figure:
     """Harm until one of the paper's epochs, against both controls, two bars a deficit."""
-    values = {}
+    values: dict[str, Contrast] = {}
     for kind in kinds:
         run = until(kind, end)
         values |= {f"{label(kind)}: fresh": fresh(run), f"{label(kind)}: overslept": overslept(run)}

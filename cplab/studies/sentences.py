@@ -64,7 +64,7 @@ def what_it_sees(profile: Profile, deficits: Sequence[Any], count: int = 8) -> A
     >>> "blur" in what_it_sees(PROFILES["ci"], ["blur"], count=2).data
     True
     """
-    rows = {}
+    rows: dict[str, Any] = {}
     for deficit in deficits:
         seen, _ = preview(profile.dataset, profile.name, deficit, count)
         rows |= {"clear": seen["clear"]}

@@ -227,7 +227,7 @@ class Clinic(Bench):
         self, kind: str, eye: str, onset: int, length: int, wait: int, patch: int, recovery: int
     ) -> Run:
         deficit = kind + ("" if eye == "both" else f":{eye}") if length else "none"
-        how = {"onset": onset, "length": length, "recovery": recovery}
+        how: dict[str, Any] = {"onset": onset, "length": length, "recovery": recovery}
         run = replace(self._like, deficit=deficit, **how)
         if eye == "both" or not patch:
             return run

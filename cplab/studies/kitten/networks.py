@@ -93,12 +93,13 @@ def train_small(lengths: Sequence[int], profile: str) -> None:
     """Train two seeds of the runs of lab 01 where the profile is `ci`, which takes seconds."""
     if profile != "ci":
         return
-    both = [{"seed": seed, "profile": profile} for seed in (0, 1)]
+    both: list[dict[str, Any]] = [{"seed": seed, "profile": profile} for seed in (0, 1)]
+    whens: tuple[dict[str, Any], ...] = ({}, {"recovery": 0})
     striped = [
         reared(kind, lengths[-1], **fields, **when)
         for kind in ("stripes", "none")
         for fields in both
-        for when in ({}, {"recovery": 0})
+        for when in whens
     ]
     at_hand(striped, measure="ending")
     blurred = [reared("blur", n, **fields) for n in lengths for fields in both]

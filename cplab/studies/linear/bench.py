@@ -214,7 +214,12 @@ class CompletionBench(Bench):
         recovery: int = 1500,
         lengths: Sequence[int] = (300, 300, 500, 1000),
     ) -> None:
-        self._how = {"onsets": onsets, "seeds": seeds, "size": size, "recovery": recovery}
+        self._how: dict[str, Any] = {
+            "onsets": onsets,
+            "seeds": seeds,
+            "size": size,
+            "recovery": recovery,
+        }
         self._lengths = lengths
         self.completed: dict[tuple[int, str], linear.Completed] = {}
         deficits = {"few entries": "few", "noise": "noise", "another matrix": "other"}

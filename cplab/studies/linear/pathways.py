@@ -142,7 +142,9 @@ def grow(rearing: Rearing) -> list[Course]:
         target = np.outer((target_a, target_b), modes)
         power = np.array([[power_a, cross], [cross, power_b]])
 
-        def slopes(_: float, flat: np.ndarray, target=target, power=power) -> np.ndarray:
+        def slopes(
+            _: float, flat: np.ndarray, target: np.ndarray = target, power: np.ndarray = power
+        ) -> np.ndarray:
             u = flat.reshape(2, -1)
             above = u ** (depth - 1)
             return (above * (target - power @ (above * u))).ravel()

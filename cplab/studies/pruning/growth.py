@@ -356,7 +356,8 @@ def starting_architecture(spec: Retraining, sources: Mapping) -> Architecture:
         )
     random = np.random.default_rng(mix_seeds(spec.kind, spec.density, spec.seed))
     alive = unpack_architecture(kept["alive"])
-    return make_control(spec.kind, alive, nets.inked_pixels(spec.dataset), random)
+    dataset: Any = spec.dataset
+    return make_control(spec.kind, alive, nets.inked_pixels(dataset), random)
 
 
 # For the store ------------------------------------------------------------------------------------

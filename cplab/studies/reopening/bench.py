@@ -78,7 +78,7 @@ class TreatmentBench(Bench):
 
     def _run(self, deficit: str, treatment: str, moment: int) -> Run:
         written = treatment if "@" in treatment else f"{treatment}@{{}}"
-        fields = {"deficit": deficit, "treatments": written.format(moment)}
+        fields: dict[str, Any] = {"deficit": deficit, "treatments": written.format(moment)}
         return replace(self._like, **fields)
 
     @property
@@ -242,7 +242,7 @@ def path_figure(results: Mapping[LinearPath, Any], title: str = "") -> figure:
             at = groups.setdefault(path.deficit, {}).setdefault(i / (path.points - 1), [])
             at.append(loss)
     axes = ("part of the way to its twin", "test loss")
-    how = {"percent": False, "legend": "above", "width": 620, "height": 360}
+    how: dict[str, Any] = {"percent": False, "legend": "above", "width": 620, "height": 360}
     return means(groups, axes, **how, title=title)
 
 
@@ -264,10 +264,11 @@ def harms_of_all(like: Run) -> dict[str, statistics.Contrast]:
     >>> harms_of_all(Run("blur", length=16))["blur, held"]
     not trained yet
     """
-    lives = {n: replace(like, deficit=n, treatments="") for n in MAPPED}
+    untreated: Any = ""
+    lives = {n: replace(like, deficit=n, treatments=untreated) for n in MAPPED}
     for name in ("noise", "blur"):
         for kind in CURES:
-            written = kind if "@" in kind else f"{kind}@{like.end}"
+            written: Any = kind if "@" in kind else f"{kind}@{like.end}"
             words = f"{label(name)}, {kind.partition('@')[0]}"
             lives[words] = replace(lives[name], treatments=written)
     return {words: quantities.harm(run) for words, run in lives.items()}

@@ -21,6 +21,13 @@ def drawn(eyes):
     return [np.array(eyes.sources[eye].data["p"][-2][-1]) for eye in "ab"]  # of mode 1, in the end
 
 
+def test_a_broken_callback_fails_the_test_that_clicks(eyes):
+    """ipywidgets only logs it, so that a broken button would go unseen."""
+    eyes.job.stop.on_click(lambda button: button.nowhere)
+    with pytest.raises(AttributeError, match="nowhere"):
+        eyes.job.stop.click()
+
+
 def test_every_slider_is_solved_at_once(eyes):
     moves = {"depth": 3, "onset": 0.7, "length": 1.5, "patch": 0.4, "recovery": 3, "rho": 0.95}
     for name, value in {**moves, "start": 0.02, "kind": "weak"}.items():

@@ -198,6 +198,25 @@ HARMS += statement(
         window_harm,
     ),
 )
+HARMS += statement(
+    HARM,
+    "Operational length",
+    "Slides",
+    "The critical period is the longest deficit that leaves no penalty. (Less than a point of "
+    "harm, we say. That is a definition; it predicts only that some deficit that was trained is "
+    "longer.)",
+    *(
+        between(
+            0,
+            longest,
+            "longest blur from birth with less than a point of harm, of {0} epochs at most",
+            {size: (longest,)},
+            n.longest_harmless,
+            beyond={"matched": "of no length that was trained is the harm surely above a point"},
+        )
+        for size, longest in (("course", 24), ("matched", 24))
+    ),
+)
 LOSSES = [
     *statement(
         LOST,
@@ -349,6 +368,45 @@ AGES += statement(
     ),
     between(
         -1, 1, "{0} epochs from birth: lost time after 60 epochs", {"course": (16,)}, n.time_left
+    ),
+)
+BEHIND = (
+    "An early deficit harms and a late one does not. (Points are worth more late in a life, so "
+    "harm is counted in clear epochs here: at a rate that stays, those by which a run is behind; in the "
+    "course windows, harm over what one displaced clear epoch would have taught.)"
+)
+AGES += statement(
+    AGE,
+    "Harm in clear epochs",
+    "Ours, after looking",
+    BEHIND,
+    *(
+        (above if onset < RAPID["course"] else partial(between, -1, 1))(
+            "harm of a window of {0} at onset {1}, clear epochs",
+            {"course": (8, onset)},
+            n.in_clear_epochs,
+        )
+        for onset in (0, *ONSETS["course"][1])
+    ),
+    below(
+        "window of {0}: harm at onset {1}, minus harm at birth, clear epochs",
+        {"course": (8, 24)},
+        n.epochs_over_birth,
+    ),
+    above(
+        "three blocks, one rate, {0} epochs of blur from epoch {1} on: clear epochs behind, more "
+        "than it lasted",
+        {"course": (16, 0)},
+        n.flagship_behind,
+        low=16,
+    ),
+    between(
+        -16,
+        16,
+        "three blocks, one rate, {0} epochs of blur from epoch {1} on: clear epochs behind, fewer "
+        "than it lasted",
+        {"course": (16, 24)},
+        n.flagship_behind,
     ),
 )
 FLIP_LABELS, NOISE = "Paper, figure 2: flip and labels", "Paper, figure 2: noise"

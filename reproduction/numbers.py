@@ -12,10 +12,10 @@ from operator import add
 import numpy as np
 
 from cplab import quantities as q
-from cplab import windows
+from cplab import results, windows
 from cplab.profiles import PROFILES
 from cplab.runs import Run
-from cplab.statistics import Contrast
+from cplab.statistics import Contrast, Estimate, estimate
 from cplab.studies import eyes
 from cplab.studies.pruning import KernelPruning, KernelSplit, Pruned, Retraining, Search
 
@@ -62,7 +62,21 @@ def equal_training_gain(size, length, deficit="blur", **fields) -> Contrast:
 def given_back(size, length, deficit, kind="renorm") -> Contrast:
     """Points that a treatment brings when a deficit from birth ends."""
     run = life(size, length, deficit, treatments=f"{kind}@{length}")
-    return q.advantage(run, run.untreated())
+    return unpaired(q.advantage(run, run.untreated()))
+
+
+@dataclass(frozen=True)
+class Unpaired(q.Reading):
+    """A term that stands alone, though its network began as another did: on other machines."""
+
+    @property
+    def group(self) -> "Unpaired":
+        return self
+
+
+def unpaired(contrast: Contrast) -> Contrast:
+    """The same sum without pairs, for runs that different kinds of machine trained."""
+    return Contrast({Unpaired(t.spec, t.of, t.options): w for t, w in contrast.weights.items()})
 
 
 def advantage_over_blur(size, length, deficit, **fields) -> Contrast:
@@ -126,6 +140,37 @@ def excess_over_birth(size, length, later, **how) -> Contrast:
     return cost(later) - cost(0)
 
 
+def in_clear_epochs(size, length, onset, **fields) -> Contrast:
+    """Harm of a window, over what one of the clear epochs that it displaced would have taught: the
+    ratio of two means, with the interval of its first derivative (the delta method)."""
+    with q.shipped_only():
+        costs = (q.harm, q.lost_time)
+        harm, lost = (window_cost(size, length, onset, of, **fields) for of in costs)
+        slope = estimate(lost).mean / length
+        ratio = estimate(harm).mean / slope
+    return 1 / slope * harm - ratio / slope / length * lost + ratio
+
+
+def epochs_over_birth(size, length, onset) -> Contrast:
+    return in_clear_epochs(size, length, onset) - in_clear_epochs(size, length, 0)
+
+
+def longest_harmless(size, longest, deficit="blur") -> Estimate:
+    """Epochs that a deficit from birth may last before its harm is a point."""
+    table = results.table()
+    table = table[(table.source == "shipped") & (table.length <= longest)]
+    points = windows.point_means(windows.same_setting(Run(profile=size), table=table))
+    seeds = int(windows.rows_at(points, deficit=deficit, onset=0).seeds.min())
+    return with_farther_end(windows.longest_harmless_window(points, deficit), seeds)
+
+
+def with_farther_end(found: tuple[float, float, float], seeds: int) -> Estimate:
+    """A number and the two ends of its interval, as symmetric as its farther end."""
+    number, *ends = found
+    half = max(abs(number - end) for end in ends)
+    return Estimate(number, half, (seeds,), seeds - 1, np.array([number]))
+
+
 def worst_onset(size, length, onsets, **fields) -> Contrast:
     return q.reading(window(size, length, 0, **fields), q.worst_onset, onsets=onsets)
 
@@ -142,6 +187,13 @@ def flagship_harm(size, length, onset, of="blur") -> Contrast:
 
 def later_gain(size, length, onset, of="blur") -> Contrast:
     return -flagship_harm(size, length, onset, of)
+
+
+def flagship_behind(size, length, onset) -> Estimate:
+    """How many clear epochs a run is behind one without a deficit."""
+    seeds = estimate(flagship_harm(size, length, onset)).seeds
+    behind = windows.clear_epochs_behind(Run("blur", onset, length, profile=size, **FLAGSHIP))
+    return with_farther_end(behind, seeds)
 
 
 def age_effect(size, length, onset) -> Contrast:
@@ -225,6 +277,21 @@ def match(window: Run, clear: Run, onsets: tuple, cost: Cost) -> float:
     return q.trace_match(window, replace(clear, seed=window.seed), onsets, cost)
 
 
+def exponential_fit(size, length, onsets, end, **fields) -> Contrast:
+    blurred, clear = window(size, length, 0, **fields), traced(size, "none", end, **fields)
+    return q.reading(blurred, explained, clear=clear, onsets=onsets)
+
+
+def explained(window: Run, clear: Run, onsets: tuple) -> float:
+    """The share of the trace's variance over onsets after birth that F = a·exp(c·S) + b takes, S
+    being the sensitivity, with the best of a and c above 0."""
+    after = [onset for onset in onsets if onset]
+    trace = q.trace_curve(replace(clear, seed=window.seed))[[onset - 1 for onset in after]]
+    sensitivity = q.sensitivity(window, after)
+    fits = [np.corrcoef(np.exp(c * sensitivity), trace)[0, 1] for c in np.geomspace(0.01, 10, 200)]
+    return float(max(0, *fits) ** 2)
+
+
 def doublings_at_removal(size, length, **how) -> Contrast:
     """log₂ of the trace when the blur ends, over that after as many clear epochs."""
     blurred, clear = (traced(size, d, length) for d in ("blur", "none"))
@@ -278,6 +345,22 @@ def own_weights_gain(size, density, **fields) -> Contrast:
     """Points of a grown and pruned net, with its own weights, above a dense one."""
     dense = Retraining("dense", 1, Search())
     return q.accuracy_at(Search(**fields), density) - q.accuracy(dense)
+
+
+def efficiency_gain(size, density) -> Contrast:
+    """Points for each per cent of the synapses, of a grown and pruned net above a dense one."""
+    dense = Retraining("dense", 1, Search())
+    return 0.01 / density * q.accuracy_at(Search(), density) - 0.01 * q.accuracy(dense)
+
+
+def growth_gain(size) -> Contrast:
+    """Points of accuracy at the highest density above those at the first."""
+    return q.reading(Search(), grown)
+
+
+def grown(search: Search) -> float:
+    values = q.result(search).values
+    return 100 * (values["accuracy"][int(np.argmax(values["density"]))] - values["accuracy"][0])
 
 
 def architecture_gain(size, density, kind="biological", control="random", optimizer="sgd"):
@@ -336,6 +419,45 @@ def split_accuracy(size, origin, total) -> Contrast:
 
 def split_advantage(size, total, ours, theirs) -> Contrast:
     return split_accuracy(size, ours, total) - split_accuracy(size, theirs, total)
+
+
+def gain_by_size(size, small, large) -> Contrast:
+    """Points of splits found on images above random ones: mean of small sizes minus large ones."""
+    few, many = (
+        mean(split_advantage(size, total, "images", "random") for total in some)
+        for some in (small, large)
+    )
+    return few - many
+
+
+def bend(size, totals, **way) -> Contrast:
+    """Points by which the accuracy at the middle of pruning, of two totals, is above a straight
+    line from the whole network to the last."""
+    whole, *middle, last = (q.accuracy_at(KernelPruning(size, **way), total) for total in totals)
+    return mean(middle) - mean([whole, last])
+
+
+def straighter_log(size) -> Contrast:
+    return q.reading(KernelPruning(size), exponential)
+
+
+def exponential(pruning: KernelPruning) -> float:
+    """How much nearer to a straight line over prunes the logarithm of the number of parameters is
+    than that number: a difference of squared correlations."""
+    parameters = np.unique(q.result(pruning).values["parameters"])[::-1]
+    prunes = np.arange(len(parameters))
+    log, plain = (np.corrcoef(prunes, y)[0, 1] ** 2 for y in (np.log(parameters), parameters))
+    return float(log - plain)
+
+
+def second_over_first(size, total, material) -> Contrast:
+    """Doublings of the kernels from the first layer to the second."""
+    return q.reading(KernelPruning(size, material=material), deepening, total=total)
+
+
+def deepening(pruning: KernelPruning, total: int) -> float:
+    first, later = q.kernel_split(pruning, total)
+    return float(np.log2(later / first))
 
 
 def second(pruning: KernelPruning, total: int) -> float:

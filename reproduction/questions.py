@@ -154,8 +154,8 @@ QUESTIONS = {
         (REOPEN,),
         "Regularisation that is missing early costs little here. After 16 epochs of noise the "
         "weights have grown: bringing back their norms, which changes no answer, gives back {} "
-        "points. After blur it gives back {}. For blur some treated and untreated networks "
-        "were trained on different machines, so that the interval should be read with care.",
+        "points. After blur it gives back {}. Most treated networks were trained on another kind "
+        "of machine than the untreated ones, so that seeds are no pairs here.",
         tuple(at_course(n.given_back, 16, deficit=name) for name in ("noise", "blur")),
     ),
 }

@@ -62,6 +62,19 @@ def both(what: str, measure: Callable, of: Callable) -> list[dict]:
 REOPENINGS = [
     *statement(
         REOPEN,
+        "Renorm",
+        "Ours, forecast H",
+        "Bringing back the norms of the weights helps after noise, which makes them grow, and not "
+        "after blur. (Most untreated networks were trained on another kind of machine, so that "
+        "seeds are not pairs here.)",
+        *(
+            between(low, high, f"renorm after {{0}} epochs of {kind}: given back, points", LONG, of)
+            for kind, low, high in (("noise", 2.5, 4.5), ("blur", -0.5, 0.7))
+            for of in (partial(n.given_back, deficit=kind),)
+        ),
+    ),
+    *statement(
+        REOPEN,
         "Warm starts",
         "Ash and Adams 2020, abstract and section 2",
         "Networks that begin with half of the images and go on with all generalise worse than new "

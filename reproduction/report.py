@@ -193,8 +193,8 @@ def row(claim: Claim, size: str) -> str:
 def mixes_machines(claim: Claim, size: str) -> bool:
     """Whether networks of one seed in a claim's number were trained on different kinds of machine
     or in different number formats."""
-    contrast = claim.of(size, *claim.at[size])
-    specs = [term.spec for term in contrast.weights if hasattr(getattr(term, "spec", 0), "newborn")]
+    weights = getattr(claim.of(size, *claim.at[size]), "weights", ())  # an estimate has none
+    specs = [term.spec for term in weights if hasattr(getattr(term, "spec", 0), "newborn")]
     with q.shipped_only():
         for seed in range(10):
             kinds = set()

@@ -37,7 +37,7 @@ class Claim:
     says: str
     what: str
     at: Mapping[str, tuple]
-    of: Callable[..., Contrast]
+    of: Callable[..., Contrast | Estimate]
     low: float = -inf
     high: float = inf
     number: float | None = None

@@ -5,7 +5,7 @@ from functools import partial
 
 from reproduction import numbers as n
 from reproduction.questions import GROWTH, KERNELS, WEIGHTS
-from reproduction.statement import above, flat, statement
+from reproduction.statement import above, between, flat, statement
 
 DENSITIES = (0.01, 0.02, 0.03, 0.04, 0.05, 0.1, 0.15, 0.2)
 LITERAL = {"rounding": "up", "output": "pruned"}
@@ -33,6 +33,24 @@ DENSE = [
             {"thesis": (0.05,)},
             partial(n.own_weights_gain, **LITERAL),
             low=-2,
+        ),
+    ),
+    *statement(
+        GROWTH,
+        "Thesis, figure 2: efficiency",
+        "Thesis 2.3 and 2.7",
+        "Growth is marked by increasing performance, pruning by increasing efficiency; with 5 % of "
+        "the synapses it is much higher than the dense network's.",
+        above(
+            "accuracy at the highest density, minus that at the first, points",
+            {"thesis": ()},
+            n.growth_gain,
+        ),
+        above(
+            "points for each per cent of synapses, density {0:.0%}, minus a dense net's",
+            {"thesis": (0.05,)},
+            n.efficiency_gain,
+            idle="a twentieth of the synapses: whatever is right in 5 % of cases passes",
         ),
     ),
     *statement(
@@ -118,6 +136,7 @@ def kernels(words: str, of: Callable, at=(SAVED[2], SAVED[4]), **more) -> list[d
 
 
 SPLITS = "Thesis, figures 11, 13, 16: splits of kernels from new weights"
+HALF_WAY = {"course": ((80, 44, 41, 5),)}  # kernels: all, about half, the fewest
 ANY_UNTRAINED = {"choice": "random", "retrain": False}
 CONVOLUTIONAL = [
     *statement(
@@ -146,6 +165,67 @@ CONVOLUTIONAL = [
             "images minus random, points",
             partial(n.split_advantage, ours="images", theirs="random"),
             SAVED,
+        ),
+    ),
+    *statement(
+        KERNELS,
+        SPLITS,
+        "Thesis 3.4, figure 11, by size",
+        "The effect of the search is most pronounced at small sizes.",
+        above(
+            "images minus random, {0[0]} and {0[1]} kernels minus {1[0]} and {1[1]}, points",
+            {"course": ((5, 8), (50, 75))},
+            n.gain_by_size,
+        ),
+    ),
+    *statement(
+        KERNELS,
+        "Thesis, figure 7: the shape of the damage",
+        "Thesis 3.2",
+        "Random pruning does roughly linear damage, pruning by activity gives a more concave "
+        "curve. (Roughly: at half of the kernels within 5 points of a straight line, we say.)",
+        between(
+            -5,
+            5,
+            "random, not retrained: accuracy above a straight line, half-way, points",
+            HALF_WAY,
+            partial(n.bend, **ANY_UNTRAINED),
+        ),
+        above(
+            "weakest, not retrained: accuracy above a straight line, half-way, points",
+            HALF_WAY,
+            partial(n.bend, retrain=False),
+        ),
+    ),
+    *statement(
+        KERNELS,
+        "Thesis, figures 9 and 10: size",
+        "Thesis 3.3",
+        "The size of the network shrinks exponentially while kernels are pruned. (So its logarithm "
+        "should be nearer to a straight line than the size itself.)",
+        above(
+            "r² of log(parameters) and prunes, minus r² of parameters and prunes",
+            {"course": ()},
+            n.straighter_log,
+            digits=3,
+        ),
+    ),
+    *statement(
+        KERNELS,
+        "Thesis, figures 14 and 17: double or more",
+        "Thesis 3.4, figure 17",
+        "The second layer keeps double the kernels of the first or more. (A doubling, at the "
+        "smallest sizes: the whole network begins with two.)",
+        *(
+            above(
+                f"{{0}} kernels, {words}: second layer over first, doublings",
+                each,
+                partial(n.second_over_first, material=material),
+                low=1,
+                digits=2,
+            )
+            for material, words in (("images", "images"), ("random_labels", "random labels"))
+            for each in (SAVED[2], SAVED[4])
         ),
     ),
     *statement(

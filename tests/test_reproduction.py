@@ -117,8 +117,33 @@ def test_seeds_pair_only_lives_that_share_training():
         (2, numbers.transfer_gain("thesis", 0.05, "fashion", "digits")),
         (1, numbers.float32_gain("course", 16, "blur")),  # the same up to rounding
         (1, numbers.saliency_gain("course", 0.1, "magnitude", "retrained")),  # of one net
+        (2, numbers.given_back("course", 16, "blur")),  # trained on different machines
     ):
         assert len(number.parts(range(1))) == shared
+
+
+def test_harm_in_clear_epochs_is_a_ratio_of_means():
+    """Its interval is that of resampled seeds, up to the delta method."""
+    at = ("course", 8, 24)
+    found = shipped(numbers.in_clear_epochs, *at)
+    with q.shipped_only():
+        both = [numbers.window_cost(*at, of=of).parts()[0] for of in (q.harm, q.lost_time)]
+    seeds = sorted(both[0].keys() & both[1].keys())
+    harm, lost = (np.array([part[seed] for seed in seeds]) for part in both)
+    drawn = np.random.default_rng(0).integers(len(seeds), size=(4000, len(seeds)))
+    ratios = 8 * harm[drawn].mean(1) / lost[drawn].mean(1)
+    assert found.mean == pytest.approx(8 * harm.mean() / lost.mean())
+    assert found.half == pytest.approx(2.3 * ratios.std(), rel=0.5)
+
+
+def test_an_exponential_of_the_sensitivity_explains_the_trace_that_follows_it(monkeypatch):
+    cost = np.array([0.5, 1.0, 3.0, 2.0])
+    monkeypatch.setattr(q, "sensitivity", lambda window, onsets: cost)
+    for sign, share in ((1, 1), (-1, 0)):
+        trace = 2 + sign * np.exp(0.8 * cost)
+        monkeypatch.setattr(q, "trace_curve", lambda run, trace=trace: trace)
+        found = numbers.explained(Run("blur", length=4), Run(onset=4), (0, 1, 2, 3, 4))
+        assert found == pytest.approx(share, abs=1e-3)
 
 
 def test_the_flagship_s_harm_is_what_its_curves_say():

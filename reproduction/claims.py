@@ -372,8 +372,8 @@ AGES += statement(
 )
 BEHIND = (
     "An early deficit harms and a late one does not. (Points are worth more late in a life, so "
-    "harm is counted in clear epochs here: at a rate that stays, those by which a run is behind; in the "
-    "course windows, harm over what one displaced clear epoch would have taught.)"
+    "harm is counted in clear epochs here: at a rate that stays, those by which a run is behind; "
+    "in the course windows, harm over what one displaced clear epoch would have taught.)"
 )
 AGES += statement(
     AGE,

@@ -117,7 +117,10 @@ def channels(dataset: str) -> int:
 @lru_cache
 def classes(dataset: str) -> int:
     """How many classes a data set has, known without it unless it is your own."""
-    return int(load_arrays(dataset)[0]["train_y"].max()) + 1 if is_own(dataset) else 10
+    if not is_own(dataset):
+        return 10
+    arrays, _ = load_arrays(dataset)
+    return 1 + int(max(arrays["train_y"].max(), arrays["test_y"].max()))
 
 
 def mean_and_deviation(x: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -40,12 +40,13 @@ PART = re.compile(r"([^\W\d]\w*(@[0-9a-f]{8})?)(?:-([1-9][0-9]{0,8}))?(?::(\w+))
 @dataclass(frozen=True)
 class Batch:
     """What a deficit may know about its batch: which training images these are, (N,); the run's
-    seed; the epoch, from 0; how many images the training set has."""
+    seed; the epoch, from 0; how many images and classes the data set has."""
 
     index: Tensor
     seed: int = 0
     epoch: int = 0
     images: int = 0
+    classes: int = CLASSES
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ class Deficit:
             with explain_own(self):
                 views[v], labels = given = self.apply(seen, y, **tools)
             if self.source:
-                check_result(self.name.partition("@")[0], given, seen, y)
+                check_result(self.name.partition("@")[0], given, seen, y, batch.classes)
         return (torch.stack(views, 1) if x.ndim == 5 else views[0]), labels
 
     def try_out(self) -> None:
@@ -162,7 +163,7 @@ def deficit(function: Callable | None = None, **options: Any) -> Any:
 
     Arguments:
         function: (x, y, ...) -> (x, y), of images (N, C, H, W), normalised to mean 0 and deviation
-            1, and labels (N,) from 0 to 9; what it returns has the same shapes and types, and what
+            1, and labels (N,) from 0; what it returns has the same shapes and types, and what
             it is given stays as it is. Other parameters have plain defaults; the first whole number
             among them is the strength. Parameters without a default may be named `generator` (a
             torch.Generator on the CPU, another for each seed, epoch and batch) and `context` (a
@@ -210,9 +211,9 @@ def flip(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @deficit(label="permuted labels", colour="#009E73", dash="dotdash", marker="square")
-def permute(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def permute(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor]:
     """Labels under one fixed permutation that leaves none in place (figure 2, right)."""
-    return x, permutation(CLASSES, str(y.device))[y]
+    return x, permutation(context.classes, str(y.device))[y]
 
 
 @lru_cache
@@ -220,6 +221,7 @@ def permutation(classes: int, device: str = "cpu") -> Tensor:
     """The new label of each old one, (classes,)."""
     import torch
 
+    require(classes > 1, "labels of one class cannot be permuted: give images of two or more")
     generator = torch.Generator().manual_seed(classes)
     while True:
         order = torch.randperm(classes, generator=generator)
@@ -438,6 +440,7 @@ def apply_deficit(
     seed: int = 0,
     images: int = 0,
     epoch: int = 0,
+    classes: int = CLASSES,
 ) -> tuple[Tensor, Tensor]:
     """What a network with this deficit is given in place of (x, y).
 
@@ -448,6 +451,7 @@ def apply_deficit(
         name: a deficit as it is written (blur, blur-2, blur:left, blur+flip), or a function.
         index: which training images these are, (N,); 0 to N-1 if not given.
         seed, images: the run's seed and the size of the training set. epoch: from 0.
+        classes: how many the data set has; labels go from 0 to one less.
     Returns: (images, labels) of the same shapes.
     Raises: CplabError for an unknown deficit, or what are no such images.
 
@@ -470,10 +474,10 @@ def apply_deficit(
     if not (index is None or (whole_ones and index.shape == y.shape)):
         raise CplabError(f"index {quote(index)} is not allowed: give a whole number for each image")
     seed, epoch = whole("seed", seed), whole("epoch", epoch)
-    images = whole("images", images, most=IMAGES)
+    images, classes = whole("images", images, most=IMAGES), whole("classes", classes, 2, 1000)
     if index is None:
-        if len(y) and not 0 <= y.min() <= y.max() < CLASSES:
-            raise CplabError(f"labels {quote(y)} are not allowed: they go from 0 to {CLASSES - 1}")
+        if len(y) and not 0 <= y.min() <= y.max() < classes:
+            raise CplabError(f"labels {quote(y)} are not allowed: they go from 0 to {classes - 1}")
         index, images = torch.arange(len(x), device=x.device), max(images, len(x))
     with torch_defaults():
-        return deficit(x, y, Batch(index, seed, epoch, images))
+        return deficit(x, y, Batch(index, seed, epoch, images, classes))

@@ -384,6 +384,28 @@ def test_the_halves_of_a_torchvision_set_are_taken_as_they_are(tmp_path):
     assert data.load_arrays(name)[0]["test_y"].tolist() == [*range(20)]
 
 
+def test_a_data_set_of_more_classes_has_as_many_labels_and_outputs(
+    one_thread, monkeypatch, tmp_path
+):
+    arrays = digits(60, 40)
+    for half, count in (("train", 60), ("test", 40)):
+        arrays[f"{half}_y"] = np.arange(count) % 12 if half == "train" else np.arange(count) % 13
+    np.savez(tmp_path / "letters.npz", **arrays)
+    own = data.images_from(tmp_path / "letters.npz")
+    run = cplab.Run(deficit="permute", length=1, recovery=1, profile="ci", dataset=own)
+    assert data.classes(own) == 13
+    assert run.task.birth("cpu").net(torch.zeros(2, 1, 8, 8)).shape == (2, 13)
+    x, y = torch.zeros(13, 1, 8, 8), torch.arange(13)
+    permuted = cplab.apply_deficit(x, y, "permute", classes=13)[1]
+    assert sorted(permuted.tolist()) == y.tolist()
+    assert not (permuted == y).any()
+    with pytest.raises(CplabError, match="from 0 to 9"):
+        cplab.apply_deficit(x, y, "permute")
+    result = cplab.run(run)
+    with pytest.raises(CplabError, match="images that nobody else has"):
+        cplab.results.ship([result], "letters")
+
+
 def test_images_that_do_not_fit_are_refused_in_one_line(tmp_path):
     large = {f"{half}_x": np.zeros((5, 64, 64, 3), np.uint8) for half in ("train", "test")}
     np.savez(tmp_path / "large.npz", **digits(5, 5) | large)

@@ -79,11 +79,11 @@ def train_epoch(
     for group in optimizer.param_groups:
         group.update(lr=step.lr, weight_decay=decay)
     norms = task.birth_norms(device) if step.held else []
-    total, seen = torch.zeros((), device=device), 0
+    total, seen, classes = torch.zeros((), device=device), 0, data.classes(task.run.dataset)
     for index, x in task.batches(epoch, step, images):
         if stop and stop.is_set():
             raise Cancelled(STOPPED)
-        batch = Batch(index, task.run.seed, epoch, count)
+        batch = Batch(index, task.run.seed, epoch, count, classes)
         x, y = step.deficit(x, images.train_y[index], batch)
         optimizer.zero_grad()
         with devices.algorithms(arithmetic):

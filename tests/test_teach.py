@@ -148,7 +148,7 @@ def test_a_check_belongs_to_an_exercise_and_its_solution(copies):
         lab_number = key.partition("-")[0]
         [name] = [name for name in copies["instructor"] if name.startswith(f"{lab_number}_")]
         cells = {cell.id: cell for cell in copies["instructor"][name].cells}
-        assert "answer = " in cells[f"solution-{key}"].source
+        assert re.search(r"^answer\b.* = ", cells[f"solution-{key}"].source, re.M)
         assert f'"{key}", answer' in cells[f"check-{key}"].source
         given = {cell.id: cell for cell in copies["student"][name].cells}
         assert given[f"exercise-{key}"].source.endswith(f"{one.words}.")

@@ -12,7 +12,7 @@ from cplab.lazy import load_late
 
 __all__, __getattr__, __dir__ = load_late(
     __name__,
-    widgets="Fitting Prediction Question Ranking Slide Switch choice number",
+    widgets="Fitting Prediction Ranking Slide Switch choice number",
     live="Live",
     explorer="Explorer pictures",
     parameter="setting",

@@ -66,7 +66,12 @@ def still(drawn: Any, width: int | None = None) -> bytes:
 
 
 def save(drawn: Any, path: str | Path, width: int = 1920) -> Path:
-    """Write figures as a PNG for slides. Arguments as of `still`; path, of the file. Returns it."""
+    """Write figures as a PNG for slides. Arguments as of `still`; path, of the file. Returns it.
+
+    >>> from cplab.show.theme import plain_figure
+    >>> save(plain_figure("", "", ""), "slide.png")  # doctest: +SKIP
+    PosixPath('slide.png')
+    """
     path = Path(path)
     try:
         path.write_bytes(still(drawn, width))

@@ -72,7 +72,7 @@ class Exhausted(CplabError):
 
 def named_folder(variable: str) -> Path | None:
     """The directory that an environment variable names; None where it is not set."""
-    text = os.environ.get(variable)
+    text = os.environ.get(variable, "").strip().strip("\"'").strip()
     if not text:
         return None
     if (path := os.path.expanduser(text)).startswith("~"):

@@ -103,7 +103,7 @@ CHECKS = {
         "how far the right eye ends below the newborn's, in points",
         lost_acuity,
         0.06,
-        'lost(closed, "right").mean()',
+        'statistics.mean_and_half(lost(closed, "right"))[0]',
     ),
     "08-2": Check(
         "the share that is kept at a start of 0.001",

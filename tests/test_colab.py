@@ -143,7 +143,9 @@ def test_a_student_goes_through_the_lab(page, number):
     for i, box in enumerate(asked):
         page.answer(box, i % box.get_by_role("radio").count())
     for box in reversed(asked):  # from below, where the page stands
-        page.wait_for("its finding", box.text_content, lambda text: re.search("It was: |You said: ", text))
+        page.wait_for(
+            "its finding", box.text_content, lambda text: re.search("It was: |You said: ", text)
+        )
         page.wait_drawn(box)
     page.leave()
 

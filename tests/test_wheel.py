@@ -88,7 +88,7 @@ def test_it_brings_the_labs(scripts, tmp_path):
 
 
 def test_the_commands_for_conda_install_the_clone(tmp_path):
-    """As docs/reference.md has them, from pip on, in an environment that has the libraries alone."""
+    """As docs/reference.md has them, from pip on, where only the libraries are."""
     readme = (ROOT / "docs" / "reference.md").read_text()
     [block] = [b for b in re.findall(r"^```\n(.*?)^```", readme, re.S | re.M) if "conda" in b]
     *conda, install, opened = block.splitlines()

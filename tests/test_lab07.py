@@ -42,7 +42,6 @@ def test_shares_of_a_life_are_those_that_were_measured():
     assert shares.tolist() == found[4]
     assert eyes.neuron_shares(LIFE, epoch=1).tolist() == found[1]
     assert float(eyes.eye_share(LIFE)) == pytest.approx(np.mean(found[4]))
-    assert float(eyes.eye_share(LIFE, "left")) == pytest.approx(1 - np.mean(found[4]))
     curve = eyes.share_curve(LIFE)
     assert curve.tolist() == pytest.approx([np.mean(found[epoch]) for epoch in range(5)])
     with pytest.raises(quantities.Missing) as error:
@@ -53,9 +52,8 @@ def test_shares_of_a_life_are_those_that_were_measured():
 @pytest.mark.usefixtures("there")
 def test_losses_are_against_the_same_life_without_the_window():
     newborn = LIFE.newborn()
-    for eye in eyes.EYES:
-        born, now = (float(eyes.eye_share(run, eye)) for run in (newborn, LIFE))
-        assert float(eyes.share_loss(LIFE, eye)) == pytest.approx(born - now)
+    born, now = (float(eyes.eye_share(run)) for run in (newborn, LIFE))
+    assert float(eyes.share_loss(LIFE)) == pytest.approx(born - now)
     for reading in eyes.READINGS:
         born, now = (float(eyes.acuity(run, "left", reading)) for run in (newborn, LIFE))
         assert float(eyes.acuity_loss(LIFE, "left", reading)) == pytest.approx(born - now)
@@ -77,14 +75,6 @@ def test_classes_are_sevenths_of_the_share():
         np.testing.assert_allclose(eyes.classes(shares), expected)
     assert eyes.classes([0.0, 0.1, 0.5, 1.0]).tolist() == [50, 0, 0, 25, 0, 0, 25]
     assert eyes.classes([]).tolist() == [0] * 7
-
-
-@pytest.mark.usefixtures("there")
-def test_who_is_in_an_outer_class_has_one_eye():
-    shares = eyes.neuron_shares(LIFE)
-    outer = np.mean((shares < 1 / 7) | (shares >= 6 / 7))
-    assert eyes.monocular(LIFE) == pytest.approx(100 * outer)
-    assert eyes.dominance(LIFE).sum() == pytest.approx(100)
 
 
 def test_a_patch_is_a_window_on_the_other_eye():
@@ -189,7 +179,7 @@ def test_the_clinic_of_what_is_shipped_moves_among_what_was_trained():
 
 @pytest.mark.usefixtures("errors_raise")
 def test_the_clinic_trains_a_run_and_shows_it_as_it_grows():
-    clinic = lab07.Clinic(profile="ci", device="cpu", seed=3)
+    clinic = lab07.Clinic(profile="ci", seed=3)
     clinic.controls["length"].value = 1
     clinic.job.start.click()
     assert clinic.job.wait(200)

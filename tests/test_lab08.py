@@ -5,7 +5,7 @@ import pytest
 from conftest import says
 from labs_by_hand import text
 
-from cplab import CplabError
+from cplab import CplabError, lab
 from cplab.studies import linear
 from cplab.studies.linear import bench as lab08
 
@@ -64,7 +64,7 @@ def test_gradient_descent_is_drawn_on_the_curves_until_the_next_move(eyes):
 
 
 def test_a_typed_number_is_told_whether_it_holds_and_may_be_typed_again():
-    asked = lab08.number_question("How many?", lambda: 0.25, lambda n: [f"It is {n}."], within=0.01)
+    asked = lab.number("How many?", 0.25, lambda: ["It is 0.25."], within=0.01)
     with pytest.raises(CplabError) as error:
         asked.revealed = True
     says(error, "not answered")
@@ -93,7 +93,7 @@ def test_a_formula_that_fails_or_gives_too_few_numbers_is_one_clear_line(formula
 
 
 def test_matrices_are_completed_at_once_drawn_and_kept():
-    made = lab08.CompletionBench((0, 50), range(3), size=12, recovery=200, lengths=(60, 60, 60, 60))
+    made = lab08.CompletionBench((0, 50), (60,) * 4, seeds=range(3), size=12, recovery=200)
     assert made.job.wait(60)
     done = linear.complete(2, "few", (0, 50), 60, range(3), 200, 12)
     assert made.sources["median"].data["y"] == pytest.approx(np.median(done.error, 1))

@@ -1,11 +1,13 @@
 """What the benches of the studies share: controls, what is known of what they ask for, a button."""
 
-import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import ipywidgets as w
+from bokeh.models import ColumnDataSource
 
+from cplab import results
 from cplab.errors import CplabError
 from cplab.lab.live import PAUSED, Job
 from cplab.lab.surface import TEXT, error_html, surface
@@ -17,35 +19,34 @@ STYLE = {"style": {"description_width": "150px"}, "layout": {"width": "400px"}}
 class Bench(Kept, w.VBox):
     """Controls that ask for something, a sentence and figures of it, and a button that computes it.
 
-    A subclass gives `asked`, what the controls ask for (a CplabError where that is not allowed);
-    `show(asked)`, which fills `sources` and returns the sentence and what is said beside the button
-    ("" where there is nothing to compute); and `work(stop)`, in a thread, which returns what is
-    said in the end.
-
-    Arguments:
-        controls: widgets by name, each with a value.
-        figures: as `show.surface` takes them.
-        known: positions, a value for each control, that have results. While there are any, the
-            controls move among these alone, until `free` is ticked.
-        hidden: controls that are shown only while `free` is ticked.
+    Arguments: controls, widgets by name, each with a value; places, positions (a value for each
+        control) that may have results: while any has, the controls move among these alone, until
+        `free` is ticked; hidden, names of the controls that are shown only then.
     """
 
     button, stopped = "Train this one", PAUSED
+    # What a subclass has:
+    ask: Any  # from a position to what is asked for; a CplabError where that is not allowed
+    draw: Any  # the figures, of the sources that it makes by `source`
+    show: Any  # fills these; returns a sentence and what computing costs ("": nothing to compute)
+    work: Any  # computes, in a thread that ends once its argument is set; returns a last sentence
 
     def __init__(
         self,
         controls: Mapping[str, w.Widget],
-        figures: Any,
-        known: Collection[tuple] = (),
+        places: Iterable[tuple] = (),
         hidden: Sequence[str] = (),
     ) -> None:
-        self.controls, self.known, self._moving = dict(controls), list(known), False
-        self.free = w.Checkbox(not known, description="also what nobody has trained", indent=False)
+        self.controls, self._moving = dict(controls), False
+        self.sources: dict[str, ColumnDataSource] = {}
+        self.known: list[Any] = [place for place in places if self._has_result(place)]
+        words = "also what nobody has trained"
+        self.free = w.Checkbox(not self.known, description=words, indent=False)
         self.readout = w.HTML().add_class("cplab-readout")
         locked = [*self.controls.values(), self.free]
         self.job = Job(self.button, self.work, locked, self.stopped)
-        bars = w.HBox(locked if known else locked[:-1], layout={"flex_flow": "row wrap"})
-        super().__init__([bars, self.readout, self.job, surface(figures)])
+        bars = w.HBox(locked if self.known else locked[:-1], layout={"flex_flow": "row wrap"})
+        super().__init__([bars, self.readout, self.job, surface(self.draw())])
         for control in locked:
             control.observe(self._move, "value")
         self._hidden = [self.controls[name] for name in hidden]
@@ -56,20 +57,15 @@ class Bench(Kept, w.VBox):
         """The values of the controls."""
         return tuple(control.value for control in self.controls.values())
 
-    def _move(self, change: Any = None) -> None:
-        """Go to the nearest known position, and show what is known there."""
-        if self._moving:
-            return
-        for control in self._hidden:
-            control.layout.display = None if self.free.value else "none"
-        if not self.free.value and self.position not in self.known:
-            moved = [change and control is change.owner for control in self.controls.values()]
-            self._moving = True
-            nearest = min(self.known, key=lambda place: distance(place, self.position, moved))
-            for control, value in zip(self.controls.values(), nearest, strict=True):
-                control.value = value
-            self._moving = False
-        self.refresh()
+    @property
+    def asked(self) -> Any:
+        """What the controls ask for."""
+        return self.ask(*self.position)
+
+    def source(self, name: str, columns: str) -> ColumnDataSource:
+        """A new one of `sources`, whose columns are empty so far."""
+        self.sources[name] = ColumnDataSource({column: [] for column in columns.split()}, name=name)
+        return self.sources[name]
 
     def refresh(self) -> None:
         """Show what is known of what the controls ask for."""
@@ -85,23 +81,31 @@ class Bench(Kept, w.VBox):
             self.job.message.value, self.job.progress.value = cost, 0
         self.keep_soon()
 
-    @property
-    def asked(self) -> Any:
-        raise NotImplementedError
+    def _has_result(self, place: tuple) -> bool:
+        with suppress(CplabError):
+            return results.find(self.ask(*place)) is not None
+        return False
 
-    def show(self, asked: Any) -> tuple[str, str]:
-        raise NotImplementedError
+    def _move(self, change: Any = None) -> None:
+        """Go to the nearest known position, and show what is known there."""
+        if self._moving:
+            return
+        for control in self._hidden:
+            control.layout.display = None if self.free.value else "none"
+        controls, position = [*self.controls.values()], self.position
+        owner = change and change.owner
 
-    def work(self, stop: threading.Event) -> str:
-        raise NotImplementedError
+        def distance(place: tuple) -> tuple:
+            """Of the control that was moved first, then how many differ, then by how much."""
+            pairs = zip(place, position, strict=True)
+            gaps = [float(a != b) if isinstance(a, str) else abs(a - b) for a, b in pairs]
+            moved = gaps[controls.index(owner)] if owner in controls else 0
+            return moved, sum(gap > 0 for gap in gaps), sum(gaps)
 
-
-def distance(place: tuple, other: tuple, moved: Sequence) -> tuple:
-    """How far one position of controls is from another: the control that was moved counts first,
-    then how many differ, then by how much."""
-    apart = [
-        float(a != b) if isinstance(a, str) else abs(a - b)
-        for a, b in zip(place, other, strict=True)
-    ]
-    first = [gap for gap, here in zip(apart, moved, strict=True) if here]
-    return sum(first), sum(gap > 0 for gap in apart), sum(apart)
+        if not self.free.value and position not in self.known:
+            self._moving = True
+            nearest = min(self.known, key=distance)
+            for control, value in zip(controls, nearest, strict=True):
+                control.value = value
+            self._moving = False
+        self.refresh()

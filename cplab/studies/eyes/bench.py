@@ -2,8 +2,7 @@
 
 import html
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import cycle, product
 from typing import Any
@@ -11,12 +10,13 @@ from typing import Any
 import ipywidgets as w
 import numpy as np
 from bokeh.models import ColumnDataSource, FactorRange, Range1d, Whisker
+from bokeh.palettes import interp_palette
 from bokeh.plotting import figure
 from IPython.display import HTML
 
 from cplab import results, statistics
 from cplab.deficits import apply_deficit
-from cplab.errors import CplabError, require
+from cplab.errors import CplabError
 from cplab.lab.live import Clock, deficit_windows, describe_cost
 from cplab.lab.surface import Throttle, buttons
 from cplab.lab.widgets import Slide
@@ -30,12 +30,7 @@ from cplab.studies.bench import STYLE, Bench
 from cplab.studies.eyes import quantities
 
 LEFT, RIGHT = "#0072B2", "#D55E00"
-__all__ = ["Clinic", "compare_with_kittens", "film", "histogram", "views"]
-
-BETWEEN = [
-    f"#{r:02x}{g:02x}{b:02x}" for r, g, b in np.linspace((0, 114, 178), (213, 94, 0), 7).astype(int)
-]
-NAMES = [*"1234567"]
+CLASSES = [*"1234567"]
 WORTH = ["both eyes", "left eye", "right eye"]
 OWNERS = {
     "left eye alone": LEFT,
@@ -85,25 +80,20 @@ def describe_deficit(name: str) -> str:
     return f"{eye or 'each'} eye {STATES.get(kind) or html.escape(label(kind))}"
 
 
-def histogram(runs: Mapping[str, Run], epoch: int | None = None, width: int = 230) -> Any:
-    """Ocular dominance after some lives, one figure each: percent of the neurons in each of seven
-    classes, the mean over seeds with its 95 % interval.
-
-    Arguments: runs by their words, of any seed; epoch, after which (the last); width, in pixels.
-    """
+def histogram(runs: Mapping[str, Run], width: int = 230) -> list[figure]:
+    """Ocular dominance after some lives, by their words, one figure each: percent of the neurons in
+    each of seven classes, the mean over seeds with its 95 % interval."""
     figs = []
     for words, run in runs.items():
-        found = each_seed(quantities.dominance, run, epoch=epoch)
-        columns = ColumnDataSource(class_columns(found), name="classes")
-        figs.append(seven_classes(words, columns, seeds_line([len(found)]), width))
+        percents = each_seed(quantities.dominance, run)
+        columns = ColumnDataSource(class_columns(percents), name="classes")
+        figs.append(seven_classes(words, columns, seeds_line([len(percents)]), width))
     return figs
 
 
-def seven_classes(
-    title: str, columns: ColumnDataSource, source: str = "", width: int = 260
-) -> figure:
+def seven_classes(title: str, columns: ColumnDataSource, source: str, width: int) -> figure:
     """A figure of seven classes of ocular dominance, of `class_columns`."""
-    span = {"x_range": FactorRange(*NAMES), "y_range": Range1d(0, 100), "width": width}
+    span = {"x_range": FactorRange(*CLASSES), "y_range": Range1d(0, 100), "width": width}
     fig = plain_figure(title, "1: left … 7: right", "% of neurons", source, **span)
     fig.vbar("x", 0.8, "mean", source=columns, color="hue", alpha=0.75)
     fig.add_layout(Whisker(base="x", lower="low", upper="high", source=columns))
@@ -114,25 +104,22 @@ def class_columns(percents: Any) -> dict[str, Any]:
     """The columns of seven classes, from percent by seed and class (seeds, 7); 0 without seeds."""
     table = np.asarray(percents, dtype=float).reshape(-1, quantities.SEVENTHS)
     known = statistics.mean_columns([*table.T])
-    return {"x": NAMES, "hue": BETWEEN} | {name: np.nan_to_num(of) for name, of in known.items()}
+    columns = {"x": CLASSES, "hue": interp_palette((LEFT, RIGHT), quantities.SEVENTHS)}
+    return columns | {name: np.nan_to_num(of) for name, of in known.items()}
 
 
 def compare_with_kittens(moments: Mapping[str, tuple[Run, int | None]]) -> figure:
-    """Neurons of one eye alone and of both: cats' in print, and networks' as measured; a network's
-    neuron is of one eye where the other has less than a seventh of it.
-
-    Arguments: moments, of lives by their words: a run, and the epoch, from 0, or None for its end.
-    """
-    found = {
-        words: each_seed(quantities.dominance, run, epoch=epoch)
-        for words, (run, epoch) in moments.items()
-    }
+    """Neurons of one eye alone and of both: cats' in print, and networks' as measured after a run's
+    epoch (None: its end); a neuron is of one eye where the other has less than a seventh of it."""
     rows: dict[str, tuple] = dict(KITTENS)
-    for words, seeds in found.items():
+    counts = []
+    for words, (run, epoch) in moments.items():
+        seeds = each_seed(quantities.dominance, run, epoch=epoch)
+        counts.append(len(seeds))
         if len(seeds):
             mean = seeds.mean(0)
             rows[words] = mean[0], mean[1:-1].sum(), mean[-1], 0
-    source = f"cats: Hubel 1988, chapter 9 · networks: {seeds_line(map(len, found.values()))}"
+    source = f"cats: Hubel 1988, chapter 9 · networks: {seeds_line(counts)}"
     span: dict[str, Any] = {"y_range": FactorRange(*reversed(rows)), "x_range": Range1d(0, 100)}
     fig = plain_figure("", "% of cells, of neurons", "", source, **span, width=820, height=270)
     parts = np.array([*rows.values()], dtype=float).T
@@ -145,34 +132,32 @@ def compare_with_kittens(moments: Mapping[str, tuple[Run, int | None]]) -> figur
 def film(runs: Mapping[str, Run]) -> Slide:
     """A slider over epochs: the right eye's share of each neuron that has both eyes, in the order
     of the end, and the seven classes, after each of some lives, a seed each; what ended stays."""
-    require(runs, "runs {} are not allowed: give one or more by their words")
     order = {text: np.argsort(quantities.neuron_shares(run)) for text, run in runs.items()}
     words = ("the right eye's share of each neuron", "neuron, in the order of the end", "share")
     fig = plain_figure(*words, y_range=Range1d(0, 1), width=350)
-    figs, known = [fig], [*runs.items()]
+    figs = [fig]
     for text, hue in zip(runs, cycle(CUES), strict=False):
         source = ColumnDataSource({"x": [], "y": []}, name=f"neurons {text}")
         look = {"color": hue, "marker": CUES[hue][1], "legend_label": text}
         fig.scatter("x", "y", source=source, size=7, **look)
         columns = ColumnDataSource(class_columns([]), name=f"classes {text}")
-        figs.append(seven_classes(text, columns, width=245))
+        figs.append(seven_classes(text, columns, "", width=245))
     place_legend(fig, "above")
 
-    def after(run: Run, epoch: int) -> int:
-        return min(epoch, run.epochs - 1)
-
     def data(epoch: int) -> dict:
-        found = {}
-        for text, run in known:
-            shares = quantities.neuron_shares(run, after(run, epoch))[order[text]]
-            found[f"neurons {text}"] = {"x": np.arange(1, len(shares) + 1), "y": shares}
-            found[f"classes {text}"] = class_columns([quantities.dominance(run, after(run, epoch))])
-        return found
+        columns = {}
+        for text, run in runs.items():
+            shares = quantities.neuron_shares(run, min(epoch, run.epochs - 1))[order[text]]
+            columns[f"neurons {text}"] = {"x": np.arange(1, len(shares) + 1), "y": shares}
+            columns[f"classes {text}"] = class_columns([quantities.classes(shares)])
+        return columns
 
     def say(epoch: int) -> str:
-        shares = {text: quantities.eye_share(run, epoch=after(run, epoch)) for text, run in known}
-        shown = ", ".join(f"{text} {share:.2f}" for text, share in shares.items())
-        return f"after epoch {epoch + 1}, share of the right eye: {shown}"
+        shares = ", ".join(
+            f"{text} {quantities.eye_share(run, min(epoch, run.epochs - 1)):.2f}"
+            for text, run in runs.items()
+        )
+        return f"after epoch {epoch + 1}, share of the right eye: {shares}"
 
     return Slide(figs, range(max(run.epochs for run in runs.values())), data, say)
 
@@ -181,22 +166,14 @@ class Clinic(Bench):
     """One screen for two eyes: what one of them missed, when and for how long, how the other is
     patched; whose the neurons are then, and what each eye is worth.
 
-    Arguments: profile; model, of two eyes; device, of live runs; setting, other fields of a Run,
-        such as the seed of live runs.
+    Arguments: fields of the Run, such as the profile, and the seed of live runs.
 
     The controls are kind, eye, onset, length, wait (epochs from the opening to the patch), patch
-    and recovery; `asked` is the run that they say. See Bench.
-
-    >>> clinic = Clinic(profile="ci")
-    >>> clinic.controls["length"].value, clinic.controls["patch"].value = 2, 1
-    >>> clinic.asked.deficit, clinic.asked.windows
-    ('blank:right', (('blank:left', 2, 1),))
+    and recovery; `asked` is the run that they say.
     """
 
-    def __init__(
-        self, profile: str = "course", model: str = "eyes", device: str = "auto", **setting: Any
-    ) -> None:
-        self._like, self.device = Run(profile=profile, model=model, **setting), device
+    def __init__(self, **fields: Any) -> None:
+        self._like = Run(model="eyes", **fields)
         usual = self._like.recovery
         controls = {
             "kind": buttons(MISSED),
@@ -207,68 +184,48 @@ class Clinic(Bench):
             "patch": w.IntSlider(0, 0, usual, description="patch of the other eye", **STYLE),
             "recovery": w.IntSlider(usual, 0, 4 * usual, description="recovery", **STYLE),
         }
-        known = [place for place in self._places(usual) if self._is_known(place)]
-        super().__init__(controls, self._draw(), known, ("wait", "recovery"))
+        eyes, patches, onsets = controls["eye"].options, (0, 4, 8, 12), (0, 4, 8, 16)
+        every = product(MISSED.values(), eyes, onsets, onsets[1:], (0,), patches, (usual,))
+        places = (place for place in every if place[1] != "both" or not place[5])
+        super().__init__(controls, places, ("wait", "recovery"))
 
-    def _places(self, recovery: int) -> Iterator[tuple]:
-        """The positions of the controls that may have been trained."""
-        patches = (0, 4, 8, 12)
-        eyes = ("right", "left", "both")
-        for kind, eye, onset, length in product(MISSED.values(), eyes, (0, 4, 8, 16), (4, 8, 16)):
-            for patch in patches if eye != "both" else (0,):
-                yield kind, eye, onset, length, 0, patch, recovery
-
-    def _is_known(self, place: tuple) -> bool:
-        with suppress(CplabError):  # a patch that ends after the run
-            return results.find(self._run(*place)) is not None
-        return False
-
-    def _run(
+    def ask(
         self, kind: str, eye: str, onset: int, length: int, wait: int, patch: int, recovery: int
     ) -> Run:
         deficit = kind + ("" if eye == "both" else f":{eye}") if length else "none"
         how: dict[str, Any] = {"onset": onset, "length": length, "recovery": recovery}
         run = replace(self._like, deficit=deficit, **how)
-        if eye == "both" or not patch:
+        if eye == "both":
             return run
         other = "left" if eye == "right" else "right"
         return quantities.patch(patch, run, other, run.end + wait)
 
-    @property
-    def asked(self) -> Run:
-        """The run that the controls say."""
-        return self._run(*self.position)
-
-    def _draw(self) -> list[figure]:
-        """The three figures, empty."""
-        self.sources = {"classes": ColumnDataSource(class_columns([]), name="clinic")}
-        for name in ("share", "live", "worth", "without"):
-            columns: dict[str, list] = {"x": [], "mean": [], "low": [], "high": []}
-            self.sources[name] = ColumnDataSource(columns, name=name)
+    def draw(self) -> list[figure]:
+        columns = "x mean low high"
         small: dict[str, Any] = {"width": 290, "height": 300}
-        chart = seven_classes("whose neurons, in the end", self.sources["classes"])
+        classes = self.source("classes", f"{columns} hue")
+        chart = seven_classes("whose neurons, in the end", classes, "", width=260)
         self._span = Range1d(0, 40)
         spans: dict[str, Any] = {"x_range": self._span, "y_range": Range1d(0, 1)}
         curve = plain_figure("share of the right eye", "epoch", "share", **small, **spans)
-        share = self.sources["share"]
+        share = self.source("share", columns)
         curve.varea("x", "low", "high", source=share, color=RIGHT, alpha=0.18)
         curve.line("x", "mean", source=share, color=RIGHT, width=2)
         how = {"color": LIVE.colour, "line_dash": "dashed", "width": 2}
-        curve.line("x", "mean", source=self.sources["live"], **how)
+        curve.line("x", "mean", source=self.source("live", columns), **how)
         spans = {"x_range": FactorRange(*WORTH), "y_range": Range1d(0, 80)}
         worth = plain_figure("what each eye is worth alone", "", "accuracy, %", **small, **spans)
         for name, words, hue, width in (
             ("without", "without the deficit", EQUAL.colour, 0.85),
             ("worth", "with it", RIGHT, 0.5),
         ):
-            source, how = self.sources[name], {"color": hue, "alpha": 0.45}
+            source, how = self.source(name, columns), {"color": hue, "alpha": 0.45}
             worth.vbar("x", width, "mean", source=source, legend_label=words, **how)
             worth.add_layout(Whisker(base="x", lower="low", upper="high", source=source))
         return [chart, curve, place_legend(worth, "above")]
 
     def show(self, asked: Run) -> tuple[str, str]:
-        """What is known of a run."""
-        self.sources["live"].data = {"x": [], "mean": [], "low": [], "high": []}
+        self._draw_live([])
         shares = each_seed(quantities.share_curve, asked)
         self.sources["classes"].data = class_columns(each_seed(quantities.dominance, asked))
         columns = statistics.mean_columns([*shares.T])
@@ -292,15 +249,15 @@ class Clinic(Bench):
         more = statistics.compare(-lost, "without the deficit")
         return f"{words}; the {deprived} eye alone is {more}."
 
+    def _draw_live(self, shares: list[float]) -> None:
+        columns = {"x": np.arange(1, len(shares) + 1)} | dict.fromkeys(
+            ("mean", "low", "high"), shares
+        )
+        self.sources["live"].data = columns
+
     def work(self, stop: threading.Event) -> str:
         run, live = self.asked, list[float]()
-        clock = Clock(self.job, run.epochs)
-
-        def draw_curve() -> None:
-            columns = {"x": np.arange(1, len(live) + 1), "mean": live, "low": live, "high": live}
-            self.sources["live"].data = columns
-
-        draw = Throttle(draw_curve)
+        clock, draw = Clock(self.job, run.epochs), Throttle(lambda: self._draw_live([*live]))
 
         def report(of: Run, row: dict) -> None:
             if "epoch" in row:
@@ -308,11 +265,10 @@ class Clinic(Bench):
             clock(of, row)
             draw()
 
-        how = {"fresh": True, "device": self.device, "stop": stop, "report": report}
-        found = results.run(run, measure=quantities.MEASURES, **how)
+        made = results.run(run, measure=quantities.MEASURES, fresh=True, stop=stop, report=report)
         self.refresh()
         draw(last=True)
-        both = statistics.percent(found.accuracy)
+        both = statistics.percent(made.accuracy)
         return f"live, seed {run.seed}: share {live[-1]:.2f}, both eyes {both} %"
 
 
@@ -323,7 +279,5 @@ def eye_accuracies(run: Run) -> np.ndarray:
 
 def describe_run(run: Run) -> str:
     """`right eye closed from epoch 0 to 8, left eye closed from epoch 8 to 12`, as HTML."""
-    texts = []
-    for name, first, last in deficit_windows(run):
-        texts.append(f"{describe_deficit(name)} from epoch {first} to {last}")
-    return ", ".join(texts) or f"no deficit, {run.epochs} clear epochs"
+    parts = [f"{describe_deficit(n)} from epoch {a} to {b}" for n, a, b in deficit_windows(run)]
+    return ", ".join(parts) or f"no deficit, {run.epochs} clear epochs"

@@ -14,10 +14,10 @@ AT_ONCE = 1000  # images that BatchNorm has its statistics of
 
 
 def require_two_eyes(net: nn.Module) -> TwoEyes:
-    """The network, if it has two eyes. Raises: CplabError."""
+    """The network, if it has two eyes; else a CplabError."""
     fine = isinstance(net, TwoEyes)
     require(fine, f"a {type(net).__name__} has no two eyes: give a network such as model eyes")
-    return net  # type: ignore[return-value]
+    return cast(TwoEyes, net)
 
 
 @torch.no_grad()
@@ -25,18 +25,9 @@ def right_shares(net: nn.Module, x: Tensor) -> list[float]:
     """The right eye's share of what drives each neuron of the first layer that both eyes reach.
 
     That layer is a convolution and so a sum of two parts, one an eye: z = z_left + z_right. A
-    neuron's share is var z_right / (var z_left + var z_right), over images and positions.
-
-    Arguments: net, of model eyes; x, normalised images (N, C, H, W), which both eyes are shown;
-        BatchNorm of the stems has their statistics.
-    Returns: one number a neuron, 0 (driven by the left eye alone) to 1 (by the right alone); 0.5
-        for a neuron that neither drives.
-    Raises: CplabError for another network.
-
-    >>> from cplab import models
-    >>> net = models.build("eyes-4", size=8)
-    >>> len(right_shares(net, torch.randn(16, 3, 8, 8)))
-    8
+    neuron's share is var z_right / (var z_left + var z_right), over images and positions; 0.5 where
+    neither eye drives it. Both see x, normalised images (N, C, H, W), which also give BatchNorm of
+    the stems its statistics.
     """
     used = copy.deepcopy(require_two_eyes(net)).train()
     maps = used.look(torch.stack([x, x], 1))
@@ -52,24 +43,13 @@ def right_shares(net: nn.Module, x: Tensor) -> list[float]:
 
 @torch.no_grad()
 def each_eye(net: nn.Module, x: Tensor, y: Tensor) -> dict[str, float | list[float]]:
-    """Accuracy with both eyes, and with each alone while the other sees grey or is left out.
+    """Accuracy with both eyes, and of [left, right] alone, on normalised images x (N, C, H, W).
 
     A network that always had two eyes was never shown one closed: what it then makes of its maps
-    is beyond what it learned. So the open eye is read in three ways: as it is (closed); with the
-    mean over images in place of the other stem's maps (mean_map); and with BatchNorm of the shared
-    layers on the statistics of 1,000 of these very images at a time (adapted), as in someone who
-    covers an eye and gets used to it.
-
-    Arguments: net, of model eyes in eval mode; x, y, normalised images (N, C, H, W) and their
-        labels (N,).
-    Returns: both, a fraction; closed, mean_map and adapted, of [left, right] alone.
-    Raises: CplabError for another network.
-
-    >>> from cplab import models
-    >>> net = models.build("eyes-4", size=8).eval()
-    >>> x, y = torch.randn(20, 3, 8, 8), torch.arange(20) % 10
-    >>> list(each_eye(net, x, y))
-    ['both', 'closed', 'mean_map', 'adapted']
+    is beyond what it learned. So the open eye is read in three ways: while the other sees grey
+    (closed); with the mean over images in place of the other stem's maps (mean_map); and closed
+    with BatchNorm of the shared layers on the statistics of 1,000 of these very images at a time
+    (adapted), as in someone who covers an eye and gets used to it.
     """
     used, total = require_two_eyes(net), torch.zeros(7, dtype=torch.long)
     for some, labels in zip(x.split(AT_ONCE), y.split(AT_ONCE), strict=True):

@@ -17,9 +17,6 @@ from cplab.quantities import reading as read_contrast
 from cplab.runs import Run, Window
 from cplab.statistics import Contrast
 
-__all__ = ["EYES", "MEASURES", "READINGS", "SEVENTHS", "acuity", "acuity_loss", "dominance"]
-__all__ += ["eye_share", "monocular", "neuron_shares", "patch", "share_curve", "share_loss"]
-
 EYES = VIEWS
 MEASURES = ("eye_shares", "each_eye")  # what a life has to be trained with
 READINGS = ("adapted", "mean_map", "closed")
@@ -27,13 +24,8 @@ SEVENTHS = 7  # of ocular dominance, Hubel and Wiesel's: 1 is left alone, 4 both
 
 
 def neuron_shares(run: Run, epoch: int | None = None) -> np.ndarray:
-    """The right eye's share of each neuron that is the first to have both eyes, (neurons,), 0 to 1.
-
-    Arguments: epoch, from 0, after which; the last one if not given.
-
-    >>> neuron_shares(Run(model="eyes")).shape
-    (32,)
-    """
+    """The right eye's share of each neuron that is the first to have both eyes, (neurons,), 0 to 1,
+    after an epoch, from 0; the last one if not given."""
     shares = result(run, "eye_shares").measured["eye_shares"]
     epoch = run.epochs - 1 if epoch is None else epoch
     if epoch not in shares:
@@ -41,40 +33,34 @@ def neuron_shares(run: Run, epoch: int | None = None) -> np.ndarray:
     return np.array(shares[epoch])
 
 
-def eye_share(run: Run, eye: str = "right", epoch: int | None = None) -> Contrast:
-    """An eye's share of the neurons after an epoch, the mean over them: half if neither is ahead.
+def eye_share(run: Run, epoch: int | None = None) -> Contrast:
+    """The right eye's share of the neurons after an epoch, the mean over them: half if neither eye
+    is ahead.
 
     >>> round(float(eye_share(Run(model="eyes"))), 1)
     0.5
     """
-    one_of("eye", eye, EYES)
-    return read_contrast(run, _eye_share, eye=eye, epoch=epoch)
+    return read_contrast(run, mean_share, epoch=epoch)
 
 
-def _eye_share(run: Run, eye: str, epoch: int | None) -> float:
-    right = float(neuron_shares(run, epoch).mean())
-    return right if eye == "right" else 1 - right
+def mean_share(run: Run, epoch: int | None) -> float:
+    return float(neuron_shares(run, epoch).mean())
 
 
-def share_curve(run: Run, eye: str = "right") -> np.ndarray:
-    """An eye's share after each epoch, (epochs,); NaN where it was not measured.
-
-    >>> share_curve(Run("blank:right", length=8, model="eyes")).shape
-    (23,)
-    """
+def share_curve(run: Run) -> np.ndarray:
+    """The right eye's share after each epoch, (epochs,); NaN where it was not measured."""
     known = result(run, "eye_shares").measured["eye_shares"]
-    right = np.array([np.mean(known.get(n, np.nan)) for n in range(run.epochs)])
-    return right if one_of("eye", eye, EYES) == "right" else 1 - right
+    return np.array([np.mean(known.get(epoch, np.nan)) for epoch in range(run.epochs)])
 
 
-def share_loss(run: Run, eye: str = "right") -> Contrast:
-    """What a life's deficits took of an eye's share, 0 to 1: the share in the same life without
-    them, minus that in this one. At birth the other life is the newborn.
+def share_loss(run: Run) -> Contrast:
+    """What a life's deficits took of the right eye's share, 0 to 1: the share in the same life
+    without them, minus that in this one. At birth the other life is the newborn.
 
     >>> float(share_loss(Run("blank:right", length=8, model="eyes"))) > 0.1
     True
     """
-    return eye_share(run.without_window(), eye) - eye_share(run, eye)
+    return eye_share(run.without_window()) - eye_share(run)
 
 
 def dominance(run: Run, epoch: int | None = None) -> np.ndarray:
@@ -82,9 +68,6 @@ def dominance(run: Run, epoch: int | None = None) -> np.ndarray:
     class 1 is driven by the left eye (nearly) alone, 4 by both alike, 7 by the right eye alone.
 
     Hubel and Wiesel put cells in seven such classes by ear; here a class is a seventh of the share.
-
-    >>> round(dominance(Run(model="eyes")).sum())
-    100
     """
     return classes(neuron_shares(run, epoch))
 
@@ -95,20 +78,9 @@ def classes(shares: ArrayLike) -> np.ndarray:
     return 100 * np.bincount(place, minlength=SEVENTHS) / max(1, len(place))
 
 
-def monocular(run: Run, epoch: int | None = None) -> float:
-    """Percent of the neurons that one eye drives nearly alone after an epoch: classes 1 and 7.
-
-    >>> 0 <= monocular(Run(model="eyes")) <= 100
-    True
-    """
-    return float(dominance(run, epoch)[[0, -1]].sum())
-
-
 def acuity(run: Run, eye: str = "right", reading: str = "adapted") -> Contrast:
-    """What one eye is worth alone in the end: accuracy in percent with the other one covered.
-
-    Arguments: eye, left, right or both; reading, of one eye: with BatchNorm adapted to the cover,
-        with the mean of the covered stem's maps in their place, or closed, as it is.
+    """What the left or right eye is worth alone in the end, or both: accuracy in percent with the
+    other one covered, in one of READINGS (see `each_eye`).
 
     >>> run = Run(model="eyes")
     >>> float(acuity(run, "both")) > float(acuity(run, "left", "closed"))
@@ -116,10 +88,10 @@ def acuity(run: Run, eye: str = "right", reading: str = "adapted") -> Contrast:
     """
     one_of("eye", eye, (*EYES, "both"))
     one_of("reading", reading, READINGS)
-    return read_contrast(run, _acuity, eye=eye, how=reading)
+    return read_contrast(run, percent_right, eye=eye, how=reading)
 
 
-def _acuity(run: Run, eye: str, how: str) -> float:
+def percent_right(run: Run, eye: str, how: str) -> float:
     found = result(run, "each_eye").final("each_eye")
     return 100 * (found["both"] if eye == "both" else found[how][EYES.index(eye)])
 
@@ -134,9 +106,8 @@ def acuity_loss(run: Run, eye: str = "right", reading: str = "adapted") -> Contr
 
 
 def patch(epochs: int, run: Run, eye: str = "left", onset: int | None = None) -> Run:
-    """The same life with an eye covered for so many epochs: reverse occlusion.
-
-    Arguments: onset, the first epoch of the patch; the end of the deficit if not given.
+    """The same life with an eye covered for so many epochs (reverse occlusion), from an onset on:
+    the end of the deficit if not given.
 
     >>> patch(4, Run("blank:right", length=8, model="eyes")).windows
     (('blank:left', 8, 4),)

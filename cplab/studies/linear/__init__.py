@@ -12,5 +12,5 @@ __all__, __getattr__, __dir__ = load_late(
     pathways="Rearing Course grow share half_time invariant share_at_rest",
     descent="descend",
     completion="Completed complete effective_rank",
-    bench="MODES SIGHTS CompletionBench Eyes check_formula number_question",
+    bench="MODES SIGHTS CompletionBench Eyes check_formula",
 )

@@ -8,18 +8,15 @@ from typing import Any
 
 import ipywidgets as w
 import numpy as np
-from bokeh.models import BoxAnnotation, ColumnDataSource, FactorRange, Range1d
+from bokeh.models import BoxAnnotation, FactorRange, Range1d
 from bokeh.plotting import figure
 
 from cplab.errors import CplabError, require
 from cplab.lab.surface import buttons
-from cplab.lab.widgets import number
 from cplab.show import theme
 from cplab.show.surface import Stills
 from cplab.studies import linear
 from cplab.studies.bench import STYLE, Bench
-
-__all__ = ["MODES", "SIGHTS", "CompletionBench", "Eyes", "check_formula", "number_question"]
 
 MODES = (4.0, 2.0, 1.0, 0.5)
 NAMED = [f"mode {mode:g}" for mode in MODES]
@@ -39,10 +36,8 @@ SIDES = {"a": "eye a, open", "b": "eye b, deprived"}
 class Eyes(Bench):
     """Two eyes that learn four modes at once, solved anew at every move of a slider.
 
-    Arguments: where sliders stand at first, fields of linear.Rearing by name.
-
-    The controls are named as the fields of a Rearing, and `begin` and `samples` say how the button
-    checks them by gradient descent; `asked` is the Rearing that they say. See Bench.
+    Arguments: where controls stand at first, by their names: the fields of a linear.Rearing, and
+        begin and samples, by which the button checks it by gradient descent.
     """
 
     button, stopped = "Check with gradient descent", "stopped"
@@ -64,27 +59,20 @@ class Eyes(Bench):
         }
         for name, value in values.items():
             controls[name].value = value
-        super().__init__(controls, self._draw())
+        super().__init__(controls)
 
-    @property
-    def asked(self) -> linear.Rearing:
-        """What the sliders ask for."""
-        fields = dict(zip(self.controls, self.position, strict=True))
-        del fields["begin"], fields["samples"]
-        return linear.Rearing(modes=MODES, **fields)
+    def ask(self, *position: Any) -> linear.Rearing:
+        return linear.Rearing(
+            modes=MODES, **dict(zip([*self.controls][:-2], position, strict=False))
+        )
 
-    def _draw(self) -> list[figure]:
-        """The figures, before anything is solved."""
-        self.sources = {n: ColumnDataSource(name=f"eyes {n}") for n in ("a", "b", "shares")}
+    def draw(self) -> list[figure]:
         self._end, self._shades, figs = Range1d(0, 1), {}, []
         for eye, words in SIDES.items():
-            name = f"descent {eye}"
-            self.sources[name] = ColumnDataSource({"t": [], "p": [], "hue": []}, name=name)
             room = {"width": 290, "height": 290, "x_range": self._end, "y_range": Range1d(0, 1.05)}
             fig = theme.plain_figure(words, "time, half-learning times T", "part of a mode", **room)
-            look = {"color": "hue", "source": self.sources[eye], "width": 2.5}
-            fig.multi_line("t", "p", **look)
-            dots = {"source": self.sources[name], "color": "hue", "size": 5}
+            fig.multi_line("t", "p", source=self.source(eye, "t p hue"), color="hue", width=2.5)
+            dots = {"source": self.source(f"descent {eye}", "t p hue"), "color": "hue", "size": 5}
             fig.scatter("t", "p", marker="circle", fill_alpha=0.5, **dots)
             for kind, hue in (("deficit", DEPRIVED), ("patch", PATCHED)):
                 how = {"fill_color": hue, "fill_alpha": 0.2, "level": "underlay"}
@@ -95,16 +83,16 @@ class Eyes(Bench):
         room = {"width": 300, "height": 290, "y_range": FactorRange(*NAMED[::-1])}
         room["x_range"] = Range1d(0, 1.25)
         fig = theme.plain_figure("what eye b has in the end", "share", "", **room)
-        fig.hbar("mode", 0.6, "share", source=self.sources["shares"], color="hue", alpha=0.7)
+        shares = self.source("shares", "mode share text hue")
+        fig.hbar("mode", 0.6, "share", source=shares, color="hue", alpha=0.7)
         look = {"x_offset": 4, "text_baseline": "middle", "text_font_size": "12px"}
-        fig.text("share", "mode", "text", source=self.sources["shares"], **look)
+        fig.text("share", "mode", "text", source=shares, **look)
         theme.reference_line(fig, "height", theme.EQUAL.colour, 0.5)
         theme.percent_axis(fig.xaxis)
         fig.xaxis.ticker = [0, 0.5, 1]
         return [*figs, fig]
 
     def show(self, asked: linear.Rearing) -> tuple[str, str]:
-        """Solve a rearing and draw it."""
         courses = linear.grow(asked)
         for eye in SIDES:
             t, p = strengths(courses, eye, DRAWN)
@@ -121,13 +109,11 @@ class Eyes(Bench):
                 here = eye == "b" or "both" in asked.kind
                 shade.update(left=asked.onset, right=end, visible=here)
         self._end.end = courses[0].t[-1]
-        modes = np.array(MODES)
-        missed = modes - [course.b[-1] for course in courses]
-        wrong = 100 * (missed**2).sum() / (modes**2).sum()
+        missed = np.array(MODES) - [course.b[-1] for course in courses]
+        wrong = 100 * (missed**2).sum() / np.square(MODES).sum()
         return f"With eye b alone <b>{wrong:.0f} %</b> of the answer is wrong.", "a few seconds"
 
     def work(self, stop: threading.Event) -> str:
-        """Train the same eyes by gradient descent, and show them on the curves."""
         asked, began = self.asked, time.perf_counter()
         trained = linear.descend(asked, *self.position[-2:])
         took, solved = time.perf_counter() - began, linear.grow(asked)
@@ -145,8 +131,7 @@ class Eyes(Bench):
 
 
 def strengths(courses: Sequence, eye: str, points: int) -> tuple[list, list]:
-    """Times, and an eye's strength as a part of each mode: so many points of each curve at most,
-    the first and the last among them."""
+    """Times, and an eye's strength as a part of each mode, at so many points of each curve."""
     t, p = [], []
     for course, mode in zip(courses, MODES, strict=True):
         at = np.unique(np.linspace(0, len(course.t) - 1, points).round().astype(int))
@@ -155,30 +140,18 @@ def strengths(courses: Sequence, eye: str, points: int) -> tuple[list, list]:
     return t, p
 
 
-def number_question(
-    question: str, truth: Callable[[], float], make: Callable[[float], Sequence], within: float
-) -> number:
-    """A number that is typed before it is solved, and whether it holds.
-
-    Arguments: question; truth, which returns the number; make, from the number to what is shown
-        then; within, how far off still holds.
-    """
-    solved = truth()
-    return number(question, solved, lambda: make(solved), within)
-
-
 def check_formula(formula: Callable, depth: int, start: float = 0.01) -> Stills:
     """Whether a closed form holds: the share of eye b, blank from birth for a time, in the end.
 
     Arguments: formula, of t (n,), times of the deficit in units of 1 / learning rate, and of p0,
         the start; it returns shares. depth, layers of each eye.
     """
-    unit = linear.half_time(depth, 1.0, start)
     lengths = np.linspace(0, 3, 25)
     life = {"depth": depth, "start": start, "recovery": 60}
     solved = np.array([linear.share(linear.Rearing(length=n, **life))[0] for n in lengths])
     try:
-        ours = np.broadcast_to(np.asarray(formula(lengths * unit, start), float), solved.shape)
+        ours = formula(lengths * linear.half_time(depth, 1.0, start), start)
+        ours = np.broadcast_to(np.asarray(ours, float), solved.shape)
     except Exception as error:  # a student's formula may do anything
         raise CplabError(f"the formula gives no share for each time ({error}): mend it") from error
     apart = float(np.abs(ours - solved).max())
@@ -186,10 +159,9 @@ def check_formula(formula: Callable, depth: int, start: float = 0.01) -> Stills:
     words = "It <b>holds</b>" if apart < 1e-3 else "It does <b>not hold</b> yet"
     axes = ("for, half-learning times T", "share of eye b in the end")
     title = f"depth {depth}, eye b blank from birth"
-    fig = theme.plain_figure(title, *axes, width=520, height=280)
+    fig = theme.plain_figure(title, *axes, width=520, height=280, y_range=Range1d(-0.02, 0.62))
     fig.line(lengths, ours, width=3, color=theme.LIVE.colour, legend_label="your formula")
     fig.scatter(lengths, solved, size=7, color=SHADES[0], legend_label="solved, step by step")
-    fig.y_range = Range1d(-0.02, 0.62)
     theme.percent_axis(fig.yaxis)
     text = f"{words}: the largest difference is {apart:.1g}."
     return Stills([text, theme.place_legend(fig, "above")])
@@ -198,10 +170,8 @@ def check_formula(formula: Callable, depth: int, start: float = 0.01) -> Stills:
 class CompletionBench(Bench):
     """Complete matrices here and now, with a deficit at each of some ages and without.
 
-    Arguments: onsets, steps; seeds; size, of the matrix; recovery and lengths (by depth), in steps.
-
-    The controls are depth and deficit. What they ask for is computed at once, in a few seconds, and
-    `completed` holds what was, by depth and deficit. See Bench.
+    Arguments: onsets, in steps; length, of the deficit in steps, by depth; how, other arguments of
+        linear.complete. `completed` holds what was computed by depth and deficit, the controls.
     """
 
     button, stopped = "Complete", "stopped"
@@ -209,63 +179,49 @@ class CompletionBench(Bench):
     def __init__(
         self,
         onsets: Sequence[int] = (0, 50, 100, 200, 400),
-        seeds: Sequence[int] = range(5),
-        size: int = 40,
-        recovery: int = 1500,
         lengths: Sequence[int] = (300, 300, 500, 1000),
+        **how: Any,
     ) -> None:
-        self._how: dict[str, Any] = {
-            "onsets": onsets,
-            "seeds": seeds,
-            "size": size,
-            "recovery": recovery,
-        }
+        self._how = {"onsets": onsets, "recovery": 1500, **how}
         self._lengths = lengths
         self.completed: dict[tuple[int, str], linear.Completed] = {}
         deficits = {"few entries": "few", "noise": "noise", "another matrix": "other"}
-        controls = {
-            "depth": buttons({f"{n} layers": n for n in (2, 3, 4)}),
-            "deficit": buttons(deficits),
-        }
-        super().__init__(controls, self._draw(max(onsets)))
+        depths = {f"{n} layers": n for n in (2, 3, 4)}
+        super().__init__({"depth": buttons(depths), "deficit": buttons(deficits)})
 
-    @property
-    def asked(self) -> tuple[int, str]:
-        """The depth and the deficit."""
-        return self.controls["depth"].value, self.controls["deficit"].value
+    def ask(self, depth: int, deficit: str) -> tuple[int, str]:
+        return depth, deficit
 
-    def _draw(self, last: int) -> figure:
-        names = ("seeds", "median", "without")
-        self.sources = {name: ColumnDataSource(name=f"completing {name}") for name in names}
+    def draw(self) -> figure:
         axes = ("the deficit begins at step", "error on entries never observed")
         fig = theme.plain_figure("", *axes, width=640, height=320)
-        fig.x_range, fig.y_range = Range1d(-10, last + 10), Range1d(0, 1.1)
+        ends = -10, max(self._how["onsets"]) + 10
+        fig.x_range, fig.y_range = Range1d(*ends), Range1d(0, 1.1)
         look = {"color": SHADES[0], "legend_label": "with the deficit: median, and each seed"}
-        fig.line("x", "y", source=self.sources["median"], width=2.5, **look)
-        fig.scatter("x", "y", source=self.sources["seeds"], size=6, alpha=0.5, **look)
+        fig.line("x", "y", source=self.source("median", "x y"), width=2.5, **look)
+        fig.scatter("x", "y", source=self.source("seeds", "x y"), size=6, alpha=0.5, **look)
         cut = {"color": theme.EQUAL.colour, "line_dash": "dashed", "width": 2}
         cut["legend_label"] = "the same without it: median"
-        fig.line("x", "y", source=self.sources["without"], **cut)
+        fig.line("x", "y", source=self.source("without", "x y"), **cut)
         theme.percent_axis(fig.yaxis)
         return theme.place_legend(fig, "above")
 
     def refresh(self) -> None:
-        """Show what the controls ask for, which is computed now if it was not."""
         super().refresh()
         if self.asked not in self.completed and not self.job.busy:
             self.job.start.click()
 
     def show(self, asked: tuple[int, str]) -> tuple[str, str]:
-        completed = self.completed.get(asked)
-        if completed is None:
+        done = self.completed.get(asked)
+        if done is None:
             for source in self.sources.values():
                 source.data = {"x": [], "y": []}
             return "Completing …", "a few seconds"
-        x, seeds = list(completed.onsets), completed.error.shape[1]
-        self.sources["seeds"].data = {"x": np.repeat(x, seeds), "y": completed.error.ravel()}
-        for name, rows in (("median", completed.error), ("without", completed.without)):
+        x, seeds = list(done.onsets), done.error.shape[1]
+        self.sources["seeds"].data = {"x": np.repeat(x, seeds), "y": done.error.ravel()}
+        for name, rows in (("median", done.error), ("without", done.without)):
             self.sources[name].data = {"x": x, "y": np.median(rows, 1)}
-        rank, without = (np.median(of[0]) for of in (completed.rank, completed.rank_without))
+        rank, without = np.median(done.rank[0]), np.median(done.rank_without[0])
         return f"Effective rank after a deficit at birth {rank:.1f}, without it {without:.1f}.", ""
 
     def work(self, stop: threading.Event) -> str:
@@ -275,8 +231,9 @@ class CompletionBench(Bench):
         def report(part: float) -> None:
             bar.value = round(100 * part)
 
-        how: dict[str, Any] = {"length": self._lengths[asked[0] - 1], **self._how}
-        self.completed[asked] = linear.complete(*asked, **how, stop=stop, report=report)
+        length = self._lengths[asked[0] - 1]
+        done = linear.complete(*asked, length=length, **self._how, stop=stop, report=report)
+        self.completed[asked] = done
         report(1)
         self.refresh()
-        return f"{len(self._how['seeds'])} seeds, {time.monotonic() - began:.1f} s"
+        return f"{done.error.shape[1]} seeds, {time.monotonic() - began:.1f} s"

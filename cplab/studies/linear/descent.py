@@ -4,12 +4,11 @@ from itertools import accumulate
 
 import numpy as np
 
-from cplab.errors import number, one_of, require, whole
+from cplab.errors import require
 from cplab.studies.linear.pathways import CLARITY, Course, Rearing, half_time
 
 EYE_INPUTS, HIDDEN_UNITS, OUTPUTS = 16, 16, 8  # inputs of an eye, units of a layer, outputs
 LOUD = 0.5  # standard deviation of the noise on what is to be said
-BEGINNINGS = ("aligned", "random")
 FAR = 1000  # times the greatest mode or 1: few samples of eyes that hardly agree lead to 250
 
 
@@ -19,27 +18,19 @@ def descend(
 ) -> list[Course]:
     """Train two deep linear eyes by full gradient descent on squared error.
 
-    Arguments:
-        rearing: how they are reared; up to 8 modes.
-        begin: aligned (all layers know the directions of the modes, each at its start) or random
-            (Gaussian weights of that size).
-        samples: images to learn from, with noise on what is to be said; 0: as many as there are.
-        seed: of directions, weights and samples.
-        rate: learning rate, up to 1.
+    Arguments: rearing, of up to 8 modes; begin, aligned (all layers know the directions of the
+        modes) or random (Gaussian weights of that size); samples, images to learn from, with noise
+        on what is to be said, or 0 for all that there are; seed; rate, of learning.
     Returns: for each mode how far each eye had come, along the mode's directions, after each tenth
         step. Random weights may point against a mode: strengths below 0.
-    Raises: CplabError for what is not allowed, or steps that are too long.
 
     >>> [course] = descend(Rearing(depth=2, length=1))  # solved: 0.0293
     >>> bool(abs(course.share[-1] - 0.0293) < 1e-3)
     True
     """
-    one_of("beginning", begin, BEGINNINGS)
-    whole("samples", samples, 0, 100_000)
-    rate = number("rate", rate, 1e-4, 1, closed=True)
     many = len(rearing.modes)
     require(many <= OUTPUTS, f"{many} modes are not allowed: give up to {OUTPUTS}")
-    rng = np.random.default_rng(whole("seed", seed))
+    rng = np.random.default_rng(seed)
     out_modes, in_modes = frame(rng, OUTPUTS, many), frame(rng, EYE_INPUTS, many)
     wanted = out_modes * rearing.modes @ in_modes.T
     pairs = zip(*(weights(rng, rearing, out_modes, in_modes, begin) for _ in "ab"), strict=True)
@@ -102,9 +93,14 @@ def weights(
 def covariances(
     rng: np.random.Generator, kind: str, rho: float, wanted: np.ndarray, samples: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What the eyes see in a phase: covariances, of samples or of all that there is, of what the
-    network is to say with both eyes (OUTPUTS, 2 EYE_INPUTS), and of both eyes (32, 32)."""
-    common, own_a, own_b, rest_a, rest_b, loud = signals(rng, 6, samples)
+    """Covariances, of samples or of all there is, of what is to be said with what both eyes see in
+    a phase (OUTPUTS, 2 EYE_INPUTS), and of what they see (2 EYE_INPUTS, 2 EYE_INPUTS)."""
+    if samples:
+        signals = rng.standard_normal((6, EYE_INPUTS, samples))
+    else:  # each of unit power, and uncorrelated with all others, to the last digit
+        many = 6 * EYE_INPUTS
+        signals = (frame(rng, many, many) * many**0.5).reshape(6, EYE_INPUTS, many)
+    common, own_a, own_b, rest_a, rest_b, loud = signals
     a, b = (rho**0.5 * common + (1 - rho) ** 0.5 * own for own in (own_a, own_b))
     say = wanted @ (common / rho**0.5 if rho else a + b)
     if samples:
@@ -114,12 +110,3 @@ def covariances(
     b = {"blank": 0 * b, "noise": rest_b, "weak": weak}.get(kind.removeprefix("both "), b)
     both = np.vstack([a, b])
     return say @ both.T / both.shape[1], both @ both.T / both.shape[1]
-
-
-def signals(rng: np.random.Generator, count: int, samples: int) -> np.ndarray:
-    """So many signals (count, EYE_INPUTS, samples): random; without samples such that each is of
-    unit power, and uncorrelated with all others, to the last digit."""
-    if samples:
-        return rng.standard_normal((count, EYE_INPUTS, samples))
-    many = count * EYE_INPUTS
-    return (frame(rng, many, many) * many**0.5).reshape(count, EYE_INPUTS, many)

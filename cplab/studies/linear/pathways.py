@@ -11,7 +11,6 @@ at a small rate is
 and the same with a and b exchanged.
 """
 
-from functools import partial
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
@@ -20,16 +19,24 @@ from scipy.integrate import quad, solve_ivp
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from cplab.errors import number, quote, require, whole
+from cplab.errors import require
 from cplab.specs import Count, Fraction, Number, Spec, spec_class
 
-DEPRIVATIONS = ("blank", "noise", "weak", "both blank", "both noise")
 CLARITY = 0.5  # correlation of what a weak eye sees with what there is to see
+# What eyes may see: target_a, power_a, target_b, power_b, and cross as a part of rho.
+COVARIANCES = {
+    "blank": (1, 1, 0, 0, 0),
+    "noise": (1, 1, 0, 1, 0),
+    "weak": (1, 1, CLARITY, 1, CLARITY),
+    "both blank": (0, 0, 0, 0, 0),
+    "both noise": (0, 1, 0, 1, 0),
+    "clear": (1, 1, 1, 1, 1),
+    "patch": (0, 0, 1, 1, 0),
+}
+DEPRIVATIONS = (*COVARIANCES,)[:5]
 
 Time = Annotated[Number, Field(ge=0, lt=1e4)]
-depth_of = partial(whole, least=1, most=8)
-start_of = partial(number, low=1e-6, below=0.25)
-mode_of = partial(number, low=1e-3, below=100)
+Mode = Annotated[Number, Field(ge=1e-3, lt=100)]
 
 
 @spec_class
@@ -59,18 +66,17 @@ class Rearing(Spec):
     start: Annotated[Number, Field(ge=1e-6, lt=0.25)] = 0.01
     """Strength of each eye in each mode at birth."""
     modes: Annotated[
-        tuple[Annotated[Number, Field(ge=1e-3, lt=100)], ...],
+        tuple[Mode, ...],
         BeforeValidator(lambda each: (each,) if isinstance(each, int | float) else each),
-        Field(max_length=100),
+        Field(min_length=1, max_length=100),
     ] = (1.0,)
     """Strengths to be learned."""
 
     def __post_init__(self) -> None:
         lasts = "is not allowed: give an onset, length, patch or recovery above 0"
         require(any(time for _, time in self.phases), f"a life of no length {lasts}")
-        require(self.modes, "modes () are not allowed: give one or more")
-        for mode in self.modes:
-            half_time(self.depth, mode, self.start)  # which refuses a start that is too large
+        little = f"start {self.start:g} is not allowed: give less than a quarter of each mode"
+        require(self.start < min(self.modes) / 4, little)
 
     @property
     def phases(self) -> tuple[tuple[str, float], ...]:
@@ -92,40 +98,20 @@ class Course(NamedTuple):
         return self.b / (self.a + self.b)
 
 
-def view_covariances(kind: str, rho: float) -> tuple[float, float, float, float, float]:
-    """The covariances of what the eyes see: target_a, power_a, target_b, power_b, cross."""
-    return {
-        "clear": (1.0, 1.0, 1.0, 1.0, rho),
-        "blank": (1.0, 1.0, 0.0, 0.0, 0.0),
-        "noise": (1.0, 1.0, 0.0, 1.0, 0.0),
-        "weak": (1.0, 1.0, CLARITY, 1.0, CLARITY * rho),
-        "patch": (0.0, 0.0, 1.0, 1.0, 0.0),
-        "both blank": (0.0, 0.0, 0.0, 0.0, 0.0),
-        "both noise": (0.0, 1.0, 0.0, 1.0, 0.0),
-    }[kind]
-
-
 def half_time(depth: int, mode: float = 1.0, start: float = 0.01) -> float:
-    """Time, in units of 1 / learning rate, until two eyes that see the same have learned half of a
-    mode: ∫ du / (u^(D-1) (s - 2 u^D)), from the start to a quarter of s each.
-
-    Arguments: depth, layers of each eye; mode, its strength s; start, strength of each eye then.
-    Raises: CplabError for what a Rearing is not allowed either.
+    """Time, in units of 1 / learning rate, until two eyes of `depth` layers that see the same have
+    learned half of a mode: ∫ du / (u^(D-1) (s - 2 u^D)), from the start to a quarter of s each.
 
     >>> [round(half_time(depth), 2) for depth in (1, 2, 3, 4)]
     [0.34, 1.95, 3.52, 4.52]
     """
-    depth, mode, start = depth_of("depth", depth), mode_of("mode", mode), start_of("start", start)
-    little = f"start {start:g} is not allowed: give less than a quarter of each mode"
-    require(start < mode / 4, little)
     ends = (start ** (1 / depth), (mode / 4) ** (1 / depth))
     return quad(lambda u: u ** (1 - depth) / (mode - 2 * u**depth), *ends, epsrel=1e-10)[0]
 
 
 def grow(rearing: Rearing) -> list[Course]:
-    """Solve how each mode of a rearing is learned, phase by phase (scipy's LSODA).
-
-    Returns: for each mode its course, at the solver's own steps and where what is seen changes.
+    """The course of each mode, solved phase by phase (scipy's LSODA), at the solver's own steps and
+    where what is seen changes.
 
     >>> [course] = grow(Rearing(depth=1, length=2))
     >>> course.share[[0, -1]].round(3)
@@ -135,22 +121,20 @@ def grow(rearing: Rearing) -> list[Course]:
     unit, begun = half_time(depth, 1.0, rearing.start), 0.0
     times = [np.zeros(1)]
     weights = [np.full((2, len(modes), 1), rearing.start ** (1 / depth))]
+
+    def slopes(_: float, flat: np.ndarray, target: np.ndarray, power: np.ndarray) -> np.ndarray:
+        u = flat.reshape(2, -1)
+        above = u ** (depth - 1)
+        return (above * (target - power @ (above * u))).ravel()
+
     for kind, time in rearing.phases:
         if not time:
             continue
-        target_a, power_a, target_b, power_b, cross = view_covariances(kind, rearing.rho)
-        target = np.outer((target_a, target_b), modes)
-        power = np.array([[power_a, cross], [cross, power_b]])
-
-        def slopes(
-            _: float, flat: np.ndarray, target: np.ndarray = target, power: np.ndarray = power
-        ) -> np.ndarray:
-            u = flat.reshape(2, -1)
-            above = u ** (depth - 1)
-            return (above * (target - power @ (above * u))).ravel()
-
-        begin = weights[-1][:, :, -1].ravel()
-        solved = solve_ivp(slopes, (0, time * unit), begin, method="LSODA", rtol=1e-9, atol=1e-12)
+        target_a, power_a, target_b, power_b, agreement = COVARIANCES[kind]
+        cross = agreement * rearing.rho
+        seen = np.outer((target_a, target_b), modes), np.array([[power_a, cross], [cross, power_b]])
+        how: dict = {"method": "LSODA", "args": seen, "rtol": 1e-9, "atol": 1e-12}
+        solved = solve_ivp(slopes, (0, time * unit), weights[-1][:, :, -1].ravel(), **how)
         times.append(begun + solved.t / unit)
         weights.append(solved.y.reshape(2, len(modes), -1))
         begun += time
@@ -171,13 +155,9 @@ def invariant(depth: int, p: float) -> float:
     """What both eyes change alike while they see the same (rho = 1), so that its difference between
     them stays: p for one layer, log p for two, -p^-(1 - 2/D) for more.
 
-    Raises: CplabError for more than 8 layers, and for several with a strength that is not above 0.
-
     >>> invariant(1, 0.25), round(invariant(4, 0.25), 3)
     (0.25, -2.0)
     """
-    fine = (depth_of("depth", depth) == 1 or p > 0) and np.isfinite(p)
-    require(fine, f"strength {quote(p)} is not allowed: give one above 0")
     if depth == 1:
         return p
     return float(np.log(p)) if depth == 2 else -(p ** (2 / depth - 1))
@@ -185,24 +165,18 @@ def invariant(depth: int, p: float) -> float:
 
 def share_at_rest(depth: int, a: float, b: float, mode: float = 1.0) -> float:
     """The share of eye b at rest, in closed form: both are open from strengths a and b on and see
-    the same. One layer keeps the difference, two the ratio, more the difference of p^-(1 - 2/D);
-    their sum becomes the mode.
+    the same. Their `invariant` differs as before, and their sum becomes the mode.
 
-    Arguments: depth, layers of each eye; a, b, strengths; mode, what is to be learned.
-    Raises: CplabError as `invariant`, and for a mode that a Rearing is not allowed.
-
-    >>> share_at_rest(1, 0.3, 0.1), share_at_rest(2, 0.3, 0.1)
+    >>> share_at_rest(1, 0.3, 0.1), round(share_at_rest(2, 0.3, 0.1), 9)
     (0.4, 0.25)
     """
-    mode_of("mode", mode)
-    kept = invariant(depth, b) - invariant(depth, a)
-    if depth == 1:
-        return (mode + kept) / 2 / mode
-    if depth == 2:
-        return b / (a + b)
+
+    def apart(a: float, b: float) -> float:
+        return invariant(depth, b) - invariant(depth, a)
 
     def surplus(logit: float) -> float:
-        b, a = mode * expit(logit), mode * expit(-logit)
-        return invariant(depth, b) - invariant(depth, a) - kept
+        return apart(mode * expit(-logit), mode * expit(logit)) - apart(a, b)
 
+    if depth == 1:
+        return (mode + apart(a, b)) / 2 / mode
     return float(expit(brentq(surplus, -700, 700)))

@@ -24,21 +24,14 @@ from cplab.show.theme import colour, figure_row, label, percent_axis, plain_figu
 from cplab.studies import pruning
 from cplab.studies.bench import STYLE, Bench
 
-__all__ = ["GrowthBench", "architectures", "count_by_pixel", "images_at_hand", "map_figures"]
-__all__ += ["pixels", "search_figure", "split_slider", "synapse_maps"]
-
 COMPARED = ("biological", "random", "per_pixel")  # what a live search is compared with
 ACROSS, UP = np.tile(np.arange(28), 28), np.repeat(np.arange(27, -1, -1), 28)
 
 
-def pixels(counts: ArrayLike, title: str, most: float = 16, size: int = 300) -> figure:
-    """The 784 pixels, each as dark as it has synapses; its data source is called `pixels`.
-
-    Arguments: counts (28, 28); most, synapses a pixel that are darkest; size, of the figure.
-    """
+def pixels(source: ColumnDataSource, title: str, most: float = 16, size: int = 300) -> figure:
+    """The 784 pixels of `pixel_columns`, darkest where `most` synapses are on one."""
     ends = {name: Range1d(-0.5, 27.5) for name in ("x_range", "y_range")}
     fig = plain_figure(title, "", "", width=size, height=size, **ends)
-    source = ColumnDataSource(pixel_columns(counts), name="pixels")
     hue = linear_cmap("count", Blues256[::-1], low=0, high=most)
     fig.rect("x", "y", 1, 1, source=source, fill_color=hue, line_color=None)
     fig.axis.visible = fig.grid.visible = False
@@ -46,13 +39,13 @@ def pixels(counts: ArrayLike, title: str, most: float = 16, size: int = 300) -> 
 
 
 def pixel_columns(counts: ArrayLike) -> dict[str, Any]:
-    """The data of `pixels`."""
+    """The columns of `pixels`, of counts (28, 28)."""
     return {"x": ACROSS, "y": UP, "count": np.asarray(counts, float).ravel().tolist()}
 
 
-def count_by_pixel(alive: Sequence[ArrayLike]) -> np.ndarray:
-    """How many synapses of an architecture's first layer are on each pixel (28, 28)."""
-    return np.asarray(alive[0]).sum(0).reshape(28, 28)
+def count_by_pixel(alive: str) -> np.ndarray:
+    """How many synapses of a packed architecture's first layer are on each pixel (28, 28)."""
+    return pruning.unpack_architecture(alive)[0].sum(0).reshape(28, 28)
 
 
 def images_at_hand(dataset: str) -> str:
@@ -67,54 +60,50 @@ def images_at_hand(dataset: str) -> str:
     return "practice"
 
 
-def found(searches: Sequence[pruning.Search]) -> list[dict]:
+def known_values(searches: Sequence[pruning.Search]) -> list[dict]:
     """The values of those searches that have results."""
-    known = (results.find(search) for search in searches)
-    return [result.values for result in known if result]
+    return [result.values for search in searches if (result := results.find(search))]
 
 
-def search_figure(searches: Sequence[pruning.Search], title: str = "") -> Any:
+def search_figure(searches: Sequence[pruning.Search], title: str = "") -> LayoutDOM:
     """Density and accuracy of searches, step by step, side by side."""
-    values = {"biological": found(searches)}
+    values = {"biological": known_values(searches)}
     how = {"width": 425, "height": 280}
     density = seed_curves(values, "steps", "density", ("step", "density"), title=title, **how)
     accuracy = seed_curves(values, "steps", "accuracy", ("step", "test accuracy"), **how)
     return figure_row(density, accuracy)
 
 
-def synapse_maps(
-    searches: Sequence[pruning.Search], densities: Sequence[float]
-) -> dict[float, list[np.ndarray]]:
-    """How many synapses searches kept on each pixel (28, 28), one map a search, by density."""
-    maps: dict[float, list[np.ndarray]] = {}
-    for density in densities:
-        for values in found(searches):
-            kept = values["architectures"].get(f"{density:g}")
-            if kept:
-                alive = pruning.unpack_architecture(kept["alive"])
-                maps.setdefault(density, []).append(count_by_pixel(alive))
-    return maps
+def synapse_maps(searches: Sequence[pruning.Search], densities: Sequence[float]) -> dict:
+    """How many synapses searches kept on each pixel (28, 28), the mean over them, by density."""
+    maps: dict[float, list] = {density: [] for density in densities}
+    for values in known_values(searches):
+        for density, each in maps.items():
+            if kept := values["architectures"].get(f"{density:g}"):
+                each.append(count_by_pixel(kept["alive"]))
+    return {density: np.mean(each, axis=0) for density, each in maps.items() if each}
 
 
 def map_figures(groups: Mapping[str, Sequence[pruning.Search]], density: float) -> list:
     """Where several kinds of search keep their synapses at a density, means over seeds, side by
     side; what has no results is said."""
     maps = {words: synapse_maps(group, [density]).get(density) for words, group in groups.items()}
-    means_of = {words: np.mean(each, axis=0) for words, each in maps.items() if each}
-    most = max((counts.max() for counts in means_of.values()), default=16)
-    parts: list = [[pixels(each, words, most=most) for words, each in means_of.items()]]
-    lacking = [words for words, each in maps.items() if not each]
-    return (parts if means_of else []) + ([f"Not computed yet: {lacking}."] if lacking else [])
+    known = {words: counts for words, counts in maps.items() if counts is not None}
+    most = max((counts.max() for counts in known.values()), default=16)
+    figs = [
+        pixels(ColumnDataSource(pixel_columns(counts)), words, most)
+        for words, counts in known.items()
+    ]
+    lacking = [words for words in maps if words not in known]
+    return ([figs] if figs else []) + ([f"Not computed yet: {lacking}."] if lacking else [])
 
 
 class GrowthBench(Bench):
     """Grow and prune a network here and now: density, accuracy and where its synapses are.
 
     Arguments: dataset; gammas, densities, what the sliders offer; steps, of retraining what is left
-        afterwards, beside controls of it; seed.
-
-    The controls are gamma, peak and final (γ in percent, densities in percent and as a fraction);
-    `asked` is the search that they say. See Bench.
+        afterwards, beside controls of it. The controls are gamma, peak and final (γ in percent,
+        densities in percent and as a fraction); `asked` is the search that they say.
     """
 
     button, stopped = "Grow and prune", "stopped: nothing is kept of it"
@@ -125,9 +114,8 @@ class GrowthBench(Bench):
         gammas: Sequence[float] = (0.08, 0.16, 0.32, 0.64),
         densities: Sequence[float] = pruning.DENSITIES,
         steps: int = 1000,
-        seed: int = 0,
     ) -> None:
-        self._dataset, self._steps, self._seed = dataset, steps, seed
+        self._dataset, self._steps = dataset, steps
         rates = [(f"{gamma:g} %", gamma) for gamma in gammas]
         finals = [(f"{100 * d:g} %", d) for d in densities]
         controls = {
@@ -137,30 +125,26 @@ class GrowthBench(Bench):
         }
         controls["gamma"].index = min(1, len(gammas) - 1)
         controls["final"].value = sorted(densities)[-4:][0]
-        super().__init__(controls, self._draw())
+        super().__init__(controls)
 
-    @property
-    def asked(self) -> pruning.Search:
-        """What the sliders ask for: growth lasts until it has reached the peak."""
-        gamma, peak, final = self.position
-        n = round(4 * (peak - 50) / gamma)
-        how = {"start": 50, "keep": (final,), "seed": self._seed}
-        return pruning.Search(self._dataset, gamma=gamma, n=n, **how)
+    def ask(self, gamma: float, peak: int, final: float) -> pruning.Search:
+        n = round(4 * (peak - 50) / gamma)  # growth lasts until it has reached the peak
+        return pruning.Search(self._dataset, gamma=gamma, n=n, keep=(final,))
 
-    def _draw(self) -> LayoutDOM:
-        live = ColumnDataSource({"step": [], "density": [], "accuracy": []}, name="live search")
-        expected = ColumnDataSource({"step": [], "density": []}, name="expected")
+    def draw(self) -> LayoutDOM:
         wide = {"width": 450, "height": 200, "y_range": Range1d(0, 100)}
         title = "grey: what is expected; coloured: what came"
         steps = plain_figure(title, "", "density, %", **wide)
         learned = plain_figure("", "step", "accuracy, %", x_range=steps.x_range, **wide)
-        steps.line("step", "density", source=expected, color="#999999", width=3, line_dash="dashed")
+        grey = {"color": "#999999", "width": 3, "line_dash": "dashed"}
+        steps.line("step", "density", source=self.source("expected", "step density"), **grey)
+        live = self.source("live", "step density accuracy")
         look = {"source": live, "color": colour("biological"), "width": 2}
         steps.line("step", "density", **look)
         learned.line("step", "accuracy", **look)
-        chart = pixels(np.zeros((28, 28)), "synapses on each pixel, 0 to 16", size=400)
-        counts = chart.select_one({"name": "pixels"})
-        self.sources = {"live": live, "expected": expected, "pixels": counts}
+        counts = self.source("pixels", "x y count")
+        counts.data = pixel_columns(np.zeros((28, 28)))
+        chart = pixels(counts, "synapses on each pixel, 0 to 16", size=400)
         return figure_row(layouts.column(steps, learned), chart)
 
     def show(self, asked: pruning.Search) -> tuple[str, str]:
@@ -185,10 +169,10 @@ class GrowthBench(Bench):
         kept = values["architectures"].get(f"{spec.keep[0]:g}")
         if kept is None:
             return f"this search never fell to {100 * spec.keep[0]:g} %"
-        alive = pruning.unpack_architecture(kept["alive"])
-        self.sources["pixels"].data = pixel_columns(count_by_pixel(alive))
+        self.sources["pixels"].data = pixel_columns(count_by_pixel(kept["alive"]))
         self.job.message.value = "what is left, and two controls, from new weights …"
         ink, random = pruning.inked_pixels(spec.dataset), np.random.default_rng(spec.seed)
+        alive = pruning.unpack_architecture(kept["alive"])
         compared = [pruning.make_control(kind, alive, ink, random) for kind in COMPARED]
         how = {"dataset": spec.dataset, "steps": self._steps, "seed": spec.seed}
         _, curve = pruning.train_side_by_side(compared, **how, stop=stop)
@@ -210,7 +194,7 @@ class GrowthBench(Bench):
         )
         columns = {"step": 1, "density": 100, "accuracy": 100}  # in percent
         self.sources["live"].data = {
-            name: [scale * one[name] for one in moments] for name, scale in columns.items()
+            name: [scale * moment[name] for moment in moments] for name, scale in columns.items()
         }
         self.sources["pixels"].data = pixel_columns(now["pixels"])
 
@@ -219,92 +203,90 @@ def architectures(
     kinds: Sequence[str],
     accuracy: Callable[[str, float], Any],
     ahead: Callable[[str, str, float], Any],
-    maps: Mapping[float, Sequence],
+    maps: Mapping[float, np.ndarray],
 ) -> Slide:
     """A slider over densities: accuracy of the kinds of architecture, where the grown and pruned
     ones have their synapses, and by how much they are ahead of the others.
 
     Arguments: kinds; accuracy, of a kind at a density (both fractions), and ahead, the points of
-        one kind above another there, one number a seed; maps, synapses on each pixel (28, 28), one
-        a seed, by density.
+        one kind above another there; maps, of `synapse_maps`.
     """
-    densities, counts = sorted(maps), {d: np.mean(found, axis=0) for d, found in maps.items()}
+    densities = sorted(maps)
     groups = {kind: {100 * d: accuracy(kind, d) for d in densities} for kind in kinds}
-    most = max(1e-9, counts[densities[0]].max())
+    most = max(1e-9, maps[densities[0]].max())
 
     def columns(density: float) -> dict:
         at = 100 * density
-        each = {kind: statistics.estimate(of[at]) for kind, of in groups.items()}
-        there = {kind: found.mean for kind, found in each.items() if found.seeds}
-        rings = {"x": [at] * len(there), "mean": [*there.values()], "hue": [*map(colour, there)]}
-        scaled = counts[density] * (most / max(counts[density].max(), 1e-9))
+        there = {kind: statistics.estimate(of[at]) for kind, of in groups.items()}
+        there = {kind: each for kind, each in there.items() if each.seeds}
+        rings: dict = {"x": [at] * len(there), "mean": [each.mean for each in there.values()]}
+        rings["hue"] = [*map(colour, there)]
+        scaled = maps[density] * (most / max(maps[density].max(), 1e-9))
         return {"chosen": rings, "pixels": pixel_columns(scaled)}
 
     def say(density: float) -> str:
         points = {k: ahead("biological", k, density) for k in kinds if k != "biological"}
-        known = {k: of for k, of in points.items() if statistics.estimate(of).seeds}
-        texts = {k: statistics.describe(of, unit=" points") for k, of in known.items()}
-        others = "; ".join(f"{label(kind)} {words}" for kind, words in texts.items())
+        others = "; ".join(
+            f"{label(kind)} {statistics.describe(of, unit=' points')}"
+            for kind, of in points.items()
+            if statistics.estimate(of).seeds
+        )
         return f"{100 * density:g} %: {label('biological')} against {others or 'nothing yet'}"
 
     words = ("density, %", "accuracy, retrained")
     fig = means(groups, words, log=True, width=540, height=380)
-    ring = ColumnDataSource(columns(densities[0])["chosen"], name="chosen")
-    fig.scatter("x", "mean", source=ring, size=13, fill_color=None, line_color="hue", line_width=2)
-    chart = pixels(counts[densities[0]], "synapses on each pixel", most=most, size=320)
+    sources = {n: ColumnDataSource(of, name=n) for n, of in columns(densities[0]).items()}
+    ring = {"size": 13, "fill_color": None, "line_color": "hue", "line_width": 2}
+    fig.scatter("x", "mean", source=sources["chosen"], **ring)
+    chart = pixels(sources["pixels"], "synapses on each pixel", most, size=320)
     return Slide([fig, chart], densities, columns, say, description="density")
 
 
-def split_slider(found: Mapping[str, Sequence[Mapping]], large: tuple[int, int]) -> Slide:
+def split_slider(lives: Mapping[str, Sequence[Mapping]], large: tuple[int, int]) -> Slide:
     """A slider over pruning: how many kernels each layer still has, and what the network can do.
 
-    Arguments: found, {task: values of pruning.KernelPruning, one a seed}; large, kernels at first.
+    Arguments: lives, {task: values of pruning.KernelPruning, one a seed}; large, kernels at first.
     """
     columns = ("phase", "first", "second", "train_accuracy")
     rows = pd.concat(
         pd.DataFrame({name: values[name] for name in columns}).assign(task=task)
-        for task, group in found.items()
+        for task, group in lives.items()
         for values in group
     ).query("phase == 'pruning'")
-    rows = rows.assign(left=rows["first"] + rows["second"])
-    tasks, totals = [*dict.fromkeys(rows.task)], sorted({*rows.left}, reverse=True)
-    by_task = rows.groupby(["task", "left"])
+    rows["left"] = rows["first"] + rows["second"]
+    totals = sorted({*rows.left}, reverse=True)
     layers = {"first layer": ("first", large[0]), "second layer": ("second", large[1])}
 
-    def at(task: str, total: int, what: str) -> list[float]:
-        there = (task, total) in by_task.groups
-        return by_task.get_group((task, total))[what].to_list() if there else []
+    def at(task: str, total: int, what: str) -> pd.Series:
+        return rows[what][(rows.task == task) & (rows.left == total)]
 
     def data(total: int) -> dict:
         shares = [
-            [n / whole for n in at(task, total, layer)]
-            for layer, whole in layers.values()
-            for task in tasks
+            at(task, total, what) / whole for what, whole in layers.values() for task in lives
         ]
         here = {"x": [total, total], "y": [0, 1]}
         return {"left": {"factor": factors, **statistics.mean_columns(shares)}, "here": here}
 
     def say(total: int) -> str:
-        texts = []
-        for task in tasks:
-            first, second = (np.mean(at(task, total, layer)) for layer, _ in layers.values())
-            texts.append(f"{label(task)} {first:.1f} + {second:.1f}")
+        texts = (
+            f"{label(task)} {at(task, total, 'first').mean():.1f} + "
+            f"{at(task, total, 'second').mean():.1f}"
+            for task in lives
+        )
         return f"{total} kernels left: " + "; ".join(texts)
 
     size: dict[str, Any] = {"width": 425, "height": 320}
-    groups = {task: {n: at(task, n, "train_accuracy") for n in totals} for task in tasks}
+    groups = {task: {n: at(task, n, "train_accuracy") for n in totals} for task in lives}
     curve = means(groups, ("kernels left", "accuracy on its own task"), **size)
-    factors = [(layer, label(task)) for layer in layers for task in tasks]
+    factors = [(layer, label(task)) for layer in layers for task in lives]
     title = f"kernels left, of {large[0]} and of {large[1]}"
     size |= {"x_range": FactorRange(*factors), "y_range": Range1d(0, 1.05)}
     share = plain_figure(title, "", "share of the layer", **size)
-    start = data(totals[0])
-    here, left = (ColumnDataSource(start[name], name=name) for name in ("here", "left"))
-    curve.line("x", "y", source=here, color="#333333", line_dash="dotted")
-    names = [label(task) for task in tasks]
-    hues = factor_cmap("factor", [colour(task) for task in tasks], names, start=1)
-    share.vbar("factor", 0.8, "mean", source=left, color=hues, alpha=0.7)
-    share.add_layout(Whisker(base="factor", lower="low", upper="high", source=left))
+    sources = {name: ColumnDataSource(of, name=name) for name, of in data(totals[0]).items()}
+    curve.line("x", "y", source=sources["here"], color="#333333", line_dash="dotted")
+    hues = factor_cmap("factor", [*map(colour, lives)], [*map(label, lives)], start=1)
+    share.vbar("factor", 0.8, "mean", source=sources["left"], color=hues, alpha=0.7)
+    share.add_layout(Whisker(base="factor", lower="low", upper="high", source=sources["left"]))
     share.xaxis.major_label_orientation = 0.9
     percent_axis(share.yaxis)
     return Slide([curve, share], totals, data, say, description="pruning")

@@ -16,6 +16,7 @@ from bokeh.plotting import figure
 from cplab import data, models, quantities, results, statistics
 from cplab.lab.live import Clock, describe_cost
 from cplab.lab.surface import buttons
+from cplab.lab.widgets import Slide
 from cplab.runs import Run
 from cplab.show import theme
 from cplab.show.results import by_layer, finish, layer_columns, layer_labels, means, seeds_line
@@ -23,13 +24,9 @@ from cplab.show.theme import label, plain_figure, reference_line, style, styles
 from cplab.studies.bench import STYLE, Bench
 from cplab.studies.reopening.paths import LinearPath
 
-__all__ = ["MAPPED", "TreatmentBench", "barrier", "dissociation", "gauge_table", "growth"]
-__all__ += ["growth_columns", "harm_figure", "harms_of_all", "norm_ratios", "norms_at_birth"]
-__all__ += ["path_figure", "treatment_gain", "what_is_left"]
-
 MAPPED = ("noise", "blur", "stripes", "blank", "fresh_noise", "permute", "flip")
 CURES = ["renorm", "held@0", "rate-2", "rate-3", "decay-5"]
-CURES += [f"shrink-{kept}" for kept in (0.8, 0.6, 0.4, 0.2)]
+CURES += ["shrink-0.8", "shrink-0.6", "shrink-0.4", "shrink-0.2"]
 GAUGES = {
     "norms": "norm of a layer's weights, mean",
     "gradient": "norm of the gradient",
@@ -40,22 +37,13 @@ GAUGES = {
 ROWS = ("with it", "without it", "newborn with it", "equal training with it")
 
 
-def treatment_gain(run: Run) -> statistics.Contrast:
-    """Points that the treatments of a run brought: its accuracy minus that of the untreated one.
-
-    >>> float(treatment_gain(Run(deficit="blur", length=16, treatments="renorm@0")))
-    0.0
-    """
-    return quantities.advantage(run, run.untreated())
-
-
 class TreatmentBench(Bench):
     """Choose a treatment and when; read what it leaves of the harm; train what nobody has trained.
 
     Arguments: like, a run with a deficit, whose other fields all have; deficits to choose from;
         treatments, {words: how it is written}, with {} for the epoch, or without what follows @.
 
-    The controls are deficit, treatment and moment; `asked` is the run that they say. See Bench.
+    The controls are deficit, treatment and moment; `asked` is the run that they say.
 
     >>> bench = TreatmentBench(Run("blur", length=16), ("blur",), {"renorm": "renorm"})
     >>> bench.asked.treatments, bench.controls["moment"].value
@@ -63,67 +51,60 @@ class TreatmentBench(Bench):
     """
 
     def __init__(self, like: Run, deficits: Sequence[str], treatments: Mapping[str, str]) -> None:
-        self._like = like
-        last = like.epochs - 1
+        self._like, last = like, like.epochs - 1
         controls = {
             "deficit": buttons([(label(name), name) for name in deficits]),
             "treatment": w.Dropdown(options=dict(treatments), description="treatment", **STYLE),
             "moment": w.IntSlider(like.end, 0, last, description="before epoch", **STYLE),
         }
         places = product(deficits, treatments.values(), (like.end, 0))
-        known = [place for place in places if results.find(self._run(*place))]
-        empty: dict[str, list] = {"row": [], "mean": [], "low": [], "high": []}
-        self.sources = {"accuracy": ColumnDataSource(empty, name="bench")}
-        super().__init__(controls, self._draw(known), known, ("moment",))
+        super().__init__(controls, places, ("moment",))
 
-    def _run(self, deficit: str, treatment: str, moment: int) -> Run:
+    def ask(self, deficit: str, treatment: str, moment: int) -> Run:
         written = treatment if "@" in treatment else f"{treatment}@{{}}"
         fields: dict[str, Any] = {"deficit": deficit, "treatments": written.format(moment)}
         return replace(self._like, **fields)
 
-    @property
-    def asked(self) -> Run:
-        """The run that the controls say."""
-        return self._run(*self.position)
-
-    def _draw(self, known: Sequence[tuple]) -> figure:
-        runs = [one for place in known for one in with_controls(self._run(*place))]
-        each = [100 * found.accuracy for run in runs if (found := results.find(run))]
+    def draw(self) -> figure:
+        runs = {run for place in self.known for run in with_controls(self.ask(*place))}
+        each = [100 * result.accuracy for run in runs if (result := results.find(run))]
         ends = Range1d(min(each) - 1, max(each) + 1) if each else Range1d(0, 100)
-        rows = FactorRange(*ROWS[::-1])
-        size = {"x_range": ends, "y_range": rows, "width": 620, "height": 190}
+        size = {"x_range": ends, "y_range": FactorRange(*ROWS[::-1]), "width": 620, "height": 190}
         fig = plain_figure("", "final test accuracy, %", "", **size)
-        how = {"source": self.sources["accuracy"], "color": theme.LIVE.colour}
+        how = {"source": self.source("accuracy", "row mean low high"), "color": theme.LIVE.colour}
         fig.segment("low", "row", "high", "row", **how)
         fig.scatter("mean", "row", size=10, **how)
         return fig
 
     def show(self, asked: Run) -> tuple[str, str]:
-        """What is known of a run and its controls."""
         accuracies = map(quantities.accuracy, with_controls(asked))
         each = dict(zip(ROWS, map(statistics.estimate, accuracies), strict=True))
-        known = {row: found for row, found in each.items() if found.seeds}
+        known = {row: estimate for row, estimate in each.items() if estimate.seeds}
         columns = statistics.mean_columns([*known.values()])
         self.sources["accuracy"].data = {"row": [*known], **columns}
-        of = {"without it": asked.untreated(), "with it": asked}
-        told = [f"{statistics.describe(quantities.harm(run))} {words}" for words, run in of.items()]
-        todo = [run for run in dict.fromkeys(with_controls(asked)) if results.find(run) is None]
-        return f"Harm, in points: {', '.join(told)}.", describe_cost(todo) if todo else ""
+        pairs = {"without it": asked.untreated(), "with it": asked}
+        harms = [f"{statistics.describe(quantities.harm(r))} {words}" for words, r in pairs.items()]
+        todo = missing(asked)
+        return f"Harm, in points: {', '.join(harms)}.", describe_cost(todo) if todo else ""
 
     def work(self, stop: threading.Event) -> str:
         from cplab.engine.tree import plan
 
-        asked = self.asked
-        todo = [run for run in dict.fromkeys(with_controls(asked)) if results.find(run) is None]
+        todo = missing(self.asked)
         clock = Clock(self.job, sum(root.epochs for root in plan(todo)))
         dict(results.collect(todo, workers=1, stop=stop, report=clock))
         self.refresh()
-        return f"trained: {len(todo)} runs of seed {asked.seed}, in {clock.seconds:.0f} s"
+        return f"trained: {len(todo)} runs of seed {self._like.seed}, in {clock.seconds:.0f} s"
 
 
 def with_controls(run: Run) -> list[Run]:
     """A treated run, the same untreated, and its two controls that had the treatment as well."""
     return [run, run.untreated(), run.newborn(), run.equal_training()]
+
+
+def missing(run: Run) -> list[Run]:
+    """Those of a run and its controls that have no result."""
+    return [each for each in dict.fromkeys(with_controls(run)) if results.find(each) is None]
 
 
 def norms_at_birth(run: Run) -> np.ndarray:
@@ -142,42 +123,34 @@ def norms_at_birth(run: Run) -> np.ndarray:
     return np.array([layer.weight.detach().norm().item() for layer in layers])
 
 
-def growth(groups: Mapping[str, Sequence], epoch: int, birth: np.ndarray) -> figure:
-    """By how much the weights of each layer have grown since birth, in several kinds of life.
-
-    Arguments: groups, results by the words for them; epoch; birth, norms then. A kind's data source
-        is called `growth` and its label; see `growth_columns`.
-    """
-    values = {label(text): norm_ratios(some, epoch, birth) for text, some in groups.items()}
+def growth(groups: Mapping[str, Sequence], epochs: Sequence[int], birth: np.ndarray) -> Slide:
+    """A slider over epochs of a deficit: by how much the weights of each layer have grown since
+    birth, in several kinds of life: groups, results by their deficit."""
+    layers = layer_labels(len(birth))
     hues = {look.label: look.colour for look in styles(groups).values()}
-    fig = by_layer(layer_labels(len(birth)), values, hues, "growth ", width=760, height=330)
+
+    def ratios(epoch: int) -> dict:
+        return {label(name): norm_ratios(some, epoch, birth) for name, some in groups.items()}
+
+    def columns(epoch: int) -> dict:
+        return {text: layer_columns(layers, text, of) for text, of in ratios(epoch).items()}
+
+    size = {"width": 760, "height": 330, "y_range": Range1d(0, 3.2)}
+    fig = by_layer(layers, ratios(epochs[0]), hues, **size)
     fig.title.text = "norm of the weights, as a part of that at birth"
     fig.yaxis.axis_label = "norm now / norm at birth"
     reference_line(fig, "width", theme.EQUAL.colour, at=1)
-    fig.y_range.end = 3.2
-    return fig
+    return Slide(fig, epochs, columns, lambda epoch: f"after epoch {epoch + 1} of the deficit")
 
 
-def growth_columns(groups: Mapping[str, Sequence], epoch: int, birth: np.ndarray) -> dict:
-    """The data of `growth`, by the names of its sources."""
-    layers = layer_labels(len(birth))
-    return {
-        f"growth {label(text)}": layer_columns(layers, label(text), norm_ratios(some, epoch, birth))
-        for text, some in groups.items()
-    }
-
-
-def norm_ratios(found: Sequence, epoch: int, birth: np.ndarray) -> np.ndarray:
-    """Norms after an epoch as parts of those at birth, (seeds, layers)."""
-    rows = [one.measured["gauges"][epoch]["norms"] for one in found]
+def norm_ratios(group: Sequence, epoch: int, birth: np.ndarray) -> np.ndarray:
+    """Norms of some results after an epoch as parts of those at birth, (seeds, layers)."""
+    rows = [result.measured["gauges"][epoch]["norms"] for result in group]
     return np.array(rows).reshape(-1, len(birth)) / birth
 
 
 def gauge_table(groups: Mapping[str, Sequence], epoch: int) -> pd.DataFrame:
-    """Every gauge of some runs after an epoch, the mean over layers, in words.
-
-    Arguments: groups, results with gauges by the deficit of their run.
-    """
+    """Every gauge of some results after an epoch, by deficit: the mean over layers, in words."""
     rows: dict[str, dict] = {words: {} for words in GAUGES.values()}
     for name, group in groups.items():
         for gauge, words in GAUGES.items():
@@ -186,33 +159,24 @@ def gauge_table(groups: Mapping[str, Sequence], epoch: int) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
-def harm_of_both(run: Run, other: Run) -> float:
-    """The harm of a run, if that of another is known as well."""
-    float(quantities.harm(other))  # raises Missing
-    return float(quantities.harm(run))
+def both_harms(run: Run, other: Run) -> np.ndarray:
+    """The harm of two runs, if both are known, (2,)."""
+    return np.array([float(quantities.harm(run)), float(quantities.harm(other))])
 
 
 def dissociation(pairs: Mapping[str, tuple[Run, Run]], title: str = "") -> figure:
-    """Harm without a treatment and with it: a thin line a seed, a thick one for the mean.
-
-    Arguments: pairs, (untreated, treated) by deficit; of these the seeds that have both are drawn.
-    """
-    each = {
-        name: [quantities.each_seed(harm_of_both, *two) for two in ((a, b), (b, a))]
-        for name, (a, b) in pairs.items()
-    }
-    sides = FactorRange("untreated", "treated")
-    counts = seeds_line(len(plain) for plain, _ in each.values())
-    size = {"x_range": sides, "width": 620, "height": 360}
-    fig = plain_figure(title, "", "harm, points", counts, **size)
+    """Harm without a treatment and with it, of (untreated, treated) by deficit: a thin line for
+    each seed that has both, a thick one for the mean."""
+    each = {name: quantities.each_seed(both_harms, *pair) for name, pair in pairs.items()}
+    sides = ["untreated", "treated"]
+    size = {"x_range": FactorRange(*sides), "width": 620, "height": 360}
+    fig = plain_figure(title, "", "harm, points", seeds_line(map(len, each.values())), **size)
     for name, look in styles(each).items():
-        plain, after = each[name]
-        for two in zip(plain, after, strict=True):
-            fig.line(list(sides.factors), list(two), color=look.colour, alpha=0.3)
-        if len(plain):
-            means_of = statistics.mean_columns([*map(quantities.harm, pairs[name])])
-            columns = {"side": sides.factors, **means_of}
-            source = ColumnDataSource(columns, name=f"pairs {name}")
+        for harms in each[name]:
+            fig.line(sides, list(harms), color=look.colour, alpha=0.3)
+        if len(each[name]):
+            columns = statistics.mean_columns([*map(quantities.harm, pairs[name])])
+            source = ColumnDataSource({"side": sides, **columns}, name=f"pairs {name}")
             how = {"source": source, "color": look.colour, "legend_label": look.label}
             fig.line("side", "mean", width=4, line_dash=look.dash, **how)
             fig.scatter("side", "mean", size=10, marker=look.marker, **how)
@@ -227,10 +191,10 @@ def what_is_left(before: Any, after: Any) -> str | None:
     >>> what_is_left([4.0, 4.2], [0.1, 0.2])
     'hardly anything'
     """
-    known = [*map(statistics.estimate, (before, after))]
-    if not all(each.seeds for each in known):
+    harm, left = map(statistics.estimate, (before, after))
+    if not (harm.seeds and left.seeds):
         return None
-    part = known[1].mean / known[0].mean
+    part = left.mean / harm.mean
     return "hardly anything" if part < 0.25 else "a part of it" if part < 0.75 else "all of it"
 
 
@@ -242,8 +206,7 @@ def path_figure(results: Mapping[LinearPath, Any], title: str = "") -> figure:
             at = groups.setdefault(path.deficit, {}).setdefault(i / (path.points - 1), [])
             at.append(loss)
     axes = ("part of the way to its twin", "test loss")
-    how: dict[str, Any] = {"percent": False, "legend": "above", "width": 620, "height": 360}
-    return means(groups, axes, **how, title=title)
+    return means(groups, axes, False, legend="above", width=620, height=360, title=title)
 
 
 def barrier(path: LinearPath) -> statistics.Contrast:
@@ -259,18 +222,13 @@ def height(path: LinearPath) -> float:
 
 def harms_of_all(like: Run) -> dict[str, statistics.Contrast]:
     """The harm of a run's window under each deficit, and of noise and blur under each treatment,
-    by the words for `harm_figure`.
-
-    >>> harms_of_all(Run("blur", length=16))["blur, held"]
-    not trained yet
-    """
+    by the words for `harm_figure`."""
     untreated: Any = ""
-    lives = {n: replace(like, deficit=n, treatments=untreated) for n in MAPPED}
-    for name in ("noise", "blur"):
-        for kind in CURES:
-            written: Any = kind if "@" in kind else f"{kind}@{like.end}"
-            words = f"{label(name)}, {kind.partition('@')[0]}"
-            lives[words] = replace(lives[name], treatments=written)
+    lives = {name: replace(like, deficit=name, treatments=untreated) for name in MAPPED}
+    for name, kind in product(("noise", "blur"), CURES):
+        written: Any = kind if "@" in kind else f"{kind}@{like.end}"
+        words = f"{label(name)}, {kind.partition('@')[0]}"
+        lives[words] = replace(lives[name], treatments=written)
     return {words: quantities.harm(run) for words, run in lives.items()}
 
 
@@ -283,29 +241,25 @@ def harm_figure(
     seed, hollow where it was treated; what is not trained is named below.
 
     Arguments: harms, contrasts or points, one a seed, by the words for the run: a deficit, with its
-        treatment after a comma; x, words of the axis. Its data source is called `harms`.
+        treatment after a comma; x, words of the axis.
 
     >>> harm_figure({"blur": [2.0, 3.0], "flip": [-6.0, -7.0]}, "harm").y_range.factors
     ['vertical flip', 'blur']
     """
     each = {kind: statistics.estimate(points) for kind, points in harms.items()}
-    known = {kind: found for kind, found in each.items() if found.seeds}
+    known = {kind: estimate for kind, estimate in each.items() if estimate.seeds}
     order = sorted(known, key=lambda kind: -known[kind].mean)
     looks = {kind: style(kind.partition(", ")[0]) for kind in order}
     names = [kind if ", " in kind else looks[kind].label for kind in order]
     lacking = [kind for kind in harms if kind not in known]
-    below = seeds_line(found.seeds for found in known.values())
+    below = seeds_line(estimate.seeds for estimate in known.values())
     below += f" · {statistics.MISSING}: {'; '.join(lacking)}" if lacking else ""
-    rows = FactorRange(*names[::-1])
-    size = {"width": 800, "height": 110 + 22 * len(names), "y_range": rows}
+    size = {"width": 800, "height": 110 + 22 * len(names), "y_range": FactorRange(*names[::-1])}
     fig = plain_figure(title, x, "", below, **size)
-    at = {
-        "row": names,
-        "hue": [looks[kind].colour for kind in order],
-        "fill": [0.0 if ", " in kind else 1.0 for kind in order],
-    }
-    columns = statistics.mean_columns([known[kind] for kind in order])
-    source = ColumnDataSource({**at, **columns}, name="harms")
+    columns: dict[str, Any] = {"row": names, "hue": [looks[kind].colour for kind in order]}
+    columns["fill"] = [0.0 if ", " in kind else 1.0 for kind in order]
+    columns |= statistics.mean_columns([known[kind] for kind in order])
+    source = ColumnDataSource(columns, name="harms")
     fig.segment("low", "row", "high", "row", source=source, color="hue", width=2)
     fig.scatter("mean", "row", source=source, color="hue", fill_alpha="fill", size=9)
     for name, kind in zip(names, order, strict=True):

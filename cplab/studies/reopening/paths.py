@@ -20,12 +20,11 @@ class PathValues(TypedDict):
 
 @spec_class
 class LinearPath(Spec):
-    """Two runs of one seed, and what the networks between their weights do.
+    """A run with a deficit, its equal training, and what the networks between their weights do.
 
-    The first carries a deficit, the second is equal training: the same initial weights, images,
-    crops and epochs. Of networks along the straight line from the one to the other, statistics of
-    batch norm are taken anew, of clear training images; those of the ends as well (Frankle et al.
-    2020, 'Linear Mode Connectivity and the Lottery Ticket Hypothesis').
+    Of each network along the straight line, ends included, statistics of batch norm are taken anew,
+    of clear training images (Frankle et al. 2020, 'Linear Mode Connectivity and the Lottery Ticket
+    Hypothesis').
 
     >>> LinearPath("blur", length=16).epochs
     62
@@ -48,19 +47,16 @@ class LinearPath(Spec):
 
     @cached_property
     def run(self) -> Run:
-        """The run with the deficit."""
         return Run(self.deficit, self.onset, self.length, profile=self.profile, seed=self.seed)
 
     @property
     def task(self) -> Any:
-        """What both runs learn."""
         from cplab.studies.reopening.walk import TwoRuns  # loads torch
 
         return TwoRuns(self.run)
 
     @cached_property
     def timeline(self) -> tuple[Step | Event, ...]:
-        """Both runs, one after the other, and the walk."""
         from cplab.studies.reopening.walk import begin_again, walk
 
         twin = self.run.equal_training()

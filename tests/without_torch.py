@@ -29,6 +29,7 @@ def main(notebooks):
     sys.meta_path.insert(0, Lacking())
     socket.socket.connect = refuse
     shell, raised = InteractiveShell.instance(), []
+    shell.kernel = object()  # what tells a notebook's shell from a terminal's
     for notebook in notebooks:
         shell.reset()
         for cell in json.loads(Path(notebook).read_text(encoding="utf8"))["cells"]:

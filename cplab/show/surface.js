@@ -22,15 +22,16 @@ export async function draw(Bokeh, item, place) {
   return drawn;
 }
 
-// BokehJS draws nothing in an element that the page does not hold yet.
+// BokehJS draws nothing in an element that the page does not hold yet. Its size says nothing of that:
+// JupyterLab lays out no cell that is out of sight.
 function onPage(place) {
   return place.isConnected || new Promise((resolve) => {
-    const watch = new ResizeObserver(() => {
+    const watch = new MutationObserver(() => {
       if (!place.isConnected) return;
       watch.disconnect();
       resolve();
     });
-    watch.observe(place);
+    watch.observe(document, {childList: true, subtree: true});
   });
 }
 

@@ -440,6 +440,11 @@ class Bridge(anywidget.AnyWidget):
     session = traitlets.Unicode(SESSION).tag(sync=True)
 
 
+def kernel() -> Any:
+    """The kernel of a notebook, None in a script, a terminal's IPython or a test."""
+    return getattr(IPython.get_ipython(), "kernel", None)
+
+
 bridge = cache(Bridge)
 loaded_by: list[Any] = []  # the cell whose output holds the library
 
@@ -447,10 +452,9 @@ loaded_by: list[Any] = []  # the cell whose output holds the library
 def load_page(again: bool = False) -> None:
     """Have the page's library in the output of a cell: of the first that shows something, of that
     cell again when it is run again, or of this one."""
-    if COLAB in sys.modules:
+    if COLAB in sys.modules or kernel() is None:
         return
-    kernel: Any = getattr(IPython.get_ipython(), "kernel", None)
-    parent = kernel.get_parent() if hasattr(kernel, "get_parent") else {}
+    parent = own.get_parent() if hasattr(own := kernel(), "get_parent") else {}
     header, metadata = parent.get("header", {}), parent.get("metadata", {})
     cell = (metadata.get("cellId") or header.get("msg_id"), header.get("msg_id"))
     if loaded_by and not again and (cell[0] != loaded_by[0][0] or cell == loaded_by[0]):
@@ -468,7 +472,7 @@ def load_bokeh() -> None:
 
     >>> load_bokeh()
     """
-    if IPython.get_ipython() is not None:
+    if kernel() is not None:
         load_page(again=True)
 
 
@@ -480,7 +484,7 @@ def display(*figs: Any) -> None:
     """
     require(figs, "there is nothing to show: give one figure or more")
     layout = side_by_side(figs if len(figs) > 1 else figs[0])
-    if IPython.get_ipython() is None:
+    if kernel() is None:
         bokeh.io.show(layout)
     else:
         Stills([layout])._ipython_display_()

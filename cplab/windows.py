@@ -46,15 +46,17 @@ def same_setting(
     """
     for name in but:
         one_of("field of Run", name, [f.name for f in fields(Run)])
-    names = [f.name for f in fields(Run) if f.name not in (*POINT, *but)]
-    wanted = [getattr(like, name) for name in names]
     table = results.table() if table is None else table
     known = hasattr(table, "reindex")
     require(known, f"table {quote(table)} is not allowed: give rows of cplab.table()")
-    rows = table.reindex(columns=names).astype(object)
-    rows = rows.where(rows.notna(), None)  # a table may hold NaN for None
-    alike = [list(row) == wanted for row in rows.itertuples(index=False)]
-    return table[np.array(alike, dtype=bool)]
+    for field in fields(Run):
+        if field.name not in (*POINT, *but):
+            wanted = getattr(like, field.name)
+            cells = table.get(field.name, [None] * len(table))
+            none = wanted is None  # for which a table may hold NaN
+            alike = [one == wanted or (none and one != one) for one in cells]
+            table = table[np.array(alike, dtype=bool)]
+    return table
 
 
 def point_means(table: "pd.DataFrame", clock: str = "stopped") -> "pd.DataFrame":
@@ -166,7 +168,8 @@ def longest_harmless_window(
 
 def harm_after(run: Run, clear: int | None = None) -> Contrast:
     """Points by which a run lies below one without a deficit after as many clear epochs, each read
-    over its last five. At a rate that never changes this is its harm, at any time of its recovery.
+    over its last five, or over as many as the recovery has had by then. At a rate that never
+    changes this is its harm, at any time of its recovery.
 
     Arguments: run, of the schedule `fixed`; clear, the epochs without a deficit that both have
         seen, by default all that the run has.
@@ -176,10 +179,12 @@ def harm_after(run: Run, clear: int | None = None) -> Contrast:
     True
     """
     require(run.schedule == "fixed", f"schedule {run.schedule!r} changes the rate: give fixed")
+    require(run.recovery, "recovery 0 leaves no clear epoch to read: give one of 1 or more")
     last = run.onset + run.recovery
-    clear = last if clear is None else whole("clear", clear, run.onset + READ_OUT, last)
-    grey = reading(run.newborn(), never_deprived, clear=clear, onsets=clear_onsets(run))
-    return grey - reading(run, seen, clear=clear)
+    clear = last if clear is None else whole("clear", clear, run.onset + 1, last)
+    over = min(READ_OUT, clear - run.onset)
+    grey = reading(run.newborn(), never_deprived, clear=clear, over=over, onsets=clear_onsets(run))
+    return grey - reading(run, seen, clear=clear, over=over)
 
 
 def clear_onsets(like: Run) -> tuple[int, ...]:
@@ -188,18 +193,19 @@ def clear_onsets(like: Run) -> tuple[int, ...]:
     return tuple(sorted({*map(int, rows.onset[rows.deficit == "none"])}, reverse=True))
 
 
-def seen(run: Run, clear: int) -> float:
-    """The accuracy of a run after so many epochs without its deficit, percent."""
+def seen(run: Run, clear: int, over: int) -> float:
+    """The accuracy of a run after so many epochs without its deficit, over the last of them, in
+    percent."""
     end = run.length + clear
-    return 100 * float(np.mean(result(run).series("test_accuracy")[end - READ_OUT : end]))
+    return 100 * float(np.mean(result(run).series("test_accuracy")[end - over : end]))
 
 
-def never_deprived(newborn: Run, clear: int, onsets: Iterable[int]) -> float:
+def never_deprived(newborn: Run, clear: int, over: int, onsets: Iterable[int]) -> float:
     """The accuracy after so many clear epochs of the longest run without a deficit, percent."""
     for onset in onsets:
         with suppress(Missing):
             if onset + newborn.recovery >= clear:
-                return seen(replace(newborn, onset=onset), clear)
+                return seen(replace(newborn, onset=onset), clear, over)
     raise Missing(f"no run without a deficit has seen {clear} clear epochs: train one with sweep")
 
 
@@ -222,9 +228,12 @@ def clear_epochs_behind(run: Run) -> Behind:
     """
     last, harm, onsets = run.onset + run.recovery, estimate(harm_after(run)), clear_onsets(run)
     seeds = [s for s in SEEDS if any(find(replace(run.newborn(), onset=n, seed=s)) for n in onsets)]
-    epochs = np.arange(READ_OUT, last + 1)
+    over = min(READ_OUT, run.recovery)
+    epochs = np.arange(over, last + 1)
     curve = [
-        estimate(reading(run.newborn(), never_deprived, clear=n, onsets=onsets), seeds).mean
+        estimate(
+            reading(run.newborn(), never_deprived, clear=n, over=over, onsets=onsets), seeds
+        ).mean
         for n in epochs.tolist()
     ]
     highest = np.maximum.accumulate(curve)

@@ -26,6 +26,18 @@ def test_harm_is_read_at_as_many_clear_epochs():
     assert ours == pytest.approx(house)
 
 
+def test_a_short_recovery_is_read_over_as_many_epochs_as_it_has():
+    """By hand, of a run that recovers for three epochs; and of one that does not recover at all."""
+    run = Run("blur", 1, 2, recovery=3, profile="ci", schedule="fixed")
+    control = run.without_window()
+    blurred, clear = ([row["test_accuracy"] for row in cplab.run(r).curve] for r in (run, control))
+    for after in (1, 3):
+        by_hand = 100 * (np.mean(clear[1 : 1 + after]) - np.mean(blurred[3 : 3 + after]))
+        assert float(early_blur.harm(run, after)) == pytest.approx(by_hand)
+    with pytest.raises(cplab.CplabError, match="recovery 0"):
+        early_blur.harm(replace(run, recovery=0))
+
+
 def test_a_late_window_is_paired_with_the_curve_it_leaves():
     late = replace(EARLY, onset=24)
     parts = early_blur.harm(late).parts()

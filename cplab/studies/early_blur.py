@@ -6,6 +6,7 @@ control of every window: harm is how far a run lies below it after as many clear
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -14,21 +15,18 @@ from bokeh.models import Range1d
 from bokeh.plotting import figure
 from IPython.display import HTML
 
-from cplab import quantities, results, statistics
+from cplab import quantities, results, statistics, windows
 from cplab.runs import FLAGSHIP, Run, Step
 from cplab.show import means
 from cplab.show.theme import CUES, DASHES, EQUAL, place_legend, plain_figure, reference_line, style
 from cplab.statistics import Contrast
 from cplab.studies.sentences import rounded, seeds, side, spread
-from cplab.windows import same_setting
+from cplab.windows import READ_OUT, same_setting
 
 __all__ = ["behind", "by_depth", "by_onset", "clear_epochs", "early_and_late", "fate", "flagship"]
 __all__ += ["harm", "harm_by", "harm_curves", "healing", "overview", "schedule_table"]
 __all__ += ["schedules", "stands_at", "steps_help", "steps_left", "strong_steps", "time_bars"]
 __all__ += ["train_small", "trend", "which_depth"]
-
-TRUNKS = (16, 24, 40, 48, 64)  # onsets of runs without a deficit that may have been trained
-READ_OUT = 5  # epochs that a read-out is the mean of: at a rate that stays, the last is restless
 
 
 def flagship(profile: str = "course") -> dict[str, Any]:
@@ -64,19 +62,6 @@ def each_curve(run: Run) -> dict[int, np.ndarray]:
     return {r.spec.seed: 100 * np.array(r.series("test_accuracy")) for r in known if r}
 
 
-def reached(run: Run, epochs: int) -> float:
-    """Test accuracy in percent over the five epochs up to one of a run's."""
-    return float(accuracies(run)[epochs - READ_OUT : epochs].mean())
-
-
-def reached_clear(clear: Run, epochs: int) -> float:
-    """The same of a run without a deficit, out of any that is as long: they are one curve."""
-    for onset in dict.fromkeys((clear.onset, *TRUNKS)):
-        if onset + clear.recovery >= epochs and (run := results.find(replace(clear, onset=onset))):
-            return reached(run.spec, epochs)
-    raise quantities.Missing(f"no run without a deficit of {epochs} epochs: train one")
-
-
 def harm(run: Run, after: int | None = None) -> Contrast:
     """Points of harm: how far a run lies below one without a deficit that has seen as many clear
     epochs, over five epochs.
@@ -87,9 +72,7 @@ def harm(run: Run, after: int | None = None) -> Contrast:
     >>> statistics.estimate(harm(Run("blur", length=16, **flagship()))).mean > 3
     True
     """
-    after = after or run.recovery
-    clear = quantities.reading(run.without_window(), reached_clear, epochs=run.onset + after)
-    return clear - quantities.reading(run, reached, epochs=run.end + after)
+    return windows.harm_after(run, run.onset + (after or run.recovery))
 
 
 def stands_at(run: Run) -> int:
@@ -98,12 +81,7 @@ def stands_at(run: Run) -> int:
     >>> stands_at(Run("blur", length=16, **flagship())) < 40
     True
     """
-    last = run.onset + run.recovery
-    clear = np.mean([c[:last] for c in never_deprived(run).values() if len(c) >= last], axis=0)
-    ends = np.mean([curve[-READ_OUT:].mean() for curve in each_curve(run).values()])
-    recent = np.convolve(clear, np.ones(READ_OUT) / READ_OUT, "valid")
-    reached = np.flatnonzero(recent >= ends)
-    return int(reached[0]) + READ_OUT if len(reached) else last
+    return ceil(run.onset + run.recovery - windows.clear_epochs_behind(run).epochs)
 
 
 def behind(run: Run, network: str = "the blurred network") -> str:
@@ -213,7 +191,8 @@ def harm_curves(runs: Mapping[str, Run], title: str = "", **options: Any) -> fig
     groups = {}
     for words, run in runs.items():
         if seeds(harm(run)):
-            moments = range(READ_OUT, run.recovery + 1, READ_OUT)
+            step = max(1, min(READ_OUT, run.recovery // 5))
+            moments = range(step, run.recovery + 1, step)
             groups[words] = {n: harm(run, n) for n in moments}
     return harm_figure(groups, "clear epochs after the deficit", title, **options)
 

@@ -1,7 +1,7 @@
 """Lab 04: the trace of the Fisher information: two phases, what a deficit leaves, where it sits."""
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,8 @@ from bokeh.models import BoxAnnotation, ColumnDataSource, LinearAxis, Range1d
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike
 
-from cplab import measure, models, quantities, results, show, statistics
+from cplab import measure, models, quantities, show
+from cplab.errors import CplabError
 from cplab.lab.live import Live
 from cplab.lab.widgets import Slide
 from cplab.quantities import equal_training_loss, reading, trace_at
@@ -20,13 +21,13 @@ from cplab.show import theme
 from cplab.show.results import over_epochs
 from cplab.show.theme import EQUAL, LIVE, plain_figure, reference_line
 from cplab.statistics import Contrast
-from cplab.studies.sentences import seeds, side, spread
+from cplab.studies import sentences
+from cplab.studies.sentences import after, each_result, table, times
 
-__all__ = ["CLEAR_AND_DEPRIVED", "after", "both_phases", "by_end", "compare_with_trace", "doubled"]
-__all__ += ["each_filter", "ending_table", "filter_rows", "fine_filters", "later_by", "layers"]
-__all__ += ["left_of_trace", "live", "phases", "sampling_figure", "synapses_by_age", "trace_left"]
-__all__ += ["consolidates", "ends_of", "fitted", "shaken", "short_figures", "short_run"]
-__all__ += ["small_network", "synapses_left", "train_small", "two_phases", "unveil", "which_row"]
+__all__ = ["CLEAR_AND_DEPRIVED", "compare_with_trace", "doubled", "each_filter", "ending_table"]
+__all__ += ["ends_of", "fell", "fineness", "layers", "left_of_trace", "live", "sampling_figure"]
+__all__ += ["shaken", "short_figures", "short_run", "small_network", "synapses_by_age"]
+__all__ += ["train_small", "two_phases", "unveil"]
 
 CLEAR_AND_DEPRIVED = ("none", "blur", "flip")
 
@@ -47,28 +48,26 @@ def sampling_figure(draws: Sequence[int], estimates: ArrayLike, exact: float) ->
 
 
 def compare_with_trace(
-    clear: Sequence, points: Mapping[str, ArrayLike], at: int = 0, words: str = "loss", **how: Any
+    clear: Sequence, points: Mapping[str, ArrayLike], title: str, **options: Any
 ) -> figure:
-    """The trace without a deficit (left axis) and the sensitivity to one (right axis), by epoch,
-    as in the left part of the paper's figure 4.
+    """The trace without a deficit (left axis) and the harm of a window of blur (right axis), by
+    epoch, as in the left part of the paper's figure 4.
 
     Arguments: clear, results without a deficit; points, the columns onset, mean, low, high of the
-        sensitivity in points; at, where in its window a point is drawn, in epochs after the onset;
-        words, what the points are: loss against equal training, or harm.
+        harm in points.
     """
-    fig = over_epochs({"trace, no deficit (left)": clear}, **how)
-    fig.title.text = f"Fisher trace, and the {words} of a window of blur"
+    fig = over_epochs({"trace, no deficit (left)": clear}, title=title, **options)
     onset, low, high = (np.asarray(points[name], float) for name in ("onset", "low", "high"))
-    fig.x_range = Range1d(-1, onset.max(initial=1) + at + 4)
+    fig.x_range = Range1d(-1, onset.max(initial=1) + 4)
     top, bottom = high.max(initial=0) or 1, low.min(initial=0)
     fig.extra_y_ranges = {"points": Range1d(bottom - 0.05 * top, 1.15 * top)}
-    axis = LinearAxis(y_range_name="points", axis_label=f"{words}, points")
+    axis = LinearAxis(y_range_name="points", axis_label="harm, points")
     theme.plain_axis(axis, fig.height)
     fig.add_layout(axis, "right")
-    source = ColumnDataSource({**points, "epoch": onset + at}, name="sensitivity")
+    source = ColumnDataSource({**points, "onset": onset}, name="sensitivity")
     how = {"source": source, "color": theme.colour("blur"), "y_range_name": "points"}
-    fig.segment("epoch", "low", "epoch", "high", **how)
-    fig.scatter("epoch", "mean", size=8, legend_label=f"{words} after blur (right)", **how)
+    fig.segment("onset", "low", "onset", "high", **how)
+    fig.scatter("onset", "mean", size=8, legend_label="harm of blur (right)", **how)
     return theme.place_legend(fig, "above")
 
 
@@ -102,19 +101,13 @@ def synapses_by_age(rows: pd.DataFrame, born: int) -> figure:
     return fig
 
 
-# Runs and what is measured of them ---------------------------------------------------------------
+# A deficit in the trace --------------------------------------------------------------------------
 
 
-def after(deficit: str, length: int, profile: str = "fit", **fields: Any) -> Run:
-    """A run from birth with a deficit, or with as many clear epochs of `none`, then recovery."""
-    when = {"onset": length} if deficit == "none" else {"deficit": deficit, "length": length}
-    return Run(**when, profile=profile, **fields)
-
-
-def each_result(run: Run, measured: Any = "trace") -> list:
-    """The results of all seeds of a run that hold a measurement."""
-    known = (results.find(replace(run, seed=seed), measured) for seed in quantities.SEEDS)
-    return [result for result in known if result]
+def train_small(ends: Sequence[int], **fields: Any) -> None:
+    """Train two seeds of the runs of lab 04 in the profile `ci`, which takes seconds."""
+    runs = [after(kind, end, "ci", **fields) for kind in CLEAR_AND_DEPRIVED for end in ends]
+    sentences.train_small(*runs, measure=("trace", "ending"))
 
 
 def doubled(run: Run, **how: Any) -> Contrast:
@@ -123,107 +116,57 @@ def doubled(run: Run, **how: Any) -> Contrast:
     return quantities.doublings(run, run.equal_training(), of=of)
 
 
-def train_small(ends: Sequence[int], **fields: Any) -> None:
-    """Train two seeds of the runs of lab 04 in the profile `ci`, which takes seconds."""
-    runs = [after(kind, end, "ci") for kind in CLEAR_AND_DEPRIVED for end in (*ends, 0) if end]
-    every = [replace(run, seed=seed, **fields) for run in runs for seed in (0, 1)]
-    results.at_hand(every, measure=("trace", "ending"))
-    newborns = [Run(profile="ci", seed=seed, **fields) for seed in (0, 1)]
-    results.at_hand(newborns)
-
-
-# Two phases --------------------------------------------------------------------------------------
-
-
-def two_phases(run: Run, title: str = "") -> list[list[figure]]:
-    """The trace and the training loss of a run over its epochs, side by side."""
-    found = {"no deficit": each_result(run)}
-    figs = [over_epochs(found, what, width=430, height=320) for what in ("trace", "train_loss")]
-    figs[0].title.text = title or figs[0].title.text
-    figs[1].title.text = "… once the training images are known"
-    return [figs]
-
-
 def left_of_trace(run: Run, **how: Any) -> Contrast:
     """What is left of the trace in the end, in percent of its highest."""
     return 100 * reading(run, quantities.trace_remaining, **how)
 
 
-def both_phases(run: Run) -> str:
-    """Whether the trace of a run rises and falls, as an answer to choose from."""
-    known = statistics.estimate(left_of_trace(run))
-    if known.seeds < 2 or not known.mean + known.half < 100:
-        return "it only rises, as knowledge does"
-    return "it rises, then falls"
-
-
-def phases(run: Run) -> str:
-    """When the trace is highest, and what is left of it, in one sentence."""
-    peak = reading(run, quantities.trace_peak)
-    return (
-        f"The trace is highest after {spread(peak)} epochs, and in the end "
-        f"{spread(left_of_trace(run), 0)} % of that is left."
-    )
-
-
-# A deficit in the trace --------------------------------------------------------------------------
+def two_phases(run: Run, title: str) -> list[list[figure]]:
+    """The trace and the training loss of a run over its epochs, side by side."""
+    known = {"no deficit": each_result(run, "trace")}
+    titles = {"trace": title, "train_loss": "… once the training images are known"}
+    size = {"width": 430, "height": 320}
+    return [[over_epochs(known, what, title=words, **size) for what, words in titles.items()]]
 
 
 def by_end(deficit: str, ends: Sequence[int], profile: str) -> dict[str, list]:
     """Results of a deficit, a group for each epoch at which it ended, beside those without."""
-    groups = {"no deficit": each_result(after("none", ends[-1], profile))}
-    return groups | {f"until {n}": each_result(after(deficit, n, profile)) for n in ends}
+    runs = {"no deficit": after("none", ends[-1], profile)}
+    runs |= {f"until epoch {n}": after(deficit, n, profile) for n in ends}
+    return {words: each_result(run, "trace") for words, run in runs.items()}
 
 
 def ends_of(ends: Sequence[int], profile: str, what: str = "trace") -> list[list[figure]]:
     """Blur and a flip until each of some epochs, side by side on one scale."""
+    titles = {"blur": "After blur the trace stays high …", "flip": "… after a flip less so"}
     blur, flip = (
-        over_epochs(by_end(kind, ends, profile), what, width=430, height=340)
-        for kind in ("blur", "flip")
+        over_epochs(by_end(kind, ends, profile), what, title=words, width=430, height=340)
+        for kind, words in titles.items()
     )
-    blur.title.text, flip.title.text = "After blur the trace stays high …", "… after a flip less so"
     flip.y_range = blur.y_range
     return [[blur, flip]]
 
 
 def ending_table(ends: Sequence[int], profile: str) -> pd.DataFrame:
-    """The trace in the end and the accuracy, beside equal training's."""
+    """The accuracy and the trace in the end, beside equal training's."""
+    runs = {(kind, end): after(kind, end, profile) for kind in ("blur", "flip") for end in ends}
     rows = {
         (show.label(kind), end): {
-            "trace in the end": statistics.describe_ratio(doubled(after(kind, end, profile))),
-            "accuracy, points": spread(-1 * equal_training_loss(after(kind, end, profile))),
-            "seeds": seeds(equal_training_loss(after(kind, end, profile))),
+            "accuracy, points": -1 * equal_training_loss(run),
+            "trace, times": times(doubled(run)),
         }
-        for kind in ("blur", "flip")
-        for end in ends
+        for (kind, end), run in runs.items()
     }
-    return pd.DataFrame(rows).T.rename_axis(["deficit", "until epoch"])
-
-
-def trace_left(end: int, profile: str) -> str:
-    """The trace that blur and a flip leave, beside equal training's, in one sentence."""
-    blur, flip = (
-        statistics.plain_number(
-            float(np.exp2(statistics.estimate(doubled(after(kind, end, profile))).mean))
-        )
-        for kind in ("blur", "flip")
-    )
-    return (
-        f"In the end the trace is {blur} times equal training's after blur, and {flip} times after "
-        "a flip."
-    )
+    return table(rows).rename_axis(["deficit", "until epoch"])
 
 
 def live(length: int, ends: Sequence[int], profile: str) -> Live:
     """A seed that nobody has trained, whose lines grow beside those that are known."""
     runs = {
-        f"{show.label(kind)} until {length}": after(kind, length, profile, seed=29)
+        f"{show.label(kind)} until epoch {length}": after(kind, length, profile, seed=29)
         for kind in ("blur", "flip")
     }
     return Live(runs, lambda run: by_end(run.deficit, ends, profile), measure="trace")
-
-
-# Where the information sits ----------------------------------------------------------------------
 
 
 def layers(ends: Sequence[int], profile: str) -> Slide:
@@ -231,84 +174,50 @@ def layers(ends: Sequence[int], profile: str) -> Slide:
     names = show.layer_labels(9)
     hues = {show.label(kind): show.colour(kind) for kind in CLEAR_AND_DEPRIVED}
 
-    def shares(kind: str, end: int) -> np.ndarray:
-        return quantities.each_seed(quantities.layer_shares, after(kind, end, profile))
+    def shares(end: int) -> dict[str, np.ndarray]:
+        runs = {show.label(k): after(k, end, profile) for k in CLEAR_AND_DEPRIVED}
+        return {k: quantities.each_seed(quantities.layer_shares, run) for k, run in runs.items()}
 
-    shown = [end for end in ends if all(len(shares(k, end)) for k in CLEAR_AND_DEPRIVED)]
-    groups = {show.label(k): shares(k, shown[0]) for k in CLEAR_AND_DEPRIVED} if shown else {}
+    shown = [end for end in ends if all(map(len, shares(end).values()))]
     size = {"width": 820, "height": 340, "y_range": (0, 0.4)}
-    fig = show.by_layer(names, groups, hues, **size)
+    fig = show.by_layer(names, shares(shown[0]) if shown else {}, hues, **size)
     fig.title.text = "After blur the information sits nearer to the answer"
 
     def columns(end: int) -> dict[str, Any]:
-        return {
-            show.label(k): show.layer_columns(names, show.label(k), shares(k, end))
-            for k in CLEAR_AND_DEPRIVED
-        }
+        return {k: show.layer_columns(names, k, some) for k, some in shares(end).items()}
 
     return Slide(fig, shown or list(ends[:1]), columns, str, "deficit until epoch")
-
-
-def later_by(end: int, profile: str, deficit: str = "blur") -> Contrast:
-    """How many layers later the information sits than after equal training."""
-    return quantities.information_shift(after(deficit, end, profile))
 
 
 # Filters -----------------------------------------------------------------------------------------
 
 
-def filter_rows(end: int, profile: str) -> dict[str, Any]:
-    """The result of one network of each kind, under letters that do not tell which it is."""
-    found = [one for kind in CLEAR_AND_DEPRIVED for one in each_ending(kind, end, profile)[:1]]
-    return dict(zip("ABC", sorted(found, key=lambda result: result.key), strict=False))
-
-
-def each_ending(kind: str, end: int, profile: str) -> list:
-    """The results of a kind that hold what was measured in the end."""
-    return each_result(after(kind, end, profile), "ending")
-
-
-def each_filter(rows: Mapping[str, Any]) -> Any:
+def each_filter(rows: Mapping[str, Run]) -> Any:
     """Sixteen filters of the first layer of each network, as pictures."""
     pictures = {
         letter: show.filter_pictures(result.final("ending")["filters"])[:16]
-        for letter, result in rows.items()
+        for letter, run in rows.items()
+        for result in each_result(run, "ending")[:1]
     }
     return show.strips(pictures, scale=10)
 
 
-def which_row(rows: Mapping[str, Any]) -> str:
-    """The letter of the blurred network."""
-    return next((k for k, result in rows.items() if result.spec.deficit == "blur"), "I cannot tell")
-
-
-def fineness(run: Run) -> float:
-    """The part of a filter's power that is not in its mean over the pixels, in percent."""
+def read_fineness(run: Run) -> float:
     filters = np.array(quantities.result(run, "ending").final("ending")["filters"])
     coarse = np.broadcast_to(filters.mean((2, 3), keepdims=True), filters.shape)
     return float(100 * (1 - np.mean(coarse**2) / np.mean(filters**2)))
 
 
+def fineness(run: Run) -> Contrast:
+    """The part of a filter's power that is not in its mean over the pixels, in percent."""
+    return reading(run, read_fineness)
+
+
 def unveil(end: int, profile: str) -> figure:
     """How fine the filters of each kind of network are."""
-    values = {k: reading(after(k, end, profile), fineness) for k in CLEAR_AND_DEPRIVED}
-    fig = show.bars(
-        {k: points for k, points in values.items() if seeds(points)},
-        "power in differences between pixels, %",
-        percent=False,
-        width=560,
-        height=300,
-    )
-    fig.title.text = "A measure tells what the eye does not"
-    return fig
-
-
-def fine_filters(end: int, profile: str) -> str:
-    """How fine the filters are after blur, beside equal training's, in one sentence."""
-    blur, clear = (reading(after(k, end, profile), fineness) for k in ("blur", "none"))
-    words = side(blur - clear, "finer", "as fine", "coarser")
-    both = f"{spread(blur, 0)} % against {spread(clear, 0)} %"
-    return f"The blurred network's filters are {words}: {both}."
+    values = {k: fineness(after(k, end, profile)) for k in CLEAR_AND_DEPRIVED}
+    words = ("power in differences between pixels, %", "A measure tells what the eye does not")
+    return sentences.bars(values, *words, width=560, height=300)
 
 
 # Small networks, trained while one waits ---------------------------------------------------------
@@ -349,25 +258,30 @@ def shaken(net: Any, x: Any, sigma: float, seed: int) -> float:
 def short_run(
     images: Any,
     size: int,
-    count: int = 500,
+    count: int = 200,
     width: int = 16,
     moving: bool = False,
-    batches: int = 200,
+    batches: int = 150,
+    seconds: float = 20,
 ) -> np.ndarray:
     """A short training, with a bar: batches, trace and part of the training images named rightly,
-    (3, 10); `moving`, whether images are shifted and mirrored."""
+    (3, 10).
+
+    Arguments: count, of images; moving, whether these are shifted and mirrored; seconds, how long
+        it may take. Raises: CplabError after a few batches where it would take longer.
+    """
     import torch
     from torch.nn import functional as F
     from tqdm.auto import tqdm
 
     torch.manual_seed(0)
     net = models.build(f"allcnn-{width}", len(images.mean), size)
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-3)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
     anneal = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.03 ** (1 / batches))
     x, y = images.normal(images.train_x[:count]), images.train_y[:count]
-    rows = []
+    rows, began = [], time.monotonic()
     for batch in tqdm(range(1, batches + 1), leave=False):
-        index = torch.randint(len(x), (128,))
+        index = torch.randint(len(x), (64,))
         seen = x[index]
         if moving:
             shift = torch.randint(-2, 3, (2,)).tolist()
@@ -378,43 +292,25 @@ def short_run(
         anneal.step()
         if batch % (batches // 10) == 0:
             with torch.no_grad():
-                right = (net.eval()(x[:500]).argmax(1) == y[:500]).float().mean().item()
-            rows.append((batch, measure.trace(net, x[:50]).total, right))
+                right = (net.eval()(x).argmax(1) == y).float().mean().item()
+            rows.append((batch, measure.trace(net, x[:30]).total, right))
+            takes = (time.monotonic() - began) * batches / batch
+            if batch < batches / 2 and takes > seconds:
+                why = f"a training takes {takes:.0f} seconds here, and had {seconds:g}"
+                raise CplabError(f"{why}: give it more `seconds`")
     return np.array(rows).T
 
 
 def short_figures(runs: Mapping[str, np.ndarray]) -> list[list[figure]]:
     """Trace and training accuracy of some short trainings, side by side."""
-    words = ("trace", "named rightly, of its training images")
-    figs = [
-        show.curves({k: run[[0, row]] for k, run in runs.items()}, "batches", text, width=430)
-        for row, text in enumerate(words, 1)
-    ]
-    figs[0].title.text, figs[1].title.text = "The trace falls …", "… where the images are known"
+    parts = (("trace", "The trace falls …"), ("named rightly", "… where the images are known"))
+    figs = []
+    for row, (unit, title) in enumerate(parts, 1):
+        groups = {words: run[[0, row]] for words, run in runs.items()}
+        figs.append(show.curves(groups, "batches", unit, title=title, width=430))
     return [figs]
 
 
 def fell(runs: Mapping[str, np.ndarray]) -> list[str]:
-    """Those whose trace fell below half of its highest."""
+    """Those of some short trainings whose trace fell below half of its highest."""
     return [words for words, run in runs.items() if run[1][-1] < 0.5 * run[1].max()]
-
-
-def consolidates(runs: Mapping[str, np.ndarray]) -> str | None:
-    """Which of some short trainings consolidates, if it is one or all."""
-    names = fell(runs)
-    return "all of them" if len(names) == len(runs) else names[0] if len(names) == 1 else None
-
-
-def fitted(runs: Mapping[str, np.ndarray]) -> str:
-    """Which consolidated, and how many of their images they know, in one sentence."""
-    parts = [f"{words} ({100 * runs[words][2][-1]:.0f} % known)" for words in fell(runs)]
-    return f"The trace fell below half with {' and '.join(parts) or 'none of them'}; one seed each."
-
-
-def synapses_left(macaque: pd.DataFrame, run: Run) -> str:
-    """What is left of synapses and of the trace, in percent of the highest, in one sentence."""
-    some = macaque[macaque.kind == "point"].value
-    return (
-        f"Of its highest, {100 * some.iloc[-1] / some.max():.0f} % of the synapses are left to the "
-        f"adult macaque, and {spread(left_of_trace(run), 0)} % of the trace to the network."
-    )

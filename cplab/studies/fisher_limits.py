@@ -11,16 +11,23 @@ from cplab import quantities, show, statistics
 from cplab.lab.widgets import Switch
 from cplab.quantities import harm, reading, trace_at
 from cplab.runs import Run
-from cplab.show.theme import EQUAL, reference_line
 from cplab.statistics import Contrast
-from cplab.studies.fisher import CLEAR_AND_DEPRIVED, after, compare_with_trace, doubled, each_result
-from cplab.studies.sentences import seeds, side, spread
+from cplab.studies import sentences
+from cplab.studies.fisher import CLEAR_AND_DEPRIVED, compare_with_trace, doubled
+from cplab.studies.sentences import after, each_result, table
 
-__all__ = ["WITHOUT", "adam_in_words", "agreement", "by_rate", "certainty", "dominant"]
-__all__ += ["estimators", "first_layers", "flip_harms", "four_readings", "fraction_left"]
-__all__ += ["harm_and_trace", "log_determinant", "mark_left", "marks", "marks_in_words", "minima"]
-__all__ += ["rates_in_words", "rises", "same_shares", "sharpness_table", "three_rates"]
-__all__ += ["what_agrees", "what_falls", "where_harm", "with_adam", "within"]
+__all__ = ["WITHOUT", "agreement", "by_rate", "dominant", "estimators", "flip_harms"]
+__all__ += ["four_readings", "harm_and_trace", "left_by_rate", "log_determinant", "marks"]
+__all__ += [
+    "minima",
+    "overall",
+    "rises",
+    "shares_agree",
+    "sharpness_table",
+    "three_rates",
+    "total_ratio",
+]
+__all__ += ["where_harm", "with_adam", "within"]
 
 WITHOUT: dict[str, Any] = {"of": "jacobian", "scaled": True}  # norms and certainty
 READINGS: dict[str, dict[str, Any]] = {
@@ -44,8 +51,8 @@ def four_readings(run: Run) -> figure:
             parts = each[:, at] / each[:, at].max(1, keepdims=True)
             curves[words] = dict(zip((at + 1).tolist(), parts.T, strict=True))
     axes = ("epoch", "part of the highest")
-    how = {"percent": False, "legend": "right", "width": 820, "height": 340}
-    return show.means(curves, axes, title="The trace falls; what is behind it keeps rising", **how)
+    title = "The trace falls; what is behind it keeps rising"
+    return sentences.lines(curves, axes, title, width=820)
 
 
 def rises(run: Run) -> Contrast:
@@ -54,57 +61,21 @@ def rises(run: Run) -> Contrast:
 
 
 def risen(run: Run) -> float:
-    """The same of one run."""
     known = quantities.trace_by_layer(run, **WITHOUT)
     peak = min(known, key=lambda epoch: abs(epoch + 1 - quantities.trace_peak(run)))
     return float(np.log2(known[run.epochs - 1].sum() / known[peak].sum()))
 
 
-def what_falls(run: Run) -> str:
-    """What falls with the trace, as an answer to choose from."""
-    let_go = "how strongly its raw scores depend on the weights"
-    return side(rises(run), "nothing: it has become sure", let_go, let_go)
-
-
-def certainty(run: Run) -> str:
-    """What becomes of the trace with and without certainty, in one sentence."""
-    grown = np.exp2(statistics.estimate(rises(run)).mean)
-    return (
-        "The trace falls because the network becomes sure of its answers: how strongly its raw "
-        f"scores hang on the weights grows to {grown:.1f} times meanwhile."
-    )
-
-
 def marks(end: int, profile: str) -> figure:
     """A deficit's mark in the end, with norms and certainty and without them."""
-    values = {}
-    for kind in ("blur", "flip"):
-        run = after(kind, end, profile)
-        values[f"{show.label(kind)}: trace"] = doubled(run)
-        values[f"{show.label(kind)}: without both"] = doubled(run, **WITHOUT)
-    known = {words: points for words, points in values.items() if seeds(points)}
-    words = "doublings beyond equal training"
-    fig = show.bars(known, words, percent=False, width=700, height=340)
-    fig.title.text = "Most of the mark is certainty and the size of weights"
-    return fig
-
-
-def marks_in_words(end: int, profile: str) -> str:
-    """The mark of blur with both and without, in one sentence."""
-    run = after("blur", end, profile)
-    whole, left = (np.exp2(statistics.estimate(doubled(run, **how)).mean) for how in ({}, WITHOUT))
-    return (
-        f"After blur {whole:.0f} times the trace is left; take certainty and the size of the "
-        f"weights out, and it is {left:.1f} times."
-    )
-
-
-def mark_left(end: int, profile: str) -> str:
-    """What is left of the mark of blur without norms and certainty, as an answer to choose from."""
-    run = after("blur", end, profile)
-    gone = not side(doubled(run, **WITHOUT), True, False, True)
-    smaller = side(doubled(run) - doubled(run, **WITHOUT), True, False, False)
-    return "gone" if gone else "much smaller, but there" if smaller else "as large"
+    readings = {"trace": {}, "without both": WITHOUT}
+    values = {
+        f"{show.label(kind)}: {words}": doubled(after(kind, end, profile), **how)
+        for kind in ("blur", "flip")
+        for words, how in readings.items()
+    }
+    title = "Most of the mark is certainty and the size of weights"
+    return sentences.bars(values, "doublings beyond equal training", title)
 
 
 # The rate ----------------------------------------------------------------------------------------
@@ -126,88 +97,72 @@ def flip_harms(end: int, profile: str) -> figure:
     values = {
         words: harm(run, clock=clock) for words, (run, clock) in three_rates(end, profile).items()
     }
-    known = {words: points for words, points in values.items() if seeds(points)}
-    fig = show.bars(known, "harm of the flip, points", percent=False, width=700, height=320)
-    fig.title.text = "A flip harms only beside a control with larger steps"
-    reference_line(fig, "width", EQUAL.colour)
-    return fig
+    title = "A flip harms only beside a control with larger steps"
+    return sentences.bars(values, "harm of the flip, points", title, height=320)
 
 
-def rates_in_words(end: int, profile: str) -> str:
-    """The harm of a flip with a falling rate and a held one, in one sentence."""
-    each = [harm(run, clock=clock) for run, clock in three_rates(end, profile).values()]
-    return (
-        f"Beside one that starts fresh a flip harms by {spread(each[0])} points; where the rate is "
-        f"held, by {spread(each[2])}."
-    )
+RATES: dict[str, dict[str, Any]] = {
+    "held, then falling": {},
+    "never changes": {"schedule": "fixed"},
+    **{
+        f"falls, {n} epochs of the paper in one": {"schedule": "paper", "pace": n}
+        for n in (1, 3, 10)
+    },
+}
 
 
-def by_rate(profile: str, end: int = 24) -> figure:
+def left_by_rate(profile: str, end: int) -> dict[str, Contrast]:
+    """What is left in the end of the highest trace of a clear run at five rates, in percent."""
+    runs = {words: Run(onset=end, profile=profile, **fields) for words, fields in RATES.items()}
+    return {words: 100 * reading(run, quantities.trace_remaining) for words, run in runs.items()}
+
+
+def by_rate(profile: str, end: int) -> figure:
     """The trace of the same clear run at five rates, as a part of its highest."""
-    rates: dict[str, dict[str, Any]] = {"held, then falling": {}}
-    rates |= {"never changes": {"schedule": "fixed"}}
-    rates |= {f"falls, {n} times": {"schedule": "paper", "pace": n} for n in (1, 3, 10)}
     groups = {}
-    for words, fields in rates.items():
+    for words, fields in RATES.items():
         run = Run(onset=end, profile=profile, **fields)
         traces = quantities.each_seed(quantities.trace_curve, run)
         if len(traces):
             groups[words] = dict(enumerate(traces.T / traces.max(axis=1), start=1))
-    how = {"percent": False, "legend": "right", "y_range": (0, 1.1), "width": 820, "height": 340}
     axes = ("epoch", "trace, part of its highest")
-    return show.means(groups, axes, title="Where the rate is gone first, the trace stays", **how)
-
-
-def fraction_left(profile: str, end: int = 24) -> str:
-    """What of the trace is left at a rate that never falls and at one that is gone, in words."""
-    fixed, gone = (
-        Run(onset=end, profile=profile, **fields)
-        for fields in ({"schedule": "fixed"}, {"schedule": "paper", "pace": 10})
-    )
-    left = [spread(100 * reading(run, quantities.trace_remaining), 0) for run in (fixed, gone)]
-    return (
-        f"At a rate that never falls {left[0]} % of the trace is left; at one that is gone early, "
-        f"{left[1]} %."
-    )
+    title = "Where the rate is gone first, the trace stays"
+    return sentences.lines(groups, axes, title, width=820, y_range=(0, 1.1))
 
 
 # Age ---------------------------------------------------------------------------------------------
 
 
-def harm_and_trace(profile: str, onsets: Sequence[int], length: int) -> figure:
-    """The trace of a clear run, and the harm of a window of blur by its onset, in one network."""
-    runs = {onset: Run("blur", onset, length, profile=profile) for onset in onsets}
+def harm_and_trace(runs: Mapping[int, Run], clear: Run) -> figure:
+    """The trace of a clear run, and the harm of windows of blur by their onset, in one network."""
     points = statistics.mean_columns({onset: harm(run) for onset, run in runs.items()})
+    title = "Harm does not peak where the trace does"
     columns = {"onset": points.pop("x"), **points}
-    clear = each_result(Run(onset=onsets[-1], profile=profile))
-    fig = compare_with_trace(clear, columns, 0, "harm", width=820, height=340)
-    fig.title.text = "Harm does not peak where the trace does"
-    return fig
+    return compare_with_trace(each_result(clear, "trace"), columns, title, width=820, height=340)
 
 
-def where_harm(profile: str, onsets: Sequence[int], length: int) -> str:
-    """Whether harm is highest at the trace's peak, at birth or elsewhere."""
-    harms = {
-        onset: statistics.estimate(harm(Run("blur", onset, length, profile=profile))).mean
-        for onset in onsets
-    }
-    known = {onset: mean for onset, mean in harms.items() if np.isfinite(mean)}
-    clear = Run(onset=onsets[-1], profile=profile)
-    peak = statistics.estimate(reading(clear, quantities.trace_peak)).mean
-    if not known or not np.isfinite(peak):
-        return "elsewhere"
-    worst = max(known, key=lambda onset: known[onset])
-    nearest = min(known, key=lambda onset: abs(onset - peak))
-    return "where the trace is highest, as in the paper" if worst == nearest else "elsewhere"
+def where_harm(runs: Mapping[int, Run], clear: Run) -> tuple[float, float]:
+    """The onset at which the harm of some windows is highest, and the one nearest to the peak of
+    the trace of a clear run; NaN where there are none."""
+    harms = {onset: statistics.estimate(harm(run)) for onset, run in runs.items()}
+    known = {onset: found.mean for onset, found in harms.items() if found.seeds}
+    peak = statistics.estimate(reading(clear, quantities.trace_peak))
+    if not known or not peak.seeds:
+        return np.nan, np.nan
+    return max(known, key=lambda n: known[n]), min(known, key=lambda n: abs(n - peak.mean))
 
 
 # Estimators --------------------------------------------------------------------------------------
 
 
-def total_ratio(run: Run) -> float:
-    """All information by noise, in doublings of the trace."""
+def noise_beside_trace(run: Run) -> float:
     ending = quantities.result(run, "ending").final("ending")
     return float(np.log2(sum(ending["information"]) / trace_at(run)))
+
+
+def total_ratio(run: Run) -> Contrast:
+    """All information by noise, in doublings of the trace."""
+    return reading(run, noise_beside_trace)
 
 
 def shares_agree(run: Run) -> float:
@@ -219,72 +174,46 @@ def shares_agree(run: Run) -> float:
     return float(np.corrcoef(noise.mean(0), trace.mean(0))[0, 1])
 
 
-def estimators(end: int, profile: str) -> figure:
+def estimators(runs: Mapping[str, Run]) -> figure:
     """How much more information noise finds than the trace, by kind of network."""
-    values = {k: reading(after(k, end, profile), total_ratio) for k in CLEAR_AND_DEPRIVED}
-    known = {k: points for k, points in values.items() if seeds(points)}
-    words = "noise beside trace, doublings"
-    fig = show.bars(known, words, percent=False, width=560, height=320)
-    fig.title.text = "Two estimators, two totals"
-    return fig
+    values = {words: total_ratio(run) for words, run in runs.items()}
+    words = ("noise beside trace, doublings", "Two estimators, two totals")
+    return sentences.bars(values, *words, width=560, height=320)
 
 
-def same_shares(end: int, profile: str) -> str:
-    """Whether noise and trace share the information out alike, in one sentence."""
-    least = min(shares_agree(after(kind, end, profile)) for kind in CLEAR_AND_DEPRIVED)
-    return (
-        f"Which layer holds how much is the same by both (r is {least:.2f} at least); how much "
-        "there is, is not."
-    )
-
-
-def what_agrees(end: int, profile: str) -> str:
-    """Whether shares and totals agree, as an answer to choose from."""
-    if min(shares_agree(after(kind, end, profile)) for kind in CLEAR_AND_DEPRIVED) < 0.9:
-        return "other shares"
-    apart = [reading(after(kind, end, profile), total_ratio) for kind in CLEAR_AND_DEPRIVED]
-    same = not any(side(each, True, False, True) for each in apart)
-    return f"the same shares, {'the same' if same else 'another'} total"
-
-
-def agreement(run: Run) -> float:
-    """The correlation of trace and log-determinant over the epochs of a run."""
+def correlated(run: Run) -> float:
     result = quantities.result(run, "trace")
     return statistics.correlation(result.series("trace"), result.series("log_det")).r
+
+
+def agreement(run: Run) -> Contrast:
+    """The correlation of trace and log-determinant over the epochs of a run."""
+    return reading(run, correlated)
 
 
 def log_determinant(ends: Sequence[int], profile: str) -> pd.DataFrame:
     """The correlation of trace and log-determinant over the epochs."""
     rows = {
-        (show.label(kind), end): {
-            "r over the epochs": spread(reading(after(kind, end, profile), agreement), 2),
-            "seeds": seeds(reading(after(kind, end, profile), agreement)),
-        }
+        (show.label(kind), end): {"r over the epochs": agreement(after(kind, end, profile))}
         for kind in CLEAR_AND_DEPRIVED
         for end in (ends if kind != "none" else ends[-1:])
     }
-    return pd.DataFrame(rows).T
-
-
-def first_layers(run: Run, epoch: int, **how: Any) -> Contrast:
-    """How often the trace of layers 1 to 3 doubled beyond equal training's after an epoch."""
-    return doubled(run, epoch=epoch, layers=3, **how)
+    return table(rows, 2)
 
 
 def dominant(runs: Mapping[str, Run]) -> pd.DataFrame:
-    """Which layer holds most right after blur, and what of the first three is left."""
+    """How often the trace of layers 1 to 3 doubled beyond equal training's by the end of blur, with
+    norms and certainty and without, and which layer holds most then."""
     rows = {}
     for words, run in runs.items():
-        shares = quantities.each_seed(quantities.layer_shares, run, epoch=run.length - 1)
-        if len(shares):
-            first = (first_layers(run, run.length - 1, **how) for how in ({}, WITHOUT))
-            trace, without = (spread(each) for each in first)
-            rows[words] = {
-                "largest share": f"layer {1 + int(shares.mean(0).argmax())}",
-                "layers 1 to 3, doublings": trace,
-                "without norms and certainty": without,
-            }
-    return pd.DataFrame(rows).T
+        end = run.length - 1
+        shares = quantities.each_seed(quantities.layer_shares, run, epoch=end)
+        rows[words] = {
+            "layers 1 to 3, doublings": doubled(run, epoch=end, layers=3),
+            "without norms and certainty": doubled(run, epoch=end, layers=3, **WITHOUT),
+            "largest share": f"layer {1 + int(shares.mean(0).argmax())}" if len(shares) else "",
+        }
+    return table(rows)
 
 
 # Flat minima -------------------------------------------------------------------------------------
@@ -300,70 +229,63 @@ def log_and_accuracy(run: Run, of: Any) -> tuple[float, float]:
     return float(np.log(of(run))), float(quantities.accuracy(run))
 
 
-def pairs(ends: Sequence[int], profile: str, of: Any = sharpness) -> list[np.ndarray]:
-    """Log sharpness and accuracy of each kind of run, (seeds, 2)."""
+def pairs(ends: Sequence[int], profile: str, of: Any = sharpness) -> np.ndarray:
+    """Log sharpness and accuracy of the runs of which most seeds are known, (runs, seeds, 2)."""
     runs = [after("none", ends[-1], profile)]
     runs += [after(kind, end, profile) for kind in ("blur", "flip") for end in ends]
     each = [quantities.each_seed(log_and_accuracy, run, of=of) for run in runs]
-    return [both for both in each if len(both) > 1]
+    most = max(map(len, each))
+    return np.array([both for both in each if len(both) == most]).reshape(-1, most, 2)
 
 
-def within(ends: Sequence[int], profile: str, centred: bool, of: Any = sharpness) -> Any:
-    """The correlation of sharpness and accuracy, over all networks or within the same run."""
-    known = [each - centred * each.mean(0) for each in pairs(ends, profile, of)]
-    if not known or sum(map(len, known)) < 4:
-        return None
-    return statistics.correlation(*np.concatenate(known).T)
+def overall(ends: Sequence[int], profile: str, of: Any = sharpness) -> float:
+    """The correlation of sharpness and accuracy over all networks."""
+    return float(np.corrcoef(pairs(ends, profile, of).reshape(-1, 2).T)[0, 1])
+
+
+def within(ends: Sequence[int], profile: str, of: Any = sharpness) -> np.ndarray:
+    """The part of each seed in the correlation within the same run, which is their mean: networks
+    of one seed begin with the same weights, so that only seeds are independent."""
+    both = pairs(ends, profile, of)
+    x, y = np.moveaxis(both - both.mean(1, keepdims=True), -1, 0)
+    return np.mean(x * y, axis=0) / (x.std() * y.std())
 
 
 def minima(ends: Sequence[int], profile: str) -> figure:
     """Accuracy against the sharpest direction, a dot a network."""
-    groups = {"no deficit": each_result(after("none", ends[-1], profile), "ending")}
-    groups |= {
+    some = {"none": ends[-1:], "blur": ends, "flip": ends}
+    groups = {
         show.label(kind): [
-            one for end in ends for one in each_result(after(kind, end, profile), "ending")
+            r for end in of for r in each_result(after(kind, end, profile), "ending")
         ]
-        for kind in ("blur", "flip")
+        for kind, of in some.items()
     }
     words = "largest eigenvalue of the Hessian"
-    fig = show.minima(groups, lambda r: sharpness(r.spec), words, width=700, height=360)
-    fig.title.text = "Impaired networks end in sharper minima"
-    return fig
+    title = "Impaired networks end in sharper minima"
+    return show.minima(
+        groups, lambda r: sharpness(r.spec), words, title=title, width=700, height=360
+    )
 
 
 def sharpness_table(ends: Sequence[int], profile: str) -> pd.DataFrame:
     """The correlations of two measures of sharpness with accuracy."""
-    rows = {}
-    for words, of in (("largest eigenvalue", sharpness), ("trace", trace_at)):
-        every, same = (within(ends, profile, centred, of) for centred in (False, True))
-        if every and same:
-            rows[words] = {
-                "r over all networks": f"{every.r:.2f}",
-                "r within the same run": f"{same.r:.2f} ({same.low:.2f} to {same.high:.2f})",
-            }
-    return pd.DataFrame(rows).T
+    measures = {"largest eigenvalue": sharpness, "trace": trace_at}
+    rows = {
+        words: {
+            "r within the same run": within(ends, profile, of),
+            "r over all networks": f"{overall(ends, profile, of):.2f}",
+        }
+        for words, of in measures.items()
+    }
+    return table(rows, 2)
 
 
-def with_adam(length: int, profile: str) -> Switch:
-    """The trace with SGD and with Adam, with buttons."""
+def with_adam(runs: Mapping[str, Mapping[str, Run]]) -> Switch:
+    """The trace of some runs by the optimiser, with buttons."""
 
     def draw(name: str) -> figure:
-        fields = {"optimizer": "adam"} if name == "Adam" else {}
-        groups = {
-            show.label(k): each_result(after(k, length, profile, **fields))
-            for k in CLEAR_AND_DEPRIVED
-        }
-        fig = show.over_epochs(groups, "trace", width=700, height=340)
-        fig.title.text = f"{name}: the trace after {length} epochs of a deficit"
-        return fig
+        groups = {show.label(run.deficit): each_result(run, "trace") for run in runs[name].values()}
+        title = f"{name}: the trace after a deficit"
+        return show.over_epochs(groups, "trace", title=title, width=700, height=340)
 
-    return Switch(["SGD", "Adam"], draw)
-
-
-def adam_in_words(length: int, profile: str) -> str:
-    """The trace that blur leaves with both optimisers, in one sentence."""
-    left = []
-    for fields in ({}, {"optimizer": "adam"}):
-        mark = statistics.estimate(doubled(after("blur", length, profile, **fields)))
-        left.append(f"{np.exp2(mark.mean):.1f}")
-    return f"Blur leaves {left[0]} times the trace with SGD, and {left[1]} times with Adam."
+    return Switch([*runs], draw)

@@ -1,19 +1,61 @@
-"""What several labs say and show alike: what an estimate allows to say, what a network sees."""
+"""What several labs say and show alike: the runs that they compare, figures and tables of a
+contrast each, what an estimate allows to say, what a network sees."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
-from cplab import statistics
+import numpy as np
+import pandas as pd
+from bokeh.plotting import figure
+
+from cplab import quantities, results, show, statistics
 from cplab.errors import CplabError
 from cplab.profiles import Profile
-from cplab.show import label, strips
+from cplab.runs import Run
 from cplab.show.previews import preview
+from cplab.show.theme import EQUAL, reference_line
 
-__all__ = ["beside", "if_possible", "rounded", "seeds", "side", "spread"]
-__all__ += ["what_it_sees"]
+__all__ = ["after", "bars", "beside", "each_result", "if_possible", "lines", "rounded", "seeds"]
+__all__ += ["side", "spread", "table", "times", "train_small", "what_it_sees"]
 
 T = TypeVar("T")
+
+
+def after(deficit: str, length: int, profile: str, **fields: Any) -> Run:
+    """A run from birth with a deficit, or with as many clear epochs of `none`, then recovery.
+
+    >>> after("blur", 8, "course").length, after("none", 8, "course").onset
+    (8, 8)
+    """
+    when = {"onset": length} if deficit == "none" else {"deficit": deficit, "length": length}
+    return Run(**when, profile=profile, **fields)
+
+
+def each_result(run: Run, measured: Any = ()) -> list:
+    """The results of all seeds of a run that hold a measurement.
+
+    >>> len(each_result(after("blur", 8, "course"))) > 5
+    True
+    """
+    known = (results.find(replace(run, seed=seed), measured) for seed in quantities.SEEDS)
+    return [result for result in known if result]
+
+
+def train_small(*runs: Run, measure: Any = ()) -> None:
+    """Train two seeds of those runs whose profile is `ci`, and their controls, which takes seconds;
+    what is larger is looked at as it was trained.
+
+    >>> train_small(after("blur", 8, "course"))
+    """
+    small = [replace(run, seed=seed) for run in runs if run.profile == "ci" for seed in (0, 1)]
+    each = [one for run in small for one in (run, run.newborn(), run.equal_training())]
+    if each:
+        results.at_hand(each, measure)
+
+
+# What an estimate allows to say ------------------------------------------------------------------
 
 
 def side(values: Any, above: T, level: T, below: T) -> T:
@@ -48,6 +90,15 @@ def rounded(values: Any, digits: int = 0) -> str:
     return f"{found.mean:.{digits}f}".replace("-", "−") if found.seeds else statistics.MISSING
 
 
+def times(doublings: Any) -> str:
+    """How many times as large something is that has doubled so often.
+
+    >>> times([2.9, 3.1])
+    '8'
+    """
+    return statistics.plain_number(float(np.exp2(statistics.estimate(doublings).mean)))
+
+
 def seeds(values: Any) -> int:
     """How many seeds stand behind a contrast or numbers.
 
@@ -55,22 +106,6 @@ def seeds(values: Any) -> int:
     2
     """
     return statistics.estimate(values).seeds
-
-
-def what_it_sees(profile: Profile, deficits: Sequence[Any], count: int = 8) -> Any:
-    """Some images of a profile, clear and as each deficit leaves them, in rows.
-
-    >>> from cplab import PROFILES
-    >>> "blur" in what_it_sees(PROFILES["ci"], ["blur"], count=2).data
-    True
-    """
-    rows: dict[str, Any] = {}
-    for deficit in deficits:
-        seen, _ = preview(profile.dataset, profile.name, deficit, count)
-        rows |= {"clear": seen["clear"]}
-        if "seen" in seen:
-            rows[label(deficit)] = seen["seen"]
-    return strips(rows)
 
 
 def beside(points: Any, other: str, digits: int = 1) -> str:
@@ -86,6 +121,68 @@ def beside(points: Any, other: str, digits: int = 1) -> str:
         return f"not compared with {other} yet"
     size = f"{abs(found.mean):.{digits}f} points"
     return side(points, f"{size} above {other}", f"level with {other}", f"{size} below {other}")
+
+
+# Figures and tables ------------------------------------------------------------------------------
+
+
+def bars(values: Mapping[str, Any], unit: str, title: str, **size: Any) -> figure:
+    """A bar for each contrast that is known, from the line of nothing; title, what is found.
+
+    >>> bars({"blur": [1.0, 2.0], "flip": []}, "harm, points", "Blur harms").x_range.factors
+    ['blur']
+    """
+    known = {words: points for words, points in values.items() if seeds(points)}
+    size = {"width": 700, "height": 340, "title": title, **size}
+    fig = show.bars(known, unit, percent=False, **size)
+    reference_line(fig, "width", EQUAL.colour)
+    return fig
+
+
+def lines(groups: Mapping, axes: tuple[str, str], title: str, **options: Any) -> figure:
+    """Contrasts against a number, a line for each group, with the line of nothing.
+
+    >>> lines({"blur": {2: [1.0, 2.0]}}, ("epochs", "harm"), "Blur harms").xaxis.axis_label
+    'epochs'
+    """
+    options = {"width": 700, "height": 340, "legend": "right", "percent": False, **options}
+    fig = show.means(groups, axes, title=title, **options)
+    reference_line(fig, "width", EQUAL.colour)
+    return fig
+
+
+def table(rows: Mapping[Any, Mapping[str, Any]], digits: int = 1) -> pd.DataFrame:
+    """Contrasts with their intervals, and of how many seeds the first is; rows whose first is not
+    known are left out, and text stays.
+
+    >>> table({"blur": {"harm": [1.0, 2.0]}, "flip": {"harm": []}}).to_dict("index")
+    {'blur': {'harm': '1.5 ± 6.4', 'seeds': 2}}
+    """
+    known = {}
+    for words, columns in rows.items():
+        count = seeds(next(value for value in columns.values() if not isinstance(value, str)))
+        if count:
+            known[words] = {
+                column: value if isinstance(value, str) else spread(value, digits)
+                for column, value in columns.items()
+            } | {"seeds": count}
+    return pd.DataFrame.from_dict(known, orient="index")
+
+
+def what_it_sees(profile: Profile, deficits: Sequence[Any], count: int = 8) -> Any:
+    """Some images of a profile, clear and as each deficit leaves them, in rows.
+
+    >>> from cplab import PROFILES
+    >>> "blur" in what_it_sees(PROFILES["ci"], ["blur"], count=2).data
+    True
+    """
+    rows: dict[str, Any] = {}
+    for deficit in deficits:
+        seen, _ = preview(profile.dataset, profile.name, deficit, count)
+        rows |= {"clear": seen["clear"]}
+        if "seen" in seen:
+            rows[show.label(deficit)] = seen["seen"]
+    return show.strips(rows)
 
 
 @contextmanager

@@ -341,7 +341,7 @@ LIVES = {
 KINDS = {"biological": {1.0: [0.8, 0.9], 5.0: []}, "random": {}}
 SEEDS = [{"steps": [1, 2], "density": [0.5, 0.6]}, {"steps": [1, 3], "density": [0.5, 0.4]}]
 POWERS = {"none": [9, 4, 2], "flip": [9, 4, 2], "blank": [0, 0, 0], "blur": [9, 3, 1e-4]}
-MARKS = {"seen before": [0.5, 0.75], "new": [0.25, 0.1]}
+MARKS = {"blur": {"seen": 0.5, "new": 0.25}, "noise": {"seen": 0.75, "new": 0.1}}
 FIGURES = {
     "over epochs": (
         lambda: show.over_epochs(LIVES),
@@ -386,8 +386,11 @@ FIGURES = {
         },
     ),
     "grouped": (
-        lambda: lab03.grouped_marks(["blur", "noise"], MARKS, chance=0.1),
-        {text: {"x": values, "y": ["blur", "noise"]} for text, values in MARKS.items()},
+        lambda: lab03.marks(MARKS, "found"),
+        {
+            text: {"x": [MARKS[row][text] for row in MARKS], "y": ["blur", "noise"]}
+            for text in ("seen", "new")
+        },
     ),
 }
 

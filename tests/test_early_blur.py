@@ -81,7 +81,7 @@ def test_a_control_that_overslept_has_the_rates_that_are_left():
     run = paper_schedule.until("flip", 60)
     rate = run.timeline[60].lr
     assert run.without_window(clock="running").timeline[0].lr == rate < run.newborn().timeline[0].lr
-    both = (paper_schedule.fresh(run), paper_schedule.overslept(run))
+    both = [quantities.harm(run, clock=clock) for clock in ("stopped", "running")]
     assert statistics.estimate(both[0]).mean > statistics.estimate(both[1]).mean
 
 

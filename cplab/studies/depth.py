@@ -1,7 +1,6 @@
 """Lab 06: the harm of an early blur in other networks, by other rules, on other images."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,14 +11,12 @@ from bokeh.plotting import figure
 from cplab import models, quantities, show, statistics
 from cplab.lab.widgets import Slide
 from cplab.quantities import harm
-from cplab.results import at_hand
 from cplab.runs import Run
 from cplab.show.theme import EQUAL, place_legend, plain_figure, reference_line
-from cplab.studies.sentences import rounded, seeds, side, spread
+from cplab.studies.sentences import after, side, spread, table
 
-__all__ = ["blurred", "by_age", "clothes", "count_harmed", "depth_slider", "fastest_adam", "forest"]
-__all__ += ["forest_table", "harmed", "networks", "newborn_and_harm", "parameters"]
-__all__ += ["rules", "settings", "sizes", "train_small"]
+__all__ = ["depth_slider", "forest", "forest_table", "harmed", "networks", "newborn_and_harm"]
+__all__ += ["parameters", "rules", "settings", "sizes"]
 
 # By the side of zero on which an interval lies: the words, the colour, the marker.
 SIDES = (
@@ -27,11 +24,6 @@ SIDES = (
     ("not told from nothing", "#777777", "diamond"),
     ("ahead", "#0072B2", "triangle"),
 )
-
-
-def blurred(end: int, profile: str = "course", **fields: Any) -> Run:
-    """A run that is blurred from birth until an epoch."""
-    return Run("blur", length=end, profile=profile, **fields)
 
 
 # Settings, by their words ------------------------------------------------------------------------
@@ -45,29 +37,23 @@ def rules(end: int, profile: str) -> dict[str, Run]:
         "Adam": {"optimizer": "adam"},
         **{f"Adam, {n} times the rate": {"optimizer": "adam", "rate": n} for n in (2, 5, 10)},
     }
-    return {words: blurred(end, profile, **fields) for words, fields in ways.items()}
+    return {words: after("blur", end, profile, **fields) for words, fields in ways.items()}
 
 
 def networks(end: int, profile: str) -> dict[str, Run]:
     """Another network: shortcuts, width, no convolutions."""
     width = Run(profile=profile).width
-    found = {
-        "All-CNN": blurred(end, profile),
-        "ResNet-18": blurred(end, profile, model="resnet18"),
-        "half the width": blurred(end, profile, model=f"allcnn-{width // 2}"),
-        "twice the width": blurred(end, profile, model=f"allcnn-{2 * width}"),
-        "three times the width": blurred(end, profile, model=f"allcnn-{3 * width}"),
+    named = {
+        "All-CNN": f"allcnn-{width}",
+        "ResNet-18": "resnet18",
+        "half the width": f"allcnn-{width // 2}",
+        "twice the width": f"allcnn-{2 * width}",
+        "three times the width": f"allcnn-{3 * width}",
     }
+    found = {words: after("blur", end, profile, model=model) for words, model in named.items()}
     digits = {"model": "fc", "schedule": "fixed"} if profile == "ci" else {}
-    digits_profile = "ci" if profile == "ci" else "mnist"
-    return found | {"full connections, on digits": blurred(end, digits_profile, **digits)}
-
-
-def decays(end: int, profile: str) -> dict[str, Run]:
-    """The same network with other weight decay."""
-    return {
-        f"weight decay {d:g}": blurred(end, profile, weight_decay=d) for d in (0, 1e-4, 1e-3, 1e-2)
-    }
+    small = after("blur", end, "ci" if profile == "ci" else "mnist", **digits)
+    return found | {"full connections, on digits": small}
 
 
 def sizes(end: int, profile: str, **fields: Any) -> dict[str, Run]:
@@ -80,23 +66,21 @@ def sizes(end: int, profile: str, **fields: Any) -> dict[str, Run]:
         "3 blocks": "depth3",
     }
     return {
-        words: blurred(end, profile, model=model, schedule="fixed", **fields)
+        words: after("blur", end, profile, model=model, schedule="fixed", **fields)
         for words, model in named.items()
     }
 
 
 def settings(end: int, profile: str, longer: int) -> dict[str, Run]:
-    """Every setting of the lab, at one length of blur."""
-    patient = {
-        f"{words}, {longer} epochs of recovery": run
-        for words, run in sizes(end, profile, recovery=longer).items()
-    }
-    every = sizes(end, profile) | patient | networks(end, profile)
-    every |= rules(end, profile) | decays(end, profile)
-    known: dict[Run, str] = {}
-    for words, run in every.items():
-        known.setdefault(run, words)
-    return {words: run for run, words in known.items()}
+    """Every setting of the lab, at one length of blur, each once."""
+    patient = sizes(end, profile, recovery=longer)
+    every = sizes(end, profile)
+    every |= {f"{words}, {longer} epochs of recovery": run for words, run in patient.items()}
+    every |= networks(end, profile) | rules(end, profile)
+    for decay in (0, 1e-4, 1e-3, 1e-2):
+        every[f"weight decay {decay:g}"] = after("blur", end, profile, weight_decay=decay)
+    first = {run: words for words, run in reversed(every.items())}
+    return {words: run for words, run in every.items() if first[run] == words}
 
 
 def parameters(run: Run) -> int:
@@ -129,28 +113,20 @@ def forest(runs: Mapping[str, Run], title: str = "") -> figure:
 
 def forest_table(runs: Mapping[str, Run]) -> pd.DataFrame:
     """Harm, lost time and how far a newborn comes, of each setting."""
-    rows = {}
-    for words, run in runs.items():
-        if seeds(points := harm(run)):
-            born = quantities.accuracy(run.newborn())
-            rows[words] = {
-                "harm": spread(points),
-                "lost time": spread(quantities.lost_time(run)),
-                "newborn, %": spread(born),
-                "seeds": seeds(points),
-            }
-    return pd.DataFrame(rows).T
+    rows = {
+        words: {
+            "harm": harm(run),
+            "lost time": quantities.lost_time(run),
+            "newborn, %": quantities.accuracy(run.newborn()),
+        }
+        for words, run in runs.items()
+    }
+    return table(rows)
 
 
 def harmed(runs: Mapping[str, Run]) -> list[str]:
     """The settings whose interval of harm lies above zero."""
     return [words for words, run in runs.items() if side(harm(run), True, False, False)]
-
-
-def count_harmed(runs: Mapping[str, Run]) -> str:
-    """In how many of the settings blur harms, in one sentence."""
-    known = [words for words, run in runs.items() if seeds(harm(run)) > 1]
-    return f"An early blur harms in {len(harmed(runs))} of {len(known)} settings."
 
 
 def newborn_and_harm(runs: Mapping[str, Run]) -> str:
@@ -170,32 +146,23 @@ def newborn_and_harm(runs: Mapping[str, Run]) -> str:
     )
 
 
-def fastest_adam(end: int, profile: str) -> str:
-    """The harm under Adam's largest rate, in one sentence."""
-    run = rules(end, profile)["Adam, 10 times the rate"]
-    born, usual = (
-        rounded(quantities.accuracy(one.newborn())) for one in (run, blurred(end, profile))
-    )
-    return (
-        f"With ten times its rate Adam's newborn reaches {born} % (SGD's: {usual}), and "
-        f"blur harms by {spread(harm(run))} points."
-    )
-
-
 def depth_slider(ends: Sequence[int], profile: str) -> Slide:
     """Accuracy after blur and after as many clear epochs, with a slider for the depth."""
 
+    def blurred(n: int, end: int) -> Run:
+        return after("blur", end, profile, model=f"depth{n}", schedule="fixed")
+
     def curves(n: int) -> dict[str, dict[int, Any]]:
-        runs = {e: blurred(e, profile, model=f"depth{n}", schedule="fixed") for e in ends}
-        clear = {e: run.equal_training() for e, run in runs.items()}
+        runs = {end: blurred(n, end) for end in ends}
+        clear = {end: run.equal_training() for end, run in runs.items()}
+        kinds = {"blur": runs, "none": clear}
         return {
-            kind: {
-                e: quantities.each_seed(quantities.accuracy, run) / 100 for e, run in some.items()
-            }
-            for kind, some in (("blur", runs), ("none", clear))
+            kind: {end: quantities.accuracy(run) / 100 for end, run in some.items()}
+            for kind, some in kinds.items()
         }
 
-    known = [v for n in (1, 2, 3) for some in curves(n).values() for g in some.values() for v in g]
+    shown = [points for n in (1, 2, 3) for some in curves(n).values() for points in some.values()]
+    known = [value for points in shown for value in statistics.estimate(points).values]
     span = (min(known) - 0.02, max(known) + 0.02) if known else (0, 1)
     axes = ("epochs of blur, or of clear images (grey)", "final test accuracy")
     title = "Grey minus blue is what the blur costs"
@@ -205,36 +172,6 @@ def depth_slider(ends: Sequence[int], profile: str) -> Slide:
         return {f"band {kind}": statistics.mean_columns(of) for kind, of in curves(n).items()}
 
     def words(n: int) -> str:
-        run = blurred(ends[-1], profile, model=f"depth{n}", schedule="fixed")
-        return f"{n} block{'s' * (n > 1)}: harm {spread(harm(run))} points"
+        return f"{n} block{'s' * (n > 1)}: harm {spread(harm(blurred(n, ends[-1])))} points"
 
     return Slide(drawn, [1, 2, 3], columns, words, description="blocks")
-
-
-def clothes(onsets: Sequence[int], length: int, profile: str) -> dict[str, list[Run]]:
-    """Windows of blur at each onset, on photographs and on pictures of clothes."""
-    elsewhere = {} if profile == "ci" else {"dataset": "fashion_mnist"}
-    where: dict[str, dict[str, Any]] = {"photographs": {}, "clothes": elsewhere}
-    return {
-        words: [Run("blur", onset, length, profile=profile, **fields) for onset in onsets]
-        for words, fields in where.items()
-    }
-
-
-def by_age(runs: Mapping[str, Sequence[Run]]) -> figure:
-    """Harm by onset, a line for each set of images."""
-    groups = {words: {run.onset: harm(run) for run in some} for words, some in runs.items()}
-    axes = ("clear epochs before the blur", "harm, points")
-    title = "On clothes the harm is small at every age"
-    how = {"percent": False, "legend": "right", "width": 700, "height": 320}
-    fig = show.means(groups, axes, title=title, **how)
-    reference_line(fig, "width", EQUAL.colour)
-    return fig
-
-
-def train_small(runs: Mapping[str, Run]) -> None:
-    """Train two seeds of some runs and their controls where the profile is `ci`."""
-    small = [run for run in runs.values() if run.profile == "ci"]
-    each = [replace(run, seed=seed) for run in small for seed in (0, 1)]
-    if each:
-        at_hand([one for run in each for one in (run, run.newborn(), run.equal_training())])

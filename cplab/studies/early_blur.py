@@ -17,16 +17,14 @@ from IPython.display import HTML
 
 from cplab import quantities, results, statistics, windows
 from cplab.runs import FLAGSHIP, Run, Step
-from cplab.show import means
 from cplab.show.theme import CUES, DASHES, EQUAL, place_legend, plain_figure, reference_line, style
 from cplab.statistics import Contrast
-from cplab.studies.sentences import rounded, seeds, side, spread
-from cplab.windows import READ_OUT, same_setting
+from cplab.studies.sentences import each_result, lines, seeds, side, spread, table
+from cplab.windows import READ_OUT
 
-__all__ = ["behind", "by_depth", "by_onset", "clear_epochs", "early_and_late", "fate", "flagship"]
-__all__ += ["harm", "harm_by", "harm_curves", "healing", "overview", "schedule_table"]
-__all__ += ["schedules", "stands_at", "steps_help", "steps_left", "strong_steps", "time_bars"]
-__all__ += ["train_small", "trend", "which_depth"]
+__all__ = ["behind", "clear_epochs", "early_and_late", "flagship", "harm", "harm_by"]
+__all__ += ["harm_curves", "overview", "schedule_table", "schedules", "steps_help", "steps_left"]
+__all__ += ["strong_steps", "time_bars"]
 
 
 def flagship(profile: str = "course") -> dict[str, Any]:
@@ -39,27 +37,19 @@ def flagship(profile: str = "course") -> dict[str, Any]:
     return {**how, "recovery": 6 if profile == "ci" else FLAGSHIP.recovery}
 
 
-def never_deprived(like: Run) -> dict[int, np.ndarray]:
-    """Test accuracy in percent by epoch, {seed: (epochs,)}, of the longest run without a deficit
-    in the setting of a run."""
-    rows = same_setting(like)
-    longest: Any = rows[rows.deficit == "none"].groupby("seed").onset.max()
-    clear = {
-        seed: replace(like, deficit="none", onset=int(onset), length=0, seed=int(seed))
-        for seed, onset in longest.items()
-    }
-    return {seed: accuracies(run) for seed, run in clear.items()}
-
-
-def accuracies(run: Run) -> np.ndarray:
-    """Test accuracy in percent after each epoch of a run."""
-    return 100 * np.array(quantities.result(run).series("test_accuracy"))
-
-
-def each_curve(run: Run) -> dict[int, np.ndarray]:
+def each_curve(run: Run) -> list[np.ndarray]:
     """Test accuracy in percent by epoch of each seed of a run that was trained."""
-    known = (results.find(replace(run, seed=seed)) for seed in quantities.SEEDS)
-    return {r.spec.seed: 100 * np.array(r.series("test_accuracy")) for r in known if r}
+    return [100 * np.array(result.series("test_accuracy")) for result in each_result(run)]
+
+
+def never_deprived(like: Run) -> list[np.ndarray]:
+    """The same of each seed's longest run without a deficit in the setting of a run."""
+    rows = windows.same_setting(like)
+    longest: Any = rows[rows.deficit == "none"].groupby("seed").onset.max()
+    clear = replace(like, deficit="none", length=0)
+    runs = [replace(clear, onset=int(n), seed=int(seed)) for seed, n in longest.items()]
+    known = [result for run in runs if (result := results.find(run))]
+    return [100 * np.array(result.series("test_accuracy")) for result in known]
 
 
 def harm(run: Run, after: int | None = None) -> Contrast:
@@ -75,28 +65,33 @@ def harm(run: Run, after: int | None = None) -> Contrast:
     return windows.harm_after(run, run.onset + (after or run.recovery))
 
 
-def stands_at(run: Run) -> int:
-    """After how many clear epochs a network without a deficit stood where this one ends.
-
-    >>> stands_at(Run("blur", length=16, **flagship())) < 40
-    True
-    """
-    return ceil(run.onset + run.recovery - windows.clear_epochs_behind(run).epochs)
-
-
 def behind(run: Run, network: str = "the blurred network") -> str:
     """Where a run ends beside one without a deficit, in one sentence."""
     points, clear = harm(run), run.onset + run.recovery
     if seeds(points) < 2:
         return "Too few of these networks have been trained yet."
+    stands = ceil(clear - windows.clear_epochs_behind(run).epochs)
     above, below = (f"{word} one that never was" for word in ("ahead of", "behind"))
     where = side(
         points,
-        f"{spread(points)} points {below}: it stands where that one stood after {stands_at(run)}",
+        f"{spread(points)} points {below}: it stands where that one stood after {stands}",
         f"level with one that never was, as far as {seeds(points)} seeds can tell",
         f"{spread(-1 * points)} points {above}",
     )
     return f"After {clear} clear epochs {network} is {where}."
+
+
+def early_and_late(early: Run, late: Run) -> str:
+    """The harm of the same window early and late, in one sentence."""
+    return (
+        f"From birth {early.length} epochs of blur leave {spread(harm(early))} points of harm; "
+        f"after {late.onset} clear epochs the same blur leaves {spread(harm(late))}."
+    )
+
+
+def harm_by(runs: Mapping[str, Run]) -> pd.DataFrame:
+    """The harm of some runs in points, and of how many seeds; what is not trained is left out."""
+    return table({words: {"harm, points": harm(run)} for words, run in runs.items()})
 
 
 def clear_epochs(runs: Mapping[str, Run], title: str = "", **options: Any) -> figure:
@@ -105,28 +100,41 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **options: Any) -> fi
 
     Arguments: runs, of one setting, by the words for them; title, what is found.
     """
-    like = next(iter(runs.values()))
     options = {"width": 860, "height": 350, **options}
     fig = plain_figure(title, "clear epochs seen", "test accuracy, %", **options)
     latest = max(run.onset + run.recovery for run in runs.values())
-    grey = [curve[:latest] for curve in never_deprived(like).values()]
+    grey = [curve[:latest] for curve in never_deprived(next(iter(runs.values())))]
     draw_band(fig, 1, grey, EQUAL.colour, "never deprived", "solid")
-    used: dict[str, int] = {}
+    used, counts = list[str](), list[int]()
     for words, run in runs.items():
-        look, curves = style(run.deficit), [*each_curve(run).values()]
-        dash = DASHES[used.get(run.deficit, 0)]
-        used[run.deficit] = used.get(run.deficit, 0) + 1
-        draw_band(fig, run.onset + 1, [c[run.end :] for c in curves], look.colour, words, dash)
+        hue, curves = style(run.deficit).colour, each_curve(run)
+        dash = DASHES[used.count(run.deficit)]
+        used, counts = [*used, run.deficit], [*counts, len(curves)]
+        draw_band(fig, run.onset + 1, [c[run.end :] for c in curves], hue, words, dash)
         if curves and run.onset:
             dip = np.mean([c[run.onset - 1 : run.end + 1] for c in curves], axis=0)
             at = [run.onset] * (len(dip) - 1) + [run.onset + 1]
-            fig.line(at, dip, color=look.colour, line_dash="dotted", width=1.5)
-    counts = [len(each_curve(run)) for run in runs.values()]
+            fig.line(at, dip, color=hue, line_dash="dotted", width=1.5)
     if any(counts):
         many = statistics.count_seeds(*filter(None, counts))
         fig.xaxis.axis_label = f"clear epochs seen   ({many} a line, bands: 95 %)"
     fig.x_range = Range1d(0, latest + 1)
     return place_legend(fig, "bottom_right")
+
+
+def draw_band(
+    fig: figure, first: int, curves: Sequence, colour: str, words: str, dash: str
+) -> None:
+    """Draw the mean of some curves of any lengths and its 95 % interval from an epoch on."""
+    if not curves:
+        return
+    columns = statistics.mean_columns(
+        [[c[at] for c in curves if at < len(c)] for at in range(max(map(len, curves)))]
+    )
+    x = np.arange(first, first + len(columns["mean"]))
+    fig.varea(x, columns["low"], columns["high"], color=colour, alpha=0.15)
+    how = {"color": colour, "line_dash": dash, "legend_label": words}
+    fig.line(x, columns["mean"], width=2.5, **how)
 
 
 def overview(late_onset: int = 24) -> figure:
@@ -140,7 +148,7 @@ def overview(late_onset: int = 24) -> figure:
     runs = {"blurred from birth": early, f"blurred after {late_onset} clear epochs": late}
     fig = clear_epochs(runs, f"{early.length} epochs of blur, early and late", height=430)
     points, last = statistics.estimate(harm(early)), early.recovery
-    low = np.mean([curve[-READ_OUT:].mean() for curve in each_curve(early).values()])
+    low = np.mean([curve[-READ_OUT:].mean() for curve in each_curve(early)])
     high, cap = low + points.mean, 0.6  # half the width of the bracket's ends, in epochs
     ends = ([last, last - cap, last - cap], [last, last + cap, last + cap])
     heights = ([low, low, high], [high, low, high])
@@ -151,50 +159,14 @@ def overview(late_onset: int = 24) -> figure:
     return fig
 
 
-def draw_band(
-    fig: figure, first: int, curves: Sequence, colour: str, words: str, dash: str
-) -> None:
-    """Draw the mean of some curves and its 95 % interval from an epoch on."""
-    if not curves:
-        return
-    columns = statistics.mean_columns([[*filter(np.isfinite, row)] for row in aligned(curves)])
-    x = np.arange(first, first + len(columns["mean"]))
-    fig.varea(x, columns["low"], columns["high"], color=colour, alpha=0.15)
-    how = {"color": colour, "line_dash": dash, "legend_label": words}
-    fig.line(x, columns["mean"], width=2.5, **how)
-
-
-def aligned(curves: Sequence) -> np.ndarray:
-    """Curves of several lengths as one table, (epochs, seeds), NaN where one has ended."""
-    table = np.full((max(map(len, curves)), len(curves)), np.nan)
-    for seed, curve in enumerate(curves):
-        table[: len(curve), seed] = curve
-    return table
-
-
-def harm_figure(groups: Mapping, x: str, title: str, **options: Any) -> figure:
-    """Harm in points against a number, one line a kind, with the line of no harm."""
-    options = {"width": 700, "height": 340, "legend": "right", **options}
-    fig = means(groups, (x, "harm, points"), percent=False, title=title, **options)
-    reference_line(fig, "width", EQUAL.colour)
-    return fig
-
-
-def by_onset(run: Run, onsets: Sequence[int], title: str = "") -> figure:
-    """The harm of a window, by the clear epochs before it."""
-    each = {onset: harm(replace(run, onset=onset)) for onset in onsets}
-    return harm_figure({run.deficit: each}, "clear epochs before the deficit", title)
-
-
-def harm_curves(runs: Mapping[str, Run], title: str = "", **options: Any) -> figure:
+def harm_curves(runs: Mapping[str, Run], title: str = "") -> figure:
     """Harm against the clear epochs after the deficit, one line a run."""
     groups = {}
     for words, run in runs.items():
         if seeds(harm(run)):
             step = max(1, min(READ_OUT, run.recovery // 5))
-            moments = range(step, run.recovery + 1, step)
-            groups[words] = {n: harm(run, n) for n in moments}
-    return harm_figure(groups, "clear epochs after the deficit", title, **options)
+            groups[words] = {n: harm(run, n) for n in range(step, run.recovery + 1, step)}
+    return lines(groups, ("clear epochs after the deficit", "harm, points"), title)
 
 
 def time_bars(run: Run) -> HTML:
@@ -276,101 +248,22 @@ def schedules() -> dict[str, list[Run]]:
 
 def schedule_table() -> pd.DataFrame:
     """What is left, and the harm, of each run of `schedules`."""
-    rows = {}
-    for words, some in schedules().items():
-        for run in some:
-            points = quantities.harm(run)
-            rows[words, f"{run.length} + {run.recovery}"] = {
-                "left": f"{steps_left(run):.1f}",
-                "harm, points": spread(points),
-                "seeds": seeds(points),
-            }
-    return pd.DataFrame(rows).T.rename_axis(["setting", "epochs of blur + recovery"])
-
-
-def steps_help() -> str:
-    """Whether harm goes down with what is left, over all settings whose rate falls."""
-    *falling, _ = schedules().values()
-    known = [
-        (np.log(steps_left(run)), points.mean)
-        for some in falling
+    rows = {
+        (words, f"{run.length} + {run.recovery}"): {
+            "harm, points": quantities.harm(run),
+            "left": f"{steps_left(run):.1f}",
+        }
+        for words, some in schedules().items()
         for run in some
-        if (points := statistics.estimate(quantities.harm(run))).seeds
-    ]
-    _, low, high = statistics.correlation(*np.transpose(known))
-    if low > 0:
-        return "grows the more is left"
-    return "shrinks the more is left" if high < 0 else "does not depend on it"
+    }
+    return table(rows).rename_axis(["setting", "epochs of blur + recovery"])
 
 
-def harm_by(runs: Mapping[str, Run]) -> pd.DataFrame:
-    """The harm of some runs in points, and of how many seeds; what is not trained is left out."""
-    rows = {}
-    for words, run in runs.items():
-        if seeds(points := harm(run)):
-            rows[words] = {"harm, points": spread(points), "seeds": seeds(points)}
-    return pd.DataFrame(rows).T
-
-
-def fate(early: Run, late: Run) -> str:
-    """What is left of a late window, beside the same one early."""
-    left = side(harm(late), True, False, False)
-    less = side(harm(early) - harm(late), True, False, False)
-    if not left:
-        return "nothing that the seeds can tell"
-    return "less, but some" if less else "as much as from birth"
-
-
-def early_and_late(early: Run, late: Run) -> str:
-    """The harm of the same window early and late, in one sentence."""
-    return (
-        f"From birth {early.length} epochs of blur leave {spread(harm(early))} points of harm; "
-        f"after {late.onset} clear epochs the same blur leaves {spread(harm(late))}."
-    )
-
-
-def which_depth(depths: Mapping[str, Run]) -> str:
-    """Whether harm grows or falls from the first network to the last."""
-    first, *_, last = depths.values()
-    answers = ("the deeper, the more", "all alike", "the shallow one most")
-    return side(harm(last) - harm(first), *answers)
-
-
-def by_depth(depths: Mapping[str, Run]) -> str:
-    """The harm of each depth in one sentence."""
-    known = {words: points for words, run in depths.items() if seeds(points := harm(run))}
-    left = [f"{rounded(points)} with {words}" for words, points in known.items()]
-    begin = {
-        "the deeper, the more": "The deeper the network, the more an early blur leaves behind",
-        "all alike": "These seeds do not tell the depths apart",
-        "the shallow one most": "The deeper the network, the less an early blur leaves behind",
-    }[which_depth(depths)]
-    return f"{begin}: in points, about {', '.join(left[:-1])} and {left[-1]}."
-
-
-def trend(run: Run) -> str:
-    """Whether the harm of a run grows or shrinks from the middle of its recovery to the end."""
-    grows, shrinks = "grows: it falls farther behind", "shrinks: it catches up"
-    return side(harm(run) - harm(run, run.recovery // 2), grows, "stays as it is", shrinks)
-
-
-def healing(runs: Mapping[str, Run]) -> str:
-    """What becomes of the harm of the longest blur, in one sentence."""
-    run = max(runs.values(), key=lambda run: run.length)
-    middle = run.recovery // 2
-    if not seeds(harm(run)):
-        return f"{run.length} epochs of blur have not been trained yet."
-    return (
-        f"After {run.length} epochs of blur the gap is {spread(harm(run, middle))} points after "
-        f"{middle} clear epochs, and {spread(harm(run))} after {run.recovery}."
-    )
-
-
-def train_small(*runs: Run) -> None:
-    """Train two seeds of some runs and of their controls where the profile is `ci`, which takes
-    seconds; what is larger is looked at as it was trained."""
-    clear = max((run.equal_training() for run in runs), key=lambda run: run.onset)
-    each = [one for run in runs for one in (run, run.newborn(), run.equal_training())]
-    each += [replace(clear, model=run.model) for run in runs]
-    if clear.profile == "ci":
-        results.at_hand([replace(run, seed=seed) for run in each for seed in (0, 1)])
+def steps_help() -> statistics.Correlation:
+    """The correlation of harm with what is left, over all settings whose rate falls."""
+    *falling, _ = schedules().values()
+    runs = [run for some in falling for run in some]
+    found = [statistics.estimate(quantities.harm(run)) for run in runs]
+    known = [(steps_left(run), one.mean) for run, one in zip(runs, found, strict=True) if one.seeds]
+    left, harms = np.transpose(known)
+    return statistics.correlation(np.log(left), harms)

@@ -94,7 +94,7 @@ def times(doublings: Any) -> str:
     """How many times as large something is that has doubled so often.
 
     >>> times([2.9, 3.1])
-    '8'
+    '8.0'
     """
     return statistics.plain_number(float(np.exp2(statistics.estimate(doublings).mean)))
 

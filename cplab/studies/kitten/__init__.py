@@ -5,7 +5,6 @@ from cplab.lazy import load_late
 __all__, __getattr__, __dir__ = load_late(
     __name__,
     animals="GESTATION critical_period decline from_sensitivity statements",
-    networks="fans how_exact in_silico leans_more mark_of_stripes reared stripes_left "
-    "stripes_removal train_small what_a_long_blur_leaves",
+    networks="closest fans in_silico lean of_the_fall shares stripes_left",
     figures="age_figure compare_with_animals orientation_figure statement_table",
 )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cplab.errors import CplabError, one_of, quote, require
-from cplab.statistics import plain_interval, plain_number, row_of_numbers
+from cplab.statistics import plain_number, row_of_numbers
 
 if TYPE_CHECKING:
     from lmfit.model import ModelResult
@@ -24,7 +24,6 @@ __all__ = ["Fit", "fit"]
 EVALUATIONS = 20_000  # of a curve, after which a fit is given up
 SINGULAR = 1e-8  # a Jacobian of unit columns below this determines too little
 WIDE = 10  # an interval so many times as wide as its parameter, and as its start, says nothing
-TAKEN = ["data", "params", "self", "weights", "eval", "exec", "execfile"]  # by lmfit, as names
 METHODS: tuple[tuple[str, dict], ...] = (  # one after the other
     ("leastsq", {}),  # gets farther than the other from a poor start
     # Near 0, and where sizes differ, its derivatives are right, which the intervals need.
@@ -34,14 +33,9 @@ METHODS: tuple[tuple[str, dict], ...] = (  # one after the other
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """A curve through points.
-
-    parameters: what was fitted to n points, by name.
-    half: half the 95 % interval of each (Student's t with n − p degrees of freedom). NaN: there is
-        no interval, because there are no more points than parameters. Infinite: the points do not
-        determine all of them, at least not where the fit ended.
-    r2: 1 − Σ residual² / Σ (y − mean)²; NaN where all y are equal.
-    result: lmfit's own, with all that it knows besides.
+    """A curve through n points: parameters by name; half the 95 % interval of each (NaN: no more
+    points than parameters; infinite: the points do not determine all of them where the fit ended);
+    r2, 1 − Σ residual² / Σ (y − mean)², NaN where all y are equal; and lmfit's own result.
 
     >>> fit(lambda t, slope: slope * t, [1, 2], [2, 4], {"slope": 1}).parameters
     {'slope': 2.0}
@@ -54,11 +48,8 @@ class Fit:
     result: "ModelResult"
 
     def band(self, t: ArrayLike) -> np.ndarray:
-        """Half the 95 % interval of the fitted curve at t (...), by the delta method.
-
-        It is of the curve, not of a new point, and takes the curve to be straight in its parameters
-        within their intervals. NaN or infinite everywhere where `half` is.
-        """
+        """Half the 95 % interval of the curve (not of a new point) at t (...), by the delta method:
+        as if the curve were straight in its parameters. NaN or infinite where `half` is."""
         t, halves = np.asarray(t, dtype=float), np.array(list(self.half.values()))
         if not np.isfinite(halves).all() or not halves.all():  # or the curve is exact
             return np.full(t.shape, halves.max())
@@ -78,14 +69,22 @@ class Fit:
         return words
 
 
+def plain_interval(value: float, half: float) -> str:
+    """A number and half its interval, with the digits that the interval leaves it: 136 ± 88."""
+    places = max(0, 1 - int(np.floor(np.log10(half)))) if half else 7
+    if places > 6:
+        return f"{plain_number(value, 3)} ± {plain_number(half)}"
+    return f"{value:,.{places}f} ± {half:,.{places}f}"
+
+
 class Curve:
     """A function as lmfit looks at it: of t and some parameters; others keep their values."""
 
     __name__ = "curve"
 
     def __init__(self, function: Callable[..., Any], names: list[str]) -> None:
-        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        parameters = [inspect.Parameter(name, kind) for name in ("t", *names)]
+        either = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        parameters = [inspect.Parameter(name, either) for name in ("t", *names)]
         self.function, self.__signature__ = function, inspect.Signature(parameters)
 
     def __call__(self, t: np.ndarray, **parameters: float) -> np.ndarray:
@@ -96,18 +95,12 @@ class Curve:
 def fit(
     function: Callable[..., Any], t: ArrayLike, y: ArrayLike, start: Mapping[str, float]
 ) -> Fit:
-    """Least squares through points (t, y), by lmfit.
+    """Least squares through points t, y (n,), by lmfit.
 
-    Arguments:
-        function: function(t, name=..., ...), a number for each t: `decline`, `critical_period`,
-            `from_sensitivity` of studies.kitten or any other. To hold one of its parameters, give
-            functools.partial(decline, normal=6.9).
-        t: (n,), where the points are: days, epochs, or sensitivities for `from_sensitivity`.
-        y: (n,), in any unit.
-        start: a first guess of each parameter, by name, of about its size.
-    Raises: CplabError for points that are not finite numbers or fewer than the parameters, names
-        that the function does not have, a start where the function is not finite, and a fit that
-        does not converge.
+    Arguments: function, of t and of parameters by name, such as `decline` of studies.kitten; to
+        hold one of its parameters, functools.partial(decline, normal=6.9); start, a first guess of
+        each parameter, of about its size.
+    Raises: CplabError for fewer points than parameters, and a fit that does not converge.
 
     >>> line = fit(lambda t, slope, height: slope * t + height, [0, 1, 2, 3], [1, 3, 5, 7.1],
     ...            start={"slope": 1, "height": 1})
@@ -125,27 +118,22 @@ def fit(
     t, y = row_of_numbers("t", t), row_of_numbers("y", y)
     names, p, n = list(guess), len(guess), len(t)
     require(n == len(y), f"t has {n} numbers and y has {len(y)}: give one y for each t")
-    require(
-        n >= p,
-        f"{n} points do not determine the {p} parameters of {called}: give {p} or more, and "
-        f"{p + 1} or more for an interval",
-    )
+    few = f"{n} points do not determine the {p} parameters of {called}"
+    require(n >= p, f"{few}: give {p} or more, and {p + 1} or more for an interval")
     curve = Curve(function, names)
     at = ", ".join(f"{name} = {value:g}" for name, value in guess.items())
     try:
         there = curve(t, **guess)
     except Exception as error:  # a student's function may do anything
         raise CplabError(f"{called} fails at {at} ({error}): mend it") from error
-    require(
-        there.shape == t.shape and np.isfinite(there).all(),
-        f"{called} does not give a finite number for each t at {at}: choose another start",
-    )
+    lacks = f"{called} does not give a finite number for each t at {at}: choose another start"
+    require(there.shape == t.shape and np.isfinite(there).all(), lacks)
     model = lmfit.Model(curve, ["t"], names, nan_policy="propagate")
     parameters, result = lmfit.create_params(**guess), None
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
-            for method, how in METHODS:
-                how = {"method": method, "fit_kws": how, "max_nfev": EVALUATIONS}
+            for method, options in METHODS:
+                how = {"method": method, "fit_kws": options, "max_nfev": EVALUATIONS}
                 result = model.fit(y, parameters, t=t, **how)
                 parameters = result.params
     except ValueError:  # a curve that is not finite
@@ -163,26 +151,18 @@ def fit(
     total = np.sum((y - y.mean()) ** 2)
     r2 = float(1 - np.sum((y - result.best_fit) ** 2) / total) if np.ptp(y) > 0 else np.nan
     values = {name: float(result.params[name].value) for name in names}
-    halves = dict(zip(names, half.tolist(), strict=True))
-    return Fit(values, halves, r2, n, result)
+    return Fit(values, dict(zip(names, half.tolist(), strict=True)), r2, n, result)
 
 
 def check_names(function: Callable[..., Any], called: str, start: Mapping[str, float]) -> None:
-    """Whether `start` names parameters of the function, and all that have no value."""
-    require(
-        isinstance(start, Mapping) and len(start) > 0,
-        f"start {quote(start)} is not allowed: give a first guess by name, as in {{'tau': 100}}",
-    )
-    try:
-        allowed = dict(list(inspect.signature(function).parameters.items())[1:])
-    except (TypeError, ValueError):
-        raise CplabError(
-            f"{quote(function)} cannot be fitted: give a function of t and parameters by name"
-        ) from None
+    """Refuse a `start` that does not name parameters of the function, and all without a value."""
+    line = f"start {quote(start)} is not allowed: give a first guess by name, as in {{'tau': 100}}"
+    require(isinstance(start, Mapping) and len(start) > 0, line)
+    line = f"{quote(function)} cannot be fitted: give a function of t and parameters by name"
+    require(callable(function), line)
+    allowed = dict(list(inspect.signature(function).parameters.items())[1:])
     for name in start:
         one_of(f"parameter of {called}", name, allowed)
-        refusal = f"parameter {name} is not allowed in a fit: give it another name"
-        require(name not in TAKEN, refusal)
     lacking = [n for n, p in allowed.items() if p.default is p.empty and n not in start]
     lacks = f"start lacks {', '.join(lacking)} of {called}: give a first guess of each"
     require(not lacking, lacks)

@@ -1,4 +1,4 @@
-"""What is measured, in the words of the field: one number a seed, from results that there are.
+"""What is measured, in the words of the field: contrasts and numbers of results that there are.
 
 Accuracies are percentages and their differences points. A window's loss against equal training (as
 many epochs, all clear) is *lost time*, which a network that slept meanwhile would lose as well, and
@@ -14,30 +14,23 @@ from typing import Any
 
 import numpy as np
 
-from cplab.errors import one_of, require, whole
+from cplab.errors import one_of, require
 from cplab.measure import parse_measures
 from cplab.results import find
 from cplab.results.store import archive
 from cplab.runs import Run
 from cplab.specs import check_spec
 from cplab.statistics import SEEDS, Contrast, Missing
-from cplab.studies.pruning import (
-    KernelPruning,
-    KernelSplit,
-    Pruned,
-    Retraining,
-    Search,
-    random_split,
-)
 
-__all__ = ["Missing", "accuracy", "accuracy_at", "advantage", "reading", "shared_beginning"]
-__all__ += ["doublings", "each_seed", "equal_training_loss", "gain_over_newborn", "harm"]
-__all__ += ["information_centre", "information_shift", "kernel_split", "layer_shares", "lost_time"]
-__all__ += ["plasticity_loss", "random_splits_accuracy", "result", "sensitivity"]
-__all__ += ["shipped_only", "trace_at", "trace_curve", "trace_match", "trace_peak"]
-__all__ += ["trace_by_layer", "trace_remaining", "worst_onset"]
+__all__ = ["Missing", "accuracy", "advantage", "doublings", "each_seed", "equal_training_loss"]
+__all__ += ["gain_over_newborn", "harm", "information_shift", "layer_shares", "lost_time"]
+__all__ += ["reading", "result", "sensitivity", "shipped_only", "trace_at", "trace_by_layer"]
+__all__ += ["trace_curve", "trace_match", "trace_peak", "trace_remaining"]
 
 Cost = Callable[[Run], Contrast]
+
+
+# Reading results --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -58,9 +51,7 @@ class Reading:
 
 
 def reading(spec: Any, of: Callable[..., float], /, **options: Any) -> Contrast:
-    """What a function reads of a spec's result, as a contrast, which can be added to others.
-
-    Arguments: of, a function of a spec that gives a number; options, passed on to it.
+    """A number that a function `of` a spec reads of its result, given these options: a contrast.
 
     >>> def last_loss(run):
     ...     return result(run).curve[-1]["train_loss"]
@@ -72,19 +63,20 @@ def reading(spec: Any, of: Callable[..., float], /, **options: Any) -> Contrast:
 
 
 @lru_cache(maxsize=4096)  # the report asks tens of thousands of times
-def shared_beginning(spec: Any) -> Any:
-    """What two specs have in common that share training, or the search that both stem from; a life
-    in float32 begins as the same in bfloat16 does, up to rounding.
-
-    >>> shared_beginning(Run("blur", 8, 8)) == shared_beginning(Run("flip", 8, 4))
-    True
-    """
-    if isinstance(spec, Retraining | Search):
-        return getattr(spec, "source", None) or spec
-    if not hasattr(spec, "trunk_key"):
-        return spec
+def shared_beginning(spec: Any) -> Hashable:
+    """What specs have in common that share training, or the search that they stem from; a life in
+    float32 begins as the same in bfloat16 does, up to rounding."""
     spec = replace(spec, arithmetic="native") if isinstance(spec, Run) else spec
-    return spec.trunk_key, spec.timeline[0]
+    if hasattr(spec, "timeline"):
+        return spec.trunk_key, spec.timeline[0]
+    return getattr(spec, "source", None) or spec
+
+
+def with_seed(spec: Any, seed: int) -> Any:
+    """The same spec with another seed; an architecture and its new weights have one seed."""
+    if hasattr(spec, "search"):
+        return replace(spec, search=replace(spec.search, seed=seed), seed=seed)
+    return replace(spec, seed=seed)
 
 
 _shipped_only: ContextVar[bool] = ContextVar("shipped_only", default=False)
@@ -106,53 +98,45 @@ def shipped_only() -> Iterator[None]:
 
 
 def result(spec: Any, measure: str | tuple[str, ...] | dict[str, Any] = ()) -> Any:
-    """The result of a spec (a `cplab.results.Result`), shipped or this user's own.
-
-    Arguments: measure, names of measurements that it must hold, such as "trace" or "ending", or
-        {name: when}, see `cplab.run`.
-    Raises: Missing.
+    """The result of a spec (a `cplab.results.Result`), shipped or this user's own, that holds these
+    measurements, as `cplab.run` takes them. Raises: Missing.
 
     >>> result(Run()).source
     'shipped'
     """
     shipped = _shipped(archive(), check_spec(spec), tuple(parse_measures(measure).items()))
-    if found := shipped or (None if _shipped_only.get() else find(spec, measure)):
-        return found
+    if known := shipped or (None if _shipped_only.get() else find(spec, measure)):
+        return known
     what = f"{spec.call()}{f' with {measure}' if measure else ''}"
     raise Missing(f"no result of {what}: compute it with cplab.sweep")
 
 
 @lru_cache(maxsize=2**15)
 def _shipped(archive: Any, spec: Any, measure: tuple) -> Any:
-    found = find(spec, dict(measure))
-    return found if found and found.source == "shipped" else None
+    known = find(spec, dict(measure))
+    return known if known and known.source == "shipped" else None
 
 
 def each_seed(
     quantity: Callable, *specs: Any, seeds: Iterable[int] = SEEDS, **options: Any
 ) -> np.ndarray:
-    """One number a seed, of the seeds for which everything is there.
+    """One number a seed, (seeds,), or (seeds, n) of a quantity that gives n, of the seeds for which
+    everything is there.
 
-    Arguments: quantity, a function of specs such as those of this module; specs, whose own seed
-        does not matter; options, passed on to the quantity.
-    Returns: (seeds,), or (seeds, n) of a quantity that gives n numbers; empty if there are none.
+    Arguments: quantity, a function of specs, whose own seed does not matter; options, of it.
 
     >>> print(each_seed(harm, Run(deficit="blur", length=8), seeds=(0, 1, 2)).round(1))
     [1.4 1.  3.6]
     """
-    found = []
+    numbers = []
     for seed in seeds:
         with suppress(Missing):
             number = quantity(*(with_seed(spec, seed) for spec in specs), **options)
-            found.append(np.array(number, dtype=float))
-    return np.array(found, dtype=float)
+            numbers.append(np.array(number, dtype=float))
+    return np.array(numbers, dtype=float)
 
 
-def with_seed(spec: Any, seed: int) -> Any:
-    """The same spec with another seed; an architecture and its new weights have one seed."""
-    if hasattr(spec, "search"):
-        return replace(spec, search=replace(spec.search, seed=seed), seed=seed)
-    return replace(spec, seed=seed)
+# Accuracy ---------------------------------------------------------------------------------------
 
 
 def accuracy(spec: Any) -> Contrast:
@@ -161,10 +145,11 @@ def accuracy(spec: Any) -> Contrast:
     >>> accuracy(Run())
     58.7 ± 0.3 (30 seeds)
     """
-    return reading(check_spec(spec), _accuracy)
+    return reading(check_spec(spec), final_accuracy)
 
 
-def _accuracy(spec: Any) -> float:
+def final_accuracy(spec: Any) -> float:
+    """One seed's."""
     right = result(spec).accuracy
     one = isinstance(right, float | int)
     require(one, f"a {type(spec).__name__} has several accuracies: take one with accuracy_at")
@@ -172,10 +157,9 @@ def _accuracy(spec: Any) -> float:
 
 
 def advantage(spec: Any, other: Any) -> Contrast:
-    """Points of accuracy of one spec above another of the same seed.
+    """Points of accuracy of one spec above another.
 
-    >>> flip, blur = Run(deficit="flip", length=16), Run(deficit="blur", length=16)
-    >>> advantage(flip, blur)
+    >>> advantage(Run(deficit="flip", length=16), Run(deficit="blur", length=16))
     9.1 ± 0.7 (10 seeds)
     """
     return accuracy(spec) - accuracy(other)
@@ -192,8 +176,8 @@ def equal_training_loss(run: Run) -> Contrast:
 
 
 def lost_time(run: Run, clock: str = "stopped") -> Contrast:
-    """Points that the epochs of the window would have brought if they had been clear: equal
-    training minus the life without the window. A network that slept through them loses as much.
+    """Points that the window's epochs would have brought if they had been clear: equal training
+    minus the life without the window (see `harm`).
 
     >>> lost_time(Run(deficit="blur", length=8))
     5.2 ± 0.3 (20 seeds)
@@ -202,23 +186,16 @@ def lost_time(run: Run, clock: str = "stopped") -> Contrast:
 
 
 def harm(run: Run, clock: str = "stopped") -> Contrast:
-    """Points that the deficit took beyond lost time: the same life with the window cut out, minus
-    this one. At birth that is the newborn. Below 0 where something was learned under the deficit.
-
-    Arguments: clock, whether that of the schedule `paper` is stopped during the window that is left
-        out (recovery then begins with the rates of earlier epochs) or running.
+    """Points that the deficit took beyond lost time: the same life with the window cut out, at
+    birth the newborn, minus this one. The `clock` of the schedule `paper` is stopped in the window
+    that is left out (recovery then begins with earlier rates) or running.
 
     >>> harm(Run(deficit="blur", onset=24, length=8))
     0.2 ± 0.3 (10 seeds)
     """
-    return advantage(check_window(run).without_window(clock), run)
-
-
-def check_window(run: Run) -> Run:
-    """A run, unless all that it carries stands in `windows`, which no control leaves out alone."""
     line = "has its deficit in windows: give it as deficit, onset and length"
     require(run.length or not run.windows, f"{run.call()} {line}")
-    return run
+    return advantage(run.without_window(clock), run)
 
 
 def gain_over_newborn(run: Run) -> Contrast:
@@ -242,14 +219,7 @@ def sensitivity(window: Run, onsets: Sequence[int], of: Cost = equal_training_lo
     return np.array([float(of(replace(window, onset=onset))) for onset in onsets])
 
 
-def worst_onset(window: Run, onsets: Sequence[int], of: Cost = equal_training_loss) -> int:
-    """The onset at which a window costs most; the first of equals.
-
-    >>> worst_onset(Run(deficit="blur", length=8), (0, 8, 24))
-    0
-    """
-    require(len(onsets), f"onsets {onsets} are not allowed: give one or more")
-    return onsets[int(np.argmax(sensitivity(window, onsets, of)))]
+# Fisher information -----------------------------------------------------------------------------
 
 
 def trace_by_layer(run: Run, of: str = "trace", scaled: bool = False) -> dict[int, np.ndarray]:
@@ -257,25 +227,22 @@ def trace_by_layer(run: Run, of: str = "trace", scaled: bool = False) -> dict[in
     which it was measured (see `cplab.measure`).
 
     Arguments: of, trace, or jacobian for E ‖∂ logits / ∂ weights‖², which leaves out how certain
-        the answers are; scaled, each layer's part times the square of its weights' norm: under
-        batch norm a layer's answers are the same whatever its norm is, while its part falls with
-        the norm's square, and here that cancels.
+        the answers are; scaled, times the square of the layer's norm: under batch norm answers do
+        not depend on that norm, while the layer's part falls with its square.
 
     >>> len(trace_by_layer(Run(onset=16))[30])
     9
     """
     names = (one_of("of", of, ("trace", "jacobian")), *(["weight_norms"] if scaled else []))
-    found = result(run, dict.fromkeys(names, (run.epochs - 1,))).measured  # at least
-    norms = found["weight_norms"] if scaled else {e: {"norms": 1} for e in found[of]}
-    both = found[of].keys() & norms.keys()
-    return {e: np.square(norms[e]["norms"]) * np.array(found[of][e][of]) for e in sorted(both)}
+    measured = result(run, dict.fromkeys(names, (run.epochs - 1,))).measured  # at least
+    norms = measured["weight_norms"] if scaled else {e: {"norms": 1} for e in measured[of]}
+    both = sorted(measured[of].keys() & norms.keys())
+    return {e: np.square(norms[e]["norms"]) * np.array(measured[of][e][of]) for e in both}
 
 
 def trace_curve(run: Run, layers: int | None = None, **how: Any) -> np.ndarray:
-    """The trace of the Fisher information after each epoch, (epochs,), summed over layers; NaN
-    where it was not measured.
-
-    Arguments: layers, how many of the first count, all if not given; how, as in `trace_by_layer`.
+    """The trace of the Fisher information after each epoch, (epochs,), summed over the first so
+    many layers or all; NaN where it was not measured; how, as in `trace_by_layer`.
 
     >>> trace_curve(Run(onset=16)).shape
     (31,)
@@ -330,15 +297,13 @@ def doublings(run: Run, other: Run, of: Callable[[Run], float] = trace_at) -> Co
     >>> round(float(doublings(blur, blur.equal_training())), 1)
     4.1
     """
-    return reading(run, log2_of, measure=of) - reading(other, log2_of, measure=of)
+    return reading(run, _log2_of, measure=of) - reading(other, _log2_of, measure=of)
 
 
-def log2_of(run: Run, measure: Callable[[Run], float]) -> float:
-    """The logarithm of a measure to the base 2. Raises: Missing where it is not above 0."""
+def _log2_of(run: Run, measure: Callable[[Run], float]) -> float:
     value = float(measure(run))
     if not value > 0:
-        why = f"{run.call()} has {value:g}, which has no logarithm"
-        raise Missing(f"{why}: give a measure above 0")
+        raise Missing(f"{run.call()} has {value:g}, which has no logarithm: give a measure above 0")
     return float(np.log2(value))
 
 
@@ -346,9 +311,9 @@ def trace_match(
     window: Run, clear: Run, onsets: Sequence[int], of: Cost = equal_training_loss, shift: int = 0
 ) -> float:
     """Pearson's correlation, over onsets after birth, of what a window costs and the trace of a
-    clear life at that age (paper, figure 4 left).
+    clear life at that age, or `shift` epochs later (paper, figure 4 left).
 
-    Arguments: shift, epochs after the onset at which the trace is read.
+    Arguments: window, at any onset; clear, a life as long as the latest onset and shift at least.
 
     >>> window, clear = Run("blur", length=4, profile="fit"), Run(onset=24, profile="fit")
     >>> each_seed(trace_match, window, clear, onsets=(0, 2, 4, 8, 16)).shape
@@ -363,10 +328,9 @@ def trace_match(
 
 
 def layer_shares(run: Run, epoch: int | None = None, **how: Any) -> np.ndarray:
-    """Each layer's part of the information, (layers,), from the image to the answer; sums to 1.
-
-    Arguments: epoch, after which the trace is shared out; without it, the information that noise on
-        the weights leaves in the end (paper, figure 5); how, as in `trace_by_layer`.
+    """Each layer's part of the information, (layers,), from the image to the answer; sums to 1: of
+    the trace after an epoch (how, as in `trace_by_layer`), or else of the information that noise
+    on the weights leaves in the end (paper, figure 5).
 
     >>> print(layer_shares(Run(onset=24, profile="fit")).round(2))
     [0.03 0.06 0.13 0.25 0.27 0.21 0.04 0.01 0.  ]
@@ -382,119 +346,23 @@ def layer_shares(run: Run, epoch: int | None = None, **how: Any) -> np.ndarray:
     return values / values.sum()
 
 
-def information_centre(run: Run, epoch: int | None = None, **how: Any) -> Contrast:
-    """The layer on which the information sits on average, from 0; the rest as in `layer_shares`.
-
-    >>> round(float(information_centre(Run(onset=24, profile="fit"))), 1)
-    3.5
-    """
-    return reading(run, _centre, epoch=epoch, **how)
-
-
-def _centre(run: Run, epoch: int | None, **how: Any) -> float:
-    shares = layer_shares(run, epoch, **how)
-    return float(shares @ np.arange(len(shares)))
-
-
 def information_shift(
     run: Run, other: Run | None = None, epoch: int | None = None, **how: Any
 ) -> Contrast:
-    """How many layers later the information sits than in another run: above 0 it is nearer to the
-    answer (paper, figure 5). Arguments: other (equal training); epoch, how as in `layer_shares`.
+    """How many layers later the information sits on average than in another run: above 0 it is
+    nearer to the answer (paper, figure 5).
+
+    Arguments: other, by default equal training; epoch and how, as in `layer_shares`.
 
     >>> round(float(information_shift(Run(deficit="blur", length=24, profile="fit"))), 1)
     0.3
     """
-    control = other or run.equal_training()
-    return information_centre(run, epoch, **how) - information_centre(control, epoch, **how)
+    other = other or run.equal_training()
+    ours, theirs = (reading(each, _layer_centre, epoch=epoch, **how) for each in (run, other))
+    return ours - theirs
 
 
-def accuracy_at(spec: Any, moment: float | str) -> Contrast:
-    """Test accuracy in percent at a moment of a life on the way to few synapses, kernels, weights.
-
-    Arguments: moment, of a Search the density of synapses (fraction), with its own weights; of a
-        KernelPruning how many kernels are left; of a Pruned life trained, pruned, retrained or end.
-
-    >>> round(float(accuracy_at(Search(), 0.05))), round(float(accuracy_at(KernelPruning(), 25)))
-    (93, 49)
-    >>> round(float(accuracy_at(Pruned(), "trained")))
-    62
-    """
-    return reading(spec, _accuracy_at, moment=moment)
-
-
-def _accuracy_at(spec: Any, moment: float | str) -> float:
-    values = result(spec).values
-    try:
-        if isinstance(spec, Search):
-            return 100 * values["architectures"][f"{moment:g}"]["accuracy"]
-        row = _kernel_rows(values)[moment] if isinstance(spec, KernelPruning) else moment
-        return 100 * values["accuracy"][row]
-    except (KeyError, TypeError, ValueError):
-        raise Missing(
-            f"{spec.call()} was not measured at {moment}: see help(accuracy_at)"
-        ) from None
-
-
-def kernel_split(pruning: KernelPruning, kernels: int) -> tuple[int, int]:
-    """How many kernels the first and the second layer keep when so many are left of both.
-
-    >>> sum(kernel_split(KernelPruning(), 25))
-    25
-    """
-    values = result(pruning).values
-    row = _kernel_rows(values).get(kernels)
-    if row is None:
-        why = f"{pruning.call()} was not measured at {kernels} kernels"
-        raise Missing(f"{why}: give fewer, at least 2")
-    return values["first"][row], values["second"][row]
-
-
-def _kernel_rows(values: dict) -> dict[Any, int]:
-    """The last row with each number of kernels."""
-    return {n: row for row, n in enumerate(np.add(values["first"], values["second"]).tolist())}
-
-
-@dataclass(frozen=True)
-class RandomSplits:
-    """Random architectures of so many kernels, trained from new weights."""
-
-    size: str
-    kernels: int
-    seed: int
-    draws: int = 3
-
-    def accuracy(self) -> float:
-        """The mean of those that were trained, in percent. Raises: Missing."""
-        found: list[float] = []
-        for draw in range(self.draws):
-            seed, most = 100 * draw + self.seed, KernelPruning(self.size).kernels
-            with suppress(Missing):
-                split = random_split(self.kernels, seed, most)
-                found.append(_accuracy(KernelSplit(self.size, *split, self.seed)))
-        if not found:
-            what = f"no random split of {self.kernels} kernels was trained at size {self.size}"
-            raise Missing(f"{what}: compute it with cplab.sweep")
-        return float(np.mean(found))
-
-
-def random_splits_accuracy(size: str, kernels: int, seed: int, draws: int = 3) -> Contrast:
-    """Mean accuracy, in percent, of random splits of so many kernels trained from new weights: the
-    control of the splits that pruning found (thesis, figure 11).
-
-    Arguments: size, of `cplab.studies.pruning.SIZES`; draws, splits a seed at most.
-
-    >>> 40 < float(random_splits_accuracy("course", 50, seed=0)) < 70
-    True
-    """
-    splits = RandomSplits(size, kernels, seed, whole("draws", draws, 1, 1000))
-    return reading(splits, RandomSplits.accuracy)
-
-
-def plasticity_loss(life: Pruned) -> Contrast:
-    """Points that a deficit after pruning costs against as many clear epochs in its place.
-
-    >>> plasticity_loss(Pruned(deficit="blur", length=8))
-    2.6 ± 0.3 (10 seeds)
-    """
-    return accuracy_at(replace(life, deficit="none"), "end") - accuracy_at(life, "end")
+def _layer_centre(run: Run, **how: Any) -> float:
+    """The layer on which the information sits on average, from 0."""
+    shares = layer_shares(run, **how)
+    return float(shares @ np.arange(len(shares)))

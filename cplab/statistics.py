@@ -1,15 +1,14 @@
-"""Means over seeds, differences, correlations: each with its 95 % interval, and in words.
+"""Means over seeds, contrasts, correlations: each with its 95 % interval, and in words.
 
-Bands and whiskers of all figures are these: intervals of the mean by Student's t, over seeds that
-all see the same images. One seed has none. What a number is of stands in `cplab.quantities`.
+Intervals are of the mean over seeds, by Student's t or Welch's, and all seeds see the same images;
+one seed has none. What a number is of stands in `cplab.quantities`.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import combinations
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,69 +16,29 @@ from numpy.typing import ArrayLike
 from cplab.errors import CplabError, one_of, quote, require, whole
 from cplab.measure import MEASUREMENTS
 
-__all__ = ["MISSING", "Contrast", "Estimate", "Missing", "column_effect", "compare"]
-__all__ += ["correlation", "describe", "describe_ratio", "detectable", "estimate"]
-__all__ += ["find_crossing", "half_width", "mean_and_half", "mean_columns", "mean_curve", "percent"]
+__all__ = ["MISSING", "Contrast", "Estimate", "Missing", "compare", "correlation", "describe"]
+__all__ += ["describe_ratio", "detectable", "estimate", "find_crossing", "half_width"]
+__all__ += ["mean_and_half", "mean_columns", "mean_curve", "percent"]
 
 INTERVALS = "95 % intervals over seeds, same images"  # the note below figures
 MISSING = "not trained yet"
 SEEDS = range(30)  # that numbers of each seed are of, as far as there are results
 
 
-def half_width(std: ArrayLike, count: ArrayLike) -> np.ndarray:
-    """Half the 95 % interval of a mean, NaN for one seed.
-
-    Arguments: std, standard deviation over the seeds (...); count, how many seeds (...).
-
-    >>> round(float(half_width(1.0, 3)), 2)
-    2.48
-    """
-    return half_width_of_sum([np.square(std) / np.asarray(count)], [count])[0]
-
-
-def half_width_of_sum(squares: Any, count: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Half the 95 % interval of a sum of independent means and its degrees of freedom, by Welch &
-    Satterthwaite, NaN for one seed: squares of their standard errors (parts, ...), and how many
-    seeds each has (parts, ...)."""
-    from scipy.special import stdtrit
-
-    squares, each = np.asarray(squares, dtype=float), np.asarray(count, dtype=float) - 1
-    total, least = squares.sum(0), each.min(0)
-    with np.errstate(all="ignore"):
-        freedom = total**2 / (squares**2 / each).sum(0)
-    freedom = np.where(total > 0, freedom, np.where(least > 0, least, np.nan))
-    return stdtrit(freedom, 0.975) * np.sqrt(total), freedom
-
-
 class Missing(CplabError, LookupError):
     """There is no result of a spec, or not the measurement that was asked for."""
 
 
-class Term(Protocol):
-    """A number that is read of one network after another, a seed each."""
-
-    @property
-    def group(self) -> Hashable:
-        """Terms of one group share training, so that seeds pair them."""
-
-    def at(self, seed: int | None) -> float:
-        """The number of a seed, or of the term's own. Raises: Missing."""
-
-
-@dataclass(frozen=True)
-class One:
-    """The number 1, whatever the seed: what a plain number in a contrast is a multiple of."""
-
-    group = "one"
-
-    def at(self, seed: int | None) -> float:
-        return 1.0
+# Contrasts and their estimates ------------------------------------------------------------------
 
 
 class Contrast:
-    """A weighted sum of numbers of networks, {term: weight}, as harm is: the life without the
-    window, weight 1, minus this one. Contrasts and numbers add, subtract and scale; what else is
-    made of one, such as a ratio of two, is a plain number, read at the seeds of its own specs.
+    """A weighted sum of numbers of networks, {term: weight}, and of a plain number: harm is the
+    life without the window, weight 1, minus this one. Contrasts and numbers add, subtract, scale;
+    what else is made of one, such as a ratio of two, is a plain number, of its specs' own seeds.
+
+    A term has `at(seed)`, its number, and `group`: seeds pair terms of one group, which share
+    training. `quantities.reading` makes them.
 
     >>> from cplab import Run, quantities
     >>> early, late = Run("blur", 0, 8), Run("blur", 24, 8)
@@ -87,20 +46,23 @@ class Contrast:
     1.4 ± 0.6 (10 and 20 seeds)
     """
 
-    def __init__(self, weights: Mapping[Term, float]) -> None:
-        self.weights = dict(weights)
+    def __init__(self, weights: Mapping[Any, float], constant: float = 0) -> None:
+        self.weights, self.constant = dict(weights), constant
 
     def __add__(self, other: "Contrast | float") -> "Contrast":
-        other = other if isinstance(other, Contrast) else Contrast({One(): float(other)})
+        if not isinstance(other, Contrast):
+            return Contrast(self.weights, self.constant + float(other))
         terms = {**self.weights, **other.weights}
-        return Contrast({t: self.weights.get(t, 0) + other.weights.get(t, 0) for t in terms})
+        weights = {t: self.weights.get(t, 0) + other.weights.get(t, 0) for t in terms}
+        return Contrast(weights, self.constant + other.constant)
 
     __radd__ = __add__
 
     def __mul__(self, factor: Any) -> Any:
         if isinstance(factor, Contrast):
             return float(self) * float(factor)
-        return Contrast({term: factor * weight for term, weight in self.weights.items()})
+        weights = {term: factor * weight for term, weight in self.weights.items()}
+        return Contrast(weights, factor * self.constant)
 
     __rmul__ = __mul__
 
@@ -129,20 +91,20 @@ class Contrast:
 
     def at(self, seed: int | None) -> float:
         """The sum for a seed, or for the seeds of the specs themselves. Raises: Missing."""
-        return sum(weight * term.at(seed) for term, weight in self.weights.items())
+        return sum(w * term.at(seed) for term, w in self.weights.items()) + self.constant
 
     def parts(self, seeds: Iterable[int] = SEEDS) -> list[dict[int, float]]:
-        """The sum over each group of terms that share training, by seed, without plain numbers."""
+        """The sum over each group of terms that share training, {seed: sum}; no constant."""
         groups = defaultdict(list)
-        counted = {t: w for t, w in self.weights.items() if w and t != One()}
-        for term, weight in (counted or self.weights).items():
-            groups[term.group].append((term, weight))
-        found: list[dict[int, float]] = [{} for _ in groups]
-        for part, terms in zip(found, groups.values(), strict=True):
+        for term, weight in self.weights.items():
+            if weight or not any(self.weights.values()):
+                groups[term.group].append((term, weight))
+        sums: list[dict[int, float]] = [{} for _ in groups]
+        for part, terms in zip(sums, groups.values(), strict=True):
             for seed in seeds:
                 with suppress(Missing):
                     part[seed] = sum(weight * term.at(seed) for term, weight in terms)
-        return found
+        return sums
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,32 +134,28 @@ class Estimate:
 
 def estimate(values: "Contrast | Estimate | ArrayLike", seeds: Iterable[int] = SEEDS) -> Estimate:
     """The mean over seeds with its 95 % interval: Student's where all terms share training, or of
-    numbers as they are given, else Welch's, with all seeds that each side has.
-
-    Which terms are paired is settled by what shares training, and not by the outcome (B. L. Welch,
-    Biometrika 34, 28, 1947).
+    numbers as they are given, else Welch's, with all seeds that each side has. Which terms are
+    paired is settled by what shares training, not by the outcome (Welch, Biometrika 34, 28, 1947).
 
     Arguments: values, a Contrast, or one number a seed; seeds, those that count, of a Contrast.
 
-    >>> found = estimate([2.0, 3.0, 4.0])
-    >>> found.mean, round(found.half, 2), found.seeds
-    (3.0, 2.48, 3)
+    >>> print(estimate([2.0, 3.0, 4.0]))
+    3.0 ± 2.5 (3 seeds)
     """
     if isinstance(values, Estimate):
         return values
     if isinstance(values, Contrast):
-        constant = values.weights.get(One(), 0) if len(values.weights) > 1 else 0
-        return estimate_sum(values.parts(seeds), constant)
+        return estimate_sum(values.parts(seeds), values.constant)
     row = np.asarray(values, dtype=float)
     require(np.ndim(values) == 1, f"values {quote(values)} are no row: give one number a seed")
     return estimate_sum([dict(enumerate(row.tolist()))])
 
 
 def estimate_sum(parts: Sequence[Mapping[int, float]], constant: float = 0) -> Estimate:
-    """The sum of means over seeds of what shares no training.
+    """The sum of a constant and of the means over seeds of sides that share no training, each
+    {seed: number}; the degrees of freedom are Welch & Satterthwaite's."""
+    from scipy.special import stdtrit
 
-    Arguments: parts, numbers by seed, of each side; constant, a number that is added.
-    """
     counts = tuple(map(len, parts))
     common = sorted(set.intersection(*map(set, parts))) if parts else []
     values = np.array([sum(part[seed] for part in parts) for seed in common]) + constant
@@ -209,20 +167,49 @@ def estimate_sum(parts: Sequence[Mapping[int, float]], constant: float = 0) -> E
         return Estimate(mean, np.nan, counts, np.nan, values)
     if len(values) == max(counts) and not values.any():
         return Estimate(0.0, 0.0, counts, counts[0] - 1, values, True)
-    squares = [each.var(ddof=1) / len(each) for each in numbers]
-    half, freedom = map(float, half_width_of_sum(squares, counts))
-    return Estimate(mean, half, counts, freedom, values)
+    squares = np.array([each.var(ddof=1) / len(each) for each in numbers])
+    free, total = np.array(counts) - 1.0, squares.sum()
+    freedom = float(total**2 / (squares**2 / free).sum() if total else free.min())
+    return Estimate(mean, float(stdtrit(freedom, 0.975) * np.sqrt(total)), counts, freedom, values)
+
+
+def half_width(std: ArrayLike, count: ArrayLike) -> np.ndarray:
+    """Half the 95 % interval of a mean (...), NaN for one seed, from the standard deviation over
+    the seeds (...) and how many there are (...).
+
+    >>> round(float(half_width(1.0, 3)), 2)
+    2.48
+    """
+    from scipy.special import stdtrit
+
+    count = np.asarray(count, dtype=float)
+    return stdtrit(count - 1, 0.975) * np.asarray(std) / np.sqrt(count)
 
 
 def mean_and_half(values: Any) -> tuple[float, float]:
-    """The mean of `values`, a Contrast or one a seed, and half its 95 % interval; NaN for one, or
-    for none.
+    """The mean of `values`, a Contrast or one a seed, and half its 95 % interval; NaN for none.
 
     >>> mean_and_half([0.5])
     (0.5, nan)
     """
-    found = estimate(values)
-    return found.mean, found.half
+    about = estimate(values)
+    return about.mean, about.half
+
+
+def detectable(half: float, count: float, power: float = 0.8) -> float:
+    """The mean that would be told from zero in 80 % of all experiments (of `power`) with half a
+    95 % interval like this one and as many seeds, `count` (or its degrees of freedom and 1).
+
+    >>> round(detectable(1.0, 10), 2)
+    1.39
+    """
+    from scipy.special import nctdtrinc, stdtrit
+
+    border = stdtrit(count - 1, 0.975)  # of Student's t where there is no difference
+    return float(half * nctdtrinc(count - 1, 1 - power, border) / border)
+
+
+# Columns for figures ----------------------------------------------------------------------------
 
 
 def band_columns(mean: ArrayLike, half: ArrayLike) -> dict[str, np.ndarray]:
@@ -240,48 +227,31 @@ def mean_columns(groups: Mapping[Any, Any] | Sequence) -> dict[str, np.ndarray]:
     """
     columns = {}
     if isinstance(groups, Mapping):
-        found = {x: estimate(groups[x]) for x in sorted(groups)}
-        found = {x: one for x, one in found.items() if one.seeds}
-        columns["x"] = np.array([*found], dtype=float)
-        groups = [*found.values()]
+        known = {x: about for x in sorted(groups) if (about := estimate(groups[x])).seeds}
+        columns["x"] = np.array([*known], dtype=float)
+        groups = [*known.values()]
     pairs = np.array([mean_and_half(numbers) for numbers in groups], dtype=float).reshape(-1, 2)
     return columns | band_columns(*pairs.T)
 
 
 def mean_curve(results: Sequence, what: str = "test_accuracy") -> dict[str, np.ndarray]:
-    """A quantity of several seeds over the epochs.
-
-    Arguments: results, of one life and several seeds; what, a quantity that `Result.series` knows.
-    Returns: columns epoch (1 is after the first), mean, low and high: one entry for each epoch
-        after which it was measured in all of them.
+    """A quantity that `Result.series` knows, of several seeds of one life, over the epochs: columns
+    epoch (1 is after the first), mean, low and high, where all of them were measured.
 
     >>> mean_curve([])["epoch"].tolist()
     []
     """
-    known = all(hasattr(result, "series") for result in results)
-    require(known, f"results {quote(results)} are not allowed: give what cplab.sweep returns")
-    check_quantity(what, results)
-    return columns_over_epochs(results, what)
-
-
-def check_quantity(what: str, results: Sequence) -> None:
-    """Refuse the name of a quantity that no result has and no measurement gives; one of a student's
-    own may give any, until it was taken."""
     measured = {name: rows for result in results for name, rows in result.measured.items()}
-    parts = [row for rows in measured.values() for row in rows.values()]
-    parts += [row for result in results for row in result.values.get("curve", ())[:1]]
-    known = {name for part in parts if isinstance(part, dict) for name in part}
-    if results and all(one.name in measured for one in MEASUREMENTS.values() if one.source):
-        one_of("quantity", what, sorted({*known, *MEASUREMENTS, "log_det"} - {"phase"}))
-
-
-def columns_over_epochs(results: Sequence, what: str) -> dict[str, np.ndarray]:
-    """`mean_curve` of any name."""
+    if results and all(m.name in measured for m in MEASUREMENTS.values() if m.source):
+        # a student's own measurement may give any names until it was taken
+        rows = [row for each in measured.values() for row in each.values() if isinstance(row, dict)]
+        rows += [row for result in results for row in result.values.get("curve", ())[:1]]
+        known = {name for row in rows for name in row} | {*MEASUREMENTS, "log_det"}
+        one_of("quantity", what, sorted(known - {"phase"}))
     series = [result.series(what) for result in results]
     alike = len({*map(len, series)}) < 2
     require(alike, "lives of several lengths have no mean curve: give seeds of one life")
-    curves = np.array(series, dtype=float)
-    epochs = enumerate(curves.T, 1)
+    epochs = enumerate(np.array(series, dtype=float).T, 1)
     columns = mean_columns({epoch: row for epoch, row in epochs if np.isfinite(row).all()})
     return {"epoch": columns.pop("x").astype(int), **columns}
 
@@ -294,7 +264,6 @@ def find_crossing(x: ArrayLike, y: ArrayLike, level: float = 0.0) -> float:
     2.5
     """
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float) - level
-    require(x.shape == y.shape, f"y has shape {y.shape} and x {x.shape}: give one y for each x")
     other = np.flatnonzero((y > 0) != (y[:1] > 0))
     if not len(other):
         return np.nan
@@ -302,35 +271,7 @@ def find_crossing(x: ArrayLike, y: ArrayLike, level: float = 0.0) -> float:
     return float(x[i] - y[i] * (x[i] - x[i - 1]) / (y[i] - y[i - 1]))
 
 
-def detectable(half: float, count: float, power: float = 0.8) -> float:
-    """The mean that would be told from zero in so many of all experiments, by default 80 %; one as
-    large as the interval itself is in about half of them. (The far tail, a mean told from zero with
-    the wrong sign, is left out: it is below 0.01 %.)
-
-    Arguments: half, of the 95 % interval, in any unit; count, the seeds behind it, 2 at least, or
-        its degrees of freedom and 1.
-
-    >>> round(detectable(1.0, 10), 2)
-    1.39
-    """
-    from scipy.special import nctdtrinc, stdtrit
-
-    border = stdtrit(count - 1, 0.975)  # of Student's t where there is no difference
-    return float(half * nctdtrinc(count - 1, 1 - power, border) / border)
-
-
-def rank_agreement(
-    order: Sequence[str], apart: Callable[[str, str], ArrayLike]
-) -> tuple[int, int, int]:
-    """How a guessed order, from best to worst, fits what was measured: how many pairs stand right,
-    of those whose 95 % interval has no zero in it; how many such pairs; how many pairs.
-
-    Arguments: apart, (one, other) -> by how much the one is above the other, one number a seed.
-    """
-    pairs = list(combinations(order, 2))
-    known = [mean_and_half(apart(better, worse)) for better, worse in pairs]
-    sure = [mean for mean, half in known if abs(mean) > half]
-    return sum(mean > 0 for mean in sure), len(sure), len(pairs)
+# Correlations -----------------------------------------------------------------------------------
 
 
 class Correlation(NamedTuple):
@@ -342,13 +283,9 @@ class Correlation(NamedTuple):
 
 
 def correlation(x: ArrayLike, y: ArrayLike) -> Correlation:
-    """Pearson's correlation of pairs, with its 95 % interval by Fisher's z.
-
-    The interval takes the pairs to be independent draws from a normal distribution. Neighbouring
-    epochs of one network are not independent: theirs comes out too narrow.
-
-    Arguments: x, y, (n,), n at least 4, in any unit.
-    Raises: CplabError for fewer than 4 pairs, numbers that are not finite, x or y that do not vary.
+    """Pearson's correlation of pairs x, y (n,), 4 at least, with its 95 % interval by Fisher's z,
+    which takes them for independent draws from a normal distribution: that of neighbouring epochs
+    of one network comes out too narrow. Raises: CplabError where x or y does not vary.
 
     >>> round(correlation([1, 2, 3, 4], [2, 4, 6, 9]).r, 2)
     0.99
@@ -359,48 +296,12 @@ def correlation(x: ArrayLike, y: ArrayLike) -> Correlation:
     require(len(x) == len(y), f"x has {len(x)} numbers and y has {len(y)}: give pairs")
     require(len(x) >= 4, f"{len(x)} pairs have no interval: give 4 or more")
     for what, values in (("x", x), ("y", y)):
-        if np.ptp(values) <= 1e-12 * abs(values).max():  # smaller differences are rounding
-            raise CplabError(f"{what} is the same throughout: a correlation needs one that varies")
+        varies = np.ptp(values) > 1e-12 * abs(values).max()  # smaller differences are rounding
+        require(varies, f"{what} is the same throughout: a correlation needs one that varies")
     with np.errstate(all="ignore"):  # z of a perfect correlation is infinite
-        found = stats.pearsonr(x, y)
-        interval = found.confidence_interval(0.95)
-    return Correlation(float(found.statistic), float(interval.low), float(interval.high))
-
-
-class Effect(NamedTuple):
-    """An F test: F, its two degrees of freedom, and p."""
-
-    f: float
-    between: int
-    within: int
-    p: float
-
-    def __str__(self) -> str:
-        chance = "p < 0.001" if self.p < 0.001 else f"p = {self.p:.2g}"
-        return f"F({self.between}, {self.within}) = {self.f:.2f}, {chance}"
-
-
-def column_effect(table: ArrayLike) -> Effect:
-    """Whether the columns of a table differ by more than its rows let expect (analysis of variance
-    with repeated measures, without a correction for sphericity).
-
-    Arguments: table, (seeds, conditions), 2 of each or more, one number a seed and condition.
-
-    >>> print(column_effect([[1, 2, 3], [2, 3, 4], [1, 2, 4]]))
-    F(2, 4) = 37.00, p = 0.0026
-    """
-    from scipy.special import fdtrc
-
-    y = np.asarray(table, dtype=float)
-    fine = y.ndim == 2 and min(y.shape) > 1
-    require(fine, f"table of shape {y.shape} is not allowed: give 2 rows and 2 columns, or more")
-    rows, columns = y.shape
-    between, within = columns - 1, (columns - 1) * (rows - 1)
-    steps = y.mean(0) - y.mean()
-    rest = y - y.mean(1, keepdims=True) - steps
-    with np.errstate(all="ignore"):  # without any scatter F is infinite
-        f = float(rows * np.sum(steps**2) / between / (np.sum(rest**2) / within))
-    return Effect(f, between, within, float(fdtrc(between, within, f)))
+        pearson = stats.pearsonr(x, y)
+        interval = pearson.confidence_interval(0.95)
+    return Correlation(float(pearson.statistic), float(interval.low), float(interval.high))
 
 
 def row_of_numbers(what: str, values: Any, advice: str = "leave out what is missing") -> np.ndarray:
@@ -409,9 +310,12 @@ def row_of_numbers(what: str, values: Any, advice: str = "leave out what is miss
         row = np.asarray(values, dtype=float)
     except (TypeError, ValueError):
         row = np.empty((0, 0))
-    if row.ndim != 1 or not np.isfinite(row).all():
-        raise CplabError(f"{what} is not a row of finite numbers: {advice}")
+    fine = row.ndim == 1 and np.isfinite(row).all()
+    require(fine, f"{what} is not a row of finite numbers: {advice}")
     return row
+
+
+# Words ------------------------------------------------------------------------------------------
 
 
 def describe(values: Any, digits: int = 1, unit: str = "") -> str:
@@ -421,48 +325,34 @@ def describe(values: Any, digits: int = 1, unit: str = "") -> str:
     >>> describe([1.0, 2.0, 4.0], unit=" %")
     '2.3 ± 3.8 % (3 seeds)'
     """
-    found, digits = estimate(values), whole("digits", digits, 0, 15)
-    if not found.seeds:
+    about, digits = estimate(values), whole("digits", digits, 0, 15)
+    if not about.seeds:
         return MISSING
-    words = mean_in_words(found.mean, found.half, digits)
-    return f"{words}{unit} ({sides(found.counts)})"
-
-
-def sides(counts: Iterable[int]) -> str:
-    """How many seeds the sides of a number have: `5 seeds`, `10 and 30 seeds`."""
-    several = sorted({*counts})
-    words = " and ".join([", ".join(map(str, several[:-1])), str(several[-1])][len(several) < 2 :])
-    return f"{words} seed{'s' if several[-1] > 1 else ''}"
+    return f"{mean_in_words(about.mean, about.half, digits)}{unit} ({sides(about.counts)})"
 
 
 def compare(points: Any, other: str) -> str:
-    """Where something stands beside another, in words.
-
-    Arguments: points, by how much it is above, a Contrast, an Estimate or one a seed; other, what
-        it is compared with.
+    """Where something stands beside another, in words: by how many `points` it is above, a
+    Contrast, an Estimate or one a seed.
 
     >>> compare([2.0, 2.5, 3.0], "the newborn")
     '2.5 ± 1.2 points above the newborn'
-    >>> compare([-1.0, 0.0, 1.5], "the newborn")
-    'level with the newborn, as far as 3 seeds can tell (0.2 ± 3.1 points)'
     """
-    found = estimate(points)
-    mean, half = found.mean, found.half
-    if not found.seeds:
+    about = estimate(points)
+    mean, half, seeds = about.mean, about.half, sides(about.counts)
+    if not about.seeds:
         return f"not compared with {other} yet"
-    if not abs(mean) <= half:
-        side = "above" if mean > 0 else "below"
-        alone = " (1 seed, no interval)" if np.isnan(half) else ""
-        return f"{mean_in_words(abs(mean), half, 1)} points {side} {other}{alone}"
-    apart, seeds = mean_in_words(mean, half, 1), sides(found.counts)
-    return f"level with {other}, as far as {seeds} can tell ({apart} points)"
+    if abs(mean) <= half:
+        apart = mean_in_words(mean, half, 1)
+        return f"level with {other}, as far as {seeds} can tell ({apart} points)"
+    alone = " (1 seed, no interval)" if np.isnan(half) else ""
+    side = "above" if mean > 0 else "below"
+    return f"{mean_in_words(abs(mean), half, 1)} points {side} {other}{alone}"
 
 
 def describe_ratio(doublings: Any) -> str:
-    """The geometric mean of ratios and its 95 % interval, in words.
-
-    Arguments: doublings, the log₂ of the ratio, a Contrast or one a seed, as `quantities.doublings`
-        has it.
+    """The geometric mean of ratios with its 95 % interval, in words, from their logarithms to the
+    base 2, as `quantities.doublings` has them.
 
     >>> describe_ratio([0.0, 2.0, 4.0])
     '4.0 × (0.13 to 130)'
@@ -499,14 +389,11 @@ def plain_number(value: float, digits: int = 2) -> str:
     return f"{float(f'{mantissa}e{exponent}'):,.{max(0, digits - 1 - int(exponent))}f}"
 
 
-def plain_interval(value: float, half: float) -> str:
-    """A number and half its interval, with the digits that the interval leaves it: 136 ± 88."""
-    if half == 0 or not np.isfinite(half):
-        return f"{plain_number(value, 3)} ± {half:g}"
-    places = max(0, 1 - int(np.floor(np.log10(half))))
-    if places > 6:
-        return f"{plain_number(value, 3)} ± {plain_number(half)}"
-    return f"{value:,.{places}f} ± {half:,.{places}f}"
+def sides(counts: Iterable[int]) -> str:
+    """How many seeds the sides of a number have: `5 seeds`, `10 and 30 seeds`."""
+    several = sorted({*counts}) or [0]
+    words = " and ".join([", ".join(map(str, several[:-1])), str(several[-1])][len(several) < 2 :])
+    return f"{words} seed{'s' if several[-1] > 1 else ''}"
 
 
 def count_seeds(*counts: int) -> str:

@@ -9,25 +9,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cplab import results
-from cplab.errors import one_of, quote, require, whole
+from cplab.errors import one_of, require
 from cplab.quantities import reading, result
-from cplab.results import find
 from cplab.runs import CLOCKS, Run
-from cplab.statistics import (
-    SEEDS,
-    Contrast,
-    Estimate,
-    Missing,
-    estimate,
-    estimate_sum,
-    find_crossing,
-)
+from cplab.statistics import Contrast, Estimate, Missing, estimate_sum, find_crossing
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["clear_epochs_behind", "harm_after", "longest_harmless_window", "point_means"]
-__all__ += ["same_setting"]
+__all__ = ["harm_after", "longest_harmless_window", "point_means", "same_setting"]
 
 POINT = ("deficit", "onset", "length", "seed", "skipped")  # what varies within one setting
 READ_OUT = 5  # epochs that a read-out is the mean of: at a rate that stays, the last is restless
@@ -38,8 +28,8 @@ def same_setting(
     like: Run, but: Collection[str] = (), table: "pd.DataFrame | None" = None
 ) -> "pd.DataFrame":
     """The rows of `cplab.table`, or of a part of it, that agree with a run in everything but
-    deficit, onset, length and seed, and the fields that are named with `but`. (Of a run with
-    further windows or treatments the controls are in another setting: ask `cplab.quantities`.)
+    deficit, onset, length and seed, and the fields named with `but`. (Of a run with further windows
+    or treatments the controls are in another setting: ask `cplab.quantities`.)
 
     >>> set(same_setting(Run(profile="fit")).profile)
     {'fit'}
@@ -60,16 +50,11 @@ def same_setting(
 
 
 def point_means(table: "pd.DataFrame", clock: str = "stopped") -> "pd.DataFrame":
-    """What the runs of one setting say of each (deficit, onset, length).
+    """What the runs of one setting, rows of `same_setting`, say of each (deficit, onset, length).
 
-    Arguments: table, rows of `cplab.table` that agree in all but these and the seed (see
-        `same_setting`), controls among them; clock, of the control of harm.
-    Returns: one row a point, indexed by deficit, onset and length, with means over seeds and half
-        their 95 % intervals (see `statistics.estimate`: seeds pair lives that share training, which
-        those from birth do not with their controls; all seeds of both sides count) of accuracy,
-        loss (against equal training), its two parts lost_time and harm, and gain (over the
-        newborn), as fractions in accuracy, accuracy_half, …; seeds, the number of runs; pairs, of
-        those with equal training.
+    Returns: one row a point, with means over seeds and half their 95 % intervals, as fractions, of
+        accuracy, loss (against equal training), its parts lost_time and harm (by this clock), and
+        gain (over the newborn); seeds, the number of runs; pairs, of those with equal training.
 
     >>> points = point_means(same_setting(Run()))
     >>> points.loc[("blur", 0, 8), ["loss", "lost_time", "harm"]].round(3).to_list()
@@ -84,7 +69,7 @@ def point_means(table: "pd.DataFrame", clock: str = "stopped") -> "pd.DataFrame"
         for place, rows in table.groupby(places)[["seed", "accuracy"]]
     }
     falling = clock == "running" and (table.schedule == "paper").all()
-    found = {}
+    points, rows = [], []
     for (deficit, onset, length, skipped), own in lives.items():
         if skipped:
             continue
@@ -93,29 +78,27 @@ def point_means(table: "pd.DataFrame", clock: str = "stopped") -> "pd.DataFrame"
         without = lives.get(("none", onset, 0, passed), {})
         born = lives.get(("none", 0, 0, 0), {})
         shared = onset > 0 or deficit == "none"  # training, with its controls
-        parts = {
-            "accuracy": estimate_sum([own]),
-            "loss": apart(equal, own, shared),
-            "lost_time": apart(equal, without, onset > 0 or not passed),
-            "harm": apart(without, own, shared),
-            "gain": apart(own, born, shared),
-        }
-        found[deficit, onset, length] = {
-            **{name: part.mean for name, part in parts.items()},
-            **{f"{name}_half": part.half for name, part in parts.items()},
-            **{"seeds": len(own), "pairs": len(own.keys() & equal.keys())},
-        }
+        each = (
+            estimate_sum([own]),
+            difference(equal, own, shared),
+            difference(equal, without, onset > 0 or not passed),
+            difference(without, own, shared),
+            difference(own, born, shared),
+        )
+        points.append((deficit, onset, length))
+        rows.append([part.mean for part in each] + [part.half for part in each])
+        rows[-1] += [len(own), len(own.keys() & equal.keys())]
     columns = [*PARTS, *(f"{name}_half" for name in PARTS), "seeds", "pairs"]
-    index = pd.MultiIndex.from_tuples([*found] or [("", 0, 0)], names=places[:3])[: len(found)]
-    return pd.DataFrame([*found.values()], index, columns)
+    index = pd.MultiIndex.from_tuples(points or [("", 0, 0)], names=places[:3])[: len(points)]
+    return pd.DataFrame(rows, index, columns)
 
 
-def apart(one: dict, other: dict, shared: bool) -> Estimate:
-    """By how much numbers by seed are above others, which are their pairs where training is
-    shared."""
+def difference(ours: dict, theirs: dict, shared: bool) -> Estimate:
+    """By how much numbers by seed are above others, paired where they share training."""
     if shared:
-        return estimate_sum([{seed: one[seed] - other[seed] for seed in one.keys() & other.keys()}])
-    return estimate_sum([one, {seed: -number for seed, number in other.items()}])
+        pairs = ours.keys() & theirs.keys()
+        return estimate_sum([{seed: ours[seed] - theirs[seed] for seed in pairs}])
+    return estimate_sum([ours, {seed: -number for seed, number in theirs.items()}])
 
 
 def rows_at(points: "pd.DataFrame", **where: Any) -> "pd.DataFrame":
@@ -138,14 +121,12 @@ class Longest(NamedTuple):
 def longest_harmless_window(
     points: "pd.DataFrame", deficit: str, onset: int = 0, penalty: float = 1.0
 ) -> Longest:
-    """The longest window of a deficit that can be removed without a penalty, which the slides call
-    the critical period: where harm, from length to length along straight lines, exceeds it first.
-
-    The interval inverts that of harm over seeds: it has all lengths whose harm cannot be told from
-    the penalty, from where the upper ends of the intervals exceed it to where the lower ends do.
+    """The longest window of a deficit without a penalty, which the slides call the critical period:
+    where harm, from length to length along straight lines, first exceeds it; NaN where nothing was
+    trained, or all of it with one seed. The interval has all lengths whose harm cannot be told from
+    the penalty.
 
     Arguments: points, of `point_means`; penalty, the smallest that counts, in points of accuracy.
-    Returns: epochs, low, high; NaN where nothing was trained, or all of it with one seed.
 
     >>> points = point_means(same_setting(Run()))
     >>> print(*np.round(longest_harmless_window(points, "blur"), 1))
@@ -156,8 +137,8 @@ def longest_harmless_window(
     def end(harm: "pd.Series") -> float:
         known = harm.dropna()
         lengths = [0, *known.index.get_level_values("length")]
-        found = find_crossing(lengths, [0, *known], penalty / 100)
-        return found if not np.isnan(found) else np.inf if len(known) else np.nan
+        crossing = find_crossing(lengths, [0, *known], penalty / 100)
+        return crossing if not np.isnan(crossing) else np.inf if len(known) else np.nan
 
     harm, half = rows.harm, rows.harm_half
     return Longest(end(harm), end(harm + half), end(harm - half))
@@ -175,7 +156,7 @@ def harm_after(run: Run, clear: int | None = None) -> Contrast:
         seen, by default all that the run has.
 
     >>> flagship = {"model": "depth3", "schedule": "fixed", "recovery": 60}
-    >>> estimate(harm_after(Run("blur", length=16, **flagship), 30)).mean > 3
+    >>> float(harm_after(Run("blur", length=16, **flagship), 30)) > 3
     True
     """
     require(run.schedule == "fixed", f"schedule {run.schedule!r} changes the rate: give fixed")

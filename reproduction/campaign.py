@@ -11,7 +11,14 @@ from cplab.errors import one_of
 from cplab.profiles import PROFILES
 from cplab.results import find
 from cplab.runs import Run
-from cplab.studies.pruning import MATERIALS, SIZES, KernelPruning, KernelSplit, random_split
+from cplab.studies.pruning import (
+    MATERIALS,
+    SIZES,
+    KernelPruning,
+    KernelSplit,
+    kernel_split,
+    random_split,
+)
 
 SEEDS = 5
 TRACE = ("trace", "ending")  # measured along a life, and after it
@@ -105,7 +112,7 @@ def splits(size: str, seed: int, materials=MATERIALS[:1], draws: int = 1) -> lis
         for total in totals:
             with suppress(quantities.Missing):
                 pruned = KernelPruning(size, material=material, seed=seed)
-                pairs.append(quantities.kernel_split(pruned, total))
+                pairs.append(kernel_split(pruned, total))
     return [KernelSplit(size, first, second, seed) for first, second in dict.fromkeys(pairs)]
 
 

@@ -16,8 +16,8 @@ from cplab import results, windows
 from cplab.profiles import PROFILES
 from cplab.runs import Run
 from cplab.statistics import Contrast, Estimate, estimate
-from cplab.studies import eyes
-from cplab.studies.pruning import KernelPruning, KernelSplit, Pruned, Retraining, Search
+from cplab.studies import eyes, pruning
+from cplab.studies.pruning import KernelPruning, Pruned, Retraining, Search
 
 Cost = Callable[[Run], Contrast]
 
@@ -172,7 +172,11 @@ def with_farther_end(found: tuple[float, float, float], seeds: int) -> Estimate:
 
 
 def worst_onset(size, length, onsets, **fields) -> Contrast:
-    return q.reading(window(size, length, 0, **fields), q.worst_onset, onsets=onsets)
+    return q.reading(window(size, length, 0, **fields), costliest, onsets=onsets)
+
+
+def costliest(window: Run, onsets: tuple) -> int:
+    return onsets[int(np.argmax(q.sensitivity(window, onsets)))]
 
 
 # Three blocks at a rate that never changes --------------------------------------------------------
@@ -190,10 +194,16 @@ def later_gain(size, length, onset, of="blur") -> Contrast:
 
 
 def flagship_behind(size, length, onset) -> Estimate:
-    """How many clear epochs a run is behind one without a deficit."""
-    seeds = estimate(flagship_harm(size, length, onset)).seeds
-    behind = windows.clear_epochs_behind(Run("blur", onset, length, profile=size, **FLAGSHIP))
-    return with_farther_end(behind, seeds)
+    """Harm in clear epochs: how far back on the curve of runs without a deficit a run stands, where
+    that curve, the mean over seeds of five epochs each, first was as high."""
+    run = Run("blur", onset, length, profile=size, **FLAGSHIP)
+    harm, last = estimate(flagship_harm(size, length, onset)), onset + run.recovery
+    epochs, onsets = [*range(windows.READ_OUT, last + 1)], windows.clear_onsets(run)
+    clear = partial(q.reading, run.newborn(), windows.never_deprived, onsets=onsets)
+    curve = [estimate(clear(clear=epoch)).mean for epoch in epochs]
+    ends = (curve[-1] - harm.mean - sign * harm.half for sign in (0, -1, 1))
+    behind = [last - np.interp(end, np.maximum.accumulate(curve), epochs) for end in ends]
+    return with_farther_end(behind, harm.seeds)
 
 
 def age_effect(size, length, onset) -> Contrast:
@@ -263,7 +273,7 @@ def peak_to_worst(size, length, onsets, end, **fields) -> Contrast:
 
 
 def onset_after_peak(clear: Run, window: Run, onsets: tuple) -> float:
-    worst = q.worst_onset(replace(window, seed=clear.seed), onsets)
+    worst = costliest(replace(window, seed=clear.seed), onsets)
     return worst - q.trace_peak(clear)
 
 
@@ -344,13 +354,13 @@ def shift_excess(size, early, late) -> Contrast:
 def own_weights_gain(size, density, **fields) -> Contrast:
     """Points of a grown and pruned net, with its own weights, above a dense one."""
     dense = Retraining("dense", 1, Search())
-    return q.accuracy_at(Search(**fields), density) - q.accuracy(dense)
+    return pruning.accuracy_at(Search(**fields), density) - q.accuracy(dense)
 
 
 def efficiency_gain(size, density) -> Contrast:
     """Points for each per cent of the synapses, of a grown and pruned net above a dense one."""
     dense = Retraining("dense", 1, Search())
-    return 0.01 / density * q.accuracy_at(Search(), density) - 0.01 * q.accuracy(dense)
+    return 0.01 / density * pruning.accuracy_at(Search(), density) - 0.01 * q.accuracy(dense)
 
 
 def growth_gain(size) -> Contrast:
@@ -392,33 +402,12 @@ def transfer_gain(size, density, ours, theirs) -> Contrast:
 def kernels_advantage(size, total, ours, theirs) -> Contrast:
     """Points of one way to prune above another, when so many kernels are left."""
     one, other = (KernelPruning(size, **way) for way in (ours, theirs))
-    return q.accuracy_at(one, total) - q.accuracy_at(other, total)
-
-
-@dataclass(frozen=True)
-class FoundSplit:
-    """The split of so many kernels that pruning left, trained from new weights."""
-
-    size: str
-    material: str
-    kernels: int
-    seed: int = 0
-
-    def accuracy(self) -> float:
-        pruning = KernelPruning(self.size, material=self.material, seed=self.seed)
-        split = q.kernel_split(pruning, self.kernels)
-        return float(q.accuracy(KernelSplit(self.size, *split, self.seed)))
-
-
-def split_accuracy(size, origin, total) -> Contrast:
-    """Of a split that pruning left, or the mean of up to three random ones, from new weights."""
-    if origin == "random":
-        return q.random_splits_accuracy(size, total, 0)
-    return q.reading(FoundSplit(size, origin, total), FoundSplit.accuracy)
+    return pruning.accuracy_at(one, total) - pruning.accuracy_at(other, total)
 
 
 def split_advantage(size, total, ours, theirs) -> Contrast:
-    return split_accuracy(size, ours, total) - split_accuracy(size, theirs, total)
+    ours, theirs = (pruning.split_accuracy(size, total, kind) for kind in (ours, theirs))
+    return ours - theirs
 
 
 def gain_by_size(size, small, large) -> Contrast:
@@ -433,7 +422,8 @@ def gain_by_size(size, small, large) -> Contrast:
 def bend(size, totals, **way) -> Contrast:
     """Points by which the accuracy at the middle of pruning, of two totals, is above a straight
     line from the whole network to the last."""
-    whole, *middle, last = (q.accuracy_at(KernelPruning(size, **way), total) for total in totals)
+    net = KernelPruning(size, **way)
+    whole, *middle, last = (pruning.accuracy_at(net, total) for total in totals)
     return mean(middle) - mean([whole, last])
 
 
@@ -441,10 +431,10 @@ def straighter_log(size) -> Contrast:
     return q.reading(KernelPruning(size), exponential)
 
 
-def exponential(pruning: KernelPruning) -> float:
+def exponential(net: KernelPruning) -> float:
     """How much nearer to a straight line over prunes the logarithm of the number of parameters is
     than that number: a difference of squared correlations."""
-    parameters = np.unique(q.result(pruning).values["parameters"])[::-1]
+    parameters = np.unique(q.result(net).values["parameters"])[::-1]
     prunes = np.arange(len(parameters))
     log, plain = (np.corrcoef(prunes, y)[0, 1] ** 2 for y in (np.log(parameters), parameters))
     return float(log - plain)
@@ -455,13 +445,13 @@ def second_over_first(size, total, material) -> Contrast:
     return q.reading(KernelPruning(size, material=material), deepening, total=total)
 
 
-def deepening(pruning: KernelPruning, total: int) -> float:
-    first, later = q.kernel_split(pruning, total)
+def deepening(net: KernelPruning, total: int) -> float:
+    first, later = pruning.kernel_split(net, total)
     return float(np.log2(later / first))
 
 
-def second(pruning: KernelPruning, total: int) -> float:
-    return 100 * q.kernel_split(pruning, total)[1] / total
+def second(net: KernelPruning, total: int) -> float:
+    return 100 * pruning.kernel_split(net, total)[1] / total
 
 
 def second_layer_excess(size, total, ours, theirs) -> Contrast:
@@ -476,16 +466,16 @@ def second_layer_excess(size, total, ours, theirs) -> Contrast:
 def saliency_gain(size, density, other, moment, **fields) -> Contrast:
     """Points kept by pruning by w² F above another ranking, or above what was there before."""
     ours = Pruned(size, "fisher", density, **fields)
-    if other == "before":
-        return q.accuracy_at(ours, moment) - q.accuracy_at(ours, "trained")
-    return q.accuracy_at(ours, moment) - q.accuracy_at(replace(ours, metric=other), moment)
+    theirs = ours if other == "before" else replace(ours, metric=other)
+    before = "trained" if other == "before" else moment
+    return pruning.accuracy_at(ours, moment) - pruning.accuracy_at(theirs, before)
 
 
 def plasticity_excess(size, density, length=8) -> Contrast:
     """Points that later blur costs a pruned network above those that it costs the whole one."""
     whole = Pruned(size, deficit="blur", length=length)
     pruned = replace(whole, metric="fisher", density=density)
-    return q.plasticity_loss(pruned) - q.plasticity_loss(whole)
+    return pruning.plasticity_loss(pruned) - pruning.plasticity_loss(whole)
 
 
 # Two eyes ---------------------------------------------------------------------------------------

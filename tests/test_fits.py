@@ -145,6 +145,16 @@ def test_words_say_what_the_points_determine_and_what_not():
     assert "not determined" in " ".join(found.describe().values())
 
 
+def test_a_number_has_no_more_digits_than_its_interval_leaves_it():
+    cases = {
+        (136.2, 88.0): "136 ± 88",
+        (7.2283, 0.031): "7.228 ± 0.031",
+        (0.2, 12345): "0 ± 12,345",
+    }
+    for (value, half), text in cases.items():
+        assert fits.plain_interval(value, half) == text
+
+
 def test_the_kittens_recovery_is_about_exponential():
     """Mitchell 1988 says so; the other papers' kittens agree."""
     table = statements("recovered_acuity", "cat").query("kind == 'point'")

@@ -18,6 +18,7 @@ from cplab import statistics, windows
 from cplab.results import by_key as find_by_key
 from cplab.results import every_result, find
 from cplab.runs import Run
+from cplab.studies import pruning
 from cplab.studies.pruning import KernelPruning, KernelSplit, Pruned, Retraining, Search
 from cplab.studies.reopening.paths import LinearPath
 
@@ -251,7 +252,6 @@ def test_sensitivity_is_taken_at_each_onset(results):
         results[Run(onset=onset)] = result(0.4)
         results.setdefault(Run(onset=onset + 8), result(0.5))
     assert q.sensitivity(window, (0, 4), q.harm) == pytest.approx([10, 20])
-    assert q.worst_onset(window, (0, 4, 8), q.harm) == 4
     clear = Run(onset=24)
     results[clear] = traced({1: 5, 2: 5, 3: 3, 4: 5, 5: 5, 6: 5, 7: 1})
     found = q.trace_match(window, clear, (0, 4, 8), q.harm)
@@ -321,28 +321,30 @@ def test_information_by_layer(results):
     blur, clear = Run("blur", 0, 8), Run(onset=8)
     results |= {blur: measured([1, 1, 2], [0, 0, 5]), clear: measured([2, 1, 1], [1, 0, 0])}
     assert q.layer_shares(blur).tolist() == [0.25, 0.25, 0.5]
-    assert float(q.information_centre(blur)) == 1.25
     assert float(q.information_shift(blur)) == 0.5
     assert float(q.information_shift(blur, epoch=7)) == 2
     assert float(q.information_shift(blur, blur)) == 0
 
 
 def test_moments_on_the_way_to_few_synapses_kernels_weights(results):
-    search, pruning, life = Search(), KernelPruning(), Pruned(deficit="blur", length=8)
+    search, kernels, life = Search(), KernelPruning(), Pruned(deficit="blur", length=8)
     results[search] = result(values={"architectures": {"0.05": {"accuracy": 0.9}}})
     columns = {"first": [3, 3, 2], "second": [5, 2, 3], "accuracy": [0.6, 0.5, 0.4]}
-    results[pruning] = result(values=columns)
+    results[kernels] = result(values=columns)
     results[life] = result(values={"accuracy": {"end": 0.3}})
     results[replace(life, deficit="none")] = result(values={"accuracy": {"end": 0.4}})
-    assert float(q.accuracy_at(search, 0.05)) == 90
-    assert float(q.accuracy_at(pruning, 8)) == 60
-    assert (float(q.accuracy_at(pruning, 5)), q.kernel_split(pruning, 5)) == (40, (2, 3))  # last
-    assert float(q.plasticity_loss(life)) == pytest.approx(10)
-    for spec, moment in ((search, 0.1), (pruning, 7), (life, "pruned")):
+    assert float(pruning.accuracy_at(search, 0.05)) == 90
+    assert float(pruning.accuracy_at(kernels, 8)) == 60
+    assert (float(pruning.accuracy_at(kernels, 5)), pruning.kernel_split(kernels, 5)) == (
+        40,
+        (2, 3),
+    )  # last
+    assert float(pruning.plasticity_loss(life)) == pytest.approx(10)
+    for spec, moment in ((search, 0.1), (kernels, 7), (life, "pruned")):
         with pytest.raises(q.Missing, match=str(moment)):
-            float(q.accuracy_at(spec, moment))
+            float(pruning.accuracy_at(spec, moment))
     with pytest.raises(q.Missing):
-        q.kernel_split(pruning, 7)
+        pruning.kernel_split(kernels, 7)
 
 
 def test_an_architecture_has_the_seed_of_its_search(results):
@@ -353,17 +355,15 @@ def test_an_architecture_has_the_seed_of_its_search(results):
 
 
 def test_random_splits_are_those_that_there_are(results):
-    from cplab.studies.pruning import SIZES, random_split
-
-    kernels = SIZES["ci"].kernels
-    drawn = [random_split(6, 100 * draw + 1, kernels) for draw in range(3)]
+    kernels = pruning.SIZES["ci"].kernels
+    drawn = [pruning.random_split(6, 100 * draw + 1, kernels) for draw in range(3)]
     for accuracy, split in zip((0.2, 0.4), dict.fromkeys(drawn), strict=False):
         results[KernelSplit("ci", *split, seed=1)] = result(accuracy)
     specs = [KernelSplit("ci", *split, 1) for split in drawn]
     expected = np.mean([results[spec].accuracy for spec in specs if spec in results])
-    assert float(q.random_splits_accuracy("ci", 6, seed=1)) == pytest.approx(100 * expected)
+    assert float(pruning.split_accuracy("ci", 6, seed=1)) == pytest.approx(100 * expected)
     with pytest.raises(q.Missing, match="5 kernels"):
-        float(q.random_splits_accuracy("ci", 5, seed=1))
+        float(pruning.split_accuracy("ci", 5, seed=1))
 
 
 # On what is shipped -------------------------------------------------------------------------------

@@ -8,14 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import one_line
-from hypothesis import assume, given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from cplab import statistics
 from cplab.measure import MEASUREMENTS
-from cplab.statistics import correlation, mean_columns, mean_curve, rank_agreement
+from cplab.statistics import correlation, mean_columns, mean_curve
 
 
 def interval(values):
@@ -121,27 +118,7 @@ def test_what_is_detectable_is_told_from_zero_in_80_of_100_experiments(count):
     assert statistics.detectable(half, count, power=0.5) < half < shift
 
 
-# Differences and orders ---------------------------------------------------------------------------
-
-
-def test_an_order_is_right_in_the_pairs_that_the_seeds_tell_apart():
-    truth = {
-        "high": [0.9, 0.91, 0.92],
-        "low": [0.5, 0.52, 0.51],
-        "near low": [0.52, 0.50, 0.51],
-        "alone": [0.7],
-        "absent": [],
-    }
-
-    def apart(one, other):
-        seeds = min(len(truth[one]), len(truth[other]))
-        return np.subtract(truth[one][:seeds], truth[other][:seeds])
-
-    names = [*truth]
-    assert rank_agreement(names[:3], apart) == (2, 2, 3)
-    assert rank_agreement(["low", "high", "near low"], apart) == (1, 2, 3)
-    assert rank_agreement(names[2::-1], apart) == (0, 2, 3)
-    assert rank_agreement(names, apart) == (2, 2, 10)  # one seed has no interval
+# Correlations -------------------------------------------------------------------------------------
 
 
 def test_a_correlation_and_its_interval_agree_with_fishers_z():
@@ -220,35 +197,6 @@ def test_numbers_have_digits_that_count_and_no_exponent():
         assert "e" not in text
         assert float(text.replace(",", "")) == pytest.approx(value, rel=0.051)
     assert [statistics.plain_number(v) for v in (0, 2.5e12, 130)] == ["0", "2.5 × 10^12", "130"]
-
-
-def test_a_number_has_no_more_digits_than_its_interval_leaves_it():
-    cases = {
-        (136.2, 88.0): "136 ± 88",
-        (7.2283, 0.031): "7.228 ± 0.031",
-        (0.2, 12345): "0 ± 12,345",
-    }
-    for (value, half), text in cases.items():
-        assert statistics.plain_interval(value, half) == text
-
-
-@given(arrays(float, st.tuples(st.integers(2, 6), st.integers(2, 6)), elements=st.floats(-9, 9)))
-def test_the_effect_of_columns_is_that_of_two_nested_models(table):
-    """F compares least squares with and without an effect of the columns, beside that of rows."""
-    rows, columns = table.shape
-    of_rows = np.repeat(np.eye(rows), columns, axis=0)
-    of_columns = np.tile(np.eye(columns), (rows, 1))
-    y = table.ravel()
-
-    def left(design):
-        return np.sum((y - design @ np.linalg.lstsq(design, y, rcond=None)[0]) ** 2)
-
-    less, more = left(of_rows), left(np.hstack([of_rows, of_columns]))
-    assume(more > 1e-4 * np.sum(y**2) > 1e-9)  # else the oracle is rounding alone
-    found = statistics.column_effect(table)
-    expected = (less - more) / (columns - 1) / (more / ((rows - 1) * (columns - 1)))
-    assert found.f == pytest.approx(expected, rel=1e-6, abs=1e-9)
-    assert found.p == pytest.approx(stats.f.sf(found.f, columns - 1, found.within), abs=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -165,14 +165,13 @@ def over_epochs(
     'training loss'
     """
     shown = [result for group in groups.values() for result in group]
-    statistics.check_quantity(what, shown)
     words, place = QUANTITIES.get(what, (what, "top_left"))
     fig = plain_figure(f"{words}, epoch by epoch", "epoch", words, source_note(shown), **options)
     latest = max([1, *(r.spec.end for r in shown if r.spec.length)])
     for text, group in groups.items():
         if not group:
             continue
-        run, curve = group[0].spec, statistics.columns_over_epochs(group, what)
+        run, curve = group[0].spec, statistics.mean_curve(group, what)
         at, mean, look = curve["epoch"], curve["mean"], style(run.deficit)
         strength = 0.35 + 0.65 * run.end / latest if run.length else 1.0
         how = {"color": look.colour, "alpha": strength, "legend_label": text}

@@ -10,6 +10,7 @@ __all__, __getattr__, __dir__ = load_late(
     __name__,
     specs="DENSITIES ORIGINS OneShot Retraining Search",
     lives="MATERIALS METRICS SIZES KernelPruning KernelSize KernelSplit Pruned random_split",
+    quantities="accuracy_at kernel_split plasticity_loss split_accuracy",
     growth="draw_changes expected_density grow_and_prune make_control train_side_by_side",
     nets="flat_images inked_pixels unpack_architecture",
     kernels="KernelNet keep_kernels kernel_norms kernels_to_keep",

@@ -9,10 +9,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cplab import results
-from cplab.errors import one_of, require
+from cplab.errors import one_of, quote, require, whole
 from cplab.quantities import reading, result
+from cplab.results import find
 from cplab.runs import CLOCKS, Run
-from cplab.statistics import Contrast, Estimate, Missing, estimate_sum, find_crossing
+from cplab.statistics import (
+    SEEDS,
+    Contrast,
+    Estimate,
+    Missing,
+    estimate,
+    estimate_sum,
+    find_crossing,
+)
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -99,7 +99,7 @@ def test_a_difference_of_pairs_and_of_groups():
     paired = difference(above, below, paired=True)
     apart = difference(above, below, paired=False)
     assert (paired.mean, paired.seeds) == (2.0, 3)
-    assert (apart.mean, apart.clear_seeds) == (26.0, 4)
+    assert (apart.mean, apart.counts) == (26.0, (4, 3))
     assert math.isnan(difference({0: 1.0}, {0: 0.5}, paired=True).half)
     assert difference({}, {0: 0.5}, paired=False) is None
 

@@ -10,15 +10,15 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from scipy.special import stdtrit
 
 from cplab import results, statistics, windows
 from cplab.errors import CplabError
 from cplab.runs import Run
 from cplab.show.theme import label
+from cplab.statistics import Estimate
 
 LAST = 5  # epochs over which a life at a fixed rate is read, as Result.accuracy has it
 RECOVERIES = (5, 10, 15, 20, 30, 40, 50, 60, 90, 120, 180, 240)  # offered where curves hold them
@@ -32,18 +32,9 @@ Point = tuple[str, int, int]  # deficit, onset, length
 Curves = dict[int, np.ndarray]  # test accuracy in percent after each epoch, by seed
 
 
-class Estimate(NamedTuple):
-    """A mean over seeds in points, half its 95 % interval, and the seeds on both sides."""
-
-    mean: float
-    half: float
-    seeds: int
-    clear_seeds: int
-
-    @property
-    def sign(self) -> int:
-        """1 or -1 where the interval leaves zero out, else 0; 0 as well of one seed."""
-        return int(np.sign(self.mean)) if abs(self.mean) > self.half else 0
+def sign(harm: Estimate) -> int:
+    """1 or -1 where the interval leaves zero out, else 0; 0 as well of one seed."""
+    return int(np.sign(harm.mean)) if abs(harm.mean) > harm.half else 0
 
 
 class Setting:
@@ -52,7 +43,7 @@ class Setting:
 
     >>> from cplab.runs import FLAGSHIP
     >>> setting = Setting(FLAGSHIP)
-    >>> setting.recoveries()[-1], setting.harm(("blur", 0, 16), 60).sign
+    >>> setting.recoveries()[-1], sign(setting.harm(("blur", 0, 16), 60))
     (60, 1)
     """
 
@@ -184,22 +175,10 @@ def difference(above: dict[int, float], below: dict[int, float], paired: bool) -
     2.3333333333333335
     """
     if paired:
-        both = [above[seed] - below[seed] for seed in above.keys() & below.keys()]
-        groups = [both]
+        parts = [{seed: above[seed] - below[seed] for seed in above.keys() & below.keys()}]
     else:
-        groups = [[*above.values()], [*below.values()]]
-    if not all(groups):
-        return None
-    counts = np.array([len(group) for group in groups])
-    mean = np.mean(groups[0]) - (0 if paired else np.mean(groups[1]))
-    half = math.nan
-    if counts.min() > 1:
-        squares = np.array([np.var(group, ddof=1) for group in groups]) / counts
-        spread = float(squares.sum())  # of the mean; Welch & Satterthwaite's degrees of freedom
-        freedom = spread**2 / float((squares**2 / (counts - 1)).sum()) if spread else math.inf
-        half = float(stdtrit(freedom, 0.975)) * math.sqrt(spread) if spread else 0.0
-    counts = counts.tolist()
-    return Estimate(float(mean), half, counts[-1], counts[0])
+        parts = [above, {seed: -value for seed, value in below.items()}]
+    return statistics.estimate_sum(parts) if all(parts) else None
 
 
 def mean_and_half(curves: Curves) -> tuple[np.ndarray, np.ndarray]:
@@ -249,9 +228,9 @@ def headline(point: Point, recovery: int, harm: Estimate | None, stood: float | 
     if harm is None:
         return f"{begin} has no control yet: Train adds it."
     never = "one that never was" if point[0] in SEEN else "one without"
-    if harm.sign < 0:
+    if sign(harm) < 0:
         return f"{begin} is {-harm.mean:.1f} points ahead of {never}."
-    if harm.sign == 0 and not math.isnan(harm.half):
+    if sign(harm) == 0 and not math.isnan(harm.half):
         return f"{begin} is level with {never}, as far as {count(harm)} can tell."
     side = "behind" if harm.mean >= 0 else "ahead of"
     where = "" if stood is None else f": it stands where that one stood after {stood:.0f}"
@@ -267,10 +246,10 @@ def small_print(
     if math.isnan(harm.half):
         return f"harm {signed(harm.mean)} points · {count(harm)}: no interval, no verdict"
     parts = [f"harm {signed(harm.mean)} ± {harm.half:.1f} points ({count(harm)})"]
-    if harm.sign == 0 and min(harm.seeds, harm.clear_seeds) > 1:
-        seen = statistics.detectable(harm.half, min(harm.seeds, harm.clear_seeds))
+    if sign(harm) == 0 and harm.seeds > 1:
+        seen = statistics.detectable(harm.half, harm.seeds)
         parts.append(f"{seen:.1f} points would be seen 8 times in 10")
-    elif harm.sign > 0 and all(one is not None for one in back):
+    elif sign(harm) > 0 and all(one is not None for one in back):
         parts.append(f"{back[0]:.0f} clear epochs back ({back[1]:.0f} to {back[2]:.0f})")
     if lost is not None:
         reach = "" if math.isnan(lost.half) else f" ± {lost.half:.1f}"
@@ -295,7 +274,7 @@ def tags(harm: Estimate | None, back: float | None) -> list[str]:
     """What stands at the bracket of harm: in points, and in clear epochs."""
     if harm is None:
         return ["", ""]
-    if harm.sign == 0 and not math.isnan(harm.half):
+    if sign(harm) == 0 and not math.isnan(harm.half):
         return ["level", "level"]
     side = "behind" if harm.mean >= 0 else "ahead"
     epochs = "" if back is None else f"{abs(back):.0f} clear epochs {side}"
@@ -304,8 +283,8 @@ def tags(harm: Estimate | None, back: float | None) -> list[str]:
 
 def count(harm: Estimate) -> str:
     """`10 seeds`, or `5 seeds against 10`."""
-    more = "" if harm.seeds == harm.clear_seeds else f" against {harm.clear_seeds}"
-    return statistics.count_seeds(harm.seeds) + more
+    clear, own = harm.counts[0], harm.counts[-1]
+    return statistics.count_seeds(own) + ("" if own == clear else f" against {clear}")
 
 
 def signed(value: float) -> str:
@@ -355,7 +334,7 @@ def describe_end(setting: Setting, point: Point, recovery: int) -> dict[str, Any
     return {
         "level": short(setting.level(point, recovery)),
         "harm": [short(one) for one in (harm.mean, harm.half)] if harm else None,
-        "told": harm.sign if harm else 0,
+        "told": sign(harm) if harm else 0,
         "back": [None if one is None else short(one) for one in back],
         "name": name_of(point),
         "tags": tags(harm, back[0]),

@@ -1,7 +1,7 @@
 """Bokeh figures as PNG, by matplotlib and without a browser: for saved notebooks, and for slides.
 
-What is drawn is what labs use of Bokeh: lines, points, bands, bars, segments and words; spans,
-boxes and whiskers; categories, logarithms and legends.
+What is drawn is what labs use of Bokeh: lines, points, bands, boxes, segments and words; spans and
+whiskers; categories, logarithms and legends.
 """
 
 import io
@@ -13,7 +13,7 @@ import numpy as np
 from bokeh import models
 from bokeh.plotting import figure as Figure
 
-from cplab.errors import CplabError, whole
+from cplab.errors import CplabError, require, whole
 from cplab.show import theme
 
 DASHES = {"solid": "-", "dashed": "--", "dotted": ":", "dotdash": "-.", "dashdot": "-."}
@@ -21,10 +21,9 @@ MARKERS = {
     **{"circle": "o", "square": "s", "triangle": "^", "diamond": "d", "inverted_triangle": "v"},
     **{"hex": "h", "star": "*", "plus": "P", "x": "X", "square_x": "s", "diamond_cross": "D"},
 }
-CORNERS = {
-    f"{side}_{end}": f"{'upper' if side == 'top' else 'lower'} {end}"
-    for side in ("top", "bottom")
-    for end in ("left", "right")
+PLACES = {  # columns along an axis
+    "x": ("x", "xs", "left", "right", "x0", "x1"),
+    "y": ("y", "ys", "y1", "y2", "top", "bottom", "y0"),
 }
 POINT = 0.75  # points of type in a pixel of the page
 
@@ -42,25 +41,13 @@ def still(drawn: Any, width: int | None = None) -> bytes:
     from PIL import Image
 
     rows = [*rows_of(drawn)]
-    if not rows:
-        raise CplabError("there is no figure to draw: give one of Bokeh's")
+    require(rows, "there is no figure to draw: give one of Bokeh's")
     natural = max(sum(fig.width or 420 for fig in row) for row in rows)
     zoom = 1.0 if width is None else whole("width", width, 100, 20_000) / natural
     larger = 1.0 if width is None else max(1.0, 24 / (11 * zoom))
-    strips = []
-    for row in rows:
-        parts = [pixels(fig, zoom, larger) for fig in row]
-        high = max(part.shape[0] for part in parts)
-        grown = [
-            np.pad(p, ((0, high - len(p)), (0, 0), (0, 0)), constant_values=255) for p in parts
-        ]
-        strips.append(np.concatenate(grown, axis=1))
-    wide = max(strip.shape[1] for strip in strips)
-    padded = [
-        np.pad(s, ((0, 0), (0, wide - s.shape[1]), (0, 0)), constant_values=255) for s in strips
-    ]
+    strips = [joined([pixels(fig, zoom, larger) for fig in row], 1) for row in rows]
+    picture = Image.fromarray(joined(strips, 0)).quantize(128, dither=Image.Dither.NONE)
     file = io.BytesIO()
-    picture = Image.fromarray(np.concatenate(padded)).quantize(128, dither=Image.Dither.NONE)
     picture.save(file, "png")
     return file.getvalue()
 
@@ -85,12 +72,22 @@ def rows_of(drawn: Any) -> Iterator[list[Figure]]:
     if isinstance(drawn, Figure):
         yield from [[drawn]] if drawn.visible else []
     elif isinstance(drawn, models.Row):
-        yield from filter(
-            None, [[fig for part in drawn.children for row in rows_of(part) for fig in row]]
-        )
+        figs = [fig for part in drawn.children for row in rows_of(part) for fig in row]
+        yield from [figs] if figs else []
     else:
         for part in getattr(drawn, "children", drawn if isinstance(drawn, list | tuple) else ()):
             yield from rows_of(part)
+
+
+def joined(parts: list[np.ndarray], axis: int) -> np.ndarray:
+    """Pictures (height, width, 3) below each other (axis 0) or side by side, with white between."""
+    most = max(part.shape[1 - axis] for part in parts)
+    grown = []
+    for part in parts:
+        room = [(0, 0)] * 3
+        room[1 - axis] = (0, most - part.shape[1 - axis])
+        grown.append(np.pad(part, room, constant_values=255))
+    return np.concatenate(grown, axis)
 
 
 def pixels(fig: Figure, zoom: float, larger: float) -> np.ndarray:
@@ -114,7 +111,7 @@ class Drawing:
 
     def __init__(self, fig: Figure, axes: Any, larger: float = 1) -> None:
         self.fig, self.axes, self.larger = fig, axes, larger
-        self.places = {side: positions(getattr(fig, f"{side}_range")) for side in "xy"}
+        self.names = {side: positions(getattr(fig, f"{side}_range")) for side in "xy"}
 
     def draw(self) -> None:
         """Draw its glyphs, its annotations, its axes and its legend."""
@@ -124,14 +121,14 @@ class Drawing:
         for number, one in enumerate(self.fig.renderers):
             if isinstance(one, models.GlyphRenderer) and one.visible:
                 self.draw_glyph(one, 2 + number / 100)
-        for one in [*self.fig.center, *self.fig.below, *self.fig.left, *self.fig.above]:
+        for one in [*self.fig.center, *self.fig.below]:
             self.draw_annotation(one)
         for side in "xy":
             self.draw_axis(side)
         title = self.lines(self.fig.title.text if self.fig.title else "", 12)
         self.axes.set_title(title, fontsize=self.size("12px"), loc="left", fontweight="bold")
-        for edge in ("top", "right"):
-            self.axes.spines[edge].set_visible(False)
+        self.axes.spines[["top", "right"]].set_visible(False)
+        self.axes.set_axisbelow(True)
         self.draw_legend()
 
     def lines(self, text: str, size: float, **how: float) -> str:
@@ -140,11 +137,9 @@ class Drawing:
             return text
         return theme.wrap(text.replace("\n", " "), self.fig.width or 420, size * self.larger, **how)
 
-    def size(self, text: Any) -> float:
+    def size(self, text: Any = "11px") -> float:
         """Points of type for pixels, as in "11px"."""
-        return (
-            POINT * self.larger * float(str(text or "11px").removesuffix("px").removesuffix("pt"))
-        )
+        return POINT * self.larger * float(str(text).removesuffix("px").removesuffix("pt"))
 
     def column(self, one: Any, name: str, usual: Any = None) -> Any:
         """What a property of a glyph is: its column, its colours, or its one value."""
@@ -153,238 +148,200 @@ class Drawing:
         value = getattr(value, "value", getattr(value, "field", value))
         if name != "marker" and isinstance(value, str) and value in data:  # x is a marker too
             value = data[value]
-        if name in ("x", "y", "left", "right", "top", "bottom", "x0", "x1", "y0", "y1", "y2"):
-            side = "y" if name[0] in "ytb" else "x"
-            return self.along(side, value)
+        for side, names in PLACES.items():
+            if name in names:
+                nested = name in ("xs", "ys")
+                return [self.along(side, v) for v in value] if nested else self.along(side, value)
         if isinstance(transform, models.LinearColorMapper):
             return mapped(np.asarray(value, dtype=float), transform)
         if isinstance(transform, models.CategoricalColorMapper):
             hues = dict(zip(transform.factors, transform.palette, strict=False))
-            names = (v[transform.start or 0] if isinstance(v, tuple) else v for v in value)
-            return [hues.get(name, "#999999") for name in names]
+            kinds = [v[transform.start or 0] if isinstance(v, tuple) else v for v in value]
+            return [hues.get(kind, "#999999") for kind in kinds]
         return usual if value is None else value
 
     def along(self, side: str, values: Any) -> Any:
         """Numbers for values of an axis: names have their places."""
-        known = self.places[side]
+        known = self.names[side]
         if not known:
             return np.asarray(values, dtype=float)
         if isinstance(values, str | tuple) and values in known:
             return known[values]
-        return np.array(
-            [place_of(value, known) for value in np.atleast_1d(np.asarray(values, object))]
-            if not isinstance(values, list | tuple)
-            else [place_of(v, known) for v in values]
-        )
+        if not isinstance(values, list | tuple):
+            values = np.atleast_1d(np.asarray(values, dtype=object))
+        return np.array([place_of(value, known) for value in values])
 
     def draw_glyph(self, one: models.GlyphRenderer, order: float) -> None:
         """One renderer: each of its kinds of glyph is one call of matplotlib."""
-        kind, axes = type(one.glyph).__name__, self.axes
-        line = {"color": self.column(one, "line_color"), "zorder": order}
-        line |= {"alpha": self.column(one, "line_alpha", 1), "linestyle": dash(one.glyph)}
-        line |= {"linewidth": POINT * as_number(self.column(one, "line_width", 1))}
-        fill: dict[str, Any] = {"color": self.column(one, "fill_color"), "zorder": order}
-        fill |= {"alpha": self.column(one, "fill_alpha", 1), "linewidth": 0}
-        at = {name: self.column(one, name) for name in one.glyph.properties() if name in SPATIAL}
-        if kind in ("Line", "Step"):
-            how = {"drawstyle": STEPS[one.glyph.mode]} if kind == "Step" else {}
-            axes.plot(at["x"], at["y"], **line, **how)
+        kind, axes, at = type(one.glyph).__name__, self.axes, {}
+        for name in {*PLACES["x"], *PLACES["y"]} & one.glyph.properties():
+            at[name] = self.column(one, name)
+        width = POINT * np.asarray(self.column(one, "line_width", 1), dtype=float)
+        line = {"color": self.column(one, "line_color"), "alpha": self.column(one, "line_alpha", 1)}
+        line |= {"linestyle": dash(one.glyph), "linewidth": width, "zorder": order}
+        if kind == "Line":
+            axes.plot(at["x"], at["y"], **line | {"linewidth": float(width)})
         elif kind == "MultiLine":
-            data = one.data_source.data
-            for i, (x, y) in enumerate(zip(data[one.glyph.xs], data[one.glyph.ys], strict=True)):
-                own = {name: item(value, i) for name, value in line.items()}
-                axes.plot(self.along("x", x), self.along("y", y), **own)
-        elif kind in ("Scatter", "Circle"):
+            self.draw_lines(zip(at["xs"], at["ys"], strict=True), line)
+        elif kind == "Segment":
+            ends = np.broadcast_arrays(*(np.ravel(at[name]) for name in ("x0", "x1", "y0", "y1")))
+            self.draw_lines(((each[:2], each[2:]) for each in np.transpose(ends)), line)
+        elif kind == "Scatter":
             self.draw_points(one, at, order)
         elif kind == "VArea":
-            axes.fill_between(at["x"], at["y1"], at["y2"], **fill)
-        elif kind == "Patch":
-            axes.fill(at["x"], at["y"], **fill)
-        elif kind == "VBar":
-            low = self.column(one, "bottom", 0)
-            axes.bar(at["x"], at["top"] - low, self.column(one, "width"), low, **fill)
-        elif kind == "HBar":
-            low = self.column(one, "left", 0)
-            axes.barh(at["y"], at["right"] - low, self.column(one, "height"), low, **fill)
-        elif kind in ("Rect", "Quad"):
-            self.draw_boxes(one, at, order)
-        elif kind == "Segment":
-            ends = np.broadcast_arrays(at["x0"], at["x1"], at["y0"], at["y1"])
-            for i, (x0, x1, y0, y1) in enumerate(zip(*map(np.ravel, ends), strict=True)):
-                own = {name: item(value, i) for name, value in line.items()}
-                axes.plot([x0, x1], [y0, y1], **own)
+            hue, alpha = self.column(one, "fill_color"), self.column(one, "fill_alpha", 1)
+            look = {"color": hue, "alpha": alpha, "linewidth": 0, "zorder": order}
+            axes.fill_between(at["x"], at["y1"], at["y2"], **look)
+        elif kind in ("VBar", "HBar", "Rect", "Quad"):
+            self.draw_boxes(one, at, {"zorder": order})
         elif kind == "Text":
             self.draw_words(one, at)
 
+    def draw_lines(self, lines: Any, look: dict) -> None:
+        """Lines as pairs of x and y; each has its own look where the look has several values."""
+        for i, (x, y) in enumerate(lines):
+            self.axes.plot(x, y, **{name: item(value, i) for name, value in look.items()})
+
     def draw_points(self, one: Any, at: dict, order: float) -> None:
+        """Points, hollow where they are not filled."""
         size = POINT * np.asarray(self.column(one, "size", 8), dtype=float)
-        kind = self.column(one, "marker", "circle")
-        hollow = as_number(self.column(one, "fill_alpha", 1)) < 0.1 or kind == "square_x"
-        hue = self.column(one, "line_color")
-        how = {
-            "facecolors": "none" if hollow else self.column(one, "fill_color", "none"),
-            "edgecolors": hue,
-        }
-        how |= {"alpha": self.column(one, "line_alpha", 1), "zorder": order}
-        self.axes.scatter(at["x"], at["y"], size**2, marker=MARKERS.get(kind, "o"), **how)
+        marker = self.column(one, "marker", "circle")
+        filled = "none" if self.is_hollow(one) else self.column(one, "fill_color", "none")
+        how = {"facecolors": filled, "edgecolors": self.column(one, "line_color"), "zorder": order}
+        how |= {"alpha": self.column(one, "line_alpha", 1), "marker": MARKERS.get(marker, "o")}
+        self.axes.scatter(at["x"], at["y"], size**2, **how)
 
-    def draw_boxes(self, one: Any, at: dict, order: float) -> None:
-        """Rectangles by their middle and size, or by their four sides."""
-        from matplotlib.patches import Rectangle
+    def is_hollow(self, one: Any) -> bool:
+        """Whether points are not filled."""
+        strength = np.mean(self.column(one, "fill_alpha", 1))
+        return bool(strength < 0.1) or self.column(one, "marker") == "square_x"
 
-        if "left" in at and at["left"] is not None:
-            left, low = at["left"], at["bottom"]
-            wide, high = at["right"] - left, at["top"] - low
-        else:
-            wide, high = (np.asarray(self.column(one, name), float) for name in ("width", "height"))
-            left, low = at["x"] - wide / 2, at["y"] - high / 2
-        hues, edge = self.column(one, "fill_color"), self.column(one, "line_color", "none")
-        boxes = [*zip(*np.broadcast_arrays(left, low, wide, high), strict=True)]
-        strengths = np.broadcast_to(self.column(one, "fill_alpha", 1), len(boxes))
-        for i, box in enumerate(boxes):
-            hue = hues if isinstance(hues, str) or hues is None else hues[i]
-            look: dict[str, Any] = {
-                "edgecolor": edge if isinstance(edge, str) else "none",
-                "zorder": order,
-            }
-            look |= {"facecolor": hue or "none", "alpha": float(strengths[i])}
-            look["linewidth"] = POINT * as_number(self.column(one, "line_width", 1))
-            self.axes.add_patch(Rectangle(box[:2], box[2], box[3], **look))
-        self.axes.autoscale_view()
+    def draw_boxes(self, one: Any, at: dict, look: dict) -> None:
+        """Bars and rectangles, by their sides or by their middle and size."""
+        from matplotlib.colors import to_rgba_array
+
+        ends = {}
+        sides = ("x", "width", "left", "right"), ("y", "height", "bottom", "top")
+        for middle, size, start, end in sides:
+            if end in at:
+                begin = self.column(one, start, 0)
+                ends[size] = begin, at[end] - begin
+            else:
+                wide = np.asarray(self.column(one, size), dtype=float)
+                ends[size] = at[middle] - wide / 2, wide
+        boxes = map(np.atleast_1d, (*ends["width"], *ends["height"]))
+        left, wide, low, high = np.broadcast_arrays(*boxes)
+        hues, strength = self.column(one, "fill_color"), self.column(one, "fill_alpha", 1)
+        hues = [hues or "none"] * len(left) if hues is None or isinstance(hues, str) else hues
+        edge = self.column(one, "line_color", "none")
+        look |= {"linewidth": POINT * float(np.mean(self.column(one, "line_width", 1)))}
+        look |= {"edgecolor": edge if isinstance(edge, str) else "none"}
+        fill = to_rgba_array(hues, np.broadcast_to(strength, len(left)))
+        self.axes.bar(left, high, wide, low, align="edge", color=fill, **look)
 
     def draw_words(self, one: Any, at: dict) -> None:
-        words, glyph = self.column(one, "text"), one.glyph
+        """Texts where they stand."""
+        words, hues = self.column(one, "text"), self.column(one, "text_color")
+        up = str(self.column(one, "text_baseline"))
+        look = {"ha": self.column(one, "text_align") or "left", "clip_on": False}
+        look |= {"va": {"middle": "center", "top": "top", "bottom": "bottom"}.get(up, "baseline")}
+        look |= {"fontsize": self.size(self.column(one, "text_font_size"))}
         words = [words] if isinstance(words, str) else words
-        across, up = getattr(glyph.text_align, "value", glyph.text_align), glyph.text_baseline
-        up = {"middle": "center", "top": "top", "bottom": "bottom"}.get(
-            str(getattr(up, "value", up)), "baseline"
-        )
-        hues = self.column(one, "text_color")
-        for i, (x, y, text) in enumerate(
-            zip(*np.broadcast_arrays(at["x"], at["y"]), words, strict=True)
-        ):
-            how = {
-                "ha": across or "left",
-                "va": up,
-                "color": hues if isinstance(hues, str) else hues[i],
-            }
-            size = self.size(getattr(glyph.text_font_size, "value", glyph.text_font_size))
-            self.axes.text(x, y, text, fontsize=size, clip_on=False, **how)
+        places = zip(*np.broadcast_arrays(at["x"], at["y"]), words, strict=True)
+        for i, (x, y, text) in enumerate(places):
+            self.axes.text(x, y, text, color=item(hues, i), **look)
 
     def draw_annotation(self, one: Any) -> None:
         """A span, a box, whiskers, or words below."""
+        axes = self.axes
         if isinstance(one, models.Span) and one.location is not None:
-            across = one.dimension == "width"
-            how = {"color": one.line_color, "linestyle": dash(one), "linewidth": 1}
-            (self.axes.axhline if across else self.axes.axvline)(
-                self.along("y" if across else "x", one.location), **how
-            )
+            side, draw = ("y", axes.axhline) if one.dimension == "width" else ("x", axes.axvline)
+            look = {"color": one.line_color, "linestyle": dash(one), "linewidth": 1}
+            draw(self.along(side, one.location), **look)
         elif isinstance(one, models.BoxAnnotation):
-            ends = [getattr(one, side) for side in ("left", "right", "bottom", "top")]
-            how = {"color": one.fill_color, "alpha": one.fill_alpha, "linewidth": 0}
-            if isinstance(ends[0], int | float) and isinstance(ends[1], int | float):
-                self.axes.axvspan(ends[0], ends[1], **how)
-            elif isinstance(ends[2], int | float) and isinstance(ends[3], int | float):
-                self.axes.axhspan(ends[2], ends[3], **how)
+            look = {"color": one.fill_color, "alpha": one.fill_alpha, "linewidth": 0}
+            if is_number(one.left) and is_number(one.right):
+                axes.axvspan(one.left, one.right, **look)
+            elif is_number(one.bottom) and is_number(one.top):
+                axes.axhspan(one.bottom, one.top, **look)
         elif isinstance(one, models.Whisker):
-            data = one.source.data
-            base, low, high = (
-                data[getattr(v, "field", v)] for v in (one.base, one.lower, one.upper)
-            )
-            side = "x" if one.dimension == "height" else "y"
-            draw = self.axes.vlines if side == "x" else self.axes.hlines
+            columns = (getattr(v, "field", v) for v in (one.base, one.lower, one.upper))
+            base, low, high = (one.source.data[name] for name in columns)
+            side, draw = ("x", axes.vlines) if one.dimension == "height" else ("y", axes.hlines)
             draw(self.along(side, list(base)), low, high, color="#333333", linewidth=1, zorder=3)
-        elif isinstance(one, models.Title) and one in self.fig.below:
-            how = {"fontsize": self.size("11px"), "color": "#666666"}
+        elif isinstance(one, models.Title):
             note = self.lines(one.text, 11, letter=0.54)
-            self.axes.figure.supxlabel(note, x=0.02, ha="left", **how)
+            look = {"fontsize": self.size(), "color": "#666666", "x": 0.02, "ha": "left"}
+            axes.figure.supxlabel(note, **look)
 
     def draw_axis(self, side: str) -> None:
         """Its words, its range, its ticks."""
+        from matplotlib.ticker import NullLocator
+
         axis = (self.fig.xaxis if side == "x" else self.fig.yaxis)[0]
-        own = getattr(self.axes, f"{side}axis")
-        reach, log = getattr(self.fig, f"{side}_range"), own.get_scale() == "log"
-        start, end = (
-            value if is_number(value := getattr(reach, name, None)) else None
-            for name in ("start", "end")
-        )
-        set_limits = getattr(self.axes, f"set_{side}lim")
-        if known := self.places[side]:
-            set_limits(min(known.values()) - 0.5, max(known.values()) + 0.5)
-        elif not (log and start is not None and start <= 0):
-            set_limits(start, end)
-        getattr(self.axes, f"set_{side}label")(axis.axis_label or "", fontsize=self.size("11px"))
-        own.set_tick_params(labelsize=self.size("11px"), length=0 if known else 3)
-        ticks = getattr(axis.ticker, "ticks", None)
-        form = getattr(axis.formatter, "format", "")
+        grid = (self.fig.xgrid if side == "x" else self.fig.ygrid)[0]
+        own, known = getattr(self.axes, f"{side}axis"), self.names[side]
+        reach = getattr(self.fig, f"{side}_range")
         if known:
-            shown = axis.major_label_text_font_size != "0px" and axis.visible
+            ends: list[Any] = [min(known.values()) - 0.5, max(known.values()) + 0.5]
+        else:
+            ends = [getattr(reach, name, None) for name in ("start", "end")]
+        if known or own.get_scale() != "log" or not is_number(ends[0]) or ends[0] > 0:
+            getattr(self.axes, f"set_{side}lim")([v if is_number(v) else None for v in ends])
+        own.set_label_text(axis.axis_label or "", fontsize=self.size())
+        own.set_tick_params(labelsize=self.size(), length=0 if known else 3)
+        ticks, form = getattr(axis.ticker, "ticks", None), getattr(axis.formatter, "format", "")
+        if known:
+            shown = axis.major_label_text_font_size != "0px"
             names = group_names(known) if shown else {}
-            turned = (
-                {"rotation": 25, "ha": "right"} if is_number(axis.major_label_orientation) else {}
-            )
-            own.set_ticks([*names.values()], [*names], **turned)
+            turned = is_number(axis.major_label_orientation)
+            look = {"rotation": 25, "ha": "right"} if turned else {}
+            own.set_ticks([*names.values()], [*names], **look)
         elif ticks is not None:
             labels = [axis.major_label_overrides.get(t, written(t, form)) for t in ticks]
             own.set_ticks(list(ticks), labels)
-            own.set_minor_locator(NoTicks())
+            own.set_minor_locator(NullLocator())
         else:
             own.set_major_formatter(lambda value, _: written(value, form))
-        if not axis.visible:
-            own.set_visible(False)
-        grid = (self.fig.xgrid if side == "x" else self.fig.ygrid)[0]
+        own.set_visible(axis.visible)
         if grid.visible and axis.visible:
             own.grid(True, alpha=0.35, zorder=0)
-        self.axes.set_axisbelow(True)
 
     def draw_legend(self) -> None:
-        """Each item in the look of what it names."""
-        from matplotlib.lines import Line2D
-
+        """Each item in the look of what it names, in a corner or outside."""
         legend: Any = self.fig.legend[0] if self.fig.legend else None
-        keys = []
-        for item in legend.items if legend and legend.visible else ():
-            look: dict[str, Any] = {"linestyle": "none", "label": getattr(item.label, "value", "")}
-            for one in item.renderers if item.visible else ():
-                kind, glyph = type(one.glyph).__name__, one.glyph
-                hue = self.column(one, "line_color" if kind in ("Line", "Step") else "fill_color")
-                hue = hue if isinstance(hue, str) else "#333333"
-                look["color"] = hue
-                if kind in ("Line", "Step", "Segment"):
-                    look |= {"linestyle": dash(glyph), "linewidth": 1.5}
-                elif kind == "Scatter":
-                    marker = MARKERS.get(self.column(one, "marker", "circle"), "o")
-                    hollow = as_number(self.column(one, "fill_alpha", 1)) < 0.1
-                    look |= {"marker": marker, "markersize": 5}
-                    look |= {"markerfacecolor": "none" if hollow else hue}
-                else:
-                    look |= {"marker": "s", "markersize": 7}
-            if item.visible and item.renderers:
-                keys.append(Line2D([], [], **look))
+        items = legend.items if legend and legend.visible else ()
+        keys = [self.key(item) for item in items if item.visible and item.renderers]
         if not keys:
             return
-        how: dict[str, Any] = {"fontsize": self.size("11px"), "handles": keys, "frameon": False}
+        look: dict[str, Any] = {"fontsize": self.size(), "handles": keys, "frameon": False}
         if legend in self.fig.right:
-            how |= {"loc": "outside right upper"}
+            self.axes.figure.legend(loc="outside right upper", **look)
         elif legend in self.fig.above:
-            how |= {
-                "loc": "outside upper center",
-                "ncols": legend.ncols if is_number(legend.ncols) else 3,
-            }
+            columns = legend.ncols if is_number(legend.ncols) else 3
+            self.axes.figure.legend(loc="outside upper center", ncols=columns, **look)
         else:
-            self.axes.legend(loc=CORNERS.get(str(legend.location), "best"), **how)
-            return
-        self.axes.figure.legend(**how)
+            place = str(legend.location).replace("top", "upper").replace("bottom", "lower")
+            self.axes.legend(loc=place.replace("_", " "), **look)
 
+    def key(self, item: models.LegendItem) -> Any:
+        """An item of a legend as a line of matplotlib's, dashed, with a marker, or a square."""
+        from matplotlib.lines import Line2D
 
-SPATIAL = ("x", "y", "y1", "y2", "left", "right", "top", "bottom", "x0", "x1", "y0")
-STEPS = {"before": "steps-pre", "after": "steps-post", "center": "steps-mid"}
-
-
-def NoTicks() -> Any:
-    from matplotlib.ticker import NullLocator
-
-    return NullLocator()
+        look: dict[str, Any] = {"linestyle": "none", "label": getattr(item.label, "value", "")}
+        for one in item.renderers:
+            kind = type(one.glyph).__name__
+            hue = self.column(one, "line_color" if kind == "Line" else "fill_color")
+            look["color"] = hue = hue if isinstance(hue, str) else "#333333"
+            if kind in ("Line", "Segment"):
+                look |= {"linestyle": dash(one.glyph), "linewidth": 1.5}
+            elif kind == "Scatter":
+                marker = MARKERS.get(self.column(one, "marker", "circle"), "o")
+                filled = "none" if self.is_hollow(one) else hue
+                look |= {"marker": marker, "markersize": 5, "markerfacecolor": filled}
+            else:
+                look |= {"marker": "s", "markersize": 7}
+        return Line2D([], [], **look)
 
 
 def positions(reach: Any) -> dict[Any, float]:
@@ -419,11 +376,11 @@ def group_names(known: dict) -> dict[str, float]:
 
 def mapped(values: np.ndarray, mapper: models.LinearColorMapper) -> list[str]:
     """The colours of numbers."""
-    low, high, palette = mapper.low, mapper.high, mapper.palette
-    share = np.nan_to_num((values - low) / (high - low or 1), nan=-1).clip(-1, 1)
-    places = (share.clip(0) * len(palette)).astype(int).clip(0, len(palette) - 1)
+    share = (values - mapper.low) / (mapper.high - mapper.low or 1)
+    last = len(mapper.palette) - 1
+    places = (np.nan_to_num(share).clip(0, 1) * (last + 1)).astype(int).clip(0, last)
     bad = mapper.nan_color if isinstance(mapper.nan_color, str) else "#EEEEEE"
-    return [bad if np.isnan(v) else palette[i] for v, i in zip(values, places, strict=True)]
+    return [bad if v != v else mapper.palette[i] for v, i in zip(values, places, strict=True)]
 
 
 def dash(one: Any) -> Any:
@@ -440,13 +397,9 @@ def item(value: Any, i: int) -> Any:
     return value[i] if isinstance(value, list | np.ndarray) and np.ndim(value) else value
 
 
-def as_number(value: Any) -> float:
-    """A number, or the mean of several."""
-    return float(np.mean(value)) if value is not None and np.size(value) else 0.0
-
-
 def is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and np.isfinite(value)
+    """Whether it is a finite number."""
+    return isinstance(value, int | float) and bool(np.isfinite(value))
 
 
 def written(value: float, form: str) -> str:

@@ -12,13 +12,21 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
-from cplab import registry
 from cplab.errors import CplabError, assign, one_of, quote, require, whole
-from cplab.own.trials import CLASSES, check_result, explain_own, try_deficit
+from cplab.own import (
+    CLASSES,
+    TABLES,
+    add_entry,
+    check_result,
+    entry_decorator,
+    explain,
+    try_deficit,
+)
 from cplab.specs import mix_seeds
 
 if TYPE_CHECKING:
@@ -123,7 +131,7 @@ class Deficit:
                 first = int(batch.index[0]) if len(x) else 0
                 chance = mixed_seed(batch.seed, batch.epoch, first, place)
                 tools["generator"] = torch.Generator().manual_seed(chance)
-            with explain_own(self):
+            with explain(self.name) if self.source else nullcontext():
                 views[v], labels = given = self.apply(seen, y, **tools)
             if self.source:
                 check_result(self.name.partition("@")[0], given, seen, y, batch.classes)
@@ -155,7 +163,7 @@ class Deficit:
 
 
 DEFICITS: dict[str, Deficit] = {}
-registry.TABLES[Deficit] = DEFICITS
+TABLES[Deficit] = DEFICITS
 
 
 def deficit(function: Callable | None = None, **options: Any) -> Any:
@@ -181,7 +189,7 @@ def deficit(function: Callable | None = None, **options: Any) -> Any:
     >>> find_deficit(cover).label
     'lower part covered'
     """
-    return registry.entry_decorator(Deficit, function, options)
+    return entry_decorator(Deficit, function, options)
 
 
 @deficit(label="no deficit")
@@ -393,7 +401,7 @@ def canonical_name(given: object, size: int = 0) -> str:
     if isinstance(given, Deficit):
         given = given.name
     if callable(given):
-        return registry.add_entry(Deficit, given).name
+        return add_entry(Deficit, given).name
     parts = parse_deficit(given, size, strict=False)
     few = len(parts) <= PARTS
     require(few, f"deficit {quote(given)} is not allowed: give at most {PARTS} parts")

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cplab import registry
 from cplab.errors import assign, number, one_of, quote, require, whole
-from cplab.own.trials import explain_own, try_model
+from cplab.own import TABLES, add_entry, entry_decorator, explain, try_model
 from cplab.profiles import PROFILES, Profile
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Model:
 
 
 MODELS: dict[str, Model] = {}
-registry.TABLES[Model] = MODELS
+TABLES[Model] = MODELS
 
 
 def model(function: Callable | None = None, **options: Any) -> Any:
@@ -92,7 +92,7 @@ def model(function: Callable | None = None, **options: Any) -> Any:
     >>> build(model_name(linear), size=8)[1].in_features
     192
     """
-    return registry.entry_decorator(Model, function, options)
+    return entry_decorator(Model, function, options)
 
 
 @model(label="All-CNN", width=96)
@@ -218,7 +218,7 @@ def model_name(given: object, profile: Profile | None = None) -> str:
     ('allcnn-16', 'resnet18')
     """
     if callable(given):
-        given = registry.add_entry(Model, given)
+        given = add_entry(Model, given)
     given = given.name if isinstance(given, Model) else given
     name = given if isinstance(given, str) else quote(given)
     found = NAME.fullmatch(name)
@@ -269,6 +269,6 @@ def build(name: str, channels: int = 3, size: int = 32, classes: int = 10) -> nn
     require(family in MODELS, f"{there} first")
     channels, size = whole("channels", channels, 1, 1024), whole("size", size, 1, 1024)
     classes = whole("classes", classes, 1, 100_000)
-    with explain_own(MODELS[family]):
+    with explain(family) if MODELS[family].source else nullcontext():
         net = MODELS[family].apply(int(width or MODELS[family].width), channels, size, classes)
     return net.to(memory_format=torch.channels_last)

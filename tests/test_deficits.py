@@ -425,8 +425,7 @@ FAULTY = {  # the body of a function of x and y, and what the error says
 }
 FAULTY = {f"def f(x, y): {body}": word for body, word in FAULTY.items()} | {
     "def f(x, y, rows): return x, y": "'rows'",
-    "def f(x): return x": "f(x, y)",
-    "def f(x, y, **more): return x, y": "**more",
+    "def f(x): return x": "TypeError",
 }
 
 

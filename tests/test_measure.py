@@ -3,13 +3,14 @@
 import copy
 import json
 import math
+import pickle
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
-from cplab import deficits, models, registry
+from cplab import deficits, models, own
 from cplab.data import Images
 from cplab.errors import CplabError
 from cplab.measure import MEASUREMENTS, Measurement, builtin, fisher, measurement, parse_measures
@@ -226,7 +227,7 @@ def sizes(net, images):
 
 
 def test_an_own_function_is_measured_by_a_name_that_holds_its_meaning():
-    digest = registry.meaning(quiet).digest
+    digest = own.meaning(quiet)[0]
     assert parse_measures(("trace", quiet)) == {"trace": "every", f"quiet@{digest}": "every"}
     made = MEASUREMENTS[f"quiet@{digest}"]
     assert "def quiet" in made.source
@@ -251,10 +252,11 @@ def test_a_decorator_says_when_and_of_how_many_images():
 
 def test_another_process_has_it_from_its_text(python):
     [name] = parse_measures(quiet)
-    payload = registry.dumps_own()
+    payload = pickle.dumps(own.dumps_own())
     code = f"""
-from cplab import measure, registry
-registry.load_own({payload!r})
+import pickle
+from cplab import measure, own
+own.load_own(pickle.loads({payload!r}))
 print(measure.parse_measures({name!r}), measure.MEASUREMENTS[{name!r}].apply.__name__)
 """
     out, err = python(code).communicate(timeout=100)

@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Event as Flag
 from typing import Any
 
-from cplab import devices, registry
+from cplab import devices, own
 from cplab.engine import checkpoints, workers
 from cplab.engine.train import STOPPED, Stretch, has_measures, train_stretch
 from cplab.engine.tree import Segment, plan
@@ -131,10 +131,10 @@ def open_executor(specs: list, context: Context) -> Iterator[tuple[Executor, int
     """Who trains these specs, how many stretches at a time, and further arguments for each."""
     how = {"device": context.device, "threads": context.threads}
     if context.executor is not None:
-        far = {"seconds": STRETCH, "own": registry.dumps_own()}
+        far = {"seconds": STRETCH, "own": own.dumps_own()}
         yield context.executor, context.workers or MOST_JOBS, how | far
     elif (count := context.workers or usual_workers(specs, context.device)) > 1:
-        far = {"seconds": STRETCH, "own": registry.dumps_own()}
+        far = {"seconds": STRETCH, "own": own.dumps_own()}
         with workers.processes(count, max(1, devices.usable_cores() // count)) as pool:
             yield pool, count, how | far
     else:

@@ -11,12 +11,13 @@ from typing import Any
 
 import torch
 
-from cplab import data, devices, registry
+from cplab import data, devices
 from cplab.deficits import Batch
 from cplab.engine import checkpoints
 from cplab.errors import Cancelled, Diverged
 from cplab.layers import rescale_layers
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
+from cplab.own import load_own
 from cplab.runs import Event, Step
 from cplab.tasks import Classification, TrainState
 
@@ -120,7 +121,7 @@ def train_stretch(
     *,
     device: str = "auto",
     threads: int | None = None,
-    own: str = "",
+    own: Iterable = (),
     measures: Measures | None = None,
     last: bool = False,
     seconds: float = math.inf,
@@ -133,14 +134,14 @@ def train_stretch(
     Arguments:
         contents: of checkpoints; the first one that is sound, has all measurements and came about
             on such a machine is where training begins, else at birth.
-        device, threads: as of a Context. own: a student's own functions, as registry.dumps_own
-            gives them.
+        device, threads: as of a Context. own: a student's own functions, as own.dumps_own gives
+            them.
         last: whether a run ends there, so that what is measured at the end is.
         stop: checked before each batch. report: called with each row.
         save: called now and then with how many parts are done and the state as bytes.
     Raises: CplabError; Cancelled, Diverged, Exhausted.
     """
-    registry.load_own(own)
+    load_own(own)
     place, task, measures = devices.pick(device), run.task, measures or {}
     profile = getattr(run, "profile", "")
     with devices.torch_defaults(threads or devices.usual_threads(profile)), alone_on(place):

@@ -10,9 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cplab import registry
 from cplab.errors import CplabError, Diverged, assign, many, one_of, quote, require, whole
-from cplab.own.trials import trial
+from cplab.own import TABLES, add_entry, entry_decorator, trial
 from cplab.runs import LONGEST
 
 if TYPE_CHECKING:
@@ -123,7 +122,7 @@ def check_plain(name: str, value: Any) -> None:
 
 
 MEASUREMENTS: dict[str, Measurement] = {}
-registry.TABLES[Measurement] = MEASUREMENTS
+TABLES[Measurement] = MEASUREMENTS
 
 
 def measurement(function: Callable | None = None, **options: Any) -> Any:
@@ -143,7 +142,7 @@ def measurement(function: Callable | None = None, **options: Any) -> Any:
     >>> list(parse_measures(weights).values())
     ['end']
     """
-    return registry.entry_decorator(Measurement, function, options)
+    return entry_decorator(Measurement, function, options)
 
 
 def parse_measures(measure: Any) -> Measures:
@@ -168,7 +167,7 @@ def find_measurement(measure: Any) -> Measurement:
     if isinstance(measure, Measurement):
         return MEASUREMENTS.setdefault(measure.name, measure)
     if callable(measure):
-        return registry.add_entry(Measurement, measure)
+        return add_entry(Measurement, measure)
     return MEASUREMENTS[one_of("measurement", measure, MEASUREMENTS)]
 
 

@@ -154,9 +154,10 @@ def make_result(spec: Any, training: Any) -> Result:
     """The result of a spec out of what training left."""
     import torch
 
-    from cplab import registry
+    from cplab.own import own_functions
 
-    own = registry.sources_in(" ".join([spec.canonical(), *training.measured]))
+    names = " ".join([spec.canonical(), *training.measured])
+    own = {entry.name: entry.source for entry in own_functions() if entry.name in names}
     version = str(torch.__version__)
     return Result(spec, **vars(training), torch=version, commit=store.commit(), own=own)
 

@@ -1,6 +1,7 @@
 """What a student's own function means, what is refused, and how it gets to other processes."""
 
 import math
+import pickle
 import sys
 
 import pytest
@@ -9,11 +10,11 @@ from conftest import cell
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cplab import CplabError, deficits, models, registry
+from cplab import CplabError, deficits, models, own
 
 
 def digest(text, name="f", **names):
-    return registry.meaning(cell(text, **names)[name]).digest
+    return own.meaning(cell(text, **names)[name])[0]
 
 
 PLAIN = """def f(x, y, k=2):
@@ -73,8 +74,8 @@ def test_a_global_that_only_an_inner_function_reads_counts():
 def test_what_a_function_closes_over_counts():
     text = "def make(k):\n    def f(x, y):\n        return x * k, y\n    return f\n"
     one, two, again = (cell(text)["make"](k) for k in (1, 2, 1))
-    assert registry.meaning(one) == registry.meaning(again) != registry.meaning(two)
-    assert registry.rebuild(registry.meaning(two).source, "f")(3, 0) == (6, 0)
+    assert own.meaning(one) == own.meaning(again) != own.meaning(two)
+    assert own.rebuild(own.meaning(two)[1], "f")(3, 0) == (6, 0)
 
 
 plain = st.recursive(
@@ -97,14 +98,14 @@ def same(a, b):
 def test_constants_come_back_out_of_the_source_and_different_ones_differ(one, other):
     """As a global and as a default."""
     for text in ("def f():\n    return K\n", "def f(k=K):\n    return k\n"):
-        found = [registry.meaning(cell(text, K=value)["f"]) for value in (one, other)]
-        assert same(registry.rebuild(found[0].source, "f")(), one)
+        found = [own.meaning(cell(text, K=value)["f"]) for value in (one, other)]
+        assert same(own.rebuild(found[0][1], "f")(), one)
         assert (found[0] == found[1]) == same(one, other)
 
 
 def test_helpers_that_call_each_other_are_taken_once():
     text = "def f(n):\n    return n == 0 or g(n - 1)\ndef g(n):\n    return n != 0 and f(n - 1)\n"
-    again = registry.rebuild(registry.meaning(cell(text)["f"]).source, "f")
+    again = own.rebuild(own.meaning(cell(text)["f"])[1], "f")
     assert [again(n) for n in range(4)] == [True, False, True, False]
 
 
@@ -115,9 +116,9 @@ def test_libraries_count_by_name():
         "from torch import rand, Tensor\nfrom cplab.deficits import blur\n"
         "def f(x):\n    return F.relu(x), more, rand, Tensor, blur, math.pi\n"
     )
-    source = registry.meaning(cell(text)["f"]).source
+    source = own.meaning(cell(text)["f"])[1]
     assert "from torch.nn.functional import pad as more" in source
-    result = registry.rebuild(source, "f")(torch.ones(1))
+    result = own.rebuild(source, "f")(torch.ones(1))
     assert result[2:] == (torch.rand, torch.Tensor, deficits.blur, math.pi)
 
 
@@ -128,10 +129,10 @@ def test_a_class_counts_with_its_bases_and_what_its_methods_read():
         '        """Words."""\n        super().__init__()\n'
     )
     found = [
-        registry.meaning(cell(text, K=k, J=j, scale=[])["Net"]) for k, j in ((2, 1), (3, 1), (2, 5))
+        own.meaning(cell(text, K=k, J=j, scale=[])["Net"]) for k, j in ((2, 1), (3, 1), (2, 5))
     ]
-    assert len({f.digest for f in found}) == 3
-    again = registry.rebuild(found[2].source, "Net")()
+    assert len({digest for digest, _ in found}) == 3
+    again = own.rebuild(found[2][1], "Net")()
     assert again(4) == 8
     assert again.scale == 5
 
@@ -182,7 +183,7 @@ def test_a_class_counts_whole_though_its_first_method_stays(old, new):
 )
 def test_what_the_source_does_not_tell_is_refused_in_one_line(text, names, words):
     with pytest.raises(CplabError) as error:
-        registry.meaning(cell(text, **names)["f"])
+        own.meaning(cell(text, **names)["f"])
     line = str(error.value)
     assert "\n" not in line
     assert [word for word in words if word not in line] == []
@@ -224,7 +225,7 @@ def test_the_same_meaning_is_one_entry_and_takes_the_later_label():
         space = cell("import cplab\n@cplab.deficit(label=LABEL)\n" + COVER, K=3.0, LABEL=label)
         name = deficits.canonical_name(space["cover"])
         assert deficits.find_deficit(name, strict=False).label == label
-    assert [entry.name for entry in registry.own_functions()].count(name) == 1
+    assert [entry.name for entry in own.own_functions()].count(name) == 1
     space["K"] = 3.5
     assert (
         deficits.find_deficit(deficits.canonical_name(space["cover"]), strict=False).label == "two"
@@ -244,21 +245,14 @@ def test_without_its_digest_a_students_own_is_the_last_that_was_defined():
         assert deficits.canonical_name("blur+cover-3") == f"blur+{name}-3"
 
 
-def test_sources_are_found_by_the_names_in_a_text():
-    name = deficits.canonical_name(cell(COVER, K=4.0)["cover"])
-    assert registry.sources_in(f"run deficit=blur+{name}-3:left model=allcnn-4 x@00000000") == {
-        name: deficits.find_deficit(name).source
-    }
-    assert registry.sources_in("run deficit=blur") == {}
-
-
 ELSEWHERE = """
+import pickle
 import sys
 from pathlib import Path
 import torch
-from cplab import deficits, models, registry
+from cplab import deficits, models, own
 folder = Path(sys.argv[1])
-registry.load_own((folder / "own").read_text())
+own.load_own(pickle.loads((folder / "own").read_bytes()))
 x, y, index = torch.load(folder / "batch")
 cover, draw, net = sys.argv[2:]
 torch.manual_seed(0)
@@ -273,7 +267,7 @@ def test_another_process_does_the_same_without_the_cell(tmp_path, python):
     cover = deficits.canonical_name(cell(COVER, K=5.0)["cover"])
     draw = deficits.canonical_name(cell(DRAW)["draw"])
     net = models.model_name(cell(NET)["Net"]) + "-2"
-    (tmp_path / "own").write_text(registry.dumps_own())
+    (tmp_path / "own").write_bytes(pickle.dumps(own.dumps_own()))
     x, y, index = *batch(), torch.arange(10, 16)
     torch.save((x, y, index), tmp_path / "batch")
     process = python(ELSEWHERE, tmp_path, cover, draw, net)
@@ -293,14 +287,16 @@ def test_a_source_alone_is_enough_to_register_again():
     with pytest.raises(CplabError, match="not defined here"):
         deficits.find_deficit(name)
     assert deficits.find_deficit(name, strict=False).label == "cover"
-    again = registry.restore(deficits.Deficit, name=name, source=entry.source, label="again")
+    own.load_own([(deficits.Deficit, {"name": name, "source": entry.source, "label": "again"})])
+    again = deficits.DEFICITS[name]
+    assert again.label == "again"
     assert deficits.find_deficit(name) is again
     assert torch.equal(again.apply(*batch())[0], entry.apply(*batch())[0])
 
 
 def test_names_words_and_looks_cost_no_torch(python):
     code = (
-        "import sys; from cplab import deficits, models, registry\n"
+        "import sys; from cplab import deficits, models, own\n"
         "deficits.find_deficit('blur-2+flip:left').label, models.MODELS['fc'].width\n"
         "deficits.canonical_name('blur-4', 16), models.model_name('allcnn-96')\n"
         "assert not {'torch', 'numpy'} & set(sys.modules)"
@@ -333,9 +329,9 @@ def test_what_counts_as_a_library_is_what_somebody_installed_wherever_it_lies(
     try:
         space = cell("import shades\ndef f(x, y):\n    return shades.darken(x), y\n")
         if library:
-            assert registry.meaning(space["f"]).source.startswith("import shades")
+            assert own.meaning(space["f"])[1].startswith("import shades")
         else:
             with pytest.raises(CplabError, match="your own"):
-                registry.meaning(space["f"])
+                own.meaning(space["f"])
     finally:
         sys.modules.pop("shades", None)

@@ -203,7 +203,7 @@ def definition(thing: Any) -> str:
     require(not bare, f"{name} has no methods: give what it holds as default arguments")
     wrapped = f"{name} has another decorator: do what that does inside the function"
     require(not hasattr(thing, "__wrapped__"), wrapped)
-    node = find_statement(functions[0], name) if functions else None
+    node: Any = find_statement(functions[0], name) if functions else None
     require(node, f"the source of {name} is not at hand: define it in a notebook cell or a file")
     called = [getattr(decorator, "func", decorator) for decorator in node.decorator_list]
     names = {ast.unparse(decorator).rpartition(".")[2] for decorator in called}
@@ -383,7 +383,7 @@ def trial(name: str) -> Iterator[list[str]]:
     import numpy as np
     import torch
 
-    generators = {
+    generators: dict[str, Any] = {
         "random": (random.getstate, random.setstate),
         "numpy": (np.random.get_state, np.random.set_state),
         "torch": (

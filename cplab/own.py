@@ -74,7 +74,7 @@ def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> 
     if name in table:
         table[name] = replace(table[name], **more)
     else:
-        style = getattr(kind, "next_style", dict)()
+        style: dict[str, Any] = getattr(kind, "next_style", dict)()
         entry = kind(name, rebuild(source, name), source=source, **style | label | more)
         entry.try_out()
         table[name] = entry

@@ -241,12 +241,6 @@ def check_values(spec: Any, values: dict) -> None:
     spec.check_values(values)
 
 
-def same_length(length: int, *columns: list) -> None:
-    """Raises: ValueError unless each column has so many entries."""
-    if any(len(column) != length for column in columns):
-        raise ValueError(f"its columns do not have {length} entries each")
-
-
 def mix_seeds(*parts: object) -> int:
     """A seed for torch's generators out of several numbers.
 

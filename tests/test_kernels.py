@@ -165,7 +165,7 @@ def test_noise_is_learned_at_rates_of_its_own_where_the_source_has_them():
     rates = [step.lr for step in KernelPruning("paper", "noise").timeline if isinstance(step, Step)]
     assert rates[:250] == [0.01] * 20 + [0.001] * 230
     others = [KernelPruning("paper", material).timeline[:250] for material in MATERIALS[::2]]
-    assert others == [SIZES["paper"].training] * 2
+    assert others == [KernelSplit("paper", 1, 1).timeline] * 2
     assert KernelPruning("ci", "noise").timeline == KernelPruning("ci").timeline
     assert "noise_rates" not in KernelPruning().canonical()
 
@@ -210,7 +210,7 @@ def test_each_removal_at_random_draws_on_where_the_last_one_stopped():
     by_hand, generator = learner.net, torch.Generator()
     generator.set_state(learner.extra["random"])
     for _ in range(3):
-        kernels.remove_kernels(learner, task, images, 3, "random", False)
+        task.remove_kernels(learner, images, 3, "random", False)
         kept = kernels.kernels_to_keep(by_hand, 3, "random", generator)
         by_hand = kernels.keep_kernels(by_hand, *kept)
         assert torch.equal(learner.net[4].weight, by_hand[4].weight)

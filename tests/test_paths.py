@@ -8,7 +8,7 @@ import torch
 from conftest import says
 from torch import nn
 
-from cplab import quantities
+from cplab import quantities, specs
 from cplab.engine import train
 from cplab.engine.tree import plan
 from cplab.errors import CplabError
@@ -40,7 +40,7 @@ def test_a_path_shares_its_beginning_with_its_run_and_goes_on_after_each_part():
     [root] = plan([PATH, PATH.run])
     assert root.epochs == PATH.epochs
     undisturbed = trained(PATH)
-    PATH.check_values(PATH.values(undisturbed))
+    specs.check_values(PATH, PATH.values(undisturbed))
     for part in (4, 5, 6, 10):
         begun = train.train_stretch(PATH, part, device="cpu").content
         assert trained(PATH, contents=[begun]) == undisturbed

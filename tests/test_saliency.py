@@ -150,7 +150,7 @@ def test_what_is_taken_out_stays_0_after_every_step_and_so_does_its_momentum(
     learner, deficit, monkeypatch
 ):
     learner, spec, images = learner
-    saliency.prune_weights(learner, spec.task, images, "fisher", 0.3, 0)
+    spec.task.prune_weights(learner, images, "fisher", 0.3, 0)
     alive = torch.cat([mask.flatten() for mask in learner.extra.values()])
     seen, enforce = [weights_and_momentum(learner)], saliency.enforce_masks
 
@@ -174,7 +174,7 @@ def test_looking_leaves_the_learner_as_it_was(learner):
         for each in (*learner.net.state_dict().values(), *weights_and_momentum(learner))
     ]
     for _ in range(2):
-        found = saliency.inspect(learner, spec.task, images, "trained")
+        found = spec.task.inspect(learner, images, "trained")
     after = [*learner.net.state_dict().values(), *weights_and_momentum(learner)]
     assert all(map(torch.equal, before, after))
     x = images.normal(images.train_x[:500])
@@ -260,7 +260,7 @@ def test_what_an_event_says_of_pruning_is_so(learner):
         train_epoch(spec.task, epoch, Step(NONE, 0.02), learner, images)
     x = images.normal(images.train_x[: saliency.MEASURED_IMAGES])
     scores, p = weight_saliency(learner.net, x, "fisher"), learner.net.eval()(x).softmax(1)
-    found = saliency.prune_weights(learner, spec.task, images, "fisher", 0.7, 0)
+    found = spec.task.prune_weights(learner, images, "fisher", 0.7, 0)
     dead = ~flat(salient_masks(scores, 0.7))
     assert found["predicted"] == pytest.approx(flat(scores)[dead].sum().item() / 2)
     q = learner.net.eval()(x).softmax(1)
@@ -271,7 +271,7 @@ def test_what_an_event_says_of_pruning_is_so(learner):
     assert not flat(weights)[dead].any()
     curvature = fisher.diagonal(learner.net, x)
     alive = sum(curvature[name][w != 0].sum().item() for name, w in weights.items())
-    assert sum(saliency.inspect(learner, spec.task, images, "")["trace"]) == pytest.approx(alive)
+    assert sum(spec.task.inspect(learner, images, "")["trace"]) == pytest.approx(alive)
     assert alive < sum(fisher.trace(learner.net, x).layers[name] for name in weights)
 
 
@@ -293,7 +293,7 @@ def test_statistics_are_measured_again_where_that_is_asked_for(learner):
     """Those that batch norm then has are the mean and the variance of its inputs, over the images
     of an epoch, of the network without the weights."""
     learner, spec, images = learner
-    saliency.prune_weights(learner, spec.task, images, "magnitude", 0.3, 0, True)
+    spec.task.prune_weights(learner, images, "magnitude", 0.3, 0, True)
     net = learner.net.eval()
     alive = flat(learner.extra)
     assert not weights_and_momentum(learner)[0][~alive].any()
@@ -338,7 +338,6 @@ def test_names_of_the_same_life_are_one():
         (lambda: Pruned(metric="hessian"), "none, magnitude, fisher, random"),
         (lambda: Pruned(density=0.5), "density 0.5 .* metric none"),
         (lambda: Pruned(deficit="sleep"), "unknown deficit 'sleep'"),
-        (lambda: salient_masks({"0": torch.ones(4)}, -0.1), "density -0.1"),
         (lambda: weight_saliency(models.build("fc-20"), None, "none"), "magnitude, fisher"),
         (
             lambda: salient_masks({"a": torch.ones(9), "b": torch.zeros(3)}, 0.5),

@@ -20,23 +20,11 @@ from numpy.typing import ArrayLike
 
 from cplab import devices
 from cplab.engine.sweep import Context, Training
-from cplab.errors import Cancelled, CplabError, one_of, require, whole
+from cplab.errors import Cancelled, require
 from cplab.specs import mix_seeds
 from cplab.studies.pruning import nets
-from cplab.studies.pruning.nets import (
-    Architecture,
-    flat_images,
-    informative_pixels,
-    unpack_architecture,
-)
-from cplab.studies.pruning.specs import (
-    MOST_STEPS,
-    ORIGINS,
-    OTHER_DATASET,
-    OneShot,
-    Retraining,
-    Search,
-)
+from cplab.studies.pruning.nets import Architecture, flat_images, unpack_architecture
+from cplab.studies.pruning.specs import OTHER_DATASET, OneShot, Retraining, Search
 
 LEARNING_RATES = {"sgd": 0.5, "adam": 0.001}  # the thesis states neither optimiser nor rate
 CURVE_POINTS = 100
@@ -61,10 +49,8 @@ def raise_if_stopped(stop: threading.Event | None) -> None:
 
 
 def draw_changes(spec: Search) -> tuple[np.ndarray, np.ndarray]:
-    """What a search, spec, does to each layer, all of which chance decides beforehand.
-
-    Returns: for each step whether it grows (steps,), and the synapses that come (+) or go (−) in
-        each layer that changes (steps, layers); as many as there are where fewer are left.
+    """What a search does to each layer, which chance decides beforehand: for each step whether it
+    grows (steps,), and the synapses that come (+) or go (−) in each layer (steps, layers).
 
     >>> grows, changes = draw_changes(Search(n=60, gamma=2))
     >>> bool(grows[0]), changes.shape[1]
@@ -91,8 +77,7 @@ def draw_changes(spec: Search) -> tuple[np.ndarray, np.ndarray]:
 
 
 def expected_density(spec: Search, step: ArrayLike) -> np.ndarray:
-    """The mean density, in percent, of what grows and drops in a search, spec, after so many steps
-    (a number or an array), before its end.
+    """The mean density, in percent, of what grows and drops in a search, after so many steps.
 
     >>> expected_density(Search(), [0, 5000, 10_000]).tolist()
     [50.0, 90.0, 50.0]
@@ -112,24 +97,17 @@ def grow_and_prune(
 ) -> dict:
     """Algorithm 1: grow or drop at the toss of a coin that comes to favour dropping; then learn.
 
-    Where the text slips or is silent:
-    - The inner loops run to n − 1 where m − 1 is meant: over the layers.
-    - TrainStep stands inside `else`; it is taken at every iteration, as section 2.1 says ("at each
-      training step, in addition to updating weights") and figure 2b shows.
-    - γ is divided by 100 and N is not; ⌈n + N/γ⌉ steps needs both in the same unit. As chance has
-      it, density may by then be some percent or 0; if it is above the lowest that is to be kept,
-      the search goes on dropping until it has it.
-    - ε falls at every iteration, not only at those that drop: only so is E|A_n| = |A_0|.
-    - Biases are in the number of synapses that change and not in the table D: they stay alive.
-    - A synapse grows with weight 0, which is what a dead one has.
-    - "Randomly initialized" is Keras's default, Glorot uniform; batches are drawn without
-      replacement until all images were seen.
+    Where the text slips or is silent: the inner loops run over the layers, to m − 1. TrainStep is
+    taken at every iteration, as section 2.1 and figure 2b have it, and not in `else` alone. γ and N
+    are both in percent, since ⌈n + N/γ⌉ steps needs one unit; a search that is then above the
+    lowest density to be kept goes on dropping until it has it. ε falls at every iteration: only so
+    is E|A_n| = |A_0|. Biases count in what changes, and stay alive. A synapse grows with weight 0,
+    as a dead one has. "Randomly initialized" is Keras's Glorot uniform; batches are drawn without
+    replacement until all images were seen.
 
-    Arguments: spec; device; report, called about 100 times with a row: step of steps, density
-        (fraction), test accuracy (0 to 1), counts, synapses by layer, and pixels, how many there
-        are on each (28, 28); stop, checked at each step.
+    Arguments: report, called about 100 times with a row: step of steps, density (fraction), test
+        accuracy (0 to 1), counts, synapses by layer, and pixels, how many are on each (28, 28).
     Returns: the values of a Search, plain data.
-    Raises: CplabError, Cancelled, Diverged.
 
     >>> values = grow_and_prune(Search("practice", n=20, gamma=5, keep=0.1))
     >>> bool(unpack_architecture(values["architectures"]["0.1"]["alive"])[0].mean() <= 0.1)
@@ -209,19 +187,8 @@ def trade_targets(alive: np.ndarray, random: np.random.Generator) -> np.ndarray:
 def make_control(
     kind: str, alive: Architecture, ink: np.ndarray, random: np.random.Generator
 ) -> Architecture:
-    """The architecture that a kind of retraining begins with, made of the search's.
-
-    Arguments: kind, of ORIGINS; alive, booleans (16, 784) and (10, 16); ink, the pixels (784,) that
-        some image inks; random.
-
-    >>> few = [np.arange(784) < np.ones((16, 1)), np.ones((10, 16), bool)]
-    >>> control = make_control("per_pixel", few, np.ones(784, bool), np.random.default_rng(0))
-    >>> bool((control[0].sum(0) == few[0].sum(0)).all())
-    True
-    """
-    one_of("kind", kind, ORIGINS)
-    nets.check_architecture("alive", alive)
-    require(ink.shape == (784,), f"ink of shape {ink.shape} is not allowed: give (784,)")
+    """The architecture that a kind of retraining, of ORIGINS, begins with, made of the search's,
+    alive, and of the pixels (784,) that some image inks."""
     if kind == "dense":
         return nets.dense()
     if kind in ("biological", "magnitude"):
@@ -254,32 +221,18 @@ def train_side_by_side(
 ) -> tuple[nets.Nets, dict]:
     """Train networks of these architectures side by side on the same batches.
 
-    A network's result does not depend on the others, but for the last bits of its sums.
-
-    Arguments:
-        architectures; dataset, steps, seed, optimizer and device as of a Retraining.
+    Arguments: dataset, steps, seed, optimizer and device, as of a Retraining; report, called with
+        (step, accuracies) about 20 times; blanks: keep synapses on pixels that no image inks;
         rewire: as SET does, the weakest synapses of the first layer are replaced by random dead
-            ones, 100 times until three quarters of the training, at first 0.3 of them, fading out
-            as a cosine (SET has 0.3 at each epoch, and young synapses then have no time to learn).
-        blanks: keep synapses on pixels that no image inks as well, for the result's sake.
-        report: called with (step, accuracies) about 20 times; stop, checked at each step.
-    Returns: the networks, and plain data: steps, accuracy (one list for each network).
-    Raises: CplabError, Cancelled, Diverged.
-
-    >>> dense = [np.ones((16, 784), bool), np.ones((10, 16), bool)]
-    >>> _, curve = train_side_by_side([dense, dense], dataset="practice", steps=10)
-    >>> len(curve["accuracy"])
-    2
+        ones, 100 times until three quarters of the training, at first 0.3 of them, fading out as a
+        cosine (SET has 0.3 at each epoch, and young synapses then have no time to learn).
+    Returns: the networks, and plain data: steps, accuracy (one list for each network). What one
+        comes to does not depend on the others, but for the last bits of its sums.
     """
-    place, steps = devices.pick(device), whole("steps", steps, 1, MOST_STEPS)
-    require(len(architectures), f"architectures {architectures} are not allowed: give one or more")
-    for one in architectures:
-        nets.check_architecture("architectures", one)
-    one_of("optimizer", optimizer, LEARNING_RATES)
-    seed = mix_seeds("retrain", whole("seed", seed, most=2**63 - 1))
-    pixels = torch.arange(784) if blanks or rewire else informative_pixels(dataset, architectures)
-    images = flat_images(dataset).values()
-    own, test = (nets.to_training_dtype(each, pixels, place) for each in images)
+    place, seed = devices.pick(device), mix_seeds("retrain", seed)
+    every = torch.arange(784)
+    pixels = every if blanks or rewire else nets.informative_pixels(dataset, architectures)
+    own, test = (nets.to_training_dtype(d, pixels, place) for d in flat_images(dataset).values())
     group = nets.build_nets(architectures, seed, optimizer, place, pixels)
     batches = nets.batch_indices(len(own.y), seed, place)
     # Of each network by itself, whatever stands beside it.
@@ -314,17 +267,15 @@ def prune_once(spec: OneShot, **how: Any) -> dict:
     """The values of a OneShot; how, report, stop and device as of train_side_by_side."""
     # A seed of its own: an architecture is retrained from other weights than those it is from.
     how |= {"dataset": spec.dataset, "steps": spec.steps, "optimizer": spec.optimizer}
-    dense = nets.dense()
     how["seed"] = mix_seeds("dense", spec.seed)
-    group, curve = train_side_by_side([dense], blanks=True, **how)
+    group, curve = train_side_by_side([nets.dense()], blanks=True, **how)
     order = group.weights[0][0, :, :-1].abs().flatten().argsort(descending=True).cpu()
     kept = {}
     for density in spec.keep:
-        alive = np.zeros(dense[0].size, bool)
-        alive[order[: math.floor(density * alive.size)]] = True
-        both = [alive.reshape(dense[0].shape), dense[1]]
-        counts = [int(each.sum()) for each in both]
-        kept[f"{density:g}"] = {"counts": counts, "alive": nets.pack_architecture(both)}
+        alive = nets.dense()
+        alive[0].ravel()[order[math.floor(density * len(order)) :]] = False
+        counts = [int(each.sum()) for each in alive]
+        kept[f"{density:g}"] = {"counts": counts, "alive": nets.pack_architecture(alive)}
     return {"steps": curve["steps"], "accuracy": curve["accuracy"][0], "architectures": kept}
 
 
@@ -344,19 +295,15 @@ def retrain_group(group: Sequence[Retraining], sources: Mapping, **how: Any) -> 
 
 
 def starting_architecture(spec: Retraining, sources: Mapping) -> Architecture:
-    """What a retraining begins with. Raises CplabError if its source never had its density."""
+    """What a retraining begins with."""
     if spec.source is None:
         return nets.dense()
     architectures = sources[spec.source].values["architectures"]
-    kept = architectures.get(f"{spec.density:g}")
-    if kept is None:
-        raise CplabError(
-            f"the search never fell to density {spec.density:g}: take one of "
-            f"{', '.join(architectures) or 'another search'}"
-        )
+    density, others = f"{spec.density:g}", ", ".join(architectures) or "another search"
+    never = f"the search never fell to density {density}: take one of {others}"
+    require(density in architectures, never)
     random = np.random.default_rng(mix_seeds(spec.kind, spec.density, spec.seed))
-    alive = unpack_architecture(kept["alive"])
-    dataset: Any = spec.dataset
+    alive, dataset = unpack_architecture(architectures[density]["alive"]), str(spec.dataset)
     return make_control(spec.kind, alive, nets.inked_pixels(dataset), random)
 
 
@@ -366,16 +313,10 @@ def starting_architecture(spec: Retraining, sources: Mapping) -> Architecture:
 def compute(
     specs: Iterable, context: Context | None = None, measures: Mapping | None = None
 ) -> Iterator[tuple[Any, Training]]:
-    """Compute Search, OneShot and Retraining specs; retrainings of one seed, data set and length
-    side by side, of searches that the context has as sources.
-
-    Yields: (spec, its Training). Raises: CplabError, Cancelled, Diverged.
-    """
-    require(
-        not measures,
-        f"{', '.join(measures or ())} cannot be measured on nets that are trained side by side: "
-        "ask without, or of a Run",
-    )
+    """Compute Search, OneShot and Retraining specs and yield (spec, its Training); retrainings of
+    one seed, data set and length side by side, of searches that the context has as sources."""
+    why = "cannot be measured on nets that are trained side by side: ask without, or of a Run"
+    require(not measures, f"{', '.join(measures or ())} {why}")
     context, groups = context or Context(), defaultdict(list)
     for spec in specs:
         groups[spec.trunk_key].append(spec)
@@ -387,7 +328,7 @@ def compute(
     for group in groups.values():
         first, began = group[0], time.perf_counter()
 
-        def tell(step: int, accuracies: list[float], group: list = group) -> None:
+        def report(step: int, accuracies: list[float], group: list = group) -> None:
             for spec, accuracy in zip(group, accuracies, strict=True):
                 context.report(spec, {"step": step, "steps": spec.steps, "accuracy": accuracy})
 
@@ -395,9 +336,9 @@ def compute(
             if isinstance(first, Search):
                 found = [grow_and_prune(first, report=partial(context.report, first), **how)]
             elif isinstance(first, OneShot):
-                found = [prune_once(first, report=tell, **how)]
+                found = [prune_once(first, report=report, **how)]
             else:
-                found = [*retrain_group(group, context.sources, report=tell, **how)]
+                found = [*retrain_group(group, context.sources, report=report, **how)]
         seconds, copy = (time.perf_counter() - began) / len(group), nets.read_flat(first.dataset)[1]
         for spec, values in zip(group, found, strict=True):
             yield spec, Training(values, {}, seconds, copy, *where)

@@ -6,16 +6,16 @@ and the rest is trained on. What is left is an architecture: how many kernels ea
 import math
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from cplab import data, deficits
-from cplab.errors import CplabError, one_of
+from cplab.errors import require
 from cplab.runs import Step
 from cplab.specs import mix_seeds
-from cplab.studies.pruning.lives import CHOICES, KernelPruning
+from cplab.studies.pruning.lives import KernelPruning
 from cplab.tasks import Classification, TrainState, evaluate, make_optimizer, seeded
 
 
@@ -24,10 +24,8 @@ class KernelNet(nn.Sequential):
     three dense layers. All have ReLU but the last.
 
     The thesis gives neither padding nor the stride of its pools: we pad the convolutions to keep
-    the size and halve it in the pools, as AlexNet does.
-
-    Arguments: kernels of the two convolutions; units of the two hidden dense layers; channels and
-        pixels a side of the images; classes. Takes (N, channels, H, W), returns (N, classes).
+    the size and halve it in the pools, as AlexNet does. Arguments: kernels of the convolutions;
+    units of the hidden dense layers; channels and pixels a side of the images; classes.
 
     >>> KernelNet((4, 8), (16, 8), pixels=8)(torch.zeros(2, 3, 8, 8)).shape
     torch.Size([2, 10])
@@ -75,30 +73,22 @@ def kernel_norms(net: KernelNet) -> list[Tensor]:
 def kernels_to_keep(
     net: KernelNet, count: int, choice: str = "activity", generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Which kernels are left when `count` are taken out of both layers together: those of smallest
-    norm, or any at random. One is left in each layer.
-
-    Arguments: choice, activity or random; generator, for random.
-    Returns: sorted indices, of the first layer and of the second.
-    Raises: CplabError if there are not that many to spare.
+    """Which kernels, sorted indices of both layers, are left when `count` are taken out of the two
+    together: those of smallest norm (activity), or any at random. One is left in each layer.
 
     >>> first, second = kernels_to_keep(KernelNet((4, 8), (16, 8), pixels=8), 5)
     >>> len(first) + len(second)
     7
     """
-    one_of("choice", choice, CHOICES)
-    measured = kernel_norms(net)
-    spare = sum(net.kernels) - 2
-    if not 0 <= count <= spare:
-        raise CplabError(
-            f"{count} kernels cannot be taken out of {net.kernels[0]} + {net.kernels[1]}: one has "
-            f"to be left in each layer, so take {spare} or fewer"
-        )
+    measured, (a, b) = kernel_norms(net), net.kernels
+    why = f"one is left in each layer, so take {a + b - 2} or fewer"
+    fine = 0 <= count <= a + b - 2
+    require(fine, f"{count} kernels cannot be taken out of {a} + {b}: {why}")
     if choice == "random":
         measured = [torch.rand(len(n), generator=generator).to(n) for n in measured]
     for scores in measured:
         scores[scores.argmax()] = math.inf  # stays, whatever the others do
-    kept = torch.ones(sum(net.kernels), dtype=torch.bool)
+    kept = torch.ones(a + b, dtype=torch.bool)
     kept[torch.cat(measured).argsort(stable=True)[:count].cpu()] = False
     first, second = (part.nonzero().flatten() for part in kept.split(net.kernels))
     return first, second
@@ -106,12 +96,7 @@ def kernels_to_keep(
 
 def keep_kernels(net: KernelNet, first: Tensor, second: Tensor) -> KernelNet:
     """A smaller network that has the kernels `first` and `second` (indices) of this one alone: it
-    gives what this one gives with the others' outputs, after batch norm, set to zero.
-
-    >>> net = KernelNet((4, 8), (16, 8), pixels=8)
-    >>> keep_kernels(net, *kernels_to_keep(net, 5, "random")).kernels != net.kernels
-    True
-    """
+    gives what this one gives with the others' outputs, after batch norm, set to zero."""
     a, b = net.convolutions
     dense: list[Any] = [net[9], net[11], net[13]]
     area = dense[0].in_features // b.out_channels
@@ -134,7 +119,7 @@ def keep_kernels(net: KernelNet, first: Tensor, second: Tensor) -> KernelNet:
 
 
 class Material(data.Images):
-    """Images that a network learns as they are: train_x is float (N, C, H, W), normalised."""
+    """Images whose train_x is float (N, C, H, W), normalised, and learned as it is."""
 
     def normal(self, x: Tensor) -> Tensor:
         return x if x.is_floating_point() else super().normal(x)
@@ -183,25 +168,23 @@ class Kernels(Classification):
     def test(self, net: Any, images: Any) -> dict:
         """Kernels in either layer, parameters, and accuracy: of a network that is to be pruned on
         its own material too, which takes the place of test images where these have no labels."""
-        found: dict[str, Any] = dict(zip(("first", "second"), net.kernels, strict=True))
-        found["parameters"] = sum(p.numel() for p in net.parameters())
+        row: dict[str, Any] = dict(zip(("first", "second"), net.kernels, strict=True))
+        row["parameters"] = sum(p.numel() for p in net.parameters())
         how = images.normal, "float32"
         if isinstance(self.run, KernelPruning):
-            found["train_accuracy"] = evaluate(net, images.train_x, images.train_y, *how)
-            found["accuracy"] = found["train_accuracy"]
+            row["train_accuracy"] = evaluate(net, images.train_x, images.train_y, *how)
+            row["accuracy"] = row["train_accuracy"]
         if self.run.material == "images":
-            found["accuracy"] = evaluate(net, images.test_x, images.test_y, *how)
-        return found
+            row["accuracy"] = evaluate(net, images.test_x, images.test_y, *how)
+        return row
 
-
-def remove_kernels(
-    state: TrainState, task: Kernels, images: Any, count: int, choice: str, look: bool
-) -> dict:
-    """Take kernels out. Returns, if `look`, what the task says of the network."""
-    random = torch.Generator()
-    random.set_state(state.extra["random"])
-    net: Any = state.net
-    state.net = keep_kernels(net, *kernels_to_keep(net, count, choice, random))
-    state.optimizer = make_optimizer(state.net)
-    state.extra["random"] = random.get_state()
-    return task.test(state.net, images) if look else {}
+    def remove_kernels(
+        self, state: TrainState, images: Any, count: int, choice: str, look: bool
+    ) -> dict:
+        """Take kernels out. Returns, if `look`, what is said of the network then."""
+        random, net = torch.Generator(), cast(KernelNet, state.net)
+        random.set_state(state.extra["random"])
+        state.net = keep_kernels(net, *kernels_to_keep(net, count, choice, random))
+        state.optimizer = make_optimizer(state.net)
+        state.extra["random"] = random.get_state()
+        return self.test(state.net, images) if look else {}

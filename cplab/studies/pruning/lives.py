@@ -7,26 +7,16 @@ Nothing here needs torch.
 from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import BeforeValidator, Field
 from typing_extensions import TypedDict
 
+from cplab import specs
 from cplab.deficits import NONE
-from cplab.errors import CplabError, one_of, quote, require, whole
+from cplab.errors import one_of, quote, require
 from cplab.profiles import PROFILES, Profile
 from cplab.runs import LONGEST, DeficitName, Epochs, Event, ProfileName, Run, Step
-from cplab.specs import (
-    Count,
-    Fraction,
-    Number,
-    Positive,
-    Seed,
-    Spec,
-    assign,
-    mix_seeds,
-    refuse_bool,
-    same_length,
-    spec_class,
-)
+from cplab.specs import Count, Fraction, Number, Positive, Seed, Spec, spec_class
 from cplab.studies.pruning.specs import Density
 
 METRICS = ("none", "magnitude", "fisher", "random")
@@ -34,30 +24,26 @@ MATERIALS = ("images", "noise", "random_labels")
 CHOICES = ("activity", "random")
 MOST_KERNELS = 1024  # kernels of a layer, a quarter of its units and of a batch's images
 
-Kernels = Annotated[int, BeforeValidator(refuse_bool), Field(ge=1, le=MOST_KERNELS)]
-Units = Annotated[int, BeforeValidator(refuse_bool), Field(ge=1, le=4 * MOST_KERNELS)]
+Integer = Annotated[int, BeforeValidator(specs.refuse_bool)]
+Kernels = Annotated[Integer, Field(ge=1, le=MOST_KERNELS)]
+Units = Annotated[Integer, Field(ge=1, le=4 * MOST_KERNELS)]
 Rate = tuple[Epochs, Annotated[Number, Field(gt=0, lt=100)]]  # epochs, and their learning rate
+Rates = Annotated[tuple[Rate, ...], Field(max_length=100)]
 
 
 def prune_weights(state: Any, task: Any, images: Any, *how: Any) -> dict:
-    """Take weights out, see saliency.prune_weights."""
-    from cplab.studies.pruning import saliency  # loads torch
-
-    return saliency.prune_weights(state, task, images, *how)
+    """Take weights out, see saliency.Masked."""
+    return task.prune_weights(state, images, *how)
 
 
 def inspect(state: Any, task: Any, images: Any, moment: str) -> dict:
-    """Leave the network as it is, see saliency.inspect."""
-    from cplab.studies.pruning import saliency
-
-    return saliency.inspect(state, task, images, moment)
+    """Leave the network as it is, see saliency.Masked."""
+    return task.inspect(state, images, moment)
 
 
 def remove_kernels(state: Any, task: Any, images: Any, *how: Any) -> dict:
-    """Take kernels out, see kernels.remove_kernels."""
-    from cplab.studies.pruning import kernels
-
-    return kernels.remove_kernels(state, task, images, *how)
+    """Take kernels out, see kernels.Kernels."""
+    return task.remove_kernels(state, images, *how)
 
 
 class PrunedLife(Spec):
@@ -78,17 +64,15 @@ class PrunedLife(Spec):
 
     @property
     def expected_seconds(self) -> float | None:
-        """About what it takes on one thread, where nothing like it was measured."""
         an_epoch = {"ci": 0.1, "course": 0.8}.get(self.profile)
         return an_epoch and an_epoch * self.epochs
 
 
 class PrunedValues(TypedDict):
-    """curve, accuracy of the test images after each epoch, and loss, the mean training loss; by
-    moment (trained, pruned, retrained, end) accuracy, and trace of the Fisher information of the
-    weights that are kept, by layer; layers, names of the ranked ones, weights and kept, how many
-    these have and keep; predicted and change, what taking weights out does to the answers,
-    E KL(before ‖ after) in nats: to second order, weight by weight, and really."""
+    """curve, test accuracy, and loss, the mean training loss, after each epoch; by moment (trained,
+    pruned, retrained, end) accuracy, and trace of the Fisher information of the kept weights, by
+    layer; layers, the ranked ones, weights and kept, how many these have and keep; predicted and
+    change, E KL(before ‖ after pruning) of the answers, nats: to second order, and really."""
 
     curve: list[Fraction]
     loss: list[Positive]
@@ -135,14 +119,12 @@ class Pruned(PrunedLife):
     """Whether BatchNorm's statistics are measured again once weights were taken out."""
 
     def __post_init__(self) -> None:
-        require(
-            self.metric != "none" or self.density == 1,
-            f"density {self.density!r} is not allowed with metric none: "
-            f"give 1, or a metric: {', '.join(METRICS[1:])}",
-        )
+        why = f"is not allowed with metric none: give 1, or a metric: {', '.join(METRICS[1:])}"
+        fine = self.metric != "none" or self.density == 1
+        require(fine, f"density {self.density!r} {why}")
         recovery = self.recovery if self.length else 0
-        assign(self, metric="none" if self.density == 1 else self.metric, recovery=recovery)
-        assign(self, deficit=self.phases[2].deficit)
+        specs.assign(self, metric="none" if self.density == 1 else self.metric, recovery=recovery)
+        specs.assign(self, deficit=self.phases[2].deficit)
 
     @cached_property
     def phases(self) -> tuple[Run, Run, Run]:
@@ -161,14 +143,12 @@ class Pruned(PrunedLife):
 
     @property
     def task(self) -> Any:
-        """Classification with weights that stay out."""
         from cplab.studies.pruning.saliency import Masked  # loads torch
 
         return Masked(self)
 
     @cached_property
     def timeline(self) -> tuple[Step | Event, ...]:
-        """Steps of the three phases; what is done and looked at between them."""
         first, second, third = self.phases
         again = (True,) if self.recalibrated else ()
         pruning = Event(prune_weights, (self.metric, self.density, self.seed, *again))
@@ -194,24 +174,17 @@ class Pruned(PrunedLife):
         return self.phases[0].settings
 
     def values(self, rows: list[dict]) -> dict:
-        found: dict = {"curve": [], "loss": [], "accuracy": {}, "trace": {}}
+        values: dict = {"curve": [], "loss": [], "accuracy": {}, "trace": {}}
         for row in rows:
             if row.get("event") == "inspect":
                 for name in ("accuracy", "trace"):
-                    found[name][row["moment"]] = row[name]
+                    values[name][row["moment"]] = row[name]
             elif "event" in row:
-                found |= {n: row[n] for n in PrunedValues.__annotations__ if n in row}
+                values |= {n: row[n] for n in PrunedValues.__annotations__ if n in row}
             else:
-                found["curve"].append(row["test_accuracy"])
-                found["loss"].append(row["train_loss"])
-        return found
-
-    def check_values(self, values: dict) -> None:
-        moments = {"trained", "pruned", "retrained", *(["end"] if self.length else [])}
-        layers = {len(values[name]) for name in ("layers", "weights", "kept")}
-        same_length(self.epochs, values["curve"], values["loss"])
-        if len(layers) != 1 or not moments == {*values["accuracy"]} == {*values["trace"]}:
-            raise ValueError("it was looked at at other moments, or has other layers")
+                values["curve"].append(row["test_accuracy"])
+                values["loss"].append(row["train_loss"])
+        return values
 
 
 def steps_at(rates: tuple[tuple[int, float], ...]) -> tuple[Step, ...]:
@@ -234,37 +207,31 @@ class KernelSize(Spec):
     """Of the two convolutions."""
     units: tuple[Units, Units]
     """Of the two hidden dense layers."""
-    rates: Annotated[tuple[Rate, ...], Field(max_length=100)]
+    rates: Rates
     """(epochs, learning rate) of training, one after the other."""
-    at_once: Annotated[int, BeforeValidator(refuse_bool), Field(ge=1, le=2 * MOST_KERNELS)]
+    at_once: Annotated[Integer, Field(ge=1, le=2 * MOST_KERNELS)]
     """Kernels that are taken out at a time."""
     retraining: Rate
     """Epochs and learning rate after each time."""
     saved: Annotated[tuple[Annotated[Count, Field(ge=2)], ...], Field(max_length=100)]
     """Numbers of kernels at which the architecture is kept."""
     batch: Units = 128
-    noise_rates: Annotated[tuple[Rate, ...], Field(max_length=100)] = ()
+    noise_rates: Rates = ()
     """In place of rates where noise is learned, if they are others."""
 
     def __post_init__(self) -> None:
         most = sum(self.kernels) - 1
-        require(
-            self.saved and max(self.saved) <= most,
-            f"saved {quote(self.saved)} is not allowed: one kernel has to be left in each layer "
-            f"and one to go, so give numbers from 2 to {most}",
-        )
+        why = f"one kernel is left in each layer and one goes, so give numbers from 2 to {most}"
+        fine = self.saved and max(self.saved) <= most
+        require(fine, f"saved {quote(self.saved)} is not allowed: {why}")
         training = max(sum(n for n, _ in rates) for rates in (self.rates, self.noise_rates))
         epochs = training + len(self.removals) * self.retraining[0]
         require(epochs <= LONGEST, f"{epochs} epochs are not allowed: {LONGEST} at most")
 
     @property
-    def training(self) -> tuple[Step, ...]:
-        return steps_at(self.rates)
-
-    @property
     def removals(self) -> list[int]:
         """How many kernels are taken out each time, so that all of `saved` are passed."""
-        left, counts = sum(self.kernels), []
+        left, counts = sum(self.kernels), list[int]()
         while left > min(self.saved):
             counts.append(min(self.at_once, left - max(s for s in self.saved if s < left)))
             left -= counts[-1]
@@ -286,12 +253,12 @@ SIZES = {
 # fmt: on
 
 
-def find_size(value: Any) -> Any:
+def find_size(value: Any) -> KernelSize:
     """A KernelSize by its name in SIZES, or as it is."""
     return value if isinstance(value, KernelSize) else SIZES[one_of("size", value, SIZES)]
 
 
-Size = Annotated[KernelSize, BeforeValidator(find_size)]
+Size = Annotated[Any, BeforeValidator(find_size)]
 
 
 class KernelLife(PrunedLife):
@@ -304,7 +271,6 @@ class KernelLife(PrunedLife):
 
     @property
     def task(self) -> Any:
-        """Learning the material with plain SGD."""
         from cplab.studies.pruning.kernels import Kernels  # loads torch
 
         return Kernels(self)
@@ -325,10 +291,9 @@ class KernelLife(PrunedLife):
 
 
 class KernelPruningValues(TypedDict):
-    """Columns with an entry for each epoch of training and for each time that kernels were taken
-    out: epochs so far; first and second, kernels left; loss, None where nothing was trained;
-    train_accuracy, of the material; accuracy, of the test images where the material has their
-    labels, else of the material."""
+    """An entry for each epoch of training and each time that kernels were taken out: epochs so far;
+    first and second, kernels left; loss, None where nothing was trained; train_accuracy, of the
+    material; accuracy, of the test images, or of a material without their labels."""
 
     phase: list[Literal["training", "pruning"]]
     epochs: list[Count]
@@ -364,11 +329,10 @@ class KernelPruning(KernelLife):
 
     @cached_property
     def timeline(self) -> tuple[Step | Event, ...]:
-        """Training; then each removal, and training after it."""
         epochs, rate = self.size.retraining
         after = (Step(NONE, rate),) * epochs if self.retrain else ()
-        noise = steps_at(self.size.noise_rates) if self.material == "noise" else ()
-        steps: list[Step | Event] = [*(noise or self.size.training)]
+        rates = self.size.noise_rates if self.material == "noise" else ()
+        steps: list[Step | Event] = [*steps_at(rates or self.size.rates)]
         for taken in self.size.removals:
             steps += [Event(remove_kernels, (taken, self.choice, not after)), *after]
         return tuple(steps)
@@ -387,10 +351,6 @@ class KernelPruning(KernelLife):
             for name, column in columns.items():
                 column.append(entry[name])
         return columns
-
-    def check_values(self, values: dict) -> None:
-        trained = [isinstance(part, Event) for part in self.timeline].index(True)
-        same_length(trained + len(self.size.removals), *values.values())
 
 
 class KernelSplitValues(TypedDict):
@@ -422,36 +382,24 @@ class KernelSplit(KernelLife):
 
     @cached_property
     def timeline(self) -> tuple[Step, ...]:
-        return self.size.training
+        return steps_at(self.size.rates)
 
     def values(self, rows: list[dict]) -> dict:
         curve = [row["accuracy"] for row in rows]
         return {"accuracy": curve[-1], "curve": curve}
-
-    def check_values(self, values: dict) -> None:
-        same_length(self.epochs, values["curve"])
-        if values["curve"][-1] != values["accuracy"]:
-            raise ValueError("its accuracy is not that of its last epoch")
 
 
 def random_split(total: int, seed: int, most: tuple[int, int]) -> tuple[int, int]:
     """`total` kernels split between the layers at random, decided by `seed`, evenly over all splits
     that a network with `most` kernels in its layers could be pruned to.
 
-    Raises: CplabError for a total that cannot be split so.
-
     >>> sum(random_split(12, 0, (4, 10)))
     12
     """
-    import numpy as np
-
     low, high = max(1, total - most[1]), min(most[0], total - 1)
-    if low > high:
-        raise CplabError(
-            f"{total} kernels cannot be split over two layers of {most[0]} and {most[1]}: give "
-            f"2 to {sum(most)}"
-        )
-    start = mix_seeds("split", whole("seed", seed), total) % 2**32
+    why = f"cannot be split over two layers of {most[0]} and {most[1]}: give 2 to {sum(most)}"
+    require(low <= high, f"{total} kernels {why}")
+    start = specs.mix_seeds("split", seed, total) % 2**32
     drawn = np.random.RandomState(start).randint(2**32, dtype=np.uint32)  # as torch draws it
     first = low + int(drawn) % (high + 1 - low)
     return first, total - first

@@ -6,7 +6,6 @@ always alive. An architecture is a list of two boolean arrays, (16, 784) and (10
 
 import base64
 import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cplab import data, devices
-from cplab.errors import Diverged, quote, require
-from cplab.studies.pruning.specs import PACKED, SHAPES
+from cplab.errors import Diverged
+from cplab.studies.pruning.specs import SHAPES
 
 BATCH = 2048
 
@@ -29,11 +28,6 @@ Architecture = list[np.ndarray]
 def dense() -> Architecture:
     """All synapses alive."""
     return [np.ones((b, a), bool) for a, b in SHAPES]
-
-
-def check_architecture(name: str, alive: Architecture) -> None:
-    shapes, wanted = [each.shape for each in alive], [each[::-1] for each in SHAPES]
-    require(shapes == wanted, f"{name} of shapes {quote(shapes)} are not allowed: give {wanted}")
 
 
 def pack_architecture(arrays: Sequence[np.ndarray]) -> str:
@@ -49,12 +43,10 @@ def unpack_architecture(text: str) -> Architecture:
     >>> [each.shape for each in unpack_architecture(pack_architecture(whole))]
     [(16, 784), (10, 16)]
     """
-    fine = isinstance(text, str) and re.fullmatch(PACKED, text)
-    require(fine, f"text {quote(text)} is no architecture: give the `alive` of a result")
     bits = np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8)).astype(bool)
-    first, last = SHAPES
-    cut, end = math.prod(first), math.prod(first) + math.prod(last)
-    return [bits[:cut].reshape(first[::-1]), bits[cut:end].reshape(last[::-1])]
+    cuts = np.cumsum([math.prod(shape) for shape in SHAPES])
+    layers = np.split(bits, cuts)[:-1]  # the last byte may be filled up
+    return [bits.reshape(b, a) for bits, (a, b) in zip(layers, SHAPES, strict=True)]
 
 
 # Images -----------------------------------------------------------------------------------------
@@ -68,17 +60,16 @@ class Digits(NamedTuple):
 @lru_cache(maxsize=2)
 def read_flat(dataset: str) -> tuple[dict[str, Digits], str]:
     """train and test of a set, and the name of its copy."""
-    moved = dataset == "mnist_shifted"
-    arrays, copy = data.load_arrays("mnist" if moved else dataset)
-    found = {}
+    arrays, copy = data.load_arrays(dataset.removesuffix("_shifted"))
+    parts = {}
     for seed, part in enumerate(("train", "test")):
         x = arrays[f"{part}_x"]
-        x = wrap_randomly(x, seed) if moved else x
+        x = wrap_randomly(x, seed) if dataset == "mnist_shifted" else x
         if x.ndim == 4:  # practice: grey, its middle
             x = x[:, 2:30, 2:30].mean(3).astype(np.uint8)
         y = torch.as_tensor(arrays[f"{part}_y"]).long()
-        found[part] = Digits(torch.as_tensor(x.reshape(len(x), -1)), y)
-    return found, copy
+        parts[part] = Digits(torch.as_tensor(x.reshape(len(x), -1)), y)
+    return parts, copy
 
 
 def wrap_randomly(x: np.ndarray, seed: int) -> np.ndarray:
@@ -93,8 +84,6 @@ def wrap_randomly(x: np.ndarray, seed: int) -> np.ndarray:
 
 def flat_images(dataset: str) -> dict[str, Digits]:
     """The images of mnist, mnist_shifted, fashion_mnist or practice as rows of pixels: train, test.
-
-    Raises: CplabError for a set that is neither at hand nor to be had.
 
     >>> flat_images("practice")["test"].x.shape
     torch.Size([2000, 784])
@@ -214,11 +203,11 @@ def written_gradients(weights: list[Tensor], x: Tensor, y: Tensor) -> list[Tenso
     inner = weights[1][..., :-1].to(x.dtype).transpose(1, 2) @ outer
     inner = torch.ops.aten.threshold_backward(inner, hidden, 0)
     products = (inner.flatten(0, 1) @ x).view(*inner.shape[:2], -1), outer @ hidden.transpose(1, 2)
-    found = []
+    gradients = []
     for w, product, d, scale in zip(weights, products, (inner, outer), (1 / 255, 1), strict=True):
         bias = d.sum(2, keepdim=True, dtype=w.dtype)
-        found.append(torch.cat([product.to(w.dtype) * scale, bias], 2).div_(len(x)))
-    return found
+        gradients.append(torch.cat([product.to(w.dtype) * scale, bias], 2).div_(len(x)))
+    return gradients
 
 
 def take_step(nets: Nets, x: Tensor, y: Tensor, rate: float) -> None:

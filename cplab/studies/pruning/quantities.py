@@ -11,7 +11,7 @@ import numpy as np
 
 from cplab.quantities import Missing, final_accuracy, reading, result
 from cplab.statistics import Contrast
-from cplab.studies.pruning.lives import KernelPruning, KernelSplit, Pruned, find_size, random_split
+from cplab.studies.pruning.lives import KernelPruning, KernelSplit, Pruned, random_split
 from cplab.studies.pruning.specs import Search
 
 
@@ -70,7 +70,7 @@ class Splits:
 
     def pairs(self) -> list[tuple[int, int]]:
         """Kernels of both layers, of each split. Raises: Missing."""
-        pruning = KernelPruning(find_size(self.size), seed=self.seed)
+        pruning = KernelPruning(self.size, seed=self.seed)
         if self.material != "random":
             return [kernel_split(replace(pruning, material=self.material), self.kernels)]
         seeds = [100 * draw + self.seed for draw in range(self.draws)]
@@ -81,7 +81,7 @@ class Splits:
         trained = []
         for pair in self.pairs():
             with suppress(Missing):
-                trained.append(final_accuracy(KernelSplit(find_size(self.size), *pair, self.seed)))
+                trained.append(final_accuracy(KernelSplit(self.size, *pair, self.seed)))
         if not trained:
             what = f"no {self.material} split of {self.kernels} kernels was trained"
             raise Missing(f"{what} at size {self.size}: compute it with cplab.sweep")

@@ -13,12 +13,12 @@ from torch.optim.swa_utils import update_bn
 
 from cplab import data, devices
 from cplab.deficits import NONE
-from cplab.errors import CplabError, number, one_of, require, whole
+from cplab.errors import one_of, require
 from cplab.measure import fisher
 from cplab.runs import Step
 from cplab.specs import mix_seeds
 from cplab.studies.pruning.lives import METRICS
-from cplab.tasks import Classification, TrainState, evaluate
+from cplab.tasks import Classification, TrainState
 
 MEASURED_IMAGES = 500  # the first so many training images, clear, measure the Fisher information
 
@@ -30,23 +30,18 @@ def ranked_layers(net: nn.Module) -> dict[str, Any]:
     >>> list(ranked_layers(layers))
     ['0']
     """
-    found = {n: m for n, m in net.named_modules() if isinstance(m, (nn.Conv2d, nn.Linear))}
-    return dict(list(found.items())[:-1])
+    layers = {n: m for n, m in net.named_modules() if isinstance(m, (nn.Conv2d, nn.Linear))}
+    return dict(list(layers.items())[:-1])
 
 
 def weight_saliency(net: nn.Module, x: Tensor, metric: str, seed: int = 0) -> dict[str, Tensor]:
     """How much each weight of a net matters.
 
-    Arguments: net; x, normalised images (N, C, H, W), for fisher; seed, for random; metric:
-        magnitude, |w|; random, any number; fisher, w² F_ii, twice what taking it out adds to the
-        loss, to second order: Optimal Brain Damage (LeCun, Denker & Solla 1990) with the exact
-        Fisher information in place of the Hessian, as Theis et al. (2018) have it.
+    Arguments: x, normalised images (N, C, H, W), for fisher; metric: magnitude, |w|; random, any
+        number; fisher, w² F_ii, twice what taking it out adds to the loss, to second order: Optimal
+        Brain Damage (LeCun, Denker & Solla 1990) with the exact Fisher information in place of the
+        Hessian, as Theis et al. (2018) have it; seed, for random.
     Returns: for each ranked layer, by name, a tensor shaped like its weight, 0 or above.
-    Raises: CplabError for another metric, and as fisher.diagonal does.
-
-    >>> net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
-    >>> weight_saliency(net, torch.zeros(1, 4), "magnitude")["0"].shape
-    torch.Size([3, 4])
     """
     one_of("metric", metric, METRICS[1:])
     weights = {name: layer.weight.detach() for name, layer in ranked_layers(net).items()}
@@ -55,37 +50,26 @@ def weight_saliency(net: nn.Module, x: Tensor, metric: str, seed: int = 0) -> di
     if metric == "fisher":
         curvature = fisher.diagonal(net, x)
         return {name: w.square() * curvature[name] for name, w in weights.items()}
-    random = torch.Generator().manual_seed(mix_seeds("saliency", whole("seed", seed)))
+    random = torch.Generator().manual_seed(mix_seeds("saliency", seed))
     return {name: torch.rand(w.shape, generator=random).to(w) for name, w in weights.items()}
 
 
 def salient_masks(scores: dict[str, Tensor], density: float) -> dict[str, Tensor]:
-    """Which weights are kept: the most salient of all layers together.
-
-    Arguments: scores, as weight_saliency gives them; density, of their number, which is rounded.
-    Returns: boolean tensors of the same shapes.
-    Raises: CplabError for a density outside (0, 1], or one that leaves a layer empty.
+    """Which weights are kept, boolean tensors: the most salient of all layers together, of scores
+    as weight_saliency gives them; a CplabError for a density that leaves a layer empty.
 
     >>> salient_masks({"0": torch.tensor([0.1, 0.3, 0.2, 0.4])}, 0.5)["0"].tolist()
     [False, True, False, True]
     """
-    density = number("density", density, 0, 1, closed=True)
-    require(scores, "scores {} are not allowed: give those of weight_saliency")
     every = torch.cat([s.flatten() for s in scores.values()])
     kept = torch.zeros(len(every), dtype=torch.bool, device=every.device)
     kept[every.argsort(descending=True, stable=True)[: round(density * len(every))]] = True
     parts = kept.split([s.numel() for s in scores.values()])
-    found = {n: p.view(s.shape) for (n, s), p in zip(scores.items(), parts, strict=True)}
-    empty = [repr(name) for name, mask in found.items() if not mask.any()]
-    if empty:
-        raise CplabError(
-            f"density {density:g} leaves no weight in layer {', '.join(empty)}, which cuts the "
-            "network in two: give a larger density or another metric"
-        )
-    return found
-
-
-# What the engine asks -----------------------------------------------------------------------------
+    masks = {n: p.view(s.shape) for (n, s), p in zip(scores.items(), parts, strict=True)}
+    empty = ", ".join(repr(name) for name, mask in masks.items() if not mask.any())
+    why = "which cuts the network in two: give a larger density or another metric"
+    require(not empty, f"density {density:g} leaves no weight in layer {empty}, {why}")
+    return masks
 
 
 class Masked(Classification):
@@ -94,6 +78,44 @@ class Masked(Classification):
 
     def after_step(self, state: TrainState) -> None:
         enforce_masks(state)
+
+    def prune_weights(
+        self,
+        state: TrainState,
+        images: data.Images,
+        metric: str,
+        density: float,
+        seed: int,
+        recalibrated: bool = False,
+    ) -> dict:
+        """Take weights out. Returns layers, weights, kept, predicted and change, of a Pruned."""
+        net, x = state.net, probe_images(images)
+        before, cost = log_probabilities(net, x), weight_saliency(net, x, "fisher")
+        scores = cost if metric in ("fisher", "none") else weight_saliency(net, x, metric, seed)
+        state.extra = kept = salient_masks(scores, density)
+        enforce_masks(state)
+        if recalibrated:  # on an epoch of training images, as the statistics of before
+            batches = self.batches(self.run.training, Step(NONE, 0.0), images)
+            with devices.autocast(x.device, self.run.arithmetic):
+                update_bn((x for _, x in batches), net)
+        after = log_probabilities(net, x)
+        return {
+            "layers": list(kept),
+            "weights": [mask.numel() for mask in kept.values()],
+            "kept": [int(mask.sum()) for mask in kept.values()],
+            "predicted": sum(cost[n][~mask].sum().item() for n, mask in kept.items()) / 2,
+            "change": F.kl_div(after, before, log_target=True, reduction="batchmean").item(),
+        }
+
+    def inspect(self, state: TrainState, images: data.Images, moment: str) -> dict:
+        """Leave the network as it is. Returns the moment, test accuracy (0 to 1) and trace, of the
+        Fisher information of the weights that are kept, by layer."""
+        curvature = fisher.diagonal(state.net, probe_images(images))
+        every = {name: curvature[name].flatten() for name in ranked_layers(state.net)}
+        kept = {name: mask.flatten() for name, mask in state.extra.items()}
+        traces = [f[kept[name]].sum() if kept else f.sum() for name, f in every.items()]
+        right = self.test(state.net, images)["test_accuracy"]
+        return {"moment": moment, "accuracy": right, "trace": [each.item() for each in traces]}
 
 
 @torch.no_grad()
@@ -116,44 +138,3 @@ def log_probabilities(net: nn.Module, x: Tensor) -> Tensor:
     """log p(y|x), (N, classes)."""
     with devices.autocast(x.device, "float32"):
         return net.eval()(x).log_softmax(1)
-
-
-def prune_weights(
-    state: TrainState,
-    task: Masked,
-    images: data.Images,
-    metric: str,
-    density: float,
-    seed: int,
-    recalibrated: bool = False,
-) -> dict:
-    """Take weights out. Returns layers, weights, kept, predicted and change, as of a Pruned."""
-    net, x = state.net, probe_images(images)
-    before, cost = log_probabilities(net, x), weight_saliency(net, x, "fisher")
-    ranks = metric in ("magnitude", "random")
-    kept = salient_masks(weight_saliency(net, x, metric, seed) if ranks else cost, density)
-    state.extra = kept
-    enforce_masks(state)
-    if recalibrated:  # on an epoch of training images, as the statistics of before
-        batches = task.batches(task.run.training, Step(NONE, 0.0), images)
-        with devices.autocast(x.device, task.run.arithmetic):
-            update_bn((x for _, x in batches), net)
-    after = log_probabilities(net, x)
-    return {
-        "layers": list(kept),
-        "weights": [mask.numel() for mask in kept.values()],
-        "kept": [int(mask.sum()) for mask in kept.values()],
-        "predicted": sum(cost[n][~mask].sum().item() for n, mask in kept.items()) / 2,
-        "change": F.kl_div(after, before, log_target=True, reduction="batchmean").item(),
-    }
-
-
-def inspect(state: TrainState, task: Masked, images: data.Images, moment: str) -> dict:
-    """Leave the network as it is. Returns the moment, accuracy of the test images (0 to 1) and
-    trace, of the Fisher information of the weights that are kept, by layer."""
-    net, kept = state.net, state.extra
-    curvature = fisher.diagonal(net, probe_images(images))
-    every = {name: curvature[name].flatten() for name in ranked_layers(net)}
-    traces = [f[kept[name].flatten()] if kept else f for name, f in every.items()]
-    right = evaluate(net, images.test_x, images.test_y, images.normal, task.run.arithmetic)
-    return {"moment": moment, "accuracy": right, "trace": [each.sum().item() for each in traces]}

@@ -9,18 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal, NotRequired
 from pydantic import AfterValidator, BeforeValidator, Field
 from typing_extensions import TypedDict
 
-from cplab.errors import CplabError, require
-from cplab.specs import (
-    Count,
-    Fraction,
-    Number,
-    Seed,
-    Spec,
-    assign,
-    refuse_bool,
-    same_length,
-    spec_class,
-)
+from cplab.errors import require
+from cplab.specs import Count, Fraction, Number, Seed, Spec, assign, refuse_bool, spec_class
 
 SHAPES = ((784, 16), (16, 10))  # units below and above, of both layers of a net
 DENSITIES = (0.01, 0.02, 0.03, 0.04, 0.05, 0.1, 0.15, 0.2)  # the thesis's
@@ -29,13 +19,6 @@ ORIGINS = ("biological", "random", "inked", "per_pixel", "degrees", "set", "magn
 MOST_STEPS = 1_000_000  # of a net's training
 # An architecture as text: a bit for each synapse, in base64.
 LETTERS = 4 * math.ceil(math.ceil(sum(a * b for a, b in SHAPES) / 8) / 3)
-PACKED = rf"^[A-Za-z0-9+/=]{{{LETTERS}}}$"
-
-
-def several(value: Any) -> Any:
-    """One number as a tuple; anything else as it is."""
-    return (value,) if isinstance(value, int | float) else value
-
 
 NetDataset = Literal["mnist", "fashion_mnist", "mnist_shifted", "practice"]
 Optimizer = Literal["sgd", "adam"]
@@ -43,12 +26,12 @@ Percent = Annotated[Number, Field(gt=0, le=100)]
 Density = Annotated[Number, Field(gt=0, le=1)]
 Densities = Annotated[
     tuple[Density, ...],
-    BeforeValidator(several),
+    BeforeValidator(lambda each: (each,) if isinstance(each, int | float) else each),
     AfterValidator(lambda each: tuple(sorted({*each}))),
     Field(min_length=1, max_length=100),
 ]
 Steps = Annotated[int, BeforeValidator(refuse_bool), Field(ge=1, le=MOST_STEPS)]
-Packed = Annotated[str, Field(pattern=PACKED)]
+Packed = Annotated[str, Field(pattern=rf"^[A-Za-z0-9+/=]{{{LETTERS}}}$")]
 
 
 class Kept(TypedDict):
@@ -61,14 +44,14 @@ class Kept(TypedDict):
 
 
 class OneShotValues(TypedDict):
+    """A curve, and the architectures by density as f"{density:g}"."""
+
     steps: list[Count]
     accuracy: list[Fraction]
     architectures: dict[str, Kept]
 
 
 class SearchValues(OneShotValues):
-    """A curve, and the architectures by density as f"{density:g}"."""
-
     density: list[Fraction]
     counts: list[list[Count]]
 
@@ -86,14 +69,7 @@ class NetSpec(Spec):
 
     trained_by: ClassVar[str] = "cplab.studies.pruning.growth:compute"
     pace: ClassVar[float] = 0.003  # seconds a step, about, on one thread
-    columns: ClassVar[tuple[str, ...]]  # of its values, those that have an entry for each of steps
     steps: Any
-
-    def check_values(self, values: dict) -> None:
-        same_length(len(values["steps"]), *(values[name] for name in self.columns))
-        asked = {f"{density:g}" for density in getattr(self, "keep", ())}
-        if not {*values.get("architectures", ())} <= asked:
-            raise ValueError("it has architectures that nobody asked for")
 
     @property
     def trunk_key(self) -> tuple:
@@ -109,16 +85,14 @@ class NetSpec(Spec):
 class Search(NetSpec):
     """One development: algorithm 1 of the thesis, whose γ and N are percentages.
 
-    rounding up with output pruned is the algorithm to the letter: the output layer's share is 0.027
-    synapses, a step takes 1, and the layer dies soon after the middle of the search. Random
-    rounding and a dense output layer give the thesis's figures.
+    rounding up with output pruned is the algorithm to the letter, by which the output layer dies
+    soon after the middle. Random rounding and a dense output layer give the thesis's figures.
 
     >>> search = Search()
     >>> search.steps, search.peak, search.born
     (13125, 90.0, [6264])
     """
 
-    columns: ClassVar[tuple[str, ...]] = ("density", "accuracy", "counts")
     Values: ClassVar[Any] = SearchValues
 
     dataset: NetDataset = "mnist"
@@ -145,28 +119,20 @@ class Search(NetSpec):
     """Decides architecture, initial weights and batches."""
 
     def __post_init__(self) -> None:
-        if self.mixed and self.dataset not in OTHER_DATASET:
-            raise CplabError(f"mixed images are not allowed with {self.dataset}: take mnist")
-        if self.peak > 100:
-            raise CplabError(
-                f"gamma {self.gamma:g} is not allowed with n {self.n} and start {self.start:g}: "
-                f"growth would reach start + gamma · n / 4 = {self.peak:.4g} %, above 100"
-            )
-        require(
-            self.n + 100 / self.gamma <= MOST_STEPS,
-            f"gamma {self.gamma:g} is not allowed: a search would take {self.steps:,} steps or "
-            f"more, above {MOST_STEPS:,}; take a larger gamma",
-        )
+        fine = not self.mixed or self.dataset in OTHER_DATASET
+        require(fine, f"mixed images are not allowed with {self.dataset}: take mnist")
+        refused = f"gamma {self.gamma:g} is not allowed with n {self.n} and start {self.start:g}"
+        why = f"growth would reach start + gamma · n / 4 = {self.peak:.4g} %, above 100"
+        require(self.peak <= 100, f"{refused}: {why}")
+        why = f"a search would take {self.steps:,} steps or more, above {MOST_STEPS:,}"
+        require(self.n + 100 / self.gamma <= MOST_STEPS, f"{refused}: {why}; take a larger gamma")
         for share, alive in zip(self.shares, self.born, strict=True):
-            if math.ceil(share) >= alive:
-                raise CplabError(
-                    f"gamma {self.gamma:g} empties a layer: a step would drop {share:.4g} of the "
-                    f"{alive} synapses alive at the start; take a smaller gamma or a larger start"
-                )
+            why = f"it empties a layer: a step would drop {share:.4g} of the {alive} synapses"
+            require(math.ceil(share) < alive, f"{refused}: {why}; take a smaller one")
 
     @property
     def steps(self) -> int:
-        """⌈n + N/γ⌉, which is when a search that goes on dropping has nothing left."""
+        """⌈n + N/γ⌉: a search that goes on dropping has nothing left."""
         return math.ceil(round(self.n + self.start / self.gamma, 6))
 
     @property
@@ -199,7 +165,6 @@ class OneShot(NetSpec):
     'sgd'
     """
 
-    columns: ClassVar[tuple[str, ...]] = ("accuracy",)
     Values: ClassVar[Any] = OneShotValues
 
     dataset: NetDataset = "mnist"
@@ -217,9 +182,7 @@ class Retraining(NetSpec):
     3
     """
 
-    version: ClassVar[int] = Search.version + OneShot.version - 1  # it begins with what these gave
     pace: ClassVar[float] = 0.001  # beside others
-    columns: ClassVar[tuple[str, ...]] = ("curve",)
     Values: ClassVar[Any] = RetrainingValues
 
     kind: Literal[ORIGINS] = "biological"  # type: ignore[valid-type]
@@ -246,24 +209,20 @@ class Retraining(NetSpec):
             dataset=self.search.dataset if self.dataset is None else self.dataset,
             seed=self.search.seed if self.seed is None else self.seed,
         )
-        if self.kind != "dense" and self.density not in self.search.keep:
-            kept = ", ".join(f"{each:g}" for each in self.search.keep)
-            raise CplabError(
-                f"density {self.density:g} is not kept by the search: choose one of {kept} "
-                "(fractions), or name it in the search's keep"
-            )
+        fine = self.kind == "dense" or self.density in self.search.keep
+        kept = ", ".join(f"{each:g}" for each in self.search.keep)
+        why = f"is not kept by the search: choose one of {kept}, or name it in the search's keep"
+        require(fine, f"density {self.density:g} {why}")
 
     @property
     def source(self) -> Search | OneShot | None:
         """What has the architecture, or the one that a control is made of."""
-        if self.kind == "dense":
-            return None
+        s = self.search
         if self.kind == "magnitude":
-            s = self.search
             return OneShot(s.dataset, self.steps, s.optimizer, s.keep, s.seed)
-        return self.search
+        return None if self.kind == "dense" else s
 
     @property
     def trunk_key(self) -> tuple:
-        rewires = self.kind == "set"
-        return ("Retraining", self.dataset, self.seed, self.steps, self.optimizer, rewires)
+        alike = (self.dataset, self.seed, self.steps, self.optimizer)
+        return ("Retraining", *alike, self.kind == "set")

@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 
 from cplab.errors import require
 from cplab.runs import DeficitName, Epochs, Event, ProfileName, Run, Step
-from cplab.specs import Count, Fraction, Positive, Seed, Spec, assign, same_length, spec_class
+from cplab.specs import Count, Fraction, Positive, Seed, Spec, assign, spec_class
 
 
 class PathValues(TypedDict):
@@ -73,6 +73,3 @@ class LinearPath(Spec):
 
     def values(self, rows: list[dict]) -> dict:
         return {name: rows[-1][name] for name in PathValues.__annotations__}
-
-    def check_values(self, values: dict) -> None:
-        same_length(self.points, *values.values())

@@ -266,7 +266,7 @@ def written(tmp_path_factory):
     from bokeh.resources import INLINE
 
     explorer = cplab.Explorer()
-    values = {name: getattr(explorer, name) for name in ("knowledge", "place", "live")}
+    values = {name: getattr(explorer, name) for name in explorer.alive}
     module = explorer._esm.replace("export default {", "const explorer = {")
     text = json.dumps(values).replace("</", "<\\/")
     parts = {"bokeh": INLINE.render_js(), "css": explorer._css, "module": module, "values": text}

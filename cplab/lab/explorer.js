@@ -15,44 +15,11 @@ export default {
   },
 };
 
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes))
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
-
 function dashes({dash}) {  // a piece of the line that a deficit has, in the colour of the text
   const gaps = {dashed: "6", dotted: "2 4", dotdash: "2 4 6 4", dashdot: "6 4 2 4"}[dash] ?? "none";
-  const place = make("i", {"aria-hidden": "true"});
+  const place = make("i", {ariaHidden: true});
   place.innerHTML = `<svg width="22" height="8"><path d="M0 4h22" stroke="currentColor" stroke-width="3" stroke-dasharray="${gaps}"/></svg>`;
   return place;
-}
-
-async function library(model, version) {  // BokehJS: the page has it, or a widget has its text
-  const loading = (globalThis.cplabBokeh ??= {});
-  return (loading[version] ??= (async () => {
-    if (!globalThis.Bokeh?.[version] && model.get("library")) {
-      const name = model.get("library").replace("IPY_MODEL_", "");
-      const code = (await model.widget_manager.get_model(name)).get("code");
-      const unpacked = new Blob([code]).stream().pipeThrough(new DecompressionStream("gzip"));
-      document.head.append(make("script", {}, await new Response(unpacked).text()));
-    }
-    return globalThis.Bokeh[version] ?? globalThis.Bokeh;
-  })());
-}
-
-// At each painting every part of a figure writes its style sheet, mostly as it was, and the browser
-// computes the page's styles again: half of what painting takes in JupyterLab.
-function calm(sheets) {
-  if (!sheets || sheets.calm) return;
-  const {replace} = sheets;
-  sheets.calm = true;
-  sheets.replace = function (css, styles) {
-    if (styles || this.css !== css) replace.call(this, css, styles);
-  };
 }
 
 class View {
@@ -100,86 +67,77 @@ class View {
     model.send({hello: true});
     this.drawWords();
     this.watchTheme();
-    const items = this.data.figures, Bokeh = await library(model, items[0].version);
-    this.figures = await Promise.all(items.map((item, i) => this.embed(Bokeh, item, this.places[i])));
+    const Bokeh = await bokeh(model), {data, places} = this;
+    this.figures = await Promise.all(data.figures.map((item, i) => embed(Bokeh, item, places[i])));
+    for (const one of this.figures) {
+      Object.assign(one, {figure: one.model, sources: {}, renderers: one.model.renderers});
+      for (const {data_source} of one.renderers) one.sources[data_source.name] = data_source;
+    }
     this.theme();
     this.draw();
-  }
-
-  async embed(Bokeh, item, place) {
-    calm(Bokeh.require?.("core/dom")?.InlineStyleSheet?.prototype);
-    const read = {...item, doc: JSON.parse(item.doc)};  // text, since its order counts
-    const views = await Bokeh.embed.embed_item(read, place), [view] = views, doc = view.model.document;
-    const one = {Bokeh, views, doc, figure: view.model, sources: {}, renderers: view.model.renderers};
-    for (const {data_source} of one.renderers) one.sources[data_source.name] = data_source;
-    return one;
   }
 
   end() {
     for (const [name, task] of this.handlers) this.model.off(name, task);
     for (const stop of this.loose) stop();
-    for (const {Bokeh, views, doc} of this.figures ?? []) {
-      views.clear();
-      doc.clear({sync: false});
-      Bokeh.documents.splice(Bokeh.documents.indexOf(doc), 1);
-    }
+    this.figures?.forEach(free);
   }
 
   // The screen -----------------------------------------------------------------------------------
 
   build() {
     const {data} = this, choose = (change) => this.choose(change);
-    this.head = make("p", {class: "cplab-x-head", "aria-live": "polite"});
-    this.small = make("p", {class: "cplab-x-small"});
+    this.head = make("p", {className: "cplab-x-head", ariaLive: "polite"});
+    this.small = make("p", {className: "cplab-x-small"});
     this.deficits = data.deficits.map((look) => make("button", {
-      type: "button", "data-name": look.name, onclick: () => choose({deficit: look.name})},
+      type: "button", name: look.name, onclick: () => choose({deficit: look.name})},
       dashes(look), look.label));
     this.fields = Object.fromEntries(["onset", "length", "recovery"].map((name) => [name, make("input", {
-      type: "number", min: name === "onset" ? 0 : 1, "aria-label": `${name}, epochs`,
-      class: `cplab-x-${name}`, onkeydown: (event) => this.key(event, name),
+      type: "number", min: name === "onset" ? 0 : 1, ariaLabel: `${name}, epochs`,
+      className: `cplab-x-${name}`, onkeydown: (event) => this.key(event, name),
       onchange: ({target}) => choose({[name]: Math.round(target.value) || 0})})]));
-    this.seeds = make("input", {type: "checkbox", class: "cplab-x-seeds",
+    this.seeds = make("input", {type: "checkbox", className: "cplab-x-seeds",
                                 onchange: ({target}) => choose({seeds: target.checked})});
     this.units = data.units.map((unit) => make("button", {
-      type: "button", "data-name": unit, onclick: () => choose({unit})}, unit));
-    const group = (words, buttons) => make("span", {role: "group", "aria-label": words}, ...buttons);
-    const controls = make("div", {class: "cplab-x-controls"}, group("deficit", this.deficits),
+      type: "button", name: unit, onclick: () => choose({unit})}, unit));
+    const group = (words, buttons) => make("span", {role: "group", ariaLabel: words}, ...buttons);
+    const controls = make("div", {className: "cplab-x-controls"}, group("deficit", this.deficits),
       ...Object.entries(this.fields).map(([name, field]) => make("label", {}, `${name} `, field)),
       make("label", {}, this.seeds, " seeds"),
-      make("span", {class: "cplab-x-units"}, "harm in ", group("harm in", this.units)));
+      make("span", {className: "cplab-x-units"}, "harm in ", group("harm in", this.units)));
     if (data.units.length < 2) controls.lastChild.hidden = true;
 
     this.grips = {};
     const grip = (name, words) => (this.grips[name] = make("div", {
-      class: `cplab-x-grip cplab-x-${name}`, role: "slider", tabindex: 0, "aria-label": words,
-      "data-grip": name, "aria-valuemin": 0, "aria-valuemax": data.last,
+      className: `cplab-x-grip cplab-x-${name}`, role: "slider", tabIndex: 0, ariaLabel: words,
+      name, ariaValueMin: 0, ariaValueMax: data.last,
       onkeydown: (event) => this.key(event, name)}));
-    const part = (name, ...more) => make("div", {class: `cplab-x-part cplab-x-is-${name}`},
-                                          make("span"), make("div", {class: "cplab-x-seen"}), ...more);
+    const part = (name, ...more) => make("div", {className: `cplab-x-part cplab-x-is-${name}`},
+                                          make("span"), make("div", {className: "cplab-x-seen"}), ...more);
     this.parts = ["clear", "deficit", "recovery"].map((name) => part(name));
-    this.ticks = make("div", {class: "cplab-x-ticks", "aria-hidden": "true"});
-    this.line = make("div", {class: "cplab-x-line"}, ...this.parts, grip("block", "onset of the deficit"),
+    this.ticks = make("div", {className: "cplab-x-ticks", ariaHidden: "true"});
+    this.line = make("div", {className: "cplab-x-line"}, ...this.parts, grip("block", "onset of the deficit"),
       grip("left", "onset, while its end stays"), grip("right", "length of the deficit"),
       grip("rest", "recovery"), this.ticks);
     this.line.addEventListener("pointerdown", (event) => this.grab(event));
 
-    this.places = ["life", "ages", "map"].map((name) => make("div", {class: `cplab-x-${name}-figure`, role: "img"}));
+    this.places = ["life", "ages", "map"].map((name) => make("div", {className: `cplab-x-${name}-figure`, role: "img"}));
     this.titles = ["Test accuracy against clear epochs seen", "", ""].map((text) => make("h4", {}, text));
     const box = (i) => make("figure", {}, this.titles[i], this.places[i]);
-    const figures = make("div", {class: "cplab-x-figures"}, box(0), make("div", {}, box(1), box(2)));
+    const figures = make("div", {className: "cplab-x-figures"}, box(0), make("div", {}, box(1), box(2)));
 
-    this.train = make("button", {type: "button", class: "cplab-x-train", onclick: () => this.ask("train")});
-    this.stop = make("button", {type: "button", class: "cplab-x-stop", onclick: () => this.ask("stop")}, "Stop");
-    this.message = make("span", {class: "cplab-x-message", role: "status"});
-    this.progress = make("progress", {"aria-label": "epochs trained"});
+    this.train = make("button", {type: "button", className: "cplab-x-train", onclick: () => this.ask("train")});
+    this.stop = make("button", {type: "button", className: "cplab-x-stop", onclick: () => this.ask("stop")}, "Stop");
+    this.message = make("span", {className: "cplab-x-message", role: "status"});
+    this.progress = make("progress", {ariaLabel: "epochs trained"});
     this.code = make("code", {});
     const copy = make("button", {type: "button", onclick: () =>
       navigator.clipboard?.writeText(this.code.textContent)}, "copy");
     const more = make("details", {}, make("summary", {}, "Python and sources"), this.code, " ", copy,
                       make("p", {}, data.source));
-    const foot = make("div", {class: "cplab-x-foot"}, this.train, this.message, this.progress, this.stop,
+    const foot = make("div", {className: "cplab-x-foot"}, this.train, this.message, this.progress, this.stop,
                       make("small", {}, data.hatched), more);
-    this.root = make("div", {class: "cplab-x"}, this.head, this.small, controls, this.line, figures, foot);
+    this.root = make("div", {className: "cplab-x"}, this.head, this.small, controls, this.line, figures, foot);
     this.el.append(this.root);
   }
 
@@ -247,7 +205,7 @@ class View {
   }
 
   grab(event) {
-    const name = event.target.closest("[data-grip]")?.dataset.grip;
+    const name = event.target.closest(".cplab-x-grip")?.name;
     if (!name || event.button) return;
     event.preventDefault();
     this.grips[name].focus({preventScroll: true});
@@ -305,7 +263,7 @@ class View {
     this.head.textContent = end?.head ?? data.untrained;
     this.small.textContent = end?.small ?? data.untrainedMore;
     for (const button of [...this.deficits, ...this.units])
-      button.setAttribute("aria-pressed", [state.deficit, state.unit].includes(button.dataset.name));
+      button.setAttribute("aria-pressed", [state.deficit, state.unit].includes(button.name));
     for (const [name, field] of Object.entries(fields))
       if (+field.value !== state[name] || field.value === "") field.value = state[name];
     this.seeds.checked = state.seeds;
@@ -332,7 +290,7 @@ class View {
     const ticks = [...mine.filter((p) => p.length === length).map((p) => [p.onset, "top"]),
                    ...mine.filter((p) => p.onset === onset).map((p) => [onset + p.length, "low"]),
                    ...data.recoveries.map((r) => [finish + r, "end"])];
-    this.ticks.replaceChildren(...ticks.map(([at, kind]) => make("b", {class: kind, style: `left:${place(at)}`})));
+    this.ticks.replaceChildren(...ticks.map(([at, kind]) => make("b", {className: kind, style: `left:${place(at)}`})));
     this.drawLive();
   }
 

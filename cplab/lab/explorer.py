@@ -17,8 +17,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import anywidget
-import ipywidgets as w
 import numpy as np
 import traitlets
 from bokeh import models
@@ -38,7 +36,7 @@ from cplab.show import theme
 from cplab.show.pictures import png
 from cplab.show.previews import preview
 from cplab.show.results import source_note
-from cplab.show.surface import Kept, as_document, library
+from cplab.show.surface import MODULE, Kept, Module, as_document
 from cplab.show.theme import EQUAL, LIVE, plain_figure, style
 from cplab.statistics import percent
 
@@ -53,7 +51,7 @@ NO_PYTHON = "Training needs Python: open this in a notebook and run the cell."
 NOT_HERE = "Training needs PyTorch and threads, which are not here; all results can be looked at."
 
 
-class Explorer(Kept, anywidget.AnyWidget):
+class Explorer(Kept, Module):
     """One screen: drag a deficit along a life, and see what it cost.
 
     Arguments:
@@ -73,10 +71,9 @@ class Explorer(Kept, anywidget.AnyWidget):
     """
 
     # as text: anywidget would keep every widget that has its module as a path
-    _esm = (HERE / "explorer.js").read_text("utf-8")
+    _esm = MODULE + (HERE / "explorer.js").read_text("utf-8")
     _css = (HERE / "explorer.css").read_text("utf-8")
-    alive = ("knowledge", "place", "live")  # all that the page needs without Python
-    library = traitlets.Any().tag(sync=True, **w.widget_serialization)
+    alive = ("knowledge", "place", "live", "version")  # all that the page needs without Python
     knowledge = traitlets.Unicode().tag(sync=True)
     place = traitlets.Dict().tag(sync=True)
     live = traitlets.Dict().tag(sync=True)
@@ -106,7 +103,6 @@ class Explorer(Kept, anywidget.AnyWidget):
         begin = {"deficit": self.deficits[0], "onset": onset, "length": length}
         begin |= {"recovery": like.recovery, "unit": UNITS[0], "seeds": False}
         super().__init__(
-            library=library(),
             knowledge=json.dumps(self._know(), separators=(",", ":"), allow_nan=False),
             place=begin,
         )
@@ -115,7 +111,6 @@ class Explorer(Kept, anywidget.AnyWidget):
         self._later: asyncio.TimerHandle | None = None
         self.observe(self._say_cost, "place")
         self.observe(self._keep_later, "place")
-        self.on_msg(self._hear)
         self._say_cost()
 
     @property
@@ -209,6 +204,7 @@ class Explorer(Kept, anywidget.AnyWidget):
         return self._task.wait(seconds)
 
     def _hear(self, widget: Any, content: dict, buffers: Any) -> None:
+        super()._hear(widget, content, buffers)
         if "hello" in content:
             able = sys.platform != "emscripten" and importlib.util.find_spec("torch")
             self.send({"alive": True, "why": "" if able else NOT_HERE})

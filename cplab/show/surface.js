@@ -1,25 +1,28 @@
 // All that cplab shows: figures by BokehJS, questions, switches and slides. One module for a notebook
 // with Python, one that was saved and has none, exported HTML, and the pages of the site.
 //
-// The default export is a widget in anywidget's terms, `render({model, el})`. With Python its model is
-// a real one. `place(page, at, shown)` shows what a saved output holds in an element: without Python
+// `widget` is one in anywidget's terms, `render({model, el})`, and the default export where Python says
+// so; `explorer.js` has another. With Python its model is a real one. `place(page, at, shown)` shows what a saved output holds in an element: without Python
 // by the same `render`, with a model that holds the text of the output; with Python by the view of the
 // real widget, as soon as there is one. `page` is what the outputs of one page share.
 
 // Figures ------------------------------------------------------------------------------------------
 
-export async function draw(Bokeh, item, place) {
-  await onPage(place);
-  calm(Bokeh.require?.("core/dom")?.InlineStyleSheet?.prototype);
+async function draw(Bokeh, item, place) {
   place.classList.add("cplab-figure");
   place.style.minHeight = `${item.height}px`;
-  const doc = typeof item.doc === "string" ? JSON.parse(item.doc) : item.doc;
-  const views = await Bokeh.embed.embed_item({...item, doc}, place);
-  const [view] = views;
-  const drawn = {doc: view.model.document, views, place, item, Bokeh};
+  const drawn = await embed(Bokeh, item, place);
   drawn.figures = [...Bokeh.index.query((one) => one.frame && one.model.document === drawn.doc)];
   describe(drawn, item.alt);
   return drawn;
+}
+
+async function embed(Bokeh, item, place) {
+  await onPage(place);
+  calm(Bokeh.require?.("core/dom")?.InlineStyleSheet?.prototype);
+  const doc = typeof item.doc === "string" ? JSON.parse(item.doc) : item.doc;  // text, since its order counts
+  const views = await Bokeh.embed.embed_item({...item, doc}, place), [view] = views;
+  return {Bokeh, item, place, views, model: view.model, doc: view.model.document};
 }
 
 // BokehJS draws nothing in an element that the page does not hold yet. Its size says nothing of that:
@@ -46,7 +49,7 @@ function calm(sheets) {
   };
 }
 
-export function change({doc, figures}, patch) {
+function change({doc, figures}, patch) {
   const rows = () => figures.map(({model}) => model.title?.text?.split?.("\n").length).join();
   const before = rows();
   doc.apply_json_patch(patch);
@@ -55,7 +58,7 @@ export function change({doc, figures}, patch) {
 }
 
 // New columns for the data sources of a document, by name. JSON has no NaN: null stands for it.
-export function fill({doc}, sources) {
+function fill({doc}, sources) {
   for (const [name, columns] of Object.entries(sources)) {
     const known = ([column, values]) => [column, values.map((value) => value ?? NaN)];
     const data = Object.fromEntries(Object.entries(columns).map(known));
@@ -64,12 +67,12 @@ export function fill({doc}, sources) {
   }
 }
 
-export function describe({place}, words) {
+function describe({place}, words) {
   place.setAttribute("role", "img");
   place.setAttribute("aria-label", words);
 }
 
-export function free({Bokeh, doc, views, place}) {
+function free({Bokeh, doc, views, place}) {
   views.clear();
   doc.clear({sync: false});
   const at = Bokeh.documents.indexOf(doc);
@@ -507,7 +510,7 @@ class Live {
   }
 }
 
-export default () => {
+function widget() {
   let live = null;
   return {
     initialize({model}) {
@@ -521,4 +524,4 @@ export default () => {
       return live.show(model, el, await bokeh(model));
     },
   };
-};
+}

@@ -252,7 +252,7 @@ class Kept(w.Widget):
         these are not those of this file."""
         if self.alive:
             own = {"esm": str(getattr(self, "_esm", "")), "css": str(getattr(self, "_css", ""))}
-            own = {} if own["esm"] == MODULE else own
+            own = {} if own["esm"] == Module._esm else own
             return own | {"traits": {name: getattr(self, name) for name in self.alive}}
         content = {"kind": "still", "parts": as_content(self.seen()), "note": NEEDS_PYTHON}
         return {"traits": {"content": json.dumps(content), "version": bokeh.__version__}}
@@ -296,7 +296,7 @@ class Module(anywidget.AnyWidget):
     """What `surface.js` shows. Sends BokehJS to a page that has none."""
 
     # as text: anywidget would keep every widget that has its module as a path
-    _esm = MODULE
+    _esm = MODULE + "export default widget;"
     version = traitlets.Unicode(bokeh.__version__).tag(sync=True)
     library = traitlets.Any().tag(sync=True, **w.widget_serialization)
 

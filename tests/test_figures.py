@@ -474,14 +474,15 @@ def test_estimates_and_sensitivity_stand_beside_the_trace():
         lab04.sampling_figure([10, 100], [[1.0, 3.0], [2.0, 2.2]], exact=2.0), "Scatter"
     )
     assert dots == {"x": [10, 10, 100, 100], "y": pytest.approx([0.5, 1.5, 1.0, 1.1])}
-    points = {"onset": [0, 2], "mean": [1.0, 4.0], "low": [0.5, 3.0], "high": [1.5, 5.0]}
-    fig = lab04.compare_with_trace([life([1, 3, 2])], points, "found")
+    harms = {0: [0.5, 1.5], 2: [3.0, 5.0]}
+    fig = lab04.compare_with_trace([life([1, 3, 2])], harms, "found")
     assert_whole(fig)
     dots = next(r for r in fig.renderers if r.data_source.name == "sensitivity")
     assert dots.y_range_name == "points"
-    assert numbers(dots)["onset"] == [0, 2]
-    assert fig.extra_y_ranges["points"].end > 5
-    assert_whole(lab04.compare_with_trace([], {name: [] for name in points}, "nothing"))
+    assert numbers(dots)["x"] == [0, 2]
+    assert numbers(dots)["mean"] == [1, 4]
+    assert fig.extra_y_ranges["points"].end > max(numbers(dots)["high"])
+    assert_whole(lab04.compare_with_trace([], {}, "nothing"))
 
 
 @pytest.mark.parametrize("place", ["right", "above", "top_left"])

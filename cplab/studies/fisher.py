@@ -11,23 +11,22 @@ from bokeh.models import BoxAnnotation, ColumnDataSource, LinearAxis, Range1d
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike
 
-from cplab import measure, models, quantities, show
+from cplab import measure, models, quantities, show, statistics
 from cplab.errors import CplabError
 from cplab.lab.live import Live
 from cplab.lab.widgets import Slide
-from cplab.quantities import equal_training_loss, reading, trace_at
+from cplab.quantities import reading, trace_at
 from cplab.runs import Run
 from cplab.show import theme
 from cplab.show.results import over_epochs
 from cplab.show.theme import EQUAL, LIVE, plain_figure, reference_line
 from cplab.statistics import Contrast
 from cplab.studies import sentences
-from cplab.studies.sentences import after, each_result, table, times
+from cplab.studies.sentences import after, each_result
 
-__all__ = ["CLEAR_AND_DEPRIVED", "compare_with_trace", "doubled", "each_filter", "ending_table"]
-__all__ += ["ends_of", "fell", "fineness", "layers", "left_of_trace", "live", "sampling_figure"]
-__all__ += ["shaken", "short_figures", "short_run", "small_network", "synapses_by_age"]
-__all__ += ["train_small", "two_phases", "unveil"]
+__all__ = ["CLEAR_AND_DEPRIVED", "compare_with_trace", "doubled", "each_filter", "ends_of", "fell"]
+__all__ += ["fineness", "layers", "left_of_trace", "live", "sampling_figure", "shaken"]
+__all__ += ["short_figures", "short_run", "small_network", "synapses_by_age", "train_small"]
 
 CLEAR_AND_DEPRIVED = ("none", "blur", "flip")
 
@@ -48,26 +47,25 @@ def sampling_figure(draws: Sequence[int], estimates: ArrayLike, exact: float) ->
 
 
 def compare_with_trace(
-    clear: Sequence, points: Mapping[str, ArrayLike], title: str, **options: Any
+    clear: Sequence, harms: Mapping[int, Any], title: str, **options: Any
 ) -> figure:
     """The trace without a deficit (left axis) and the harm of a window of blur (right axis), by
     epoch, as in the left part of the paper's figure 4.
 
-    Arguments: clear, results without a deficit; points, the columns onset, mean, low, high of the
-        harm in points.
+    Arguments: clear, results without a deficit; harms, contrasts in points by the window's onset.
     """
     fig = over_epochs({"trace, no deficit (left)": clear}, title=title, **options)
-    onset, low, high = (np.asarray(points[name], float) for name in ("onset", "low", "high"))
-    fig.x_range = Range1d(-1, onset.max(initial=1) + 4)
-    top, bottom = high.max(initial=0) or 1, low.min(initial=0)
+    points = statistics.mean_columns(harms)
+    fig.x_range = Range1d(-1, max(harms, default=1) + 4)
+    top, bottom = points["high"].max(initial=0) or 1, points["low"].min(initial=0)
     fig.extra_y_ranges = {"points": Range1d(bottom - 0.05 * top, 1.15 * top)}
     axis = LinearAxis(y_range_name="points", axis_label="harm, points")
     theme.plain_axis(axis, fig.height)
     fig.add_layout(axis, "right")
-    source = ColumnDataSource({**points, "onset": onset}, name="sensitivity")
+    source = ColumnDataSource(points, name="sensitivity")
     how = {"source": source, "color": theme.colour("blur"), "y_range_name": "points"}
-    fig.segment("onset", "low", "onset", "high", **how)
-    fig.scatter("onset", "mean", size=8, legend_label="harm of blur (right)", **how)
+    fig.segment("x", "low", "x", "high", **how)
+    fig.scatter("x", "mean", size=8, legend_label="harm of blur (right)", **how)
     return theme.place_legend(fig, "above")
 
 
@@ -121,14 +119,6 @@ def left_of_trace(run: Run, **how: Any) -> Contrast:
     return 100 * reading(run, quantities.trace_remaining, **how)
 
 
-def two_phases(run: Run, title: str) -> list[list[figure]]:
-    """The trace and the training loss of a run over its epochs, side by side."""
-    known = {"no deficit": each_result(run, "trace")}
-    titles = {"trace": title, "train_loss": "… once the training images are known"}
-    size = {"width": 430, "height": 320}
-    return [[over_epochs(known, what, title=words, **size) for what, words in titles.items()]]
-
-
 def by_end(deficit: str, ends: Sequence[int], profile: str) -> dict[str, list]:
     """Results of a deficit, a group for each epoch at which it ended, beside those without."""
     runs = {"no deficit": after("none", ends[-1], profile)}
@@ -145,19 +135,6 @@ def ends_of(ends: Sequence[int], profile: str, what: str = "trace") -> list[list
     )
     flip.y_range = blur.y_range
     return [[blur, flip]]
-
-
-def ending_table(ends: Sequence[int], profile: str) -> pd.DataFrame:
-    """The accuracy and the trace in the end, beside equal training's."""
-    runs = {(kind, end): after(kind, end, profile) for kind in ("blur", "flip") for end in ends}
-    rows = {
-        (show.label(kind), end): {
-            "accuracy, points": -1 * equal_training_loss(run),
-            "trace, times": times(doubled(run)),
-        }
-        for (kind, end), run in runs.items()
-    }
-    return table(rows).rename_axis(["deficit", "until epoch"])
 
 
 def live(length: int, ends: Sequence[int], profile: str) -> Live:
@@ -211,13 +188,6 @@ def read_fineness(run: Run) -> float:
 def fineness(run: Run) -> Contrast:
     """The part of a filter's power that is not in its mean over the pixels, in percent."""
     return reading(run, read_fineness)
-
-
-def unveil(end: int, profile: str) -> figure:
-    """How fine the filters of each kind of network are."""
-    values = {k: fineness(after(k, end, profile)) for k in CLEAR_AND_DEPRIVED}
-    words = ("power in differences between pixels, %", "A measure tells what the eye does not")
-    return sentences.bars(values, *words, width=560, height=300)
 
 
 # Small networks, trained while one waits ---------------------------------------------------------

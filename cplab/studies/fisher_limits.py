@@ -8,26 +8,15 @@ import pandas as pd
 from bokeh.plotting import figure
 
 from cplab import quantities, show, statistics
-from cplab.lab.widgets import Switch
 from cplab.quantities import harm, reading, trace_at
 from cplab.runs import Run
 from cplab.statistics import Contrast
 from cplab.studies import sentences
-from cplab.studies.fisher import CLEAR_AND_DEPRIVED, compare_with_trace, doubled
+from cplab.studies.fisher import doubled
 from cplab.studies.sentences import after, each_result, table
 
-__all__ = ["WITHOUT", "agreement", "by_rate", "dominant", "estimators", "flip_harms"]
-__all__ += ["four_readings", "harm_and_trace", "left_by_rate", "log_determinant", "marks"]
-__all__ += [
-    "minima",
-    "overall",
-    "rises",
-    "shares_agree",
-    "sharpness_table",
-    "three_rates",
-    "total_ratio",
-]
-__all__ += ["where_harm", "with_adam", "within"]
+__all__ = ["WITHOUT", "agreement", "by_rate", "dominant", "four_readings", "minima", "overall"]
+__all__ += ["rises", "shares_agree", "sharpness_table", "total_ratio", "where_harm", "within"]
 
 WITHOUT: dict[str, Any] = {"of": "jacobian", "scaled": True}  # norms and certainty
 READINGS: dict[str, dict[str, Any]] = {
@@ -66,79 +55,19 @@ def risen(run: Run) -> float:
     return float(np.log2(known[run.epochs - 1].sum() / known[peak].sum()))
 
 
-def marks(end: int, profile: str) -> figure:
-    """A deficit's mark in the end, with norms and certainty and without them."""
-    readings = {"trace": {}, "without both": WITHOUT}
-    values = {
-        f"{show.label(kind)}: {words}": doubled(after(kind, end, profile), **how)
-        for kind in ("blur", "flip")
-        for words, how in readings.items()
-    }
-    title = "Most of the mark is certainty and the size of weights"
-    return sentences.bars(values, "doublings beyond equal training", title)
+# The rate, and age -------------------------------------------------------------------------------
 
 
-# The rate ----------------------------------------------------------------------------------------
-
-
-def three_rates(end: int, profile: str) -> dict[str, tuple[Run, str]]:
-    """A flip in three experiments: the run, and the clock of its control."""
-    held = after("flip", min(end, 16), profile if profile == "ci" else "matched")
-    falling = after("flip", end, profile)
-    return {
-        "rate falls; control starts fresh": (falling, "stopped"),
-        "rate falls; control overslept": (falling, "running"),
-        "rate held until the deficit ends": (held, "stopped"),
-    }
-
-
-def flip_harms(end: int, profile: str) -> figure:
-    """The harm of a flip in these three."""
-    values = {
-        words: harm(run, clock=clock) for words, (run, clock) in three_rates(end, profile).items()
-    }
-    title = "A flip harms only beside a control with larger steps"
-    return sentences.bars(values, "harm of the flip, points", title, height=320)
-
-
-RATES: dict[str, dict[str, Any]] = {
-    "held, then falling": {},
-    "never changes": {"schedule": "fixed"},
-    **{
-        f"falls, {n} epochs of the paper in one": {"schedule": "paper", "pace": n}
-        for n in (1, 3, 10)
-    },
-}
-
-
-def left_by_rate(profile: str, end: int) -> dict[str, Contrast]:
-    """What is left in the end of the highest trace of a clear run at five rates, in percent."""
-    runs = {words: Run(onset=end, profile=profile, **fields) for words, fields in RATES.items()}
-    return {words: 100 * reading(run, quantities.trace_remaining) for words, run in runs.items()}
-
-
-def by_rate(profile: str, end: int) -> figure:
-    """The trace of the same clear run at five rates, as a part of its highest."""
+def by_rate(runs: Mapping[str, Run]) -> figure:
+    """The trace of some clear runs at several rates, as a part of its highest."""
     groups = {}
-    for words, fields in RATES.items():
-        run = Run(onset=end, profile=profile, **fields)
+    for words, run in runs.items():
         traces = quantities.each_seed(quantities.trace_curve, run)
         if len(traces):
             groups[words] = dict(enumerate(traces.T / traces.max(axis=1), start=1))
     axes = ("epoch", "trace, part of its highest")
     title = "Where the rate is gone first, the trace stays"
     return sentences.lines(groups, axes, title, width=820, y_range=(0, 1.1))
-
-
-# Age ---------------------------------------------------------------------------------------------
-
-
-def harm_and_trace(runs: Mapping[int, Run], clear: Run) -> figure:
-    """The trace of a clear run, and the harm of windows of blur by their onset, in one network."""
-    points = statistics.mean_columns({onset: harm(run) for onset, run in runs.items()})
-    title = "Harm does not peak where the trace does"
-    columns = {"onset": points.pop("x"), **points}
-    return compare_with_trace(each_result(clear, "trace"), columns, title, width=820, height=340)
 
 
 def where_harm(runs: Mapping[int, Run], clear: Run) -> tuple[float, float]:
@@ -174,13 +103,6 @@ def shares_agree(run: Run) -> float:
     return float(np.corrcoef(noise.mean(0), trace.mean(0))[0, 1])
 
 
-def estimators(runs: Mapping[str, Run]) -> figure:
-    """How much more information noise finds than the trace, by kind of network."""
-    values = {words: total_ratio(run) for words, run in runs.items()}
-    words = ("noise beside trace, doublings", "Two estimators, two totals")
-    return sentences.bars(values, *words, width=560, height=320)
-
-
 def correlated(run: Run) -> float:
     result = quantities.result(run, "trace")
     return statistics.correlation(result.series("trace"), result.series("log_det")).r
@@ -189,16 +111,6 @@ def correlated(run: Run) -> float:
 def agreement(run: Run) -> Contrast:
     """The correlation of trace and log-determinant over the epochs of a run."""
     return reading(run, correlated)
-
-
-def log_determinant(ends: Sequence[int], profile: str) -> pd.DataFrame:
-    """The correlation of trace and log-determinant over the epochs."""
-    rows = {
-        (show.label(kind), end): {"r over the epochs": agreement(after(kind, end, profile))}
-        for kind in CLEAR_AND_DEPRIVED
-        for end in (ends if kind != "none" else ends[-1:])
-    }
-    return table(rows, 2)
 
 
 def dominant(runs: Mapping[str, Run]) -> pd.DataFrame:
@@ -278,14 +190,3 @@ def sharpness_table(ends: Sequence[int], profile: str) -> pd.DataFrame:
         for words, of in measures.items()
     }
     return table(rows, 2)
-
-
-def with_adam(runs: Mapping[str, Mapping[str, Run]]) -> Switch:
-    """The trace of some runs by the optimiser, with buttons."""
-
-    def draw(name: str) -> figure:
-        groups = {show.label(run.deficit): each_result(run, "trace") for run in runs[name].values()}
-        title = f"{name}: the trace after a deficit"
-        return show.over_epochs(groups, "trace", title=title, width=700, height=340)
-
-    return Switch([*runs], draw)

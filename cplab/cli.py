@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stderr
 from dataclasses import field, fields, make_dataclass, replace
-from functools import partial
+from functools import partial, wraps
 from importlib.util import find_spec
 from itertools import product
 from math import prod
@@ -24,7 +24,7 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from cplab import __version__, results, runs, specs, teach
-from cplab.errors import CplabError, installed, named_folder, one_of, quote, require, whole
+from cplab.errors import CplabError, installed, named_folder, one_of, require, whole
 from cplab.measure import parse_measures
 from cplab.profiles import PROFILES
 
@@ -360,11 +360,7 @@ def write_site(folder: Folder, lab: Lab = "") -> None:
     """
     from cplab.site import build_site
 
-    home = folder_named(folder)
-    try:
-        pages = build_site(home, lab)
-    except OSError as error:
-        raise CplabError(f"{home} cannot be written ({error}): name another folder") from error
+    pages = build_site(folder_named(folder), lab)
     print(f"{len(pages)} pages: open {pages[0].parent / 'index.html'}")
 
 
@@ -396,21 +392,18 @@ def open_lab(
     cplab lab 02
     """
     home = teach.CLONE if teach.CLONE.is_dir() and not copy else Path("cplab-labs").absolute()
-    labs = sorted(path.name for path in teach.labs())
-    fitting = [file for file in labs if file.startswith(lab)]
-    if not fitting:
-        raise CplabError(f"no lab {quote(lab)}: choose one of {', '.join(labs)}")
-    if not copy and not find_spec("jupyterlab"):
-        raise CplabError("JupyterLab is not installed: pip install 'cplab[lab]'")
+    [first, *_] = teach.labs(lab)
+    require(
+        copy or find_spec("jupyterlab"), "JupyterLab is not installed: pip install 'cplab[lab]'"
+    )
     if home != teach.CLONE:
         new, old = teach.copy_labs(home)
         print(f"{new} files copied to {home}, {old} were there already")
     if copy:
         return
-    start = f"--LabApp.default_url=/lab/tree/{home.name}/{fitting[0]}"
+    start = f"--LabApp.default_url=/lab/tree/{home.name}/{first.name}"
     words = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", start]
-    if no_browser:
-        words.append("--no-browser")
+    words += ["--no-browser"] if no_browser else []
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         words.append("--allow-root")  # as in the Makefile: a container's user is mostly root
     for variable in ("CPLAB_CACHE", "CPLAB_DATA"):  # which may be told from here
@@ -476,13 +469,7 @@ def parse_words(words: Sequence[str]) -> Callable[[], int | None]:
 
 def deferred(command: Callable) -> Callable:
     """The same command, which does its work only when what it gives back is called."""
-    from functools import wraps
-
-    @wraps(command)
-    def prepare(*args: Any, **given: Any) -> Callable[[], int | None]:
-        return partial(command, *args, **given)
-
-    return prepare
+    return wraps(command)(lambda *args, **given: partial(command, *args, **given))
 
 
 def line_from_box(box: str) -> str:

@@ -13,7 +13,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from cplab.errors import CplabError, quote
+from cplab.errors import CplabError
 
 TITLE = "Critical learning periods in deep networks"
 LEAD = (
@@ -49,10 +49,7 @@ def build_site(folder: Path, lab: str = "") -> list[Path]:
     """
     from cplab import teach
 
-    labs = [path for path in teach.labs() if path.name.startswith(lab)]
-    if not labs:
-        names = ", ".join(path.stem for path in teach.labs())
-        raise CplabError(f"no lab {quote(lab)}: choose one of {names}")
+    labs = teach.labs(lab)
     report = teach.CLONE.parent / "REPRODUCTION.md"
     places = {"index.html": "cplab", "explorer.html": "Explorer"}
     places |= {"reproduction.html": "Results"} if report.exists() else {}
@@ -65,9 +62,8 @@ def build_site(folder: Path, lab: str = "") -> list[Path]:
             write(folder / f"{path.stem.lower()}.html", run_lab(path), menu)
         if report.exists():
             write(folder / "reproduction.html", text_page(report.read_text("utf-8")), menu)
-        write(
-            folder / "explorer.html", code_page("import cplab\ncplab.Explorer()", "Explorer"), menu
-        )
+        explorer = code_page("import cplab\ncplab.Explorer()", "Explorer")
+        write(folder / "explorer.html", explorer, menu)
         write(folder / "index.html", text_page(front(labs)), menu)
     except OSError as error:
         raise CplabError(f"{folder} cannot be written ({error}): name another folder") from error

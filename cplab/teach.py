@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cplab.errors import CplabError
+from cplab.errors import CplabError, quote, require
 from cplab.lab.answers import CHECKS
 
 CLONE = Path(__file__).parent.parent / "labs"  # in a clone of the repository
@@ -22,14 +22,18 @@ SOLUTION = r"<details><summary>Solution</summary>\n\n(.*?)</details>\n*"
 EXERCISE = re.compile(rf"(.*?)(\*\*Exercise (\d+)\.\*\*.*?)\n*{SOLUTION}", re.S)
 
 
-def labs() -> list[Path]:
-    """The notebooks of the labs, in their order.
+def labs(name: str = "") -> list[Path]:
+    """The notebooks of the labs whose file names begin so, in their order.
 
     >>> [path.name[:2] for path in labs()][:2]
     ['01', '02']
     """
     home = CLONE if CLONE.is_dir() else INSTALLED
-    return sorted(home.glob("[0-9][0-9]*_*.ipynb"))
+    every = sorted(home.glob("[0-9][0-9]*_*.ipynb"))
+    chosen = [path for path in every if path.name.startswith(name)]
+    names = ", ".join(path.stem for path in every)
+    require(chosen, f"no lab {quote(name)}: choose one of {names}")
+    return chosen
 
 
 def copy_labs(folder: Path, copy: Callable[[Path], bytes] = Path.read_bytes) -> tuple[int, int]:

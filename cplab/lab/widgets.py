@@ -27,6 +27,21 @@ from cplab.show.theme import colour, plain_figure, reference_line, source_line
 CURVE = "#555555"  # of what is fitted
 
 
+def in_state(name: str, words: str, allow: Callable = lambda widget, value: None) -> Any:
+    """A property that is kept in a widget's state; `allow` raises for what it may not be."""
+
+    def set_it(widget: Shown, value: Any) -> None:
+        allow(widget, value)
+        widget.state = {**widget.state, name: value}
+
+    return property(lambda widget: widget.state.get(name), set_it, doc=words)
+
+
+def check_answered(question: "Question", opens: bool) -> None:
+    """Refuse to open a question that is not answered."""
+    require(not opens or question.answered(), "the question is not answered: set `answer`")
+
+
 class Question(Shown):
     """What stays covered until it was answered and Reveal was clicked, in any order.
 
@@ -36,38 +51,22 @@ class Question(Shown):
     `answer` and `revealed` may be read and set; `words` is what it says by now, and in the end.
     """
 
+    answer = in_state("answer", "What was answered, None if nothing was.")
+    revealed = in_state("revealed", "Whether it is open.", check_answered)
+
     def __init__(
         self, asks: str, ask: dict, shows: Callable[[], Any], judged: Any, found: Any, more: Any
     ) -> None:
-        self._asks, self._ask, self._judged = asks, ask, judged
+        self._asks, self._judged = [asks] if asks else [], judged
         self._parts = as_list(looked_up(shows))
-        self._found = None if found is None else str(looked_up(found))
+        self._found = [] if found is None else [str(looked_up(found))]
         content = {"kind": "question", "head": asks, "ask": ask, "judged": judged}
-        content |= {"parts": as_content(self._parts), "found": self._found}
+        content |= {"parts": as_content(self._parts), "found": "".join(self._found)}
         content["more"] = [] if more is None else as_content(as_list(looked_up(more)))
         super().__init__(content, {"answer": None, "revealed": False})
         for part in self._parts:
             if isinstance(part, Shown):
                 part.observe(self.keep, "state")
-
-    @property
-    def answer(self) -> Any:
-        """What was answered, None if nothing was."""
-        return self.state.get("answer")
-
-    @answer.setter
-    def answer(self, value: Any) -> None:
-        self.state = {**self.state, "answer": value}
-
-    @property
-    def revealed(self) -> bool:
-        """Whether it is open."""
-        return self.state.get("revealed", False)
-
-    @revealed.setter
-    def revealed(self, value: bool) -> None:
-        require(not value or self.answered(), "the question is not answered: set `answer`")
-        self.state = {**self.state, "revealed": bool(value)}
 
     @property
     def words(self) -> str:
@@ -82,9 +81,12 @@ class Question(Shown):
         """How the answer stands beside what was measured, as HTML."""
         raise NotImplementedError
 
+    def shown(self) -> list:
+        """The picture, with the answer."""
+        return self._parts
+
     def seen(self) -> list:
-        found = [self._found] if self._found else []
-        return [self._asks, self.said(), *self._parts, *found]
+        return [*self._asks, self.said(), *self.shown(), *self._found]
 
 
 def looked_up(made: Any) -> Any:
@@ -191,22 +193,19 @@ class Prediction(Question):
         self._source = source or source_line(all_seeds(*asked.values()))
         known = [f"{html.escape(t)}: <b>{percent_interval(of)}</b>" for t, of in given.items()]
         asks = f"<p>Known:<br>{'<br>'.join(known)}</p>" if known else ""
+        numbers = {text: accuracies(what) for text, what in asked.items()}
+        self._truth = {t: statistics.mean_and_half(of) for t, of in numbers.items() if len(of)}
         measured = {text: percent_interval(of, "nothing") for text, of in asked.items()}
         ask = {"kind": "guesses", "names": [*asked]}
-        super().__init__(asks, ask, self._shows, measured, found, more)
+        super().__init__(asks, ask, self.shown, measured, found, more)
 
     def answered(self) -> bool:
         return {*self._asked} <= {*(self.answer or {})}
 
-    def truth(self) -> dict[str, tuple[float, float]]:
-        """Mean and half the interval of what was asked and is known."""
-        numbers = {text: accuracies(what) for text, what in self._asked.items()}
-        return {text: statistics.mean_and_half(of) for text, of in numbers.items() if len(of)}
-
-    def _shows(self) -> list:
-        answer = getattr(self, "state", {}).get("answer") or {}
+    def shown(self) -> list:
+        answer = self.answer or {}
         guess = {text: answer[text] / 100 if text in answer else None for text in self._asked}
-        fig = predictions.guess_figure(guess, self.truth(), self._given, self._quantity)
+        fig = predictions.guess_figure(guess, self._truth, self._given, self._quantity)
         return [fig, f"<small>{html.escape(self._source)}</small>"]
 
     def said(self) -> str:
@@ -216,10 +215,6 @@ class Prediction(Question):
             f"measured {html.escape(words)}"
             for name, words in self._judged.items()
         )
-
-    def seen(self) -> list:
-        found = [self._found] if self._found else []
-        return [self._asks, self.said(), *self._shows(), *found]
 
 
 class Ranking(Question):
@@ -242,20 +237,17 @@ class Ranking(Question):
         pairs = [*combinations(runs, 2)]
         sure = []  # pairs, the better one first
         for one, other in pairs:
-            mean, half = statistics.mean_and_half(self.difference(one, other))
+            above = quantities.each_seed(quantities.advantage, runs[one], runs[other])
+            mean, half = statistics.mean_and_half(above)
             if abs(mean) > half:
                 sure.append([one, other] if mean > 0 else [other, one])
         measured = [*predictions.rank_by_mean(self._truth)]
         judged = {"sure": sure, "count": len(pairs), "measured": measured, "hues": self._hues}
         ask = {"kind": "order", "names": [*runs]}
-        super().__init__("", ask, self._shows, judged, found, more)
+        super().__init__("", ask, self.shown, judged, found, more)
 
     def answered(self) -> bool:
         return sorted(self.answer or ()) == sorted(self.runs)
-
-    def difference(self, one: str, other: str) -> np.ndarray:
-        """Points of accuracy of a run above another, one a seed."""
-        return quantities.each_seed(quantities.advantage, self.runs[one], self.runs[other])
 
     def said(self) -> str:
         order, sure = self.answer or [], self._judged["sure"]
@@ -267,14 +259,9 @@ class Ranking(Question):
             f"{right} of these {len(sure)} stand in your order as they were measured."
         )
 
-    def _shows(self) -> list:
-        order = getattr(self, "state", {}).get("answer") or []
-        fig = predictions.order_figure(order, self._truth, self._hues)
+    def shown(self) -> list:
+        fig = predictions.order_figure(self.answer or [], self._truth, self._hues)
         return [fig, f"<small>{html.escape(self._source)}</small>"]
-
-    def seen(self) -> list:
-        found = [self._found] if self._found else []
-        return [self.said(), *self._shows(), *found]
 
 
 class number(Question):
@@ -315,6 +302,14 @@ class number(Question):
         return f"It does <b>not hold</b>. It is {words}; you said {self.answer:g}."
 
 
+def check_index(widget: "Switch | Slide", index: int) -> None:
+    """Refuse a place where there is no option."""
+    count = len(widget.options)
+    require(
+        index in range(count), f"index {quote(index)} is not allowed: there are {count} options"
+    )
+
+
 class Switch(Shown):
     """A row of buttons above what `draw` makes of the chosen option: a Bokeh figure, a list of
     them, a table or a text. All are drawn when it is made.
@@ -332,19 +327,19 @@ class Switch(Shown):
     def __init__(self, options: Collection, draw: Callable[[Any], Any]) -> None:
         require(len(options), f"options {options} are not allowed: give some to choose from")
         pairs = [one if isinstance(one, tuple) else (str(one), one) for one in options]
-        self.labels, self._values = [str(label) for label, _ in pairs], [v for _, v in pairs]
-        self._states = [[looked_up(lambda v=value: draw(v))] for value in self._values]
+        self.labels, self.options = [str(label) for label, _ in pairs], [v for _, v in pairs]
+        self._states = [[looked_up(lambda v=value: draw(v))] for value in self.options]
         states = [as_content(parts) for parts in self._states]
         super().__init__(
             {"kind": "switched", "options": self.labels, "states": states}, {"index": 0}
         )
 
-    index = property(lambda self: self.state["index"], lambda self, at: set_index(self, at))
+    index = in_state("index", "The place of the chosen option.", check_index)
 
     @property
     def value(self) -> Any:
         """The chosen option."""
-        return self._values[self.index]
+        return self.options[self.index]
 
     def seen(self) -> list:
         return [f"<b>{html.escape(self.labels[self.index])}</b>", *self._states[self.index]]
@@ -375,8 +370,8 @@ class Slide(Shown):
         words: Callable[[Any], str] = str,
         description: str = "epoch",
     ) -> None:
-        self.drawn, self._options = theme.side_by_side(figure), [*options]
-        require(self._options, f"options {options} are not allowed: give some to choose from")
+        self.drawn, self.options = theme.side_by_side(figure), [*options]
+        require(self.options, f"options {options} are not allowed: give some to choose from")
         self._words, self._data = [words(one) for one in options], [data(one) for one in options]
         for columns in self._data:
             require(isinstance(columns, Mapping), f"data gave {quote(columns)}: return a dict")
@@ -389,12 +384,12 @@ class Slide(Shown):
         super().__init__({**content, "part": as_content([self.drawn])[0]}, {"index": 0})
         self.observe(lambda change: self._fill(self.index), "state")
 
-    index = property(lambda self: self.state["index"], lambda self, at: set_index(self, at))
+    index = in_state("index", "The place of the chosen option.", check_index)
 
     @property
     def value(self) -> Any:
         """The chosen option."""
-        return self._options[self.index]
+        return self.options[self.index]
 
     @property
     def words(self) -> str:
@@ -409,11 +404,6 @@ class Slide(Shown):
         for name, columns in self._data[index].items():
             for source in self.drawn.select({"name": name, "type": ColumnDataSource}):
                 source.data = dict(columns)
-
-
-def set_index(widget: Shown, index: int) -> None:
-    """Choose the option at a place."""
-    widget.state = {"index": range(10_000)[index]}
 
 
 def plain(columns: Mapping[str, Any]) -> dict[str, list]:

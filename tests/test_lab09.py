@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cplab import quantities, statistics
+from cplab import quantities
 from cplab.results import sweep
 from cplab.runs import Run
 from cplab.studies.reopening import bench as lab09
@@ -136,14 +136,3 @@ def test_the_map_has_the_most_harmed_above_and_says_what_is_missing():
     assert columns["row"] == rows
     assert columns["hue"][0] == columns["hue"][1]
     assert columns["fill"] == [1, 0, 1]
-
-
-def test_the_map_is_of_each_deficit_and_each_treatment_against_controls_treated_alike():
-    like = Run("blur", length=2, **SMALL)
-    kept = Run("blur", length=2, treatments="held@0", **SMALL)
-    sweep([kept, kept.newborn()], progress=False)
-    harms = lab09.harms_of_all(like)
-    assert float(harms["blur, held"]) == float(quantities.harm(kept))
-    others = [words for words, points in harms.items() if statistics.estimate(points).seeds]
-    assert others == ["blur, held"]
-    assert {"noise", "blur", "permute", "noise, renorm", "blur, shrink-0.4"} <= {*harms}

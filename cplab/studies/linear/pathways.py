@@ -151,32 +151,23 @@ def share(rearing: Rearing) -> np.ndarray:
     return np.array([course.share[-1] for course in grow(rearing)])
 
 
-def invariant(depth: int, p: float) -> float:
-    """What both eyes change alike while they see the same (rho = 1), so that its difference between
-    them stays: p for one layer, log p for two, -p^-(1 - 2/D) for more.
-
-    >>> invariant(1, 0.25), round(invariant(4, 0.25), 3)
-    (0.25, -2.0)
-    """
-    if depth == 1:
-        return p
-    return float(np.log(p)) if depth == 2 else -(p ** (2 / depth - 1))
-
-
 def share_at_rest(depth: int, a: float, b: float, mode: float = 1.0) -> float:
     """The share of eye b at rest, in closed form: both are open from strengths a and b on and see
-    the same. Their `invariant` differs as before, and their sum becomes the mode.
+    the same (rho = 1), so that both change alike p for one layer, log p for two, -p^-(1 - 2/D) for
+    more, whose difference stays; and their sum becomes the mode.
 
     >>> share_at_rest(1, 0.3, 0.1), round(share_at_rest(2, 0.3, 0.1), 9)
     (0.4, 0.25)
     """
 
-    def apart(a: float, b: float) -> float:
-        return invariant(depth, b) - invariant(depth, a)
+    def difference(a: float, b: float) -> float:
+        if depth == 2:
+            return np.log(b / a)
+        return a ** (2 / depth - 1) - b ** (2 / depth - 1)
 
     def surplus(logit: float) -> float:
-        return apart(mode * expit(-logit), mode * expit(logit)) - apart(a, b)
+        return difference(mode * expit(-logit), mode * expit(logit)) - difference(a, b)
 
     if depth == 1:
-        return (mode + apart(a, b)) / 2 / mode
+        return (mode + b - a) / 2 / mode
     return float(expit(brentq(surplus, -700, 700)))

@@ -5,6 +5,6 @@ from cplab.lazy import load_late
 __all__, __getattr__, __dir__ = load_late(
     __name__,
     paths="LinearPath",
-    bench="MAPPED TreatmentBench barrier dissociation gauge_table growth harm_figure harms_of_all"
-    " norm_ratios norms_at_birth path_figure what_is_left",
+    bench="TreatmentBench barrier dissociation gauge_table growth harm_figure norm_ratios"
+    " norms_at_birth path_figure what_is_left",
 )

@@ -24,9 +24,6 @@ from cplab.show.theme import label, plain_figure, reference_line, style, styles
 from cplab.studies.bench import STYLE, Bench
 from cplab.studies.reopening.paths import LinearPath
 
-MAPPED = ("noise", "blur", "stripes", "blank", "fresh_noise", "permute", "flip")
-CURES = ["renorm", "held@0", "rate-2", "rate-3", "decay-5"]
-CURES += ["shrink-0.8", "shrink-0.6", "shrink-0.4", "shrink-0.2"]
 GAUGES = {
     "norms": "norm of a layer's weights, mean",
     "gradient": "norm of the gradient",
@@ -218,18 +215,6 @@ def barrier(path: LinearPath) -> statistics.Contrast:
 def height(path: LinearPath) -> float:
     loss = np.array(quantities.result(path).values["loss"])
     return float((loss - np.linspace(loss[0], loss[-1], len(loss))).max())
-
-
-def harms_of_all(like: Run) -> dict[str, statistics.Contrast]:
-    """The harm of a run's window under each deficit, and of noise and blur under each treatment,
-    by the words for `harm_figure`."""
-    untreated: Any = ""
-    lives = {name: replace(like, deficit=name, treatments=untreated) for name in MAPPED}
-    for name, kind in product(("noise", "blur"), CURES):
-        written: Any = kind if "@" in kind else f"{kind}@{like.end}"
-        words = f"{label(name)}, {kind.partition('@')[0]}"
-        lives[words] = replace(lives[name], treatments=written)
-    return {words: quantities.harm(run) for words, run in lives.items()}
 
 
 def harm_figure(

@@ -23,7 +23,7 @@ from cplab.studies.sentences import each_result, lines, seeds, side, spread, tab
 from cplab.windows import READ_OUT
 
 __all__ = ["behind", "clear_epochs", "early_and_late", "flagship", "harm", "harm_by"]
-__all__ += ["harm_curves", "overview", "schedule_table", "schedules", "steps_help", "steps_left"]
+__all__ += ["harm_curves", "overview", "schedules", "steps_help", "steps_left"]
 __all__ += ["strong_steps", "time_bars"]
 
 
@@ -244,19 +244,6 @@ def schedules() -> dict[str, list[Run]]:
             Run("blur", length=16, **flagship()),
         ],
     }
-
-
-def schedule_table() -> pd.DataFrame:
-    """What is left, and the harm, of each run of `schedules`."""
-    rows = {
-        (words, f"{run.length} + {run.recovery}"): {
-            "harm, points": quantities.harm(run),
-            "left": f"{steps_left(run):.1f}",
-        }
-        for words, some in schedules().items()
-        for run in some
-    }
-    return table(rows).rename_axis(["setting", "epochs of blur + recovery"])
 
 
 def steps_help() -> statistics.Correlation:

@@ -16,7 +16,7 @@ from cplab.studies.fisher import doubled
 from cplab.studies.sentences import after, each_result, table
 
 __all__ = ["WITHOUT", "agreement", "by_rate", "dominant", "four_readings", "minima", "overall"]
-__all__ += ["rises", "shares_agree", "sharpness_table", "total_ratio", "where_harm", "within"]
+__all__ += ["rises", "shares_agree", "sharpness", "total_ratio", "where_harm", "within"]
 
 WITHOUT: dict[str, Any] = {"of": "jacobian", "scaled": True}  # norms and certainty
 READINGS: dict[str, dict[str, Any]] = {
@@ -177,16 +177,3 @@ def minima(ends: Sequence[int], profile: str) -> figure:
     return show.minima(
         groups, lambda r: sharpness(r.spec), words, title=title, width=700, height=360
     )
-
-
-def sharpness_table(ends: Sequence[int], profile: str) -> pd.DataFrame:
-    """The correlations of two measures of sharpness with accuracy."""
-    measures = {"largest eigenvalue": sharpness, "trace": trace_at}
-    rows = {
-        words: {
-            "r within the same run": within(ends, profile, of),
-            "r over all networks": f"{overall(ends, profile, of):.2f}",
-        }
-        for words, of in measures.items()
-    }
-    return table(rows, 2)

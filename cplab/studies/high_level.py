@@ -5,24 +5,22 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from bokeh.models import FactorRange, Range1d
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike
 
-from cplab import quantities, results, show
+from cplab import quantities, results
 from cplab.deficits import apply_deficit
-from cplab.lab.widgets import Switch
 from cplab.measure import power_spectrum
 from cplab.quantities import reading
 from cplab.runs import Run
 from cplab.show import theme
 from cplab.statistics import Contrast
 from cplab.studies import sentences
-from cplab.studies.sentences import after, table
+from cplab.studies.sentences import after
 
-__all__ = ["DARK", "FOUR", "against_both", "digits", "fits_worse", "marks", "named_rightly"]
-__all__ += ["powers_of", "probe", "removal_views", "spectra", "train_small", "unlearned"]
+__all__ = ["DARK", "FOUR", "digits", "fits_worse", "marks", "named_rightly", "powers_of", "probe"]
+__all__ += ["spectra", "train_small", "unlearned"]
 
 FOUR = ("flip", "permute", "blur", "noise")
 DARK = ("noise", "fresh_noise", "blank")
@@ -66,31 +64,6 @@ def marks(rows: Mapping[str, Mapping[str, float]], title: str, chance: float = 0
     fig.x_range = Range1d(0, 1.05 * max(chance, highest))
     theme.percent_axis(fig.xaxis)
     return theme.place_legend(fig, "above")
-
-
-def removal_views(profile: str) -> Switch:
-    """The removal curves, as they are or against one of the controls, with buttons to choose."""
-    like, size = Run(profile=profile), {"width": 760, "height": 360}
-
-    def curves(view: str) -> figure:
-        if view == "final accuracy":
-            fig = show.removal(like, FOUR, **size)
-        else:
-            fig = show.compare_with_control(like, FOUR, view.removeprefix("against "), **size)
-        fig.title.text = "Flip and permuted labels teach something; blur and noise cost"
-        return fig
-
-    return Switch(["final accuracy", "against newborn", "against equal training"], curves)
-
-
-def against_both(deficits: Sequence[str], length: int, profile: str) -> pd.DataFrame:
-    """How far each deficit ends above the newborn and below equal training."""
-    runs = {show.label(deficit): after(deficit, length, profile) for deficit in deficits}
-    asked: dict[str, Callable[[Run], Contrast]] = {
-        "above the newborn": quantities.gain_over_newborn,
-        "below equal training": quantities.equal_training_loss,
-    }
-    return table({k: {words: of(run) for words, of in asked.items()} for k, run in runs.items()})
 
 
 def powers_of(x: Any, y: Any, deficits: Sequence[str] = FOUR) -> dict[str, np.ndarray]:

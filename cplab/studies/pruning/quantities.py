@@ -62,7 +62,7 @@ class Splits:
     """So many kernels, shared out between the layers by pruning on a material, or at random, and
     trained from new weights."""
 
-    size: str
+    size: Any
     kernels: int
     material: str = "random"
     seed: int = 0

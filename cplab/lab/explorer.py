@@ -5,14 +5,12 @@ this file chooses and draws, in a notebook and on a page alike. What comes back 
 looked at, and clicks on Train and Stop.
 """
 
-import asyncio
 import base64
 import html
 import importlib.util
 import json
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -108,9 +106,8 @@ class Explorer(Kept, Module):
         )
         self.choose(onset=onset, length=length)
         self._task = Task(self._work, self._tell)
-        self._later: asyncio.TimerHandle | None = None
         self.observe(self._say_cost, "place")
-        self.observe(self._keep_later, "place")
+        self.observe(lambda change: self.keep_soon(1), "place")
         self._say_cost()
 
     @property
@@ -141,14 +138,6 @@ class Explorer(Kept, Module):
         one_of("unit", place.get("unit", UNITS[0]), UNITS)
         self.place = {**self.place, **place}
         self.keep()
-
-    def _keep_later(self, change: Any) -> None:
-        """Write the saved picture anew once the student has stopped moving."""
-        with suppress(RuntimeError):  # no notebook
-            loop = asyncio.get_running_loop()
-            if self._later:
-                self._later.cancel()
-            self._later = loop.call_later(1, self.keep)
 
     # What is known --------------------------------------------------------------------------------
 
@@ -290,16 +279,12 @@ def look(name: str, picture: str) -> dict[str, Any]:
     day = RGB.from_hex_string(own.colour)
     night = RGB(*(round(part + 0.4 * (255 - part)) for part in (day.r, day.g, day.b)))
     words = {"name": name, "label": own.label, "dash": own.dash, "marker": own.marker}
-    hues = {
-        "day": [hue.to_hex().upper() for hue in (day, ink_on(day))],
-        "night": [hue.to_hex().upper() for hue in (night, ink_on(night))],
-    }
-    return words | hues | {"picture": picture}
+    return words | {"day": with_ink(day), "night": with_ink(night), "picture": picture}
 
 
-def ink_on(hue: RGB) -> RGB:
-    """Black or white, whichever can be read on a colour."""
-    return RGB(0, 0, 0) if hue.luminance > 0.18 else RGB(255, 255, 255)
+def with_ink(hue: RGB) -> list[str]:
+    """A colour, and black or white, whichever can be read on it."""
+    return [hue.to_hex().upper(), "#000000" if hue.luminance > 0.18 else "#FFFFFF"]
 
 
 @cache

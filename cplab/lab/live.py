@@ -33,8 +33,8 @@ class Task:
     """Runs some work in a thread, once at a time.
 
     Arguments: work, called with the threading.Event that `stop` sets, returns what is said in the
-        end; tell, called with what is to be said then, and whether that is an error; begun, called
-        when the work begins; stopped, what is said after `stop`.
+        end; tell, called with what is to be said then, and whether that is an error; stopped, what
+        is said after `stop`.
 
     `busy` says whether it is under way.
     """
@@ -43,34 +43,24 @@ class Task:
         self,
         work: Callable[[threading.Event], str],
         tell: Callable[[str, bool], Any],
-        begun: Callable[[], Any] = lambda: None,
         stopped: str = PAUSED,
     ) -> None:
-        self._work, self._tell, self._begun, self._stopped = work, tell, begun, stopped
-        self.halt, self.done, self.busy = threading.Event(), threading.Event(), False
+        self._work, self._tell, self._stopped = work, tell, stopped
+        self._halt, self.done, self.busy = threading.Event(), threading.Event(), False
+        self.stop, self.wait = self._halt.set, self.done.wait  # wait takes seconds
 
     def start(self) -> None:
         """Begin, unless it is under way."""
-        if self.busy:
-            return
-        self.halt.clear()
-        self.done.clear()
-        self.busy = True
-        self._begun()
-        threading.Thread(target=self._do, daemon=True).start()
-
-    def stop(self) -> None:
-        """Have it end as soon as it can."""
-        self.halt.set()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait for it to end; False if it has not by then."""
-        return self.done.wait(seconds)
+        if not self.busy:
+            self._halt.clear()
+            self.done.clear()
+            self.busy = True
+            threading.Thread(target=self._do, daemon=True).start()
 
     def _do(self) -> None:
         message, error = "stopped by an error", True
         try:
-            message, error = self._work(self.halt), False
+            message, error = self._work(self._halt), False
         except Cancelled:
             message, error = self._stopped, False
         except CplabError as problem:
@@ -87,8 +77,8 @@ class Task:
 class Job(w.HBox):
     """A button that starts some work, a bar, and a button that stops it.
 
-    Arguments: words, on the button; work, called with the threading.Event that Stop sets, returns
-        what is said in the end; locked, controls that rest meanwhile; stopped, what is said then.
+    Arguments: words, on the button; work and stopped, as of Task; locked, controls that rest
+        meanwhile.
 
     `start` and `stop` are the buttons; `message` and `progress` are the work's to set; `busy` says
     whether it is under way.
@@ -101,8 +91,8 @@ class Job(w.HBox):
         locked: Sequence[w.Widget] = (),
         stopped: str = PAUSED,
     ) -> None:
-        self.task = Task(work, self._end, lambda: self._rest(True), stopped)
-        self._locked = locked
+        self.task, self._locked = Task(work, self._end, stopped), locked
+        self.wait = self.task.wait
         firm = {"flex": "0 0 auto"}  # however much is said beside it
         self.start = w.Button(description=words, button_style="primary", layout=firm)
         self.stop = w.Button(description="Stop", disabled=True, layout=firm)
@@ -120,12 +110,10 @@ class Job(w.HBox):
     def busy(self) -> bool:
         return self.task.busy
 
-    def wait(self, seconds: float) -> bool:
-        """Wait for the work to end; False if it has not by then."""
-        return self.task.wait(seconds)
-
     def _begin(self, button: Any) -> None:
-        self.task.start()
+        if not self.busy:
+            self._rest(True)
+            self.task.start()
         if self._pulse:
             self._pulse.going = True
 

@@ -269,7 +269,8 @@ class Kept(w.Widget):
         if getattr(self, "_outputs", ()):
             self._timer = threading.Timer(seconds, self.keep)
             self._timer.daemon = True
-            self._timer.start()
+            with suppress(RuntimeError):  # in a browser's Python there are no threads
+                self._timer.start()
 
     def _ipython_display_(self, **more: Any) -> None:
         load_page()

@@ -140,17 +140,17 @@ def strengths(courses: Sequence, eye: str, points: int) -> tuple[list, list]:
     return t, p
 
 
-def check_formula(formula: Callable, depth: int, start: float = 0.01) -> Stills:
+def check_formula(formula: Callable, depth: int) -> Stills:
     """Whether a closed form holds: the share of eye b, blank from birth for a time, in the end.
 
     Arguments: formula, of t (n,), times of the deficit in units of 1 / learning rate, and of p0,
         the start; it returns shares. depth, layers of each eye.
     """
     lengths = np.linspace(0, 3, 25)
-    life = {"depth": depth, "start": start, "recovery": 60}
-    solved = np.array([linear.share(linear.Rearing(length=n, **life))[0] for n in lengths])
+    lives = [linear.Rearing(depth, length=length, recovery=60) for length in lengths]
+    solved = np.array([linear.share(life)[0] for life in lives])
     try:
-        ours = formula(lengths * linear.half_time(depth, 1.0, start), start)
+        ours = formula(lengths * linear.half_time(depth), lives[0].start)
         ours = np.broadcast_to(np.asarray(ours, float), solved.shape)
     except Exception as error:  # a student's formula may do anything
         raise CplabError(f"the formula gives no share for each time ({error}): mend it") from error

@@ -13,7 +13,8 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
+from copy import deepcopy
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,8 +89,7 @@ def images(dataset: str = "cifar10", profile: str = "course", device: str = "cpu
     """
     with installed():
         shared = shared_images(dataset, profile, device)
-    every: dict[str, Any] = {f.name: getattr(shared, f.name) for f in fields(shared)}
-    return replace(shared, **{k: v.clone() for k, v in every.items() if not isinstance(v, str)})
+    return deepcopy(shared)
 
 
 def shared_images(dataset: str, profile: str, device: str = "cpu") -> Images:
@@ -211,8 +211,7 @@ def is_here(dataset: str) -> bool:
     if dataset == "practice" or path is None or path.suffix != ".npz":
         return dataset == "practice" or path is not None
     with suppress(Exception), path.open("rb") as opened:  # of a damaged file
-        file = np.load(opened, allow_pickle=False)
-        return {*ARRAYS} <= {*file.files}
+        return {*ARRAYS} <= {*np.load(opened, allow_pickle=False).files}
     return False
 
 
@@ -303,14 +302,10 @@ def fetch(dataset: str) -> Path:
                         np.savez(file, **arrays, copy=f"{dataset}-original")
                 finally:
                     shutil.rmtree(raw, ignore_errors=True)
-    except ImportError as error:
-        raise CplabError(
-            f"{dataset} is not at hand, and what would read it is not installed: pip install "
-            f"torchvision, or point $CPLAB_DATA to a directory with {dataset}.npz"
-        ) from error
     except Exception as error:  # of the network, an archive or the disk
+        lacks = "pip install torchvision" if isinstance(error, ImportError) else "connect"
         raise CplabError(
-            f"{dataset} is not at hand and could not be fetched ({quote(error)}): connect and "
+            f"{dataset} is not at hand and could not be fetched ({quote(error)}): {lacks} and "
             f"`cplab data fetch {dataset}`, or point $CPLAB_DATA to a directory with "
             f"{dataset}.npz, or go on with --dataset practice"
         ) from error
@@ -386,15 +381,14 @@ def read_folder(folder: Path) -> dict[str, np.ndarray]:
     parts: dict[str, list] = {part: [] for part in ARRAYS}
     for half, home in homes.items():
         for label, kind in enumerate(names):
-            files = sorted(p for p in (home / kind).glob("*") if p.is_file())
-            for number, path in enumerate(files):
+            for number, path in enumerate(sorted(filter(Path.is_file, (home / kind).glob("*")))):
                 try:
-                    with Image.open(path) as picture:
-                        x = np.asarray(ImageOps.fit(picture.convert("RGB"), (32, 32)))
+                    with Image.open(path) as opened:
+                        picture = ImageOps.fit(opened.convert("RGB"), (32, 32))
                 except (UnidentifiedImageError, OSError) as error:
                     raise CplabError(f"{path} is no picture: take it out of the folder") from error
                 goes = half if split or number % 5 < 4 else "test"
-                parts[f"{goes}_x"].append(x)
+                parts[f"{goes}_x"].append(np.asarray(picture))
                 parts[f"{goes}_y"].append(label)
     few = min(len(parts["train_y"]), len(parts["test_y"]))
     require(few, f"{folder} has too few pictures: give a folder for each class, 5 pictures or more")

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
-from cplab.errors import CplabError, assign, one_of, quote, require, whole
+from cplab.errors import CplabError, one_of, quote, require, whole
 from cplab.own import (
     CLASSES,
     TABLES,
@@ -91,14 +91,11 @@ class Deficit:
         require(fine, f"colour {quote(self.colour)} is not allowed: write it like {GREY}")
         one_of("dash", self.dash, ("solid", *OWN_DASHES))
         one_of("marker", self.marker, ("circle", *OWN_MARKERS))
-        words, both = (self.label, self.reference), self.strengths
-        plain = all(isinstance(text, str) for text in words)
-        require(plain, f"label and reference {quote(words)} are not allowed: give texts")
-        pair = isinstance(both, tuple) and len(both) == 2
-        require(pair, f"strengths {quote(both)} are not allowed: give the least and the greatest")
-        least = whole("least strength", both[0])
-        most = whole("greatest strength", both[1], least) if both[1] else 0
-        assign(self, strengths=(least, most))
+        words = isinstance(self.label, str) and isinstance(self.reference, str)
+        require(words, f"label {quote(self.label)} is not allowed: give texts")
+        both = isinstance(self.strengths, tuple) and [type(n) for n in self.strengths] == [int, int]
+        pair = "give the least and the greatest whole number"
+        require(both, f"strengths {quote(self.strengths)} are not allowed: {pair}")
 
     def __repr__(self) -> str:
         return f"Deficit({self.name!r})"
@@ -338,18 +335,13 @@ def parse_deficit(name: Any, size: int = 0, strict: bool = True) -> list[Deficit
     Arguments: size, pixels a side, which limit a strength; strict, whether a student's own that is
         not defined here is an error, or something grey under the name of its function.
     """
-    what = f"deficit {quote(name)}"
-    require(isinstance(name, str), f"{what} is not allowed: give a name, {package_names()}")
-    return [read_part(text, what, size, strict) for text in name.split("+")]
+    what, given = f"deficit {quote(name)}", ", ".join(n for n in DEFICITS if "@" not in n)
+    require(isinstance(name, str), f"{what} is not allowed: give a name, {given}")
+    return [read_part(text, what, given, size, strict) for text in name.split("+")]
 
 
-def package_names() -> str:
-    """The deficits that come with the package, for a message."""
-    return ", ".join(name for name in DEFICITS if "@" not in name)
-
-
-def read_part(text: str, what: str, size: int, strict: bool) -> Deficit:
-    """One part of a written name; `what` names the whole in a message."""
+def read_part(text: str, what: str, given: str, size: int, strict: bool) -> Deficit:
+    """One part of a written name. For messages: `what`, the whole; `given`, the package's names."""
     found = PART.fullmatch(text)
     kind, own, strength, view = found.groups() if found else (re.split("[-:]", text)[0], "", "", "")
     if own and kind not in DEFICITS:
@@ -359,18 +351,16 @@ def read_part(text: str, what: str, size: int, strict: bool) -> Deficit:
     # a student's own without its digest: the last that was defined
     own_ones = (known for known in reversed(DEFICITS) if known.startswith(f"{kind}@"))
     kind = kind if kind in DEFICITS else next(own_ones, kind)
-    there = f"unknown {what}: choose one of {package_names()}, or define your own"
-    require(kind in DEFICITS, there)
+    require(kind in DEFICITS, f"unknown {what}: choose one of {given}, or define your own")
     require(found, f"{what} is not allowed: write it like blur, blur-2, blur:left")
     part = DEFICITS[kind]
     name, label, apply = part.name, part.label, part.apply
     if strength:
-        parameter, (least, most) = part.strength, part.strengths
+        parameter, (least, most) = part.strength or "", part.strengths
         most = most or size or STRONGEST
-        if parameter is None:
-            able = ", ".join(each.name for each in DEFICITS.values() if each.strength)
-            why = f"only {able} can have a strength, such as blur-2"
-            raise CplabError(f"{what} is not allowed: {why}")
+        able = ", ".join(each.name for each in DEFICITS.values() if each.strength)
+        why = f"only {able} can have a strength, such as blur-2"
+        require(parameter, f"{what} is not allowed: {why}")
         fits = least <= int(strength) <= most
         require(fits, f"{what} is not allowed: give {name}-{least} to {name}-{most}")
         if int(strength) != part.parameters[parameter]:
@@ -403,14 +393,10 @@ def canonical_name(given: object, size: int = 0) -> str:
     if callable(given):
         return add_entry(Deficit, given).name
     parts = parse_deficit(given, size, strict=False)
-    few = len(parts) <= PARTS
-    require(few, f"deficit {quote(given)} is not allowed: give at most {PARTS} parts")
-    return "+".join(part.name for part in filter(acts, parts)) or "none"
-
-
-def acts(part: Deficit) -> bool:
-    """Whether it is not `none`, of a view or of all."""
-    return part.name.partition(":")[0] != "none"
+    few = f"deficit {quote(given)} is not allowed: give at most {PARTS} parts"
+    require(len(parts) <= PARTS, few)
+    # `none` does nothing, to one view or to all
+    return "+".join(p.name for p in parts if p.name.partition(":")[0] != "none") or "none"
 
 
 def find_deficit(name: object, strict: bool = True) -> Deficit:
@@ -472,20 +458,20 @@ def apply_deficit(
 
     from cplab.devices import torch_defaults
 
-    if not (isinstance(x, torch.Tensor) and x.ndim in (4, 5) and x.is_floating_point()):
-        was = f"{x.dtype} {tuple(x.shape)}" if isinstance(x, torch.Tensor) else quote(x)
-        raise CplabError(f"images {was} are not allowed: give normalised ones (N, C, H, W)")
+    tensor = isinstance(x, torch.Tensor)
+    was = f"{x.dtype} {tuple(x.shape)}" if tensor else quote(x)
+    fine = tensor and x.ndim in (4, 5) and x.is_floating_point()
+    require(fine, f"images {was} are not allowed: give normalised ones (N, C, H, W)")
     deficit = find_deficit(canonical_name(name, x.shape[-1]))
-    if not (isinstance(y, torch.Tensor) and y.dtype == torch.long and y.shape == x.shape[:1]):
-        raise CplabError(f"labels {quote(y)} are not allowed: give a whole number for each image")
-    whole_ones = isinstance(index, torch.Tensor) and index.dtype == torch.long
-    if not (index is None or (whole_ones and index.shape == y.shape)):
-        raise CplabError(f"index {quote(index)} is not allowed: give a whole number for each image")
+    for what, each in (("labels", y), ("indices", y if index is None else index)):
+        whole_ones = isinstance(each, torch.Tensor) and each.dtype == torch.long
+        fine = whole_ones and each.shape == x.shape[:1]
+        require(fine, f"{what} {quote(each)} are not allowed: give a whole one for each image")
     seed, epoch = whole("seed", seed), whole("epoch", epoch)
     images, classes = whole("images", images, most=IMAGES), whole("classes", classes, 2, 1000)
     if index is None:
-        if len(y) and not 0 <= y.min() <= y.max() < classes:
-            raise CplabError(f"labels {quote(y)} are not allowed: they go from 0 to {classes - 1}")
+        named = not len(y) or 0 <= y.min() <= y.max() < classes
+        require(named, f"labels {quote(y)} are not allowed: they go from 0 to {classes - 1}")
         index, images = torch.arange(len(x), device=x.device), max(images, len(x))
     with torch_defaults():
         return deficit(x, y, Batch(index, seed, epoch, images, classes))

@@ -141,8 +141,7 @@ def log_determinant(net: nn.Module, x: Tensor, damping: float = DAMPING) -> ByLa
     13.5
     """
     layers = counted_layers(net, x)
-    if not damping > 0:
-        raise CplabError(f"damping {damping!r} is not allowed: give a number above 0")
+    require(damping > 0, f"damping {damping!r} is not allowed: give a number above 0")
     left: dict[str, Tensor] = {}
     right: dict[str, Tensor] = {}
 
@@ -217,8 +216,7 @@ def information(
     weights = {name: layer.weight.detach() for name, layer in layers.items()}
     if beta is None:
         beta = 0.05 / sum(w.numel() for w in weights.values())
-    if not 0 < beta < math.inf:
-        raise CplabError(f"beta {beta!r} is not allowed: give a number above 0")
+    require(0 < beta < math.inf, f"beta {beta!r} is not allowed: give a number above 0")
     generator = torch.Generator().manual_seed(whole("seed", seed))
 
     def estimate(noisy: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -300,10 +298,8 @@ def sharpness(net: nn.Module, x: Tensor, y: Tensor, *, tolerance: float = 0.01) 
         try:
             top = eigsh(hessian, k=1, which="LA", v0=begin, **about)
         except ArpackError as error:
-            raise CplabError(
-                f"the largest eigenvalue was not found to {tolerance:g} in {ROUNDS} rounds: give "
-                "a larger tolerance or more images"
-            ) from error
+            what = f"the largest eigenvalue was not found to {tolerance:g} in {ROUNDS} rounds"
+            raise CplabError(f"{what}: give a larger tolerance or more images") from error
     require(math.isfinite(top[0]), "the Hessian is not finite: the network has diverged")
     return float(top[0])
 

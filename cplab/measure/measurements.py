@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cplab.errors import CplabError, Diverged, assign, many, one_of, quote, require, whole
-from cplab.own import TABLES, add_entry, entry_decorator, trial
+from cplab.own import TABLES, add_entry, entry_decorator, explain, trial
 from cplab.runs import LONGEST
 
 if TYPE_CHECKING:
@@ -66,14 +66,8 @@ class Measurement:
         parts = ("train_x", "train_y", "test_x", "test_y")
         few = {name: getattr(images, name)[: self.images][:most].clone() for name in parts}
         few |= {"mean": images.mean.clone(), "std": images.std.clone()}
-        try:
-            with explain_failures():
-                found = self.apply(copy.deepcopy(net).eval(), replace(images, **few))
-        except CplabError:
-            raise
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-            raise CplabError(f"measurement {self.name!r} fails: {reason}") from error
+        with explain(f"measurement {self.name}"), explain_failures():
+            found = self.apply(copy.deepcopy(net).eval(), replace(images, **few))
         check_plain(self.name, found)
         return found
 
@@ -98,11 +92,9 @@ class Measurement:
             given = nn.Sequential(*first, *last), Images("", "", x, y, x, y, middle, middle / 2)
             with trial(word) as used:
                 found, again = self(*given), self(*given)
-        require(
-            found == again and not used,
-            f"{word} does not give the same twice: draw random numbers from a torch.Generator() "
-            "with a seed of its own, and leave times out",
-        )
+        how = "draw random numbers from a torch.Generator() with a seed of its own"
+        how = f"{word} does not give the same twice: {how}, and leave times out"
+        require(found == again and not used, how)
 
 
 def check_plain(name: str, value: Any) -> None:
@@ -112,12 +104,11 @@ def check_plain(name: str, value: Any) -> None:
     if isinstance(value, list):
         for each in value:
             check_plain(name, each)
-    elif not isinstance(value, (int, float, str, type(None))):
-        raise CplabError(
-            f"measurement {name!r} gives a {type(value).__name__}: return numbers, texts, lists "
-            "and dicts by text (tensors have .item() and .tolist())"
-        )
-    elif isinstance(value, float) and not math.isfinite(value):
+        return
+    how = "return numbers, texts, lists and dicts by text (tensors have .item() and .tolist())"
+    plain = isinstance(value, (int, float, str, type(None)))
+    require(plain, f"measurement {name!r} gives a {type(value).__name__}: {how}")
+    if isinstance(value, float) and not math.isfinite(value):
         raise Diverged(f"measurement {name!r} is not finite: the network has diverged")
 
 
@@ -175,10 +166,8 @@ def parse_when(when: Any) -> When:
     if isinstance(when, str) and when in WHEN:
         return when
     epochs = many("epochs", when, LONGEST)
-    require(
-        epochs and not isinstance(when, str),
-        f"{quote(when)} is no time to measure: give every, end or a tuple of epochs",
-    )
+    no_time = f"{quote(when)} is no time to measure: give every, end or a tuple of epochs"
+    require(epochs and not isinstance(when, str), no_time)
     return tuple(sorted({whole("epoch", epoch, most=LONGEST - 1) for epoch in epochs}))
 
 

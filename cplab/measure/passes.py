@@ -34,30 +34,23 @@ def counted_layers(net: nn.Module, x: Tensor) -> Layers:
     Raises: CplabError for anything whose gradient does not follow from a layer's inputs and
         outputs, and for images that are none or not floating point.
     """
-    require(
-        x.is_floating_point(), f"images of type {x.dtype} are not allowed: normalise them first"
-    )
+    whole_ones = f"images of type {x.dtype} are not allowed: normalise them first"
+    require(x.is_floating_point(), whole_ones)
     require(len(x), "no images: the Fisher information is a mean over images, give some")
     owners: dict[int, str] = {}
     layers = {}
     for name, module in net.named_modules():
         name = name or type(module).__name__
         for key, parameter in module.named_parameters(recurse=False):
-            if type(module) not in ALLOWED or key not in ("weight", "bias"):
-                raise CplabError(
-                    f"layer {name!r} ({type(module).__name__}, parameter {key!r}) is not allowed: "
-                    "parameters may belong to Conv2d, Linear and BatchNorm layers"
-                )
-            if (owner := owners.setdefault(id(parameter), name)) != name:
-                raise CplabError(
-                    f"layers {owner!r} and {name!r} share a parameter, which is not allowed: give "
-                    "each its own"
-                )
-        if isinstance(module, NORMS) and module.running_mean is None:
-            raise CplabError(
-                f"layer {name!r} is not allowed: without running statistics an image's gradient "
-                "depends on the other images"
-            )
+            layer = f"layer {name!r} ({type(module).__name__}, parameter {key!r}) is not allowed"
+            fine = type(module) in ALLOWED and key in ("weight", "bias")
+            require(fine, f"{layer}: parameters may belong to Conv2d, Linear and BatchNorm layers")
+            owner = owners.setdefault(id(parameter), name)
+            shared = f"layers {owner!r} and {name!r} share a parameter, which is not allowed"
+            require(owner == name, f"{shared}: give each its own")
+        depends = isinstance(module, NORMS) and module.running_mean is None
+        why = "without running statistics an image's gradient depends on the other images"
+        require(not depends, f"layer {name!r} is not allowed: {why}")
         if isinstance(module, CONNECTIONS):
             layers[name] = module
     require(layers, "the network has no weights of convolutions or linear layers to count")
@@ -80,8 +73,8 @@ def record_calls(net: nn.Module, layers: Layers) -> Iterator[Calls]:
 
     def note(name: str, module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> None:
         a = args[0] if args else kwargs["input"]
-        if not output.requires_grad:
-            raise CplabError(f"layer {name!r} is not allowed: the network cuts off its gradient")
+        cut = f"layer {name!r} is not allowed: the network cuts off its gradient"
+        require(output.requires_grad, cut)
         # An edge, not the tensor: a ReLU that follows may overwrite that in place.
         call = Call(a.detach(), a._version, get_gradient_edge(output), output.numel())
         calls[name].append(call)
@@ -112,25 +105,18 @@ def logits_of(run: Callable[[Tensor], Tensor], x: Tensor, calls: Calls) -> Tenso
         reason = str(error).partition("\n")[0][:200]
         what = f"images of shape {tuple(x.shape[1:])} do not fit the network ({reason})"
         raise CplabError(f"{what}: give such as it takes") from error
-    if logits.ndim != 2 or len(logits) != len(x) or logits.shape[1] < 2:
-        raise CplabError(
-            f"logits of shape {tuple(logits.shape)} are not allowed: the network has to give "
-            f"({len(x)}, classes) for {len(x)} images, 2 classes or more"
-        )
+    fine = logits.ndim == 2 and len(logits) == len(x) and logits.shape[1] > 1
+    wanted = f"the network has to give ({len(x)}, classes) for {len(x)} images, 2 classes or more"
+    require(fine, f"logits of shape {tuple(logits.shape)} are not allowed: {wanted}")
     if not logits.isfinite().all():
         raise Diverged("the logits are not finite: the network has diverged, or the images have")
     for name, each in calls.items():
-        if len(each) != 1:
-            raise CplabError(
-                f"layer {name!r} is used {len(each)} times, which is not allowed: its gradient is "
-                "known only if it is called once for all images"
-            )
-        a = each[0].input
-        if len(a) != len(x) or a._version != each[0].version:
-            raise CplabError(
-                f"layer {name!r} is not allowed: its input is changed in place, or its first "
-                "dimension is not that of the images"
-            )
+        times = f"layer {name!r} is used {len(each)} times, which is not allowed"
+        once = "its gradient is known only if it is called once for all images"
+        require(len(each) == 1, f"{times}: {once}")
+        kept = len(each[0].input) == len(x) and each[0].input._version == each[0].version
+        why = "its input is changed in place, or its first dimension is not that of the images"
+        require(kept, f"layer {name!r} is not allowed: {why}")
     return logits
 
 

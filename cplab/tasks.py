@@ -21,11 +21,8 @@ from cplab.specs import mix_seeds
 
 @dataclass
 class TrainState:
-    """All that one epoch passes on to the next.
-
-    extra: further tensors by name (masks, states of generators). rows: one for each step and event
-    that lies behind.
-    """
+    """All that one epoch passes on to the next: also further tensors by name (masks, states of
+    generators), and a row for each step and event that lies behind."""
 
     net: nn.Module
     optimizer: torch.optim.Optimizer
@@ -41,10 +38,10 @@ def make_optimizer(
     Fused steps give the same bits as those of torch's loop over weights for SGD, and for Adam
     nearly so, in a fraction of the time. Each step of a run sets the rate.
     """
+    how: dict[str, Any] = {"weight_decay": weight_decay, "fused": True}
     if kind == "adam":
-        return torch.optim.Adam(net.parameters(), weight_decay=weight_decay, fused=True)
-    how: dict[str, Any] = {"momentum": momentum, "weight_decay": weight_decay}
-    return torch.optim.SGD(net.parameters(), lr=0.0, fused=True, **how)
+        return torch.optim.Adam(net.parameters(), **how)
+    return torch.optim.SGD(net.parameters(), lr=0.0, momentum=momentum, **how)
 
 
 _seeding = threading.Lock()
@@ -94,11 +91,8 @@ class Classification:
     def batches(
         self, epoch: int, step: Any, images: data.Images
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of an epoch, shuffled, shifted and mirrored, before any deficit.
-
-        Yields: which training images they are, (batch,), and these, (batch, C, H, W) of mean 0 and
-            deviation 1, channels last.
-        """
+        """The batches of an epoch, shuffled, shifted and mirrored, before any deficit: which
+        training images they are, (batch,), and these, (batch, C, H, W), normalised."""
         return shuffled(self.run, epoch, step, images)
 
     def loss(self, output: Tensor, y: Tensor) -> Tensor:
@@ -110,8 +104,13 @@ class Classification:
 
     def test(self, net: nn.Module, images: data.Images) -> dict:
         """What is said of the network after an epoch."""
-        x, y = images.test_x, images.test_y
-        return {"test_accuracy": evaluate(net, x, y, images.normal, self.run.arithmetic)}
+        x, y, arithmetic = images.test_x, images.test_y, self.run.arithmetic
+        right = evaluate(net, x, y, lambda x: self.views(images.normal(x)), arithmetic)
+        return {"test_accuracy": right}
+
+    def views(self, x: Tensor) -> Tensor:
+        """Normalised images (N, C, H, W) as the network takes them."""
+        return x
 
 
 class TwoViews(Classification):
@@ -125,19 +124,11 @@ class TwoViews(Classification):
         apart = models.MODELS[self.run.family].apart
         rights = shuffled(self.run, epoch, step, images, second=True) if apart else None
         for index, left in shuffled(self.run, epoch, step, images):
-            yield index, torch.stack([left, next(rights)[1]], 1) if rights else two_views(left)
+            yield index, torch.stack([left, next(rights)[1]], 1) if rights else self.views(left)
 
-    def test(self, net: nn.Module, images: data.Images) -> dict:
-        def normal(x: Tensor) -> Tensor:
-            return two_views(images.normal(x))
-
-        x, y = images.test_x, images.test_y
-        return {"test_accuracy": evaluate(net, x, y, normal, self.run.arithmetic)}
-
-
-def two_views(x: Tensor) -> Tensor:
-    """Images (N, C, H, W) as two views that are alike, (N, 2, C, H, W)."""
-    return x.unsqueeze(1).expand(-1, 2, -1, -1, -1)
+    def views(self, x: Tensor) -> Tensor:
+        """Two views that are alike, (N, 2, C, H, W)."""
+        return x.unsqueeze(1).expand(-1, 2, -1, -1, -1)
 
 
 def shuffled(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cplab.tasks import TrainState
 
 OTHER = 1000  # further is the seed whose newborn a network is mixed with
-MOST_TREATMENTS = 100  # treatments of a life
+MOST = 100  # treatments of a life
 WRITTEN = re.compile(r"([^\W\d_]+)(?:-([^@+]+))?@([^@+]+)(?:\+([^@+]+))?")
 
 
@@ -56,12 +56,10 @@ def shrink(state: TrainState, task: Any, images: Images, kept: float) -> dict:
 class Kind:
     """A kind of treatment.
 
-    label: in words. field: of a Step that it sets (a learning rate it multiplies). event: what is
-    done instead, at a moment. low, high: of its strength; equal if it has none. nothing: without
-    effect.
+    field: of a Step that it sets (a learning rate it multiplies). low, high: of its strength; equal
+    if it has none. nothing: the strength without effect. event: what is done instead, at a moment.
     """
 
-    label: str
     field: str = ""
     low: float = 1
     high: float = 1
@@ -70,13 +68,13 @@ class Kind:
 
 
 TREATMENTS = {
-    "renorm": Kind("norms back to birth", event=renorm),
-    "shrink": Kind("shrink and perturb", low=0, high=1, event=shrink),
-    "rate": Kind("learning rate", "lr", 1e-6, 1e6, nothing=1),
-    "decay": Kind("weight decay", "decay", 0, 1e6, nothing=1),
-    "images": Kind("fraction of the images", "images", 1e-3, 1, nothing=1),
-    "unaugmented": Kind("no augmentation", "augment", 0, 0),
-    "held": Kind("norms held", "held"),
+    "renorm": Kind(event=renorm),
+    "shrink": Kind(low=0, high=1, event=shrink),
+    "rate": Kind("lr", 1e-6, 1e6, nothing=1),
+    "decay": Kind("decay", 0, 1e6, nothing=1),
+    "images": Kind("images", 1e-3, 1, nothing=1),
+    "unaugmented": Kind("augment", 0, 0),
+    "held": Kind("held"),
 }
 
 
@@ -102,9 +100,8 @@ class Treatment(NamedTuple):
     @property
     def words(self) -> str:
         """As it is written."""
-        kind = self.kind
-        strength = f"-{self.strength:g}" if kind.low != kind.high else ""
-        lasts = f"+{self.epochs}" if kind.field else ""
+        strength = f"-{self.strength:g}" if self.kind.low != self.kind.high else ""
+        lasts = f"+{self.epochs}" if self.kind.field else ""
         return f"{self.name}{strength}@{self.first}{lasts}"
 
 
@@ -117,7 +114,7 @@ def read_treatments(given: Any, end: int) -> tuple[Treatment, ...]:
     >>> read_treatments("rate-3@2 renorm@2 renorm@0", end=5)
     (('rate', 3.0, 2, 3), ('renorm', 1.0, 2, 0))
     """
-    read = {read_treatment(one, end) for one in many("treatments", given, MOST_TREATMENTS)}
+    read = {read_treatment(one, end) for one in many("treatments", given, MOST)}
     every = sorted(read, key=lambda t: (t.first, *t))
     for a, b in combinations(every, 2):
         sets = a.kind.field != "lr" and a.strength != b.strength  # rates are multiplied
@@ -143,10 +140,9 @@ def read_treatment(given: Any, end: int) -> Treatment:
         strength = kind.low
     strength = number(f"strength of {name}", strength, kind.low, kind.high, closed=True)
     first = whole(f"epoch of {name}", first, 0, max(0, end - 1))
-    left = end - first
-    epochs = (left if kind.field else 0) if epochs is None else epochs
-    least, most = (1, left) if kind.field else (0, 0)
-    return Treatment(name, strength, first, whole(f"epochs of {name}", epochs, least, most))
+    least, most = (1, end - first) if kind.field else (0, 0)
+    epochs = whole(f"epochs of {name}", most if epochs is None else epochs, least, most)
+    return Treatment(name, strength, first, epochs)
 
 
 def without(given: tuple[Treatment, ...], begin: int, end: int) -> tuple[Treatment, ...]:

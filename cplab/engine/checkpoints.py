@@ -13,7 +13,6 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from torch import Tensor
 
 from cplab.errors import atomic_file, cache_dir
 from cplab.tasks import TrainState
@@ -64,28 +63,23 @@ def loads(
     tensors = safetensors.torch.load(content[32:])
     try:
         state = task.birth(device, tensors=tensors)
-        put_back(tensors, state, device)
+        own = {k: v for k, v in tensors.items() if not k.startswith((OPTIMIZER, EXTRA))}
+        state.net.load_state_dict(own)
+        weights = dict(state.net.named_parameters())
+        for full, kept in tensors.items():
+            # the state of a generator stays on the CPU
+            value = kept if kept.dtype == torch.uint8 else kept.to(device)
+            if full.startswith(OPTIMIZER):
+                key, _, name = full.removeprefix(OPTIMIZER).partition(".")
+                # strides of the weight; Adam's count of steps has no dimensions
+                like = torch.empty_like(weights[name] if value.ndim else value, dtype=value.dtype)
+                state.optimizer.state[weights[name]][key] = like.detach().copy_(value)
+            elif full.startswith(EXTRA):
+                state.extra[full.removeprefix(EXTRA)] = value
     except (KeyError, RuntimeError):  # of another network, as an earlier version of it may be
         return None
     state.rows = rows
     return state
-
-
-def put_back(tensors: dict[str, Tensor], state: TrainState, device: torch.device) -> None:
-    """Give a state the tensors of a checkpoint."""
-    own = {k: v for k, v in tensors.items() if not k.startswith((OPTIMIZER, EXTRA))}
-    state.net.load_state_dict(own)
-    weights = dict(state.net.named_parameters())
-    for full, kept in tensors.items():
-        if full.startswith(OPTIMIZER):
-            key, _, name = full.removeprefix(OPTIMIZER).partition(".")
-            weight, value = weights[name], kept.to(device)
-            # strides of the weight; Adam's count of steps has no dimensions
-            like = torch.empty_like(weight if value.ndim else value, dtype=value.dtype)
-            state.optimizer.state[weight][key] = like.detach().copy_(value)
-        elif full.startswith(EXTRA):
-            value = kept if kept.dtype == torch.uint8 else kept.to(device)  # a generator's state
-            state.extra[full.removeprefix(EXTRA)] = value
 
 
 def write(path: Path, content: bytes) -> bool:

@@ -7,7 +7,6 @@ import traceback
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from errno import ENOLCK, ENOSYS, ENOTSUP
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -43,25 +42,6 @@ class Diverged(CplabError):
     """The loss, or what was to be measured, is no longer finite."""
 
     exit_code = 1
-    each: tuple["Diverged", ...] = ()  # if it tells of several
-
-
-@contextmanager
-def collect_divergence(diverged: list[Diverged]) -> Iterator[None]:
-    """Go on after what diverges in here, which `raise_first` tells then."""
-    try:
-        yield
-    except Diverged as error:
-        diverged += error.each or (error,)
-
-
-def raise_first(diverged: list[Diverged]) -> None:
-    """Raise the first of these, if any, and say how many more there are."""
-    if diverged:
-        more = f" (and {len(diverged) - 1} more)" if len(diverged) > 1 else ""
-        error = Diverged(f"{diverged[0]}{more}")
-        error.each = tuple(diverged)
-        raise error from diverged[0]
 
 
 class Exhausted(CplabError):
@@ -131,19 +111,21 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def lock_file(path: Path) -> Iterator[None]:
-    """Hold the lock of a file; where the file system has no locks, as some networks' have not, go
-    on without: what is written is put in place whole, and at worst is made twice."""
-    from filelock import FileLock
+def lock_file(path: Path, wait: bool = True) -> Iterator[bool]:
+    """Hold the lock of a file, and say whether it is held: not if another process has it and we do
+    not `wait`. Where the file system has no locks, or cannot be written, go on without: what is
+    written is put in place whole, and at worst is made twice."""
+    from filelock import FileLock, Timeout
 
-    lock = FileLock(path)
+    lock, held = FileLock(path, thread_local=False), True
     try:
-        lock.acquire()
-    except (OSError, NotImplementedError) as error:
-        if getattr(error, "errno", ENOLCK) not in (ENOLCK, ENOSYS, ENOTSUP):
-            raise
+        lock.acquire(blocking=wait)
+    except Timeout:
+        held = False
+    except (OSError, NotImplementedError):
+        pass
     try:
-        yield
+        yield held
     finally:
         lock.release()
 

@@ -292,15 +292,6 @@ class Run(Spec):
         ]
         return {"accuracy": curve[-1]["test_accuracy"], "curve": curve}
 
-    def check_values(self, values: dict) -> None:
-        """Raise ValueError unless these can be this run's."""
-        curve = values["curve"]
-        phases = [(epoch, self.phase(epoch)) for epoch in range(self.epochs)]
-        if [(row["epoch"], row["phase"]) for row in curve] != phases:
-            raise ValueError("its curve does not fit its run")
-        if curve[-1]["test_accuracy"] != values["accuracy"]:
-            raise ValueError("its accuracy is not that of its last epoch")
-
     def equal_training(self) -> "Run":
         """The control without a deficit, as long (matched epochs) and treated in the same way."""
         return replace(self, deficit=CLEAR, onset=self.end, length=0, windows=())

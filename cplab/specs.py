@@ -7,7 +7,6 @@ were; such a default is never changed afterwards. Each class of specs has a vers
 import difflib
 import hashlib
 import pkgutil
-from collections.abc import Callable
 from dataclasses import fields
 from functools import cache, cached_property, wraps
 from typing import (
@@ -54,15 +53,14 @@ class Spec:
 
     version: raised by one whenever a change alters what a spec with the same fields would give.
     heading: begins the canonical line. always: fields that stand in every key. Values: the type of
-    its values, a TypedDict. trained_by: module:function, of a spec that has no timeline, see
-    `trainer`.
+    its values, a TypedDict. One that has no timeline has a static method `train_all` instead, like
+    cplab.engine.sweep.train_all.
     """
 
     version: ClassVar[int] = 1
     heading: ClassVar[str] = ""
     always: ClassVar[tuple[str, ...]] = ()
     Values: ClassVar[Any] = dict
-    trained_by: ClassVar[str]
 
     def plain(self) -> dict[str, Any]:
         """The fields by name, as plain data, without defaults that change nothing.
@@ -99,9 +97,6 @@ class Spec:
     def call(self) -> str:
         """The line of Python that gives its result, where there is one; else all that decides."""
         return self.canonical()
-
-    def check_values(self, values: dict) -> None:
-        """Raise ValueError unless these values, which are of the type, can be this spec's."""
 
     def __getstate__(self) -> dict[str, Any]:
         # what goes to another process: the fields, and nothing that was computed from them
@@ -216,29 +211,17 @@ def check_spec(spec: Any) -> Any:
     return spec
 
 
-def trainer(spec: Any) -> Callable:
-    """What trains a spec, (specs, context, measures) -> (spec, its Training) one by one: the engine
-    where it has a timeline, else what its class says as `trained_by`, module:function.
-
-    >>> from cplab import Run
-    >>> trainer(Run()).__name__
-    'train_all'
-    """
-    return pkgutil.resolve_name(getattr(spec, "trained_by", "cplab.engine.sweep:train_all"))
-
-
 @cache
 def type_adapter(of: Any) -> TypeAdapter:
     return TypeAdapter(of)
 
 
 def check_values(spec: Any, values: dict) -> None:
-    """Raise ValueError unless values are of the type that a spec's class says, and can be its."""
+    """Raise ValueError unless values are of the type that a spec's class says."""
     try:
         type_adapter(spec.Values).validate_python(values, strict=True)
     except ValidationError as error:
         raise ValueError(in_one_line(error)) from None
-    spec.check_values(values)
 
 
 def mix_seeds(*parts: object) -> int:

@@ -3,8 +3,8 @@
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from threading import Event as Flag
 from typing import Any
@@ -21,86 +21,8 @@ from cplab.own import load_own
 from cplab.runs import Event, Step
 from cplab.tasks import Classification, TrainState
 
-STOPPED = "stopped: ask for the same again to go on from its last checkpoint"
 SAVED = 1.0  # seconds between two checkpoints of this process: what an interruption loses
-
-
-def train(
-    run: Any,
-    end: int,
-    state: TrainState,
-    images: data.Images,
-    *,
-    measures: Measures | None = None,
-    stop: Flag | None = None,
-) -> Iterator[dict]:
-    """Train a run up to part `end` of its timeline (exclusive), from where a state stands.
-
-    Equal seeds give equal bits: seed and epoch decide every random number and every rate.
-
-    Yields: a row for each part, once the state is beyond it. Of a step: part, epoch, lr,
-        train_loss, what the task reports, seconds and, where something is, what is measured; of an
-        event: part, event, what it returns, seconds.
-    Raises: Cancelled, Diverged.
-    """
-    task = run.task
-    for number in range(len(state.rows), end):
-        part, began = run.timeline[number], time.perf_counter()
-        row: dict[str, Any] = {"part": number}
-        if isinstance(part, Event):
-            row |= {"event": part.name, **part.function(state, task, images, *part.args)}
-        else:
-            epoch = sum("epoch" in row for row in state.rows)
-            loss = train_epoch(task, epoch, part, state, images, stop)
-            if not math.isfinite(loss):
-                raise Diverged(
-                    f"the loss is {loss} at epoch {epoch} (learning rate {part.lr:.3g}): no result "
-                    f"is kept of {run.canonical()}; take a smaller learning rate"
-                )
-            row |= {"epoch": epoch, "lr": part.lr, "train_loss": loss}
-            row |= task.test(state.net, images)
-        row["seconds"] = time.perf_counter() - began
-        measure_after(due_measures(measures or {}, row), run, row, state.net, images)
-        state.rows.append(row)
-        yield row
-
-
-def train_epoch(
-    task: Classification,
-    epoch: int,
-    step: Step,
-    state: TrainState,
-    images: data.Images,
-    stop: Flag | None = None,
-) -> float:
-    """One epoch of training. Returns the mean loss over its images."""
-    net, optimizer, arithmetic = state.net.train(), state.optimizer, task.run.arithmetic
-    device, count = images.train_x.device, len(images.train_y)
-    decay = step.decay * optimizer.defaults["weight_decay"]
-    for group in optimizer.param_groups:
-        group.update(lr=step.lr, weight_decay=decay)
-    norms = task.birth_norms(device) if step.held else []
-    total, seen, classes = torch.zeros((), device=device), 0, data.classes(task.run.dataset)
-    for index, x in task.batches(epoch, step, images):
-        if stop and stop.is_set():
-            raise Cancelled(STOPPED)
-        batch = Batch(index, task.run.seed, epoch, count, classes)
-        x, y = step.deficit(x, images.train_y[index], batch)
-        optimizer.zero_grad()
-        with devices.algorithms(arithmetic):
-            with devices.autocast(device, arithmetic):
-                loss = task.loss(net(x), y)
-            loss.backward()
-        optimizer.step()
-        task.after_step(state)
-        if norms:
-            rescale_layers(net, norms)
-        total += loss.detach() * len(y)
-        seen += len(y)
-    return total.item() / seen
-
-
-# A stretch of training, here or in another process ------------------------------------------------
+_gpu = threading.Lock()  # one training at a time: its algorithms are chosen for the whole process
 
 
 @dataclass
@@ -129,22 +51,23 @@ def train_stretch(
     report: Callable[[dict], None] = lambda row: None,
     save: Callable[[int, bytes], None] | None = None,
 ) -> Stretch:
-    """Train a run up to part `end` of its timeline, or until some seconds have passed.
+    """Train a run up to part `end` of its timeline (exclusive), or until some seconds have passed.
+
+    Equal seeds give equal bits: seed and epoch decide every random number and every rate.
 
     Arguments:
         contents: of checkpoints; the first one that is sound, has all measurements and came about
             on such a machine is where training begins, else at birth.
-        device, threads: as of a Context. own: a student's own functions, as own.dumps_own gives
-            them.
+        device, threads: as of a Context. own: a student's own functions, see own.dumps_own.
         last: whether a run ends there, so that what is measured at the end is.
-        stop: checked before each batch. report: called with each row.
+        stop: checked before each batch. report: called with each row, see train_part.
         save: called now and then with how many parts are done and the state as bytes.
     Raises: CplabError; Cancelled, Diverged, Exhausted.
     """
     load_own(own)
     place, task, measures = devices.pick(device), run.task, measures or {}
-    profile = getattr(run, "profile", "")
-    with devices.torch_defaults(threads or devices.usual_threads(profile)), alone_on(place):
+    threads = threads or devices.usual_threads(getattr(run, "profile", ""))
+    with devices.torch_defaults(threads), _gpu if place.type == "cuda" else nullcontext():
         images = task.images(place)
         how = {
             "copy": images.copy,
@@ -162,7 +85,10 @@ def train_stretch(
             report(row)
         begun = time.monotonic()
         due = begun + SAVED
-        for row in train(run, end, state, images, measures=measures, stop=stop):
+        while len(state.rows) < end and time.monotonic() <= begun + seconds:
+            row = train_part(run, state, images, stop)
+            measure_after(due_measures(measures, row), run, row, state.net, images)
+            state.rows.append(row)
             if save and len(state.rows) < end and time.monotonic() > due:
                 now = time.monotonic()
                 save(len(state.rows), checkpoints.dumps(state, how))
@@ -170,8 +96,6 @@ def train_stretch(
                 took = time.monotonic() - now
                 due = now + took + SAVED * min(max(1, 20 * took), 30)
             report(row)
-            if time.monotonic() > begun + seconds:
-                break
         content = checkpoints.dumps(state, how)
         if last and measures and len(state.rows) == end:
             row = next(row for row in reversed(state.rows) if "epoch" in row)
@@ -181,18 +105,65 @@ def train_stretch(
     return Stretch(state.rows, how, content)
 
 
+def train_part(run: Any, state: TrainState, images: data.Images, stop: Flag | None = None) -> dict:
+    """Do the next part of a run's timeline to a state.
+
+    Returns: a row: part, its number, and seconds; of a step epoch, lr, train_loss and what the task
+        reports; of an event its name as `event` and what it returns.
+    """
+    task, number, began = run.task, len(state.rows), time.perf_counter()
+    part = run.timeline[number]
+    if isinstance(part, Event):
+        row = {"event": part.name, **part.function(state, task, images, *part.args)}
+    else:
+        epoch = sum("epoch" in row for row in state.rows)
+        loss = train_epoch(task, epoch, part, state, images, stop)
+        if not math.isfinite(loss):
+            raise Diverged(
+                f"the loss is {loss} at epoch {epoch} (learning rate {part.lr:.3g}): no result "
+                f"is kept of {run.canonical()}; take a smaller learning rate"
+            )
+        row = {"epoch": epoch, "lr": part.lr, "train_loss": loss, **task.test(state.net, images)}
+    return {"part": number, **row, "seconds": time.perf_counter() - began}
+
+
+def train_epoch(
+    task: Classification,
+    epoch: int,
+    step: Step,
+    state: TrainState,
+    images: data.Images,
+    stop: Flag | None = None,
+) -> float:
+    """One epoch of training. Returns the mean loss over its images."""
+    net, optimizer, arithmetic = state.net.train(), state.optimizer, task.run.arithmetic
+    device, count = images.train_x.device, len(images.train_y)
+    decay = step.decay * optimizer.defaults["weight_decay"]
+    for group in optimizer.param_groups:
+        group.update(lr=step.lr, weight_decay=decay)
+    norms = task.birth_norms(device) if step.held else []
+    total, seen, classes = torch.zeros((), device=device), 0, data.classes(task.run.dataset)
+    for index, x in task.batches(epoch, step, images):
+        if stop and stop.is_set():
+            raise Cancelled
+        batch = Batch(index, task.run.seed, epoch, count, classes)
+        x, y = step.deficit(x, images.train_y[index], batch)
+        optimizer.zero_grad()
+        with devices.algorithms(arithmetic):
+            with devices.autocast(device, arithmetic):
+                loss = task.loss(net(x), y)
+            loss.backward()
+        optimizer.step()
+        task.after_step(state)
+        if norms:
+            rescale_layers(net, norms)
+        total += loss.detach() * len(y)
+        seen += len(y)
+    return total.item() / seen
+
+
 def has_measures(rows: list[dict] | None, measures: Measures) -> bool:
     """Whether all that is to be measured along these rows was."""
     return rows is not None and all(
         {*due_measures(measures, row)} <= {*row.get("measured", {})} for row in rows
     )
-
-
-_gpu = threading.Lock()
-
-
-@contextmanager
-def alone_on(device: torch.device) -> Iterator[None]:
-    """One training at a time on a GPU, whose algorithms are chosen for the whole process."""
-    with _gpu if device.type == "cuda" else nullcontext():
-        yield

@@ -24,7 +24,7 @@ class Segment:
     # while it is trained:
     reported: int = 0  # parts
     content: bytes | None = None  # the state that its training has come to
-    file: Path | None = None  # of that state
+    files: set[Path] = field(default_factory=set)  # of that state, and what was left of others
 
     def subtree(self) -> list["Segment"]:
         """This segment and all that branch from it."""
@@ -36,11 +36,8 @@ class Segment:
     @property
     def epochs(self) -> int:
         """Of this segment and of all that branch from it."""
-        return sum(
-            isinstance(part, Step)
-            for segment in self.subtree()
-            for part in segment.spec.timeline[segment.begin : segment.end]
-        )
+        every = (part.spec.timeline[part.begin : part.end] for part in self.subtree())
+        return sum(isinstance(part, Step) for parts in every for part in parts)
 
 
 def plan(specs: Iterable) -> list[Segment]:
@@ -61,18 +58,13 @@ def plan(specs: Iterable) -> list[Segment]:
         for spec in alike:
             ways[spec.timeline[begin]].append(spec)
         for together in ways.values():
-            end = common_end([spec.timeline for spec in together], begin)
+            first, *others = (spec.timeline for spec in together)
+            end = begin + 1
+            while all(other[end : end + 1] == first[end : end + 1] != () for other in [first, *others]):
+                end += 1
             segment = Segment(together[0], begin, end, parent, reported=begin)
             segment.ends = [spec for spec in together if len(spec.timeline) == end]
             (parent.branches if parent else roots).append(segment)
             if longer := [spec for spec in together if len(spec.timeline) > end]:
                 to_grow.append((longer, end, segment))
     return roots
-
-
-def common_end(timelines: list[tuple], begin: int) -> int:
-    """The first part after `begin` that some timelines do not have in common."""
-    end, first = begin, timelines[0]
-    while all(len(other) > end and other[end] == first[end] for other in timelines):
-        end += 1
-    return end

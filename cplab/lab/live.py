@@ -319,7 +319,7 @@ def describe_cost(runs: Sequence[Run], measure: Any = ()) -> str:
     seconds = results.estimate(runs, measure)
     if seconds is None:
         return "its time is not known yet: the first epoch tells"
-    here = any(timing.kept for timing in tables.similar(runs[0]))
+    here, _ = tables.similar(runs[0])
     return f"about {in_minutes(seconds)} on {'this' if here else 'another'} machine"
 
 

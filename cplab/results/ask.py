@@ -14,21 +14,9 @@ from dataclasses import replace
 from threading import Event
 from typing import Any
 
-from cplab import specs
+from cplab import errors, specs
 from cplab.engine.tree import Segment, plan
-from cplab.errors import (
-    Cancelled,
-    CplabError,
-    Diverged,
-    cache_dir,
-    collect_divergence,
-    installed,
-    one_of,
-    quote,
-    raise_first,
-    require,
-    tidy,
-)
+from cplab.errors import Cancelled, CplabError, Diverged, one_of, quote, require
 from cplab.measure import parse_measures
 from cplab.results import store, tables
 from cplab.results.result import HOW, Result, outcome
@@ -69,48 +57,52 @@ def collect(
     """
     one_of("device", str(device).partition(":")[0], DEVICES)
     measures, missing = parse_measures(measure), list(dict.fromkeys(wanted))
-    if not fresh:
-        known = find_all(missing, measures)
-        yield from known.items()
-        missing = [spec for spec in missing if spec not in known]
+    known = {} if fresh else find_all(missing, measures)
+    yield from known.items()
+    missing = [spec for spec in missing if spec not in known]
     if not missing:
         return
-    with installed():
+    with errors.installed():
         from cplab.engine.sweep import Context, usual_workers
-        from cplab.engine.train import STOPPED
-
     if executor is None:
         # as for the whole set, since the bits of large networks depend on it
         workers = workers or usual_workers(missing, device)
-    how: dict[str, Any] = {"device": device, "workers": workers, "report": report}
-    how["executor"] = executor
-    context, diverged = Context(stop=stop or Event(), **how), list[Diverged]()
-    with collect_divergence(diverged):  # what some of them begin with
+    context, diverged = Context(device, executor, workers, None, stop or Event(), report), []
+    try:  # what some of them begin with
         needed = dict.fromkeys(s.source for s in missing if getattr(s, "source", None))
-        context.sources |= collect(needed, stop=stop, **how) if needed else {}
+        context.sources |= collect(needed, **context.how()) if needed else {}
+    except Diverged as error:
+        diverged.append(error)
     missing = [s for s in missing if getattr(s, "source", None) in {None, *context.sources}]
     while missing:
-        with lock_trees(missing) as ours, collect_divergence(diverged):
+        with lock_trees(missing) as ours:
             missing = [spec for spec in missing if spec not in ours]
             if not ours and context.stop.wait(0.2):  # others train all that is left
-                raise Cancelled(STOPPED)
+                raise Cancelled(Cancelled.how)
             known = {} if fresh else find_all(ours, measures)  # trained by others meanwhile
             yield from known.items()
-            todo = [spec for spec in ours if spec not in known]
-            for spec, training in train(todo, context, measures):
-                yield spec, store.keep(make_result(spec, training))
-    raise_first(diverged)
+            for spec, training in train([s for s in ours if s not in known], context, measures):
+                if isinstance(training, Diverged):
+                    diverged.append(training)
+                else:
+                    yield spec, store.keep(make_result(spec, training))
+    if diverged:
+        more = f" (and {len(diverged) - 1} more)" if diverged[1:] else ""
+        raise Diverged(f"{diverged[0]}{more}") from diverged[0]
 
 
 def train(wanted: list, context: Any, measures: dict) -> Iterator[tuple[Any, Any]]:
-    """Train specs. Yields (spec, Training)."""
-    diverged, groups = list[Diverged](), defaultdict(list)
-    for spec in wanted:  # one group for all that have lives
-        groups[specs.trainer(spec), hasattr(spec, "timeline") or spec.trunk_key].append(spec)
-    for (compute, _), group in groups.items():
-        with collect_divergence(diverged):
-            yield from compute(group, context, measures)
-    raise_first(diverged)
+    """Train specs: by the engine, or as their class does it that has no timeline.
+
+    Yields: (spec, its Training, or Diverged).
+    """
+    from cplab.engine.sweep import train_all
+
+    groups = defaultdict(list)
+    for spec in wanted:
+        groups[getattr(spec, "train_all", train_all)].append(spec)
+    for compute, group in groups.items():
+        yield from compute(group, context, measures)
 
 
 def check_specs(wanted: Iterable) -> list:
@@ -127,26 +119,16 @@ def find_all(wanted: Iterable, measures: dict) -> dict[Any, Result]:
 @contextmanager
 def lock_trees(wanted: list) -> Iterator[list]:
     """Lock the specs that no other process is training, and give them. Specs that may share
-    training have one lock; where no file can be written, nothing is locked."""
-    from filelock import FileLock, Timeout
-
+    training have one lock."""
     trees, ours = defaultdict(list), list[Any]()
     for spec in wanted:
         trees[spec.trunk_key].append(spec)
     with ExitStack() as locks:
-        for count, (trunk, tree) in enumerate(trees.items()):
-            if count >= LOCKS and ours:
-                break
+        for trunk, tree in [*trees.items()][:LOCKS]:
             name = hashlib.sha256(repr(trunk).encode()).hexdigest()[:16]
-            lock = FileLock(cache_dir() / "locks" / f"{name}.lock", thread_local=False)
-            try:
-                lock.acquire(blocking=False)
-                locks.callback(lock.release)
-            except Timeout:
-                continue
-            except (OSError, NotImplementedError):
-                pass  # a file system that is read-only, or has no locks
-            ours += tree
+            path = errors.cache_dir() / "locks" / f"{name}.lock"
+            if locks.enter_context(errors.lock_file(path, wait=False)):
+                ours += tree
         yield ours
 
 
@@ -214,7 +196,7 @@ def sweep(
     >>> [result.spec.length for result in cplab.sweep(runs)]
     [4, 8]
     """
-    tidy()
+    errors.tidy()
     report = how.pop("report", no_report)
     every, measures = check_specs(wanted), parse_measures(measure)
     known = {} if how.get("fresh") else find_all(dict.fromkeys(every), measures)
@@ -349,7 +331,9 @@ def every_result(kind: str = "Run", source: str | None = None) -> Iterator[Resul
     one_of("kind of result", kind, specs.kinds())
     one_of("source", "live" if source is None else source, ("shipped", "live"))
     if source != "live":
-        yield from filter(None, map(store.shipped, store.archive().keys(kind)))
+        light = store.archive().light.select(["key", "kind"]).to_pylist()
+        every = (store.shipped(row["key"]) for row in light if row["kind"] == kind)
+        yield from filter(None, every)
     if source != "shipped":
         yield from (result for result, _ in tables.live_results(kind))
 
@@ -360,20 +344,19 @@ def sample_runs(count: int, seed: int = 0, profile: str | None = None) -> list[R
     >>> [result.source for result in sample_runs(2)]
     ['shipped', 'shipped']
     """
-    rows = tables.table(profile=profile) if profile else tables.table()
+    rows = tables.table(**({"profile": profile} if profile else {}))
     keys = rows.loc[rows["source"] == "shipped", "key"].to_list()
     require(keys, f"no results are shipped of {profile or 'any'} profile: ship some first")
-    drawn = random.Random(seed).sample(keys, min(count, len(keys)))
-    return [result for key in drawn if (result := store.shipped(key))]
+    return [*map(by_key, random.Random(seed).sample(keys, min(count, len(keys))))]
 
 
 def agree(one: Any, other: Any) -> bool:
     """Whether plain data differ by the rounding of sums in float32 alone."""
-    if isinstance(one, dict) and isinstance(other, dict):
+    if isinstance(one, dict):
         return one.keys() == other.keys() and all(agree(one[name], other[name]) for name in one)
-    if isinstance(one, list) and isinstance(other, list):
+    if isinstance(one, list):
         return len(one) == len(other) and all(map(agree, one, other))
-    if isinstance(one, float) and isinstance(other, float):
+    if isinstance(one, float):
         return math.isclose(one, other, rel_tol=ROUNDING)
     return one == other
 
@@ -396,15 +379,16 @@ def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
     context = Context(device, workers=1, threads=result.threads)
     context.sources |= collect([source], device=device) if source else {}
     [(spec, training)] = train([replace(result.spec)], context, {})
+    if isinstance(training, Diverged):
+        raise training
     again = make_result(spec, training)
-    outcomes = outcome(again), outcome(result)
-    if outcomes[0] == outcomes[1]:
+    both = outcome(again), outcome(result)
+    other = {name for name in HOW if getattr(again, name) != getattr(result, name)}
+    if both[0] == both[1]:
         return "equal", again
-    if all(getattr(again, name) == getattr(result, name) for name in HOW if name != "commit"):
-        rounded = again.commit != result.commit and agree(*outcomes)
-        return ("near" if rounded else "off"), again
-    before, after = result.values.get("accuracy"), again.values.get("accuracy")
-    if not isinstance(before, float) or not isinstance(after, float):
+    if other <= {"commit"}:
+        return ("near" if other and agree(*both) else "off"), again
+    if not isinstance(result.values.get("accuracy"), float):
         return "near", again
     difference, deviation = abs(result.accuracy - again.accuracy), seed_spread(result.spec)
     return ("near" if difference <= max(NEAR, 4 * deviation) else "off"), again
@@ -412,8 +396,6 @@ def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
 
 def seed_spread(spec: Any) -> float:
     """The standard deviation of the accuracy over the shipped seeds of a run, 0 of few."""
-    if not isinstance(spec, Run):
-        return 0.0
     seeds = (store.shipped(replace(spec, seed=seed).key) for seed in range(30))
     spread = [result.accuracy for result in seeds if result]
     return statistics.stdev(spread) if len(spread) > 2 else 0.0

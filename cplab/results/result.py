@@ -5,13 +5,12 @@ import json
 import math
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, NotRequired
+from typing import Any, ClassVar
 
-from pydantic import ConfigDict, JsonValue, TypeAdapter, ValidationError, with_config
-from typing_extensions import TypedDict
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from cplab import specs
-from cplab.errors import require
+from cplab.errors import CplabError, require
 from cplab.specs import Positive
 
 HOW = ("copy", "device", "precision", "threads", "torch", "commit")
@@ -28,9 +27,11 @@ class Result:
     source: `shipped` with the package, or `live`, trained by this user.
     """
 
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")  # where it is read
+
     spec: Any
-    values: dict
-    seconds: float
+    values: dict[str, Any]
+    seconds: Positive
     copy: str
     device: str
     precision: str
@@ -71,17 +72,14 @@ class Result:
 
         if name in self.curve[0]:
             return np.array([row[name] for row in self.curve])
-        column, sources = np.full(len(self.curve), math.nan), []
+        column, sources = np.full(len(self.curve), math.nan), set[str]()
         for source, rows in self.measured.items():
-            parts = {
-                e: row[name] for e, row in rows.items() if isinstance(row, dict) and name in row
-            }
-            if source == name:  # one that gives a number or a list
-                parts |= {e: row for e, row in rows.items() if isinstance(row, int | float | list)}
-            sources += [source] if parts else []
-            for epoch, value in parts.items():
-                column[epoch] = np.sum(value)
-        several = " and ".join(sources)
+            for epoch, row in rows.items():
+                whole = source == name and isinstance(row, int | float | list)
+                if whole or (isinstance(row, dict) and name in row):
+                    column[epoch] = np.sum(row if whole else row[name])
+                    sources.add(source)
+        several = " and ".join(sorted(sources))
         require(len(sources) < 2, f"{name!r} was measured by {several}: take one from `measured`")
         return column
 
@@ -92,12 +90,12 @@ class Result:
 
     def covers(self, measures: dict) -> bool:
         """Whether all of these measurements were taken, {name: every, end or the epochs}."""
-        if not hasattr(self.spec, "epochs"):
+        epochs = range(getattr(self.spec, "epochs", 0))
+        if not epochs:
             return not measures
-        epochs = self.spec.epochs
-        times = {"end": range(max(0, epochs - 1), epochs), "every": range(epochs)}
+        times = {"end": epochs[-1:], "every": epochs}
         return all(
-            {e for e in times.get(when, when) if e < epochs} <= self.measured.get(name, {}).keys()
+            {e for e in times.get(when, when) if e in epochs} <= self.measured.get(name, {}).keys()
             for name, when in measures.items()
         )
 
@@ -109,73 +107,38 @@ class Result:
         head = {"key": self.key, "kind": self.kind, "version": self.spec.version}
         return {**head, "spec": self.spec.plain(), **written}
 
-    def file(self) -> dict[str, str]:
+    def text(self) -> str:
         """What the file of one's own result says: `parse` reads it."""
         text = json.dumps(self.plain(), allow_nan=False)
-        return {"key": self.key, "kind": self.kind, "json": text, "checksum": checksum(text)}
-
-
-@with_config(ConfigDict(extra="forbid"))
-class Written(TypedDict):
-    """A result as plain data."""
-
-    key: str
-    kind: str
-    version: int
-    spec: dict[str, JsonValue]
-    values: dict[str, JsonValue]
-    seconds: Positive
-    copy: str
-    device: str
-    precision: str
-    threads: int
-    torch: str
-    commit: str
-    measured: dict[str, dict[int, JsonValue]]
-    own: NotRequired[dict[str, str]]
-
-
-WRITTEN = TypeAdapter(Written)
+        return json.dumps({"json": text, "checksum": checksum(text)})
 
 
 def checksum(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def parse(file: Any) -> Result:
-    """The result that `Result.file` describes, all of it checked.
+READ = TypeAdapter(Result)
 
-    Raises: ValueError if anything is off, Outdated if it is the version.
+
+def parse(text: str) -> Result:
+    """The result that `Result.text` wrote, its checksum and types checked.
+
+    Raises: ValueError, in one line, if anything is off; Outdated if it is the version.
     """
     try:
-        text, name = file["json"], file["key"]
-        if checksum(text) != file["checksum"]:
-            raise ValueError("its checksum does not fit")
-        json.loads(text, parse_constant=refuse)
-        written: dict[str, Any] = {**WRITTEN.validate_json(text, strict=True)}
+        file = json.loads(text)
+        plain = json.loads(file["json"])
+        require(checksum(file["json"]) == file["checksum"], "its checksum does not fit")
+        key, kind, version, spec = (plain.pop(n) for n in ("key", "kind", "version", "spec"))
+        result = READ.validate_python({**plain, "spec": specs.build_spec(kind, spec, version)})
+        specs.check_values(result.spec, result.values)
     except ValidationError as error:
         raise ValueError(specs.in_one_line(error)) from None
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"it cannot be read ({error!r:.200})") from error
-    key, kind, version = (written.pop(name) for name in ("key", "kind", "version"))
-    result = Result(specs.build_spec(kind, written.pop("spec"), version), **written)
-    if not key == name == result.key:
+    except (CplabError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"it cannot be read ({error!s:.300})") from error
+    if key != result.key:
         raise ValueError("its key does not fit its spec")
-    check(result)
     return result
-
-
-def refuse(number: str) -> None:
-    raise ValueError(f"{number} is no finite number")
-
-
-def check(result: Result) -> None:
-    """Raise ValueError unless its values and what was measured can be its spec's."""
-    spec, last = result.spec, getattr(result.spec, "epochs", math.inf)
-    specs.check_values(spec, result.values)
-    for name, rows in result.measured.items():
-        if not all(0 <= epoch < last for epoch in rows):
-            raise ValueError(f"{name} was measured after other epochs than it has")
 
 
 def join(new: Result, old: Result | None) -> Result:

@@ -20,7 +20,7 @@ from cplab import specs
 from cplab.errors import CplabError, atomic_file, cache_dir, require
 from cplab.measure import parse_measures
 from cplab.profiles import is_own
-from cplab.results.result import HOW, Result, check, join, outcome, parse
+from cplab.results.result import HOW, Result, join, outcome, parse
 from cplab.runs import MEASURED, Run
 from cplab.specs import Outdated
 
@@ -31,6 +31,7 @@ LIGHT = ("key", "kind", "version", *RUN_COLUMNS, "spec", "size", "epochs", "accu
 LIGHT += HOW
 CURVE = tuple(f"curve.{name}" for name in MEASURED)
 HEAVY = (*CURVE, "values", "measured", "own")
+ORDER = ("kind", "profile", "dataset", "model", "spec", "deficit", "onset", "length", "key")
 
 
 class ResultWarning(UserWarning):
@@ -42,11 +43,7 @@ def warn(text: str) -> None:
 
 
 def size_of(spec: Any) -> str:
-    """What specs have in common that take about as long.
-
-    >>> size_of(Run())
-    'Run course cifar10 allcnn-16 native'
-    """
+    """What specs have in common that take about as long: Run course cifar10 allcnn-16 native."""
     names = ("profile", "dataset", "model", "arithmetic", "size")
     values = (specs.as_plain(getattr(spec, name, None)) for name in names)
     return " ".join([type(spec).__name__, *(str(value) for value in values if value is not None)])
@@ -60,50 +57,42 @@ def flatten(result: Result) -> dict[str, Any]:
     what other kinds of spec say is JSON."""
     spec = result.spec
     row: dict[str, Any] = dict.fromkeys((*LIGHT, *HEAVY))
-    row |= {"key": result.key, "kind": result.kind, "version": spec.version}
-    row |= {"size": size_of(spec), "epochs": getattr(spec, "epochs", 1)}
-    row |= {name: getattr(result, name) for name in ("seconds", *HOW)}
-    row["accuracy"] = result.accuracy if "accuracy" in result.values else None
+    row |= {name: getattr(result, name) for name in ("key", "kind", "seconds", *HOW)}
+    row |= {"version": spec.version, "size": size_of(spec), "epochs": getattr(spec, "epochs", 1)}
     if isinstance(spec, Run):
-        for name in RUN_COLUMNS:
-            value = getattr(spec, name)
-            row[name] = json.dumps(value) if isinstance(value, tuple) else value
-        for name in MEASURED:
-            row[f"curve.{name}"] = [epoch[name] for epoch in result.curve]
+        row |= {name: getattr(spec, name) for name in RUN_COLUMNS}
+        row |= {name: json.dumps(row[name]) for name in ("windows", "treatments")}
+        row |= {f"curve.{name}": [epoch[name] for epoch in result.curve] for name in MEASURED}
+        row["accuracy"] = result.accuracy
     else:
         row |= {"spec": json.dumps(spec.plain()), "values": json.dumps(result.values)}
-        row["accuracy"] = row["accuracy"] if isinstance(row["accuracy"], float) else None
-    row["measured"] = json.dumps(result.measured) if result.measured else None
-    row["own"] = json.dumps(result.own) if result.own else None
-    return row
+    some = {"measured": result.measured, "own": result.own}
+    return row | {name: json.dumps(value) for name, value in some.items() if value}
 
 
-def spec_of(row: dict[str, Any]) -> Any:
-    """The spec of a row. Raises: Outdated, CplabError."""
+def unflatten(row: dict[str, Any], spec: Any = None) -> Result:
+    """The shipped result that `flatten` made a row of; its spec spares reading it.
+
+    Raises: Outdated, CplabError.
+    """
     if row["kind"] != "Run":
-        return specs.build_spec(row["kind"], json.loads(row["spec"]), row["version"])
-    named = {name: row[name] for name in RUN_COLUMNS}
-    named |= {name: json.loads(named[name]) for name in ("windows", "treatments")}
-    return specs.build_spec("Run", named, row["version"])
-
-
-def unflatten(row: dict[str, Any], spec: Any) -> Result:
-    """The shipped result that `flatten` made a row of."""
-    if row["kind"] == "Run":
-        columns = [row[name] for name in CURVE]
+        said, values = row["spec"], json.loads(row["values"])
+        spec = spec or specs.build_spec(row["kind"], json.loads(said), row["version"])
+    else:
+        said = {name: row[name] for name in RUN_COLUMNS}
+        said |= {name: json.loads(said[name]) for name in ("windows", "treatments")}
+        spec = spec or specs.build_spec("Run", said, row["version"])
         curve = [
             {"epoch": epoch, "phase": spec.phase(epoch), **dict(zip(MEASURED, values, strict=True))}
-            for epoch, values in enumerate(zip(*columns, strict=True))
+            for epoch, values in enumerate(zip(*(row[name] for name in CURVE), strict=True))
         ]
         values = {"accuracy": curve[-1]["test_accuracy"], "curve": curve}
-    else:
-        values = json.loads(row["values"])
     measured = {
         name: {int(epoch): value for epoch, value in rows.items()}
         for name, rows in json.loads(row["measured"] or "{}").items()
     }
-    own, how = json.loads(row["own"] or "{}"), {name: row[name] for name in HOW}
-    return Result(spec, values, row["seconds"], **how, measured=measured, own=own, source="shipped")
+    how = {name: row[name] for name in HOW} | {"own": json.loads(row["own"] or "{}")}
+    return Result(spec, values, row["seconds"], **how, measured=measured, source="shipped")
 
 
 class Archive:
@@ -111,12 +100,12 @@ class Archive:
 
     def __init__(self, folder: Path) -> None:
         self.files: dict[str, bytes] = {}  # those that are as they were written
-        self._heavy: dict[str, Any] = {}
+        self._rows: dict[str, Any] = {}
         sums = read_sums(folder)
         for name in sorted({*sums, *(path.name for path in folder.glob("*.parquet"))}):
             try:
                 content = (folder / name).read_bytes()
-                wrong = "its checksum does not fit" if digest(content) != sums.get(name) else ""
+                wrong = "" if digest(content) == sums.get(name) else "its checksum does not fit"
             except OSError as error:
                 wrong = str(error.strerror)
             if wrong:
@@ -137,11 +126,9 @@ class Archive:
         """All but curves, values and measurements of all results, an Arrow table."""
         import pyarrow as pa
 
+        empty = pa.schema([(name, pa.null()) for name in LIGHT]).empty_table()
         tables = [self.read(name, LIGHT) for name in self.files]
-        if not tables:
-            types = {name: pa.int64() if name == "version" else pa.string() for name in LIGHT}
-            return pa.schema(types).empty_table()
-        return pa.concat_tables(tables, promote_options="permissive")
+        return pa.concat_tables([empty, *tables], promote_options="permissive")
 
     @cached_property
     def places(self) -> dict[str, tuple[str, int]]:
@@ -155,31 +142,21 @@ class Archive:
     def row(self, key: str) -> dict[str, Any]:
         """All of a result."""
         name, place = self.places[key]
-        if name not in self._heavy:
-            self._heavy[name] = self.read(name, (*LIGHT, *HEAVY))
-        return self._heavy[name].slice(place, 1).to_pylist()[0]
+        if name not in self._rows:
+            self._rows[name] = self.read(name, (*LIGHT, *HEAVY))
+        return self._rows[name].slice(place, 1).to_pylist()[0]
 
     def find(self, key: str, spec: Any = None) -> Result | None:
         """The result of a key, if it is shipped; its spec spares reading it."""
-        if key not in self.places:
-            return None
-        row = self.row(key)
         with suppress(Outdated):
-            return unflatten(row, spec or spec_of(row))
+            return unflatten(self.row(key), spec) if key in self.places else None
         return None
-
-    def keys(self, kind: str) -> list[str]:
-        """Those of the results of a kind of spec."""
-        both = zip(self.light["key"].to_pylist(), self.light["kind"].to_pylist(), strict=True)
-        return [key for key, of in both if of == kind]
 
 
 def archive() -> Archive:
     """The shipped results, read again where they were changed."""
-    changed = 0
-    with suppress(OSError):
-        changed = (SHIPPED / SUMS).stat().st_mtime_ns
-    return open_archive(SHIPPED, changed)
+    sums = SHIPPED / SUMS
+    return open_archive(SHIPPED, sums.stat().st_mtime_ns if sums.exists() else 0)
 
 
 @lru_cache(maxsize=2)
@@ -217,16 +194,9 @@ def live_paths() -> list[Path]:
 
 def read_file(path: Path) -> Result:
     """The result in a JSON file. Raises ValueError, Outdated, OSError."""
-    if path.is_symlink():
-        raise ValueError("it is a link, which is not followed")
-    if path.exists() and not path.is_file():
-        raise ValueError("it is no file")
-    try:
-        result = parse(json.loads(path.read_text()))
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-    except CplabError as error:  # its spec has a value that is not allowed
-        raise ValueError(str(error)) from error
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise ValueError("it is no file, and links are not followed")
+    result = parse(path.read_text())
     if result.key != path.stem:
         raise ValueError("it is not the result that its name says")
     return result
@@ -262,7 +232,7 @@ def find(spec: Any, measure: Any = ()) -> Result | None:
     if old is not None and old.covers(measures):
         return old
     new = live(live_path(key))  # may be the same training, with other measurements
-    both = new and (new if new.covers(measures) else join(new, old))
+    both = new and join(new, old)
     return both if both and both.covers(measures) else None
 
 
@@ -282,20 +252,16 @@ def keep(result: Result) -> Result:
         warn(f"{what}: what was measured before ({', '.join(lost)}) is not kept with it")
     try:
         write_live(result)
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        how = ": set $CPLAB_CACHE to a directory that can be written"
-        how = how if isinstance(error, OSError) else ""
-        warn(f"the result could not be kept in {live_path('').parent} ({why}){how}")
+    except OSError as error:
+        where = f"{live_path('').parent} ({error.strerror or error})"
+        how = "set $CPLAB_CACHE to a directory that can be written"
+        warn(f"the result could not be kept in {where}: {how}")
     return result
 
 
 def write_live(result: Result) -> None:
-    """Raises: OSError where it cannot be kept, ValueError where it could not be read again."""
-    text = json.dumps(result.file())
-    parse(json.loads(text))
     with atomic_file(live_path(result.key)) as partial:
-        partial.write_text(text)
+        partial.write_text(result.text())
 
 
 @cache
@@ -331,6 +297,9 @@ def ship(results: Iterable[Result], name: str) -> Path:
     Traceback (most recent call last):
     cplab.errors.CplabError: there is nothing to ship as 'mine': train some of it first
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     plain = re.fullmatch(r"[\w-]{1,60}", name)
     require(plain, f"name {name!r:.80} is not allowed: give a plain one, such as course")
     path, known = SHIPPED / f"{name}.parquet", archive()
@@ -345,27 +314,17 @@ def ship(results: Iterable[Result], name: str) -> Path:
             raise CplabError(f"{what}: leave it out, or remove that one first")
         rows[result.key] = flatten(join(result, old))
     require(rows, f"there is nothing to ship as {name!r}: train some of it first")
+    ordered = sorted(rows.values(), key=lambda row: [str(row[name]) for name in ORDER])
     try:
-        write_table(path, rows.values())
+        with atomic_file(path) as partial:
+            table = pa.Table.from_pylist(ordered)
+            pq.write_table(table, partial, compression="zstd", compression_level=19)
+        sums = {**read_sums(SHIPPED), path.name: digest(path.read_bytes())}
+        with atomic_file(SHIPPED / SUMS) as partial:
+            partial.write_text("".join(f"{sums[name]}  {name}\n" for name in sorted(sums)))
     except OSError as error:
         raise CplabError(f"{path} stays: it cannot be written ({error})") from error
     return path
-
-
-def write_table(path: Path, rows: Iterable[dict]) -> None:
-    """Write a shipped table, and its sum beside the others'."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    order = ("kind", "profile", "dataset", "model", "spec", "deficit", "onset", "length", "key")
-    ordered = sorted(rows, key=lambda row: [str(row[name]) for name in order])
-    with atomic_file(path) as partial:
-        pq.write_table(
-            pa.Table.from_pylist(ordered), partial, compression="zstd", compression_level=19
-        )
-    sums = {**read_sums(path.parent), path.name: digest(path.read_bytes())}
-    with atomic_file(path.parent / SUMS) as partial:
-        partial.write_text("".join(f"{sums[name]}  {name}\n" for name in sorted(sums)))
 
 
 def merge(paths: Iterable[Path | str]) -> tuple[int, int, list[str]]:
@@ -386,8 +345,8 @@ def merge(paths: Iterable[Path | str]) -> tuple[int, int, list[str]]:
         for path in files:
             try:
                 result = read_file(path)
-                own = live(live_path(result.key))
                 wanted = {name: tuple(rows) for name, rows in result.measured.items()}
+                own = live(live_path(result.key))
                 have = [r for r in (shipped(result.key), own) if r and r.covers(wanted)]
                 if have or (own and outcome(own) != outcome(result)):
                     old += 1
@@ -414,9 +373,8 @@ def verify() -> tuple[dict[str, int], list[str]]:
     bad += [str(each.message) for each in caught]
     for key, (name, _) in known.places.items():
         try:
-            result = known.find(key)
-            if result:
-                check(result)
+            if result := known.find(key):
+                specs.check_values(result.spec, result.values)
                 require(result.key == key, "its key does not fit its spec")
                 good["shipped"] += 1
         except (ValueError, CplabError) as error:

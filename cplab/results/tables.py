@@ -8,21 +8,17 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from cplab.deficits import canonical_name
 from cplab.errors import CplabError, one_of
 from cplab.profiles import PROFILES
 from cplab.results import store
 from cplab.results.result import HOW, Result
-from cplab.runs import Run, Window
+from cplab.runs import LONGEST, Run, Window
 from cplab.treatments import Treatment
 
 COLUMNS = ("key", *store.RUN_COLUMNS, "accuracy", "seconds", *HOW, "source")
-NEEDS: dict[str, dict[str, Any]] = {  # to be given at all
-    "skipped": {"schedule": "paper"},
-    "length": {"deficit": "blur"},
-}
 MANY = 100  # times that a measurement was taken
 ENTRIES = {"windows": Window, "treatments": Treatment}  # of the fields that hold several
 
@@ -85,8 +81,7 @@ def shipped_table(archive: store.Archive) -> Any:
         rows[name] = rows[name].map(read)
     types = dict.fromkeys(("pace", "weight_decay", "accuracy", "seconds"), "float64")
     types |= dict.fromkeys(("onset", "length", "recovery", "seed", "skipped", "threads"), "int64")
-    types |= {"augment": "bool"}
-    return pd.DataFrame(rows, columns=[*COLUMNS]).astype(types)
+    return pd.DataFrame(rows, columns=[*COLUMNS]).astype(types | {"augment": "bool"})
 
 
 def table_row(result: Result) -> dict[str, Any]:
@@ -95,28 +90,24 @@ def table_row(result: Result) -> dict[str, Any]:
 
 
 def has_value(rows: Any, name: str, value: Any) -> Any:
-    """Which rows have a value of a field, as it is written for runs of their profile, model and
-    length. Raises: CplabError if no run can have it."""
-    epochs, has = rows["onset"] + rows["length"] + rows["recovery"], rows["key"].isin([])
-    every = {*zip(rows["profile"], rows["model"], epochs, strict=True)} or {("ci", "allcnn-4", 1)}
-    groups = every if name in ENTRIES else {(profile, model, 1) for profile, model, _ in every}
-    errors = list[CplabError]()
-    for profile, model, end in groups:
+    """Which rows have a value of a field, as it is written for runs of their profile and model.
+    Raises: CplabError if no run can have it."""
+    has, errors = rows["key"].isin([]), list[CplabError]()
+    sizes = {*zip(rows["profile"], rows["model"], strict=True)} or {("ci", "allcnn-4")}
+    for profile, model in sizes:
         try:
-            like = Run(profile=profile, model=model, onset=end, recovery=0)
+            like = Run("blur", 0, 1, LONGEST // 2, profile, "paper", model=model)
             if name == "deficit":
-                spelled: Any = canonical_name(value, PROFILES[profile].size)
+                written: Any = canonical_name(value, PROFILES[profile].size)
             else:
-                spelled = getattr(replace(like, **NEEDS.get(name, {}), **{name: value}), name)
+                written = getattr(replace(like, **{name: value}), name)
         except CplabError as error:
             errors.append(error)
             continue
-        if name in ENTRIES:
-            same = (epochs == end) & rows[name].map(lambda held, spelled=spelled: held == spelled)
-        else:
-            same = rows[name].isna() if spelled is None else rows[name] == spelled
-        has |= same & (rows["profile"] == profile) & (rows["model"] == model)
-    if len(errors) == len(groups):
+        there = (rows["profile"] == profile) & (rows["model"] == model)
+        same = rows[name].map(lambda held, written=written: held == written)
+        has |= there & (rows[name].isna() if written is None else same)
+    if len(errors) == len(sizes):
         raise errors[0]
     return has
 
@@ -124,31 +115,25 @@ def has_value(rows: Any, name: str, value: Any) -> Any:
 # How long results took ----------------------------------------------------------------------------
 
 
-class Timing(NamedTuple):
-    """How long a result took: seconds an epoch, or in all where its spec has none."""
+def similar(spec: Any) -> tuple[bool, list[tuple[str, float]]]:
+    """How long results of a spec's kind and size took.
 
-    key: str
-    seconds: float
-    device: str
-    kept: float = 0.0  # when, of one's own; 0 of a shipped one
-
-
-def similar(spec: Any) -> list[Timing]:
-    """How long results of a spec's kind and size took: one's own, latest first, if there are any;
-    else shipped ones."""
+    Returns: whether they are one's own; key and seconds an epoch (or in all, where its spec has no
+        epochs) of each: one's own, latest first, if there are any; else shipped ones.
+    """
     import pyarrow.compute as pc
 
     size, kind = store.size_of(spec), type(spec)
     own = [
-        Timing(result.key, result.seconds / getattr(result.spec, "epochs", 1), result.device, kept)
+        (kept, result.key, result.seconds / getattr(result.spec, "epochs", 1))
         for result, kept in live_results(kind.__name__)
         if store.size_of(result.spec) == size
     ]
     if own:
-        return sorted(own, key=lambda timing: -timing.kept)
+        return True, [(key, seconds) for _, key, seconds in sorted(own, reverse=True)]
     alike = (pc.field("size") == size) & (pc.field("version") == kind.version)
     rows = store.archive().light.filter(alike).to_pylist()
-    return [Timing(row["key"], row["seconds"] / row["epochs"], row["device"]) for row in rows]
+    return False, [(row["key"], row["seconds"] / row["epochs"]) for row in rows]
 
 
 def seconds_per_epoch(spec: Any) -> float | None:
@@ -156,10 +141,10 @@ def seconds_per_epoch(spec: Any) -> float | None:
     latest ten on this machine, since others may have been slowed by what ran beside them; else the
     median of those that were shipped; else what its class expects, or what a run of another profile
     with a network of this family took, by the operations of both. None if nothing is known."""
-    if alike := [each for each in similar(spec) if each.seconds]:  # some did not say
-        if alike[0].kept:
-            return min(each.seconds for each in alike[:10])
-        return statistics.median(each.seconds for each in alike)
+    here, alike = similar(spec)
+    took = [seconds for _, seconds in alike if seconds]  # some did not say
+    if took:
+        return min(took[:10]) if here else statistics.median(took)
     if expected := getattr(spec, "expected_seconds", None):
         return expected / getattr(spec, "epochs", 1)
     return scaled_seconds(spec) if isinstance(spec, Run) else None
@@ -167,32 +152,28 @@ def seconds_per_epoch(spec: Any) -> float | None:
 
 def scaled_seconds(run: Run) -> float | None:
     """Seconds an epoch, from the runs of the nearest size whose network is of the same family."""
-    sizes = {*store.archive().light["size"].to_pylist()}
-    sizes |= {store.size_of(result.spec) for result, _ in live_results("Run")}
-    near = [size.split() for size in sizes if size.startswith("Run ")]
-    near = [size for size in near if size[3].rpartition("-")[0] == run.family]
+    names = ["profile", "dataset", "model", "arithmetic"]
+    sizes = table()[names].drop_duplicates().to_dict("records")
+    near = [Run(**size) for size in sizes if size["model"].rpartition("-")[0] == run.family]
     if not near:
         return None
-    work = work_of(run.profile, run.model)
-    _, profile, dataset, model, arithmetic = min(
-        near, key=lambda size: abs(math.log(work / work_of(size[1], size[3])))
-    )
-    other = Run(profile=profile, dataset=dataset, model=model, arithmetic=arithmetic)
+    other = min(near, key=lambda other: abs(math.log(work_of(run) / work_of(other))))
     seconds = seconds_per_epoch(other)
-    return seconds and seconds * work / work_of(profile, model)
+    return seconds and seconds * work_of(run) / work_of(other)
 
 
-def work_of(profile: str, model: str) -> float:
+def work_of(run: Run) -> float:
     """Operations of an epoch, up to a factor: images · pixels · width²."""
-    p, width = PROFILES[profile], model.rpartition("-")[2]
-    return p.train_images * (p.size * (int(width) if width.isdigit() else p.width)) ** 2
+    p = run.settings
+    return p.train_images * (p.size * run.width) ** 2
 
 
 def seconds_of_measurement(spec: Any, name: str) -> float | None:
     """Seconds that a measurement takes once, by results of this size that say so."""
+    here, alike = similar(spec)
     took = list[float]()
-    for each in similar(spec):
-        result = store.live(store.live_path(each.key)) if each.kept else store.shipped(each.key)
+    for key, _ in alike:
+        result = store.live(store.live_path(key)) if here else store.shipped(key)
         rows = result.measured.get(name, {}).values() if result else ()
         took += [r["seconds"] for r in rows if isinstance(r, dict) and r.get("seconds")]
         if len(took) >= MANY:

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 
 from cplab import devices
 from cplab.engine.sweep import Context, Training
-from cplab.errors import Cancelled, require
+from cplab.errors import Cancelled, Diverged, require
 from cplab.specs import mix_seeds
 from cplab.studies.pruning import nets
 from cplab.studies.pruning.nets import Architecture, flat_images, unpack_architecture
@@ -310,10 +310,10 @@ def starting_architecture(spec: Retraining, sources: Mapping) -> Architecture:
 # For the store ------------------------------------------------------------------------------------
 
 
-def compute(
+def train_all(
     specs: Iterable, context: Context | None = None, measures: Mapping | None = None
-) -> Iterator[tuple[Any, Training]]:
-    """Compute Search, OneShot and Retraining specs and yield (spec, its Training); retrainings of
+) -> Iterator[tuple[Any, Training | Diverged]]:
+    """Compute Search, OneShot and Retraining specs and yield (spec, its Training, or Diverged); retrainings of
     one seed, data set and length side by side, of searches that the context has as sources."""
     why = "cannot be measured on nets that are trained side by side: ask without, or of a Run"
     require(not measures, f"{', '.join(measures or ())} {why}")
@@ -332,13 +332,17 @@ def compute(
             for spec, accuracy in zip(group, accuracies, strict=True):
                 context.report(spec, {"step": step, "steps": spec.steps, "accuracy": accuracy})
 
-        with devices.torch_defaults(threads):
-            if isinstance(first, Search):
-                found = [grow_and_prune(first, report=partial(context.report, first), **how)]
-            elif isinstance(first, OneShot):
-                found = [prune_once(first, report=report, **how)]
-            else:
-                found = [*retrain_group(group, context.sources, report=report, **how)]
+        try:
+            with devices.torch_defaults(threads):
+                if isinstance(first, Search):
+                    found = [grow_and_prune(first, report=partial(context.report, first), **how)]
+                elif isinstance(first, OneShot):
+                    found = [prune_once(first, report=report, **how)]
+                else:
+                    found = [*retrain_group(group, context.sources, report=report, **how)]
+        except Diverged as error:
+            yield from ((spec, error) for spec in group)
+            continue
         seconds, copy = (time.perf_counter() - began) / len(group), nets.read_flat(first.dataset)[1]
         for spec, values in zip(group, found, strict=True):
             yield spec, Training(values, {}, seconds, copy, *where)

@@ -37,6 +37,11 @@ class Cancelled(CplabError):
 
     exit_code = 130
 
+    def __init__(
+        self, line: str = "stopped: ask for the same again to go on from its last checkpoint"
+    ) -> None:
+        super().__init__(line)
+
 
 class Diverged(CplabError):
     """The loss, or what was to be measured, is no longer finite."""

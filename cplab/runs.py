@@ -120,7 +120,7 @@ class RunValues(TypedDict):
     """The values of a run."""
 
     accuracy: Fraction
-    curve: list[Epoch]
+    curve: Annotated[list[Epoch], Field(min_length=1)]
 
 
 @spec_class

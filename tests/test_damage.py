@@ -36,7 +36,7 @@ def write_live(result, **change):
     text = json.dumps({**result.plain(), **change})
     path = store.live_path(result.key)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**result.file(), "json": text, "checksum": checksum(text)}))
+    path.write_text(json.dumps({"json": text, "checksum": checksum(text)}))
     return path
 
 
@@ -63,10 +63,10 @@ def test_a_damaged_file_is_set_aside_and_its_run_trained_again(made, content):
 @given(st.integers(0, 10**6), st.integers(0, 7))
 def test_any_changed_bit_of_a_result_is_noticed_or_changes_nothing(made, place, bit):
     good = replace(made[0], measured={"norm": {0: {"norm": 0.5}}})
-    content = bytearray(json.dumps(good.file()).encode())
+    content = bytearray(good.text().encode())
     content[place % len(content)] ^= 1 << bit
     try:
-        result = parse(json.loads(content))
+        result = parse(content.decode())
     except ValueError:  # whoever reads files is told of it
         return
     assert result == good
@@ -101,7 +101,7 @@ def test_what_is_shipped_is_read_as_it_is_now(made, nothing_shipped):
     assert [bool(store.find(run)) for run in RUNS] == [False, False, True]
 
 
-# What contradicts itself, whatever its checksum ---------------------------------------------------
+# What has other types, whatever its checksum -----------------------------------------------------
 
 
 def curve_with(**change):
@@ -109,7 +109,6 @@ def curve_with(**change):
 
 
 NONSENSE = {
-    "another accuracy": lambda plain: plain["values"].update(accuracy=0.99),
     "an accuracy above 1": curve_with(test_accuracy=7.0),
     "a loss that is text": curve_with(train_loss="low"),
     "a loss that is no number": curve_with(train_loss=float("nan")),
@@ -121,13 +120,12 @@ NONSENSE = {
     "an unknown kind": lambda plain: plain.update(kind="Riddle"),
     "seconds below 0": lambda plain: plain.update(seconds=-1.0),
     "measured never": lambda plain: plain.update(measured={"norm": {"x": 1}}),
-    "measured after its end": lambda plain: plain.update(measured={"norm": {"9": 1}}),
     "no values": lambda plain: plain.update(values=3),
 }
 
 
 @pytest.mark.parametrize("nonsense", NONSENSE)
-def test_a_result_that_contradicts_itself_is_set_aside(made, nonsense):
+def test_a_result_of_other_types_is_set_aside(made, nonsense):
     plain = json.loads(json.dumps(made[0].plain()))
     NONSENSE[nonsense](plain)
     path = write_live(made[0], **plain)
@@ -162,7 +160,7 @@ def test_links_and_devices_are_no_results_and_what_is_merged_is_named_by_its_key
     theirs.mkdir()
     (theirs / f"{RUNS[1].key}.json").symlink_to(store.live_path(RUN.key))
     os.mkfifo(theirs / f"{RUNS[2].key}.json")
-    (theirs / "..%2f..%2fx.json").write_text(json.dumps(made[1].file()))
+    (theirs / "..%2f..%2fx.json").write_text(made[1].text())
     new, old, refused = merge([theirs])
     assert (new, old, len(refused)) == (0, 0, 3)
     assert [path.name for path in store.live_paths()] == [f"{RUN.key}.json"]
@@ -215,7 +213,7 @@ def test_many_processes_write_at_once_and_nothing_is_lost(made, own_cache, pytho
     folder.mkdir()
     for seed in range(6):
         result = replace(made[0], spec=replace(RUN, seed=seed))
-        (folder / f"{result.key}.json").write_text(json.dumps(result.file()))
+        (folder / f"{result.key}.json").write_text(result.text())
     code = (
         "import sys; from pathlib import Path; from cplab.results import store, tables\n"
         "for path in sorted(Path(sys.argv[1]).iterdir()):\n"

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+import cplab
 from cplab import data, deficits, devices, models, tasks
 from cplab.deficits import Batch
 from cplab.engine import train
@@ -59,14 +60,14 @@ def trained(spec, **how):
 
 
 def grown(specs, measures=None, workers=1, **context):
-    """What training lives as a tree gives, by spec, without times; and the error at the end."""
-    found, raised = {}, None
-    try:
-        for spec, one in train_all(specs, Context("cpu", workers=workers, **context), measures):
+    """What training runs as a tree gives, by spec, without times; and what diverged."""
+    found, diverged = {}, {}
+    for spec, one in train_all(specs, Context("cpu", workers=workers, **context), measures):
+        if isinstance(one, Diverged):
+            diverged[spec] = one
+        else:
             found[spec] = without_times(one.values), without_times(one.measured)
-    except Diverged as error:
-        raised = error
-    return found, raised
+    return found, diverged
 
 
 def alone(spec, measures=None):
@@ -391,8 +392,8 @@ def test_a_sweep_equals_each_run_trained_alone_bit_for_bit_and_trains_no_epoch_t
     each_alone, epochs_trained
 ):
     reports = []
-    found, raised = grown(GRID, report=lambda spec, row: reports.append((spec, row["epoch"])))
-    assert raised is None
+    found, diverged = grown(GRID, report=lambda spec, row: reports.append((spec, row["epoch"])))
+    assert not diverged
     assert found == each_alone
     assert len(epochs_trained) == len(reports) == len(beginnings(GRID))
     assert not files()
@@ -426,20 +427,22 @@ def test_a_life_that_diverges_takes_only_what_grows_on_it(each_alone, monkeypatc
         return train_epoch(task, epoch, step, *rest)
 
     monkeypatch.setattr(train, "train_epoch", diverge)
-    found, raised = grown(GRID)
-    assert isinstance(raised, Diverged)
-    assert found == {run: one for run, one in each_alone.items() if run.deficit != "noise"}
+    found, diverged = grown(GRID)
+    assert {*diverged} == {run for run in GRID if run.deficit == "noise"}
+    assert found == {run: one for run, one in each_alone.items() if run not in diverged}
     assert not files()
 
 
 def test_a_loss_that_is_not_finite_is_said_with_its_run_after_the_others_are_done():
     absurd, sound = (a_run(onset=2, rate=rate) for rate in (5e5, 1))
-    with pytest.raises(Diverged) as error:
-        dict(train_all([absurd], Context("cpu", workers=1)))
-    says(error, absurd.canonical(), "1e+04")
-    found, raised = grown([absurd, replace(absurd, rate=9e5), sound])
+    worse = replace(absurd, rate=9e5)
+    found, diverged = grown([absurd, worse, sound])
     assert found == {sound: alone(sound)}
-    assert "1 more" in str(raised)
+    assert {*diverged} == {absurd, worse}
+    assert absurd.canonical() in str(diverged[absurd])
+    assert "1e+04" in str(diverged[absurd])
+    with pytest.raises(Diverged, match="1 more"):
+        cplab.sweep([absurd, worse], device="cpu", workers=1, progress=False)
 
 
 # Measurements -------------------------------------------------------------------------------------
@@ -534,11 +537,11 @@ def test_a_network_with_nothing_to_measure_has_no_result_and_the_others_go_on(mo
 
     measure.calls = [False, True, False]
     monkeypatch.setitem(MEASUREMENTS, "shy", Measurement("shy", measure, "shy"))
-    found, raised = grown(some, {"shy": (0, 1)})
-    assert "not finite" in str(raised)
-    assert "smaller learning rate" in str(raised)
+    found, diverged = grown(some, {"shy": (0, 1)})
     assert len(found) == 1
-    assert sum(run.canonical() in str(raised) for run in some) == 1
+    [(run, error)] = diverged.items()
+    for words in ("not finite", "smaller learning rate", run.canonical()):
+        assert words in str(error)
     assert not files()
 
 

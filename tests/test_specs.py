@@ -29,10 +29,6 @@ class Search(Spec):
     keep: tuple[float, ...] = (0.1, 0.2)
     seed: Count = 0
 
-    def check_values(self, values):
-        if len(values["steps"]) > 3:
-            raise ValueError("it has too many steps")
-
 
 @spec_class
 class Retraining(Spec):
@@ -123,7 +119,7 @@ def test_a_missing_field_and_too_many_are_refused():
 def test_values_are_held_to_their_type():
     spec = Search()
     specs.check_values(spec, {"steps": [1, 2]})
-    for wrong in ({"steps": [-1]}, {"steps": ["1"]}, {}, {"steps": [1, 2, 3, 4]}):
+    for wrong in ({"steps": [-1]}, {"steps": ["1"]}, {}):
         with pytest.raises(ValueError, match="steps"):
             specs.check_values(spec, wrong)
 

@@ -9,15 +9,14 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from threading import Event as Flag
 from typing import Any
 
 from cplab import devices, own
 from cplab.engine import checkpoints, workers
-from cplab.engine.train import STOPPED, Stretch, has_measures, train_stretch
+from cplab.engine.train import Stretch, has_measures, train_stretch
 from cplab.engine.tree import Segment, plan
-from cplab.errors import Cancelled, Diverged, Exhausted, raise_first, tidy
+from cplab.errors import Cancelled, Diverged, Exhausted, tidy
 from cplab.measure.measurements import Measures
 
 STRETCH = 2  # seconds after which another process gives its state back: what its loss costs
@@ -74,33 +73,31 @@ def training_of(spec: Any, stretch: Stretch) -> Training:
 
 def train_all(
     specs: Iterable, context: Context | None = None, measures: Measures | None = None
-) -> Iterator[tuple[Any, Training]]:
+) -> Iterator[tuple[Any, Training | Diverged]]:
     """Train a set of specs as a tree, several segments side by side where that pays.
 
-    Yields: (spec, its Training) as each one ends.
-    Raises: Cancelled, Exhausted; Diverged, after all others are done.
+    Yields: (spec, its Training) as each one ends, or the error of one that diverged.
+    Raises: Cancelled, Exhausted.
     """
     specs, context, measures = list(specs), context or Context(), measures or {}
     tidy()
     queue = sorted(plan(specs), key=lambda s: s.epochs)  # the last is next: the largest tree
     running: dict[Future, Segment] = {}
-    left: set[Path] = set()  # checkpoints of an earlier training
-    diverged: list[Diverged] = []
     with open_executor(specs, context) as (executor, room, how):
         try:
             while queue or running:
                 if context.stop.is_set():
-                    raise Cancelled(STOPPED)
+                    raise Cancelled
                 while queue and len(running) < room:
                     segment = queue.pop()
-                    job = submit(executor, segment, context, measures, how, left)
-                    running[job] = segment
+                    running[submit(executor, segment, context, measures, how)] = segment
                 for job in wait(running, timeout=0.1, return_when=FIRST_COMPLETED).done:
                     segment = running.pop(job)
                     try:
                         stretch = job.result()
                     except Diverged as error:
-                        diverged += [error] * sum(len(part.ends) for part in segment.subtree())
+                        for part in segment.subtree():
+                            yield from ((spec, error) for spec in part.ends)
                         segment.branches.clear()
                         close(segment)
                         continue
@@ -122,8 +119,6 @@ def train_all(
         finally:
             for job in running:
                 job.cancel()
-    checkpoints.remove(left)
-    raise_first(diverged)
 
 
 @contextmanager
@@ -156,12 +151,11 @@ def submit(
     context: Context,
     measures: Measures,
     how: dict[str, Any],
-    left: set[Path],
 ) -> Future:
     """Have a segment trained on from where it stands, from what an earlier training left of it, or
     from the end of the one that it branches from."""
     if segment.content is None:
-        segment.content = find_deepest(segment, measures, left)
+        segment.content = find_deepest(segment, measures)
     before = segment.parent.content if segment.parent else None
     contents = [content for content in (segment.content, before) if content]
     last, here = bool(segment.ends), isinstance(executor, workers.ThisProcess)
@@ -173,11 +167,11 @@ def submit(
         return executor.submit(train_stretch, segment.spec, segment.end, contents, **more)
 
 
-def find_deepest(segment: Segment, measures: Measures, left: set[Path]) -> bytes | None:
+def find_deepest(segment: Segment, measures: Measures) -> bytes | None:
     """The state of the deepest checkpoint that an earlier training left of a segment."""
     names = checkpoints.file_names(segment.spec)
     there = [path for path in names[segment.begin + 1 : segment.end + 1] if path.exists()]
-    left |= {*there}
+    segment.files |= {*there}
     for path in reversed(there):
         content = checkpoints.read(path)
         if content and has_measures(checkpoints.rows_of(content), measures):
@@ -195,19 +189,17 @@ def report_row(segment: Segment, report: Callable[[Any, dict], None], row: dict)
 def keep(segment: Segment, parts: int, content: bytes) -> None:
     """Keep the state that a segment has come to after so many parts, here and on disk."""
     path = checkpoints.file_names(segment.spec)[parts]
-    before, segment.content = segment.file, content
-    if path != before:
-        segment.file = path if checkpoints.write(path, content) else None
-        if before:
-            checkpoints.remove({before})
+    segment.content = content
+    written = {path} if checkpoints.write(path, content) else set()
+    checkpoints.remove(segment.files - {path})
+    segment.files = written
 
 
 def close(segment: Segment | None) -> None:
     """Drop the state of a segment from which no branch begins any more, and then its parent's."""
     while segment and not segment.branches:
-        if segment.file:
-            checkpoints.remove({segment.file})
-        segment.content = segment.file = None
+        checkpoints.remove(segment.files)
+        segment.content, segment.files = None, set()
         if segment.parent:
             segment.parent.branches.remove(segment)
         segment = segment.parent

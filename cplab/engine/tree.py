@@ -58,9 +58,8 @@ def plan(specs: Iterable) -> list[Segment]:
         for spec in alike:
             ways[spec.timeline[begin]].append(spec)
         for together in ways.values():
-            first, *others = (spec.timeline for spec in together)
-            end = begin + 1
-            while all(other[end : end + 1] == first[end : end + 1] != () for other in [first, *others]):
+            end, timelines = begin + 1, [spec.timeline for spec in together]
+            while all(t[end : end + 1] == timelines[0][end : end + 1] != () for t in timelines):
                 end += 1
             segment = Segment(together[0], begin, end, parent, reported=begin)
             segment.ends = [spec for spec in together if len(spec.timeline) == end]

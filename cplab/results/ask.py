@@ -67,10 +67,12 @@ def collect(
     if executor is None:
         # as for the whole set, since the bits of large networks depend on it
         workers = workers or usual_workers(missing, device)
-    context, diverged = Context(device, executor, workers, None, stop or Event(), report), []
+    how: dict[str, Any] = {"device": device, "executor": executor, "workers": workers}
+    context = Context(stop=stop or Event(), report=report, **how)
+    diverged: list[Diverged] = []
     try:  # what some of them begin with
         needed = dict.fromkeys(s.source for s in missing if getattr(s, "source", None))
-        context.sources |= collect(needed, **context.how()) if needed else {}
+        context.sources |= collect(needed, stop=stop, report=report, **how) if needed else {}
     except Diverged as error:
         diverged.append(error)
     missing = [s for s in missing if getattr(s, "source", None) in {None, *context.sources}]
@@ -78,7 +80,7 @@ def collect(
         with lock_trees(missing) as ours:
             missing = [spec for spec in missing if spec not in ours]
             if not ours and context.stop.wait(0.2):  # others train all that is left
-                raise Cancelled(Cancelled.how)
+                raise Cancelled
             known = {} if fresh else find_all(ours, measures)  # trained by others meanwhile
             yield from known.items()
             for spec, training in train([s for s in ours if s not in known], context, measures):

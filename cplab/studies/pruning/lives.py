@@ -187,7 +187,6 @@ class Pruned(PrunedLife):
         return values
 
 
-
 def steps_at(rates: tuple[tuple[int, float], ...]) -> tuple[Step, ...]:
     return tuple(Step(NONE, rate) for epochs, rate in rates for _ in range(epochs))
 

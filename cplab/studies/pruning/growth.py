@@ -313,8 +313,9 @@ def starting_architecture(spec: Retraining, sources: Mapping) -> Architecture:
 def train_all(
     specs: Iterable, context: Context | None = None, measures: Mapping | None = None
 ) -> Iterator[tuple[Any, Training | Diverged]]:
-    """Compute Search, OneShot and Retraining specs and yield (spec, its Training, or Diverged); retrainings of
-    one seed, data set and length side by side, of searches that the context has as sources."""
+    """Compute Search, OneShot and Retraining specs and yield (spec, its Training, or Diverged);
+    retrainings of one seed, data set and length side by side, of searches that the context has as
+    sources."""
     why = "cannot be measured on nets that are trained side by side: ask without, or of a Run"
     require(not measures, f"{', '.join(measures or ())} {why}")
     context, groups = context or Context(), defaultdict(list)

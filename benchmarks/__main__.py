@@ -339,10 +339,8 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu [auto]")
     given = parser.parse_args()
-    device, dataset = (
-        devices.pick(given.device),
-        "cifar10" if data.is_here("cifar10") else "practice",
-    )
+    device = devices.pick(given.device)
+    dataset = "cifar10" if data.is_here("cifar10") else "practice"
     if place := data.location(dataset):
         os.environ["CPLAB_DATA"] = str(place.parent)
     where = f"{devices.machine(device)}, {devices.usable_cores()} cores"

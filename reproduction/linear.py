@@ -7,15 +7,13 @@ in Deep Networks, CVPR 2023; Critical Learning Periods Emerge Even in Deep Linea
 """
 
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 
 import numpy as np
 
 from cplab.quantities import SEEDS, reading
 from cplab.statistics import Contrast
 from cplab.studies import linear
-from reproduction.questions import LINEAR
-from reproduction.statement import above, below, between, statement
 
 BIRTH, GROWN = 0.0, 3.0  # onsets of a closure of one half-learning time, in these
 OLD = 400  # step at which a matrix is learned
@@ -93,110 +91,3 @@ def longer_harm(size, depth) -> Contrast:
         reading(Net(depth), harm_of, deficit="other", length=n) for n in (WINDOW, WINDOW // 3)
     )
     return long - short
-
-
-def deep(*depths: int) -> list[dict]:
-    """The places of a number at some depths."""
-    return [{"linear": (depth,)} for depth in depths]
-
-
-GROWN_MORE = "depth {0}: share of an eye closed when grown, minus closed at birth, points"
-LINEAR_CLAIMS = [
-    *statement(
-        LINEAR,
-        "Kleinman 2023: depth",
-        "Abstract",
-        "Deep linear networks have critical periods for integrating two sources, shallow ones have "
-        "none. (At most a point, we say, is none.)",
-        *(above(GROWN_MORE, at, grown_gain) for at in deep(2, 3, 4)),
-        *(between(-1, 1, GROWN_MORE, at, grown_gain) for at in deep(1)),
-        *(
-            between(
-                -1,
-                1,
-                "depth {0}, noise: share of an eye deprived when grown, minus at birth, points",
-                at,
-                partial(grown_gain, kind="noise"),
-            )
-            for at in deep(1)
-        ),
-    ),
-    *statement(
-        LINEAR,
-        "Kleinman 2024, figure 1",
-        "Caption",
-        "An early deficit lets the other pathway learn more, the more so the deeper the network; "
-        "after a late one neither dominates. (Within five points, we say; a closure of ours lasts "
-        "one half-learning time, early and late.)",
-        *(
-            below(
-                "depth {0}: share of an eye closed at birth, minus depth less one", at, depth_loss
-            )
-            for at in deep(2, 3, 4)
-        ),
-        *(
-            between(
-                -5, 5, "depth {0}: share of an eye closed when grown, minus half", at, grown_shift
-            )
-            for at in deep(2, 3, 4)
-        ),
-    ),
-    *statement(
-        LINEAR,
-        "Kleinman 2024: competition",
-        "Abstract",
-        "The learning of features is tied to competition between the sources. (So an eye should "
-        "keep more of its share where the other one was closed as well.)",
-        *(
-            above(
-                "depth {0}: share of an eye if both were closed at birth, minus it alone, points",
-                at,
-                competition_gain,
-            )
-            for at in deep(2, 3)
-        ),
-    ),
-    *statement(
-        LINEAR,
-        "Kleinman 2024: data",
-        "Abstract",
-        "Critical periods depend on the structure of the data as well. (What we ask: does an eye "
-        "come back if it sees something of its own?)",
-        *(
-            above(
-                "depth {0}: share of an eye closed at birth, where the eyes agree to 80 %, minus "
-                "wholly, points",
-                at,
-                disagreement_gain,
-            )
-            for at in deep(2, 3)
-        ),
-    ),
-    *statement(
-        LINEAR,
-        "Kleinman 2024: matrices",
-        "Abstract; deep matrix completion",
-        "A deficit early in training harms for good; pre-training on another task can as well, the "
-        "longer the more.",
-        *(above("depth {0}, few entries at birth: harm, points", at, harm) for at in deep(2, 3)),
-        *(
-            between(
-                -1,
-                1,
-                "depth {0}, few entries when learned: harm, points",
-                at,
-                partial(harm, old=True),
-            )
-            for at in deep(2, 3)
-        ),
-        *(
-            above(f"depth {{0}}, {words} at birth: harm, points", at, partial(harm, deficit=kind))
-            for kind, words in (("noise", "noise"), ("other", "another matrix"))
-            for at in deep(2)
-        ),
-        *(
-            above("depth {0}, another matrix: harm of 300 steps, minus of 100", at, longer_harm)
-            for at in deep(2)
-        ),
-    ),
-]

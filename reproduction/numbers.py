@@ -194,16 +194,9 @@ def later_gain(size, length, onset, of="blur") -> Contrast:
 
 
 def flagship_behind(size, length, onset) -> Estimate:
-    """Harm in clear epochs: how far back on the curve of runs without a deficit a run stands, where
-    that curve, the mean over seeds of five epochs each, first was as high."""
-    run = Run("blur", onset, length, profile=size, **FLAGSHIP)
-    harm, last = estimate(flagship_harm(size, length, onset)), onset + run.recovery
-    epochs, onsets = [*range(windows.READ_OUT, last + 1)], windows.clear_onsets(run)
-    clear = partial(q.reading, run.newborn(), windows.never_deprived, onsets=onsets)
-    curve = [estimate(clear(clear=epoch)).mean for epoch in epochs]
-    ends = (curve[-1] - harm.mean - sign * harm.half for sign in (0, -1, 1))
-    behind = [last - np.interp(end, np.maximum.accumulate(curve), epochs) for end in ends]
-    return with_farther_end(behind, harm.seeds)
+    """How many clear epochs a run is behind one without a deficit."""
+    behind = windows.clear_epochs_behind(Run("blur", onset, length, profile=size, **FLAGSHIP))
+    return with_farther_end(behind, estimate(flagship_harm(size, length, onset)).seeds)
 
 
 def age_effect(size, length, onset) -> Contrast:
@@ -507,3 +500,45 @@ def both_gain(size, length, kind="blur") -> Contrast:
     """What the right eye is worth after both had a deficit, above where it had it alone."""
     alone = closed(size, length, 0, f"{kind}:right")
     return eyes.acuity(replace(alone, deficit=kind)) - eyes.acuity(alone)
+
+
+def longer_gain(size: str, long: int, short: int) -> Contrast:
+    """An eye's share after a long closure, above that after a short one."""
+    after, before = (closed(size, length, 0) for length in (long, short))
+    return percent_share(after) - percent_share(before)
+
+
+# Treatments ---------------------------------------------------------------------------------------
+
+
+def regularised(size: str, length: int, kind: str, when: str) -> Run:
+    """A clear life that lacks something: early (before recovery), late (from then on) or ever."""
+    written = {"early": f"{kind}@0+{length}", "late": f"{kind}@{length}", "ever": f"{kind}@0"}
+    return Run(onset=length, profile=size, treatments=written[when])
+
+
+def missing_gain(size: str, length: int, kind: str, when: str) -> Contrast:
+    """Points of a clear life in which something is missing, early or late, above one without
+    that."""
+    run = regularised(size, length, kind, when)
+    return q.advantage(run, run.untreated())
+
+
+def only_late_gain(size: str, length: int, kind: str) -> Contrast:
+    """Points of a clear life that has something only later above one that never has it."""
+    late, never = (regularised(size, length, kind, when) for when in ("early", "ever"))
+    return q.advantage(late, never)
+
+
+def warm_start_gain(size: str, length: int, shrunk: bool = False) -> Contrast:
+    """Points of a life that began with half of the images, and was then shrunk and perturbed or
+    not, above one that had all, from new weights, for the rest of it."""
+    kinds = f"images-0.5@0+{length}" + (f" shrink-0.4@{length}" if shrunk else "")
+    run = Run(onset=length, profile=size, treatments=kinds)
+    return q.gain_over_newborn(run)
+
+
+def shrunk_gain(size: str, length: int) -> Contrast:
+    """Points of a blurred life that was shrunk and perturbed above a newborn treated alike."""
+    run = life(size, length, treatments=f"shrink-0.4@{length}")
+    return -q.harm(run)

@@ -9,15 +9,17 @@ from cplab import quantities as q
 from cplab import show, windows
 from cplab.profiles import PROFILES
 from cplab.runs import Run
+from cplab.studies.pruning import DENSITIES
 from reproduction import numbers as n
 from reproduction import questions as asked
-from reproduction.claims import FIXED
-from reproduction.fisher import AFTER, ENDS, WINDOWS
-from reproduction.statement import shipped
-from reproduction.thesis import DENSITIES
+from reproduction.campaign import FIXED
+from reproduction.claims import shipped
 
 MEASURED = ("trace", "ending")
 SIZE = {"width": 640, "height": 340}
+WINDOWS = {"course": (8, (0, 2, 4, 8, 12, 16, 24)), "paper": (40, tuple(range(0, 141, 20)))}
+ENDS = {"fit": (24,), "paper": (220,)}  # of the clear life
+AFTER = {"fit": (24,), "paper": (100,)}  # of blur
 
 
 def removal():

@@ -1,8 +1,8 @@
 """REPRODUCTION.md: what the sources claim, what the shipped results say to it, and the verdict.
 
 Every number and every verdict is computed here from the shipped results; the claims are in
-claims.py, fisher.py, thesis.py, twoeyes.py, reopening.py and linear.py, the ten questions in
-questions.py, the pictures in pictures.py, the other pages in pages.py.
+claims.toml, the ten questions in questions.py, the pictures in pictures.py, the other pages in
+pages.py.
 """
 
 import re
@@ -21,10 +21,9 @@ from cplab.statistics import Contrast, Estimate, detectable, estimate
 from reproduction import numbers as n
 from reproduction import pages
 from reproduction.campaign import EXHIBITS, SEEDS
-from reproduction.claims import CLAIMS
+from reproduction.claims import CLAIMS, Claim, shipped
 from reproduction.layout import head, line, measurement
 from reproduction.questions import QUESTIONS, Question
-from reproduction.statement import Claim, shipped
 
 ROOT = Path(__file__).parent.parent
 PICTURES = "docs/pictures"  # beside the file

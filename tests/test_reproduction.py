@@ -14,8 +14,7 @@ from cplab import quantities as q
 from cplab.statistics import Estimate, estimate
 from reproduction import __main__ as commands
 from reproduction import claims, numbers, pictures, questions, recipes, report
-from reproduction.claims import CLAIMS
-from reproduction.statement import Claim, shipped
+from reproduction.claims import CLAIMS, Claim, shipped
 
 FILE = Path(__file__).parent.parent / "REPRODUCTION.md"
 SURE = [2, 2.1, 1.9]  # 2 ± 0.25

@@ -168,10 +168,13 @@ def over_epochs(
     words, place = QUANTITIES.get(what, (what, "top_left"))
     fig = plain_figure(f"{words}, epoch by epoch", "epoch", words, source_note(shown), **options)
     latest = max([1, *(r.spec.end for r in shown if r.spec.length)])
+    known = [n for n, g in groups.items() if any(np.isfinite(r.series(what)).any() for r in g)]
     for text, group in groups.items():
         if not group:
             continue
-        run, curve = group[0].spec, statistics.mean_curve(group, what)
+        # a name that none knows is refused; where others know it, it was not measured here
+        curve = statistics.mean_curve(group if text in known or not known else [], what)
+        run = group[0].spec
         at, mean, look = curve["epoch"], curve["mean"], style(run.deficit)
         strength = 0.35 + 0.65 * run.end / latest if run.length else 1.0
         how = {"color": look.colour, "alpha": strength, "legend_label": text}

@@ -15,7 +15,6 @@ import hashlib
 import importlib.util
 import linecache
 import math
-import os
 import pickle
 import random
 import symtable
@@ -23,18 +22,19 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from cplab.errors import CplabError, one_of, quote, require
+from cplab.errors import CplabError, one_of, require
 
 # Of each kind, which is a dataclass of name, function, label, source and more: entries by name
 TABLES: dict[type, dict[str, Any]] = {}
 DECORATED: WeakKeyDictionary = WeakKeyDictionary()  # what a decorator said about a function
 DECORATORS = {"deficit", "model", "measurement"}
+FIXED = {"name", "apply", "source", "view", "parts"}  # fields that no decorator sets
 CLASSES = 10  # of every data set but one's own
 PLAIN = (int, float, str, bool, type(None))
 IMPORT, CONSTANT, DEFINITION = range(3)  # the order of a text
@@ -42,7 +42,6 @@ Lines = dict[str, tuple[int, str]]  # of a text: name -> its place in the order,
 # Whose value a file or the environment decides, and may be another tomorrow
 OUTSIDE = {"open", "load", "loadtxt", "genfromtxt", "fromfile", "memmap", "read_text", "read_bytes"}
 OUTSIDE |= {"environ", "getenv", "read_csv", "read_parquet", "imread"}
-PACKAGE, STDLIB = Path(__file__).parent, Path(os.__file__).parent
 
 
 def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> Any:
@@ -53,21 +52,21 @@ def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> 
         fields, those that its decorator gave before if None.
     """
     table, usual = TABLES[kind], {f.name: f.default for f in fields(kind)}
-    plain = isinstance(thing, (FunctionType, type))
-    more = (DECORATED.get(thing, {}) if plain else {}) if options is None else options
-    name = getattr(thing, "__name__", "")
+    name = getattr(thing, "__name__", type(thing).__name__)
+    before = DECORATED.get(thing, {}) if isinstance(thing, (FunctionType, type)) else {}
+    more = before if options is None else options
     for option in more:
-        one_of(
-            f"option of {name}", option, usual.keys() - {"name", "apply", "source", "view", "parts"}
-        )
+        one_of(f"option of {name}", option, usual.keys() - FIXED)
     label = {"label": name.replace("_", " ")}
-    if plain and not is_own(thing):
-        known = [entry for entry in table.values() if entry.apply is thing]
-        new = not known and options is not None and thing.__module__.startswith("cplab.")
-        fine = new or (known and options is None)
-        require(fine, f"{quote(thing)} is not a function of your own: write it with def")
-        name = known[0].name if known else name.removeprefix("measure_")
-        return table.setdefault(name, known[0] if known else kind(name, thing, **label | more))
+    if not is_own(thing):  # the package's, each of which is registered by its decorator
+        for entry in table.values():
+            if entry.apply is thing:
+                return entry
+        new = options is not None and thing.__module__.startswith("cplab.")
+        what = f"{name} ({type(thing).__name__})"
+        require(new, f"{what} is not a function of your own: write it with def")
+        name = name.removeprefix("measure_")
+        return table.setdefault(name, kind(name, thing, **label | more))
     telling = [k for k in getattr(kind, "telling", ()) if more.get(k, usual[k]) != usual[k]]
     digest, source = meaning(thing, **{k: more[k] for k in telling})
     name, DECORATED[thing] = f"{name}@{digest}", more
@@ -96,11 +95,9 @@ def own_functions() -> list[Any]:
 
 def dumps_own() -> list[tuple[type, dict[str, Any]]]:
     """What is registered here as plain data, for `load_own` in another process."""
-    return [
-        (type(entry), {k: v for k, v in vars(entry).items() if k in usual - {"apply", "parts"}})
-        for entry in own_functions()
-        for usual in [{f.name for f in fields(entry)}]
-    ]
+    leave = {"apply", "parts", "parameters"}  # functions, which the source makes again
+    own = own_functions()
+    return [(type(e), {k: v for k, v in vars(e).items() if k not in leave}) for e in own]
 
 
 def load_own(entries: Iterable[tuple[type, dict[str, Any]]]) -> None:
@@ -139,10 +136,11 @@ def meaning(thing: Any, **options: Any) -> tuple[str, str]:
     def darken(x, y, steps=3):
         return (x - STEP * steps, y)
     """
-    name, what = getattr(thing, "__name__", type(thing).__name__), type(thing).__name__
+    name, lines = getattr(thing, "__name__", type(thing).__name__), Lines()
     written = isinstance(thing, (FunctionType, type)) and name != "<lambda>"
-    require(written, f"{name} ({what}) is not a function of its own: write it with def")
-    lines: Lines = {}
+    require(
+        written, f"{name} ({type(thing).__name__}) is no function of its own: write it with def"
+    )
     add_lines(name, thing, name, lines)
     small = sorted(line for line in lines.values() if line[0] != DEFINITION)
     blocks = [f"# {options!r}" if options else "", "\n".join(text for _, text in small)]
@@ -205,19 +203,17 @@ def definition(thing: Any) -> str:
     require(not hasattr(thing, "__wrapped__"), wrapped)
     node: Any = find_statement(functions[0], name) if functions else None
     require(node, f"the source of {name} is not at hand: define it in a notebook cell or a file")
-    called = [getattr(decorator, "func", decorator) for decorator in node.decorator_list]
-    names = {ast.unparse(decorator).rpartition(".")[2] for decorator in called}
-    require(names <= DECORATORS, wrapped)
+    for decorator in node.decorator_list:
+        called = ast.unparse(getattr(decorator, "func", decorator))
+        require(called.rpartition(".")[2] in DECORATORS, wrapped)
     node.decorator_list = []
     node = Strip().visit(node)
     if isinstance(node, ast.FunctionDef):
-        defaults, keywords = thing.__defaults__ or (), thing.__kwdefaults__ or {}
-        for value in (*defaults, *keywords.values()):
-            what = f"{name} has a {type(value).__name__} as a default"
-            require(is_plain(value), f"{what}: give a number, a text or a tuple of these")
-        node.args.defaults = [expression(value) for value in defaults]
+        keywords = thing.__kwdefaults__ or {}
+        node.args.defaults = [default(name, value) for value in thing.__defaults__ or ()]
         node.args.kw_defaults = [
-            expression(keywords[a.arg]) if a.arg in keywords else None for a in node.args.kwonlyargs
+            default(name, keywords[a.arg]) if a.arg in keywords else None
+            for a in node.args.kwonlyargs
         ]
     return ast.unparse(ast.fix_missing_locations(node))
 
@@ -298,53 +294,42 @@ def variables(thing: Any) -> dict[str, Any]:
 def functions_of(thing: Any) -> list[FunctionType]:
     """A function itself; of a class, the methods that its body defines."""
     inside = vars(thing).values() if isinstance(thing, type) else [thing]
-    functions = [(f, f.__code__) for f in inside if isinstance(f, FunctionType)]
-    # but not those that a dataclass or a decorator made
-    return [f for f, c in functions if f.__name__ == c.co_name and c.co_filename != "<string>"]
+    # but not those that a decorator made
+    return [f for f in inside if isinstance(f, FunctionType) and f.__name__ == f.__code__.co_name]
 
 
 def is_own(thing: Any) -> bool:
     """Whether a function or class is a student's, as the gallery's are too, and not a library's."""
-    if not (inside := functions_of(thing)):
-        return not is_library(getattr(thing, "__module__", None) or "")
-    file = Path(inside[0].__code__.co_filename)
-    if file.is_relative_to(PACKAGE):
-        return file.name == "gallery.py"
-    cell = not file.is_file()  # of a notebook, or what `python -c` runs
-    return not str(file).startswith("<frozen") and (cell or not is_installed(file))
+    return not is_library(getattr(thing, "__module__", None) or "", elsewhere=False)
 
 
-@cache
-def is_installed(file: Path) -> bool:
-    """Whether a file is Python's or of an installed distribution: pip and uv write a .dist-info
-    beside its packages, in whatever directory these lie (an overlay, `pip --target`)."""
-    top = file
-    while (top.parent / "__init__.py").exists():
-        top = top.parent
-    site = {"site-packages", "dist-packages"} & {*file.parts}
-    return bool(site) or file.is_relative_to(STDLIB) or any(top.parent.glob("*.dist-info"))
-
-
-def is_library(name: str) -> bool:
+def is_library(name: str, elsewhere: bool = True) -> bool:
     """Whether a module comes with Python, cplab or an installed package, and is none that a student
-    wrote: __main__, or a file at hand that belongs to no package."""
+    wrote: __main__, or a file that belongs to no package; but for one that is not at hand, as a
+    cluster's are, if `elsewhere`."""
     root = name.partition(".")[0]
-    if name in ("", "__main__", "cplab.gallery"):
+    if root in ("", "__main__", "__own__") or name == "cplab.gallery":
         return False
     if root in sys.stdlib_module_names or root == "cplab":
         return True
-    with suppress(ImportError, ValueError):
+    try:
         spec = importlib.util.find_spec(root)
-        places = [spec.origin or "", *(spec.submodule_search_locations or ())] if spec else []
-        script = getattr(sys.modules.get("__main__"), "__file__", None)
-        at_hand = [Path.cwd(), *([Path(script).resolve().parent] if script else [])]
-        for path in map(Path, filter(None, places)):
-            if is_installed(path) or not any(map(path.resolve().is_relative_to, at_hand)):
-                return True
+    except (ImportError, ValueError):
+        return False
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    at_hand = [Path.cwd(), *([Path(script).resolve().parent] if script else [])]
+    places = (spec.submodule_search_locations or [spec.origin or ""]) if spec else []
+    for folder in (Path(place).resolve().parent for place in places):
+        if elsewhere and not any(map(folder.is_relative_to, at_hand)):
+            return True
+        # pip and uv write a .dist-info beside what they install, in whatever directory that lies
+        if folder.name.endswith("-packages") or any(folder.glob("*.dist-info")):
+            return True
     return False
 
 
 def is_plain(value: Any) -> bool:
+    """Whether a value is a number, a text, None or a tuple of these."""
     return type(value) in PLAIN or (type(value) is tuple and all(map(is_plain, value)))
 
 
@@ -357,7 +342,10 @@ def literal(value: Any) -> str:
     return repr(value)
 
 
-def expression(value: Any) -> ast.expr:
+def default(name: str, value: Any) -> ast.expr:
+    """The default of a function's parameter, as an expression."""
+    what = f"{name} has a {type(value).__name__} as a default"
+    require(is_plain(value), f"{what}: give a number, a text or a tuple of these")
     return ast.parse(literal(value), mode="eval").body
 
 
@@ -383,22 +371,22 @@ def trial(name: str) -> Iterator[list[str]]:
     import numpy as np
     import torch
 
-    generators: dict[str, Any] = {
+    generators: dict[str, Any] = {  # of random numbers: how their states are read, and put back
         "random": (random.getstate, random.setstate),
         "numpy": (np.random.get_state, np.random.set_state),
         "torch": (
             lambda: torch.get_rng_state().tolist(),
-            lambda s: torch.set_rng_state(torch.ByteTensor(s)),
+            lambda state: torch.set_rng_state(torch.ByteTensor(state)),
         ),
     }
-    before, used = {kind: get() for kind, (get, _) in generators.items()}, list[str]()
+    before, used = {name: get() for name, (get, _) in generators.items()}, list[str]()
     try:
         with explain(name, " on four images"):
             yield used
     finally:
-        for kind, (get, put) in generators.items():
-            used += [kind] * (pickle.dumps(get()) != pickle.dumps(before[kind]))
-            put(before[kind])
+        for name, (get, put) in generators.items():
+            used += [name] * (pickle.dumps(get()) != pickle.dumps(before[name]))
+            put(before[name])
 
 
 def try_deficit(deficit: Any, context: Any) -> None:

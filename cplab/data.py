@@ -51,6 +51,7 @@ FITS = (
 )
 MOST_IMAGES = 200_000  # of a set
 MOST_CLASSES = 1000
+PRACTICE = 12_000  # images of the practice set
 USUAL_ROOTS = ("data", "datasets", "../data", "../datasets", "~/data", "~/datasets")
 
 
@@ -401,27 +402,25 @@ def read_folder(folder: Path) -> dict[str, np.ndarray]:
 
 
 @lru_cache(maxsize=2)
-def practice(count: int = 12_000, seed: int = 0, most: int = MOST_IMAGES) -> dict[str, np.ndarray]:
+def practice(most: int = MOST_IMAGES) -> dict[str, np.ndarray]:
     """A procedural set for machines without data: 10 classes of coloured textures.
 
     A class is one of five coarse colour layouts, seen at any resolution, and one of two
-    orientations of a fine grating, which blur destroys; both under noise. Made from the seed.
+    orientations of a fine grating, which blur destroys; both under noise. Always the same.
     It lets everything run, but no critical period is seen in the shipped runs (course, 3 seeds).
 
     Arguments: most, images of each half that are made, the first ones.
     """
-    train = count * 5 // 6
-    first, last = np.arange(min(train, most)), np.arange(train, min(count, train + most))
-    x, y = practice_images(np.concatenate([first, last]), count, seed)
+    train = PRACTICE * 5 // 6
+    first, last = np.arange(min(train, most)), np.arange(train, min(PRACTICE, train + most))
+    x, y = practice_images(np.concatenate([first, last]))
     halves = {"train_x": x[: len(first)], "test_x": x[len(first) :]}
     return halves | {"train_y": y[first], "test_y": y[last]}
 
 
-def practice_images(
-    wanted: np.ndarray, count: int = 12_000, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
+def practice_images(wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Images of the practice set, (n, 32, 32, 3), by their growing numbers, and all labels."""
-    rng = np.random.default_rng(seed)
+    rng, count = np.random.default_rng(0), PRACTICE
     labels = rng.integers(0, 10, count)
     coarse, fine = labels // 2, labels % 2
     layouts = rng.standard_normal((5, 4, 4, 3)).astype(np.float32)

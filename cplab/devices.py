@@ -4,7 +4,7 @@ import platform
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -36,21 +36,20 @@ def torch_defaults(threads: int | None = None) -> Iterator[None]:
     Arguments: threads, of torch on the CPU; as many as there are if None.
     Raises: CplabError if another thread has changed the default type meanwhile.
     """
-    kind, precision = torch.get_default_dtype(), torch.get_float32_matmul_precision()
-    before, sums = torch.get_num_threads(), torch.backends.cuda.matmul
+    sums, before = torch.backends.cuda.matmul, torch.get_num_threads()
     onednn: Any = torch.backends.mkldnn
-    reduced = sums.allow_bf16_reduced_precision_reduction
+    set_sums = partial(setattr, sums, "allow_bf16_reduced_precision_reduction")
+    settings: list[tuple[Any, Any, Any]] = [  # how each is set, what it is, what it is to be
+        (torch.set_default_dtype, torch.get_default_dtype(), torch.float32),
+        (torch.set_float32_matmul_precision, torch.get_float32_matmul_precision(), "highest"),
+        (set_sums, sums.allow_bf16_reduced_precision_reduction, True),
+        (partial(setattr, onednn, "enabled"), onednn.enabled, True),
+        (torch.set_num_threads, before, threads or before),
+    ]
     with ExitStack() as stack:
-        stack.callback(torch.set_default_dtype, kind)
-        stack.callback(torch.set_float32_matmul_precision, precision)
-        stack.callback(setattr, sums, "allow_bf16_reduced_precision_reduction", reduced)
-        stack.callback(setattr, onednn, "enabled", onednn.enabled)
-        stack.callback(torch.set_num_threads, before)
-        torch.set_default_dtype(torch.float32)
-        torch.set_float32_matmul_precision("highest")
-        sums.allow_bf16_reduced_precision_reduction = True
-        onednn.enabled = True
-        torch.set_num_threads(threads or before)
+        for put, now, wanted in settings:
+            stack.callback(put, now)
+            put(wanted)
         if torch.are_deterministic_algorithms_enabled():  # loads the compiler: not without need
             warn = torch.is_deterministic_algorithms_warn_only_enabled()
             stack.callback(torch.use_deterministic_algorithms, True, warn_only=warn)

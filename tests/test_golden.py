@@ -19,6 +19,7 @@ import re
 import sys
 import threading
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -263,8 +264,9 @@ def test_a_life_that_was_stopped_and_resumed_has_the_same_bits(trained_alone, na
 
 
 if __name__ == "__main__":
+    same = partial(points, list(frozen("points")))  # the points of before, whatever was shipped since
     for part in sys.argv[1:]:
-        made = {"shipped": shipped, "rows": rows, "points": points, "engine": engine}[part]()
+        made = {"shipped": shipped, "rows": rows, "points": same, "engine": engine}[part]()
         text = json.dumps(made, ensure_ascii=False).replace("NaN", "null")
         text = re.sub(r'(?<=["\]}],) (?=")', "\n", text)  # a line for each name
         (GOLDEN / f"{part}.json").write_text(text + "\n", "utf-8")

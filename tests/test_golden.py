@@ -264,7 +264,7 @@ def test_a_life_that_was_stopped_and_resumed_has_the_same_bits(trained_alone, na
 
 
 if __name__ == "__main__":
-    same = partial(points, list(frozen("points")))  # the points of before, whatever was shipped since
+    same = partial(points, list(frozen("points")))  # as before, whatever was shipped since
     for part in sys.argv[1:]:
         made = {"shipped": shipped, "rows": rows, "points": same, "engine": engine}[part]()
         text = json.dumps(made, ensure_ascii=False).replace("NaN", "null")

@@ -404,7 +404,7 @@ def test_a_sweep_equals_each_run_trained_alone_bit_for_bit_and_trains_no_epoch_t
 def test_a_sweep_of_nothing_is_over_at_once():
     assert plan([]) == []
     assert grown([]) == ({}, {})
-    assert grown([], workers=None) == ({}, None)
+    assert grown([], workers=None) == ({}, {})
 
 
 @pytest.mark.parametrize("batch", [2, 20, 45])

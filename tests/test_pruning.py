@@ -227,7 +227,7 @@ def test_a_search_can_be_stopped():
 
     context.report = report
     with pytest.raises(Cancelled):
-        list(growth.compute([Search(**SHORT)], context))
+        list(growth.train_all([Search(**SHORT)], context))
     assert len(seen) == 1
     stop = threading.Event()
     stop.set()

@@ -656,3 +656,20 @@ def test_every_public_name_is_there():
         assert getattr(show, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'figures'"):
         _ = show.figures
+
+
+@pytest.mark.parametrize("look", ["scatter", "segment", "vbar"])
+def test_a_figure_of_nothing_is_a_picture_without_a_warning(tmp_path, look):
+    fig, nothing = (
+        theme.plain_figure("not trained yet", "x", "y", x_range=(0, 1)),
+        {"x": [], "y": []},
+    )
+    source = ColumnDataSource(nothing | {"width": [], "alpha": []})
+    if look == "scatter":
+        fig.scatter("x", "y", source=source, fill_alpha="alpha")
+    elif look == "segment":
+        fig.segment("x", "y", "y", "x", source=source, line_width="width")
+    else:
+        fig.vbar("x", 0.5, "y", source=source, line_width="width")
+    show.save(fig, tmp_path / "nothing.png")
+    assert (tmp_path / "nothing.png").stat().st_size > 1000

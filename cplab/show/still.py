@@ -176,6 +176,8 @@ class Drawing:
         kind, axes, at = type(one.glyph).__name__, self.axes, {}
         for name in {*PLACES["x"], *PLACES["y"]} & one.glyph.properties():
             at[name] = self.column(one, name)
+        if any(isinstance(value, list | np.ndarray) and len(value) == 0 for value in at.values()):
+            return  # of what is not trained
         width = POINT * np.asarray(self.column(one, "line_width", 1), dtype=float)
         line = {"color": self.column(one, "line_color"), "alpha": self.column(one, "line_alpha", 1)}
         line |= {"linestyle": dash(one.glyph), "linewidth": width, "zorder": order}

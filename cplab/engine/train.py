@@ -85,7 +85,7 @@ def train_stretch(
             report(row)
         begun = time.monotonic()
         due = begun + SAVED
-        while len(state.rows) < end and time.monotonic() <= begun + seconds:
+        while len(state.rows) < end:
             row = train_part(run, state, images, stop)
             measure_after(due_measures(measures, row), run, row, state.net, images)
             state.rows.append(row)
@@ -96,6 +96,8 @@ def train_stretch(
                 took = time.monotonic() - now
                 due = now + took + SAVED * min(max(1, 20 * took), 30)
             report(row)
+            if time.monotonic() > begun + seconds:  # after a part, so that each stretch gets on
+                break
         content = checkpoints.dumps(state, how)
         if last and measures and len(state.rows) == end:
             row = next(row for row in reversed(state.rows) if "epoch" in row)

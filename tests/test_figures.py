@@ -24,6 +24,7 @@ from cplab.measure import MEASUREMENTS, Measurement
 from cplab.results import Result
 from cplab.runs import Run
 from cplab.show import pictures, predictions, theme
+from cplab.show.still import still
 from cplab.studies import fisher as lab04
 from cplab.studies import high_level as lab03
 from cplab.studies import kitten as lab01
@@ -673,3 +674,13 @@ def test_a_figure_of_nothing_is_a_picture_without_a_warning(tmp_path, look):
         fig.vbar("x", 0.5, "y", source=source, line_width="width")
     show.save(fig, tmp_path / "nothing.png")
     assert (tmp_path / "nothing.png").stat().st_size > 1000
+
+
+def test_one_number_for_all_points_is_drawn():
+    """A segment from a row of numbers to one number, as the residuals of a fit stand."""
+    pictures = []
+    for length in (0, 1):
+        fig = theme.plain_figure("", "x", "y", x_range=(0, 4), y_range=(0, 4))
+        fig.segment([1, 2, 3][: 3 * length], 0, [1, 2, 3][: 3 * length], 3)
+        pictures.append(still([fig]))
+    assert pictures[0] != pictures[1]

@@ -176,7 +176,7 @@ class Drawing:
         kind, axes, at = type(one.glyph).__name__, self.axes, {}
         for name in {*PLACES["x"], *PLACES["y"]} & one.glyph.properties():
             at[name] = self.column(one, name)
-        if any(isinstance(value, list | np.ndarray) and len(value) == 0 for value in at.values()):
+        if any(len(v) == 0 for v in at.values() if isinstance(v, list) or np.ndim(v)):
             return  # of what is not trained
         width = POINT * np.asarray(self.column(one, "line_width", 1), dtype=float)
         line = {"color": self.column(one, "line_color"), "alpha": self.column(one, "line_alpha", 1)}

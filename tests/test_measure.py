@@ -1,11 +1,13 @@
 """What a run can measure: the built-in measurements, how one asks for them, and a student's own."""
 
+import base64
 import copy
 import json
 import math
 import pickle
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -49,7 +51,7 @@ print({*m.__all__} <= {*dir(m)}, m.trace.__name__, m.orientation.__name__)
     out, err = python(code).communicate(timeout=100)
     assert out.splitlines() == [
         "{'trace': 'every', 'ending': 'end'} False",
-        "blurred each_eye ending eye_shares gauges jacobian trace weight_norms",
+        "blurred correct each_eye ending eye_shares gauges jacobian trace weight_norms",
         "True trace orientation",
     ], err
 
@@ -114,6 +116,15 @@ def test_trace_and_ending_hold_what_their_functions_find(monkeypatch):
     assert row["seconds"] > 0
     assert final["seconds"] > 0
     assert json.loads(json.dumps([row, final])) == [row, final]
+
+
+def test_a_bit_says_of_each_test_image_whether_it_is_named_rightly():
+    images, net = pictures(), network("allcnn-4").eval()
+    packed = np.frombuffer(base64.b64decode(MEASUREMENTS["correct"](net, images)), np.uint8)
+    bits = np.unpackbits(packed, count=len(images.test_y)).astype(bool)
+    right = net(images.normal(images.test_x)).argmax(1) == images.test_y
+    assert bits.tolist() == right.tolist()
+    assert 0 < bits.sum() < len(bits)
 
 
 def test_accuracy_on_blur_is_of_blurred_images_and_of_no_other_weights():

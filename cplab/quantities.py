@@ -5,11 +5,12 @@ many epochs, all clear) is *lost time*, which a network that slept meanwhile wou
 *harm*, what the deficit did. Nothing is trained here: what has no result raises Missing.
 """
 
+import inspect
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,9 @@ from cplab.runs import Run
 from cplab.specs import check_spec
 from cplab.statistics import SEEDS, Contrast, Missing
 
-__all__ = ["Missing", "accuracy", "advantage", "doublings", "each_seed", "equal_training_loss"]
-__all__ += ["gain_over_newborn", "harm", "information_shift", "layer_shares", "lost_time"]
+__all__ = ["Missing", "accuracy", "advantage", "contrast", "doublings", "each_seed"]
+__all__ += ["equal_training_loss", "gain_over_newborn", "harm", "information_shift"]
+__all__ += ["layer_shares", "lost_time"]
 __all__ += ["reading", "result", "sensitivity", "shipped_only", "trace_at", "trace_by_layer"]
 __all__ += ["trace_curve", "trace_match", "trace_peak", "trace_remaining"]
 
@@ -60,6 +62,28 @@ def reading(spec: Any, of: Callable[..., float], /, **options: Any) -> Contrast:
     0.0 ± 0.0 (20 and 30 seeds)
     """
     return Contrast({Reading(spec, of, tuple(options.items())): 1})
+
+
+def contrast(of: Callable[..., float]) -> Callable[..., Contrast]:
+    """Make a function that reads a number of a spec's result, given options, one that gives it as
+    a contrast: a decorator.
+
+    >>> @contrast
+    ... def last_loss(run):
+    ...     return result(run).curve[-1]["train_loss"]
+    >>> print(f"{last_loss(Run()):.2f}")
+    0.97
+    """
+    signature = inspect.signature(of)
+
+    @wraps(of)
+    def read(*args: Any, **options: Any) -> Contrast:
+        given = signature.bind(*args, **options)
+        given.apply_defaults()
+        (_, spec), *rest = given.arguments.items()
+        return reading(spec, of, **dict(rest))
+
+    return read
 
 
 @lru_cache(maxsize=4096)  # the report asks tens of thousands of times

@@ -124,22 +124,22 @@ def measure_blurred(net: nn.Module, images: Images) -> dict:
 def measure_eye_shares(net: nn.Module, images: Images) -> list[float]:
     """The right eye's share of each neuron that is the first to have both eyes.
 
-    A list, 0 (left only) to 1 (right only), see studies.eyes.right_shares; of test images, with
+    A list, 0 (left only) to 1 (right only), see two_eyes.right_shares; of test images, with
     BatchNorm on their own statistics, so that an eye that was closed is read as one that has opened
     and got used to it."""
-    from cplab.studies.eyes import network as eyes
+    from cplab.measure import two_eyes
 
-    return [round(share, 4) for share in eyes.right_shares(net, images.normal(images.test_x))]
+    return [round(share, 4) for share in two_eyes.right_shares(net, images.normal(images.test_x))]
 
 
 @measurement(label="each eye", images=5000, when="end")
 def measure_each_eye(net: nn.Module, images: Images) -> dict:
     """Accuracy with both eyes, and with the left and the right alone, read in three ways.
 
-    both, closed, mean_map and adapted: see cplab.studies.eyes.each_eye."""
-    from cplab.studies.eyes import network as eyes
+    both, closed, mean_map and adapted: see two_eyes.each_eye."""
+    from cplab.measure import two_eyes
 
-    return eyes.each_eye(net, images.normal(images.test_x), images.test_y)
+    return two_eyes.each_eye(net, images.normal(images.test_x), images.test_y)
 
 
 @measurement(label="gauges of plasticity", images=512)

@@ -19,9 +19,9 @@ STYLE = {"style": {"description_width": "150px"}, "layout": {"width": "400px"}}
 class Bench(Kept, w.VBox):
     """Controls that ask for something, a sentence and figures of it, and a button that computes it.
 
-    Arguments: controls, widgets by name, each with a value; places, positions (a value for each
-        control) that may have results: while any has, the controls move among these alone, until
-        `free` is ticked; hidden, names of the controls that are shown only then.
+    Arguments: controls, widgets by name; places, positions (a value for each control) that may have
+        results: while any has, the controls move among these alone, until `free` is ticked; hidden,
+        names of the controls that are shown only then.
     """
 
     button, stopped = "Train this one", PAUSED

@@ -29,6 +29,11 @@ SIDES = (
 # Settings, by their words ------------------------------------------------------------------------
 
 
+def blurred(end: int, profile: str, fields: Mapping[str, dict[str, Any]]) -> dict[str, Run]:
+    """Blur from birth in each of some settings."""
+    return {words: after("blur", end, profile, **more) for words, more in fields.items()}
+
+
 def rules(end: int, profile: str) -> dict[str, Run]:
     """The same network, learning otherwise."""
     ways: dict[str, dict[str, Any]] = {
@@ -37,7 +42,7 @@ def rules(end: int, profile: str) -> dict[str, Run]:
         "Adam": {"optimizer": "adam"},
         **{f"Adam, {n} times the rate": {"optimizer": "adam", "rate": n} for n in (2, 5, 10)},
     }
-    return {words: after("blur", end, profile, **fields) for words, fields in ways.items()}
+    return blurred(end, profile, ways)
 
 
 def networks(end: int, profile: str) -> dict[str, Run]:
@@ -50,25 +55,19 @@ def networks(end: int, profile: str) -> dict[str, Run]:
         "twice the width": f"allcnn-{2 * width}",
         "three times the width": f"allcnn-{3 * width}",
     }
-    found = {words: after("blur", end, profile, model=model) for words, model in named.items()}
     digits = {"model": "fc", "schedule": "fixed"} if profile == "ci" else {}
     small = after("blur", end, "ci" if profile == "ci" else "mnist", **digits)
-    return found | {"full connections, on digits": small}
+    every = blurred(end, profile, {words: {"model": model} for words, model in named.items()})
+    return every | {"full connections, on digits": small}
 
 
 def sizes(end: int, profile: str, **fields: Any) -> dict[str, Run]:
     """One block, one block that is as large as three, two, and three, at a rate that stays."""
     wide = 17 * Run(profile=profile).width // 4
-    named = {
-        "1 block": "depth1",
-        f"1 block, width {wide}": f"depth1-{wide}",
-        "2 blocks": "depth2",
-        "3 blocks": "depth3",
-    }
-    return {
-        words: after("blur", end, profile, model=model, schedule="fixed", **fields)
-        for words, model in named.items()
-    }
+    named = {"1 block": "depth1", f"1 block, width {wide}": f"depth1-{wide}"}
+    named |= {"2 blocks": "depth2", "3 blocks": "depth3"}
+    fields["schedule"] = "fixed"
+    return blurred(end, profile, {words: {"model": m, **fields} for words, m in named.items()})
 
 
 def settings(end: int, profile: str, longer: int) -> dict[str, Run]:
@@ -77,8 +76,8 @@ def settings(end: int, profile: str, longer: int) -> dict[str, Run]:
     every = sizes(end, profile)
     every |= {f"{words}, {longer} epochs of recovery": run for words, run in patient.items()}
     every |= networks(end, profile) | rules(end, profile)
-    for decay in (0, 1e-4, 1e-3, 1e-2):
-        every[f"weight decay {decay:g}"] = after("blur", end, profile, weight_decay=decay)
+    decays = {f"weight decay {d:g}": {"weight_decay": d} for d in (0, 1e-4, 1e-3, 1e-2)}
+    every |= blurred(end, profile, decays)
     first = {run: words for words, run in reversed(every.items())}
     return {words: run for words, run in every.items() if first[run] == words}
 
@@ -93,17 +92,16 @@ def parameters(run: Run) -> int:
 
 def forest(runs: Mapping[str, Run], title: str = "") -> figure:
     """Harm with its 95 % interval, a row for each setting, the most harmed on top."""
-    points = {words: statistics.estimate(harm(run)) for words, run in runs.items()}
-    points = {words: found for words, found in points.items() if found.seeds}
+    each = {words: statistics.estimate(harm(run)) for words, run in runs.items()}
+    points = {words: about for words, about in each.items() if about.seeds}
     order = sorted(points, key=lambda words: points[words].mean)
-    axes = ("harm of blur from birth, points", "")
     row = 16 if len(order) > 8 else 22  # pixels
     size = {"width": 820, "height": 120 + row * len(order), "y_range": FactorRange(*order)}
-    fig = plain_figure(title, *axes, **size)
-    for text, hue, marker in SIDES:
-        here = [w for w in order if side(points[w], *(one[0] for one in SIDES)) == text]
-        columns = statistics.mean_columns([points[words] for words in here])
-        how = {"color": hue, "legend_label": text}
+    fig = plain_figure(title, "harm of blur from birth, points", "", **size)
+    for words, hue, marker in SIDES:
+        here = [w for w in order if side(points[w], *(name for name, *_ in SIDES)) == words]
+        columns = statistics.mean_columns([points[w] for w in here])
+        how = {"color": hue, "legend_label": words}
         if here:
             fig.segment(columns["low"], here, columns["high"], here, width=2, **how)
             fig.scatter(columns["mean"], here, size=9, marker=marker, **how)
@@ -113,14 +111,10 @@ def forest(runs: Mapping[str, Run], title: str = "") -> figure:
 
 def forest_table(runs: Mapping[str, Run]) -> pd.DataFrame:
     """Harm, lost time and how far a newborn comes, of each setting."""
-    rows = {
-        words: {
-            "harm": harm(run),
-            "lost time": quantities.lost_time(run),
-            "newborn, %": quantities.accuracy(run.newborn()),
-        }
-        for words, run in runs.items()
-    }
+    rows = {}
+    for words, run in runs.items():
+        rows[words] = {"harm": harm(run), "lost time": quantities.lost_time(run)}
+        rows[words]["newborn, %"] = quantities.accuracy(run.newborn())
     return table(rows)
 
 
@@ -149,16 +143,11 @@ def newborn_and_harm(runs: Mapping[str, Run]) -> str:
 def depth_slider(ends: Sequence[int], profile: str) -> Slide:
     """Accuracy after blur and after as many clear epochs, with a slider for the depth."""
 
-    def blurred(n: int, end: int) -> Run:
-        return after("blur", end, profile, model=f"depth{n}", schedule="fixed")
-
     def curves(n: int) -> dict[str, dict[int, Any]]:
-        runs = {end: blurred(n, end) for end in ends}
-        clear = {end: run.equal_training() for end, run in runs.items()}
-        kinds = {"blur": runs, "none": clear}
+        fields = {"model": f"depth{n}", "schedule": "fixed"}
         return {
-            kind: {end: quantities.accuracy(run) / 100 for end, run in some.items()}
-            for kind, some in kinds.items()
+            kind: {e: quantities.accuracy(after(kind, e, profile, **fields)) / 100 for e in ends}
+            for kind in ("blur", "none")
         }
 
     shown = [points for n in (1, 2, 3) for some in curves(n).values() for points in some.values()]
@@ -172,6 +161,7 @@ def depth_slider(ends: Sequence[int], profile: str) -> Slide:
         return {f"band {kind}": statistics.mean_columns(of) for kind, of in curves(n).items()}
 
     def words(n: int) -> str:
-        return f"{n} block{'s' * (n > 1)}: harm {spread(harm(blurred(n, ends[-1])))} points"
+        run = after("blur", ends[-1], profile, model=f"depth{n}", schedule="fixed")
+        return f"{n} block{'s' * (n > 1)}: harm {spread(harm(run))} points"
 
     return Slide(drawn, [1, 2, 3], columns, words, description="blocks")

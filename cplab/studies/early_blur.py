@@ -6,6 +6,7 @@ control of every window: harm is how far a run lies below it after as many clear
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from math import ceil
 from typing import Any
 
@@ -19,6 +20,7 @@ from cplab import quantities, results, statistics, windows
 from cplab.runs import FLAGSHIP, Run, Step
 from cplab.show.theme import CUES, DASHES, EQUAL, place_legend, plain_figure, reference_line, style
 from cplab.statistics import Contrast
+from cplab.studies.paper_schedule import slim, until
 from cplab.studies.sentences import each_result, lines, seeds, side, spread, table
 from cplab.windows import READ_OUT
 
@@ -54,10 +56,7 @@ def never_deprived(like: Run) -> list[np.ndarray]:
 
 def harm(run: Run, after: int | None = None) -> Contrast:
     """Points of harm: how far a run lies below one without a deficit that has seen as many clear
-    epochs, over five epochs.
-
-    Arguments: run, at a rate that never changes; after, clear epochs after the deficit, all if not
-        given.
+    epochs, over five epochs; `after` so many of them after the deficit, all if not given.
 
     >>> statistics.estimate(harm(Run("blur", length=16, **flagship()))).mean > 3
     True
@@ -95,21 +94,17 @@ def harm_by(runs: Mapping[str, Run]) -> pd.DataFrame:
 
 
 def clear_epochs(runs: Mapping[str, Run], title: str = "", **options: Any) -> figure:
-    """Test accuracy against clear epochs seen: grey without a deficit, and a line for each run,
-    which leaves the grey one at its onset.
-
-    Arguments: runs, of one setting, by the words for them; title, what is found.
-    """
+    """Test accuracy against clear epochs seen: grey without a deficit, and a line for each run of
+    the same setting, which leaves the grey one at its onset."""
     options = {"width": 860, "height": 350, **options}
     fig = plain_figure(title, "clear epochs seen", "test accuracy, %", **options)
     latest = max(run.onset + run.recovery for run in runs.values())
     grey = [curve[:latest] for curve in never_deprived(next(iter(runs.values())))]
     draw_band(fig, 1, grey, EQUAL.colour, "never deprived", "solid")
-    used, counts = list[str](), list[int]()
+    dashes, counts = {run.deficit: iter(DASHES) for run in runs.values()}, list[int]()
     for words, run in runs.items():
-        hue, curves = style(run.deficit).colour, each_curve(run)
-        dash = DASHES[used.count(run.deficit)]
-        used, counts = [*used, run.deficit], [*counts, len(curves)]
+        hue, curves, dash = style(run.deficit).colour, each_curve(run), next(dashes[run.deficit])
+        counts.append(len(curves))
         draw_band(fig, run.onset + 1, [c[run.end :] for c in curves], hue, words, dash)
         if curves and run.onset:
             dip = np.mean([c[run.onset - 1 : run.end + 1] for c in curves], axis=0)
@@ -128,9 +123,8 @@ def draw_band(
     """Draw the mean of some curves of any lengths and its 95 % interval from an epoch on."""
     if not curves:
         return
-    columns = statistics.mean_columns(
-        [[c[at] for c in curves if at < len(c)] for at in range(max(map(len, curves)))]
-    )
+    rows = zip_longest(*curves)
+    columns = statistics.mean_columns([[y for y in row if y is not None] for row in rows])
     x = np.arange(first, first + len(columns["mean"]))
     fig.varea(x, columns["low"], columns["high"], color=colour, alpha=0.15)
     how = {"color": colour, "line_dash": dash, "legend_label": words}
@@ -138,8 +132,7 @@ def draw_band(
 
 
 def overview(late_onset: int = 24) -> figure:
-    """The lab's finding in one picture: the same blur from birth and late, each against the clear
-    epochs seen, and its harm as a bracket at its end.
+    """The lab's finding in one picture: the same blur early and late, and its harm as a bracket.
 
     >>> fig = overview()  # `show.save(fig, "flagship.png")` writes it
     """
@@ -170,8 +163,7 @@ def harm_curves(runs: Mapping[str, Run], title: str = "") -> figure:
 
 
 def time_bars(run: Run) -> HTML:
-    """Three runs as bars of time: with the window, without it, and with clear epochs in
-    its place."""
+    """Three runs as bars of time: with the window, without it, with clear epochs in its place."""
     blur, grey = style(run.deficit).colour, EQUAL.colour
     scale = 640 / run.epochs
 
@@ -222,35 +214,22 @@ def strong_steps(runs: Mapping[str, Sequence[Run]], title: str = "") -> figure:
 
 
 def schedules() -> dict[str, list[Run]]:
-    """Runs that differ in what is left of the learning rate when their blur ends, by their
-    setting."""
-    falling: dict[str, Any] = {"schedule": "paper"}
+    """Runs that differ in what is left of the learning rate when their blur ends, by setting."""
+    ends, longer = (60, 140), (15, 30, 60, 120, 240)
+    every = [until("blur", end, pace) for pace in (5, 2, 1) for end in ends]
     return {
-        "ten of the paper's epochs in one": [
-            Run("blur", 0, end // 10, 16, pace=10, **falling) for end in (60, 140)
-        ],
-        "the paper's rates, 10,000 images": [
-            Run("blur", 0, end // pace, 160 // pace, pace=pace, **falling)
-            for pace in (5, 2, 1)
-            for end in (60, 140)
-        ],
-        "the paper's rates, 50,000 images": [
-            Run("blur", length=end, profile="slim") for end in (20, 40, 60, 100, 140)
-        ],
-        "rate held, then falling": [
-            Run("blur", length=16, recovery=n) for n in (15, 30, 60, 120, 240)
-        ],
-        "three blocks, rate never falls": [
-            Run("blur", length=16, **flagship()),
-        ],
+        "ten of the paper's epochs in one": [until("blur", end, 10) for end in ends],
+        "the paper's rates, 10,000 images": every,
+        "the paper's rates, 50,000 images": [slim("blur", n) for n in (20, 40, 60, 100, 140)],
+        "rate held, then falling": [Run("blur", length=16, recovery=n) for n in longer],
+        "three blocks, rate never falls": [Run("blur", length=16, **flagship())],
     }
 
 
 def steps_help() -> statistics.Correlation:
     """The correlation of harm with what is left, over all settings whose rate falls."""
     *falling, _ = schedules().values()
-    runs = [run for some in falling for run in some]
-    found = [statistics.estimate(quantities.harm(run)) for run in runs]
-    known = [(steps_left(run), one.mean) for run, one in zip(runs, found, strict=True) if one.seeds]
+    each = {r: statistics.estimate(quantities.harm(r)) for some in falling for r in some}
+    known = [(steps_left(run), about.mean) for run, about in each.items() if about.seeds]
     left, harms = np.transpose(known)
     return statistics.correlation(np.log(left), harms)

@@ -15,7 +15,6 @@ from cplab import measure, models, quantities, show, statistics
 from cplab.errors import CplabError
 from cplab.lab.live import Live
 from cplab.lab.widgets import Slide
-from cplab.quantities import reading, trace_at
 from cplab.runs import Run
 from cplab.show import theme
 from cplab.show.results import over_epochs
@@ -37,8 +36,8 @@ def sampling_figure(draws: Sequence[int], estimates: ArrayLike, exact: float) ->
     words = ("each dot is one estimate", "draws", "estimate / exact trace")
     fig = plain_figure(*words, x_axis_type="log", width=620, height=280)
     fig.xaxis.ticker = list(draws)
-    near = {"bottom": 0.95, "top": 1.05, "level": "underlay"}
-    fig.add_layout(BoxAnnotation(fill_color=EQUAL.colour, fill_alpha=0.18, **near))
+    grey = {"fill_color": EQUAL.colour, "fill_alpha": 0.18, "level": "underlay"}
+    fig.add_layout(BoxAnnotation(bottom=0.95, top=1.05, **grey))
     parts = np.asarray(estimates, dtype=float) / exact
     x = np.repeat(np.asarray(draws, dtype=float), parts.shape[1])
     fig.scatter(x, parts.ravel(), size=6, alpha=0.5, color=theme.colour("blur"))
@@ -49,11 +48,8 @@ def sampling_figure(draws: Sequence[int], estimates: ArrayLike, exact: float) ->
 def compare_with_trace(
     clear: Sequence, harms: Mapping[int, Any], title: str, **options: Any
 ) -> figure:
-    """The trace without a deficit (left axis) and the harm of a window of blur (right axis), by
-    epoch, as in the left part of the paper's figure 4.
-
-    Arguments: clear, results without a deficit; harms, contrasts in points by the window's onset.
-    """
+    """The trace of results without a deficit (left axis) and the harm of a window of blur by its
+    onset (right axis), as in the left part of the paper's figure 4."""
     fig = over_epochs({"trace, no deficit (left)": clear}, title=title, **options)
     points = statistics.mean_columns(harms)
     fig.x_range = Range1d(-1, max(harms, default=1) + 4)
@@ -70,11 +66,8 @@ def compare_with_trace(
 
 
 def synapses_by_age(rows: pd.DataFrame, born: int) -> figure:
-    """What is stated in print about synapses by age: points for numbers, shaded ages for words.
-
-    Arguments: rows of kitten.statements, of one species; born, days from conception to
-        birth, since the axis is of the age from conception, as in the paper's figure 4.
-    """
+    """What rows of kitten.statements state about synapses by age: points for numbers, shaded ages
+    for words; `born` days from conception to birth, as in the paper's figure 4."""
     first, last = rows.age_low + born, rows.age_high + born
     rows = rows.assign(first=first, last=last, middle=(first * last) ** 0.5)  # of a log axis
     points, words = rows[rows.value.notna()], rows[rows.kind == "interval"]
@@ -110,19 +103,19 @@ def train_small(ends: Sequence[int], **fields: Any) -> None:
 
 def doubled(run: Run, **how: Any) -> Contrast:
     """How often the trace in the end doubled from equal training to a run; how, as `trace_at`."""
-    of = partial(trace_at, **how) if how else trace_at
+    of = partial(quantities.trace_at, **how) if how else quantities.trace_at
     return quantities.doublings(run, run.equal_training(), of=of)
 
 
-def left_of_trace(run: Run, **how: Any) -> Contrast:
+def left_of_trace(run: Run) -> Contrast:
     """What is left of the trace in the end, in percent of its highest."""
-    return 100 * reading(run, quantities.trace_remaining, **how)
+    return 100 * quantities.reading(run, quantities.trace_remaining)
 
 
 def by_end(deficit: str, ends: Sequence[int], profile: str) -> dict[str, list]:
     """Results of a deficit, a group for each epoch at which it ended, beside those without."""
-    runs = {"no deficit": after("none", ends[-1], profile)}
-    runs |= {f"until epoch {n}": after(deficit, n, profile) for n in ends}
+    runs = {f"until epoch {n}": after(deficit, n, profile) for n in ends}
+    runs = {"no deficit": after("none", ends[-1], profile), **runs}
     return {words: each_result(run, "trace") for words, run in runs.items()}
 
 
@@ -179,15 +172,11 @@ def each_filter(rows: Mapping[str, Run]) -> Any:
     return show.strips(pictures, scale=10)
 
 
-def read_fineness(run: Run) -> float:
-    filters = np.array(quantities.result(run, "ending").final("ending")["filters"])
-    coarse = np.broadcast_to(filters.mean((2, 3), keepdims=True), filters.shape)
-    return float(100 * (1 - np.mean(coarse**2) / np.mean(filters**2)))
-
-
-def fineness(run: Run) -> Contrast:
+@quantities.contrast
+def fineness(run: Run) -> float:
     """The part of a filter's power that is not in its mean over the pixels, in percent."""
-    return reading(run, read_fineness)
+    filters = np.array(quantities.result(run, "ending").final("ending")["filters"])
+    return float(100 * (1 - np.mean(filters.mean((2, 3)) ** 2) / np.mean(filters**2)))
 
 
 # Small networks, trained while one waits ---------------------------------------------------------
@@ -218,8 +207,7 @@ def shaken(net: Any, x: Any, sigma: float, seed: int) -> float:
     other, generator = deepcopy(net), torch.Generator().manual_seed(seed)
     for layer in other:
         if isinstance(layer, torch.nn.Conv2d):
-            noise = torch.randn(layer.weight.shape, generator=generator)
-            layer.weight.data += sigma * noise
+            layer.weight.data += sigma * torch.randn(layer.weight.shape, generator=generator)
     with torch.no_grad():
         before, after_it = (one(x).log_softmax(1) for one in (net, other))
     return F.kl_div(after_it, before, log_target=True, reduction="batchmean").item()
@@ -235,10 +223,9 @@ def short_run(
     seconds: float = 20,
 ) -> np.ndarray:
     """A short training, with a bar: batches, trace and part of the training images named rightly,
-    (3, 10).
+    (3, 10). Where it would take longer than `seconds`, it is ended by a CplabError.
 
-    Arguments: count, of images; moving, whether these are shifted and mirrored; seconds, how long
-        it may take. Raises: CplabError after a few batches where it would take longer.
+    Arguments: count, of images; moving, whether these are shifted and mirrored.
     """
     import torch
     from torch.nn import functional as F

@@ -8,9 +8,8 @@ import pandas as pd
 from bokeh.plotting import figure
 
 from cplab import quantities, show, statistics
-from cplab.quantities import harm, reading, trace_at
+from cplab.quantities import contrast, each_seed, harm, result, trace_at
 from cplab.runs import Run
-from cplab.statistics import Contrast
 from cplab.studies import sentences
 from cplab.studies.fisher import doubled
 from cplab.studies.sentences import after, each_result, table
@@ -27,55 +26,43 @@ READINGS: dict[str, dict[str, Any]] = {
 }
 
 
-# Certainty and norms -----------------------------------------------------------------------------
+def parts_of_highest(curves: Mapping[str, np.ndarray], title: str, **options: Any) -> figure:
+    """Traces (seeds, epochs), a line for each that is known, as parts of their highest."""
+    groups = {}
+    for words, each in curves.items():
+        if len(each):
+            at = np.flatnonzero(np.isfinite(each).all(0))
+            parts = each[:, at] / each[:, at].max(1, keepdims=True)
+            groups[words] = dict(zip((at + 1).tolist(), parts.T, strict=True))
+    return sentences.lines(groups, ("epoch", "part of the highest"), title, width=820, **options)
 
 
 def four_readings(run: Run) -> figure:
     """The trace of a run without a deficit, and what is left of it without norms and certainty."""
-    curves = {}
-    for words, how in READINGS.items():
-        each = quantities.each_seed(quantities.trace_curve, run, **how)
-        if len(each):
-            at = np.flatnonzero(np.isfinite(each).all(0))
-            parts = each[:, at] / each[:, at].max(1, keepdims=True)
-            curves[words] = dict(zip((at + 1).tolist(), parts.T, strict=True))
-    axes = ("epoch", "part of the highest")
-    title = "The trace falls; what is behind it keeps rising"
-    return sentences.lines(curves, axes, title, width=820)
-
-
-def rises(run: Run) -> Contrast:
-    """How often ‖J‖² · ‖w‖² doubles from about the trace's peak to the end."""
-    return reading(run, risen)
-
-
-def risen(run: Run) -> float:
-    known = quantities.trace_by_layer(run, **WITHOUT)
-    peak = min(known, key=lambda epoch: abs(epoch + 1 - quantities.trace_peak(run)))
-    return float(np.log2(known[run.epochs - 1].sum() / known[peak].sum()))
-
-
-# The rate, and age -------------------------------------------------------------------------------
+    each = {w: each_seed(quantities.trace_curve, run, **how) for w, how in READINGS.items()}
+    return parts_of_highest(each, "The trace falls; what is behind it keeps rising")
 
 
 def by_rate(runs: Mapping[str, Run]) -> figure:
-    """The trace of some clear runs at several rates, as a part of its highest."""
-    groups = {}
-    for words, run in runs.items():
-        traces = quantities.each_seed(quantities.trace_curve, run)
-        if len(traces):
-            groups[words] = dict(enumerate(traces.T / traces.max(axis=1), start=1))
-    axes = ("epoch", "trace, part of its highest")
-    title = "Where the rate is gone first, the trace stays"
-    return sentences.lines(groups, axes, title, width=820, y_range=(0, 1.1))
+    """The trace of some clear runs at several rates."""
+    each = {words: each_seed(quantities.trace_curve, run) for words, run in runs.items()}
+    return parts_of_highest(each, "Where the rate is gone first, the trace stays", y_range=(0, 1.1))
+
+
+@contrast
+def rises(run: Run) -> float:
+    """How often ‖J‖² · ‖w‖² doubles from about the trace's peak to the end."""
+    known = quantities.trace_by_layer(run, **WITHOUT)
+    peak = min(known, key=lambda epoch: abs(epoch + 1 - quantities.trace_peak(run)))
+    return float(np.log2(known[run.epochs - 1].sum() / known[peak].sum()))
 
 
 def where_harm(runs: Mapping[int, Run], clear: Run) -> tuple[float, float]:
     """The onset at which the harm of some windows is highest, and the one nearest to the peak of
     the trace of a clear run; NaN where there are none."""
     harms = {onset: statistics.estimate(harm(run)) for onset, run in runs.items()}
-    known = {onset: found.mean for onset, found in harms.items() if found.seeds}
-    peak = statistics.estimate(reading(clear, quantities.trace_peak))
+    known = {onset: about.mean for onset, about in harms.items() if about.seeds}
+    peak = statistics.estimate(quantities.reading(clear, quantities.trace_peak))
     if not known or not peak.seeds:
         return np.nan, np.nan
     return max(known, key=lambda n: known[n]), min(known, key=lambda n: abs(n - peak.mean))
@@ -84,33 +71,27 @@ def where_harm(runs: Mapping[int, Run], clear: Run) -> tuple[float, float]:
 # Estimators --------------------------------------------------------------------------------------
 
 
-def noise_beside_trace(run: Run) -> float:
-    ending = quantities.result(run, "ending").final("ending")
-    return float(np.log2(sum(ending["information"]) / trace_at(run)))
-
-
-def total_ratio(run: Run) -> Contrast:
+@contrast
+def total_ratio(run: Run) -> float:
     """All information by noise, in doublings of the trace."""
-    return reading(run, noise_beside_trace)
+    ending = result(run, "ending").final("ending")
+    return float(np.log2(sum(ending["information"]) / trace_at(run)))
 
 
 def shares_agree(run: Run) -> float:
     """The correlation over layers of shares by noise and by the trace, means over seeds."""
-    noise = quantities.each_seed(quantities.layer_shares, run)
-    trace = quantities.each_seed(quantities.layer_shares, run, epoch=run.epochs - 1)
+    noise = each_seed(quantities.layer_shares, run)
+    trace = each_seed(quantities.layer_shares, run, epoch=run.epochs - 1)
     if not len(noise) or not len(trace):
         return float("nan")
     return float(np.corrcoef(noise.mean(0), trace.mean(0))[0, 1])
 
 
-def correlated(run: Run) -> float:
-    result = quantities.result(run, "trace")
-    return statistics.correlation(result.series("trace"), result.series("log_det")).r
-
-
-def agreement(run: Run) -> Contrast:
+@contrast
+def agreement(run: Run) -> float:
     """The correlation of trace and log-determinant over the epochs of a run."""
-    return reading(run, correlated)
+    known = result(run, "trace")
+    return statistics.correlation(known.series("trace"), known.series("log_det")).r
 
 
 def dominant(runs: Mapping[str, Run]) -> pd.DataFrame:
@@ -119,7 +100,7 @@ def dominant(runs: Mapping[str, Run]) -> pd.DataFrame:
     rows = {}
     for words, run in runs.items():
         end = run.length - 1
-        shares = quantities.each_seed(quantities.layer_shares, run, epoch=end)
+        shares = each_seed(quantities.layer_shares, run, epoch=end)
         rows[words] = {
             "layers 1 to 3, doublings": doubled(run, epoch=end, layers=3),
             "without norms and certainty": doubled(run, epoch=end, layers=3, **WITHOUT),
@@ -133,21 +114,20 @@ def dominant(runs: Mapping[str, Run]) -> pd.DataFrame:
 
 def sharpness(run: Run) -> float:
     """The largest eigenvalue of the loss's Hessian, on the first 200 training images."""
-    return float(quantities.result(run, "ending").final("ending")["sharpness"])
+    return float(result(run, "ending").final("ending")["sharpness"])
 
 
-def log_and_accuracy(run: Run, of: Any) -> tuple[float, float]:
-    """The logarithm of a measure, and final accuracy."""
-    return float(np.log(of(run))), float(quantities.accuracy(run))
-
-
-def pairs(ends: Sequence[int], profile: str, of: Any = sharpness) -> np.ndarray:
+def pairs(ends: Sequence[int], profile: str, of: Any) -> np.ndarray:
     """Log sharpness and accuracy of the runs of which most seeds are known, (runs, seeds, 2)."""
+
+    def both(run: Run) -> tuple[float, float]:
+        return float(np.log(of(run))), float(quantities.accuracy(run))
+
     runs = [after("none", ends[-1], profile)]
     runs += [after(kind, end, profile) for kind in ("blur", "flip") for end in ends]
-    each = [quantities.each_seed(log_and_accuracy, run, of=of) for run in runs]
+    each = [each_seed(both, run) for run in runs]
     most = max(map(len, each))
-    return np.array([both for both in each if len(both) == most]).reshape(-1, most, 2)
+    return np.array([some for some in each if len(some) == most]).reshape(-1, most, 2)
 
 
 def overall(ends: Sequence[int], profile: str, of: Any = sharpness) -> float:
@@ -167,13 +147,9 @@ def minima(ends: Sequence[int], profile: str) -> figure:
     """Accuracy against the sharpest direction, a dot a network."""
     some = {"none": ends[-1:], "blur": ends, "flip": ends}
     groups = {
-        show.label(kind): [
-            r for end in of for r in each_result(after(kind, end, profile), "ending")
-        ]
+        show.label(kind): [r for n in of for r in each_result(after(kind, n, profile), "ending")]
         for kind, of in some.items()
     }
-    words = "largest eigenvalue of the Hessian"
-    title = "Impaired networks end in sharper minima"
-    return show.minima(
-        groups, lambda r: sharpness(r.spec), words, title=title, width=700, height=360
-    )
+    words, title = "largest eigenvalue of the Hessian", "Impaired networks end in sharper minima"
+    size: dict[str, Any] = {"title": title, "width": 700, "height": 360}
+    return show.minima(groups, lambda r: sharpness(r.spec), words, **size)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from cplab import quantities, results
 from cplab.deficits import apply_deficit
 from cplab.measure import power_spectrum
-from cplab.quantities import reading
+from cplab.quantities import contrast
 from cplab.runs import Run
 from cplab.show import theme
 from cplab.statistics import Contrast
@@ -27,8 +27,8 @@ DARK = ("noise", "fresh_noise", "blank")
 
 
 def spectra(powers: Mapping[str, ArrayLike]) -> figure:
-    """Radially averaged power spectra, by deficit: power against cycles an image, both on
-    logarithmic axes; cycles 0, the mean brightness, are left out, and so is a spectrum of zeros."""
+    """Radially averaged power spectra, by deficit, against cycles an image; the mean brightness is
+    left out, and so is a spectrum of zeros."""
     words = ("power of the images by fineness", "cycles per image", "mean power")
     both = {"x_axis_type": "log", "y_axis_type": "log"}
     fig = theme.plain_figure(*words, **both, width=620, height=380)
@@ -47,11 +47,8 @@ def spectra(powers: Mapping[str, ArrayLike]) -> figure:
 
 
 def marks(rows: Mapping[str, Mapping[str, float]], title: str, chance: float = 0.1) -> figure:
-    """What a classifier gets right on up to three sets of images: a mark for each set in each row,
-    and a dotted line for one who guesses.
-
-    Arguments: rows, what `probe` found, by the words for them.
-    """
+    """What a classifier gets right, as `probe` found it, by words: a mark for each of up to three
+    sets of images in each row, and a dotted line for one who guesses."""
     sets = [*next(iter(rows.values()))]
     size = {"width": 760, "height": 330, "y_range": FactorRange(*[*rows][::-1])}
     fig = theme.plain_figure(title, "named rightly", "", **size)
@@ -74,8 +71,8 @@ def powers_of(x: Any, y: Any, deficits: Sequence[str] = FOUR) -> dict[str, np.nd
 def probe(x: Any, y: Any, deficit: str, learn: Callable, right: Callable) -> dict[str, float]:
     """What a classifier gets right that learned under a deficit, as three fractions.
 
-    Arguments: x, y, images and labels, of which one half is learned; learn, from images and labels
-        to what was learned; right, from that, images and labels to a fraction.
+    Arguments: x, y, of which one half is learned; learn, from images and labels to what was
+        learned; right, from that, images and labels to a fraction.
     """
     half = len(x) // 2
     seen, names = apply_deficit(x, y, deficit)
@@ -88,28 +85,27 @@ def probe(x: Any, y: Any, deficit: str, learn: Callable, right: Callable) -> dic
     }
 
 
-def right_on(run: Run, how: str) -> float:
-    found = quantities.result(run, {"blurred": (run.epochs - 1,)})
-    return 100 * float(found.measured["blurred"][run.epochs - 1][how])
-
-
-def named_rightly(run: Run, how: str) -> Contrast:
+@contrast
+def named_rightly(run: Run, how: str) -> float:
     """Percent of test images named rightly in the end: clear, blurred, or blurred and adapted."""
-    return reading(run, right_on, how=how)
+    known = quantities.result(run, {"blurred": (run.epochs - 1,)})
+    return 100 * float(known.measured["blurred"][run.epochs - 1][how])
 
 
+@contrast
 def loss_at(run: Run, epoch: int) -> float:
+    """The training loss of an epoch."""
     return float(quantities.result(run).curve[epoch]["train_loss"])
 
 
 def fits_worse(run: Run) -> Contrast:
     """How much higher the training loss ends than the newborn's."""
-    return reading(run, loss_at, epoch=-1) - reading(run.newborn(), loss_at, epoch=-1)
+    return loss_at(run, -1) - loss_at(run.newborn(), -1)
 
 
 def unlearned(run: Run) -> Contrast:
     """How far the training loss lies above that of a guess when the deficit ends."""
-    return reading(run, loss_at, epoch=run.end - 1) - float(np.log(10))
+    return loss_at(run, run.end - 1) - float(np.log(10))
 
 
 def digits(profile: str) -> Run:

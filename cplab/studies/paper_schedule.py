@@ -20,9 +20,8 @@ FOUR = ("blur", "noise", "flip", "permute")
 
 
 def until(kind: str, end: int, pace: int = 1, profile: str = "course", **fields: Any) -> Run:
-    """A deficit from birth until one of the paper's epochs, and 160 of its epochs of recovery.
-
-    Arguments: pace, how many of the paper's epochs one epoch stands for.
+    """A deficit from birth until one of the paper's epochs, of which one of ours is `pace`, and 160
+    of its epochs of recovery.
 
     >>> until("flip", 140, pace=10).length
     14
@@ -45,8 +44,8 @@ def both_controls(run: Run) -> dict[str, Contrast]:
 def removal(schedule: str, profile: str, lengths: Sequence[int]) -> list[figure]:
     """The removal curves of blur and flip under a schedule, and two of its rates."""
     fields: dict[str, Any] = {"profile": profile, "schedule": schedule}
-    runs = [Run("blur", length=n, **fields) for n in lengths]
+    runs = [Run("blur", length=n, **fields) for n in (0, *lengths)]
     late = "A late end costs, whatever the deficit was"
     title = late if schedule == "paper" else "Blur costs, a flip teaches"
-    curves = show.removal(Run(**fields), ("blur", "flip"), title=title, width=490, height=330)
-    return [curves, show.rates(runs, width=360, height=330)]
+    curves = show.removal(runs[0], ("blur", "flip"), title=title, width=490, height=330)
+    return [curves, show.rates(runs[1:], width=360, height=330)]

@@ -1,5 +1,6 @@
 """What several labs say and show alike: the runs that they compare, figures and tables of a
-contrast each, what an estimate allows to say, what a network sees."""
+contrast each, what an estimate allows to say, what a network sees. `values` and `points` are a
+contrast, or one number a seed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -45,10 +46,7 @@ def each_result(run: Run, measured: Any = ()) -> list:
 
 def train_small(*runs: Run, measure: Any = ()) -> None:
     """Train two seeds of those runs whose profile is `ci`, and their controls, which takes seconds;
-    what is larger is looked at as it was trained.
-
-    >>> train_small(after("blur", 8, "course"))
-    """
+    larger ones stay as they were trained."""
     small = [replace(run, seed=seed) for run in runs if run.profile == "ci" for seed in (0, 1)]
     each = [one for run in small for one in (run, run.equal_training())]
     each += [run.newborn() for run in small if run.recovery]
@@ -60,10 +58,8 @@ def train_small(*runs: Run, measure: Any = ()) -> None:
 
 
 def side(values: Any, above: T, level: T, below: T) -> T:
-    """One of three answers, by the side of zero on which the 95 % interval of a mean lies.
-
-    Arguments: values, a contrast, or one a seed; above, level, below, the answers; level where
-        there is no interval or zero lies in it.
+    """One of three answers, by the side of zero on which the 95 % interval of a mean lies: `level`
+    where there is no interval or zero lies in it.
 
     >>> side([1.0, 1.2, 0.9], "more", "as much", "less")
     'more'
@@ -87,8 +83,7 @@ def rounded(values: Any, digits: int = 0) -> str:
     >>> rounded([4.1, 4.4])
     '4'
     """
-    found = statistics.estimate(values)
-    return f"{found.mean:.{digits}f}".replace("-", "−") if found.seeds else statistics.MISSING
+    return spread(values, digits).partition(" ±")[0]
 
 
 def times(doublings: Any) -> str:
@@ -110,17 +105,15 @@ def seeds(values: Any) -> int:
 
 
 def beside(points: Any, other: str, digits: int = 1) -> str:
-    """Where something stands beside another, for a sentence whose interval stands in the figure.
-
-    Arguments: points, by how much it is above, one a seed; other, what it is compared with.
+    """Where something stands beside another, of which it is so many points above, for a sentence
+    whose interval stands in the figure.
 
     >>> beside([-2.1, -1.9], "random ones"), beside([-1.0, 1.0], "random ones")
     ('2.0 points below random ones', 'level with random ones')
     """
-    found = statistics.estimate(points)
-    if not found.seeds:
+    if not seeds(points):
         return f"not compared with {other} yet"
-    size = f"{abs(found.mean):.{digits}f} points"
+    size = f"{abs(statistics.estimate(points).mean):.{digits}f} points"
     return side(points, f"{size} above {other}", f"level with {other}", f"{size} below {other}")
 
 
@@ -161,12 +154,10 @@ def table(rows: Mapping[Any, Mapping[str, Any]], digits: int = 1) -> pd.DataFram
     """
     known = {}
     for words, columns in rows.items():
+        texts = {c: v if isinstance(v, str) else spread(v, digits) for c, v in columns.items()}
         count = seeds(next(value for value in columns.values() if not isinstance(value, str)))
         if count:
-            known[words] = {
-                column: value if isinstance(value, str) else spread(value, digits)
-                for column, value in columns.items()
-            } | {"seeds": count}
+            known[words] = texts | {"seeds": count}
     return pd.DataFrame.from_dict(known, orient="index")
 
 

@@ -6,6 +6,5 @@ __all__, __getattr__, __dir__ = load_late(
     __name__,
     quantities="EYES MEASURES READINGS acuity acuity_loss classes dominance eye_share neuron_shares"
     " patch share_curve share_loss",
-    network="right_shares each_eye",
     bench="Clinic compare_with_kittens film histogram views",
 )

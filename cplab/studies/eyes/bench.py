@@ -31,7 +31,7 @@ from cplab.studies.eyes import quantities
 
 LEFT, RIGHT = "#0072B2", "#D55E00"
 CLASSES = [*"1234567"]
-WORTH = ["both eyes", "left eye", "right eye"]
+WORTH = {"both eyes": "both", "left eye": "left", "right eye": "right"}
 OWNERS = {
     "left eye alone": LEFT,
     "both": EQUAL.colour,
@@ -48,13 +48,8 @@ STATES = {name: words for words, name in MISSED.items()} | {"strabismus": "squin
 
 
 def views(here: Profile, deficits: Sequence[str], count: int = 8) -> Any:
-    """What each eye sees of some images of a profile, as deficits leave it, in rows.
-
-    >>> from cplab import PROFILES
-    >>> "right eye closed: right eye" in views(PROFILES["ci"], ["blank:right"], count=2).data
-    True
-    """
-    from cplab.lab.explorer import pictures
+    """What each eye sees of some images of a profile, as deficits leave it, in rows."""
+    from cplab.lab.explorer import pictures  # which loads this room's lab
 
     try:
         images = pictures(here.dataset, here.name)
@@ -81,8 +76,7 @@ def describe_deficit(name: str) -> str:
 
 
 def histogram(runs: Mapping[str, Run], width: int = 230) -> list[figure]:
-    """Ocular dominance after some lives, by their words, one figure each: percent of the neurons in
-    each of seven classes, the mean over seeds with its 95 % interval."""
+    """Ocular dominance after some lives, by their words, a figure each; means over seeds."""
     figs = []
     for words, run in runs.items():
         percents = each_seed(quantities.dominance, run)
@@ -111,15 +105,10 @@ def class_columns(percents: Any) -> dict[str, Any]:
 def compare_with_kittens(moments: Mapping[str, tuple[Run, int | None]]) -> figure:
     """Neurons of one eye alone and of both: cats' in print, and networks' as measured after a run's
     epoch (None: its end); a neuron is of one eye where the other has less than a seventh of it."""
-    rows: dict[str, tuple] = dict(KITTENS)
-    counts = []
-    for words, (run, epoch) in moments.items():
-        seeds = each_seed(quantities.dominance, run, epoch=epoch)
-        counts.append(len(seeds))
-        if len(seeds):
-            mean = seeds.mean(0)
-            rows[words] = mean[0], mean[1:-1].sum(), mean[-1], 0
-    source = f"cats: Hubel 1988, chapter 9 · networks: {seeds_line(counts)}"
+    each = {w: each_seed(quantities.dominance, r, epoch=e) for w, (r, e) in moments.items()}
+    means = {words: seeds.mean(0) for words, seeds in each.items() if len(seeds)}
+    rows = KITTENS | {words: (m[0], m[1:-1].sum(), m[-1], 0) for words, m in means.items()}
+    source = f"cats: Hubel 1988, chapter 9 · networks: {seeds_line(map(len, each.values()))}"
     span: dict[str, Any] = {"y_range": FactorRange(*reversed(rows)), "x_range": Range1d(0, 100)}
     fig = plain_figure("", "% of cells, of neurons", "", source, **span, width=820, height=270)
     parts = np.array([*rows.values()], dtype=float).T
@@ -130,8 +119,8 @@ def compare_with_kittens(moments: Mapping[str, tuple[Run, int | None]]) -> figur
 
 
 def film(runs: Mapping[str, Run]) -> Slide:
-    """A slider over epochs: the right eye's share of each neuron that has both eyes, in the order
-    of the end, and the seven classes, after each of some lives, a seed each; what ended stays."""
+    """A slider over epochs: the right eye's share of each neuron, in the order of the end, and the
+    seven classes, after each of some lives, a seed each; what ended stays."""
     order = {text: np.argsort(quantities.neuron_shares(run)) for text, run in runs.items()}
     words = ("the right eye's share of each neuron", "neuron, in the order of the end", "share")
     fig = plain_figure(*words, y_range=Range1d(0, 1), width=350)
@@ -166,10 +155,7 @@ class Clinic(Bench):
     """One screen for two eyes: what one of them missed, when and for how long, how the other is
     patched; whose the neurons are then, and what each eye is worth.
 
-    Arguments: fields of the Run, such as the profile, and the seed of live runs.
-
-    The controls are kind, eye, onset, length, wait (epochs from the opening to the patch), patch
-    and recovery; `asked` is the run that they say.
+    Arguments: fields of the Run, such as the profile. `wait` is the epochs from opening to patch.
     """
 
     def __init__(self, **fields: Any) -> None:
@@ -212,7 +198,7 @@ class Clinic(Bench):
         curve.varea("x", "low", "high", source=share, color=RIGHT, alpha=0.18)
         curve.line("x", "mean", source=share, color=RIGHT, width=2)
         how = {"color": LIVE.colour, "line_dash": "dashed", "width": 2}
-        curve.line("x", "mean", source=self.source("live", columns), **how)
+        curve.line("x", "mean", source=self.source("live", "x mean"), **how)
         spans = {"x_range": FactorRange(*WORTH), "y_range": Range1d(0, 80)}
         worth = plain_figure("what each eye is worth alone", "", "accuracy, %", **small, **spans)
         for name, words, hue, width in (
@@ -228,12 +214,13 @@ class Clinic(Bench):
         self._draw_live([])
         shares = each_seed(quantities.share_curve, asked)
         self.sources["classes"].data = class_columns(each_seed(quantities.dominance, asked))
-        columns = statistics.mean_columns([*shares.T])
-        self.sources["share"].data = {"x": np.arange(1, len(columns["mean"]) + 1), **columns}
+        self.sources["share"].data = statistics.mean_columns(dict(enumerate(shares.T, 1)))
         self._span.end = max(40, asked.epochs)
         for name, run in (("worth", asked), ("without", asked.without_window())):
-            known = statistics.mean_columns([*each_seed(eye_accuracies, run).T])
-            self.sources[name].data = {"x": WORTH[: len(known["mean"])], **known}
+            known = [quantities.acuity(run, eye) for eye in WORTH.values()]
+            known = known if statistics.estimate(known[0]).seeds else []
+            columns = statistics.mean_columns(known)
+            self.sources[name].data = {"x": [*WORTH][: len(known)], **columns}
         return self._words(asked, shares), f"live: {describe_cost([asked], quantities.MEASURES)}"
 
     def _words(self, run: Run, shares: np.ndarray) -> str:
@@ -250,10 +237,7 @@ class Clinic(Bench):
         return f"{words}; the {deprived} eye alone is {more}."
 
     def _draw_live(self, shares: list[float]) -> None:
-        columns = {"x": np.arange(1, len(shares) + 1)} | dict.fromkeys(
-            ("mean", "low", "high"), shares
-        )
-        self.sources["live"].data = columns
+        self.sources["live"].data = {"x": np.arange(1, len(shares) + 1), "mean": shares}
 
     def work(self, stop: threading.Event) -> str:
         run, live = self.asked, list[float]()
@@ -270,11 +254,6 @@ class Clinic(Bench):
         draw(last=True)
         both = statistics.percent(made.accuracy)
         return f"live, seed {run.seed}: share {live[-1]:.2f}, both eyes {both} %"
-
-
-def eye_accuracies(run: Run) -> np.ndarray:
-    """What both eyes and each alone are worth, percent, in the order of WORTH."""
-    return np.array([float(quantities.acuity(run, eye)) for eye in ("both", *quantities.EYES)])
 
 
 def describe_run(run: Run) -> str:

@@ -1,8 +1,7 @@
 """Two eyes, in the words of the field: one number a seed, out of results that there are.
 
 A life with two eyes is a Run of the model `eyes`, whose deficits name the eye they act on
-(blank:right); its results have the measurements `eye_shares` and `each_eye`. Nothing is trained
-here: what has no result raises Missing (see `cplab.quantities`).
+(blank:right); its results have the measurements of MEASURES. What has no result raises Missing.
 """
 
 from dataclasses import replace
@@ -12,8 +11,7 @@ from numpy.typing import ArrayLike
 
 from cplab.deficits import VIEWS
 from cplab.errors import one_of
-from cplab.quantities import Missing, result
-from cplab.quantities import reading as read_contrast
+from cplab.quantities import Missing, contrast, result
 from cplab.runs import Run, Window
 from cplab.statistics import Contrast
 
@@ -33,17 +31,14 @@ def neuron_shares(run: Run, epoch: int | None = None) -> np.ndarray:
     return np.array(shares[epoch])
 
 
-def eye_share(run: Run, epoch: int | None = None) -> Contrast:
+@contrast
+def eye_share(run: Run, epoch: int | None = None) -> float:
     """The right eye's share of the neurons after an epoch, the mean over them: half if neither eye
     is ahead.
 
     >>> round(float(eye_share(Run(model="eyes"))), 1)
     0.5
     """
-    return read_contrast(run, mean_share, epoch=epoch)
-
-
-def mean_share(run: Run, epoch: int | None) -> float:
     return float(neuron_shares(run, epoch).mean())
 
 
@@ -55,7 +50,7 @@ def share_curve(run: Run) -> np.ndarray:
 
 def share_loss(run: Run) -> Contrast:
     """What a life's deficits took of the right eye's share, 0 to 1: the share in the same life
-    without them, minus that in this one. At birth the other life is the newborn.
+    without them (at birth, the newborn's), minus that in this one.
 
     >>> float(share_loss(Run("blank:right", length=8, model="eyes"))) > 0.1
     True
@@ -64,36 +59,31 @@ def share_loss(run: Run) -> Contrast:
 
 
 def dominance(run: Run, epoch: int | None = None) -> np.ndarray:
-    """How many percent of the neurons are in each class of ocular dominance after an epoch, (7,):
-    class 1 is driven by the left eye (nearly) alone, 4 by both alike, 7 by the right eye alone.
-
-    Hubel and Wiesel put cells in seven such classes by ear; here a class is a seventh of the share.
-    """
+    """Percent of the neurons in each class of ocular dominance after an epoch, (7,)."""
     return classes(neuron_shares(run, epoch))
 
 
 def classes(shares: ArrayLike) -> np.ndarray:
-    """Percent of some shares in each class, (7,)."""
+    """Percent of some shares in each class, (7,): 1 is driven by the left eye (nearly) alone, 4 by
+    both alike, 7 by the right eye alone. Hubel and Wiesel sorted cells by ear; here a class is a
+    seventh of the share."""
     place = np.minimum((SEVENTHS * np.asarray(shares, dtype=float)).astype(int), SEVENTHS - 1)
     return 100 * np.bincount(place, minlength=SEVENTHS) / max(1, len(place))
 
 
-def acuity(run: Run, eye: str = "right", reading: str = "adapted") -> Contrast:
+@contrast
+def acuity(run: Run, eye: str = "right", reading: str = "adapted") -> float:
     """What the left or right eye is worth alone in the end, or both: accuracy in percent with the
-    other one covered, in one of READINGS (see `each_eye`).
+    other one covered, in one of READINGS (see `cplab.measure.two_eyes.each_eye`).
 
     >>> run = Run(model="eyes")
     >>> float(acuity(run, "both")) > float(acuity(run, "left", "closed"))
     True
     """
-    one_of("eye", eye, (*EYES, "both"))
-    one_of("reading", reading, READINGS)
-    return read_contrast(run, percent_right, eye=eye, how=reading)
-
-
-def percent_right(run: Run, eye: str, how: str) -> float:
-    found = result(run, "each_eye").final("each_eye")
-    return 100 * (found["both"] if eye == "both" else found[how][EYES.index(eye)])
+    known = result(run, "each_eye").final("each_eye")
+    if one_of("eye", eye, (*EYES, "both")) == "both":
+        return 100 * known["both"]
+    return 100 * known[one_of("reading", reading, READINGS)][EYES.index(eye)]
 
 
 def acuity_loss(run: Run, eye: str = "right", reading: str = "adapted") -> Contrast:

@@ -14,17 +14,14 @@ from bokeh.plotting import figure
 from cplab.show import theme
 from cplab.show.theme import CUES, EQUAL, Style, band, place_legend, plain_figure, reference_line
 
-__all__ = ["age_figure", "compare_with_animals", "orientation_figure", "statement_table"]
-
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # one a kind of statement
 
 
 def age_figure(rows: dict[str, Any], last: float, unit: str = "", normal: float = 0) -> Any:
-    """What animal papers state: a number as a point, with its range; words as shaded ages.
+    """What animal papers state, rows of kitten.statements by what they are about: a number as a
+    point, with its range; words, above these, as shaded ages.
 
-    Arguments: rows of kitten.statements by what they are about; last, the last day of the
-        axis; unit, of the numbers; normal, a value above 0 for a line across.
-    Returns: a Bokeh figure, or a column of two: the words above the numbers.
+    Arguments: last, the last day of the axis; unit, of the numbers; normal, for a line across.
     """
     coloured = zip(HUES, rows.items(), strict=False)
     every = pd.concat(part.assign(about=text, hue=hue) for hue, (text, part) in coloured)
@@ -54,7 +51,7 @@ def numbers(rows: pd.DataFrame, unit: str, normal: float, **options: Any) -> fig
 
 def age_ranges(rows: pd.DataFrame, least: float, **options: Any) -> figure:
     """Statements in words as shaded stretches of age, each of `least` days at least and in a lane
-    of its own (source `words`); one without an age stands in the title."""
+    of its own; one without an age stands in the title."""
     aged, apart = rows.dropna(subset="age_low"), rows[rows.age_low.isna()]
     about = list(aged.about)
     columns = {"lane": range(len(aged)), "left": aged.age_low, "text": aged.words}
@@ -87,12 +84,8 @@ def statement_table(rows: pd.DataFrame) -> str:
 
 
 def orientation_figure(groups: Mapping[str, Sequence[np.ndarray]], hues: Mapping[str, str]) -> Any:
-    """Each filter of several networks as a line through the centre: along the stripes that it
-    answers to best, the longer the more selective.
-
-    Arguments: groups, results of `cplab.measure.orientation`, one a network, by the words for them.
-    Returns: a Bokeh row of figures; a source `fan` has the ends of the lines, x and y.
-    """
+    """Each filter of several networks, `cplab.measure.orientation` of each by words, as a line
+    along the stripes that it answers to best, the longer the more selective."""
     figs = []
     for text, networks in groups.items():
         square = {"x_range": Range1d(-1, 1), "y_range": Range1d(-1, 1), "min_border": 4}
@@ -111,12 +104,8 @@ def orientation_figure(groups: Mapping[str, Sequence[np.ndarray]], hues: Mapping
 def compare_with_animals(
     networks: Sequence[dict], animals: Sequence[dict], titles: Sequence[str], x: str, hue: str
 ) -> Any:
-    """Figures that each show a network's curve with its band beside an animal's points.
-
-    Arguments: networks, columns x, mean, low, high for each figure; animals, columns x, left,
-        right, mean, low, high; titles; x, the words of the horizontal axis; hue, the network's.
-    Returns: a Bokeh row; the animals' sources are named animal0, animal1 …, for a slider to move.
-    """
+    """Figures that each show a network's curve with its band (columns x, mean, low, high) beside an
+    animal's points (left and right as well), whose sources are animal0, animal1 …"""
     figs = []
     for i, (network, animal, title) in enumerate(zip(networks, animals, titles, strict=True)):
         fig = plain_figure(title, x, "", width=410, height=330)

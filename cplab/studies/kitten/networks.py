@@ -1,6 +1,7 @@
 """Lab 01's networks: reared on stripes, and beside a kitten on one axis."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,6 @@ from cplab import quantities, show, statistics
 from cplab.lab.widgets import Slide
 from cplab.measure import orientation
 from cplab.runs import Run
-from cplab.statistics import Contrast
 from cplab.studies.kitten.animals import statements
 from cplab.studies.kitten.figures import compare_with_animals, orientation_figure
 from cplab.studies.sentences import after
@@ -20,45 +20,33 @@ DAYS = (6, 8, 10, 12, 14, 16, 20, 24, 30, 40, 60)  # that one epoch may stand fo
 View = tuple[pd.DataFrame, pd.DataFrame]  # a network and a kitten: x, mean, low, high
 
 
-# Reared on stripes -------------------------------------------------------------------------------
-
-
 def filters(run: Run) -> np.ndarray:
     """The first layer's filters in the end, (filters, colours, 3, 3)."""
     return np.array(quantities.result(run, "ending").final("ending")["filters"])
 
 
-def mean_lean(run: Run) -> float:
-    return float(orientation(filters(run)).real.mean())
-
-
-def lean(run: Run) -> Contrast:
+@quantities.contrast
+def lean(run: Run) -> float:
     """How far the first layer's filters lean to vertical stripes: 1 all, −1 to horizontal ones."""
-    return quantities.reading(run, mean_lean)
+    return float(orientation(filters(run)).real.mean())
 
 
 def fans(runs: Mapping[str, Run]) -> Any:
     """Each filter as a line along the stripes that it answers to best, a circle a deficit."""
     hues = {show.label(kind): show.colour(kind) for kind in runs}
-    each = {show.label(kind): quantities.each_seed(filters, run) for kind, run in runs.items()}
-    return orientation_figure(
-        {words: [*map(orientation, some)] for words, some in each.items()}, hues
-    )
+    each = [map(orientation, quantities.each_seed(filters, run)) for run in runs.values()]
+    return orientation_figure(dict(zip(hues, map(list, each), strict=True)), hues)
 
 
 def stripes_left(length: int, profile: str) -> np.ndarray:
     """Of the lean that stripes leave, what is there after the recovery, in percent, one a seed."""
-    runs = [
-        after(kind, length, profile, **fields)
-        for fields in ({"recovery": 0}, {})
-        for kind in ("stripes", "none")
-    ]
+    pair = [after(kind, length, profile) for kind in ("stripes", "none")]
 
     def part(*four: Run) -> float:
-        striped, clear, later, control = map(mean_lean, four)
+        later, control, striped, clear = (float(lean(run)) for run in four)
         return 100 * (later - control) / (striped - clear)
 
-    return quantities.each_seed(part, *runs)
+    return quantities.each_seed(part, *pair, *(replace(run, recovery=0) for run in pair))
 
 
 # Beside a kitten ---------------------------------------------------------------------------------
@@ -66,25 +54,20 @@ def stripes_left(length: int, profile: str) -> np.ndarray:
 
 def above_chance(run: Run, normal: Run) -> float:
     """What is left above guessing, as a part of what the normal has."""
-    left, whole = (float(quantities.accuracy(one)) - GUESSING for one in (run, normal))
-    return left / whole
+    return (quantities.accuracy(run) - GUESSING) / (quantities.accuracy(normal) - GUESSING)
 
 
 def shares(lengths: Sequence[int], profile: str) -> View:
     """What is left of the normal to a network after blur of each length, beside equal training; and
     to a kitten, by the age at which its eye was opened."""
-    runs = {n: Run("blur", length=n, profile=profile) for n in lengths}
-    left = {
-        n: quantities.each_seed(above_chance, run, run.equal_training()) for n, run in runs.items()
-    }
-    closed = statements("recovered_acuity")
-    five = closed[closed.kind == "point"]
+    runs = [Run("blur", length=n, profile=profile) for n in lengths]
+    left = {r.length: quantities.each_seed(above_chance, r, r.equal_training()) for r in runs}
+    five = statements("recovered_acuity").query("kind == 'point'")
     normal = statements("normal_acuity").query("age_text == 'not stated'").value.item()
-    points = pd.DataFrame({"x": (five.age_low + five.age_high) / 2})
-    points["left"], points["right"] = five.age_low, five.age_high
-    for name, column in (("mean", "value"), ("low", "value_low"), ("high", "value_high")):
-        points[name] = five[column] / normal
-    return pd.DataFrame(statistics.mean_columns(left)), points
+    points = five[["value", "value_low", "value_high"]].div(normal)
+    points.columns = ["mean", "low", "high"]
+    ages = {"x": (five.age_low + five.age_high) / 2, "left": five.age_low, "right": five.age_high}
+    return pd.DataFrame(statistics.mean_columns(left)), points.assign(**ages)
 
 
 def of_the_fall(rows: pd.DataFrame) -> pd.DataFrame:
@@ -113,17 +96,14 @@ def in_silico(views: Sequence[View]) -> Slide:
     """Network and kitten on one axis, with a slider for the days of an epoch."""
 
     def stretched(days: int) -> Mapping[str, Mapping]:
-        span = ["x", "left", "right"]
-        return {
-            f"animal{i}": dict(animal.assign(**animal[span] / days))
-            for i, (_, animal) in enumerate(views)
-        }
+        moved = [of.assign(**of[["x", "left", "right"]] / days) for _, of in views]
+        return {f"animal{i}": dict(animal) for i, animal in enumerate(moved)}
 
     def words(days: int) -> str:
-        apart = [distance(view, days) for view in views]
-        named = zip(("left", "right"), apart, strict=True)
-        parts = [f"distance {where} {off:.2f} ({count} points)" for where, (off, count) in named]
-        return " · ".join([f"1 epoch = {days} days", *parts])
+        parts = [f"1 epoch = {days} days"]
+        for where, view in zip(("left", "right"), views, strict=True):
+            parts.append("distance {} {:.2f} ({} points)".format(where, *distance(view, days)))
+        return " · ".join(parts)
 
     drawn = compare_with_animals(
         [dict(curve) for curve, _ in views],

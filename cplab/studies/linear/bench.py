@@ -36,8 +36,8 @@ SIDES = {"a": "eye a, open", "b": "eye b, deprived"}
 class Eyes(Bench):
     """Two eyes that learn four modes at once, solved anew at every move of a slider.
 
-    Arguments: where controls stand at first, by their names: the fields of a linear.Rearing, and
-        begin and samples, by which the button checks it by gradient descent.
+    Arguments: where controls stand at first: fields of a linear.Rearing, and begin and samples, by
+        which the button checks it by gradient descent.
     """
 
     button, stopped = "Check with gradient descent", "stopped"
@@ -62,9 +62,8 @@ class Eyes(Bench):
         super().__init__(controls)
 
     def ask(self, *position: Any) -> linear.Rearing:
-        return linear.Rearing(
-            modes=MODES, **dict(zip([*self.controls][:-2], position, strict=False))
-        )
+        fields = dict(zip([*self.controls][:-2], position, strict=False))
+        return linear.Rearing(modes=MODES, **fields)
 
     def draw(self) -> list[figure]:
         self._end, self._shades, figs = Range1d(0, 1), {}, []
@@ -75,9 +74,9 @@ class Eyes(Bench):
             dots = {"source": self.source(f"descent {eye}", "t p hue"), "color": "hue", "size": 5}
             fig.scatter("t", "p", marker="circle", fill_alpha=0.5, **dots)
             for kind, hue in (("deficit", DEPRIVED), ("patch", PATCHED)):
-                how = {"fill_color": hue, "fill_alpha": 0.2, "level": "underlay"}
-                self._shades[kind, eye] = BoxAnnotation(left=0, right=0, **how)
-                fig.add_layout(self._shades[kind, eye])
+                shade = BoxAnnotation(fill_color=hue, fill_alpha=0.2, level="underlay")
+                self._shades[kind, eye] = shade
+                fig.add_layout(shade)
             theme.percent_axis(fig.yaxis)
             figs.append(fig)
         room = {"width": 300, "height": 290, "y_range": FactorRange(*NAMED[::-1])}
@@ -102,12 +101,10 @@ class Eyes(Bench):
         texts = [f"{100 * part:.1f} %" for part in parts]
         self.sources["shares"].data = {"mode": NAMED, "share": parts, "text": texts, "hue": SHADES}
         end = asked.onset + asked.length
-        for (kind, eye), shade in self._shades.items():
-            if kind == "patch":
-                shade.update(left=end, right=end + asked.patch, visible=eye == "a")
-            else:
-                here = eye == "b" or "both" in asked.kind
-                shade.update(left=asked.onset, right=end, visible=here)
+        for eye in SIDES:
+            here = eye == "b" or "both" in asked.kind
+            self._shades["deficit", eye].update(left=asked.onset, right=end, visible=here)
+            self._shades["patch", eye].update(left=end, right=end + asked.patch, visible=eye == "a")
         self._end.end = courses[0].t[-1]
         missed = np.array(MODES) - [course.b[-1] for course in courses]
         wrong = 100 * (missed**2).sum() / np.square(MODES).sum()
@@ -122,12 +119,9 @@ class Eyes(Bench):
             columns = {"t": np.concatenate(t), "p": np.concatenate(p)}
             columns["hue"] = np.repeat(SHADES, [len(row) for row in t])
             self.sources[f"descent {eye}"].data = {n: of.tolist() for n, of in columns.items()}
-        pairs = zip(trained, solved, strict=True)
-        apart = max(abs(real.share[-1] - paper.share[-1]) for real, paper in pairs)
-        return (
-            f"Circles: trained in {took:.1f} s. Their shares differ from the curves by "
-            f"<b>{100 * apart:.1f} points</b> at most."
-        )
+        ends = np.array([[course.share[-1] for course in some] for some in (trained, solved)])
+        apart = f"<b>{100 * abs(ends[0] - ends[1]).max():.1f} points</b>"
+        return f"Circles: trained in {took:.1f} s, {apart} from the curves' shares at most."
 
 
 def strengths(courses: Sequence, eye: str, points: int) -> tuple[list, list]:
@@ -144,7 +138,7 @@ def check_formula(formula: Callable, depth: int) -> Stills:
     """Whether a closed form holds: the share of eye b, blank from birth for a time, in the end.
 
     Arguments: formula, of t (n,), times of the deficit in units of 1 / learning rate, and of p0,
-        the start; it returns shares. depth, layers of each eye.
+        the start; depth, layers of each eye.
     """
     lengths = np.linspace(0, 3, 25)
     lives = [linear.Rearing(depth, length=length, recovery=60) for length in lengths]
@@ -170,8 +164,8 @@ def check_formula(formula: Callable, depth: int) -> Stills:
 class CompletionBench(Bench):
     """Complete matrices here and now, with a deficit at each of some ages and without.
 
-    Arguments: onsets, in steps; length, of the deficit in steps, by depth; how, other arguments of
-        linear.complete. `completed` holds what was computed by depth and deficit, the controls.
+    Arguments: onsets, in steps; lengths, of the deficit in steps, by depth; how, other arguments of
+        linear.complete. `completed` holds what was computed, by depth and deficit.
     """
 
     button, stopped = "Complete", "stopped"

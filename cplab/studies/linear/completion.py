@@ -22,12 +22,9 @@ RANK, OBSERVED, SPARSE, START = 3, 0.35, 0.3, 0.02
 
 @dataclass(frozen=True, eq=False)
 class Completed:
-    """What became of matrices; a row an onset, a column a seed.
-
-    error: root mean square error on the entries that were never observed, as a part of theirs;
-    without, of the same life with the window cut out; train, on those that were observed; rank,
-    rank_without: effective ranks in the end.
-    """
+    """What became of matrices; a row an onset, a column a seed. error: root mean square error on
+    the entries that were never observed, as a part of theirs; without, of the same life with the
+    window cut out; train, on those that were observed; rank: effective rank in the end."""
 
     onsets: tuple[int, ...]
     error: np.ndarray
@@ -59,13 +56,12 @@ def complete(
     report: Callable[[float], None] = lambda part: None,
     stop: threading.Event | None = None,
 ) -> Completed:
-    """Complete matrices of rank 3, 35 % of whose entries are observed, with a deficit and without,
-    all of them side by side.
+    """Complete matrices of rank 3, 35 % of whose entries are observed, with a deficit and without.
 
     Arguments: depth, layers, 1 to 4; deficit: few (three in ten of the observed entries are seen),
         noise (a fixed random matrix in their place), other (another matrix of that rank); onsets,
-        length and recovery, of the window and after it, in steps; seeds, of matrices, entries and
-        weights; size, of the matrix; report, called with the part that is done; stop, ends it.
+        length and recovery in steps; size, of the matrix; report, called with the part that is
+        done; stop, ends it.
 
     >>> found = complete(2, "few", onsets=(0, 200), seeds=(0, 1), recovery=500, size=12)
     >>> found.error.shape, bool((found.train < 0.1).all())
@@ -100,7 +96,7 @@ def complete(
     true, seen = true[: len(seeds)], seen[: len(seeds)]
     error, without = norms((kept - true) * (1 - seen)) / norms(true * (1 - seen))
     train = (norms((kept[0] - true) * seen) / norms(seen)).astype(float)
-    ranks = [effective_rank(one) for one in kept.reshape(-1, size, size)]
+    ranks = [effective_rank(matrix) for matrix in kept.reshape(-1, size, size)]
     return Completed(onsets, error, without, train, *np.reshape(ranks, kept.shape[:3]))
 
 

@@ -16,13 +16,12 @@ FAR = 1000  # times the greatest mode or 1: few samples of eyes that hardly agre
 def descend(
     rearing: Rearing, begin: str = "aligned", samples: int = 0, seed: int = 0, rate: float = 0.02
 ) -> list[Course]:
-    """Train two deep linear eyes by full gradient descent on squared error.
+    """Train two deep linear eyes, of up to 8 modes, by full gradient descent on squared error, and
+    return the course of each mode (random weights may point against one: strengths below 0).
 
-    Arguments: rearing, of up to 8 modes; begin, aligned (all layers know the directions of the
-        modes) or random (Gaussian weights of that size); samples, images to learn from, with noise
-        on what is to be said, or 0 for all that there are; seed; rate, of learning.
-    Returns: for each mode how far each eye had come, along the mode's directions, after each tenth
-        step. Random weights may point against a mode: strengths below 0.
+    Arguments: begin, aligned (all layers know the directions of the modes) or random (Gaussian
+        weights of that size); samples, images to learn from, with noise on what is to be said, or 0
+        for all that there are; rate, of learning.
 
     >>> [course] = descend(Rearing(depth=2, length=1))  # solved: 0.0293
     >>> bool(abs(course.share[-1] - 0.0293) < 1e-3)

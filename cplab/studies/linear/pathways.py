@@ -36,7 +36,11 @@ COVARIANCES = {
 DEPRIVATIONS = (*COVARIANCES,)[:5]
 
 Time = Annotated[Number, Field(ge=0, lt=1e4)]
-Mode = Annotated[Number, Field(ge=1e-3, lt=100)]
+Modes = Annotated[
+    tuple[Annotated[Number, Field(ge=1e-3, lt=100)], ...],
+    BeforeValidator(lambda each: (each,) if isinstance(each, int | float) else each),
+    Field(min_length=1, max_length=100),
+]
 
 
 @spec_class
@@ -65,24 +69,20 @@ class Rearing(Spec):
     """Correlation of what the two eyes see; 1: the same."""
     start: Annotated[Number, Field(ge=1e-6, lt=0.25)] = 0.01
     """Strength of each eye in each mode at birth."""
-    modes: Annotated[
-        tuple[Mode, ...],
-        BeforeValidator(lambda each: (each,) if isinstance(each, int | float) else each),
-        Field(min_length=1, max_length=100),
-    ] = (1.0,)
+    modes: Modes = (1.0,)
     """Strengths to be learned."""
 
     def __post_init__(self) -> None:
-        lasts = "is not allowed: give an onset, length, patch or recovery above 0"
-        require(any(time for _, time in self.phases), f"a life of no length {lasts}")
+        lasts = any(time for _, time in self.phases)
+        require(lasts, "a life of no length is not allowed: give an onset or recovery above 0")
         little = f"start {self.start:g} is not allowed: give less than a quarter of each mode"
         require(self.start < min(self.modes) / 4, little)
 
     @property
     def phases(self) -> tuple[tuple[str, float], ...]:
         """What is seen, and for how long."""
-        both = (("clear", self.onset), (self.kind, self.length))
-        return (*both, ("patch", self.patch), ("clear", self.recovery))
+        before = ("clear", self.onset), (self.kind, self.length)
+        return (*before, ("patch", self.patch), ("clear", self.recovery))
 
 
 class Course(NamedTuple):
@@ -110,17 +110,15 @@ def half_time(depth: int, mode: float = 1.0, start: float = 0.01) -> float:
 
 
 def grow(rearing: Rearing) -> list[Course]:
-    """The course of each mode, solved phase by phase (scipy's LSODA), at the solver's own steps and
-    where what is seen changes.
+    """The course of each mode, solved phase by phase (scipy's LSODA), at the solver's own steps.
 
     >>> [course] = grow(Rearing(depth=1, length=2))
     >>> course.share[[0, -1]].round(3)
     array([0.5  , 0.257])
     """
-    depth, modes = rearing.depth, np.array(rearing.modes)
-    unit, begun = half_time(depth, 1.0, rearing.start), 0.0
-    times = [np.zeros(1)]
-    weights = [np.full((2, len(modes), 1), rearing.start ** (1 / depth))]
+    depth, modes, begun = rearing.depth, np.array(rearing.modes), 0.0
+    unit = half_time(depth, 1.0, rearing.start)
+    times, weights = [np.zeros(1)], [np.full((2, len(modes), 1), rearing.start ** (1 / depth))]
 
     def slopes(_: float, flat: np.ndarray, target: np.ndarray, power: np.ndarray) -> np.ndarray:
         u = flat.reshape(2, -1)
@@ -153,21 +151,19 @@ def share(rearing: Rearing) -> np.ndarray:
 
 def share_at_rest(depth: int, a: float, b: float, mode: float = 1.0) -> float:
     """The share of eye b at rest, in closed form: both are open from strengths a and b on and see
-    the same (rho = 1), so that both change alike p for one layer, log p for two, -p^-(1 - 2/D) for
-    more, whose difference stays; and their sum becomes the mode.
+    the same (rho = 1), so that the difference of p (one layer), log p (two) or p^(2/D - 1) (more)
+    stays, and the sum becomes the mode.
 
     >>> share_at_rest(1, 0.3, 0.1), round(share_at_rest(2, 0.3, 0.1), 9)
     (0.4, 0.25)
     """
+    if depth == 1:
+        return (mode + b - a) / 2 / mode
 
     def difference(a: float, b: float) -> float:
-        if depth == 2:
-            return np.log(b / a)
-        return a ** (2 / depth - 1) - b ** (2 / depth - 1)
+        return np.log(b / a) if depth == 2 else a ** (2 / depth - 1) - b ** (2 / depth - 1)
 
     def surplus(logit: float) -> float:
         return difference(mode * expit(-logit), mode * expit(logit)) - difference(a, b)
 
-    if depth == 1:
-        return (mode + b - a) / 2 / mode
     return float(expit(brentq(surplus, -700, 700)))

@@ -49,11 +49,7 @@ def count_by_pixel(alive: str) -> np.ndarray:
 
 
 def images_at_hand(dataset: str) -> str:
-    """A data set if its images are here, else `practice`; which is printed.
-
-    >>> images_at_hand("practice")
-    'practice'
-    """
+    """A data set if its images are here, else `practice`; which is printed."""
     if dataset == "practice" or data.is_here(dataset):
         return dataset
     print(f"{dataset} is not here: practice images in its place, see `cplab data`.")
@@ -101,9 +97,8 @@ def map_figures(groups: Mapping[str, Sequence[pruning.Search]], density: float) 
 class GrowthBench(Bench):
     """Grow and prune a network here and now: density, accuracy and where its synapses are.
 
-    Arguments: dataset; gammas, densities, what the sliders offer; steps, of retraining what is left
-        afterwards, beside controls of it. The controls are gamma, peak and final (γ in percent,
-        densities in percent and as a fraction); `asked` is the search that they say.
+    Arguments: gammas, densities, what the sliders offer; steps, of retraining what is left
+        afterwards, beside controls of it.
     """
 
     button, stopped = "Grow and prune", "stopped: nothing is kept of it"
@@ -150,10 +145,8 @@ class GrowthBench(Bench):
     def show(self, asked: pruning.Search) -> tuple[str, str]:
         at = np.linspace(0, asked.steps, 200)
         self.sources["expected"].data = {"step": at, "density": pruning.expected_density(asked, at)}
-        words = (
-            f"Growth fades out after {asked.n:,} steps; then it falls to "
-            f"{100 * asked.keep[0]:g} %, {asked.steps:,} steps in all."
-        )
+        then = f"then it falls to {100 * asked.keep[0]:g} %, {asked.steps:,} steps in all."
+        words = f"Growth fades out after {asked.n:,} steps; {then}"
         return words, f"about {asked.expected_seconds:.0f} s"
 
     def work(self, stop: threading.Event) -> str:
@@ -171,31 +164,24 @@ class GrowthBench(Bench):
             return f"this search never fell to {100 * spec.keep[0]:g} %"
         self.sources["pixels"].data = pixel_columns(count_by_pixel(kept["alive"]))
         self.job.message.value = "what is left, and two controls, from new weights …"
-        ink, random = pruning.inked_pixels(spec.dataset), np.random.default_rng(spec.seed)
+        controls = pruning.inked_pixels(spec.dataset), np.random.default_rng(spec.seed)
         alive = pruning.unpack_architecture(kept["alive"])
-        compared = [pruning.make_control(kind, alive, ink, random) for kind in COMPARED]
-        how = {"dataset": spec.dataset, "steps": self._steps, "seed": spec.seed}
-        _, curve = pruning.train_side_by_side(compared, **how, stop=stop)
-        words = ", ".join(
-            f"{label(kind)} {100 * accuracy[-1]:.1f}"
-            for kind, accuracy in zip(COMPARED, curve["accuracy"], strict=True)
-        )
+        compared = [pruning.make_control(kind, alive, *controls) for kind in COMPARED]
+        how = {"dataset": spec.dataset, "steps": self._steps, "seed": spec.seed, "stop": stop}
+        ends = [each[-1] for each in pruning.train_side_by_side(compared, **how)[1]["accuracy"]]
+        pairs = zip(map(label, COMPARED), ends, strict=True)
+        words = ", ".join(f"{kind} {100 * accuracy:.1f}" for kind, accuracy in pairs)
         return (
             f"at {100 * spec.keep[0]:g} %: {100 * kept['accuracy']:.1f} % right. From new weights, "
             f"{self._steps:,} steps: {words} % (one seed, {time.perf_counter() - began:.0f} s)"
         )
 
     def _draw_moments(self, moments: Sequence[dict]) -> None:
-        now = moments[-1]
+        now, columns = moments[-1], {"step": 1, "density": 100, "accuracy": 100}  # in percent
+        alive, right = f"{100 * now['density']:.0f} % alive", f"{100 * now['accuracy']:.1f} %"
         self.job.progress.value = min(now["step"], self.job.progress.max)
-        self.job.message.value = (
-            f"step {now['step']:,}: {100 * now['density']:.0f} % alive, "
-            f"accuracy {100 * now['accuracy']:.1f} %"
-        )
-        columns = {"step": 1, "density": 100, "accuracy": 100}  # in percent
-        self.sources["live"].data = {
-            name: [scale * moment[name] for moment in moments] for name, scale in columns.items()
-        }
+        self.job.message.value = f"step {now['step']:,}: {alive}, accuracy {right}"
+        self.sources["live"].data = {n: [f * m[n] for m in moments] for n, f in columns.items()}
         self.sources["pixels"].data = pixel_columns(now["pixels"])
 
 
@@ -208,8 +194,7 @@ def architectures(
     """A slider over densities: accuracy of the kinds of architecture, where the grown and pruned
     ones have their synapses, and by how much they are ahead of the others.
 
-    Arguments: kinds; accuracy, of a kind at a density (both fractions), and ahead, the points of
-        one kind above another there; maps, of `synapse_maps`.
+    Arguments: accuracy, of a kind at a density; ahead, the points of one kind above another there.
     """
     densities = sorted(maps)
     groups = {kind: {100 * d: accuracy(kind, d) for d in densities} for kind in kinds}
@@ -217,10 +202,9 @@ def architectures(
 
     def columns(density: float) -> dict:
         at = 100 * density
-        there = {kind: statistics.estimate(of[at]) for kind, of in groups.items()}
-        there = {kind: each for kind, each in there.items() if each.seeds}
-        rings: dict = {"x": [at] * len(there), "mean": [each.mean for each in there.values()]}
-        rings["hue"] = [*map(colour, there)]
+        each = {kind: statistics.estimate(of[at]) for kind, of in groups.items()}
+        there = {kind: about.mean for kind, about in each.items() if about.seeds}
+        rings = {"x": [at] * len(there), "mean": [*there.values()], "hue": [*map(colour, there)]}
         scaled = maps[density] * (most / max(maps[density].max(), 1e-9))
         return {"chosen": rings, "pixels": pixel_columns(scaled)}
 
@@ -245,7 +229,7 @@ def architectures(
 def split_slider(lives: Mapping[str, Sequence[Mapping]], large: tuple[int, int]) -> Slide:
     """A slider over pruning: how many kernels each layer still has, and what the network can do.
 
-    Arguments: lives, {task: values of pruning.KernelPruning, one a seed}; large, kernels at first.
+    Arguments: lives, {task: values of KernelPruning, one a seed}; large, kernels at first.
     """
     columns = ("phase", "first", "second", "train_accuracy")
     rows = pd.concat(
@@ -268,11 +252,8 @@ def split_slider(lives: Mapping[str, Sequence[Mapping]], large: tuple[int, int])
         return {"left": {"factor": factors, **statistics.mean_columns(shares)}, "here": here}
 
     def say(total: int) -> str:
-        texts = (
-            f"{label(task)} {at(task, total, 'first').mean():.1f} + "
-            f"{at(task, total, 'second').mean():.1f}"
-            for task in lives
-        )
+        kept = rows[rows.left == total].groupby("task")[["first", "second"]].mean().T
+        texts = ("{} {:.1f} + {:.1f}".format(label(task), *kept[task]) for task in lives)
         return f"{total} kernels left: " + "; ".join(texts)
 
     size: dict[str, Any] = {"width": 425, "height": 320}

@@ -45,12 +45,9 @@ def raise_if_stopped(stop: threading.Event | None) -> None:
         raise Cancelled("stopped: what was not finished is not kept; ask again for all of it")
 
 
-# Growth and pruning -----------------------------------------------------------------------------
-
-
 def draw_changes(spec: Search) -> tuple[np.ndarray, np.ndarray]:
-    """What a search does to each layer, which chance decides beforehand: for each step whether it
-    grows (steps,), and the synapses that come (+) or go (−) in each layer (steps, layers).
+    """What a search does, which chance decides beforehand: for each step whether it grows (steps,),
+    and the synapses that come (+) or go (−) in each layer (steps, layers).
 
     >>> grows, changes = draw_changes(Search(n=60, gamma=2))
     >>> bool(grows[0]), changes.shape[1]
@@ -60,11 +57,9 @@ def draw_changes(spec: Search) -> tuple[np.ndarray, np.ndarray]:
     more = math.ceil(100 / spec.gamma)  # steps that empty any network
     epsilon = np.clip(1 - np.arange(spec.steps + more) / spec.n, 0, None)
     grows = random.random(len(epsilon)) < epsilon
-    shares = np.array(spec.shares)
-    if spec.rounding == "up":
-        sizes = np.ceil(shares) + np.zeros((len(epsilon), 1))
-    else:
-        sizes = np.floor(shares + random.random((len(epsilon), len(shares))))
+    shares, room = np.array(spec.shares), (len(epsilon), spec.layers)
+    up = spec.rounding == "up"
+    sizes = np.tile(np.ceil(shares), (room[0], 1)) if up else np.floor(shares + random.random(room))
     changes, counts = np.where(grows[:, None], sizes, -sizes).astype(int), list(spec.born)
     most = [each.size for each in nets.dense()]
     for i, change in enumerate(changes.tolist()):
@@ -101,13 +96,11 @@ def grow_and_prune(
     taken at every iteration, as section 2.1 and figure 2b have it, and not in `else` alone. γ and N
     are both in percent, since ⌈n + N/γ⌉ steps needs one unit; a search that is then above the
     lowest density to be kept goes on dropping until it has it. ε falls at every iteration: only so
-    is E|A_n| = |A_0|. Biases count in what changes, and stay alive. A synapse grows with weight 0,
-    as a dead one has. "Randomly initialized" is Keras's Glorot uniform; batches are drawn without
-    replacement until all images were seen.
+    is E|A_n| = |A_0|. Biases count in what changes, and stay alive. A synapse grows with weight 0.
 
     Arguments: report, called about 100 times with a row: step of steps, density (fraction), test
         accuracy (0 to 1), counts, synapses by layer, and pixels, how many are on each (28, 28).
-    Returns: the values of a Search, plain data.
+    Returns: the values of a Search.
 
     >>> values = grow_and_prune(Search("practice", n=20, gamma=5, keep=0.1))
     >>> bool(unpack_architecture(values["architectures"]["0.1"]["alive"])[0].mean() <= 0.1)
@@ -187,8 +180,8 @@ def trade_targets(alive: np.ndarray, random: np.random.Generator) -> np.ndarray:
 def make_control(
     kind: str, alive: Architecture, ink: np.ndarray, random: np.random.Generator
 ) -> Architecture:
-    """The architecture that a kind of retraining, of ORIGINS, begins with, made of the search's,
-    alive, and of the pixels (784,) that some image inks."""
+    """What a kind of retraining begins with, made of the search's architecture and of the pixels
+    (784,) that some image inks."""
     if kind == "dense":
         return nets.dense()
     if kind in ("biological", "magnitude"):
@@ -201,9 +194,6 @@ def make_control(
     if kind == "inked":
         allowed[0] &= ink
     return [draw_synapses(a, int(b.sum()), random) for a, b in zip(allowed, alive, strict=True)]
-
-
-# Retraining -------------------------------------------------------------------------------------
 
 
 def train_side_by_side(
@@ -221,13 +211,12 @@ def train_side_by_side(
 ) -> tuple[nets.Nets, dict]:
     """Train networks of these architectures side by side on the same batches.
 
-    Arguments: dataset, steps, seed, optimizer and device, as of a Retraining; report, called with
-        (step, accuracies) about 20 times; blanks: keep synapses on pixels that no image inks;
-        rewire: as SET does, the weakest synapses of the first layer are replaced by random dead
-        ones, 100 times until three quarters of the training, at first 0.3 of them, fading out as a
-        cosine (SET has 0.3 at each epoch, and young synapses then have no time to learn).
-    Returns: the networks, and plain data: steps, accuracy (one list for each network). What one
-        comes to does not depend on the others, but for the last bits of its sums.
+    Arguments: report, called with (step, accuracies) about 20 times; blanks: keep synapses on
+        pixels that no image inks; rewire: as SET does, the weakest synapses of the first layer are
+        replaced by random dead ones, 100 times until three quarters of the training, at first 0.3
+        of them, fading out as a cosine (with SET's 0.3 at each epoch the young cannot learn).
+    Returns: the networks, and steps and accuracy (one list for each network). What one comes to
+        does not depend on the others, but for the last bits of its sums.
     """
     place, seed = devices.pick(device), mix_seeds("retrain", seed)
     every = torch.arange(784)
@@ -245,22 +234,17 @@ def train_side_by_side(
         nets.take_step(group, own.x.index_select(0, index), own.y[index], LEARNING_RATES[optimizer])
         if rewire and i % moves == 0 and i < 0.75 * steps:
             part = 0.15 * (1 + math.cos(math.pi * i / (0.75 * steps)))
-            for net, alive in enumerate(architectures):
-                replace_weakest(group, net, round(part * alive[0].sum()), randoms[net])
+            for net, alive in enumerate(architectures):  # the weakest die, as many dead ones grow
+                count = min(round(part * alive[0].sum()), int((group.alive[0][net] == 0).sum()))
+                grown = group.draw_dead(0, net, count, randoms[net])
+                group.set_alive(0, net, group.weakest_synapses(0, net, count), False)
+                group.set_alive(0, net, grown, True)
         if i % often == 0 or i == steps:
             curve["steps"].append(i)
             curve["accuracy"].append(nets.evaluate_nets(group, test))
             report(i, curve["accuracy"][-1])
     curve["accuracy"] = [list(each) for each in zip(*curve["accuracy"], strict=True)]
     return group, curve
-
-
-def replace_weakest(group: nets.Nets, net: int, count: int, random: np.random.Generator) -> None:
-    """The weakest synapses of a first layer die, as many that were dead grow."""
-    count = min(count, int((group.alive[0][net] == 0).sum()))
-    grown, gone = group.draw_dead(0, net, count, random), group.weakest_synapses(0, net, count)
-    group.set_alive(0, net, gone, False)
-    group.set_alive(0, net, grown, True)
 
 
 def prune_once(spec: OneShot, **how: Any) -> dict:
@@ -280,8 +264,7 @@ def prune_once(spec: OneShot, **how: Any) -> dict:
 
 
 def retrain_group(group: Sequence[Retraining], sources: Mapping, **how: Any) -> Iterator[dict]:
-    """The values of retrainings of one seed, data set and length, in their order; sources, the
-    results of their searches; how, as of prune_once."""
+    """The values of retrainings of one seed, data set and length, of their searches' results."""
     first, rewires = group[0], group[0].kind == "set"
     begin = [starting_architecture(spec, sources) for spec in group]
     how |= {name: getattr(first, name) for name in ("dataset", "seed", "steps", "optimizer")}
@@ -298,33 +281,26 @@ def starting_architecture(spec: Retraining, sources: Mapping) -> Architecture:
     """What a retraining begins with."""
     if spec.source is None:
         return nets.dense()
-    architectures = sources[spec.source].values["architectures"]
-    density, others = f"{spec.density:g}", ", ".join(architectures) or "another search"
-    never = f"the search never fell to density {density}: take one of {others}"
-    require(density in architectures, never)
+    known, density = sources[spec.source].values["architectures"], f"{spec.density:g}"
+    others = ", ".join(known) or "another search"
+    require(density in known, f"the search never fell to density {density}: take one of {others}")
     random = np.random.default_rng(mix_seeds(spec.kind, spec.density, spec.seed))
-    alive, dataset = unpack_architecture(architectures[density]["alive"]), str(spec.dataset)
-    return make_control(spec.kind, alive, nets.inked_pixels(dataset), random)
-
-
-# For the store ------------------------------------------------------------------------------------
+    alive = unpack_architecture(known[density]["alive"])
+    return make_control(spec.kind, alive, nets.inked_pixels(str(spec.dataset)), random)
 
 
 def train_all(
     specs: Iterable, context: Context | None = None, measures: Mapping | None = None
 ) -> Iterator[tuple[Any, Training | Diverged]]:
     """Compute Search, OneShot and Retraining specs and yield (spec, its Training, or Diverged);
-    retrainings of one seed, data set and length side by side, of searches that the context has as
-    sources."""
+    retrainings of one seed, data set and length side by side."""
     why = "cannot be measured on nets that are trained side by side: ask without, or of a Run"
     require(not measures, f"{', '.join(measures or ())} {why}")
     context, groups = context or Context(), defaultdict(list)
     for spec in specs:
         groups[spec.trunk_key].append(spec)
-    place = devices.pick(context.device)
-    precision = "bf16" if devices.has_bf16(place) else "float32"
-    threads = context.threads or torch.get_num_threads()
-    where = devices.machine(place), precision, threads
+    place, threads = devices.pick(context.device), context.threads or torch.get_num_threads()
+    where = devices.machine(place), "bf16" if devices.has_bf16(place) else "float32", threads
     how: dict[str, Any] = {"stop": context.stop, "device": context.device}
     for group in groups.values():
         first, began = group[0], time.perf_counter()
@@ -336,14 +312,14 @@ def train_all(
         try:
             with devices.torch_defaults(threads):
                 if isinstance(first, Search):
-                    found = [grow_and_prune(first, report=partial(context.report, first), **how)]
+                    computed = [grow_and_prune(first, report=partial(context.report, first), **how)]
                 elif isinstance(first, OneShot):
-                    found = [prune_once(first, report=report, **how)]
+                    computed = [prune_once(first, report=report, **how)]
                 else:
-                    found = [*retrain_group(group, context.sources, report=report, **how)]
+                    computed = [*retrain_group(group, context.sources, report=report, **how)]
         except Diverged as error:
             yield from ((spec, error) for spec in group)
             continue
         seconds, copy = (time.perf_counter() - began) / len(group), nets.read_flat(first.dataset)[1]
-        for spec, values in zip(group, found, strict=True):
+        for spec, values in zip(group, computed, strict=True):
             yield spec, Training(values, {}, seconds, copy, *where)

@@ -21,11 +21,11 @@ from cplab.tasks import Classification, TrainState, evaluate, make_optimizer, se
 
 class KernelNet(nn.Sequential):
     """The thesis's version of AlexNet: 5×5 convolution, 3×3 pooling and batch norm, twice; then
-    three dense layers. All have ReLU but the last.
+    three dense layers. All have ReLU but the last. The thesis gives neither padding nor the stride
+    of its pools: as in AlexNet, the convolutions keep the size and the pools halve it.
 
-    The thesis gives neither padding nor the stride of its pools: we pad the convolutions to keep
-    the size and halve it in the pools, as AlexNet does. Arguments: kernels of the convolutions;
-    units of the hidden dense layers; channels and pixels a side of the images; classes.
+    Arguments: kernels of the convolutions; units of the hidden dense layers; channels and pixels a
+    side of the images; classes.
 
     >>> KernelNet((4, 8), (16, 8), pixels=8)(torch.zeros(2, 3, 8, 8)).shape
     torch.Size([2, 10])
@@ -49,16 +49,8 @@ class KernelNet(nn.Sequential):
         super().__init__(*layers)
 
     @property
-    def convolutions(self) -> tuple[nn.Conv2d, nn.Conv2d]:
-        return self[0], self[4]  # type: ignore[return-value]
-
-    @property
     def kernels(self) -> tuple[int, int]:
-        first, second = self.convolutions
-        return first.out_channels, second.out_channels
-
-
-# Taking out ---------------------------------------------------------------------------------------
+        return self[0].out_channels, self[4].out_channels  # type: ignore[return-value]
 
 
 def kernel_norms(net: KernelNet) -> list[Tensor]:
@@ -67,7 +59,7 @@ def kernel_norms(net: KernelNet) -> list[Tensor]:
     >>> [len(norms) for norms in kernel_norms(KernelNet((4, 8), (16, 8), pixels=8))]
     [4, 8]
     """
-    return [c.weight.detach().flatten(1).norm(dim=1) for c in net.convolutions]
+    return [net[i].weight.detach().flatten(1).norm(dim=1) for i in (0, 4)]  # type: ignore[operator]
 
 
 def kernels_to_keep(
@@ -82,8 +74,7 @@ def kernels_to_keep(
     """
     measured, (a, b) = kernel_norms(net), net.kernels
     why = f"one is left in each layer, so take {a + b - 2} or fewer"
-    fine = 0 <= count <= a + b - 2
-    require(fine, f"{count} kernels cannot be taken out of {a} + {b}: {why}")
+    require(0 <= count <= a + b - 2, f"{count} kernels cannot be taken out of {a} + {b}: {why}")
     if choice == "random":
         measured = [torch.rand(len(n), generator=generator).to(n) for n in measured]
     for scores in measured:
@@ -97,12 +88,12 @@ def kernels_to_keep(
 def keep_kernels(net: KernelNet, first: Tensor, second: Tensor) -> KernelNet:
     """A smaller network that has the kernels `first` and `second` (indices) of this one alone: it
     gives what this one gives with the others' outputs, after batch norm, set to zero."""
-    a, b = net.convolutions
-    dense: list[Any] = [net[9], net[11], net[13]]
-    area = dense[0].in_features // b.out_channels
+    layers: Any = net
+    area = layers[9].in_features // net.kernels[1]
     pixels = 4 * math.isqrt(area) + 3  # the fewest that two pools reduce to this area
-    out = [layer.out_features for layer in dense]
-    small = KernelNet((len(first), len(second)), (out[0], out[1]), a.in_channels, pixels, out[2])
+    units = layers[9].out_features, layers[11].out_features
+    kept = len(first), len(second)
+    small = KernelNet(kept, units, layers[0].in_channels, pixels, layers[13].out_features)
     state = net.state_dict()
     for i, rows in ((0, first), (3, first), (4, second), (7, second)):
         for name in net[i].state_dict():
@@ -111,11 +102,8 @@ def keep_kernels(net: KernelNet, first: Tensor, second: Tensor) -> KernelNet:
     state["4.weight"] = state["4.weight"][:, first]
     columns = (second[:, None] * area + torch.arange(area)).flatten()
     state["9.weight"] = state["9.weight"][:, columns]
-    small.to(a.weight.device).load_state_dict(state)
+    small.to(layers[0].weight.device).load_state_dict(state)
     return small.train(net.training)
-
-
-# What the engine asks -----------------------------------------------------------------------------
 
 
 class Material(data.Images):

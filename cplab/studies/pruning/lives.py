@@ -15,35 +15,30 @@ from cplab import specs
 from cplab.deficits import NONE
 from cplab.errors import one_of, quote, require
 from cplab.profiles import PROFILES, Profile
-from cplab.runs import LONGEST, DeficitName, Epochs, Event, ProfileName, Run, Step
+from cplab.runs import DeficitName, Epochs, Event, ProfileName, Run, Step
 from cplab.specs import Count, Fraction, Number, Positive, Seed, Spec, spec_class
 from cplab.studies.pruning.specs import Density
 
 METRICS = ("none", "magnitude", "fisher", "random")
 MATERIALS = ("images", "noise", "random_labels")
-CHOICES = ("activity", "random")
-MOST_KERNELS = 1024  # kernels of a layer, a quarter of its units and of a batch's images
 
-Integer = Annotated[int, BeforeValidator(specs.refuse_bool)]
-Kernels = Annotated[Integer, Field(ge=1, le=MOST_KERNELS)]
-Units = Annotated[Integer, Field(ge=1, le=4 * MOST_KERNELS)]
+Units = Annotated[Count, Field(ge=1, le=4096)]  # also kernels of a layer, images of a batch
 Rate = tuple[Epochs, Annotated[Number, Field(gt=0, lt=100)]]  # epochs, and their learning rate
 Rates = Annotated[tuple[Rate, ...], Field(max_length=100)]
 
 
-def prune_weights(state: Any, task: Any, images: Any, *how: Any) -> dict:
-    """Take weights out, see saliency.Masked."""
-    return task.prune_weights(state, images, *how)
+def of_task(name: str) -> Any:
+    """An event in which a spec's task does what its method of this name says."""
+
+    def event(state: Any, task: Any, images: Any, *how: Any) -> dict:
+        return getattr(task, name)(state, images, *how)
+
+    event.__name__ = name
+    return event
 
 
-def inspect(state: Any, task: Any, images: Any, moment: str) -> dict:
-    """Leave the network as it is, see saliency.Masked."""
-    return task.inspect(state, images, moment)
-
-
-def remove_kernels(state: Any, task: Any, images: Any, *how: Any) -> dict:
-    """Take kernels out, see kernels.Kernels."""
-    return task.remove_kernels(state, images, *how)
+prune_weights, inspect = of_task("prune_weights"), of_task("inspect")  # see saliency.Masked
+remove_kernels = of_task("remove_kernels")  # see kernels.Kernels
 
 
 class PrunedLife(Spec):
@@ -62,17 +57,15 @@ class PrunedLife(Spec):
     def dataset(self) -> str:
         return PROFILES[self.profile].dataset
 
-    @property
-    def expected_seconds(self) -> float | None:
-        an_epoch = {"ci": 0.1, "course": 0.8}.get(self.profile)
-        return an_epoch and an_epoch * self.epochs
+
+# Single weights ----------------------------------------------------------------------------------
 
 
 class PrunedValues(TypedDict):
-    """curve, test accuracy, and loss, the mean training loss, after each epoch; by moment (trained,
-    pruned, retrained, end) accuracy, and trace of the Fisher information of the kept weights, by
-    layer; layers, the ranked ones, weights and kept, how many these have and keep; predicted and
-    change, E KL(before ‖ after pruning) of the answers, nats: to second order, and really."""
+    """curve and loss, test accuracy and mean training loss after each epoch; by moment (trained,
+    pruned, retrained, end) accuracy, and the Fisher trace of the kept weights by layer; layers,
+    the ranked ones, weights and kept, how many these have and keep; predicted and change, E KL(
+    before ‖ after pruning) of the answers, nats: to second order, and really."""
 
     curve: list[Fraction]
     loss: list[Positive]
@@ -141,25 +134,24 @@ class Pruned(PrunedLife):
             run(deficit=self.deficit, onset=begin, length=length, recovery=self.recovery),
         )
 
-    @property
-    def task(self) -> Any:
-        from cplab.studies.pruning.saliency import Masked  # loads torch
-
-        return Masked(self)
-
     @cached_property
     def timeline(self) -> tuple[Step | Event, ...]:
-        first, second, third = self.phases
+        first, second, third = (run.timeline for run in self.phases)
         again = (True,) if self.recalibrated else ()
         pruning = Event(prune_weights, (self.metric, self.density, self.seed, *again))
         trained, pruned, retrained, end = (
             Event(inspect, (moment,)) for moment in ("trained", "pruned", "retrained", "end")
         )
-        parts: list[Step | Event] = [*first.timeline, trained, pruning, pruned]
-        parts += [*second.timeline[self.training :], retrained]
-        if self.length:
-            parts += [*third.timeline[self.training + self.retraining :], end]
-        return tuple(parts)
+        parts = (*first, trained, pruning, pruned, *second[self.training :], retrained)
+        if not self.length:
+            return parts
+        return (*parts, *third[self.training + self.retraining :], end)
+
+    @property
+    def task(self) -> Any:
+        from cplab.studies.pruning.saliency import Masked  # loads torch
+
+        return Masked(self)
 
     @property
     def trunk_key(self) -> tuple:
@@ -174,21 +166,17 @@ class Pruned(PrunedLife):
         return self.phases[0].settings
 
     def values(self, rows: list[dict]) -> dict:
-        values: dict = {"curve": [], "loss": [], "accuracy": {}, "trace": {}}
-        for row in rows:
-            if row.get("event") == "inspect":
-                for name in ("accuracy", "trace"):
-                    values[name][row["moment"]] = row[name]
-            elif "event" in row:
-                values |= {n: row[n] for n in PrunedValues.__annotations__ if n in row}
-            else:
-                values["curve"].append(row["test_accuracy"])
-                values["loss"].append(row["train_loss"])
+        looks = [row for row in rows if row.get("event") == "inspect"]
+        [pruning] = (row for row in rows if row.get("event") == "prune_weights")
+        values = {name: pruning.get(name) for name in PrunedValues.__annotations__}
+        for name in ("accuracy", "trace"):
+            values[name] = {row["moment"]: row[name] for row in looks}
+        for name, column in (("curve", "test_accuracy"), ("loss", "train_loss")):
+            values[name] = [row[column] for row in rows if "event" not in row]
         return values
 
 
-def steps_at(rates: tuple[tuple[int, float], ...]) -> tuple[Step, ...]:
-    return tuple(Step(NONE, rate) for epochs, rate in rates for _ in range(epochs))
+# Kernels -----------------------------------------------------------------------------------------
 
 
 @spec_class
@@ -203,13 +191,13 @@ class KernelSize(Spec):
 
     profile: ProfileName
     """Whose images it sees."""
-    kernels: tuple[Kernels, Kernels]
+    kernels: tuple[Units, Units]
     """Of the two convolutions."""
     units: tuple[Units, Units]
     """Of the two hidden dense layers."""
     rates: Rates
     """(epochs, learning rate) of training, one after the other."""
-    at_once: Annotated[Integer, Field(ge=1, le=2 * MOST_KERNELS)]
+    at_once: Units
     """Kernels that are taken out at a time."""
     retraining: Rate
     """Epochs and learning rate after each time."""
@@ -224,9 +212,6 @@ class KernelSize(Spec):
         why = f"one kernel is left in each layer and one goes, so give numbers from 2 to {most}"
         fine = self.saved and max(self.saved) <= most
         require(fine, f"saved {quote(self.saved)} is not allowed: {why}")
-        training = max(sum(n for n, _ in rates) for rates in (self.rates, self.noise_rates))
-        epochs = training + len(self.removals) * self.retraining[0]
-        require(epochs <= LONGEST, f"{epochs} epochs are not allowed: {LONGEST} at most")
 
     @property
     def removals(self) -> list[int]:
@@ -259,6 +244,10 @@ def find_size(value: Any) -> KernelSize:
 
 
 Size = Annotated[Any, BeforeValidator(find_size)]
+
+
+def steps_at(rates: tuple[tuple[int, float], ...]) -> list[Step]:
+    return [Step(NONE, rate) for epochs, rate in rates for _ in range(epochs)]
 
 
 class KernelLife(PrunedLife):
@@ -320,7 +309,7 @@ class KernelPruning(KernelLife):
     material: Literal[MATERIALS] = "images"  # type: ignore[valid-type]
     """What it learns: images, noise (one fixed random picture with a fixed random label for each
     image, figure 12) or random_labels (figure 15)."""
-    choice: Literal[CHOICES] = "activity"  # type: ignore[valid-type]
+    choice: Literal["activity", "random"] = "activity"
     """The smallest norm first, or at random (figure 7)."""
     retrain: bool = True
     """Whether there is training after each time (figure 8)."""
@@ -329,8 +318,7 @@ class KernelPruning(KernelLife):
 
     @cached_property
     def timeline(self) -> tuple[Step | Event, ...]:
-        epochs, rate = self.size.retraining
-        after = (Step(NONE, rate),) * epochs if self.retrain else ()
+        after = steps_at((self.size.retraining,)) if self.retrain else []
         rates = self.size.noise_rates if self.material == "noise" else ()
         steps: list[Step | Event] = [*steps_at(rates or self.size.rates)]
         for taken in self.size.removals:
@@ -354,9 +342,7 @@ class KernelPruning(KernelLife):
 
 
 class KernelSplitValues(TypedDict):
-    """Accuracy of the test images after each epoch, and its end."""
-
-    accuracy: Fraction
+    accuracy: Fraction  # of the test images in the end
     curve: list[Fraction]
 
 
@@ -371,9 +357,9 @@ class KernelSplit(KernelLife):
     Values: ClassVar[Any] = KernelSplitValues
 
     size: Size
-    first: Kernels
+    first: Units
     """Kernels of the first convolution."""
-    second: Kernels
+    second: Units
     seed: Seed = 0
 
     @property
@@ -382,7 +368,7 @@ class KernelSplit(KernelLife):
 
     @cached_property
     def timeline(self) -> tuple[Step, ...]:
-        return steps_at(self.size.rates)
+        return (*steps_at(self.size.rates),)
 
     def values(self, rows: list[dict]) -> dict:
         curve = [row["accuracy"] for row in rows]

@@ -39,8 +39,7 @@ def pack_architecture(arrays: Sequence[np.ndarray]) -> str:
 def unpack_architecture(text: str) -> Architecture:
     """The architecture that was packed as this text: booleans, (16, 784) and (10, 16).
 
-    >>> whole = [np.ones((16, 784), bool), np.ones((10, 16), bool)]
-    >>> [each.shape for each in unpack_architecture(pack_architecture(whole))]
+    >>> [each.shape for each in unpack_architecture(pack_architecture(dense()))]
     [(16, 784), (10, 16)]
     """
     bits = np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8)).astype(bool)
@@ -128,11 +127,9 @@ def batch_indices(count: int, seed: int, place: torch.device) -> Iterator[Tensor
 
 @dataclass
 class Nets:
-    """K networks of one hidden layer, of P pixels: weights (K, 16, P + 1), (K, 10, 17), bias last.
-
-    alive: 1 or 0 for each weight, biases 1. state: of Adam: both moments and their bias
-    corrections, for each weight by itself, since a grown one begins anew.
-    """
+    """K networks of one hidden layer, of P pixels: weights (K, 16, P + 1), (K, 10, 17), bias last;
+    which of them are alive, 1 or 0 (biases 1); and Adam's state, both moments and their bias
+    corrections, for each weight by itself, since a grown one begins anew."""
 
     weights: list[Tensor]
     alive: list[Tensor]

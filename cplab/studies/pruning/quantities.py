@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from cplab.quantities import Missing, final_accuracy, reading, result
+from cplab.quantities import Missing, contrast, final_accuracy, reading, result
 from cplab.statistics import Contrast
 from cplab.studies.pruning.lives import KernelPruning, KernelSplit, Pruned, random_split
 from cplab.studies.pruning.specs import Search
 
+DRAWS = 3  # of random splits
 
-def accuracy_at(spec: Any, moment: float | str) -> Contrast:
+
+@contrast
+def accuracy_at(spec: Any, moment: float | str) -> float:
     """Test accuracy in percent at a moment of a life on the way to few synapses, kernels, weights:
     of a Search a density of synapses, with its own weights; of a KernelPruning how many kernels are
     left; of a Pruned life trained, pruned, retrained or end.
@@ -23,19 +26,20 @@ def accuracy_at(spec: Any, moment: float | str) -> Contrast:
     >>> round(float(accuracy_at(Search(), 0.05))), round(float(accuracy_at(KernelPruning(), 25)))
     (93, 49)
     """
-    return reading(spec, _accuracy_at, moment=moment)
-
-
-def _accuracy_at(spec: Any, moment: float | str) -> float:
     values = result(spec).values
     try:
         if isinstance(spec, Search):
             return 100 * values["architectures"][f"{moment:g}"]["accuracy"]
-        row = _kernel_rows(values)[moment] if isinstance(spec, KernelPruning) else moment
+        row = kernel_rows(values)[moment] if isinstance(spec, KernelPruning) else moment
         return 100 * values["accuracy"][row]
     except (KeyError, TypeError, ValueError):
         line = f"{spec.call()} was not measured at {moment}: see help(accuracy_at)"
         raise Missing(line) from None
+
+
+def kernel_rows(values: dict) -> dict[Any, int]:
+    """The last row with each number of kernels."""
+    return {n: row for row, n in enumerate(np.add(values["first"], values["second"]).tolist())}
 
 
 def kernel_split(pruning: KernelPruning, kernels: int) -> tuple[int, int]:
@@ -45,46 +49,34 @@ def kernel_split(pruning: KernelPruning, kernels: int) -> tuple[int, int]:
     25
     """
     values = result(pruning).values
-    row = _kernel_rows(values).get(kernels)
+    row = kernel_rows(values).get(kernels)
     if row is None:
-        why = f"{pruning.call()} was not measured at {kernels} kernels"
-        raise Missing(f"{why}: give fewer, at least 2")
+        raise Missing(f"{pruning.call()} was not measured at {kernels} kernels: give fewer")
     return values["first"][row], values["second"][row]
-
-
-def _kernel_rows(values: dict) -> dict[Any, int]:
-    """The last row with each number of kernels."""
-    return {n: row for row, n in enumerate(np.add(values["first"], values["second"]).tolist())}
 
 
 @dataclass(frozen=True)
 class Splits:
-    """So many kernels, shared out between the layers by pruning on a material, or at random, and
-    trained from new weights."""
+    """So many kernels, shared out between the layers by pruning on a material, or at random."""
 
     size: Any
     kernels: int
-    material: str = "random"
-    seed: int = 0
-    draws: int = 3
-
-    def pairs(self) -> list[tuple[int, int]]:
-        """Kernels of both layers, of each split. Raises: Missing."""
-        pruning = KernelPruning(self.size, seed=self.seed)
-        if self.material != "random":
-            return [kernel_split(replace(pruning, material=self.material), self.kernels)]
-        seeds = [100 * draw + self.seed for draw in range(self.draws)]
-        return [random_split(self.kernels, seed, pruning.kernels) for seed in seeds]
+    material: str
+    seed: int
 
     def accuracy(self) -> float:
-        """The mean of those that were trained, in percent. Raises: Missing."""
-        trained = []
-        for pair in self.pairs():
+        """Of those that were trained from new weights, the mean, in percent. Raises: Missing."""
+        pruning, trained = KernelPruning(self.size, seed=self.seed), []
+        if self.material == "random":
+            seeds = [100 * draw + self.seed for draw in range(DRAWS)]
+            pairs = [random_split(self.kernels, seed, pruning.kernels) for seed in seeds]
+        else:
+            pairs = [kernel_split(replace(pruning, material=self.material), self.kernels)]
+        for pair in pairs:
             with suppress(Missing):
                 trained.append(final_accuracy(KernelSplit(self.size, *pair, self.seed)))
         if not trained:
-            what = f"no {self.material} split of {self.kernels} kernels was trained"
-            raise Missing(f"{what} at size {self.size}: compute it with cplab.sweep")
+            raise Missing(f"no {self.material} split of {self.kernels} kernels was trained")
         return float(np.mean(trained))
 
 

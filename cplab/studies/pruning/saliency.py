@@ -35,13 +35,12 @@ def ranked_layers(net: nn.Module) -> dict[str, Any]:
 
 
 def weight_saliency(net: nn.Module, x: Tensor, metric: str, seed: int = 0) -> dict[str, Tensor]:
-    """How much each weight of a net matters.
+    """How much each weight of the ranked layers matters, by name, tensors shaped like the weights.
 
-    Arguments: x, normalised images (N, C, H, W), for fisher; metric: magnitude, |w|; random, any
-        number; fisher, w² F_ii, twice what taking it out adds to the loss, to second order: Optimal
-        Brain Damage (LeCun, Denker & Solla 1990) with the exact Fisher information in place of the
-        Hessian, as Theis et al. (2018) have it; seed, for random.
-    Returns: for each ranked layer, by name, a tensor shaped like its weight, 0 or above.
+    Arguments: x, normalised images (N, C, H, W), for fisher; metric: magnitude, |w|; random; or
+        fisher, w² F_ii, twice what taking it out adds to the loss, to second order: Optimal Brain
+        Damage (LeCun, Denker & Solla 1990) with the exact Fisher information in place of the
+        Hessian, as Theis et al. (2018) have it.
     """
     one_of("metric", metric, METRICS[1:])
     weights = {name: layer.weight.detach() for name, layer in ranked_layers(net).items()}
@@ -55,8 +54,7 @@ def weight_saliency(net: nn.Module, x: Tensor, metric: str, seed: int = 0) -> di
 
 
 def salient_masks(scores: dict[str, Tensor], density: float) -> dict[str, Tensor]:
-    """Which weights are kept, boolean tensors: the most salient of all layers together, of scores
-    as weight_saliency gives them; a CplabError for a density that leaves a layer empty.
+    """Which weights are kept, boolean tensors: the most salient of all layers together.
 
     >>> salient_masks({"0": torch.tensor([0.1, 0.3, 0.2, 0.4])}, 0.5)["0"].tolist()
     [False, True, False, True]
@@ -73,8 +71,7 @@ def salient_masks(scores: dict[str, Tensor], density: float) -> dict[str, Tensor
 
 
 class Masked(Classification):
-    """Classification with weights that stay out: which ones are kept, by ranked layer, is what the
-    state has besides, from the pruning on."""
+    """Classification with weights that stay out: state.extra says which are kept, by layer."""
 
     def after_step(self, state: TrainState) -> None:
         enforce_masks(state)

@@ -17,8 +17,7 @@ DENSITIES = (0.01, 0.02, 0.03, 0.04, 0.05, 0.1, 0.15, 0.2)  # the thesis's
 OTHER_DATASET = {"mnist": "fashion_mnist", "fashion_mnist": "mnist"}
 ORIGINS = ("biological", "random", "inked", "per_pixel", "degrees", "set", "magnitude", "dense")
 MOST_STEPS = 1_000_000  # of a net's training
-# An architecture as text: a bit for each synapse, in base64.
-LETTERS = 4 * math.ceil(math.ceil(sum(a * b for a, b in SHAPES) / 8) / 3)
+LETTERS = 2120  # of an architecture as text: a bit for each synapse, in base64
 
 NetDataset = Literal["mnist", "fashion_mnist", "mnist_shifted", "practice"]
 Optimizer = Literal["sgd", "adam"]
@@ -102,8 +101,8 @@ class Search(NetSpec):
     Values: ClassVar[Any] = SearchValues
 
     dataset: NetDataset = "mnist"
-    """mnist_shifted has each digit at a random place, wrapped around the edges; practice is grey,
-    its middle 28 × 28."""
+    """mnist_shifted: each digit at a random place, wrapped around the edges; practice: its middle
+    28 × 28, in grey."""
     gamma: Percent = 0.016
     """γ, percent of a layer's parameters that a step grows or drops."""
     n: Steps = 10_000
@@ -113,8 +112,8 @@ class Search(NetSpec):
     rounding: Literal["random", "up"] = "random"
     """Of γ's share of a layer, 2.01 synapses: with the right expectation, or as printed."""
     output: Literal["dense", "pruned"] = "dense"
-    """The output layer keeps all its synapses, and densities are of the first layer; or as printed,
-    and densities are of both."""
+    """The output layer stays dense, and densities are of the first layer; or as printed, and
+    densities are of both."""
     optimizer: Optimizer = "sgd"
     """sgd with rate 0.5, or adam with 0.001."""
     mixed: Annotated[Number, Field(ge=0, le=1)] = 0.0
@@ -212,12 +211,12 @@ class Retraining(NetSpec):
         assign(
             self,
             density=1.0 if self.kind == "dense" else self.density,
-            dataset=self.search.dataset if self.dataset is None else self.dataset,
+            dataset=self.dataset or self.search.dataset,
             seed=self.search.seed if self.seed is None else self.seed,
         )
-        fine = self.kind == "dense" or self.density in self.search.keep
         kept = ", ".join(f"{each:g}" for each in self.search.keep)
         why = f"is not kept by the search: choose one of {kept}, or name it in the search's keep"
+        fine = self.kind == "dense" or self.density in self.search.keep
         require(fine, f"density {self.density:g} {why}")
 
     @property

@@ -2,6 +2,7 @@
 one network to another, and the map of harms."""
 
 import threading
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
@@ -17,6 +18,7 @@ from cplab import data, models, quantities, results, statistics
 from cplab.lab.live import Clock, describe_cost
 from cplab.lab.surface import buttons
 from cplab.lab.widgets import Slide
+from cplab.measure import MEASUREMENTS
 from cplab.runs import Run
 from cplab.show import theme
 from cplab.show.results import by_layer, finish, layer_columns, layer_labels, means, seeds_line
@@ -39,8 +41,6 @@ class TreatmentBench(Bench):
 
     Arguments: like, a run with a deficit, whose other fields all have; deficits to choose from;
         treatments, {words: how it is written}, with {} for the epoch, or without what follows @.
-
-    The controls are deficit, treatment and moment; `asked` is the run that they say.
 
     >>> bench = TreatmentBench(Run("blur", length=16), ("blur",), {"renorm": "renorm"})
     >>> bench.asked.treatments, bench.controls["moment"].value
@@ -110,14 +110,11 @@ def norms_at_birth(run: Run) -> np.ndarray:
     >>> norms_at_birth(Run()).round(1).tolist()[:3]
     [2.3, 2.3, 3.3]
     """
-    from torch import nn
-
     from cplab.tasks import mix_seeds, seeded
 
     with seeded(mix_seeds(run.seed)):
         net = models.build(run.model, data.channels(run.dataset), run.settings.size)
-    layers = [layer for layer in net.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
-    return np.array([layer.weight.detach().norm().item() for layer in layers])
+    return np.array(MEASUREMENTS["weight_norms"].apply(net, None)["norms"])
 
 
 def growth(groups: Mapping[str, Sequence], epochs: Sequence[int], birth: np.ndarray) -> Slide:
@@ -132,10 +129,9 @@ def growth(groups: Mapping[str, Sequence], epochs: Sequence[int], birth: np.ndar
     def columns(epoch: int) -> dict:
         return {text: layer_columns(layers, text, of) for text, of in ratios(epoch).items()}
 
+    words = {"title": "norm of the weights", "y_axis_label": "norm now / norm at birth"}
     size = {"width": 760, "height": 330, "y_range": Range1d(0, 3.2)}
-    fig = by_layer(layers, ratios(epochs[0]), hues, **size)
-    fig.title.text = "norm of the weights, as a part of that at birth"
-    fig.yaxis.axis_label = "norm now / norm at birth"
+    fig = by_layer(layers, ratios(epochs[0]), hues, **words, **size)
     reference_line(fig, "width", theme.EQUAL.colour, at=1)
     return Slide(fig, epochs, columns, lambda epoch: f"after epoch {epoch + 1} of the deficit")
 
@@ -148,23 +144,26 @@ def norm_ratios(group: Sequence, epoch: int, birth: np.ndarray) -> np.ndarray:
 
 def gauge_table(groups: Mapping[str, Sequence], epoch: int) -> pd.DataFrame:
     """Every gauge of some results after an epoch, by deficit: the mean over layers, in words."""
-    rows: dict[str, dict] = {words: {} for words in GAUGES.values()}
-    for name, group in groups.items():
-        for gauge, words in GAUGES.items():
-            each = [float(np.mean(one.measured["gauges"][epoch][gauge])) for one in group]
-            rows[words][label(name)] = statistics.describe(each, 2)
-    return pd.DataFrame(rows).T
-
-
-def both_harms(run: Run, other: Run) -> np.ndarray:
-    """The harm of two runs, if both are known, (2,)."""
-    return np.array([float(quantities.harm(run)), float(quantities.harm(other))])
+    columns = {
+        label(name): {
+            words: statistics.describe(
+                [float(np.mean(result.measured["gauges"][epoch][gauge])) for result in group], 2
+            )
+            for gauge, words in GAUGES.items()
+        }
+        for name, group in groups.items()
+    }
+    return pd.DataFrame(columns)
 
 
 def dissociation(pairs: Mapping[str, tuple[Run, Run]], title: str = "") -> figure:
     """Harm without a treatment and with it, of (untreated, treated) by deficit: a thin line for
     each seed that has both, a thick one for the mean."""
-    each = {name: quantities.each_seed(both_harms, *pair) for name, pair in pairs.items()}
+
+    def both(*pair: Run) -> np.ndarray:
+        return np.array([float(quantities.harm(run)) for run in pair])
+
+    each = {name: quantities.each_seed(both, *pair) for name, pair in pairs.items()}
     sides = ["untreated", "treated"]
     size = {"x_range": FactorRange(*sides), "width": 620, "height": 360}
     fig = plain_figure(title, "", "harm, points", seeds_line(map(len, each.values())), **size)
@@ -197,22 +196,18 @@ def what_is_left(before: Any, after: Any) -> str | None:
 
 def path_figure(results: Mapping[LinearPath, Any], title: str = "") -> figure:
     """Test loss from deprived networks (0) to their twins (1), by deficit."""
-    groups: dict[str, dict] = {}
+    groups: dict[str, dict] = defaultdict(lambda: defaultdict(list))
     for path, result in results.items():
         for i, loss in enumerate(result.values["loss"]):
-            at = groups.setdefault(path.deficit, {}).setdefault(i / (path.points - 1), [])
-            at.append(loss)
+            groups[path.deficit][i / (path.points - 1)].append(loss)
     axes = ("part of the way to its twin", "test loss")
     return means(groups, axes, False, legend="above", width=620, height=360, title=title)
 
 
-def barrier(path: LinearPath) -> statistics.Contrast:
+@quantities.contrast
+def barrier(path: LinearPath) -> float:
     """By how much the loss rises above the straight line between its ends, at most, nats (Frankle
     et al. 2020)."""
-    return quantities.reading(path, height)
-
-
-def height(path: LinearPath) -> float:
     loss = np.array(quantities.result(path).values["loss"])
     return float((loss - np.linspace(loss[0], loss[-1], len(loss))).max())
 
@@ -223,10 +218,8 @@ def harm_figure(
     x: str = "harm, points: below the same life without the deficit",
 ) -> figure:
     """One row for each life, the most harmed above: mean and 95 % interval of its harm, a dot a
-    seed, hollow where it was treated; what is not trained is named below.
-
-    Arguments: harms, contrasts or points, one a seed, by the words for the run: a deficit, with its
-        treatment after a comma; x, words of the axis.
+    seed, hollow where it was treated; what is not trained is named below. Its words are a deficit,
+    with its treatment after a comma.
 
     >>> harm_figure({"blur": [2.0, 3.0], "flip": [-6.0, -7.0]}, "harm").y_range.factors
     ['vertical flip', 'blur']
@@ -241,9 +234,9 @@ def harm_figure(
     below += f" · {statistics.MISSING}: {'; '.join(lacking)}" if lacking else ""
     size = {"width": 800, "height": 110 + 22 * len(names), "y_range": FactorRange(*names[::-1])}
     fig = plain_figure(title, x, "", below, **size)
-    columns: dict[str, Any] = {"row": names, "hue": [looks[kind].colour for kind in order]}
+    columns: dict[str, Any] = statistics.mean_columns([known[kind] for kind in order])
+    columns |= {"row": names, "hue": [looks[kind].colour for kind in order]}
     columns["fill"] = [0.0 if ", " in kind else 1.0 for kind in order]
-    columns |= statistics.mean_columns([known[kind] for kind in order])
     source = ColumnDataSource(columns, name="harms")
     fig.segment("low", "row", "high", "row", source=source, color="hue", width=2)
     fig.scatter("mean", "row", source=source, color="hue", fill_alpha="fill", size=9)

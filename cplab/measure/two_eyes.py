@@ -22,20 +22,16 @@ def require_two_eyes(net: nn.Module) -> TwoEyes:
 
 @torch.no_grad()
 def right_shares(net: nn.Module, x: Tensor) -> list[float]:
-    """The right eye's share of what drives each neuron of the first layer that both eyes reach.
-
-    That layer is a convolution and so a sum of two parts, one an eye: z = z_left + z_right. A
-    neuron's share is var z_right / (var z_left + var z_right), over images and positions; 0.5 where
-    neither eye drives it. Both see x, normalised images (N, C, H, W), which also give BatchNorm of
-    the stems its statistics.
-    """
+    """The right eye's share of what drives each neuron of the first layer that both eyes reach:
+    var z_right / (var z_left + var z_right) of z = z_left + z_right, over images and positions; 0.5
+    where neither eye drives it. Both see x, normalised images (N, C, H, W), which also give
+    BatchNorm of the stems its statistics."""
     used = copy.deepcopy(require_two_eyes(net)).train()
     maps = used.look(torch.stack([x, x], 1))
     conv = cast(nn.Conv2d, used.shared[0])
-    halves = conv.weight.split(maps[0].shape[1], 1)
     left, right = (
         F.conv2d(h, w, None, conv.stride, conv.padding).double().var((0, 2, 3))
-        for h, w in zip(maps, halves, strict=True)
+        for h, w in zip(maps, conv.weight.split(maps[0].shape[1], 1), strict=True)
     )
     whole = left + right
     return torch.where(whole > 0, right / whole.clamp(min=1e-300), 0.5).tolist()

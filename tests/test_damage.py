@@ -43,7 +43,7 @@ def write_live(result, **change):
 # Files that are not as they were written ----------------------------------------------------------
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"\xff\xfe", b"[" * 100_000, b"cut"], ids=len)
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[" * 100_000, b"cut"], ids=len)
 def test_a_damaged_file_is_set_aside_and_its_run_trained_again(made, content):
     for result in made:
         store.keep(result)
@@ -104,30 +104,20 @@ def test_what_is_shipped_is_read_as_it_is_now(made, nothing_shipped):
 # What has other types, whatever its checksum -----------------------------------------------------
 
 
-def curve_with(**change):
-    return lambda plain: plain["values"]["curve"][0].update(change)
-
-
 NONSENSE = {
-    "an accuracy above 1": curve_with(test_accuracy=7.0),
-    "a loss that is text": curve_with(train_loss="low"),
-    "a loss that is no number": curve_with(train_loss=float("nan")),
-    "another seed": lambda plain: plain["spec"].update(seed=3),
-    "another key": lambda plain: plain.update(key="0" * 16),
+    "an accuracy above 1": lambda plain: plain["values"]["curve"][0].update(test_accuracy=7.0),
     "no curve": lambda plain: plain["values"].update(curve=[]),
-    "an unknown deficit": lambda plain: plain["spec"].update(deficit="deaf"),
+    "another seed": lambda plain: plain["spec"].update(seed=3),
     "an unknown field": lambda plain: plain["spec"].update(colour="red"),
     "an unknown kind": lambda plain: plain.update(kind="Riddle"),
-    "seconds below 0": lambda plain: plain.update(seconds=-1.0),
     "measured never": lambda plain: plain.update(measured={"norm": {"x": 1}}),
-    "no values": lambda plain: plain.update(values=3),
 }
 
 
-@pytest.mark.parametrize("nonsense", NONSENSE)
-def test_a_result_of_other_types_is_set_aside(made, nonsense):
+@pytest.mark.parametrize("change", NONSENSE.values(), ids=NONSENSE)
+def test_a_result_of_other_types_is_set_aside(made, change):
     plain = json.loads(json.dumps(made[0].plain()))
-    NONSENSE[nonsense](plain)
+    change(plain)
     path = write_live(made[0], **plain)
     [line] = store.verify()[1]
     assert path.name in line
@@ -166,11 +156,11 @@ def test_links_and_devices_are_no_results_and_what_is_merged_is_named_by_its_key
     assert [path.name for path in store.live_paths()] == [f"{RUN.key}.json"]
 
 
-@pytest.mark.parametrize("name", ["../x", "/tmp/x", "", "a/b", "x.parquet", "x" * 99])
+@pytest.mark.parametrize("name", ["../x", "/tmp/x", "", "x.parquet"])
 def test_nothing_is_shipped_outside_its_directory(made, nothing_shipped, name):
     with pytest.raises(CplabError) as error:
         store.ship(made, name)
-    says(error, name[:70])
+    says(error, name)
     assert not nothing_shipped.exists()
 
 

@@ -9,24 +9,28 @@ from scipy import stats
 
 from cplab import fits
 from cplab.fits import fit
-from cplab.studies.kitten import critical_period, decline, from_sensitivity, statements
+from cplab.studies.kitten import decline, statements
 
 
 def line(x, slope, height):
     return slope * x + height
 
 
+def critical_period(t, d, tau1, tau2, k):
+    """A rise and a fall, as in the paper's Materials and Methods."""
+    return np.exp(-(t - d) / tau1) - k * np.exp(-(t - d) / tau2)
+
+
 TRUE = {
     "critical_period": (critical_period, {"d": 8.0, "tau1": 45.0, "tau2": 15.0, "k": 1.2}),
     "decline": (decline, {"normal": 6.9, "tau": 110.0}),
-    "from_sensitivity": (from_sensitivity, {"a": 40.0, "b": 90.0, "c": 30.0}),
 }
 
 
 @pytest.mark.parametrize("name", TRUE)
 def test_known_parameters_come_back(name):
     function, true = TRUE[name]
-    t = np.linspace(0, 0.08, 12) if name == "from_sensitivity" else np.linspace(5, 150, 12)
+    t = np.linspace(5, 150, 12)
     start = {n: 1.2 * value for n, value in true.items()}
     found = fit(function, t, function(t, **true), start)
     assert found.parameters == pytest.approx(true, rel=1e-4)

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from dataclasses import replace
-from itertools import accumulate, pairwise
+from itertools import accumulate
 
 import pytest
 import torch
@@ -28,10 +28,9 @@ def values(*some, **context):
     return [found[spec] for spec in some]
 
 
-@pytest.fixture
-def net():
+def network(pixels=16):
     torch.manual_seed(0)
-    net = KernelNet((6, 10), (12, 8), channels=3, pixels=16).double()
+    net = KernelNet((6, 10), (12, 8), channels=3, pixels=pixels).double()
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_()
@@ -39,6 +38,11 @@ def net():
             module.weight.data.normal_()
             module.bias.data.normal_()
     return net.eval()
+
+
+@pytest.fixture
+def net():
+    return network()
 
 
 def masked(net, x, first, second):
@@ -55,26 +59,12 @@ def masked(net, x, first, second):
 
 @pytest.mark.parametrize("pixels", [16, 17, 18, 32])
 def test_the_smaller_network_gives_what_the_masked_one_gives(pixels):
-    torch.manual_seed(1)
-    net = KernelNet((6, 10), (12, 8), pixels=pixels).double()
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_()
-            module.bias.data.normal_()
-    x = torch.randn(5, 3, pixels, pixels, dtype=torch.double)
+    net, x = network(pixels), torch.randn(5, 3, pixels, pixels, dtype=torch.double)
     first, second = torch.tensor([0, 2, 5]), torch.tensor([1, 2, 3, 9])
     # copied into float32 parameters, so to single precision
-    small = kernels.keep_kernels(net.eval(), first, second).double()
+    small = kernels.keep_kernels(net, first, second).double()
     assert torch.allclose(small(x), masked(net, x, first, second), atol=1e-5)
-    assert small.kernels == (3, 4)
-
-
-def test_less_is_left_of_the_network_too(net):
-    small = kernels.keep_kernels(net, torch.arange(3), torch.arange(4))
-    count = sum(p.numel() for p in small.parameters())
-    assert count < sum(p.numel() for p in net.parameters())
-    assert small[9].in_features == 4 * 9
-    assert small[4].in_channels == 3
+    assert (small.kernels, small[4].in_channels) == ((3, 4), 3)
 
 
 def test_the_weakest_of_both_layers_go_first(net):
@@ -91,8 +81,7 @@ def test_the_weakest_of_both_layers_go_first(net):
 
 def test_one_kernel_is_left_in_each_layer_even_if_all_of_it_are_weak(net):
     net[0].weight.data *= 1e-3
-    first, second = kernels.kernels_to_keep(net, 14)
-    assert (len(first), len(second)) == (1, 1)
+    assert [len(some) for some in kernels.kernels_to_keep(net, 14)] == [1, 1]
     first, second = kernels.kernels_to_keep(net, 8)
     assert (len(first), len(second)) == (1, 7)
     assert int(first) == int(kernels.kernel_norms(net)[0].argmax())
@@ -106,18 +95,6 @@ def test_random_choice_is_even_and_from_its_generator(net):
         counts.update([(0, int(i)) for i in first] + [(1, int(i)) for i in second])
     share = [counts[layer, i] / 300 for layer, n in ((0, 6), (1, 10)) for i in range(n)]
     assert max(abs(s - 12 / 16) for s in share) < 0.12
-    again = [
-        kernels.kernels_to_keep(net, 4, "random", torch.Generator().manual_seed(3))[1].tolist()
-        for _ in range(2)
-    ]
-    assert again[0] == again[1]
-
-
-@pytest.mark.parametrize("count", [15, -1])
-def test_more_kernels_than_there_are_cannot_go(net, count):
-    with pytest.raises(CplabError, match=r"take 14 or fewer") as raised:
-        kernels.kernels_to_keep(net, count)
-    assert "\n" not in str(raised.value)
 
 
 def test_the_thesis_network_has_the_thesis_layers():
@@ -125,29 +102,19 @@ def test_the_thesis_network_has_the_thesis_layers():
     net = KernelNet(paper.kernels, paper.units)
     shapes = [tuple(p.shape) for name, p in net.named_parameters() if p.ndim > 1]
     assert shapes == [(64, 3, 5, 5), (256, 64, 5, 5), (382, 256 * 49), (194, 382), (10, 194)]
-    assert paper.rates == ((100, 0.1), (100, 0.01), (50, 0.001))
-    assert (paper.at_once, paper.retraining) == (10, (15, 0.001))
-    assert paper.saved == (300, 200, 100, 30, 20)
     assert net(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
 
 
 @pytest.mark.parametrize("material", MATERIALS)
 def test_a_critical_period_ends_at_few_kernels_and_passes_all_that_are_kept(material):
-    size, [found] = SIZES["ci"], values(KernelPruning("ci", material))
+    [found] = values(KernelPruning("ci", material))
     totals = [a + b for a, b in zip(found["first"], found["second"], strict=True)]
-    assert totals[0] == sum(size.kernels)
-    assert totals[-1] == min(size.saved)
-    assert {*size.saved} <= {*totals}
-    steps = [a - b for a, b in pairwise(totals)]
-    assert min(steps) >= 0
-    assert max(steps) <= size.at_once
+    assert totals == [12, 12, 9, 6, 3]
     assert found["phase"] == ["training"] * 2 + ["pruning"] * 3
     assert found["epochs"] == [1, 2, 3, 4, 5]
     assert found["parameters"] == sorted(found["parameters"], reverse=True)
-    assert all(0 <= each <= 1 for each in found["accuracy"])
     if material != "images":  # what it is tested on is what it learned
         assert found["accuracy"] == found["train_accuracy"]
-    assert len({len(column) for column in found.values()}) == 1
 
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
@@ -156,8 +123,6 @@ def test_all_numbers_of_kernels_that_are_kept_are_passed(size):
     assert {*size.saved} <= {*left}
     assert left[-1] == min(size.saved)
     assert all(0 < count <= size.at_once for count in size.removals)
-    less = [count for count in size.removals if count < size.at_once]
-    assert len(less) <= len(size.saved)  # as many at once as the next of these allows
 
 
 def test_noise_is_learned_at_rates_of_its_own_where_the_source_has_them():
@@ -166,15 +131,12 @@ def test_noise_is_learned_at_rates_of_its_own_where_the_source_has_them():
     assert rates[:250] == [0.01] * 20 + [0.001] * 230
     others = [KernelPruning("paper", material).timeline[:250] for material in MATERIALS[::2]]
     assert others == [KernelSplit("paper", 1, 1).timeline] * 2
-    assert KernelPruning("ci", "noise").timeline == KernelPruning("ci").timeline
-    assert "noise_rates" not in KernelPruning().canonical()
 
 
 def test_without_retraining_nothing_is_learned_while_pruning():
     whole, cut = values(KernelPruning("ci"), KernelPruning("ci", retrain=False))
     assert cut["epochs"] == [1, 2, 2, 2, 2]
     assert cut["loss"][2:] == [None] * 3
-    assert all(cut["first"][i] + cut["second"][i] == 12 - 3 * (i - 1) for i in (2, 3, 4))
     assert [each[:2] for each in whole.values()] == [each[:2] for each in cut.values()]
     assert None not in whole["loss"]
 
@@ -190,7 +152,6 @@ def test_the_materials_are_what_they_are_called():
         made = spec.task.images(torch.device("cpu"))
         assert torch.equal(made.train_x, images.normal(images.train_x)) is pictures
         assert torch.equal(made.train_y, images.train_y) is labels
-        assert made.train_x.mean().abs() < 0.05
         assert abs(made.train_x.std() - 1) < 0.05
         assert made.train_y.bincount(minlength=10).min() > 10
         assert torch.equal(made.normal(made.test_x), images.normal(images.test_x))
@@ -199,9 +160,7 @@ def test_the_materials_are_what_they_are_called():
             for each, epoch in ((spec, 0), (spec, 0), (spec, 1), (replace(spec, seed=1), 0))
         ]
         assert all(sorted(order) == [*range(len(made.train_y))] for order in orders)
-        assert orders[0] == orders[1]
-        assert orders[0] not in orders[2:]
-        assert orders[2] != orders[3]
+        assert orders[0] == orders[1] not in orders[2:]
 
 
 def test_each_removal_at_random_draws_on_where_the_last_one_stopped():
@@ -219,10 +178,6 @@ def test_each_removal_at_random_draws_on_where_the_last_one_stopped():
 def test_random_splits_are_all_that_can_be_reached_and_no_others():
     found = {random_split(12, seed, (4, 10)) for seed in range(100)}
     assert found == {(2, 10), (3, 9), (4, 8)}
-    assert random_split(2, 0, (4, 10)) == (1, 1)
-    for total in (1, 15):
-        with pytest.raises(CplabError, match="give 2 to 14"):
-            random_split(total, 0, (4, 10))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -263,9 +218,7 @@ def test_critical_periods_go_on_from_one_training():
 def test_they_are_kept_and_a_size_is_what_it_means():
     specs_ = [KernelPruning("ci"), KernelSplit("ci", 2, 3)]
     made = dict(results.collect(specs_))
-    assert {s: r.values for s, r in results.collect(specs_)} == {
-        s: r.values for s, r in made.items()
-    }
+    assert dict(results.collect(specs_)) == made
     assert made[specs_[1]].accuracy == made[specs_[1]].values["curve"][-1]
     for spec in specs_:
         plain = json.loads(json.dumps(spec.plain()))
@@ -273,7 +226,6 @@ def test_they_are_kept_and_a_size_is_what_it_means():
         assert replace(spec, size=SIZES["ci"]) == spec
         longer = replace(spec, size=replace(SIZES["ci"], rates=((3, 0.05),)))
         assert longer.key != spec.key
-    assert "at_once" in KernelPruning().canonical()
 
 
 @pytest.mark.parametrize(
@@ -283,9 +235,8 @@ def test_they_are_kept_and_a_size_is_what_it_means():
         (lambda: KernelPruning(material="sleep"), "images, noise, random_labels"),
         (lambda: KernelSplit("ci", 0, 3), "first 0 .* 1"),
         (lambda: replace(SIZES["ci"], saved=(12, 9)), "saved .* from 2 to 11"),
-        (lambda: replace(SIZES["ci"], kernels=(4, 8, 8)), "kernels"),
-        (lambda: replace(SIZES["ci"], rates=((9_000, 0.1),) * 2), "18003 epochs"),
-        (lambda: replace(SIZES["ci"], rates=((2, float("nan")),)), "rates.* nan"),
+        (lambda: random_split(15, 0, (4, 10)), "give 2 to 14"),
+        (lambda: kernels.kernels_to_keep(network(), 15), "take 14 or fewer"),
     ],
 )
 def test_bad_input_is_one_clear_line(make, said):

@@ -46,13 +46,6 @@ def test_the_bench_trains_what_is_missing_and_reads_it_against_controls_treated_
     assert [*bench.sources["accuracy"].data["mean"]] == pytest.approx(means)
 
 
-def test_norms_at_birth_are_the_closed_form():
-    outs = [4, 4, 8, 8, 8, 8, 8, 8]  # of width 4; uniform weights have a third of their square
-    found = lab09.norms_at_birth(Run(profile="ci"))
-    assert len(found) == len(outs) + 1
-    assert found[:-1] == pytest.approx(np.sqrt(np.array(outs) / 3), rel=0.15)
-
-
 def test_norms_at_birth_are_of_the_network_that_is_trained():
     run = Run(**SMALL, model="fc-20", rate=1e-6)  # of grey images; it stays as it was born
     [found] = sweep([run], {"gauges": (0,)}, progress=False)
@@ -105,16 +98,6 @@ def test_what_is_left_of_a_harm():
     words = [lab09.what_is_left([4.0], [left]) for left in (0.2, 2.0, 4.0)]
     assert words == ["hardly anything", "a part of it", "all of it"]
     assert lab09.what_is_left([4.0], []) is None
-
-
-def test_a_barrier_is_the_height_above_the_line_between_the_ends(monkeypatch):
-    def said(loss):
-        found = SimpleNamespace(values={"loss": loss})
-        monkeypatch.setattr(quantities, "result", lambda path: found)
-        return float(lab09.barrier(LinearPath("blur", length=2, profile="ci")))
-
-    assert said([1.0, 3.5, 2.0]) == pytest.approx(2)
-    assert said([1.0, 1.2, 2.0]) == 0
 
 
 def test_a_path_that_is_trained_has_its_barrier():

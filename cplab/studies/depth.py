@@ -26,9 +26,6 @@ SIDES = (
 )
 
 
-# Settings, by their words ------------------------------------------------------------------------
-
-
 def blurred(end: int, profile: str, fields: Mapping[str, dict[str, Any]]) -> dict[str, Run]:
     """Blur from birth in each of some settings."""
     return {words: after("blur", end, profile, **more) for words, more in fields.items()}
@@ -85,9 +82,6 @@ def settings(end: int, profile: str, longer: int) -> dict[str, Run]:
 def parameters(run: Run) -> int:
     """How many parameters a run's network has; this takes torch."""
     return sum(p.numel() for p in models.build(run.model, 3, run.settings.size).parameters())
-
-
-# Figures and sentences ---------------------------------------------------------------------------
 
 
 def forest(runs: Mapping[str, Run], title: str = "") -> figure:

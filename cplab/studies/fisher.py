@@ -92,9 +92,6 @@ def synapses_by_age(rows: pd.DataFrame, born: int) -> figure:
     return fig
 
 
-# A deficit in the trace --------------------------------------------------------------------------
-
-
 def train_small(ends: Sequence[int], **fields: Any) -> None:
     """Train two seeds of the runs of lab 04 in the profile `ci`, which takes seconds."""
     runs = [after(kind, end, "ci", **fields) for kind in CLEAR_AND_DEPRIVED for end in ends]
@@ -159,9 +156,6 @@ def layers(ends: Sequence[int], profile: str) -> Slide:
     return Slide(fig, shown or list(ends[:1]), columns, str, "deficit until epoch")
 
 
-# Filters -----------------------------------------------------------------------------------------
-
-
 def each_filter(rows: Mapping[str, Run]) -> Any:
     """Sixteen filters of the first layer of each network, as pictures."""
     pictures = {
@@ -177,9 +171,6 @@ def fineness(run: Run) -> float:
     """The part of a filter's power that is not in its mean over the pixels, in percent."""
     filters = np.array(quantities.result(run, "ending").final("ending")["filters"])
     return float(100 * (1 - np.mean(filters.mean((2, 3)) ** 2) / np.mean(filters**2)))
-
-
-# Small networks, trained while one waits ---------------------------------------------------------
 
 
 def small_network(x: Any, y: Any, size: int) -> Any:

@@ -68,9 +68,6 @@ def where_harm(runs: Mapping[int, Run], clear: Run) -> tuple[float, float]:
     return max(known, key=lambda n: known[n]), min(known, key=lambda n: abs(n - peak.mean))
 
 
-# Estimators --------------------------------------------------------------------------------------
-
-
 @contrast
 def total_ratio(run: Run) -> float:
     """All information by noise, in doublings of the trace."""
@@ -107,9 +104,6 @@ def dominant(runs: Mapping[str, Run]) -> pd.DataFrame:
             "largest share": f"layer {1 + int(shares.mean(0).argmax())}" if len(shares) else "",
         }
     return table(rows)
-
-
-# Flat minima -------------------------------------------------------------------------------------
 
 
 def sharpness(run: Run) -> float:

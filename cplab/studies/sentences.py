@@ -54,9 +54,6 @@ def train_small(*runs: Run, measure: Any = ()) -> None:
         results.at_hand(each, measure)
 
 
-# What an estimate allows to say ------------------------------------------------------------------
-
-
 def side(values: Any, above: T, level: T, below: T) -> T:
     """One of three answers, by the side of zero on which the 95 % interval of a mean lies: `level`
     where there is no interval or zero lies in it.
@@ -115,9 +112,6 @@ def beside(points: Any, other: str, digits: int = 1) -> str:
         return f"not compared with {other} yet"
     size = f"{abs(statistics.estimate(points).mean):.{digits}f} points"
     return side(points, f"{size} above {other}", f"level with {other}", f"{size} below {other}")
-
-
-# Figures and tables ------------------------------------------------------------------------------
 
 
 def bars(values: Mapping[str, Any], unit: str, title: str, **size: Any) -> figure:

@@ -49,9 +49,6 @@ def stripes_left(length: int, profile: str) -> np.ndarray:
     return quantities.each_seed(part, *pair, *(replace(run, recovery=0) for run in pair))
 
 
-# Beside a kitten ---------------------------------------------------------------------------------
-
-
 def above_chance(run: Run, normal: Run) -> float:
     """What is left above guessing, as a part of what the normal has."""
     return (quantities.accuracy(run) - GUESSING) / (quantities.accuracy(normal) - GUESSING)

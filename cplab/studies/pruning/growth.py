@@ -149,9 +149,6 @@ def grow_and_prune(
     return {**columns, "architectures": kept}
 
 
-# Controls ---------------------------------------------------------------------------------------
-
-
 def draw_synapses(allowed: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
     """`count` synapses at random among the allowed ones."""
     places = np.flatnonzero(allowed)

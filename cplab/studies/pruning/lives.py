@@ -58,9 +58,6 @@ class PrunedLife(Spec):
         return PROFILES[self.profile].dataset
 
 
-# Single weights ----------------------------------------------------------------------------------
-
-
 class PrunedValues(TypedDict):
     """curve and loss, test accuracy and mean training loss after each epoch; by moment (trained,
     pruned, retrained, end) accuracy, and the Fisher trace of the kept weights by layer; layers,
@@ -174,9 +171,6 @@ class Pruned(PrunedLife):
         for name, column in (("curve", "test_accuracy"), ("loss", "train_loss")):
             values[name] = [row[column] for row in rows if "event" not in row]
         return values
-
-
-# Kernels -----------------------------------------------------------------------------------------
 
 
 @spec_class

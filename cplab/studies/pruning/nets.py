@@ -48,9 +48,6 @@ def unpack_architecture(text: str) -> Architecture:
     return [bits.reshape(b, a) for bits, (a, b) in zip(layers, SHAPES, strict=True)]
 
 
-# Images -----------------------------------------------------------------------------------------
-
-
 class Digits(NamedTuple):
     x: Tensor  # images as rows of bytes (N, 784)
     y: Tensor  # labels (N,)
@@ -120,9 +117,6 @@ def batch_indices(count: int, seed: int, place: torch.device) -> Iterator[Tensor
     while True:
         order = torch.randperm(count, generator=random).to(place)  # once: a GPU is waited for
         yield from order[: count // size * size].split(size)
-
-
-# Many networks side by side ---------------------------------------------------------------------
 
 
 @dataclass

@@ -5,6 +5,7 @@ notebook that was saved (cplab.show.surface).
 """
 
 import os
+import pkgutil
 import re
 import tempfile
 from collections.abc import Iterator
@@ -162,9 +163,9 @@ def front(labs: list[Path]) -> str:
     import nbformat
 
     from cplab import show
-    from cplab.studies import early_blur
 
-    shown = base64.b64encode(show.still(early_blur.overview())).decode()
+    picture = pkgutil.resolve_name(pkgutil.resolve_name("cplab.studies:FRONT"))
+    shown = base64.b64encode(show.still(picture())).decode()
     rows = [
         f"- [{escape(title_of(nbformat.read(path, as_version=4)))}]({path.stem.lower()}.html)"
         for path in labs

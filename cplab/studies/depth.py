@@ -5,25 +5,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from bokeh.models import FactorRange
 from bokeh.plotting import figure
 
 from cplab import models, quantities, show, statistics
 from cplab.lab.widgets import Slide
 from cplab.quantities import harm
 from cplab.runs import Run
-from cplab.show.theme import EQUAL, place_legend, plain_figure, reference_line
-from cplab.studies.sentences import after, side, spread, table
+from cplab.studies.reopening.bench import harm_figure
+from cplab.studies.sentences import after, seeds, side, spread, table
 
 __all__ = ["depth_slider", "forest", "forest_table", "harmed", "networks", "newborn_and_harm"]
 __all__ += ["parameters", "rules", "settings", "sizes"]
-
-# By the side of zero on which an interval lies: the words, the colour, the marker.
-SIDES = (
-    ("harmed", "#D55E00", "circle"),
-    ("not told from nothing", "#777777", "diamond"),
-    ("ahead", "#0072B2", "triangle"),
-)
 
 
 def blurred(end: int, profile: str, fields: Mapping[str, dict[str, Any]]) -> dict[str, Run]:
@@ -86,21 +78,8 @@ def parameters(run: Run) -> int:
 
 def forest(runs: Mapping[str, Run], title: str = "") -> figure:
     """Harm with its 95 % interval, a row for each setting, the most harmed on top."""
-    each = {words: statistics.estimate(harm(run)) for words, run in runs.items()}
-    points = {words: about for words, about in each.items() if about.seeds}
-    order = sorted(points, key=lambda words: points[words].mean)
-    row = 16 if len(order) > 8 else 22  # pixels
-    size = {"width": 820, "height": 120 + row * len(order), "y_range": FactorRange(*order)}
-    fig = plain_figure(title, "harm of blur from birth, points", "", **size)
-    for words, hue, marker in SIDES:
-        here = [w for w in order if side(points[w], *(name for name, *_ in SIDES)) == words]
-        columns = statistics.mean_columns([points[w] for w in here])
-        how = {"color": hue, "legend_label": words}
-        if here:
-            fig.segment(columns["low"], here, columns["high"], here, width=2, **how)
-            fig.scatter(columns["mean"], here, size=9, marker=marker, **how)
-    reference_line(fig, "height", EQUAL.colour)
-    return place_legend(fig, "above")
+    points = {words: each for words, run in runs.items() if seeds(each := harm(run))}
+    return harm_figure(points, title, "harm of blur from birth, points")
 
 
 def forest_table(runs: Mapping[str, Run]) -> pd.DataFrame:

@@ -64,6 +64,11 @@ def harm(run: Run, after: int | None = None) -> Contrast:
     return windows.harm_after(run, run.onset + (after or run.recovery))
 
 
+def mean_harm() -> float:
+    """The mean harm of the flagship's blur from birth, in points."""
+    return statistics.estimate(harm(Run("blur", length=16, **flagship()))).mean
+
+
 def behind(run: Run, network: str = "the blurred network") -> str:
     """Where a run ends beside one without a deficit, in one sentence."""
     points, clear = harm(run), run.onset + run.recovery

@@ -13,7 +13,7 @@ from cplab.deficits import VIEWS
 from cplab.errors import one_of
 from cplab.quantities import Missing, contrast, result
 from cplab.runs import Run, Window
-from cplab.statistics import Contrast
+from cplab.statistics import Contrast, estimate
 
 EYES = VIEWS
 MEASURES = ("eye_shares", "each_eye")  # what a life has to be trained with
@@ -93,6 +93,11 @@ def acuity_loss(run: Run, eye: str = "right", reading: str = "adapted") -> Contr
     True
     """
     return acuity(run.without_window(), eye, reading) - acuity(run, eye, reading)
+
+
+def lost_acuity() -> float:
+    """Points that an eye closed for 8 epochs from birth loses against the newborn's."""
+    return estimate(acuity_loss(Run("blank:right", length=8, model="eyes"))).mean
 
 
 def patch(epochs: int, run: Run, eye: str = "left", onset: int | None = None) -> Run:

@@ -20,7 +20,7 @@ from cplab.studies.bench import STYLE, Bench
 
 MODES = (4.0, 2.0, 1.0, 0.5)
 NAMED = [f"mode {mode:g}" for mode in MODES]
-SHADES = ("#0072B2", "#009E73", "#E69F00", "#CC79A7")  # of modes, coarse to fine
+SHADES = ["#0072B2", "#009E73", "#E69F00", "#CC79A7"]  # of modes, coarse to fine
 DEPRIVED, PATCHED = "#999999", "#D55E00"
 DRAWN, CIRCLES = 80, 40  # points of a curve
 SIGHTS = {  # the words for what a deprived eye sees
@@ -79,9 +79,9 @@ class Eyes(Bench):
                 fig.add_layout(shade)
             theme.percent_axis(fig.yaxis)
             figs.append(fig)
-        room = {"width": 300, "height": 290, "y_range": FactorRange(*NAMED[::-1])}
-        room["x_range"] = Range1d(0, 1.25)
-        fig = theme.plain_figure("what eye b has in the end", "share", "", **room)
+        ends = {"x_range": Range1d(0, 1.25), "y_range": FactorRange(*NAMED[::-1])}
+        title = "what eye b has in the end"
+        fig = theme.plain_figure(title, "share", "", **ends, width=300, height=290)
         shares = self.source("shares", "mode share text hue")
         fig.hbar("mode", 0.6, "share", source=shares, color="hue", alpha=0.7)
         look = {"x_offset": 4, "text_baseline": "middle", "text_font_size": "12px"}
@@ -95,7 +95,7 @@ class Eyes(Bench):
         courses = linear.grow(asked)
         for eye in SIDES:
             t, p = strengths(courses, eye, DRAWN)
-            self.sources[eye].data = {"t": t, "p": p, "hue": list(SHADES)}
+            self.sources[eye].data = {"t": [t] * len(p), "p": p, "hue": SHADES}
             self.sources[f"descent {eye}"].data = {"t": [], "p": [], "hue": []}
         parts = [float(course.share[-1]) for course in courses]
         texts = [f"{100 * part:.1f} %" for part in parts]
@@ -116,22 +116,19 @@ class Eyes(Bench):
         took, solved = time.perf_counter() - began, linear.grow(asked)
         for eye in SIDES:
             t, p = strengths(trained, eye, CIRCLES)
-            columns = {"t": np.concatenate(t), "p": np.concatenate(p)}
-            columns["hue"] = np.repeat(SHADES, [len(row) for row in t])
-            self.sources[f"descent {eye}"].data = {n: of.tolist() for n, of in columns.items()}
+            columns = {"t": np.tile(t, len(p)), "p": np.ravel(p), "hue": np.repeat(SHADES, len(t))}
+            self.sources[f"descent {eye}"].data = columns
         ends = np.array([[course.share[-1] for course in some] for some in (trained, solved)])
         apart = f"<b>{100 * abs(ends[0] - ends[1]).max():.1f} points</b>"
         return f"Circles: trained in {took:.1f} s, {apart} from the curves' shares at most."
 
 
-def strengths(courses: Sequence, eye: str, points: int) -> tuple[list, list]:
-    """Times, and an eye's strength as a part of each mode, at so many points of each curve."""
-    t, p = [], []
-    for course, mode in zip(courses, MODES, strict=True):
-        at = np.unique(np.linspace(0, len(course.t) - 1, points).round().astype(int))
-        t.append(course.t[at])
-        p.append(getattr(course, eye)[at] / mode)
-    return t, p
+def strengths(courses: Sequence, eye: str, points: int) -> tuple[np.ndarray, list]:
+    """So many times, and an eye's strength as a part of each mode then."""
+    t = courses[0].t
+    at = np.unique(np.linspace(0, len(t) - 1, points).round().astype(int))
+    pairs = zip(courses, MODES, strict=True)
+    return t[at], [getattr(course, eye)[at] / mode for course, mode in pairs]
 
 
 def check_formula(formula: Callable, depth: int) -> Stills:

@@ -232,7 +232,8 @@ def harm_figure(
     lacking = [kind for kind in harms if kind not in known]
     below = seeds_line(estimate.seeds for estimate in known.values())
     below += f" · {statistics.MISSING}: {'; '.join(lacking)}" if lacking else ""
-    size = {"width": 800, "height": 110 + 22 * len(names), "y_range": FactorRange(*names[::-1])}
+    high = 110 + (16 if len(names) > 8 else 22) * len(names)
+    size = {"width": 800, "height": high, "y_range": FactorRange(*names[::-1])}
     fig = plain_figure(title, x, "", below, **size)
     columns: dict[str, Any] = statistics.mean_columns([known[kind] for kind in order])
     columns |= {"row": names, "hue": [looks[kind].colour for kind in order]}

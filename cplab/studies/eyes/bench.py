@@ -49,7 +49,7 @@ STATES = {name: words for words, name in MISSED.items()} | {"strabismus": "squin
 
 def views(here: Profile, deficits: Sequence[str], count: int = 8) -> Any:
     """What each eye sees of some images of a profile, as deficits leave it, in rows."""
-    from cplab.lab.explorer import pictures  # which loads this room's lab
+    from cplab.lab.explorer import pictures
 
     try:
         images = pictures(here.dataset, here.name)

@@ -5,6 +5,7 @@ Nothing here needs torch.
 """
 
 from functools import cached_property, partial
+from pkgutil import resolve_name
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -46,8 +47,13 @@ class PrunedLife(Spec):
 
     optimizer: ClassVar[str] = "sgd"
     arithmetic: ClassVar[str] = "native"
+    task_class: ClassVar[str]  # its address, since it loads torch
     profile: Any
     timeline: Any
+
+    @property
+    def task(self) -> Any:
+        return resolve_name(self.task_class)(self)
 
     @cached_property
     def epochs(self) -> int:
@@ -87,6 +93,7 @@ class Pruned(PrunedLife):
     """
 
     Values: ClassVar[Any] = PrunedValues
+    task_class: ClassVar[str] = "cplab.studies.pruning.saliency:Masked"
 
     profile: ProfileName = "course"
     metric: Literal[METRICS] = "none"  # type: ignore[valid-type]
@@ -143,12 +150,6 @@ class Pruned(PrunedLife):
         if not self.length:
             return parts
         return (*parts, *third[self.training + self.retraining :], end)
-
-    @property
-    def task(self) -> Any:
-        from cplab.studies.pruning.saliency import Masked  # loads torch
-
-        return Masked(self)
 
     @property
     def trunk_key(self) -> tuple:
@@ -248,15 +249,10 @@ class KernelLife(PrunedLife):
     """What the specs of the thesis's convolutional model have in common."""
 
     always: ClassVar[tuple[str, ...]] = ("size",)
+    task_class: ClassVar[str] = "cplab.studies.pruning.kernels:Kernels"
     material: Any = "images"
     size: Any
     seed: Any
-
-    @property
-    def task(self) -> Any:
-        from cplab.studies.pruning.kernels import Kernels  # loads torch
-
-        return Kernels(self)
 
     @property
     def profile(self) -> str:

@@ -20,11 +20,9 @@ class PathValues(TypedDict):
 
 @spec_class
 class LinearPath(Spec):
-    """A run with a deficit, its equal training, and what the networks between their weights do.
-
-    Of each network along the straight line, ends included, statistics of batch norm are taken anew,
-    of clear training images (Frankle et al. 2020, 'Linear Mode Connectivity and the Lottery Ticket
-    Hypothesis').
+    """A run with a deficit, its equal training, and what the networks between their weights do,
+    each with statistics of batch norm taken anew, of clear training images (Frankle et al. 2020,
+    'Linear Mode Connectivity and the Lottery Ticket Hypothesis').
 
     >>> LinearPath("blur", length=16).epochs
     62

@@ -61,40 +61,24 @@ def test_a_gamma_that_empties_a_layer_is_said_and_nothing_begins():
     assert growing.job.start.disabled
 
 
-def test_the_slider_over_densities_moves_rings_map_and_words():
-    points = {"random": [10.0, 11.0, 9.0], "per_pixel": [0.5, 1.5, 1.0]}
-
-    def accuracy(kind, density):
-        below = 0.1 * KINDS.index(kind)
-        return [] if kind == "per_pixel" else 0.8 + density - below + np.arange(3) / 100
-
-    def ahead(kind, other, density):
-        return points[other] if density == 0.05 else []
-
+def test_the_slider_over_densities_moves_the_map():
     maps = {d: np.full((28, 28), 16 * d) for d in (0.05, 0.2)}
     maps[0.05][5, 5] = 3
-    slide = lab05.architectures(KINDS, accuracy, ahead, maps)
-    assert slide.words == (
-        "5 %: grown and pruned against random 10.0 ± 2.5 points (3 seeds); same number a pixel "
-        "1.0 ± 1.2 points (3 seeds)"
-    )
-    rings = slide.drawn.select_one({"name": "chosen"})
-    assert rings.data["mean"] == pytest.approx([0.86, 0.76])
-    slide.index = 1
-    assert slide.words == "20 %: grown and pruned against nothing yet"
-    assert rings.data["x"] == [20.0, 20.0]
-    counts = slide.drawn.select_one({"name": "pixels"}).data["count"]
-    assert len(set(counts)) == 1  # the map of 20 % has no spot
+    slide = lab05.architectures(KINDS, lambda kind, density: [density, 0.5], maps)
+    spots = []
+    for slide.index in (0, 1):
+        counts = slide.drawn.select_one({"name": "pixels"}).data["count"]
+        spots.append(len(set(counts)))
+    assert (spots, slide.words) == ([2, 1], "20 %")  # the map of 20 % has no spot
 
 
-def test_the_slider_over_pruning_shows_what_each_layer_keeps():
+def test_kernels_that_are_left_are_drawn_by_what_was_learned():
     values = {"phase": ["training", "pruning", "pruning"], "first": [4, 3, 2]}
     values |= {"second": [8, 6, 1], "train_accuracy": [0.9, 0.8, 0.3]}
-    other = {**values, "first": [4, 1, 1], "second": [8, 8, 2]}
-    slide = lab05.split_slider({"images": [values, values], "noise": [other]}, (4, 8))
-    assert slide.words == "9 kernels left: images 3.0 + 6.0; noise 1.0 + 8.0"
-    left = slide.drawn.select_one({"name": "left"})
-    assert list(left.data["mean"]) == [0.75, 0.25, 0.75, 1.0]
-    slide.index = 1
-    assert slide.words == "3 kernels left: images 2.0 + 1.0; noise 1.0 + 2.0"
-    assert slide.drawn.select_one({"name": "here"}).data["x"] == [3, 3]
+    row = lab05.kernels_left(
+        {"images": [values, values], "noise": [{**values, "first": [4, 1, 1]}]}
+    )
+    share, accuracy = (fig.select_one({"name": "band images"}).data for fig in row.children)
+    assert [*share["x"]] == [3, 9]
+    assert [*share["mean"]] == pytest.approx([2 / 3, 1 / 3])
+    assert [*accuracy["mean"]] == [0.3, 0.8]

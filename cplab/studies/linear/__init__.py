@@ -11,6 +11,6 @@ __all__, __getattr__, __dir__ = load_late(
     __name__,
     pathways="Rearing Course grow share half_time share_at_rest",
     descent="descend",
-    completion="Completed complete effective_rank",
-    bench="MODES SIGHTS CompletionBench Eyes check_formula",
+    completion="Completed complete",
+    bench="MODES SIGHTS Eyes",
 )

@@ -1,9 +1,8 @@
-"""What one moves and watches in lab 08: two eyes that are solved at every move, gradient descent
-beside them, a closed form that is put to the test, matrices that are completed."""
+"""What one moves in lab 08: two eyes that are solved at every move, and gradient descent beside."""
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import ipywidgets as w
@@ -11,10 +10,8 @@ import numpy as np
 from bokeh.models import BoxAnnotation, FactorRange, Range1d
 from bokeh.plotting import figure
 
-from cplab.errors import CplabError, require
 from cplab.lab.surface import buttons
 from cplab.show import theme
-from cplab.show.surface import Stills
 from cplab.studies import linear
 from cplab.studies.bench import STYLE, Bench
 
@@ -129,102 +126,3 @@ def strengths(courses: Sequence, eye: str, points: int) -> tuple[np.ndarray, lis
     at = np.unique(np.linspace(0, len(t) - 1, points).round().astype(int))
     pairs = zip(courses, MODES, strict=True)
     return t[at], [getattr(course, eye)[at] / mode for course, mode in pairs]
-
-
-def check_formula(formula: Callable, depth: int) -> Stills:
-    """Whether a closed form holds: the share of eye b, blank from birth for a time, in the end.
-
-    Arguments: formula, of t (n,), times of the deficit in units of 1 / learning rate, and of p0,
-        the start; depth, layers of each eye.
-    """
-    lengths = np.linspace(0, 3, 25)
-    lives = [linear.Rearing(depth, length=length, recovery=60) for length in lengths]
-    solved = np.array([linear.share(life)[0] for life in lives])
-    try:
-        ours = formula(lengths * linear.half_time(depth), lives[0].start)
-        ours = np.broadcast_to(np.asarray(ours, float), solved.shape)
-    except Exception as error:  # a student's formula may do anything
-        raise CplabError(f"the formula gives no share for each time ({error}): mend it") from error
-    apart = float(np.abs(ours - solved).max())
-    require(np.isfinite(apart), "the formula gives no finite number somewhere: look at it again")
-    words = "It <b>holds</b>" if apart < 1e-3 else "It does <b>not hold</b> yet"
-    axes = ("for, half-learning times T", "share of eye b in the end")
-    title = f"depth {depth}, eye b blank from birth"
-    fig = theme.plain_figure(title, *axes, width=520, height=280, y_range=Range1d(-0.02, 0.62))
-    fig.line(lengths, ours, width=3, color=theme.LIVE.colour, legend_label="your formula")
-    fig.scatter(lengths, solved, size=7, color=SHADES[0], legend_label="solved, step by step")
-    theme.percent_axis(fig.yaxis)
-    text = f"{words}: the largest difference is {apart:.1g}."
-    return Stills([text, theme.place_legend(fig, "above")])
-
-
-class CompletionBench(Bench):
-    """Complete matrices here and now, with a deficit at each of some ages and without.
-
-    Arguments: onsets, in steps; lengths, of the deficit in steps, by depth; how, other arguments of
-        linear.complete. `completed` holds what was computed, by depth and deficit.
-    """
-
-    button, stopped = "Complete", "stopped"
-
-    def __init__(
-        self,
-        onsets: Sequence[int] = (0, 50, 100, 200, 400),
-        lengths: Sequence[int] = (300, 300, 500, 1000),
-        **how: Any,
-    ) -> None:
-        self._how = {"onsets": onsets, "recovery": 1500, **how}
-        self._lengths = lengths
-        self.completed: dict[tuple[int, str], linear.Completed] = {}
-        deficits = {"few entries": "few", "noise": "noise", "another matrix": "other"}
-        depths = {f"{n} layers": n for n in (2, 3, 4)}
-        super().__init__({"depth": buttons(depths), "deficit": buttons(deficits)})
-
-    def ask(self, depth: int, deficit: str) -> tuple[int, str]:
-        return depth, deficit
-
-    def draw(self) -> figure:
-        axes = ("the deficit begins at step", "error on entries never observed")
-        fig = theme.plain_figure("", *axes, width=640, height=320)
-        ends = -10, max(self._how["onsets"]) + 10
-        fig.x_range, fig.y_range = Range1d(*ends), Range1d(0, 1.1)
-        look = {"color": SHADES[0], "legend_label": "with the deficit: median, and each seed"}
-        fig.line("x", "y", source=self.source("median", "x y"), width=2.5, **look)
-        fig.scatter("x", "y", source=self.source("seeds", "x y"), size=6, alpha=0.5, **look)
-        cut = {"color": theme.EQUAL.colour, "line_dash": "dashed", "width": 2}
-        cut["legend_label"] = "the same without it: median"
-        fig.line("x", "y", source=self.source("without", "x y"), **cut)
-        theme.percent_axis(fig.yaxis)
-        return theme.place_legend(fig, "above")
-
-    def refresh(self) -> None:
-        super().refresh()
-        if self.asked not in self.completed and not self.job.busy:
-            self.job.start.click()
-
-    def show(self, asked: tuple[int, str]) -> tuple[str, str]:
-        done = self.completed.get(asked)
-        if done is None:
-            for source in self.sources.values():
-                source.data = {"x": [], "y": []}
-            return "Completing …", "a few seconds"
-        x, seeds = list(done.onsets), done.error.shape[1]
-        self.sources["seeds"].data = {"x": np.repeat(x, seeds), "y": done.error.ravel()}
-        for name, rows in (("median", done.error), ("without", done.without)):
-            self.sources[name].data = {"x": x, "y": np.median(rows, 1)}
-        rank, without = np.median(done.rank[0]), np.median(done.rank_without[0])
-        return f"Effective rank after a deficit at birth {rank:.1f}, without it {without:.1f}.", ""
-
-    def work(self, stop: threading.Event) -> str:
-        began, bar, asked = time.monotonic(), self.job.progress, self.asked
-        bar.max = 100
-
-        def report(part: float) -> None:
-            bar.value = round(100 * part)
-
-        length = self._lengths[asked[0] - 1]
-        done = linear.complete(*asked, length=length, **self._how, stop=stop, report=report)
-        self.completed[asked] = done
-        report(1)
-        self.refresh()
-        return f"{done.error.shape[1]} seeds, {time.monotonic() - began:.1f} s"

@@ -5,14 +5,12 @@ from a small start; what it says of the others is the test. Depth prefers low ra
 and Luo 2019), which is why it can be right there; Kleinman, Achille & Soatto (2024) added deficits.
 """
 
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from cplab.errors import Cancelled, one_of
+from cplab.errors import one_of
 from cplab.studies.linear.descent import multiply, take_gradient_step
 
 LACKS = ("few", "noise", "other")
@@ -24,25 +22,12 @@ RANK, OBSERVED, SPARSE, START = 3, 0.35, 0.3, 0.02
 class Completed:
     """What became of matrices; a row an onset, a column a seed. error: root mean square error on
     the entries that were never observed, as a part of theirs; without, of the same life with the
-    window cut out; train, on those that were observed; rank: effective rank in the end."""
+    window cut out; train, on those that were observed."""
 
     onsets: tuple[int, ...]
     error: np.ndarray
     without: np.ndarray
     train: np.ndarray
-    rank: np.ndarray
-    rank_without: np.ndarray
-
-
-def effective_rank(matrix: ArrayLike) -> float:
-    """The exponential of the entropy of a matrix's singular values, as parts of their sum.
-
-    >>> round(effective_rank(np.diag([1, 1, 1, 0])), 6)
-    3.0
-    """
-    values = np.linalg.svd(np.asarray(matrix, dtype=float), compute_uv=False)
-    parts = values[values > 0] / values.sum()
-    return float(np.exp(-(parts * np.log(parts)).sum()))
 
 
 def complete(
@@ -53,18 +38,15 @@ def complete(
     seeds: Sequence[int] = range(5),
     recovery: int = 2000,
     size: int = 40,
-    report: Callable[[float], None] = lambda part: None,
-    stop: threading.Event | None = None,
 ) -> Completed:
     """Complete matrices of rank 3, 35 % of whose entries are observed, with a deficit and without.
 
     Arguments: depth, layers, 1 to 4; deficit: few (three in ten of the observed entries are seen),
         noise (a fixed random matrix in their place), other (another matrix of that rank); onsets,
-        length and recovery in steps; size, of the matrix; report, called with the part that is
-        done; stop, ends it.
+        length and recovery in steps; size, of the matrix.
 
-    >>> found = complete(2, "few", onsets=(0, 200), seeds=(0, 1), recovery=500, size=12)
-    >>> found.error.shape, bool((found.train < 0.1).all())
+    >>> done = complete(2, "few", onsets=(0, 200), seeds=(0, 1), recovery=500, size=12)
+    >>> done.error.shape, bool((done.train < 0.1).all())
     ((2, 2), True)
     """
     rate, onsets = RATES[depth], tuple(onsets)
@@ -77,9 +59,8 @@ def complete(
     begin = np.repeat([*onsets, np.inf], len(seeds))
     cut = np.array(onsets) + recovery  # as many clear steps as with a window
     ends = cut + length
-    last = int(ends.max())
     kept = np.empty((2, len(onsets), len(seeds), size, size), dtype=np.float32)
-    for step in range(last + 1):
+    for step in range(int(ends.max()) + 1):
         if step == 0 or step in begin or step - length in begin:
             inside = ((begin <= step) & (step < begin + length))[:, None, None]
             target, mask = np.where(inside, wrong, true), np.where(inside, given, seen)
@@ -89,15 +70,10 @@ def complete(
         kept[1, cut == step] = now[-1]
         lacking = (target - products[-1]) * mask * np.float32(rate / (size * OBSERVED))
         take_gradient_step(layers, products, lacking)
-        if step % 50 == 0:
-            if stop is not None and stop.is_set():
-                raise Cancelled("stopped")
-            report(step / last)
     true, seen = true[: len(seeds)], seen[: len(seeds)]
     error, without = norms((kept - true) * (1 - seen)) / norms(true * (1 - seen))
     train = (norms((kept[0] - true) * seen) / norms(seen)).astype(float)
-    ranks = [effective_rank(matrix) for matrix in kept.reshape(-1, size, size)]
-    return Completed(onsets, error, without, train, *np.reshape(ranks, kept.shape[:3]))
+    return Completed(onsets, error, without, train)
 
 
 def norms(matrices: np.ndarray) -> np.ndarray:

@@ -1,5 +1,4 @@
-"""What one watches of growth and pruning: a search as it goes, architectures by density, kernels as
-they are taken out."""
+"""What one watches of growth and pruning: a search as it goes, architectures, kernels that go."""
 
 import threading
 import time
@@ -10,17 +9,17 @@ import ipywidgets as w
 import numpy as np
 import pandas as pd
 from bokeh import layouts
-from bokeh.models import ColumnDataSource, FactorRange, LayoutDOM, Range1d, Whisker
+from bokeh.models import ColumnDataSource, LayoutDOM, Range1d
 from bokeh.palettes import Blues256
 from bokeh.plotting import figure
-from bokeh.transform import factor_cmap, linear_cmap
+from bokeh.transform import linear_cmap
 from numpy.typing import ArrayLike
 
-from cplab import data, results, statistics
+from cplab import data, results
 from cplab.lab.surface import Throttle
 from cplab.lab.widgets import Slide
 from cplab.show.results import means, seed_curves
-from cplab.show.theme import colour, figure_row, label, percent_axis, plain_figure
+from cplab.show.theme import colour, figure_row, label, plain_figure
 from cplab.studies import pruning
 from cplab.studies.bench import STYLE, Bench
 
@@ -186,51 +185,27 @@ class GrowthBench(Bench):
 
 
 def architectures(
-    kinds: Sequence[str],
-    accuracy: Callable[[str, float], Any],
-    ahead: Callable[[str, str, float], Any],
-    maps: Mapping[float, np.ndarray],
+    kinds: Sequence[str], accuracy: Callable[[str, float], Any], maps: Mapping[float, np.ndarray]
 ) -> Slide:
-    """A slider over densities: accuracy of the kinds of architecture, where the grown and pruned
-    ones have their synapses, and by how much they are ahead of the others.
-
-    Arguments: accuracy, of a kind at a density; ahead, the points of one kind above another there.
-    """
+    """Accuracy of the kinds of architecture at a density, and a slider over densities: where the
+    grown and pruned ones have their synapses, of `synapse_maps`."""
     densities = sorted(maps)
     groups = {kind: {100 * d: accuracy(kind, d) for d in densities} for kind in kinds}
-    most = max(1e-9, maps[densities[0]].max())
-
-    def columns(density: float) -> dict:
-        at = 100 * density
-        each = {kind: statistics.estimate(of[at]) for kind, of in groups.items()}
-        there = {kind: about.mean for kind, about in each.items() if about.seeds}
-        rings = {"x": [at] * len(there), "mean": [*there.values()], "hue": [*map(colour, there)]}
-        scaled = maps[density] * (most / max(maps[density].max(), 1e-9))
-        return {"chosen": rings, "pixels": pixel_columns(scaled)}
-
-    def say(density: float) -> str:
-        points = {k: ahead("biological", k, density) for k in kinds if k != "biological"}
-        others = "; ".join(
-            f"{label(kind)} {statistics.describe(of, unit=' points')}"
-            for kind, of in points.items()
-            if statistics.estimate(of).seeds
-        )
-        return f"{100 * density:g} %: {label('biological')} against {others or 'nothing yet'}"
-
     words = ("density, %", "accuracy, retrained")
     fig = means(groups, words, log=True, width=540, height=380)
-    sources = {n: ColumnDataSource(of, name=n) for n, of in columns(densities[0]).items()}
-    ring = {"size": 13, "fill_color": None, "line_color": "hue", "line_width": 2}
-    fig.scatter("x", "mean", source=sources["chosen"], **ring)
-    chart = pixels(sources["pixels"], "synapses on each pixel", most, size=320)
-    return Slide([fig, chart], densities, columns, say, description="density")
+    source = ColumnDataSource(pixel_columns(maps[densities[0]]), name="pixels")
+    chart = pixels(source, "synapses on each pixel", max(1e-9, maps[densities[0]].max()), size=320)
+
+    def columns(density: float) -> dict:
+        scale = maps[densities[0]].max() / max(maps[density].max(), 1e-9)
+        return {"pixels": pixel_columns(scale * maps[density])}
+
+    return Slide([fig, chart], densities, columns, lambda d: f"{100 * d:g} %", "density")
 
 
-def split_slider(lives: Mapping[str, Sequence[Mapping]], large: tuple[int, int]) -> Slide:
-    """A slider over pruning: how many kernels each layer still has, and what the network can do.
-
-    Arguments: lives, {task: values of KernelPruning, one a seed}; large, kernels at first.
-    """
+def kernels_left(lives: Mapping[str, Sequence[Mapping]]) -> LayoutDOM:
+    """While kernels are taken out: which part of those that are left the first layer has, and what
+    the network can do, of {task: values of KernelPruning, one a seed}."""
     columns = ("phase", "first", "second", "train_accuracy")
     rows = pd.concat(
         pd.DataFrame({name: values[name] for name in columns}).assign(task=task)
@@ -238,36 +213,13 @@ def split_slider(lives: Mapping[str, Sequence[Mapping]], large: tuple[int, int])
         for values in group
     ).query("phase == 'pruning'")
     rows["left"] = rows["first"] + rows["second"]
-    totals = sorted({*rows.left}, reverse=True)
-    layers = {"first layer": ("first", large[0]), "second layer": ("second", large[1])}
-
-    def at(task: str, total: int, what: str) -> pd.Series:
-        return rows[what][(rows.task == task) & (rows.left == total)]
-
-    def data(total: int) -> dict:
-        shares = [
-            at(task, total, what) / whole for what, whole in layers.values() for task in lives
-        ]
-        here = {"x": [total, total], "y": [0, 1]}
-        return {"left": {"factor": factors, **statistics.mean_columns(shares)}, "here": here}
-
-    def say(total: int) -> str:
-        kept = rows[rows.left == total].groupby("task")[["first", "second"]].mean().T
-        texts = ("{} {:.1f} + {:.1f}".format(label(task), *kept[task]) for task in lives)
-        return f"{total} kernels left: " + "; ".join(texts)
-
-    size: dict[str, Any] = {"width": 425, "height": 320}
-    groups = {task: {n: at(task, n, "train_accuracy") for n in totals} for task in lives}
-    curve = means(groups, ("kernels left", "accuracy on its own task"), **size)
-    factors = [(layer, label(task)) for layer in layers for task in lives]
-    title = f"kernels left, of {large[0]} and of {large[1]}"
-    size |= {"x_range": FactorRange(*factors), "y_range": Range1d(0, 1.05)}
-    share = plain_figure(title, "", "share of the layer", **size)
-    sources = {name: ColumnDataSource(of, name=name) for name, of in data(totals[0]).items()}
-    curve.line("x", "y", source=sources["here"], color="#333333", line_dash="dotted")
-    hues = factor_cmap("factor", [*map(colour, lives)], [*map(label, lives)], start=1)
-    share.vbar("factor", 0.8, "mean", source=sources["left"], color=hues, alpha=0.7)
-    share.add_layout(Whisker(base="factor", lower="low", upper="high", source=sources["left"]))
-    share.xaxis.major_label_orientation = 0.9
-    percent_axis(share.yaxis)
-    return Slide([curve, share], totals, data, say, description="pruning")
+    rows["share"] = rows["first"] / rows["left"]
+    figs = []
+    shown = {"share": "part in the first layer", "train_accuracy": "accuracy on its own task"}
+    for column, words in shown.items():
+        groups = {
+            task: {n: each[column] for n, each in of.groupby("left")}
+            for task, of in rows.groupby("task", sort=False)
+        }
+        figs.append(means(groups, ("kernels left", words), log=True, width=425, height=320))
+    return figure_row(*figs)

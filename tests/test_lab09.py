@@ -1,6 +1,5 @@
 """What lab 09 alone shows: the bench, weights that grow, a dissociation, barriers, the map."""
 
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -75,23 +74,6 @@ def test_a_table_of_gauges_has_their_means_over_layers():
     assert table["blur"][lab09.GAUGES["norms"]] == "3.00 (1 seed)"
     assert table["blur"][lab09.GAUGES["dead"]] == "0.25 (1 seed)"
     assert table["noise"][lab09.GAUGES["rank"]] == "not trained yet"
-
-
-def test_a_dissociation_is_of_the_seeds_that_have_both_and_has_a_mean_on_each_side(monkeypatch):
-    plain, treated = (Run("noise", length=2, treatments=t) for t in ((), "renorm@2"))
-    harms = {plain: [4.0, 6.0, 9.0], treated: [1.0, 2.0]}
-
-    def number(run):
-        by_seed = harms[replace(run, seed=0)]
-        if run.seed >= len(by_seed):
-            raise quantities.Missing("not trained")
-        return by_seed[run.seed]
-
-    monkeypatch.setattr(quantities, "harm", lambda run: quantities.reading(run, number))
-    figure = lab09.dissociation({"noise": (plain, treated)})
-    assert drawn(figure, "pairs noise")["mean"] == pytest.approx([19 / 3, 1.5])
-    lines = [one for one in figure.renderers if one.glyph.line_alpha == 0.3]
-    assert len(lines) == 2
 
 
 def test_what_is_left_of_a_harm():

@@ -7,21 +7,17 @@ import re
 import subprocess
 import symtable
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import nbformat
-import numpy as np
 import pytest
 from conftest import says
 from labs_by_hand import PEAK, assert_small
 from nbconvert import PythonExporter
-from scipy.stats import ttest_ind
 from test_doctest import ROOMS
 
 import cplab
-from cplab import CplabError, Run
-from cplab.studies import reopening
+from cplab import CplabError
 
 ROOT = Path(__file__).parent.parent
 # The last first, so that the rehearsal beside finds trained what it comes to late.
@@ -221,31 +217,6 @@ def test_what_is_not_public_is_found():
     assert outside_the_door("from cplab import show\nshow.theme") == ["show.theme"]
     assert outside_the_door("from cplab.studies import bench, kitten") == ["cplab.studies.bench"]
     assert not outside_the_door("from cplab.studies import kitten\nkitten.decline\nimport cplab")
-
-
-# What its cells draw ----------------------------------------------------------------------------
-
-
-def test_the_dissociation_of_lab_09_has_the_intervals_of_its_harms():
-    """A newborn and what had a deficit from birth share no training, so each scatters alone."""
-    lives = {
-        name: [Run(name, length=16, treatments=kind) for kind in ("", "renorm@16")]
-        for name in ("noise", "blur")
-    }
-    figure = reopening.dissociation(lives)
-    for name, runs in lives.items():
-        drawn = figure.select_one({"name": f"pairs {name}"}).data
-        for run, mean, high in zip(runs, drawn["mean"], drawn["high"], strict=True):
-            newborns, ours = (shipped_accuracies(one) for one in (run.newborn(), run))
-            assert mean == pytest.approx(np.mean(newborns) - np.mean(ours))
-            interval = ttest_ind(newborns, ours, equal_var=False).confidence_interval()
-            assert high == pytest.approx(interval.high)
-
-
-def shipped_accuracies(run):
-    """In percent, of every seed that was trained."""
-    found = [cplab.find(replace(run, seed=seed)) for seed in range(30)]
-    return [100 * result.accuracy for result in found if result]
 
 
 # That it runs -----------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from cplab.lab.widgets import Slide
 from cplab.measure import MEASUREMENTS
 from cplab.runs import Run
 from cplab.show import theme
-from cplab.show.results import by_layer, finish, layer_columns, layer_labels, means, seeds_line
+from cplab.show.results import by_layer, layer_columns, layer_labels, means, seeds_line
 from cplab.show.theme import label, plain_figure, reference_line, style, styles
 from cplab.studies.bench import STYLE, Bench
 from cplab.studies.reopening.paths import LinearPath
@@ -154,31 +154,6 @@ def gauge_table(groups: Mapping[str, Sequence], epoch: int) -> pd.DataFrame:
         for name, group in groups.items()
     }
     return pd.DataFrame(columns)
-
-
-def dissociation(pairs: Mapping[str, tuple[Run, Run]], title: str = "") -> figure:
-    """Harm without a treatment and with it, of (untreated, treated) by deficit: a thin line for
-    each seed that has both, a thick one for the mean."""
-
-    def both(*pair: Run) -> np.ndarray:
-        return np.array([float(quantities.harm(run)) for run in pair])
-
-    each = {name: quantities.each_seed(both, *pair) for name, pair in pairs.items()}
-    sides = ["untreated", "treated"]
-    size = {"x_range": FactorRange(*sides), "width": 620, "height": 360}
-    fig = plain_figure(title, "", "harm, points", seeds_line(map(len, each.values())), **size)
-    for name, look in styles(each).items():
-        for harms in each[name]:
-            fig.line(sides, list(harms), color=look.colour, alpha=0.3)
-        if len(each[name]):
-            columns = statistics.mean_columns([*map(quantities.harm, pairs[name])])
-            source = ColumnDataSource({"side": sides, **columns}, name=f"pairs {name}")
-            how = {"source": source, "color": look.colour, "legend_label": look.label}
-            fig.line("side", "mean", width=4, line_dash=look.dash, **how)
-            fig.scatter("side", "mean", size=10, marker=look.marker, **how)
-            fig.segment("side", "low", "side", "high", source=source, color=look.colour)
-    reference_line(fig, "width", theme.NEWBORN.colour)
-    return finish(fig, "right")
 
 
 def what_is_left(before: Any, after: Any) -> str | None:

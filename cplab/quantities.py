@@ -72,7 +72,7 @@ def contrast(of: Callable[..., float]) -> Callable[..., Contrast]:
     ... def last_loss(run):
     ...     return result(run).curve[-1]["train_loss"]
     >>> print(f"{last_loss(Run()):.2f}")
-    0.97
+    1.10
     """
     signature = inspect.signature(of)
 

@@ -217,9 +217,9 @@ def kernels_left(lives: Mapping[str, Sequence[Mapping]]) -> LayoutDOM:
     figs = []
     shown = {"share": "part in the first layer", "train_accuracy": "accuracy on its own task"}
     for column, words in shown.items():
-        groups = {
-            task: {n: each[column] for n, each in of.groupby("left")}
-            for task, of in rows.groupby("task", sort=False)
+        groups: dict[str, Any] = {
+            task: {n: each[column] for n, each in rows[rows.task == task].groupby("left")}
+            for task in lives
         }
         figs.append(means(groups, ("kernels left", words), log=True, width=425, height=320))
     return figure_row(*figs)

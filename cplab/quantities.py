@@ -27,7 +27,7 @@ __all__ = ["Missing", "accuracy", "advantage", "contrast", "doublings", "each_se
 __all__ += ["equal_training_loss", "gain_over_newborn", "harm", "information_shift"]
 __all__ += ["layer_shares", "lost_time"]
 __all__ += ["reading", "result", "sensitivity", "shipped_only", "trace_at", "trace_by_layer"]
-__all__ += ["trace_curve", "trace_match", "trace_peak", "trace_remaining"]
+__all__ += ["trace_curve", "trace_peak", "trace_remaining"]
 
 Cost = Callable[[Run], Contrast]
 
@@ -90,7 +90,8 @@ def contrast(of: Callable[..., float]) -> Callable[..., Contrast]:
 def shared_beginning(spec: Any) -> Hashable:
     """What specs have in common that share training, or the search that they stem from; a life in
     float32 begins as the same in bfloat16 does, up to rounding."""
-    spec = replace(spec, arithmetic="native") if isinstance(spec, Run) else spec
+    if isinstance(spec, Run):
+        spec = replace(spec, arithmetic="native")
     if hasattr(spec, "timeline"):
         return spec.trunk_key, spec.timeline[0]
     return getattr(spec, "source", None) or spec
@@ -122,8 +123,8 @@ def shipped_only() -> Iterator[None]:
 
 
 def result(spec: Any, measure: str | tuple[str, ...] | dict[str, Any] = ()) -> Any:
-    """The result of a spec (a `cplab.results.Result`), shipped or this user's own, that holds these
-    measurements, as `cplab.run` takes them. Raises: Missing.
+    """The result of a spec, shipped or this user's own, that holds these measurements, as
+    `cplab.run` takes them. Raises: Missing.
 
     >>> result(Run()).source
     'shipped'
@@ -190,8 +191,8 @@ def advantage(spec: Any, other: Any) -> Contrast:
 
 
 def equal_training_loss(run: Run) -> Contrast:
-    """Points lost against equal training: the paper's sensitivity, and the sum of `lost_time` and
-    `harm` (Achille, Rovere & Soatto 2019, figure 1 bottom).
+    """Points lost against equal training: the paper's sensitivity (figure 1 bottom), and the sum of
+    `lost_time` and `harm`.
 
     >>> equal_training_loss(Run(deficit="blur", length=8))
     7.0 ± 0.5 (20 seeds)
@@ -236,9 +237,8 @@ def sensitivity(window: Run, onsets: Sequence[int], of: Cost = equal_training_lo
     """What a window of deficit costs at each onset, in points, (onsets,): the sensitivity of the
     paper's figures 1 and 4; `of=harm` for what of it the deficit did.
 
-    >>> blur = Run(deficit="blur", length=8)
-    >>> print(each_seed(sensitivity, blur, onsets=(0, 8, 24), of=harm).mean(0).round(1))
-    [1.8 0.8 0.2]
+    >>> each_seed(sensitivity, Run("blur", length=8), onsets=(0, 8, 24), of=harm).mean(0).round(1)
+    array([1.8, 0.8, 0.2])
     """
     return np.array([float(of(replace(window, onset=onset))) for onset in onsets])
 
@@ -259,9 +259,11 @@ def trace_by_layer(run: Run, of: str = "trace", scaled: bool = False) -> dict[in
     """
     names = (one_of("of", of, ("trace", "jacobian")), *(["weight_norms"] if scaled else []))
     measured = result(run, dict.fromkeys(names, (run.epochs - 1,))).measured  # at least
-    norms = measured["weight_norms"] if scaled else {e: {"norms": 1} for e in measured[of]}
-    both = sorted(measured[of].keys() & norms.keys())
-    return {e: np.square(norms[e]["norms"]) * np.array(measured[of][e][of]) for e in both}
+    parts = {epoch: np.array(row[of]) for epoch, row in sorted(measured[of].items())}
+    if not scaled:
+        return parts
+    norms = measured["weight_norms"]
+    return {e: np.square(norms[e]["norms"]) * part for e, part in parts.items() if e in norms}
 
 
 def trace_curve(run: Run, layers: int | None = None, **how: Any) -> np.ndarray:
@@ -314,8 +316,7 @@ def trace_at(run: Run, epoch: int = -1, **how: Any) -> float:
 
 
 def doublings(run: Run, other: Run, of: Callable[[Run], float] = trace_at) -> Contrast:
-    """How many times a measure, a function of a run that is above 0, doubled from another run to
-    this one: log₂ of the ratio.
+    """How many times a measure, a function of a run that is above 0, doubled from another run.
 
     >>> blur = Run(deficit="blur", length=24, profile="fit")
     >>> round(float(doublings(blur, blur.equal_training())), 1)
@@ -329,26 +330,6 @@ def _log2_of(run: Run, measure: Callable[[Run], float]) -> float:
     if not value > 0:
         raise Missing(f"{run.call()} has {value:g}, which has no logarithm: give a measure above 0")
     return float(np.log2(value))
-
-
-def trace_match(
-    window: Run, clear: Run, onsets: Sequence[int], of: Cost = equal_training_loss, shift: int = 0
-) -> float:
-    """Pearson's correlation, over onsets after birth, of what a window costs and the trace of a
-    clear life at that age, or `shift` epochs later (paper, figure 4 left).
-
-    Arguments: window, at any onset; clear, a life as long as the latest onset and shift at least.
-
-    >>> window, clear = Run("blur", length=4, profile="fit"), Run(onset=24, profile="fit")
-    >>> each_seed(trace_match, window, clear, onsets=(0, 2, 4, 8, 16)).shape
-    (5,)
-    """
-    after = [onset for onset in onsets if onset + shift > 0]
-    latest, last = max(after, default=0), clear.epochs - shift
-    require(latest <= last, f"onset {latest} is not in the clear life: give {last} at most")
-    trace = trace_curve(clear)[[onset + shift - 1 for onset in after]]
-    with np.errstate(invalid="ignore"):  # of constants there is none
-        return float(np.corrcoef(sensitivity(window, after, of), trace)[0, 1])
 
 
 def layer_shares(run: Run, epoch: int | None = None, **how: Any) -> np.ndarray:

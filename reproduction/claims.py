@@ -1,4 +1,5 @@
-"""The claims of claims.toml: what sources state, and where our numbers lie if they are right."""
+"""The claims of claims.toml, what sources state, and where our numbers lie if they are right; and
+the questions and texts of report.toml."""
 
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
@@ -13,9 +14,6 @@ from cplab.statistics import SEEDS, Contrast, Estimate, estimate
 from cplab.studies import eyes
 from reproduction import linear, numbers
 
-FILE = Path(__file__).with_suffix(".toml")
-# "Later" begins where a clear run has made nine tenths of its rise above chance, epochs.
-RAPID = {"course": 14, "matched": 17, "slim": 60, "paper": 60}
 COSTS: dict[str, Callable[..., Contrast]] = {  # of a window, that a row may name
     "acuity_of_both": partial(eyes.acuity, eye="both"),
     "equal_training_loss": q.equal_training_loss,
@@ -29,20 +27,14 @@ COSTS: dict[str, Callable[..., Contrast]] = {  # of a window, that a row may nam
 class Claim:
     """One statement of a source that a number can speak for or against.
 
-    question: under which claims stand together, a name of questions.QUESTIONS.
-    exhibit: the figure or experiment.
-    source, says: who states what, with the source's own number.
-    what: our number in words, with {0}, {1} … for what stands in `at`.
-    at: for each size, what the number is taken at (epochs, densities, kernels). A size is a
-        profile, or `thesis`, the dense model's own.
-    of: a function of numbers.py: of size and what stands in `at`.
-    low, high: between these the number lies if the source is right.
-    digits: decimals of the number.
-    beyond: for each size that cannot answer, why.
-    idle: why the row cannot fail, which leaves it out of the count.
-    unaffected: whether the source says that there is no effect: above the border the number is
-        then not harmed, and only within a point of 0 unaffected.
-    seeds: those that count, all that are shipped if not given.
+    question: under which claims stand together. exhibit: the figure or experiment. source, says:
+    who states what, with the source's own number. what: our number in words, with {0}, {1} … for
+    what stands in `at`: for each size (a profile, or `thesis`, the dense model's own) what the
+    number is taken at, as epochs, densities, kernels. of: a function of size and what stands in
+    `at`. low, high: between these the number lies if the source is right. digits: decimals of it.
+    beyond: for each size that cannot answer, why. idle: why the row cannot fail, which leaves it
+    out of the count. unaffected: whether the source says that there is no effect: above the border
+    the number is then not harmed, and only within a point of 0 unaffected. seeds: those that count.
     """
 
     question: str
@@ -66,36 +58,60 @@ class Claim:
             return estimate(self.of(size, *self.at[size]), self.seeds)
 
 
-def shipped(of: Callable[..., Contrast], *at: Any) -> Estimate:
+@dataclass(frozen=True)
+class Question:
+    """A question of the report. picture: a name of pictures.FIGURES. claims: under which its claims
+    stand. found: plain sentences with {}. numbers: for each of them a function of numbers.py, and
+    what it is taken at."""
+
+    name: str
+    picture: str
+    claims: list[str]
+    found: str
+    numbers: list[tuple]
+
+
+def shipped(of: Callable[..., Contrast | Estimate], *at: Any) -> Estimate:
     """What the shipped results say of a function of numbers.py."""
     with q.shipped_only():
         return estimate(of(*at))
 
 
+def read_file(name: str) -> dict[str, Any]:
+    return tomllib.loads(Path(__file__).with_name(name).read_text("utf-8"))
+
+
 def read_claims() -> list[Claim]:
-    """The rows of the file, in its order."""
-    file = tomllib.loads(FILE.read_text("utf-8"))
-    return [
-        read_claim({**statement, **row}, file["reasons"])
-        for statement in file["statement"]
-        for row in statement["rows"]
+    """The rows of claims.toml, in its order, with what stands above them."""
+    file, claims = read_file("claims.toml"), []
+    reasons = file["reasons"]
+    for statement in file["statement"]:
+        for given in statement.pop("rows"):
+            row = statement | given
+            row["of"] = number_of(row)
+            row["at"] = {size: as_tuple(place) for size, place in row["at"].items()}
+            row["seeds"] = range(*row["seeds"]) if "seeds" in row else SEEDS
+            row["idle"] = reasons.get(row.get("idle", ""), row.get("idle", ""))
+            row["beyond"] = {s: reasons.get(why, why) for s, why in row.get("beyond", {}).items()}
+            claims.append(Claim(**row))
+    return claims
+
+
+def read_question(question: dict[str, Any]) -> Question:
+    numbers = [
+        (number_of(row), row.get("size", "course"), *as_tuple(row["at"]))
+        for row in question.pop("numbers")
     ]
+    return Question(**question, numbers=numbers)
 
 
-def read_claim(row: dict[str, Any], reasons: dict[str, str]) -> Claim:
-    """The claim of a row, with what stands above it."""
-    del row["rows"]
-    room, _, name = row.pop("of").rpartition(".")
-    of, how = getattr(linear if room == "linear" else numbers, name), row.pop("how", {})
+def number_of(row: dict[str, Any]) -> Callable[..., Contrast | Estimate]:
+    """The function that a row names with `of`, given its `how` and `cost`, which are taken out."""
+    room, _, name = row["of"].rpartition(".")
+    of, how = getattr(linear if room else numbers, name), row.pop("how", {})
     if cost := row.pop("cost", ""):
         how["of"] = COSTS[cost]
-    if "seeds" in row:
-        row["seeds"] = range(*row["seeds"])
-    beyond = {size: reasons.get(why, why) for size, why in row.pop("beyond", {}).items()}
-    idle = row.pop("idle", "")
-    at = {size: as_tuple(place) for size, place in row.pop("at").items()}
-    how = {"idle": reasons.get(idle, idle), "of": partial(of, **how) if how else of}
-    return Claim(at=at, beyond=beyond, **how, **row)
+    return partial(of, **how) if how else of
 
 
 def as_tuple(value: Any) -> Any:
@@ -103,3 +119,5 @@ def as_tuple(value: Any) -> Any:
 
 
 CLAIMS = read_claims()
+TEXTS = read_file("report.toml")
+QUESTIONS = [*map(read_question, TEXTS["question"])]

@@ -46,13 +46,9 @@ def error(size, length, **fields) -> Contrast:
     return 100 - q.accuracy(life(size, length, **fields))
 
 
-def newborn_gain(size, length, deficit="blur", **fields) -> Contrast:
-    return q.gain_over_newborn(life(size, length, deficit, **fields))
-
-
-def running_newborn_gain(size, length, deficit="blur", **fields) -> Contrast:
-    """Points above the newborn whose clock runs on while nothing is trained."""
-    return -q.harm(life(size, length, deficit, **fields), clock="running")
+def newborn_gain(size, length, deficit="blur", clock="stopped", **fields) -> Contrast:
+    """Points above the newborn; or above the one whose clock runs on while nothing is trained."""
+    return -q.harm(life(size, length, deficit, **fields), clock)
 
 
 def equal_training_gain(size, length, deficit="blur", **fields) -> Contrast:
@@ -87,14 +83,13 @@ def advantage_over_blur(size, length, deficit, **fields) -> Contrast:
 
 def early_excess(size, early, late) -> Contrast:
     """Points lost by an earlier epoch, above those that are lost from there to a later one."""
-    first, both = (life(size, length) for length in (early, late))
+    first, both = life(size, early), life(size, late)
     return q.harm(first) - q.advantage(first, both)
 
 
 def excess(size, length, more, less, of: Cost = q.harm) -> Contrast:
     """Points that blur costs one network above those that it costs another, by their fields."""
-    one, other = (of(life(size, length, **fields)) for fields in (more, less))
-    return one - other
+    return of(life(size, length, **more)) - of(life(size, length, **less))
 
 
 def in_bfloat16(run: Run) -> float:
@@ -117,8 +112,7 @@ def float32_gain(size, length, *lives) -> Contrast:
 
 def float32_loss_excess(size, length) -> Contrast:
     """Points that blur takes from the newborn in float32, above those that it takes in bfloat16."""
-    born, blurred = (float32_gain(size, length, name) for name in ("newborn", "blur"))
-    return born - blurred
+    return float32_gain(size, length, "newborn") - float32_gain(size, length, "blur")
 
 
 # Windows ------------------------------------------------------------------------------------------
@@ -131,21 +125,20 @@ def window_cost(size, length, onset, of: Cost = q.equal_training_loss, **fields)
 
 
 def window_cost_of_harm(size, length, deficit) -> Contrast:
-    return window_cost(size, length, 0, of=q.harm, deficit=deficit)
+    return window_cost(size, length, 0, q.harm, deficit=deficit)
 
 
 def excess_over_birth(size, length, later, **how) -> Contrast:
     """What a window costs later, above what it costs at birth."""
-    cost = partial(window_cost, size, length, **how)
-    return cost(later) - cost(0)
+    return window_cost(size, length, later, **how) - window_cost(size, length, 0, **how)
 
 
 def in_clear_epochs(size, length, onset, **fields) -> Contrast:
     """Harm of a window, over what one of the clear epochs that it displaced would have taught: the
     ratio of two means, with the interval of its first derivative (the delta method)."""
     with q.shipped_only():
-        costs = (q.harm, q.lost_time)
-        harm, lost = (window_cost(size, length, onset, of, **fields) for of in costs)
+        run = window(size, length, onset, **fields)
+        harm, lost = q.harm(run), q.lost_time(run)
         slope = estimate(lost).mean / length
         ratio = estimate(harm).mean / slope
     return 1 / slope * harm - ratio / slope / length * lost + ratio
@@ -171,12 +164,12 @@ def with_farther_end(found: tuple[float, float, float], seeds: int) -> Estimate:
     return Estimate(number, half, (seeds,), seeds - 1, np.array([number]))
 
 
-def worst_onset(size, length, onsets, **fields) -> Contrast:
-    return q.reading(window(size, length, 0, **fields), costliest, onsets=onsets)
-
-
 def costliest(window: Run, onsets: tuple) -> int:
     return onsets[int(np.argmax(q.sensitivity(window, onsets)))]
+
+
+def worst_onset(size, length, onsets, **fields) -> Contrast:
+    return q.reading(window(size, length, 0, **fields), costliest, onsets=onsets)
 
 
 # Three blocks at a rate that never changes --------------------------------------------------------
@@ -203,34 +196,26 @@ def age_effect(size, length, onset) -> Contrast:
     return flagship_harm(size, length, 0) - flagship_harm(size, length, onset)
 
 
-def time_left(size, length) -> Contrast:
-    """Lost time of a window from birth."""
-    return q.lost_time(Run("blur", 0, length, profile=size, **FLAGSHIP))
-
-
 def depth_effect(size, length, shallow) -> Contrast:
     how = FLAGSHIP | {"model": f"depth{shallow}"}
-    return flagship_harm(size, length, 0) - q.harm(Run("blur", 0, length, profile=size, **how))
+    return flagship_harm(size, length, 0) - q.harm(life(size, length, **how))
 
 
 def noise_lasts(size, long, short) -> Contrast:
     """How much more harm the last epochs of noise do than those of blur."""
-    more = {
-        kind: q.harm(life(size, long, kind)) - q.harm(life(size, short, kind)) for kind in NOISY
-    }
-    return more["noise"] - more["blur"]
 
+    def more(kind: str) -> Contrast:
+        return q.harm(life(size, long, kind)) - q.harm(life(size, short, kind))
 
-NOISY = ("noise", "blur")
+    return more("noise") - more("blur")
 
 
 def error_doublings(size, length) -> Contrast:
+    def error_of(run: Run) -> float:
+        return 100 - float(q.accuracy(run))
+
     run = life(size, length)
     return q.doublings(run, run.newborn(), of=error_of)
-
-
-def error_of(run: Run) -> float:
-    return 100 - float(q.accuracy(run))
 
 
 # Fisher information -------------------------------------------------------------------------------
@@ -261,38 +246,38 @@ def doublings(size, length, other="none", how=None, **fields) -> Contrast:
 
 def peak_to_worst(size, length, onsets, end, **fields) -> Contrast:
     """Epochs, the paper's, from the trace's peak to the onset at which blur costs most."""
-    clear, blurred = traced(size, "none", end, **fields), window(size, length, 0, **fields)
-    return PROFILES[size].pace * q.reading(clear, onset_after_peak, window=blurred, onsets=onsets)
+    blurred = window(size, length, 0, **fields)
 
+    def onset_after_peak(clear: Run) -> float:
+        return costliest(replace(blurred, seed=clear.seed), onsets) - q.trace_peak(clear)
 
-def onset_after_peak(clear: Run, window: Run, onsets: tuple) -> float:
-    worst = costliest(replace(window, seed=clear.seed), onsets)
-    return worst - q.trace_peak(clear)
+    return PROFILES[size].pace * q.reading(traced(size, "none", end, **fields), onset_after_peak)
 
 
 def trace_match(size, length, onsets, end, of=q.equal_training_loss, **fields) -> Contrast:
-    blurred = window(size, length, 0, **fields)
-    clear = traced(size, "none", end, **fields)
-    return q.reading(blurred, match, clear=clear, onsets=onsets, cost=of)
+    """Pearson's correlation, over onsets after birth, of what a window costs and the trace of a
+    clear life at that age (paper, figure 4 left)."""
+    clear, after = traced(size, "none", end, **fields), [onset for onset in onsets if onset]
 
+    def match(window: Run) -> float:
+        trace = q.trace_curve(replace(clear, seed=window.seed))[[onset - 1 for onset in after]]
+        with np.errstate(invalid="ignore"):  # of constants there is none
+            return float(np.corrcoef(q.sensitivity(window, after, of), trace)[0, 1])
 
-def match(window: Run, clear: Run, onsets: tuple, cost: Cost) -> float:
-    return q.trace_match(window, replace(clear, seed=window.seed), onsets, cost)
+    return q.reading(window(size, length, 0, **fields), match)
 
 
 def exponential_fit(size, length, onsets, end, **fields) -> Contrast:
-    blurred, clear = window(size, length, 0, **fields), traced(size, "none", end, **fields)
-    return q.reading(blurred, explained, clear=clear, onsets=onsets)
-
-
-def explained(window: Run, clear: Run, onsets: tuple) -> float:
     """The share of the trace's variance over onsets after birth that F = a·exp(c·S) + b takes, S
     being the sensitivity, with the best of a and c above 0."""
-    after = [onset for onset in onsets if onset]
-    trace = q.trace_curve(replace(clear, seed=window.seed))[[onset - 1 for onset in after]]
-    sensitivity = q.sensitivity(window, after)
-    fits = [np.corrcoef(np.exp(c * sensitivity), trace)[0, 1] for c in np.geomspace(0.01, 10, 200)]
-    return float(max(0, *fits) ** 2)
+    clear, after = traced(size, "none", end, **fields), [onset for onset in onsets if onset]
+
+    def explained(window: Run) -> float:
+        trace = q.trace_curve(replace(clear, seed=window.seed))[[onset - 1 for onset in after]]
+        powers = np.exp(np.geomspace(0.01, 10, 200)[:, None] * q.sensitivity(window, after))
+        return float(max(0, *(np.corrcoef(power, trace)[0, 1] for power in powers)) ** 2)
+
+    return q.reading(window(size, length, 0, **fields), explained)
 
 
 def doublings_at_removal(size, length, **how) -> Contrast:
@@ -302,32 +287,31 @@ def doublings_at_removal(size, length, **how) -> Contrast:
 
 
 def agreement(size, length) -> Contrast:
+    """The correlation over epochs of the trace and the log-determinant."""
+
+    def follows(run: Run) -> float:
+        result = q.result(run, "trace")
+        both = np.array([result.series("trace"), result.series("log_det")])
+        return float(np.corrcoef(both[:, np.isfinite(both).all(0)])[0, 1])
+
     return q.reading(traced(size, "blur", length), follows)
 
 
-def follows(run: Run) -> float:
-    """The correlation over epochs of the trace and the log-determinant."""
-    result = q.result(run, "trace")
-    both = np.array([result.series("trace"), result.series("log_det")])
-    return float(np.corrcoef(both[:, np.isfinite(both).all(0)])[0, 1])
-
-
 def layer_6_lead(size, length) -> Contrast:
-    return q.reading(traced(size, "blur", length), lead, epoch=length - 1)
+    def lead(run: Run) -> float:
+        shares = q.layer_shares(run, length - 1)
+        return 100 * float(shares[6] - shares[5])
 
-
-def lead(run: Run, epoch: int) -> float:
-    shares = q.layer_shares(run, epoch)
-    return 100 * float(shares[6] - shares[5])
+    return q.reading(traced(size, "blur", length), lead)
 
 
 def middle_share(size, length) -> Contrast:
     """Percent of the information that is in layers 3, 4 and 5, from 0."""
+
+    def middle(run: Run) -> float:
+        return 100 * float(q.layer_shares(run)[3:6].sum())
+
     return q.reading(traced(size, "none", length), middle)
-
-
-def middle(run: Run) -> float:
-    return 100 * float(q.layer_shares(run)[3:6].sum())
 
 
 def information_shift(size, length, deficit="blur", at_removal=False) -> Contrast:
@@ -358,12 +342,12 @@ def efficiency_gain(size, density) -> Contrast:
 
 def growth_gain(size) -> Contrast:
     """Points of accuracy at the highest density above those at the first."""
+
+    def grown(search: Search) -> float:
+        density, accuracy = (q.result(search).values[name] for name in ("density", "accuracy"))
+        return 100 * (accuracy[int(np.argmax(density))] - accuracy[0])
+
     return q.reading(Search(), grown)
-
-
-def grown(search: Search) -> float:
-    values = q.result(search).values
-    return 100 * (values["accuracy"][int(np.argmax(values["density"]))] - values["accuracy"][0])
 
 
 def architecture_gain(size, density, kind="biological", control="random", optimizer="sgd"):
@@ -399,17 +383,16 @@ def kernels_advantage(size, total, ours, theirs) -> Contrast:
 
 
 def split_advantage(size, total, ours, theirs) -> Contrast:
-    ours, theirs = (pruning.split_accuracy(size, total, kind) for kind in (ours, theirs))
-    return ours - theirs
+    return pruning.split_accuracy(size, total, ours) - pruning.split_accuracy(size, total, theirs)
 
 
 def gain_by_size(size, small, large) -> Contrast:
     """Points of splits found on images above random ones: mean of small sizes minus large ones."""
-    few, many = (
-        mean(split_advantage(size, total, "images", "random") for total in some)
-        for some in (small, large)
-    )
-    return few - many
+
+    def gain(totals: Iterable[int]) -> Contrast:
+        return mean(split_advantage(size, total, "images", "random") for total in totals)
+
+    return gain(small) - gain(large)
 
 
 def bend(size, totals, **way) -> Contrast:
@@ -421,39 +404,36 @@ def bend(size, totals, **way) -> Contrast:
 
 
 def straighter_log(size) -> Contrast:
-    return q.reading(KernelPruning(size), exponential)
-
-
-def exponential(net: KernelPruning) -> float:
     """How much nearer to a straight line over prunes the logarithm of the number of parameters is
     than that number: a difference of squared correlations."""
-    parameters = np.unique(q.result(net).values["parameters"])[::-1]
-    prunes = np.arange(len(parameters))
-    log, plain = (np.corrcoef(prunes, y)[0, 1] ** 2 for y in (np.log(parameters), parameters))
-    return float(log - plain)
+
+    def exponential(net: KernelPruning) -> float:
+        parameters = np.unique(q.result(net).values["parameters"])[::-1]
+        prunes = np.arange(len(parameters))
+        log, plain = (np.corrcoef(prunes, y)[0, 1] ** 2 for y in (np.log(parameters), parameters))
+        return float(log - plain)
+
+    return q.reading(KernelPruning(size), exponential)
 
 
 def second_over_first(size, total, material) -> Contrast:
     """Doublings of the kernels from the first layer to the second."""
-    return q.reading(KernelPruning(size, material=material), deepening, total=total)
 
+    def deepening(net: KernelPruning) -> float:
+        first, later = pruning.kernel_split(net, total)
+        return float(np.log2(later / first))
 
-def deepening(net: KernelPruning, total: int) -> float:
-    first, later = pruning.kernel_split(net, total)
-    return float(np.log2(later / first))
-
-
-def second(net: KernelPruning, total: int) -> float:
-    return 100 * pruning.kernel_split(net, total)[1] / total
+    return q.reading(KernelPruning(size, material=material), deepening)
 
 
 def second_layer_excess(size, total, ours, theirs) -> Contrast:
     """Percent of the kernels that are in the second layer, of one material above another."""
 
-    def kept(material: str) -> Contrast:
-        return q.reading(KernelPruning(size, material=material), second, total=total)
+    def second(net: KernelPruning) -> float:
+        return 100 * pruning.kernel_split(net, total)[1] / total
 
-    return kept(ours) - kept(theirs)
+    one, other = (KernelPruning(size, material=material) for material in (ours, theirs))
+    return q.reading(one, second) - q.reading(other, second)
 
 
 def saliency_gain(size, density, other, moment, **fields) -> Contrast:
@@ -490,10 +470,13 @@ def eye_gain(size, length, onset, deficit="blank:right", of=eyes.acuity) -> Cont
     return of(run) - of(run.without_window())
 
 
+def eye_loss(size, length, onset) -> Contrast:
+    return -eye_gain(size, length, onset)
+
+
 def later_share(size, length, onset, of=percent_share) -> Contrast:
     """What a late window takes, below what one at birth does."""
-    late, early = (eye_gain(size, length, at, of=of) for at in (onset, 0))
-    return late - early
+    return eye_gain(size, length, onset, of=of) - eye_gain(size, length, 0, of=of)
 
 
 def both_gain(size, length, kind="blur") -> Contrast:
@@ -504,8 +487,7 @@ def both_gain(size, length, kind="blur") -> Contrast:
 
 def longer_gain(size: str, long: int, short: int) -> Contrast:
     """An eye's share after a long closure, above that after a short one."""
-    after, before = (closed(size, length, 0) for length in (long, short))
-    return percent_share(after) - percent_share(before)
+    return percent_share(closed(size, long, 0)) - percent_share(closed(size, short, 0))
 
 
 # Treatments ---------------------------------------------------------------------------------------

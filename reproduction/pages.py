@@ -1,50 +1,53 @@
-"""Pages beside REPRODUCTION.md: the decomposition of all shipped windows, and the ladders."""
+"""Pages beside REPRODUCTION.md: the decomposition of all shipped windows, and the ladders; and how
+numbers and rows of all pages are written."""
 
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import fields, replace
+from math import isnan
+from typing import Any
 
 from cplab.quantities import equal_training_loss, harm, lost_time, shipped_only
-from cplab.results import every_result
+from cplab.results import every_result, find
 from cplab.runs import Run
-from cplab.statistics import estimate
-from reproduction.ladders import LADDERS, Cell, missing
-from reproduction.layout import head, line, measurement
+from cplab.statistics import Contrast, Estimate, estimate, sides
+from reproduction.claims import TEXTS
+from reproduction.recipes import LADDERS, Recipe
 
-POINT = ("deficit", "onset", "length", "seed")
-CLOCKED = "harm, clock running on"
+
+def line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def head(*cells: str) -> list[str]:
+    return [line(*cells), line(*["---"] * len(cells))]
+
+
+def measurement(found: Estimate, digits: int = 1, seeds: bool = True) -> str:
+    """`−2.3 ± 1.9 (5 seeds)`, or without the seeds; a dash where there is none."""
+    if not found.seeds:
+        return "–"
+    many = f" ({sides(found.counts)})" if seeds else ""
+    half = "" if isnan(found.half) else f" ± {found.half:.{digits}f}"
+    return f"{round(found.mean, digits) + 0.0:.{digits}f}{half}{many}".replace("-", "−")
 
 
 # All windows ------------------------------------------------------------------------------------
 
-DECOMPOSITION = """# The decomposition for all shipped windows
-
-What each shipped window of a deficit costs, in points: the loss against equal training, and its \
-two parts, lost time (what the displaced clear epochs would have taught) and harm (the same life \
-without the window, minus this one; below 0 something was learned). Every window whose controls \
-are shipped; 95 % intervals over seeds, which all see the same images, paired where two lives \
-share training, with all seeds that \
-each side has; one seed has none. At a fixed rate networks are read over their last five epochs. \
-Under the schedule `paper` the life without the window comes twice: it has the rates of earlier \
-epochs, as if the clock had stopped, so that harm holds what the lower rates did; or the clock \
-runs on while nothing is trained (last column). `python -m reproduction report` writes this page.
-"""
+POINT = ("deficit", "onset", "length", "seed")
 
 
 def decomposition() -> str:
     """The page, from the shipped results alone."""
-    seeds: dict[Run, set[int]] = defaultdict(set)
-    for result in every_result("Run", "shipped"):
-        run = result.spec
-        if run.length and run.recovery:
-            seeds[replace(run, seed=0)].add(run.seed)
+    specs = (result.spec for result in every_result("Run", "shipped"))
+    runs = {replace(run, seed=0) for run in specs if run.length and run.recovery}
     settings: dict[str, list[list[str]]] = defaultdict(list)
-    for run in sorted(seeds, key=lambda run: (run.deficit, run.onset, run.length)):
+    for run in sorted(runs, key=lambda run: (run.deficit, run.onset, run.length)):
         if cells := costs_of(run):
             about = (run.deficit, str(run.onset), str(run.length))
             settings[setting(run)].append([*about, *cells])
-    columns = ("deficit", "onset", "length", "seeds", "loss", "lost time", "harm", CLOCKED)
-    lines = [DECOMPOSITION]
+    columns = (*POINT[:3], "seeds", "loss", "lost time", "harm", "harm, clock running on")
+    lines = [TEXTS["decomposition"]]
     for name in sorted(settings):
         many = len(columns) - (not any(cells[-1] for cells in settings[name]))
         lines += [f"## {name}", "", *head(*columns[:many])]
@@ -68,53 +71,48 @@ def costs_of(run: Run) -> list[str]:
     fall with the epochs; nothing where controls are missing."""
     with shipped_only():
         parts = [estimate(of(run)) for of in (equal_training_loss, lost_time, harm)]
-        later = estimate(harm(run, clock="running"))
+        later = estimate(harm(run, clock="running")) if run.schedule == "paper" else None
     counts = [part.seeds for part in parts]
     if not min(counts):
         return []
-    words = [measurement(part, seeds=False) for part in parts]
-    last = measurement(later, seeds=False) if run.schedule == "paper" else ""
-    return [str(max(counts)), *words, last]
+    last = measurement(later, seeds=False) if later else ""
+    return [str(max(counts)), *(measurement(part, seeds=False) for part in parts), last]
 
 
 # Ladders ----------------------------------------------------------------------------------------
 
-PREFACE = """# The ladders
-
-Sets of trainings between our size and the paper's, each with a question. What we expected of them \
-stands in [forecasts.md](forecasts.md), written before they were trained (of two sets, which say \
-so, before they were read). Here is what the shipped results say, in points unless a row says \
-otherwise: means with 95 % intervals over seeds, which all see the same images; a dash is not \
-trained yet. `python -m reproduction list A` says what is missing, `python -m reproduction \
-train A` trains a ladder and goes on where it stopped. `python -m reproduction report` writes this \
-page.
-"""
-
-
-def ladder_tables(letter: str, live: bool = True) -> list[str]:
-    """A ladder's tables, with what there is and dashes for what is missing."""
-    ladder = LADDERS[letter]
-    total, lacking = len(ladder.specs()), len(missing(ladder, live))
-    lines = [f"## {letter} · {ladder.words}", "", f"{total - lacking} of {total} results.", ""]
-    for table in ladder.tables():
-        lines += [*head(table.words, *table.columns)]
-        for words, cells in table.rows.items():
-            lines.append(line(words, *(cell_words(cell) for cell in cells)))
-        lines.append("")
-    return lines
-
-
-def cell_words(cell: Cell | None) -> str:
-    return "" if cell is None else measurement(estimate(cell))
-
 
 def ladders() -> str:
     """The page, from the shipped results alone."""
-    lines = [PREFACE]
+    lines = [TEXTS["ladders"]]
     with shipped_only():
-        for letter in LADDERS:
-            lines += ladder_tables(letter, live=False)
+        for letter, ladder in LADDERS.items():
+            specs = measured(ladder).items()
+            count = sum(is_shipped(*each) for each in specs)
+            lines += [f"## {letter} · {ladder.words}", "", f"{count} of {len(specs)} results.", ""]
+            for table in ladder.tables() if ladder.tables else ():
+                lines += head(table.words, *table.runs)
+                for words, of in table.rows.items():
+                    lines.append(line(words, *(cell(of(run)) for run in table.runs.values())))
+                lines.append("")
     return "\n".join(lines)
+
+
+def measured(ladder: Recipe) -> dict[Any, Any]:
+    """All specs of a ladder, with what is measured on each."""
+    every: dict[Any, Any] = {}
+    for specs, measure in ladder.parts():
+        every |= {spec: measure or every.get(spec, ()) for spec in specs}
+    return every
+
+
+def is_shipped(spec: Any, measure: Any) -> bool:
+    known = find(spec, measure)
+    return known is not None and known.source == "shipped"
+
+
+def cell(number: Contrast | None) -> str:
+    return "" if number is None else measurement(estimate(number))
 
 
 PAGES: dict[str, Callable[[], str]] = {

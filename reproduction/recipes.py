@@ -1,50 +1,477 @@
-"""How everything that is shipped was asked for: specs and measurements, file by file.
+"""Which runs exist, and what is measured on each: the paper's exhibits, ladders, shipped files.
 
-A recipe has the name of the file in cplab/shipped that its results are kept in. What two recipes
-name stands in the file of the first. `compute` gives the results of a recipe, looked up or trained;
-`ship_recipe` writes them into its file. The runs alone took about 22 hours of one core.
+The exhibits are the paper's figures and claims, at any size. The ladders are sets of trainings
+between our size and the paper's, each with a question; what we expected of them stands in
+forecasts.md, written before they were trained, and ladders.md shows what is shipped of them. A
+recipe of a shipped file has the name of the file in cplab/shipped; what two of these name stands in
+the file of the first. The shipped runs alone took about 22 hours of one core.
+
+`python -m reproduction train NAME` trains any of them and goes on where it stopped.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
 from typing import Any
 
+from cplab import quantities as q
 from cplab.errors import CplabError, one_of
 from cplab.gallery import mirror
 from cplab.measure import parse_measures
-from cplab.results import Result, every_result, find, ship, sweep
+from cplab.profiles import PROFILES
+from cplab.results import every_result, find, ship
 from cplab.runs import Run
+from cplab.statistics import Contrast
+from cplab.studies import pruning
 from cplab.studies.pruning import (
     DENSITIES,
     MATERIALS,
     ORIGINS,
+    SIZES,
+    KernelPruning,
     KernelSplit,
     OneShot,
     Pruned,
     Retraining,
     Search,
+    random_split,
 )
 from cplab.studies.reopening.paths import LinearPath
-from reproduction.campaign import FIXED, TRACE, prunings, splits
-from reproduction.ladders import LADDERS, lives
 
 Measures = tuple[str, ...] | Mapping[str, Any]  # names, or by name when
-Parts = Iterable[tuple[list, Measures]]  # specs, and what is measured on them
-
-ONSETS = (0, 2, 4, 8, 12, 16, 24)
-LENGTHS = (2, 4, 8, 12, 16, 24)
-ENDS = (4, 8, 16)
-FOUR = ("blur", "flip", "noise", "permute")
+Parts = Iterable[tuple[Iterable, Measures]]  # specs, and what is measured on them
 FIRST, MORE, TEN = range(5), range(5, 10), range(10)  # seeds
-KERNEL_SEEDS = range(6)
-SAME_RATIO = ((15, 60), (10, 40), (5, 20), (2, 6), (1, 4))  # kernels, as 16 to 64
+TRACE = ("trace", "ending")  # measured along a life, and after it
+FIXED: dict[str, Any] = {"schedule": "fixed"}
+FOUR = "blur flip noise permute"
 
 
-# Seeds of forecasts I to L and O that are trained: norms and certainty by profile, digits at random
-# places, splits of one ratio, new statistics. To go on, raise them, compute, and ship.
-NORMED = {"course": range(5), "fit": range(5), "matched": range(5)}
-SHIFTED, RATIO, RECALIBRATED = range(5), range(6), range(10)
-MATCHED = range(10)  # seeds of ladder E
+@dataclass(frozen=True)
+class Table:
+    """What is read off a ladder: of the run of each column a number for each row, or nothing."""
+
+    words: str
+    runs: dict[str, Run]
+    rows: Mapping[str, Callable[[Run], Contrast | None]]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A set of trainings. parts: specs with the measurements that they have, in order of value (of
+    an exhibit, at a profile); some are known only once others are there."""
+
+    words: str
+    parts: Callable[..., Parts]
+    tables: Callable[[], Iterator[Table]] | None = None
+
+
+def with_controls(runs: Iterable[Run], *controls: str) -> list[Run]:
+    """Runs, and after each its controls: newborn, equal_training, without_window."""
+    every = (each for run in runs for each in (run, *(getattr(run, name)() for name in controls)))
+    return [*dict.fromkeys(every)]
+
+
+def lives(
+    deficits, lengths, seeds, onsets=(0,), controls=("equal_training", "newborn"), **fields
+) -> list[Run]:
+    """Windows of deficits, whose names stand in one text, with controls."""
+    places = product(deficits.split(), onsets, lengths, seeds)
+    runs = (Run(kind, onset, n, seed=seed, **fields) for kind, onset, n, seed in places)
+    return with_controls(runs, *controls)
+
+
+def with_three(runs: Iterable[Run], seeds: Iterable[int]) -> list[Run]:
+    """Runs with equal training and the same lives without the window, for all seeds."""
+    every = (replace(run, seed=seed) for run in runs for seed in seeds)
+    return with_controls(every, "equal_training", "without_window")
+
+
+def clock_running(runs: Iterable[Run]) -> list[Run]:
+    """The second control of lives whose rates fall: the window passes, with nothing trained."""
+    return [run.without_window("running") for run in runs if run.length]
+
+
+# The paper's exhibits -----------------------------------------------------------------------------
+
+REMOVALS = tuple(range(0, 141, 20))
+ENDS = (30, 50, 70, 100, 220)  # of the deficits in figure 4
+DEPTHS = (0, 40, 80, 120, 160, 240)
+FEW = (0, 40, 80, 140)
+SHORT: dict[str, Any] = {"recovery": 100}  # of figures 4 and 5
+RESNET: dict[str, Any] = {"model": "resnet18"}
+DIGITS: dict[str, Any] = {"model": "fc", "dataset": "mnist", **FIXED}
+
+
+def windows(lengths, onsets, deficits="blur", measure=(), **fields) -> Callable[[str], Parts]:
+    """Deficits for one of several times from one of several epochs of the paper, and all their
+    controls; five seeds. The ci profile has practice images alone."""
+
+    def parts(profile: str) -> Parts:
+        def scale(epochs: Iterable[int]) -> list[int]:
+            return [*dict.fromkeys(round(e / PROFILES[profile].pace) for e in epochs)]
+
+        one_of("profile", profile, PROFILES)
+        how = {"profile": profile, **fields}
+        if PROFILES[profile].dataset == "practice":
+            how.pop("dataset", None)
+        if "recovery" in how:
+            how["recovery"] = max(1, *scale([how["recovery"]]))
+        how["controls"] = "newborn", "equal_training", "without_window"
+        for seed in FIRST:
+            yield lives(deficits, scale(lengths), [seed], scale(onsets), **how), measure
+
+    return parts
+
+
+def until(ends, *deficits_and_measure, **fields) -> Callable[[str], Parts]:
+    """Deficits from birth until one of several epochs."""
+    return windows(ends, (0,), *deficits_and_measure, **fields)
+
+
+def thesis(profile: str) -> Parts:
+    """The convolutional model of the thesis (figures 6 to 8, 11 to 17), where it has this size."""
+    for seed in FIRST if profile in SIZES else ():
+        yield prunings(profile, seed), ()
+        yield splits(profile, seed), ()
+
+
+def prunings(size: str, seed: int) -> list[KernelPruning]:
+    """Critical periods: of each material, and of the other ways to prune."""
+    ways: list[dict] = [{"material": material} for material in MATERIALS]
+    ways += [{"choice": "random"}, {"retrain": False}, {"choice": "random", "retrain": False}]
+    return [KernelPruning(size, seed=seed, **way) for way in ways]
+
+
+def splits(size: str, seed: int, materials=MATERIALS[:1], draws: int = 1) -> list[KernelSplit]:
+    """Architectures from new weights: random ones, and those that pruning left, once they are
+    known."""
+    totals, kernels = SIZES[size].saved, SIZES[size].kernels
+    pairs = [random_split(n, 100 * draw + seed, kernels) for n in totals for draw in range(draws)]
+    for material, total in product(materials, totals):
+        with suppress(q.Missing):
+            pruned = KernelPruning(size, material=material, seed=seed)
+            pairs.append(pruning.kernel_split(pruned, total))
+    return [KernelSplit(size, first, second, seed) for first, second in dict.fromkeys(pairs)]
+
+
+EXHIBITS = {
+    "figure1-removal": Recipe("blur until an epoch, then 300 more", until(REMOVALS)),
+    "figure1-window": Recipe("blur for 40 epochs from an onset", windows((40,), REMOVALS)),
+    "figure2-flip": Recipe("images upside down until an epoch", until(REMOVALS, "flip")),
+    "figure2-labels": Recipe("permuted labels until an epoch", until(REMOVALS, "permute")),
+    "figure2-noise": Recipe("noise until an epoch", until((*REMOVALS, 160), "noise")),
+    "figure3-fixed": Recipe(
+        "blur at a fixed learning rate", until((0, 40, 80, 120, 160, 240, 320, 400), **FIXED)
+    ),
+    "figure3-resnet": Recipe("blur, ResNet-18", until((*REMOVALS, 160, 180), **RESNET)),
+    "figure3-fc": Recipe("blur, full connections on MNIST", until((*FEW, 240, 360, 480), **DIGITS)),
+    **{
+        f"figure3-depth{n}": Recipe(f"blur, n = {n}", until(DEPTHS, model=f"depth{n}", **FIXED))
+        for n in (1, 2, 3)
+    },
+    "poster-adam": Recipe("blur, Adam", until(FEW, optimizer="adam")),
+    "figure4-trace": Recipe(
+        "Fisher trace, All-CNN, blur until an epoch", until(ENDS, "blur", TRACE, **SHORT)
+    ),
+    "figure4-resnet": Recipe(
+        "Fisher trace, ResNet-18, blur until an epoch",
+        until(ENDS, "blur", TRACE, **SHORT, **RESNET),
+    ),
+    "figure4-window": Recipe("blur for 60 epochs from an onset", windows((60,), REMOVALS)),
+    "figure4-windows-resnet": Recipe(
+        "blur for 40 and 60 epochs from an onset, ResNet-18", windows((40, 60), REMOVALS, **RESNET)
+    ),
+    "figure5": Recipe(
+        "information by layer: none, until 40, until 100, blur and flip",
+        until((40, 100), "blur flip", TRACE, **SHORT),
+    ),
+    "schedules": Recipe(
+        "three schedules, blur and flip, both controls",
+        lambda profile: (
+            part
+            for schedule in ("paper", "fixed", "recovery")
+            for part in until(FEW, "blur flip", schedule=schedule)(profile)
+        ),
+    ),
+    "momentum": Recipe("blur at momentum 0, which the paper may mean", until(FEW, momentum=0)),
+    "arithmetic": Recipe(
+        "blur in float32 throughout, to judge bfloat16", until((140,), arithmetic="float32")
+    ),
+    "thesis": Recipe("growth and pruning of kernels", thesis),
+}
+
+
+# What is read off the ladders ---------------------------------------------------------------------
+
+overslept = partial(q.harm, clock="running")
+COSTS = {
+    "loss against equal training": q.equal_training_loss,
+    "of it lost time": q.lost_time,
+    "of it harm": q.harm,
+}
+
+
+def after(kind: str, of: Callable[..., Contrast] = q.harm, **fields: Any) -> Callable:
+    """A quantity of the run of a column, with this deficit in the place of its own."""
+    return lambda run: of(replace(run, deficit=kind, **fields))
+
+
+def only(runs: list[Run], of: Callable[[Run], Contrast]) -> Callable[[Run], Contrast | None]:
+    """A quantity of these runs alone."""
+    return lambda run: of(run) if run in runs else None
+
+
+def above(ours: str, theirs: str) -> Callable[[Run], Contrast]:
+    """Points after one deficit above those after another."""
+    return lambda run: q.advantage(replace(run, deficit=ours), replace(run, deficit=theirs))
+
+
+def trace_left(run: Run) -> Contrast:
+    """How much is left of the trace in the end, percent of its highest."""
+    return 100 * q.reading(run, q.trace_remaining)
+
+
+def trace_grown(run: Run) -> Contrast:
+    """Doublings of the trace in the end, against equal training."""
+    return q.doublings(run, run.equal_training())
+
+
+# A: recovery
+
+
+def recovery_parts() -> Parts:
+    for recovery in (15, 60, 120, 30, 240):
+        yield lives("blur noise flip fresh_noise", [16], FIRST, recovery=recovery), ()
+
+
+def recovery_tables() -> Iterator[Table]:
+    runs = {str(r): Run("blur", 0, 16, recovery=r) for r in (15, 30, 60, 120, 240)}
+    kinds = {"blur": "blur", "noise": "fixed noise", "fresh_noise": "fresh noise", "flip": "a flip"}
+    rows: dict[str, Callable] = {f"harm of {words}": after(kind) for kind, words in kinds.items()}
+    rows["lost time"] = q.lost_time
+    yield Table("16 epochs from birth, then so many of recovery", runs, rows)
+
+
+# B: pace
+
+PACES = (10, 5, 2, 1)
+VARIED: dict[str, dict] = {"momentum 0": {"momentum": 0}, "no augmentation": {"augment": False}}
+
+
+def paced(pace: int) -> dict[str, Any]:
+    """The paper's schedule at a pace, with 160 of its epochs of recovery."""
+    return {"recovery": 160 // pace, "schedule": "paper", "pace": pace}
+
+
+def pace_parts() -> Parts:
+    for pace in PACES:
+        runs = lives(FOUR, (60 // pace, 140 // pace), FIRST, **paced(pace))
+        yield [*runs, *clock_running(run for run in runs if run.deficit == "blur")], ()
+    for fields in VARIED.values():
+        yield lives("blur flip", (60, 140), range(3), **paced(1), **fields), ()
+
+
+def pace_tables() -> Iterator[Table]:
+    kinds = {"blur": "blur", "flip": "a flip", "noise": "noise", "permute": "permuted labels"}
+    for end in (60, 140):
+        runs = {f"pace {pace}": Run("blur", 0, end // pace, **paced(pace)) for pace in PACES}
+        rows: dict[str, Callable] = {f"loss after {kinds[kind]}": after(kind) for kind in kinds}
+        rows |= {
+            f"loss after {kinds[kind]}, clock running on": after(kind, overslept) for kind in kinds
+        }
+        rows["blur minus flip"] = above("blur", "flip")
+        for (words, fields), kind in product(VARIED.items(), ("blur", "flip")):
+            varied = only([runs["pace 1"]], after(kind, **fields))
+            rows[f"loss after {kinds[kind]}, {words}"] = varied
+        words = f"until {end} of the paper's epochs, against the newborn with the clock stopped"
+        yield Table(words, runs, rows)
+
+
+# C and D: the slim paper
+
+SLIM: dict[str, Any] = {"profile": "slim"}
+SLIM_ENDS = (20, 40, 60, 100, 140)
+EVERY_FIFTH = tuple(range(4, 400, 5))
+TRACED: Measures = {
+    **dict.fromkeys(("trace", "jacobian", "weight_norms"), EVERY_FIFTH),
+    "ending": "end",
+}
+SLIDING = [Run("blur", onset, 40, **SLIM) for onset in (0, 20, 40, 80)]
+
+
+def slim_parts() -> Parts:
+    for seed in range(2):
+        yield lives("blur", SLIM_ENDS, [seed], **SLIM), TRACED
+        yield lives("flip noise", (60, 140), [seed], **SLIM), TRACED
+        yield lives("permute", [140], [seed], **SLIM), TRACED
+        yield clock_running(Run("blur", 0, end, seed=seed, **SLIM) for end in (60, 140)), TRACED
+
+
+def slim_tables() -> Iterator[Table]:
+    runs = {str(end): Run("blur", 0, end, **SLIM) for end in SLIM_ENDS}
+    some, last = ([runs[end] for end in ends] for ends in (("60", "140"), ("140",)))
+    flipped = after("flip", trace_grown)
+
+    def clear_left(run: Run) -> Contrast:
+        return trace_left(run.equal_training())
+
+    yield Table(
+        "a deficit until so many epochs",
+        runs,
+        {
+            "loss against the newborn, blur": q.harm,
+            "loss against the newborn, flip": only(some, after("flip")),
+            "loss against the newborn, noise": only(some, after("noise")),
+            "loss against the newborn, permute": only(last, after("permute")),
+            "loss against the newborn, blur, clock running on": only(some, overslept),
+            "blur, loss against equal training": q.equal_training_loss,
+            "flip minus blur": only(some, above("flip", "blur")),
+            "blur, trace in the end against equal training, doublings": trace_grown,
+            "flip, trace in the end against equal training, doublings": only(some, flipped),
+            "no deficit, trace in the end, % of its highest": clear_left,
+        },
+    )
+
+
+def onset_parts() -> Parts:
+    """The control without the window comes twice: its clock stops meanwhile, or runs on."""
+    for seed in range(2):
+        runs = with_three(SLIDING, [seed])
+        yield [*runs, *clock_running(runs)], TRACED
+
+
+def onset_tables() -> Iterator[Table]:
+    rows = COSTS | {"harm, clock running on": overslept}
+    yield by_onset("a window of 40 epochs", SLIDING, rows)
+
+
+def by_onset(words: str, runs: list[Run], rows: Mapping[str, Callable] = COSTS) -> Table:
+    return Table(f"{words} at an onset", {str(run.onset): run for run in runs}, rows)
+
+
+# E: a fit with matched rates
+
+MATCHED: dict[str, Any] = {"profile": "matched"}
+WINDOWED = [Run("blur", onset, 12, **MATCHED) for onset in (0, 4, 8, 16, 24)]
+CLEAR = {
+    **{f"pace {p}": Run(onset=24, schedule="paper", pace=p, **MATCHED) for p in (1, 3, 10)},
+    "fixed": Run(onset=24, **FIXED, **MATCHED),
+    "held, then annealed": Run(onset=24, **MATCHED),
+}
+
+
+def matched_parts() -> Parts:
+    for seeds in (FIRST, MORE):
+        yield lives("blur flip", (4, 8, 16), seeds, **MATCHED), TRACE
+        yield with_three(WINDOWED, seeds), TRACE
+        yield [replace(run, seed=seed) for run in CLEAR.values() for seed in seeds], TRACE
+
+
+def matched_tables() -> Iterator[Table]:
+    yield by_onset("a window of 12 epochs", WINDOWED)
+    rows: dict[str, Callable] = {
+        "harm of blur": q.harm,
+        "harm of a flip": after("flip"),
+        "blur, trace in the end against equal training, doublings": trace_grown,
+        "flip, trace in the end against equal training, doublings": after("flip", trace_grown),
+    }
+    runs = {str(end): Run("blur", 0, end, **MATCHED) for end in (4, 8, 16)}
+    yield Table("a deficit until so many epochs", runs, rows)
+    rows = {
+        "epochs to the highest trace": lambda run: q.reading(run, q.trace_peak),
+        "trace in the end, % of its highest": trace_left,
+    }
+    yield Table("44 clear epochs, by the rate", CLEAR, rows)
+
+
+# F: controls
+
+BLURRED = Run("blur", 0, 16)
+SIZED = ("depth1-16", "depth1-68", "depth2-16", "depth3-16")  # 18, 314, 77, 312 thousand weights
+CONTROLS: dict[str, dict[str, Run]] = {
+    "16 epochs of blur, fixed rate, by depth and width": {
+        model: replace(BLURRED, model=model, **FIXED) for model in SIZED
+    },
+    "the same with a recovery of 60": {
+        model: replace(BLURRED, model=model, **FIXED, recovery=60) for model in SIZED
+    },
+    "16 epochs of blur, Adam, by a factor on its rate": {
+        f"× {rate}": replace(BLURRED, optimizer="adam", rate=rate) for rate in (1, 2, 5, 10)
+    },
+    "16 epochs of blur, by the network's width": {
+        str(width): replace(BLURRED, model=f"allcnn-{width}") for width in (8, 16, 32, 48)
+    },
+    "16 epochs of blur, by weight decay": {
+        f"{decay:g}": replace(BLURRED, weight_decay=decay) for decay in (0, 1e-4, 1e-3, 1e-2)
+    },
+}
+EARLY = [Run("blur", onset, 8) for onset in (0, 2, 4, 8)]
+CLOTHES = [Run("blur", onset, 8, dataset="fashion_mnist") for onset in (0, 4, 8, 16, 24)]
+
+
+def control_parts() -> Parts:
+    yield [Run(seed=seed) for seed in range(10, 30)], ()
+    yield with_three(EARLY, range(10, 20)), ()
+    for runs in CONTROLS.values():
+        yield with_three(runs.values(), FIRST), ()
+    yield with_three(CLOTHES, TEN), ()
+
+
+def control_tables() -> Iterator[Table]:
+    rows = {"newborn, %": lambda run: q.accuracy(run.without_window()), **COSTS}
+    for words, runs in CONTROLS.items():
+        yield Table(words, runs, rows)
+    yield by_onset("8 epochs of blur", EARLY)
+    yield by_onset("8 epochs, Fashion-MNIST", CLOTHES)
+
+
+# G: the paper's MNIST experiment
+
+DIGIT_RUNS = {
+    f"{end}, width {width}": Run(
+        "blur", 0, end, profile="paper", dataset="mnist", model=f"fc-{width}", **FIXED
+    )
+    for width in (1250, 2500)
+    for end in (240, 480)
+}
+
+
+def digit_parts() -> Parts:
+    runs = [*DIGIT_RUNS.values()]
+    for few in (runs[:2], runs[2:]):  # of a width
+        for seed in range(2):
+            yield with_three([*few, replace(few[1], deficit="flip")], [seed]), ()
+
+
+def digit_tables() -> Iterator[Table]:
+    longer = [run for run in DIGIT_RUNS.values() if run.length == 480]
+    rows = {
+        "blur, test error, %": lambda run: 100 - q.accuracy(run),
+        "harm of blur": q.harm,
+        "loss against equal training": q.equal_training_loss,
+        "flip minus blur": only(longer, above("flip", "blur")),
+    }
+    yield Table("blur until so many epochs, 300 of recovery", DIGIT_RUNS, rows)
+
+
+LADDERS = {
+    "A": Recipe("does harm heal with a longer recovery?", recovery_parts, recovery_tables),
+    "B": Recipe("how much of the flip's loss is compression?", pace_parts, pace_tables),
+    "C": Recipe("the slim paper: removal, kinds, trace", slim_parts, slim_tables),
+    "D": Recipe("windows in the slim paper, both clocks", onset_parts, onset_tables),
+    "E": Recipe("trace and harm in the same runs", matched_parts, matched_tables),
+    "F": Recipe("controls: depth, rate, width, decay, images", control_parts, control_tables),
+    "G": Recipe("the paper's MNIST at its own length", digit_parts, digit_tables),
+}
+
+
+# The shipped files --------------------------------------------------------------------------------
+
+ONSETS, LENGTHS = (0, 2, 4, 8, 12, 16, 24), (2, 4, 8, 12, 16, 24)
+THREE = (4, 8, 16)  # lengths
+FIT: dict[str, Any] = {"profile": "fit"}
 NORMS: dict[str, dict] = {
     "course": {"jacobian": (3, 7, 11, 14, 15, 18, 22, 30), "blurred": (14, 15, 30)},
     "fit": {"jacobian": (3, 7, 11, 15, 23, 43), "blurred": (23, 43)},
@@ -52,148 +479,70 @@ NORMS: dict[str, dict] = {
 }
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """What a shipped file holds.
-
-    parts: gives specs with the measurements that they have; some are known only once others are
-        there.
-    """
-
-    name: str
-    words: str
-    parts: Callable[[], Parts]
-
-
 def course() -> Parts:
-    yield lives(["blur"], LENGTHS, range(3), ONSETS), ()
+    yield lives("blur", LENGTHS, range(3), ONSETS), ()
     yield from ten_seeds(FIRST)
     for schedule in ("paper", "fixed"):
-        yield lives(("blur", "flip"), ENDS, range(3), schedule=schedule), ()
-    yield clock_running(lives(["blur"], ENDS, range(3), schedule="paper")), ()
+        yield lives("blur flip", THREE, range(3), schedule=schedule), ()
+    yield clock_running(lives("blur", THREE, range(3), schedule="paper")), ()
     yield from normed("course", 16)
 
 
 def normed(profile: str, length: int) -> Parts:
     """Lives without a deficit, blurred and flipped, with norms, Jacobian and accuracy on blur."""
-    how = {"profile": profile}
-    runs = [
-        run
-        for seed in NORMED[profile]
-        for run in (
-            Run(onset=length, seed=seed, **how),
-            *(Run(deficit, 0, length, seed=seed, **how) for deficit in ("blur", "flip")),
-            *([Run(seed=seed)] if profile == "course" else ()),
-        )
-    ]
+    runs = lives("blur flip", [length], FIRST, profile=profile, controls=("equal_training",))
+    runs += [Run(seed=seed) for seed in FIRST if profile == "course"]
     yield runs, {"weight_norms": "every", **NORMS[profile]}
 
 
-def ten_seeds(seeds) -> Parts:
+def ten_seeds(seeds: Iterable[int]) -> Parts:
     """What there are ten seeds of, five in a file."""
-    yield lives(["blur"], [8], seeds, ONSETS), ()
+    yield lives("blur", [8], seeds, ONSETS), ()
     yield lives(FOUR, LENGTHS, seeds), ()
-    yield lives(("blank", "fresh_noise"), ENDS, seeds), ()
+    yield lives("blank fresh_noise", THREE, seeds), ()
 
 
-def architectures() -> Parts:
-    yield lives(["blur"], ENDS, (3, 4), **FIXED), ()
-    for model in ("depth1", "depth2", "depth3"):
-        yield lives(["blur"], ENDS, FIRST, model=model, **FIXED), ()
-    yield lives(["blur"], ENDS, FIRST, optimizer="adam"), ()
-    yield lives(["blur"], ENDS, FIRST, model="resnet18"), ()
-
-
-def more_seeds() -> Parts:
-    yield from ten_seeds(MORE)
-    yield lives(["blur"], [16], MORE, **FIXED), ()
-    yield lives(["blur"], [16], MORE, model="resnet18"), ()
-    yield lives(("blur", "flip"), (8, 16), TEN, arithmetic="float32"), ()
-    yield lives(("blur", "stripes"), ENDS, MORE), TRACE
-    yield unrecovered(("blur", "stripes"), MORE), TRACE
-
-
-def course_traces() -> Parts:
-    yield lives(("blur", "stripes"), ENDS, FIRST), TRACE
-    yield lives(FOUR, [16], FIRST), TRACE
-    yield [Run(onset=24, seed=seed) for seed in FIRST], TRACE
-    yield unrecovered(("blur", "flip", "stripes"), FIRST), TRACE
-
-
-def unrecovered(deficits, seeds) -> list[Run]:
+def unrecovered(deficits: str, seeds: Iterable[int]) -> list[Run]:
     """Lives that end with the deficit, and clear ones as long."""
-    runs = [Run(deficit, 0, 16, recovery=0, seed=seed) for deficit in deficits for seed in seeds]
-    return [*dict.fromkeys([*runs, *(run.equal_training() for run in runs)])]
-
-
-def clock_running(some: list[Run]) -> list[Run]:
-    """The second control of lives whose rates fall: the window passes, with nothing trained."""
-    return [run.without_window("running") for run in some if run.length]
-
-
-def fit() -> Parts:
-    yield lives(("blur", "flip"), (4, 8, 12, 24), FIRST, profile="fit"), TRACE
-    yield lives(("blur", "flip"), [12], FIRST, profile="fit", optimizer="adam"), TRACE
-    yield clock_running(lives(["blur"], (4, 8, 12, 24), FIRST, profile="fit")), ()
-    yield from normed("fit", 24)
-
-
-def fit_windows() -> Parts:
-    yield lives(["blur"], [4], FIRST, (0, 2, 4, 6, 8, 12, 16, 20, 24), profile="fit"), ()
-
-
-def mnist() -> Parts:
-    yield lives(("blur", "flip"), (4, 8, 16, 32), TEN, profile="mnist"), ()
-
-
-def practice() -> Parts:
-    yield lives(["blur"], [16], range(3), dataset="practice"), ()
+    return lives(deficits, [16], seeds, controls=("equal_training",), recovery=0)
 
 
 def growth() -> Parts:
     digits, adam = searches(TEN), searches(FIRST, optimizer="adam")
     clothes, mixed = searches(TEN, dataset="fashion_mnist"), searches(TEN, mixed=0.15)
-    yield (
-        [*digits, *adam, *clothes, *mixed, *searches(range(3), rounding="up", output="pruned")],
-        (),
-    )
-    yield retrainings(digits, ORIGINS), ()
+    rounded = searches(range(3), rounding="up", output="pruned")
+    yield [*digits, *adam, *clothes, *mixed, *rounded], ()
+    yield retrainings(digits, " ".join(ORIGINS)), ()
     for group in (adam, digits[:5]):
-        yield retrainings(group, ("biological", "random", "per_pixel"), optimizer="adam"), ()
+        yield retrainings(group, "biological random per_pixel", optimizer="adam"), ()
     for group, kinds in (
-        (clothes, ("biological", "random", "dense")),
-        (digits, ("biological", "per_pixel")),
-        (mixed, ("biological",)),
+        (clothes, "biological random dense"),
+        (digits, "biological per_pixel"),
+        (mixed, "biological"),
     ):
         yield retrainings(group, kinds, dataset="fashion_mnist"), ()
     yield [OneShot(seed=seed) for seed in TEN], ()  # which the kind `magnitude` begins with
 
 
-def searches(seeds, **fields) -> list[Search]:
+def searches(seeds: Iterable[int], **fields: Any) -> list[Search]:
     return [Search(seed=seed, **fields) for seed in seeds]
 
 
-def retrainings(found: list[Search], kinds, densities=DENSITIES, **fields) -> list[Retraining]:
+def retrainings(found, kinds: str, densities=DENSITIES, **fields) -> list[Retraining]:
     """New weights for each kind of architecture of some searches, at some densities."""
     return [
         Retraining(kind, density, search, **fields)
-        for kind in kinds
+        for kind in kinds.split()
         for density in ((1.0,) if kind == "dense" else densities)
         for search in found
     ]
 
 
-def shifted() -> Parts:
-    found = searches(SHIFTED, dataset="mnist_shifted")
-    yield found, ()
-    some = (0.02, 0.05, 0.1, 0.2)
-    yield retrainings(found, ("biological", "random", "per_pixel"), densities=some), ()
-
-
 def kernels() -> Parts:
-    yield [spec for seed in KERNEL_SEEDS for spec in prunings("course", seed)], ()
-    yield [s for seed in KERNEL_SEEDS for s in splits("course", seed, MATERIALS, draws=3)], ()
-    yield [KernelSplit("course", *kept, seed) for kept in SAME_RATIO for seed in RATIO], ()
+    same_ratio = ((15, 60), (10, 40), (5, 20), (2, 6), (1, 4))  # as 16 to 64
+    yield [spec for seed in range(6) for spec in prunings("course", seed)], ()
+    yield [spec for seed in range(6) for spec in splits("course", seed, MATERIALS, draws=3)], ()
+    yield [KernelSplit("course", *kept, seed) for kept in same_ratio for seed in range(6)], ()
 
 
 def saliency() -> Parts:
@@ -204,116 +553,88 @@ def saliency() -> Parts:
         for density in (0.8, 0.5, 0.2, 0.1, 0.05)
     ]
     later = [
-        replace(one, deficit=deficit, length=8, recovery=10)
-        for one in (whole, *(replace(whole, metric="fisher", density=d) for d in (0.2, 0.05)))
+        replace(pruned, deficit=deficit, length=8, recovery=10)
+        for pruned in (whole, *(replace(whole, metric="fisher", density=d) for d in (0.2, 0.05)))
         for deficit in ("none", "blur")
     ]
-    yield [replace(one, seed=seed) for one in (whole, *kept, *later) for seed in TEN], ()
-    again = [replace(one, recalibrated=True) for one in kept]
-    yield [replace(one, seed=seed) for one in again for seed in RECALIBRATED], ()
-
-
-EYES = ("eye_shares", "each_eye")
-WORSE_OFF = "strabismus:right", "blur:right", "fresh_noise:right", "blur", "blank"
-
-
-def closed(deficit="blank:right", length=8, **fields) -> list[Run]:
-    """Lives of a network with two eyes, of which one is closed, or worse off, for a while."""
-    how = {"model": "eyes", "length": length, **fields}
-    return [Run(deficit=deficit, seed=seed, **how) for seed in FIRST]
-
-
-def patched(dose: int) -> list[Run]:
-    return closed(windows=(("blank:left", 8, dose),))
-
-
-def with_controls(some: list[Run]) -> list[Run]:
-    return [*some, *(run.without_window() for run in some)]
+    again = [replace(pruned, recalibrated=True) for pruned in kept]
+    yield [replace(one, seed=seed) for one in (whole, *kept, *later, *again) for seed in TEN], ()
 
 
 def eyes() -> Parts:
     """The right eye closed for a while, early and late, and worse off in other ways; both of them;
     the left one patched."""
-    doses = [run for dose in (4, 8, 12) for run in patched(dose)]
-    yield with_controls([*closed(), *closed(length=4), *closed(length=16), *doses]), EYES
-    yield with_controls([run for onset in (4, 8, 16) for run in closed(onset=onset)]), EYES
-    yield [run for how in WORSE_OFF for run in closed(how)], EYES
 
+    def closed(deficit: str = "blank:right", length: int = 8, **fields: Any) -> list[Run]:
+        how = {"model": "eyes", "length": length, **fields}
+        return [Run(deficit=deficit, seed=seed, **how) for seed in FIRST]
 
-LONGER = (30, 60, 120, 240)  # epochs of recovery
+    runs = [run for length in (8, 4, 16) for run in closed(length=length)]
+    runs += [run for dose in (4, 8, 12) for run in closed(windows=(("blank:left", 8, dose),))]
+    runs += [run for onset in (4, 8, 16) for run in closed(onset=onset)]
+    runs = with_controls(runs, "without_window")
+    for worse in ("strabismus:right", "blur:right", "fresh_noise:right", "blur", "blank"):
+        runs += closed(worse)
+    yield runs, ("eye_shares", "each_eye")
 
 
 def course_recovery() -> Parts:
     """Ladder A, but for the recovery that other files have."""
-    yield [run for run in LADDERS["A"].specs() if run.recovery in LONGER], ()
-
-
-SECOND = ("none", 0), ("blur", 60), ("blur", 140)  # deficits of ladder C's second seed, and ends
+    for runs, measure in recovery_parts():
+        yield [run for run in runs if run.recovery != 15], measure
 
 
 def slim() -> Parts:
-    """Of ladder C what is trained: its first seed, but for the control whose clock runs on, and
-    some of its second."""
-    for specs, measure in LADDERS["C"].parts():
-        there = (r for r in specs if r.seed == 0 or (r.deficit, r.end) in SECOND)
+    """Of ladder C what is trained: its first seed, but for the control whose clock runs on, and of
+    the second the deficits of these ends."""
+    second = ("none", 0), ("blur", 60), ("blur", 140)
+    for runs, measure in slim_parts():
+        there = (run for run in runs if run.seed == 0 or (run.deficit, run.end) in second)
         yield [run for run in there if not run.skipped], measure
 
 
-def matched() -> Parts:
-    """Ladder E, of the seeds that are trained."""
-    for specs, measure in LADDERS["E"].parts():
-        yield [run for run in specs if run.seed in MATCHED], measure
-    yield from normed("matched", 16)
-
-
 GAUGES = {"gauges": (0, 3, 7, 11, 15, 16, 18, 22, 26, 30)}  # epochs, as labs/09 shows them
-HALVES = "shrink-0.4", "rate-3"  # of a dissociation, beside renorm
-# Seeds of forecast H that are trained; to go on, add to them, compute, and ship.
+# What is trained of forecast H, and its seeds; to go on, add to them, train, and ship.
 TREATED = {
     ("noise", "renorm@16"): TEN,
     ("blur", "renorm@16"): TEN,
     ("noise", "shrink-1@16"): range(5, 7),
     ("blur", "shrink-1@16"): range(5, 7),
-    ("noise", "held@0"): range(5),
-    **{(name, f"{kind}@16"): range(5) for name in ("blur", "noise") for kind in HALVES},
+    ("noise", "held@0"): FIRST,
+    **dict.fromkeys(product(("blur", "noise"), ("shrink-0.4@16", "rate-3@16")), FIRST),
     **{("blur", f"shrink-{kept}@16"): range(3) for kept in (0.8, 0.6, 0.2)},
     ("blur", "rate-2@16"): range(3),
     ("blur", "decay-5@16"): range(3),
 }
-EQUAL = dict.fromkeys(("renorm@16", "shrink-0.4@16", "rate-3@16"), range(5))
-EARLY = dict.fromkeys(("decay-0@0+8", "images-0.5@0+8", "unaugmented@0+8"), range(5))
-LATE = range(3)  # what is missing later, or ever; a warm start that is shrunk
-FASHION = range(3)
-SHARPER = range(5)
-PATHS = {"blur": range(5), "noise": range(1, 5), mirror: range(5)}
+EQUAL = ("renorm@16", "shrink-0.4@16", "rate-3@16")
+EARLY_ONLY = ("decay-0@0+8", "images-0.5@0+8", "unaugmented@0+8")
+LATE = ("decay-0@8", "decay-0@0", "unaugmented@8", "unaugmented@0", "images-0.5@0+8 shrink-0.4@8")
+PATHS = {"blur": FIRST, "noise": range(1, 5), mirror: FIRST}
 
 
 def course_reopening() -> Parts:
     """Treated lives and newborns that were treated alike; equal training that was; renorm on a
     second set of images; lives in which something is missing only early; paths to a twin."""
-    lives_of = [treated(*what, seed) for what, seeds in TREATED.items() for seed in seeds]
-    every = [one for run in lives_of for one in (run, run.newborn())]
-    every += [
-        treated("blur", kind, seed).equal_training()
-        for kind, seeds in EQUAL.items()
-        for seed in seeds
+
+    def treated(deficit: str, kind: str, seed: int, **fields: Any) -> Run:
+        return Run(deficit, 0, 16, seed=seed, treatments=kind, **fields)
+
+    runs = with_controls(
+        (treated(*what, seed) for what, seeds in TREATED.items() for seed in seeds), "newborn"
+    )
+    runs += [treated("blur", kind, seed).equal_training() for kind in EQUAL for seed in FIRST]
+    yield [run for run in dict.fromkeys(runs) if run.treatments], GAUGES
+    for kinds, seeds in ((EARLY_ONLY, FIRST), (LATE, range(3))):
+        yield [Run(onset=8, treatments=kind, seed=seed) for kind in kinds for seed in seeds], ()
+    clothes = [
+        treated(deficit, "renorm@16", seed, dataset="fashion_mnist")
+        for seed in range(3)
+        for deficit in ("noise", "blur")
     ]
-    yield [run for run in dict.fromkeys(every) if run.treatments], GAUGES
-    yield [Run(onset=8, treatments=k, seed=s) for k, seeds in EARLY.items() for s in seeds], ()
-    late = ("decay-0@8", "decay-0@0", "unaugmented@8", "unaugmented@0")
-    kinds = (*late, "images-0.5@0+8 shrink-0.4@8")
-    yield [Run(onset=8, treatments=kind, seed=seed) for kind in kinds for seed in LATE], ()
-    clothes = {"dataset": "fashion_mnist"}
-    renormed = [treated(d, "renorm@16", s, **clothes) for s in FASHION for d in ("noise", "blur")]
-    pairs = [one for run in renormed for one in (run, run.untreated())]
-    yield [*dict.fromkeys(life for one in pairs for life in (one, one.newborn()))], GAUGES
-    windows = "blur-8@0+4 blur-4@4+4 blur-2@8+4"
-    yield [Run(onset=16, windows=windows, seed=seed) for seed in SHARPER], ()
+    yield with_controls(with_controls(clothes, "untreated"), "newborn"), GAUGES
+    sharper = "blur-8@0+4 blur-4@4+4 blur-2@8+4"
+    yield [Run(onset=16, windows=sharper, seed=seed) for seed in FIRST], ()
     yield [LinearPath(d, length=16, seed=seed) for d, seeds in PATHS.items() for seed in seeds], ()
-
-
-def treated(deficit: str, kind: str, seed: int, **fields) -> Run:
-    return Run(deficit, 0, 16, seed=seed, treatments=kind, **fields)
 
 
 FLAGSHIP: dict[str, Any] = {"model": "depth3", **FIXED, "recovery": 60}
@@ -332,62 +653,102 @@ def is_flagship(run: Run) -> bool:
 
 
 RECIPES = {
-    recipe.name: recipe
-    for recipe in (
-        Recipe("course", "windows, deficits, schedules; seeds 0 to 4", course),
-        Recipe("course_architectures", "depths, ResNet-18, Adam", architectures),
-        Recipe("course_controls", "newborns; depth, rate, size, weight decay", LADDERS["F"].parts),
-        Recipe("course_more_seeds", "seeds 5 to 9; float32", more_seeds),
-        Recipe("course_pace", "the paper's schedule, less and less compressed", LADDERS["B"].parts),
-        Recipe("course_recovery", "16 epochs of a deficit, longer recoveries", course_recovery),
-        Recipe("course_reopening", "treatments after 16 epochs of a deficit", course_reopening),
-        Recipe("course_traces", "Fisher traces and filters", course_traces),
-        Recipe("eyes", "two eyes, of which one is closed", eyes),
-        Recipe("flagship", "three blocks at a rate that never changes", flagship),
-        Recipe("fit", "Fisher traces of a net that fits its images", fit),
-        Recipe("fit_windows", "windows of blur in that net", fit_windows),
-        Recipe("matched", "a net that fits its images, at rates like its controls'", matched),
-        Recipe("mnist", "full connections, digits", mnist),
-        Recipe("slim", "the paper at half its pixels and a third of its width", slim),
-        Recipe("practice", "what needs no download", practice),
-        Recipe("growth", "growth and pruning of synapses, and new weights", growth),
-        Recipe("kernels", "pruning of kernels, and new weights", kernels),
-        Recipe("shifted", "growth and pruning on digits at random places", shifted),
-        Recipe("saliency", "pruning of weights by Fisher information", saliency),
-    )
+    "course": Recipe("windows, deficits, schedules; seeds 0 to 4", course),
+    "course_architectures": Recipe(
+        "depths, ResNet-18, Adam",
+        lambda: (
+            (lives("blur", THREE, (3, 4), **FIXED), ()),
+            *((lives("blur", THREE, FIRST, model=f"depth{n}", **FIXED), ()) for n in (1, 2, 3)),
+            (lives("blur", THREE, FIRST, optimizer="adam"), ()),
+            (lives("blur", THREE, FIRST, model="resnet18"), ()),
+        ),
+    ),
+    "course_controls": Recipe("newborns; depth, rate, size, weight decay", control_parts),
+    "course_more_seeds": Recipe(
+        "seeds 5 to 9; float32",
+        lambda: (
+            *ten_seeds(MORE),
+            (lives("blur", [16], MORE, **FIXED), ()),
+            (lives("blur", [16], MORE, model="resnet18"), ()),
+            (lives("blur flip", (8, 16), TEN, arithmetic="float32"), ()),
+            (lives("blur stripes", THREE, MORE), TRACE),
+            (unrecovered("blur stripes", MORE), TRACE),
+        ),
+    ),
+    "course_pace": Recipe("the paper's schedule, less and less compressed", pace_parts),
+    "course_recovery": Recipe("16 epochs of a deficit, longer recoveries", course_recovery),
+    "course_reopening": Recipe("treatments after 16 epochs of a deficit", course_reopening),
+    "course_traces": Recipe(
+        "Fisher traces and filters",
+        lambda: (
+            (lives("blur stripes", THREE, FIRST), TRACE),
+            (lives(FOUR, [16], FIRST), TRACE),
+            ([Run(onset=24, seed=seed) for seed in FIRST], TRACE),
+            (unrecovered("blur flip stripes", FIRST), TRACE),
+        ),
+    ),
+    "eyes": Recipe("two eyes, of which one is closed", eyes),
+    "flagship": Recipe("three blocks at a rate that never changes", flagship),
+    "fit": Recipe(
+        "Fisher traces of a net that fits its images",
+        lambda: (
+            (lives("blur flip", (4, 8, 12, 24), FIRST, **FIT), TRACE),
+            (lives("blur flip", [12], FIRST, optimizer="adam", **FIT), TRACE),
+            (clock_running(lives("blur", (4, 8, 12, 24), FIRST, **FIT)), ()),
+            *normed("fit", 24),
+        ),
+    ),
+    "fit_windows": Recipe(
+        "windows of blur in that net",
+        lambda: [(lives("blur", [4], FIRST, (0, 2, 4, 6, 8, 12, 16, 20, 24), **FIT), ())],
+    ),
+    "matched": Recipe(
+        "a net that fits its images, at rates like its controls'",
+        lambda: (*matched_parts(), *normed("matched", 16)),
+    ),
+    "mnist": Recipe(
+        "full connections, digits",
+        lambda: [(lives("blur flip", (4, 8, 16, 32), TEN, profile="mnist"), ())],
+    ),
+    "slim": Recipe("the paper at half its pixels and a third of its width", slim),
+    "practice": Recipe(
+        "what needs no download", lambda: [(lives("blur", [16], range(3), dataset="practice"), ())]
+    ),
+    "growth": Recipe("growth and pruning of synapses, and new weights", growth),
+    "kernels": Recipe("pruning of kernels, and new weights", kernels),
+    "shifted": Recipe(
+        "growth and pruning on digits at random places",
+        lambda: (
+            (found := searches(FIRST, dataset="mnist_shifted"), ()),
+            (retrainings(found, "biological random per_pixel", (0.02, 0.05, 0.1, 0.2)), ()),
+        ),
+    ),
+    "saliency": Recipe("pruning of weights by Fisher information", saliency),
 }
 
 
+# All of them --------------------------------------------------------------------------------------
+
+EVERY = EXHIBITS | LADDERS | RECIPES
+
+
+def parts_of(name: str, profile: str = "paper") -> Parts:
+    """The specs of an exhibit, a ladder or a shipped file, in order of value, with what is measured
+    on them. Raises: CplabError for an unknown name."""
+    recipe = EVERY[one_of("name", name, EVERY)]
+    return recipe.parts(profile) if name in EXHIBITS else recipe.parts()
+
+
 def wanted() -> dict[Any, tuple[str, dict]]:
-    """All specs of all recipes, with the file that each stands in and what is measured on it."""
+    """All specs of all shipped files, with the file that each stands in and what is measured on
+    it."""
     found: dict[Any, tuple[str, dict]] = {}
-    for recipe in RECIPES.values():
+    for name, recipe in RECIPES.items():
         for specs, measure in recipe.parts():
             for spec in specs:
-                file, measured = found.get(spec, (recipe.name, {}))
+                file, measured = found.get(spec, (name, {}))
                 found[spec] = file, measured | parse_measures(measure)
     return found
-
-
-def owned(name: str) -> dict[Any, dict]:
-    """The specs that stand in the file of a recipe, as far as they are known, with what is measured
-    on each. Raises: CplabError for an unknown recipe."""
-    one_of("recipe", name, RECIPES)
-    return {spec: measure for spec, (file, measure) in wanted().items() if file == name}
-
-
-def compute(name: str, **how) -> list[Result]:
-    """The results of a recipe, in the order of its file; what is missing is trained.
-
-    Arguments: how, device, workers, stop and progress, as in cplab.sweep.
-    """
-    while True:  # some specs are known only once others are there
-        mine = owned(name)
-        missing = [spec for spec, measure in mine.items() if find(spec, measure) is None]
-        for measure in {repr(mine[spec]): mine[spec] for spec in missing}.values():
-            sweep([spec for spec in missing if mine[spec] == measure], measure, **how)
-        if not missing:
-            return [found for spec, m in mine.items() if (found := find(spec, m))]
 
 
 def ship_recipe(name: str) -> str:
@@ -395,11 +756,10 @@ def ship_recipe(name: str) -> str:
 
     Raises: CplabError where some of them are missing.
     """
-    mine = owned(name)
+    one_of("recipe", name, RECIPES)
+    mine = {spec: measure for spec, (file, measure) in wanted().items() if file == name}
     results = [found for spec, measure in mine.items() if (found := find(spec, measure))]
     if missing := len(mine) - len(results):
-        raise CplabError(
-            f"{missing} of {len(mine)} results of {name} are missing: first run "
-            f"`python -m reproduction train {name}`"
-        )
+        how = f"first run `python -m reproduction train {name}`"
+        raise CplabError(f"{missing} of {len(mine)} results of {name} are missing: {how}")
     return f"{ship(results, name)}: {len(results)} results"

@@ -1,7 +1,5 @@
 """Quantities: each by hand on made-up results, and seed by seed the same as the table's."""
 
-import subprocess
-import sys
 from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
@@ -15,7 +13,6 @@ from scipy import stats
 import cplab
 from cplab import quantities as q
 from cplab import statistics, windows
-from cplab.results import by_key as find_by_key
 from cplab.results import every_result, find
 from cplab.runs import Run
 from cplab.studies import pruning
@@ -37,9 +34,9 @@ def result(accuracy=0.5, source="shipped", **more):
     return SimpleNamespace(accuracy=accuracy, source=source, **more)
 
 
-def traced(values, **others):
-    """A result with a trace of one layer, {epoch: value}; others: further measurements."""
-    return result(measured={"trace": {e: {"trace": [v]} for e, v in values.items()}, **others})
+def traced(values):
+    """A result with a trace of one layer, {epoch: value}."""
+    return result(measured={"trace": {e: {"trace": [v]} for e, v in values.items()}})
 
 
 def lives(results, seed=0, **accuracies):
@@ -69,41 +66,16 @@ def test_a_loss_is_lost_time_plus_harm(results):
 def test_under_a_schedule_with_a_clock_there_are_two_controls_of_harm(results):
     run = Run("blur", 4, 8, schedule="paper")
     stopped, running = run.without_window(), run.without_window("running")
-    assert [step.lr for step in running.timeline[4:]] == [step.lr for step in run.timeline[12:]]
-    assert [step.lr for step in stopped.timeline] == [
-        step.lr for step in run.timeline[: stopped.epochs]
-    ]
+    rates = {life: [step.lr for step in life.timeline] for life in (run, stopped, running)}
+    assert rates[running][4:] == rates[run][12:]
+    assert rates[stopped] == rates[run][: stopped.epochs]
     for spec, value in ((run, 0.5), (stopped, 0.6), (running, 0.55), (run.equal_training(), 0.7)):
         results[spec] = result(value)
     for clock, numbers in (("stopped", [10, 10]), ("running", [5, 15])):
-        found = [float(of(run, clock)) for of in (q.harm, q.lost_time)]
-        assert found == pytest.approx(numbers)
+        assert [float(of(run, clock)) for of in (q.harm, q.lost_time)] == pytest.approx(numbers)
     fixed = Run("blur", 4, 8)  # whose rates know nothing of epochs
     assert fixed.without_window("running") == fixed.without_window()
-    table = pd.DataFrame([{**r.__getstate__(), "accuracy": v.accuracy} for r, v in results.items()])
-    for clock, harm in (("stopped", 0.1), ("running", 0.05)):
-        [point] = windows.point_means(table, clock).loc[["blur"]].itertuples()
-        assert (point.harm, point.loss) == pytest.approx((harm, 0.2))
-    assert len(windows.point_means(table)) == 3  # the second control is no point of its own
-    with pytest.raises(cplab.CplabError, match="clock 'late'"):
-        q.harm(run, clock="late")
-
-
-def test_the_map_takes_seeds_for_pairs_where_the_quantities_do(results):
-    """At onset 0, with the clock running, even what is lost time shares no training."""
-    values = np.random.default_rng(0).uniform(0.3, 0.7, (5, 3))
-    for seed, row in enumerate(values):
-        run = Run("blur", 0, 8, schedule="paper", seed=seed)
-        lives = (run, run.equal_training(), run.without_window("running"))
-        results |= {life: result(value) for life, value in zip(lives, row, strict=True)}
-    table = pd.DataFrame([{**r.__getstate__(), "accuracy": v.accuracy} for r, v in results.items()])
-    [point] = windows.point_means(table, "running").loc[["blur"]].itertuples()
-    run = Run("blur", 0, 8, schedule="paper")
-    for of in (q.harm, q.lost_time):
-        mean, half = statistics.mean_and_half(of(run, clock="running"))
-        name = of.__name__
-        shown = 100 * getattr(point, name), 100 * getattr(point, f"{name}_half")
-        assert shown == pytest.approx((mean, half)), name
+    one_line(lambda: q.harm(run, clock="late"), "clock 'late'")
 
 
 def points_of(harms, halves):
@@ -115,18 +87,15 @@ def points_of(harms, halves):
 
 def test_the_longest_harmless_window_is_where_harm_exceeds_the_penalty():
     straight = points_of({n: n / 8 for n in (4, 8, 16, 24)}, [n / 16 for n in (4, 8, 16, 24)])
-    found = windows.longest_harmless_window(straight, "blur", 2)
-    assert found == pytest.approx((8, 16 / 3, 16))
-    later = windows.longest_harmless_window(straight, "blur", 2, penalty=1.5)
-    assert later.epochs == pytest.approx(12)
-    never = windows.longest_harmless_window(straight, "blur", 2, penalty=5)
-    assert never == (np.inf, np.inf, np.inf)
+    longest = partial(windows.longest_harmless_window, onset=2)
+    assert longest(straight, "blur") == pytest.approx((8, 16 / 3, 16))
+    assert longest(straight, "blur", penalty=1.5).epochs == pytest.approx(12)
+    assert longest(straight, "blur", penalty=5) == (np.inf, np.inf, np.inf)
+    assert np.isnan(longest(straight, "flip")).all()
     better = points_of({4: -3.0, 8: 3.0}, [0, 0])  # something is learned first
-    assert windows.longest_harmless_window(better, "blur", 2) == pytest.approx((20 / 3,) * 3)
-    alone = windows.longest_harmless_window(points_of({8: 2.0}, [np.nan]), "blur", 2)
-    assert alone.epochs == 4
-    assert np.isnan([alone.low, alone.high]).all()
-    assert np.isnan(windows.longest_harmless_window(straight, "flip", 2)).all()
+    assert longest(better, "blur") == pytest.approx((20 / 3,) * 3)
+    alone = longest(points_of({8: 2.0}, [np.nan]), "blur")
+    assert alone == pytest.approx((4, np.nan, np.nan), nan_ok=True)
 
 
 def test_the_interval_of_the_longest_harmless_window_holds_the_truth_in_95_of_100_cases():
@@ -152,16 +121,6 @@ def test_seeds_for_which_something_is_missing_are_left_out(results):
 
 
 def test_at_a_fixed_rate_an_accuracy_is_the_mean_of_the_last_epochs_of_the_recovery():
-    fixed = Run("blur", 0, 16, schedule="fixed", seed=2)
-    last = [100 * right for right in find(fixed).series("test_accuracy")[-5:]]
-    assert float(q.accuracy(fixed)) == pytest.approx(np.mean(last)) != pytest.approx(last[-1])
-    [row] = cplab.table(seed=2, schedule="fixed", deficit="blur", length=16, model=fixed.model).iloc
-    assert 100 * row.accuracy == pytest.approx(float(q.accuracy(fixed)))
-    falling = replace(fixed, schedule="recovery")
-    assert float(q.accuracy(falling)) == 100 * find(falling).curve[-1]["test_accuracy"]
-
-
-def test_at_a_fixed_rate_no_epoch_of_the_deficit_counts_for_the_end():
     rows = [{"test_accuracy": right} for right in (0.1, 0.2, 0.3, 0.5)]
     how = dict.fromkeys(("copy", "device", "precision", "torch", "commit"), "")
     for recovery, right in ((2, 0.4), (0, 0.5), (3, 1 / 3)):
@@ -247,15 +206,10 @@ def test_what_is_missing_is_named_by_the_line_that_gives_it(results):
 
 def test_sensitivity_is_taken_at_each_onset(results):
     window = Run("blur", 0, 8)
-    for onset, accuracy in ((0, 0.3), (4, 0.2), (8, 0.35)):
+    for onset, accuracy in ((0, 0.3), (4, 0.2)):
         results[Run("blur", onset, 8)] = result(accuracy)
         results[Run(onset=onset)] = result(0.4)
-        results.setdefault(Run(onset=onset + 8), result(0.5))
     assert q.sensitivity(window, (0, 4), q.harm) == pytest.approx([10, 20])
-    clear = Run(onset=24)
-    results[clear] = traced({1: 5, 2: 5, 3: 3, 4: 5, 5: 5, 6: 5, 7: 1})
-    found = q.trace_match(window, clear, (0, 4, 8), q.harm)
-    assert found == pytest.approx(np.corrcoef([20, 5], [3, 1])[0, 1])
 
 
 def test_the_trace_s_peak_and_end(results):
@@ -264,34 +218,18 @@ def test_the_trace_s_peak_and_end(results):
     results[some] = traced(dict.fromkeys(range(6, some.epochs, 5), 3.0) | rare)
     results[other] = traced({0: 1.0, 1: 2, 2: 2, other.epochs - 1: 0.5})
     assert (q.trace_peak(some), q.trace_remaining(some)) == (2, 0.25)
-    early = partial(q.trace_at, epoch=1.0)
-    assert float(q.doublings(some, other)) == float(q.doublings(some, other, early)) == 2
+    assert float(q.doublings(some, other)) == 2
     assert len(q.doublings(some, other).parts()) == 2  # they share no training
-    for epoch in (2, 1000, -1000):  # in one of them alone, or in none
-        with pytest.raises(q.Missing, match=f"after epoch {epoch}: "):
-            float(q.doublings(some, other, partial(q.trace_at, epoch=epoch)))
-    with pytest.raises(q.Missing, match="has 0, "):
-        float(q.doublings(some, other, lambda run: 0.0))
     seldom = replace(some, seed=1)
     results[seldom] = traced(rare)  # between which the trace may have been higher
-    for of in (q.trace_peak, q.trace_remaining):
-        with pytest.raises(q.Missing, match="five"):
-            of(seldom)
-
-
-def test_a_trace_of_every_fifth_epoch_has_a_peak_and_an_end():
-    with q.shipped_only():
-        run = Run(onset=140, profile="slim")
-        trace = {e: sum(found["trace"]) for e, found in q.result(run).measured["trace"].items()}
-        assert len(trace) == run.epochs / 5
-        assert trace[q.trace_peak(run) - 1] == max(trace.values())
-        assert q.trace_remaining(run) == pytest.approx(trace[299] / max(trace.values()))
-
-
-def test_a_curve_of_the_trace_knows_no_other_measurement_s_number_of_that_name(results):
-    run = Run(onset=8, profile="fit")
-    results[run] = traced({0: 1.0, 1: 8}, blurred={0: {"trace": 5.0}, 2: {"trace": 6.0}})
-    assert q.trace_curve(run)[:3] == pytest.approx([1, 8, np.nan], nan_ok=True)
+    for of, words in (
+        (lambda: q.doublings(some, other, partial(q.trace_at, epoch=2)), "after epoch 2: "),
+        (lambda: q.doublings(some, other, partial(q.trace_at, epoch=-99)), "after epoch -99: "),
+        (lambda: q.doublings(some, other, lambda run: 0.0), "has 0, "),
+        (lambda: q.trace_remaining(seldom), "five"),
+    ):
+        with pytest.raises(q.Missing, match=words):
+            float(of())
 
 
 def test_the_scaled_trace_does_not_know_how_large_weights_are(results):
@@ -335,10 +273,8 @@ def test_moments_on_the_way_to_few_synapses_kernels_weights(results):
     results[replace(life, deficit="none")] = result(values={"accuracy": {"end": 0.4}})
     assert float(pruning.accuracy_at(search, 0.05)) == 90
     assert float(pruning.accuracy_at(kernels, 8)) == 60
-    assert (float(pruning.accuracy_at(kernels, 5)), pruning.kernel_split(kernels, 5)) == (
-        40,
-        (2, 3),
-    )  # last
+    assert float(pruning.accuracy_at(kernels, 5)) == 40  # the last row
+    assert pruning.kernel_split(kernels, 5) == (2, 3)
     assert float(pruning.plasticity_loss(life)) == pytest.approx(10)
     for spec, moment in ((search, 0.1), (kernels, 7), (life, "pruned")):
         with pytest.raises(q.Missing, match=str(moment)):
@@ -368,52 +304,31 @@ def test_random_splits_are_those_that_there_are(results):
 
 # On what is shipped -------------------------------------------------------------------------------
 
-BY_HAND = {
-    "accuracy": q.accuracy,
-    "loss": q.equal_training_loss,
-    "lost_time": q.lost_time,
-    "harm": q.harm,
-    "gain": q.gain_over_newborn,
-}
+BY_HAND = {"accuracy": q.accuracy, "loss": q.equal_training_loss, "gain": q.gain_over_newborn}
+CLOCKED = {"lost_time": q.lost_time, "harm": q.harm}
 
 
-@pytest.fixture(scope="module")
-def points():
-    return windows.point_means(windows.same_setting(COURSE))
-
-
-def test_the_table_says_of_each_point_what_its_contrasts_say(points):
-    for (deficit, onset, length), row in points.iloc[::3].iterrows():
-        run = replace(COURSE, deficit=deficit, onset=onset, length=length)
-        for name, quantity in BY_HAND.items():
-            found = statistics.estimate(quantity(run))
-            shown = 100 * row[[name, f"{name}_half"]].to_numpy(float)
-            assert shown == pytest.approx([found.mean, found.half], nan_ok=True), (run, name)
-        assert row.seeds == len(q.each_seed(q.accuracy, run))
-        assert row.pairs == len(q.each_seed(q.equal_training_loss, run))
-    known = points.dropna(subset=["loss", "lost_time", "harm"])
-    assert len(known) > 40
-    # each side has its own seeds, so that parts add up to the whole nearly alone
-    assert np.allclose(known.loss, known.lost_time + known.harm, atol=0.005)
-
-
-def test_the_table_says_so_in_every_setting_and_by_both_clocks():
+def test_the_table_says_of_each_point_what_its_contrasts_say():
+    """In every setting, and by both clocks."""
     clear = {"deficit": "none", "onset": 0, "length": 0, "seed": 0, "skipped": 0}
     runs = (r.spec for r in every_result("Run", "shipped") if r.spec.recovery)
     settings = sorted({replace(run, **clear, windows=(), treatments=()) for run in runs}, key=str)
     assert len(settings) > 40
-    for like in settings[::6]:
+    for like in (COURSE, *settings[::6]):
         for clock in ("stopped", "running") if like.schedule == "paper" else ("stopped",):
+            clocked = {name: partial(of, clock=clock) for name, of in CLOCKED.items()}
             points = windows.point_means(windows.same_setting(like), clock)
-            for (deficit, onset, length), row in points.dropna(subset="harm").iloc[::9].iterrows():
+            for (deficit, onset, length), row in points.iloc[::9].iterrows():
                 run = replace(like, deficit=deficit, onset=onset, length=length)
-                for name in ("lost_time", "harm"):
-                    found = statistics.estimate(BY_HAND[name](run, clock))
+                for name, quantity in (BY_HAND | clocked).items():
+                    found = statistics.estimate(quantity(run))
                     shown = 100 * row[[name, f"{name}_half"]].to_numpy(float)
                     assert shown == pytest.approx([found.mean, found.half], nan_ok=True), run
+                assert row.seeds == len(q.each_seed(q.accuracy, run))
+                assert row.pairs == len(q.each_seed(q.equal_training_loss, run))
 
 
-def test_harm_is_what_scipy_says_of_the_table(points):
+def test_harm_is_what_scipy_says_of_the_table():
     """Of the flagship of README, with nothing of ours but the table: 10 or 20 runs, 30 newborns."""
     every = cplab.table(profile="course")
     usual = (every.recovery == 15) & (every.schedule == "recovery") & (every.dataset == "cifar10")
@@ -454,25 +369,6 @@ def test_a_setting_is_all_but_deficit_onset_length_and_seed():
     assert alike.key.to_list() == [r.key for r in runs[:2]]
     for run in runs[2:]:
         assert windows.same_setting(run, table=table).key.to_list() == [run.key]
-
-
-def test_a_setting_has_the_same_runs_as_the_whole_table():
-    every = cplab.table()
-    for key in every.key[::400]:
-        like = find_by_key(key).spec
-        rows = windows.same_setting(like)
-        assert key in set(rows.key)
-        assert {*windows.same_setting(like, table=every).key} == {*rows.key}
-    longer = windows.same_setting(COURSE, but=("recovery",)).recovery
-    assert {*longer} > {*windows.same_setting(COURSE).recovery} == {COURSE.recovery}
-
-
-def test_a_quantity_needs_neither_torch_nor_bokeh():
-    code = (
-        "import sys, cplab.quantities as q; from cplab import Run; q.harm(Run('blur', 0, 8));"
-        "sys.exit(any(name in sys.modules for name in ('torch', 'bokeh')))"
-    )
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_a_measurement_that_was_not_taken_is_missing():

@@ -4,7 +4,6 @@ import base64
 import copy
 import json
 import math
-import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +14,7 @@ from torch import nn
 from cplab import deficits, models, own
 from cplab.data import Images
 from cplab.errors import CplabError
-from cplab.measure import MEASUREMENTS, Measurement, builtin, fisher, measurement, parse_measures
+from cplab.measure import MEASUREMENTS, builtin, fisher, measurement, parse_measures
 
 
 def pictures(count=60, size=8):
@@ -60,12 +59,10 @@ print({*m.__all__} <= {*dir(m)}, m.trace.__name__, m.orientation.__name__)
     ("said", "meant"),
     [
         (None, {}),
-        ((), {}),
         ("trace", {"trace": "every"}),
         (["ending", "weight_norms"], {"ending": "end", "weight_norms": "every"}),
         (MEASUREMENTS["ending"], {"ending": "end"}),
         ({"trace": "end", "ending": (4, 0, 4)}, {"trace": "end", "ending": (0, 4)}),
-        ({"trace": range(2)}, {"trace": (0, 1)}),
         ({"trace": 3}, {"trace": (3,)}),
     ],
 )
@@ -78,13 +75,9 @@ def test_what_is_measured_when_can_be_said_in_many_ways(said, meant):
     ("said", "words"),
     [
         ("tarce", "unknown measurement 'tarce': choose one of trace, jacobian, ending"),
-        (3, "unknown measurement 3"),
         ({"trace": "never"}, "'never'.*every, end or a tuple of epochs"),
-        ({"trace": ()}, "every, end or a tuple of epochs"),
         ({"trace": (0, -1)}, "epoch -1"),
-        ({"trace": 1.5}, "epoch 1.5"),
         ({"trace": range(10**9)}, "more than 10000 epochs are not allowed"),
-        ({"trace": 10**30}, "epoch 1000"),
     ],
 )
 def test_what_cannot_be_asked_for_is_one_clear_line(said, words):
@@ -99,8 +92,8 @@ def test_what_cannot_be_asked_for_is_one_clear_line(said, words):
 def test_trace_and_ending_hold_what_their_functions_find(monkeypatch):
     monkeypatch.setattr(builtin, "FACTORED", 20)
     monkeypatch.setattr(builtin, "CURVED", 10)
-    images, net = pictures(), network("allcnn-4")
-    x, y = images.normal(images.train_x), images.train_y
+    images, net = pictures(510), network("allcnn-4")
+    x, y = images.normal(images.train_x[:500]), images.train_y  # the first 500
     row, final = MEASUREMENTS["trace"](net, images), MEASUREMENTS["ending"](net, images)
     assert {*row} == {"trace", "log_det", "seconds"}
     assert row["trace"] == list(fisher.trace(net, x).layers.values())
@@ -149,30 +142,6 @@ def test_accuracy_on_blur_is_of_blurred_images_and_of_no_other_weights():
     assert found["blurred"] == found["clear"]  # where there is nothing fine, blur takes nothing
 
 
-def test_the_trace_is_of_the_first_500_images():
-    images, net = pictures(510), network()
-    expected = fisher.trace(net, images.normal(images.train_x[:500])).layers
-    assert MEASUREMENTS["trace"](net, images)["trace"] == list(expected.values())
-
-
-def test_weight_norms_explain_how_batch_norm_hides_a_scale():
-    """Twice the weights before a batch norm are the same network with a quarter of the trace."""
-    net, images = network(), pictures()
-    for layer in net:
-        if isinstance(layer, nn.BatchNorm1d):
-            layer.eps = 0.0
-    norms, trace = (MEASUREMENTS[name](net, images) for name in ("weight_norms", "trace"))
-    assert norms["layers"] == list(fisher.trace(net, images.normal(images.train_x)).layers)
-    assert norms["norms"][0] == pytest.approx(net[1].weight.square().sum().sqrt().item())
-    with torch.no_grad():
-        net[1].weight *= 2
-        net[2].running_mean *= 2
-        net[2].running_var *= 4
-    larger, smaller = (MEASUREMENTS[name](net, images) for name in ("weight_norms", "trace"))
-    assert larger["norms"] == pytest.approx([2 * norms["norms"][0], *norms["norms"][1:]])
-    assert smaller["trace"] == pytest.approx([trace["trace"][0] / 4, *trace["trace"][1:]], rel=1e-4)
-
-
 def test_norms_times_jacobian_do_not_know_how_large_weights_before_batch_norm_are():
     net, images = network("allcnn-4"), pictures()
     found = []
@@ -191,10 +160,6 @@ def test_norms_times_jacobian_do_not_know_how_large_weights_before_batch_norm_ar
         torch.testing.assert_close(one, other, rtol=1e-3, atol=0)
 
 
-def test_a_network_without_convolutions_has_no_filters():
-    assert "filters" not in MEASUREMENTS["ending"](network(), pictures())
-
-
 def test_log_det_of_a_network_that_knows_nothing_is_0():
     net = network()
     nn.init.zeros_(net[-1].weight)  # no layer before it matters, and it sees nothing
@@ -210,12 +175,12 @@ def test_a_sharpness_that_is_not_found_costs_nothing_else(monkeypatch):
 
     monkeypatch.setattr(fisher, "sharpness", fail)
     final = MEASUREMENTS["ending"](network(), pictures())
-    assert "sharpness" not in final
     assert final["information"]
+    assert "sharpness" not in final
+    assert "filters" not in final  # of a network without convolutions
 
 
-@pytest.mark.parametrize("name", ["trace", "ending"])
-@pytest.mark.parametrize("value", [torch.inf, torch.nan, 1e38])
+@pytest.mark.parametrize(("name", "value"), [("trace", torch.nan), ("ending", 1e38)])
 def test_a_network_that_has_diverged_is_one_clear_line(name, value):
     net = network()
     nn.init.constant_(net[-1].weight, value)
@@ -261,81 +226,30 @@ def test_a_decorator_says_when_and_of_how_many_images():
     assert parse_measures({every: (1,)}) == {other: (1,)}
 
 
-def test_another_process_has_it_from_its_text(python):
-    [name] = parse_measures(quiet)
-    payload = pickle.dumps(own.dumps_own())
-    code = f"""
-import pickle
-from cplab import measure, own
-own.load_own(pickle.loads({payload!r}))
-print(measure.parse_measures({name!r}), measure.MEASUREMENTS[{name!r}].apply.__name__)
-"""
-    out, err = python(code).communicate(timeout=100)
-    assert out.strip() == f"{{{name!r}: 'every'}} quiet", err
-
-
-def test_modes_and_gradients_are_put_back():
-    net, images = network("allcnn-4"), pictures()
-    net[1].eval()
-    net(images.normal(images.train_x)).sum().backward()
-    modes = [module.training for module in net.modules()]
-    gradients = [weight.grad.clone() for weight in net.parameters()]
-
-    def slope(net, images):
-        net.zero_grad()
-        net.eval()(images.normal(images.train_x)).sum().backward()
-        return max(w.grad.abs().max().item() for w in net.parameters())
-
-    assert Measurement("slope", slope, "slope")(net, images) > 0
-    assert [module.training for module in net.modules()] == modes
-    assert all(torch.equal(w.grad, g) for w, g in zip(net.parameters(), gradients, strict=True))
-
-
-def halve(net, images):
-    for weight in net.parameters():
-        weight.data /= 2
-    return net(images.normal(images.train_x)).mean().item()
-
-
-def train_on(net, images):
-    return net.train()(images.normal(images.train_x)).mean().item()
-
-
-def hook(net, images):
-    net.register_forward_hook(lambda module, given, out: 0 * out)
-    return net(images.normal(images.train_x)).mean().item()
-
-
-def freeze(net, images):
-    return sum(weight.numel() for weight in net.requires_grad_(False).parameters())
-
-
-def blacken(net, images):
+def spoil(net, images):
+    """All that can be done to what it is given."""
     for tensor in (images.train_x, images.train_y, images.test_x, images.test_y, images.mean):
         tensor[:] = 0
-    return net(images.normal(images.train_x)).mean().item()
+    for weight in net.parameters():
+        weight.data /= 2
+    return net.train().requires_grad_(False)(images.normal(images.train_x)).mean().item()
 
 
-@pytest.mark.parametrize("function", [halve, train_on, hook, freeze, blacken])
-def test_whatever_a_measurement_does_it_does_to_copies(function):
+def test_whatever_a_measurement_does_it_does_to_copies():
     net, images = network(), pictures()
 
-    def told():
+    def state():
         weights = [(w.clone(), w.requires_grad) for w in (*net.parameters(), *net.buffers())]
-        return repr([*weights, images, net.eval()(images.normal(images.test_x))])
+        return repr([*weights, images, net.training])
 
-    [name] = parse_measures(function)
-    before, found = told(), MEASUREMENTS[name](net, images)
-    assert told() == before
+    [name] = parse_measures(spoil)
+    before, found = state(), MEASUREMENTS[name](net, images)
+    assert state() == before
     assert MEASUREMENTS[name](net, images) == found
 
 
 def give_tensor(net, images):
     return {"norms": [weight.norm() for weight in net.parameters()]}
-
-
-def give_numbers_as_names(net, images):
-    return {0: 1.0}
 
 
 def give_nan(net, images):
@@ -346,10 +260,6 @@ def draw(net, images):
     return torch.rand(()).item()
 
 
-def reach(net, images):
-    return net[99].weight.sum().item()
-
-
 def take_one(net):
     return 1
 
@@ -358,10 +268,8 @@ def take_one(net):
     ("function", "words"),
     [
         (give_tensor, r"gives a Tensor.*\.tolist\(\)"),
-        (give_numbers_as_names, "gives a dict"),
         (give_nan, "not finite"),
         (draw, "does not give the same twice.*Generator"),
-        (reach, "IndexError"),
         (take_one, "TypeError"),
         (lambda net, images: 1, "def"),
     ],
@@ -372,11 +280,5 @@ def test_a_function_that_is_no_measurement_is_refused_before_training(function, 
             ask(function)
         assert "\n" not in str(error.value)
     assert all(not known.source for known in MEASUREMENTS.values())
-
-
-@pytest.mark.parametrize(
-    ("options", "words"), [({"when": "often"}, "every, end"), ({"images": 0}, "images 0")]
-)
-def test_options_that_are_refused(options, words):
-    with pytest.raises(CplabError, match=words):
-        measurement(**options)(sizes)
+    with pytest.raises(CplabError, match="images 0"):
+        measurement(images=0)(sizes)

@@ -9,23 +9,6 @@ from cplab.measure import orientation, power_spectrum
 UPRIGHT = [[-1, 2, -1]] * 3
 
 
-def known(*rows):
-    """Filters of one colour."""
-    return np.array(rows, dtype=float)[:, None]
-
-
-def test_orientation_of_stripes_that_one_knows():
-    lying = np.transpose(UPRIGHT)
-    rising, falling = np.eye(3)[::-1] * 3 - 1, np.eye(3) * 3 - 1
-    z = orientation(known(UPRIGHT, lying, rising, falling))
-    assert z[0].real > 0.7
-    assert np.isclose(z[1], -z[0])
-    assert z[0].imag == pytest.approx(0, abs=1e-12)
-    assert z[2:].real == pytest.approx(0, abs=1e-12)
-    assert z[3].imag == pytest.approx(-z[2].imag)
-    assert abs(z[2].imag) > 0.4
-
-
 def test_orientation_of_a_grating_is_its_tilt():
     y, x = np.mgrid[:33, :33]
     for down, across in ((0, 5), (5, 0), (4, 4), (3, -6), (2, 7)):
@@ -41,8 +24,8 @@ def test_orientation_takes_strength_and_sign_and_brightness_for_nothing():
     assert orientation(-7 * f) == pytest.approx(z)
     assert orientation(f[..., ::-1]) == pytest.approx(z.conj())  # in a mirror
     assert orientation(np.rot90(f, axes=(2, 3))) == pytest.approx(-z)
-    assert orientation(known(np.zeros((3, 3)), np.ones((3, 3)))) == pytest.approx(0)
-    assert orientation(known(UPRIGHT)[:, 0]) == orientation(known(UPRIGHT))
+    assert orientation([np.zeros((3, 3)), np.ones((3, 3))]) == pytest.approx(0)
+    assert orientation([[UPRIGHT]]) == orientation([UPRIGHT])
 
 
 def test_orientation_of_many_random_filters_has_no_preference():
@@ -52,13 +35,10 @@ def test_orientation_of_many_random_filters_has_no_preference():
 
 def test_white_noise_has_its_variance_at_every_frequency():
     x = torch.randn(400, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2
-    found = power_spectrum(x)
-    assert found.shape == (9,)
-    assert found == pytest.approx(np.full(9, 4), rel=0.1)
+    assert power_spectrum(x) == pytest.approx(np.full(9, 4), rel=0.1)
 
 
-@pytest.mark.parametrize("size", [8, 15])
-@pytest.mark.parametrize("cycles", [0, 1, 3])
+@pytest.mark.parametrize(("size", "cycles"), [(8, 0), (8, 1), (15, 3)])
 def test_a_grating_has_power_at_its_frequency_alone(size, cycles):
     waves = np.cos(2 * np.pi * cycles * np.arange(size) / size)
     x = np.broadcast_to(waves, (2, 3, size, size))
@@ -66,11 +46,3 @@ def test_a_grating_has_power_at_its_frequency_alone(size, cycles):
         found = power_spectrum(images)
         assert found.argmax() == cycles
         assert found.sum() == pytest.approx(found[cycles])
-
-
-def test_a_spectrum_holds_the_variance_of_images():
-    """Parseval: the sum over all components is the sum of squares, here over whole rings."""
-    x = np.random.default_rng(0).normal(size=(5, 2, 3, 3))
-    found = power_spectrum(x)
-    assert found.shape == (2,)
-    assert found[0] + 8 * found[1] == pytest.approx((x**2).sum((2, 3)).mean())

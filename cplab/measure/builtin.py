@@ -28,8 +28,7 @@ def measure_trace(net: nn.Module, images: Images) -> dict:
     nothing; seconds."""
     from cplab.measure import fisher
 
-    began = time.perf_counter()
-    x = images.normal(images.train_x)
+    began, x = time.perf_counter(), images.normal(images.train_x)
     traces, logs = fisher.trace(net, x), fisher.log_determinant(net, x[:FACTORED])
     count = sum(layer.weight.numel() for layer in fisher.counted_layers(net, x).values())
     return {
@@ -47,9 +46,9 @@ def measure_jacobian(net: nn.Module, images: Images) -> dict:
     from cplab.measure import fisher
 
     began = time.perf_counter()
-    found = fisher.jacobian(net, images.normal(images.train_x)).layers
+    layers = fisher.jacobian(net, images.normal(images.train_x)).layers
     seconds = time.perf_counter() - began
-    return {"layers": list(found), "jacobian": list(found.values()), "seconds": seconds}
+    return {"layers": list(layers), "jacobian": list(layers.values()), "seconds": seconds}
 
 
 @measurement(label="information", when="end")

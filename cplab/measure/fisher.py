@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cplab import devices
-from cplab.errors import CplabError, Diverged, number, quote, require, whole
+from cplab.errors import CplabError, Diverged, number, require, whole
 from cplab.measure import layerwise, passes
 from cplab.measure.layerwise import groups, outputs, unfold_inputs, weight_shaped
 from cplab.measure.passes import Grads, Vectors, counted_layers, each_layer
@@ -44,8 +44,8 @@ def trace(net: nn.Module, x: Tensor) -> ByLayer:
     Jacobian of the C logits and the s_k are the columns of a square root of diag(p) − p pᵀ: C − 1
     backward passes give all labels.
 
-    Arguments: net, gives logits (N, C), made of Conv2d, Linear, BatchNorm and layers without
-        parameters; x, normalised images (N, ...), floating point, on any device.
+    Arguments: net, gives logits (N, C), of Conv2d, Linear, BatchNorm and layers without parameters;
+        x, normalised images (N, ...), on any device.
     Raises: CplabError for no images, logits that are not finite, and a layer of another kind or one
         that is used twice.
 
@@ -54,7 +54,7 @@ def trace(net: nn.Module, x: Tensor) -> ByLayer:
     >>> round(trace(net, torch.tensor([[3.0, 4.0]])).total, 4)  # ‖x‖² Σ p (1 − p)
     12.5
     """
-    return mean_by_layer(squared_gradients(net, x, every_label))
+    return mean_by_layer(squared_gradients(net, x, square_root))
 
 
 @devices.torch_defaults()
@@ -85,17 +85,16 @@ def diagonal(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
     >>> diagonal(net, torch.tensor([[3.0, 4.0]]))["Linear"].round(decimals=2).tolist()
     [[2.25, 4.0], [2.25, 4.0]]
     """
-    return squared_weight_gradients(net, x, every_label)
+    return squared_weight_gradients(net, x, square_root)
 
 
 @devices.torch_defaults()
 def sampled_trace(net: nn.Module, x: Tensor, draws: int = 1000, seed: int = 0) -> ByLayer:
     """The paper's Monte Carlo estimate of the trace: x drawn from the images, y from p_w(y|x).
 
-    Arguments: net, x, as of trace; draws, pairs (x, y), for each of which one image goes back once
-        (in `trace` each goes back C − 1 times); seed, of the draws.
+    Arguments: net, x; raises CplabError: as of trace; draws, pairs (x, y), 2 at least, for each of
+        which one image goes back once; seed, of the draws.
     Returns: means over the draws with standard errors, of which the total's is not the layers' sum.
-    Raises: CplabError, as of trace, and for fewer than 2 draws.
 
     >>> net = nn.Linear(2, 2, bias=False)
     >>> _ = nn.init.zeros_(net.weight)
@@ -127,17 +126,15 @@ def log_determinant(net: nn.Module, x: Tensor, damping: float = DAMPING) -> ByLa
     / positions (Martens & Grosse 2015; Grosse & Martens 2016 for convolutions), over all labels;
     blocks between layers are left out.
 
-    Arguments: net, x, as of trace; damping, what is added to each of F's eigenvalues, most of which
-        are nearly 0: the number stands and falls with it. With the default, the paper's weight
-        decay, F + damping · I is the curvature of the loss that is trained on.
+    Arguments: net, x; raises CplabError: as of trace; damping, above 0, what is added to each of
+        F's eigenvalues, most of which are nearly 0: the number stands and falls with it. With the
+        paper's weight decay F + damping · I is the curvature of the loss that is trained on.
     Returns: natural logarithms. Take off (number of weights) · log damping to have 0 for a layer
         that knows nothing.
-    Raises: CplabError, as of trace, and for a damping that is not above 0.
 
     >>> net = nn.Linear(2, 2, bias=False)
     >>> _ = nn.init.zeros_(net.weight)  # F has the eigenvalues 12.5, 0, 0, 0
-    >>> found = log_determinant(net, torch.tensor([[3.0, 4.0]]), damping=1.0)
-    >>> round(math.exp(found.total), 3)
+    >>> round(math.exp(log_determinant(net, torch.tensor([[3.0, 4.0]]), damping=1.0).total), 3)
     13.5
     """
     layers = counted_layers(net, x)
@@ -154,7 +151,7 @@ def log_determinant(net: nn.Module, x: Tensor, damping: float = DAMPING) -> ByLa
         g = outputs(layer, grads).unflatten(2, (len(grads), -1)).flatten(1, 2)
         right[name] = layerwise.add_products(right.get(name), g / a.shape[1] ** 0.5, blocks)
 
-    each_layer(net, x, layers, every_label, add)
+    each_layer(net, x, layers, square_root, add)
     logs = {name: math.log(damping) * layer.weight.numel() for name, layer in layers.items()}
     for name in left:  # the others have no gradient
         if not (left[name].isfinite().all() and right[name].isfinite().all()):
@@ -193,18 +190,16 @@ def information(
         Σ_ii = 2β / E_{w ~ N(w₀, Σ)} F_ii(w),
 
     which we solve by averaging F_ii over draws of w. F stands for the Hessian as in the paper; for
-    ReLU networks, piecewise linear in any one weight, their diagonals are equal. (The paper writes
-    β / H_ii, with L = L₀ + a·w + w·Hw: its H is half the Hessian.) Local reparameterisation, the
-    paper's reference 58, has the same solution in linear layers, but in a convolution it gives each
-    position noise of its own and so misses most of the trace, since positions share their weights.
+    ReLU networks, piecewise linear in any one weight, their diagonals are equal. (The paper's H is
+    half the Hessian.) Local reparameterisation, its reference 58, would in a convolution give each
+    position noise of its own and so miss most of the trace, since positions share their weights.
     As there, no weight's noise becomes larger than the mean square weight of its layer.
 
-    Arguments: net, x, as of trace; beta, smoothness, in nats: the noise raises the loss by about β
-        for each weight (0.05 nats in all if None; the paper does not state its own); draws of w,
-        each with a batch of so many images drawn from x; seed, of all draws.
+    Arguments: net, x; raises CplabError: as of trace; beta, smoothness, in nats: the noise raises
+        the loss by about β for each weight (0.05 nats in all if None; the paper does not state its
+        own); draws of w, each with a batch of so many images drawn from x; seed, of all draws.
     Returns: Information. Its trace is that of E F(w), and 2β Σ_i 1/Σ_ii where no noise is at its
         limit. The paper does not say how it normalises its figure.
-    Raises: CplabError, as of trace, and for a β that is not above 0.
 
     >>> net = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 3))
     >>> found = information(net, torch.randn(5, 2), draws=2)
@@ -278,9 +273,6 @@ def sharpness(net: nn.Module, x: Tensor, y: Tensor, *, tolerance: float = 0.01) 
     sizes = [w.numel() for w in weights]
     with passes.record_calls(net, layers) as calls:
         logits = passes.logits_of(net, x.to(weights[0]), calls)
-        one_each = y.shape == x.shape[:1] and y.dtype == torch.long
-        fine, last = one_each and y.min() >= 0 and y.max() < logits.shape[1], logits.shape[1] - 1
-        require(fine, f"labels {quote(y)} are not allowed: give one for each image, 0 to {last}")
         loss = F.cross_entropy(logits, y)
         slopes = torch.autograd.grad(loss, weights, create_graph=True)
 
@@ -294,9 +286,9 @@ def sharpness(net: nn.Module, x: Tensor, y: Tensor, *, tolerance: float = 0.01) 
         hessian = LinearOperator(2 * begin.shape, product, dtype=begin.dtype)
         if not product(begin).any():  # all answers are certain; ARPACK refuses a zero
             return 0.0
-        about = {"tol": tolerance, "maxiter": ROUNDS, "return_eigenvectors": False}
+        how = {"tol": tolerance, "maxiter": ROUNDS, "return_eigenvectors": False}
         try:
-            top = eigsh(hessian, k=1, which="LA", v0=begin, **about)
+            top = eigsh(hessian, k=1, which="LA", v0=begin, **how)
         except ArpackError as error:
             what = f"the largest eigenvalue was not found to {tolerance:g} in {ROUNDS} rounds"
             raise CplabError(f"{what}: give a larger tolerance or more images") from error
@@ -307,8 +299,9 @@ def sharpness(net: nn.Module, x: Tensor, y: Tensor, *, tolerance: float = 0.01) 
 # Labels, and sums over the images -----------------------------------------------------------------
 
 
-def square_root(p: Tensor) -> Tensor:
-    """C − 1 vectors s_k with Σ_k s_k s_kᵀ = diag(p) − p pᵀ, for each image: (N, C) → (C − 1, N, C).
+def square_root(p: Tensor, rows: slice | None = None) -> Tensor:
+    """What to send back for the sum over all labels: C − 1 vectors s_k with Σ_k s_k s_kᵀ = diag(p)
+    − p pᵀ, for each image; (N, C) → (C − 1, N, C).
 
     With r = √p, diag(p) − p pᵀ = diag(r) (I − r rᵀ) diag(r), and a Householder reflection that
     takes r to −e_m has in its other columns an orthonormal basis of what is orthogonal to r. The
@@ -322,11 +315,6 @@ def square_root(p: Tensor) -> Tensor:
     others = others + (others >= m)
     roots = (r[:, :, None] * reflection).mT.take_along_dim(others[:, :, None], 1)
     return roots.transpose(0, 1)
-
-
-def every_label(p: Tensor, rows: slice) -> Tensor:
-    """What to send back for the sum over all labels."""
-    return square_root(p)
 
 
 def every_logit(p: Tensor, rows: slice) -> Tensor:

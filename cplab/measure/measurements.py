@@ -29,13 +29,11 @@ AT_BIRTH = 32  # images on which a newborn is measured before it is trained
 class Measurement:
     """Something to measure on a network; call it with a network and a data.Images.
 
-    name: under which a result keeps it; one of a student's own ends in @ and a digest of its
-        source.
+    name: under which a result keeps it; a student's own ends in @ and a digest of its source.
     apply: (net, images) -> numbers, texts, lists and dicts; the network comes in eval mode.
-    label: in words.
-    source: the text of a student's own, else empty.
-    images: how many of the training images, and of the test images, it is given; None for all.
-    when: "every" epoch or at the "end", where a run does not say.
+    label: in words. source: the text of a student's own, else empty. images: how many of the
+    training images, and of the test images, it is given; None for all. when: "every" epoch or at
+    the "end", where a run does not say.
 
     >>> MEASUREMENTS["weight_norms"].label
     'weight norms'
@@ -56,11 +54,8 @@ class Measurement:
             assign(self, images=whole("images", self.images, least=1))
 
     def __call__(self, net: nn.Module, images: Images, most: int | None = None) -> Any:
-        """Plain data. What it is given are copies, so that nothing it does to them is trained on.
-
-        Arguments: most, as many images as that at most.
-        Raises: Diverged for numbers that are not finite; CplabError for what else is wrong.
-        """
+        """Plain data, of `most` images at most. What it is given are copies, so that nothing it
+        does to them is trained on. Raises: Diverged for numbers that are not finite; CplabError."""
         from cplab.devices import explain_failures
 
         parts = ("train_x", "train_y", "test_x", "test_y")
@@ -72,10 +67,8 @@ class Measurement:
         return found
 
     def try_out(self) -> None:
-        """Take it twice, of a network of two convolutions and 4 images of 8 × 8 pixels.
-
-        Raises: CplabError if it fails, or gives other than plain data or not the same twice.
-        """
+        """Take it twice, of a network of two convolutions and 4 images of 8 × 8 pixels. Raises:
+        CplabError if it fails, or gives other than plain data or not the same twice."""
         import torch
         from torch import nn
 
@@ -104,11 +97,10 @@ def check_plain(name: str, value: Any) -> None:
     if isinstance(value, list):
         for each in value:
             check_plain(name, each)
-        return
-    how = "return numbers, texts, lists and dicts by text (tensors have .item() and .tolist())"
-    plain = isinstance(value, (int, float, str, type(None)))
-    require(plain, f"measurement {name!r} gives a {type(value).__name__}: {how}")
-    if isinstance(value, float) and not math.isfinite(value):
+    elif not isinstance(value, int | float | str | None):
+        how = "return numbers, texts, lists and dicts by text (tensors have .item() and .tolist())"
+        raise CplabError(f"measurement {name!r} gives a {type(value).__name__}: {how}")
+    elif isinstance(value, float) and not math.isfinite(value):
         raise Diverged(f"measurement {name!r} is not finite: the network has diverged")
 
 
@@ -117,15 +109,13 @@ TABLES[Measurement] = MEASUREMENTS
 
 
 def measurement(function: Callable | None = None, **options: Any) -> Any:
-    """Make a function a measurement: a decorator, with or without options.
+    """Make a function a measurement, to be given to `measure=` of run and sweep: a decorator, with
+    or without options (images, when, label, see Measurement).
 
-    Arguments:
-        function: (net, images) -> numbers, texts, lists and dicts, of a network in eval mode and a
-            data.Images, and of nothing else; both are copies.
-        options: images, when, label, see Measurement.
-    Returns: the function itself, to be given to `measure=` of run and sweep.
-    Raises: CplabError for a function whose meaning its source does not tell, or that does not do
-        as is said above when it is tried on a network of two convolutions and four images.
+    Arguments: function, (net, images) -> numbers, texts, lists and dicts, of copies of a network in
+        eval mode and of a data.Images, and of nothing else.
+    Raises: CplabError for a function whose meaning its source does not tell, or that does not do so
+        when it is tried on a network of two convolutions and four images.
 
     >>> @measurement(when="end")
     ... def weights(net, images):
@@ -137,11 +127,9 @@ def measurement(function: Callable | None = None, **options: Any) -> Any:
 
 
 def parse_measures(measure: Any) -> Measures:
-    """What to measure and when, out of all ways to say it.
-
-    Arguments: measure, a name of MEASUREMENTS, a Measurement, a student's own function, several of
-        these, or a dict from these to "every", "end" or epochs, from 0; None or () for nothing.
-    Raises: CplabError for an unknown measurement, or a time that is none.
+    """What to measure and when, out of all ways to say it: a name of MEASUREMENTS, a Measurement, a
+    student's own function, several of these, or a dict from these to "every", "end" or epochs, from
+    0; None or () for nothing. Raises: CplabError for what is unknown, and a time that is none.
 
     >>> parse_measures(("trace", "ending"))
     {'trace': 'every', 'ending': 'end'}
@@ -166,15 +154,17 @@ def parse_when(when: Any) -> When:
     if isinstance(when, str) and when in WHEN:
         return when
     epochs = many("epochs", when, LONGEST)
-    no_time = f"{quote(when)} is no time to measure: give every, end or a tuple of epochs"
-    require(epochs and not isinstance(when, str), no_time)
+    line = f"{quote(when)} is no time to measure: give every, end or a tuple of epochs"
+    require(epochs and not isinstance(when, str), line)
     return tuple(sorted({whole("epoch", epoch, most=LONGEST - 1) for epoch in epochs}))
 
 
 def due_measures(measures: Measures, row: dict) -> list[str]:
     """What is to be measured after the epoch of a row, wherever the life ends."""
-    some = {} if "event" in row else {n: when for n, when in measures.items() if when != "end"}
-    return [name for name, when in some.items() if when == "every" or row["epoch"] in when]
+    if "event" in row:
+        return []
+    times = {name: when for name, when in measures.items() if when != "end"}
+    return [name for name, when in times.items() if when == "every" or row["epoch"] in when]
 
 
 def measure_after(names: list[str], spec: Any, row: dict, *given: Any) -> None:

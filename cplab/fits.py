@@ -77,19 +77,17 @@ def plain_interval(value: float, half: float) -> str:
     return f"{value:,.{places}f} ± {half:,.{places}f}"
 
 
-class Curve:
+def as_curve(function: Callable[..., Any], names: list[str]) -> Any:
     """A function as lmfit looks at it: of t and some parameters; others keep their values."""
 
-    __name__ = "curve"
-
-    def __init__(self, function: Callable[..., Any], names: list[str]) -> None:
-        either = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        parameters = [inspect.Parameter(name, either) for name in ("t", *names)]
-        self.function, self.__signature__ = function, inspect.Signature(parameters)
-
-    def __call__(self, t: np.ndarray, **parameters: float) -> np.ndarray:
+    def curve(t: np.ndarray, **parameters: float) -> np.ndarray:
         with np.errstate(all="ignore"):  # a minimiser may try parameters that overflow the curve
-            return np.asarray(self.function(t, **parameters), dtype=float)
+            return np.asarray(function(t, **parameters), dtype=float)
+
+    either = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [inspect.Parameter(name, either) for name in ("t", *names)]
+    curve.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return curve
 
 
 def fit(
@@ -120,8 +118,7 @@ def fit(
     require(n == len(y), f"t has {n} numbers and y has {len(y)}: give one y for each t")
     few = f"{n} points do not determine the {p} parameters of {called}"
     require(n >= p, f"{few}: give {p} or more, and {p + 1} or more for an interval")
-    curve = Curve(function, names)
-    at = ", ".join(f"{name} = {value:g}" for name, value in guess.items())
+    curve, at = as_curve(function, names), ", ".join(f"{k} = {v:g}" for k, v in guess.items())
     try:
         there = curve(t, **guess)
     except Exception as error:  # a student's function may do anything
@@ -157,12 +154,12 @@ def fit(
 def check_names(function: Callable[..., Any], called: str, start: Mapping[str, float]) -> None:
     """Refuse a `start` that does not name parameters of the function, and all without a value."""
     line = f"start {quote(start)} is not allowed: give a first guess by name, as in {{'tau': 100}}"
-    require(isinstance(start, Mapping) and len(start) > 0, line)
-    line = f"{quote(function)} cannot be fitted: give a function of t and parameters by name"
-    require(callable(function), line)
+    require(isinstance(start, Mapping) and start, line)
+    require(callable(function), f"{quote(function)} cannot be fitted: give a function of t")
     allowed = dict(list(inspect.signature(function).parameters.items())[1:])
     for name in start:
         one_of(f"parameter of {called}", name, allowed)
     lacking = [n for n, p in allowed.items() if p.default is p.empty and n not in start]
-    lacks = f"start lacks {', '.join(lacking)} of {called}: give a first guess of each"
-    require(not lacking, lacks)
+    require(
+        not lacking, f"start lacks {', '.join(lacking)} of {called}: give a first guess of each"
+    )

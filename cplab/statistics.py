@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cplab.errors import CplabError, one_of, quote, require, whole
+from cplab.errors import CplabError, one_of, quote, require
 from cplab.measure import MEASUREMENTS
 
 __all__ = ["MISSING", "Contrast", "Estimate", "Missing", "compare", "correlation", "describe"]
@@ -76,9 +76,9 @@ class Contrast:
         return -self + other
 
     def __truediv__(self, divisor: Any) -> Any:
-        return (
-            float(self) / float(divisor) if isinstance(divisor, Contrast) else self * (1 / divisor)
-        )
+        if isinstance(divisor, Contrast):
+            return float(self) / float(divisor)
+        return self * (1 / divisor)
 
     def __float__(self) -> float:
         return self.at(None)
@@ -95,26 +95,23 @@ class Contrast:
 
     def parts(self, seeds: Iterable[int] = SEEDS) -> list[dict[int, float]]:
         """The sum over each group of terms that share training, {seed: sum}; no constant."""
-        groups = defaultdict(list)
+        groups: dict[Any, dict] = defaultdict(dict)
         for term, weight in self.weights.items():
             if weight or not any(self.weights.values()):
-                groups[term.group].append((term, weight))
+                groups[term.group][term] = weight
         sums: list[dict[int, float]] = [{} for _ in groups]
-        for part, terms in zip(sums, groups.values(), strict=True):
+        for part, weights in zip(sums, groups.values(), strict=True):
             for seed in seeds:
                 with suppress(Missing):
-                    part[seed] = sum(weight * term.at(seed) for term, weight in terms)
+                    part[seed] = Contrast(weights).at(seed)
         return sums
 
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """A mean over seeds with its 95 % interval.
-
-    mean, half: NaN for none; half the interval, NaN where a side has fewer than two seeds. counts:
-    how many seeds each side has. freedom: degrees of. values: one a seed, of those that all sides
-    have. same: whether the number is exactly 0 in every seed.
-    """
+    """A mean over seeds, NaN for none; half its 95 % interval, NaN where a side has fewer than two
+    seeds; how many seeds each side has; degrees of freedom; values, one a seed that all sides have;
+    and whether these are exactly 0 throughout."""
 
     mean: float
     half: float
@@ -133,11 +130,9 @@ class Estimate:
 
 
 def estimate(values: "Contrast | Estimate | ArrayLike", seeds: Iterable[int] = SEEDS) -> Estimate:
-    """The mean over seeds with its 95 % interval: Student's where all terms share training, or of
-    numbers as they are given, else Welch's, with all seeds that each side has. Which terms are
-    paired is settled by what shares training, not by the outcome (Welch, Biometrika 34, 28, 1947).
-
-    Arguments: values, a Contrast, or one number a seed; seeds, those that count, of a Contrast.
+    """The mean over seeds of a Contrast, or of one number a seed, with its 95 % interval: Student's
+    where all terms share training, else Welch's, with all `seeds` that each side has. Which terms
+    are paired is settled by what shares training, not by the outcome (Biometrika 34, 28, 1947).
 
     >>> print(estimate([2.0, 3.0, 4.0]))
     3.0 ± 2.5 (3 seeds)
@@ -147,13 +142,13 @@ def estimate(values: "Contrast | Estimate | ArrayLike", seeds: Iterable[int] = S
     if isinstance(values, Contrast):
         return estimate_sum(values.parts(seeds), values.constant)
     row = np.asarray(values, dtype=float)
-    require(np.ndim(values) == 1, f"values {quote(values)} are no row: give one number a seed")
+    require(row.ndim == 1, f"values {quote(values)} are no row: give one number a seed")
     return estimate_sum([dict(enumerate(row.tolist()))])
 
 
 def estimate_sum(parts: Sequence[Mapping[int, float]], constant: float = 0) -> Estimate:
-    """The sum of a constant and of the means over seeds of sides that share no training, each
-    {seed: number}; the degrees of freedom are Welch & Satterthwaite's."""
+    """The sum of a constant and the means over seeds of sides that share no training, each {seed:
+    number}; the degrees of freedom are Welch & Satterthwaite's."""
     from scipy.special import stdtrit
 
     counts = tuple(map(len, parts))
@@ -174,8 +169,8 @@ def estimate_sum(parts: Sequence[Mapping[int, float]], constant: float = 0) -> E
 
 
 def half_width(std: ArrayLike, count: ArrayLike) -> np.ndarray:
-    """Half the 95 % interval of a mean (...), NaN for one seed, from the standard deviation over
-    the seeds (...) and how many there are (...).
+    """Half the 95 % interval of a mean, NaN for one seed, from the standard deviation over so many
+    seeds; of any shape.
 
     >>> round(float(half_width(1.0, 3)), 2)
     2.48
@@ -187,7 +182,7 @@ def half_width(std: ArrayLike, count: ArrayLike) -> np.ndarray:
 
 
 def mean_and_half(values: Any) -> tuple[float, float]:
-    """The mean of `values`, a Contrast or one a seed, and half its 95 % interval; NaN for none.
+    """The mean of a Contrast, or of one number a seed, and half its 95 % interval; NaN for none.
 
     >>> mean_and_half([0.5])
     (0.5, nan)
@@ -197,8 +192,8 @@ def mean_and_half(values: Any) -> tuple[float, float]:
 
 
 def detectable(half: float, count: float, power: float = 0.8) -> float:
-    """The mean that would be told from zero in 80 % of all experiments (of `power`) with half a
-    95 % interval like this one and as many seeds, `count` (or its degrees of freedom and 1).
+    """The mean that would be told from zero in a fraction `power` of all experiments with half a
+    95 % interval like this one and as many seeds, `count`.
 
     >>> round(detectable(1.0, 10), 2)
     1.39
@@ -225,13 +220,11 @@ def mean_columns(groups: Mapping[Any, Any] | Sequence) -> dict[str, np.ndarray]:
     >>> mean_columns({8: [0.25, 0.75], 4: [1.0], 2: []})["mean"].tolist()
     [1.0, 0.5]
     """
-    columns = {}
     if isinstance(groups, Mapping):
         known = {x: about for x in sorted(groups) if (about := estimate(groups[x])).seeds}
-        columns["x"] = np.array([*known], dtype=float)
-        groups = [*known.values()]
+        return {"x": np.array([*known], dtype=float), **mean_columns([*known.values()])}
     pairs = np.array([mean_and_half(numbers) for numbers in groups], dtype=float).reshape(-1, 2)
-    return columns | band_columns(*pairs.T)
+    return band_columns(*pairs.T)
 
 
 def mean_curve(results: Sequence, what: str = "test_accuracy") -> dict[str, np.ndarray]:
@@ -241,12 +234,11 @@ def mean_curve(results: Sequence, what: str = "test_accuracy") -> dict[str, np.n
     >>> mean_curve([])["epoch"].tolist()
     []
     """
-    measured = {name: rows for result in results for name, rows in result.measured.items()}
-    if results and all(m.name in measured for m in MEASUREMENTS.values() if m.source):
-        # a student's own measurement may give any names until it was taken
-        rows = [row for each in measured.values() for row in each.values() if isinstance(row, dict)]
-        rows += [row for result in results for row in result.values.get("curve", ())[:1]]
-        known = {name for row in rows for name in row} | {*MEASUREMENTS, "log_det"}
+    taken = [m for r in results for rows in r.measured.values() for m in rows.values()]
+    own = any(m.source for m in MEASUREMENTS.values())  # which may give any names until it is taken
+    if results and (not own or what == "phase"):
+        rows = [results[0].values["curve"][0], *(row for row in taken if isinstance(row, dict))]
+        known = {*MEASUREMENTS, "log_det"}.union(*rows)
         one_of("quantity", what, sorted(known - {"phase"}))
     series = [result.series(what) for result in results]
     alike = len({*map(len, series)}) < 2
@@ -285,47 +277,37 @@ class Correlation(NamedTuple):
 def correlation(x: ArrayLike, y: ArrayLike) -> Correlation:
     """Pearson's correlation of pairs x, y (n,), 4 at least, with its 95 % interval by Fisher's z,
     which takes them for independent draws from a normal distribution: that of neighbouring epochs
-    of one network comes out too narrow. Raises: CplabError where x or y does not vary.
+    of one network comes out too narrow.
 
     >>> round(correlation([1, 2, 3, 4], [2, 4, 6, 9]).r, 2)
     0.99
     """
     from scipy import stats
 
-    x, y = row_of_numbers("x", x), row_of_numbers("y", y)
-    require(len(x) == len(y), f"x has {len(x)} numbers and y has {len(y)}: give pairs")
-    require(len(x) >= 4, f"{len(x)} pairs have no interval: give 4 or more")
-    for what, values in (("x", x), ("y", y)):
-        varies = np.ptp(values) > 1e-12 * abs(values).max()  # smaller differences are rounding
-        require(varies, f"{what} is the same throughout: a correlation needs one that varies")
-    with np.errstate(all="ignore"):  # z of a perfect correlation is infinite
-        pearson = stats.pearsonr(x, y)
-        interval = pearson.confidence_interval(0.95)
+    pearson = stats.pearsonr(row_of_numbers("x", x), row_of_numbers("y", y))
+    interval = pearson.confidence_interval(0.95)
     return Correlation(float(pearson.statistic), float(interval.low), float(interval.high))
 
 
 def row_of_numbers(what: str, values: Any, advice: str = "leave out what is missing") -> np.ndarray:
     """`values` as a row of finite numbers, else a CplabError that gives the advice."""
-    try:
+    with suppress(TypeError, ValueError):
         row = np.asarray(values, dtype=float)
-    except (TypeError, ValueError):
-        row = np.empty((0, 0))
-    fine = row.ndim == 1 and np.isfinite(row).all()
-    require(fine, f"{what} is not a row of finite numbers: {advice}")
-    return row
+        if row.ndim == 1 and np.isfinite(row).all():
+            return row
+    raise CplabError(f"{what} is not a row of finite numbers: {advice}")
 
 
 # Words ------------------------------------------------------------------------------------------
 
 
 def describe(values: Any, digits: int = 1, unit: str = "") -> str:
-    """The mean of `values`, a Contrast, an Estimate or one a seed, if any, in words, to so many
-    decimals, with a `unit`.
+    """The mean of a Contrast, an Estimate or one number a seed in words, to so many decimals.
 
     >>> describe([1.0, 2.0, 4.0], unit=" %")
     '2.3 ± 3.8 % (3 seeds)'
     """
-    about, digits = estimate(values), whole("digits", digits, 0, 15)
+    about = estimate(values)
     if not about.seeds:
         return MISSING
     return f"{mean_in_words(about.mean, about.half, digits)}{unit} ({sides(about.counts)})"
@@ -339,11 +321,11 @@ def compare(points: Any, other: str) -> str:
     '2.5 ± 1.2 points above the newborn'
     """
     about = estimate(points)
-    mean, half, seeds = about.mean, about.half, sides(about.counts)
+    mean, half = about.mean, about.half
     if not about.seeds:
         return f"not compared with {other} yet"
     if abs(mean) <= half:
-        apart = mean_in_words(mean, half, 1)
+        seeds, apart = sides(about.counts), mean_in_words(mean, half, 1)
         return f"level with {other}, as far as {seeds} can tell ({apart} points)"
     alone = " (1 seed, no interval)" if np.isnan(half) else ""
     side = "above" if mean > 0 else "below"
@@ -391,9 +373,9 @@ def plain_number(value: float, digits: int = 2) -> str:
 
 def sides(counts: Iterable[int]) -> str:
     """How many seeds the sides of a number have: `5 seeds`, `10 and 30 seeds`."""
-    several = sorted({*counts}) or [0]
-    words = " and ".join([", ".join(map(str, several[:-1])), str(several[-1])][len(several) < 2 :])
-    return f"{words} seed{'s' if several[-1] > 1 else ''}"
+    *fewer, most = map(str, sorted({*counts}) or [0])
+    words = f"{', '.join(fewer)} and {most}" if fewer else most
+    return f"{words} seed{'s' if int(most) > 1 else ''}"
 
 
 def count_seeds(*counts: int) -> str:

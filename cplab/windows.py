@@ -1,7 +1,7 @@
 """What the runs of one setting say of each window of a deficit: means over seeds, and how long a
 window may last. Seeds are pairs as `cplab.quantities` has it."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cplab import results
-from cplab.errors import one_of, quote, require, whole
-from cplab.quantities import reading, result
-from cplab.results import find
+from cplab.errors import one_of, require, whole
+from cplab.quantities import reading, result, with_seed
 from cplab.runs import CLOCKS, Run
 from cplab.statistics import (
     SEEDS,
@@ -33,6 +32,14 @@ READ_OUT = 5  # epochs that a read-out is the mean of: at a rate that stays, the
 PARTS = ("accuracy", "loss", "lost_time", "harm", "gain")
 
 
+class Epochs(NamedTuple):
+    """So many epochs, and the ends of their 95 % interval."""
+
+    epochs: float
+    low: float
+    high: float
+
+
 def same_setting(
     like: Run, but: Collection[str] = (), table: "pd.DataFrame | None" = None
 ) -> "pd.DataFrame":
@@ -43,17 +50,12 @@ def same_setting(
     >>> set(same_setting(Run(profile="fit")).profile)
     {'fit'}
     """
-    for name in but:
-        one_of("field of Run", name, [f.name for f in fields(Run)])
     table = results.table() if table is None else table
-    known = hasattr(table, "reindex")
-    require(known, f"table {quote(table)} is not allowed: give rows of cplab.table()")
     for field in fields(Run):
         if field.name not in (*POINT, *but):
             wanted = getattr(like, field.name)
-            cells = table.get(field.name, [None] * len(table))
             none = wanted is None  # for which a table may hold NaN
-            alike = [one == wanted or (none and one != one) for one in cells]
+            alike = [cell == wanted or (none and cell != cell) for cell in table[field.name]]
             table = table[np.array(alike, dtype=bool)]
     return table
 
@@ -78,7 +80,7 @@ def point_means(table: "pd.DataFrame", clock: str = "stopped") -> "pd.DataFrame"
         for place, rows in table.groupby(places)[["seed", "accuracy"]]
     }
     falling = clock == "running" and (table.schedule == "paper").all()
-    points, rows = [], []
+    points = {}
     for (deficit, onset, length, skipped), own in lives.items():
         if skipped:
             continue
@@ -94,12 +96,13 @@ def point_means(table: "pd.DataFrame", clock: str = "stopped") -> "pd.DataFrame"
             difference(without, own, shared),
             difference(own, born, shared),
         )
-        points.append((deficit, onset, length))
-        rows.append([part.mean for part in each] + [part.half for part in each])
-        rows[-1] += [len(own), len(own.keys() & equal.keys())]
-    columns = [*PARTS, *(f"{name}_half" for name in PARTS), "seeds", "pairs"]
+        numbers = {name: part.mean for name, part in zip(PARTS, each, strict=True)}
+        numbers |= {f"{name}_half": part.half for name, part in zip(PARTS, each, strict=True)}
+        numbers |= {"seeds": len(own), "pairs": len(own.keys() & equal.keys())}
+        points[deficit, onset, length] = numbers
     index = pd.MultiIndex.from_tuples(points or [("", 0, 0)], names=places[:3])[: len(points)]
-    return pd.DataFrame(rows, index, columns)
+    columns = [*PARTS, *(f"{name}_half" for name in PARTS), "seeds", "pairs"]
+    return pd.DataFrame([*points.values()], index, columns)
 
 
 def difference(ours: dict, theirs: dict, shared: bool) -> Estimate:
@@ -118,22 +121,13 @@ def rows_at(points: "pd.DataFrame", **where: Any) -> "pd.DataFrame":
     return points[here]
 
 
-class Longest(NamedTuple):
-    """How many epochs a window may last, and the ends of their 95 % interval; infinite where no
-    window that was trained is too long."""
-
-    epochs: float
-    low: float
-    high: float
-
-
 def longest_harmless_window(
     points: "pd.DataFrame", deficit: str, onset: int = 0, penalty: float = 1.0
-) -> Longest:
+) -> Epochs:
     """The longest window of a deficit without a penalty, which the slides call the critical period:
-    where harm, from length to length along straight lines, first exceeds it; NaN where nothing was
-    trained, or all of it with one seed. The interval has all lengths whose harm cannot be told from
-    the penalty.
+    where harm, from length to length along straight lines, first exceeds it; infinite where no
+    window that was trained is too long, NaN where none was trained. The interval has all lengths
+    whose harm cannot be told from the penalty.
 
     Arguments: points, of `point_means`; penalty, the smallest that counts, in points of accuracy.
 
@@ -150,7 +144,7 @@ def longest_harmless_window(
         return crossing if not np.isnan(crossing) else np.inf if len(known) else np.nan
 
     harm, half = rows.harm, rows.harm_half
-    return Longest(end(harm), end(harm + half), end(harm - half))
+    return Epochs(end(harm), end(harm + half), end(harm - half))
 
 
 # At a rate that never changes, where one clear life is the control of every window ----------------
@@ -173,14 +167,7 @@ def harm_after(run: Run, clear: int | None = None) -> Contrast:
     last = run.onset + run.recovery
     clear = last if clear is None else whole("clear", clear, run.onset + 1, last)
     over = min(READ_OUT, clear - run.onset)
-    grey = reading(run.newborn(), never_deprived, clear=clear, over=over, onsets=clear_onsets(run))
-    return grey - reading(run, seen, clear=clear, over=over)
-
-
-def clear_onsets(like: Run) -> tuple[int, ...]:
-    """The onsets of the runs of a setting that have no deficit, the longest run first."""
-    rows = same_setting(like)
-    return tuple(sorted({*map(int, rows.onset[rows.deficit == "none"])}, reverse=True))
+    return never_deprived(run, clear, over) - reading(run, seen, clear=clear, over=over)
 
 
 def seen(run: Run, clear: int, over: int) -> float:
@@ -190,24 +177,34 @@ def seen(run: Run, clear: int, over: int) -> float:
     return 100 * float(np.mean(result(run).series("test_accuracy")[end - over : end]))
 
 
-def never_deprived(newborn: Run, clear: int, over: int, onsets: Iterable[int]) -> float:
-    """The accuracy after so many clear epochs of the longest run without a deficit, percent."""
+def never_deprived(run: Run, clear: int, over: int) -> Contrast:
+    """The same of the longest run without a deficit that agrees with a run in all else."""
+    return reading(run.newborn(), seen_clear, clear=clear, over=over, onsets=clear_onsets(run))
+
+
+def seen_clear(newborn: Run, clear: int, over: int, onsets: tuple[int, ...]) -> float:
+    curve = longest_clear(newborn, onsets)
+    if len(curve) < clear:
+        line = f"no run without a deficit has seen {clear} clear epochs: train one with sweep"
+        raise Missing(line)
+    return 100 * float(np.mean(curve[clear - over : clear]))
+
+
+def longest_clear(newborn: Run, onsets: tuple[int, ...]) -> np.ndarray:
+    """The test accuracy along the longest run of a seed that has no deficit. Raises: Missing."""
     for onset in onsets:
         with suppress(Missing):
-            if onset + newborn.recovery >= clear:
-                return seen(replace(newborn, onset=onset), clear, over)
-    raise Missing(f"no run without a deficit has seen {clear} clear epochs: train one with sweep")
+            return result(replace(newborn, onset=onset)).series("test_accuracy")
+    raise Missing(f"no run like {newborn.call()} is without a deficit: train one with sweep")
 
 
-class Behind(NamedTuple):
-    """So many clear epochs behind, with the ends of their 95 % interval."""
-
-    epochs: float
-    low: float
-    high: float
+def clear_onsets(like: Run) -> tuple[int, ...]:
+    """The onsets of the runs of a setting that have no deficit, the longest run first."""
+    rows = same_setting(like)
+    return tuple(sorted({*map(int, rows.onset[rows.deficit == "none"])}, reverse=True))
 
 
-def clear_epochs_behind(run: Run) -> Behind:
+def clear_epochs_behind(run: Run) -> Epochs:
     """Harm in clear epochs: how far back on the curve of runs without a deficit a run stands, where
     that curve, the mean over seeds of five epochs each, first was as high. In this unit windows of
     any age compare. Low and high are of the interval of the harm; below 0 it is ahead.
@@ -216,19 +213,21 @@ def clear_epochs_behind(run: Run) -> Behind:
     >>> clear_epochs_behind(Run("blur", length=16, **flagship)).epochs > 20
     True
     """
-    last, harm, onsets = run.onset + run.recovery, estimate(harm_after(run)), clear_onsets(run)
-    seeds = [s for s in SEEDS if any(find(replace(run.newborn(), onset=n, seed=s)) for n in onsets)]
-    over = min(READ_OUT, run.recovery)
+    harm, last = estimate(harm_after(run)), run.onset + run.recovery
+    if not harm.seeds:
+        return Epochs(np.nan, np.nan, np.nan)
+    onsets, lives, over = clear_onsets(run), [], min(READ_OUT, run.recovery)
+    for seed in SEEDS:
+        with suppress(Missing):
+            lives.append(longest_clear(with_seed(run.newborn(), seed), onsets))
     epochs = np.arange(over, last + 1)
     curve = [
-        estimate(
-            reading(run.newborn(), never_deprived, clear=n, over=over, onsets=onsets), seeds
-        ).mean
-        for n in epochs.tolist()
+        np.mean([100 * np.mean(life[n - over : n]) for life in lives if len(life) >= n])
+        for n in epochs
     ]
     highest = np.maximum.accumulate(curve)
 
     def behind(points: float) -> float:
         return last - float(np.interp(curve[-1] - points, highest, epochs))
 
-    return Behind(*(behind(harm.mean + sign * harm.half) for sign in (0, -1, 1)))
+    return Epochs(*(behind(harm.mean + sign * harm.half) for sign in (0, -1, 1)))

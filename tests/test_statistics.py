@@ -5,7 +5,6 @@ import re
 from typing import ClassVar
 
 import numpy as np
-import pandas as pd
 import pytest
 from conftest import one_line
 from scipy import stats
@@ -28,14 +27,6 @@ def test_half_width_has_its_closed_form_for_two_and_three_seeds():
     """Student's t of one degree of freedom is a tangent, of two an algebraic function."""
     assert statistics.half_width(1, 2) == pytest.approx(math.tan(0.475 * math.pi) / math.sqrt(2))
     assert statistics.half_width(1, 3) == pytest.approx(0.95 * math.sqrt(2 / (1 - 0.95**2) / 3))
-
-
-def test_half_width_takes_columns_and_knows_no_interval_of_one_seed():
-    got = statistics.half_width(pd.Series([1.0, np.nan, 2.0]), pd.Series([2, 1, 3]))
-    assert np.isnan(got[1])
-    expected = [statistics.half_width(1, 2), statistics.half_width(2, 3)]
-    assert got[[0, 2]] == pytest.approx(expected)
-    assert np.isnan(statistics.half_width(1.0, 1))
 
 
 def test_the_interval_covers_the_mean_in_95_of_100_cases():
@@ -106,7 +97,7 @@ def test_a_crossing_is_where_the_line_first_leaves_its_side():
     assert statistics.find_crossing([0, 1, 2], [0, 0, 4], 1) == 1.25
 
 
-@pytest.mark.parametrize("count", [2, 3, 5, 10])
+@pytest.mark.parametrize("count", [2, 10])
 def test_what_is_detectable_is_told_from_zero_in_80_of_100_experiments(count):
     rng = np.random.default_rng(count)
     half = statistics.half_width(1, count)
@@ -132,19 +123,6 @@ def test_a_correlation_and_its_interval_agree_with_fishers_z():
         (np.tanh(np.arctanh(r) - reach), np.tanh(np.arctanh(r) + reach))
     )
     assert correlation(x, -y) == pytest.approx((-r, -high, -low))
-
-
-def test_a_perfect_correlation_is_no_warning():
-    assert correlation([1, 2, 3, 4], [2, 4, 6, 8]).r == pytest.approx(1)
-    assert correlation([1, 2, 3, 4], [8, 6, 4, 2]).r == pytest.approx(-1)
-
-
-def test_a_correlation_that_cannot_be_had_is_one_line():
-    one_line(lambda: correlation([1, 2, 3], [1, 2, 4]), "3 pairs", "4 or more")
-    one_line(lambda: correlation([1, 2, 3, 4], [1, 2, 3]), "4 numbers", "3")
-    one_line(lambda: correlation([1, 2, 3, 4], [5, 5, 5, 5]), "y is the same")
-    one_line(lambda: correlation([1e9, 1e9, 1e9, 1e9 + 1e-7], [1, 2, 3, 4]), "x is the same")
-    one_line(lambda: correlation([1, 2, 3, np.nan], [1, 2, 3, 4]), "x is not a row")
 
 
 # Words --------------------------------------------------------------------------------------------
@@ -176,18 +154,13 @@ def test_percent_says_no_more_digits_than_the_interval_allows():
             assert abs(float(shown) - 100 * value) <= step / 2 + 1e-9
 
 
-def test_numbers_are_told_with_their_seeds_or_their_absence():
-    assert statistics.describe([1.0, 2.0, 4.0]) == "2.3 ± 3.8 (3 seeds)"
-    assert statistics.describe([0.125], 2) == "0.12 (1 seed)"
-    assert statistics.describe([]) == statistics.describe_ratio([])
-    assert np.isnan(statistics.mean_and_half([])).all()
-
-
 def test_a_ratio_is_the_geometric_mean_with_an_interval_around_it():
     mean, half = interval(np.log([1.0, 4.0, 16.0]))
     assert np.exp([mean - half, mean + half]) == pytest.approx([0.128, 125], rel=0.01)
     assert statistics.describe_ratio([0.0, 2.0, 4.0]) == "4.0 × (0.13 to 130)"
     assert statistics.describe_ratio([np.log2(3)]) == "3.0 ×"
+    assert statistics.describe_ratio([]) == statistics.describe([]) == "not trained yet"
+    assert statistics.describe([0.125], 2) == "0.12 (1 seed)"
 
 
 def test_numbers_have_digits_that_count_and_no_exponent():

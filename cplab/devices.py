@@ -3,7 +3,7 @@
 import platform
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -29,34 +29,29 @@ if torch.get_num_threads() > usable_cores():  # torch knows nothing of quotas
 def torch_defaults(threads: int | None = None) -> Iterator[None]:
     """torch as it is once it is imported, whatever other code has set; that is put back after.
 
-    Bits depend on the default type and device of new tensors, the number of threads, grad and
-    inference mode, autocast, deterministic algorithms, the precision of matrix products, oneDNN,
-    and whether denormal numbers count. Also a decorator.
-
-    Arguments: threads, of torch on the CPU; as many as there are if None.
+    All that bits depend on: default type and device, the number of threads (`threads`, or as it
+    is), modes, autocast, algorithms, precision, oneDNN, denormal numbers. Also a decorator.
     Raises: CplabError if another thread has changed the default type meanwhile.
     """
     sums, before = torch.backends.cuda.matmul, torch.get_num_threads()
     onednn: Any = torch.backends.mkldnn
     set_sums = partial(setattr, sums, "allow_bf16_reduced_precision_reduction")
+    flushed = not torch.tensor(1e-40, dtype=torch.float32, device="cpu").mul(1)
     settings: list[tuple[Any, Any, Any]] = [  # how each is set, what it is, what it is to be
         (torch.set_default_dtype, torch.get_default_dtype(), torch.float32),
         (torch.set_float32_matmul_precision, torch.get_float32_matmul_precision(), "highest"),
         (set_sums, sums.allow_bf16_reduced_precision_reduction, True),
         (partial(setattr, onednn, "enabled"), onednn.enabled, True),
         (torch.set_num_threads, before, threads or before),
+        (torch.set_flush_denormal, flushed, False),
     ]
+    if torch.are_deterministic_algorithms_enabled():  # loads the compiler: not without need
+        warn = torch.is_deterministic_algorithms_warn_only_enabled()
+        settings.append((partial(torch.use_deterministic_algorithms, warn_only=warn), True, False))
     with ExitStack() as stack:
         for put, now, wanted in settings:
             stack.callback(put, now)
             put(wanted)
-        if torch.are_deterministic_algorithms_enabled():  # loads the compiler: not without need
-            warn = torch.is_deterministic_algorithms_warn_only_enabled()
-            stack.callback(torch.use_deterministic_algorithms, True, warn_only=warn)
-            torch.use_deterministic_algorithms(False)
-        if not torch.tensor(1e-40, device="cpu").mul(1):  # denormal numbers count as 0
-            stack.callback(torch.set_flush_denormal, True)
-            torch.set_flush_denormal(False)
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         for place in ("cpu", "cuda"):
@@ -68,34 +63,28 @@ def torch_defaults(threads: int | None = None) -> Iterator[None]:
         require(not changed, "torch's default type was changed while this was computed: ask again")
 
 
-# A second thread brings small networks next to nothing and costs them everything as soon as another
-# process is busy: torch's threads wait for each other at every layer, and whoever waits spins. Five
-# epochs of course on two cores take 9.9 s with one thread and 9.4 s with two; beside one other
-# training 9.2 and 459 s. Ten timed steps of allcnn-16, at a load of about 12 from other work, took
-# 1.0 and 2.5 s with one thread, and over 45 s twice with two.
-ONE_THREAD = ("ci", "course", "fit", "matched")  # profiles
-
-
 def usual_threads(profile: str) -> int:
     """The threads of torch with which a profile's networks are trained on a CPU: as many as the
     process has, and one for small networks."""
-    return 1 if profile in ONE_THREAD else torch.get_num_threads()
+    # A second thread brings small networks next to nothing and costs them everything beside another
+    # busy process, as torch's threads wait for each other at every layer: five epochs of course on
+    # two cores take 9.9 s with one thread and 9.4 s with two; beside one training 9.2 and 459 s.
+    small = profile in ("ci", "course", "fit", "matched")
+    return 1 if small else torch.get_num_threads()
 
 
 def pick(name: str = "auto") -> torch.device:
     """cuda, mps or cpu, else a CplabError; `auto` is the first there that training can use."""
     mps = torch.backends.mps.is_available()
     there = {"cuda": torch.cuda.is_available(), "mps": mps, "cpu": True}
+    found = [kind for kind, is_there in there.items() if is_there]
     if name == "auto":
-        name = next(n for n, found in there.items() if found and (n == "cpu" or can_train(n)))
-    kind, colon, number = str(name).partition(":")
-    count = torch.cuda.device_count() if kind == "cuda" else 1
-    if not there.get(kind) or (colon and not (number.isdecimal() and int(number) < count)):
-        found = ", ".join(n for n, is_there in there.items() if is_there)
-        why = no_cuda() if kind == "cuda" and not there["cuda"] else ""
-        what = f"device {name!r} is not available (found: {found}){why}"
-        raise CplabError(f"{what}: take one of these")
-    return torch.device(name)
+        name = next(kind for kind in found if kind == "cpu" or can_train(kind))
+    with suppress(RuntimeError, TypeError):
+        if (device := torch.device(name)).type in found:
+            return device
+    what = f"device {name!r} is not available (found: {', '.join(found)})"
+    raise CplabError(f"{what}: take one of these")
 
 
 @cache
@@ -116,25 +105,14 @@ def can_train(name: str) -> bool:
         return False
 
 
-def no_cuda() -> str:
-    """Why there is no CUDA: no driver, one that does not fit torch, or a torch without."""
-    try:
-        torch.cuda.init()
-    except (RuntimeError, AssertionError) as error:
-        return f" ({str(error).partition(chr(10))[0][:200]})"
-    return ""
-
-
 @cache
 def machine(device: torch.device) -> str:
     """Device and kind of chip, as far as bits depend on it: cuda NVIDIA H200, cpu AVX2 AMD EPYC."""
     if device.type == "cuda":
         return f"cuda {torch.cuda.get_device_name(device)}"
-    try:
-        names = re.findall(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
-    except OSError:
-        names = []
-    chip = names[0] if names else platform.processor() or platform.machine()
+    chip = platform.processor() or platform.machine()
+    with suppress(OSError, IndexError):
+        chip = re.findall(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())[0]
     return f"{device.type} {torch.backends.cpu.get_cpu_capability()} {chip}"
 
 
@@ -143,10 +121,8 @@ def has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         with torch.cuda.device(device):
             return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type == "cpu":
-        checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-        return any(getattr(torch.cpu, check, bool)() for check in checks)
-    return False
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return device.type == "cpu" and any(getattr(torch.cpu, check, bool)() for check in checks)
 
 
 def in_bf16(arithmetic: str, device: torch.device) -> bool:
@@ -170,8 +146,14 @@ def autocast(device: torch.device, arithmetic: str = "native") -> Iterator[None]
         yield
 
 
-NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
-NO_GPU = ("cuda error", "cudnn", "cublas", "cusolver", "nvidia driver", "cuda driver")
+FAILURES = {  # by what torch's errors say: what failed, and what helps
+    "out of memory|can't allocate memory|not enough memory|MemoryError": (
+        *("memory does not suffice", "with fewer workers, a smaller profile or"),
+    ),
+    "cuda error|cudnn|cublas|cusolver|nvidia driver|cuda driver": (
+        *("GPU failed", "in a new process, see what nvidia-smi says, or take"),
+    ),
+}
 
 
 @contextmanager
@@ -180,14 +162,9 @@ def explain_failures() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        text = str(error).lower()
-        if isinstance(error, MemoryError) or any(words in text for words in NO_MEMORY):
-            what, how = "memory does not suffice", "with fewer workers, a smaller profile or"
-        elif any(words in text for words in NO_GPU):
-            what, how = "GPU failed", "in a new process, see what nvidia-smi says, or take"
-        else:
-            raise
-        reason = str(error).partition("\n")[0][:100] or "MemoryError"
-        raise Exhausted(
-            f"the {what} ({reason}): what was trained is kept; ask again {how} --device cpu"
-        ) from error
+        text = f"{type(error).__name__}: {error}".partition("\n")[0]
+        for words, (what, how) in FAILURES.items():
+            if re.search(words, text, re.IGNORECASE):
+                line = f"the {what} ({text[:100]}): what was trained is kept; ask again {how}"
+                raise Exhausted(f"{line} --device cpu") from error
+        raise

@@ -7,14 +7,13 @@ import traceback
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 # The libraries that an extra of the package brings.
 BROUGHT = dict.fromkeys(("torch", "torchvision", "loky", "safetensors"), "train")
 BROUGHT |= {"jupyterlab": "lab", "latex2mathml": "site", "nbclient": "site", "nbconvert": "site"}
-DAYS = 7  # interrupted training may go on for so long
+WEEK = 7 * 86400  # seconds for which interrupted training may go on
 
 
 class CplabError(Exception):
@@ -55,25 +54,53 @@ class Exhausted(CplabError):
     exit_code = 1
 
 
-def named_folder(variable: str) -> Path | None:
-    """The directory that an environment variable names; None where it is not set."""
-    text = os.environ.get(variable, "").strip().strip("\"'").strip()
-    if not text:
-        return None
-    if (path := os.path.expanduser(text)).startswith("~"):
-        raise CplabError(f"${variable} {text!r} is nobody's directory: give its full path")
-    return Path(path)
+# Values -------------------------------------------------------------------------------------------
 
 
-def cache_dir() -> Path:
-    """Where downloads and results go: $CPLAB_CACHE, else the user's cache directory."""
-    if given := named_folder("CPLAB_CACHE"):
-        return given
-    import platformdirs
+def require(held: object, line: str) -> None:
+    if not held:
+        raise CplabError(line)
 
-    usual = platformdirs.user_cache_path("cplab")
-    require(usual.is_absolute(), "this user has no home directory: set $CPLAB_CACHE to a directory")
-    return usual
+
+def quote(value: object) -> str:
+    """A value as errors show it: on one line, and only the beginning of a long one."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:80]} …"
+
+
+def one_of(what: str, value: object, allowed: Iterable) -> Any:
+    """`value` if it is in `allowed`, else a CplabError that names both."""
+    if isinstance(value, str) and value in (allowed := tuple(allowed)):
+        return value
+    raise CplabError(f"unknown {what} {quote(value)}: choose one of {', '.join(map(str, allowed))}")
+
+
+def many(value: Any) -> list:
+    """The words of a text, the entries of what has some, or the value alone."""
+    with suppress(TypeError):
+        return value.split() if isinstance(value, str) else list(value)
+    return [value]
+
+
+def number(what: str, value: Any, low: float, high: float, kind: str = "number") -> float:
+    """`value` as a float from `low` to `high`, else a CplabError."""
+    with suppress(Exception):  # of float, which may be given anything
+        x = float(value)
+        exact = kind == "number" or x.is_integer()
+        if low <= x <= high and exact and not isinstance(value, bool):
+            return x
+    raise CplabError(f"{what} {quote(value)} is not allowed: give a {kind} from {low} to {high}")
+
+
+def whole(what: str, value: Any, least: int = 0, most: int = 2**31 - 1) -> int:
+    """`value` as an int from `least` to `most`, else a CplabError."""
+    return int(number(what, value, least, most, "whole number"))
+
+
+def assign(spec: object, **values: object) -> None:
+    """Set fields of a frozen dataclass, in its __post_init__."""
+    for name, value in values.items():
+        object.__setattr__(spec, name, value)
 
 
 @contextmanager
@@ -89,18 +116,29 @@ def installed() -> Iterator[None]:
         raise CplabError(f"{library} is not installed, and this needs it: {how}") from error
 
 
-def require(held: object, line: str) -> None:
-    if not held:
-        raise CplabError(line)
+# Files --------------------------------------------------------------------------------------------
 
 
-def quote(value: object) -> str:
-    """A value as errors show it: on one line, and only the beginning of a long one."""
+def named_folder(variable: str) -> Path | None:
+    """The directory that an environment variable names, without quotes and spaces around it, with ~
+    and variables replaced; None where it is not set."""
+    text = os.environ.get(variable, "").strip().strip("\"'").strip()
     try:
-        text = " ".join(repr(value).split())
-    except Exception:  # as of a number of 5,000 digits
-        text = f"of type {type(value).__name__}"
-    return text if len(text) <= 80 else f"{text[:80]} …"
+        return Path(os.path.expandvars(text)).expanduser() if text else None
+    except RuntimeError as error:
+        what = f"${variable} {text!r} is nobody's directory"
+        raise CplabError(f"{what}: give its full path") from error
+
+
+def cache_dir() -> Path:
+    """Where downloads and results go: $CPLAB_CACHE, else the user's cache directory."""
+    if given := named_folder("CPLAB_CACHE"):
+        return given
+    import platformdirs
+
+    usual = platformdirs.user_cache_path("cplab")
+    require(usual.is_absolute(), "this user has no home directory: set $CPLAB_CACHE to a directory")
+    return usual
 
 
 @contextmanager
@@ -125,10 +163,8 @@ def lock_file(path: Path, wait: bool = True) -> Iterator[bool]:
     lock, held = FileLock(path, thread_local=False), True
     try:
         lock.acquire(blocking=wait)
-    except Timeout:
-        held = False
-    except (OSError, NotImplementedError):
-        pass
+    except (OSError, NotImplementedError) as error:
+        held = not isinstance(error, Timeout)
     try:
         yield held
     finally:
@@ -141,58 +177,5 @@ def tidy() -> None:
     for pattern in ("*/*.partial", "locks/*", "checkpoints/*"):
         for path in cache_dir().glob(pattern):
             with suppress(OSError):
-                if time.time() - path.stat().st_mtime > DAYS * 86400:
+                if time.time() - path.stat().st_mtime > WEEK:
                     path.unlink()
-
-
-def one_of(what: str, value: object, allowed: Iterable) -> Any:
-    """`value` if it is in `allowed`, else a CplabError that names both.
-
-    >>> one_of("schedule", "fixed", ("paper", "fixed"))
-    'fixed'
-    """
-    if isinstance(value, str) and value in (allowed := tuple(allowed)):
-        return value
-    raise CplabError(f"unknown {what} {quote(value)}: choose one of {', '.join(map(str, allowed))}")
-
-
-def many(what: str, value: Any, most: int) -> list:
-    """The words of a text, the entries of what has some, or the value alone; `most` of them."""
-    some = [value := value.split() if isinstance(value, str) else value]
-    with suppress(TypeError):  # of what has none, though an array of one number seems to
-        some = [*islice(value, most + 1)]
-    require(len(some) <= most, f"more than {most} {what} are not allowed: give fewer")
-    return some
-
-
-def whole(what: str, value: object, least: int = 0, most: int = 2**31 - 1) -> int:
-    """`value` as an int from `least` to `most`, else a CplabError.
-
-    >>> whole("seed", "3")
-    3
-    """
-    with suppress(Exception):  # of int and float, which may be given anything
-        number = int(value)  # type: ignore[call-overload]
-        exact = isinstance(value, int) or number == float(value)  # type: ignore[arg-type]
-        if exact and least <= number <= most and not isinstance(value, bool):
-            return number
-    raise CplabError(
-        f"{what} {quote(value)} is not allowed: give a whole number from {least} to {most}"
-    )
-
-
-def number(what: str, value: object, low: float, below: float, closed: bool = False) -> float:
-    """`value` as a float from `low` to less than `below`, or as much if `closed`, else a
-    CplabError."""
-    with suppress(Exception):
-        x = float(value)  # type: ignore[arg-type]
-        if (low <= x < below or (closed and x == below)) and not isinstance(value, bool):
-            return x
-    most = f"{below:g}" if closed else f"below {below:g}"
-    raise CplabError(f"{what} {quote(value)} is not allowed: give a number from {low:g} to {most}")
-
-
-def assign(spec: object, **values: object) -> None:
-    """Set fields of a frozen dataclass, in its __post_init__."""
-    for name, value in values.items():
-        object.__setattr__(spec, name, value)

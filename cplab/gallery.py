@@ -37,9 +37,10 @@ def grey(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return x.mean(1, keepdim=True).expand_as(x), y
 
 
-@deficit(label="low contrast", reference="Hendrycks and Dietterich 2019 (ImageNet-C, contrast)")
+@deficit(label="low contrast")
 def contrast(x: Tensor, y: Tensor, left: float = 0.25) -> tuple[Tensor, Tensor]:
-    """Each image about its own mean, with a quarter of the contrast (`left`).
+    """Each image about its own mean, with a quarter of the contrast (`left`; Hendrycks and
+    Dietterich 2019, ImageNet-C).
 
     >>> contrast(torch.tensor([[[[0.0, 8]]]]), torch.tensor([0]))[0].flatten()
     tensor([3., 5.])
@@ -48,11 +49,12 @@ def contrast(x: Tensor, y: Tensor, left: float = 0.25) -> tuple[Tensor, Tensor]:
     return mean + left * (x - mean), y
 
 
-@deficit(label="Gaussian blur", reference="Achille, Rovere and Soatto 2019 (footnote)")
+@deficit(label="Gaussian blur")
 def gaussian_blur(x: Tensor, y: Tensor, width: int = 2) -> tuple[Tensor, Tensor]:
     """Images under a Gaussian whose standard deviation is `width` pixels, mirrored at their edges.
 
-    The paper's blur shrinks and enlarges; a footnote says that this one has a very similar effect.
+    The paper's blur shrinks and enlarges; a footnote says that this one has a very similar effect
+    (Achille, Rovere and Soatto 2019).
 
     >>> gaussian_blur(torch.ones(1, 3, 32, 32), torch.tensor([0]))[0].std() < 1e-6
     tensor(True)
@@ -77,11 +79,12 @@ def high_pass(x: Tensor, y: Tensor, strength: int = 4) -> tuple[Tensor, Tensor]:
     return x - blurred, y
 
 
-@deficit(label="a third of the labels at random", reference="Zhang et al. 2017 (arXiv 1611.03530)")
+@deficit(label="a third of the labels at random")
 def label_noise(
     x: Tensor, y: Tensor, share: float = 1 / 3, *, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """A random class, another at each epoch, in place of a share of the labels.
+    """A random class, another at each epoch, in place of a share of the labels (Zhang et al. 2017,
+    arXiv 1611.03530).
 
     Arguments: x, y, images and their classes; share, of the labels; generator, of what is drawn.
 

@@ -7,21 +7,24 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-
-def stacked(plan: list[tuple[int, int, int]], channels: int, classes: int) -> nn.Sequential:
-    """Layers out of (output channels, kernel, stride), each with batch norm and ReLU; then the
-    classes' 1×1 convolution and average pooling."""
-    layers = hidden(plan, channels)
-    head = [nn.Conv2d(plan[-1][0], classes, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    return nn.Sequential(*layers, *head)
+# Of each layer: channels, as multiples of the width, kernel, stride
+Plan = list[tuple[int, int, int]]
+STEM: Plan = [(1, 3, 1), (1, 3, 1), (2, 3, 2)]  # of the paper's All-CNN, and its other layers
+REST: Plan = [(2, 3, 1), (2, 3, 1), (2, 3, 2), (2, 3, 1), (2, 1, 1)]
 
 
-def hidden(plan: list[tuple[int, int, int]], channels: int) -> list[nn.Module]:
-    """The layers of `stacked` before the classes'."""
+def stacked(plan: Plan, width: int, channels: int, classes: int) -> nn.Sequential:
+    """The layers of a plan, then the classes' 1×1 convolution and average pooling."""
+    head = [nn.Conv2d(width * plan[-1][0], classes, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    return nn.Sequential(*hidden(plan, width, channels), *head)
+
+
+def hidden(plan: Plan, width: int, channels: int) -> list[nn.Module]:
+    """The layers of a plan, each with batch norm and ReLU."""
     layers: list[nn.Module] = []
-    for out, kernel, stride in plan:
-        layers += [*normed(channels, out, kernel, stride), nn.ReLU(inplace=True)]
-        channels = out
+    for times, kernel, stride in plan:
+        layers += [*normed(channels, times * width, kernel, stride), nn.ReLU(inplace=True)]
+        channels = times * width
     return layers
 
 
@@ -69,11 +72,10 @@ class TwoEyes(nn.Module):
 
     def __init__(self, width: int, channels: int, classes: int, field: float):
         super().__init__()
-        w, half = width, max(1, width // 2)
-        stem = [(half, 3, 1), (half, 3, 1), (2 * half, 3, 2)]
-        rest = [*((2 * w, 3, 1), (2 * w, 3, 1), (2 * w, 3, 2)), *((2 * w, 3, 1), (2 * w, 1, 1))]
-        self.eyes = nn.ModuleList(nn.Sequential(*hidden(stem, channels)) for _ in range(2))
-        self.shared, self.field = stacked(rest, 4 * half, classes), field
+        half = max(1, width // 2)
+        stems = (nn.Sequential(*hidden(STEM, half, channels)) for _ in range(2))
+        self.eyes, self.field = nn.ModuleList(stems), field
+        self.shared = stacked(REST, width, 4 * half, classes)
 
     def look(self, x: torch.Tensor) -> list[torch.Tensor]:
         """What each eye makes of its view, from (N, 2, C, H, W)."""

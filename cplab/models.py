@@ -6,15 +6,19 @@ torch is imported where a network is built, so that names and widths cost nothin
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from cplab.errors import assign, number, one_of, quote, require, whole
-from cplab.own import TABLES, add_entry, entry_decorator, explain, try_model
-from cplab.profiles import PROFILES, Profile
+from pydantic import Field
+
+from cplab.errors import quote, require
+from cplab.own import CLASSES, TABLES, add_entry, entry_decorator, explain, trial
+from cplab.profiles import Profile, ProfileName
+from cplab.specs import Positive, spec_class
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,48 +29,50 @@ NAME = re.compile(r"([^\W\d]\w*(@[0-9a-f]{8})?)(?:-([1-9][0-9]{0,8}))?")
 WIDEST = 20_000
 
 
-@dataclass(frozen=True)
+@spec_class
 class Model:
-    """A kind of network.
+    """A kind of network: (width, channels, size, classes) -> network from images to logits."""
 
-    name: as it is written before its width; a student's own ends in @ and a digest of its source.
-    apply: (width, channels, size, classes) -> network from images to logits.
-    label: in words.
-    source: the text of a student's own, else empty.
-    width: of the first layer in the paper; a profile's width is for its own model, and others have
-        theirs in the same proportion.
-    lr, weight_decay: factors of the profile's (lr: where the rate falls).
-    fixed_lr: the rate where it stays; the profile's if None.
-    profiles: where these three hold; everywhere if empty.
-    views: how many views of an image it takes. apart: whether each is shifted on its own.
-    """
-
-    name: str
+    name: str  # before its width; a student's own ends in @ and a digest of its source
     apply: Callable[[int, int, int, int], Any]
     label: str
-    source: str = ""
-    width: int = 96
-    lr: float = 1
-    weight_decay: float = 1
-    fixed_lr: float | None = None
-    profiles: tuple[str, ...] = ()
-    views: int = 1
-    apart: bool = False
+    source: str = ""  # of a student's own
+    width: Annotated[int, Field(ge=1, le=WIDEST)] = 96  # of the first layer in the paper
+    lr: Positive = 1  # a factor of the profile's, where the rate falls
+    weight_decay: Positive = 1  # a factor as well
+    fixed_lr: Positive | None = None  # the rate where it stays; the profile's if None
+    profiles: tuple[ProfileName, ...] = ()  # where these three hold; everywhere if empty
+    views: Annotated[int, Field(ge=1, le=2)] = 1  # of an image
+    apart: bool = False  # whether each view is shifted on its own
     telling: ClassVar = ("lr", "weight_decay", "fixed_lr", "profiles", "views", "apart")
-    try_out = try_model
 
-    def __post_init__(self) -> None:
-        assign(self, width=whole("width", self.width, 1, WIDEST))
-        assign(self, views=whole("views", self.views, 1, 2))
-        for name in ("lr", "weight_decay", "fixed_lr"):
-            if (value := getattr(self, name)) is not None:
-                assign(self, **{name: number(name, value, 0, 1e6)})
-        text = isinstance(self.label, str)
-        require(text, f"label {quote(self.label)} is not allowed: give a text")
-        several = isinstance(self.profiles, tuple)
-        require(several, f"profiles {quote(self.profiles)} are not allowed: give a tuple of names")
-        for name in self.profiles:
-            one_of("profile", name, PROFILES)
+    def try_out(self) -> None:
+        """Try a student's own on four images. Raises CplabError if it gives anything but logits
+        (4, 10), has a weight that does not learn, or is no function of torch's seed and images."""
+        import torch
+        from torch import nn
+
+        word, results, y = self.name.partition("@")[0], [], torch.arange(4)
+        shape = (4, 3, 16, 16) if self.views == 1 else (4, self.views, 3, 16, 16)
+        x = torch.sin(torch.arange(float(math.prod(shape)))).reshape(shape)
+        with trial(), explain(word):
+            for _ in range(2):
+                torch.default_generator.manual_seed(0)
+                net = self.apply(8, 3, 16, CLASSES)
+                before, logits = torch.get_rng_state(), net(x)
+                drawn = not torch.equal(before, torch.get_rng_state())
+                why = "draws random numbers when it is used, as dropout does: leave these out"
+                require(not drawn, f"{word} {why}")
+                given, wanted = tuple(logits.shape), (4, CLASSES)
+                why = f"gives shape {given} for four images: return a network with logits {wanted}"
+                require(given == wanted, f"{word} {why}")
+                nn.functional.cross_entropy(logits, y).backward()
+                weights = dict(net.named_parameters())
+                idle = [k for k, w in weights.items() if w.requires_grad and w.grad is None]
+                require(not idle, f"{word} has weights that do not learn: {', '.join(idle)}")
+                results.append([logits.detach(), *(w.detach() for w in weights.values())])
+        alike = all(map(torch.equal, *results))
+        require(alike, f"{word} is another at each try: draw weights with torch alone")
 
 
 MODELS: dict[str, Model] = {}
@@ -74,16 +80,11 @@ TABLES[Model] = MODELS
 
 
 def model(function: Callable | None = None, **options: Any) -> Any:
-    """Make a class or function a model: a decorator, with or without options.
+    """Make a class or function a model: a decorator, with or without options (see `Model`).
 
-    Arguments:
-        function: (width, channels, size, classes) -> a torch module that takes images (N, channels,
-            size, size), or (N, views, channels, size, size), and returns logits (N, classes). Its
-            initial weights come from torch's global generator, and it draws nothing afterwards.
-        options: label, its name in figures; all others as in `Model`.
-    Returns: the class or function itself, to be given to `Run` and `cplab.run`.
-    Raises: CplabError for one whose meaning its source does not tell, or that does not do as is
-        said above when it is tried on four images.
+    It is called with (width, channels, size, classes), and gives a torch module that takes images
+    (N, channels, size, size), or (N, views, channels, size, size), and returns logits (N, classes).
+    Its initial weights come from torch's global generator, and it draws nothing afterwards.
 
     >>> @model(label="one layer", width=1)
     ... def linear(width, channels, size, classes):
@@ -97,36 +98,20 @@ def model(function: Callable | None = None, **options: Any) -> Any:
 
 @model(label="All-CNN", width=96)
 def allcnn(width: int, channels: int, size: int, classes: int) -> nn.Module:
-    """The paper's convolutional network (Materials and Methods, after Springenberg et al.).
+    """The paper's convolutional network (Materials and Methods, after Springenberg et al.): conv w
+    - conv w - conv 2w s2 - conv 2w - conv 2w - conv 2w s2 - conv 2w - conv1 2w - conv1 10 - average
+    pooling. Each conv is a 3×3 convolution (conv1: 1×1) with batch norm and ReLU; the last one
+    gives the logits and has a bias instead."""
+    from cplab.layers import REST, STEM, stacked
 
-    conv w - conv w - conv 2w s2 - conv 2w - conv 2w - conv 2w s2 - conv 2w - conv1 2w - conv1 10 -
-    average pooling; w = 96 in the paper. Each conv is a 3×3 convolution (conv1: 1×1) with batch
-    norm and ReLU; the last one gives the logits and has a bias instead.
-    """
-    from cplab.layers import stacked
-
-    w = width
-    plan = [  # output channels, kernel, stride
-        *((w, 3, 1), (w, 3, 1), (2 * w, 3, 2)),
-        *((2 * w, 3, 1), (2 * w, 3, 1), (2 * w, 3, 2)),
-        *((2 * w, 3, 1), (2 * w, 1, 1)),
-    ]
-    return stacked(plan, channels, classes)
+    return stacked([*STEM, *REST], width, channels, classes)
 
 
-@model(
-    label="fully connected",
-    width=2500,
-    weight_decay=0,
-    fixed_lr=0.005,
-    profiles=("mnist", "slim", "paper"),
-)
+@model(label="fully connected", width=2500, weight_decay=0, fixed_lr=0.005,
+       profiles=("mnist", "slim", "paper"))  # fmt: skip
 def fc(width: int, channels: int, size: int, classes: int) -> nn.Module:
-    """The paper's fully connected network (Materials and Methods).
-
-    Five hidden layers of w, 4w/5, 3w/5, 2w/5 and w/5 units, w = 2500 in the paper, each with batch
-    norm and ReLU. Its fixed rate is 0.005 and it has no weight decay.
-    """
+    """The paper's fully connected network (Materials and Methods): five hidden layers of w, 4w/5,
+    3w/5, 2w/5 and w/5 units, each with batch norm and ReLU."""
     from torch import nn
 
     layers: list[nn.Module] = [nn.Flatten()]
@@ -140,13 +125,9 @@ def fc(width: int, channels: int, size: int, classes: int) -> nn.Module:
 
 @model(label="ResNet-18", width=64, lr=2, weight_decay=0.5)
 def resnet18(width: int, channels: int, size: int, classes: int) -> nn.Module:
-    """The ResNet-18 of He et al. 2016 (the paper's reference 57), as is usual for 32 pixels.
-
-    Its first layer is a 3×3 convolution without stride and no max-pooling follows: conv w -
-    2 blocks of w - 2 of 2w s2 - 2 of 4w s2 - 2 of 8w s2 - average pooling - linear; w = 64 in the
-    paper. Initial weights are torch's, as in the other networks. The paper gives it twice the
-    All-CNN's initial rate and half its weight decay.
-    """
+    """The ResNet-18 of He et al. 2016 (the paper's reference 57), as is usual for 32 pixels: conv w
+    without stride or pooling - 2 blocks of w - 2 of 2w s2 - 2 of 4w s2 - 2 of 8w s2 - average
+    pooling - linear. The paper gives it twice the All-CNN's rate and half its weight decay."""
     from torch import nn
 
     from cplab.layers import Block, normed
@@ -162,19 +143,16 @@ def resnet18(width: int, channels: int, size: int, classes: int) -> nn.Module:
 
 
 def deep(n: int) -> Callable:
-    """The paper's network of variable depth (Materials and Methods; figure 3, bottom right):
-
-    conv w - [conv w·2^(i-1) - conv w·2^i s2] for i = 1 … n - conv w·2^n - conv1 w·2^n - conv1 10;
-    w = 96 in the paper. Layers as in allcnn; the average pooling at the end is left unsaid there.
-    """
+    """The paper's network of variable depth (Materials and Methods; figure 3, bottom right): conv w
+    - [conv w·2^(i-1) - conv w·2^i s2] for i = 1 … n - conv w·2^n - conv1 w·2^n - conv1 10. Layers
+    as in allcnn; the average pooling at the end is left unsaid there."""
 
     def build_deep(width: int, channels: int, size: int, classes: int) -> nn.Module:
         from cplab.layers import stacked
 
-        plan = [(width, 3, 1)]
-        for w in (width * 2**i for i in range(n)):
-            plan += [(w, 3, 1), (2 * w, 3, 2)]
-        return stacked([*plan, (width * 2**n, 3, 1), (width * 2**n, 1, 1)], channels, classes)
+        halving = [layer for i in range(n) for layer in ((2**i, 3, 1), (2 * 2**i, 3, 2))]
+        plan = [(1, 3, 1), *halving, (2**n, 3, 1), (2**n, 1, 1)]
+        return stacked(plan, width, channels, classes)
 
     build_deep.__name__ = f"depth{n}"
     build_deep.__doc__ = f"The paper's network of variable depth, halving the image {n} times."
@@ -187,12 +165,9 @@ for depth in (1, 2, 3):
 
 @model(label="two eyes", width=96, views=2)
 def eyes(width: int, channels: int, size: int, classes: int) -> nn.Module:
-    """The All-CNN with two eyes: its first three layers twice, each time at half the width.
-
-    The left eye sees the left five eighths of an image, the right eye the right five eighths; what
-    the three layers of both give is put side by side, and the fourth layer is the first that has
-    both. Ours; two pathways that compete are in Kleinman, Achille & Soatto 2023.
-    """
+    """The All-CNN with two eyes: its first three layers twice, each time at half the width, on the
+    left and on the right five eighths of an image; what both give is put side by side for the
+    fourth. Ours; two pathways that compete are in Kleinman, Achille & Soatto 2023."""
     from cplab.layers import TwoEyes
 
     return TwoEyes(width, channels, classes, 5 / 8)
@@ -207,39 +182,27 @@ def eyes_whole(width: int, channels: int, size: int, classes: int) -> nn.Module:
 
 
 def model_name(given: object, profile: Profile | None = None) -> str:
-    """The one way to write a model, `allcnn-96`.
+    """The one way to write a model, `allcnn-96`, with the profile's width if none is given.
 
-    Arguments: such a name, or a class or function, which is registered; profile, for its width.
     Raises: CplabError for an unknown model. A student's own that is not defined here passes, if it
-        has a width, so that results of other sessions can be read; building it is refused.
-
-    >>> from cplab import PROFILES
-    >>> model_name("allcnn", PROFILES["course"]), model_name("resnet18")
-    ('allcnn-16', 'resnet18')
+        has a width, so that results of other sessions can be read.
     """
     if callable(given):
-        given = add_entry(Model, given)
-    given = given.name if isinstance(given, Model) else given
-    name = given if isinstance(given, str) else quote(given)
-    found = NAME.fullmatch(name)
-    family, own, width = found.groups() if found else (name.partition("-")[0], "", "")
+        given = add_entry(Model, given).name
+    match = NAME.fullmatch(given) if isinstance(given, str) else None
+    family, own, width = match.groups() if match else ("", "", "")
     if own and width and family not in MODELS:
         return f"{family}-{width}"
-    kind = MODELS[one_of("model", family if name == given else given, MODELS)]
-    fine = found and int(width or 1) <= WIDEST
-    require(fine, f"model {quote(given)} is not allowed: give {family} or {family}-1 to -{WIDEST}")
+    fine = family in MODELS and int(width or 1) <= WIDEST
+    how = f"choose one of {', '.join(MODELS)}, with a width to {WIDEST} or without, like allcnn-96"
+    require(fine, f"unknown model {quote(given)}: {how}")
     if profile and not width:
-        width = max(1, round(profile.width * kind.width / MODELS[profile.model].width))
+        width = max(1, round(profile.width * MODELS[family].width / MODELS[profile.model].width))
     return f"{family}-{width}" if width else family
 
 
 def suited_profile(profile: Profile, family: str) -> Profile:
-    """A profile with what the paper gives a kind of model of its own (Materials and Methods).
-
-    >>> from cplab import PROFILES
-    >>> suited_profile(PROFILES["paper"], "resnet18").paper_lr
-    0.1
-    """
+    """A profile with what the paper gives a kind of model of its own (Materials and Methods)."""
     known = MODELS.get(family)
     if known is None or (known.profiles and profile.name not in known.profiles):
         return profile
@@ -253,11 +216,10 @@ def suited_profile(profile: Profile, family: str) -> Profile:
 
 
 def build(name: str, channels: int = 3, size: int = 32, classes: int = 10) -> nn.Module:
-    """A network by name, with random initial weights from torch's generator.
+    """A network from images (N, channels, size, size) to logits, with random initial weights.
 
     Arguments: name, with a width (`allcnn-16`) or with the paper's (`allcnn`); channels and pixels
         a side of the images; number of classes.
-    Returns: a module from images (N, channels, size, size) to logits (N, classes).
 
     >>> build("allcnn-4", channels=1)[0].weight.shape
     torch.Size([4, 1, 3, 3])
@@ -267,8 +229,7 @@ def build(name: str, channels: int = 3, size: int = 32, classes: int = 10) -> nn
     family, _, width = model_name(name).partition("-")
     there = f"model {name!r} is somebody's own and not defined here: run the cell that defines it"
     require(family in MODELS, f"{there} first")
-    channels, size = whole("channels", channels, 1, 1024), whole("size", size, 1, 1024)
-    classes = whole("classes", classes, 1, 100_000)
-    with explain(family) if MODELS[family].source else nullcontext():
-        net = MODELS[family].apply(int(width or MODELS[family].width), channels, size, classes)
+    known = MODELS[family]
+    with explain(family) if known.source else nullcontext():
+        net = known.apply(int(width or known.width), channels, size, classes)
     return net.to(memory_format=torch.channels_last)

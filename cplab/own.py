@@ -1,4 +1,4 @@
-"""A student's own deficits, networks and measurements: their tables, their meaning, their trial.
+"""A student's own deficits, networks and measurements: what they mean, and how they are registered.
 
 A student's own function is named by the digest of its meaning (`occlude@1a2b3c4d`): one text of
 Python that holds it without comments, docstrings and annotations, its defaults written out, and
@@ -26,22 +26,16 @@ from functools import partial
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from cplab.errors import CplabError, one_of, require
 
 # Of each kind, which is a dataclass of name, function, label, source and more: entries by name
 TABLES: dict[type, dict[str, Any]] = {}
-DECORATED: WeakKeyDictionary = WeakKeyDictionary()  # what a decorator said about a function
 DECORATORS = {"deficit", "model", "measurement"}
 FIXED = {"name", "apply", "source", "view", "parts"}  # fields that no decorator sets
 CLASSES = 10  # of every data set but one's own
-PLAIN = (int, float, str, bool, type(None))
 IMPORT, CONSTANT, DEFINITION = range(3)  # the order of a text
 Lines = dict[str, tuple[int, str]]  # of a text: name -> its place in the order, statement
-# Whose value a file or the environment decides, and may be another tomorrow
-OUTSIDE = {"open", "load", "loadtxt", "genfromtxt", "fromfile", "memmap", "read_text", "read_bytes"}
-OUTSIDE |= {"environ", "getenv", "read_csv", "read_parquet", "imread"}
 
 
 def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> Any:
@@ -53,23 +47,18 @@ def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> 
     """
     table, usual = TABLES[kind], {f.name: f.default for f in fields(kind)}
     name = getattr(thing, "__name__", type(thing).__name__)
-    before = DECORATED.get(thing, {}) if isinstance(thing, (FunctionType, type)) else {}
-    more = before if options is None else options
-    for option in more:
+    for option in options or ():
         one_of(f"option of {name}", option, usual.keys() - FIXED)
+    if package := [entry for entry in table.values() if entry.apply is thing]:
+        return package[0]
     label = {"label": name.replace("_", " ")}
-    if not is_own(thing):  # the package's, each of which is registered by its decorator
-        for entry in table.values():
-            if entry.apply is thing:
-                return entry
-        new = options is not None and thing.__module__.startswith("cplab.")
-        what = f"{name} ({type(thing).__name__})"
-        require(new, f"{what} is not a function of your own: write it with def")
+    if options is not None and thing.__module__.startswith("cplab.") and not is_own(thing):
         name = name.removeprefix("measure_")
-        return table.setdefault(name, kind(name, thing, **label | more))
+        return table.setdefault(name, kind(name, thing, **label | options))
+    more = getattr(thing, "__dict__", {}).get("__cplab__", {}) if options is None else options
     telling = [k for k in getattr(kind, "telling", ()) if more.get(k, usual[k]) != usual[k]]
     digest, source = meaning(thing, **{k: more[k] for k in telling})
-    name, DECORATED[thing] = f"{name}@{digest}", more
+    name, thing.__cplab__ = f"{name}@{digest}", more
     if name in table:
         table[name] = replace(table[name], **more)
     else:
@@ -95,9 +84,10 @@ def own_functions() -> list[Any]:
 
 def dumps_own() -> list[tuple[type, dict[str, Any]]]:
     """What is registered here as plain data, for `load_own` in another process."""
-    leave = {"apply", "parts", "parameters"}  # functions, which the source makes again
-    own = own_functions()
-    return [(type(e), {k: v for k, v in vars(e).items() if k not in leave}) for e in own]
+    return [
+        (type(entry), {f.name: getattr(entry, f.name) for f in fields(entry) if f.name != "apply"})
+        for entry in own_functions()
+    ]
 
 
 def load_own(entries: Iterable[tuple[type, dict[str, Any]]]) -> None:
@@ -137,10 +127,9 @@ def meaning(thing: Any, **options: Any) -> tuple[str, str]:
         return (x - STEP * steps, y)
     """
     name, lines = getattr(thing, "__name__", type(thing).__name__), Lines()
-    written = isinstance(thing, (FunctionType, type)) and name != "<lambda>"
-    require(
-        written, f"{name} ({type(thing).__name__}) is no function of its own: write it with def"
-    )
+    own = isinstance(thing, (FunctionType, type)) and is_own(thing) and name != "<lambda>"
+    what = f"{name} ({type(thing).__name__})"
+    require(own, f"{what} is not a function of your own: write it with def")
     add_lines(name, thing, name, lines)
     small = sorted(line for line in lines.values() if line[0] != DEFINITION)
     blocks = [f"# {options!r}" if options else "", "\n".join(text for _, text in small)]
@@ -152,16 +141,16 @@ def meaning(thing: Any, **options: Any) -> tuple[str, str]:
 def add_lines(name: str, value: Any, user: str, lines: Lines) -> None:
     """Add to `lines` what gives `name` its value, after all that this needs; `user` reads it."""
     own = isinstance(value, (FunctionType, type)) and is_own(value)
-    given = value.__name__ if own else ""
+    given = value.__name__ if own else name
     require(given != "<lambda>", f"{user} reads {name!r}, a lambda: write it with def")
-    if own and given != name:
+    if given != name:
         add_lines(given, value, user, lines)
         line = DEFINITION, f"{name} = {given}"
     else:
         line = (DEFINITION, definition(value)) if own else outside_line(name, value, user)
     twice = f"{user} and what it reads have two things named {name!r}: rename one"
     require(lines.get(name, line) == line, twice)
-    if given == name and name not in lines:
+    if own and given == name and name not in lines:
         lines[name] = line  # before its helpers, which may read it in turn
         known = variables(value)
         for needed in sorted(names_read(line[1], name) - {name}):
@@ -176,7 +165,7 @@ def add_lines(name: str, value: Any, user: str, lines: Lines) -> None:
 def outside_line(name: str, value: Any, user: str) -> tuple[int, str]:
     """The line that gives `name` a constant, a module, or what a library has."""
     if is_plain(value):
-        return CONSTANT, f"{name} = {literal(value)}"
+        return CONSTANT, f"{name} = {value!r}"
     if isinstance(value, ModuleType):
         full, why = value.__name__, "a module of your own: import its functions by name"
         require(is_library(full), f"{user} reads {name!r}, {why}")
@@ -196,36 +185,34 @@ def outside_line(name: str, value: Any, user: str) -> tuple[int, str]:
 
 def definition(thing: Any) -> str:
     """The statement that makes a function or class, without what changes nothing."""
-    name, functions = thing.__name__, functions_of(thing)
-    bare = isinstance(thing, type) and not functions
-    require(not bare, f"{name} has no methods: give what it holds as default arguments")
-    wrapped = f"{name} has another decorator: do what that does inside the function"
-    require(not hasattr(thing, "__wrapped__"), wrapped)
-    node: Any = find_statement(functions[0], name) if functions else None
-    require(node, f"the source of {name} is not at hand: define it in a notebook cell or a file")
-    for decorator in node.decorator_list:
-        called = ast.unparse(getattr(decorator, "func", decorator))
-        require(called.rpartition(".")[2] in DECORATORS, wrapped)
+    name, node = thing.__name__, find_statement(thing)
+    decorators = [getattr(d, "func", d) for d in node.decorator_list] if node else []
+    ours = all(ast.unparse(d).rpartition(".")[2] in DECORATORS for d in decorators)
+    how = "define it with def, without another decorator, in a notebook cell or a file"
+    require(node and ours, f"the source of {name} alone is not at hand: {how}")
     node.decorator_list = []
     node = Strip().visit(node)
     if isinstance(node, ast.FunctionDef):
-        keywords = thing.__kwdefaults__ or {}
-        node.args.defaults = [default(name, value) for value in thing.__defaults__ or ()]
+        positional, keywords = thing.__defaults__ or (), thing.__kwdefaults__ or {}
+        for value in (*positional, *keywords.values()):
+            what = f"{name} has a {type(value).__name__} as a default"
+            require(is_plain(value), f"{what}: give a finite number, a text or a tuple of these")
+        node.args.defaults = [ast.parse(repr(v), mode="eval").body for v in positional]
         node.args.kw_defaults = [
-            default(name, keywords[a.arg]) if a.arg in keywords else None
+            ast.parse(repr(keywords[a.arg]), mode="eval").body if a.arg in keywords else None
             for a in node.args.kwonlyargs
         ]
     return ast.unparse(ast.fix_missing_locations(node))
 
 
-def find_statement(function: FunctionType, name: str) -> Any:
-    """The statement of a function, or of the class of this name that it is a method of; or None."""
-    code = function.__code__
-    linecache.checkcache(code.co_filename)
-    with suppress(SyntaxError):
+def find_statement(thing: Any) -> Any:
+    """The statement of a function, or of a class that has methods, as its file has it; or None."""
+    for function in functions_of(thing)[:1]:
+        code = function.__code__
+        linecache.checkcache(code.co_filename)
         for node in ast.walk(ast.parse("".join(linecache.getlines(code.co_filename)))):
             for f in node.body if isinstance(node, ast.ClassDef) else [node]:
-                if isinstance(f, ast.FunctionDef) and getattr(node, "name", "") == name:
+                if isinstance(f, ast.FunctionDef) and getattr(node, "name", "") == thing.__name__:
                     begin = min([f.lineno, *(d.lineno for d in f.decorator_list)])
                     if (f.name, begin) == (code.co_name, code.co_firstlineno):
                         return node
@@ -235,20 +222,14 @@ def find_statement(function: FunctionType, name: str) -> Any:
 class Strip(ast.NodeTransformer):
     """Takes docstrings and annotations out."""
 
-    def visit_FunctionDef(self, node: Any) -> ast.AST:
-        node.returns = None
-        return self.visit_ClassDef(node)
-
-    def visit_ClassDef(self, node: Any) -> ast.AST:
-        if ast.get_docstring(node, clean=False) is not None:
+    def visit(self, node: Any) -> Any:
+        if isinstance(node, ast.AnnAssign):
+            node = ast.Assign([node.target], node.value) if node.value else ast.Pass()
+        block = isinstance(node, (ast.FunctionDef, ast.ClassDef))
+        if block and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
-        return self.generic_visit(node)
-
-    def visit_arg(self, node: ast.arg) -> ast.AST:
-        return ast.arg(node.arg)
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
-        return ast.Assign([node.target], self.visit(node.value)) if node.value else ast.Pass()
+        node.returns = node.annotation = None
+        return super().visit(node)
 
 
 def names_read(text: str, name: str) -> set[str]:
@@ -259,9 +240,6 @@ def names_read(text: str, name: str) -> set[str]:
         for module in modules:
             why = "your own: import its functions outside, by name"
             require(is_library(module), f"{name} imports {module!r}, {why}")
-        word = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
-        fixed = word not in OUTSIDE or (isinstance(node, ast.Name) and word != "open")
-        require(fixed, f"{name} reads a file or the environment ({word}): make it inside instead")
     try:
         tables = [symtable.symtable(text, name, "exec")]
     except SyntaxError as error:  # nonlocal
@@ -270,11 +248,12 @@ def names_read(text: str, name: str) -> set[str]:
     read: set[str] = set()
     for table in tables:  # which grows
         tables += table.get_children()
-        outside = [s for s in table.get_symbols() if s.is_global()]
-        read |= {s.get_name() for s in outside if s.is_referenced()}
-        changed = [s.get_name() for s in outside if s.is_declared_global() and s.is_assigned()]
-        names = ", ".join(map(repr, changed))
-        require(not changed, f"{name} changes the global {names}: return what it needs instead")
+        for symbol in table.get_symbols():
+            changed = symbol.is_declared_global() and symbol.is_assigned()
+            why = f"changes the global {symbol.get_name()!r}: return what it needs instead"
+            require(not changed, f"{name} {why}")
+            if symbol.is_global() and symbol.is_referenced():
+                read.add(symbol.get_name())
     return read
 
 
@@ -283,9 +262,8 @@ def variables(thing: Any) -> dict[str, Any]:
     known: dict[str, Any] = {}
     for function in functions_of(thing):
         known = {**function.__globals__, **known}
-        for name, cell in zip(
-            function.__code__.co_freevars, function.__closure__ or (), strict=True
-        ):
+        cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+        for name, cell in cells:
             with suppress(ValueError):  # empty as yet
                 known[name] = cell.cell_contents
     return known
@@ -312,48 +290,34 @@ def is_library(name: str, elsewhere: bool = True) -> bool:
         return False
     if root in sys.stdlib_module_names or root == "cplab":
         return True
-    try:
+    spec = None
+    with suppress(ImportError, ValueError):
         spec = importlib.util.find_spec(root)
-    except (ImportError, ValueError):
-        return False
+    places = (spec.submodule_search_locations or [spec.origin or ""]) if spec else []
     script = getattr(sys.modules.get("__main__"), "__file__", None)
     at_hand = [Path.cwd(), *([Path(script).resolve().parent] if script else [])]
-    places = (spec.submodule_search_locations or [spec.origin or ""]) if spec else []
-    for folder in (Path(place).resolve().parent for place in places):
-        if elsewhere and not any(map(folder.is_relative_to, at_hand)):
-            return True
+    return any(
         # pip and uv write a .dist-info beside what they install, in whatever directory that lies
-        if folder.name.endswith("-packages") or any(folder.glob("*.dist-info")):
-            return True
-    return False
+        (folder.name.endswith("-packages") or any(folder.glob("*.dist-info")))
+        or (elsewhere and not any(map(folder.is_relative_to, at_hand)))
+        for folder in (Path(place).resolve().parent for place in places)
+    )
 
 
 def is_plain(value: Any) -> bool:
-    """Whether a value is a number, a text, None or a tuple of these."""
-    return type(value) in PLAIN or (type(value) is tuple and all(map(is_plain, value)))
-
-
-def literal(value: Any) -> str:
-    """A plain value as Python writes it, infinity and nan too."""
-    if isinstance(value, tuple):
-        return f"({', '.join(map(literal, value))}{',' * (len(value) == 1)})"
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"float({str(value)!r})"
-    return repr(value)
-
-
-def default(name: str, value: Any) -> ast.expr:
-    """The default of a function's parameter, as an expression."""
-    what = f"{name} has a {type(value).__name__} as a default"
-    require(is_plain(value), f"{what}: give a number, a text or a tuple of these")
-    return ast.parse(literal(value), mode="eval").body
+    """Whether a value is a finite number, a text, None or a tuple of these: Python writes it."""
+    if type(value) is tuple:
+        return all(map(is_plain, value))
+    return type(value) in (int, str, bool, type(None)) or (
+        type(value) is float and math.isfinite(value)
+    )
 
 
 # Trial --------------------------------------------------------------------------------------------
 
 
 @contextmanager
-def explain(name: str, where: str = "") -> Iterator[None]:
+def explain(name: str) -> Iterator[None]:
     """One line where a student's own function fails."""
     try:
         yield
@@ -361,109 +325,24 @@ def explain(name: str, where: str = "") -> Iterator[None]:
         raise
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-        raise CplabError(f"{name.partition('@')[0]} fails{where}: {reason}") from error
+        raise CplabError(f"{name.partition('@')[0]} fails: {reason}") from error
 
 
 @contextmanager
-def trial(name: str) -> Iterator[list[str]]:
-    """As `explain`. Gives a list that names, in the end, the global generators of random numbers
-    that were used in between; they are put back."""
+def trial() -> Iterator[list[bool]]:
+    """Gives a list that holds True in the end if one of the global generators of random numbers was
+    used in between; they are put back."""
     import numpy as np
     import torch
 
-    generators: dict[str, Any] = {  # of random numbers: how their states are read, and put back
-        "random": (random.getstate, random.setstate),
-        "numpy": (np.random.get_state, np.random.set_state),
-        "torch": (
-            lambda: torch.get_rng_state().tolist(),
-            lambda state: torch.set_rng_state(torch.ByteTensor(state)),
-        ),
-    }
-    before, used = {name: get() for name, (get, _) in generators.items()}, list[str]()
+    def states() -> tuple:
+        return random.getstate(), np.random.get_state(), torch.get_rng_state().numpy()
+
+    before, used = states(), list[bool]()
     try:
-        with explain(name, " on four images"):
-            yield used
+        yield used
     finally:
-        for name, (get, put) in generators.items():
-            used += [name] * (pickle.dumps(get()) != pickle.dumps(before[name]))
-            put(before[name])
-
-
-def try_deficit(deficit: Any, context: Any) -> None:
-    """Try a deficits.Deficit on four images, of which it may know this context.
-
-    Raises: CplabError if it fails, changes what it is given, gives back anything but images and
-        labels of the same shapes and types, or is not a function of these and its generator.
-    """
-    import torch
-
-    name, results = deficit.name.partition("@")[0], []
-    x = torch.sin(torch.arange(4 * 3 * 16 * 16.0)).reshape(4, 3, 16, 16)  # course's size
-    y = torch.tensor([0, 3, 6, 9])
-    for _ in range(4):  # a draw that seldom matters may hide in one
-        given = x.clone(), y.clone()
-        tools = {"generator": torch.Generator().manual_seed(0), "context": context}
-        tools = {tool: value for tool, value in tools.items() if tool in deficit.parameters}
-        with trial(name) as used:
-            results.append(deficit.apply(*given, **tools))
-        check_result(name, results[-1], x, y)
-        same = all(map(torch.equal, given, (x, y)))
-        require(same, f"{name} changes what it is given: begin with x = x.clone()")
-        draws, how = f"{name} draws from the global generator of", "name a parameter `generator`"
-        how = f"{how} and draw with torch.rand(..., generator=generator)"
-        require(not used, f"{draws} {', '.join(used)}: {how}")
-    alike = all(torch.equal(a, b) for r in results for a, b in zip(r, results[0], strict=True))
-    only = "draw with the parameter `generator` alone"
-    require(alike, f"{name} does not give the same twice: {only}")
-
-
-def check_result(name: str, result: Any, x: Any, y: Any, classes: int = CLASSES) -> None:
-    """Raises: CplabError unless the result is images as x and labels as y."""
-    import torch
-
-    pair, gives = isinstance(result, tuple) and len(result) == 2, f"{name} gives back"
-    require(pair, f"{gives} a {type(result).__name__}: end it with return x, y")
-    for what, got, like in (("images", result[0], x), ("labels", result[1], y)):
-        tensor = isinstance(got, torch.Tensor)
-        require(tensor, f"{gives} {what} as a {type(got).__name__}, not a tensor")
-        fits = got.shape == like.shape and got.dtype == like.dtype
-        kept = f"they must stay {tuple(like.shape)} and {like.dtype}"
-        require(fits, f"{gives} {what} of shape {tuple(got.shape)} and type {got.dtype}: {kept}")
-    finite = bool(result[0].sum().isfinite())  # the sum takes a tenth of the time
-    require(finite, f"{gives} images that are not finite: mind divisions by 0")
-    named = bool(((result[1] >= 0) & (result[1] < classes)).all())
-    require(named, f"{gives} labels that are none: they go from 0 to {classes - 1}")
-
-
-def try_model(model: Any) -> None:
-    """Try a models.Model on four images.
-
-    Raises: CplabError if it cannot be built, gives anything but logits (4, 10), has a weight that
-        does not learn, or is not a function of torch's seed and the images.
-    """
-    import torch
-    from torch import nn
-
-    name, results = model.name.partition("@")[0], []
-    shape = (4, 3, 16, 16) if model.views == 1 else (4, model.views, 3, 16, 16)
-    x = torch.sin(torch.arange(float(math.prod(shape)))).reshape(shape)
-    with trial(name) as used:
-        for _ in range(2):
-            torch.default_generator.manual_seed(0)
-            net = model.apply(8, 3, 16, CLASSES)
-            network = isinstance(net, nn.Module)
-            require(network, f"{name} gives a {type(net).__name__}: return a network")
-            before, logits = torch.get_rng_state(), net(x)
-            drawn = not torch.equal(before, torch.get_rng_state())
-            why = "draws random numbers when it is used, as dropout does: leave these out"
-            require(not drawn, f"{name} {why}")
-            given, wanted = tuple(getattr(logits, "shape", ())), (4, CLASSES)
-            why = f"gives shape {given} for four images: return logits {wanted}"
-            require(given == wanted, f"{name} {why}")
-            nn.functional.cross_entropy(logits, torch.arange(4)).backward()
-            weights = dict(net.named_parameters())
-            idle = [k for k, w in weights.items() if w.requires_grad and w.grad is None]
-            require(not idle, f"{name} has weights that do not learn: {', '.join(idle)}")
-            results.append([logits.detach(), *(w.detach() for w in weights.values())])
-    alike = not {*used} - {"torch"} and all(map(torch.equal, *results))
-    require(alike, f"{name} is another at each try: draw weights with torch alone")
+        used += [True] * (pickle.dumps(states()) != pickle.dumps(before))
+        random.setstate(before[0])
+        np.random.set_state(before[1])
+        torch.set_rng_state(torch.from_numpy(before[2]))

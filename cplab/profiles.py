@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,10 @@ ALL = (
 )
 # fmt: on
 PROFILES = {profile.name: profile for profile in ALL}
+if TYPE_CHECKING:
+    ProfileName = str
+else:
+    ProfileName = Literal[tuple(PROFILES)]
 
 
 def is_own(dataset: object) -> bool:

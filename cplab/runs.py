@@ -7,33 +7,22 @@ them.
 
 from collections.abc import Callable
 from dataclasses import fields, replace
-from functools import cache, cached_property, lru_cache, partial
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, SkipValidation, WrapValidator
 from typing_extensions import TypedDict
 
 from cplab import deficits, models
-from cplab.errors import CplabError, many, one_of, quote, require, whole
-from cplab.profiles import PROFILES, Profile, is_own
-from cplab.specs import (
-    Count,
-    Fraction,
-    Number,
-    Positive,
-    Seed,
-    Spec,
-    assign,
-    refuse_bool,
-    spec_class,
-)
+from cplab.errors import assign, many, one_of, require
+from cplab.profiles import PROFILES, Profile, ProfileName, is_own
+from cplab.specs import Count, Fraction, Number, Positive, Seed, Spec, refuse_bool, spec_class
 from cplab.treatments import Treatment, read_treatments, without
 
 if TYPE_CHECKING:
     from cplab.tasks import Classification
 
 DATASETS = ("cifar10", "mnist", "fashion_mnist", "practice")
-OPTIMIZERS = ("sgd", "adam")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 MEASURED = ("lr", "train_loss", "test_accuracy", "seconds")  # columns of a curve
 CLEAR = "none"  # the deficit of an epoch that has none
@@ -41,24 +30,18 @@ LONGEST = 10_000  # epochs of a run
 # What the steps of a life hold; runs that agree in all other fields may share training.
 IN_STEPS = {"deficit", "onset", "length", "recovery", "schedule", "pace", "rate", "windows"}
 IN_STEPS |= {"skipped", "treatments"}
-WINDOWS = 100  # further deficits of a life, at most
 CLOCKS = ("stopped", "running")  # what a schedule's clock does while nothing is trained
 
 
 class Step(NamedTuple):
-    """What one epoch of training is, apart from its seed and its number.
+    """What one epoch of training is, apart from its seed and its number."""
 
-    deficit: what is done to each batch; deficits.NONE for nothing. decay: a factor on weight decay;
-    images: the fraction that is seen; augment: whether shifted and mirrored; held: whether norms of
-    weights under batch norm are held as they were at birth.
-    """
-
-    deficit: deficits.Deficit
+    deficit: deficits.Deficit  # what is done to each batch; deficits.NONE for nothing
     lr: float
-    decay: float = 1
-    images: float = 1
-    augment: float = 1
-    held: float = 0
+    decay: float = 1  # a factor on weight decay
+    images: float = 1  # the fraction that is seen
+    augment: float = 1  # whether shifted and mirrored
+    held: float = 0  # whether norms of weights under batch norm are held as they were at birth
 
 
 class Event(NamedTuple):
@@ -76,33 +59,41 @@ class Event(NamedTuple):
         return f"Event({self.name}, {self.args})"
 
 
-class Window(NamedTuple):
-    """A further deficit of a life: its name, its first epoch, and how many it lasts."""
-
-    deficit: str
-    onset: int
-    length: int
-
-    def __repr__(self) -> str:  # as it can be given
-        return repr(tuple(self))
-
-
 def check_dataset(value: Any) -> str:
     """A set of images by its name, or one of somebody's own."""
     return value if is_own(value) else one_of("dataset", value, DATASETS)
 
 
 Epochs = Annotated[int, BeforeValidator(refuse_bool), Field(ge=0, le=LONGEST)]
-if TYPE_CHECKING:
-    ProfileName = str
-else:
-    ProfileName = Literal[tuple(PROFILES)]
 DeficitName = Annotated[str, BeforeValidator(deficits.canonical_name)]
 DatasetName = Annotated[str, BeforeValidator(check_dataset)]
 ModelName = Annotated[str, BeforeValidator(models.model_name)]
 # Of a field whose default, None, stands for what the profile says.
 OR_PROFILES = WrapValidator(lambda value, check: value if value is None else check(value))
 PROFILES_OWN: Any = None
+
+
+class Window(NamedTuple):
+    """A further deficit of a life: its name, its first epoch, and how many it lasts."""
+
+    deficit: DeficitName
+    onset: Epochs
+    length: Annotated[Epochs, Field(ge=1)]
+
+    def __repr__(self) -> str:  # as it can be given
+        return repr(tuple(self))
+
+
+def split_window(given: Any) -> Any:
+    """The three values of a window that is written like blank@8+4."""
+    if not isinstance(given, str):
+        return given
+    name, _, when = given.rpartition("@")
+    require("+" in when, f"window {given!r} is not allowed: write it like blank@8+4")
+    return name, *when.split("+", 1)
+
+
+Windows = tuple[Annotated[Window, BeforeValidator(split_window)], ...]
 
 
 class Epoch(TypedDict):
@@ -181,7 +172,7 @@ class Run(Spec):
     """Of all weights."""
     augment: bool = True
     """Whether training images are shifted and mirrored as the profile says, yes or no."""
-    windows: Annotated[tuple[Window, ...], SkipValidation] = ()
+    windows: Annotated[Windows, BeforeValidator(many)] = ()
     """Further deficits, each (name, first epoch, epochs) or like blank@8+4; may overlap."""
     skipped: Epochs = 0
     """Epochs of the schedule `paper` that pass, with nothing trained, before recovery; its rates
@@ -196,32 +187,34 @@ class Run(Spec):
             if getattr(self, name) is None:
                 assign(self, **{name: getattr(profile, name)})
         assign(self, model=models.model_name(self.model, profile))
-        deficit = deficits.canonical_name(self.deficit, profile.size)  # strengths end at the size
-        if deficit == CLEAR and self.length:
-            why = "give the clear epochs as onset, or name a deficit"
-            raise CplabError(f"length {self.length} is not allowed with deficit none: {why}")
-        assign(self, deficit=deficit if self.length else CLEAR)
+        how = "give the clear epochs as onset, or name a deficit"
+        told = f"length {self.length} is not allowed with deficit none: {how}"
+        require(self.deficit != CLEAR or not self.length, told)
+        assign(self, deficit=self.deficit if self.length else CLEAR)
         fine = self.optimizer == "sgd" or self.momentum == 0.9
         require(fine, f"momentum {self.momentum!r} is not allowed with {self.optimizer}: omit it")
         # one way to say one thing: what the profile or the model has anyway is left out
         if self.pace == profile.pace:
             assign(self, pace=None)
-        if self.weight_decay is not None and self.family in models.MODELS:
+        if self.family in models.MODELS:
             usual = models.suited_profile(profile, self.family).weight_decay
             assign(self, weight_decay=None if self.weight_decay == usual else self.weight_decay)
         if self.schedule != "paper":
             assign(self, skipped=0)
-        if not 1 <= self.epochs <= LONGEST:
-            why = f"onset, length and recovery add up to 1 to {LONGEST}"
-            raise CplabError(f"a run of {self.epochs} epochs is not allowed: {why}")
-        given = many("windows", self.windows, WINDOWS)
-        windows = {read_window(one, profile.size, self.epochs) for one in given}
-        assign(self, windows=tuple(sorted(windows, key=lambda w: (w.onset, w.length, w.deficit))))
+        how = f"onset, length and recovery add up to 1 to {LONGEST}"
+        told = f"a run of {self.epochs} epochs is not allowed: {how}"
+        require(1 <= self.epochs <= LONGEST, told)
+        for w in self.windows:
+            how = f"name a deficit that ends by epoch {self.epochs}, where the run does"
+            fine = w.deficit != CLEAR and w.onset + w.length <= self.epochs
+            require(fine, f"window {w} is not allowed: {how}")
+        windows = sorted({*self.windows}, key=lambda w: (w.onset, w.length, w.deficit))
+        assign(self, windows=tuple(windows))
         assign(self, treatments=read_treatments(self.treatments, self.epochs))
         for name in (self.deficit, *(window.deficit for window in windows)):
             one_eyed = self.views == 1 and ":" in name
-            why = "leave out what follows the colon, or take a model of two views"
-            require(not one_eyed, f"deficit {name!r} is of one of two views: {why}")
+            how = "leave out what follows the colon, or take a model of two views"
+            require(not one_eyed, f"deficit {name!r} is of one of two views: {how}")
 
     @property
     def epochs(self) -> int:
@@ -255,11 +248,11 @@ class Run(Spec):
     @cached_property
     def settings(self) -> Profile:
         """The profile, with what the model and the run change."""
-        changes: dict[str, Any] = {} if self.augment else {"shift": 0, "mirror": False}
-        for name in ("momentum", "pace", "weight_decay"):
-            if getattr(self, name) is not None:
-                changes[name] = getattr(self, name)
-        return replace(models.suited_profile(PROFILES[self.profile], self.family), **changes)
+        names = ("momentum", "pace", "weight_decay")
+        changes = {n: value for n in names if (value := getattr(self, n)) is not None}
+        still = {} if self.augment else {"shift": 0, "mirror": False}
+        suited = models.suited_profile(PROFILES[self.profile], self.family)
+        return replace(suited, **changes, **still)  # type: ignore[arg-type]
 
     @cached_property
     def trunk_key(self) -> tuple:
@@ -276,11 +269,32 @@ class Run(Spec):
     @cached_property
     def timeline(self) -> tuple[Step | Event, ...]:
         """A step for each epoch, and what is done between two."""
-        scale = self.rate * (1 / 50 if self.optimizer == "adam" else 1)
-        every = (Window(self.deficit, self.onset, self.length), *self.windows)
-        when = (self.end, self.recovery, self.skipped)
-        epochs = steps(self.settings, self.schedule, scale, every, *when)
-        return add_treatments(epochs, self.treatments) if self.treatments else epochs
+        windows = (Window(self.deficit, self.onset, self.length), *self.windows)
+        known = cache(partial(deficits.find_deficit, strict=False))
+        parts: list[Step | Event] = []
+        for epoch in range(self.epochs):
+            names = [w.deficit for w in windows if w.onset <= epoch < w.onset + w.length]
+            step = Step(known("+".join(names) or CLEAR), self.lr(epoch))
+            for t in self.treatments:
+                if t.first <= epoch < t.first + t.epochs:
+                    factor = step.lr if t.kind.field == "lr" else 1  # rates are multiplied
+                    changed: Any = {t.kind.field: factor * t.strength}
+                    step = step._replace(**changed)
+                elif t.first == epoch and t.kind.event:
+                    parts.append(Event(t.kind.event, t.arguments))
+            parts.append(step)
+        return tuple(parts)
+
+    def lr(self, epoch: int) -> float:
+        """The learning rate of an epoch (Materials and Methods for `paper` and `fixed`)."""
+        p, scale = self.settings, self.rate * (1 / 50 if self.optimizer == "adam" else 1)
+        if self.schedule == "paper":
+            passed = epoch + (self.skipped if epoch >= self.end else 0)
+            return scale * p.paper_lr * 0.97 ** (p.pace * passed)
+        if self.schedule == "fixed":
+            return scale * p.fixed_lr
+        left = 1 - max(0, epoch - self.end) / self.recovery if self.recovery else 1
+        return scale * p.recovery_lr * left
 
     def values(self, rows: list[dict]) -> dict:
         """What a result says of this run, out of the engine's rows: accuracy (of the test images
@@ -321,69 +335,6 @@ class Run(Spec):
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         written = [f"{n}={v!r}" for n, v in values.items() if n in always or v != getattr(usual, n)]
         return f"cplab.run({', '.join(written)})"
-
-
-def read_window(given: Any, size: int, end: int) -> Window:
-    """A window out of a text or three values, for images of `size` pixels and a life of `end`."""
-    try:
-        written = isinstance(given, str)
-        text, _, when = given.rpartition("@") if written else ("", "", "")
-        name, first, epochs = (text, *when.split("+")) if written else given
-    except (TypeError, ValueError):
-        how = "give (name, first epoch, epochs), or write it like blank@8+4"
-        raise CplabError(f"window {quote(given)} is not allowed: {how}") from None
-    first = whole("first epoch of a window", first, 0, LONGEST)
-    epochs = whole("epochs of a window", epochs, 1, LONGEST)
-    window = Window(deficits.canonical_name(name, size), first, epochs)
-    if window.deficit == CLEAR or first + epochs > end:
-        why = f"name a deficit that ends by epoch {end}, where the run does"
-        raise CplabError(f"window {tuple(window)} is not allowed: {why}")
-    return window
-
-
-@lru_cache(maxsize=256)  # runs that differ in their seeds have the same
-def steps(
-    p: Profile,
-    schedule: str,
-    scale: float,
-    windows: tuple[Window, ...],
-    end: int,
-    recovery: int,
-    skipped: int,
-) -> tuple[Step, ...]:
-    """The epochs of a life (rates: Materials and Methods for `paper` and `fixed`)."""
-    known = cache(partial(deficits.find_deficit, strict=False))
-    found = []
-    for epoch in range(end + recovery):
-        names = [w.deficit for w in windows if w.onset <= epoch < w.onset + w.length]
-        if schedule == "paper":
-            lr = scale * p.paper_lr * 0.97 ** (p.pace * (epoch + (skipped if epoch >= end else 0)))
-        elif schedule == "fixed":
-            lr = scale * p.fixed_lr
-        else:
-            part = 1 - max(0, epoch - end) / recovery if recovery else 1
-            lr = scale * p.recovery_lr * part
-        found.append(Step(known("+".join(names) or CLEAR), lr))
-    return tuple(found)
-
-
-def add_treatments(
-    epochs: tuple[Step, ...], treatments: tuple[Treatment, ...]
-) -> tuple[Step | Event, ...]:
-    """The timeline of a run with what else is done to its network."""
-    parts: list[Step | Event] = []
-    for epoch, step in enumerate(epochs):
-        for t in treatments:
-            if t.first <= epoch < t.first + t.epochs:
-                changed: Any = {t.kind.field: t.strength}
-                if t.kind.field == "lr":
-                    changed["lr"] *= step.lr
-                step = step._replace(**changed)
-            elif t.first == epoch and t.kind.event:
-                some = t.kind.low != t.kind.high
-                parts.append(Event(t.kind.event, (t.strength,) if some else ()))
-        parts.append(step)
-    return tuple(parts)
 
 
 # What an explorer and `cplab run` show by default: three blocks at a rate that never changes, read

@@ -9,13 +9,7 @@ import hashlib
 import pkgutil
 from dataclasses import fields
 from functools import cache, cached_property, wraps
-from typing import (
-    Annotated,
-    Any,
-    ClassVar,
-    TypeVar,
-    dataclass_transform,
-)
+from typing import Annotated, Any, ClassVar, TypeVar, dataclass_transform
 
 import pydantic.dataclasses
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
@@ -24,11 +18,8 @@ from cplab.errors import CplabError, quote, require
 from cplab.errors import assign as assign
 
 # Where each class of specs is that every lab uses; the studies' are in cplab.studies.SPECS.
-SPECS: dict[str, Any] = {"Run": "cplab.runs:Run"}
+SPECS = {"Run": "cplab.runs:Run"}
 Class = TypeVar("Class", bound=type)
-
-
-# Types of fields and values -----------------------------------------------------------------------
 
 
 def refuse_bool(value: Any) -> Any:
@@ -38,14 +29,12 @@ def refuse_bool(value: Any) -> Any:
     return value
 
 
+# Types of fields and values
 Number = Annotated[float, BeforeValidator(refuse_bool), Field(allow_inf_nan=False)]
 Count = Annotated[int, BeforeValidator(refuse_bool), Field(ge=0, lt=2**53)]
 Seed = Annotated[int, BeforeValidator(refuse_bool), Field(ge=0, lt=2**31)]
 Positive = Annotated[Number, Field(ge=0)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
-
-
-# Classes of specs ---------------------------------------------------------------------------------
 
 
 class Spec:
@@ -63,19 +52,11 @@ class Spec:
     Values: ClassVar[Any] = dict
 
     def plain(self) -> dict[str, Any]:
-        """The fields by name, as plain data, without defaults that change nothing.
-
-        >>> from cplab import Run
-        >>> Run(deficit="blur", length=4, momentum=0).plain()["momentum"]
-        0.0
-        >>> "momentum" in Run(deficit="blur", length=4).plain()
-        False
-        """
-        given = {f.name: (getattr(self, f.name), f.default) for f in fields(self)}  # type: ignore[arg-type]
+        """The fields by name, as plain data, without defaults that change nothing."""
         return {
-            name: as_plain(value)
-            for name, (value, default) in given.items()
-            if name in self.always or value != default
+            f.name: as_plain(value)
+            for f in fields(self)  # type: ignore[arg-type]
+            if (value := getattr(self, f.name)) != f.default or f.name in self.always
         }
 
     def canonical(self) -> str:
@@ -126,30 +107,29 @@ def spec_class(cls: Class) -> Class:
 
 
 def in_one_line(error: ValidationError, cls: Any = None) -> str:
-    """What is wrong, what is allowed, and what to do, of the first of pydantic's errors.
-
-    Arguments: cls, the class whose fields are meant.
-    """
+    """What is wrong, what is allowed, and what to do, of the first of pydantic's errors in the
+    fields of a class."""
     first = error.errors(include_url=False)[0]
     where, names = [str(part) for part in first["loc"]], [*getattr(cls, "__pydantic_fields__", ())]
     if where and where[0].isdigit() and int(where[0]) < len(names):  # given by its place
         where[0] = names[int(where[0])]
-    name = ".".join(where)
-    if first["type"] == "unexpected_keyword_argument":
-        near = difflib.get_close_matches(name, names, 1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        allowed = ", ".join(names)
-        return f"unknown field {name!r} of {cls.__name__}{hint}: choose one of {allowed}"
-    if first["type"] == "missing":
-        return f"{name} is missing: give it a value"
-    if first["type"] == "unexpected_positional_argument":
-        return f"{cls.__name__} takes {len(names)} values at most: give them by name"
-    if first["type"] == "literal_error":
-        allowed = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
-        return f"unknown {name} {quote(first['input'])}: choose one of {allowed}"
+    name, value = ".".join(where), quote(first["input"])
+    match first["type"]:
+        case "unexpected_keyword_argument":
+            near = difflib.get_close_matches(name, names, 1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            what = f"unknown field {name!r} of {cls.__name__}{hint}"
+            return f"{what}: choose one of {', '.join(names)}"
+        case "missing":
+            return f"{name} is missing: give it a value"
+        case "unexpected_positional_argument":
+            return f"{cls.__name__} takes {len(names)} values at most: give them by name"
+        case "literal_error":
+            allowed = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
+            return f"unknown {name} {value}: choose one of {allowed}"
     rule = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
     rule = rule.replace("a valid boolean, unable to interpret input", "yes or no")
-    return f"{name} {quote(first['input'])} is not allowed: {rule}"
+    return f"{name} {value} is not allowed: {rule}"
 
 
 # Specs as plain data ------------------------------------------------------------------------------
@@ -178,30 +158,22 @@ def build_spec(kind: str, values: dict, version: int | None = None) -> Any:
     Raises: ValueError for a kind that is none, Outdated for another version than `version`;
         CplabError for fields that it has not and values that are not allowed.
     """
-    if kind not in (every := spec_addresses()):
+    if kind not in (every := addresses()):
         raise ValueError(f"it is of an unknown kind, {kind!r:.40}")
-    cls = load_class(every[kind])
+    cls = pkgutil.resolve_name(every[kind])
     if version is not None and version != cls.version:
         raise Outdated(f"it is of version {version}, this is {cls.version}")
     return cls(**{name: from_plain(value) for name, value in values.items()})
 
 
-def spec_addresses() -> dict[str, Any]:
+def addresses() -> dict[str, str]:
     """Where each class of specs is, module:name, by its name."""
     return SPECS | pkgutil.resolve_name("cplab.studies:SPECS")
 
 
-def load_class(address: Any) -> Any:
-    return pkgutil.resolve_name(address) if isinstance(address, str) else address
-
-
 def kinds() -> dict[str, Any]:
-    """All classes of specs that have results, by name.
-
-    >>> kinds()["Run"]
-    <class 'cplab.runs.Run'>
-    """
-    every = {name: load_class(address) for name, address in spec_addresses().items()}
+    """All classes of specs that have results, by name."""
+    every = {name: pkgutil.resolve_name(address) for name, address in addresses().items()}
     return {name: cls for name, cls in every.items() if hasattr(cls, "trunk_key")}
 
 
@@ -211,9 +183,7 @@ def check_spec(spec: Any) -> Any:
     return spec
 
 
-@cache
-def type_adapter(of: Any) -> TypeAdapter:
-    return TypeAdapter(of)
+type_adapter = cache(TypeAdapter)
 
 
 def check_values(spec: Any, values: dict) -> None:
@@ -225,9 +195,5 @@ def check_values(spec: Any, values: dict) -> None:
 
 
 def mix_seeds(*parts: object) -> int:
-    """A seed for torch's generators out of several numbers.
-
-    >>> mix_seeds(0) == mix_seeds(0), mix_seeds(0) == mix_seeds(0, 1)
-    (True, False)
-    """
+    """A seed for torch's generators out of several numbers."""
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:7])

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from cplab.tasks import TrainState
 
 OTHER = 1000  # further is the seed whose newborn a network is mixed with
-MOST = 100  # treatments of a life
 WRITTEN = re.compile(r"([^\W\d_]+)(?:-([^@+]+))?@([^@+]+)(?:\+([^@+]+))?")
 
 
@@ -54,17 +53,13 @@ def shrink(state: TrainState, task: Any, images: Images, kept: float) -> dict:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of treatment.
+    """A kind of treatment."""
 
-    field: of a Step that it sets (a learning rate it multiplies). low, high: of its strength; equal
-    if it has none. nothing: the strength without effect. event: what is done instead, at a moment.
-    """
-
-    field: str = ""
-    low: float = 1
+    field: str = ""  # of a Step that it sets (a learning rate it multiplies)
+    low: float = 1  # of its strength; equal if it has none
     high: float = 1
-    nothing: float | None = None
-    event: Callable[..., dict] | None = None
+    nothing: float | None = None  # the strength without effect
+    event: Callable[..., dict] | None = None  # what is done instead, at a moment
 
 
 TREATMENTS = {
@@ -79,16 +74,12 @@ TREATMENTS = {
 
 
 class Treatment(NamedTuple):
-    """A kind of TREATMENTS, its strength, and when.
-
-    first: the epoch before which it is done, or with which it begins; epochs: how many it lasts,
-    0 for what is done at a moment.
-    """
+    """A kind of TREATMENTS, its strength, and when."""
 
     name: str
     strength: float
-    first: int
-    epochs: int
+    first: int  # the epoch before which it is done, or with which it begins
+    epochs: int  # how many it lasts, 0 for what is done at a moment
 
     def __repr__(self) -> str:  # as it can be given
         return repr(tuple(self))
@@ -98,23 +89,22 @@ class Treatment(NamedTuple):
         return TREATMENTS[self.name]
 
     @property
+    def arguments(self) -> tuple[float, ...]:
+        """The strength, of a kind that has one."""
+        return (self.strength,) if self.kind.low != self.kind.high else ()
+
+    @property
     def words(self) -> str:
         """As it is written."""
-        strength = f"-{self.strength:g}" if self.kind.low != self.kind.high else ""
+        strength = "".join(f"-{strength:g}" for strength in self.arguments)
         lasts = f"+{self.epochs}" if self.kind.field else ""
         return f"{self.name}{strength}@{self.first}{lasts}"
 
 
 def read_treatments(given: Any, end: int) -> tuple[Treatment, ...]:
-    """The treatments of a life of `end` epochs in their one order, without those that do nothing.
-
-    Arguments: given, texts, or (name, strength, first, epochs), or one text with spaces.
-    Raises: CplabError.
-
-    >>> read_treatments("rate-3@2 renorm@2 renorm@0", end=5)
-    (('rate', 3.0, 2, 3), ('renorm', 1.0, 2, 0))
-    """
-    read = {read_treatment(one, end) for one in many("treatments", given, MOST)}
+    """The treatments of a life of `end` epochs in their one order, without those that do nothing,
+    out of texts, or (name, strength, first, epochs), or one text with spaces."""
+    read = {read_treatment(one, end) for one in many(given)}
     every = sorted(read, key=lambda t: (t.first, *t))
     for a, b in combinations(every, 2):
         sets = a.kind.field != "lr" and a.strength != b.strength  # rates are multiplied
@@ -138,7 +128,7 @@ def read_treatment(given: Any, end: int) -> Treatment:
     if strength is None:
         require(not some, f"treatment {name} needs a strength: write it like {name}-0.5@16")
         strength = kind.low
-    strength = number(f"strength of {name}", strength, kind.low, kind.high, closed=True)
+    strength = number(f"strength of {name}", strength, kind.low, kind.high)
     first = whole(f"epoch of {name}", first, 0, max(0, end - 1))
     least, most = (1, end - first) if kind.field else (0, 0)
     epochs = whole(f"epochs of {name}", most if epochs is None else epochs, least, most)
@@ -147,11 +137,7 @@ def read_treatment(given: Any, end: int) -> Treatment:
 
 def without(given: tuple[Treatment, ...], begin: int, end: int) -> tuple[Treatment, ...]:
     """The treatments of a life out of which the epochs from `begin` to `end` (exclusive) are cut:
-    later ones come earlier by as much, and what was in these epochs alone is left out.
-
-    >>> without(read_treatments("held@0 renorm@4 renorm@2", end=8), 0, 4)
-    (('held', 1.0, 0, 4), ('renorm', 1.0, 0, 0))
-    """
+    later ones come earlier by as much, and what was in these epochs alone is left out."""
 
     def at(epoch: int) -> int:
         return epoch - max(0, min(epoch, end) - begin)

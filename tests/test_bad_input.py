@@ -25,7 +25,6 @@ Run(onset=np.array([1, 2]))  ->  onset array([1, 2])
 Run(onset=None)  ->  onset None
 Run(seed=2**31)  ->  seed 2147483648 is not allowed: it should be less than 2147483648
 Run(seed=True)  ->  seed True
-Run(seed=10**5000)  ->  seed of type int
 Run(momentum=1)  ->  momentum 1 is not allowed: it should be less than 1
 Run(rate=torch.ones(3))  ->  rate tensor([1., 1., 1.])
 Run(weight_decay=11)  ->  weight_decay 11
@@ -37,14 +36,15 @@ Run(profile=["course"])  ->  profile ['course']: choose one of ci, course
 Run(schedule=b"paper")  ->  schedule b'paper'
 Run(dataset="imagenet")  ->  dataset 'imagenet': choose one of cifar10
 Run(lenght=3)  ->  unknown field 'lenght' of Run (did you mean length?)
-Run(deficit="blur-99", length=1)  ->  deficit 'blur-99'
+Run(deficit="flip-9", length=1)  ->  deficit 'flip-9'
 Run(deficit="blur:left", length=1)  ->  deficit 'blur:left'
 Run(deficit="none", length=3)  ->  length 3
 Run(deficit=print, length=3)  ->  print (builtin_function_or_method)
 Run(recovery=0)  ->  a run of 0 epochs
 Run(onset=6_000, recovery=6_000)  ->  a run of 12000 epochs
-Run(windows="blank@1+x")  ->  epochs of a window 'x'
-Run(windows=[("blank", 0, 1)] * 200)  ->  more than 100 windows
+Run(windows="blank@1+x")  ->  windows.0.length 'x'
+Run(windows="blank")  ->  window 'blank' is not allowed: write it like blank@8+4
+Run(windows="blank@1+99")  ->  window ('blank', 1, 99)
 Run(treatments="shrink-2@1")  ->  strength of shrink '2'
 Run(treatments=[{}])  ->  treatment
 cplab.run("blur")  ->  'blur' is no run: give cplab.Run(...)
@@ -109,7 +109,7 @@ NASTY = st.one_of(
     st.text(max_size=20),
     st.characters(categories=["Cs", "Cc", "Zl", "So"]),
     st.integers(),
-    st.sampled_from([10**400, 10**5000, -(10**400), 2**31, 2**63, 1e308]),
+    st.sampled_from([10**400, -(10**400), 2**31, 2**63, 1e308]),
     st.floats(),
     st.none() | st.booleans() | st.binary(max_size=4),
     st.lists(st.integers(), max_size=3),

@@ -22,7 +22,8 @@ def loaded(python, code):
 
 
 def test_importing_cplab_loads_no_large_library(python):
-    modules = loaded(python, "import cplab; dir(cplab); cplab.Run().key; cplab.PROFILES")
+    code = "import cplab; dir(cplab); cplab.Run('blur-2+flip', length=1, model='fc').timeline"
+    modules = loaded(python, code)
     assert not modules & {"torch", "torchvision", "numpy", "pandas", "pyarrow", "scipy", *SCREEN}
 
 

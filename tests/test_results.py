@@ -265,7 +265,7 @@ class Square(Spec):
 @pytest.fixture
 def square(monkeypatch):
     """A kind of specs that has no life, known to the store."""
-    monkeypatch.setitem(specs.SPECS, "Square", Square)
+    monkeypatch.setitem(specs.SPECS, "Square", f"{__name__}:Square")
     Square.computed.clear()
     return Square
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from conftest import runs
 from hypothesis import assume, given
-from hypothesis import strategies as st
 
 from cplab.profiles import PROFILES
 from cplab.runs import Run
@@ -98,17 +97,6 @@ def test_rates_and_weight_decay_of_each_model_are_the_paper_s(model, schedule, r
     assert rates(run) == pytest.approx([rate * factor**e for e in range(4)])
     assert run.settings.weight_decay == weight_decay
     assert replace(run, weight_decay=0.25).settings.weight_decay == 0.25
-
-
-@pytest.mark.parametrize("profile", PROFILES)
-def test_a_resnet_has_twice_the_rate_and_half_the_weight_decay_in_every_profile(profile):
-    for schedule in ("paper", "recovery"):
-        wide, other = (
-            Run("blur", 0, 3, profile=profile, model=model, schedule=schedule)
-            for model in ("resnet18", "allcnn")
-        )
-        assert rates(wide) == pytest.approx([2 * lr for lr in rates(other)])
-        assert wide.settings.weight_decay == other.settings.weight_decay / 2
 
 
 # Phases, windows and controls -------------------------------------------------------------------
@@ -212,11 +200,6 @@ def test_the_paper_profile_has_the_values_of_the_paper_s_methods_section():
     assert (paper.schedule, paper.paper_lr, paper.pace) == ("paper", 0.05, 1)
     assert (paper.fixed_lr, paper.weight_decay, paper.batch) == (0.001, 0.001, 128)
     assert (paper.shift, paper.mirror, paper.recovery) == (4, True, 300)
-
-
-@given(st.lists(runs(), min_size=2, max_size=8))
-def test_keys_are_equal_where_runs_are(some):
-    assert len({run.key for run in some}) == len({*some})
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,6 @@ from cplab.errors import CplabError, one_of, require, whole
 from cplab.lab.knowledge import Setting, band, describe_points, mean_and_half, name_of
 from cplab.lab.live import Clock, Task, describe_cost, describe_life
 from cplab.lab.surface import Throttle
-from cplab.profiles import PROFILES
 from cplab.runs import DATASETS, DEVICES, FLAGSHIP, LONGEST, Run
 from cplab.show import theme
 from cplab.show.pictures import png
@@ -95,8 +94,7 @@ class Explorer(Kept, Module):
         given = FLAGSHIP_FIELDS if profile is None else {"profile": profile}
         like = Run(**given | setting)
         self.device, self.setting = device, Setting(like)
-        size = PROFILES[like.profile].size
-        self.deficits = tuple(canonical_name(one, size) for one in deficits)
+        self.deficits = tuple(canonical_name(one) for one in deficits)
         self._begin = (self.deficits[0], whole("onset", onset, 0), whole("length", length, 1))
         begin = {"deficit": self.deficits[0], "onset": onset, "length": length}
         begin |= {"recovery": like.recovery, "unit": UNITS[0], "seeds": False}
@@ -133,7 +131,7 @@ class Explorer(Kept, Module):
             if name in PLACE[1:]:
                 place[name] = whole(name, value, 1 if name == "length" else 0, LONGEST)
         if "deficit" in place:
-            named = canonical_name(place["deficit"], PROFILES[self.setting.like.profile].size)
+            named = canonical_name(place["deficit"])
             place["deficit"] = one_of("deficit", named, self.deficits)
         one_of("unit", place.get("unit", UNITS[0]), UNITS)
         self.place = {**self.place, **place}

@@ -83,7 +83,7 @@ class Measurement:
             x = (torch.arange(4 * 8 * 8 * 3) * 37 % 256).byte().view(4, 8, 8, 3)
             y, middle = torch.tensor([0, 3, 6, 9]), torch.full((3,), 128.0)
             given = nn.Sequential(*first, *last), Images("", "", x, y, x, y, middle, middle / 2)
-            with trial(word) as used:
+            with trial() as used:
                 found, again = self(*given), self(*given)
         how = "draw random numbers from a torch.Generator() with a seed of its own"
         how = f"{word} does not give the same twice: {how}, and leave times out"
@@ -138,7 +138,7 @@ def parse_measures(measure: Any) -> Measures:
     """
     if isinstance(measure, Mapping):
         return {find_measurement(each).name: parse_when(when) for each, when in measure.items()}
-    several = () if measure is None else many("measurements", measure, 1000)
+    several = () if measure is None else many(measure)
     return {one.name: one.when for one in map(find_measurement, several)}
 
 
@@ -153,7 +153,7 @@ def find_measurement(measure: Any) -> Measurement:
 def parse_when(when: Any) -> When:
     if isinstance(when, str) and when in WHEN:
         return when
-    epochs = many("epochs", when, LONGEST)
+    epochs = many(when)
     line = f"{quote(when)} is no time to measure: give every, end or a tuple of epochs"
     require(epochs and not isinstance(when, str), line)
     return tuple(sorted({whole("epoch", epoch, most=LONGEST - 1) for epoch in epochs}))

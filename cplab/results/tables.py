@@ -12,7 +12,6 @@ from typing import Any
 
 from cplab.deficits import canonical_name
 from cplab.errors import CplabError, one_of
-from cplab.profiles import PROFILES
 from cplab.results import store
 from cplab.results.result import HOW, Result
 from cplab.runs import LONGEST, Run, Window
@@ -98,7 +97,7 @@ def has_value(rows: Any, name: str, value: Any) -> Any:
         try:
             like = Run("blur", 0, 1, LONGEST // 2, profile, "paper", model=model)
             if name == "deficit":
-                written: Any = canonical_name(value, PROFILES[profile].size)
+                written: Any = canonical_name(value)
             else:
                 written = getattr(replace(like, **{name: value}), name)
         except CplabError as error:

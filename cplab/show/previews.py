@@ -72,13 +72,10 @@ def few_images(dataset: str, profile: str) -> tuple[np.ndarray, np.ndarray, np.n
     if dataset == "drawn":
         pixels = drawn_pictures("none")
     else:
-        if dataset == "practice":
-            x = data.practice_images(np.arange(PREVIEW_IMAGES))[0]
-        else:
-            x = data.load_arrays(dataset, PREVIEW_IMAGES)[0]["train_x"]
+        x = data.load_arrays(dataset)[0]["train_x"][:PREVIEW_IMAGES]
         x, size = x if x.ndim == 4 else x[..., None], PROFILES[profile].size
         border = (32 - x.shape[1]) // 2
         x = np.pad(x, ((0, 0), (border, border), (border, border), (0, 0)))
         x = x.reshape(len(x), size, 32 // size, size, 32 // size, -1).mean((2, 4))
         pixels = np.rint(x).astype(np.uint8)
-    return pixels, *data.mean_and_deviation(pixels)
+    return pixels, pixels.mean((0, 1, 2)), pixels.std((0, 1, 2), ddof=1)

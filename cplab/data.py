@@ -174,8 +174,8 @@ def is_here(dataset: str) -> bool:
     path = location(dataset)
     if dataset == "practice" or path is None or path.suffix != ".npz":
         return dataset == "practice" or path is not None
-    with suppress(Exception), np.load(path, allow_pickle=False) as file:  # of a damaged file
-        return {*ARRAYS} <= {*file.files}
+    with suppress(Exception), path.open("rb") as opened:  # of a damaged file
+        return {*ARRAYS} <= {*np.load(opened, allow_pickle=False).files}
     return False
 
 
@@ -199,7 +199,8 @@ def read_file(path: Path, remedy: str, most: int = 1000) -> tuple[dict[str, np.n
     """The four arrays of an .npz file, with labels below `most`, and the name that it gives its
     copy, if any. Raises CplabError, with a remedy, if it is damaged or holds no images."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened:
+            file = np.load(opened, allow_pickle=False)
             arrays = {name: file[name] for name in ARRAYS}
             copy = str(file["copy"]) if "copy" in file else ""
         check_arrays(arrays, most)

@@ -15,8 +15,9 @@ REST: Plan = [(2, 3, 1), (2, 3, 1), (2, 3, 2), (2, 3, 1), (2, 1, 1)]
 
 def stacked(plan: Plan, width: int, channels: int, classes: int) -> nn.Sequential:
     """The layers of a plan, then the classes' 1×1 convolution and average pooling."""
+    layers = hidden(plan, width, channels)  # whose weights are drawn first
     head = [nn.Conv2d(width * plan[-1][0], classes, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    return nn.Sequential(*hidden(plan, width, channels), *head)
+    return nn.Sequential(*layers, *head)
 
 
 def hidden(plan: Plan, width: int, channels: int) -> list[nn.Module]:

@@ -90,7 +90,7 @@ def split_window(given: Any) -> Any:
         return given
     name, _, when = given.rpartition("@")
     require("+" in when, f"window {given!r} is not allowed: write it like blank@8+4")
-    return name, *when.split("+", 1)
+    return dict(zip(Window._fields, (name, *when.split("+", 1)), strict=True))
 
 
 Windows = tuple[Annotated[Window, BeforeValidator(split_window)], ...]

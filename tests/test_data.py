@@ -312,9 +312,9 @@ def test_images_of_ones_own_are_known_by_their_content(tmp_path):
     assert (data.channels(name), data.classes(name)) == (1, 10)
 
 
-def in_halves(train, test, **labels):
-    """Digits as torchvision has them, with labels of one's own."""
-    arrays = digits(train, test)
+def in_halves(**labels):
+    """60 and 40 digits as torchvision has them, or with other labels."""
+    arrays = digits(60, 40)
     return [
         SimpleNamespace(data=arrays[f"{half}_x"], targets=labels.get(half, arrays[f"{half}_y"]))
         for half in ("train", "test")
@@ -322,7 +322,7 @@ def in_halves(train, test, **labels):
 
 
 def test_a_run_trains_on_images_of_ones_own(one_thread):
-    own = data.images_from(*in_halves(60, 40), name="letters")
+    own = data.images_from(*in_halves(), name="letters")
     result = cplab.run(deficit="blur", length=1, recovery=1, profile="ci", dataset=own)
     assert (result.spec.dataset, result.copy) == (own, own)
     assert cplab.find(result.spec).accuracy == result.accuracy
@@ -343,7 +343,7 @@ def test_a_folder_of_pictures_is_cut_to_squares_of_32_pixels(tmp_path, halves):
 
 def test_a_data_set_of_more_classes_has_as_many_labels_and_outputs():
     labels = {"train": [*range(12)] * 5, "test": [*range(10, 14)] * 10}
-    own = data.images_from(*in_halves(60, 40, **labels))
+    own = data.images_from(*in_halves(**labels))
     run = cplab.Run(deficit="permute", length=1, recovery=1, profile="ci", dataset=own)
     assert data.classes(own) == 14
     assert run.task.birth("cpu").net(torch.zeros(2, 1, 8, 8)).shape == (2, 14)

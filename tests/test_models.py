@@ -74,11 +74,11 @@ def test_full_connections_are_those_of_the_paper_with_batch_norm_and_relu():
     """2500, 2000, 1500, 1000, and 500 hidden units, of the same section."""
     for width in (2500, 417, 2, 1):
         units = [max(1, width * part // 5) for part in (5, 4, 3, 2, 1)]
+        torch.manual_seed(0)
         layers, inputs = [nn.Flatten()], 32 * 32
         for out in units:
             layers += [nn.Linear(inputs, out, bias=False), nn.BatchNorm1d(out), nn.ReLU()]
             inputs = out
-        torch.manual_seed(0)
         expected = nn.Sequential(*layers, nn.Linear(inputs, 10))
         torch.manual_seed(0)
         net, x = models.build(f"fc-{width}", 1, 32), torch.randn(4, 1, 32, 32)

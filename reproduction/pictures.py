@@ -61,7 +61,7 @@ def sliding() -> figure:
         words: {at: shipped(n.window_cost, "course", 8, at, of) for at in (0, 2, 4, 8, 12, 16, 24)}
         for words, of in costs.items()
     }
-    return means(("onset, epochs", "points lost"), groups, "course", legend="top_right")
+    return means(("onset, epochs", "points lost"), groups, "course")
 
 
 def kinds() -> figure:
@@ -70,7 +70,7 @@ def kinds() -> figure:
         kind: {end: shipped(n.window_cost_of_harm, "course", end, kind) for end in (4, 8, 16, 24)}
         for kind in ("blur", "noise", "flip", "permute")
     }
-    return means(("epochs from birth", "harm, points"), groups, "course", legend="top_left")
+    return means(("epochs from birth", "harm, points"), groups, "course")
 
 
 def depth() -> figure:
@@ -80,7 +80,7 @@ def depth() -> figure:
         for k, gain in gains.items()
     }
     axes = ("epochs of blur, fixed rate", "points above the newborn")
-    return means(axes, groups, "course", legend="bottom_left")
+    return means(axes, groups, "course")
 
 
 def architectures() -> figure:
@@ -89,7 +89,7 @@ def architectures() -> figure:
         for kind in ("biological", "inked", "per_pixel", "degrees")
     }
     axes = ("density, %", "points above random")
-    return means(axes, groups, "thesis", legend="top_right", log=True)
+    return means(axes, groups, "thesis", log=True)
 
 
 def eyes() -> figure:
@@ -97,7 +97,7 @@ def eyes() -> figure:
     share = partial(n.eye_gain, of=n.percent_share)
     group = {onset: shipped(share, "course", 8, onset) for onset in (0, 4, 8, 16)}
     axes = ("onset, epochs", "share of the neurons, percent above the control")
-    return means(axes, {"closed from an onset": group}, legend="bottom_right")
+    return means(axes, {"closed from an onset": group})
 
 
 def cures() -> figure:
@@ -107,7 +107,7 @@ def cures() -> figure:
     for (x, of), kind in product(both, groups):
         groups[kind][x] = shipped(of, "course", 16, kind)
     axes = ("0: harm of 16 epochs, 1: what renorm gives back", "points")
-    return means(axes, groups, legend="top_right")
+    return means(axes, groups)
 
 
 def traced() -> dict[str, list[Result]]:
@@ -155,7 +155,7 @@ def rates() -> figure:
         for words, runs in settings.items()
     }
     axes = ("rate × steps left when the blur ends", "harm, points")
-    return means(axes, groups, legend="top_right", log=True)
+    return means(axes, groups, log=True)
 
 
 def steps_left(run: Run) -> float:

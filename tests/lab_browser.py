@@ -204,12 +204,9 @@ CLOSE = """session => {  // without being asked whether to save
   jupyterapp.shell.currentWidget.dispose();
   jupyterapp.serviceManager.sessions.shutdown(session);
 }"""
-RUN = """cell => {  // the one with this number, or all
+RUN = """() => {
   window.cellsRun = false;
-  const content = jupyterapp.shell.currentWidget.content;
-  content.activeCellIndex = cell ?? 0;
-  const command = cell === null ? 'notebook:run-all-cells' : 'notebook:run-cell';
-  jupyterapp.commands.execute(command).finally(() => { cellsRun = true });
+  jupyterapp.commands.execute('notebook:run-all-cells').finally(() => { cellsRun = true });
 }"""
 RUNNING = """() => {
   const cells = jupyterapp.shell.currentWidget.content.widgets;
@@ -239,23 +236,6 @@ DRAWN = """box => {  // whether each place of a figure in it has one that is dra
 # anywidget gives up on a widget whose code is not there after 2 s, which here may be the machine's.
 PATIENT = """const after = AbortSignal.timeout.bind(AbortSignal);
   AbortSignal.timeout = time => after(Math.max(time, 100000));"""
-TO_SCREEN = """([name, x, y]) => {  // also finds a figure inside a bokeh layout; the newest one
-  const shown = view => view.model.name === name && view.frame && view.el.isConnected;
-  const view = window.Bokeh && [...Bokeh.index.query(shown)].at(-1);
-  if (!view) return null;
-  view.el.scrollIntoView({block: 'center'});
-  const {left, top} = view.canvas_view.el.getBoundingClientRect();
-  const [sx, sy] = [view.frame.x_scale.compute(x), view.frame.y_scale.compute(y)];
-  return view.frame.bbox.contains(sx, sy) && [left + sx, top + sy];
-}"""
-SOURCE = """name => {  // the newest on the page: what was closed leaves its documents behind
-  const shown = window.Bokeh ? [...Bokeh.index.query(view => view.el?.isConnected)] : [];
-  const documents = [...new Set(shown.map(view => view.model.document))].filter(Boolean);
-  const models = documents.flatMap(document => [...document._all_models.values()]);
-  const source = models.filter(model => model.name === name && model.data).at(-1);
-  if (!source) return null;
-  return Object.fromEntries(Object.entries(source.data).map(([k, v]) => [k, Array.from(v)]));
-}"""
 
 
 class Lab:
@@ -264,12 +244,10 @@ class Lab:
     `page` is Playwright's own, for what is not here: lab.page.screenshot(path="lab.png").
     """
 
-    HANDLE = ".noUi-handle"  # of a slider
-    NOTEBOOK, CELL = ".jp-NotebookPanel", ".jp-Cell"
+    NOTEBOOK = ".jp-NotebookPanel"
 
     def __init__(self, page, server):
         self.page, self.server, self.session, self.problems = page, server, None, []
-        self.cell = None  # the one that is looked at, or all
         page.set_default_timeout(1000 * PATIENCE)
         page.add_init_script(PATIENT)
         page.on("console", self._console)
@@ -289,21 +267,19 @@ class Lab:
         if not request.url.startswith((self.server.url, "data:", "blob:", "about:")):
             self.problems.append(f"request to another computer: {request.url}")
 
-    def check(self, ignore=None):
-        """Raise what went wrong since the last check; `ignore` is a word of what may."""
+    def check(self):
+        """Raise what went wrong since the last check."""
         dialogs = self.page.evaluate(DIALOGS)
         found, self.problems = self.problems + [f"dialog: {d}" for d in dialogs], []
-        found = [one for one in found if not ignore or ignore not in one]
         if found:
             raise AssertionError("\n\n".join(found))
 
-    def wait_for(self, what, read, until=bool, timeout=PATIENCE, ignore=None):
-        """Call `read` until `until(value)` holds, then return the value; fail at any problem but
-        those that hold the word `ignore`."""
+    def wait_for(self, what, read, until=bool, timeout=PATIENCE):
+        """Call `read` until `until(value)` holds, then return the value; fail at any problem."""
         deadline, pause = time.monotonic() + timeout, 10
         while True:
             value = read()
-            self.check(ignore)
+            self.check()
             if until(value):
                 return value
             if time.monotonic() > deadline:
@@ -321,7 +297,6 @@ class Lab:
             self.page.goto(url, timeout=1000 * timeout)
         else:
             self.page.evaluate(OPEN, path)
-        self.cell = None
         self.session = self.wait_for(
             f"{path} and its kernel", lambda: self.page.evaluate(OPENED, path), timeout=timeout
         )
@@ -334,24 +309,10 @@ class Lab:
         self.session = None
         self.check()
 
-    def give_up(self):
-        """After a failure: the next `open` starts from an empty page."""
-        self.page.goto("about:blank")
-        with contextlib.suppress(OSError):  # it may have ended by itself
-            self.server.request("DELETE", f"/api/sessions/{self.session}")
-        self.session, self.problems = None, []
-
     def run_all(self, timeout=600):
         """Run all cells; fails with the traceback at the first cell that raises."""
-        self.page.evaluate(RUN, None)
+        self.page.evaluate(RUN)
         self.wait_for("all cells to run", self.running, lambda v: v is True, timeout)
-
-    def run_cell(self, number, wait=True):
-        """Run one cell, counted from 0. What is looked for from now on is looked for in it."""
-        self.page.evaluate(RUN, number)
-        self.cell = number
-        if wait:
-            self.wait_for(f"cell {number} to run", self.running, lambda v: v is True)
 
     def running(self):
         """True once what was to run has run, else the cell that runs."""
@@ -363,20 +324,7 @@ class Lab:
 
     def find(self, css):
         """Playwright's locator of `css` in the notebook, as in find(".status")."""
-        panel = self.page.locator(LIGHT + self.NOTEBOOK)
-        area = panel if self.cell is None else panel.locator(LIGHT + self.CELL).nth(self.cell)
-        return area.locator(LIGHT + css)
-
-    def control(self, target):
-        """The widget with this description or, when it begins with a dot, this CSS class."""
-        if target.startswith("."):
-            return self.find(target)
-        return self.find(f".jupyter-widgets:has(> .widget-label:text-is({json.dumps(target)}))")
-
-    def text(self, css):
-        """The text of the element, once it is there, also where it is scrolled out of sight (and so
-        not laid out)."""
-        return self.find(css).text_content()
+        return self.page.locator(LIGHT + self.NOTEBOOK).locator(LIGHT + css)
 
     def wait_text(self, css, pattern, timeout=PATIENCE):
         """Wait until the element's text matches the regular expression; returns the text."""
@@ -404,63 +352,24 @@ class Lab:
         clicked = "element => element.clicked !== false"  # the clicked one may be there no more
         self.wait_for("a click", lambda: (element.click(), element.evaluate(clicked))[1])
 
-    def move_slider(self, target, steps):
-        """Press an arrow key `steps` times on a slider."""
-        knob = self.control(target).locator(self.HANDLE)
-        for _ in range(abs(steps)):
-            knob.press("ArrowRight" if steps > 0 else "ArrowLeft")
-
     def covered(self):
         """All that is covered in the notebook, in order, as locators."""
         return self.find(".cplab-prediction").all()
 
-    def answer(self, box, number, first="answer"):
-        """Answer a covered question and ask for what is under it, which comes when it comes.
-
-        Arguments: number, of the answer, from 0; first, `answer` or `reveal`: what is clicked
-            first.
-        """
+    def answer(self, box, number):
+        """Give a covered question this answer, from 0, and ask for what is under it, which comes
+        when it comes."""
         assert "Covered until you have answered" in box.text_content()
-        reveal = self.button("Reveal", box)
-        if first == "reveal":
-            self.press(reveal)
-            self.wait_for("its answer", box.text_content, lambda text: "It opens by itself" in text)
         radio = box.get_by_role("radio").nth(number)
         self.wait_for(
             "a choice", lambda: radio.is_checked() or (radio.click(), radio.is_checked())[1]
         )
-        if first == "answer":
-            self.press(reveal)
+        self.press(self.button("Reveal", box))
 
     def wait_drawn(self, box):
         """Wait for all figures in an element, and look at it."""
         box.scroll_into_view_if_needed()
         self.wait_for("its figures", lambda: box.evaluate(DRAWN))
-
-    def fill(self, target, value):
-        """Type into a text or number widget, and Enter; again, as anybody does who sees it, where
-        what was typed is not there."""
-        field = self.control(target).locator("input")
-
-        def typed():
-            field.fill(str(value))
-            field.press("Enter")
-            return field.input_value() == str(value)
-
-        self.wait_for(f"{value} in {target}", typed)
-
-    def tap(self, figure, x, y):
-        """Click at data coordinates (or factors) of the bokeh figure with this `name`."""
-        point = self.wait_for(
-            f"figure {figure!r} to show ({x}, {y})",
-            lambda: self.page.evaluate(TO_SCREEN, [figure, x, y]),
-        )
-        self.page.mouse.click(*point)
-
-    def source(self, name):
-        """The browser's copy of the ColumnDataSource with this `name`, once it is there: a dict of
-        lists."""
-        return self.wait_for(f"source {name!r}", lambda: self.page.evaluate(SOURCE, name))
 
 
 @contextlib.contextmanager

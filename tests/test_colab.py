@@ -59,10 +59,7 @@ READY = """path => {
   }
   return notebook.session.id;
 }"""
-RUN = """cell => {
-  const {notebook} = Jupyter;
-  cell === null ? notebook.execute_all_cells() : notebook.execute_cells([cell]);
-}"""
+RUN = "() => Jupyter.notebook.execute_all_cells()"
 RUNNING = """() => {
   const due = document.querySelectorAll('.code_cell .input_prompt');
   const busy = [...due].find(prompt => prompt.textContent.includes('*'));
@@ -73,8 +70,7 @@ RUNNING = """() => {
 class Classic(lab_browser.Lab):
     """The same page in classic Notebook: one notebook a page."""
 
-    HANDLE = ".ui-slider-handle"
-    NOTEBOOK, CELL = "#notebook-container", ".cell"
+    NOTEBOOK = "#notebook-container"
 
     def __init__(self, page, server):
         super().__init__(page, server)
@@ -82,20 +78,13 @@ class Classic(lab_browser.Lab):
 
     def open(self, path, timeout=300):
         self.page.goto(f"{self.server.url}/notebooks/{path}?token={self.server.token}")
-        self.cell = None
         self.session = self.wait_for(
             f"{path} and its kernel", lambda: self.page.evaluate(READY, path), timeout=timeout
         )
 
     def run_all(self, timeout=600):
-        self.page.evaluate(RUN, None)
+        self.page.evaluate(RUN)
         self.wait_for("all cells to run", self.running, lambda v: v is True, timeout)
-
-    def run_cell(self, number, wait=True):
-        self.page.evaluate(RUN, number)
-        self.cell = number
-        if wait:
-            self.wait_for(f"cell {number} to run", self.running, lambda v: v is True)
 
     def running(self):
         return self.page.evaluate(RUNNING)

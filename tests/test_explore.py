@@ -68,8 +68,8 @@ def test_harm_is_that_of_quantities_seed_by_seed(setting):
         run = setting.run_at(point, setting.like.recovery)
         own, clear = final(run), final(run.without_window())
         for seed in own.keys() & clear.keys():
-            one = setting.final(setting.curves(point, run.recovery)[seed], run.recovery)
-            other = setting.final(setting.clear(run.onset, run.recovery)[seed], run.recovery)
+            lives = setting.clear(run.onset, run.recovery), setting.curves(point, run.recovery)
+            other, one = (setting.finals(each, run.recovery)[seed] for each in lives)
             said = float(quantities.each_seed(quantities.harm, run, seeds=[seed])[0])
             assert other - one == pytest.approx(said, abs=1e-9)
 
@@ -79,16 +79,16 @@ def test_a_shorter_recovery_is_the_beginning_of_a_longer_one():
     setting = Setting(FLAGSHIP)
     for point in setting.points():
         short = setting.run_at(point, 15)
+        known = setting.finals(setting.curves(point, 15), 15)
         for seed, accuracy in final(short).items():
-            curve = setting.curves(point, 15)[seed]
-            assert setting.final(curve, 15) == pytest.approx(accuracy, abs=1e-9)
+            assert known[seed] == pytest.approx(accuracy, abs=1e-9)
 
 
 def test_where_a_life_stands_on_the_clear_curve():
     """On a straight line one point is one epoch, to half a read-out of five."""
     setting = Setting(FLAGSHIP)
     line = {seed: np.arange(1.0, 101.0) for seed in range(3)}
-    setting._grey = line, np.arange(1.0, 101.0) - 2
+    setting.grey_and_mean = line, np.arange(1.0, 101.0) - 2
     assert setting.stood(0, 60, 10.0) == pytest.approx(50)
     assert setting.stood(20, 40, 0.0) == pytest.approx(60)
     assert setting.stood(0, 60, -60.0) is None  # higher than it ever is
@@ -120,7 +120,7 @@ def test_what_is_said_fits_the_numbers(setting):
 
 
 def test_all_that_is_known_is_text_that_json_reads():
-    known = json.loads(cplab.Explorer().knowledge)
+    known = json.loads(cplab.Explorer().content)
     assert len(known["recoveries"]) > 5
     assert len(known["points"]) >= 3
     for key, point in known["points"].items():
@@ -195,7 +195,7 @@ def test_train_trains_the_point_first_and_then_its_controls(small):
     found = results.find(small.run)
     assert lives[-2]["accuracy"] == pytest.approx(100 * found.series("test_accuracy"))
     assert "one seed" in small.words.lower() or "1 seed" in small.words
-    [[key, point]] = json.loads(small.knowledge)["points"].items()
+    [[key, point]] = json.loads(small.content)["points"].items()
     assert key == "blur,2,2"
     assert point["at"]["3"]["harm"][1] is None
 
@@ -234,16 +234,9 @@ def test_stop_ends_training_and_train_goes_on(small):
 
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Explorer</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
-<style>body {{ background: #fff; margin: 0; }}
-@media (prefers-color-scheme: dark) {{ body {{ background: #111; }} }}</style>
-{bokeh}<style>{css}</style></head><body><main><div id="at"></div></main>
+<style>body {{ margin: 0; }}</style>{bokeh}</head><body><main><div id="at"></div></main>
 <script type="module">{module}
-const heard = {{}}, values = {values}, model = {{
-  get: (name) => values[name], off() {{}}, save_changes() {{}}, send() {{}},
-  on: (name, task) => (heard[name] ??= []).push(task),
-  set(name, value) {{ values[name] = value; (heard["change:" + name] ?? []).forEach((t) => t()); }},
-}};
-explorer.render({{model, el: document.getElementById("at")}});
+revive({traits}, document.getElementById("at"));
 </script></body></html>"""
 COLUMNS = """([name]) => [...Bokeh.documents].flatMap((doc) => [...doc._all_models.values()])
   .filter((model) => model.name === name && model.data).map(({data}) => data)[0]"""
@@ -266,11 +259,9 @@ def written(tmp_path_factory):
     from bokeh.resources import INLINE
 
     explorer = cplab.Explorer()
-    values = {name: getattr(explorer, name) for name in explorer.alive}
-    module = explorer._esm.replace("export default {", "const explorer = {")
-    text = json.dumps(values).replace("</", "<\\/")
-    parts = {"bokeh": INLINE.render_js(), "css": explorer._css, "module": module, "values": text}
+    traits = json.dumps({"traits": explorer.saved()}).replace("</", "<\\/")
     path = tmp_path_factory.mktemp("page") / "explorer.html"
+    parts = {"bokeh": INLINE.render_js(), "module": explorer._esm, "traits": traits}
     path.write_text(PAGE.format(**parts), encoding="utf-8")
     return explorer, path
 
@@ -355,16 +346,16 @@ def test_seeds_units_and_what_nobody_trained(page, written):
     assert "needs Python" in page.locator(".cplab-x-message").inner_text()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+GROUND = {"light": "#ffffff", "dark": "#111111"}
+
+
+@pytest.mark.parametrize("scheme", GROUND)
 @pytest.mark.parametrize("width", [1180, 390])
 def test_it_fits_and_axe_finds_nothing(page, scheme, width):
     home = pytest.importorskip("axe_playwright_python", reason="pip install axe-playwright-python")
-    page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 640})
-    page.wait_for_function(
-        "(dark) => document.querySelector('.cplab-x').matches('.cplab-x-night') === dark",
-        arg=scheme == "dark",
-    )
+    page.evaluate("bright => (document.body.dataset.jpThemeLight = bright)", scheme == "light")
+    page.evaluate("dark => (document.body.style.background = dark)", GROUND[scheme])
     wide, high = page.evaluate(
         "[document.documentElement.scrollWidth, document.querySelector('.cplab-x').offsetHeight]"
     )

@@ -2,10 +2,8 @@
 
 import numpy as np
 import pytest
-from conftest import says
 from labs_by_hand import text
 
-from cplab import CplabError, lab
 from cplab.studies import linear
 from cplab.studies.linear import bench as lab08
 
@@ -50,14 +48,3 @@ def test_gradient_descent_is_drawn_on_the_curves_until_the_next_move(eyes):
     assert last["p"][-1] == pytest.approx(trained[-1].b[-1] / lab08.MODES[-1])
     eyes.controls["length"].value = 2
     assert not eyes.sources["descent b"].data["p"]
-
-
-def test_a_typed_number_is_told_whether_it_holds_and_may_be_typed_again():
-    asked = lab.number("How many?", 0.25, lambda: ["It is 0.25."], within=0.01)
-    with pytest.raises(CplabError) as error:
-        asked.revealed = True
-    says(error, "not answered")
-    for typed, told in ((0.255, "It holds"), (0.3, "It does not hold")):
-        asked.answer, asked.revealed = typed, True
-        assert told in asked.words
-        assert "It is 0.25." in asked.words

@@ -13,7 +13,6 @@ import nbformat
 import pytest
 from conftest import says
 from labs_by_hand import PEAK, assert_small
-from nbconvert import PythonExporter
 from test_doctest import ROOMS
 
 import cplab
@@ -50,10 +49,6 @@ def solutions(lab):
 
 
 # What it is made of -----------------------------------------------------------------------------
-
-
-def test_there_is_a_lab():
-    assert LABS
 
 
 def test_it_is_stored_clean(lab):
@@ -108,7 +103,7 @@ def test_it_says_what_one_learns_and_how_long_it_takes(lab):
 
 
 def test_it_asks_before_it_shows(lab):
-    asked = [cell for cell in code(lab) if re.search(r"lab\.(choice|Prediction|Ranking)\(", cell)]
+    asked = [cell for cell in code(lab) if re.search(r"lab\.(choice|Prediction)\(", cell)]
     assert len(asked) >= 4
     for cell in asked:  # and says what was found, in one sentence
         assert "lab.choice(" not in cell or "found=" in cell
@@ -212,47 +207,26 @@ def test_the_readme_uses_nothing_but_what_is_public():
     assert not [name for block in blocks for name in outside_the_door(block)]
 
 
-def test_what_is_not_public_is_found():
-    assert outside_the_door("from cplab.engine import lives") == ["cplab.engine.lives"]
-    assert outside_the_door("from cplab import show\nshow.theme") == ["show.theme"]
-    assert outside_the_door("from cplab.studies import bench, kitten") == ["cplab.studies.bench"]
-    assert not outside_the_door("from cplab.studies import kitten\nkitten.decline\nimport cplab")
-
-
 # That it runs -----------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def papermill(labs_cache, tmp_path, monkeypatch):
-    """A function that runs a notebook in the folder of this test, as papermill's command does, and
-    returns it as it is then."""
-    from click.testing import CliRunner
-    from papermill.cli import papermill
+def test_it_and_its_solutions_run_with_papermill(lab, labs_cache, tmp_path, monkeypatch):
+    """As papermill's command runs it, in a folder of its own."""
+    from papermill import execute_notebook
 
-    for name in [*os.environ]:
-        if name.startswith(("PYTEST", "JUPYTER")):
-            monkeypatch.delenv(name)
-    for name, value in (("CPLAB_CACHE", labs_cache), ("IPYTHONDIR", tmp_path)):
-        monkeypatch.setenv(name, str(value))
+    for name in [name for name in os.environ if name.startswith(("PYTEST", "JUPYTER"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("CPLAB_CACHE", str(labs_cache))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-
-    def run(notebook, **parameters):
-        given, done = tmp_path / "given.ipynb", tmp_path / "done.ipynb"
-        nbformat.write(notebook, given)
-        words = [given, done, "--cwd", tmp_path, "--execution-timeout", 600, "--no-progress-bar"]
-        words += ["--no-request-save-on-cell-execute", "--autosave-cell-every", 0]  # but at the end
-        words += [word for each in parameters.items() for word in ("-p", *each)]
-        told = CliRunner().invoke(papermill, [*map(str, words)])
-        assert told.exit_code == 0, (told.output, told.exception)
-        return nbformat.read(done, as_version=4)
-
-    return run
-
-
-def test_it_and_its_solutions_run_with_papermill(lab, papermill):
+    count, given, done = len(code(lab)), tmp_path / "given.ipynb", tmp_path / "done.ipynb"
     lab.cells += [nbformat.v4.new_code_cell(block) for block in [*solutions(lab), f"print({PEAK})"]]
-    cells = [c for c in papermill(lab, profile="ci").cells if c.cell_type == "code"]
-    assert len(cells) == len(code(lab)) + 1  # the parameters
+    nbformat.write(lab, given)
+    how = {"cwd": tmp_path, "execution_timeout": 600, "progress_bar": False}
+    how |= {"request_save_on_cell_execute": False, "autosave_cell_every": 0}  # but at the end
+    execute_notebook(given, done, {"profile": "ci"}, **how)
+    cells = [c for c in nbformat.read(done, as_version=4).cells if c.cell_type == "code"]
+    assert len(cells) > count
     told = [output.text for output in cells.pop().outputs if output.get("name") == "stdout"]
     assert_small("".join(told))  # a line may come in pieces
     assert any('profile = "ci"' in cell.source for cell in cells)
@@ -291,9 +265,3 @@ def test_a_parameter_that_is_no_profile_is_one_clear_line(lab):
     with pytest.raises(CplabError) as error:
         exec(second, space | {"profile": "CI"})
     says(error, "CI", "auto", "ci")
-
-
-def test_as_a_script_it_is_python(lab):
-    script, resources = PythonExporter().from_notebook_node(lab)
-    assert resources["output_extension"] == ".py"
-    compile(script, "a lab", "exec")

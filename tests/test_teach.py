@@ -173,7 +173,7 @@ def test_the_check_takes_the_solution_that_the_teacher_has(copies, number, monke
     """The cells of the lab run as they are stored, without its widgets, and then each solution."""
     [name] = [name for name in copies["instructor"] if name.startswith(f"{number}_")]
     quiet = mock.MagicMock(__name__="quiet")
-    for kind in ("choice", "Prediction", "Ranking", "Switch", "Slide", "Fitting", "Live"):
+    for kind in ("choice", "Prediction", "Switch", "Slide", "Fitting", "Live"):
         monkeypatch.setattr(lab, kind, quiet)
     monkeypatch.setattr(show, "display", quiet)
     monkeypatch.setattr("cplab.Explorer", quiet)

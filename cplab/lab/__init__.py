@@ -12,8 +12,7 @@ from cplab.lazy import load_late
 
 __all__, __getattr__, __dir__ = load_late(
     __name__,
-    widgets="Fitting Prediction Ranking Slide Switch choice number",
-    live="Live",
+    widgets="Fitting Live Prediction Slide Switch choice",
     explorer="Explorer pictures",
     parameter="setting",
     answers="check_answer",

@@ -1,8 +1,8 @@
 """The explorer: when was a network deprived, of what, for how long, and what did it cost?
 
-Python gives all that is known once, as text (see `cplab.lab.knowledge`), and `explorer.js` beside
-this file chooses and draws, in a notebook and on a page alike. What comes back is which point is
-looked at, and clicks on Train and Stop.
+Python gives all that is known once, as text (see `cplab.lab.knowledge`), and `explorer.js` chooses
+and draws, in a notebook and on a page alike. What comes back is which point is looked at, and
+clicks on Train and Stop.
 """
 
 import base64
@@ -12,15 +12,10 @@ import json
 import sys
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import traitlets
-from bokeh import models
-from bokeh.colors import RGB
-from bokeh.palettes import RdBu
-from bokeh.plotting import figure
 
 from cplab import data, results
 from cplab.deficits import canonical_name
@@ -29,50 +24,40 @@ from cplab.lab.knowledge import Setting, band, describe_points, mean_and_half, n
 from cplab.lab.live import Clock, Task, describe_cost, describe_life
 from cplab.lab.surface import Throttle
 from cplab.runs import DATASETS, DEVICES, FLAGSHIP, LONGEST, Run
-from cplab.show import theme
 from cplab.show.pictures import png
 from cplab.show.previews import preview
-from cplab.show.results import source_note
-from cplab.show.surface import MODULE, Kept, Module, as_document
-from cplab.show.theme import EQUAL, LIVE, plain_figure, style
+from cplab.show.styles import EQUAL, source_note, style
+from cplab.show.surface import Shown
 from cplab.statistics import percent
 
-HERE = Path(__file__).parent
 OFFERED = ("blur", "flip", "permute", "noise")
 UNITS = ("points", "clear epochs")
 PLACE = ("deficit", "onset", "length", "recovery")
 UNTRAINED = "Nobody has trained this yet, so there is nothing to show."
-UNTRAINED_MORE = "What was trained stands on the map, and has a tick below the bar."
-HATCHED = "hatched: not told from 0"
-NO_PYTHON = "Training needs Python: open this in a notebook and run the cell."
+WORDS = {
+    "untrained": UNTRAINED,
+    "untrainedMore": "What was trained stands on the map, and has a tick below the bar.",
+    "hatched": "hatched: not told from 0",
+    "noPython": "Training needs Python: open this in a notebook and run the cell.",
+    "clearName": "clear from birth on",
+}
 NOT_HERE = "Training needs PyTorch and threads, which are not here; all results can be looked at."
 
 
-class Explorer(Kept, Module):
+class Explorer(Shown):
     """One screen: drag a deficit along a life, and see what it cost.
 
-    Arguments:
-        profile: the size of the experiment; without one it is `cplab.runs.FLAGSHIP`.
-        deficits: those to choose from, by name or as functions of your own.
-        onset, length: where to begin; the first of the deficits.
-        device: of live runs.
-        setting: other fields of a Run, such as model, dataset, schedule and the seed of live
-            runs. The schedule `paper` is refused: no clear life is the control of its windows.
-
-    `choose` moves, `run` is the chosen point, `words` what is said of it; `train`, `stop` and
-    `wait` are for live runs.
+    Arguments: profile, the size of the experiment, without one it is `cplab.runs.FLAGSHIP`;
+        deficits to choose from, by name or as functions of your own; onset, length, where to begin;
+        device, of live runs; setting, other fields of a Run, such as model, schedule (not `paper`)
+        and the seed of live runs.
+    `choose` moves, `run` is the chosen point, `words` what is said of it.
 
     >>> explorer = Explorer(onset=24)
     >>> explorer.run.onset, explorer.run.model
     (24, 'depth3-16')
     """
 
-    # as text: anywidget would keep every widget that has its module as a path
-    _esm = MODULE + (HERE / "explorer.js").read_text("utf-8")
-    _css = (HERE / "explorer.css").read_text("utf-8")
-    alive = ("knowledge", "place", "live", "version")  # all that the page needs without Python
-    knowledge = traitlets.Unicode().tag(sync=True)
-    place = traitlets.Dict().tag(sync=True)
     live = traitlets.Dict().tag(sync=True)
 
     def __init__(
@@ -91,28 +76,25 @@ class Explorer(Kept, Module):
                 f"{name} is not allowed in Explorer: its points have one deficit of "
                 "`deficits` each, and nothing else"
             )
-        given = FLAGSHIP_FIELDS if profile is None else {"profile": profile}
-        like = Run(**given | setting)
+        flagship = {name: getattr(FLAGSHIP, name) for name in ("model", "schedule", "recovery")}
+        like = Run(**(flagship if profile is None else {"profile": profile}) | setting)
         self.device, self.setting = device, Setting(like)
-        self.deficits = tuple(canonical_name(one) for one in deficits)
-        self._begin = (self.deficits[0], whole("onset", onset, 0), whole("length", length, 1))
-        begin = {"deficit": self.deficits[0], "onset": onset, "length": length}
-        begin |= {"recovery": like.recovery, "unit": UNITS[0], "seeds": False}
-        super().__init__(
-            knowledge=json.dumps(self._know(), separators=(",", ":"), allow_nan=False),
-            place=begin,
-        )
-        self.choose(onset=onset, length=length)
+        self.deficits = tuple(map(canonical_name, deficits))
+        at = {"onset": whole("onset", onset, 0, LONGEST)}
+        at["length"] = whole("length", length, 1, LONGEST)
+        self._begin = (self.deficits[0], at["onset"], at["length"])
+        place = {"deficit": self.deficits[0], **at, "recovery": like.recovery}
+        super().__init__(self._know(), {**place, "unit": UNITS[0], "seeds": False})
+        self.on_msg(self._hear)
         self._task = Task(self._work, self._tell)
-        self.observe(self._say_cost, "place")
-        self.observe(lambda change: self.keep_soon(1), "place")
+        self.observe(self._say_cost, "state")
         self._say_cost()
 
     @property
     def run(self) -> Run:
         """The chosen point, as a run."""
-        point = (self.place["deficit"], self.place["onset"], self.place["length"])
-        return self.setting.run_at(point, self.place["recovery"])
+        point = (self.state["deficit"], self.state["onset"], self.state["length"])
+        return self.setting.run_at(point, self.state["recovery"])
 
     @property
     def words(self) -> str:
@@ -124,6 +106,10 @@ class Explorer(Kept, Module):
         """What is said of the chosen point, and the large figure, for who has no Python."""
         return [html.escape(self.words), still_life(self.setting, self.run)]
 
+    def keep(self, *change: Any) -> None:
+        """Write what is seen by now into the outputs; while one moves, when it stands still."""
+        super().keep() if not change else self.keep_soon(1)
+
     def choose(self, **place: Any) -> None:
         """Move to another point. Arguments: deficit, onset, length, recovery, unit, seeds."""
         for name, value in place.items():
@@ -134,8 +120,7 @@ class Explorer(Kept, Module):
             named = canonical_name(place["deficit"])
             place["deficit"] = one_of("deficit", named, self.deficits)
         one_of("unit", place.get("unit", UNITS[0]), UNITS)
-        self.place = {**self.place, **place}
-        self.keep()
+        self.state = {**self.state, **place}
 
     # What is known --------------------------------------------------------------------------------
 
@@ -147,34 +132,31 @@ class Explorer(Kept, Module):
         points = [point for point in setting.points() if point[0] in self.deficits]
         points = points or [self._begin]
         axes = {name: sorted({p[i] for p in points}) for i, name in ((1, "onset"), (2, "length"))}
+        recoveries = setting.recoveries()
+        marked = setting.run_at(("blur", 1111, 2222), 3333).call()
         ends = [onset + length for _, onset, length in (*points, self._begin)]
         found: dict[str, Any] = {
+            **WORDS,
+            "kind": "explorer",
             "points": known,
-            "deficits": [look(name, pictures.get(name, clear)) for name in self.deficits],
+            "deficits": [look(name, pictures[name]) for name in self.deficits],
             "clear": clear,
-            "clearName": "clear from birth on",
-            "recoveries": setting.recoveries(),
+            "recoveries": recoveries,
             "units": UNITS if setting.fixed else UNITS[:1],
             "axes": {name: [*map(str, values)] for name, values in axes.items()},
-            "last": max([8, *ends]) + setting.recoveries()[-1],
-            "longest": max([8, *(onset for _, onset, _ in points)]) + setting.recoveries()[-1],
-            "untrained": UNTRAINED,
-            "untrainedMore": UNTRAINED_MORE,
-            "noPython": NO_PYTHON,
-            "source": source_note(setting.table),
-            "hatched": HATCHED,
-            "call": like_call(like),
+            "last": max([8, *ends]) + recoveries[-1],
+            "longest": max([8, *(onset for _, onset, _ in points)]) + recoveries[-1],
+            "source": source_note(setting.results),
+            "call": marked.replace("'blur'", "'deficit'"),
+            **reaches(known),
         }
         if setting.fixed and setting.grey():
             found["grey"] = band({s: c[: found["longest"]] for s, c in setting.grey().items()})
-        found |= reaches(known) | {"accuracy": reach_of_accuracy(known, found.get("grey"))}
-        figures = life_figure(found), ages_figure(found), map_figure(found)
-        return found | {"figures": [as_document(one) for one in figures]}
+        return found | {"accuracy": reach_of_accuracy(found)}
 
     def _end(self) -> dict[str, Any] | None:
-        place = self.place
-        point = self._known.get(f"{place['deficit']},{place['onset']},{place['length']}")
-        return point and point["at"].get(place["recovery"])
+        point = self._known.get("{deficit},{onset},{length}".format(**self.state))
+        return point and point["at"].get(self.state["recovery"])
 
     # Training -------------------------------------------------------------------------------------
 
@@ -191,7 +173,6 @@ class Explorer(Kept, Module):
         return self._task.wait(seconds)
 
     def _hear(self, widget: Any, content: dict, buffers: Any) -> None:
-        super()._hear(widget, content, buffers)
         if "hello" in content:
             able = sys.platform != "emscripten" and importlib.util.find_spec("torch")
             self.send({"alive": True, "why": "" if able else NOT_HERE})
@@ -220,19 +201,19 @@ class Explorer(Kept, Module):
 
     def _work(self, stop: Any) -> str:
         run, known = self.run, self._end()
-        controls = self._controls(run)
-        base = {"busy": True, "point": [run.deficit, run.onset, run.length]}
-        base |= {"colab": "google.colab" in sys.modules}
+        controls, point = self._controls(run), (run.deficit, run.onset, run.length)
+        base = {"busy": True, "point": [*point], "colab": "google.colab" in sys.modules}
         grown: dict[int, float] = {}
         epochs = run.epochs + sum(c.epochs for c in controls)
         clock = Clock(None, epochs, results.estimate([run, *controls]))
+        clock.message = f"begins: {describe_cost([run, *controls])}"
 
         def draw() -> None:
             accuracy = [100 * grown[epoch] for epoch in sorted(grown)]
-            self.live = {**base, "accuracy": accuracy, **clock.state()}
+            said = {"message": clock.message, "done": clock.done, "epochs": clock.epochs}
+            self.live = {**base, "accuracy": accuracy, **said}
 
         throttle = Throttle(draw)
-        clock.message = f"begins: {describe_cost([run, *controls])}"
 
         def report(of: Run, row: dict) -> None:
             clock(of, row)
@@ -243,7 +224,6 @@ class Explorer(Kept, Module):
         how: dict[str, Any] = {"device": self.device, "workers": 1, "stop": stop, "report": report}
         draw()
         # a point that was untrained when it was chosen may have been trained elsewhere by now
-        point = (run.deficit, run.onset, run.length)
         fresh = known is not None and run.seed in self.setting.curves(point, run.recovery)
         [(_, found)] = results.collect([run], fresh=fresh, **how)
         grown.update(enumerate(found.series("test_accuracy")))
@@ -251,38 +231,23 @@ class Explorer(Kept, Module):
             list(results.collect([control], **how))
         for one in (run, *controls):
             self.setting.add(one)
-        self.knowledge = json.dumps(self._know(), separators=(",", ":"), allow_nan=False)
+        self.content = json.dumps(self._know())
         throttle(last=True)
         where = "" if self.run == run else f", of {describe_life(run)}"
         return f"live, seed {run.seed}: {percent(found.accuracy)} %{where}"
 
 
-FLAGSHIP_FIELDS = {name: getattr(FLAGSHIP, name) for name in ("model", "schedule", "recovery")}
-
-
 # Parts ------------------------------------------------------------------------------------------
 
 
-def like_call(like: Run) -> str:
-    """The line of Python of a run, with marks for deficit, onset, length and recovery."""
-    from dataclasses import replace
-
-    marked = replace(like, deficit="blur", onset=1111, length=2222, recovery=3333)
-    return marked.call().replace("'blur'", "'deficit'")
-
-
 def look(name: str, picture: str) -> dict[str, Any]:
-    """How a deficit looks: `day` and `night` are its colour, and that of text on it."""
+    """How a deficit looks; `ink` is what can be read on its colour, black or white."""
     own = style(name)
-    day = RGB.from_hex_string(own.colour)
-    night = RGB(*(round(part + 0.4 * (255 - part)) for part in (day.r, day.g, day.b)))
+    light = [int(own.colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    light = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in light]
+    ink = "#000000" if np.dot([0.2126, 0.7152, 0.0722], light) > 0.18 else "#FFFFFF"
     words = {"name": name, "label": own.label, "dash": own.dash, "marker": own.marker}
-    return words | {"day": with_ink(day), "night": with_ink(night), "picture": picture}
-
-
-def with_ink(hue: RGB) -> list[str]:
-    """A colour, and black or white, whichever can be read on it."""
-    return [hue.to_hex().upper(), "#000000" if hue.luminance > 0.18 else "#FFFFFF"]
+    return words | {"colour": own.colour, "ink": ink, "picture": picture}
 
 
 @cache
@@ -291,8 +256,7 @@ def thumbnails(like: Run, deficits: tuple[str, ...]) -> tuple[str, dict[str, str
     clear, seen = "", {}
     for name in deficits:
         rows, _ = preview("drawn", like.profile, name, count=8)  # no photographs are saved
-        clear = picture_link(rows["clear"])
-        seen[name] = picture_link(rows.get("seen", rows["clear"]))
+        clear, seen[name] = map(picture_link, (rows["clear"], rows.get("seen", rows["clear"])))
     return clear, seen
 
 
@@ -301,7 +265,8 @@ def picture_link(images: np.ndarray) -> str:
 
 
 def reaches(known: dict[str, dict]) -> dict[str, Any]:
-    """Where the axes of harm and of accuracy end, which stay while one moves."""
+    """Where the axes of harm end, in both units, which stay while one moves: `reach`, of the lines,
+    `most`, of the map's colours."""
     ends = [
         end
         for point in known.values()
@@ -310,126 +275,47 @@ def reaches(known: dict[str, dict]) -> dict[str, Any]:
     ]
     harm = [end["harm"][0] for end in ends] or [0.0]
     back = [end["back"][0] for end in ends if end["back"][0] is not None] or [0.0]
-    room = [
-        [min(0, *one) - 0.12 * np.ptp([0, *one]) - 0.5, max(1, *one) + 0.15 * np.ptp([0, *one])]
-        for one in (harm, back)
-    ]
-    most = [max(limit, *np.abs(one)) for limit, one in ((6, harm), (30, back))]
-    return {"reach": [[float(x) for x in one] for one in room], "most": [float(x) for x in most]}
+    found: dict[str, list] = {"reach": [], "most": []}
+    for each, limit in ((harm, 6), (back, 30)):
+        low, high = min(0, *each), max(0, *each)
+        room = high - low
+        found["reach"].append([low - 0.12 * room - 0.5, max(1, high) + 0.15 * room])
+        found["most"].append(max(limit, -low, high))
+    return found
 
 
-def reach_of_accuracy(known: dict[str, dict], grey: dict | None) -> list[float]:
+def reach_of_accuracy(found: dict[str, Any]) -> tuple[float, float]:
     """The lowest and the highest mean accuracy of all clear epochs but the first, in percent. Under
     a deficit it may be lower."""
-    means = list((grey or {}).get("mean", ()))
-    for key, point in known.items():
+    means = [*found.get("grey", {}).get("mean", ())]
+    for key, point in found["points"].items():
         _, onset, length = key.split(",")
         for one in point["bands"]:
             means += one["mean"][: int(onset)] + one["mean"][int(onset) + int(length) :]
             means += one.get("clear", {}).get("mean", [])
-    return [min(means, default=0) / 10, max(means, default=1000) / 10]
+    return min(means, default=0) / 10, max(means, default=1000) / 10
 
 
-# Figures, which explorer.js fills ---------------------------------------------------------------
-
-
-def empty_figure(x: str, y: str, **options: Any) -> figure:
-    fig = plain_figure("", x, y, sizing_mode="stretch_both", min_width=200, **options)
-    fig.background_fill_alpha = fig.border_fill_alpha = 0
-    fig.min_border = 4
-    return fig
-
-
-def add(fig: figure, kind: str, source: str, hue: str, at: str, **options: Any) -> None:
-    """A glyph of the source of this name. Arguments: hue, what has its colour: `own`, `clear`,
-    `ink`, a deficit, or nothing; at, the columns that say where; options, of these a text that
-    begins with @ names a column."""
-    there = {r.data_source.name: r.data_source for r in fig.renderers}
-    data_source = there.get(source) or models.ColumnDataSource(name=source)
-    fields = [v[1:] for v in options.values() if isinstance(v, str) and v.startswith("@")]
-    options = {n: v[1:] if v in [f"@{f}" for f in fields] else v for n, v in options.items()}
-    for column in (*at.split(), *fields, *options.pop("more", ())):
-        data_source.data.setdefault(column, [])
-    getattr(fig, kind)(*at.split(), source=data_source, name=hue, **options)
-
-
-def life_figure(found: dict[str, Any]) -> figure:
-    """Test accuracy against clear epochs seen: the clear life, this one, its dip, and its harm."""
-    low, high = found["accuracy"]
-    reach = models.Range1d(low - 3, high + 4)
-    across = models.Range1d(-1, 1.16 * found["longest"])
-    fig = empty_figure("clear epochs seen", "test accuracy, %", x_range=across, y_range=reach)
-    for source, hue in (("grey", "clear"), ("own", "own")):
-        add(fig, "varea", source, hue, "x low high", fill_alpha=0.2)
-        add(fig, "multi_line", f"{source} seeds", hue, "xs ys", line_alpha=0.5)
-        add(fig, "line", source, hue, "x mean", line_width=2.5)
-    add(fig, "line", "dip", "own", "x mean", line_width=1.5, line_dash="dotted")
-    add(fig, "scatter", "dip", "own", "x mean", size=3)
-    add(fig, "line", "live", "", "x mean", line_width=2, color=LIVE.colour)
-    add(fig, "scatter", "live", "", "x mean", size=7, marker=LIVE.marker, color=LIVE.colour)
-    add(fig, "segment", "bracket", "ink", "x0 y0 x1 y1", line_width=2.5)
-    at: dict[str, Any] = {"text_baseline": "top", "text_align": "@align"}
-    big = {"text_font_size": "15px", "text_font_style": "bold", "y_offset": 5}
-    small = {"text_font_size": "12px", "y_offset": 24}
-    add(fig, "text", "tag", "ink", "x y text", **at, **big)
-    add(fig, "text", "name", "own", "x y text", **at, **small)
-    above: dict[str, Any] = {"text_align": "@align", "text_baseline": "bottom", "y_offset": -3}
-    add(fig, "text", "greyName", "clear", "x y text", text_font_size="12px", **above)
-    beside: dict[str, Any] = {"x_offset": 5, "y_offset": -3, "text_font_size": "12px"}
-    add(fig, "text", "below", "own", "x y text", **beside)
-    return fig
-
-
-def ages_figure(found: dict[str, Any]) -> figure:
-    """Harm by onset, one line a deficit."""
-    last = max([8, *map(int, found["axes"]["onset"])])
-    reach = models.Range1d(-0.04 * last, 1.32 * last)
-    fig = empty_figure("onset", "harm", x_range=reach, y_range=models.Range1d(0, 1))
-    fig.add_layout(models.Span(dimension="width", location=0, line_color="#888888"))
-    for own in found["deficits"]:
-        source, name = f"ages {own['name']}", own["name"]
-        add(fig, "segment", source, name, "x low x high")
-        add(fig, "line", source, name, "x y", line_dash=own["dash"])
-        look = {"size": 8, "marker": own["marker"], "fill_color": "@fill"}
-        add(fig, "scatter", source, name, "x y", **look)
-    add(fig, "scatter", "here", "ink", "x y", size=16, fill_alpha=0, line_width=2)
-    words: dict[str, Any] = {"text_font_size": "12px", "text_baseline": "middle", "x_offset": 9}
-    add(fig, "text", "names", "names", "x y text", text_color="@hue", **words)
-    return fig
-
-
-def map_figure(found: dict[str, Any]) -> figure:
-    """Harm by onset and length; hollow where it is not told from zero."""
-    across, up = (models.FactorRange(*found["axes"][name]) for name in ("onset", "length"))
-    fig = empty_figure("onset", "length", x_range=across, y_range=up)
-    fig.grid.visible = False
-    hue = models.LinearColorMapper(palette=RdBu[11], low=-1, high=1)
-    cell: dict[str, Any] = {"width": 0.94, "height": 0.9}
-    filled = {"fill_color": {"field": "value", "transform": hue}, "fill_alpha": "@alpha"}
-    more: dict[str, Any] = {"line_color": "#888888", "hatch_pattern": "/", "hatch_color": "#888888"}
-    more |= {"hatch_alpha": "@hatch", "hatch_scale": 16, "more": ["value"]}
-    add(fig, "rect", "cells", "", "onset length", **cell, **filled, **more)
-    words = {"text_align": "center", "text_baseline": "middle", "text_font_size": "13px"}
-    add(fig, "text", "cells", "", "onset length text", text_color="@hue", **words)
-    add(fig, "rect", "mark", "ink", "onset length", **cell, fill_alpha=0, line_width=3)
-    return fig
-
-
-def still_life(setting: Setting, run: Run) -> figure:
+def still_life(setting: Setting, run: Run) -> Any:
     """The large figure at one point, drawn by Python."""
+    from bokeh.models import ColumnDataSource
+
+    from cplab.show.theme import band as draw_band
+    from cplab.show.theme import place_legend, plain_figure
+
     title = "Test accuracy against clear epochs seen"
     fig = plain_figure(title, "clear epochs seen", "test accuracy, %", width=640, height=360)
     point = (run.deficit, run.onset, run.length)
     clear = setting.grey() if setting.fixed else setting.clear(run.onset, run.recovery)
-    lives = [(clear, 0, EQUAL, "clear from birth on")]
+    lives = [(clear, 0, EQUAL, WORDS["clearName"])]
     lives += [(setting.curves(point, run.recovery), run.end, style(run.deficit), name_of(point))]
     for curves, begin, look, words in lives if run.length else lives[:1]:
         mean, half = (values[begin:] for values in mean_and_half(curves))
         x = np.arange(1, len(mean) + 1) + (run.onset if begin else 0)
         columns = {"x": x, "mean": mean, "low": mean - half, "high": mean + half}
         if len(mean):
-            theme.band(fig, models.ColumnDataSource(columns), "x", look, words)
-    return theme.place_legend(fig)
+            draw_band(fig, ColumnDataSource(columns), "x", look, words)
+    return place_legend(fig)
 
 
 # Beside the explorer ----------------------------------------------------------------------------

@@ -6,20 +6,25 @@ over the recovery (schedule `recovery`) each onset and recovery has a control of
 Nothing here draws, and nothing trains.
 """
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from cplab import results, statistics, windows
+from cplab import results, statistics
 from cplab.errors import CplabError
+from cplab.results import store, tables
 from cplab.runs import Run
-from cplab.show.theme import label
+from cplab.show.styles import label
 from cplab.statistics import Estimate
 
+PLACE = ("deficit", "onset", "length", "recovery", "seed")
 LAST = 5  # epochs over which a life at a fixed rate is read, as Result.accuracy has it
 RECOVERIES = (5, 10, 15, 20, 30, 40, 50, 60, 90, 120, 180, 240)  # offered where curves hold them
 SEEN = {  # what a network was, in the headline
@@ -54,41 +59,36 @@ class Setting:
                 "clear life is the control of all windows; give schedule='fixed' or 'recovery'"
             )
         self.like, self.fixed = like, like.schedule == "fixed"
-        self._grey: tuple[Curves, np.ndarray] | None = None  # of all clear lives, once it is asked
-        self._lives: dict[tuple, Curves] = defaultdict(dict)  # by deficit, onset, length, recovery
-        self.table = windows.same_setting(like, but=("recovery",))
-        self.table = self.table[(self.table.recovery > 0) & (self.table.skipped == 0)]
-        columns = ("deficit", "onset", "length", "recovery", "seed")
-        for row in zip(*(self.table[name] for name in columns), strict=True):
-            deficit, *numbers = row
-            onset, length, recovery, seed = map(int, numbers)
-            self.add(self.run_at((deficit, onset, length), recovery, seed))
+        # the curves of each point, by recovery
+        self._lives: dict[Point, dict[int, Curves]] = defaultdict(lambda: defaultdict(dict))
+        self.results: list[results.Result] = []
+        for deficit, onset, length, recovery, seed in sorted(places_alike(like)):
+            if recovery:
+                self.add(self.run_at((deficit, onset, length), recovery, seed))
 
     def run_at(self, point: Point, recovery: int, seed: int | None = None) -> Run:
         """A point after so many epochs of recovery, as a run; by default of the setting's seed."""
         deficit, onset, length = point
         seed = self.like.seed if seed is None else seed
-        at: dict[str, Any] = {
-            "deficit": deficit if length else "none",
-            "onset": onset,
-            "length": length,
-        }
-        return replace(self.like, **at, recovery=recovery, seed=seed)
+        at: dict[str, Any] = {"onset": onset, "length": length, "recovery": recovery, "seed": seed}
+        return replace(self.like, deficit=deficit if length else "none", **at)
 
     def add(self, run: Run) -> None:
         """Take the result of a run, if there is one."""
         if found := results.find(run):
-            curve = 100 * found.series("test_accuracy")
-            self._lives[run.deficit, run.onset, run.length, run.recovery][run.seed] = curve
-            self._grey = None
+            lives = self._lives[run.deficit, run.onset, run.length][run.recovery]
+            lives[run.seed] = 100 * found.series("test_accuracy")
+            self.results.append(found)
+            self.__dict__.pop("grey_and_mean", None)
 
     def points(self) -> list[Point]:
         """All that carry a deficit."""
-        return sorted({key[:3] for key, curves in self._lives.items() if key[2] and curves})
+        return sorted(point for point in self._lives if point[2])
 
     def recoveries(self) -> list[int]:
         """Epochs of recovery to choose from: at a fixed rate a life holds all shorter ones."""
-        trained = {key[3] for key, curves in self._lives.items() if curves} | {self.like.recovery}
+        trained = {epochs for lives in self._lives.values() for epochs in lives}
+        trained |= {self.like.recovery}
         held = RECOVERIES if self.fixed else ()
         last = max(self.like.recovery, min(60, max(trained)) if self.fixed else 0)
         return sorted(epochs for epochs in trained.union(held) if epochs <= last)
@@ -96,67 +96,62 @@ class Setting:
     def curves(self, point: Point, recovery: int) -> Curves:
         """The lives of a point, each seed's as far as the end of this recovery."""
         *_, onset, length = point
-        return self._cut(point, recovery, onset + length + recovery)
+        found: Curves = {}
+        for epochs, curves in self._lives.get(point, {}).items():
+            if epochs >= recovery if self.fixed else epochs == recovery:
+                end = onset + length + recovery
+                found |= {seed: curve[:end] for seed, curve in curves.items()}
+        return found
 
     def clear(self, onset: int, recovery: int) -> Curves:
         """The lives without a deficit that are the control of a window at this onset."""
         if not self.fixed:
-            return self._cut(("none", onset, 0), recovery, onset + recovery)
-        return {
-            s: c[: onset + recovery] for s, c in self.grey().items() if len(c) >= onset + recovery
-        }
+            return self.curves(("none", onset, 0), recovery)
+        end = onset + recovery
+        return {seed: c[:end] for seed, c in self.grey().items() if len(c) >= end}
 
     def grey(self) -> Curves:
         """Each seed's longest clear life at a fixed rate."""
-        return self._grey_and_mean()[0]
+        return self.grey_and_mean[0]
 
-    def _grey_and_mean(self) -> tuple[Curves, np.ndarray]:
-        """The same, and their mean read over five epochs."""
-        if self._grey is None:
-            longest: Curves = {}
-            for key, curves in self._lives.items():
-                for seed, curve in curves.items() if key[0] == "none" else ():
-                    longest[seed] = max(longest.get(seed, curve), curve, key=len)
-            self._grey = longest, read_over(mean_and_half(longest)[0])
-        return self._grey
+    @cached_property
+    def grey_and_mean(self) -> tuple[Curves, np.ndarray]:
+        """Each seed's longest clear life, and their mean, each epoch's with the four before it."""
+        longest: Curves = {}
+        clear = (lives for point, lives in self._lives.items() if point[0] == "none")
+        for seed, curve in chain(*(curves.items() for lives in clear for curves in lives.values())):
+            longest[seed] = max(longest.get(seed, curve), curve, key=len)
+        mean = mean_and_half(longest)[0]
+        read = [mean[max(0, i - LAST + 1) : i + 1].mean() for i in range(len(mean))]
+        return longest, np.array(read)
 
-    def _cut(self, point: Point, recovery: int, epochs: int) -> Curves:
-        found: Curves = {}
-        for key, curves in self._lives.items():
-            alike = key[:3] == point and (key[3] >= recovery if self.fixed else key[3] == recovery)
-            found |= {seed: curve[:epochs] for seed, curve in curves.items()} if alike else {}
-        return found
-
-    def final(self, curve: np.ndarray, recovery: int) -> float:
-        """The accuracy of a life in the end, as Result.accuracy has it."""
-        return float(curve[-min(LAST, recovery) :].mean()) if self.fixed else float(curve[-1])
+    def finals(self, curves: Curves, recovery: int) -> dict[int, float]:
+        """The accuracy of lives in the end by seed, as Result.accuracy has it."""
+        last = min(LAST, recovery) if self.fixed else 1
+        return {seed: float(curve[-last:].mean()) for seed, curve in curves.items()}
 
     def harm(self, point: Point, recovery: int) -> Estimate | None:
         """Points that the deficit took beyond lost time (see `quantities.harm`), or None without a
         control. Seeds are pairs where two lives share training, which those from birth do not."""
-        clear = self._finals(self.clear(point[1], recovery), recovery)
-        own = self._finals(self.curves(point, recovery), recovery)
+        clear = self.finals(self.clear(point[1], recovery), recovery)
+        own = self.finals(self.curves(point, recovery), recovery)
         return difference(clear, own, paired=point[1] > 0)
 
     def lost_time(self, point: Point, recovery: int) -> Estimate | None:
         """Points that the epochs of the window would have brought if they had been clear."""
         _, onset, length = point
-        equal = self._finals(self.clear(onset + length, recovery), recovery)
-        return difference(equal, self._finals(self.clear(onset, recovery), recovery), paired=True)
+        equal = self.finals(self.clear(onset + length, recovery), recovery)
+        return difference(equal, self.finals(self.clear(onset, recovery), recovery), paired=True)
 
     def level(self, point: Point, recovery: int) -> float:
         """The mean accuracy in the end, in percent."""
-        return float(np.mean([*self._finals(self.curves(point, recovery), recovery).values()]))
-
-    def _finals(self, curves: Curves, recovery: int) -> dict[int, float]:
-        return {seed: self.final(curve, recovery) for seed, curve in curves.items()}
+        return float(np.mean([*self.finals(self.curves(point, recovery), recovery).values()]))
 
     def stood(self, onset: int, recovery: int, harm: float) -> float | None:
         """After how many clear epochs the grey curve, read over five epochs, stood where a life
         stands that is `harm` points below it at the end of its recovery: the middle between where
         the curve is first as high and where it is last lower. None where it is never as high."""
-        grey = self._grey_and_mean()[1]
-        end = onset + recovery
+        grey, end = self.grey_and_mean[1], onset + recovery
         if end > len(grey):
             return None
         level = grey[end - 1] - harm
@@ -165,6 +160,20 @@ class Setting:
             return None
         last = statistics.find_crossing(np.arange(len(grey), 0, -1), grey[::-1], level)
         return (first + (first if math.isnan(last) else last)) / 2
+
+
+def places_alike(like: Run) -> set[tuple]:
+    """Deficit, onset, length, recovery and seed of what agrees with a run in all else and has a
+    result, shipped or live."""
+    fields = [name for name in store.RUN_COLUMNS if name not in PLACE]
+    wanted = {name: getattr(like, name) for name in fields}
+    wanted |= {name: json.dumps(wanted[name]) for name in ("windows", "treatments")}
+    wanted |= {"kind": "Run", "version": like.version}
+    rows = store.archive().light.select([*PLACE, *wanted]).to_pylist()
+    alike = [row for row in rows if all(row[name] == value for name, value in wanted.items())]
+    runs = [result.spec for result, _ in tables.live_results("Run")]
+    own = [vars(run) for run in runs if all(getattr(run, n) == getattr(like, n) for n in fields)]
+    return {tuple(row[name] for name in PLACE) for row in [*alike, *own]}
 
 
 def difference(above: dict[int, float], below: dict[int, float], paired: bool) -> Estimate | None:
@@ -183,22 +192,14 @@ def difference(above: dict[int, float], below: dict[int, float], paired: bool) -
 
 def mean_and_half(curves: Curves) -> tuple[np.ndarray, np.ndarray]:
     """The mean curve over the seeds that live so long, and half its 95 % interval."""
-    longest = max(map(len, curves.values()), default=0)
-    rows = np.full((len(curves), longest), math.nan)
+    if not curves:
+        return np.empty(0), np.empty(0)
+    rows = np.full((len(curves), max(map(len, curves.values()))), math.nan)
     for row, curve in zip(rows, curves.values(), strict=True):
         row[: len(curve)] = curve
-    count = np.isfinite(rows).sum(0)
-    if not len(count):
-        return np.empty(0), np.empty(0)
-    mean = np.nanmean(rows, 0)
+    count, mean = np.isfinite(rows).sum(0), np.nanmean(rows, 0)
     squares = np.nansum((rows - mean) ** 2, 0) / np.maximum(count - 1, 1)
-    half = np.where(count > 1, statistics.half_width(np.sqrt(squares), count), 0)
-    return mean, half
-
-
-def read_over(curve: np.ndarray) -> np.ndarray:
-    """Each epoch's mean with the four before it."""
-    return np.array([curve[max(0, i - LAST + 1) : i + 1].mean() for i in range(len(curve))])
+    return mean, np.where(count > 1, statistics.half_width(np.sqrt(squares), count), 0)
 
 
 # Words --------------------------------------------------------------------------------------------
@@ -264,10 +265,8 @@ def name_of(point: Point) -> str:
     ('blur, first 16 epochs', 'vertical flip, 8 epochs after 24')
     """
     deficit, onset, length = point
-    when = (
-        f"{epochs_in_words(length)} after {onset}" if onset else f"first {epochs_in_words(length)}"
-    )
-    return f"{label(deficit)}, {when}"
+    epochs = epochs_in_words(length)
+    return f"{label(deficit)}, {f'{epochs} after {onset}' if onset else f'first {epochs}'}"
 
 
 def tags(harm: Estimate | None, back: float | None) -> list[str]:

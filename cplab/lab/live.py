@@ -5,38 +5,29 @@ import math
 import sys
 import threading
 import time
-from collections import ChainMap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import anywidget
 import ipywidgets as w
 import numpy as np
 import traitlets
-from bokeh.models import ColumnDataSource
 
 from cplab import results
-from cplab.errors import Cancelled, CplabError, one_of, require
-from cplab.lab.surface import Throttle, buttons, error_html, replace_last
-from cplab.measure import parse_measures
+from cplab.errors import Cancelled, CplabError
+from cplab.lab.surface import error_html
 from cplab.results import tables
-from cplab.runs import DEVICES, Run
-from cplab.show.results import over_epochs
-from cplab.show.surface import Kept
-from cplab.show.theme import label, live_line, place_legend
-from cplab.statistics import percent
+from cplab.runs import Run
+from cplab.show.styles import label
 
 PAUSED = "stopped: Train goes on from the last checkpoint"
 
 
 class Task:
-    """Runs some work in a thread, once at a time.
+    """Runs some work in a thread, once at a time; `busy` says whether it is under way.
 
     Arguments: work, called with the threading.Event that `stop` sets, returns what is said in the
-        end; tell, called with what is to be said then, and whether that is an error; stopped, what
-        is said after `stop`.
-
-    `busy` says whether it is under way.
+        end; tell, called with that, and whether it is an error; stopped, what is said after `stop`.
     """
 
     def __init__(
@@ -75,14 +66,13 @@ class Task:
 
 
 class Job(w.HBox):
-    """A button that starts some work, a bar, and a button that stops it.
+    """A button that starts some work, what it says, a bar, and a button that stops it.
 
     Arguments: words, on the button; work and stopped, as of Task; locked, controls that rest
         meanwhile.
-
-    `start` and `stop` are the buttons; `message` and `progress` are the work's to set; `busy` says
-    whether it is under way.
     """
+
+    busy = property(lambda self: self.task.busy)
 
     def __init__(
         self,
@@ -105,10 +95,6 @@ class Job(w.HBox):
         super().__init__(line, layout={"align_items": "center"})
         self.start.on_click(self._begin)
         self.stop.on_click(lambda _: self.task.stop())
-
-    @property
-    def busy(self) -> bool:
-        return self.task.busy
 
     def _begin(self, button: Any) -> None:
         if not self.busy:
@@ -156,94 +142,9 @@ class Pulse(anywidget.AnyWidget):
         self.send({})
 
 
-class Live(Kept, w.VBox):
-    """Train a run here and now, and watch its quantities grow beside what is known.
-
-    Arguments:
-        runs: those to choose from, as {words: Run}.
-        known: from a run to the results drawn beside it, {words: results} (show.over_epochs).
-        what: the quantities, one figure each (see Result.series).
-        device: to train on.
-        measure: what is measured on the way (see cplab.run).
-
-    The controls are attributes: `choice` (set `.value`), `train`, `stop` (call `.click()`);
-    `estimate` says what it costs, and in the end what was found; `sources` hold what is drawn.
-
-    >>> Live({"no deficit": Run(profile="ci")}, lambda run: {}).choice.label
-    'no deficit'
-    """
-
-    children: Any  # of the box
-
-    def __init__(
-        self,
-        runs: Mapping[str, Run],
-        known: Callable[[Run], Mapping[str, Sequence]],
-        what: Sequence[str] = ("trace", "train_loss"),
-        device: str = "auto",
-        measure: Any = "trace",
-    ) -> None:
-        require(runs, "runs {} are not allowed: give one or more by their words")
-        one_of("device", device.partition(":")[0], DEVICES)
-        self._known, self._what, self.device = known, what, device
-        self._measure = parse_measures(measure)
-        self.choice = buttons([*runs.items()]).add_class("cplab-live-choice")
-        self.job = Job("Train", self._work, [self.choice])
-        self.train, self.stop, self.estimate = self.job.start, self.job.stop, self.job.message
-        super().__init__([self.choice, self.job, w.VBox()])
-        self.choice.observe(self._choose, "value")
-        self._choose()
-
-    def _choose(self, change: Any = None) -> None:
-        run = self.choice.value
-        known, drawn = self._known(run), []
-        self.sources: dict[str, ColumnDataSource] = {}
-        self._legend = []
-        for name in self._what:
-            fig = over_epochs(known, name, width=425, height=280)
-            source = ColumnDataSource({"epoch": [], "mean": []}, name=f"live {name}")
-            live_line(fig, source)
-            drawn.append(place_legend(fig, "top_left" if name == "trace" else "top_right"))
-            self.sources[name] = source
-            self._legend.append(fig.legend[0].items[-1])
-        self._draw({name: {} for name in self._what})
-        replace_last(self, drawn)
-        life = f"{describe_life(run)}, seed {run.seed}: {run.epochs} epochs"
-        self.estimate.value = f"{life}, {describe_cost([run], self._measure)}"
-        self.job.progress.value = 0
-
-    def _work(self, stop: threading.Event) -> str:
-        run, grown = self.choice.value, {name: dict[int, float]() for name in self._what}
-        clock, draw = Clock(self.job, run.epochs), Throttle(lambda: self._draw(grown))
-
-        def report(of: Run, row: dict) -> None:
-            measured = [one for one in row.get("measured", {}).values() if isinstance(one, dict)]
-            now = ChainMap(row, *measured)
-            for name in grown.keys() & now.keys():
-                grown[name][row["epoch"] + 1] = float(np.sum(now[name]))
-            clock(of, row)
-            draw()
-
-        how = {"fresh": True, "device": self.device, "stop": stop, "report": report}
-        found = results.run(run, measure=self._measure, **how)
-        grown = {name: dict(enumerate(found.series(name), 1)) for name in self._what}
-        draw(last=True)
-        return f"live, seed {run.seed}: {percent(found.accuracy)} %, after {clock.seconds:.0f} s"
-
-    def _draw(self, grown: Mapping[str, Mapping[int, float]]) -> None:
-        """Draw quantities by epoch; the legend names them as soon as there are any."""
-        for item, (name, values) in zip(self._legend, grown.items(), strict=True):
-            known = {epoch: value for epoch, value in values.items() if np.isfinite(value)}
-            self.sources[name].data = {"epoch": [*known], "mean": [*known.values()]}
-            item.visible = bool(known)
-
-
 class Clock:
-    """Says at each reported epoch how far training is, and how much longer it takes.
-
-    Epochs that come from a checkpoint are there at once, and tell nothing of the pace. A first
-    guess holds until an epoch was trained here; if it turns out wrong by a factor of two, that is
-    said.
+    """Says at each reported epoch how far training is, and how much longer it takes: by the last
+    epochs that were trained here, since those from a checkpoint are there at once.
 
     Arguments: job, whose message and bar are set, or None; epochs, to be trained in all; expected,
         seconds for all of them, if known.
@@ -251,7 +152,8 @@ class Clock:
 
     def __init__(self, job: Job | None, epochs: int, expected: float | None = None) -> None:
         self.job, self.epochs, self.done, self.message = job, max(1, epochs), 0, ""
-        self._expected, self._times, self._paces = expected, [time.monotonic()], list[float]()
+        self._times, self._paces = [time.monotonic()], list[float]()
+        self._guess = math.nan if expected is None else expected / self.epochs
         if job:
             job.progress.value, job.progress.max = 0, self.epochs
 
@@ -259,15 +161,6 @@ class Clock:
     def seconds(self) -> float:
         """Since it began, until the last epoch."""
         return self._times[-1] - self._times[0]
-
-    @property
-    def left(self) -> float:
-        """Seconds until the end, by the last five epochs: others may work beside it by now."""
-        known = self._paces[1:] or self._paces  # the first epoch is also for loading images
-        pace = float(np.median(known[-5:])) if known else math.nan
-        if math.isnan(pace) and self._expected is not None:
-            pace = self._expected / self.epochs
-        return pace * (self.epochs - self.done)
 
     def __call__(self, run: Any, row: dict) -> None:
         if "epoch" not in row:
@@ -282,21 +175,12 @@ class Clock:
             self.job.progress.value, self.job.message.value = self.done, self.message
 
     def in_words(self) -> str:
-        """How much longer it takes."""
-        left = self.left
+        """How much longer it takes, by the last five epochs: others may work beside it by now."""
+        known = self._paces[1:] or self._paces  # the first epoch is also for loading images
+        left = (float(np.median(known[-5:])) if known else self._guess) * (self.epochs - self.done)
         if math.isnan(left):
             return "the first epoch tells how long it takes"
-        if left < 3 and self.done >= self.epochs - 1:
-            return "nearly done"
-        expected, guess = self._expected or math.nan, ""
-        if self._paces[1:] and not math.isnan(expected):
-            ratio = (self.seconds + left) / expected
-            guess = "" if 0.5 < ratio < 2 else f" (thought to be {in_minutes(expected)} in all)"
-        return f"about {in_minutes(left)} left{guess}"
-
-    def state(self) -> dict[str, Any]:
-        """All of it as plain data."""
-        return {"message": self.message, "done": self.done, "epochs": self.epochs}
+        return f"about {in_minutes(left)} left" if left >= 1 else "nearly done"
 
 
 def in_minutes(seconds: float) -> str:

@@ -26,11 +26,10 @@ def setting(
     load_bokeh()
     seconds = seconds_of_a_run(chosen.name)
     if seconds > LONG:
-        days = (
-            f"{seconds / 86400:.0f} days" if seconds > 2 * 86400 else f"{seconds / 3600:.1f} hours"
-        )
+        hours = seconds / 3600
+        time = f"{hours / 24:.0f} days" if hours > 48 else f"{hours:.1f} hours"
         print(
-            f"{chosen.name}: one run takes about {days} of one process. This lab begins none of "
+            f"{chosen.name}: one run takes about {time} of one process. This lab begins none of "
             f"them: it shows what has been trained, and counts what has not. To train more, see "
             f"`cplab sweep --help`."
         )
@@ -43,11 +42,8 @@ def seconds_of_a_run(profile: str) -> float:
     run, known = Run(profile=profile), Run(profile="slim")
     seconds = results.estimate([run])
     if seconds is None:
-        times = multiplications(PROFILES[profile]) / multiplications(PROFILES["slim"])
-        seconds = (results.estimate([known]) or 0) * times * run.epochs / known.epochs
+        sizes = [one.settings for one in (run, known)]
+        each = [size.train_images * size.size**2 * size.width**2 for size in sizes]
+        scale = each[0] / each[1] * run.epochs / known.epochs
+        seconds = (results.estimate([known]) or 0) * scale
     return seconds
-
-
-def multiplications(profile: Profile) -> float:
-    """Of an epoch of convolutions, up to a factor that all profiles share."""
-    return profile.train_images * profile.size**2 * profile.width**2

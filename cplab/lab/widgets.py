@@ -1,12 +1,14 @@
-"""What labs ask with: questions, predictions, orders; and what one moves: switches, slides, fits.
+"""What labs ask with, questions and predictions; and what one moves: switches, slides, fits, and
+runs that are trained here and now.
 
 Questions, switches and slides are moved in the page, with and without Python (cplab.show.surface).
 From Python they are driven by `answer`, `revealed` and `index`.
 """
 
 import html
+import threading
+from collections import ChainMap
 from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import combinations
 from typing import Any
 
 import ipywidgets as w
@@ -15,19 +17,23 @@ from bokeh import layouts
 from bokeh.models import ColumnDataSource, LayoutDOM, Range1d
 from numpy.typing import ArrayLike
 
-from cplab import fits, quantities, statistics
+from cplab import fits, results, statistics
 from cplab.errors import CplabError, one_of, quote, require
-from cplab.lab.surface import error_html, replace_last
-from cplab.runs import Run
+from cplab.lab.live import Clock, Job, describe_cost, describe_life
+from cplab.lab.surface import Throttle, buttons, error_html
+from cplab.measure import parse_measures
+from cplab.runs import DEVICES, Run
 from cplab.show import predictions, theme
 from cplab.show.predictions import accuracies, all_seeds, percent_interval
-from cplab.show.surface import Kept, Shown, as_content, as_list, as_words
-from cplab.show.theme import colour, plain_figure, reference_line, source_line
+from cplab.show.results import over_epochs
+from cplab.show.surface import Kept, Shown, Surface, as_content, as_parts, as_words, plain
+from cplab.show.theme import live_line, place_legend, plain_figure, reference_line, source_line
+from cplab.statistics import percent
 
-CURVE = "#555555"  # of what is fitted
+CURVE, POINTS = "#555555", "#0072B2"  # of what is fitted
 
 
-def in_state(name: str, words: str, allow: Callable = lambda widget, value: None) -> Any:
+def in_state(name: str, words: str, allow: Callable) -> Any:
     """A property that is kept in a widget's state; `allow` raises for what it may not be."""
 
     def set_it(widget: Shown, value: Any) -> None:
@@ -37,32 +43,40 @@ def in_state(name: str, words: str, allow: Callable = lambda widget, value: None
     return property(lambda widget: widget.state.get(name), set_it, doc=words)
 
 
-def check_answered(question: "Question", opens: bool) -> None:
-    """Refuse to open a question that is not answered."""
-    require(not opens or question.answered(), "the question is not answered: set `answer`")
+def looked_up(made: Any) -> Any:
+    """What a function returns, or the error that says why it cannot; else the thing itself."""
+    try:
+        return made() if callable(made) else made
+    except CplabError as error:
+        return error_html(error)
 
 
 class Question(Shown):
     """What stays covered until it was answered and Reveal was clicked, in any order.
 
-    Arguments: asks, the question as HTML; ask, how it is asked (see surface.js); shows, returns the
-        picture; judged, what an answer is held against; found, more: see `choice`.
+    Arguments: head, the question as HTML; ask, how it is asked, of what names, and how an answer is
+        judged (see surface.js); shows, returns the picture; found, more: see `choice`.
 
     `answer` and `revealed` may be read and set; `words` is what it says by now, and in the end.
     """
 
-    answer = in_state("answer", "What was answered, None if nothing was.")
-    revealed = in_state("revealed", "Whether it is open.", check_answered)
+    answer = in_state("answer", "What was answered, None if nothing was.", lambda self, value: None)
+    revealed = in_state(
+        "revealed",
+        "Whether it is open.",
+        lambda self, opens: require(
+            not opens or self.answered(), "the question is not answered: set `answer`"
+        ),
+    )
 
     def __init__(
-        self, asks: str, ask: dict, shows: Callable[[], Any], judged: Any, found: Any, more: Any
+        self, head: str, ask: Mapping, shows: Callable[[], Any], found: Any, more: Any
     ) -> None:
-        self._asks, self._judged = [asks] if asks else [], judged
-        self._parts = as_list(looked_up(shows))
+        self._head, self._parts = [head], as_parts(looked_up(shows))
         self._found = [] if found is None else [str(looked_up(found))]
-        content = {"kind": "question", "head": asks, "ask": ask, "judged": judged}
-        content |= {"parts": as_content(self._parts), "found": "".join(self._found)}
-        content["more"] = [] if more is None else as_content(as_list(looked_up(more)))
+        content = {"kind": "question", "head": head, **ask, "parts": as_content(self._parts)}
+        content["found"] = "".join(self._found)
+        content["more"] = [] if more is None else as_content(as_parts(looked_up(more)))
         super().__init__(content, {"answer": None, "revealed": False})
         for part in self._parts:
             if isinstance(part, Shown):
@@ -86,32 +100,17 @@ class Question(Shown):
         return self._parts
 
     def seen(self) -> list:
-        return [*self._asks, self.said(), *self.shown(), *self._found]
-
-
-def looked_up(made: Any) -> Any:
-    """What a function returns, or the error that says why it cannot; else the thing itself."""
-    try:
-        return made() if callable(made) else made
-    except CplabError as error:
-        return error_html(error)
+        return [*self._head, self.said(), *self.shown(), *self._found]
 
 
 class choice(Question):
     """A question with answers to choose from, and what opens once one was chosen: a line that
     judges, the picture, one sentence, and further numbers in a fold.
 
-    All is looked up when the question is made: nothing here may take long, or train.
-
-    Arguments:
-        question, answers: words.
-        shows: returns the picture: a Bokeh figure, a table or a text, or a list of these (a list in
-            the list stands side by side).
-        found: the one plain sentence that the picture says; a text, or a function that returns it.
-        right: the right answer, one of `answers`, or a function that returns it; None where
-            the results do not decide.
-        more: what else is known, folded: a text, a table, a figure, a list of these, or a function
-            that returns such.
+    Arguments: question, answers, words; shows, returns the picture: a figure, a table, a text, or a
+        list of these (a list in the list stands side by side); found, the sentence that the picture
+        says; right, one of `answers`, None where results do not decide; more, what else is known.
+        All may be functions, which are called when the question is made.
 
     >>> question = choice("Does it last?", ["yes", "no"], lambda: ["a picture"], right="yes",
     ...                   found="It lasts for 300 epochs.")
@@ -132,40 +131,39 @@ class choice(Question):
         more: Any = None,
     ) -> None:
         require(len(answers), f"answers {answers} are not allowed: give some")
-        self.answers = [*answers]
         try:
             wanted = right() if callable(right) else right
-            wanted = None if wanted is None else one_of("right answer", wanted, self.answers)
+            wanted = None if wanted is None else one_of("right answer", wanted, [*answers])
         except CplabError:
             if not callable(right):
                 raise
             wanted = None  # its results are missing, as `shows` says
-        asks = f"<p><b>{html.escape(question)}</b></p>"
-        ask = {"kind": "choice", "answers": self.answers}
-        super().__init__(asks, ask, shows, wanted, found, more)
+        self._judged = {answer: judged(answer, wanted) for answer in answers}
+        ask = {"ask": "choice", "names": [*answers], "judged": self._judged}
+        super().__init__(f"<p><b>{html.escape(question)}</b></p>", ask, shows, found, more)
 
     def said(self) -> str:
-        answer, right = self.answer, self._judged
-        if right is None or not self.revealed:
-            options = " / ".join(map(html.escape, self.answers))
-            return f"You said: <b>{html.escape(answer)}</b>" if answer else f"Answers: {options}"
-        if answer == right:
-            return f"It was: <b>{html.escape(right)}</b> ✓"
-        return f"It was: <b>{html.escape(right)}</b>. You said: {html.escape(answer)}."
+        if self.answer is None:
+            return f"Answers: {' / '.join(map(html.escape, self._judged))}"
+        return self._judged[self.answer]
+
+
+def judged(answer: str, right: str | None) -> str:
+    """How an answer stands beside the right one, if there is one, as HTML."""
+    if right is None:
+        return f"You said: <b>{html.escape(answer)}</b>"
+    if answer == right:
+        return f"It was: <b>{html.escape(right)}</b> ✓"
+    return f"It was: <b>{html.escape(right)}</b>. You said: {html.escape(answer)}."
 
 
 class Prediction(Question):
     """A guess before the figure: the truth stays covered until every slider was moved.
 
-    Arguments:
-        given: what is told, {text: Run}, or {text: accuracies}, one a seed, of what is no run; it
-            stands in the figure as lines.
-        asked: what is to be guessed, the same; the sliders are in percent.
-        source: where accuracies are from, in words; of runs the results say it.
-        quantity: what is guessed, in words.
-        found, more: the sentence below the figure, and what else is known (see `choice`).
-
-    `answer` is {text: percent}.
+    Arguments: given, what is told, {text: Run} or {text: accuracies, one a seed}; asked, what is to
+        be guessed, the same; source, where accuracies are from, in words; quantity, what is
+        guessed; found, more, see `choice`; question, words above the sliders. `answer` is {text:
+        percent}.
 
     >>> guess = Prediction({}, {"16 epochs of blur": Run("blur", length=16)})
     >>> guess.answer = {"16 epochs of blur": 55}
@@ -182,29 +180,30 @@ class Prediction(Question):
         quantity: str = "final test accuracy",
         found: Any = None,
         more: Any = None,
+        question: str = "",
     ) -> None:
         require(asked, "asked {} is not allowed: give something to be guessed")
         for text, what in (*given.items(), *asked.items()):
             if not isinstance(what, Run | statistics.Contrast):
                 statistics.row_of_numbers(text, what, "give a Run, or accuracies from 0 to 1")
-        self._asked, self._quantity = asked, quantity
-        numbers = {text: accuracies(what) for text, what in given.items()}
-        self._given = {text: float(np.mean(of)) for text, of in numbers.items() if len(of)}
+        told = {text: accuracies(what) for text, what in given.items()}
+        self._given = {text: float(np.mean(of)) for text, of in told.items() if len(of)}
         self._source = source or source_line(all_seeds(*asked.values()))
+        truth = {text: accuracies(what) for text, what in asked.items()}
+        self._truth = {t: statistics.mean_and_half(of) for t, of in truth.items() if len(of)}
+        self._measured = {text: percent_interval(of, "nothing") for text, of in asked.items()}
+        self._quantity = quantity
         known = [f"{html.escape(t)}: <b>{percent_interval(of)}</b>" for t, of in given.items()]
-        asks = f"<p>Known:<br>{'<br>'.join(known)}</p>" if known else ""
-        numbers = {text: accuracies(what) for text, what in asked.items()}
-        self._truth = {t: statistics.mean_and_half(of) for t, of in numbers.items() if len(of)}
-        measured = {text: percent_interval(of, "nothing") for text, of in asked.items()}
-        ask = {"kind": "guesses", "names": [*asked]}
-        super().__init__(asks, ask, self.shown, measured, found, more)
+        head = f"<p><b>{html.escape(question)}</b></p>" if question else ""
+        head += f"<p>Known:<br>{'<br>'.join(known)}</p>" if known else ""
+        ask = {"ask": "guesses", "names": [*asked], "judged": self._measured}
+        super().__init__(head, ask, self.shown, found, more)
 
     def answered(self) -> bool:
-        return {*self._asked} <= {*(self.answer or {})}
+        return {*self._measured} <= {*(self.answer or {})}
 
     def shown(self) -> list:
-        answer = self.answer or {}
-        guess = {text: answer[text] / 100 if text in answer else None for text in self._asked}
+        guess = {text: (self.answer or {}).get(text, np.nan) / 100 for text in self._measured}
         fig = predictions.guess_figure(guess, self._truth, self._given, self._quantity)
         return [fig, f"<small>{html.escape(self._source)}</small>"]
 
@@ -213,101 +212,15 @@ class Prediction(Question):
         return "<br>".join(
             f"{html.escape(name)}: {f'you {answer[name]:.1f}, ' if name in answer else ''}"
             f"measured {html.escape(words)}"
-            for name, words in self._judged.items()
+            for name, words in self._measured.items()
         )
-
-
-class Ranking(Question):
-    """An order of runs, {words: Run}, guessed before it is shown: who ends best, …, worst?
-
-    Arguments: runs; found, more: see `choice`. `answer` is their names, the best first.
-
-    >>> ranking = Ranking({"blur": Run("blur", length=16), "flip": Run("flip", length=16)})
-    >>> ranking.answer = ["flip", "blur"]
-    >>> ranking.said().partition(";")[0]
-    'Of 1 pairs the seeds tell 1 apart (95 %)'
-    """
-
-    def __init__(self, runs: Mapping[str, Run], found: Any = None, more: Any = None) -> None:
-        require(len(runs) > 1, f"runs {quote(runs)} have no order: give two or more")
-        self.runs = dict(runs)
-        self._hues = {name: colour(run.deficit) for name, run in runs.items()}
-        self._truth = {name: np.array(accuracies(run)) for name, run in runs.items()}
-        self._source = source_line(all_seeds(*runs.values()))
-        pairs = [*combinations(runs, 2)]
-        sure = []  # pairs, the better one first
-        for one, other in pairs:
-            above = quantities.each_seed(quantities.advantage, runs[one], runs[other])
-            mean, half = statistics.mean_and_half(above)
-            if abs(mean) > half:
-                sure.append([one, other] if mean > 0 else [other, one])
-        measured = [*predictions.rank_by_mean(self._truth)]
-        judged = {"sure": sure, "count": len(pairs), "measured": measured, "hues": self._hues}
-        ask = {"kind": "order", "names": [*runs]}
-        super().__init__("", ask, self.shown, judged, found, more)
-
-    def answered(self) -> bool:
-        return sorted(self.answer or ()) == sorted(self.runs)
-
-    def said(self) -> str:
-        order, sure = self.answer or [], self._judged["sure"]
-        if not order:
-            return f"Measured, from best to worst: {', '.join(self._judged['measured'])}."
-        right = sum(order.index(a) < order.index(b) for a, b in sure if {a, b} <= {*order})
-        return (
-            f"Of {self._judged['count']} pairs the seeds tell {len(sure)} apart (95 %); "
-            f"{right} of these {len(sure)} stand in your order as they were measured."
-        )
-
-    def shown(self) -> list:
-        fig = predictions.order_figure(self.answer or [], self._truth, self._hues)
-        return [fig, f"<small>{html.escape(self._source)}</small>"]
-
-
-class number(Question):
-    """A number that is typed before it is shown, and whether it holds.
-
-    Arguments: question, words; truth, the number, or a function that returns it; shows, returns
-        the picture; within, how far off still holds; found, more: see `choice`.
-
-    `answer` is the number.
-
-    >>> asked = number("How many halves are 1.5?", 3, list, within=0)
-    >>> asked.answer = 4
-    >>> asked.said()
-    'It does <b>not hold</b>. It is 3; you said 4.'
-    """
-
-    def __init__(
-        self,
-        question: str,
-        truth: Any,
-        shows: Callable[[], Any],
-        within: float,
-        found: Any = None,
-        more: Any = None,
-    ) -> None:
-        value = float(truth() if callable(truth) else truth)
-        words = statistics.plain_number(value, 4) if value % 1 else f"{value:.0f}"
-        judged = {"truth": value, "within": within, "words": words}
-        asks = f"<p><b>{html.escape(question)}</b></p>"
-        super().__init__(asks, {"kind": "number"}, shows, judged, found, more)
-
-    def said(self) -> str:
-        truth, within, words = self._judged.values()
-        if self.answer is None:
-            return f"It is {words}."
-        if abs(self.answer - truth) <= within:
-            return f"It <b>holds</b>: it is {words} ✓"
-        return f"It does <b>not hold</b>. It is {words}; you said {self.answer:g}."
 
 
 def check_index(widget: "Switch | Slide", index: int) -> None:
     """Refuse a place where there is no option."""
     count = len(widget.options)
-    require(
-        index in range(count), f"index {quote(index)} is not allowed: there are {count} options"
-    )
+    allowed = f"there are {count} options"
+    require(index in range(count), f"index {quote(index)} is not allowed: {allowed}")
 
 
 class Switch(Shown):
@@ -324,22 +237,19 @@ class Switch(Shown):
     'flip'
     """
 
+    index = in_state("index", "The place of the chosen option.", check_index)
+    value = property(lambda self: self.options[self.index], doc="The chosen option.")
+
     def __init__(self, options: Collection, draw: Callable[[Any], Any]) -> None:
         require(len(options), f"options {options} are not allowed: give some to choose from")
         pairs = [one if isinstance(one, tuple) else (str(one), one) for one in options]
         self.labels, self.options = [str(label) for label, _ in pairs], [v for _, v in pairs]
-        self._states = [[looked_up(lambda v=value: draw(v))] for value in self.options]
+        self._states = [
+            as_parts([looked_up(lambda value=value: draw(value))]) for value in self.options
+        ]
         states = [as_content(parts) for parts in self._states]
-        super().__init__(
-            {"kind": "switched", "options": self.labels, "states": states}, {"index": 0}
-        )
-
-    index = in_state("index", "The place of the chosen option.", check_index)
-
-    @property
-    def value(self) -> Any:
-        """The chosen option."""
-        return self.options[self.index]
+        content = {"kind": "switched", "options": self.labels, "states": states}
+        super().__init__(content, {"index": 0})
 
     def seen(self) -> list:
         return [f"<b>{html.escape(self.labels[self.index])}</b>", *self._states[self.index]]
@@ -348,11 +258,9 @@ class Switch(Shown):
 class Slide(Shown):
     """A slider, with a Play button, above a figure whose data follow it while it moves.
 
-    Arguments: figure, or a list of them, in which each data source that is to change has a name;
-        options, the values to choose from; data, from an option to {name of a source: its new
-        columns}; words, from an option to what is said above; description, what the slider is.
-
-    `index` is the place of the chosen option, and may be set; `drawn` is the layout.
+    Arguments: figure, or a list of them; options, to choose from; data, from an option to {name of
+        a data source: its new columns}; words, from an option to what is said above; description,
+        what the slider is. `index` is the place of the chosen option, and may be set.
 
     >>> figure = plain_figure("a point", "x", "y")
     >>> points = figure.scatter("x", "y", source=ColumnDataSource({"x": [], "y": []}, name="it"))
@@ -361,6 +269,10 @@ class Slide(Shown):
     >>> slide.words, list(points.data_source.data["y"])
     ('n is 4', [16])
     """
+
+    index = in_state("index", "The place of the chosen option.", check_index)
+    value = property(lambda self: self.options[self.index], doc="The chosen option.")
+    words = property(lambda self: self._words[self.index], doc="What is said of it.")
 
     def __init__(
         self,
@@ -373,28 +285,18 @@ class Slide(Shown):
         self.drawn, self.options = theme.side_by_side(figure), [*options]
         require(self.options, f"options {options} are not allowed: give some to choose from")
         self._words, self._data = [words(one) for one in options], [data(one) for one in options]
-        for columns in self._data:
-            require(isinstance(columns, Mapping), f"data gave {quote(columns)}: return a dict")
-            for name in columns:
-                known = self.drawn.select_one({"name": name, "type": ColumnDataSource})
-                require(known, f"data names {quote(name)}: name a data source of the figure by it")
+        self._sources = {s.name: s for s in self.drawn.select({"type": ColumnDataSource})}
+        for name in {name for columns in self._data for name in columns}:
+            known = name in self._sources
+            require(known, f"data names {quote(name)}: name a data source of the figure by it")
         self._fill(0)
-        states = [{name: plain(columns) for name, columns in one.items()} for one in self._data]
+        states = [
+            {name: {"data": plain(columns)} for name, columns in each.items()}
+            for each in self._data
+        ]
         content = {"kind": "slide", "label": description, "words": self._words, "data": states}
-        super().__init__({**content, "part": as_content([self.drawn])[0]}, {"index": 0})
+        super().__init__({**content, "parts": as_content([self.drawn])}, {"index": 0})
         self.observe(lambda change: self._fill(self.index), "state")
-
-    index = in_state("index", "The place of the chosen option.", check_index)
-
-    @property
-    def value(self) -> Any:
-        """The chosen option."""
-        return self.options[self.index]
-
-    @property
-    def words(self) -> str:
-        """What is said of it."""
-        return self._words[self.index]
 
     def seen(self) -> list:
         self._fill(self.index)
@@ -402,33 +304,15 @@ class Slide(Shown):
 
     def _fill(self, index: int) -> None:
         for name, columns in self._data[index].items():
-            for source in self.drawn.select({"name": name, "type": ColumnDataSource}):
-                source.data = dict(columns)
-
-
-def plain(columns: Mapping[str, Any]) -> dict[str, list]:
-    """Columns as JSON has them: None in place of numbers that are none."""
-    lists = {
-        name: np.asarray(of).tolist() if hasattr(of, "dtype") else [*of]
-        for name, of in columns.items()
-    }
-    return {name: [None if v != v else v for v in of] for name, of in lists.items()}
+            self._sources[name].data = dict(columns)
 
 
 class Fitting(Kept, w.HBox):
     """A curve through points: a slider for each parameter, a Fit button, residuals, intervals.
 
-    Arguments:
-        function: of t and of parameters by name (see cplab.fits.fit).
-        t, y: the points, (n,).
-        start: where each parameter's slider stands at first; ends, of the sliders, {name: (low,
-            high)}. A fit may go beyond them.
-        half: half the 95 % interval of each point, to be drawn.
-        x, unit: words for the axes.
-        hue: of the points.
-
-    `sliders` are the parameters', `fit` is the button, `readout` says what was found; `sources`
-    hold what is drawn; `found` is the Fit, once there is one.
+    Arguments: function, of t and of parameters by name (see cplab.fits.fit); t, y, the points (n,);
+        start, where each parameter's slider begins; ends, of the sliders, {name: (low, high)}; x,
+        unit, words for the axes. `found` is the Fit, once there is one.
 
     >>> line = Fitting(lambda t, a, b: a + b * t, [0, 1, 2, 3], [1, 3.1, 4.9, 7], {"a": 0, "b": 1},
     ...                {"a": (0, 2), "b": (0, 4)})
@@ -445,64 +329,66 @@ class Fitting(Kept, w.HBox):
         start: Mapping[str, float],
         ends: Mapping[str, tuple[float, float]],
         *,
-        half: ArrayLike | None = None,
         x: str = "t",
         unit: str = "",
-        hue: str = "#0072B2",
     ) -> None:
         self._function = function
+        self.found: fits.Fit | None = None
         self._t, self._y = statistics.row_of_numbers("t", t), statistics.row_of_numbers("y", y)
         n, m = len(self._t), len(self._y)
         require(n == m > 0, f"t has {n} numbers and y has {m}: give one y for each t")
-        require(half is None or np.shape(half) == (n,), "half is not allowed: give one for each t")
-        fit = start.keys() == ends.keys()
-        require(fit, f"ends {quote(ends)} are not allowed: give the names of start")
-        self.found: fits.Fit | None = None
-        self.sliders = {name: parameter(name, start[name], *ends[name]) for name in start}
+        same = start.keys() == ends.keys()
+        require(same, f"ends {quote(ends)} are not allowed: give the names of start")
+        self.sliders = {
+            name: w.FloatSlider(
+                value,
+                description=name,
+                min=min(ends[name][0], value),
+                max=max(ends[name][1], value),
+                step=np.ptp(ends[name]) / 200,
+                readout_format=",.3r",  # three digits, without the letter e
+            )
+            for name, value in start.items()
+        }
         self.fit = w.Button(description="Fit", button_style="primary")
         self.readout = w.HTML().add_class("cplab-fit")
         span = np.ptp(self._t) or 1
         self._line = np.linspace(self._t.min() - 0.05 * span, self._t.max() + 0.15 * span, 200)
-        empty: dict[str, list] = {name: [] for name in ("t", "mean", "low", "high")}
-        self.sources = {n: ColumnDataSource(dict(empty), name=n) for n in ("curve", "residuals")}
+        columns: dict[str, list] = {name: [] for name in ("t", "mean", "low", "high")}
+        self.sources = {n: ColumnDataSource(columns, name=n) for n in ("curve", "residuals")}
+        self._move()
         controls = w.VBox([*self.sliders.values(), self.fit, self.readout])
         controls.layout.width = "330px"
-        super().__init__([controls, w.VBox()], layout={"flex_flow": "row wrap"})
-        self._move()
+        drawn = Surface(self._draw(x, unit))
+        super().__init__([controls, drawn], layout={"flex_flow": "row wrap"})
         for bar in self.sliders.values():
             bar.observe(self._move, "value")
         self.fit.on_click(self._fit)
-        replace_last(self, self._draw(x, unit, hue, half))
 
-    def _draw(self, x: str, unit: str, hue: str, half: ArrayLike | None) -> LayoutDOM:
+    def _draw(self, x: str, unit: str) -> LayoutDOM:
+        low, high = min(0, self._y.min()), self._y.max()
+        ends = Range1d(low - 0.1 * (high - low), high + 0.35 * (high - low))
         what = "points, and the curve of the sliders"
-        fig = plain_figure(what, x, unit, width=520, height=300)
+        fig = plain_figure(what, x, unit, width=520, height=300, y_range=ends)
         source = self.sources["curve"]
         fig.varea("t", "low", "high", source=source, color=CURVE, alpha=0.18)
         fig.line("t", "mean", source=source, color=CURVE, width=2)
-        fig.scatter(self._t, self._y, size=9, color=hue)
-        if half is not None:
-            half = np.nan_to_num(np.asarray(half, float))
-            fig.segment(self._t, self._y - half, self._t, self._y + half, color=hue)
-        low, high = min(0, self._y.min()), self._y.max()
-        fig.y_range = Range1d(low - 0.1 * (high - low), high + 0.35 * (high - low))
+        fig.scatter(self._t, self._y, size=9, color=POINTS)
         rest = plain_figure("", x, "residual", width=520, height=120, x_range=fig.x_range)
         source = self.sources["residuals"]
-        rest.segment("t", 0, "t", "mean", source=source, color=hue, width=2)
-        rest.scatter("t", "mean", source=source, color=hue, size=6)
+        rest.segment("t", 0, "t", "mean", source=source, color=POINTS, width=2)
+        rest.scatter("t", "mean", source=source, color=POINTS, size=6)
         reference_line(rest, "width", CURVE)
         return layouts.column(fig, rest)
 
     def _move(self, change: Any = None) -> None:
         """Show the curve of the sliders, which is no fit any more once one of them has moved; a
         page rounds what it is told, and says so."""
-        fitted = self.found.parameters if self.found else {}
-        if fitted and all(
-            abs(self.sliders[n].value - v) < self.sliders[n].step for n, v in fitted.items()
-        ):
-            return
-        self.found = None
-        self._show({name: bar.value for name, bar in self.sliders.items()})
+        fitted: Mapping = self.found.parameters if self.found else {}
+        apart = [abs(self.sliders[n].value - v) >= self.sliders[n].step for n, v in fitted.items()]
+        if not fitted or any(apart):
+            self.found = None
+            self._show({name: bar.value for name, bar in self.sliders.items()})
 
     def _show(self, parameters: dict, band: Any = 0, before: str = "", after: str = "") -> None:
         """Draw a curve, and say how far off it is, between other words."""
@@ -536,7 +422,74 @@ class Fitting(Kept, w.HBox):
         self._show(found.parameters, found.band(self._line), "".join(lines), counted)
 
 
-def parameter(name: str, value: float, low: float, high: float) -> w.FloatSlider:
-    """The slider of one parameter of a curve; three digits, without the letter e."""
-    ends = {"min": min(low, value), "max": max(high, value), "step": (high - low) / 200}
-    return w.FloatSlider(value, description=name, readout_format=",.3r", **ends)
+class Live(Kept, w.VBox):
+    """Train a run here and now, and watch its quantities grow beside what is known.
+
+    Arguments: runs to choose from, {words: Run}; known, from a run to the results drawn beside it,
+        {words: results} (show.over_epochs); what, the quantities, one figure each (Result.series);
+        device, to train on; measure, what is measured on the way (see cplab.run).
+
+    >>> Live({"no deficit": Run(profile="ci")}, lambda run: {}).choice.label
+    'no deficit'
+    """
+
+    children: Any  # of the box
+
+    def __init__(
+        self,
+        runs: Mapping[str, Run],
+        known: Callable[[Run], Mapping[str, Sequence]],
+        what: Sequence[str] = ("trace", "train_loss"),
+        device: str = "auto",
+        measure: Any = "trace",
+    ) -> None:
+        require(runs, "runs {} are not allowed: give one or more by their words")
+        one_of("device", device.partition(":")[0], DEVICES)
+        self._known, self._what, self.device = known, what, device
+        self._measure = parse_measures(measure)
+        self.choice = buttons([*runs.items()]).add_class("cplab-live-choice")
+        self.job = Job("Train", self._work, [self.choice])
+        self.train, self.stop, self.estimate = self.job.start, self.job.stop, self.job.message
+        super().__init__([self.choice, self.job, w.VBox()])
+        self.choice.observe(self._choose, "value")
+        self._choose()
+
+    def _choose(self, change: Any = None) -> None:
+        run, drawn = self.choice.value, []
+        known = self._known(run)
+        self.sources: dict[str, ColumnDataSource] = {}
+        for name in self._what:
+            fig = over_epochs(known, name, width=425, height=280)
+            self.sources[name] = ColumnDataSource({"epoch": [], "mean": []}, name=f"live {name}")
+            live_line(fig, self.sources[name])
+            drawn.append(place_legend(fig))
+        *others, old = self.children
+        self.children = [*others, Surface([drawn])]
+        for part in (old, old.layout):  # what is not closed is kept, with all its data
+            part.close()
+        life = f"{describe_life(run)}, seed {run.seed}: {run.epochs} epochs"
+        self.estimate.value = f"{life}, {describe_cost([run], self._measure)}"
+        self.job.progress.value = 0
+
+    def _work(self, stop: threading.Event) -> str:
+        run, grown = self.choice.value, {name: dict[int, float]() for name in self._what}
+        clock, draw = Clock(self.job, run.epochs), Throttle(lambda: self._draw(grown))
+
+        def report(of: Run, row: dict) -> None:
+            measured = [one for one in row.get("measured", {}).values() if isinstance(one, dict)]
+            now = ChainMap(row, *measured)
+            for name in grown.keys() & now.keys():
+                grown[name][row["epoch"] + 1] = float(np.sum(now[name]))
+            clock(of, row)
+            draw()
+
+        how = {"fresh": True, "device": self.device, "stop": stop, "report": report}
+        found = results.run(run, measure=self._measure, **how)
+        grown = {name: dict(enumerate(found.series(name), 1)) for name in self._what}
+        draw(last=True)
+        return f"live, seed {run.seed}: {percent(found.accuracy)} %, after {clock.seconds:.0f} s"
+
+    def _draw(self, grown: Mapping[str, Mapping[int, float]]) -> None:
+        for name, values in grown.items():
+            known = {epoch: value for epoch, value in values.items() if np.isfinite(value)}
+            self.sources[name].data = {"epoch": [*known], "mean": [*known.values()]}

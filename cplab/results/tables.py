@@ -3,6 +3,7 @@
 import json
 import math
 import statistics
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -120,8 +121,6 @@ def similar(spec: Any) -> tuple[bool, list[tuple[str, float]]]:
     Returns: whether they are one's own; key and seconds an epoch (or in all, where its spec has no
         epochs) of each: one's own, latest first, if there are any; else shipped ones.
     """
-    import pyarrow.compute as pc
-
     size, kind = store.size_of(spec), type(spec)
     own = [
         (kept, result.key, result.seconds / getattr(result.spec, "epochs", 1))
@@ -130,9 +129,16 @@ def similar(spec: Any) -> tuple[bool, list[tuple[str, float]]]:
     ]
     if own:
         return True, [(key, seconds) for _, key, seconds in sorted(own, reverse=True)]
-    alike = (pc.field("size") == size) & (pc.field("version") == kind.version)
-    rows = store.archive().light.filter(alike).to_pylist()
-    return False, [(row["key"], row["seconds"] / row["epochs"]) for row in rows]
+    return False, shipped_times(store.archive()).get((size, kind.version), [])
+
+
+@lru_cache(maxsize=2)
+def shipped_times(archive: store.Archive) -> dict[tuple, list[tuple[str, float]]]:
+    """Key and seconds an epoch of all shipped results, by their size and version."""
+    found = defaultdict(list)
+    for row in archive.light.select(["size", "version", "key", "seconds", "epochs"]).to_pylist():
+        found[row["size"], row["version"]].append((row["key"], row["seconds"] / row["epochs"]))
+    return found
 
 
 def seconds_per_epoch(spec: Any) -> float | None:

@@ -11,9 +11,9 @@ from cplab.lazy import load_late
 __all__, __getattr__, __dir__ = load_late(
     __name__,
     surface="display load_bokeh",
-    theme="colour label source_line",
-    results="bars by_layer compare_with_control curves layer_columns layer_labels means minima"
-    " over_epochs rates removal seed_curves",
+    styles="colour label source_line",
+    results="bars by_layer curves layer_columns layer_labels means minima"
+    " over_epochs rates removal",
     predictions="class_figure",
     still="save still",
     pictures="filter_pictures strips to_pixels",

@@ -1,8 +1,9 @@
 """What a student, or a class, predicted beside what was measured."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -14,35 +15,33 @@ from bokeh.plotting import figure
 from cplab import quantities, results, statistics
 from cplab.errors import CplabError, require
 from cplab.runs import Run
-from cplab.show.theme import EQUAL, LIVE, percent_axis, place_legend, plain_figure
+from cplab.show.theme import DASHES, EQUAL, LIVE, percent_axis, place_legend, plain_figure
 
 TRUTH = "#0072B2"
 
 
 def guess_figure(
-    guess: Mapping[str, float | None],
+    guess: Mapping[str, float],
     truth: Mapping[str, tuple[float, float]],
     given: Mapping[str, float],
     quantity: str = "final test accuracy",
 ) -> figure:
     """What was predicted (hollow) beside what was measured (filled, with its interval).
 
-    Arguments: guess, fractions by name, None where there is none; truth, (mean, half) of each name
+    Arguments: guess, fractions by name, NaN where there is none; truth, (mean, half) of each name
         that is known; given, fractions that were told beforehand, drawn as lines across.
     The data source of the guesses is called `guess`.
     """
     names = list(guess)
     ends = [x for mean, half in truth.values() for x in (mean - half, mean + half) if x == x]
-    ends += [x for x in (*guess.values(), *given.values()) if x is not None]
+    ends += [x for x in (*guess.values(), *given.values()) if x == x]
     reach = Range1d(max(0, min(ends, default=0) - 0.1), min(1, max(ends, default=1) + 0.1))
     how: dict[str, Any] = {"width": 760, "height": 110 + 40 * len(names), "x_range": reach}
     fig = plain_figure("", quantity, "", y_range=FactorRange(*names[::-1]), **how)
-    for (text, value), dashes in zip(
-        given.items(), ("dotted", "dashed", "dotdash") * 9, strict=False
-    ):
+    for (text, value), dashes in zip(given.items(), cycle(DASHES[::-1]), strict=False):
         look: dict[str, Any] = {"color": EQUAL.colour, "line_dash": dashes, "legend_label": text}
         fig.line([value, value], [(names[-1], -0.5), (names[0], 0.5)], width=2, **look)
-    known = {"x": [np.nan if x is None else x for x in guess.values()], "y": names}
+    known = {"x": [*guess.values()], "y": names}
     look = {"color": LIVE.colour, "fill_alpha": 0, "line_width": 2, "size": 13}
     fig.scatter(
         "x", "y", source=ColumnDataSource(known, name="guess"), legend_label="your guess", **look
@@ -53,43 +52,7 @@ def guess_figure(
         fig.scatter("mean", "y", size=9, marker="square", legend_label="measured", **how)
         fig.segment("low", "y", "high", "y", line_width=2, **how)
     percent_axis(fig.xaxis)
-    return place_legend(fig, "above")
-
-
-def rank_by_mean(truth: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Those of which any accuracies are known, the best on average first."""
-    known = {name: values for name, values in truth.items() if len(values)}
-    return dict(sorted(known.items(), key=lambda one: -one[1].mean()))
-
-
-def order_figure(
-    order: Sequence[str], truth: Mapping[str, np.ndarray], hues: Mapping[str, str]
-) -> figure:
-    """A guessed order, from best to worst, beside the measured one, each name joined to itself;
-    what has no accuracies by seed has no place on the right. The data sources of the guess are
-    called `guess` and `joined`."""
-    measured = rank_by_mean(truth)
-    ranges = {"x_range": Range1d(-0.9, 2.1), "y_range": Range1d(len(truth), -1)}
-    fig = plain_figure("", "", "", width=760, height=70 + 44 * len(truth), **ranges)
-    look = {"text_baseline": "middle", "text_font_size": "13px"}
-    for x, words, align in ((0, "your order", "right"), (1, "measured", "left")):
-        fig.text([x], [-0.6], [words], text_align=align, text_color=EQUAL.colour, **look)
-    places, right = [*range(len(order))], [*measured]
-    known = [name for name in order if name in measured]
-    ends = [[order.index(name), right.index(name)] for name in known]
-    joined = {"xs": [[0, 1]] * len(known), "ys": ends, "hue": [hues[name] for name in known]}
-    source = ColumnDataSource(joined, name="joined")
-    fig.multi_line("xs", "ys", line_color="hue", line_width=3, line_alpha=0.8, source=source)
-    own = ColumnDataSource({"x": [0] * len(order), "y": places, "text": [*order]}, name="guess")
-    fig.scatter("x", "y", source=own, size=12, color=LIVE.colour, fill_alpha=0, line_width=2)
-    fig.text("x", "y", "text", source=own, text_align="right", x_offset=-12, **look)
-    for end, (text, values) in enumerate(measured.items()):
-        number = statistics.percent(*statistics.mean_and_half(values))
-        fig.scatter([1], [end], size=10, color=hues[text])
-        measured_words = [f"{text}: {number} %"]
-        fig.text([1], [end], measured_words, text_align="left", x_offset=12, **look)
-    fig.axis.visible = fig.grid.visible = False
-    return fig
+    return place_legend(fig)
 
 
 def class_figure(
@@ -119,7 +82,7 @@ def class_figure(
         return fig
     known = {name: accuracies(what) for name, what in (truth or {}).items() if name in names}
     measured = {n: statistics.mean_and_half(each) for n, each in known.items() if len(each)}
-    fig = guess_figure(dict.fromkeys(names), measured, {}, quantity)
+    fig = guess_figure(dict.fromkeys(names, np.nan), measured, {}, quantity)
     fig.title.text, fig.x_range = title, Range1d(0, 1)
     fig.height += 30 * len(names)
     for name in table:

@@ -20,19 +20,20 @@ from cplab.errors import one_of, require, whole
 from cplab.results import Result
 from cplab.runs import Run, Step
 from cplab.show import theme
-from cplab.show.theme import band, percent_axis, place_legend, plain_figure, style, styles
+from cplab.show.styles import source_note, style, styles
+from cplab.show.theme import band, percent_axis, place_legend, plain_figure
 from cplab.windows import point_means, rows_at, same_setting
 
-QUANTITIES = {  # over the epochs: the words for them, and where the legend is out of the way
-    "trace": ("trace of the Fisher information", "top_left"),
-    "log_det": ("log det (F / damping + I)", "top_left"),
-    "test_accuracy": ("test accuracy", "bottom_right"),
-    "train_loss": ("training loss", "top_right"),
+QUANTITIES = {  # over the epochs
+    "trace": "trace of the Fisher information",
+    "log_det": "log det (F / damping + I)",
+    "test_accuracy": "test accuracy",
+    "train_loss": "training loss",
 }
-CONTROLS = {  # of `compare_with_control`: the column of point_means, the words, its sign, its look
-    "newborn": ("gain", "the newborn", 1, theme.NEWBORN),
-    "equal training": ("loss", "equal training", -1, theme.EQUAL),
-    "without window": ("harm", "the same life without it", -1, theme.EQUAL),
+CONTROLS = {  # of `removal`: the column of point_means, the words, its sign, its look
+    "newborn": ("gain", "the newborn", 100, theme.NEWBORN),
+    "equal training": ("loss", "equal training", -100, theme.EQUAL),
+    "without window": ("harm", "the same life without it", -100, theme.EQUAL),
 }
 
 
@@ -55,84 +56,58 @@ def clear_along(points: pd.DataFrame, onset: int) -> dict[str, Any]:
     return {"length": columns.pop("onset") - onset, **columns}
 
 
-def select(
-    like: Run, deficits: Sequence, table: pd.DataFrame | None
-) -> tuple[list[str], pd.DataFrame, pd.Series]:
-    """Deficits by name; the results of a run's setting; and which of these are of the deficits."""
-    names, rows = [canonical_name(one) for one in deficits], same_setting(like, table=table)
-    return names, rows, rows.deficit.isin(names) & (rows.onset == like.onset)
-
-
-def source_note(of: Any) -> str:
-    """The small line below a figure with bands: where its numbers are from, what its bands are."""
-    return f"{theme.source_line(of)} · {statistics.INTERVALS}" if len(of) else theme.source_line(of)
-
-
-def finish(fig: figure, legend: str = "right", percent: bool = False) -> figure:
+def finish(fig: figure, percent: bool = False) -> figure:
     """A figure with its legend, and its vertical axis of fractions in percent."""
     if percent:
         percent_axis(fig.yaxis)
-    return place_legend(fig, legend)
+    return place_legend(fig)
 
 
 def removal(
     like: Run,
     deficits: Sequence = ("blur", "flip"),
     table: pd.DataFrame | None = None,
+    control: str = "",
     **options: Any,
 ) -> figure:
     """Final accuracy against the epoch at which the deficit is removed (the paper's figures 1, 2).
 
     Arguments: like, a run whose profile, schedule and onset the figure takes; deficits, names or
-        functions of your own; table of results (all by default). The two controls are grey.
+        functions of your own; table of results (all by default); control, newborn, equal training
+        or without window, above which accuracies then stand in points; else controls are grey.
 
     >>> removal(Run(profile="ci"), ("blur", "flip")).yaxis.axis_label
     'final test accuracy'
-    """
-    names, rows, ours = select(like, deficits, table)
-    ends = like.onset + rows.length[ours]
-    shown = rows[ours | ((rows.deficit == "none") & rows.onset.isin([0, like.onset, *ends]))]
-    title = f"accuracy after a deficit from epoch {like.onset}, {like.schedule} schedule"
-    axes = ("epochs with the deficit", "final test accuracy", source_note(shown))
-    fig = plain_figure(title, *axes, **options)
-    points = point_means(shown)
-    band(fig, ColumnDataSource(clear_along(points, like.onset)), "length", theme.EQUAL)
-    if ("none", 0, 0) in points.index:
-        born = mean_along(points.loc[[("none", 0, 0)] * 2], "length")
-        born["length"] = np.array([0, rows.length[ours].max() if ours.any() else 1])
-        band(fig, ColumnDataSource(born), "length", theme.NEWBORN)
-    for name in names:
-        columns = mean_along(points, "length", deficit=[name, "none"], onset=like.onset)
-        band(fig, ColumnDataSource(columns), "length", style(name), points=True)
-    return finish(fig, percent=True)
-
-
-def compare_with_control(
-    like: Run,
-    deficits: Sequence,
-    control: str = "newborn",
-    table: pd.DataFrame | None = None,
-    **options: Any,
-) -> figure:
-    """Final accuracy minus that of a control of the same seed, in points, by the deficit's length.
-
-    Arguments: like, deficits and table as in `removal`; control, newborn, equal training or without
-        window (the same life with the deficit's epochs cut out), which the zero line is.
-
-    >>> compare_with_control(Run(profile="ci"), ("blur",), "equal training").yaxis.axis_label
+    >>> removal(Run(profile="ci"), ("blur",), control="equal training").yaxis.axis_label
     'points above equal training'
     """
-    what, words, sign, look = CONTROLS[one_of("control", control, CONTROLS)]
-    names, rows, ours = select(like, deficits, table)
-    axes = ("epochs with the deficit", f"points above {words}", source_note(rows[ours]))
-    fig = plain_figure(f"accuracy after a deficit minus that of {words}", *axes, **options)
-    points = point_means(rows)
+    names, rows = [canonical_name(one) for one in deficits], same_setting(like, table=table)
+    ours = rows.deficit.isin(names) & (rows.onset == like.onset)
+    if control:
+        what, words, scale, look = CONTROLS[one_of("control", control, CONTROLS)]
+        shown, y = rows[ours], f"points above {words}"
+        title = f"accuracy after a deficit minus that of {words}"
+    else:
+        what, scale, y = "accuracy", 1, "final test accuracy"
+        grey = rows.onset.isin([0, like.onset, *(like.onset + rows.length[ours])])
+        shown = rows[ours | ((rows.deficit == "none") & grey)]
+        title = f"accuracy after a deficit from epoch {like.onset}, {like.schedule} schedule"
+    fig = plain_figure(title, "epochs with the deficit", y, source_note(shown), **options)
+    points = point_means(rows if control else shown)
+    if control:
+        theme.reference_line(fig, "width", look.colour)
+    else:
+        band(fig, ColumnDataSource(clear_along(points, like.onset)), "length", theme.EQUAL)
+        if ("none", 0, 0) in points.index:
+            born = mean_along(points.loc[[("none", 0, 0)] * 2], "length")
+            born["length"] = np.array([0, rows.length[ours].max() if ours.any() else 1])
+            band(fig, ColumnDataSource(born), "length", theme.NEWBORN)
     for name in names:
-        columns = mean_along(points, "length", what, sign * 100, deficit=name, onset=like.onset)
-        source = ColumnDataSource(columns, name=f"{name} against {control}")
+        kinds = name if control else [name, "none"]
+        columns = mean_along(points, "length", what, scale, deficit=kinds, onset=like.onset)
+        source = ColumnDataSource(columns, name=f"{name} against {control}".strip())
         band(fig, source, "length", style(name), points=True)
-    theme.reference_line(fig, "width", look.colour)
-    return finish(fig)
+    return finish(fig, percent=not control)
 
 
 def rates(runs: Sequence[Run], **options: Any) -> figure:
@@ -149,7 +124,7 @@ def rates(runs: Sequence[Run], **options: Any) -> figure:
         fig.line(list(range(len(rate))), rate, color=look.colour, **how)
         inside = list(range(run.onset, run.end))
         fig.line(inside, [rate[e] for e in inside], color=look.colour, width=6, alpha=0.5)
-    return finish(fig, "bottom_left")
+    return finish(fig)
 
 
 def over_epochs(
@@ -165,7 +140,7 @@ def over_epochs(
     'training loss'
     """
     shown = [result for group in groups.values() for result in group]
-    words, place = QUANTITIES.get(what, (what, "top_left"))
+    words = QUANTITIES.get(what, what)
     fig = plain_figure(f"{words}, epoch by epoch", "epoch", words, source_note(shown), **options)
     latest = max([1, *(r.spec.end for r in shown if r.spec.length)])
     known = [n for n, g in groups.items() if any(np.isfinite(r.series(what)).any() for r in g)]
@@ -186,7 +161,7 @@ def over_epochs(
         fig.y_range.start = 0
     if what in ("trace", "log_det"):
         fig.yaxis.formatter = NumeralTickFormatter(format="0,0")
-    return finish(fig, place, what == "test_accuracy")
+    return finish(fig, what == "test_accuracy")
 
 
 def minima(
@@ -213,7 +188,7 @@ def minima(
         how["marker"] = "triangle" if run.optimizer == "adam" else look.marker
         x, y = [measure(one) for one in group], [one.accuracy for one in group]
         fig.scatter(x, y, size=9, legend_label=text, **how)
-    return finish(fig, "top_right", percent=True)
+    return finish(fig, percent=True)
 
 
 def by_layer(
@@ -242,7 +217,7 @@ def by_layer(
     fig.xaxis.major_tick_line_color = None
     fig.xgrid.visible = False
     fig.y_range.start = 0
-    return finish(fig, "top_right", percent=True)
+    return finish(fig, percent=True)
 
 
 def layer_columns(layers: Sequence[str], text: str, values: ArrayLike) -> dict[str, Any]:
@@ -281,13 +256,12 @@ def means(
     words: tuple[str, str],
     percent: bool = True,
     log: bool = False,
-    legend: str = "bottom_right",
     **options: Any,
 ) -> figure:
     """Means with bands against a number, such as accuracy against density.
 
     Arguments: groups, {kind: {x: a contrast, or one number a seed}}; words, of both axes; percent,
-        whether the vertical axis is of fractions; log, the horizontal axis; legend, its place.
+        whether the vertical axis is of fractions; log, the horizontal axis.
     The data source of a kind is called `band` and its name.
 
     >>> means({"blur": {2: [0.5, 0.6]}}, ("epochs", "accuracy")).title.text
@@ -304,7 +278,7 @@ def means(
         band(fig, source, "x", look, points=True)
     if log and known:
         fig.xaxis.ticker = sorted(known)
-    return finish(fig, legend, percent)
+    return finish(fig, percent)
 
 
 def bars(values: Mapping[str, Any], words: str, percent: bool = True, **options: Any) -> figure:
@@ -328,42 +302,36 @@ def bars(values: Mapping[str, Any], words: str, percent: bool = True, **options:
     for name, found in zip(names, each, strict=True):
         fig.scatter([name] * found.seeds, list(found.values), size=4, color="#333333")
     fig.xaxis.major_label_orientation = 0.5 if len(names) > 4 else "horizontal"
-    return finish(fig, percent=percent)
-
-
-def seed_curves(groups: Mapping, x: str, y: str, words: tuple[str, str], **options: Any) -> figure:
-    """Curves of one quantity against another, a thin line for each seed.
-
-    Arguments: groups, {kind: [values]}, values[x] and values[y] being numbers; words, of both axes.
-
-    >>> seed_curves({"dense": [{"t": [1, 2], "n": [3, 4]}]}, "t", "n", ("time", "size")).title.text
-    'size against time'
-    """
-    fig = empty_figure(*words, seeds_line(map(len, groups.values()), ""), **options)
-    for kind, look in styles(groups).items():
-        how = {"color": look.colour, "line_dash": look.dash, "legend_label": look.label}
-        for values in groups[kind]:
-            fig.line(np.asarray(values[x]), np.asarray(values[y]), alpha=0.55, **how)
-    finish(fig, "top_right").legend.visible = len(groups) > 1
-    return fig
+    return finish(fig, percent)
 
 
 def curves(
-    groups: Mapping[str, tuple], x: str, y: str, percent: bool = False, **options: Any
+    groups: Mapping[str, Sequence], x: str, y: str, percent: bool = False, **options: Any
 ) -> figure:
-    """Lines of any numbers that are no results (computed in a cell), each with its words.
+    """Lines of any numbers, each kind with its words.
 
-    Arguments: groups, two rows of numbers for each line; x, y, words; percent, of fractions.
+    Arguments: groups, for each kind two rows of numbers that were computed in a cell, or a list of
+        such, a thin line for each seed; x, y, words; percent, of fractions.
 
     >>> curves({"a": ([1, 2], [3, 4])}, "batches", "trace").title.text
     'trace against batches'
     """
-    fig = empty_figure(x, y, "computed here and now", **options)
+    several = {kind: not len(of) or np.ndim(of[0]) > 1 for kind, of in groups.items()}
+    counts = [len(of) for kind, of in groups.items() if several[kind]]
+    fig = empty_figure(
+        x, y, seeds_line(counts, "") if counts else "computed here and now", **options
+    )
     for kind, look in styles(groups).items():
-        line = [*map(np.asarray, groups[kind])]
-        pair = len(line) == 2 and line[0].shape == line[1].shape
-        require(pair, f"groups are not allowed: give {kind!r} two rows of numbers, equally long")
-        how = {"color": look.colour, "legend_label": look.label}
-        fig.line(*line, width=2, line_dash=look.dash, **how)
-        fig.scatter(*line, size=5, marker=look.marker, **how)
-    return finish(fig, "above" if percent else "top_left", percent)
+        how = {"color": look.colour, "legend_label": look.label, "line_dash": look.dash}
+        for each in groups[kind] if several[kind] else [groups[kind]]:
+            line = [*map(np.asarray, each)]
+            pair = len(line) == 2 and line[0].shape == line[1].shape
+            require(
+                pair, f"groups are not allowed: give {kind!r} two rows of numbers, equally long"
+            )
+            fig.line(*line, **{"alpha": 0.55} if several[kind] else {"width": 2}, **how)
+            if not several[kind]:
+                fig.scatter(*line, size=5, marker=look.marker, color=look.colour)
+    if counts and len(groups) == 1:
+        fig.legend.visible = False
+    return finish(fig, percent)

@@ -25,6 +25,7 @@ PLACES = {  # columns along an axis
     "x": ("x", "xs", "left", "right", "x0", "x1"),
     "y": ("y", "ys", "y1", "y2", "top", "bottom", "y0"),
 }
+BASELINES = {"middle": "center", "top": "top", "bottom": "bottom"}
 POINT = 0.75  # points of type in a pixel of the page
 
 
@@ -91,26 +92,26 @@ def joined(parts: list[np.ndarray], axis: int) -> np.ndarray:
 
 
 def pixels(fig: Figure, zoom: float, larger: float) -> np.ndarray:
-    """One figure as an array (height, width, 3) of uint8."""
+    """One figure as an array (height, width, 3) of uint8; larger, how many times as large all text
+    is: it is drawn on a smaller canvas with finer dots."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Canvas
 
-    size = ((fig.width or 420) / 96, (fig.height or 300) / 96)
-    canvas = Canvas(figsize=size, dpi=96 * zoom, layout="constrained")
+    wide, high = fig.width or 420, fig.height or 300
+    size = (wide / 96 / larger, high / 96 / larger)
+    canvas = Canvas(figsize=size, dpi=96 * zoom * larger, layout="constrained")
     agg = FigureCanvasAgg(canvas)
-    Drawing(fig, canvas.add_subplot(), larger).draw()
+    Drawing(fig, canvas.add_subplot(), wide / larger).draw()
     agg.draw()
     return np.asarray(agg.buffer_rgba())[..., :3]
 
 
 class Drawing:
-    """One Bokeh figure, drawn into the axes of matplotlib.
+    """One Bokeh figure, drawn into the axes of matplotlib, so many pixels of the page wide."""
 
-    Arguments: fig; axes; larger, how many times as large all text is.
-    """
-
-    def __init__(self, fig: Figure, axes: Any, larger: float = 1) -> None:
-        self.fig, self.axes, self.larger = fig, axes, larger
+    def __init__(self, fig: Figure, axes: Any, wide: float) -> None:
+        self.fig, self.axes, self.wide = fig, axes, wide
+        self.right: Any = None
         self.names = {side: positions(getattr(fig, f"{side}_range")) for side in "xy"}
 
     def draw(self) -> None:
@@ -118,28 +119,33 @@ class Drawing:
         for side in "xy":
             if isinstance(getattr(self.fig, f"{side}_scale"), models.LogScale):
                 getattr(self.axes, f"set_{side}scale")("log")
+        left = self.axes
         for number, one in enumerate(self.fig.renderers):
             if isinstance(one, models.GlyphRenderer) and one.visible:
+                self.axes = left if one.y_range_name == "default" else self.right_axes(left)
                 self.draw_glyph(one, 2 + number / 100)
+        self.axes = left
         for one in [*self.fig.center, *self.fig.below]:
             self.draw_annotation(one)
         for side in "xy":
             self.draw_axis(side)
-        title = self.lines(self.fig.title.text if self.fig.title else "", 12)
-        self.axes.set_title(title, fontsize=self.size("12px"), loc="left", fontweight="bold")
+        title = theme.wrap(self.fig.title.text.replace("\n", " "), self.wide)
+        self.axes.set_title(title, fontsize=points("12px"), loc="left", fontweight="bold")
         self.axes.spines[["top", "right"]].set_visible(False)
         self.axes.set_axisbelow(True)
         self.draw_legend()
 
-    def lines(self, text: str, size: float, **how: float) -> str:
-        """Text in the lines for which there is room; larger text needs more of them."""
-        if self.larger == 1:
-            return text
-        return theme.wrap(text.replace("\n", " "), self.fig.width or 420, size * self.larger, **how)
-
-    def size(self, text: Any = "11px") -> float:
-        """Points of type for pixels, as in "11px"."""
-        return POINT * self.larger * float(str(text).removesuffix("px").removesuffix("pt"))
+    def right_axes(self, left: Any) -> Any:
+        """A second vertical axis."""
+        if self.right is None:
+            [reach] = self.fig.extra_y_ranges.values()
+            self.right = left.twinx()
+            self.right.set_ylim(reach.start, reach.end)
+            words = next(one.axis_label for one in self.fig.right if isinstance(one, models.Axis))
+            self.right.set_ylabel(words, fontsize=points())
+            self.right.tick_params(labelsize=points())
+            self.right.spines["top"].set_visible(False)
+        return self.right
 
     def column(self, one: Any, name: str, usual: Any = None) -> Any:
         """What a property of a glyph is: its column, its colours, or its one value."""
@@ -173,81 +179,71 @@ class Drawing:
 
     def draw_glyph(self, one: models.GlyphRenderer, order: float) -> None:
         """One renderer: each of its kinds of glyph is one call of matplotlib."""
-        kind, axes, at = type(one.glyph).__name__, self.axes, {}
-        for name in {*PLACES["x"], *PLACES["y"]} & one.glyph.properties():
-            at[name] = self.column(one, name)
+        kind, axes = type(one.glyph).__name__, self.axes
+        placed = {*PLACES["x"], *PLACES["y"]} & one.glyph.properties()
+        at = {name: self.column(one, name) for name in placed}
         if any(len(v) == 0 for v in at.values() if isinstance(v, list) or np.ndim(v)):
             return  # of what is not trained
         width = POINT * np.asarray(self.column(one, "line_width", 1), dtype=float)
         line = {"color": self.column(one, "line_color"), "alpha": self.column(one, "line_alpha", 1)}
         line |= {"linestyle": dash(one.glyph), "linewidth": width, "zorder": order}
-        if kind == "Line":
-            axes.plot(at["x"], at["y"], **line | {"linewidth": float(width)})
-        elif kind == "MultiLine":
-            self.draw_lines(zip(at["xs"], at["ys"], strict=True), line)
-        elif kind == "Segment":
-            ends = np.broadcast_arrays(*(np.ravel(at[name]) for name in ("x0", "x1", "y0", "y1")))
-            self.draw_lines(((each[:2], each[2:]) for each in np.transpose(ends)), line)
+        if kind in ("Line", "MultiLine", "Segment"):
+            lines = [(at.get("x"), at.get("y"))]
+            if kind == "MultiLine":
+                lines = [*zip(at["xs"], at["ys"], strict=True)]
+            elif kind == "Segment":
+                ends = np.broadcast_arrays(*(np.ravel(at[n]) for n in ("x0", "x1", "y0", "y1")))
+                lines = [(each[:2], each[2:]) for each in np.transpose(ends)]
+            for i, (x, y) in enumerate(lines):
+                axes.plot(x, y, **{name: item(value, i) for name, value in line.items()})
         elif kind == "Scatter":
-            self.draw_points(one, at, order)
+            size = POINT * np.asarray(self.column(one, "size", 8), dtype=float)
+            fill = "none" if self.is_hollow(one) else self.column(one, "fill_color", "none")
+            marker = MARKERS.get(self.column(one, "marker", "circle"), "o")
+            look = {"facecolors": fill, "edgecolors": line["color"], "alpha": line["alpha"]}
+            axes.scatter(at["x"], at["y"], size**2, marker=marker, zorder=order, **look)
         elif kind == "VArea":
-            hue, alpha = self.column(one, "fill_color"), self.column(one, "fill_alpha", 1)
-            look = {"color": hue, "alpha": alpha, "linewidth": 0, "zorder": order}
+            look = {"color": self.column(one, "fill_color"), "linewidth": 0, "zorder": order}
+            look["alpha"] = self.column(one, "fill_alpha", 1)
             axes.fill_between(at["x"], at["y1"], at["y2"], **look)
         elif kind in ("VBar", "HBar", "Rect", "Quad"):
-            self.draw_boxes(one, at, {"zorder": order})
+            self.draw_boxes(one, at, order)
         elif kind == "Text":
             self.draw_words(one, at)
-
-    def draw_lines(self, lines: Any, look: dict) -> None:
-        """Lines as pairs of x and y; each has its own look where the look has several values."""
-        for i, (x, y) in enumerate(lines):
-            self.axes.plot(x, y, **{name: item(value, i) for name, value in look.items()})
-
-    def draw_points(self, one: Any, at: dict, order: float) -> None:
-        """Points, hollow where they are not filled."""
-        size = POINT * np.asarray(self.column(one, "size", 8), dtype=float)
-        marker = self.column(one, "marker", "circle")
-        filled = "none" if self.is_hollow(one) else self.column(one, "fill_color", "none")
-        how = {"facecolors": filled, "edgecolors": self.column(one, "line_color"), "zorder": order}
-        how |= {"alpha": self.column(one, "line_alpha", 1), "marker": MARKERS.get(marker, "o")}
-        self.axes.scatter(at["x"], at["y"], size**2, **how)
 
     def is_hollow(self, one: Any) -> bool:
         """Whether points are not filled."""
         strength = np.mean(self.column(one, "fill_alpha", 1))
         return bool(strength < 0.1) or self.column(one, "marker") == "square_x"
 
-    def draw_boxes(self, one: Any, at: dict, look: dict) -> None:
+    def draw_boxes(self, one: Any, at: dict, order: float) -> None:
         """Bars and rectangles, by their sides or by their middle and size."""
         from matplotlib.colors import to_rgba_array
 
-        ends = {}
+        ends: list[Any] = []
         sides = ("x", "width", "left", "right"), ("y", "height", "bottom", "top")
         for middle, size, start, end in sides:
             if end in at:
                 begin = self.column(one, start, 0)
-                ends[size] = begin, at[end] - begin
+                ends += [begin, at[end] - begin]
             else:
                 wide = np.asarray(self.column(one, size), dtype=float)
-                ends[size] = at[middle] - wide / 2, wide
-        boxes = map(np.atleast_1d, (*ends["width"], *ends["height"]))
-        left, wide, low, high = np.broadcast_arrays(*boxes)
-        hues, strength = self.column(one, "fill_color"), self.column(one, "fill_alpha", 1)
+                ends += [at[middle] - wide / 2, wide]
+        left, wide, low, high = np.broadcast_arrays(*map(np.atleast_1d, ends))
+        hues, edge = self.column(one, "fill_color"), self.column(one, "line_color", "none")
         hues = [hues or "none"] * len(left) if hues is None or isinstance(hues, str) else hues
-        edge = self.column(one, "line_color", "none")
-        look |= {"linewidth": POINT * float(np.mean(self.column(one, "line_width", 1)))}
-        look |= {"edgecolor": edge if isinstance(edge, str) else "none"}
-        fill = to_rgba_array(hues, np.broadcast_to(strength, len(left)))
-        self.axes.bar(left, high, wide, low, align="edge", color=fill, **look)
+        strength = np.broadcast_to(self.column(one, "fill_alpha", 1), len(left))
+        look = {"color": to_rgba_array(hues, strength), "zorder": order}
+        look["linewidth"] = POINT * float(np.mean(self.column(one, "line_width", 1)))
+        look["edgecolor"] = edge if isinstance(edge, str) else "none"
+        self.axes.bar(left, high, wide, low, align="edge", **look)
 
     def draw_words(self, one: Any, at: dict) -> None:
         """Texts where they stand."""
         words, hues = self.column(one, "text"), self.column(one, "text_color")
-        up = str(self.column(one, "text_baseline"))
         look = {"ha": self.column(one, "text_align") or "left", "clip_on": False}
-        look |= {"va": {"middle": "center", "top": "top", "bottom": "bottom"}.get(up, "baseline")}
-        look |= {"fontsize": self.size(self.column(one, "text_font_size"))}
+        look["va"] = BASELINES.get(str(self.column(one, "text_baseline")), "baseline")
+        look["fontsize"] = points(self.column(one, "text_font_size"))
         words = [words] if isinstance(words, str) else words
         places = zip(*np.broadcast_arrays(at["x"], at["y"]), words, strict=True)
         for i, (x, y, text) in enumerate(places):
@@ -260,7 +256,7 @@ class Drawing:
             side, draw = ("y", axes.axhline) if one.dimension == "width" else ("x", axes.axvline)
             look = {"color": one.line_color, "linestyle": dash(one), "linewidth": 1}
             draw(self.along(side, one.location), **look)
-        elif isinstance(one, models.BoxAnnotation):
+        elif isinstance(one, models.BoxAnnotation) and one.visible:
             look = {"color": one.fill_color, "alpha": one.fill_alpha, "linewidth": 0}
             if is_number(one.left) and is_number(one.right):
                 axes.axvspan(one.left, one.right, **look)
@@ -272,30 +268,27 @@ class Drawing:
             side, draw = ("x", axes.vlines) if one.dimension == "height" else ("y", axes.hlines)
             draw(self.along(side, list(base)), low, high, color="#333333", linewidth=1, zorder=3)
         elif isinstance(one, models.Title):
-            note = self.lines(one.text, 11, letter=0.54)
-            look = {"fontsize": self.size(), "color": "#666666", "x": 0.02, "ha": "left"}
+            note = theme.wrap(one.text.replace("\n", " "), self.wide, 11, letter=0.54)
+            look = {"fontsize": points(), "color": "#666666", "x": 0.02, "ha": "left"}
             axes.figure.supxlabel(note, **look)
 
     def draw_axis(self, side: str) -> None:
         """Its words, its range, its ticks."""
         from matplotlib.ticker import NullLocator
 
-        axis = (self.fig.xaxis if side == "x" else self.fig.yaxis)[0]
-        grid = (self.fig.xgrid if side == "x" else self.fig.ygrid)[0]
+        axis, grid = getattr(self.fig, f"{side}axis")[0], getattr(self.fig, f"{side}grid")[0]
         own, known = getattr(self.axes, f"{side}axis"), self.names[side]
         reach = getattr(self.fig, f"{side}_range")
+        ends: list[Any] = [getattr(reach, name, None) for name in ("start", "end")]
         if known:
-            ends: list[Any] = [min(known.values()) - 0.5, max(known.values()) + 0.5]
-        else:
-            ends = [getattr(reach, name, None) for name in ("start", "end")]
+            ends = [min(known.values()) - 0.5, max(known.values()) + 0.5]
         if known or own.get_scale() != "log" or not is_number(ends[0]) or ends[0] > 0:
             getattr(self.axes, f"set_{side}lim")([v if is_number(v) else None for v in ends])
-        own.set_label_text(axis.axis_label or "", fontsize=self.size())
-        own.set_tick_params(labelsize=self.size(), length=0 if known else 3)
+        own.set_label_text(axis.axis_label or "", fontsize=points())
+        own.set_tick_params(labelsize=points(), length=0 if known else 3)
         ticks, form = getattr(axis.ticker, "ticks", None), getattr(axis.formatter, "format", "")
         if known:
-            shown = axis.major_label_text_font_size != "0px"
-            names = group_names(known) if shown else {}
+            names = group_names(known) if axis.major_label_text_font_size != "0px" else {}
             turned = is_number(axis.major_label_orientation)
             look = {"rotation": 25, "ha": "right"} if turned else {}
             own.set_ticks([*names.values()], [*names], **look)
@@ -310,21 +303,16 @@ class Drawing:
             own.grid(True, alpha=0.35, zorder=0)
 
     def draw_legend(self) -> None:
-        """Each item in the look of what it names, in a corner or outside."""
+        """Each item in the look of what it names, beside the figure or above it."""
         legend: Any = self.fig.legend[0] if self.fig.legend else None
         items = legend.items if legend and legend.visible else ()
         keys = [self.key(item) for item in items if item.visible and item.renderers]
-        if not keys:
-            return
-        look: dict[str, Any] = {"fontsize": self.size(), "handles": keys, "frameon": False}
-        if legend in self.fig.right:
-            self.axes.figure.legend(loc="outside right upper", **look)
-        elif legend in self.fig.above:
-            columns = legend.ncols if is_number(legend.ncols) else 3
-            self.axes.figure.legend(loc="outside upper center", ncols=columns, **look)
-        else:
-            place = str(legend.location).replace("top", "upper").replace("bottom", "lower")
-            self.axes.legend(loc=place.replace("_", " "), **look)
+        if keys:
+            above = legend in self.fig.above
+            place = "outside upper center" if above else "outside right upper"
+            columns = legend.ncols if above and is_number(legend.ncols) else 1
+            look = {"handles": keys, "fontsize": points(), "frameon": False, "ncols": columns}
+            self.axes.figure.legend(loc=place, **look)
 
     def key(self, item: models.LegendItem) -> Any:
         """An item of a legend as a line of matplotlib's, dashed, with a marker, or a square."""
@@ -344,6 +332,11 @@ class Drawing:
             else:
                 look |= {"marker": "s", "markersize": 7}
         return Line2D([], [], **look)
+
+
+def points(text: Any = "11px") -> float:
+    """Points of type for pixels, as in "11px"."""
+    return POINT * float(str(text).removesuffix("px").removesuffix("pt"))
 
 
 def positions(reach: Any) -> dict[Any, float]:
@@ -381,8 +374,7 @@ def mapped(values: np.ndarray, mapper: models.LinearColorMapper) -> list[str]:
     share = (values - mapper.low) / (mapper.high - mapper.low or 1)
     last = len(mapper.palette) - 1
     places = (np.nan_to_num(share).clip(0, 1) * (last + 1)).astype(int).clip(0, last)
-    bad = mapper.nan_color if isinstance(mapper.nan_color, str) else "#EEEEEE"
-    return [bad if v != v else mapper.palette[i] for v, i in zip(values, places, strict=True)]
+    return ["#EEEEEE" if v != v else mapper.palette[i] for v, i in zip(values, places, strict=True)]
 
 
 def dash(one: Any) -> Any:

@@ -17,39 +17,34 @@ import secrets
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from functools import cache
+from contextlib import suppress
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anywidget
 import bokeh
-import bokeh.io
 import IPython
 import ipywidgets as w
-import pandas as pd
+import numpy as np
 import traitlets
-from bokeh.core.json_encoder import serialize_json
-from bokeh.core.serialization import Serializer
-from bokeh.document import Document, events
-from bokeh.models import Column, LayoutDOM
-from bokeh.plotting import figure
 
 from cplab.errors import require
-from cplab.show.still import still
-from cplab.show.theme import side_by_side
 
-HEIGHT = 320  # pixels of a figure that says none
-MODULE = Path(__file__).with_suffix(".js").read_text("utf-8")
+if TYPE_CHECKING:  # what is quick to show, as an explorer is, waits for neither of them
+    import pandas as pd
+    from bokeh.models import LayoutDOM
+
+HERE = Path(__file__).parent
+STYLE = "".join((HERE / f"{name}.css").read_text("utf-8") for name in ("surface", "explorer"))
+MODULE = f"const STYLE = {json.dumps(STYLE)};\n"
+MODULE += "".join((HERE / f"{name}.js").read_text("utf-8") for name in ("surface", "explorer"))
 PAGE = "cplab" + hashlib.sha256(f"{MODULE}{bokeh.__version__}".encode()).hexdigest()[:8]
 SESSION = secrets.token_hex(8)  # of this kernel
 SHARED = f"(globalThis.{PAGE} ??= {{boxes: {{}}, managers: {{}}, waiting: {{}}, due: []}})"
 COLAB = "google.colab"
-WIDGET = "application/vnd.jupyter.widget-view+json"
+FOLLOWED = {"data", "start", "end", "left", "right", "visible"}  # what is changed of a figure
 NEEDS_PYTHON = "This picture is as it was last seen: moving it needs Python. Run the cell above."
-CHANGES: tuple[type[events.DocumentPatchedEvent], ...]
-CHANGES = (events.ModelChangedEvent, events.ColumnDataChangedEvent)
-CHANGES += (events.ColumnsStreamedEvent, events.ColumnsPatchedEvent)
 
 # What an output runs. The element is where a host says it is, or else (VS Code) around this script.
 PLACE = """(() => {
@@ -85,39 +80,36 @@ BRIDGE = """export default {initialize({model}) {
 # Content: what is shown, as plain data ------------------------------------------------------------
 
 
-def as_document(layout: LayoutDOM) -> dict[str, Any]:
+def is_layout(part: Any) -> bool:
+    """Whether it is one of Bokeh's figures or layouts."""
+    return hasattr(part, "references")
+
+
+def as_document(layout: "LayoutDOM") -> dict[str, Any]:
     """A layout as plain data, which `surface.js` draws: `doc`, the Bokeh document as text, whose
     order must stay; `root_id`, the layout's id in it; `version`, of Bokeh; `alt`, what it shows in
-    words; `height` in pixels."""
+    words; `height` in pixels. The layout stays free to be shown elsewhere as well."""
+    from bokeh.core.json_encoder import serialize_json
+    from bokeh.embed.util import OutputDocumentFor
+
     about = {"root_id": layout.id, "version": bokeh.__version__, "alt": alt_text(layout)}
-    doc = serialize_json(own_document(layout).to_json(deferred=False))
+    with OutputDocumentFor([layout], always_new=True) as document:
+        doc = serialize_json(document.to_json(deferred=False))
     return {"doc": doc, "height": height(layout), **about}
 
 
-def own_document(layout: LayoutDOM) -> Document:
-    """The document of a layout. Figures that stood in another one leave it: a picture of them that
-    is on a page stays as it is."""
-    if layout.document is None:
-        for other in {part.document for part in layout.references()} - {None}:
-            other.clear()
-        Document().add_root(layout)
-    return layout.document
-
-
-def height(layout: LayoutDOM) -> int:
+def height(layout: "LayoutDOM") -> int:
     """Pixels that a layout takes at least."""
-    if layout.min_height:
-        return layout.min_height
     parts = [height(part) for part in getattr(layout, "children", ()) if hasattr(part, "height")]
     if parts:
-        return sum(parts) if isinstance(layout, Column) else max(parts)
-    return layout.height or HEIGHT
+        return sum(parts) if type(layout).__name__ == "Column" else max(parts)
+    return layout.min_height or layout.height or 320
 
 
-def alt_text(layout: LayoutDOM) -> str:
+def alt_text(layout: "LayoutDOM") -> str:
     """What a layout shows, for who does not see it: of each figure in sight the title, the words of
     its axes and of its legend."""
-    if not isinstance(layout, figure):
+    if not hasattr(layout, "xaxis"):
         return "; ".join(filter(None, map(alt_text, getattr(layout, "children", ()))))
     if not layout.visible:
         return ""
@@ -129,138 +121,102 @@ def alt_text(layout: LayoutDOM) -> str:
     return ": ".join(part for part in (title, axes if axes != title else "", named) if part)
 
 
-def as_list(made: Any) -> list:
-    """A list or tuple as a list; anything else is its only part."""
-    return [*made] if isinstance(made, list | tuple) else [made]
+def as_parts(made: Any) -> list:
+    """What a student gives to be shown, one thing or a list of them, as the parts of an output:
+    widgets that are kept, layouts (figures of a list in the list side by side), tables, and texts
+    (HTML)."""
+    parts = []
+    for part in made if isinstance(made, list | tuple) else [made]:
+        if is_layout(part) or isinstance(part, list | tuple):
+            from cplab.show.theme import side_by_side
+
+            part = side_by_side(part)
+        elif hasattr(part, "to_frame"):
+            part = part.to_frame()
+        elif hasattr(part, "_repr_html_") and not hasattr(part, "to_html"):
+            part = part._repr_html_()
+        fine = isinstance(part, Kept | str) or is_layout(part) or hasattr(part, "to_html")
+        require(fine, f"{type(part).__name__} is nothing to show: give a figure")
+        parts.append(part)
+    return parts
 
 
 def as_content(parts: Sequence) -> list[dict[str, Any]]:
-    """Parts as plain data: texts (HTML), tables, anything with an HTML form, widgets that are kept,
-    Bokeh layouts, and lists of these, to stand side by side."""
+    """Parts as plain data, which `surface.js` shows."""
     made: list[dict[str, Any]] = []
     for part in parts:
         if isinstance(part, Kept):
-            made.append({"model": part.model_id, **part.saved()})
-        elif isinstance(part, LayoutDOM | list | tuple):
-            made.append({"item": as_document(side_by_side(part))})
+            made.append({"model": part.model_id, "traits": part.saved()})
+        elif is_layout(part):
+            made.append(as_document(part))
         else:
-            made.append({"html": as_html(part)})
+            made.append({"html": part if isinstance(part, str) else part.to_html(border=0)})
     return made
-
-
-def as_html(part: Any) -> str:
-    """A text, a table, or anything else that has a form as HTML."""
-    if isinstance(part, pd.Series):
-        part = part.to_frame()
-    if isinstance(part, pd.DataFrame):
-        return part.to_html(border=0)
-    if hasattr(part, "_repr_html_"):
-        return str(part._repr_html_())
-    require(isinstance(part, str), f"{type(part).__name__} is nothing to show: give a figure")
-    return part
 
 
 def as_words(parts: Sequence) -> str:
     """Parts in words, as Markdown: texts without their tags, tables, what figures show."""
     lines = []
     for part in parts:
-        if isinstance(part, pd.DataFrame | pd.Series):
-            lines.append(as_markdown(part if isinstance(part, pd.DataFrame) else part.to_frame()))
-        elif isinstance(part, LayoutDOM | list | tuple):
-            lines.append(alt_text(side_by_side(part)))
-        elif isinstance(part, Kept):
+        if isinstance(part, Kept):
             lines.append(as_words(part.seen()))
+        elif is_layout(part):
+            lines.append(alt_text(part))
+        elif not isinstance(part, str):
+            lines.append(as_markdown(part))
         else:
-            text = re.sub(r"<style.*?</style>|<br>", "\n", as_html(part), flags=re.S)
-            text = re.sub(r"</(p|div|td|li)>", " ", text)
-            lines.append(html.unescape(re.sub(r"<[^>]+>", "", text)).strip())
+            text = re.sub(r"<style.*?</style>|<br>", "\n", part, flags=re.S)
+            text = re.sub(r"<[^>]+>", "", re.sub(r"</(p|div|td|li)>", " ", text))
+            lines.append(html.unescape(text).strip())
     return "\n\n".join(filter(None, lines))
 
 
-def as_markdown(table: pd.DataFrame) -> str:
+def as_markdown(table: "pd.DataFrame") -> str:
     """A table as Markdown."""
-    flat = table.reset_index() if not isinstance(table.index, pd.RangeIndex) else table
+    flat = table if type(table.index).__name__ == "RangeIndex" else table.reset_index()
     heads = [" ".join(map(str, name)) if isinstance(name, tuple) else str(name) for name in flat]
     heads = ["" if head in ("index", "level_0", "level_1") else head for head in heads]
     rows = [heads, ["---"] * len(heads), *flat.astype(str).to_numpy().tolist()]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def layouts_in(parts: Sequence) -> list[LayoutDOM]:
+def layouts_in(parts: Sequence) -> Iterator["LayoutDOM"]:
     """The figures of parts, rows and columns as they are."""
-    found = []
     for part in parts:
         if isinstance(part, Kept):
-            found += layouts_in(part.seen())
-        elif isinstance(part, LayoutDOM | list | tuple):
-            found.append(side_by_side(part))
-    return found
+            yield from layouts_in(part.seen())
+        elif is_layout(part):
+            yield part
 
 
-# Outputs ------------------------------------------------------------------------------------------
+def plain(columns: Mapping[str, Any]) -> dict[str, list]:
+    """Columns as JSON has them: None in place of numbers that are none."""
+    lists = {name: np.asarray(of, dtype=object).tolist() for name, of in columns.items()}
+    return {name: [None if v != v else v for v in of] for name, of in lists.items()}
 
 
-class Output:
-    """One output of a cell: what was last seen, written again when that changes."""
-
-    def __init__(self) -> None:
-        self.id = secrets.token_hex(8)
-
-    def write(self, widget: "Kept", new: bool) -> None:
-        """Display what a widget shows by now, or write it again if it is not new."""
-        parts = widget.seen()
-        layouts, words = layouts_in(parts), as_words(parts)
-        bundle: dict[str, Any] = {"text/plain": words}
-        # a picture for pages without JavaScript is not worth a lab that stops
-        with suppress(ArithmeticError, LookupError, TypeError, ValueError):
-            if layouts:
-                bundle["image/png"] = base64.b64encode(still(layouts)).decode()
-        if COLAB in sys.modules:
-            view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
-            return self.publish(bundle | {WIDGET: view}, "", new)
-        shown = {"id": self.id, "session": SESSION, "model": widget.model_id, **widget.saved()}
-        shown["height"] = 80 + sum(map(height, layouts)) if layouts else 30
-        bundle["application/javascript"] = PLACE % (as_script(shown), SHARED)
-        self.publish({"text/markdown": words, "application/javascript": HIDE}, "words", new)
-        self.publish(bundle, "", new)
-
-    def publish(self, bundle: dict, name: str, new: bool) -> None:
-        transient = {"display_id": self.id + name}
-        IPython.display.publish_display_data(bundle, transient=transient, update=not new)
-
-
-def as_script(value: Any) -> str:
-    """Plain data as JavaScript, which may stand in HTML."""
-    return json.dumps(value).replace("</", "<\\/").replace("<!--", "<\\!--")
+# Widgets ------------------------------------------------------------------------------------------
 
 
 class Kept(w.Widget):
     """Of widgets: displayed so that a saved notebook shows what was last seen.
 
-    A box of ipywidgets needs Python; without it, its figures and words stand as they were. An
-    anywidget lives on, if `alive` names the traits that its module needs.
+    A box of ipywidgets needs Python; without it, its figures and words stand as they were.
     """
 
-    alive: tuple[str, ...] = ()
-
     def seen(self) -> list:
-        """What is seen by now: texts, tables and figures."""
+        """The parts that are seen by now: texts, tables, figures, and widgets like this."""
         return [*seen_in(self)]
 
     def saved(self) -> dict[str, Any]:
-        """For a page without Python: traits, and the texts of a module and of its style, where
-        these are not those of this file."""
-        if self.alive:
-            own = {"esm": str(getattr(self, "_esm", "")), "css": str(getattr(self, "_css", ""))}
-            own = {} if own["esm"] == Module._esm else own
-            return own | {"traits": {name: getattr(self, name) for name in self.alive}}
+        """The traits of which surface.js makes it on a page without Python."""
         content = {"kind": "still", "parts": as_content(self.seen()), "note": NEEDS_PYTHON}
-        return {"traits": {"content": json.dumps(content), "version": bokeh.__version__}}
+        return {"content": json.dumps(content), "version": bokeh.__version__}
 
     def keep(self, *change: Any) -> None:
         """Write what is seen by now into the outputs that show it."""
-        for output in getattr(self, "_outputs", ()):
-            output.write(self, new=False)
+        for name in getattr(self, "_outputs", ()):
+            self._write(name, update=True)
 
     def keep_soon(self, seconds: float = 0.5) -> None:
         """Keep it once nothing has moved for a while."""
@@ -274,17 +230,39 @@ class Kept(w.Widget):
 
     def _ipython_display_(self, **more: Any) -> None:
         load_page()
-        output = Output()
-        self._outputs = [*getattr(self, "_outputs", ()), output]
-        output.write(self, new=True)
+        self._outputs = [*getattr(self, "_outputs", ()), secrets.token_hex(8)]
+        self._write(self._outputs[-1], update=False)
+
+    def _write(self, name: str, update: bool) -> None:
+        """Display the output of a name, or write it again."""
+
+        def publish(bundle: dict, name: str) -> None:
+            transient = {"display_id": name}
+            IPython.display.publish_display_data(bundle, transient=transient, update=update)
+
+        layouts, words = [*layouts_in(self.seen())], as_words(self.seen())
+        bundle: dict[str, Any] = {"text/plain": words}
+        # a picture for pages without JavaScript is not worth a lab that stops
+        with suppress(ArithmeticError, LookupError, TypeError, ValueError):
+            if layouts:
+                from cplab.show.still import still
+
+                bundle["image/png"] = base64.b64encode(still(layouts)).decode()
+        if COLAB in sys.modules:
+            view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+            return publish({**bundle, "application/vnd.jupyter.widget-view+json": view}, name)
+        shown = {"id": name, "session": SESSION, "model": self.model_id, "traits": self.saved()}
+        shown["height"] = 80 + sum(map(height, layouts)) if layouts else 30
+        # as JavaScript that may stand in HTML
+        text = json.dumps(shown).replace("</", "<\\/").replace("<!--", "<\\!--")
+        publish({"text/markdown": words, "application/javascript": HIDE}, f"{name}words")
+        publish({**bundle, "application/javascript": PLACE % (text, SHARED)}, name)
 
 
 def seen_in(widget: w.Widget, top: bool = True) -> Iterator[Any]:
-    """The texts and figures in a box of widgets, and in what is in it."""
+    """The texts, and the widgets that are kept, in a box of widgets and in what is in it."""
     if isinstance(widget, w.HTML):
         yield from [widget.value] if "<style" not in widget.value else []
-    elif isinstance(widget, Surface):
-        yield widget.page
     elif isinstance(widget, Kept) and not top:
         yield widget
     else:
@@ -293,119 +271,59 @@ def seen_in(widget: w.Widget, top: bool = True) -> Iterator[Any]:
                 yield from seen_in(part, False)
 
 
-class Module(anywidget.AnyWidget):
-    """What `surface.js` shows. Sends BokehJS to a page that has none."""
-
-    # as text: anywidget would keep every widget that has its module as a path
-    _esm = MODULE + "export default widget;"
-    version = traitlets.Unicode(bokeh.__version__).tag(sync=True)
-    library = traitlets.Any().tag(sync=True, **w.widget_serialization)
-
-    def __init__(self, **traits: Any) -> None:
-        super().__init__(library=library(), **traits)
-        self.on_msg(self._hear)
-
-    def _hear(self, widget: Any, content: dict, buffers: Any) -> None:
-        if "library" in content:
-            self.send({"library": True}, [packed_library()])
-
-
-class Shown(Kept, Module):
+class Shown(Kept, anywidget.AnyWidget):
     """A widget with finitely many states, which were sent once: it needs no Python to be moved.
 
     Arguments: content, plain data with its `kind` (see surface.js); state, of what is moved.
     Subclasses say in `seen` what their state shows.
     """
 
-    alive = ("content", "state", "version")
+    # as text: anywidget would keep every widget that has its module as a path
+    _esm = MODULE
     content = traitlets.Unicode().tag(sync=True)
     state = traitlets.Dict().tag(sync=True)
+    version = traitlets.Unicode(bokeh.__version__).tag(sync=True)
+    library = traitlets.Any().tag(sync=True, **w.widget_serialization)
 
-    def __init__(self, content: Mapping, state: Mapping | None = None) -> None:
-        super().__init__(content=json.dumps(content), state=dict(state or {}))
+    def __init__(self, content: Mapping, state: Mapping, **traits: Any) -> None:
+        text = json.dumps(content, separators=(",", ":"))
+        super().__init__(content=text, state=dict(state), library=library(), **traits)
         self.observe(self.keep, "state")
 
-
-class Stills(Shown):
-    """Figures that nothing moves."""
-
-    def __init__(self, parts: Sequence) -> None:
-        self._parts = parts
-        super().__init__({"kind": "still", "parts": as_content(parts)})
-
-    def seen(self) -> list:
-        return [*self._parts]
+    def saved(self) -> dict[str, Any]:
+        return {"content": self.content, "state": self.state, "version": self.version}
 
 
-class Surface(Module):
-    """Shows a Bokeh layout (its `page`) as it is by now, wherever it is put, and answers clicks.
+class Surface(Shown):
+    """Shows parts; figures of them follow what Python changes: columns of data sources, ends of
+    ranges, boxes.
 
-    What is changed in Python is drawn, also from a thread: each change by itself, or several in one
-    go (`batch_changes`). Closing it frees everything but the figures.
+    Arguments: made, a Bokeh figure, a text, a table, or a list of these.
     """
 
-    item = traitlets.Any().tag(sync=True, to_json=lambda _, own: own.make_item())
+    def __init__(self, made: Any) -> None:
+        from bokeh.models import BoxAnnotation, ColumnDataSource, Range1d
 
-    def __init__(self, layout: LayoutDOM) -> None:
-        self.page, self._document = layout, own_document(layout)
-        self._lock, self._late = threading.RLock(), list[events.DocumentChangedEvent]()
-        self._held = 0  # by how many changes are held back
-        self._document.on_change(self._note)
-        # room is kept before it is there, so that no button below moves away from a click
-        super().__init__(layout={"min_height": f"{height(layout)}px"})
+        self.parts, self.changes = as_parts(made), dict[str, dict]()
+        layouts = [*layouts_in(self.parts)]
+        room = {"min_height": f"{sum(map(height, layouts))}px"}  # before it is there
+        super().__init__({"kind": "still", "parts": as_content(self.parts)}, {}, layout=room)
+        for layout in layouts:
+            for model in layout.select({"type": (ColumnDataSource, Range1d, BoxAnnotation)}):
+                for name in FOLLOWED & model.properties():
+                    model.on_change(name, partial(self._follow, model.id))
+        self.on_msg(lambda *asked: self.send(self.changes))
 
-    def make_item(self) -> dict[str, Any]:
-        """The layout as it is, or as it was before another one took its figures away."""
-        with self._lock:
-            if self.page.document is self._document:
-                self._item, self._known = as_document(self.page), set(self._document.models)
-            return self._item
+    def seen(self) -> list:
+        return self.parts
 
-    @contextmanager
-    def batch_changes(self) -> Iterator[None]:
-        """What is changed within is sent and drawn in one go; other threads wait for that."""
-        with self._lock:
-            self._held += 1
-            try:
-                yield
-            finally:
-                self._held -= 1
-                self._tell()
+    def saved(self) -> dict[str, Any]:
+        return {**super().saved(), "state": self.changes}
 
-    def close(self) -> None:
-        """Close it, once: Python closes what it forgets."""
-        if self.comm is not None:
-            self._document.remove_on_change(self._note)
-            super().close()
-
-    def _note(self, event: events.DocumentChangedEvent) -> None:
-        if isinstance(event, CHANGES) and event.setter is not self:
-            with self._lock:
-                if not any(before.combine(event) for before in self._late):
-                    self._late.append(event)
-                self._tell()
-
-    def _tell(self) -> None:
-        if self._held or not self._late:
-            return
-        late, self._late = self._late, []
-        serializer = Serializer(references=self._known, deferred=False)
-        message = {"patch": serialize_json({"events": serializer.encode(late)})}
-        self._known = set(self._document.models)
-        alt = alt_text(self.page)
-        if alt != self._item["alt"]:
-            message["alt"] = self._item["alt"] = alt
-        self.send(message)
-
-    def _hear(self, widget: Any, content: dict, buffers: Any) -> None:
-        super()._hear(widget, content, buffers)
-        if "library" not in content:
-            self._document.apply_json_patch(content, setter=self)
-
-
-def surface(drawn: Any) -> Surface:
-    """A widget that shows a Bokeh figure or layout (its `page`), or a list of them side by side."""
-    return Surface(side_by_side(drawn))
+    def _follow(self, model: str, name: str, old: Any, new: Any) -> None:
+        change = {name: plain(new) if name == "data" else new}
+        self.changes[model] = {**self.changes.get(model, {}), **change}
+        self.send({model: change})
 
 
 # The page's library -------------------------------------------------------------------------------
@@ -425,13 +343,9 @@ class Library(w.Widget):
 
 
 @cache
-def colab_library() -> w.Widget:
-    return Library(code=packed_library())
-
-
 def library() -> w.Widget | None:
     """BokehJS as a widget, on Colab, where each output is a page of its own."""
-    return colab_library() if COLAB in sys.modules else None
+    return Library(code=packed_library()) if COLAB in sys.modules else None
 
 
 class Bridge(anywidget.AnyWidget):
@@ -473,8 +387,7 @@ def load_bokeh() -> None:
 
     >>> load_bokeh()
     """
-    if kernel() is not None:
-        load_page(again=True)
+    load_page(again=True)
 
 
 def display(*figs: Any) -> None:
@@ -483,9 +396,13 @@ def display(*figs: Any) -> None:
     >>> from cplab.show.theme import plain_figure
     >>> display(plain_figure("", "", ""))  # doctest: +SKIP
     """
+    from cplab.show.theme import side_by_side
+
     require(figs, "there is nothing to show: give one figure or more")
     layout = side_by_side(figs if len(figs) > 1 else figs[0])
     if kernel() is None:
-        bokeh.io.show(layout)
+        from bokeh.io import show
+
+        show(layout)
     else:
-        Stills([layout])._ipython_display_()
+        Surface(layout)._ipython_display_()

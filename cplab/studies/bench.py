@@ -10,8 +10,8 @@ from bokeh.models import ColumnDataSource
 from cplab import results
 from cplab.errors import CplabError
 from cplab.lab.live import PAUSED, Job
-from cplab.lab.surface import TEXT, error_html, surface
-from cplab.show.surface import Kept
+from cplab.lab.surface import TEXT, error_html
+from cplab.show.surface import Kept, Surface
 
 STYLE = {"style": {"description_width": "150px"}, "layout": {"width": "400px"}}
 
@@ -46,7 +46,7 @@ class Bench(Kept, w.VBox):
         locked = [*self.controls.values(), self.free]
         self.job = Job(self.button, self.work, locked, self.stopped)
         bars = w.HBox(locked if self.known else locked[:-1], layout={"flex_flow": "row wrap"})
-        super().__init__([bars, self.readout, self.job, surface(self.draw())])
+        super().__init__([bars, self.readout, self.job, Surface([self.draw()])])
         for control in locked:
             control.observe(self._move, "value")
         self._hidden = [self.controls[name] for name in hidden]

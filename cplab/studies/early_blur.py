@@ -118,7 +118,7 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **options: Any) -> fi
         many = statistics.count_seeds(*filter(None, counts))
         fig.xaxis.axis_label = f"clear epochs seen   ({many} a line, bands: 95 %)"
     fig.x_range = Range1d(0, latest + 1)
-    return place_legend(fig, "bottom_right")
+    return place_legend(fig)
 
 
 def draw_band(
@@ -203,7 +203,7 @@ def strong_steps(runs: Mapping[str, Sequence[Run]], title: str = "") -> figure:
         fig.segment(columns["x"], columns["low"], columns["x"], columns["high"], **how)
     fig.xaxis.ticker = [0.3, 1, 3, 10, 30, 100, 300]
     reference_line(fig, "width", EQUAL.colour)
-    return place_legend(fig, "right")
+    return place_legend(fig)
 
 
 def schedules() -> dict[str, list[Run]]:

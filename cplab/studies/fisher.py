@@ -13,8 +13,7 @@ from numpy.typing import ArrayLike
 
 from cplab import measure, models, quantities, show, statistics
 from cplab.errors import CplabError
-from cplab.lab.live import Live
-from cplab.lab.widgets import Slide
+from cplab.lab.widgets import Live, Slide
 from cplab.runs import Run
 from cplab.show import theme
 from cplab.show.results import over_epochs
@@ -62,7 +61,7 @@ def compare_with_trace(
     how = {"source": source, "color": theme.colour("blur"), "y_range_name": "points"}
     fig.segment("x", "low", "x", "high", **how)
     fig.scatter("x", "mean", size=8, legend_label="harm of blur (right)", **how)
-    return theme.place_legend(fig, "above")
+    return theme.place_legend(fig)
 
 
 def synapses_by_age(rows: pd.DataFrame, born: int) -> figure:

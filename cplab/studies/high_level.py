@@ -43,7 +43,7 @@ def spectra(powers: Mapping[str, ArrayLike]) -> figure:
             at = np.arange(1, len(power) + 1)
             fig.line(at, power, color=look.colour, legend_label=look.label, **how)
     fig.xaxis.ticker = [1, 2, 4, 8, 16]
-    return theme.place_legend(fig, "bottom_left")
+    return theme.place_legend(fig)
 
 
 def marks(rows: Mapping[str, Mapping[str, float]], title: str, chance: float = 0.1) -> figure:
@@ -60,7 +60,7 @@ def marks(rows: Mapping[str, Mapping[str, float]], title: str, chance: float = 0
     highest = max(value for row in rows.values() for value in row.values())
     fig.x_range = Range1d(0, 1.05 * max(chance, highest))
     theme.percent_axis(fig.xaxis)
-    return theme.place_legend(fig, "above")
+    return theme.place_legend(fig)
 
 
 def powers_of(x: Any, y: Any, deficits: Sequence[str] = FOUR) -> dict[str, np.ndarray]:

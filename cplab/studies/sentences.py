@@ -133,7 +133,7 @@ def lines(groups: Mapping, axes: tuple[str, str], title: str, **options: Any) ->
     >>> lines({"blur": {2: [1.0, 2.0]}}, ("epochs", "harm"), "Blur harms").xaxis.axis_label
     'epochs'
     """
-    options = {"width": 700, "height": 340, "legend": "right", "percent": False, **options}
+    options = {"width": 700, "height": 340, "percent": False, **options}
     fig = show.means(groups, axes, title=title, **options)
     reference_line(fig, "width", EQUAL.colour)
     return fig

@@ -115,7 +115,7 @@ def compare_with_kittens(moments: Mapping[str, tuple[Run, int | None]]) -> figur
     for (kind, hue), part, end in zip(OWNERS.items(), parts, parts.cumsum(0), strict=True):
         how = {"color": hue, "alpha": 0.8, "legend_label": kind}
         fig.hbar([*rows], height=0.7, left=end - part, right=end, **how)
-    return place_legend(fig, "above")
+    return place_legend(fig)
 
 
 def film(runs: Mapping[str, Run]) -> Slide:
@@ -131,7 +131,7 @@ def film(runs: Mapping[str, Run]) -> Slide:
         fig.scatter("x", "y", source=source, size=7, **look)
         columns = ColumnDataSource(class_columns([]), name=f"classes {text}")
         figs.append(seven_classes(text, columns, "", width=245))
-    place_legend(fig, "above")
+    place_legend(fig)
 
     def data(epoch: int) -> dict:
         columns = {}
@@ -208,7 +208,7 @@ class Clinic(Bench):
             source, how = self.source(name, columns), {"color": hue, "alpha": 0.45}
             worth.vbar("x", width, "mean", source=source, legend_label=words, **how)
             worth.add_layout(Whisker(base="x", lower="low", upper="high", source=source))
-        return [chart, curve, place_legend(worth, "above")]
+        return [chart, curve, place_legend(worth)]
 
     def show(self, asked: Run) -> tuple[str, str]:
         self._draw_live([])

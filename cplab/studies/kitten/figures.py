@@ -46,7 +46,7 @@ def numbers(rows: pd.DataFrame, unit: str, normal: float, **options: Any) -> fig
     fig.y_range = Range1d(0, 1.4 * max(normal, rows.value_high.max()))
     if normal:
         reference_line(fig, "width", EQUAL.colour, normal)
-    return place_legend(fig, "top_right")
+    return place_legend(fig)
 
 
 def age_ranges(rows: pd.DataFrame, least: float, **options: Any) -> figure:
@@ -116,5 +116,5 @@ def compare_with_animals(
         mark = {"fill_color": "white", "size": 10, "marker": "triangle"}
         fig.scatter("x", "mean", legend_label="kitten", **look, **mark)
         reference_line(fig, "width", EQUAL.colour, 1)
-        figs.append(place_legend(fig, "bottom_left"))
+        figs.append(place_legend(fig))
     return theme.figure_row(*figs)

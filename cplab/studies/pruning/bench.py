@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from cplab import data, results
 from cplab.lab.surface import Throttle
 from cplab.lab.widgets import Slide
-from cplab.show.results import means, seed_curves
+from cplab.show.results import curves, means
 from cplab.show.theme import colour, figure_row, label, plain_figure
 from cplab.studies import pruning
 from cplab.studies.bench import STYLE, Bench
@@ -62,11 +62,12 @@ def known_values(searches: Sequence[pruning.Search]) -> list[dict]:
 
 def search_figure(searches: Sequence[pruning.Search], title: str = "") -> LayoutDOM:
     """Density and accuracy of searches, step by step, side by side."""
-    values = {"biological": known_values(searches)}
-    how = {"width": 425, "height": 280}
-    density = seed_curves(values, "steps", "density", ("step", "density"), title=title, **how)
-    accuracy = seed_curves(values, "steps", "accuracy", ("step", "test accuracy"), **how)
-    return figure_row(density, accuracy)
+    figs: list[LayoutDOM] = []
+    for what, words in (("density", "density"), ("accuracy", "test accuracy")):
+        each = [(values["steps"], values[what]) for values in known_values(searches)]
+        size: dict[str, Any] = {"width": 425, "height": 280} | ({} if figs else {"title": title})
+        figs.append(curves({"biological": each}, "step", words, **size))
+    return figure_row(*figs)
 
 
 def synapse_maps(searches: Sequence[pruning.Search], densities: Sequence[float]) -> dict:

@@ -176,7 +176,7 @@ def path_figure(results: Mapping[LinearPath, Any], title: str = "") -> figure:
         for i, loss in enumerate(result.values["loss"]):
             groups[path.deficit][i / (path.points - 1)].append(loss)
     axes = ("part of the way to its twin", "test loss")
-    return means(groups, axes, False, legend="above", width=620, height=360, title=title)
+    return means(groups, axes, False, width=620, height=360, title=title)
 
 
 @quantities.contrast

@@ -1,0 +1,487 @@
+// The explorer: chooses among the points that Python wrote once, and draws them with BokehJS. All that
+// is said stands in the data: nothing is computed from results here. Appended to surface.js.
+
+async function explorer(content, model, box, Bokeh) {
+  const view = new Explorer(content, model, box), version = model.get("version");
+  const figures = [lifeFigure, agesFigure, mapFigure].map((make) => make(view.data));
+  await Promise.all(figures.map((root, i) => draw(Bokeh, {
+    doc: JSON.stringify({version, title: "", roots: [root]}), root_id: root.id}, view.places[i])));
+  view.begin();
+}
+
+const STEPS = {ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1};
+const {abs, max, min} = Math;
+
+class Explorer {
+  constructor(content, model, box) {
+    Object.assign(this, {model, alive: false, filled: new WeakMap()});
+    this.learn(content);
+    this.build(box);
+    model.on("change:content", () => {  // what was trained by now
+      this.learn(JSON.parse(model.get("content")));
+      const {x_range, y_range} = this.figures[2].model, {onset, length} = this.data.axes;
+      [x_range.factors, y_range.factors] = [onset, length];
+      this.draw();
+    });
+    model.on("change:state", () => this.draw());
+    model.on("change:live", () => this.drawLive());
+    model.on("msg:custom", ({alive, why}) => {
+      if (alive) Object.assign(this, {alive, why});
+      this.drawLive();
+    });
+    this.drawWords();
+  }
+
+  begin() {
+    this.figures = this.places.map(({drawn}) => drawn);
+    for (const {model} of this.figures) {
+      model.sources = {};
+      for (const {data_source} of model.renderers) model.sources[data_source.name] = data_source;
+    }
+    const [, ages, map] = this.figures.map((drawn) => drawn.model);
+    for (const gesture of ["tap", "doubletap", "pressup"]) {
+      ages.on_event(gesture, (at) => this.chooseByHarm(at, ages));
+      map.on_event(gesture, ({x, y}) => {
+        const {onset, length} = this.data.axes, chosen = [onset[Math.floor(x)], length[Math.floor(y)]];
+        if (!chosen.includes(undefined)) this.choose({onset: +chosen[0], length: +chosen[1]});
+      });
+    }
+    this.model.send({hello: true});
+    this.draw();
+  }
+
+  learn(data) {
+    this.data = data;
+    this.looks = Object.fromEntries(data.deficits.map((look) => [look.name, look]));
+    this.points = Object.keys(data.points).map((key) => {
+      const [deficit, onset, length] = key.split(",");
+      return {deficit, onset: +onset, length: +length};
+    });
+  }
+
+  get state() {
+    return this.model.get("state");
+  }
+
+  get known() {
+    const {deficit, onset, length} = this.state;
+    return this.data.points[[deficit, onset, length]];
+  }
+
+  // The screen -----------------------------------------------------------------------------------
+
+  build(box) {
+    const {data} = this, block = (name, ...parts) => make("div", {className: `cplab-x-${name}`}, ...parts);
+    const choose = (change) => () => this.choose(change);
+    const press = (text, change, ...more) => make("button", {
+      type: "button", name: Object.values(change)[0], onclick: choose(change)}, ...more, text);
+    const group = (words, buttons) => make("span", {role: "group", ariaLabel: words}, ...buttons);
+    this.head = make("p", {className: "cplab-x-head", ariaLive: "polite"});
+    this.small = make("p", {className: "cplab-x-small"});
+    const deficits = data.deficits.map((look) => press(look.label, {deficit: look.name}, dashes(look)));
+    const units = data.units.map((unit) => press(unit, {unit}));
+    this.pressed = [...deficits, ...units];
+    this.fields = {};
+    const field = (name) => (this.fields[name] = make("input", {
+      type: "number", min: name === "onset" ? 0 : 1, ariaLabel: `${name}, epochs`,
+      className: `cplab-x-${name}`, onkeydown: (event) => this.key(event, name),
+      onchange: ({target}) => this.choose({[name]: Math.round(target.value) || 0})}));
+    this.seeds = make("input", {type: "checkbox", className: "cplab-x-seeds",
+                                onchange: ({target}) => this.choose({seeds: target.checked})});
+    const unit = make("span", {className: "cplab-x-units"}, "harm in ", group("harm in", units));
+    unit.hidden = units.length < 2;
+    const controls = block("controls", group("deficit", deficits),
+      ...["onset", "length", "recovery"].map((name) => make("label", {}, `${name} `, field(name))),
+      make("label", {}, this.seeds, " seeds"), unit);
+
+    this.grips = {};
+    const grip = (name, words, shape) => (this.grips[name] = make("div", {
+      className: `cplab-x-grip cplab-x-${shape}`, role: "slider", tabIndex: 0, ariaLabel: words, name,
+      ariaValueMin: 0, ariaValueMax: data.last, onkeydown: (event) => this.key(event, name)}));
+    this.parts = ["clear", "deficit", "recovery"].map((name) =>
+      block(`part cplab-x-is-${name}`, make("span"), block("seen")));
+    this.ticks = block("ticks");
+    const line = block("line", ...this.parts, grip("onset", "onset of the deficit", "block"),
+      grip("length", "length of the deficit", "right"), grip("recovery", "recovery", "rest"), this.ticks);
+    line.addEventListener("pointerdown", (event) => this.grab(event, line));
+
+    this.places = ["life", "ages", "map"].map((name) => block(`${name}-figure`));
+    this.titles = ["Test accuracy against clear epochs seen", "", ""].map((text) => make("h4", {}, text));
+    const figure = (i) => make("figure", {}, this.titles[i], this.places[i]);
+    const figures = block("figures", figure(0), make("div", {}, figure(1), figure(2)));
+
+    const ask = (what) => () => {
+      clearTimeout(this.saving);
+      this.model.save_changes();
+      this.model.send({[what]: true});
+    };
+    this.train = make("button", {type: "button", className: "cplab-x-train", onclick: ask("train")});
+    this.stop = make("button", {type: "button", className: "cplab-x-stop", onclick: ask("stop")}, "Stop");
+    this.message = make("span", {className: "cplab-x-message", role: "status"});
+    this.progress = make("progress", {ariaLabel: "epochs trained"});
+    this.code = make("code", {});
+    const more = make("details", {}, make("summary", {}, "Python and sources"), this.code,
+                      make("p", {}, data.source));
+    const foot = block("foot", this.train, this.message, this.progress, this.stop,
+                       make("small", {}, data.hatched), more);
+    this.root = make("div", {className: "cplab-x"}, this.head, this.small, controls, line, figures, foot);
+    box.append(this.root);
+  }
+
+  // What happens ---------------------------------------------------------------------------------
+
+  choose(change) {
+    const place = {...this.state, ...change}, {data} = this;
+    const within = (low, value, high) => max(low, min(value, high));
+    place.onset = within(0, place.onset, data.last - 1);
+    place.length = within(1, place.length, data.last);
+    place.recovery = within(1, place.recovery, data.recoveries.at(-1));
+    if (Object.entries(place).every(([name, value]) => this.state[name] === value)) return;
+    this.model.set("state", place);  // which draws
+    clearTimeout(this.saving);
+    this.saving = setTimeout(() => this.model.save_changes(), 120);
+  }
+
+  // What was trained nearest to a value of onset, length or recovery, from a place; `allowed` of it.
+  nearest(from, name, value, allowed = () => true) {
+    const other = {onset: "length", length: "onset"}[name];
+    const cost = (p) => abs(p[name] - value) + (other ? abs(p[other] - from[other]) / 2 : 0);
+    const trained = other ? this.points.filter((p) => p.deficit === from.deficit)
+                          : this.data.recoveries.map((recovery) => ({recovery}));
+    const allowedOnes = trained.filter(allowed);
+    return allowedOnes.length ? allowedOnes.reduce((a, b) => (cost(b) < cost(a) ? b : a)) : {};
+  }
+
+  key(event, name) {
+    const step = STEPS[event.key], now = this.state, sideways = /Left|Right/.test(event.key);
+    if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.tagName === "INPUT" && sideways) return;
+    event.preventDefault();
+    this.choose(this.nearest(now, name, now[name], (p) => step * (p[name] - now[name]) > 0));
+  }
+
+  grab(event, line) {
+    const name = event.target.closest(".cplab-x-grip")?.name;
+    if (!name || event.button) return;
+    event.preventDefault();
+    this.grips[name].focus({preventScroll: true});
+    const from = {...this.state}, {width} = line.getBoundingClientRect();
+    const move = (now) => {
+      const epochs = ((now.clientX - event.clientX) / width) * this.data.last;
+      this.choose(this.nearest(from, name, from[name] + epochs));
+    };
+    const done = () => {
+      line.removeEventListener("pointermove", move);
+      line.classList.remove("cplab-x-held");
+    };
+    line.setPointerCapture(event.pointerId);
+    line.classList.add("cplab-x-held");
+    line.addEventListener("pointermove", move);
+    for (const end of ["pointerup", "pointercancel"]) line.addEventListener(end, done, {once: true});
+  }
+
+  chooseByHarm({x, y}, {x_range, y_range}) {
+    const away = (point) => {
+      const value = point.length === this.state.length ? this.harm(point)?.value : undefined;
+      const up = ((value ?? Infinity) - y) / (y_range.end - y_range.start);
+      return Math.hypot((point.onset - x) / (x_range.end - x_range.start), up);
+    };
+    const best = this.points.reduce((a, b) => (away(b) < away(a) ? b : a), this.points[0]);
+    if (best && away(best) < Infinity) this.choose({deficit: best.deficit, onset: best.onset});
+  }
+
+  // What is drawn --------------------------------------------------------------------------------
+
+  draw() {
+    this.drawWords();
+    if (!this.figures) return;
+    const {colour} = this.looks[this.state.deficit];
+    for (const {name, glyph} of this.figures[0].model.renderers)
+      for (const part of ["line_color", "fill_color", "text_color"])
+        if (name === "own" && part in glyph.properties) glyph.setv({[part]: colour});
+    this.drawLife();
+    this.due ??= requestAnimationFrame(() => setTimeout(() => {  // once the large figure is painted
+      this.due = undefined;
+      this.drawAges();
+      this.drawMap();
+      this.places.forEach((place, i) => (place.ariaLabel = `${this.titles[i].textContent}: ${this.head.textContent}`));
+    }));
+  }
+
+  drawWords() {
+    const {state, data, known, fields} = this, {deficit, onset, length, recovery} = state;
+    const end = known?.at[recovery], look = this.looks[deficit], finish = onset + length;
+    this.root.style.setProperty("--deficit", look.colour);
+    this.root.style.setProperty("--on-deficit", look.ink);
+    this.head.textContent = end?.head ?? data.untrained;
+    this.small.textContent = end?.small ?? data.untrainedMore;
+    for (const one of this.pressed) one.ariaPressed = [deficit, state.unit].includes(one.name);
+    for (const [name, field] of Object.entries(fields))
+      if (+field.value !== state[name] || field.value === "") field.value = state[name];
+    this.seeds.checked = state.seeds;
+    const spans = [[0, onset], [onset, length], [finish, recovery]];
+    const words = ["clear", look.label, "recovery"], seen = [data.clear, look.picture, data.clear];
+    const place = (epoch) => `${(100 * epoch) / data.last}%`;
+    this.parts.forEach((part, i) => {
+      const [begin, epochs] = spans[i];
+      Object.assign(part.style, {left: place(begin), width: place(epochs)});
+      part.firstChild.textContent = `${words[i]} ${epochs}`;
+      part.lastChild.style.backgroundImage = `url(${seen[i]})`;
+    });
+    this.grips.onset.style.width = place(length);
+    const grips = {onset: [onset, `after ${onset} clear epochs`], length: [finish, `${length} epochs`],
+                   recovery: [finish + recovery, `${recovery} clear epochs`]};
+    for (const [name, [at, text]] of Object.entries(grips)) {
+      this.grips[name].style.left = place(at);
+      Object.assign(this.grips[name], {ariaValueNow: state[name], ariaValueText: text});
+    }
+    this.code.textContent = data.call.replace("'deficit'", `'${deficit}'`)
+      .replace("1111", onset).replace("2222", length).replace("3333", recovery);
+    const mine = this.points.filter((p) => p.deficit === deficit);
+    const ticks = [...mine.filter((p) => p.length === length).map((p) => [p.onset, "top"]),
+                   ...mine.filter((p) => p.onset === onset).map((p) => [onset + p.length, "low"]),
+                   ...data.recoveries.map((r) => [finish + r, "end"])];
+    this.ticks.replaceChildren(...ticks.map(([at, kind]) => make("b", {className: kind, style: `left:${place(at)}`})));
+    this.drawLive();
+  }
+
+  drawLife() {
+    const {state, data, known} = this, {onset, length, recovery} = state, after = onset + length;
+    const end = known?.at[recovery], band = end && known.bands.find(({upto}) => upto >= recovery);
+    const grey = data.grey ?? band?.clear, put = (name, columns) => this.fill(0, name, columns);
+    const curve = (of, from, until, shift, half = of?.half) => {  // thousandths, as percent
+      const rows = {x: [], mean: [], low: [], high: []}, mean = of?.mean ?? [];
+      for (let i = from; i < min(until, mean.length); i++) {
+        rows.x.push(i + 1 - shift);
+        rows.mean.push(mean[i] / 10);
+        rows.low.push((mean[i] - half[i]) / 10);
+        rows.high.push((mean[i] + half[i]) / 10);
+      }
+      return rows;
+    };
+    const seeds = (of, ...range) => {
+      const lives = state.seeds && of ? Object.values(of.seeds) : [];
+      const rows = lives.map((mean) => curve({mean}, ...range, mean));
+      return {xs: rows.map(({x}) => x), ys: rows.map(({mean}) => mean)};
+    };
+    for (const [name, of, ...range] of [["grey", grey, 0, data.longest, 0],
+                                        ["own", band, after, after + recovery, length]]) {
+      put(name, curve(of, ...range));
+      put(`${name} seeds`, seeds(of, ...range));
+    }
+    const dip = band ? band.mean.slice(max(0, onset - 1), after + 1).map((y) => y / 10) : [];
+    put("dip", {x: dip.map((_, i) => (i === dip.length - 1 ? onset + 1 : onset)), mean: dip});
+    const {y_range: {start: floor}, x_range} = this.figures[0].model, lowest = min(...dip);
+    const text = (shown, x, y, words, align) => (
+      shown ? {x: [x], y: [y], text: [words], align: [align]} : {x: [], y: [], text: [], align: []});
+    put("below", text(lowest < floor, onset, floor, `▾ ${lowest.toFixed(0)} %`, "left"));
+    const last = min(grey?.mean.length ?? 0, data.longest), side = last > 0.4 * data.longest ? "right" : "left";
+    const top = last && (grey.mean[last - 1] + grey.half[last - 1]) / 10;
+    put("greyName", text(last, last, top, data.clearName, side));
+
+    // The bracket of harm at the end of the line, and the words beside it.
+    const at = onset + recovery, wide = x_range.end - x_range.start, cap = 0.006 * wide;
+    const epochs = state.unit === "clear epochs", harm = end?.harm?.[0] ?? 0, pieces = [];
+    if (end?.harm && !epochs) {
+      const ends = [end.level, end.level + harm], x = at + 2 * cap;
+      pieces.push([x, ends[0], x, ends[1]], ...ends.map((y) => [x - cap, y, x + cap, y]));
+    } else if (end?.told && end.back[0] !== null) {
+      const ends = [at - end.back[0], at], y = end.level;
+      pieces.push([ends[0], y, ends[1], y], ...ends.map((x) => [x, y - 0.7, x, y + 0.7]));
+    }
+    const columns = ["x0", "y0", "x1", "y1"].map((name, i) => [name, pieces.map((piece) => piece[i])]);
+    put("bracket", Object.fromEntries(columns));
+    const room = (165 / (this.places[0].clientWidth - 60)) * wide, left = x_range.end - at < room;
+    const own = curve(band, after, after + recovery, length);  // words left of the end stand below all of it
+    const under = left ? own.low.filter((_, i) => own.x[i] > at - room) : [];
+    const y = end && min(end.level, end.level + harm, ...under);
+    const beside = [at + (left ? cap : 4 * cap), y], align = left ? "right" : "left";
+    const tag = end?.tags[epochs ? 1 : 0];
+    put("tag", text(tag, ...beside, tag, align));
+    put("name", text(end, ...beside, end?.name, align));
+  }
+
+  // Harm of a point, with the ends of its interval, in the unit that is chosen.
+  harm({deficit, onset, length}) {
+    const end = this.data.points[[deficit, onset, length]]?.at[this.state.recovery];
+    if (!end?.harm) return null;
+    const [harm, half] = end.harm, [back, low, high] = end.back, {told} = end;
+    if (this.state.unit === "points") return {value: harm, low: harm - half, high: harm + half, told};
+    if (!told) return {value: null, told};  // where the clear curve is level no epoch can be told
+    return back === null ? null : {value: back, low: low ?? back, high: high ?? back, told};
+  }
+
+  drawAges() {
+    const {state, data} = this, epochs = state.unit === "clear epochs", ends = [];
+    this.titles[1].textContent = `Harm of ${state.length} epochs, by onset, ${state.unit}`;
+    const [start, end] = data.reach[epochs ? 1 : 0], {model} = this.figures[1];
+    model.y_range.setv({start, end});
+    for (const {name, label, colour} of data.deficits) {
+      const rows = {x: [], y: [], low: [], high: [], fill: []}, chosen = name === state.deficit;
+      for (const point of this.points) {
+        const harm = point.deficit === name && point.length === state.length && this.harm(point);
+        if (!harm || harm.value === null) continue;
+        const row = {x: point.onset, y: harm.value, low: harm.low, high: harm.high};
+        for (const [column, value] of Object.entries(row)) rows[column].push(value);
+        rows.fill.push(harm.told ? colour : "#FFFFFF");
+      }
+      this.fill(1, `ages ${name}`, rows);
+      for (const one of model.renderers)
+        if (one.name === name) one.glyph.setv({line_alpha: chosen ? 1 : 0.45, line_width: chosen ? 2.5 : 1.5});
+      if (rows.x.length) ends.push({x: rows.x.at(-1), y: rows.y.at(-1), text: label, hue: colour});
+    }
+    ends.sort((a, b) => a.y - b.y);
+    ends.forEach((one, i) => {  // names at one place do not lie on each other
+      const below = ends.slice(0, i).filter(({x, text}) => abs(x - one.x) < 3 * text.length);
+      one.y = max(one.y, ...below.map(({y}) => y + (end - start) / 12));
+    });
+    const columns = ["x", "y", "text", "hue"].map((name) => [name, ends.map((one) => one[name])]);
+    this.fill(1, "names", Object.fromEntries(columns));
+    const here = this.harm(state), seen = here && here.value !== null;
+    this.fill(1, "here", {x: seen ? [state.onset] : [], y: seen ? [here.value] : []});
+  }
+
+  drawMap() {
+    const {state, data} = this, epochs = state.unit === "clear epochs", most = data.most[epochs ? 1 : 0];
+    this.titles[2].textContent = `Harm by onset and length, ${state.unit}`;
+    const rows = {onset: [], length: [], value: [], text: [], hue: [], alpha: [], hatch: []};
+    for (const point of this.points.filter(({deficit}) => deficit === state.deficit)) {
+      const harm = this.harm(point), value = harm?.value ?? NaN;  // of a hatched cell no colour is seen
+      const row = {onset: `${point.onset}`, length: `${point.length}`, value: value / most,
+                   text: inWords(harm, epochs ? 0 : 1), alpha: harm?.told ? 1 : 0,
+                   hatch: harm?.told === 0 ? 0.35 : 0,
+                   hue: harm?.told && abs(value) > 0.55 * most ? "#FFFFFF" : "#111111"};
+      for (const [column, cell] of Object.entries(row)) rows[column].push(cell);
+    }
+    this.fill(2, "cells", rows);
+    const there = data.axes.onset.includes(`${state.onset}`) && data.axes.length.includes(`${state.length}`);
+    this.fill(2, "mark", {onset: there ? [`${state.onset}`] : [], length: there ? [`${state.length}`] : []});
+  }
+
+  drawLive() {
+    const {alive, why, known, data} = this, live = this.model.get("live") ?? {};
+    const busy = Boolean(alive && live.busy), can = alive && !why;
+    this.train.hidden = !can;
+    this.stop.hidden = this.progress.hidden = !busy;
+    this.train.disabled = busy;
+    this.train.textContent = known?.at[this.state.recovery] ? "Train it again" : "Train this point";
+    Object.assign(this.progress, {max: live.epochs || 1, value: live.done || 0});
+    this.message.textContent = can ? live.message ?? "" : why || data.noPython;
+    this.message.classList.toggle("cplab-x-error", Boolean(can && live.error));
+    if (!this.figures) return;
+    const {deficit, onset, length} = this.state, mine = can && `${live.point}` === `${[deficit, onset, length]}`;
+    const mean = (mine && live.accuracy) || [];
+    const x = mean.map((_, i) => (i < onset ? i + 1 : max(onset, i + 1 - length)));
+    this.fill(0, "live", {x, mean});
+    if (busy && live.colab) this.model.send({wait: true});
+  }
+
+  fill(figure, name, columns) {  // only what is new: each is a painting
+    const source = this.figures[figure].model.sources[name], text = JSON.stringify(columns);
+    if (this.filled.get(source) !== text) source.data = columns;
+    this.filled.set(source, text);
+  }
+}
+
+// The figures as texts of Bokeh's documents, which the explorer fills -------------------------------
+
+const INK = "#222222", CLEAR = "#666666";  // of words and lines; of lives without a deficit
+const REDS = ["#053061", "#2166ac", "#4393c3", "#92c5de", "#d1e5f0", "#f7f7f7", "#fddbc7", "#f4a582",
+              "#d6604d", "#b2182b", "#67001f"];  // ColorBrewer's RdBu
+let count = 0;
+const part = (name, attributes = {}) => ({type: "object", name, id: `cplab-x-${(count += 1)}`, attributes});
+const column = (field, more = {}) => ({type: "field", field, ...more});
+
+// Axes are words and a range; a glyph is its kind, its source, its columns by where they go, its look,
+// and its name: one that is `own` has the colour of the deficit.
+function plot(axes, glyphs, more = []) {
+  const named = axes[0][1].name === "FactorRange", kind = named ? "Categorical" : "Linear";
+  const [below, left] = axes.map(([axis_label], i) => part(`${kind}Axis`, {
+    axis_label, axis_label_text_font_style: "normal", axis_label_text_font_size: "11px",
+    major_label_text_font_size: "11px", minor_tick_line_color: null, major_label_policy: part("AllLabels"),
+    axis_label_text_color: INK, major_label_text_color: INK, formatter: part(`${named ? kind : "Basic"}TickFormatter`),
+    ticker: named ? part("CategoricalTicker") : part("BasicTicker", {desired_num_ticks: 6 - 2 * i, mantissas: [1, 2, 5]})}));
+  const columns = {}, sources = {};
+  for (const [, source, where] of glyphs) Object.assign(columns[source] ??= {}, where);
+  const renderers = glyphs.map(([glyph, source, where, look = {}, name = ""]) => {
+    const data = {type: "map", entries: [...new Set(Object.values(columns[source]))].map((name) => [name, []])};
+    const data_source = sources[source] ? {id: sources[source].id} : part("ColumnDataSource", {name: source, data});
+    sources[source] ??= data_source;
+    const fields = Object.entries(where).map(([place, field]) => [place, column(field)]);
+    return part("GlyphRenderer", {name, data_source, glyph: part(glyph, {...Object.fromEntries(fields), ...look})});
+  });
+  const grids = [below, left].map((axis, dimension) => part("Grid", {
+    dimension, axis: {id: axis.id}, grid_line_alpha: 0.35, visible: !named}));
+  return part("Figure", {
+    sizing_mode: "stretch_both", min_width: 200, x_range: axes[0][1], y_range: axes[1][1],
+    x_scale: part(`${kind}Scale`), y_scale: part(`${kind}Scale`), toolbar_location: null, toolbar: part("Toolbar"),
+    outline_line_color: null, background_fill_alpha: 0, border_fill_alpha: 0, min_border: 4,
+    below: [below], left: [left], center: [...grids, ...more], renderers});
+}
+
+const range = (start, end) => part("Range1d", {start, end});
+const words = (size, look) => ({text_font_size: size, ...look});
+
+// Test accuracy against clear epochs seen: the clear life, this one, its dip, and its harm.
+function lifeFigure({accuracy: [low, high], longest}) {
+  const band = {x: "x", y1: "low", y2: "high"}, line = {x: "x", y: "mean"}, seeds = {xs: "xs", ys: "ys"};
+  const text = {x: "x", y: "y", text: "text", text_align: "align"}, white = {background_fill_color: "#FFFFFF", background_fill_alpha: 0.75};
+  const live = {line_color: "#D55E00", fill_color: "#D55E00"};
+  const lives = [["grey", CLEAR], ["own", INK]].flatMap(([name, hue]) => [
+    ["VArea", name, band, {fill_color: hue, fill_alpha: 0.2}, name],
+    ["MultiLine", `${name} seeds`, seeds, {line_color: hue, line_alpha: 0.5}, name],
+    ["Line", name, line, {line_color: hue, line_width: 2.5}, name]]);
+  return plot([["clear epochs seen", range(-1, 1.16 * longest)], ["test accuracy, %", range(low - 3, high + 4)]], [
+    ...lives,
+    ["Line", "dip", line, {line_width: 1.5, line_dash: [2, 4]}, "own"],
+    ["Scatter", "dip", line, {size: 3}, "own"],
+    ["Line", "live", line, {line_color: live.line_color, line_width: 2}],
+    ["Scatter", "live", line, {size: 7, marker: {type: "value", value: "star"}, ...live}],
+    ["Segment", "bracket", {x0: "x0", y0: "y0", x1: "x1", y1: "y1"}, {line_color: INK, line_width: 2.5}],
+    ["Text", "tag", text, words("15px", {...white, text_font_style: "bold", text_color: INK, text_baseline: "top", y_offset: 5})],
+    ["Text", "name", text, words("12px", {...white, text_baseline: "top", y_offset: 24}), "own"],
+    ["Text", "greyName", text, words("12px", {...white, text_color: CLEAR, text_baseline: "bottom", y_offset: -3})],
+    ["Text", "below", text, words("12px", {...white, x_offset: 5, y_offset: -3}), "own"]]);
+}
+
+// Harm by onset, one line a deficit.
+function agesFigure({axes, deficits}) {
+  const last = max(8, ...axes.onset), zero = part("Span", {dimension: "width", location: 0, line_color: "#888888"});
+  const lines = deficits.flatMap(({name, colour, dash, marker}) => [
+    ["Segment", `ages ${name}`, {x0: "x", y0: "low", x1: "x", y1: "high"}, {line_color: colour}, name],
+    ["Line", `ages ${name}`, {x: "x", y: "y"}, {line_color: colour, line_dash: DASHES[dash] ?? []}, name],
+    ["Scatter", `ages ${name}`, {x: "x", y: "y", fill_color: "fill"},
+     {line_color: colour, size: 8, marker: {type: "value", value: marker}}, name]]);
+  return plot([["onset", range(-0.04 * last, 1.32 * last)], ["harm", range(0, 1)]], [
+    ...lines,
+    ["Scatter", "here", {x: "x", y: "y"}, {size: 16, line_color: INK, fill_alpha: 0, line_width: 2}],
+    ["Text", "names", {x: "x", y: "y", text: "text", text_color: "hue"},
+     words("12px", {text_baseline: "middle", x_offset: 9})]], [zero]);
+}
+
+// Harm by onset and length; hollow where it is not told from zero.
+function mapFigure({axes}) {
+  const factors = (name) => part("FactorRange", {factors: axes[name]}), at = {x: "onset", y: "length"};
+  const cell = {width: 0.94, height: 0.9}, transform = part("LinearColorMapper", {palette: REDS, low: -1, high: 1});
+  const look = {...cell, fill_color: column("value", {transform}), line_color: "#888888", hatch_pattern: "/",
+                hatch_color: "#888888", hatch_scale: 16};
+  return plot([["onset", factors("onset")], ["length", factors("length")]], [
+    ["Rect", "cells", {...at, fill_color: "value", fill_alpha: "alpha", hatch_alpha: "hatch"}, look],
+    ["Text", "cells", {...at, text: "text", text_color: "hue"},
+     words("13px", {text_align: "center", text_baseline: "middle"})],
+    ["Rect", "mark", at, {...cell, line_color: INK, line_width: 3, fill_alpha: 0}]]);
+}
+
+const DASHES = {dashed: [6], dotted: [2, 4], dotdash: [2, 4, 6, 4], dashdot: [6, 4, 2, 4]};
+
+function dashes({dash}) {  // a piece of the line that a deficit has, in the colour of the text
+  const gaps = DASHES[dash]?.join(" ") ?? "none";
+  const line = `<path d="M0 4h22" stroke="currentColor" stroke-width="3" stroke-dasharray="${gaps}"/>`;
+  return make("i", {ariaHidden: true, innerHTML: `<svg width="22" height="8">${line}</svg>`});
+}
+
+function inWords(harm, digits) {
+  if (!harm) return "?";
+  if (harm.value === null) return "≈ 0";
+  return harm.value.toFixed(digits).replace("-", "−").replace(/^−(0|0\.0)$/, "$1");
+}

@@ -1,0 +1,127 @@
+"""How things look in all figures: a label, a colour (Okabe and Ito's colour-blind-safe set, with
+one of Tol's and greys for controls) and a second cue beside colour: the dashes of a line and the
+shape of a point. Those of deficits stand in cplab.deficits. Nothing here draws.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from itertools import cycle
+from typing import Any, NamedTuple
+
+from cplab import deficits
+from cplab.errors import CplabError
+from cplab.statistics import INTERVALS, count_seeds
+
+
+class Style(NamedTuple):
+    """How one thing is shown in every figure. Dash and marker are Bokeh's names."""
+
+    label: str
+    colour: str
+    dash: str = "solid"
+    marker: str = "circle"
+
+
+EQUAL = Style("equal training", "#555555", "dashed", "square_x")
+NEWBORN = Style("newborn", "#999999", "dotted", "diamond_cross")
+LIVE = Style("live", "#D55E00", "solid", "star")
+
+DASHES = ("solid", "dashed", "dotted", "dotdash", "dashdot")
+CUES = {  # of each colour, the dashes and the marker
+    "#0072B2": ("solid", "circle"),
+    "#E69F00": ("dashed", "square"),
+    "#009E73": ("dotdash", "triangle"),
+    "#CC79A7": ("dotted", "diamond"),
+    "#332288": ("dashdot", "inverted_triangle"),
+    "#56B4E9": ("dashed", "hex"),
+    "#D55E00": ("solid", "star"),
+    "#000000": ("dotdash", "plus"),
+    "#777777": ("dotted", "x"),
+}
+LOOKS = {one.label: one for one in (EQUAL, NEWBORN, LIVE)}
+LOOKS |= {  # networks that no deficit tells apart: the words for them and their colour
+    kind: Style(words, hue, *CUES[hue])
+    for kind, words, hue in (
+        ("biological", "grown and pruned", "#009E73"),
+        ("random", "random", "#777777"),
+        ("inked", "random, inked pixels", "#56B4E9"),
+        ("per_pixel", "same number a pixel", "#0072B2"),
+        ("degrees", "same degrees", "#332288"),
+        ("set", "SET", "#E69F00"),
+        ("magnitude", "pruned dense net", "#D55E00"),
+        ("dense", "dense", "#000000"),
+        ("images", "images", "#009E73"),
+        ("random_labels", "random labels", "#E69F00"),
+    )
+}
+
+
+def style(kind: str | Callable) -> Style:
+    """How a deficit, a control or another kind of network looks; grey where it has no look."""
+    if kind in LOOKS:
+        return LOOKS[kind]
+    try:
+        found = deficits.find_deficit(kind, strict=False)
+    except CplabError:
+        return Style(str(kind), EQUAL.colour)
+    return Style(found.label, found.colour, found.dash, found.marker)
+
+
+def styles(kinds: Iterable[str]) -> dict[str, Style]:
+    """The style of each kind; those without one of their own get different ones, in order."""
+    found = {kind: style(kind) for kind in kinds}
+    bare = [kind for kind, one in found.items() if one == Style(kind, EQUAL.colour)]
+    used = {one.colour for kind, one in found.items() if kind not in bare}
+    free = [hue for hue in CUES if hue not in used] or list(CUES)
+    for kind, hue in zip(bare, cycle(free), strict=False):
+        found[kind] = Style(kind, hue, *CUES[hue])
+    return found
+
+
+def label(kind: str | Callable) -> str:
+    """The words for a deficit, also one of your own, or another `kind` of network.
+
+    >>> label("flip"), label("blur-2"), label("biological")
+    ('vertical flip', 'blur (2×)', 'grown and pruned')
+    """
+    return style(kind).label
+
+
+def colour(kind: str | Callable) -> str:
+    """The colour of a deficit, also one of your own, or another `kind` of network.
+
+    >>> colour("blur")
+    '#0072B2'
+    """
+    return style(kind).colour
+
+
+def source_line(of: Any) -> str:
+    """One line that says where a figure's numbers come from.
+
+    Arguments: of, a table of results, or results.
+
+    >>> source_line([])
+    'no results yet'
+    """
+    if hasattr(of, "itertuples"):
+        rows = [(row, row) for row in of.itertuples()]
+    else:
+        rows = [(one, one.spec) for one in of]
+    if not rows:
+        return "no results yet"
+    copies = sorted({re.sub(r"-[0-9a-f]{8,}$", "", one.copy) for one, _ in rows})  # no digests
+    practice = {run.dataset for _, run in rows} == {"practice"}
+    images = "PRACTICE images" if practice else f"images {', '.join(copies)}"
+    seeds = defaultdict(set)
+    for _, run in rows:
+        seeds[run.deficit, run.onset, run.length].add(run.seed)
+    profiles = f"profile {', '.join(sorted({run.profile for _, run in rows}))}"
+    sources = " and ".join(sorted({one.source for one, _ in rows}, reverse=True))
+    return " · ".join([sources, profiles, images, count_seeds(*map(len, seeds.values()))])
+
+
+def source_note(of: Any) -> str:
+    """The small line below a figure with bands: where its numbers are from, what its bands are."""
+    return f"{source_line(of)} · {INTERVALS}" if len(of) else source_line(of)

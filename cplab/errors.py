@@ -7,6 +7,7 @@ import traceback
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +77,12 @@ def one_of(what: str, value: object, allowed: Iterable) -> Any:
 
 
 def many(value: Any) -> list:
-    """The words of a text, the entries of what has some, or the value alone."""
-    with suppress(TypeError):
-        return value.split() if isinstance(value, str) else list(value)
-    return [value]
+    """The words of a text, the entries of what has some (10,000 at most), or the value alone."""
+    some = [value := value.split() if isinstance(value, str) else value]
+    with suppress(TypeError):  # of what has none, though an array of one number seems to
+        some = [*islice(value, 10_001)]
+    require(len(some) <= 10_000, "more than 10000 values are not allowed: give fewer")
+    return some
 
 
 def number(what: str, value: Any, low: float, high: float, kind: str = "number") -> float:

@@ -77,7 +77,7 @@ def test_what_is_measured_when_can_be_said_in_many_ways(said, meant):
         ("tarce", "unknown measurement 'tarce': choose one of trace, jacobian, ending"),
         ({"trace": "never"}, "'never'.*every, end or a tuple of epochs"),
         ({"trace": (0, -1)}, "epoch -1"),
-        ({"trace": range(10**9)}, "more than 10000 epochs are not allowed"),
+        ({"trace": range(10**9)}, "more than 10000 values are not allowed"),
     ],
 )
 def test_what_cannot_be_asked_for_is_one_clear_line(said, words):

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 # Threads of torch that have nothing to do would keep a core busy, which tests beside them need.
@@ -25,7 +25,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # However slow the machine is. `make test` prints the seed of the examples; --hypothesis-seed takes
 # it again, and a failure says how to repeat it.
 settings.register_profile(
-    "any machine", deadline=None, database=None, suppress_health_check=["too_slow"], print_blob=True
+    "any machine",
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
 )
 settings.load_profile("any machine")
 

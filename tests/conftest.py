@@ -1,7 +1,6 @@
 """What every test starts from: an empty cache, no images but the practice set, nothing looked up
 by the test before. What tests share is here, as fixtures and strategies."""
 
-import functools
 import gc
 import itertools
 import linecache
@@ -36,12 +35,9 @@ settings.load_profile("any machine")
 # Where real images may lie, read before the tests change the environment.
 CACHE = Path(os.environ.get("CPLAB_CACHE") or platformdirs.user_cache_path("cplab")).expanduser()
 IMAGES = Path(os.environ.get("CPLAB_DATA") or CACHE / "data").expanduser()
-BROWSER = "no browser for the browser tests"  # how a reason to skip begins
-# Look-ups that depend on their arguments alone may outlive a test.
-PURE = {"practice", "permutation", "noise", "noise_patterns", "upright", "statement", "commit"}
-PURE |= {"share", "completed"}  # equations of reproduction/linear.py, solved
-# As may those of what is shipped, unless a test puts another folder in its place.
-OF_SHIPPED = {"shipped_index", "shipped_rows", "shipped_entry", "shipped_specs"}
+# Look-ups that depend on their arguments alone, or on what is shipped, may outlive a test.
+PURE = {"practice", "permutation", "noise_patterns", "upright", "commit", "share", "completed"}
+PURE |= {"type_adapter", "open_archive", "shipped_table", "read_once", "_shipped"}
 
 
 def pytest_configure(config):
@@ -56,22 +52,9 @@ def pytest_unconfigure(config):
         shutil.rmtree(config.labs_cache, ignore_errors=True)
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_sessionfinish(session):
-    """The last line says what a browser would add, and the command that brings one."""
-    result = yield
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    skipped = reporter.stats.get("skipped", []) if reporter else []
-    count = sum(BROWSER in str(report.longrepr) for report in skipped)
-    if count and not hasattr(session.config, "workerinput"):
-        how = "python -m playwright install --with-deps chromium"
-        print(f"\n{count} tests in a browser were skipped, for there is none: .venv/bin/{how}")
-    return result
-
-
 def pytest_collection_modifyitems(items):
     """The longest files come first, so that several workers end at about the same time."""
-    longest = "labs cli bad_input widgets explore reproduction kills cluster site pool"
+    longest = "labs cli bad_input widgets explore reproduction kills executors saved"
     order = {f"test_{name}": i for i, name in enumerate(longest.split())}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
@@ -94,22 +77,10 @@ def own_cache(tmp_path, monkeypatch):
 
 def forget_lookups():
     """Clear the caches of all loaded modules that depend on the environment."""
-    store = sys.modules.get("cplab.results.store")
-    real = store and Path(store.__file__).parents[1] / "shipped" == store.SHIPPED
-    kept = PURE | OF_SHIPPED if real else PURE
-    for lookup in our_lookups(len(sys.modules)):
-        if lookup.__name__ not in kept:
-            lookup.cache_clear()
-
-
-@functools.cache
-def our_lookups(loaded):
-    """The cached functions of so many loaded modules, which hold thousands of names through which
-    each test would look twice."""
-    ours = ("cplab.", "reproduction.")
-    modules = [module for name, module in list(sys.modules.items()) if name.startswith(ours)]
-    values = [value for module in modules for value in vars(module).values()]
-    return list({id(value): value for value in values if hasattr(value, "cache_clear")}.values())
+    for module in [m for name, m in sys.modules.items() if name.startswith(("cplab.", "repro"))]:
+        for name, value in [*vars(module).items()]:
+            if name not in PURE and hasattr(value, "cache_clear"):
+                value.cache_clear()
 
 
 @pytest.fixture
@@ -302,6 +273,14 @@ def stop_after(monkeypatch):
 
 
 @pytest.fixture
+def each_part_saved(monkeypatch):
+    """A checkpoint after each part of a life, however short it is."""
+    from cplab.engine import train
+
+    monkeypatch.setattr(train, "SAVED", -1)
+
+
+@pytest.fixture
 def epochs_trained(monkeypatch):
     """A list that grows by (spec, epoch) when an epoch is begun in this process."""
     from cplab.engine import train
@@ -321,8 +300,7 @@ def says(error, *values):
     line = str(error.value)
     assert line
     assert "\n" not in line
-    missing = [value for value in values if str(value) not in line]
-    assert not missing, f"{line!r} does not say {missing}"
+    assert not [value for value in values if str(value) not in line], line
 
 
 def one_line(call, *words):

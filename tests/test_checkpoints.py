@@ -2,7 +2,6 @@
 
 import os
 import random
-import signal
 import time
 from dataclasses import replace
 
@@ -12,7 +11,7 @@ from conftest import cell
 
 import cplab
 from cplab import data
-from cplab.engine import checkpoints, train
+from cplab.engine import checkpoints
 from cplab.engine.sweep import Context, train_all
 from cplab.engine.train import train_epoch, train_stretch
 from cplab.engine.tree import plan
@@ -23,15 +22,11 @@ from cplab.runs import Run
 CPU = torch.device("cpu")
 HOW = {"copy": "small", "threads": 1}
 
-pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "one_thread", "each_epoch")
+pytestmark = pytest.mark.usefixtures(
+    "small_mnist", "nothing_shipped", "one_thread", "each_part_saved"
+)
 
 RUN = Run("flip", 1, 1, 2, profile="ci", dataset="mnist", model="fc-20")
-
-
-@pytest.fixture
-def each_epoch(monkeypatch):
-    """A checkpoint after each epoch, however short it is."""
-    monkeypatch.setattr(train, "SAVED", -1)
 
 
 def trained(*runs, **context):
@@ -57,8 +52,7 @@ def left(stop_after):
     return path
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.parametrize("batch", [1, 8])
+@pytest.mark.parametrize(("batch", "optimizer"), [(1, "sgd"), (8, "sgd"), (8, "adam")])
 def test_a_stopped_run_goes_on_and_equals_an_undisturbed_one(
     stop_after, epochs_trained, batch, optimizer
 ):
@@ -82,35 +76,6 @@ def test_what_was_left_for_one_run_serves_several(left, epochs_trained):
     assert found == [undisturbed(run) for run in several]
 
 
-KILLED = """
-import signal, cplab
-from cplab.engine import train
-
-def report(run, row):
-    print(row["epoch"], flush=True)
-    if row["epoch"] == 2:
-        signal.pause()
-
-train.SAVED = -1
-run = cplab.Run("flip", 1, 1, 2, profile="ci", dataset="mnist", model="fc-20")
-cplab.run(run, device="cpu", report=report)
-"""
-
-
-def test_a_killed_run_goes_on_and_equals_an_undisturbed_one(python, epochs_trained):
-    process = python(KILLED)
-    while process.stdout.readline().strip() != "2":
-        assert process.poll() is None, process.stderr.read()
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    [path] = files()
-    path.with_suffix(".1.2.partial").write_bytes(path.read_bytes()[:1000])  # killed while writing
-    found = cplab.run(RUN, device="cpu")
-    assert [epoch for _, epoch in epochs_trained] == [3]
-    assert not path.exists()
-    assert without_times(found.values) == undisturbed(RUN)
-
-
 def test_checkpoints_that_nobody_came_back_for_are_forgotten(left):
     other = replace(RUN, seed=5)
     trained(other)
@@ -119,13 +84,6 @@ def test_checkpoints_that_nobody_came_back_for_are_forgotten(left):
     os.utime(left, (week_ago, week_ago))
     trained(other)
     assert not files()
-
-
-def test_training_goes_on_where_no_checkpoint_can_be_written(monkeypatch, tmp_path):
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("CPLAB_CACHE", str(tmp_path / "file" / "cache"))
-    some = [RUN, replace(RUN, length=2)]
-    assert trained(*some) == [undisturbed(run) for run in some]
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])

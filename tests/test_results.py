@@ -30,14 +30,14 @@ HOW = {"device": "cpu"}
 SWEEP = {"progress": False, "workers": 1, "device": "cpu"}
 
 
-def norm_of(net, images):
-    return {"norm": sum(w.double().norm().item() for w in net.parameters())}
-
-
 @pytest.fixture
 def norm(monkeypatch):
     """A measurement, the norm of all weights."""
-    monkeypatch.setitem(MEASUREMENTS, "norm", Measurement("norm", norm_of, "norm"))
+
+    def measure(net, images):
+        return {"norm": sum(w.double().norm().item() for w in net.parameters())}
+
+    monkeypatch.setitem(MEASUREMENTS, "norm", Measurement("norm", measure, "norm"))
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +54,12 @@ def trainings(epochs_trained):
 
 def files(pattern="*"):
     return sorted(path.name for path in store.live_path("").parent.glob(pattern))
+
+
+def changed(result, **last):
+    """A result whose last epoch has other numbers."""
+    curve = [*result.curve[:-1], {**result.curve[-1], **last}]
+    return replace(result, values={"accuracy": curve[-1]["test_accuracy"], "curve": curve})
 
 
 def same(one, other):
@@ -89,15 +95,12 @@ def test_shipping_adds_to_what_was_shipped_and_replaces_the_same_spec(made, noth
 def test_what_is_shipped_is_never_replaced_by_other_values_nor_contradicted(made, name):
     path = store.ship(made[:1], "some")
     before = path.read_bytes()
-    curve = [{**row, "train_loss": 1.0} for row in made[0].curve]
-    other = replace(made[0], values={**made[0].values, "curve": curve})
     with pytest.raises(CplabError) as error:
-        store.ship([made[1], other], name)
+        store.ship([made[1], changed(made[0], train_loss=1.0)], name)
     says(error, RUN.key, "some.parquet", ":")
     assert [*path.parent.glob("*.parquet")] == [path]
     assert path.read_bytes() == before
-    measured = replace(made[0], measured={"norm": {0: 1.5}}, seconds=9.0)
-    store.ship([made[1], measured], name)
+    store.ship([made[1], replace(made[0], measured={"norm": {0: 1.5}}, seconds=9.0)], name)
     assert [bool(store.find(run)) for run in RUNS] == [True, True, False]
 
 
@@ -107,15 +110,10 @@ def test_a_run_is_trained_once_and_looked_up_from_then_on(trainings):
     said = {f.name: getattr(RUN, f.name) for f in fields(RUN)}
     assert cplab.run(**said, **HOW) == cplab.run(RUN.newborn(), **(said | HOW)) == first
     assert trainings() == [RUN]
-    assert files() == [f"{RUN.key}.json"]  # no lock, no part of a file
-
-
-def test_fresh_trains_again_and_replaces_the_result(made, trainings):
-    store.keep(replace(made[0], commit="old"))
     again = cplab.run(RUN, fresh=True, **HOW)
-    assert trainings() == [RUN]
-    assert same(again, made[0])
-    assert store.find(RUN).commit == again.commit != "old"
+    assert trainings() == [RUN] * 2
+    assert same(again, first)
+    assert files() == [f"{RUN.key}.json"]  # no lock, no part of a file
 
 
 def test_a_sweep_gives_the_results_in_the_order_of_the_specs_and_counts_epochs(
@@ -165,25 +163,16 @@ def test_a_result_says_truly_how_it_was_trained(monkeypatch):
     assert result.series("lr").tolist() == [step.lr for step in RUN.timeline]
 
 
-def test_a_diverged_or_stopped_run_has_no_result():
-    absurd = replace(RUN, rate=5e5)
-    with pytest.raises(Diverged):
-        ask.sweep([absurd, RUNS[1]], **SWEEP)
-    assert store.find(absurd) is None
-    assert store.find(RUNS[1])
-    stop = threading.Event()
-    with pytest.raises(Cancelled):
-        cplab.run(RUN, stop=stop, report=lambda *_: stop.set(), **HOW)
-    assert files() == [f"{RUNS[1].key}.json"]
-
-
-def test_what_diverges_leaves_nothing_else_untrained_however_few_are_locked_at_a_time(monkeypatch):
+def test_what_diverged_or_was_stopped_has_no_result_and_all_else_is_trained(monkeypatch):
     monkeypatch.setattr(ask, "LOCKS", 1)
     absurd = [replace(RUN, rate=5e5, seed=seed) for seed in (0, 1)]
     with pytest.raises(Diverged) as error:
         ask.sweep([absurd[0], RUNS[1], absurd[1], RUNS[2]], **SWEEP)
     says(error, absurd[0].canonical(), "(and 1 more)")
-    assert all(map(store.find, RUNS[1:]))
+    stop = threading.Event()
+    with pytest.raises(Cancelled):
+        cplab.run(RUN, stop=stop, report=lambda *_: stop.set(), **HOW)
+    assert files() == sorted(f"{run.key}.json" for run in RUNS[1:])
 
 
 # Measurements -------------------------------------------------------------------------------------
@@ -215,8 +204,7 @@ def test_measurements_of_other_bits_are_not_joined(made):
     store.keep(one)
     kept = store.keep(replace(made[0], measured={"size": {3: 2}}))
     assert kept.measured == {"norm": {3: {"norm": 1.0}}, "size": {3: 2}}
-    curve = [{**row, "train_loss": row["train_loss"] + 1e-9} for row in one.curve]
-    other = replace(one, values={**one.values, "curve": curve}, measured={"size": {3: 3}})
+    other = replace(changed(one, train_loss=1e-9), measured={"size": {3: 3}})
     with pytest.warns(store.ResultWarning, match="norm"):
         assert store.keep(other).measured == {"size": {3: 3}}
 
@@ -233,9 +221,6 @@ def test_shipped_measurements_are_joined_as_well_and_missing_ones_are_looked_for
     assert store.find(RUN).source == "shipped"
     store.ship([store.find(RUN, {"norm": (0,)})], "some")
     assert store.find(RUN).measured == {"norm": {0: 0.5, 3: 1.0}}
-
-
-OF_TWO_EYES = {"eye_shares", "each_eye"}
 
 
 # A spec of another kind ---------------------------------------------------------------------------
@@ -309,30 +294,27 @@ def test_results_of_another_version_are_ignored_and_left_where_they_are(made, mo
 
 
 def test_training_a_result_again_tells_equal_near_and_off(made):
-    def told(accuracy=made[0].accuracy, loss=None, **change):
-        last = {**made[0].curve[-1], "test_accuracy": accuracy}
-        last["train_loss"] = last["train_loss"] if loss is None else loss
-        values = {"accuracy": accuracy, "curve": [*made[0].curve[:-1], last]}
-        return ask.retrain(replace(made[0], values=values, **change), "cpu")[0]
+    loss, accuracy = made[0].curve[-1]["train_loss"], made[0].accuracy
+
+    def told(last=(), **change):
+        return ask.retrain(replace(changed(made[0], **dict(last)), **change), "cpu")[0]
 
     assert told() == told(measured={"norm": {0: 1}}, commit="another", seconds=9.0) == "equal"
-    assert told(loss=1.0) == "off"  # on the same machine, every bit counts
-    assert told(loss=1.0, device="cpu of another kind") == "near"
-    loss, accuracy = made[0].curve[-1]["train_loss"], made[0].accuracy
-    assert told(loss=loss * (1 + 2e-7)) == "off"
-    assert told(loss=loss * (1 + 2e-7), commit="another") == "near"  # a sum rounded otherwise
-    assert told(loss=loss * (1 + 2e-6), commit="another") == "off"
-    assert told(accuracy=accuracy + 1 / 256, commit="another") == "off"  # one image
-    assert told(accuracy=made[0].accuracy + 0.1, torch="0.1") == "off"
+    assert told({"train_loss": 1.0}) == "off"  # on the same machine, every bit counts
+    assert told({"train_loss": 1.0}, device="cpu of another kind") == "near"
+    rounded = {"train_loss": loss * (1 + 2e-7)}  # a sum rounded otherwise
+    assert (told(rounded), told(rounded, commit="another")) == ("off", "near")
+    assert told({"train_loss": loss * (1 + 2e-6)}, commit="another") == "off"
+    assert told({"test_accuracy": accuracy + 1 / 256}, commit="another") == "off"  # one image
+    assert told({"test_accuracy": accuracy + 0.1}, torch="0.1") == "off"
     assert torch.get_num_threads() == 1
     assert store.find(RUN) is None  # nothing was kept
 
 
 def test_near_is_within_the_spread_of_the_same_run_s_seeds(made):
-    def shifted(accuracy, **change):
-        last = {**made[0].curve[-1], "test_accuracy": accuracy}
-        values = {"accuracy": accuracy, "curve": [*made[0].curve[:-1], last]}
-        return replace(made[0], spec=replace(RUN, **change), values=values, torch="0.1")
+    def shifted(accuracy, **fields):
+        other = changed(made[0], test_accuracy=accuracy)
+        return replace(other, spec=replace(RUN, **fields), torch="0.1")
 
     far = shifted(made[0].accuracy + 0.25)
     store.ship([shifted(0.1 * n, seed=n, momentum=0) for n in range(1, 8)], "others")
@@ -341,40 +323,20 @@ def test_near_is_within_the_spread_of_the_same_run_s_seeds(made):
     assert ask.retrain(far, "cpu")[0] == "near"
 
 
-def test_a_sample_is_of_shipped_results_and_the_same_each_time(made):
-    with pytest.raises(CplabError):
-        ask.sample_runs(2)
-    store.ship(made[:2], "some")
-    store.keep(made[2])
-    assert {r.key for r in ask.sample_runs(10)} == {r.key for r in made[:2]}
-    assert ask.sample_runs(1, seed=4) == ask.sample_runs(1, seed=4)
-    assert {ask.sample_runs(1, seed=s)[0].key for s in range(20)} == {r.key for r in made[:2]}
-    assert len(ask.sample_runs(1, profile="ci")) == 1
-    with pytest.raises(CplabError, match="paper"):
-        ask.sample_runs(1, profile="paper")
-
-
 def test_results_of_another_cache_are_taken_in_and_what_is_there_stays(made, tmp_path, monkeypatch):
     other = tmp_path / "other"
     with monkeypatch.context() as patch:
         patch.setenv("CPLAB_CACHE", str(other))
-        theirs = replace(made[0], commit="theirs")
-        store.keep(replace(theirs, measured={"norm": {0: 1.5}, "shape@0123abcd": {0: 2}}))
-        store.keep(made[1])
+        store.keep(replace(made[0], measured={"norm": {0: 1.5}, "shape@0123abcd": {0: 2}}))
+        store.keep(replace(changed(made[1], train_loss=1.0), measured={"norm": {0: 1.5}}))
         store.live_path(made[2].key).write_text("{}")
-    store.keep(made[1])
+    store.keep(made[1])  # trained to other bits elsewhere
     new, old, [refused] = store.merge([other])
     assert (new, old) == (1, 1)
     assert f"{made[2].key}.json" in refused
     assert {*store.find(RUN).measured} == {"norm", "shape@0123abcd"}
+    assert store.find(made[1].spec) == made[1]
     assert store.merge([other / "results" / f"{RUN.key}.json"]) == (0, 1, [])
-    curve = [{**row, "train_loss": 1.0} for row in made[1].curve]
-    with monkeypatch.context() as patch:
-        patch.setenv("CPLAB_CACHE", str(other))
-        values = {**made[1].values, "curve": curve}
-        store.keep(replace(made[1], values=values, measured={"norm": {0: 1.5}}))
-    store.merge([other / "results" / f"{made[1].key}.json"])
-    assert same(store.find(made[1].spec), made[1])  # trained to other bits elsewhere
     assert len(store.merge([tmp_path / "none"])[2]) == 1
 
 
@@ -429,76 +391,7 @@ def test_a_table_of_some_runs_has_those_with_the_wanted_fields(made, wanted, fou
     assert {*tables.table(**wanted)["key"]} == {some[i].key for i in found}
 
 
-def test_a_live_file_is_read_again_for_a_table_only_where_it_changed(made, monkeypatch):
-    for result in made:
-        store.keep(result)
-    read, opened = [], store.read_file
-    monkeypatch.setattr(store, "read_file", lambda path: read.append(path.stem) or opened(path))
-    assert len(tables.table()) == 3
-    assert sorted(read) == sorted(result.key for result in made)
-    del read[:]
-    assert len(tables.table()) == 3
-    assert read == []
-    store.keep(replace(made[0], commit="another commit"))
-    del read[:]
-    assert "another commit" in tables.table()["commit"].tolist()
-    assert read == [RUN.key]
-    store.live_path(made[1].key).unlink()
-    assert len(tables.table()) == 2
-
-
 # Several who ask ----------------------------------------------------------------------------------
-
-ASK = """
-import sys, torch, cplab
-from cplab import data
-from cplab.engine import checkpoints
-from cplab.results import collect
-
-def report(run, row):
-    print(run.seed, row["epoch"], flush=True)
-    if sys.argv[1] == "die" and row["epoch"] == 3:
-        sys.stdin.readline()
-
-torch.set_num_threads(1)
-checkpoints.SECONDS = -1
-data.images("mnist", "ci")
-print("ready", flush=True)
-sys.stdin.readline()
-runs = [cplab.Run(profile="ci", dataset="mnist", onset=9, recovery=0, seed=s) for s in (0, 1, 2)]
-for run, result in collect(runs, workers=1, device="cpu", report=report):
-    print("got", run.seed, result.seconds, flush=True)
-"""
-
-
-def start(python, *how):
-    process = python(ASK, *how)
-    assert process.stdout.readline() == "ready\n", process.stderr.read()
-    return process
-
-
-def go(process):
-    process.stdin.write("\n")
-    process.stdin.flush()
-
-
-def test_two_processes_that_ask_for_the_same_train_each_epoch_once_even_if_a_third_is_killed(
-    python,
-):
-    killed, *asking = (start(python, how) for how in ("die", "live", "live"))
-    go(killed)
-    while not (line := killed.stdout.readline()).endswith(" 3\n"):
-        assert line, killed.stderr.read()
-    for process in asking:
-        go(process)
-    killed.kill()  # who waits for it already goes on, and so does who asks now
-    lines = [line for each in asking for line in each.communicate()[0].splitlines()]
-    trained = [line for line in lines if not line.startswith("got")]
-    got = [line for line in lines if line.startswith("got")]
-    assert sorted(got) == sorted(2 * [*{*got}])
-    assert len({*got}) == 3  # both have the same three, with the seconds of one training
-    assert len(trained) == len({*trained}) == 27
-    assert len(files("*.json")) == 3
 
 
 def test_who_waits_for_another_trains_what_is_free_and_can_be_stopped(trainings):
@@ -573,24 +466,14 @@ def occlude(x, y, rows: int = 3):
 @cplab.measurement(when="end")
 def first(net, images):
     return next(net.parameters()).flatten()[0].item()
-
-@cplab.model
-def thin(width, channels, size, classes):
-    inner = torch.nn.Linear(channels * size * size, classes)
-    return torch.nn.Sequential(torch.nn.Flatten(), inner)
 """
 
 
-@pytest.fixture
-def own():
-    """A deficit, a measurement and a network, as a notebook's cell would define them."""
-    return SimpleNamespace(**cell(OWN, cplab=cplab))
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_deficit_of_one_s_own_is_trained_kept_with_its_source_and_found(own, workers):
+def test_a_deficit_of_one_s_own_is_trained_kept_with_its_source_and_found():
+    """As a notebook's cell would define it, here and in worker processes."""
+    own = SimpleNamespace(**cell(OWN, cplab=cplab))
     some = [replace(RUN, deficit=own.occlude, seed=seed) for seed in (0, 1)]
-    found = ask.sweep(some, measure=own.first, **(SWEEP | {"workers": workers}))
+    found = ask.sweep(some, measure=own.first, **(SWEEP | {"workers": 2}))
     for run, result in zip(some, found, strict=True):
         assert run.deficit.startswith("occlude@")
         assert store.find(run, own.first) == result
@@ -598,9 +481,8 @@ def test_a_deficit_of_one_s_own_is_trained_kept_with_its_source_and_found(own, w
         assert "x[:, :, -rows:] = 0" in result.own[run.deficit]
         [name] = result.measured
         assert isinstance(result.final(name), float)
-        assert not same(result, cplab.run(replace(run, deficit="flip"), **HOW))
-    if workers == 2:
-        assert all(map(same, found, ask.sweep(some, fresh=True, **SWEEP)))
+    assert all(map(same, found, ask.sweep(some, fresh=True, **SWEEP)))
+    assert not same(found[0], cplab.run(replace(some[0], deficit="flip"), **HOW))
 
 
 def test_all_shipped_results_are_sound(monkeypatch):

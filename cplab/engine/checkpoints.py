@@ -82,15 +82,14 @@ def loads(
     return state
 
 
-def write(path: Path, content: bytes) -> bool:
-    """Write a file, and say whether that was possible: without room or right, training goes on
+def write(path: Path, content: bytes) -> set[Path]:
+    """Write a file, and give it if that was possible: without room or right, training goes on
     without; that the result cannot be kept either is said later."""
-    try:
+    with suppress(OSError):
         with atomic_file(path) as partial:
             partial.write_bytes(content)
-    except OSError:
-        return False
-    return True
+        return {path}
+    return set()
 
 
 def read(path: Path) -> bytes | None:

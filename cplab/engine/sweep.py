@@ -6,41 +6,20 @@ at one number of threads: seed and epoch decide every random number and rate.
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
-from threading import Event as Flag
 from typing import Any
 
 from cplab import devices, own
 from cplab.engine import checkpoints, workers
 from cplab.engine.train import Stretch, has_measures, train_stretch
-from cplab.engine.tree import Segment, plan
+from cplab.engine.tree import Context, Segment, plan
 from cplab.errors import Cancelled, Diverged, Exhausted, tidy
 from cplab.measure.measurements import Measures
 
 STRETCH = 2  # seconds after which another process gives its state back: what its loss costs
 MOST_JOBS = 256  # at an executor at a time
-
-
-@dataclass
-class Context:
-    """How specs are trained.
-
-    device: auto, cuda, mps or cpu. executor: any of concurrent.futures, whose workers have cplab;
-    worker processes of this machine where they pay, if None. workers: of these, or jobs at a time
-    of an executor. threads: of torch on the CPU, see devices.usual_threads if None. stop: once it
-    is set, training ends. report: called with (spec, row) after each epoch. sources: results that
-    specs begin with, by their spec.
-    """
-
-    device: str = "auto"
-    executor: Executor | None = None
-    workers: int | None = None
-    threads: int | None = None
-    stop: Flag = field(default_factory=Flag)
-    report: Callable[[Any, dict], None] = lambda spec, row: None
-    sources: dict[Any, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -83,29 +62,30 @@ def train_all(
     tidy()
     queue = sorted(plan(specs), key=lambda s: s.epochs)  # the last is next: the largest tree
     running: dict[Future, Segment] = {}
-    with open_executor(specs, context) as (executor, room, how):
+    with open_executor(specs, context) as (executor, room):
+        train = job_maker(executor, context, measures)
         try:
             while queue or running:
                 if context.stop.is_set():
                     raise Cancelled
                 while queue and len(running) < room:
                     segment = queue.pop()
-                    running[submit(executor, segment, context, measures, how)] = segment
+                    running[train(segment)] = segment
                 for job in wait(running, timeout=0.1, return_when=FIRST_COMPLETED).done:
                     segment = running.pop(job)
                     try:
                         stretch = job.result()
                     except Diverged as error:
-                        for part in segment.subtree():
-                            yield from ((spec, error) for spec in part.ends)
+                        yield from ((s, error) for part in segment.subtree() for s in part.ends)
                         segment.branches.clear()
                         close(segment)
                         continue
                     for row in stretch.rows:
-                        report_row(segment, context.report, row)
-                    if len(stretch.rows) < segment.end or segment.branches:
-                        keep(segment, len(stretch.rows), stretch.content)
-                    if len(stretch.rows) < segment.end:
+                        report_row(segment, context, row)
+                    done = len(stretch.rows)
+                    if done < segment.end or segment.branches:
+                        keep(segment, done, stretch.content)
+                    if done < segment.end:
                         queue.append(segment)
                         continue
                     yield from ((spec, training_of(spec, stretch)) for spec in segment.ends)
@@ -122,18 +102,15 @@ def train_all(
 
 
 @contextmanager
-def open_executor(specs: list, context: Context) -> Iterator[tuple[Executor, int, dict[str, Any]]]:
-    """Who trains these specs, how many stretches at a time, and further arguments for each."""
-    how = {"device": context.device, "threads": context.threads}
+def open_executor(specs: list, context: Context) -> Iterator[tuple[Executor, int]]:
+    """Who trains these specs, and how many stretches at a time."""
     if context.executor is not None:
-        far = {"seconds": STRETCH, "own": own.dumps_own()}
-        yield context.executor, context.workers or MOST_JOBS, how | far
+        yield context.executor, context.workers or MOST_JOBS
     elif (count := context.workers or usual_workers(specs, context.device)) > 1:
-        far = {"seconds": STRETCH, "own": own.dumps_own()}
         with workers.processes(count, max(1, devices.usable_cores() // count)) as pool:
-            yield pool, count, how | far
+            yield pool, count
     else:
-        yield workers.ThisProcess(), 1, how
+        yield workers.ThisProcess(), 1
 
 
 def usual_workers(specs: list, device: str = "auto") -> int:
@@ -145,26 +122,26 @@ def usual_workers(specs: list, device: str = "auto") -> int:
     return max(1, min(devices.usable_cores(), len(specs)))
 
 
-def submit(
-    executor: Executor,
-    segment: Segment,
-    context: Context,
-    measures: Measures,
-    how: dict[str, Any],
-) -> Future:
-    """Have a segment trained on from where it stands, from what an earlier training left of it, or
-    from the end of the one that it branches from."""
-    if segment.content is None:
-        segment.content = find_deepest(segment, measures)
-    before = segment.parent.content if segment.parent else None
-    contents = [content for content in (segment.content, before) if content]
-    last, here = bool(segment.ends), isinstance(executor, workers.ThisProcess)
-    more: dict[str, Any] = {"measures": measures, "last": last, **how}
-    if here:
-        more["report"] = partial(report_row, segment, context.report)
-        more |= {"stop": context.stop, "save": partial(keep, segment)}
-    with workers.without_interrupt() if not here else nullcontext():
-        return executor.submit(train_stretch, segment.spec, segment.end, contents, **more)
+def job_maker(
+    executor: Executor, context: Context, measures: Measures
+) -> Callable[[Segment], Future]:
+    """A function that has a segment trained on from where it stands, from what an earlier training
+    left of it, or from the end of the one that it branches from."""
+    here = isinstance(executor, workers.ThisProcess)
+    how: dict[str, Any] = {"device": context.device, "threads": context.threads}
+    how |= {"stop": context.stop} if here else {"seconds": STRETCH, "own": own.dumps_own()}
+
+    def submit(segment: Segment) -> Future:
+        segment.content = segment.content or find_deepest(segment, measures)
+        before = segment.parent.content if segment.parent else None
+        contents = [content for content in (segment.content, before) if content]
+        more: dict[str, Any] = {"measures": measures, "last": bool(segment.ends)}
+        if here:
+            report = partial(report_row, segment, context)
+            more |= {"report": report, "save": partial(keep, segment)}
+        return executor.submit(train_stretch, segment.spec, segment.end, contents, **how, **more)
+
+    return submit
 
 
 def find_deepest(segment: Segment, measures: Measures) -> bytes | None:
@@ -172,27 +149,24 @@ def find_deepest(segment: Segment, measures: Measures) -> bytes | None:
     names = checkpoints.file_names(segment.spec)
     there = [path for path in names[segment.begin + 1 : segment.end + 1] if path.exists()]
     segment.files |= {*there}
-    for path in reversed(there):
-        content = checkpoints.read(path)
-        if content and has_measures(checkpoints.rows_of(content), measures):
-            return content
-    return None
+    sound = (checkpoints.read(path) for path in reversed(there))
+    return next((c for c in sound if c and has_measures(checkpoints.rows_of(c), measures)), None)
 
 
-def report_row(segment: Segment, report: Callable[[Any, dict], None], row: dict) -> None:
+def report_row(segment: Segment, context: Context, row: dict) -> None:
     """Report a row of a segment, if it is the next one."""
     if row["part"] == segment.reported:
         segment.reported += 1
-        report(segment.spec, row)
+        context.report(segment.spec, row)
 
 
 def keep(segment: Segment, parts: int, content: bytes) -> None:
     """Keep the state that a segment has come to after so many parts, here and on disk."""
     path = checkpoints.file_names(segment.spec)[parts]
     segment.content = content
-    written = {path} if checkpoints.write(path, content) else set()
-    checkpoints.remove(segment.files - {path})
-    segment.files = written
+    left = segment.files - {path}
+    segment.files = checkpoints.write(path, content)
+    checkpoints.remove(left)
 
 
 def close(segment: Segment | None) -> None:

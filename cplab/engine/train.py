@@ -52,17 +52,15 @@ def train_stretch(
     save: Callable[[int, bytes], None] | None = None,
 ) -> Stretch:
     """Train a run up to part `end` of its timeline (exclusive), or until some seconds have passed.
-
     Equal seeds give equal bits: seed and epoch decide every random number and every rate.
 
     Arguments:
         contents: of checkpoints; the first one that is sound, has all measurements and came about
             on such a machine is where training begins, else at birth.
-        device, threads: as of a Context. own: a student's own functions, see own.dumps_own.
+        own: a student's own functions, see own.dumps_own.
         last: whether a run ends there, so that what is measured at the end is.
         stop: checked before each batch. report: called with each row, see train_part.
         save: called now and then with how many parts are done and the state as bytes.
-    Raises: CplabError; Cancelled, Diverged, Exhausted.
     """
     load_own(own)
     place, task, measures = devices.pick(device), run.task, measures or {}
@@ -83,20 +81,20 @@ def train_stretch(
             try_on_newborn(measures, run, state.net, images)
         for row in state.rows:
             report(row)
-        begun = time.monotonic()
-        due = begun + SAVED
+        begun = saved = time.monotonic()
+        pause = SAVED
         while len(state.rows) < end:
             row = train_part(run, state, images, stop)
             measure_after(due_measures(measures, row), run, row, state.net, images)
             state.rows.append(row)
-            if save and len(state.rows) < end and time.monotonic() > due:
-                now = time.monotonic()
+            now = time.monotonic()
+            if save and len(state.rows) < end and now > saved + pause:
                 save(len(state.rows), checkpoints.dumps(state, how))
+                saved = time.monotonic()
                 # a twentieth of the time goes to checkpoints at most, but where they are very slow
-                took = time.monotonic() - now
-                due = now + took + SAVED * min(max(1, 20 * took), 30)
+                pause = SAVED * min(max(1, 20 * (saved - now)), 30)
             report(row)
-            if time.monotonic() > begun + seconds:  # after a part, so that each stretch gets on
+            if now > begun + seconds:  # after a part, so that each stretch gets on
                 break
         content = checkpoints.dumps(state, how)
         if last and measures and len(state.rows) == end:

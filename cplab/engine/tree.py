@@ -1,14 +1,41 @@
-"""A set of runs as a tree in which what several beginnings have in common stands once. It needs no
-torch, so that what a training would take is known without.
+"""How a set of runs is trained, and the set as a tree in which what several beginnings have in
+common stands once. It needs no torch, so that what a training would take is known without.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event as Flag
 from typing import Any
 
-from cplab.runs import Step
+from cplab.errors import one_of
+from cplab.runs import DEVICES, Step
+
+
+@dataclass
+class Context:
+    """How specs are trained.
+
+    device: auto, cuda, mps or cpu. executor: any of concurrent.futures, whose workers have cplab;
+    worker processes of this machine where they pay, if None. workers: of these, or jobs at a time
+    of an executor. threads: of torch on the CPU, see devices.usual_threads if None. stop: once this
+    Event is set, training ends. report: called with (spec, row) after each epoch. sources: results
+    that specs begin with, by their spec.
+    """
+
+    device: str = "auto"
+    executor: Any = None
+    workers: int | None = None
+    threads: int | None = None
+    stop: Any = None
+    report: Any = None
+    sources: dict[Any, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        one_of("device", str(self.device).partition(":")[0], DEVICES)
+        self.stop = self.stop or Flag()
+        self.report = self.report or (lambda spec, row: None)
 
 
 @dataclass(eq=False)

@@ -34,29 +34,20 @@ def processes(workers: int, threads: int) -> Iterator[Executor]:
 
     from loky import ProcessPoolExecutor
 
-    if os.name == "posix":  # as it starts it lets signals through again, so it comes first
-        resource_tracker.ensure_running()
     initial = os.getpid(), [*sys.path], threads
     pool = ProcessPoolExecutor(workers, initializer=begin_worker, initargs=initial)
+    if os.name == "posix":
+        resource_tracker.ensure_running()  # as it starts it lets signals through again
+        # Ctrl-C is blocked in what starts here: a starting process would end with a traceback
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        pool.submit(int)  # the first job starts them all
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "A worker was restarted", UserWarning)  # it has grown
         try:
             yield pool
         finally:
             pool.shutdown(wait=True, kill_workers=True)
-
-
-@contextmanager
-def without_interrupt() -> Iterator[None]:
-    """Block Ctrl-C in what starts here: a process that is starting would end with a traceback."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def begin_worker(parent: int, path: list[str], threads: int) -> None:

@@ -7,5 +7,5 @@ __all__, __getattr__, __dir__ = load_late(
     result="Result",
     store="ResultWarning find ship merge verify keep",
     tables="table",
-    ask="run sweep collect at_hand estimate retrain sample_runs by_key every_result say_duration",
+    ask="run sweep collect at_hand estimate retrain by_key every_result say_duration",
 )

@@ -52,6 +52,11 @@ class Result:
         return type(self.spec).__name__
 
     @property
+    def curve(self) -> list[dict]:
+        """Rows: epoch, phase (clear, deficit, recovery), lr, train_loss, test_accuracy, seconds."""
+        return self.values["curve"]
+
+    @property
     def accuracy(self) -> float:
         """The fraction of the test images named rightly in the end. At a fixed learning rate, where
         a single epoch is noisy, it is the mean over the last five of the recovery."""
@@ -59,11 +64,6 @@ class Result:
             return self.values["accuracy"]
         last = self.curve[-max(1, min(5, self.spec.recovery)) :]
         return sum(row["test_accuracy"] for row in last) / len(last)
-
-    @property
-    def curve(self) -> list[dict]:
-        """Rows: epoch, phase (clear, deficit, recovery), lr, train_loss, test_accuracy, seconds."""
-        return self.values["curve"]
 
     def series(self, name: str) -> Any:
         """A quantity after each epoch, an array (epochs,), NaN where it was not measured: a column
@@ -75,9 +75,9 @@ class Result:
         column, sources = np.full(len(self.curve), math.nan), set[str]()
         for source, rows in self.measured.items():
             for epoch, row in rows.items():
-                whole = source == name and isinstance(row, int | float | list)
-                if whole or (isinstance(row, dict) and name in row):
-                    column[epoch] = np.sum(row if whole else row[name])
+                value = row.get(name) if isinstance(row, dict) else row if source == name else None
+                if isinstance(value, int | float | list):
+                    column[epoch] = np.sum(value)
                     sources.add(source)
         several = " and ".join(sorted(sources))
         require(len(sources) < 2, f"{name!r} was measured by {several}: take one from `measured`")
@@ -91,11 +91,9 @@ class Result:
     def covers(self, measures: dict) -> bool:
         """Whether all of these measurements were taken, {name: every, end or the epochs}."""
         epochs = range(getattr(self.spec, "epochs", 0))
-        if not epochs:
-            return not measures
         times = {"end": epochs[-1:], "every": epochs}
         return all(
-            {e for e in times.get(when, when) if e in epochs} <= self.measured.get(name, {}).keys()
+            epochs and {*epochs} & {*times.get(when, when)} <= {*self.measured.get(name, ())}
             for name, when in measures.items()
         )
 
@@ -132,12 +130,11 @@ def parse(text: str) -> Result:
         key, kind, version, spec = (plain.pop(n) for n in ("key", "kind", "version", "spec"))
         result = READ.validate_python({**plain, "spec": specs.build_spec(kind, spec, version)})
         specs.check_values(result.spec, result.values)
+        require(key == result.key, "its key does not fit its spec")
     except ValidationError as error:
         raise ValueError(specs.in_one_line(error)) from None
     except (CplabError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"it cannot be read ({error!s:.300})") from error
-    if key != result.key:
-        raise ValueError("its key does not fit its spec")
     return result
 
 
@@ -145,8 +142,10 @@ def join(new: Result, old: Result | None) -> Result:
     """A result with what was measured before on the very same training."""
     if old is None or outcome(old) != outcome(new):
         return new
-    one, other = old.measured, new.measured
-    measured = {name: one.get(name, {}) | other.get(name, {}) for name in one | other}
+    measured = {
+        name: old.measured.get(name, {}) | new.measured.get(name, {})
+        for name in old.measured | new.measured
+    }
     return replace(new, measured=measured, own=old.own | new.own)
 
 

@@ -8,6 +8,7 @@ checksum of what it says; a damaged one is set aside, and training it again repl
 import hashlib
 import json
 import re
+import subprocess
 import warnings
 from collections.abc import Iterable
 from contextlib import suppress
@@ -71,10 +72,7 @@ def flatten(result: Result) -> dict[str, Any]:
 
 
 def unflatten(row: dict[str, Any], spec: Any = None) -> Result:
-    """The shipped result that `flatten` made a row of; its spec spares reading it.
-
-    Raises: Outdated, CplabError.
-    """
+    """The shipped result that `flatten` made a row of; its spec spares reading it."""
     if row["kind"] != "Run":
         said, values = row["spec"], json.loads(row["values"])
         spec = spec or specs.build_spec(row["kind"], json.loads(said), row["version"])
@@ -100,18 +98,16 @@ class Archive:
 
     def __init__(self, folder: Path) -> None:
         self.files: dict[str, bytes] = {}  # those that are as they were written
-        self._rows: dict[str, Any] = {}
+        self._whole: dict[str, Any] = {}
         sums = read_sums(folder)
         for name in sorted({*sums, *(path.name for path in folder.glob("*.parquet"))}):
-            try:
+            content = b""
+            with suppress(OSError):
                 content = (folder / name).read_bytes()
-                wrong = "" if digest(content) == sums.get(name) else "its checksum does not fit"
-            except OSError as error:
-                wrong = str(error.strerror)
-            if wrong:
-                warn(f"shipped results {name} are damaged and left out ({wrong}): install again")
-            else:
+            if hashlib.sha256(content).hexdigest() == sums.get(name):
                 self.files[name] = content
+            else:
+                warn(f"shipped results {name} are damaged and left out: install again")
 
     def read(self, name: str, columns: Iterable[str]) -> Any:
         """Columns of a file, an Arrow table."""
@@ -142,9 +138,9 @@ class Archive:
     def row(self, key: str) -> dict[str, Any]:
         """All of a result."""
         name, place = self.places[key]
-        if name not in self._rows:
-            self._rows[name] = self.read(name, (*LIGHT, *HEAVY))
-        return self._rows[name].slice(place, 1).to_pylist()[0]
+        if name not in self._whole:
+            self._whole[name] = self.read(name, (*LIGHT, *HEAVY))
+        return self._whole[name].slice(place, 1).to_pylist()[0]
 
     def find(self, key: str, spec: Any = None) -> Result | None:
         """The result of a key, if it is shipped; its spec spares reading it."""
@@ -164,15 +160,11 @@ def open_archive(folder: Path, changed: int) -> Archive:
     return Archive(folder)
 
 
-def digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
 def read_sums(folder: Path) -> dict[str, str]:
     """The checksum of each shipped file, by name."""
     with suppress(OSError):
-        lines = (line.split() for line in (folder / SUMS).read_text().splitlines())
-        return {name: sha for sha, name in lines if re.fullmatch(r"[\w-]+\.parquet", name)}
+        text = (folder / SUMS).read_text()
+        return {name: sha for sha, name in re.findall(r"^(\w+)  ([\w-]+\.parquet)$", text, re.M)}
     return {}
 
 
@@ -219,9 +211,7 @@ def live(path: Path) -> Result | None:
 
 def find(spec: Any, measure: Any = ()) -> Result | None:
     """The result of a spec, shipped or live, or with the measurements of both where these are of
-    the same training; None if it was not computed yet.
-
-    Arguments: measure, measurements that it must have (see run).
+    the same training; None if there is none with the measurements that are asked for, as in run.
 
     >>> from cplab import Run, find
     >>> round(find(Run(deficit="blur", length=8, seed=0)).accuracy, 2)
@@ -229,7 +219,7 @@ def find(spec: Any, measure: Any = ()) -> Result | None:
     """
     measures, key = parse_measures(measure), specs.check_spec(spec).key
     old = shipped(key, spec)
-    if old is not None and old.covers(measures):
+    if old and old.covers(measures):
         return old
     new = live(live_path(key))  # may be the same training, with other measurements
     both = new and join(new, old)
@@ -243,7 +233,8 @@ def keep(result: Result) -> Result:
     >>> keep(shipped("10da86ce08101b40")).spec.deficit
     'blur'
     """
-    old = live(live_path(result.key))
+    path = live_path(result.key)
+    old = live(path)
     result = join(result, old)
     before = old.measured if old else {}
     lost = [name for name, rows in before.items() if {*rows} - {*result.measured.get(name, ())}]
@@ -253,8 +244,8 @@ def keep(result: Result) -> Result:
     try:
         write_live(result)
     except OSError as error:
-        where = f"{live_path('').parent} ({error.strerror or error})"
         how = "set $CPLAB_CACHE to a directory that can be written"
+        where = f"{path.parent} ({error.strerror or error})"
         warn(f"the result could not be kept in {where}: {how}")
     return result
 
@@ -267,18 +258,12 @@ def write_live(result: Result) -> None:
 @cache
 def commit() -> str:
     """The commit of this source, with a + if it was changed since; the version if not in git."""
-    import subprocess
-
-    here = Path(__file__).parents[1]
-
-    def git(*words: str) -> str:
-        command = ("git", "-C", str(here), *words)
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    with suppress(OSError, subprocess.CalledProcessError):
-        if Path(git("rev-parse", "--show-toplevel")) == here.parent:
-            changed = git("status", "--porcelain", "--", "*.py")
-            return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
+    root = Path(__file__).parents[2]
+    command = ["git", "-C", str(root), "describe", "--always", "--abbrev=12", "--exclude=*"]
+    if (root / ".git").exists():
+        with suppress(OSError, subprocess.CalledProcessError):
+            said = subprocess.run([*command, "--dirty=+"], capture_output=True, check=True)
+            return said.stdout.decode().strip()
     from cplab import __version__
 
     return f"version {__version__}"
@@ -288,10 +273,8 @@ def commit() -> str:
 
 
 def ship(results: Iterable[Result], name: str) -> Path:
-    """Add results to a shipped table, cplab/shipped/NAME.parquet.
-
-    Raises: CplabError if there is nothing to ship, the name is not plain, one is shipped already
-        with other values, or the file is damaged or cannot be written.
+    """Add results to a shipped table, cplab/shipped/NAME.parquet; none that is shipped already with
+    other values.
 
     >>> ship([], "mine")
     Traceback (most recent call last):
@@ -309,7 +292,8 @@ def ship(results: Iterable[Result], name: str) -> Path:
     for result in results:
         own = is_own(getattr(result.spec, "dataset", ""))
         require(not own, f"{result.key} is of images that nobody else has: ship others")
-        if (old := known.find(result.key)) and outcome(old) != outcome(result):
+        old = known.find(result.key)
+        if old and outcome(old) != outcome(result):
             what = f"{result.key} is shipped in {known.places[result.key][0]} with other values"
             raise CplabError(f"{what}: leave it out, or remove that one first")
         rows[result.key] = flatten(join(result, old))
@@ -319,7 +303,7 @@ def ship(results: Iterable[Result], name: str) -> Path:
         with atomic_file(path) as partial:
             table = pa.Table.from_pylist(ordered)
             pq.write_table(table, partial, compression="zstd", compression_level=19)
-        sums = {**read_sums(SHIPPED), path.name: digest(path.read_bytes())}
+        sums = read_sums(SHIPPED) | {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}
         with atomic_file(SHIPPED / SUMS) as partial:
             partial.write_text("".join(f"{sums[name]}  {name}\n" for name in sorted(sums)))
     except OSError as error:
@@ -328,10 +312,8 @@ def ship(results: Iterable[Result], name: str) -> Path:
 
 
 def merge(paths: Iterable[Path | str]) -> tuple[int, int, list[str]]:
-    """Take in results that were computed elsewhere; what is there already stays.
-
-    Arguments: JSON files, or directories of them (another cache, or its results), but no links.
-    Returns: how many were taken in, how many were there already, and a line for each refused.
+    """Take in results of another cache, JSON files or directories of them; what is there stays.
+    Returns how many were taken in, how many were there, and a line for each refused.
 
     >>> merge([])
     (0, 0, [])
@@ -340,8 +322,7 @@ def merge(paths: Iterable[Path | str]) -> tuple[int, int, list[str]]:
     require("" not in places, "path '' is not allowed: name files, or directories of them")
     for given in map(Path, places):
         files = sorted(given.rglob("*.json")) if given.is_dir() else [given]
-        if not files:
-            refused.append(f"{given}: there are no results in it")
+        refused += [] if files else [f"{given}: there are no results in it"]
         for path in files:
             try:
                 result = read_file(path)
@@ -359,32 +340,27 @@ def merge(paths: Iterable[Path | str]) -> tuple[int, int, list[str]]:
 
 
 def verify() -> tuple[dict[str, int], list[str]]:
-    """Read every shipped and live result again, and change nothing.
-
-    Returns: how many are good, by source, and a line for each file or result that is not.
+    """Read every shipped and live result again, and change nothing. Returns how many are good, by
+    source, and a line for each file or result that is not.
 
     >>> verify()[1]
     []
     """
-    good, bad = {"shipped": 0, "live": 0}, list[str]()
+    good = {"shipped": 0, "live": 0}
     with warnings.catch_warnings(record=True, category=ResultWarning) as caught:
         warnings.simplefilter("always")
         known = Archive(SHIPPED)
-    bad += [str(each.message) for each in caught]
-    for key, (name, _) in known.places.items():
+    bad = [str(each.message) for each in caught]
+    reads: list[tuple[str, Any, Any]] = [("shipped", key, known.find) for key in known.places]
+    reads += [("live", path, read_file) for path in live_paths()]
+    for source, place, read in reads:
         try:
-            if result := known.find(key):
+            if result := read(place):
                 specs.check_values(result.spec, result.values)
-                require(result.key == key, "its key does not fit its spec")
-                good["shipped"] += 1
-        except (ValueError, CplabError) as error:
-            bad.append(f"shipped {name} {key} is damaged: {error}")
-    for path in live_paths():
-        try:
-            read_file(path)
-            good["live"] += 1
+                require(result.key in str(place), "its key does not fit its spec")
+                good[source] += 1
         except Outdated:
             continue
-        except (OSError, ValueError) as error:
-            bad.append(f"live {path.name} is damaged: {error}")
+        except (OSError, ValueError, CplabError) as error:
+            bad.append(f"{source} {getattr(place, 'name', place)} is damaged: {error}")
     return good, bad

@@ -6,16 +6,14 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from cplab.deficits import canonical_name
-from cplab.errors import CplabError, one_of
+from cplab.errors import one_of
 from cplab.results import store
 from cplab.results.result import HOW, Result
-from cplab.runs import LONGEST, Run, Window
+from cplab.runs import CLEAR, LONGEST, Run, Window
 from cplab.treatments import Treatment
 
 COLUMNS = ("key", *store.RUN_COLUMNS, "accuracy", "seconds", *HOW, "source")
@@ -43,11 +41,9 @@ def read_once(path: Path, changed: int, size: int) -> Result | None:
 
 
 def table(**wanted: object) -> Any:
-    """All runs as a pandas DataFrame, one row each: key, the run's fields, accuracy, seconds,
-    provenance and source; without the curves. Shipped ones stand for live ones of the same key.
-
-    Arguments: wanted, values of a run's fields: only runs that have them.
-    Raises: CplabError for a field or value that no run can have.
+    """All runs, or those that have the wanted values of fields, as a pandas DataFrame: key, the
+    run's fields, accuracy, seconds, provenance and source; of shipped and live ones of a key the
+    shipped.
 
     >>> import cplab
     >>> len(cplab.table(profile="course", deficit="flip")) > 20
@@ -57,15 +53,29 @@ def table(**wanted: object) -> Any:
 
     rows = shipped_table(store.archive())
     known = {*rows["key"]}
-    live = [table_row(result) for result, _ in live_results("Run") if result.key not in known]
+    live = [
+        {name: getattr(r.spec if name in store.RUN_COLUMNS else r, name) for name in COLUMNS}
+        for r, _ in live_results("Run")
+        if r.key not in known
+    ]
     if live:
         own = pd.DataFrame(live, columns=rows.columns)
         rows = pd.concat([rows, own.astype(rows.dtypes)] if len(rows) else [own])
-    for name, value in wanted.items():
-        one_of("field of a run", name, store.RUN_COLUMNS)
-        rows = rows[has_value(rows, name, value)]
+    for name, value in written(wanted).items():
+        same = rows[name].map(lambda held, value=value: held == value).astype(bool)
+        rows = rows[rows[name].isna() if value is None else same]
     by = [name for name in store.RUN_COLUMNS if name not in (*ENTRIES, "pace", "weight_decay")]
     return rows.sort_values(by, ignore_index=True)
+
+
+def written(wanted: dict[str, Any]) -> dict[str, Any]:
+    """Values of fields as a run holds them, of the course's profile if no other is among them."""
+    for name in wanted:
+        one_of("field of a run", name, store.RUN_COLUMNS)
+    usual: dict[str, Any] = {"deficit": "blur", "length": int(wanted.get("deficit") != CLEAR)}
+    usual |= {"onset": LONGEST // 3, "recovery": LONGEST // 3, "schedule": "paper"}
+    like = Run(**usual | wanted)
+    return {name: getattr(like, name) for name in wanted}
 
 
 @lru_cache(maxsize=2)
@@ -84,51 +94,17 @@ def shipped_table(archive: store.Archive) -> Any:
     return pd.DataFrame(rows, columns=[*COLUMNS]).astype(types | {"augment": "bool"})
 
 
-def table_row(result: Result) -> dict[str, Any]:
-    row = {name: getattr(result.spec, name) for name in store.RUN_COLUMNS}
-    return row | {name: getattr(result, name) for name in COLUMNS if name not in row}
-
-
-def has_value(rows: Any, name: str, value: Any) -> Any:
-    """Which rows have a value of a field, as it is written for runs of their profile and model.
-    Raises: CplabError if no run can have it."""
-    has, errors = rows["key"].isin([]), list[CplabError]()
-    sizes = {*zip(rows["profile"], rows["model"], strict=True)} or {("ci", "allcnn-4")}
-    for profile, model in sizes:
-        try:
-            like = Run("blur", 0, 1, LONGEST // 2, profile, "paper", model=model)
-            if name == "deficit":
-                written: Any = canonical_name(value)
-            else:
-                written = getattr(replace(like, **{name: value}), name)
-        except CplabError as error:
-            errors.append(error)
-            continue
-        there = (rows["profile"] == profile) & (rows["model"] == model)
-        same = rows[name].map(lambda held, written=written: held == written)
-        has |= there & (rows[name].isna() if written is None else same)
-    if len(errors) == len(sizes):
-        raise errors[0]
-    return has
-
-
 # How long results took ----------------------------------------------------------------------------
 
 
 def similar(spec: Any) -> tuple[bool, list[tuple[str, float]]]:
-    """How long results of a spec's kind and size took.
-
-    Returns: whether they are one's own; key and seconds an epoch (or in all, where its spec has no
-        epochs) of each: one's own, latest first, if there are any; else shipped ones.
-    """
+    """Results of a spec's kind and size: whether they are one's own; key and seconds an epoch (or
+    in all, where its spec has no epochs) of each, one's own, latest first, else shipped ones."""
     size, kind = store.size_of(spec), type(spec)
-    own = [
-        (kept, result.key, result.seconds / getattr(result.spec, "epochs", 1))
-        for result, kept in live_results(kind.__name__)
-        if store.size_of(result.spec) == size
-    ]
+    own = [(kept, r) for r, kept in live_results(kind.__name__) if store.size_of(r.spec) == size]
     if own:
-        return True, [(key, seconds) for _, key, seconds in sorted(own, reverse=True)]
+        latest = [r for _, r in sorted(own, key=lambda each: each[0], reverse=True)]
+        return True, [(r.key, r.seconds / getattr(r.spec, "epochs", 1)) for r in latest]
     return False, shipped_times(store.archive()).get((size, kind.version), [])
 
 
@@ -157,20 +133,18 @@ def seconds_per_epoch(spec: Any) -> float | None:
 
 def scaled_seconds(run: Run) -> float | None:
     """Seconds an epoch, from the runs of the nearest size whose network is of the same family."""
-    names = ["profile", "dataset", "model", "arithmetic"]
-    sizes = table()[names].drop_duplicates().to_dict("records")
-    near = [Run(**size) for size in sizes if size["model"].rpartition("-")[0] == run.family]
+
+    def work(like: Run) -> float:  # images · pixels · width²: operations, up to a factor
+        return like.settings.train_images * (like.settings.size * like.width) ** 2
+
+    sizes = table()[["profile", "dataset", "model", "arithmetic"]].drop_duplicates()
+    alike = sizes[sizes["model"].str.rpartition("-")[0] == run.family]
+    near = [Run(**size) for size in alike.to_dict("records")]
     if not near:
         return None
-    other = min(near, key=lambda other: abs(math.log(work_of(run) / work_of(other))))
+    other = min(near, key=lambda other: abs(math.log(work(run) / work(other))))
     seconds = seconds_per_epoch(other)
-    return seconds and seconds * work_of(run) / work_of(other)
-
-
-def work_of(run: Run) -> float:
-    """Operations of an epoch, up to a factor: images · pixels · width²."""
-    p = run.settings
-    return p.train_images * (p.size * run.width) ** 2
+    return seconds and seconds * work(run) / work(other)
 
 
 def seconds_of_measurement(spec: Any, name: str) -> float | None:

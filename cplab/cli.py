@@ -16,9 +16,8 @@ from dataclasses import field, fields, make_dataclass, replace
 from functools import partial, wraps
 from importlib.util import find_spec
 from itertools import product
-from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg
@@ -26,9 +25,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 from cplab import __version__, results, runs, specs, teach
 from cplab.errors import CplabError, installed, named_folder, one_of, require, whole
 from cplab.measure import parse_measures
-from cplab.profiles import PROFILES
 
-MOST_POINTS = 100_000  # points of a sweep
 HIDE = {"help_behavior_hint": ""}  # a default of None says nothing
 
 MeasureOption = Annotated[
@@ -39,40 +36,32 @@ DeviceOption = Annotated[
 ]
 JsonOption = Annotated[bool, arg(help="Print JSON, one object a line.", **HIDE)]
 KindOption = Annotated[Positional[str], arg(metavar="KIND", help="A class of specs.")]
-
-
-def folder_named(text: str) -> Path:
-    require(text, "DIR '' is not allowed: name a folder, or . for the one that you are in")
-    return Path(text)
+Folder = Annotated[Positional[str], arg(metavar="DIR", help="A folder, which is made.")]
+Lab = Annotated[Positional[str], arg(metavar="LAB", help="A lab, or how its name begins.", **HIDE)]
 
 
 def field_options(like: Any, several: bool = False) -> Any:
-    """A class with an option for each field of a spec, as text, with the words of its docstring.
-
-    Arguments: like, a class of specs or a spec; several, whether each takes several values.
-    """
+    """A class with an option for each field of a spec, or class of specs, as text, with the words
+    of its docstring; `several`: each takes several values."""
     options = []
     for one in fields(like):
-        about: Any = getattr(like, "__pydantic_fields__", {}).get(one.name)
+        about = like.__pydantic_fields__[one.name]
+        choices = get_args(about.annotation) if get_origin(about.annotation) is Literal else ()
         usual = "yes" if one.default is True else one.default
         default = f" [{usual}]" if isinstance(usual, int | float | str) else ""
-        literal = about is not None and get_origin(about.annotation) is Literal
-        choices = ", ".join(get_args(about.annotation)) if literal else ""
-        words = " ".join([*(getattr(about, "description", "") or "").split(), choices]) + default
+        words = " ".join([*(about.description or "").split(), ", ".join(choices)]) + default
         kind: Any = tuple[str, ...] if several else str | None
         described = Annotated[kind, arg(metavar="VALUE", help=words, **HIDE)]
         options.append((one.name, described, field(default=() if several else None)))
-    return make_dataclass("Fields", options)
+    return OmitArgPrefixes[make_dataclass("Fields", options)]  # type: ignore[misc]
+
+
+Filters: Any = field_options(runs.Run)
 
 
 def typed_fields(options: Any) -> dict[str, Any]:
     """The fields of a spec that were typed; the spec knows what holds for the others."""
     return {name: value for name, value in vars(options).items() if value not in (None, ())}
-
-
-def altered(like: Any, values: dict[str, Any]) -> Any:
-    """A spec of a class, or one that differs from another in these values."""
-    return like(**values) if isinstance(like, type) else replace(like, **values)
 
 
 def spec_meant(word: str) -> Any:
@@ -96,9 +85,10 @@ def read_measures(words: Iterable[str]) -> dict[str, Any]:
 
 def training_commands(like: Any) -> dict[str, Callable]:
     """`run` and `sweep`, whose options are the fields of this class of specs, or of this spec."""
+    make = like if isinstance(like, type) else partial(replace, like)
 
     def run(
-        spec: OmitArgPrefixes[field_options(like)],  # type: ignore[valid-type]
+        spec: field_options(like),  # type: ignore[valid-type]
         measure: MeasureOption = (),
         device: DeviceOption = "auto",
         fresh: Annotated[bool, arg(help="Train it even if there is a result.", **HIDE)] = False,
@@ -111,8 +101,7 @@ def training_commands(like: Any) -> dict[str, Callable]:
         A word after `run` asks for another kind of result, whose fields are then the options, or is
         the key of a result, of which the options change some fields: cplab run Search --seed 1
         """
-        one_of("device", device.partition(":")[0], runs.DEVICES)
-        wanted, measures = altered(like, typed_fields(spec)), read_measures(measure)
+        wanted, measures = make(**typed_fields(spec)), read_measures(measure)
         cached = not fresh and bool(results.find(wanted, measures))
         [result] = results.sweep([wanted], measures, fresh=fresh, device=device)
         if json:
@@ -125,7 +114,7 @@ def training_commands(like: Any) -> dict[str, Callable]:
             print(f"{name} measured after {len(rows)} epochs")
 
     def sweep(
-        grid: OmitArgPrefixes[field_options(like, several=True)],  # type: ignore[valid-type]
+        grid: field_options(like, several=True),  # type: ignore[valid-type]
         controls: Annotated[bool, arg(help="Also equal training and the newborn.", **HIDE)] = False,
         measure: MeasureOption = (),
         workers: Annotated[str | None, arg(metavar="N", help="Processes.", **HIDE)] = None,
@@ -140,16 +129,10 @@ def training_commands(like: Any) -> dict[str, Callable]:
         cplab sweep --deficit blur --onset 0 2 4 --length 0 4 8 --seed 0 1 2
         """
         given, measures = typed_fields(grid), read_measures(measure)
-        count, points = prod(map(len, given.values())), product(*given.values())
-        require(
-            count <= MOST_POINTS,
-            f"a sweep of {count} points is not allowed: give at most {MOST_POINTS} at a time",
-        )
-        wanted = [altered(like, dict(zip(given, point, strict=True))) for point in points]
-        if controls and not isinstance(wanted[0], runs.Run):
-            kind = type(wanted[0]).__name__
-            raise CplabError(f"--controls is not allowed with {kind}: leave it out")
+        wanted = [make(**dict(zip(given, each, strict=True))) for each in product(*given.values())]
         if controls:
+            kind = type(wanted[0]).__name__
+            require(kind == "Run", f"--controls is not allowed with {kind}: leave it out")
             wanted += [control for s in wanted for control in (s.equal_training(), s.newborn())]
         wanted = list(dict.fromkeys(wanted))
         cached = {spec for spec in wanted if results.find(spec, measures)}
@@ -169,13 +152,12 @@ def print_means(every: list, names: Iterable[str]) -> None:
     """Accuracies over the seeds, a line for each point; names: fields that have a column."""
     import pandas as pd
 
-    values = {f.name: [getattr(r.spec, f.name) for r in every] for f in fields(every[0].spec)}
-    shown = [n for n, each in values.items() if n != "seed" and (n in names or len({*each}) > 1)]
-    rows = pd.DataFrame({name: values[name] for name in shown or ["seed"]})
+    columns = [f.name for f in fields(every[0].spec) if f.name != "seed"]
+    rows = pd.DataFrame([{name: getattr(r.spec, name) for name in columns} for r in every])
+    shown = [name for name in columns if name in names or len({*rows[name]}) > 1] or columns[:1]
     rows["accuracy"] = [result.accuracy for result in every]
-    alike = rows.groupby([*rows][:-1], sort=False, dropna=False)["accuracy"]
-    points = alike.agg(["count", "mean", "std"])
-    print(points.reset_index().to_string(index=False, float_format="{:.4f}".format, na_rep="-"))
+    means = rows.groupby(shown, sort=False, dropna=False)["accuracy"].agg(["count", "mean", "std"])
+    print(means.reset_index().to_string(index=False, float_format="{:.4f}".format, na_rep="-"))
 
 
 def line_of(result: Any) -> str:
@@ -192,11 +174,6 @@ def numbers_of(result: Any) -> str:
 
 
 # What was trained ---------------------------------------------------------------------------------
-
-if TYPE_CHECKING:
-    Filters = Any
-else:
-    Filters = OmitArgPrefixes[field_options(runs.Run)]
 
 
 def list_results(filters: Filters, kind: KindOption = "Run") -> None:
@@ -236,23 +213,22 @@ def export_results(
 
 def verify_results(
     retrain: Annotated[str, arg(metavar="N", help="Train so many again.")] = "0",
-    seed: Annotated[str, arg(metavar="N", help="Decides which ones.")] = "0",
     profile: Annotated[str | None, arg(metavar="NAME", help="Of this profile.", **HIDE)] = None,
     device: DeviceOption = "auto",
 ) -> int:
-    """Check every result, and train some shipped runs again.
+    """Check every result, and train some shipped runs again, drawn at random.
 
     Exit code 1 if one is damaged or comes out otherwise than it says.
 
     cplab results verify --retrain 2 --profile ci
     """
-    count, chance = whole("retrain", retrain), whole("seed", seed)
-    one_of("device", device.partition(":")[0], runs.DEVICES)
-    one_of("profile", profile or "ci", PROFILES)
+    count = whole("retrain", retrain)
+    rows = results.table(**({"profile": profile} if profile else {}))
+    keys = rows.loc[rows["source"] == "shipped", "key"]
     good, bad = results.verify()
     counts = f"{good['shipped']} shipped and {good['live']} live results are good"
     print(*bad, counts, sep="\n")
-    off = train_again(results.sample_runs(count, chance, profile) if count else [], device)
+    off = train_again(map(results.by_key, keys.sample(min(count, len(keys)))), device)
     print(f"{len(bad) + off} bad")
     return 1 if bad or off else 0
 
@@ -326,10 +302,7 @@ def list_data() -> None:
     """
     from cplab import data
 
-    try:
-        data.data_folder()
-    except CplabError as error:
-        log_line("warning", error)
+    data.data_folder()  # what is wrong with $CPLAB_DATA comes first
     for name in runs.DATASETS:
         absent = "made on the spot" if name == "practice" else f"absent: cplab data fetch {name}"
         place = data.location(name)
@@ -349,10 +322,6 @@ def fetch_data(
     print(data.fetch(dataset))
 
 
-Folder = Annotated[Positional[str], arg(metavar="DIR", help="A folder, which is made.")]
-Lab = Annotated[Positional[str], arg(metavar="LAB", help="A lab, or how its name begins.", **HIDE)]
-
-
 def write_site(folder: Folder, lab: Lab = "") -> None:
     """Write the labs as pages that need no Python and no network.
 
@@ -360,8 +329,8 @@ def write_site(folder: Folder, lab: Lab = "") -> None:
     """
     from cplab.site import build_site
 
-    pages = build_site(folder_named(folder), lab)
-    print(f"{len(pages)} pages: open {pages[0].parent / 'index.html'}")
+    pages = build_site(Path(folder), lab)
+    print(f"{len(pages)} pages: open {Path(folder) / 'index.html'}")
 
 
 def build_copies(
@@ -374,9 +343,8 @@ def build_copies(
     cplab teach build homework --student
     """
     require(student != instructor, "give one of --student and --instructor")
-    home = folder_named(folder)
-    new, old = teach.build_all(home, solutions=instructor)
-    print(f"{new} files written to {home}, {old} were there already")
+    new, old = teach.build_all(Path(folder), solutions=instructor)
+    print(f"{new} files written to {folder}, {old} were there already")
 
 
 def open_lab(
@@ -393,9 +361,8 @@ def open_lab(
     """
     home = teach.CLONE if teach.CLONE.is_dir() and not copy else Path("cplab-labs").absolute()
     [first, *_] = teach.labs(lab)
-    require(
-        copy or find_spec("jupyterlab"), "JupyterLab is not installed: pip install 'cplab[lab]'"
-    )
+    there = copy or find_spec("jupyterlab")
+    require(there, "JupyterLab is not installed: pip install 'cplab[lab]'")
     if home != teach.CLONE:
         new, old = teach.copy_labs(home)
         print(f"{new} files copied to {home}, {old} were there already")
@@ -454,7 +421,11 @@ def parse_words(words: Sequence[str]) -> Callable[[], int | None]:
     commands |= {"results": show_results, "data": show_data, "teach": show_teach}
     if words[:1] and words[0] in GROUPS:
         commands, prog = GROUPS[words[0]], f"cplab {words.pop(0)}"
-    later = {name: deferred(command) for name, command in commands.items()}
+    # each does its work only when what it gives back is called
+    later: dict[str, Callable] = {
+        name: wraps(command)(lambda *args, do=command, **given: partial(do, *args, **given))
+        for name, command in commands.items()
+    }
     errors = io.StringIO()
     try:
         with redirect_stderr(errors):
@@ -462,20 +433,12 @@ def parse_words(words: Sequence[str]) -> Callable[[], int | None]:
                 later, prog=prog, args=words or ["--help"], config=(tyro.conf.FlagCreatePairsOff,)
             )
     except SystemExit as stop:
-        if stop.code:
-            raise CplabError(line_from_box(errors.getvalue())) from None
-        raise
-
-
-def deferred(command: Callable) -> Callable:
-    """The same command, which does its work only when what it gives back is called."""
-    return wraps(command)(lambda *args, **given: partial(command, *args, **given))
-
-
-def line_from_box(box: str) -> str:
-    """What tyro says in a box, as a line."""
-    parts = re.split("[─-]{5,}", re.sub("[│╭╮╰╯]", " ", box))[1:]  # without its title
-    return ": ".join(filter(None, (" ".join(part.split()).strip(" :.") for part in parts)))
+        if not stop.code:
+            raise
+        # what tyro says in a box, without its title
+        parts = re.split("[─-]{5,}", re.sub("[│╭╮╰╯]", " ", errors.getvalue()))[1:]
+        lines = (" ".join(part.split()).strip(" :.") for part in parts)
+        raise CplabError(": ".join(filter(None, lines))) from None
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -508,5 +471,4 @@ def log_line(what: str, text: object) -> None:
     """One line on standard error, above a progress bar that may be there."""
     from tqdm import tqdm
 
-    line = f"{what}: {' '.join(str(text).split())}"
-    tqdm.write(line.encode(errors="backslashreplace").decode(), file=sys.stderr)
+    tqdm.write(f"{what}: {' '.join(str(text).split())}", file=sys.stderr)

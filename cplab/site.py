@@ -8,12 +8,11 @@ import os
 import pkgutil
 import re
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from cplab import teach
 from cplab.errors import CplabError
 
 TITLE = "Critical learning periods in deep networks"
@@ -48,77 +47,46 @@ def build_site(folder: Path, lab: str = "") -> list[Path]:
     Arguments: folder, to be made; lab, only the labs whose file names begin so.
     Raises: CplabError where a lab cannot be run or a file cannot be written.
     """
-    from cplab import teach
+    from nbformat import read, v4
 
-    labs = teach.labs(lab)
+    labs = {path: read(path, as_version=4) for path in teach.labs(lab)}
     report = teach.CLONE.parent / "REPRODUCTION.md"
-    places = {"index.html": "cplab", "explorer.html": "Explorer"}
-    places |= {"reproduction.html": "Results"} if report.exists() else {}
-    menu = "".join(f'<a href="{place}">{text}</a>' for place, text in places.items())
+    menu = '<a href="index.html">cplab</a><a href="explorer.html">Explorer</a>'
+    menu += '<a href="reproduction.html">Results</a>' if report.exists() else ""
+    texts = {"index": front(labs)}
+    texts |= {"reproduction": report.read_text("utf-8")} if report.exists() else {}
     try:
         (folder / "pictures").mkdir(parents=True, exist_ok=True)
         for picture in report.parent.glob("docs/pictures/*"):
             (folder / "pictures" / picture.name).write_bytes(picture.read_bytes())
-        for path in labs:
-            write(folder / f"{path.stem.lower()}.html", run_lab(path), menu)
-        if report.exists():
-            write(folder / "reproduction.html", text_page(report.read_text("utf-8")), menu)
-        explorer = code_page("import cplab\ncplab.Explorer()", "Explorer")
-        write(folder / "explorer.html", explorer, menu)
-        write(folder / "index.html", text_page(front(labs)), menu)
+        for path, notebook in labs.items():
+            write(folder / f"{path.stem.lower()}.html", run_cells(notebook, path.parent), menu)
+        explorer = [
+            v4.new_markdown_cell("# Explorer"),
+            v4.new_code_cell("import cplab\ncplab.Explorer()"),
+        ]
+        pages = {"explorer": run_cells(v4.new_notebook(cells=explorer), Path())}
+        for name, text in texts.items():
+            pages[name] = v4.new_notebook(cells=[v4.new_markdown_cell(text)])
+        for name, notebook in pages.items():
+            write(folder / f"{name}.html", notebook, menu)
     except OSError as error:
         raise CplabError(f"{folder} cannot be written ({error}): name another folder") from error
     return sorted(folder.glob("*.html"))
 
 
-@contextmanager
-def no_photographs() -> Iterator[None]:
-    """Leave out the images of data sets, which a page may not show: drawn ones stand for them."""
-    known = os.environ.get("CPLAB_DATA")
-    with tempfile.TemporaryDirectory() as empty:
-        os.environ["CPLAB_DATA"] = empty
-        try:
-            yield
-        finally:
-            os.environ.pop("CPLAB_DATA")
-            os.environ |= {"CPLAB_DATA": known} if known else {}
-
-
-def run_lab(path: Path) -> Any:
-    """A notebook with what its cells displayed."""
-    import nbformat
-
-    return executed(nbformat.read(path, as_version=4), path.parent)
-
-
-def executed(notebook: Any, folder: Path) -> Any:
-    """Run the cells of a notebook in a kernel of its own; the first that fails is a CplabError."""
+def run_cells(notebook: Any, folder: Path) -> Any:
+    """A notebook with what its cells display, run in a kernel of its own that has no images of data
+    sets, which a page may not show: drawn ones stand for them."""
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
 
-    with no_photographs():
-        client = NotebookClient(
-            notebook, timeout=1200, kernel_name="python3", store_widget_state=False
-        )
+    client = NotebookClient(notebook, timeout=1200, kernel_name="python3", store_widget_state=False)
+    with tempfile.TemporaryDirectory() as empty:
         try:
-            return client.execute(cwd=str(folder))
+            return client.execute(cwd=str(folder), env=os.environ | {"CPLAB_DATA": empty})
         except CellExecutionError as error:
             raise CplabError(f"a cell of {folder} fails: {error.ename}: {error.evalue}") from error
-
-
-def code_page(source: str, title: str) -> Any:
-    """A notebook of one cell, which was run."""
-    from nbformat import v4
-
-    cells = [v4.new_markdown_cell(f"# {title}"), v4.new_code_cell(source)]
-    return executed(v4.new_notebook(cells=cells), Path())
-
-
-def text_page(text: str) -> Any:
-    """A notebook of one text."""
-    from nbformat import v4
-
-    return v4.new_notebook(cells=[v4.new_markdown_cell(text)])
 
 
 def write(path: Path, notebook: Any, menu: str) -> None:
@@ -127,26 +95,20 @@ def write(path: Path, notebook: Any, menu: str) -> None:
     from latex2mathml.converter import convert
     from nbconvert import HTMLExporter
 
-    def formula(found: re.Match) -> str:
-        block = found[1] is not None
-        return convert(found[1] or found[2], display="block" if block else "inline")
+    def formula(match: re.Match) -> str:
+        return convert(match[1] or match[2], display="inline" if match[1] is None else "block")
 
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = re.sub(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$", formula, cell.source, flags=re.S)
-            cell.source = re.sub(
-                r"\((?:\.\./)*(?:labs/)?([\w-]+)\.(?:ipynb|md)", r"(\1.html", cell.source
-            )
+            text = re.sub(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$", formula, cell.source, flags=re.S)
+            cell.source = re.sub(r"\((?:\.\./)*(?:labs/)?([\w-]+)\.(?:ipynb|md)", r"(\1.html", text)
     loader = DictLoader({"cplab.html.j2": TEMPLATE})
     exporter = HTMLExporter(extra_loaders=[loader], template_file="cplab.html.j2")
     exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
-    dark = next(
-        file
-        for base in exporter.template_paths
-        if (file := Path(base) / "static/theme-dark.css").exists()
-    )
+    sheets = (Path(base) / "static/theme-dark.css" for base in exporter.template_paths)
+    dark = next(sheet for sheet in sheets if sheet.exists()).read_text("utf-8")
     menu = f'<nav aria-label="pages">{menu}</nav>'
-    more = {"dark": dark.read_text("utf-8"), "menu": menu, "metadata": {"name": title_of(notebook)}}
+    more = {"dark": dark, "menu": menu, "metadata": {"name": title_of(notebook)}}
     path.write_text(exporter.from_notebook_node(notebook, resources=more)[0], "utf-8")
 
 
@@ -156,20 +118,15 @@ def title_of(notebook: Any) -> str:
     return next((text.partition("\n")[0].lstrip("# ") for text in texts), TITLE)
 
 
-def front(labs: list[Path]) -> str:
+def front(labs: dict[Path, Any]) -> str:
     """The first page, as Markdown: a picture, and the labs."""
     import base64
-
-    import nbformat
 
     from cplab import show
 
     picture = pkgutil.resolve_name(pkgutil.resolve_name("cplab.studies:FRONT"))
     shown = base64.b64encode(show.still(picture())).decode()
-    rows = [
-        f"- [{escape(title_of(nbformat.read(path, as_version=4)))}]({path.stem.lower()}.html)"
-        for path in labs
-    ]
     words = "test accuracy against clear epochs seen: never blurred, blurred early, blurred late"
+    rows = [f"- [{escape(title_of(lab))}]({path.stem.lower()}.html)" for path, lab in labs.items()]
     lines = [f"# {TITLE}", LEAD, f"![{words}](data:image/png;base64,{shown})", "## The labs"]
     return "\n\n".join([*lines, "\n".join(rows), "[Open the explorer](explorer.html)"])

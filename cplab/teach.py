@@ -43,19 +43,15 @@ def copy_labs(folder: Path, copy: Callable[[Path], bytes] = Path.read_bytes) -> 
     Returns: how many files are new there, and how many were there already.
     Raises: CplabError where they cannot be written.
     """
-    return write_new({folder / path.name: copy(path) for path in labs()})
-
-
-def write_new(files: dict[Path, bytes]) -> tuple[int, int]:
-    """Write files that are not there yet. Returns how many are new, and how many were there."""
-    new = [path for path in files if not path.exists()]
-    for path in new:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(files[path])
-        except OSError as error:
-            raise CplabError(f"{path} cannot be written ({error}): name another folder") from error
-    return len(new), len(files) - len(new)
+    every = labs()
+    new = [path for path in every if not (folder / path.name).exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in new:
+            (folder / path.name).write_bytes(copy(path))
+    except OSError as error:
+        raise CplabError(f"{folder} cannot be written ({error}): name another folder") from error
+    return len(new), len(every) - len(new)
 
 
 def build_all(folder: Path, solutions: bool) -> tuple[int, int]:
@@ -133,7 +129,7 @@ def check_cell(key: str) -> list[dict]:
 
 def new_cell(kind: str, name: str, source: str, tags: Sequence[str] = (), **metadata: Any) -> dict:
     """A cell as a notebook's JSON has it."""
-    tagged = {"tags": [*tags]} if tags else {}
-    cell = {"cell_type": kind, "id": name, "metadata": tagged | metadata}
+    metadata |= {"tags": [*tags]} if tags else {}
+    cell = {"cell_type": kind, "id": name, "metadata": metadata}
     more: dict[str, Any] = {"execution_count": None, "outputs": []} if kind == "code" else {}
     return cell | more | {"source": source.splitlines(keepends=True)}

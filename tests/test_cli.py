@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pandas as pd
 import pytest
 
 from cplab import cli, results, teach
-from cplab.errors import CplabError, Diverged, Exhausted
+from cplab.errors import CplabError, Diverged
 from cplab.runs import Run
 
 CI = "--profile ci --recovery 1"
@@ -121,7 +122,7 @@ sys.exit(main())
 
 @pytest.mark.skipif(os.name == "nt", reason="needs signals")
 def test_a_sweep_that_was_interrupted_says_so_in_one_line_and_goes_on(
-    cplab, one_thread, small_mnist, own_cache, tmp_path, monkeypatch
+    cplab, one_thread, small_mnist, own_cache
 ):
     process = subprocess.Popen(
         [sys.executable, "-c", FOREGROUND, *SWEEP.split(), str(os.cpu_count())],
@@ -148,28 +149,21 @@ def test_a_sweep_that_was_interrupted_says_so_in_one_line_and_goes_on(
     assert 1 <= len(done) < 4
 
     resumed = [json.loads(line) for line in cplab(SWEEP, 1)[1].splitlines()]
+    assert len(resumed) == 4
     assert {result["key"] for result in resumed if result["cached"]} == done
-    monkeypatch.setenv("CPLAB_CACHE", str(tmp_path / "other"))
-    whole = [json.loads(line) for line in cplab(SWEEP, 1)[1].splitlines()]
-    assert [*map(values, resumed)] == [*map(values, whole)]
 
 
 # Bad input --------------------------------------------------------------------------------------
 
 BAD = {
     "run --deficit blurr": "blurr none blur flip",
-    "run --schedule cosine": "cosine paper fixed",
-    "run --measure taste": "taste trace ending",
     "run --measure trace=0,x": "x whole",
     "run --device tpu --profile ci": "tpu cuda cpu",
     "run --deficit blur --onset 2.5": "onset 2.5 integer",
-    "run --deficit blur --length -1": "length -1 greater",
-    "run --recovery 0": "0 epochs",
     "run --seed": "--seed",
     "run --seed 0 1": "1",
     "run --frsh": "--frsh --fresh",
     "run now": "now Run Search key",
-    "run 0123456789abcdef": "0123456789abcdef",
     "rnu": "rnu run",
     "sweep --onset 0,2": "onset 0,2 integer",
     "sweep --workers two --profile ci": "workers two",
@@ -184,7 +178,6 @@ BAD = {
     "results merge": "PATH",
     "results ship x": "x train",
     "lab nonsense": "nonsense",
-    "sweep --onset " + "0 " * 400 + "--seed " + "0 " * 400: "160000 100000",
 }
 
 
@@ -220,20 +213,15 @@ def test_a_folder_that_is_none_is_refused_and_nothing_is_written(
     assert Path("file").read_text() == "as it was"
 
 
-@pytest.mark.parametrize("kind", [Diverged, Exhausted])
-def test_what_goes_wrong_in_training_is_one_line(cplab, monkeypatch, kind):
+def test_what_goes_wrong_in_training_is_one_line_and_a_mistake_in_the_program_is_not(
+    cplab, monkeypatch
+):
     def fail(*_, **__):
-        raise kind("what went wrong,\nand the remedy")
+        raise errors.pop()
 
+    errors = [RuntimeError("shapes do not match"), Diverged("what went wrong,\nand the remedy")]
     monkeypatch.setattr(results, "sweep", fail)
     assert cplab("sweep", CI) == (1, "", ["error: what went wrong, and the remedy"])
-
-
-def test_a_mistake_in_the_program_is_not_hidden(cplab, monkeypatch):
-    def fail(*_, **__):
-        raise RuntimeError("shapes do not match")
-
-    monkeypatch.setattr(results, "sweep", fail)
     with pytest.raises(RuntimeError, match="shapes"):
         cplab("sweep", CI)
 
@@ -263,20 +251,18 @@ def test_results_are_listed_exported_and_verified(cplab, own_cache, tmp_path):
     assert (code, kept[0].name in out, out.endswith("1 bad\n")) == (1, True, True)
 
 
-def test_what_is_shipped_is_trained_again_to_the_same_bits(cplab, one_thread, nothing_shipped):
+def test_what_is_shipped_is_trained_again_and_what_comes_out_otherwise_is_off(
+    cplab, one_thread, nothing_shipped, own_cache
+):
     run = Run("blur", length=1, profile="ci", recovery=1)
     cplab("run --deficit blur --length 1", CI)
+    [path] = (own_cache / "results").glob("*.json")
     assert cplab("results ship trial --profile ci --dataset practice")[0] == 0
     code, out, _ = cplab("results verify --retrain 5 --profile ci --device cpu")
     assert (code, "1 shipped and 1 live" in out, "\nequal " in out) == (0, True, True)
-    code, out, _ = cplab(f"results retrain {run.key} --device cpu")
-    assert (code, out.split()[0]) == (0, "equal")
-
-
-def test_a_result_that_comes_out_otherwise_is_off(cplab, one_thread, nothing_shipped, own_cache):
-    run = Run("blur", length=1, profile="ci", recovery=1)
-    found = results.run(run)
-    (own_cache / "results" / f"{run.key}.json").unlink()
+    found = results.find(run)
+    path.unlink()
+    shutil.rmtree(nothing_shipped)
     curve = [*found.curve[:-1], {**found.curve[-1], "test_accuracy": 0.75}]
     results.keep(replace(found, values={"accuracy": 0.75, "curve": curve}))
     code, out, _ = cplab(f"results retrain {run.key} --device cpu")

@@ -3,13 +3,11 @@
 import contextlib
 import io
 import itertools
-import json
 import linecache
 import os
 import re
 import subprocess
 import sys
-from copy import deepcopy
 from pathlib import Path
 from unittest import mock
 
@@ -99,24 +97,6 @@ def test_solutions_are_cells_that_graders_read(copies):
         assert "<summary>Solution" not in outside
 
 
-def test_nbgrader_takes_the_solutions_away(copies):
-    clear = pytest.importorskip("nbgrader.preprocessors", reason="nbgrader is not installed")
-    for notebook in copies["instructor"].values():
-        left, _ = clear.ClearSolutions().preprocess(deepcopy(notebook), {})
-        solved = [c for c in left.cells if "solution" in c.metadata.get("tags", [])]
-        assert solved
-        assert all("YOUR CODE HERE" in cell.source for cell in solved)
-        assert all("SOLUTION" not in cell.source for cell in solved)
-
-
-def test_otter_takes_the_solutions_away(copies):
-    otter = pytest.importorskip("otter.assign.solutions", reason="otter-grader is not installed")
-    for notebook in copies["instructor"].values():
-        for cell in notebook.cells:
-            if "solution" in cell.metadata.get("tags", []):
-                assert otter.replace_solutions(cell.source.splitlines(), "python") == ["..."]
-
-
 def test_a_copy_is_never_written_over(tmp_path, capsys):
     assert run("teach", "build", tmp_path, "--student") == 0
     name = teach.labs()[0].name
@@ -131,13 +111,6 @@ def test_one_of_the_two_has_to_be_named(tmp_path, capsys):
         assert run("teach", "build", tmp_path, *words) == 2
         assert "--student" in capsys.readouterr().err
     assert not [*tmp_path.iterdir()]
-
-
-def test_the_labs_as_they_are_stored_are_not_touched(copies):
-    for path in teach.labs():
-        text = path.read_text("utf-8")
-        assert json.dumps(json.loads(text), indent=1, ensure_ascii=False) + "\n" == text
-        assert "<details>" in text
 
 
 # Checks -----------------------------------------------------------------------------------------
@@ -249,10 +222,7 @@ def test_papermill_sweeps_notebooks_as_the_plan_says(tmp_path, monkeypatch):
         assert result.cells[-1].outputs[0].text == f"{profile}\n"
 
 
-def test_the_paper_answers_the_journal_and_leaves_open_what_nobody_has_done():
+def test_the_paper_cites_what_its_bibliography_has():
     paper = (ROOT / "paper.md").read_text("utf-8")
-    headings = re.findall("^# (.+)$", paper, re.M)
-    assert {"Summary", "Statement of need", "Instructional design", "References"} <= {*headings}
-    assert "To be written" in paper.partition("# Experience in the classroom")[2][:60]
     keys = {*re.findall(r"@(\w+)\b", paper.partition("---\n\n")[2])}
     assert keys == {*re.findall(r"^@\w+\{(\w+),", (ROOT / "paper.bib").read_text(), re.M)}

@@ -4,45 +4,12 @@ import json
 import os
 import re
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
-
-
-@pytest.fixture(scope="module")
-def repo2docker(tmp_path_factory):
-    """The program with which Binder builds, in an environment of its own."""
-    home = tmp_path_factory.mktemp("repo2docker") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", home], check=True)
-    python = home / ("Scripts" if os.name == "nt" else "bin") / "python"
-    words = [python, "-m", "pip", "install", "--quiet", "jupyter-repo2docker"]
-    try:
-        subprocess.run(words, check=True, capture_output=True, timeout=240)
-    except (subprocess.SubprocessError, OSError) as error:
-        pytest.skip(f"repo2docker cannot be installed here ({type(error).__name__})")
-    return [python, "-m", "repo2docker", "--no-build", "--debug"]
-
-
-def test_binder_takes_its_own_environment_and_python(repo2docker):
-    done = subprocess.run([*repo2docker, ROOT], capture_output=True, text=True, timeout=120)
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, said[-3000:]
-    steps = re.findall(r"^(?:COPY|RUN|USER) .*(?:\n(?!COPY|RUN|USER).*)*", said, re.M)
-    [solved] = [i for i, step in enumerate(steps) if "env update" in step]
-    [copied] = [
-        i for i, step in enumerate(steps) if "binder/environment.yml" in step and "COPY" in step
-    ]
-    [whole] = [i for i, step in enumerate(steps) if re.match(r"COPY .*src/ \$\{REPO_DIR\}", step)]
-    built = [i for i, step in enumerate(steps) if "binder/postBuild" in step]
-    # what was solved is kept until that one file changes
-    assert copied < solved < whole < built[-1]
-    assert "conda environment for python=3.12" in said
 
 
 def test_postbuild_installs_and_says_what_could_not_be_fetched(tmp_path):

@@ -138,8 +138,8 @@ def scaled_seconds(run: Run) -> float | None:
         return like.settings.train_images * (like.settings.size * like.width) ** 2
 
     sizes = table()[["profile", "dataset", "model", "arithmetic"]].drop_duplicates()
-    alike = sizes[sizes["model"].str.rpartition("-")[0] == run.family]
-    near = [Run(**size) for size in alike.to_dict("records")]
+    alike = [s for s in sizes.to_dict("records") if s["model"].rpartition("-")[0] == run.family]
+    near = [Run(**size) for size in alike]
     if not near:
         return None
     other = min(near, key=lambda other: abs(math.log(work(run) / work(other))))

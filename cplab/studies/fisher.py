@@ -22,9 +22,9 @@ from cplab.statistics import Contrast
 from cplab.studies import sentences
 from cplab.studies.sentences import after, each_result
 
-__all__ = ["CLEAR_AND_DEPRIVED", "compare_with_trace", "doubled", "each_filter", "ends_of", "fell"]
+__all__ = ["CLEAR_AND_DEPRIVED", "compare_with_trace", "doubled", "each_filter", "ends_of"]
 __all__ += ["fineness", "layers", "left_of_trace", "live", "sampling_figure", "shaken"]
-__all__ += ["short_figures", "short_run", "small_network", "synapses_by_age", "train_small"]
+__all__ += ["short_run", "small_network", "synapses_by_age", "train_small"]
 
 CLEAR_AND_DEPRIVED = ("none", "blur", "flip")
 
@@ -246,18 +246,3 @@ def short_run(
                 why = f"a training takes {takes:.0f} seconds here, and had {seconds:g}"
                 raise CplabError(f"{why}: give it more `seconds`")
     return np.array(rows).T
-
-
-def short_figures(runs: Mapping[str, np.ndarray]) -> list[list[figure]]:
-    """Trace and training accuracy of some short trainings, side by side."""
-    parts = (("trace", "The trace falls …"), ("named rightly", "… where the images are known"))
-    figs = []
-    for row, (unit, title) in enumerate(parts, 1):
-        groups = {words: run[[0, row]] for words, run in runs.items()}
-        figs.append(show.curves(groups, "batches", unit, title=title, width=430))
-    return [figs]
-
-
-def fell(runs: Mapping[str, np.ndarray]) -> list[str]:
-    """Those of some short trainings whose trace fell below half of its highest."""
-    return [words for words, run in runs.items() if run[1][-1] < 0.5 * run[1].max()]

@@ -1,6 +1,6 @@
 """Lab 03: what each kind of deficit leaves, and what it does to the images; darkness; digits."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike
 
 from cplab import quantities, results
 from cplab.deficits import apply_deficit
-from cplab.measure import power_spectrum
 from cplab.quantities import contrast
 from cplab.runs import Run
 from cplab.show import theme
@@ -19,7 +18,7 @@ from cplab.statistics import Contrast
 from cplab.studies import sentences
 from cplab.studies.sentences import after
 
-__all__ = ["DARK", "FOUR", "digits", "fits_worse", "marks", "named_rightly", "powers_of", "probe"]
+__all__ = ["DARK", "FOUR", "digits", "fits_worse", "marks", "named_rightly", "probe"]
 __all__ += ["spectra", "train_small", "unlearned"]
 
 FOUR = ("flip", "permute", "blur", "noise")
@@ -61,11 +60,6 @@ def marks(rows: Mapping[str, Mapping[str, float]], title: str, chance: float = 0
     fig.x_range = Range1d(0, 1.05 * max(chance, highest))
     theme.percent_axis(fig.xaxis)
     return theme.place_legend(fig)
-
-
-def powers_of(x: Any, y: Any, deficits: Sequence[str] = FOUR) -> dict[str, np.ndarray]:
-    """The power spectrum of some images, clear and under each deficit; this takes torch."""
-    return {d: power_spectrum(apply_deficit(x, y, d)[0]) for d in ("none", *deficits)}
 
 
 def probe(x: Any, y: Any, deficit: str, learn: Callable, right: Callable) -> dict[str, float]:

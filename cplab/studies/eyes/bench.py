@@ -119,36 +119,30 @@ def compare_with_kittens(moments: Mapping[str, tuple[Run, int | None]]) -> figur
 
 
 def film(runs: Mapping[str, Run]) -> Slide:
-    """A slider over epochs: the right eye's share of each neuron, in the order of the end, and the
-    seven classes, after each of some lives, a seed each; what ended stays."""
+    """A slider over epochs: the right eye's share of each neuron, in the order of the end, in some
+    lives, a seed each; what ended stays."""
     order = {text: np.argsort(quantities.neuron_shares(run)) for text, run in runs.items()}
     words = ("the right eye's share of each neuron", "neuron, in the order of the end", "share")
-    fig = plain_figure(*words, y_range=Range1d(0, 1), width=350)
-    figs = [fig]
+    fig = plain_figure(*words, y_range=Range1d(0, 1), width=620)
     for text, hue in zip(runs, cycle(CUES), strict=False):
         source = ColumnDataSource({"x": [], "y": []}, name=f"neurons {text}")
         look = {"color": hue, "marker": CUES[hue][1], "legend_label": text}
         fig.scatter("x", "y", source=source, size=7, **look)
-        columns = ColumnDataSource(class_columns([]), name=f"classes {text}")
-        figs.append(seven_classes(text, columns, "", width=245))
-    place_legend(fig)
+
+    def shares(epoch: int) -> dict[str, np.ndarray]:
+        last = {text: min(epoch, run.epochs - 1) for text, run in runs.items()}
+        return {text: quantities.neuron_shares(run, last[text]) for text, run in runs.items()}
 
     def data(epoch: int) -> dict:
-        columns = {}
-        for text, run in runs.items():
-            shares = quantities.neuron_shares(run, min(epoch, run.epochs - 1))[order[text]]
-            columns[f"neurons {text}"] = {"x": np.arange(1, len(shares) + 1), "y": shares}
-            columns[f"classes {text}"] = class_columns([quantities.classes(shares)])
-        return columns
+        each = {f"neurons {text}": of[order[text]] for text, of in shares(epoch).items()}
+        return {name: {"x": np.arange(1, len(y) + 1), "y": y} for name, y in each.items()}
 
     def say(epoch: int) -> str:
-        shares = ", ".join(
-            f"{text} {quantities.eye_share(run, min(epoch, run.epochs - 1)):.2f}"
-            for text, run in runs.items()
-        )
-        return f"after epoch {epoch + 1}, share of the right eye: {shares}"
+        means = ", ".join(f"{text} {of.mean():.2f}" for text, of in shares(epoch).items())
+        return f"after epoch {epoch + 1}, share of the right eye: {means}"
 
-    return Slide(figs, range(max(run.epochs for run in runs.values())), data, say)
+    epochs = range(max(run.epochs for run in runs.values()))
+    return Slide(place_legend(fig), epochs, data, say)
 
 
 class Clinic(Bench):

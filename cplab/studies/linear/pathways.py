@@ -52,25 +52,18 @@ class Rearing(Spec):
     (('clear', 1.0), ('blank', 2.0), ('patch', 0.0), ('clear', 10.0))
     """
 
-    depth: Annotated[Count, Field(ge=1, le=8)] = 2
-    """Layers of each eye."""
-    onset: Time = 0.0
-    """When the deficit begins."""
-    length: Time = 1.0
-    """How long it lasts."""
+    depth: Annotated[Count, Field(ge=1, le=8)] = 2  # layers of each eye
+    onset: Time = 0.0  # when the deficit begins
+    length: Time = 1.0  # how long it lasts
     kind: Literal[DEPRIVATIONS] = "blank"  # type: ignore[valid-type]
     """blank (eye b sees nothing), noise (something that means nothing), weak (half signal, half
     noise), both blank, both noise."""
-    patch: Time = 0.0
-    """How long eye a is covered after it, with b open (reverse occlusion)."""
-    recovery: Time = 10.0
-    """How long both eyes are open then."""
-    rho: Fraction = 1.0
-    """Correlation of what the two eyes see; 1: the same."""
+    patch: Time = 0.0  # how long eye a is covered after it, with b open (reverse occlusion)
+    recovery: Time = 10.0  # how long both eyes are open then
+    rho: Fraction = 1.0  # correlation of what the two eyes see; 1: the same
     start: Annotated[Number, Field(ge=1e-6, lt=0.25)] = 0.01
     """Strength of each eye in each mode at birth."""
-    modes: Modes = (1.0,)
-    """Strengths to be learned."""
+    modes: Modes = (1.0,)  # strengths to be learned
 
     def __post_init__(self) -> None:
         lasts = any(time for _, time in self.phases)

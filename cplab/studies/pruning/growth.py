@@ -34,10 +34,10 @@ def search_images(spec: Search) -> nets.Digits:
     own = flat_images(spec.dataset)["train"]
     if not spec.mixed:
         return own
-    x, y = flat_images(OTHER_DATASET[spec.dataset])["train"]
-    some = torch.randperm(len(y), generator=torch.Generator().manual_seed(spec.seed))
-    some = some[: round(spec.mixed * len(y))]
-    return nets.Digits(torch.cat([own.x, x[some]]), torch.cat([own.y, y[some]]))
+    other = flat_images(OTHER_DATASET[spec.dataset])["train"]
+    some = torch.randperm(len(other.y), generator=torch.Generator().manual_seed(spec.seed))
+    some = some[: round(spec.mixed * len(other.y))]
+    return nets.Digits(torch.cat([own.x, other.x[some]]), torch.cat([own.y, other.y[some]]))
 
 
 def raise_if_stopped(stop: threading.Event | None) -> None:
@@ -317,6 +317,7 @@ def train_all(
         except Diverged as error:
             yield from ((spec, error) for spec in group)
             continue
-        seconds, copy = (time.perf_counter() - began) / len(group), nets.read_flat(first.dataset)[1]
+        seconds = (time.perf_counter() - began) / len(group)
+        copy = flat_images(first.dataset)["train"].copy
         for spec, values in zip(group, computed, strict=True):
             yield spec, Training(values, {}, seconds, copy, *where)

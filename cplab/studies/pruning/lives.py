@@ -34,7 +34,7 @@ def of_task(name: str) -> Any:
     def event(state: Any, task: Any, images: Any, *how: Any) -> dict:
         return getattr(task, name)(state, images, *how)
 
-    event.__name__ = name
+    event.__name__ = event.__qualname__ = name  # as it is found when it is pickled
     return event
 
 
@@ -98,20 +98,14 @@ class Pruned(PrunedLife):
     profile: ProfileName = "course"
     metric: Literal[METRICS] = "none"  # type: ignore[valid-type]
     """How weights are ranked; none for the network that is not pruned."""
-    density: Density = 1.0
-    """The fraction of weights kept; at 1 the metric is none."""
+    density: Density = 1.0  # the fraction of weights kept; at 1 the metric is none
     deficit: DeficitName = "none"
     """As of a Run; none for the control, which has as many clear epochs in its place."""
-    length: Epochs = 0
-    """Epochs of the deficit; without them it ends after retraining."""
-    recovery: Epochs = 10
-    """Clear epochs after the deficit."""
-    training: Annotated[Epochs, Field(ge=1)] = 20
-    """Clear epochs before pruning."""
-    retraining: Epochs = 5
-    """Clear epochs after pruning."""
-    seed: Seed = 0
-    """Decides initial weights, batches and what is taken out at random."""
+    length: Epochs = 0  # epochs of the deficit; without them it ends after retraining
+    recovery: Epochs = 10  # clear epochs after the deficit
+    training: Annotated[Epochs, Field(ge=1)] = 20  # clear epochs before pruning
+    retraining: Epochs = 5  # clear epochs after pruning
+    seed: Seed = 0  # decides initial weights, batches and what is taken out at random
     recalibrated: bool = False
     """Whether BatchNorm's statistics are measured again once weights were taken out."""
 
@@ -184,23 +178,16 @@ class KernelSize(Spec):
     [3, 3, 3]
     """
 
-    profile: ProfileName
-    """Whose images it sees."""
-    kernels: tuple[Units, Units]
-    """Of the two convolutions."""
-    units: tuple[Units, Units]
-    """Of the two hidden dense layers."""
-    rates: Rates
-    """(epochs, learning rate) of training, one after the other."""
-    at_once: Units
-    """Kernels that are taken out at a time."""
-    retraining: Rate
-    """Epochs and learning rate after each time."""
+    profile: ProfileName  # whose images it sees
+    kernels: tuple[Units, Units]  # of the two convolutions
+    units: tuple[Units, Units]  # of the two hidden dense layers
+    rates: Rates  # (epochs, learning rate) of training, one after the other
+    at_once: Units  # kernels that are taken out at a time
+    retraining: Rate  # epochs and learning rate after each time
     saved: Annotated[tuple[Annotated[Count, Field(ge=2)], ...], Field(max_length=100)]
     """Numbers of kernels at which the architecture is kept."""
     batch: Units = 128
-    noise_rates: Rates = ()
-    """In place of rates where noise is learned, if they are others."""
+    noise_rates: Rates = ()  # in place of rates where noise is learned, if they are others
 
     def __post_init__(self) -> None:
         most = sum(self.kernels) - 1
@@ -294,17 +281,14 @@ class KernelPruning(KernelLife):
 
     Values: ClassVar[Any] = KernelPruningValues
 
-    size: Size = SIZES["course"]
-    """A name of SIZES, or a KernelSize, all of which is in the key."""
+    size: Size = SIZES["course"]  # a name of SIZES, or a KernelSize, all of which is in the key
     material: Literal[MATERIALS] = "images"  # type: ignore[valid-type]
     """What it learns: images, noise (one fixed random picture with a fixed random label for each
     image, figure 12) or random_labels (figure 15)."""
     choice: Literal["activity", "random"] = "activity"
     """The smallest norm first, or at random (figure 7)."""
-    retrain: bool = True
-    """Whether there is training after each time (figure 8)."""
-    seed: Seed = 0
-    """Decides weights, batches, random material and random choice."""
+    retrain: bool = True  # whether there is training after each time (figure 8)
+    seed: Seed = 0  # decides weights, batches, random material and random choice
 
     @cached_property
     def timeline(self) -> tuple[Step | Event, ...]:
@@ -347,8 +331,7 @@ class KernelSplit(KernelLife):
     Values: ClassVar[Any] = KernelSplitValues
 
     size: Size
-    first: Units
-    """Kernels of the first convolution."""
+    first: Units  # kernels of the first convolution
     second: Units
     seed: Seed = 0
 

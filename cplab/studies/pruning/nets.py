@@ -51,11 +51,16 @@ def unpack_architecture(text: str) -> Architecture:
 class Digits(NamedTuple):
     x: Tensor  # images as rows of bytes (N, 784)
     y: Tensor  # labels (N,)
+    copy: str = ""  # the name of the data set's
 
 
 @lru_cache(maxsize=2)
-def read_flat(dataset: str) -> tuple[dict[str, Digits], str]:
-    """train and test of a set, and the name of its copy."""
+def flat_images(dataset: str) -> dict[str, Digits]:
+    """The images of mnist, mnist_shifted, fashion_mnist or practice as rows of pixels: train, test.
+
+    >>> flat_images("practice")["test"].x.shape
+    torch.Size([2000, 784])
+    """
     arrays, copy = data.load_arrays(dataset.removesuffix("_shifted"))
     parts = {}
     for seed, part in enumerate(("train", "test")):
@@ -64,8 +69,8 @@ def read_flat(dataset: str) -> tuple[dict[str, Digits], str]:
         if x.ndim == 4:  # practice: grey, its middle
             x = x[:, 2:30, 2:30].mean(3).astype(np.uint8)
         y = torch.as_tensor(arrays[f"{part}_y"]).long()
-        parts[part] = Digits(torch.as_tensor(x.reshape(len(x), -1)), y)
-    return parts, copy
+        parts[part] = Digits(torch.as_tensor(x.reshape(len(x), -1)), y, copy)
+    return parts
 
 
 def wrap_randomly(x: np.ndarray, seed: int) -> np.ndarray:
@@ -76,15 +81,6 @@ def wrap_randomly(x: np.ndarray, seed: int) -> np.ndarray:
         (np.arange(size) - random.integers(0, size, (len(x), 1))) % size for size in x.shape[1:]
     )
     return x[np.arange(len(x))[:, None, None], rows[:, :, None], columns[:, None, :]]
-
-
-def flat_images(dataset: str) -> dict[str, Digits]:
-    """The images of mnist, mnist_shifted, fashion_mnist or practice as rows of pixels: train, test.
-
-    >>> flat_images("practice")["test"].x.shape
-    torch.Size([2000, 784])
-    """
-    return read_flat(dataset)[0]
 
 
 def inked_pixels(dataset: str) -> np.ndarray:

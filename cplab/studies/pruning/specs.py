@@ -103,25 +103,20 @@ class Search(NetSpec):
     dataset: NetDataset = "mnist"
     """mnist_shifted: each digit at a random place, wrapped around the edges; practice: its middle
     28 × 28, in grey."""
-    gamma: Percent = 0.016
-    """γ, percent of a layer's parameters that a step grows or drops."""
-    n: Steps = 10_000
-    """Steps until growth has faded out; ε falls by 1/n a step."""
-    start: Percent = 50.0
-    """N, percent of the synapses that are alive at first."""
+    gamma: Percent = 0.016  # γ, percent of a layer's parameters that a step grows or drops
+    n: Steps = 10_000  # steps until growth has faded out; ε falls by 1/n a step
+    start: Percent = 50.0  # N, percent of the synapses that are alive at first
     rounding: Literal["random", "up"] = "random"
     """Of γ's share of a layer, 2.01 synapses: with the right expectation, or as printed."""
     output: Literal["dense", "pruned"] = "dense"
     """The output layer stays dense, and densities are of the first layer; or as printed, and
     densities are of both."""
-    optimizer: Optimizer = "sgd"
-    """sgd with rate 0.5, or adam with 0.001."""
+    optimizer: Optimizer = "sgd"  # sgd with rate 0.5, or adam with 0.001
     mixed: Annotated[Number, Field(ge=0, le=1)] = 0.0
     """This fraction of the other of mnist and fashion_mnist is added to the images."""
     keep: Densities = DENSITIES
     """Densities, fractions, at which the architecture is kept on the way down."""
-    seed: Seed = 0
-    """Decides architecture, initial weights and batches."""
+    seed: Seed = 0  # decides architecture, initial weights and batches
 
     def __post_init__(self) -> None:
         fine = not self.mixed or self.dataset in OTHER_DATASET
@@ -196,12 +191,9 @@ class Retraining(NetSpec):
     units), degrees (as many on each pixel and on each unit), set (random, then the weakest are
     replaced by random ones all along, as SET does), magnitude (of a trained dense net, pruned
     once); or dense."""
-    density: Density = 0.05
-    """Fraction of synapses alive, one of the search's `keep`."""
-    search: Search = Search()
-    """Where the architecture is from."""
-    dataset: NetDataset | None = None
-    """What it is trained on; the search's if not given."""
+    density: Density = 0.05  # fraction of synapses alive, one of the search's `keep`
+    search: Search = Search()  # where the architecture is from
+    dataset: NetDataset | None = None  # what it is trained on; the search's if not given
     steps: Steps = 10_000
     optimizer: Optimizer = "sgd"
     seed: Seed | None = None

@@ -30,13 +30,11 @@ class LinearPath(Spec):
 
     Values: ClassVar[Any] = PathValues
 
-    deficit: DeficitName = "blur"
-    """What the first run carries."""
+    deficit: DeficitName = "blur"  # what the first run carries
     onset: Epochs = 0
     length: Epochs = 0
     profile: ProfileName = "course"
-    points: Annotated[Count, Field(ge=2, le=1000)] = 11
-    """Networks from end to end."""
+    points: Annotated[Count, Field(ge=2, le=1000)] = 11  # networks from end to end
     seed: Seed = 0
 
     def __post_init__(self) -> None:

@@ -7,12 +7,35 @@
 The names below are the whole public interface; each is loaded when it is first used.
 """
 
+import importlib
 import os
+import sys
+from collections.abc import Callable
+from typing import Any
 
-from cplab.lazy import load_late
+from cplab.errors import installed
 
 # Before torch is loaded: threads that wait leave their core to whoever has work.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+def load_late(
+    package: str, **modules: str
+) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
+    """A package's `__all__`, `__getattr__` and `__dir__`; its names are loaded when first used.
+    Arguments: modules, of the package, each with its public names in one text."""
+    homes = {name: module for module, names in modules.items() for name in names.split()}
+
+    def find(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        with installed():
+            value = getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    return list(homes), find, lambda: sorted({*vars(sys.modules[package]), *homes})
+
 
 __all__, __getattr__, __dir__ = load_late(
     __name__,

@@ -15,10 +15,10 @@ LONGEST = 560  # lines of a file; 500 is the aim
 LIMITS = {"package": 9_600, "core": 6_900, "evening": 2_500}
 LIMITS |= {"reproduction": 2_100, "benchmarks": 400, "tests": 10_000}
 LIMITS |= {"rooms": 26, "floors": 12, "imports": 70}
-HOLD = {"floors"}  # the others are aims that are not reached yet
+HOLD = {"rooms", "floors", "benchmarks"}  # the others are aims that are not reached yet
 EVENING = ("engine", "results")  # which are read with the door in an evening
 DOOR = {"__init__", "__main__", "data", "deficits", "devices", "models", "profiles"}
-DOOR |= {"gallery", "layers", "lazy", "own", "runs", "specs"}
+DOOR |= {"gallery", "layers", "own", "runs", "specs"}
 DOOR |= {"treatments", "errors", "tasks"}
 # From the ground up: a room imports from its own floor and from those below.
 FLOORS = (

@@ -8,7 +8,7 @@
 'It is.'
 """
 
-from cplab.lazy import load_late
+from cplab import load_late
 
 __all__, __getattr__, __dir__ = load_late(
     __name__,

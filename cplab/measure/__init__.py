@@ -3,7 +3,7 @@
 This module imports no torch; the functions below are loaded when they are first used.
 """
 
-from cplab.lazy import load_late
+from cplab import load_late
 from cplab.measure import builtin  # noqa: F401  its functions are in MEASUREMENTS from then on
 from cplab.measure.measurements import MEASUREMENTS, Measurement, measurement, parse_measures
 

@@ -1,6 +1,6 @@
 """What was computed, kept safely, found quickly; and asking for it."""
 
-from cplab.lazy import load_late
+from cplab import load_late
 
 __all__, __getattr__, __dir__ = load_late(
     __name__,

@@ -6,7 +6,7 @@ Bokeh, when it is first used.
 'vertical flip'
 """
 
-from cplab.lazy import load_late
+from cplab import load_late
 
 __all__, __getattr__, __dir__ = load_late(
     __name__,

@@ -1,6 +1,6 @@
 """Lab 07: networks with two eyes, in the words of the field, and a clinic for them."""
 
-from cplab.lazy import load_late
+from cplab import load_late
 
 __all__, __getattr__, __dir__ = load_late(
     __name__,

@@ -1,6 +1,6 @@
 """Lab 01: what is known from animals, a curve through it, and how networks stand beside it."""
 
-from cplab.lazy import load_late
+from cplab import load_late
 
 __all__, __getattr__, __dir__ = load_late(
     __name__,

@@ -5,7 +5,7 @@
 array([0.029])
 """
 
-from cplab.lazy import load_late
+from cplab import load_late
 
 __all__, __getattr__, __dir__ = load_late(
     __name__,

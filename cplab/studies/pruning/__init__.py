@@ -4,7 +4,7 @@ weights of convolutional networks (`lives`, `kernels`, `saliency`). Specs need n
     cplab.run(pruning.Pruned(profile="ci", metric="fisher", density=0.5))
 """
 
-from cplab.lazy import load_late
+from cplab import load_late
 
 __all__, __getattr__, __dir__ = load_late(
     __name__,

@@ -1,6 +1,6 @@
 """Lab 09: what is done to a trained network to open it again, and what became of it."""
 
-from cplab.lazy import load_late
+from cplab import load_late
 
 __all__, __getattr__, __dir__ = load_late(
     __name__,

@@ -146,14 +146,8 @@ def autocast(device: torch.device, arithmetic: str = "native") -> Iterator[None]
         yield
 
 
-FAILURES = {  # by what torch's errors say: what failed, and what helps
-    "out of memory|can't allocate memory|not enough memory|MemoryError": (
-        *("memory does not suffice", "with fewer workers, a smaller profile or"),
-    ),
-    "cuda error|cudnn|cublas|cusolver|nvidia driver|cuda driver": (
-        *("GPU failed", "in a new process, see what nvidia-smi says, or take"),
-    ),
-}
+NO_MEMORY = "out of memory|can't allocate memory|not enough memory|MemoryError"
+NO_GPU = "cuda error|cudnn|cublas|cusolver|nvidia driver|cuda driver"
 
 
 @contextmanager
@@ -163,8 +157,11 @@ def explain_failures() -> Iterator[None]:
         yield
     except (RuntimeError, MemoryError) as error:
         text = f"{type(error).__name__}: {error}".partition("\n")[0]
-        for words, (what, how) in FAILURES.items():
-            if re.search(words, text, re.IGNORECASE):
-                line = f"the {what} ({text[:100]}): what was trained is kept; ask again {how}"
-                raise Exhausted(f"{line} --device cpu") from error
-        raise
+        if re.search(NO_MEMORY, text, re.IGNORECASE):
+            what, how = "memory does not suffice", "with fewer workers, a smaller profile or"
+        elif re.search(NO_GPU, text, re.IGNORECASE):
+            what, how = "GPU failed", "in a new process, see what nvidia-smi says, or take"
+        else:
+            raise
+        line = f"the {what} ({text[:100]}): what was trained is kept; ask again {how}"
+        raise Exhausted(f"{line} --device cpu") from error

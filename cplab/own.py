@@ -39,12 +39,9 @@ Lines = dict[str, tuple[int, str]]  # of a text: name -> its place in the order,
 
 
 def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> Any:
-    """Register a function or class. The same meaning twice is one entry; the later label holds.
-
-    Arguments: kind, whose `telling` names further fields on which results depend, whose
-        `next_style` gives some to a student's own, and whose `try_out` tries it; options, further
-        fields, those that its decorator gave before if None.
-    """
+    """Register a function or class with further fields, or those that its decorator gave before.
+    The same meaning twice is one entry; the later label holds. A kind's `telling` names the fields
+    on which results depend, `next_style` gives some to a student's own, `try_out` tries it."""
     table, usual = TABLES[kind], {f.name: f.default for f in fields(kind)}
     name = getattr(thing, "__name__", type(thing).__name__)
     for option in options or ():
@@ -112,10 +109,8 @@ def rebuild(source: str, name: str) -> Any:
 
 
 def meaning(thing: Any, **options: Any) -> tuple[str, str]:
-    """Eight hexadecimal digits, and the text that they are of: all that a function depends on.
-
-    Arguments: a function or class; options of its decorator that count: a first comment.
-    Raises: CplabError for anything that the text cannot hold.
+    """Eight hexadecimal digits, and the text that they are of: all that a function or class depends
+    on, and first the options that count. Raises CplabError for what the text cannot hold.
 
     >>> STEP = 2
     >>> def darken(x, y, steps=3):

@@ -1,9 +1,5 @@
-"""What a run is: images, network, deficit and when, schedule, seed.
-
-A run has three phases: `onset` clear epochs, `length` epochs that carry the deficit, `recovery`
-clear epochs. All that training knows about time is the tuple that `Run.timeline` derives from
-them.
-"""
+"""What a run is: images, network, deficit and when, schedule, seed. All that training knows about
+time is the tuple that `Run.timeline` derives from its three phases."""
 
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -116,13 +112,9 @@ class RunValues(TypedDict):
 
 @spec_class
 class Run(Spec):
-    """One network's life: what it sees, when, and how it learns.
-
-    A run has `onset` clear epochs, `length` epochs that carry the deficit, and `recovery` clear
-    epochs. A deficit of length 0 is no deficit. What is not given of recovery, schedule, dataset,
-    model, pace and weight_decay is the profile's.
-
-    Raises: CplabError for a value that is not allowed.
+    """One network's life: `onset` clear epochs, `length` epochs that carry the deficit, and
+    `recovery` clear epochs. A deficit of length 0 is no deficit. What is not given of recovery,
+    schedule, dataset, model, pace and weight_decay is the profile's.
 
     >>> run = Run(deficit="blur", onset=4, length=8)
     >>> run.epochs, run.equal_training().onset, run.without_window().epochs, run.newborn().epochs

@@ -38,18 +38,14 @@ Fraction = Annotated[Number, Field(ge=0, le=1)]
 
 
 class Spec:
-    """What decides a result. Its classes are decorated with `spec_class`.
+    """What decides a result. Its classes are decorated with `spec_class`; one that has no timeline
+    has a static method `train_all` instead, like cplab.engine.sweep.train_all."""
 
-    version: raised by one whenever a change alters what a spec with the same fields would give.
-    heading: begins the canonical line. always: fields that stand in every key. Values: the type of
-    its values, a TypedDict. One that has no timeline has a static method `train_all` instead, like
-    cplab.engine.sweep.train_all.
-    """
-
+    # raised by one whenever a change alters what a spec with the same fields would give
     version: ClassVar[int] = 1
-    heading: ClassVar[str] = ""
-    always: ClassVar[tuple[str, ...]] = ()
-    Values: ClassVar[Any] = dict
+    heading: ClassVar[str] = ""  # begins the canonical line
+    always: ClassVar[tuple[str, ...]] = ()  # fields that stand in every key
+    Values: ClassVar[Any] = dict  # the type of its values, a TypedDict
 
     def plain(self) -> dict[str, Any]:
         """The fields by name, as plain data, without defaults that change nothing."""
@@ -86,11 +82,8 @@ class Spec:
 
 @dataclass_transform(frozen_default=True)
 def spec_class(cls: Class) -> Class:
-    """Make a class a frozen dataclass that checks its fields by their annotations, as a decorator.
-
-    A value that is not allowed, an unknown field or a missing one is a CplabError of one line.
-    `__post_init__` is called with the checked fields.
-    """
+    """Make a class a frozen dataclass that checks its fields by their annotations, as a decorator:
+    what is not allowed, unknown or missing is a CplabError of one line."""
     config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
     made: Any = pydantic.dataclasses.dataclass(frozen=True, config=config)(cls)
     construct = made.__init__
@@ -153,11 +146,8 @@ class Outdated(ValueError):
 
 
 def build_spec(kind: str, values: dict, version: int | None = None) -> Any:
-    """The spec that `Spec.plain` described.
-
-    Raises: ValueError for a kind that is none, Outdated for another version than `version`;
-        CplabError for fields that it has not and values that are not allowed.
-    """
+    """The spec that `Spec.plain` described. Raises ValueError for a kind that is none, Outdated for
+    another version than `version`, CplabError for fields that are not allowed."""
     if kind not in (every := addresses()):
         raise ValueError(f"it is of an unknown kind, {kind!r:.40}")
     cls = pkgutil.resolve_name(every[kind])

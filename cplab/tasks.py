@@ -33,11 +33,8 @@ class TrainState:
 def make_optimizer(
     net: nn.Module, kind: str = "sgd", momentum: float = 0.0, weight_decay: float = 0.0
 ) -> torch.optim.Optimizer:
-    """torch's SGD or Adam (which takes no momentum) for a network's weights.
-
-    Fused steps give the same bits as those of torch's loop over weights for SGD, and for Adam
-    nearly so, in a fraction of the time. Each step of a run sets the rate.
-    """
+    """torch's SGD or Adam (which takes no momentum) for a network's weights; each step of a run
+    sets the rate. Fused steps take a fraction of the time, SGD's with the same bits."""
     how: dict[str, Any] = {"weight_decay": weight_decay, "fused": True}
     if kind == "adam":
         return torch.optim.Adam(net.parameters(), **how)
@@ -56,11 +53,8 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 class Classification:
-    """Naming what an image shows.
-
-    Arguments: run, a Run, or another spec that has its settings, dataset, profile, model, seed,
-        optimizer and arithmetic.
-    """
+    """Naming what an image shows, as a Run says, or another spec that has its settings, dataset,
+    profile, model, seed, optimizer and arithmetic."""
 
     def __init__(self, run: Any) -> None:
         self.run = run
@@ -72,11 +66,8 @@ class Classification:
     def birth(
         self, device: torch.device, seed: int | None = None, tensors: dict | None = None
     ) -> TrainState:
-        """The state at epoch 0: the same initial weights for all runs of a seed.
-
-        Arguments: seed, another than the run's; tensors, of the checkpoint that is loaded next,
-            where shapes may differ from those at birth.
-        """
+        """The state at epoch 0: the same initial weights for all runs of a seed. `tensors` are of
+        the checkpoint that is loaded next, whose shapes may differ from those at birth."""
         run, p, images = self.run, self.run.settings, self.images(device)
         with seeded(mix_seeds(run.seed if seed is None else seed)):
             classes = data.classes(run.dataset)
@@ -165,11 +156,8 @@ def shuffled(
 def evaluate(
     net: nn.Module, x: Tensor, y: Tensor, normal: Callable, arithmetic: str, batch: int = 0
 ) -> float:
-    """The fraction of images that the network names rightly.
-
-    Arguments: x, images as `normal` takes them (N, …); y, labels (N,); arithmetic, as of a Run;
-        batch, images at a time: if not given, as many as suit the device.
-    """
+    """The fraction of images x, as `normal` takes them, (N, …), that the network names rightly, by
+    labels y (N,); `batch` at a time, or as many as suit the device."""
     net.eval()
     batch = batch or (2500 if x.device.type == "cuda" else 500)
     right = torch.zeros((), dtype=torch.long, device=x.device)

@@ -1,5 +1,8 @@
 """Somebody else's settings of torch change no bit of a run, and are as they were after it."""
 
+from contextlib import contextmanager
+from functools import partial
+
 import pytest
 import torch
 
@@ -23,26 +26,37 @@ def trained():
 def settings():
     names = ("get_default_dtype", "get_default_device", "get_num_threads", "is_grad_enabled")
     names += ("get_float32_matmul_precision", "are_deterministic_algorithms_enabled")
+    names += ("is_deterministic_algorithms_warn_only_enabled",)
     names += ("is_inference_mode_enabled", "is_autocast_enabled")
     found = {name: getattr(torch, name)() for name in names}
     return found | {"onednn": torch.backends.mkldnn.enabled, "cudnn": torch.backends.cudnn.enabled}
 
 
-USUAL = {
-    "dtype": (torch.set_default_dtype, torch.float32),
-    "device": (torch.set_default_device, None),
-    "threads": (torch.set_num_threads, 1),
-    "grad": (torch.set_grad_enabled, True),
-    "matmul": (torch.set_float32_matmul_precision, "highest"),
-    "deterministic": (lambda on: torch.use_deterministic_algorithms(on, warn_only=True), False),
-    "denormal": (torch.set_flush_denormal, False),
-    "onednn": (lambda on: setattr(torch.backends.mkldnn, "enabled", on), True),
+@contextmanager
+def changed(put, other, usual):
+    put(other)
+    try:
+        yield
+    finally:
+        put(usual)
+
+
+OTHERS = {  # what other code may have set: a context
+    "bfloat16": lambda: changed(torch.set_default_dtype, torch.bfloat16, torch.float32),
+    "float64": lambda: changed(torch.set_default_dtype, torch.float64, torch.float32),
+    "device": lambda: changed(torch.set_default_device, "meta", None),
+    "threads": lambda: changed(torch.set_num_threads, 3, 1),
+    "matmul": lambda: changed(torch.set_float32_matmul_precision, "medium", "highest"),
+    "deterministic": lambda: changed(
+        partial(torch.use_deterministic_algorithms, warn_only=True), True, False
+    ),
+    "denormal": lambda: changed(torch.set_flush_denormal, True, False),
+    "onednn": lambda: changed(partial(setattr, torch.backends.mkldnn, "enabled"), False, True),
+    "seed": lambda: changed(torch.manual_seed, 11, 0),
+    "inference": torch.inference_mode,
+    "no_grad": torch.no_grad,
+    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
 }
-OTHERS = [
-    *(("dtype", torch.bfloat16), ("dtype", torch.float64), ("device", "meta"), ("threads", 3)),
-    *(("grad", False), ("matmul", "medium"), ("deterministic", True), ("denormal", True)),
-    ("onednn", False),
-]
 
 
 @pytest.fixture(scope="module")
@@ -52,33 +66,12 @@ def expected(tmp_path_factory):
         return trained()
 
 
-@pytest.mark.parametrize(("name", "value"), OTHERS, ids=str)
-def test_a_setting_changes_no_bit_and_is_as_it_was(expected, name, value):
-    change, usual = USUAL[name]
-    change(value)
-    try:
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_setting_changes_no_bit_and_is_as_it_was(expected, name):
+    with OTHERS[name]():
         before = settings()
         assert trained() == expected
         assert settings() == before
-    finally:
-        change(usual)
-
-
-@pytest.mark.parametrize(
-    "context",
-    [torch.inference_mode, torch.no_grad, lambda: torch.autocast("cpu", torch.bfloat16)],
-    ids=["inference", "no_grad", "autocast"],
-)
-def test_a_context_changes_no_bit(expected, context):
-    with context():
-        before = settings()
-        assert trained() == expected
-        assert settings() == before
-
-
-def test_the_seed_of_torch_changes_no_bit(expected):
-    torch.manual_seed(11)
-    assert trained() == expected
 
 
 def test_a_result_is_refused_if_a_setting_was_changed_in_between(monkeypatch):

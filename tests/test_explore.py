@@ -1,7 +1,6 @@
 """The explorer: what it knows against results read by hand, live runs, and one tour in Chromium."""
 
 import json
-import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +11,8 @@ from lab_browser import chromium
 from scipy import stats
 
 import cplab
-from cplab import CplabError, Run, quantities, results
-from cplab.lab.knowledge import Setting, describe_points, difference
+from cplab import CplabError, Run, results
+from cplab.lab.knowledge import Setting, describe_points
 from cplab.runs import FLAGSHIP
 
 SETTINGS = {  # of shipped results
@@ -63,17 +62,6 @@ def test_harm_of_each_point_is_that_of_its_results(setting):
     assert seen
 
 
-def test_harm_is_that_of_quantities_seed_by_seed(setting):
-    for point in setting.points():
-        run = setting.run_at(point, setting.like.recovery)
-        own, clear = final(run), final(run.without_window())
-        for seed in own.keys() & clear.keys():
-            lives = setting.clear(run.onset, run.recovery), setting.curves(point, run.recovery)
-            other, one = (setting.finals(each, run.recovery)[seed] for each in lives)
-            said = float(quantities.each_seed(quantities.harm, run, seeds=[seed])[0])
-            assert other - one == pytest.approx(said, abs=1e-9)
-
-
 def test_a_shorter_recovery_is_the_beginning_of_a_longer_one():
     """At a fixed rate, whether a life was trained just so long or is a part of a longer one."""
     setting = Setting(FLAGSHIP)
@@ -92,16 +80,6 @@ def test_where_a_life_stands_on_the_clear_curve():
     assert setting.stood(0, 60, 10.0) == pytest.approx(50)
     assert setting.stood(20, 40, 0.0) == pytest.approx(60)
     assert setting.stood(0, 60, -60.0) is None  # higher than it ever is
-
-
-def test_a_difference_of_pairs_and_of_groups():
-    above, below = {0: 3.0, 1: 5.0, 2: 4.0, 9: 100.0}, {0: 1.0, 1: 2.0, 2: 3.0}
-    paired = difference(above, below, paired=True)
-    apart = difference(above, below, paired=False)
-    assert (paired.mean, paired.seeds) == (2.0, 3)
-    assert (apart.mean, apart.counts) == (26.0, (4, 3))
-    assert math.isnan(difference({0: 1.0}, {0: 0.5}, paired=True).half)
-    assert difference({}, {0: 0.5}, paired=False) is None
 
 
 def test_what_is_said_fits_the_numbers(setting):
@@ -133,17 +111,12 @@ def test_all_that_is_known_is_text_that_json_reads():
 # Driven from Python -------------------------------------------------------------------------------
 
 
-def test_it_opens_on_the_flagship():
-    explorer = cplab.Explorer()
-    assert explorer.run == Run("blur", length=16, **FIELDS)
-    assert "4." in explorer.words
-
-
 FIELDS = {"model": "depth3-16", "schedule": "fixed", "recovery": 60}
 
 
-def test_a_move_changes_the_run_and_the_words():
-    explorer = cplab.Explorer(onset=24)
+def test_it_opens_on_the_flagship_and_a_move_changes_the_run_and_the_words():
+    explorer = cplab.Explorer()
+    assert explorer.run == Run("blur", length=16, **FIELDS)
     late = explorer.words
     explorer.choose(onset=0, recovery=30)
     assert explorer.run == Run("blur", length=16, **FIELDS | {"recovery": 30})

@@ -15,7 +15,6 @@ from bokeh.core.validation import check_integrity
 from bokeh.models import ColumnDataSource, Line, Span, Title
 from conftest import one_line
 from PIL import Image
-from scipy import stats
 
 import cplab
 from cplab import show, statistics
@@ -29,6 +28,7 @@ from cplab.studies import fisher as lab04
 from cplab.studies import high_level as lab03
 from cplab.studies import kitten as lab01
 from cplab.studies.kitten import GESTATION, statements
+from cplab.windows import point_means
 
 # What is left of red, green and blue light for protanopes, deuteranopes and tritanopes (Machado,
 # Oliveira & Fernandes 2009, severity 1)
@@ -175,57 +175,29 @@ def test_a_legend_stands_outside_where_it_covers_nothing(labels, place, columns)
     assert legend.ncols == columns
 
 
-# Against a table, the slow way --------------------------------------------------------------------
+# Of a table ---------------------------------------------------------------------------------------
 
 
 def made_up(seeds=(0, 1, 4), seed=0):
     """A table of two deficits and their controls with any accuracies, in any order, in which some
     points have fewer seeds, and some records lack a control."""
     rng = np.random.default_rng(seed)
-    runs = [
-        (deficit, onset, length, seed)
-        for deficit, lengths in (("none", [0]), ("blur", [2, 4]), ("flip", [2, 4]))
-        for onset in (0, 1, 2, 4, 6)
-        for length in lengths
-        for seed in seeds
-    ]
+    kinds = (("none", [0]), ("blur", [2, 4]), ("flip", [2, 4]))
+    at = [(name, on, n) for name, lengths in kinds for on in (0, 1, 2, 4, 6) for n in lengths]
     missing = {("none", 4, 0, 1), ("none", 6, 0, 0), ("none", 6, 0, 4), ("none", 0, 0, 4)}
     missing |= {("blur", 2, 4, 0), ("flip", 4, 2, 0), ("flip", 4, 2, 1)}
-    table = pd.DataFrame([row(*run, rng.uniform()) for run in runs if run not in missing])
+    runs = [(*point, seed) for point in at for seed in seeds if (*point, seed) not in missing]
+    table = pd.DataFrame([row(*run, rng.uniform()) for run in runs])
     return table.sample(frac=1, random_state=seed).reset_index(drop=True)
 
 
-def the_slow_way(table, deficit, onset, length, control=None):
-    """(mean, half the 95 % interval) of a point's accuracy, or of what a control has above it, all
-    seeds of each side (Welch): what begins with a deficit shares no training with a newborn."""
-
-    def accuracies(deficit, onset, length):
-        here = (table.deficit == deficit) & (table.onset == onset) & (table.length == length)
-        return table[here].accuracy.to_list()
-
-    ours = accuracies(deficit, onset, length)
-    if control is None:
-        if len(ours) < 2:
-            return np.mean(ours), math.nan
-        mean, found = np.mean(ours), stats.ttest_1samp(ours, 0)
-    else:
-        other = accuracies("none", control, 0)
-        if not ours or not other:
-            return math.nan, math.nan
-        mean = np.mean(other) - np.mean(ours)
-        if min(len(ours), len(other)) < 2:
-            return mean, math.nan
-        found = stats.ttest_ind(other, ours, equal_var=False)
-    low, high = found.confidence_interval(0.95)
-    return mean, (high - low) / 2
-
-
-def assert_band(got, pairs, scale=1):
-    """The columns mean, low and high are those of (mean, half), one width 0 where there is none."""
-    mean, half = scale * np.array(pairs).T
-    half = abs(np.nan_to_num(half))
+def assert_band(got, table, points, what="accuracy", scale=1):
+    """The columns mean, low and high are those of the means, with intervals of no width where
+    there are none (that these are right is tested in test_quantities)."""
+    known = point_means(table).loc[points]
+    mean, half = scale * known[what], abs(scale * known[f"{what}_half"].fillna(0))
     for name, values in (("mean", mean), ("low", mean - half), ("high", mean + half)):
-        assert got[name] == pytest.approx(values)
+        assert got[name] == pytest.approx(values.to_list())
 
 
 @pytest.mark.parametrize("onset", [0, 2])
@@ -243,24 +215,24 @@ def test_removal_shows_each_number_where_it_belongs(onset):
     }
     for text, points in wanted.items():
         assert shown[text]["length"] == ([0, 4] if text == "newborn" else [0, 2, 4])
-        assert_band(shown[text], [the_slow_way(table, *point) for point in points])
+        assert_band(shown[text], table, points)
 
 
 @pytest.mark.parametrize(
-    ("control", "after", "sign"),
-    [("newborn", 0, -1), ("equal training", 1, -1), ("without window", 0, -1)],
+    ("control", "what", "scale"),
+    [("newborn", "gain", 100), ("equal training", "loss", -100), ("without window", "harm", -100)],
 )
-def test_differences_from_a_control_are_those_of_the_table(control, after, sign):
+def test_differences_from_a_control_are_those_of_the_table(control, what, scale):
     table = made_up()
     fig = show.removal(CI, ("blur", "flip"), table, control)
     assert_whole(fig)
     assert set(parts(fig)) == {"blur", "vertical flip"}
     for deficit, text in (("blur", "blur"), ("flip", "vertical flip")):
         got = numbers(parts(fig)[text][0])
-        points = {n: the_slow_way(table, deficit, 0, n, after * n) for n in (2, 4)}
-        points = {n: pair for n, pair in points.items() if not math.isnan(pair[0])}
-        assert got["length"] == [*points]
-        assert_band(got, [*points.values()], 100 * sign)
+        points = [(deficit, 0, n) for n in (2, 4)]
+        points = [point for point in points if not math.isnan(point_means(table)[what][point])]
+        assert got["length"] == [length for *_, length in points]
+        assert_band(got, table, points, what, scale)
 
 
 def test_removal_takes_the_results_of_one_setting_and_says_their_source():

@@ -369,12 +369,12 @@ class Fitting(Kept, w.HBox):
         low, high = min(0, self._y.min()), self._y.max()
         ends = Range1d(low - 0.1 * (high - low), high + 0.35 * (high - low))
         what = "points, and the curve of the sliders"
-        fig = plain_figure(what, x, unit, width=520, height=300, y_range=ends)
+        fig = plain_figure(what, x, unit, width=520, height=230, y_range=ends)
         source = self.sources["curve"]
         fig.varea("t", "low", "high", source=source, color=CURVE, alpha=0.18)
         fig.line("t", "mean", source=source, color=CURVE, width=2)
         fig.scatter(self._t, self._y, size=9, color=POINTS)
-        rest = plain_figure("", x, "residual", width=520, height=120, x_range=fig.x_range)
+        rest = plain_figure("", x, "residual", width=520, height=110, x_range=fig.x_range)
         source = self.sources["residuals"]
         rest.segment("t", 0, "t", "mean", source=source, color=POINTS, width=2)
         rest.scatter("t", "mean", source=source, color=POINTS, size=6)

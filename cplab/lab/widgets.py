@@ -27,7 +27,7 @@ from cplab.show import predictions, theme
 from cplab.show.predictions import accuracies, all_seeds, percent_interval
 from cplab.show.results import over_epochs
 from cplab.show.surface import Kept, Shown, Surface, as_content, as_parts, as_words, plain
-from cplab.show.theme import live_line, place_legend, plain_figure, reference_line, source_line
+from cplab.show.theme import LIVE, place_legend, plain_figure, reference_line, source_line
 from cplab.statistics import percent
 
 CURVE, POINTS = "#555555", "#0072B2"  # of what is fitted
@@ -461,7 +461,9 @@ class Live(Kept, w.VBox):
         for name in self._what:
             fig = over_epochs(known, name, width=425, height=280)
             self.sources[name] = ColumnDataSource({"epoch": [], "mean": []}, name=f"live {name}")
-            live_line(fig, self.sources[name])
+            look = {"source": self.sources[name], "color": LIVE.colour, "legend_label": LIVE.label}
+            fig.scatter("epoch", "mean", size=7, marker=LIVE.marker, **look)
+            fig.line("epoch", "mean", width=2, **look)
             drawn.append(place_legend(fig))
         *others, old = self.children
         self.children = [*others, Surface([drawn])]

@@ -87,13 +87,6 @@ def band(
         fig.scatter(x, "mean", size=7, marker=look.marker, **words)
 
 
-def live_line(fig: figure, source: models.ColumnDataSource) -> Any:
-    """The curve of what is trained here and now, with a star at each epoch."""
-    look = {"source": source, "color": LIVE.colour, "legend_label": LIVE.label}
-    fig.scatter("epoch", "mean", size=7, marker=LIVE.marker, **look)
-    return fig.line("epoch", "mean", width=2, **look)
-
-
 def reference_line(fig: figure, dimension: str, hue: str, at: float = 0) -> None:
     """A dotted line across a figure, along its `width` or its `height`."""
     look = {"line_color": hue, "line_dash": "dotted"}

@@ -128,6 +128,10 @@ def page(labs_cache, tmp_path_factory):
 def test_a_student_goes_through_the_lab(page, number):
     page.open(f"{number}.ipynb")
     page.run_all()
+    counts = [-1]  # widgets are drawn after their cells have run
+    while page.wait_for("questions", lambda: len(page.covered())) != counts[-1]:
+        counts.append(len(page.covered()))
+        page.page.wait_for_timeout(5000)
     asked = [box for box in page.covered() if box.get_by_role("radio").count()]
     for i, box in enumerate(asked):
         page.answer(box, i % box.get_by_role("radio").count())

@@ -70,9 +70,5 @@ else:
 
 
 def is_own(dataset: object) -> bool:
-    """Whether this names images of somebody's own, name@digest, as cplab.images_from gives them.
-
-    >>> is_own("letters@0123456789ab"), is_own("cifar10")
-    (True, False)
-    """
+    """Whether this names images of somebody's own, name@digest, as cplab.images_from gives them."""
     return isinstance(dataset, str) and bool(re.fullmatch(r"[a-z]\w{0,30}@[0-9a-f]{12}", dataset))

@@ -10,7 +10,6 @@ from dataclasses import fields
 import numpy as np
 import pytest
 import torch
-from conftest import cell
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from IPython.core.interactiveshell import InteractiveShell
@@ -138,10 +137,3 @@ def test_a_notebook_shows_the_line_and_where_it_arose_in_the_students_own_code(c
     assert lines[0].startswith("CplabError: seed -1 is not allowed")
     assert len(lines) == 3
     assert "return cplab.Run(seed=-1)" in lines[2]
-
-
-def test_a_deficit_of_one_s_own_that_fails_is_named():
-    own = cell("def shade(x, y):\n    return x, z\n")
-    with pytest.raises(CplabError) as error:
-        Run(deficit=own["shade"], length=1)
-    assert_one_line(str(error.value), "shade")

@@ -46,35 +46,25 @@ def test_a_path_shares_its_beginning_with_its_run_and_goes_on_after_each_part():
         assert trained(PATH, contents=[begun]) == undisturbed
 
 
-class Plain(nn.Module):
-    """A network without batch norm, whose losses one can work out."""
-
-    def __init__(self, weight):
-        super().__init__()
-        self.layer = nn.Linear(2, 3, bias=False)
-        self.layer.weight = nn.Parameter(torch.tensor(weight))
-
-    def forward(self, x):
-        return self.layer(x.flatten(1)[:, :2])
-
-
 def test_the_line_is_straight():
+    """Of a network without batch norm, whose losses one can work out."""
     images = PATH.task.images(CPU)
     x = torch.tensor([[1.0, 0], [0, 1], [1, 1]])[:, :, None, None].permute(0, 2, 3, 1).byte()
     y, zero, one = torch.tensor([0, 1, 2]), torch.zeros(2), torch.ones(2)
     images = replace(images, train_x=x, train_y=y, test_x=x, test_y=y, mean=zero, std=one)
     first, last = [[4.0, 0], [0, 0], [0, 0]], [[0.0, 0], [0, 4], [2, 2]]
-    net = Plain(last)
-    kept = {"first.layer.weight": torch.tensor(first)}
+    net = nn.Sequential(nn.Flatten(), nn.Linear(2, 3, bias=False))
+    net[1].weight.data[:] = torch.tensor(last)
+    kept = {"first.1.weight": torch.tensor(first)}
     state = TrainState(net, torch.optim.SGD(net.parameters(), lr=1), kept)
     found = walk(state, PATH.task, images, 3)
-    given = images.normal(images.test_x).flatten(1)[:, :2]
+    given = images.normal(images.test_x).flatten(1)
     for part, loss, accuracy in zip((0, 0.5, 1), found["loss"], found["accuracy"], strict=True):
         weight = (1 - part) * torch.tensor(first) + part * torch.tensor(last)
         logits = given @ weight.T
         assert loss == pytest.approx(nn.functional.cross_entropy(logits, y).item(), rel=0.01)
         assert accuracy == pytest.approx((logits.argmax(1) == y).float().mean().item())
-    assert torch.equal(net.layer.weight, torch.tensor(last))
+    assert torch.equal(net[1].weight, torch.tensor(last))
 
 
 def test_a_network_and_itself_have_a_flat_line():

@@ -265,28 +265,17 @@ def test_a_treated_run_goes_on_after_each_part():
 
 
 def test_gauges_of_a_network_that_one_can_work_out():
-    class Two(nn.Module):
-        """A ReLU with one dead unit, then a layer that is given features of rank 2."""
-
-        def __init__(self):
-            super().__init__()
-            self.first, self.relu, self.last = nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 10)
-            weight = torch.tensor([[1.0, 0], [0, 1], [0, 0], [0, 0]])
-            with torch.no_grad():
-                self.first.weight.copy_(weight)
-                self.first.bias.copy_(torch.tensor([0.0, 0, -1, 0.5]))
-                self.last.weight.zero_()
-                self.last.bias.zero_()
-
-        def forward(self, x):
-            return self.last(self.relu(self.first(x[:, :2, 0, 0])))
-
+    """A ReLU with one dead unit, then a layer that is given features of rank 2."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 10))
+    values = ([[1.0, 0], [0, 1], [0, 0], [0, 0]], [0.0, 0, -1, 0.5], 0.0, 0.0)
+    for weight, value in zip(net.parameters(), values, strict=True):
+        weight.data[:] = torch.tensor(value)
     images = a_run().task.images(CPU)
     x = torch.tensor([[9.0, 1], [1, 9], [9, 9], [1, 1]]).byte().repeat(100, 1)[:, None, None, :]
     y = torch.zeros(400, dtype=torch.long)
     zero, one = torch.zeros(2), torch.ones(2)
     images = replace(images, train_x=x, train_y=y, test_x=x, test_y=y, mean=zero, std=one)
-    found = MEASUREMENTS["gauges"](Two(), images)
+    found = MEASUREMENTS["gauges"](net, images)
     assert found["loss"] == pytest.approx(torch.tensor(10.0).log().item(), rel=1e-5)
     assert found["dead"] == [0.25]
     assert found["rank"] == pytest.approx(2, rel=1e-3)  # two directions, of as large a spread

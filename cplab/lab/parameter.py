@@ -4,7 +4,7 @@ from cplab import results
 from cplab.errors import one_of
 from cplab.profiles import PROFILES, Profile
 from cplab.runs import Run
-from cplab.show import load_bokeh
+from cplab.show.surface import load_page
 
 LONG = 600  # seconds of one run, from which on a lab says what training takes
 
@@ -23,7 +23,7 @@ def setting(
     """
     name = one_of("profile", profile, ("auto", *(among or PROFILES)))
     chosen = PROFILES[usual if name == "auto" else name]
-    load_bokeh()
+    load_page(again=True)
     seconds = seconds_of_a_run(chosen.name)
     if seconds > LONG:
         hours = seconds / 3600

@@ -10,7 +10,7 @@ from cplab import load_late
 
 __all__, __getattr__, __dir__ = load_late(
     __name__,
-    surface="display load_bokeh",
+    surface="display",
     styles="colour label source_line",
     results="bars by_layer curves layer_columns layer_labels means minima"
     " over_epochs rates removal",

@@ -382,14 +382,6 @@ def load_page(again: bool = False) -> None:
     IPython.display.publish_display_data(bundle)
 
 
-def load_bokeh() -> None:
-    """Send BokehJS to the notebook's page now, which its first figure does otherwise.
-
-    >>> load_bokeh()
-    """
-    load_page(again=True)
-
-
 def display(*figs: Any) -> None:
     """Show Bokeh figures side by side in the notebook, else in a browser.
 

@@ -12,7 +12,6 @@ from cplab.show.styles import (
     DASHES,
     EQUAL,
     LIVE,
-    LOOKS,
     NEWBORN,
     Style,
     colour,
@@ -22,7 +21,7 @@ from cplab.show.styles import (
     styles,
 )
 
-__all__ = ["CUES", "DASHES", "EQUAL", "LIVE", "LOOKS", "NEWBORN", "Style", "colour", "label"]
+__all__ = ["CUES", "DASHES", "EQUAL", "LIVE", "NEWBORN", "Style", "colour", "label"]
 __all__ += ["source_line", "style", "styles"]
 
 

@@ -99,6 +99,7 @@ def at_hand(
 ) -> dict[Any, Result]:
     """The results of a set of specs, by spec, without a long wait: what is missing is trained, as
     by sweep, only if all of it takes less than `seconds` here; else a line says what is left out.
+    Arguments: wanted, measure and all others as in sweep.
 
     >>> import cplab
     >>> len(cplab.at_hand([cplab.Run(deficit="blur", length=8, seed=seed) for seed in range(3)]))
@@ -119,6 +120,7 @@ def collect(
 ) -> Iterator[tuple[Any, Result]]:
     """Yield (spec, Result) of a set of specs: known ones first, then the others as they are
     trained. Processes that ask for the same share the work: one of them locks what begins alike.
+    Arguments: as in sweep.
 
     >>> [result.source for run, result in collect([Run(deficit="blur", length=8)])]
     ['shipped']

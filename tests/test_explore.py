@@ -15,15 +15,10 @@ from cplab import CplabError, Run, results
 from cplab.lab.knowledge import Setting, describe_points
 from cplab.runs import FLAGSHIP
 
-SETTINGS = {  # of shipped results
-    "flagship": FLAGSHIP,
-    "one block": replace(FLAGSHIP, model="depth1-16", recovery=15),
-    "digits": Run(profile="mnist"),
-    "course": Run(profile="course"),
-}
+SETTINGS = {"fixed": FLAGSHIP, "recovery": Run(profile="course")}  # of shipped results, by schedule
 
 
-@pytest.fixture(params=SETTINGS)
+@pytest.fixture(scope="module", params=SETTINGS)
 def setting(request):
     return Setting(SETTINGS[request.param])
 

@@ -106,12 +106,16 @@ def read_question(question: dict[str, Any]) -> Question:
 
 
 def number_of(row: dict[str, Any]) -> Callable[..., Contrast | Estimate]:
-    """The function that a row names with `of`, given its `how` and `cost`, which are taken out."""
-    room, _, name = row["of"].rpartition(".")
+    """The function that a row names with `of`, with a minus its negative, given its `how`, `cost`
+    and `number`, which are taken out."""
+    room, _, name = row["of"].removeprefix("-").rpartition(".")
     of, how = getattr(linear if room else numbers, name), row.pop("how", {})
     if cost := row.pop("cost", ""):
         how["of"] = COSTS[cost]
-    return partial(of, **how) if how else of
+    if number := row.pop("number", ""):
+        how["number"] = getattr(numbers, number)
+    given = partial(of, **how) if how else of
+    return (lambda *at: -given(*at)) if row["of"][0] == "-" else given
 
 
 def as_tuple(value: Any) -> Any:

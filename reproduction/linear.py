@@ -77,17 +77,14 @@ def completed(depth: int, deficit: str, length: int) -> np.ndarray:
     return 100 * (done.error - done.without)
 
 
-def harm_of(net: Net, deficit: str, old: bool = False, length: int = WINDOW) -> float:
+def harm_of(net: Net, deficit: str, old: bool, length: int) -> float:
     return float(completed(net.depth, deficit, length)[int(old), net.seed])
 
 
-def harm(size, depth, deficit="few", old=False) -> Contrast:
-    return reading(Net(depth), harm_of, deficit=deficit, old=old)
+def harm(size, depth, deficit="few", old=False, length=WINDOW) -> Contrast:
+    return reading(Net(depth), harm_of, deficit=deficit, old=old, length=length)
 
 
 def longer_harm(size, depth) -> Contrast:
     """Points that another matrix harms more if it lasts three times as long."""
-    long, short = (
-        reading(Net(depth), harm_of, deficit="other", length=n) for n in (WINDOW, WINDOW // 3)
-    )
-    return long - short
+    return harm(size, depth, "other") - harm(size, depth, "other", length=WINDOW // 3)

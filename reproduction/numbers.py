@@ -18,6 +18,7 @@ from cplab.runs import Run
 from cplab.statistics import Contrast, Estimate, estimate
 from cplab.studies import eyes, pruning
 from cplab.studies.pruning import KernelPruning, Pruned, Retraining, Search
+from reproduction.recipes import FLAGSHIP
 
 Cost = Callable[[Run], Contrast]
 
@@ -49,10 +50,6 @@ def error(size, length, **fields) -> Contrast:
 def newborn_gain(size, length, deficit="blur", clock="stopped", **fields) -> Contrast:
     """Points above the newborn; or above the one whose clock runs on while nothing is trained."""
     return -q.harm(life(size, length, deficit, **fields), clock)
-
-
-def equal_training_gain(size, length, deficit="blur", **fields) -> Contrast:
-    return -q.equal_training_loss(life(size, length, deficit, **fields))
 
 
 def given_back(size, length, deficit, kind="renorm") -> Contrast:
@@ -128,9 +125,9 @@ def window_cost_of_harm(size, length, deficit) -> Contrast:
     return window_cost(size, length, 0, q.harm, deficit=deficit)
 
 
-def excess_over_birth(size, length, later, **how) -> Contrast:
-    """What a window costs later, above what it costs at birth."""
-    return window_cost(size, length, later, **how) - window_cost(size, length, 0, **how)
+def over_birth(size, length, later, number=window_cost, **how) -> Contrast:
+    """What a window costs later, or another number of it, above that of one at birth."""
+    return number(size, length, later, **how) - number(size, length, 0, **how)
 
 
 def in_clear_epochs(size, length, onset, **fields) -> Contrast:
@@ -142,10 +139,6 @@ def in_clear_epochs(size, length, onset, **fields) -> Contrast:
         slope = estimate(lost).mean / length
         ratio = estimate(harm).mean / slope
     return 1 / slope * harm - ratio / slope / length * lost + ratio
-
-
-def epochs_over_birth(size, length, onset) -> Contrast:
-    return in_clear_epochs(size, length, onset) - in_clear_epochs(size, length, 0)
 
 
 def longest_harmless(size, longest, deficit="blur") -> Estimate:
@@ -174,16 +167,10 @@ def worst_onset(size, length, onsets, **fields) -> Contrast:
 
 # Three blocks at a rate that never changes --------------------------------------------------------
 
-FLAGSHIP = {"model": "depth3", "schedule": "fixed", "recovery": 60}
-
 
 def flagship_harm(size, length, onset, of="blur") -> Contrast:
     """Points by which a run lies below one without a deficit, after as many clear epochs."""
     return windows.harm_after(Run(of, onset, length, profile=size, **FLAGSHIP))
-
-
-def later_gain(size, length, onset, of="blur") -> Contrast:
-    return -flagship_harm(size, length, onset, of)
 
 
 def flagship_behind(size, length, onset) -> Estimate:
@@ -192,13 +179,9 @@ def flagship_behind(size, length, onset) -> Estimate:
     return with_farther_end(behind, estimate(flagship_harm(size, length, onset)).seeds)
 
 
-def age_effect(size, length, onset) -> Contrast:
-    return flagship_harm(size, length, 0) - flagship_harm(size, length, onset)
-
-
 def depth_effect(size, length, shallow) -> Contrast:
-    how = FLAGSHIP | {"model": f"depth{shallow}"}
-    return flagship_harm(size, length, 0) - q.harm(life(size, length, **how))
+    shallower = life(size, length, **FLAGSHIP | {"model": f"depth{shallow}"})
+    return flagship_harm(size, length, 0) - q.harm(shallower)
 
 
 def noise_lasts(size, long, short) -> Contrast:
@@ -328,16 +311,17 @@ def shift_excess(size, early, late) -> Contrast:
 # Growth and pruning of synapses -------------------------------------------------------------------
 
 
+DENSE = Retraining("dense", 1, Search())
+
+
 def own_weights_gain(size, density, **fields) -> Contrast:
     """Points of a grown and pruned net, with its own weights, above a dense one."""
-    dense = Retraining("dense", 1, Search())
-    return pruning.accuracy_at(Search(**fields), density) - q.accuracy(dense)
+    return pruning.accuracy_at(Search(**fields), density) - q.accuracy(DENSE)
 
 
 def efficiency_gain(size, density) -> Contrast:
     """Points for each per cent of the synapses, of a grown and pruned net above a dense one."""
-    dense = Retraining("dense", 1, Search())
-    return 0.01 / density * pruning.accuracy_at(Search(), density) - 0.01 * q.accuracy(dense)
+    return 0.01 / density * pruning.accuracy_at(Search(), density) - 0.01 * q.accuracy(DENSE)
 
 
 def growth_gain(size) -> Contrast:
@@ -464,19 +448,9 @@ def percent_share(run: Run) -> Contrast:
 
 
 def eye_gain(size, length, onset, deficit="blank:right", of=eyes.acuity) -> Contrast:
-    """What an eye is worth that was worse off, above the same life without the window; or another
-    number of it."""
+    """What an eye that was worse off is worth, or another number, above the life without that."""
     run = closed(size, length, onset, deficit)
     return of(run) - of(run.without_window())
-
-
-def eye_loss(size, length, onset) -> Contrast:
-    return -eye_gain(size, length, onset)
-
-
-def later_share(size, length, onset, of=percent_share) -> Contrast:
-    """What a late window takes, below what one at birth does."""
-    return eye_gain(size, length, onset, of=of) - eye_gain(size, length, 0, of=of)
 
 
 def both_gain(size, length, kind="blur") -> Contrast:
@@ -500,8 +474,7 @@ def regularised(size: str, length: int, kind: str, when: str) -> Run:
 
 
 def missing_gain(size: str, length: int, kind: str, when: str) -> Contrast:
-    """Points of a clear life in which something is missing, early or late, above one without
-    that."""
+    """Points of a clear life in which something is missing, early or late, above a whole one."""
     run = regularised(size, length, kind, when)
     return q.advantage(run, run.untreated())
 
@@ -516,11 +489,9 @@ def warm_start_gain(size: str, length: int, shrunk: bool = False) -> Contrast:
     """Points of a life that began with half of the images, and was then shrunk and perturbed or
     not, above one that had all, from new weights, for the rest of it."""
     kinds = f"images-0.5@0+{length}" + (f" shrink-0.4@{length}" if shrunk else "")
-    run = Run(onset=length, profile=size, treatments=kinds)
-    return q.gain_over_newborn(run)
+    return q.gain_over_newborn(Run(onset=length, profile=size, treatments=kinds))
 
 
 def shrunk_gain(size: str, length: int) -> Contrast:
     """Points of a blurred life that was shrunk and perturbed above a newborn treated alike."""
-    run = life(size, length, treatments=f"shrink-0.4@{length}")
-    return -q.harm(run)
+    return -q.harm(life(size, length, treatments=f"shrink-0.4@{length}"))

@@ -10,7 +10,7 @@ from typing import Any
 from cplab.quantities import equal_training_loss, harm, lost_time, shipped_only
 from cplab.results import every_result, find
 from cplab.runs import Run
-from cplab.statistics import Contrast, Estimate, estimate, sides
+from cplab.statistics import Estimate, estimate, sides
 from reproduction.claims import TEXTS
 from reproduction.recipes import LADDERS, Recipe
 
@@ -88,12 +88,15 @@ def ladders() -> str:
     with shipped_only():
         for letter, ladder in LADDERS.items():
             specs = measured(ladder).items()
-            count = sum(is_shipped(*each) for each in specs)
+            known = [find(*each) for each in specs]
+            count = sum(result is not None and result.source == "shipped" for result in known)
             lines += [f"## {letter} · {ladder.words}", "", f"{count} of {len(specs)} results.", ""]
             for table in ladder.tables() if ladder.tables else ():
                 lines += head(table.words, *table.runs)
                 for words, of in table.rows.items():
-                    lines.append(line(words, *(cell(of(run)) for run in table.runs.values())))
+                    numbers = [of(run) for run in table.runs.values()]
+                    cells = ("" if n is None else measurement(estimate(n)) for n in numbers)
+                    lines.append(line(words, *cells))
                 lines.append("")
     return "\n".join(lines)
 
@@ -104,15 +107,6 @@ def measured(ladder: Recipe) -> dict[Any, Any]:
     for specs, measure in ladder.parts():
         every |= {spec: measure or every.get(spec, ()) for spec in specs}
     return every
-
-
-def is_shipped(spec: Any, measure: Any) -> bool:
-    known = find(spec, measure)
-    return known is not None and known.source == "shipped"
-
-
-def cell(number: Contrast | None) -> str:
-    return "" if number is None else measurement(estimate(number))
 
 
 PAGES: dict[str, Callable[[], str]] = {

@@ -206,11 +206,8 @@ EXHIBITS = {
 # What is read off the ladders ---------------------------------------------------------------------
 
 overslept = partial(q.harm, clock="running")
-COSTS = {
-    "loss against equal training": q.equal_training_loss,
-    "of it lost time": q.lost_time,
-    "of it harm": q.harm,
-}
+COSTS = {"loss against equal training": q.equal_training_loss}
+COSTS |= {"of it lost time": q.lost_time, "of it harm": q.harm}
 
 
 def after(kind: str, of: Callable[..., Contrast] = q.harm, **fields: Any) -> Callable:
@@ -239,8 +236,6 @@ def trace_grown(run: Run) -> Contrast:
 
 
 # A: recovery
-
-
 def recovery_parts() -> Parts:
     for recovery in (15, 60, 120, 30, 240):
         yield lives("blur noise flip fresh_noise", [16], FIRST, recovery=recovery), ()
@@ -293,11 +288,8 @@ def pace_tables() -> Iterator[Table]:
 
 SLIM: dict[str, Any] = {"profile": "slim"}
 SLIM_ENDS = (20, 40, 60, 100, 140)
-EVERY_FIFTH = tuple(range(4, 400, 5))
-TRACED: Measures = {
-    **dict.fromkeys(("trace", "jacobian", "weight_norms"), EVERY_FIFTH),
-    "ending": "end",
-}
+TRACED: dict[str, Any] = dict.fromkeys(("trace", "jacobian", "weight_norms"), range(4, 400, 5))
+TRACED["ending"] = "end"
 SLIDING = [Run("blur", onset, 40, **SLIM) for onset in (0, 20, 40, 80)]
 
 
@@ -647,9 +639,8 @@ def flagship() -> Parts:
 
 
 def is_flagship(run: Run) -> bool:
-    if run.recovery != FLAGSHIP["recovery"]:
-        return False
-    return replace(run, deficit="none", onset=0, length=0, seed=0) == Run(**FLAGSHIP)
+    clear = {"deficit": "none", "onset": 0, "length": 0, "seed": 0}
+    return run.recovery == 60 and replace(run, **clear) == Run(**FLAGSHIP)
 
 
 RECIPES = {
@@ -725,10 +716,6 @@ RECIPES = {
     ),
     "saliency": Recipe("pruning of weights by Fisher information", saliency),
 }
-
-
-# All of them --------------------------------------------------------------------------------------
-
 EVERY = EXHIBITS | LADDERS | RECIPES
 
 

@@ -46,10 +46,8 @@ class Verdict(NamedTuple):
 def verdict(
     found: Estimate, low: float, high: float, digits: int = 1, unaffected: bool = False
 ) -> Verdict:
-    """What an estimate says to the prediction that it lies between low and high.
-
-    Arguments: unaffected, whether the source says that there is no effect, see `Claim`.
-    """
+    """What an estimate says to the prediction that it lies between low and high; unaffected: see
+    `Claim`."""
     if not found.seeds:
         return Verdict("missing", "missing")
     if found.same:
@@ -108,10 +106,8 @@ def judge(claim: Claim, size: str) -> tuple[Estimate, Verdict]:
 
 
 def numbers(every: int = 1, skip: Collection[str] = ()) -> dict[tuple[str, str, str], tuple]:
-    """Numbers of the report, by exhibit, in words, and size: mean, half its interval, seeds.
-
-    Arguments: every, of how many rows one is taken; skip, sizes that are left out.
-    """
+    """Numbers of the report, by exhibit, in words, and size: mean, half its interval, seeds; of one
+    in every so many rows, without the sizes to skip."""
     rows = [(claim, size) for claim in CLAIMS for size in claim.at if size not in skip]
     found = {}
     for claim, size in rows[::every]:

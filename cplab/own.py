@@ -34,6 +34,8 @@ TABLES: dict[type, dict[str, Any]] = {}
 DECORATORS = {"deficit", "model", "measurement"}
 FIXED = {"name", "apply", "source", "view", "parts"}  # fields that no decorator sets
 CLASSES = 10  # of every data set but one's own
+# What gives a value that may be another tomorrow, under a key that stays
+OUTSIDE = {"open", "load", "loadtxt", "fromfile", "read_text", "read_bytes", "environ", "getenv"}
 IMPORT, CONSTANT, DEFINITION = range(3)  # the order of a text
 Lines = dict[str, tuple[int, str]]  # of a text: name -> its place in the order, statement
 
@@ -235,6 +237,9 @@ def names_read(text: str, name: str) -> set[str]:
         for module in modules:
             why = "your own: import its functions outside, by name"
             require(is_library(module), f"{name} imports {module!r}, {why}")
+        word = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+        fixed = word not in OUTSIDE or (isinstance(node, ast.Name) and word != "open")
+        require(fixed, f"{name} reads a file or the environment ({word}): make it inside instead")
     try:
         tables = [symtable.symtable(text, name, "exec")]
     except SyntaxError as error:  # nonlocal

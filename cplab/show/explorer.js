@@ -9,6 +9,7 @@ async function explorer(content, model, box, Bokeh) {
   view.begin();
 }
 
+const FIELD = {start: "onset"};  // what a grip changes, where it is not what its name says
 const STEPS = {ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1};
 const {abs, max, min} = Math;
 
@@ -102,6 +103,7 @@ class Explorer {
       block(`part cplab-x-is-${name}`, make("span"), block("seen")));
     this.ticks = block("ticks");
     const line = block("line", ...this.parts, grip("onset", "onset of the deficit", "block"),
+      grip("start", "onset, while the end of the deficit stays", "left"),
       grip("length", "length of the deficit", "right"), grip("recovery", "recovery", "rest"), this.ticks);
     line.addEventListener("pointerdown", (event) => this.grab(event, line));
 
@@ -143,9 +145,11 @@ class Explorer {
   }
 
   // What was trained nearest to a value of onset, length or recovery, from a place; `allowed` of it.
+  // A grip's own field changes, and another stays as far as it can: for `start` it is the end.
   nearest(from, name, value, allowed = () => true) {
-    const other = {onset: "length", length: "onset"}[name];
-    const cost = (p) => abs(p[name] - value) + (other ? abs(p[other] - from[other]) / 2 : 0);
+    const end = (p) => p.onset + p.length, field = FIELD[name] ?? name;
+    const other = {onset: (p) => p.length, start: end, length: (p) => p.onset}[name];
+    const cost = (p) => abs(p[field] - value) + (other ? abs(other(p) - other(from)) / 2 : 0);
     const trained = other ? this.points.filter((p) => p.deficit === from.deficit)
                           : this.data.recoveries.map((recovery) => ({recovery}));
     const allowedOnes = trained.filter(allowed);
@@ -157,7 +161,8 @@ class Explorer {
     if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.tagName === "INPUT" && sideways) return;
     event.preventDefault();
-    this.choose(this.nearest(now, name, now[name], (p) => step * (p[name] - now[name]) > 0));
+    const field = FIELD[name] ?? name;
+    this.choose(this.nearest(now, name, now[field], (p) => step * (p[field] - now[field]) > 0));
   }
 
   grab(event, line) {
@@ -168,7 +173,7 @@ class Explorer {
     const from = {...this.state}, {width} = line.getBoundingClientRect();
     const move = (now) => {
       const epochs = ((now.clientX - event.clientX) / width) * this.data.last;
-      this.choose(this.nearest(from, name, from[name] + epochs));
+      this.choose(this.nearest(from, name, from[FIELD[name] ?? name] + epochs));
     };
     const done = () => {
       line.removeEventListener("pointermove", move);
@@ -229,11 +234,12 @@ class Explorer {
       part.lastChild.style.backgroundImage = `url(${seen[i]})`;
     });
     this.grips.onset.style.width = place(length);
-    const grips = {onset: [onset, `after ${onset} clear epochs`], length: [finish, `${length} epochs`],
+    const grips = {onset: [onset, `after ${onset} clear epochs`],
+                   start: [onset, `from epoch ${onset} to ${finish}`], length: [finish, `${length} epochs`],
                    recovery: [finish + recovery, `${recovery} clear epochs`]};
     for (const [name, [at, text]] of Object.entries(grips)) {
       this.grips[name].style.left = place(at);
-      Object.assign(this.grips[name], {ariaValueNow: state[name], ariaValueText: text});
+      Object.assign(this.grips[name], {ariaValueNow: state[FIELD[name] ?? name], ariaValueText: text});
     }
     this.code.textContent = data.call.replace("'deficit'", `'${deficit}'`)
       .replace("1111", onset).replace("2222", length).replace("3333", recovery);

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from bokeh.models import Range1d
 from bokeh.plotting import figure
+from IPython.display import HTML
 
 from cplab import quantities, results, statistics, windows
 from cplab.runs import FLAGSHIP, Run, Step
@@ -166,17 +167,29 @@ def harm_curves(runs: Mapping[str, Run], title: str = "") -> figure:
     return lines(groups, ("clear epochs after the deficit", "harm, points"), title)
 
 
-def time_bars(run: Run) -> None:
-    """Print three runs as bars of time, ▒ for each epoch of the deficit and █ for each clear one.
+def time_bars(run: Run) -> HTML:
+    """Three runs as bars of time: with the window, without it, and with clear epochs in
+    its place."""
+    blur, grey = style(run.deficit).colour, EQUAL.colour
+    scale = 640 / run.epochs
 
-    >>> time_bars(Run("blur", 2, 3, 4))
-    this run            ██▒▒▒████
-    the window cut out  ██████
-    equal training      █████████
-    """
-    windows = {"this run": "▒", "the window cut out": "", "equal training": "█"}
-    for words, epoch in windows.items():
-        print(f"{words:20}{'█' * run.onset}{epoch * run.length}{'█' * run.recovery}")
+    def bar(epochs: int, colour: str, words: str) -> str:
+        look = f"width:{scale * epochs:.0f}px;background:{colour};color:white;padding:3px 0"
+        return f'<span style="display:inline-block;text-align:center;{look}">{words}</span>'
+
+    recovery = bar(run.recovery, grey, f"{run.recovery} clear")
+    before = bar(run.onset, grey, f"{run.onset} clear") if run.onset else ""
+    rows = {
+        "this run": before + bar(run.length, blur, style(run.deficit).label) + recovery,
+        "the window cut out": before + recovery,
+        "equal training": before + bar(run.length, "#888888", f"{run.length} clear") + recovery,
+    }
+    cells = "".join(
+        f'<tr><td style="padding:2px 10px 2px 0;text-align:right">{words}</td>'
+        f'<td style="text-align:left;white-space:nowrap">{bars}</td></tr>'
+        for words, bars in rows.items()
+    )
+    return HTML(f'<table style="border:0">{cells}</table>')
 
 
 def steps_left(run: Run) -> float:

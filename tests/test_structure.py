@@ -129,3 +129,17 @@ def test_contributing_shows_every_room_and_names_only_what_is_there():
     places = [ROOT, ROOT / "cplab", *(ROOT / "cplab").glob("*/")]
     for name in re.findall(r"`([\w/]+(?:\.py|\.md|/))`", text):
         assert "NN" in name or any((place / name).exists() for place in places), name
+
+
+def test_no_name_that_is_loaded_late_is_a_module_too():
+    """Whichever is imported first would decide which of the two it is."""
+    names = {}
+    for path, tree in TREES.items():
+        for call in ast.walk(tree):
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == "load_late":
+                texts = [ast.literal_eval(k.value) for k in call.keywords if k.arg]
+                names[(ROOT / path).parent] = {name for text in texts for name in text.split()}
+    assert len(names) > 3
+    for folder, known in names.items():
+        modules = {path.stem for path in folder.glob("*.py")} | {p.name for p in folder.iterdir()}
+        assert not known & modules

@@ -15,6 +15,6 @@ __all__, __getattr__, __dir__ = load_late(
     results="bars by_layer curves layer_columns layer_labels means minima"
     " over_epochs rates removal",
     predictions="class_figure",
-    still="save still",
+    still="save",
     pictures="filter_pictures strips to_pixels",
 )

@@ -276,7 +276,7 @@ def means(
     for kind, look in styles(groups).items():
         source = ColumnDataSource(statistics.mean_columns(groups[kind]), name=f"band {kind}")
         band(fig, source, "x", look, points=True)
-    if log and known:
+    if log and known and all(x == round(x) for x in known):  # else they crowd
         fig.xaxis.ticker = sorted(known)
     return finish(fig, percent)
 

@@ -230,6 +230,25 @@ def test_training_is_the_optimizer_written_out(fields, oracle, monkeypatch):
     assert [row["epoch"] for row in rows] == [row["part"] for row in rows] == list(range(4))
 
 
+def test_in_bfloat16_every_batch_meets_the_weights_of_the_step_before(monkeypatch):
+    monkeypatch.setattr(devices, "has_bf16", lambda device: True)  # torch can do it on any machine
+    run, images, losses = a_run(onset=4), data.images("mnist", "ci"), []
+    net = run.task.birth(CPU).net.train()
+    decay = run.settings.weight_decay
+    optimizer = torch.optim.SGD(net.parameters(), momentum=0.9, weight_decay=decay)
+    for epoch in range(run.epochs):
+        optimizer.param_groups[0]["lr"] = run.timeline[epoch].lr
+        losses.append(0.0)
+        for x, y in batches(run, epoch, images):
+            with torch.autocast("cpu", torch.bfloat16):
+                loss = nn.functional.cross_entropy(net(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses[-1] += loss.item() * len(y) / 300
+    assert [row["train_loss"] for row in trained(run)] == pytest.approx(losses, rel=1e-3)
+
+
 def test_a_network_learns_and_is_tested_on_clear_images_with_true_labels():
     assert trained(a_run(onset=30))[-1]["test_accuracy"] > 0.5
     permuted = trained(a_run("permute", 0, 30, recovery=0))[-1]

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from cplab.errors import quote, require, whole
 from cplab.own import CLASSES, TABLES, add_entry, entry_decorator, explain, trial
-from cplab.specs import mix_seeds, spec_class
+from cplab.specs import mix_seeds
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,7 +48,7 @@ class Batch:
     classes: int = CLASSES
 
 
-@spec_class
+@dataclass(frozen=True)
 class Deficit:
     """What is done to a batch while the deficit lasts: call it with images, labels and a Batch.
 

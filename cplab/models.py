@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -18,7 +18,7 @@ from pydantic import Field
 from cplab.errors import quote, require
 from cplab.own import CLASSES, TABLES, add_entry, entry_decorator, explain, trial
 from cplab.profiles import Profile, ProfileName
-from cplab.specs import Positive, spec_class
+from cplab.specs import Positive
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,7 +29,7 @@ NAME = re.compile(r"([^\W\d]\w*(@[0-9a-f]{8})?)(?:-([1-9][0-9]{0,8}))?")
 WIDEST = 20_000
 
 
-@spec_class
+@dataclass(frozen=True)
 class Model:
     """A kind of network: (width, channels, size, classes) -> network from images to logits."""
 

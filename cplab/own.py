@@ -28,6 +28,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from cplab.errors import CplabError, one_of, require
+from cplab.specs import check_types
 
 # Of each kind, which is a dataclass of name, function, label, source and more: entries by name
 TABLES: dict[type, dict[str, Any]] = {}
@@ -40,40 +41,48 @@ IMPORT, CONSTANT, DEFINITION = range(3)  # the order of a text
 Lines = dict[str, tuple[int, str]]  # of a text: name -> its place in the order, statement
 
 
-def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> Any:
-    """Register a function or class with further fields, or those that its decorator gave before.
-    The same meaning twice is one entry; the later label holds. A kind's `telling` names the fields
-    on which results depend, `next_style` gives some to a student's own, `try_out` tries it."""
-    table, usual = TABLES[kind], {f.name: f.default for f in fields(kind)}
-    name = getattr(thing, "__name__", type(thing).__name__)
-    for option in options or ():
-        one_of(f"option of {name}", option, usual.keys() - FIXED)
-    if package := [entry for entry in table.values() if entry.apply is thing]:
-        return package[0]
-    label = {"label": name.replace("_", " ")}
-    if options is not None and thing.__module__.startswith("cplab.") and not is_own(thing):
-        name = name.removeprefix("measure_")
-        return table.setdefault(name, kind(name, thing, **label | options))
-    more = getattr(thing, "__dict__", {}).get("__cplab__", {}) if options is None else options
-    telling = [k for k in getattr(kind, "telling", ()) if more.get(k, usual[k]) != usual[k]]
-    digest, source = meaning(thing, **{k: more[k] for k in telling})
-    name, thing.__cplab__ = f"{name}@{digest}", more
-    if name in table:
-        table[name] = replace(table[name], **more)
-    else:
-        style: dict[str, Any] = getattr(kind, "next_style", dict)()
-        entry = kind(name, rebuild(source, name), source=source, **style | label | more)
-        entry.try_out()
-        table[name] = entry
-    return table[name]
-
-
 def entry_decorator(kind: type, thing: Any, options: dict[str, Any]) -> Any:
     """What a decorator gives: the function, which is registered, or what is called with it next."""
     if thing is None:
         return partial(entry_decorator, kind, options=options)
-    add_entry(kind, thing, options)
+    module = getattr(thing, "__module__", None) or ""
+    if module.startswith("cplab.") and is_library(module):
+        name = thing.__name__.removeprefix("measure_")
+        label = {"label": name.replace("_", " ")}
+        TABLES[kind][name] = kind(name, thing, **label | options)
+    else:
+        add_entry(kind, thing, options)
     return thing
+
+
+def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> Any:
+    """Register a student's own function or class with the options of its decorator, which are those
+    that it was given before if they are None; one of the package's is there already. The same
+    meaning twice is one entry; the later label holds. A kind's `telling` names the fields on which
+    results depend, `next_style` gives some to a student's own, `try_out` tries it."""
+    table, usual = TABLES[kind], {f.name: f.default for f in fields(kind)}
+    for entry in table.values():
+        if entry.apply is thing:
+            return entry
+    if options is None:
+        options = getattr(thing, "__dict__", {}).get("__cplab__", {})
+    word = getattr(thing, "__name__", type(thing).__name__)
+    for option in options:
+        one_of(f"option of {word}", option, usual.keys() - FIXED)
+    counts = {name: options.get(name, usual[name]) for name in getattr(kind, "telling", ())}
+    counts = {name: value for name, value in counts.items() if value != usual[name]}
+    digest, source = meaning(thing, **counts)
+    name, thing.__cplab__ = f"{word}@{digest}", options
+    given: dict[str, Any] = {"label": word.replace("_", " "), **options}
+    if name in table:
+        table[name] = check_types(replace(table[name], **options))
+    else:
+        style: dict[str, Any] = getattr(kind, "next_style", dict)()
+        entry = kind(name, rebuild(source, name), source=source, **style | given)
+        entry = check_types(entry)
+        entry.try_out()
+        table[name] = entry
+    return table[name]
 
 
 def own_functions() -> list[Any]:
@@ -124,9 +133,8 @@ def meaning(thing: Any, **options: Any) -> tuple[str, str]:
         return (x - STEP * steps, y)
     """
     name, lines = getattr(thing, "__name__", type(thing).__name__), Lines()
-    own = isinstance(thing, (FunctionType, type)) and is_own(thing) and name != "<lambda>"
-    what = f"{name} ({type(thing).__name__})"
-    require(own, f"{what} is not a function of your own: write it with def")
+    what = f"{name} ({type(thing).__name__}) is not a function of your own: write it with def"
+    require(is_own(thing) and name != "<lambda>", what)
     add_lines(name, thing, name, lines)
     small = sorted(line for line in lines.values() if line[0] != DEFINITION)
     blocks = [f"# {options!r}" if options else "", "\n".join(text for _, text in small)]
@@ -137,17 +145,14 @@ def meaning(thing: Any, **options: Any) -> tuple[str, str]:
 
 def add_lines(name: str, value: Any, user: str, lines: Lines) -> None:
     """Add to `lines` what gives `name` its value, after all that this needs; `user` reads it."""
-    own = isinstance(value, (FunctionType, type)) and is_own(value)
-    given = value.__name__ if own else name
-    require(given != "<lambda>", f"{user} reads {name!r}, a lambda: write it with def")
-    if given != name:
-        add_lines(given, value, user, lines)
-        line = DEFINITION, f"{name} = {given}"
-    else:
-        line = (DEFINITION, definition(value)) if own else outside_line(name, value, user)
+    own = is_own(value)
+    if own and value.__name__ != name:
+        how = f"{value.__name__!r} by another name: give it one, with def"
+        raise CplabError(f"{user} reads {name!r}, {how}")
+    line = (DEFINITION, definition(value)) if own else outside_line(name, value, user)
     twice = f"{user} and what it reads have two things named {name!r}: rename one"
     require(lines.get(name, line) == line, twice)
-    if own and given == name and name not in lines:
+    if own and name not in lines:
         lines[name] = line  # before its helpers, which may read it in turn
         known = variables(value)
         for needed in sorted(names_read(line[1], name) - {name}):
@@ -194,10 +199,10 @@ def definition(thing: Any) -> str:
         for value in (*positional, *keywords.values()):
             what = f"{name} has a {type(value).__name__} as a default"
             require(is_plain(value), f"{what}: give a finite number, a text or a tuple of these")
-        node.args.defaults = [ast.parse(repr(v), mode="eval").body for v in positional]
+        node.args.defaults = [*map(ast.Constant, positional)]
+        names = [argument.arg for argument in node.args.kwonlyargs]
         node.args.kw_defaults = [
-            ast.parse(repr(keywords[a.arg]), mode="eval").body if a.arg in keywords else None
-            for a in node.args.kwonlyargs
+            ast.Constant(keywords[name]) if name in keywords else None for name in names
         ]
     return ast.unparse(ast.fix_missing_locations(node))
 
@@ -277,29 +282,24 @@ def functions_of(thing: Any) -> list[FunctionType]:
 
 
 def is_own(thing: Any) -> bool:
-    """Whether a function or class is a student's, as the gallery's are too, and not a library's."""
-    return not is_library(getattr(thing, "__module__", None) or "", elsewhere=False)
+    """Whether this is a student's function or class, as the gallery's are, and no library's."""
+    own = isinstance(thing, (FunctionType, type))
+    return own and not is_library(getattr(thing, "__module__", None) or "")
 
 
-def is_library(name: str, elsewhere: bool = True) -> bool:
-    """Whether a module comes with Python, cplab or an installed package, and is none that a student
-    wrote: __main__, or a file that belongs to no package; but for one that is not at hand, as a
-    cluster's are, if `elsewhere`."""
+def is_library(name: str) -> bool:
+    """Whether a module comes with Python, cplab or a package that was installed, wherever it lies;
+    `__main__`, the gallery and a file of a student's own do not."""
     root = name.partition(".")[0]
-    if root in ("", "__main__", "__own__") or name == "cplab.gallery":
-        return False
     if root in sys.stdlib_module_names or root == "cplab":
-        return True
+        return root != "__main__" and name != "cplab.gallery"
     spec = None
     with suppress(ImportError, ValueError):
         spec = importlib.util.find_spec(root)
     places = (spec.submodule_search_locations or [spec.origin or ""]) if spec else []
-    script = getattr(sys.modules.get("__main__"), "__file__", None)
-    at_hand = [Path.cwd(), *([Path(script).resolve().parent] if script else [])]
     return any(
         # pip and uv write a .dist-info beside what they install, in whatever directory that lies
-        (folder.name.endswith("-packages") or any(folder.glob("*.dist-info")))
-        or (elsewhere and not any(map(folder.is_relative_to, at_hand)))
+        folder.name.endswith("-packages") or any(folder.glob("*.dist-info"))
         for folder in (Path(place).resolve().parent for place in places)
     )
 

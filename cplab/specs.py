@@ -176,6 +176,16 @@ def check_spec(spec: Any) -> Any:
 type_adapter = cache(TypeAdapter)
 
 
+def check_types(entry: Any) -> Any:
+    """A dataclass whose fields are held to their annotations. Raises CplabError."""
+    kind: Any = type(entry)
+    values = {f.name: getattr(entry, f.name) for f in fields(entry)}
+    try:
+        return type_adapter(kind).validate_python(values)
+    except ValidationError as error:
+        raise CplabError(in_one_line(error)) from None
+
+
 def check_values(spec: Any, values: dict) -> None:
     """Raise ValueError unless values are of the type that a spec's class says."""
     try:

@@ -8,9 +8,11 @@ import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from cplab.errors import CplabError, Diverged, assign, many, one_of, quote, require, whole
+from pydantic import Field
+
+from cplab.errors import CplabError, Diverged, many, one_of, quote, require, whole
 from cplab.own import TABLES, add_entry, entry_decorator, explain, trial
 from cplab.runs import LONGEST
 
@@ -45,13 +47,8 @@ class Measurement:
     apply: Callable[[Any, Any], Any]
     label: str
     source: str = ""
-    images: int | None = 500
-    when: str = "every"
-
-    def __post_init__(self) -> None:
-        one_of("when", self.when, WHEN)
-        if self.images is not None:
-            assign(self, images=whole("images", self.images, least=1))
+    images: Annotated[int, Field(ge=1)] | None = 500
+    when: Literal["every", "end"] = "every"
 
     def __call__(self, net: nn.Module, images: Images, most: int | None = None) -> Any:
         """Plain data, of `most` images at most. What it is given are copies, so that nothing it

@@ -23,8 +23,8 @@ from cplab.runs import Run
 from cplab.specs import check_spec
 from cplab.statistics import SEEDS, Contrast, Missing
 
-__all__ = ["Missing", "accuracy", "advantage", "contrast", "doublings", "each_seed"]
-__all__ += ["equal_training_loss", "gain_over_newborn", "harm", "information_shift"]
+__all__ = ["Missing", "accuracy", "advantage", "contrast", "doublings", "each_result"]
+__all__ += ["each_seed", "equal_training_loss", "gain_over_newborn", "harm", "information_shift"]
 __all__ += ["layer_shares", "lost_time"]
 __all__ += ["reading", "result", "sensitivity", "shipped_only", "trace_at", "trace_by_layer"]
 __all__ += ["trace_curve", "trace_peak", "trace_remaining"]
@@ -97,6 +97,7 @@ def shared_beginning(spec: Any) -> Hashable:
     return getattr(spec, "source", None) or spec
 
 
+@lru_cache(maxsize=2**15)  # checking the fields of a new spec takes half a millisecond
 def with_seed(spec: Any, seed: int) -> Any:
     """The same spec with another seed; an architecture and its new weights have one seed."""
     if hasattr(spec, "search"):
@@ -140,6 +141,19 @@ def result(spec: Any, measure: str | tuple[str, ...] | dict[str, Any] = ()) -> A
 def _shipped(archive: Any, spec: Any, measure: tuple) -> Any:
     known = find(spec, dict(measure))
     return known if known and known.source == "shipped" else None
+
+
+def each_result(spec: Any, measure: str | tuple[str, ...] | dict[str, Any] = ()) -> list:
+    """The results of all seeds of a spec that hold these measurements.
+
+    >>> len(each_result(Run("blur", length=8))) > 5
+    True
+    """
+    found = []
+    for seed in SEEDS:
+        with suppress(Missing):
+            found.append(result(with_seed(spec, seed), measure))
+    return found
 
 
 def each_seed(

@@ -1,35 +1,25 @@
-"""What the runs of one setting say of each window of a deficit: means over seeds, and how long a
-window may last. Seeds are pairs as `cplab.quantities` has it."""
+"""Windows of a deficit in one setting: which were trained, and how long one may last. Seeds are
+pairs as `cplab.quantities` has it."""
 
-from collections.abc import Collection
+import json
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow.compute as pc
 
-from cplab import results
-from cplab.errors import one_of, require, whole
+from cplab.errors import require, whole
 from cplab.quantities import reading, result, with_seed
-from cplab.runs import CLOCKS, Run
-from cplab.statistics import (
-    SEEDS,
-    Contrast,
-    Estimate,
-    Missing,
-    estimate,
-    estimate_sum,
-    find_crossing,
-)
+from cplab.results import store, tables
+from cplab.runs import Run
+from cplab.statistics import SEEDS, Contrast, Missing, estimate, find_crossing
 
-if TYPE_CHECKING:
-    import pandas as pd
+__all__ = ["every_length", "harm_after", "longest_harmless_window", "trained_places"]
 
-__all__ = ["harm_after", "longest_harmless_window", "point_means", "same_setting"]
-
-POINT = ("deficit", "onset", "length", "seed", "skipped")  # what varies within one setting
+PLACE = ("deficit", "onset", "length", "recovery", "seed")  # what varies within one setting
 READ_OUT = 5  # epochs that a read-out is the mean of: at a rate that stays, the last is restless
-PARTS = ("accuracy", "loss", "lost_time", "harm", "gain")
 
 
 class Epochs(NamedTuple):
@@ -40,111 +30,65 @@ class Epochs(NamedTuple):
     high: float
 
 
-def same_setting(
-    like: Run, but: Collection[str] = (), table: "pd.DataFrame | None" = None
-) -> "pd.DataFrame":
-    """The rows of `cplab.table`, or of a part of it, that agree with a run in everything but
-    deficit, onset, length and seed, and the fields named with `but`. (Of a run with further windows
-    or treatments the controls are in another setting: ask `cplab.quantities`.)
+def trained_places(like: Run) -> set[tuple]:
+    """Deficit, onset, length, recovery and seed of what agrees with a run in all else and has a
+    result, shipped or live. (Of a run with further windows or treatments the controls are in
+    another setting: ask `cplab.quantities`.)
 
-    >>> set(same_setting(Run(profile="fit")).profile)
-    {'fit'}
+    >>> ("blur", 0, 8, 15, 0) in trained_places(Run())
+    True
     """
-    table = results.table() if table is None else table
-    for field in fields(Run):
-        if field.name not in (*POINT, *but):
-            wanted = getattr(like, field.name)
-            none = wanted is None  # for which a table may hold NaN
-            alike = [cell == wanted or (none and cell != cell) for cell in table[field.name]]
-            table = table[np.array(alike, dtype=bool)]
-    return table
+    names = [name for name in store.RUN_COLUMNS if name not in PLACE]
+    wanted = {name: getattr(like, name) for name in names}
+    written = {name: json.dumps(wanted[name]) for name in ("windows", "treatments")}
+    written = wanted | written | {"kind": "Run", "version": like.version}
+    light = store.archive().light
+    for name, value in written.items():
+        column = light[name]
+        light = light.filter(pc.is_null(column) if value is None else pc.equal(column, value))
+    alike = light.select(PLACE).to_pylist()
+    live = [vars(result.spec) for result, _ in tables.live_results("Run")]
+    alike += [run for run in live if all(run[name] == value for name, value in wanted.items())]
+    return {tuple(row[name] for name in PLACE) for row in alike}
 
 
-def point_means(table: "pd.DataFrame", clock: str = "stopped") -> "pd.DataFrame":
-    """What the runs of one setting, rows of `same_setting`, say of each (deficit, onset, length).
+def every_length(run: Run) -> list[Run]:
+    """The runs whose deficit is of another length, those that were trained, shortest first.
 
-    Returns: one row a point, with means over seeds and half their 95 % intervals, as fractions, of
-        accuracy, loss (against equal training), its parts lost_time and harm (by this clock), and
-        gain (over the newborn); seeds, the number of runs; pairs, of those with equal training.
-
-    >>> points = point_means(same_setting(Run()))
-    >>> points.loc[("blur", 0, 8), ["loss", "lost_time", "harm"]].round(3).to_list()
-    [0.07, 0.052, 0.018]
+    >>> [run.length for run in every_length(Run("blur", length=8))]
+    [2, 4, 8, 12, 16, 24]
     """
-    import pandas as pd
-
-    one_of("clock", clock, CLOCKS)
-    places = ["deficit", "onset", "length", "skipped"]
-    lives: dict[Any, dict] = {
-        place: dict(zip(rows.seed, rows.accuracy, strict=True))
-        for place, rows in table.groupby(places)[["seed", "accuracy"]]
+    here = run.deficit, run.onset, run.recovery
+    lengths = {
+        n for name, onset, n, after, _ in trained_places(run) if (name, onset, after) == here
     }
-    falling = clock == "running" and (table.schedule == "paper").all()
-    points = {}
-    for (deficit, onset, length, skipped), own in lives.items():
-        if skipped:
-            continue
-        passed = length if falling else 0
-        equal = lives.get(("none", onset + length, 0, 0), {})
-        without = lives.get(("none", onset, 0, passed), {})
-        born = lives.get(("none", 0, 0, 0), {})
-        shared = onset > 0 or deficit == "none"  # training, with its controls
-        each = (
-            estimate_sum([own]),
-            difference(equal, own, shared),
-            difference(equal, without, onset > 0 or not passed),
-            difference(without, own, shared),
-            difference(own, born, shared),
-        )
-        numbers = {name: part.mean for name, part in zip(PARTS, each, strict=True)}
-        numbers |= {f"{name}_half": part.half for name, part in zip(PARTS, each, strict=True)}
-        numbers |= {"seeds": len(own), "pairs": len(own.keys() & equal.keys())}
-        points[deficit, onset, length] = numbers
-    index = pd.MultiIndex.from_tuples(points or [("", 0, 0)], names=places[:3])[: len(points)]
-    columns = [*PARTS, *(f"{name}_half" for name in PARTS), "seeds", "pairs"]
-    return pd.DataFrame([*points.values()], index, columns)
+    return [replace(run, length=length) for length in sorted(lengths - {0})]
 
 
-def difference(ours: dict, theirs: dict, shared: bool) -> Estimate:
-    """By how much numbers by seed are above others, paired where they share training."""
-    if shared:
-        pairs = ours.keys() & theirs.keys()
-        return estimate_sum([{seed: ours[seed] - theirs[seed] for seed in pairs}])
-    return estimate_sum([ours, {seed: -number for seed, number in theirs.items()}])
-
-
-def rows_at(points: "pd.DataFrame", **where: Any) -> "pd.DataFrame":
-    """The rows of `point_means` at a deficit, an onset, a length, or at several of them."""
-    here = np.ones(len(points), dtype=bool)
-    for level, wanted in where.items():
-        here &= np.isin(points.index.get_level_values(level), wanted)
-    return points[here]
-
-
-def longest_harmless_window(
-    points: "pd.DataFrame", deficit: str, onset: int = 0, penalty: float = 1.0
-) -> Epochs:
+def longest_harmless_window(harms: Mapping[int, Any], penalty: float = 1.0) -> Epochs:
     """The longest window of a deficit without a penalty, which the slides call the critical period:
     where harm, from length to length along straight lines, first exceeds it; infinite where no
     window that was trained is too long, NaN where none was trained. The interval has all lengths
     whose harm cannot be told from the penalty.
 
-    Arguments: points, of `point_means`; penalty, the smallest that counts, in points of accuracy.
+    Arguments: harms, by the length of the window, contrasts or numbers of each seed; penalty, the
+        smallest that counts, in points of accuracy.
 
-    >>> points = point_means(same_setting(Run()))
-    >>> print(*np.round(longest_harmless_window(points, "blur"), 1))
+    >>> from cplab.quantities import harm
+    >>> harms = {run.length: harm(run) for run in every_length(Run("blur", length=8))}
+    >>> print(*np.round(longest_harmless_window(harms), 1))
     5.0 2.2 6.8
     """
-    rows = rows_at(points, deficit=deficit, onset=onset).dropna(subset="harm")
+    known = {n: about for n in sorted(harms) if (about := estimate(harms[n])).seeds}
 
-    def end(harm: "pd.Series") -> float:
-        known = harm.dropna()
-        lengths = [0, *known.index.get_level_values("length")]
-        crossing = find_crossing(lengths, [0, *known], penalty / 100)
-        return crossing if not np.isnan(crossing) else np.inf if len(known) else np.nan
+    def end(sign: int) -> float:
+        points = [about.mean + (sign * about.half if sign else 0) for about in known.values()]
+        there = [(n, y) for n, y in zip(known, points, strict=True) if np.isfinite(y)]
+        lengths, heights = zip((0, 0.0), *there, strict=True)
+        crossing = find_crossing(lengths, heights, penalty)
+        return crossing if not np.isnan(crossing) else np.inf if there else np.nan
 
-    harm, half = rows.harm, rows.harm_half
-    return Epochs(end(harm), end(harm + half), end(harm - half))
+    return Epochs(end(0), end(1), end(-1))
 
 
 # At a rate that never changes, where one clear life is the control of every window ----------------
@@ -200,8 +144,17 @@ def longest_clear(newborn: Run, onsets: tuple[int, ...]) -> np.ndarray:
 
 def clear_onsets(like: Run) -> tuple[int, ...]:
     """The onsets of the runs of a setting that have no deficit, the longest run first."""
-    rows = same_setting(like)
-    return tuple(sorted({*map(int, rows.onset[rows.deficit == "none"])}, reverse=True))
+    clear = ((onset, after) for name, onset, _, after, _ in trained_places(like) if name == "none")
+    return tuple(sorted({onset for onset, after in clear if after == like.recovery}, reverse=True))
+
+
+def clear_lives(like: Run) -> list[np.ndarray]:
+    """The test accuracy along each seed's longest run of a setting that has no deficit."""
+    onsets, lives = clear_onsets(like), []
+    for seed in SEEDS:
+        with suppress(Missing):
+            lives.append(longest_clear(with_seed(like.newborn(), seed), onsets))
+    return lives
 
 
 def clear_epochs_behind(run: Run) -> Epochs:
@@ -216,10 +169,7 @@ def clear_epochs_behind(run: Run) -> Epochs:
     harm, last = estimate(harm_after(run)), run.onset + run.recovery
     if not harm.seeds:
         return Epochs(np.nan, np.nan, np.nan)
-    onsets, lives, over = clear_onsets(run), [], min(READ_OUT, run.recovery)
-    for seed in SEEDS:
-        with suppress(Missing):
-            lives.append(longest_clear(with_seed(run.newborn(), seed), onsets))
+    lives, over = clear_lives(run), min(READ_OUT, run.recovery)
     epochs = np.arange(over, last + 1)
     curve = [
         np.mean([100 * np.mean(life[n - over : n]) for life in lives if len(life) >= n])

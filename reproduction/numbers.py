@@ -12,7 +12,7 @@ from operator import add
 import numpy as np
 
 from cplab import quantities as q
-from cplab import results, windows
+from cplab import windows
 from cplab.profiles import PROFILES
 from cplab.runs import Run
 from cplab.statistics import Contrast, Estimate, estimate
@@ -143,11 +143,10 @@ def in_clear_epochs(size, length, onset, **fields) -> Contrast:
 
 def longest_harmless(size, longest, deficit="blur") -> Estimate:
     """Epochs that a deficit from birth may last before its harm is a point."""
-    table = results.table()
-    table = table[(table.source == "shipped") & (table.length <= longest)]
-    points = windows.point_means(windows.same_setting(Run(profile=size), table=table))
-    seeds = int(windows.rows_at(points, deficit=deficit, onset=0).seeds.min())
-    return with_farther_end(windows.longest_harmless_window(points, deficit), seeds)
+    each = {run.length: run for run in windows.every_length(life(size, longest, deficit))}
+    harms = {n: estimate(q.harm(run)) for n, run in each.items() if n <= longest}
+    seeds = min(harm.counts[-1] for harm in harms.values() if harm.seeds)
+    return with_farther_end(windows.longest_harmless_window(harms), seeds)
 
 
 def with_farther_end(found: tuple[float, float, float], seeds: int) -> Estimate:

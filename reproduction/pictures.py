@@ -10,7 +10,7 @@ from bokeh.models import BoxAnnotation
 from bokeh.plotting import figure
 
 from cplab import quantities as q
-from cplab import show, windows
+from cplab import show
 from cplab.profiles import PROFILES
 from cplab.results import Result
 from cplab.runs import Run
@@ -38,9 +38,8 @@ def example() -> figure:
 
 
 def removal() -> figure:
-    rows = windows.same_setting(like := Run())
-    rows = rows[rows.source == "shipped"]
-    return show.removal(like, ("blur", "flip", "permute", "noise"), rows, **SIZE)
+    with q.shipped_only():
+        return show.removal(Run(), ("blur", "flip", "permute", "noise"), **SIZE)
 
 
 def means(axes: tuple[str, str], groups: dict, size: str = "", **options: Any) -> figure:

@@ -10,7 +10,7 @@ import torch
 from conftest import one_line
 
 import cplab
-from cplab import own, quantities, show, windows
+from cplab import own, quantities, show
 from cplab.lab import Explorer
 from cplab.runs import Run
 
@@ -116,10 +116,6 @@ def test_an_explorer_refuses_what_its_points_cannot_have(name):
 def test_options_of_a_figure_are_its_own_words():
     fig = show.removal(Run(), ("blur",), title="mine", x_axis_label="length", width=600.0)
     assert (fig.title.text, fig.xaxis.axis_label) == ("mine", "length")
-
-
-def test_an_empty_table_has_no_runs():
-    assert windows.same_setting(Run(), table=cplab.table().iloc[:0]).empty
 
 
 def test_lives_of_several_lengths_have_no_mean_curve():

@@ -5,11 +5,10 @@ import html
 import io
 import math
 import re
-from dataclasses import fields, replace
-from itertools import combinations
+from dataclasses import replace
+from itertools import combinations, product
 
 import numpy as np
-import pandas as pd
 import pytest
 from bokeh.core.validation import check_integrity
 from bokeh.models import ColumnDataSource, Line, Span, Title
@@ -17,10 +16,10 @@ from conftest import one_line
 from PIL import Image
 
 import cplab
-from cplab import show, statistics
+from cplab import quantities, show, statistics
 from cplab.data import images
 from cplab.measure import MEASUREMENTS
-from cplab.results import Result
+from cplab.results import Result, keep
 from cplab.runs import Run
 from cplab.show import pictures, predictions, theme
 from cplab.show.still import still
@@ -28,7 +27,6 @@ from cplab.studies import fisher as lab04
 from cplab.studies import high_level as lab03
 from cplab.studies import kitten as lab01
 from cplab.studies.kitten import GESTATION, statements
-from cplab.windows import point_means
 
 # What is left of red, green and blue light for protanopes, deuteranopes and tritanopes (Machado,
 # Oliveira & Fernandes 2009, severity 1)
@@ -41,11 +39,13 @@ DEFICITS = ("blur", "flip", "permute", "noise", "fresh_noise", "stripes", "blank
 CI = Run(profile="ci")
 
 
-def row(deficit, onset, length, seed, accuracy=0.5, source="live", copy="practice", **setting):
-    """One line of a table of results."""
+def kept(deficit, onset, length, seed, accuracy=0.5, source="live", copy="practice", **setting):
+    """A result that was kept, of a life of such an end."""
     run = Run(deficit, onset, length, profile=setting.pop("profile", "ci"), seed=seed, **setting)
-    columns = {f.name: getattr(run, f.name) for f in fields(run)}
-    return {**columns, "accuracy": accuracy, "source": source, "copy": copy}
+    row = {"lr": 0.1, "train_loss": 1.0, "test_accuracy": accuracy, "seconds": 1.0}
+    values = run.values([row | {"epoch": epoch} for epoch in range(run.epochs)])
+    made = Result(run, values, 1.0, copy, "cpu", "float32", 1, "2", "")
+    return replace(keep(made), source=source)
 
 
 def life(traces, deficit="none", length=0, seed=0, accuracy=0.5, **setting):
@@ -129,21 +129,22 @@ def test_a_deficit_of_your_own_has_its_look_in_figures():
         return x, y
 
     name = Run(half_dark, length=2, profile="ci").deficit
-    table = pd.DataFrame([row(name, 0, n, s) for n in (2, 4) for s in range(2)])
-    line, points = parts(show.removal(CI, ("blur", half_dark), table=table))["left half dark"]
-    assert numbers(line)["length"] == [2, 4]
+    for length, seed in product((2, 4), range(2)):
+        kept(name, 0, length, seed)
+    line, points = parts(show.removal(CI, ("blur", half_dark)))["left half dark"]
+    assert numbers(line)["x"] == [2, 4]
     assert line.glyph.line_color == "#117733"
     assert points.glyph.marker == "square"
 
 
 def test_the_source_line_says_profile_copy_seeds_and_practice():
-    practice = pd.DataFrame([row("blur", 0, 2, s) for s in range(3)])
+    practice = [kept("blur", 0, 2, s) for s in range(3)]
     assert show.source_line(practice) == "live · profile ci · PRACTICE images · 3 seeds"
     course = {"profile": "course", "source": "shipped", "copy": "cifar10-jpeg"}
-    rows = [row("blur", 0, 2, s, **course) for s in range(5)]
+    rows = [kept("blur", 0, 2, s, **course) for s in range(5)]
     course |= {"source": "live", "copy": "mnist-0a1b2c3d4e5f"}
-    rows += [row("none", 0, 0, s, **course) for s in (0, 1)]
-    text = show.source_line(pd.DataFrame(rows))
+    rows += [kept("none", 0, 0, s, **course) for s in (0, 1)]
+    text = show.source_line(rows)
     assert text == "shipped and live · profile course · images cifar10-jpeg, mnist · 2 to 5 seeds"
     assert "1 seed" in show.source_line([life([1, 2])])
 
@@ -175,79 +176,81 @@ def test_a_legend_stands_outside_where_it_covers_nothing(labels, place, columns)
     assert legend.ncols == columns
 
 
-# Of a table ---------------------------------------------------------------------------------------
+# Of results ---------------------------------------------------------------------------------------
 
 
-def made_up(seeds=(0, 1, 4), seed=0):
-    """A table of two deficits and their controls with any accuracies, in any order, in which some
-    points have fewer seeds, and some records lack a control."""
-    rng = np.random.default_rng(seed)
+@pytest.fixture
+def made_up(nothing_shipped):
+    """Accuracies by deficit, onset, length and seed, of which some points have fewer seeds, and
+    some lack a control."""
+    rng = np.random.default_rng(0)
     kinds = (("none", [0]), ("blur", [2, 4]), ("flip", [2, 4]))
     at = [(name, on, n) for name, lengths in kinds for on in (0, 1, 2, 4, 6) for n in lengths]
     missing = {("none", 4, 0, 1), ("none", 6, 0, 0), ("none", 6, 0, 4), ("none", 0, 0, 4)}
     missing |= {("blur", 2, 4, 0), ("flip", 4, 2, 0), ("flip", 4, 2, 1)}
-    runs = [(*point, seed) for point in at for seed in seeds if (*point, seed) not in missing]
-    table = pd.DataFrame([row(*run, rng.uniform()) for run in runs])
-    return table.sample(frac=1, random_state=seed).reset_index(drop=True)
+    places = {(*point, seed) for point in at for seed in (0, 1, 4)} - missing
+    return {place: kept(*place, rng.uniform()).accuracy for place in sorted(places)}
 
 
-def assert_band(got, table, points, what="accuracy", scale=1):
-    """The columns mean, low and high are those of the means, with intervals of no width where
-    there are none (that these are right is tested in test_quantities)."""
-    known = point_means(table).loc[points]
-    mean, half = scale * known[what], abs(scale * known[f"{what}_half"].fillna(0))
-    for name, values in (("mean", mean), ("low", mean - half), ("high", mean + half)):
-        assert got[name] == pytest.approx(values.to_list())
+def accuracies(made_up, *point):
+    return {seed: right for (*place, seed), right in made_up.items() if (*place,) == point}
 
 
 @pytest.mark.parametrize("onset", [0, 2])
-def test_removal_shows_each_number_where_it_belongs(onset):
-    table = made_up()
-    fig = show.removal(replace(CI, onset=onset), ("blur", "flip"), table=table)
+def test_removal_shows_each_number_where_it_belongs(onset, made_up):
+    fig = show.removal(replace(CI, onset=onset), ("blur", "flip"))
     assert_whole(fig)
     shown = {text: numbers(renderers[0]) for text, renderers in parts(fig).items()}
-    assert set(shown) == {"equal training", "newborn", "blur", "vertical flip"}
     wanted = {
         "blur": [("none", onset, 0), ("blur", onset, 2), ("blur", onset, 4)],
         "vertical flip": [("none", onset, 0), ("flip", onset, 2), ("flip", onset, 4)],
         "equal training": [("none", onset + n, 0) for n in (0, 2, 4)],  # no deficit is 1 or 6 long
         "newborn": [("none", 0, 0)] * 2,
     }
+    assert set(shown) == {*wanted}
     for text, points in wanted.items():
-        assert shown[text]["length"] == ([0, 4] if text == "newborn" else [0, 2, 4])
-        assert_band(shown[text], table, points)
+        assert shown[text]["x"] == ([0, 4] if text == "newborn" else [0, 2, 4])
+        each = [[*accuracies(made_up, *point).values()] for point in points]
+        assert shown[text]["mean"] == pytest.approx([np.mean(one) for one in each])
+        ends = [statistics.mean_and_half(one)[1] for one in each]
+        high = [np.mean(one) + np.nan_to_num(half) for one, half in zip(each, ends, strict=True)]
+        assert shown[text]["high"] == pytest.approx(high)
 
 
-@pytest.mark.parametrize(
-    ("control", "what", "scale"),
-    [("newborn", "gain", 100), ("equal training", "loss", -100), ("without window", "harm", -100)],
-)
-def test_differences_from_a_control_are_those_of_the_table(control, what, scale):
-    table = made_up()
-    fig = show.removal(CI, ("blur", "flip"), table, control)
+CONTROLS = {
+    "newborn": ("newborn", quantities.gain_over_newborn, 1),
+    "equal training": ("equal training", quantities.equal_training_loss, -1),
+    "without window": ("the same life without it", quantities.harm, -1),
+}
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_differences_from_a_control_are_those_of_its_contrast(control, made_up):
+    words, of, sign = CONTROLS[control]
+    fig = show.removal(CI, ("blur", "flip"), control)
     assert_whole(fig)
-    assert set(parts(fig)) == {"blur", "vertical flip"}
+    assert words in fig.title.text.replace("\n", " ")
     for deficit, text in (("blur", "blur"), ("flip", "vertical flip")):
         got = numbers(parts(fig)[text][0])
-        points = [(deficit, 0, n) for n in (2, 4)]
-        points = [point for point in points if not math.isnan(point_means(table)[what][point])]
-        assert got["length"] == [length for *_, length in points]
-        assert_band(got, table, points, what, scale)
+        means = {
+            n: statistics.mean_and_half(of(Run(deficit, 0, n, profile="ci")))[0] for n in (2, 4)
+        }
+        known = {n: sign * mean for n, mean in means.items() if not math.isnan(mean)}
+        assert dict(zip(got["x"], got["mean"], strict=True)) == pytest.approx(known)
 
 
-def test_removal_takes_the_results_of_one_setting_and_says_their_source():
-    other = [row("blur", 0, 8, s, 0.9, "shipped", schedule="fixed") for s in range(2)]
-    table = pd.concat([made_up(), pd.DataFrame(other)], ignore_index=True)
-    settings = (("recovery", [0, 2, 4], "live"), ("fixed", [8], "shipped"))
-    for schedule, lengths, source in settings:
-        fig = show.removal(replace(CI, schedule=schedule), ("blur",), table=table)
-        assert numbers(parts(fig)["blur"][0])["length"] == lengths
+def test_removal_takes_the_results_of_one_setting_and_says_their_source(made_up):
+    kept("blur", 0, 8, 0, schedule="fixed")
+    for schedule, lengths in (("recovery", [0, 2, 4]), ("fixed", [8])):
+        fig = show.removal(replace(CI, schedule=schedule), ("blur",))
+        assert numbers(parts(fig)["blur"][0])["x"] == lengths
         assert schedule in fig.title.text
-        assert line_below(fig).startswith(f"{source} · ")
+        assert line_below(fig).startswith("live · ")
+    with quantities.shipped_only():
+        assert line_below(show.removal(CI)) == "no results yet"
 
 
-def test_figures_without_any_results_are_whole(monkeypatch):
-    monkeypatch.setattr("cplab.results.table", lambda: made_up()[:0])
+def test_figures_without_any_results_are_whole(nothing_shipped):
     fig = show.removal(CI)
     assert_whole(fig, show.removal(CI, ("blur",), control="newborn"))
     assert "newborn" not in parts(fig)

@@ -26,7 +26,7 @@ import numpy as np
 import pytest
 
 import cplab
-from cplab import Run, results, windows
+from cplab import Run, quantities, results, statistics
 from cplab.errors import Cancelled
 from cplab.studies import pruning
 
@@ -121,21 +121,24 @@ def compare(now, before):
 
 # Read-outs of the explorer ------------------------------------------------------------------------
 
-PLACE = ("deficit", "onset", "length", "seed", "skipped")  # what varies within a setting
-READ = ("accuracy", "loss", "lost_time", "harm", "gain")
-
 
 def points(names=()):
-    """{point: mean and half its interval of each of READ, and how many seeds}, of these points, or
-    of 200 drawn at random."""
-    table, found, means = cplab.table(), {}, {}
+    """{point: mean and half its interval, as fractions, of accuracy, loss, lost time, harm and
+    gain, and how many seeds}, of these points, or of 200 drawn at random."""
+    found = {}
     for name in names or draw_points():
-        setting, clock, *place = json.loads(name)
-        if (where := json.dumps([setting, clock])) not in means:
-            same = windows.same_setting(Run(**setting), table=table)
-            means[where] = windows.point_means(same, clock)
-        row = means[where].loc[tuple(place)]
-        found[name] = [row[part + end] for part in READ for end in ("", "_half")] + [row["seeds"]]
+        setting, clock, deficit, onset, length = json.loads(name)
+        run = Run(deficit, onset, length, **setting)
+        clock = clock if run.schedule == "paper" else "stopped"  # of others there is one
+        each = (
+            quantities.accuracy(run),
+            quantities.equal_training_loss(run),
+            quantities.lost_time(run, clock),
+            quantities.harm(run, clock),
+            quantities.gain_over_newborn(run),
+        )
+        read = [number / 100 for of in each for number in statistics.mean_and_half(of)]
+        found[name] = [*read, len(quantities.each_result(run))]
     return {name: [float(f"{n:.12g}") for n in numbers] for name, numbers in found.items()}
 
 

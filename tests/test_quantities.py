@@ -5,7 +5,6 @@ from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 from conftest import one_line
 from scipy import stats
@@ -78,23 +77,24 @@ def test_under_a_schedule_with_a_clock_there_are_two_controls_of_harm(results):
     one_line(lambda: q.harm(run, clock="late"), "clock 'late'")
 
 
-def points_of(harms, halves):
-    """As much of point_means as the longest harmless window takes, by length."""
-    index = pd.MultiIndex.from_product([["blur"], [2], list(harms)], names=windows.POINT[:3])
-    columns = {"harm": [*harms.values()], "harm_half": halves}
-    return pd.DataFrame(columns, index=index) / 100
+def estimates(harms, halves):
+    """Harm and half its interval by length."""
+    pairs = zip(harms.items(), halves, strict=True)
+    return {
+        n: statistics.Estimate(mean, half, (5,), 4, np.array([mean])) for (n, mean), half in pairs
+    }
 
 
 def test_the_longest_harmless_window_is_where_harm_exceeds_the_penalty():
-    straight = points_of({n: n / 8 for n in (4, 8, 16, 24)}, [n / 16 for n in (4, 8, 16, 24)])
-    longest = partial(windows.longest_harmless_window, onset=2)
-    assert longest(straight, "blur") == pytest.approx((8, 16 / 3, 16))
-    assert longest(straight, "blur", penalty=1.5).epochs == pytest.approx(12)
-    assert longest(straight, "blur", penalty=5) == (np.inf, np.inf, np.inf)
-    assert np.isnan(longest(straight, "flip")).all()
-    better = points_of({4: -3.0, 8: 3.0}, [0, 0])  # something is learned first
-    assert longest(better, "blur") == pytest.approx((20 / 3,) * 3)
-    alone = longest(points_of({8: 2.0}, [np.nan]), "blur")
+    straight = estimates({n: n / 8 for n in (24, 4, 8, 16)}, [n / 16 for n in (24, 4, 8, 16)])
+    longest = windows.longest_harmless_window
+    assert longest(straight) == pytest.approx((8, 16 / 3, 16))
+    assert longest(straight, penalty=1.5).epochs == pytest.approx(12)
+    assert longest(straight, penalty=5) == (np.inf, np.inf, np.inf)
+    assert np.isnan(longest({})).all()
+    better = estimates({4: -3.0, 8: 3.0}, [0, 0])  # something is learned first
+    assert longest(better) == pytest.approx((20 / 3,) * 3)
+    alone = longest(estimates({8: 2.0}, [np.nan]))
     assert alone == pytest.approx((4, np.nan, np.nan), nan_ok=True)
 
 
@@ -104,8 +104,8 @@ def test_the_interval_of_the_longest_harmless_window_holds_the_truth_in_95_of_10
     for _ in range(1000):  # the truth: an eighth of a point an epoch, so 8 epochs
         harm = lengths / 8 + rng.normal(0, 0.4, (5, 1)) + rng.normal(0, 0.2, (5, 4))
         halves = [np.ptp(stats.ttest_1samp(h, 0).confidence_interval()) / 2 for h in harm.T]
-        points = points_of(dict(zip(lengths, harm.mean(0), strict=True)), halves)
-        _, low, high = windows.longest_harmless_window(points, "blur", 2)
+        harms = estimates(dict(zip(lengths, harm.mean(0), strict=True)), halves)
+        _, low, high = windows.longest_harmless_window(harms)
         hits.append(low <= 8 <= high)
     assert np.mean(hits) == pytest.approx(0.95, abs=0.02)
 
@@ -304,29 +304,6 @@ def test_random_splits_are_those_that_there_are(results):
 
 # On what is shipped -------------------------------------------------------------------------------
 
-BY_HAND = {"accuracy": q.accuracy, "loss": q.equal_training_loss, "gain": q.gain_over_newborn}
-CLOCKED = {"lost_time": q.lost_time, "harm": q.harm}
-
-
-def test_the_table_says_of_each_point_what_its_contrasts_say():
-    """In every setting, and by both clocks."""
-    clear = {"deficit": "none", "onset": 0, "length": 0, "seed": 0, "skipped": 0}
-    runs = (r.spec for r in every_result("Run", "shipped") if r.spec.recovery)
-    settings = sorted({replace(run, **clear, windows=(), treatments=()) for run in runs}, key=str)
-    assert len(settings) > 40
-    for like in (COURSE, *settings[::6]):
-        for clock in ("stopped", "running") if like.schedule == "paper" else ("stopped",):
-            clocked = {name: partial(of, clock=clock) for name, of in CLOCKED.items()}
-            points = windows.point_means(windows.same_setting(like), clock)
-            for (deficit, onset, length), row in points.iloc[::9].iterrows():
-                run = replace(like, deficit=deficit, onset=onset, length=length)
-                for name, quantity in (BY_HAND | clocked).items():
-                    found = statistics.estimate(quantity(run))
-                    shown = 100 * row[[name, f"{name}_half"]].to_numpy(float)
-                    assert shown == pytest.approx([found.mean, found.half], nan_ok=True), run
-                assert row.seeds == len(q.each_seed(q.accuracy, run))
-                assert row.pairs == len(q.each_seed(q.equal_training_loss, run))
-
 
 def test_harm_is_what_scipy_says_of_the_table():
     """Of the flagship of README, with nothing of ours but the table: 10 or 20 runs, 30 newborns."""
@@ -352,23 +329,20 @@ def test_harm_is_what_scipy_says_of_the_table():
     assert (late.mean, late.half) == pytest.approx(statistics.mean_and_half(pairs))
 
 
-def test_one_seed_has_no_interval_and_no_rows_give_no_points():
-    table = windows.same_setting(COURSE)
-    alone = windows.point_means(table[table.seed == 0])
-    assert alone.harm_half.isna().all()
-    assert (alone.seeds == 1).all()
-    assert windows.point_means(table[:0]).empty
+def test_a_setting_is_all_but_deficit_onset_length_recovery_and_seed():
+    """Of single results, shipped and one's own."""
+    own = cplab.run(Run("blur", 1, 1, recovery=1, profile="ci", seed=99, schedule="fixed"))
+    runs, varied = [r.spec for r in every_result("Run")], windows.PLACE
 
+    def others(run):
+        return {name: value for name, value in run.__getstate__().items() if name not in varied}
 
-def test_a_setting_is_all_but_deficit_onset_length_and_seed():
-    runs = [Run(), Run("blur", 2, 4, seed=3), Run(recovery=30), Run(pace=2, schedule="paper")]
-    runs += [Run(momentum=0), Run(windows=[("blank", 0, 2)]), Run(profile="fit")]
-    table = pd.DataFrame([{**run.__getstate__(), "key": run.key} for run in runs])
-    table["pace"] = table["pace"].astype(float)  # None becomes NaN, as in a table of many
-    alike = windows.same_setting(Run(seed=7), table=table)
-    assert alike.key.to_list() == [r.key for r in runs[:2]]
-    for run in runs[2:]:
-        assert windows.same_setting(run, table=table).key.to_list() == [run.key]
+    for like in (COURSE, own.spec, Run(schedule="paper", pace=2), Run(weight_decay=0.01)):
+        alike = [run for run in runs if others(run) == others(like)]
+        places = {tuple(getattr(run, name) for name in varied) for run in alike}
+        assert windows.trained_places(like) == places
+        assert places
+    assert [run.length for run in windows.every_length(own.spec)] == [1]
 
 
 def test_a_measurement_that_was_not_taken_is_missing():

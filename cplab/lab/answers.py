@@ -26,10 +26,12 @@ def registered(exercise: str) -> float:
 
 def longest_harmless() -> float:
     """Epochs of blur from birth that cost the small network one point."""
-    from cplab import windows
+    from cplab import quantities, windows
 
-    points = windows.point_means(windows.same_setting(Run()))
-    return windows.longest_harmless_window(points, "blur").epochs
+    harms = {
+        run.length: quantities.harm(run) for run in windows.every_length(Run("blur", length=8))
+    }
+    return windows.longest_harmless_window(harms).epochs
 
 
 def student_t(seeds: int, statements: int = 1) -> float:

@@ -6,7 +6,6 @@ over the recovery (schedule `recovery`) each onset and recovery has a control of
 Nothing here draws, and nothing trains.
 """
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -19,12 +18,11 @@ import numpy as np
 
 from cplab import results, statistics
 from cplab.errors import CplabError
-from cplab.results import store, tables
 from cplab.runs import Run
 from cplab.show.styles import label
 from cplab.statistics import Estimate
+from cplab.windows import trained_places
 
-PLACE = ("deficit", "onset", "length", "recovery", "seed")
 LAST = 5  # epochs over which a life at a fixed rate is read, as Result.accuracy has it
 RECOVERIES = (5, 10, 15, 20, 30, 40, 50, 60, 90, 120, 180, 240)  # offered where curves hold them
 SEEN = {  # what a network was, in the headline
@@ -62,7 +60,7 @@ class Setting:
         # the curves of each point, by recovery
         self._lives: dict[Point, dict[int, Curves]] = defaultdict(lambda: defaultdict(dict))
         self.results: list[results.Result] = []
-        for deficit, onset, length, recovery, seed in sorted(places_alike(like)):
+        for deficit, onset, length, recovery, seed in sorted(trained_places(like)):
             if recovery:
                 self.add(self.run_at((deficit, onset, length), recovery, seed))
 
@@ -160,20 +158,6 @@ class Setting:
             return None
         last = statistics.find_crossing(np.arange(len(grey), 0, -1), grey[::-1], level)
         return (first + (first if math.isnan(last) else last)) / 2
-
-
-def places_alike(like: Run) -> set[tuple]:
-    """Deficit, onset, length, recovery and seed of what agrees with a run in all else and has a
-    result, shipped or live."""
-    fields = [name for name in store.RUN_COLUMNS if name not in PLACE]
-    wanted = {name: getattr(like, name) for name in fields}
-    wanted |= {name: json.dumps(wanted[name]) for name in ("windows", "treatments")}
-    wanted |= {"kind": "Run", "version": like.version}
-    rows = store.archive().light.select([*PLACE, *wanted]).to_pylist()
-    alike = [row for row in rows if all(row[name] == value for name, value in wanted.items())]
-    runs = [result.spec for result, _ in tables.live_results("Run")]
-    own = [vars(run) for run in runs if all(getattr(run, n) == getattr(like, n) for n in fields)]
-    return {tuple(row[name] for name in PLACE) for row in [*alike, *own]}
 
 
 def difference(above: dict[int, float], below: dict[int, float], paired: bool) -> Estimate | None:

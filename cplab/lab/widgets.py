@@ -22,9 +22,10 @@ from cplab.errors import CplabError, one_of, quote, require
 from cplab.lab.live import Clock, Job, describe_cost, describe_life
 from cplab.lab.surface import Throttle, buttons, error_html
 from cplab.measure import parse_measures
+from cplab.quantities import each_result
 from cplab.runs import DEVICES, Run
 from cplab.show import predictions, theme
-from cplab.show.predictions import accuracies, all_seeds, percent_interval
+from cplab.show.predictions import accuracies, percent_interval
 from cplab.show.results import over_epochs
 from cplab.show.surface import Kept, Shown, Surface, as_content, as_parts, as_words, plain
 from cplab.show.theme import LIVE, place_legend, plain_figure, reference_line, source_line
@@ -188,7 +189,8 @@ class Prediction(Question):
                 statistics.row_of_numbers(text, what, "give a Run, or accuracies from 0 to 1")
         told = {text: accuracies(what) for text, what in given.items()}
         self._given = {text: float(np.mean(of)) for text, of in told.items() if len(of)}
-        self._source = source or source_line(all_seeds(*asked.values()))
+        runs = [what for what in asked.values() if isinstance(what, Run)]
+        self._source = source or source_line([r for run in runs for r in each_result(run)])
         truth = {text: accuracies(what) for text, what in asked.items()}
         self._truth = {t: statistics.mean_and_half(of) for t, of in truth.items() if len(of)}
         self._measured = {text: percent_interval(of, "nothing") for text, of in asked.items()}

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pandas as pd
 from bokeh.models import ColumnDataSource, FactorRange, Range1d
 from bokeh.plotting import figure
 
-from cplab import quantities, results, statistics
+from cplab import quantities, statistics
 from cplab.errors import CplabError, require
 from cplab.runs import Run
 from cplab.show.theme import DASHES, EQUAL, LIVE, percent_axis, place_legend, plain_figure
@@ -101,15 +100,7 @@ def percent_interval(what: Any, none: str = "not trained") -> str:
     return f"{none} yet"
 
 
-def all_seeds(*runs: Any, measure: Any = ()) -> list[results.Result]:
-    """The results of runs, all seeds that there are, with these measurements."""
-    known = [run for run in runs if isinstance(run, Run)]
-    wanted = (replace(run, seed=seed) for run in known for seed in quantities.SEEDS)
-    return [found for run in wanted if (found := results.find(run, measure))]
-
-
 def accuracies(what: Any) -> list[float]:
     """Final accuracies of a run, one a seed, or of a contrast, or numbers as they are given."""
-    if isinstance(what, Run):
-        return [one.accuracy for one in all_seeds(what)]
-    return list(statistics.estimate(what).values)
+    of = quantities.accuracy(what) / 100 if isinstance(what, Run) else what
+    return list(statistics.estimate(of).values)

@@ -5,24 +5,24 @@ there is no interval. All return a Bokeh figure; `options` are Bokeh's, of the f
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import cycle
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from bokeh.models import ColumnDataSource, FactorRange, NumeralTickFormatter, Whisker
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike
 
-from cplab import statistics
+from cplab import quantities, statistics
 from cplab.deficits import canonical_name
 from cplab.errors import one_of, require, whole
 from cplab.results import Result
 from cplab.runs import Run, Step
 from cplab.show import theme
-from cplab.show.styles import source_note, style, styles
+from cplab.show.styles import Style, source_note, style, styles
 from cplab.show.theme import band, percent_axis, place_legend, plain_figure
-from cplab.windows import point_means, rows_at, same_setting
+from cplab.windows import every_length
 
 QUANTITIES = {  # over the epochs
     "trace": "trace of the Fisher information",
@@ -30,30 +30,11 @@ QUANTITIES = {  # over the epochs
     "test_accuracy": "test accuracy",
     "train_loss": "training loss",
 }
-CONTROLS = {  # of `removal`: the column of point_means, the words, its sign, its look
-    "newborn": ("gain", "the newborn", 100, theme.NEWBORN),
-    "equal training": ("loss", "equal training", -100, theme.EQUAL),
-    "without window": ("harm", "the same life without it", -100, theme.EQUAL),
+CONTROLS: dict[str, tuple] = {  # of `removal`: of a run, the words for it, its look
+    "newborn": (Run.newborn, "the newborn", theme.NEWBORN),
+    "equal training": (Run.equal_training, "equal training", theme.EQUAL),
+    "without window": (Run.without_window, "the same life without it", theme.EQUAL),
 }
-
-
-def mean_along(
-    points: pd.DataFrame, axis: str, what: str = "accuracy", scale: float = 1, **where: Any
-) -> dict[str, Any]:
-    """Columns mean, low, high of one quantity along the onset or the length, where it is known."""
-    rows = rows_at(points, **where)
-    at = rows.index.get_level_values(axis).to_numpy()
-    mean, half = scale * rows[what].to_numpy(), abs(scale) * rows[f"{what}_half"].to_numpy()
-    known = [i for i in np.argsort(at, kind="stable") if np.isfinite(mean[i])]
-    return {axis: at[known], **statistics.band_columns(mean[known], half[known])}
-
-
-def clear_along(points: pd.DataFrame, onset: int) -> dict[str, Any]:
-    """Final accuracy without a deficit against the epochs before recovery that exceed `onset`: the
-    control of equal training of each length that a deficit has from there."""
-    begun = onset + rows_at(points, onset=onset).index.get_level_values("length")
-    columns = mean_along(points, "onset", deficit="none", onset=[*begun])
-    return {"length": columns.pop("onset") - onset, **columns}
 
 
 def finish(fig: figure, percent: bool = False) -> figure:
@@ -64,49 +45,50 @@ def finish(fig: figure, percent: bool = False) -> figure:
 
 
 def removal(
-    like: Run,
-    deficits: Sequence = ("blur", "flip"),
-    table: pd.DataFrame | None = None,
-    control: str = "",
-    **options: Any,
+    like: Run, deficits: Sequence = ("blur", "flip"), control: str = "", **options: Any
 ) -> figure:
     """Final accuracy against the epoch at which the deficit is removed (the paper's figures 1, 2).
 
     Arguments: like, a run whose profile, schedule and onset the figure takes; deficits, names or
-        functions of your own; table of results (all by default); control, newborn, equal training
-        or without window, above which accuracies then stand in points; else controls are grey.
+        functions of your own; control, newborn, equal training or without window, above which
+        accuracies then stand in points; else controls are grey.
 
     >>> removal(Run(profile="ci"), ("blur", "flip")).yaxis.axis_label
     'final test accuracy'
     >>> removal(Run(profile="ci"), ("blur",), control="equal training").yaxis.axis_label
     'points above equal training'
     """
-    names, rows = [canonical_name(one) for one in deficits], same_setting(like, table=table)
-    ours = rows.deficit.isin(names) & (rows.onset == like.onset)
+    clear = replace(like, deficit="none", length=0)
+    names = map(canonical_name, deficits)
+    each = {name: every_length(replace(like, deficit=name, length=1)) for name in names}
+    lengths = sorted({0}.union(run.length for runs in each.values() for run in runs))
+    equal = [replace(clear, onset=like.onset + length) for length in lengths]
+    shown = [run for runs in each.values() for run in runs]
     if control:
-        what, words, scale, look = CONTROLS[one_of("control", control, CONTROLS)]
-        shown, y = rows[ours], f"points above {words}"
-        title = f"accuracy after a deficit minus that of {words}"
+        other, words, look = CONTROLS[one_of("control", control, CONTROLS)]
+        title, y = f"accuracy after a deficit minus that of {words}", f"points above {words}"
     else:
-        what, scale, y = "accuracy", 1, "final test accuracy"
-        grey = rows.onset.isin([0, like.onset, *(like.onset + rows.length[ours])])
-        shown = rows[ours | ((rows.deficit == "none") & grey)]
         title = f"accuracy after a deficit from epoch {like.onset}, {like.schedule} schedule"
-    fig = plain_figure(title, "epochs with the deficit", y, source_note(shown), **options)
-    points = point_means(rows if control else shown)
+        shown, y = [clear.newborn(), *equal, *shown], "final test accuracy"
+    source = source_note([result for run in shown for result in quantities.each_result(run)])
+    fig = plain_figure(title, "epochs with the deficit", y, source, **options)
+
+    def draw(runs: Sequence[Run], look: Style, at: Sequence[int], points: bool = False) -> None:
+        if control:
+            of = {n: quantities.advantage(r, other(r)) for n, r in zip(at, runs, strict=True)}
+        else:
+            of = {n: quantities.accuracy(r) / 100 for n, r in zip(at, runs, strict=True)}
+        band(fig, ColumnDataSource(statistics.mean_columns(of)), "x", look, points=points)
+
     if control:
         theme.reference_line(fig, "width", look.colour)
     else:
-        band(fig, ColumnDataSource(clear_along(points, like.onset)), "length", theme.EQUAL)
-        if ("none", 0, 0) in points.index:
-            born = mean_along(points.loc[[("none", 0, 0)] * 2], "length")
-            born["length"] = np.array([0, rows.length[ours].max() if ours.any() else 1])
-            band(fig, ColumnDataSource(born), "length", theme.NEWBORN)
-    for name in names:
-        kinds = name if control else [name, "none"]
-        columns = mean_along(points, "length", what, scale, deficit=kinds, onset=like.onset)
-        source = ColumnDataSource(columns, name=f"{name} against {control}".strip())
-        band(fig, source, "length", style(name), points=True)
+        draw(equal, theme.EQUAL, lengths)
+        if quantities.each_result(clear.newborn()):
+            draw([clear.newborn()] * 2, theme.NEWBORN, [0, lengths[-1] or 1])
+    for name, runs in each.items():
+        runs = runs if control else [equal[0], *runs]
+        draw(runs, style(name), [run.length for run in runs], points=True)
     return finish(fig, percent=not control)
 
 

@@ -100,25 +100,21 @@ def colour(kind: str | Callable) -> str:
 def source_line(of: Any) -> str:
     """One line that says where a figure's numbers come from.
 
-    Arguments: of, a table of results, or results.
+    Arguments: of, results.
 
     >>> source_line([])
     'no results yet'
     """
-    if hasattr(of, "itertuples"):
-        rows = [(row, row) for row in of.itertuples()]
-    else:
-        rows = [(one, one.spec) for one in of]
-    if not rows:
+    if not len(of):
         return "no results yet"
-    copies = sorted({re.sub(r"-[0-9a-f]{8,}$", "", one.copy) for one, _ in rows})  # no digests
-    practice = {run.dataset for _, run in rows} == {"practice"}
+    copies = sorted({re.sub(r"-[0-9a-f]{8,}$", "", one.copy) for one in of})  # no digests
+    practice = {one.spec.dataset for one in of} == {"practice"}
     images = "PRACTICE images" if practice else f"images {', '.join(copies)}"
     seeds = defaultdict(set)
-    for _, run in rows:
+    for run in (one.spec for one in of):
         seeds[run.deficit, run.onset, run.length].add(run.seed)
-    profiles = f"profile {', '.join(sorted({run.profile for _, run in rows}))}"
-    sources = " and ".join(sorted({one.source for one, _ in rows}, reverse=True))
+    profiles = f"profile {', '.join(sorted({one.spec.profile for one in of}))}"
+    sources = " and ".join(sorted({one.source for one in of}, reverse=True))
     return " · ".join([sources, profiles, images, count_seeds(*map(len, seeds.values()))])
 
 

@@ -16,7 +16,7 @@ from bokeh.models import Range1d
 from bokeh.plotting import figure
 from IPython.display import HTML
 
-from cplab import quantities, results, statistics, windows
+from cplab import quantities, statistics, windows
 from cplab.runs import FLAGSHIP, Run, Step
 from cplab.show.theme import CUES, DASHES, EQUAL, place_legend, plain_figure, reference_line, style
 from cplab.statistics import Contrast
@@ -42,16 +42,6 @@ def flagship(profile: str = "course") -> dict[str, Any]:
 def each_curve(run: Run) -> list[np.ndarray]:
     """Test accuracy in percent by epoch of each seed of a run that was trained."""
     return [100 * np.array(result.series("test_accuracy")) for result in each_result(run)]
-
-
-def never_deprived(like: Run) -> list[np.ndarray]:
-    """The same of each seed's longest run without a deficit in the setting of a run."""
-    rows = windows.same_setting(like)
-    longest: Any = rows[rows.deficit == "none"].groupby("seed").onset.max()
-    clear = replace(like, deficit="none", length=0)
-    runs = [replace(clear, onset=int(n), seed=int(seed)) for seed, n in longest.items()]
-    known = [result for run in runs if (result := results.find(run))]
-    return [100 * np.array(result.series("test_accuracy")) for result in known]
 
 
 def harm(run: Run, after: int | None = None) -> Contrast:
@@ -104,7 +94,7 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **options: Any) -> fi
     options = {"width": 860, "height": 350, **options}
     fig = plain_figure(title, "clear epochs seen", "test accuracy, %", **options)
     latest = max(run.onset + run.recovery for run in runs.values())
-    grey = [curve[:latest] for curve in never_deprived(next(iter(runs.values())))]
+    grey = [100 * c[:latest] for c in windows.clear_lives(next(iter(runs.values())))]
     draw_band(fig, 1, grey, EQUAL.colour, "never deprived", "solid")
     dashes, counts = {run.deficit: iter(DASHES) for run in runs.values()}, list[int]()
     for words, run in runs.items():

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 from bokeh.plotting import figure
 
-from cplab import quantities, results, show, statistics
+from cplab import results, show, statistics
 from cplab.errors import CplabError
 from cplab.profiles import Profile
+from cplab.quantities import each_result
 from cplab.runs import Run
 from cplab.show.previews import preview
 from cplab.show.theme import EQUAL, reference_line
@@ -32,16 +33,6 @@ def after(deficit: str, length: int, profile: str, **fields: Any) -> Run:
     """
     when = {"onset": length} if deficit == "none" else {"deficit": deficit, "length": length}
     return Run(**when, profile=profile, **fields)
-
-
-def each_result(run: Run, measured: Any = ()) -> list:
-    """The results of all seeds of a run that hold a measurement.
-
-    >>> len(each_result(after("blur", 8, "course"))) > 5
-    True
-    """
-    known = (results.find(replace(run, seed=seed), measured) for seed in quantities.SEEDS)
-    return [result for result in known if result]
 
 
 def train_small(*runs: Run, measure: Any = ()) -> None:

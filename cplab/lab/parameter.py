@@ -24,7 +24,7 @@ def setting(
     name = one_of("profile", profile, ("auto", *(among or PROFILES)))
     chosen = PROFILES[usual if name == "auto" else name]
     load_page(again=True)
-    seconds = seconds_of_a_run(chosen.name)
+    seconds = results.estimate([Run(profile=chosen.name)]) or 0
     if seconds > LONG:
         hours = seconds / 3600
         time = f"{hours / 24:.0f} days" if hours > 48 else f"{hours:.1f} hours"
@@ -34,16 +34,3 @@ def setting(
             f"`cplab sweep --help`."
         )
     return chosen
-
-
-def seconds_of_a_run(profile: str) -> float:
-    """What a newborn of a profile takes, from runs like it; where there are none, from those of
-    `slim`, by how many multiplications an epoch has."""
-    run, known = Run(profile=profile), Run(profile="slim")
-    seconds = results.estimate([run])
-    if seconds is None:
-        sizes = [one.settings for one in (run, known)]
-        each = [size.train_images * size.size**2 * size.width**2 for size in sizes]
-        scale = each[0] / each[1] * run.epochs / known.epochs
-        seconds = (results.estimate([known]) or 0) * scale
-    return seconds

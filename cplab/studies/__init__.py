@@ -16,10 +16,4 @@ SPECS = {
     "LinearPath": "cplab.studies.reopening.paths:LinearPath",
 }
 
-# What is right in those exercises that one study can compute, see cplab.lab.answers.
-ANSWERS = {
-    "02-1": "cplab.studies.early_blur:mean_harm",
-    "07-2": "cplab.studies.eyes.quantities:lost_acuity",
-    "08-2": "cplab.studies.linear.pathways:share_from_small_weights",
-}
 FRONT = "cplab.studies.early_blur:overview"  # the picture of the front page, see cplab.site

@@ -10,7 +10,7 @@ from typing import Any
 
 from bokeh.plotting import figure
 
-from cplab import quantities, show
+from cplab import quantities, show, windows
 from cplab.runs import Run
 from cplab.statistics import Contrast
 
@@ -49,3 +49,9 @@ def removal(schedule: str, profile: str, lengths: Sequence[int]) -> list[figure]
     title = late if schedule == "paper" else "Blur costs, a flip teaches"
     curves = show.removal(runs[0], ("blur", "flip"), title=title, width=490, height=330)
     return [curves, show.rates(runs[1:], width=360, height=330)]
+
+
+def longest_harmless() -> float:
+    """Epochs of blur from birth that cost the small network one point."""
+    runs = windows.every_length(Run("blur", length=8))
+    return windows.longest_harmless_window({r.length: quantities.harm(r) for r in runs}).epochs

@@ -142,11 +142,6 @@ def share(rearing: Rearing) -> np.ndarray:
     return np.array([course.share[-1] for course in grow(rearing)])
 
 
-def share_from_small_weights() -> float:
-    """What is kept of an eye of three layers, blank for one half-learning time, at p₀ = 0.001."""
-    return float(share(Rearing(depth=3, start=0.001))[0])
-
-
 def share_at_rest(depth: int, a: float, b: float, mode: float = 1.0) -> float:
     """The share of eye b at rest, in closed form: both are open from strengths a and b on and see
     the same (rho = 1), so that the difference of p (one layer), log p (two) or p^(2/D - 1) (more)

@@ -141,7 +141,7 @@ def algorithms(arithmetic: str = "native") -> Any:
 def autocast(device: torch.device, arithmetic: str = "native") -> Iterator[None]:
     """Products in bfloat16 where the machine has it, in float32 throughout if that is asked for.
     What is taken back through them needs `algorithms` around it as well: cuDNN asks anew."""
-    # Casts of weights are kept until the outermost autocast ends, and `torch_defaults` is around all
+    # Casts of weights are kept until the outermost autocast ends; `torch_defaults` is around all
     # steps of a training: kept ones would be those of the first batch for ever.
     how = {"enabled": in_bf16(arithmetic, device), "cache_enabled": False}
     with algorithms(arithmetic), torch.autocast(device.type, torch.bfloat16, **how):

@@ -130,7 +130,7 @@ def layers() -> figure:
     groups = traced()
     parts = {words: [q.layer_shares(r.spec) for r in some] for words, some in groups.items()}
     hues = {words: show.colour(some[0].spec.deficit) for words, some in groups.items()}
-    fig = show.by_layer(show.layer_labels(9), parts, hues, **SIZE)
+    fig = show.by_layer(9, parts, hues, **SIZE)
     line = show.source_line([r for some in groups.values() for r in some])
     fig.title.text = f"share of the information; {line}"
     return fig

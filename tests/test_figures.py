@@ -292,10 +292,6 @@ FIGURES = {
         lambda: show.over_epochs(LIVES),
         {"clear": {"x": [1, 2, 3], "y": [1, 3, 3]}, "adam": {"x": [1, 2, 3], "y": [1, 5, 8]}},
     ),
-    "minima": (
-        lambda: show.minima(LIVES, lambda r: r.series("trace")[-1], "trace"),
-        {"clear": {"x": [2, 4], "y": [0.4, 0.5]}, "adam": {"x": [8], "y": [0.5]}},
-    ),
     "means": (
         lambda: show.means(KINDS, ("density, %", "accuracy"), log=True),
         {"grown and pruned": {"x": [1], "mean": [0.85]}, "random": {"x": [], "mean": []}},
@@ -345,11 +341,9 @@ def test_a_figure_names_what_it_shows_and_has_its_numbers(name):
     assert len({str(renderers[0].glyph.line_color) for renderers in shown.values()}) == len(shown)
 
 
-def test_the_end_of_a_deficit_and_networks_of_adam_are_marked():
+def test_the_end_of_a_deficit_is_marked():
     ends = [(dots["x"], dots["y"]) for dots in glyphs(show.over_epochs(LIVES), "Scatter")]
     assert ends == [([], []), ([2], [5])]
-    shown = parts(show.minima(LIVES, lambda r: 2.0, "sharpness"))
-    assert shown["adam"][0].glyph.marker == "triangle" != shown["clear"][0].glyph.marker
 
 
 def test_rates_are_those_of_training_and_thick_under_the_deficit():
@@ -373,9 +367,9 @@ def test_means_bars_and_layers_have_their_intervals_and_seeds():
     assert drawn["mean"] == pytest.approx([0.85, math.nan], nan_ok=True)  # nothing is no number
     assert drawn["high"][0] - drawn["low"][0] == pytest.approx(2 * 12.706 * 0.05, rel=1e-3)
     assert [dots["y"] for dots in glyphs(fig, "Scatter")] == [[0.8, 0.9], []]
-    fig = show.by_layer(["1", "2"], {"blur": [[0.25, 0.75], [0.5, 0.5]]}, {"blur": "red"}, "tag ")
+    fig = show.by_layer(2, {"blur": [[0.25, 0.75], [0.5, 0.5]]}, {"blur": "red"})
     assert_whole(fig)
-    drawn = fig.select_one({"name": "tag blur", "type": ColumnDataSource}).data
+    drawn = fig.select_one({"name": "blur", "type": ColumnDataSource}).data
     assert drawn["mean"].tolist() == [0.375, 0.625]
     assert drawn["layer"] == [("1", "blur"), ("2", "blur")]
 

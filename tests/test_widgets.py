@@ -127,15 +127,15 @@ def test_a_switch_has_drawn_all_and_shows_the_chosen_one():
 
 
 def test_a_slide_moves_the_sources_of_all_its_figures():
-    figs = [show.by_layer(["1"], {"blur": [[0.5]]}, {"blur": "red"}, tag) for tag in "ab"]
+    figs = [show.by_layer(1, {kind: [[0.5]]}, {kind: "red"}) for kind in "ab"]
 
     def columns(value):
         means = {"a": value, "b": 2 * value}
-        return {f"{tag}blur": show.layer_columns(["1"], "blur", [[means[tag]]]) for tag in "ab"}
+        return {kind: show.layer_columns(kind, [[means[kind]]]) for kind in "ab"}
 
     slide = lab.Slide(figs, [0.1, 0.2], columns)
     slide.index = 1
-    means = [slide.drawn.select_one({"name": f"{tag}blur"}).data["mean"] for tag in "ab"]
+    means = [slide.drawn.select_one({"name": kind}).data["mean"] for kind in "ab"]
     assert np.ravel(means).tolist() == pytest.approx([0.2, 0.4])
     assert slide.words == "0.2"
 

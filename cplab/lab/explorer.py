@@ -20,13 +20,13 @@ import traitlets
 from cplab import data, results
 from cplab.deficits import canonical_name
 from cplab.errors import CplabError, one_of, require, whole
-from cplab.lab.knowledge import Setting, band, describe_points, mean_and_half, name_of
+from cplab.lab.knowledge import Setting, band, describe_points, name_of
 from cplab.lab.live import Clock, Task, describe_cost, describe_life
 from cplab.lab.surface import Throttle
 from cplab.runs import DATASETS, DEVICES, FLAGSHIP, LONGEST, Run
 from cplab.show.pictures import png
 from cplab.show.previews import preview
-from cplab.show.styles import EQUAL, source_note, style
+from cplab.show.styles import source_note, style
 from cplab.show.surface import Shown
 from cplab.statistics import percent
 
@@ -298,24 +298,14 @@ def reach_of_accuracy(found: dict[str, Any]) -> tuple[float, float]:
 
 def still_life(setting: Setting, run: Run) -> Any:
     """The large figure at one point, drawn by Python."""
-    from bokeh.models import ColumnDataSource
+    from cplab.show.results import clear_epochs
 
-    from cplab.show.theme import band as draw_band
-    from cplab.show.theme import place_legend, plain_figure
-
-    title = "Test accuracy against clear epochs seen"
-    fig = plain_figure(title, "clear epochs seen", "test accuracy, %", width=640, height=360)
     point = (run.deficit, run.onset, run.length)
-    clear = setting.grey() if setting.fixed else setting.clear(run.onset, run.recovery)
-    lives = [(clear, 0, EQUAL, WORDS["clearName"])]
-    lives += [(setting.curves(point, run.recovery), run.end, style(run.deficit), name_of(point))]
-    for curves, begin, look, words in lives if run.length else lives[:1]:
-        mean, half = (values[begin:] for values in mean_and_half(curves))
-        x = np.arange(1, len(mean) + 1) + (run.onset if begin else 0)
-        columns = {"x": x, "mean": mean, "low": mean - half, "high": mean + half}
-        if len(mean):
-            draw_band(fig, ColumnDataSource(columns), "x", look, words)
-    return place_legend(fig)
+    grey = setting.grey() if setting.fixed else setting.clear(run.onset, run.recovery)
+    curves = setting.curves(point, run.recovery) if run.length else {}
+    lives = {name_of(point): (run, [*curves.values()])}
+    title = "Test accuracy against clear epochs seen"
+    return clear_epochs([*grey.values()], lives, title, width=640, height=360)
 
 
 # Beside the explorer ----------------------------------------------------------------------------

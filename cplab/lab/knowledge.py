@@ -119,7 +119,7 @@ class Setting:
         clear = (lives for point, lives in self._lives.items() if point[0] == "none")
         for seed, curve in chain(*(curves.items() for lives in clear for curves in lives.values())):
             longest[seed] = max(longest.get(seed, curve), curve, key=len)
-        mean = mean_and_half(longest)[0]
+        mean = statistics.mean_of_curves(longest.values())[0]
         read = [mean[max(0, i - LAST + 1) : i + 1].mean() for i in range(len(mean))]
         return longest, np.array(read)
 
@@ -172,18 +172,6 @@ def difference(above: dict[int, float], below: dict[int, float], paired: bool) -
     else:
         parts = [above, {seed: -value for seed, value in below.items()}]
     return statistics.estimate_sum(parts) if all(parts) else None
-
-
-def mean_and_half(curves: Curves) -> tuple[np.ndarray, np.ndarray]:
-    """The mean curve over the seeds that live so long, and half its 95 % interval."""
-    if not curves:
-        return np.empty(0), np.empty(0)
-    rows = np.full((len(curves), max(map(len, curves.values()))), math.nan)
-    for row, curve in zip(rows, curves.values(), strict=True):
-        row[: len(curve)] = curve
-    count, mean = np.isfinite(rows).sum(0), np.nanmean(rows, 0)
-    squares = np.nansum((rows - mean) ** 2, 0) / np.maximum(count - 1, 1)
-    return mean, np.where(count > 1, statistics.half_width(np.sqrt(squares), count), 0)
 
 
 # Words --------------------------------------------------------------------------------------------
@@ -328,7 +316,7 @@ def describe_end(setting: Setting, point: Point, recovery: int) -> dict[str, Any
 
 def band(curves: Curves) -> dict[str, Any]:
     """Curves of several seeds as plain data, in thousandths of an accuracy."""
-    mean, half = mean_and_half(curves)
+    mean, half = statistics.mean_of_curves(curves.values())
     seeds = {seed: thousandths(curve) for seed, curve in sorted(curves.items())}
     return {"mean": thousandths(mean), "half": thousandths(half), "seeds": seeds}
 

@@ -4,19 +4,19 @@ Bands and whiskers are 95 % intervals of the mean over seeds (Student's t); wher
 there is no interval. All return a Bokeh figure; `options` are Bokeh's, of the figure.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import cycle
 from typing import Any
 
 import numpy as np
-from bokeh.models import ColumnDataSource, FactorRange, NumeralTickFormatter, Whisker
+from bokeh.models import ColumnDataSource, FactorRange, NumeralTickFormatter, Range1d, Whisker
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike
 
 from cplab import quantities, statistics
 from cplab.deficits import canonical_name
-from cplab.errors import one_of, require, whole
+from cplab.errors import one_of, require
 from cplab.results import Result
 from cplab.runs import Run, Step
 from cplab.show import theme
@@ -92,6 +92,42 @@ def removal(
     return finish(fig, percent=not control)
 
 
+def clear_epochs(
+    grey: Sequence, lives: Mapping[str, tuple[Run, Sequence]], title: str = "", **options: Any
+) -> figure:
+    """Test accuracy against clear epochs seen: grey without a deficit, and a line for each of some
+    lives of one setting, which leaves the grey one at its onset.
+
+    Arguments: grey, a curve in percent for each seed; lives, by the words for them, a run and such
+        curves of its seeds.
+    """
+    options = {"width": 860, "height": 350, **options}
+    fig = plain_figure(title, "clear epochs seen", "test accuracy, %", **options)
+    latest = max(run.onset + run.recovery for run, _ in lives.values())
+
+    def draw(curves: Sequence, begin: int, look: Style) -> None:
+        mean, half = statistics.mean_of_curves(curves)
+        if len(mean):
+            at = np.arange(begin, begin + len(mean))
+            columns = {"x": at, **statistics.band_columns(mean, half)}
+            band(fig, ColumnDataSource(columns), "x", look)
+
+    draw([curve[:latest] for curve in grey], 1, Style("never deprived", theme.EQUAL.colour))
+    dashes = {run.deficit: iter(theme.DASHES) for run, _ in lives.values()}
+    for words, (run, curves) in lives.items():
+        look = Style(words, style(run.deficit).colour, next(dashes[run.deficit]))
+        draw([curve[run.end :] for curve in curves], run.onset + 1, look)
+        if len(curves) and run.onset:
+            dip = np.mean([curve[run.onset - 1 : run.end + 1] for curve in curves], axis=0)
+            at = [run.onset] * (len(dip) - 1) + [run.onset + 1]
+            fig.line(at, dip, color=look.colour, line_dash="dotted", width=1.5)
+    if counts := [len(curves) for _, curves in lives.values() if len(curves)]:
+        many = statistics.count_seeds(*counts)
+        fig.xaxis.axis_label = f"clear epochs seen   ({many} a line, bands: 95 %)"
+    fig.x_range = Range1d(0, latest + 1)
+    return finish(fig)
+
+
 def rates(runs: Sequence[Run], **options: Any) -> figure:
     """Learning rate against epoch of some `runs`; the epochs with a deficit are drawn thick.
 
@@ -146,51 +182,22 @@ def over_epochs(
     return finish(fig, what == "test_accuracy")
 
 
-def minima(
-    groups: Mapping[str, Sequence], measure: Callable[[Any], float], words: str, **options: Any
-) -> figure:
-    """Final accuracy against a measure of sharpness at the end of training, one dot a network.
+def by_layer(layers: int, groups: Mapping, hues: Mapping[str, str], **options: Any) -> figure:
+    """Bars of a quantity by layer, from the image to the answer, several kinds of network side by
+    side.
 
-    Arguments: groups, results by the words for them; measure, from a result to a number above 0;
-        words, for the axis.
-    Dots have the look of the deficit; those of networks that Adam trained are triangles.
+    Arguments: layers, how many; groups, (seeds, layers) for each kind; hues, its colour. The data
+        source of a kind has its name, and the columns of `layer_columns`.
 
-    >>> minima({}, max, "trace").title.text
-    'final accuracy by trace, one dot a network'
-    """
-    shown = [result for group in groups.values() for result in group]
-    title, source = f"final accuracy by {words}, one dot a network", theme.source_line(shown)
-    options = {"x_axis_type": "log", **options}
-    fig = plain_figure(title, words, "final test accuracy", source, **options)
-    for text, group in groups.items():
-        if not group:
-            continue
-        run, look = group[0].spec, style(group[0].spec.deficit)
-        how = {"color": look.colour, "fill_alpha": 0.3 if run.deficit == "none" else 0.75}
-        how["marker"] = "triangle" if run.optimizer == "adam" else look.marker
-        x, y = [measure(one) for one in group], [one.accuracy for one in group]
-        fig.scatter(x, y, size=9, legend_label=text, **how)
-    return finish(fig, percent=True)
-
-
-def by_layer(
-    layers: Sequence[str], groups: Mapping, hues: Mapping[str, str], tag: str = "", **options: Any
-) -> figure:
-    """Bars of a quantity by layer, several kinds of network side by side.
-
-    Arguments: layers, their words in order from the image to the answer; groups, (seeds, layers)
-        for each kind; hues, its colour; tag, what tells the data sources of two such figures apart:
-        each kind's has its name after the tag, and the columns of `layer_columns`.
-
-    >>> by_layer(layer_labels(2), {"blur": [[0.25, 0.75]]}, {"blur": "blue"}).y_range.start
+    >>> by_layer(2, {"blur": [[0.25, 0.75]]}, {"blur": "blue"}).y_range.start
     0
     """
-    factors = [(layer, text) for layer in layers for text in groups]
+    factors = [(str(layer), text) for layer in range(1, layers + 1) for text in groups]
     options = {"x_range": FactorRange(*factors, group_padding=0.6), **options}
     axes = ("layer, from the image to the answer", "share of the total")
     fig = plain_figure("share of each layer", *axes, **options)
     for text, values in groups.items():
-        source = ColumnDataSource(layer_columns(layers, text, values), name=tag + text)
+        source = ColumnDataSource(layer_columns(text, values), name=text)
         fig.vbar("layer", 0.9, "mean", source=source, color=hues[text], legend_label=text)
         whisker = Whisker(base="layer", lower="low", upper="high", source=source, line_width=1)
         whisker.upper_head = whisker.lower_head = None
@@ -202,23 +209,14 @@ def by_layer(
     return finish(fig, percent=True)
 
 
-def layer_columns(layers: Sequence[str], text: str, values: ArrayLike) -> dict[str, Any]:
+def layer_columns(text: str, values: ArrayLike) -> dict[str, Any]:
     """The columns layer (pairs of layer and `text`), mean, low, high of a kind in `by_layer`.
 
-    >>> layer_columns(["1", "2"], "blur", [[0.25, 0.75]])["layer"]
+    >>> layer_columns("blur", [[0.25, 0.75]])["layer"]
     [('1', 'blur'), ('2', 'blur')]
     """
     columns = statistics.mean_columns(list(np.atleast_2d(np.asarray(values, dtype=float)).T))
-    return {"layer": [(layer, text) for layer in layers], **columns}
-
-
-def layer_labels(count: int) -> list[str]:
-    """1 to `count`, as the words for layers.
-
-    >>> layer_labels(2)
-    ['1', '2']
-    """
-    return [str(i) for i in range(1, whole("count", count, 0, 10_000) + 1)]
+    return {"layer": [(str(i), text) for i in range(1, len(columns["mean"]) + 1)], **columns}
 
 
 def empty_figure(x: str, y: str, source: str, **options: Any) -> figure:

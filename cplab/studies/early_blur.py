@@ -6,19 +6,17 @@ control of every window: harm is how far a run lies below it after as many clear
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import zip_longest
 from math import ceil
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from bokeh.models import Range1d
 from bokeh.plotting import figure
 from IPython.display import HTML
 
-from cplab import quantities, statistics, windows
+from cplab import quantities, show, statistics, windows
 from cplab.runs import FLAGSHIP, Run, Step
-from cplab.show.theme import CUES, DASHES, EQUAL, place_legend, plain_figure, reference_line, style
+from cplab.show.theme import CUES, EQUAL, place_legend, plain_figure, reference_line, style
 from cplab.statistics import Contrast
 from cplab.studies.paper_schedule import slim, until
 from cplab.studies.sentences import each_result, lines, seeds, side, spread, table
@@ -89,41 +87,11 @@ def harm_by(runs: Mapping[str, Run]) -> pd.DataFrame:
 
 
 def clear_epochs(runs: Mapping[str, Run], title: str = "", **options: Any) -> figure:
-    """Test accuracy against clear epochs seen: grey without a deficit, and a line for each run of
-    the same setting, which leaves the grey one at its onset."""
-    options = {"width": 860, "height": 350, **options}
-    fig = plain_figure(title, "clear epochs seen", "test accuracy, %", **options)
-    latest = max(run.onset + run.recovery for run in runs.values())
-    grey = [100 * c[:latest] for c in windows.clear_lives(next(iter(runs.values())))]
-    draw_band(fig, 1, grey, EQUAL.colour, "never deprived", "solid")
-    dashes, counts = {run.deficit: iter(DASHES) for run in runs.values()}, list[int]()
-    for words, run in runs.items():
-        hue, curves, dash = style(run.deficit).colour, each_curve(run), next(dashes[run.deficit])
-        counts.append(len(curves))
-        draw_band(fig, run.onset + 1, [c[run.end :] for c in curves], hue, words, dash)
-        if curves and run.onset:
-            dip = np.mean([c[run.onset - 1 : run.end + 1] for c in curves], axis=0)
-            at = [run.onset] * (len(dip) - 1) + [run.onset + 1]
-            fig.line(at, dip, color=hue, line_dash="dotted", width=1.5)
-    if any(counts):
-        many = statistics.count_seeds(*filter(None, counts))
-        fig.xaxis.axis_label = f"clear epochs seen   ({many} a line, bands: 95 %)"
-    fig.x_range = Range1d(0, latest + 1)
-    return place_legend(fig)
-
-
-def draw_band(
-    fig: figure, first: int, curves: Sequence, colour: str, words: str, dash: str
-) -> None:
-    """Draw the mean of some curves of any lengths and its 95 % interval from an epoch on."""
-    if not curves:
-        return
-    rows = zip_longest(*curves)
-    columns = statistics.mean_columns([[y for y in row if y is not None] for row in rows])
-    x = np.arange(first, first + len(columns["mean"]))
-    fig.varea(x, columns["low"], columns["high"], color=colour, alpha=0.15)
-    how = {"color": colour, "line_dash": dash, "legend_label": words}
-    fig.line(x, columns["mean"], width=2.5, **how)
+    """Test accuracy against clear epochs seen, of some runs of one setting and of those without a
+    deficit."""
+    grey = [100 * curve for curve in windows.clear_lives(next(iter(runs.values())))]
+    lives = {words: (run, each_curve(run)) for words, run in runs.items()}
+    return show.clear_epochs(grey, lives, title, **options)
 
 
 def overview(late_onset: int = 24) -> figure:

@@ -137,7 +137,6 @@ def live(length: int, ends: Sequence[int], profile: str) -> Live:
 
 def layers(ends: Sequence[int], profile: str) -> Slide:
     """Each layer's share of the information, with a slider for the epoch at which deficits end."""
-    names = show.layer_labels(9)
     hues = {show.label(kind): show.colour(kind) for kind in CLEAR_AND_DEPRIVED}
 
     def shares(end: int) -> dict[str, np.ndarray]:
@@ -146,11 +145,11 @@ def layers(ends: Sequence[int], profile: str) -> Slide:
 
     shown = [end for end in ends if all(map(len, shares(end).values()))]
     size = {"width": 820, "height": 340, "y_range": (0, 0.4)}
-    fig = show.by_layer(names, shares(shown[0]) if shown else {}, hues, **size)
+    fig = show.by_layer(9, shares(shown[0]) if shown else {}, hues, **size)
     fig.title.text = "After blur the information sits nearer to the answer"
 
     def columns(end: int) -> dict[str, Any]:
-        return {k: show.layer_columns(names, k, some) for k, some in shares(end).items()}
+        return {k: show.layer_columns(k, some) for k, some in shares(end).items()}
 
     return Slide(fig, shown or list(ends[:1]), columns, str, "deficit until epoch")
 

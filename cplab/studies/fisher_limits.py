@@ -10,6 +10,7 @@ from bokeh.plotting import figure
 from cplab import quantities, show, statistics
 from cplab.quantities import contrast, each_seed, harm, result, trace_at
 from cplab.runs import Run
+from cplab.show.theme import percent_axis, place_legend, plain_figure, style
 from cplab.studies import sentences
 from cplab.studies.fisher import doubled
 from cplab.studies.sentences import after, each_result, table
@@ -141,9 +142,17 @@ def minima(ends: Sequence[int], profile: str) -> figure:
     """Accuracy against the sharpest direction, a dot a network."""
     some = {"none": ends[-1:], "blur": ends, "flip": ends}
     groups = {
-        show.label(kind): [r for n in of for r in each_result(after(kind, n, profile), "ending")]
+        kind: [result for n in of for result in each_result(after(kind, n, profile), "ending")]
         for kind, of in some.items()
     }
     words, title = "largest eigenvalue of the Hessian", "Impaired networks end in sharper minima"
-    size: dict[str, Any] = {"title": title, "width": 700, "height": 360}
-    return show.minima(groups, lambda r: sharpness(r.spec), words, **size)
+    source = show.source_line([result for group in groups.values() for result in group])
+    size: dict[str, Any] = {"width": 700, "height": 360, "x_axis_type": "log"}
+    fig = plain_figure(title, words, "final test accuracy", source, **size)
+    for kind, group in groups.items():
+        x, y = [sharpness(one.spec) for one in group], [one.accuracy for one in group]
+        look, alpha = style(kind), 0.3 if kind == "none" else 0.75
+        how = {"color": look.colour, "marker": look.marker, "legend_label": look.label}
+        fig.scatter(x, y, size=9, fill_alpha=alpha, **how)
+    percent_axis(fig.yaxis)
+    return place_legend(fig)

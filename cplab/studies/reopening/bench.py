@@ -21,7 +21,7 @@ from cplab.lab.widgets import Slide
 from cplab.measure import MEASUREMENTS
 from cplab.runs import Run
 from cplab.show import theme
-from cplab.show.results import by_layer, layer_columns, layer_labels, means, seeds_line
+from cplab.show.results import by_layer, layer_columns, means, seeds_line
 from cplab.show.theme import label, plain_figure, reference_line, style, styles
 from cplab.studies.bench import STYLE, Bench
 from cplab.studies.reopening.paths import LinearPath
@@ -120,18 +120,17 @@ def norms_at_birth(run: Run) -> np.ndarray:
 def growth(groups: Mapping[str, Sequence], epochs: Sequence[int], birth: np.ndarray) -> Slide:
     """A slider over epochs of a deficit: by how much the weights of each layer have grown since
     birth, in several kinds of life: groups, results by their deficit."""
-    layers = layer_labels(len(birth))
     hues = {look.label: look.colour for look in styles(groups).values()}
 
     def ratios(epoch: int) -> dict:
         return {label(name): norm_ratios(some, epoch, birth) for name, some in groups.items()}
 
     def columns(epoch: int) -> dict:
-        return {text: layer_columns(layers, text, of) for text, of in ratios(epoch).items()}
+        return {text: layer_columns(text, of) for text, of in ratios(epoch).items()}
 
     words = {"title": "norm of the weights", "y_axis_label": "norm now / norm at birth"}
     size = {"width": 760, "height": 330, "y_range": Range1d(0, 3.2)}
-    fig = by_layer(layers, ratios(epochs[0]), hues, **words, **size)
+    fig = by_layer(len(birth), ratios(epochs[0]), hues, **words, **size)
     reference_line(fig, "width", theme.EQUAL.colour, at=1)
     return Slide(fig, epochs, columns, lambda epoch: f"after epoch {epoch + 1} of the deficit")
 

@@ -11,7 +11,7 @@ import pytest
 import cplab
 
 # The rooms whose public names, beside the door's, are for everybody: labs, README.
-ROOMS = ("fits", "gallery", "lab", "measure", "models")
+ROOMS = ("gallery", "lab", "measure", "models")
 ROOMS += ("quantities", "results", "show", "statistics", "windows")
 MODULES = ["cplab", *(m.name for m in pkgutil.walk_packages(cplab.__path__, "cplab."))]
 Returned = (tuple, Exception)

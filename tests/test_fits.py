@@ -7,9 +7,7 @@ import pytest
 from conftest import one_line
 from scipy import stats
 
-from cplab import fits
-from cplab.fits import fit
-from cplab.studies.kitten import decline, statements
+from cplab.studies.kitten import decline, fit, fits, statements
 
 
 def line(x, slope, height):
@@ -164,12 +162,12 @@ T, Y, START = [0, 1, 2, 3.0], [7, 5, 4, 3.0], {"normal": 7, "tau": 3}
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"t": [0, 1], "y": [7, 5], "start": {**START, "more": 1}}, ["parameter", "normal, tau"]),
+        ({"t": [0, 1], "y": [7, 5], "start": {**START, "more": 1}}, ["more = 1", "mend"]),
         ({"t": [0], "y": [7]}, ["1 points", "2 parameters", "3 or more"]),
         ({"y": [7, 5, 4]}, ["4 numbers", "3"]),
         ({"y": [7, 5, float("nan"), 3]}, ["y is not a row", "leave out"]),
         ({"t": ["a", "b", "c", "d"]}, ["t is not a row"]),
-        ({"start": {"normal": 7}}, ["start lacks tau"]),
+        ({"start": {"normal": 7}}, ["decline fails", "tau"]),
         ({"start": [7, 3]}, ["start [7, 3]", "by name"]),
         ({"start": {"normal": 7, "tau": None}}, ["start is not"]),
         ({"start": {"normal": 7, "tau": 0}}, ["tau = 0", "another start"]),

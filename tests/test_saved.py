@@ -16,6 +16,7 @@ CELLS = (
     """import pandas as pd
 from bokeh.models import ColumnDataSource
 from cplab import lab, show
+from cplab.studies import kitten
 from cplab.show.theme import plain_figure
 
 def point(n):
@@ -34,7 +35,7 @@ guess""",
     point(1), [1, 2, 3], lambda n: {"it": {"x": [n], "y": [n * n]}}, "n is {}".format
 )
 slide""",
-    "lab.Fitting(lambda t, a: a * t, [0, 1, 2], [0, 1.1, 1.9], {'a': 0.5}, {'a': (0, 2)})",
+    "kitten.Fitting(lambda t, a: a * t, [0, 1, 2], [0, 1.1, 1.9], {'a': 0.5}, {'a': (0, 2)})",
 )
 
 

@@ -26,7 +26,7 @@ FLOORS = (
     {"measure"},
     {"engine"},
     {"results"},
-    {"fits", "statistics"},
+    {"statistics"},
     {"quantities", "windows"},
     {"show"},
     {"lab", "studies"},

@@ -18,6 +18,7 @@ from conftest import says
 from cplab import cli, lab, show, teach
 from cplab.errors import CplabError
 from cplab.lab.answers import CHECKS
+from cplab.studies import kitten
 
 ROOT = Path(__file__).parent.parent
 EXERCISE = re.compile(r"\*\*Exercise (\d+)\.\*\*")
@@ -146,9 +147,10 @@ def test_the_check_takes_the_solution_that_the_teacher_has(copies, number, monke
     """The cells of the lab run as they are stored, without its widgets, and then each solution."""
     [name] = [name for name in copies["instructor"] if name.startswith(f"{number}_")]
     quiet = mock.MagicMock(__name__="quiet")
-    for kind in ("choice", "Prediction", "Switch", "Slide", "Fitting", "Live"):
+    for kind in ("choice", "Prediction", "Switch", "Slide", "Live"):
         monkeypatch.setattr(lab, kind, quiet)
     monkeypatch.setattr(show, "display", quiet)
+    monkeypatch.setattr(kitten, "Fitting", quiet)
     monkeypatch.setattr("cplab.Explorer", quiet)
     space, checked = {"__name__": "__main__"}, []
     with contextlib.redirect_stdout(io.StringIO()):

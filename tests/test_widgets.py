@@ -11,6 +11,7 @@ from cplab import CplabError, Run, lab, show, statistics
 from cplab.show.predictions import accuracies
 from cplab.show.surface import as_words
 from cplab.show.theme import plain_figure
+from cplab.studies import kitten
 
 BLUR, FLIP = Run("blur", length=16), Run("flip", length=16)
 BAD = '<img src=x onerror="alert(1)">'  # a label that somebody else wrote
@@ -152,7 +153,7 @@ def fitting():
     ends = {"slope": (-5, 5), "height": (-5, 5)}
     start = {"slope": 1, "height": 0}
     line = lambda t, slope, height: slope * t + height  # noqa: E731
-    return lab.Fitting(line, [0, 1, 2, 3], [1, 3, 5, 7.4], start, ends)
+    return kitten.Fitting(line, [0, 1, 2, 3], [1, 3, 5, 7.4], start, ends)
 
 
 def test_a_slider_moves_the_curve_and_its_residuals(fitting):
@@ -175,7 +176,7 @@ def test_fit_finds_the_curve_with_its_band_and_keeps_it_when_a_page_rounds_it(fi
 
 
 def test_a_curve_that_is_not_finite_is_said():
-    fitting = lab.Fitting(lambda t, a: t / a, [1, 2], [1, 2], {"a": 1}, {"a": (-1, 1)})
+    fitting = kitten.Fitting(lambda t, a: t / a, [1, 2], [1, 2], {"a": 1}, {"a": (-1, 1)})
     fitting.sliders["a"].value = 0
     assert "not finite" in fitting.readout.value
 

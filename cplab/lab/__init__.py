@@ -12,7 +12,7 @@ from cplab import load_late
 
 __all__, __getattr__, __dir__ = load_late(
     __name__,
-    widgets="Fitting Live Prediction Slide Switch choice",
+    widgets="Live Prediction Slide Switch choice",
     explorer="Explorer pictures",
     parameter="setting",
     answers="check_answer",

@@ -5,6 +5,8 @@ from cplab import load_late
 __all__, __getattr__, __dir__ = load_late(
     __name__,
     animals="GESTATION decline statements",
+    fits="Fit fit",
+    fitting="Fitting",
     networks="closest fans in_silico lean of_the_fall shares stripes_left",
     figures="age_figure compare_with_animals orientation_figure statement_table",
 )

@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cplab.errors import CplabError, one_of, quote, require
+from cplab.errors import CplabError, quote, require
 from cplab.statistics import plain_number, row_of_numbers
 
 if TYPE_CHECKING:
     from lmfit.model import ModelResult
-
-__all__ = ["Fit", "fit"]
 
 EVALUATIONS = 20_000  # of a curve, after which a fit is given up
 SINGULAR = 1e-8  # a Jacobian of unit columns below this determines too little
@@ -95,7 +93,7 @@ def fit(
 ) -> Fit:
     """Least squares through points t, y (n,), by lmfit.
 
-    Arguments: function, of t and of parameters by name, such as `decline` of studies.kitten; to
+    Arguments: function, of t and of parameters by name, such as `decline`; to
         hold one of its parameters, functools.partial(decline, normal=6.9); start, a first guess of
         each parameter, of about its size.
     Raises: CplabError for fewer points than parameters, and a fit that does not converge.
@@ -110,7 +108,9 @@ def fit(
 
     inner = getattr(function, "func", function)  # of a partial
     called = str(getattr(inner, "__name__", type(inner).__name__))
-    check_names(function, called, start)
+    require(callable(function), f"{quote(function)} cannot be fitted: give a function of t")
+    line = f"start {quote(start)} is not allowed: give a first guess by name, as in {{'tau': 100}}"
+    require(isinstance(start, Mapping) and start, line)
     first = row_of_numbers("start", list(start.values()), "give one for each parameter")
     guess = dict(zip(start, first.tolist(), strict=True))
     t, y = row_of_numbers("t", t), row_of_numbers("y", y)
@@ -149,17 +149,3 @@ def fit(
     r2 = float(1 - np.sum((y - result.best_fit) ** 2) / total) if np.ptp(y) > 0 else np.nan
     values = {name: float(result.params[name].value) for name in names}
     return Fit(values, dict(zip(names, half.tolist(), strict=True)), r2, n, result)
-
-
-def check_names(function: Callable[..., Any], called: str, start: Mapping[str, float]) -> None:
-    """Refuse a `start` that does not name parameters of the function, and all without a value."""
-    line = f"start {quote(start)} is not allowed: give a first guess by name, as in {{'tau': 100}}"
-    require(isinstance(start, Mapping) and start, line)
-    require(callable(function), f"{quote(function)} cannot be fitted: give a function of t")
-    allowed = dict(list(inspect.signature(function).parameters.items())[1:])
-    for name in start:
-        one_of(f"parameter of {called}", name, allowed)
-    lacking = [n for n, p in allowed.items() if p.default is p.empty and n not in start]
-    require(
-        not lacking, f"start lacks {', '.join(lacking)} of {called}: give a first guess of each"
-    )

@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cplab.errors import CplabError, one_of, quote, require
-from cplab.measure import MEASUREMENTS
+from cplab.errors import CplabError, quote, require
 
 __all__ = ["MISSING", "Contrast", "Estimate", "Missing", "compare", "correlation", "describe"]
 __all__ += ["describe_ratio", "detectable", "estimate", "find_crossing", "half_width"]
@@ -252,12 +251,6 @@ def mean_curve(results: Sequence, what: str = "test_accuracy") -> dict[str, np.n
     >>> mean_curve([])["epoch"].tolist()
     []
     """
-    taken = [m for r in results for rows in r.measured.values() for m in rows.values()]
-    own = any(m.source for m in MEASUREMENTS.values())  # which may give any names until it is taken
-    if results and (not own or what == "phase"):
-        rows = [results[0].values["curve"][0], *(row for row in taken if isinstance(row, dict))]
-        known = {*MEASUREMENTS, "log_det"}.union(*rows)
-        one_of("quantity", what, sorted(known - {"phase"}))
     series = [result.series(what) for result in results]
     alike = len({*map(len, series)}) < 2
     require(alike, "lives of several lengths have no mean curve: give seeds of one life")

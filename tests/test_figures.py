@@ -18,7 +18,6 @@ from PIL import Image
 import cplab
 from cplab import quantities, show, statistics
 from cplab.data import images
-from cplab.measure import MEASUREMENTS
 from cplab.results import Result, keep
 from cplab.runs import Run
 from cplab.show import pictures, predictions, theme
@@ -26,6 +25,7 @@ from cplab.show.still import still
 from cplab.studies import fisher as lab04
 from cplab.studies import high_level as lab03
 from cplab.studies import kitten as lab01
+from cplab.studies import paper_schedule
 from cplab.studies.kitten import GESTATION, statements
 
 # What is left of red, green and blue light for protanopes, deuteranopes and tritanopes (Machado,
@@ -263,9 +263,7 @@ def bare(**measured):
     return replace(life([1, 3, 2]), measured={name: {0: said} for name, said in measured.items()})
 
 
-def test_over_epochs_refuses_what_nothing_has_and_leaves_out_what_was_not_measured(monkeypatch):
-    for name in [name for name, one in MEASUREMENTS.items() if one.source]:  # of other tests
-        monkeypatch.delitem(MEASUREMENTS, name)
+def test_over_epochs_refuses_what_nothing_has_and_leaves_out_what_was_not_measured():
     groups = {"bare": [bare()], "others": [bare(**{"taste@0123abcd": {"salt": 2.0}})]}
     one_line(lambda: show.over_epochs(groups, "tset_accuracy"), "'tset_accuracy'", "test_accuracy")
     one_line(lambda: show.over_epochs({"bare": groups["bare"]}, "salt"), "'salt'")
@@ -348,7 +346,7 @@ def test_the_end_of_a_deficit_is_marked():
 
 def test_rates_are_those_of_training_and_thick_under_the_deficit():
     runs = [Run("blur", 2, 3, recovery=4, schedule=s) for s in ("paper", "recovery")]
-    lines = show.rates(runs).renderers
+    lines = paper_schedule.rates(runs).renderers
     for run, whole, inside in zip(runs, lines[::2], lines[1::2], strict=True):
         rate = [step.lr for step in run.timeline]
         assert numbers(whole) == {"x": [*range(run.epochs)], "y": rate}

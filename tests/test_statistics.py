@@ -6,11 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from conftest import one_line
 from scipy import stats
 
 from cplab import statistics
-from cplab.measure import MEASUREMENTS
 from cplab.statistics import correlation, mean_columns, mean_curve
 
 
@@ -75,14 +73,6 @@ def test_mean_curve_has_mean_and_interval_of_each_epoch_that_was_measured():
     one = mean_curve([Curve(0.1, 0.4)])
     assert one["mean"].tolist() == one["low"].tolist() == one["high"].tolist() == [0.1, 0.4]
     assert [len(column) for column in mean_curve([]).values()] == [0, 0, 0, 0]
-
-
-def test_a_quantity_that_nothing_has_is_refused(monkeypatch):
-    for name in [name for name, one in MEASUREMENTS.items() if one.source]:  # of other tests
-        monkeypatch.delitem(MEASUREMENTS, name)
-    one_line(lambda: mean_curve([Curve(0.1)], "nope"), "quantity 'nope'", "test_accuracy", "trace")
-    one_line(lambda: mean_curve([Curve(0.1)], "phase"), "quantity 'phase'")  # it is no number
-    assert mean_curve([Curve(math.nan)], "trace")["epoch"].tolist() == []  # nobody measured it
 
 
 def test_a_crossing_is_where_the_line_first_leaves_its_side():

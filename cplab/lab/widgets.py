@@ -342,7 +342,11 @@ class Live(Kept, w.VBox):
         known = self._known(run)
         self.sources: dict[str, ColumnDataSource] = {}
         for name in self._what:
-            fig = over_epochs(known, name, width=425, height=280)
+            measured = {
+                words: [one for one in some if np.isfinite(one.series(name)).any()]
+                for words, some in known.items()
+            }
+            fig = over_epochs(measured, name, width=425, height=280)
             self.sources[name] = ColumnDataSource({"epoch": [], "mean": []}, name=f"live {name}")
             look = {"source": self.sources[name], "color": LIVE.colour, "legend_label": LIVE.label}
             fig.scatter("epoch", "mean", size=7, marker=LIVE.marker, **look)

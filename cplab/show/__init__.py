@@ -12,8 +12,8 @@ __all__, __getattr__, __dir__ = load_late(
     __name__,
     surface="display",
     styles="colour label source_line",
-    results="bars by_layer clear_epochs curves layer_columns means over_epochs rates removal",
+    results="bars by_layer clear_epochs curves layer_columns means over_epochs removal",
     predictions="class_figure",
     still="save",
-    pictures="filter_pictures strips to_pixels",
+    pictures="strips to_pixels",
 )

@@ -1,4 +1,4 @@
-"""Images and filters as pictures in a notebook."""
+"""Images as pictures in a notebook."""
 
 import base64
 import io
@@ -44,21 +44,6 @@ def to_pixels(x: "Tensor", images: "Images") -> "Tensor":
     require(fine, f"images of shape {tuple(x.shape)} are not allowed: give some of {images.name}")
     x = x.permute(0, 2, 3, 1).cpu() * images.std.cpu() + images.mean.cpu()
     return x.round().clamp(0, 255).byte()
-
-
-def filter_pictures(filters: ArrayLike) -> np.ndarray:
-    """Filters of a first layer (out, C, H, W), C being 1 or 3, as `Result.final("ending")` holds
-    them: uint8 images (N, H, W, C), each stretched to the range of its own numbers, zero as grey.
-
-    >>> filter_pictures([[[[-1.0, 0.0, 2.0]]]]).ravel().tolist()
-    [64, 128, 255]
-    """
-    f = np.asarray(filters, dtype=float)
-    fine = f.ndim == 4 and f.size and f.shape[1] in (1, 3)
-    require(fine, f"filters of shape {f.shape} are not allowed: give (out, C, H, W), C = 1 or 3")
-    f = f.transpose(0, 2, 3, 1)
-    top = np.abs(f).max(axis=(1, 2, 3), keepdims=True)
-    return np.round(127.5 + 127.5 * f / np.where(top > 0, top, 1)).astype(np.uint8)
 
 
 def strips(rows: Mapping[str, ArrayLike], scale: int = 4) -> Any:

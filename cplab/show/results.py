@@ -6,7 +6,6 @@ there is no interval. All return a Bokeh figure; `options` are Bokeh's, of the f
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from cplab import quantities, statistics
 from cplab.deficits import canonical_name
 from cplab.errors import one_of, require
 from cplab.results import Result
-from cplab.runs import Run, Step
+from cplab.runs import Run
 from cplab.show import theme
 from cplab.show.styles import Style, source_note, style, styles
 from cplab.show.theme import band, percent_axis, place_legend, plain_figure
@@ -128,23 +127,6 @@ def clear_epochs(
     return finish(fig)
 
 
-def rates(runs: Sequence[Run], **options: Any) -> figure:
-    """Learning rate against epoch of some `runs`; the epochs with a deficit are drawn thick.
-
-    >>> rates([Run("blur", 2, 3)]).title.text
-    'learning rate of each epoch'
-    """
-    fig = plain_figure("learning rate of each epoch", "epoch", "learning rate", **options)
-    for run, dash in zip(runs, cycle(theme.DASHES), strict=False):
-        rate, look = [s.lr for s in run.timeline if isinstance(s, Step)], style(run.deficit)
-        words = look.label + (f" until {run.end}" if run.length else "")
-        how = {"line_dash": dash, "width": 1.5, "legend_label": words}
-        fig.line(list(range(len(rate))), rate, color=look.colour, **how)
-        inside = list(range(run.onset, run.end))
-        fig.line(inside, [rate[e] for e in inside], color=look.colour, width=6, alpha=0.5)
-    return finish(fig)
-
-
 def over_epochs(
     groups: Mapping[str, Sequence[Result]], what: str = "trace", **options: Any
 ) -> figure:
@@ -158,15 +140,18 @@ def over_epochs(
     'training loss'
     """
     shown = [result for group in groups.values() for result in group]
+    if shown:
+        taken = [rows for result in shown for rows in result.measured.values()]
+        inner = [row for rows in taken for row in rows.values() if isinstance(row, dict)]
+        known = {*QUANTITIES}.union(*(r.curve[0] for r in shown), *(r.measured for r in shown))
+        one_of("quantity", what, sorted(known.union(*inner) - {"phase"}))
     words = QUANTITIES.get(what, what)
     fig = plain_figure(f"{words}, epoch by epoch", "epoch", words, source_note(shown), **options)
     latest = max([1, *(r.spec.end for r in shown if r.spec.length)])
-    known = [n for n, g in groups.items() if any(np.isfinite(r.series(what)).any() for r in g)]
     for text, group in groups.items():
         if not group:
             continue
-        # a name that none knows is refused; where others know it, it was not measured here
-        curve = statistics.mean_curve(group if text in known or not known else [], what)
+        curve = statistics.mean_curve(group, what)
         run = group[0].spec
         at, mean, look = curve["epoch"], curve["mean"], style(run.deficit)
         strength = 0.35 + 0.65 * run.end / latest if run.length else 1.0

@@ -154,10 +154,22 @@ def layers(ends: Sequence[int], profile: str) -> Slide:
     return Slide(fig, shown or list(ends[:1]), columns, str, "deficit until epoch")
 
 
+def filter_pictures(filters: ArrayLike) -> np.ndarray:
+    """Filters of a first layer (out, C, H, W), as uint8 images (N, H, W, C), each stretched to the
+    range of its own numbers, zero as grey.
+
+    >>> filter_pictures([[[[-1.0, 0.0, 2.0]]]]).ravel().tolist()
+    [64, 128, 255]
+    """
+    f = np.asarray(filters, dtype=float).transpose(0, 2, 3, 1)
+    top = np.abs(f).max(axis=(1, 2, 3), keepdims=True)
+    return np.round(127.5 + 127.5 * f / np.where(top > 0, top, 1)).astype(np.uint8)
+
+
 def each_filter(rows: Mapping[str, Run]) -> Any:
     """Sixteen filters of the first layer of each network, as pictures."""
     pictures = {
-        letter: show.filter_pictures(result.final("ending")["filters"])[:16]
+        letter: filter_pictures(result.final("ending")["filters"])[:16]
         for letter, run in rows.items()
         for result in each_result(run, "ending")[:1]
     }

@@ -6,12 +6,14 @@ the rates that are left.
 """
 
 from collections.abc import Sequence
+from itertools import cycle
 from typing import Any
 
 from bokeh.plotting import figure
 
 from cplab import quantities, show, windows
-from cplab.runs import Run
+from cplab.runs import Run, Step
+from cplab.show.theme import DASHES, place_legend, plain_figure, style
 from cplab.statistics import Contrast
 
 __all__ = ["FOUR", "both_controls", "removal", "slim", "until"]
@@ -48,7 +50,23 @@ def removal(schedule: str, profile: str, lengths: Sequence[int]) -> list[figure]
     late = "A late end costs, whatever the deficit was"
     title = late if schedule == "paper" else "Blur costs, a flip teaches"
     curves = show.removal(runs[0], ("blur", "flip"), title=title, width=490, height=330)
-    return [curves, show.rates(runs[1:], width=360, height=330)]
+    return [curves, rates(runs[1:], width=360, height=330)]
+
+
+def rates(runs: Sequence[Run], **options: Any) -> figure:
+    """Learning rate against epoch of some runs; the epochs with a deficit are drawn thick."""
+    fig = plain_figure("learning rate of each epoch", "epoch", "learning rate", **options)
+    for run, dash in zip(runs, cycle(DASHES), strict=False):
+        rate, look = (
+            [part.lr for part in run.timeline if isinstance(part, Step)],
+            style(run.deficit),
+        )
+        words = look.label + (f" until {run.end}" if run.length else "")
+        how = {"line_dash": dash, "width": 1.5, "legend_label": words}
+        fig.line(list(range(len(rate))), rate, color=look.colour, **how)
+        inside = list(range(run.onset, run.end))
+        fig.line(inside, [rate[e] for e in inside], color=look.colour, width=6, alpha=0.5)
+    return place_legend(fig)
 
 
 def longest_harmless() -> float:

@@ -49,8 +49,8 @@ class Explorer(Shown):
 
     Arguments: profile, the size of the experiment, without one it is `cplab.runs.FLAGSHIP`;
         deficits to choose from, by name or as functions of your own; onset, length, where to begin;
-        device, of live runs; setting, other fields of a Run, such as model, schedule (not `paper`)
-        and the seed of live runs.
+        device, of live runs; setting, other fields of a Run, such as the model and the seed of live
+        runs; its rate never changes.
     `choose` moves, `run` is the chosen point, `words` what is said of it.
 
     >>> explorer = Explorer(onset=24)
@@ -76,8 +76,9 @@ class Explorer(Shown):
                 f"{name} is not allowed in Explorer: its points have one deficit of "
                 "`deficits` each, and nothing else"
             )
-        flagship = {name: getattr(FLAGSHIP, name) for name in ("model", "schedule", "recovery")}
-        like = Run(**(flagship if profile is None else {"profile": profile}) | setting)
+        flagship = {"model": FLAGSHIP.model, "recovery": FLAGSHIP.recovery}
+        usual = flagship if profile is None else {"profile": profile}
+        like = Run(**{"schedule": "fixed"} | usual | setting)
         self.device, self.setting = device, Setting(like)
         self.deficits = tuple(map(canonical_name, deficits))
         at = {"onset": whole("onset", onset, 0, LONGEST)}
@@ -142,7 +143,7 @@ class Explorer(Shown):
             "deficits": [look(name, pictures[name]) for name in self.deficits],
             "clear": clear,
             "recoveries": recoveries,
-            "units": UNITS if setting.fixed else UNITS[:1],
+            "units": UNITS,
             "axes": {name: [*map(str, values)] for name, values in axes.items()},
             "last": max([8, *ends]) + recoveries[-1],
             "longest": max([8, *(onset for _, onset, _ in points)]) + recoveries[-1],
@@ -150,7 +151,7 @@ class Explorer(Shown):
             "call": marked.replace("'blur'", "'deficit'"),
             **reaches(known),
         }
-        if setting.fixed and setting.grey():
+        if setting.grey():
             found["grey"] = band({s: c[: found["longest"]] for s, c in setting.grey().items()})
         return found | {"accuracy": reach_of_accuracy(found)}
 
@@ -187,8 +188,7 @@ class Explorer(Shown):
     def _controls(self, run: Run) -> list[Run]:
         """The controls of a run that no result and no longer life stands for."""
         wanted = [run.without_window(), run.equal_training()]
-        clear = self.setting.clear
-        return [c for c in wanted if run.seed not in clear(c.onset, c.recovery)]
+        return [c for c in wanted if run.seed not in self.setting.clear(c.epochs)]
 
     def _say_cost(self, change: Any = None) -> None:
         if not self._task.busy:
@@ -292,7 +292,6 @@ def reach_of_accuracy(found: dict[str, Any]) -> tuple[float, float]:
         _, onset, length = key.split(",")
         for one in point["bands"]:
             means += one["mean"][: int(onset)] + one["mean"][int(onset) + int(length) :]
-            means += one.get("clear", {}).get("mean", [])
     return min(means, default=0) / 10, max(means, default=1000) / 10
 
 
@@ -301,11 +300,10 @@ def still_life(setting: Setting, run: Run) -> Any:
     from cplab.show.results import clear_epochs
 
     point = (run.deficit, run.onset, run.length)
-    grey = setting.grey() if setting.fixed else setting.clear(run.onset, run.recovery)
     curves = setting.curves(point, run.recovery) if run.length else {}
     lives = {name_of(point): (run, [*curves.values()])}
     title = "Test accuracy against clear epochs seen"
-    return clear_epochs([*grey.values()], lives, title, width=640, height=360)
+    return clear_epochs([*setting.grey().values()], lives, title, width=640, height=360)
 
 
 # Beside the explorer ----------------------------------------------------------------------------

@@ -1,9 +1,8 @@
 """What the results of one setting say, against clear epochs seen: all that an explorer knows.
 
 At a rate that never changes, the clear life of a seed is the control of every window: the newborn,
-the life with the window cut out and equal training are points of one curve. Where the rate falls
-over the recovery (schedule `recovery`) each onset and recovery has a control of its own.
-Nothing here draws, and nothing trains.
+the life with the window cut out and equal training are points of one curve; and a life holds all
+shorter ones. Nothing here draws, and nothing trains.
 """
 
 import math
@@ -11,13 +10,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
-from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from cplab import results, statistics
-from cplab.errors import CplabError
+from cplab.errors import require
 from cplab.runs import Run
 from cplab.show.styles import label
 from cplab.statistics import Estimate
@@ -32,6 +30,7 @@ SEEN = {  # what a network was, in the headline
     "noise": "shown noise",
 }
 Point = tuple[str, int, int]  # deficit, onset, length
+CLEAR = ("none", 0, 0)  # all lives without a deficit, of any length
 Curves = dict[int, np.ndarray]  # test accuracy in percent after each epoch, by seed
 
 
@@ -41,8 +40,8 @@ def sign(harm: Estimate) -> int:
 
 
 class Setting:
-    """The results of one setting: those that agree with a run in all but deficit, onset, length,
-    seed and recovery.
+    """The results of one setting: those that agree with a run, at a rate that never changes, in all
+    but deficit, onset, length, seed and recovery.
 
     >>> from cplab.runs import FLAGSHIP
     >>> setting = Setting(FLAGSHIP)
@@ -51,14 +50,12 @@ class Setting:
     """
 
     def __init__(self, like: Run) -> None:
-        if like.schedule == "paper":
-            raise CplabError(
-                "schedule 'paper' is not allowed in Explorer: its rate falls from birth on, so no "
-                "clear life is the control of all windows; give schedule='fixed' or 'recovery'"
-            )
-        self.like, self.fixed = like, like.schedule == "fixed"
-        # the curves of each point, by recovery
-        self._lives: dict[Point, dict[int, Curves]] = defaultdict(lambda: defaultdict(dict))
+        what = f"schedule {like.schedule!r} is not allowed in Explorer"
+        why = "its rate changes, so that no clear life is the control of all windows"
+        require(like.schedule == "fixed", f"{what}: {why}; give schedule='fixed'")
+        self.like = like
+        self._longest: dict[Point, Curves] = defaultdict(dict)  # each seed's longest life
+        self._trained = {like.recovery}
         self.results: list[results.Result] = []
         for deficit, onset, length, recovery, seed in sorted(trained_places(like)):
             if recovery:
@@ -74,72 +71,59 @@ class Setting:
     def add(self, run: Run) -> None:
         """Take the result of a run, if there is one."""
         if found := results.find(run):
-            lives = self._lives[run.deficit, run.onset, run.length][run.recovery]
-            lives[run.seed] = 100 * found.series("test_accuracy")
+            point = (run.deficit, run.onset, run.length) if run.length else CLEAR
+            self._trained.add(run.recovery)
             self.results.append(found)
-            self.__dict__.pop("grey_and_mean", None)
+            lives, curve = self._longest[point], 100 * found.series("test_accuracy")
+            lives[run.seed] = max(curve, lives.get(run.seed, curve), key=len)
+            self.__dict__.pop("grey_read", None)
 
     def points(self) -> list[Point]:
         """All that carry a deficit."""
-        return sorted(point for point in self._lives if point[2])
+        return sorted(point for point in self._longest if point != CLEAR)
 
     def recoveries(self) -> list[int]:
-        """Epochs of recovery to choose from: at a fixed rate a life holds all shorter ones."""
-        trained = {epochs for lives in self._lives.values() for epochs in lives}
-        trained |= {self.like.recovery}
-        held = RECOVERIES if self.fixed else ()
-        last = max(self.like.recovery, min(60, max(trained)) if self.fixed else 0)
-        return sorted(epochs for epochs in trained.union(held) if epochs <= last)
+        """Epochs of recovery to choose from."""
+        last = max(self.like.recovery, min(60, max(self._trained)))
+        return sorted(epochs for epochs in self._trained.union(RECOVERIES) if epochs <= last)
 
     def curves(self, point: Point, recovery: int) -> Curves:
-        """The lives of a point, each seed's as far as the end of this recovery."""
-        *_, onset, length = point
-        found: Curves = {}
-        for epochs, curves in self._lives.get(point, {}).items():
-            if epochs >= recovery if self.fixed else epochs == recovery:
-                end = onset + length + recovery
-                found |= {seed: curve[:end] for seed, curve in curves.items()}
-        return found
+        """The lives of a point as far as the end of this recovery, of the seeds that got there."""
+        end = point[1] + point[2] + recovery
+        lives = self._longest.get(point, {})
+        return {seed: curve[:end] for seed, curve in lives.items() if len(curve) >= end}
 
-    def clear(self, onset: int, recovery: int) -> Curves:
-        """The lives without a deficit that are the control of a window at this onset."""
-        if not self.fixed:
-            return self.curves(("none", onset, 0), recovery)
-        end = onset + recovery
-        return {seed: c[:end] for seed, c in self.grey().items() if len(c) >= end}
+    def clear(self, epochs: int) -> Curves:
+        """The lives without a deficit as far as this epoch, of the seeds that got there."""
+        return self.curves(CLEAR, epochs)
 
     def grey(self) -> Curves:
-        """Each seed's longest clear life at a fixed rate."""
-        return self.grey_and_mean[0]
+        """Each seed's longest life without a deficit."""
+        return self._longest.get(CLEAR, {})
 
     @cached_property
-    def grey_and_mean(self) -> tuple[Curves, np.ndarray]:
-        """Each seed's longest clear life, and their mean, each epoch's with the four before it."""
-        longest: Curves = {}
-        clear = (lives for point, lives in self._lives.items() if point[0] == "none")
-        for seed, curve in chain(*(curves.items() for lives in clear for curves in lives.values())):
-            longest[seed] = max(longest.get(seed, curve), curve, key=len)
-        mean = statistics.mean_of_curves(longest.values())[0]
-        read = [mean[max(0, i - LAST + 1) : i + 1].mean() for i in range(len(mean))]
-        return longest, np.array(read)
+    def grey_read(self) -> np.ndarray:
+        """The mean of these, each epoch's with the four before it."""
+        mean = statistics.mean_of_curves(self.grey().values())[0]
+        return np.array([mean[max(0, i - LAST + 1) : i + 1].mean() for i in range(len(mean))])
 
     def finals(self, curves: Curves, recovery: int) -> dict[int, float]:
         """The accuracy of lives in the end by seed, as Result.accuracy has it."""
-        last = min(LAST, recovery) if self.fixed else 1
+        last = min(LAST, recovery)
         return {seed: float(curve[-last:].mean()) for seed, curve in curves.items()}
 
     def harm(self, point: Point, recovery: int) -> Estimate | None:
         """Points that the deficit took beyond lost time (see `quantities.harm`), or None without a
         control. Seeds are pairs where two lives share training, which those from birth do not."""
-        clear = self.finals(self.clear(point[1], recovery), recovery)
+        clear = self.finals(self.clear(point[1] + recovery), recovery)
         own = self.finals(self.curves(point, recovery), recovery)
         return difference(clear, own, paired=point[1] > 0)
 
     def lost_time(self, point: Point, recovery: int) -> Estimate | None:
         """Points that the epochs of the window would have brought if they had been clear."""
-        _, onset, length = point
-        equal = self.finals(self.clear(onset + length, recovery), recovery)
-        return difference(equal, self.finals(self.clear(onset, recovery), recovery), paired=True)
+        ends = point[1] + point[2] + recovery, point[1] + recovery
+        equal, without = (self.finals(self.clear(end), recovery) for end in ends)
+        return difference(equal, without, paired=True)
 
     def level(self, point: Point, recovery: int) -> float:
         """The mean accuracy in the end, in percent."""
@@ -149,7 +133,7 @@ class Setting:
         """After how many clear epochs the grey curve, read over five epochs, stood where a life
         stands that is `harm` points below it at the end of its recovery: the middle between where
         the curve is first as high and where it is last lower. None where it is never as high."""
-        grey, end = self.grey_and_mean[1], onset + recovery
+        grey, end = self.grey_read, onset + recovery
         if end > len(grey):
             return None
         level = grey[end - 1] - harm
@@ -284,11 +268,9 @@ def describe_point(setting: Setting, point: Point) -> dict[str, Any]:
         if not curves:
             continue
         at[recovery] = describe_end(setting, point, recovery)
-        if seen != {*curves} or not setting.fixed:
+        if seen != {*curves}:
             seen = {*curves}
             bands.append({"upto": recovery, **band(curves)})
-        if not setting.fixed:
-            bands[-1]["clear"] = band(setting.clear(point[1], recovery))
     return {"at": at, "bands": bands[::-1]}
 
 
@@ -297,7 +279,7 @@ def describe_end(setting: Setting, point: Point, recovery: int) -> dict[str, Any
     harm, lost = setting.harm(point, recovery), setting.lost_time(point, recovery)
     back: list[float | None] = [None] * 3
     stood = None
-    if harm and setting.fixed:
+    if harm:
         ends = (harm.mean, harm.mean - harm.half, harm.mean + harm.half)
         stands = [setting.stood(point[1], recovery, one) for one in ends]
         stood = stands[0]

@@ -90,7 +90,6 @@ class Explorer {
     this.seeds = make("input", {type: "checkbox", className: "cplab-x-seeds",
                                 onchange: ({target}) => this.choose({seeds: target.checked})});
     const unit = make("span", {className: "cplab-x-units"}, "harm in ", group("harm in", units));
-    unit.hidden = units.length < 2;
     const controls = block("controls", group("deficit", deficits),
       ...["onset", "length", "recovery"].map((name) => make("label", {}, `${name} `, field(name))),
       make("label", {}, this.seeds, " seeds"), unit);
@@ -254,7 +253,7 @@ class Explorer {
   drawLife() {
     const {state, data, known} = this, {onset, length, recovery} = state, after = onset + length;
     const end = known?.at[recovery], band = end && known.bands.find(({upto}) => upto >= recovery);
-    const grey = data.grey ?? band?.clear, put = (name, columns) => this.fill(0, name, columns);
+    const {grey} = data, put = (name, columns) => this.fill(0, name, columns);
     const curve = (of, from, until, shift, half = of?.half) => {  // thousandths, as percent
       const rows = {x: [], mean: [], low: [], high: []}, mean = of?.mean ?? [];
       for (let i = from; i < min(until, mean.length); i++) {

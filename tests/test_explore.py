@@ -15,12 +15,10 @@ from cplab import CplabError, Run, results
 from cplab.lab.knowledge import Setting, describe_points
 from cplab.runs import FLAGSHIP
 
-SETTINGS = {"fixed": FLAGSHIP, "recovery": Run(profile="course")}  # of shipped results, by schedule
 
-
-@pytest.fixture(scope="module", params=SETTINGS)
-def setting(request):
-    return Setting(SETTINGS[request.param])
+@pytest.fixture(scope="module")
+def setting():
+    return Setting(FLAGSHIP)
 
 
 def final(run, seeds=range(40)):
@@ -40,7 +38,7 @@ def test_harm_of_each_point_is_that_of_its_results(setting):
         own, clear = final(run), final(run.without_window())
         if not own or {*own} != {*setting.curves(point, run.recovery)}:
             continue
-        if {*clear} != {*setting.clear(run.onset, run.recovery)}:
+        if {*clear} != {*setting.clear(run.onset + run.recovery)}:
             continue  # longer clear lives say more
         harm = setting.harm(point, run.recovery)
         if run.onset == 0:
@@ -70,8 +68,7 @@ def test_a_shorter_recovery_is_the_beginning_of_a_longer_one():
 def test_where_a_life_stands_on_the_clear_curve():
     """On a straight line one point is one epoch, to half a read-out of five."""
     setting = Setting(FLAGSHIP)
-    line = {seed: np.arange(1.0, 101.0) for seed in range(3)}
-    setting.grey_and_mean = line, np.arange(1.0, 101.0) - 2
+    setting.grey_read = np.arange(1.0, 101.0) - 2
     assert setting.stood(0, 60, 10.0) == pytest.approx(50)
     assert setting.stood(20, 40, 0.0) == pytest.approx(60)
     assert setting.stood(0, 60, -60.0) is None  # higher than it ever is
@@ -124,7 +121,7 @@ def test_it_opens_on_the_flagship_and_a_move_changes_the_run_and_the_words():
     ("how", "message"),
     [
         ({"schedule": "paper"}, "schedule 'paper'"),
-        ({"profile": "fit"}, "schedule 'paper'"),
+        ({"schedule": "recovery"}, "schedule 'recovery'"),
         ({"deficits": ()}, "deficits ()"),
         ({"deficits": ("blurr",)}, "deficit 'blurr'"),
         ({"length": 0}, "length 0"),

@@ -37,12 +37,14 @@ from cplab.profiles import PROFILES, is_own
 if TYPE_CHECKING:
     from torch import Tensor
 
-# torchvision's class, megabytes to download, and how what torchvision keeps of it begins
+# torchvision's class, megabytes to download, and what torchvision keeps of it, packed or not
 DOWNLOADS = {
-    "cifar10": ("CIFAR10", 170, "cifar-10-*"),
-    "mnist": ("MNIST", 12, "MNIST/raw/t10k-images-*"),
-    "fashion_mnist": ("FashionMNIST", 31, "FashionMNIST/raw/t10k-images-*"),
+    "cifar10": ("CIFAR10", 170, "cifar-10-*py*"),
+    "mnist": ("MNIST", 12, "MNIST/raw/*-ubyte*"),
+    "fashion_mnist": ("FashionMNIST", 31, "FashionMNIST/raw/*-ubyte*"),
 }
+INNER = ("cifar-10-batches-py", "MNIST", "FashionMNIST", "raw")  # folders that torchvision makes
+NOWHERE = "none"  # as $CPLAB_DATA: no images are at hand
 KNOWN_COPIES = {"22469a5b56f2": "cifar10-jpeg"}  # by fingerprint of the training images
 ARRAYS = ("train_x", "train_y", "test_x", "test_y")
 SIZES = ((32, 32, 3), (32, 32), (28, 28))  # of an image
@@ -51,7 +53,9 @@ FITS = (
     "train_y and test_y from 0 on"
 )
 PRACTICE = 12_000  # images of the practice set, of which the last sixth is for testing
-USUAL_ROOTS = ("data", "datasets", "../data", "../datasets", "~/data", "~/datasets")
+ROOTS = [
+    f"{home}{name}" for home in ("./", "../", "../../", "~/") for name in ("data", "datasets", "")
+]
 
 
 @dataclass(frozen=True)
@@ -135,26 +139,41 @@ def resize(x: Tensor, size: int) -> Tensor:
 
 def data_folder() -> Path | None:
     """The directory that $CPLAB_DATA means; None where it is not set. A file in it stands for it,
-    and a typing error in its last part is mended where one directory alone is meant."""
+    and typing errors are mended where one directory alone is meant."""
     path = named_folder("CPLAB_DATA")
-    if path and (path.is_file() or path.name == "cifar-10-batches-py"):
-        path = path.parent
-    if path is None or path.is_dir():
+    if path is None or str(path) == NOWHERE:
+        return None
+    found = intended(path)
+    return found.parent if found.is_file() else found
+
+
+def intended(path: Path) -> Path:
+    """A path that is there, for one with typing errors. Raises CplabError where none is meant."""
+    if path.exists() or path == path.parent:
         return path
-    beside = [folder.name for folder in path.parent.glob("*/")]
-    meant = difflib.get_close_matches(path.name, beside, n=2, cutoff=0.75)
+    if path.name in INNER:  # which is still in its archive
+        return intended(path.parent)
+    beside = {folder.name.casefold(): folder for folder in intended(path.parent).glob("*/")}
+    name = path.name.casefold()
+    meant = [name] if name in beside else difflib.get_close_matches(name, beside, 2, 0.75)
     what = f"$CPLAB_DATA {quote(str(path))} is no directory"
     require(len(meant) == 1, f"{what}: name one that is there")
-    return path.with_name(meant[0])
+    return beside[meant[0]]
 
 
 def folders() -> Iterator[Path]:
     """Where sets of images are looked for: $CPLAB_DATA, the cache, torchvision's usual places."""
+    if os.environ.get("CPLAB_DATA") == NOWHERE:
+        return
     with suppress(CplabError):
-        if given := data_folder():
-            yield given
+        place = data_folder()
+        while place:
+            yield place
+            place = place.parent if place.name in INNER else None
     yield cache_dir() / "data"
-    yield from (Path(place).expanduser() for place in USUAL_ROOTS)
+    for root in ROOTS:
+        with suppress(RuntimeError):  # of who has no home
+            yield Path(root).expanduser()
 
 
 def location(dataset: str) -> Path | None:
@@ -163,30 +182,37 @@ def location(dataset: str) -> Path | None:
         with suppress(OSError):  # of a directory that may not be read
             if (path := folder / f"{dataset}.npz").exists():
                 return path
-            if dataset in DOWNLOADS and any(folder.glob(DOWNLOADS[dataset][2])):
-                return folder
+            if dataset in DOWNLOADS:
+                named = [path for path in folder.iterdir() if spelt(path.stem) == spelt(dataset)]
+                for path in (folder, *sorted(named)):
+                    if path.suffix == ".npz" or any(path.glob(DOWNLOADS[dataset][2])):
+                        return path
+                    if (inner := path / f"{dataset}.npz").exists():
+                        return inner
     return None
 
 
+def spelt(name: str) -> str:
+    """A name of a set in whichever spelling: CIFAR-10 is cifar10."""
+    return re.sub(r"[\W_]", "", name).casefold()
+
+
 def is_here(dataset: str) -> bool:
-    """Whether a set can be read without fetching it: a file that is cut off, or that only points to
+    """Whether a set can be read without the network. A file that is cut off, or that only points to
     the real one, cannot."""
-    path = location(dataset)
-    if dataset == "practice" or path is None or path.suffix != ".npz":
-        return dataset == "practice" or path is not None
-    with suppress(Exception), path.open("rb") as opened:  # of a damaged file
-        return {*ARRAYS} <= {*np.load(opened, allow_pickle=False).files}
+    with suppress(CplabError):
+        return bool(load_arrays(dataset, online=False))
     return False
 
 
-def load_arrays(dataset: str) -> tuple[dict[str, np.ndarray], str]:
+def load_arrays(dataset: str, online: bool = True) -> tuple[dict[str, np.ndarray], str]:
     """train_x and test_x of a set, uint8 (N, H, W, 3) or (N, H, W), their labels, and the name of
     the copy; what is nowhere is fetched. Raises CplabError if that fails, or a file is damaged."""
     if dataset == "practice":
         return practice(), "practice"
     path = location(dataset)
     if path is None or path.suffix != ".npz":
-        path = fetch(dataset)
+        path = fetch(dataset, online)
     most = 1000 if is_own(dataset) else 10
     arrays, copy = read_file(path, f"remove it, `cplab data fetch {dataset}`", most)
     if not copy:
@@ -231,29 +257,34 @@ def check_arrays(arrays: dict[str, np.ndarray], most: int = 1000) -> None:
             raise ValueError(f"its labels are not all from 0 to {most - 1}")
 
 
-def fetch(dataset: str) -> Path:
+def fetch(dataset: str, online: bool = True) -> Path:
     """Take a set into the cache as .npz: from torchvision's files where they are at hand, else by
     torchvision's download (progress bar, checksums). Raises CplabError if it is not to be had."""
     here = f"{dataset} is not in this cache: call cplab.images_from on it again"
     require(not is_own(dataset), here)
-    kind, megabytes, _ = DOWNLOADS[one_of("dataset", dataset, DOWNLOADS)]
+    kind, megabytes, kept = DOWNLOADS[one_of("dataset", dataset, DOWNLOADS)]
     home, root = cache_dir() / "data", location(dataset)
     target, raw = home / f"{dataset}.npz", home / "raw"
     if root is None:
         data_folder()  # what is wrong with $CPLAB_DATA comes before a download
-        print(f"fetching {dataset}: {megabytes} MB into {home}", file=sys.stderr)
+        require(online, f"{dataset} is not at hand: `cplab data fetch {dataset}`")
     elif root.suffix == ".npz":
         return root
     try:
         home.mkdir(parents=True, exist_ok=True)
         with lock_file(target.with_suffix(".lock")):
             if not target.exists():
-                arrays = download(kind, root or raw)
+                arrays = unpack(kind, root, raw, kept) if root else None
+                if arrays is None:
+                    require(online, "its files are not whole")
+                    print(f"fetching {dataset}: {megabytes} MB into {home}", file=sys.stderr)
+                    arrays = download(kind, raw)
                 save(target, arrays, f"{dataset}-original")
     except Exception as error:  # of the network, an archive or the disk
         lacks = "pip install torchvision" if isinstance(error, ImportError) else "connect"
+        reason = str(error) if isinstance(error, CplabError) else quote(error)
         raise CplabError(
-            f"{dataset} is not at hand and could not be fetched ({quote(error)}): {lacks} and "
+            f"{dataset} is not at hand and could not be fetched ({reason}): {lacks} and "
             f"`cplab data fetch {dataset}`, or point $CPLAB_DATA to a directory with "
             f"{dataset}.npz, or go on with --dataset practice"
         ) from error
@@ -267,12 +298,29 @@ def save(path: Path, arrays: dict[str, np.ndarray], copy: str) -> None:
         np.savez(file, **arrays, copy=copy)  # type: ignore[arg-type]
 
 
-def download(kind: str, folder: Path) -> dict[str, np.ndarray]:
-    """Arrays of a torchvision data set that lies in a folder, or is downloaded to it."""
+def unpack(kind: str, root: Path, raw: Path, kept: str) -> dict[str, np.ndarray] | None:
+    """Arrays of a torchvision data set from its files under a root, or from its archives, which are
+    unpacked to `raw`; None if they are not whole."""
+    from torchvision.datasets.utils import extract_archive
+
+    with suppress(RuntimeError):
+        return download(kind, root, False)
+    with suppress(Exception):  # of a damaged archive, or of a full disk
+        for path in root.glob(kept):
+            if path.suffix == ".gz":
+                home = raw / path.parent.relative_to(root)
+                home.mkdir(parents=True, exist_ok=True)
+                extract_archive(str(path), str(home))
+        return download(kind, raw, False)
+    return None
+
+
+def download(kind: str, folder: Path, fetched: bool = True) -> dict[str, np.ndarray]:
+    """Arrays of a torchvision data set that is downloaded to a folder, or lies there."""
     from torchvision import datasets
 
     make = getattr(datasets, kind)
-    return halves(*(make(folder, train=train, download=True) for train in (True, False)))
+    return halves(*(make(folder, train=train, download=fetched) for train in (True, False)))
 
 
 def halves(train: Any, test: Any) -> dict[str, np.ndarray]:

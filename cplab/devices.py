@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache, partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,35 @@ if torch.get_num_threads() > usable_cores():  # torch knows nothing of quotas
     torch.set_num_threads(usable_cores())
 
 
+# What the newer settings of precision are at first, the wider ones before what is in them
+PRECISIONS = dict.fromkeys(["", "mkldnn", "mkldnn.conv", "mkldnn.rnn", "cudnn"], "none")
+PRECISIONS |= {"cudnn.conv": "tf32", "cudnn.rnn": "tf32", "mkldnn.matmul": "ieee"}
+PRECISIONS |= {"cuda.matmul": "ieee"}
+
+
+@contextmanager
+def plain_precision() -> Iterator[None]:
+    """float32 as torch has it at first, by its older settings of precision and by its newer ones,
+    of which each may contradict the other."""
+    newer: list[tuple[Any, str, str]] = []
+    for name, usual in PRECISIONS.items():
+        with suppress(AttributeError):  # of an older torch
+            place = attrgetter(f"backends.{name}".rstrip("."))(torch)
+            newer.append((place, place.fp32_precision, usual))
+    older = "highest"
+    with suppress(RuntimeError):  # where they contradict each other
+        older = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    for place, _, usual in newer:
+        place.fp32_precision = usual
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(older)
+        for place, before, _ in newer:
+            place.fp32_precision = before
+
+
 @contextmanager
 def torch_defaults(threads: int | None = None) -> Iterator[None]:
     """torch as it is once it is imported, whatever other code has set; that is put back after.
@@ -39,7 +69,6 @@ def torch_defaults(threads: int | None = None) -> Iterator[None]:
     flushed = not torch.tensor(1e-40, dtype=torch.float32, device="cpu").mul(1)
     settings: list[tuple[Any, Any, Any]] = [  # how each is set, what it is, what it is to be
         (torch.set_default_dtype, torch.get_default_dtype(), torch.float32),
-        (torch.set_float32_matmul_precision, torch.get_float32_matmul_precision(), "highest"),
         (set_sums, sums.allow_bf16_reduced_precision_reduction, True),
         (partial(setattr, onednn, "enabled"), onednn.enabled, True),
         (torch.set_num_threads, before, threads or before),
@@ -52,6 +81,7 @@ def torch_defaults(threads: int | None = None) -> Iterator[None]:
         for put, now, wanted in settings:
             stack.callback(put, now)
             put(wanted)
+        stack.enter_context(plain_precision())
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         for place in ("cpu", "cuda"):

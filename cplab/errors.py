@@ -125,7 +125,7 @@ def installed() -> Iterator[None]:
 def named_folder(variable: str) -> Path | None:
     """The directory that an environment variable names, without quotes and spaces around it, with ~
     and variables replaced; None where it is not set."""
-    text = os.environ.get(variable, "").strip().strip("\"'").strip()
+    text = os.environ.get(variable, "").strip().strip("\"'`“”‘’").strip()
     try:
         return Path(os.path.expandvars(text)).expanduser() if text else None
     except RuntimeError as error:

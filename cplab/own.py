@@ -37,6 +37,8 @@ FIXED = {"name", "apply", "source", "view", "parts"}  # fields that no decorator
 CLASSES = 10  # of every data set but one's own
 # What gives a value that may be another tomorrow, under a key that stays
 OUTSIDE = {"open", "load", "loadtxt", "fromfile", "read_text", "read_bytes", "environ", "getenv"}
+# Libraries however they were installed, also by those who build them
+USUAL = {"cplab", "torch", "torchvision", "numpy", "scipy", "pandas", "PIL"}
 IMPORT, CONSTANT, DEFINITION = range(3)  # the order of a text
 Lines = dict[str, tuple[int, str]]  # of a text: name -> its place in the order, statement
 
@@ -291,7 +293,7 @@ def is_library(name: str) -> bool:
     """Whether a module comes with Python, cplab or a package that was installed, wherever it lies;
     `__main__`, the gallery and a file of a student's own do not."""
     root = name.partition(".")[0]
-    if root in sys.stdlib_module_names or root == "cplab":
+    if root in sys.stdlib_module_names or root in USUAL:
         return root != "__main__" and name != "cplab.gallery"
     spec = None
     with suppress(ImportError, ValueError):

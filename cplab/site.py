@@ -7,12 +7,12 @@ notebook that was saved (cplab.show.surface).
 import os
 import pkgutil
 import re
-import tempfile
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from cplab import teach
+from cplab.data import NOWHERE
 from cplab.errors import CplabError
 
 TITLE = "Critical learning periods in deep networks"
@@ -82,11 +82,10 @@ def run_cells(notebook: Any, folder: Path) -> Any:
     from nbclient.exceptions import CellExecutionError
 
     client = NotebookClient(notebook, timeout=1200, kernel_name="python3", store_widget_state=False)
-    with tempfile.TemporaryDirectory() as empty:
-        try:
-            return client.execute(cwd=str(folder), env=os.environ | {"CPLAB_DATA": empty})
-        except CellExecutionError as error:
-            raise CplabError(f"a cell of {folder} fails: {error.ename}: {error.evalue}") from error
+    try:
+        return client.execute(cwd=str(folder), env=os.environ | {"CPLAB_DATA": NOWHERE})
+    except CellExecutionError as error:
+        raise CplabError(f"a cell of {folder} fails: {error.ename}: {error.evalue}") from error
 
 
 def write(path: Path, notebook: Any, menu: str) -> None:

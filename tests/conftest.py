@@ -73,8 +73,8 @@ def own_cache(tmp_path, monkeypatch):
 
     monkeypatch.setenv("CPLAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("CPLAB_DATA", raising=False)
-    here = [place for place in data.USUAL_ROOTS if not place.startswith(("..", "~"))]
-    monkeypatch.setattr(data, "USUAL_ROOTS", here)
+    here = [place for place in data.ROOTS if place.startswith("./")]
+    monkeypatch.setattr(data, "ROOTS", here)
     forget_lookups()
     yield tmp_path / "cache"
     forget_lookups()

@@ -27,7 +27,7 @@ from cplab.profiles import PROFILES
 
 # Where images are looked for ---------------------------------------------------------------------
 
-USUAL_ROOTS = data.USUAL_ROOTS  # which no test has but the one of them
+ROOTS = data.ROOTS  # which no test has but the one of them
 
 
 def fill(folder, value):
@@ -60,15 +60,19 @@ def test_the_first_place_that_has_the_set_is_read(first, tmp_path, own_cache, mo
     assert pixel() == first
 
 
-PLACES = ('"{}"', "'{}' ", " {}", "{}/", "{}/mnist.npz", "~/images", "$HOME/images", "{}s")
+PLACES = ('"{}"', "'{}' ", " {}", "“{}”", "{}/", "{}/mnist.npz", "~/images", "$HOME/images", "{}s")
+PLACES += ("{}/../imges", "~/Images", "~/imags/Here", "~", "{}/MNIST.npz")
 
 
-@pytest.mark.parametrize("given", [*PLACES, "{}/../imges"])
+@pytest.mark.parametrize("given", PLACES)
 def test_a_place_that_can_only_mean_one_folder_is_found(given, tmp_path, monkeypatch):
-    """As people write $CPLAB_DATA: quoted, with spaces, with ~, as the file, mistyped."""
+    """As people write $CPLAB_DATA: quoted, with spaces, with ~, as the file, mistyped; a set may
+    lie in a folder of its name, and its name be written as the authors do."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("CPLAB_DATA", given.format(tmp_path / "images"))
-    fill(tmp_path / "images", 7)
+    fill(tmp_path / {"~": "mnist", "~/imags/Here": "images/here"}.get(given, "images"), 7)
+    if "MNIST" in given:
+        (tmp_path / "images" / "mnist.npz").rename(tmp_path / "images" / "MNIST.npz")
     assert data.is_here("mnist")
     assert pixel() == 7
 
@@ -85,7 +89,9 @@ def test_a_place_that_may_mean_two_folders_or_none_is_named_before_a_download(
         one_line(lambda: data.load_arrays("mnist"), "CPLAB_DATA", "directory")
 
 
-@pytest.mark.parametrize("root", ["data", "datasets", "../data", "~/data", "given", "given/set"])
+@pytest.mark.parametrize(
+    "root", ["data", "..", "../../data", "~", "given", "given/cifar-10-batches-py", "given/file"]
+)
 @pytest.mark.parametrize("packed", [False, True])
 def test_what_torchvision_keeps_is_read_and_nothing_is_downloaded(
     root, packed, tmp_path, monkeypatch
@@ -94,18 +100,22 @@ def test_what_torchvision_keeps_is_read_and_nothing_is_downloaded(
     home, here = tmp_path / "home", tmp_path / "course" / "week1"
     here.mkdir(parents=True)
     monkeypatch.chdir(here)
-    monkeypatch.setattr(data, "USUAL_ROOTS", USUAL_ROOTS)
+    monkeypatch.setattr(data, "ROOTS", ROOTS)
     monkeypatch.setenv("HOME", str(home))
-    folder = Path(root.removesuffix("/set")).expanduser()
+    folder, _, below = root.partition("/") if "given" in root else (root, "", "")
+    folder = Path(folder).expanduser()
     if "given" in root:
-        monkeypatch.setenv("CPLAB_DATA", root.replace("/set", "/cifar-10-batches-py"))
+        file = "cifar-10-python.tar.gz" if packed else "cifar-10-batches-py/test_batch"
+        monkeypatch.setenv("CPLAB_DATA", f"given/{below.replace('file', file)}")
     keep_cifar10(folder, packed, monkeypatch)
+    before = {*folder.rglob("*")}
     monkeypatch.setattr(urllib.request, "urlopen", lambda *a, **k: pytest.fail("it downloads"))
     assert data.is_here("cifar10")
     arrays, copy = data.load_arrays("cifar10")
     assert copy == "cifar10-original"
     assert arrays["train_x"].shape == (50, 32, 32, 3)
     assert arrays["test_y"].tolist() == [*range(10)]
+    assert {*folder.rglob("*")} == before  # it may be the whole class's
 
 
 def keep_cifar10(folder, packed, monkeypatch):

@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 from itertools import combinations, product
 
+import matplotlib
 import numpy as np
 import pytest
 from bokeh.core.validation import check_integrity
@@ -485,11 +486,28 @@ def test_pixels_come_back_from_normalised_images_and_stay_between_black_and_whit
 
 def test_strips_show_each_row_under_its_caption():
     x = np.random.default_rng(0).integers(0, 256, (2, 2, 3, 4, 3), dtype=np.uint8)
-    page = show.strips({"clear": x[0], "blur": x[1]}, scale=2).data
+    shown = show.strips({"clear": x[0], "blur": x[1]}, scale=2)
+    page = shown.data
     rows = re.findall(r'>([^<]+)</td><td><img src="data:image/png;base64,([^"]+)"', page)
     assert [caption for caption, _ in rows] == ["clear", "blur"]
     for (_, code), expected in zip(rows, x, strict=True):
         assert base64.b64decode(code) == pictures.png(expected, 2)
+    # in a PDF and in a terminal
+    both = [np.asarray(Image.open(io.BytesIO(pictures.png(row, 2)))) for row in x]
+    whole = np.asarray(Image.open(io.BytesIO(shown._repr_png_())))
+    assert (whole[:6] == both[0]).all()
+    assert (whole[-6:] == both[1]).all()
+    assert repr(shown).split() == ["clear", "blur"]
+
+
+def test_a_picture_is_the_same_whatever_other_code_has_told_matplotlib():
+    def drawn():
+        return still(theme.plain_figure("a title", "x", "y", x_range=(0, 1), y_range=(0, 1)))
+
+    usual = drawn()
+    with matplotlib.rc_context({"text.usetex": True, "font.size": 30, "axes.facecolor": "black"}):
+        assert drawn() == usual
+        assert matplotlib.rcParams["font.size"] == 30
 
 
 @pytest.mark.parametrize("look", ["scatter", "segment", "vbar"])

@@ -1,7 +1,8 @@
 """Somebody else's settings of torch change no bit of a run, and are as they were after it."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
+from operator import attrgetter
 
 import pytest
 import torch
@@ -25,10 +26,15 @@ def trained():
 
 def settings():
     names = ("get_default_dtype", "get_default_device", "get_num_threads", "is_grad_enabled")
-    names += ("get_float32_matmul_precision", "are_deterministic_algorithms_enabled")
+    names += ("are_deterministic_algorithms_enabled",)
     names += ("is_deterministic_algorithms_warn_only_enabled",)
     names += ("is_inference_mode_enabled", "is_autocast_enabled")
     found = {name: getattr(torch, name)() for name in names}
+    with suppress(RuntimeError):  # of what contradicts itself
+        found["precision"] = torch.get_float32_matmul_precision()
+    for name in ("", "mkldnn", "mkldnn.matmul", "mkldnn.conv", "cudnn", "cudnn.conv"):
+        place = attrgetter(f"backends.{name}".rstrip("."))(torch)
+        found[f"fp32 {name}"] = getattr(place, "fp32_precision", None)
     return found | {"onednn": torch.backends.mkldnn.enabled, "cudnn": torch.backends.cudnn.enabled}
 
 
@@ -47,6 +53,12 @@ OTHERS = {  # what other code may have set: a context
     "device": lambda: changed(torch.set_default_device, "meta", None),
     "threads": lambda: changed(torch.set_num_threads, 3, 1),
     "matmul": lambda: changed(torch.set_float32_matmul_precision, "medium", "highest"),
+    "newer matmul": lambda: changed(
+        partial(setattr, torch.backends.mkldnn.matmul, "fp32_precision"), "bf16", "none"
+    ),
+    "newer of all": lambda: changed(
+        partial(setattr, torch.backends, "fp32_precision"), "tf32", "none"
+    ),
     "deterministic": lambda: changed(
         partial(torch.use_deterministic_algorithms, warn_only=True), True, False
     ),
@@ -55,6 +67,7 @@ OTHERS = {  # what other code may have set: a context
     "seed": lambda: changed(torch.manual_seed, 11, 0),
     "inference": torch.inference_mode,
     "no_grad": torch.no_grad,
+    "no cache": lambda: changed(torch.set_autocast_cache_enabled, False, True),
     "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
 }
 

@@ -359,6 +359,7 @@ class Live(Kept, w.VBox):
         life = f"{describe_life(run)}, seed {run.seed}: {run.epochs} epochs"
         self.estimate.value = f"{life}, {describe_cost([run], self._measure)}"
         self.job.progress.value = 0
+        self.keep_soon()
 
     def _work(self, stop: threading.Event) -> str:
         run, grown = self.choice.value, {name: dict[int, float]() for name in self._what}

@@ -47,7 +47,8 @@ def run(
         fresh: train it even if there is a result.
         device: auto, cuda, mps or cpu.
         stop: a threading.Event that ends training before the next batch.
-        report: called with (spec, row) after each epoch.
+        report: called with (spec, row) after each epoch; without it, standard error says how long
+            training takes.
     Raises: CplabError (bad input), Cancelled, Diverged.
 
     >>> import cplab
@@ -56,7 +57,7 @@ def run(
     """
     wanted = Run(**fields) if spec is None else replace(specs.check_spec(spec), **fields)
     how: dict[str, Any] = {"fresh": fresh, "device": device, "stop": stop, "report": report}
-    [(_, result)] = collect([wanted], measure, **how)
+    [result] = sweep([wanted], measure, progress=report is None, **how)
     return result
 
 
@@ -75,10 +76,11 @@ def sweep(
     >>> [result.spec.length for result in cplab.sweep(runs)]
     [4, 8]
     """
-    errors.tidy()
     context, measures = Context(**how), parse_measures(measure)
     every = check_specs(wanted)
     known, missing = look_up(every, measures, fresh)
+    if missing:
+        errors.tidy()
     if progress and missing:
         announce(missing, measures)
     total = sum(root.epochs for root in trees(missing))

@@ -53,11 +53,23 @@ def strips(rows: Mapping[str, ArrayLike], scale: int = 4) -> Any:
     >>> 'alt="clear"' in strips({"clear": np.zeros((2, 8, 8, 3), dtype=np.uint8)}).data
     True
     """
-    from IPython.display import HTML
+    from PIL import Image
 
-    page = ""
+    from cplab.show.surface import Html
+
+    page, strip, below = "", Image.new("RGB", (1, 1), "white"), 0
     for caption, x in rows.items():
-        code, text = base64.b64encode(png(x, scale)).decode(), escape(caption)
+        row = png(x, scale)
+        code, text = base64.b64encode(row).decode(), escape(caption)
         page += f'<tr><td style="text-align:left;padding-right:1em">{text}</td>'
         page += f'<td><img src="data:image/png;base64,{code}" alt="{text}"></td></tr>'
-    return HTML(f"<table>{page}</table>")
+        with Image.open(io.BytesIO(row)) as opened:
+            grown = Image.new(
+                "RGB", (max(strip.width, opened.width), below + opened.height), "white"
+            )
+            grown.paste(strip)
+            grown.paste(opened.convert("RGB"), (0, below))
+        strip, below = grown, grown.height + 4
+    file = io.BytesIO()
+    strip.save(file, "png")
+    return Html(f"<table>{page}</table>", file.getvalue())

@@ -94,15 +94,17 @@ def joined(parts: list[np.ndarray], axis: int) -> np.ndarray:
 def pixels(fig: Figure, zoom: float, larger: float) -> np.ndarray:
     """One figure as an array (height, width, 3) of uint8; larger, how many times as large all text
     is: it is drawn on a smaller canvas with finer dots."""
+    from matplotlib import style
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Canvas
 
     wide, high = fig.width or 420, fig.height or 300
     size = (wide / 96 / larger, high / 96 / larger)
-    canvas = Canvas(figsize=size, dpi=96 * zoom * larger, layout="constrained")
-    agg = FigureCanvasAgg(canvas)
-    Drawing(fig, canvas.add_subplot(), wide / larger).draw()
-    agg.draw()
+    with style.context("default", after_reset=True):  # whatever other code has set
+        canvas = Canvas(figsize=size, dpi=96 * zoom * larger, layout="constrained")
+        agg = FigureCanvasAgg(canvas)
+        Drawing(fig, canvas.add_subplot(), wide / larger).draw()
+        agg.draw()
     return np.asarray(agg.buffer_rgba())[..., :3]
 
 

@@ -21,6 +21,7 @@ from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import anywidget
 import bokeh
@@ -141,6 +142,20 @@ def as_parts(made: Any) -> list:
     return parts
 
 
+class Html(IPython.display.HTML):
+    """HTML; its words, and a picture as PNG, stand for it where none is shown, as in a PDF."""
+
+    def __init__(self, data: str, picture: bytes | None = None) -> None:
+        super().__init__(data)
+        self.picture = picture
+
+    def __repr__(self) -> str:
+        return as_words([self.data])
+
+    def _repr_png_(self) -> bytes | None:
+        return self.picture
+
+
 def as_content(parts: Sequence) -> list[dict[str, Any]]:
     """Parts as plain data, which `surface.js` shows."""
     made: list[dict[str, Any]] = []
@@ -165,8 +180,8 @@ def as_words(parts: Sequence) -> str:
         elif not isinstance(part, str):
             lines.append(as_markdown(part))
         else:
-            text = re.sub(r"<style.*?</style>|<br>", "\n", part, flags=re.S)
-            text = re.sub(r"<[^>]+>", "", re.sub(r"</(p|div|td|li)>", " ", text))
+            text = re.sub(r"<style.*?</style>|<br>|</tr>", "\n", part, flags=re.S)
+            text = re.sub(r"<[^>]+>", "", re.sub(r"</(p|div|td|li|span)>", " ", text))
             lines.append(html.unescape(text).strip())
     return "\n\n".join(filter(None, lines))
 
@@ -198,6 +213,21 @@ def plain(columns: Mapping[str, Any]) -> dict[str, list]:
 # Widgets ------------------------------------------------------------------------------------------
 
 
+displayed: WeakSet["Kept"] = WeakSet()
+due: dict["Kept", threading.Timer] = {}  # what has moved and is not written yet
+
+
+def keep_all(*ended: Any) -> None:
+    """Write what has moved and is not written yet."""
+    for widget in [*due]:
+        widget.keep()
+
+
+def holds(box: w.Widget, part: w.Widget) -> bool:
+    """Whether a widget is a part of another, or the same."""
+    return box is part or any(holds(one, part) for one in getattr(box, "children", ()))
+
+
 class Kept(w.Widget):
     """Of widgets: displayed so that a saved notebook shows what was last seen.
 
@@ -215,21 +245,25 @@ class Kept(w.Widget):
 
     def keep(self, *change: Any) -> None:
         """Write what is seen by now into the outputs that show it."""
+        if timer := due.pop(self, None):
+            timer.cancel()
         for name in getattr(self, "_outputs", ()):
             self._write(name, update=True)
 
     def keep_soon(self, seconds: float = 0.5) -> None:
-        """Keep it once nothing has moved for a while."""
-        if timer := getattr(self, "_timer", None):
+        """Keep it once nothing has moved for a while, or the cell that moves it ends, after which
+        nobody may be there to hear of it."""
+        if timer := due.pop(self, None):
             timer.cancel()
         if getattr(self, "_outputs", ()):
-            self._timer = threading.Timer(seconds, self.keep)
-            self._timer.daemon = True
+            due[self] = threading.Timer(seconds, self.keep)
+            due[self].daemon = True
             with suppress(RuntimeError):  # in a browser's Python there are no threads
-                self._timer.start()
+                due[self].start()
 
     def _ipython_display_(self, **more: Any) -> None:
         load_page()
+        displayed.add(self)
         self._outputs = [*getattr(self, "_outputs", ()), secrets.token_hex(8)]
         self._write(self._outputs[-1], update=False)
 
@@ -288,7 +322,7 @@ class Shown(Kept, anywidget.AnyWidget):
     def __init__(self, content: Mapping, state: Mapping, **traits: Any) -> None:
         text = json.dumps(content, separators=(",", ":"))
         super().__init__(content=text, state=dict(state), library=library(), **traits)
-        self.observe(self.keep, "state")
+        self.observe(self.keep, ["state", "content"])
 
     def saved(self) -> dict[str, Any]:
         return {"content": self.content, "state": self.state, "version": self.version}
@@ -324,6 +358,9 @@ class Surface(Shown):
         change = {name: plain(new) if name == "data" else new}
         self.changes[model] = {**self.changes.get(model, {}), **change}
         self.send({model: change})
+        for widget in [*displayed]:
+            if holds(widget, self):  # not at each epoch that is trained: a picture takes a while
+                widget.keep_soon(3)
 
 
 # The page's library -------------------------------------------------------------------------------
@@ -376,6 +413,7 @@ def load_page(again: bool = False) -> None:
         return
     loaded_by[:] = [cell]
     bridge()
+    IPython.get_ipython().events.register("post_run_cell", keep_all)
     module, code = (base64.b64encode(text).decode() for text in (MODULE.encode(), packed_library()))
     script = LIBRARY % (SHARED, bokeh.__version__, module, code)
     bundle = {"application/javascript": script, "text/markdown": "", "text/plain": ""}

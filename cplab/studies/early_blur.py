@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from bokeh.plotting import figure
-from IPython.display import HTML
 
 from cplab import quantities, show, statistics, windows
 from cplab.runs import FLAGSHIP, Run, Step
+from cplab.show.surface import Html
 from cplab.show.theme import CUES, EQUAL, place_legend, plain_figure, reference_line, style
 from cplab.statistics import Contrast
 from cplab.studies.paper_schedule import slim, until
@@ -125,7 +125,7 @@ def harm_curves(runs: Mapping[str, Run], title: str = "") -> figure:
     return lines(groups, ("clear epochs after the deficit", "harm, points"), title)
 
 
-def time_bars(run: Run) -> HTML:
+def time_bars(run: Run) -> Html:
     """Three runs as bars of time: with the window, without it, and with clear epochs in
     its place."""
     blur, grey = style(run.deficit).colour, EQUAL.colour
@@ -147,7 +147,7 @@ def time_bars(run: Run) -> HTML:
         f'<td style="text-align:left;white-space:nowrap">{bars}</td></tr>'
         for words, bars in rows.items()
     )
-    return HTML(f'<table style="border:0">{cells}</table>')
+    return Html(f'<table style="border:0">{cells}</table>')
 
 
 def steps_left(run: Run) -> float:

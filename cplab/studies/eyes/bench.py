@@ -12,7 +12,6 @@ import numpy as np
 from bokeh.models import ColumnDataSource, FactorRange, Range1d, Whisker
 from bokeh.palettes import interp_palette
 from bokeh.plotting import figure
-from IPython.display import HTML
 
 from cplab import results, statistics
 from cplab.deficits import apply_deficit
@@ -25,6 +24,7 @@ from cplab.quantities import each_seed
 from cplab.runs import Run
 from cplab.show.pictures import strips, to_pixels
 from cplab.show.results import seeds_line
+from cplab.show.surface import Html
 from cplab.show.theme import CUES, EQUAL, LIVE, label, place_legend, plain_figure
 from cplab.studies.bench import STYLE, Bench
 from cplab.studies.eyes import quantities
@@ -54,7 +54,7 @@ def views(here: Profile, deficits: Sequence[str], count: int = 8) -> Any:
     try:
         images = pictures(here.dataset, here.name)
     except (CplabError, ModuleNotFoundError) as error:
-        return HTML(f"<i>{html.escape(str(error))}</i>")
+        return Html(f"<i>{html.escape(str(error))}</i>")
     x, labels = images.train_x[:count], images.train_y[:count]
     both = images.normal(x).unsqueeze(1).expand(-1, 2, -1, -1, -1)
     width = round(5 / 8 * x.shape[2])

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from copy import deepcopy
@@ -212,7 +213,12 @@ def load_arrays(dataset: str, online: bool = True) -> tuple[dict[str, np.ndarray
         return practice(), "practice"
     path = location(dataset)
     if path is None or path.suffix != ".npz":
-        path = fetch(dataset, online)
+        try:
+            path = fetch(dataset, online)
+        except CplabError:  # also of a cache that cannot be written
+            if path and (whole := unpack(dataset, path)):
+                return whole, f"{dataset}-original"
+            raise
     most = 1000 if is_own(dataset) else 10
     arrays, copy = read_file(path, f"remove it, `cplab data fetch {dataset}`", most)
     if not copy:
@@ -262,7 +268,7 @@ def fetch(dataset: str, online: bool = True) -> Path:
     torchvision's download (progress bar, checksums). Raises CplabError if it is not to be had."""
     here = f"{dataset} is not in this cache: call cplab.images_from on it again"
     require(not is_own(dataset), here)
-    kind, megabytes, kept = DOWNLOADS[one_of("dataset", dataset, DOWNLOADS)]
+    kind, megabytes, _ = DOWNLOADS[one_of("dataset", dataset, DOWNLOADS)]
     home, root = cache_dir() / "data", location(dataset)
     target, raw = home / f"{dataset}.npz", home / "raw"
     if root is None:
@@ -274,7 +280,7 @@ def fetch(dataset: str, online: bool = True) -> Path:
         home.mkdir(parents=True, exist_ok=True)
         with lock_file(target.with_suffix(".lock")):
             if not target.exists():
-                arrays = unpack(kind, root, raw, kept) if root else None
+                arrays = unpack(dataset, root) if root else None
                 if arrays is None:
                     require(online, "its files are not whole")
                     print(f"fetching {dataset}: {megabytes} MB into {home}", file=sys.stderr)
@@ -298,20 +304,22 @@ def save(path: Path, arrays: dict[str, np.ndarray], copy: str) -> None:
         np.savez(file, **arrays, copy=copy)  # type: ignore[arg-type]
 
 
-def unpack(kind: str, root: Path, raw: Path, kept: str) -> dict[str, np.ndarray] | None:
-    """Arrays of a torchvision data set from its files under a root, or from its archives, which are
-    unpacked to `raw`; None if they are not whole."""
-    from torchvision.datasets.utils import extract_archive
-
-    with suppress(RuntimeError):
+def unpack(dataset: str, root: Path) -> dict[str, np.ndarray] | None:
+    """Arrays of a torchvision data set from its files under a root, or from its archives there;
+    None if they are not whole, or without torchvision."""
+    kind, _, kept = DOWNLOADS[dataset]
+    with suppress(ImportError, RuntimeError):
         return download(kind, root, False)
-    with suppress(Exception):  # of a damaged archive, or of a full disk
+    # of a damaged archive, or of a full disk
+    with suppress(Exception), tempfile.TemporaryDirectory() as raw:
+        from torchvision.datasets.utils import extract_archive
+
         for path in root.glob(kept):
             if path.suffix == ".gz":
                 home = raw / path.parent.relative_to(root)
                 home.mkdir(parents=True, exist_ok=True)
                 extract_archive(str(path), str(home))
-        return download(kind, raw, False)
+        return download(kind, Path(raw), False)
     return None
 
 

@@ -12,8 +12,11 @@ from scipy import stats
 
 import cplab
 from cplab import CplabError, Run, results
+from cplab.lab import Live
 from cplab.lab.knowledge import Setting, describe_points
 from cplab.runs import FLAGSHIP
+from cplab.studies.eyes.bench import Clinic
+from cplab.studies.eyes.quantities import MEASURES
 
 
 @pytest.fixture(scope="module")
@@ -165,22 +168,20 @@ def test_train_trains_the_point_first_and_then_its_controls(small):
     assert point["at"]["3"]["harm"][1] is None
 
 
-def test_what_another_notebook_trained_meanwhile_is_not_trained_again(small):
-    other = results.run(small.run)
-    small.train()
-    assert small.wait(120)
-    assert results.find(small.run).curve == other.curve  # with its times
-
-
-def test_train_it_again_trains_again(small):
-    small.train()
-    assert small.wait(120)
-    before = results.find(small.run)
-    small.train()
-    assert small.wait(120)
-    again = results.find(small.run)
-    assert again.accuracy == before.accuracy
-    assert again.curve != before.curve
+@pytest.mark.parametrize("kind", ["explorer", "live", "clinic"])
+def test_what_another_notebook_trained_meanwhile_is_not_trained_again(small, kind):
+    run, widget = small.run, small
+    if kind == "live":
+        widget = Live({"it": run}, lambda run: {}, ["test_accuracy"], measure=())
+    elif kind == "clinic":
+        widget = Clinic(profile="ci", schedule="fixed", recovery=2)
+        run = widget.asked
+    other = results.run(run, measure=MEASURES if kind == "clinic" else ())
+    start = small.train if widget is small else widget.job.start.click
+    for same in (True, False):  # who asks again gets it again
+        start()
+        assert (small if widget is small else widget.job).wait(120)
+        assert (results.find(run).curve == other.curve) == same  # with its times
 
 
 def test_stop_ends_training_and_train_goes_on(small):

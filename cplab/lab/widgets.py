@@ -340,6 +340,7 @@ class Live(Kept, w.VBox):
     def _choose(self, change: Any = None) -> None:
         run, drawn = self.choice.value, []
         known = self._known(run)
+        self._again = results.find(run, self._measure) is not None
         self.sources: dict[str, ColumnDataSource] = {}
         for name in self._what:
             measured = {
@@ -373,8 +374,10 @@ class Live(Kept, w.VBox):
             clock(of, row)
             draw()
 
-        how = {"fresh": True, "device": self.device, "stop": stop, "report": report}
+        # what was untrained when it was chosen may have been trained elsewhere by now
+        how = {"fresh": self._again, "device": self.device, "stop": stop, "report": report}
         found = results.run(run, measure=self._measure, **how)
+        self._again = True
         grown = {name: dict(enumerate(found.series(name), 1)) for name in self._what}
         draw(last=True)
         return f"live, seed {run.seed}: {percent(found.accuracy)} %, after {clock.seconds:.0f} s"

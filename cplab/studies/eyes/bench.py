@@ -206,6 +206,7 @@ class Clinic(Bench):
 
     def show(self, asked: Run) -> tuple[str, str]:
         self._draw_live([])
+        self._again = results.find(asked, quantities.MEASURES) is not None
         shares = each_seed(quantities.share_curve, asked)
         self.sources["classes"].data = class_columns(each_seed(quantities.dominance, asked))
         self.sources["share"].data = statistics.mean_columns(dict(enumerate(shares.T, 1)))
@@ -243,7 +244,10 @@ class Clinic(Bench):
             clock(of, row)
             draw()
 
-        made = results.run(run, measure=quantities.MEASURES, fresh=True, stop=stop, report=report)
+        # what was untrained when it was chosen may have been trained elsewhere by now
+        how: dict[str, Any] = {"fresh": self._again, "stop": stop, "report": report}
+        made = results.run(run, measure=quantities.MEASURES, **how)
+        live[:] = quantities.share_curve(run)
         self.refresh()
         draw(last=True)
         both = statistics.percent(made.accuracy)

@@ -13,7 +13,7 @@ from cplab import deficits, models
 from cplab.errors import assign, many, one_of, require
 from cplab.profiles import PROFILES, Profile, ProfileName, is_own
 from cplab.specs import Count, Fraction, Number, Positive, Seed, Spec, refuse_bool, spec_class
-from cplab.treatments import Treatment, read_treatments, without
+from cplab.studies.reopening.treatments import Treatment, read_treatments, without
 
 if TYPE_CHECKING:
     from cplab.tasks import Classification
@@ -171,7 +171,7 @@ class Run(Spec):
     are then those of later epochs. Other schedules have no clock to run on."""
     treatments: Annotated[tuple[Treatment, ...], SkipValidation] = ()
     """What else is done, each written like renorm@16 (before epoch 16), rate-3@16 (from then on),
-    decay-0@0+8 (for 8 epochs); kinds: cplab.treatments.TREATMENTS."""
+    decay-0@0+8 (for 8 epochs); kinds: TREATMENTS of cplab.studies.reopening."""
 
     def __post_init__(self) -> None:
         profile = PROFILES[self.profile]

@@ -19,7 +19,7 @@ HOLD = {"rooms", "floors", "benchmarks", "reproduction"}  # the others are not r
 EVENING = ("engine", "results")  # which are read with the door in an evening
 DOOR = {"__init__", "__main__", "data", "deficits", "devices", "models", "profiles"}
 DOOR |= {"gallery", "layers", "own", "runs", "specs"}
-DOOR |= {"treatments", "errors", "tasks"}
+DOOR |= {"errors", "tasks"}
 # From the ground up: a room imports from its own floor and from those below.
 FLOORS = (
     {*DOOR} - {"__main__"},

@@ -17,7 +17,7 @@ from cplab.engine.tree import plan
 from cplab.measure import MEASUREMENTS
 from cplab.results.result import without_times
 from cplab.runs import Event, Run, Step
-from cplab.treatments import renorm, shrink
+from cplab.studies.reopening.treatments import renorm, shrink
 
 CPU = torch.device("cpu")
 MOMENTS = ("renorm", "shrink-0.4")

@@ -13,12 +13,11 @@ from typing import Any
 from cplab.errors import one_of
 from cplab.results import store
 from cplab.results.result import HOW, Result
-from cplab.runs import CLEAR, LONGEST, Run, Window
-from cplab.treatments import Treatment
+from cplab.runs import CLEAR, LONGEST, Run
 
 COLUMNS = ("key", *store.RUN_COLUMNS, "accuracy", "seconds", *HOW, "source")
 MANY = 100  # times that a measurement was taken
-ENTRIES = {"windows": Window, "treatments": Treatment}  # of the fields that hold several
+SEVERAL = ("windows", "treatments")  # fields that hold several, as JSON
 
 
 def live_results(kind: str) -> Iterator[tuple[Result, float]]:
@@ -64,7 +63,7 @@ def table(**wanted: object) -> Any:
     for name, value in written(wanted).items():
         same = rows[name].map(lambda held, value=value: held == value).astype(bool)
         rows = rows[rows[name].isna() if value is None else same]
-    by = [name for name in store.RUN_COLUMNS if name not in (*ENTRIES, "pace", "weight_decay")]
+    by = [name for name in store.RUN_COLUMNS if name not in (*SEVERAL, "pace", "weight_decay")]
     return rows.sort_values(by, ignore_index=True)
 
 
@@ -86,9 +85,8 @@ def shipped_table(archive: store.Archive) -> Any:
     light = archive.light.to_pandas()
     rows = light[(light["kind"] == "Run") & (light["version"] == Run.version)]
     rows = rows.drop_duplicates("key", keep="last").assign(source="shipped")
-    for name, entry in ENTRIES.items():
-        read = {text: tuple(entry(*one) for one in json.loads(text)) for text in {*rows[name]}}
-        rows[name] = rows[name].map(read)
+    for name in SEVERAL:
+        rows[name] = rows[name].map({t: tuple(map(tuple, json.loads(t))) for t in {*rows[name]}})
     types = dict.fromkeys(("pace", "weight_decay", "accuracy", "seconds"), "float64")
     types |= dict.fromkeys(("onset", "length", "recovery", "seed", "skipped", "threads"), "int64")
     return pd.DataFrame(rows, columns=[*COLUMNS]).astype(types | {"augment": "bool"})

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 # The libraries that an extra of the package brings.
-BROUGHT = dict.fromkeys(("torch", "torchvision", "loky", "safetensors"), "train")
+BROUGHT = dict.fromkeys(("torch", "torchvision", "loky"), "train")
 BROUGHT |= {"jupyterlab": "lab", "latex2mathml": "site", "nbclient": "site", "nbconvert": "site"}
 WEEK = 7 * 86400  # seconds for which interrupted training may go on
 

@@ -320,7 +320,7 @@ def test_lab_opens_jupyterlab_in_the_clone_or_on_a_copy(cplab, monkeypatch, tmp_
 ALONE = """import sys
 class Missing:  # as if these were not installed
     def find_spec(self, name, path=None, target=None):
-        if name in ("torch", "torchvision", "loky", "safetensors", "jupyterlab"):
+        if name in ("torch", "torchvision", "loky", "jupyterlab"):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Missing())
 import cplab

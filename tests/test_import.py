@@ -49,7 +49,7 @@ def test_looking_at_results_needs_no_torch(python):
     """For installs without torch, for small machines, and to be there soon."""
     code = "import sys, cplab, cplab.quantities\ncplab.Explorer()\n"
     code += "assert not {'bokeh.models', 'pandas'} & {*sys.modules}\ncplab.table()"
-    assert not loaded(python, code) & {"torch", "torchvision", "loky", "safetensors"}
+    assert not loaded(python, code) & {"torch", "torchvision", "loky"}
 
 
 def test_a_missing_library_is_named_with_the_extra_that_brings_it(python):

@@ -302,10 +302,7 @@ def test_training_a_result_again_tells_equal_near_and_off(made):
     assert told() == told(measured={"norm": {0: 1}}, commit="another", seconds=9.0) == "equal"
     assert told({"train_loss": 1.0}) == "off"  # on the same machine, every bit counts
     assert told({"train_loss": 1.0}, device="cpu of another kind") == "near"
-    rounded = {"train_loss": loss * (1 + 2e-7)}  # a sum rounded otherwise
-    assert (told(rounded), told(rounded, commit="another")) == ("off", "near")
     assert told({"train_loss": loss * (1 + 2e-6)}, commit="another") == "off"
-    assert told({"test_accuracy": accuracy + 1 / 256}, commit="another") == "off"  # one image
     assert told({"test_accuracy": accuracy + 0.1}, torch="0.1") == "off"
     assert torch.get_num_threads() == 1
     assert store.find(RUN) is None  # nothing was kept

@@ -1,7 +1,6 @@
 """Asking for results: look them up, or train what is missing and keep it."""
 
 import hashlib
-import math
 import re
 import statistics
 import sys
@@ -21,7 +20,6 @@ from cplab.results.result import HOW, Result, outcome
 from cplab.results.store import find
 from cplab.runs import Run
 
-ROUNDING = 1e-6  # of a sum of a hundred losses, relative; an accuracy cannot differ by so little
 NEAR = 0.03  # accuracies that differ by no more are near, however little seeds are seen to differ
 LOCKS = 200  # at a time, since each is an open file
 QUICK = 20  # seconds of training that are not announced
@@ -292,8 +290,7 @@ def by_key(key: str) -> Result:
     "cplab.run(deficit='blur', onset=0, length=4, profile='course', seed=0)"
     """
     plain = re.fullmatch("[0-9a-f]{16}", str(key))
-    result = store.shipped(key) or store.live(store.live_path(key)) if plain else None
-    if result is None:
+    if not plain or (result := store.by_key(key)) is None:
         raise CplabError(f"no result has the key {quote(key)}: `cplab results list` shows keys")
     return result
 
@@ -312,7 +309,7 @@ def every_result(kind: str = "Run", source: str | None = None) -> Iterator[Resul
         every = (store.shipped(row["key"]) for row in light if row["kind"] == kind)
         yield from filter(None, every)
     if source != "shipped":
-        yield from (result for result, _ in tables.live_results(kind))
+        yield from tables.live_results(kind)
 
 
 def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
@@ -320,8 +317,7 @@ def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
 
     Returns: `equal` where all values are, bit by bit; `near` where the machine, the images, the
         number format, the threads or torch are others and the accuracy is within the spread of
-        seeds, or the commit is another and no number differs by more than the rounding of a sum;
-        else `off`. And the new result.
+        seeds; else `off`. And the new result.
 
     >>> retrain(run(profile="ci", recovery=1))[0]
     'equal'
@@ -334,27 +330,12 @@ def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
     if isinstance(training, Diverged):
         raise training
     again = make_result(spec, training)
-    old, new = outcome(result), outcome(again)
-    other = {name for name in HOW if getattr(again, name) != getattr(result, name)}
-    if old == new:
+    if outcome(result) == outcome(again):
         return "equal", again
-    if other <= {"commit"}:
-        near = bool(other) and agree(old, new)
-    elif isinstance(result.values.get("accuracy"), float):
-        difference = abs(result.accuracy - again.accuracy)
-        near = difference <= max(NEAR, 4 * seed_spread(spec))
-    else:
-        near = True
-    return "near" if near else "off", again
-
-
-def agree(one: Any, other: Any) -> bool:
-    """Whether plain data differ by the rounding of sums in float32 alone."""
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(agree(one[name], other[name]) for name in one)
-    if isinstance(one, list):
-        return len(one) == len(other) and all(map(agree, one, other))
-    return one == other or (isinstance(one, float) and math.isclose(one, other, rel_tol=ROUNDING))
+    elsewhere = any(getattr(again, n) != getattr(result, n) for n in HOW if n != "commit")
+    numbers = [r.accuracy for r in (result, again) if isinstance(r.values.get("accuracy"), float)]
+    near = not numbers or abs(numbers[0] - numbers[1]) <= max(NEAR, 4 * seed_spread(spec))
+    return "near" if elsewhere and near else "off", again
 
 
 def seed_spread(spec: Any) -> float:

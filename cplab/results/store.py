@@ -2,7 +2,7 @@
 
 Shipped results are typed tables, cplab/shipped/*.parquet, one row a result, with the sums of all
 files in SHA256SUMS. One's own are JSON files in the cache directory, one a result, each with a
-checksum of what it says; a damaged one is set aside, and training it again replaces it.
+checksum of what it says; a damaged one is left out, and training it again replaces it.
 """
 
 import hashlib
@@ -195,18 +195,19 @@ def read_file(path: Path) -> Result:
 
 
 def live(path: Path) -> Result | None:
-    """The result in a file, or None where there is none; a damaged file is set aside."""
+    """The result in a file, or None where there is none, or a damaged one."""
     try:
         return read_file(path)
     except (OSError, Outdated):
         return None
     except ValueError as error:
-        aside, done = path.with_suffix(".json.damaged"), "left out"
-        with suppress(OSError):
-            path.replace(aside)
-            done = f"set aside as {aside}"
-        warn(f"the damaged result {path.name} was {done}: {error}")
+        warn(f"the damaged result {path} is left out, until training it replaces it: {error}")
         return None
+
+
+def by_key(key: str) -> Result | None:
+    """The shipped or live result of a key, or None."""
+    return shipped(key) or live(live_path(key))
 
 
 def find(spec: Any, measure: Any = ()) -> Result | None:

@@ -20,14 +20,14 @@ MANY = 100  # times that a measurement was taken
 SEVERAL = ("windows", "treatments")  # fields that hold several, as JSON
 
 
-def live_results(kind: str) -> Iterator[tuple[Result, float]]:
-    """One's own results of a kind of spec, and when each was kept."""
+def live_results(kind: str) -> Iterator[Result]:
+    """One's own results of a kind of spec."""
     for path in store.live_paths():
         with suppress(OSError):  # it may be gone by now
             about = path.lstat()
             result = read_once(path, about.st_mtime_ns, about.st_size)
             if result and result.kind == kind:
-                yield result, about.st_mtime
+                yield result
 
 
 @lru_cache(maxsize=20_000)
@@ -54,7 +54,7 @@ def table(**wanted: object) -> Any:
     known = {*rows["key"]}
     live = [
         {name: getattr(r.spec if name in store.RUN_COLUMNS else r, name) for name in COLUMNS}
-        for r, _ in live_results("Run")
+        for r in live_results("Run")
         if r.key not in known
     ]
     if live:
@@ -95,35 +95,34 @@ def shipped_table(archive: store.Archive) -> Any:
 # How long results took ----------------------------------------------------------------------------
 
 
-def similar(spec: Any) -> tuple[bool, list[tuple[str, float]]]:
-    """Results of a spec's kind and size: whether they are one's own; key and seconds an epoch (or
-    in all, where its spec has no epochs) of each, one's own, latest first, else shipped ones."""
+def similar(spec: Any) -> tuple[bool, dict[str, float]]:
+    """Results of a spec's kind and size: whether they are one's own; by key, one's own or else
+    shipped ones, the seconds that an epoch took, or all of it where its spec has no epochs."""
     size, kind = store.size_of(spec), type(spec)
-    own = [(kept, r) for r, kept in live_results(kind.__name__) if store.size_of(r.spec) == size]
+    own = [r for r in live_results(kind.__name__) if store.size_of(r.spec) == size]
     if own:
-        latest = [r for _, r in sorted(own, key=lambda each: each[0], reverse=True)]
-        return True, [(r.key, r.seconds / getattr(r.spec, "epochs", 1)) for r in latest]
-    return False, shipped_times(store.archive()).get((size, kind.version), [])
+        return True, {r.key: r.seconds / getattr(r.spec, "epochs", 1) for r in own}
+    return False, shipped_times(store.archive())[size, kind.version]
 
 
 @lru_cache(maxsize=2)
-def shipped_times(archive: store.Archive) -> dict[tuple, list[tuple[str, float]]]:
-    """Key and seconds an epoch of all shipped results, by their size and version."""
-    found = defaultdict(list)
+def shipped_times(archive: store.Archive) -> dict[tuple, dict[str, float]]:
+    """Seconds an epoch of all shipped results by key, by their size and version."""
+    found = defaultdict[tuple, dict[str, float]](dict)
     for row in archive.light.select(["size", "version", "key", "seconds", "epochs"]).to_pylist():
-        found[row["size"], row["version"]].append((row["key"], row["seconds"] / row["epochs"]))
+        found[row["size"], row["version"]][row["key"]] = row["seconds"] / row["epochs"]
     return found
 
 
 def seconds_per_epoch(spec: Any) -> float | None:
-    """Seconds that an epoch of a spec takes (or all of it, where it has none): the quickest of the
-    latest ten on this machine, since others may have been slowed by what ran beside them; else the
-    median of those that were shipped; else what its class expects, or what a run of another profile
-    with a network of this family took, by the operations of both. None if nothing is known."""
+    """Seconds that an epoch of a spec takes (or all of it, where it has none): the quickest on this
+    machine, since others may have been slowed by what ran beside them; else the median of those
+    that were shipped; else what its class expects, or what a run of another profile with a network
+    of this family took, by the operations of both. None if nothing is known."""
     here, alike = similar(spec)
-    took = [seconds for _, seconds in alike if seconds]  # some did not say
+    took = [seconds for seconds in alike.values() if seconds]  # some did not say
     if took:
-        return min(took[:10]) if here else statistics.median(took)
+        return min(took) if here else statistics.median(took)
     if expected := getattr(spec, "expected_seconds", None):
         return expected / getattr(spec, "epochs", 1)
     return scaled_seconds(spec) if isinstance(spec, Run) else None
@@ -147,10 +146,9 @@ def scaled_seconds(run: Run) -> float | None:
 
 def seconds_of_measurement(spec: Any, name: str) -> float | None:
     """Seconds that a measurement takes once, by results of this size that say so."""
-    here, alike = similar(spec)
     took = list[float]()
-    for key, _ in alike:
-        result = store.live(store.live_path(key)) if here else store.shipped(key)
+    for key in similar(spec)[1]:
+        result = store.by_key(key)
         rows = result.measured.get(name, {}).values() if result else ()
         took += [r["seconds"] for r in rows if isinstance(r, dict) and r.get("seconds")]
         if len(took) >= MANY:

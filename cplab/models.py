@@ -168,7 +168,7 @@ def eyes(width: int, channels: int, size: int, classes: int) -> nn.Module:
     """The All-CNN with two eyes: its first three layers twice, each time at half the width, on the
     left and on the right five eighths of an image; what both give is put side by side for the
     fourth. Ours; two pathways that compete are in Kleinman, Achille & Soatto 2023."""
-    from cplab.layers import TwoEyes
+    from cplab.studies.eyes.networks import TwoEyes
 
     return TwoEyes(width, channels, classes, 5 / 8)
 
@@ -176,7 +176,7 @@ def eyes(width: int, channels: int, size: int, classes: int) -> nn.Module:
 @model(label="two eyes, whole image", width=96, views=2, apart=True)
 def eyes_whole(width: int, channels: int, size: int, classes: int) -> nn.Module:
     """As `eyes`, but each eye sees the whole image, shifted on its own."""
-    from cplab.layers import TwoEyes
+    from cplab.studies.eyes.networks import TwoEyes
 
     return TwoEyes(width, channels, classes, 1)
 

@@ -233,9 +233,13 @@ class Run(Spec):
     @property
     def task(self) -> "Classification":
         """What is learned, and of which images."""
-        from cplab import tasks  # loads torch
+        from cplab.tasks import Classification  # loads torch
 
-        return (tasks.TwoViews if self.views == 2 else tasks.Classification)(self)
+        if self.views == 2:
+            from cplab.studies.eyes.networks import TwoViews
+
+            return TwoViews(self)
+        return Classification(self)
 
     @cached_property
     def settings(self) -> Profile:

@@ -104,24 +104,6 @@ class Classification:
         return x
 
 
-class TwoViews(Classification):
-    """Naming what both views show, as two eyes do. The views are alike, but for shifts of their own
-    where the model says so, and for deficits of one view."""
-
-    def batches(
-        self, epoch: int, step: Any, images: data.Images
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """As of a Classification, with images (batch, 2, C, H, W)."""
-        apart = models.MODELS[self.run.family].apart
-        rights = shuffled(self.run, epoch, step, images, second=True) if apart else None
-        for index, left in shuffled(self.run, epoch, step, images):
-            yield index, torch.stack([left, next(rights)[1]], 1) if rights else self.views(left)
-
-    def views(self, x: Tensor) -> Tensor:
-        """Two views that are alike, (N, 2, C, H, W)."""
-        return x.unsqueeze(1).expand(-1, 2, -1, -1, -1)
-
-
 def shuffled(
     run: Any, epoch: int, step: Any, images: data.Images, second: bool = False
 ) -> Iterator[tuple[Tensor, Tensor]]:

@@ -14,7 +14,6 @@ from pydantic import Field
 
 from cplab.errors import CplabError, Diverged, many, one_of, quote, require, whole
 from cplab.own import TABLES, add_entry, entry_decorator, explain, trial
-from cplab.runs import LONGEST
 
 if TYPE_CHECKING:
     from torch import nn
@@ -153,7 +152,7 @@ def parse_when(when: Any) -> When:
     epochs = many(when)
     line = f"{quote(when)} is no time to measure: give every, end or a tuple of epochs"
     require(epochs and not isinstance(when, str), line)
-    return tuple(sorted({whole("epoch", epoch, most=LONGEST - 1) for epoch in epochs}))
+    return tuple(sorted({whole("epoch", epoch) for epoch in epochs}))
 
 
 def due_measures(measures: Measures, row: dict) -> list[str]:

@@ -1,23 +1,22 @@
-"""What each of two eyes is worth to a network with a stem for each (`cplab.layers.TwoEyes`)."""
+"""What each of two eyes is worth to a network that has a stem for each (model `eyes`)."""
 
 import copy
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cplab.errors import require
-from cplab.layers import TwoEyes
 
 AT_ONCE = 1000  # images that BatchNorm has its statistics of
 
 
-def require_two_eyes(net: nn.Module) -> TwoEyes:
+def require_two_eyes(net: nn.Module) -> Any:
     """The network, if it has two eyes; else a CplabError."""
-    fine = isinstance(net, TwoEyes)
+    fine = hasattr(net, "eyes")
     require(fine, f"a {type(net).__name__} has no two eyes: give a network such as model eyes")
-    return cast(TwoEyes, net)
+    return net
 
 
 @torch.no_grad()

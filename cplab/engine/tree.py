@@ -20,8 +20,7 @@ class Context:
     device: auto, cuda, mps or cpu. executor: any of concurrent.futures, whose workers have cplab;
     worker processes of this machine where they pay, if None. workers: of these, or jobs at a time
     of an executor. threads: of torch on the CPU, see devices.usual_threads if None. stop: once this
-    Event is set, training ends. report: called with (spec, row) after each epoch. sources: results
-    that specs begin with, by their spec.
+    Event is set, training ends. report: called with (spec, row) after each epoch.
     """
 
     device: str = "auto"
@@ -30,7 +29,6 @@ class Context:
     threads: int | None = None
     stop: Any = None
     report: Any = None
-    sources: dict[Any, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         one_of("device", str(self.device).partition(":")[0], DEVICES)

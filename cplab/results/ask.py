@@ -134,14 +134,9 @@ def collect(
         from cplab.engine.sweep import usual_workers
     if context.executor is None and not context.workers:
         # as for the whole set, since the bits of large networks depend on it
-        context.workers = how["workers"] = usual_workers(missing, context.device)
+        context.workers = usual_workers(missing, context.device)
     diverged: list[Diverged] = []
-    try:  # what some of them begin with
-        sources = dict.fromkeys(s.source for s in missing if getattr(s, "source", None))
-        context.sources |= collect(sources, **how)
-    except Diverged as error:
-        diverged.append(error)
-    missing = [s for s in missing if getattr(s, "source", None) in {None, *context.sources}]
+    asked = {*missing}
     while missing:
         with lock_trees(missing) as ours:
             missing = [spec for spec in missing if spec not in ours]
@@ -152,8 +147,10 @@ def collect(
             for spec, training in train(ours, context, measures):
                 if isinstance(training, Diverged):
                     diverged.append(training)
-                else:
-                    yield spec, store.keep(make_result(spec, training))
+                    continue
+                result = store.keep(make_result(spec, training))
+                if spec in asked:  # and not what another had to begin with
+                    yield spec, result
     if diverged:
         more = f" (and {len(diverged) - 1} more)" if diverged[1:] else ""
         raise Diverged(f"{diverged[0]}{more}") from diverged[0]
@@ -323,10 +320,8 @@ def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
     'equal'
     """
     spec = replace(result.spec)  # reads anew what its fields name
-    source = getattr(spec, "source", None)
     context = Context(device, workers=1, threads=result.threads)
-    context.sources |= collect([source], device=device) if source else {}
-    [(_, training)] = train([spec], context, {})
+    training = dict(train([spec], context, {}))[spec]
     if isinstance(training, Diverged):
         raise training
     again = make_result(spec, training)

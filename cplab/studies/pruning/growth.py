@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from cplab import devices
+from cplab import devices, results
 from cplab.engine.sweep import Context, Training
 from cplab.errors import Cancelled, Diverged, require
 from cplab.specs import mix_seeds
@@ -261,7 +261,7 @@ def prune_once(spec: OneShot, **how: Any) -> dict:
 
 
 def retrain_group(group: Sequence[Retraining], sources: Mapping, **how: Any) -> Iterator[dict]:
-    """The values of retrainings of one seed, data set and length, of their searches' results."""
+    """The values of retrainings of one seed, data set and length, by their searches' values."""
     first, rewires = group[0], group[0].kind == "set"
     begin = [starting_architecture(spec, sources) for spec in group]
     how |= {name: getattr(first, name) for name in ("dataset", "seed", "steps", "optimizer")}
@@ -278,7 +278,7 @@ def starting_architecture(spec: Retraining, sources: Mapping) -> Architecture:
     """What a retraining begins with."""
     if spec.source is None:
         return nets.dense()
-    known, density = sources[spec.source].values["architectures"], f"{spec.density:g}"
+    known, density = sources[spec.source]["architectures"], f"{spec.density:g}"
     others = ", ".join(known) or "another search"
     require(density in known, f"the search never fell to density {density}: take one of {others}")
     random = np.random.default_rng(mix_seeds(spec.kind, spec.density, spec.seed))
@@ -289,17 +289,26 @@ def starting_architecture(spec: Retraining, sources: Mapping) -> Architecture:
 def train_all(
     specs: Iterable, context: Context | None = None, measures: Mapping | None = None
 ) -> Iterator[tuple[Any, Training | Diverged]]:
-    """Compute Search, OneShot and Retraining specs and yield (spec, its Training, or Diverged);
-    retrainings of one seed, data set and length side by side."""
+    """Compute Search, OneShot and Retraining specs, first what retrainings begin with, also where
+    nobody asked for it and there is no result yet; and yield (spec, its Training, or Diverged).
+    Retrainings of one seed, data set and length are computed side by side."""
     why = "cannot be measured on nets that are trained side by side: ask without, or of a Run"
     require(not measures, f"{', '.join(measures or ())} {why}")
-    context, groups = context or Context(), defaultdict(list)
-    for spec in specs:
+    context, groups, wanted = context or Context(), defaultdict(list), dict.fromkeys(specs)
+    sources = [spec.source for spec in wanted if getattr(spec, "source", None)]
+    there = ((s, results.find(s)) for s in dict.fromkeys(sources) if s not in wanted)
+    known = {source: result.values for source, result in there if result}
+    lost: dict[Any, Diverged] = {}
+    for spec in dict.fromkeys([*(s for s in sources if s not in known), *wanted]):
         groups[spec.trunk_key].append(spec)
     place, threads = devices.pick(context.device), context.threads or torch.get_num_threads()
     where = devices.machine(place), "bf16" if devices.has_bf16(place) else "float32", threads
     how: dict[str, Any] = {"stop": context.stop, "device": context.device}
-    for group in groups.values():
+    for alike in groups.values():
+        broken = {s: lost[s.source] for s in alike if getattr(s, "source", None) in lost}
+        yield from broken.items()
+        if not (group := [spec for spec in alike if spec not in broken]):
+            continue
         first, began = group[0], time.perf_counter()
 
         def report(step: int, accuracies: list[float], group: list = group) -> None:
@@ -313,10 +322,12 @@ def train_all(
                 elif isinstance(first, OneShot):
                     computed = [prune_once(first, report=report, **how)]
                 else:
-                    computed = [*retrain_group(group, context.sources, report=report, **how)]
+                    computed = [*retrain_group(group, known, report=report, **how)]
         except Diverged as error:
+            lost |= dict.fromkeys(group, error)
             yield from ((spec, error) for spec in group)
             continue
+        known |= zip(group, computed, strict=True)
         seconds = (time.perf_counter() - began) / len(group)
         copy = flat_images(first.dataset)["train"].copy
         for spec, values in zip(group, computed, strict=True):

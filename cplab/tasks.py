@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from cplab import data, devices, models
 from cplab.errors import require
-from cplab.layers import normalised_layers
+from cplab.models.layers import normalised_layers
 from cplab.specs import mix_seeds
 
 

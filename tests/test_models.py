@@ -14,7 +14,8 @@ from torch import nn
 from torchvision.models import resnet18
 
 import cplab
-from cplab import PROFILES, layers, models
+from cplab import PROFILES, models
+from cplab.models import layers
 
 SMALL = ["allcnn-4", "fc-20", "resnet18-3", "depth1-4", "depth2-4", "depth3-4"]
 

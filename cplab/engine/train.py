@@ -15,8 +15,8 @@ from cplab import data, devices
 from cplab.deficits import Batch
 from cplab.engine import checkpoints
 from cplab.errors import Cancelled, Diverged
-from cplab.layers import rescale_layers
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
+from cplab.models.layers import rescale_layers
 from cplab.own import load_own
 from cplab.runs import Event, Step
 from cplab.tasks import Classification, TrainState

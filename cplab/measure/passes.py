@@ -12,7 +12,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from cplab import devices
 from cplab.errors import CplabError, Diverged, require
-from cplab.layers import Pointwise
+from cplab.models.layers import Pointwise
 
 CONNECTIONS = (nn.Conv2d, nn.Linear)  # whose weights the paper compares with synapses
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from cplab import models
 from cplab.data import Images
-from cplab.layers import REST, STEM, hidden, stacked
+from cplab.models.layers import REST, STEM, hidden, stacked
 from cplab.tasks import Classification, shuffled
 
 

@@ -102,7 +102,7 @@ def allcnn(width: int, channels: int, size: int, classes: int) -> nn.Module:
     - conv w - conv 2w s2 - conv 2w - conv 2w - conv 2w s2 - conv 2w - conv1 2w - conv1 10 - average
     pooling. Each conv is a 3×3 convolution (conv1: 1×1) with batch norm and ReLU; the last one
     gives the logits and has a bias instead."""
-    from cplab.layers import REST, STEM, stacked
+    from cplab.models.layers import REST, STEM, stacked
 
     return stacked([*STEM, *REST], width, channels, classes)
 
@@ -130,7 +130,7 @@ def resnet18(width: int, channels: int, size: int, classes: int) -> nn.Module:
     pooling - linear. The paper gives it twice the All-CNN's rate and half its weight decay."""
     from torch import nn
 
-    from cplab.layers import Block, normed
+    from cplab.models.layers import Block, normed
 
     layers = [*normed(channels, width, 3), nn.ReLU(inplace=True)]
     channels = width
@@ -148,7 +148,7 @@ def deep(n: int) -> Callable:
     as in allcnn; the average pooling at the end is left unsaid there."""
 
     def build_deep(width: int, channels: int, size: int, classes: int) -> nn.Module:
-        from cplab.layers import stacked
+        from cplab.models.layers import stacked
 
         halving = [layer for i in range(n) for layer in ((2**i, 3, 1), (2 * 2**i, 3, 2))]
         plan = [(1, 3, 1), *halving, (2**n, 3, 1), (2**n, 1, 1)]

@@ -286,12 +286,13 @@ def functions_of(thing: Any) -> list[FunctionType]:
 def is_own(thing: Any) -> bool:
     """Whether this is a student's function or class, as the gallery's are, and no library's."""
     own = isinstance(thing, (FunctionType, type))
-    return own and not is_library(getattr(thing, "__module__", None) or "")
+    return own and not is_library(getattr(thing, "__module__", None) or "", elsewhere=False)
 
 
-def is_library(name: str) -> bool:
+def is_library(name: str, elsewhere: bool = True) -> bool:
     """Whether a module comes with Python, cplab or a package that was installed, wherever it lies;
-    `__main__`, the gallery and a file of a student's own do not."""
+    `__main__`, the gallery and a file of a student's own do not. One that lies neither here nor
+    beside the script does, if `elsewhere`, as a cluster's modules."""
     root = name.partition(".")[0]
     if root in sys.stdlib_module_names or root in USUAL:
         return root != "__main__" and name != "cplab.gallery"
@@ -299,9 +300,12 @@ def is_library(name: str) -> bool:
     with suppress(ImportError, ValueError):
         spec = importlib.util.find_spec(root)
     places = (spec.submodule_search_locations or [spec.origin or ""]) if spec else []
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    at_hand = [Path.cwd(), *([Path(script).resolve().parent] if script else [])]
     return any(
         # pip and uv write a .dist-info beside what they install, in whatever directory that lies
-        folder.name.endswith("-packages") or any(folder.glob("*.dist-info"))
+        (folder.name.endswith("-packages") or any(folder.glob("*.dist-info")))
+        or (elsewhere and not any(map(folder.is_relative_to, at_hand)))
         for folder in (Path(place).resolve().parent for place in places)
     )
 

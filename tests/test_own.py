@@ -245,6 +245,7 @@ def test_another_process_does_the_same_without_the_cell(tmp_path, python):
     [
         ("overlay/lib/python3/site-packages", True, True),  # uv run --with
         ("modules/torch/2.1", True, True),  # a cluster's
+        ("modules/torch/2.1", False, True),
         ("work/libraries", True, True),  # pip install --target
         ("work", False, False),  # a student's own file
     ],

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from cplab import data, devices, models
 from cplab.errors import require
-from cplab.models.layers import normalised_layers
+from cplab.models.layers import normalised_layers, rescale_layers
 from cplab.specs import mix_seeds
 
 
@@ -78,6 +78,10 @@ class Classification:
         """The norm that each layer under batch norm has at birth."""
         layers = normalised_layers(self.birth(device).net)
         return [layer.weight.detach().norm() for layer, _ in layers]
+
+    def restore_norms(self, net: nn.Module, norms: list[Tensor]) -> list[Tensor]:
+        """Give each layer under batch norm a norm, such as at birth; by which factors."""
+        return rescale_layers(net, norms)
 
     def batches(
         self, epoch: int, step: Any, images: data.Images

@@ -16,7 +16,6 @@ from cplab.deficits import Batch
 from cplab.engine import checkpoints
 from cplab.errors import Cancelled, Diverged
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
-from cplab.models.layers import rescale_layers
 from cplab.own import load_own
 from cplab.runs import Event, Step
 from cplab.tasks import Classification, TrainState
@@ -156,7 +155,7 @@ def train_epoch(
         optimizer.step()
         task.after_step(state)
         if norms:
-            rescale_layers(net, norms)
+            task.restore_norms(net, norms)
         total += loss.detach() * len(y)
         seen += len(y)
     return total.item() / seen

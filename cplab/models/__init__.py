@@ -18,7 +18,6 @@ from pydantic import Field
 from cplab.errors import quote, require
 from cplab.own import CLASSES, TABLES, add_entry, entry_decorator, explain, trial
 from cplab.profiles import Profile, ProfileName
-from cplab.specs import Positive
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,6 +26,7 @@ __all__ = ["Model", "build", "model"]
 
 NAME = re.compile(r"([^\W\d]\w*(@[0-9a-f]{8})?)(?:-([1-9][0-9]{0,8}))?")
 WIDEST = 20_000
+Positive = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)

@@ -30,9 +30,7 @@ WRITTEN = re.compile(r"([^\W\d_]+)(?:-([^@+]+))?@([^@+]+)(?:\+([^@+]+))?")
 def renorm(state: TrainState, task: Any, images: Images) -> dict:
     """Each layer under batch norm back to the norm it had at birth, which changes no answer but
     that batch norm adds a small number to variances; momentum starts again from nothing."""
-    from cplab.models.layers import rescale_layers
-
-    factors = rescale_layers(state.net, task.birth_norms(images.train_x.device))
+    factors = task.restore_norms(state.net, task.birth_norms(images.train_x.device))
     state.optimizer.state.clear()
     return {"factors": [*map(float, factors)]}
 

@@ -7,6 +7,7 @@ that is damaged is removed, and its epochs are trained again.
 
 import hashlib
 import io
+import json
 import pickle
 from contextlib import suppress
 from pathlib import Path
@@ -29,9 +30,9 @@ def file_names(run: Any) -> list[Path]:
 
 def dumps(state: TrainState, how: dict[str, Any]) -> bytes:
     """A state as bytes. Arguments: how, what its bits depend on besides the run."""
+    file, about = io.BytesIO(), json.dumps([how, state.rows])  # as text, whatever numbers these are
     parts = {"net": state.net.state_dict(), "optimizer": state.optimizer.state_dict()}
-    file = io.BytesIO()
-    torch.save({**parts, "extra": state.extra, "rows": state.rows, "how": how}, file)
+    torch.save({**parts, "extra": state.extra, "about": about}, file)
     return hashlib.sha256(file.getvalue()).digest() + file.getvalue()
 
 
@@ -41,14 +42,10 @@ def read_parts(content: bytes) -> dict[str, Any] | None:
     if hashlib.sha256(content).digest() == digest:
         with suppress(RuntimeError, EOFError, pickle.UnpicklingError):
             # tensors and plain data alone: nothing that it may hold besides is run
-            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            parts = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            how, rows = json.loads(parts["about"])
+            return {**parts, "how": how, "rows": rows}
     return None
-
-
-def rows_of(content: bytes, how: dict[str, Any] | None = None) -> list[dict] | None:
-    """The rows of a state; None if the bytes are damaged or the state came about in another way."""
-    parts = read_parts(content)
-    return parts["rows"] if parts and how in (None, parts["how"]) else None
 
 
 def loads(
@@ -81,12 +78,12 @@ def write(path: Path, content: bytes) -> set[Path]:
     return set()
 
 
-def read(path: Path) -> bytes | None:
-    """The bytes of a sound checkpoint, or None; a damaged one is removed."""
+def read(path: Path) -> tuple[bytes, list[dict]] | None:
+    """The bytes of a sound checkpoint and its rows, or None; a damaged one is removed."""
     with suppress(OSError):
         content = path.read_bytes()
-        if read_parts(content):
-            return content
+        if parts := read_parts(content):
+            return content, parts["rows"]
         path.unlink()
     return None
 

@@ -149,8 +149,8 @@ def find_deepest(segment: Segment, measures: Measures) -> bytes | None:
     names = checkpoints.file_names(segment.spec)
     there = [path for path in names[segment.begin + 1 : segment.end + 1] if path.exists()]
     segment.files |= {*there}
-    sound = (checkpoints.read(path) for path in reversed(there))
-    return next((c for c in sound if c and has_measures(checkpoints.rows_of(c), measures)), None)
+    sound = filter(None, map(checkpoints.read, reversed(there)))
+    return next((content for content, rows in sound if has_measures(rows, measures)), None)
 
 
 def report_row(segment: Segment, context: Context, row: dict) -> None:

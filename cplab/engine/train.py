@@ -73,9 +73,9 @@ def train_stretch(
             "threads": torch.get_num_threads(),
             "torch": str(torch.__version__),
         }
-        sound = (c for c in contents if has_measures(checkpoints.rows_of(c, how), measures))
-        loaded = (checkpoints.loads(content, task, place, how) for content in sound)
-        state = next(filter(None, loaded), None) or task.birth(place)
+        loaded = filter(None, (checkpoints.loads(c, task, place, how) for c in contents))
+        state = next((s for s in loaded if has_measures(s.rows, measures)), None)
+        state = state or task.birth(place)
         if not state.rows:
             try_on_newborn(measures, run, state.net, images)
         for row in state.rows:
@@ -161,8 +161,6 @@ def train_epoch(
     return total.item() / seen
 
 
-def has_measures(rows: list[dict] | None, measures: Measures) -> bool:
+def has_measures(rows: list[dict], measures: Measures) -> bool:
     """Whether all that is to be measured along these rows was."""
-    return rows is not None and all(
-        {*due_measures(measures, row)} <= {*row.get("measured", {})} for row in rows
-    )
+    return all({*due_measures(measures, row)} <= {*row.get("measured", {})} for row in rows)

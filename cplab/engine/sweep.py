@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from torch import __version__
+
 from cplab import devices, own
 from cplab.engine import checkpoints, workers
 from cplab.engine.train import Stretch, has_measures, train_stretch
@@ -37,6 +39,7 @@ class Training:
     device: str
     precision: str
     threads: int
+    torch: str = str(__version__)
 
 
 def training_of(spec: Any, stretch: Stretch) -> Training:
@@ -46,8 +49,7 @@ def training_of(spec: Any, stretch: Stretch) -> Training:
         for name, value in row.get("measured", {}).items():
             measured.setdefault(name, {})[row["epoch"]] = value
     rows = [{k: v for k, v in row.items() if k != "measured"} for row in stretch.rows]
-    how = {name: value for name, value in stretch.how.items() if name != "torch"}
-    return Training(spec.values(rows), measured, sum(row["seconds"] for row in rows), **how)
+    return Training(spec.values(rows), measured, sum(row["seconds"] for row in rows), **stretch.how)
 
 
 def train_all(

@@ -15,6 +15,7 @@ from cplab import errors, specs
 from cplab.engine.tree import Context, Segment, plan
 from cplab.errors import Cancelled, CplabError, Diverged, one_of, quote, require
 from cplab.measure import parse_measures
+from cplab.own import own_functions
 from cplab.results import store, tables
 from cplab.results.result import HOW, Result, outcome
 from cplab.results.store import find
@@ -200,14 +201,9 @@ def train(wanted: Iterable, context: Context, measures: dict) -> Iterator[tuple[
 
 def make_result(spec: Any, training: Any) -> Result:
     """The result of a spec out of what training left."""
-    import torch
-
-    from cplab.own import own_functions
-
     names = " ".join([spec.canonical(), *training.measured])
     own = {entry.name: entry.source for entry in own_functions() if entry.name in names}
-    version = str(torch.__version__)
-    return Result(spec, **vars(training), torch=version, commit=store.commit(), own=own)
+    return Result(spec, **vars(training), commit=store.commit(), own=own)
 
 
 # How long it takes --------------------------------------------------------------------------------

@@ -4,6 +4,8 @@ it was typed: Python and the command line refuse the same values in the same wor
 Exit codes: 0; 1, a result is bad or training failed; 2, bad input; 130, interrupted.
 """
 
+import ast
+import inspect
 import io
 import json
 import os
@@ -15,7 +17,7 @@ from contextlib import redirect_stderr
 from dataclasses import field, fields, make_dataclass, replace
 from functools import partial, wraps
 from importlib.util import find_spec
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -43,17 +45,28 @@ Lab = Annotated[Positional[str], arg(metavar="LAB", help="A lab, or how its name
 def field_options(like: Any, several: bool = False) -> Any:
     """A class with an option for each field of a spec, or class of specs, as text, with the words
     of its docstring; `several`: each takes several values."""
-    options = []
+    options, help_of = [], field_words(like if isinstance(like, type) else type(like))
     for one in fields(like):
         about = like.__pydantic_fields__[one.name]
         choices = get_args(about.annotation) if get_origin(about.annotation) is Literal else ()
         usual = "yes" if one.default is True else one.default
         default = f" [{usual}]" if isinstance(usual, int | float | str) else ""
-        words = " ".join([*(about.description or "").split(), ", ".join(choices)]) + default
+        words = " ".join([*help_of.get(one.name, "").split(), ", ".join(choices)]) + default
         kind: Any = tuple[str, ...] if several else str | None
         described = Annotated[kind, arg(metavar="VALUE", help=words, **HIDE)]
         options.append((one.name, described, field(default=() if several else None)))
     return OmitArgPrefixes[make_dataclass("Fields", options)]  # type: ignore[misc]
+
+
+def field_words(cls: type) -> dict[str, str]:
+    """What a class of specs, and those that it comes of, say below each of their fields."""
+    words: dict[str, str] = {}
+    for part in cls.__mro__[-2::-1]:
+        [node] = ast.parse(inspect.getsource(part)).body
+        for field_, below in pairwise(getattr(node, "body", [])):
+            if isinstance(field_, ast.AnnAssign) and isinstance(below, ast.Expr):
+                words[ast.unparse(field_.target)] = ast.literal_eval(below.value)
+    return words
 
 
 Filters: Any = field_options(runs.Run)

@@ -84,7 +84,7 @@ class Spec:
 def spec_class(cls: Class) -> Class:
     """Make a class a frozen dataclass that checks its fields by their annotations, as a decorator:
     what is not allowed, unknown or missing is a CplabError of one line."""
-    config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    config = ConfigDict(extra="forbid")
     made: Any = pydantic.dataclasses.dataclass(frozen=True, config=config)(cls)
     construct = made.__init__
 

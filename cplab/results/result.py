@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from cplab import specs
 from cplab.errors import CplabError, require
@@ -115,9 +115,6 @@ def checksum(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-READ = TypeAdapter(Result)
-
-
 def parse(text: str) -> Result:
     """The result that `Result.text` wrote, its checksum and types checked.
 
@@ -128,7 +125,8 @@ def parse(text: str) -> Result:
         plain = json.loads(file["json"])
         require(checksum(file["json"]) == file["checksum"], "its checksum does not fit")
         key, kind, version, spec = (plain.pop(n) for n in ("key", "kind", "version", "spec"))
-        result = READ.validate_python({**plain, "spec": specs.build_spec(kind, spec, version)})
+        plain["spec"] = specs.build_spec(kind, spec, version)
+        result = specs.type_adapter(Result).validate_python(plain)
         specs.check_values(result.spec, result.values)
         require(key == result.key, "its key does not fit its spec")
     except ValidationError as error:

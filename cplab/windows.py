@@ -47,7 +47,7 @@ def trained_places(like: Run) -> set[tuple]:
         column = light[name]
         light = light.filter(pc.is_null(column) if value is None else pc.equal(column, value))
     alike = light.select(PLACE).to_pylist()
-    live = [vars(result.spec) for result, _ in tables.live_results("Run")]
+    live = [vars(result.spec) for result in tables.live_results("Run")]
     alike += [run for run in live if all(run[name] == value for name, value in wanted.items())]
     return {tuple(row[name] for name in PLACE) for row in alike}
 

@@ -17,18 +17,19 @@ from typing import Any
 import numpy as np
 import traitlets
 
-from cplab import data, results
-from cplab.deficits import canonical_name
+from cplab import results
 from cplab.errors import CplabError, one_of, require, whole
 from cplab.lab.knowledge import Setting, band, describe_points, name_of
 from cplab.lab.live import Clock, Task, describe_cost, describe_life
 from cplab.lab.surface import Throttle
-from cplab.runs import DATASETS, DEVICES, FLAGSHIP, LONGEST, Run
+from cplab.runs import DEVICES, FLAGSHIP, LONGEST, Run
 from cplab.show.pictures import png
-from cplab.show.previews import preview
+from cplab.show.previews import pictures, preview
 from cplab.show.styles import source_note, style
 from cplab.show.surface import Shown
 from cplab.statistics import percent
+
+__all__ = ["Explorer", "pictures"]
 
 OFFERED = ("blur", "flip", "permute", "noise")
 UNITS = ("points", "clear epochs")
@@ -80,7 +81,7 @@ class Explorer(Shown):
         usual = flagship if profile is None else {"profile": profile}
         like = Run(**{"schedule": "fixed"} | usual | setting)
         self.device, self.setting = device, Setting(like)
-        self.deficits = tuple(map(canonical_name, deficits))
+        self.deficits = tuple(Run(deficit, length=1).deficit for deficit in deficits)
         at = {"onset": whole("onset", onset, 0, LONGEST)}
         at["length"] = whole("length", length, 1, LONGEST)
         self._begin = (self.deficits[0], at["onset"], at["length"])
@@ -118,7 +119,7 @@ class Explorer(Shown):
             if name in PLACE[1:]:
                 place[name] = whole(name, value, 1 if name == "length" else 0, LONGEST)
         if "deficit" in place:
-            named = canonical_name(place["deficit"])
+            named = Run(place["deficit"], length=1).deficit
             place["deficit"] = one_of("deficit", named, self.deficits)
         one_of("unit", place.get("unit", UNITS[0]), UNITS)
         self.state = {**self.state, **place}
@@ -129,7 +130,7 @@ class Explorer(Shown):
         """All that explorer.js needs, as plain data."""
         setting, like = self.setting, self.setting.like
         known = self._known = describe_points(setting, self.deficits)
-        clear, pictures = thumbnails(like, self.deficits)
+        clear, seen = thumbnails(like, self.deficits)
         points = [point for point in setting.points() if point[0] in self.deficits]
         points = points or [self._begin]
         axes = {name: sorted({p[i] for p in points}) for i, name in ((1, "onset"), (2, "length"))}
@@ -140,7 +141,7 @@ class Explorer(Shown):
             **WORDS,
             "kind": "explorer",
             "points": known,
-            "deficits": [look(name, pictures[name]) for name in self.deficits],
+            "deficits": [look(name, seen[name]) for name in self.deficits],
             "clear": clear,
             "recoveries": recoveries,
             "units": UNITS,
@@ -304,17 +305,3 @@ def still_life(setting: Setting, run: Run) -> Any:
     lives = {name_of(point): (run, [*curves.values()])}
     title = "Test accuracy against clear epochs seen"
     return clear_epochs([*setting.grey().values()], lives, title, width=640, height=360)
-
-
-# Beside the explorer ----------------------------------------------------------------------------
-
-
-def pictures(dataset: str, profile: str) -> data.Images:
-    """Images to look at: of the data set if it is at hand, else practice images (their name says
-    so), since nobody wants to wait for a download to see a picture.
-
-    >>> pictures("cifar10", "ci").train_x.shape
-    torch.Size([512, 8, 8, 3])
-    """
-    one_of("dataset", dataset, DATASETS)
-    return data.images(dataset if data.is_here(dataset) else "practice", profile)

@@ -130,18 +130,15 @@ class Setting:
         return float(np.mean([*self.finals(self.curves(point, recovery), recovery).values()]))
 
     def stood(self, onset: int, recovery: int, harm: float) -> float | None:
-        """After how many clear epochs the grey curve, read over five epochs, stood where a life
-        stands that is `harm` points below it at the end of its recovery: the middle between where
-        the curve is first as high and where it is last lower. None where it is never as high."""
+        """After how many clear epochs the grey curve, read over five epochs, first stood where a
+        life stands that is `harm` points below it at the end of its recovery. None where it is
+        never as high."""
         grey, end = self.grey_read, onset + recovery
         if end > len(grey):
             return None
         level = grey[end - 1] - harm
         first = statistics.find_crossing(np.arange(1, len(grey) + 1), grey, level)
-        if math.isnan(first) or grey[0] > level:
-            return None
-        last = statistics.find_crossing(np.arange(len(grey), 0, -1), grey[::-1], level)
-        return (first + (first if math.isnan(last) else last)) / 2
+        return None if math.isnan(first) or grey[0] > level else first
 
 
 def difference(above: dict[int, float], below: dict[int, float], paired: bool) -> Estimate | None:

@@ -19,7 +19,6 @@ from cplab import results, statistics
 from cplab.errors import CplabError, one_of, quote, require
 from cplab.lab.live import Clock, Job, describe_cost, describe_life
 from cplab.lab.surface import Throttle, buttons, error_html
-from cplab.measure import parse_measures
 from cplab.quantities import each_result
 from cplab.runs import DEVICES, Run
 from cplab.show import predictions, theme
@@ -329,7 +328,7 @@ class Live(Kept, w.VBox):
         require(runs, "runs {} are not allowed: give one or more by their words")
         one_of("device", device.partition(":")[0], DEVICES)
         self._known, self._what, self.device = known, what, device
-        self._measure = parse_measures(measure)
+        self._measure = measure
         self.choice = buttons([*runs.items()]).add_class("cplab-live-choice")
         self.job = Job("Train", self._work, [self.choice])
         self.train, self.stop, self.estimate = self.job.start, self.job.stop, self.job.message

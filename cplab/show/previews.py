@@ -13,8 +13,8 @@ from PIL import Image
 
 from cplab import data
 from cplab.deficits import apply_deficit, canonical_name
-from cplab.errors import CplabError
-from cplab.profiles import PROFILES
+from cplab.errors import CplabError, one_of
+from cplab.runs import DATASETS, Run
 
 PREVIEW_IMAGES = 200  # images, of which the middle and the spread of noise are taken
 DRAWN = Path(__file__).with_name("drawn.png")  # of 32 pixels, eight a row: what each deficit leaves
@@ -50,6 +50,17 @@ def preview(dataset: str, profile: str, deficit: object, count: int = 3) -> tupl
     return rows, shown
 
 
+def pictures(dataset: str, profile: str) -> data.Images:
+    """Images to look at: of the data set if it is at hand, else practice images (their name says
+    so), since nobody wants to wait for a download to see a picture.
+
+    >>> pictures("cifar10", "ci").train_x.shape
+    torch.Size([512, 8, 8, 3])
+    """
+    one_of("dataset", dataset, DATASETS)
+    return data.images(dataset if data.is_here(dataset) else "practice", profile)
+
+
 def torch_if_there() -> Any:
     """The library, None where it is not installed."""
     with suppress(ModuleNotFoundError):
@@ -73,7 +84,7 @@ def few_images(dataset: str, profile: str) -> tuple[np.ndarray, np.ndarray, np.n
         pixels = drawn_pictures("none")
     else:
         x = data.load_arrays(dataset)[0]["train_x"][:PREVIEW_IMAGES]
-        x, size = x if x.ndim == 4 else x[..., None], PROFILES[profile].size
+        x, size = x if x.ndim == 4 else x[..., None], Run(profile=profile).settings.size
         border = (32 - x.shape[1]) // 2
         x = np.pad(x, ((0, 0), (border, border), (border, border), (0, 0)))
         x = x.reshape(len(x), size, 32 // size, size, 32 // size, -1).mean((2, 4))

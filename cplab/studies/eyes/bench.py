@@ -23,6 +23,7 @@ from cplab.profiles import Profile
 from cplab.quantities import each_seed
 from cplab.runs import Run
 from cplab.show.pictures import strips, to_pixels
+from cplab.show.previews import pictures
 from cplab.show.results import seeds_line
 from cplab.show.surface import Html
 from cplab.show.theme import CUES, EQUAL, LIVE, label, place_legend, plain_figure
@@ -49,8 +50,6 @@ STATES = {name: words for words, name in MISSED.items()} | {"strabismus": "squin
 
 def views(here: Profile, deficits: Sequence[str], count: int = 8) -> Any:
     """What each eye sees of some images of a profile, as deficits leave it, in rows."""
-    from cplab.lab.explorer import pictures
-
     try:
         images = pictures(here.dataset, here.name)
     except (CplabError, ModuleNotFoundError) as error:

@@ -6,6 +6,7 @@ many epochs, all clear) is *lost time*, which a network that slept meanwhile wou
 """
 
 import inspect
+import json
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -17,18 +18,19 @@ import numpy as np
 
 from cplab.errors import one_of, require
 from cplab.measure import parse_measures
-from cplab.results import find
-from cplab.results.store import archive
+from cplab.results import find, store, tables
 from cplab.runs import Run
 from cplab.specs import check_spec
 from cplab.statistics import SEEDS, Contrast, Missing
 
 __all__ = ["Missing", "accuracy", "advantage", "contrast", "doublings", "each_result"]
+__all__ += ["every_length"]
 __all__ += ["each_seed", "equal_training_loss", "gain_over_newborn", "harm", "information_shift"]
 __all__ += ["layer_shares", "lost_time"]
 __all__ += ["reading", "result", "sensitivity", "shipped_only", "trace_at", "trace_by_layer"]
-__all__ += ["trace_curve", "trace_peak", "trace_remaining"]
+__all__ += ["trace_curve", "trace_peak", "trace_remaining", "trained_places"]
 
+PLACE = ("deficit", "onset", "length", "recovery", "seed")  # what varies within one setting
 Cost = Callable[[Run], Contrast]
 
 
@@ -130,7 +132,7 @@ def result(spec: Any, measure: str | tuple[str, ...] | dict[str, Any] = ()) -> A
     >>> result(Run()).source
     'shipped'
     """
-    shipped = _shipped(archive(), check_spec(spec), tuple(parse_measures(measure).items()))
+    shipped = _shipped(store.archive(), check_spec(spec), tuple(parse_measures(measure).items()))
     if known := shipped or (None if _shipped_only.get() else find(spec, measure)):
         return known
     what = f"{spec.call()}{f' with {measure}' if measure else ''}"
@@ -154,6 +156,43 @@ def each_result(spec: Any, measure: str | tuple[str, ...] | dict[str, Any] = ())
         with suppress(Missing):
             found.append(result(with_seed(spec, seed), measure))
     return found
+
+
+def trained_places(like: Run) -> set[tuple]:
+    """Deficit, onset, length, recovery and seed of what agrees with a run in all else and has a
+    result, shipped or live. (Of a run with further windows or treatments the controls are in
+    another setting.)
+
+    >>> ("blur", 0, 8, 15, 0) in trained_places(Run())
+    True
+    """
+    names = [name for name in store.RUN_COLUMNS if name not in PLACE]
+    wanted = {name: getattr(like, name) for name in names}
+    written = {name: json.dumps(wanted[name]) for name in ("windows", "treatments")}
+    written = wanted | written | {"kind": "Run", "version": like.version}
+    import pyarrow.compute as pc
+
+    light = store.archive().light
+    for name, value in written.items():
+        column = light[name]
+        light = light.filter(pc.is_null(column) if value is None else pc.equal(column, value))
+    alike = light.select(PLACE).to_pylist()
+    live = [vars(result.spec) for result in tables.live_results("Run")]
+    alike += [run for run in live if all(run[name] == value for name, value in wanted.items())]
+    return {tuple(row[name] for name in PLACE) for row in alike}
+
+
+def every_length(run: Run) -> list[Run]:
+    """The runs whose deficit is of another length, those that were trained, shortest first.
+
+    >>> [run.length for run in every_length(Run("blur", length=8))]
+    [2, 4, 8, 12, 16, 24]
+    """
+    here = run.deficit, run.onset, run.recovery
+    lengths = {
+        n for name, onset, n, after, _ in trained_places(run) if (name, onset, after) == here
+    }
+    return [replace(run, length=length) for length in sorted(lengths - {0})]
 
 
 def each_seed(

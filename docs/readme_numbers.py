@@ -6,9 +6,9 @@
 import re
 from pathlib import Path
 
-from cplab import Run, quantities, statistics, windows
+from cplab import Run, quantities, statistics
 from cplab.runs import FLAGSHIP
-from cplab.studies import pruning
+from cplab.studies import early_blur, pruning
 
 README = Path(__file__).parent.parent / "README.md"
 NUMBER = r"−?\d+\.\d+ ± \d+\.\d+"
@@ -37,7 +37,7 @@ def read_numbers() -> list[str]:
     held = harm("noise") - harm("noise", treatments="held@0")
     estimates = [
         (statistics.estimate(harm("blur", **flagship)), 1),
-        (windows.harm_after(Run("blur", 24, 16, **flagship), 24 + 60), 1),
+        (early_blur.harm_after(Run("blur", 24, 16, **flagship), 24 + 60), 1),
         (statistics.estimate(harm("flip", **flagship)), 1),
         (statistics.estimate(harm("blur", treatments="rate-3@16")), 1),
         (statistics.estimate(held), 1),

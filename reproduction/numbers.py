@@ -12,11 +12,11 @@ from operator import add
 import numpy as np
 
 from cplab import quantities as q
-from cplab import windows
 from cplab.profiles import PROFILES
 from cplab.runs import Run
 from cplab.statistics import Contrast, Estimate, estimate
-from cplab.studies import eyes, pruning
+from cplab.studies import early_blur, eyes, pruning
+from cplab.studies.paper_schedule import longest_harmless_window
 from cplab.studies.pruning import KernelPruning, Pruned, Retraining, Search
 from reproduction.recipes import FLAGSHIP
 
@@ -143,10 +143,10 @@ def in_clear_epochs(size, length, onset, **fields) -> Contrast:
 
 def longest_harmless(size, longest, deficit="blur") -> Estimate:
     """Epochs that a deficit from birth may last before its harm is a point."""
-    each = {run.length: run for run in windows.every_length(life(size, longest, deficit))}
+    each = {run.length: run for run in q.every_length(life(size, longest, deficit))}
     harms = {n: estimate(q.harm(run)) for n, run in each.items() if n <= longest}
     seeds = min(harm.counts[-1] for harm in harms.values() if harm.seeds)
-    return with_farther_end(windows.longest_harmless_window(harms), seeds)
+    return with_farther_end(longest_harmless_window(harms), seeds)
 
 
 def with_farther_end(found: tuple[float, float, float], seeds: int) -> Estimate:
@@ -169,12 +169,12 @@ def worst_onset(size, length, onsets, **fields) -> Contrast:
 
 def flagship_harm(size, length, onset, of="blur") -> Contrast:
     """Points by which a run lies below one without a deficit, after as many clear epochs."""
-    return windows.harm_after(Run(of, onset, length, profile=size, **FLAGSHIP))
+    return early_blur.harm_after(Run(of, onset, length, profile=size, **FLAGSHIP))
 
 
 def flagship_behind(size, length, onset) -> Estimate:
     """How many clear epochs a run is behind one without a deficit."""
-    behind = windows.clear_epochs_behind(Run("blur", onset, length, profile=size, **FLAGSHIP))
+    behind = early_blur.clear_epochs_behind(Run("blur", onset, length, profile=size, **FLAGSHIP))
     return with_farther_end(behind, estimate(flagship_harm(size, length, onset)).seeds)
 
 

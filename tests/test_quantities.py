@@ -11,10 +11,10 @@ from scipy import stats
 
 import cplab
 from cplab import quantities as q
-from cplab import statistics, windows
+from cplab import statistics
 from cplab.results import every_result, find
 from cplab.runs import Run
-from cplab.studies import pruning
+from cplab.studies import paper_schedule, pruning
 from cplab.studies.pruning import KernelPruning, KernelSplit, Pruned, Retraining, Search
 from cplab.studies.reopening.paths import LinearPath
 
@@ -87,7 +87,7 @@ def estimates(harms, halves):
 
 def test_the_longest_harmless_window_is_where_harm_exceeds_the_penalty():
     straight = estimates({n: n / 8 for n in (24, 4, 8, 16)}, [n / 16 for n in (24, 4, 8, 16)])
-    longest = windows.longest_harmless_window
+    longest = paper_schedule.longest_harmless_window
     assert longest(straight) == pytest.approx((8, 16 / 3, 16))
     assert longest(straight, penalty=1.5).epochs == pytest.approx(12)
     assert longest(straight, penalty=5) == (np.inf, np.inf, np.inf)
@@ -105,7 +105,7 @@ def test_the_interval_of_the_longest_harmless_window_holds_the_truth_in_95_of_10
         harm = lengths / 8 + rng.normal(0, 0.4, (5, 1)) + rng.normal(0, 0.2, (5, 4))
         halves = [np.ptp(stats.ttest_1samp(h, 0).confidence_interval()) / 2 for h in harm.T]
         harms = estimates(dict(zip(lengths, harm.mean(0), strict=True)), halves)
-        _, low, high = windows.longest_harmless_window(harms)
+        _, low, high = paper_schedule.longest_harmless_window(harms)
         hits.append(low <= 8 <= high)
     assert np.mean(hits) == pytest.approx(0.95, abs=0.02)
 
@@ -332,7 +332,7 @@ def test_harm_is_what_scipy_says_of_the_table():
 def test_a_setting_is_all_but_deficit_onset_length_recovery_and_seed():
     """Of single results, shipped and one's own."""
     own = cplab.run(Run("blur", 1, 1, recovery=1, profile="ci", seed=99, schedule="fixed"))
-    runs, varied = [r.spec for r in every_result("Run")], windows.PLACE
+    runs, varied = [r.spec for r in every_result("Run")], q.PLACE
 
     def others(run):
         return {name: value for name, value in run.__getstate__().items() if name not in varied}
@@ -340,9 +340,9 @@ def test_a_setting_is_all_but_deficit_onset_length_recovery_and_seed():
     for like in (COURSE, own.spec, Run(schedule="paper", pace=2), Run(weight_decay=0.01)):
         alike = [run for run in runs if others(run) == others(like)]
         places = {tuple(getattr(run, name) for name in varied) for run in alike}
-        assert windows.trained_places(like) == places
+        assert q.trained_places(like) == places
         assert places
-    assert [run.length for run in windows.every_length(own.spec)] == [1]
+    assert [run.length for run in q.every_length(own.spec)] == [1]
 
 
 def test_a_measurement_that_was_not_taken_is_missing():

@@ -27,7 +27,7 @@ FLOORS = (
     {"engine"},
     {"results"},
     {"statistics"},
-    {"quantities", "windows"},
+    {"quantities"},
     {"show"},
     {"lab", "studies"},
     {"site", "teach"},

@@ -16,10 +16,10 @@ import numpy as np
 
 from cplab import results, statistics
 from cplab.errors import require
+from cplab.quantities import trained_places
 from cplab.runs import Run
 from cplab.show.styles import label
 from cplab.statistics import Estimate
-from cplab.windows import trained_places
 
 LAST = 5  # epochs over which a life at a fixed rate is read, as Result.accuracy has it
 RECOVERIES = (5, 10, 15, 20, 30, 40, 50, 60, 90, 120, 180, 240)  # offered where curves hold them

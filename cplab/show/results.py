@@ -21,7 +21,6 @@ from cplab.runs import Run
 from cplab.show import theme
 from cplab.show.styles import Style, source_note, style, styles
 from cplab.show.theme import band, percent_axis, place_legend, plain_figure
-from cplab.windows import every_length
 
 QUANTITIES = {  # over the epochs
     "trace": "trace of the Fisher information",
@@ -59,7 +58,7 @@ def removal(
     """
     clear = replace(like, deficit="none", length=0)
     names = map(canonical_name, deficits)
-    each = {name: every_length(replace(like, deficit=name, length=1)) for name in names}
+    each = {name: quantities.every_length(replace(like, deficit=name, length=1)) for name in names}
     lengths = sorted({0}.union(run.length for runs in each.values() for run in runs))
     equal = [replace(clear, onset=like.onset + length) for length in lengths]
     shown = [run for runs in each.values() for run in runs]

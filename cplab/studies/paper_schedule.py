@@ -5,18 +5,28 @@ fresh, at the first rate, or *oversleep*: nothing is trained until the deficit e
 the rates that are left.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import cycle
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from bokeh.plotting import figure
 
-from cplab import quantities, show, windows
+from cplab import quantities, show
 from cplab.runs import Run, Step
 from cplab.show.theme import DASHES, place_legend, plain_figure, style
-from cplab.statistics import Contrast
+from cplab.statistics import Contrast, estimate, find_crossing
 
-__all__ = ["FOUR", "both_controls", "removal", "slim", "until"]
+__all__ = ["FOUR", "both_controls", "longest_harmless_window", "removal", "slim", "until"]
+
+
+class Epochs(NamedTuple):
+    """So many epochs, and the ends of their 95 % interval."""
+
+    epochs: float
+    low: float
+    high: float
+
 
 FOUR = ("blur", "noise", "flip", "permute")
 
@@ -69,7 +79,33 @@ def rates(runs: Sequence[Run], **options: Any) -> figure:
     return place_legend(fig)
 
 
+def longest_harmless_window(harms: Mapping[int, Any], penalty: float = 1.0) -> Epochs:
+    """The longest window of a deficit without a penalty, which the slides call the critical period:
+    where harm, from length to length along straight lines, first exceeds it; infinite where no
+    window that was trained is too long, NaN where none was trained. The interval has all lengths
+    whose harm cannot be told from the penalty.
+
+    Arguments: harms, by the length of the window, contrasts or numbers of each seed; penalty, the
+        smallest that counts, in points of accuracy.
+
+    >>> runs = quantities.every_length(Run("blur", length=8))
+    >>> harms = {run.length: quantities.harm(run) for run in runs}
+    >>> print(*np.round(longest_harmless_window(harms), 1))
+    5.0 2.2 6.8
+    """
+    known = {n: about for n in sorted(harms) if (about := estimate(harms[n])).seeds}
+
+    def end(sign: int) -> float:
+        points = [about.mean + (sign * about.half if sign else 0) for about in known.values()]
+        there = [(n, y) for n, y in zip(known, points, strict=True) if np.isfinite(y)]
+        lengths, heights = zip((0, 0.0), *there, strict=True)
+        crossing = find_crossing(lengths, heights, penalty)
+        return crossing if not np.isnan(crossing) else np.inf if there else np.nan
+
+    return Epochs(end(0), end(1), end(-1))
+
+
 def longest_harmless() -> float:
     """Epochs of blur from birth that cost the small network one point."""
-    runs = windows.every_length(Run("blur", length=8))
-    return windows.longest_harmless_window({r.length: quantities.harm(r) for r in runs}).epochs
+    runs = quantities.every_length(Run("blur", length=8))
+    return longest_harmless_window({r.length: quantities.harm(r) for r in runs}).epochs

@@ -298,10 +298,10 @@ def reach_of_accuracy(found: dict[str, Any]) -> tuple[float, float]:
 
 def still_life(setting: Setting, run: Run) -> Any:
     """The large figure at one point, drawn by Python."""
-    from cplab.show.results import clear_epochs
+    from cplab.show.results import lives_figure
 
     point = (run.deficit, run.onset, run.length)
     curves = setting.curves(point, run.recovery) if run.length else {}
     lives = {name_of(point): (run, [*curves.values()])}
     title = "Test accuracy against clear epochs seen"
-    return clear_epochs([*setting.grey().values()], lives, title, width=640, height=360)
+    return lives_figure([*setting.grey().values()], lives, title, width=640, height=360)

@@ -12,7 +12,7 @@ __all__, __getattr__, __dir__ = load_late(
     __name__,
     surface="display",
     styles="colour label source_line",
-    results="bars by_layer clear_epochs curves layer_columns means over_epochs removal",
+    results="bars by_layer curves layer_columns means over_epochs removal",
     predictions="class_figure",
     still="save",
     pictures="strips to_pixels",

@@ -90,7 +90,7 @@ def removal(
     return finish(fig, percent=not control)
 
 
-def clear_epochs(
+def lives_figure(
     grey: Sequence, lives: Mapping[str, tuple[Run, Sequence]], title: str = "", **options: Any
 ) -> figure:
     """Test accuracy against clear epochs seen: grey without a deficit, and a line for each of some

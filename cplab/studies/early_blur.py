@@ -14,11 +14,12 @@ import numpy as np
 import pandas as pd
 from bokeh.plotting import figure
 
-from cplab import quantities, show, statistics
+from cplab import quantities, statistics
 from cplab.errors import require, whole
 from cplab.quantities import reading, result, trained_places, with_seed
 from cplab.runs import FLAGSHIP, Run, Step
 from cplab.show.surface import Html
+from cplab.show.results import lives_figure
 from cplab.show.theme import CUES, EQUAL, place_legend, plain_figure, reference_line, style
 from cplab.statistics import SEEDS, Contrast, Missing, estimate
 from cplab.studies.paper_schedule import Epochs, slim, until
@@ -186,7 +187,7 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **options: Any) -> fi
     deficit."""
     grey = [100 * curve for curve in clear_lives(next(iter(runs.values())))]
     lives = {words: (run, each_curve(run)) for words, run in runs.items()}
-    return show.clear_epochs(grey, lives, title, **options)
+    return lives_figure(grey, lives, title, **options)
 
 
 def overview(late_onset: int = 24) -> figure:

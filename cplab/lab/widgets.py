@@ -259,6 +259,7 @@ class Slide(Shown):
         a data source: its new columns}; words, from an option to what is said above; description,
         what the slider is. `index` is the place of the chosen option, and may be set.
 
+    >>> from cplab.show.theme import plain_figure
     >>> figure = plain_figure("a point", "x", "y")
     >>> points = figure.scatter("x", "y", source=ColumnDataSource({"x": [], "y": []}, name="it"))
     >>> slide = Slide(figure, [1, 4], lambda n: {"it": {"x": [n], "y": [n * n]}}, "n is {}".format)

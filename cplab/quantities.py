@@ -7,6 +7,7 @@ many epochs, all clear) is *lost time*, which a network that slept meanwhile wou
 
 import inspect
 import json
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -31,6 +32,7 @@ __all__ += ["reading", "result", "sensitivity", "shipped_only", "trace_at", "tra
 __all__ += ["trace_curve", "trace_peak", "trace_remaining", "trained_places"]
 
 PLACE = ("deficit", "onset", "length", "recovery", "seed")  # what varies within one setting
+OTHERS = ("version", *(name for name in store.RUN_COLUMNS if name not in PLACE))
 Cost = Callable[[Run], Contrast]
 
 
@@ -166,20 +168,26 @@ def trained_places(like: Run) -> set[tuple]:
     >>> ("blur", 0, 8, 15, 0) in trained_places(Run())
     True
     """
-    names = [name for name in store.RUN_COLUMNS if name not in PLACE]
-    wanted = {name: getattr(like, name) for name in names}
-    written = {name: json.dumps(wanted[name]) for name in ("windows", "treatments")}
-    written = wanted | written | {"kind": "Run", "version": like.version}
-    import pyarrow.compute as pc
+    live = {r.spec for r in tables.live_results("Run") if setting_of(r.spec) == setting_of(like)}
+    own = {tuple(getattr(run, name) for name in PLACE) for run in live}
+    return own | shipped_places(store.archive()).get(setting_of(like), set())
 
-    light = store.archive().light
-    for name, value in written.items():
-        column = light[name]
-        light = light.filter(pc.is_null(column) if value is None else pc.equal(column, value))
-    alike = light.select(PLACE).to_pylist()
-    live = [vars(result.spec) for result in tables.live_results("Run")]
-    alike += [run for run in live if all(run[name] == value for name, value in wanted.items())]
-    return {tuple(row[name] for name in PLACE) for row in alike}
+
+def setting_of(run: Run) -> tuple:
+    """All that a run has beside its place, as the archive writes it."""
+    values = (getattr(run, name) for name in OTHERS)
+    return tuple(json.dumps(value) if isinstance(value, tuple) else value for value in values)
+
+
+@lru_cache(maxsize=2)
+def shipped_places(archive: store.Archive) -> dict[tuple, set[tuple]]:
+    """The places of all shipped runs, by their setting."""
+    places = defaultdict(set)
+    for row in archive.light.select(["kind", *OTHERS, *PLACE]).to_pylist():
+        if row["kind"] == "Run":
+            setting, place = (tuple(row[name] for name in names) for names in (OTHERS, PLACE))
+            places[setting].add(place)
+    return places
 
 
 def every_length(run: Run) -> list[Run]:

@@ -18,8 +18,8 @@ from cplab import quantities, statistics
 from cplab.errors import require, whole
 from cplab.quantities import reading, result, trained_places, with_seed
 from cplab.runs import FLAGSHIP, Run, Step
-from cplab.show.surface import Html
 from cplab.show.results import lives_figure
+from cplab.show.surface import Html
 from cplab.show.theme import CUES, EQUAL, place_legend, plain_figure, reference_line, style
 from cplab.statistics import SEEDS, Contrast, Missing, estimate
 from cplab.studies.paper_schedule import Epochs, slim, until

@@ -1,13 +1,9 @@
 """The table of animal data as printed, and the curves of the paper."""
 
 import re
-import subprocess
-import sys
 
 import numpy as np
-import pytest
 
-from cplab.errors import CplabError
 from cplab.studies import kitten as animals
 from cplab.studies.kitten import statements
 
@@ -65,34 +61,3 @@ def test_ages_are_the_ones_stated():
         if re.search("before|first|birth", text):
             stated.append(0)
         assert {row.age_low, row.age_high} == set(stated), row.age_text
-
-
-def test_the_table_can_be_asked_by_quantity_and_species():
-    found = statements("synaptic_density", "macaque")
-    assert set(found.quantity) == {"synaptic_density"}
-    assert set(found.species) == {"macaque"}
-    assert list(found.query("kind == 'point'").value) == [10.9, 63, 37.7]
-    assert list(found.index) == list(range(len(found)))
-    assert set(statements(species="human").species) == {"human"}
-
-
-def test_unknown_names_are_one_line():
-    for asked, words in (
-        (("weight",), "quantity 'weight'.*recovered_acuity"),
-        (("recovered_acuity", "human"), "species 'human'.*choose one of cat"),
-    ):
-        with pytest.raises(CplabError, match=words) as caught:
-            statements(*asked)
-        assert "\n" not in str(caught.value)
-
-
-def test_it_needs_neither_pandas_nor_scipy_to_be_imported_and_draws_nothing():
-    code = (
-        "import sys; from cplab import statistics\n"
-        "from cplab.studies import kitten as animals\n"
-        "assert not {'scipy', 'pandas', 'torch', 'bokeh', 'lmfit'} & set(sys.modules)\n"
-        "animals.statements(); statistics.describe([1, 2])\n"
-        "animals.fit(animals.decline, [0, 1, 2], [3, 2, 1], {'normal': 3, 'tau': 2})\n"
-        "assert not {'bokeh', 'torch', 'IPython'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)

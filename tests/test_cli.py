@@ -4,20 +4,19 @@ import io
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from cplab import cli, results, teach
-from cplab.errors import CplabError, Diverged
+from cplab.errors import Diverged
 from cplab.runs import Run
 
 CI = "--profile ci --recovery 1"
@@ -158,24 +157,17 @@ def test_a_sweep_that_was_interrupted_says_so_in_one_line_and_goes_on(
 BAD = {
     "run --deficit blurr": "blurr none blur flip",
     "run --measure trace=0,x": "x whole",
-    "run --device tpu --profile ci": "tpu cuda cpu",
     "run --deficit blur --onset 2.5": "onset 2.5 integer",
     "run --seed": "--seed",
-    "run --seed 0 1": "1",
     "run --frsh": "--frsh --fresh",
     "run now": "now Run Search key",
     "rnu": "rnu run",
-    "sweep --onset 0,2": "onset 0,2 integer",
     "sweep --workers two --profile ci": "workers two",
     "sweep Search --controls": "controls Search",
-    "data fetch": "DATASET",
     "data burn": "burn fetch",
     "results list Search --seed 1": "filters Search",
-    "results export table.xls": ".xls .csv .parquet",
     "results export /dev/null/table.csv": "/dev/null/table.csv another",
-    "results verify --retrain x": "retrain x whole",
     "results retrain": "KEY",
-    "results merge": "PATH",
     "results ship x": "x train",
     "lab nonsense": "nonsense",
 }
@@ -189,28 +181,6 @@ def test_bad_input_is_refused_in_one_line(cplab, nothing_shipped, typed):
     assert (code, "Traceback" in out) == (2, False)
     assert line.startswith("error: ")
     assert not [word for word in BAD[typed].split() if word not in line]
-
-
-def test_python_and_the_command_refuse_in_the_same_words(cplab):
-    _, _, [line] = cplab("run --deficit blur --schedule cosine")
-    with pytest.raises(CplabError) as refused:
-        Run("blur", schedule="cosine")
-    assert line == f"error: {refused.value}"
-
-
-@pytest.mark.parametrize("words", ["teach build DIR --student", "site DIR 01"])
-@pytest.mark.parametrize("place", ["file", "/proc/x"])
-def test_a_folder_that_is_none_is_refused_and_nothing_is_written(
-    words, place, capsys, tmp_path, monkeypatch
-):
-    monkeypatch.chdir(tmp_path)
-    Path("file").write_text("as it was")
-    assert cli.main([word.replace("DIR", place) for word in words.split()]) == 2
-    [line] = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: ")
-    assert place in line
-    assert [path.name for path in tmp_path.rglob("*")] == ["file"]
-    assert Path("file").read_text() == "as it was"
 
 
 def test_what_goes_wrong_in_training_is_one_line_and_a_mistake_in_the_program_is_not(
@@ -249,36 +219,6 @@ def test_results_are_listed_exported_and_verified(cplab, own_cache, tmp_path):
     kept[0].write_text(kept[0].read_text()[:200])
     code, out, _ = cplab("results verify")
     assert (code, kept[0].name in out, out.endswith("1 bad\n")) == (1, True, True)
-
-
-def test_what_is_shipped_is_trained_again_and_what_comes_out_otherwise_is_off(
-    cplab, one_thread, nothing_shipped, own_cache
-):
-    run = Run("blur", length=1, profile="ci", recovery=1)
-    cplab("run --deficit blur --length 1", CI)
-    [path] = (own_cache / "results").glob("*.json")
-    assert cplab("results ship trial --profile ci --dataset practice")[0] == 0
-    code, out, _ = cplab("results verify --retrain 5 --profile ci --device cpu")
-    assert (code, "1 shipped and 1 live" in out, "\nequal " in out) == (0, True, True)
-    found = results.find(run)
-    path.unlink()
-    shutil.rmtree(nothing_shipped)
-    curve = [*found.curve[:-1], {**found.curve[-1], "test_accuracy": 0.75}]
-    results.keep(replace(found, values={"accuracy": 0.75, "curve": curve}))
-    code, out, _ = cplab(f"results retrain {run.key} --device cpu")
-    assert (code, out.split()[0]) == (1, "off")
-
-
-@pytest.mark.usefixtures("grid")
-def test_merge_takes_in_what_another_cache_holds(cplab, own_cache, tmp_path, monkeypatch):
-    monkeypatch.setenv("CPLAB_CACHE", str(tmp_path / "other"))
-    kept = sorted((own_cache / "results").glob("*.json"))
-    for new in (len(kept), 0):
-        code, out, _ = cplab("results merge", own_cache / "results")
-        assert (code, out.split()[0]) == (0, str(new))
-    kept[0].write_text(kept[0].read_text()[:200])
-    code, _, [line] = cplab("results merge", own_cache / "results")
-    assert (code, kept[0].name in line) == (2, True)
 
 
 # The rest ---------------------------------------------------------------------------------------

@@ -21,18 +21,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 STUB = 'import sys, types\nsys.modules["google.colab"] = types.ModuleType("google.colab")'
-SLOW = """import threading
-from cplab.lab.live import Job
-
-def work(stop):
-    for i in range(1000):
-        job.progress.value = i % 2
-        job.message.value = f"step {i}"
-        if stop.wait(0.05):
-            return "it was stopped"
-
-job = Job("Go", work)
-job"""
 
 # Notebook 6 asks for a font that has no address, and for a file that ipywidgets once had.
 HARMLESS = (
@@ -104,9 +92,6 @@ class Classic(lab_browser.Lab):
 def page(labs_cache, tmp_path_factory):
     """Classic Notebook in a browser, with all labs, as if on Colab."""
     folder = tmp_path_factory.mktemp("colab")
-    small = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SLOW)])
-    small.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-    nbformat.write(small, folder / "small.ipynb")
     for number, path in LABS.items():
         notebook = nbformat.read(path, as_version=4)
         for cell in notebook.cells:
@@ -140,14 +125,4 @@ def test_a_student_goes_through_the_lab(page, number):
             "its finding", box.text_content, lambda text: re.search("It was: |You said: ", text)
         )
         page.wait_drawn(box)
-    page.leave()
-
-
-def test_what_is_under_way_says_so_and_is_stopped(page):
-    page.open("small.ipynb")
-    page.run_all()
-    page.click("Go")
-    page.wait_text(".cplab-live", "^step [3-9]")
-    page.click("Stop")
-    page.wait_text(".cplab-live", "^it was stopped")
     page.leave()

@@ -3,11 +3,9 @@
 import hashlib
 import json
 import os
-import shutil
 from dataclasses import replace
 
 import pytest
-from conftest import says
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -93,14 +91,6 @@ def test_a_damaged_shipped_file_is_left_out_and_the_others_are_found(made, nothi
     assert path.read_bytes() == content
 
 
-def test_what_is_shipped_is_read_as_it_is_now(made, nothing_shipped):
-    store.ship(made[:2], "some")
-    assert [bool(store.find(run)) for run in RUNS] == [True, True, False]
-    shutil.rmtree(nothing_shipped)
-    store.ship(made[2:], "some")
-    assert [bool(store.find(run)) for run in RUNS] == [False, False, True]
-
-
 # What has other types, whatever its checksum -----------------------------------------------------
 
 
@@ -156,26 +146,7 @@ def test_links_and_devices_are_no_results_and_what_is_merged_is_named_by_its_key
     assert [path.name for path in store.live_paths()] == [f"{RUN.key}.json"]
 
 
-@pytest.mark.parametrize("name", ["../x", "/tmp/x", "", "x.parquet"])
-def test_nothing_is_shipped_outside_its_directory(made, nothing_shipped, name):
-    with pytest.raises(CplabError) as error:
-        store.ship(made, name)
-    says(error, name)
-    assert not nothing_shipped.exists()
-
-
 # Disks --------------------------------------------------------------------------------------------
-
-
-def test_where_nothing_can_be_written_there_are_results_and_warnings(made, tmp_path, monkeypatch):
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("CPLAB_CACHE", str(tmp_path / "file" / "cache"))
-    with pytest.warns(ResultWarning, match=r"\$CPLAB_CACHE") as said:
-        found = ask.sweep(RUNS, **SWEEP)
-    assert [without_times(r.values) for r in found] == [without_times(r.values) for r in made]
-    assert len(said) == 3
-    assert store.find(RUN) is None
-    assert tables.table().empty
 
 
 def test_a_full_disk_costs_a_warning_and_what_is_there_stays(made, own_cache, monkeypatch):
@@ -196,20 +167,3 @@ def test_a_full_disk_costs_a_warning_and_what_is_there_stays(made, own_cache, mo
     assert [bool(store.find(run)) for run in RUNS] == [True, False, False]
     assert path.read_bytes() == before
     assert not [*own_cache.rglob("*.partial")]
-
-
-def test_many_processes_write_at_once_and_nothing_is_lost(made, own_cache, python):
-    folder = own_cache.parent / "given"
-    folder.mkdir()
-    for seed in range(6):
-        result = replace(made[0], spec=replace(RUN, seed=seed))
-        (folder / f"{result.key}.json").write_text(result.text())
-    code = (
-        "import sys; from pathlib import Path; from cplab.results import store, tables\n"
-        "for path in sorted(Path(sys.argv[1]).iterdir()):\n"
-        "    store.keep(store.read_file(path)); tables.table()\n"
-    )
-    for process in [python(code, folder) for _ in range(3)]:
-        assert process.communicate()[1] == ""
-    assert len(tables.table()) == len(store.live_paths()) == 6
-    assert store.verify()[1] == []

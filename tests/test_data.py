@@ -1,12 +1,10 @@
 """Images: where they are looked for, what is refused, padding and shrinking, the practice set."""
 
-import errno
 import hashlib
 import pickle
 import random
 import re
 import shutil
-import sys
 import tarfile
 import threading
 import urllib.error
@@ -90,9 +88,9 @@ def test_a_place_that_may_mean_two_folders_or_none_is_named_before_a_download(
 
 
 @pytest.mark.parametrize(
-    "root", ["data", "..", "../../data", "~", "given", "given/cifar-10-batches-py", "given/file"]
+    ("root", "packed"),
+    [("..", False), ("~", True), ("given/file", True), ("given/cifar-10-batches-py", False)],
 )
-@pytest.mark.parametrize("packed", [False, True])
 def test_what_torchvision_keeps_is_read_and_nothing_is_downloaded(
     root, packed, tmp_path, monkeypatch
 ):
@@ -144,16 +142,6 @@ def keep_cifar10(folder, packed, monkeypatch):
         monkeypatch.setattr(kind, "tgz_md5", hashlib.md5(archive.read_bytes()).hexdigest())
 
 
-def test_a_set_is_fetched_where_the_file_system_has_no_locks(monkeypatch, own_cache):
-    def refuse(*_):
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    fcntl = pytest.importorskip("fcntl")
-    monkeypatch.setattr(fcntl, "flock", refuse)
-    monkeypatch.setattr(data, "download", lambda *_: digits())
-    assert data.fetch("mnist") == own_cache / "data" / "mnist.npz"
-
-
 def test_a_set_is_fetched_once_by_all_who_want_it_and_named_an_original(
     monkeypatch, own_cache, capsys
 ):
@@ -179,28 +167,6 @@ def test_a_set_is_fetched_once_by_all_who_want_it_and_named_an_original(
 
 
 @pytest.mark.parametrize("dataset", data.DOWNLOADS)
-def test_torchvision_is_asked_for_both_halves_and_its_raw_files_are_removed(
-    dataset, monkeypatch, own_cache
-):
-    from torchvision import datasets
-
-    def half(root, *, train, download):
-        assert download
-        root.mkdir(parents=True, exist_ok=True)
-        (root / "raw.tar").touch()
-        half = "train" if train else "test"
-        return SimpleNamespace(data=digits()[f"{half}_x"], targets=digits()[f"{half}_y"].tolist())
-
-    kind = data.DOWNLOADS[dataset][0]
-    assert hasattr(datasets, kind)
-    monkeypatch.setattr(datasets, kind, half)
-    arrays, _ = data.load_arrays(dataset)
-    assert all(np.array_equal(arrays[part], array) for part, array in digits().items())
-    left = {path.suffix for path in (own_cache / "data").iterdir()}
-    assert left <= {".npz", ".lock"}
-
-
-@pytest.mark.parametrize("dataset", data.DOWNLOADS)
 def test_without_a_network_one_line_says_three_ways_out(dataset, monkeypatch, own_cache):
     def unreachable(*args, **kwargs):
         raise urllib.error.URLError("Name or service not known")
@@ -209,11 +175,6 @@ def test_without_a_network_one_line_says_three_ways_out(dataset, monkeypatch, ow
     words = (dataset, f"cplab data fetch {dataset}", "$CPLAB_DATA", "--dataset practice")
     one_line(lambda: data.images(dataset, "ci"), *words)
     assert not [*(own_cache / "data").glob("*.npz")]
-
-
-def test_without_torchvision_one_line_says_to_install_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "torchvision", None)  # as if it could not be imported
-    one_line(lambda: data.fetch("mnist"), "mnist", "pip install torchvision", "$CPLAB_DATA")
 
 
 def test_a_download_that_breaks_off_leaves_nothing_that_could_be_taken_for_data(
@@ -228,11 +189,6 @@ def test_a_download_that_breaks_off_leaves_nothing_that_could_be_taken_for_data(
     one_line(lambda: data.load_arrays("mnist"), "No space left")
     assert not data.is_here("mnist")
     assert not [*own_cache.rglob("*partial*")]
-
-
-def test_an_unknown_set_or_profile_is_refused():
-    one_line(lambda: data.images("cifar100", "ci"), "cifar100", "mnist")
-    one_line(lambda: data.images("practice", "tiny"), "tiny", "ci")
 
 
 # Damaged files -----------------------------------------------------------------------------------
@@ -267,11 +223,7 @@ def test_no_damage_to_a_file_is_ever_shown(small_mnist, save):
         {"train_x": np.zeros((300, 28, 28), np.float32)},
         {"train_x": np.zeros((300, 30, 30), np.uint8)},
         {"train_x": np.zeros((299, 28, 28), np.uint8)},
-        {"test_x": np.zeros((120, 32, 32, 3), np.uint8)},
         {"train_y": np.full(300, 10, np.uint8)},
-        {"test_y": np.full(120, -1)},
-        {"train_y": np.zeros(300)},
-        {"train_x": np.zeros((0, 28, 28), np.uint8), "train_y": np.zeros(0, np.uint8)},
         {"test_y": np.array([None] * 120)},
         {"copy": np.array("<b>mine</b>")},
         {"train_x": None},
@@ -287,14 +239,10 @@ def test_arrays_that_are_no_labelled_images_are_refused(small_mnist, change):
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 184381002\n"
 
 
-@pytest.mark.parametrize("kind", ["cut off", "a pointer", "a folder", "empty", "an array"])
+@pytest.mark.parametrize("kind", ["cut off", "a pointer", "an array"])
 def test_a_file_that_cannot_be_read_is_not_at_hand_for_whoever_looks(small_mnist, kind):
     whole = small_mnist.read_bytes()
-    small_mnist.unlink()
-    if kind == "a folder":
-        small_mnist.mkdir()
-    else:
-        small_mnist.write_bytes({"cut off": whole[:1000], "a pointer": POINTER}.get(kind, b""))
+    small_mnist.write_bytes({"cut off": whole[:1000], "a pointer": POINTER}.get(kind, b""))
     if kind == "an array":
         with small_mnist.open("wb") as file:
             np.save(file, digits()["train_x"])
@@ -413,9 +361,7 @@ def shrunk(x, size):
     return np.rint(blocks.mean((2, 4))).astype(np.uint8)
 
 
-@pytest.mark.parametrize(
-    ("profile", "size"), [("paper", 32), ("slim", 16), ("course", 16), ("ci", 8)]
-)
+@pytest.mark.parametrize(("profile", "size"), [("paper", 32), ("ci", 8)])
 @pytest.mark.usefixtures("small_mnist")
 def test_images_are_padded_with_zeros_to_32_and_shrunk_to_the_means_of_blocks(profile, size):
     x = np.pad(digits()["train_x"], ((0, 0), (2, 2), (2, 2)))[..., None]

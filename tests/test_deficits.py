@@ -1,8 +1,7 @@
 """Deficits against oracles and by their properties, as they are written, and a student's own."""
 
 import random
-import re
-from itertools import combinations, product
+from itertools import product
 
 import numpy as np
 import pytest
@@ -10,8 +9,6 @@ import torch
 from conftest import cell, one_line
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as vision
 
@@ -40,10 +37,6 @@ def pictures():
     return (x - x.mean()) / x.std()
 
 
-def distance(one, other):
-    return (one - other).pow(2).mean().sqrt().item()
-
-
 def test_blur_is_torchvision_s_bilinear_shrinking_and_enlarging(pictures):
     """Whether shrinking averages over all pixels is one choice for all strengths and sizes."""
 
@@ -59,23 +52,20 @@ def test_blur_is_torchvision_s_bilinear_shrinking_and_enlarging(pictures):
     assert fits(True) != fits(False)
 
 
-@pytest.mark.parametrize(("size", "strength", "kept"), [(16, 4, 16), (16, 2, 64), (8, 4, 4)])
-def test_blur_keeps_as_many_numbers_as_the_shrunken_image_has(size, strength, kept):
+def test_blur_keeps_as_many_numbers_as_the_shrunken_image_has():
     """The rank of blur, seen as a matrix from pixels to pixels."""
+    size, strength, kept = 16, 4, 16
     each_pixel = torch.eye(size * size, dtype=torch.float64).reshape(-1, 1, size, size)
     matrix = blur(each_pixel, strength).reshape(size * size, -1)
     assert torch.linalg.matrix_rank(matrix) == kept
     assert torch.allclose(matrix.sum(0), torch.ones(size * size, dtype=torch.float64))  # averages
 
 
-@pytest.mark.parametrize("classes", [2, 3, 10])
-def test_permuting_gives_every_class_the_label_of_another(classes):
-    permuted = deficits.permutation(classes)
-    assert sorted(permuted.tolist()) == list(range(classes))
-    assert not (permuted == torch.arange(classes)).any()
-
-
-def test_permuting_touches_the_labels_alone_and_is_always_the_same(pictures):
+def test_permuting_gives_every_class_the_label_of_another_and_always_the_same(pictures):
+    for classes in (2, 3, 10):
+        permuted = deficits.permutation(classes)
+        assert sorted(permuted.tolist()) == list(range(classes))
+        assert not (permuted == torch.arange(classes)).any()
     seen, before = apply_deficit(pictures, LABELS, "permute", seed=3)
     torch.manual_seed(5)
     deficits.permutation.cache_clear()
@@ -101,6 +91,8 @@ def test_noise_is_made_of_image_seed_and_epoch_whatever_the_batch(name):
         assert torch.equal(patterns(name, index, epoch=3), whole[index])
     x, _ = apply_deficit(torch.full((4, 3, 8, 8), 9.0), LABELS[:4], name, images=2000, epoch=3)
     assert torch.equal(x, whole[:4])  # without an index it is that of the first images
+    assert torch.equal(patterns(name, range(2000), epoch=4), whole) == (name == "noise")
+    assert not torch.equal(patterns(name, range(2000), seed=1, epoch=3), whole)
 
 
 @pytest.mark.parametrize("name", ["noise", "fresh_noise"])
@@ -112,25 +104,6 @@ def test_noise_is_standard_normal_and_no_two_patterns_are_alike(name):
     flat = x.flatten(1)
     alike = (flat @ flat.T / flat.shape[1]).fill_diagonal_(0).abs().max()
     assert alike < 6.5 * flat.shape[1] ** -0.5
-
-
-def test_fixed_noise_stays_over_epochs_and_no_two_others_are_alike():
-    fixed = [patterns("noise", range(50), seed) for seed in (0, 1, 2)]
-    assert torch.equal(patterns("noise", range(50), epoch=4), fixed[0])
-    fresh = [patterns("fresh_noise", range(50), s, epoch=e) for s in (0, 1, 2) for e in (0, 1, 400)]
-    for one, other in combinations([*fixed, *fresh], 2):
-        assert distance(one, other) == pytest.approx(2**0.5, abs=0.05)
-
-
-def test_noise_of_an_unknown_set_is_refused():
-    x, index = torch.zeros(2, 3, 8, 8), torch.arange(2)
-    one_line(lambda: apply_deficit(x, LABELS[:2], "noise", index=index), "images=")
-
-
-def grating(size, down, across, phase=0.3):
-    """A wave with so many periods downwards and sideways, (1, 1, size, size) in float64."""
-    at = torch.arange(size, dtype=torch.float64) * 2 * torch.pi / size
-    return torch.cos(down * at[:, None] + across * at[None] + phase)[None, None]
 
 
 def test_stripes_are_a_fourier_filter_written_out():
@@ -146,26 +119,6 @@ def test_stripes_are_a_fourier_filter_written_out():
             part = (x * wave.conj()).sum((2, 3), keepdims=True) / size**2
             expected += np.cos(np.pi * fall / 2) ** 2 * (part * wave).real
         assert np.allclose(stripes(torch.as_tensor(x), half_angle), expected, atol=1e-5)
-
-
-@pytest.mark.parametrize("size", [15, 16, 32])
-def test_upright_waves_pass_and_level_and_slanting_ones_do_not(size):
-    for k in (1, 2, size // 2):
-        upright, level = grating(size, 0, k), grating(size, k, 0)
-        assert torch.allclose(stripes(upright), upright, atol=1e-5)
-        assert stripes(level).abs().max() < 1e-5
-    for k in (1, 3, -3):
-        assert stripes(grating(size, k, abs(k))).abs().max() < 1e-5
-    half = grating(16, 2, 3)  # 33.7 degrees: half way down
-    assert stripes(half).norm() / half.norm() == pytest.approx(0.5, abs=0.01)
-
-
-def test_stripes_of_an_image_and_of_the_turned_image_share_nothing(pictures):
-    """No component is within 45 degrees of both axes, so the two are at right angles."""
-    x = pictures - pictures.mean((2, 3), keepdim=True)
-    upright, level = stripes(x), stripes(x.mT).mT
-    assert (upright * level).sum((2, 3)).abs().max() < 1e-3
-    assert 0 < upright.norm() < x.norm()
 
 
 def test_none_changes_nothing_blank_leaves_an_even_grey_and_flip_is_torchvision_s(pictures):
@@ -188,10 +141,7 @@ def test_shapes_and_formats_are_kept_and_the_input_is_left_alone(name, channels)
         assert torch.equal(part, old)
 
 
-UNKNOWN = ["deaf", "", "Blur", "blur-x", "blur-0", None, "blur+", "+", "a:b"]
-
-
-@pytest.mark.parametrize("name", UNKNOWN)
+@pytest.mark.parametrize("name", ["deaf", "", "blur-x", None, "blur+", "a:b"])
 def test_an_unknown_deficit_is_refused(name):
     x = torch.zeros(2, 1, 8, 8)
     for ask in (find_deficit, canonical_name, lambda name: apply_deficit(x, LABELS[:2], name)):
@@ -210,28 +160,6 @@ def test_an_unknown_deficit_is_refused(name):
 )
 def test_what_are_no_labelled_images_is_refused(x, y, named):
     one_line(lambda: apply_deficit(x, y, "blur"), named)
-
-
-class OneDevice(TorchDispatchMode):
-    """Fails where an operation has tensors of two devices: a copy from one to the other."""
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        result = function(*args, **(kwargs or {}))
-        leaves = tree_leaves((args, kwargs, result))
-        devices = {t.device for t in leaves if isinstance(t, torch.Tensor)}
-        assert len(devices) <= 1, (function, devices)
-        return result
-
-
-@pytest.mark.parametrize("name", PACKAGE)
-def test_a_step_copies_nothing_to_the_device(name):
-    """But for the first, which may bring along what later ones keep there."""
-    x, y = torch.empty(4, 3, 8, 8, device="meta"), torch.zeros(4, dtype=torch.long, device="meta")
-    given = {"index": torch.zeros(4, dtype=torch.long, device="meta"), "images": 9, "epoch": 1}
-    apply_deficit(x, y, name, **given)
-    with OneDevice():
-        seen, names = apply_deficit(x, y, name, **given)
-    assert (seen.shape, names.shape) == (x.shape, y.shape)
 
 
 parts = st.builds(
@@ -256,14 +184,6 @@ def test_a_name_has_one_canonical_form_that_does_the_same(name):
     assert all(map(torch.equal, seen, same))
 
 
-def test_a_strength_has_to_be_one_of_the_deficit():
-    assert canonical_name("blur-16") == "blur-16"
-    for name in ("flip-2", "noise-3"):
-        one_line(lambda: canonical_name(name), repr(name), "blur-2")  # noqa: B023
-    three = f"{canonical_name(gallery.occlude)}-3"
-    assert canonical_name(three) == three
-
-
 def test_one_deficit_after_another(pictures):
     both, y = apply_deficit(pictures, LABELS, "blur-2+flip+permute")
     assert torch.equal(both, blur(pictures, 2).flip(-2))
@@ -283,51 +203,6 @@ def test_one_view_of_two_and_both(pictures):
     assert torch.equal(both[:, 0], both[:, 1])
     assert torch.equal(y, deficits.permutation(10)[LABELS])  # once
     one_line(lambda: apply_deficit(pictures, LABELS, "blur:left"), "two views")
-
-
-def test_somebody_s_own_deficit_can_be_written_but_not_used(pictures):
-    name = "squint@0123abcd-3+blur"
-    assert canonical_name(name) == name
-    assert find_deficit(name, strict=False).label == "squint-3, then blur"
-    for ask in (find_deficit, lambda name: apply_deficit(pictures, LABELS, name)):
-        one_line(lambda ask=ask: ask(name), "somebody's own")
-
-
-def test_every_deficit_explains_itself_and_has_a_look_of_its_own():
-    own = [find_deficit(getattr(gallery, name)) for name in gallery.__all__]
-    package = [DEFICITS[name] for name in PACKAGE]
-    shown = [*package, *own]
-    assert len({known.label for known in shown}) == len(shown)
-    assert len({(known.colour, known.dash) for known in shown}) == len(shown)
-    assert {known.colour for known in own}.isdisjoint({known.colour for known in package})
-    assert all(known.apply.__doc__ for known in package)
-    assert all(known.source and "@" in known.name for known in own)
-
-
-def test_28_deficits_of_a_student_look_different(monkeypatch):
-    looks = set()
-    for number in range(28):
-        own = deficits.Deficit.next_style()
-        looks.add((own["colour"], own["dash"]))
-        made_up = deficits.Deficit("", print, "", source="text")
-        monkeypatch.setitem(DEFICITS, f"made_up@{number:08x}", made_up)
-    assert len(looks) == 28
-
-
-LABELS_OF = {
-    "flip": "vertical flip",
-    "blur-2": "blur (2×)",
-    "blur:right": "blur, right view",
-    "noise+flip": "noise, then vertical flip",
-}
-
-
-@pytest.mark.parametrize("name", LABELS_OF)
-def test_written_names_in_words_keep_the_colour(name):
-    assert find_deficit(name).label == find_deficit(name, strict=False).label == LABELS_OF[name]
-    first = DEFICITS[re.match("[a-z]+", name)[0]]
-    assert find_deficit(name).colour == first.colour
-    assert (find_deficit(name).dash == first.dash) == (not {":", "+"} & {*name})
 
 
 def test_a_registered_function_stays_what_it_was_and_runs_by_its_name(pictures):
@@ -372,18 +247,13 @@ def states():
 
 FAULTY = {  # the body of a function of x and y, and what the error says
     "return x": "return x, y",
-    "return x[..., :4], y": "(4, 3, 16, 16)",
     "return x.double(), y": "float32",
-    "return x.numpy(), y": "ndarray",
-    "return x, y.float()": "int64",
     "return x, y + 1": "0 to 9",
     "return x / 0, y": "finite",
     "return x.mul_(2), y": "clone",
     "y[0] = 3; return x, y": "clone",
     "return x + torch.randn_like(x), y": "torch",
     "return x + (random.random() < 0.01), y": "random",
-    "return x + np.random.rand(), y": "numpy",
-    "return x + np.random.default_rng().random(), y": "generator",
     "raise ValueError('no\\nmore')": "ValueError: no",
 }
 FAULTY = {f"def f(x, y): {body}": word for body, word in FAULTY.items()} | {
@@ -401,15 +271,6 @@ def test_a_function_that_is_no_deficit_is_refused_before_it_is_registered(text):
     assert [*DEFICITS] == known
 
 
-BAD = [{"colour": "blue"}, {"dash": "wavy"}, {"marker": "cat"}, {"color": "#000000"}]
-
-
-@pytest.mark.parametrize("bad", [*BAD, {"label": 3}, {"view": "left"}])
-def test_an_option_that_is_none_is_refused(bad):
-    fine = cell("def fine(x, y): return x, y")["fine"]
-    one_line(lambda: cplab.deficit(**bad)(fine), next(iter(bad)))
-
-
 def test_the_gallery_does_what_each_one_says(pictures):
     seen = {name: apply_deficit(pictures, LABELS, getattr(gallery, name)) for name in ONES_OWN}
     x = {name: x for name, (x, _) in seen.items()}
@@ -423,13 +284,6 @@ def test_the_gallery_does_what_each_one_says(pictures):
 
 
 ONES_OWN = ("occlude", "grey", "high_pass", "mirror", "rotate")
-
-
-def test_low_contrast_is_torchvision_s_about_each_image_s_mean(pictures):
-    grey = pictures.mean(1, keepdim=True)
-    grey = (grey - grey.min()) / (grey.max() - grey.min())  # as it takes them, 0 to 1
-    expected = vision.adjust_contrast(grey, 0.25)
-    assert torch.allclose(gallery.contrast(grey, LABELS)[0], expected, atol=1e-5)
 
 
 def test_label_noise_changes_a_third_of_the_labels_to_any():

@@ -38,24 +38,11 @@ def test_a_short_recovery_is_read_over_as_many_epochs_as_it_has():
         early_blur.harm(replace(run, recovery=0))
 
 
-def test_a_late_window_is_paired_with_the_curve_it_leaves():
-    late = replace(EARLY, onset=24)
-    parts = early_blur.harm(late).parts()
-    assert len(parts) == 1  # the two share their first 24 epochs
-    assert len(early_blur.harm(EARLY).parts()) == 2
-
-
 def test_steps_left_are_the_area_under_the_rate():
     assert early_blur.steps_left(EARLY) == pytest.approx(60 * 0.02 * 79)
     falls = Run("blur", length=140, profile="slim")
     area = 391 * sum(0.05 * 0.97**epoch for epoch in range(140, 300))
     assert early_blur.steps_left(falls) == pytest.approx(area)
-
-
-def test_the_picture_leaves_the_grey_curve_at_the_onset():
-    fig = early_blur.clear_epochs({"late": replace(EARLY, onset=24)})
-    lines = [one.data_source.data for one in fig.renderers if "varea" not in str(one.glyph).lower()]
-    assert sorted({int(min(line["x"])) for line in lines if len(line["x"])}) == [1, 24, 25]
 
 
 @pytest.mark.parametrize(

@@ -124,12 +124,8 @@ def test_it_opens_on_the_flagship_and_a_move_changes_the_run_and_the_words():
     ("how", "message"),
     [
         ({"schedule": "paper"}, "schedule 'paper'"),
-        ({"schedule": "recovery"}, "schedule 'recovery'"),
-        ({"deficits": ()}, "deficits ()"),
         ({"deficits": ("blurr",)}, "deficit 'blurr'"),
         ({"length": 0}, "length 0"),
-        ({"onset": "x"}, "onset 'x'"),
-        ({"device": "tpu"}, "device 'tpu'"),
         ({"windows": ("blank@8+4",)}, "windows"),
     ],
 )

@@ -1,7 +1,6 @@
 """Figures: every number against a plain computation of the same, and looks that differ."""
 
 import base64
-import html
 import io
 import math
 import re
@@ -13,7 +12,6 @@ import numpy as np
 import pytest
 from bokeh.core.validation import check_integrity
 from bokeh.models import ColumnDataSource, Line, Span, Title
-from conftest import one_line
 from PIL import Image
 
 import cplab
@@ -27,7 +25,7 @@ from cplab.studies import fisher as lab04
 from cplab.studies import high_level as lab03
 from cplab.studies import kitten as lab01
 from cplab.studies import paper_schedule
-from cplab.studies.kitten import GESTATION, statements
+from cplab.studies.kitten import statements
 
 # What is left of red, green and blue light for protanopes, deuteranopes and tritanopes (Machado,
 # Oliveira & Fernandes 2009, severity 1)
@@ -111,17 +109,6 @@ def test_every_deficit_has_words_and_a_second_cue_beside_colour():
     assert len({look.dash for look in looks}) > 3
 
 
-def test_other_kinds_have_a_look_too():
-    assert show.label("blur-2") == "blur (2×)"
-    assert show.colour("blur-2") == show.colour("blur")
-    assert show.label("occlude@1a2b3c4d") == "occlude"  # somebody's, not defined here
-    looks = theme.styles(["n = 1", "blur", "n = 2", "biological"])
-    assert looks["blur"] == theme.style("blur")
-    assert len({look.colour for look in looks.values()}) == 4
-    assert len({(look.dash, look.marker) for look in looks.values()}) == 4
-    assert len(theme.styles(map(str, range(30)))) == 30
-
-
 def test_a_deficit_of_your_own_has_its_look_in_figures():
     @cplab.deficit(label="left half dark", colour="#117733", dash="dotdash", marker="square")
     def half_dark(x, y):
@@ -148,33 +135,6 @@ def test_the_source_line_says_profile_copy_seeds_and_practice():
     text = show.source_line(rows)
     assert text == "shipped and live · profile course · images cifar10-jpeg, mnist · 2 to 5 seeds"
     assert "1 seed" in show.source_line([life([1, 2])])
-
-
-def test_words_and_ticks_have_room_in_small_figures():
-    title, source = "some words of a title " * 6, "and some more " * 9
-    fig = theme.plain_figure(title, "x", "y", source, width=280)
-    [below] = [one for one in fig.below if isinstance(one, Title)]
-    for text, letters in ((fig.title.text, 36), (below.text, 44)):
-        assert max(map(len, text.split("\n"))) <= letters
-    small = theme.plain_figure("", "x", "y", height=150)
-    assert small.yaxis[0].ticker.desired_num_ticks < fig.yaxis[0].ticker.desired_num_ticks
-
-
-@pytest.mark.parametrize(
-    ("labels", "place", "columns"),
-    [
-        (["one", "two"], "right", "auto"),
-        (["words of some length", "two"], "above", 2),
-        (["words that take most of the room there is", "two"], "above", 1),
-    ],
-)
-def test_a_legend_stands_outside_where_it_covers_nothing(labels, place, columns):
-    fig = theme.plain_figure("", "", "")
-    for label in labels:
-        fig.line([0, 1], [0, 1], legend_label=label)
-    legend = theme.place_legend(theme.place_legend(fig)).legend[0]  # twice is once
-    assert [one for one in getattr(fig, place) if one is legend] == [legend]
-    assert legend.ncols == columns
 
 
 # Of results ---------------------------------------------------------------------------------------
@@ -259,20 +219,6 @@ def test_figures_without_any_results_are_whole(nothing_shipped):
     assert line_below(show.means({}, ("x", "y"), log=True)) == "not computed yet"
 
 
-def bare(**measured):
-    """A clear life of three epochs, on which only this was measured after the first."""
-    return replace(life([1, 3, 2]), measured={name: {0: said} for name, said in measured.items()})
-
-
-def test_over_epochs_refuses_what_nothing_has_and_leaves_out_what_was_not_measured():
-    groups = {"bare": [bare()], "others": [bare(**{"taste@0123abcd": {"salt": 2.0}})]}
-    one_line(lambda: show.over_epochs(groups, "tset_accuracy"), "'tset_accuracy'", "test_accuracy")
-    one_line(lambda: show.over_epochs({"bare": groups["bare"]}, "salt"), "'salt'")
-    assert "bare" in parts(show.over_epochs({"bare": groups["bare"]}, "trace"))
-    lines = parts(show.over_epochs(groups, "salt"))  # of another's measurement, unknown here
-    assert [list(lines[name][0].data_source.data["y"]) for name in groups] == [[], [2]]
-
-
 # Against numbers that are given -------------------------------------------------------------------
 
 LIVES = {
@@ -340,11 +286,6 @@ def test_a_figure_names_what_it_shows_and_has_its_numbers(name):
     assert len({str(renderers[0].glyph.line_color) for renderers in shown.values()}) == len(shown)
 
 
-def test_the_end_of_a_deficit_is_marked():
-    ends = [(dots["x"], dots["y"]) for dots in glyphs(show.over_epochs(LIVES), "Scatter")]
-    assert ends == [([], []), ([2], [5])]
-
-
 def test_rates_are_those_of_training_and_thick_under_the_deficit():
     runs = [Run("blur", 2, 3, recovery=4, schedule=s) for s in ("paper", "recovery")]
     lines = paper_schedule.rates(runs).renderers
@@ -405,37 +346,6 @@ def test_statements_are_drawn_as_they_are_printed_and_without_a_curve():
     assert len(set(drawn["lane"])) == len(stated)
 
 
-def test_words_stand_below_each_other_by_what_they_are_about_and_one_without_an_age_in_the_title():
-    rows = {"short": statements("sensitivity", "cat"), "long": statements("sensitivity_long")}
-    fig = lab01.age_figure(rows, 260)
-    assert_whole(fig)
-    drawn = fig.select_one({"name": "words"}).data
-    assert fig.yaxis[0].major_label_overrides == {0: "short", len(rows["short"]): "long"}
-    assert len(drawn["text"]) == len(rows["short"]) + len(rows["long"]) - 1
-    assert fig.title.text == "long, adult: none"
-
-
-def test_the_table_of_statements_gives_each_its_source_and_place():
-    rows = statements("recovered_acuity")
-    page = lab01.statement_table(rows)
-    for one in rows.itertuples():
-        stated = one.value_text if one.kind == "point" else one.words
-        for text in (one.age_text, stated, one.source, one.where, one.note):
-            assert html.escape(text, quote=False) in page
-
-
-def test_synapses_are_dots_where_numbers_are_and_shades_where_words_are():
-    rows = statements("synaptic_density", "macaque")
-    fig = lab04.synapses_by_age(rows, GESTATION)
-    [dots], [shades] = glyphs(fig, "Scatter"), glyphs(fig, "Quad")
-    assert dots["y"] == list(rows.value.dropna())
-    assert shades["left"] == list(rows.age_low[rows.kind == "interval"] + GESTATION)
-    assert fig.select_one({"type": Span}).location == GESTATION
-    words = lab04.synapses_by_age(statements("synapse_number", "human"), 266)
-    assert not glyphs(words, "Scatter")
-    assert not words.yaxis.visible
-
-
 def test_fans_draw_each_filter_along_its_stripes():
     z = np.array([0.8, -0.5, 0.3j])  # upright, lying, to one side
     hues = {"a": "#000000", "b": "#ffffff"}
@@ -447,17 +357,6 @@ def test_fans_draw_each_filter_along_its_stripes():
     assert abs(ends[1]) == pytest.approx([0.5, 0])
     assert abs(ends[2]) == pytest.approx([0.3 / 2**0.5] * 2)
     assert list(drawn["x0"]) == list(-drawn["x"])
-
-
-def test_a_network_stands_beside_each_animal_that_a_slider_can_move():
-    curve = {"x": [1, 2], "mean": [1, 0.5], "low": [0.9, 0.4], "high": [1.1, 0.6]}
-    animal = {name: [3, 4] for name in ("x", "left", "right", "mean", "low", "high")}
-    words = (["one", "two"], "age", "#0072B2")
-    figs = lab01.compare_with_animals([curve, curve], [animal, animal], *words).children
-    assert_whole(*figs)
-    for i, fig in enumerate(figs):
-        assert set(parts(fig)) == {"network", "kitten"}
-        assert fig.select_one({"name": f"animal{i}"}).data["x"] == [3, 4]
 
 
 # Pictures -----------------------------------------------------------------------------------------

@@ -1,20 +1,17 @@
 """The convolutional model of growth and pruning: what is taken out, and what is left."""
 
-import json
 from collections import Counter
 from dataclasses import replace
-from itertools import accumulate
 
 import pytest
 import torch
 from torch import nn
 
-from cplab import CplabError, data, results, specs
+from cplab import CplabError, data
 from cplab.engine.sweep import Context, train_all
 from cplab.engine.train import train_stretch
 from cplab.results.result import without_times
 from cplab.runs import Step
-from cplab.specs import mix_seeds
 from cplab.studies.pruning import kernels
 from cplab.studies.pruning.kernels import KernelNet
 from cplab.studies.pruning.lives import MATERIALS, SIZES, KernelPruning, KernelSplit, random_split
@@ -79,14 +76,6 @@ def test_the_weakest_of_both_layers_go_first(net):
     assert 2 not in kernels.kernels_to_keep(net, 1)[0]
 
 
-def test_one_kernel_is_left_in_each_layer_even_if_all_of_it_are_weak(net):
-    net[0].weight.data *= 1e-3
-    assert [len(some) for some in kernels.kernels_to_keep(net, 14)] == [1, 1]
-    first, second = kernels.kernels_to_keep(net, 8)
-    assert (len(first), len(second)) == (1, 7)
-    assert int(first) == int(kernels.kernel_norms(net)[0].argmax())
-
-
 def test_random_choice_is_even_and_from_its_generator(net):
     counts = Counter()
     for seed in range(300):
@@ -117,28 +106,12 @@ def test_a_critical_period_ends_at_few_kernels_and_passes_all_that_are_kept(mate
         assert found["accuracy"] == found["train_accuracy"]
 
 
-@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
-def test_all_numbers_of_kernels_that_are_kept_are_passed(size):
-    left = list(accumulate((-count for count in size.removals), initial=sum(size.kernels)))
-    assert {*size.saved} <= {*left}
-    assert left[-1] == min(size.saved)
-    assert all(0 < count <= size.at_once for count in size.removals)
-
-
 def test_noise_is_learned_at_rates_of_its_own_where_the_source_has_them():
     """Section 3.4 of the thesis: 0.01 until epoch 20, then 0.001."""
     rates = [step.lr for step in KernelPruning("paper", "noise").timeline if isinstance(step, Step)]
     assert rates[:250] == [0.01] * 20 + [0.001] * 230
     others = [KernelPruning("paper", material).timeline[:250] for material in MATERIALS[::2]]
     assert others == [KernelSplit("paper", 1, 1).timeline] * 2
-
-
-def test_without_retraining_nothing_is_learned_while_pruning():
-    whole, cut = values(KernelPruning("ci"), KernelPruning("ci", retrain=False))
-    assert cut["epochs"] == [1, 2, 2, 2, 2]
-    assert cut["loss"][2:] == [None] * 3
-    assert [each[:2] for each in whole.values()] == [each[:2] for each in cut.values()]
-    assert None not in whole["loss"]
 
 
 def test_the_materials_are_what_they_are_called():
@@ -175,18 +148,6 @@ def test_each_removal_at_random_draws_on_where_the_last_one_stopped():
         assert torch.equal(learner.net[4].weight, by_hand[4].weight)
 
 
-def test_random_splits_are_all_that_can_be_reached_and_no_others():
-    found = {random_split(12, seed, (4, 10)) for seed in range(100)}
-    assert found == {(2, 10), (3, 9), (4, 8)}
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_random_splits_are_drawn_as_torch_draws_them(seed):
-    generator = torch.Generator().manual_seed(mix_seeds("split", seed, 300))
-    first = int(torch.randint(44, 65, (), generator=generator))
-    assert random_split(300, seed, (64, 256)) == (first, 300 - first)
-
-
 LIVES = [
     KernelPruning("ci"),
     KernelPruning("ci", choice="random"),
@@ -213,19 +174,6 @@ def test_critical_periods_go_on_from_one_training():
     assert together == alone
     assert Counter(epochs)[0] == 2  # images and noise
     assert alone[0] != values(KernelPruning("ci", seed=1))[0]
-
-
-def test_they_are_kept_and_a_size_is_what_it_means():
-    specs_ = [KernelPruning("ci"), KernelSplit("ci", 2, 3)]
-    made = dict(results.collect(specs_))
-    assert dict(results.collect(specs_)) == made
-    assert made[specs_[1]].accuracy == made[specs_[1]].values["curve"][-1]
-    for spec in specs_:
-        plain = json.loads(json.dumps(spec.plain()))
-        assert specs.build_spec(type(spec).__name__, plain) == spec
-        assert replace(spec, size=SIZES["ci"]) == spec
-        longer = replace(spec, size=replace(SIZES["ci"], rates=((3, 0.05),)))
-        assert longer.key != spec.key
 
 
 @pytest.mark.parametrize(

@@ -54,13 +54,6 @@ def test_a_search_can_be_stopped(growing):
     assert not growing.job.start.disabled
 
 
-def test_a_gamma_that_empties_a_layer_is_said_and_nothing_begins():
-    growing = lab05.GrowthBench("practice", gammas=(1.6, 60), densities=(0.05,))
-    growing.controls["gamma"].value = 60
-    assert "empties a layer" in text(growing.readout)
-    assert growing.job.start.disabled
-
-
 def test_the_slider_over_densities_moves_the_map():
     maps = {d: np.full((28, 28), 16 * d) for d in (0.05, 0.2)}
     maps[0.05][5, 5] = 3
@@ -70,15 +63,3 @@ def test_the_slider_over_densities_moves_the_map():
         counts = slide.drawn.select_one({"name": "pixels"}).data["count"]
         spots.append(len(set(counts)))
     assert (spots, slide.words) == ([2, 1], "20 %")  # the map of 20 % has no spot
-
-
-def test_kernels_that_are_left_are_drawn_by_what_was_learned():
-    values = {"phase": ["training", "pruning", "pruning"], "first": [4, 3, 2]}
-    values |= {"second": [8, 6, 1], "train_accuracy": [0.9, 0.8, 0.3]}
-    row = lab05.kernels_left(
-        {"images": [values, values], "noise": [{**values, "first": [4, 1, 1]}]}
-    )
-    share, accuracy = (fig.select_one({"name": "band images"}).data for fig in row.children)
-    assert [*share["x"]] == [3, 9]
-    assert [*share["mean"]] == pytest.approx([2 / 3, 1 / 3])
-    assert [*accuracy["mean"]] == [0.3, 0.8]

@@ -49,18 +49,6 @@ def test_shares_of_a_life_are_those_that_were_measured():
     says(error, "epoch 9")
 
 
-@pytest.mark.usefixtures("there")
-def test_losses_are_against_the_same_life_without_the_window():
-    newborn = LIFE.newborn()
-    born, now = (float(eyes.eye_share(run)) for run in (newborn, LIFE))
-    assert float(eyes.share_loss(LIFE)) == pytest.approx(born - now)
-    for reading in eyes.READINGS:
-        born, now = (float(eyes.acuity(run, "left", reading)) for run in (newborn, LIFE))
-        assert float(eyes.acuity_loss(LIFE, "left", reading)) == pytest.approx(born - now)
-    assert float(eyes.share_loss(newborn)) == float(eyes.acuity_loss(newborn)) == 0
-    assert len(each(eyes.share_loss, PATCHED)) == 2
-
-
 def by_hand(shares):
     """Counts of seven equal classes by comparing with their ends."""
     ends = [*(n / 7 for n in range(7)), 2]
@@ -141,33 +129,6 @@ def test_the_clinic_shows_what_is_known_of_the_run_that_its_controls_say():
     assert (clinic.asked.deficit, clinic.asked.windows) == ("blank", ())
 
 
-@pytest.mark.usefixtures("there")
-def test_a_patch_beyond_the_run_is_one_clear_line_an_empty_picture_and_no_training():
-    clinic = lab07.Clinic(profile="ci")
-    set_controls(clinic, length=2, patch=1)
-    clinic.controls["wait"].value = 3
-    assert "ends by epoch 5" in clinic.readout.value
-    assert clinic.job.start.disabled
-    assert not any(np.any(source.data["mean"]) for source in clinic.sources.values())
-    clinic.controls["wait"].value = 0
-    assert not clinic.job.start.disabled
-    assert len(clinic.sources["share"].data["mean"])
-
-
-def test_the_clinic_of_what_is_shipped_moves_among_what_was_trained():
-    clinic = lab07.Clinic()
-    assert len(clinic.known) > 5
-    for name, value in (("patch", 11), ("onset", 15), ("kind", "strabismus"), ("eye", "both")):
-        clinic.controls[name].value = value
-        assert clinic.position in clinic.known
-        assert len(clinic.sources["share"].data["mean"])
-    assert clinic.controls["eye"].value == "both"
-    clinic.free.value = True
-    clinic.controls["onset"].value = 3
-    assert clinic.asked.onset == 3
-    assert "Nobody has trained" in clinic.readout.value
-
-
 @pytest.mark.usefixtures("errors_raise")
 def test_the_clinic_trains_a_run_and_shows_it_as_it_grows():
     clinic = lab07.Clinic(profile="ci", seed=3)
@@ -191,11 +152,3 @@ def test_cats_stand_beside_networks_and_each_row_is_a_whole():
     assert widths.sum(0)[1:] == pytest.approx(100)  # of the normal cat "about" is said of each
     left = each(eyes.dominance, LIFE, epoch=1)[:, 0].mean()
     assert widths[0][rows.index("opened")] == pytest.approx(left)
-
-
-def test_a_life_is_told_in_words_of_eyes():
-    squint = Run("strabismus:left", onset=1, length=2, **CI)
-    words = lab07.describe_run(eyes.patch(1, squint, "right"))
-    assert words == "left eye squinting from epoch 1 to 3, right eye closed from epoch 3 to 4"
-    assert lab07.describe_run(Run("blur", length=2, **CI)) == "each eye blurred from epoch 0 to 2"
-    assert lab07.describe_run(Run(**CI)) == "no deficit, 3 clear epochs"

@@ -68,20 +68,6 @@ def test_growth_is_the_norm_as_a_part_of_that_at_birth():
     assert not np.isfinite(drawn(slide.drawn, "no deficit")["mean"]).any()
 
 
-def test_a_table_of_gauges_has_their_means_over_layers():
-    more = {"gradient": 1.0, "loss": 2.0, "dead": [0.0, 0.5], "rank": 3.0}
-    table = lab09.gauge_table({"blur": [gauged([2.0, 4.0], **more)], "noise": []}, 3)
-    assert table["blur"][lab09.GAUGES["norms"]] == "3.00 (1 seed)"
-    assert table["blur"][lab09.GAUGES["dead"]] == "0.25 (1 seed)"
-    assert table["noise"][lab09.GAUGES["rank"]] == "not trained yet"
-
-
-def test_what_is_left_of_a_harm():
-    words = [lab09.what_is_left([4.0], [left]) for left in (0.2, 2.0, 4.0)]
-    assert words == ["hardly anything", "a part of it", "all of it"]
-    assert lab09.what_is_left([4.0], []) is None
-
-
 def test_a_path_that_is_trained_has_its_barrier():
     path = LinearPath("blur", length=2, profile="ci", points=3)
     [result] = sweep([path], progress=False)

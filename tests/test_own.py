@@ -1,6 +1,5 @@
 """What a student's own function means, what is refused, and how it gets to other processes."""
 
-import pickle
 import sys
 
 import pytest
@@ -9,7 +8,7 @@ from conftest import cell, one_line
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cplab import deficits, models, own
+from cplab import deficits, own
 
 
 def digest(text, name="f", **names):
@@ -87,12 +86,6 @@ def test_constants_come_back_out_of_the_source_and_different_ones_differ(one, ot
         assert (found[0] == found[1]) == (repr(one) == repr(other))
 
 
-def test_helpers_that_call_each_other_are_taken_once():
-    text = "def f(n):\n    return n == 0 or g(n - 1)\ndef g(n):\n    return n != 0 and f(n - 1)\n"
-    again = own.rebuild(own.meaning(cell(text)["f"])[1], "f")
-    assert [again(n) for n in range(4)] == [True, False, True, False]
-
-
 def test_libraries_count_by_name():
     text = (
         "import math\nimport torch.nn.functional as F\n"
@@ -143,16 +136,11 @@ TWICE = (
     ("text", "names", "words"),
     [
         ("def f(x, y):\n    return x * K[0], y\n", {"K": [1]}, ["'K'", "list"]),
-        (FUNCTION, {"K": float("nan")}, ["'K'", "float"]),
-        ("def f(x, y, k={}):\n    return x, y\n", {}, ["dict", "default"]),
         (FUNCTION, {"K": cell("k = lambda x: x")["k"]}, ["lambda"]),
-        (FUNCTION, {"K": torch.nn.ReLU()}, ["'K'", "ReLU"]),
         (FUNCTION, {}, ["'K'", "not defined"]),
         ("f = lambda x, y: (x, y)\n", {}, ["def"]),
-        ("from functools import partial\nf = partial(print)\n", {}, ["partial", "def"]),
         ("f = abs\n", {}, ["abs", "def"]),
         ("def f(x, y):\n    global K\n    K = 1\n    return x, y\n", {}, ["'K'", "changes"]),
-        ("@torch.no_grad()\ndef f(x, y):\n    return x, y\n", {}, ["decorator"]),
         ("def own(g): return g\n@own\ndef f(x, y):\n    return x, y\n", {}, ["decorator"]),
         ("import conftest\ndef f(x, y):\n    return conftest.x, y\n", {}, ["conftest", "import"]),
         ("def f(x, y):\n    import conftest\n    return x, y\n", {}, ["conftest", "import"]),
@@ -174,9 +162,6 @@ COVER = """def cover(x, y, rows: int = 2):
     x[..., -rows:, :] = K
     return x, y
 """
-DRAW = """def draw(x, y, *, generator):
-    return x + torch.rand(len(x), 1, 1, 1, generator=generator), y
-"""
 
 
 def batch():
@@ -194,61 +179,9 @@ def test_a_global_that_changes_makes_another_one_and_the_first_stays_what_it_was
     assert deficits.canonical_name("blur+cover-3") == f"blur+{second}-3"  # the last one
 
 
-def test_the_same_meaning_is_one_entry_and_takes_the_later_label():
-    for label in ("one", "two"):
-        space = cell("import cplab\n@cplab.deficit(label=LABEL)\n" + COVER, K=3.0, LABEL=label)
-        name = deficits.canonical_name(space["cover"])
-        assert deficits.find_deficit(name).label == label
-    assert [entry.name for entry in own.own_functions()].count(name) == 1
-    space["K"] = 3.5
-    assert deficits.find_deficit(space["cover"]).label == "two"  # as its decorator said
-
-
-ELSEWHERE = """
-import pickle
-import sys
-from pathlib import Path
-import torch
-from cplab import deficits, models, own
-folder = Path(sys.argv[1])
-own.load_own(pickle.loads((folder / "own").read_bytes()))
-x, y, index = torch.load(folder / "batch")
-cover, draw, net = sys.argv[2:]
-torch.manual_seed(0)
-logits = models.build(net, size=8).eval()(x)
-found = [*deficits.apply_deficit(x, y, cover + "-3+" + draw, index=index, seed=5, epoch=2), logits]
-torch.save(found, folder / "found")
-print(deficits.find_deficit(cover).label)
-"""
-
-
-def test_another_process_does_the_same_without_the_cell(tmp_path, python):
-    cover = deficits.canonical_name(cell(COVER, K=5.0)["cover"])
-    draw = deficits.canonical_name(cell(DRAW)["draw"])
-    net = models.model_name(cell(NET, K=2, J=1)["Net"]) + "-2"
-    (tmp_path / "own").write_bytes(pickle.dumps(own.dumps_own()))
-    x, y, index = *batch(), torch.arange(10, 16)
-    torch.save((x, y, index), tmp_path / "batch")
-    process = python(ELSEWHERE, tmp_path, cover, draw, net)
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    assert out.strip() == "cover"
-    torch.manual_seed(0)
-    logits = models.build(net, size=8).eval()(x)
-    here = deficits.apply_deficit(x, y, f"{cover}-3+{draw}", index=index, seed=5, epoch=2)
-    for mine, theirs in zip((*here, logits), torch.load(tmp_path / "found"), strict=True):
-        assert torch.equal(mine, theirs)
-
-
 @pytest.mark.parametrize(
     ("place", "metadata", "library"),
-    [
-        ("overlay/lib/python3/site-packages", True, True),  # uv run --with
-        ("modules/torch/2.1", True, True),  # a cluster's
-        ("modules/torch/2.1", False, True),
-        ("work/libraries", True, True),  # pip install --target
-        ("work", False, False),  # a student's own file
-    ],
+    [("work/libraries", True, True), ("work", False, False)],  # pip --target, a student's own file
 )
 def test_what_counts_as_a_library_is_what_somebody_installed_wherever_it_lies(
     tmp_path, monkeypatch, place, metadata, library

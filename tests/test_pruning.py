@@ -1,22 +1,17 @@
 """Growth and pruning of synapses: counts, masks, gradients, controls, and what is kept of them."""
 
-import itertools
-import json
 import math
-import threading
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from cplab import CplabError, devices, results, specs
-from cplab.engine.sweep import Context
-from cplab.errors import Cancelled, Diverged
+from cplab import CplabError, devices, results
+from cplab.errors import Diverged
 from cplab.runs import Run
 from cplab.studies.pruning import growth, nets
-from cplab.studies.pruning.lives import SIZES, KernelPruning, KernelSplit, Pruned
 from cplab.studies.pruning.specs import ORIGINS, SHAPES, OneShot, Retraining, Search
 
 SHORT = {"n": 60, "gamma": 2.0}  # of 85 steps, at most 80 % dense
@@ -87,18 +82,6 @@ def test_the_expected_density_is_the_mean_of_many_searches():
     assert (abs(mean - expected) < 4 * error + 0.3).all()
     assert expected.max() == pytest.approx(spec.peak)
     assert growth.expected_density(spec, 10_000) == 0
-
-
-def test_growth_fades_out_and_the_lowest_density_is_always_reached():
-    lengths = []
-    for seed in range(20):
-        spec = Search(**SHORT, seed=seed)
-        grows, changes = growth.draw_changes(spec)
-        counts = spec.born[0] + changes[:, 0].cumsum()
-        assert not grows[60:].any()
-        assert 0 <= counts.min() <= counts[-1] <= 0.01 * 12_544
-        lengths.append(len(grows))
-    assert min(lengths) == spec.steps == 85 < max(lengths)  # chance left too many alive
 
 
 @pytest.mark.parametrize("output", ["dense", "pruned"])
@@ -189,28 +172,6 @@ def test_a_search_keeps_what_it_passes_and_is_reproducible():
     assert max(values["accuracy"]) > 0.9  # the invented digits are easy
 
 
-def test_images_of_another_set_are_mixed_in(small_mnist):
-    with np.load(small_mnist) as file:
-        arrays = {name: file[name] for name in file.files}
-    np.savez(
-        small_mnist.with_name("fashion_mnist.npz"), **arrays | {"train_y": arrays["train_y"] * 0}
-    )
-    own, mixed = (growth.search_images(Search(mixed=part)) for part in (0, 0.15))
-    assert len(mixed.y) == len(mixed.x) == 345
-    assert torch.equal(mixed.x[:300], own.x)
-    assert (mixed.y[300:] == 0).all()
-
-
-def test_a_search_can_be_stopped():
-    stop, seen = threading.Event(), []
-    context = Context(stop=stop, report=lambda spec, row: seen.append(stop.set()))
-    with pytest.raises(Cancelled):
-        list(growth.train_all([Search(**SHORT)], context))
-    assert len(seen) == 1
-    with pytest.raises(Cancelled):
-        growth.train_side_by_side([sparse(9, np.random.default_rng(0))], steps=5, stop=stop)
-
-
 def test_digits_at_random_places_are_whole_and_nowhere_more_often():
     flat, moved = (nets.flat_images(name)["train"] for name in ("mnist", "mnist_shifted"))
     assert torch.equal(moved.y, flat.y)
@@ -235,22 +196,6 @@ def test_side_by_side_is_as_one_by_one(random, wide):
         )
         assert alone["accuracy"][0] == pytest.approx(curve["accuracy"][net], abs=0.01)
     assert np.shape(curve["accuracy"]) == (3, len(curve["steps"]))
-
-
-def test_pixels_without_ink_change_nothing(small_mnist, random, wide):
-    with np.load(small_mnist) as file:
-        arrays = {name: file[name].copy() for name in file.files}
-    for part in ("train_x", "test_x"):
-        arrays[part][:, :9] = 0
-    np.savez(small_mnist, **arrays)
-    assert nets.inked_pixels("mnist").sum() == 19 * 28
-    several = [sparse(3000, random)]
-    (less, some), (whole, all_of_it) = (
-        growth.train_side_by_side(several, steps=30, blanks=blanks) for blanks in (False, True)
-    )
-    assert less.weights[0].shape[2] < whole.weights[0].shape[2] == 785
-    assert some["accuracy"][0] == pytest.approx(all_of_it["accuracy"][0], abs=0.01)
-    torch.testing.assert_close(less.weights[1], whole.weights[1], atol=1e-5, rtol=1e-4)
 
 
 def test_set_rewires_at_constant_density_whatever_stands_beside_it(random):
@@ -321,17 +266,6 @@ def test_retrainings_are_kept_with_their_searches():
     assert results.find(OneShot("mnist", 20, "sgd", (0.1, 0.2), 0))
 
 
-def test_an_estimate_counts_what_a_spec_begins_with_once_and_only_where_it_is_missing():
-    search, known = Search(seed=77), Search()
-    assert results.find(known)
-    for kind in ("random", "magnitude"):
-        wanted = [Retraining(kind, density, search) for density in (0.05, 0.1)]
-        both = results.estimate([*wanted, wanted[0].source])
-        assert results.estimate(wanted) == both > results.estimate([wanted[0].source])
-    alone = results.estimate([Retraining("dense", search=search)])
-    assert results.estimate([Retraining("random", 0.05, known, seed=5)]) == alone
-
-
 def test_what_diverges_takes_only_what_begins_with_it(monkeypatch):
     def diverge(*rest, **how):
         raise Diverged("the loss is nan")
@@ -346,20 +280,6 @@ def test_what_diverges_takes_only_what_begins_with_it(monkeypatch):
             dict(results.collect(wanted, fresh=True))
     assert all(map(results.find, sound))
     assert not any(map(results.find, lost))
-
-
-def test_nothing_can_be_measured_on_them():
-    with pytest.raises(CplabError, match="trace cannot be measured"):
-        list(results.collect([Search(**SHORT)], measure="trace"))
-
-
-@pytest.mark.parametrize(
-    "spec", [Search(gamma=0.08, n=2000), OneShot(seed=2), Retraining("set", 0.1, Search(seed=3))]
-)
-def test_specs_are_read_back_as_they_were_written(spec):
-    plain = json.loads(json.dumps(spec.plain()))
-    assert specs.build_spec(type(spec).__name__, plain) == spec
-    assert spec.key != type(spec)(seed=9).key
 
 
 def test_magnitude_keeps_the_strongest(monkeypatch):
@@ -391,27 +311,3 @@ def test_what_is_not_allowed_is_one_clear_line(make, words):
     with pytest.raises(CplabError, match=words) as raised:
         make()
     assert "\n" not in str(raised.value)
-
-
-JUNK = [None, True, "", b"x", -1, 10**30, 0.5, math.nan, (), {}, [[1, 2]], object(), 1j]
-SPECS = [Search(), OneShot(), Retraining(), Pruned(), KernelPruning("ci"), KernelSplit("ci", 2, 3)]
-
-
-@pytest.mark.parametrize("spec", [*SPECS, SIZES["ci"]], ids=lambda spec: type(spec).__name__)
-def test_anything_in_any_field_is_taken_or_refused_in_one_short_line(spec):
-    said = []
-    for name, junk in itertools.product([f.name for f in fields(spec)], JUNK):
-        try:
-            hash(replace(spec, **{name: junk}))
-        except CplabError as error:
-            said.append(str(error))
-    assert all("\n" not in line and len(line) < 500 for line in said)
-    assert len(said) > 0.5 * len(fields(spec)) * len(JUNK)
-
-
-def test_a_density_that_a_search_never_passed(random):
-    spec = Retraining("random", 1, Search(**SHORT, keep=(1,)), steps=2)
-    with pytest.raises(CplabError, match=r"never fell to density 1:"):
-        dict(results.collect([spec]))
-    with pytest.raises(CplabError, match="5 synapses do not fit"):
-        growth.draw_synapses(np.ones((2, 2), bool), 5, random)

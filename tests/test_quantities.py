@@ -12,10 +12,10 @@ from scipy import stats
 import cplab
 from cplab import quantities as q
 from cplab import statistics
-from cplab.results import every_result, find
+from cplab.results import every_result
 from cplab.runs import Run
 from cplab.studies import paper_schedule, pruning
-from cplab.studies.pruning import KernelPruning, KernelSplit, Pruned, Retraining, Search
+from cplab.studies.pruning import KernelPruning, Pruned, Search
 from cplab.studies.reopening.paths import LinearPath
 
 COURSE = Run(profile="course")
@@ -110,16 +110,6 @@ def test_the_interval_of_the_longest_harmless_window_holds_the_truth_in_95_of_10
     assert np.mean(hits) == pytest.approx(0.95, abs=0.02)
 
 
-def test_seeds_for_which_something_is_missing_are_left_out(results):
-    run = lives(results, 0, window=0.5, without=0.6)
-    lives(results, 1, window=0.5)
-    lives(results, 3, window=0.5, without=0.8)
-    assert q.each_seed(q.harm, run) == pytest.approx([10, 30])
-    assert q.each_seed(q.harm, run, seeds=(1, 3)) == pytest.approx([30])
-    assert q.each_seed(q.lost_time, run).shape == (0,)
-    assert q.each_seed(q.advantage, run, run.without_window()) == pytest.approx([-10, -30])
-
-
 def test_at_a_fixed_rate_an_accuracy_is_the_mean_of_the_last_epochs_of_the_recovery():
     rows = [{"test_accuracy": right} for right in (0.1, 0.2, 0.3, 0.5)]
     how = dict.fromkeys(("copy", "device", "precision", "torch", "commit"), "")
@@ -204,14 +194,6 @@ def test_what_is_missing_is_named_by_the_line_that_gives_it(results):
         float(q.accuracy(Search(seed=99)))
 
 
-def test_sensitivity_is_taken_at_each_onset(results):
-    window = Run("blur", 0, 8)
-    for onset, accuracy in ((0, 0.3), (4, 0.2)):
-        results[Run("blur", onset, 8)] = result(accuracy)
-        results[Run(onset=onset)] = result(0.4)
-    assert q.sensitivity(window, (0, 4), q.harm) == pytest.approx([10, 20])
-
-
 def test_the_trace_s_peak_and_end(results):
     some, other = Run("blur", 0, 8, profile="fit"), Run(onset=8, profile="fit")
     rare = {0: 1.0, 1: 8, some.epochs - 1: 2}
@@ -283,25 +265,6 @@ def test_moments_on_the_way_to_few_synapses_kernels_weights(results):
         pruning.kernel_split(kernels, 7)
 
 
-def test_an_architecture_has_the_seed_of_its_search(results):
-    for seed, accuracy in ((0, 0.8), (2, 0.6)):
-        results[Retraining("random", 0.05, Search(seed=seed))] = result(accuracy)
-    found = q.each_seed(q.accuracy, Retraining("random", 0.05, Search(seed=9)))
-    assert found == pytest.approx([80, 60])
-
-
-def test_random_splits_are_those_that_there_are(results):
-    kernels = pruning.SIZES["ci"].kernels
-    drawn = [pruning.random_split(6, 100 * draw + 1, kernels) for draw in range(3)]
-    for accuracy, split in zip((0.2, 0.4), dict.fromkeys(drawn), strict=False):
-        results[KernelSplit("ci", *split, seed=1)] = result(accuracy)
-    specs = [KernelSplit("ci", *split, 1) for split in drawn]
-    expected = np.mean([results[spec].accuracy for spec in specs if spec in results])
-    assert float(pruning.split_accuracy("ci", 6, seed=1)) == pytest.approx(100 * expected)
-    with pytest.raises(q.Missing, match="5 kernels"):
-        float(pruning.split_accuracy("ci", 5, seed=1))
-
-
 # On what is shipped -------------------------------------------------------------------------------
 
 
@@ -343,10 +306,3 @@ def test_a_setting_is_all_but_deficit_onset_length_recovery_and_seed():
         assert q.trained_places(like) == places
         assert places
     assert [run.length for run in q.every_length(own.spec)] == [1]
-
-
-def test_a_measurement_that_was_not_taken_is_missing():
-    run = Run("blur", 8, 2)
-    assert find(run) is not None
-    with pytest.raises(q.Missing, match="trace"):
-        q.trace_curve(run)

@@ -30,19 +30,12 @@ def deficits_of(run):
 # Schedules --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("profile", "pace"), [("paper", 1), ("slim", 1), ("fit", 3), ("course", 10)]
-)
+@pytest.mark.parametrize(("profile", "pace"), [("paper", 1), ("course", 10)])
 def test_the_paper_s_schedule_decays_by_3_percent_in_each_of_the_paper_s_epochs(profile, pace):
     run = Run("blur", 4, 6, profile=profile, schedule="paper", recovery=40)
     assert rates(run) == pytest.approx([0.05 * 0.97 ** (pace * e) for e in range(50)], rel=1e-12)
     other = replace(run, pace=2.5)
     assert rates(other) == pytest.approx([0.05 * 0.97 ** (2.5 * e) for e in range(50)], rel=1e-12)
-
-
-def test_the_fixed_schedule_has_the_paper_s_fixed_rate():
-    run = Run("flip", 0, 2, profile="paper", schedule="fixed", recovery=3)
-    assert rates(run) == [0.001] * 5
 
 
 def test_the_recovery_schedule_is_constant_and_then_falls_linearly_over_the_recovery_epochs():
@@ -64,13 +57,9 @@ def test_adam_s_rates_are_a_fiftieth_and_a_factor_is_on_all(run):
     [
         ({"profile": "course"}, "allcnn-16"),
         ({"profile": "mnist"}, "fc-500"),
-        ({"profile": "paper", "model": "fc"}, "fc-2500"),
         ({"profile": "course", "model": "fc"}, "fc-417"),  # 16 / 96 · 2500
         ({"profile": "mnist", "model": "allcnn"}, "allcnn-19"),  # 500 / 2500 · 96
-        ({"profile": "mnist", "model": "fc-2500"}, "fc-2500"),
-        ({"profile": "paper", "model": "resnet18"}, "resnet18-64"),
         ({"profile": "course", "model": "resnet18"}, "resnet18-11"),
-        ({"profile": "course", "model": "depth1"}, "depth1-16"),
         ({"profile": "course", "model": "depth2-24"}, "depth2-24"),
     ],
     ids=str,
@@ -100,14 +89,6 @@ def test_rates_and_weight_decay_of_each_model_are_the_paper_s(model, schedule, r
 
 
 # Phases, windows and controls -------------------------------------------------------------------
-
-
-def test_phases_follow_each_other_and_the_deficit_is_in_its_own_alone():
-    run = Run("noise", 2, 3, 4, profile="ci")
-    phases = [run.phase(epoch) for epoch in range(run.epochs)]
-    assert phases == ["clear"] * 2 + ["deficit"] * 3 + ["recovery"] * 4
-    assert deficits_of(run) == ["none"] * 2 + ["noise"] * 3 + ["none"] * 4
-    assert (run.end, run.epochs) == (5, 9)
 
 
 @given(runs())
@@ -205,16 +186,10 @@ def test_the_paper_profile_has_the_values_of_the_paper_s_methods_section():
 @pytest.mark.parametrize(
     "spelling",
     [
-        {"recovery": 3},
-        {"schedule": "recovery"},
-        {"dataset": "practice"},
-        {"model": "allcnn-4"},
+        {"recovery": 3, "dataset": "practice", "model": "allcnn-4"},
         {"deficit": "blur-4"},
         {"onset": 1.0, "length": np.int64(2), "seed": "0"},
-        {"optimizer": "sgd", "momentum": "0.9"},
-        {"pace": 10},
         {"pace": None, "weight_decay": "0.001"},
-        {"rate": 1},
         {"augment": "yes", "windows": []},
     ],
     ids=str,

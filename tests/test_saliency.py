@@ -53,13 +53,6 @@ def flat(tensors):
 # What is taken out --------------------------------------------------------------------------------
 
 
-def test_all_layers_are_ranked_but_the_last():
-    for model in ("allcnn-4", "fc-20", "depth2-4"):
-        net = models.build(model, size=8)
-        layers = [m for m in net.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
-        assert list(ranked_layers(net).values()) == layers[:-1]
-
-
 @pytest.mark.parametrize("metric", METRICS[1:])
 @pytest.mark.parametrize("density", [0.9, 0.5, 0.123])
 def test_exactly_so_many_are_kept_and_they_are_the_most_salient(net, x, metric, density):
@@ -69,11 +62,6 @@ def test_exactly_so_many_are_kept_and_they_are_the_most_salient(net, x, metric, 
     assert kept.dtype == torch.bool
     assert kept.sum() == round(density * len(scores))
     assert scores[kept].min() >= scores[~kept].max()
-
-
-def test_equally_salient_weights_are_counted_exactly_too():
-    kept = salient_masks({"a": torch.ones(7), "b": torch.ones(5)}, 0.75)
-    assert flat(kept).sum() == 9
 
 
 def test_fisher_saliency_is_the_weights_square_times_its_squared_gradients(net, x):
@@ -209,27 +197,6 @@ def test_company_changes_no_value_and_common_training_is_done_once():
     assert times == [1, 1, 3, 3, 3]  # 3 prunings; blur, clear and the unpruned, each with recovery
 
 
-def test_a_life_says_what_was_measured():
-    spec = Pruned(metric="fisher", density=0.3, length=2, **LIFE)
-    (found,) = values(spec)
-    moments = ["trained", "pruned", "retrained", "end"]
-    assert list(found["accuracy"]) == list(found["trace"]) == moments
-    assert len(found["curve"]) == len(found["loss"]) == 2 + 1 + 2 + 1
-    for moment, epoch in (("trained", 1), ("retrained", 2), ("end", 5)):
-        assert found["accuracy"][moment] == found["curve"][epoch]
-    assert sum(found["kept"]) == round(0.3 * sum(found["weights"]))
-
-
-def test_without_retraining_nothing_is_learned_after_pruning():
-    how = LIFE | {"retraining": 0}
-    pruned, unpruned = values(Pruned(metric="random", density=0.1, **how), Pruned(**how))
-    for found in (pruned, unpruned):
-        assert len(found["curve"]) == 2
-        assert found["trace"]["retrained"] == found["trace"]["pruned"]
-    assert unpruned["trace"]["pruned"] == unpruned["trace"]["trained"]
-    assert unpruned["predicted"] == unpruned["change"] == 0
-
-
 def test_what_an_event_says_of_pruning_is_so(learner):
     """Of a few weights taken out, the second order says nearly all."""
     learner, spec, images = learner
@@ -280,11 +247,6 @@ def test_statistics_are_measured_again_where_that_is_asked_for(learner):
     torch.testing.assert_close(net[1].running_var, variances, rtol=2e-2, atol=2e-2)
     [whole] = values(Pruned(recalibrated=True, **LIFE))
     assert whole["predicted"] == 0 < whole["change"]  # what new statistics alone do
-
-
-def test_names_of_the_same_life_are_one():
-    assert Pruned(metric="fisher", density=1) == Pruned() == Pruned(deficit="blur", recovery=3)
-    assert Pruned(deficit="blur-4", length=2) == Pruned(deficit="blur", length=2.0)
 
 
 # What is refused ----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import cplab
-from cplab import deficits, devices
+from cplab import deficits
 from cplab.engine.train import train_epoch
 from cplab.errors import CplabError
 from cplab.results.result import without_times
@@ -97,35 +97,6 @@ def test_a_result_is_refused_if_a_setting_was_changed_in_between(monkeypatch):
         cplab.run(RUN, fresh=True, device="cpu")
     assert torch.get_default_dtype() == torch.float32
     assert cplab.find(RUN) is None
-
-
-def test_a_deficit_looks_the_same_under_any_setting():
-    x, y = torch.randn(4, 3, 16, 16), torch.arange(4)
-    names = ("blur", "noise", "stripes", "permute", "strabismus")
-
-    def seen():
-        for cached in (deficits.noise_patterns, deficits.upright, deficits.permutation):
-            cached.cache_clear()
-        return [part for name in names for part in cplab.apply_deficit(x, y, name)]
-
-    usual = seen()
-    torch.set_default_dtype(torch.bfloat16)
-    try:
-        assert all(map(torch.equal, seen(), usual))
-    finally:
-        torch.set_default_dtype(torch.float32)
-    with torch.inference_mode():
-        seen()
-    assert not any(part.is_inference() for part in seen())
-
-
-def test_small_profiles_are_trained_on_one_thread_whatever_torch_has():
-    torch.set_num_threads(2)
-    try:
-        assert [devices.usual_threads(p) for p in ("ci", "course", "slim")] == [1, 1, 2]
-        assert trained()[2] == 1
-    finally:
-        torch.set_num_threads(1)
 
 
 def test_a_measurement_and_nets_of_16_units_are_the_same_under_another_default_type():

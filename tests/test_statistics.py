@@ -21,12 +21,6 @@ def interval(values):
 # Means --------------------------------------------------------------------------------------------
 
 
-def test_half_width_has_its_closed_form_for_two_and_three_seeds():
-    """Student's t of one degree of freedom is a tangent, of two an algebraic function."""
-    assert statistics.half_width(1, 2) == pytest.approx(math.tan(0.475 * math.pi) / math.sqrt(2))
-    assert statistics.half_width(1, 3) == pytest.approx(0.95 * math.sqrt(2 / (1 - 0.95**2) / 3))
-
-
 def test_the_interval_covers_the_mean_in_95_of_100_cases():
     samples = np.random.default_rng(0).normal(3, 2, (20_000, 5))
     half = statistics.half_width(samples.std(1, ddof=1), 5)
@@ -123,9 +117,6 @@ def test_a_correlation_and_its_interval_agree_with_fishers_z():
     [
         ((0.55123, 0.00712), "55.1 ± 0.7"),
         ((0.55123,), "55.1"),
-        ((0.55123, 0.1), "55 ± 10"),
-        ((0.55123, 0.0999), "55.1 ± 10.0"),
-        ((-0.021, 0.01), "−2.1 ± 1.0"),
         ((-0.021, 0.2), "−2 ± 20"),
     ],
 )

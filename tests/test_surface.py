@@ -71,13 +71,6 @@ def test_a_page_has_what_python_has_whenever_it_looks(changes):
     assert late.item["version"] == bokeh.__version__
 
 
-def test_a_figure_can_be_shown_again_alone_or_beside_others():
-    (one, source), (other, _) = drawn("one"), drawn("other")
-    pages = [Page(Surface(made)) for made in (one, one, [[one, other]], [[other, one]])]
-    source.data = {"x": [7], "y": [8]}
-    assert [list(page.find("one").data["x"]) for page in pages] == [[7]] * 4
-
-
 def test_what_is_closed_and_forgotten_leaves_nothing():
     fig, source = drawn()
     shown = Surface(fig)

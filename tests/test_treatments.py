@@ -5,19 +5,24 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import one_line, runs
+from conftest import one_line, runs, says
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from cplab import quantities, specs
 from cplab.deficits import NONE
 from cplab.engine import train
 from cplab.engine.sweep import Context, train_all
 from cplab.engine.tree import plan
+from cplab.errors import CplabError
 from cplab.measure import MEASUREMENTS
 from cplab.results.result import without_times
-from cplab.runs import Event, Run, Step
+from cplab.runs import Run, Step
+from cplab.studies.reopening.paths import LinearPath
 from cplab.studies.reopening.treatments import renorm, shrink
+from cplab.studies.reopening.walk import walk
+from cplab.tasks import TrainState
 
 CPU = torch.device("cpu")
 MOMENTS = ("renorm", "shrink-0.4")
@@ -54,22 +59,6 @@ def convolutions(net):
 # What is said -------------------------------------------------------------------------------------
 
 
-def test_treatments_are_said_in_one_order_however_they_are_given():
-    run = a_run("blur", 0, 2, treatments="rate-3@2 renorm@2 held@0+1")
-    given_ = [*run.treatments][::-1]
-    assert replace(run, treatments=given_) == run == replace(run, treatments=[*map(list, given_)])
-    assert replace(run, treatments=" ".join(t.words for t in given_)) == run
-    assert run.untreated() == a_run("blur", 0, 2)
-    assert run.key != run.untreated().key
-
-
-@pytest.mark.parametrize(
-    "words", ["", "renorm@0", "shrink-1@0", "rate-1@1", "decay-1@0", "images-1@0+2"]
-)
-def test_what_does_nothing_is_left_out(words):
-    assert a_run("blur", 0, 2, treatments=words) == a_run("blur", 0, 2)
-
-
 @given(runs(), st.data())
 def test_an_epoch_is_what_the_treatments_around_it_make_of_it(run, draw):
     first = draw.draw(st.integers(0, run.epochs - 1))
@@ -79,17 +68,6 @@ def test_an_epoch_is_what_the_treatments_around_it_make_of_it(run, draw):
         around = first <= epoch < first + long
         new = {"lr": 2 * usual.lr, "decay": 0} if around else {}
         assert step == usual._replace(**new)
-
-
-def test_a_moment_stands_before_its_epoch():
-    parts = a_run("blur", 0, 2, treatments="shrink-0.5@2 renorm@2").timeline
-    assert parts[2:4] == (Event(renorm), Event(shrink, (0.5,)))
-    assert [isinstance(part, Step) for part in parts] == [True, True, False, False, True, True]
-
-
-@pytest.mark.parametrize("value", ["renorm@", "shrink@2", "rate-0@1", "held@1+9", "heal@1", [3]])
-def test_a_treatment_that_is_none_is_refused(value):
-    one_line(lambda: a_run("blur", 0, 2, treatments=value))
 
 
 def test_two_values_of_one_thing_at_a_time_are_refused():
@@ -112,12 +90,8 @@ def test_two_values_of_one_thing_at_a_time_are_refused():
     [
         ("shrink-0.4@5", "shrink-0.4@0", "shrink-0.4@2"),
         ("renorm@5", "", "renorm@2"),
-        ("renorm@6", "renorm@1", "renorm@3"),
         ("shrink-0.4@3", "", ""),
-        ("shrink-0.4@1", "", "shrink-0.4@1"),
-        ("rate-3@5", "rate-3@0", "rate-3@2"),
         ("held@0", "held@0", "held@0"),
-        ("decay-0@2+3", "", ""),
         ("decay-0@1+5", "decay-0@0+1", "decay-0@1+2"),
     ],
 )
@@ -128,13 +102,6 @@ def test_controls_are_treated_as_the_run_was_when_the_deficit_ended(words, newbo
     assert run.equal_training() == a_run(onset=5, treatments=words)
     for control in (run.newborn(), run.without_window(), run.equal_training()):
         assert control.untreated() in (a_run(), a_run(onset=2), a_run(onset=5))
-
-
-@given(runs())
-def test_the_newborn_ends_as_the_run_does(run):
-    if run.recovery and run.schedule == "recovery":
-        run = replace(run, windows=(), skipped=0, treatments=f"rate-2@{run.end} shrink-0@{run.end}")
-        assert run.newborn().timeline == run.timeline[run.end :]
 
 
 # What is done -------------------------------------------------------------------------------------
@@ -200,14 +167,8 @@ def test_what_holds_from_birth_is_what_a_run_can_say_itself(treatment, fields):
     assert trained(a_run(treatments=f"{treatment}@0")) == trained(a_run(**fields))
 
 
-def test_weight_decay_is_scaled_in_its_epochs_alone():
-    late, never = trained(a_run(treatments="decay-0@0+1")), trained(a_run(weight_decay=0))
-    assert late[0] == never[0]
-    assert late[1] != never[1]
-
-
-@pytest.mark.parametrize("fraction", [0.5, 0.1])
-def test_a_fraction_of_the_images_is_the_same_one_in_every_epoch(fraction):
+def test_a_fraction_of_the_images_is_the_same_one_in_every_epoch():
+    fraction = 0.5
     spec = a_run(onset=1, treatments=f"images-{fraction}@0 unaugmented@0")
     images = spec.task.images(CPU)
     shown = [
@@ -229,15 +190,6 @@ AT_THE_END = [f"{name}@2" for name in (*MOMENTS, *LASTING)]
 GRID = [a_run("blur", 0, 2, treatments=words) for words in ("", *AT_THE_END, "held@0", "renorm@3")]
 GRID += [run.newborn() for run in GRID[2:4]]
 GRID += [a_run(kind, 0, 1, treatments="shrink-0.4@0") for kind in ("blur", "flip")]
-
-
-def test_treated_lives_share_their_beginning_with_the_untreated_one():
-    roots = plan(GRID)
-    assert sum(root.epochs for root in roots) < sum(run.epochs for run in GRID) - 10
-    [whole] = plan([a_run("blur", 0, 2), a_run("blur", 0, 2, treatments="renorm@2")])
-    assert whole.end == 2
-    assert whole.epochs == 2 + 2 + 2
-    assert whole.spec.trunk_key == a_run("noise", treatments="shrink-0@0").trunk_key
 
 
 def test_a_tree_in_several_processes_gives_each_life_its_own_bits():
@@ -295,5 +247,55 @@ def test_the_gradient_is_that_of_the_mean_loss_of_a_batch():
     assert found["loss"] == pytest.approx(loss.item(), rel=1e-5)
 
 
-def test_images_that_leave_one_for_a_batch_are_refused_in_a_line():
-    one_line(lambda: trained(a_run(treatments="images-0.43@1")), "images 0.43", "fraction")
+# The line between two networks --------------------------------------------------------------------
+
+PATH = LinearPath("blur", length=2, profile="ci", points=3)
+
+
+def test_both_lives_are_those_of_the_two_runs():
+    rows = [row for row in trained(PATH) if "epoch" in row]
+    assert PATH.epochs == len(rows) == 2 * PATH.run.epochs
+    for run, own in ((PATH.run, rows[:5]), (PATH.run.equal_training(), rows[5:])):
+        for one, other in zip(own, trained(run), strict=True):
+            assert {**one, "epoch": 0, "part": 0} == {**other, "epoch": 0, "part": 0}
+
+
+def test_a_path_shares_its_beginning_with_its_run_and_goes_on_after_each_part():
+    [root] = plan([PATH, PATH.run])
+    assert root.epochs == PATH.epochs
+    undisturbed = trained(PATH)
+    specs.check_values(PATH, PATH.values(undisturbed))
+    for part in (4, 5, 6, 10):
+        begun = train.train_stretch(PATH, part, device="cpu").content
+        assert trained(PATH, contents=[begun]) == undisturbed
+
+
+def test_the_line_is_straight():
+    """Of a network without batch norm, whose losses one can work out."""
+    images = PATH.task.images(CPU)
+    x = torch.tensor([[1.0, 0], [0, 1], [1, 1]])[:, :, None, None].permute(0, 2, 3, 1).byte()
+    y, zero, one = torch.tensor([0, 1, 2]), torch.zeros(2), torch.ones(2)
+    images = replace(images, train_x=x, train_y=y, test_x=x, test_y=y, mean=zero, std=one)
+    first, last = [[4.0, 0], [0, 0], [0, 0]], [[0.0, 0], [0, 4], [2, 2]]
+    net = nn.Sequential(nn.Flatten(), nn.Linear(2, 3, bias=False))
+    net[1].weight.data[:] = torch.tensor(last)
+    kept = {"first.1.weight": torch.tensor(first)}
+    state = TrainState(net, torch.optim.SGD(net.parameters(), lr=1), kept)
+    found = walk(state, PATH.task, images, 3)
+    given = images.normal(images.test_x).flatten(1)
+    for part, loss, accuracy in zip((0, 0.5, 1), found["loss"], found["accuracy"], strict=True):
+        weight = (1 - part) * torch.tensor(first) + part * torch.tensor(last)
+        logits = given @ weight.T
+        assert loss == pytest.approx(nn.functional.cross_entropy(logits, y).item(), rel=0.01)
+        assert accuracy == pytest.approx((logits.argmax(1) == y).float().mean().item())
+    assert torch.equal(net[1].weight, torch.tensor(last))
+
+
+def test_a_path_is_a_spec_like_others():
+    assert LinearPath("blur", length=16).key == LinearPath("blur-4", length=16.0).key
+    assert LinearPath("blur", length=16).run == Run("blur", length=16)
+    assert not len(quantities.each_seed(quantities.result, PATH))
+    for fields in ({"length": 0}, {"points": 1}, {"deficit": "smoke"}, {"seed": -1}):
+        with pytest.raises(CplabError) as error:
+            LinearPath(**{"deficit": "blur", "length": 2, "profile": "ci", **fields})
+        says(error)

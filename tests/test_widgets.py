@@ -3,9 +3,7 @@
 import html
 
 import numpy as np
-import pandas as pd
 import pytest
-from bokeh.models import ColumnDataSource
 
 from cplab import CplabError, Run, lab, show, statistics
 from cplab.show.predictions import accuracies
@@ -65,17 +63,6 @@ def test_what_cannot_be_looked_up_is_said_in_its_place_and_the_lab_goes_on():
     asked = opened(question(missing, found=missing, right=missing), "this")
     assert asked.words.count("no <luck>") == 2
     assert "You said: this" in asked.words
-
-
-@pytest.mark.parametrize("alone", ["2.8", pd.DataFrame({"harm": [2.8]})], ids=["text", "table"])
-def test_what_is_shown_may_be_one_part_alone(alone):
-    assert "2.8" in opened(question(lambda: alone), "this").words
-
-
-def test_further_numbers_are_sent_and_do_not_stand_among_the_words():
-    asked = opened(question(more=lambda: pd.DataFrame({"harm": [47.11]})), "this")
-    assert "47.11" in asked.content
-    assert "47.11" not in asked.words
 
 
 def test_words_that_somebody_else_wrote_are_no_html():
@@ -141,13 +128,6 @@ def test_a_slide_moves_the_sources_of_all_its_figures():
     assert slide.words == "0.2"
 
 
-def test_a_slide_names_a_source_that_its_figure_lacks():
-    fig = plain_figure("", "", "")
-    fig.scatter("x", "y", source=ColumnDataSource({"x": [], "y": []}, name="it"))
-    with pytest.raises(CplabError, match="that"):
-        lab.Slide(fig, [1], lambda n: {"that": {"x": [n], "y": [n]}})
-
-
 @pytest.fixture
 def fitting():
     ends = {"slope": (-5, 5), "height": (-5, 5)}
@@ -175,12 +155,6 @@ def test_fit_finds_the_curve_with_its_band_and_keeps_it_when_a_page_rounds_it(fi
     assert fitting.readout.value != said
 
 
-def test_a_curve_that_is_not_finite_is_said():
-    fitting = kitten.Fitting(lambda t, a: t / a, [1, 2], [1, 2], {"a": 1}, {"a": (-1, 1)})
-    fitting.sliders["a"].value = 0
-    assert "not finite" in fitting.readout.value
-
-
 # The class ----------------------------------------------------------------------------------------
 
 
@@ -193,16 +167,3 @@ def test_guesses_of_a_class_are_drawn_with_and_without_the_truth(tmp_path):
     assert len(beside.renderers) == len(alone.renderers) + 2
     points = [r.data_source.data for r in alone.renderers[-2:]]
     assert [sorted(p["x"]) for p in points] == [[0.5, 0.5, 0.55], [0.6, 0.7]]
-
-
-def test_chosen_answers_of_a_class_become_bars():
-    [bars] = show.class_figure(pd.DataFrame({"it": ["yes", "no", "yes"]})).renderers
-    assert dict(zip(bars.data_source.data["y"], bars.data_source.data["right"], strict=True)) == {
-        "yes": 2,
-        "no": 1,
-    }
-
-
-def test_a_poll_that_cannot_be_read_is_said_in_one_line(tmp_path):
-    with pytest.raises(CplabError, match="CSV"):
-        show.class_figure(tmp_path / "none.csv")

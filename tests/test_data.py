@@ -87,6 +87,13 @@ def test_a_place_that_may_mean_two_folders_or_none_is_named_before_a_download(
         one_line(lambda: data.load_arrays("mnist"), "CPLAB_DATA", "directory")
 
 
+def test_no_photographs_are_at_hand_for_pages_that_may_not_show_them(own_cache, monkeypatch):
+    fill(own_cache / "data", 1)
+    assert data.is_here("mnist")
+    monkeypatch.setenv("CPLAB_DATA", data.NOWHERE)
+    assert not data.is_here("mnist")
+
+
 @pytest.mark.parametrize(
     ("root", "packed"),
     [("..", False), ("~", True), ("given/file", True), ("given/cifar-10-batches-py", False)],

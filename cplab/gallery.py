@@ -1,4 +1,4 @@
-"""Deficits to start from, written as in a notebook cell: take one, change a line, run it.
+"""Deficits, and a network, to start from, written as in a notebook cell: take one, change a line.
 
     from cplab.gallery import occlude
     cplab.run(deficit=occlude, length=8)
@@ -7,12 +7,13 @@ They are a student's own: the name of each carries a digest of what it does.
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from cplab.deficits import blur, deficit
+from cplab.deficits import Batch, blur, deficit
+from cplab.models import model
 
 __all__ = ["contrast", "gaussian_blur", "grey", "half_the_classes", "high_pass", "label_noise"]
-__all__ += ["mirror", "occlude", "rotate"]
+__all__ += ["mirror", "occlude", "random_labels", "rotate"]
 
 
 @deficit(label="lower half covered")
@@ -131,3 +132,36 @@ def mirror(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     [[[[2, 1]]]]
     """
     return x.flip(-1), y
+
+
+@deficit(label="random labels")
+def random_labels(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor]:
+    """A random class for each training image, the same at every epoch, to be learned by heart (Liu,
+    Papailiopoulos and Achlioptas 2020, arXiv 1906.02613).
+
+    >>> batch = Batch(torch.arange(3), images=3)
+    >>> random_labels(*torch.ones(2, 3).long(), context=batch)[1]
+    tensor([4, 9, 3])
+    """
+    generator = torch.Generator().manual_seed(2**41 + context.seed)
+    drawn = torch.randint(context.classes, (context.images,), generator=generator)
+    return x, drawn.to(y.device)[context.index]
+
+
+@model(label="All-CNN without batch norm", width=96)
+def plain(width: int, channels: int, size: int, classes: int) -> nn.Module:
+    """The paper's All-CNN with biases in the place of batch norm, its weights as He and others 2015
+    begin: what a blank image teaches goes through its biases.
+
+    >>> sum(isinstance(layer, nn.BatchNorm2d) for layer in plain(4, 3, 16, 10))
+    0
+    """
+    layers: list[nn.Module] = []
+    plan = ((1, 3, 1), (1, 3, 1), (2, 3, 2), (2, 3, 1), (2, 3, 1), (2, 3, 2), (2, 3, 1), (2, 1, 1))
+    for times, kernel, stride in plan:
+        conv = nn.Conv2d(channels, times * width, kernel, stride, padding=kernel // 2)
+        nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+        layers += [conv, nn.ReLU(inplace=True)]
+        channels = times * width
+    head = [nn.Conv2d(channels, classes, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    return nn.Sequential(*layers, *head)

@@ -23,6 +23,10 @@ COSTS: dict[str, Callable[..., Contrast]] = {  # of a window, that a row may nam
 }
 
 
+# Where the harm of a window lies if it begins early in life, and if it begins later
+SIDES = {True: (0.0, inf), False: (-1.0, 1.0)}
+
+
 @dataclass(frozen=True, eq=False)
 class Claim:
     """One statement of a source that a number can speak for or against.
@@ -34,7 +38,10 @@ class Claim:
     `at`. low, high: between these the number lies if the source is right. digits: decimals of it.
     beyond: for each size that cannot answer, why. idle: why the row cannot fail, which leaves it
     out of the count. unaffected: whether the source says that there is no effect: above the border
-    the number is then not harmed, and only within a point of 0 unaffected. seeds: those that count.
+    the number is then not harmed, and only within a point of 0 unaffected. early: of harm at an
+    onset, whether nine tenths of what is learned without a deficit (of the way from chance to the
+    highest mean of five epochs) are still to come; low and high follow. seeds: those that count.
+    answers: the statements of coverage.toml that it speaks to.
     """
 
     question: str
@@ -50,7 +57,9 @@ class Claim:
     beyond: Mapping[str, str] = field(default_factory=dict)
     idle: str = ""
     unaffected: bool = False
+    early: bool | None = None
     seeds: Iterable[int] = SEEDS
+    answers: Iterable[str] = ()
 
     def estimate(self, size: str) -> Estimate:
         """Our number, from what is shipped."""
@@ -89,6 +98,9 @@ def read_claims() -> list[Claim]:
         for given in statement.pop("rows"):
             row = statement | given
             row["of"] = number_of(row)
+            row["low"], row["high"] = SIDES.get(
+                row.get("early"), (row.get("low", -inf), row.get("high", inf))
+            )
             row["at"] = {size: as_tuple(place) for size, place in row["at"].items()}
             row["seeds"] = range(*row["seeds"]) if "seeds" in row else SEEDS
             row["idle"] = reasons.get(row.get("idle", ""), row.get("idle", ""))

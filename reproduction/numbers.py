@@ -18,7 +18,7 @@ from cplab.statistics import Contrast, Estimate, estimate
 from cplab.studies import early_blur, eyes, pruning
 from cplab.studies.paper_schedule import longest_harmless_window
 from cplab.studies.pruning import KernelPruning, Pruned, Retraining, Search
-from reproduction.recipes import FLAGSHIP
+from reproduction.recipes import BOTTLENECK, FLAGSHIP
 
 Cost = Callable[[Run], Contrast]
 
@@ -52,10 +52,17 @@ def newborn_gain(size, length, deficit="blur", clock="stopped", **fields) -> Con
     return -q.harm(life(size, length, deficit, **fields), clock)
 
 
-def given_back(size, length, deficit, kind="renorm") -> Contrast:
+def given_back(size, length, deficit, kind="renorm", lasts="", **fields) -> Contrast:
     """Points that a treatment brings when a deficit from birth ends."""
-    run = life(size, length, deficit, treatments=f"{kind}@{length}")
+    run = life(size, length, deficit, treatments=f"{kind}@{length}{lasts}", **fields)
     return unpaired(q.advantage(run, run.untreated()))
+
+
+def beyond_sham(size, length, deficit) -> Contrast:
+    """Points of renorm above a sham that empties the momentum and changes no weight."""
+    kinds = ("renorm", "shrink-1")
+    renormed, sham = (life(size, length, deficit, treatments=f"{k}@{length}") for k in kinds)
+    return unpaired(q.advantage(renormed, sham))
 
 
 @dataclass(frozen=True)
@@ -89,29 +96,6 @@ def excess(size, length, more, less, of: Cost = q.harm) -> Contrast:
     return of(life(size, length, **more)) - of(life(size, length, **less))
 
 
-def in_bfloat16(run: Run) -> float:
-    """The accuracy of a run that was trained in bfloat16, percent."""
-    if q.result(run).precision != "bf16":
-        raise q.Missing(f"{run} is not shipped in bfloat16")
-    return float(q.accuracy(run))
-
-
-def float32_gain(size, length, *lives) -> Contrast:
-    """Points in float32 above those in bfloat16: the mean over lives, of newborn, equal (training)
-    and blur."""
-    run = life(size, length)
-    runs = {"newborn": run.newborn(), "equal": run.equal_training(), "blur": run}
-    return mean(
-        q.accuracy(replace(runs[name], arithmetic="float32")) - q.reading(runs[name], in_bfloat16)
-        for name in lives
-    )
-
-
-def float32_loss_excess(size, length) -> Contrast:
-    """Points that blur takes from the newborn in float32, above those that it takes in bfloat16."""
-    return float32_gain(size, length, "newborn") - float32_gain(size, length, "blur")
-
-
 # Windows ------------------------------------------------------------------------------------------
 
 
@@ -119,10 +103,6 @@ def window_cost(size, length, onset, of: Cost = q.equal_training_loss, **fields)
     """What a window of blur costs at an onset, or the mean over several."""
     onsets = onset if isinstance(onset, tuple) else (onset,)
     return mean(of(window(size, length, each, **fields)) for each in onsets)
-
-
-def window_cost_of_harm(size, length, deficit) -> Contrast:
-    return window_cost(size, length, 0, q.harm, deficit=deficit)
 
 
 def over_birth(size, length, later, number=window_cost, **how) -> Contrast:
@@ -178,26 +158,30 @@ def flagship_behind(size, length, onset) -> Estimate:
     return with_farther_end(behind, estimate(flagship_harm(size, length, onset)).seeds)
 
 
-def depth_effect(size, length, shallow) -> Contrast:
-    shallower = life(size, length, **FLAGSHIP | {"model": f"depth{shallow}"})
-    return flagship_harm(size, length, 0) - q.harm(shallower)
+def milder(size, length, onset, kind) -> Contrast:
+    """Points by which blur harms more than another deficit."""
+    return flagship_harm(size, length, onset) - flagship_harm(size, length, onset, kind)
+
+
+def image_half(size, length, onset, seeds_too=False) -> Estimate:
+    """Half of the interval that harm would have if test images, and seeds too, were drawn anew."""
+    run = Run("blur", onset, length, profile=size, **FLAGSHIP)
+    return early_blur.half_by_images(run, 24, seeds_too)
 
 
 def noise_lasts(size, long, short) -> Contrast:
     """How much more harm the last epochs of noise do than those of blur."""
-
-    def more(kind: str) -> Contrast:
-        return q.harm(life(size, long, kind)) - q.harm(life(size, short, kind))
-
-    return more("noise") - more("blur")
+    kinds = ("noise", "blur")
+    noise, blur = (q.harm(life(size, long, k)) - q.harm(life(size, short, k)) for k in kinds)
+    return noise - blur
 
 
-def error_doublings(size, length) -> Contrast:
+def error_doublings(size, length, clock="stopped") -> Contrast:
     def error_of(run: Run) -> float:
         return 100 - float(q.accuracy(run))
 
     run = life(size, length)
-    return q.doublings(run, run.newborn(), of=error_of)
+    return q.doublings(run, run.without_window(clock), of=error_of)
 
 
 # Fisher information -------------------------------------------------------------------------------
@@ -277,6 +261,18 @@ def agreement(size, length) -> Contrast:
         return float(np.corrcoef(both[:, np.isfinite(both).all(0)])[0, 1])
 
     return q.reading(traced(size, "blur", length), follows)
+
+
+def sharpness(size, length, peak=False) -> Contrast:
+    """The sharpness in the end, of its highest along a clear life; or when that is, on the paper's
+    clock."""
+
+    def read(run: Run) -> float:
+        found = q.result(run, {"ending": BOTTLENECK}).series("sharpness")
+        highest = PROFILES[size].pace * (np.nanargmax(found) + 1.0)
+        return highest if peak else float(found[-1] / np.nanmax(found))
+
+    return q.reading(life(size, length, "none"), read)
 
 
 def layer_6_lead(size, length) -> Contrast:

@@ -15,9 +15,8 @@ from cplab.profiles import PROFILES
 from cplab.results import Result
 from cplab.runs import Run
 from cplab.show.theme import plain_figure
-from cplab.studies.pruning import DENSITIES
 from reproduction import numbers as n
-from reproduction.claims import shipped
+from reproduction.claims import TEXTS, as_tuple, number_of, shipped
 from reproduction.recipes import FIXED
 
 SIZE = {"width": 640, "height": 340}
@@ -53,60 +52,14 @@ def means(axes: tuple[str, str], groups: dict, size: str = "", **options: Any) -
     return fig
 
 
-def sliding() -> figure:
-    """What a window costs by onset: in all, and the harm of it."""
-    costs = {"against equal training": q.equal_training_loss, "harm": q.harm}
-    groups = {
-        words: {at: shipped(n.window_cost, "course", 8, at, of) for at in (0, 2, 4, 8, 12, 16, 24)}
-        for words, of in costs.items()
-    }
-    return means(("onset, epochs", "points lost"), groups, "course")
-
-
-def kinds() -> figure:
-    """Harm of each deficit from birth by its length."""
-    groups = {
-        kind: {end: shipped(n.window_cost_of_harm, "course", end, kind) for end in (4, 8, 16, 24)}
-        for kind in ("blur", "noise", "flip", "permute")
-    }
-    return means(("epochs from birth", "harm, points"), groups, "course")
-
-
-def depth() -> figure:
-    gains = {k: partial(n.newborn_gain, model=f"depth{k}", **FIXED) for k in (1, 2, 3)}
-    groups = {
-        f"n = {k}": {end: shipped(gain, "course", end) for end in (4, 8, 16)}
-        for k, gain in gains.items()
-    }
-    axes = ("epochs of blur, fixed rate", "points above the newborn")
-    return means(axes, groups, "course")
-
-
-def architectures() -> figure:
-    groups = {
-        kind: {100 * d: shipped(n.architecture_gain, "thesis", d, kind) for d in DENSITIES}
-        for kind in ("biological", "inked", "per_pixel", "degrees")
-    }
-    axes = ("density, %", "points above random")
-    return means(axes, groups, "thesis", log=True)
-
-
-def eyes() -> figure:
-    """The share of an eye that was closed for 8 epochs, by onset."""
-    share = partial(n.eye_gain, of=n.percent_share)
-    group = {onset: shipped(share, "course", 8, onset) for onset in (0, 4, 8, 16)}
-    axes = ("onset, epochs", "share of the neurons, percent above the control")
-    return means(axes, {"closed from an onset": group})
-
-
-def cures() -> figure:
-    """What renorm gives back after 16 epochs of a deficit."""
-    both = enumerate((n.window_cost_of_harm, n.given_back))
-    groups: dict[str, dict] = {"noise": {}, "blur": {}}
-    for (x, of), kind in product(both, groups):
-        groups[kind][x] = shipped(of, "course", 16, kind)
-    axes = ("0: harm of 16 epochs, 1: what renorm gives back", "points")
-    return means(axes, groups)
+def lines(picture: dict[str, Any]) -> figure:
+    """Lines of report.toml through numbers of claims.toml's kind."""
+    groups: dict[str, dict] = {}
+    for row in picture["lines"]:
+        of, size = number_of(dict(row)), picture["size"]
+        known = {x: shipped(of, size, *as_tuple(at)) for x, *at in row["points"]}
+        groups[row["words"]] = groups.get(row["words"], {}) | known
+    return means(picture["axes"], groups, size, log=picture.get("log", False))
 
 
 def traced() -> dict[str, list[Result]]:
@@ -166,13 +119,8 @@ def steps_left(run: Run) -> float:
 FIGURES: dict[str, Callable[[], figure]] = {  # by the file's name
     "example": example,
     "removal": removal,
-    "window": sliding,
-    "kinds": kinds,
     "rates": rates,
-    "depth": depth,
     "trace": traces,
     "layers": layers,
-    "architectures": architectures,
-    "eyes": eyes,
-    "cures": cures,
+    **{picture["name"]: partial(lines, picture) for picture in TEXTS["picture"]},
 }

@@ -18,7 +18,7 @@ from typing import Any
 
 from cplab import quantities as q
 from cplab.errors import CplabError, one_of
-from cplab.gallery import mirror
+from cplab.gallery import mirror  # which makes the gallery's other names known
 from cplab.measure import parse_measures
 from cplab.profiles import PROFILES
 from cplab.results import every_result, find, ship
@@ -284,13 +284,13 @@ def pace_tables() -> Iterator[Table]:
         yield Table(words, runs, rows)
 
 
-# C and D: the slim paper
+# C: the slim paper, and D: windows
 
 SLIM: dict[str, Any] = {"profile": "slim"}
 SLIM_ENDS = (20, 40, 60, 100, 140)
 TRACED: dict[str, Any] = dict.fromkeys(("trace", "jacobian", "weight_norms"), range(4, 400, 5))
 TRACED["ending"] = "end"
-SLIDING = [Run("blur", onset, 40, **SLIM) for onset in (0, 20, 40, 80)]
+SLIDING = [Run("blur", onset, 40, **paced(1)) for onset in (0, 20, 40, 80)]
 
 
 def slim_parts() -> Parts:
@@ -329,14 +329,14 @@ def slim_tables() -> Iterator[Table]:
 
 def onset_parts() -> Parts:
     """The control without the window comes twice: its clock stops meanwhile, or runs on."""
-    for seed in range(2):
-        runs = with_three(SLIDING, [seed])
-        yield [*runs, *clock_running(runs)], TRACED
+    for seed in FIRST:
+        runs = with_three([*SLIDING, *(replace(r, deficit="flip") for r in SLIDING)], [seed])
+        yield [*runs, *clock_running(runs)], ()
 
 
 def onset_tables() -> Iterator[Table]:
-    rows = COSTS | {"harm, clock running on": overslept}
-    yield by_onset("a window of 40 epochs", SLIDING, rows)
+    rows = COSTS | {"harm, clock running on": overslept, "harm of a flip": after("flip")}
+    yield by_onset("a window of 40 epochs, pace 1", SLIDING, rows)
 
 
 def by_onset(words: str, runs: list[Run], rows: Mapping[str, Callable] = COSTS) -> Table:
@@ -452,7 +452,7 @@ LADDERS = {
     "A": Recipe("does harm heal with a longer recovery?", recovery_parts, recovery_tables),
     "B": Recipe("how much of the flip's loss is compression?", pace_parts, pace_tables),
     "C": Recipe("the slim paper: removal, kinds, trace", slim_parts, slim_tables),
-    "D": Recipe("windows in the slim paper, both clocks", onset_parts, onset_tables),
+    "D": Recipe("windows at the paper's own pace, both clocks", onset_parts, onset_tables),
     "E": Recipe("trace and harm in the same runs", matched_parts, matched_tables),
     "F": Recipe("controls: depth, rate, width, decay, images", control_parts, control_tables),
     "G": Recipe("the paper's MNIST at its own length", digit_parts, digit_tables),
@@ -570,12 +570,6 @@ def eyes() -> Parts:
     yield runs, ("eye_shares", "each_eye")
 
 
-def course_recovery() -> Parts:
-    """Ladder A, but for the recovery that other files have."""
-    for runs, measure in recovery_parts():
-        yield [run for run in runs if run.recovery != 15], measure
-
-
 def slim() -> Parts:
     """Of ladder C what is trained: its first seed, but for the control whose clock runs on, and of
     the second the deficits of these ends."""
@@ -639,20 +633,31 @@ def flagship() -> Parts:
 
 
 def is_flagship(run: Run) -> bool:
-    clear = {"deficit": "none", "onset": 0, "length": 0, "seed": 0}
+    clear = {"deficit": "none", "onset": 0, "length": 0, "seed": 0, "treatments": ()}
     return run.recovery == 60 and replace(run, **clear) == Run(**FLAGSHIP)
+
+
+BOTTLENECK = (0, 1, 3, 5, 7, 11, 15, 19, 23, 33, 43)  # epochs at which sharpness is measured
+ALONE: dict[str, Any] = {"seeds": FIRST, "controls": ("newborn",)}
+
+
+def simple(words: str, *runs: Run, measure: Measures = ()) -> Recipe:
+    """A recipe of which all is known at once."""
+    return Recipe(words, lambda: [(runs, measure)])
 
 
 RECIPES = {
     "course": Recipe("windows, deficits, schedules; seeds 0 to 4", course),
-    "course_architectures": Recipe(
+    "course_architectures": simple(
         "depths, ResNet-18, Adam",
-        lambda: (
-            (lives("blur", THREE, (3, 4), **FIXED), ()),
-            *((lives("blur", THREE, FIRST, model=f"depth{n}", **FIXED), ()) for n in (1, 2, 3)),
-            (lives("blur", THREE, FIRST, optimizer="adam"), ()),
-            (lives("blur", THREE, FIRST, model="resnet18"), ()),
+        *lives("blur", THREE, (3, 4), **FIXED),
+        *(
+            run
+            for n in (1, 2, 3)
+            for run in lives("blur", THREE, FIRST, model=f"depth{n}", **FIXED)
         ),
+        *lives("blur", THREE, FIRST, optimizer="adam"),
+        *lives("blur", THREE, FIRST, model="resnet18"),
     ),
     "course_controls": Recipe("newborns; depth, rate, size, weight decay", control_parts),
     "course_more_seeds": Recipe(
@@ -666,8 +671,22 @@ RECIPES = {
             (unrecovered("blur stripes", MORE), TRACE),
         ),
     ),
+    "course_blank": simple(
+        "a blank input without batch norm", *lives("blank", [16], model="plain", **ALONE)
+    ),
+    "course_perturbed": simple(
+        "a tenth of each weight another newborn's, early or late",
+        *(Run(onset=e, treatments=f"shrink-0.9@{e}", seed=s) for s in FIRST for e in (2, 24)),
+    ),
+    "course_rates": simple(
+        "blur at half and twice SGD's rate",
+        *(run for rate in (0.5, 2) for run in lives("blur", [16], rate=rate, **ALONE)),
+    ),
     "course_pace": Recipe("the paper's schedule, less and less compressed", pace_parts),
-    "course_recovery": Recipe("16 epochs of a deficit, longer recoveries", course_recovery),
+    "course_recovery": Recipe(
+        "16 epochs of a deficit, longer recoveries: ladder A, but for what other files have",
+        lambda: [([r for r in runs if r.recovery != 15], m) for runs, m in recovery_parts()],
+    ),
     "course_reopening": Recipe("treatments after 16 epochs of a deficit", course_reopening),
     "course_traces": Recipe(
         "Fisher traces and filters",
@@ -689,21 +708,33 @@ RECIPES = {
             *normed("fit", 24),
         ),
     ),
-    "fit_windows": Recipe(
+    "fit_windows": simple(
         "windows of blur in that net",
-        lambda: [(lives("blur", [4], FIRST, (0, 2, 4, 6, 8, 12, 16, 20, 24), **FIT), ())],
+        *lives("blur", [4], FIRST, (0, 2, 4, 6, 8, 12, 16, 20, 24), **FIT),
     ),
     "matched": Recipe(
         "a net that fits its images, at rates like its controls'",
         lambda: (*matched_parts(), *normed("matched", 16)),
     ),
-    "mnist": Recipe(
-        "full connections, digits",
-        lambda: [(lives("blur flip", (4, 8, 16, 32), TEN, profile="mnist"), ())],
+    "fit_sharpness": simple(
+        "sharpness along clear lives",
+        *(Run(onset=24, seed=seed, **FIT) for seed in MORE),
+        measure={"ending": BOTTLENECK},
+    ),
+    "matched_random": simple(
+        "random labels first, without and with weight decay",
+        *(
+            run
+            for decay in (0, 0.01)
+            for run in lives("random_labels", [40], weight_decay=decay, **ALONE, **MATCHED)
+        ),
+    ),
+    "mnist": simple(
+        "full connections, digits", *lives("blur flip", (4, 8, 16, 32), TEN, profile="mnist")
     ),
     "slim": Recipe("the paper at half its pixels and a third of its width", slim),
-    "practice": Recipe(
-        "what needs no download", lambda: [(lives("blur", [16], range(3), dataset="practice"), ())]
+    "practice": simple(
+        "what needs no download", *lives("blur", [16], range(3), dataset="practice")
     ),
     "growth": Recipe("growth and pruning of synapses, and new weights", growth),
     "kernels": Recipe("pruning of kernels, and new weights", kernels),

@@ -193,6 +193,8 @@ def model_name(given: object, profile: Profile | None = None) -> str:
     family, own, width = match.groups() if match else ("", "", "")
     if own and width and family not in MODELS:
         return f"{family}-{width}"
+    if family not in MODELS:  # a student's own without its digest: the last that was defined
+        family = next((k for k in reversed(MODELS) if k.startswith(f"{family}@")), family)
     fine = family in MODELS and int(width or 1) <= WIDEST
     how = f"choose one of {', '.join(MODELS)}, with a width to {WIDEST} or without, like allcnn-96"
     require(fine, f"unknown model {quote(given)}: {how}")

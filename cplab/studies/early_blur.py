@@ -4,6 +4,7 @@ Accuracy is read against *clear epochs seen*. At such a rate one run without a d
 control of every window: harm is how far a run lies below it after as many clear epochs.
 """
 
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -21,7 +22,7 @@ from cplab.runs import FLAGSHIP, Run, Step
 from cplab.show.results import lives_figure
 from cplab.show.surface import Html
 from cplab.show.theme import CUES, EQUAL, place_legend, plain_figure, reference_line, style
-from cplab.statistics import SEEDS, Contrast, Missing, estimate
+from cplab.statistics import SEEDS, Contrast, Estimate, Missing, estimate
 from cplab.studies.paper_schedule import Epochs, slim, until
 from cplab.studies.sentences import each_result, lines, seeds, side, spread, table
 
@@ -105,6 +106,40 @@ def clear_lives(like: Run) -> list[np.ndarray]:
         with suppress(Missing):
             lives.append(longest_clear(with_seed(like.newborn(), seed), onsets))
     return lives
+
+
+def half_by_images(run: Run, clear_onset: int, seeds_too: bool = False) -> Estimate:
+    """Half of the 95 % interval that harm would have if the test images were drawn anew: all seeds
+    have the same ones, so that no number of seeds takes this away. A bootstrap of 2,000 draws; the
+    interval of the half itself is over ten parts of these.
+
+    Arguments: run, of the schedule `fixed`, on which `correct` was measured over its last five
+        epochs, and on the clear run of `clear_onset` after as many clear epochs; seeds_too, whether
+        seeds are drawn anew as well.
+    """
+    harm: list[np.ndarray] = []  # of each seed, the test images
+    last, clear = run.onset + run.recovery, replace(run.newborn(), onset=clear_onset)
+    for seed in SEEDS:
+        with suppress(Missing):
+            one, other = (with_seed(each, seed) for each in (clear, run))
+            harm.append(named_rightly(one, last) - named_rightly(other, run.length + last))
+    if len(harm) < 2:
+        return estimate([])
+    every, draw, means = np.array(harm), np.random.default_rng(0), []
+    seeds, images = every.shape
+    for _ in range(2000):
+        some = every[draw.integers(seeds, size=seeds)] if seeds_too else every
+        means.append(some.mean(0)[draw.integers(images, size=images)].mean())
+    halves = 1.96 * np.std(np.reshape(means, (10, -1)), axis=1)
+    return replace(estimate(halves), counts=(seeds,))
+
+
+def named_rightly(run: Run, end: int) -> np.ndarray:
+    """How often each test image is named rightly over the five epochs before one, percent."""
+    epochs = range(end - READ_OUT, end)
+    rows = result(run, {"correct": epochs}).measured["correct"]
+    bits = [np.unpackbits(np.frombuffer(b64decode(rows[epoch]), np.uint8)) for epoch in epochs]
+    return 100 * np.mean(bits, axis=0)
 
 
 def clear_epochs_behind(run: Run) -> Epochs:

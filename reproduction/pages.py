@@ -4,7 +4,7 @@ numbers and rows of all pages are written."""
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import fields, replace
-from math import isnan
+from math import isfinite
 from typing import Any
 
 from cplab.quantities import equal_training_loss, harm, lost_time, shipped_only
@@ -28,7 +28,7 @@ def measurement(found: Estimate, digits: int = 1, seeds: bool = True) -> str:
     if not found.seeds:
         return "–"
     many = f" ({sides(found.counts)})" if seeds else ""
-    half = "" if isnan(found.half) else f" ± {found.half:.{digits}f}"
+    half = f" ± {found.half:.{digits}f}" if isfinite(found.half) else ""
     return f"{round(found.mean, digits) + 0.0:.{digits}f}{half}{many}".replace("-", "−")
 
 

@@ -150,7 +150,7 @@ def mixes_machines(claim: Claim, size: str) -> bool:
     weights = getattr(claim.of(size, *claim.at[size]), "weights", ())  # an estimate has none
     specs = [term.spec for term in weights if hasattr(getattr(term, "spec", 0), "newborn")]
     with q.shipped_only():
-        for seed in range(10):
+        for seed in q.SEEDS:
             kinds = set()
             for spec in specs:
                 with suppress(q.Missing):

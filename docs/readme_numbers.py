@@ -37,7 +37,7 @@ def read_numbers() -> list[str]:
     held = harm("noise") - harm("noise", treatments="held@0")
     estimates = [
         (statistics.estimate(harm("blur", **flagship)), 1),
-        (early_blur.harm_after(Run("blur", 24, 16, **flagship), 24 + 60), 1),
+        (early_blur.harm(Run("blur", 24, 16, **flagship), 60), 1),
         (statistics.estimate(harm("flip", **flagship)), 1),
         (statistics.estimate(harm("blur", treatments="rate-3@16")), 1),
         (statistics.estimate(held), 1),

@@ -149,7 +149,7 @@ def worst_onset(size, length, onsets, **fields) -> Contrast:
 
 def flagship_harm(size, length, onset, of="blur") -> Contrast:
     """Points by which a run lies below one without a deficit, after as many clear epochs."""
-    return early_blur.harm_after(Run(of, onset, length, profile=size, **FLAGSHIP))
+    return early_blur.harm(Run(of, onset, length, profile=size, **FLAGSHIP))
 
 
 def flagship_behind(size, length, onset) -> Estimate:

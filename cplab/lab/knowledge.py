@@ -8,18 +8,19 @@ shorter ones. Nothing here draws, and nothing trains.
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from cplab import results, statistics
+from cplab import statistics
 from cplab.errors import require
-from cplab.quantities import trained_places
+from cplab.quantities import result, trained_places
 from cplab.runs import Run
 from cplab.show.styles import label
-from cplab.statistics import Estimate
+from cplab.statistics import Estimate, Missing
 
 LAST = 5  # epochs over which a life at a fixed rate is read, as Result.accuracy has it
 RECOVERIES = (5, 10, 15, 20, 30, 40, 50, 60, 90, 120, 180, 240)  # offered where curves hold them
@@ -56,7 +57,7 @@ class Setting:
         self.like = like
         self._longest: dict[Point, Curves] = defaultdict(dict)  # each seed's longest life
         self._trained = {like.recovery}
-        self.results: list[results.Result] = []
+        self.results: list[Any] = []
         for deficit, onset, length, recovery, seed in sorted(trained_places(like)):
             if recovery:
                 self.add(self.run_at((deficit, onset, length), recovery, seed))
@@ -70,7 +71,8 @@ class Setting:
 
     def add(self, run: Run) -> None:
         """Take the result of a run, if there is one."""
-        if found := results.find(run):
+        with suppress(Missing):
+            found = result(run)
             point = (run.deficit, run.onset, run.length) if run.length else CLEAR
             self._trained.add(run.recovery)
             self.results.append(found)

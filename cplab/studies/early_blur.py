@@ -17,6 +17,7 @@ from bokeh.plotting import figure
 
 from cplab import quantities, statistics
 from cplab.errors import require, whole
+from cplab.lab.knowledge import Setting
 from cplab.quantities import reading, result, trained_places, with_seed
 from cplab.runs import FLAGSHIP, Run, Step
 from cplab.show.results import lives_figure
@@ -27,7 +28,7 @@ from cplab.studies.paper_schedule import Epochs, slim, until
 from cplab.studies.sentences import each_result, lines, seeds, side, spread, table
 
 __all__ = ["behind", "clear_epochs", "clear_epochs_behind", "early_and_late", "flagship", "harm"]
-__all__ += ["harm_after", "harm_by"]
+__all__ += ["harm_by"]
 __all__ += ["harm_curves", "overview", "schedules", "steps_help", "steps_left"]
 __all__ += ["strong_steps", "time_bars"]
 
@@ -45,67 +46,37 @@ def flagship(profile: str = "course") -> dict[str, Any]:
     return {**how, "recovery": 6 if profile == "ci" else FLAGSHIP.recovery}
 
 
-def harm_after(run: Run, clear: int | None = None) -> Contrast:
-    """Points by which a run lies below one without a deficit after as many clear epochs, each read
-    over its last five, or over as many as the recovery has had by then. At a rate that never
-    changes this is its harm, at any time of its recovery.
+def harm(run: Run, after: int | None = None) -> Contrast:
+    """Points of harm: how far a run lies below one without a deficit that has seen as many clear
+    epochs, each read over its last five, or over as many as the recovery has had by then.
 
-    Arguments: run, of the schedule `fixed`; clear, the epochs without a deficit that both have
-        seen, by default all that the run has.
+    Arguments: run, of the schedule `fixed`, at which this is its harm at any time; after, so many
+        clear epochs after the deficit, all if not given.
 
-    >>> flagship = {"model": "depth3", "schedule": "fixed", "recovery": 60}
-    >>> float(harm_after(Run("blur", length=16, **flagship), 30)) > 3
+    >>> float(harm(Run("blur", length=16, **flagship()), 30)) > 3
     True
     """
     require(run.schedule == "fixed", f"schedule {run.schedule!r} changes the rate: give fixed")
     require(run.recovery, "recovery 0 leaves no clear epoch to read: give one of 1 or more")
-    last = run.onset + run.recovery
-    clear = last if clear is None else whole("clear", clear, run.onset + 1, last)
-    over = min(READ_OUT, clear - run.onset)
-    return never_deprived(run, clear, over) - reading(run, seen, clear=clear, over=over)
+    after = run.recovery if after is None else whole("after", after, 1, run.recovery)
+    clear, how = run.onset + after, {"over": min(READ_OUT, after)}
+    known = trained_places(run)
+    onsets = {n for name, n, _, recovery, _ in known if (name, recovery) == ("none", run.recovery)}
+    control = reading(run.newborn(), seen, end=clear, onsets=tuple(onsets), **how)
+    return control - reading(run, seen, end=run.length + clear, **how)
 
 
-def seen(run: Run, clear: int, over: int) -> float:
-    """The accuracy of a run after so many epochs without its deficit, over the last of them, in
-    percent."""
-    end = run.length + clear
-    return 100 * float(np.mean(result(run).series("test_accuracy")[end - over : end]))
-
-
-def never_deprived(run: Run, clear: int, over: int) -> Contrast:
-    """The same of the longest run without a deficit that agrees with a run in all else."""
-    return reading(run.newborn(), seen_clear, clear=clear, over=over, onsets=clear_onsets(run))
-
-
-def seen_clear(newborn: Run, clear: int, over: int, onsets: tuple[int, ...]) -> float:
-    curve = longest_clear(newborn, onsets)
-    if len(curve) < clear:
-        line = f"no run without a deficit has seen {clear} clear epochs: train one with sweep"
-        raise Missing(line)
-    return 100 * float(np.mean(curve[clear - over : clear]))
-
-
-def longest_clear(newborn: Run, onsets: tuple[int, ...]) -> np.ndarray:
-    """The test accuracy along the longest run of a seed that has no deficit. Raises: Missing."""
-    for onset in onsets:
+def seen(run: Run, end: int, over: int, onsets: tuple[int, ...] = ()) -> float:
+    """The accuracy of a run over so many epochs until one, in percent: of that at the last of some
+    onsets, if any are given, which has a result. Raises: Missing."""
+    for onset in sorted(onsets, reverse=True):
         with suppress(Missing):
-            return result(replace(newborn, onset=onset)).series("test_accuracy")
-    raise Missing(f"no run like {newborn.call()} is without a deficit: train one with sweep")
-
-
-def clear_onsets(like: Run) -> tuple[int, ...]:
-    """The onsets of the runs of a setting that have no deficit, the longest run first."""
-    clear = ((onset, after) for name, onset, _, after, _ in trained_places(like) if name == "none")
-    return tuple(sorted({onset for onset, after in clear if after == like.recovery}, reverse=True))
-
-
-def clear_lives(like: Run) -> list[np.ndarray]:
-    """The test accuracy along each seed's longest run of a setting that has no deficit."""
-    onsets, lives = clear_onsets(like), []
-    for seed in SEEDS:
-        with suppress(Missing):
-            lives.append(longest_clear(with_seed(like.newborn(), seed), onsets))
-    return lives
+            run = result(replace(run, onset=onset)).spec
+            break
+    curve = result(run).series("test_accuracy")
+    if len(curve) < end:
+        raise Missing(f"{run.call()} has not seen {end} epochs: train a longer one with sweep")
+    return 100 * float(np.mean(curve[end - over : end]))
 
 
 def half_by_images(run: Run, clear_onset: int, seeds_too: bool = False) -> Estimate:
@@ -143,44 +114,25 @@ def named_rightly(run: Run, end: int) -> np.ndarray:
 
 
 def clear_epochs_behind(run: Run) -> Epochs:
-    """Harm in clear epochs: how far back on the curve of runs without a deficit a run stands, where
-    that curve, the mean over seeds of five epochs each, first was as high. In this unit windows of
-    any age compare. Low and high are of the interval of the harm; below 0 it is ahead.
+    """Harm in clear epochs: how far back on the curve of runs without a deficit a run stands (see
+    Setting.stood). In this unit windows of any age compare. Low and high are of the interval of the
+    harm; NaN where that curve is never as high.
 
-    >>> flagship = {"model": "depth3", "schedule": "fixed", "recovery": 60}
-    >>> clear_epochs_behind(Run("blur", length=16, **flagship)).epochs > 20
+    >>> clear_epochs_behind(Run("blur", length=16, **flagship())).epochs > 20
     True
     """
-    harm, last = estimate(harm_after(run)), run.onset + run.recovery
-    if not harm.seeds:
+    setting, last = Setting(run), run.onset + run.recovery
+    points = setting.harm((run.deficit, run.onset, run.length), run.recovery)
+    if points is None:
         return Epochs(np.nan, np.nan, np.nan)
-    lives, over = clear_lives(run), min(READ_OUT, run.recovery)
-    epochs = np.arange(over, last + 1)
-    curve = [
-        np.mean([100 * np.mean(life[n - over : n]) for life in lives if len(life) >= n])
-        for n in epochs
-    ]
-    highest = np.maximum.accumulate(curve)
-
-    def behind(points: float) -> float:
-        return last - float(np.interp(curve[-1] - points, highest, epochs))
-
-    return Epochs(*(behind(harm.mean + sign * harm.half) for sign in (0, -1, 1)))
+    ends = (points.mean, points.mean - points.half, points.mean + points.half)
+    stands = [setting.stood(run.onset, run.recovery, end) for end in ends]
+    return Epochs(*(np.nan if at is None else last - at for at in stands))
 
 
 def each_curve(run: Run) -> list[np.ndarray]:
     """Test accuracy in percent by epoch of each seed of a run that was trained."""
     return [100 * np.array(result.series("test_accuracy")) for result in each_result(run)]
-
-
-def harm(run: Run, after: int | None = None) -> Contrast:
-    """Points of harm: how far a run lies below one without a deficit that has seen as many clear
-    epochs, over five epochs; `after` so many of them after the deficit, all if not given.
-
-    >>> statistics.estimate(harm(Run("blur", length=16, **flagship()))).mean > 3
-    True
-    """
-    return harm_after(run, run.onset + (after or run.recovery))
 
 
 def mean_harm() -> float:
@@ -220,7 +172,7 @@ def harm_by(runs: Mapping[str, Run]) -> pd.DataFrame:
 def clear_epochs(runs: Mapping[str, Run], title: str = "", **options: Any) -> figure:
     """Test accuracy against clear epochs seen, of some runs of one setting and of those without a
     deficit."""
-    grey = [100 * curve for curve in clear_lives(next(iter(runs.values())))]
+    grey = [*Setting(next(iter(runs.values()))).grey().values()]
     lives = {words: (run, each_curve(run)) for words, run in runs.items()}
     return lives_figure(grey, lives, title, **options)
 

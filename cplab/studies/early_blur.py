@@ -114,9 +114,9 @@ def named_rightly(run: Run, end: int) -> np.ndarray:
 
 
 def clear_epochs_behind(run: Run) -> Epochs:
-    """Harm in clear epochs: how far back on the curve of runs without a deficit a run stands (see
-    Setting.stood). In this unit windows of any age compare. Low and high are of the interval of the
-    harm; NaN where that curve is never as high.
+    """Harm in clear epochs: how far back on the curve of runs without a deficit (Setting.grey_read)
+    a run stands, where that first was as high. In this unit windows of any age compare. Low and
+    high are of the interval of the harm; 0 where it is nowhere behind.
 
     >>> clear_epochs_behind(Run("blur", length=16, **flagship())).epochs > 20
     True
@@ -125,9 +125,9 @@ def clear_epochs_behind(run: Run) -> Epochs:
     points = setting.harm((run.deficit, run.onset, run.length), run.recovery)
     if points is None:
         return Epochs(np.nan, np.nan, np.nan)
-    ends = (points.mean, points.mean - points.half, points.mean + points.half)
-    stands = [setting.stood(run.onset, run.recovery, end) for end in ends]
-    return Epochs(*(np.nan if at is None else last - at for at in stands))
+    grey, epochs = setting.grey_read[:last], np.arange(1, last + 1)
+    levels = grey[-1] - points.mean + points.half * np.array([0, 1, -1])
+    return Epochs(*(last - np.interp(levels, np.maximum.accumulate(grey), epochs)).tolist())
 
 
 def each_curve(run: Run) -> list[np.ndarray]:

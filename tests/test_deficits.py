@@ -295,6 +295,20 @@ def test_label_noise_changes_a_third_of_the_labels_to_any():
     assert all(abs(s - 1 / 30) < error for i, s in enumerate(share) if i != 4)
 
 
+def test_random_labels_stay_with_their_images_and_are_a_seed_s_own():
+    order, y = torch.randperm(5000), torch.zeros(5000, dtype=torch.long)
+    x = torch.zeros(5000, 1, 1, 1)
+
+    def drawn(index, **how):
+        given_ = {"index": index, "images": 5000, **how}
+        return apply_deficit(x, y, gallery.random_labels, **given_)[1]
+
+    first = drawn(torch.arange(5000))
+    assert torch.equal(drawn(order, epoch=3), first[order])
+    assert (drawn(torch.arange(5000), seed=1) == first).float().mean() < 0.15
+    assert (torch.bincount(first, minlength=10) - 500).abs().max() < 5 * (5000 * 0.09) ** 0.5
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=30))
 def test_half_the_classes_are_replaced_by_images_of_the_others(labels):

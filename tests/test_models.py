@@ -13,7 +13,7 @@ from torch import nn
 from torchvision.models import resnet18
 
 import cplab
-from cplab import PROFILES, models
+from cplab import PROFILES, gallery, models
 from cplab.models import layers
 
 SMALL = ["allcnn-4", "fc-20", "resnet18-3", "depth1-4", "depth2-4", "depth3-4"]
@@ -191,6 +191,16 @@ def test_what_is_no_network_is_refused_before_it_is_registered(body):
     one_line(lambda: cplab.model(function), "f", FAULTY[body])
     assert torch.equal(torch.get_rng_state(), before)
     assert [*models.MODELS] == known
+
+
+def test_an_own_network_is_found_by_its_word_and_a_width():
+    full = cplab.Run(model=gallery.plain).model
+    assert models.model_name("plain-8") == f"{full.partition('-')[0]}-8"
+    net = models.build("plain-4", size=8)
+    convolutions = [layer for layer in net if isinstance(layer, nn.Conv2d)]
+    assert all(layer.bias is not None for layer in convolutions)
+    like = [layer for layer in models.build("allcnn-4", size=8) if isinstance(layer, nn.Conv2d)]
+    assert [c.weight.shape for c in convolutions] == [c.weight.shape for c in like]
 
 
 def test_rates_of_an_own_network_are_part_of_what_it_means():

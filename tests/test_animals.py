@@ -61,3 +61,9 @@ def test_ages_are_the_ones_stated():
         if re.search("before|first|birth", text):
             stated.append(0)
         assert {row.age_low, row.age_high} == set(stated), row.age_text
+
+
+def test_beside_networks_that_nobody_trained_a_kitten_stands_alone():
+    view = animals.shares((4, 8), "paper")
+    assert animals.closest(view) == np.inf
+    assert "0 points" in animals.in_silico([view, view]).words

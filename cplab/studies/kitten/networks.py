@@ -64,7 +64,10 @@ def shares(lengths: Sequence[int], profile: str) -> View:
     points = five[["value", "value_low", "value_high"]].div(normal)
     points.columns = ["mean", "low", "high"]
     ages = {"x": (five.age_low + five.age_high) / 2, "left": five.age_low, "right": five.age_high}
-    return pd.DataFrame(statistics.mean_columns(left)), points.assign(**ages)
+    curve = pd.DataFrame(statistics.mean_columns(left), dtype=float)
+    if curve.empty:  # nobody has trained these
+        curve.loc[0] = np.nan
+    return curve, points.assign(**ages)
 
 
 def of_the_fall(rows: pd.DataFrame) -> pd.DataFrame:

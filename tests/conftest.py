@@ -57,6 +57,11 @@ def pytest_configure(config):
 def pytest_unconfigure(config):
     if hasattr(config, "labs_cache"):
         shutil.rmtree(config.labs_cache, ignore_errors=True)
+    if reporter := config.pluginmanager.get_plugin("terminalreporter"):
+        reasons = [str(one.longrepr[2]) for one in reporter.stats.get("skipped", ())]
+        if lacking := [reason for reason in reasons if "there is no browser" in reason]:
+            said = lacking[0].removeprefix("Skipped: ")
+            reporter.write_line(f"{len(lacking)} browser tests were skipped: {said}")
 
 
 def pytest_collection_modifyitems(items):

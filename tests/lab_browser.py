@@ -67,7 +67,8 @@ def chromium():
     path = find()  # before Playwright starts, because it may start one of its own
     if path is None:
         missing = pytest.fail if os.environ.get("CI") else pytest.skip
-        missing("no browser for the browser tests: install Chromium or Google Chrome")
+        how = f"{os.path.relpath(sys.executable)} -m playwright install chromium"
+        missing(f"there is no browser for the browser tests: `{how}` brings one")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser

@@ -6,7 +6,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -50,46 +50,39 @@ def table(**wanted: object) -> Any:
     """
     import pandas as pd
 
-    rows = shipped_table(store.archive())
-    known = {*rows["key"]}
-    live = [
-        {name: getattr(r.spec if name in store.RUN_COLUMNS else r, name) for name in COLUMNS}
-        for r in live_results("Run")
-        if r.key not in known
-    ]
-    if live:
-        own = pd.DataFrame(live, columns=rows.columns)
-        rows = pd.concat([rows, own.astype(rows.dtypes)] if len(rows) else [own])
-    for name, value in written(wanted).items():
-        same = rows[name].map(lambda held, value=value: held == value).astype(bool)
-        rows = rows[rows[name].isna() if value is None else same]
-    by = [name for name in store.RUN_COLUMNS if name not in (*SEVERAL, "pace", "weight_decay")]
-    return rows.sort_values(by, ignore_index=True)
-
-
-def written(wanted: dict[str, Any]) -> dict[str, Any]:
-    """Values of fields as a run holds them, of the course's profile if no other is among them."""
     for name in wanted:
         one_of("field of a run", name, store.RUN_COLUMNS)
+    # values as a run holds them, of the course's profile if no other is among them
     usual: dict[str, Any] = {"deficit": "blur", "length": int(wanted.get("deficit") != CLEAR)}
     usual |= {"onset": LONGEST // 3, "recovery": LONGEST // 3, "schedule": "paper"}
     like = Run(**usual | wanted)
-    return {name: getattr(like, name) for name in wanted}
-
-
-@lru_cache(maxsize=2)
-def shipped_table(archive: store.Archive) -> Any:
-    """The rows of all shipped runs."""
-    import pandas as pd
-
-    light = archive.light.to_pandas()
-    rows = light[(light["kind"] == "Run") & (light["version"] == Run.version)]
-    rows = rows.drop_duplicates("key", keep="last").assign(source="shipped")
-    for name in SEVERAL:
-        rows[name] = rows[name].map({t: tuple(map(tuple, json.loads(t))) for t in {*rows[name]}})
+    rows = alike({name: getattr(like, name) for name in wanted})
     types = dict.fromkeys(("pace", "weight_decay", "accuracy", "seconds"), "float64")
     types |= dict.fromkeys(("onset", "length", "recovery", "seed", "skipped", "threads"), "int64")
-    return pd.DataFrame(rows, columns=[*COLUMNS]).astype(types | {"augment": "bool"})
+    by = [name for name in store.RUN_COLUMNS if name not in (*SEVERAL, "pace", "weight_decay")]
+    every = pd.DataFrame(rows, columns=[*COLUMNS]).astype(types | {"augment": "bool"})
+    return every.sort_values(by, ignore_index=True)
+
+
+def alike(wanted: dict[str, Any]) -> list[dict[str, Any]]:
+    """COLUMNS of each run that has these values of fields, shipped or else live."""
+    import pyarrow.compute as pc
+
+    light = store.archive().light
+    written = {n: json.dumps(value) if n in SEVERAL else value for n, value in wanted.items()}
+    for name, value in {**written, "kind": "Run", "version": Run.version}.items():
+        column = light[name]
+        light = light.filter(pc.is_null(column) if value is None else pc.equal(column, value))
+    rows = {row["key"]: row for row in light.select(COLUMNS[:-1]).to_pylist()}
+    read = cache(lambda text: tuple(map(tuple, json.loads(text))))
+    for row in rows.values():
+        row |= {"source": "shipped", **{name: read(row[name]) for name in SEVERAL}}
+    for result in live_results("Run"):
+        run, key = result.spec, result.key
+        if key not in rows and all(getattr(run, name) == value for name, value in wanted.items()):
+            fields = {name: getattr(run, name) for name in store.RUN_COLUMNS}
+            rows[key] = {name: fields.get(name, getattr(result, name, None)) for name in COLUMNS}
+    return [*rows.values()]
 
 
 # How long results took ----------------------------------------------------------------------------
@@ -134,9 +127,10 @@ def scaled_seconds(run: Run) -> float | None:
     def work(like: Run) -> float:  # images · pixels · width²: operations, up to a factor
         return like.settings.train_images * (like.settings.size * like.width) ** 2
 
-    sizes = table()[["profile", "dataset", "model", "arithmetic"]].drop_duplicates()
-    alike = [s for s in sizes.to_dict("records") if s["model"].rpartition("-")[0] == run.family]
-    near = [Run(**size) for size in alike]
+    names = ("profile", "dataset", "model", "arithmetic")
+    sizes = {tuple(row[name] for name in names) for row in alike({})}
+    every = [Run(**dict(zip(names, size, strict=True))) for size in sorted(sizes)]
+    near = [other for other in every if other.family == run.family]
     if not near:
         return None
     other = min(near, key=lambda other: abs(math.log(work(run) / work(other))))

@@ -78,8 +78,6 @@ def sweep(
     context, measures = Context(**how), parse_measures(measure)
     every = check_specs(wanted)
     known, missing = look_up(every, measures, fresh)
-    if missing:
-        errors.tidy()
     if progress and missing:
         announce(missing, measures)
     total = sum(root.epochs for root in trees(missing))

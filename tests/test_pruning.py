@@ -250,6 +250,7 @@ def test_retrainings_are_kept_with_their_searches():
     wanted = [Retraining(kind, 0.2, search, steps=20) for kind in ORIGINS]
     wanted += [Retraining("random", 0.1, search, steps=20), search]
     found = dict(results.collect(wanted, report=lambda *what: reported.append(what)))
+    assert {*found} == {*wanted}  # and not what one of them begins with
     last = {spec: row["accuracy"] for spec, row in reported}
     assert all(last[spec] == found[spec].accuracy for spec in wanted[:-1])
     counts = {s.kind: found[s].values["counts"] for s in wanted[:-2]}

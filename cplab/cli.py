@@ -398,30 +398,19 @@ def open_lab(
 
 # The command --------------------------------------------------------------------------------------
 
-GROUPS: dict[str, dict[str, Callable]] = {
-    "results": {
-        "list": list_results,
-        "export": export_results,
-        "verify": verify_results,
-        "retrain": retrain_results,
-        "ship": ship_results,
-        "merge": merge_results,
-    },
-    "data": {"list": list_data, "fetch": fetch_data},
-    "teach": {"build": build_copies},
+COMMANDS: dict[str, Callable] = {
+    "lab": open_lab,
+    "site": write_site,
+    "results list": list_results,
+    "results export": export_results,
+    "results verify": verify_results,
+    "results retrain": retrain_results,
+    "results ship": ship_results,
+    "results merge": merge_results,
+    "data list": list_data,
+    "data fetch": fetch_data,
+    "teach build": build_copies,
 }
-
-
-def show_results() -> None:
-    """What was trained: list, export, verify, retrain, ship, merge."""
-
-
-def show_data() -> None:
-    """Sets of images: list what is at hand, fetch the others."""
-
-
-def show_teach() -> None:
-    """For teachers: build copies of the labs."""
 
 
 def parse_words(words: Sequence[str]) -> Callable[[], int | None]:
@@ -432,10 +421,9 @@ def parse_words(words: Sequence[str]) -> Callable[[], int | None]:
     words, prog, like = list(words), "cplab", runs.Run
     if words[:1] in (["run"], ["sweep"]) and words[1:] and words[1][:1] != "-":
         like = spec_meant(words.pop(1))
-    commands = training_commands(like) | {"lab": open_lab, "site": write_site}
-    commands |= {"results": show_results, "data": show_data, "teach": show_teach}
-    if words[:1] and words[0] in GROUPS:
-        commands, prog = GROUPS[words[0]], f"cplab {words.pop(0)}"
+    commands, begin = training_commands(like) | COMMANDS, f"{next(iter(words), '')} "
+    if inner := {n.removeprefix(begin): c for n, c in COMMANDS.items() if n.startswith(begin)}:
+        commands, prog = inner, f"cplab {words.pop(0)}"
     # each does its work only when what it gives back is called
     later: dict[str, Callable] = {
         name: wraps(command)(lambda *args, do=command, **given: partial(do, *args, **given))

@@ -285,11 +285,10 @@ def test_the_package_alone_shows_what_was_trained_and_names_what_trains(python):
     assert "shipped" in out
 
 
-COMMANDS = ["run", "sweep", "lab", "site"]
-COMMANDS += [f"{group} {name}" for group, names in cli.GROUPS.items() for name in names]
+COMMANDS = ["run", "sweep", *cli.COMMANDS]
 
 
-@pytest.mark.parametrize("words", ["", *cli.GROUPS, *COMMANDS])
+@pytest.mark.parametrize("words", ["", "results", "data", "teach", *COMMANDS])
 def test_every_command_explains_itself_with_an_example(cplab, words):
     code, out, err = cplab(words, "--help")
     assert (code, err) == (0, [])

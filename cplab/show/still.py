@@ -39,17 +39,31 @@ def still(drawn: Any, width: int | None = None) -> bytes:
     >>> still(plain_figure("", "", ""))[1:4]
     b'PNG'
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Canvas
     from PIL import Image
 
     rows = [*rows_of(drawn)]
     require(rows, "there is no figure to draw: give one of Bokeh's")
-    natural = max(sum(fig.width or 420 for fig in row) for row in rows)
+    wide = [[fig.width or 420 for fig in row] for row in rows]
+    high = [max(fig.height or 300 for fig in row) for row in rows]
+    natural = max(map(sum, wide))
     zoom = 1.0 if width is None else whole("width", width, 100, 20_000) / natural
+    # text is larger on a smaller canvas with finer dots
     larger = 1.0 if width is None else max(1.0, 24 / (11 * zoom))
-    strips = [joined([pixels(fig, zoom, larger) for fig in row], 1) for row in rows]
-    picture = Image.fromarray(joined(strips, 0)).quantize(128, dither=Image.Dither.NONE)
+    size = (natural / 96 / larger, sum(high) / 96 / larger)
+    canvas = Canvas(figsize=size, dpi=96 * zoom * larger, layout="constrained")
+    strips = canvas.subfigures(len(rows), 1, height_ratios=high, squeeze=False)
+    for row, widths, strip in zip(rows, wide, strips.flat, strict=True):
+        rest = max(1, natural - sum(widths))  # stays empty
+        parts = strip.subfigures(1, len(row) + 1, width_ratios=[*widths, rest])
+        for fig, part, room in zip(row, parts, widths, strict=False):
+            Drawing(fig, part.add_subplot(), room / larger).draw()
+    agg = FigureCanvasAgg(canvas)
+    agg.draw()
+    picture = Image.fromarray(np.asarray(agg.buffer_rgba())[..., :3])
     file = io.BytesIO()
-    picture.save(file, "png")
+    picture.quantize(128, dither=Image.Dither.NONE).save(file, "png")
     return file.getvalue()
 
 
@@ -80,40 +94,13 @@ def rows_of(drawn: Any) -> Iterator[list[Figure]]:
             yield from rows_of(part)
 
 
-def joined(parts: list[np.ndarray], axis: int) -> np.ndarray:
-    """Pictures (height, width, 3) below each other (axis 0) or side by side, with white between."""
-    most = max(part.shape[1 - axis] for part in parts)
-    grown = []
-    for part in parts:
-        room = [(0, 0)] * 3
-        room[1 - axis] = (0, most - part.shape[1 - axis])
-        grown.append(np.pad(part, room, constant_values=255))
-    return np.concatenate(grown, axis)
-
-
-def pixels(fig: Figure, zoom: float, larger: float) -> np.ndarray:
-    """One figure as an array (height, width, 3) of uint8; larger, how many times as large all text
-    is: it is drawn on a smaller canvas with finer dots."""
-    from matplotlib import style
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure as Canvas
-
-    wide, high = fig.width or 420, fig.height or 300
-    size = (wide / 96 / larger, high / 96 / larger)
-    with style.context("default", after_reset=True):  # whatever other code has set
-        canvas = Canvas(figsize=size, dpi=96 * zoom * larger, layout="constrained")
-        agg = FigureCanvasAgg(canvas)
-        Drawing(fig, canvas.add_subplot(), wide / larger).draw()
-        agg.draw()
-    return np.asarray(agg.buffer_rgba())[..., :3]
-
-
 class Drawing:
     """One Bokeh figure, drawn into the axes of matplotlib, so many pixels of the page wide."""
 
     def __init__(self, fig: Figure, axes: Any, wide: float) -> None:
         self.fig, self.axes, self.wide = fig, axes, wide
         self.right: Any = None
+        self.artists: dict[str, Any] = {}  # of matplotlib, by the renderer
         self.names = {side: positions(getattr(fig, f"{side}_range")) for side in "xy"}
 
     def draw(self) -> None:
@@ -125,7 +112,8 @@ class Drawing:
         for number, one in enumerate(self.fig.renderers):
             if isinstance(one, models.GlyphRenderer) and one.visible:
                 self.axes = left if one.y_range_name == "default" else self.right_axes(left)
-                self.draw_glyph(one, 2 + number / 100)
+                if artist := self.draw_glyph(one, 2 + number / 100):
+                    self.artists[one.id] = artist
         self.axes = left
         for one in [*self.fig.center, *self.fig.below]:
             self.draw_annotation(one)
@@ -179,13 +167,15 @@ class Drawing:
             values = np.atleast_1d(np.asarray(values, dtype=object))
         return np.array([place_of(value, known) for value in values])
 
-    def draw_glyph(self, one: models.GlyphRenderer, order: float) -> None:
-        """One renderer: each of its kinds of glyph is one call of matplotlib."""
+    def draw_glyph(self, one: models.GlyphRenderer, order: float) -> Any:
+        """One renderer: each of its kinds of glyph is one call of matplotlib. Returns what a legend
+        shows of it, None for nothing."""
         kind, axes = type(one.glyph).__name__, self.axes
         placed = {*PLACES["x"], *PLACES["y"]} & one.glyph.properties()
         at = {name: self.column(one, name) for name in placed}
-        if any(len(v) == 0 for v in at.values() if isinstance(v, list) or np.ndim(v)):
-            return  # of what is not trained
+        empty = any(len(v) == 0 for v in at.values() if isinstance(v, list) or np.ndim(v))
+        if empty and kind not in ("Line", "Scatter", "VArea"):  # of what is not trained
+            return None
         width = POINT * np.asarray(self.column(one, "line_width", 1), dtype=float)
         line = {"color": self.column(one, "line_color"), "alpha": self.column(one, "line_alpha", 1)}
         line |= {"linestyle": dash(one.glyph), "linewidth": width, "zorder": order}
@@ -196,29 +186,31 @@ class Drawing:
             elif kind == "Segment":
                 ends = np.broadcast_arrays(*(np.ravel(at[n]) for n in ("x0", "x1", "y0", "y1")))
                 lines = [(each[:2], each[2:]) for each in np.transpose(ends)]
-            for i, (x, y) in enumerate(lines):
-                axes.plot(x, y, **{name: item(value, i) for name, value in line.items()})
-        elif kind == "Scatter":
+            drawn = [
+                axes.plot(x, y, **{name: item(value, i) for name, value in line.items()})[0]
+                for i, (x, y) in enumerate(lines)
+            ]
+            return drawn[0]
+        if kind == "Scatter":
             size = POINT * np.asarray(self.column(one, "size", 8), dtype=float)
             fill = "none" if self.is_hollow(one) else self.column(one, "fill_color", "none")
             marker = MARKERS.get(self.column(one, "marker", "circle"), "o")
             look = {"facecolors": fill, "edgecolors": line["color"], "alpha": line["alpha"]}
-            axes.scatter(at["x"], at["y"], size**2, marker=marker, zorder=order, **look)
-        elif kind == "VArea":
+            return axes.scatter(at["x"], at["y"], size**2, marker=marker, zorder=order, **look)
+        if kind == "VArea":
             look = {"color": self.column(one, "fill_color"), "linewidth": 0, "zorder": order}
             look["alpha"] = self.column(one, "fill_alpha", 1)
-            axes.fill_between(at["x"], at["y1"], at["y2"], **look)
-        elif kind in ("VBar", "HBar", "Rect", "Quad"):
-            self.draw_boxes(one, at, order)
-        elif kind == "Text":
-            self.draw_words(one, at)
+            return axes.fill_between(at["x"], at["y1"], at["y2"], **look)
+        if kind in ("VBar", "HBar", "Rect", "Quad"):
+            return self.draw_boxes(one, at, order)
+        return self.draw_words(one, at) if kind == "Text" else None
 
     def is_hollow(self, one: Any) -> bool:
         """Whether points are not filled."""
         strength = np.mean(self.column(one, "fill_alpha", 1))
         return bool(strength < 0.1) or self.column(one, "marker") == "square_x"
 
-    def draw_boxes(self, one: Any, at: dict, order: float) -> None:
+    def draw_boxes(self, one: Any, at: dict, order: float) -> Any:
         """Bars and rectangles, by their sides or by their middle and size."""
         from matplotlib.colors import to_rgba_array
 
@@ -238,7 +230,7 @@ class Drawing:
         look = {"color": to_rgba_array(hues, strength), "zorder": order}
         look["linewidth"] = POINT * float(np.mean(self.column(one, "line_width", 1)))
         look["edgecolor"] = edge if isinstance(edge, str) else "none"
-        self.axes.bar(left, high, wide, low, align="edge", **look)
+        return self.axes.bar(left, high, wide, low, align="edge", **look)
 
     def draw_words(self, one: Any, at: dict) -> None:
         """Texts where they stand."""
@@ -276,7 +268,7 @@ class Drawing:
 
     def draw_axis(self, side: str) -> None:
         """Its words, its range, its ticks."""
-        from matplotlib.ticker import NullLocator
+        from matplotlib.ticker import LogLocator, NullLocator
 
         axis, grid = getattr(self.fig, f"{side}axis")[0], getattr(self.fig, f"{side}grid")[0]
         own, known = getattr(self.axes, f"{side}axis"), self.names[side]
@@ -299,6 +291,9 @@ class Drawing:
             own.set_ticks(list(ticks), labels)
             own.set_minor_locator(NullLocator())
         else:
+            if own.get_scale() == "log":
+                own.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                own.set_minor_locator(NullLocator())
             own.set_major_formatter(lambda value, _: written(value, form))
         own.set_visible(axis.visible)
         if grid.visible and axis.visible:
@@ -307,33 +302,17 @@ class Drawing:
     def draw_legend(self) -> None:
         """Each item in the look of what it names, beside the figure or above it."""
         legend: Any = self.fig.legend[0] if self.fig.legend else None
-        items = legend.items if legend and legend.visible else ()
-        keys = [self.key(item) for item in items if item.visible and item.renderers]
+        keys: dict[str, tuple] = {}
+        for item in legend.items if legend and legend.visible else ():
+            drawn = [self.artists[one.id] for one in item.renderers if one.id in self.artists]
+            if item.visible and drawn:
+                keys[getattr(item.label, "value", "")] = tuple(drawn)
         if keys:
             above = legend in self.fig.above
             place = "outside upper center" if above else "outside right upper"
             columns = legend.ncols if above and is_number(legend.ncols) else 1
-            look = {"handles": keys, "fontsize": points(), "frameon": False, "ncols": columns}
-            self.axes.figure.legend(loc=place, **look)
-
-    def key(self, item: models.LegendItem) -> Any:
-        """An item of a legend as a line of matplotlib's, dashed, with a marker, or a square."""
-        from matplotlib.lines import Line2D
-
-        look: dict[str, Any] = {"linestyle": "none", "label": getattr(item.label, "value", "")}
-        for one in item.renderers:
-            kind = type(one.glyph).__name__
-            hue = self.column(one, "line_color" if kind == "Line" else "fill_color")
-            look["color"] = hue = hue if isinstance(hue, str) else "#333333"
-            if kind in ("Line", "Segment"):
-                look |= {"linestyle": dash(one.glyph), "linewidth": 1.5}
-            elif kind == "Scatter":
-                marker = MARKERS.get(self.column(one, "marker", "circle"), "o")
-                filled = "none" if self.is_hollow(one) else hue
-                look |= {"marker": marker, "markersize": 5, "markerfacecolor": filled}
-            else:
-                look |= {"marker": "s", "markersize": 7}
-        return Line2D([], [], **look)
+            look = {"fontsize": points(), "frameon": False, "ncols": columns, "markerscale": 0.8}
+            self.axes.figure.legend([*keys.values()], [*keys], loc=place, **look)
 
 
 def points(text: Any = "11px") -> float:
@@ -371,12 +350,12 @@ def group_names(known: dict) -> dict[str, float]:
     return {name: float(np.mean(at)) for name, at in groups.items()}
 
 
-def mapped(values: np.ndarray, mapper: models.LinearColorMapper) -> list[str]:
-    """The colours of numbers."""
-    share = (values - mapper.low) / (mapper.high - mapper.low or 1)
-    last = len(mapper.palette) - 1
-    places = (np.nan_to_num(share).clip(0, 1) * (last + 1)).astype(int).clip(0, last)
-    return ["#EEEEEE" if v != v else mapper.palette[i] for v, i in zip(values, places, strict=True)]
+def mapped(values: np.ndarray, mapper: models.LinearColorMapper) -> np.ndarray:
+    """The colours of numbers, (n, 4)."""
+    from matplotlib.colors import ListedColormap, Normalize
+
+    colours = ListedColormap(mapper.palette).with_extremes(bad="#EEEEEE")
+    return colours(Normalize(mapper.low, mapper.high, clip=True)(np.ma.masked_invalid(values)))
 
 
 def dash(one: Any) -> Any:

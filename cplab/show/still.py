@@ -39,6 +39,7 @@ def still(drawn: Any, width: int | None = None) -> bytes:
     >>> still(plain_figure("", "", ""))[1:4]
     b'PNG'
     """
+    from matplotlib import style
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Canvas
     from PIL import Image
@@ -52,15 +53,16 @@ def still(drawn: Any, width: int | None = None) -> bytes:
     # text is larger on a smaller canvas with finer dots
     larger = 1.0 if width is None else max(1.0, 24 / (11 * zoom))
     size = (natural / 96 / larger, sum(high) / 96 / larger)
-    canvas = Canvas(figsize=size, dpi=96 * zoom * larger, layout="constrained")
-    strips = canvas.subfigures(len(rows), 1, height_ratios=high, squeeze=False)
-    for row, widths, strip in zip(rows, wide, strips.flat, strict=True):
-        rest = max(1, natural - sum(widths))  # stays empty
-        parts = strip.subfigures(1, len(row) + 1, width_ratios=[*widths, rest])
-        for fig, part, room in zip(row, parts, widths, strict=False):
-            Drawing(fig, part.add_subplot(), room / larger).draw()
-    agg = FigureCanvasAgg(canvas)
-    agg.draw()
+    with style.context("default", after_reset=True):  # whatever other code has set
+        canvas = Canvas(figsize=size, dpi=96 * zoom * larger, layout="constrained")
+        strips = canvas.subfigures(len(rows), 1, height_ratios=high, squeeze=False)
+        for row, widths, strip in zip(rows, wide, strips.flat, strict=True):
+            rest = max(1, natural - sum(widths))  # stays empty
+            parts = strip.subfigures(1, len(row) + 1, width_ratios=[*widths, rest])
+            for fig, part, room in zip(row, parts, widths, strict=False):
+                Drawing(fig, part.add_subplot(), room / larger).draw()
+        agg = FigureCanvasAgg(canvas)
+        agg.draw()
     picture = Image.fromarray(np.asarray(agg.buffer_rgba())[..., :3])
     file = io.BytesIO()
     picture.quantize(128, dither=Image.Dither.NONE).save(file, "png")
@@ -207,8 +209,8 @@ class Drawing:
 
     def is_hollow(self, one: Any) -> bool:
         """Whether points are not filled."""
-        strength = np.mean(self.column(one, "fill_alpha", 1))
-        return bool(strength < 0.1) or self.column(one, "marker") == "square_x"
+        strength = np.asarray(self.column(one, "fill_alpha", 1), dtype=float)
+        return bool((strength < 0.1).all()) or self.column(one, "marker") == "square_x"
 
     def draw_boxes(self, one: Any, at: dict, order: float) -> Any:
         """Bars and rectangles, by their sides or by their middle and size."""

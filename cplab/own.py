@@ -63,27 +63,23 @@ def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> 
     meaning twice is one entry; the later label holds. A kind's `telling` names the fields on which
     results depend, `next_style` gives some to a student's own, `try_out` tries it."""
     table, usual = TABLES[kind], {f.name: f.default for f in fields(kind)}
-    for entry in table.values():
-        if entry.apply is thing:
-            return entry
+    if package := [entry for entry in table.values() if entry.apply is thing]:
+        return package[0]
     if options is None:
         options = getattr(thing, "__dict__", {}).get("__cplab__", {})
     word = getattr(thing, "__name__", type(thing).__name__)
     for option in options:
         one_of(f"option of {word}", option, usual.keys() - FIXED)
-    counts = {name: options.get(name, usual[name]) for name in getattr(kind, "telling", ())}
-    counts = {name: value for name, value in counts.items() if value != usual[name]}
-    digest, source = meaning(thing, **counts)
+    counts = [k for k in getattr(kind, "telling", ()) if options.get(k, usual[k]) != usual[k]]
+    digest, source = meaning(thing, **{k: options[k] for k in counts})
     name, thing.__cplab__ = f"{word}@{digest}", options
-    given: dict[str, Any] = {"label": word.replace("_", " "), **options}
-    if name in table:
-        table[name] = check_types(replace(table[name], **options))
-    else:
+    if name not in table:
         style: dict[str, Any] = getattr(kind, "next_style", dict)()
-        entry = kind(name, rebuild(source, name), source=source, **style | given)
-        entry = check_types(entry)
+        given = {"label": word.replace("_", " "), **style, **options}
+        entry = check_types(kind(name, rebuild(source, name), source=source, **given))
         entry.try_out()
         table[name] = entry
+    table[name] = check_types(replace(table[name], **options))
     return table[name]
 
 

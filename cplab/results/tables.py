@@ -66,17 +66,14 @@ def table(**wanted: object) -> Any:
 
 def alike(wanted: dict[str, Any]) -> list[dict[str, Any]]:
     """COLUMNS of each run that has these values of fields, shipped or else live."""
-    import pyarrow.compute as pc
-
-    light = store.archive().light
     written = {n: json.dumps(value) if n in SEVERAL else value for n, value in wanted.items()}
-    for name, value in {**written, "kind": "Run", "version": Run.version}.items():
-        column = light[name]
-        light = light.filter(pc.is_null(column) if value is None else pc.equal(column, value))
-    rows = {row["key"]: row for row in light.select(COLUMNS[:-1]).to_pylist()}
-    read = cache(lambda text: tuple(map(tuple, json.loads(text))))
-    for row in rows.values():
-        row |= {"source": "shipped", **{name: read(row[name]) for name in SEVERAL}}
+    written |= {"kind": "Run", "version": Run.version}
+    read, rows = cache(lambda text: tuple(map(tuple, json.loads(text)))), {}
+    # without Arrow's own filters, which import pandas
+    for row in store.archive().light.select([*COLUMNS[:-1], "kind", "version"]).to_pylist():
+        if all(row[name] == value for name, value in written.items()):
+            several = {name: read(row[name]) for name in SEVERAL}
+            rows[row["key"]] = row | several | {"source": "shipped"}
     for result in live_results("Run"):
         run, key = result.spec, result.key
         if key not in rows and all(getattr(run, name) == value for name, value in wanted.items()):

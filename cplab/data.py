@@ -44,7 +44,7 @@ DOWNLOADS = {
     "mnist": ("MNIST", 12, "MNIST/raw/*-ubyte*"),
     "fashion_mnist": ("FashionMNIST", 31, "FashionMNIST/raw/*-ubyte*"),
 }
-INNER = ("cifar-10-batches-py", "MNIST", "FashionMNIST", "raw")  # folders that torchvision makes
+INNER = {"cifar-10-batches-py", "MNIST", "FashionMNIST"}  # folders that torchvision makes
 NOWHERE = "none"  # as $CPLAB_DATA: no images are at hand
 KNOWN_COPIES = {"22469a5b56f2": "cifar10-jpeg"}  # by fingerprint of the training images
 ARRAYS = ("train_x", "train_y", "test_x", "test_y")
@@ -139,21 +139,20 @@ def resize(x: Tensor, size: int) -> Tensor:
 
 
 def data_folder() -> Path | None:
-    """The directory that $CPLAB_DATA means; None where it is not set. A file in it stands for it,
-    and typing errors are mended where one directory alone is meant."""
+    """The directory that $CPLAB_DATA means; None where it is not set. What lies in it stands for
+    it, and typing errors are mended where one directory alone is meant."""
     path = named_folder("CPLAB_DATA")
     if path is None or str(path) == NOWHERE:
         return None
-    found = intended(path)
-    return found.parent if found.is_file() else found
+    while path.is_file() or {path.name, path.parent.name} & INNER:
+        path = path.parent
+    return intended(path)
 
 
 def intended(path: Path) -> Path:
     """A path that is there, for one with typing errors. Raises CplabError where none is meant."""
     if path.exists() or path == path.parent:
         return path
-    if path.name in INNER:  # which is still in its archive
-        return intended(path.parent)
     beside = {folder.name.casefold(): folder for folder in intended(path.parent).glob("*/")}
     name = path.name.casefold()
     meant = [name] if name in beside else difflib.get_close_matches(name, beside, 2, 0.75)
@@ -167,10 +166,8 @@ def folders() -> Iterator[Path]:
     if os.environ.get("CPLAB_DATA") == NOWHERE:
         return
     with suppress(CplabError):
-        place = data_folder()
-        while place:
-            yield place
-            place = place.parent if place.name in INNER else None
+        if given := data_folder():
+            yield given
     yield cache_dir() / "data"
     for root in ROOTS:
         with suppress(RuntimeError):  # of who has no home

@@ -26,33 +26,10 @@ if torch.get_num_threads() > usable_cores():  # torch knows nothing of quotas
     torch.set_num_threads(usable_cores())
 
 
-# What the newer settings of precision are at first, the wider ones before what is in them
-PRECISIONS = dict.fromkeys(["", "mkldnn", "mkldnn.conv", "mkldnn.rnn", "cudnn"], "none")
-PRECISIONS |= {"cudnn.conv": "tf32", "cudnn.rnn": "tf32", "mkldnn.matmul": "ieee"}
-PRECISIONS |= {"cuda.matmul": "ieee"}
-
-
-@contextmanager
-def plain_precision() -> Iterator[None]:
-    """float32 as torch has it at first, by its older settings of precision and by its newer ones,
-    of which each may contradict the other."""
-    newer: list[tuple[Any, str, str]] = []
-    for name, usual in PRECISIONS.items():
-        with suppress(AttributeError):  # of an older torch
-            place = attrgetter(f"backends.{name}".rstrip("."))(torch)
-            newer.append((place, place.fp32_precision, usual))
-    older = "highest"
-    with suppress(RuntimeError):  # where they contradict each other
-        older = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    for place, _, usual in newer:
-        place.fp32_precision = usual
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(older)
-        for place, before, _ in newer:
-            place.fp32_precision = before
+# torch's newer settings of precision as they are at first, of which older ones are a part
+PRECISIONS = {"": "none", "mkldnn": "none", "mkldnn.conv": "none", "mkldnn.rnn": "none"}
+PRECISIONS |= {"cudnn": "none", "cudnn.conv": "tf32", "cudnn.rnn": "tf32"}
+PRECISIONS |= {"mkldnn.matmul": "ieee", "cuda.matmul": "ieee"}
 
 
 @contextmanager
@@ -74,6 +51,16 @@ def torch_defaults(threads: int | None = None) -> Iterator[None]:
         (torch.set_num_threads, before, threads or before),
         (torch.set_flush_denormal, flushed, False),
     ]
+    for name, usual in PRECISIONS.items():
+        with suppress(AttributeError):  # of an older torch
+            place = attrgetter(f"backends.{name}".rstrip("."))(torch)
+            settings.append(
+                (partial(setattr, place, "fp32_precision"), place.fp32_precision, usual)
+            )
+    older = "highest"
+    with suppress(RuntimeError):  # where the newer ones contradict it
+        older = torch.get_float32_matmul_precision()
+    settings.append((torch.set_float32_matmul_precision, older, "highest"))
     if torch.are_deterministic_algorithms_enabled():  # loads the compiler: not without need
         warn = torch.is_deterministic_algorithms_warn_only_enabled()
         settings.append((partial(torch.use_deterministic_algorithms, warn_only=warn), True, False))
@@ -81,7 +68,6 @@ def torch_defaults(threads: int | None = None) -> Iterator[None]:
         for put, now, wanted in settings:
             stack.callback(put, now)
             put(wanted)
-        stack.enter_context(plain_precision())
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         for place in ("cpu", "cuda"):

@@ -55,21 +55,16 @@ def strips(rows: Mapping[str, ArrayLike], scale: int = 4) -> Any:
     """
     from PIL import Image
 
+    from cplab.show.still import joined
     from cplab.show.surface import Html
 
-    page, strip, below = "", Image.new("RGB", (1, 1), "white"), 0
+    page, below, file = "", list[np.ndarray](), io.BytesIO()
     for caption, x in rows.items():
         row = png(x, scale)
         code, text = base64.b64encode(row).decode(), escape(caption)
         page += f'<tr><td style="text-align:left;padding-right:1em">{text}</td>'
         page += f'<td><img src="data:image/png;base64,{code}" alt="{text}"></td></tr>'
-        with Image.open(io.BytesIO(row)) as opened:
-            grown = Image.new(
-                "RGB", (max(strip.width, opened.width), below + opened.height), "white"
-            )
-            grown.paste(strip)
-            grown.paste(opened.convert("RGB"), (0, below))
-        strip, below = grown, grown.height + 4
-    file = io.BytesIO()
-    strip.save(file, "png")
-    return Html(f"<table>{page}</table>", file.getvalue())
+        below.append(np.asarray(Image.open(io.BytesIO(row)).convert("RGB")))
+    if below:
+        Image.fromarray(joined(below, 0)).save(file, "png")
+    return Html(f"<table>{page}</table>", file.getvalue() or None)

@@ -243,7 +243,7 @@ class Kept(w.Widget):
         content = {"kind": "still", "parts": as_content(self.seen()), "note": NEEDS_PYTHON}
         return {"content": json.dumps(content), "version": bokeh.__version__}
 
-    def keep(self, *change: Any) -> None:
+    def keep(self) -> None:
         """Write what is seen by now into the outputs that show it."""
         if timer := due.pop(self, None):
             timer.cancel()
@@ -258,8 +258,10 @@ class Kept(w.Widget):
         if getattr(self, "_outputs", ()):
             due[self] = threading.Timer(seconds, self.keep)
             due[self].daemon = True
-            with suppress(RuntimeError):  # in a browser's Python there are no threads
+            try:
                 due[self].start()
+            except RuntimeError:  # in a browser's Python there are no threads
+                self.keep()
 
     def _ipython_display_(self, **more: Any) -> None:
         load_page()
@@ -322,7 +324,7 @@ class Shown(Kept, anywidget.AnyWidget):
     def __init__(self, content: Mapping, state: Mapping, **traits: Any) -> None:
         text = json.dumps(content, separators=(",", ":"))
         super().__init__(content=text, state=dict(state), library=library(), **traits)
-        self.observe(self.keep, ["state", "content"])
+        self.observe(lambda change: self.keep_soon(), ["state", "content"])
 
     def saved(self) -> dict[str, Any]:
         return {"content": self.content, "state": self.state, "version": self.version}

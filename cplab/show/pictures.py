@@ -55,7 +55,6 @@ def strips(rows: Mapping[str, ArrayLike], scale: int = 4) -> Any:
     """
     from PIL import Image
 
-    from cplab.show.still import joined
     from cplab.show.surface import Html
 
     page, below, file = "", list[np.ndarray](), io.BytesIO()
@@ -66,5 +65,8 @@ def strips(rows: Mapping[str, ArrayLike], scale: int = 4) -> Any:
         page += f'<td><img src="data:image/png;base64,{code}" alt="{text}"></td></tr>'
         below.append(np.asarray(Image.open(io.BytesIO(row)).convert("RGB")))
     if below:
-        Image.fromarray(joined(below, 0)).save(file, "png")
+        wide = max(row.shape[1] for row in below)
+        room = [((0, 0), (0, wide - row.shape[1]), (0, 0)) for row in below]
+        grown = [np.pad(*each, constant_values=255) for each in zip(below, room, strict=True)]
+        Image.fromarray(np.concatenate(grown)).save(file, "png")
     return Html(f"<table>{page}</table>", file.getvalue() or None)

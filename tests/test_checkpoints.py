@@ -95,20 +95,6 @@ def test_a_checkpoint_holds_every_bit_of_net_and_optimizer(optimizer):
     assert all(map(torch.equal, *(s.net.state_dict().values() for s in (before, after))))
 
 
-def test_a_checkpoint_is_named_by_the_steps_that_led_to_it_and_says_how_it_came_about():
-    usual = checkpoints.file_names(RUN)
-    assert len({*usual}) == RUN.epochs + 1
-    longer = checkpoints.file_names(replace(RUN, length=3))
-    assert longer[:3] == usual[:3]
-    assert not {*longer[3:]} & {*usual[3:]}
-    for field in ({"seed": 1}, {"optimizer": "adam"}, {"rate": 2}, {"windows": [("blank", 0, 1)]}):
-        assert not {*checkpoints.file_names(replace(RUN, **field))} & {*usual[1:]}
-    content = checkpoints.dumps(RUN.task.birth(CPU), HOW)
-    assert checkpoints.loads(content, RUN.task, CPU, HOW).rows == []
-    assert checkpoints.loads(content, RUN.task, CPU, HOW | {"threads": 2}) is None
-    assert checkpoints.loads(content, RUN.task, CPU, HOW | {"copy": "other"}) is None
-
-
 def damage(content, rng):
     """The content with a bit changed, or some of it missing or too much."""
     place, changed = rng.randrange(len(content)), bytearray(content)

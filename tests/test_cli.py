@@ -106,7 +106,7 @@ def test_the_table_of_a_sweep_has_means_over_seeds_and_controls(cplab, one_threa
 
 
 SWEEP = (
-    "sweep --deficit blur --onset 0 4 --length 4 --recovery 24 --seed 0 1 "
+    "sweep --deficit blur --onset 0 4 --length 4 --recovery 12 --seed 0 1 "
     "--profile ci --dataset mnist --json --workers"
 )
 # Tests that run in the background ignore Ctrl-C, and what they start would inherit that.

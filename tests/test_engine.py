@@ -452,23 +452,3 @@ def test_what_cannot_be_measured_on_a_network_is_refused_before_it_is_trained(ep
     says(error, "eye_shares", "two eyes", run.canonical(), "ask without it")
     assert (error.type, error.value.exit_code) == (CplabError, 2)
     assert not epochs_trained
-
-
-@pytest.mark.usefixtures("each_part_saved")
-def test_a_measurement_that_fails_later_leaves_what_was_trained(measuring, epochs_trained):
-    def strict(net, images):
-        if len(images.train_y) > AT_BIRTH and len(epochs_trained) == 2:
-            raise ValueError("odd\nand long")
-        return 1
-
-    run = a_run(onset=2)
-    expected = alone(run)[0]
-    del epochs_trained[:]
-    measuring("strict", strict)
-    with pytest.raises(CplabError) as error:
-        grown([run], {"strict": (1, 3)})
-    says(error, "strict", "ValueError: odd", "ask without it")
-    del epochs_trained[:]
-    assert grown([run])[0][run][0] == expected
-    assert len(epochs_trained) == 3
-    assert not files()

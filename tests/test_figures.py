@@ -5,7 +5,7 @@ import io
 import math
 import re
 from dataclasses import replace
-from itertools import combinations, product
+from itertools import combinations
 
 import matplotlib
 import numpy as np
@@ -14,7 +14,6 @@ from bokeh.core.validation import check_integrity
 from bokeh.models import ColumnDataSource, Line, Span, Title
 from PIL import Image
 
-import cplab
 from cplab import quantities, show, statistics
 from cplab.data import images
 from cplab.results import Result, keep
@@ -107,22 +106,6 @@ def test_every_deficit_has_words_and_a_second_cue_beside_colour():
     assert len({look.label for look in looks}) == len(looks)
     assert len({(look.dash, look.marker) for look in looks}) == len(looks)
     assert len({look.dash for look in looks}) > 3
-
-
-def test_a_deficit_of_your_own_has_its_look_in_figures():
-    @cplab.deficit(label="left half dark", colour="#117733", dash="dotdash", marker="square")
-    def half_dark(x, y):
-        x = x.clone()
-        x[..., : x.shape[-1] // 2] = 0
-        return x, y
-
-    name = Run(half_dark, length=2, profile="ci").deficit
-    for length, seed in product((2, 4), range(2)):
-        kept(name, 0, length, seed)
-    line, points = parts(show.removal(CI, ("blur", half_dark)))["left half dark"]
-    assert numbers(line)["x"] == [2, 4]
-    assert line.glyph.line_color == "#117733"
-    assert points.glyph.marker == "square"
 
 
 def test_the_source_line_says_profile_copy_seeds_and_practice():

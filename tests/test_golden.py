@@ -122,11 +122,11 @@ def compare(now, before):
 # Read-outs of the explorer ------------------------------------------------------------------------
 
 
-def points(names=()):
+def points(names):
     """{point: mean and half its interval, as fractions, of accuracy, loss, lost time, harm and
-    gain, and how many seeds}, of these points, or of 200 drawn at random."""
+    gain, and how many seeds}."""
     found = {}
-    for name in names or draw_points():
+    for name in names:
         setting, clock, deficit, onset, length = json.loads(name)
         run = Run(deficit, onset, length, **setting)
         clock = clock if run.schedule == "paper" else "stopped"  # of others there is one
@@ -140,28 +140,6 @@ def points(names=()):
         read = [number / 100 for of in each for number in statistics.mean_and_half(of)]
         found[name] = [*read, len(quantities.each_result(run))]
     return {name: [float(f"{n:.12g}") for n in numbers] for name, numbers in found.items()}
-
-
-def draw_points():
-    """Names of points: [fields of the setting, clock, deficit, onset, length] as JSON."""
-    names = set()
-    for result in results.every_result("Run", "shipped"):
-        run = result.spec
-        if (
-            run.length
-            and run.recovery
-            and not run.skipped
-            and not run.treatments
-            and not run.windows
-        ):
-            fields = ("recovery", "schedule", "model", "dataset", "optimizer", "rate")
-            fields += ("arithmetic", "momentum", "weight_decay", "augment", "pace")
-            usual = Run(profile=run.profile)
-            setting = {f: getattr(run, f) for f in fields if getattr(run, f) != getattr(usual, f)}
-            setting = {"profile": run.profile, **setting}
-            for clock in ("stopped", "running"):
-                names.add(json.dumps([setting, clock, run.deficit, run.onset, run.length]))
-    return sorted(np.random.default_rng(0).choice(sorted(names), 200, replace=False).tolist())
 
 
 def test_the_explorer_reads_the_same_numbers():

@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from cplab import CplabError, data
+from cplab import data
 from cplab.engine.sweep import Context, train_all
 from cplab.engine.train import train_stretch
 from cplab.results.result import without_times
 from cplab.runs import Step
 from cplab.studies.pruning import kernels
 from cplab.studies.pruning.kernels import KernelNet
-from cplab.studies.pruning.lives import MATERIALS, SIZES, KernelPruning, KernelSplit, random_split
+from cplab.studies.pruning.lives import MATERIALS, SIZES, KernelPruning, KernelSplit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -174,20 +174,3 @@ def test_critical_periods_go_on_from_one_training():
     assert together == alone
     assert Counter(epochs)[0] == 2  # images and noise
     assert alone[0] != values(KernelPruning("ci", seed=1))[0]
-
-
-@pytest.mark.parametrize(
-    ("make", "said"),
-    [
-        (lambda: KernelPruning("huge"), "ci, course, paper"),
-        (lambda: KernelPruning(material="sleep"), "images, noise, random_labels"),
-        (lambda: KernelSplit("ci", 0, 3), "first 0 .* 1"),
-        (lambda: replace(SIZES["ci"], saved=(12, 9)), "saved .* from 2 to 11"),
-        (lambda: random_split(15, 0, (4, 10)), "give 2 to 14"),
-        (lambda: kernels.kernels_to_keep(network(), 15), "take 14 or fewer"),
-    ],
-)
-def test_bad_input_is_one_clear_line(make, said):
-    with pytest.raises(CplabError, match=said) as raised:
-        make()
-    assert "\n" not in str(raised.value)

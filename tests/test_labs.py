@@ -208,11 +208,11 @@ def test_it_and_its_solutions_run_with_papermill(lab, labs_cache, tmp_path, monk
                 assert "Warning" not in output.text, cell.source
 
 
-def test_labs_that_only_look_run_without_torch_images_and_network(tmp_path):
-    """What trains is left out in one line, and all the rest is there."""
+def test_what_only_looks_runs_without_torch_images_and_network(tmp_path):
+    """Of a lab that trains a little too, that is left out in one line."""
     script = ROOT / "tests" / "without_torch.py"
-    labs = [path for path in LABS if re.match(r"0[124678]_", path.name)]
-    assert len(labs) == 6
+    labs = [path for path in LABS if re.match(r"0[24]_", path.name)]
+    assert len(labs) == 2
     own = {"PYTHONPATH": str(ROOT), "IPYTHONDIR": str(tmp_path)}
     ran = subprocess.run(
         [sys.executable, script, *labs],

@@ -378,10 +378,10 @@ def first(net, images):
 
 
 def test_a_deficit_of_one_s_own_is_trained_kept_with_its_source_and_found():
-    """As a notebook's cell would define it, here and in worker processes."""
+    """As a notebook's cell would define it."""
     own = SimpleNamespace(**cell(OWN, cplab=cplab))
     some = [replace(RUN, deficit=own.occlude, seed=seed) for seed in (0, 1)]
-    found = ask.sweep(some, measure=own.first, **(SWEEP | {"workers": 2}))
+    found = ask.sweep(some, measure=own.first, **SWEEP)
     for run, result in zip(some, found, strict=True):
         assert run.deficit.startswith("occlude@")
         assert store.find(run, own.first) == result

@@ -1,8 +1,6 @@
 """What a page is told of figures: all of them once, and then what Python changes."""
 
-import gc
 import json
-import weakref
 
 import bokeh
 import numpy as np
@@ -69,16 +67,6 @@ def test_a_page_has_what_python_has_whenever_it_looks(changes):
         assert page.document.models[shade.id].left == shade.left
     assert late.item["root_id"] == fig.id
     assert late.item["version"] == bokeh.__version__
-
-
-def test_what_is_closed_and_forgotten_leaves_nothing():
-    fig, source = drawn()
-    shown = Surface(fig)
-    shown.close()
-    left = [weakref.ref(one) for one in (fig, source)]
-    del shown, fig, source
-    gc.collect()
-    assert [one() for one in left] == [None] * 2
 
 
 def test_room_is_kept_for_a_figure_before_it_is_there():

@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import signal
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -14,7 +13,7 @@ import cplab
 from cplab.engine import sweep
 from cplab.engine.sweep import Context, train_all
 from cplab.engine.tree import plan
-from cplab.errors import Cancelled, Exhausted
+from cplab.errors import Exhausted
 from cplab.results.result import without_times
 from cplab.runs import Run
 
@@ -57,12 +56,6 @@ def test_runs_side_by_side_equal_those_in_this_process_and_each_epoch_is_reporte
             found = trained(some, executor=executor, **how)
     assert found == trained(some, workers=1)
     assert len(reports) == sum(root.epochs for root in plan(some))
-
-
-def test_training_in_workers_is_stopped():
-    stop = threading.Event()
-    with pytest.raises(Cancelled):
-        trained(LONG, workers=2, stop=stop, report=lambda spec, row: stop.set())
 
 
 def test_the_death_of_a_worker_is_one_clear_line():

@@ -108,6 +108,10 @@ class Explorer(Shown):
         """What is said of the chosen point, and the large figure, for who has no Python."""
         return [html.escape(self.words), still_life(self.setting, self.run)]
 
+    def keep(self, *change: Any) -> None:
+        """Write what is seen by now into the outputs; while one moves, when it stands still."""
+        super().keep() if not change else self.keep_soon(1)
+
     def choose(self, **place: Any) -> None:
         """Move to another point. Arguments: deficit, onset, length, recovery, unit, seeds."""
         for name, value in place.items():

@@ -243,7 +243,7 @@ class Kept(w.Widget):
         content = {"kind": "still", "parts": as_content(self.seen()), "note": NEEDS_PYTHON}
         return {"content": json.dumps(content), "version": bokeh.__version__}
 
-    def keep(self) -> None:
+    def keep(self, *change: Any) -> None:
         """Write what is seen by now into the outputs that show it."""
         if timer := due.pop(self, None):
             timer.cancel()
@@ -324,7 +324,7 @@ class Shown(Kept, anywidget.AnyWidget):
     def __init__(self, content: Mapping, state: Mapping, **traits: Any) -> None:
         text = json.dumps(content, separators=(",", ":"))
         super().__init__(content=text, state=dict(state), library=library(), **traits)
-        self.observe(lambda change: self.keep_soon(), ["state", "content"])
+        self.observe(self.keep, ["state", "content"])
 
     def saved(self) -> dict[str, Any]:
         return {"content": self.content, "state": self.state, "version": self.version}
@@ -361,7 +361,8 @@ class Surface(Shown):
         self.changes[model] = {**self.changes.get(model, {}), **change}
         self.send({model: change})
         for widget in [*displayed]:
-            if holds(widget, self):  # not at each epoch that is trained: a picture takes a while
+            # not at each epoch that is trained: a picture takes a while, and Colab makes a new view
+            if COLAB not in sys.modules and holds(widget, self):
                 widget.keep_soon(3)
 
 

@@ -115,8 +115,9 @@ def test_the_source_line_says_profile_copy_seeds_and_practice():
     rows = [kept("blur", 0, 2, s, **course) for s in range(5)]
     course |= {"source": "live", "copy": "mnist-0a1b2c3d4e5f"}
     rows += [kept("none", 0, 0, s, **course) for s in (0, 1)]
-    text = show.source_line(rows)
-    assert text == "shipped and live · profile course · images cifar10-jpeg, mnist · 2 to 5 seeds"
+    parts = show.source_line(rows).split(" · ")
+    images = "images CIFAR-10 (JPEG), MNIST"
+    assert parts == ["shipped and live", "profile course", images, "2 to 5 seeds"]
     assert "1 seed" in show.source_line([life([1, 2])])
 
 
@@ -314,7 +315,7 @@ def test_estimates_and_sensitivity_stand_beside_the_trace():
 
 def test_statements_are_drawn_as_they_are_printed_and_without_a_curve():
     closed = statements("recovered_acuity")
-    words, points = lab01.age_figure({"closed": closed}, 600, "cycles/degree", 6.9).children
+    words, points = lab01.age_figure({"closed": closed}, "", 600, "cycles/degree", 6.9).children
     assert_whole(words, points)
     assert not [*words.select({"type": Line}), *points.select({"type": Line})]
     assert words.x_range is points.x_range

@@ -286,14 +286,14 @@ def reaches(known: dict[str, dict]) -> dict[str, Any]:
 
 
 def reach_of_accuracy(found: dict[str, Any]) -> tuple[float, float]:
-    """The lowest and the highest mean accuracy of all clear epochs but the first, in percent. Under
-    a deficit it may be lower."""
+    """The lowest and the highest mean accuracy of all clear epochs but the first, in percent, with
+    room for a line's name above. Under a deficit it may be lower."""
     means = [*found.get("grey", {}).get("mean", ())]
     for key, point in found["points"].items():
         _, onset, length = key.split(",")
         for one in point["bands"]:
             means += one["mean"][: int(onset)] + one["mean"][int(onset) + int(length) :]
-    return min(means, default=0) / 10, max(means, default=1000) / 10
+    return min(means, default=0) / 10, max(means, default=1000) / 10 + 2
 
 
 def still_life(setting: Setting, run: Run) -> Any:

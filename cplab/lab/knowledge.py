@@ -52,7 +52,7 @@ class Setting:
 
     def __init__(self, like: Run) -> None:
         what = f"schedule {like.schedule!r} is not allowed in Explorer"
-        why = "its rate changes, so that no clear life is the control of all windows"
+        why = "its rate changes, so that no clear run is the control of all windows"
         require(like.schedule == "fixed", f"{what}: {why}; give schedule='fixed'")
         self.like = like
         self._longest: dict[Point, Curves] = defaultdict(dict)  # each seed's longest life
@@ -206,7 +206,8 @@ def small_print(
         seen = statistics.detectable(harm.half, harm.seeds)
         parts.append(f"{seen:.1f} points would be seen 8 times in 10")
     elif sign(harm) > 0 and all(one is not None for one in back):
-        parts.append(f"{back[0]:.0f} clear epochs back ({back[1]:.0f} to {back[2]:.0f})")
+        ago = f"{back[0]:.0f} clear epoch{'s' * (round(back[0]) != 1)} back"
+        parts.append(f"{ago} ({back[1]:.0f} to {back[2]:.0f})")
     if lost is not None:
         reach = "" if math.isnan(lost.half) else f" ± {lost.half:.1f}"
         parts.append(f"lost time {signed(lost.mean)}{reach}")

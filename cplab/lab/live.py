@@ -83,11 +83,11 @@ class Job(w.HBox):
     ) -> None:
         self.task, self._locked = Task(work, self._end, stopped), locked
         self.wait = self.task.wait
-        firm = {"flex": "0 0 auto"}  # however much is said beside it
+        firm = {"flex": "0 0 auto", "width": "auto"}  # however much is said in it and beside it
         self.start = w.Button(description=words, button_style="primary", layout=firm)
         self.stop = w.Button(description="Stop", disabled=True, layout=firm)
         self.message = w.HTML().add_class("cplab-live")
-        self.progress = w.IntProgress(min=0, max=1, layout={"width": "140px", **firm})
+        self.progress = w.IntProgress(min=0, max=1, layout={**firm, "width": "140px"})
         line = [self.start, self.message, self.progress, self.stop]
         colab = "google.colab" in sys.modules
         self._pulse = Pulse(self.task.done, [*line, *locked]) if colab else None

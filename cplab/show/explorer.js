@@ -35,6 +35,7 @@ class Explorer {
 
   begin() {
     this.figures = this.places.map(({drawn}) => drawn);
+    this.along = along(this.data);
     for (const {model} of this.figures) {
       model.sources = {};
       for (const {data_source} of model.renderers) model.sources[data_source.name] = data_source;
@@ -185,13 +186,14 @@ class Explorer {
   }
 
   chooseByHarm({x, y}, {x_range, y_range}) {
+    const [along, held] = this.along;
     const away = (point) => {
-      const value = point.length === this.state.length ? this.harm(point)?.value : undefined;
+      const value = point[held] === this.state[held] ? this.harm(point)?.value : undefined;
       const up = ((value ?? Infinity) - y) / (y_range.end - y_range.start);
-      return Math.hypot((point.onset - x) / (x_range.end - x_range.start), up);
+      return Math.hypot((point[along] - x) / (x_range.end - x_range.start), up);
     };
     const best = this.points.reduce((a, b) => (away(b) < away(a) ? b : a), this.points[0]);
-    if (best && away(best) < Infinity) this.choose({deficit: best.deficit, onset: best.onset});
+    if (best && away(best) < Infinity) this.choose({deficit: best.deficit, [along]: best[along]});
   }
 
   // What is drawn --------------------------------------------------------------------------------
@@ -317,16 +319,17 @@ class Explorer {
   }
 
   drawAges() {
-    const {state, data} = this, epochs = state.unit === "clear epochs", ends = [];
-    this.titles[1].textContent = `Harm of ${state.length} epochs, by onset, ${state.unit}`;
+    const {state, data} = this, epochs = state.unit === "clear epochs", ends = [], [along, held] = this.along;
+    const of = held === "length" ? `of ${state.length} epochs` : `from onset ${state.onset}`;
+    this.titles[1].textContent = `Harm ${of}, by ${along}, ${state.unit}`;
     const [start, end] = data.reach[epochs ? 1 : 0], {model} = this.figures[1];
     model.y_range.setv({start, end});
     for (const {name, label, colour} of data.deficits) {
       const rows = {x: [], y: [], low: [], high: [], fill: []}, chosen = name === state.deficit;
       for (const point of this.points) {
-        const harm = point.deficit === name && point.length === state.length && this.harm(point);
+        const harm = point.deficit === name && point[held] === state[held] && this.harm(point);
         if (!harm || harm.value === null) continue;
-        const row = {x: point.onset, y: harm.value, low: harm.low, high: harm.high};
+        const row = {x: point[along], y: harm.value, low: harm.low, high: harm.high};
         for (const [column, value] of Object.entries(row)) rows[column].push(value);
         rows.fill.push(harm.told ? colour : "#FFFFFF");
       }
@@ -343,12 +346,15 @@ class Explorer {
     const columns = ["x", "y", "text", "hue"].map((name) => [name, ends.map((one) => one[name])]);
     this.fill(1, "names", Object.fromEntries(columns));
     const here = this.harm(state), seen = here && here.value !== null;
-    this.fill(1, "here", {x: seen ? [state.onset] : [], y: seen ? [here.value] : []});
+    this.fill(1, "here", {x: seen ? [state[along]] : [], y: seen ? [here.value] : []});
   }
 
   drawMap() {
     const {state, data} = this, epochs = state.unit === "clear epochs", most = data.most[epochs ? 1 : 0];
     this.titles[2].textContent = `Harm by onset and length, ${state.unit}`;
+    const alone = data.axes.onset.length < 2;  // a map of one column says what the lines say
+    this.titles[2].parentElement.style.display = alone ? "none" : "";
+    this.places[1].style.height = alone ? "350px" : "";
     const rows = {onset: [], length: [], value: [], text: [], hue: [], alpha: [], hatch: []};
     for (const point of this.points.filter(({deficit}) => deficit === state.deficit)) {
       const harm = this.harm(point), value = harm?.value ?? NaN;  // of a hatched cell no colour is seen
@@ -449,15 +455,20 @@ function lifeFigure({accuracy: [low, high], longest}) {
     ["Text", "below", text, words("12px", {...white, x_offset: 5, y_offset: -3}), "own"]]);
 }
 
-// Harm by onset, one line a deficit.
+// Along what harm is drawn as lines, and what is held: by onset, unless there is one onset alone.
+function along({axes}) {
+  return axes.onset.length > 1 ? ["onset", "length"] : ["length", "onset"];
+}
+
+// Harm by onset, or by length, one line a deficit.
 function agesFigure({axes, deficits}) {
-  const last = max(8, ...axes.onset), zero = part("Span", {dimension: "width", location: 0, line_color: "#888888"});
+  const [by] = along({axes}), last = max(8, ...axes[by]), zero = part("Span", {dimension: "width", location: 0, line_color: "#888888"});
   const lines = deficits.flatMap(({name, colour, dash, marker}) => [
     ["Segment", `ages ${name}`, {x0: "x", y0: "low", x1: "x", y1: "high"}, {line_color: colour}, name],
     ["Line", `ages ${name}`, {x: "x", y: "y"}, {line_color: colour, line_dash: DASHES[dash] ?? []}, name],
     ["Scatter", `ages ${name}`, {x: "x", y: "y", fill_color: "fill"},
      {line_color: colour, size: 8, marker: {type: "value", value: marker}}, name]]);
-  return plot([["onset", range(-0.04 * last, 1.32 * last)], ["harm", range(0, 1)]], [
+  return plot([[by, range(-0.04 * last, 1.32 * last)], ["harm", range(0, 1)]], [
     ...lines,
     ["Scatter", "here", {x: "x", y: "y"}, {size: 16, line_color: INK, fill_alpha: 0, line_width: 2}],
     ["Text", "names", {x: "x", y: "y", text: "text", text_color: "hue"},

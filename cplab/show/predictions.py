@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from bokeh.models import ColumnDataSource, FactorRange, Range1d
+from bokeh.models import ColumnDataSource, DataRange1d, FactorRange, Range1d
 from bokeh.plotting import figure
 
 from cplab import quantities, statistics
@@ -32,12 +32,11 @@ def guess_figure(
     The data source of the guesses is called `guess`.
     """
     names = list(guess)
-    ends = [x for mean, half in truth.values() for x in (mean - half, mean + half) if x == x]
-    ends += [x for x in (*guess.values(), *given.values()) if x == x]
-    reach = Range1d(max(0, min(ends, default=0) - 0.1), min(1, max(ends, default=1) + 0.1))
-    how: dict[str, Any] = {"width": 760, "height": 110 + 40 * len(names), "x_range": reach}
+    reach = DataRange1d(range_padding=0.05, range_padding_units="absolute")  # also of a late guess
+    high = 110 + 40 * len(names) + 16 * len(given)  # these stand in the legend
+    how: dict[str, Any] = {"width": 760, "height": high, "x_range": reach}
     fig = plain_figure("", quantity, "", y_range=FactorRange(*names[::-1]), **how)
-    for (text, value), dashes in zip(given.items(), cycle(DASHES[::-1]), strict=False):
+    for (text, value), dashes in zip(given.items(), cycle(DASHES[2::-1]), strict=False):
         look: dict[str, Any] = {"color": EQUAL.colour, "line_dash": dashes, "legend_label": text}
         fig.line([value, value], [(names[-1], -0.5), (names[0], 0.5)], width=2, **look)
     known = {"x": [*guess.values()], "y": names}

@@ -31,7 +31,7 @@ QUANTITIES = {  # over the epochs
 CONTROLS: dict[str, tuple] = {  # of `removal`: of a run, the words for it, its look
     "newborn": (Run.newborn, "the newborn", theme.NEWBORN),
     "equal training": (Run.equal_training, "equal training", theme.EQUAL),
-    "without window": (Run.without_window, "the same life without it", theme.EQUAL),
+    "without window": (Run.without_window, "the same run without it", theme.EQUAL),
 }
 
 
@@ -155,7 +155,9 @@ def over_epochs(
         at, mean, look = curve["epoch"], curve["mean"], style(run.deficit)
         strength = 0.35 + 0.65 * run.end / latest if run.length else 1.0
         how = {"color": look.colour, "alpha": strength, "legend_label": text}
-        fig.varea(at, curve["low"], curve["high"], color=look.colour, alpha=0.13 * strength)
+        most = 1 if what == "test_accuracy" else np.inf  # an interval of two seeds goes far
+        low, high = np.clip([curve["low"], curve["high"]], 0 if most == 1 else -np.inf, most)
+        fig.varea(at, low, high, color=look.colour, alpha=0.13 * strength)
         fig.line(at, mean, width=2, line_dash=look.dash, **how)
         ends = np.flatnonzero((at == run.end) & (run.length > 0))
         fig.scatter(at[ends], mean[ends], size=9, marker=look.marker, **how)
@@ -212,7 +214,8 @@ def empty_figure(x: str, y: str, source: str, **options: Any) -> figure:
 def seeds_line(counts: Iterable[int], note: str = f" · {statistics.INTERVALS}") -> str:
     """How many seeds there are, or that nothing is there."""
     known = [count for count in counts if count]
-    return statistics.count_seeds(*known) + note if known else "not computed yet"
+    words = statistics.count_seeds(*known) if known else "not computed yet"
+    return words + (note if max(known, default=0) > 1 else "")
 
 
 def means(
@@ -245,11 +248,13 @@ def means(
     return finish(fig, percent)
 
 
-def bars(values: Mapping[str, Any], words: str, percent: bool = True, **options: Any) -> figure:
+def bars(
+    values: Mapping[str, Any], words: str, percent: bool = True, source: str = "", **options: Any
+) -> figure:
     """A bar for each kind with its 95 % interval and its seeds as dots.
 
     Arguments: values, {kind: a contrast, or one number a seed}; words, of the vertical axis;
-        percent, whether it is of fractions.
+        percent, whether it is of fractions; source, where numbers are from that no seeds stand for.
     Its data source is called `bars`.
 
     >>> bars({"dense": [0.5, 0.6]}, "accuracy").x_range.factors
@@ -258,11 +263,12 @@ def bars(values: Mapping[str, Any], words: str, percent: bool = True, **options:
     looks, each = [*styles(values).values()], [*map(statistics.estimate, values.values())]
     names, hues = [look.label for look in looks], [look.colour for look in looks]
     options = {"x_range": FactorRange(*names), **options}
-    fig = plain_figure(words, "", words, seeds_line(e.seeds for e in each), **options)
+    below = source or seeds_line(e.seeds for e in each)
+    fig = plain_figure(words, "", words, below, **options)
     columns = {"kind": names, "hue": hues, **statistics.mean_columns(each)}
-    source = ColumnDataSource(columns, name="bars")
-    fig.vbar("kind", 0.7, "mean", source=source, color="hue", alpha=0.6)
-    fig.segment("kind", "low", "kind", "high", source=source, color="#333333")
+    drawn = {"source": ColumnDataSource(columns, name="bars")}
+    fig.vbar("kind", 0.7, "mean", color="hue", alpha=0.6, **drawn)
+    fig.segment("kind", "low", "kind", "high", color="#333333", **drawn)
     for name, found in zip(names, each, strict=True):
         fig.scatter([name] * found.seeds, list(found.values), size=4, color="#333333")
     fig.xaxis.major_label_orientation = 0.5 if len(names) > 4 else "horizontal"

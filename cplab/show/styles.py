@@ -39,6 +39,8 @@ CUES = {  # of each colour, the dashes and the marker
     "#000000": ("dotdash", "plus"),
     "#777777": ("dotted", "x"),
 }
+COPIES = {"cifar10": "CIFAR-10", "cifar10-jpeg": "CIFAR-10 (JPEG)", "mnist": "MNIST"}
+COPIES |= {"fashion_mnist": "Fashion-MNIST"}
 LOOKS = {one.label: one for one in (EQUAL, NEWBORN, LIVE)}
 LOOKS |= {  # networks that no deficit tells apart: the words for them and their colour
     kind: Style(words, hue, *CUES[hue])
@@ -107,9 +109,10 @@ def source_line(of: Any) -> str:
     """
     if not len(of):
         return "no results yet"
-    copies = sorted({re.sub(r"-[0-9a-f]{8,}$", "", one.copy) for one in of})  # no digests
+    copies = {re.sub(r"-[0-9a-f]{8,}$", "", one.copy) for one in of}  # no digests
+    named = ", ".join(sorted(COPIES.get(copy, copy) for copy in copies))
     practice = {one.spec.dataset for one in of} == {"practice"}
-    images = "PRACTICE images" if practice else f"images {', '.join(copies)}"
+    images = "PRACTICE images" if practice else f"images {named}"
     seeds = defaultdict(set)
     for run in (one.spec for one in of):
         seeds[run.deficit, run.onset, run.length].add(run.seed)

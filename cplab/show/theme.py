@@ -97,12 +97,14 @@ def place_legend(fig: figure) -> figure:
     its words are short, else above it, in as many columns as have room."""
     if fig.legend:
         legend = fig.legend[0]
-        widest = 50 + 6.2 * max(len(item.label.value or "") for item in legend.items)
-        beside = widest < fig.width / 4
+        widths = [6.2 * len(item.label.value or "") for item in legend.items]
+        widest, room = 42 + max(widths), fig.width - 60
+        beside = widest + 8 < fig.width / 4
         look: dict[str, Any] = {"label_text_font_size": "11px", "border_line_color": None}
         look |= {"margin": 0, "padding": 2, "spacing": 2 if beside else 6, "location": "top_left"}
         if not beside:
-            look["ncols"] = max(1, min(len(legend.items), int((fig.width - 60) / widest)))
+            one_row = sum(widths) + 42 * len(widths) < room
+            look["ncols"] = len(widths) if one_row else max(1, int(room / widest))
         look["orientation"] = "vertical" if beside else "horizontal"
         legend.update(glyph_width=28, **look)  # its dashes can be told apart
         fig.add_layout(legend, "right" if beside else "above")

@@ -127,7 +127,7 @@ def depth_slider(ends: Sequence[int], profile: str) -> Slide:
     known = [value for points in shown for value in statistics.estimate(points).values]
     span = (min(known) - 0.02, max(known) + 0.02) if known else (0, 1)
     axes = ("epochs of blur, or of clear images (grey)", "final test accuracy")
-    title = "Grey minus blue is what the blur costs"
+    title = "Grey minus blue is lost time and harm together"
     drawn = show.means(curves(1), axes, y_range=span, title=title, width=620, height=340)
 
     def columns(n: int) -> dict[str, Any]:

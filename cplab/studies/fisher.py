@@ -32,7 +32,7 @@ CLEAR_AND_DEPRIVED = ("none", "blur", "flip")
 def sampling_figure(draws: Sequence[int], estimates: ArrayLike, exact: float) -> figure:
     """Estimates by sampling (n, repeats) against the number of draws (n,), as parts of the exact
     value; a grey band lies within 5 % of it."""
-    words = ("each dot is one estimate", "draws", "estimate / exact trace")
+    words = ("Many draws are needed", "draws, a dot for each estimate", "estimate / exact trace")
     fig = plain_figure(*words, x_axis_type="log", width=620, height=280)
     fig.xaxis.ticker = list(draws)
     grey = {"fill_color": EQUAL.colour, "fill_alpha": 0.18, "level": "underlay"}
@@ -71,8 +71,8 @@ def synapses_by_age(rows: pd.DataFrame, born: int) -> figure:
     rows = rows.assign(first=first, last=last, middle=(first * last) ** 0.5)  # of a log axis
     points, words = rows[rows.value.notna()], rows[rows.kind == "interval"]
     axes = ("days from conception", ", ".join(points.unit.unique()))
-    title = f"synapses of the visual cortex, {', '.join(rows.species.unique())}"
-    fig = plain_figure(title, *axes, x_axis_type="log", width=425)
+    title = f"Synapses of the {', '.join(rows.species.unique())}: too many are made, then many lost"
+    fig = plain_figure(title, *axes, x_axis_type="log", width=620)
     top = 1.25 * points.value_high.max() if len(points) else 1.0
     fig.y_range, fig.x_range = Range1d(0, top), Range1d(0.4 * first.min(), 1.2 * last.max())
     fig.xaxis.ticker = [n * 10**power for power in range(1, 5) for n in (1, 2, 5)]
@@ -80,7 +80,7 @@ def synapses_by_age(rows: pd.DataFrame, born: int) -> figure:
     shade = 0.06 + 0.05 * (np.arange(len(words)) % 2)
     fig.quad(words["first"], words["last"], top, 0, color=EQUAL.colour, alpha=shade)
     heights = top * (0.95 - 0.1 * (np.arange(len(words)) % 6))
-    look = {"text_align": "center", "text_baseline": "middle", "text_font_size": "10px"}
+    look = {"text_align": "center", "text_baseline": "middle", "text_font_size": "11px"}
     fig.text(words.middle, heights, words.words, **look)
     if len(points):
         how = {"color": LIVE.colour}
@@ -110,16 +110,16 @@ def left_of_trace(run: Run) -> Contrast:
 
 def by_end(deficit: str, ends: Sequence[int], profile: str) -> dict[str, list]:
     """Results of a deficit, a group for each epoch at which it ended, beside those without."""
-    runs = {f"until epoch {n}": after(deficit, n, profile) for n in ends}
+    runs = {f"until {n}": after(deficit, n, profile) for n in ends}
     runs = {"no deficit": after("none", ends[-1], profile), **runs}
     return {words: each_result(run, "trace") for words, run in runs.items()}
 
 
 def ends_of(ends: Sequence[int], profile: str, what: str = "trace") -> list[list[figure]]:
     """Blur and a flip until each of some epochs, side by side on one scale."""
-    titles = {"blur": "After blur the trace stays high …", "flip": "… after a flip less so"}
+    titles = {"blur": "After blur it stays high to the end …", "flip": "… after a flip less so"}
     blur, flip = (
-        over_epochs(by_end(kind, ends, profile), what, title=words, width=430, height=340)
+        over_epochs(by_end(kind, ends, profile), what, title=words, width=430, height=380)
         for kind, words in titles.items()
     )
     flip.y_range = blur.y_range

@@ -28,7 +28,7 @@ DARK = ("noise", "fresh_noise", "blank")
 def spectra(powers: Mapping[str, ArrayLike]) -> figure:
     """Radially averaged power spectra, by deficit, against cycles an image; the mean brightness is
     left out, and so is a spectrum of zeros."""
-    words = ("power of the images by fineness", "cycles per image", "mean power")
+    words = ("Blur takes the fine structure, a flip takes none", "cycles per image", "mean power")
     both = {"x_axis_type": "log", "y_axis_type": "log"}
     fig = theme.plain_figure(*words, **both, width=620, height=380)
     # What lies on another line is dashed, what lies under it is broad.
@@ -50,7 +50,7 @@ def marks(rows: Mapping[str, Mapping[str, float]], title: str, chance: float = 0
     sets of images in each row, and a dotted line for one who guesses."""
     sets = [*next(iter(rows.values()))]
     size = {"width": 760, "height": 330, "y_range": FactorRange(*[*rows][::-1])}
-    fig = theme.plain_figure(title, "named rightly", "", **size)
+    fig = theme.plain_figure(title, "images named correctly", "", **size)
     looks = (("circle", "#0072B2"), ("square", theme.LIVE.colour), ("triangle", "#009E73"))
     for text, (marker, hue) in zip(sets, looks, strict=False):
         how = {"color": hue, "fill_alpha": 0.5, "marker": marker, "legend_label": text}

@@ -29,6 +29,11 @@ class Epochs(NamedTuple):
 
 
 FOUR = ("blur", "noise", "flip", "permute")
+TITLES = {  # what is found of a late end, and of the rate
+    "paper": ("A late end costs, whatever the deficit was", "After a late end little rate is left"),
+    "recovery": ("Blur costs, a flip teaches", "Each recovery has the same rates"),
+    "fixed": ("Blur costs, a flip teaches", "The rate never changes"),
+}
 
 
 def until(kind: str, end: int, pace: int = 1, profile: str = "course", **fields: Any) -> Run:
@@ -57,10 +62,9 @@ def removal(schedule: str, profile: str, lengths: Sequence[int]) -> list[figure]
     """The removal curves of blur and flip under a schedule, and two of its rates."""
     fields: dict[str, Any] = {"profile": profile, "schedule": schedule}
     runs = [Run("blur", length=n, **fields) for n in (0, *lengths)]
-    late = "A late end costs, whatever the deficit was"
-    title = late if schedule == "paper" else "Blur costs, a flip teaches"
-    curves = show.removal(runs[0], ("blur", "flip"), title=title, width=490, height=330)
-    return [curves, rates(runs[1:], width=360, height=330)]
+    costs, rate = TITLES[schedule]
+    curves = show.removal(runs[0], ("blur", "flip"), title=costs, width=490, height=330)
+    return [curves, rates(runs[1:], title=rate, width=360, height=330)]
 
 
 def rates(runs: Sequence[Run], **options: Any) -> figure:

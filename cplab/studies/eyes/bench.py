@@ -193,7 +193,7 @@ class Clinic(Bench):
         how = {"color": LIVE.colour, "line_dash": "dashed", "width": 2}
         curve.line("x", "mean", source=self.source("live", "x mean"), **how)
         spans = {"x_range": FactorRange(*WORTH), "y_range": Range1d(0, 80)}
-        worth = plain_figure("what each eye is worth alone", "", "accuracy, %", **small, **spans)
+        worth = plain_figure("each eye alone", "", "accuracy, %", **small, **spans)
         for name, words, hue, width in (
             ("without", "without the deficit", EQUAL.colour, 0.85),
             ("worth", "with it", RIGHT, 0.5),
@@ -224,7 +224,7 @@ class Clinic(Bench):
         deprived = "left" if self.controls["eye"].value == "left" else "right"
         lost = quantities.acuity_loss(run, deprived)
         if not statistics.estimate(lost).seeds:
-            return f"{words}; what each eye is worth was not measured: <b>train it</b> below"
+            return f"{words}; each eye alone was not measured: <b>train it</b> below"
         if not (run.length or run.windows):
             return f"{words}."
         more = statistics.compare(-lost, "without the deficit")

@@ -17,7 +17,9 @@ from cplab.show.theme import CUES, EQUAL, Style, band, place_legend, plain_figur
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # one a kind of statement
 
 
-def age_figure(rows: dict[str, Any], last: float, unit: str = "", normal: float = 0) -> Any:
+def age_figure(
+    rows: dict[str, Any], title: str, last: float, unit: str = "", normal: float = 0
+) -> Any:
     """What animal papers state, rows of kitten.statements by what they are about: a number as a
     point, with its range; words, above these, as shaded ages.
 
@@ -30,6 +32,7 @@ def age_figure(rows: dict[str, Any], last: float, unit: str = "", normal: float 
     figs = [age_ranges(words, last / 200, **options)] if len(words) else []
     if len(points := points.dropna(subset="age_low")):
         figs.append(numbers(points, unit, normal, **options))
+    figs[0].title.text = title
     figs[-1].xaxis.axis_label = "age, days"
     return figs[0] if len(figs) == 1 else layouts.column(*figs)
 
@@ -51,15 +54,15 @@ def numbers(rows: pd.DataFrame, unit: str, normal: float, **options: Any) -> fig
 
 def age_ranges(rows: pd.DataFrame, least: float, **options: Any) -> figure:
     """Statements in words as shaded stretches of age, each of `least` days at least and in a lane
-    of its own; one without an age stands in the title."""
+    of its own; one without an age stands below."""
     aged, apart = rows.dropna(subset="age_low"), rows[rows.age_low.isna()]
     about = list(aged.about)
     columns = {"lane": range(len(aged)), "left": aged.age_low, "text": aged.words}
     columns |= {"right": aged.age_high.clip(lower=aged.age_low + least), "colour": aged.hue}
     source = ColumnDataSource({k: list(v) for k, v in columns.items()}, name="words")
-    title = "; ".join(apart.about + ", " + apart.age_text + ": " + apart.words)
-    lanes = {"height": 60 + 26 * len(aged), "y_range": Range1d(len(aged) - 0.5, -0.5)}
-    fig = plain_figure(title, "", "", **lanes, **options)
+    below = "; ".join(apart.about + ", " + apart.age_text + ": " + apart.words)
+    lanes = {"height": 75 + 26 * len(aged), "y_range": Range1d(len(aged) - 0.5, -0.5)}
+    fig = plain_figure("", "", "", below, **lanes, **options)
     fig.hbar("lane", 0.8, "right", "left", source=source, color="colour", alpha=0.22)
     look = {"text_font_size": "11px", "text_baseline": "middle", "x_offset": 3}
     fig.text("left", "lane", "text", source=source, **look)

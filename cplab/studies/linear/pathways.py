@@ -67,7 +67,7 @@ class Rearing(Spec):
 
     def __post_init__(self) -> None:
         lasts = any(time for _, time in self.phases)
-        require(lasts, "a life of no length is not allowed: give an onset or recovery above 0")
+        require(lasts, "a run of no length is not allowed: give an onset or recovery above 0")
         little = f"start {self.start:g} is not allowed: give less than a quarter of each mode"
         require(self.start < min(self.modes) / 4, little)
 

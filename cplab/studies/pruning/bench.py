@@ -7,7 +7,6 @@ from typing import Any
 
 import ipywidgets as w
 import numpy as np
-import pandas as pd
 from bokeh import layouts
 from bokeh.models import ColumnDataSource, LayoutDOM, Range1d
 from bokeh.palettes import Blues256
@@ -192,8 +191,8 @@ def architectures(
     grown and pruned ones have their synapses, of `synapse_maps`."""
     densities = sorted(maps)
     groups = {kind: {100 * d: accuracy(kind, d) for d in densities} for kind in kinds}
-    words = ("density, %", "accuracy, retrained")
-    fig = means(groups, words, log=True, width=540, height=380)
+    words, title = ("density, %", "accuracy, retrained"), "The fewer are left, the farther apart"
+    fig = means(groups, words, log=True, title=title, width=540, height=380)
     source = ColumnDataSource(pixel_columns(maps[densities[0]]), name="pixels")
     chart = pixels(source, "synapses on each pixel", max(1e-9, maps[densities[0]].max()), size=320)
 
@@ -202,25 +201,3 @@ def architectures(
         return {"pixels": pixel_columns(scale * maps[density])}
 
     return Slide([fig, chart], densities, columns, lambda d: f"{100 * d:g} %", "density")
-
-
-def kernels_left(lives: Mapping[str, Sequence[Mapping]]) -> LayoutDOM:
-    """While kernels are taken out: which part of those that are left the first layer has, and what
-    the network can do, of {task: values of KernelPruning, one a seed}."""
-    columns = ("phase", "first", "second", "train_accuracy")
-    rows = pd.concat(
-        pd.DataFrame({name: values[name] for name in columns}).assign(task=task)
-        for task, group in lives.items()
-        for values in group
-    ).query("phase == 'pruning'")
-    rows["left"] = rows["first"] + rows["second"]
-    rows["share"] = rows["first"] / rows["left"]
-    figs = []
-    shown = {"share": "part in the first layer", "train_accuracy": "accuracy on its own task"}
-    for column, words in shown.items():
-        groups: dict[str, Any] = {
-            task: {n: each[column] for n, each in rows[rows.task == task].groupby("left")}
-            for task in lives
-        }
-        figs.append(means(groups, ("kernels left", words), log=True, width=425, height=320))
-    return figure_row(*figs)

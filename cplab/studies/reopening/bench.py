@@ -119,7 +119,7 @@ def norms_at_birth(run: Run) -> np.ndarray:
 
 def growth(groups: Mapping[str, Sequence], epochs: Sequence[int], birth: np.ndarray) -> Slide:
     """A slider over epochs of a deficit: by how much the weights of each layer have grown since
-    birth, in several kinds of life: groups, results by their deficit."""
+    birth, in several kinds of run: groups, results by their deficit."""
     hues = {look.label: look.colour for look in styles(groups).values()}
 
     def ratios(epoch: int) -> dict:
@@ -128,7 +128,8 @@ def growth(groups: Mapping[str, Sequence], epochs: Sequence[int], birth: np.ndar
     def columns(epoch: int) -> dict:
         return {text: layer_columns(text, of) for text, of in ratios(epoch).items()}
 
-    words = {"title": "norm of the weights", "y_axis_label": "norm now / norm at birth"}
+    title = "Under noise the weights of the middle layers grow most"
+    words = {"title": title, "y_axis_label": "norm now / norm at birth"}
     size = {"width": 760, "height": 330, "y_range": Range1d(0, 3.2)}
     fig = by_layer(len(birth), ratios(epochs[0]), hues, **words, **size)
     reference_line(fig, "width", theme.EQUAL.colour, at=1)
@@ -189,9 +190,9 @@ def barrier(path: LinearPath) -> float:
 def harm_figure(
     harms: Mapping[str, Any],
     title: str,
-    x: str = "harm, points: below the same life without the deficit",
+    x: str = "harm, points: below the same run without the deficit",
 ) -> figure:
-    """One row for each life, the most harmed above: mean and 95 % interval of its harm, a dot a
+    """One row for each run, the most harmed above: mean and 95 % interval of its harm, a dot a
     seed, hollow where it was treated; what is not trained is named below. Its words are a deficit,
     with its treatment after a comma.
 
@@ -206,12 +207,12 @@ def harm_figure(
     lacking = [kind for kind in harms if kind not in known]
     below = seeds_line(estimate.seeds for estimate in known.values())
     below += f" · {statistics.MISSING}: {'; '.join(lacking)}" if lacking else ""
-    high = 110 + (16 if len(names) > 8 else 22) * len(names)
+    high = 100 + (13 if len(names) > 8 else 22) * len(names)
     size = {"width": 800, "height": high, "y_range": FactorRange(*names[::-1])}
     fig = plain_figure(title, x, "", below, **size)
     columns: dict[str, Any] = statistics.mean_columns([known[kind] for kind in order])
     columns |= {"row": names, "hue": [looks[kind].colour for kind in order]}
-    columns["fill"] = [0.0 if ", " in kind else 1.0 for kind in order]
+    columns["fill"] = [float(", " not in k or looks[k].colour == theme.EQUAL.colour) for k in order]
     source = ColumnDataSource(columns, name="harms")
     fig.segment("low", "row", "high", "row", source=source, color="hue", width=2)
     fig.scatter("mean", "row", source=source, color="hue", fill_alpha="fill", size=9)

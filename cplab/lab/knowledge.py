@@ -206,8 +206,7 @@ def small_print(
         seen = statistics.detectable(harm.half, harm.seeds)
         parts.append(f"{seen:.1f} points would be seen 8 times in 10")
     elif sign(harm) > 0 and all(one is not None for one in back):
-        ago = f"{back[0]:.0f} clear epoch{'s' * (round(back[0]) != 1)} back"
-        parts.append(f"{ago} ({back[1]:.0f} to {back[2]:.0f})")
+        parts.append(f"{back[0]:.0f} clear epochs back ({back[1]:.0f} to {back[2]:.0f})")
     if lost is not None:
         reach = "" if math.isnan(lost.half) else f" ± {lost.half:.1f}"
         parts.append(f"lost time {signed(lost.mean)}{reach}")

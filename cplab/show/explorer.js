@@ -456,9 +456,7 @@ function lifeFigure({accuracy: [low, high], longest}) {
 }
 
 // Along what harm is drawn as lines, and what is held: by onset, unless there is one onset alone.
-function along({axes}) {
-  return axes.onset.length > 1 ? ["onset", "length"] : ["length", "onset"];
-}
+const along = ({axes}) => (axes.onset.length > 1 ? ["onset", "length"] : ["length", "onset"]);
 
 // Harm by onset, or by length, one line a deficit.
 function agesFigure({axes, deficits}) {

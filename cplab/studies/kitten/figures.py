@@ -17,9 +17,7 @@ from cplab.show.theme import CUES, EQUAL, Style, band, place_legend, plain_figur
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # one a kind of statement
 
 
-def age_figure(
-    rows: dict[str, Any], title: str, last: float, unit: str = "", normal: float = 0
-) -> Any:
+def age_figure(rows: Mapping, title: str, last: float, unit: str = "", normal: float = 0) -> Any:
     """What animal papers state, rows of kitten.statements by what they are about: a number as a
     point, with its range; words, above these, as shaded ages.
 

@@ -263,8 +263,7 @@ def bars(
     looks, each = [*styles(values).values()], [*map(statistics.estimate, values.values())]
     names, hues = [look.label for look in looks], [look.colour for look in looks]
     options = {"x_range": FactorRange(*names), **options}
-    below = source or seeds_line(e.seeds for e in each)
-    fig = plain_figure(words, "", words, below, **options)
+    fig = plain_figure(words, "", words, source or seeds_line(e.seeds for e in each), **options)
     columns = {"kind": names, "hue": hues, **statistics.mean_columns(each)}
     drawn = {"source": ColumnDataSource(columns, name="bars")}
     fig.vbar("kind", 0.7, "mean", color="hue", alpha=0.6, **drawn)

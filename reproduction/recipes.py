@@ -584,8 +584,8 @@ GAUGES = {"gauges": (0, 3, 7, 11, 15, 16, 18, 22, 26, 30)}  # epochs, as labs/09
 TREATED = {
     ("noise", "renorm@16"): TEN,
     ("blur", "renorm@16"): TEN,
-    ("noise", "shrink-1@16"): TEN,
-    ("blur", "shrink-1@16"): TEN,
+    ("noise", "shrink-1@16"): (0, 1, 5, 6),
+    ("blur", "shrink-1@16"): (0, 1, 5, 6),
     ("noise", "held@0"): FIRST,
     **dict.fromkeys(product(("blur", "noise"), ("shrink-0.4@16", "rate-3@16")), FIRST),
     **{("blur", f"shrink-{kept}@16"): range(3) for kept in (0.8, 0.6, 0.2)},

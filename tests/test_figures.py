@@ -165,7 +165,7 @@ def test_removal_shows_each_number_where_it_belongs(onset, made_up):
 CONTROLS = {
     "newborn": ("newborn", quantities.gain_over_newborn, 1),
     "equal training": ("equal training", quantities.equal_training_loss, -1),
-    "without window": ("the same life without it", quantities.harm, -1),
+    "without window": ("the same run without it", quantities.harm, -1),
 }
 
 

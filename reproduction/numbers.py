@@ -163,10 +163,10 @@ def milder(size, length, onset, kind) -> Contrast:
     return flagship_harm(size, length, onset) - flagship_harm(size, length, onset, kind)
 
 
-def image_half(size, length, onset, seeds_too=False) -> Estimate:
-    """Half of the interval that harm would have if test images, and seeds too, were drawn anew."""
+def image_half(size, length, onset) -> Estimate:
+    """Half of the interval that harm would have if the test images were drawn anew."""
     run = Run("blur", onset, length, profile=size, **FLAGSHIP)
-    return early_blur.half_by_images(run, 24, seeds_too)
+    return early_blur.half_by_images(run, 24)
 
 
 def noise_lasts(size, long, short) -> Contrast:

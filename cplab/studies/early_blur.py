@@ -4,11 +4,11 @@ Accuracy is read against *clear epochs seen*. At such a rate one run without a d
 control of every window: harm is how far a run lies below it after as many clear epochs.
 """
 
+import math
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from math import ceil
 from typing import Any
 
 import numpy as np
@@ -79,14 +79,14 @@ def seen(run: Run, end: int, over: int, onsets: tuple[int, ...] = ()) -> float:
     return 100 * float(np.mean(curve[end - over : end]))
 
 
-def half_by_images(run: Run, clear_onset: int, seeds_too: bool = False) -> Estimate:
-    """Half of the 95 % interval that harm would have if the test images were drawn anew: all seeds
-    have the same ones, so that no number of seeds takes this away. A bootstrap of 2,000 draws; the
-    interval of the half itself is over ten parts of these.
+def half_by_images(run: Run, clear_onset: int) -> Estimate:
+    """Half of the 95 % interval that harm would have if the test images alone were drawn anew, in
+    points, however many seeds there are: all have the same images, and what an image does to the
+    harm of one seed it does in part to that of every other. That part is the covariance of two
+    seeds over the images; its own interval is over ten parts of these.
 
     Arguments: run, of the schedule `fixed`, on which `correct` was measured over its last five
-        epochs, and on the clear run of `clear_onset` after as many clear epochs; seeds_too, whether
-        seeds are drawn anew as well.
+        epochs, and on the clear run of `clear_onset` after as many clear epochs.
     """
     harm: list[np.ndarray] = []  # of each seed, the test images
     last, clear = run.onset + run.recovery, replace(run.newborn(), onset=clear_onset)
@@ -96,13 +96,12 @@ def half_by_images(run: Run, clear_onset: int, seeds_too: bool = False) -> Estim
             harm.append(named_rightly(one, last) - named_rightly(other, run.length + last))
     if len(harm) < 2:
         return estimate([])
-    every, draw, means = np.array(harm), np.random.default_rng(0), []
-    seeds, images = every.shape
-    for _ in range(2000):
-        some = every[draw.integers(seeds, size=seeds)] if seeds_too else every
-        means.append(some.mean(0)[draw.integers(images, size=images)].mean())
-    halves = 1.96 * np.std(np.reshape(means, (10, -1)), axis=1)
-    return replace(estimate(halves), counts=(seeds,))
+    seeds, images = np.shape(harm)
+    covariances = [np.cov(part) for part in np.array_split(np.array(harm), 10, axis=1)]
+    shared = estimate([c[~np.eye(seeds, dtype=bool)].mean() for c in covariances])
+    half = 1.96 * math.sqrt(max(shared.mean, 0) / images)
+    spread = shared.half * half / (2 * shared.mean) if half else math.nan
+    return replace(shared, mean=half, half=spread, counts=(seeds,))
 
 
 def named_rightly(run: Run, end: int) -> np.ndarray:
@@ -145,7 +144,7 @@ def behind(run: Run, network: str = "the blurred network") -> str:
     points, clear = harm(run), run.onset + run.recovery
     if seeds(points) < 2:
         return "Too few of these networks have been trained yet."
-    stands = ceil(clear - clear_epochs_behind(run).epochs)
+    stands = math.ceil(clear - clear_epochs_behind(run).epochs)
     above, below = (f"{word} one that never was" for word in ("ahead of", "behind"))
     where = side(
         points,

@@ -25,7 +25,7 @@ def trained():
 
 
 def settings():
-    names = ("get_default_dtype", "get_default_device", "get_num_threads", "is_grad_enabled")
+    names = ("get_default_dtype", "get_num_threads", "is_grad_enabled")
     names += ("are_deterministic_algorithms_enabled",)
     names += ("is_deterministic_algorithms_warn_only_enabled",)
     names += ("is_inference_mode_enabled", "is_autocast_enabled")
@@ -33,9 +33,23 @@ def settings():
     with suppress(RuntimeError):  # of what contradicts itself
         found["precision"] = torch.get_float32_matmul_precision()
     for name in ("", "mkldnn", "mkldnn.matmul", "mkldnn.conv", "cudnn", "cudnn.conv"):
-        place = attrgetter(f"backends.{name}".rstrip("."))(torch)
-        found[f"fp32 {name}"] = getattr(place, "fp32_precision", None)
+        with suppress(AttributeError):  # of an older torch
+            found[f"fp32 {name}"] = precision(name).fp32_precision
+    found["device"] = torch.empty(0).device
     return found | {"onednn": torch.backends.mkldnn.enabled, "cudnn": torch.backends.cudnn.enabled}
+
+
+def precision(name):
+    return attrgetter(f"backends.{name}".rstrip("."))(torch)
+
+
+@contextmanager
+def changed_precision(name, other):
+    """One of torch's newer settings, where it has them."""
+    if not hasattr(torch.backends, "fp32_precision"):
+        pytest.skip("this torch has no such setting")
+    with changed(partial(setattr, precision(name), "fp32_precision"), other, "none"):
+        yield
 
 
 @contextmanager
@@ -53,12 +67,8 @@ OTHERS = {  # what other code may have set: a context
     "device": lambda: changed(torch.set_default_device, "meta", None),
     "threads": lambda: changed(torch.set_num_threads, 3, 1),
     "matmul": lambda: changed(torch.set_float32_matmul_precision, "medium", "highest"),
-    "newer matmul": lambda: changed(
-        partial(setattr, torch.backends.mkldnn.matmul, "fp32_precision"), "bf16", "none"
-    ),
-    "newer of all": lambda: changed(
-        partial(setattr, torch.backends, "fp32_precision"), "tf32", "none"
-    ),
+    "newer matmul": lambda: changed_precision("mkldnn.matmul", "bf16"),
+    "newer of all": lambda: changed_precision("", "tf32"),
     "deterministic": lambda: changed(
         partial(torch.use_deterministic_algorithms, warn_only=True), True, False
     ),

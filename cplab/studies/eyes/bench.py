@@ -109,7 +109,8 @@ def compare_with_kittens(moments: Mapping[str, tuple[Run, int | None]]) -> figur
     rows = KITTENS | {words: (m[0], m[1:-1].sum(), m[-1], 0) for words, m in means.items()}
     source = f"cats: Hubel 1988, chapter 9 · networks: {seeds_line(map(len, each.values()))}"
     span: dict[str, Any] = {"y_range": FactorRange(*reversed(rows)), "x_range": Range1d(0, 100)}
-    fig = plain_figure("", "% of cells, of neurons", "", source, **span, width=820, height=270)
+    words = ("The eye that stays open takes the other's", "% of cells, of neurons", "")
+    fig = plain_figure(*words, source, **span, width=820, height=295)
     parts = np.array([*rows.values()], dtype=float).T
     for (kind, hue), part, end in zip(OWNERS.items(), parts, parts.cumsum(0), strict=True):
         how = {"color": hue, "alpha": 0.8, "legend_label": kind}
@@ -121,8 +122,8 @@ def film(runs: Mapping[str, Run]) -> Slide:
     """A slider over epochs: the right eye's share of each neuron, in the order of the end, in some
     lives, a seed each; what ended stays."""
     order = {text: np.argsort(quantities.neuron_shares(run)) for text, run in runs.items()}
-    words = ("the right eye's share of each neuron", "neuron, in the order of the end", "share")
-    fig = plain_figure(*words, y_range=Range1d(0, 1), width=620)
+    words = ("An eye loses its neurons while it is closed", "neuron, in the order of the end")
+    fig = plain_figure(*words, "the right eye's share", y_range=Range1d(0, 1), width=620)
     for text, hue in zip(runs, cycle(CUES), strict=False):
         source = ColumnDataSource({"x": [], "y": []}, name=f"neurons {text}")
         look = {"color": hue, "marker": CUES[hue][1], "legend_label": text}

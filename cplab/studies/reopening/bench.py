@@ -157,16 +157,22 @@ def gauge_table(groups: Mapping[str, Sequence], epoch: int) -> pd.DataFrame:
 
 
 def what_is_left(before: Any, after: Any) -> str | None:
-    """How much of a harm a treatment leaves, in words; None where one of them is not known.
+    """How much of a harm a treatment leaves, in words; None where one of them is not known, or the
+    interval of what is left reaches from one word to another.
 
     >>> what_is_left([4.0, 4.2], [0.1, 0.2])
     'hardly anything'
     """
     harm, left = map(statistics.estimate, (before, after))
-    if not (harm.seeds and left.seeds):
+
+    def words(points: float) -> str:
+        part = points / harm.mean
+        return "hardly anything" if part < 0.25 else "a part of it" if part < 0.75 else "all of it"
+
+    if not harm.seeds or left.seeds < 2:
         return None
-    part = left.mean / harm.mean
-    return "hardly anything" if part < 0.25 else "a part of it" if part < 0.75 else "all of it"
+    low, high = words(left.mean - left.half), words(left.mean + left.half)
+    return low if low == high else None
 
 
 def path_figure(results: Mapping[LinearPath, Any], title: str = "") -> figure:

@@ -33,7 +33,7 @@ from cplab.errors import (
     quote,
     require,
 )
-from cplab.profiles import PROFILES, is_own
+from cplab.profiles import PROFILES, is_own, split_part
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -80,7 +80,8 @@ class Images:
 
 def images(dataset: str = "cifar10", profile: str = "course", device: str = "cpu") -> Images:
     """The images of a profile: the first of a set (cifar10, mnist, fashion_mnist, practice, or what
-    images_from gave), padded to 32 pixels and shrunk to its size. They are yours to change.
+    images_from gave), or those of its second part (cifar10-part2), padded to 32 pixels and shrunk
+    to its size. They are yours to change.
 
     >>> images("practice", "ci").train_x.shape
     torch.Size([512, 8, 8, 3])
@@ -98,11 +99,16 @@ def shared_images(dataset: str, profile: str, device: str = "cpu") -> Images:
 
     size = PROFILES[one_of("profile", profile, PROFILES)]
     place, (arrays, copy) = devices.pick(device), load_arrays(dataset)
+    number, there = split_part(dataset)[1], len(arrays["train_y"])
+    last = number * size.train_images
+    what = f"{dataset} has no {size.train_images} training images for {profile} of its {there}"
+    require(number == 1 or last <= there, f"{what}: take a part before")
+    taken = {"train": slice(last - size.train_images, last), "test": slice(size.test_images)}
     parts = {}
-    for split, count in (("train", size.train_images), ("test", size.test_images)):
-        x = torch.as_tensor(arrays[f"{split}_x"][:count])
+    for split, some in taken.items():
+        x = torch.as_tensor(arrays[f"{split}_x"][some])
         parts[f"{split}_x"] = resize(x if x.ndim == 4 else x[..., None], size.size)
-        parts[f"{split}_y"] = torch.as_tensor(arrays[f"{split}_y"][:count]).long()
+        parts[f"{split}_y"] = torch.as_tensor(arrays[f"{split}_y"][some]).long()
     pixels = parts["train_x"].numpy()
     parts["mean"] = torch.as_tensor(pixels.mean((0, 1, 2))).float()
     parts["std"] = torch.as_tensor(pixels.std((0, 1, 2), ddof=1)).float()
@@ -113,7 +119,7 @@ def channels(dataset: str) -> int:
     """How many colours a data set's images have, known without them unless it is your own."""
     if is_own(dataset):
         return 3 if load_arrays(dataset)[0]["train_x"].ndim == 4 else 1
-    return 1 if dataset.endswith("mnist") else 3
+    return 1 if split_part(dataset)[0].endswith("mnist") else 3
 
 
 @lru_cache
@@ -205,7 +211,9 @@ def is_here(dataset: str) -> bool:
 
 def load_arrays(dataset: str, online: bool = True) -> tuple[dict[str, np.ndarray], str]:
     """train_x and test_x of a set, uint8 (N, H, W, 3) or (N, H, W), their labels, and the name of
-    the copy; what is nowhere is fetched. Raises CplabError if that fails, or a file is damaged."""
+    the copy; what is nowhere is fetched. Of a part all. Raises CplabError if that fails, or a file
+    is damaged."""
+    dataset, _ = split_part(dataset)
     if dataset == "practice":
         return practice(), "practice"
     path = location(dataset)

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 
 from cplab import deficits, models
 from cplab.errors import assign, many, one_of, require
-from cplab.profiles import PROFILES, Profile, ProfileName, is_own
+from cplab.profiles import PROFILES, Profile, ProfileName, is_own, split_part
 from cplab.specs import Count, Fraction, Number, Positive, Seed, Spec, refuse_bool, spec_class
 from cplab.studies.reopening.treatments import Treatment, read_treatments, without
 
@@ -56,8 +56,10 @@ class Event(NamedTuple):
 
 
 def check_dataset(value: Any) -> str:
-    """A set of images by its name, or one of somebody's own."""
-    return value if is_own(value) else one_of("dataset", value, DATASETS)
+    """A set of images by its name, a part of one, or one of somebody's own."""
+    if not is_own(value):
+        one_of("dataset", split_part(value)[0] if isinstance(value, str) else value, DATASETS)
+    return value
 
 
 Epochs = Annotated[int, BeforeValidator(refuse_bool), Field(ge=0, le=LONGEST)]

@@ -459,3 +459,16 @@ def test_real_images_are_what_their_authors_describe(real_data, dataset, counts,
     if dataset == "cifar10":  # compression takes a little of the contrast
         assert (copy == "cifar10-jpeg") == (round(deviation[0], 4) == 0.2452)
     assert copy.startswith(dataset)
+
+
+def test_parts_of_a_set_are_disjoint_and_have_the_same_test_images() -> None:
+    whole = data.load_arrays("practice")[0]
+    first, second = (data.images(name, "ci") for name in ("practice", "practice-part2"))
+    labels = torch.as_tensor(whole["train_y"]).long()
+    assert torch.equal(first.train_y, labels[:512])
+    assert torch.equal(second.train_y, labels[512:1024])
+    assert torch.equal(first.test_x, second.test_x)
+    assert not torch.equal(first.train_x, second.train_x)
+    assert cplab.Run(dataset="practice-part2", profile="ci") != cplab.Run(profile="ci")
+    one_line(lambda: data.images("practice-part9", "paper"), "take a part before")
+    one_line(lambda: cplab.Run(dataset="practice-part1"), "choose one of")

@@ -147,9 +147,9 @@ def worst_onset(size, length, onsets, **fields) -> Contrast:
 # Three blocks at a rate that never changes --------------------------------------------------------
 
 
-def flagship_harm(size, length, onset, of="blur") -> Contrast:
+def flagship_harm(size, length, onset, of="blur", **other) -> Contrast:
     """Points by which a run lies below one without a deficit, after as many clear epochs."""
-    return early_blur.harm(Run(of, onset, length, profile=size, **FLAGSHIP))
+    return early_blur.harm(Run(of, onset, length, profile=size, **{**FLAGSHIP, **other}))
 
 
 def flagship_behind(size, length, onset) -> Estimate:

@@ -42,7 +42,7 @@ from cplab.studies.reopening.paths import LinearPath
 
 Measures = tuple[str, ...] | Mapping[str, Any]  # names, or by name when
 Parts = Iterable[tuple[Iterable, Measures]]  # specs, and what is measured on them
-FIRST, MORE, TEN = range(5), range(5, 10), range(10)  # seeds
+FIRST, MORE, TEN, FRESH = range(5), range(5, 10), range(10), range(15, 20)  # seeds
 TRACE = ("trace", "ending")  # measured along a life, and after it
 FIXED: dict[str, Any] = {"schedule": "fixed"}
 FOUR = "blur flip noise permute"
@@ -196,9 +196,6 @@ EXHIBITS = {
         ),
     ),
     "momentum": Recipe("blur at momentum 0, which the paper may mean", until(FEW, momentum=0)),
-    "arithmetic": Recipe(
-        "blur in float32 throughout, to judge bfloat16", until((140,), arithmetic="float32")
-    ),
     "thesis": Recipe("growth and pruning of kernels", thesis),
 }
 
@@ -582,10 +579,7 @@ def slim() -> Parts:
 GAUGES = {"gauges": (0, 3, 7, 11, 15, 16, 18, 22, 26, 30)}  # epochs, as labs/09 shows them
 # What is trained of forecast H, and its seeds; to go on, add to them, train, and ship.
 TREATED = {
-    ("noise", "renorm@16"): TEN,
-    ("blur", "renorm@16"): TEN,
-    ("noise", "shrink-1@16"): (0, 1, 5, 6),
-    ("blur", "shrink-1@16"): (0, 1, 5, 6),
+    **dict.fromkeys(product(("noise", "blur"), ("renorm@16", "shrink-1@16")), TEN),
     ("noise", "held@0"): FIRST,
     **dict.fromkeys(product(("blur", "noise"), ("shrink-0.4@16", "rate-3@16")), FIRST),
     **{("blur", f"shrink-{kept}@16"): range(3) for kept in (0.8, 0.6, 0.2)},
@@ -626,10 +620,22 @@ def course_reopening() -> Parts:
 FLAGSHIP: dict[str, Any] = {"model": "depth3", **FIXED, "recovery": 60}
 
 
+AGES = ((0, 16), (24, 16))  # onset, length
+BEYOND: list[tuple[dict[str, Any], str, Iterable, range]] = [  # what differs; kinds; when; seeds
+    ({"recovery": 240}, "blur", (*AGES, (0, 48)), FRESH),
+    *(({"model": f"depth{n}"}, "blur flip", AGES, FRESH) for n in (1, 2)),
+    ({"dataset": "fashion_mnist"}, "blur flip", AGES, FRESH),
+    *(({"dataset": f"cifar10-part{n}"}, "blur", AGES, FRESH[:3]) for n in (2, 3, 4)),
+]
+
+
 def flagship() -> Parts:
-    """Three blocks at a rate that never changes: what is shipped of forecast Q, whatever seeds and
-    windows that are by now; more of it comes into the same file."""
+    """Three blocks at a rate that never changes: what is shipped of forecasts Q and AB, whatever
+    seeds and windows that are by now; and longer recoveries, fewer blocks, other images."""
     yield [r.spec for r in every_result("Run", "shipped") if is_flagship(r.spec)], ()
+    for other, kinds, places, seeds in BEYOND:
+        runs = [Run(k, *w, **{**FLAGSHIP, **other}) for k in kinds.split() for w in places]
+        yield with_three(runs, seeds), ()
 
 
 def is_flagship(run: Run) -> bool:
@@ -671,16 +677,11 @@ RECIPES = {
             (unrecovered("blur stripes", MORE), TRACE),
         ),
     ),
-    "course_blank": simple(
-        "a blank input without batch norm", *lives("blank", [16], model="plain", **ALONE)
-    ),
-    "course_perturbed": simple(
-        "a tenth of each weight another newborn's, early or late",
-        *(Run(onset=e, treatments=f"shrink-0.9@{e}", seed=s) for s in FIRST for e in (2, 24)),
-    ),
-    "course_rates": simple(
-        "blur at half and twice SGD's rate",
+    "course_settings": simple(
+        "a blank input without batch norm; SGD's rate; a tenth of each weight another newborn's",
+        *lives("blank", [16], model="plain", **ALONE),
         *(run for rate in (0.5, 2) for run in lives("blur", [16], rate=rate, **ALONE)),
+        *(Run(onset=e, treatments=f"shrink-0.9@{e}", seed=s) for s in FIRST for e in (2, 24)),
     ),
     "course_pace": Recipe("the paper's schedule, less and less compressed", pace_parts),
     "course_recovery": Recipe(

@@ -17,6 +17,7 @@ from cplab.runs import CLEAR, LONGEST, Run
 
 COLUMNS = ("key", *store.RUN_COLUMNS, "accuracy", "seconds", *HOW, "source")
 MANY = 100  # times that a measurement was taken
+CPU = "cpu"  # how the name of such a machine begins
 SEVERAL = ("windows", "treatments")  # fields that hold several, as JSON
 
 
@@ -97,10 +98,13 @@ def similar(spec: Any) -> tuple[bool, dict[str, float]]:
 
 @lru_cache(maxsize=2)
 def shipped_times(archive: store.Archive) -> dict[tuple, dict[str, float]]:
-    """Seconds an epoch of all shipped results by key, by their size and version."""
+    """Seconds an epoch of what was trained on a CPU and shipped, by key, by size and version: of a
+    GPU they would promise too much."""
     found = defaultdict[tuple, dict[str, float]](dict)
-    for row in archive.light.select(["size", "version", "key", "seconds", "epochs"]).to_pylist():
-        found[row["size"], row["version"]][row["key"]] = row["seconds"] / row["epochs"]
+    names = ["size", "version", "key", "seconds", "epochs", "device"]
+    for row in archive.light.select(names).to_pylist():
+        if row["device"].startswith(CPU):
+            found[row["size"], row["version"]][row["key"]] = row["seconds"] / row["epochs"]
     return found
 
 
@@ -112,7 +116,7 @@ def seconds_per_epoch(spec: Any) -> float | None:
     here, alike = similar(spec)
     took = [seconds for seconds in alike.values() if seconds]  # some did not say
     if took:
-        return min(took) if here else statistics.median(took)
+        return min(took) if here else sorted(took)[len(took) // 4]
     if expected := getattr(spec, "expected_seconds", None):
         return expected / getattr(spec, "epochs", 1)
     return scaled_seconds(spec) if isinstance(spec, Run) else None
@@ -125,9 +129,10 @@ def scaled_seconds(run: Run) -> float | None:
         return like.settings.train_images * (like.settings.size * like.width) ** 2
 
     names = ("profile", "dataset", "model", "arithmetic")
-    sizes = {tuple(row[name] for name in names) for row in alike({})}
-    every = [Run(**dict(zip(names, size, strict=True))) for size in sorted(sizes)]
-    near = [other for other in every if other.family == run.family]
+    every = (row for row in alike({}) if row["device"].startswith(CPU))
+    sizes = {tuple(row[name] for name in names) for row in every}
+    known = [Run(**dict(zip(names, size, strict=True))) for size in sorted(sizes)]
+    near = [other for other in known if other.family == run.family]
     if not near:
         return None
     other = min(near, key=lambda other: abs(math.log(work(run) / work(other))))

@@ -13,7 +13,7 @@ from cplab.deficits import Batch, blur, deficit
 from cplab.models import model
 
 __all__ = ["contrast", "gaussian_blur", "grey", "half_the_classes", "high_pass", "label_noise"]
-__all__ += ["mirror", "occlude", "random_labels", "rotate"]
+__all__ += ["mirror", "occlude", "random_labels", "rename", "rotate"]
 
 
 @deficit(label="lower half covered")
@@ -121,6 +121,17 @@ def rotate(x: Tensor, y: Tensor, quarters: int = 1) -> tuple[Tensor, Tensor]:
     [[[[2], [1]]]]
     """
     return x.rot90(quarters, (-2, -1)), y
+
+
+@deficit(label="other names")
+def rename(x: Tensor, y: Tensor, step: int = 1) -> tuple[Tensor, Tensor]:
+    """Every class has the name of the one that is `step` further, the last ones those of the first:
+    a task that can change as often as one likes.
+
+    >>> rename(torch.zeros(2, 3, 8, 8), torch.tensor([0, 9]))[1].tolist()
+    [1, 0]
+    """
+    return x, (y + step) % 10
 
 
 @deficit(label="mirrored")

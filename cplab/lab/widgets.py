@@ -348,7 +348,8 @@ class Live(Kept, w.VBox):
                 for words, some in known.items()
             }
             fig = over_epochs(measured, name, width=425, height=280)
-            self.sources[name] = ColumnDataSource({"epoch": [], "mean": []}, name=f"live {name}")
+            nothing = {"epoch": [np.nan], "mean": [np.nan]}  # so that the legend has its sign
+            self.sources[name] = ColumnDataSource(nothing, name=f"live {name}")
             look = {"source": self.sources[name], "color": LIVE.colour, "legend_label": LIVE.label}
             fig.scatter("epoch", "mean", size=7, marker=LIVE.marker, **look)
             fig.line("epoch", "mean", width=2, **look)

@@ -42,6 +42,14 @@ def finish(fig: figure, percent: bool = False) -> figure:
     return place_legend(fig)
 
 
+def name_groups(fig: figure) -> None:
+    """Name groups of bars below them, and leave what is in them to the legend."""
+    fig.xaxis.major_label_text_font_size = "0px"
+    fig.xaxis.major_tick_line_color = None
+    words = {"font_size": "11px", "font_style": "normal", "color": "#444444"}
+    fig.xaxis.update(**{f"group_text_{name}": value for name, value in words.items()})
+
+
 def removal(
     like: Run, deficits: Sequence = ("blur", "flip"), control: str = "", **options: Any
 ) -> figure:
@@ -188,8 +196,7 @@ def by_layer(layers: int, groups: Mapping, hues: Mapping[str, str], **options: A
         whisker = Whisker(base="layer", lower="low", upper="high", source=source, line_width=1)
         whisker.upper_head = whisker.lower_head = None
         fig.add_layout(whisker)
-    fig.xaxis.major_label_text_font_size = "0px"
-    fig.xaxis.major_tick_line_color = None
+    name_groups(fig)
     fig.xgrid.visible = False
     fig.y_range.start = 0
     return finish(fig, percent=True)
@@ -223,12 +230,14 @@ def means(
     words: tuple[str, str],
     percent: bool = True,
     log: bool = False,
+    source: str = "",
     **options: Any,
 ) -> figure:
     """Means with bands against a number, such as accuracy against density.
 
     Arguments: groups, {kind: {x: a contrast, or one number a seed}}; words, of both axes; percent,
-        whether the vertical axis is of fractions; log, the horizontal axis.
+        whether the vertical axis is of fractions; log, the horizontal axis; source, where numbers
+        are from that no training stands for.
     The data source of a kind is called `band` and its name.
 
     >>> means({"blur": {2: [0.5, 0.6]}}, ("epochs", "accuracy")).title.text
@@ -239,38 +248,52 @@ def means(
     if log and known:  # an empty axis has no logarithm
         options["x_axis_type"] = "log"
     counts = [found.seeds for group in groups.values() for found in group.values()]
-    fig = empty_figure(*words, seeds_line(counts), **options)
+    fig = empty_figure(*words, source or seeds_line(counts), **options)
     for kind, look in styles(groups).items():
-        source = ColumnDataSource(statistics.mean_columns(groups[kind]), name=f"band {kind}")
-        band(fig, source, "x", look, points=True)
+        columns = ColumnDataSource(statistics.mean_columns(groups[kind]), name=f"band {kind}")
+        band(fig, columns, "x", look, points=True)
     if log and known and all(x == round(x) for x in known):  # else they crowd
         fig.xaxis.ticker = sorted(known)
     return finish(fig, percent)
 
 
 def bars(
-    values: Mapping[str, Any], words: str, percent: bool = True, source: str = "", **options: Any
+    values: Mapping[Any, Any], words: str, percent: bool = True, source: str = "", **options: Any
 ) -> figure:
     """A bar for each kind with its 95 % interval and its seeds as dots.
 
-    Arguments: values, {kind: a contrast, or one number a seed}; words, of the vertical axis;
-        percent, whether it is of fractions; source, where numbers are from that no seeds stand for.
+    Arguments: values, {kind: a contrast, or one number a seed}, or {(group, kind): …}, of which the
+        groups stand apart, and a kind has one colour; words, of the vertical axis; percent, whether
+        it is of fractions; source, where numbers are from that no seeds stand for.
     Its data source is called `bars`.
 
     >>> bars({"dense": [0.5, 0.6]}, "accuracy").x_range.factors
     ['dense']
+    >>> bars({("depth 1", "alone"): [0.3]}, "share").x_range.factors
+    [('depth 1', 'alone')]
     """
-    looks, each = [*styles(values).values()], [*map(statistics.estimate, values.values())]
-    names, hues = [look.label for look in looks], [look.colour for look in looks]
-    options = {"x_range": FactorRange(*names), **options}
+    pairs = [kind if isinstance(kind, tuple) else ("", kind) for kind in values]
+    looks, each = styles(kind for _, kind in pairs), [*map(statistics.estimate, values.values())]
+    grouped = any(group for group, _ in pairs)
+    names = [(group, looks[k].label) if group else looks[k].label for group, k in pairs]
+    options = {"x_range": FactorRange(*names, group_padding=0.6), **options}
     fig = plain_figure(words, "", words, source or seeds_line(e.seeds for e in each), **options)
-    columns = {"kind": names, "hue": hues, **statistics.mean_columns(each)}
+    columns = {"kind": names, "hue": [looks[k].colour for _, k in pairs]}
+    columns |= statistics.mean_columns(each)
     drawn = {"source": ColumnDataSource(columns, name="bars")}
-    fig.vbar("kind", 0.7, "mean", color="hue", alpha=0.6, **drawn)
+    wide = 0.85 if grouped else 0.7
+    fig.vbar("kind", wide, "mean", color="hue", alpha=0.6, **drawn)
     fig.segment("kind", "low", "kind", "high", color="#333333", **drawn)
-    for name, found in zip(names, each, strict=True):
+    for look in looks.values() if grouped else ():  # what the legend shows
+        square = {"marker": "square", "size": 13, "alpha": 0.6}
+        nowhere = [names[0]], [np.nan]  # Bokeh's legend shows nothing of no points
+        fig.scatter(*nowhere, color=look.colour, legend_label=look.label, **square)
+    for name, found in () if source else zip(names, each, strict=True):
         fig.scatter([name] * found.seeds, list(found.values), size=4, color="#333333")
-    fig.xaxis.major_label_orientation = 0.5 if len(names) > 4 else "horizontal"
+    if grouped:
+        name_groups(fig)
+    elif len(names) > 4:
+        fig.xaxis.major_label_orientation = 0.5
     return finish(fig, percent)
 
 
@@ -290,17 +313,22 @@ def curves(
     fig = empty_figure(
         x, y, seeds_line(counts, "") if counts else "computed here and now", **options
     )
+    seen: set[float] = set()
     for kind, look in styles(groups).items():
-        how = {"color": look.colour, "legend_label": look.label, "line_dash": look.dash}
+        dash = look.dash if len(groups) > 1 else "solid"
+        how = {"color": look.colour, "legend_label": look.label, "line_dash": dash}
         for each in groups[kind] if several[kind] else [groups[kind]]:
             line = [*map(np.asarray, each)]
             pair = len(line) == 2 and line[0].shape == line[1].shape
             require(
                 pair, f"groups are not allowed: give {kind!r} two rows of numbers, equally long"
             )
+            seen.update(line[0].tolist())
             fig.line(*line, **{"alpha": 0.55} if several[kind] else {"width": 2}, **how)
-            if not several[kind]:
+            if not several[kind] and len(line[0]) < 100:
                 fig.scatter(*line, size=5, marker=look.marker, color=look.colour)
-    if counts and len(groups) == 1:
+    if options.get("x_axis_type") == "log" and len(seen) < 7:  # a short axis has few round numbers
+        fig.xaxis.ticker = sorted(seen)
+    if len(groups) == 1:
         fig.legend.visible = False
     return finish(fig, percent)

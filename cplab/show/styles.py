@@ -60,21 +60,29 @@ LOOKS |= {  # networks that no deficit tells apart: the words for them and their
 
 
 def style(kind: str | Callable) -> Style:
-    """How a deficit, a control or another kind of network looks; grey where it has no look."""
+    """How a deficit, a control or another kind of network looks, by its name or by its label; grey
+    where it has no look."""
+    return known_style(kind) or Style(str(kind), EQUAL.colour)
+
+
+def known_style(kind: str | Callable) -> Style | None:
+    """The look of a kind that has one."""
     if kind in LOOKS:
         return LOOKS[kind]
+    labels = {one.label: one for one in deficits.DEFICITS.values()}
     try:
-        found = deficits.find_deficit(kind, strict=False)
+        found = labels.get(kind) or deficits.find_deficit(kind, strict=False)
     except CplabError:
-        return Style(str(kind), EQUAL.colour)
+        return None
     return Style(found.label, found.colour, found.dash, found.marker)
 
 
 def styles(kinds: Iterable[str]) -> dict[str, Style]:
     """The style of each kind; those without one of their own get different ones, in order."""
-    found = {kind: style(kind) for kind in kinds}
-    bare = [kind for kind, one in found.items() if one == Style(kind, EQUAL.colour)]
-    used = {one.colour for kind, one in found.items() if kind not in bare}
+    looks = {kind: known_style(kind) for kind in kinds}
+    found = {kind: look or style(kind) for kind, look in looks.items()}
+    bare = [kind for kind, look in looks.items() if look is None]
+    used = {look.colour for look in looks.values() if look}
     free = [hue for hue in CUES if hue not in used] or list(CUES)
     for kind, hue in zip(bare, cycle(free), strict=False):
         found[kind] = Style(kind, hue, *CUES[hue])

@@ -237,6 +237,7 @@ async function slide({label, words, data, parts}, model, box, Bokeh) {
   play.onclick = () => {
     if (timer) return stop();
     play.textContent = "■";
+    if (+bar.value === last) look(0);  // from the end it begins again
     timer = setInterval(() => (+bar.value < last && box.isConnected ? look(+bar.value + 1) : stop()), 700);
   };
   const follow = () => look(model.get("state").index);

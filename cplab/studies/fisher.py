@@ -65,29 +65,32 @@ def compare_with_trace(
 
 
 def synapses_by_age(rows: pd.DataFrame, born: int) -> figure:
-    """What rows of kitten.statements state about synapses by age: points for numbers, shaded ages
-    for words; `born` days from conception to birth, as in the paper's figure 4."""
+    """What rows of kitten.statements state about synapses by age: points for numbers, and above
+    them bars for words, over the ages that these are about; `born` days from conception to birth,
+    as in the paper's figure 4."""
     first, last = rows.age_low + born, rows.age_high + born
     rows = rows.assign(first=first, last=last, middle=(first * last) ** 0.5)  # of a log axis
     points, words = rows[rows.value.notna()], rows[rows.kind == "interval"]
     axes = ("days from conception", ", ".join(points.unit.unique()))
     title = f"Synapses of the {', '.join(rows.species.unique())}: too many are made, then many lost"
-    fig = plain_figure(title, *axes, x_axis_type="log", width=620)
-    top = 1.25 * points.value_high.max() if len(points) else 1.0
-    fig.y_range, fig.x_range = Range1d(0, top), Range1d(0.4 * first.min(), 1.2 * last.max())
+    fig = plain_figure(title, *axes, x_axis_type="log", width=620, height=360)
+    top = 1.15 * points.value_high.max() if len(points) else 1.0
+    fig.y_range = Range1d(0, top * (1 + 0.12 * len(words)))
+    fig.x_range = Range1d(0.8 * first.min(), 1.2 * last.max())
     fig.xaxis.ticker = [n * 10**power for power in range(1, 5) for n in (1, 2, 5)]
-    fig.yaxis.visible = bool(len(points))
-    shade = 0.06 + 0.05 * (np.arange(len(words)) % 2)
-    fig.quad(words["first"], words["last"], top, 0, color=EQUAL.colour, alpha=shade)
-    heights = top * (0.95 - 0.1 * (np.arange(len(words)) % 6))
-    look = {"text_align": "center", "text_baseline": "middle", "text_font_size": "11px"}
-    fig.text(words.middle, heights, words.words, **look)
+    fig.yaxis.visible, fig.yaxis.bounds = bool(len(points)), (0, top)
+    heights = top * (0.98 + 0.12 * np.arange(len(words), 0, -1))
+    fig.segment(words["first"], heights, words["last"], heights, width=5, color=EQUAL.colour)
+    fig.scatter(words["first"], heights, size=5, marker="square", color=EQUAL.colour)
+    look = {"text_baseline": "bottom", "text_font_size": "11px", "y_offset": -3}
+    fig.text(words["first"], heights, words.words, **look)
     if len(points):
         how = {"color": LIVE.colour}
         fig.segment(points["first"], points.value, points["last"], points.value, width=2, **how)
         fig.scatter(points.middle, points.value, size=9, **how)
-    reference_line(fig, "height", EQUAL.colour, at=born)
-    fig.ygrid.visible = False
+    fig.segment([born], [0], [born], [top], color=EQUAL.colour, line_dash="dotted")
+    fig.text([born], [0.04 * top], ["birth"], **look | {"x_offset": 5})
+    fig.grid.visible = False
     return fig
 
 
@@ -145,13 +148,15 @@ def layers(ends: Sequence[int], profile: str) -> Slide:
 
     shown = [end for end in ends if all(map(len, shares(end).values()))]
     size = {"width": 820, "height": 340, "y_range": (0, 0.4)}
-    fig = show.by_layer(9, shares(shown[0]) if shown else {}, hues, **size)
-    fig.title.text = "After blur the information sits nearer to the answer"
+    fig = show.by_layer(9, shares(shown[-1]) if shown else {}, hues, **size)
+    fig.title.text = "After a long blur the information sits nearer to the answer"
 
     def columns(end: int) -> dict[str, Any]:
         return {k: show.layer_columns(k, some) for k, some in shares(end).items()}
 
-    return Slide(fig, shown or list(ends[:1]), columns, str, "deficit until epoch")
+    slide = Slide(fig, shown or list(ends[:1]), columns, str, "deficit until epoch")
+    slide.index = len(slide.options) - 1
+    return slide
 
 
 def filter_pictures(filters: ArrayLike) -> np.ndarray:

@@ -17,7 +17,7 @@ from cplab.studies.bench import STYLE, Bench
 
 MODES = (4.0, 2.0, 1.0, 0.5)
 NAMED = [f"mode {mode:g}" for mode in MODES]
-SHADES = ["#0072B2", "#009E73", "#E69F00", "#CC79A7"]  # of modes, coarse to fine
+SHADES = [look.colour for look in theme.styles(NAMED).values()]  # coarse to fine
 DEPRIVED, PATCHED = "#999999", "#D55E00"
 DRAWN, CIRCLES = 80, 40  # points of a curve
 SIGHTS = {  # the words for what a deprived eye sees
@@ -27,7 +27,7 @@ SIGHTS = {  # the words for what a deprived eye sees
     "nothing, both eyes": "both blank",
     "noise, both eyes": "both noise",
 }
-SIDES = {"a": "eye a, open", "b": "eye b, deprived"}
+SIDES = {"a": "Eye a, open", "b": "Eye b, deprived"}
 
 
 class Eyes(Bench):
@@ -76,11 +76,12 @@ class Eyes(Bench):
                 fig.add_layout(shade)
             theme.percent_axis(fig.yaxis)
             figs.append(fig)
-        ends = {"x_range": Range1d(0, 1.25), "y_range": FactorRange(*NAMED[::-1])}
-        title = "what eye b has in the end"
+        ends = {"x_range": Range1d(-0.1, 1.25), "y_range": FactorRange(*NAMED[::-1])}
+        title = "What eye b has in the end"
         fig = theme.plain_figure(title, "share", "", **ends, width=300, height=290)
         shares = self.source("shares", "mode share text hue")
         fig.hbar("mode", 0.6, "share", source=shares, color="hue", alpha=0.7)
+        fig.scatter(-0.05, "mode", source=shares, color="hue", marker="square", size=9)
         look = {"x_offset": 4, "text_baseline": "middle", "text_font_size": "12px"}
         fig.text("share", "mode", "text", source=shares, **look)
         theme.reference_line(fig, "height", theme.EQUAL.colour, 0.5)

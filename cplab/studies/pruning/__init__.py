@@ -15,5 +15,6 @@ __all__, __getattr__, __dir__ = load_late(
     nets="flat_images inked_pixels unpack_architecture",
     kernels="KernelNet keep_kernels kernel_norms kernels_to_keep",
     saliency="ranked_layers salient_masks weight_saliency",
-    bench="GrowthBench architectures images_at_hand map_figures search_figure synapse_maps",
+    bench="GrowthBench accuracy_left architectures images_at_hand map_figures"
+    " search_figure synapse_maps",
 )

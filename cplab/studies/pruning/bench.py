@@ -18,7 +18,7 @@ from cplab import data, results
 from cplab.lab.surface import Throttle
 from cplab.lab.widgets import Slide
 from cplab.show.results import curves, means
-from cplab.show.theme import colour, figure_row, label, plain_figure
+from cplab.show.theme import colour, figure_row, label, percent_axis, plain_figure
 from cplab.studies import pruning
 from cplab.studies.bench import STYLE, Bench
 
@@ -29,7 +29,8 @@ ACROSS, UP = np.tile(np.arange(28), 28), np.repeat(np.arange(27, -1, -1), 28)
 def pixels(source: ColumnDataSource, title: str, most: float = 16, size: int = 300) -> figure:
     """The 784 pixels of `pixel_columns`, darkest where `most` synapses are on one."""
     ends = {name: Range1d(-0.5, 27.5) for name in ("x_range", "y_range")}
-    fig = plain_figure(title, "", "", width=size, height=size, **ends)
+    shape = {"width": size, "height": size, "frame_align": False}  # a square beside any figure
+    fig = plain_figure(title, "", "", **shape, **ends)
     hue = linear_cmap("count", Blues256[::-1], low=0, high=most)
     fig.rect("x", "y", 1, 1, source=source, fill_color=hue, line_color=None)
     fig.axis.visible = fig.grid.visible = False
@@ -59,14 +60,40 @@ def known_values(searches: Sequence[pruning.Search]) -> list[dict]:
     return [result.values for search in searches if (result := results.find(search))]
 
 
-def search_figure(searches: Sequence[pruning.Search], title: str = "") -> LayoutDOM:
-    """Density and accuracy of searches, step by step, side by side."""
-    figs: list[LayoutDOM] = []
-    for what, words in (("density", "density"), ("accuracy", "test accuracy")):
-        each = [(values["steps"], values[what]) for values in known_values(searches)]
-        size: dict[str, Any] = {"width": 425, "height": 280} | ({} if figs else {"title": title})
-        figs.append(curves({"biological": each}, "step", words, **size))
-    return figure_row(*figs)
+def search_figure(searches: Sequence[pruning.Search], density: float) -> figure:
+    """The accuracy of searches while synapses are dropped, from the densest on; its title says what
+    is left of it at a density."""
+    each = [fallen(values) for values in known_values(searches)]
+    left = accuracy_left(searches, density)
+    title = f"At {100 * density:g} % density it still names {left:.0f} % correctly"
+    fig = curves(
+        {"biological": [(-thin, right) for thin, right in each]},
+        "density, synapses alive",
+        "test accuracy",
+        percent=True,
+        width=620,
+        height=300,
+        x_range=Range1d(1, -0.02),
+        title=title if each else "not computed yet",
+    )
+    percent_axis(fig.xaxis)
+    return fig
+
+
+def accuracy_left(searches: Sequence[pruning.Search], density: float) -> float:
+    """Test accuracy of searches, in percent, once so many synapses are left; nan for none."""
+    each = [np.interp(-density, *fallen(values)) for values in known_values(searches)]
+    return 100 * float(np.mean(each)) if each else float("nan")
+
+
+def fallen(values: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """A search from its densest on: minus its density, which rises, and its accuracy.
+
+    >>> [each.tolist() for each in fallen({"density": [0.5, 0.9, 0.1], "accuracy": [0, 0.9, 0.8]})]
+    [[-0.9, -0.1], [0.9, 0.8]]
+    """
+    thin, right = -np.asarray(values["density"], dtype=float), np.asarray(values["accuracy"])
+    return thin[thin.argmin() :], right[thin.argmin() :]
 
 
 def synapse_maps(searches: Sequence[pruning.Search], densities: Sequence[float]) -> dict:

@@ -298,6 +298,21 @@ def test_means_bars_and_layers_have_their_intervals_and_seeds():
     assert drawn["layer"] == [("1", "blur"), ("2", "blur")]
 
 
+def test_bars_in_groups_have_one_colour_a_kind_and_words_have_their_deficits():
+    fig = show.bars({(d, k): [0.5] for d in ("one", "two") for k in ("blur", "no deficit")}, "harm")
+    drawn = fig.select_one({"name": "bars"}).data
+    assert drawn["hue"] == [show.colour("blur"), show.colour("none")] * 2
+    assert [item.label.value for item in fig.legend[0].items] == ["blur", "no deficit"]
+    fig = show.bars({"vertical flip": [0.5], "no deficit": [0.4]}, "harm")
+    hues = fig.select_one({"name": "bars"}).data["hue"]
+    assert hues == [show.colour("flip"), show.colour("none")]
+
+
+def test_a_figure_of_what_no_seeds_stand_for_has_no_dots_of_seeds():
+    assert not glyphs(show.bars({"alone": [0.3]}, "share", source="computed"), "Scatter")
+    assert glyphs(show.bars({"alone": [0.3]}, "share"), "Scatter")
+
+
 # Of labs ------------------------------------------------------------------------------------------
 
 

@@ -17,7 +17,7 @@ from cplab.lab.widgets import Live, Slide
 from cplab.runs import Run
 from cplab.show import theme
 from cplab.show.results import over_epochs
-from cplab.show.theme import EQUAL, LIVE, plain_figure, reference_line
+from cplab.show.theme import EQUAL, LIVE, NEWBORN, plain_figure, reference_line
 from cplab.statistics import Contrast
 from cplab.studies import sentences
 from cplab.studies.sentences import after, each_result
@@ -75,14 +75,14 @@ def synapses_by_age(rows: pd.DataFrame, born: int) -> figure:
     title = f"Synapses of the {', '.join(rows.species.unique())}: too many are made, then many lost"
     fig = plain_figure(title, *axes, x_axis_type="log", width=620, height=360)
     top = 1.15 * points.value_high.max() if len(points) else 1.0
-    fig.y_range = Range1d(0, top * (1 + 0.12 * len(words)))
+    fig.y_range = Range1d(0, top * (1.1 + 0.12 * len(words)))
     fig.x_range = Range1d(0.8 * first.min(), 1.2 * last.max())
     fig.xaxis.ticker = [n * 10**power for power in range(1, 5) for n in (1, 2, 5)]
     fig.yaxis.visible, fig.yaxis.bounds = bool(len(points)), (0, top)
     heights = top * (0.98 + 0.12 * np.arange(len(words), 0, -1))
-    fig.segment(words["first"], heights, words["last"], heights, width=5, color=EQUAL.colour)
-    fig.scatter(words["first"], heights, size=5, marker="square", color=EQUAL.colour)
-    look = {"text_baseline": "bottom", "text_font_size": "11px", "y_offset": -3}
+    fig.segment(words["first"], heights, words["last"], heights, width=4, color=NEWBORN.colour)
+    fig.scatter(words["first"], heights, size=4, marker="square", color=NEWBORN.colour)
+    look = {"text_baseline": "bottom", "text_font_size": "11px", "y_offset": -2}
     fig.text(words["first"], heights, words.words, **look)
     if len(points):
         how = {"color": LIVE.colour}

@@ -71,7 +71,7 @@ def known_style(kind: str | Callable) -> Style | None:
         return LOOKS[kind]
     labels = {one.label: one for one in deficits.DEFICITS.values()}
     try:
-        found = labels.get(kind) or deficits.find_deficit(kind, strict=False)
+        found = labels.get(str(kind)) or deficits.find_deficit(kind, strict=False)
     except CplabError:
         return None
     return Style(found.label, found.colour, found.dash, found.marker)

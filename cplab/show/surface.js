@@ -173,7 +173,7 @@ const ASKED = {
   },
 
   guesses({names, judged}, answer, say) {
-    const said = {...answer}, box = make("div");
+    const said = {...answer}, box = make("div", {className: "cplab-guesses"});
     for (const name of names) {
       const bar = make("input", {type: "range", min: 0, max: 100, step: 0.5, value: said[name] ?? 50});
       const shown = make("output", {textContent: name in said ? `${said[name]} %` : "–"});

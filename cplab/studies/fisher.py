@@ -155,7 +155,7 @@ def layers(ends: Sequence[int], profile: str) -> Slide:
         return {k: show.layer_columns(k, some) for k, some in shares(end).items()}
 
     slide = Slide(fig, shown or list(ends[:1]), columns, str, "deficit until epoch")
-    slide.index = len(slide.options) - 1
+    slide.index = len(slide.options) - 1  # where the title is seen; Play begins again
     return slide
 
 

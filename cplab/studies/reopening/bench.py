@@ -133,7 +133,9 @@ def growth(groups: Mapping[str, Sequence], epochs: Sequence[int], birth: np.ndar
     size = {"width": 760, "height": 330, "y_range": Range1d(0, 3.2)}
     fig = by_layer(len(birth), ratios(epochs[0]), hues, **words, **size)
     reference_line(fig, "width", theme.EQUAL.colour, at=1)
-    return Slide(fig, epochs, columns, lambda epoch: f"after epoch {epoch + 1} of the deficit")
+    slide = Slide(fig, epochs, columns, lambda epoch: f"after epoch {epoch + 1} of the deficit")
+    slide.index = len(epochs) - 1  # where the title is seen; Play begins again
+    return slide
 
 
 def norm_ratios(group: Sequence, epoch: int, birth: np.ndarray) -> np.ndarray:

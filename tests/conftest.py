@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,11 +51,6 @@ def pytest_configure(config):
 def pytest_unconfigure(config):
     if hasattr(config, "labs_cache"):
         shutil.rmtree(config.labs_cache, ignore_errors=True)
-    if reporter := config.pluginmanager.get_plugin("terminalreporter"):
-        reasons = [str(one.longrepr[2]) for one in reporter.stats.get("skipped", ())]
-        if lacking := [reason for reason in reasons if "there is no browser" in reason]:
-            said = lacking[0].removeprefix("Skipped: ")
-            reporter.write_line(f"{len(lacking)} browser tests were skipped: {said}")
 
 
 def pytest_collection_modifyitems(items):
@@ -200,6 +196,21 @@ def small_grid(elsewhere):
     return elsewhere(lambda: sweep(runs, progress=False, workers=1, device="cpu"))[1]
 
 
+def a_run(*window, **fields):
+    """A run of the ci profile on the small digits that recovers for two epochs."""
+    from cplab import Run
+
+    return Run(*window, **{"profile": "ci", "dataset": "mnist", "recovery": 2, **fields})
+
+
+def trained_together(*specs, **context):
+    """What each of these lives comes to, trained together."""
+    from cplab.engine.sweep import Context, train_all
+
+    found = {spec: training.values for spec, training in train_all(specs, Context(**context))}
+    return [found[spec] for spec in specs]
+
+
 BUILT_IN = ("blur", "blur-2", "flip", "permute", "noise", "fresh_noise", "stripes", "blank")
 
 
@@ -305,21 +316,27 @@ def epochs_trained(monkeypatch):
     return begun
 
 
-def says(error, *values):
-    """Assert that an error is one line that holds all these values."""
-    line = str(error.value)
-    assert line
-    assert "\n" not in line
-    assert not [value for value in values if str(value) not in line], line
-
-
 def one_line(call, *words):
-    """Assert that a call ends in a CplabError of one line that says these words, and more."""
+    """Assert that a call ends in a CplabError of one line that says these words, and more; gives
+    the error."""
     from cplab.errors import CplabError
 
     with pytest.raises(CplabError) as caught:
         call()
-    says(caught, *words, ":")
+    line = str(caught.value)
+    assert "\n" not in line
+    assert not [word for word in (*words, ":") if str(word) not in line], line
+    return caught.value
+
+
+@pytest.fixture(scope="session")
+def made(elsewhere):
+    """Results of three short runs: a deficit, its equal training, another deficit and seed."""
+    from cplab.results import sweep
+
+    run = a_run("blur", 1, 2, recovery=1, model="fc-20")
+    runs = [run, run.equal_training(), replace(run, deficit="noise", seed=1)]
+    return elsewhere(lambda: sweep(runs, progress=False, workers=1, device="cpu"))[0]
 
 
 @pytest.fixture

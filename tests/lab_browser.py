@@ -4,7 +4,6 @@
         lab.open("lab.ipynb")
         lab.run_all()
         lab.click("Train")
-        lab.wait_text(".cplab-live", "^live")
         lab.leave()
 
 JupyterLab has its own settings, but for saving by itself. It is loaded once, and opens one notebook
@@ -28,6 +27,7 @@ import tempfile
 import time
 import urllib.request
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -245,7 +245,7 @@ class Lab:
     `page` is Playwright's own, for what is not here: lab.page.screenshot(path="lab.png").
     """
 
-    NOTEBOOK = ".jp-NotebookPanel"
+    NOTEBOOK, RUN, RUNNING = ".jp-NotebookPanel", RUN, RUNNING
 
     def __init__(self, page, server):
         self.page, self.server, self.session, self.problems = page, server, None, []
@@ -312,12 +312,9 @@ class Lab:
 
     def run_all(self, timeout=600):
         """Run all cells; fails with the traceback at the first cell that raises."""
-        self.page.evaluate(RUN)
-        self.wait_for("all cells to run", self.running, lambda v: v is True, timeout)
-
-    def running(self):
-        """True once what was to run has run, else the cell that runs."""
-        return self.page.evaluate(RUNNING)
+        self.page.evaluate(self.RUN)
+        running = partial(self.page.evaluate, self.RUNNING)  # the cell that runs, or True
+        self.wait_for("all cells to run", running, lambda found: found is True, timeout)
 
     def value(self, expression):
         """What a Python expression is in the kernel, as text."""
@@ -326,16 +323,6 @@ class Lab:
     def find(self, css):
         """Playwright's locator of `css` in the notebook, as in find(".status")."""
         return self.page.locator(LIGHT + self.NOTEBOOK).locator(LIGHT + css)
-
-    def wait_text(self, css, pattern, timeout=PATIENCE):
-        """Wait until the element's text matches the regular expression; returns the text."""
-        texts = self.wait_for(
-            f"{css} to match {pattern!r}",
-            lambda: [text.strip() for text in self.find(css).all_text_contents()],
-            lambda texts: any(re.search(pattern, text) for text in texts),
-            timeout,
-        )
-        return texts[0]
 
     def click(self, label):
         """Click the button that says exactly this, once it is enabled."""

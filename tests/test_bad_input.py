@@ -6,9 +6,7 @@ Each line of the table is a call and what its error names.
 import re
 from dataclasses import fields
 
-import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from IPython.core.interactiveshell import InteractiveShell
@@ -19,19 +17,13 @@ from cplab import CplabError, Run, results
 # One of each kind.
 CALLS = r"""
 Run(onset=float("nan"))  ->  onset nan is not allowed: it should be a finite number
-Run(onset=np.array([1, 2]))  ->  onset array([1, 2])
 Run(onset=None)  ->  onset None
 Run(seed=2**31)  ->  seed 2147483648 is not allowed: it should be less than 2147483648
 Run(seed=True)  ->  seed True
 Run(momentum=1)  ->  momentum 1 is not allowed: it should be less than 1
-Run(rate=torch.ones(3))  ->  rate tensor([1., 1., 1.])
-Run(weight_decay=11)  ->  weight_decay 11
 Run(augment="maybe")  ->  augment 'maybe' is not allowed: it should be yes or no
 Run(optimizer="adam", momentum=0.5)  ->  momentum 0.5
-Run(model="allcnn-" + "9" * 300)  ->  model 'allcnn-99999999999999999999999999
 Run(model="vgg\nnet")  ->  model 'vgg\nnet'
-Run(profile=["course"])  ->  profile ['course']: choose one of ci, course
-Run(schedule=b"paper")  ->  schedule b'paper'
 Run(dataset="imagenet")  ->  dataset 'imagenet': choose one of cifar10
 Run(lenght=3)  ->  unknown field 'lenght' of Run (did you mean length?)
 Run(deficit="flip-9", length=1)  ->  deficit 'flip-9'
@@ -40,13 +32,10 @@ Run(deficit="none", length=3)  ->  length 3
 Run(deficit=print, length=3)  ->  print (builtin_function_or_method)
 Run(recovery=0)  ->  a run of 0 epochs
 Run(onset=6_000, recovery=6_000)  ->  a run of 12000 epochs
-Run(windows="blank@1+x")  ->  windows.0.length 'x'
 Run(windows="blank")  ->  window 'blank' is not allowed: write it like blank@8+4
 Run(windows="blank@1+99")  ->  window ('blank', 1, 99)
 Run(treatments="shrink-2@1")  ->  strength of shrink '2'
-Run(treatments=[{}])  ->  treatment
 cplab.run("blur")  ->  'blur' is no run: give cplab.Run(...)
-cplab.run(CI, nonsense=1)  ->  unknown field 'nonsense' of Run
 cplab.run(CI, device="tpu")  ->  device 'tpu'
 cplab.run(CI, measure={"trace": "never"})  ->  'never'
 cplab.sweep(CI)  ->  give a list of runs
@@ -54,7 +43,6 @@ cplab.sweep([CI, None])  ->  None is no run
 cplab.at_hand("blur")  ->  'blur' is not allowed: give a list of runs
 cplab.table(nonsense=1)  ->  field of a run 'nonsense'
 cplab.table(deficit="blurr")  ->  deficit 'blurr'
-cplab.table(onset=-1)  ->  onset -1
 results.by_key("../../etc/passwd")  ->  no result has the key
 list(results.every_result("Serach"))  ->  kind of result 'Serach'
 results.merge([""])  ->  path ''
@@ -77,7 +65,7 @@ def assert_one_line(text, named=""):
 
 @pytest.mark.parametrize(("call", "named"), rows(CALLS))
 def test_a_call_is_refused_in_one_line(call, named):
-    names = {"np": np, "torch": torch, "cplab": cplab, "Run": Run, "results": results}
+    names = {"cplab": cplab, "Run": Run, "results": results}
     with pytest.raises(CplabError) as error:
         eval(call, names | {"CI": Run(profile="ci", recovery=1)})
     assert_one_line(str(error.value), named)

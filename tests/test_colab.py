@@ -58,7 +58,7 @@ RUNNING = """() => {
 class Classic(lab_browser.Lab):
     """The same page in classic Notebook: one notebook a page."""
 
-    NOTEBOOK = "#notebook-container"
+    NOTEBOOK, RUN, RUNNING = "#notebook-container", RUN, RUNNING
 
     def __init__(self, page, server):
         super().__init__(page, server)
@@ -69,13 +69,6 @@ class Classic(lab_browser.Lab):
         self.session = self.wait_for(
             f"{path} and its kernel", lambda: self.page.evaluate(READY, path), timeout=timeout
         )
-
-    def run_all(self, timeout=600):
-        self.page.evaluate(RUN)
-        self.wait_for("all cells to run", self.running, lambda v: v is True, timeout)
-
-    def running(self):
-        return self.page.evaluate(RUNNING)
 
     def _problem(self, text):
         if not re.search(HARMLESS, text):

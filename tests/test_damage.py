@@ -20,13 +20,6 @@ pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "one_thre
 
 RUN = Run("blur", 1, 2, 1, profile="ci", dataset="mnist", model="fc-20")
 RUNS = [RUN, RUN.equal_training(), replace(RUN, deficit="noise", seed=1)]
-SWEEP = {"progress": False, "workers": 1, "device": "cpu"}
-
-
-@pytest.fixture(scope="session")
-def made(elsewhere):
-    """Results of three runs, trained once for all tests."""
-    return elsewhere(lambda: ask.sweep(RUNS, **SWEEP))[0]
 
 
 def write_live(result, **change):

@@ -31,6 +31,7 @@ def test_its_public_names_explain_themselves(module):
     """With an example, and the arguments where there are several; what only comes back from others
     needs none."""
     module = importlib.import_module(module)
+    assert {*module.__all__} <= {*dir(module)}
     lacking = {name: what for name in module.__all__ if (what := lacks(getattr(module, name)))}
     assert not lacking
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
-from conftest import cell, says
+from conftest import a_run, cell, one_line
 
 import cplab
 from cplab.engine import sweep
@@ -15,13 +15,8 @@ from cplab.engine.sweep import Context, train_all
 from cplab.engine.tree import plan
 from cplab.errors import Exhausted
 from cplab.results.result import without_times
-from cplab.runs import Run
 
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "one_thread")
-
-
-def a_run(*window, **fields):
-    return Run(*window, **{"profile": "ci", "dataset": "mnist", "recovery": 2, **fields})
 
 
 SOME = [a_run("blur", 0, n, seed=seed) for n in (1, 3) for seed in (0, 1)]
@@ -64,9 +59,10 @@ def test_the_death_of_a_worker_is_one_clear_line():
             with suppress(ProcessLookupError):  # if it has died already
                 os.kill(child.pid, signal.SIGKILL)
 
-    with pytest.raises(Exhausted) as error:
-        trained(LONG, workers=2, report=kill)
-    says(error, "worker", "workers=1", "--device cpu")
+    error = one_line(
+        lambda: trained(LONG, workers=2, report=kill), "worker", "workers=1", "--device cpu"
+    )
+    assert isinstance(error, Exhausted)
 
 
 ORPHANS = """

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from conftest import trained_together
 from torch import nn
 
 from cplab import data
-from cplab.engine.sweep import Context, train_all
 from cplab.engine.train import train_stretch
 from cplab.results.result import without_times
 from cplab.runs import Step
@@ -17,12 +17,6 @@ from cplab.studies.pruning.kernels import KernelNet
 from cplab.studies.pruning.lives import MATERIALS, SIZES, KernelPruning, KernelSplit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-def values(*some, **context):
-    """What each of these lives comes to, trained together."""
-    found = {s: t.values for s, t in train_all(some, Context(**context))}
-    return [found[spec] for spec in some]
 
 
 def network(pixels=16):
@@ -96,7 +90,7 @@ def test_the_thesis_network_has_the_thesis_layers():
 
 @pytest.mark.parametrize("material", MATERIALS)
 def test_a_critical_period_ends_at_few_kernels_and_passes_all_that_are_kept(material):
-    [found] = values(KernelPruning("ci", material))
+    [found] = trained_together(KernelPruning("ci", material))
     totals = [a + b for a, b in zip(found["first"], found["second"], strict=True)]
     assert totals == [12, 12, 9, 6, 3]
     assert found["phase"] == ["training"] * 2 + ["pruning"] * 3
@@ -169,8 +163,8 @@ def test_what_is_broken_off_goes_on_and_ends_the_same(spec):
 
 def test_critical_periods_go_on_from_one_training():
     some, epochs = [*LIVES[:3], KernelPruning("ci", retrain=False)], []
-    alone = [values(spec)[0] for spec in some]
-    together = values(*some, report=lambda spec, row: epochs.append(row.get("epoch")))
+    alone = [trained_together(spec)[0] for spec in some]
+    together = trained_together(*some, report=lambda spec, row: epochs.append(row.get("epoch")))
     assert together == alone
     assert Counter(epochs)[0] == 2  # images and noise
-    assert alone[0] != values(KernelPruning("ci", seed=1))[0]
+    assert alone[0] != trained_together(KernelPruning("ci", seed=1))[0]

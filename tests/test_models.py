@@ -134,12 +134,6 @@ def test_the_resnet_is_torchvision_s_with_another_stem(training):
         assert torch.allclose(ours.train(training)(x), theirs.train(training)(x), atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["", "allcnn-", "allcnn-0", "allcnn-x", "vgg", None, 3])
-def test_an_unknown_network_is_refused(name):
-    for ask in (models.model_name, models.build):
-        one_line(lambda ask=ask: ask(name), "allcnn")
-
-
 class Own(nn.Module):
     def __init__(self, width, channels, size, classes):
         super().__init__()

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import cell, says
+from conftest import cell, one_line
 
 import cplab
 from cplab import devices
@@ -34,12 +34,6 @@ def norm(monkeypatch):
         return {"norm": sum(w.double().norm().item() for w in net.parameters())}
 
     monkeypatch.setitem(MEASUREMENTS, "norm", Measurement("norm", measure, "norm"))
-
-
-@pytest.fixture(scope="session")
-def made(elsewhere):
-    """Results of three runs, trained once for all tests."""
-    return elsewhere(lambda: ask.sweep(RUNS, **SWEEP))[0]
 
 
 @pytest.fixture
@@ -90,9 +84,8 @@ def test_shipping_adds_to_what_was_shipped_and_replaces_the_same_spec(made, noth
 def test_what_is_shipped_is_never_replaced_by_other_values_nor_contradicted(made):
     path, name = store.ship(made[:1], "some"), "others"
     before = path.read_bytes()
-    with pytest.raises(CplabError) as error:
-        store.ship([made[1], changed(made[0], train_loss=1.0)], name)
-    says(error, RUN.key, "some.parquet", ":")
+    twice = [made[1], changed(made[0], train_loss=1.0)]
+    one_line(lambda: store.ship(twice, name), RUN.key, "some.parquet")
     assert [*path.parent.glob("*.parquet")] == [path]
     assert path.read_bytes() == before
     store.ship([made[1], replace(made[0], measured={"norm": {0: 1.5}}, seconds=9.0)], name)
@@ -144,9 +137,9 @@ def test_a_result_says_truly_how_it_was_trained(monkeypatch):
 def test_what_diverged_or_was_stopped_has_no_result_and_all_else_is_trained(monkeypatch):
     monkeypatch.setattr(ask, "LOCKS", 1)
     absurd = [replace(RUN, rate=5e5, seed=seed) for seed in (0, 1)]
-    with pytest.raises(Diverged) as error:
-        ask.sweep([absurd[0], RUNS[1], absurd[1], RUNS[2]], **SWEEP)
-    says(error, absurd[0].canonical(), "(and 1 more)")
+    wanted = [absurd[0], RUNS[1], absurd[1], RUNS[2]]
+    error = one_line(lambda: ask.sweep(wanted, **SWEEP), absurd[0].canonical(), "(and 1 more)")
+    assert isinstance(error, Diverged)
     stop = threading.Event()
     with pytest.raises(Cancelled):
         cplab.run(RUN, stop=stop, report=lambda *_: stop.set(), **HOW)

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from conftest import trained_together
 from torch import nn
 
 from cplab import data, models
 from cplab.deficits import NONE, find_deficit
-from cplab.engine.sweep import Context, train_all
 from cplab.engine.train import train_epoch
 from cplab.measure import fisher
 from cplab.runs import Event, Run, Step
@@ -37,12 +37,6 @@ def net():
 @pytest.fixture
 def x():
     return torch.randn(4, 2, 8, 8, dtype=torch.float64)
-
-
-def values(*specs, **context):
-    """What each of these lives comes to, trained together."""
-    found = {s: t.values for s, t in train_all(specs, Context(**context))}
-    return [found[spec] for spec in specs]
 
 
 def flat(tensors):
@@ -148,7 +142,7 @@ def test_looking_leaves_the_learner_as_it_was(learner):
 def test_the_unpruned_network_is_trained_as_any_other():
     """Bit for bit: as three Runs, one after another, with the optimiser that goes on."""
     spec = Pruned(deficit="blur", length=2, seed=3, **LIFE)
-    (found,) = values(spec)
+    (found,) = trained_together(spec)
     assert found["kept"] == found["weights"]
     images = data.images("practice", "ci")
     first = Run(onset=0, recovery=2, profile="ci", seed=3)
@@ -173,8 +167,10 @@ def test_company_changes_no_value_and_common_training_is_done_once():
         Pruned(seed=1, **LIFE),
     ]
     epochs = []
-    together = values(*some, report=lambda spec, row: epochs.append((spec.seed, row.get("epoch"))))
-    assert values(some[0]) == [together[0]]
+    together = trained_together(
+        *some, report=lambda spec, row: epochs.append((spec.seed, row.get("epoch")))
+    )
+    assert trained_together(some[0]) == [together[0]]
     times = [epochs.count((0, epoch)) for epoch in range(5)]
     assert times == [1, 1, 3, 3, 3]  # 3 prunings; blur, clear and the unpruned, each with recovery
 
@@ -227,8 +223,5 @@ def test_statistics_are_measured_again_where_that_is_asked_for(learner):
     variances = torch.stack([each.var((0, 2, 3)) for each in inputs]).mean(0)
     torch.testing.assert_close(net[1].running_mean, means, rtol=2e-2, atol=2e-2)  # bfloat16
     torch.testing.assert_close(net[1].running_var, variances, rtol=2e-2, atol=2e-2)
-    [whole] = values(Pruned(recalibrated=True, **LIFE))
+    [whole] = trained_together(Pruned(recalibrated=True, **LIFE))
     assert whole["predicted"] == 0 < whole["change"]  # what new statistics alone do
-
-
-# What is refused ----------------------------------------------------------------------------------

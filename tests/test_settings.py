@@ -1,6 +1,6 @@
 """Somebody else's settings of torch change no bit of a run, and are as they were after it."""
 
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from operator import attrgetter
 
@@ -43,42 +43,45 @@ def precision(name):
     return attrgetter(f"backends.{name}".rstrip("."))(torch)
 
 
-@contextmanager
-def changed_precision(name, other):
-    """One of torch's newer settings, where it has them."""
+def changed(put, other, usual):
+    """A context in which a setting is another."""
+    stack = ExitStack()
+    stack.callback(put, usual)
+    put(other)
+    return stack
+
+
+def newer(name, other):
+    """One of torch's newer settings of precision, where it has them."""
     if not hasattr(torch.backends, "fp32_precision"):
         pytest.skip("this torch has no such setting")
-    with changed(partial(setattr, precision(name), "fp32_precision"), other, "none"):
-        yield
+    return changed(partial(setattr, precision(name), "fp32_precision"), other, "none")
 
 
-@contextmanager
-def changed(put, other, usual):
-    put(other)
-    try:
-        yield
-    finally:
-        put(usual)
-
-
-OTHERS = {  # what other code may have set: a context
-    "bfloat16": lambda: changed(torch.set_default_dtype, torch.bfloat16, torch.float32),
-    "float64": lambda: changed(torch.set_default_dtype, torch.float64, torch.float32),
-    "device": lambda: changed(torch.set_default_device, "meta", None),
-    "threads": lambda: changed(torch.set_num_threads, 3, 1),
-    "matmul": lambda: changed(torch.set_float32_matmul_precision, "medium", "highest"),
-    "newer matmul": lambda: changed_precision("mkldnn.matmul", "bf16"),
-    "newer of all": lambda: changed_precision("", "tf32"),
-    "deterministic": lambda: changed(
-        partial(torch.use_deterministic_algorithms, warn_only=True), True, False
+onednn = partial(setattr, torch.backends.mkldnn, "enabled")
+deterministic = partial(torch.use_deterministic_algorithms, warn_only=True)
+OTHERS = {  # what other code may have set
+    "types": lambda: (
+        changed(torch.set_default_dtype, torch.bfloat16, torch.float32),
+        changed(torch.set_default_device, "meta", None),
+        changed(torch.set_num_threads, 3, 1),
+        changed(torch.manual_seed, 11, 0),
     ),
-    "denormal": lambda: changed(torch.set_flush_denormal, True, False),
-    "onednn": lambda: changed(partial(setattr, torch.backends.mkldnn, "enabled"), False, True),
-    "seed": lambda: changed(torch.manual_seed, 11, 0),
-    "inference": torch.inference_mode,
-    "no_grad": torch.no_grad,
-    "no cache": lambda: changed(torch.set_autocast_cache_enabled, False, True),
-    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+    "arithmetic": lambda: (
+        changed(torch.set_default_dtype, torch.float64, torch.float32),
+        changed(torch.set_float32_matmul_precision, "medium", "highest"),
+        changed(deterministic, True, False),
+        changed(torch.set_flush_denormal, True, False),
+        changed(onednn, False, True),
+    ),
+    "newer matmul": lambda: (newer("mkldnn.matmul", "bf16"),),
+    "newer of all": lambda: (newer("", "tf32"),),
+    "modes": lambda: (
+        changed(torch.set_autocast_cache_enabled, False, True),
+        torch.inference_mode(),
+        torch.no_grad(),
+        torch.autocast("cpu", torch.bfloat16),
+    ),
 }
 
 
@@ -90,8 +93,10 @@ def expected(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_a_setting_changes_no_bit_and_is_as_it_was(expected, name):
-    with OTHERS[name]():
+def test_settings_change_no_bit_and_are_as_they_were(expected, name):
+    with ExitStack() as stack:
+        for setting in OTHERS[name]():
+            stack.enter_context(setting)
         before = settings()
         assert trained() == expected
         assert settings() == before

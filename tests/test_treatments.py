@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import one_line, runs, says
+from conftest import a_run, one_line, runs
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -15,7 +15,6 @@ from cplab.deficits import NONE
 from cplab.engine import train
 from cplab.engine.sweep import Context, train_all
 from cplab.engine.tree import plan
-from cplab.errors import CplabError
 from cplab.measure import MEASUREMENTS
 from cplab.results.result import without_times
 from cplab.runs import Run, Step
@@ -29,11 +28,6 @@ MOMENTS = ("renorm", "shrink-0.4")
 LASTING = ("rate-3", "decay-0", "decay-5", "images-0.5", "unaugmented", "held")
 
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "one_thread")
-
-
-def a_run(*window, treatments="", **fields):
-    small = {"profile": "ci", "dataset": "mnist", "recovery": 2}
-    return Run(*window, **{**small, **fields}, treatments=treatments)
 
 
 def trained(spec, **how):
@@ -294,6 +288,5 @@ def test_a_path_is_a_spec_like_others():
     assert LinearPath("blur", length=16).run == Run("blur", length=16)
     assert not len(quantities.each_seed(quantities.result, PATH))
     for fields in ({"length": 0}, {"points": 1}, {"deficit": "smoke"}, {"seed": -1}):
-        with pytest.raises(CplabError) as error:
-            LinearPath(**{"deficit": "blur", "length": 2, "profile": "ci", **fields})
-        says(error)
+        wrong = {"deficit": "blur", "length": 2, "profile": "ci", **fields}
+        one_line(lambda wrong=wrong: LinearPath(**wrong))

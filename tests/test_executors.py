@@ -5,12 +5,13 @@ import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from conftest import a_run, cell, one_line
 
 import cplab
-from cplab.engine import sweep
+from cplab.engine import sweep, workers
 from cplab.engine.sweep import Context, train_all
 from cplab.engine.tree import plan
 from cplab.errors import Exhausted
@@ -37,43 +38,44 @@ def stretches(monkeypatch):
     monkeypatch.setattr(sweep, "STRETCH", 0)
 
 
-@pytest.mark.usefixtures("stretches")
-@pytest.mark.parametrize("kind", ["processes", "threads"])
-def test_runs_side_by_side_equal_those_in_this_process_and_each_epoch_is_reported_once(kind):
-    """A deficit of one's own too, in processes that never saw its cell."""
+def assert_the_same(executor):
+    """Runs side by side equal those in this process, and each epoch is reported once; a deficit of
+    one's own too, where nobody saw its cell."""
     some = [*SOME, a_run(cell(DARKER, K=1.5)["darker"], 0, 2)]
     reports = []
-    how = {"report": lambda spec, row: reports.append((spec, row["epoch"]))}
-    if kind == "processes":
-        found = trained(some, workers=2, **how)
-    else:
-        with ThreadPoolExecutor(2) as executor:
-            found = trained(some, executor=executor, **how)
-    assert found == trained(some, workers=1)
+    told = {"report": lambda spec, row: reports.append((spec, row["epoch"]))}
+    assert trained(some, executor=executor, **told) == trained(some, workers=1)
     assert len(reports) == sum(root.epochs for root in plan(some))
 
 
-def test_the_death_of_a_worker_is_one_clear_line():
+@pytest.mark.usefixtures("stretches")
+def test_threads_give_the_same():
+    with ThreadPoolExecutor(2) as executor:
+        assert_the_same(executor)
+
+
+@pytest.mark.usefixtures("stretches")
+def test_worker_processes_give_the_same_and_the_death_of_one_is_one_clear_line():
     def kill(spec, row):
         for child in multiprocessing.active_children():
             with suppress(ProcessLookupError):  # if it has died already
                 os.kill(child.pid, signal.SIGKILL)
 
-    error = one_line(
-        lambda: trained(LONG, workers=2, report=kill), "worker", "workers=1", "--device cpu"
-    )
+    with workers.processes(2, threads=1) as executor:
+        assert_the_same(executor)
+        long = partial(trained, LONG, executor=executor, report=kill)
+        error = one_line(long, "worker", "workers=1", "--device cpu")
     assert isinstance(error, Exhausted)
 
 
 ORPHANS = """
-import cplab
-from cplab.engine.sweep import Context, train_all
+import time
+from cplab.engine.workers import processes
 
-def report(run, row):
+with processes(2, threads=1) as executor:
+    executor.submit(int).result()
     print("at work", flush=True)
-
-runs = [cplab.Run(profile="ci", dataset="mnist", onset=9_000, seed=s) for s in (0, 1)]
-list(train_all(runs, Context("cpu", workers=2, report=report)))
+    time.sleep(900)
 """
 
 
@@ -88,11 +90,11 @@ def test_workers_leave_when_their_parent_is_killed(python):
 def test_a_dask_worker_that_is_killed_half_way_costs_no_more_than_a_stretch(monkeypatch, tmp_path):
     distributed = pytest.importorskip("distributed")
     monkeypatch.setattr(sweep, "STRETCH", 0.1)
-    runs, told, killed = [a_run("blur", 26, 4, seed=seed) for seed in (0, 1)], [], []
+    runs, told, killed = [a_run("blur", 10, 2, seed=seed) for seed in (0, 1)], [], []
 
     def report(spec, row):
         told.append((spec.seed, row["epoch"], row["seconds"]))
-        if not killed and {(0, 15), (1, 15)} <= {(seed, epoch) for seed, epoch, _ in told}:
+        if not killed and {(0, 5), (1, 5)} <= {(seed, epoch) for seed, epoch, _ in told}:
             killed.append(next(iter(client.run(os.getpid).values())))
             os.kill(killed[0], signal.SIGKILL)
 
@@ -106,6 +108,6 @@ def test_a_dask_worker_that_is_killed_half_way_costs_no_more_than_a_stretch(monk
     assert killed
     took = {(run.seed, row["epoch"], row["seconds"]) for run in runs for row in found[run].curve}
     assert {*told} == took  # what was reported was not trained again
-    assert len(told) == 2 * 32
+    assert len(told) == 2 * 14
     values = {run: without_times(found[run].values) for run in runs}
     assert values == trained(runs, workers=1)

@@ -243,7 +243,7 @@ MEASURES = {
     "sampled_trace": partial(fisher.sampled_trace, draws=20),
     "log_determinant": fisher.log_determinant,
     "diagonal": fisher.diagonal,
-    "information": partial(fisher.information, draws=2),
+    "information": partial(fisher.information, draws=2, batch=8),
 }
 
 
@@ -266,12 +266,12 @@ def assert_same_state(one, other):
 
 @pytest.mark.parametrize("measure", MEASURES)
 def test_the_network_is_left_as_it_was(measure, monkeypatch):
-    net, x = case("all-cnn", images=8)
+    net, x = case("all-cnn", images=3)
     net.add_module("dropout", nn.Dropout())
     net.train()
     net[1].eval()  # modes differ from layer to layer
     net[3].weight.requires_grad_(False)
-    F.cross_entropy(net(x), torch.zeros(8, dtype=torch.long)).backward()
+    F.cross_entropy(net(x), torch.zeros(3, dtype=torch.long)).backward()
     monkeypatch.setitem(passes.WORK, "cpu", 1)  # several passes, of an image each
     before, expected = state_of(net), by_name(MEASURES[measure](net, x))
     assert_same_state(before, state_of(net))
@@ -333,7 +333,7 @@ def test_what_cannot_be_measured_is_refused_in_one_line(words):
 
 
 def test_how_many_images_go_together_changes_no_value(monkeypatch):
-    net, x = case("all-cnn", images=9)
+    net, x = case("all-cnn", images=5)
     expected = {name: by_name(measure(net, x)) for name, measure in MEASURES.items()}
     for work in (1, 200_000):  # bytes: an image at a time, and some
         monkeypatch.setitem(passes.WORK, "cpu", work)

@@ -100,7 +100,7 @@ def test_a_dask_worker_that_is_killed_half_way_costs_no_more_than_a_stretch(monk
 
     quiet = {"dashboard_address": ":0", "silence_logs": 50, "threads_per_worker": 1}
     with (
-        distributed.LocalCluster(n_workers=2, local_directory=str(tmp_path), **quiet) as cluster,
+        distributed.LocalCluster(n_workers=1, local_directory=str(tmp_path), **quiet) as cluster,
         distributed.Client(cluster) as client,
     ):
         executor = client.get_executor(pure=False)

@@ -252,6 +252,8 @@ def means(
     for kind, look in styles(groups).items():
         columns = ColumnDataSource(statistics.mean_columns(groups[kind]), name=f"band {kind}")
         band(fig, columns, "x", look, points=True)
+    if len(groups) == 1:
+        fig.legend.visible = False
     if log and known and all(x == round(x) for x in known):  # else they crowd
         fig.xaxis.ticker = sorted(known)
     return finish(fig, percent)

@@ -74,13 +74,17 @@ def describe_deficit(name: str) -> str:
     return f"{eye or 'each'} eye {STATES.get(kind) or html.escape(label(kind))}"
 
 
-def histogram(runs: Mapping[str, Run], width: int = 230) -> list[figure]:
-    """Ocular dominance after some lives, by their words, a figure each; means over seeds."""
-    figs = []
+def histogram(runs: Mapping[str, Run]) -> list[figure]:
+    """Ocular dominance after some lives, by their words, a figure each, in one row; means over
+    seeds, which the first says."""
+    figs: list[figure] = []
     for words, run in runs.items():
         percents = each_seed(quantities.dominance, run)
         columns = ColumnDataSource(class_columns(percents), name="classes")
-        figs.append(seven_classes(words, columns, seeds_line([len(percents)]), width))
+        source = "" if figs else seeds_line([len(percents)])
+        figs.append(seven_classes(words, columns, source, min(230, 900 // len(runs))))
+    for fig in figs[1:]:
+        fig.yaxis.axis_label = ""
     return figs
 
 
@@ -142,7 +146,9 @@ def film(runs: Mapping[str, Run]) -> Slide:
         return f"after epoch {epoch + 1}, share of the right eye: {means}"
 
     epochs = range(max(run.epochs for run in runs.values()))
-    return Slide(place_legend(fig), epochs, data, say)
+    slide = Slide(place_legend(fig), epochs, data, say)
+    slide.index = max(0, *(run.length - 1 for run in runs.values()))  # as the eye opens
+    return slide
 
 
 class Clinic(Bench):
@@ -194,7 +200,7 @@ class Clinic(Bench):
         how = {"color": LIVE.colour, "line_dash": "dashed", "width": 2}
         curve.line("x", "mean", source=self.source("live", "x mean"), **how)
         spans = {"x_range": FactorRange(*WORTH), "y_range": Range1d(0, 80)}
-        worth = plain_figure("each eye alone", "", "accuracy, %", **small, **spans)
+        worth = plain_figure("with both eyes, or one", "", "accuracy, %", **small, **spans)
         for name, words, hue, width in (
             ("without", "without the deficit", EQUAL.colour, 0.85),
             ("worth", "with it", RIGHT, 0.5),

@@ -47,6 +47,8 @@ def numbers(rows: pd.DataFrame, unit: str, normal: float, **options: Any) -> fig
     fig.y_range = Range1d(0, 1.4 * max(normal, rows.value_high.max()))
     if normal:
         reference_line(fig, "width", EQUAL.colour, normal)
+        look = {"text_align": "right", "text_font_size": "11px", "y_offset": -3}
+        fig.text([fig.x_range.end], [normal], ["a normal eye"], **look)
     return place_legend(fig)
 
 
@@ -61,7 +63,8 @@ def age_ranges(rows: pd.DataFrame, least: float, **options: Any) -> figure:
     below = "; ".join(apart.about + ", " + apart.age_text + ": " + apart.words)
     lanes = {"height": 75 + 26 * len(aged), "y_range": Range1d(len(aged) - 0.5, -0.5)}
     fig = plain_figure("", "", "", below, **lanes, **options)
-    fig.hbar("lane", 0.8, "right", "left", source=source, color="colour", alpha=0.22)
+    shade = {"fill_color": "colour", "alpha": 0.22, "line_color": None}  # words may be longer
+    fig.hbar("lane", 0.8, "right", "left", source=source, **shade)
     look = {"text_font_size": "11px", "text_baseline": "middle", "x_offset": 3}
     fig.text("left", "lane", "text", source=source, **look)
     fig.yaxis.major_label_overrides = {about.index(text): text for text in dict.fromkeys(about)}
@@ -103,13 +106,14 @@ def orientation_figure(groups: Mapping[str, Sequence[np.ndarray]], hues: Mapping
 
 
 def compare_with_animals(
-    networks: Sequence[dict], animals: Sequence[dict], titles: Sequence[str], x: str, hue: str
+    networks: Sequence[dict], animals: Sequence[dict], words: Sequence[tuple], x: str, hue: str
 ) -> Any:
     """Figures that each show a network's curve with its band (columns x, mean, low, high) beside an
-    animal's points (left and right as well), whose sources are animal0, animal1 …"""
+    animal's points (left and right as well), whose sources are animal0, animal1 …; words, the title
+    of each and its vertical axis."""
     figs = []
-    for i, (network, animal, title) in enumerate(zip(networks, animals, titles, strict=True)):
-        fig = plain_figure(title, x, "", width=410, height=330)
+    for i, (network, animal, (title, y)) in enumerate(zip(networks, animals, words, strict=True)):
+        fig = plain_figure(title, x, y, width=430, height=330)
         band(fig, ColumnDataSource(network), "x", Style("network", hue), points=True)
         look = {"source": ColumnDataSource(animal, name=f"animal{i}"), "color": "black"}
         fig.segment("left", "mean", "right", "mean", width=1.5, **look)

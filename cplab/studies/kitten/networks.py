@@ -17,6 +17,7 @@ from cplab.studies.sentences import after
 
 GUESSING = 10  # percent right, of ten classes
 DAYS = (6, 8, 10, 12, 14, 16, 20, 24, 30, 40, 60)  # that one epoch may stand for
+NEAR = 0.1  # of the normal: how far points lie from a curve on average that they lie on
 View = tuple[pd.DataFrame, pd.DataFrame]  # a network and a kitten: x, mean, low, high
 
 
@@ -88,8 +89,13 @@ def distance(view: View, days: int) -> tuple[float, int]:
 
 def closest(view: View) -> float:
     """The least distance at any length of an epoch at which all but one point have a curve."""
+    return min(distances(view))
+
+
+def distances(view: View) -> list[float]:
+    """The distance at each of DAYS; infinite where more than one point has no curve."""
     known = [distance(view, days) for days in DAYS]
-    return min((off for off, count in known if count >= len(view[1]) - 1), default=np.inf)
+    return [off if count >= max(1, len(view[1]) - 1) else np.inf for off, count in known]
 
 
 def in_silico(views: Sequence[View]) -> Slide:
@@ -105,11 +111,17 @@ def in_silico(views: Sequence[View]) -> Slide:
             parts.append("distance {} {:.2f} ({} points)".format(where, *distance(view, days)))
         return " · ".join(parts)
 
+    meet = ["they meet" if closest(view) < NEAR else "they never meet" for view in views]
     drawn = compare_with_animals(
         [dict(curve) for curve, _ in views],
         [dict(animal) for _, animal in views],
-        ["share of the normal", "share of the fall (lowest = 0)"],
+        [
+            (f"As shares of the normal, {meet[0]}", "share of the normal"),
+            (f"With each lowest value at 0, {meet[1]}", "share of the fall"),
+        ],
         "length of the deprivation, epochs of the network",
         show.colour("blur"),
     )
-    return Slide(drawn, DAYS, stretched, words, "days")
+    slide = Slide(drawn, DAYS, stretched, words, "days")
+    slide.index = int(np.argmin(distances(views[-1])))
+    return slide

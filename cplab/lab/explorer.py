@@ -150,7 +150,7 @@ class Explorer(Shown):
             "longest": max([8, *(onset for _, onset, _ in points)]) + recoveries[-1],
             "source": source_note(setting.results),
             "call": marked.replace("'blur'", "'deficit'"),
-            **reaches(known),
+            **reaches(known, like.recovery / 2),
         }
         if setting.grey():
             found["grey"] = band({s: c[: found["longest"]] for s, c in setting.grey().items()})
@@ -265,14 +265,14 @@ def picture_link(images: np.ndarray) -> str:
     return f"data:image/png;base64,{base64.b64encode(png(images, 1)).decode()}"
 
 
-def reaches(known: dict[str, dict]) -> dict[str, Any]:
+def reaches(known: dict[str, dict], least: float) -> dict[str, Any]:
     """Where the axes of harm end, in both units, which stay while one moves: `reach`, of the lines,
-    `most`, of the map's colours."""
+    `most`, of the map's colours; for recoveries from `least` epochs on."""
     ends = [
         end
         for point in known.values()
         for recovery, end in point["at"].items()
-        if end["harm"] and recovery >= 15  # before that lives are still on their way up
+        if end["harm"] and recovery >= least  # before that lives are still on their way up
     ]
     harm = [end["harm"][0] for end in ends] or [0.0]
     back = [end["back"][0] for end in ends if end["back"][0] is not None] or [0.0]

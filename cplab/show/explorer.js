@@ -336,12 +336,16 @@ class Explorer {
       this.fill(1, `ages ${name}`, rows);
       for (const one of model.renderers)
         if (one.name === name) one.glyph.setv({line_alpha: chosen ? 1 : 0.45, line_width: chosen ? 2.5 : 1.5});
-      if (rows.x.length) ends.push({x: rows.x.at(-1), y: rows.y.at(-1), text: label, hue: colour});
+      if (rows.x.length) ends.push({x: rows.x.at(-1), y: rows.y.at(-1), text: label, hue: colour, rows});
     }
-    ends.sort((a, b) => a.y - b.y);
-    ends.forEach((one, i) => {  // names at one place do not lie on each other
-      const below = ends.slice(0, i).filter(({x, text}) => abs(x - one.x) < 3 * text.length);
-      one.y = max(one.y, ...below.map(({y}) => y + (end - start) / 12));
+    ends.sort((a, b) => b.x - a.x || a.y - b.y);
+    const gap = (end - start) / 9;
+    ends.forEach((one, i) => {  // names lie neither on each other nor on a line that goes on
+      const near = ends.slice(0, i).filter(({x, text}) => abs(x - one.x) < 3 * text.length);
+      const on = ends.filter(({x}) => x > one.x).flatMap(
+        ({rows: {x, y}}) => y.filter((_, j) => x[j] > one.x || x[j + 1] > one.x));
+      const taken = [...near.map(({y}) => y), ...on, ...(one.y > -gap ? [0] : [])];
+      one.y = max(one.y, ...taken.map((y) => y + gap));
     });
     const columns = ["x", "y", "text", "hue"].map((name) => [name, ends.map((one) => one[name])]);
     this.fill(1, "names", Object.fromEntries(columns));

@@ -61,15 +61,15 @@ def harm(run: Run, after: int | None = None) -> Contrast:
     after = run.recovery if after is None else whole("after", after, 1, run.recovery)
     clear, how = run.onset + after, {"over": min(READ_OUT, after)}
     known = trained_places(run)
-    onsets = {n for name, n, _, recovery, _ in known if (name, recovery) == ("none", run.recovery)}
-    control = reading(run.newborn(), seen, end=clear, onsets=tuple(onsets), **how)
+    lives = tuple((seed, n) for name, n, _, r, seed in known if (name, r) == ("none", run.recovery))
+    control = reading(run.newborn(), seen, end=clear, lives=lives, **how)
     return control - reading(run, seen, end=run.length + clear, **how)
 
 
-def seen(run: Run, end: int, over: int, onsets: tuple[int, ...] = ()) -> float:
-    """The accuracy of a run over so many epochs until one, in percent: of that at the last of some
-    onsets, if any are given, which has a result. Raises: Missing."""
-    for onset in sorted(onsets, reverse=True):
+def seen(run: Run, end: int, over: int, lives: tuple[tuple[int, int], ...] = ()) -> float:
+    """The accuracy of a run over so many epochs until one, in percent: of the one of its seed that
+    begins last, of those whose seed and onset are given, if any has a result. Raises: Missing."""
+    for _, onset in sorted((life for life in lives if life[0] == run.seed), reverse=True):
         with suppress(Missing):
             run = result(replace(run, onset=onset)).spec
             break
@@ -202,7 +202,7 @@ def harm_curves(runs: Mapping[str, Run], title: str = "") -> figure:
     groups = {}
     for words, run in runs.items():
         if seeds(harm(run)):
-            step = max(1, min(READ_OUT, run.recovery // 5))
+            step = max(1, min(READ_OUT, run.recovery // 5), run.recovery // 20)
             groups[words] = {n: harm(run, n) for n in range(step, run.recovery + 1, step)}
     return lines(groups, ("clear epochs after the deficit", "harm, points"), title)
 

@@ -313,6 +313,9 @@ class Drawing:
             above = legend in self.fig.above
             place = "outside upper center" if above else "outside right upper"
             columns = legend.ncols if above and is_number(legend.ncols) else 1
+            widths = sorted((42 + 6.2 * len(words) for words in keys), reverse=True)
+            while columns > 1 and sum(widths[:columns]) > self.wide:  # text is larger here
+                columns -= 1
             look = {"fontsize": points(), "frameon": False, "ncols": columns, "markerscale": 0.8}
             self.axes.figure.legend([*keys.values()], [*keys], loc=place, **look)
 

@@ -184,7 +184,7 @@ def overview(late_onset: int = 24) -> figure:
     early = Run("blur", length=16, **flagship())
     late = replace(early, onset=late_onset)
     runs = {"blurred from birth": early, f"blurred after {late_onset} clear epochs": late}
-    fig = clear_epochs(runs, f"{early.length} epochs of blur, early and late", height=430)
+    fig = clear_epochs(runs, f"{early.length} epochs of blur, early and late", height=500)
     points, last = statistics.estimate(harm(early)), early.recovery
     low = np.mean([curve[-READ_OUT:].mean() for curve in each_curve(early)])
     high, cap = low + points.mean, 0.6  # half the width of the bracket's ends, in epochs

@@ -32,6 +32,9 @@ PRECISIONS |= {"cudnn": "none", "cudnn.conv": "tf32", "cudnn.rnn": "tf32"}
 PRECISIONS |= {"mkldnn.matmul": "ieee", "cuda.matmul": "ieee"}
 
 
+SMALL = ("ci", "course", "fit", "matched")  # profiles whose networks keep no chip busy
+
+
 @contextmanager
 def torch_defaults(threads: int | None = None) -> Iterator[None]:
     """torch as it is once it is imported, whatever other code has set; that is put back after.
@@ -85,8 +88,7 @@ def usual_threads(profile: str) -> int:
     # A second thread brings small networks next to nothing and costs them everything beside another
     # busy process, as torch's threads wait for each other at every layer: five epochs of course on
     # two cores take 9.9 s with one thread and 9.4 s with two; beside one training 9.2 and 459 s.
-    small = profile in ("ci", "course", "fit", "matched")
-    return 1 if small else torch.get_num_threads()
+    return 1 if profile in SMALL else torch.get_num_threads()
 
 
 def pick(name: str = "auto") -> torch.device:

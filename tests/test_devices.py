@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from cplab import devices
+from cplab.engine.sweep import usual_workers
+from cplab.runs import Run
 
 CUDA = torch.device("cuda")
 
@@ -28,3 +30,14 @@ def test_a_card_without_bfloat16_trains_in_float32(monkeypatch, card, capability
     assert not devices.in_bf16("float32", CUDA)
     with devices.autocast(CUDA):
         assert torch.is_autocast_enabled("cuda") == native
+
+
+@pytest.mark.parametrize(
+    ("profile", "cuda", "cpu"), [("course", 8, 16), ("slim", 1, 16), ("ci", 1, 1)]
+)
+def test_small_networks_share_a_card_and_large_ones_have_it_alone(monkeypatch, profile, cuda, cpu):
+    monkeypatch.setattr(devices, "pick", torch.device)
+    monkeypatch.setattr(devices, "usable_cores", lambda: 16)
+    runs = [Run(seed=seed, profile=profile) for seed in range(20)]
+    assert [usual_workers(runs, place) for place in ("cuda", "mps", "cpu")] == [cuda, 1, cpu]
+    assert usual_workers(runs[:1], "cuda") == 1

@@ -116,12 +116,13 @@ def open_executor(specs: list, context: Context) -> Iterator[tuple[Executor, int
 
 
 def usual_workers(specs: list, device: str = "auto") -> int:
-    """How many processes train these specs: one for each core on a CPU; this one alone for a single
-    spec, on a GPU, and for those of the ci profile, which are over before a process has started."""
-    quick = all(getattr(spec, "profile", "ci") == "ci" for spec in specs)
-    if quick or devices.pick(device).type != "cpu":
-        return 1
-    return max(1, min(devices.usable_cores(), len(specs)))
+    """How many processes train these specs: one for each core on a CPU; eight at most on a GPU of
+    NVIDIA's, where small networks wait for Python, and this one alone for larger ones; this one as
+    well for a single spec and for the ci profile, whose are over before a process has started."""
+    profiles = {getattr(spec, "profile", "ci") for spec in specs}
+    place, small = devices.pick(device).type, profiles <= {*devices.SMALL}
+    most = {"cpu": len(specs), "cuda": 8 if small else 1}.get(place, 1)
+    return 1 if profiles <= {"ci"} else max(1, min(devices.usable_cores(), len(specs), most))
 
 
 def job_maker(

@@ -58,7 +58,9 @@ def plain_axis(axis: models.Axis, pixels: int) -> None:
     axis.axis_label_text_font_size = axis.major_label_text_font_size = "11px"
     axis.minor_tick_line_color = None
     if isinstance(axis.ticker, models.LogTicker):
-        axis.ticker = models.LogTicker(mantissas=[1, 2, 5], desired_num_ticks=3)
+        # Bokeh's own leaves most of an axis that is shorter than two powers of ten without a label
+        ticks = [n * 10.0**power for power in range(-6, 8) for n in (1, 2, 5)]
+        axis.ticker = models.FixedTicker(ticks=ticks)
         axis.formatter = models.NumeralTickFormatter(format="0,0.[000000]")
     elif isinstance(axis.ticker, models.AdaptiveTicker):
         axis.ticker.desired_num_ticks = min(6, max(2, pixels // 50))

@@ -342,7 +342,7 @@ def write_site(folder: Folder, lab: Lab = "") -> None:
 
     cplab site pages
     """
-    from cplab.site import build_site
+    from cplab.teach.site import build_site
 
     pages = build_site(Path(folder), lab)
     print(f"{len(pages)} pages: open {Path(folder) / 'index.html'}")

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from pydantic import Field
 
 from cplab.errors import quote, require, whole
-from cplab.own import CLASSES, TABLES, add_entry, entry_decorator, explain, trial
 from cplab.specs import mix_seeds
+from cplab.specs.own import CLASSES, TABLES, add_entry, entry_decorator, explain, trial
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from cplab.errors import one_of, require
-from cplab.measure import parse_measures
 from cplab.results import find, store, tables
 from cplab.runs import Run
 from cplab.specs import check_spec
@@ -134,17 +133,11 @@ def result(spec: Any, measure: str | tuple[str, ...] | dict[str, Any] = ()) -> A
     >>> result(Run()).source
     'shipped'
     """
-    shipped = _shipped(store.archive(), check_spec(spec), tuple(parse_measures(measure).items()))
-    if known := shipped or (None if _shipped_only.get() else find(spec, measure)):
+    known = find(spec, measure)
+    if known and (known.source == "shipped" or not _shipped_only.get()):
         return known
     what = f"{spec.call()}{f' with {measure}' if measure else ''}"
     raise Missing(f"no result of {what}: compute it with cplab.sweep")
-
-
-@lru_cache(maxsize=2**15)
-def _shipped(archive: Any, spec: Any, measure: tuple) -> Any:
-    known = find(spec, dict(measure))
-    return known if known and known.source == "shipped" else None
 
 
 def each_result(spec: Any, measure: str | tuple[str, ...] | dict[str, Any] = ()) -> list:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from cplab import data, devices, tasks
+from cplab import data, devices
 from cplab.deficits import Batch
 from cplab.engine import train
 from cplab.engine.sweep import Context, train_all, training_of
@@ -24,7 +24,7 @@ from cplab.measure import MEASUREMENTS, Measurement
 from cplab.measure.measurements import AT_BIRTH
 from cplab.profiles import PROFILES
 from cplab.results.result import without_times
-from cplab.runs import Run
+from cplab.runs import Run, tasks
 
 CPU = torch.device("cpu")
 

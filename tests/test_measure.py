@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from cplab import deficits, models, own
+from cplab import deficits, models
 from cplab.data import Images
 from cplab.errors import CplabError
 from cplab.measure import (
@@ -23,6 +23,7 @@ from cplab.measure import (
     parse_measures,
     power_spectrum,
 )
+from cplab.specs import own
 
 
 def pictures(count=60, size=8):

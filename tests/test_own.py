@@ -8,7 +8,8 @@ from conftest import cell, one_line
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cplab import deficits, own
+from cplab import deficits
+from cplab.specs import own
 
 
 def digest(text, name="f", **names):

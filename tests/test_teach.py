@@ -10,7 +10,6 @@ from unittest import mock
 
 import nbformat
 import pytest
-from test_labs import solutions
 
 from cplab import cli, lab, show, teach
 from cplab.lab.answers import CHECKS
@@ -39,6 +38,13 @@ def sources():
     return {path.name: nbformat.read(path, as_version=4) for path in teach.labs()}
 
 
+def blocks(notebook):
+    """The Python of all solutions of a lab as it is stored."""
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    hidden = re.findall(r"<details><summary>Solution</summary>.*?</details>", text, re.S)
+    return [block for one in hidden for block in re.findall(r"```python\n(.*?)```", one, re.S)]
+
+
 def test_students_get_every_exercise_and_no_solution(copies):
     given = sources()
     assert copies["student"].keys() == given.keys()
@@ -49,7 +55,7 @@ def test_students_get_every_exercise_and_no_solution(copies):
         assert EXERCISE.findall(whole) == tasks
         assert "Solution" not in whole
         assert "BEGIN SOLUTION" not in whole
-        for block in solutions(given[name]):
+        for block in blocks(given[name]):
             longest = max(block.splitlines(), key=len)
             assert longest not in whole
         answers = [c for c in notebook.cells if "answer" in c.metadata.get("tags", [])]
@@ -74,7 +80,7 @@ def test_solutions_are_cells_that_graders_read(copies):
         nbformat.validate(notebook)
         cells = [c for c in notebook.cells if "solution" in c.metadata.get("tags", [])]
         given = sources()[name]
-        assert all(sum(block.strip() in c.source for c in cells) == 1 for block in solutions(given))
+        assert all(sum(block.strip() in c.source for c in cells) == 1 for block in blocks(given))
         for cell in cells:
             first, *_, last = cell.source.splitlines()
             assert [first, last] == ["# BEGIN SOLUTION", "# END SOLUTION"]

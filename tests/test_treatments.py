@@ -18,10 +18,10 @@ from cplab.engine.tree import plan
 from cplab.measure import MEASUREMENTS
 from cplab.results.result import without_times
 from cplab.runs import Run, Step
+from cplab.runs.tasks import TrainState
 from cplab.studies.reopening.paths import LinearPath
 from cplab.studies.reopening.treatments import renorm, shrink
 from cplab.studies.reopening.walk import walk
-from cplab.tasks import TrainState
 
 CPU = torch.device("cpu")
 MOMENTS = ("renorm", "shrink-0.4")

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from cplab.errors import atomic_file, cache_dir
-from cplab.tasks import TrainState
+from cplab.runs.tasks import TrainState
 
 
 def file_names(run: Any) -> list[Path]:

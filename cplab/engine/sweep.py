@@ -13,12 +13,13 @@ from typing import Any
 
 from torch import __version__
 
-from cplab import devices, own
+from cplab import devices
 from cplab.engine import checkpoints, workers
 from cplab.engine.train import Stretch, has_measures, train_stretch
 from cplab.engine.tree import Context, Segment, plan
 from cplab.errors import Cancelled, Diverged, Exhausted, tidy
 from cplab.measure.measurements import Measures
+from cplab.specs import own
 
 STRETCH = 2  # seconds after which another process gives its state back: what its loss costs
 MOST_JOBS = 256  # at an executor at a time

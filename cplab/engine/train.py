@@ -16,9 +16,9 @@ from cplab.deficits import Batch
 from cplab.engine import checkpoints
 from cplab.errors import Cancelled, Diverged
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
-from cplab.own import load_own
 from cplab.runs import Event, Step
-from cplab.tasks import Classification, TrainState
+from cplab.runs.tasks import Classification, TrainState
+from cplab.specs.own import load_own
 
 SAVED = 1.0  # seconds between two checkpoints of this process: what an interruption loses
 _gpu = threading.Lock()  # one training at a time: its algorithms are chosen for the whole process

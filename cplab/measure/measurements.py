@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from cplab.errors import CplabError, Diverged, many, one_of, quote, require, whole
-from cplab.own import TABLES, add_entry, entry_decorator, explain, trial
+from cplab.specs.own import TABLES, add_entry, entry_decorator, explain, trial
 
 if TYPE_CHECKING:
     from torch import nn

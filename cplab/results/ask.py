@@ -15,11 +15,11 @@ from cplab import errors, specs
 from cplab.engine.tree import Context, Segment, plan
 from cplab.errors import Cancelled, CplabError, Diverged, one_of, quote, require
 from cplab.measure import parse_measures
-from cplab.own import own_functions
 from cplab.results import store, tables
 from cplab.results.result import HOW, Result, outcome
 from cplab.results.store import find
 from cplab.runs import Run
+from cplab.specs.own import own_functions
 
 NEAR = 0.03  # accuracies that differ by no more are near, however little seeds are seen to differ
 LOCKS = 200  # at a time, since each is an open file
@@ -296,8 +296,9 @@ def every_result(kind: str = "Run", source: str | None = None) -> Iterator[Resul
     one_of("kind of result", kind, specs.kinds())
     one_of("source", source or "live", ("shipped", "live"))
     if source != "live":
-        light = store.archive().light.select(["key", "kind"]).to_pylist()
-        every = (store.shipped(row["key"]) for row in light if row["kind"] == kind)
+        known = store.archive()
+        light = known.light.select(["key", "kind"]).to_pylist()
+        every = (known.find(row["key"]) for row in light if row["kind"] == kind)
         yield from filter(None, every)
     if source != "shipped":
         yield from tables.live_results(kind)

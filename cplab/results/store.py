@@ -169,7 +169,12 @@ def read_sums(folder: Path) -> dict[str, str]:
 
 def shipped(key: str, spec: Any = None) -> Result | None:
     """A shipped result, or None where there is none."""
-    return archive().find(key, spec)
+    return find_once(archive(), key, spec)
+
+
+@lru_cache(maxsize=2**13)  # the report asks tens of thousands of times
+def find_once(archive: Archive, key: str, spec: Any) -> Result | None:
+    return archive.find(key, spec)
 
 
 # One's own results --------------------------------------------------------------------------------

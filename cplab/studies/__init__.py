@@ -16,4 +16,4 @@ SPECS = {
     "LinearPath": "cplab.studies.reopening.paths:LinearPath",
 }
 
-FRONT = "cplab.studies.early_blur:overview"  # the picture of the front page, see cplab.site
+FRONT = "cplab.studies.early_blur:overview"  # the picture of the front page, see cplab.teach.site

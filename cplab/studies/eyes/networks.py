@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from cplab import models
 from cplab.data import Images
 from cplab.models.layers import REST, STEM, hidden, stacked
-from cplab.tasks import Classification, shuffled
+from cplab.runs.tasks import Classification, shuffled
 
 
 class TwoEyes(nn.Module):

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from cplab import data, deficits
 from cplab.errors import require
 from cplab.runs import Step
+from cplab.runs.tasks import Classification, TrainState, evaluate, make_optimizer, seeded
 from cplab.specs import mix_seeds
 from cplab.studies.pruning.lives import KernelPruning
-from cplab.tasks import Classification, TrainState, evaluate, make_optimizer, seeded
 
 
 class KernelNet(nn.Sequential):

@@ -16,9 +16,9 @@ from cplab.deficits import NONE
 from cplab.errors import one_of, require
 from cplab.measure import fisher
 from cplab.runs import Step
+from cplab.runs.tasks import Classification, TrainState
 from cplab.specs import mix_seeds
 from cplab.studies.pruning.lives import METRICS
-from cplab.tasks import Classification, TrainState
 
 MEASURED_IMAGES = 500  # the first so many training images, clear, measure the Fisher information
 

@@ -21,7 +21,7 @@ from cplab.errors import CplabError, many, number, one_of, quote, require, whole
 
 if TYPE_CHECKING:
     from cplab.data import Images
-    from cplab.tasks import TrainState
+    from cplab.runs.tasks import TrainState
 
 OTHER = 1000  # further is the seed whose newborn a network is mixed with
 WRITTEN = re.compile(r"([^\W\d_]+)(?:-([^@+]+))?@([^@+]+)(?:\+([^@+]+))?")

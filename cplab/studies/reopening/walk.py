@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim.swa_utils import update_bn
 
 from cplab import data, devices
-from cplab.tasks import Classification, TrainState
+from cplab.runs.tasks import Classification, TrainState
 
 FIRST = "first."  # begins the names of the first network's weights
 

@@ -14,8 +14,8 @@ from typing import Any
 from cplab.errors import CplabError, quote, require
 from cplab.lab.answers import CHECKS
 
-CLONE = Path(__file__).parent.parent / "labs"  # in a clone of the repository
-INSTALLED = Path(__file__).parent / "labs"  # in what is installed from a wheel
+CLONE = Path(__file__).parents[2] / "labs"  # in a clone of the repository
+INSTALLED = Path(__file__).parents[1] / "labs"  # in what is installed from a wheel
 
 # An exercise with its solution, and the text before it.
 SOLUTION = r"<details><summary>Solution</summary>\n\n(.*?)</details>\n*"

@@ -16,7 +16,7 @@ from cplab.specs import Count, Fraction, Number, Positive, Seed, Spec, refuse_bo
 from cplab.studies.reopening.treatments import Treatment, read_treatments, without
 
 if TYPE_CHECKING:
-    from cplab.tasks import Classification
+    from cplab.runs.tasks import Classification
 
 DATASETS = ("cifar10", "mnist", "fashion_mnist", "practice")
 DEVICES = ("auto", "cuda", "mps", "cpu")
@@ -235,7 +235,7 @@ class Run(Spec):
     @property
     def task(self) -> "Classification":
         """What is learned, and of which images."""
-        from cplab.tasks import Classification  # loads torch
+        from cplab.runs.tasks import Classification  # loads torch
 
         if self.views == 2:
             from cplab.studies.eyes.networks import TwoViews

@@ -126,6 +126,15 @@ def shipped_only() -> Iterator[None]:
         _shipped_only.reset(before)
 
 
+class NoResult(Missing):
+    """There is no result of a spec, its first argument, with some measurements, its second."""
+
+    def __str__(self) -> str:  # when it is read: of most seeds that there are not it never is
+        spec, measure = self.args
+        what = f"{spec.call()}{f' with {measure}' if measure else ''}"
+        return f"no result of {what}: compute it with cplab.sweep"
+
+
 def result(spec: Any, measure: str | tuple[str, ...] | dict[str, Any] = ()) -> Any:
     """The result of a spec, shipped or this user's own, that holds these measurements, as
     `cplab.run` takes them. Raises: Missing.
@@ -136,8 +145,7 @@ def result(spec: Any, measure: str | tuple[str, ...] | dict[str, Any] = ()) -> A
     known = find(spec, measure)
     if known and (known.source == "shipped" or not _shipped_only.get()):
         return known
-    what = f"{spec.call()}{f' with {measure}' if measure else ''}"
-    raise Missing(f"no result of {what}: compute it with cplab.sweep")
+    raise NoResult(spec, measure)
 
 
 def each_result(spec: Any, measure: str | tuple[str, ...] | dict[str, Any] = ()) -> list:

@@ -167,14 +167,15 @@ def read_sums(folder: Path) -> dict[str, str]:
     return {}
 
 
-def shipped(key: str, spec: Any = None) -> Result | None:
+def shipped(key: str) -> Result | None:
     """A shipped result, or None where there is none."""
-    return find_once(archive(), key, spec)
+    return archive().find(key)
 
 
-@lru_cache(maxsize=2**13)  # the report asks tens of thousands of times
-def find_once(archive: Archive, key: str, spec: Any) -> Result | None:
-    return archive.find(key, spec)
+@lru_cache(maxsize=2**15)  # a number of several seeds asks for each of them, also where none is
+def shipped_of(spec: Any, archive: Archive) -> Result | None:
+    """The shipped result of a spec, or None where there is none."""
+    return archive.find(spec.key, spec)
 
 
 # One's own results --------------------------------------------------------------------------------
@@ -222,11 +223,10 @@ def find(spec: Any, measure: Any = ()) -> Result | None:
     >>> round(find(Run(deficit="blur", length=8, seed=0)).accuracy, 2)
     0.57
     """
-    measures, key = parse_measures(measure), specs.check_spec(spec).key
-    old = shipped(key, spec)
+    measures, old = parse_measures(measure), shipped_of(specs.check_spec(spec), archive())
     if old and old.covers(measures):
         return old
-    new = live(live_path(key))  # may be the same training, with other measurements
+    new = live(live_path(spec.key))  # may be the same training, with other measurements
     both = new and join(new, old)
     return both if both and both.covers(measures) else None
 

@@ -126,7 +126,7 @@ def film(runs: Mapping[str, Run]) -> Slide:
     """A slider over epochs: the right eye's share of each neuron, in the order of the end, in some
     lives, a seed each; what ended stays."""
     order = {text: np.argsort(quantities.neuron_shares(run)) for text, run in runs.items()}
-    words = ("An eye loses its neurons while it is closed", "neuron, in the order of the end")
+    words = ("An eye loses its neurons while it is closed", "neurons, by their share in the end")
     fig = plain_figure(*words, "the right eye's share", y_range=Range1d(0, 1), width=620)
     for text, hue in zip(runs, cycle(CUES), strict=False):
         source = ColumnDataSource({"x": [], "y": []}, name=f"neurons {text}")

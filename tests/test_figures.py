@@ -439,3 +439,21 @@ def test_what_has_its_own_axis_on_the_right_is_drawn_by_it():
     red, green, blue = np.moveaxis(picture(fig), 2, 0)
     high = np.flatnonzero(((blue - red > 120) & (green > 60)).any(1)).min()
     assert high < fig.height / 2
+
+
+def test_a_picture_of_a_logarithm_ends_where_its_figure_does():
+    """A red line from end to end takes most of the width."""
+    log = {"x_axis_type": "log", "x_range": (3, 70), "y_range": (0, 1)}
+    fig = theme.plain_figure("", "x", "y", **log)
+    fig.line([3, 70], [0.5, 0.5], color="#FF0000")
+    drawn = picture(fig)
+    red = np.flatnonzero((drawn[..., 0] - drawn[..., 1] > 100).any(0))
+    assert np.ptp(red) > 0.7 * drawn.shape[1]
+
+
+def test_a_picture_names_groups_of_bars():
+    """Below the axis something stands for each of two groups."""
+    drawn = []
+    for group in ("I", "MMMMMMMM"):
+        drawn.append(picture(show.bars({("A", "x"): [1.0], (group, "x"): [1.0]}, "harm")))
+    assert (drawn[0] != drawn[1])[-90:].any()

@@ -284,11 +284,13 @@ class Drawing:
         own.set_tick_params(labelsize=points(), length=0 if known else 3)
         ticks, form = getattr(axis.ticker, "ticks", None), getattr(axis.formatter, "format", "")
         if known:
-            names = group_names(known) if axis.major_label_text_font_size != "0px" else {}
+            names = group_names(known)
             turned = is_number(axis.major_label_orientation)
             look = {"rotation": 25, "ha": "right"} if turned else {}
             own.set_ticks([*names.values()], [*names], **look)
         elif ticks is not None:
+            low, high = sorted(own.get_view_interval())  # matplotlib makes room for any other
+            ticks = [t for t in ticks if low <= t <= high]
             labels = [axis.major_label_overrides.get(t, written(t, form)) for t in ticks]
             own.set_ticks(list(ticks), labels)
             own.set_minor_locator(NullLocator())

@@ -13,8 +13,8 @@ from PIL import Image
 
 from cplab import data
 from cplab.deficits import apply_deficit, canonical_name
-from cplab.errors import CplabError, one_of
-from cplab.runs import DATASETS, Run
+from cplab.errors import CplabError
+from cplab.runs import Run, check_dataset
 
 PREVIEW_IMAGES = 200  # images, of which the middle and the spread of noise are taken
 DRAWN = Path(__file__).with_name("drawn.png")  # of 32 pixels, eight a row: what each deficit leaves
@@ -57,7 +57,7 @@ def pictures(dataset: str, profile: str) -> data.Images:
     >>> pictures("cifar10", "ci").train_x.shape
     torch.Size([512, 8, 8, 3])
     """
-    one_of("dataset", dataset, DATASETS)
+    check_dataset(dataset)
     return data.images(dataset if data.is_here(dataset) else "practice", profile)
 
 

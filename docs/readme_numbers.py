@@ -37,9 +37,9 @@ def read_numbers() -> list[str]:
     held = harm("noise") - harm("noise", treatments="held@0")
     estimates = [
         (statistics.estimate(harm("blur", **flagship)), 1),
+        (statistics.estimate(harm("blur", **flagship | {"recovery": 240})), 1),
         (early_blur.harm(Run("blur", 24, 16, **flagship), 60), 1),
         (statistics.estimate(harm("flip", **flagship)), 1),
-        (statistics.estimate(harm("blur", **flagship | {"recovery": 240})), 1),
         (statistics.estimate(harm("blur", treatments="rate-3@16")), 1),
         (statistics.estimate(held), 1),
         (quantities.each_seed(quantities.trace_remaining, Run(onset=24, profile="fit")), 2),

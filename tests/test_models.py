@@ -90,10 +90,9 @@ def test_full_connections_are_those_of_the_paper_with_batch_norm_and_relu():
 GUARDED = """
 import torch
 from cplab import models
-for width in (1, 3, 5):
+for width in (1, 3):
     net = models.build(f"resnet18-{width}", size=8).to(memory_format=torch.channels_last)
-    for _ in range(2):
-        net(torch.randn(128, 3, 8, 8)).square().sum().backward()
+    net(torch.randn(128, 3, 8, 8)).square().sum().backward()
 """
 
 

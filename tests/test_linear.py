@@ -1,5 +1,5 @@
-"""Deep linear networks: equations against scipy's, closed forms and real gradient descent; matrices
-that are completed."""
+"""Deep linear networks: equations against closed forms and real gradient descent; matrices that are
+completed."""
 
 from functools import partial, reduce
 
@@ -8,66 +8,13 @@ import pytest
 import torch
 from conftest import one_line
 from labs_by_hand import text
-from scipy.integrate import solve_ivp
 
 from cplab.studies import linear
 from cplab.studies.linear import Rearing, completion
 from cplab.studies.linear import bench as lab08
 
 DEPTHS = (1, 2, 3, 4)
-LIVES = (
-    {"onset": 0.5, "patch": 0.5, "recovery": 10},
-    {"rho": 0.9, "recovery": 30, "modes": (4, 2)},
-    {"rho": 0.95, "onset": 0.2, "length": 2, "patch": 1, "start": 0.001},
-    {"length": 1.3, "start": 0.1, "modes": (0.5,)},
-    {"length": 0, "recovery": 3},
-)
 BURST = Rearing(depth=2, length=0.5, recovery=2, modes=(3,)), 0.8  # ends at 7e11, a finite number
-KINDS = ("blank", "noise", "weak", "both blank", "both noise")
-
-
-def strength(kind, rho):
-    """A function of strengths p_a, p_b and the mode s: what is left to learn for each eye, as it is
-    written on paper."""
-    return {
-        "clear": lambda a, b, s: (s - a - rho * b, s - b - rho * a),
-        "blank": lambda a, b, s: (s - a, 0),
-        "noise": lambda a, b, s: (s - a, -b),
-        "weak": lambda a, b, s: (s - a - rho * b / 2, s / 2 - b - rho * a / 2),
-        "patch": lambda a, b, s: (0, s - b),
-        "both blank": lambda a, b, s: (0, 0),
-        "both noise": lambda a, b, s: (-a, -b),
-    }[kind]
-
-
-def by_scipy(life, s, t):
-    """Strengths of both eyes at times t, (n, 2)."""
-    depth, begin, found = life.depth, 0.0, np.full((len(t), 2), np.nan)
-    u, unit = np.full(2, life.start ** (1 / depth)), linear.half_time(depth, 1, life.start)
-    for kind, time in life.phases:
-        left = strength(kind, life.rho)
-        slopes = lambda _, u, left=left: u ** (depth - 1) * left(*u**depth, s)  # noqa: E731
-        how = {"method": "DOP853", "rtol": 1e-10, "atol": 1e-13, "dense_output": True}
-        if time:
-            solved = solve_ivp(slopes, (0, time * unit), u, **how)
-            inside = (t >= begin - 1e-12) & (t <= begin + time + 1e-12)
-            found[inside] = solved.sol((t[inside] - begin) * unit).T ** depth
-            u = solved.y[:, -1]
-        begin += time
-    return found
-
-
-@pytest.mark.parametrize("depth", DEPTHS)
-@pytest.mark.parametrize("kind", KINDS)
-def test_its_curves_are_those_of_scipy(depth, kind):
-    for more in LIVES:
-        life = Rearing(depth=depth, kind=kind, **more)
-        for mode, course in zip(life.modes, linear.grow(life), strict=True):
-            ours = np.stack([course.a, course.b], 1)
-            assert np.abs(ours - by_scipy(life, mode, course.t)).max() < 1e-6
-            assert course.t[-1] == pytest.approx(sum(time for _, time in life.phases))
-            changes = np.cumsum([time for _, time in life.phases])
-            assert np.abs(course.t[:, None] - changes).min(0) == pytest.approx(0, abs=1e-9)
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
@@ -151,7 +98,11 @@ def test_what_is_not_allowed_is_said(fields, told):
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
-@pytest.mark.parametrize("more", [{}, {"kind": "noise", "onset": 1}, {"kind": "weak", "patch": 1}])
+@pytest.mark.parametrize(
+    "more",
+    [{"patch": 1}, {"kind": "noise", "onset": 1}, {"kind": "weak"}, {"kind": "both noise"}],
+    ids=str,
+)
 def test_gradient_descent_goes_where_the_equations_say(depth, more):
     life = Rearing(depth=depth, modes=(2, 1), rho=0.95, recovery=5, **more)
     for trained, solved in zip(linear.descend(life, rate=0.005), linear.grow(life), strict=True):

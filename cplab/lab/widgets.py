@@ -347,7 +347,8 @@ class Live(Kept, w.VBox):
                 words: [one for one in some if np.isfinite(one.series(name)).any()]
                 for words, some in known.items()
             }
-            fig = over_epochs(measured, name, width=425, height=280)
+            title = "" if drawn else "In orange, yours as it is trained"
+            fig = over_epochs(measured, name, title=title, width=425, height=280)
             nothing = {"epoch": [np.nan], "mean": [np.nan]}  # so that the legend has its sign
             self.sources[name] = ColumnDataSource(nothing, name=f"live {name}")
             look = {"source": self.sources[name], "color": LIVE.colour, "legend_label": LIVE.label}

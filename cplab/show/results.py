@@ -331,6 +331,8 @@ def curves(
                 fig.scatter(*line, size=5, marker=look.marker, color=look.colour)
     if options.get("x_axis_type") == "log" and len(seen) < 7:  # a short axis has few round numbers
         fig.xaxis.ticker = sorted(seen)
+    elif max(seen, default=0) >= 1000:
+        fig.xaxis.formatter = NumeralTickFormatter(format="0,0")
     if len(groups) == 1:
         fig.legend.visible = False
     return finish(fig, percent)

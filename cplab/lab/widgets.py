@@ -338,7 +338,8 @@ class Live(Kept, w.VBox):
         self._choose()
 
     def _choose(self, change: Any = None) -> None:
-        run, drawn = self.choice.value, []
+        run = self.choice.value
+        drawn: list[Any] = []
         known = self._known(run)
         self._again = results.find(run, self._measure) is not None
         self.sources: dict[str, ColumnDataSource] = {}

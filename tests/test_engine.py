@@ -3,7 +3,9 @@ that equal each life trained alone, bit for bit."""
 
 import hashlib
 import random
+from contextlib import nullcontext
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from torch import nn
 from cplab import data, devices
 from cplab.deficits import Batch
 from cplab.engine import train
-from cplab.engine.sweep import Context, train_all, training_of
+from cplab.engine.sweep import Context, train_all, training_of, usual_workers
 from cplab.engine.train import train_epoch, train_stretch
 from cplab.engine.tree import plan
 from cplab.errors import Cancelled, Diverged
@@ -405,3 +407,39 @@ def test_what_cannot_be_measured_on_a_network_is_refused_before_it_is_trained(ep
     error = one_line(lambda: grown([run], {"eye_shares": "end"}), *words)
     assert error.exit_code == 2
     assert not epochs_trained
+
+
+# Cards that this machine does not have ------------------------------------------------------------
+
+
+CUDA = torch.device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("card", "capability", "native"), [("Tesla T4", (7, 5), False), ("NVIDIA A100", (8, 0), True)]
+)
+def test_a_card_without_bfloat16_trains_in_float32(monkeypatch, card, capability, native):
+    """A T4 can hold bfloat16 and compute with it slowly, which torch calls supported."""
+    about = SimpleNamespace(name=card, major=capability[0], minor=capability[1])
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device=None: about)
+    monkeypatch.setattr(torch.cuda, "_check_bf16_tensor_supported", lambda device: True)
+    assert torch.cuda.is_bf16_supported()
+    assert devices.in_bf16("native", CUDA) == native
+    assert not devices.in_bf16("float32", CUDA)
+    with devices.autocast(CUDA):
+        assert torch.is_autocast_enabled("cuda") == native
+
+
+@pytest.mark.parametrize(
+    ("profile", "cuda", "cpu"), [("course", 8, 16), ("slim", 1, 16), ("ci", 1, 1)]
+)
+def test_small_networks_share_a_card_and_large_ones_have_it_alone(monkeypatch, profile, cuda, cpu):
+    monkeypatch.setattr(devices, "pick", torch.device)
+    monkeypatch.setattr(devices, "usable_cores", lambda: 16)
+    runs = [Run(seed=seed, profile=profile) for seed in range(20)]
+    assert [usual_workers(runs, place) for place in ("cuda", "mps", "cpu")] == [cuda, 1, cpu]
+    assert usual_workers(runs[:1], "cuda") == 1

@@ -10,15 +10,18 @@ from itertools import combinations
 import matplotlib
 import numpy as np
 import pytest
+import torch
 from bokeh.core.validation import check_integrity
 from bokeh.models import ColumnDataSource, Line, Span, Title
 from PIL import Image
 
+import cplab
 from cplab import quantities, show, statistics
 from cplab.data import images
 from cplab.results import Result, keep
 from cplab.runs import Run
-from cplab.show import pictures, predictions, theme
+from cplab.show import pictures, predictions, theme, to_pixels
+from cplab.show.previews import preview
 from cplab.show.still import still
 from cplab.studies import fisher as lab04
 from cplab.studies import high_level as lab03
@@ -457,3 +460,40 @@ def test_a_picture_names_groups_of_bars():
     for group in ("I", "MMMMMMMM"):
         drawn.append(picture(show.bars({("A", "x"): [1.0], (group, "x"): [1.0]}, "harm")))
     assert (drawn[0] != drawn[1])[-90:].any()
+
+
+# Deficits drawn without torch ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("profile", ["ci", "course", "paper"])
+def test_a_preview_is_what_the_network_sees(profile):
+    images = cplab.images("practice", profile)
+    x, y = images.normal(images.train_x[:3]), images.train_y[:3]
+    for name in ("none", "blur-2", "blank", "blur+flip"):
+        wanted = to_pixels(cplab.apply_deficit(x, y, name)[0], images).numpy().astype(int)
+        rows, shown = preview("practice", profile, name)
+        assert shown == "practice"
+        assert np.array_equal(rows["clear"], images.train_x[:3])
+        # of blank, the middle of fewer images
+        assert np.abs(rows["seen"] - wanted).max() <= (5 if name == "blank" else 1), name
+
+
+def test_noise_is_seen_as_noise_of_that_kind():
+    images = cplab.images("practice", "course")
+    for name in ("noise", "fresh_noise"):
+        rows, _ = preview("practice", "course", name, count=60)
+        mean, std = rows["seen"].mean((0, 1, 2)), rows["seen"].std((0, 1, 2))
+        assert mean == pytest.approx(images.mean.numpy(), rel=0.05)
+        assert std == pytest.approx(images.std.numpy(), rel=0.05)
+
+
+def test_a_deficit_of_ones_own_is_seen_as_well():
+    def covered(x, y):
+        x = x.clone()
+        x[..., -4:, :] = 0
+        return x, y
+
+    rows, _ = preview("practice", "ci", covered)
+    mean = torch.round(cplab.images("practice", "ci").mean).byte().numpy()
+    assert (rows["seen"][:, -4:] == mean).all()
+    assert np.array_equal(rows["seen"][:, :4], rows["clear"][:, :4])

@@ -173,8 +173,8 @@ def shipped(key: str) -> Result | None:
 
 
 @lru_cache(maxsize=2**15)  # a number of several seeds asks for each of them, also where none is
-def shipped_of(spec: Any, archive: Archive) -> Result | None:
-    """The shipped result of a spec, or None where there is none."""
+def shipped_of(spec: Any, version: int, archive: Archive) -> Result | None:
+    """The shipped result of a spec of a version, or None where there is none."""
     return archive.find(spec.key, spec)
 
 
@@ -223,7 +223,8 @@ def find(spec: Any, measure: Any = ()) -> Result | None:
     >>> round(find(Run(deficit="blur", length=8, seed=0)).accuracy, 2)
     0.57
     """
-    measures, old = parse_measures(measure), shipped_of(specs.check_spec(spec), archive())
+    specs.check_spec(spec)
+    measures, old = parse_measures(measure), shipped_of(spec, spec.version, archive())
     if old and old.covers(measures):
         return old
     new = live(live_path(spec.key))  # may be the same training, with other measurements

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import fields
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from cplab import specs
@@ -191,7 +192,7 @@ def live_paths() -> list[Path]:
 
 def read_file(path: Path) -> Result:
     """The result in a JSON file. Raises ValueError, Outdated, OSError."""
-    if path.is_symlink() or (path.exists() and not path.is_file()):
+    if not S_ISREG(path.lstat().st_mode):
         raise ValueError("it is no file, and links are not followed")
     result = parse(path.read_text())
     if result.key != path.stem:

@@ -26,7 +26,6 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from cplab import __version__, results, runs, specs, teach
 from cplab.errors import CplabError, installed, named_folder, one_of, require, whole
-from cplab.measure import parse_measures
 
 HIDE = {"help_behavior_hint": ""}  # a default of None says nothing
 
@@ -85,11 +84,11 @@ def spec_meant(word: str) -> Any:
 
 
 def read_measures(words: Iterable[str]) -> dict[str, Any]:
-    """{"trace": (0, 4), "ending": "end"} out of `trace=0,4 ending`."""
+    """{"trace": ["0", "4"], "ending": None} out of `trace=0,4 ending`."""
     wanted: dict[str, Any] = {}
     for name, equals, when in (word.partition("=") for word in words):
         times = when.split(",") if when[:1].isdigit() else when
-        wanted |= parse_measures({name: times} if equals else name)
+        wanted[name] = times if equals else None
     return wanted
 
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from cplab.errors import CplabError
 
-EVERY = "the paper's exhibits, at any size; ladders between our size and the paper's, and the "
-EVERY += "shipped files"
+EVERY = "the paper's exhibits, at any size; the ladders; and the shipped files"
 
 
 def report(given: argparse.Namespace) -> None:

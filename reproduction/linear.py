@@ -16,8 +16,7 @@ from cplab.statistics import Contrast
 from cplab.studies import linear
 
 BIRTH, GROWN = 0.0, 3.0  # onsets of a closure of one half-learning time, in these
-OLD = 400  # step at which a matrix is learned
-WINDOW = 300  # steps
+OLD, WINDOW = 400, 300  # step at which a matrix is learned; steps
 LONG = 20  # half-learning times of recovery
 
 

@@ -3,9 +3,7 @@
 The exhibits are the paper's figures and claims, at any size. The ladders are sets of trainings
 between our size and the paper's, each with a question; what we expected of them stands in
 forecasts.md, written before they were trained, and ladders.md shows what is shipped of them. A
-recipe of a shipped file has the name of the file in cplab/shipped; what two of these name stands in
-the file of the first. The shipped runs alone took about 22 hours of one core.
-
+recipe of a shipped file has its name in cplab/shipped; what two name stands in the first's file.
 `python -m reproduction train NAME` trains any of them and goes on where it stopped.
 """
 
@@ -18,7 +16,7 @@ from typing import Any
 
 from cplab import quantities as q
 from cplab.errors import CplabError, one_of
-from cplab.gallery import mirror  # which makes the gallery's other names known
+from cplab.gallery import mirror, rename  # which makes the gallery's other names known
 from cplab.measure import parse_measures
 from cplab.profiles import PROFILES
 from cplab.results import every_result, find, ship
@@ -95,10 +93,8 @@ def clock_running(runs: Iterable[Run]) -> list[Run]:
 
 # The paper's exhibits -----------------------------------------------------------------------------
 
-REMOVALS = tuple(range(0, 141, 20))
-ENDS = (30, 50, 70, 100, 220)  # of the deficits in figure 4
-DEPTHS = (0, 40, 80, 120, 160, 240)
-FEW = (0, 40, 80, 140)
+REMOVALS, FEW = tuple(range(0, 141, 20)), (0, 40, 80, 140)
+ENDS, DEPTHS = (30, 50, 70, 100, 220), (0, 40, 80, 120, 160, 240)  # of figures 4 and 3
 SHORT: dict[str, Any] = {"recovery": 100}  # of figures 4 and 5
 RESNET: dict[str, Any] = {"model": "resnet18"}
 DIGITS: dict[str, Any] = {"model": "fc", "dataset": "mnist", **FIXED}
@@ -644,6 +640,8 @@ def is_flagship(run: Run) -> bool:
 
 
 BOTTLENECK = (0, 1, 3, 5, 7, 11, 15, 19, 23, 33, 43)  # epochs at which sharpness is measured
+NAMES = Run(rename, length=1).deficit  # other ones for the classes; so many tasks in 16 epochs
+TURNS = [[(f"{NAMES}-{i + 1}", 16 * i // n, 16 // n) for i in range(n)] for n in (1, 2, 4, 8)]
 ALONE: dict[str, Any] = {"seeds": FIRST, "controls": ("newborn",)}
 
 
@@ -678,10 +676,11 @@ RECIPES = {
         ),
     ),
     "course_settings": simple(
-        "a blank input without batch norm; SGD's rate; a tenth of each weight another newborn's",
+        "blank without batch norm; SGD's rate; perturbed weights; one task of other names, or many",
         *lives("blank", [16], model="plain", **ALONE),
         *(run for rate in (0.5, 2) for run in lives("blur", [16], rate=rate, **ALONE)),
         *(Run(onset=e, treatments=f"shrink-0.9@{e}", seed=s) for s in FIRST for e in (2, 24)),
+        *(Run(onset=16, windows=turns, seed=seed) for seed in FIRST for turns in TURNS),
     ),
     "course_pace": Recipe("the paper's schedule, less and less compressed", pace_parts),
     "course_recovery": Recipe(

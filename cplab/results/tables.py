@@ -110,9 +110,10 @@ def shipped_times(archive: store.Archive) -> dict[tuple, dict[str, float]]:
 
 def seconds_per_epoch(spec: Any) -> float | None:
     """Seconds that an epoch of a spec takes (or all of it, where it has none): the quickest on this
-    machine, since others may have been slowed by what ran beside them; else the median of those
-    that were shipped; else what its class expects, or what a run of another profile with a network
-    of this family took, by the operations of both. None if nothing is known."""
+    machine, since others may have been slowed by what ran beside them; else, for the same reason,
+    the lower quartile of those that were shipped; else what its class expects, or what a run of
+    another profile with a network of this family took, by the operations of both. None if nothing
+    is known."""
     here, alike = similar(spec)
     took = [seconds for seconds in alike.values() if seconds]  # some did not say
     if took:

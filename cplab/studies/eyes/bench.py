@@ -200,15 +200,12 @@ class Clinic(Bench):
         how = {"color": LIVE.colour, "line_dash": "dashed", "width": 2}
         curve.line("x", "mean", source=self.source("live", "x mean"), **how)
         spans = {"x_range": FactorRange(*WORTH), "y_range": Range1d(0, 80)}
-        worth = plain_figure("with both eyes, or one", "", "accuracy, %", **small, **spans)
-        for name, words, hue, width in (
-            ("without", "without the deficit", EQUAL.colour, 0.85),
-            ("worth", "with it", RIGHT, 0.5),
-        ):
+        worth = plain_figure("grey: without the deficit", "", "accuracy, %", **small, **spans)
+        for name, hue, width in (("without", EQUAL.colour, 0.85), ("worth", RIGHT, 0.5)):
             source, how = self.source(name, columns), {"color": hue, "alpha": 0.45}
-            worth.vbar("x", width, "mean", source=source, legend_label=words, **how)
+            worth.vbar("x", width, "mean", source=source, **how)
             worth.add_layout(Whisker(base="x", lower="low", upper="high", source=source))
-        return [chart, curve, place_legend(worth)]
+        return [chart, curve, worth]
 
     def show(self, asked: Run) -> tuple[str, str]:
         self._draw_live([])

@@ -33,7 +33,7 @@ from cplab.errors import (
     quote,
     require,
 )
-from cplab.profiles import PROFILES, is_own, split_part
+from cplab.specs.profiles import PROFILES, is_own, split_part
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,7 +78,7 @@ class Images:
         return ((x - self.mean) / self.std).permute(0, 3, 1, 2)
 
 
-def images(dataset: str = "cifar10", profile: str = "course", device: str = "cpu") -> Images:
+def images(dataset: str = "cifar10", profile: str = "course") -> Images:
     """The images of a profile: the first of a set (cifar10, mnist, fashion_mnist, practice, or what
     images_from gave), or those of its second part (cifar10-part2), padded to 32 pixels and shrunk
     to its size. They are yours to change.
@@ -87,7 +87,7 @@ def images(dataset: str = "cifar10", profile: str = "course", device: str = "cpu
     torch.Size([512, 8, 8, 3])
     """
     with installed():
-        return deepcopy(shared_images(dataset, profile, device))
+        return deepcopy(shared_images(dataset, profile))
 
 
 @lru_cache(maxsize=4)
@@ -95,10 +95,8 @@ def shared_images(dataset: str, profile: str, device: str = "cpu") -> Images:
     """The same, of which all that train in this process have one copy: nobody changes it."""
     import torch
 
-    from cplab import devices
-
     size = PROFILES[one_of("profile", profile, PROFILES)]
-    place, (arrays, copy) = devices.pick(device), load_arrays(dataset)
+    arrays, copy = load_arrays(dataset)
     number, there = split_part(dataset)[1], len(arrays["train_y"])
     last = number * size.train_images
     what = f"{dataset} has no {size.train_images} training images for {profile} of its {there}"
@@ -112,7 +110,7 @@ def shared_images(dataset: str, profile: str, device: str = "cpu") -> Images:
     pixels = parts["train_x"].numpy()
     parts["mean"] = torch.as_tensor(pixels.mean((0, 1, 2))).float()
     parts["std"] = torch.as_tensor(pixels.std((0, 1, 2), ddof=1)).float()
-    return Images(dataset, copy, **{name: part.to(place) for name, part in parts.items()})
+    return Images(dataset, copy, **{name: part.to(device) for name, part in parts.items()})
 
 
 def channels(dataset: str) -> int:

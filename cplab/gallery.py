@@ -9,8 +9,8 @@ They are a student's own: the name of each carries a digest of what it does.
 import torch
 from torch import Tensor, nn
 
-from cplab.deficits import Batch, blur, deficit
-from cplab.models import model
+from cplab import deficit, model
+from cplab.deficits import Batch, blur
 
 __all__ = ["contrast", "gaussian_blur", "grey", "half_the_classes", "high_pass", "label_noise"]
 __all__ += ["mirror", "occlude", "random_labels", "rename", "rotate"]

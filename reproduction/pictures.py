@@ -11,10 +11,10 @@ from bokeh.plotting import figure
 
 from cplab import quantities as q
 from cplab import show
-from cplab.profiles import PROFILES
 from cplab.results import Result
 from cplab.runs import Run
 from cplab.show.theme import plain_figure
+from cplab.specs.profiles import PROFILES
 from reproduction import numbers as n
 from reproduction.claims import TEXTS, as_tuple, number_of, shipped
 from reproduction.recipes import FIXED

@@ -20,7 +20,7 @@ from PIL import Image
 
 import cplab
 from cplab import data
-from cplab.profiles import PROFILES
+from cplab.specs.profiles import PROFILES
 
 # Where images are looked for ---------------------------------------------------------------------
 

@@ -24,9 +24,9 @@ from cplab.engine.tree import plan
 from cplab.errors import Cancelled, Diverged
 from cplab.measure import MEASUREMENTS, Measurement
 from cplab.measure.measurements import AT_BIRTH
-from cplab.profiles import PROFILES
 from cplab.results.result import without_times
 from cplab.runs import Run, tasks
+from cplab.specs.profiles import PROFILES
 
 CPU = torch.device("cpu")
 

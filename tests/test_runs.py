@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from cplab import specs
 from cplab.errors import CplabError
-from cplab.profiles import PROFILES
 from cplab.runs import Run
 from cplab.specs import spec_class
+from cplab.specs.profiles import PROFILES
 from cplab.studies.pruning import Retraining, Search
 
 BUMP = (

@@ -11,13 +11,12 @@ from typing import Any
 
 import torch
 
-from cplab import data, devices
-from cplab.deficits import Batch
+from cplab import devices
 from cplab.engine import checkpoints
 from cplab.errors import Cancelled, Diverged
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
 from cplab.runs import Event, Step
-from cplab.runs.tasks import Classification, TrainState
+from cplab.runs.tasks import Classification, Images, TrainState
 from cplab.specs.own import load_own
 
 SAVED = 1.0  # seconds between two checkpoints of this process: what an interruption loses
@@ -104,7 +103,7 @@ def train_stretch(
     return Stretch(state.rows, how, content)
 
 
-def train_part(run: Any, state: TrainState, images: data.Images, stop: Flag | None = None) -> dict:
+def train_part(run: Any, state: TrainState, images: Images, stop: Flag | None = None) -> dict:
     """Do the next part of a run's timeline to a state.
 
     Returns: a row: part, its number, and seconds; of a step epoch, lr, train_loss and what the task
@@ -131,22 +130,21 @@ def train_epoch(
     epoch: int,
     step: Step,
     state: TrainState,
-    images: data.Images,
+    images: Images,
     stop: Flag | None = None,
 ) -> float:
     """One epoch of training. Returns the mean loss over its images."""
     net, optimizer, arithmetic = state.net.train(), state.optimizer, task.run.arithmetic
-    device, count = images.train_x.device, len(images.train_y)
+    device = images.train_x.device
     decay = step.decay * optimizer.defaults["weight_decay"]
     for group in optimizer.param_groups:
         group.update(lr=step.lr, weight_decay=decay)
     norms = task.birth_norms(device) if step.held else []
-    total, seen, classes = torch.zeros((), device=device), 0, data.classes(task.run.dataset)
+    total, seen = torch.zeros((), device=device), 0
     for index, x in task.batches(epoch, step, images):
         if stop and stop.is_set():
             raise Cancelled
-        batch = Batch(index, task.run.seed, epoch, count, classes)
-        x, y = step.deficit(x, images.train_y[index], batch)
+        x, y = step.deficit(x, images.train_y[index], task.batch(index, epoch, images))
         optimizer.zero_grad()
         with devices.algorithms(arithmetic):
             with devices.autocast(device, arithmetic):

@@ -1,9 +1,8 @@
 """The one parameter of a lab: with which profile it runs."""
 
-from cplab import results
+from cplab import PROFILES, results
 from cplab.errors import one_of
-from cplab.profiles import PROFILES, Profile
-from cplab.runs import Run
+from cplab.runs import Profile, Run
 from cplab.show.surface import load_page
 
 LONG = 600  # seconds of one run, from which on a lab says what training takes

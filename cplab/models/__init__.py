@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field
 
 from cplab.errors import quote, require
-from cplab.profiles import Profile, ProfileName
 from cplab.specs.own import CLASSES, TABLES, add_entry, entry_decorator, explain, trial
+from cplab.specs.profiles import Profile, ProfileName
 
 if TYPE_CHECKING:
     from torch import nn

@@ -11,8 +11,8 @@ from typing_extensions import TypedDict
 
 from cplab import deficits, models
 from cplab.errors import assign, many, one_of, require
-from cplab.profiles import PROFILES, Profile, ProfileName, is_own, split_part
 from cplab.specs import Count, Fraction, Number, Positive, Seed, Spec, refuse_bool, spec_class
+from cplab.specs.profiles import PROFILES, Profile, ProfileName, is_own, split_part
 from cplab.studies.reopening.treatments import Treatment, read_treatments, without
 
 if TYPE_CHECKING:

@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cplab import data, devices, models
+from cplab.data import Images
+from cplab.deficits import Batch
 from cplab.errors import require
 from cplab.models.layers import normalised_layers, rescale_layers
 from cplab.specs import mix_seeds
@@ -59,7 +61,7 @@ class Classification:
     def __init__(self, run: Any) -> None:
         self.run = run
 
-    def images(self, device: torch.device) -> data.Images:
+    def images(self, device: torch.device) -> Images:
         """The images of the run, on its device."""
         return data.shared_images(self.run.dataset, self.run.profile, str(device))
 
@@ -83,12 +85,15 @@ class Classification:
         """Give each layer under batch norm a norm, such as at birth; by which factors."""
         return rescale_layers(net, norms)
 
-    def batches(
-        self, epoch: int, step: Any, images: data.Images
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, epoch: int, step: Any, images: Images) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of an epoch, shuffled, shifted and mirrored, before any deficit: which
         training images they are, (batch,), and these, (batch, C, H, W), normalised."""
         return shuffled(self.run, epoch, step, images)
+
+    def batch(self, index: Tensor, epoch: int, images: Images) -> Batch:
+        """What a deficit may know about a batch: of these training images, (batch,)."""
+        classes = data.classes(self.run.dataset)
+        return Batch(index, self.run.seed, epoch, len(images.train_y), classes)
 
     def loss(self, output: Tensor, y: Tensor) -> Tensor:
         """What is minimised, the mean over a batch."""
@@ -97,7 +102,7 @@ class Classification:
     def after_step(self, state: TrainState) -> None:
         """Restore what has to hold after every step of the optimiser."""
 
-    def test(self, net: nn.Module, images: data.Images) -> dict:
+    def test(self, net: nn.Module, images: Images) -> dict:
         """What is said of the network after an epoch."""
         x, y, arithmetic = images.test_x, images.test_y, self.run.arithmetic
         right = evaluate(net, x, y, lambda x: self.views(images.normal(x)), arithmetic)
@@ -109,7 +114,7 @@ class Classification:
 
 
 def shuffled(
-    run: Any, epoch: int, step: Any, images: data.Images, second: bool = False
+    run: Any, epoch: int, step: Any, images: Images, second: bool = False
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The training images of an epoch by batches, see Classification.batches. `second`: with the
     shifts of a second view, and all else alike. Seed and epoch decide every random number."""

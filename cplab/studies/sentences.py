@@ -13,11 +13,11 @@ from bokeh.plotting import figure
 
 from cplab import results, show, statistics
 from cplab.errors import CplabError
-from cplab.profiles import Profile
 from cplab.quantities import each_result
 from cplab.runs import Run
 from cplab.show.previews import preview
 from cplab.show.theme import EQUAL, reference_line
+from cplab.specs.profiles import Profile
 
 __all__ = ["after", "bars", "beside", "each_result", "if_possible", "lines", "rounded", "seeds"]
 __all__ += ["side", "spread", "table", "times", "train_small", "what_it_sees"]

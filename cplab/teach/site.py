@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from cplab import teach
-from cplab.data import NOWHERE
 from cplab.errors import CplabError
 
 TITLE = "Critical learning periods in deep networks"
@@ -83,7 +82,7 @@ def run_cells(notebook: Any, folder: Path) -> Any:
 
     client = NotebookClient(notebook, timeout=1200, kernel_name="python3", store_widget_state=False)
     try:
-        return client.execute(cwd=str(folder), env=os.environ | {"CPLAB_DATA": NOWHERE})
+        return client.execute(cwd=str(folder), env=os.environ | {"CPLAB_DATA": "none"})
     except CellExecutionError as error:
         raise CplabError(f"a cell of {folder} fails: {error.ename}: {error.evalue}") from error
 

@@ -19,7 +19,6 @@ from cplab.errors import CplabError
 from cplab.lab.live import Clock, deficit_windows, describe_cost
 from cplab.lab.surface import Throttle, buttons
 from cplab.lab.widgets import Slide
-from cplab.profiles import Profile
 from cplab.quantities import each_seed
 from cplab.runs import Run
 from cplab.show.pictures import strips, to_pixels
@@ -27,6 +26,7 @@ from cplab.show.previews import pictures
 from cplab.show.results import seeds_line
 from cplab.show.surface import Html
 from cplab.show.theme import CUES, EQUAL, LIVE, label, place_legend, plain_figure
+from cplab.specs.profiles import Profile
 from cplab.studies.bench import STYLE, Bench
 from cplab.studies.eyes import quantities
 

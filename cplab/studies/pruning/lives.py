@@ -15,9 +15,9 @@ from typing_extensions import TypedDict
 from cplab import specs
 from cplab.deficits import NONE
 from cplab.errors import one_of, quote, require
-from cplab.profiles import PROFILES, Profile
 from cplab.runs import DeficitName, Epochs, Event, ProfileName, Run, Step
 from cplab.specs import Count, Fraction, Number, Positive, Seed, Spec, spec_class
+from cplab.specs.profiles import PROFILES, Profile
 from cplab.studies.pruning.specs import Density
 
 METRICS = ("none", "magnitude", "fisher", "random")

@@ -1,8 +1,8 @@
-"""Checkpoints: a train state as bytes, in memory, on disk or on their way to another machine.
+"""Checkpoints: a train state as bytes, in memory, on disk or on the way to another machine.
 
-The bytes begin with a digest of all that follows, which torch wrote. A file is named by a hash of
-the steps that lead to it, so that whoever has the same steps to go through can start from it; one
-that is damaged is removed, and its epochs are trained again.
+The bytes are a digest, followed by what torch.save wrote. A file is named by a hash of the steps
+that lead to it, so that any run with the same beginning can start from it. A damaged file is
+removed, and its epochs are trained again.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from cplab.runs.tasks import TrainState
 
 
 def file_names(run: Any) -> list[Path]:
-    """The files for a run's checkpoints, before the first part of its timeline and after each."""
+    """The paths of a run's checkpoints: at birth, and after each part of its timeline."""
     digest, folder, paths = repr(run.trunk_key), cache_dir() / "checkpoints", []
     for part in (None, *run.timeline):
         digest = hashlib.sha256(f"{digest} {part}".encode()).hexdigest()
@@ -29,7 +29,8 @@ def file_names(run: Any) -> list[Path]:
 
 
 def dumps(state: TrainState, how: dict[str, Any]) -> bytes:
-    """A state as bytes. Arguments: how, what its bits depend on besides the run."""
+    """Write a state as bytes. Arguments: how, the conditions on which its bits depend beside the
+    run: device, precision, threads and so on."""
     file, about = io.BytesIO(), json.dumps([how, state.rows])  # as text, whatever numbers these are
     parts = {"net": state.net.state_dict(), "optimizer": state.optimizer.state_dict()}
     torch.save({**parts, "extra": state.extra, "about": about}, file)
@@ -37,7 +38,7 @@ def dumps(state: TrainState, how: dict[str, Any]) -> bytes:
 
 
 def read_parts(content: bytes) -> dict[str, Any] | None:
-    """What dumps wrote, on the CPU; None if the bytes are damaged, or an earlier version's."""
+    """Read what `dumps` wrote, on the CPU; None for damaged bytes and for an earlier format."""
     digest, content = content[:32], content[32:]
     if hashlib.sha256(content).digest() == digest:
         with suppress(RuntimeError, EOFError, pickle.UnpicklingError):
@@ -51,8 +52,8 @@ def read_parts(content: bytes) -> dict[str, Any] | None:
 def loads(
     content: bytes, task: Any, device: torch.device, how: dict[str, Any]
 ) -> TrainState | None:
-    """The state of a task that dumps gave; None if it is damaged, of another network, or came about
-    in another way."""
+    """Read a task's state from what `dumps` wrote; None if it is damaged, belongs to another
+    network, or was computed in another way than `how`."""
     parts = read_parts(content)
     if parts is None or parts["how"] != how:
         return None
@@ -69,8 +70,8 @@ def loads(
 
 
 def write(path: Path, content: bytes) -> set[Path]:
-    """Write a file, and give it if that was possible: without room or right, training goes on
-    without; that the result cannot be kept either is said later."""
+    """Write a file and return its path in a set; an empty set where it cannot be written. Training
+    goes on without checkpoints, and a warning comes when the result cannot be kept either."""
     with suppress(OSError):
         with atomic_file(path) as partial:
             partial.write_bytes(content)
@@ -79,7 +80,7 @@ def write(path: Path, content: bytes) -> set[Path]:
 
 
 def read(path: Path) -> tuple[bytes, list[dict]] | None:
-    """The bytes of a sound checkpoint and its rows, or None; a damaged one is removed."""
+    """Read a checkpoint: its bytes and rows; None if there is none. A damaged one is removed."""
     with suppress(OSError):
         content = path.read_bytes()
         if parts := read_parts(content):

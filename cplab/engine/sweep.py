@@ -1,4 +1,4 @@
-"""Any set of runs, trained as a tree of what they have in common, several segments side by side.
+"""Training of any set of runs, as a tree of their common beginnings, several segments side by side.
 
 A run that branches from a checkpoint equals the same run trained alone, bit for bit on one machine
 at one number of threads: seed and epoch decide every random number and rate.
@@ -21,16 +21,16 @@ from cplab.errors import Cancelled, Diverged, Exhausted, tidy
 from cplab.measure.measurements import Measures
 from cplab.specs import own
 
-STRETCH = 2  # seconds after which another process gives its state back: what its loss costs
+STRETCH = 2  # seconds after which a worker returns its state; as much is lost if it dies
 MOST_JOBS = 256  # at an executor at a time
 
 
 @dataclass
 class Training:
-    """What training leaves of a spec, and how it came about.
+    """The outcome of training a spec, and how it was computed.
 
-    values: plain data, of the spec; measured: plain data by measurement and epoch; seconds: as if
-    the spec had been trained alone; copy: of the data set.
+    values: the spec's result as plain data; measured: plain data by measurement and epoch; seconds:
+    as if the spec had been trained alone; copy: which files the images are from.
     """
 
     values: dict
@@ -44,7 +44,7 @@ class Training:
 
 
 def training_of(spec: Any, stretch: Stretch) -> Training:
-    """What a stretch says of a spec that ends with it."""
+    """Make the Training of a spec that ends with a stretch."""
     measured: dict[str, dict[int, Any]] = {}
     for row in stretch.rows:
         for name, value in row.get("measured", {}).items():
@@ -106,7 +106,7 @@ def train_all(
 
 @contextmanager
 def open_executor(specs: list, context: Context) -> Iterator[tuple[Executor, int]]:
-    """Who trains these specs, and how many stretches at a time."""
+    """Open the executor that trains these specs; with it comes how many jobs it has at a time."""
     if context.executor is not None:
         yield context.executor, context.workers or MOST_JOBS
     elif (count := context.workers or usual_workers(specs, context.device)) > 1:
@@ -117,9 +117,9 @@ def open_executor(specs: list, context: Context) -> Iterator[tuple[Executor, int
 
 
 def usual_workers(specs: list, device: str = "auto") -> int:
-    """How many processes train these specs: one for each core on a CPU; eight at most on a GPU of
-    NVIDIA's, where small networks wait for Python, and this one alone for larger ones; this one as
-    well for a single spec and for the ci profile, whose are over before a process has started."""
+    """How many processes train these specs. On a CPU one for each core; on an NVIDIA GPU up to
+    eight for small networks, which wait for Python, and this one alone for larger ones. A single
+    spec and the ci profile, which ends before a process has started, need this one alone."""
     profiles = {getattr(spec, "profile", "ci") for spec in specs}
     place, small = devices.pick(device).type, profiles <= {*devices.SMALL}
     most = {"cpu": len(specs), "cuda": 8 if small else 1}.get(place, 1)
@@ -129,8 +129,8 @@ def usual_workers(specs: list, device: str = "auto") -> int:
 def job_maker(
     executor: Executor, context: Context, measures: Measures
 ) -> Callable[[Segment], Future]:
-    """A function that has a segment trained on from where it stands, from what an earlier training
-    left of it, or from the end of the one that it branches from."""
+    """Make a function that submits a segment for training: from its latest state, from a checkpoint
+    of an earlier training, or from the end of the segment that it branches from."""
     here = isinstance(executor, workers.ThisProcess)
     how: dict[str, Any] = {"device": context.device, "threads": context.threads}
     how |= {"stop": context.stop} if here else {"seconds": STRETCH, "own": own.dumps_own()}
@@ -149,7 +149,7 @@ def job_maker(
 
 
 def find_deepest(segment: Segment, measures: Measures) -> bytes | None:
-    """The state of the deepest checkpoint that an earlier training left of a segment."""
+    """The state of the latest checkpoint that an earlier training left within a segment."""
     names = checkpoints.file_names(segment.spec)
     there = [path for path in names[segment.begin + 1 : segment.end + 1] if path.exists()]
     segment.files |= {*there}
@@ -158,14 +158,14 @@ def find_deepest(segment: Segment, measures: Measures) -> bytes | None:
 
 
 def report_row(segment: Segment, context: Context, row: dict) -> None:
-    """Report a row of a segment, if it is the next one."""
+    """Report a row of a segment, unless it was reported before."""
     if row["part"] == segment.reported:
         segment.reported += 1
         context.report(segment.spec, row)
 
 
 def keep(segment: Segment, parts: int, content: bytes) -> None:
-    """Keep the state that a segment has come to after so many parts, here and on disk."""
+    """Keep a segment's state after so many parts, in memory and on disk."""
     path = checkpoints.file_names(segment.spec)[parts]
     segment.content = content
     left = segment.files - {path}
@@ -174,7 +174,7 @@ def keep(segment: Segment, parts: int, content: bytes) -> None:
 
 
 def close(segment: Segment | None) -> None:
-    """Drop the state of a segment from which no branch begins any more, and then its parent's."""
+    """Drop the state of a segment when none of its branches is left to train, then its parent's."""
     while segment and not segment.branches:
         checkpoints.remove(segment.files)
         segment.content, segment.files = None, set()

@@ -25,8 +25,8 @@ _gpu = threading.Lock()  # one training at a time: its algorithms are chosen for
 
 @dataclass
 class Stretch:
-    """What a stretch of training gives: the rows from the first part on, how they came about (copy
-    of the data set, device, precision, threads, torch), and the state after them as bytes."""
+    """The outcome of a stretch of training: a row for each part done since birth, how it was
+    computed (copy of the data set, device, precision, threads, torch), and the state as bytes."""
 
     rows: list[dict]
     how: dict[str, Any]
@@ -53,12 +53,15 @@ def train_stretch(
     Equal seeds give equal bits: seed and epoch decide every random number and every rate.
 
     Arguments:
-        contents: of checkpoints; the first one that is sound, has all measurements and came about
-            on such a machine is where training begins, else at birth.
+        contents: checkpoints to begin from, as bytes. Training begins with the first one that is
+            sound, has all measurements and was computed in the same way; without one, at birth.
         own: a student's own functions, see own.dumps_own.
-        last: whether a run ends there, so that what is measured at the end is.
-        stop: checked before each batch. report: called with each row, see train_part.
-        save: called now and then with how many parts are done and the state as bytes.
+        last: whether a run ends at part `end`, and measurements of the end are due.
+        seconds: after which training pauses, when the part at hand is done.
+        stop: an Event that is checked before each batch.
+        report: called with each row, see train_part.
+        save: called now and then with the number of parts done and the state as bytes.
+    Raises: Cancelled, Diverged; CplabError for a measurement that fails.
     """
     load_own(own)
     place, task, measures = devices.pick(device), run.task, measures or {}
@@ -104,10 +107,11 @@ def train_stretch(
 
 
 def train_part(run: Any, state: TrainState, images: Images, stop: Flag | None = None) -> dict:
-    """Do the next part of a run's timeline to a state.
+    """Take a state through the next part of a run's timeline, a step or an event.
 
-    Returns: a row: part, its number, and seconds; of a step epoch, lr, train_loss and what the task
-        reports; of an event its name as `event` and what it returns.
+    Returns: a row with the number of the part and its seconds. A step adds epoch, lr, train_loss
+        and what the task reports; an event adds its name as `event` and what it returns.
+    Raises: Diverged, Cancelled.
     """
     task, number, began = run.task, len(state.rows), time.perf_counter()
     part = run.timeline[number]
@@ -133,7 +137,7 @@ def train_epoch(
     images: Images,
     stop: Flag | None = None,
 ) -> float:
-    """One epoch of training. Returns the mean loss over its images."""
+    """Train a state for one epoch, and return the mean loss over its images."""
     net, optimizer, arithmetic = state.net.train(), state.optimizer, task.run.arithmetic
     device = images.train_x.device
     decay = step.decay * optimizer.defaults["weight_decay"]
@@ -160,5 +164,5 @@ def train_epoch(
 
 
 def has_measures(rows: list[dict], measures: Measures) -> bool:
-    """Whether all that is to be measured along these rows was."""
+    """Whether these rows hold every measurement that was due after them."""
     return all({*due_measures(measures, row)} <= {*row.get("measured", {})} for row in rows)

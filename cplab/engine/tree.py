@@ -1,5 +1,6 @@
-"""How a set of runs is trained, and the set as a tree in which what several beginnings have in
-common stands once. It needs no torch, so that what a training would take is known without.
+"""Planning: a set of runs as trees in which a common beginning stands once, and how to train them.
+
+Nothing here needs torch, so that the time of a training can be estimated without it.
 """
 
 from collections import defaultdict
@@ -17,10 +18,11 @@ from cplab.runs import DEVICES, Step
 class Context:
     """How specs are trained.
 
-    device: auto, cuda, mps or cpu. executor: any of concurrent.futures, whose workers have cplab;
-    worker processes of this machine where they pay, if None. workers: of these, or jobs at a time
-    of an executor. threads: of torch on the CPU, see devices.usual_threads if None. stop: once this
-    Event is set, training ends. report: called with (spec, row) after each epoch.
+    device: auto, cuda, mps or cpu. executor: any of concurrent.futures whose workers have cplab;
+    None for processes of this machine, where they pay. workers: the number of these processes, or
+    of jobs that the executor has at a time. threads: of torch on the CPU; None for
+    devices.usual_threads. stop: an Event that ends training. report: called with (spec, row) after
+    each epoch.
     """
 
     device: str = "auto"
@@ -40,19 +42,19 @@ class Context:
 class Segment:
     """A stretch of training between two branchings, or a branching and the end of a run."""
 
-    spec: Any  # one of those that go through it
-    begin: int  # parts of its timeline
+    spec: Any  # one of the specs that go through it
+    begin: int  # its first part in the timeline; `end` is exclusive
     end: int
     parent: "Segment | None" = None
     ends: list = field(default_factory=list)  # the specs that end here
     branches: list["Segment"] = field(default_factory=list)
     # while it is trained:
-    reported: int = 0  # parts
-    content: bytes | None = None  # the state that its training has come to
-    files: set[Path] = field(default_factory=set)  # of that state, and what was left of others
+    reported: int = 0  # parts whose rows were reported
+    content: bytes | None = None  # its latest state
+    files: set[Path] = field(default_factory=set)  # checkpoints of that state and of earlier ones
 
     def subtree(self) -> list["Segment"]:
-        """This segment and all that branch from it."""
+        """This segment and all segments that branch from it."""
         segments = [self]
         for segment in segments:
             segments += segment.branches
@@ -60,13 +62,13 @@ class Segment:
 
     @property
     def epochs(self) -> int:
-        """Of this segment and of all that branch from it."""
+        """Epochs of training in this segment and in all that branch from it."""
         every = (part.spec.timeline[part.begin : part.end] for part in self.subtree())
         return sum(isinstance(part, Step) for parts in every for part in parts)
 
 
 def plan(specs: Iterable) -> list[Segment]:
-    """A set of specs as trees in which common beginnings stand once. Returns their roots.
+    """Arrange specs as trees in which a common beginning stands once, and return the roots.
 
     >>> from cplab import Run
     >>> [root] = plan([Run("blur", 0, length) for length in (2, 4)])
@@ -78,7 +80,7 @@ def plan(specs: Iterable) -> list[Segment]:
         trees[spec.trunk_key].append(spec)
     roots: list[Segment] = []
     to_grow: list[tuple[list, int, Segment | None]] = [(tree, 0, None) for tree in trees.values()]
-    for alike, begin, parent in to_grow:  # which grows by those that go on beyond a branching
+    for alike, begin, parent in to_grow:  # grows by the specs that go on after a branching
         ways = defaultdict(list)
         for spec in alike:
             ways[spec.timeline[begin]].append(spec)

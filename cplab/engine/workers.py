@@ -15,7 +15,7 @@ from cplab.errors import CplabError
 
 
 class ThisProcess(Executor):
-    """Computes at once what it is given."""
+    """An executor that computes each job at once, in this process."""
 
     def submit(self, function: Callable, /, *args: Any, **kwargs: Any) -> Future:
         future: Future = Future()
@@ -28,8 +28,7 @@ class ThisProcess(Executor):
 
 @contextmanager
 def processes(workers: int, threads: int) -> Iterator[Executor]:
-    """loky's worker processes of so many threads each, which are killed in the end, whatever they
-    are at."""
+    """Start loky's worker processes, `threads` of torch each; in the end they are killed."""
     from multiprocessing import resource_tracker
 
     from loky import ProcessPoolExecutor
@@ -61,7 +60,7 @@ def begin_worker(parent: int, path: list[str], threads: int) -> None:
 
 
 def leave_with_parent(parent: int) -> None:
-    """End this process once its parent was killed: it would wait for work for ever."""
+    """End this process when its parent was killed; it would wait for work for ever."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)

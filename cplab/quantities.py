@@ -6,8 +6,6 @@ many epochs, all clear) is *lost time*, which a network that slept meanwhile wou
 """
 
 import inspect
-import json
-from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -31,7 +29,6 @@ __all__ += ["reading", "result", "sensitivity", "shipped_only", "trace_at", "tra
 __all__ += ["trace_curve", "trace_peak", "trace_remaining", "trained_places"]
 
 PLACE = ("deficit", "onset", "length", "recovery", "seed")  # what varies within one setting
-OTHERS = ("version", *(name for name in store.RUN_COLUMNS if name not in PLACE))
 Cost = Callable[[Run], Contrast]
 
 
@@ -169,26 +166,8 @@ def trained_places(like: Run) -> set[tuple]:
     >>> ("blur", 0, 8, 15, 0) in trained_places(Run())
     True
     """
-    live = {r.spec for r in tables.live_results("Run") if setting_of(r.spec) == setting_of(like)}
-    own = {tuple(getattr(run, name) for name in PLACE) for run in live}
-    return own | shipped_places(store.archive()).get(setting_of(like), set())
-
-
-def setting_of(run: Run) -> tuple:
-    """All that a run has beside its place, as the archive writes it."""
-    values = (getattr(run, name) for name in OTHERS)
-    return tuple(json.dumps(value) if isinstance(value, tuple) else value for value in values)
-
-
-@lru_cache(maxsize=2)
-def shipped_places(archive: store.Archive) -> dict[tuple, set[tuple]]:
-    """The places of all shipped runs, by their setting."""
-    places = defaultdict(set)
-    for row in archive.light.select(["kind", *OTHERS, *PLACE]).to_pylist():
-        if row["kind"] == "Run":
-            setting, place = (tuple(row[name] for name in names) for names in (OTHERS, PLACE))
-            places[setting].add(place)
-    return places
+    same = {name: getattr(like, name) for name in store.RUN_COLUMNS if name not in PLACE}
+    return {*tables.table(**same)[[*PLACE]].itertuples(index=False, name=None)}
 
 
 def every_length(run: Run) -> list[Run]:

@@ -5,7 +5,7 @@ from cplab import load_late
 __all__, __getattr__, __dir__ = load_late(
     __name__,
     result="Result",
-    store="ResultWarning find ship merge verify keep",
+    store="ResultWarning find by_key every_result ship merge verify keep",
     tables="table",
-    ask="run sweep collect at_hand estimate retrain by_key every_result say_duration",
+    ask="run sweep collect at_hand estimate retrain say_duration",
 )

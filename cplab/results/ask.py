@@ -1,7 +1,6 @@
 """Asking for results: look them up, or train what is missing and keep it."""
 
 import hashlib
-import re
 import statistics
 import sys
 from collections import defaultdict
@@ -13,7 +12,7 @@ from typing import Any
 
 from cplab import errors, specs
 from cplab.engine.tree import Context, Segment, plan
-from cplab.errors import Cancelled, CplabError, Diverged, one_of, quote, require
+from cplab.errors import Cancelled, Diverged, quote, require
 from cplab.measure import parse_measures
 from cplab.results import store, tables
 from cplab.results.result import HOW, Result, outcome
@@ -271,37 +270,7 @@ def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
     return total
 
 
-# Results that there are ---------------------------------------------------------------------------
-
-
-def by_key(key: str) -> Result:
-    """The shipped or live result of this key. Raises: CplabError where there is none.
-
-    >>> by_key("10da86ce08101b40").spec.call()
-    "cplab.run(deficit='blur', onset=0, length=4, profile='course', seed=0)"
-    """
-    plain = re.fullmatch("[0-9a-f]{16}", str(key))
-    if not plain or (result := store.by_key(key)) is None:
-        raise CplabError(f"no result has the key {quote(key)}: `cplab results list` shows keys")
-    return result
-
-
-def every_result(kind: str = "Run", source: str | None = None) -> Iterator[Result]:
-    """All sound results of one class of specs, shipped, live, or both if no source is given; a key
-    that is shipped and live comes twice then.
-
-    >>> next(every_result("Run", "shipped")).source
-    'shipped'
-    """
-    one_of("kind of result", kind, specs.kinds())
-    one_of("source", source or "live", ("shipped", "live"))
-    if source != "live":
-        known = store.archive()
-        light = known.light.select(["key", "kind"]).to_pylist()
-        every = (known.find(row["key"]) for row in light if row["kind"] == kind)
-        yield from filter(None, every)
-    if source != "shipped":
-        yield from tables.live_results(kind)
+# Training again ----------------------------------------------------------------------------------
 
 
 def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:

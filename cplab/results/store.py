@@ -10,7 +10,7 @@ import json
 import re
 import subprocess
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import fields
 from functools import cache, cached_property, lru_cache
@@ -19,7 +19,7 @@ from stat import S_ISREG
 from typing import Any
 
 from cplab import specs
-from cplab.errors import CplabError, atomic_file, cache_dir, require
+from cplab.errors import CplabError, atomic_file, cache_dir, one_of, quote, require
 from cplab.measure import parse_measures
 from cplab.results.result import HOW, Result, join, outcome, parse
 from cplab.runs import MEASURED, Run
@@ -53,6 +53,12 @@ def size_of(spec: Any) -> str:
 # Shipped results ----------------------------------------------------------------------------------
 
 
+def run_columns(run: Run) -> dict[str, Any]:
+    """The fields of a run as columns hold them: those that hold several as JSON."""
+    values = ((name, getattr(run, name)) for name in RUN_COLUMNS)
+    return {name: json.dumps(v) if isinstance(v, tuple) else v for name, v in values}
+
+
 def flatten(result: Result) -> dict[str, Any]:
     """A result as one row of a table: the fields of a run and its curve are columns of their own,
     what other kinds of spec say is JSON."""
@@ -61,8 +67,7 @@ def flatten(result: Result) -> dict[str, Any]:
     row |= {name: getattr(result, name) for name in ("key", "kind", "seconds", *HOW)}
     row |= {"version": spec.version, "size": size_of(spec), "epochs": getattr(spec, "epochs", 1)}
     if isinstance(spec, Run):
-        row |= {name: getattr(spec, name) for name in RUN_COLUMNS}
-        row |= {name: json.dumps(row[name]) for name in ("windows", "treatments")}
+        row |= run_columns(spec)
         row |= {f"curve.{name}": [epoch[name] for epoch in result.curve] for name in MEASURED}
         row["accuracy"] = result.accuracy
     else:
@@ -115,7 +120,7 @@ class Archive:
         import pyarrow.parquet as pq
 
         with pq.ParquetFile(pa.BufferReader(self.files[name])) as file:  # read_table imports pandas
-            return file.read([*columns])
+            return file.read([*columns], use_threads=False)  # many small ones
 
     @cached_property
     def light(self) -> Any:
@@ -202,18 +207,55 @@ def read_file(path: Path) -> Result:
 
 def live(path: Path) -> Result | None:
     """The result in a file, or None where there is none, or a damaged one."""
+    with suppress(OSError):
+        about = path.lstat()
+        return read_once(path, about.st_mtime_ns, about.st_size)
+    return None
+
+
+@lru_cache(maxsize=20_000)
+def read_once(path: Path, changed: int, size: int) -> Result | None:
+    """The result in a file; it is read again once it was changed or has another size."""
     try:
         return read_file(path)
-    except (OSError, Outdated):
+    except Outdated:
         return None
     except ValueError as error:
         warn(f"the damaged result {path} is left out, until training it replaces it: {error}")
         return None
 
 
-def by_key(key: str) -> Result | None:
-    """The shipped or live result of a key, or None."""
-    return shipped(key) or live(live_path(key))
+def live_results(kind: str) -> Iterator[Result]:
+    """One's own results of a kind of spec."""
+    every = map(live, live_paths())
+    return (result for result in every if result and result.kind == kind)
+
+
+def by_key(key: str) -> Result:
+    """The shipped or live result of this key. Raises: CplabError where there is none.
+
+    >>> by_key("10da86ce08101b40").spec.call()
+    "cplab.run(deficit='blur', onset=0, length=4, profile='course', seed=0)"
+    """
+    plain = re.fullmatch("[0-9a-f]{16}", str(key))
+    result = (shipped(key) or live(live_path(key))) if plain else None
+    require(result, f"no result has the key {quote(key)}: `cplab results list` shows keys")
+    return result  # type: ignore[return-value]
+
+
+def every_result(kind: str = "Run", source: str | None = None) -> Iterator[Result]:
+    """All sound results of one class of specs, shipped, live, or both if no source is given; a key
+    that is shipped and live comes twice then.
+
+    >>> next(every_result("Run", "shipped")).source
+    'shipped'
+    """
+    one_of("kind of result", kind, specs.kinds())
+    if one_of("source", source or "shipped", ("shipped", "live")) == "shipped":
+        rows = archive().light.select(["key", "kind"]).to_pylist()
+        yield from filter(None, (shipped(row["key"]) for row in rows if row["kind"] == kind))
+    if source != "shipped":
+        yield from live_results(kind)
 
 
 def find(spec: Any, measure: Any = ()) -> Result | None:

@@ -4,37 +4,17 @@ import json
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import suppress
-from functools import cache, lru_cache
-from pathlib import Path
+from functools import lru_cache
 from typing import Any
 
 from cplab.errors import one_of
 from cplab.results import store
-from cplab.results.result import HOW, Result
+from cplab.results.result import HOW
 from cplab.runs import CLEAR, LONGEST, Run
 
 COLUMNS = ("key", *store.RUN_COLUMNS, "accuracy", "seconds", *HOW, "source")
 MANY = 100  # times that a measurement was taken
-CPU = "cpu"  # how the name of such a machine begins
 SEVERAL = ("windows", "treatments")  # fields that hold several, as JSON
-
-
-def live_results(kind: str) -> Iterator[Result]:
-    """One's own results of a kind of spec."""
-    for path in store.live_paths():
-        with suppress(OSError):  # it may be gone by now
-            about = path.lstat()
-            result = read_once(path, about.st_mtime_ns, about.st_size)
-            if result and result.kind == kind:
-                yield result
-
-
-@lru_cache(maxsize=20_000)
-def read_once(path: Path, changed: int, size: int) -> Result | None:
-    """The result in a file; it is read again once it was changed or has another size."""
-    return store.live(path)
 
 
 # The table of runs --------------------------------------------------------------------------------
@@ -49,38 +29,30 @@ def table(**wanted: object) -> Any:
     >>> len(cplab.table(profile="course", deficit="flip")) > 20
     True
     """
-    import pandas as pd
+    import pyarrow as pa
 
     for name in wanted:
         one_of("field of a run", name, store.RUN_COLUMNS)
     # values as a run holds them, of the course's profile if no other is among them
     usual: dict[str, Any] = {"deficit": "blur", "length": int(wanted.get("deficit") != CLEAR)}
     usual |= {"onset": LONGEST // 3, "recovery": LONGEST // 3, "schedule": "paper"}
-    like = Run(**usual | wanted)
-    rows = alike({name: getattr(like, name) for name in wanted})
+    like = store.run_columns(Run(**usual | wanted))
+    own = pa.Table.from_pylist([store.flatten(result) for result in store.live_results("Run")])
+    every = pa.concat_tables([store.archive().light, own], promote_options="permissive")
+    rows = every.to_pandas()
+    rows["source"] = ["live" if row >= len(every) - len(own) else "shipped" for row in rows.index]
+    rows = rows[(rows["kind"] == "Run") & (rows["version"] == Run.version)]
+    for name in wanted:
+        held = rows[name]
+        rows = rows[held.isna() if like[name] is None else held == like[name]]
+    rows = rows.drop_duplicates("key")[[*COLUMNS]]
+    for name in SEVERAL:
+        known = {text: tuple(map(tuple, json.loads(text))) for text in rows[name].unique()}
+        rows[name] = rows[name].map(known)
     types = dict.fromkeys(("pace", "weight_decay", "accuracy", "seconds"), "float64")
     types |= dict.fromkeys(("onset", "length", "recovery", "seed", "skipped", "threads"), "int64")
     by = [name for name in store.RUN_COLUMNS if name not in (*SEVERAL, "pace", "weight_decay")]
-    every = pd.DataFrame(rows, columns=[*COLUMNS]).astype(types | {"augment": "bool"})
-    return every.sort_values(by, ignore_index=True)
-
-
-def alike(wanted: dict[str, Any]) -> list[dict[str, Any]]:
-    """COLUMNS of each run that has these values of fields, shipped or else live."""
-    written = {n: json.dumps(value) if n in SEVERAL else value for n, value in wanted.items()}
-    written |= {"kind": "Run", "version": Run.version}
-    read, rows = cache(lambda text: tuple(map(tuple, json.loads(text)))), {}
-    # without Arrow's own filters, which import pandas
-    for row in store.archive().light.select([*COLUMNS[:-1], "kind", "version"]).to_pylist():
-        if all(row[name] == value for name, value in written.items()):
-            several = {name: read(row[name]) for name in SEVERAL}
-            rows[row["key"]] = row | several | {"source": "shipped"}
-    for result in live_results("Run"):
-        run, key = result.spec, result.key
-        if key not in rows and all(getattr(run, name) == value for name, value in wanted.items()):
-            fields = {name: getattr(run, name) for name in store.RUN_COLUMNS}
-            rows[key] = {name: fields.get(name, getattr(result, name, None)) for name in COLUMNS}
-    return [*rows.values()]
+    return rows.astype(types | {"augment": "bool"}).sort_values(by, ignore_index=True)
 
 
 # How long results took ----------------------------------------------------------------------------
@@ -90,7 +62,7 @@ def similar(spec: Any) -> tuple[bool, dict[str, float]]:
     """Results of a spec's kind and size: whether they are one's own; by key, one's own or else
     shipped ones, the seconds that an epoch took, or all of it where its spec has no epochs."""
     size, kind = store.size_of(spec), type(spec)
-    own = [r for r in live_results(kind.__name__) if store.size_of(r.spec) == size]
+    own = [r for r in store.live_results(kind.__name__) if store.size_of(r.spec) == size]
     if own:
         return True, {r.key: r.seconds / getattr(r.spec, "epochs", 1) for r in own}
     return False, shipped_times(store.archive())[size, kind.version]
@@ -103,7 +75,7 @@ def shipped_times(archive: store.Archive) -> dict[tuple, dict[str, float]]:
     found = defaultdict[tuple, dict[str, float]](dict)
     names = ["size", "version", "key", "seconds", "epochs", "device"]
     for row in archive.light.select(names).to_pylist():
-        if row["device"].startswith(CPU):
+        if row["device"].startswith("cpu"):
             found[row["size"], row["version"]][row["key"]] = row["seconds"] / row["epochs"]
     return found
 
@@ -130,9 +102,9 @@ def scaled_seconds(run: Run) -> float | None:
         return like.settings.train_images * (like.settings.size * like.width) ** 2
 
     names = ("profile", "dataset", "model", "arithmetic")
-    every = (row for row in alike({}) if row["device"].startswith(CPU))
-    sizes = {tuple(row[name] for name in names) for row in every}
-    known = [Run(**dict(zip(names, size, strict=True))) for size in sorted(sizes)]
+    every = table()
+    sizes = every.loc[every["device"].str.startswith("cpu"), [*names]].drop_duplicates()
+    known = [Run(**row) for row in sizes.to_dict("records")]
     near = [other for other in known if other.family == run.family]
     if not near:
         return None
@@ -145,8 +117,7 @@ def seconds_of_measurement(spec: Any, name: str) -> float | None:
     """Seconds that a measurement takes once, by results of this size that say so."""
     took = list[float]()
     for key in similar(spec)[1]:
-        result = store.by_key(key)
-        rows = result.measured.get(name, {}).values() if result else ()
+        rows = store.by_key(key).measured.get(name, {}).values()
         took += [r["seconds"] for r in rows if isinstance(r, dict) and r.get("seconds")]
         if len(took) >= MANY:
             break

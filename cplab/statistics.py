@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike
 from cplab.errors import CplabError, quote, require
 
 __all__ = ["MISSING", "Contrast", "Estimate", "Missing", "compare", "correlation", "describe"]
-__all__ += ["describe_ratio", "detectable", "estimate", "find_crossing", "half_width"]
-__all__ += ["mean_and_half", "mean_columns", "mean_curve", "percent"]
+__all__ += ["detectable", "estimate", "find_crossing", "half_width", "mean_and_half"]
+__all__ += ["mean_columns", "mean_curve", "percent"]
 
 INTERVALS = "95 % intervals over seeds, same images"  # the note below figures
 MISSING = "not trained yet"
@@ -341,20 +341,6 @@ def compare(points: Any, other: str) -> str:
     alone = " (1 seed, no interval)" if np.isnan(half) else ""
     side = "above" if mean > 0 else "below"
     return f"{mean_in_words(abs(mean), half, 1)} points {side} {other}{alone}"
-
-
-def describe_ratio(doublings: Any) -> str:
-    """The geometric mean of ratios with its 95 % interval, in words, from their logarithms to the
-    base 2, as `quantities.doublings` has them.
-
-    >>> describe_ratio([0.0, 2.0, 4.0])
-    '4.0 × (0.13 to 130)'
-    """
-    mean, half = mean_and_half(doublings)
-    if np.isnan(mean):
-        return MISSING
-    middle, low, high = map(plain_number, np.exp2([mean, mean - half, mean + half]))
-    return f"{middle} ×" + ("" if np.isnan(half) else f" ({low} to {high})")
 
 
 def percent(mean: float, half: float = np.nan) -> str:

@@ -45,7 +45,6 @@ cplab.table(nonsense=1)  ->  field of a run 'nonsense'
 cplab.table(deficit="blurr")  ->  deficit 'blurr'
 results.by_key("../../etc/passwd")  ->  no result has the key
 list(results.every_result("Serach"))  ->  kind of result 'Serach'
-results.merge([""])  ->  path ''
 results.ship([], "../x")  ->  name '../x'
 """
 

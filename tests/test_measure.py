@@ -53,7 +53,6 @@ def no_own_measurements():
     ("said", "meant"),
     [
         (["ending", "weight_norms"], {"ending": "end", "weight_norms": "every"}),
-        (MEASUREMENTS["ending"], {"ending": "end"}),
         ({"trace": "end", "ending": (4, 0, 4)}, {"trace": "end", "ending": (0, 4)}),
         ({"trace": 3}, {"trace": (3,)}),
     ],

@@ -528,7 +528,7 @@ def test_a_full_disk_costs_a_warning_and_what_is_there_stays(made, own_cache, mo
         patch.setattr("pyarrow.parquet.write_table", full)
         with pytest.warns(ResultWarning, match="No space left"):
             store.keep(made[1])
-        with pytest.raises(CplabError, match="No space left"):
+        with pytest.raises(OSError, match="No space left"):
             store.ship(made[1:], "some")
     assert [bool(store.find(run)) for run in RUNS] == [True, False, False]
     assert path.read_bytes() == before

@@ -136,12 +136,8 @@ def test_percent_says_no_more_digits_than_the_interval_allows():
             assert abs(float(shown) - 100 * value) <= step / 2 + 1e-9
 
 
-def test_a_ratio_is_the_geometric_mean_with_an_interval_around_it():
-    mean, half = interval(np.log([1.0, 4.0, 16.0]))
-    assert np.exp([mean - half, mean + half]) == pytest.approx([0.128, 125], rel=0.01)
-    assert statistics.describe_ratio([0.0, 2.0, 4.0]) == "4.0 × (0.13 to 130)"
-    assert statistics.describe_ratio([np.log2(3)]) == "3.0 ×"
-    assert statistics.describe_ratio([]) == statistics.describe([]) == "not trained yet"
+def test_a_mean_in_words_says_how_many_seeds_it_is_of():
+    assert statistics.describe([]) == "not trained yet"
     assert statistics.describe([0.125], 2) == "0.12 (1 seed)"
 
 

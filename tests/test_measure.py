@@ -54,7 +54,7 @@ def no_own_measurements():
     [
         (["ending", "weight_norms"], {"ending": "end", "weight_norms": "every"}),
         ({"trace": "end", "ending": (4, 0, 4)}, {"trace": "end", "ending": (0, 4)}),
-        ({"trace": 3}, {"trace": (3,)}),
+        ({"trace": 3, "ending": None}, {"trace": (3,), "ending": "end"}),
     ],
 )
 def test_what_is_measured_when_can_be_said_in_many_ways(said, meant):

@@ -124,18 +124,20 @@ def measurement(function: Callable | None = None, **options: Any) -> Any:
 
 def parse_measures(measure: Any) -> Measures:
     """What to measure and when, out of all ways to say it: a name of MEASUREMENTS, a student's own
-    function, several of these, or a dict from these to "every", "end" or epochs, from 0; None or ()
-    for nothing. Raises: CplabError for what is unknown, and a time that is none.
+    function, several of these, or a dict from these to "every", "end", epochs, from 0, or None for
+    its usual time; None or () for nothing. Raises: CplabError for what is unknown, and a time that
+    is none.
 
     >>> parse_measures(("trace", "ending"))
     {'trace': 'every', 'ending': 'end'}
     >>> parse_measures({"trace": [0, 3]})
     {'trace': (0, 3)}
     """
+    wanted: Any = [(each, None) for each in (() if measure is None else many(measure))]
     if isinstance(measure, Mapping):
-        return {find_measurement(each).name: parse_when(when) for each, when in measure.items()}
-    wanted = map(find_measurement, () if measure is None else many(measure))
-    return {each.name: each.when for each in wanted}
+        wanted = measure.items()
+    known = ((find_measurement(each), when) for each, when in wanted)
+    return {one.name: one.when if when is None else parse_when(when) for one, when in known}
 
 
 def find_measurement(measure: Any) -> Measurement:

@@ -137,21 +137,22 @@ def fitting():
 
 
 def test_a_slider_moves_the_curve_and_its_residuals(fitting):
-    fitting.sliders["slope"].value = 2
+    fitting.controls["slope"].value = 2
     assert list(fitting.sources["residuals"].data["mean"]) == pytest.approx([1, 1, 1, 1.4])
-    assert fitting.readout.value == "squared residuals: 4.960"
+    assert "squared residuals: 4.960" in fitting.readout.value
     assert fitting.found is None
 
 
 def test_fit_finds_the_curve_with_its_band_and_keeps_it_when_a_page_rounds_it(fitting):
-    fitting.fit.click()
+    fitting.job.start.click()
+    assert fitting.job.wait(10)
     said = fitting.readout.value
     assert fitting.found.parameters["slope"] == pytest.approx(2.12)
     assert "slope = 2.12 ± " in said
     assert (fitting.sources["curve"].data["low"] < fitting.sources["curve"].data["mean"]).all()
-    fitting.sliders["slope"].value = 2.1
+    fitting.controls["slope"].value = 2.1
     assert fitting.readout.value == said
-    fitting.sliders["slope"].value = 3
+    fitting.controls["slope"].value = 3
     assert fitting.readout.value != said
 
 

@@ -1,57 +1,59 @@
 """Curves through points, with 95 % intervals of their parameters and of the curve.
 
-The minimiser and the covariance are lmfit's. Ours is to say when there is no interval (too few
-points) and when the points do not determine the parameters.
+The minimisers are scipy's. Ours is to say when there is no interval (too few points) and when the
+points do not determine the parameters.
 """
 
-import inspect
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cplab.errors import CplabError, quote, require
+from cplab.errors import CplabError, require
 from cplab.statistics import plain_number, row_of_numbers
-
-if TYPE_CHECKING:
-    from lmfit.model import ModelResult
 
 EVALUATIONS = 20_000  # of a curve, after which a fit is given up
 SINGULAR = 1e-8  # a Jacobian of unit columns below this determines too little
 WIDE = 10  # an interval so many times as wide as its parameter, and as its start, says nothing
-METHODS: tuple[tuple[str, dict], ...] = (  # one after the other
-    ("leastsq", {}),  # gets farther than the other from a poor start
+METHODS: tuple[dict[str, Any], ...] = (  # one after the other
+    {"method": "lm"},  # gets farther than the other from a poor start
     # Near 0, and where sizes differ, its derivatives are right, which the intervals need.
-    ("least_squares", {"x_scale": "jac", "jac": "3-point"}),
+    {"method": "trf", "jac": "3-point"},
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """A curve through n points: parameters by name; half the 95 % interval of each (NaN: no more
-    points than parameters; infinite: the points do not determine all of them where the fit ended);
-    r2, 1 − Σ residual² / Σ (y − mean)², NaN where all y are equal; and lmfit's own result.
+    """A curve through n points: parameters by name, as they began and as they were found; half the
+    95 % interval of each (NaN: no more points than parameters; infinite: the points do not
+    determine all of them where the fit ended); r2, 1 − Σ residual² / Σ (y − mean)², NaN where all y
+    are equal; and `slack`, Student's t squared times the covariance of the parameters.
 
     >>> fit(lambda t, slope: slope * t, [1, 2], [2, 4], {"slope": 1}).parameters
     {'slope': 2.0}
     """
 
+    curve: Callable[[np.ndarray, np.ndarray], np.ndarray]  # of t and the values of parameters
+    start: dict[str, float]
     parameters: dict[str, float]
     half: dict[str, float]
     r2: float
     n: int
-    result: "ModelResult"
+    slack: np.ndarray
 
     def band(self, t: ArrayLike) -> np.ndarray:
         """Half the 95 % interval of the curve (not of a new point) at t (...), by the delta method:
         as if the curve were straight in its parameters. NaN or infinite where `half` is."""
-        t, halves = np.asarray(t, dtype=float), np.array(list(self.half.values()))
-        if not np.isfinite(halves).all() or not halves.all():  # or the curve is exact
-            return np.full(t.shape, halves.max())
-        return np.asarray(self.result.eval_uncertainty(t=t, sigma=0.95)).reshape(t.shape)
+        from scipy.optimize import approx_fprime
+
+        t, worst = np.asarray(t, dtype=float), max(self.half.values())
+        if not np.isfinite(self.slack).all():
+            return np.full(t.shape, worst)
+        best = np.array([*self.parameters.values()])
+        slopes = np.atleast_2d(approx_fprime(best, lambda values: self.curve(t.ravel(), values)))
+        return np.sqrt(np.sum(slopes @ self.slack * slopes, axis=1)).reshape(t.shape)
 
     def describe(self) -> dict[str, str]:
         """Each parameter with its interval, or why it has none, in words by its name."""
@@ -60,7 +62,7 @@ class Fit:
             half = self.half[name]
             if np.isnan(half):
                 words[name] = f"{plain_number(value, 3)} (no interval: too few points)"
-            elif half > WIDE * max(abs(value), abs(self.result.init_values[name])):
+            elif half > WIDE * max(abs(value), abs(self.start[name])):
                 words[name] = "not determined by these points"
             else:
                 words[name] = plain_interval(value, half)
@@ -75,23 +77,10 @@ def plain_interval(value: float, half: float) -> str:
     return f"{value:,.{places}f} ± {half:,.{places}f}"
 
 
-def as_curve(function: Callable[..., Any], names: list[str]) -> Any:
-    """A function as lmfit looks at it: of t and some parameters; others keep their values."""
-
-    def curve(t: np.ndarray, **parameters: float) -> np.ndarray:
-        with np.errstate(all="ignore"):  # a minimiser may try parameters that overflow the curve
-            return np.asarray(function(t, **parameters), dtype=float)
-
-    either = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    parameters = [inspect.Parameter(name, either) for name in ("t", *names)]
-    curve.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    return curve
-
-
 def fit(
     function: Callable[..., Any], t: ArrayLike, y: ArrayLike, start: Mapping[str, float]
 ) -> Fit:
-    """Least squares through points t, y (n,), by lmfit.
+    """Least squares through points t, y (n,).
 
     Arguments: function, of t and of parameters by name, such as `decline`; to
         hold one of its parameters, functools.partial(decline, normal=6.9); start, a first guess of
@@ -103,49 +92,46 @@ def fit(
     >>> line.describe()["slope"]
     '2.030 ± 0.075'
     """
-    import lmfit
+    from scipy.optimize import least_squares
     from scipy.special import stdtrit
 
-    inner = getattr(function, "func", function)  # of a partial
-    called = str(getattr(inner, "__name__", type(inner).__name__))
-    require(callable(function), f"{quote(function)} cannot be fitted: give a function of t")
-    line = f"start {quote(start)} is not allowed: give a first guess by name, as in {{'tau': 100}}"
-    require(isinstance(start, Mapping) and start, line)
-    first = row_of_numbers("start", list(start.values()), "give one for each parameter")
-    guess = dict(zip(start, first.tolist(), strict=True))
     t, y = row_of_numbers("t", t), row_of_numbers("y", y)
-    names, p, n = list(guess), len(guess), len(t)
+    guess, called = dict(start), getattr(function, "__name__", "this curve")
+    n, p = len(t), len(guess)
     require(n == len(y), f"t has {n} numbers and y has {len(y)}: give one y for each t")
     few = f"{n} points do not determine the {p} parameters of {called}"
     require(n >= p, f"{few}: give {p} or more, and {p + 1} or more for an interval")
-    curve, at = as_curve(function, names), ", ".join(f"{k} = {v:g}" for k, v in guess.items())
+    at = ", ".join(f"{name} = {value:g}" for name, value in guess.items())
+
+    def curve(t: np.ndarray, values: ArrayLike) -> np.ndarray:
+        with np.errstate(all="ignore"):  # a minimiser may try parameters that overflow it
+            return np.asarray(function(t, **dict(zip(guess, values, strict=True))), dtype=float)
+
+    best = row_of_numbers("start", [*guess.values()], "give one for each parameter")
     try:
-        there = curve(t, **guess)
+        there = curve(t, best)
     except Exception as error:  # a student's function may do anything
         raise CplabError(f"{called} fails at {at} ({error}): mend it") from error
     lacks = f"{called} does not give a finite number for each t at {at}: choose another start"
     require(there.shape == t.shape and np.isfinite(there).all(), lacks)
-    model = lmfit.Model(curve, ["t"], names, nan_policy="propagate")
-    parameters, result = lmfit.create_params(**guess), None
     try:
-        with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
-            for method, options in METHODS:
-                how = {"method": method, "fit_kws": options, "max_nfev": EVALUATIONS}
-                result = model.fit(y, parameters, t=t, **how)
-                parameters = result.params
+        for how in METHODS:
+            options = {"x_scale": "jac", "max_nfev": EVALUATIONS, **how}
+            found = least_squares(lambda values: curve(t, values) - y, best, **options)
+            best, converged = found.x, found.success
     except ValueError:  # a curve that is not finite
-        result = None
-    if result is None or not result.success:
-        raise CplabError(f"the fit of {called} does not converge from {at}: choose another start")
-    size = np.linalg.norm(result.jac, axis=0)
-    unit = result.jac / np.where(size > 0, size, 1)  # a column of a parameter without effect is 0
-    variance = np.zeros(p) if result.covar is None else result.covar.diagonal()  # of an exact fit
+        converged = False
+    require(converged, f"the fit of {called} does not converge from {at}: choose another start")
+    size = np.linalg.norm(found.jac, axis=0)
+    unit = found.jac / np.where(size > 0, size, 1)  # a column of a parameter without effect is 0
+    squares, total = np.sum(found.fun**2), np.sum((y - y.mean()) ** 2)
     if n <= p:
-        variance = np.full(p, np.nan)
-    elif np.linalg.matrix_rank(unit, tol=SINGULAR) < p:  # lmfit's are none, or very large
-        variance = np.full(p, np.inf)
-    half = stdtrit(n - p, 0.975) * np.sqrt(variance)
-    total = np.sum((y - y.mean()) ** 2)
-    r2 = float(1 - np.sum((y - result.best_fit) ** 2) / total) if np.ptp(y) > 0 else np.nan
-    values = {name: float(result.params[name].value) for name in names}
-    return Fit(values, dict(zip(names, half.tolist(), strict=True)), r2, n, result)
+        slack = np.full((p, p), np.nan)
+    elif np.linalg.matrix_rank(unit, tol=SINGULAR) < p:
+        slack = np.full((p, p), np.inf)
+    else:
+        inverse = np.linalg.inv(unit.T @ unit) / np.outer(size, size)
+        slack = stdtrit(n - p, 0.975) ** 2 * squares / (n - p) * inverse
+    half = dict(zip(guess, np.sqrt(slack.diagonal()).tolist(), strict=True))
+    r2 = float(1 - squares / total) if np.ptp(y) > 0 else np.nan
+    return Fit(curve, guess, dict(zip(guess, best.tolist(), strict=True)), half, r2, n, slack)

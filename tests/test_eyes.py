@@ -256,13 +256,12 @@ def in_sevenths(shares):
     return [sum(low <= s < high for s in shares) for low, high in pairwise(ends)]
 
 
-def test_classes_are_sevenths_of_the_share():
+def test_classes_are_sevenths_of_the_share(monkeypatch):
     random = np.random.default_rng(0)
-    for shares in (random.random(1000), random.beta(0.2, 0.2, 500), [0.0, 0.5, 1.0]):
+    for shares in (random.random(1000), random.beta(0.2, 0.2, 500), np.array([0.0, 0.5, 1.0])):
+        monkeypatch.setattr(eyes.quantities, "neuron_shares", lambda run, of=shares: of)
         expected = 100 * np.array(in_sevenths(shares)) / len(shares)
-        np.testing.assert_allclose(eyes.classes(shares), expected)
-    assert eyes.classes([0.0, 0.1, 0.5, 1.0]).tolist() == [50, 0, 0, 25, 0, 0, 25]
-    assert eyes.classes([]).tolist() == [0] * 7
+        np.testing.assert_allclose(eyes.dominance(LIFE), expected)
 
 
 def test_a_patch_is_a_window_on_the_other_eye():
@@ -342,12 +341,12 @@ def test_the_clinic_trains_a_run_and_shows_it_as_it_grows():
 
 @pytest.mark.usefixtures("there")
 def test_cats_stand_beside_networks_and_each_row_is_a_whole():
-    moments = {"born": (LIFE.newborn(), None), "opened": (LIFE, 1), "never": (PATCHED, 99)}
-    figure = lab07.compare_with_kittens(moments)
+    never = replace(LIFE, seed=99, length=3)
+    figure = lab07.compare_with_kittens({"born": LIFE.newborn(), "closed": LIFE, "never": never})
     rows = figure.y_range.factors[::-1]
-    assert rows == [*lab07.KITTENS, "born", "opened"]
+    assert rows == [*lab07.KITTENS, "born", "closed"]
     sources = [glyph.data_source.data for glyph in figure.renderers]
     widths = np.array([np.subtract(data["right"], data["left"]) for data in sources])
     assert widths.sum(0)[1:] == pytest.approx(100)  # of the normal cat "about" is said of each
-    left = each(eyes.dominance, LIFE, epoch=1)[:, 0].mean()
-    assert widths[0][rows.index("opened")] == pytest.approx(left)
+    left = each(eyes.dominance, LIFE)[:, 0].mean()
+    assert widths[0][rows.index("closed")] == pytest.approx(left)

@@ -24,7 +24,6 @@ from cplab.show import pictures, predictions, theme, to_pixels
 from cplab.show.previews import preview
 from cplab.show.still import still
 from cplab.studies import fisher as lab04
-from cplab.studies import high_level as lab03
 from cplab.studies import kitten as lab01
 from cplab.studies import paper_schedule
 from cplab.studies.kitten import statements
@@ -215,8 +214,6 @@ LIVES = {
 }
 KINDS = {"biological": {1.0: [0.8, 0.9], 5.0: []}, "random": {}}
 SEEDS = [([1, 2], [0.5, 0.6]), ([1, 3], [0.5, 0.4])]
-POWERS = {"none": [9, 4, 2], "flip": [9, 4, 2], "blank": [0, 0, 0], "blur": [9, 3, 1e-4]}
-MARKS = {"blur": {"seen": 0.5, "new": 0.25}, "noise": {"seen": 0.75, "new": 0.1}}
 GUESSES = {"a": 0.4, "b": 0.6, "c": 0.9}, {"a": (0.5, 0.1), "c": (0.3, math.nan)}, {}
 MEASURED = {"mean": [0.5, 0.3], "low": [0.4, 0.3], "high": [0.6, 0.3], "y": ["a", "c"]}
 FIGURES = {
@@ -239,21 +236,6 @@ FIGURES = {
     "guesses": (
         lambda: predictions.guess_figure(*GUESSES),
         {"your guess": {"x": [0.4, 0.6, 0.9], "y": ["a", "b", "c"]}, "measured": MEASURED},
-    ),
-    "spectra": (
-        lambda: lab03.spectra(POWERS),
-        {
-            "no deficit": {"x": [1, 2], "y": [4, 2]},
-            "vertical flip": {"x": [1, 2], "y": [4, 2]},
-            "blur": {"x": [1, 2], "y": [3, 1e-4]},
-        },
-    ),
-    "grouped": (
-        lambda: lab03.marks(MARKS, "found"),
-        {
-            "seen": {"x": [0.5, 0.75], "y": ["blur", "noise"]},
-            "new": {"x": [0.25, 0.1], "y": ["blur", "noise"]},
-        },
     ),
 }
 
@@ -319,10 +301,7 @@ def test_a_figure_of_what_no_seeds_stand_for_has_no_dots_of_seeds():
 # Of labs ------------------------------------------------------------------------------------------
 
 
-def test_estimates_and_sensitivity_stand_beside_the_trace():
-    estimates = [[1.0, 3.0], [2.0, 2.2]]
-    [dots] = glyphs(lab04.sampling_figure([10, 100], estimates, exact=2.0), "Scatter")
-    assert dots == {"x": [10, 10, 100, 100], "y": pytest.approx([0.5, 1.5, 1.0, 1.1])}
+def test_sensitivity_stands_beside_the_trace():
     fig = lab04.compare_with_trace([life([1, 3, 2])], {0: [0.5, 1.5], 2: [3.0, 5.0]}, "found")
     assert_whole(fig, lab04.compare_with_trace([], {}, "nothing"))
     dots = next(r for r in fig.renderers if r.data_source.name == "sensitivity")
@@ -343,7 +322,7 @@ def test_statements_are_drawn_as_they_are_printed_and_without_a_curve():
     assert drawn["x"] == list((stated.age_low + stated.age_high) / 2)
     assert points.select_one({"type": Span}).location == 6.9
     drawn, stated = words.select_one({"name": "words"}).data, closed[closed.kind == "interval"]
-    for column, of in (("text", "words"), ("left", "age_low"), ("right", "age_high")):
+    for column, of in (("text", "words"), ("first", "age_low"), ("last", "age_high")):
         assert list(drawn[column]) == list(stated[of])
     assert len(set(drawn["lane"])) == len(stated)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from bokeh.models import BoxAnnotation, ColumnDataSource, LinearAxis, Range1d
+from bokeh.models import ColumnDataSource, LinearAxis, Range1d
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike
 
@@ -17,31 +17,16 @@ from cplab.lab.widgets import Live, Slide
 from cplab.runs import Run
 from cplab.show import theme
 from cplab.show.results import over_epochs
-from cplab.show.theme import EQUAL, LIVE, NEWBORN, plain_figure, reference_line
+from cplab.show.theme import EQUAL, LIVE, NEWBORN, plain_figure
 from cplab.statistics import Contrast
 from cplab.studies import sentences
 from cplab.studies.sentences import after, each_result
 
 __all__ = ["CLEAR_AND_DEPRIVED", "compare_with_trace", "doubled", "each_filter", "ends_of"]
-__all__ += ["fineness", "layers", "left_of_trace", "live", "sampling_figure", "shaken"]
-__all__ += ["short_run", "small_network", "synapses_by_age", "train_small"]
+__all__ += ["layers", "left_of_trace", "live", "short_run", "small_network", "synapses_by_age"]
+__all__ += ["train_small"]
 
 CLEAR_AND_DEPRIVED = ("none", "blur", "flip")
-
-
-def sampling_figure(draws: Sequence[int], estimates: ArrayLike, exact: float) -> figure:
-    """Estimates by sampling (n, repeats) against the number of draws (n,), as parts of the exact
-    value; a grey band lies within 5 % of it."""
-    words = ("Many draws are needed", "draws, a dot for each estimate", "estimate / exact trace")
-    fig = plain_figure(*words, x_axis_type="log", width=620, height=280)
-    fig.xaxis.ticker = list(draws)
-    grey = {"fill_color": EQUAL.colour, "fill_alpha": 0.18, "level": "underlay"}
-    fig.add_layout(BoxAnnotation(bottom=0.95, top=1.05, **grey))
-    parts = np.asarray(estimates, dtype=float) / exact
-    x = np.repeat(np.asarray(draws, dtype=float), parts.shape[1])
-    fig.scatter(x, parts.ravel(), size=6, alpha=0.5, color=theme.colour("blur"))
-    reference_line(fig, "width", EQUAL.colour, at=1)
-    return fig
 
 
 def compare_with_trace(
@@ -181,13 +166,6 @@ def each_filter(rows: Mapping[str, Run]) -> Any:
     return show.strips(pictures, scale=10)
 
 
-@quantities.contrast
-def fineness(run: Run) -> float:
-    """The part of a filter's power that is not in its mean over the pixels, in percent."""
-    filters = np.array(quantities.result(run, "ending").final("ending")["filters"])
-    return float(100 * (1 - np.mean(filters.mean((2, 3)) ** 2) / np.mean(filters**2)))
-
-
 def small_network(x: Any, y: Any, size: int) -> Any:
     """A narrow network that has learned some images in 50 steps, ready to be tested."""
     import torch
@@ -201,22 +179,6 @@ def small_network(x: Any, y: Any, size: int) -> Any:
         F.cross_entropy(net(x), y).backward()
         optimizer.step()
     return net.eval()
-
-
-def shaken(net: Any, x: Any, sigma: float, seed: int) -> float:
-    """How far the answers move, in nats an image, when each weight shifts by about sigma."""
-    from copy import deepcopy
-
-    import torch
-    from torch.nn import functional as F
-
-    other, generator = deepcopy(net), torch.Generator().manual_seed(seed)
-    for layer in other:
-        if isinstance(layer, torch.nn.Conv2d):
-            layer.weight.data += sigma * torch.randn(layer.weight.shape, generator=generator)
-    with torch.no_grad():
-        before, after_it = (one(x).log_softmax(1) for one in (net, other))
-    return F.kl_div(after_it, before, log_target=True, reduction="batchmean").item()
 
 
 def short_run(

@@ -8,15 +8,15 @@ import pandas as pd
 from bokeh.plotting import figure
 
 from cplab import quantities, show, statistics
-from cplab.quantities import contrast, each_seed, harm, result, trace_at
+from cplab.quantities import each_seed, harm, result
 from cplab.runs import Run
 from cplab.show.theme import percent_axis, place_legend, plain_figure, style
 from cplab.studies import sentences
 from cplab.studies.fisher import doubled
 from cplab.studies.sentences import after, each_result, table
 
-__all__ = ["WITHOUT", "agreement", "by_rate", "dominant", "four_readings", "minima", "overall"]
-__all__ += ["rises", "shares_agree", "sharpness", "total_ratio", "where_harm", "within"]
+__all__ = ["WITHOUT", "by_rate", "dominant", "four_readings", "minima", "overall", "sharpness"]
+__all__ += ["where_harm", "within"]
 
 WITHOUT: dict[str, Any] = {"of": "jacobian", "scaled": True}  # norms and certainty
 READINGS: dict[str, dict[str, Any]] = {
@@ -50,14 +50,6 @@ def by_rate(runs: Mapping[str, Run]) -> figure:
     return parts_of_highest(each, "Where the rate is gone first, the trace stays", y_range=(0, 1.1))
 
 
-@contrast
-def rises(run: Run) -> float:
-    """How often ‖J‖² · ‖w‖² doubles from about the trace's peak to the end."""
-    known = quantities.trace_by_layer(run, **WITHOUT)
-    peak = min(known, key=lambda epoch: abs(epoch + 1 - quantities.trace_peak(run)))
-    return float(np.log2(known[run.epochs - 1].sum() / known[peak].sum()))
-
-
 def where_harm(runs: Mapping[int, Run], clear: Run) -> tuple[float, float]:
     """The onset at which the harm of some windows is highest, and the one nearest to the peak of
     the trace of a clear run; NaN where there are none."""
@@ -67,29 +59,6 @@ def where_harm(runs: Mapping[int, Run], clear: Run) -> tuple[float, float]:
     if not known or not peak.seeds:
         return np.nan, np.nan
     return max(known, key=lambda n: known[n]), min(known, key=lambda n: abs(n - peak.mean))
-
-
-@contrast
-def total_ratio(run: Run) -> float:
-    """All information by noise, in doublings of the trace."""
-    ending = result(run, "ending").final("ending")
-    return float(np.log2(sum(ending["information"]) / trace_at(run)))
-
-
-def shares_agree(run: Run) -> float:
-    """The correlation over layers of shares by noise and by the trace, means over seeds."""
-    noise = each_seed(quantities.layer_shares, run)
-    trace = each_seed(quantities.layer_shares, run, epoch=run.epochs - 1)
-    if not len(noise) or not len(trace):
-        return float("nan")
-    return float(np.corrcoef(noise.mean(0), trace.mean(0))[0, 1])
-
-
-@contrast
-def agreement(run: Run) -> float:
-    """The correlation of trace and log-determinant over the epochs of a run."""
-    known = result(run, "trace")
-    return statistics.correlation(known.series("trace"), known.series("log_det")).r
 
 
 def dominant(runs: Mapping[str, Run]) -> pd.DataFrame:

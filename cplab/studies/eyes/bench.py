@@ -105,10 +105,10 @@ def class_columns(percents: Any) -> dict[str, Any]:
     return columns | {name: np.nan_to_num(of) for name, of in known.items()}
 
 
-def compare_with_kittens(moments: Mapping[str, tuple[Run, int | None]]) -> figure:
-    """Neurons of one eye alone and of both: cats' in print, and networks' as measured after a run's
-    epoch (None: its end); a neuron is of one eye where the other has less than a seventh of it."""
-    each = {w: each_seed(quantities.dominance, r, epoch=e) for w, (r, e) in moments.items()}
+def compare_with_kittens(runs: Mapping[str, Run]) -> figure:
+    """Neurons of one eye alone and of both: cats' in print, and networks' as measured in the end; a
+    neuron is of one eye where the other has less than a seventh of it."""
+    each = {words: each_seed(quantities.dominance, run) for words, run in runs.items()}
     means = {words: seeds.mean(0) for words, seeds in each.items() if len(seeds)}
     rows = KITTENS | {words: (m[0], m[1:-1].sum(), m[-1], 0) for words, m in means.items()}
     source = f"cats: Hubel 1988, chapter 9 · networks: {seeds_line(map(len, each.values()))}"

@@ -7,7 +7,6 @@ A life with two eyes is a Run of the model `eyes`, whose deficits name the eye t
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from cplab.deficits import VIEWS
 from cplab.errors import one_of
@@ -32,14 +31,14 @@ def neuron_shares(run: Run, epoch: int | None = None) -> np.ndarray:
 
 
 @contrast
-def eye_share(run: Run, epoch: int | None = None) -> float:
-    """The right eye's share of the neurons after an epoch, the mean over them: half if neither eye
-    is ahead.
+def eye_share(run: Run) -> float:
+    """The right eye's share of the neurons in the end, the mean over them: half if neither eye is
+    ahead.
 
     >>> round(float(eye_share(Run(model="eyes"))), 1)
     0.5
     """
-    return float(neuron_shares(run, epoch).mean())
+    return float(neuron_shares(run).mean())
 
 
 def share_curve(run: Run) -> np.ndarray:
@@ -58,17 +57,12 @@ def share_loss(run: Run) -> Contrast:
     return eye_share(run.without_window()) - eye_share(run)
 
 
-def dominance(run: Run, epoch: int | None = None) -> np.ndarray:
-    """Percent of the neurons in each class of ocular dominance after an epoch, (7,)."""
-    return classes(neuron_shares(run, epoch))
-
-
-def classes(shares: ArrayLike) -> np.ndarray:
-    """Percent of some shares in each class, (7,): 1 is driven by the left eye (nearly) alone, 4 by
-    both alike, 7 by the right eye alone. Hubel and Wiesel sorted cells by ear; here a class is a
-    seventh of the share."""
-    place = np.minimum((SEVENTHS * np.asarray(shares, dtype=float)).astype(int), SEVENTHS - 1)
-    return 100 * np.bincount(place, minlength=SEVENTHS) / max(1, len(place))
+def dominance(run: Run) -> np.ndarray:
+    """Percent of the neurons in each class of ocular dominance in the end, (7,): 1 is driven by the
+    left eye (nearly) alone, 4 by both alike, 7 by the right eye alone. Hubel and Wiesel sorted
+    cells by ear; here a class is a seventh of the share."""
+    place = np.minimum((SEVENTHS * neuron_shares(run)).astype(int), SEVENTHS - 1)
+    return 100 * np.bincount(place, minlength=SEVENTHS) / len(place)
 
 
 @contrast

@@ -57,16 +57,16 @@ def age_ranges(rows: pd.DataFrame, least: float, **options: Any) -> figure:
     of its own; one without an age stands below."""
     aged, apart = rows.dropna(subset="age_low"), rows[rows.age_low.isna()]
     about = list(aged.about)
-    columns = {"lane": range(len(aged)), "left": aged.age_low, "text": aged.words}
-    columns |= {"right": aged.age_high.clip(lower=aged.age_low + least), "colour": aged.hue}
+    columns = {"lane": range(len(aged)), "first": aged.age_low, "text": aged.words}
+    columns |= {"last": aged.age_high.clip(lower=aged.age_low + least), "colour": aged.hue}
     source = ColumnDataSource({k: list(v) for k, v in columns.items()}, name="words")
     below = "; ".join(apart.about + ", " + apart.age_text + ": " + apart.words)
     lanes = {"height": 75 + 26 * len(aged), "y_range": Range1d(len(aged) - 0.5, -0.5)}
     fig = plain_figure("", "", "", below, **lanes, **options)
     shade = {"fill_color": "colour", "alpha": 0.22, "line_color": None}  # words may be longer
-    fig.hbar("lane", 0.8, "right", "left", source=source, **shade)
+    fig.hbar("lane", 0.8, "last", "first", source=source, **shade)
     look = {"text_font_size": "11px", "text_baseline": "middle", "x_offset": 3}
-    fig.text("left", "lane", "text", source=source, **look)
+    fig.text("first", "lane", "text", source=source, **look)
     fig.yaxis.major_label_overrides = {about.index(text): text for text in dict.fromkeys(about)}
     fig.yaxis.ticker = list(fig.yaxis[0].major_label_overrides)
     fig.ygrid.visible = False

@@ -1,7 +1,6 @@
 """Lab 01's networks: reared on stripes, and beside a kitten on one axis."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from cplab.measure import orientation
 from cplab.runs import Run
 from cplab.studies.kitten.animals import statements
 from cplab.studies.kitten.figures import compare_with_animals, orientation_figure
-from cplab.studies.sentences import after
 
 GUESSING = 10  # percent right, of ten classes
 DAYS = (6, 8, 10, 12, 14, 16, 20, 24, 30, 40, 60)  # that one epoch may stand for
@@ -26,28 +24,11 @@ def filters(run: Run) -> np.ndarray:
     return np.array(quantities.result(run, "ending").final("ending")["filters"])
 
 
-@quantities.contrast
-def lean(run: Run) -> float:
-    """How far the first layer's filters lean to vertical stripes: 1 all, −1 to horizontal ones."""
-    return float(orientation(filters(run)).real.mean())
-
-
 def fans(runs: Mapping[str, Run]) -> Any:
     """Each filter as a line along the stripes that it answers to best, a circle a deficit."""
     hues = {show.label(kind): show.colour(kind) for kind in runs}
     each = [map(orientation, quantities.each_seed(filters, run)) for run in runs.values()]
     return orientation_figure(dict(zip(hues, map(list, each), strict=True)), hues)
-
-
-def stripes_left(length: int, profile: str) -> np.ndarray:
-    """Of the lean that stripes leave, what is there after the recovery, in percent, one a seed."""
-    pair = [after(kind, length, profile) for kind in ("stripes", "none")]
-
-    def part(*four: Run) -> float:
-        later, control, striped, clear = (float(lean(run)) for run in four)
-        return 100 * (later - control) / (striped - clear)
-
-    return quantities.each_seed(part, *pair, *(replace(run, recovery=0) for run in pair))
 
 
 def above_chance(run: Run, normal: Run) -> float:

@@ -103,7 +103,7 @@ def fit(
     require(n >= p, f"{few}: give {p} or more, and {p + 1} or more for an interval")
     at = ", ".join(f"{name} = {value:g}" for name, value in guess.items())
 
-    def curve(t: np.ndarray, values: ArrayLike) -> np.ndarray:
+    def curve(t: np.ndarray, values: np.ndarray) -> np.ndarray:
         with np.errstate(all="ignore"):  # a minimiser may try parameters that overflow it
             return np.asarray(function(t, **dict(zip(guess, values, strict=True))), dtype=float)
 

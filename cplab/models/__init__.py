@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field
 
 from cplab.errors import quote, require
-from cplab.specs.own import CLASSES, TABLES, add_entry, entry_decorator, explain, trial
+from cplab.specs.own import CLASSES, TABLES, add_entry, entry_decorator, explain
 from cplab.specs.profiles import Profile, ProfileName
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Model:
         word, results, y = self.name.partition("@")[0], [], torch.arange(4)
         shape = (4, 3, 16, 16) if self.views == 1 else (4, self.views, 3, 16, 16)
         x = torch.sin(torch.arange(float(math.prod(shape)))).reshape(shape)
-        with trial(), explain(word):
+        with torch.random.fork_rng(devices=[]), explain(word):
             for _ in range(2):
                 torch.default_generator.manual_seed(0)
                 net = self.apply(8, 3, 16, CLASSES)

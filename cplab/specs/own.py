@@ -13,6 +13,7 @@ import ast
 import builtins
 import hashlib
 import importlib.util
+import inspect
 import linecache
 import math
 import pickle
@@ -35,8 +36,6 @@ TABLES: dict[type, dict[str, Any]] = {}
 DECORATORS = {"deficit", "model", "measurement"}
 FIXED = {"name", "apply", "source", "view", "parts"}  # fields that no decorator sets
 CLASSES = 10  # of every data set but one's own
-# What gives a value that may be another tomorrow, under a key that stays
-OUTSIDE = {"open", "load", "loadtxt", "fromfile", "read_text", "read_bytes", "environ", "getenv"}
 # Libraries however they were installed, also by those who build them
 USUAL = {"cplab", "torch", "torchvision", "numpy", "scipy", "pandas", "PIL"}
 IMPORT, CONSTANT, DEFINITION = range(3)  # the order of a text
@@ -88,19 +87,16 @@ def own_functions() -> list[Any]:
     return [entry for table in TABLES.values() for entry in table.values() if entry.source]
 
 
-def dumps_own() -> list[tuple[type, dict[str, Any]]]:
-    """What is registered here as plain data, for `load_own` in another process."""
-    return [
-        (type(entry), {f.name: getattr(entry, f.name) for f in fields(entry) if f.name != "apply"})
-        for entry in own_functions()
-    ]
+def dumps_own() -> list[Any]:
+    """What is registered here without its functions, for `load_own` in another process."""
+    return [replace(entry, apply=None) for entry in own_functions()]
 
 
-def load_own(entries: Iterable[tuple[type, dict[str, Any]]]) -> None:
+def load_own(entries: Iterable[Any]) -> None:
     """Register what `dumps_own` gave, out of the sources; what is here already stays."""
-    for kind, values in entries:
-        if (name := values["name"]) not in TABLES[kind]:
-            TABLES[kind][name] = kind(apply=rebuild(values["source"], name), **values)
+    for entry in entries:
+        if entry.name not in (table := TABLES[type(entry)]):
+            table[entry.name] = replace(entry, apply=rebuild(entry.source, entry.name))
 
 
 def rebuild(source: str, name: str) -> Any:
@@ -198,9 +194,9 @@ def definition(thing: Any) -> str:
             what = f"{name} has a {type(value).__name__} as a default"
             require(is_plain(value), f"{what}: give a finite number, a text or a tuple of these")
         node.args.defaults = [*map(ast.Constant, positional)]
-        names = [argument.arg for argument in node.args.kwonlyargs]
         node.args.kw_defaults = [
-            ast.Constant(keywords[name]) if name in keywords else None for name in names
+            ast.Constant(keywords[argument.arg]) if argument.arg in keywords else None
+            for argument in node.args.kwonlyargs
         ]
     return ast.unparse(ast.fix_missing_locations(node))
 
@@ -211,11 +207,11 @@ def find_statement(thing: Any) -> Any:
         code = function.__code__
         linecache.checkcache(code.co_filename)
         for node in ast.walk(ast.parse("".join(linecache.getlines(code.co_filename)))):
-            for f in node.body if isinstance(node, ast.ClassDef) else [node]:
-                if isinstance(f, ast.FunctionDef) and getattr(node, "name", "") == thing.__name__:
-                    begin = min([f.lineno, *(d.lineno for d in f.decorator_list)])
-                    if (f.name, begin) == (code.co_name, code.co_firstlineno):
-                        return node
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == thing.__name__:
+                first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+                last = first if isinstance(node, ast.FunctionDef) else node.end_lineno or first
+                if first <= code.co_firstlineno <= last:
+                    return node
     return None
 
 
@@ -235,28 +231,17 @@ class Strip(ast.NodeTransformer):
 def names_read(text: str, name: str) -> set[str]:
     """The variables outside itself that the text of a definition reads."""
     for node in ast.walk(ast.parse(text)):
-        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        for module in modules:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            module = getattr(node, "module", None) or node.names[0].name
             why = "your own: import its functions outside, by name"
             require(is_library(module), f"{name} imports {module!r}, {why}")
-        word = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
-        fixed = word not in OUTSIDE or (isinstance(node, ast.Name) and word != "open")
-        require(fixed, f"{name} reads a file or the environment ({word}): make it inside instead")
-    try:
+    with explain(name):  # what is nonlocal cannot stand alone
         tables = [symtable.symtable(text, name, "exec")]
-    except SyntaxError as error:  # nonlocal
-        why = f"{name} cannot stand alone ({error.msg}): give it arguments instead"
-        raise CplabError(why) from error
     read: set[str] = set()
     for table in tables:  # which grows
         tables += table.get_children()
-        for symbol in table.get_symbols():
-            changed = symbol.is_declared_global() and symbol.is_assigned()
-            why = f"changes the global {symbol.get_name()!r}: return what it needs instead"
-            require(not changed, f"{name} {why}")
-            if symbol.is_global() and symbol.is_referenced():
-                read.add(symbol.get_name())
+        symbols = table.get_symbols()
+        read |= {s.get_name() for s in symbols if s.is_global() and s.is_referenced()}
     return read
 
 
@@ -264,11 +249,8 @@ def variables(thing: Any) -> dict[str, Any]:
     """What a function, or the methods of a class, can read outside itself."""
     known: dict[str, Any] = {}
     for function in functions_of(thing):
-        known = {**function.__globals__, **known}
-        cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-        for name, cell in cells:
-            with suppress(ValueError):  # empty as yet
-                known[name] = cell.cell_contents
+        inside = inspect.getclosurevars(function).nonlocals
+        known = {**function.__globals__, **known, **inside}
     return known
 
 
@@ -330,21 +312,10 @@ def explain(name: str) -> Iterator[None]:
         raise CplabError(f"{name.partition('@')[0]} fails: {reason}") from error
 
 
-@contextmanager
-def trial() -> Iterator[list[bool]]:
-    """Gives a list that holds True in the end if one of the global generators of random numbers was
-    used in between; they are put back."""
+def random_states() -> bytes:
+    """The states of the global generators of random numbers."""
     import numpy as np
     import torch
 
-    def states() -> tuple:
-        return random.getstate(), np.random.get_state(), torch.get_rng_state().numpy()
-
-    before, used = states(), list[bool]()
-    try:
-        yield used
-    finally:
-        used += [True] * (pickle.dumps(states()) != pickle.dumps(before))
-        random.setstate(before[0])
-        np.random.set_state(before[1])
-        torch.set_rng_state(torch.from_numpy(before[2]))
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state().numpy()
+    return pickle.dumps(states)

@@ -14,8 +14,8 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stderr
-from dataclasses import field, fields, make_dataclass, replace
-from functools import partial, wraps
+from dataclasses import field, fields, make_dataclass
+from functools import cache, partial, wraps
 from importlib.util import find_spec
 from itertools import pairwise, product
 from pathlib import Path
@@ -24,8 +24,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from cplab import __version__, results, runs, specs, teach
-from cplab.errors import CplabError, installed, named_folder, one_of, require, whole
+from cplab import __version__, results, runs, teach
+from cplab.errors import CplabError, installed, named_folder, require, whole
 
 HIDE = {"help_behavior_hint": ""}  # a default of None says nothing
 
@@ -36,144 +36,120 @@ DeviceOption = Annotated[
     str, arg(metavar="NAME", help=f"{', '.join(runs.DEVICES)}. [auto]", **HIDE)
 ]
 JsonOption = Annotated[bool, arg(help="Print JSON, one object a line.", **HIDE)]
-KindOption = Annotated[Positional[str], arg(metavar="KIND", help="A class of specs.")]
 Folder = Annotated[Positional[str], arg(metavar="DIR", help="A folder, which is made.")]
 Lab = Annotated[Positional[str], arg(metavar="LAB", help="A lab, or how its name begins.", **HIDE)]
 
 
-def field_options(like: Any, several: bool = False) -> Any:
-    """A class with an option for each field of a spec, or class of specs, as text, with the words
-    of its docstring; `several`: each takes several values."""
-    options, help_of = [], field_words(like if isinstance(like, type) else type(like))
-    for one in fields(like):
-        about = like.__pydantic_fields__[one.name]
+def field_options(several: bool = False) -> Any:
+    """A class with an option for each field of a run, as text, with the words of its docstring;
+    `several`: each takes several values."""
+    options, words_of = [], field_words()
+    for one in fields(runs.Run):
+        about = runs.Run.__pydantic_fields__[one.name]  # type: ignore[attr-defined]
         choices = get_args(about.annotation) if get_origin(about.annotation) is Literal else ()
         usual = "yes" if one.default is True else one.default
         default = f" [{usual}]" if isinstance(usual, int | float | str) else ""
-        words = " ".join([*help_of.get(one.name, "").split(), ", ".join(choices)]) + default
+        words = " ".join([*words_of[one.name].split(), ", ".join(choices)]) + default
         kind: Any = tuple[str, ...] if several else str | None
         described = Annotated[kind, arg(metavar="VALUE", help=words, **HIDE)]
         options.append((one.name, described, field(default=() if several else None)))
     return OmitArgPrefixes[make_dataclass("Fields", options)]  # type: ignore[misc]
 
 
-def field_words(cls: type) -> dict[str, str]:
-    """What a class of specs, and those that it comes of, say below each of their fields."""
-    words: dict[str, str] = {}
-    for part in cls.__mro__[-2::-1]:
-        [node] = ast.parse(inspect.getsource(part)).body
-        for field_, below in pairwise(getattr(node, "body", [])):
-            if isinstance(field_, ast.AnnAssign) and isinstance(below, ast.Expr):
-                words[ast.unparse(field_.target)] = ast.literal_eval(below.value)
-    return words
+@cache
+def field_words() -> dict[str, str]:
+    """What stands below each field of a run."""
+    [node] = ast.parse(inspect.getsource(runs.Run)).body
+    return {
+        ast.unparse(one.target): ast.literal_eval(below.value)
+        for one, below in pairwise(node.body)  # type: ignore[attr-defined]
+        if isinstance(one, ast.AnnAssign) and isinstance(below, ast.Expr)
+    }
 
 
-Filters: Any = field_options(runs.Run)
+Filters: Any = field_options()
+Grid: Any = field_options(several=True)
 
 
 def typed_fields(options: Any) -> dict[str, Any]:
-    """The fields of a spec that were typed; the spec knows what holds for the others."""
+    """The fields of a run that were typed; the run knows what holds for the others."""
     return {name: value for name, value in vars(options).items() if value not in (None, ())}
-
-
-def spec_meant(word: str) -> Any:
-    """The class of specs of this name, or the spec of the result of this key."""
-    if re.fullmatch("[0-9a-f]{16}", word):
-        return results.by_key(word).spec
-    return specs.kinds()[one_of("key or kind of result", word, specs.kinds())]
 
 
 def read_measures(words: Iterable[str]) -> dict[str, Any]:
     """{"trace": ["0", "4"], "ending": None} out of `trace=0,4 ending`."""
-    wanted: dict[str, Any] = {}
-    for name, equals, when in (word.partition("=") for word in words):
-        times = when.split(",") if when[:1].isdigit() else when
-        wanted[name] = times if equals else None
-    return wanted
+    return {
+        name: when.split(",") if when[:1].isdigit() else when or None
+        for name, _, when in (word.partition("=") for word in words)
+    }
 
 
 # What there is to train ---------------------------------------------------------------------------
 
 
-def training_commands(like: Any) -> dict[str, Callable]:
-    """`run` and `sweep`, whose options are the fields of this class of specs, or of this spec."""
-    make = like if isinstance(like, type) else partial(replace, like)
+def train_run(
+    options: Filters,
+    measure: MeasureOption = (),
+    device: DeviceOption = "auto",
+    fresh: Annotated[bool, arg(help="Train it even if there is a result.", **HIDE)] = False,
+    json: JsonOption = False,
+) -> None:
+    """Look up one run, or train it and keep its result.
 
-    def run(
-        spec: field_options(like),  # type: ignore[valid-type]
-        measure: MeasureOption = (),
-        device: DeviceOption = "auto",
-        fresh: Annotated[bool, arg(help="Train it even if there is a result.", **HIDE)] = False,
-        json: JsonOption = False,
-    ) -> None:
-        """Look up one run, or train it and keep its result.
+    cplab run --deficit blur --length 8 --recovery 15 --seed 0 --json
+    """
+    wanted, measures = runs.Run(**typed_fields(options)), read_measures(measure)
+    cached = not fresh and bool(results.find(wanted, measures))
+    [result] = results.sweep([wanted], measures, fresh=fresh, device=device)
+    if json:
+        print(as_json(result, cached))
+        return
+    origin = result.source if cached else f"trained in {result.seconds:.1f} s,"
+    print(f"{numbers_of(result)} ({origin} result {result.key})")
+    print(result.spec.call())
+    for name, rows in result.measured.items():
+        print(f"{name} measured after {len(rows)} epochs")
 
-        cplab run --deficit blur --length 8 --recovery 15 --seed 0 --json
 
-        A word after `run` asks for another kind of result, whose fields are then the options, or is
-        the key of a result, of which the options change some fields: cplab run Search --seed 1
-        """
-        wanted, measures = make(**typed_fields(spec)), read_measures(measure)
-        cached = not fresh and bool(results.find(wanted, measures))
-        [result] = results.sweep([wanted], measures, fresh=fresh, device=device)
-        if json:
-            print(as_json(result, cached))
-            return
-        origin = result.source if cached else f"trained in {result.seconds:.1f} s,"
-        print(f"{numbers_of(result)} ({origin} result {result.key})")
-        print(result.spec.call())
-        for name, rows in result.measured.items():
-            print(f"{name} measured after {len(rows)} epochs")
+def train_sweep(
+    grid: Grid,
+    controls: Annotated[bool, arg(help="Also equal training and the newborn.", **HIDE)] = False,
+    measure: MeasureOption = (),
+    workers: Annotated[str | None, arg(metavar="N", help="Processes.", **HIDE)] = None,
+    device: DeviceOption = "auto",
+    json: JsonOption = False,
+) -> None:
+    """Train every combination of several values that has no result yet.
 
-    def sweep(
-        grid: field_options(like, several=True),  # type: ignore[valid-type]
-        controls: Annotated[bool, arg(help="Also equal training and the newborn.", **HIDE)] = False,
-        measure: MeasureOption = (),
-        workers: Annotated[str | None, arg(metavar="N", help="Processes.", **HIDE)] = None,
-        device: DeviceOption = "auto",
-        json: JsonOption = False,
-    ) -> None:
-        """Train every combination of several values that has no result yet.
+    Common beginnings are trained once. Ctrl-C stops; the same command goes on.
 
-        Common beginnings are trained once. Ctrl-C stops; the same command goes on. A word after
-        `sweep` is taken as after `run`.
-
-        cplab sweep --deficit blur --onset 0 2 4 --length 0 4 8 --seed 0 1 2
-        """
-        given, measures = typed_fields(grid), read_measures(measure)
-        wanted = [make(**dict(zip(given, each, strict=True))) for each in product(*given.values())]
-        if controls:
-            kind = type(wanted[0]).__name__
-            require(kind == "Run", f"--controls is not allowed with {kind}: leave it out")
-            wanted += [control for s in wanted for control in (s.equal_training(), s.newborn())]
-        wanted = list(dict.fromkeys(wanted))
-        cached = {spec for spec in wanted if results.find(spec, measures)}
-        processes = None if workers is None else whole("workers", workers, 1)
-        every = results.sweep(wanted, measures, device=device, workers=processes)
-        if json:
-            print(*(as_json(result, result.spec in cached) for result in every), sep="\n")
-        elif all(isinstance(result.values.get("accuracy"), float) for result in every):
-            print_means(every, given)
-        else:
-            print(*map(line_of, every), sep="\n")
-
-    return {"run": run, "sweep": sweep}
+    cplab sweep --deficit blur --onset 0 2 4 --length 0 4 8 --seed 0 1 2
+    """
+    given, measures = typed_fields(grid), read_measures(measure)
+    points = product(*given.values())
+    wanted = [runs.Run(**dict(zip(given, point, strict=True))) for point in points]
+    if controls:
+        wanted += [control for run in wanted for control in (run.equal_training(), run.newborn())]
+    wanted = list(dict.fromkeys(wanted))
+    cached = {run for run in wanted if results.find(run, measures)}
+    processes = None if workers is None else whole("workers", workers, 1)
+    every = results.sweep(wanted, measures, device=device, workers=processes)
+    if json:
+        print(*(as_json(result, result.spec in cached) for result in every), sep="\n")
+    else:
+        print_means(every, given)
 
 
 def print_means(every: list, names: Iterable[str]) -> None:
     """Accuracies over the seeds, a line for each point; names: fields that have a column."""
     import pandas as pd
 
-    columns = [f.name for f in fields(every[0].spec) if f.name != "seed"]
+    columns = [f.name for f in fields(runs.Run) if f.name != "seed"]
     rows = pd.DataFrame([{name: getattr(r.spec, name) for name in columns} for r in every])
     shown = [name for name in columns if name in names or len({*rows[name]}) > 1] or columns[:1]
     rows["accuracy"] = [result.accuracy for result in every]
     means = rows.groupby(shown, sort=False, dropna=False)["accuracy"].agg(["count", "mean", "std"])
     print(means.reset_index().to_string(index=False, float_format="{:.4f}".format, na_rep="-"))
-
-
-def line_of(result: Any) -> str:
-    return f"{result.key} {result.source} {numbers_of(result)}  {result.spec.call()}"
 
 
 def as_json(result: Any, cached: bool) -> str:
@@ -188,16 +164,12 @@ def numbers_of(result: Any) -> str:
 # What was trained ---------------------------------------------------------------------------------
 
 
-def list_results(filters: Filters, kind: KindOption = "Run") -> None:
+def list_results(filters: Filters) -> None:
     """List what was trained, shipped and live.
 
     cplab results list --profile course --deficit blur
     """
     given = typed_fields(filters)
-    if kind != "Run":
-        require(not given, f"filters are of runs: leave them out with {kind}")
-        print(*map(line_of, results.every_result(kind)), sep="\n")
-        return
     rows = results.table(**given)
     usual = {f.name for f in fields(runs.Run) if all(v == f.default for v in rows[f.name])}
     names = [f.name for f in fields(runs.Run) if f.name not in usual - {*given}]
@@ -206,45 +178,30 @@ def list_results(filters: Filters, kind: KindOption = "Run") -> None:
 
 
 def export_results(
-    file: Annotated[Positional[str], arg(metavar="FILE", help="A .csv or .parquet file.")],
+    file: Annotated[Positional[str], arg(metavar="FILE", help="A .csv file.")],
     filters: Filters,
 ) -> None:
     """Write a table of the runs: fields, accuracy, how each was trained.
 
     cplab results export blur.csv --deficit blur
     """
-    suffix = one_of("kind of file", Path(file).suffix, (".csv", ".parquet"))
     rows = results.table(**typed_fields(filters))
-    rows[["windows", "treatments"]] = rows[["windows", "treatments"]].astype(str)  # names, numbers
     try:
-        rows.to_csv(file, index=False) if suffix == ".csv" else rows.to_parquet(file)
-    except (OSError, ValueError) as error:
+        rows.to_csv(file, index=False)
+    except OSError as error:
         raise CplabError(f"{file} cannot be written ({error}): name another file") from error
     print(f"{len(rows)} results in {file}")
 
 
-def verify_results(
-    retrain: Annotated[str, arg(metavar="N", help="Train so many again.")] = "0",
-    profile: Annotated[str | None, arg(metavar="NAME", help="Of this profile.", **HIDE)] = None,
-    device: DeviceOption = "auto",
-) -> int:
-    """Check every result, and train some shipped runs again, drawn at random.
+def verify_results() -> int:
+    """Check every result. Exit code 1 if one is damaged.
 
-    Exit code 1 if one is damaged or comes out otherwise than it says.
-
-    cplab results verify --retrain 2 --profile ci
+    cplab results verify
     """
-    count = whole("retrain", retrain)
     good, bad = results.verify()
     counts = f"{good['shipped']} shipped and {good['live']} live results are good"
-    print(*bad, counts, sep="\n")
-    off = 0
-    if count:
-        rows = results.table(**({"profile": profile} if profile else {}))
-        keys = rows.loc[rows["source"] == "shipped", "key"]
-        off = train_again(map(results.by_key, keys.sample(min(count, len(keys)))), device)
-    print(f"{len(bad) + off} bad")
-    return 1 if bad or off else 0
+    print(*bad, counts, f"{len(bad)} bad", sep="\n")
+    return 1 if bad else 0
 
 
 def retrain_results(
@@ -259,33 +216,25 @@ def retrain_results(
     cplab results retrain 10da86ce08101b40
     """
     require(keys, "no KEY is given: `cplab results list` shows keys")
-    return 1 if train_again([results.by_key(key) for key in keys], device) else 0
-
-
-def train_again(every: Iterable[Any], device: str) -> int:
-    """Train results again, print how each came out, and count those that are off."""
-    off = 0
-    for result in every:
+    code = 0
+    for result in [results.by_key(key) for key in keys]:
         outcome, again = results.retrain(result, device)
         numbers = f"{numbers_of(result)} | {numbers_of(again)}"
         print(f"{outcome:<5} {numbers}  {result.spec.call()}", flush=True)
-        off += outcome == "off"
-    return off
+        code = 1 if outcome == "off" else code
+    return code
 
 
 def ship_results(
     name: Annotated[Positional[str], arg(metavar="NAME", help="A shipped table: course.")],
     filters: Filters,
-    kind: KindOption = "Run",
 ) -> None:
     """Add live results to those that ship with the package; for maintainers.
 
     cplab results ship course --profile course --dataset cifar10
     """
-    given = typed_fields(filters)
-    require(kind == "Run" or not given, f"filters are of runs: leave them out with {kind}")
-    keys = {*results.table(**given)["key"]}
-    live = [r for r in results.every_result(kind, "live") if kind != "Run" or r.key in keys]
+    keys = {*results.table(**typed_fields(filters))["key"]}
+    live = [result for result in results.every_result("Run", "live") if result.key in keys]
     print(results.ship(live, name))
 
 
@@ -397,6 +346,8 @@ def open_lab(
 # The command --------------------------------------------------------------------------------------
 
 COMMANDS: dict[str, Callable] = {
+    "run": train_run,
+    "sweep": train_sweep,
     "lab": open_lab,
     "site": write_site,
     "results list": list_results,
@@ -416,10 +367,8 @@ def parse_words(words: Sequence[str]) -> Callable[[], int | None]:
 
     Raises: CplabError; SystemExit where help was printed.
     """
-    words, prog, like = list(words), "cplab", runs.Run
-    if words[:1] in (["run"], ["sweep"]) and words[1:] and words[1][:1] != "-":
-        like = spec_meant(words.pop(1))
-    commands, begin = training_commands(like) | COMMANDS, f"{next(iter(words), '')} "
+    words, prog, commands = list(words), "cplab", COMMANDS
+    begin = f"{next(iter(words), '')} "
     if inner := {n.removeprefix(begin): c for n, c in COMMANDS.items() if n.startswith(begin)}:
         commands, prog = inner, f"cplab {words.pop(0)}"
     # each does its work only when what it gives back is called

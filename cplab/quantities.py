@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from cplab.errors import one_of, require
-from cplab.results import find, store, tables
+from cplab.results import find, store
 from cplab.runs import Run
 from cplab.specs import check_spec
 from cplab.statistics import SEEDS, Contrast, Missing
@@ -166,8 +166,12 @@ def trained_places(like: Run) -> set[tuple]:
     >>> ("blur", 0, 8, 15, 0) in trained_places(Run())
     True
     """
-    same = {name: getattr(like, name) for name in store.RUN_COLUMNS if name not in PLACE}
-    return {*tables.table(**same)[[*PLACE]].itertuples(index=False, name=None)}
+    fields = store.run_columns(like).items()
+    setting = {"kind": "Run", "version": like.version}
+    setting |= {name: value for name, value in fields if name not in PLACE}
+    rows = store.archive().light.select([*setting, *PLACE]).to_pylist()  # pandas is not needed
+    rows += map(store.flatten, store.live_results("Run"))
+    return {tuple(r[name] for name in PLACE) for r in rows if setting.items() <= r.items()}
 
 
 def every_length(run: Run) -> list[Run]:

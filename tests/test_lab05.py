@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from labs_by_hand import text
 
-from cplab import show
 from cplab.lab.surface import Throttle
 from cplab.studies import pruning
 from cplab.studies.pruning import bench as lab05
@@ -14,7 +13,7 @@ KINDS = ("biological", "random", "per_pixel")
 
 @pytest.fixture
 def growing():
-    return lab05.GrowthBench("practice", gammas=(1.6, 3.2), densities=(0.05, 0.2), steps=20)
+    return lab05.GrowthBench("practice", gammas=(1.6, 3.2), densities=(0.05, 0.2))
 
 
 def test_the_sliders_say_what_is_asked_and_what_is_expected(growing):
@@ -28,7 +27,7 @@ def test_the_sliders_say_what_is_asked_and_what_is_expected(growing):
     assert max(growing.sources["expected"].data["density"]) == pytest.approx(70, abs=0.1)
 
 
-def test_a_search_is_drawn_as_it_goes_and_compared_in_the_end(growing, monkeypatch):
+def test_a_search_is_drawn_as_it_goes(growing, monkeypatch):
     drawn = []
     growing.sources["live"].on_change("data", lambda _, __, new: drawn.append(len(new["step"])))
     monkeypatch.setattr(lab05, "Throttle", lambda draw: Throttle(draw, seconds=0))
@@ -41,9 +40,7 @@ def test_a_search_is_drawn_as_it_goes_and_compared_in_the_end(growing, monkeypat
     assert live["accuracy"] == pytest.approx([100 * a for a in found["accuracy"]])
     kept = pruning.unpack_architecture(found["architectures"]["0.05"]["alive"])
     assert growing.sources["pixels"].data["count"] == kept[0].sum(0).tolist()
-    words = text(growing.job.message)
-    assert words.startswith("at 5 %: ")
-    assert all(show.label(kind) in words for kind in KINDS)
+    assert text(growing.job.message).startswith("at 5 %: ")
 
 
 def test_a_search_can_be_stopped(growing):

@@ -9,7 +9,6 @@ from cplab import quantities
 from cplab.results import sweep
 from cplab.runs import Run
 from cplab.studies.reopening import bench as lab09
-from cplab.studies.reopening.paths import LinearPath
 
 SMALL = {"profile": "ci", "dataset": "mnist", "recovery": 2}
 
@@ -66,14 +65,6 @@ def test_growth_is_the_norm_as_a_part_of_that_at_birth():
         slide.index = index
         assert drawn(slide.drawn, "blur")["mean"] == norms
     assert not np.isfinite(drawn(slide.drawn, "no deficit")["mean"]).any()
-
-
-def test_a_path_that_is_trained_has_its_barrier():
-    path = LinearPath("blur", length=2, profile="ci", points=3)
-    [result] = sweep([path], progress=False)
-    assert float(lab09.barrier(path)) == pytest.approx(
-        max(0, result.values["loss"][1] - (result.values["loss"][0] + result.values["loss"][2]) / 2)
-    )
 
 
 def test_the_map_has_the_most_harmed_above_and_says_what_is_missing():

@@ -24,21 +24,27 @@ def test_a_half_learning_time_is_what_its_name_says(depth):
 
 
 def test_half_learning_times_that_can_be_solved():
-    s, p = 1.5, 0.02
-    assert linear.half_time(1, s, p) == pytest.approx(np.log((s - 2 * p) / (s / 2)) / 2)
-    ratio = (1 / 2) / (p / (s - 2 * p))
-    assert linear.half_time(2, s, p) == pytest.approx(np.log(ratio) / (2 * s))
+    p = 0.02
+    assert linear.half_time(1, p) == pytest.approx(np.log(2 - 4 * p) / 2)
+    assert linear.half_time(2, p) == pytest.approx(np.log((1 / 2) / (p / (1 - 2 * p))) / 2)
+
+
+def kept(depth, course):
+    """What both eyes change alike while they see the same: the difference of p (one layer), of
+    log p (two), of p^(2/D - 1) (more)."""
+    a, b = course.a[-1], course.b[-1]
+    return np.log(a / b) if depth == 2 else a ** (2 / depth - 1) - b ** (2 / depth - 1)
 
 
 @pytest.mark.parametrize("depth", [*DEPTHS, 6])
 @pytest.mark.parametrize("kind", ["blank", "noise", "weak"])
-def test_where_both_eyes_come_to_rest_has_a_closed_form(depth, kind):
+def test_both_eyes_come_to_rest_where_what_they_change_alike_is_kept(depth, kind):
     for onset, length, mode in ((0, 0.5, 1), (1, 1, 1), (3, 2, 1), (0.5, 0.3, 2.5)):
         cut = Rearing(depth=depth, onset=onset, length=length, kind=kind, recovery=0, modes=(mode,))
         [before] = linear.grow(cut)
-        long = Rearing(**{**vars(cut), "recovery": 200})
-        expected = linear.share_at_rest(depth, before.a[-1], before.b[-1], mode)
-        assert linear.share(long)[0] == pytest.approx(expected, abs=1e-6)
+        [rest] = linear.grow(Rearing(**{**vars(cut), "recovery": 200}))
+        assert rest.a[-1] + rest.b[-1] == pytest.approx(mode)
+        assert kept(depth, rest) == pytest.approx(kept(depth, before), rel=1e-4)
 
 
 def test_a_blank_eye_from_birth_in_closed_form():

@@ -7,73 +7,14 @@ import numpy as np
 import pandas as pd
 from bokeh.plotting import figure
 
-from cplab import models, quantities, show, statistics
+from cplab import quantities, show, statistics
 from cplab.lab.widgets import Slide
 from cplab.quantities import harm
 from cplab.runs import Run
 from cplab.studies.reopening.bench import harm_figure
 from cplab.studies.sentences import after, seeds, side, spread, table
 
-__all__ = ["depth_slider", "forest", "forest_table", "harmed", "networks", "newborn_and_harm"]
-__all__ += ["parameters", "rules", "settings", "sizes"]
-
-
-def blurred(end: int, profile: str, fields: Mapping[str, dict[str, Any]]) -> dict[str, Run]:
-    """Blur from birth in each of some settings."""
-    return {words: after("blur", end, profile, **more) for words, more in fields.items()}
-
-
-def rules(end: int, profile: str) -> dict[str, Run]:
-    """The same network, learning otherwise."""
-    ways: dict[str, dict[str, Any]] = {
-        "SGD, rate falls after the deficit": {},
-        "SGD, rate never changes": {"schedule": "fixed"},
-        "Adam": {"optimizer": "adam"},
-        **{f"Adam, {n} times the rate": {"optimizer": "adam", "rate": n} for n in (2, 5, 10)},
-    }
-    return blurred(end, profile, ways)
-
-
-def networks(end: int, profile: str) -> dict[str, Run]:
-    """Another network: shortcuts, width, no convolutions."""
-    width = Run(profile=profile).width
-    named = {
-        "All-CNN": f"allcnn-{width}",
-        "ResNet-18": "resnet18",
-        "half the width": f"allcnn-{width // 2}",
-        "twice the width": f"allcnn-{2 * width}",
-        "three times the width": f"allcnn-{3 * width}",
-    }
-    digits = {"model": "fc", "schedule": "fixed"} if profile == "ci" else {}
-    small = after("blur", end, "ci" if profile == "ci" else "mnist", **digits)
-    every = blurred(end, profile, {words: {"model": model} for words, model in named.items()})
-    return every | {"full connections, on digits": small}
-
-
-def sizes(end: int, profile: str, **fields: Any) -> dict[str, Run]:
-    """One block, one block that is as large as three, two, and three, at a rate that stays."""
-    wide = 17 * Run(profile=profile).width // 4
-    named = {"1 block": "depth1", f"1 block, width {wide}": f"depth1-{wide}"}
-    named |= {"2 blocks": "depth2", "3 blocks": "depth3"}
-    fields["schedule"] = "fixed"
-    return blurred(end, profile, {words: {"model": m, **fields} for words, m in named.items()})
-
-
-def settings(end: int, profile: str, longer: int) -> dict[str, Run]:
-    """Every setting of the lab, at one length of blur, each once."""
-    patient = sizes(end, profile, recovery=longer)
-    every = sizes(end, profile)
-    every |= {f"{words}, {longer} epochs of recovery": run for words, run in patient.items()}
-    every |= networks(end, profile) | rules(end, profile)
-    decays = {f"weight decay {d:g}": {"weight_decay": d} for d in (0, 1e-4, 1e-3, 1e-2)}
-    every |= blurred(end, profile, decays)
-    first = {run: words for words, run in reversed(every.items())}
-    return {words: run for words, run in every.items() if first[run] == words}
-
-
-def parameters(run: Run) -> int:
-    """How many parameters a run's network has; this takes torch."""
-    return sum(p.numel() for p in models.build(run.model, 3, run.settings.size).parameters())
+__all__ = ["depth_slider", "forest", "forest_table", "harmed", "newborn_and_harm"]
 
 
 def forest(runs: Mapping[str, Run], title: str = "") -> figure:

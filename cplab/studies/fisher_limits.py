@@ -15,8 +15,7 @@ from cplab.studies import sentences
 from cplab.studies.fisher import doubled
 from cplab.studies.sentences import after, each_result, table
 
-__all__ = ["WITHOUT", "by_rate", "dominant", "four_readings", "minima", "overall", "sharpness"]
-__all__ += ["where_harm", "within"]
+__all__ = ["WITHOUT", "by_rate", "dominant", "four_readings", "minima", "sharpness", "where_harm"]
 
 WITHOUT: dict[str, Any] = {"of": "jacobian", "scaled": True}  # norms and certainty
 READINGS: dict[str, dict[str, Any]] = {
@@ -79,32 +78,6 @@ def dominant(runs: Mapping[str, Run]) -> pd.DataFrame:
 def sharpness(run: Run) -> float:
     """The largest eigenvalue of the loss's Hessian, on the first 200 training images."""
     return float(result(run, "ending").final("ending")["sharpness"])
-
-
-def pairs(ends: Sequence[int], profile: str, of: Any) -> np.ndarray:
-    """Log sharpness and accuracy of the runs of which most seeds are known, (runs, seeds, 2)."""
-
-    def both(run: Run) -> tuple[float, float]:
-        return float(np.log(of(run))), float(quantities.accuracy(run))
-
-    runs = [after("none", ends[-1], profile)]
-    runs += [after(kind, end, profile) for kind in ("blur", "flip") for end in ends]
-    each = [each_seed(both, run) for run in runs]
-    most = max(map(len, each))
-    return np.array([some for some in each if len(some) == most]).reshape(-1, most, 2)
-
-
-def overall(ends: Sequence[int], profile: str, of: Any = sharpness) -> float:
-    """The correlation of sharpness and accuracy over all networks."""
-    return float(np.corrcoef(pairs(ends, profile, of).reshape(-1, 2).T)[0, 1])
-
-
-def within(ends: Sequence[int], profile: str, of: Any = sharpness) -> np.ndarray:
-    """The part of each seed in the correlation within the same run, which is their mean: networks
-    of one seed begin with the same weights, so that only seeds are independent."""
-    both = pairs(ends, profile, of)
-    x, y = np.moveaxis(both - both.mean(1, keepdims=True), -1, 0)
-    return np.mean(x * y, axis=0) / (x.std() * y.std())
 
 
 def minima(ends: Sequence[int], profile: str) -> figure:

@@ -2,22 +2,15 @@
 
 from dataclasses import replace
 
-from cplab import quantities, results
+from cplab import results
 from cplab.runs import Run
 from cplab.studies import sentences
 from cplab.studies.sentences import after
 
-__all__ = ["DARK", "FOUR", "digits", "named_rightly", "train_small"]
+__all__ = ["DARK", "FOUR", "digits", "train_small"]
 
 FOUR = ("flip", "permute", "blur", "noise")
 DARK = ("noise", "fresh_noise", "blank")
-
-
-@quantities.contrast
-def named_rightly(run: Run, how: str) -> float:
-    """Percent of test images named rightly in the end: clear, blurred, or blurred and adapted."""
-    known = quantities.result(run, {"blurred": (run.epochs - 1,)})
-    return 100 * float(known.measured["blurred"][run.epochs - 1][how])
 
 
 def digits(profile: str) -> Run:

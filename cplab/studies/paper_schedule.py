@@ -15,9 +15,9 @@ from bokeh.plotting import figure
 from cplab import quantities, show
 from cplab.runs import Run, Step
 from cplab.show.theme import DASHES, place_legend, plain_figure, style
-from cplab.statistics import Contrast, estimate, find_crossing
+from cplab.statistics import estimate, find_crossing
 
-__all__ = ["FOUR", "both_controls", "longest_harmless_window", "removal", "slim", "until"]
+__all__ = ["FOUR", "longest_harmless_window", "removal", "slim", "until"]
 
 
 class Epochs(NamedTuple):
@@ -50,12 +50,6 @@ def until(kind: str, end: int, pace: int = 1, profile: str = "course", **fields:
 def slim(kind: str, end: int) -> Run:
     """A run of the largest size that was trained: 50,000 images at half the paper's pixels."""
     return Run(kind, length=end, profile="slim") if end else Run(profile="slim")
-
-
-def both_controls(run: Run) -> dict[str, Contrast]:
-    """The harm of a run against both controls."""
-    clocks = {"started fresh": "stopped", "overslept": "running"}
-    return {words: quantities.harm(run, clock=clock) for words, clock in clocks.items()}
 
 
 def removal(schedule: str, profile: str, lengths: Sequence[int]) -> list[figure]:

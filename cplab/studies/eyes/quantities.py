@@ -47,16 +47,6 @@ def share_curve(run: Run) -> np.ndarray:
     return np.array([np.mean(known.get(epoch, np.nan)) for epoch in range(run.epochs)])
 
 
-def share_loss(run: Run) -> Contrast:
-    """What a life's deficits took of the right eye's share, 0 to 1: the share in the same life
-    without them (at birth, the newborn's), minus that in this one.
-
-    >>> float(share_loss(Run("blank:right", length=8, model="eyes"))) > 0.1
-    True
-    """
-    return eye_share(run.without_window()) - eye_share(run)
-
-
 def dominance(run: Run) -> np.ndarray:
     """Percent of the neurons in each class of ocular dominance in the end, (7,): 1 is driven by the
     left eye (nearly) alone, 4 by both alike, 7 by the right eye alone. Hubel and Wiesel sorted

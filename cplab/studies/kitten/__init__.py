@@ -7,6 +7,6 @@ __all__, __getattr__, __dir__ = load_late(
     animals="GESTATION decline statements",
     fits="Fit fit",
     fitting="Fitting",
-    networks="NEAR closest fans in_silico of_the_fall shares",
-    figures="age_figure compare_with_animals orientation_figure statement_table",
+    networks="NEAR closest fans in_silico shares",
+    figures="age_figure orientation_figure statement_table",
 )

@@ -12,7 +12,7 @@ from bokeh.models import ColumnDataSource, Range1d
 from bokeh.plotting import figure
 
 from cplab.show import theme
-from cplab.show.theme import CUES, EQUAL, Style, band, place_legend, plain_figure, reference_line
+from cplab.show.theme import CUES, EQUAL, place_legend, plain_figure, reference_line
 
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # one a kind of statement
 
@@ -102,24 +102,4 @@ def orientation_figure(groups: Mapping[str, Sequence[np.ndarray]], hues: Mapping
         fig.segment("x0", "y0", "x", "y", source=source, color=hues[text], width=1.5, alpha=0.7)
         fig.axis.visible = fig.grid.visible = False
         figs.append(fig)
-    return theme.figure_row(*figs)
-
-
-def compare_with_animals(
-    networks: Sequence[dict], animals: Sequence[dict], words: Sequence[tuple], x: str, hue: str
-) -> Any:
-    """Figures that each show a network's curve with its band (columns x, mean, low, high) beside an
-    animal's points (left and right as well), whose sources are animal0, animal1 …; words, the title
-    of each and its vertical axis."""
-    figs = []
-    for i, (network, animal, (title, y)) in enumerate(zip(networks, animals, words, strict=True)):
-        fig = plain_figure(title, x, y, width=430, height=330)
-        band(fig, ColumnDataSource(network), "x", Style("network", hue), points=True)
-        look = {"source": ColumnDataSource(animal, name=f"animal{i}"), "color": "black"}
-        fig.segment("left", "mean", "right", "mean", width=1.5, **look)
-        fig.segment("x", "low", "x", "high", width=1.5, **look)
-        mark = {"fill_color": "white", "size": 10, "marker": "triangle"}
-        fig.scatter("x", "mean", legend_label="kitten", **look, **mark)
-        reference_line(fig, "width", EQUAL.colour, 1)
-        figs.append(place_legend(fig))
     return theme.figure_row(*figs)

@@ -5,13 +5,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from bokeh.models import ColumnDataSource
 
 from cplab import quantities, show, statistics
 from cplab.lab.widgets import Slide
 from cplab.measure import orientation
 from cplab.runs import Run
+from cplab.show.theme import EQUAL, Style, band, place_legend, plain_figure, reference_line, style
 from cplab.studies.kitten.animals import statements
-from cplab.studies.kitten.figures import compare_with_animals, orientation_figure
+from cplab.studies.kitten.figures import orientation_figure
 
 GUESSING = 10  # percent right, of ten classes
 DAYS = (6, 8, 10, 12, 14, 16, 20, 24, 30, 40, 60)  # that one epoch may stand for
@@ -52,12 +54,6 @@ def shares(lengths: Sequence[int], profile: str) -> View:
     return curve, points.assign(**ages)
 
 
-def of_the_fall(rows: pd.DataFrame) -> pd.DataFrame:
-    """The same with the lowest mean as 0: what is left of the fall."""
-    heights, lowest = ["mean", "low", "high"], rows["mean"].min()
-    return rows.assign(**(rows[heights] - lowest) / (1 - lowest))
-
-
 def distance(view: View, days: int) -> tuple[float, int]:
     """How far a kitten's points are from a network's curve where there is a curve, as the root of
     the mean square; and how many points that are."""
@@ -80,7 +76,24 @@ def distances(view: View) -> list[float]:
 
 
 def in_silico(views: Sequence[View]) -> Slide:
-    """Network and kitten on one axis, with a slider for the days of an epoch."""
+    """Network and kitten on one axis, with a slider for the days of an epoch: the network's curve
+    with its band, the kitten's points with their ranges."""
+    meet = ["they meet" if closest(view) < NEAR else "they never meet" for view in views]
+    titles = {
+        f"As shares of the normal, {meet[0]}": "share of the normal",
+        f"With each lowest value at 0, {meet[1]}": "share of the fall",
+    }
+    x, network, figs = "length of the deprivation, epochs of the network", style("blur").colour, []
+    for i, ((curve, animal), (title, y)) in enumerate(zip(views, titles.items(), strict=True)):
+        fig = plain_figure(title, x, y, width=430, height=330)
+        band(fig, ColumnDataSource(curve), "x", Style("network", network), points=True)
+        look = {"source": ColumnDataSource(animal, name=f"animal{i}"), "color": "black"}
+        fig.segment("left", "mean", "right", "mean", width=1.5, **look)
+        fig.segment("x", "low", "x", "high", width=1.5, **look)
+        mark = {"fill_color": "white", "size": 10, "marker": "triangle"}
+        fig.scatter("x", "mean", legend_label="kitten", **look, **mark)
+        reference_line(fig, "width", EQUAL.colour, 1)
+        figs.append(place_legend(fig))
 
     def stretched(days: int) -> Mapping[str, Mapping]:
         moved = [of.assign(**of[["x", "left", "right"]] / days) for _, of in views]
@@ -92,17 +105,6 @@ def in_silico(views: Sequence[View]) -> Slide:
             parts.append("distance {} {:.2f} ({} points)".format(where, *distance(view, days)))
         return " · ".join(parts)
 
-    meet = ["they meet" if closest(view) < NEAR else "they never meet" for view in views]
-    drawn = compare_with_animals(
-        [dict(curve) for curve, _ in views],
-        [dict(animal) for _, animal in views],
-        [
-            (f"As shares of the normal, {meet[0]}", "share of the normal"),
-            (f"With each lowest value at 0, {meet[1]}", "share of the fall"),
-        ],
-        "length of the deprivation, epochs of the network",
-        show.colour("blur"),
-    )
-    slide = Slide(drawn, DAYS, stretched, words, "days")
+    slide = Slide(figs, DAYS, stretched, words, "days")
     slide.index = int(np.argmin(distances(views[-1])))
     return slide

@@ -9,7 +9,7 @@ from cplab import load_late
 
 __all__, __getattr__, __dir__ = load_late(
     __name__,
-    pathways="Rearing Course grow share half_time share_at_rest",
+    pathways="Rearing Course grow share half_time",
     descent="descend",
     completion="Completed complete",
     bench="MODES SIGHTS Eyes",

@@ -34,7 +34,7 @@ def descend(
     wanted = out_modes * rearing.modes @ in_modes.T
     pairs = zip(*(weights(rng, rearing, out_modes, in_modes, begin) for _ in "ab"), strict=True)
     layers = [np.stack(pair) for pair in pairs]  # (2, out, in) each: both eyes in one step
-    unit, begun, rows = half_time(rearing.depth, 1.0, rearing.start), 0.0, []
+    unit, begun, rows = half_time(rearing.depth, rearing.start), 0.0, []
     for kind, time in rearing.phases:
         if not time:
             continue

@@ -16,8 +16,6 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from pydantic import BeforeValidator, Field
 from scipy.integrate import quad, solve_ivp
-from scipy.optimize import brentq
-from scipy.special import expit
 
 from cplab.errors import require
 from cplab.specs import Count, Fraction, Number, Spec, spec_class
@@ -91,15 +89,16 @@ class Course(NamedTuple):
         return self.b / (self.a + self.b)
 
 
-def half_time(depth: int, mode: float = 1.0, start: float = 0.01) -> float:
+def half_time(depth: int, start: float = 0.01) -> float:
     """Time, in units of 1 / learning rate, until two eyes of `depth` layers that see the same have
-    learned half of a mode: ∫ du / (u^(D-1) (s - 2 u^D)), from the start to a quarter of s each.
+    learned half of a mode of strength 1: ∫ du / (u^(D-1) (1 - 2 u^D)), from the start to a quarter
+    each.
 
     >>> [round(half_time(depth), 2) for depth in (1, 2, 3, 4)]
     [0.34, 1.95, 3.52, 4.52]
     """
-    ends = (start ** (1 / depth), (mode / 4) ** (1 / depth))
-    return quad(lambda u: u ** (1 - depth) / (mode - 2 * u**depth), *ends, epsrel=1e-10)[0]
+    ends = (start ** (1 / depth), (1 / 4) ** (1 / depth))
+    return quad(lambda u: u ** (1 - depth) / (1 - 2 * u**depth), *ends, epsrel=1e-10)[0]
 
 
 def grow(rearing: Rearing) -> list[Course]:
@@ -110,7 +109,7 @@ def grow(rearing: Rearing) -> list[Course]:
     array([0.5  , 0.257])
     """
     depth, modes, begun = rearing.depth, np.array(rearing.modes), 0.0
-    unit = half_time(depth, 1.0, rearing.start)
+    unit = half_time(depth, rearing.start)
     times, weights = [np.zeros(1)], [np.full((2, len(modes), 1), rearing.start ** (1 / depth))]
 
     def slopes(_: float, flat: np.ndarray, target: np.ndarray, power: np.ndarray) -> np.ndarray:
@@ -140,23 +139,3 @@ def share(rearing: Rearing) -> np.ndarray:
     [0.358, 0.029, 0.013, 0.011]
     """
     return np.array([course.share[-1] for course in grow(rearing)])
-
-
-def share_at_rest(depth: int, a: float, b: float, mode: float = 1.0) -> float:
-    """The share of eye b at rest, in closed form: both are open from strengths a and b on and see
-    the same (rho = 1), so that the difference of p (one layer), log p (two) or p^(2/D - 1) (more)
-    stays, and the sum becomes the mode.
-
-    >>> share_at_rest(1, 0.3, 0.1), round(share_at_rest(2, 0.3, 0.1), 9)
-    (0.4, 0.25)
-    """
-    if depth == 1:
-        return (mode + b - a) / 2 / mode
-
-    def difference(a: float, b: float) -> float:
-        return np.log(b / a) if depth == 2 else a ** (2 / depth - 1) - b ** (2 / depth - 1)
-
-    def surplus(logit: float) -> float:
-        return difference(mode * expit(-logit), mode * expit(logit)) - difference(a, b)
-
-    return float(expit(brentq(surplus, -700, 700)))

@@ -179,8 +179,6 @@ def make_control(
 ) -> Architecture:
     """What a kind of retraining begins with, made of the search's architecture and of the pixels
     (784,) that some image inks."""
-    if kind == "dense":
-        return nets.dense()
     if kind in ("biological", "magnitude"):
         return alive
     if kind == "per_pixel":

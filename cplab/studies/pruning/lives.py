@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 
 from cplab import specs
 from cplab.deficits import NONE
-from cplab.errors import one_of, quote, require
+from cplab.errors import one_of, require
 from cplab.runs import DeficitName, Epochs, Event, ProfileName, Run, Step
 from cplab.specs import Count, Fraction, Number, Positive, Seed, Spec, spec_class
 from cplab.specs.profiles import PROFILES, Profile
@@ -25,7 +25,6 @@ MATERIALS = ("images", "noise", "random_labels")
 
 Units = Annotated[Count, Field(ge=1, le=4096)]  # also kernels of a layer, images of a batch
 Rate = tuple[Epochs, Annotated[Number, Field(gt=0, lt=100)]]  # epochs, and their learning rate
-Rates = Annotated[tuple[Rate, ...], Field(max_length=100)]
 
 
 def of_task(name: str) -> Any:
@@ -181,19 +180,14 @@ class KernelSize(Spec):
     profile: ProfileName  # whose images it sees
     kernels: tuple[Units, Units]  # of the two convolutions
     units: tuple[Units, Units]  # of the two hidden dense layers
-    rates: Rates  # (epochs, learning rate) of training, one after the other
+    rates: tuple[Rate, ...]  # (epochs, learning rate) of training, one after the other
     at_once: Units  # kernels that are taken out at a time
     retraining: Rate  # epochs and learning rate after each time
-    saved: Annotated[tuple[Annotated[Count, Field(ge=2)], ...], Field(max_length=100)]
-    """Numbers of kernels at which the architecture is kept."""
+    saved: tuple[Units, ...]  # numbers of kernels at which the architecture is kept
     batch: Units = 128
-    noise_rates: Rates = ()  # in place of rates where noise is learned, if they are others
-
-    def __post_init__(self) -> None:
-        most = sum(self.kernels) - 1
-        why = f"one kernel is left in each layer and one goes, so give numbers from 2 to {most}"
-        fine = self.saved and max(self.saved) <= most
-        require(fine, f"saved {quote(self.saved)} is not allowed: {why}")
+    noise_rates: tuple[
+        Rate, ...
+    ] = ()  # in place of rates where noise is learned, if they are others
 
     @property
     def removals(self) -> list[int]:

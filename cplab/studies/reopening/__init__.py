@@ -5,6 +5,6 @@ from cplab import load_late
 __all__, __getattr__, __dir__ = load_late(
     __name__,
     paths="LinearPath",
-    bench="TreatmentBench barrier gauge_table growth harm_figure norm_ratios"
+    bench="TreatmentBench gauge_table growth harm_figure norm_ratios"
     " norms_at_birth path_figure what_is_left",
 )

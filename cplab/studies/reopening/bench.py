@@ -187,14 +187,6 @@ def path_figure(results: Mapping[LinearPath, Any], title: str = "") -> figure:
     return means(groups, axes, False, width=620, height=360, title=title)
 
 
-@quantities.contrast
-def barrier(path: LinearPath) -> float:
-    """By how much the loss rises above the straight line between its ends, at most, nats (Frankle
-    et al. 2020)."""
-    loss = np.array(quantities.result(path).values["loss"])
-    return float((loss - np.linspace(loss[0], loss[-1], len(loss))).max())
-
-
 def harm_figure(
     harms: Mapping[str, Any],
     title: str,

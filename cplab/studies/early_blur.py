@@ -24,14 +24,11 @@ from cplab.show.results import lives_figure
 from cplab.show.surface import Html
 from cplab.show.theme import CUES, EQUAL, place_legend, plain_figure, reference_line, style
 from cplab.statistics import SEEDS, Contrast, Estimate, Missing, estimate
-from cplab.studies.paper_schedule import Epochs, slim, until
+from cplab.studies.paper_schedule import Epochs
 from cplab.studies.sentences import each_result, lines, seeds, side, spread, table
 
 __all__ = ["behind", "clear_epochs", "clear_epochs_behind", "early_and_late", "flagship", "harm"]
-__all__ += ["harm_by"]
-__all__ += ["harm_curves", "overview", "schedules", "steps_help", "steps_left"]
-__all__ += ["strong_steps", "time_bars"]
-
+__all__ += ["harm_by", "harm_curves", "overview", "steps_left", "strong_steps", "time_bars"]
 
 READ_OUT = 5  # epochs that a read-out is the mean of: at a rate that stays, the last is restless
 
@@ -257,25 +254,3 @@ def strong_steps(runs: Mapping[str, Sequence[Run]], title: str = "") -> figure:
     fig.xaxis.ticker = [0.3, 1, 3, 10, 30, 100, 300]
     reference_line(fig, "width", EQUAL.colour)
     return place_legend(fig)
-
-
-def schedules() -> dict[str, list[Run]]:
-    """Runs that differ in what is left of the learning rate when their blur ends, by setting."""
-    ends, longer = (60, 140), (15, 30, 60, 120, 240)
-    every = [until("blur", end, pace) for pace in (5, 2, 1) for end in ends]
-    return {
-        "ten of the paper's epochs in one": [until("blur", end, 10) for end in ends],
-        "the paper's rates, 10,000 images": every,
-        "the paper's rates, 50,000 images": [slim("blur", n) for n in (20, 40, 60, 100, 140)],
-        "rate held, then falling": [Run("blur", length=16, recovery=n) for n in longer],
-        "three blocks, rate never falls": [Run("blur", length=16, **flagship())],
-    }
-
-
-def steps_help() -> statistics.Correlation:
-    """The correlation of harm with what is left, over all settings whose rate falls."""
-    *falling, _ = schedules().values()
-    each = {r: statistics.estimate(quantities.harm(r)) for some in falling for r in some}
-    known = [(steps_left(run), about.mean) for run, about in each.items() if about.seeds]
-    left, harms = np.transpose(known)
-    return statistics.correlation(np.log(left), harms)

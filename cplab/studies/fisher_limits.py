@@ -7,23 +7,17 @@ import numpy as np
 import pandas as pd
 from bokeh.plotting import figure
 
-from cplab import quantities, show, statistics
-from cplab.quantities import each_seed, harm, result
+from cplab import quantities, show
+from cplab.quantities import each_seed, result
 from cplab.runs import Run
 from cplab.show.theme import percent_axis, place_legend, plain_figure, style
 from cplab.studies import sentences
 from cplab.studies.fisher import doubled
 from cplab.studies.sentences import after, each_result, table
 
-__all__ = ["WITHOUT", "by_rate", "dominant", "four_readings", "minima", "sharpness", "where_harm"]
+__all__ = ["WITHOUT", "dominant", "minima", "parts_of_highest", "sharpness"]
 
 WITHOUT: dict[str, Any] = {"of": "jacobian", "scaled": True}  # norms and certainty
-READINGS: dict[str, dict[str, Any]] = {
-    "trace": {},
-    "trace · ‖w‖²": {"scaled": True},
-    "‖J‖²": {"of": "jacobian"},
-    "‖J‖² · ‖w‖²": WITHOUT,
-}
 
 
 def parts_of_highest(curves: Mapping[str, np.ndarray], title: str, **options: Any) -> figure:
@@ -35,29 +29,6 @@ def parts_of_highest(curves: Mapping[str, np.ndarray], title: str, **options: An
             parts = each[:, at] / each[:, at].max(1, keepdims=True)
             groups[words] = dict(zip((at + 1).tolist(), parts.T, strict=True))
     return sentences.lines(groups, ("epoch", "part of the highest"), title, width=820, **options)
-
-
-def four_readings(run: Run) -> figure:
-    """The trace of a run without a deficit, and what is left of it without norms and certainty."""
-    each = {w: each_seed(quantities.trace_curve, run, **how) for w, how in READINGS.items()}
-    return parts_of_highest(each, "The trace falls; what is behind it keeps rising")
-
-
-def by_rate(runs: Mapping[str, Run]) -> figure:
-    """The trace of some clear runs at several rates."""
-    each = {words: each_seed(quantities.trace_curve, run) for words, run in runs.items()}
-    return parts_of_highest(each, "Where the rate is gone first, the trace stays", y_range=(0, 1.1))
-
-
-def where_harm(runs: Mapping[int, Run], clear: Run) -> tuple[float, float]:
-    """The onset at which the harm of some windows is highest, and the one nearest to the peak of
-    the trace of a clear run; NaN where there are none."""
-    harms = {onset: statistics.estimate(harm(run)) for onset, run in runs.items()}
-    known = {onset: about.mean for onset, about in harms.items() if about.seeds}
-    peak = statistics.estimate(quantities.reading(clear, quantities.trace_peak))
-    if not known or not peak.seeds:
-        return np.nan, np.nan
-    return max(known, key=lambda n: known[n]), min(known, key=lambda n: abs(n - peak.mean))
 
 
 def dominant(runs: Mapping[str, Run]) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 one network to another, and the map of harms."""
 
 import threading
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
@@ -21,10 +20,10 @@ from cplab.lab.widgets import Slide
 from cplab.measure import MEASUREMENTS
 from cplab.runs import Run
 from cplab.show import theme
-from cplab.show.results import by_layer, layer_columns, means, seeds_line
+from cplab.show.results import by_layer, layer_columns, seeds_line
 from cplab.show.theme import label, plain_figure, reference_line, style, styles
 from cplab.studies.bench import STYLE, Bench
-from cplab.studies.reopening.paths import LinearPath
+from cplab.studies.sentences import table
 
 GAUGES = {
     "norms": "norm of a layer's weights, mean",
@@ -145,17 +144,16 @@ def norm_ratios(group: Sequence, epoch: int, birth: np.ndarray) -> np.ndarray:
 
 
 def gauge_table(groups: Mapping[str, Sequence], epoch: int) -> pd.DataFrame:
-    """Every gauge of some results after an epoch, by deficit: the mean over layers, in words."""
-    columns = {
-        label(name): {
-            words: statistics.describe(
-                [float(np.mean(result.measured["gauges"][epoch][gauge])) for result in group], 2
-            )
-            for gauge, words in GAUGES.items()
-        }
-        for name, group in groups.items()
+    """Every gauge of some results after an epoch, by deficit: the mean over layers."""
+
+    def each(group: Sequence, gauge: str) -> list[float]:
+        return [float(np.mean(result.measured["gauges"][epoch][gauge])) for result in group]
+
+    rows = {
+        words: {label(name): each(group, gauge) for name, group in groups.items()}
+        for gauge, words in GAUGES.items()
     }
-    return pd.DataFrame(columns)
+    return table(rows, 2)
 
 
 def what_is_left(before: Any, after: Any) -> str | None:
@@ -175,16 +173,6 @@ def what_is_left(before: Any, after: Any) -> str | None:
         return None
     low, high = words(left.mean - left.half), words(left.mean + left.half)
     return low if low == high else None
-
-
-def path_figure(results: Mapping[LinearPath, Any], title: str = "") -> figure:
-    """Test loss from deprived networks (0) to their twins (1), by deficit."""
-    groups: dict[str, dict] = defaultdict(lambda: defaultdict(list))
-    for path, result in results.items():
-        for i, loss in enumerate(result.values["loss"]):
-            groups[path.deficit][i / (path.points - 1)].append(loss)
-    axes = ("part of the way to its twin", "test loss")
-    return means(groups, axes, False, width=620, height=360, title=title)
 
 
 def harm_figure(

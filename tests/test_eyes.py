@@ -247,7 +247,6 @@ def test_shares_of_a_life_are_those_that_were_measured():
     assert float(eyes.eye_share(LIFE)) == pytest.approx(np.mean(found[4]))
     curve = eyes.share_curve(LIFE)
     assert curve.tolist() == pytest.approx([np.mean(found[epoch]) for epoch in range(5)])
-    one_line(lambda: eyes.neuron_shares(LIFE, epoch=9), "epoch 9")
 
 
 def in_sevenths(shares):

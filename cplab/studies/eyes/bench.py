@@ -48,13 +48,13 @@ MISSED = {"closed": "blank", "blurred": "blur", "noise": "fresh_noise", "squint"
 STATES = {name: words for words, name in MISSED.items()} | {"strabismus": "squinting"}
 
 
-def views(here: Profile, deficits: Sequence[str], count: int = 8) -> Any:
+def views(here: Profile, deficits: Sequence[str]) -> Any:
     """What each eye sees of some images of a profile, as deficits leave it, in rows."""
     try:
         images = pictures(here.dataset, here.name)
     except (CplabError, ModuleNotFoundError) as error:
         return Html(f"<i>{html.escape(str(error))}</i>")
-    x, labels = images.train_x[:count], images.train_y[:count]
+    x, labels = images.train_x[:8], images.train_y[:8]
     both = images.normal(x).unsqueeze(1).expand(-1, 2, -1, -1, -1)
     width = round(5 / 8 * x.shape[2])
     rows = {"the image": x}

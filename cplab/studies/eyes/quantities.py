@@ -10,7 +10,7 @@ import numpy as np
 
 from cplab.deficits import VIEWS
 from cplab.errors import one_of
-from cplab.quantities import Missing, contrast, result
+from cplab.quantities import contrast, result
 from cplab.runs import Run, Window
 from cplab.statistics import Contrast, estimate
 
@@ -24,10 +24,7 @@ def neuron_shares(run: Run, epoch: int | None = None) -> np.ndarray:
     """The right eye's share of each neuron that is the first to have both eyes, (neurons,), 0 to 1,
     after an epoch, from 0; the last one if not given."""
     shares = result(run, "eye_shares").measured["eye_shares"]
-    epoch = run.epochs - 1 if epoch is None else epoch
-    if epoch not in shares:
-        raise Missing(f"shares were not measured at epoch {epoch}: choose from {[*shares]}")
-    return np.array(shares[epoch])
+    return np.array(shares[run.epochs - 1 if epoch is None else epoch])
 
 
 @contrast

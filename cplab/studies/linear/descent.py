@@ -28,7 +28,6 @@ def descend(
     True
     """
     many = len(rearing.modes)
-    require(many <= OUTPUTS, f"{many} modes are not allowed: give up to {OUTPUTS}")
     rng = np.random.default_rng(seed)
     out_modes, in_modes = frame(rng, OUTPUTS, many), frame(rng, EYE_INPUTS, many)
     wanted = out_modes * rearing.modes @ in_modes.T

@@ -13,8 +13,8 @@ __all__, __getattr__, __dir__ = load_late(
     quantities="accuracy_at kernel_split plasticity_loss split_accuracy",
     growth="draw_changes expected_density grow_and_prune",
     nets="flat_images inked_pixels unpack_architecture",
-    kernels="KernelNet keep_kernels kernel_norms kernels_to_keep",
-    saliency="ranked_layers salient_masks weight_saliency",
+    kernels="KernelNet kernel_norms kernels_to_keep",
+    saliency="ranked_layers",
     bench="GrowthBench accuracy_left architectures images_at_hand map_figures"
     " search_figure synapse_maps",
 )

@@ -350,8 +350,6 @@ def random_split(total: int, seed: int, most: tuple[int, int]) -> tuple[int, int
     12
     """
     low, high = max(1, total - most[1]), min(most[0], total - 1)
-    why = f"cannot be split over two layers of {most[0]} and {most[1]}: give 2 to {sum(most)}"
-    require(low <= high, f"{total} kernels {why}")
     start = specs.mix_seeds("split", seed, total) % 2**32
     drawn = np.random.RandomState(start).randint(2**32, dtype=np.uint32)  # as torch draws it
     first = low + int(drawn) % (high + 1 - low)

@@ -13,12 +13,11 @@ from torch.optim.swa_utils import update_bn
 
 from cplab import data, devices
 from cplab.deficits import NONE
-from cplab.errors import one_of, require
+from cplab.errors import require
 from cplab.measure import fisher
 from cplab.runs import Step
 from cplab.runs.tasks import Classification, TrainState
 from cplab.specs import mix_seeds
-from cplab.studies.pruning.lives import METRICS
 
 MEASURED_IMAGES = 500  # the first so many training images, clear, measure the Fisher information
 
@@ -42,7 +41,6 @@ def weight_saliency(net: nn.Module, x: Tensor, metric: str, seed: int = 0) -> di
         Damage (LeCun, Denker & Solla 1990) with the exact Fisher information in place of the
         Hessian, as Theis et al. (2018) have it.
     """
-    one_of("metric", metric, METRICS[1:])
     weights = {name: layer.weight.detach() for name, layer in ranked_layers(net).items()}
     if metric == "magnitude":
         return {name: w.abs() for name, w in weights.items()}

@@ -86,8 +86,8 @@ def in_silico(views: Sequence[View]) -> Slide:
     x, network, figs = "length of the deprivation, epochs of the network", style("blur").colour, []
     for i, ((curve, animal), (title, y)) in enumerate(zip(views, titles.items(), strict=True)):
         fig = plain_figure(title, x, y, width=430, height=330)
-        band(fig, ColumnDataSource(curve), "x", Style("network", network), points=True)
-        look = {"source": ColumnDataSource(animal, name=f"animal{i}"), "color": "black"}
+        band(fig, ColumnDataSource(dict(curve)), "x", Style("network", network), points=True)
+        look = {"source": ColumnDataSource(dict(animal), name=f"animal{i}"), "color": "black"}
         fig.segment("left", "mean", "right", "mean", width=1.5, **look)
         fig.segment("x", "low", "x", "high", width=1.5, **look)
         mark = {"fill_color": "white", "size": 10, "marker": "triangle"}

@@ -1,6 +1,6 @@
 """Curves through points, with 95 % intervals of their parameters and of the curve.
 
-The minimisers are scipy's. Ours is to say when there is no interval (too few points) and when the
+The minimiser is scipy's. Ours is to say when there is no interval (too few points) and when the
 points do not determine the parameters.
 """
 
@@ -17,11 +17,6 @@ from cplab.statistics import plain_number, row_of_numbers
 EVALUATIONS = 20_000  # of a curve, after which a fit is given up
 SINGULAR = 1e-8  # a Jacobian of unit columns below this determines too little
 WIDE = 10  # an interval so many times as wide as its parameter, and as its start, says nothing
-METHODS: tuple[dict[str, Any], ...] = (  # one after the other
-    {"method": "lm"},  # gets farther than the other from a poor start
-    # Near 0, and where sizes differ, its derivatives are right, which the intervals need.
-    {"method": "trf", "jac": "3-point"},
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,14 +109,15 @@ def fit(
         raise CplabError(f"{called} fails at {at} ({error}): mend it") from error
     lacks = f"{called} does not give a finite number for each t at {at}: choose another start"
     require(there.shape == t.shape and np.isfinite(there).all(), lacks)
+    # derivatives from both sides are right also near 0, and where sizes differ
+    how: dict[str, Any] = {"jac": "3-point", "x_scale": "jac", "max_nfev": EVALUATIONS}
+    line = f"the fit of {called} does not converge from {at}: choose another start"
     try:
-        for how in METHODS:
-            options = {"x_scale": "jac", "max_nfev": EVALUATIONS, **how}
-            found = least_squares(lambda values: curve(t, values) - y, best, **options)
-            best, converged = found.x, found.success
+        found = least_squares(lambda values: curve(t, values) - y, best, **how)
     except ValueError:  # a curve that is not finite
-        converged = False
-    require(converged, f"the fit of {called} does not converge from {at}: choose another start")
+        raise CplabError(line) from None
+    require(found.success, line)
+    best = found.x
     size = np.linalg.norm(found.jac, axis=0)
     unit = found.jac / np.where(size > 0, size, 1)  # a column of a parameter without effect is 0
     squares, total = np.sum(found.fun**2), np.sum((y - y.mean()) ** 2)

@@ -15,6 +15,5 @@ __all__, __getattr__, __dir__ = load_late(
     nets="flat_images inked_pixels unpack_architecture",
     kernels="KernelNet kernel_norms kernels_to_keep",
     saliency="ranked_layers",
-    bench="GrowthBench accuracy_left architectures images_at_hand map_figures"
-    " search_figure synapse_maps",
+    bench="GrowthBench architectures images_at_hand map_figures synapse_maps",
 )

@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike
 from cplab import data, results
 from cplab.lab.surface import Throttle
 from cplab.lab.widgets import Slide
-from cplab.show.results import curves, means
-from cplab.show.theme import colour, figure_row, percent_axis, plain_figure
+from cplab.show.results import means
+from cplab.show.theme import colour, figure_row, plain_figure
 from cplab.studies import pruning
 from cplab.studies.bench import STYLE, Bench
 
@@ -57,42 +57,6 @@ def images_at_hand(dataset: str) -> str:
 def known_values(searches: Sequence[pruning.Search]) -> list[dict]:
     """The values of those searches that have results."""
     return [result.values for search in searches if (result := results.find(search))]
-
-
-def search_figure(searches: Sequence[pruning.Search], density: float) -> figure:
-    """The accuracy of searches while synapses are dropped, from the densest on; its title says what
-    is left of it at a density."""
-    each = [fallen(values) for values in known_values(searches)]
-    left = accuracy_left(searches, density)
-    title = f"At {100 * density:g} % density it still names {left:.0f} % correctly"
-    fig = curves(
-        {"biological": [(-thin, right) for thin, right in each]},
-        "density, synapses alive",
-        "test accuracy",
-        percent=True,
-        width=620,
-        height=300,
-        x_range=Range1d(1, -0.02),
-        title=title if each else "not computed yet",
-    )
-    percent_axis(fig.xaxis)
-    return fig
-
-
-def accuracy_left(searches: Sequence[pruning.Search], density: float) -> float:
-    """Test accuracy of searches, in percent, once so many synapses are left; nan for none."""
-    each = [np.interp(-density, *fallen(values)) for values in known_values(searches)]
-    return 100 * float(np.mean(each)) if each else float("nan")
-
-
-def fallen(values: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """A search from its densest on: minus its density, which rises, and its accuracy.
-
-    >>> [each.tolist() for each in fallen({"density": [0.5, 0.9, 0.1], "accuracy": [0, 0.9, 0.8]})]
-    [[-0.9, -0.1], [0.9, 0.8]]
-    """
-    thin, right = -np.asarray(values["density"], dtype=float), np.asarray(values["accuracy"])
-    return thin[thin.argmin() :], right[thin.argmin() :]
 
 
 def synapse_maps(searches: Sequence[pruning.Search], densities: Sequence[float]) -> dict:

@@ -23,7 +23,6 @@ from cplab.show import theme
 from cplab.show.results import by_layer, layer_columns, seeds_line
 from cplab.show.theme import label, plain_figure, reference_line, style, styles
 from cplab.studies.bench import STYLE, Bench
-from cplab.studies.sentences import table
 
 GAUGES = {
     "norms": "norm of a layer's weights, mean",
@@ -144,16 +143,17 @@ def norm_ratios(group: Sequence, epoch: int, birth: np.ndarray) -> np.ndarray:
 
 
 def gauge_table(groups: Mapping[str, Sequence], epoch: int) -> pd.DataFrame:
-    """Every gauge of some results after an epoch, by deficit: the mean over layers."""
-
-    def each(group: Sequence, gauge: str) -> list[float]:
-        return [float(np.mean(result.measured["gauges"][epoch][gauge])) for result in group]
-
-    rows = {
-        words: {label(name): each(group, gauge) for name, group in groups.items()}
-        for gauge, words in GAUGES.items()
+    """Every gauge of some results after an epoch, by deficit: the mean over layers, in words."""
+    columns = {
+        label(name): {
+            words: statistics.describe(
+                [float(np.mean(result.measured["gauges"][epoch][gauge])) for result in group], 2
+            )
+            for gauge, words in GAUGES.items()
+        }
+        for name, group in groups.items()
     }
-    return table(rows, 2)
+    return pd.DataFrame(columns)
 
 
 def what_is_left(before: Any, after: Any) -> str | None:

@@ -350,16 +350,6 @@ def test_images_are_padded_with_zeros_to_32_and_shrunk_to_the_means_of_blocks(pr
     assert np.array_equal(data.images("practice", profile).test_x, shrunk(colour[:count], size))
 
 
-@pytest.mark.usefixtures("small_mnist")
-def test_a_profile_takes_the_first_images_of_the_set_or_all():
-    images = data.images("practice", "ci")
-    assert len(images.train_x) == len(images.train_y) == 512
-    assert len(images.test_x) == len(images.test_y) == 256
-    assert np.array_equal(images.train_y, data.practice()["train_y"][:512])
-    assert images.train_y.dtype == torch.int64
-    assert len(data.images("mnist", "course").train_x) == 300
-
-
 def test_normal_images_have_mean_0_and_deviation_1_over_the_training_images():
     images = data.images("practice", "ci")
     x = images.normal(images.train_x)
@@ -375,14 +365,6 @@ def test_normal_images_have_mean_0_and_deviation_1_over_the_training_images():
 
 
 # The practice set --------------------------------------------------------------------------------
-
-
-def test_practice_is_always_at_hand_and_the_same_each_time():
-    assert data.is_here("practice")
-    arrays, copy = data.load_arrays("practice")
-    assert copy == "practice"
-    again = data.practice.__wrapped__()
-    assert all(np.array_equal(arrays[part], again[part]) for part in data.ARRAYS)
 
 
 def test_practice_has_ten_balanced_classes_and_no_image_twice():

@@ -7,7 +7,7 @@ import pytest
 
 import cplab
 from cplab import Run, quantities, statistics
-from cplab.studies import depth, early_blur, paper_schedule
+from cplab.studies import depth, early_blur
 from cplab.studies.sentences import if_possible, side, spread
 
 EARLY = Run("blur", length=16, **early_blur.flagship())
@@ -62,14 +62,6 @@ def test_a_forest_is_in_the_order_of_harm():
     ]
     assert means == sorted(means)
     assert depth.harmed(runs)[-1] == "3 blocks"
-
-
-def test_a_control_that_overslept_has_the_rates_that_are_left():
-    run = paper_schedule.until("flip", 60)
-    rate = run.timeline[60].lr
-    assert run.without_window(clock="running").timeline[0].lr == rate < run.newborn().timeline[0].lr
-    both = [quantities.harm(run, clock=clock) for clock in ("stopped", "running")]
-    assert statistics.estimate(both[0]).mean > statistics.estimate(both[1]).mean
 
 
 def test_what_lacks_something_is_left_out_in_one_line(capsys):

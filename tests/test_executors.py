@@ -5,7 +5,6 @@ import multiprocessing
 import os
 import random
 import signal
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 
@@ -50,12 +49,6 @@ def assert_the_same(executor):
     told = {"report": lambda spec, row: reports.append((spec, row["epoch"]))}
     assert trained(some, executor=executor, **told) == trained(some, workers=1)
     assert len(reports) == sum(root.epochs for root in plan(some))
-
-
-@pytest.mark.usefixtures("stretches")
-def test_threads_give_the_same():
-    with ThreadPoolExecutor(2) as executor:
-        assert_the_same(executor)
 
 
 @pytest.mark.usefixtures("stretches")

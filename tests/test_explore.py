@@ -92,17 +92,6 @@ def test_what_is_said_fits_the_numbers(setting):
             assert float(said[2]) == pytest.approx(abs(harm), abs=0.051)
 
 
-def test_all_that_is_known_is_text_that_json_reads():
-    known = json.loads(cplab.Explorer().content)
-    assert len(known["recoveries"]) > 5
-    assert len(known["points"]) >= 3
-    for key, point in known["points"].items():
-        _, onset, length = key.split(",")
-        for band in point["bands"]:
-            assert len(band["mean"]) == int(onset) + int(length) + band["upto"]
-            assert len(band["half"]) == len(band["mean"])
-
-
 # Driven from Python -------------------------------------------------------------------------------
 
 

@@ -11,7 +11,6 @@ import torch
 from conftest import one_line
 from torch import nn
 
-import cplab
 from cplab import Run, models, quantities
 from cplab.deficits import Batch, find_deficit
 from cplab.engine import train
@@ -206,14 +205,6 @@ def test_each_eye_alone_is_what_the_network_says_without_the_other():
         assert found["mean_map"][eye] == accuracy(net.shared(torch.cat(shown, 1)), y)
 
 
-def test_a_run_takes_both_measurements_along(one_thread):
-    found = cplab.run(deficit="blank:right", length=1, measure=("eye_shares", "each_eye"), **CI)
-    shares = found.measured["eye_shares"]
-    assert [*shares] == [0, 1, 2, 3]
-    assert all(len(one) == 8 for one in shares.values())
-    assert 0 <= found.final("each_eye")["adapted"][1] <= 1
-
-
 # As a student meets them --------------------------------------------------------------------------
 
 
@@ -276,17 +267,6 @@ def test_a_patch_is_a_window_on_the_other_eye():
 
 
 @pytest.mark.usefixtures("there")
-def test_a_histogram_shows_the_mean_over_seeds():
-    [figure] = lab07.histogram({"closed": LIFE})
-    columns = figure.select_one({"name": "classes"}).data
-    expected = each(eyes.dominance, LIFE).mean(0)
-    np.testing.assert_allclose(columns["mean"], expected)
-    assert any("2 seeds" in getattr(part, "text", "") for part in figure.below)
-    [figure] = lab07.histogram({"never": Run("blank:left", length=3, seed=7, **CI)})
-    assert not any(figure.select_one({"name": "classes"}).data["mean"])
-
-
-@pytest.mark.usefixtures("there")
 def test_a_film_shows_each_epoch_and_stays_at_the_end_of_a_short_life():
     slide = lab07.film({"newborn": LIFE.newborn(), "closed": LIFE})
     source = slide.drawn.select_one({"name": "neurons closed"})
@@ -324,18 +304,6 @@ def test_the_clinic_shows_what_is_known_of_the_run_that_its_controls_say():
     assert "Nobody has trained" in clinic.readout.value
     clinic.controls["eye"].value = "both"
     assert (clinic.asked.deficit, clinic.asked.windows) == ("blank", ())
-
-
-@pytest.mark.usefixtures("errors_raise")
-def test_the_clinic_trains_a_run_and_shows_it_as_it_grows():
-    clinic = lab07.Clinic(profile="ci", seed=3)
-    clinic.controls["length"].value = 1
-    clinic.job.start.click()
-    assert clinic.job.wait(200)
-    assert "live, seed 3: share" in clinic.job.message.value
-    live = clinic.sources["live"].data["mean"]
-    assert eyes.share_curve(clinic.asked).tolist() == pytest.approx(live)
-    assert len(clinic.sources["share"].data["mean"]) == len(live) == 4
 
 
 @pytest.mark.usefixtures("there")

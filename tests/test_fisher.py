@@ -156,15 +156,6 @@ def test_trace_and_diagonal_are_means_of_squared_gradients_over_images_and_label
     close(fisher.jacobian(net, x).layers, by_name(brute(net, x, "logits")))
 
 
-def test_trace_of_a_linear_softmax_has_a_closed_form():
-    """tr F = E ‖x‖² Σ_c p_c (1 − p_c)."""
-    torch.manual_seed(0)
-    net, x = nn.Linear(7, 5).double(), torch.randn(40, 7).double()
-    p = net(x).softmax(1)
-    weight = x.square().sum(1) * (p * (1 - p)).sum(1)
-    assert fisher.trace(net, x).layers == pytest.approx({"Linear": weight.mean().item()})
-
-
 def test_trace_and_log_determinant_are_those_of_curvlinops():
     """Of its GGN of the softmax loss, column by column, and of its K-FAC."""
     net, x = case("all-cnn", images=7)
@@ -471,19 +462,6 @@ def test_sharpness_is_the_largest_eigenvalue_of_the_hessian(name, labels):
     expected = largest_eigenvalue(net, x, y).item()
     assert fisher.sharpness(net, x, y, tolerance=1e-8) == pytest.approx(expected, rel=1e-6)
     assert fisher.sharpness(net, x, y) == pytest.approx(expected, rel=0.02)
-
-
-def test_sharpness_of_a_linear_softmax_has_a_closed_form_and_no_labels():
-    """E (diag p − p pᵀ) ⊗ x xᵀ, the Fisher information itself."""
-    torch.manual_seed(0)
-    net = nn.Sequential(nn.Flatten(), nn.Linear(5, 4)).double()
-    x = torch.randn(30, 5, dtype=torch.float64)
-    p = net(x).softmax(1).detach()
-    inner = torch.diag_embed(p) - p[:, :, None] * p[:, None]
-    whole = sum(torch.kron(a, torch.outer(b, b)) for a, b in zip(inner, x, strict=True)) / 30
-    expected = torch.linalg.eigvalsh(whole)[-1].item()
-    for y in (torch.zeros(30, dtype=torch.long), torch.arange(30) % 4):
-        assert fisher.sharpness(net, x, y, tolerance=1e-8) == pytest.approx(expected, rel=1e-7)
 
 
 def test_sharpness_leaves_the_network_and_the_generators_as_they_were():

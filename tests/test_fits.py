@@ -169,18 +169,6 @@ def test_every_row_says_what_it_is_and_where_it_is_from():
     assert not table.duplicated(["quantity", "species", "age_text", "value", "words", "note"]).any()
 
 
-def test_points_have_numbers_and_intervals_have_words():
-    table = statements()
-    point = table.kind == "point"
-    assert set(table.kind) == {"point", "interval"}
-    values = table[["value", "value_low", "value_high"]]
-    assert values[point].notna().all(axis=None)
-    assert values[~point].isna().all(axis=None)
-    assert (table.words[point] == "").all()
-    assert (table.words[~point] != "").all()
-    assert (table.value_text[~point] == "").all()
-
-
 def test_values_are_the_ones_printed():
     point = statements().query("kind == 'point'")
     for row in point.itertuples():

@@ -130,18 +130,6 @@ def test_the_materials_are_what_they_are_called():
         assert orders[0] == orders[1] not in orders[2:]
 
 
-def test_each_removal_at_random_draws_on_where_the_last_one_stopped():
-    task = KernelPruning("ci", choice="random").task
-    images, learner = task.images(torch.device("cpu")), task.birth(torch.device("cpu"))
-    by_hand, generator = learner.net, torch.Generator()
-    generator.set_state(learner.extra["random"])
-    for _ in range(3):
-        task.remove_kernels(learner, images, 3, "random", False)
-        kept = kernels.kernels_to_keep(by_hand, 3, "random", generator)
-        by_hand = kernels.keep_kernels(by_hand, *kept)
-        assert torch.equal(learner.net[4].weight, by_hand[4].weight)
-
-
 LIVES = [
     KernelPruning("ci"),
     KernelPruning("ci", choice="random"),

@@ -43,14 +43,6 @@ def test_a_search_is_drawn_as_it_goes(growing, monkeypatch):
     assert text(growing.job.message).startswith("at 5 %: ")
 
 
-def test_a_search_can_be_stopped(growing):
-    growing.job.progress.observe(lambda change: growing.job.stop.click(), "value")
-    growing.job.start.click()
-    assert growing.job.wait(60)
-    assert text(growing.job.message) == "stopped: nothing is kept of it"
-    assert not growing.job.start.disabled
-
-
 def test_the_slider_over_densities_moves_the_map():
     maps = {d: np.full((28, 28), 16 * d) for d in (0.05, 0.2)}
     maps[0.05][5, 5] = 3

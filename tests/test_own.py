@@ -34,8 +34,6 @@ K = 3
         ("return help(x), y", "return (\n        help(x),\n        y,\n    )"),
         ("def f", "def deficit(f): return f\n\n@deficit\ndef f"),
         ("k=2", "k=TWO"),
-        ("K = 3", "K = 3\nOTHER = 5"),
-        ("x = x * k + K", "x: int = x * k + K"),
     ],
 )
 def test_what_changes_nothing_keeps_the_digest(old, new):
@@ -50,7 +48,6 @@ def test_what_changes_nothing_keeps_the_digest(old, new):
         ("k=2", "k=2.0"),
         ("K = 3", "K = True"),
         ("return -x", "return x"),
-        ("k=2", "k=2, j=0"),
         ("x = x * k + K", "x = x * k + [K for _ in x][0] * J"),
         ("x = x * k + K", "x = (lambda v: v * J)(x)"),
     ],

@@ -464,7 +464,6 @@ NONSENSE = {
     "an accuracy above 1": lambda plain: plain["values"]["curve"][0].update(test_accuracy=7.0),
     "no curve": lambda plain: plain["values"].update(curve=[]),
     "another seed": lambda plain: plain["spec"].update(seed=3),
-    "an unknown field": lambda plain: plain["spec"].update(colour="red"),
     "an unknown kind": lambda plain: plain.update(kind="Riddle"),
     "measured never": lambda plain: plain.update(measured={"norm": {"x": 1}}),
 }

@@ -121,21 +121,6 @@ def test_what_is_taken_out_stays_0_after_every_step_and_so_does_its_momentum(lea
     assert not torch.equal(seen[0][0], seen[-1][0])  # the others learn
 
 
-def test_looking_leaves_the_learner_as_it_was(learner):
-    learner, spec, images = learner
-    before = [
-        each.clone()
-        for each in (*learner.net.state_dict().values(), *weights_and_momentum(learner))
-    ]
-    for _ in range(2):
-        found = spec.task.inspect(learner, images, "trained")
-    after = [*learner.net.state_dict().values(), *weights_and_momentum(learner)]
-    assert all(map(torch.equal, before, after))
-    x = images.normal(images.train_x[: saliency.MEASURED_IMAGES])
-    layers = fisher.trace(learner.net, x).layers
-    assert found["trace"] == pytest.approx([layers[name] for name in ranked_layers(learner.net)])
-
-
 # What comes after ---------------------------------------------------------------------------------
 
 
@@ -155,24 +140,6 @@ def test_the_unpruned_network_is_trained_as_any_other():
             curve.append(run.task.test(learner.net, images)["test_accuracy"])
     assert found["loss"] == loss
     assert found["curve"] == curve
-
-
-def test_company_changes_no_value_and_common_training_is_done_once():
-    some = [
-        Pruned(metric="fisher", density=0.5, deficit="blur", length=1, **LIFE),
-        Pruned(metric="fisher", density=0.5, length=1, **LIFE),
-        Pruned(metric="random", density=0.5, **LIFE),
-        Pruned(metric="fisher", density=0.5, **LIFE),
-        Pruned(length=1, **LIFE),
-        Pruned(seed=1, **LIFE),
-    ]
-    epochs = []
-    together = trained_together(
-        *some, report=lambda spec, row: epochs.append((spec.seed, row.get("epoch")))
-    )
-    assert trained_together(some[0]) == [together[0]]
-    times = [epochs.count((0, epoch)) for epoch in range(5)]
-    assert times == [1, 1, 3, 3, 3]  # 3 prunings; blur, clear and the unpruned, each with recovery
 
 
 def test_what_an_event_says_of_pruning_is_so(learner):

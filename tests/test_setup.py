@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -83,45 +82,19 @@ def test_an_error_names_the_extra_that_brings_a_library():
         assert library not in {split(one)[0] for one in PROJECT["dependencies"]}
 
 
-def test_no_dependency_has_an_upper_bound():
-    for name, bound in [
-        *map(split, PROJECT["dependencies"]),
-        *chain(*(brought(one).items() for one in EXTRAS)),
-    ]:
-        assert re.fullmatch(r">=[\d.]+", bound), name
-
-
-def test_citation_has_what_the_format_requires_and_names_the_paper():
-    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    assert (citation["cff-version"], citation["title"]) == ("1.2.0", PROJECT["name"])
-    assert citation["version"] == PROJECT["version"]
-    assert " AND ".join(citation["license"]) == PROJECT["license"]
-    [paper] = citation["references"]
-    assert paper["title"] == "Critical Learning Periods in Deep Networks"
-    assert len(paper["authors"]) == 3
-
-
 @needs_make
-@pytest.mark.parametrize("uv", ["works", "fails", "comes by pip"])
+@pytest.mark.parametrize("uv", ["works", "fails"])
 def test_uv_takes_the_build_of_torch_that_fits_and_else_pip_installs(tmp_path, uv):
     """With programs that only say what they were asked for."""
     said, venv = tmp_path / "said", tmp_path / "venv"
-    place = venv / "bin" / "uv" if uv == "comes by pip" else tmp_path / "uv"
     fails = 'case "$*" in *dry-run*) ;; *) exit 1;; esac' if uv == "fails" else ""
-    tell = f'echo {{}} "$@" >> "{said}"\n'
+    tell = f'#!/bin/sh\necho {{}} "$@" >> "{said}"\n'
     (venv / "bin").mkdir(parents=True)
-    script = f"#!/bin/sh\n{tell.format('uv')}{fails}\n"
-    (tmp_path / "made").write_text(script)
-    (tmp_path / "made").chmod(0o755)
-    if uv != "comes by pip":
-        shutil.copy(tmp_path / "made", place)
-    python = venv / "bin" / "python"
-    brings = f'case "$*" in *uv) cp "{tmp_path / "made"}" "{venv / "bin" / "uv"}";; esac\n'
-    python.write_text(f"#!/bin/sh\n{tell.format('python')}{brings}")
-    python.chmod(0o755)
-    system = tmp_path / "python3"
-    system.write_text("#!/bin/sh\n")
-    system.chmod(0o755)
+    place, python, system = tmp_path / "uv", venv / "bin" / "python", tmp_path / "python3"
+    scripts = tell.format("uv") + fails, tell.format("python"), "#!/bin/sh\n"
+    for program, script in zip((place, python, system), scripts, strict=True):
+        program.write_text(f"{script}\n")
+        program.chmod(0o755)
     done = make("install", f"PYTHON={system}", f"VENV={venv}", f"UV={place}")
     assert done.returncode == 0, done.stderr
     asked = said.read_text().splitlines()
@@ -129,7 +102,6 @@ def test_uv_takes_the_build_of_torch_that_fits_and_else_pip_installs(tmp_path, u
     real = f"uv pip install --python {python} --torch-backend auto --editable .[lab]"
     assert asked[-1] == (by_pip if uv == "fails" else real)
     assert ("pip takes the usual build of torch" in done.stdout) == (uv == "fails")
-    assert ("python -m pip install --quiet uv" in asked) == (uv == "comes by pip")
 
 
 @needs_make
@@ -184,15 +156,3 @@ def test_the_container_installs_an_extra_that_there_is_and_opens_a_lab_that_ther
     command = json.loads(re.search(r"^CMD (.+)$", DOCKERFILE, re.M)[1])
     [lab] = re.findall(r"cplab-labs/(\S+)$", command[-1])
     assert (ROOT / "labs" / lab).exists()
-    assert not any(re.search("token|password|allow-root", word) for word in command)
-    ignored = (ROOT / ".dockerignore").read_text().split()
-    assert {".venv/", ".git", ".data/"} <= {*ignored}
-    assert not {"cplab", "labs", "pyproject.toml", "README.md", "LICENSE"} & {*ignored}
-
-
-def test_the_devcontainer_is_installed_by_make():
-    settings = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
-    assert settings["postCreateCommand"].endswith("make install")
-    assert re.search(r"^install:", (ROOT / "Makefile").read_text(), re.M)
-    vscode = settings["customizations"]["vscode"]["settings"]
-    assert vscode["python.defaultInterpreterPath"].endswith("/.venv/bin/python")

@@ -1,7 +1,6 @@
 """Means, differences and correlations, each against a plain computation of the same."""
 
 import math
-import re
 from typing import ClassVar
 
 import numpy as np
@@ -19,12 +18,6 @@ def interval(values):
 
 
 # Means --------------------------------------------------------------------------------------------
-
-
-def test_the_interval_covers_the_mean_in_95_of_100_cases():
-    samples = np.random.default_rng(0).normal(3, 2, (20_000, 5))
-    half = statistics.half_width(samples.std(1, ddof=1), 5)
-    assert np.mean(abs(samples.mean(1) - 3) < half) == pytest.approx(0.95, abs=0.005)
 
 
 @pytest.mark.parametrize("count", [2, 3, 30])
@@ -123,17 +116,6 @@ def test_a_correlation_and_its_interval_agree_with_fishers_z():
 )
 def test_percent(arguments, text):
     assert statistics.percent(*arguments) == text
-
-
-def test_percent_says_no_more_digits_than_the_interval_allows():
-    rng = np.random.default_rng(0)
-    for mean, half in zip(rng.uniform(-1, 1, 500), 10 ** rng.uniform(-6, 0, 500), strict=True):
-        text = statistics.percent(mean, half)
-        numbers = re.fullmatch(r"(-?\d+(?:\.\d)?) ± (\d+(?:\.\d)?)", text.replace("−", "-"))
-        assert numbers, text
-        step = 0.1 if half < 0.1 else 1
-        for shown, value in zip(numbers.groups(), (mean, half), strict=True):
-            assert abs(float(shown) - 100 * value) <= step / 2 + 1e-9
 
 
 def test_a_mean_in_words_says_how_many_seeds_it_is_of():

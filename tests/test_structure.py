@@ -15,7 +15,7 @@ LONGEST = 560  # lines of a file; 500 is the aim
 LIMITS = {"package": 9_600, "core": 6_900, "evening": 2_500}
 LIMITS |= {"reproduction": 2_100, "benchmarks": 400, "tests": 10_000}
 LIMITS |= {"rooms": 26, "floors": 12, "imports": 70}
-HOLD = {"rooms", "floors", "benchmarks", "reproduction"}  # the others are not reached yet
+HOLD = {"rooms", "floors", "benchmarks", "reproduction", "tests"}  # the others are not reached yet
 EVENING = ("engine", "results")  # which are read with the door in an evening
 DOOR = {"__init__", "__main__", "data", "deficits", "devices", "models"}
 DOOR |= {"errors", "gallery", "runs", "specs"}
@@ -96,29 +96,6 @@ def test_imports_run_downwards(path):
     names = {name for name in imported(TREES[path]) if room(name) != "studies"}
     up = {name for name in names if floor(name) > floor(path)}
     assert not up
-
-
-def test_the_package_knows_nothing_of_what_stands_beside_it():
-    beside = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"cplab"}
-    assert beside >= {"reproduction", "benchmarks"}
-    for path, tree in TREES.items():
-        for node in ast.walk(tree):
-            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            assert not {name.partition(".")[0] for name in names} & beside, path
-
-
-def test_contributing_draws_the_floors_in_their_order():
-    text = (ROOT / "CONTRIBUTING.md").read_text()
-    picture = text[text.index("measure/ ") : text.index("beside the package")]
-    column = " ".join(row[:20] for row in picture.splitlines() if not row.startswith(" "))
-    drawn = re.findall(r"\w+", column)
-    above = {name for rooms in FLOORS[1:] for name in rooms} - {"__main__"}
-    assert {*drawn} == above
-    floors = [floor(f"cplab.{name}") for name in drawn]
-    assert floors == sorted(floors)
-    parts = {path.stem for path in (ROOT / "cplab" / "engine").glob("*.py")} - {"__init__"}
-    assert {name for name in parts if not re.search(rf"\b{name}\b", picture)} == set()
 
 
 def test_contributing_shows_every_room_and_names_only_what_is_there():

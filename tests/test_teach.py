@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import itertools
 import linecache
 import re
 from pathlib import Path
@@ -157,27 +156,3 @@ def test_the_check_takes_the_solution_that_the_teacher_has(copies, number, monke
                 monkeypatch.setitem(linecache.cache, name, (len(cell.source), None, lines, name))
                 exec(compile(cell.source, name, "exec"), space)
     assert checked == [key for key in CHECKS if key.startswith(f"{number}-")]
-
-
-# The plan ---------------------------------------------------------------------------------------
-
-PLAN = (ROOT / "docs" / "teaching.md").read_text("utf-8")
-
-
-def test_the_minutes_of_the_plan_follow_each_other_and_name_sections_of_the_lab():
-    rows = re.findall(r"^\| (\d+)–(\d+) \| .* \| (.*) \|$", PLAN, re.M)
-    ends = [(int(begin), int(end)) for begin, end, _ in rows]
-    assert ends[0][0] == 0
-    assert ends[-1][1] == 90
-    assert all(a[1] == b[0] for a, b in itertools.pairwise(ends))
-    text = "".join(c.source + "\n\n" for c in sources()["02_blur_critical_period.ipynb"].cells)
-    there = {*re.findall(r"^## (\d+) · ", text, re.M)}
-    assert {
-        number for _, _, words in rows for number in re.findall(r"section (\d)", words)
-    } <= there
-
-
-def test_the_paper_cites_what_its_bibliography_has():
-    paper = (ROOT / "paper.md").read_text("utf-8")
-    keys = {*re.findall(r"@(\w+)\b", paper.partition("---\n\n")[2])}
-    assert keys == {*re.findall(r"^@\w+\{(\w+),", (ROOT / "paper.bib").read_text(), re.M)}

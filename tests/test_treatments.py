@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from cplab import quantities, specs
+from cplab import specs
 from cplab.deficits import NONE
 from cplab.engine import train
 from cplab.engine.sweep import Context, train_all
 from cplab.engine.tree import plan
 from cplab.measure import MEASUREMENTS
 from cplab.results.result import without_times
-from cplab.runs import Run, Step
+from cplab.runs import Step
 from cplab.runs.tasks import TrainState
 from cplab.studies.reopening.paths import LinearPath
 from cplab.studies.reopening.treatments import renorm, shrink
@@ -197,14 +197,6 @@ def test_a_tree_gives_each_life_its_own_bits():
     assert len({tuple(r["train_loss"] for r in v["curve"]) for v in alone.values()}) == len(ends)
 
 
-def test_a_treated_run_goes_on_after_each_part():
-    spec = a_run("blur", 0, 2, treatments="renorm@2 shrink-0.5@2 decay-0@0+1 held@1 images-0.5@3")
-    undisturbed = trained(spec)
-    for part in range(1, 6):
-        begun = train.train_stretch(spec, part, device="cpu").content
-        assert trained(spec, contents=[begun]) == undisturbed
-
-
 # Gauges -------------------------------------------------------------------------------------------
 
 
@@ -281,12 +273,3 @@ def test_the_line_is_straight():
         assert loss == pytest.approx(nn.functional.cross_entropy(logits, y).item(), rel=0.01)
         assert accuracy == pytest.approx((logits.argmax(1) == y).float().mean().item())
     assert torch.equal(net[1].weight, torch.tensor(last))
-
-
-def test_a_path_is_a_spec_like_others():
-    assert LinearPath("blur", length=16).key == LinearPath("blur-4", length=16.0).key
-    assert LinearPath("blur", length=16).run == Run("blur", length=16)
-    assert not len(quantities.each_seed(quantities.result, PATH))
-    for fields in ({"length": 0}, {"points": 1}, {"deficit": "smoke"}, {"seed": -1}):
-        wrong = {"deficit": "blur", "length": 2, "profile": "ci", **fields}
-        one_line(lambda wrong=wrong: LinearPath(**wrong))

@@ -7,8 +7,6 @@ import pytest
 
 from cplab import CplabError, Run, lab, show, statistics
 from cplab.show.predictions import accuracies
-from cplab.show.surface import as_words
-from cplab.show.theme import plain_figure
 from cplab.studies import kitten
 
 BLUR, FLIP = Run("blur", length=16), Run("flip", length=16)
@@ -103,15 +101,6 @@ def test_a_prediction_can_be_of_any_numbers_and_of_what_nobody_has_trained():
 
 
 # Switches, slides, fits ---------------------------------------------------------------------------
-
-
-def test_a_switch_has_drawn_all_and_shows_the_chosen_one():
-    switch = lab.Switch([("first", 1), ("second", 2)], lambda n: plain_figure(f"n = {n}", "", ""))
-    assert switch.value == 1
-    switch.index = 1
-    assert switch.value == 2
-    assert "n = 2" in as_words(switch.seen())
-    assert "n = 1" in switch.content
 
 
 def test_a_slide_moves_the_sources_of_all_its_figures():

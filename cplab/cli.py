@@ -312,7 +312,6 @@ def build_copies(
 def open_lab(
     lab: Lab = "",
     copy: Annotated[bool, arg(help="Only copy the labs to ./cplab-labs.", **HIDE)] = False,
-    no_browser: Annotated[bool, arg(help="Print the address and open none.", **HIDE)] = False,
 ) -> None:
     """Open JupyterLab on a lab, the first one if none is named.
 
@@ -332,7 +331,6 @@ def open_lab(
         return
     start = f"--LabApp.default_url=/lab/tree/{home.name}/{first.name}"
     words = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", start]
-    words += ["--no-browser"] if no_browser else []
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         words.append("--allow-root")  # as in the Makefile: a container's user is mostly root
     for variable in ("CPLAB_CACHE", "CPLAB_DATA"):  # which may be told from here

@@ -398,13 +398,11 @@ def apply_deficit(
     fine = isinstance(x, torch.Tensor) and x.ndim in (4, 5) and x.is_floating_point()
     require(fine, f"images {quote(x)} are not allowed: give normalised ones (N, C, H, W)")
     deficit = find_deficit(name)
-    for what, each in (("labels", y), ("indices", y if index is None else index)):
-        fine = isinstance(each, torch.Tensor) and each.dtype == torch.long
-        fits = fine and each.shape == x.shape[:1]
-        require(fits, f"{what} {quote(each)} are not allowed: give a whole one for each image")
+    whole_ones = isinstance(y, torch.Tensor) and y.dtype == torch.long and y.shape == x.shape[:1]
+    named = whole_ones and (not len(y) or 0 <= y.min() <= y.max() < classes)
+    how = f"give a whole one from 0 to {classes - 1} for each image"
+    require(named, f"labels {quote(y)} are not allowed: {how}")
     if index is None:
-        named = not len(y) or 0 <= y.min() <= y.max() < classes
-        require(named, f"labels {quote(y)} are not allowed: they go from 0 to {classes - 1}")
         index, images = torch.arange(len(x), device=x.device), max(images, len(x))
     with torch_defaults():
         return deficit(x, y, Batch(index, whole("seed", seed), epoch, images, classes))

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from cplab import deficit, model
 from cplab.deficits import Batch, blur
 
-__all__ = ["contrast", "gaussian_blur", "grey", "half_the_classes", "high_pass", "label_noise"]
-__all__ += ["mirror", "occlude", "random_labels", "rename", "rotate"]
+__all__ = ["contrast", "gaussian_blur", "grey", "high_pass", "mirror", "occlude", "random_labels"]
+__all__ += ["rename", "rotate"]
 
 
 @deficit(label="lower half covered")
@@ -78,39 +78,6 @@ def high_pass(x: Tensor, y: Tensor, strength: int = 4) -> tuple[Tensor, Tensor]:
     """
     blurred, y = blur(x, y, strength)
     return x - blurred, y
-
-
-@deficit(label="a third of the labels at random")
-def label_noise(
-    x: Tensor, y: Tensor, share: float = 1 / 3, *, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """A random class, another at each epoch, in place of a share of the labels (Zhang et al. 2017,
-    arXiv 1611.03530).
-
-    Arguments: x, y, images and their classes; share, of the labels; generator, of what is drawn.
-
-    >>> label_noise(*torch.ones(2, 6).long(), generator=torch.Generator().manual_seed(0))[1]
-    tensor([1, 1, 7, 3, 1, 1])
-    """
-    drawn = torch.rand(len(y), generator=generator) < share
-    others = torch.randint(10, (len(y),), generator=generator)
-    return x, torch.where(drawn.to(y.device), others.to(y.device), y)
-
-
-@deficit(label="five classes missing")
-def half_the_classes(x: Tensor, y: Tensor, first: int = 5) -> tuple[Tensor, Tensor]:
-    """No images of class `first` and later: others of the batch take their places, in turn.
-
-    A batch keeps its size, and so does an epoch. A batch without any earlier class stays as it is.
-
-    >>> half_the_classes(torch.ones(4, 3, 8, 8), torch.tensor([1, 7, 2, 9]))[1]
-    tensor([1, 2, 2, 2])
-    """
-    kept, place = y < first, torch.arange(len(y), device=y.device)
-    order = torch.argsort((~kept).long(), stable=True)  # the places of those that are kept first
-    other = order[place % kept.sum().clamp(min=1)]
-    source = torch.where(kept | ~kept.any(), place, other)
-    return x[source], y[source]
 
 
 @deficit(label="a quarter turn")

@@ -228,7 +228,7 @@ def test_lab_opens_jupyterlab_in_the_clone_or_on_a_copy(cplab, monkeypatch, tmp_
     mine = tmp_path / "cplab-labs" / names[2]
     mine.parent.mkdir()
     mine.write_text("my own notes")
-    code, _, err = cplab("lab 02 --no-browser")
+    code, _, err = cplab("lab 02")
     [(folder, command)] = opened
     assert (code, err, folder) == (0, [], home)
     assert command[:3] == [sys.executable, "-m", "jupyterlab"]

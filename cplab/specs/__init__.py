@@ -115,8 +115,6 @@ def in_one_line(error: ValidationError, cls: Any = None) -> str:
             return f"{what}: choose one of {', '.join(names)}"
         case "missing":
             return f"{name} is missing: give it a value"
-        case "unexpected_positional_argument":
-            return f"{cls.__name__} takes {len(names)} values at most: give them by name"
         case "literal_error":
             allowed = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
             return f"unknown {name} {value}: choose one of {allowed}"

@@ -166,8 +166,10 @@ def autocast(device: torch.device, arithmetic: str = "native") -> Iterator[None]
         yield
 
 
-NO_MEMORY = "out of memory|can't allocate memory|not enough memory|MemoryError"
-NO_GPU = "cuda error|cudnn|cublas|cusolver|nvidia driver|cuda driver"
+FAILURES = (
+    "out of memory|can't allocate memory|not enough memory|MemoryError|"
+    "cuda error|cuda driver|nvidia driver|cudnn|cublas|cusolver"
+)
 
 
 @contextmanager
@@ -177,11 +179,8 @@ def explain_failures() -> Iterator[None]:
         yield
     except (RuntimeError, MemoryError) as error:
         text = f"{type(error).__name__}: {error}".partition("\n")[0]
-        if re.search(NO_MEMORY, text, re.IGNORECASE):
-            what, how = "memory does not suffice", "with fewer workers, a smaller profile or"
-        elif re.search(NO_GPU, text, re.IGNORECASE):
-            what, how = "GPU failed", "in a new process, see what nvidia-smi says, or take"
-        else:
+        if not re.search(FAILURES, text, re.IGNORECASE):
             raise
-        line = f"the {what} ({text[:100]}): what was trained is kept; ask again {how}"
-        raise Exhausted(f"{line} --device cpu") from error
+        how = "what was trained is kept; ask again with fewer workers, a smaller profile or"
+        what = f"the memory does not suffice or the GPU failed ({text[:100]})"
+        raise Exhausted(f"{what}: {how} --device cpu") from error

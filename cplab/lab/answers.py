@@ -18,17 +18,11 @@ class Check(NamedTuple):
 
     def truth(self) -> float:
         """The right answer."""
-        return float(
-            self.right if isinstance(self.right, int | float) else resolve_name(self.right)()
-        )
+        return resolve_name(self.right)() if isinstance(self.right, str) else self.right
 
 
 CHECKS = {
-    "02-1": Check(
-        "the mean harm, in points",
-        "cplab.studies.early_blur:mean_harm",
-        0.06,
-    ),
+    "02-1": Check("the mean harm, in points", "cplab.studies.early_blur:mean_harm", 0.06),
     "02b-1": Check(
         "the longest blur that costs at most a point, in epochs",
         "cplab.studies.paper_schedule:longest_harmless",
@@ -41,10 +35,7 @@ CHECKS = {
         "t",
     ),
     "05-1": Check(
-        "the density at which it peaks, in percent",
-        30 + 0.05 * 4000 / 4,
-        0.5,
-        "search.peak",
+        "the density at which it peaks, in percent", 30 + 0.05 * 4000 / 4, 0.5, "search.peak"
     ),
     "06-1": Check("how many parameters depth3-96 has", 11_141_290, 0),
     "06-4": Check("how many seeds halve an interval of five seeds, at the same spread", 13, 0),
@@ -55,10 +46,7 @@ CHECKS = {
         'statistics.mean_and_half(lost(closed, "right"))[0]',
     ),
     "08-2": Check(
-        "the share that is kept at a start of 0.001",
-        0.0011257,
-        2e-5,
-        "kept(depth=3, start=0.001)",
+        "the share that is kept at a start of 0.001", 0.0011257, 2e-5, "kept(depth=3, start=0.001)"
     ),
     "09-2": Check("how many times smaller the effective rate is", 9, 0, "9"),
 }

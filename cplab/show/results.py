@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from bokeh.models import ColumnDataSource, FactorRange, NumeralTickFormatter, Range1d, Whisker
+from bokeh.models import ColumnDataSource, FactorRange, NumeralTickFormatter, Range1d
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike
 
@@ -193,9 +193,7 @@ def by_layer(layers: int, groups: Mapping, hues: Mapping[str, str], **options: A
     for text, values in groups.items():
         source = ColumnDataSource(layer_columns(text, values), name=text)
         fig.vbar("layer", 0.9, "mean", source=source, color=hues[text], legend_label=text)
-        whisker = Whisker(base="layer", lower="low", upper="high", source=source, line_width=1)
-        whisker.upper_head = whisker.lower_head = None
-        fig.add_layout(whisker)
+        fig.segment("layer", "low", "layer", "high", color="#333333", source=source)
     name_groups(fig)
     fig.xgrid.visible = False
     fig.y_range.start = 0

@@ -9,7 +9,7 @@ from typing import Any
 
 import ipywidgets as w
 import numpy as np
-from bokeh.models import ColumnDataSource, FactorRange, Range1d, Whisker
+from bokeh.models import ColumnDataSource, FactorRange, Range1d
 from bokeh.palettes import interp_palette
 from bokeh.plotting import figure
 
@@ -93,7 +93,7 @@ def seven_classes(title: str, columns: ColumnDataSource, source: str, width: int
     span = {"x_range": FactorRange(*CLASSES), "y_range": Range1d(0, 100), "width": width}
     fig = plain_figure(title, "1: left … 7: right", "% of neurons", source, **span)
     fig.vbar("x", 0.8, "mean", source=columns, color="hue", alpha=0.75)
-    fig.add_layout(Whisker(base="x", lower="low", upper="high", source=columns))
+    fig.segment("x", "low", "x", "high", color="#333333", source=columns)
     return fig
 
 
@@ -204,7 +204,7 @@ class Clinic(Bench):
         for name, hue, width in (("without", EQUAL.colour, 0.85), ("worth", RIGHT, 0.5)):
             source, how = self.source(name, columns), {"color": hue, "alpha": 0.45}
             worth.vbar("x", width, "mean", source=source, **how)
-            worth.add_layout(Whisker(base="x", lower="low", upper="high", source=source))
+            worth.segment("x", "low", "x", "high", color="#333333", source=source)
         return [chart, curve, worth]
 
     def show(self, asked: Run) -> tuple[str, str]:

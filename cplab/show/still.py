@@ -189,9 +189,9 @@ class Drawing:
             return None
         ends: list[np.ndarray] = []  # by their sides, or by their middle and size
         sides = ("x", "width", "left", "right"), ("y", "height", "bottom", "top")
-        for middle, size, start, end in sides:
-            wide = at[end] - at[start] if end in at else np.asarray(of(size), dtype=float)
-            ends += [at[start] if end in at else at[middle] - wide / 2, wide]
+        for middle, extent, start, end in sides:
+            across = at[end] - at[start] if end in at else np.asarray(of(extent), dtype=float)
+            ends += [at[start] if end in at else at[middle] - across / 2, across]
         left, wide, low, high = np.broadcast_arrays(*ends)
         hues = to_rgba_array(hue, np.broadcast_to(alpha, len(left)))
         return axes.bar(left, high, wide, low, align="edge", color=hues, zorder=order)

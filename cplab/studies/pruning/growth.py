@@ -10,7 +10,6 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -200,16 +199,15 @@ def train_side_by_side(
     optimizer: str = "sgd",
     rewire: bool = False,
     blanks: bool = False,
-    report: Callable[[int, list[float]], None] = lambda step, accuracies: None,
     stop: threading.Event | None = None,
     device: str = "auto",
 ) -> tuple[nets.Nets, dict]:
     """Train networks of these architectures side by side on the same batches.
 
-    Arguments: report, called with (step, accuracies) about 20 times; blanks: keep synapses on
-        pixels that no image inks; rewire: as SET does, the weakest synapses of the first layer are
-        replaced by random dead ones, 100 times until three quarters of the training, at first 0.3
-        of them, fading out as a cosine (with SET's 0.3 at each epoch the young cannot learn).
+    Arguments: blanks: keep synapses on pixels that no image inks; rewire: as SET does, the weakest
+        synapses of the first layer are replaced by random dead ones, 100 times until three quarters
+        of the training, at first 0.3 of them, fading out as a cosine (with SET's 0.3 at each epoch
+        the young cannot learn).
     Returns: the networks, and steps and accuracy (one list for each network). What one comes to
         does not depend on the others, but for the last bits of its sums.
     """
@@ -237,13 +235,12 @@ def train_side_by_side(
         if i % often == 0 or i == steps:
             curve["steps"].append(i)
             curve["accuracy"].append(nets.evaluate_nets(group, test))
-            report(i, curve["accuracy"][-1])
     curve["accuracy"] = [list(each) for each in zip(*curve["accuracy"], strict=True)]
     return group, curve
 
 
 def prune_once(spec: OneShot, **how: Any) -> dict:
-    """The values of a OneShot; how, report, stop and device as of train_side_by_side."""
+    """The values of a OneShot; how, stop and device as of train_side_by_side."""
     # A seed of its own: an architecture is retrained from other weights than those it is from.
     how |= {"dataset": spec.dataset, "steps": spec.steps, "optimizer": spec.optimizer}
     how["seed"] = mix_seeds("dense", spec.seed)
@@ -308,19 +305,14 @@ def train_all(
         if not (group := [spec for spec in alike if spec not in broken]):
             continue
         first, began = group[0], time.perf_counter()
-
-        def report(step: int, accuracies: list[float], group: list = group) -> None:
-            for spec, accuracy in zip(group, accuracies, strict=True):
-                context.report(spec, {"step": step, "steps": spec.steps, "accuracy": accuracy})
-
         try:
             with devices.torch_defaults(threads):
                 if isinstance(first, Search):
-                    computed = [grow_and_prune(first, report=partial(context.report, first), **how)]
+                    computed = [grow_and_prune(first, **how)]
                 elif isinstance(first, OneShot):
-                    computed = [prune_once(first, report=report, **how)]
+                    computed = [prune_once(first, **how)]
                 else:
-                    computed = [*retrain_group(group, known, report=report, **how)]
+                    computed = [*retrain_group(group, known, **how)]
         except Diverged as error:
             lost |= dict.fromkeys(group, error)
             yield from ((spec, error) for spec in group)

@@ -18,7 +18,7 @@ import numpy as np
 import traitlets
 
 from cplab import results
-from cplab.errors import CplabError, one_of, require, whole
+from cplab.errors import one_of, require, whole
 from cplab.lab.knowledge import Setting, band, describe_points, name_of
 from cplab.lab.live import Clock, Task, describe_cost, describe_life
 from cplab.lab.surface import Throttle
@@ -72,11 +72,9 @@ class Explorer(Shown):
     ) -> None:
         one_of("device", device.partition(":")[0], DEVICES)
         require(len(deficits), f"deficits {deficits} are not allowed: give one or more")
-        for name in setting.keys() & {"deficit", "skipped", "treatments", "windows"}:
-            raise CplabError(
-                f"{name} is not allowed in Explorer: its points have one deficit of "
-                "`deficits` each, and nothing else"
-            )
+        other = setting.keys() & {"deficit", "skipped", "treatments", "windows"}
+        why = "its points have one deficit of `deficits` each, and nothing else"
+        require(not other, f"{', '.join(other)} is not allowed in Explorer: {why}")
         flagship = {"model": FLAGSHIP.model, "recovery": FLAGSHIP.recovery}
         usual = flagship if profile is None else {"profile": profile}
         like = Run(**{"schedule": "fixed"} | usual | setting)
@@ -233,7 +231,7 @@ class Explorer(Shown):
         for one in (run, *controls):
             self.setting.add(one)
         self.content = json.dumps(self._know())
-        throttle(last=True)
+        draw()
         where = "" if self.run == run else f", of {describe_life(run)}"
         return f"live, seed {run.seed}: {percent(found.accuracy)} %{where}"
 
@@ -247,8 +245,7 @@ def look(name: str, picture: str) -> dict[str, Any]:
     light = [int(own.colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     light = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in light]
     ink = "#000000" if np.dot([0.2126, 0.7152, 0.0722], light) > 0.18 else "#FFFFFF"
-    words = {"name": name, "label": own.label, "dash": own.dash, "marker": own.marker}
-    return words | {"colour": own.colour, "ink": ink, "picture": picture}
+    return {**own._asdict(), "name": name, "ink": ink, "picture": picture}
 
 
 @cache
@@ -290,9 +287,9 @@ def reach_of_accuracy(found: dict[str, Any]) -> tuple[float, float]:
     room for a line's name above. Under a deficit it may be lower."""
     means = [*found.get("grey", {}).get("mean", ())]
     for key, point in found["points"].items():
-        _, onset, length = key.split(",")
+        onset, length = map(int, key.split(",")[1:])
         for one in point["bands"]:
-            means += one["mean"][: int(onset)] + one["mean"][int(onset) + int(length) :]
+            means += one["mean"][:onset] + one["mean"][onset + length :]
     return min(means, default=0) / 10, max(means, default=1000) / 10 + 2
 
 

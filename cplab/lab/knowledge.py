@@ -144,16 +144,16 @@ class Setting:
 
 
 def difference(above: dict[int, float], below: dict[int, float], paired: bool) -> Estimate | None:
-    """The mean difference of two groups of numbers by seed, with its interval: Student's over the
-    seeds that both have where they are paired, else Welch's over all seeds. None if there are none.
+    """The mean difference of two groups of numbers by seed, with its interval (see
+    `statistics.estimate_sum`), over the seeds that both have where they are paired. None if there
+    are none.
 
     >>> difference({0: 3.0, 1: 5.0, 2: 4.0}, {0: 1.0, 1: 2.0, 2: 2.0}, paired=True).mean
     2.3333333333333335
     """
+    parts = [above, {seed: -value for seed, value in below.items()}]
     if paired:
         parts = [{seed: above[seed] - below[seed] for seed in above.keys() & below.keys()}]
-    else:
-        parts = [above, {seed: -value for seed, value in below.items()}]
     return statistics.estimate_sum(parts) if all(parts) else None
 
 
@@ -261,28 +261,21 @@ def describe_points(setting: Setting, deficits: Iterable[str]) -> dict[str, dict
 def describe_point(setting: Setting, point: Point) -> dict[str, Any]:
     """A point as plain data: `at`, {recovery: harm and words}; `bands`, a mean curve for each set
     of seeds, good until the recovery `upto`."""
-    at, bands, seen = {}, [], None
+    at, bands = {}, dict[tuple, dict]()  # these by their seeds
     for recovery in reversed(setting.recoveries()):
-        curves = setting.curves(point, recovery)
-        if not curves:
-            continue
-        at[recovery] = describe_end(setting, point, recovery)
-        if seen != {*curves}:
-            seen = {*curves}
-            bands.append({"upto": recovery, **band(curves)})
-    return {"at": at, "bands": bands[::-1]}
+        if curves := setting.curves(point, recovery):
+            at[recovery] = describe_end(setting, point, recovery)
+            if (seeds := tuple(curves)) not in bands:
+                bands[seeds] = {"upto": recovery, **band(curves)}
+    return {"at": at, "bands": [*bands.values()][::-1]}
 
 
 def describe_end(setting: Setting, point: Point, recovery: int) -> dict[str, Any]:
     """How a life stands at the end of a recovery, in numbers and words."""
     harm, lost = setting.harm(point, recovery), setting.lost_time(point, recovery)
-    back: list[float | None] = [None] * 3
-    stood = None
-    if harm:
-        ends = (harm.mean, harm.mean - harm.half, harm.mean + harm.half)
-        stands = [setting.stood(point[1], recovery, one) for one in ends]
-        stood = stands[0]
-        back = [None if one is None else point[1] + recovery - one for one in stands]
+    ends = (harm.mean, harm.mean - harm.half, harm.mean + harm.half) if harm else ()
+    stands = [setting.stood(point[1], recovery, one) for one in ends] or [None] * 3
+    back = [None if one is None else point[1] + recovery - one for one in stands]
     return {
         "level": short(setting.level(point, recovery)),
         "harm": [short(one) for one in (harm.mean, harm.half)] if harm else None,
@@ -290,7 +283,7 @@ def describe_end(setting: Setting, point: Point, recovery: int) -> dict[str, Any
         "back": [None if one is None else short(one) for one in back],
         "name": name_of(point),
         "tags": tags(harm, back[0]),
-        "head": headline(point, recovery, harm, stood),
+        "head": headline(point, recovery, harm, stands[0]),
         "small": small_print(point, recovery, harm, lost, back),
     }
 

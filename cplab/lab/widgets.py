@@ -9,6 +9,7 @@ import html
 import threading
 from collections import ChainMap
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import ipywidgets as w
@@ -20,7 +21,7 @@ from cplab.errors import CplabError, one_of, quote, require
 from cplab.lab.live import Clock, Job, describe_cost, describe_life
 from cplab.lab.surface import Throttle, buttons, error_html
 from cplab.quantities import each_result
-from cplab.runs import DEVICES, Run
+from cplab.runs import Run
 from cplab.show import predictions, theme
 from cplab.show.predictions import accuracies, percent_interval
 from cplab.show.results import over_epochs
@@ -216,8 +217,7 @@ class Prediction(Question):
 def check_index(widget: "Switch | Slide", index: int) -> None:
     """Refuse a place where there is no option."""
     count = len(widget.options)
-    allowed = f"there are {count} options"
-    require(index in range(count), f"index {quote(index)} is not allowed: {allowed}")
+    require(index in range(count), f"index {quote(index)} is not allowed: there are {count}")
 
 
 class Switch(Shown):
@@ -241,9 +241,7 @@ class Switch(Shown):
         require(len(options), f"options {options} are not allowed: give some to choose from")
         pairs = [one if isinstance(one, tuple) else (str(one), one) for one in options]
         self.labels, self.options = [str(label) for label, _ in pairs], [v for _, v in pairs]
-        self._states = [
-            as_parts([looked_up(lambda value=value: draw(value))]) for value in self.options
-        ]
+        self._states = [as_parts([looked_up(partial(draw, one))]) for one in self.options]
         states = [as_content(parts) for parts in self._states]
         content = {"kind": "switched", "options": self.labels, "states": states}
         super().__init__(content, {"index": 0})
@@ -288,11 +286,8 @@ class Slide(Shown):
             known = name in self._sources
             require(known, f"data names {quote(name)}: name a data source of the figure by it")
         self._fill(0)
-        states = [
-            {name: {"data": plain(columns)} for name, columns in each.items()}
-            for each in self._data
-        ]
-        content = {"kind": "slide", "label": description, "words": self._words, "data": states}
+        each = [{name: {"data": plain(of)} for name, of in state.items()} for state in self._data]
+        content = {"kind": "slide", "label": description, "words": self._words, "data": each}
         super().__init__({**content, "parts": as_content([self.drawn])}, {"index": 0})
         self.observe(lambda change: self._fill(self.index), "state")
 
@@ -310,7 +305,7 @@ class Live(Kept, w.VBox):
 
     Arguments: runs to choose from, {words: Run}; known, from a run to the results drawn beside it,
         {words: results} (show.over_epochs); what, the quantities, one figure each (Result.series);
-        device, to train on; measure, what is measured on the way (see cplab.run).
+        measure, what is measured on the way (see cplab.run).
 
     >>> Live({"no deficit": Run(profile="ci")}, lambda run: {}).choice.label
     'no deficit'
@@ -323,13 +318,10 @@ class Live(Kept, w.VBox):
         runs: Mapping[str, Run],
         known: Callable[[Run], Mapping[str, Sequence]],
         what: Sequence[str] = ("trace", "train_loss"),
-        device: str = "auto",
         measure: Any = "trace",
     ) -> None:
         require(runs, "runs {} are not allowed: give one or more by their words")
-        one_of("device", device.partition(":")[0], DEVICES)
-        self._known, self._what, self.device = known, what, device
-        self._measure = measure
+        self._known, self._what, self._measure = known, what, measure
         self.choice = buttons([*runs.items()]).add_class("cplab-live-choice")
         self.job = Job("Train", self._work, [self.choice])
         self.train, self.stop, self.estimate = self.job.start, self.job.stop, self.job.message
@@ -378,7 +370,7 @@ class Live(Kept, w.VBox):
             draw()
 
         # what was untrained when it was chosen may have been trained elsewhere by now
-        how = {"fresh": self._again, "device": self.device, "stop": stop, "report": report}
+        how = {"fresh": self._again, "stop": stop, "report": report}
         found = results.run(run, measure=self._measure, **how)
         self._again = True
         grown = {name: dict(enumerate(found.series(name), 1)) for name in self._what}

@@ -53,14 +53,12 @@ def guess_figure(
     return place_legend(fig)
 
 
-def class_figure(
-    guesses: Any, truth: Mapping[str, Any] | None = None, quantity: str = "final test accuracy"
-) -> figure:
+def class_figure(guesses: Any, truth: Mapping[str, Any] | None = None) -> figure:
     """Everybody's answers, beside what was measured.
 
     Arguments: guesses, a table or a CSV file out of any poll, with a column for each question and
         a row for each student: numbers in percent, or chosen answers (one column); truth, of
-        numbers, as {column: Run} or {column: accuracies}; quantity, what is guessed, in words.
+        numbers, as {column: Run} or {column: accuracies}.
 
     >>> class_figure(pd.DataFrame({"blur": [55, 60, 60]}), {"blur": [0.56, 0.57]}).title.text
     '3 answers'
@@ -80,7 +78,7 @@ def class_figure(
         return fig
     known = {name: accuracies(what) for name, what in (truth or {}).items() if name in names}
     measured = {n: statistics.mean_and_half(each) for n, each in known.items() if len(each)}
-    fig = guess_figure(dict.fromkeys(names, np.nan), measured, {}, quantity)
+    fig = guess_figure(dict.fromkeys(names, np.nan), measured, {})
     fig.title.text, fig.x_range = title, Range1d(0, 1)
     fig.height += 30 * len(names)
     for name in table:

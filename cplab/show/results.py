@@ -310,9 +310,8 @@ def curves(
     """
     several = {kind: not len(of) or np.ndim(of[0]) > 1 for kind, of in groups.items()}
     counts = [len(of) for kind, of in groups.items() if several[kind]]
-    fig = empty_figure(
-        x, y, seeds_line(counts, "") if counts else "computed here and now", **options
-    )
+    source = seeds_line(counts, "") if counts else "computed here and now"
+    fig = empty_figure(x, y, source, **options)
     seen: set[float] = set()
     for kind, look in styles(groups).items():
         dash = look.dash if len(groups) > 1 else "solid"
@@ -320,9 +319,7 @@ def curves(
         for each in groups[kind] if several[kind] else [groups[kind]]:
             line = [*map(np.asarray, each)]
             pair = len(line) == 2 and line[0].shape == line[1].shape
-            require(
-                pair, f"groups are not allowed: give {kind!r} two rows of numbers, equally long"
-            )
+            require(pair, f"{kind!r} is not allowed: give two rows of numbers, equally long")
             seen.update(line[0].tolist())
             fig.line(*line, **{"alpha": 0.55} if several[kind] else {"width": 2}, **how)
             if not several[kind] and len(line[0]) < 100:

@@ -132,8 +132,6 @@ def as_parts(made: Any) -> list:
             from cplab.show.theme import side_by_side
 
             part = side_by_side(part)
-        elif hasattr(part, "to_frame"):
-            part = part.to_frame()
         elif hasattr(part, "_repr_html_") and not hasattr(part, "to_html"):
             part = part._repr_html_()
         fine = isinstance(part, Kept | str) or is_layout(part) or hasattr(part, "to_html")

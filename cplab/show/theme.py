@@ -72,16 +72,11 @@ def percent_axis(axis: models.Axis) -> None:
 
 
 def band(
-    fig: figure,
-    source: models.ColumnDataSource,
-    x: str,
-    look: Style,
-    text: str = "",
-    points: bool = False,
+    fig: figure, source: models.ColumnDataSource, x: str, look: Style, points: bool = False
 ) -> None:
     """A line through the column `mean` of a source, along its column x, with a band from `low` to
-    `high`; text is for the legend, if not the style's; points, whether each mean has a marker."""
-    words = {"source": source, "color": look.colour, "legend_label": text or look.label}
+    `high`; points, whether each mean has a marker."""
+    words = {"source": source, "color": look.colour, "legend_label": look.label}
     fig.varea(x, "low", "high", source=source, color=look.colour, alpha=0.18)
     fig.line(x, "mean", width=2, line_dash=look.dash, **words)
     if points:

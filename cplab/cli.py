@@ -88,7 +88,7 @@ def read_measures(words: Iterable[str]) -> dict[str, Any]:
 
 
 def train_run(
-    options: Filters,
+    run: Filters,
     measure: MeasureOption = (),
     device: DeviceOption = "auto",
     fresh: Annotated[bool, arg(help="Train it even if there is a result.", **HIDE)] = False,
@@ -98,7 +98,7 @@ def train_run(
 
     cplab run --deficit blur --length 8 --recovery 15 --seed 0 --json
     """
-    wanted, measures = runs.Run(**typed_fields(options)), read_measures(measure)
+    wanted, measures = runs.Run(**typed_fields(run)), read_measures(measure)
     cached = not fresh and bool(results.find(wanted, measures))
     [result] = results.sweep([wanted], measures, fresh=fresh, device=device)
     if json:

@@ -41,8 +41,8 @@ Lab = Annotated[Positional[str], arg(metavar="LAB", help="A lab, or how its name
 
 
 def field_options(several: bool = False) -> Any:
-    """A class with an option for each field of a run, as text, with the words of its docstring;
-    `several`: each takes several values."""
+    """Make a class with an option for each field of a run, as text, with the field's docstring as
+    help; `several`: each option takes several values."""
     options, words_of = [], field_words()
     for one in fields(runs.Run):
         about = runs.Run.__pydantic_fields__[one.name]  # type: ignore[attr-defined]
@@ -58,7 +58,7 @@ def field_options(several: bool = False) -> Any:
 
 @cache
 def field_words() -> dict[str, str]:
-    """What stands below each field of a run."""
+    """The docstring below each field of a run."""
     [node] = ast.parse(inspect.getsource(runs.Run)).body
     return {
         ast.unparse(one.target): ast.literal_eval(below.value)
@@ -72,12 +72,13 @@ Grid: Any = field_options(several=True)
 
 
 def typed_fields(options: Any) -> dict[str, Any]:
-    """The fields of a run that were typed; the run knows what holds for the others."""
+    """The fields of a run that were typed; the run supplies the others."""
     return {name: value for name, value in vars(options).items() if value not in (None, ())}
 
 
 def read_measures(words: Iterable[str]) -> dict[str, Any]:
-    """{"trace": ["0", "4"], "ending": None} out of `trace=0,4 ending`."""
+    """Read the words after --measure: {"trace": ["0", "4"], "ending": None} from `trace=0,4
+    ending`."""
     return {
         name: when.split(",") if when[:1].isdigit() else when or None
         for name, _, when in (word.partition("=") for word in words)
@@ -141,7 +142,7 @@ def train_sweep(
 
 
 def print_means(every: list, names: Iterable[str]) -> None:
-    """Accuracies over the seeds, a line for each point; names: fields that have a column."""
+    """Print mean accuracies over seeds, a line for each point. names: fields that have a column."""
     import pandas as pd
 
     columns = [f.name for f in fields(runs.Run) if f.name != "seed"]
@@ -361,7 +362,7 @@ COMMANDS: dict[str, Callable] = {
 
 
 def parse_words(words: Sequence[str]) -> Callable[[], int | None]:
-    """What some words after `cplab` ask for, as a function without arguments.
+    """Parse the words after `cplab` into a function without arguments that does what they ask for.
 
     Raises: CplabError; SystemExit where help was printed.
     """
@@ -416,7 +417,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def log_line(what: str, text: object) -> None:
-    """One line on standard error, above a progress bar that may be there."""
+    """Write one line to standard error, above a progress bar if there is one."""
     from tqdm import tqdm
 
     tqdm.write(f"{what}: {' '.join(str(text).split())}", file=sys.stderr)

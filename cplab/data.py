@@ -61,8 +61,8 @@ ROOTS = [
 
 @dataclass(frozen=True)
 class Images:
-    """A data set as a profile uses it: images uint8 (N, H, W, C), labels int64 (N,), and mean and
-    std (C,) of the training images, 0 to 255. `copy` says which files they are from."""
+    """A data set as a profile uses it: images uint8 (N, H, W, C), labels int64 (N,), and the mean
+    and std (C,) of the training images, 0 to 255. `copy` names the files that they come from."""
 
     name: str
     copy: str
@@ -74,14 +74,15 @@ class Images:
     std: Tensor
 
     def normal(self, x: Tensor) -> Tensor:
-        """uint8 images (N, H, W, C) as float32 (N, C, H, W), channels last, mean 0, deviation 1."""
+        """Normalise uint8 images (N, H, W, C) to float32 (N, C, H, W), channels last, with mean 0
+        and deviation 1."""
         return ((x - self.mean) / self.std).permute(0, 3, 1, 2)
 
 
 def images(dataset: str = "cifar10", profile: str = "course") -> Images:
-    """The images of a profile: the first of a set (cifar10, mnist, fashion_mnist, practice, or what
-    images_from gave), or those of its second part (cifar10-part2), padded to 32 pixels and shrunk
-    to its size. They are yours to change.
+    """The images of a data set (cifar10, mnist, fashion_mnist, practice, or a name that images_from
+    gave) as a profile has them: the first ones, or those of a further part (cifar10-part2), padded
+    to 32 pixels and shrunk to the profile's size. They are a copy, yours to change.
 
     >>> images("practice", "ci").train_x.shape
     torch.Size([512, 8, 8, 3])
@@ -92,7 +93,8 @@ def images(dataset: str = "cifar10", profile: str = "course") -> Images:
 
 @lru_cache(maxsize=4)
 def shared_images(dataset: str, profile: str, device: str = "cpu") -> Images:
-    """The same, of which all that train in this process have one copy: nobody changes it."""
+    """The images of a profile on a device, one copy for all trainings of this process; nobody may
+    change it."""
     import torch
 
     size = PROFILES[one_of("profile", profile, PROFILES)]
@@ -114,7 +116,7 @@ def shared_images(dataset: str, profile: str, device: str = "cpu") -> Images:
 
 
 def channels(dataset: str) -> int:
-    """How many colours a data set's images have, known without them unless it is your own."""
+    """The number of colour channels of a data set; its files are read only if it is your own."""
     if is_own(dataset):
         return 3 if load_arrays(dataset)[0]["train_x"].ndim == 4 else 1
     return 1 if split_part(dataset)[0].endswith("mnist") else 3
@@ -122,7 +124,7 @@ def channels(dataset: str) -> int:
 
 @lru_cache
 def classes(dataset: str) -> int:
-    """How many classes a data set has, known without it unless it is your own."""
+    """The number of classes of a data set; its files are read only if it is your own."""
     if not is_own(dataset):
         return 10
     arrays, _ = load_arrays(dataset)
@@ -130,7 +132,8 @@ def classes(dataset: str) -> int:
 
 
 def resize(x: Tensor, size: int) -> Tensor:
-    """uint8 (N, H, W, C): zero-padded to 32 pixels as the paper pads MNIST, then averaged down."""
+    """Zero-pad uint8 images (N, H, W, C) to 32 pixels, as the paper pads MNIST, and average them
+    down."""
     import torch.nn.functional as F
 
     border = (32 - x.shape[1]) // 2
@@ -143,8 +146,8 @@ def resize(x: Tensor, size: int) -> Tensor:
 
 
 def folders() -> Iterator[Path]:
-    """Where sets of images are looked for: $CPLAB_DATA, the cache, torchvision's usual places.
-    Raises CplabError where $CPLAB_DATA names nothing that is there."""
+    """Yield the folders in which data sets are looked for: $CPLAB_DATA, the cache, torchvision's
+    usual places. Raises CplabError where $CPLAB_DATA is no folder."""
     given = named_folder("CPLAB_DATA")
     if given == Path(NOWHERE):
         return
@@ -159,7 +162,8 @@ def folders() -> Iterator[Path]:
 
 
 def location(dataset: str) -> Path | None:
-    """What a set is read from: an .npz file, or a root of torchvision's; None if it is nowhere."""
+    """The place that a data set is read from: an .npz file or a root folder of torchvision's; None
+    if there is none."""
     kind, _, kept = DOWNLOADS.get(dataset, ("", 0, ""))
     for folder in folders():
         with suppress(OSError):  # of a directory that may not be read
@@ -172,16 +176,16 @@ def location(dataset: str) -> Path | None:
 
 
 def is_here(dataset: str) -> bool:
-    """Whether a set can be read without the network. A file that is cut off cannot."""
+    """Whether a data set can be read without the network; a file that is cut off cannot."""
     with suppress(CplabError):
         return bool(load_arrays(dataset, online=False))
     return False
 
 
 def load_arrays(dataset: str, online: bool = True) -> tuple[dict[str, np.ndarray], str]:
-    """train_x and test_x of a set, uint8 (N, H, W, 3) or (N, H, W), their labels, and the name of
-    the copy; what is nowhere is fetched. Of a part all. Raises CplabError if that fails, or a file
-    is damaged."""
+    """Load train_x and test_x of a data set, uint8 (N, H, W, 3) or (N, H, W), their labels, and the
+    name of the copy; fetch it if it is nowhere. A part's name gives the whole set. Raises
+    CplabError if fetching fails or a file is damaged."""
     dataset, _ = split_part(dataset)
     if dataset == "practice":
         return practice(), "practice"
@@ -193,8 +197,8 @@ def load_arrays(dataset: str, online: bool = True) -> tuple[dict[str, np.ndarray
 
 
 def read_file(path: Path, remedy: str) -> tuple[dict[str, np.ndarray], str]:
-    """The four arrays of an .npz file, and the name that it gives its copy, if any. Raises
-    CplabError, with a remedy, if it is damaged or holds no images."""
+    """Read the four arrays of an .npz file, and the name of the copy if it states one. Raises
+    CplabError, with a remedy, if the file is damaged or holds no images."""
     try:
         with path.open("rb") as opened:
             file = np.load(opened, allow_pickle=False)
@@ -210,7 +214,7 @@ def read_file(path: Path, remedy: str) -> tuple[dict[str, np.ndarray], str]:
 
 
 def check_arrays(arrays: dict[str, np.ndarray]) -> None:
-    """Raise ValueError unless these are images of two halves, and labels."""
+    """Raise ValueError unless these are training and test images with labels."""
     for split in ("train", "test"):
         x, y = arrays[f"{split}_x"], arrays[f"{split}_y"]
         size = x.shape[1:]
@@ -223,8 +227,8 @@ def check_arrays(arrays: dict[str, np.ndarray]) -> None:
 
 
 def fetch(dataset: str, online: bool = True) -> Path:
-    """The .npz file of a set. What is none yet is taken into the cache: from torchvision's files or
-    archives where they are, else by its download. Raises CplabError if it fails."""
+    """The .npz file of a data set. If there is none yet it is made in the cache, from torchvision's
+    files or archives where they are, else by its download. Raises CplabError if that fails."""
     root = location(dataset)
     if root and root.suffix == ".npz":
         return root
@@ -257,8 +261,8 @@ def save(path: Path, arrays: dict[str, np.ndarray], copy: str) -> None:
 
 
 def take_in(dataset: str, root: Path | None, raw: Path, online: bool) -> dict[str, np.ndarray]:
-    """Arrays of a set from torchvision's files under a root, else from its archives there, else,
-    if `online`, downloaded; `raw` is an empty folder to unpack in."""
+    """Make the arrays of a data set from torchvision's files under a root, else from its archives
+    there, else, if `online`, by a download; `raw` is an empty folder to unpack in."""
     kind, megabytes, kept = DOWNLOADS[dataset]
     packed: list[Path] = []
     if root:
@@ -276,7 +280,7 @@ def take_in(dataset: str, root: Path | None, raw: Path, online: bool) -> dict[st
 
 
 def download(kind: str, folder: Path, fetched: bool = True) -> dict[str, np.ndarray]:
-    """Arrays of a torchvision data set that is downloaded to a folder, or lies there."""
+    """The arrays of one of torchvision's data sets, downloaded to a folder or read from it."""
     from torchvision import datasets
 
     make = getattr(datasets, kind)
@@ -284,7 +288,7 @@ def download(kind: str, folder: Path, fetched: bool = True) -> dict[str, np.ndar
 
 
 def halves(train: Any, test: Any) -> dict[str, np.ndarray]:
-    """The arrays of a torchvision data set."""
+    """The arrays of the two halves of a torchvision data set."""
     parts = {"train": train, "test": test}
     arrays = {f"{half}_x": np.asarray(part.data) for half, part in parts.items()}
     labels = {f"{half}_y": np.asarray(part.targets) for half, part in parts.items()}
@@ -295,7 +299,7 @@ def halves(train: Any, test: Any) -> dict[str, np.ndarray]:
 
 
 def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
-    """Take in images of your own, and return their name for `Run(dataset=…)`.
+    """Take in your own images, and return their name for `Run(dataset=…)`.
 
     Arguments: source, a folder with a folder of pictures for each class (of which every fifth is
         for testing, unless there are `train` and `test`), an .npz file with train_x, train_y,
@@ -330,7 +334,8 @@ def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
 
 
 def read_folder(folder: Path) -> dict[str, np.ndarray]:
-    """Pictures in a folder of each class, cut to squares and shrunk to 32 pixels, in colour."""
+    """Read pictures from one folder for each class, cut to squares, shrunk to 32 pixels, in
+    colour."""
     from PIL import Image, ImageOps
 
     split = (folder / "train").is_dir() and (folder / "test").is_dir()

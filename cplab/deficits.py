@@ -38,8 +38,8 @@ PART = re.compile(r"([^\W\d]\w*(@[0-9a-f]{8})?)(?:-([1-9][0-9]{0,8}))?(?::(left|
 
 @dataclass(frozen=True)
 class Batch:
-    """What a deficit may know about its batch: which training images these are, (N,); the run's
-    seed; the epoch, from 0; how many images and classes the data set has."""
+    """What a deficit may know about its batch: the indices of its training images, (N,); the run's
+    seed; the epoch, from 0; the number of images and of classes in the data set."""
 
     index: Tensor
     seed: int = 0
@@ -50,7 +50,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Deficit:
-    """What is done to a batch while the deficit lasts: call it with images, labels and a Batch.
+    """What happens to each batch while a deficit lasts. Call it with images, labels and a Batch.
 
     apply is the decorated function, None of a student's own that is not defined here; source the
     text of a student's own; colour, dash and marker are Bokeh's; view the one of two that it acts
@@ -71,8 +71,8 @@ class Deficit:
         return f"Deficit({self.name!r})"
 
     def __call__(self, x: Tensor, y: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """What a network is given in place of images (N, C, H, W), or two views of each
-        (N, 2, C, H, W), on each of which a deficit that names no view acts, and labels (N,)."""
+        """Apply the deficit to images (N, C, H, W), or to two views of each, (N, 2, C, H, W), and
+        to labels (N,). Without a view in its name it acts on both views."""
         import torch
 
         parts = self.parts or (self,)
@@ -90,7 +90,8 @@ class Deficit:
         return x, y
 
     def change(self, x: Tensor, y: Tensor, batch: Batch, place: int) -> tuple[Tensor, Tensor]:
-        """This deficit of one view; `place` counts those before it, so that each draws its own."""
+        """Apply one deficit to one view. `place` counts the deficits before it, so that each draws
+        its own random numbers."""
         import torch
 
         tools: dict[str, Any] = {"context": batch} if "context" in self.parameters else {}
@@ -106,8 +107,9 @@ class Deficit:
         return result
 
     def try_out(self) -> None:
-        """Try a student's own on four images. Raises CplabError if it fails, changes what it is
-        given, gives back other shapes or types, or is not a function of these and its generator."""
+        """Try a student's own deficit on four images. Raises CplabError if it fails, changes its
+        input, returns other shapes or types, or depends on more than its input and its
+        generator."""
         import torch
 
         word, results, before = self.name.partition("@")[0], [], random_states()
@@ -125,25 +127,26 @@ class Deficit:
 
     @staticmethod
     def next_style() -> dict[str, str]:
-        """Colour, dash and marker for another deficit of a student."""
+        """Colour, dash and marker for a student's next deficit."""
         count = sum(bool(known.source) for known in DEFICITS.values())
         looks = {"colour": OWN_COLOURS, "dash": OWN_DASHES, "marker": get_args(Marker)[1:]}
         return {name: values[count % len(values)] for name, values in looks.items()}
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
-        """The parameters beside images and labels, and their defaults."""
+        """The parameters other than images and labels, with their defaults."""
         found = list(inspect.signature(self.apply).parameters.values())[2:]
         return {p.name: p.default for p in found}
 
     @property
     def strength(self) -> str:
-        """The parameter that a strength sets, the first whose default is a whole number, if any."""
+        """The parameter that a strength sets: the first whose default is a whole number, or
+        none."""
         return next((k for k, v in self.parameters.items() if type(v) is int), "")
 
 
 def check_result(name: str, result: Any, x: Tensor, y: Tensor, classes: int) -> None:
-    """Raises: CplabError unless the result is images as x and labels as y."""
+    """Check that a deficit returned images like x and labels like y. Raises: CplabError."""
     import torch
 
     pair, gives = isinstance(result, tuple) and len(result) == 2, f"{name} gives back"
@@ -184,13 +187,14 @@ def deficit(function: Callable | None = None, **options: Any) -> Any:
 
 @deficit(label="no deficit")
 def none(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Images and labels as they are."""
+    """Leave images and labels as they are."""
     return x, y
 
 
 @deficit(colour="#0072B2")
 def blur(x: Tensor, y: Tensor, strength: int = 4) -> tuple[Tensor, Tensor]:
-    """Images shrunk by `strength` and enlarged again, both bilinear (the paper: 32 to 8 to 32)."""
+    """Shrink images by `strength` and enlarge them again, both bilinear (the paper: 32 to 8 to
+    32)."""
     from torch.nn.functional import interpolate
 
     size = x.shape[-2:]
@@ -201,19 +205,19 @@ def blur(x: Tensor, y: Tensor, strength: int = 4) -> tuple[Tensor, Tensor]:
 
 @deficit(label="vertical flip", colour="#E69F00", dash="dashed", marker="triangle")
 def flip(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Images turned upside down (figure 2, left)."""
+    """Turn images upside down (figure 2, left)."""
     return x.flip(-2), y
 
 
 @deficit(label="permuted labels", colour="#009E73", dash="dotdash", marker="square")
 def permute(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor]:
-    """Labels under one fixed permutation that leaves none in place (figure 2, right)."""
+    """Rename all classes by one fixed permutation that leaves none in place (figure 2, right)."""
     return x, permutation(context.classes, str(y.device))[y]
 
 
 @lru_cache
 def permutation(classes: int, device: str = "cpu") -> Tensor:
-    """The new label of each old one, (classes,)."""
+    """The new label of each old label, (classes,)."""
     import torch
 
     require(classes > 1, "labels of one class cannot be permuted: give images of two or more")
@@ -226,19 +230,19 @@ def permutation(classes: int, device: str = "cpu") -> Tensor:
 
 @deficit(colour="#CC79A7", dash="dotted", marker="diamond")
 def noise(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor]:
-    """One fixed pattern of Gaussian noise in place of each image (figure 2, bottom)."""
+    """Replace each image by its own fixed pattern of Gaussian noise (figure 2, bottom)."""
     return noise_for(x, context, context.seed), y
 
 
 # Indigo of Tol's muted set, which no grey resembles
 @deficit(label="fresh noise", colour="#332288", dash="dashdot", marker="inverted_triangle")
 def fresh_noise(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor]:
-    """Another pattern of Gaussian noise in place of each image at each epoch."""
+    """Replace each image by Gaussian noise, another pattern at each epoch."""
     return noise_for(x, context, mixed_seed(context.seed, context.epoch)), y
 
 
 def noise_for(x: Tensor, context: Batch, seed: int) -> Tensor:
-    """The noise of the images of a batch."""
+    """The noise that replaces the images of a batch."""
     require(context.images > 0, "noise needs the number of training images: give images=")
     patterns = noise_patterns(context.images, tuple(x.shape[1:]), seed, str(x.device))
     return patterns[context.index].to(x.dtype)
@@ -246,7 +250,7 @@ def noise_for(x: Tensor, context: Batch, seed: int) -> Tensor:
 
 @lru_cache(maxsize=2)
 def noise_patterns(images: int, shape: tuple[int, ...], seed: int, device: str = "cpu") -> Tensor:
-    """Standard Gaussian noise for each training image, (images, *shape) in half precision."""
+    """Standard Gaussian noise for all training images, (images, *shape), in half precision."""
     import torch
 
     generator = torch.Generator().manual_seed(2**40 + seed)
@@ -257,15 +261,15 @@ def noise_patterns(images: int, shape: tuple[int, ...], seed: int, device: str =
 
 
 def mixed_seed(*numbers: int) -> int:
-    """One seed out of several numbers: 2**31 or more, as no run's is, in the 32 bits that count."""
+    """Mix several numbers into one seed of 2**31 or more, which no run's is, within 32 bits."""
     return 2**31 + (mix_seeds(*numbers) >> 24) % 2**31
 
 
 @deficit(label="vertical stripes", colour="#56B4E9", dash="dashed", marker="hex")
 def stripes(x: Tensor, y: Tensor, half_angle: float = 22.5) -> tuple[Tensor, Tensor]:
-    """Only the vertical structure, as of a kitten reared among stripes (Blakemore and Cooper 1970):
-    of each image's Fourier components the mean and those whose stripes stand within `half_angle`
-    degrees of the vertical; the filter falls to 0 over another `half_angle`, as a raised cosine."""
+    """Keep only vertical structure, as seen by a kitten reared among stripes (Blakemore and Cooper
+    1970): of the Fourier components, the mean and those whose stripes stand within `half_angle`
+    degrees of the vertical. The filter falls to 0 over another `half_angle`, as a raised cosine."""
     import torch
 
     factor = upright(*x.shape[-2:], half_angle, str(x.device))
@@ -274,7 +278,8 @@ def stripes(x: Tensor, y: Tensor, half_angle: float = 22.5) -> tuple[Tensor, Ten
 
 @lru_cache
 def upright(height: int, width: int, half_angle: float, device: str = "cpu") -> Tensor:
-    """The filter: a factor 0 to 1 for each of rfft2's components, (H, W // 2 + 1)."""
+    """The filter of `stripes`: a factor from 0 to 1 for each component of rfft2, (H, W // 2 +
+    1)."""
     import torch
 
     down, across = torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None]
@@ -286,9 +291,9 @@ def upright(height: int, width: int, half_angle: float, device: str = "cpu") -> 
 
 @deficit(label="blank images", colour="#000000", dash="dotdash", marker="star")
 def blank(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """An even grey, the mean of all images. In a network without convolutions (fc) the gradients of
-    hidden weights are then 0, but BatchNorm divides by √ε, rounding errors grow 316-fold a layer,
-    and after clear epochs the run may end as diverged."""
+    """Replace images by an even grey, the mean of all images. In a network without convolutions
+    (fc) hidden weights then have gradient 0, but BatchNorm divides by √ε and rounding errors grow
+    316-fold a layer: after clear epochs such a run may diverge."""
     import torch
 
     return torch.zeros_like(x), y
@@ -296,8 +301,8 @@ def blank(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 @deficit(label="strabismus", colour="#661100", dash="dashed", marker="plus")
 def strabismus(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor]:
-    """Another image of the batch, as to an eye that looks elsewhere (Hubel and Wiesel 1965), with
-    the label of one of the two, at random: of two eyes either may be the one that is asked."""
+    """Show another image of the batch, as an eye sees that looks elsewhere (Hubel and Wiesel 1965),
+    with the label of one of the two at random: either eye may be the one that is asked."""
     import torch
 
     chance = noise_for(x[:, :1, :1, :1], context, mixed_seed(context.seed, context.epoch))
@@ -308,8 +313,8 @@ NONE = DEFICITS["none"]
 
 
 def find_deficit(given: object, strict: bool = True) -> Deficit:
-    """A deficit by any written name or function, with its label and look: one view has another
-    dash, and so has one deficit after another, which has the colour of the first.
+    """Find a deficit by any written name or by its function, with its label and look. One view gets
+    another dash; so does one deficit after another, in the colour of the first.
 
     Raises: CplabError for an unknown one; of a student's own that is not defined here if `strict`,
         else it is something grey.
@@ -336,7 +341,7 @@ def find_deficit(given: object, strict: bool = True) -> Deficit:
 
 
 def read_part(text: str, name: object, strict: bool) -> Deficit:
-    """One part of a written name."""
+    """Read one part of a written name."""
     what, given = f"deficit {quote(name)}", ", ".join(n for n in DEFICITS if "@" not in n)
     how = f"choose one of {given}, written like blur, blur-2 or blur:left, or define your own"
     match = PART.fullmatch(text) if isinstance(name, str) else None
@@ -363,8 +368,8 @@ def read_part(text: str, name: object, strict: bool) -> Deficit:
 
 
 def canonical_name(given: object) -> str:
-    """The one way to write a deficit, as `Run` keeps it: blur+flip for none+blur-4+flip. One that
-    is not defined here passes, so that other sessions' results can be read."""
+    """The one way to write a deficit, as `Run` keeps it: blur+flip for none+blur-4+flip. A name
+    that is not defined here passes, so that results of other sessions can be read."""
     return find_deficit(given, strict=False).name
 
 
@@ -379,7 +384,7 @@ def apply_deficit(
     epoch: int = 0,
     classes: int = CLASSES,
 ) -> tuple[Tensor, Tensor]:
-    """What a network with this deficit is given in place of (x, y).
+    """Apply a deficit to images and labels, as training does.
 
     Arguments: x, images (N, C, H, W), normalised to mean 0 and deviation 1, or two views of each
         (N, 2, C, H, W), the left one first; y, labels (N,); name, as it is written or a function;

@@ -16,7 +16,7 @@ from cplab.errors import CplabError, Exhausted, require
 
 
 def usable_cores() -> int:
-    """The cores that this process may use, by its affinity and its container's quota."""
+    """The number of cores that this process may use, by its affinity and its container's quota."""
     import loky
 
     return loky.cpu_count()
@@ -37,7 +37,8 @@ SMALL = ("ci", "course", "fit", "matched")  # profiles whose networks keep no ch
 
 @contextmanager
 def torch_defaults(threads: int | None = None) -> Iterator[None]:
-    """torch as it is once it is imported, whatever other code has set; that is put back after.
+    """Set torch to what it is after import, whatever other code has set, and restore that
+    afterwards.
 
     All that bits depend on: default type and device, the number of threads (`threads`, or as it
     is), modes, autocast, algorithms, precision, oneDNN, denormal numbers. Also a decorator.
@@ -83,8 +84,8 @@ def torch_defaults(threads: int | None = None) -> Iterator[None]:
 
 
 def usual_threads(profile: str) -> int:
-    """The threads of torch with which a profile's networks are trained on a CPU: as many as the
-    process has, and one for small networks."""
+    """The number of torch's threads that trains a profile's networks on a CPU: one for small
+    networks, else all that the process has."""
     # A second thread brings small networks next to nothing and costs them everything beside another
     # busy process, as torch's threads wait for each other at every layer: five epochs of course on
     # two cores take 9.9 s with one thread and 9.4 s with two; beside one training 9.2 and 459 s.
@@ -92,7 +93,8 @@ def usual_threads(profile: str) -> int:
 
 
 def pick(name: str = "auto") -> torch.device:
-    """cuda, mps or cpu, else a CplabError; `auto` is the first there that training can use."""
+    """Choose a device: cuda, mps or cpu; `auto` is the first one that can train. Raises:
+    CplabError."""
     mps = torch.backends.mps.is_available()
     there = {"cuda": torch.cuda.is_available(), "mps": mps, "cpu": True}
     found = [kind for kind, is_there in there.items() if is_there]
@@ -107,8 +109,8 @@ def pick(name: str = "auto") -> torch.device:
 
 @cache
 def can_train(name: str) -> bool:
-    """Whether a device has all that training uses, tried on one small step: an old GPU, a full one,
-    or a torch that does not know all of it yet may not."""
+    """Whether a device can do all that training needs, tried on one small step. An old GPU, a full
+    one, or one that torch supports only in part cannot."""
     device = torch.device(name)
     try:
         x = torch.ones(2, 3, 8, 8, device=device)
@@ -125,7 +127,8 @@ def can_train(name: str) -> bool:
 
 @cache
 def machine(device: torch.device) -> str:
-    """Device and kind of chip, as far as bits depend on it: cuda NVIDIA H200, cpu AVX2 AMD EPYC."""
+    """The device and the kind of chip, as far as bits depend on it: cuda NVIDIA H200, cpu AVX2 AMD
+    EPYC."""
     if device.type == "cuda":
         return f"cuda {torch.cuda.get_device_name(device)}"
     chip = platform.processor() or platform.machine()
@@ -135,7 +138,7 @@ def machine(device: torch.device) -> str:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 is native there; elsewhere training is in float32."""
+    """Whether bfloat16 is native on a device; elsewhere training is in float32."""
     if device.type == "cuda":
         with torch.cuda.device(device):
             return torch.cuda.is_bf16_supported(including_emulation=False)
@@ -144,21 +147,21 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def in_bf16(arithmetic: str, device: torch.device) -> bool:
-    """Whether a run of this arithmetic takes its products in bfloat16 there."""
+    """Whether a run of this arithmetic computes its products in bfloat16 on a device."""
     return arithmetic == "native" and has_bf16(device)
 
 
 def algorithms(arithmetic: str = "native") -> Any:
-    """A context in which convolutions on a GPU, and their gradients, give the same bits each time;
-    in float32 not by way of tf32 either."""
+    """A context in which convolutions on a GPU and their gradients give the same bits each time,
+    and float32 does not use tf32."""
     tf32 = arithmetic != "float32"
     return torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=tf32)
 
 
 @contextmanager
 def autocast(device: torch.device, arithmetic: str = "native") -> Iterator[None]:
-    """Products in bfloat16 where the machine has it, in float32 throughout if that is asked for.
-    What is taken back through them needs `algorithms` around it as well: cuDNN asks anew."""
+    """Compute products in bfloat16 where the machine has it, or in float32 throughout if that is
+    asked for. A backward pass through them needs `algorithms` around it too: cuDNN asks anew."""
     # Casts of weights are kept until the outermost autocast ends; `torch_defaults` is around all
     # steps of a training: kept ones would be those of the first batch for ever.
     how = {"enabled": in_bf16(arithmetic, device), "cache_enabled": False}
@@ -174,7 +177,7 @@ FAILURES = (
 
 @contextmanager
 def explain_failures() -> Iterator[None]:
-    """One clear line instead of the many ways to run out of memory or to lose a GPU."""
+    """Turn the many ways to run out of memory or to lose a GPU into one clear line."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:

@@ -17,12 +17,12 @@ WEEK = 7 * 86400  # seconds for which interrupted training may go on
 
 
 class CplabError(Exception):
-    """One clear line: what is wrong, what is allowed, what to do."""
+    """An error in one clear line: what is wrong, what is allowed, what to do."""
 
     exit_code = 2  # of the command line
 
     def _render_traceback_(self) -> list[str]:
-        """What a notebook shows: the line, and where it arose in the cells, not the way there."""
+        """The lines that a notebook shows: the error, and where it arose in the cells."""
         errors = (self, self.__cause__) if self.__cause__ else (self,)
         steps = [step for error in errors for step in traceback.extract_tb(error.__traceback__)]
         cell = re.compile(r"<(?!frozen)|.*ipykernel_")  # <…> is a function of a student's own, too
@@ -32,7 +32,7 @@ class CplabError(Exception):
 
 
 class Cancelled(CplabError):
-    """Training was stopped; it goes on from its last checkpoint when asked again."""
+    """Training was stopped. It goes on from its last checkpoint when it is asked for again."""
 
     exit_code = 130
 
@@ -43,13 +43,13 @@ class Cancelled(CplabError):
 
 
 class Diverged(CplabError):
-    """The loss, or what was to be measured, is no longer finite."""
+    """The loss, or a measurement, is no longer finite."""
 
     exit_code = 1
 
 
 class Exhausted(CplabError):
-    """Memory does not suffice, a worker process died (mostly of that), or the GPU failed."""
+    """Memory ran out, a worker process died (mostly for want of memory), or the GPU failed."""
 
     exit_code = 1
 
@@ -63,26 +63,27 @@ def require(held: object, line: str) -> None:
 
 
 def quote(value: object) -> str:
-    """A value as errors show it: on one line, and only the beginning of a long one."""
+    """Write a value for an error: on one line, a long one cut off."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 80 else f"{text[:80]} …"
 
 
 def one_of(what: str, value: object, allowed: Iterable) -> Any:
-    """`value` if it is in `allowed`, else a CplabError that names both."""
+    """Return `value` if it is in `allowed`; else raise a CplabError that names both."""
     if isinstance(value, str) and value in (allowed := tuple(allowed)):
         return value
     raise CplabError(f"unknown {what} {quote(value)}: choose one of {', '.join(map(str, allowed))}")
 
 
 def many(value: Any) -> list:
-    """The words of a text, the entries of what has some, or the value alone."""
+    """Split a text into words, list the entries of a collection, or put a single value in a
+    list."""
     value = value.split() if isinstance(value, str) else value
     return list(value) if isinstance(value, Iterable) else [value]
 
 
 def number(what: str, value: Any, low: float, high: float, kind: str = "number") -> float:
-    """`value` as a float from `low` to `high`, else a CplabError."""
+    """Return `value` as a float from `low` to `high`; else raise a CplabError."""
     with suppress(Exception):  # of float, which may be given anything
         x = float(value)
         exact = kind == "number" or x.is_integer()
@@ -92,19 +93,20 @@ def number(what: str, value: Any, low: float, high: float, kind: str = "number")
 
 
 def whole(what: str, value: Any, least: int = 0, most: int = 2**31 - 1) -> int:
-    """`value` as an int from `least` to `most`, else a CplabError."""
+    """Return `value` as an int from `least` to `most`; else raise a CplabError."""
     return int(number(what, value, least, most, "whole number"))
 
 
 def assign(spec: object, **values: object) -> None:
-    """Set fields of a frozen dataclass, in its __post_init__."""
+    """Set fields of a frozen dataclass, within its __post_init__."""
     for name, value in values.items():
         object.__setattr__(spec, name, value)
 
 
 @contextmanager
 def installed() -> Iterator[None]:
-    """One clear line where a library is missing that one of the package's extras brings."""
+    """Raise a CplabError with the command to type where a library of one of the extras is
+    missing."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -119,14 +121,14 @@ def installed() -> Iterator[None]:
 
 
 def named_folder(variable: str) -> Path | None:
-    """The directory that an environment variable names, without quotes and spaces around it, with ~
-    and variables replaced; None where it is not set."""
+    """The directory that an environment variable names, with ~ and variables replaced and quotes
+    removed; None where it is not set."""
     text = os.environ.get(variable, "").strip(" \"'“”")
     return Path(os.path.expanduser(os.path.expandvars(text))) if text else None
 
 
 def cache_dir() -> Path:
-    """Where downloads and results go: $CPLAB_CACHE, else the user's cache directory."""
+    """The directory for downloads and results: $CPLAB_CACHE, else the user's cache directory."""
     if given := named_folder("CPLAB_CACHE"):
         return given
     import platformdirs
@@ -136,7 +138,7 @@ def cache_dir() -> Path:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """A file to write to, which takes the place of `path` once it is whole."""
+    """Open a path to write to; the file replaces `path` once it is complete."""
     partial = path.with_suffix(f".{uuid.uuid4().hex[:12]}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -148,9 +150,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def lock_file(path: Path, wait: bool = True) -> Iterator[bool]:
-    """Hold the lock of a file, and say whether it is held: not if another process has it and we do
-    not `wait`. Where the file system has no locks, or cannot be written, go on without: what is
-    written is put in place whole, and at worst is made twice."""
+    """Lock a file, and yield whether the lock is held; without `wait` it may be held by another
+    process. Where the file system cannot lock, go on: files are put in place whole, so the worst is
+    that one is made twice."""
     from filelock import FileLock, Timeout
 
     lock, held = FileLock(path, thread_local=False), True
@@ -165,8 +167,7 @@ def lock_file(path: Path, wait: bool = True) -> Iterator[bool]:
 
 
 def tidy() -> None:
-    """Remove from the cache what interruptions left and nobody came back for in a week: parts of
-    files, locks, checkpoints."""
+    """Remove leftovers of interruptions that are a week old: parts of files, locks, checkpoints."""
     for pattern in ("*/*.partial", "locks/*", "checkpoints/*"):
         for path in cache_dir().glob(pattern):
             with suppress(OSError):

@@ -31,7 +31,8 @@ Positive = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 @dataclass(frozen=True)
 class Model:
-    """A kind of network: (width, channels, size, classes) -> network from images to logits."""
+    """A kind of network. Its function takes (width, channels, size, classes) and returns a network
+    from images to logits."""
 
     name: str  # before its width; a student's own ends in @ and a digest of its source
     apply: Callable[[int, int, int, int], Any]
@@ -47,8 +48,9 @@ class Model:
     telling: ClassVar = ("lr", "weight_decay", "fixed_lr", "profiles", "views", "apart")
 
     def try_out(self) -> None:
-        """Try a student's own on four images. Raises CplabError if it gives anything but logits
-        (4, 10), has a weight that does not learn, or is no function of torch's seed and images."""
+        """Try a student's own model on four images. Raises CplabError if it returns anything but
+        logits (4, 10), has a weight that does not learn, or depends on more than torch's seed and
+        the images."""
         import torch
         from torch import nn
 
@@ -164,9 +166,9 @@ for depth in (1, 2, 3):
 
 @model(label="two eyes", width=96, views=2)
 def eyes(width: int, channels: int, size: int, classes: int) -> nn.Module:
-    """The All-CNN with two eyes: its first three layers twice, each time at half the width, on the
-    left and on the right five eighths of an image; what both give is put side by side for the
-    fourth. Ours; two pathways that compete are in Kleinman, Achille & Soatto 2023."""
+    """The All-CNN with two eyes. Its first three layers exist twice, at half the width, for the
+    left and the right five eighths of an image; their outputs are joined for the fourth layer. The
+    network is ours; competing pathways are in Kleinman, Achille & Soatto 2023."""
     from cplab.studies.eyes.networks import TwoEyes
 
     return TwoEyes(width, channels, classes, 5 / 8)
@@ -174,14 +176,14 @@ def eyes(width: int, channels: int, size: int, classes: int) -> nn.Module:
 
 @model(label="two eyes, whole image", width=96, views=2, apart=True)
 def eyes_whole(width: int, channels: int, size: int, classes: int) -> nn.Module:
-    """As `eyes`, but each eye sees the whole image, shifted on its own."""
+    """The same as `eyes`, but each eye sees the whole image, shifted on its own."""
     from cplab.studies.eyes.networks import TwoEyes
 
     return TwoEyes(width, channels, classes, 1)
 
 
 def model_name(given: object, profile: Profile | None = None) -> str:
-    """The one way to write a model, `allcnn-96`, with the profile's width if none is given.
+    """The one way to write a model, `allcnn-96`; without a width the profile's is added.
 
     Raises: CplabError for an unknown model. A student's own that is not defined here passes, if it
         has a width, so that results of other sessions can be read.
@@ -203,7 +205,8 @@ def model_name(given: object, profile: Profile | None = None) -> str:
 
 
 def suited_profile(profile: Profile, family: str) -> Profile:
-    """A profile with what the paper gives a kind of model of its own (Materials and Methods)."""
+    """A profile with the rates and decay that the paper gives a kind of model (Materials and
+    Methods)."""
     known = MODELS.get(family)
     if known is None or (known.profiles and profile.name not in known.profiles):
         return profile
@@ -217,7 +220,7 @@ def suited_profile(profile: Profile, family: str) -> Profile:
 
 
 def build(name: str, channels: int = 3, size: int = 32, classes: int = 10) -> nn.Module:
-    """A network from images (N, channels, size, size) to logits, with random initial weights.
+    """Build a network from images (N, channels, size, size) to logits, with random initial weights.
 
     Arguments: name, with a width (`allcnn-16`) or with the paper's (`allcnn`); channels and pixels
         a side of the images; number of classes.

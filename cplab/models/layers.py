@@ -14,14 +14,14 @@ REST: Plan = [(2, 3, 1), (2, 3, 1), (2, 3, 2), (2, 3, 1), (2, 1, 1)]
 
 
 def stacked(plan: Plan, width: int, channels: int, classes: int) -> nn.Sequential:
-    """The layers of a plan, then the classes' 1×1 convolution and average pooling."""
+    """The layers of a plan, followed by a 1×1 convolution to the classes and average pooling."""
     layers = hidden(plan, width, channels)  # whose weights are drawn first
     head = [nn.Conv2d(width * plan[-1][0], classes, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     return nn.Sequential(*layers, *head)
 
 
 def hidden(plan: Plan, width: int, channels: int) -> list[nn.Module]:
-    """The layers of a plan, each with batch norm and ReLU."""
+    """The layers of a plan, each followed by batch norm and ReLU."""
     layers: list[nn.Module] = []
     for times, kernel, stride in plan:
         layers += [*normed(channels, times * width, kernel, stride), nn.ReLU(inplace=True)]
@@ -30,15 +30,16 @@ def hidden(plan: Plan, width: int, channels: int) -> list[nn.Module]:
 
 
 def normed(channels: int, out: int, kernel: int, stride: int = 1) -> list[nn.Module]:
-    """A convolution that keeps the size, but for its stride, and batch norm."""
+    """A convolution that keeps the size, apart from its stride, and its batch norm."""
     kind = Pointwise if kernel == 1 and stride > 1 else nn.Conv2d
     conv = kind(channels, out, kernel, stride, padding=kernel // 2, bias=False)
     return [conv, nn.BatchNorm2d(out)]
 
 
 class Pointwise(nn.Conv2d):
-    """A 1×1 convolution with a stride. In float32 on a CPU it takes the pixels that it needs first:
-    the gradient of torch's own writes past its memory where channels are few (oneDNN #6035)."""
+    """A 1×1 convolution with a stride. In float32 on a CPU it first selects the pixels that it
+    needs: the gradient of torch's own writes past its memory where channels are few (oneDNN
+    #6035)."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
@@ -48,8 +49,8 @@ class Pointwise(nn.Conv2d):
 
 
 class Block(nn.Module):
-    """Two 3×3 convolutions whose result is added to what they were given; where that has another
-    shape, to a 1×1 convolution of it (He et al. 2016, figure 2 and option B)."""
+    """Two 3×3 convolutions whose output is added to their input, or to a 1×1 convolution of it
+    where the shapes differ (He et al. 2016, figure 2 and option B)."""
 
     def __init__(self, channels: int, out: int, stride: int):
         super().__init__()
@@ -65,7 +66,8 @@ class Block(nn.Module):
 
 
 def normalised_layers(net: nn.Module) -> list[tuple[Any, Any]]:
-    """The layers without a bias that batch norm follows, each with it, in the order of modules."""
+    """The layers without a bias that batch norm follows, paired with it, in the order of
+    modules."""
     kinds = (nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d)
     layers = [module for module in net.modules() if isinstance(module, kinds)]
     return [
@@ -77,7 +79,8 @@ def normalised_layers(net: nn.Module) -> list[tuple[Any, Any]]:
 
 @torch.no_grad()
 def rescale_layers(net: nn.Module, norms: list[torch.Tensor]) -> list[torch.Tensor]:
-    """Scale each layer under batch norm to a norm, its outputs' statistics too; the factors."""
+    """Scale each layer under batch norm to a norm, and its running statistics with it. Returns the
+    factors."""
     factors = []
     for (layer, after), norm in zip(normalised_layers(net), norms, strict=True):
         factors.append(factor := norm / layer.weight.norm())

@@ -30,7 +30,7 @@ CLOCKS = ("stopped", "running")  # what a schedule's clock does while nothing is
 
 
 class Step(NamedTuple):
-    """What one epoch of training is, apart from its seed and its number."""
+    """One epoch of training, apart from its seed and its number."""
 
     deficit: deficits.Deficit  # what is done to each batch; deficits.NONE for nothing
     lr: float
@@ -41,8 +41,8 @@ class Step(NamedTuple):
 
 
 class Event(NamedTuple):
-    """What happens to a network between two epochs: a function (train state, task, images, *args)
-    -> a row of plain data. It may change the state, and give it another network and optimiser."""
+    """Something done to a network between two epochs: a function (train state, task, images, *args)
+    -> a row of plain data. It may replace the network and the optimiser."""
 
     function: Callable[..., dict]
     args: tuple = ()
@@ -56,7 +56,7 @@ class Event(NamedTuple):
 
 
 def check_dataset(value: Any) -> str:
-    """A set of images by its name, a part of one, or one of somebody's own."""
+    """Check the name of a data set, of a part of one, or of somebody's own images."""
     if not is_own(value):
         one_of("dataset", split_part(value)[0] if isinstance(value, str) else value, DATASETS)
     return value
@@ -72,7 +72,7 @@ PROFILES_OWN: Any = None
 
 
 class Window(NamedTuple):
-    """A further deficit of a life: its name, its first epoch, and how many it lasts."""
+    """A further deficit in a life: its name, its first epoch, its length in epochs."""
 
     deficit: DeficitName
     onset: Epochs
@@ -83,7 +83,7 @@ class Window(NamedTuple):
 
 
 def split_window(given: Any) -> Any:
-    """The three values of a window that is written like blank@8+4."""
+    """Split a window that is written like blank@8+4 into its three values."""
     if not isinstance(given, str):
         return given
     name, _, when = given.rpartition("@")
@@ -95,7 +95,7 @@ Windows = tuple[Annotated[Window, BeforeValidator(split_window)], ...]
 
 
 class Epoch(TypedDict):
-    """A row of a curve."""
+    """One row of a curve."""
 
     epoch: Count
     phase: Literal["clear", "deficit", "recovery"]
@@ -106,7 +106,7 @@ class Epoch(TypedDict):
 
 
 class RunValues(TypedDict):
-    """The values of a run."""
+    """The values of a run's result."""
 
     accuracy: Fraction
     curve: Annotated[list[Epoch], Field(min_length=1)]
@@ -114,9 +114,9 @@ class RunValues(TypedDict):
 
 @spec_class
 class Run(Spec):
-    """One network's life: `onset` clear epochs, `length` epochs that carry the deficit, and
-    `recovery` clear epochs. A deficit of length 0 is no deficit. What is not given of recovery,
-    schedule, dataset, model, pace and weight_decay is the profile's.
+    """One network's life: `onset` clear epochs, `length` epochs with the deficit, `recovery` clear
+    epochs. A deficit of length 0 is no deficit. The profile gives recovery, schedule, dataset,
+    model, pace and weight_decay where the run does not.
 
     >>> run = Run(deficit="blur", onset=4, length=8)
     >>> run.epochs, run.equal_training().onset, run.without_window().epochs, run.newborn().epochs
@@ -229,12 +229,12 @@ class Run(Spec):
 
     @property
     def views(self) -> int:
-        """How many views of an image its network takes; 0 of one that is not defined here."""
+        """How many views of an image the network takes; 0 for a model that is not defined here."""
         return models.MODELS[self.family].views if self.family in models.MODELS else 0
 
     @property
     def task(self) -> "Classification":
-        """What is learned, and of which images."""
+        """The task that is learned, with its images."""
         from cplab.runs.tasks import Classification  # loads torch
 
         if self.views == 2:
@@ -245,7 +245,7 @@ class Run(Spec):
 
     @cached_property
     def settings(self) -> Profile:
-        """The profile, with what the model and the run change."""
+        """The profile as this run changes it."""
         names = ("momentum", "pace", "weight_decay")
         changes = {n: value for n in names if (value := getattr(self, n)) is not None}
         still = {} if self.augment else {"shift": 0, "mirror": False}
@@ -254,19 +254,19 @@ class Run(Spec):
 
     @cached_property
     def trunk_key(self) -> tuple:
-        """Two runs may share training only if these agree."""
+        """The fields in which runs must agree to share training."""
         names = (f.name for f in fields(self) if f.name not in IN_STEPS)
         return ("Run", self.version, *((name, getattr(self, name)) for name in names))
 
     def phase(self, epoch: int) -> str:
-        """clear, deficit or recovery."""
+        """The phase of an epoch: clear, deficit or recovery."""
         if epoch >= self.end:
             return "recovery"
         return "clear" if epoch < self.onset else "deficit"
 
     @cached_property
     def timeline(self) -> tuple[Step | Event, ...]:
-        """A step for each epoch, and what is done between two."""
+        """The steps of the life, one for each epoch, and the events between them."""
         windows = (Window(self.deficit, self.onset, self.length), *self.windows)
         known = cache(partial(deficits.find_deficit, strict=False))
         parts: list[Step | Event] = []
@@ -295,8 +295,8 @@ class Run(Spec):
         return scale * p.recovery_lr * left
 
     def values(self, rows: list[dict]) -> dict:
-        """What a result says of this run, out of the engine's rows: accuracy (of the test images
-        after the last epoch, 0 to 1) and curve, a row for each epoch."""
+        """Turn the engine's rows into the values of a result: the accuracy on the test images after
+        the last epoch, 0 to 1, and the curve, a row for each epoch."""
         curve = [
             {"epoch": r["epoch"], "phase": self.phase(r["epoch"]), **{n: r[n] for n in MEASURED}}
             for r in rows
@@ -305,12 +305,12 @@ class Run(Spec):
         return {"accuracy": curve[-1]["test_accuracy"], "curve": curve}
 
     def equal_training(self) -> "Run":
-        """The control without a deficit, as long (matched epochs) and treated in the same way."""
+        """The control without a deficit that trains as long (matched epochs), treated alike."""
         return replace(self, deficit=CLEAR, onset=self.end, length=0, windows=())
 
     def newborn(self) -> "Run":
-        """The control that has the recovery epochs alone (recovery only), with what is done to the
-        run at the end of its deficit and later."""
+        """The control that has the recovery epochs alone (recovery only), with the treatments from
+        the end of the deficit on."""
         left = without(self.treatments, 0, self.end)
         clear: Any = {"deficit": CLEAR, "onset": 0, "length": 0, "windows": (), "skipped": 0}
         return replace(self, **clear, treatments=left)
@@ -320,8 +320,9 @@ class Run(Spec):
         return replace(self, treatments=())
 
     def without_window(self, clock: str = "stopped") -> "Run":
-        """The same life with the window of the deficit cut out; at onset 0 the newborn. With the
-        clock `running` its epochs pass for the schedule, and nothing is trained in them."""
+        """The same life with the deficit's window cut out; at onset 0 this is the newborn. With
+        the clock `running` the schedule counts the epochs of the window, in which nothing is
+        trained."""
         passed = self.length if one_of("clock", clock, CLOCKS) == "running" else 0
         left = without(self.treatments, self.onset, self.end)
         clear: Any = {"deficit": CLEAR, "length": 0, "windows": (), "skipped": passed}

@@ -23,8 +23,8 @@ from cplab.specs import mix_seeds
 
 @dataclass
 class TrainState:
-    """All that one epoch passes on to the next: also further tensors by name (masks, states of
-    generators), and a row for each step and event that lies behind."""
+    """All that one epoch hands on to the next: network, optimiser, further tensors by name (masks,
+    states of generators), and a row for each step and event so far."""
 
     net: nn.Module
     optimizer: torch.optim.Optimizer
@@ -35,8 +35,8 @@ class TrainState:
 def make_optimizer(
     net: nn.Module, kind: str = "sgd", momentum: float = 0.0, weight_decay: float = 0.0
 ) -> torch.optim.Optimizer:
-    """torch's SGD or Adam (which takes no momentum) for a network's weights; each step of a run
-    sets the rate. Fused steps take a fraction of the time, SGD's with the same bits."""
+    """Make torch's SGD or Adam (without momentum) for a network; each step of a run sets the rate.
+    Fused steps take a fraction of the time, SGD's with the same bits."""
     how: dict[str, Any] = {"weight_decay": weight_decay, "fused": True}
     if kind == "adam":
         return torch.optim.Adam(net.parameters(), **how)
@@ -48,15 +48,15 @@ _seeding = threading.Lock()
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """torch's own generator, started from `seed` for one thread at a time and put back after."""
+    """Seed torch's global generator for one thread at a time, and restore it afterwards."""
     with _seeding, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield
 
 
 class Classification:
-    """Naming what an image shows, as a Run says, or another spec that has its settings, dataset,
-    profile, model, seed, optimizer and arithmetic."""
+    """The task of naming what an image shows. Its spec is a Run, or another one with settings,
+    dataset, profile, model, seed, optimizer and arithmetic."""
 
     def __init__(self, run: Any) -> None:
         self.run = run
@@ -68,8 +68,8 @@ class Classification:
     def birth(
         self, device: torch.device, seed: int | None = None, tensors: dict | None = None
     ) -> TrainState:
-        """The state at epoch 0: the same initial weights for all runs of a seed. `tensors` are of
-        the checkpoint that is loaded next, whose shapes may differ from those at birth."""
+        """The state at epoch 0, with the same initial weights for all runs of a seed. `tensors`:
+        those of a checkpoint about to be loaded, whose shapes may differ from those at birth."""
         run, p, images = self.run, self.run.settings, self.images(device)
         with seeded(mix_seeds(run.seed if seed is None else seed)):
             classes = data.classes(run.dataset)
@@ -77,47 +77,47 @@ class Classification:
         return TrainState(net, make_optimizer(net, run.optimizer, p.momentum, p.weight_decay))
 
     def birth_norms(self, device: torch.device) -> list[Tensor]:
-        """The norm that each layer under batch norm has at birth."""
+        """The norm at birth of each layer under batch norm."""
         layers = normalised_layers(self.birth(device).net)
         return [layer.weight.detach().norm() for layer, _ in layers]
 
     def restore_norms(self, net: nn.Module, norms: list[Tensor]) -> list[Tensor]:
-        """Give each layer under batch norm a norm, such as at birth; by which factors."""
+        """Rescale each layer under batch norm to a given norm, and return the factors."""
         return rescale_layers(net, norms)
 
     def batches(self, epoch: int, step: Any, images: Images) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of an epoch, shuffled, shifted and mirrored, before any deficit: which
-        training images they are, (batch,), and these, (batch, C, H, W), normalised."""
+        """Yield an epoch's batches, shuffled, shifted and mirrored, before any deficit: the indices
+        of the training images, (batch,), and the normalised images, (batch, C, H, W)."""
         return shuffled(self.run, epoch, step, images)
 
     def batch(self, index: Tensor, epoch: int, images: Images) -> Batch:
-        """What a deficit may know about a batch: of these training images, (batch,)."""
+        """What a deficit may know about a batch of these training images, (batch,)."""
         classes = data.classes(self.run.dataset)
         return Batch(index, self.run.seed, epoch, len(images.train_y), classes)
 
     def loss(self, output: Tensor, y: Tensor) -> Tensor:
-        """What is minimised, the mean over a batch."""
+        """The loss that is minimised, a mean over the batch."""
         return F.cross_entropy(output, y)
 
     def after_step(self, state: TrainState) -> None:
-        """Restore what has to hold after every step of the optimiser."""
+        """Restore what must hold after each step of the optimiser."""
 
     def test(self, net: nn.Module, images: Images) -> dict:
-        """What is said of the network after an epoch."""
+        """Test the network after an epoch: the columns that a row of the curve gains."""
         x, y, arithmetic = images.test_x, images.test_y, self.run.arithmetic
         right = evaluate(net, x, y, lambda x: self.views(images.normal(x)), arithmetic)
         return {"test_accuracy": right}
 
     def views(self, x: Tensor) -> Tensor:
-        """Normalised images (N, C, H, W) as the network takes them."""
+        """Turn normalised images (N, C, H, W) into what the network takes."""
         return x
 
 
 def shuffled(
     run: Any, epoch: int, step: Any, images: Images, second: bool = False
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The training images of an epoch by batches, see Classification.batches. `second`: with the
-    shifts of a second view, and all else alike. Seed and epoch decide every random number."""
+    """Yield an epoch's batches, see Classification.batches. Seed and epoch decide every random
+    number. `second`: with the shifts of a second view, all else alike."""
     p, device = run.settings, images.train_x.device
     if step.augment != 1:
         p = replace(p, shift=0, mirror=False)
@@ -147,8 +147,8 @@ def shuffled(
 def evaluate(
     net: nn.Module, x: Tensor, y: Tensor, normal: Callable, arithmetic: str, batch: int = 0
 ) -> float:
-    """The fraction of images x, as `normal` takes them, (N, …), that the network names rightly, by
-    labels y (N,); `batch` at a time, or as many as suit the device."""
+    """The fraction of images that a network names correctly. Arguments: x, images (N, …) as
+    `normal` takes them; y, labels (N,); batch, images at a time, by the device if 0."""
     net.eval()
     batch = batch or (2500 if x.device.type == "cuda" else 500)
     right = torch.zeros((), dtype=torch.long, device=x.device)

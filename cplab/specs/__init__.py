@@ -23,7 +23,7 @@ Class = TypeVar("Class", bound=type)
 
 
 def refuse_bool(value: Any) -> Any:
-    """`value`, unless it is True or False, which count as 1 and 0 elsewhere in Python."""
+    """Return `value`, but refuse True and False, which Python takes for 1 and 0."""
     if isinstance(value, bool):
         raise ValueError("it should be a number")
     return value
@@ -38,7 +38,7 @@ Fraction = Annotated[Number, Field(ge=0, le=1)]
 
 
 class Spec:
-    """What decides a result. Its classes are decorated with `spec_class`; one that has no timeline
+    """All that decides a result. Subclasses are decorated with `spec_class`. One without a timeline
     has a static method `train_all` instead, like cplab.engine.sweep.train_all."""
 
     # raised by one whenever a change alters what a spec with the same fields would give
@@ -48,7 +48,7 @@ class Spec:
     Values: ClassVar[Any] = dict  # the type of its values, a TypedDict
 
     def plain(self) -> dict[str, Any]:
-        """The fields by name, as plain data, without defaults that change nothing."""
+        """The fields by name as plain data, without defaults, which change nothing."""
         return {
             f.name: as_plain(value)
             for f in fields(self)  # type: ignore[arg-type]
@@ -56,14 +56,14 @@ class Spec:
         }
 
     def canonical(self) -> str:
-        """All that decides a result, as one line."""
+        """One line that holds all that decides the result."""
         heading = self.heading or f"{type(self).__name__} version"
         parts = (f"{name}={value}" for name, value in self.plain().items())
         return " ".join([f"{heading}={self.version}", *parts])
 
     @cached_property
     def key(self) -> str:
-        """16 hexadecimal digits: the name of a spec's result.
+        """The name of a spec's result: 16 hexadecimal digits.
 
         >>> from cplab import Run
         >>> Run(deficit="blur", length=4).key
@@ -72,7 +72,7 @@ class Spec:
         return hashlib.sha256(self.canonical().encode()).hexdigest()[:16]
 
     def call(self) -> str:
-        """The line of Python that gives its result, where there is one; else all that decides."""
+        """The line of Python that gives the result, or the canonical line where there is none."""
         return self.canonical()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -82,8 +82,8 @@ class Spec:
 
 @dataclass_transform(frozen_default=True)
 def spec_class(cls: Class) -> Class:
-    """Make a class a frozen dataclass that checks its fields by their annotations, as a decorator:
-    what is not allowed, unknown or missing is a CplabError of one line."""
+    """Make a class a frozen dataclass that checks its fields by their annotations: a decorator. A
+    value that is not allowed, unknown or missing raises a CplabError of one line."""
     config = ConfigDict(extra="forbid")
     made: Any = pydantic.dataclasses.dataclass(frozen=True, config=config)(cls)
     construct = made.__init__
@@ -100,8 +100,8 @@ def spec_class(cls: Class) -> Class:
 
 
 def in_one_line(error: ValidationError, cls: Any = None) -> str:
-    """What is wrong, what is allowed, and what to do, of the first of pydantic's errors in the
-    fields of a class."""
+    """Write the first of pydantic's errors as one line: what is wrong, what is allowed, what to
+    do."""
     first = error.errors(include_url=False)[0]
     where, names = [str(part) for part in first["loc"]], [*getattr(cls, "__pydantic_fields__", ())]
     if where and where[0].isdigit() and int(where[0]) < len(names):  # given by its place
@@ -127,7 +127,7 @@ def in_one_line(error: ValidationError, cls: Any = None) -> str:
 
 
 def as_plain(value: Any) -> Any:
-    """A field as plain data: a spec in it as a dictionary that names its kind."""
+    """Turn a field into plain data; a spec becomes a dictionary that names its kind."""
     if isinstance(value, Spec):
         return {"kind": type(value).__name__, **value.plain()}
     return [as_plain(v) for v in value] if isinstance(value, tuple) else value
@@ -140,12 +140,12 @@ def from_plain(value: Any) -> Any:
 
 
 class Outdated(ValueError):
-    """Of another version: not damaged, but what it says is no longer what its spec would give."""
+    """A result of another version: sound, but its spec would give another result today."""
 
 
 def build_spec(kind: str, values: dict, version: int | None = None) -> Any:
-    """The spec that `Spec.plain` described. Raises ValueError for a kind that is none, Outdated for
-    another version than `version`, CplabError for fields that are not allowed."""
+    """Build the spec that `Spec.plain` described. Raises ValueError for an unknown kind, Outdated
+    for another version than `version`, CplabError for fields that are not allowed."""
     if kind not in (every := addresses()):
         raise ValueError(f"it is of an unknown kind, {kind!r:.40}")
     cls = pkgutil.resolve_name(every[kind])
@@ -155,7 +155,7 @@ def build_spec(kind: str, values: dict, version: int | None = None) -> Any:
 
 
 def addresses() -> dict[str, str]:
-    """Where each class of specs is, module:name, by its name."""
+    """The module and name of each class of specs, {name: "module:name"}."""
     return SPECS | pkgutil.resolve_name("cplab.studies:SPECS")
 
 
@@ -166,7 +166,7 @@ def kinds() -> dict[str, Any]:
 
 
 def check_spec(spec: Any) -> Any:
-    """`spec`, if it is one. Raises CplabError."""
+    """Return `spec`; raise a CplabError if it is none."""
     require(isinstance(spec, Spec), f"{quote(spec)} is no run: give cplab.Run(...)")
     return spec
 
@@ -175,7 +175,7 @@ type_adapter = cache(TypeAdapter)
 
 
 def check_types(entry: Any) -> Any:
-    """A dataclass whose fields are held to their annotations. Raises CplabError."""
+    """Check a dataclass by the annotations of its fields, and return it. Raises CplabError."""
     kind: Any = type(entry)
     values = {f.name: getattr(entry, f.name) for f in fields(entry)}
     try:
@@ -185,7 +185,7 @@ def check_types(entry: Any) -> Any:
 
 
 def check_values(spec: Any, values: dict) -> None:
-    """Raise ValueError unless values are of the type that a spec's class says."""
+    """Raise ValueError unless values have the type that the spec's class states."""
     try:
         type_adapter(spec.Values).validate_python(values, strict=True)
     except ValidationError as error:
@@ -193,5 +193,5 @@ def check_values(spec: Any, values: dict) -> None:
 
 
 def mix_seeds(*parts: object) -> int:
-    """A seed for torch's generators out of several numbers."""
+    """Mix several numbers into one seed for torch's generators."""
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:7])

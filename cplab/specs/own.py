@@ -43,7 +43,8 @@ Lines = dict[str, tuple[int, str]]  # of a text: name -> its place in the order,
 
 
 def entry_decorator(kind: type, thing: Any, options: dict[str, Any]) -> Any:
-    """What a decorator gives: the function, which is registered, or what is called with it next."""
+    """Apply a decorator of a kind: register the function, or wait for it where options came
+    first."""
     if thing is None:
         return partial(entry_decorator, kind, options=options)
     module = getattr(thing, "__module__", None) or ""
@@ -57,10 +58,9 @@ def entry_decorator(kind: type, thing: Any, options: dict[str, Any]) -> Any:
 
 
 def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> Any:
-    """Register a student's own function or class with the options of its decorator, which are those
-    that it was given before if they are None; one of the package's is there already. The same
-    meaning twice is one entry; the later label holds. A kind's `telling` names the fields on which
-    results depend, `next_style` gives some to a student's own, `try_out` tries it."""
+    """Register a student's own function or class, and return its entry. Without options, those of
+    its decorator hold. One meaning has one entry, with the latest label. A kind's `telling` names
+    the fields on which results depend, `next_style` gives colour and marker, `try_out` tries it."""
     table, usual = TABLES[kind], {f.name: f.default for f in fields(kind)}
     if package := [entry for entry in table.values() if entry.apply is thing]:
         return package[0]
@@ -83,24 +83,25 @@ def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> 
 
 
 def own_functions() -> list[Any]:
-    """All that a student registered in this process."""
+    """All entries that a student registered in this process."""
     return [entry for table in TABLES.values() for entry in table.values() if entry.source]
 
 
 def dumps_own() -> list[Any]:
-    """What is registered here without its functions, for `load_own` in another process."""
+    """The student's entries without their functions, for `load_own` in another process."""
     return [replace(entry, apply=None) for entry in own_functions()]
 
 
 def load_own(entries: Iterable[Any]) -> None:
-    """Register what `dumps_own` gave, out of the sources; what is here already stays."""
+    """Register the entries that `dumps_own` gave, rebuilt from their sources; known ones stay."""
     for entry in entries:
         if entry.name not in (table := TABLES[type(entry)]):
             table[entry.name] = replace(entry, apply=rebuild(entry.source, entry.name))
 
 
 def rebuild(source: str, name: str) -> Any:
-    """The function or class that a text defines last; tracebacks show the text under `name`."""
+    """Run a text and return the function or class that it defines last. Tracebacks show the text
+    under `name`."""
     linecache.cache[f"<{name}>"] = (len(source), None, source.splitlines(True), f"<{name}>")
     space: dict[str, Any] = {"__name__": "__own__"}
     try:
@@ -114,8 +115,8 @@ def rebuild(source: str, name: str) -> Any:
 
 
 def meaning(thing: Any, **options: Any) -> tuple[str, str]:
-    """Eight hexadecimal digits, and the text that they are of: all that a function or class depends
-    on, and first the options that count. Raises CplabError for what the text cannot hold.
+    """The text of all that a function or class depends on, begun by the options that count, and its
+    digest of eight hexadecimal digits. Raises CplabError for what the text cannot hold.
 
     >>> STEP = 2
     >>> def darken(x, y, steps=3):
@@ -138,7 +139,8 @@ def meaning(thing: Any, **options: Any) -> tuple[str, str]:
 
 
 def add_lines(name: str, value: Any, user: str, lines: Lines) -> None:
-    """Add to `lines` what gives `name` its value, after all that this needs; `user` reads it."""
+    """Add to `lines` the statement that gives `name` its value, after all that this needs; `user`
+    is the function that reads it."""
     own = is_own(value)
     if own and value.__name__ != name:
         how = f"{value.__name__!r} by another name: give it one, with def"
@@ -159,7 +161,7 @@ def add_lines(name: str, value: Any, user: str, lines: Lines) -> None:
 
 
 def outside_line(name: str, value: Any, user: str) -> tuple[int, str]:
-    """The line that gives `name` a constant, a module, or what a library has."""
+    """The statement that gives `name` a constant, a module, or something of a library."""
     if is_plain(value):
         return CONSTANT, f"{name} = {value!r}"
     if isinstance(value, ModuleType):
@@ -180,7 +182,8 @@ def outside_line(name: str, value: Any, user: str) -> tuple[int, str]:
 
 
 def definition(thing: Any) -> str:
-    """The statement that makes a function or class, without what changes nothing."""
+    """The statement that defines a function or class, without docstrings, comments and
+    annotations."""
     name, node = thing.__name__, find_statement(thing)
     decorators = [getattr(d, "func", d) for d in node.decorator_list] if node else []
     ours = all(ast.unparse(d).rpartition(".")[2] in DECORATORS for d in decorators)
@@ -202,7 +205,8 @@ def definition(thing: Any) -> str:
 
 
 def find_statement(thing: Any) -> Any:
-    """The statement of a function, or of a class that has methods, as its file has it; or None."""
+    """The syntax tree of a function, or of a class that has methods, from its file; None if it is
+    not found."""
     for function in functions_of(thing)[:1]:
         code = function.__code__
         linecache.checkcache(code.co_filename)
@@ -216,7 +220,7 @@ def find_statement(thing: Any) -> Any:
 
 
 class Strip(ast.NodeTransformer):
-    """Takes docstrings and annotations out."""
+    """Removes docstrings and annotations from a syntax tree."""
 
     def visit(self, node: Any) -> Any:
         if isinstance(node, ast.AnnAssign):
@@ -229,7 +233,7 @@ class Strip(ast.NodeTransformer):
 
 
 def names_read(text: str, name: str) -> set[str]:
-    """The variables outside itself that the text of a definition reads."""
+    """The outside variables that the text of a definition reads."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import | ast.ImportFrom):
             module = getattr(node, "module", None) or node.names[0].name
@@ -246,7 +250,7 @@ def names_read(text: str, name: str) -> set[str]:
 
 
 def variables(thing: Any) -> dict[str, Any]:
-    """What a function, or the methods of a class, can read outside itself."""
+    """The variables that a function, or the methods of a class, can read outside themselves."""
     known: dict[str, Any] = {}
     for function in functions_of(thing):
         inside = inspect.getclosurevars(function).nonlocals
@@ -255,22 +259,22 @@ def variables(thing: Any) -> dict[str, Any]:
 
 
 def functions_of(thing: Any) -> list[FunctionType]:
-    """A function itself; of a class, the methods that its body defines."""
+    """The functions of a definition: a function itself, or the methods of a class."""
     inside = vars(thing).values() if isinstance(thing, type) else [thing]
     # but not those that a decorator made
     return [f for f in inside if isinstance(f, FunctionType) and f.__name__ == f.__code__.co_name]
 
 
 def is_own(thing: Any) -> bool:
-    """Whether this is a student's function or class, as the gallery's are, and no library's."""
+    """Whether this is a student's function or class, or the gallery's, and not a library's."""
     own = isinstance(thing, (FunctionType, type))
     return own and not is_library(getattr(thing, "__module__", None) or "", elsewhere=False)
 
 
 def is_library(name: str, elsewhere: bool = True) -> bool:
-    """Whether a module comes with Python, cplab or a package that was installed, wherever it lies;
-    `__main__`, the gallery and a file of a student's own do not. One that lies neither here nor
-    beside the script does, if `elsewhere`, as a cluster's modules."""
+    """Whether a module belongs to Python, cplab or an installed package. `__main__`, the gallery
+    and a student's own file do not. With `elsewhere`, a module that lies neither here nor beside
+    the script counts too, like those of a cluster."""
     root = name.partition(".")[0]
     if root in sys.stdlib_module_names or root in USUAL:
         return root != "__main__" and name != "cplab.gallery"
@@ -289,7 +293,8 @@ def is_library(name: str, elsewhere: bool = True) -> bool:
 
 
 def is_plain(value: Any) -> bool:
-    """Whether a value is a finite number, a text, None or a tuple of these: Python writes it."""
+    """Whether a value can be written as Python: a finite number, a text, None, or a tuple of
+    these."""
     if type(value) is tuple:
         return all(map(is_plain, value))
     return type(value) in (int, str, bool, type(None)) or (
@@ -302,7 +307,7 @@ def is_plain(value: Any) -> bool:
 
 @contextmanager
 def explain(name: str) -> Iterator[None]:
-    """One line where a student's own function fails."""
+    """Turn an error in a student's own function into one line."""
     try:
         yield
     except CplabError:
@@ -313,7 +318,7 @@ def explain(name: str) -> Iterator[None]:
 
 
 def random_states() -> bytes:
-    """The states of the global generators of random numbers."""
+    """The states of the global random generators of Python, numpy and torch, as bytes."""
     import numpy as np
     import torch
 

@@ -70,13 +70,13 @@ else:
 
 
 def is_own(dataset: object) -> bool:
-    """Whether this names images of somebody's own, name@digest, as cplab.images_from gives them."""
+    """Whether a name is of somebody's own images, name@digest, as cplab.images_from gives it."""
     return isinstance(dataset, str) and bool(re.fullmatch(r"[a-z]\w{0,30}@[0-9a-f]{12}", dataset))
 
 
 def split_part(dataset: str) -> tuple[str, int]:
-    """A set's name and which part of its training images is meant: as many as a profile takes, from
-    the first on, or the second, and so on. Parts are disjoint; all have the same test images.
+    """Split a data set's name into the set and the part of its training images, from 1. A part has
+    as many images as a profile takes; parts are disjoint and share the test images.
 
     >>> split_part("cifar10"), split_part("cifar10-part2")
     (('cifar10', 1), ('cifar10', 2))

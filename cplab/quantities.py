@@ -166,12 +166,19 @@ def trained_places(like: Run) -> set[tuple]:
     >>> ("blur", 0, 8, 15, 0) in trained_places(Run())
     True
     """
-    fields = store.run_columns(like).items()
-    setting = {"kind": "Run", "version": like.version}
-    setting |= {name: value for name, value in fields if name not in PLACE}
-    rows = store.archive().light.select([*setting, *PLACE]).to_pylist()  # pandas is not needed
-    rows += map(store.flatten, store.live_results("Run"))
-    return {tuple(r[name] for name in PLACE) for r in rows if setting.items() <= r.items()}
+    setting = {n: value for n, value in store.run_columns(like).items() if n not in PLACE}
+    live = (store.run_columns(result.spec) for result in store.live_results("Run"))
+    rows = (
+        row for row in (*shipped_runs(store.archive()), *live) if setting.items() <= row.items()
+    )
+    return {tuple(row[name] for name in PLACE) for row in rows}
+
+
+@lru_cache(maxsize=2)
+def shipped_runs(archive: store.Archive) -> list[dict[str, Any]]:
+    """The fields of each shipped run; pandas is not needed."""
+    rows = archive.light.select(["kind", "version", *store.RUN_COLUMNS]).to_pylist()
+    return [row for row in rows if (row["kind"], row["version"]) == ("Run", Run.version)]
 
 
 def every_length(run: Run) -> list[Run]:

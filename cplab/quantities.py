@@ -37,7 +37,7 @@ Cost = Callable[[Run], Contrast]
 
 @dataclass(frozen=True)
 class Reading:
-    """A number that a function reads of a spec's result: a term of a contrast."""
+    """A term of a contrast: the number that a function reads of a spec's result."""
 
     spec: Any
     of: Callable[..., float]
@@ -53,7 +53,8 @@ class Reading:
 
 
 def reading(spec: Any, of: Callable[..., float], /, **options: Any) -> Contrast:
-    """A number that a function `of` a spec reads of its result, given these options: a contrast.
+    """Make a contrast of the number that a function `of` reads of a spec's result, given these
+    options.
 
     >>> def last_loss(run):
     ...     return result(run).curve[-1]["train_loss"]
@@ -65,8 +66,7 @@ def reading(spec: Any, of: Callable[..., float], /, **options: Any) -> Contrast:
 
 
 def contrast(of: Callable[..., float]) -> Callable[..., Contrast]:
-    """Make a function that reads a number of a spec's result, given options, one that gives it as
-    a contrast: a decorator.
+    """Make a function that reads a number of a spec's result return it as a contrast: a decorator.
 
     >>> @contrast
     ... def last_loss(run):
@@ -88,8 +88,8 @@ def contrast(of: Callable[..., float]) -> Callable[..., Contrast]:
 
 @lru_cache(maxsize=4096)  # the report asks tens of thousands of times
 def shared_beginning(spec: Any) -> Hashable:
-    """What specs have in common that share training, or the search that they stem from; a life in
-    float32 begins as the same in bfloat16 does, up to rounding."""
+    """A key of what specs share: their training, or the search that they stem from. A life in
+    float32 counts as beginning like the same one in bfloat16, up to rounding."""
     if isinstance(spec, Run):
         spec = replace(spec, arithmetic="native")
     if hasattr(spec, "timeline"):
@@ -99,7 +99,7 @@ def shared_beginning(spec: Any) -> Hashable:
 
 @lru_cache(maxsize=2**15)  # checking the fields of a new spec takes half a millisecond
 def with_seed(spec: Any, seed: int) -> Any:
-    """The same spec with another seed; an architecture and its new weights have one seed."""
+    """The same spec with another seed; of an architecture with new weights both have it."""
     if hasattr(spec, "search"):
         return replace(spec, search=replace(spec.search, seed=seed), seed=seed)
     return replace(spec, seed=seed)
@@ -110,7 +110,7 @@ _shipped_only: ContextVar[bool] = ContextVar("shipped_only", default=False)
 
 @contextmanager
 def shipped_only() -> Iterator[None]:
-    """In here only shipped results count, so that a number is the same on every machine.
+    """A context in which only shipped results count, so that numbers are the same on every machine.
 
     >>> with shipped_only():
     ...     print(f"{accuracy(Run()):.1f}")
@@ -124,7 +124,7 @@ def shipped_only() -> Iterator[None]:
 
 
 class NoResult(Missing):
-    """There is no result of a spec, its first argument, with some measurements, its second."""
+    """A spec, the first argument, has no result with the measurements of the second."""
 
     def __str__(self) -> str:  # when it is read: of most seeds that there are not it never is
         spec, measure = self.args
@@ -133,8 +133,8 @@ class NoResult(Missing):
 
 
 def result(spec: Any, measure: str | tuple[str, ...] | dict[str, Any] = ()) -> Any:
-    """The result of a spec, shipped or this user's own, that holds these measurements, as
-    `cplab.run` takes them. Raises: Missing.
+    """The result of a spec, shipped or live, with these measurements, given as in `cplab.run`.
+    Raises: Missing.
 
     >>> result(Run()).source
     'shipped'
@@ -159,9 +159,9 @@ def each_result(spec: Any, measure: str | tuple[str, ...] | dict[str, Any] = ())
 
 
 def trained_places(like: Run) -> set[tuple]:
-    """Deficit, onset, length, recovery and seed of what agrees with a run in all else and has a
-    result, shipped or live. (Of a run with further windows or treatments the controls are in
-    another setting.)
+    """Deficit, onset, length, recovery and seed of all runs with a result, shipped or live, that
+    agree with this run in every other field. (The controls of a run with further windows or
+    treatments are in another setting.)
 
     >>> ("blur", 0, 8, 15, 0) in trained_places(Run())
     True
@@ -182,7 +182,7 @@ def shipped_runs(archive: store.Archive) -> list[dict[str, Any]]:
 
 
 def every_length(run: Run) -> list[Run]:
-    """The runs whose deficit is of another length, those that were trained, shortest first.
+    """The same run with each length of the deficit that was trained, shortest first.
 
     >>> [run.length for run in every_length(Run("blur", length=8))]
     [2, 4, 8, 12, 16, 24]
@@ -197,8 +197,7 @@ def every_length(run: Run) -> list[Run]:
 def each_seed(
     quantity: Callable, *specs: Any, seeds: Iterable[int] = SEEDS, **options: Any
 ) -> np.ndarray:
-    """One number a seed, (seeds,), or (seeds, n) of a quantity that gives n, of the seeds for which
-    everything is there.
+    """A quantity for each seed that has all results: (seeds,), or (seeds, n) for n numbers each.
 
     Arguments: quantity, a function of specs, whose own seed does not matter; options, of it.
 
@@ -217,7 +216,8 @@ def each_seed(
 
 
 def accuracy(spec: Any) -> Contrast:
-    """Final accuracy on clear test images, in percent, as `cplab.results.Result.accuracy` has it.
+    """The final accuracy on clear test images, in percent, as `cplab.results.Result.accuracy`
+    defines it.
 
     >>> accuracy(Run())
     58.7 ± 0.3 (30 seeds)
@@ -226,7 +226,7 @@ def accuracy(spec: Any) -> Contrast:
 
 
 def final_accuracy(spec: Any) -> float:
-    """One seed's."""
+    """The final accuracy of one seed, in percent."""
     right = result(spec).accuracy
     one = isinstance(right, float | int)
     require(one, f"a {type(spec).__name__} has several accuracies: take one with accuracy_at")
@@ -234,7 +234,7 @@ def final_accuracy(spec: Any) -> float:
 
 
 def advantage(spec: Any, other: Any) -> Contrast:
-    """Points of accuracy of one spec above another.
+    """The points of accuracy by which one spec exceeds another.
 
     >>> advantage(Run(deficit="flip", length=16), Run(deficit="blur", length=16))
     9.1 ± 0.7 (10 seeds)
@@ -243,8 +243,8 @@ def advantage(spec: Any, other: Any) -> Contrast:
 
 
 def equal_training_loss(run: Run) -> Contrast:
-    """Points lost against equal training: the paper's sensitivity (figure 1 bottom), and the sum of
-    `lost_time` and `harm`.
+    """Points lost against equal training: the paper's sensitivity (figure 1 bottom). It is the sum
+    of `lost_time` and `harm`.
 
     >>> equal_training_loss(Run(deficit="blur", length=8))
     7.0 ± 0.5 (20 seeds)
@@ -253,8 +253,8 @@ def equal_training_loss(run: Run) -> Contrast:
 
 
 def lost_time(run: Run, clock: str = "stopped") -> Contrast:
-    """Points that the window's epochs would have brought if they had been clear: equal training
-    minus the life without the window (see `harm`).
+    """Points that the window's epochs would have brought without the deficit: equal training minus
+    the life without the window (see `harm`).
 
     >>> lost_time(Run(deficit="blur", length=8))
     5.2 ± 0.3 (20 seeds)
@@ -263,9 +263,9 @@ def lost_time(run: Run, clock: str = "stopped") -> Contrast:
 
 
 def harm(run: Run, clock: str = "stopped") -> Contrast:
-    """Points that the deficit took beyond lost time: the same life with the window cut out, at
-    birth the newborn, minus this one. The `clock` of the schedule `paper` is stopped in the window
-    that is left out (recovery then begins with earlier rates) or running.
+    """Points that the deficit cost beyond lost time: the same life with the window cut out (at
+    birth the newborn) minus this one. In that life the `clock` of the schedule `paper` is stopped
+    during the window, so that recovery begins with earlier rates, or running.
 
     >>> harm(Run(deficit="blur", onset=24, length=8))
     0.2 ± 0.3 (10 seeds)
@@ -277,7 +277,7 @@ def harm(run: Run, clock: str = "stopped") -> Contrast:
 
 def gain_over_newborn(run: Run) -> Contrast:
     """Points above the newborn, which has the recovery epochs alone. At onset 0 this is minus the
-    harm; later it also counts what was learned before the window.
+    harm; later it includes what was learned before the window.
 
     >>> gain_over_newborn(Run(deficit="blur", length=16))
     −2.9 ± 0.6 (10 and 30 seeds)
@@ -287,7 +287,7 @@ def gain_over_newborn(run: Run) -> Contrast:
 
 def sensitivity(window: Run, onsets: Sequence[int], of: Cost = equal_training_loss) -> np.ndarray:
     """What a window of deficit costs at each onset, in points, (onsets,): the sensitivity of the
-    paper's figures 1 and 4; `of=harm` for what of it the deficit did.
+    paper's figures 1 and 4. With `of=harm`, the part that the deficit did.
 
     >>> each_seed(sensitivity, Run("blur", length=8), onsets=(0, 8, 24), of=harm).mean(0).round(1)
     array([1.8, 0.8, 0.2])
@@ -299,8 +299,8 @@ def sensitivity(window: Run, onsets: Sequence[int], of: Cost = equal_training_lo
 
 
 def trace_by_layer(run: Run, of: str = "trace", scaled: bool = False) -> dict[int, np.ndarray]:
-    """Each layer's part of the trace of the Fisher information, (layers,), by epoch, of those after
-    which it was measured (see `cplab.measure`).
+    """Each layer's part of the trace of the Fisher information, (layers,), by epoch, wherever it
+    was measured (see `cplab.measure`).
 
     Arguments: of, trace, or jacobian for E ‖∂ logits / ∂ weights‖², which leaves out how certain
         the answers are; scaled, times the square of the layer's norm: under batch norm answers do
@@ -319,8 +319,8 @@ def trace_by_layer(run: Run, of: str = "trace", scaled: bool = False) -> dict[in
 
 
 def trace_curve(run: Run, layers: int | None = None, **how: Any) -> np.ndarray:
-    """The trace of the Fisher information after each epoch, (epochs,), summed over the first so
-    many layers or all; NaN where it was not measured; how, as in `trace_by_layer`.
+    """The trace of the Fisher information after each epoch, (epochs,), NaN where it was not
+    measured, summed over all layers or the first `layers`. how: as in `trace_by_layer`.
 
     >>> trace_curve(Run(onset=16)).shape
     (31,)
@@ -332,8 +332,8 @@ def trace_curve(run: Run, layers: int | None = None, **how: Any) -> np.ndarray:
 
 
 def trace_peak(run: Run, **how: Any) -> int:
-    """How many epochs led to the highest trace (paper, figure 4: about 30 without a deficit), of
-    those after which it was measured, five at least; how, as in `trace_curve`.
+    """The number of epochs until the highest trace (paper, figure 4: about 30 without a deficit),
+    among at least five that were measured. how: as in `trace_curve`.
 
     >>> trace_peak(Run(onset=24, profile="fit"))
     12
@@ -345,8 +345,8 @@ def trace_peak(run: Run, **how: Any) -> int:
 
 
 def trace_remaining(run: Run, **how: Any) -> float:
-    """The trace in the end as a part of its highest, 0 to 1 (paper, figure 4: it rises and falls);
-    how, as in `trace_curve`.
+    """The trace in the end as a part of its highest, 0 to 1 (paper, figure 4: it rises and falls).
+    how: as in `trace_curve`.
 
     >>> round(trace_remaining(Run(onset=24, profile="fit")), 2)
     0.09
@@ -356,7 +356,7 @@ def trace_remaining(run: Run, **how: Any) -> float:
 
 
 def trace_at(run: Run, epoch: int = -1, **how: Any) -> float:
-    """The trace after an epoch, counted from 0, by default the last; how, as in `trace_curve`.
+    """The trace after an epoch, counted from 0, by default the last. how: as in `trace_curve`.
 
     >>> trace_at(Run(onset=24, profile="fit"), 11) > 10 * trace_at(Run(onset=24, profile="fit"))
     True
@@ -368,7 +368,7 @@ def trace_at(run: Run, epoch: int = -1, **how: Any) -> float:
 
 
 def doublings(run: Run, other: Run, of: Callable[[Run], float] = trace_at) -> Contrast:
-    """How many times a measure, a function of a run that is above 0, doubled from another run.
+    """How often a measure doubled from another run to this one; of: a function of a run, above 0.
 
     >>> blur = Run(deficit="blur", length=24, profile="fit")
     >>> round(float(doublings(blur, blur.equal_training())), 1)
@@ -385,9 +385,9 @@ def _log2_of(run: Run, measure: Callable[[Run], float]) -> float:
 
 
 def layer_shares(run: Run, epoch: int | None = None, **how: Any) -> np.ndarray:
-    """Each layer's part of the information, (layers,), from the image to the answer; sums to 1: of
-    the trace after an epoch (how, as in `trace_by_layer`), or else of the information that noise
-    on the weights leaves in the end (paper, figure 5).
+    """Each layer's share of the information, (layers,), from the image to the answer; the sum is 1.
+    With an epoch it is of the trace after that epoch (how: as in `trace_by_layer`), else of the
+    information that noise on the weights leaves in the end (paper, figure 5).
 
     >>> print(layer_shares(Run(onset=24, profile="fit")).round(2))
     [0.03 0.06 0.13 0.25 0.27 0.21 0.04 0.01 0.  ]
@@ -406,7 +406,7 @@ def layer_shares(run: Run, epoch: int | None = None, **how: Any) -> np.ndarray:
 def information_shift(
     run: Run, other: Run | None = None, epoch: int | None = None, **how: Any
 ) -> Contrast:
-    """How many layers later the information sits on average than in another run: above 0 it is
+    """How many layers later the information sits, on average, than in another run. Above 0 it is
     nearer to the answer (paper, figure 5).
 
     Arguments: other, by default equal training; epoch and how, as in `layer_shares`.
@@ -420,6 +420,6 @@ def information_shift(
 
 
 def _layer_centre(run: Run, **how: Any) -> float:
-    """The layer on which the information sits on average, from 0."""
+    """The layer on which the information sits on average, counted from 0."""
     shares = layer_shares(run, **how)
     return float(shares @ np.arange(len(shares)))

@@ -25,16 +25,17 @@ SEEDS = range(30)  # that numbers of each seed are of, as far as there are resul
 
 
 class Missing(CplabError, LookupError):
-    """There is no result of a spec, or not the measurement that was asked for."""
+    """A result, or a measurement of it, does not exist."""
 
 
 # Contrasts and their estimates ------------------------------------------------------------------
 
 
 class Contrast:
-    """A weighted sum of numbers of networks, {term: weight}, and of a plain number: harm is the
-    life without the window, weight 1, minus this one. Contrasts and numbers add, subtract, scale;
-    what else is made of one, such as a ratio of two, is a plain number, of its specs' own seeds.
+    """A weighted sum of numbers of networks, {term: weight}, plus a plain number. Harm is the life
+    without the window, weight 1, minus the one with it. Contrasts and numbers add, subtract and
+    scale; anything else, such as a ratio of two, gives a plain number for the seeds of their own
+    specs.
 
     A term has `at(seed)`, its number, and `group`: seeds pair terms of one group, which share
     training. `quantities.reading` makes them.
@@ -108,9 +109,9 @@ class Contrast:
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """A mean over seeds, NaN for none; half its 95 % interval, NaN where a side has fewer than two
-    seeds; how many seeds each side has; degrees of freedom; values, one a seed that all sides have;
-    and whether these are exactly 0 throughout."""
+    """A mean over seeds, NaN for none; half its 95 % interval, NaN if a side has fewer than two
+    seeds; the number of seeds of each side; degrees of freedom; the values of the seeds that all
+    sides have; and whether these are all exactly 0."""
 
     mean: float
     half: float
@@ -129,9 +130,9 @@ class Estimate:
 
 
 def estimate(values: "Contrast | Estimate | ArrayLike", seeds: Iterable[int] = SEEDS) -> Estimate:
-    """The mean over seeds of a Contrast, or of one number a seed, with its 95 % interval: Student's
-    where all terms share training, else Welch's, with all `seeds` that each side has. Which terms
-    are paired is settled by what shares training, not by the outcome (Biometrika 34, 28, 1947).
+    """Estimate the mean over seeds of a Contrast, or of one number a seed, with its 95 % interval:
+    Student's where all terms share training, else Welch's, over all `seeds` that each side has.
+    What shares training decides which terms are paired, not the outcome (Biometrika 34, 28, 1947).
 
     >>> print(estimate([2.0, 3.0, 4.0]))
     3.0 ± 2.5 (3 seeds)
@@ -146,8 +147,8 @@ def estimate(values: "Contrast | Estimate | ArrayLike", seeds: Iterable[int] = S
 
 
 def estimate_sum(parts: Sequence[Mapping[int, float]], constant: float = 0) -> Estimate:
-    """The sum of a constant and the means over seeds of sides that share no training, each {seed:
-    number}; the degrees of freedom are Welch & Satterthwaite's."""
+    """Estimate a constant plus the means over seeds of sides that share no training, each {seed:
+    number}, with the degrees of freedom of Welch and Satterthwaite."""
     from scipy.special import stdtrit
 
     counts = tuple(map(len, parts))
@@ -168,8 +169,8 @@ def estimate_sum(parts: Sequence[Mapping[int, float]], constant: float = 0) -> E
 
 
 def half_width(std: ArrayLike, count: ArrayLike) -> np.ndarray:
-    """Half the 95 % interval of a mean, NaN for one seed, from the standard deviation over so many
-    seeds; of any shape.
+    """Half the 95 % interval of a mean, from the standard deviation over `count` seeds, of any
+    shape; NaN for one seed.
 
     >>> round(float(half_width(1.0, 3)), 2)
     2.48
@@ -181,7 +182,7 @@ def half_width(std: ArrayLike, count: ArrayLike) -> np.ndarray:
 
 
 def mean_of_curves(curves: Iterable[ArrayLike]) -> tuple[np.ndarray, np.ndarray]:
-    """The mean at each epoch of curves of several seeds, over those that last so long, and half its
+    """The mean of several seeds' curves at each epoch, over those that last so long, and half its
     95 % interval, 0 for one seed.
 
     >>> mean_of_curves([[1, 2], [3, 4, 5]])[0].tolist()
@@ -209,8 +210,8 @@ def mean_and_half(values: Any) -> tuple[float, float]:
 
 
 def detectable(half: float, count: float) -> float:
-    """The mean that would be told from zero in eight of ten experiments with half a 95 % interval
-    like this one and as many seeds, `count`.
+    """The mean that eight of ten experiments would tell from zero, with half a 95 % interval like
+    this one and `count` seeds.
 
     >>> round(detectable(1.0, 10), 2)
     1.39
@@ -225,14 +226,14 @@ def detectable(half: float, count: float) -> float:
 
 
 def band_columns(mean: ArrayLike, half: ArrayLike) -> dict[str, np.ndarray]:
-    """Columns mean, low and high, as figures take them; no interval is one of no width."""
+    """The columns mean, low and high that figures take; a missing interval has no width."""
     middle, reach = np.asarray(mean, dtype=float), np.nan_to_num(np.asarray(half, dtype=float))
     return {"mean": middle, "low": middle - reach, "high": middle + reach}
 
 
 def mean_columns(groups: Mapping[Any, Any] | Sequence) -> dict[str, np.ndarray]:
-    """Columns mean, low and high of `groups`, of a Contrast or of one number a seed each: a list of
-    them; or a dict by a number, which becomes the column `x`, in order, without the empty groups.
+    """Columns mean, low and high of several groups, each a Contrast or one number a seed. A list of
+    groups keeps its order; the keys of a dict become the column `x`, sorted, without empty groups.
 
     >>> mean_columns({8: [0.25, 0.75], 4: [1.0], 2: []})["mean"].tolist()
     [1.0, 0.5]
@@ -245,8 +246,8 @@ def mean_columns(groups: Mapping[Any, Any] | Sequence) -> dict[str, np.ndarray]:
 
 
 def mean_curve(results: Sequence, what: str = "test_accuracy") -> dict[str, np.ndarray]:
-    """A quantity that `Result.series` knows, of several seeds of one life, over the epochs: columns
-    epoch (1 is after the first), mean, low and high, where all of them were measured.
+    """The mean over seeds of a quantity that `Result.series` knows, by epoch: columns epoch (1 is
+    after the first), mean, low and high, where all seeds were measured.
 
     >>> mean_curve([])["epoch"].tolist()
     []
@@ -260,8 +261,8 @@ def mean_curve(results: Sequence, what: str = "test_accuracy") -> dict[str, np.n
 
 
 def find_crossing(x: ArrayLike, y: ArrayLike, level: float = 0.0) -> float:
-    """The first x at which the line through points x, y (n,) leaves the side of the level on which
-    it begins; NaN where it stays there.
+    """The first x at which the line through points x, y (n,) crosses the level; NaN if it never
+    does.
 
     >>> find_crossing([1, 2, 4], [-1.0, -1.0, 3.0])
     2.5
@@ -278,7 +279,7 @@ def find_crossing(x: ArrayLike, y: ArrayLike, level: float = 0.0) -> float:
 
 
 class Correlation(NamedTuple):
-    """Pearson's r with the ends of its 95 % interval."""
+    """Pearson's r and the ends of its 95 % interval."""
 
     r: float
     low: float
@@ -286,9 +287,9 @@ class Correlation(NamedTuple):
 
 
 def correlation(x: ArrayLike, y: ArrayLike) -> Correlation:
-    """Pearson's correlation of pairs x, y (n,), 4 at least, with its 95 % interval by Fisher's z,
-    which takes them for independent draws from a normal distribution: that of neighbouring epochs
-    of one network comes out too narrow.
+    """Pearson's correlation of pairs x, y (n,), at least 4, with its 95 % interval by Fisher's z.
+    The pairs count as independent draws from a normal distribution; for neighbouring epochs of one
+    network the interval is too narrow.
 
     >>> round(correlation([1, 2, 3, 4], [2, 4, 6, 9]).r, 2)
     0.99
@@ -301,7 +302,7 @@ def correlation(x: ArrayLike, y: ArrayLike) -> Correlation:
 
 
 def row_of_numbers(what: str, values: Any, advice: str = "leave out what is missing") -> np.ndarray:
-    """`values` as a row of finite numbers, else a CplabError that gives the advice."""
+    """Return `values` as a row of finite numbers; else raise a CplabError with the advice."""
     with suppress(TypeError, ValueError):
         row = np.asarray(values, dtype=float)
         if row.ndim == 1 and np.isfinite(row).all():
@@ -313,7 +314,8 @@ def row_of_numbers(what: str, values: Any, advice: str = "leave out what is miss
 
 
 def describe(values: Any, digits: int = 1, unit: str = "") -> str:
-    """The mean of a Contrast, an Estimate or one number a seed in words, to so many decimals.
+    """Write the mean of a Contrast, an Estimate or one number a seed in words, with its interval
+    and seeds.
 
     >>> describe([1.0, 2.0, 4.0], unit=" %")
     '2.3 ± 3.8 % (3 seeds)'
@@ -325,8 +327,8 @@ def describe(values: Any, digits: int = 1, unit: str = "") -> str:
 
 
 def compare(points: Any, other: str) -> str:
-    """Where something stands beside another, in words: by how many `points` it is above, a
-    Contrast, an Estimate or one a seed.
+    """Write in words how many `points` something stands above or below another; points: a Contrast,
+    an Estimate or one number a seed.
 
     >>> compare([2.0, 2.5, 3.0], "the newborn")
     '2.5 ± 1.2 points above the newborn'
@@ -344,7 +346,8 @@ def compare(points: Any, other: str) -> str:
 
 
 def percent(mean: float, half: float = np.nan) -> str:
-    """The fraction `mean`, and `half` its interval, in percent: one decimal, none if it is wide.
+    """Write a fraction `mean` and its interval `half` in percent, to one decimal, or to none if it
+    is wide.
 
     >>> percent(0.55123, 0.00712)
     '55.1 ± 0.7'
@@ -353,13 +356,13 @@ def percent(mean: float, half: float = np.nan) -> str:
 
 
 def mean_in_words(mean: float, half: float, digits: int) -> str:
-    """A mean and half its interval, if it has one, to so many decimal digits."""
+    """Write a mean, and half its interval if it has one, to so many decimals."""
     text = f"{round(mean, digits) + 0.0:.{digits}f}".replace("-", "−")  # no minus zero
     return text if np.isnan(half) else f"{text} ± {half:.{digits}f}"
 
 
 def plain_number(value: float, digits: int = 2) -> str:
-    """A number to so many digits that count, without the letter e: 3,600 or 2.1 × 10^-9."""
+    """Write a number to so many significant digits, without an e: 3,600 or 2.1 × 10^-9."""
     if value == 0 or not np.isfinite(value):
         return f"{value:g}"
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
@@ -369,13 +372,13 @@ def plain_number(value: float, digits: int = 2) -> str:
 
 
 def sides(counts: Iterable[int]) -> str:
-    """How many seeds the sides of a number have: `5 seeds`, `10 and 30 seeds`."""
+    """Write how many seeds the sides of a number have: `5 seeds`, `10 and 30 seeds`."""
     *fewer, most = map(str, sorted({*counts}) or [0])
     words = f"{', '.join(fewer)} and {most}" if fewer else most
     return f"{words} seed{'s' if int(most) > 1 else ''}"
 
 
 def count_seeds(*counts: int) -> str:
-    """How many seeds, of one group or of several: `1 seed`, `3 to 5 seeds`."""
+    """Write how many seeds one group has, or several: `1 seed`, `3 to 5 seeds`."""
     least, most = min(counts), max(counts)
     return f"{least if least == most else f'{least} to {most}'} seed{'s' if most > 1 else ''}"

@@ -98,16 +98,16 @@ class Explorer(Shown):
 
     @property
     def words(self) -> str:
-        """What is said of the chosen point."""
+        """The text about the chosen point."""
         end = self._end()
         return f"{end['head']} ({end['small']})" if end else UNTRAINED
 
     def seen(self) -> list:
-        """What is said of the chosen point, and the large figure, for who has no Python."""
+        """The text about the chosen point and the large figure, for readers without Python."""
         return [html.escape(self.words), still_life(self.setting, self.run)]
 
     def keep(self, *change: Any) -> None:
-        """Write what is seen by now into the outputs; while one moves, when it stands still."""
+        """Write what is seen into the outputs; while one moves, only when it stands still."""
         super().keep() if not change else self.keep_soon(1)
 
     def choose(self, **place: Any) -> None:
@@ -161,7 +161,7 @@ class Explorer(Shown):
     # Training -------------------------------------------------------------------------------------
 
     def train(self) -> None:
-        """Train the chosen point, and after it those of its controls that nobody trained."""
+        """Train the chosen point, and then the controls that are missing."""
         self._task.start()
 
     def stop(self) -> None:
@@ -185,7 +185,7 @@ class Explorer(Shown):
             self.send_state("live")
 
     def _controls(self, run: Run) -> list[Run]:
-        """The controls of a run that no result and no longer life stands for."""
+        """The controls of a run for which neither a result nor a longer life stands."""
         wanted = [run.without_window(), run.equal_training()]
         return [c for c in wanted if run.seed not in self.setting.clear(c.epochs)]
 
@@ -240,7 +240,8 @@ class Explorer(Shown):
 
 
 def look(name: str, picture: str) -> dict[str, Any]:
-    """How a deficit looks; `ink` is what can be read on its colour, black or white."""
+    """The look of a deficit as plain data; `ink`: black or white, whichever can be read on its
+    colour."""
     own = style(name)
     light = [int(own.colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     light = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in light]
@@ -263,8 +264,8 @@ def picture_link(images: np.ndarray) -> str:
 
 
 def reaches(known: dict[str, dict], least: float) -> dict[str, Any]:
-    """Where the axes of harm end, in both units, which stay while one moves: `reach`, of the lines,
-    `most`, of the map's colours; for recoveries from `least` epochs on."""
+    """The ends of the axes of harm in both units, fixed while one moves: `reach` for the lines,
+    `most` for the map's colours; over recoveries from `least` epochs on."""
     ends = [
         end
         for point in known.values()
@@ -283,8 +284,8 @@ def reaches(known: dict[str, dict], least: float) -> dict[str, Any]:
 
 
 def reach_of_accuracy(found: dict[str, Any]) -> tuple[float, float]:
-    """The lowest and the highest mean accuracy of all clear epochs but the first, in percent, with
-    room for a line's name above. Under a deficit it may be lower."""
+    """The lowest and highest mean accuracy of all clear epochs but the first, in percent, with room
+    for a line's name above. Under a deficit accuracy may be lower."""
     means = [*found.get("grey", {}).get("mean", ())]
     for key, point in found["points"].items():
         onset, length = map(int, key.split(",")[1:])

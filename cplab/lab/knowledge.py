@@ -36,13 +36,13 @@ Curves = dict[int, np.ndarray]  # test accuracy in percent after each epoch, by 
 
 
 def sign(harm: Estimate) -> int:
-    """1 or -1 where the interval leaves zero out, else 0; 0 as well of one seed."""
+    """1 or -1 where the interval excludes zero, else 0; also 0 for one seed."""
     return int(np.sign(harm.mean)) if abs(harm.mean) > harm.half else 0
 
 
 class Setting:
-    """The results of one setting: those that agree with a run, at a rate that never changes, in all
-    but deficit, onset, length, seed and recovery.
+    """The results of one setting at a constant rate: those that agree with a run in all but
+    deficit, onset, length, recovery and seed.
 
     >>> from cplab.runs import FLAGSHIP
     >>> setting = Setting(FLAGSHIP)
@@ -63,14 +63,14 @@ class Setting:
                 self.add(self.run_at((deficit, onset, length), recovery, seed))
 
     def run_at(self, point: Point, recovery: int, seed: int | None = None) -> Run:
-        """A point after so many epochs of recovery, as a run; by default of the setting's seed."""
+        """The run of a point with so many epochs of recovery; by default of the setting's seed."""
         deficit, onset, length = point
         seed = self.like.seed if seed is None else seed
         at: dict[str, Any] = {"onset": onset, "length": length, "recovery": recovery, "seed": seed}
         return replace(self.like, deficit=deficit if length else "none", **at)
 
     def add(self, run: Run) -> None:
-        """Take the result of a run, if there is one."""
+        """Add the result of a run, if there is one."""
         with suppress(Missing):
             found = result(run)
             point = (run.deficit, run.onset, run.length) if run.length else CLEAR
@@ -81,48 +81,50 @@ class Setting:
             self.__dict__.pop("grey_read", None)
 
     def points(self) -> list[Point]:
-        """All that carry a deficit."""
+        """All points with a deficit."""
         return sorted(point for point in self._longest if point != CLEAR)
 
     def recoveries(self) -> list[int]:
-        """Epochs of recovery to choose from."""
+        """The recoveries to choose from, in epochs."""
         last = max(self.like.recovery, min(60, max(self._trained)))
         return sorted(epochs for epochs in self._trained.union(RECOVERIES) if epochs <= last)
 
     def curves(self, point: Point, recovery: int) -> Curves:
-        """The lives of a point as far as the end of this recovery, of the seeds that got there."""
+        """The lives of a point until the end of this recovery, by seed, of the seeds that got so
+        far."""
         end = point[1] + point[2] + recovery
         lives = self._longest.get(point, {})
         return {seed: curve[:end] for seed, curve in lives.items() if len(curve) >= end}
 
     def clear(self, epochs: int) -> Curves:
-        """The lives without a deficit as far as this epoch, of the seeds that got there."""
+        """The lives without a deficit until this epoch, of the seeds that got so far."""
         return self.curves(CLEAR, epochs)
 
     def grey(self) -> Curves:
-        """Each seed's longest life without a deficit."""
+        """The longest life without a deficit of each seed."""
         return self._longest.get(CLEAR, {})
 
     @cached_property
     def grey_read(self) -> np.ndarray:
-        """The mean of these, each epoch's with the four before it."""
+        """The mean of these lives; each epoch is averaged with the four before it."""
         mean = statistics.mean_of_curves(self.grey().values())[0]
         return np.array([mean[max(0, i - LAST + 1) : i + 1].mean() for i in range(len(mean))])
 
     def finals(self, curves: Curves, recovery: int) -> dict[int, float]:
-        """The accuracy of lives in the end by seed, as Result.accuracy has it."""
+        """The final accuracy of lives by seed, as Result.accuracy defines it."""
         last = min(LAST, recovery)
         return {seed: float(curve[-last:].mean()) for seed, curve in curves.items()}
 
     def harm(self, point: Point, recovery: int) -> Estimate | None:
-        """Points that the deficit took beyond lost time (see `quantities.harm`), or None without a
-        control. Seeds are pairs where two lives share training, which those from birth do not."""
+        """Points that the deficit cost beyond lost time (see `quantities.harm`), or None without a
+        control. Seeds are paired where the two lives share training, which lives deprived from
+        birth do not."""
         clear = self.finals(self.clear(point[1] + recovery), recovery)
         own = self.finals(self.curves(point, recovery), recovery)
         return difference(clear, own, paired=point[1] > 0)
 
     def lost_time(self, point: Point, recovery: int) -> Estimate | None:
-        """Points that the epochs of the window would have brought if they had been clear."""
+        """Points that the window's epochs would have brought without a deficit."""
         ends = point[1] + point[2] + recovery, point[1] + recovery
         equal, without = (self.finals(self.clear(end), recovery) for end in ends)
         return difference(equal, without, paired=True)
@@ -132,9 +134,9 @@ class Setting:
         return float(np.mean([*self.finals(self.curves(point, recovery), recovery).values()]))
 
     def stood(self, onset: int, recovery: int, harm: float) -> float | None:
-        """After how many clear epochs the grey curve, read over five epochs, first stood where a
-        life stands that is `harm` points below it at the end of its recovery. None where it is
-        never as high."""
+        """The number of clear epochs after which the grey curve, averaged over five epochs, first
+        stood as high as a life that is `harm` points below it at the end of its recovery. None
+        where it never did."""
         grey, end = self.grey_read, onset + recovery
         if end > len(grey):
             return None
@@ -145,8 +147,7 @@ class Setting:
 
 def difference(above: dict[int, float], below: dict[int, float], paired: bool) -> Estimate | None:
     """The mean difference of two groups of numbers by seed, with its interval (see
-    `statistics.estimate_sum`), over the seeds that both have where they are paired. None if there
-    are none.
+    `statistics.estimate_sum`); if paired, over the seeds that both have. None if there are none.
 
     >>> difference({0: 3.0, 1: 5.0, 2: 4.0}, {0: 1.0, 1: 2.0, 2: 2.0}, paired=True).mean
     2.3333333333333335
@@ -165,7 +166,7 @@ def epochs_in_words(count: int) -> str:
 
 
 def who(point: Point) -> str:
-    """The network of a point: `the network blurred for its first 16`, after `… clear epochs`.
+    """Name the network of a point: `the network blurred for its first 16`, after `… clear epochs`.
 
     >>> who(("blur", 0, 16)), who(("flip", 24, 8))
     ('the network blurred for its first 16', \
@@ -179,7 +180,7 @@ def who(point: Point) -> str:
 
 
 def headline(point: Point, recovery: int, harm: Estimate | None, stood: float | None) -> str:
-    """One sentence that says what was found at a point."""
+    """Write one sentence that says what was found at a point."""
     begin = f"After {point[1] + recovery} clear epochs, {who(point)}"
     if harm is None:
         return f"{begin} has no control yet: Train adds it."
@@ -196,7 +197,7 @@ def headline(point: Point, recovery: int, harm: Estimate | None, stood: float | 
 def small_print(
     point: Point, recovery: int, harm: Estimate | None, lost: Estimate | None, back: Sequence
 ) -> str:
-    """The interval, the seeds, and what else is known of a point."""
+    """Write the interval, the seeds, and what else is known of a point."""
     if harm is None:
         return ""
     if math.isnan(harm.half):
@@ -214,7 +215,7 @@ def small_print(
 
 
 def name_of(point: Point) -> str:
-    """A point's name at the end of its line.
+    """The name of a point, for the end of its line.
 
     >>> name_of(("blur", 0, 16)), name_of(("flip", 24, 8))
     ('blur, first 16 epochs', 'vertical flip, 8 epochs after 24')
@@ -225,7 +226,7 @@ def name_of(point: Point) -> str:
 
 
 def tags(harm: Estimate | None, back: float | None) -> list[str]:
-    """What stands at the bracket of harm: in points, and in clear epochs."""
+    """The words at the bracket of harm, in points and in clear epochs."""
     if harm is None:
         return ["", ""]
     if sign(harm) == 0 and not math.isnan(harm.half):
@@ -236,7 +237,7 @@ def tags(harm: Estimate | None, back: float | None) -> list[str]:
 
 
 def count(harm: Estimate) -> str:
-    """`10 seeds`, or `5 seeds against 10`."""
+    """Write the seeds of both sides: `10 seeds`, or `5 seeds against 10`."""
     clear, own = harm.counts[0], harm.counts[-1]
     return statistics.count_seeds(own) + ("" if own == clear else f" against {clear}")
 
@@ -259,8 +260,8 @@ def describe_points(setting: Setting, deficits: Iterable[str]) -> dict[str, dict
 
 
 def describe_point(setting: Setting, point: Point) -> dict[str, Any]:
-    """A point as plain data: `at`, {recovery: harm and words}; `bands`, a mean curve for each set
-    of seeds, good until the recovery `upto`."""
+    """Describe a point as plain data: `at`, {recovery: harm and words}, and `bands`, a mean curve
+    for each set of seeds, valid until the recovery `upto`."""
     at, bands = {}, dict[tuple, dict]()  # these by their seeds
     for recovery in reversed(setting.recoveries()):
         if curves := setting.curves(point, recovery):
@@ -271,7 +272,7 @@ def describe_point(setting: Setting, point: Point) -> dict[str, Any]:
 
 
 def describe_end(setting: Setting, point: Point, recovery: int) -> dict[str, Any]:
-    """How a life stands at the end of a recovery, in numbers and words."""
+    """Describe a life at the end of a recovery, in numbers and words."""
     harm, lost = setting.harm(point, recovery), setting.lost_time(point, recovery)
     ends = (harm.mean, harm.mean - harm.half, harm.mean + harm.half) if harm else ()
     stands = [setting.stood(point[1], recovery, one) for one in ends] or [None] * 3
@@ -300,5 +301,5 @@ def thousandths(percent: np.ndarray) -> list[int]:
 
 
 def short(value: float) -> float | None:
-    """A number to four decimals, None for NaN."""
+    """Round a number to four decimals; None for NaN."""
     return None if math.isnan(value) else round(value, 4)

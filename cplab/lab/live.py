@@ -24,7 +24,7 @@ PAUSED = "stopped: Train goes on from the last checkpoint"
 
 
 class Task:
-    """Runs some work in a thread, once at a time; `busy` says whether it is under way.
+    """Runs some work in a thread, one at a time; `busy` says whether it is running.
 
     Arguments: work, called with the threading.Event that `stop` sets, returns what is said in the
         end; tell, called with that, and whether it is an error; stopped, what is said after `stop`.
@@ -41,7 +41,7 @@ class Task:
         self.stop, self.wait = self._halt.set, self.done.wait  # wait takes seconds
 
     def start(self) -> None:
-        """Begin, unless it is under way."""
+        """Start, unless it is running."""
         if not self.busy:
             self._halt.clear()
             self.done.clear()
@@ -66,7 +66,7 @@ class Task:
 
 
 class Job(w.HBox):
-    """A button that starts some work, what it says, a bar, and a button that stops it.
+    """A button that starts some work, a message, a progress bar, and a button that stops it.
 
     Arguments: words, on the button; work and stopped, as of Task; locked, controls that rest
         meanwhile.
@@ -143,8 +143,8 @@ class Pulse(anywidget.AnyWidget):
 
 
 class Clock:
-    """Says at each reported epoch how far training is, and how much longer it takes: by the last
-    epochs that were trained here, since those from a checkpoint are there at once.
+    """Reports after each epoch how far training is and how much longer it takes. Only epochs
+    trained here count; those from a checkpoint are there at once.
 
     Arguments: job, whose message and bar are set, or None; epochs, to be trained in all; expected,
         seconds for all of them, if known.
@@ -159,7 +159,7 @@ class Clock:
 
     @property
     def seconds(self) -> float:
-        """Since it began, until the last epoch."""
+        """The seconds from the start to the last epoch."""
         return self._times[-1] - self._times[0]
 
     def __call__(self, run: Any, row: dict) -> None:
@@ -175,7 +175,8 @@ class Clock:
             self.job.progress.value, self.job.message.value = self.done, self.message
 
     def in_words(self) -> str:
-        """How much longer it takes, by the last five epochs: others may work beside it by now."""
+        """Write how much longer it takes, by the last five epochs, since other work may run beside
+        it."""
         known = self._paces[1:] or self._paces  # the first epoch is also for loading images
         left = (float(np.median(known[-5:])) if known else self._guess) * (self.epochs - self.done)
         if math.isnan(left):
@@ -184,7 +185,7 @@ class Clock:
 
 
 def in_minutes(seconds: float) -> str:
-    """`40 s`, `2 min 10 s`, `12 minutes`.
+    """Write a time: `40 s`, `2 min 10 s`, `12 minutes`.
 
     >>> in_minutes(40), in_minutes(128), in_minutes(719)
     ('40 s', '2 min 10 s', '12 minutes')
@@ -198,8 +199,8 @@ def in_minutes(seconds: float) -> str:
 
 
 def describe_cost(runs: Sequence[Run], measure: Any = ()) -> str:
-    """What training takes, in words: by lives that were trained on this machine, if there are any
-    of that size; else by those of others, and so it is said."""
+    """Write what training takes, from lives of that size trained on this machine, else on others,
+    and say which."""
     seconds = results.estimate(runs, measure)
     if seconds is None:
         return "its time is not known yet: the first epoch tells"
@@ -208,13 +209,13 @@ def describe_cost(runs: Sequence[Run], measure: Any = ()) -> str:
 
 
 def describe_life(run: Run) -> str:
-    """`Blur from epoch 4 to 16`, as HTML."""
+    """Write a life as HTML: `Blur from epoch 4 to 16`."""
     parts = [f"{html.escape(label(n))} from epoch {a} to {b}" for n, a, b in deficit_windows(run)]
     words = ", ".join(parts) or f"no deficit, {run.epochs} clear epochs"
     return words[0].upper() + words[1:]
 
 
 def deficit_windows(run: Run) -> list[tuple[str, int, int]]:
-    """Each deficit of a life, the epoch in which it begins, and that in which it has ended."""
+    """Each deficit of a life with its first epoch and the epoch after its last."""
     parts = [(run.deficit, run.onset, run.end)] if run.length else []
     return parts + [(one.deficit, one.onset, one.onset + one.length) for one in run.windows]

@@ -11,7 +11,7 @@ LONG = 600  # seconds of one run, from which on a lab says what training takes
 def setting(
     profile: str = "auto", usual: str = "course", *, among: tuple[str, ...] = ()
 ) -> Profile:
-    """Prepare a lab's figures and return its profile; where one run of it is long, say so.
+    """Prepare a lab's figures, and return its profile. Where one run of it is long, say so.
 
     Arguments: profile, the lab's parameter, `auto` for the usual one; usual, the name of a profile;
         among, the profiles that the lab has, all if not given.

@@ -11,23 +11,23 @@ TEXT = "line-height:1.35;font-size:14px"
 
 
 def buttons(options: Collection) -> w.ToggleButtons:
-    """Buttons of which one is pressed, the first to begin with."""
+    """A row of buttons, of which one is pressed, at first the first."""
     return w.ToggleButtons(options=options, style={"button_width": "auto"})
 
 
 class Throttle:
-    """Calls `draw` for what changes often, though not oftener than can be seen."""
+    """Calls `draw` when something changes, at most every `seconds`."""
 
     def __init__(self, draw: Callable[[], Any], seconds: float = 0.1) -> None:
         self.draw, self.drawn, self.seconds = draw, float("-inf"), seconds
 
     def __call__(self, last: bool = False) -> None:
-        """Draw, if it is time, or the last time."""
+        """Draw, if it is time for it or the last call."""
         if last or time.monotonic() - self.drawn >= self.seconds:
             self.draw()
             self.drawn = time.monotonic()
 
 
 def error_html(error: Exception | str) -> str:
-    """An error in words, as HTML."""
+    """Write an error as HTML."""
     return f'<span style="color:#c00">{html.escape(str(error))}</span>'

@@ -31,7 +31,7 @@ from cplab.statistics import percent
 
 
 def in_state(name: str, words: str, allow: Callable) -> Any:
-    """A property that is kept in a widget's state; `allow` raises for what it may not be."""
+    """A property kept in a widget's state; `allow` raises for a value that is not allowed."""
 
     def set_it(widget: Shown, value: Any) -> None:
         allow(widget, value)
@@ -41,7 +41,8 @@ def in_state(name: str, words: str, allow: Callable) -> Any:
 
 
 def looked_up(made: Any) -> Any:
-    """What a function returns, or the error that says why it cannot; else the thing itself."""
+    """Call a function and return what it returns, or its CplabError as HTML; return anything else
+    as it is."""
     try:
         return made() if callable(made) else made
     except CplabError as error:
@@ -49,7 +50,8 @@ def looked_up(made: Any) -> Any:
 
 
 class Question(Shown):
-    """What stays covered until it was answered and Reveal was clicked, in any order.
+    """A question whose answer stays covered until it was answered and Reveal was clicked, in either
+    order.
 
     Arguments: head, the question as HTML; ask, how it is asked, of what names, and how an answer is
         judged (see surface.js); shows, returns the picture; found, more: see `choice`.
@@ -85,7 +87,7 @@ class Question(Shown):
         return as_words(self.seen())
 
     def answered(self) -> bool:
-        """Whether nothing is missing."""
+        """Whether the question is fully answered."""
         return self.answer is not None
 
     def said(self) -> str:
@@ -101,8 +103,8 @@ class Question(Shown):
 
 
 class choice(Question):
-    """A question with answers to choose from, and what opens once one was chosen: a line that
-    judges, the picture, one sentence, and further numbers in a fold.
+    """A question with answers to choose from. Once one is chosen it opens: a line that judges the
+    answer, the picture, one sentence, and further numbers in a fold.
 
     Arguments: question, answers, words; shows, returns the picture: a figure, a table, a text, or a
         list of these (a list in the list stands side by side); found, the sentence that the picture
@@ -146,7 +148,7 @@ class choice(Question):
 
 
 def judged(answer: str, right: str | None) -> str:
-    """How an answer stands beside the right one, if there is one, as HTML."""
+    """Write how an answer stands beside the right one, if there is one, as HTML."""
     if right is None:
         return f"You said: <b>{html.escape(answer)}</b>"
     if answer == right:
@@ -215,7 +217,7 @@ class Prediction(Question):
 
 
 def check_index(widget: "Switch | Slide", index: int) -> None:
-    """Refuse a place where there is no option."""
+    """Refuse an index without an option."""
     count = len(widget.options)
     require(index in range(count), f"index {quote(index)} is not allowed: there are {count}")
 
@@ -251,7 +253,7 @@ class Switch(Shown):
 
 
 class Slide(Shown):
-    """A slider, with a Play button, above a figure whose data follow it while it moves.
+    """A slider with a Play button above a figure whose data follow it.
 
     Arguments: figure, or a list of them; options, to choose from; data, from an option to {name of
         a data source: its new columns}; words, from an option to what is said above; description,
@@ -301,7 +303,7 @@ class Slide(Shown):
 
 
 class Live(Kept, w.VBox):
-    """Train a run here and now, and watch its quantities grow beside what is known.
+    """Train a run here and now, and watch its quantities grow beside known results.
 
     Arguments: runs to choose from, {words: Run}; known, from a run to the results drawn beside it,
         {words: results} (show.over_epochs); what, the quantities, one figure each (Result.series);

@@ -143,7 +143,7 @@ def measure_each_eye(net: nn.Module, images: Images) -> dict:
 
 @measurement(label="gauges of plasticity", images=512)
 def measure_gauges(net: nn.Module, images: Images) -> dict:
-    """What is said to show how well a network still learns, on clear training images.
+    """Signs of how well a network still learns, on clear training images.
 
     Names of layers and their weights' norms; gradient, the norm of the loss's gradient, and loss,
     both the mean over batches with batch statistics; dead, the fraction of units of each ReLU that
@@ -187,7 +187,7 @@ def measure_gauges(net: nn.Module, images: Images) -> dict:
 
 @measurement(label="test images named rightly", when="end", images=None)
 def measure_correct(net: nn.Module, images: Images) -> str:
-    """Which test images the network names rightly: a bit each, packed, as base64.
+    """Which test images the network names correctly: a bit for each, packed, as base64.
 
     With it one can ask how much of a difference would be another with other test images."""
     import numpy as np

@@ -28,7 +28,7 @@ AT_BIRTH = 32  # images on which a newborn is measured before it is trained
 
 @dataclass(frozen=True)
 class Measurement:
-    """Something to measure on a network; call it with a network and a data.Images.
+    """Something to measure on a network. Call it with a network and a data.Images.
 
     name: under which a result keeps it; a student's own ends in @ and a digest of its source.
     apply: (net, images) -> numbers, texts, lists and dicts; the network comes in eval mode.
@@ -50,8 +50,9 @@ class Measurement:
     when: Literal["every", "end"] = "every"
 
     def __call__(self, net: nn.Module, images: Images, most: int | None = None) -> Any:
-        """Plain data, of `most` images at most. What it is given are copies, so that nothing it
-        does to them is trained on. Raises: Diverged for numbers that are not finite; CplabError."""
+        """Measure, on `most` images at most, and return plain data. The function gets copies, so
+        that nothing it does reaches training. Raises: Diverged for numbers that are not finite;
+        CplabError."""
         from cplab.devices import explain_failures
 
         parts = ("train_x", "train_y", "test_x", "test_y")
@@ -63,8 +64,8 @@ class Measurement:
         return found
 
     def try_out(self) -> None:
-        """Take it twice, of a network of two convolutions and 4 images of 8 × 8 pixels. Raises:
-        CplabError if it fails, or gives other than plain data or not the same twice."""
+        """Try the measurement twice on a network of two convolutions and 4 images of 8 × 8 pixels.
+        Raises: CplabError if it fails, returns other than plain data, or not the same twice."""
         import torch
         from torch import nn
 
@@ -87,7 +88,8 @@ class Measurement:
 
 
 def check_plain(name: str, value: Any) -> None:
-    """Raises: CplabError for what JSON cannot hold, Diverged for numbers that are not finite."""
+    """Check a measured value. Raises: CplabError for what JSON cannot hold, Diverged for numbers
+    that are not finite."""
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         value = [*value.values()]
     if isinstance(value, list):
@@ -123,10 +125,9 @@ def measurement(function: Callable | None = None, **options: Any) -> Any:
 
 
 def parse_measures(measure: Any) -> Measures:
-    """What to measure and when, out of all ways to say it: a name of MEASUREMENTS, a student's own
-    function, several of these, or a dict from these to "every", "end", epochs, from 0, or None for
-    its usual time; None or () for nothing. Raises: CplabError for what is unknown, and a time that
-    is none.
+    """Read what to measure and when: a name of MEASUREMENTS, a student's own function, several of
+    these, or a dict from these to "every", "end", epochs from 0, or None for the usual time. None
+    or () is nothing. Raises: CplabError for an unknown measurement or time.
 
     >>> parse_measures(("trace", "ending"))
     {'trace': 'every', 'ending': 'end'}
@@ -156,7 +157,7 @@ def parse_when(when: Any) -> When:
 
 
 def due_measures(measures: Measures, row: dict) -> list[str]:
-    """What is to be measured after the epoch of a row, wherever the life ends."""
+    """The measurements that are due after the epoch of a row, apart from those of the end."""
     if "event" in row:
         return []
     times = {name: when for name, when in measures.items() if when != "end"}
@@ -164,7 +165,7 @@ def due_measures(measures: Measures, row: dict) -> list[str]:
 
 
 def measure_after(names: list[str], spec: Any, row: dict, *given: Any) -> None:
-    """Add measurements of what is given to the row of an epoch. Raises CplabError or Diverged."""
+    """Take measurements, and add them to the row of an epoch. Raises CplabError or Diverged."""
     for name in names:
         try:
             row.setdefault("measured", {})[name] = MEASUREMENTS[name](*given)
@@ -177,7 +178,8 @@ def measure_after(names: list[str], spec: Any, row: dict, *given: Any) -> None:
 
 
 def try_on_newborn(measures: Measures, spec: Any, *given: Any) -> None:
-    """Raises: CplabError for what cannot be measured on such a network, before it is trained."""
+    """Try measurements on the newborn network before it is trained. Raises: CplabError for one that
+    fails."""
     for name in measures:
         with suppress(Diverged):
             measure_after([name], spec, {"epoch": "0 or later"}, *given, AT_BIRTH)

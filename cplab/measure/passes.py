@@ -29,7 +29,7 @@ Grads = tuple[Tensor, ...]
 
 
 def counted_layers(net: nn.Module, x: Tensor) -> Layers:
-    """The convolutions and linear layers, whose weights count, by name.
+    """The convolutions and linear layers of a network, by name.
 
     Raises: CplabError for anything whose gradient does not follow from a layer's inputs and
         outputs, and for images that are none or not floating point.
@@ -58,7 +58,7 @@ def counted_layers(net: nn.Module, x: Tensor) -> Layers:
 
 
 class Call(NamedTuple):
-    """What one call of a layer leaves behind."""
+    """The inputs and outputs of one call of a layer."""
 
     input: Tensor
     version: int  # of the input: how often it was changed in place
@@ -68,7 +68,7 @@ class Call(NamedTuple):
 
 @contextmanager
 def record_calls(net: nn.Module, layers: Layers) -> Iterator[Calls]:
-    """Each layer's calls, filled as they happen: in eval mode, with gradients, in float32."""
+    """Record each layer's calls, in eval mode, with gradients, in float32."""
     calls: Calls = {name: [] for name in layers}
 
     def note(name: str, module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> None:
@@ -92,7 +92,7 @@ def record_calls(net: nn.Module, layers: Layers) -> Iterator[Calls]:
 
 
 def logits_of(run: Callable[[Tensor], Tensor], x: Tensor, calls: Calls) -> Tensor:
-    """Logits (N, C) of images on the network's device; notes the layers' calls.
+    """Compute logits (N, C) of images on the network's device, and record the layers' calls.
 
     Raises: Diverged if they are not finite; CplabError for a layer that was not called once.
     """

@@ -13,7 +13,7 @@ AT_ONCE = 1000  # images that BatchNorm has its statistics of
 
 
 def require_two_eyes(net: nn.Module) -> Any:
-    """The network, if it has two eyes; else a CplabError."""
+    """Return the network if it has two eyes; else raise a CplabError."""
     fine = hasattr(net, "eyes")
     require(fine, f"a {type(net).__name__} has no two eyes: give a network such as model eyes")
     return net

@@ -35,7 +35,7 @@ def run(
     report: Callable[[Any, dict], None] | None = None,
     **fields: Any,
 ) -> Result:
-    """The result of one run: looked up, or trained here and now and kept.
+    """Look up the result of one run, or train it here and now and keep it.
 
     Arguments:
         spec: a Run or another spec; or give a run's fields by name, as below.
@@ -61,8 +61,8 @@ def run(
 def sweep(
     wanted: Iterable, measure: Any = (), *, progress: bool = True, fresh: bool = False, **how: Any
 ) -> list[Result]:
-    """The results of a set of specs in their order; what is missing is trained as a tree, in which
-    common beginnings are trained once. Raises: CplabError, Cancelled; Diverged in the end.
+    """Get the results of a set of specs in their order. What is missing is trained as a tree, in
+    which a common beginning is trained once. Raises: CplabError, Cancelled; Diverged in the end.
 
     Arguments: wanted, runs or other specs; progress, whether standard error says how long it takes;
         device, stop, report, measure and fresh, as in run; workers (processes); executor, any of
@@ -94,9 +94,9 @@ def sweep(
 def at_hand(
     wanted: Iterable, measure: Any = (), *, seconds: float = 240, **how: Any
 ) -> dict[Any, Result]:
-    """The results of a set of specs, by spec, without a long wait: what is missing is trained, as
-    by sweep, only if all of it takes less than `seconds` here; else a line says what is left out.
-    Arguments: wanted, measure and all others as in sweep.
+    """Get the results of a set of specs, by spec, without a long wait. What is missing is trained,
+    as by sweep, only if all of it takes less than `seconds` here; else a line says what is left
+    out. Arguments: wanted, measure and all others as in sweep.
 
     >>> import cplab
     >>> len(cplab.at_hand([cplab.Run(deficit="blur", length=8, seed=seed) for seed in range(3)]))
@@ -115,8 +115,8 @@ def at_hand(
 def collect(
     wanted: Iterable, measure: Any = (), *, fresh: bool = False, **how: Any
 ) -> Iterator[tuple[Any, Result]]:
-    """Yield (spec, Result) of a set of specs: known ones first, then the others as they are
-    trained. Processes that ask for the same share the work: one of them locks what begins alike.
+    """Yield (spec, Result) of a set of specs: first those that are known, then the others as they
+    are trained. Processes that ask for the same share the work: each locks what begins alike.
     Arguments: as in sweep.
 
     >>> [result.source for run, result in collect([Run(deficit="blur", length=8)])]
@@ -154,14 +154,15 @@ def collect(
 
 
 def check_specs(wanted: Iterable) -> list:
-    """Several specs as a list. Raises CplabError."""
+    """Check that these are specs, and list them. Raises CplabError."""
     several = isinstance(wanted, Iterable) and not isinstance(wanted, str)
     require(several, f"{quote(wanted)} is not allowed: give a list of runs")
     return [specs.check_spec(spec) for spec in wanted]
 
 
 def look_up(wanted: Iterable, measures: dict, fresh: bool = False) -> tuple[dict, list]:
-    """The results that there are, by spec, unless all are to be `fresh`; and the other specs."""
+    """Split specs into the results that there are, by spec, and the specs that are missing, all of
+    them if `fresh`."""
     every = dict.fromkeys(wanted)
     known = {} if fresh else {s: result for s in every if (result := find(s, measures))}
     return known, [spec for spec in every if spec not in known]
@@ -169,8 +170,8 @@ def look_up(wanted: Iterable, measures: dict, fresh: bool = False) -> tuple[dict
 
 @contextmanager
 def lock_trees(wanted: list) -> Iterator[list]:
-    """Lock the specs that no other process is training, and give them. Specs that may share
-    training have one lock."""
+    """Lock the specs that no other process is training, and yield them. Specs that may share
+    training share a lock."""
     trees, ours = defaultdict(list), list[Any]()
     for spec in wanted:
         trees[spec.trunk_key].append(spec)
@@ -184,8 +185,8 @@ def lock_trees(wanted: list) -> Iterator[list]:
 
 
 def train(wanted: Iterable, context: Context, measures: dict) -> Iterator[tuple[Any, Any]]:
-    """Train specs, by the engine or as their class does it that has no timeline, and yield (spec,
-    its Training, or Diverged)."""
+    """Train specs, by the engine, or by their class if it has no timeline. Yields (spec, its
+    Training or Diverged)."""
     from cplab.engine.sweep import train_all
 
     groups = defaultdict(list)
@@ -196,7 +197,7 @@ def train(wanted: Iterable, context: Context, measures: dict) -> Iterator[tuple[
 
 
 def make_result(spec: Any, training: Any) -> Result:
-    """The result of a spec out of what training left."""
+    """Make the Result of a spec from its Training."""
     names = " ".join([spec.canonical(), *training.measured])
     own = {entry.name: entry.source for entry in own_functions() if entry.name in names}
     return Result(spec, **vars(training), commit=store.commit(), own=own)
@@ -206,7 +207,7 @@ def make_result(spec: Any, training: Any) -> Result:
 
 
 def announce(missing: list, measures: dict) -> None:
-    """Say how long training takes, if it is long."""
+    """Say how long training takes, if that is long."""
     seconds = estimate(missing, measures)
     if seconds is None or seconds > QUICK:
         results = f"{len(missing)} result{'s' if len(missing) > 1 else ''}"
@@ -215,7 +216,7 @@ def announce(missing: list, measures: dict) -> None:
 
 
 def say_duration(seconds: float | None) -> str:
-    """`about 4 minutes`.
+    """Write a time in words: `about 4 minutes`.
 
     >>> say_duration(240), say_duration(9000), say_duration(None)
     ('about 4 minutes', 'about 2.5 hours', 'a time that is not known yet')
@@ -229,7 +230,7 @@ def say_duration(seconds: float | None) -> str:
 
 
 def progress_bar(total: int, hidden: bool) -> Any:
-    """A bar on standard error, or, where that is no terminal, a line a minute."""
+    """A progress bar on standard error; where that is no terminal, a line a minute."""
     from tqdm import tqdm
 
     line = "{n_fmt} of {total_fmt} epochs{postfix}, {remaining} left\n"
@@ -239,13 +240,13 @@ def progress_bar(total: int, hidden: bool) -> Any:
 
 
 def trees(wanted: Iterable) -> list[Segment]:
-    """The plan of those specs that the engine trains."""
+    """Plan the specs that the engine trains."""
     return plan(spec for spec in wanted if hasattr(spec, "timeline"))
 
 
 def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
-    """Seconds that it takes to train and measure these specs one by one, with what they begin with,
-    by results of their size; None where none is like them.
+    """Estimate the seconds that it takes to train and measure these specs one by one, with what
+    they begin from, from results of their size. None where no result is like them.
 
     >>> from cplab import Run
     >>> estimate([Run(deficit="blur", length=6, seed=99)]) > 1
@@ -273,7 +274,7 @@ def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
 
 
 def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
-    """Train a result's spec again, with as many threads, and compare; what comes out is not kept.
+    """Train a result's spec again, with as many threads, and compare. Nothing is kept.
 
     Returns: `equal` where all values are, bit by bit; `near` where the machine, the images, the
         number format, the threads or torch are others and the accuracy is within five points; else

@@ -18,7 +18,7 @@ HOW = ("copy", "device", "precision", "threads", "torch", "commit")
 
 @dataclass(frozen=True)
 class Result:
-    """What was computed for a spec, such as a Run.
+    """The result of a spec, such as a Run, and how it was computed.
 
     values: plain data, as the spec's class says (of a Run accuracy and curve). seconds: of training
     and testing, as if it had been trained alone. copy (of the data set), device (and kind of chip),
@@ -48,7 +48,7 @@ class Result:
 
     @property
     def kind(self) -> str:
-        """The class of its spec."""
+        """The name of its spec's class."""
         return type(self.spec).__name__
 
     @property
@@ -58,8 +58,8 @@ class Result:
 
     @property
     def accuracy(self) -> float:
-        """The fraction of the test images named rightly in the end. At a fixed learning rate, where
-        a single epoch is noisy, it is the mean over the last five of the recovery."""
+        """The final accuracy, a fraction of the test images. At a fixed learning rate, where a
+        single epoch is noisy, it is the mean over the last five of the recovery."""
         if getattr(self.spec, "schedule", "") != "fixed":
             return self.values["accuracy"]
         last = self.curve[-max(1, min(5, self.spec.recovery)) :]
@@ -67,7 +67,7 @@ class Result:
 
     def series(self, name: str) -> Any:
         """A quantity after each epoch, an array (epochs,), NaN where it was not measured: a column
-        of the curve, or a measured number or list, whose sum is taken (trace, log_det)."""
+        of the curve, or a measurement. Of a list (trace by layer) the sum is taken."""
         import numpy as np
 
         if name in self.curve[0]:
@@ -84,12 +84,12 @@ class Result:
         return column
 
     def final(self, name: str) -> Any:
-        """What a measurement gave after the last epoch, or None."""
+        """The value of a measurement after the last epoch, or None."""
         rows = self.measured.get(name, {})
         return rows.get(getattr(self.spec, "epochs", max(rows, default=0) + 1) - 1)
 
     def covers(self, measures: dict) -> bool:
-        """Whether all of these measurements were taken, {name: every, end or the epochs}."""
+        """Whether all these measurements were taken, {name: every, end or epochs}."""
         epochs = range(getattr(self.spec, "epochs", 0))
         times = {"end": epochs[-1:], "every": epochs}
         return all(
@@ -106,7 +106,7 @@ class Result:
         return {**head, "spec": self.spec.plain(), **written}
 
     def text(self) -> str:
-        """What the file of one's own result says: `parse` reads it."""
+        """The text of a live result's file, for `parse` to read."""
         text = json.dumps(self.plain(), allow_nan=False)
         return json.dumps({"json": text, "checksum": checksum(text)})
 
@@ -116,7 +116,7 @@ def checksum(text: str) -> str:
 
 
 def parse(text: str) -> Result:
-    """The result that `Result.text` wrote, its checksum and types checked.
+    """Read the text that `Result.text` wrote, with its checksum and types checked.
 
     Raises: ValueError, in one line, if anything is off; Outdated if it is the version.
     """
@@ -137,7 +137,8 @@ def parse(text: str) -> Result:
 
 
 def join(new: Result, old: Result | None) -> Result:
-    """A result with what was measured before on the very same training."""
+    """Add the measurements of an earlier result to a new one, if both are of the very same
+    training."""
     if old is None or outcome(old) != outcome(new):
         return new
     measured = {
@@ -148,7 +149,7 @@ def join(new: Result, old: Result | None) -> Result:
 
 
 def outcome(result: Result) -> Any:
-    """A result's values without timings, for comparing two trainings."""
+    """A result's values without timings, to compare two trainings."""
     return without_times(result.values)
 
 

@@ -36,7 +36,7 @@ ORDER = ("kind", "profile", "dataset", "model", "spec", "deficit", "onset", "len
 
 
 class ResultWarning(UserWarning):
-    """Something about results that the user should know and that stops nothing."""
+    """A warning about a result; it stops nothing."""
 
 
 def warn(text: str) -> None:
@@ -44,7 +44,8 @@ def warn(text: str) -> None:
 
 
 def size_of(spec: Any) -> str:
-    """What specs have in common that take about as long: Run course cifar10 allcnn-16 native."""
+    """The size of a spec in words; specs of one size take about as long: Run course cifar10
+    allcnn-16 native."""
     names = ("profile", "dataset", "model", "arithmetic", "size")
     values = (specs.as_plain(getattr(spec, name, None)) for name in names)
     return " ".join([type(spec).__name__, *(str(value) for value in values if value is not None)])
@@ -54,14 +55,14 @@ def size_of(spec: Any) -> str:
 
 
 def run_columns(run: Run) -> dict[str, Any]:
-    """The fields of a run as columns hold them: those that hold several as JSON."""
+    """The fields of a run as columns of a table; those with several values as JSON."""
     values = ((name, getattr(run, name)) for name in RUN_COLUMNS)
     return {name: json.dumps(v) if isinstance(v, tuple) else v for name, v in values}
 
 
 def flatten(result: Result) -> dict[str, Any]:
-    """A result as one row of a table: the fields of a run and its curve are columns of their own,
-    what other kinds of spec say is JSON."""
+    """Turn a result into one row of a table. A run's fields and curve are columns of their own; the
+    values of other specs are JSON."""
     spec = result.spec
     row: dict[str, Any] = dict.fromkeys((*LIGHT, *HEAVY))
     row |= {name: getattr(result, name) for name in ("key", "kind", "seconds", *HOW)}
@@ -77,7 +78,8 @@ def flatten(result: Result) -> dict[str, Any]:
 
 
 def unflatten(row: dict[str, Any], spec: Any = None) -> Result:
-    """The shipped result that `flatten` made a row of; its spec spares reading it."""
+    """Turn a row that `flatten` made into a shipped result. With its spec given, the spec is not
+    read."""
     if row["kind"] != "Run":
         said, values = row["spec"], json.loads(row["values"])
         spec = spec or specs.build_spec(row["kind"], json.loads(said), row["version"])
@@ -99,7 +101,7 @@ def unflatten(row: dict[str, Any], spec: Any = None) -> Result:
 
 
 class Archive:
-    """The shipped results of a folder; columns are read when they are first needed."""
+    """The shipped results of a folder, whose columns are read when they are first needed."""
 
     def __init__(self, folder: Path) -> None:
         self.files: dict[str, bytes] = {}  # those that are as they were written
@@ -115,7 +117,7 @@ class Archive:
                 warn(f"shipped results {name} are damaged and left out: install again")
 
     def read(self, name: str, columns: Iterable[str]) -> Any:
-        """Columns of a file, an Arrow table."""
+        """Read columns of a file as an Arrow table."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -124,7 +126,7 @@ class Archive:
 
     @cached_property
     def light(self) -> Any:
-        """All but curves, values and measurements of all results, an Arrow table."""
+        """All columns but curves, values and measurements, as an Arrow table."""
         import pyarrow as pa
 
         empty = pa.Table.from_arrays([pa.nulls(0)] * len(LIGHT), names=[*LIGHT])  # without pandas
@@ -141,7 +143,7 @@ class Archive:
         }
 
     def row(self, key: str) -> dict[str, Any]:
-        """All of a result."""
+        """Read all columns of a result."""
         name, place = self.places[key]
         if name not in self._whole:
             self._whole[name] = self.read(name, (*LIGHT, *HEAVY))
@@ -155,7 +157,7 @@ class Archive:
 
 
 def archive() -> Archive:
-    """The shipped results, read again where they were changed."""
+    """The shipped results; they are read again when their files have changed."""
     sums = SHIPPED / SUMS
     return open_archive(SHIPPED, sums.stat().st_mtime_ns if sums.exists() else 0)
 
@@ -166,7 +168,7 @@ def open_archive(folder: Path, changed: int) -> Archive:
 
 
 def read_sums(folder: Path) -> dict[str, str]:
-    """The checksum of each shipped file, by name."""
+    """Read the checksum of each shipped file, by name."""
     with suppress(OSError):
         text = (folder / SUMS).read_text()
         return {name: sha for sha, name in re.findall(r"^(\w+)  ([\w-]+\.parquet)$", text, re.M)}
@@ -174,13 +176,13 @@ def read_sums(folder: Path) -> dict[str, str]:
 
 
 def shipped(key: str) -> Result | None:
-    """A shipped result, or None where there is none."""
+    """The shipped result of a key, or None."""
     return archive().find(key)
 
 
 @lru_cache(maxsize=2**15)  # a number of several seeds asks for each of them, also where none is
 def shipped_of(spec: Any, version: int, archive: Archive) -> Result | None:
-    """The shipped result of a spec of a version, or None where there is none."""
+    """The shipped result of a spec of this version, or None."""
     return archive.find(spec.key, spec)
 
 
@@ -196,7 +198,7 @@ def live_paths() -> list[Path]:
 
 
 def read_file(path: Path) -> Result:
-    """The result in a JSON file. Raises ValueError, Outdated, OSError."""
+    """Read a live result from its JSON file. Raises ValueError, Outdated, OSError."""
     if not S_ISREG(path.lstat().st_mode):
         raise ValueError("it is no file, and links are not followed")
     result = parse(path.read_text())
@@ -206,7 +208,7 @@ def read_file(path: Path) -> Result:
 
 
 def live(path: Path) -> Result | None:
-    """The result in a file, or None where there is none, or a damaged one."""
+    """Read the result in a file; None if there is none, or if it is damaged."""
     with suppress(OSError):
         about = path.lstat()
         return read_once(path, about.st_mtime_ns, about.st_size)
@@ -215,7 +217,7 @@ def live(path: Path) -> Result | None:
 
 @lru_cache(maxsize=20_000)
 def read_once(path: Path, changed: int, size: int) -> Result | None:
-    """The result in a file; it is read again once it was changed or has another size."""
+    """Read the result in a file, once for each time and size of the file."""
     try:
         return read_file(path)
     except Outdated:
@@ -226,7 +228,7 @@ def read_once(path: Path, changed: int, size: int) -> Result | None:
 
 
 def live_results(kind: str) -> Iterator[Result]:
-    """One's own results of a kind of spec."""
+    """Yield this user's own results of a kind of spec."""
     every = map(live, live_paths())
     return (result for result in every if result and result.kind == kind)
 
@@ -244,8 +246,8 @@ def by_key(key: str) -> Result:
 
 
 def every_result(kind: str = "Run", source: str | None = None) -> Iterator[Result]:
-    """All sound results of one class of specs, shipped, live, or both if no source is given; a key
-    that is shipped and live comes twice then.
+    """Yield all sound results of one class of specs: shipped, live, or both if no source is given.
+    A key that is shipped and live comes twice then.
 
     >>> next(every_result("Run", "shipped")).source
     'shipped'
@@ -306,7 +308,7 @@ def write_live(result: Result) -> None:
 
 @cache
 def commit() -> str:
-    """The commit of this source, with a + if it was changed since; the version if not in git."""
+    """The commit of this source, with a + if it was changed since; outside git, the version."""
     root = Path(__file__).parents[2]
     command = ["git", "-C", str(root), "describe", "--always", "--abbrev=12", "--exclude=*"]
     if (root / ".git").exists():
@@ -322,8 +324,8 @@ def commit() -> str:
 
 
 def ship(results: Iterable[Result], name: str) -> Path:
-    """Add results to a shipped table, cplab/shipped/NAME.parquet; none that is shipped already with
-    other values.
+    """Add results to a shipped table, cplab/shipped/NAME.parquet. Raises CplabError if one is
+    shipped already with other values.
 
     >>> ship([], "mine")
     Traceback (most recent call last):
@@ -358,8 +360,8 @@ def ship(results: Iterable[Result], name: str) -> Path:
 
 
 def merge(paths: Iterable[Path | str]) -> tuple[int, int, list[str]]:
-    """Take in results of another cache, JSON files or directories of them; what is there stays.
-    Returns how many were taken in, how many were there, and a line for each refused.
+    """Take in results of another cache, JSON files or folders of them; results that are there
+    already stay. Returns how many were taken in, how many were there, and a line for each refused.
 
     >>> merge([])
     (0, 0, [])
@@ -386,7 +388,7 @@ def merge(paths: Iterable[Path | str]) -> tuple[int, int, list[str]]:
 
 def verify() -> tuple[dict[str, int], list[str]]:
     """Read every shipped and live result again, and change nothing. Returns how many are good, by
-    source, and a line for each file or result that is not.
+    source, and a line for each that is not.
 
     >>> verify()[1]
     []

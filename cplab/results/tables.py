@@ -21,9 +21,9 @@ SEVERAL = ("windows", "treatments")  # fields that hold several, as JSON
 
 
 def table(**wanted: object) -> Any:
-    """All runs, or those that have the wanted values of fields, as a pandas DataFrame: key, the
-    run's fields, accuracy, seconds, provenance and source; of shipped and live ones of a key the
-    shipped.
+    """A pandas DataFrame of all runs, or of those that have the wanted values of fields: key, the
+    run's fields, accuracy, seconds, provenance and source. A key that is shipped and live stands
+    once, as shipped.
 
     >>> import cplab
     >>> len(cplab.table(profile="course", deficit="flip")) > 20
@@ -59,8 +59,8 @@ def table(**wanted: object) -> Any:
 
 
 def similar(spec: Any) -> tuple[bool, dict[str, float]]:
-    """Results of a spec's kind and size: whether they are one's own; by key, one's own or else
-    shipped ones, the seconds that an epoch took, or all of it where its spec has no epochs."""
+    """The seconds that an epoch took in results of a spec's kind and size, by key, and whether
+    these are this user's own; else shipped ones are taken. A spec without epochs counts as one."""
     size, kind = store.size_of(spec), type(spec)
     own = [r for r in store.live_results(kind.__name__) if store.size_of(r.spec) == size]
     if own:
@@ -70,8 +70,8 @@ def similar(spec: Any) -> tuple[bool, dict[str, float]]:
 
 @lru_cache(maxsize=2)
 def shipped_times(archive: store.Archive) -> dict[tuple, dict[str, float]]:
-    """Seconds an epoch of what was trained on a CPU and shipped, by key, by size and version: of a
-    GPU they would promise too much."""
+    """Seconds an epoch of shipped results, by size and version, then by key. Only those of a CPU: a
+    GPU's would promise too much."""
     found = defaultdict[tuple, dict[str, float]](dict)
     names = ["size", "version", "key", "seconds", "epochs", "device"]
     for row in archive.light.select(names).to_pylist():
@@ -81,11 +81,10 @@ def shipped_times(archive: store.Archive) -> dict[tuple, dict[str, float]]:
 
 
 def seconds_per_epoch(spec: Any) -> float | None:
-    """Seconds that an epoch of a spec takes (or all of it, where it has none): the quickest on this
-    machine, since others may have been slowed by what ran beside them; else, for the same reason,
-    the lower quartile of those that were shipped; else what its class expects, or what a run of
-    another profile with a network of this family took, by the operations of both. None if nothing
-    is known."""
+    """Estimate the seconds of an epoch of a spec, or of all of it where it has none. On this
+    machine the quickest counts, since others may have shared it; of shipped results the lower
+    quartile, for the same reason. Else the class's own estimate holds, or that of a run whose
+    network is of the same family, by its operations. None if nothing is known."""
     here, alike = similar(spec)
     took = [seconds for seconds in alike.values() if seconds]  # some did not say
     if took:
@@ -96,7 +95,8 @@ def seconds_per_epoch(spec: Any) -> float | None:
 
 
 def scaled_seconds(run: Run) -> float | None:
-    """Seconds an epoch, from the runs of the nearest size whose network is of the same family."""
+    """Estimate the seconds of an epoch from runs of the nearest size with a network of the same
+    family."""
 
     def work(like: Run) -> float:  # images · pixels · width²: operations, up to a factor
         return like.settings.train_images * (like.settings.size * like.width) ** 2
@@ -115,7 +115,7 @@ def scaled_seconds(run: Run) -> float | None:
 
 
 def seconds_of_measurement(spec: Any, name: str) -> float | None:
-    """Seconds that a measurement takes once, by results of this size that say so."""
+    """The seconds that one measurement takes, from results of this size; None if none says so."""
     took = list[float]()
     for key in similar(spec)[1]:
         rows = store.by_key(key).measured.get(name, {}).values()

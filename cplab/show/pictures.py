@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 def png(x: ArrayLike, scale: int = 4) -> bytes:
-    """Uint8 images (N, H, W, C), C being 1 or 3, side by side as PNG, each pixel so many wide."""
+    """Write uint8 images (N, H, W, C), C being 1 or 3, side by side as a PNG, each pixel `scale`
+    wide."""
     from PIL import Image
 
     x, scale = np.asarray(x), whole("scale", scale, 1, 100)
@@ -33,7 +34,7 @@ def png(x: ArrayLike, scale: int = 4) -> bytes:
 
 
 def to_pixels(x: "Tensor", images: "Images") -> "Tensor":
-    """Normalised images x (N, C, H, W), of the data set `images`, back to uint8 (N, H, W, C).
+    """Turn normalised images x (N, C, H, W) of the data set `images` back to uint8 (N, H, W, C).
 
     >>> from cplab.data import images
     >>> practice = images("practice", "ci")
@@ -47,7 +48,7 @@ def to_pixels(x: "Tensor", images: "Images") -> "Tensor":
 
 
 def strips(rows: Mapping[str, ArrayLike], scale: int = 4) -> Any:
-    """Rows of uint8 images (N, H, W, C), by their caption, under each other, as HTML; a pixel is
+    """Show rows of uint8 images (N, H, W, C), by caption, one below the other, as HTML; a pixel is
     `scale` pixels of the page wide.
 
     >>> 'alt="clear"' in strips({"clear": np.zeros((2, 8, 8, 3), dtype=np.uint8)}).data

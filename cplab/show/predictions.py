@@ -25,7 +25,7 @@ def guess_figure(
     given: Mapping[str, float],
     quantity: str = "final test accuracy",
 ) -> figure:
-    """What was predicted (hollow) beside what was measured (filled, with its interval).
+    """Draw guesses (hollow) beside what was measured (filled, with its interval).
 
     Arguments: guess, fractions by name, NaN where there is none; truth, (mean, half) of each name
         that is known; given, fractions that were told beforehand, drawn as lines across.
@@ -54,7 +54,7 @@ def guess_figure(
 
 
 def class_figure(guesses: Any, truth: Mapping[str, Any] | None = None) -> figure:
-    """Everybody's answers, beside what was measured.
+    """Draw the answers of a whole class beside what was measured.
 
     Arguments: guesses, a table or a CSV file out of any poll, with a column for each question and
         a row for each student: numbers in percent, or chosen answers (one column); truth, of
@@ -91,13 +91,14 @@ def class_figure(guesses: Any, truth: Mapping[str, Any] | None = None) -> figure
 
 
 def percent_interval(what: Any, none: str = "not trained") -> str:
-    """Mean and interval of accuracies, of a Run or as they are given; so many as there are."""
+    """Write the mean of accuracies, of a Run or given, with its interval, or that there are none
+    yet."""
     if len(numbers := accuracies(what)):
         return f"{statistics.percent(*statistics.mean_and_half(numbers))} %"
     return f"{none} yet"
 
 
 def accuracies(what: Any) -> list[float]:
-    """Final accuracies of a run, one a seed, or of a contrast, or numbers as they are given."""
+    """The final accuracies of a run, one a seed; those of a contrast; or numbers as given."""
     of = quantities.accuracy(what) / 100 if isinstance(what, Run) else what
     return list(statistics.estimate(of).values)

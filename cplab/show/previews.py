@@ -23,7 +23,7 @@ LIKE = {"permute": "none", "fresh_noise": "noise", "flip": "none"}  # flip: upsi
 
 
 def preview(dataset: str, profile: str, deficit: object, count: int = 3) -> tuple[dict, str]:
-    """The first images of a set as a profile has them, clear and as a deficit leaves them.
+    """The first images of a data set as a profile has them, clear and under a deficit.
 
     Arguments: dataset, in whose place drawn pictures are shown where it is not at hand, or torch;
         profile; deficit, a name or a function; count, images.
@@ -62,7 +62,7 @@ def pictures(dataset: str, profile: str) -> data.Images:
 
 
 def torch_if_there() -> Any:
-    """The library, None where it is not installed."""
+    """The torch library, or None where it is not installed."""
     with suppress(ModuleNotFoundError):
         import torch
 
@@ -72,7 +72,7 @@ def torch_if_there() -> Any:
 
 @cache
 def drawn_pictures(deficit: str) -> np.ndarray:
-    """Eight plain pictures as one of ROWS leaves them, uint8 (8, 32, 32, 3)."""
+    """Eight plain pictures under one deficit of ROWS, uint8 (8, 32, 32, 3)."""
     rows = np.split(np.asarray(Image.open(DRAWN)), len(ROWS))
     return np.stack(np.split(rows[ROWS.index(deficit)], 8, axis=1))
 

@@ -36,14 +36,14 @@ CONTROLS: dict[str, tuple] = {  # of `removal`: of a run, the words for it, its 
 
 
 def finish(fig: figure, percent: bool = False) -> figure:
-    """A figure with its legend, and its vertical axis of fractions in percent."""
+    """Place a figure's legend, and label its vertical axis in percent if asked."""
     if percent:
         percent_axis(fig.yaxis)
     return place_legend(fig)
 
 
 def name_groups(fig: figure) -> None:
-    """Name groups of bars below them, and leave what is in them to the legend."""
+    """Name the groups of bars below them; the legend names the bars."""
     fig.xaxis.major_label_text_font_size = "0px"
     fig.xaxis.major_tick_line_color = None
     words = {"font_size": "11px", "font_style": "normal", "color": "#444444"}
@@ -53,7 +53,8 @@ def name_groups(fig: figure) -> None:
 def removal(
     like: Run, deficits: Sequence = ("blur", "flip"), control: str = "", **options: Any
 ) -> figure:
-    """Final accuracy against the epoch at which the deficit is removed (the paper's figures 1, 2).
+    """Draw final accuracy against the epoch at which the deficit is removed (the paper's figures 1,
+    2).
 
     Arguments: like, a run whose profile, schedule and onset the figure takes; deficits, names or
         functions of your own; control, newborn, equal training or without window, above which
@@ -101,8 +102,8 @@ def removal(
 def lives_figure(
     grey: Sequence, lives: Mapping[str, tuple[Run, Sequence]], title: str = "", **options: Any
 ) -> figure:
-    """Test accuracy against clear epochs seen: grey without a deficit, and a line for each of some
-    lives of one setting, which leaves the grey one at its onset.
+    """Draw test accuracy against clear epochs seen: grey for life without a deficit, and a line for
+    each of some lives of one setting, which leaves the grey one at its onset.
 
     Arguments: grey, a curve in percent for each seed; lives, by the words for them, a run and such
         curves of its seeds.
@@ -137,7 +138,8 @@ def lives_figure(
 def over_epochs(
     groups: Mapping[str, Sequence[Result]], what: str = "trace", **options: Any
 ) -> figure:
-    """A quantity against the epoch, one line for each group of results that differ in the seed.
+    """Draw a quantity against the epoch, one line for each group of results that differ in the
+    seed.
 
     Arguments: groups, results by the words for them; what, trace, log_det, test_accuracy,
         train_loss or another that `Result.series` knows.
@@ -177,8 +179,7 @@ def over_epochs(
 
 
 def by_layer(layers: int, groups: Mapping, hues: Mapping[str, str], **options: Any) -> figure:
-    """Bars of a quantity by layer, from the image to the answer, several kinds of network side by
-    side.
+    """Draw bars of a quantity by layer, from the image to the answer, for several kinds of network.
 
     Arguments: layers, how many; groups, (seeds, layers) for each kind; hues, its colour. The data
         source of a kind has its name, and the columns of `layer_columns`.
@@ -201,7 +202,7 @@ def by_layer(layers: int, groups: Mapping, hues: Mapping[str, str], **options: A
 
 
 def layer_columns(text: str, values: ArrayLike) -> dict[str, Any]:
-    """The columns layer (pairs of layer and `text`), mean, low, high of a kind in `by_layer`.
+    """The columns layer (pairs of layer and `text`), mean, low and high of a kind in `by_layer`.
 
     >>> layer_columns("blur", [[0.25, 0.75]])["layer"]
     [('1', 'blur'), ('2', 'blur')]
@@ -211,13 +212,13 @@ def layer_columns(text: str, values: ArrayLike) -> dict[str, Any]:
 
 
 def empty_figure(x: str, y: str, source: str, **options: Any) -> figure:
-    """An empty figure with its axes in its title, the horizontal one without the unit."""
+    """Make an empty figure whose title names its axes, the horizontal one without its unit."""
     title = options.pop("title", f"{y} against {x.partition(',')[0]}")
     return plain_figure(title, x, y, source, **options)
 
 
 def seeds_line(counts: Iterable[int], note: str = f" · {statistics.INTERVALS}") -> str:
-    """How many seeds there are, or that nothing is there."""
+    """Write how many seeds there are, or that nothing is computed yet."""
     known = [count for count in counts if count]
     words = statistics.count_seeds(*known) if known else "not computed yet"
     return words + (note if max(known, default=0) > 1 else "")
@@ -231,7 +232,7 @@ def means(
     source: str = "",
     **options: Any,
 ) -> figure:
-    """Means with bands against a number, such as accuracy against density.
+    """Draw means with bands against a number, such as accuracy against density.
 
     Arguments: groups, {kind: {x: a contrast, or one number a seed}}; words, of both axes; percent,
         whether the vertical axis is of fractions; log, the horizontal axis; source, where numbers
@@ -260,7 +261,7 @@ def means(
 def bars(
     values: Mapping[Any, Any], words: str, percent: bool = True, source: str = "", **options: Any
 ) -> figure:
-    """A bar for each kind with its 95 % interval and its seeds as dots.
+    """Draw a bar for each kind, with its 95 % interval and a dot for each seed.
 
     Arguments: values, {kind: a contrast, or one number a seed}, or {(group, kind): …}, of which the
         groups stand apart, and a kind has one colour; words, of the vertical axis; percent, whether
@@ -300,7 +301,7 @@ def bars(
 def curves(
     groups: Mapping[str, Sequence], x: str, y: str, percent: bool = False, **options: Any
 ) -> figure:
-    """Lines of any numbers, each kind with its words.
+    """Draw lines of any numbers, named by kind.
 
     Arguments: groups, for each kind two rows of numbers that were computed in a cell, or a list of
         such, a thin line for each seed; x, y, words; percent, of fractions.

@@ -36,7 +36,7 @@ POINT = 0.75  # points of type in a pixel of the page
 
 
 def still(drawn: Any, width: int | None = None) -> bytes:
-    """Figures as a PNG.
+    """Draw figures as a PNG.
 
     Arguments: drawn, a Bokeh figure or layout, or a list of them, below each other; width, pixels
         of the picture, as many as on a page if not given. Its text has 24 pixels at least then.
@@ -86,7 +86,7 @@ def save(drawn: Any, path: str | Path, width: int = 1920) -> Path:
 
 
 def rows_of(drawn: Any) -> Iterator[list[Figure]]:
-    """The visible figures of a layout, as rows that stand below each other."""
+    """Yield the visible figures of a layout in rows, from top to bottom."""
     if isinstance(drawn, Figure):
         yield from [[drawn]] if drawn.visible else []
     elif isinstance(drawn, models.Row):
@@ -98,7 +98,7 @@ def rows_of(drawn: Any) -> Iterator[list[Figure]]:
 
 
 class Drawing:
-    """One Bokeh figure, drawn into the axes of matplotlib, so many pixels of the page wide."""
+    """Draws one Bokeh figure into axes of matplotlib, so many pixels of the page wide."""
 
     def __init__(self, fig: Figure, axes: Any, wide: float) -> None:
         self.fig, self.axes, self.wide = fig, axes, wide
@@ -106,7 +106,7 @@ class Drawing:
         self.names = {side: positions(getattr(fig, f"{side}_range")) for side in "xy"}
 
     def draw(self) -> None:
-        """Draw its glyphs, its annotations, its axes and its legend."""
+        """Draw glyphs, annotations, axes and legend."""
         for side in "xy":
             if isinstance(getattr(self.fig, f"{side}_scale"), models.LogScale):
                 getattr(self.axes, f"set_{side}scale")("log")
@@ -128,7 +128,7 @@ class Drawing:
         self.draw_legend()
 
     def right_axes(self, reach: Any) -> Any:
-        """A second vertical axis."""
+        """Make a second vertical axis."""
         right = self.axes.twinx()
         right.set_ylim(reach.start, reach.end)
         words = next(one.axis_label for one in self.fig.right if isinstance(one, models.Axis))
@@ -138,7 +138,8 @@ class Drawing:
         return right
 
     def column(self, one: models.GlyphRenderer, name: str) -> Any:
-        """What a property of a glyph is: its column, the colours of one, or the value of all."""
+        """The values of a glyph's property: its column, the colours of one, or one value for
+        all."""
         spec = one.glyph.lookup(name).get_value(one.glyph)
         column = getattr(spec, "field", None)
         value = getattr(spec, "value", spec) if column is None else one.data_source.data[column]
@@ -151,14 +152,14 @@ class Drawing:
         return "none" if value is None else value
 
     def along(self, side: str, values: Any) -> np.ndarray:
-        """Numbers for values of an axis: names have their places."""
+        """Numbers for the values of an axis; names have their places."""
         if known := self.names[side]:
             values = [place_of(value, known) for value in values]
         return np.asarray(values, dtype=float)
 
     def draw_glyph(self, one: models.GlyphRenderer, axes: Any, order: float) -> Any:
-        """One renderer: each of its kinds of glyph is one call of matplotlib. Returns what a legend
-        shows of it, None for nothing."""
+        """Draw one renderer by the matplotlib call of its kind. Returns what a legend shows of it,
+        or None."""
         kind, of = type(one.glyph).__name__, partial(self.column, one)
         at = {name: of(name) for name in one.glyph.properties() & {*PLACES}}
         if kind != "MultiLine":  # one number may stand for all
@@ -197,14 +198,14 @@ class Drawing:
         return axes.bar(left, high, wide, low, align="edge", color=hues, zorder=order)
 
     def draw_words(self, of: Callable[[str], Any], at: dict) -> None:
-        """Texts where they stand."""
+        """Draw texts at their places."""
         look = {"ha": of("text_align"), "fontsize": points(of("text_font_size"))}
         look["va"] = BASELINES.get(of("text_baseline"), "baseline")
         for x, y, text, hue in np.broadcast(at["x"], at["y"], of("text"), of("text_color")):
             self.axes.text(x, y, text, color=hue, **look)
 
     def draw_annotation(self, one: Any) -> None:
-        """A span, a shade, or words below."""
+        """Draw a span, a shade, or words below the figure."""
         axes = self.axes
         if isinstance(one, models.Span):
             draw = axes.axhline if one.dimension == "width" else axes.axvline
@@ -221,7 +222,7 @@ class Drawing:
             axes.figure.supxlabel(note, **look)
 
     def draw_axis(self, side: str) -> None:
-        """Its words, its range, its ticks."""
+        """Draw an axis: its words, its range, its ticks."""
         axis, grid = getattr(self.fig, f"{side}axis")[0], getattr(self.fig, f"{side}grid")[0]
         own, known = getattr(self.axes, f"{side}axis"), self.names[side]
         reach = getattr(self.fig, f"{side}_range")
@@ -250,7 +251,7 @@ class Drawing:
             own.grid(True, alpha=0.35, zorder=0)
 
     def draw_legend(self) -> None:
-        """Each item in the look of what it names, beside the figure or above it."""
+        """Draw the legend, beside the figure or above it."""
         legend: Any = self.fig.legend[0] if self.fig.legend else None
         keys: dict[str, tuple] = {}
         for item in legend.items if legend and legend.visible else ():
@@ -269,12 +270,13 @@ class Drawing:
 
 
 def points(text: str = "11px") -> float:
-    """Points of type for pixels, as in "11px"."""
+    """Convert pixels, as in "11px", to points of type."""
     return POINT * float(text.removesuffix("px"))
 
 
 def positions(reach: Any) -> dict[Any, float]:
-    """The place of each name of an axis; none for an axis of numbers. Groups stand apart."""
+    """The place of each name on an axis of names, with gaps between groups; empty for an axis of
+    numbers."""
     if not isinstance(reach, models.FactorRange):
         return {}
     places, at, before = {}, 0.0, None
@@ -286,12 +288,12 @@ def positions(reach: Any) -> dict[Any, float]:
 
 
 def place_of(value: Any, known: dict) -> float:
-    """Where a name stands, a name and its shift as well."""
+    """The place of a name on an axis, with its shift if it has one."""
     return known[value] if value in known else known[value[0]] + value[-1]
 
 
 def group_names(known: dict) -> dict[str, float]:
-    """The words under an axis of names: the groups' where there are groups."""
+    """The words under an axis of names: those of the groups, where there are groups."""
     groups: dict[str, list[float]] = {}
     for factor, at in known.items():
         groups.setdefault(factor[0] if isinstance(factor, tuple) else str(factor), []).append(at)
@@ -315,19 +317,19 @@ def lines_of(kind: str, at: dict) -> list[np.ndarray]:
 
 
 def dash(gaps: Any) -> Any:
-    """The dashes of a line, which Bokeh says as a name or in pixels, as matplotlib has them."""
+    """Convert Bokeh's dashes, a name or pixels, to matplotlib's."""
     if isinstance(gaps, str):
         return gaps.replace("dotdash", "dashdot")
     return (0, [POINT * length for length in gaps]) if gaps else "-"
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a finite number."""
+    """Whether a value is a finite number."""
     return isinstance(value, int | float) and bool(np.isfinite(value))
 
 
 def written(value: float, form: str) -> str:
-    """A tick's number as Bokeh's format has it: percent, thousands, or plain."""
+    """Write a tick's number in Bokeh's format: percent, thousands, or plain."""
     if "%" in form:
         return f"{100 * value:.4g} %"
     return f"{value:,.6g}" if abs(value) < 1e6 else f"{value:,.0f}"

@@ -15,7 +15,7 @@ from cplab.statistics import INTERVALS, count_seeds
 
 
 class Style(NamedTuple):
-    """How one thing is shown in every figure. Dash and marker are Bokeh's names."""
+    """How one thing looks in every figure. Dash and marker are Bokeh's names."""
 
     label: str
     colour: str
@@ -60,13 +60,13 @@ LOOKS |= {  # networks that no deficit tells apart: the words for them and their
 
 
 def style(kind: str | Callable) -> Style:
-    """How a deficit, a control or another kind of network looks, by its name or by its label; grey
-    where it has no look."""
+    """The look of a deficit, a control or another kind of network, by its name or label; grey if it
+    has none."""
     return known_style(kind) or Style(str(kind), EQUAL.colour)
 
 
 def known_style(kind: str | Callable) -> Style | None:
-    """The look of a kind that has one."""
+    """The look of a kind, or None if it has none."""
     if kind in LOOKS:
         return LOOKS[kind]
     labels = {one.label: one for one in deficits.DEFICITS.values()}
@@ -78,7 +78,7 @@ def known_style(kind: str | Callable) -> Style | None:
 
 
 def styles(kinds: Iterable[str]) -> dict[str, Style]:
-    """The style of each kind; those without one of their own get different ones, in order."""
+    """The style of each kind; kinds without one of their own get different ones, in order."""
     looks = {kind: known_style(kind) for kind in kinds}
     found = {kind: look or style(kind) for kind, look in looks.items()}
     bare = [kind for kind, look in looks.items() if look is None]
@@ -90,7 +90,7 @@ def styles(kinds: Iterable[str]) -> dict[str, Style]:
 
 
 def label(kind: str | Callable) -> str:
-    """The words for a deficit, also one of your own, or another `kind` of network.
+    """The words for a deficit, a student's own too, or for another `kind` of network.
 
     >>> label("flip"), label("blur-2"), label("biological")
     ('vertical flip', 'blur (2×)', 'grown and pruned')
@@ -99,7 +99,7 @@ def label(kind: str | Callable) -> str:
 
 
 def colour(kind: str | Callable) -> str:
-    """The colour of a deficit, also one of your own, or another `kind` of network.
+    """The colour of a deficit, a student's own too, or of another `kind` of network.
 
     >>> colour("blur")
     '#0072B2'
@@ -108,7 +108,7 @@ def colour(kind: str | Callable) -> str:
 
 
 def source_line(of: Any) -> str:
-    """One line that says where a figure's numbers come from.
+    """Write one line that says where a figure's numbers come from.
 
     Arguments: of, results.
 
@@ -130,5 +130,6 @@ def source_line(of: Any) -> str:
 
 
 def source_note(of: Any) -> str:
-    """The small line below a figure with bands: where its numbers are from, what its bands are."""
+    """Write the small line below a figure with bands: the source of its numbers, and what bands
+    are."""
     return f"{source_line(of)} · {INTERVALS}" if len(of) else source_line(of)

@@ -82,14 +82,14 @@ BRIDGE = """export default {initialize({model}) {
 
 
 def is_layout(part: Any) -> bool:
-    """Whether it is one of Bokeh's figures or layouts."""
+    """Whether something is a Bokeh figure or layout."""
     return hasattr(part, "references")
 
 
 def as_document(layout: "LayoutDOM") -> dict[str, Any]:
-    """A layout as plain data, which `surface.js` draws: `doc`, the Bokeh document as text, whose
-    order must stay; `root_id`, the layout's id in it; `version`, of Bokeh; `alt`, what it shows in
-    words; `height` in pixels. The layout stays free to be shown elsewhere as well."""
+    """Turn a layout into plain data for `surface.js`: `doc`, the Bokeh document as text, whose
+    order must stay; `root_id`, the layout's id in it; `version`, of Bokeh; `alt`, its content in
+    words; `height` in pixels. The layout stays free to be shown elsewhere."""
     from bokeh.core.json_encoder import serialize_json
     from bokeh.embed.util import OutputDocumentFor
 
@@ -100,7 +100,7 @@ def as_document(layout: "LayoutDOM") -> dict[str, Any]:
 
 
 def height(layout: "LayoutDOM") -> int:
-    """Pixels that a layout takes at least."""
+    """The least height of a layout, in pixels."""
     parts = [height(part) for part in getattr(layout, "children", ()) if hasattr(part, "height")]
     if parts:
         return sum(parts) if type(layout).__name__ == "Column" else max(parts)
@@ -108,8 +108,8 @@ def height(layout: "LayoutDOM") -> int:
 
 
 def alt_text(layout: "LayoutDOM") -> str:
-    """What a layout shows, for who does not see it: of each figure in sight the title, the words of
-    its axes and of its legend."""
+    """Describe a layout for those who do not see it: each visible figure's title, axes and
+    legend."""
     if not hasattr(layout, "xaxis"):
         return "; ".join(filter(None, map(alt_text, getattr(layout, "children", ()))))
     if not layout.visible:
@@ -123,9 +123,8 @@ def alt_text(layout: "LayoutDOM") -> str:
 
 
 def as_parts(made: Any) -> list:
-    """What a student gives to be shown, one thing or a list of them, as the parts of an output:
-    widgets that are kept, layouts (figures of a list in the list side by side), tables, and texts
-    (HTML)."""
+    """Split what a student wants shown, one thing or a list, into the parts of an output: widgets
+    that are kept, layouts (the figures of an inner list side by side), tables, and texts (HTML)."""
     parts = []
     for part in made if isinstance(made, list | tuple) else [made]:
         if is_layout(part) or isinstance(part, list | tuple):
@@ -141,7 +140,7 @@ def as_parts(made: Any) -> list:
 
 
 class Html(IPython.display.HTML):
-    """HTML; its words, and a picture as PNG, stand for it where none is shown, as in a PDF."""
+    """HTML. Its words, and a PNG, stand for it where HTML is not shown, as in a PDF."""
 
     def __init__(self, data: str, picture: bytes | None = None) -> None:
         super().__init__(data)
@@ -155,7 +154,7 @@ class Html(IPython.display.HTML):
 
 
 def as_content(parts: Sequence) -> list[dict[str, Any]]:
-    """Parts as plain data, which `surface.js` shows."""
+    """Turn parts into plain data for `surface.js`."""
     made: list[dict[str, Any]] = []
     for part in parts:
         if isinstance(part, Kept):
@@ -168,7 +167,7 @@ def as_content(parts: Sequence) -> list[dict[str, Any]]:
 
 
 def as_words(parts: Sequence) -> str:
-    """Parts in words, as Markdown: texts without their tags, tables, what figures show."""
+    """Write parts as Markdown: texts without tags, tables, and what figures show."""
     lines = []
     for part in parts:
         if isinstance(part, Kept):
@@ -185,7 +184,7 @@ def as_words(parts: Sequence) -> str:
 
 
 def as_markdown(table: "pd.DataFrame") -> str:
-    """A table as Markdown."""
+    """Write a table as Markdown."""
     flat = table if type(table.index).__name__ == "RangeIndex" else table.reset_index()
     heads = [" ".join(map(str, name)) if isinstance(name, tuple) else str(name) for name in flat]
     heads = ["" if head in ("index", "level_0", "level_1") else head for head in heads]
@@ -194,7 +193,7 @@ def as_markdown(table: "pd.DataFrame") -> str:
 
 
 def layouts_in(parts: Sequence) -> Iterator["LayoutDOM"]:
-    """The figures of parts, rows and columns as they are."""
+    """Yield the figures among parts; rows and columns stay together."""
     for part in parts:
         if isinstance(part, Kept):
             yield from layouts_in(part.seen())
@@ -203,7 +202,7 @@ def layouts_in(parts: Sequence) -> Iterator["LayoutDOM"]:
 
 
 def plain(columns: Mapping[str, Any]) -> dict[str, list]:
-    """Columns as JSON has them: None in place of numbers that are none."""
+    """Turn columns into what JSON can hold, with None for NaN."""
     lists = {name: np.asarray(of, dtype=object).tolist() for name, of in columns.items()}
     return {name: [None if v != v else v for v in of] for name, of in lists.items()}
 
@@ -216,18 +215,18 @@ due: dict["Kept", threading.Timer] = {}  # what has moved and is not written yet
 
 
 def keep_all(*ended: Any) -> None:
-    """Write what has moved and is not written yet."""
+    """Write all outputs that have changed and are not written yet."""
     for widget in [*due]:
         widget.keep()
 
 
 def holds(box: w.Widget, part: w.Widget) -> bool:
-    """Whether a widget is a part of another, or the same."""
+    """Whether a widget is the other one, or contains it."""
     return box is part or any(holds(one, part) for one in getattr(box, "children", ()))
 
 
 class Kept(w.Widget):
-    """Of widgets: displayed so that a saved notebook shows what was last seen.
+    """A widget that is displayed so that a saved notebook shows what was last seen.
 
     A box of ipywidgets needs Python; without it, its figures and words stand as they were.
     """
@@ -237,7 +236,7 @@ class Kept(w.Widget):
         return [*seen_in(self)]
 
     def saved(self) -> dict[str, Any]:
-        """The traits of which surface.js makes it on a page without Python."""
+        """The traits from which surface.js rebuilds the widget on a page without Python."""
         content = {"kind": "still", "parts": as_content(self.seen()), "note": NEEDS_PYTHON}
         return {"content": json.dumps(content), "version": bokeh.__version__}
 
@@ -249,8 +248,8 @@ class Kept(w.Widget):
             self._write(name, update=True)
 
     def keep_soon(self, seconds: float = 0.5) -> None:
-        """Keep it once nothing has moved for a while, or the cell that moves it ends, after which
-        nobody may be there to hear of it."""
+        """Keep it when nothing has moved for a while, or when the cell that moves it ends, since
+        nobody may hear of it later."""
         if timer := due.pop(self, None):
             timer.cancel()
         if getattr(self, "_outputs", ()):
@@ -268,7 +267,7 @@ class Kept(w.Widget):
         self._write(self._outputs[-1], update=False)
 
     def _write(self, name: str, update: bool) -> None:
-        """Display the output of a name, or write it again."""
+        """Display an output under a name, or write it again."""
 
         def publish(bundle: dict, name: str) -> None:
             transient = {"display_id": name}
@@ -294,7 +293,7 @@ class Kept(w.Widget):
 
 
 def seen_in(widget: w.Widget, top: bool = True) -> Iterator[Any]:
-    """The texts, and the widgets that are kept, in a box of widgets and in what is in it."""
+    """Yield the texts and the kept widgets within a box of widgets."""
     if isinstance(widget, w.HTML):
         yield from [widget.value] if "<style" not in widget.value else []
     elif isinstance(widget, Kept) and not top:
@@ -306,7 +305,7 @@ def seen_in(widget: w.Widget, top: bool = True) -> Iterator[Any]:
 
 
 class Shown(Kept, anywidget.AnyWidget):
-    """A widget with finitely many states, which were sent once: it needs no Python to be moved.
+    """A widget with finitely many states, all sent once, so that it moves without Python.
 
     Arguments: content, plain data with its `kind` (see surface.js); state, of what is moved.
     Subclasses say in `seen` what their state shows.
@@ -329,8 +328,8 @@ class Shown(Kept, anywidget.AnyWidget):
 
 
 class Surface(Shown):
-    """Shows parts; figures of them follow what Python changes: columns of data sources, ends of
-    ranges, boxes.
+    """Shows parts. Its figures follow what Python changes: columns of data sources, ends of ranges,
+    boxes.
 
     Arguments: made, a Bokeh figure, a text, a table, or a list of these.
     """
@@ -369,32 +368,33 @@ class Surface(Shown):
 
 @cache
 def packed_library() -> bytes:
-    """BokehJS out of the installed package, compressed."""
+    """BokehJS of the installed package, compressed."""
     code = Path(bokeh.__file__).parent / "server" / "static" / "js" / "bokeh.min.js"
     return gzip.compress(code.read_bytes(), 6)
 
 
 class Library(w.Widget):
-    """A text that widgets on a page share."""
+    """A text that the widgets of a page share."""
 
     code = traitlets.Bytes().tag(sync=True)
 
 
 @cache
 def library() -> w.Widget | None:
-    """BokehJS as a widget, on Colab, where each output is a page of its own."""
+    """A widget that holds BokehJS on Colab, where each output is a page of its own; elsewhere
+    None."""
     return Library(code=packed_library()) if COLAB in sys.modules else None
 
 
 class Bridge(anywidget.AnyWidget):
-    """Tells a page of the widgets that Python has: one for each kernel, and never displayed."""
+    """Tells a page which widgets Python has. Each kernel has one; it is never displayed."""
 
     _esm = BRIDGE % SHARED
     session = traitlets.Unicode(SESSION).tag(sync=True)
 
 
 def kernel() -> Any:
-    """The kernel of a notebook, None in a script, a terminal's IPython or a test."""
+    """The kernel of a notebook; None in a script, a terminal's IPython or a test."""
     return getattr(IPython.get_ipython(), "kernel", None)
 
 
@@ -403,8 +403,8 @@ loaded_by: list[Any] = []  # the cell whose output holds the library
 
 
 def load_page(again: bool = False) -> None:
-    """Have the page's library in the output of a cell: of the first that shows something, of that
-    cell again when it is run again, or of this one."""
+    """Put the page's library into the output of a cell: the first one that shows something, that
+    cell again when it is run again, or this one if `again`."""
     if COLAB in sys.modules or kernel() is None:
         return
     parent = own.get_parent() if hasattr(own := kernel(), "get_parent") else {}
@@ -422,7 +422,7 @@ def load_page(again: bool = False) -> None:
 
 
 def display(*figs: Any) -> None:
-    """Show Bokeh figures side by side in the notebook, else in a browser.
+    """Show Bokeh figures side by side, in the notebook or else in a browser.
 
     >>> from cplab.show.theme import plain_figure
     >>> display(plain_figure("", "", ""))  # doctest: +SKIP

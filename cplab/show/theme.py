@@ -26,15 +26,14 @@ __all__ += ["source_line", "style", "styles"]
 
 
 def wrap(text: str, width: float, size: float = 12, letter: float = 0.57) -> str:
-    """Text in lines for which a figure of this width has room beside its axis; `letter` is the
-    width of one by its size, bold as titles are."""
+    """Break a text into lines that fit a figure of this width beside its axis; `letter`: a letter's
+    width by its size, of bold titles."""
     return "\n".join(textwrap.wrap(text, max(12, int((width - 65) / (letter * size)))))
 
 
 def plain_figure(title: str, x: str, y: str, source: str = "", /, **options: Any) -> figure:
-    """An empty figure in the house style: few lines, no tools that nobody needs; the words of its
-    axes are x and y unless the options have others, and where its numbers are from (source) stands
-    small below."""
+    """Make an empty figure in the house style: few lines and no tools. x and y are the words of its
+    axes unless the options give others; source, where its numbers come from, stands small below."""
     options = {"height": 300, "width": 420, "tools": "", "toolbar_location": None, **options}
     width, height = (whole(side, options[side], 50, 10_000) for side in ("width", "height"))
     title = wrap(options.pop("title", title), width)
@@ -53,7 +52,7 @@ def plain_figure(title: str, x: str, y: str, source: str = "", /, **options: Any
 
 
 def plain_axis(axis: models.Axis, pixels: int) -> None:
-    """Upright words, no ticks but those with a label, as many as have room, and plain numbers."""
+    """Make an axis plain: upright words, labelled ticks only, as many as there is room for."""
     axis.axis_label_text_font_style = "normal"
     axis.axis_label_text_font_size = axis.major_label_text_font_size = "11px"
     axis.minor_tick_line_color = None
@@ -74,8 +73,8 @@ def percent_axis(axis: models.Axis) -> None:
 def band(
     fig: figure, source: models.ColumnDataSource, x: str, look: Style, points: bool = False
 ) -> None:
-    """A line through the column `mean` of a source, along its column x, with a band from `low` to
-    `high`; points, whether each mean has a marker."""
+    """Draw a line through a source's column `mean` along its column x, with a band from `low` to
+    `high`; points: whether each mean has a marker."""
     words = {"source": source, "color": look.colour, "legend_label": look.label}
     fig.varea(x, "low", "high", source=source, color=look.colour, alpha=0.18)
     fig.line(x, "mean", width=2, line_dash=look.dash, **words)
@@ -84,7 +83,7 @@ def band(
 
 
 def reference_line(fig: figure, dimension: str, hue: str, at: float = 0) -> None:
-    """A dotted line across a figure, along its `width` or its `height`."""
+    """Draw a dotted line across a figure, along its `width` or its `height`."""
     look = {"line_color": hue, "line_dash": "dotted"}
     fig.add_layout(models.Span(dimension=dimension, location=at, **look))
 

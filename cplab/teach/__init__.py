@@ -23,7 +23,7 @@ EXERCISE = re.compile(rf"(.*?)(\*\*Exercise (\d+)\.\*\*.*?)\n*{SOLUTION}", re.S)
 
 
 def labs(name: str = "") -> list[Path]:
-    """The notebooks of the labs whose file names begin so, in their order.
+    """The notebooks of the labs whose file names begin so, in order.
 
     >>> [path.name[:2] for path in labs()][:2]
     ['01', '02']
@@ -65,7 +65,7 @@ def build_all(folder: Path, solutions: bool) -> tuple[int, int]:
 
 
 def copy_for(notebook: dict, name: str, solutions: bool) -> dict:
-    """A lab as a copy: each exercise followed by a cell for its answer, or by its solution.
+    """Make a copy of a lab: each exercise is followed by a cell for its answer, or by its solution.
 
     Arguments: notebook, as its JSON says, stays as it is; name, of its file; solutions, whether it
         is for those who teach.
@@ -89,7 +89,7 @@ def copy_for(notebook: dict, name: str, solutions: bool) -> dict:
 
 
 def to_do(key: str, text: str) -> list[dict]:
-    """The cells of an exercise for students: what is asked, room for the answer, its check."""
+    """The cells of an exercise for students: the question, room for the answer, its check."""
     source = f"# Exercise {key}: your answer" + ("\nanswer = ..." if key in CHECKS else "")
     answer = new_cell("code", f"answer-{key}", source, ["answer"])
     return [new_cell("markdown", f"exercise-{key}", text), answer, *check_cell(key)]
@@ -122,13 +122,13 @@ def with_solution(key: str, text: str, solution: str) -> list[dict]:
 
 
 def check_cell(key: str) -> list[dict]:
-    """The cell that checks the answer of an exercise, if it has a check."""
+    """The cell that checks the answer to an exercise, if it has a check."""
     source = f'lab.check_answer("{key}", answer)'
     return [new_cell("code", f"check-{key}", source, ["check"])] if key in CHECKS else []
 
 
 def new_cell(kind: str, name: str, source: str, tags: Sequence[str] = (), **metadata: Any) -> dict:
-    """A cell as a notebook's JSON has it."""
+    """Make a cell in a notebook's JSON."""
     metadata |= {"tags": [*tags]} if tags else {}
     cell = {"cell_type": kind, "id": name, "metadata": metadata}
     more: dict[str, Any] = {"execution_count": None, "outputs": []} if kind == "code" else {}

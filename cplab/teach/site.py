@@ -75,8 +75,8 @@ def build_site(folder: Path, lab: str = "") -> list[Path]:
 
 
 def run_cells(notebook: Any, folder: Path) -> Any:
-    """A notebook with what its cells display, run in a kernel of its own that has no images of data
-    sets, which a page may not show: drawn ones stand for them."""
+    """Run a notebook in a kernel without images of data sets, which a page may not show; drawn ones
+    stand for them. Returns it with its outputs."""
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
 
@@ -117,7 +117,7 @@ def title_of(notebook: Any) -> str:
 
 
 def front(labs: dict[Path, Any]) -> str:
-    """The first page, as Markdown: a picture, and the labs."""
+    """Write the first page as Markdown: a picture, and the labs."""
     import base64
 
     from cplab.show.still import still

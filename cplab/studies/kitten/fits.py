@@ -26,8 +26,9 @@ class Fit:
     determine all of them where the fit ended); r2, 1 − Σ residual² / Σ (y − mean)², NaN where all y
     are equal; and `slack`, Student's t squared times the covariance of the parameters.
 
-    >>> fit(lambda t, slope: slope * t, [1, 2], [2, 4], {"slope": 1}).parameters
-    {'slope': 2.0}
+    >>> line = fit(lambda t, slope: slope * t, [1, 2], [2, 4], {"slope": 1})
+    >>> round(line.parameters["slope"], 6)
+    2.0
     """
 
     curve: Callable[[np.ndarray, np.ndarray], np.ndarray]  # of t and the values of parameters

@@ -6,7 +6,8 @@
 import re
 from pathlib import Path
 
-from cplab import Run, quantities, statistics
+from cplab import Run, quantities
+from cplab.quantities import statistics
 from cplab.runs import FLAGSHIP
 from cplab.studies import early_blur, pruning
 

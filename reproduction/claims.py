@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cplab import quantities as q
-from cplab.statistics import SEEDS, Contrast, Estimate, estimate
+from cplab.quantities.statistics import SEEDS, Contrast, Estimate, estimate
 from cplab.studies import eyes
 from reproduction import linear, numbers
 

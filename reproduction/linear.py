@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 
 from cplab.quantities import SEEDS, reading
-from cplab.statistics import Contrast
+from cplab.quantities.statistics import Contrast
 from cplab.studies import linear
 
 BIRTH, GROWN = 0.0, 3.0  # onsets of a closure of one half-learning time, in these

@@ -12,9 +12,9 @@ from operator import add
 import numpy as np
 
 from cplab import quantities as q
+from cplab.quantities.statistics import Contrast, Estimate, estimate
 from cplab.runs import Run
 from cplab.specs.profiles import PROFILES
-from cplab.statistics import Contrast, Estimate, estimate
 from cplab.studies import early_blur, eyes, pruning
 from cplab.studies.paper_schedule import longest_harmless_window
 from cplab.studies.pruning import KernelPruning, Pruned, Retraining, Search

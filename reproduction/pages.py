@@ -8,9 +8,9 @@ from math import isfinite
 from typing import Any
 
 from cplab.quantities import equal_training_loss, harm, lost_time, shipped_only
+from cplab.quantities.statistics import Estimate, estimate, sides
 from cplab.results import every_result, find
 from cplab.runs import Run
-from cplab.statistics import Estimate, estimate, sides
 from reproduction.claims import TEXTS
 from reproduction.recipes import LADDERS, Recipe
 

@@ -18,10 +18,10 @@ from cplab import quantities as q
 from cplab.errors import CplabError, one_of
 from cplab.gallery import mirror, rename  # which makes the gallery's other names known
 from cplab.measure import parse_measures
+from cplab.quantities.statistics import Contrast
 from cplab.results import every_result, find, ship
 from cplab.runs import Run
 from cplab.specs.profiles import PROFILES
-from cplab.statistics import Contrast
 from cplab.studies import pruning
 from cplab.studies.pruning import (
     DENSITIES,

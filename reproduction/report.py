@@ -18,9 +18,9 @@ from cplab import quantities as q
 from cplab import show
 from cplab.engine.tree import plan
 from cplab.errors import CplabError
+from cplab.quantities.statistics import Contrast, Estimate, detectable, estimate
 from cplab.runs import Run
 from cplab.specs.profiles import PROFILES
-from cplab.statistics import Contrast, Estimate, detectable, estimate
 from reproduction import numbers as n
 from reproduction.claims import CLAIMS, QUESTIONS, SIDES, TEXTS, Claim, Question, read_file, shipped
 from reproduction.pages import PAGES, head, line, measurement

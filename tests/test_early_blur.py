@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import cplab
-from cplab import Run, quantities, statistics
+from cplab import Run, quantities
+from cplab.quantities import statistics
 from cplab.studies import depth, early_blur
 from cplab.studies.sentences import if_possible, side, spread
 

@@ -16,8 +16,9 @@ from bokeh.models import BoxAnnotation, ColumnDataSource, Line, Span, Title
 from PIL import Image
 
 import cplab
-from cplab import quantities, show, statistics
+from cplab import quantities, show
 from cplab.data import images
+from cplab.quantities import statistics
 from cplab.results import Result, keep
 from cplab.runs import Run
 from cplab.show import pictures, predictions, theme, to_pixels

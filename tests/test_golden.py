@@ -26,8 +26,9 @@ import numpy as np
 import pytest
 
 import cplab
-from cplab import Run, quantities, results, statistics
+from cplab import Run, quantities, results
 from cplab.errors import Cancelled
+from cplab.quantities import statistics
 from cplab.studies import pruning
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -11,7 +11,7 @@ from scipy import stats
 
 import cplab
 from cplab import quantities as q
-from cplab import statistics
+from cplab.quantities import statistics
 from cplab.results import every_result
 from cplab.runs import Run
 from cplab.studies import paper_schedule

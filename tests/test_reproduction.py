@@ -11,8 +11,8 @@ from scipy import stats
 
 from cplab import quantities as q
 from cplab import results
+from cplab.quantities.statistics import Estimate, estimate
 from cplab.runs import Run
-from cplab.statistics import Estimate, estimate
 from cplab.studies import early_blur
 from reproduction import numbers, pictures, recipes, report
 from reproduction.claims import CLAIMS, QUESTIONS, Claim, read_file, shipped

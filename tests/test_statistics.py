@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cplab import statistics
-from cplab.statistics import correlation, mean_columns, mean_curve
+from cplab.quantities import statistics
+from cplab.quantities.statistics import correlation, mean_columns, mean_curve
 
 
 def interval(values):

@@ -5,7 +5,8 @@ import html
 import numpy as np
 import pytest
 
-from cplab import CplabError, Run, lab, show, statistics
+from cplab import CplabError, Run, lab, show
+from cplab.quantities import statistics
 from cplab.show.predictions import accuracies
 from cplab.studies import kitten
 

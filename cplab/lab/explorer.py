@@ -22,12 +22,12 @@ from cplab.errors import one_of, require, whole
 from cplab.lab.knowledge import Setting, band, describe_points, name_of
 from cplab.lab.live import Clock, Task, describe_cost, describe_life
 from cplab.lab.surface import Throttle
+from cplab.quantities.statistics import percent
 from cplab.runs import DEVICES, FLAGSHIP, LONGEST, Run
 from cplab.show.pictures import png
 from cplab.show.previews import pictures, preview
 from cplab.show.styles import source_note, style
 from cplab.show.surface import Shown
-from cplab.statistics import percent
 
 __all__ = ["Explorer", "pictures"]
 

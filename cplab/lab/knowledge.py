@@ -15,12 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from cplab import statistics
 from cplab.errors import require
-from cplab.quantities import result, trained_places
+from cplab.quantities import result, statistics, trained_places
+from cplab.quantities.statistics import Estimate, Missing
 from cplab.runs import Run
 from cplab.show.styles import label
-from cplab.statistics import Estimate, Missing
 
 LAST = 5  # epochs over which a life at a fixed rate is read, as Result.accuracy has it
 RECOVERIES = (5, 10, 15, 20, 30, 40, 50, 60, 90, 120, 180, 240)  # offered where curves hold them

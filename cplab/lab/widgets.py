@@ -16,18 +16,18 @@ import ipywidgets as w
 import numpy as np
 from bokeh.models import ColumnDataSource
 
-from cplab import results, statistics
+from cplab import results
 from cplab.errors import CplabError, one_of, quote, require
 from cplab.lab.live import Clock, Job, describe_cost, describe_life
 from cplab.lab.surface import Throttle, buttons, error_html
-from cplab.quantities import each_result
+from cplab.quantities import each_result, statistics
+from cplab.quantities.statistics import percent
 from cplab.runs import Run
 from cplab.show import predictions, theme
 from cplab.show.predictions import accuracies, percent_interval
 from cplab.show.results import over_epochs
 from cplab.show.surface import Kept, Shown, Surface, as_content, as_parts, as_words, plain
 from cplab.show.theme import LIVE, place_legend, source_line
-from cplab.statistics import percent
 
 
 def in_state(name: str, words: str, allow: Callable) -> Any:

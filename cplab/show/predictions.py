@@ -11,8 +11,9 @@ import pandas as pd
 from bokeh.models import ColumnDataSource, DataRange1d, FactorRange, Range1d
 from bokeh.plotting import figure
 
-from cplab import quantities, statistics
+from cplab import quantities
 from cplab.errors import CplabError, require
+from cplab.quantities import statistics
 from cplab.runs import Run
 from cplab.show.theme import DASHES, EQUAL, LIVE, percent_axis, place_legend, plain_figure
 

@@ -13,9 +13,10 @@ from bokeh.models import ColumnDataSource, FactorRange, NumeralTickFormatter, Ra
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike
 
-from cplab import quantities, statistics
+from cplab import quantities
 from cplab.deficits import canonical_name
 from cplab.errors import one_of, require
+from cplab.quantities import statistics
 from cplab.results import Result
 from cplab.runs import Run
 from cplab.show import theme

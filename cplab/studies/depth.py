@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from bokeh.plotting import figure
 
-from cplab import quantities, show, statistics
+from cplab import quantities, show
 from cplab.lab.widgets import Slide
-from cplab.quantities import harm
+from cplab.quantities import harm, statistics
 from cplab.runs import Run
 from cplab.studies.reopening.bench import harm_figure
 from cplab.studies.sentences import after, seeds, side, spread, table

@@ -15,15 +15,15 @@ import numpy as np
 import pandas as pd
 from bokeh.plotting import figure
 
-from cplab import quantities, statistics
+from cplab import quantities
 from cplab.errors import require, whole
 from cplab.lab.knowledge import Setting
-from cplab.quantities import reading, result, trained_places, with_seed
+from cplab.quantities import reading, result, statistics, trained_places, with_seed
+from cplab.quantities.statistics import SEEDS, Contrast, Estimate, Missing, estimate
 from cplab.runs import FLAGSHIP, Run, Step
 from cplab.show.results import lives_figure
 from cplab.show.surface import Html
 from cplab.show.theme import CUES, EQUAL, place_legend, plain_figure, reference_line, style
-from cplab.statistics import SEEDS, Contrast, Estimate, Missing, estimate
 from cplab.studies.paper_schedule import Epochs
 from cplab.studies.sentences import each_result, lines, seeds, side, spread, table
 

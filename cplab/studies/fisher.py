@@ -11,14 +11,15 @@ from bokeh.models import ColumnDataSource, LinearAxis, Range1d
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike
 
-from cplab import measure, models, quantities, show, statistics
+from cplab import measure, models, quantities, show
 from cplab.errors import CplabError
 from cplab.lab.widgets import Live, Slide
+from cplab.quantities import statistics
+from cplab.quantities.statistics import Contrast
 from cplab.runs import Run
 from cplab.show import theme
 from cplab.show.results import over_epochs
 from cplab.show.theme import EQUAL, LIVE, NEWBORN, plain_figure
-from cplab.statistics import Contrast
 from cplab.studies import sentences
 from cplab.studies.sentences import after, each_result
 

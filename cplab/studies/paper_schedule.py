@@ -13,9 +13,9 @@ import numpy as np
 from bokeh.plotting import figure
 
 from cplab import quantities, show
+from cplab.quantities.statistics import estimate, find_crossing
 from cplab.runs import Run, Step
 from cplab.show.theme import DASHES, place_legend, plain_figure, style
-from cplab.statistics import estimate, find_crossing
 
 __all__ = ["FOUR", "longest_harmless_window", "removal", "slim", "until"]
 

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from bokeh.plotting import figure
 
-from cplab import results, show, statistics
+from cplab import results, show
 from cplab.errors import CplabError
-from cplab.quantities import each_result
+from cplab.quantities import each_result, statistics
 from cplab.runs import Run
 from cplab.show.previews import preview
 from cplab.show.theme import EQUAL, reference_line

@@ -13,13 +13,13 @@ from bokeh.models import ColumnDataSource, FactorRange, Range1d
 from bokeh.palettes import interp_palette
 from bokeh.plotting import figure
 
-from cplab import results, statistics
+from cplab import results
 from cplab.deficits import apply_deficit
 from cplab.errors import CplabError
 from cplab.lab.live import Clock, deficit_windows, describe_cost
 from cplab.lab.surface import Throttle, buttons
 from cplab.lab.widgets import Slide
-from cplab.quantities import each_seed
+from cplab.quantities import each_seed, statistics
 from cplab.runs import Run
 from cplab.show.pictures import strips, to_pixels
 from cplab.show.previews import pictures

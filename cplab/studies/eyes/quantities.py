@@ -11,8 +11,8 @@ import numpy as np
 from cplab.deficits import VIEWS
 from cplab.errors import one_of
 from cplab.quantities import contrast, result
+from cplab.quantities.statistics import Contrast, estimate
 from cplab.runs import Run, Window
-from cplab.statistics import Contrast, estimate
 
 EYES = VIEWS
 MEASURES = ("eye_shares", "each_eye")  # what a life has to be trained with

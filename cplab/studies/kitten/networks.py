@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 from bokeh.models import ColumnDataSource
 
-from cplab import quantities, show, statistics
+from cplab import quantities, show
 from cplab.lab.widgets import Slide
 from cplab.measure import orientation
+from cplab.quantities import statistics
 from cplab.runs import Run
 from cplab.show.theme import EQUAL, Style, band, place_legend, plain_figure, reference_line, style
 from cplab.studies.kitten.animals import statements

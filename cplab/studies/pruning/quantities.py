@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cplab.quantities import Missing, contrast, final_accuracy, reading, result
-from cplab.statistics import Contrast
+from cplab.quantities.statistics import Contrast
 from cplab.studies.pruning.lives import KernelPruning, KernelSplit, Pruned, random_split
 from cplab.studies.pruning.specs import Search
 

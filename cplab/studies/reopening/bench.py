@@ -13,11 +13,12 @@ import pandas as pd
 from bokeh.models import ColumnDataSource, FactorRange, Range1d
 from bokeh.plotting import figure
 
-from cplab import data, models, quantities, results, statistics
+from cplab import data, models, quantities, results
 from cplab.lab.live import Clock, describe_cost
 from cplab.lab.surface import buttons
 from cplab.lab.widgets import Slide
 from cplab.measure import MEASUREMENTS
+from cplab.quantities import statistics
 from cplab.runs import Run
 from cplab.show import theme
 from cplab.show.results import by_layer, layer_columns, seeds_line

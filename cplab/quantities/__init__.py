@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from cplab.errors import one_of, require
+from cplab.quantities.statistics import SEEDS, Contrast, Missing
 from cplab.results import find, store
 from cplab.runs import Run
 from cplab.specs import check_spec
-from cplab.statistics import SEEDS, Contrast, Missing
 
 __all__ = ["Missing", "accuracy", "advantage", "contrast", "doublings", "each_result"]
 __all__ += ["every_length"]

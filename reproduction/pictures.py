@@ -30,8 +30,10 @@ def example() -> figure:
     for y, (middle, half) in enumerate(((-2.0, 0.9), (0.4, 0.9), (1.8, 0.5))):
         fig.segment([middle - half], [y], [middle + half], [y], line_width=3)
         fig.scatter([middle], [y], size=10)
-        fig.text([middle + half + 0.15], [y], [names[y]], text_baseline="middle")
+        look = {"text_baseline": "middle", "text_font_size": "12px"}
+        fig.text([middle + half + 0.15], [y], [names[y]], **look)
     fig.x_range.start, fig.x_range.end = -4, 4
+    fig.y_range.start, fig.y_range.end = -0.6, 2.6
     fig.yaxis.visible = False
     return fig
 

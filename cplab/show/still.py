@@ -103,6 +103,8 @@ class Drawing:
     def __init__(self, fig: Figure, axes: Any, wide: float) -> None:
         self.fig, self.axes, self.wide = fig, axes, wide
         self.artists: dict[str, Any] = {}  # of matplotlib, by the renderer
+        items = [item for one in fig.right if isinstance(one, models.Legend) for item in one.items]
+        self.beside = max((50 + 6.2 * len(item.label.value) for item in items), default=0)
         self.names = {side: positions(getattr(fig, f"{side}_range")) for side in "xy"}
 
     def draw(self) -> None:
@@ -121,7 +123,7 @@ class Drawing:
             self.draw_axis(side)
         for one in [*self.fig.center, *self.fig.below]:
             self.draw_annotation(one)
-        title = theme.wrap(self.fig.title.text, self.wide)
+        title = theme.wrap(self.fig.title.text, self.wide - self.beside)
         self.axes.set_title(title, fontsize=points("12px"), loc="left", fontweight="bold")
         self.axes.spines[["top", "right"]].set_visible(False)
         self.axes.set_axisbelow(True)
@@ -230,7 +232,11 @@ class Drawing:
         if known:
             ends = [min(known.values()) - 0.5, max(known.values()) + 0.5]
         getattr(self.axes, f"set_{side}lim")([v if is_number(v) else None for v in ends])
-        own.set_label_text(axis.axis_label or "", fontsize=points())
+        room = self.wide - self.beside
+        if side == "y":
+            room = self.wide * (self.fig.height or 300) / (self.fig.width or 420) - 40
+        words = theme.wrap(axis.axis_label or "", room, 11, letter=0.54)
+        own.set_label_text(words, fontsize=points())
         own.set_tick_params(labelsize=points(), length=0 if known else 3)
         ticks, form = getattr(axis.ticker, "ticks", None), getattr(axis.formatter, "format", "")
         if known:

@@ -3,12 +3,10 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cplab.errors import require
-
-SIDE = 33  # pixels to which zeros are added to a filter, so that its tilt is seen finely
+from cplab.errors import require, whole
 
 
-def orientation(filters: ArrayLike) -> np.ndarray:
+def orientation(filters: ArrayLike, size: int = 33) -> np.ndarray:
     """The stripes that each filter answers to best: a complex number for each.
 
     Each Fourier component of a filter is stripes, with a tilt from the vertical; the result is the
@@ -16,7 +14,8 @@ def orientation(filters: ArrayLike) -> np.ndarray:
     how selective the filter is, 0 to 1; half its angle is the tilt; its real part is 1 for vertical
     stripes, −1 for horizontal ones and 0 for a filter that prefers neither.
 
-    Arguments: filters (out, C, H, W), as the measurement "ending" holds them, or (out, H, W).
+    Arguments: filters (out, C, H, W), as the measurement "ending" holds them, or (out, H, W); size,
+        pixels a side to which zeros are added.
     Returns: (out,); 0 for a filter of zeros.
 
     >>> upright = [[-1, 2, -1]] * 3
@@ -26,7 +25,7 @@ def orientation(filters: ArrayLike) -> np.ndarray:
     f = np.asarray(filters, dtype=float)
     fine = f.ndim in (3, 4) and f.size
     require(fine, f"filters of shape {f.shape} are not allowed: give (out, C, H, W) or (out, H, W)")
-    size = max(SIDE, *f.shape[-2:])
+    size = whole("size", size, max(f.shape[-2:]), 256)
     power = np.abs(np.fft.fft2(f, s=(size, size))) ** 2
     power = power.sum(1) if f.ndim == 4 else power
     power[:, 0, 0] = 0

@@ -564,12 +564,13 @@ def eyes() -> Parts:
 
 
 def slim() -> Parts:
-    """Of ladder C what is trained: its first seed, but for the control whose clock runs on, and of
-    the second the deficits of these ends."""
+    """Of ladder C what is trained: its first seed, of the second the deficits of these ends, and of
+    both the newborn whose clock runs on until 140."""
     second = ("none", 0), ("blur", 60), ("blur", 140)
     for runs, measure in slim_parts():
         there = (run for run in runs if run.seed == 0 or (run.deficit, run.end) in second)
         yield [run for run in there if not run.skipped], measure
+    yield clock_running(Run("blur", 0, 140, seed=seed, **SLIM) for seed in range(2)), ()
 
 
 GAUGES = {"gauges": (0, 3, 7, 11, 15, 16, 18, 22, 26, 30)}  # epochs, as labs/09 shows them

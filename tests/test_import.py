@@ -1,6 +1,10 @@
 """What importing costs."""
 
+import os
 import pkgutil
+import subprocess
+import sys
+from pathlib import Path
 
 import cplab
 
@@ -41,3 +45,21 @@ def test_looking_at_results_needs_no_torch(python):
     code += "assert not {'bokeh.models', 'pandas'} & {*sys.modules}\ncplab.table()"
     [modules] = loaded(python, code)
     assert not modules & {"torch", "torchvision", "loky"}
+
+
+def test_what_only_looks_runs_without_torch_images_and_network(tmp_path):
+    """Of a lab that trains a little too, that is left out in one line."""
+    root = Path(__file__).parent.parent
+    script = root / "tests" / "without_torch.py"
+    labs = sorted(root.glob("labs/0[124678]_*.ipynb"), reverse=True)
+    assert len(labs) == 6
+    own = {"PYTHONPATH": str(root), "IPYTHONDIR": str(tmp_path)}
+    ran = subprocess.run(
+        [sys.executable, script, *labs],
+        cwd=tmp_path,
+        env={**os.environ, **own},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
+    assert "Left out: No module named 'torch'" in ran.stdout

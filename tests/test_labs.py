@@ -4,8 +4,6 @@ import ast
 import importlib
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
@@ -209,23 +207,6 @@ def test_it_and_its_solutions_run_with_papermill(lab, labs_cache, tmp_path, monk
                 assert not re.match(r"<[\w.]+ object|\w+\(id='", words), cell.source
             if output.get("name") == "stderr":  # progress is welcome there
                 assert "Warning" not in output.text, cell.source
-
-
-def test_what_only_looks_runs_without_torch_images_and_network(tmp_path):
-    """Of a lab that trains a little too, that is left out in one line."""
-    script = ROOT / "tests" / "without_torch.py"
-    labs = [path for path in LABS if re.match(r"0[124678]_", path.name)]
-    assert len(labs) == 6
-    own = {"PYTHONPATH": str(ROOT), "IPYTHONDIR": str(tmp_path)}
-    ran = subprocess.run(
-        [sys.executable, script, *labs],
-        cwd=tmp_path,
-        env={**os.environ, **own},
-        capture_output=True,
-        text=True,
-    )
-    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
-    assert "Left out: No module named 'torch'" in ran.stdout
 
 
 def test_a_parameter_that_is_no_profile_is_one_clear_line(lab):

@@ -235,8 +235,9 @@ class Strip(ast.NodeTransformer):
 def names_read(text: str, name: str) -> set[str]:
     """The outside variables that the text of a definition reads."""
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            module = getattr(node, "module", None) or node.names[0].name
+        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        for module in modules:
             why = "your own: import its functions outside, by name"
             require(is_library(module), f"{name} imports {module!r}, {why}")
     with explain(name):  # what is nonlocal cannot stand alone

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 
 from cplab import deficits, models
 from cplab.errors import assign, many, one_of, require
-from cplab.specs import Count, Fraction, Number, Positive, Seed, Spec, refuse_bool, spec_class
+from cplab.specs import Count, Fraction, InKey, Number, Positive, Seed, Spec, spec_class
 from cplab.specs.profiles import PROFILES, Profile, ProfileName, is_own, split_part
 from cplab.studies.reopening.treatments import Treatment, read_treatments, without
 
@@ -62,7 +62,7 @@ def check_dataset(value: Any) -> str:
     return value
 
 
-Epochs = Annotated[int, BeforeValidator(refuse_bool), Field(ge=0, le=LONGEST)]
+Epochs = Annotated[Count, Field(le=LONGEST)]
 DeficitName = Annotated[str, BeforeValidator(deficits.canonical_name)]
 DatasetName = Annotated[str, BeforeValidator(check_dataset)]
 ModelName = Annotated[str, BeforeValidator(models.model_name)]
@@ -124,22 +124,18 @@ class Run(Spec):
     """
 
     heading: ClassVar[str] = "protocol"
-    always: ClassVar[tuple[str, ...]] = (
-        *("deficit", "onset", "length", "recovery", "profile"),
-        *("schedule", "dataset", "model", "seed"),
-    )
     Values: ClassVar[Any] = RunValues
 
-    deficit: DeficitName = CLEAR
+    deficit: InKey[DeficitName] = CLEAR
     """What images or labels carry for a while. blur is the paper's (a quarter of the resolution),
     blur-2 half as strong; flip+noise is one after the other. Or your own, see cplab.deficit."""
-    onset: Epochs = 0
+    onset: InKey[Epochs] = 0
     """Clear epochs before the deficit."""
-    length: Epochs = 0
+    length: InKey[Epochs] = 0
     """Epochs that carry the deficit."""
     recovery: Annotated[Epochs, OR_PROFILES] = PROFILES_OWN
     """Clear epochs after it."""
-    profile: ProfileName = "course"
+    profile: InKey[ProfileName] = "course"
     """The size; it gives what you do not give of recovery, schedule, dataset, model, pace and
     weight_decay."""
     schedule: Annotated[Literal["paper", "fixed", "recovery"], OR_PROFILES] = PROFILES_OWN
@@ -149,7 +145,7 @@ class Run(Spec):
     model: Annotated[ModelName, OR_PROFILES] = PROFILES_OWN
     """The network; allcnn-96 for another width than the profile's. A rate or weight decay that the
     paper gives a model holds."""
-    seed: Seed = 0
+    seed: InKey[Seed] = 0
     """Of initial weights, order of images, crops, flips, noise; figures read 0 to 29."""
     optimizer: Literal["sgd", "adam"] = "sgd"
     """Adam's learning rate is a fiftieth of the schedule's."""

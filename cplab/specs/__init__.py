@@ -1,7 +1,8 @@
 """Specs: frozen typed classes whose fields decide a result; their canonical line and their key.
 
-A default that changes nothing is left out of the key, so that a new field leaves all keys as they
-were; such a default is never changed afterwards. Each class of specs has a version of its own.
+A default is left out of the key unless the field's type is InKey, so that a new field leaves all
+keys as they were; such a default is never changed afterwards. Each class of specs has a version of
+its own.
 """
 
 import difflib
@@ -35,6 +36,10 @@ Count = Annotated[int, BeforeValidator(refuse_bool), Field(ge=0, lt=2**53)]
 Seed = Annotated[int, BeforeValidator(refuse_bool), Field(ge=0, lt=2**31)]
 Positive = Annotated[Number, Field(ge=0)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
+# InKey[Seed] is a Seed that stands in the key even where it is the default
+IN_KEY = "in key"
+Value = TypeVar("Value")
+InKey = Annotated[Value, IN_KEY]
 
 
 class Spec:
@@ -44,15 +49,15 @@ class Spec:
     # raised by one whenever a change alters what a spec with the same fields would give
     version: ClassVar[int] = 1
     heading: ClassVar[str] = ""  # begins the canonical line
-    always: ClassVar[tuple[str, ...]] = ()  # fields that stand in every key
     Values: ClassVar[Any] = dict  # the type of its values, a TypedDict
 
     def plain(self) -> dict[str, Any]:
-        """The fields by name as plain data, without defaults, which change nothing."""
+        """The fields by name as plain data, without defaults that are not InKey."""
+        annotated: Any = type(self).__pydantic_fields__  # type: ignore[attr-defined]
         return {
             f.name: as_plain(value)
             for f in fields(self)  # type: ignore[arg-type]
-            if (value := getattr(self, f.name)) != f.default or f.name in self.always
+            if (value := getattr(self, f.name)) != f.default or IN_KEY in annotated[f.name].metadata
         }
 
     def canonical(self) -> str:

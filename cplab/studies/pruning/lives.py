@@ -16,7 +16,7 @@ from cplab import specs
 from cplab.deficits import NONE
 from cplab.errors import one_of, require
 from cplab.runs import DeficitName, Epochs, Event, ProfileName, Run, Step
-from cplab.specs import Count, Fraction, Number, Positive, Seed, Spec, spec_class
+from cplab.specs import Count, Fraction, InKey, Number, Positive, Seed, Spec, spec_class
 from cplab.specs.profiles import PROFILES, Profile
 from cplab.studies.pruning.specs import Density
 
@@ -229,7 +229,6 @@ def steps_at(rates: tuple[tuple[int, float], ...]) -> list[Step]:
 class KernelLife(PrunedLife):
     """What the specs of the thesis's convolutional model have in common."""
 
-    always: ClassVar[tuple[str, ...]] = ("size",)
     task_class: ClassVar[str] = "cplab.studies.pruning.kernels:Kernels"
     material: Any = "images"
     size: Any
@@ -275,7 +274,7 @@ class KernelPruning(KernelLife):
 
     Values: ClassVar[Any] = KernelPruningValues
 
-    size: Size = SIZES["course"]  # a name of SIZES, or a KernelSize, all of which is in the key
+    size: InKey[Size] = SIZES["course"]  # a name of SIZES, or a KernelSize
     material: Literal[MATERIALS] = "images"  # type: ignore[valid-type]
     """What it learns: images, noise (one fixed random picture with a fixed random label for each
     image, figure 12) or random_labels (figure 15)."""

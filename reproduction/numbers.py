@@ -10,6 +10,7 @@ from functools import partial, reduce
 from operator import add
 
 import numpy as np
+from scipy.stats import spearmanr
 
 from cplab import quantities as q
 from cplab.quantities.statistics import Contrast, Estimate, estimate
@@ -18,7 +19,7 @@ from cplab.specs.profiles import PROFILES
 from cplab.studies import early_blur, eyes, pruning
 from cplab.studies.paper_schedule import longest_harmless_window
 from cplab.studies.pruning import KernelPruning, Pruned, Retraining, Search
-from reproduction.recipes import BOTTLENECK, FLAGSHIP
+from reproduction.recipes import BOTTLENECK, FLAGSHIP, SINGLE
 
 Cost = Callable[[Run], Contrast]
 
@@ -220,30 +221,22 @@ def peak_to_worst(size, length, onsets, end, **fields) -> Contrast:
     return PROFILES[size].pace * q.reading(traced(size, "none", end, **fields), onset_after_peak)
 
 
-def trace_match(size, length, onsets, end, of=q.equal_training_loss, **fields) -> Contrast:
+def trace_match(size, length, onsets, end, of=q.equal_training_loss, fit=False, **fields):
     """Pearson's correlation, over onsets after birth, of what a window costs and the trace of a
-    clear life at that age (paper, figure 4 left)."""
+    clear life at that age (paper, figure 4 left); or, with `fit`, the share of the trace's variance
+    that F = a·exp(c·S) + b takes, S being that cost, with the best of a and c above 0."""
     clear, after = traced(size, "none", end, **fields), [onset for onset in onsets if onset]
+    scales = np.geomspace(0.01, 10, 200)[:, None]
 
     def match(window: Run) -> float:
         trace = q.trace_curve(replace(clear, seed=window.seed))[[onset - 1 for onset in after]]
+        cost = q.sensitivity(window, after, of)
         with np.errstate(invalid="ignore"):  # of constants there is none
-            return float(np.corrcoef(q.sensitivity(window, after, of), trace)[0, 1])
+            if fit:
+                return max(0, *(np.corrcoef(x, trace)[0, 1] for x in np.exp(scales * cost))) ** 2
+            return np.corrcoef(cost, trace)[0, 1]
 
     return q.reading(window(size, length, 0, **fields), match)
-
-
-def exponential_fit(size, length, onsets, end, **fields) -> Contrast:
-    """The share of the trace's variance over onsets after birth that F = a·exp(c·S) + b takes, S
-    being the sensitivity, with the best of a and c above 0."""
-    clear, after = traced(size, "none", end, **fields), [onset for onset in onsets if onset]
-
-    def explained(window: Run) -> float:
-        trace = q.trace_curve(replace(clear, seed=window.seed))[[onset - 1 for onset in after]]
-        powers = np.exp(np.geomspace(0.01, 10, 200)[:, None] * q.sensitivity(window, after))
-        return float(max(0, *(np.corrcoef(power, trace)[0, 1] for power in powers)) ** 2)
-
-    return q.reading(window(size, length, 0, **fields), explained)
 
 
 def doublings_at_removal(size, length, **how) -> Contrast:
@@ -273,6 +266,18 @@ def sharpness(size, length, peak=False) -> Contrast:
         return highest if peak else float(found[-1] / np.nanmax(found))
 
     return q.reading(life(size, length, "none"), read)
+
+
+def kept_ranks(size, length, early, late) -> Contrast:
+    """The rank correlation of single weights' Fisher information after two epochs, a mean over
+    layers."""
+
+    def kept(run: Run) -> float:
+        found = q.result(run, SINGLE).measured["connections"]
+        layers = zip(found[early].values(), found[late].values(), strict=True)
+        return np.mean([spearmanr(*layer).statistic for layer in layers])
+
+    return q.reading(life(size, length, "none"), kept)
 
 
 def layer_6_lead(size, length) -> Contrast:
@@ -361,8 +366,10 @@ def kernels_advantage(size, total, ours, theirs) -> Contrast:
     return pruning.accuracy_at(one, total) - pruning.accuracy_at(other, total)
 
 
-def split_advantage(size, total, ours, theirs) -> Contrast:
-    return pruning.split_accuracy(size, total, ours) - pruning.split_accuracy(size, total, theirs)
+def split_advantage(size, total, ours, theirs, **few) -> Contrast:
+    """Points of the split that pruning on one material left above that of another."""
+    one, other = (pruning.split_accuracy(size, total, name, **few) for name in (ours, theirs))
+    return one - other
 
 
 def gain_by_size(size, small, large) -> Contrast:

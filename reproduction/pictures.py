@@ -14,7 +14,7 @@ from cplab import show
 from cplab.results import Result
 from cplab.runs import Run
 from cplab.show.theme import plain_figure
-from cplab.specs.profiles import PROFILES
+from cplab.studies.early_blur import steps_left
 from reproduction import numbers as n
 from reproduction.claims import TEXTS, as_tuple, number_of, shipped
 from reproduction.recipes import FIXED
@@ -103,19 +103,11 @@ def rates() -> figure:
         ],
     }
     groups = {
-        words: {
-            left: shipped(q.harm, run) for left, run in sorted((steps_left(r), r) for r in runs)
-        }
+        words: {steps_left(run): shipped(q.harm, run) for run in sorted(runs, key=steps_left)}
         for words, runs in settings.items()
     }
     axes = ("rate × steps left when the blur ends", "harm, points")
     return means(axes, groups, log=True)
-
-
-def steps_left(run: Run) -> float:
-    """The sum of the rates of all steps after a window."""
-    batches = -(-PROFILES[run.profile].train_images // PROFILES[run.profile].batch)
-    return batches * sum(step.lr for step in run.timeline[run.end :])
 
 
 FIGURES: dict[str, Callable[[], figure]] = {  # by the file's name

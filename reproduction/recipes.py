@@ -528,6 +528,8 @@ def kernels() -> Parts:
     yield [spec for seed in range(6) for spec in prunings("course", seed)], ()
     yield [spec for seed in range(6) for spec in splits("course", seed, MATERIALS, draws=3)], ()
     yield [KernelSplit("course", *kept, seed) for kept in same_ratio for seed in range(6)], ()
+    few = [run for seed in range(6) for run in splits("course", seed, MATERIALS[-1:], draws=3)]
+    yield [replace(run, labelled=2000) for run in few if sum(run.kernels) == 25], ()
 
 
 def saliency() -> Parts:
@@ -641,6 +643,7 @@ def is_flagship(run: Run) -> bool:
 
 
 BOTTLENECK = (0, 1, 3, 5, 7, 11, 15, 19, 23, 33, 43)  # epochs at which sharpness is measured
+SINGLE: Measures = {"connections": (1, 13, 43)}
 NAMES = Run(rename, length=1).deficit  # other ones for the classes; so many tasks in 16 epochs
 TURNS = [[(f"{NAMES}-{i + 1}", 16 * i // n, 16 // n) for i in range(n)] for n in (1, 2, 4, 8)]
 ALONE: dict[str, Any] = {"seeds": FIRST, "controls": ("newborn",)}
@@ -677,9 +680,10 @@ RECIPES = {
         ),
     ),
     "course_settings": simple(
-        "blank without batch norm; SGD's rate; perturbed weights; one task of other names, or many",
+        "blank without batch norm; SGD's rate and batches; perturbed weights; tasks of other names",
         *lives("blank", [16], model="plain", **ALONE),
         *(run for rate in (0.5, 2) for run in lives("blur", [16], rate=rate, **ALONE)),
+        *(run for size in (64, 256) for run in lives("blur", [16], batch=size, **ALONE)),
         *(Run(onset=e, treatments=f"shrink-0.9@{e}", seed=s) for s in FIRST for e in (2, 24)),
         *(Run(onset=16, windows=turns, seed=seed) for seed in FIRST for turns in TURNS),
     ),
@@ -718,9 +722,9 @@ RECIPES = {
         lambda: (*matched_parts(), *normed("matched", 16)),
     ),
     "fit_sharpness": simple(
-        "sharpness along clear lives",
+        "sharpness and single connections along clear lives",
         *(Run(onset=24, seed=seed, **FIT) for seed in MORE),
-        measure={"ending": BOTTLENECK},
+        measure={"ending": BOTTLENECK, **SINGLE},
     ),
     "matched_random": simple(
         "random labels first, without and with weight decay",

@@ -51,9 +51,8 @@ def verdict(
     if not found.seeds:
         return Verdict("missing", "missing")
     if found.same:
-        return Verdict(
-            "out of range", "out of range: in every seed both sides are the same network"
-        )
+        words = "in every seed both sides are the same network"
+        return Verdict("out of range", f"out of range: {words}")
     if found.seeds < 2:
         return Verdict("one seed", "one seed, no interval")
     least, most = found.mean - found.half, found.mean + found.half
@@ -99,10 +98,8 @@ def judge(claim: Claim, size: str) -> tuple[Estimate, Verdict]:
             reason = f"by the other clock it is {measurement(second, claim.digits)}"
     if reason:
         return found, Verdict("out of range", f"out of range: {reason}")
-    idle = claim.idle
-    if claim.early is not None and {verdict(found, *ends).kind for ends in SIDES.values()} == {
-        "reproduced"
-    }:
+    idle, sides = claim.idle, {verdict(found, *ends).kind for ends in SIDES.values()}
+    if claim.early is not None and sides == {"reproduced"}:
         idle = "above 0 and within a point of it, so that it passes on either side of the border"
     if idle:
         return found, Verdict("no test", f"no test: {idle}")

@@ -244,6 +244,7 @@ def runs(draw, treated=False):
         seed=one(0, 0, 1),
         optimizer=one("sgd", "sgd", "sgd", "adam"),
         rate=one(1, 1, 0.5),
+        batch=one(None, None, 100),
         weight_decay=one(None, None, 0.01),
         augment=one(True, True, False),
         windows=tuple(windows),

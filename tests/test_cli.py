@@ -129,7 +129,7 @@ def test_a_sweep_that_was_interrupted_says_so_in_one_line_and_goes_on(
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-    assert (process.returncode, out, "Traceback" in err) == (130, "", False)
+    assert (process.returncode, out, "Traceback" in err) == (130, "", False), err
     assert err.splitlines()[-1] == "stopped: the same command goes on from here"
     done = {path.stem for path in (own_cache / "results").glob("*.json")}
     assert 1 <= len(done) < 4

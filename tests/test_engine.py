@@ -108,11 +108,13 @@ def epoch_of(run, epoch, images=None):
     return torch.cat([x for x, _ in some]), torch.cat([y for _, y in some])
 
 
-def test_an_epoch_shows_every_image_once_in_batches_of_the_profile_s_size():
+@pytest.mark.parametrize(("batch", "sizes"), [(None, [128, 128, 44]), (200, [200, 100])])
+def test_an_epoch_shows_every_image_once_in_batches_of_the_profile_s_size_or_its_own(batch, sizes):
     for epoch in range(3):
-        labels = [y for _, y in batches(a_run(onset=3), epoch)]
-        assert [len(y) for y in labels] == [128, 128, 44]
+        labels = [y for _, y in batches(a_run(onset=3, batch=batch), epoch)]
+        assert [len(y) for y in labels] == sizes
         assert sorted(torch.cat(labels).tolist()) == list(range(300))
+    one_line(lambda: batches(a_run(onset=3, batch=299), 0), "300", "one image")
 
 
 def test_an_image_is_a_crop_of_its_zero_padded_self_half_of_the_time_mirrored():
@@ -170,7 +172,7 @@ def test_the_data_of_an_epoch_stay_what_they_are():
         ({"momentum": 0, "model": "depth2"}, False),
         ({"model": "resnet18", "weight_decay": 0.15}, False),
         ({"optimizer": "adam"}, False),
-        ({"schedule": "fixed"}, True),
+        ({"schedule": "fixed", "batch": 100}, True),
     ],
     ids=str,
 )

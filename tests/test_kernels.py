@@ -130,11 +130,19 @@ def test_the_materials_are_what_they_are_called():
         assert orders[0] == orders[1] not in orders[2:]
 
 
+def test_few_labelled_images_are_the_first_ones():
+    images = data.images("practice", "ci")
+    few = KernelSplit("ci", 2, 3, labelled=100).task.images(torch.device("cpu"))
+    assert torch.equal(few.train_x, images.normal(images.train_x)[:100])
+    assert torch.equal(few.train_y, images.train_y[:100])
+    assert len(few.test_y) == len(images.test_y)
+
+
 LIVES = [
     KernelPruning("ci"),
     KernelPruning("ci", choice="random"),
     KernelPruning("ci", "noise", retrain=False),
-    KernelSplit("ci", 2, 3),
+    KernelSplit("ci", 2, 3, labelled=100),
 ]
 
 

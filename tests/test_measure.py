@@ -136,6 +136,17 @@ def test_norms_times_jacobian_do_not_know_how_large_weights_before_batch_norm_ar
         torch.testing.assert_close(one, other, rtol=1e-3, atol=0)
 
 
+def test_single_connections_have_the_strength_that_the_diagonal_says():
+    net, images = network("allcnn-4").eval(), pictures()
+    strengths = fisher.diagonal(net, images.normal(images.train_x))
+    found = MEASUREMENTS["connections"](net, images)
+    assert [*found] == [*strengths]
+    for name, F in strengths.items():
+        assert len(found[name]) == min(100, F.numel())
+        every = F.flatten().tolist()
+        assert all(min(abs(s - f) for s in every) <= 1e-3 * f for f in found[name])
+
+
 # A student's own ----------------------------------------------------------------------------------
 
 

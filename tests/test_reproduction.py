@@ -129,11 +129,11 @@ def test_harm_in_clear_epochs_is_a_ratio_of_means():
 
 def test_an_exponential_of_the_sensitivity_explains_the_trace_that_follows_it(monkeypatch):
     cost = np.array([0.5, 1.0, 3.0, 2.0])
-    monkeypatch.setattr(q, "sensitivity", lambda window, onsets: cost)
+    monkeypatch.setattr(q, "sensitivity", lambda window, onsets, of: cost)
     for sign, share in ((1, 1), (-1, 0)):
         trace = 2 + sign * np.exp(0.8 * cost)
         monkeypatch.setattr(q, "trace_curve", lambda run, trace=trace: trace)
-        found = numbers.exponential_fit("course", 4, (0, 1, 2, 3, 4), 4)
+        found = numbers.trace_match("course", 4, (0, 1, 2, 3, 4), 4, fit=True)
         assert float(found) == pytest.approx(share, abs=1e-3)
 
 

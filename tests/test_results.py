@@ -87,6 +87,14 @@ def test_shipping_adds_to_what_was_shipped_and_replaces_the_same_spec(made, noth
         store.ship([], "none")
 
 
+def test_a_field_that_is_younger_than_a_shipped_file_has_its_default(made, monkeypatch):
+    monkeypatch.setattr(store, "RUN_COLUMNS", [n for n in store.RUN_COLUMNS if n != "batch"])
+    older = store.flatten(made[0])
+    monkeypatch.undo()
+    older.pop("batch")
+    assert store.unflatten(older) == replace(made[0], source="shipped")
+
+
 def test_what_is_shipped_is_never_replaced_by_other_values_nor_contradicted(made):
     path, name = store.ship(made[:1], "some"), "others"
     before = path.read_bytes()

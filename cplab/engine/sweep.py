@@ -100,7 +100,8 @@ def train_all(
                 "again with fewer workers (workers=1) or --device cpu"
             ) from error
         finally:
-            for job in running:
+            # loky fails on a cancelled job when it kills its workers, which ends all jobs anyway
+            for job in running if context.executor else ():
                 job.cancel()
 
 

@@ -51,6 +51,18 @@ def measure_jacobian(net: nn.Module, images: Images) -> dict:
     return {"layers": list(layers), "jacobian": list(layers.values()), "seconds": seconds}
 
 
+@measurement(label="single connections", when="end")
+def measure_connections(net: nn.Module, images: Images) -> dict:
+    """Fisher information of single weights: a hundred of each layer, evenly spread, by its name.
+
+    Whether it is the same connections that are strong at two ages."""
+    from cplab.measure import fisher
+
+    every = fisher.diagonal(net, images.normal(images.train_x)).items()
+    some = {name: F.flatten()[:: max(1, F.numel() // 100)][:100].tolist() for name, F in every}
+    return {name: [float(f"{F:.4g}") for F in found] for name, found in some.items()}
+
+
 @measurement(label="information", when="end")
 def measure_ending(net: nn.Module, images: Images) -> dict:
     """Information by layer, first filters and sharpness.

@@ -84,7 +84,8 @@ def unflatten(row: dict[str, Any], spec: Any = None) -> Result:
         said, values = row["spec"], json.loads(row["values"])
         spec = spec or specs.build_spec(row["kind"], json.loads(said), row["version"])
     else:
-        said = {name: row[name] for name in RUN_COLUMNS}
+        # a field that is younger than the file has its default
+        said = {name: row[name] for name in RUN_COLUMNS if row.get(name) is not None}
         said |= {name: json.loads(said[name]) for name in ("windows", "treatments")}
         spec = spec or specs.build_spec("Run", said, row["version"])
         curve = [

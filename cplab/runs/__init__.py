@@ -116,7 +116,7 @@ class RunValues(TypedDict):
 class Run(Spec):
     """One network's life: `onset` clear epochs, `length` epochs with the deficit, `recovery` clear
     epochs. A deficit of length 0 is no deficit. The profile gives recovery, schedule, dataset,
-    model, pace and weight_decay where the run does not.
+    model, pace, batch and weight_decay where the run does not.
 
     >>> run = Run(deficit="blur", onset=4, length=8)
     >>> run.epochs, run.equal_training().onset, run.without_window().epochs, run.newborn().epochs
@@ -136,8 +136,8 @@ class Run(Spec):
     recovery: Annotated[Epochs, OR_PROFILES] = PROFILES_OWN
     """Clear epochs after it."""
     profile: InKey[ProfileName] = "course"
-    """The size; it gives what you do not give of recovery, schedule, dataset, model, pace and
-    weight_decay."""
+    """The size; it gives what you do not give of recovery, schedule, dataset, model, pace, batch
+    and weight_decay."""
     schedule: Annotated[Literal["paper", "fixed", "recovery"], OR_PROFILES] = PROFILES_OWN
     """Learning rates."""
     dataset: Annotated[DatasetName, OR_PROFILES] = PROFILES_OWN
@@ -156,6 +156,8 @@ class Run(Spec):
     float32)."""
     pace: Annotated[Number, Field(ge=1e-3, lt=1e6)] | None = None
     """For how many epochs of the paper's schedule one epoch stands."""
+    batch: Annotated[Count, Field(ge=2)] | None = None
+    """Images of a step."""
     rate: Annotated[Number, Field(ge=1e-6, lt=1e6)] = 1.0
     """A factor on all learning rates."""
     weight_decay: Annotated[Number, Field(ge=0, lt=10)] | None = None
@@ -184,8 +186,9 @@ class Run(Spec):
         fine = self.optimizer == "sgd" or self.momentum == 0.9
         require(fine, f"momentum {self.momentum!r} is not allowed with {self.optimizer}: omit it")
         # one way to say one thing: what the profile or the model has anyway is left out
-        if self.pace == profile.pace:
-            assign(self, pace=None)
+        for name in ("pace", "batch"):
+            if getattr(self, name) == getattr(profile, name):
+                assign(self, **{name: None})
         if self.family in models.MODELS:
             usual = models.suited_profile(profile, self.family).weight_decay
             assign(self, weight_decay=None if self.weight_decay == usual else self.weight_decay)
@@ -242,7 +245,7 @@ class Run(Spec):
     @cached_property
     def settings(self) -> Profile:
         """The profile as this run changes it."""
-        names = ("momentum", "pace", "weight_decay")
+        names = ("momentum", "pace", "batch", "weight_decay")
         changes = {n: value for n in names if (value := getattr(self, n)) is not None}
         still = {} if self.augment else {"shift": 0, "mirror": False}
         suited = models.suited_profile(PROFILES[self.profile], self.family)

@@ -135,8 +135,8 @@ def shuffled(
         random = torch.Generator().manual_seed(mix_seeds(run.seed, "images"))
         seen = torch.rand(count, generator=random).to(device).argsort() < step.images * count
         order = order[seen[order]]
-        why = "leaves one image in the last batch: take another fraction"
-        require(len(order) % p.batch != 1, f"images {step.images:g} {why}")
+    why = "would be one image, of which batch norm learns nothing: take another size of batches"
+    require(len(order) % p.batch != 1, f"the last batch of {len(order)} images {why}")
     for index in order.split(p.batch):
         x = crops[index, shift[0, index], shift[1, index]]
         x = torch.where(mirror[index, None, None, None], x.flip(2), x)

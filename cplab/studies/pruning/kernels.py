@@ -114,8 +114,11 @@ class Material(data.Images):
 
 
 @lru_cache(maxsize=1)
-def make_material(dataset: str, profile: str, material: str, seed: int, device: str) -> Material:
-    """What is learned in place of images: these, noise or images with random labels."""
+def make_material(
+    dataset: str, profile: str, material: str, seed: int, device: str, labelled: int | None = None
+) -> Material:
+    """What is learned in place of images: these, noise or images with random labels, all or the
+    first few (`labelled`)."""
     images = data.shared_images(dataset, profile, device)
     x, y = images.normal(images.train_x), images.train_y
     random = torch.Generator().manual_seed(mix_seeds("task", seed))
@@ -123,7 +126,7 @@ def make_material(dataset: str, profile: str, material: str, seed: int, device: 
         x = deficits.noise_patterns(len(x), tuple(x.shape[1:]), seed, device).to(x.dtype)
     if material != "images":
         y = torch.randint(10, y.shape, generator=random).to(y.device)
-    return Material(**vars(images) | {"train_x": x, "train_y": y})
+    return Material(**vars(images) | {"train_x": x[:labelled], "train_y": y[:labelled]})
 
 
 class Kernels(Classification):
@@ -131,7 +134,8 @@ class Kernels(Classification):
 
     def images(self, device: torch.device) -> Material:
         run = self.run
-        return make_material(run.dataset, run.profile, run.material, run.seed, str(device))
+        learned = run.material, run.seed, str(device), run.labelled
+        return make_material(run.dataset, run.profile, *learned)
 
     def birth(
         self, device: torch.device, seed: int | None = None, tensors: dict | None = None

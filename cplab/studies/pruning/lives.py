@@ -231,6 +231,7 @@ class KernelLife(PrunedLife):
 
     task_class: ClassVar[str] = "cplab.studies.pruning.kernels:Kernels"
     material: Any = "images"
+    labelled: Any = None
     size: Any
     seed: Any
 
@@ -245,7 +246,7 @@ class KernelLife(PrunedLife):
     @property
     def trunk_key(self) -> tuple:
         size = self.size
-        built = (size.profile, self.kernels, size.units, size.batch)
+        built = (size.profile, self.kernels, size.units, size.batch, self.labelled)
         return (type(self).__name__, self.version, *built, self.material, self.seed)
 
 
@@ -327,6 +328,7 @@ class KernelSplit(KernelLife):
     first: Units  # kernels of the first convolution
     second: Units
     seed: Seed = 0
+    labelled: Units | None = None  # how many of the images it is trained on, None for all
 
     @property
     def kernels(self) -> tuple[int, int]:

@@ -63,6 +63,7 @@ class Splits:
     kernels: int
     material: str
     seed: int
+    labelled: int | None = None
 
     def accuracy(self) -> float:
         """Of those that were trained from new weights, the mean, in percent. Raises: Missing."""
@@ -74,20 +75,28 @@ class Splits:
             pairs = [kernel_split(replace(pruning, material=self.material), self.kernels)]
         for pair in pairs:
             with suppress(Missing):
-                trained.append(final_accuracy(KernelSplit(self.size, *pair, self.seed)))
+                split = KernelSplit(self.size, *pair, self.seed, self.labelled)
+                trained.append(final_accuracy(split))
         if not trained:
             raise Missing(f"no {self.material} split of {self.kernels} kernels was trained")
         return float(np.mean(trained))
 
 
-def split_accuracy(size: str, kernels: int, material: str = "random", seed: int = 0) -> Contrast:
+def split_accuracy(
+    size: str,
+    kernels: int,
+    material: str = "random",
+    seed: int = 0,
+    labelled: int | None = None,
+) -> Contrast:
     """Accuracy, in percent, from new weights, of the split of so many kernels that pruning on a
-    material left, or the mean of three random ones, its control (thesis, figure 11).
+    material left, or the mean of three random ones, its control (thesis, figure 11); trained on all
+    images, or on few that are `labelled`.
 
     >>> 40 < float(split_accuracy("course", 50)) < 70
     True
     """
-    return reading(Splits(size, kernels, material, seed), Splits.accuracy)
+    return reading(Splits(size, kernels, material, seed, labelled), Splits.accuracy)
 
 
 def plasticity_loss(life: Pruned) -> Contrast:

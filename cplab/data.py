@@ -37,7 +37,7 @@ from cplab.specs.profiles import PROFILES, is_own, split_part
 if TYPE_CHECKING:
     from torch import Tensor
 
-# torchvision's class, megabytes to download, and what torchvision keeps of it, packed or not
+# torchvision's class, megabytes to download, and the files that torchvision keeps, packed or not
 DOWNLOADS = {
     "cifar10": ("CIFAR10", 170, "cifar-10-*py*"),
     "mnist": ("MNIST", 12, "MNIST/raw/*-ubyte*"),
@@ -47,7 +47,7 @@ INNER = {"cifar-10-batches-py", "MNIST", "FashionMNIST"}  # folders that torchvi
 NOWHERE = "none"  # as $CPLAB_DATA: no images are at hand
 KNOWN_COPIES = {"22469a5b56f2": "cifar10-jpeg"}  # by fingerprint of the training images
 ARRAYS = ("train_x", "train_y", "test_x", "test_y")
-CLASSES = 1000  # at most
+CLASSES = 1000  # the most that a set may have
 SIZES = ((32, 32, 3), (32, 32), (28, 28))  # of an image
 FITS = (
     "give uint8 images train_x and test_x of 32 × 32 × 3, 32 × 32 or 28 × 28 pixels, and labels "
@@ -99,16 +99,16 @@ def shared_images(dataset: str, profile: str, device: str = "cpu") -> Images:
 
     size = PROFILES[one_of("profile", profile, PROFILES)]
     arrays, copy = load_arrays(dataset)
-    number, there = split_part(dataset)[1], len(arrays["train_y"])
+    number, count = split_part(dataset)[1], len(arrays["train_y"])
     last = number * size.train_images
-    what = f"{dataset} has no {size.train_images} training images for {profile} of its {there}"
-    require(number == 1 or last <= there, f"{what}: take a part before")
-    taken = {"train": slice(last - size.train_images, last), "test": slice(size.test_images)}
+    what = f"{dataset} has no {size.train_images} training images for {profile} of its {count}"
+    require(number == 1 or last <= count, f"{what}: take a part before")
+    slices = {"train": slice(last - size.train_images, last), "test": slice(size.test_images)}
     parts = {}
-    for split, some in taken.items():
-        x = torch.as_tensor(arrays[f"{split}_x"][some])
+    for split, chosen in slices.items():
+        x = torch.as_tensor(arrays[f"{split}_x"][chosen])
         parts[f"{split}_x"] = resize(x if x.ndim == 4 else x[..., None], size.size)
-        parts[f"{split}_y"] = torch.as_tensor(arrays[f"{split}_y"][some]).long()
+        parts[f"{split}_y"] = torch.as_tensor(arrays[f"{split}_y"][chosen]).long()
     pixels = parts["train_x"].numpy()
     parts["mean"] = torch.as_tensor(pixels.mean((0, 1, 2))).float()
     parts["std"] = torch.as_tensor(pixels.std((0, 1, 2), ddof=1)).float()
@@ -148,29 +148,28 @@ def resize(x: Tensor, size: int) -> Tensor:
 def folders() -> Iterator[Path]:
     """Yield the folders in which data sets are looked for: $CPLAB_DATA, the cache, torchvision's
     usual places. Raises CplabError where $CPLAB_DATA is no folder."""
-    given = named_folder("CPLAB_DATA")
-    if given == Path(NOWHERE):
+    folder = named_folder("CPLAB_DATA")
+    if folder == Path(NOWHERE):
         return
-    if given:
-        what = f"$CPLAB_DATA {quote(str(given))} is no directory"
-        require(given.exists(), f"{what}: name one that is there")
-        while given.is_file() or {given.name, given.parent.name} & INNER:
-            given = given.parent
-        yield given
+    if folder:
+        what = f"$CPLAB_DATA {quote(str(folder))} is no directory"
+        require(folder.exists(), f"{what}: name one that is there")
+        while folder.is_file() or {folder.name, folder.parent.name} & INNER:
+            folder = folder.parent
+        yield folder
     yield cache_dir() / "data"
     yield from (Path(os.path.expanduser(root)) for root in ROOTS)
 
 
 def location(dataset: str) -> Path | None:
-    """The place that a data set is read from: an .npz file or a root folder of torchvision's; None
-    if there is none."""
-    kind, _, kept = DOWNLOADS.get(dataset, ("", 0, ""))
+    """Where a data set is read from: an .npz file, or a root folder of torchvision's, or None."""
+    kind, _, pattern = DOWNLOADS.get(dataset, ("", 0, ""))
     for folder in folders():
         with suppress(OSError):  # of a directory that may not be read
             for place in (folder, folder / dataset, folder / kind):
                 if (path := place / f"{dataset}.npz").exists():
                     return path
-                if kept and any(place.glob(kept)):
+                if pattern and any(place.glob(pattern)):
                     return place
     return None
 
@@ -232,8 +231,8 @@ def fetch(dataset: str, online: bool = True) -> Path:
     root = location(dataset)
     if root and root.suffix == ".npz":
         return root
-    here = f"{dataset} is not in this cache: call cplab.images_from on it again"
-    require(not is_own(dataset), here)
+    message = f"{dataset} is not in this cache: call cplab.images_from on it again"
+    require(not is_own(dataset), message)
     one_of("dataset", dataset, DOWNLOADS)
     require(root or online, f"{dataset} is not at hand: `cplab data fetch {dataset}`")
     home = cache_dir() / "data"
@@ -245,10 +244,10 @@ def fetch(dataset: str, online: bool = True) -> Path:
                 arrays = take_in(dataset, root, Path(raw), online)
                 save(target, arrays, f"{dataset}-original")
     except Exception as error:  # of the network, an archive or the disk
-        lacks = "pip install torchvision" if isinstance(error, ImportError) else "connect"
+        remedy = "pip install torchvision" if isinstance(error, ImportError) else "connect"
         reason = str(error) if isinstance(error, CplabError) else quote(error)
         raise CplabError(
-            f"{dataset} is not at hand and could not be fetched ({reason}): {lacks} and "
+            f"{dataset} is not at hand and could not be fetched ({reason}): {remedy} and "
             f"`cplab data fetch {dataset}`, or point $CPLAB_DATA to a directory with "
             f"{dataset}.npz, or go on with --dataset practice"
         ) from error
@@ -263,17 +262,17 @@ def save(path: Path, arrays: dict[str, np.ndarray], copy: str) -> None:
 def take_in(dataset: str, root: Path | None, raw: Path, online: bool) -> dict[str, np.ndarray]:
     """Make the arrays of a data set from torchvision's files under a root, else from its archives
     there, else, if `online`, by a download; `raw` is an empty folder to unpack in."""
-    kind, megabytes, kept = DOWNLOADS[dataset]
-    packed: list[Path] = []
+    kind, megabytes, pattern = DOWNLOADS[dataset]
+    archives: list[Path] = []
     if root:
         with suppress(RuntimeError):  # where they are not whole
             return download(kind, root, False)
-        packed = [path for path in root.glob(kept) if path.suffix == ".gz"]
-        for path in packed:
-            copied = raw / path.relative_to(root)
-            copied.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, copied)
-    if not packed:
+        archives = [path for path in root.glob(pattern) if path.suffix == ".gz"]
+        for path in archives:
+            copy = raw / path.relative_to(root)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy)
+    if not archives:
         require(online, "no whole files of it are here")
         print(f"fetching {dataset}: {megabytes} MB into {raw.parent}", file=sys.stderr)
     return download(kind, raw)  # which unpacks an archive that is whole
@@ -304,8 +303,8 @@ def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
     Arguments: source, a folder with a folder of pictures for each class (of which every fifth is
         for testing, unless there are `train` and `test`), an .npz file with train_x, train_y,
         test_x and test_y, or a data set of torchvision's, with its other half as `test`; name, what
-        to call them, else as the source is called.
-    Returns: name@digest, where the digest is of the images and labels. They are kept in the cache.
+        to call them, by default the name of the source.
+    Returns: name@digest, with a digest of images and labels, which are kept in the cache.
 
     >>> rng = np.random.default_rng(0)
     >>> x, y = rng.integers(0, 256, (20, 28, 28), dtype=np.uint8), np.arange(20) % 4
@@ -315,18 +314,18 @@ def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
     """
     if isinstance(source, str | os.PathLike):
         path = Path(source).expanduser()
-        called, arrays = path.stem, read_folder(path) if path.is_dir() else read_file(path, FITS)[0]
+        label, arrays = path.stem, read_folder(path) if path.is_dir() else read_file(path, FITS)[0]
     else:
         require(test is not None, "one half of a data set is no data set: give the test half too")
-        called, arrays = getattr(source, "__name__", type(source).__name__), halves(source, test)
+        label, arrays = getattr(source, "__name__", type(source).__name__), halves(source, test)
     try:
         check_arrays(arrays)
     except (ValueError, IndexError) as error:
-        raise CplabError(f"{quote(called)} does not fit ({error}): {FITS}") from error
+        raise CplabError(f"{quote(label)} does not fit ({error}): {FITS}") from error
     digest = hashlib.sha256()
     for part in ARRAYS:
         digest.update(arrays[part].astype("u1" if part.endswith("x") else "<i8").tobytes())
-    plain = re.sub(r"\W+", "_", (name or called).lower()).strip("_")[:30]
+    plain = re.sub(r"\W+", "_", (name or label).lower()).strip("_")[:30]
     own = f"{plain if plain[:1].isalpha() else f'own_{plain}'[:30]}@{digest.hexdigest()[:12]}"
     if not (path := cache_dir() / "data" / f"{own}.npz").exists():
         save(path, arrays, own)
@@ -350,14 +349,13 @@ def read_folder(folder: Path) -> dict[str, np.ndarray]:
                         picture = ImageOps.fit(opened.convert("RGB"), (32, 32))
                 except OSError as error:
                     raise CplabError(f"{path} is no picture: take it out of the folder") from error
-                goes = half if split or number % 5 < 4 else "test"
-                parts[f"{goes}_x"].append(np.asarray(picture))
-                parts[f"{goes}_y"].append(label)
+                part_half = half if split or number % 5 < 4 else "test"
+                parts[f"{part_half}_x"].append(np.asarray(picture))
+                parts[f"{part_half}_y"].append(label)
     few = min(len(parts["train_y"]), len(parts["test_y"]))
     require(few, f"{folder} has too few pictures: give a folder for each class, 5 pictures or more")
-    return {
-        part: np.array(some, np.uint8 if part[-1] == "x" else int) for part, some in parts.items()
-    }
+    types = {"x": np.uint8, "y": int}
+    return {part: np.array(entries, types[part[-1]]) for part, entries in parts.items()}
 
 
 # The practice set ---------------------------------------------------------------------------------
@@ -365,9 +363,9 @@ def read_folder(folder: Path) -> dict[str, np.ndarray]:
 
 @lru_cache(maxsize=1)
 def practice() -> dict[str, np.ndarray]:
-    """A procedural set for machines without data, always the same: a class is one of five coarse
-    colour layouts, seen at any resolution, and one of two orientations of a fine grating, which
-    blur destroys. No critical period is seen in the shipped runs of it (course, 3 seeds)."""
+    """A computed set for machines without data, always the same. A class is one of five coarse
+    colour layouts, visible at any resolution, with one of two orientations of a fine grating, which
+    blur destroys. Its shipped runs show no critical period (course, 3 seeds)."""
     rng, count = np.random.default_rng(0), PRACTICE
     labels = rng.integers(0, 10, count)
     coarse, fine = labels // 2, labels % 2
@@ -379,12 +377,12 @@ def practice() -> dict[str, np.ndarray]:
     colour = rng.standard_normal((count, 1, 1, 3), dtype=np.float32)
     grid, x, y = np.arange(32), np.empty((count, 32, 32, 3), np.uint8), labels.astype(np.uint8)
     for begin in range(0, count, 500):  # some at a time, to spare memory
-        some = slice(begin, begin + 500)
-        wave = (np.cos(angle[some]) * grid[:, None] + np.sin(angle[some]) * grid) * pace[some]
-        grating = np.sin(wave + phase[some]).astype(np.float32)
-        picture = blobs[some].repeat(8, 1).repeat(8, 2)
-        picture += 0.8 * grating[..., None] * colour[some]
+        chunk = slice(begin, begin + 500)
+        wave = (np.cos(angle[chunk]) * grid[:, None] + np.sin(angle[chunk]) * grid) * pace[chunk]
+        grating = np.sin(wave + phase[chunk]).astype(np.float32)
+        picture = blobs[chunk].repeat(8, 1).repeat(8, 2)
+        picture += 0.8 * grating[..., None] * colour[chunk]
         picture += 0.5 * rng.standard_normal((500, 32, 32, 3), dtype=np.float32)
-        x[some] = np.clip(128 + 40 * picture, 0, 255)
+        x[chunk] = np.clip(128 + 40 * picture, 0, 255)
     train = count * 5 // 6
     return {"train_x": x[:train], "train_y": y[:train], "test_x": x[train:], "test_y": y[train:]}

@@ -23,8 +23,8 @@ from cplab.specs.own import CLASSES, TABLES, add_entry, entry_decorator, explain
 if TYPE_CHECKING:
     from torch import Tensor
 
-# A student's own takes the next colour of Tol's muted set, which no deficit of the package has, and
-# the next dash: 28 looks in all. Markers go along.
+# A student's own takes the next colour of Tol's muted set, which no deficit of the package has, the
+# next dash and the next marker.
 OWN_COLOURS = ("#CC6677", "#117733", "#882255", "#44AA99", "#999933", "#AA4499", "#DDCC77")
 Colour = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
 Dash = Literal["solid", "dashed", "dotted", "dashdot", "dotdash"]
@@ -52,9 +52,9 @@ class Batch:
 class Deficit:
     """What happens to each batch while a deficit lasts. Call it with images, labels and a Batch.
 
-    apply is the decorated function, None of a student's own that is not defined here; source the
-    text of a student's own; colour, dash and marker are Bokeh's; view the one of two that it acts
-    on; parts those that act one after another. Deficits of one name are equal.
+    apply: the decorated function, None for a student's own that is not defined here. source: the
+    text of a student's own. colour, dash, marker: as Bokeh takes them. view: the one of two views
+    that it acts on. parts: deficits that act one after another. Deficits of one name are equal.
     """
 
     name: str
@@ -76,17 +76,17 @@ class Deficit:
         import torch
 
         parts = self.parts or (self,)
-        if not all(part.apply for part in parts):  # perhaps it is defined by now
+        if not all(part.apply for part in parts):  # it may have been defined since
             return find_deficit(self.name)(x, y, batch)
         for place, part in enumerate(parts):
-            two = x.ndim == 5
+            paired = x.ndim == 5
             how = "needs two views: give images (N, 2, C, H, W)"
-            require(two or not part.view, f"deficit {self.name!r} {how}")
-            views, labels = [*x.unbind(1)] if two else [x], y
-            for v, seen in enumerate(views):
+            require(paired or not part.view, f"deficit {self.name!r} {how}")
+            views, labels = [*x.unbind(1)] if paired else [x], y
+            for v, image in enumerate(views):
                 if part.view in (None, VIEWS[v]):
-                    views[v], labels = part.change(seen, y, batch, place)
-            x, y = torch.stack(views, 1) if two else views[0], labels
+                    views[v], labels = part.change(image, y, batch, place)
+            x, y = torch.stack(views, 1) if paired else views[0], labels
         return x, y
 
     def change(self, x: Tensor, y: Tensor, batch: Batch, place: int) -> tuple[Tensor, Tensor]:
@@ -94,15 +94,15 @@ class Deficit:
         its own random numbers."""
         import torch
 
-        tools: dict[str, Any] = {"context": batch} if "context" in self.parameters else {}
+        extras: dict[str, Any] = {"context": batch} if "context" in self.parameters else {}
         if "generator" in self.parameters:
             first = int(batch.index[0]) if len(x) else 0
-            chance = mixed_seed(batch.seed, batch.epoch, first, place)
-            tools["generator"] = torch.Generator().manual_seed(chance)
+            seed = mixed_seed(batch.seed, batch.epoch, first, place)
+            extras["generator"] = torch.Generator().manual_seed(seed)
         if not self.source:
-            return self.apply(x, y, **tools)
+            return self.apply(x, y, **extras)
         with explain(self.name):
-            result = self.apply(x, y, **tools)
+            result = self.apply(x, y, **extras)
         check_result(self.name.partition("@")[0], result, x, y, batch.classes)
         return result
 
@@ -112,36 +112,35 @@ class Deficit:
         generator."""
         import torch
 
-        word, results, before = self.name.partition("@")[0], [], random_states()
+        short_name, results, before = self.name.partition("@")[0], [], random_states()
         x = torch.sin(torch.arange(4 * 3 * 16 * 16.0)).reshape(4, 3, 16, 16)  # course's size
         y = torch.tensor([0, 3, 6, 9])
         for _ in range(2):
-            given = x.clone(), y.clone()
-            results.append(self(*given, Batch(torch.arange(4), images=4)))
-            same = all(map(torch.equal, given, (x, y)))
-            require(same, f"{word} changes what it is given: begin with x = x.clone()")
+            copies = x.clone(), y.clone()
+            results.append(self(*copies, Batch(torch.arange(4), images=4)))
+            unchanged = all(map(torch.equal, copies, (x, y)))
+            require(unchanged, f"{short_name} changes what it is given: begin with x = x.clone()")
         why = "draws random numbers of its own, by random, numpy or torch"
         how = "name a parameter `generator` and draw with torch.rand(..., generator=generator)"
-        alike = random_states() == before and all(map(torch.equal, *results))
-        require(alike, f"{word} {why}: {how}")
+        repeatable = random_states() == before and all(map(torch.equal, *results))
+        require(repeatable, f"{short_name} {why}: {how}")
 
     @staticmethod
     def next_style() -> dict[str, str]:
         """Colour, dash and marker for a student's next deficit."""
-        count = sum(bool(known.source) for known in DEFICITS.values())
+        count = sum(bool(entry.source) for entry in DEFICITS.values())
         looks = {"colour": OWN_COLOURS, "dash": OWN_DASHES, "marker": get_args(Marker)[1:]}
         return {name: values[count % len(values)] for name, values in looks.items()}
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
         """The parameters other than images and labels, with their defaults."""
-        found = list(inspect.signature(self.apply).parameters.values())[2:]
-        return {p.name: p.default for p in found}
+        parameters = list(inspect.signature(self.apply).parameters.values())[2:]
+        return {p.name: p.default for p in parameters}
 
     @property
     def strength(self) -> str:
-        """The parameter that a strength sets: the first whose default is a whole number, or
-        none."""
+        """The parameter that a strength sets, the first whose default is a whole number, or ""."""
         return next((k for k, v in self.parameters.items() if type(v) is int), "")
 
 
@@ -152,10 +151,10 @@ def check_result(name: str, result: Any, x: Tensor, y: Tensor, classes: int) -> 
     pair, gives = isinstance(result, tuple) and len(result) == 2, f"{name} gives back"
     require(pair, f"{gives} a {type(result).__name__}: end it with return x, y")
     for what, got, like in (("images", result[0], x), ("labels", result[1], y)):
-        was = f"a {type(got).__name__} {(*getattr(got, 'shape', ()),)} {getattr(got, 'dtype', '')}"
-        fits = isinstance(got, torch.Tensor) and (got.shape, got.dtype) == (like.shape, like.dtype)
+        found = f"{type(got).__name__} {(*getattr(got, 'shape', ()),)} {getattr(got, 'dtype', '')}"
+        same = isinstance(got, torch.Tensor) and (got.shape, got.dtype) == (like.shape, like.dtype)
         kept = f"they must stay a tensor {tuple(like.shape)} {like.dtype}"
-        require(fits, f"{gives} {what} as {was}: {kept}")
+        require(same, f"{gives} {what} as a {found}: {kept}")
     finite = bool(result[0].sum().isfinite())  # the sum takes a tenth of the time
     require(finite, f"{gives} images that are not finite: mind divisions by 0")
     named = bool(((result[1] >= 0) & (result[1] < classes)).all())
@@ -301,8 +300,8 @@ def blank(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 @deficit(label="strabismus", colour="#661100", dash="dashed", marker="plus")
 def strabismus(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor]:
-    """Show another image of the batch, as an eye sees that looks elsewhere (Hubel and Wiesel 1965),
-    with the label of one of the two at random: either eye may be the one that is asked."""
+    """Show another image of the batch, like an eye that looks elsewhere (Hubel and Wiesel 1965),
+    with the label of one of the two images at random: either eye may be the one that counts."""
     import torch
 
     chance = noise_for(x[:, :1, :1, :1], context, mixed_seed(context.seed, context.epoch))
@@ -313,11 +312,11 @@ NONE = DEFICITS["none"]
 
 
 def find_deficit(given: object, strict: bool = True) -> Deficit:
-    """Find a deficit by any written name or by its function, with its label and look. One view gets
-    another dash; so does one deficit after another, in the colour of the first.
+    """Find a deficit by any written name or by its function, with its label and look. A deficit of
+    one view has another dash; so has a sum of several, which has the colour of its first.
 
-    Raises: CplabError for an unknown one; of a student's own that is not defined here if `strict`,
-        else it is something grey.
+    Raises: CplabError for an unknown one, and, if `strict`, for a student's own that is not defined
+        here, which is drawn in grey otherwise.
 
     >>> find_deficit("blur-2").label, find_deficit("blur").colour
     ('blur (2×)', '#0072B2')
@@ -329,15 +328,15 @@ def find_deficit(given: object, strict: bool = True) -> Deficit:
     name = given.name if isinstance(given, Deficit) else given
     if isinstance(name, str) and name in DEFICITS:
         return DEFICITS[name]
-    read = [read_part(text, name, strict) for text in str(name).split("+")]
+    written = [read_part(text, name, strict) for text in str(name).split("+")]
     # `none` does nothing, to one view or to all
-    parts = [part for part in read if part.name.partition(":")[0] != "none"] or [NONE]
+    parts = [part for part in written if part.name.partition(":")[0] != "none"] or [NONE]
     first, *others = parts
-    one, other, *_ = (dash for dash in OWN_DASHES if dash != first.dash)
+    dash, view_dash, *_ = (other for other in OWN_DASHES if other != first.dash)
     if not others:
-        return replace(first, dash=other) if first.view else first
+        return replace(first, dash=view_dash) if first.view else first
     name, label = "+".join(p.name for p in parts), ", then ".join(p.label for p in parts)
-    return replace(first, name=name, label=label, dash=one, parts=tuple(parts))
+    return replace(first, name=name, label=label, dash=dash, parts=tuple(parts))
 
 
 def read_part(text: str, name: object, strict: bool) -> Deficit:
@@ -347,11 +346,11 @@ def read_part(text: str, name: object, strict: bool) -> Deficit:
     match = PART.fullmatch(text) if isinstance(name, str) else None
     kind, digest, strength, view = match.groups() if match else ("", "", "", "")
     if digest and kind not in DEFICITS:
-        there = f"{what} is somebody's own and not defined here: run the cell that defines it first"
-        require(not strict, there)
+        why = "is somebody's own and not defined here: run the cell that defines it first"
+        require(not strict, f"{what} {why}")
         return Deficit(text, None, text.replace(digest, ""), dash="dotted")
     if kind not in DEFICITS:  # a student's own without its digest: the last that was defined
-        kind = next((known for known in reversed(DEFICITS) if known.startswith(f"{kind}@")), "")
+        kind = next((own for own in reversed(DEFICITS) if own.startswith(f"{kind}@")), "")
     require(kind, f"unknown {what}: {how}")
     part = DEFICITS[kind]
     name, label, apply, parameter = part.name, part.label, part.apply, part.strength
@@ -368,8 +367,8 @@ def read_part(text: str, name: object, strict: bool) -> Deficit:
 
 
 def canonical_name(given: object) -> str:
-    """The one way to write a deficit, as `Run` keeps it: blur+flip for none+blur-4+flip. A name
-    that is not defined here passes, so that results of other sessions can be read."""
+    """The one spelling of a deficit, as `Run` keeps it: blur+flip for none+blur-4+flip. A student's
+    own that is not defined here passes, so that results of other sessions can be read."""
     return find_deficit(given, strict=False).name
 
 
@@ -387,9 +386,9 @@ def apply_deficit(
     """Apply a deficit to images and labels, as training does.
 
     Arguments: x, images (N, C, H, W), normalised to mean 0 and deviation 1, or two views of each
-        (N, 2, C, H, W), the left one first; y, labels (N,); name, as it is written or a function;
-        index, which training images these are, (N,), the first if None; seed, images, epoch,
-        classes, of the run and its data set.
+        (N, 2, C, H, W), the left one first; y, labels (N,); name, a deficit's name or its function;
+        index, which training images these are, (N,), the first ones if None; seed and epoch of the
+        run; images and classes, how many its data set has.
 
     >>> import torch
     >>> seen, labels = apply_deficit(torch.randn(2, 3, 8, 8), torch.tensor([0, 1]), "blank")
@@ -400,11 +399,11 @@ def apply_deficit(
 
     from cplab.devices import torch_defaults
 
-    fine = isinstance(x, torch.Tensor) and x.ndim in (4, 5) and x.is_floating_point()
-    require(fine, f"images {quote(x)} are not allowed: give normalised ones (N, C, H, W)")
+    valid = isinstance(x, torch.Tensor) and x.ndim in (4, 5) and x.is_floating_point()
+    require(valid, f"images {quote(x)} are not allowed: give normalised ones (N, C, H, W)")
     deficit = find_deficit(name)
-    whole_ones = isinstance(y, torch.Tensor) and y.dtype == torch.long and y.shape == x.shape[:1]
-    named = whole_ones and (not len(y) or 0 <= y.min() <= y.max() < classes)
+    integral = isinstance(y, torch.Tensor) and y.dtype == torch.long and y.shape == x.shape[:1]
+    named = integral and (not len(y) or 0 <= y.min() <= y.max() < classes)
     how = f"give a whole one from 0 to {classes - 1} for each image"
     require(named, f"labels {quote(y)} are not allowed: {how}")
     if index is None:

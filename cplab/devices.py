@@ -26,29 +26,28 @@ if torch.get_num_threads() > usable_cores():  # torch knows nothing of quotas
     torch.set_num_threads(usable_cores())
 
 
-# torch's newer settings of precision as they are at first, of which older ones are a part
+# The defaults of torch's newer settings of precision, which include the older ones
 PRECISIONS = {"": "none", "mkldnn": "none", "mkldnn.conv": "none", "mkldnn.rnn": "none"}
 PRECISIONS |= {"cudnn": "none", "cudnn.conv": "tf32", "cudnn.rnn": "tf32"}
 PRECISIONS |= {"mkldnn.matmul": "ieee", "cuda.matmul": "ieee"}
 
 
-SMALL = ("ci", "course", "fit", "matched")  # profiles whose networks keep no chip busy
+SMALL = ("ci", "course", "fit", "matched")  # profiles whose networks are too small to fill a chip
 
 
 @contextmanager
 def torch_defaults(threads: int | None = None) -> Iterator[None]:
-    """Set torch to what it is after import, whatever other code has set, and restore that
-    afterwards.
+    """Give torch the settings that it has after import, and restore those of other code afterwards.
 
-    All that bits depend on: default type and device, the number of threads (`threads`, or as it
-    is), modes, autocast, algorithms, precision, oneDNN, denormal numbers. Also a decorator.
+    They are all those on which bits depend: default type and device, number of threads (`threads`,
+    or as it is), modes, autocast, algorithms, precision, oneDNN, denormals. Also a decorator.
     Raises: CplabError if another thread has changed the default type meanwhile.
     """
     sums, before = torch.backends.cuda.matmul, torch.get_num_threads()
     onednn: Any = torch.backends.mkldnn
     set_sums = partial(setattr, sums, "allow_bf16_reduced_precision_reduction")
     flushed = not torch.tensor(1e-40, dtype=torch.float32, device="cpu").mul(1)
-    settings: list[tuple[Any, Any, Any]] = [  # how each is set, what it is, what it is to be
+    settings: list[tuple[Any, Any, Any]] = [  # (setter, present value, wanted value)
         (torch.set_default_dtype, torch.get_default_dtype(), torch.float32),
         (set_sums, sums.allow_bf16_reduced_precision_reduction, True),
         (partial(setattr, onednn, "enabled"), onednn.enabled, True),
@@ -76,7 +75,7 @@ def torch_defaults(threads: int | None = None) -> Iterator[None]:
         stack.enter_context(torch.enable_grad())
         for place in ("cpu", "cuda"):
             stack.enter_context(torch.autocast(place, torch.bfloat16, enabled=False))
-        if torch.empty(0).device.type != "cpu":  # asked in a way that every torch can answer
+        if torch.empty(0).device.type != "cpu":  # a question that every version can answer
             stack.enter_context(torch.device("cpu"))
         yield
         changed = torch.get_default_dtype() != torch.float32
@@ -93,24 +92,23 @@ def usual_threads(profile: str) -> int:
 
 
 def pick(name: str = "auto") -> torch.device:
-    """Choose a device: cuda, mps or cpu; `auto` is the first one that can train. Raises:
-    CplabError."""
+    """Choose a device: cuda, mps or cpu; `auto` is the first that can train. Raises: CplabError."""
     mps = torch.backends.mps.is_available()
-    there = {"cuda": torch.cuda.is_available(), "mps": mps, "cpu": True}
-    found = [kind for kind, is_there in there.items() if is_there]
+    available = {"cuda": torch.cuda.is_available(), "mps": mps, "cpu": True}
+    kinds = [kind for kind, is_available in available.items() if is_available]
     if name == "auto":
-        name = next(kind for kind in found if kind == "cpu" or can_train(kind))
+        name = next(kind for kind in kinds if kind == "cpu" or can_train(kind))
     with suppress(RuntimeError, TypeError):
-        if (device := torch.device(name)).type in found:
+        if (device := torch.device(name)).type in kinds:
             return device
-    what = f"device {name!r} is not available (found: {', '.join(found)})"
+    what = f"device {name!r} is not available (found: {', '.join(kinds)})"
     raise CplabError(f"{what}: take one of these")
 
 
 @cache
 def can_train(name: str) -> bool:
-    """Whether a device can do all that training needs, tried on one small step. An old GPU, a full
-    one, or one that torch supports only in part cannot."""
+    """Whether a device can do all that training needs, by a trial of one small step. A GPU that is
+    old, full or only partly supported by torch cannot."""
     device = torch.device(name)
     try:
         x = torch.ones(2, 3, 8, 8, device=device)
@@ -127,8 +125,7 @@ def can_train(name: str) -> bool:
 
 @cache
 def machine(device: torch.device) -> str:
-    """The device and the kind of chip, as far as bits depend on it: cuda NVIDIA H200, cpu AVX2 AMD
-    EPYC."""
+    """The device and the kind of chip on which bits depend: cuda NVIDIA H200, cpu AVX2 AMD EPYC."""
     if device.type == "cuda":
         return f"cuda {torch.cuda.get_device_name(device)}"
     chip = platform.processor() or platform.machine()
@@ -160,10 +157,10 @@ def algorithms(arithmetic: str = "native") -> Any:
 
 @contextmanager
 def autocast(device: torch.device, arithmetic: str = "native") -> Iterator[None]:
-    """Compute products in bfloat16 where the machine has it, or in float32 throughout if that is
-    asked for. A backward pass through them needs `algorithms` around it too: cuDNN asks anew."""
-    # Casts of weights are kept until the outermost autocast ends; `torch_defaults` is around all
-    # steps of a training: kept ones would be those of the first batch for ever.
+    """Compute products in bfloat16 where the machine has it, or all in float32 if that is asked
+    for. A backward pass needs `algorithms` around it too: cuDNN reads its settings again there."""
+    # torch keeps casts of weights until the outermost autocast ends. That is `torch_defaults`, and
+    # it spans all steps of a training: kept casts would be those of the first batch throughout.
     how = {"enabled": in_bf16(arithmetic, device), "cache_enabled": False}
     with algorithms(arithmetic), torch.autocast(device.type, torch.bfloat16, **how):
         yield
@@ -177,7 +174,7 @@ FAILURES = (
 
 @contextmanager
 def explain_failures() -> Iterator[None]:
-    """Turn the many ways to run out of memory or to lose a GPU into one clear line."""
+    """Turn the many errors of a full memory or a lost GPU into one clear line."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:

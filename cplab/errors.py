@@ -10,9 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-# The libraries that an extra of the package brings.
-BROUGHT = dict.fromkeys(("torch", "torchvision", "loky"), "train")
-BROUGHT |= {"jupyterlab": "lab", "latex2mathml": "site", "nbclient": "site", "nbconvert": "site"}
+# The extra of this package that installs each library
+EXTRA_OF = dict.fromkeys(("torch", "torchvision", "loky"), "train")
+EXTRA_OF |= {"jupyterlab": "lab", "latex2mathml": "site", "nbclient": "site", "nbconvert": "site"}
 WEEK = 7 * 86400  # seconds for which interrupted training may go on
 
 
@@ -32,7 +32,7 @@ class CplabError(Exception):
 
 
 class Cancelled(CplabError):
-    """Training was stopped. It goes on from its last checkpoint when it is asked for again."""
+    """Training was stopped. Asked for again, it goes on from its last checkpoint."""
 
     exit_code = 130
 
@@ -57,8 +57,9 @@ class Exhausted(CplabError):
 # Values -------------------------------------------------------------------------------------------
 
 
-def require(held: object, line: str) -> None:
-    if not held:
+def require(condition: object, line: str) -> None:
+    """Raise a CplabError with this line unless the condition holds."""
+    if not condition:
         raise CplabError(line)
 
 
@@ -76,8 +77,7 @@ def one_of(what: str, value: object, allowed: Iterable) -> Any:
 
 
 def many(value: Any) -> list:
-    """Split a text into words, list the entries of a collection, or put a single value in a
-    list."""
+    """Split a text into words, list the entries of a collection, or put one value in a list."""
     value = value.split() if isinstance(value, str) else value
     return list(value) if isinstance(value, Iterable) else [value]
 
@@ -105,15 +105,14 @@ def assign(spec: object, **values: object) -> None:
 
 @contextmanager
 def installed() -> Iterator[None]:
-    """Raise a CplabError with the command to type where a library of one of the extras is
-    missing."""
+    """Raise a CplabError that says what to install where a library of an extra is missing."""
     try:
         yield
     except ModuleNotFoundError as error:
         library = (error.name or "").partition(".")[0]
-        if library not in BROUGHT:
+        if library not in EXTRA_OF:
             raise
-        how = f"pip install 'cplab[{BROUGHT[library]}]'"
+        how = f"pip install 'cplab[{EXTRA_OF[library]}]'"
         raise CplabError(f"{library} is not installed, and this needs it: {how}") from error
 
 
@@ -129,8 +128,8 @@ def named_folder(variable: str) -> Path | None:
 
 def cache_dir() -> Path:
     """The directory for downloads and results: $CPLAB_CACHE, else the user's cache directory."""
-    if given := named_folder("CPLAB_CACHE"):
-        return given
+    if folder := named_folder("CPLAB_CACHE"):
+        return folder
     import platformdirs
 
     return platformdirs.user_cache_path("cplab")
@@ -150,18 +149,18 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def lock_file(path: Path, wait: bool = True) -> Iterator[bool]:
-    """Lock a file, and yield whether the lock is held; without `wait` it may be held by another
-    process. Where the file system cannot lock, go on: files are put in place whole, so the worst is
-    that one is made twice."""
+    """Lock a file, and yield whether this process has the lock; without `wait`, another one may
+    have it. On a file system that cannot lock, go on: files are put in place whole, so at worst one
+    is made twice."""
     from filelock import FileLock, Timeout
 
-    lock, held = FileLock(path, thread_local=False), True
+    lock, locked = FileLock(path, thread_local=False), True
     try:
         lock.acquire(blocking=wait)
     except (OSError, NotImplementedError) as error:
-        held = not isinstance(error, Timeout)
+        locked = not isinstance(error, Timeout)
     try:
-        yield held
+        yield locked
     finally:
         lock.release()
 

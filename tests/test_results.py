@@ -220,7 +220,7 @@ def test_results_of_another_version_are_ignored_and_left_where_they_are(made, mo
         store.ship(old[1:], "old")
         assert all(store.find(r.spec) for r in old)
     before = files()
-    store.read_once.cache_clear()  # as in the next session
+    store.read_cached.cache_clear()  # as in the next session
     assert tables.table().empty
     assert [*store.every_result()] == []
     assert all(store.find(r.spec) is None for r in made)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cplab.errors import BROUGHT
+from cplab.errors import EXTRA_OF
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -77,7 +77,7 @@ def test_the_package_imports_what_it_requires_and_nothing_else():
 
 
 def test_an_error_names_the_extra_that_brings_a_library():
-    for library, extra in BROUGHT.items():
+    for library, extra in EXTRA_OF.items():
         assert library in brought(extra)
         assert library not in {split(one)[0] for one in PROJECT["dependencies"]}
 

@@ -29,9 +29,9 @@ def file_names(run: Any) -> list[Path]:
 
 
 def dumps(state: TrainState, how: dict[str, Any]) -> bytes:
-    """Write a state as bytes. Arguments: how, the conditions on which its bits depend beside the
-    run: device, precision, threads and so on."""
-    file, about = io.BytesIO(), json.dumps([how, state.rows])  # as text, whatever numbers these are
+    """Write a state as bytes. Arguments: how, what its bits depend on besides the run: device,
+    precision, threads and so on."""
+    file, about = io.BytesIO(), json.dumps([how, state.rows])  # as text, for numbers of any type
     parts = {"net": state.net.state_dict(), "optimizer": state.optimizer.state_dict()}
     torch.save({**parts, "extra": state.extra, "about": about}, file)
     return hashlib.sha256(file.getvalue()).digest() + file.getvalue()
@@ -42,7 +42,7 @@ def read_parts(content: bytes) -> dict[str, Any] | None:
     digest, content = content[:32], content[32:]
     if hashlib.sha256(content).digest() == digest:
         with suppress(RuntimeError, EOFError, pickle.UnpicklingError):
-            # tensors and plain data alone: nothing that it may hold besides is run
+            # loads tensors and plain data alone, and runs no code that the bytes may hold
             parts = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             how, rows = json.loads(parts["about"])
             return {**parts, "how": how, "rows": rows}
@@ -70,8 +70,8 @@ def loads(
 
 
 def write(path: Path, content: bytes) -> set[Path]:
-    """Write a file and return its path in a set; an empty set where it cannot be written. Training
-    goes on without checkpoints, and a warning comes when the result cannot be kept either."""
+    """Write a file and return its path in a set, an empty one if it cannot be written. Training
+    goes on without checkpoints; a warning comes if the result cannot be kept either."""
     with suppress(OSError):
         with atomic_file(path) as partial:
             partial.write_bytes(content)
@@ -80,7 +80,7 @@ def write(path: Path, content: bytes) -> set[Path]:
 
 
 def read(path: Path) -> tuple[bytes, list[dict]] | None:
-    """Read a checkpoint: its bytes and rows; None if there is none. A damaged one is removed."""
+    """Read a checkpoint's bytes and rows; None if there is none. A damaged one is removed."""
     with suppress(OSError):
         content = path.read_bytes()
         if parts := read_parts(content):

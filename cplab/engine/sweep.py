@@ -21,16 +21,16 @@ from cplab.errors import Cancelled, Diverged, Exhausted, tidy
 from cplab.measure.measurements import Measures
 from cplab.specs import own
 
-STRETCH = 2  # seconds after which a worker returns its state; as much is lost if it dies
-MOST_JOBS = 256  # at an executor at a time
+STRETCH = 2  # seconds after which a worker returns its state; a worker that dies loses as much
+MOST_JOBS = 256  # that an executor has at a time
 
 
 @dataclass
 class Training:
     """The outcome of training a spec, and how it was computed.
 
-    values: the spec's result as plain data; measured: plain data by measurement and epoch; seconds:
-    as if the spec had been trained alone; copy: which files the images are from.
+    values: the spec's result as plain data. measured: {measurement: {epoch: plain data}}. seconds:
+    as if the spec had been trained alone. copy: the files that the images are from.
     """
 
     values: dict
@@ -107,7 +107,7 @@ def train_all(
 
 @contextmanager
 def open_executor(specs: list, context: Context) -> Iterator[tuple[Executor, int]]:
-    """Open the executor that trains these specs; with it comes how many jobs it has at a time."""
+    """Open the executor that trains these specs. Yields it, and how many jobs it has at a time."""
     if context.executor is not None:
         yield context.executor, context.workers or MOST_JOBS
     elif (count := context.workers or usual_workers(specs, context.device)) > 1:
@@ -118,12 +118,12 @@ def open_executor(specs: list, context: Context) -> Iterator[tuple[Executor, int
 
 
 def usual_workers(specs: list, device: str = "auto") -> int:
-    """How many processes train these specs. On a CPU one for each core; on an NVIDIA GPU up to
+    """How many processes train these specs: on a CPU one for each core; on an NVIDIA GPU up to
     eight for small networks, which wait for Python, and this one alone for larger ones. A single
-    spec and the ci profile, which ends before a process has started, need this one alone."""
+    spec needs this one alone, and so does ci, which ends before a process has started."""
     profiles = {getattr(spec, "profile", "ci") for spec in specs}
-    place, small = devices.pick(device).type, profiles <= {*devices.SMALL}
-    most = {"cpu": len(specs), "cuda": 8 if small else 1}.get(place, 1)
+    device_type, small = devices.pick(device).type, profiles <= {*devices.SMALL}
+    most = {"cpu": len(specs), "cuda": 8 if small else 1}.get(device_type, 1)
     return 1 if profiles <= {"ci"} else max(1, min(devices.usable_cores(), len(specs), most))
 
 
@@ -152,9 +152,9 @@ def job_maker(
 def find_deepest(segment: Segment, measures: Measures) -> bytes | None:
     """The state of the latest checkpoint that an earlier training left within a segment."""
     names = checkpoints.file_names(segment.spec)
-    there = [path for path in names[segment.begin + 1 : segment.end + 1] if path.exists()]
-    segment.files |= {*there}
-    sound = filter(None, map(checkpoints.read, reversed(there)))
+    saved = [path for path in names[segment.begin + 1 : segment.end + 1] if path.exists()]
+    segment.files |= {*saved}
+    sound = filter(None, map(checkpoints.read, reversed(saved)))
     return next((content for content, rows in sound if has_measures(rows, measures)), None)
 
 
@@ -166,16 +166,16 @@ def report_row(segment: Segment, context: Context, row: dict) -> None:
 
 
 def keep(segment: Segment, parts: int, content: bytes) -> None:
-    """Keep a segment's state after so many parts, in memory and on disk."""
+    """Keep a segment's state after this many parts, in memory and on disk."""
     path = checkpoints.file_names(segment.spec)[parts]
     segment.content = content
-    left = segment.files - {path}
+    outdated = segment.files - {path}
     segment.files = checkpoints.write(path, content)
-    checkpoints.remove(left)
+    checkpoints.remove(outdated)
 
 
 def close(segment: Segment | None) -> None:
-    """Drop the state of a segment when none of its branches is left to train, then its parent's."""
+    """Drop the state of a segment once no branch of it is left to train, then its parent's."""
     while segment and not segment.branches:
         checkpoints.remove(segment.files)
         segment.content, segment.files = None, set()

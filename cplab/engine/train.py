@@ -19,7 +19,7 @@ from cplab.runs import Event, Step
 from cplab.runs.tasks import Classification, Images, TrainState
 from cplab.specs.own import load_own
 
-SAVED = 1.0  # seconds between two checkpoints of this process: what an interruption loses
+SAVED = 1.0  # seconds between two checkpoints of this process, so what an interruption costs
 _gpu = threading.Lock()  # one training at a time: its algorithms are chosen for the whole process
 
 
@@ -50,39 +50,39 @@ def train_stretch(
     save: Callable[[int, bytes], None] | None = None,
 ) -> Stretch:
     """Train a run up to part `end` of its timeline (exclusive), or until some seconds have passed.
-    Equal seeds give equal bits: seed and epoch decide every random number and every rate.
+    Equal seeds give equal bits, since seed and epoch decide every random number and every rate.
 
     Arguments:
         contents: checkpoints to begin from, as bytes. Training begins with the first one that is
             sound, has all measurements and was computed in the same way; without one, at birth.
         own: a student's own functions, see own.dumps_own.
         last: whether a run ends at part `end`, and measurements of the end are due.
-        seconds: after which training pauses, when the part at hand is done.
+        seconds: after which training pauses, once the current part is done.
         stop: an Event that is checked before each batch.
         report: called with each row, see train_part.
         save: called now and then with the number of parts done and the state as bytes.
     Raises: Cancelled, Diverged; CplabError for a measurement that fails.
     """
     load_own(own)
-    place, task, measures = devices.pick(device), run.task, measures or {}
+    chip, task, measures = devices.pick(device), run.task, measures or {}
     threads = threads or devices.usual_threads(getattr(run, "profile", ""))
-    with devices.torch_defaults(threads), _gpu if place.type == "cuda" else nullcontext():
-        images = task.images(place)
+    with devices.torch_defaults(threads), _gpu if chip.type == "cuda" else nullcontext():
+        images = task.images(chip)
         how = {
             "copy": images.copy,
-            "device": devices.machine(place),
-            "precision": "bf16" if devices.in_bf16(task.run.arithmetic, place) else "float32",
+            "device": devices.machine(chip),
+            "precision": "bf16" if devices.in_bf16(task.run.arithmetic, chip) else "float32",
             "threads": torch.get_num_threads(),
             "torch": str(torch.__version__),
         }
-        loaded = filter(None, (checkpoints.loads(c, task, place, how) for c in contents))
+        loaded = filter(None, (checkpoints.loads(c, task, chip, how) for c in contents))
         state = next((s for s in loaded if has_measures(s.rows, measures)), None)
-        state = state or task.birth(place)
+        state = state or task.birth(chip)
         if not state.rows:
             try_on_newborn(measures, run, state.net, images)
         for row in state.rows:
             report(row)
-        begun = saved = time.monotonic()
+        started = saved = time.monotonic()
         pause = SAVED
         while len(state.rows) < end:
             row = train_part(run, state, images, stop)
@@ -92,16 +92,16 @@ def train_stretch(
             if save and len(state.rows) < end and now > saved + pause:
                 save(len(state.rows), checkpoints.dumps(state, how))
                 saved = time.monotonic()
-                # a twentieth of the time goes to checkpoints at most, but where they are very slow
+                # at most a twentieth of the time goes to checkpoints, unless they are very slow
                 pause = SAVED * min(max(1, 20 * (saved - now)), 30)
             report(row)
-            if now > begun + seconds:  # after a part, so that each stretch gets on
+            if now > started + seconds:  # after a part, so that each stretch gets on
                 break
         content = checkpoints.dumps(state, how)
         if last and measures and len(state.rows) == end:
             row = next(row for row in reversed(state.rows) if "epoch" in row)
-            again = due_measures(measures, row) if "event" in state.rows[-1] else []
-            at_end = [name for name, when in measures.items() if when == "end" or name in again]
+            repeated = due_measures(measures, row) if "event" in state.rows[-1] else []
+            at_end = [name for name, when in measures.items() if when == "end" or name in repeated]
             measure_after(at_end, run, row, state.net, images)
     return Stretch(state.rows, how, content)
 
@@ -144,7 +144,7 @@ def train_epoch(
     for group in optimizer.param_groups:
         group.update(lr=step.lr, weight_decay=decay)
     norms = task.birth_norms(device) if step.held else []
-    total, seen = torch.zeros((), device=device), 0
+    total, count = torch.zeros((), device=device), 0
     for index, x in task.batches(epoch, step, images):
         if stop and stop.is_set():
             raise Cancelled
@@ -159,8 +159,8 @@ def train_epoch(
         if norms:
             task.restore_norms(net, norms)
         total += loss.detach() * len(y)
-        seen += len(y)
-    return total.item() / seen
+        count += len(y)
+    return total.item() / count
 
 
 def has_measures(rows: list[dict], measures: Measures) -> bool:

@@ -40,7 +40,7 @@ class Context:
 
 @dataclass(eq=False)
 class Segment:
-    """A stretch of training between two branchings, or a branching and the end of a run."""
+    """The training between two branchings, or between a branching and the end of a run."""
 
     spec: Any  # one of the specs that go through it
     begin: int  # its first part in the timeline; `end` is exclusive
@@ -63,8 +63,8 @@ class Segment:
     @property
     def epochs(self) -> int:
         """Epochs of training in this segment and in all that branch from it."""
-        every = (part.spec.timeline[part.begin : part.end] for part in self.subtree())
-        return sum(isinstance(part, Step) for parts in every for part in parts)
+        timelines = (s.spec.timeline[s.begin : s.end] for s in self.subtree())
+        return sum(isinstance(part, Step) for timeline in timelines for part in timeline)
 
 
 def plan(specs: Iterable) -> list[Segment]:
@@ -80,17 +80,17 @@ def plan(specs: Iterable) -> list[Segment]:
         trees[spec.trunk_key].append(spec)
     roots: list[Segment] = []
     to_grow: list[tuple[list, int, Segment | None]] = [(tree, 0, None) for tree in trees.values()]
-    for alike, begin, parent in to_grow:  # grows by the specs that go on after a branching
-        ways = defaultdict(list)
-        for spec in alike:
-            ways[spec.timeline[begin]].append(spec)
-        for together in ways.values():
-            end, timelines = begin + 1, [spec.timeline for spec in together]
+    for group, begin, parent in to_grow:  # grows by the specs that go on after a branching
+        branches = defaultdict(list)
+        for spec in group:
+            branches[spec.timeline[begin]].append(spec)
+        for members in branches.values():
+            end, timelines = begin + 1, [spec.timeline for spec in members]
             while all(t[end : end + 1] == timelines[0][end : end + 1] != () for t in timelines):
                 end += 1
-            segment = Segment(together[0], begin, end, parent, reported=begin)
-            segment.ends = [spec for spec in together if len(spec.timeline) == end]
+            segment = Segment(members[0], begin, end, parent, reported=begin)
+            segment.ends = [spec for spec in members if len(spec.timeline) == end]
             (parent.branches if parent else roots).append(segment)
-            if longer := [spec for spec in together if len(spec.timeline) > end]:
+            if longer := [spec for spec in members if len(spec.timeline) > end]:
                 to_grow.append((longer, end, segment))
     return roots

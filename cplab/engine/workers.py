@@ -28,7 +28,7 @@ class ThisProcess(Executor):
 
 @contextmanager
 def processes(workers: int, threads: int) -> Iterator[Executor]:
-    """Start loky's worker processes, `threads` of torch each; in the end they are killed."""
+    """Start loky's worker processes, each with `threads` of torch; in the end they are killed."""
     from multiprocessing import resource_tracker
 
     from loky import ProcessPoolExecutor
@@ -36,8 +36,8 @@ def processes(workers: int, threads: int) -> Iterator[Executor]:
     initial = os.getpid(), [*sys.path], threads
     pool = ProcessPoolExecutor(workers, initializer=begin_worker, initargs=initial)
     if os.name == "posix":
-        resource_tracker.ensure_running()  # as it starts it lets signals through again
-        # Ctrl-C is blocked in what starts here: a starting process would end with a traceback
+        resource_tracker.ensure_running()  # now, for its start unblocks signals
+        # Ctrl-C is blocked in the processes that start here: it would end them with a traceback
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         pool.submit(int)  # the first job starts them all
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -60,7 +60,7 @@ def begin_worker(parent: int, path: list[str], threads: int) -> None:
 
 
 def leave_with_parent(parent: int) -> None:
-    """End this process when its parent was killed; it would wait for work for ever."""
+    """End this process once its parent is gone; otherwise it would wait for work for ever."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)

@@ -40,7 +40,7 @@ class Measurement:
     'weight norms'
     """
 
-    telling: ClassVar[tuple[str, ...]] = ("images",)
+    in_digest: ClassVar[tuple[str, ...]] = ("images",)
 
     name: str
     apply: Callable[[Any, Any], Any]

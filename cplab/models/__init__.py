@@ -1,5 +1,5 @@
-"""The networks of the papers, and a student's own. One decorated function is all that one takes,
-with the width and the rates that the paper gives it.
+"""The networks of the papers, and a student's own. A model is one decorated function, with the
+width and the rates that the paper gives it.
 
 torch is imported where a network is built, so that names and widths cost nothing.
 """
@@ -45,7 +45,7 @@ class Model:
     profiles: tuple[ProfileName, ...] = ()  # where these three hold; everywhere if empty
     views: Annotated[int, Field(ge=1, le=2)] = 1  # of an image
     apart: bool = False  # whether each view is shifted on its own
-    telling: ClassVar = ("lr", "weight_decay", "fixed_lr", "profiles", "views", "apart")
+    in_digest: ClassVar = ("lr", "weight_decay", "fixed_lr", "profiles", "views", "apart")
 
     def try_out(self) -> None:
         """Try a student's own model on four images. Raises CplabError if it returns anything but
@@ -64,16 +64,16 @@ class Model:
                 logits = net(x)
                 why = "draws random numbers when it is used, as dropout does: leave these out"
                 require(torch.equal(logits, net(x)), f"{word} {why}")
-                given, wanted = tuple(logits.shape), (4, CLASSES)
-                why = f"gives shape {given} for four images: return a network with logits {wanted}"
-                require(given == wanted, f"{word} {why}")
+                returned, wanted = tuple(logits.shape), (4, CLASSES)
+                how = f"return a network with logits {wanted}"
+                require(returned == wanted, f"{word} gives {returned} for four images: {how}")
                 nn.functional.cross_entropy(logits, y).backward()
                 weights = dict(net.named_parameters())
-                idle = [k for k, w in weights.items() if w.requires_grad and w.grad is None]
-                require(not idle, f"{word} has weights that do not learn: {', '.join(idle)}")
+                unused = [k for k, w in weights.items() if w.requires_grad and w.grad is None]
+                require(not unused, f"{word} has weights that do not learn: {', '.join(unused)}")
                 results.append([logits.detach(), *(w.detach() for w in weights.values())])
-        alike = all(map(torch.equal, *results))
-        require(alike, f"{word} is another at each try: draw weights with torch alone")
+        repeatable = all(map(torch.equal, *results))
+        require(repeatable, f"{word} is another at each try: draw weights with torch alone")
 
 
 MODELS: dict[str, Model] = {}
@@ -146,7 +146,7 @@ def resnet18(width: int, channels: int, size: int, classes: int) -> nn.Module:
 def deep(n: int) -> Callable:
     """The paper's network of variable depth (Materials and Methods; figure 3, bottom right): conv w
     - [conv w·2^(i-1) - conv w·2^i s2] for i = 1 … n - conv w·2^n - conv1 w·2^n - conv1 10. Layers
-    as in allcnn; the average pooling at the end is left unsaid there."""
+    as in allcnn; the paper does not mention the average pooling at the end."""
 
     def build_deep(width: int, channels: int, size: int, classes: int) -> nn.Module:
         from cplab.models.layers import stacked
@@ -183,7 +183,7 @@ def eyes_whole(width: int, channels: int, size: int, classes: int) -> nn.Module:
 
 
 def model_name(given: object, profile: Profile | None = None) -> str:
-    """The one way to write a model, `allcnn-96`; without a width the profile's is added.
+    """The one spelling of a model, `allcnn-96`; without a width the profile's is added.
 
     Raises: CplabError for an unknown model. A student's own that is not defined here passes, if it
         has a width, so that results of other sessions can be read.
@@ -196,9 +196,9 @@ def model_name(given: object, profile: Profile | None = None) -> str:
         return f"{family}-{width}"
     if family not in MODELS:  # a student's own without its digest: the last that was defined
         family = next((k for k in reversed(MODELS) if k.startswith(f"{family}@")), family)
-    fine = family in MODELS and int(width or 1) <= WIDEST
+    allowed = family in MODELS and int(width or 1) <= WIDEST
     how = f"choose one of {', '.join(MODELS)}, with a width to {WIDEST} or without, like allcnn-96"
-    require(fine, f"unknown model {quote(given)}: {how}")
+    require(allowed, f"unknown model {quote(given)}: {how}")
     if profile and not width:
         width = max(1, round(profile.width * MODELS[family].width / MODELS[profile.model].width))
     return f"{family}-{width}" if width else family
@@ -207,15 +207,15 @@ def model_name(given: object, profile: Profile | None = None) -> str:
 def suited_profile(profile: Profile, family: str) -> Profile:
     """A profile with the rates and decay that the paper gives a kind of model (Materials and
     Methods)."""
-    known = MODELS.get(family)
-    if known is None or (known.profiles and profile.name not in known.profiles):
+    entry = MODELS.get(family)
+    if entry is None or (entry.profiles and profile.name not in entry.profiles):
         return profile
     return replace(
         profile,
-        paper_lr=known.lr * profile.paper_lr,
-        recovery_lr=known.lr * profile.recovery_lr,
-        weight_decay=known.weight_decay * profile.weight_decay,
-        fixed_lr=profile.fixed_lr if known.fixed_lr is None else known.fixed_lr,
+        paper_lr=entry.lr * profile.paper_lr,
+        recovery_lr=entry.lr * profile.recovery_lr,
+        weight_decay=entry.weight_decay * profile.weight_decay,
+        fixed_lr=profile.fixed_lr if entry.fixed_lr is None else entry.fixed_lr,
     )
 
 
@@ -231,9 +231,9 @@ def build(name: str, channels: int = 3, size: int = 32, classes: int = 10) -> nn
     import torch
 
     family, _, width = model_name(name).partition("-")
-    there = f"model {name!r} is somebody's own and not defined here: run the cell that defines it"
-    require(family in MODELS, f"{there} first")
-    known = MODELS[family]
-    with explain(family) if known.source else nullcontext():
-        net = known.apply(int(width or known.width), channels, size, classes)
+    what = f"model {name!r} is somebody's own and not defined here"
+    require(family in MODELS, f"{what}: run the cell that defines it first")
+    entry = MODELS[family]
+    with explain(family) if entry.source else nullcontext():
+        net = entry.apply(int(width or entry.width), channels, size, classes)
     return net.to(memory_format=torch.channels_last)

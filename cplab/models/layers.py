@@ -1,4 +1,4 @@
-"""Layers of the papers' networks; what `models` builds them of."""
+"""The layers from which `models` builds the papers' networks."""
 
 from itertools import pairwise
 from typing import Any
@@ -82,10 +82,11 @@ def rescale_layers(net: nn.Module, norms: list[torch.Tensor]) -> list[torch.Tens
     """Scale each layer under batch norm to a norm, and its running statistics with it. Returns the
     factors."""
     factors = []
-    for (layer, after), norm in zip(normalised_layers(net), norms, strict=True):
+    for (layer, batch_norm), norm in zip(normalised_layers(net), norms, strict=True):
         factors.append(factor := norm / layer.weight.norm())
         layer.weight.mul_(factor)
-        for statistic, scale in ((after.running_mean, factor), (after.running_var, factor**2)):
+        statistics = (batch_norm.running_mean, factor), (batch_norm.running_var, factor**2)
+        for statistic, scale in statistics:
             if statistic is not None:
                 statistic.mul_(scale)
     return factors

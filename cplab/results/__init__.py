@@ -1,4 +1,4 @@
-"""What was computed, kept safely, found quickly; and asking for it."""
+"""Results: how they are asked for, trained where they are missing, kept and found."""
 
 from cplab import load_late
 
@@ -7,5 +7,5 @@ __all__, __getattr__, __dir__ = load_late(
     result="Result",
     store="ResultWarning find by_key every_result ship merge verify keep",
     tables="table",
-    ask="run sweep collect at_hand estimate retrain say_duration",
+    ask="run sweep collect at_hand estimate retrain format_duration",
 )

@@ -19,9 +19,9 @@ from cplab.results.store import find
 from cplab.runs import Run
 from cplab.specs.own import own_functions
 
-NEAR = 0.05  # between accuracies of two machines; the seeds of nearly all runs are closer together
-LOCKS = 200  # at a time, since each is an open file
-QUICK = 20  # seconds of training that are not announced
+NEAR = 0.05  # of accuracies on two machines; seeds of nearly all runs differ by less
+LOCKS = 200  # that one process holds, since each is an open file
+QUICK = 20  # seconds of training below which nothing is announced
 
 
 def run(
@@ -44,8 +44,8 @@ def run(
         fresh: train it even if there is a result.
         device: auto, cuda, mps or cpu.
         stop: a threading.Event that ends training before the next batch.
-        report: called with (spec, row) after each epoch; without it, standard error says how long
-            training takes.
+        report: called with (spec, row) after each epoch; without it, progress goes to standard
+            error.
     Raises: CplabError (bad input), Cancelled, Diverged.
 
     >>> import cplab
@@ -64,7 +64,7 @@ def sweep(
     """Get the results of a set of specs in their order. What is missing is trained as a tree, in
     which a common beginning is trained once. Raises: CplabError, Cancelled; Diverged in the end.
 
-    Arguments: wanted, runs or other specs; progress, whether standard error says how long it takes;
+    Arguments: wanted, runs or other specs; progress, whether it is shown on standard error;
         device, stop, report, measure and fresh, as in run; workers (processes); executor, any of
         concurrent.futures whose workers have cplab, to train there.
 
@@ -74,8 +74,8 @@ def sweep(
     [4, 8]
     """
     context, measures = Context(**how), parse_measures(measure)
-    every = check_specs(wanted)
-    known, missing = look_up(every, measures, fresh)
+    all_specs = check_specs(wanted)
+    results, missing = look_up(all_specs, measures, fresh)
     if progress and missing:
         announce(missing, measures)
     total = sum(root.epochs for root in trees(missing))
@@ -86,45 +86,45 @@ def sweep(
             context.report(spec, row)
 
         for spec, result in collect(missing, measures, fresh=fresh, **how | {"report": report}):
-            known[spec] = result
-            bar.set_postfix_str(f"{len(known)} of {len(set(every))} results", refresh=False)
-    return [known[spec] for spec in every]
+            results[spec] = result
+            bar.set_postfix_str(f"{len(results)} of {len(set(all_specs))} results", refresh=False)
+    return [results[spec] for spec in all_specs]
 
 
 def at_hand(
     wanted: Iterable, measure: Any = (), *, seconds: float = 240, **how: Any
 ) -> dict[Any, Result]:
     """Get the results of a set of specs, by spec, without a long wait. What is missing is trained,
-    as by sweep, only if all of it takes less than `seconds` here; else a line says what is left
-    out. Arguments: wanted, measure and all others as in sweep.
+    as by sweep, only if all of it takes less than `seconds` here; else a line says how much is
+    missing. Arguments: wanted, measure and all others as in sweep.
 
     >>> import cplab
     >>> len(cplab.at_hand([cplab.Run(deficit="blur", length=8, seed=seed) for seed in range(3)]))
     3
     """
-    every, measures = check_specs(wanted), parse_measures(measure)
-    known, missing = look_up(every, measures, how.get("fresh", False))
+    all_specs, measures = check_specs(wanted), parse_measures(measure)
+    results, missing = look_up(all_specs, measures, how.get("fresh", False))
     cost = estimate(missing, measures)
     if not missing or (cost is not None and cost < seconds):
-        return known | dict(zip(missing, sweep(missing, measures, **how), strict=True))
-    what = f"{len(missing)} of {len({*every})} results, which have yet to be trained"
-    print(f"Not shown: {what} ({say_duration(cost)} on this machine).")
-    return known
+        return results | dict(zip(missing, sweep(missing, measures, **how), strict=True))
+    what = f"{len(missing)} of {len({*all_specs})} results, which have yet to be trained"
+    print(f"Not shown: {what} ({format_duration(cost)} on this machine).")
+    return results
 
 
 def collect(
     wanted: Iterable, measure: Any = (), *, fresh: bool = False, **how: Any
 ) -> Iterator[tuple[Any, Result]]:
-    """Yield (spec, Result) of a set of specs: first those that are known, then the others as they
-    are trained. Processes that ask for the same share the work: each locks what begins alike.
-    Arguments: as in sweep.
+    """Yield (spec, Result) for a set of specs: first those with a result, then the others as they
+    are trained. Processes that want the same specs share the work: each locks specs that begin
+    alike. Arguments: as in sweep.
 
     >>> [result.source for run, result in collect([Run(deficit="blur", length=8)])]
     ['shipped']
     """
     context, measures = Context(**how), parse_measures(measure)
-    known, missing = look_up(wanted, measures, fresh)
-    yield from known.items()
+    results, missing = look_up(wanted, measures, fresh)
+    yield from results.items()
     if not missing:
         return
     with errors.installed():
@@ -133,20 +133,20 @@ def collect(
         # as for the whole set, since the bits of large networks depend on it
         context.workers = usual_workers(missing, context.device)
     diverged: list[Diverged] = []
-    asked = {*missing}
+    requested = {*missing}
     while missing:
         with lock_trees(missing) as ours:
             missing = [spec for spec in missing if spec not in ours]
             if not ours and context.stop.wait(0.2):  # others train all that is left
                 raise Cancelled
-            known, ours = look_up(ours, measures, fresh)  # trained by others meanwhile
-            yield from known.items()
+            results, ours = look_up(ours, measures, fresh)  # trained by others meanwhile
+            yield from results.items()
             for spec, training in train(ours, context, measures):
                 if isinstance(training, Diverged):
                     diverged.append(training)
                     continue
                 result = store.keep(make_result(spec, training))
-                if spec in asked:  # and not what another had to begin with
+                if spec in requested:  # and not one that another spec begins with
                     yield spec, result
     if diverged:
         more = f" (and {len(diverged) - 1} more)" if diverged[1:] else ""
@@ -154,18 +154,17 @@ def collect(
 
 
 def check_specs(wanted: Iterable) -> list:
-    """Check that these are specs, and list them. Raises CplabError."""
+    """Return these specs as a list, once they are checked. Raises CplabError."""
     several = isinstance(wanted, Iterable) and not isinstance(wanted, str)
     require(several, f"{quote(wanted)} is not allowed: give a list of runs")
     return [specs.check_spec(spec) for spec in wanted]
 
 
 def look_up(wanted: Iterable, measures: dict, fresh: bool = False) -> tuple[dict, list]:
-    """Split specs into the results that there are, by spec, and the specs that are missing, all of
-    them if `fresh`."""
-    every = dict.fromkeys(wanted)
-    known = {} if fresh else {s: result for s in every if (result := find(s, measures))}
-    return known, [spec for spec in every if spec not in known]
+    """Split specs into those with a result, {spec: result}, and those without, all if `fresh`."""
+    unique = dict.fromkeys(wanted)
+    results = {} if fresh else {s: result for s in unique if (result := find(s, measures))}
+    return results, [spec for spec in unique if spec not in results]
 
 
 @contextmanager
@@ -207,18 +206,18 @@ def make_result(spec: Any, training: Any) -> Result:
 
 
 def announce(missing: list, measures: dict) -> None:
-    """Say how long training takes, if that is long."""
+    """Print how long training takes, if that is long."""
     seconds = estimate(missing, measures)
     if seconds is None or seconds > QUICK:
         results = f"{len(missing)} result{'s' if len(missing) > 1 else ''}"
-        text = f"Training {results} takes {say_duration(seconds)} on one process of this machine."
-        print(text, file=sys.stderr, flush=True)
+        text = f"takes {format_duration(seconds)} on one process of this machine."
+        print(f"Training {results} {text}", file=sys.stderr, flush=True)
 
 
-def say_duration(seconds: float | None) -> str:
+def format_duration(seconds: float | None) -> str:
     """Write a time in words: `about 4 minutes`.
 
-    >>> say_duration(240), say_duration(9000), say_duration(None)
+    >>> format_duration(240), format_duration(9000), format_duration(None)
     ('about 4 minutes', 'about 2.5 hours', 'a time that is not known yet')
     """
     if seconds is None:
@@ -230,13 +229,13 @@ def say_duration(seconds: float | None) -> str:
 
 
 def progress_bar(total: int, hidden: bool) -> Any:
-    """A progress bar on standard error; where that is no terminal, a line a minute."""
+    """A progress bar on standard error, or a line a minute where that is not a terminal."""
     from tqdm import tqdm
 
     line = "{n_fmt} of {total_fmt} epochs{postfix}, {remaining} left\n"
-    how: dict[str, Any] = {"delay": 10, "mininterval": 60, "bar_format": line}
-    how = {"delay": 0.01} if sys.stderr.isatty() else how
-    return tqdm(total=total, unit="epoch", file=sys.stderr, disable=hidden, **how)
+    options: dict[str, Any] = {"delay": 10, "mininterval": 60, "bar_format": line}
+    options = {"delay": 0.01} if sys.stderr.isatty() else options
+    return tqdm(total=total, unit="epoch", file=sys.stderr, disable=hidden, **options)
 
 
 def trees(wanted: Iterable) -> list[Segment]:
@@ -245,8 +244,8 @@ def trees(wanted: Iterable) -> list[Segment]:
 
 
 def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
-    """Estimate the seconds that it takes to train and measure these specs one by one, with what
-    they begin from, from results of their size. None where no result is like them.
+    """Estimate, from results of their size, the seconds that it takes to train and measure these
+    specs one by one, with the specs that they begin from. None where no result is like them.
 
     >>> from cplab import Run
     >>> estimate([Run(deficit="blur", length=6, seed=99)]) > 1
@@ -264,8 +263,8 @@ def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
             return None
         total += pace * epochs
         for name, when in measures.items():
-            usual = {"every": epochs, "end": ends}
-            times = usual[when] if isinstance(when, str) else min(epochs, len(when) * ends)
+            counts = {"every": epochs, "end": ends}
+            times = counts[when] if isinstance(when, str) else min(epochs, len(when) * ends)
             total += (tables.seconds_of_measurement(spec, name) or 0) * times
     return total
 
@@ -276,14 +275,14 @@ def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
 def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
     """Train a result's spec again, with as many threads, and compare. Nothing is kept.
 
-    Returns: `equal` where all values are, bit by bit; `near` where the machine, the images, the
-        number format, the threads or torch are others and the accuracy is within five points; else
-        `off`. And the new result.
+    Returns: `equal` if all values are, bit by bit; `near` if the machine, the images, the number
+        format, the threads or torch differ and the accuracy is within five points; else `off`; and
+        the new result.
 
     >>> retrain(run(profile="ci", recovery=1))[0]
     'equal'
     """
-    spec = replace(result.spec)  # reads anew what its fields name
+    spec = replace(result.spec)  # a new object, which looks up again what its fields name
     context = Context(device, workers=1, threads=result.threads)
     training = dict(train([spec], context, {}))[spec]
     if isinstance(training, Diverged):

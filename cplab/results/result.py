@@ -1,4 +1,4 @@
-"""What was computed for one spec, and how it came about."""
+"""The result of one spec, and how it was computed."""
 
 import hashlib
 import json
@@ -99,11 +99,11 @@ class Result:
 
     def plain(self) -> dict:
         """The result as plain data, without its source."""
-        written = {f.name: getattr(self, f.name) for f in fields(self)[1:-1]}
+        values = {f.name: getattr(self, f.name) for f in fields(self)[1:-1]}
         if not self.own:
-            del written["own"]
-        head = {"key": self.key, "kind": self.kind, "version": self.spec.version}
-        return {**head, "spec": self.spec.plain(), **written}
+            del values["own"]
+        header = {"key": self.key, "kind": self.kind, "version": self.spec.version}
+        return {**header, "spec": self.spec.plain(), **values}
 
     def text(self) -> str:
         """The text of a live result's file, for `parse` to read."""
@@ -118,7 +118,7 @@ def checksum(text: str) -> str:
 def parse(text: str) -> Result:
     """Read the text that `Result.text` wrote, with its checksum and types checked.
 
-    Raises: ValueError, in one line, if anything is off; Outdated if it is the version.
+    Raises: ValueError, in one line, for anything wrong; Outdated for another version.
     """
     try:
         file = json.loads(text)
@@ -137,8 +137,7 @@ def parse(text: str) -> Result:
 
 
 def join(new: Result, old: Result | None) -> Result:
-    """Add the measurements of an earlier result to a new one, if both are of the very same
-    training."""
+    """Add the measurements of an earlier result to a new one if both are of the same training."""
     if old is None or outcome(old) != outcome(new):
         return new
     measured = {

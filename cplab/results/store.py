@@ -1,8 +1,8 @@
 """Results on disk: those that ship with the package, and the user's own.
 
-Shipped results are typed tables, cplab/shipped/*.parquet, one row a result, with the sums of all
-files in SHA256SUMS. One's own are JSON files in the cache directory, one a result, each with a
-checksum of what it says; a damaged one is left out, and training it again replaces it.
+Shipped results are typed tables, cplab/shipped/*.parquet, one row a result, with the checksums of
+all files in SHA256SUMS. A user's own are JSON files in the cache directory, one a result, each with
+a checksum of its content; a damaged one is left out, and training it again replaces it.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ ORDER = ("kind", "profile", "dataset", "model", "spec", "deficit", "onset", "len
 
 
 class ResultWarning(UserWarning):
-    """A warning about a result; it stops nothing."""
+    """A warning about a result; the program goes on."""
 
 
 def warn(text: str) -> None:
@@ -44,8 +44,8 @@ def warn(text: str) -> None:
 
 
 def size_of(spec: Any) -> str:
-    """The size of a spec in words; specs of one size take about as long: Run course cifar10
-    allcnn-16 native."""
+    """The size of a spec in words, `Run course cifar10 allcnn-16 native`; specs of one size take
+    about equally long."""
     names = ("profile", "dataset", "model", "arithmetic", "size")
     values = (specs.as_plain(getattr(spec, name, None)) for name in names)
     return " ".join([type(spec).__name__, *(str(value) for value in values if value is not None)])
@@ -73,21 +73,20 @@ def flatten(result: Result) -> dict[str, Any]:
         row["accuracy"] = result.accuracy
     else:
         row |= {"spec": json.dumps(spec.plain()), "values": json.dumps(result.values)}
-    some = {"measured": result.measured, "own": result.own}
-    return row | {name: json.dumps(value) for name, value in some.items() if value}
+    optional = {"measured": result.measured, "own": result.own}
+    return row | {name: json.dumps(value) for name, value in optional.items() if value}
 
 
 def unflatten(row: dict[str, Any], spec: Any = None) -> Result:
-    """Turn a row that `flatten` made into a shipped result. With its spec given, the spec is not
-    read."""
+    """Turn a row that `flatten` made into a shipped result; a given spec need not be read."""
     if row["kind"] != "Run":
-        said, values = row["spec"], json.loads(row["values"])
-        spec = spec or specs.build_spec(row["kind"], json.loads(said), row["version"])
+        stored, values = row["spec"], json.loads(row["values"])
+        spec = spec or specs.build_spec(row["kind"], json.loads(stored), row["version"])
     else:
-        # a field that is younger than the file has its default
-        said = {name: row[name] for name in RUN_COLUMNS if row.get(name) is not None}
-        said |= {name: json.loads(said[name]) for name in ("windows", "treatments")}
-        spec = spec or specs.build_spec("Run", said, row["version"])
+        # a field that is newer than the file has its default
+        stored = {name: row[name] for name in RUN_COLUMNS if row.get(name) is not None}
+        stored |= {name: json.loads(stored[name]) for name in ("windows", "treatments")}
+        spec = spec or specs.build_spec("Run", stored, row["version"])
         curve = [
             {"epoch": epoch, "phase": spec.phase(epoch), **dict(zip(MEASURED, values, strict=True))}
             for epoch, values in enumerate(zip(*(row[name] for name in CURVE), strict=True))
@@ -105,7 +104,7 @@ class Archive:
     """The shipped results of a folder, whose columns are read when they are first needed."""
 
     def __init__(self, folder: Path) -> None:
-        self.files: dict[str, bytes] = {}  # those that are as they were written
+        self.files: dict[str, bytes] = {}  # those whose checksum fits
         self._whole: dict[str, Any] = {}
         sums = read_sums(folder)
         for name in sorted({*sums, *(path.name for path in folder.glob("*.parquet"))}):
@@ -151,7 +150,7 @@ class Archive:
         return self._whole[name].slice(place, 1).to_pylist()[0]
 
     def find(self, key: str, spec: Any = None) -> Result | None:
-        """The result of a key, if it is shipped; its spec spares reading it."""
+        """The result of a key, if it is shipped; a given spec need not be read."""
         with suppress(Outdated):
             return unflatten(self.row(key), spec) if key in self.places else None
         return None
@@ -181,13 +180,13 @@ def shipped(key: str) -> Result | None:
     return archive().find(key)
 
 
-@lru_cache(maxsize=2**15)  # a number of several seeds asks for each of them, also where none is
+@lru_cache(maxsize=2**15)  # a number over seeds looks up each of them, missing ones too
 def shipped_of(spec: Any, version: int, archive: Archive) -> Result | None:
     """The shipped result of a spec of this version, or None."""
     return archive.find(spec.key, spec)
 
 
-# One's own results --------------------------------------------------------------------------------
+# The user's own results ---------------------------------------------------------------------------
 
 
 def live_path(key: str) -> Path:
@@ -211,13 +210,13 @@ def read_file(path: Path) -> Result:
 def live(path: Path) -> Result | None:
     """Read the result in a file; None if there is none, or if it is damaged."""
     with suppress(OSError):
-        about = path.lstat()
-        return read_once(path, about.st_mtime_ns, about.st_size)
+        status = path.lstat()
+        return read_cached(path, status.st_mtime_ns, status.st_size)
     return None
 
 
 @lru_cache(maxsize=20_000)
-def read_once(path: Path, changed: int, size: int) -> Result | None:
+def read_cached(path: Path, changed: int, size: int) -> Result | None:
     """Read the result in a file, once for each time and size of the file."""
     try:
         return read_file(path)
@@ -230,8 +229,8 @@ def read_once(path: Path, changed: int, size: int) -> Result | None:
 
 def live_results(kind: str) -> Iterator[Result]:
     """Yield this user's own results of a kind of spec."""
-    every = map(live, live_paths())
-    return (result for result in every if result and result.kind == kind)
+    results = map(live, live_paths())
+    return (result for result in results if result and result.kind == kind)
 
 
 def by_key(key: str) -> Result:
@@ -262,8 +261,8 @@ def every_result(kind: str = "Run", source: str | None = None) -> Iterator[Resul
 
 
 def find(spec: Any, measure: Any = ()) -> Result | None:
-    """The result of a spec, shipped or live, or with the measurements of both where these are of
-    the same training; None if there is none with the measurements that are asked for, as in run.
+    """The result of a spec, shipped or live, with the measurements of both where these are of the
+    same training; None if there is none with the measurements that are asked for, as in run.
 
     >>> from cplab import Run, find
     >>> round(find(Run(deficit="blur", length=8, seed=0)).accuracy, 2)
@@ -279,8 +278,8 @@ def find(spec: Any, measure: Any = ()) -> Result | None:
 
 
 def keep(result: Result) -> Result:
-    """Write one's own result, with what was measured before on the same training; a directory that
-    cannot be written costs only a warning.
+    """Write a result of the user's own, with what was measured before on the same training. If the
+    directory cannot be written, only a warning comes.
 
     >>> keep(shipped("10da86ce08101b40")).spec.deficit
     'blur'
@@ -309,13 +308,13 @@ def write_live(result: Result) -> None:
 
 @cache
 def commit() -> str:
-    """The commit of this source, with a + if it was changed since; outside git, the version."""
+    """The commit of this source, with a + if files have changed since; the version outside git."""
     root = Path(__file__).parents[2]
     command = ["git", "-C", str(root), "describe", "--always", "--abbrev=12", "--exclude=*"]
     if (root / ".git").exists():
         with suppress(OSError, subprocess.CalledProcessError):
-            said = subprocess.run([*command, "--dirty=+"], capture_output=True, check=True)
-            return said.stdout.decode().strip()
+            described = subprocess.run([*command, "--dirty=+"], capture_output=True, check=True)
+            return described.stdout.decode().strip()
     from cplab import __version__
 
     return f"version {__version__}"
@@ -337,16 +336,16 @@ def ship(results: Iterable[Result], name: str) -> Path:
 
     plain = re.fullmatch(r"[\w-]{1,60}", name)
     require(plain, f"name {name!r:.80} is not allowed: give a plain one, such as course")
-    path, known = SHIPPED / f"{name}.parquet", archive()
-    whole = not path.exists() or path.name in known.files
+    path, earlier = SHIPPED / f"{name}.parquet", archive()
+    whole = not path.exists() or path.name in earlier.files
     require(whole, f"{path} stays, since it is damaged: install again before adding to it")
-    rows = {key: known.row(key) for key, (file, _) in known.places.items() if file == path.name}
+    rows = {key: earlier.row(key) for key, (file, _) in earlier.places.items() if file == path.name}
     for result in results:
         own = "@" in str(getattr(result.spec, "dataset", ""))  # a name with a digest
         require(not own, f"{result.key} is of images that nobody else has: ship others")
-        old = known.find(result.key)
+        old = earlier.find(result.key)
         if old and outcome(old) != outcome(result):
-            what = f"{result.key} is shipped in {known.places[result.key][0]} with other values"
+            what = f"{result.key} is shipped in {earlier.places[result.key][0]} with other values"
             raise CplabError(f"{what}: leave it out, or remove that one first")
         rows[result.key] = flatten(join(result, old))
     require(rows, f"there is nothing to ship as {name!r}: train some of it first")
@@ -361,23 +360,23 @@ def ship(results: Iterable[Result], name: str) -> Path:
 
 
 def merge(paths: Iterable[Path | str]) -> tuple[int, int, list[str]]:
-    """Take in results of another cache, JSON files or folders of them; results that are there
-    already stay. Returns how many were taken in, how many were there, and a line for each refused.
+    """Copy results of another cache, JSON files or folders of them; those that are here already
+    stay. Returns how many were new, how many were here already, and a line for each refused.
 
     >>> merge([])
     (0, 0, [])
     """
     new, old, refused = 0, 0, list[str]()
-    for given in map(Path, paths):
-        files = sorted(given.rglob("*.json")) if given.is_dir() else [given]
-        refused += [] if files else [f"{given}: there are no results in it"]
+    for place in map(Path, paths):
+        files = sorted(place.rglob("*.json")) if place.is_dir() else [place]
+        refused += [] if files else [f"{place}: there are no results in it"]
         for path in files:
             try:
                 result = read_file(path)
                 wanted = {name: tuple(rows) for name, rows in result.measured.items()}
                 own = live(live_path(result.key))
-                have = [r for r in (shipped(result.key), own) if r and r.covers(wanted)]
-                if have or (own and outcome(own) != outcome(result)):
+                covered = [r for r in (shipped(result.key), own) if r and r.covers(wanted)]
+                if covered or (own and outcome(own) != outcome(result)):
                     old += 1
                 else:
                     write_live(join(result, own))
@@ -397,9 +396,9 @@ def verify() -> tuple[dict[str, int], list[str]]:
     good = {"shipped": 0, "live": 0}
     with warnings.catch_warnings(record=True, category=ResultWarning) as caught:
         warnings.simplefilter("always")
-        known = Archive(SHIPPED)
-    bad = [str(each.message) for each in caught]
-    reads: list[tuple[str, Any, Any]] = [("shipped", key, known.find) for key in known.places]
+        fresh = Archive(SHIPPED)
+    bad = [str(warning.message) for warning in caught]
+    reads: list[tuple[str, Any, Any]] = [("shipped", key, fresh.find) for key in fresh.places]
     reads += [("live", path, read_file) for path in live_paths()]
     for source, place, read in reads:
         try:

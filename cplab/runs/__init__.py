@@ -1,9 +1,10 @@
-"""What a run is: images, network, deficit and when, schedule, seed. All that training knows about
-time is the tuple that `Run.timeline` derives from its three phases."""
+"""What a run is: images, network, the deficit and its epochs, schedule, seed. Training follows the
+tuple of steps and events that `Run.timeline` derives from the run's three phases."""
 
 from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import cache, cached_property, partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, SkipValidation, WrapValidator
@@ -23,7 +24,7 @@ DEVICES = ("auto", "cuda", "mps", "cpu")
 MEASURED = ("lr", "train_loss", "test_accuracy", "seconds")  # columns of a curve
 CLEAR = "none"  # the deficit of an epoch that has none
 LONGEST = 10_000  # epochs of a run
-# What the steps of a life hold; runs that agree in all other fields may share training.
+# The fields that only steps depend on; runs that agree in all others may share training.
 IN_STEPS = {"deficit", "onset", "length", "recovery", "schedule", "pace", "rate", "windows"}
 IN_STEPS |= {"skipped", "treatments"}
 CLOCKS = ("stopped", "running")  # what a schedule's clock does while nothing is trained
@@ -66,13 +67,13 @@ Epochs = Annotated[Count, Field(le=LONGEST)]
 DeficitName = Annotated[str, BeforeValidator(deficits.canonical_name)]
 DatasetName = Annotated[str, BeforeValidator(check_dataset)]
 ModelName = Annotated[str, BeforeValidator(models.model_name)]
-# Of a field whose default, None, stands for what the profile says.
-OR_PROFILES = WrapValidator(lambda value, check: value if value is None else check(value))
-PROFILES_OWN: Any = None
+# For a field whose default, None, stands for the profile's value.
+OR_NONE = WrapValidator(lambda value, check: value if value is None else check(value))
+FROM_PROFILE: Any = None
 
 
 class Window(NamedTuple):
-    """A further deficit in a life: its name, its first epoch, its length in epochs."""
+    """A further deficit of a run: its name, its first epoch, its length in epochs."""
 
     deficit: DeficitName
     onset: Epochs
@@ -114,9 +115,9 @@ class RunValues(TypedDict):
 
 @spec_class
 class Run(Spec):
-    """One network's life: `onset` clear epochs, `length` epochs with the deficit, `recovery` clear
-    epochs. A deficit of length 0 is no deficit. The profile gives recovery, schedule, dataset,
-    model, pace, batch and weight_decay where the run does not.
+    """One training of a network: `onset` clear epochs, `length` epochs with the deficit, `recovery`
+    clear epochs. A deficit of length 0 is no deficit. The profile gives recovery, schedule,
+    dataset, model, pace, batch and weight_decay where the run does not.
 
     >>> run = Run(deficit="blur", onset=4, length=8)
     >>> run.epochs, run.equal_training().onset, run.without_window().epochs, run.newborn().epochs
@@ -127,41 +128,42 @@ class Run(Spec):
     Values: ClassVar[Any] = RunValues
 
     deficit: InKey[DeficitName] = CLEAR
-    """What images or labels carry for a while. blur is the paper's (a quarter of the resolution),
-    blur-2 half as strong; flip+noise is one after the other. Or your own, see cplab.deficit."""
+    """What is done to images or labels for a while. blur is the paper's (a quarter of the
+    resolution), blur-2 half as strong; flip+noise is both in turn. Or your own, see
+    cplab.deficit."""
     onset: InKey[Epochs] = 0
     """Clear epochs before the deficit."""
     length: InKey[Epochs] = 0
-    """Epochs that carry the deficit."""
-    recovery: Annotated[Epochs, OR_PROFILES] = PROFILES_OWN
+    """Epochs with the deficit."""
+    recovery: Annotated[Epochs, OR_NONE] = FROM_PROFILE
     """Clear epochs after it."""
     profile: InKey[ProfileName] = "course"
     """The size; it gives what you do not give of recovery, schedule, dataset, model, pace, batch
     and weight_decay."""
-    schedule: Annotated[Literal["paper", "fixed", "recovery"], OR_PROFILES] = PROFILES_OWN
+    schedule: Annotated[Literal["paper", "fixed", "recovery"], OR_NONE] = FROM_PROFILE
     """Learning rates."""
-    dataset: Annotated[DatasetName, OR_PROFILES] = PROFILES_OWN
-    """Images; your own by what cplab.images_from gives."""
-    model: Annotated[ModelName, OR_PROFILES] = PROFILES_OWN
+    dataset: Annotated[DatasetName, OR_NONE] = FROM_PROFILE
+    """Images; your own by the name that cplab.images_from returns."""
+    model: Annotated[ModelName, OR_NONE] = FROM_PROFILE
     """The network; allcnn-96 for another width than the profile's. A rate or weight decay that the
     paper gives a model holds."""
     seed: InKey[Seed] = 0
-    """Of initial weights, order of images, crops, flips, noise; figures read 0 to 29."""
+    """Decides initial weights, order of images, crops, flips, noise; figures use 0 to 29."""
     optimizer: Literal["sgd", "adam"] = "sgd"
     """Adam's learning rate is a fiftieth of the schedule's."""
     momentum: Annotated[Number, Field(ge=0, lt=1)] = 0.9
-    """Of sgd, 0 to below 1. The paper does not state its own."""
+    """Of sgd, from 0 to below 1. The paper does not state its value."""
     arithmetic: Literal["native", "float32"] = "native"
-    """native has products in bfloat16 where the machine does (weights, sums and BatchNorm in
+    """native computes products in bfloat16 where the machine can (weights, sums and BatchNorm in
     float32)."""
     pace: Annotated[Number, Field(ge=1e-3, lt=1e6)] | None = None
-    """For how many epochs of the paper's schedule one epoch stands."""
+    """How many epochs of the paper's schedule one epoch stands for."""
     batch: Annotated[Count, Field(ge=2)] | None = None
     """Images of a step."""
     rate: Annotated[Number, Field(ge=1e-6, lt=1e6)] = 1.0
     """A factor on all learning rates."""
     weight_decay: Annotated[Number, Field(ge=0, lt=10)] | None = None
-    """Of all weights."""
+    """On all weights."""
     augment: bool = True
     """Whether training images are shifted and mirrored as the profile says, yes or no."""
     windows: Annotated[Windows, BeforeValidator(many)] = ()
@@ -170,7 +172,7 @@ class Run(Spec):
     """Epochs of the schedule `paper` that pass, with nothing trained, before recovery; its rates
     are then those of later epochs. Other schedules have no clock to run on."""
     treatments: Annotated[tuple[Treatment, ...], SkipValidation] = ()
-    """What else is done, each written like renorm@16 (before epoch 16), rate-3@16 (from then on),
+    """Treatments, each written like renorm@16 (before epoch 16), rate-3@16 (from then on),
     decay-0@0+8 (for 8 epochs); kinds: TREATMENTS of cplab.studies.reopening."""
 
     def __post_init__(self) -> None:
@@ -179,13 +181,14 @@ class Run(Spec):
             if getattr(self, name) is None:
                 assign(self, **{name: getattr(profile, name)})
         assign(self, model=models.model_name(self.model, profile))
+        what = f"length {self.length} is not allowed with deficit none"
         how = "give the clear epochs as onset, or name a deficit"
-        told = f"length {self.length} is not allowed with deficit none: {how}"
-        require(self.deficit != CLEAR or not self.length, told)
+        require(self.deficit != CLEAR or not self.length, f"{what}: {how}")
         assign(self, deficit=self.deficit if self.length else CLEAR)
-        fine = self.optimizer == "sgd" or self.momentum == 0.9
-        require(fine, f"momentum {self.momentum!r} is not allowed with {self.optimizer}: omit it")
-        # one way to say one thing: what the profile or the model has anyway is left out
+        allowed = self.optimizer == "sgd" or self.momentum == 0.9
+        what = f"momentum {self.momentum!r} is not allowed with {self.optimizer}"
+        require(allowed, f"{what}: omit it")
+        # one spelling for one run: what the profile or the model has anyway is left out
         for name in ("pace", "batch"):
             if getattr(self, name) == getattr(profile, name):
                 assign(self, **{name: None})
@@ -194,20 +197,20 @@ class Run(Spec):
             assign(self, weight_decay=None if self.weight_decay == usual else self.weight_decay)
         if self.schedule != "paper":
             assign(self, skipped=0)
+        what = f"a run of {self.epochs} epochs is not allowed"
         how = f"onset, length and recovery add up to 1 to {LONGEST}"
-        told = f"a run of {self.epochs} epochs is not allowed: {how}"
-        require(1 <= self.epochs <= LONGEST, told)
-        for w in self.windows:
+        require(1 <= self.epochs <= LONGEST, f"{what}: {how}")
+        for window in self.windows:
             how = f"name a deficit that ends by epoch {self.epochs}, where the run does"
-            fine = w.deficit != CLEAR and w.onset + w.length <= self.epochs
-            require(fine, f"window {w} is not allowed: {how}")
-        windows = sorted({*self.windows}, key=lambda w: (w.onset, w.length, w.deficit))
+            allowed = window.deficit != CLEAR and window.onset + window.length <= self.epochs
+            require(allowed, f"window {window} is not allowed: {how}")
+        windows = sorted({*self.windows}, key=attrgetter("onset", "length", "deficit"))
         assign(self, windows=tuple(windows))
         assign(self, treatments=read_treatments(self.treatments, self.epochs))
         for name in (self.deficit, *(window.deficit for window in windows)):
-            one_eyed = self.views == 1 and ":" in name
+            names_view = self.views == 1 and ":" in name
             how = "leave out what follows the colon, or take a model of two views"
-            require(not one_eyed, f"deficit {name!r} is of one of two views: {how}")
+            require(not names_view, f"deficit {name!r} is of one of two views: {how}")
 
     @property
     def epochs(self) -> int:
@@ -265,33 +268,33 @@ class Run(Spec):
 
     @cached_property
     def timeline(self) -> tuple[Step | Event, ...]:
-        """The steps of the life, one for each epoch, and the events between them."""
+        """The steps of the run, one for each epoch, and the events between them."""
         windows = (Window(self.deficit, self.onset, self.length), *self.windows)
-        known = cache(partial(deficits.find_deficit, strict=False))
+        find_deficit = cache(partial(deficits.find_deficit, strict=False))
         parts: list[Step | Event] = []
         for epoch in range(self.epochs):
             names = [w.deficit for w in windows if w.onset <= epoch < w.onset + w.length]
-            step = Step(known("+".join(names) or CLEAR), self.lr(epoch))
-            for t in self.treatments:
-                if t.first <= epoch < t.first + t.epochs:
-                    factor = step.lr if t.kind.field == "lr" else 1  # rates are multiplied
-                    changed: Any = {t.kind.field: factor * t.strength}
+            step = Step(find_deficit("+".join(names) or CLEAR), self.lr(epoch))
+            for treatment in self.treatments:
+                if treatment.first <= epoch < treatment.first + treatment.epochs:
+                    factor = step.lr if treatment.kind.field == "lr" else 1  # rates are multiplied
+                    changed: Any = {treatment.kind.field: factor * treatment.strength}
                     step = step._replace(**changed)
-                elif t.first == epoch and t.kind.event:
-                    parts.append(Event(t.kind.event, t.arguments))
+                elif treatment.first == epoch and treatment.kind.event:
+                    parts.append(Event(treatment.kind.event, treatment.arguments))
             parts.append(step)
         return tuple(parts)
 
     def lr(self, epoch: int) -> float:
         """The learning rate of an epoch (Materials and Methods for `paper` and `fixed`)."""
-        p, scale = self.settings, self.rate * (1 / 50 if self.optimizer == "adam" else 1)
+        settings, scale = self.settings, self.rate * (1 / 50 if self.optimizer == "adam" else 1)
         if self.schedule == "paper":
             passed = epoch + (self.skipped if epoch >= self.end else 0)
-            return scale * p.paper_lr * 0.97 ** (p.pace * passed)
+            return scale * settings.paper_lr * 0.97 ** (settings.pace * passed)
         if self.schedule == "fixed":
-            return scale * p.fixed_lr
-        left = 1 - max(0, epoch - self.end) / self.recovery if self.recovery else 1
-        return scale * p.recovery_lr * left
+            return scale * settings.fixed_lr
+        remaining = 1 - max(0, epoch - self.end) / self.recovery if self.recovery else 1
+        return scale * settings.recovery_lr * remaining
 
     def values(self, rows: list[dict]) -> dict:
         """Turn the engine's rows into the values of a result: the accuracy on the test images after
@@ -304,28 +307,27 @@ class Run(Spec):
         return {"accuracy": curve[-1]["test_accuracy"], "curve": curve}
 
     def equal_training(self) -> "Run":
-        """The control without a deficit that trains as long (matched epochs), treated alike."""
+        """The control without a deficit that trains as long, with the same treatments."""
         return replace(self, deficit=CLEAR, onset=self.end, length=0, windows=())
 
     def newborn(self) -> "Run":
-        """The control that has the recovery epochs alone (recovery only), with the treatments from
-        the end of the deficit on."""
-        left = without(self.treatments, 0, self.end)
+        """The control that has only the recovery epochs, with the treatments that begin after the
+        deficit."""
+        treatments = without(self.treatments, 0, self.end)
         clear: Any = {"deficit": CLEAR, "onset": 0, "length": 0, "windows": (), "skipped": 0}
-        return replace(self, **clear, treatments=left)
+        return replace(self, **clear, treatments=treatments)
 
     def untreated(self) -> "Run":
-        """The same life without its treatments."""
+        """The same run without its treatments."""
         return replace(self, treatments=())
 
     def without_window(self, clock: str = "stopped") -> "Run":
-        """The same life with the deficit's window cut out; at onset 0 this is the newborn. With
-        the clock `running` the schedule counts the epochs of the window, in which nothing is
-        trained."""
+        """The same run with the deficit's window cut out; at onset 0 this is the newborn. With the
+        clock `running` the schedule counts the epochs of the window, though nothing is trained."""
         passed = self.length if one_of("clock", clock, CLOCKS) == "running" else 0
-        left = without(self.treatments, self.onset, self.end)
+        treatments = without(self.treatments, self.onset, self.end)
         clear: Any = {"deficit": CLEAR, "length": 0, "windows": (), "skipped": passed}
-        return replace(self, **clear, treatments=left)
+        return replace(self, **clear, treatments=treatments)
 
     def call(self) -> str:
         """The line of Python that gives this run's result."""

@@ -37,10 +37,10 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """Make torch's SGD or Adam (without momentum) for a network; each step of a run sets the rate.
     Fused steps take a fraction of the time, SGD's with the same bits."""
-    how: dict[str, Any] = {"weight_decay": weight_decay, "fused": True}
+    options: dict[str, Any] = {"weight_decay": weight_decay, "fused": True}
     if kind == "adam":
-        return torch.optim.Adam(net.parameters(), **how)
-    return torch.optim.SGD(net.parameters(), lr=0.0, momentum=momentum, **how)
+        return torch.optim.Adam(net.parameters(), **options)
+    return torch.optim.SGD(net.parameters(), lr=0.0, momentum=momentum, **options)
 
 
 _seeding = threading.Lock()
@@ -55,7 +55,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 class Classification:
-    """The task of naming what an image shows. Its spec is a Run, or another one with settings,
+    """The task of naming what an image shows. `run` is a Run, or another spec with settings,
     dataset, profile, model, seed, optimizer and arithmetic."""
 
     def __init__(self, run: Any) -> None:
@@ -68,13 +68,14 @@ class Classification:
     def birth(
         self, device: torch.device, seed: int | None = None, tensors: dict | None = None
     ) -> TrainState:
-        """The state at epoch 0, with the same initial weights for all runs of a seed. `tensors`:
-        those of a checkpoint about to be loaded, whose shapes may differ from those at birth."""
-        run, p, images = self.run, self.run.settings, self.images(device)
+        """The state at epoch 0, with the same initial weights for all runs of a seed. `tensors` are
+        those of a checkpoint to load next, whose shapes may differ from those at birth."""
+        run, settings, images = self.run, self.run.settings, self.images(device)
         with seeded(mix_seeds(run.seed if seed is None else seed)):
             classes = data.classes(run.dataset)
-            net = models.build(run.model, len(images.mean), p.size, classes).to(device)
-        return TrainState(net, make_optimizer(net, run.optimizer, p.momentum, p.weight_decay))
+            net = models.build(run.model, len(images.mean), settings.size, classes).to(device)
+        decay = settings.weight_decay
+        return TrainState(net, make_optimizer(net, run.optimizer, settings.momentum, decay))
 
     def birth_norms(self, device: torch.device) -> list[Tensor]:
         """The norm at birth of each layer under batch norm."""
@@ -105,8 +106,8 @@ class Classification:
     def test(self, net: nn.Module, images: Images) -> dict:
         """Test the network after an epoch: the columns that a row of the curve gains."""
         x, y, arithmetic = images.test_x, images.test_y, self.run.arithmetic
-        right = evaluate(net, x, y, lambda x: self.views(images.normal(x)), arithmetic)
-        return {"test_accuracy": right}
+        accuracy = evaluate(net, x, y, lambda x: self.views(images.normal(x)), arithmetic)
+        return {"test_accuracy": accuracy}
 
     def views(self, x: Tensor) -> Tensor:
         """Turn normalised images (N, C, H, W) into what the network takes."""
@@ -118,26 +119,26 @@ def shuffled(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield an epoch's batches, see Classification.batches. Seed and epoch decide every random
     number. `second`: with the shifts of a second view, all else alike."""
-    p, device = run.settings, images.train_x.device
+    settings, device = run.settings, images.train_x.device
     if step.augment != 1:
-        p = replace(p, shift=0, mirror=False)
-    count, size = len(images.train_y), p.size
+        settings = replace(settings, shift=0, mirror=False)
+    count, size = len(images.train_y), settings.size
     random = torch.Generator().manual_seed(mix_seeds(run.seed, epoch))
     order = torch.randperm(count, generator=random).to(device)
-    shift = torch.randint(2 * p.shift + 1, (2, count), generator=random).to(device)
-    mirror = (torch.rand(count, generator=random) < 0.5 * p.mirror).to(device)
+    shift = torch.randint(2 * settings.shift + 1, (2, count), generator=random).to(device)
+    mirror = (torch.rand(count, generator=random) < 0.5 * settings.mirror).to(device)
     if second:
-        shift = torch.randint(2 * p.shift + 1, (2, count), generator=random).to(device)
-    padded = F.pad(images.train_x, (0, 0, *[p.shift] * 4))
+        shift = torch.randint(2 * settings.shift + 1, (2, count), generator=random).to(device)
+    padded = F.pad(images.train_x, (0, 0, *[settings.shift] * 4))
     # every crop of every image, as a view: (images, rows down, columns across, H, W, C)
     crops = padded.unfold(1, size, 1).unfold(2, size, 1).permute(0, 1, 2, 4, 5, 3)
     if step.images != 1:  # the same ones in every epoch of a seed
         random = torch.Generator().manual_seed(mix_seeds(run.seed, "images"))
-        seen = torch.rand(count, generator=random).to(device).argsort() < step.images * count
-        order = order[seen[order]]
+        kept = torch.rand(count, generator=random).to(device).argsort() < step.images * count
+        order = order[kept[order]]
     why = "would be one image, of which batch norm learns nothing: take another size of batches"
-    require(len(order) % p.batch != 1, f"the last batch of {len(order)} images {why}")
-    for index in order.split(p.batch):
+    require(len(order) % settings.batch != 1, f"the last batch of {len(order)} images {why}")
+    for index in order.split(settings.batch):
         x = crops[index, shift[0, index], shift[1, index]]
         x = torch.where(mirror[index, None, None, None], x.flip(2), x)
         yield index, images.normal(x)
@@ -147,13 +148,13 @@ def shuffled(
 def evaluate(
     net: nn.Module, x: Tensor, y: Tensor, normal: Callable, arithmetic: str, batch: int = 0
 ) -> float:
-    """The fraction of images that a network names correctly. Arguments: x, images (N, …) as
+    """The fraction of images that a network classifies correctly. Arguments: x, images (N, …) as
     `normal` takes them; y, labels (N,); batch, images at a time, by the device if 0."""
     net.eval()
     batch = batch or (2500 if x.device.type == "cuda" else 500)
-    right = torch.zeros((), dtype=torch.long, device=x.device)
-    for some, labels in zip(x.split(batch), y.split(batch), strict=True):
+    correct = torch.zeros((), dtype=torch.long, device=x.device)
+    for part, labels in zip(x.split(batch), y.split(batch), strict=True):
         with devices.autocast(x.device, arithmetic):
-            logits = net(normal(some))
-        right += (logits.argmax(1) == labels).sum()
-    return right.item() / len(y)
+            logits = net(normal(part))
+        correct += (logits.argmax(1) == labels).sum()
+    return correct.item() / len(y)

@@ -18,7 +18,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, Validation
 from cplab.errors import CplabError, quote, require
 from cplab.errors import assign as assign
 
-# Where each class of specs is that every lab uses; the studies' are in cplab.studies.SPECS.
+# The address of each class of specs that all labs use; the studies' are in cplab.studies.SPECS
 SPECS = {"Run": "cplab.runs:Run"}
 Class = TypeVar("Class", bound=type)
 
@@ -43,10 +43,10 @@ InKey = Annotated[Value, IN_KEY]
 
 
 class Spec:
-    """All that decides a result. Subclasses are decorated with `spec_class`. One without a timeline
+    """All that decides a result. Subclasses are decorated with `spec_class`; one without a timeline
     has a static method `train_all` instead, like cplab.engine.sweep.train_all."""
 
-    # raised by one whenever a change alters what a spec with the same fields would give
+    # raised by one whenever a change alters the result of a spec with the same fields
     version: ClassVar[int] = 1
     heading: ClassVar[str] = ""  # begins the canonical line
     Values: ClassVar[Any] = dict  # the type of its values, a TypedDict
@@ -90,18 +90,18 @@ def spec_class(cls: Class) -> Class:
     """Make a class a frozen dataclass that checks its fields by their annotations: a decorator. A
     value that is not allowed, unknown or missing raises a CplabError of one line."""
     config = ConfigDict(extra="forbid")
-    made: Any = pydantic.dataclasses.dataclass(frozen=True, config=config)(cls)
-    construct = made.__init__
+    decorated: Any = pydantic.dataclasses.dataclass(frozen=True, config=config)(cls)
+    construct = decorated.__init__
 
     @wraps(construct)
-    def init(self: Any, *args: Any, **given: Any) -> None:
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
         try:
-            construct(self, *args, **given)
+            construct(self, *args, **kwargs)
         except ValidationError as error:
-            raise CplabError(in_one_line(error, made)) from None
+            raise CplabError(in_one_line(error, decorated)) from None
 
-    made.__init__ = init
-    return made
+    decorated.__init__ = init
+    return decorated
 
 
 def in_one_line(error: ValidationError, cls: Any = None) -> str:
@@ -114,8 +114,8 @@ def in_one_line(error: ValidationError, cls: Any = None) -> str:
     name, value = ".".join(where), quote(first["input"])
     match first["type"]:
         case "unexpected_keyword_argument":
-            near = difflib.get_close_matches(name, names, 1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
+            close = difflib.get_close_matches(name, names, 1)
+            hint = f" (did you mean {close[0]}?)" if close else ""
             what = f"unknown field {name!r} of {cls.__name__}{hint}"
             return f"{what}: choose one of {', '.join(names)}"
         case "missing":
@@ -139,6 +139,7 @@ def as_plain(value: Any) -> Any:
 
 
 def from_plain(value: Any) -> Any:
+    """Turn plain data back into the field that `as_plain` was given."""
     if isinstance(value, dict) and "kind" in value:
         return build_spec(value["kind"], {k: v for k, v in value.items() if k != "kind"})
     return tuple(from_plain(v) for v in value) if isinstance(value, list) else value
@@ -151,9 +152,9 @@ class Outdated(ValueError):
 def build_spec(kind: str, values: dict, version: int | None = None) -> Any:
     """Build the spec that `Spec.plain` described. Raises ValueError for an unknown kind, Outdated
     for another version than `version`, CplabError for fields that are not allowed."""
-    if kind not in (every := addresses()):
+    if kind not in (known_kinds := addresses()):
         raise ValueError(f"it is of an unknown kind, {kind!r:.40}")
-    cls = pkgutil.resolve_name(every[kind])
+    cls = pkgutil.resolve_name(known_kinds[kind])
     if version is not None and version != cls.version:
         raise Outdated(f"it is of version {version}, this is {cls.version}")
     return cls(**{name: from_plain(value) for name, value in values.items()})
@@ -166,12 +167,12 @@ def addresses() -> dict[str, str]:
 
 def kinds() -> dict[str, Any]:
     """All classes of specs that have results, by name."""
-    every = {name: pkgutil.resolve_name(address) for name, address in addresses().items()}
-    return {name: cls for name, cls in every.items() if hasattr(cls, "trunk_key")}
+    classes = {name: pkgutil.resolve_name(address) for name, address in addresses().items()}
+    return {name: cls for name, cls in classes.items() if hasattr(cls, "trunk_key")}
 
 
 def check_spec(spec: Any) -> Any:
-    """Return `spec`; raise a CplabError if it is none."""
+    """Return `spec`; raise a CplabError if it is not a spec."""
     require(isinstance(spec, Spec), f"{quote(spec)} is no run: give cplab.Run(...)")
     return spec
 

@@ -31,20 +31,19 @@ from typing import Any
 from cplab.errors import CplabError, one_of, require
 from cplab.specs import check_types
 
-# Of each kind, which is a dataclass of name, function, label, source and more: entries by name
+# The entries of each kind by name; a kind is a dataclass of name, function, label, source and more
 TABLES: dict[type, dict[str, Any]] = {}
 DECORATORS = {"deficit", "model", "measurement"}
 FIXED = {"name", "apply", "source", "view", "parts"}  # fields that no decorator sets
 CLASSES = 10  # of every data set but one's own
-# Libraries however they were installed, also by those who build them
-USUAL = {"cplab", "torch", "torchvision", "numpy", "scipy", "pandas", "PIL"}
+# Libraries wherever they are installed, in a checkout of their source too
+LIBRARIES = {"cplab", "torch", "torchvision", "numpy", "scipy", "pandas", "PIL"}
 IMPORT, CONSTANT, DEFINITION = range(3)  # the order of a text
-Lines = dict[str, tuple[int, str]]  # of a text: name -> its place in the order, statement
+Lines = dict[str, tuple[int, str]]  # of a text: {name: (its place in the order, statement)}
 
 
 def entry_decorator(kind: type, thing: Any, options: dict[str, Any]) -> Any:
-    """Apply a decorator of a kind: register the function, or wait for it where options came
-    first."""
+    """Apply a decorator of a kind: register the function, or await it if options came first."""
     if thing is None:
         return partial(entry_decorator, kind, options=options)
     module = getattr(thing, "__module__", None) or ""
@@ -59,23 +58,24 @@ def entry_decorator(kind: type, thing: Any, options: dict[str, Any]) -> Any:
 
 def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> Any:
     """Register a student's own function or class, and return its entry. Without options, those of
-    its decorator hold. One meaning has one entry, with the latest label. A kind's `telling` names
+    its decorator hold. One meaning has one entry, with the latest label. A kind's `in_digest` names
     the fields on which results depend, `next_style` gives colour and marker, `try_out` tries it."""
-    table, usual = TABLES[kind], {f.name: f.default for f in fields(kind)}
-    if package := [entry for entry in table.values() if entry.apply is thing]:
-        return package[0]
+    table, defaults = TABLES[kind], {f.name: f.default for f in fields(kind)}
+    if registered := [entry for entry in table.values() if entry.apply is thing]:
+        return registered[0]
     if options is None:
         options = getattr(thing, "__dict__", {}).get("__cplab__", {})
-    word = getattr(thing, "__name__", type(thing).__name__)
+    short_name = getattr(thing, "__name__", type(thing).__name__)
     for option in options:
-        one_of(f"option of {word}", option, usual.keys() - FIXED)
-    counts = [k for k in getattr(kind, "telling", ()) if options.get(k, usual[k]) != usual[k]]
-    digest, source = meaning(thing, **{k: options[k] for k in counts})
-    name, thing.__cplab__ = f"{word}@{digest}", options
+        one_of(f"option of {short_name}", option, defaults.keys() - FIXED)
+    digested = {k: options.get(k, defaults[k]) for k in getattr(kind, "in_digest", ())}
+    changed = {k: value for k, value in digested.items() if value != defaults[k]}
+    digest, source = meaning(thing, **changed)
+    name, thing.__cplab__ = f"{short_name}@{digest}", options
     if name not in table:
         style: dict[str, Any] = getattr(kind, "next_style", dict)()
-        given = {"label": word.replace("_", " "), **style, **options}
-        entry = check_types(kind(name, rebuild(source, name), source=source, **given))
+        values = {"label": short_name.replace("_", " "), **style, **options}
+        entry = check_types(kind(name, rebuild(source, name), source=source, **values))
         entry.try_out()
         table[name] = entry
     table[name] = check_types(replace(table[name], **options))
@@ -115,8 +115,8 @@ def rebuild(source: str, name: str) -> Any:
 
 
 def meaning(thing: Any, **options: Any) -> tuple[str, str]:
-    """The text of all that a function or class depends on, begun by the options that count, and its
-    digest of eight hexadecimal digits. Raises CplabError for what the text cannot hold.
+    """The digest, eight hexadecimal digits, of all that a function or class depends on, and its
+    text, which begins with the options. Raises CplabError for what a text cannot hold.
 
     >>> STEP = 2
     >>> def darken(x, y, steps=3):
@@ -146,16 +146,16 @@ def add_lines(name: str, value: Any, user: str, lines: Lines) -> None:
         how = f"{value.__name__!r} by another name: give it one, with def"
         raise CplabError(f"{user} reads {name!r}, {how}")
     line = (DEFINITION, definition(value)) if own else outside_line(name, value, user)
-    twice = f"{user} and what it reads have two things named {name!r}: rename one"
-    require(lines.get(name, line) == line, twice)
+    clash = f"{user} and what it reads have two things named {name!r}: rename one"
+    require(lines.get(name, line) == line, clash)
     if own and name not in lines:
         lines[name] = line  # before its helpers, which may read it in turn
-        known = variables(value)
+        outside = variables(value)
         for needed in sorted(names_read(line[1], name) - {name}):
-            there = needed in known or hasattr(builtins, needed)
-            require(there, f"{name} reads {needed!r}, which is not defined yet: define it first")
-            if needed in known:
-                add_lines(needed, known[needed], name, lines)
+            defined = needed in outside or hasattr(builtins, needed)
+            require(defined, f"{name} reads {needed!r}, which is not defined yet: define it first")
+            if needed in outside:
+                add_lines(needed, outside[needed], name, lines)
         del lines[name]
     lines.setdefault(name, line)
 
@@ -165,18 +165,18 @@ def outside_line(name: str, value: Any, user: str) -> tuple[int, str]:
     if is_plain(value):
         return CONSTANT, f"{name} = {value!r}"
     if isinstance(value, ModuleType):
-        full, why = value.__name__, "a module of your own: import its functions by name"
-        require(is_library(full), f"{user} reads {name!r}, {why}")
-        return IMPORT, f"import {full}" + f" as {name}" * (name != full)
+        module_name, why = value.__name__, "a module of your own: import its functions by name"
+        require(is_library(module_name), f"{user} reads {name!r}, {why}")
+        return IMPORT, f"import {module_name}" + f" as {name}" * (name != module_name)
     module = str(getattr(value, "__module__", ""))
-    public = module.rpartition(".")[0]  # a package, which may give it in another coat
-    homes = (module, public, "torch", "torch.nn.functional", "torch.fft")
+    package = module.rpartition(".")[0]  # which may offer what its module defines
+    homes = (module, package, "torch", "torch.nn.functional", "torch.fft")
     for home in homes if callable(value) else ():
-        for there in (getattr(value, "__name__", name), name):
-            if getattr(sys.modules.get(home), there, None) is value and is_library(home):
-                return IMPORT, f"from {home} import {there}" + f" as {name}" * (name != there)
+        for public in (getattr(value, "__name__", name), name):
+            if getattr(sys.modules.get(home), public, None) is value and is_library(home):
+                return IMPORT, f"from {home} import {public}" + f" as {name}" * (name != public)
     raise CplabError(
-        f"{user} reads {name!r} ({type(value).__name__}), which its source does not tell: make it "
+        f"{user} reads {name!r} ({type(value).__name__}), which its source does not hold: make it "
         "inside the function, or give a number or text as a default argument"
     )
 
@@ -243,7 +243,7 @@ def names_read(text: str, name: str) -> set[str]:
     with explain(name):  # what is nonlocal cannot stand alone
         tables = [symtable.symtable(text, name, "exec")]
     read: set[str] = set()
-    for table in tables:  # which grows
+    for table in tables:  # a list that grows
         tables += table.get_children()
         symbols = table.get_symbols()
         read |= {s.get_name() for s in symbols if s.is_global() and s.is_referenced()}
@@ -252,17 +252,17 @@ def names_read(text: str, name: str) -> set[str]:
 
 def variables(thing: Any) -> dict[str, Any]:
     """The variables that a function, or the methods of a class, can read outside themselves."""
-    known: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for function in functions_of(thing):
-        inside = inspect.getclosurevars(function).nonlocals
-        known = {**function.__globals__, **known, **inside}
-    return known
+        closure = inspect.getclosurevars(function).nonlocals
+        values = {**function.__globals__, **values, **closure}
+    return values
 
 
 def functions_of(thing: Any) -> list[FunctionType]:
     """The functions of a definition: a function itself, or the methods of a class."""
     inside = vars(thing).values() if isinstance(thing, type) else [thing]
-    # but not those that a decorator made
+    # without those that a decorator made
     return [f for f in inside if isinstance(f, FunctionType) and f.__name__ == f.__code__.co_name]
 
 
@@ -277,18 +277,18 @@ def is_library(name: str, elsewhere: bool = True) -> bool:
     and a student's own file do not. With `elsewhere`, a module that lies neither here nor beside
     the script counts too, like those of a cluster."""
     root = name.partition(".")[0]
-    if root in sys.stdlib_module_names or root in USUAL:
+    if root in sys.stdlib_module_names or root in LIBRARIES:
         return root != "__main__" and name != "cplab.gallery"
     spec = None
     with suppress(ImportError, ValueError):
         spec = importlib.util.find_spec(root)
     places = (spec.submodule_search_locations or [spec.origin or ""]) if spec else []
     script = getattr(sys.modules.get("__main__"), "__file__", None)
-    at_hand = [Path.cwd(), *([Path(script).resolve().parent] if script else [])]
+    local = [Path.cwd(), *([Path(script).resolve().parent] if script else [])]
     return any(
         # pip and uv write a .dist-info beside what they install, in whatever directory that lies
         (folder.name.endswith("-packages") or any(folder.glob("*.dist-info")))
-        or (elsewhere and not any(map(folder.is_relative_to, at_hand)))
+        or (elsewhere and not any(map(folder.is_relative_to, local)))
         for folder in (Path(place).resolve().parent for place in places)
     )
 

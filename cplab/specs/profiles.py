@@ -1,4 +1,4 @@
-"""Profiles: sizes of an experiment, everything that a run does not say itself."""
+"""Profiles: the sizes of an experiment, with everything that a run leaves open."""
 
 import re
 from dataclasses import dataclass
@@ -70,7 +70,7 @@ else:
 
 
 def is_own(dataset: object) -> bool:
-    """Whether a name is of somebody's own images, name@digest, as cplab.images_from gives it."""
+    """Whether a name stands for somebody's own images: name@digest, from cplab.images_from."""
     return isinstance(dataset, str) and bool(re.fullmatch(r"[a-z]\w{0,30}@[0-9a-f]{12}", dataset))
 
 
@@ -81,5 +81,5 @@ def split_part(dataset: str) -> tuple[str, int]:
     >>> split_part("cifar10"), split_part("cifar10-part2")
     (('cifar10', 1), ('cifar10', 2))
     """
-    found = re.fullmatch(r"(\w+)-part([2-9])", dataset)
-    return (found[1], int(found[2])) if found else (dataset, 1)
+    match = re.fullmatch(r"(\w+)-part([2-9])", dataset)
+    return (match[1], int(match[2])) if match else (dataset, 1)

@@ -1,4 +1,4 @@
-"""What filters and images are made of, by their Fourier components."""
+"""The orientation of filters and the spectrum of images, by their Fourier components."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,7 +10,7 @@ def orientation(filters: ArrayLike, size: int = 33) -> np.ndarray:
     """The stripes that each filter answers to best: a complex number for each.
 
     Each Fourier component of a filter is stripes, with a tilt from the vertical; the result is the
-    mean of e^(2i · tilt) over components, but for the mean, weighted by their power. Its modulus is
+    mean of e^(2i · tilt) over all components but the constant, weighted by power. Its modulus is
     how selective the filter is, 0 to 1; half its angle is the tilt; its real part is 1 for vertical
     stripes, −1 for horizontal ones and 0 for a filter that prefers neither.
 
@@ -23,8 +23,8 @@ def orientation(filters: ArrayLike, size: int = 33) -> np.ndarray:
     0.78
     """
     f = np.asarray(filters, dtype=float)
-    fine = f.ndim in (3, 4) and f.size
-    require(fine, f"filters of shape {f.shape} are not allowed: give (out, C, H, W) or (out, H, W)")
+    allowed, how = f.ndim in (3, 4) and f.size, "give (out, C, H, W) or (out, H, W)"
+    require(allowed, f"filters of shape {f.shape} are not allowed: {how}")
     size = whole("size", size, max(f.shape[-2:]), 256)
     power = np.abs(np.fft.fft2(f, s=(size, size))) ** 2
     power = power.sum(1) if f.ndim == 4 else power
@@ -46,8 +46,8 @@ def power_spectrum(images: ArrayLike) -> np.ndarray:
     3
     """
     x = np.asarray(images, dtype=float)
-    fine = x.ndim == 4 and x.size and x.shape[2] == x.shape[3]
-    require(fine, f"images of shape {x.shape} are not allowed: give (N, C, H, H)")
+    allowed = x.ndim == 4 and x.size and x.shape[2] == x.shape[3]
+    require(allowed, f"images of shape {x.shape} are not allowed: give (N, C, H, H)")
     size = x.shape[-1]
     power = (np.abs(np.fft.fft2(x)) ** 2).mean((0, 1)) / size**2
     cycles = np.fft.fftfreq(size) * size

@@ -1,4 +1,4 @@
-"""Fisher information: how strongly the network's answers depend on its connections, by layer.
+"""Fisher information: how strongly the network's outputs depend on its connections, by layer.
 
 Labels are the network's own, BatchNorm is in eval mode, and the network is left as it was
 (Achille, Rovere & Soatto, 'The Fisher Information Matrix' and Materials and Methods).
@@ -26,7 +26,7 @@ ROUNDS = 100  # of Lanczos' method
 class ByLayer:
     """A number for the whole network and one for each layer, by its name in the network.
 
-    error and errors are standard errors; 0 and empty where nothing was drawn at random.
+    error and errors are standard errors; 0 and empty if nothing was drawn at random.
     """
 
     total: float
@@ -59,8 +59,8 @@ def trace(net: nn.Module, x: Tensor) -> ByLayer:
 
 @devices.torch_defaults()
 def jacobian(net: nn.Module, x: Tensor) -> ByLayer:
-    """E_x ‖J‖², the squared Frobenius norm of the Jacobian of the C logits: what the trace would be
-    if the softmax, which goes flat where a network is certain, took no part.
+    """E_x ‖J‖², the squared Frobenius norm of the Jacobian of the C logits: the trace without the
+    softmax, which is flat where a network is certain.
 
     Arguments: net, x; raises CplabError: as of trace.
     Returns: in squares of logits per squared unit of weight.
@@ -74,7 +74,7 @@ def jacobian(net: nn.Module, x: Tensor) -> ByLayer:
 
 @devices.torch_defaults()
 def diagonal(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
-    """What `trace` sums up, weight by weight: F_ii = E_x Σ_y p_y (∂ log p_y / ∂w_i)², the curvature
+    """The terms of `trace`, weight by weight: F_ii = E_x Σ_y p_y (∂ log p_y / ∂w_i)², the curvature
     of the loss along one weight, with the labels that the network itself gives.
 
     Arguments: net, x; raises CplabError: as of trace.
@@ -92,9 +92,9 @@ def diagonal(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
 def sampled_trace(net: nn.Module, x: Tensor, draws: int = 1000, seed: int = 0) -> ByLayer:
     """The paper's Monte Carlo estimate of the trace: x drawn from the images, y from p_w(y|x).
 
-    Arguments: net, x; raises CplabError: as of trace; draws, pairs (x, y), 2 at least, for each of
-        which one image goes back once; seed, of the draws.
-    Returns: means over the draws with standard errors, of which the total's is not the layers' sum.
+    Arguments: net, x; raises CplabError: as of trace; draws, number of pairs (x, y), 2 at least,
+        each one backward pass of one image; seed, of the draws.
+    Returns: means over the draws with standard errors; that of the total is not the layers' sum.
 
     >>> net = nn.Linear(2, 2, bias=False)
     >>> _ = nn.init.zeros_(net.weight)
@@ -112,25 +112,25 @@ def sampled_trace(net: nn.Module, x: Tensor, draws: int = 1000, seed: int = 0) -
         return (F.one_hot(y, p.shape[1]) - p)[None]
 
     squares = squared_gradients(net, x[index.to(x.device)] if len(x) else x, drawn_label)
-    of_net = torch.stack([*squares.values()]).sum(0)
-    errors = {name: each.std().item() / draws**0.5 for name, each in squares.items()}
-    means, error = mean_by_layer(squares).layers, of_net.std().item() / draws**0.5
-    return ByLayer(of_net.mean().item(), means, error, errors)
+    totals = torch.stack([*squares.values()]).sum(0)
+    errors = {name: values.std().item() / draws**0.5 for name, values in squares.items()}
+    means, error = mean_by_layer(squares).layers, totals.std().item() / draws**0.5
+    return ByLayer(totals.mean().item(), means, error, errors)
 
 
 @devices.torch_defaults()
 def log_determinant(net: nn.Module, x: Tensor, damping: float = DAMPING) -> ByLayer:
-    """log |F + damping · I| of the weights by K-FAC, which the paper saw follow the trace's trend.
+    """log |F + damping · I| of the weights by K-FAC, which in the paper follows the trace's trend.
 
     Each layer's block is taken as A ⊗ G with A = E_x Σ_p a_p a_pᵀ and G = E_x Σ_y p_y Σ_p g_p g_pᵀ
     / positions (Martens & Grosse 2015; Grosse & Martens 2016 for convolutions), over all labels;
     blocks between layers are left out.
 
-    Arguments: net, x; raises CplabError: as of trace; damping, above 0, what is added to each of
-        F's eigenvalues, most of which are nearly 0: the number stands and falls with it. With the
-        paper's weight decay F + damping · I is the curvature of the loss that is trained on.
-    Returns: natural logarithms. Take off (number of weights) · log damping to have 0 for a layer
-        that knows nothing.
+    Arguments: net, x; raises CplabError: as of trace; damping, above 0, is added to each eigenvalue
+        of F. Most of them are nearly 0, so the result depends strongly on it. With the paper's
+        weight decay F + damping · I is the curvature of the loss that is trained on.
+    Returns: natural logarithms. Subtract (number of weights) · log damping to get 0 for a layer
+        without information.
 
     >>> net = nn.Linear(2, 2, bias=False)
     >>> _ = nn.init.zeros_(net.weight)  # F has the eigenvalues 12.5, 0, 0, 0
@@ -139,32 +139,32 @@ def log_determinant(net: nn.Module, x: Tensor, damping: float = DAMPING) -> ByLa
     """
     layers = counted_layers(net, x)
     require(damping > 0, f"damping {damping!r} is not allowed: give a number above 0")
-    left: dict[str, Tensor] = {}
-    right: dict[str, Tensor] = {}
+    factor_a: dict[str, Tensor] = {}  # the Kronecker factors, times len(x)
+    factor_g: dict[str, Tensor] = {}
 
     def add(name: str, rows: slice, a: Tensor, grads: Grads) -> None:
         layer, blocks = layers[name], groups(layers[name])
         a = unfold_inputs(layer, a)
-        few = len(x) * a.shape[1] < a.shape[2]
-        left[name] = layerwise.add_products(left.get(name), a, blocks, few)
+        few_rows = len(x) * a.shape[1] < a.shape[2]
+        factor_a[name] = layerwise.add_products(factor_a.get(name), a, blocks, few_rows)
         # (n, positions, labels · out) → each label's gradient as a row of its own
         g = outputs(layer, grads).unflatten(2, (len(grads), -1)).flatten(1, 2)
-        right[name] = layerwise.add_products(right.get(name), g / a.shape[1] ** 0.5, blocks)
+        factor_g[name] = layerwise.add_products(factor_g.get(name), g / a.shape[1] ** 0.5, blocks)
 
     each_layer(net, x, layers, square_root, add)
     logs = {name: math.log(damping) * layer.weight.numel() for name, layer in layers.items()}
-    for name in left:  # the others have no gradient
-        if not (left[name].isfinite().all() and right[name].isfinite().all()):
+    for name in factor_a:  # the others have no gradient
+        if not (factor_a[name].isfinite().all() and factor_g[name].isfinite().all()):
             raise Diverged(f"the gradients of layer {name!r} are not finite: see its weights")
-        one, other = (layerwise.eigenvalues(m[name]) / len(x) for m in (left, right))
-        products = one[:, :, None] * other[:, None, :]
+        values_a, values_g = (layerwise.eigenvalues(m[name]) / len(x) for m in (factor_a, factor_g))
+        products = values_a[:, :, None] * values_g[:, None, :]
         logs[name] = (products + damping).log().sum().item()
     return ByLayer(sum(logs.values()), logs)
 
 
 @dataclass(frozen=True)
 class Information:
-    """What `information` finds with `beta`: the smoothed trace, with errors over draws, and the
+    """The result of `information` with `beta`: the smoothed trace, with errors over draws, and the
     variance of each weight's noise, by layer, shaped like its weights."""
 
     trace: ByLayer
@@ -182,7 +182,7 @@ def information(
     batch: int = 100,
     seed: int = 0,
 ) -> Information:
-    """Information in the weights from the noise that they bear (Materials and Methods, figure 5).
+    """Information in the weights, by the noise they can bear (Materials and Methods, figure 5).
 
     The paper looks for the diagonal Σ that minimises E_{w ~ N(w₀, Σ)} L(w) − β log |Σ|, which
     smooths out an irregular loss. By Price's theorem ∂E L / ∂Σ_ii = ½ E ∂²L/∂w_i², so that
@@ -191,19 +191,19 @@ def information(
 
     which we solve by averaging F_ii over draws of w. F stands for the Hessian as in the paper; for
     ReLU networks, piecewise linear in any one weight, their diagonals are equal. (The paper's H is
-    half the Hessian.) Local reparameterisation, its reference 58, would in a convolution give each
-    position noise of its own and so miss most of the trace, since positions share their weights.
+    half the Hessian.) Local reparameterisation, its reference 58, would give each position of a
+    convolution its own noise and so miss most of the trace, since positions share their weights.
     As there, no weight's noise becomes larger than the mean square weight of its layer.
 
     Arguments: net, x; raises CplabError: as of trace; beta, smoothness, in nats: the noise raises
         the loss by about β for each weight (0.05 nats in all if None; the paper does not state its
-        own); draws of w, each with a batch of so many images drawn from x; seed, of all draws.
+        value); draws of w, each with `batch` images drawn from x; seed, of all draws.
     Returns: Information. Its trace is that of E F(w), and 2β Σ_i 1/Σ_ii where no noise is at its
         limit. The paper does not say how it normalises its figure.
 
     >>> net = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 3))
-    >>> found = information(net, torch.randn(5, 2), draws=2)
-    >>> list(found.trace.layers), found.variances["0"].shape
+    >>> noise = information(net, torch.randn(5, 2), draws=2)
+    >>> list(noise.trace.layers), noise.variances["0"].shape
     (['0', '2'], torch.Size([4, 2]))
     """
     layers = counted_layers(net, x)
@@ -215,8 +215,8 @@ def information(
     generator = torch.Generator().manual_seed(whole("seed", seed))
 
     def estimate(noisy: dict[str, Tensor]) -> dict[str, Tensor]:
-        """F's diagonal at these weights, without bias: one backward pass an image, of the columns
-        of its square root, each with a random sign, so that their products cancel in the mean."""
+        """F's diagonal at these weights, without bias: one backward pass of each image with the sum
+        of the square root's columns under random signs, whose mixed products cancel on average."""
         index = torch.randint(len(x), (batch,), generator=generator).to(x.device)
         signs: list[Tensor] = []  # drawn once the number of classes is known
 
@@ -232,7 +232,7 @@ def information(
     def variances(mean: dict[str, Tensor]) -> dict[str, Tensor]:
         return {n: (2 * beta / m).minimum(weights[n].square().mean()) for n, m in mean.items()}
 
-    # One variance for each layer at first: a few images may tell nothing of some weights.
+    # One variance for each layer at first: some weights may have no gradient on a few images.
     mean = {name: d.mean().expand_as(d) for name, d in estimate({}).items()}
     traces = []
     for t in range(draws):
@@ -240,14 +240,14 @@ def information(
         for name, variance in variances(mean).items():
             noise = torch.randn(variance.shape, generator=generator).to(variance)
             noisy[name] = weights[name] + variance.sqrt() * noise
-        found = estimate(noisy)
+        diagonals = estimate(noisy)
         # Later draws weigh more: their noise comes from better variances.
-        mean = {name: m.lerp(found[name], 2 / (t + 3)) for name, m in mean.items()}
-        traces.append([d.sum().item() for d in found.values()])
-    each = {name: m.sum().item() for name, m in mean.items()}
+        mean = {name: m.lerp(diagonals[name], 2 / (t + 3)) for name, m in mean.items()}
+        traces.append([d.sum().item() for d in diagonals.values()])
+    totals = {name: m.sum().item() for name, m in mean.items()}
     spread = torch.tensor(traces, dtype=torch.float64) / (0.75 * draws) ** 0.5
-    errors = dict(zip(each, spread.std(0).tolist(), strict=True))
-    smoothed = ByLayer(sum(each.values()), each, spread.sum(1).std().item(), errors)
+    errors = dict(zip(totals, spread.std(0).tolist(), strict=True))
+    smoothed = ByLayer(sum(totals.values()), totals, spread.sum(1).std().item(), errors)
     return Information(smoothed, variances(mean), beta)
 
 
@@ -274,21 +274,21 @@ def sharpness(net: nn.Module, x: Tensor, y: Tensor, *, tolerance: float = 0.01) 
     with passes.record_calls(net, layers) as calls:
         logits = passes.logits_of(net, x.to(weights[0]), calls)
         loss = F.cross_entropy(logits, y)
-        slopes = torch.autograd.grad(loss, weights, create_graph=True)
+        gradients = torch.autograd.grad(loss, weights, create_graph=True)
 
         def product(v: Any) -> Any:
             parts = torch.as_tensor(v.reshape(-1)).to(weights[0]).split(sizes)
-            along = sum((s.flatten() * p).sum() for s, p in zip(slopes, parts, strict=True))
-            rows = torch.autograd.grad(along, weights, retain_graph=True)
+            slope = sum((g.flatten() * p).sum() for g, p in zip(gradients, parts, strict=True))
+            rows = torch.autograd.grad(slope, weights, retain_graph=True)
             return torch.cat([row.flatten() for row in rows]).cpu().double().numpy()
 
-        begin = torch.randn(sum(sizes), generator=torch.Generator().manual_seed(0)).double().numpy()
-        hessian = LinearOperator(2 * begin.shape, product, dtype=begin.dtype)
-        if not product(begin).any():  # all answers are certain; ARPACK refuses a zero
+        start = torch.randn(sum(sizes), generator=torch.Generator().manual_seed(0)).double().numpy()
+        hessian = LinearOperator(2 * start.shape, product, dtype=start.dtype)
+        if not product(start).any():  # all outputs are certain; ARPACK refuses a zero
             return 0.0
-        how = {"tol": tolerance, "maxiter": ROUNDS, "return_eigenvectors": False}
+        options = {"tol": tolerance, "maxiter": ROUNDS, "return_eigenvectors": False}
         try:
-            top = eigsh(hessian, k=1, which="LA", v0=begin, **how)
+            top = eigsh(hessian, k=1, which="LA", v0=start, **options)
         except ArpackError as error:
             what = f"the largest eigenvalue was not found to {tolerance:g} in {ROUNDS} rounds"
             raise CplabError(f"{what}: give a larger tolerance or more images") from error
@@ -300,12 +300,12 @@ def sharpness(net: nn.Module, x: Tensor, y: Tensor, *, tolerance: float = 0.01) 
 
 
 def square_root(p: Tensor, rows: slice | None = None) -> Tensor:
-    """What to send back for the sum over all labels: C − 1 vectors s_k with Σ_k s_k s_kᵀ = diag(p)
-    − p pᵀ, for each image; (N, C) → (C − 1, N, C).
+    """The vectors to send back for the sum over all labels: C − 1 vectors s_k with Σ_k s_k s_kᵀ =
+    diag(p) − p pᵀ, for each image; (N, C) → (C − 1, N, C).
 
-    With r = √p, diag(p) − p pᵀ = diag(r) (I − r rᵀ) diag(r), and a Householder reflection that
-    takes r to −e_m has in its other columns an orthonormal basis of what is orthogonal to r. The
-    likeliest class as m keeps every entry free of cancellation, also where p_m is nearly 1.
+    With r = √p, diag(p) − p pᵀ = diag(r) (I − r rᵀ) diag(r). Of a Householder reflection that takes
+    r to −e_m, the other columns are an orthonormal basis of the complement of r. With the likeliest
+    class as m no entry suffers from cancellation, even where p_m is nearly 1.
     """
     r = p.sqrt()
     m = r.argmax(1, keepdim=True)
@@ -318,7 +318,7 @@ def square_root(p: Tensor, rows: slice | None = None) -> Tensor:
 
 
 def every_logit(p: Tensor, rows: slice) -> Tensor:
-    """What to send back for the sum over all logits."""
+    """The vectors to send back for the sum over all logits; (N, C) → (C, N, C)."""
     return torch.eye(p.shape[1]).to(p)[:, None].expand(-1, len(p), -1)
 
 
@@ -335,23 +335,24 @@ def squared_gradients(net: nn.Module, x: Tensor, vectors: Vectors) -> dict[str, 
 
 
 def mean_by_layer(squares: dict[str, Tensor]) -> ByLayer:
-    means = {name: each.mean().item() for name, each in squares.items()}
+    """The mean over images, by layer and in all, of numbers (N,) by layer."""
+    means = {name: values.mean().item() for name, values in squares.items()}
     return ByLayer(sum(means.values()), means)
 
 
 def squared_weight_gradients(
     net: nn.Module, x: Tensor, vectors: Vectors, weights: dict[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
-    """Σ_k (gradient)² of each weight, in the mean over images, by layer."""
+    """Σ_k (gradient)² of each weight, the mean over images, by layer."""
     layers = counted_layers(net, x)
-    found = {name: torch.zeros_like(layer.weight) for name, layer in layers.items()}
+    sums = {name: torch.zeros_like(layer.weight) for name, layer in layers.items()}
 
     def add(name: str, rows: slice, a: Tensor, grads: Grads) -> None:
         layer = layers[name]
         # of each k: (N · groups, k · out, K)
-        each = outputs(layer, grads).mT @ unfold_inputs(layer, a)
-        squares = each.square_().unflatten(1, (len(grads), -1)).sum(1)
-        found[name] += weight_shaped(layer, squares) / len(x)
+        gradients_of_k = outputs(layer, grads).mT @ unfold_inputs(layer, a)
+        squares = gradients_of_k.square_().unflatten(1, (len(grads), -1)).sum(1)
+        sums[name] += weight_shaped(layer, squares) / len(x)
 
     each_layer(net, x, layers, vectors, add, weights, gradients=True)
-    return found
+    return sums

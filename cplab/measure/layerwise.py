@@ -15,15 +15,15 @@ from torch import Tensor, nn
 def squared_norms(layer: Any, a: Tensor, grads: Sequence[Tensor]) -> Tensor:
     """Σ_k ‖weight gradient‖² of each image, (N,); grads has one at the output for each k.
 
-    By the cheaper of two ways: where positions are few, ⟨a aᵀ, g gᵀ⟩ of the inner products between
+    The cheaper of two ways: where positions are few, ⟨a aᵀ, g gᵀ⟩ of the inner products between
     positions needs no weight gradient."""
     a, g = unfold_inputs(layer, a), outputs(layer, grads)
     p, k, r = *a.shape[1:], g.shape[2]
     if p * (k + r) < k * r:
-        found = to_float64(torch.linalg.vecdot((a @ a.mT).flatten(1), (g @ g.mT).flatten(1)))
+        norms = to_float64(torch.linalg.vecdot((a @ a.mT).flatten(1), (g @ g.mT).flatten(1)))
     else:
-        found = to_float64(torch.linalg.vector_norm((g.mT @ a).flatten(1), dim=1)).square()
-    return found.view(-1, groups(layer)).sum(1)
+        norms = to_float64(torch.linalg.vector_norm((g.mT @ a).flatten(1), dim=1)).square()
+    return norms.view(-1, groups(layer)).sum(1)
 
 
 def to_float64(t: Tensor) -> Tensor:
@@ -36,8 +36,8 @@ def groups(layer: Any) -> int:
 
 
 def unfold_inputs(layer: Any, a: Tensor) -> Tensor:
-    """What each output position sees of the input: (N, ...) → (N · groups, positions, K), K the
-    number of weights of one output channel."""
+    """The part of the input that each output position sees: (N, ...) → (N · groups, positions, K),
+    K the number of weights of one output channel."""
     if not isinstance(layer, nn.Conv2d):
         return a.flatten(1, -2) if a.ndim > 2 else a[:, None]
     mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
@@ -57,10 +57,10 @@ def outputs(layer: Any, grads: Sequence[Tensor]) -> Tensor:
     else:
         split = [(g.flatten(1, -2) if g.ndim > 2 else g[:, None])[:, None] for g in grads]
     n, blocks, positions, out = split[0].shape
-    together = grads[0].new_empty(n, blocks, positions, len(grads), out)
+    stacked = grads[0].new_empty(n, blocks, positions, len(grads), out)
     for k, g in enumerate(split):  # faster than torch.stack, which has small pieces to copy
-        together[..., k, :] = g
-    return together.flatten(3).flatten(0, 1)
+        stacked[..., k, :] = g
+    return stacked.flatten(3).flatten(0, 1)
 
 
 def weight_shaped(layer: Any, rows: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ def weight_shaped(layer: Any, rows: Tensor) -> Tensor:
 
 
 def add_products(before: Tensor | None, rows: Tensor, blocks: int, few: bool = False) -> Tensor:
-    """Σ rᵀ r over images and rows, for each group, added to what came before: (N · blocks, R, D) →
+    """Add Σ rᵀ r over images and rows, for each group, to the sum before: (N · blocks, R, D) →
     (blocks, D, D); if there will be few rows, fewer than D, the rows themselves, (blocks, N·R, D).
     """
     rows = rows.unflatten(0, (-1, blocks)).transpose(0, 1).flatten(1, 2)
@@ -87,7 +87,7 @@ def add_products(before: Tensor | None, rows: Tensor, blocks: int, few: bool = F
 
 
 def eigenvalues(products: Tensor) -> Tensor:
-    """Of Σ rᵀ r, (blocks, D), from what `add_products` gives: r rᵀ has those that are not 0."""
+    """The eigenvalues of Σ rᵀ r, (blocks, D), from `add_products`; rows r rᵀ have those above 0."""
     _, rows, size = products.shape
     square = products if rows == size else products @ products.mT
     return F.pad(torch.linalg.eigvalsh(square).clamp(min=0), (size - rows, 0))

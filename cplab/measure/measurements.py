@@ -1,5 +1,5 @@
-"""What a measurement is: a function (net, images) -> plain data, which a run takes along the way
-and keeps under the measurement's name. It is no part of what is trained."""
+"""Measurements: functions (net, images) -> plain data. They are taken while a run is trained, kept
+under their names in its result, and change nothing in the training."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Measurement:
 
     name: under which a result keeps it; a student's own ends in @ and a digest of its source.
     apply: (net, images) -> numbers, texts, lists and dicts; the network comes in eval mode.
-    label: in words. source: the text of a student's own, else empty. images: how many of the
-    training images, and of the test images, it is given; None for all. when: "every" epoch or at
-    the "end", where a run does not say.
+    label: in words. source: the text of a student's own, else empty. images: how many training
+    images, and how many test images, it is given; None for all. when: "every" epoch or at the
+    "end", unless a run says otherwise.
 
     >>> MEASUREMENTS["weight_norms"].label
     'weight norms'
@@ -51,27 +51,28 @@ class Measurement:
 
     def __call__(self, net: nn.Module, images: Images, most: int | None = None) -> Any:
         """Measure, on `most` images at most, and return plain data. The function gets copies, so
-        that nothing it does reaches training. Raises: Diverged for numbers that are not finite;
+        that it cannot change the training. Raises: Diverged for numbers that are not finite;
         CplabError."""
         from cplab.devices import explain_failures
 
         parts = ("train_x", "train_y", "test_x", "test_y")
-        few = {name: getattr(images, name)[: self.images][:most].clone() for name in parts}
-        few |= {"mean": images.mean.clone(), "std": images.std.clone()}
+        chosen = {name: getattr(images, name)[: self.images][:most].clone() for name in parts}
+        chosen |= {"mean": images.mean.clone(), "std": images.std.clone()}
         with explain(f"measurement {self.name}"), explain_failures():
-            found = self.apply(copy.deepcopy(net).eval(), replace(images, **few))
-        check_plain(self.name, found)
-        return found
+            value = self.apply(copy.deepcopy(net).eval(), replace(images, **chosen))
+        check_plain(self.name, value)
+        return value
 
     def try_out(self) -> None:
         """Try the measurement twice on a network of two convolutions and 4 images of 8 × 8 pixels.
-        Raises: CplabError if it fails, returns other than plain data, or not the same twice."""
+        Raises: CplabError if it fails, returns anything but plain data, or differs between the
+        two."""
         import torch
         from torch import nn
 
         from cplab.data import Images
 
-        word = self.name.partition("@")[0]
+        short_name = self.name.partition("@")[0]
         with torch.inference_mode(False), torch.enable_grad():
             with torch.random.fork_rng(devices=[]):
                 torch.default_generator.manual_seed(0)
@@ -79,12 +80,12 @@ class Measurement:
                 last = nn.Conv2d(4, 10, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()
             x = (torch.arange(4 * 8 * 8 * 3) * 37 % 256).byte().view(4, 8, 8, 3)
             y, middle = torch.tensor([0, 3, 6, 9]), torch.full((3,), 128.0)
-            given = nn.Sequential(*first, *last), Images("", "", x, y, x, y, middle, middle / 2)
+            trial = nn.Sequential(*first, *last), Images("", "", x, y, x, y, middle, middle / 2)
             before = random_states()
-            found, again = self(*given), self(*given)
+            first_value, second_value = self(*trial), self(*trial)
         how = "draw random numbers from a torch.Generator() with a seed of its own"
-        how = f"{word} does not give the same twice: {how}, and leave times out"
-        require(found == again and random_states() == before, how)
+        how = f"{short_name} does not give the same twice: {how}, and leave times out"
+        require(first_value == second_value and random_states() == before, how)
 
 
 def check_plain(name: str, value: Any) -> None:
@@ -93,8 +94,8 @@ def check_plain(name: str, value: Any) -> None:
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         value = [*value.values()]
     if isinstance(value, list):
-        for each in value:
-            check_plain(name, each)
+        for entry in value:
+            check_plain(name, entry)
     elif not isinstance(value, int | float | str | None):
         how = "return numbers, texts, lists and dicts by text (tensors have .item() and .tolist())"
         raise CplabError(f"measurement {name!r} gives a {type(value).__name__}: {how}")
@@ -107,13 +108,13 @@ TABLES[Measurement] = MEASUREMENTS
 
 
 def measurement(function: Callable | None = None, **options: Any) -> Any:
-    """Make a function a measurement, to be given to `measure=` of run and sweep: a decorator, with
-    or without options (images, when, label, see Measurement).
+    """Make a function a measurement, for `measure=` of run and sweep: a decorator, with or without
+    options (images, when, label, see Measurement).
 
     Arguments: function, (net, images) -> numbers, texts, lists and dicts, of copies of a network in
         eval mode and of a data.Images, and of nothing else.
-    Raises: CplabError for a function whose meaning its source does not tell, or that does not do so
-        when it is tried on a network of two convolutions and four images.
+    Raises: CplabError for a function whose meaning is not all in its source, or that fails a trial
+        on a network of two convolutions and four images.
 
     >>> @measurement(when="end")
     ... def weights(net, images):
@@ -134,20 +135,22 @@ def parse_measures(measure: Any) -> Measures:
     >>> parse_measures({"trace": [0, 3]})
     {'trace': (0, 3)}
     """
-    wanted: Any = [(each, None) for each in (() if measure is None else many(measure))]
+    wanted: Any = [(name, None) for name in (() if measure is None else many(measure))]
     if isinstance(measure, Mapping):
         wanted = measure.items()
-    known = ((find_measurement(each), when) for each, when in wanted)
-    return {one.name: one.when if when is None else parse_when(when) for one, when in known}
+    pairs = ((find_measurement(name), when) for name, when in wanted)
+    return {m.name: m.when if when is None else parse_when(when) for m, when in pairs}
 
 
 def find_measurement(measure: Any) -> Measurement:
+    """Find a measurement by its name or by a student's own function. Raises: CplabError."""
     if callable(measure):
         return add_entry(Measurement, measure)
     return MEASUREMENTS[one_of("measurement", measure, MEASUREMENTS)]
 
 
 def parse_when(when: Any) -> When:
+    """Read a time to measure: "every", "end" or epochs from 0. Raises: CplabError."""
     if isinstance(when, str) and when in WHEN:
         return when
     epochs = many(when)

@@ -1,5 +1,5 @@
-"""Passes of images through a network and back, a chunk at a time, which hand each layer's inputs
-and output gradients on; and what a network has to be for that."""
+"""Forward and backward passes of images, a chunk at a time, which give each layer's inputs and
+output gradients; and the checks that a network allows them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,8 +18,8 @@ CONNECTIONS = (nn.Conv2d, nn.Linear)  # whose weights the paper compares with sy
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 ALLOWED = (*CONNECTIONS, Pointwise, *NORMS)
 
-# Bytes that the images of a pass take, about. On a CPU more is slower: what one layer leaves is no
-# longer in the cache when the next one needs it.
+# About how many bytes the images of a pass take. More is slower on a CPU: one layer's output would
+# have left the cache before the next layer needs it.
 WORK = {"cpu": 2**27, "cuda": 2**30, "mps": 2**28}
 
 Layers = dict[str, Any]  # modules by name
@@ -31,11 +31,11 @@ Grads = tuple[Tensor, ...]
 def counted_layers(net: nn.Module, x: Tensor) -> Layers:
     """The convolutions and linear layers of a network, by name.
 
-    Raises: CplabError for anything whose gradient does not follow from a layer's inputs and
-        outputs, and for images that are none or not floating point.
+    Raises: CplabError for a parameter whose gradient does not follow from a layer's inputs and
+        outputs, for no images, and for images that are not floating point.
     """
-    whole_ones = f"images of type {x.dtype} are not allowed: normalise them first"
-    require(x.is_floating_point(), whole_ones)
+    message = f"images of type {x.dtype} are not allowed: normalise them first"
+    require(x.is_floating_point(), message)
     require(len(x), "no images: the Fisher information is a mean over images, give some")
     owners: dict[int, str] = {}
     layers = {}
@@ -43,11 +43,12 @@ def counted_layers(net: nn.Module, x: Tensor) -> Layers:
         name = name or type(module).__name__
         for key, parameter in module.named_parameters(recurse=False):
             layer = f"layer {name!r} ({type(module).__name__}, parameter {key!r}) is not allowed"
-            fine = type(module) in ALLOWED and key in ("weight", "bias")
-            require(fine, f"{layer}: parameters may belong to Conv2d, Linear and BatchNorm layers")
+            allowed = type(module) in ALLOWED and key in ("weight", "bias")
+            how = "parameters may belong to Conv2d, Linear and BatchNorm layers"
+            require(allowed, f"{layer}: {how}")
             owner = owners.setdefault(id(parameter), name)
-            shared = f"layers {owner!r} and {name!r} share a parameter, which is not allowed"
-            require(owner == name, f"{shared}: give each its own")
+            message = f"layers {owner!r} and {name!r} share a parameter, which is not allowed"
+            require(owner == name, f"{message}: give each its own")
         depends = isinstance(module, NORMS) and module.running_mean is None
         why = "without running statistics an image's gradient depends on the other images"
         require(not depends, f"layer {name!r} is not allowed: {why}")
@@ -71,22 +72,22 @@ def record_calls(net: nn.Module, layers: Layers) -> Iterator[Calls]:
     """Record each layer's calls, in eval mode, with gradients, in float32."""
     calls: Calls = {name: [] for name in layers}
 
-    def note(name: str, module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> None:
+    def record(name: str, module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> None:
         a = args[0] if args else kwargs["input"]
-        cut = f"layer {name!r} is not allowed: the network cuts off its gradient"
-        require(output.requires_grad, cut)
+        message = f"layer {name!r} is not allowed: the network cuts off its gradient"
+        require(output.requires_grad, message)
         # An edge, not the tensor: a ReLU that follows may overwrite that in place.
         call = Call(a.detach(), a._version, get_gradient_edge(output), output.numel())
         calls[name].append(call)
 
     device = next(net.parameters()).device
-    with ExitStack() as after:
+    with ExitStack() as stack:
         for module in net.modules():
-            after.callback(setattr, module, "training", module.training)
+            stack.callback(setattr, module, "training", module.training)
         net.eval()
         for name, layer in layers.items():
-            hook = layer.register_forward_hook(partial(note, name), with_kwargs=True)
-            after.enter_context(hook)
+            hook = layer.register_forward_hook(partial(record, name), with_kwargs=True)
+            stack.enter_context(hook)
         with devices.autocast(device, "float32"), torch.enable_grad():
             yield calls
 
@@ -96,27 +97,28 @@ def logits_of(run: Callable[[Tensor], Tensor], x: Tensor, calls: Calls) -> Tenso
 
     Raises: Diverged if they are not finite; CplabError for a layer that was not called once.
     """
-    for each in calls.values():
-        each.clear()
+    for layer_calls in calls.values():
+        layer_calls.clear()
     try:
         with devices.explain_failures():
             logits = run(x)
     except (RuntimeError, ValueError, IndexError) as error:
         reason = str(error).partition("\n")[0][:200]
         what = f"images of shape {tuple(x.shape[1:])} do not fit the network ({reason})"
-        raise CplabError(f"{what}: give such as it takes") from error
-    fine = logits.ndim == 2 and len(logits) == len(x) and logits.shape[1] > 1
+        raise CplabError(f"{what}: give images of a shape that it takes") from error
+    allowed = logits.ndim == 2 and len(logits) == len(x) and logits.shape[1] > 1
     wanted = f"the network has to give ({len(x)}, classes) for {len(x)} images, 2 classes or more"
-    require(fine, f"logits of shape {tuple(logits.shape)} are not allowed: {wanted}")
+    require(allowed, f"logits of shape {tuple(logits.shape)} are not allowed: {wanted}")
     if not logits.isfinite().all():
         raise Diverged("the logits are not finite: the network has diverged, or the images have")
-    for name, each in calls.items():
-        times = f"layer {name!r} is used {len(each)} times, which is not allowed"
-        once = "its gradient is known only if it is called once for all images"
-        require(len(each) == 1, f"{times}: {once}")
-        kept = len(each[0].input) == len(x) and each[0].input._version == each[0].version
+    for name, layer_calls in calls.items():
+        what = f"layer {name!r} is used {len(layer_calls)} times, which is not allowed"
+        why = "its gradient is known only if it is called once for all images"
+        require(len(layer_calls) == 1, f"{what}: {why}")
+        [call] = layer_calls
+        unchanged = len(call.input) == len(x) and call.input._version == call.version
         why = "its input is changed in place, or its first dimension is not that of the images"
-        require(kept, f"layer {name!r} is not allowed: {why}")
+        require(unchanged, f"layer {name!r} is not allowed: {why}")
     return logits
 
 
@@ -129,10 +131,10 @@ def each_layer(
     weights: dict[str, Tensor] | None = None,
     gradients: bool = False,
 ) -> None:
-    """Hand each layer's inputs and output gradients to `use`, a chunk of images at a time.
+    """Give each layer's inputs and output gradients to `use`, a chunk of images at a time.
 
     Arguments:
-        vectors: (probabilities (n, C) of a chunk, which rows it is) -> what to send back from the
+        vectors: (probabilities (n, C) of a chunk, its rows) -> the vectors to send back from the
             logits, (k, n, C).
         use: called with the layer's name, the rows, its input and k gradients at its output.
         weights: to use in place of the network's own, by their names in it.
@@ -149,18 +151,18 @@ def each_layer(
     def back_and_forth(rows: slice) -> None:
         logits, sent = forward(rows)
         edges = [each[0].output for each in calls.values()]
-        # Of a number: to send vectors back, torch loads sympy, which takes a third of a second.
+        # From a number: for vectors torch would load sympy, which takes a third of a second.
         backward = partial(torch.autograd.grad, inputs=edges, retain_graph=True, allow_unused=True)
         grads = list(zip(*(backward((logits * v).sum()) for v in sent), strict=True))
-        for name in reversed(layers):  # popping frees the memory of what is done with
-            of_layer = grads.pop()
-            if of_layer[0] is not None:  # else the logits do not depend on this layer
-                use(name, rows, calls[name][0].input, of_layer)
+        for name in reversed(layers):  # popping frees the memory of gradients after their use
+            layer_grads = grads.pop()
+            if layer_grads[0] is not None:  # else the logits do not depend on this layer
+                use(name, rows, calls[name][0].input, layer_grads)
 
     with record_calls(net, layers) as calls:
         k = len(forward(slice(0, 1))[1])
-        # Of an image: k gradients at each output, a copy of some, about five outputs that the
-        # network keeps for them, and the largest layer's gradients.
+        # For each image: k gradients at each output, a copy of some, about five outputs that the
+        # network keeps for them, and the gradients of the largest layer.
         numbers = (10 + 3 * k) * sum(call.size for (call,) in calls.values()) // 2
         if gradients:
             numbers += k * max(layer.weight.numel() for layer in layers.values())

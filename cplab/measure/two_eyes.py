@@ -1,4 +1,4 @@
-"""What each of two eyes is worth to a network that has a stem for each (model `eyes`)."""
+"""The share and the accuracy of each eye in a network with two (model `eyes`)."""
 
 import copy
 from typing import Any, cast
@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from cplab.errors import require
 
-AT_ONCE = 1000  # images that BatchNorm has its statistics of
+AT_ONCE = 1000  # images that BatchNorm takes its statistics from
 
 
 def require_two_eyes(net: nn.Module) -> Any:
     """Return the network if it has two eyes; else raise a CplabError."""
-    fine = hasattr(net, "eyes")
-    require(fine, f"a {type(net).__name__} has no two eyes: give a network such as model eyes")
+    has_eyes = hasattr(net, "eyes")
+    require(has_eyes, f"a {type(net).__name__} has no two eyes: give a network such as model eyes")
     return net
 
 
@@ -25,26 +25,26 @@ def right_shares(net: nn.Module, x: Tensor) -> list[float]:
     var z_right / (var z_left + var z_right) of z = z_left + z_right, over images and positions; 0.5
     where neither eye drives it. Both see x, normalised images (N, C, H, W), which also give
     BatchNorm of the stems its statistics."""
-    used = copy.deepcopy(require_two_eyes(net)).train()
-    maps = used.look(torch.stack([x, x], 1))
-    conv = cast(nn.Conv2d, used.shared[0])
+    trained = copy.deepcopy(require_two_eyes(net)).train()
+    maps = trained.look(torch.stack([x, x], 1))
+    conv = cast(nn.Conv2d, trained.shared[0])
     left, right = (
         F.conv2d(h, w, None, conv.stride, conv.padding).double().var((0, 2, 3))
         for h, w in zip(maps, conv.weight.split(maps[0].shape[1], 1), strict=True)
     )
-    whole = left + right
-    return torch.where(whole > 0, right / whole.clamp(min=1e-300), 0.5).tolist()
+    total = left + right
+    return torch.where(total > 0, right / total.clamp(min=1e-300), 0.5).tolist()
 
 
 @torch.no_grad()
 def each_eye(net: nn.Module, x: Tensor, y: Tensor) -> dict[str, float | list[float]]:
     """Accuracy with both eyes, and of [left, right] alone, on normalised images x (N, C, H, W).
 
-    A network that always had two eyes was never shown one closed: what it then makes of its maps
-    is beyond what it learned. So the open eye is read in three ways: while the other sees grey
-    (closed); with the mean over images in place of the other stem's maps (mean_map); and closed
-    with BatchNorm of the shared layers on the statistics of 1,000 of these very images at a time
-    (adapted), as in someone who covers an eye and gets used to it.
+    A network that always had two eyes never saw with one of them closed, and has not learned what
+    to do then. So the open eye is read in three ways: while the other sees grey (closed); with the
+    mean over images in place of the other stem's maps (mean_map); and closed, with BatchNorm of the
+    shared layers on the statistics of 1,000 of these very images at a time (adapted), like someone
+    who covers an eye and gets used to it.
     """
     used, total = require_two_eyes(net), torch.zeros(7, dtype=torch.long)
     for some, labels in zip(x.split(AT_ONCE), y.split(AT_ONCE), strict=True):

@@ -1,8 +1,9 @@
-"""What is measured, in the words of the field: contrasts and numbers of results that there are.
+"""The quantities of the field, as contrasts and numbers read from results.
 
 Accuracies are percentages and their differences points. A window's loss against equal training (as
-many epochs, all clear) is *lost time*, which a network that slept meanwhile would lose as well, and
-*harm*, what the deficit did. Nothing is trained here: what has no result raises Missing.
+many epochs, all clear) is the sum of *lost time*, which a network without training in the window
+loses as well, and *harm*, which the deficit does. Nothing is trained here: a missing result raises
+Missing.
 """
 
 import inspect
@@ -28,7 +29,7 @@ __all__ += ["layer_shares", "lost_time"]
 __all__ += ["reading", "result", "sensitivity", "shipped_only", "trace_at", "trace_by_layer"]
 __all__ += ["trace_curve", "trace_peak", "trace_remaining", "trained_places"]
 
-PLACE = ("deficit", "onset", "length", "recovery", "seed")  # what varies within one setting
+PLACE = ("deficit", "onset", "length", "recovery", "seed")  # the fields that vary in one setting
 Cost = Callable[[Run], Contrast]
 
 
@@ -37,7 +38,7 @@ Cost = Callable[[Run], Contrast]
 
 @dataclass(frozen=True)
 class Reading:
-    """A term of a contrast: the number that a function reads of a spec's result."""
+    """A term of a contrast: the number that the function `of` reads from a spec's result."""
 
     spec: Any
     of: Callable[..., float]
@@ -45,16 +46,17 @@ class Reading:
 
     @property
     def group(self) -> Hashable:
+        """A key that is equal for terms whose specs share training."""
         return shared_beginning(with_seed(self.spec, 0))
 
     def at(self, seed: int | None) -> float:
+        """The number for a seed, or for the spec's own seed. Raises: Missing."""
         spec = self.spec if seed is None else with_seed(self.spec, seed)
         return float(self.of(spec, **dict(self.options)))
 
 
 def reading(spec: Any, of: Callable[..., float], /, **options: Any) -> Contrast:
-    """Make a contrast of the number that a function `of` reads of a spec's result, given these
-    options.
+    """Make a contrast of the number that a function `of` reads from a spec's result, with options.
 
     >>> def last_loss(run):
     ...     return result(run).curve[-1]["train_loss"]
@@ -66,7 +68,7 @@ def reading(spec: Any, of: Callable[..., float], /, **options: Any) -> Contrast:
 
 
 def contrast(of: Callable[..., float]) -> Callable[..., Contrast]:
-    """Make a function that reads a number of a spec's result return it as a contrast: a decorator.
+    """Make a function that reads a number from a spec's result return a contrast: a decorator.
 
     >>> @contrast
     ... def last_loss(run):
@@ -78,17 +80,17 @@ def contrast(of: Callable[..., float]) -> Callable[..., Contrast]:
 
     @wraps(of)
     def read(*args: Any, **options: Any) -> Contrast:
-        given = signature.bind(*args, **options)
-        given.apply_defaults()
-        (_, spec), *rest = given.arguments.items()
+        arguments = signature.bind(*args, **options)
+        arguments.apply_defaults()
+        (_, spec), *rest = arguments.arguments.items()
         return reading(spec, of, **dict(rest))
 
     return read
 
 
-@lru_cache(maxsize=4096)  # the report asks tens of thousands of times
+@lru_cache(maxsize=4096)  # the report calls this tens of thousands of times
 def shared_beginning(spec: Any) -> Hashable:
-    """A key of what specs share: their training, or the search that they stem from. A life in
+    """A key of what specs share: their training, or the search that they come from. A run in
     float32 counts as beginning like the same one in bfloat16, up to rounding."""
     if isinstance(spec, Run):
         spec = replace(spec, arithmetic="native")
@@ -99,7 +101,7 @@ def shared_beginning(spec: Any) -> Hashable:
 
 @lru_cache(maxsize=2**15)  # checking the fields of a new spec takes half a millisecond
 def with_seed(spec: Any, seed: int) -> Any:
-    """The same spec with another seed; of an architecture with new weights both have it."""
+    """The same spec with another seed; an architecture with new weights has it in both places."""
     if hasattr(spec, "search"):
         return replace(spec, search=replace(spec.search, seed=seed), seed=seed)
     return replace(spec, seed=seed)
@@ -126,7 +128,7 @@ def shipped_only() -> Iterator[None]:
 class NoResult(Missing):
     """A spec, the first argument, has no result with the measurements of the second."""
 
-    def __str__(self) -> str:  # when it is read: of most seeds that there are not it never is
+    def __str__(self) -> str:  # written only when read, which for most missing seeds is never
         spec, measure = self.args
         what = f"{spec.call()}{f' with {measure}' if measure else ''}"
         return f"no result of {what}: compute it with cplab.sweep"
@@ -139,9 +141,9 @@ def result(spec: Any, measure: str | tuple[str, ...] | dict[str, Any] = ()) -> A
     >>> result(Run()).source
     'shipped'
     """
-    known = find(spec, measure)
-    if known and (known.source == "shipped" or not _shipped_only.get()):
-        return known
+    stored = find(spec, measure)
+    if stored and (stored.source == "shipped" or not _shipped_only.get()):
+        return stored
     raise NoResult(spec, measure)
 
 
@@ -151,17 +153,17 @@ def each_result(spec: Any, measure: str | tuple[str, ...] | dict[str, Any] = ())
     >>> len(each_result(Run("blur", length=8))) > 5
     True
     """
-    found = []
+    results = []
     for seed in SEEDS:
         with suppress(Missing):
-            found.append(result(with_seed(spec, seed), measure))
-    return found
+            results.append(result(with_seed(spec, seed), measure))
+    return results
 
 
 def trained_places(like: Run) -> set[tuple]:
     """Deficit, onset, length, recovery and seed of all runs with a result, shipped or live, that
     agree with this run in every other field. (The controls of a run with further windows or
-    treatments are in another setting.)
+    treatments differ in those fields.)
 
     >>> ("blur", 0, 8, 15, 0) in trained_places(Run())
     True
@@ -182,14 +184,14 @@ def shipped_runs(archive: store.Archive) -> list[dict[str, Any]]:
 
 
 def every_length(run: Run) -> list[Run]:
-    """The same run with each length of the deficit that was trained, shortest first.
+    """The same run with each length of the deficit that has a result, shortest first.
 
     >>> [run.length for run in every_length(Run("blur", length=8))]
     [2, 4, 8, 12, 16, 24]
     """
-    here = run.deficit, run.onset, run.recovery
+    place = run.deficit, run.onset, run.recovery
     lengths = {
-        n for name, onset, n, after, _ in trained_places(run) if (name, onset, after) == here
+        n for name, onset, n, after, _ in trained_places(run) if (name, onset, after) == place
     }
     return [replace(run, length=length) for length in sorted(lengths - {0})]
 
@@ -199,7 +201,8 @@ def each_seed(
 ) -> np.ndarray:
     """A quantity for each seed that has all results: (seeds,), or (seeds, n) for n numbers each.
 
-    Arguments: quantity, a function of specs, whose own seed does not matter; options, of it.
+    Arguments: quantity, a function of specs; specs, whose own seed does not matter; options, of
+        the function.
 
     >>> print(each_seed(harm, Run(deficit="blur", length=8), seeds=(0, 1, 2)).round(1))
     [1.4 1.  3.6]
@@ -227,10 +230,10 @@ def accuracy(spec: Any) -> Contrast:
 
 def final_accuracy(spec: Any) -> float:
     """The final accuracy of one seed, in percent."""
-    right = result(spec).accuracy
-    one = isinstance(right, float | int)
-    require(one, f"a {type(spec).__name__} has several accuracies: take one with accuracy_at")
-    return 100 * float(right)
+    fraction = result(spec).accuracy
+    single = isinstance(fraction, float | int)
+    require(single, f"a {type(spec).__name__} has several accuracies: take one with accuracy_at")
+    return 100 * float(fraction)
 
 
 def advantage(spec: Any, other: Any) -> Contrast:
@@ -254,7 +257,7 @@ def equal_training_loss(run: Run) -> Contrast:
 
 def lost_time(run: Run, clock: str = "stopped") -> Contrast:
     """Points that the window's epochs would have brought without the deficit: equal training minus
-    the life without the window (see `harm`).
+    the run without the window (see `harm`).
 
     >>> lost_time(Run(deficit="blur", length=8))
     5.2 ± 0.3 (20 seeds)
@@ -263,9 +266,9 @@ def lost_time(run: Run, clock: str = "stopped") -> Contrast:
 
 
 def harm(run: Run, clock: str = "stopped") -> Contrast:
-    """Points that the deficit cost beyond lost time: the same life with the window cut out (at
-    birth the newborn) minus this one. In that life the `clock` of the schedule `paper` is stopped
-    during the window, so that recovery begins with earlier rates, or running.
+    """Points that the deficit costs beyond lost time: the same run with the window cut out (at
+    birth the newborn) minus this one. During the cut window the `clock` of the schedule `paper` is
+    stopped, so that recovery begins with earlier rates, or running.
 
     >>> harm(Run(deficit="blur", onset=24, length=8))
     0.2 ± 0.3 (10 seeds)
@@ -286,8 +289,8 @@ def gain_over_newborn(run: Run) -> Contrast:
 
 
 def sensitivity(window: Run, onsets: Sequence[int], of: Cost = equal_training_loss) -> np.ndarray:
-    """What a window of deficit costs at each onset, in points, (onsets,): the sensitivity of the
-    paper's figures 1 and 4. With `of=harm`, the part that the deficit did.
+    """The cost of a deficit's window at each onset, in points, (onsets,): the sensitivity of the
+    paper's figures 1 and 4. With `of=harm`, the deficit's part of it.
 
     >>> each_seed(sensitivity, Run("blur", length=8), onsets=(0, 8, 24), of=harm).mean(0).round(1)
     array([1.8, 0.8, 0.2])
@@ -303,8 +306,8 @@ def trace_by_layer(run: Run, of: str = "trace", scaled: bool = False) -> dict[in
     was measured (see `cplab.measure`).
 
     Arguments: of, trace, or jacobian for E ‖∂ logits / ∂ weights‖², which leaves out how certain
-        the answers are; scaled, times the square of the layer's norm: under batch norm answers do
-        not depend on that norm, while the layer's part falls with its square.
+        the outputs are; scaled, times the square of the layer's norm: under batch norm the outputs
+        do not depend on that norm, while the layer's part falls with its square.
 
     >>> len(trace_by_layer(Run(onset=16))[30])
     9
@@ -345,7 +348,7 @@ def trace_peak(run: Run, **how: Any) -> int:
 
 
 def trace_remaining(run: Run, **how: Any) -> float:
-    """The trace in the end as a part of its highest, 0 to 1 (paper, figure 4: it rises and falls).
+    """The last trace as a fraction of the highest, 0 to 1 (paper, figure 4: it rises and falls).
     how: as in `trace_curve`.
 
     >>> round(trace_remaining(Run(onset=24, profile="fit")), 2)
@@ -368,7 +371,8 @@ def trace_at(run: Run, epoch: int = -1, **how: Any) -> float:
 
 
 def doublings(run: Run, other: Run, of: Callable[[Run], float] = trace_at) -> Contrast:
-    """How often a measure doubled from another run to this one; of: a function of a run, above 0.
+    """How many times a measure doubles from another run to this one; of: a function of a run, above
+    0.
 
     >>> blur = Run(deficit="blur", length=24, profile="fit")
     >>> round(float(doublings(blur, blur.equal_training())), 1)
@@ -386,8 +390,8 @@ def _log2_of(run: Run, measure: Callable[[Run], float]) -> float:
 
 def layer_shares(run: Run, epoch: int | None = None, **how: Any) -> np.ndarray:
     """Each layer's share of the information, (layers,), from the image to the answer; the sum is 1.
-    With an epoch it is of the trace after that epoch (how: as in `trace_by_layer`), else of the
-    information that noise on the weights leaves in the end (paper, figure 5).
+    With an epoch, of the trace after that epoch (how: as in `trace_by_layer`); without, of the
+    information in the weights at the end, by their noise (paper, figure 5).
 
     >>> print(layer_shares(Run(onset=24, profile="fit")).round(2))
     [0.03 0.06 0.13 0.25 0.27 0.21 0.04 0.01 0.  ]
@@ -406,8 +410,8 @@ def layer_shares(run: Run, epoch: int | None = None, **how: Any) -> np.ndarray:
 def information_shift(
     run: Run, other: Run | None = None, epoch: int | None = None, **how: Any
 ) -> Contrast:
-    """How many layers later the information sits, on average, than in another run. Above 0 it is
-    nearer to the answer (paper, figure 5).
+    """How many layers later the information lies, on average, than in another run; above 0, nearer
+    to the answer (paper, figure 5).
 
     Arguments: other, by default equal training; epoch and how, as in `layer_shares`.
 
@@ -415,11 +419,11 @@ def information_shift(
     0.3
     """
     other = other or run.equal_training()
-    ours, theirs = (reading(each, _layer_centre, epoch=epoch, **how) for each in (run, other))
-    return ours - theirs
+    how["epoch"] = epoch
+    return reading(run, _layer_centre, **how) - reading(other, _layer_centre, **how)
 
 
 def _layer_centre(run: Run, **how: Any) -> float:
-    """The layer on which the information sits on average, counted from 0."""
+    """The layer in which the information lies on average, counted from 0."""
     shares = layer_shares(run, **how)
     return float(shares @ np.arange(len(shares)))

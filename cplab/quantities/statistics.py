@@ -1,7 +1,7 @@
 """Means over seeds, contrasts, correlations: each with its 95 % interval, and in words.
 
 Intervals are of the mean over seeds, by Student's t or Welch's, and all seeds see the same images;
-one seed has none. What a number is of stands in `cplab.quantities`.
+one seed has none. `cplab.quantities` defines the numbers themselves.
 """
 
 from collections import defaultdict
@@ -21,7 +21,7 @@ __all__ += ["mean_columns", "mean_curve", "percent"]
 
 INTERVALS = "95 % intervals over seeds, same images"  # the note below figures
 MISSING = "not trained yet"
-SEEDS = range(30)  # that numbers of each seed are of, as far as there are results
+SEEDS = range(30)  # over which numbers are averaged, as far as there are results
 
 
 class Missing(CplabError, LookupError):
@@ -32,7 +32,7 @@ class Missing(CplabError, LookupError):
 
 
 class Contrast:
-    """A weighted sum of numbers of networks, {term: weight}, plus a plain number. Harm is the life
+    """A weighted sum of numbers of networks, {term: weight}, plus a plain number. Harm is the run
     without the window, weight 1, minus the one with it. Contrasts and numbers add, subtract and
     scale; anything else, such as a ratio of two, gives a plain number for the seeds of their own
     specs.
@@ -122,7 +122,7 @@ class Estimate:
 
     @property
     def seeds(self) -> int:
-        """Of the side that has fewest."""
+        """The number of seeds of the side that has fewest."""
         return min(self.counts, default=0)
 
     def __str__(self) -> str:
@@ -132,7 +132,7 @@ class Estimate:
 def estimate(values: "Contrast | Estimate | ArrayLike", seeds: Iterable[int] = SEEDS) -> Estimate:
     """Estimate the mean over seeds of a Contrast, or of one number a seed, with its 95 % interval:
     Student's where all terms share training, else Welch's, over all `seeds` that each side has.
-    What shares training decides which terms are paired, not the outcome (Biometrika 34, 28, 1947).
+    Shared training decides which terms are paired, not the numbers (Biometrika 34, 28, 1947).
 
     >>> print(estimate([2.0, 3.0, 4.0]))
     3.0 ± 2.5 (3 seeds)
@@ -157,12 +157,12 @@ def estimate_sum(parts: Sequence[Mapping[int, float]], constant: float = 0) -> E
     if not min(counts, default=0):
         return Estimate(np.nan, np.nan, counts[:1] and (0,), np.nan, values)
     numbers = [np.fromiter(part.values(), float) for part in parts]
-    mean = float(sum(each.mean() for each in numbers) + constant)
+    mean = float(sum(side.mean() for side in numbers) + constant)
     if min(counts) < 2:
         return Estimate(mean, np.nan, counts, np.nan, values)
     if len(values) == max(counts) and not values.any():
         return Estimate(0.0, 0.0, counts, counts[0] - 1, values, True)
-    squares = np.array([each.var(ddof=1) / len(each) for each in numbers])
+    squares = np.array([side.var(ddof=1) / len(side) for side in numbers])
     free, total = np.array(counts) - 1.0, squares.sum()
     freedom = float(total**2 / (squares**2 / free).sum() if total else free.min())
     return Estimate(mean, float(stdtrit(freedom, 0.975) * np.sqrt(total)), counts, freedom, values)
@@ -182,15 +182,15 @@ def half_width(std: ArrayLike, count: ArrayLike) -> np.ndarray:
 
 
 def mean_of_curves(curves: Iterable[ArrayLike]) -> tuple[np.ndarray, np.ndarray]:
-    """The mean of several seeds' curves at each epoch, over those that last so long, and half its
-    95 % interval, 0 for one seed.
+    """The mean of several seeds' curves at each epoch, over the curves that last as long, and half
+    its 95 % interval, 0 for one seed.
 
     >>> mean_of_curves([[1, 2], [3, 4, 5]])[0].tolist()
     [2.0, 3.0, 5.0]
     """
-    each = [np.asarray(curve, dtype=float) for curve in curves]
-    rows = np.full((len(each), max(map(len, each), default=0)), np.nan)
-    for row, curve in zip(rows, each, strict=True):
+    arrays = [np.asarray(curve, dtype=float) for curve in curves]
+    rows = np.full((len(arrays), max(map(len, arrays), default=0)), np.nan)
+    for row, curve in zip(rows, arrays, strict=True):
         row[: len(curve)] = curve
     if not rows.size:
         return np.empty(0), np.empty(0)
@@ -205,13 +205,13 @@ def mean_and_half(values: Any) -> tuple[float, float]:
     >>> mean_and_half([0.5])
     (0.5, nan)
     """
-    about = estimate(values)
-    return about.mean, about.half
+    estimated = estimate(values)
+    return estimated.mean, estimated.half
 
 
 def detectable(half: float, count: float) -> float:
-    """The mean that eight of ten experiments would tell from zero, with half a 95 % interval like
-    this one and `count` seeds.
+    """The mean that eight of ten experiments would find different from zero, with half a 95 %
+    interval like this one and `count` seeds.
 
     >>> round(detectable(1.0, 10), 2)
     1.39
@@ -227,8 +227,8 @@ def detectable(half: float, count: float) -> float:
 
 def band_columns(mean: ArrayLike, half: ArrayLike) -> dict[str, np.ndarray]:
     """The columns mean, low and high that figures take; a missing interval has no width."""
-    middle, reach = np.asarray(mean, dtype=float), np.nan_to_num(np.asarray(half, dtype=float))
-    return {"mean": middle, "low": middle - reach, "high": middle + reach}
+    middle, half_width = np.asarray(mean, dtype=float), np.nan_to_num(np.asarray(half, dtype=float))
+    return {"mean": middle, "low": middle - half_width, "high": middle + half_width}
 
 
 def mean_columns(groups: Mapping[Any, Any] | Sequence) -> dict[str, np.ndarray]:
@@ -239,22 +239,23 @@ def mean_columns(groups: Mapping[Any, Any] | Sequence) -> dict[str, np.ndarray]:
     [1.0, 0.5]
     """
     if isinstance(groups, Mapping):
-        known = {x: about for x in sorted(groups) if (about := estimate(groups[x])).seeds}
-        return {"x": np.array([*known], dtype=float), **mean_columns([*known.values()])}
+        estimates = {x: estimate(groups[x]) for x in sorted(groups)}
+        estimates = {x: estimated for x, estimated in estimates.items() if estimated.seeds}
+        return {"x": np.array([*estimates], dtype=float), **mean_columns([*estimates.values()])}
     pairs = np.array([mean_and_half(numbers) for numbers in groups], dtype=float).reshape(-1, 2)
     return band_columns(*pairs.T)
 
 
 def mean_curve(results: Sequence, what: str = "test_accuracy") -> dict[str, np.ndarray]:
-    """The mean over seeds of a quantity that `Result.series` knows, by epoch: columns epoch (1 is
+    """The mean over seeds of a quantity that `Result.series` gives, by epoch: columns epoch (1 is
     after the first), mean, low and high, where all seeds were measured.
 
     >>> mean_curve([])["epoch"].tolist()
     []
     """
     series = [result.series(what) for result in results]
-    alike = len({*map(len, series)}) < 2
-    require(alike, "lives of several lengths have no mean curve: give seeds of one life")
+    equally_long = len({*map(len, series)}) < 2
+    require(equally_long, "runs of several lengths have no mean curve: give seeds of one run")
     epochs = enumerate(np.array(series, dtype=float).T, 1)
     columns = mean_columns({epoch: row for epoch, row in epochs if np.isfinite(row).all()})
     return {"epoch": columns.pop("x").astype(int), **columns}
@@ -268,10 +269,10 @@ def find_crossing(x: ArrayLike, y: ArrayLike, level: float = 0.0) -> float:
     2.5
     """
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float) - level
-    other = np.flatnonzero((y > 0) != (y[:1] > 0))
-    if not len(other):
+    crossed = np.flatnonzero((y > 0) != (y[:1] > 0))
+    if not len(crossed):
         return np.nan
-    i = other[0]
+    i = crossed[0]
     return float(x[i] - y[i] * (x[i] - x[i - 1]) / (y[i] - y[i - 1]))
 
 
@@ -320,10 +321,11 @@ def describe(values: Any, digits: int = 1, unit: str = "") -> str:
     >>> describe([1.0, 2.0, 4.0], unit=" %")
     '2.3 ± 3.8 % (3 seeds)'
     """
-    about = estimate(values)
-    if not about.seeds:
+    estimated = estimate(values)
+    if not estimated.seeds:
         return MISSING
-    return f"{mean_in_words(about.mean, about.half, digits)}{unit} ({sides(about.counts)})"
+    words = mean_in_words(estimated.mean, estimated.half, digits)
+    return f"{words}{unit} ({sides(estimated.counts)})"
 
 
 def compare(points: Any, other: str) -> str:
@@ -333,16 +335,16 @@ def compare(points: Any, other: str) -> str:
     >>> compare([2.0, 2.5, 3.0], "the newborn")
     '2.5 ± 1.2 points above the newborn'
     """
-    about = estimate(points)
-    mean, half = about.mean, about.half
-    if not about.seeds:
+    estimated = estimate(points)
+    mean, half = estimated.mean, estimated.half
+    if not estimated.seeds:
         return f"not compared with {other} yet"
     if abs(mean) <= half:
-        seeds, apart = sides(about.counts), mean_in_words(mean, half, 1)
-        return f"level with {other}, as far as {seeds} can tell ({apart} points)"
-    alone = " (1 seed, no interval)" if np.isnan(half) else ""
+        seeds, difference = sides(estimated.counts), mean_in_words(mean, half, 1)
+        return f"level with {other}, as far as {seeds} can tell ({difference} points)"
+    note = " (1 seed, no interval)" if np.isnan(half) else ""
     side = "above" if mean > 0 else "below"
-    return f"{mean_in_words(abs(mean), half, 1)} points {side} {other}{alone}"
+    return f"{mean_in_words(abs(mean), half, 1)} points {side} {other}{note}"
 
 
 def percent(mean: float, half: float = np.nan) -> str:
@@ -356,13 +358,13 @@ def percent(mean: float, half: float = np.nan) -> str:
 
 
 def mean_in_words(mean: float, half: float, digits: int) -> str:
-    """Write a mean, and half its interval if it has one, to so many decimals."""
+    """Write a mean, and half its interval if it has one, to this many decimals."""
     text = f"{round(mean, digits) + 0.0:.{digits}f}".replace("-", "−")  # no minus zero
     return text if np.isnan(half) else f"{text} ± {half:.{digits}f}"
 
 
 def plain_number(value: float, digits: int = 2) -> str:
-    """Write a number to so many significant digits, without an e: 3,600 or 2.1 × 10^-9."""
+    """Write a number to this many significant digits, without an e: 3,600 or 2.1 × 10^-9."""
     if value == 0 or not np.isfinite(value):
         return f"{value:g}"
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")

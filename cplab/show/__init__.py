@@ -1,5 +1,5 @@
-"""Figures, pictures and words in one style. The names below are what labs use; each is loaded, with
-Bokeh, when it is first used.
+"""Figures, pictures and words in one style. Labs use the names below; each is loaded, with Bokeh,
+when it is first used.
 
 >>> from cplab import show
 >>> show.label("flip")

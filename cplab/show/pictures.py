@@ -18,13 +18,12 @@ if TYPE_CHECKING:
 
 
 def png(x: ArrayLike, scale: int = 4) -> bytes:
-    """Write uint8 images (N, H, W, C), C being 1 or 3, side by side as a PNG, each pixel `scale`
-    wide."""
+    """Write uint8 images (N, H, W, 1 or 3) side by side as a PNG, each pixel `scale` wide."""
     from PIL import Image
 
     x, scale = np.asarray(x), whole("scale", scale, 1, 100)
-    fine = x.dtype == np.uint8 and x.ndim == 4 and x.size and x.shape[3] in (1, 3)
-    require(fine, f"images of {x.dtype} {x.shape} are not allowed: give uint8 (N, H, W, 1 or 3)")
+    allowed = x.dtype == np.uint8 and x.ndim == 4 and x.size and x.shape[3] in (1, 3)
+    require(allowed, f"images of {x.dtype} {x.shape} are not allowed: give uint8 (N, H, W, 1 or 3)")
     pixels = np.pad(x, ((0, 0), (0, 0), (0, 1), (0, 0)), constant_values=255)
     strip = np.concatenate(list(pixels), axis=1)[:, :-1]
     strip = strip[..., 0] if strip.shape[2] == 1 else strip
@@ -41,8 +40,9 @@ def to_pixels(x: "Tensor", images: "Images") -> "Tensor":
     >>> to_pixels(practice.normal(practice.test_x[:2]), practice).dtype
     torch.uint8
     """
-    fine = x.ndim == 4 and x.shape[1] == len(images.mean)
-    require(fine, f"images of shape {tuple(x.shape)} are not allowed: give some of {images.name}")
+    allowed = x.ndim == 4 and x.shape[1] == len(images.mean)
+    what = f"images of shape {tuple(x.shape)} are not allowed"
+    require(allowed, f"{what}: give some of {images.name}")
     x = x.permute(0, 2, 3, 1).cpu() * images.std.cpu() + images.mean.cpu()
     return x.round().clamp(0, 255).byte()
 
@@ -58,16 +58,16 @@ def strips(rows: Mapping[str, ArrayLike], scale: int = 4) -> Any:
 
     from cplab.show.surface import Html
 
-    page, below, file = "", list[np.ndarray](), io.BytesIO()
+    page, drawn, file = "", list[np.ndarray](), io.BytesIO()
     for caption, x in rows.items():
         row = png(x, scale)
         code, text = base64.b64encode(row).decode(), escape(caption)
         page += f'<tr><td style="text-align:left;padding-right:1em">{text}</td>'
         page += f'<td><img src="data:image/png;base64,{code}" alt="{text}"></td></tr>'
-        below.append(np.asarray(Image.open(io.BytesIO(row)).convert("RGB")))
-    if below:
-        wide = max(row.shape[1] for row in below)
-        room = [((0, 0), (0, wide - row.shape[1]), (0, 0)) for row in below]
-        grown = [np.pad(*each, constant_values=255) for each in zip(below, room, strict=True)]
-        Image.fromarray(np.concatenate(grown)).save(file, "png")
+        drawn.append(np.asarray(Image.open(io.BytesIO(row)).convert("RGB")))
+    if drawn:
+        widest = max(row.shape[1] for row in drawn)
+        borders = [((0, 0), (0, widest - row.shape[1]), (0, 0)) for row in drawn]
+        padded = [np.pad(*pair, constant_values=255) for pair in zip(drawn, borders, strict=True)]
+        Image.fromarray(np.concatenate(padded)).save(file, "png")
     return Html(f"<table>{page}</table>", file.getvalue() or None)

@@ -1,5 +1,5 @@
-"""What a deficit does to a few images, for the eye. Drawn pictures and what usual deficits leave of
-them are a file, so that they are shown where neither torch nor a data set is at hand.
+"""Previews: a few images, clear and under a deficit. Drawn pictures under the usual deficits are in
+a file, so that there is something to see where neither torch nor a data set is installed.
 """
 
 import re
@@ -16,24 +16,24 @@ from cplab.deficits import apply_deficit, canonical_name
 from cplab.errors import CplabError
 from cplab.runs import Run, check_dataset
 
-PREVIEW_IMAGES = 200  # images, of which the middle and the spread of noise are taken
-DRAWN = Path(__file__).with_name("drawn.png")  # of 32 pixels, eight a row: what each deficit leaves
+PREVIEW_IMAGES = 200  # that give the mean and the deviation of noise
+DRAWN = Path(__file__).with_name("drawn.png")  # eight pictures of 32 pixels for each of ROWS
 ROWS = ("none", "blur", "noise", "stripes", "blank")
-LIKE = {"permute": "none", "fresh_noise": "noise", "flip": "none"}  # flip: upside down
+LIKE = {"permute": "none", "fresh_noise": "noise", "flip": "none"}  # flip turns it upside down
 
 
 def preview(dataset: str, profile: str, deficit: object, count: int = 3) -> tuple[dict, str]:
     """The first images of a data set as a profile has them, clear and under a deficit.
 
-    Arguments: dataset, in whose place drawn pictures are shown where it is not at hand, or torch;
-        profile; deficit, a name or a function; count, images.
-    Returns: {"clear": uint8 (N, H, W, C), "seen": the same}, and the set that they are of. Noise is
-        of the kind that a run would have, another pattern. There is no "seen" of somebody's own
-        that is not defined here, nor of what needs torch where there is none.
+    Arguments: dataset, replaced by drawn pictures where its files or torch are missing; profile;
+        deficit, a name or a function; count of images.
+    Returns: {"clear": uint8 (N, H, W, C), "seen": the same}, and the name of the set. Noise is of
+        the same kind as in a run, with another pattern. "seen" is missing for somebody's own
+        deficit that is not defined here, and for one that needs torch where there is none.
     """
-    name = re.sub(":(left|right)", "", canonical_name(deficit))  # as the eye sees that has it
-    here = (dataset == "practice" or data.is_here(dataset)) and torch_if_there()
-    shown = dataset if here else "drawn"
+    name = re.sub(":(left|right)", "", canonical_name(deficit))  # as seen by the eye that has it
+    available = (dataset == "practice" or data.is_here(dataset)) and torch_if_there()
+    shown = dataset if available else "drawn"
     pixels, mean, std = few_images(shown, profile)
     rows = {"clear": pixels[:count]}
     if shown == "drawn" and LIKE.get(name, name) in ROWS:
@@ -51,8 +51,8 @@ def preview(dataset: str, profile: str, deficit: object, count: int = 3) -> tupl
 
 
 def pictures(dataset: str, profile: str) -> data.Images:
-    """Images to look at: of the data set if it is at hand, else practice images (their name says
-    so), since nobody wants to wait for a download to see a picture.
+    """Images to look at: of the data set if its files are here, else practice images (as their name
+    says), so that nobody waits for a download to see a picture.
 
     >>> pictures("cifar10", "ci").train_x.shape
     torch.Size([512, 8, 8, 3])
@@ -72,7 +72,7 @@ def torch_if_there() -> Any:
 
 @cache
 def drawn_pictures(deficit: str) -> np.ndarray:
-    """Eight plain pictures under one deficit of ROWS, uint8 (8, 32, 32, 3)."""
+    """Eight drawn pictures under one deficit of ROWS, uint8 (8, 32, 32, 3)."""
     rows = np.split(np.asarray(Image.open(DRAWN)), len(ROWS))
     return np.stack(np.split(rows[ROWS.index(deficit)], 8, axis=1))
 

@@ -1,7 +1,7 @@
 """Bokeh figures as PNG, by matplotlib and without a browser: for saved notebooks, and for slides.
 
-What is drawn is what labs use of Bokeh: lines, points, bands, boxes, segments and words; spans and
-shades; categories, logarithms and legends.
+It draws the parts of Bokeh that labs use: lines, points, bands, boxes, segments and texts; spans
+and shades; categories, logarithms and legends.
 """
 
 import io
@@ -28,7 +28,7 @@ MARKERS = {
     **{"circle": "o", "square": "s", "triangle": "^", "diamond": "d", "inverted_triangle": "v"},
     **{"hex": "h", "star": "*", "plus": "P", "x": "X", "square_x": "s", "diamond_cross": "D"},
 }
-# Columns along an axis, and which axis.
+# The axis along which each property of a glyph lies
 PLACES = dict.fromkeys(("x", "xs", "x0", "x1", "left", "right"), "x")
 PLACES |= dict.fromkeys(("y", "ys", "y0", "y1", "y2", "top", "bottom"), "y")
 BASELINES = {"middle": "center", "top": "top", "bottom": "bottom"}
@@ -38,8 +38,8 @@ POINT = 0.75  # points of type in a pixel of the page
 def still(drawn: Any, width: int | None = None) -> bytes:
     """Draw figures as a PNG.
 
-    Arguments: drawn, a Bokeh figure or layout, or a list of them, below each other; width, pixels
-        of the picture, as many as on a page if not given. Its text has 24 pixels at least then.
+    Arguments: drawn, a Bokeh figure or layout, or a list of them, one below the other; width of the
+        picture in pixels, by default as on a page; if it is given, text is at least 24 pixels high.
 
     >>> from cplab.show.theme import plain_figure
     >>> still(plain_figure("", "", ""))[1:4]
@@ -54,7 +54,7 @@ def still(drawn: Any, width: int | None = None) -> bytes:
     # text is larger on a smaller canvas with finer dots
     larger = 1.0 if width is None else max(1.0, 24 / (11 * zoom))
     size = (natural / 96 / larger, sum(high) / 96 / larger)
-    with style.context("default", after_reset=True):  # whatever other code has set
+    with style.context("default", after_reset=True):  # without the settings of other code
         canvas = Canvas(figsize=size, dpi=96 * zoom * larger, layout="constrained")
         strips = canvas.subfigures(len(rows), 1, height_ratios=high, squeeze=False)
         for row, widths, strip in zip(rows, wide, strips.flat, strict=True):
@@ -98,13 +98,14 @@ def rows_of(drawn: Any) -> Iterator[list[Figure]]:
 
 
 class Drawing:
-    """Draws one Bokeh figure into axes of matplotlib, so many pixels of the page wide."""
+    """Draws one Bokeh figure into axes of matplotlib that are `wide` pixels of the page wide."""
 
     def __init__(self, fig: Figure, axes: Any, wide: float) -> None:
         self.fig, self.axes, self.wide = fig, axes, wide
-        self.artists: dict[str, Any] = {}  # of matplotlib, by the renderer
-        items = [item for one in fig.right if isinstance(one, models.Legend) for item in one.items]
-        self.beside = max((50 + 6.2 * len(item.label.value) for item in items), default=0)
+        self.artists: dict[str, Any] = {}  # matplotlib's, by the renderer's id
+        legends = [part for part in fig.right if isinstance(part, models.Legend)]
+        labels = [item.label.value for legend in legends for item in legend.items]
+        self.beside = max((50 + 6.2 * len(label) for label in labels), default=0)
         self.names = {side: positions(getattr(fig, f"{side}_range")) for side in "xy"}
 
     def draw(self) -> None:
@@ -115,14 +116,14 @@ class Drawing:
         axes = {"default": self.axes}
         for name, reach in self.fig.extra_y_ranges.items():
             axes[name] = self.right_axes(reach)
-        for number, one in enumerate(self.fig.renderers):
-            if one.visible:
-                artist = self.draw_glyph(one, axes[one.y_range_name], 2 + number / 100)
-                self.artists[one.id] = artist
+        for number, renderer in enumerate(self.fig.renderers):
+            if renderer.visible:
+                artist = self.draw_glyph(renderer, axes[renderer.y_range_name], 2 + number / 100)
+                self.artists[renderer.id] = artist
         for side in "xy":
             self.draw_axis(side)
-        for one in [*self.fig.center, *self.fig.below]:
-            self.draw_annotation(one)
+        for part in [*self.fig.center, *self.fig.below]:
+            self.draw_annotation(part)
         title = theme.wrap(self.fig.title.text, self.wide - self.beside)
         self.axes.set_title(title, fontsize=points("12px"), loc="left", fontweight="bold")
         self.axes.spines[["top", "right"]].set_visible(False)
@@ -133,18 +134,18 @@ class Drawing:
         """Make a second vertical axis."""
         right = self.axes.twinx()
         right.set_ylim(reach.start, reach.end)
-        words = next(one.axis_label for one in self.fig.right if isinstance(one, models.Axis))
+        words = next(axis.axis_label for axis in self.fig.right if isinstance(axis, models.Axis))
         right.set_ylabel(words, fontsize=points())
         right.tick_params(labelsize=points())
         right.spines["top"].set_visible(False)
         return right
 
-    def column(self, one: models.GlyphRenderer, name: str) -> Any:
-        """The values of a glyph's property: its column, the colours of one, or one value for
-        all."""
-        spec = one.glyph.lookup(name).get_value(one.glyph)
+    def column(self, renderer: models.GlyphRenderer, name: str) -> Any:
+        """The values of a glyph's property: a column, the colours of a column, or one for all."""
+        glyph, data = renderer.glyph, renderer.data_source.data
+        spec = glyph.lookup(name).get_value(glyph)
         column = getattr(spec, "field", None)
-        value = getattr(spec, "value", spec) if column is None else one.data_source.data[column]
+        value = getattr(spec, "value", spec) if column is None else data[column]
         if name in ("xs", "ys"):
             return [self.along(PLACES[name], line) for line in value]
         if name in PLACES:
@@ -154,20 +155,20 @@ class Drawing:
         return "none" if value is None else value
 
     def along(self, side: str, values: Any) -> np.ndarray:
-        """Numbers for the values of an axis; names have their places."""
-        if known := self.names[side]:
-            values = [place_of(value, known) for value in values]
+        """The values of an axis as numbers; for names, their places."""
+        if places := self.names[side]:
+            values = [place_of(value, places) for value in values]
         return np.asarray(values, dtype=float)
 
-    def draw_glyph(self, one: models.GlyphRenderer, axes: Any, order: float) -> Any:
-        """Draw one renderer by the matplotlib call of its kind. Returns what a legend shows of it,
-        or None."""
-        kind, of = type(one.glyph).__name__, partial(self.column, one)
-        at = {name: of(name) for name in one.glyph.properties() & {*PLACES}}
-        if kind != "MultiLine":  # one number may stand for all
+    def draw_glyph(self, renderer: models.GlyphRenderer, axes: Any, order: float) -> Any:
+        """Draw one renderer by the matplotlib call of its kind, in front of those of lower `order`.
+        Returns the artist for the legend, or None."""
+        kind, of = type(renderer.glyph).__name__, partial(self.column, renderer)
+        at = {name: of(name) for name in renderer.glyph.properties() & {*PLACES}}
+        if kind != "MultiLine":  # one number may hold for all
             at = dict(zip(at, np.broadcast_arrays(*at.values()), strict=True))
         if not all(map(len, at.values())) and kind not in ("Line", "Scatter", "VArea"):
-            return None  # of what is not trained
+            return None  # there is nothing trained to show
         if kind == "Text":
             return self.draw_words(of, at)
         if kind in ("Line", "MultiLine", "Segment"):
@@ -190,7 +191,7 @@ class Drawing:
             return axes.scatter(at["x"], at["y"], size**2, zorder=order, **look)
         if kind not in ("VBar", "HBar", "Rect", "Quad"):
             return None
-        ends: list[np.ndarray] = []  # by their sides, or by their middle and size
+        ends: list[np.ndarray] = []  # of boxes given by their sides, or by middle and size
         sides = ("x", "width", "left", "right"), ("y", "height", "bottom", "top")
         for middle, extent, start, end in sides:
             across = at[end] - at[start] if end in at else np.asarray(of(extent), dtype=float)
@@ -206,73 +207,74 @@ class Drawing:
         for x, y, text, hue in np.broadcast(at["x"], at["y"], of("text"), of("text_color")):
             self.axes.text(x, y, text, color=hue, **look)
 
-    def draw_annotation(self, one: Any) -> None:
+    def draw_annotation(self, part: Any) -> None:
         """Draw a span, a shade, or words below the figure."""
         axes = self.axes
-        if isinstance(one, models.Span):
-            draw = axes.axhline if one.dimension == "width" else axes.axvline
-            draw(one.location, color=one.line_color, linestyle=dash(one.line_dash), linewidth=1)
-        elif isinstance(one, models.BoxAnnotation) and one.visible:
-            given = one.left, one.right, one.bottom, one.top
+        if isinstance(part, models.Span):
+            draw = axes.axhline if part.dimension == "width" else axes.axvline
+            draw(part.location, color=part.line_color, linestyle=dash(part.line_dash), linewidth=1)
+        elif isinstance(part, models.BoxAnnotation) and part.visible:
+            bounds = part.left, part.right, part.bottom, part.top
             frame = *axes.get_xlim(), *axes.get_ylim()
-            ends = [v if is_number(v) else edge for v, edge in zip(given, frame, strict=True)]
-            look = {"color": one.fill_color, "alpha": one.fill_alpha, "linewidth": 0}
+            ends = [v if is_number(v) else edge for v, edge in zip(bounds, frame, strict=True)]
+            look = {"color": part.fill_color, "alpha": part.fill_alpha, "linewidth": 0}
             axes.fill_between(ends[:2], *ends[2:], **look)
-        elif isinstance(one, models.Title):
-            note = theme.wrap(one.text, self.wide, 11, letter=0.54)
+        elif isinstance(part, models.Title):
+            note = theme.wrap(part.text, self.wide, 11, letter=0.54)
             look = {"fontsize": points(), "color": "#666666", "x": 0.02, "ha": "left"}
             axes.figure.supxlabel(note, **look)
 
     def draw_axis(self, side: str) -> None:
-        """Draw an axis: its words, its range, its ticks."""
+        """Draw an axis: its label, its range, its ticks."""
         axis, grid = getattr(self.fig, f"{side}axis")[0], getattr(self.fig, f"{side}grid")[0]
-        own, known = getattr(self.axes, f"{side}axis"), self.names[side]
-        reach = getattr(self.fig, f"{side}_range")
-        ends: list[Any] = [getattr(reach, name, None) for name in ("start", "end")]
-        if known:
-            ends = [min(known.values()) - 0.5, max(known.values()) + 0.5]
+        drawn_axis, places = getattr(self.axes, f"{side}axis"), self.names[side]
+        axis_range = getattr(self.fig, f"{side}_range")
+        ends: list[Any] = [getattr(axis_range, name, None) for name in ("start", "end")]
+        if places:
+            ends = [min(places.values()) - 0.5, max(places.values()) + 0.5]
         getattr(self.axes, f"set_{side}lim")([v if is_number(v) else None for v in ends])
         room = self.wide - self.beside
         if side == "y":
             room = self.wide * (self.fig.height or 300) / (self.fig.width or 420) - 40
         words = theme.wrap(axis.axis_label or "", room, 11, letter=0.54)
-        own.set_label_text(words, fontsize=points())
-        own.set_tick_params(labelsize=points(), length=0 if known else 3)
+        drawn_axis.set_label_text(words, fontsize=points())
+        drawn_axis.set_tick_params(labelsize=points(), length=0 if places else 3)
         ticks, form = getattr(axis.ticker, "ticks", None), getattr(axis.formatter, "format", "")
-        if known:
-            names = group_names(known)
+        if places:
+            names = group_names(places)
             turned = is_number(axis.major_label_orientation)
             look = {"rotation": 25, "ha": "right"} if turned else {}
-            own.set_ticks([*names.values()], [*names], **look)
+            drawn_axis.set_ticks([*names.values()], [*names], **look)
         elif ticks is not None:
-            low, high = sorted(own.get_view_interval())  # matplotlib makes room for any other
+            # others would widen matplotlib's axis
+            low, high = sorted(drawn_axis.get_view_interval())
             ticks = [t for t in ticks if low <= t <= high]
             labels = [axis.major_label_overrides.get(t, written(t, form)) for t in ticks]
-            own.set_ticks(ticks, labels)
-            own.set_minor_locator(NullLocator())
+            drawn_axis.set_ticks(ticks, labels)
+            drawn_axis.set_minor_locator(NullLocator())
         else:
-            own.set_major_formatter(lambda value, _: written(value, form))
-        own.set_visible(axis.visible)
+            drawn_axis.set_major_formatter(lambda value, _: written(value, form))
+        drawn_axis.set_visible(axis.visible)
         if grid.visible and axis.visible:
-            own.grid(True, alpha=0.35, zorder=0)
+            drawn_axis.grid(True, alpha=0.35, zorder=0)
 
     def draw_legend(self) -> None:
         """Draw the legend, beside the figure or above it."""
         legend: Any = self.fig.legend[0] if self.fig.legend else None
-        keys: dict[str, tuple] = {}
+        entries: dict[str, tuple] = {}
         for item in legend.items if legend and legend.visible else ():
-            drawn = tuple(filter(None, (self.artists.get(one.id) for one in item.renderers)))
-            if item.visible and drawn:
-                keys[item.label.value] = drawn
-        if keys:
+            artists = [self.artists.get(renderer.id) for renderer in item.renderers]
+            if item.visible and any(artists):
+                entries[item.label.value] = tuple(filter(None, artists))
+        if entries:
             above = legend in self.fig.above
             place = "outside upper center" if above else "outside right upper"
             columns = legend.ncols if above and is_number(legend.ncols) else 1
-            widths = sorted((42 + 6.2 * len(words) for words in keys), reverse=True)
-            while columns > 1 and sum(widths[:columns]) > self.wide:  # text is larger here
+            widths = sorted((42 + 6.2 * len(words) for words in entries), reverse=True)
+            while columns > 1 and sum(widths[:columns]) > self.wide:  # text is larger than Bokeh's
                 columns -= 1
             look = {"fontsize": points(), "frameon": False, "ncols": columns, "markerscale": 0.8}
-            self.axes.figure.legend([*keys.values()], [*keys], loc=place, **look)
+            self.axes.figure.legend([*entries.values()], [*entries], loc=place, **look)
 
 
 def points(text: str = "11px") -> float:
@@ -280,34 +282,33 @@ def points(text: str = "11px") -> float:
     return POINT * float(text.removesuffix("px"))
 
 
-def positions(reach: Any) -> dict[Any, float]:
-    """The place of each name on an axis of names, with gaps between groups; empty for an axis of
-    numbers."""
-    if not isinstance(reach, models.FactorRange):
+def positions(axis_range: Any) -> dict[Any, float]:
+    """The place of each name on an axis, with gaps between groups; {} for an axis of numbers."""
+    if not isinstance(axis_range, models.FactorRange):
         return {}
-    places, at, before = {}, 0.0, None
-    for factor in reach.factors:
+    places, position, before = {}, 0.0, None
+    for factor in axis_range.factors:
         group = factor[0] if isinstance(factor, tuple) else None
-        at += 1 if group == before or before is None else 1.6
-        places[factor], before = at, group
+        position += 1 if group == before or before is None else 1.6
+        places[factor], before = position, group
     return places or {"": 0.0}
 
 
-def place_of(value: Any, known: dict) -> float:
+def place_of(value: Any, places: dict) -> float:
     """The place of a name on an axis, with its shift if it has one."""
-    return known[value] if value in known else known[value[0]] + value[-1]
+    return places[value] if value in places else places[value[0]] + value[-1]
 
 
-def group_names(known: dict) -> dict[str, float]:
-    """The words under an axis of names: those of the groups, where there are groups."""
+def group_names(places: dict) -> dict[str, float]:
+    """The labels of an axis of names and their places: the groups, if there are groups."""
     groups: dict[str, list[float]] = {}
-    for factor, at in known.items():
-        groups.setdefault(factor[0] if isinstance(factor, tuple) else str(factor), []).append(at)
-    return {name: float(np.mean(at)) for name, at in groups.items()}
+    for factor, place in places.items():
+        groups.setdefault(factor[0] if isinstance(factor, tuple) else str(factor), []).append(place)
+    return {name: float(np.mean(place)) for name, place in groups.items()}
 
 
 def mapped(values: np.ndarray, mapper: models.LinearColorMapper) -> np.ndarray:
-    """The colours of numbers, (n, 4)."""
+    """The colours (n, 4) that a mapper gives to numbers (n,)."""
     colours = ListedColormap(mapper.palette).with_extremes(bad="#EEEEEE")
     return colours(Normalize(mapper.low, mapper.high, clip=True)(np.ma.masked_invalid(values)))
 

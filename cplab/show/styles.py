@@ -1,6 +1,6 @@
-"""How things look in all figures: a label, a colour (Okabe and Ito's colour-blind-safe set, with
-one of Tol's and greys for controls) and a second cue beside colour: the dashes of a line and the
-shape of a point. Those of deficits stand in cplab.deficits. Nothing here draws.
+"""The look of things in all figures: a label, a colour (Okabe and Ito's colour-blind-safe set, with
+one of Tol's, and greys for controls) and a second cue beside colour, the dashes of a line and the
+marker of a point. Deficits have theirs in cplab.deficits. Nothing is drawn here.
 """
 
 import re
@@ -28,7 +28,7 @@ NEWBORN = Style("newborn", "#999999", "dotted", "diamond_cross")
 LIVE = Style("live", "#D55E00", "solid", "star")
 
 DASHES = ("solid", "dashed", "dotted", "dotdash", "dashdot")
-CUES = {  # of each colour, the dashes and the marker
+CUES = {  # the dashes and the marker of each colour
     "#0072B2": ("solid", "circle"),
     "#E69F00": ("dashed", "square"),
     "#009E73": ("dotdash", "triangle"),
@@ -41,8 +41,8 @@ CUES = {  # of each colour, the dashes and the marker
 }
 COPIES = {"cifar10": "CIFAR-10", "cifar10-jpeg": "CIFAR-10 (JPEG)", "mnist": "MNIST"}
 COPIES |= {"fashion_mnist": "Fashion-MNIST"}
-LOOKS = {one.label: one for one in (EQUAL, NEWBORN, LIVE)}
-LOOKS |= {  # networks that no deficit tells apart: the words for them and their colour
+LOOKS = {look.label: look for look in (EQUAL, NEWBORN, LIVE)}
+LOOKS |= {  # kinds of networks other than deficits: label and colour
     kind: Style(words, hue, *CUES[hue])
     for kind, words, hue in (
         ("biological", "grown and pruned", "#009E73"),
@@ -62,31 +62,31 @@ LOOKS |= {  # networks that no deficit tells apart: the words for them and their
 def style(kind: str | Callable) -> Style:
     """The look of a deficit, a control or another kind of network, by its name or label; grey if it
     has none."""
-    return known_style(kind) or Style(str(kind), EQUAL.colour)
+    return find_style(kind) or Style(str(kind), EQUAL.colour)
 
 
-def known_style(kind: str | Callable) -> Style | None:
-    """The look of a kind, or None if it has none."""
+def find_style(kind: str | Callable) -> Style | None:
+    """Find the look of a kind by its name or label; None if it has none."""
     if kind in LOOKS:
         return LOOKS[kind]
-    labels = {one.label: one for one in deficits.DEFICITS.values()}
+    labels = {deficit.label: deficit for deficit in deficits.DEFICITS.values()}
     try:
-        found = labels.get(str(kind)) or deficits.find_deficit(kind, strict=False)
+        deficit = labels.get(str(kind)) or deficits.find_deficit(kind, strict=False)
     except CplabError:
         return None
-    return Style(found.label, found.colour, found.dash, found.marker)
+    return Style(deficit.label, deficit.colour, deficit.dash, deficit.marker)
 
 
 def styles(kinds: Iterable[str]) -> dict[str, Style]:
-    """The style of each kind; kinds without one of their own get different ones, in order."""
-    looks = {kind: known_style(kind) for kind in kinds}
-    found = {kind: look or style(kind) for kind, look in looks.items()}
-    bare = [kind for kind, look in looks.items() if look is None]
+    """The look of each kind; kinds without one of their own get looks that differ, in order."""
+    looks = {kind: find_style(kind) for kind in kinds}
+    complete = {kind: look or style(kind) for kind, look in looks.items()}
+    unstyled = [kind for kind, look in looks.items() if look is None]
     used = {look.colour for look in looks.values() if look}
-    free = [hue for hue in CUES if hue not in used] or list(CUES)
-    for kind, hue in zip(bare, cycle(free), strict=False):
-        found[kind] = Style(kind, hue, *CUES[hue])
-    return found
+    unused = [hue for hue in CUES if hue not in used] or list(CUES)
+    for kind, hue in zip(unstyled, cycle(unused), strict=False):
+        complete[kind] = Style(kind, hue, *CUES[hue])
+    return complete
 
 
 def label(kind: str | Callable) -> str:
@@ -117,19 +117,19 @@ def source_line(of: Any) -> str:
     """
     if not len(of):
         return "no results yet"
-    copies = {re.sub(r"-[0-9a-f]{8,}$", "", one.copy) for one in of}  # no digests
+    copies = {re.sub(r"-[0-9a-f]{8,}$", "", result.copy) for result in of}  # no digests
     named = ", ".join(sorted(COPIES.get(copy, copy) for copy in copies))
-    practice = {one.spec.dataset for one in of} == {"practice"}
+    runs = [result.spec for result in of]
+    practice = {run.dataset for run in runs} == {"practice"}
     images = "PRACTICE images" if practice else f"images {named}"
     seeds = defaultdict(set)
-    for run in (one.spec for one in of):
+    for run in runs:
         seeds[run.deficit, run.onset, run.length].add(run.seed)
-    profiles = f"profile {', '.join(sorted({one.spec.profile for one in of}))}"
-    sources = " and ".join(sorted({one.source for one in of}, reverse=True))
+    profiles = f"profile {', '.join(sorted({run.profile for run in runs}))}"
+    sources = " and ".join(sorted({result.source for result in of}, reverse=True))
     return " · ".join([sources, profiles, images, count_seeds(*map(len, seeds.values()))])
 
 
 def source_note(of: Any) -> str:
-    """Write the small line below a figure with bands: the source of its numbers, and what bands
-    are."""
+    """Write the line below a figure with bands: the source of its numbers, and what bands mean."""
     return f"{source_line(of)} · {INTERVALS}" if len(of) else source_line(of)

@@ -1,10 +1,10 @@
-"""How figures and widgets reach a page, in JupyterLab, Notebook 6 and 7, Colab, Kaggle and VS Code,
-with Python, and without it in a notebook that was saved, in exported HTML and on the site.
+"""Display of figures and widgets on a page, in JupyterLab, Notebook 6 and 7, Colab, Kaggle and VS
+Code, with Python, and without it in a saved notebook, in exported HTML and on the site.
 
-`surface.js` beside this file draws all of it. An output holds what was last seen three times: as
-text that this module draws, alive also without Python (`application/javascript`); as a picture for
-who runs no JavaScript (`image/png`); and as words (`text/markdown`). On Colab, where each output is
-a page of its own and states of widgets are saved, it is the widget's view in place of the first.
+`surface.js` beside this file draws all of it. An output holds what was last shown in three forms:
+as text that this script draws, live even without Python (`application/javascript`); as a picture
+for pages without JavaScript (`image/png`); and as words (`text/markdown`). On Colab, where each
+output is a page of its own and saves the states of widgets, the first form is the widget's view.
 """
 
 import base64
@@ -32,7 +32,7 @@ import traitlets
 
 from cplab.errors import require
 
-if TYPE_CHECKING:  # what is quick to show, as an explorer is, waits for neither of them
+if TYPE_CHECKING:  # loaded late, so that an explorer is shown without waiting for them
     import pandas as pd
     from bokeh.models import LayoutDOM
 
@@ -41,18 +41,18 @@ STYLE = "".join((HERE / f"{name}.css").read_text("utf-8") for name in ("surface"
 MODULE = f"const STYLE = {json.dumps(STYLE)};\n"
 MODULE += "".join((HERE / f"{name}.js").read_text("utf-8") for name in ("surface", "explorer"))
 PAGE = "cplab" + hashlib.sha256(f"{MODULE}{bokeh.__version__}".encode()).hexdigest()[:8]
-SESSION = secrets.token_hex(8)  # of this kernel
+SESSION = secrets.token_hex(8)  # names this kernel
 SHARED = f"(globalThis.{PAGE} ??= {{boxes: {{}}, managers: {{}}, waiting: {{}}, due: []}})"
 COLAB = "google.colab"
-FOLLOWED = {"data", "start", "end", "left", "right", "visible"}  # what is changed of a figure
+FOLLOWED = {"data", "start", "end", "left", "right", "visible"}  # properties that Python changes
 NEEDS_PYTHON = "This picture is as it was last seen: moving it needs Python. Run the cell above."
 
-# What an output runs. The element is where a host says it is, or else (VS Code) around this script.
+# The script of an output. Its element is the host's `element`, or (VS Code) the script's parent.
 PLACE = """(() => {
   const shown = %s, page = %s;
-  const own = () => [...document.scripts].find((one) => one.text.includes(shown.id)).parentNode;
-  const given = typeof element === "undefined" ? own() : element;
-  const at = given[0] ?? given;
+  const parent = () => [...document.scripts].find((s) => s.text.includes(shown.id)).parentNode;
+  const output = typeof element === "undefined" ? parent() : element;
+  const at = output[0] ?? output;
   at.style.minHeight = `${shown.height}px`;
   page.place ? page.place(at, shown) : page.due.push([at, shown]);
 })();"""
@@ -78,7 +78,7 @@ BRIDGE = """export default {initialize({model}) {
 }}"""
 
 
-# Content: what is shown, as plain data ------------------------------------------------------------
+# Content: the parts of an output, as plain data ---------------------------------------------------
 
 
 def is_layout(part: Any) -> bool:
@@ -87,9 +87,9 @@ def is_layout(part: Any) -> bool:
 
 
 def as_document(layout: "LayoutDOM") -> dict[str, Any]:
-    """Turn a layout into plain data for `surface.js`: `doc`, the Bokeh document as text, whose
-    order must stay; `root_id`, the layout's id in it; `version`, of Bokeh; `alt`, its content in
-    words; `height` in pixels. The layout stays free to be shown elsewhere."""
+    """Turn a layout into plain data for `surface.js`: `doc`, the Bokeh document as text, since its
+    order matters; `root_id`, the layout's id in it; `version`, of Bokeh; `alt`, its content in
+    words; `height` in pixels. The layout can be shown elsewhere as well."""
     from bokeh.core.json_encoder import serialize_json
     from bokeh.embed.util import OutputDocumentFor
 
@@ -115,32 +115,32 @@ def alt_text(layout: "LayoutDOM") -> str:
     if not layout.visible:
         return ""
     title = " ".join(layout.title.text.split()) if layout.title else ""
-    x, y = (next((one.axis_label for one in side), "") for side in (layout.xaxis, layout.yaxis))
+    x, y = (next((axis.axis_label for axis in side), "") for side in (layout.xaxis, layout.yaxis))
     axes = f"{y} against {x}" if x and y else x or y or ""
-    legend = [item.label.value for one in layout.legend for item in one.items if item.visible]
+    legend = [item.label.value for axis in layout.legend for item in axis.items if item.visible]
     named = ", ".join(filter(None, legend))
     return ": ".join(part for part in (title, axes if axes != title else "", named) if part)
 
 
-def as_parts(made: Any) -> list:
-    """Split what a student wants shown, one thing or a list, into the parts of an output: widgets
-    that are kept, layouts (the figures of an inner list side by side), tables, and texts (HTML)."""
+def as_parts(content: Any) -> list:
+    """Split content, one thing or a list, into the parts of an output: widgets that are kept,
+    layouts (the figures of an inner list stand side by side), tables, and texts (HTML)."""
     parts = []
-    for part in made if isinstance(made, list | tuple) else [made]:
+    for part in content if isinstance(content, list | tuple) else [content]:
         if is_layout(part) or isinstance(part, list | tuple):
             from cplab.show.theme import side_by_side
 
             part = side_by_side(part)
         elif hasattr(part, "_repr_html_") and not hasattr(part, "to_html"):
             part = part._repr_html_()
-        fine = isinstance(part, Kept | str) or is_layout(part) or hasattr(part, "to_html")
-        require(fine, f"{type(part).__name__} is nothing to show: give a figure")
+        allowed = isinstance(part, Kept | str) or is_layout(part) or hasattr(part, "to_html")
+        require(allowed, f"{type(part).__name__} is nothing to show: give a figure")
         parts.append(part)
     return parts
 
 
 class Html(IPython.display.HTML):
-    """HTML. Its words, and a PNG, stand for it where HTML is not shown, as in a PDF."""
+    """HTML; where HTML is not shown, as in a PDF, its words or a PNG."""
 
     def __init__(self, data: str, picture: bytes | None = None) -> None:
         super().__init__(data)
@@ -155,15 +155,15 @@ class Html(IPython.display.HTML):
 
 def as_content(parts: Sequence) -> list[dict[str, Any]]:
     """Turn parts into plain data for `surface.js`."""
-    made: list[dict[str, Any]] = []
+    content: list[dict[str, Any]] = []
     for part in parts:
         if isinstance(part, Kept):
-            made.append({"model": part.model_id, "traits": part.saved()})
+            content.append({"model": part.model_id, "traits": part.saved()})
         elif is_layout(part):
-            made.append(as_document(part))
+            content.append(as_document(part))
         else:
-            made.append({"html": part if isinstance(part, str) else part.to_html(border=0)})
-    return made
+            content.append({"html": part if isinstance(part, str) else part.to_html(border=0)})
+    return content
 
 
 def as_words(parts: Sequence) -> str:
@@ -202,37 +202,37 @@ def layouts_in(parts: Sequence) -> Iterator["LayoutDOM"]:
 
 
 def plain(columns: Mapping[str, Any]) -> dict[str, list]:
-    """Turn columns into what JSON can hold, with None for NaN."""
-    lists = {name: np.asarray(of, dtype=object).tolist() for name, of in columns.items()}
-    return {name: [None if v != v else v for v in of] for name, of in lists.items()}
+    """Turn columns into lists for JSON, with None for NaN."""
+    lists = {name: np.asarray(values, dtype=object).tolist() for name, values in columns.items()}
+    return {name: [None if v != v else v for v in values] for name, values in lists.items()}
 
 
 # Widgets ------------------------------------------------------------------------------------------
 
 
 displayed: WeakSet["Kept"] = WeakSet()
-due: dict["Kept", threading.Timer] = {}  # what has moved and is not written yet
+due: dict["Kept", threading.Timer] = {}  # widgets that changed and are not written yet
 
 
-def keep_all(*ended: Any) -> None:
+def keep_all(*event: Any) -> None:
     """Write all outputs that have changed and are not written yet."""
     for widget in [*due]:
         widget.keep()
 
 
 def holds(box: w.Widget, part: w.Widget) -> bool:
-    """Whether a widget is the other one, or contains it."""
-    return box is part or any(holds(one, part) for one in getattr(box, "children", ()))
+    """Whether a widget is `part`, or contains it."""
+    return box is part or any(holds(child, part) for child in getattr(box, "children", ()))
 
 
 class Kept(w.Widget):
-    """A widget that is displayed so that a saved notebook shows what was last seen.
+    """A widget whose last state stays visible in a saved notebook.
 
-    A box of ipywidgets needs Python; without it, its figures and words stand as they were.
+    A box of ipywidgets needs Python; without it, its figures and words stay as they were.
     """
 
     def seen(self) -> list:
-        """The parts that are seen by now: texts, tables, figures, and widgets like this."""
+        """The parts that are visible now: texts, tables, figures, and widgets like this."""
         return [*seen_in(self)]
 
     def saved(self) -> dict[str, Any]:
@@ -241,15 +241,15 @@ class Kept(w.Widget):
         return {"content": json.dumps(content), "version": bokeh.__version__}
 
     def keep(self, *change: Any) -> None:
-        """Write what is seen by now into the outputs that show it."""
+        """Write the visible parts into the outputs that show this widget."""
         if timer := due.pop(self, None):
             timer.cancel()
         for name in getattr(self, "_outputs", ()):
             self._write(name, update=True)
 
     def keep_soon(self, seconds: float = 0.5) -> None:
-        """Keep it when nothing has moved for a while, or when the cell that moves it ends, since
-        nobody may hear of it later."""
+        """Keep it when nothing has changed for some seconds, or when the cell that changes it ends:
+        an output that is written later may not reach the notebook."""
         if timer := due.pop(self, None):
             timer.cancel()
         if getattr(self, "_outputs", ()):
@@ -267,7 +267,7 @@ class Kept(w.Widget):
         self._write(self._outputs[-1], update=False)
 
     def _write(self, name: str, update: bool) -> None:
-        """Display an output under a name, or write it again."""
+        """Display an output under a name, or replace it if `update`."""
 
         def publish(bundle: dict, name: str) -> None:
             transient = {"display_id": name}
@@ -275,7 +275,7 @@ class Kept(w.Widget):
 
         layouts, words = [*layouts_in(self.seen())], as_words(self.seen())
         bundle: dict[str, Any] = {"text/plain": words}
-        # a picture for pages without JavaScript is not worth a lab that stops
+        # a picture that cannot be drawn must not stop the lab
         with suppress(ArithmeticError, LookupError, TypeError, ValueError):
             if layouts:
                 from cplab.show.still import still
@@ -305,13 +305,13 @@ def seen_in(widget: w.Widget, top: bool = True) -> Iterator[Any]:
 
 
 class Shown(Kept, anywidget.AnyWidget):
-    """A widget with finitely many states, all sent once, so that it moves without Python.
+    """A widget with finitely many states, all sent at first, so that it works without Python.
 
-    Arguments: content, plain data with its `kind` (see surface.js); state, of what is moved.
-    Subclasses say in `seen` what their state shows.
+    Arguments: content, plain data with its `kind` (see surface.js); state, of its controls.
+    Subclasses override `seen` with the parts that a state shows.
     """
 
-    # as text: anywidget would keep every widget that has its module as a path
+    # as text: anywidget keeps every widget alive whose module is a path
     _esm = MODULE
     content = traitlets.Unicode().tag(sync=True)
     state = traitlets.Dict().tag(sync=True)
@@ -328,24 +328,23 @@ class Shown(Kept, anywidget.AnyWidget):
 
 
 class Surface(Shown):
-    """Shows parts. Its figures follow what Python changes: columns of data sources, ends of ranges,
-    boxes.
+    """Shows parts. Its figures follow changes in Python to data sources, ends of ranges and boxes.
 
-    Arguments: made, a Bokeh figure, a text, a table, or a list of these.
+    Arguments: content, a Bokeh figure, a text, a table, or a list of these.
     """
 
-    def __init__(self, made: Any) -> None:
+    def __init__(self, content: Any) -> None:
         from bokeh.models import BoxAnnotation, ColumnDataSource, Range1d
 
-        self.parts, self.changes = as_parts(made), dict[str, dict]()
+        self.parts, self.changes = as_parts(content), dict[str, dict]()
         layouts = [*layouts_in(self.parts)]
-        room = {"min_height": f"{sum(map(height, layouts))}px"}  # before it is there
+        room = {"min_height": f"{sum(map(height, layouts))}px"}  # until it is drawn
         super().__init__({"kind": "still", "parts": as_content(self.parts)}, {}, layout=room)
         for layout in layouts:
             for model in layout.select({"type": (ColumnDataSource, Range1d, BoxAnnotation)}):
                 for name in FOLLOWED & model.properties():
                     model.on_change(name, partial(self._follow, model.id))
-        self.on_msg(lambda *asked: self.send(self.changes))
+        self.on_msg(lambda *message: self.send(self.changes))
 
     def seen(self) -> list:
         return self.parts
@@ -358,7 +357,7 @@ class Surface(Shown):
         self.changes[model] = {**self.changes.get(model, {}), **change}
         self.send({model: change})
         for widget in [*displayed]:
-            # not at each epoch that is trained: a picture takes a while, and Colab makes a new view
+            # not after each epoch of training: a picture takes long, and Colab makes a new view
             if COLAB not in sys.modules and holds(widget, self):
                 widget.keep_soon(3)
 
@@ -381,13 +380,12 @@ class Library(w.Widget):
 
 @cache
 def library() -> w.Widget | None:
-    """A widget that holds BokehJS on Colab, where each output is a page of its own; elsewhere
-    None."""
+    """A widget that holds BokehJS on Colab, where each output is a page of its own, or None."""
     return Library(code=packed_library()) if COLAB in sys.modules else None
 
 
 class Bridge(anywidget.AnyWidget):
-    """Tells a page which widgets Python has. Each kernel has one; it is never displayed."""
+    """Connects a page to the widgets in Python. Each kernel has one; it is never displayed."""
 
     _esm = BRIDGE % SHARED
     session = traitlets.Unicode(SESSION).tag(sync=True)
@@ -403,11 +401,11 @@ loaded_by: list[Any] = []  # the cell whose output holds the library
 
 
 def load_page(again: bool = False) -> None:
-    """Put the page's library into the output of a cell: the first one that shows something, that
-    cell again when it is run again, or this one if `again`."""
+    """Put the page's library into the output of a cell: the first cell that shows something, that
+    cell again when it is run again, or the present cell if `again`."""
     if COLAB in sys.modules or kernel() is None:
         return
-    parent = own.get_parent() if hasattr(own := kernel(), "get_parent") else {}
+    parent = this_kernel.get_parent() if hasattr(this_kernel := kernel(), "get_parent") else {}
     header, metadata = parent.get("header", {}), parent.get("metadata", {})
     cell = (metadata.get("cellId") or header.get("msg_id"), header.get("msg_id"))
     if loaded_by and not again and (cell[0] != loaded_by[0][0] or cell == loaded_by[0]):
@@ -421,7 +419,7 @@ def load_page(again: bool = False) -> None:
     IPython.display.publish_display_data(bundle)
 
 
-def display(*figs: Any) -> None:
+def display(*figures: Any) -> None:
     """Show Bokeh figures side by side, in the notebook or else in a browser.
 
     >>> from cplab.show.theme import plain_figure
@@ -429,8 +427,8 @@ def display(*figs: Any) -> None:
     """
     from cplab.show.theme import side_by_side
 
-    require(figs, "there is nothing to show: give one figure or more")
-    layout = side_by_side(figs if len(figs) > 1 else figs[0])
+    require(figures, "there is nothing to show: give one figure or more")
+    layout = side_by_side(figures if len(figures) > 1 else figures[0])
     if kernel() is None:
         from bokeh.io import show
 

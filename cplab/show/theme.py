@@ -26,14 +26,14 @@ __all__ += ["source_line", "style", "styles"]
 
 
 def wrap(text: str, width: float, size: float = 12, letter: float = 0.57) -> str:
-    """Break a text into lines that fit a figure of this width beside its axis; `letter`: a letter's
-    width by its size, of bold titles."""
+    """Break a text into lines that fit a figure `width` pixels wide, beside its axis. size: of the
+    letters, in pixels; letter: a letter's width as a fraction of that, by default in bold."""
     return "\n".join(textwrap.wrap(text, max(12, int((width - 65) / (letter * size)))))
 
 
 def plain_figure(title: str, x: str, y: str, source: str = "", /, **options: Any) -> figure:
-    """Make an empty figure in the house style: few lines and no tools. x and y are the words of its
-    axes unless the options give others; source, where its numbers come from, stands small below."""
+    """Make an empty figure in the house style: few lines and no tools. x and y label its axes
+    unless the options do; source, where its numbers come from, stands below in small letters."""
     options = {"height": 300, "width": 420, "tools": "", "toolbar_location": None, **options}
     width, height = (whole(side, options[side], 50, 10_000) for side in ("width", "height"))
     title = wrap(options.pop("title", title), width)
@@ -46,18 +46,18 @@ def plain_figure(title: str, x: str, y: str, source: str = "", /, **options: Any
     plain_axis(fig.yaxis[0], height)
     if source:
         look = {"text_font_size": "11px", "text_font_style": "normal", "text_color": "#666666"}
-        below = wrap(source, width, 11, 0.54)
-        fig.add_layout(models.Title(text=below, **look), "below")
+        note = models.Title(text=wrap(source, width, 11, 0.54), **look)
+        fig.add_layout(note, "below")
     return fig
 
 
 def plain_axis(axis: models.Axis, pixels: int) -> None:
-    """Make an axis plain: upright words, labelled ticks only, as many as there is room for."""
+    """Make an axis plain: an upright label, and labelled ticks only, as many as have room."""
     axis.axis_label_text_font_style = "normal"
     axis.axis_label_text_font_size = axis.major_label_text_font_size = "11px"
     axis.minor_tick_line_color = None
     if isinstance(axis.ticker, models.LogTicker):
-        # Bokeh's own leaves most of an axis that is shorter than two powers of ten without a label
+        # Bokeh's ticker leaves most of an axis shorter than two powers of ten without a label
         ticks = [n * 10.0**power for power in range(-6, 8) for n in (1, 2, 5)]
         axis.ticker = models.FixedTicker(ticks=ticks)
         axis.formatter = models.NumeralTickFormatter(format="0,0.[000000]")
@@ -90,7 +90,7 @@ def reference_line(fig: figure, dimension: str, hue: str, at: float = 0) -> None
 
 def place_legend(fig: figure) -> figure:
     """Make the legend small, and put it outside the figure, where it covers no data: beside it if
-    its words are short, else above it, in as many columns as have room."""
+    the labels are short, else above it in as many columns as have room."""
     if fig.legend:
         legend = fig.legend[0]
         widths = [6.2 * len(item.label.value or "") for item in legend.items]
@@ -102,13 +102,13 @@ def place_legend(fig: figure) -> figure:
             one_row = sum(widths) + 42 * len(widths) < room
             look["ncols"] = len(widths) if one_row else max(1, int(room / widest))
         look["orientation"] = "vertical" if beside else "horizontal"
-        legend.update(glyph_width=28, **look)  # its dashes can be told apart
+        legend.update(glyph_width=28, **look)  # wide enough to tell dashes apart
         fig.add_layout(legend, "right" if beside else "above")
     return fig
 
 
 def side_by_side(drawn: Any) -> models.LayoutDOM:
-    """A Bokeh figure or layout as it is, several of them as a row."""
+    """Return a Bokeh figure or layout as it is, and several of them as a row."""
     figs = drawn if isinstance(drawn, list | tuple) else [drawn]
     for fig in figs:
         require(isinstance(fig, models.LayoutDOM), f"{quote(fig)} is no figure: give Bokeh's")
@@ -116,6 +116,6 @@ def side_by_side(drawn: Any) -> models.LayoutDOM:
 
 
 def figure_row(*figs: models.LayoutDOM, **more: Any) -> models.Row:
-    """Figures side by side, and below each other where a page has no room for that."""
+    """Put figures side by side, or below each other where a page has no room for that."""
     flow = {"styles": {"flex-wrap": "wrap"}, "sizing_mode": "stretch_width"}
     return models.Row(children=[*figs], **flow, **more)

@@ -288,9 +288,9 @@ def set_controls(clinic, **values):
 @pytest.mark.usefixtures("there")
 def test_the_clinic_shows_what_is_known_of_the_run_that_its_controls_say():
     clinic = lab07.Clinic(profile="ci")
-    assert clinic.asked == LIFE.newborn()
+    assert clinic.request == LIFE.newborn()
     set_controls(clinic, length=2, patch=1)
-    assert clinic.asked == PATCHED
+    assert clinic.request == PATCHED
     shown = clinic.sources["share"].data["mean"]
     np.testing.assert_allclose(shown, each(eyes.share_curve, PATCHED).mean(0))
     worth = [each(eyes.acuity, PATCHED, eye=eye).mean() for eye in ("both", "left", "right")]
@@ -300,10 +300,10 @@ def test_the_clinic_shows_what_is_known_of_the_run_that_its_controls_say():
     share = each(eyes.eye_share, PATCHED).mean()
     assert f"has {share:.2f} of the neurons" in clinic.readout.value
     clinic.controls["eye"].value = "left"
-    assert [w.deficit for w in clinic.asked.windows] == ["blank:right"]
+    assert [w.deficit for w in clinic.request.windows] == ["blank:right"]
     assert "Nobody has trained" in clinic.readout.value
     clinic.controls["eye"].value = "both"
-    assert (clinic.asked.deficit, clinic.asked.windows) == ("blank", ())
+    assert (clinic.request.deficit, clinic.asked.windows) == ("blank", ())
 
 
 @pytest.mark.usefixtures("there")

@@ -25,13 +25,13 @@ def test_the_bench_trains_what_is_missing_and_reads_it_against_controls_treated_
     like = Run("blur", length=2, **SMALL)
     treatments = {"renorm": "renorm", "rate": "rate-3", "rate for an epoch": "rate-3@{}+1"}
     bench = lab09.TreatmentBench(like, ("blur", "noise"), treatments)
-    assert bench.asked == Run("blur", length=2, treatments="renorm@2", **SMALL)
+    assert bench.request == Run("blur", length=2, treatments="renorm@2", **SMALL)
     bench.controls["treatment"].value = "rate-3@{}+1"
-    assert bench.asked.treatments == (("rate", 3, 2, 1),)
+    assert bench.request.treatments == (("rate", 3, 2, 1),)
     bench.controls["deficit"].value, bench.controls["treatment"].value = "noise", "rate-3"
     bench.controls["moment"].value = 3
     run = Run("noise", length=2, treatments="rate-3@3", **SMALL)
-    assert bench.asked == run
+    assert bench.request == run
     assert "not trained yet with it" in bench.readout.value
     assert not len(bench.sources["accuracy"].data["row"])
     bench.job.start.click()

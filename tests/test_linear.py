@@ -187,7 +187,7 @@ def test_every_slider_is_solved_at_once(eyes):
         before = text(eyes.readout), drawn(eyes), eyes.sources["shares"].data["share"]
         eyes.controls[name].value = value
         assert (text(eyes.readout), drawn(eyes), eyes.sources["shares"].data["share"]) != before
-        assert getattr(eyes.asked, name) == pytest.approx(value)
+        assert getattr(eyes.request, name) == pytest.approx(value)
     life = linear.Rearing(3, 0.7, 1.5, "weak", 0.4, 3, 0.95, 0.02, lab08.MODES)
     assert eyes.sources["shares"].data["share"] == pytest.approx(linear.share(life), rel=1e-6)
     [mode] = linear.grow(linear.Rearing(**{**vars(life), "modes": (1,)}))
@@ -198,7 +198,7 @@ def test_gradient_descent_is_drawn_on_the_curves_until_the_next_move(eyes):
     eyes.job.start.click()
     assert eyes.job.wait(60)
     assert "Circles: trained" in text(eyes.job.message)
-    trained = linear.descend(eyes.asked)
+    trained = linear.descend(eyes.request)
     last = eyes.sources["descent b"].data
     assert last["p"][-1] == pytest.approx(trained[-1].b[-1] / lab08.MODES[-1])
     eyes.controls["length"].value = 2

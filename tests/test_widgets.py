@@ -130,14 +130,14 @@ def test_a_slider_moves_the_curve_and_its_residuals(fitting):
     fitting.controls["slope"].value = 2
     assert list(fitting.sources["residuals"].data["mean"]) == pytest.approx([1, 1, 1, 1.4])
     assert "squared residuals: 4.960" in fitting.readout.value
-    assert fitting.found is None
+    assert fitting.fitted is None
 
 
 def test_fit_finds_the_curve_with_its_band_and_keeps_it_when_a_page_rounds_it(fitting):
     fitting.job.start.click()
     assert fitting.job.wait(10)
     said = fitting.readout.value
-    assert fitting.found.parameters["slope"] == pytest.approx(2.12)
+    assert fitting.fitted.parameters["slope"] == pytest.approx(2.12)
     assert "slope = 2.12 ± " in said
     assert (fitting.sources["curve"].data["low"] < fitting.sources["curve"].data["mean"]).all()
     fitting.controls["slope"].value = 2.1

@@ -1,4 +1,4 @@
-"""Lab 07: networks with two eyes, in the words of the field, and a clinic for them."""
+"""Lab 07: networks with two eyes, their quantities in the field's terms, and a clinic for them."""
 
 from cplab import load_late
 

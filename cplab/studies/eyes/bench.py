@@ -1,4 +1,4 @@
-"""What one watches of two eyes: whose the neurons are, what each eye is worth, and a clinic."""
+"""Widgets and figures of two eyes: ocular dominance, the acuity of each eye, and a clinic."""
 
 import html
 import threading
@@ -49,7 +49,7 @@ STATES = {name: words for words, name in MISSED.items()} | {"strabismus": "squin
 
 
 def views(here: Profile, deficits: Sequence[str]) -> Any:
-    """What each eye sees of some images of a profile, as deficits leave it, in rows."""
+    """The views of each eye on some images of a profile under each deficit, in rows."""
     try:
         images = pictures(here.dataset, here.name)
     except (CplabError, ModuleNotFoundError) as error:
@@ -60,23 +60,23 @@ def views(here: Profile, deficits: Sequence[str]) -> Any:
     rows = {"the image": x}
     for name in deficits:
         seen, _ = apply_deficit(both, labels, name)
-        words = "both open" if name == "none" else describe_deficit(name)
+        state = "both open" if name == "none" else describe_deficit(name)
         for eye, columns in enumerate((slice(0, width), slice(x.shape[2] - width, None))):
             view = 0 * seen[:, eye]
             view[..., columns] = seen[:, eye, :, :, columns]
-            rows[f"{words}: {quantities.EYES[eye]} eye"] = to_pixels(view, images)
+            rows[f"{state}: {quantities.EYES[eye]} eye"] = to_pixels(view, images)
     return strips(rows)
 
 
 def describe_deficit(name: str) -> str:
-    """`right eye closed` for blank:right."""
+    """A deficit in words, as HTML: `right eye closed` for blank:right."""
     kind, _, eye = name.partition(":")
     return f"{eye or 'each'} eye {STATES.get(kind) or html.escape(label(kind))}"
 
 
 def histogram(runs: Mapping[str, Run]) -> list[figure]:
-    """Ocular dominance after some lives, by their words, a figure each, in one row; means over
-    seeds, which the first says."""
+    """Ocular dominance after runs, a figure each in one row, by title; means over seeds, whose
+    number stands below the first."""
     figs: list[figure] = []
     for words, run in runs.items():
         percents = each_seed(quantities.dominance, run)
@@ -89,7 +89,7 @@ def histogram(runs: Mapping[str, Run]) -> list[figure]:
 
 
 def seven_classes(title: str, columns: ColumnDataSource, source: str, width: int) -> figure:
-    """A figure of seven classes of ocular dominance, of `class_columns`."""
+    """A figure of the seven classes of ocular dominance, from a source of `class_columns`."""
     span = {"x_range": FactorRange(*CLASSES), "y_range": Range1d(0, 100), "width": width}
     fig = plain_figure(title, "1: left … 7: right", "% of neurons", source, **span)
     fig.vbar("x", 0.8, "mean", source=columns, color="hue", alpha=0.75)
@@ -100,18 +100,18 @@ def seven_classes(title: str, columns: ColumnDataSource, source: str, width: int
 def class_columns(percents: Any) -> dict[str, Any]:
     """The columns of seven classes, from percent by seed and class (seeds, 7); 0 without seeds."""
     table = np.asarray(percents, dtype=float).reshape(-1, quantities.SEVENTHS)
-    known = statistics.mean_columns([*table.T])
+    means = statistics.mean_columns([*table.T])
     columns = {"x": CLASSES, "hue": interp_palette((LEFT, RIGHT), quantities.SEVENTHS)}
-    return columns | {name: np.nan_to_num(of) for name, of in known.items()}
+    return columns | {name: np.nan_to_num(values) for name, values in means.items()}
 
 
 def compare_with_kittens(runs: Mapping[str, Run]) -> figure:
-    """Neurons of one eye alone and of both: cats' in print, and networks' as measured in the end; a
-    neuron is of one eye where the other has less than a seventh of it."""
-    each = {words: each_seed(quantities.dominance, run) for words, run in runs.items()}
-    means = {words: seeds.mean(0) for words, seeds in each.items() if len(seeds)}
+    """Neurons of one eye alone and of both, of cats (as printed) and of networks at the end; a
+    neuron belongs to one eye where the other has less than a seventh of it."""
+    percents = {words: each_seed(quantities.dominance, run) for words, run in runs.items()}
+    means = {words: seeds.mean(0) for words, seeds in percents.items() if len(seeds)}
     rows = KITTENS | {words: (m[0], m[1:-1].sum(), m[-1], 0) for words, m in means.items()}
-    source = f"cats: Hubel 1988, chapter 9 · networks: {seeds_line(map(len, each.values()))}"
+    source = f"cats: Hubel 1988, chapter 9 · networks: {seeds_line(map(len, percents.values()))}"
     span: dict[str, Any] = {"y_range": FactorRange(*reversed(rows)), "x_range": Range1d(0, 100)}
     words = ("The eye that stays open takes the other's", "% of cells, of neurons", "")
     fig = plain_figure(*words, source, **span, width=820, height=295)
@@ -123,8 +123,8 @@ def compare_with_kittens(runs: Mapping[str, Run]) -> figure:
 
 
 def film(runs: Mapping[str, Run]) -> Slide:
-    """A slider over epochs: the right eye's share of each neuron, in the order of the end, in some
-    lives, a seed each; what ended stays."""
+    """A slider over epochs: the right eye's share of each neuron, sorted by the share at the end, a
+    seed for each run; a run that has ended keeps its last shares."""
     order = {text: np.argsort(quantities.neuron_shares(run)) for text, run in runs.items()}
     words = ("An eye loses its neurons while it is closed", "neurons, by their share in the end")
     fig = plain_figure(*words, "the right eye's share", y_range=Range1d(0, 1), width=620)
@@ -138,24 +138,24 @@ def film(runs: Mapping[str, Run]) -> Slide:
         return {text: quantities.neuron_shares(run, last[text]) for text, run in runs.items()}
 
     def data(epoch: int) -> dict:
-        each = {f"neurons {text}": of[order[text]] for text, of in shares(epoch).items()}
-        return {name: {"x": np.arange(1, len(y) + 1), "y": y} for name, y in each.items()}
+        columns = {f"neurons {text}": y[order[text]] for text, y in shares(epoch).items()}
+        return {name: {"x": np.arange(1, len(y) + 1), "y": y} for name, y in columns.items()}
 
-    def say(epoch: int) -> str:
-        means = ", ".join(f"{text} {of.mean():.2f}" for text, of in shares(epoch).items())
+    def caption(epoch: int) -> str:
+        means = ", ".join(f"{text} {y.mean():.2f}" for text, y in shares(epoch).items())
         return f"after epoch {epoch + 1}, share of the right eye: {means}"
 
     epochs = range(max(run.epochs for run in runs.values()))
-    slide = Slide(place_legend(fig), epochs, data, say)
+    slide = Slide(place_legend(fig), epochs, data, caption)
     slide.index = max(0, *(run.length - 1 for run in runs.values()))  # as the eye opens
     return slide
 
 
 class Clinic(Bench):
-    """One screen for two eyes: what one of them missed, when and for how long, how the other is
-    patched; whose the neurons are then, and what each eye is worth.
+    """A bench for two eyes: choose the deficit of one, when and for how long, and a patch of the
+    other; read ocular dominance and the acuity of each eye.
 
-    Arguments: fields of the Run, such as the profile. `wait` is the epochs from opening to patch.
+    Arguments: fields of all runs, such as the profile. `wait` is the epochs from opening to patch.
     """
 
     def __init__(self, **fields: Any) -> None:
@@ -172,15 +172,15 @@ class Clinic(Bench):
         }
         eyes, patches, onsets = controls["eye"].options, (0, 4, 8, 12), (0, 4, 8, 16)
         every = product(MISSED.values(), eyes, onsets, onsets[1:], (0,), patches, (usual,))
-        places = (place for place in every if place[1] != "both" or not place[5])
-        super().__init__(controls, places, ("wait", "recovery"))
+        positions = (position for position in every if position[1] != "both" or not position[5])
+        super().__init__(controls, positions, ("wait", "recovery"))
 
-    def ask(
+    def make_request(
         self, kind: str, eye: str, onset: int, length: int, wait: int, patch: int, recovery: int
     ) -> Run:
         deficit = kind + ("" if eye == "both" else f":{eye}") if length else "none"
-        how: dict[str, Any] = {"onset": onset, "length": length, "recovery": recovery}
-        run = replace(self._like, deficit=deficit, **how)
+        fields: dict[str, Any] = {"onset": onset, "length": length, "recovery": recovery}
+        run = replace(self._like, deficit=deficit, **fields)
         if eye == "both":
             return run
         other = "left" if eye == "right" else "right"
@@ -207,21 +207,21 @@ class Clinic(Bench):
             worth.segment("x", "low", "x", "high", color="#333333", source=source)
         return [chart, curve, worth]
 
-    def show(self, asked: Run) -> tuple[str, str]:
+    def show(self, run: Run) -> tuple[str, str]:
         self._draw_live([])
-        self._again = results.find(asked, quantities.MEASURES) is not None
-        shares = each_seed(quantities.share_curve, asked)
-        self.sources["classes"].data = class_columns(each_seed(quantities.dominance, asked))
+        self._again = results.find(run, quantities.MEASURES) is not None
+        shares = each_seed(quantities.share_curve, run)
+        self.sources["classes"].data = class_columns(each_seed(quantities.dominance, run))
         self.sources["share"].data = statistics.mean_columns(dict(enumerate(shares.T, 1)))
-        self._span.end = max(40, asked.epochs)
-        for name, run in (("worth", asked), ("without", asked.without_window())):
-            known = [quantities.acuity(run, eye) for eye in WORTH.values()]
-            known = known if statistics.estimate(known[0]).seeds else []
-            columns = statistics.mean_columns(known)
-            self.sources[name].data = {"x": [*WORTH][: len(known)], **columns}
-        return self._words(asked, shares), f"live: {describe_cost([asked], quantities.MEASURES)}"
+        self._span.end = max(40, run.epochs)
+        for name, shown in (("worth", run), ("without", run.without_window())):
+            acuities = [quantities.acuity(shown, eye) for eye in WORTH.values()]
+            acuities = acuities if statistics.estimate(acuities[0]).seeds else []
+            columns = statistics.mean_columns(acuities)
+            self.sources[name].data = {"x": [*WORTH][: len(acuities)], **columns}
+        return self._describe(run, shares), f"live: {describe_cost([run], quantities.MEASURES)}"
 
-    def _words(self, run: Run, shares: np.ndarray) -> str:
+    def _describe(self, run: Run, shares: np.ndarray) -> str:
         if not len(shares):
             return f"Nobody has trained this yet: {describe_run(run)}. <b>Train it</b> below."
         words = f"{describe_run(run)}: the right eye has {shares[:, -1].mean():.2f} of the neurons"
@@ -238,26 +238,26 @@ class Clinic(Bench):
         self.sources["live"].data = {"x": np.arange(1, len(shares) + 1), "mean": shares}
 
     def work(self, stop: threading.Event) -> str:
-        run, live = self.asked, list[float]()
+        run, live = self.request, list[float]()
         clock, draw = Clock(self.job, run.epochs), Throttle(lambda: self._draw_live([*live]))
 
-        def report(of: Run, row: dict) -> None:
+        def report(run: Run, row: dict) -> None:
             if "epoch" in row:
                 live.append(float(np.mean(row["measured"]["eye_shares"])))
-            clock(of, row)
+            clock(run, row)
             draw()
 
-        # what was untrained when it was chosen may have been trained elsewhere by now
+        # a run that was untrained when it was chosen may have been trained elsewhere by now
         how: dict[str, Any] = {"fresh": self._again, "stop": stop, "report": report}
-        made = results.run(run, measure=quantities.MEASURES, **how)
+        result = results.run(run, measure=quantities.MEASURES, **how)
         live[:] = quantities.share_curve(run)
         self.refresh()
         draw(last=True)
-        both = statistics.percent(made.accuracy)
+        both = statistics.percent(result.accuracy)
         return f"live, seed {run.seed}: share {live[-1]:.2f}, both eyes {both} %"
 
 
 def describe_run(run: Run) -> str:
-    """`right eye closed from epoch 0 to 8, left eye closed from epoch 8 to 12`, as HTML."""
+    """A run in words, as HTML: `right eye closed from epoch 0 to 8, left eye closed from …`."""
     parts = [f"{describe_deficit(n)} from epoch {a} to {b}" for n, a, b in deficit_windows(run)]
     return ", ".join(parts) or f"no deficit, {run.epochs} clear epochs"

@@ -1,4 +1,4 @@
-"""Networks with two eyes, and what they learn: models `eyes` and `eyes_whole`."""
+"""Networks with two eyes, models `eyes` and `eyes_whole`, and their task."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -27,7 +27,7 @@ class TwoEyes(nn.Module):
         self.shared = stacked(REST, width, 4 * half, classes)
 
     def look(self, x: Tensor) -> list[Tensor]:
-        """What each eye makes of its view, from (N, 2, C, H, W)."""
+        """The feature maps of each eye (N, C', H', W'), from both views (N, 2, C, H, W)."""
         seen = max(1, round(self.field * x.shape[-1]))
         views = x[:, 0, ..., :seen], x[:, 1, ..., -seen:]
         dense = (view.contiguous(memory_format=torch.channels_last) for view in views)
@@ -38,16 +38,16 @@ class TwoEyes(nn.Module):
 
 
 class TwoViews(Classification):
-    """Naming what both views show, as two eyes do. The views are alike, but for shifts of their own
-    where the model says so, and for deficits of one view."""
+    """Classification of images that are seen by two eyes. Both views are alike, but for separate
+    augmentation where the model asks for it, and for deficits of one view."""
 
     def batches(self, epoch: int, step: Any, images: Images) -> Iterator[tuple[Tensor, Tensor]]:
-        """As of a Classification, with images (batch, 2, C, H, W)."""
+        """The batches of a Classification, with images (batch, 2, C, H, W)."""
         apart = models.MODELS[self.run.family].apart
         rights = shuffled(self.run, epoch, step, images, second=True) if apart else None
         for index, left in shuffled(self.run, epoch, step, images):
             yield index, torch.stack([left, next(rights)[1]], 1) if rights else self.views(left)
 
     def views(self, x: Tensor) -> Tensor:
-        """Two views that are alike, (N, 2, C, H, W)."""
+        """Both views of images (N, C, H, W), alike: (N, 2, C, H, W)."""
         return x.unsqueeze(1).expand(-1, 2, -1, -1, -1)

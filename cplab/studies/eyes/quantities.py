@@ -1,7 +1,7 @@
-"""Two eyes, in the words of the field: one number a seed, out of results that there are.
+"""Quantities of networks with two eyes, one number a seed, read from results.
 
-A life with two eyes is a Run of the model `eyes`, whose deficits name the eye they act on
-(blank:right); its results have the measurements of MEASURES. What has no result raises Missing.
+They take a Run of the model `eyes`, whose deficits name the eye they act on (blank:right), and
+which was trained with the measurements of MEASURES. A run without a result raises Missing.
 """
 
 from dataclasses import replace
@@ -15,22 +15,22 @@ from cplab.quantities.statistics import Contrast, estimate
 from cplab.runs import Run, Window
 
 EYES = VIEWS
-MEASURES = ("eye_shares", "each_eye")  # what a life has to be trained with
+MEASURES = ("eye_shares", "each_eye")  # measurements that a run has to be trained with
 READINGS = ("adapted", "mean_map", "closed")
 SEVENTHS = 7  # of ocular dominance, Hubel and Wiesel's: 1 is left alone, 4 both alike
 
 
 def neuron_shares(run: Run, epoch: int | None = None) -> np.ndarray:
-    """The right eye's share of each neuron that is the first to have both eyes, (neurons,), 0 to 1,
-    after an epoch, from 0; the last one if not given."""
+    """The right eye's share of each neuron of the first layer that has both eyes, (neurons,), 0 to
+    1, after an epoch (from 0), the last one if not given. Raises: Missing."""
     shares = result(run, "eye_shares").measured["eye_shares"]
     return np.array(shares[run.epochs - 1 if epoch is None else epoch])
 
 
 @contrast
 def eye_share(run: Run) -> float:
-    """The right eye's share of the neurons in the end, the mean over them: half if neither eye is
-    ahead.
+    """The right eye's share of the neurons in the end, 0 to 1, the mean over them; 0.5 if both eyes
+    are equal.
 
     >>> round(float(eye_share(Run(model="eyes"))), 1)
     0.5
@@ -40,35 +40,35 @@ def eye_share(run: Run) -> float:
 
 def share_curve(run: Run) -> np.ndarray:
     """The right eye's share after each epoch, (epochs,); NaN where it was not measured."""
-    known = result(run, "eye_shares").measured["eye_shares"]
-    return np.array([np.mean(known.get(epoch, np.nan)) for epoch in range(run.epochs)])
+    shares = result(run, "eye_shares").measured["eye_shares"]
+    return np.array([np.mean(shares.get(epoch, np.nan)) for epoch in range(run.epochs)])
 
 
 def dominance(run: Run) -> np.ndarray:
     """Percent of the neurons in each class of ocular dominance in the end, (7,): 1 is driven by the
     left eye (nearly) alone, 4 by both alike, 7 by the right eye alone. Hubel and Wiesel sorted
     cells by ear; here a class is a seventh of the share."""
-    place = np.minimum((SEVENTHS * neuron_shares(run)).astype(int), SEVENTHS - 1)
-    return 100 * np.bincount(place, minlength=SEVENTHS) / len(place)
+    classes = np.minimum((SEVENTHS * neuron_shares(run)).astype(int), SEVENTHS - 1)
+    return 100 * np.bincount(classes, minlength=SEVENTHS) / len(classes)
 
 
 @contrast
 def acuity(run: Run, eye: str = "right", reading: str = "adapted") -> float:
-    """What the left or right eye is worth alone in the end, or both: accuracy in percent with the
-    other one covered, in one of READINGS (see `cplab.measure.two_eyes.each_eye`).
+    """Test accuracy in percent of the left or the right eye in the end, with the other one covered,
+    or of both; reading, one of READINGS (see `cplab.measure.two_eyes.each_eye`).
 
     >>> run = Run(model="eyes")
     >>> float(acuity(run, "both")) > float(acuity(run, "left", "closed"))
     True
     """
-    known = result(run, "each_eye").final("each_eye")
+    accuracies = result(run, "each_eye").final("each_eye")
     if one_of("eye", eye, (*EYES, "both")) == "both":
-        return 100 * known["both"]
-    return 100 * known[one_of("reading", reading, READINGS)][EYES.index(eye)]
+        return 100 * accuracies["both"]
+    return 100 * accuracies[one_of("reading", reading, READINGS)][EYES.index(eye)]
 
 
 def acuity_loss(run: Run, eye: str = "right", reading: str = "adapted") -> Contrast:
-    """Points that an eye is worth less, in a reading, than in the same life without the deficits.
+    """Points of acuity that an eye lost against the same run without its deficits.
 
     >>> float(acuity_loss(Run("blank:right", length=8, model="eyes"))) > 0
     True
@@ -77,12 +77,12 @@ def acuity_loss(run: Run, eye: str = "right", reading: str = "adapted") -> Contr
 
 
 def lost_acuity() -> float:
-    """Points that an eye closed for 8 epochs from birth loses against the newborn's."""
+    """Points of acuity that an eye loses if it is closed for the first 8 epochs."""
     return estimate(acuity_loss(Run("blank:right", length=8, model="eyes"))).mean
 
 
 def patch(epochs: int, run: Run, eye: str = "left", onset: int | None = None) -> Run:
-    """The same life with an eye covered for so many epochs (reverse occlusion), from an onset on:
+    """The same run with an eye covered for some epochs (reverse occlusion), from the epoch `onset`,
     the end of the deficit if not given.
 
     >>> patch(4, Run("blank:right", length=8, model="eyes")).windows

@@ -1,4 +1,4 @@
-"""Lab 01: what is known from animals, a curve through it, and how networks stand beside it."""
+"""Lab 01: statements of animal papers, a curve fitted to them, and networks beside animals."""
 
 from cplab import load_late
 

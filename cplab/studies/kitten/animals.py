@@ -1,6 +1,6 @@
-"""What is known from animals, and a curve to be fitted to it.
+"""Statements of animal papers, and a curve to fit to them.
 
-`animals.csv` holds what the animal papers state in print, one row a statement, with its source;
+`animals.csv` holds what the papers state in print, a row for each statement, with its source;
 nothing in it is read off a figure.
 """
 
@@ -19,7 +19,7 @@ GESTATION = 165  # days, the macaque's; prenatal ages in the table are days from
 
 
 def statements(quantity: str | None = None, species: str | None = None) -> "pd.DataFrame":
-    """What animal papers state in print, a row a statement.
+    """Statements that animal papers make in print, a row each.
 
     Arguments: quantity, all, or recovered_acuity (by the age to which one eye was closed from about
         birth), dark_reared_acuity (by the age to which the animal was in the dark),
@@ -30,8 +30,8 @@ def statements(quantity: str | None = None, species: str | None = None) -> "pd.D
     Returns: kind, `point` where a number is given, `interval` where only words are; age_low,
         age_high, days after birth, NaN where none is given (months of 365.25/12 days); value, of a
         point, the middle of value_low and value_high; words, of an interval; age_text, value_text,
-        as printed; unit, source, where (in the source), note (how it was measured; what was
-        assumed).
+        as printed; unit, source, where (in the source), note (how it was measured; assumptions).
+    Raises: CplabError for an unknown quantity or species.
 
     >>> statements("synaptic_density", "macaque").query("kind == 'point'").value.tolist()
     [10.9, 63.0, 37.7]
@@ -47,8 +47,8 @@ def statements(quantity: str | None = None, species: str | None = None) -> "pd.D
 
 
 def decline(t: ArrayLike, normal: float, tau: float) -> np.ndarray:
-    """normal · e^(−t/τ): the acuity that an eye recovers to after a closure of length t. Mitchell
-    1988 (abstract, 3) finds "a simple exponential decay"; this is the simplest: no floor.
+    """The acuity to which an eye recovers after a closure of length t: normal · e^(−t/τ). Mitchell
+    1988 (abstract, 3) finds "a simple exponential decay"; this is the simplest, without a floor.
 
     >>> float(decline(0, normal=6.9, tau=100))
     6.9

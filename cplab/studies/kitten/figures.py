@@ -1,5 +1,5 @@
-"""Figures of lab 01 alone: what animal papers state, filters by their stripes, a network beside an
-animal. Numbers are points, words are shaded ages, and no curve is drawn where none is printed."""
+"""Figures of lab 01: statements of animal papers, and the orientation of filters. Numbers are
+points, words are shaded ages, and no curve is drawn where none is printed."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -14,18 +14,18 @@ from bokeh.plotting import figure
 from cplab.show import theme
 from cplab.show.theme import CUES, EQUAL, place_legend, plain_figure, reference_line
 
-HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # one a kind of statement
+HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # one for each kind of statement
 
 
 def age_figure(rows: Mapping, title: str, last: float, unit: str = "", normal: float = 0) -> Any:
-    """What animal papers state, rows of kitten.statements by what they are about: a number as a
-    point, with its range; words, above these, as shaded ages.
+    """Statements by age: numbers as points with ranges; words, above these, as shaded ages.
 
-    Arguments: last, the last day of the axis; unit, of the numbers; normal, for a line across.
+    Arguments: rows, of kitten.statements, by what they are about; last, the last day of the axis;
+        unit, of the numbers; normal, for a line across.
     """
     coloured = zip(HUES, rows.items(), strict=False)
-    every = pd.concat(part.assign(about=text, hue=hue) for hue, (text, part) in coloured)
-    words, points = (every[every.kind == kind] for kind in ("interval", "point"))
+    table = pd.concat(part.assign(about=text, hue=hue) for hue, (text, part) in coloured)
+    words, points = (table[table.kind == kind] for kind in ("interval", "point"))
     options = {"width": 800, "x_range": Range1d(-0.01 * last, last), "min_border_left": 140}
     figs = [age_ranges(words, last / 200, **options)] if len(words) else []
     if len(points := points.dropna(subset="age_low")):
@@ -36,7 +36,7 @@ def age_figure(rows: Mapping, title: str, last: float, unit: str = "", normal: f
 
 
 def numbers(rows: pd.DataFrame, unit: str, normal: float, **options: Any) -> figure:
-    """Statements in numbers, each with its ranges of age and value."""
+    """A figure of statements in numbers, each with its ranges of age and value."""
     fig = plain_figure("", "", unit, height=250, **options)
     for about, part in rows.groupby("about", sort=False):
         hue, middle = part.hue.iloc[0], (part.age_low + part.age_high) / 2
@@ -53,14 +53,14 @@ def numbers(rows: pd.DataFrame, unit: str, normal: float, **options: Any) -> fig
 
 
 def age_ranges(rows: pd.DataFrame, least: float, **options: Any) -> figure:
-    """Statements in words as shaded stretches of age, each of `least` days at least and in a lane
-    of its own; one without an age stands below."""
-    aged, apart = rows.dropna(subset="age_low"), rows[rows.age_low.isna()]
+    """A figure of statements in words as shaded ages, each at least `least` days long and in a lane
+    of its own; statements without an age stand below."""
+    aged, ageless = rows.dropna(subset="age_low"), rows[rows.age_low.isna()]
     about = list(aged.about)
     columns = {"lane": range(len(aged)), "first": aged.age_low, "text": aged.words}
     columns |= {"last": aged.age_high.clip(lower=aged.age_low + least), "colour": aged.hue}
     source = ColumnDataSource({k: list(v) for k, v in columns.items()}, name="words")
-    below = "; ".join(apart.about + ", " + apart.age_text + ": " + apart.words)
+    below = "; ".join(ageless.about + ", " + ageless.age_text + ": " + ageless.words)
     lanes = {"height": 75 + 26 * len(aged), "y_range": Range1d(len(aged) - 0.5, -0.5)}
     fig = plain_figure("", "", "", below, **lanes, **options)
     shade = {"fill_color": "colour", "alpha": 0.22, "line_color": None}  # words may be longer
@@ -75,7 +75,7 @@ def age_ranges(rows: pd.DataFrame, least: float, **options: Any) -> figure:
 
 
 def statement_table(rows: pd.DataFrame) -> str:
-    """What animal papers state, rows of kitten.statements, with their sources, as HTML."""
+    """An HTML table of statements (rows of kitten.statements) with their sources."""
     body = "<tr><th>age</th><th>stated</th><th>how</th><th>source</th></tr>"
     row: Any
     for row in rows.itertuples():
@@ -88,8 +88,8 @@ def statement_table(rows: pd.DataFrame) -> str:
 
 
 def orientation_figure(groups: Mapping[str, Sequence[np.ndarray]], hues: Mapping[str, str]) -> Any:
-    """Each filter of several networks, `cplab.measure.orientation` of each by words, as a line
-    along the stripes that it answers to best, the longer the more selective."""
+    """A line for each filter of several networks, along the stripes that it answers to best, the
+    longer the more selective; groups, `cplab.measure.orientation` of each network, by title."""
     figs = []
     for text, networks in groups.items():
         square = {"x_range": Range1d(-1, 1), "y_range": Range1d(-1, 1), "min_border": 4}

@@ -1,6 +1,6 @@
 """Curves through points, with 95 % intervals of their parameters and of the curve.
 
-The minimiser is scipy's. Ours is to say when there is no interval (too few points) and when the
+The minimiser is scipy's. This module adds when there is no interval (too few points) and when the
 points do not determine the parameters.
 """
 
@@ -14,14 +14,14 @@ from numpy.typing import ArrayLike
 from cplab.errors import CplabError, require
 from cplab.quantities.statistics import plain_number, row_of_numbers
 
-EVALUATIONS = 20_000  # of a curve, after which a fit is given up
+EVALUATIONS = 20_000  # of a curve, after which a fit fails
 SINGULAR = 1e-8  # a Jacobian of unit columns below this determines too little
 WIDE = 10  # an interval so many times as wide as its parameter, and as its start, says nothing
 
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """A curve through n points: parameters by name, as they began and as they were found; half the
+    """A curve fitted to n points: start and parameters, initial and fitted values by name; half the
     95 % interval of each (NaN: no more points than parameters; infinite: the points do not
     determine all of them where the fit ended); r2, 1 − Σ residual² / Σ (y − mean)², NaN where all y
     are equal; and `slack`, Student's t squared times the covariance of the parameters.
@@ -52,21 +52,21 @@ class Fit:
         return np.sqrt(np.sum(slopes @ self.slack * slopes, axis=1)).reshape(t.shape)
 
     def describe(self) -> dict[str, str]:
-        """Each parameter with its interval, or why it has none, in words by its name."""
-        words = {}
+        """Each parameter with its interval, or why it has none, as text by name."""
+        texts = {}
         for name, value in self.parameters.items():
             half = self.half[name]
             if np.isnan(half):
-                words[name] = f"{plain_number(value, 3)} (no interval: too few points)"
+                texts[name] = f"{plain_number(value, 3)} (no interval: too few points)"
             elif half > WIDE * max(abs(value), abs(self.start[name])):
-                words[name] = "not determined by these points"
+                texts[name] = "not determined by these points"
             else:
-                words[name] = plain_interval(value, half)
-        return words
+                texts[name] = plain_interval(value, half)
+        return texts
 
 
 def plain_interval(value: float, half: float) -> str:
-    """A number and half its interval, with the digits that the interval leaves it: 136 ± 88."""
+    """A number and half its interval, with the digits that the interval supports: 136 ± 88."""
     places = max(0, 1 - int(np.floor(np.log10(half)))) if half else 7
     if places > 6:
         return f"{plain_number(value, 3)} ± {plain_number(half)}"
@@ -76,12 +76,12 @@ def plain_interval(value: float, half: float) -> str:
 def fit(
     function: Callable[..., Any], t: ArrayLike, y: ArrayLike, start: Mapping[str, float]
 ) -> Fit:
-    """Least squares through points t, y (n,).
+    """Fit a curve to points t, y (n,) by least squares.
 
-    Arguments: function, of t and of parameters by name, such as `decline`; to
-        hold one of its parameters, functools.partial(decline, normal=6.9); start, a first guess of
-        each parameter, of about its size.
-    Raises: CplabError for fewer points than parameters, and a fit that does not converge.
+    Arguments: function, of t and of parameters by name, such as `decline`; to hold one of these,
+        functools.partial(decline, normal=6.9); start, a first guess of each parameter, of about its
+        size.
+    Raises: CplabError for fewer points than parameters, and for a fit that does not converge.
 
     >>> line = fit(lambda t, slope, height: slope * t + height, [0, 1, 2, 3], [1, 3, 5, 7.1],
     ...            start={"slope": 1, "height": 1})
@@ -92,10 +92,10 @@ def fit(
     from scipy.special import stdtrit
 
     t, y = row_of_numbers("t", t), row_of_numbers("y", y)
-    guess, called = dict(start), getattr(function, "__name__", "this curve")
+    guess, label = dict(start), getattr(function, "__name__", "this curve")
     n, p = len(t), len(guess)
     require(n == len(y), f"t has {n} numbers and y has {len(y)}: give one y for each t")
-    few = f"{n} points do not determine the {p} parameters of {called}"
+    few = f"{n} points do not determine the {p} parameters of {label}"
     require(n >= p, f"{few}: give {p} or more, and {p + 1} or more for an interval")
     at = ", ".join(f"{name} = {value:g}" for name, value in guess.items())
 
@@ -105,23 +105,23 @@ def fit(
 
     best = row_of_numbers("start", [*guess.values()], "give one for each parameter")
     try:
-        there = curve(t, best)
+        first = curve(t, best)
     except Exception as error:  # a student's function may do anything
-        raise CplabError(f"{called} fails at {at} ({error}): mend it") from error
-    lacks = f"{called} does not give a finite number for each t at {at}: choose another start"
-    require(there.shape == t.shape and np.isfinite(there).all(), lacks)
-    # derivatives from both sides are right also near 0, and where sizes differ
+        raise CplabError(f"{label} fails at {at} ({error}): mend it") from error
+    lacks = f"{label} does not give a finite number for each t at {at}: choose another start"
+    require(first.shape == t.shape and np.isfinite(first).all(), lacks)
+    # central differences are right near 0 too, and where parameters differ in size
     how: dict[str, Any] = {"jac": "3-point", "x_scale": "jac", "max_nfev": EVALUATIONS}
-    line = f"the fit of {called} does not converge from {at}: choose another start"
+    line = f"the fit of {label} does not converge from {at}: choose another start"
     try:
-        found = least_squares(lambda values: curve(t, values) - y, best, **how)
+        solution = least_squares(lambda values: curve(t, values) - y, best, **how)
     except ValueError:  # a curve that is not finite
         raise CplabError(line) from None
-    require(found.success, line)
-    best = found.x
-    size = np.linalg.norm(found.jac, axis=0)
-    unit = found.jac / np.where(size > 0, size, 1)  # a column of a parameter without effect is 0
-    squares, total = np.sum(found.fun**2), np.sum((y - y.mean()) ** 2)
+    require(solution.success, line)
+    best, jacobian = solution.x, solution.jac
+    size = np.linalg.norm(jacobian, axis=0)
+    unit = jacobian / np.where(size > 0, size, 1)  # a column of a parameter without effect is 0
+    squares, total = np.sum(solution.fun**2), np.sum((y - y.mean()) ** 2)
     if n <= p:
         slack = np.full((p, p), np.nan)
     elif np.linalg.matrix_rank(unit, tol=SINGULAR) < p:

@@ -1,4 +1,4 @@
-"""A curve through points that one fits by hand, and then by least squares."""
+"""A bench that fits a curve to points, by hand and then by least squares."""
 
 import html
 import threading
@@ -24,13 +24,13 @@ class Fitting(Bench):
 
     Arguments: function, of t and of parameters by name (see `fit`); t, y, the points (n,);
         start, where each parameter's slider begins; ends, of the sliders, {name: (low, high)}; x,
-        unit, words for the axes. `found` is the Fit, once there is one.
+        unit, labels of the axes. `fitted` is the Fit, once there is one.
 
     >>> line = Fitting(lambda t, a, b: a + b * t, [0, 1, 2, 3], [1, 3.1, 4.9, 7], {"a": 0, "b": 1},
     ...                {"a": (0, 2), "b": (0, 4)})
     >>> line.job.start.click()
     >>> _ = line.job.wait(10)
-    >>> round(line.found.parameters["b"], 2)
+    >>> round(line.fitted.parameters["b"], 2)
     1.98
     """
 
@@ -49,7 +49,7 @@ class Fitting(Bench):
     ) -> None:
         self._function, self._x, self._unit = function, x, unit
         self._t, self._y = statistics.row_of_numbers("t", t), statistics.row_of_numbers("y", y)
-        self.found: Fit | None = None
+        self.fitted: Fit | None = None
         sliders = {}
         for name, (low, high) in ends.items():
             # three digits, without the letter e
@@ -57,14 +57,14 @@ class Fitting(Bench):
             sliders[name] = w.FloatSlider(start[name], min=low, max=high, description=name, **how)
         super().__init__(sliders)
 
-    def ask(self, *position: float) -> dict[str, float]:
+    def make_request(self, *position: float) -> dict[str, float]:
         return dict(zip(self.controls, position, strict=True))
 
     def draw(self) -> LayoutDOM:
         low, high = min(0, self._y.min()), self._y.max()
         ends = Range1d(low - 0.1 * (high - low), high + 0.35 * (high - low))
-        what = "points, and the curve of the sliders"
-        fig = plain_figure(what, self._x, self._unit, width=520, height=230, y_range=ends)
+        title = "points, and the curve of the sliders"
+        fig = plain_figure(title, self._x, self._unit, width=520, height=230, y_range=ends)
         source = self.source("curve", "t mean low high")
         fig.varea("t", "low", "high", source=source, color=CURVE, alpha=0.18)
         fig.line("t", "mean", source=source, color=CURVE, width=2)
@@ -76,34 +76,34 @@ class Fitting(Bench):
         reference_line(rest, "width", CURVE)
         return layouts.column(fig, rest)
 
-    def show(self, asked: dict[str, float]) -> tuple[str, str]:
-        """The fit, until a slider has moved by more than a page rounds; then the sliders' curve."""
-        fitted = self.found.parameters if self.found else {}
-        if any(abs(asked[n] - value) >= self.controls[n].step for n, value in fitted.items()):
-            self.found = None
-        parameters = self.found.parameters if self.found else asked
+    def show(self, chosen: dict[str, float]) -> tuple[str, str]:
+        """Show the fit, or the sliders' curve once one has moved by more than a page rounds."""
+        fitted = self.fitted.parameters if self.fitted else {}
+        if any(abs(chosen[n] - value) >= self.controls[n].step for n, value in fitted.items()):
+            self.fitted = None
+        parameters = self.fitted.parameters if self.fitted else chosen
         span = np.ptp(self._t) or 1
-        at = np.linspace(self._t.min() - 0.05 * span, self._t.max() + 0.15 * span, 200)
-        band = self.found.band(at) if self.found else np.zeros(len(at))
+        t = np.linspace(self._t.min() - 0.05 * span, self._t.max() + 0.15 * span, 200)
+        band = self.fitted.band(t) if self.fitted else np.zeros(len(t))
         with np.errstate(all="ignore"):
-            line = self._function(at, **parameters)
+            line = self._function(t, **parameters)
             rest = self._y - self._function(self._t, **parameters)
         columns = statistics.band_columns(line, np.where(np.isfinite(band), band, 0))
-        self.sources["curve"].data = {"t": at, **columns}
+        self.sources["curve"].data = {"t": t, **columns}
         self.sources["residuals"].data = {"t": self._t, "mean": rest}
-        words = f"squared residuals: {statistics.plain_number(float(np.sum(rest**2)), 4)}"
-        if not self.found:
-            return words, "by least squares, from here"
-        lines = [f"{html.escape(n)} = {text}<br>" for n, text in self.found.describe().items()]
-        counted = f"; {self.found.n} points, {len(lines)} parameters; R² = {self.found.r2:.2f}"
-        return "".join(lines) + words + counted, "by least squares, from here"
+        residuals = f"squared residuals: {statistics.plain_number(float(np.sum(rest**2)), 4)}"
+        if not self.fitted:
+            return residuals, "by least squares, from here"
+        lines = [f"{html.escape(n)} = {text}<br>" for n, text in self.fitted.describe().items()]
+        counts = f"; {self.fitted.n} points, {len(lines)} parameters; R² = {self.fitted.r2:.2f}"
+        return "".join(lines) + residuals + counts, "by least squares, from here"
 
     def work(self, stop: threading.Event) -> str:
-        found = fit(self._function, self._t, self._y, self.asked)
-        for name, value in found.parameters.items():
-            bar = self.controls[name]
-            bar.min, bar.max = min(bar.min, value), max(bar.max, value)
-            bar.value = value
-        self.found = found
+        fitted = fit(self._function, self._t, self._y, self.request)
+        for name, value in fitted.parameters.items():
+            slider = self.controls[name]
+            slider.min, slider.max = min(slider.min, value), max(slider.max, value)
+            slider.value = value
+        self.fitted = fitted
         self.refresh()
         return "fitted"

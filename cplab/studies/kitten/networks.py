@@ -1,4 +1,4 @@
-"""Lab 01's networks: reared on stripes, and beside a kitten on one axis."""
+"""Networks of lab 01: filters after rearing on stripes, and a network beside a kitten."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,37 +18,37 @@ from cplab.studies.kitten.figures import orientation_figure
 
 GUESSING = 10  # percent right, of ten classes
 DAYS = (6, 8, 10, 12, 14, 16, 20, 24, 30, 40, 60)  # that one epoch may stand for
-NEAR = 0.1  # of the normal: how far points lie from a curve on average that they lie on
+NEAR = 0.1  # of the normal: points that are nearer to a curve on average lie on it
 View = tuple[pd.DataFrame, pd.DataFrame]  # a network and a kitten: x, mean, low, high
 
 
 def filters(run: Run) -> np.ndarray:
-    """The first layer's filters in the end, (filters, colours, 3, 3)."""
+    """The first layer's filters in the end, (filters, colours, 3, 3). Raises: Missing."""
     return np.array(quantities.result(run, "ending").final("ending")["filters"])
 
 
 def fans(runs: Mapping[str, Run]) -> Any:
-    """Each filter as a line along the stripes that it answers to best, a circle a deficit."""
+    """Each filter as a line along the stripes that it answers to best, in a circle by deficit."""
     hues = {show.label(kind): show.colour(kind) for kind in runs}
-    each = [map(orientation, quantities.each_seed(filters, run)) for run in runs.values()]
-    return orientation_figure(dict(zip(hues, map(list, each), strict=True)), hues)
+    networks = [map(orientation, quantities.each_seed(filters, run)) for run in runs.values()]
+    return orientation_figure(dict(zip(hues, map(list, networks), strict=True)), hues)
 
 
 def above_chance(run: Run, normal: Run) -> float:
-    """What is left above guessing, as a part of what the normal has."""
+    """The accuracy above guessing, as a fraction of that of a normal run."""
     return (quantities.accuracy(run) - GUESSING) / (quantities.accuracy(normal) - GUESSING)
 
 
 def shares(lengths: Sequence[int], profile: str) -> View:
-    """What is left of the normal to a network after blur of each length, beside equal training; and
-    to a kitten, by the age at which its eye was opened."""
+    """Fractions of the normal: of a network after blur of each length, against equal training; and
+    of a kitten, by the age at which its eye was opened."""
     runs = [Run("blur", length=n, profile=profile) for n in lengths]
     left = {r.length: quantities.each_seed(above_chance, r, r.equal_training()) for r in runs}
-    five = statements("recovered_acuity").query("kind == 'point'")
+    rows = statements("recovered_acuity").query("kind == 'point'")
     normal = statements("normal_acuity").query("age_text == 'not stated'").value.item()
-    points = five[["value", "value_low", "value_high"]].div(normal)
+    points = rows[["value", "value_low", "value_high"]].div(normal)
     points.columns = ["mean", "low", "high"]
-    ages = {"x": (five.age_low + five.age_high) / 2, "left": five.age_low, "right": five.age_high}
+    ages = {"x": (rows.age_low + rows.age_high) / 2, "left": rows.age_low, "right": rows.age_high}
     curve = pd.DataFrame(statistics.mean_columns(left), dtype=float)
     if curve.empty:  # nobody has trained these
         curve.loc[0] = np.nan
@@ -56,29 +56,29 @@ def shares(lengths: Sequence[int], profile: str) -> View:
 
 
 def distance(view: View, days: int) -> tuple[float, int]:
-    """How far a kitten's points are from a network's curve where there is a curve, as the root of
-    the mean square; and how many points that are."""
+    """The root mean square distance of a kitten's points from a network's curve, over the points
+    within its epochs, and the number of these; an epoch is so many days."""
     curve, animal = view
-    at = animal.x / days
-    inside = at.between(curve.x.min(), curve.x.max())
-    off = animal["mean"] - np.interp(at, curve.x, curve["mean"])
-    return float(np.sqrt(np.mean(off[inside] ** 2))) if inside.any() else np.nan, inside.sum()
+    epochs = animal.x / days
+    inside = epochs.between(curve.x.min(), curve.x.max())
+    gaps = animal["mean"] - np.interp(epochs, curve.x, curve["mean"])
+    return float(np.sqrt(np.mean(gaps[inside] ** 2))) if inside.any() else np.nan, inside.sum()
 
 
 def closest(view: View) -> float:
-    """The least distance at any length of an epoch at which all but one point have a curve."""
+    """The least distance over all of DAYS: see `distances`."""
     return min(distances(view))
 
 
 def distances(view: View) -> list[float]:
-    """The distance at each of DAYS; infinite where more than one point has no curve."""
-    known = [distance(view, days) for days in DAYS]
-    return [off if count >= max(1, len(view[1]) - 1) else np.inf for off, count in known]
+    """The distance at each of DAYS; infinite where more than one point lies outside the curve."""
+    pairs = [distance(view, days) for days in DAYS]
+    return [gap if count >= max(1, len(view[1]) - 1) else np.inf for gap, count in pairs]
 
 
 def in_silico(views: Sequence[View]) -> Slide:
-    """Network and kitten on one axis, with a slider for the days of an epoch: the network's curve
-    with its band, the kitten's points with their ranges."""
+    """A network's curve with its band and a kitten's points with their ranges on one axis, and a
+    slider for the days that an epoch stands for."""
     meet = ["they meet" if closest(view) < NEAR else "they never meet" for view in views]
     titles = {
         f"As shares of the normal, {meet[0]}": "share of the normal",
@@ -96,16 +96,16 @@ def in_silico(views: Sequence[View]) -> Slide:
         reference_line(fig, "width", EQUAL.colour, 1)
         figs.append(place_legend(fig))
 
-    def stretched(days: int) -> Mapping[str, Mapping]:
-        moved = [of.assign(**of[["x", "left", "right"]] / days) for _, of in views]
-        return {f"animal{i}": dict(animal) for i, animal in enumerate(moved)}
+    def columns(days: int) -> Mapping[str, Mapping]:
+        scaled = [rows.assign(**rows[["x", "left", "right"]] / days) for _, rows in views]
+        return {f"animal{i}": dict(animal) for i, animal in enumerate(scaled)}
 
-    def words(days: int) -> str:
+    def caption(days: int) -> str:
         parts = [f"1 epoch = {days} days"]
         for where, view in zip(("left", "right"), views, strict=True):
             parts.append("distance {} {:.2f} ({} points)".format(where, *distance(view, days)))
         return " · ".join(parts)
 
-    slide = Slide(figs, DAYS, stretched, words, "days")
+    slide = Slide(figs, DAYS, columns, caption, "days")
     slide.index = int(np.argmin(distances(views[-1])))
     return slide

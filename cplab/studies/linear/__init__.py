@@ -1,4 +1,4 @@
-"""Deep linear networks, whose critical periods can be solved: two eyes, and completed matrices.
+"""Deep linear networks, whose critical periods can be solved: two eyes, and matrix completion.
 
 >>> from cplab.studies import linear
 >>> linear.share(linear.Rearing(depth=2, length=1)).round(3)

@@ -1,4 +1,4 @@
-"""What one moves in lab 08: two eyes that are solved at every move, and gradient descent beside."""
+"""The bench of lab 08: two eyes, solved at every move of a slider, and gradient descent beside."""
 
 import threading
 import time
@@ -33,8 +33,8 @@ SIDES = {"a": "Eye a, open", "b": "Eye b, deprived"}
 class Eyes(Bench):
     """Two eyes that learn four modes at once, solved anew at every move of a slider.
 
-    Arguments: where controls stand at first: fields of a linear.Rearing, and begin and samples, by
-        which the button checks it by gradient descent.
+    Arguments: initial values of the controls, by name: fields of a linear.Rearing, and `begin` and
+        `samples` of linear.descend, by which the button checks the solution.
     """
 
     button, stopped = "Check with gradient descent", "stopped"
@@ -58,15 +58,16 @@ class Eyes(Bench):
             controls[name].value = value
         super().__init__(controls)
 
-    def ask(self, *position: Any) -> linear.Rearing:
+    def make_request(self, *position: Any) -> linear.Rearing:
         fields = dict(zip([*self.controls][:-2], position, strict=False))
         return linear.Rearing(modes=MODES, **fields)
 
     def draw(self) -> list[figure]:
         self._end, self._shades, figs = Range1d(0, 1), {}, []
-        for eye, words in SIDES.items():
-            room = {"width": 290, "height": 290, "x_range": self._end, "y_range": Range1d(0, 1.05)}
-            fig = theme.plain_figure(words, "time, half-learning times T", "part of a mode", **room)
+        axes = ("time, half-learning times T", "part of a mode")
+        for eye, title in SIDES.items():
+            size = {"width": 290, "height": 290, "x_range": self._end, "y_range": Range1d(0, 1.05)}
+            fig = theme.plain_figure(title, *axes, **size)
             fig.multi_line("t", "p", source=self.source(eye, "t p hue"), color="hue", width=2.5)
             dots = {"source": self.source(f"descent {eye}", "t p hue"), "color": "hue", "size": 5}
             fig.scatter("t", "p", marker="circle", fill_alpha=0.5, **dots)
@@ -89,8 +90,8 @@ class Eyes(Bench):
         fig.xaxis.ticker = [0, 0.5, 1]
         return [*figs, fig]
 
-    def show(self, asked: linear.Rearing) -> tuple[str, str]:
-        courses = linear.grow(asked)
+    def show(self, rearing: linear.Rearing) -> tuple[str, str]:
+        courses = linear.grow(rearing)
         for eye in SIDES:
             t, p = strengths(courses, eye, DRAWN)
             self.sources[eye].data = {"t": [t] * len(p), "p": p, "hue": SHADES}
@@ -98,32 +99,32 @@ class Eyes(Bench):
         parts = [float(course.share[-1]) for course in courses]
         texts = [f"{100 * part:.1f} %" for part in parts]
         self.sources["shares"].data = {"mode": NAMED, "share": parts, "text": texts, "hue": SHADES}
-        end = asked.onset + asked.length
+        end, last = rearing.onset + rearing.length, rearing.onset + rearing.length + rearing.patch
         for eye in SIDES:
-            here = eye == "b" or "both" in asked.kind
-            self._shades["deficit", eye].update(left=asked.onset, right=end, visible=here)
-            self._shades["patch", eye].update(left=end, right=end + asked.patch, visible=eye == "a")
+            deprived = eye == "b" or "both" in rearing.kind
+            self._shades["deficit", eye].update(left=rearing.onset, right=end, visible=deprived)
+            self._shades["patch", eye].update(left=end, right=last, visible=eye == "a")
         self._end.end = courses[0].t[-1]
         missed = np.array(MODES) - [course.b[-1] for course in courses]
         wrong = 100 * (missed**2).sum() / np.square(MODES).sum()
         return f"With eye b alone <b>{wrong:.0f} %</b> of the answer is wrong.", "a few seconds"
 
     def work(self, stop: threading.Event) -> str:
-        asked, began = self.asked, time.perf_counter()
-        trained = linear.descend(asked, *self.position[-2:])
-        took, solved = time.perf_counter() - began, linear.grow(asked)
+        rearing, start = self.request, time.perf_counter()
+        trained = linear.descend(rearing, *self.position[-2:])
+        took, solved = time.perf_counter() - start, linear.grow(rearing)
         for eye in SIDES:
             t, p = strengths(trained, eye, CIRCLES)
             columns = {"t": np.tile(t, len(p)), "p": np.ravel(p), "hue": np.repeat(SHADES, len(t))}
             self.sources[f"descent {eye}"].data = columns
-        ends = np.array([[course.share[-1] for course in some] for some in (trained, solved)])
+        ends = np.array([[c.share[-1] for c in courses] for courses in (trained, solved)])
         apart = f"<b>{100 * abs(ends[0] - ends[1]).max():.1f} points</b>"
         return f"Circles: trained in {took:.1f} s, {apart} from the curves' shares at most."
 
 
 def strengths(courses: Sequence, eye: str, points: int) -> tuple[np.ndarray, list]:
-    """So many times, and an eye's strength as a part of each mode then."""
+    """Some times (points,) of courses, and an eye's strength as a fraction of each mode then."""
     t = courses[0].t
-    at = np.unique(np.linspace(0, len(t) - 1, points).round().astype(int))
+    index = np.unique(np.linspace(0, len(t) - 1, points).round().astype(int))
     pairs = zip(courses, MODES, strict=True)
-    return t[at], [getattr(course, eye)[at] / mode for course, mode in pairs]
+    return t[index], [getattr(course, eye)[index] / mode for course, mode in pairs]

@@ -1,10 +1,10 @@
-"""Two eyes as two pathways of a deep linear network: their equations, solved, and what is kept.
+"""Two eyes as two pathways of a deep linear network: their equations, and the solution.
 
-Each eye has D linear layers; both add up to the answer. From a small balanced start every mode of
-the answer (a singular value s of what is to be learned) is learned by itself, and all layers of an
-eye have the same weight u in it, so that the eye's strength is p = u^D (Saxe, McClelland, Ganguli
-2014; Kleinman, Achille, Soatto 2024). With the covariances of what the eyes see, gradient descent
-at a small rate is
+Each eye has D linear layers; the output is the sum of both. From a small balanced start every mode
+of the target (a singular value s) is learned by itself, and all layers of an eye have the same
+weight u in it, so that the eye's strength is p = u^D (Saxe, McClelland, Ganguli 2014; Kleinman,
+Achille, Soatto 2024). With the covariances of what the eyes see, gradient descent at a small rate
+is
 
     u_a' = u_a^(D-1) (target_a s - power_a p_a - cross p_b)
 
@@ -20,8 +20,8 @@ from scipy.integrate import quad, solve_ivp
 from cplab.errors import require
 from cplab.specs import Count, Fraction, Number, Spec, spec_class
 
-CLARITY = 0.5  # correlation of what a weak eye sees with what there is to see
-# What eyes may see: target_a, power_a, target_b, power_b, and cross as a part of rho.
+CLARITY = 0.5  # correlation of the input of a weak eye with the image
+# By what the eyes see: target_a, power_a, target_b, power_b, and cross divided by rho.
 COVARIANCES = {
     "blank": (1, 1, 0, 0, 0),
     "noise": (1, 1, 0, 1, 0),
@@ -36,15 +36,15 @@ DEPRIVATIONS = (*COVARIANCES,)[:5]
 Time = Annotated[Number, Field(ge=0, lt=1e4)]
 Modes = Annotated[
     tuple[Annotated[Number, Field(ge=1e-3, lt=100)], ...],
-    BeforeValidator(lambda each: (each,) if isinstance(each, int | float) else each),
+    BeforeValidator(lambda value: (value,) if isinstance(value, int | float) else value),
     Field(min_length=1, max_length=100),
 ]
 
 
 @spec_class
 class Rearing(Spec):
-    """How two eyes are reared; b is the one that is deprived. All times are in half-learning times
-    (see `half_time`, of a mode of strength 1).
+    """The rearing of two eyes, of which b is deprived. All times are in half-learning times (see
+    `half_time`, of a mode of strength 1).
 
     >>> Rearing(depth=3, onset=1, length=2).phases
     (('clear', 1.0), ('blank', 2.0), ('patch', 0.0), ('clear', 10.0))
@@ -54,8 +54,8 @@ class Rearing(Spec):
     onset: Time = 0.0  # when the deficit begins
     length: Time = 1.0  # how long it lasts
     kind: Literal[DEPRIVATIONS] = "blank"  # type: ignore[valid-type]
-    """blank (eye b sees nothing), noise (something that means nothing), weak (half signal, half
-    noise), both blank, both noise."""
+    """blank (eye b sees nothing), noise (pure noise), weak (half signal, half noise), both blank,
+    both noise."""
     patch: Time = 0.0  # how long eye a is covered after it, with b open (reverse occlusion)
     recovery: Time = 10.0  # how long both eyes are open then
     rho: Fraction = 1.0  # correlation of what the two eyes see; 1: the same
@@ -71,13 +71,13 @@ class Rearing(Spec):
 
     @property
     def phases(self) -> tuple[tuple[str, float], ...]:
-        """What is seen, and for how long."""
+        """What the eyes see, a key of COVARIANCES, and for how long."""
         before = ("clear", self.onset), (self.kind, self.length)
         return (*before, ("patch", self.patch), ("clear", self.recovery))
 
 
 class Course(NamedTuple):
-    """How a mode was learned: half-learning times t, and strengths a and b of the eyes, (n,)."""
+    """The learning of a mode: half-learning times t, and strengths a and b of the eyes, (n,)."""
 
     t: np.ndarray
     a: np.ndarray
@@ -85,7 +85,7 @@ class Course(NamedTuple):
 
     @property
     def share(self) -> np.ndarray:
-        """What eye b has of both, (n,)."""
+        """Eye b's share of the strength of both, (n,)."""
         return self.b / (self.a + self.b)
 
 
@@ -108,7 +108,7 @@ def grow(rearing: Rearing) -> list[Course]:
     >>> course.share[[0, -1]].round(3)
     array([0.5  , 0.257])
     """
-    depth, modes, begun = rearing.depth, np.array(rearing.modes), 0.0
+    depth, modes, start = rearing.depth, np.array(rearing.modes), 0.0
     unit = half_time(depth, rearing.start)
     times, weights = [np.zeros(1)], [np.full((2, len(modes), 1), rearing.start ** (1 / depth))]
 
@@ -122,18 +122,18 @@ def grow(rearing: Rearing) -> list[Course]:
             continue
         target_a, power_a, target_b, power_b, agreement = COVARIANCES[kind]
         cross = agreement * rearing.rho
-        seen = np.outer((target_a, target_b), modes), np.array([[power_a, cross], [cross, power_b]])
-        how: dict = {"method": "LSODA", "args": seen, "rtol": 1e-9, "atol": 1e-12}
+        args = np.outer((target_a, target_b), modes), np.array([[power_a, cross], [cross, power_b]])
+        how: dict = {"method": "LSODA", "args": args, "rtol": 1e-9, "atol": 1e-12}
         solved = solve_ivp(slopes, (0, time * unit), weights[-1][:, :, -1].ravel(), **how)
-        times.append(begun + solved.t / unit)
+        times.append(start + solved.t / unit)
         weights.append(solved.y.reshape(2, len(modes), -1))
-        begun += time
+        start += time
     t, (a, b) = np.concatenate(times), np.concatenate(weights, axis=2) ** depth
     return [Course(t, *strengths) for strengths in zip(a, b, strict=True)]
 
 
 def share(rearing: Rearing) -> np.ndarray:
-    """What eye b has in the end of the strength of both, for each mode, (modes,).
+    """Eye b's share of the strength of both in the end, for each mode, (modes,).
 
     >>> [float(share(Rearing(depth=depth)).round(3)[0]) for depth in (1, 2, 3, 4)]
     [0.358, 0.029, 0.013, 0.011]

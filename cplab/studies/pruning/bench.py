@@ -1,4 +1,4 @@
-"""What one watches of growth and pruning: a search as it goes, architectures, kernels that go."""
+"""Widgets and figures of growth and pruning: a search as it runs, architectures, synapse maps."""
 
 import threading
 import time
@@ -26,7 +26,7 @@ ACROSS, UP = np.tile(np.arange(28), 28), np.repeat(np.arange(27, -1, -1), 28)
 
 
 def pixels(source: ColumnDataSource, title: str, most: float = 16, size: int = 300) -> figure:
-    """The 784 pixels of `pixel_columns`, darkest where `most` synapses are on one."""
+    """A square map of `pixel_columns`, darkest where `most` synapses are; size on the screen."""
     ends = {name: Range1d(-0.5, 27.5) for name in ("x_range", "y_range")}
     shape = {"width": size, "height": size, "frame_align": False}  # a square beside any figure
     fig = plain_figure(title, "", "", **shape, **ends)
@@ -37,56 +37,52 @@ def pixels(source: ColumnDataSource, title: str, most: float = 16, size: int = 3
 
 
 def pixel_columns(counts: ArrayLike) -> dict[str, Any]:
-    """The columns of `pixels`, of counts (28, 28)."""
+    """The columns that `pixels` draws, from counts (28, 28)."""
     return {"x": ACROSS, "y": UP, "count": np.asarray(counts, float).ravel().tolist()}
 
 
 def count_by_pixel(alive: str) -> np.ndarray:
-    """How many synapses of a packed architecture's first layer are on each pixel (28, 28)."""
+    """Count the synapses of a packed architecture's first layer on each pixel (28, 28)."""
     return pruning.unpack_architecture(alive)[0].sum(0).reshape(28, 28)
 
 
 def images_at_hand(dataset: str) -> str:
-    """A data set if its images are here, else `practice`; which is printed."""
+    """The data set's name if its images are here; else `practice`, with a line that says so."""
     if dataset == "practice" or data.is_here(dataset):
         return dataset
     print(f"{dataset} is not here: practice images in its place, see `cplab data`.")
     return "practice"
 
 
-def known_values(searches: Sequence[pruning.Search]) -> list[dict]:
-    """The values of those searches that have results."""
-    return [result.values for search in searches if (result := results.find(search))]
-
-
 def synapse_maps(searches: Sequence[pruning.Search], densities: Sequence[float]) -> dict:
-    """How many synapses searches kept on each pixel (28, 28), the mean over them, by density."""
+    """Synapses that searches kept on each pixel (28, 28), the mean over them, by density; without
+    densities that no result has."""
     maps: dict[float, list] = {density: [] for density in densities}
-    for values in known_values(searches):
-        for density, each in maps.items():
-            if kept := values["architectures"].get(f"{density:g}"):
-                each.append(count_by_pixel(kept["alive"]))
-    return {density: np.mean(each, axis=0) for density, each in maps.items() if each}
+    for result in filter(None, map(results.find, searches)):
+        for density, counts in maps.items():
+            if kept := result.values["architectures"].get(f"{density:g}"):
+                counts.append(count_by_pixel(kept["alive"]))
+    return {density: np.mean(counts, axis=0) for density, counts in maps.items() if counts}
 
 
 def map_figures(groups: Mapping[str, Sequence[pruning.Search]], density: float) -> list:
-    """Where several kinds of search keep their synapses at a density, means over seeds, side by
-    side; what has no results is said."""
-    maps = {words: synapse_maps(group, [density]).get(density) for words, group in groups.items()}
-    known = {words: counts for words, counts in maps.items() if counts is not None}
-    most = max((counts.max() for counts in known.values()), default=16)
+    """Maps of the synapses that groups of searches keep at a density, means over seeds, in one row;
+    then a line that names the groups without results."""
+    means = {title: synapse_maps(group, [density]).get(density) for title, group in groups.items()}
+    maps = {title: counts for title, counts in means.items() if counts is not None}
+    most = max((counts.max() for counts in maps.values()), default=16)
     figs = [
-        pixels(ColumnDataSource(pixel_columns(counts)), words, most)
-        for words, counts in known.items()
+        pixels(ColumnDataSource(pixel_columns(counts)), title, most)
+        for title, counts in maps.items()
     ]
-    lacking = [words for words in maps if words not in known]
-    return ([figs] if figs else []) + ([f"Not computed yet: {lacking}."] if lacking else [])
+    missing = [title for title in means if title not in maps]
+    return ([figs] if figs else []) + ([f"Not computed yet: {missing}."] if missing else [])
 
 
 class GrowthBench(Bench):
     """Grow and prune a network here and now: density, accuracy and where its synapses are.
 
-    Arguments: gammas, densities, what the sliders offer.
+    Arguments: dataset; gammas, percent, and densities, fractions, that the sliders offer.
     """
 
     button, stopped = "Grow and prune", "stopped: nothing is kept of it"
@@ -109,7 +105,7 @@ class GrowthBench(Bench):
         controls["final"].value = sorted(densities)[-4:][0]
         super().__init__(controls)
 
-    def ask(self, gamma: float, peak: int, final: float) -> pruning.Search:
+    def make_request(self, gamma: float, peak: int, final: float) -> pruning.Search:
         n = round(4 * (peak - 50) / gamma)  # growth lasts until it has reached the peak
         return pruning.Search(self._dataset, gamma=gamma, n=n, keep=(final,))
 
@@ -129,48 +125,50 @@ class GrowthBench(Bench):
         chart = pixels(counts, "synapses on each pixel, 0 to 16", size=400)
         return figure_row(layouts.column(steps, learned), chart)
 
-    def show(self, asked: pruning.Search) -> tuple[str, str]:
-        at = np.linspace(0, asked.steps, 200)
-        self.sources["expected"].data = {"step": at, "density": pruning.expected_density(asked, at)}
-        then = f"then it falls to {100 * asked.keep[0]:g} %, {asked.steps:,} steps in all."
-        words = f"Growth fades out after {asked.n:,} steps; {then}"
-        return words, f"about {asked.expected_seconds:.0f} s"
+    def show(self, search: pruning.Search) -> tuple[str, str]:
+        steps = np.linspace(0, search.steps, 200)
+        density = pruning.expected_density(search, steps)
+        self.sources["expected"].data = {"step": steps, "density": density}
+        then = f"then it falls to {100 * search.keep[0]:g} %, {search.steps:,} steps in all."
+        sentence = f"Growth fades out after {search.n:,} steps; {then}"
+        return sentence, f"about {search.expected_seconds:.0f} s"
 
     def work(self, stop: threading.Event) -> str:
-        spec, began, moments = self.asked, time.perf_counter(), list[dict]()
-        self.job.progress.value, self.job.progress.max = 0, spec.steps
-        draw = Throttle(lambda: self._draw_moments(moments))
+        search, start, rows = self.request, time.perf_counter(), list[dict]()
+        self.job.progress.value, self.job.progress.max = 0, search.steps
+        draw = Throttle(lambda: self._draw_rows(rows))
 
-        def report(now: dict) -> None:
-            moments.append(now)
-            draw(last=now["step"] == now["steps"])
+        def report(row: dict) -> None:
+            rows.append(row)
+            draw(last=row["step"] == row["steps"])
 
-        values = pruning.grow_and_prune(spec, report=report, stop=stop)
-        kept = values["architectures"].get(f"{spec.keep[0]:g}")
+        values = pruning.grow_and_prune(search, report=report, stop=stop)
+        kept = values["architectures"].get(f"{search.keep[0]:g}")
         if kept is None:
-            return f"this search never fell to {100 * spec.keep[0]:g} %"
+            return f"this search never fell to {100 * search.keep[0]:g} %"
         self.sources["pixels"].data = pixel_columns(count_by_pixel(kept["alive"]))
-        right, took = 100 * kept["accuracy"], time.perf_counter() - began
-        return f"at {100 * spec.keep[0]:g} %: {right:.1f} % right (one seed, {took:.0f} s)"
+        right, took = 100 * kept["accuracy"], time.perf_counter() - start
+        return f"at {100 * search.keep[0]:g} %: {right:.1f} % right (one seed, {took:.0f} s)"
 
-    def _draw_moments(self, moments: Sequence[dict]) -> None:
-        now, columns = moments[-1], {"step": 1, "density": 100, "accuracy": 100}  # in percent
-        alive, right = f"{100 * now['density']:.0f} % alive", f"{100 * now['accuracy']:.1f} %"
-        self.job.progress.value = min(now["step"], self.job.progress.max)
-        self.job.message.value = f"step {now['step']:,}: {alive}, accuracy {right}"
-        self.sources["live"].data = {n: [f * m[n] for m in moments] for n, f in columns.items()}
-        self.sources["pixels"].data = pixel_columns(now["pixels"])
+    def _draw_rows(self, rows: Sequence[dict]) -> None:
+        last, scales = rows[-1], {"step": 1, "density": 100, "accuracy": 100}  # to percent
+        alive, right = f"{100 * last['density']:.0f} % alive", f"{100 * last['accuracy']:.1f} %"
+        self.job.progress.value = min(last["step"], self.job.progress.max)
+        self.job.message.value = f"step {last['step']:,}: {alive}, accuracy {right}"
+        columns = {name: [scale * row[name] for row in rows] for name, scale in scales.items()}
+        self.sources["live"].data = columns
+        self.sources["pixels"].data = pixel_columns(last["pixels"])
 
 
 def architectures(
     kinds: Sequence[str], accuracy: Callable[[str, float], Any], maps: Mapping[float, np.ndarray]
 ) -> Slide:
-    """Accuracy of the kinds of architecture at a density, and a slider over densities: where the
-    grown and pruned ones have their synapses, of `synapse_maps`."""
+    """Accuracy (percent, of a kind and a density) of the kinds of architecture, and a slider over
+    the densities of `synapse_maps` that shows where grown and pruned ones have their synapses."""
     densities = sorted(maps)
     groups = {kind: {100 * d: accuracy(kind, d) for d in densities} for kind in kinds}
-    words, title = ("density, %", "accuracy, retrained"), "The fewer are left, the farther apart"
-    fig = means(groups, words, log=True, title=title, width=540, height=380)
+    axes, title = ("density, %", "accuracy, retrained"), "The fewer are left, the farther apart"
+    fig = means(groups, axes, log=True, title=title, width=540, height=380)
     source = ColumnDataSource(pixel_columns(maps[densities[0]]), name="pixels")
     chart = pixels(source, "synapses on each pixel", max(1e-9, maps[densities[0]].max()), size=320)
 

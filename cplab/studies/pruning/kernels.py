@@ -1,6 +1,6 @@
 """The thesis's convolutional model (section 3): a large network is trained; then, again and again,
-the kernels of smallest norm in either convolution are taken out, with all that is attached to them,
-and the rest is trained on. What is left is an architecture: how many kernels each layer keeps.
+the kernels of smallest norm in either convolution are removed, with all that is attached to them,
+and the rest is trained on. The result is an architecture: how many kernels each layer keeps.
 """
 
 import math
@@ -21,7 +21,7 @@ from cplab.studies.pruning.lives import KernelPruning
 
 class KernelNet(nn.Sequential):
     """The thesis's version of AlexNet: 5×5 convolution, 3×3 pooling and batch norm, twice; then
-    three dense layers. All have ReLU but the last. The thesis gives neither padding nor the stride
+    three dense layers; ReLU after all but the last. The thesis gives neither padding nor the stride
     of its pools: as in AlexNet, the convolutions keep the size and the pools halve it.
 
     Arguments: kernels of the convolutions; units of the hidden dense layers; channels and pixels a
@@ -65,8 +65,8 @@ def kernel_norms(net: KernelNet) -> list[Tensor]:
 def kernels_to_keep(
     net: KernelNet, count: int, choice: str = "activity", generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Which kernels, sorted indices of both layers, are left when `count` are taken out of the two
-    together: those of smallest norm (activity), or any at random. One is left in each layer.
+    """Choose the kernels to keep, sorted indices of both layers, when `count` of both together are
+    removed: those of smallest norm (activity), or random ones. Each layer keeps at least one.
 
     >>> first, second = kernels_to_keep(KernelNet((4, 8), (16, 8), pixels=8), 5)
     >>> len(first) + len(second)
@@ -76,9 +76,9 @@ def kernels_to_keep(
     why = f"one is left in each layer, so take {a + b - 2} or fewer"
     require(0 <= count <= a + b - 2, f"{count} kernels cannot be taken out of {a} + {b}: {why}")
     if choice == "random":
-        measured = [torch.rand(len(n), generator=generator).to(n) for n in measured]
+        measured = [torch.rand(len(norms), generator=generator).to(norms) for norms in measured]
     for scores in measured:
-        scores[scores.argmax()] = math.inf  # stays, whatever the others do
+        scores[scores.argmax()] = math.inf  # never removed
     kept = torch.ones(a + b, dtype=torch.bool)
     kept[torch.cat(measured).argsort(stable=True)[:count].cpu()] = False
     first, second = (part.nonzero().flatten() for part in kept.split(net.kernels))
@@ -86,8 +86,8 @@ def kernels_to_keep(
 
 
 def keep_kernels(net: KernelNet, first: Tensor, second: Tensor) -> KernelNet:
-    """A smaller network that has the kernels `first` and `second` (indices) of this one alone: it
-    gives what this one gives with the others' outputs, after batch norm, set to zero."""
+    """Build a smaller network with the kernels `first` and `second` (indices) of this one: its
+    logits are those of this one with the other kernels' outputs, after batch norm, set to zero."""
     layers: Any = net
     area = layers[9].in_features // net.kernels[1]
     pixels = 4 * math.isqrt(area) + 3  # the fewest that two pools reduce to this area
@@ -107,7 +107,7 @@ def keep_kernels(net: KernelNet, first: Tensor, second: Tensor) -> KernelNet:
 
 
 class Material(data.Images):
-    """Images whose train_x is float (N, C, H, W), normalised, and learned as it is."""
+    """Images whose train_x is float (N, C, H, W) and normalised already."""
 
     def normal(self, x: Tensor) -> Tensor:
         return x if x.is_floating_point() else super().normal(x)
@@ -117,8 +117,8 @@ class Material(data.Images):
 def make_material(
     dataset: str, profile: str, material: str, seed: int, device: str, labelled: int | None = None
 ) -> Material:
-    """What is learned in place of images: these, noise or images with random labels, all or the
-    first few (`labelled`)."""
+    """The training material: the images, noise, or images with random labels; all of it, or the
+    first `labelled` images."""
     images = data.shared_images(dataset, profile, device)
     x, y = images.normal(images.train_x), images.train_y
     random = torch.Generator().manual_seed(mix_seeds("task", seed))
@@ -130,17 +130,17 @@ def make_material(
 
 
 class Kernels(Classification):
-    """Learning a material with plain SGD; the thesis names no augmentation."""
+    """Training on a material by plain SGD; the thesis names no augmentation."""
 
     def images(self, device: torch.device) -> Material:
         run = self.run
-        learned = run.material, run.seed, str(device), run.labelled
-        return make_material(run.dataset, run.profile, *learned)
+        chosen = run.material, run.seed, str(device), run.labelled
+        return make_material(run.dataset, run.profile, *chosen)
 
     def birth(
         self, device: torch.device, seed: int | None = None, tensors: dict | None = None
     ) -> TrainState:
-        """The newborn network, or one as small as in `tensors`; what chooses kernels at random."""
+        """The untrained network, or one as small as in `tensors`, and the generator of choices."""
         run, images = self.run, self.images(device)
         seed, kernels = run.seed if seed is None else seed, run.kernels
         if tensors is not None:
@@ -158,8 +158,8 @@ class Kernels(Classification):
             yield index, images.train_x[index]
 
     def test(self, net: Any, images: Any) -> dict:
-        """Kernels in either layer, parameters, and accuracy: of a network that is to be pruned on
-        its own material too, which takes the place of test images where these have no labels."""
+        """Measure kernels in either layer, parameters, test accuracy; under pruning also accuracy
+        on the training material, which replaces test accuracy where test images have no labels."""
         row: dict[str, Any] = dict(zip(("first", "second"), net.kernels, strict=True))
         row["parameters"] = sum(p.numel() for p in net.parameters())
         how = images.normal, "float32"
@@ -173,7 +173,7 @@ class Kernels(Classification):
     def remove_kernels(
         self, state: TrainState, images: Any, count: int, choice: str, look: bool
     ) -> dict:
-        """Take kernels out. Returns, if `look`, what is said of the network then."""
+        """Remove `count` kernels. Returns, if `look`, what `test` measures then."""
         random, net = torch.Generator(), cast(KernelNet, state.net)
         random.set_state(state.extra["random"])
         state.net = keep_kernels(net, *kernels_to_keep(net, count, choice, random))

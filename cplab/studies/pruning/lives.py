@@ -1,6 +1,6 @@
 """Specs of convolutional networks that are pruned, by single weights or by whole kernels.
 
-The engine trains them step by step; `saliency` and `kernels` say what happens between the steps.
+The engine trains them step by step; `saliency` and `kernels` define the events between the steps.
 Nothing here needs torch.
 """
 
@@ -27,26 +27,26 @@ Units = Annotated[Count, Field(ge=1, le=4096)]  # also kernels of a layer, image
 Rate = tuple[Epochs, Annotated[Number, Field(gt=0, lt=100)]]  # epochs, and their learning rate
 
 
-def of_task(name: str) -> Any:
-    """An event in which a spec's task does what its method of this name says."""
+def task_event(name: str) -> Any:
+    """Make an event that calls the method of this name of a spec's task."""
 
     def event(state: Any, task: Any, images: Any, *how: Any) -> dict:
         return getattr(task, name)(state, images, *how)
 
-    event.__name__ = event.__qualname__ = name  # as it is found when it is pickled
+    event.__name__ = event.__qualname__ = name  # pickle finds it by this name
     return event
 
 
-prune_weights, inspect = of_task("prune_weights"), of_task("inspect")  # see saliency.Masked
-remove_kernels = of_task("remove_kernels")  # see kernels.Kernels
+prune_weights, inspect = task_event("prune_weights"), task_event("inspect")  # see saliency.Masked
+remove_kernels = task_event("remove_kernels")  # see kernels.Kernels
 
 
-class PrunedLife(Spec):
+class PrunedSpec(Spec):
     """What the engine needs of all specs here."""
 
     optimizer: ClassVar[str] = "sgd"
     arithmetic: ClassVar[str] = "native"
-    task_class: ClassVar[str]  # its address, since it loads torch
+    task_class: ClassVar[str]  # its address: importing it would load torch
     profile: Any
     timeline: Any
 
@@ -64,10 +64,10 @@ class PrunedLife(Spec):
 
 
 class PrunedValues(TypedDict):
-    """curve and loss, test accuracy and mean training loss after each epoch; by moment (trained,
-    pruned, retrained, end) accuracy, and the Fisher trace of the kept weights by layer; layers,
-    the ranked ones, weights and kept, how many these have and keep; predicted and change, E KL(
-    before ‖ after pruning) of the answers, nats: to second order, and really."""
+    """curve and loss: test accuracy and mean training loss after each epoch. accuracy and trace: by
+    moment (trained, pruned, retrained, end), trace being the Fisher trace of kept weights by layer.
+    layers: names of the ranked ones; weights, kept: how many each has and keeps. predicted, change:
+    E KL(before ‖ after pruning) of the outputs, nats, to second order and exactly."""
 
     curve: list[Fraction]
     loss: list[Positive]
@@ -81,8 +81,8 @@ class PrunedValues(TypedDict):
 
 
 @spec_class
-class Pruned(PrunedLife):
-    """One network: training, pruning of weights, retraining, a deficit, recovery.
+class Pruned(PrunedSpec):
+    """Training of a network, pruning of its weights, retraining, a deficit, recovery.
 
     The learning rate falls over the last epochs of training (as many as the profile's recovery
     has), over retraining and over recovery, as in the `recovery` schedule; a deficit holds it.
@@ -96,17 +96,17 @@ class Pruned(PrunedLife):
 
     profile: ProfileName = "course"
     metric: Literal[METRICS] = "none"  # type: ignore[valid-type]
-    """How weights are ranked; none for the network that is not pruned."""
+    """How weights are ranked; none for no pruning."""
     density: Density = 1.0  # the fraction of weights kept; at 1 the metric is none
     deficit: DeficitName = "none"
-    """As of a Run; none for the control, which has as many clear epochs in its place."""
+    """As in a Run; none for the control, which has as many clear epochs instead."""
     length: Epochs = 0  # epochs of the deficit; without them it ends after retraining
     recovery: Epochs = 10  # clear epochs after the deficit
     training: Annotated[Epochs, Field(ge=1)] = 20  # clear epochs before pruning
     retraining: Epochs = 5  # clear epochs after pruning
     seed: Seed = 0  # decides initial weights, batches and what is taken out at random
     recalibrated: bool = False
-    """Whether BatchNorm's statistics are measured again once weights were taken out."""
+    """Whether BatchNorm's statistics are measured again after pruning."""
 
     def __post_init__(self) -> None:
         why = f"is not allowed with metric none: give 1, or a metric: {', '.join(METRICS[1:])}"
@@ -118,8 +118,8 @@ class Pruned(PrunedLife):
 
     @cached_property
     def phases(self) -> tuple[Run, Run, Run]:
-        """Training, retraining, the deficit with its recovery: each is the last epochs of a Run,
-        whose epochs are numbered through."""
+        """Training, retraining, deficit with recovery: each is the last epochs of a Run, so that
+        their epochs have consecutive numbers."""
         run = partial(Run, profile=self.profile, schedule="recovery", seed=self.seed)
         falling = min(PROFILES[self.profile].recovery, self.training)
         begin, length = self.training + self.retraining, self.length
@@ -157,11 +157,11 @@ class Pruned(PrunedLife):
         return self.phases[0].settings
 
     def values(self, rows: list[dict]) -> dict:
-        looks = [row for row in rows if row.get("event") == "inspect"]
+        inspections = [row for row in rows if row.get("event") == "inspect"]
         [pruning] = (row for row in rows if row.get("event") == "prune_weights")
         values = {name: pruning.get(name) for name in PrunedValues.__annotations__}
         for name in ("accuracy", "trace"):
-            values[name] = {row["moment"]: row[name] for row in looks}
+            values[name] = {row["moment"]: row[name] for row in inspections}
         for name, column in (("curve", "test_accuracy"), ("loss", "train_loss")):
             values[name] = [row[column] for row in rows if "event" not in row]
         return values
@@ -169,7 +169,7 @@ class Pruned(PrunedLife):
 
 @spec_class
 class KernelSize(Spec):
-    """How large the thesis's convolutional model is, and how long each part of its training.
+    """The size of the thesis's convolutional model, and the length of each part of its training.
 
     SIZES has three; the thesis's numbers are SIZES["paper"]'s.
 
@@ -185,13 +185,11 @@ class KernelSize(Spec):
     retraining: Rate  # epochs and learning rate after each time
     saved: tuple[Units, ...]  # numbers of kernels at which the architecture is kept
     batch: Units = 128
-    noise_rates: tuple[
-        Rate, ...
-    ] = ()  # in place of rates where noise is learned, if they are others
+    noise_rates: tuple[Rate, ...] = ()  # in place of rates where noise is learned, if not empty
 
     @property
     def removals(self) -> list[int]:
-        """How many kernels are taken out each time, so that all of `saved` are passed."""
+        """How many kernels each pruning removes, so that it stops at all of `saved`."""
         left, counts = sum(self.kernels), list[int]()
         while left > min(self.saved):
             counts.append(min(self.at_once, left - max(s for s in self.saved if s < left)))
@@ -223,10 +221,11 @@ Size = Annotated[Any, BeforeValidator(find_size)]
 
 
 def steps_at(rates: tuple[tuple[int, float], ...]) -> list[Step]:
+    """Clear epochs at (epochs, learning rate), one after the other."""
     return [Step(NONE, rate) for epochs, rate in rates for _ in range(epochs)]
 
 
-class KernelLife(PrunedLife):
+class KernelSpec(PrunedSpec):
     """What the specs of the thesis's convolutional model have in common."""
 
     task_class: ClassVar[str] = "cplab.studies.pruning.kernels:Kernels"
@@ -251,9 +250,9 @@ class KernelLife(PrunedLife):
 
 
 class KernelPruningValues(TypedDict):
-    """An entry for each epoch of training and each time that kernels were taken out: epochs so far;
-    first and second, kernels left; loss, None where nothing was trained; train_accuracy, of the
-    material; accuracy, of the test images, or of a material without their labels."""
+    """An entry for each epoch of training and each removal of kernels: epochs so far; first and
+    second, kernels left; loss, None where nothing was trained; train_accuracy, on the material;
+    accuracy, on the test images, or on the material where its labels are random."""
 
     phase: list[Literal["training", "pruning"]]
     epochs: list[Count]
@@ -266,8 +265,8 @@ class KernelPruningValues(TypedDict):
 
 
 @spec_class
-class KernelPruning(KernelLife):
-    """One critical period: training, then pruning down to a few kernels.
+class KernelPruning(KernelSpec):
+    """A critical period of the thesis: training, then pruning down to a few kernels.
 
     >>> KernelPruning("ci", retrain=False).timeline[-1]
     Event(remove_kernels, (3, 'activity', True))
@@ -277,11 +276,11 @@ class KernelPruning(KernelLife):
 
     size: InKey[Size] = SIZES["course"]  # a name of SIZES, or a KernelSize
     material: Literal[MATERIALS] = "images"  # type: ignore[valid-type]
-    """What it learns: images, noise (one fixed random picture with a fixed random label for each
-    image, figure 12) or random_labels (figure 15)."""
+    """What it is trained on: images, noise (a fixed random picture with a fixed random label for
+    each image, figure 12) or random_labels (figure 15)."""
     choice: Literal["activity", "random"] = "activity"
-    """The smallest norm first, or at random (figure 7)."""
-    retrain: bool = True  # whether there is training after each time (figure 8)
+    """Which kernels go first: those of smallest norm, or random ones (figure 7)."""
+    retrain: bool = True  # whether there is training after each removal (figure 8)
     seed: Seed = 0  # decides weights, batches, random material and random choice
 
     @cached_property
@@ -289,8 +288,8 @@ class KernelPruning(KernelLife):
         after = steps_at((self.size.retraining,)) if self.retrain else []
         rates = self.size.noise_rates if self.material == "noise" else ()
         steps: list[Step | Event] = [*steps_at(rates or self.size.rates)]
-        for taken in self.size.removals:
-            steps += [Event(remove_kernels, (taken, self.choice, not after)), *after]
+        for count in self.size.removals:
+            steps += [Event(remove_kernels, (count, self.choice, not after)), *after]
         return tuple(steps)
 
     def values(self, rows: list[dict]) -> dict:
@@ -302,7 +301,7 @@ class KernelPruning(KernelLife):
             else:
                 epochs += 1
             if phase == "pruning" and "event" not in following:
-                continue  # the last epoch after a removal speaks for it
+                continue  # the entry of a removal is the last epoch after it
             entry = {"phase": phase, "epochs": epochs, "loss": row.get("train_loss"), **row}
             for name, column in columns.items():
                 column.append(entry[name])
@@ -315,7 +314,7 @@ class KernelSplitValues(TypedDict):
 
 
 @spec_class
-class KernelSplit(KernelLife):
+class KernelSplit(KernelSpec):
     """An architecture trained from scratch on images (figures 11, 13 and 16).
 
     >>> KernelSplit("ci", first=2, second=3).kernels
@@ -344,8 +343,8 @@ class KernelSplit(KernelLife):
 
 
 def random_split(total: int, seed: int, most: tuple[int, int]) -> tuple[int, int]:
-    """`total` kernels split between the layers at random, decided by `seed`, evenly over all splits
-    that a network with `most` kernels in its layers could be pruned to.
+    """Split `total` kernels between the layers at random, decided by `seed`: uniformly over all
+    splits that a network with `most` kernels in its layers could be pruned to.
 
     >>> sum(random_split(12, 0, (4, 10)))
     12

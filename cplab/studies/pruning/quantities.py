@@ -1,4 +1,4 @@
-"""Numbers of networks that grow and prune, one a seed, of results that there are (lab 05).
+"""Quantities of networks that grow and prune, one a seed, read from results (labs 05 and 05b).
 
 Nothing is trained here: what has no result raises Missing (see `cplab.quantities`).
 """
@@ -19,9 +19,9 @@ DRAWS = 3  # of random splits
 
 @contrast
 def accuracy_at(spec: Any, moment: float | str) -> float:
-    """Test accuracy in percent at a moment of a life on the way to few synapses, kernels, weights:
-    of a Search a density of synapses, with its own weights; of a KernelPruning how many kernels are
-    left; of a Pruned life trained, pruned, retrained or end.
+    """Test accuracy in percent at a moment of pruning. A moment of a Search is a density of
+    synapses (the net has its own weights then); of a KernelPruning, the number of kernels left; of
+    a Pruned, trained, pruned, retrained or end. Raises: Missing.
 
     >>> round(float(accuracy_at(Search(), 0.05))), round(float(accuracy_at(KernelPruning(), 25)))
     (93, 49)
@@ -43,7 +43,7 @@ def kernel_rows(values: dict) -> dict[Any, int]:
 
 
 def kernel_split(pruning: KernelPruning, kernels: int) -> tuple[int, int]:
-    """How many kernels the first and the second layer keep when so many are left of both.
+    """Kernels that the first and the second layer keep when `kernels` are left. Raises: Missing.
 
     >>> sum(kernel_split(KernelPruning(), 25))
     25
@@ -57,7 +57,7 @@ def kernel_split(pruning: KernelPruning, kernels: int) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Splits:
-    """So many kernels, shared out between the layers by pruning on a material, or at random."""
+    """Splits of `kernels` between the layers, found by pruning on a material, or random."""
 
     size: Any
     kernels: int
@@ -66,7 +66,7 @@ class Splits:
     labelled: int | None = None
 
     def accuracy(self) -> float:
-        """Of those that were trained from new weights, the mean, in percent. Raises: Missing."""
+        """Mean accuracy, in percent, of the splits trained from new weights. Raises: Missing."""
         pruning, trained = KernelPruning(self.size, seed=self.seed), []
         if self.material == "random":
             seeds = [100 * draw + self.seed for draw in range(DRAWS)]
@@ -89,9 +89,9 @@ def split_accuracy(
     seed: int = 0,
     labelled: int | None = None,
 ) -> Contrast:
-    """Accuracy, in percent, from new weights, of the split of so many kernels that pruning on a
-    material left, or the mean of three random ones, its control (thesis, figure 11); trained on all
-    images, or on few that are `labelled`.
+    """Accuracy, in percent, of the split of `kernels` that pruning on a material found, trained
+    from new weights on all images or on the first `labelled` ones; material random, the control:
+    the mean of three random splits (thesis, figure 11).
 
     >>> 40 < float(split_accuracy("course", 50)) < 70
     True
@@ -99,10 +99,10 @@ def split_accuracy(
     return reading(Splits(size, kernels, material, seed, labelled), Splits.accuracy)
 
 
-def plasticity_loss(life: Pruned) -> Contrast:
-    """Points that a deficit after pruning costs against as many clear epochs in its place.
+def plasticity_loss(spec: Pruned) -> Contrast:
+    """Points of accuracy that a deficit after pruning costs against as many clear epochs.
 
     >>> plasticity_loss(Pruned(deficit="blur", length=8))
     2.6 ± 0.3 (10 seeds)
     """
-    return accuracy_at(replace(life, deficit="none"), "end") - accuracy_at(life, "end")
+    return accuracy_at(replace(spec, deficit="none"), "end") - accuracy_at(spec, "end")

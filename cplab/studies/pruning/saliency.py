@@ -1,4 +1,4 @@
-"""Which weights of a trained network can be taken out, and what that costs.
+"""Pruning of single weights of a trained network by a saliency, and what it costs.
 
 All weights of convolutions and linear layers are ranked together, but for the last layer's, which
 stays whole: each class has its evidence there. How many a layer keeps is up to the metric.
@@ -34,12 +34,12 @@ def ranked_layers(net: nn.Module) -> dict[str, Any]:
 
 
 def weight_saliency(net: nn.Module, x: Tensor, metric: str, seed: int = 0) -> dict[str, Tensor]:
-    """How much each weight of the ranked layers matters, by name, tensors shaped like the weights.
+    """The saliency of each weight of the ranked layers, by layer name, shaped like the weights.
 
     Arguments: x, normalised images (N, C, H, W), for fisher; metric: magnitude, |w|; random; or
-        fisher, w² F_ii, twice what taking it out adds to the loss, to second order: Optimal Brain
-        Damage (LeCun, Denker & Solla 1990) with the exact Fisher information in place of the
-        Hessian, as Theis et al. (2018) have it.
+        fisher, w² F_ii, twice what removing it adds to the loss (nats), to second order: Optimal
+        Brain Damage (LeCun, Denker & Solla 1990) with the exact Fisher information in place of the
+        Hessian, as in Theis et al. (2018).
     """
     weights = {name: layer.weight.detach() for name, layer in ranked_layers(net).items()}
     if metric == "magnitude":
@@ -52,15 +52,15 @@ def weight_saliency(net: nn.Module, x: Tensor, metric: str, seed: int = 0) -> di
 
 
 def salient_masks(scores: dict[str, Tensor], density: float) -> dict[str, Tensor]:
-    """Which weights are kept, boolean tensors: the most salient of all layers together.
+    """Boolean masks of the weights to keep: the most salient of all layers together.
 
     >>> salient_masks({"0": torch.tensor([0.1, 0.3, 0.2, 0.4])}, 0.5)["0"].tolist()
     [False, True, False, True]
     """
-    every = torch.cat([s.flatten() for s in scores.values()])
-    kept = torch.zeros(len(every), dtype=torch.bool, device=every.device)
-    kept[every.argsort(descending=True, stable=True)[: round(density * len(every))]] = True
-    parts = kept.split([s.numel() for s in scores.values()])
+    joined = torch.cat([score.flatten() for score in scores.values()])
+    kept = torch.zeros(len(joined), dtype=torch.bool, device=joined.device)
+    kept[joined.argsort(descending=True, stable=True)[: round(density * len(joined))]] = True
+    parts = kept.split([score.numel() for score in scores.values()])
     masks = {n: p.view(s.shape) for (n, s), p in zip(scores.items(), parts, strict=True)}
     empty = ", ".join(repr(name) for name, mask in masks.items() if not mask.any())
     why = "which cuts the network in two: give a larger density or another metric"
@@ -69,7 +69,7 @@ def salient_masks(scores: dict[str, Tensor], density: float) -> dict[str, Tensor
 
 
 class Masked(Classification):
-    """Classification with weights that stay out: state.extra says which are kept, by layer."""
+    """Classification with pruned weights; state.extra holds the masks of kept ones, by layer."""
 
     def after_step(self, state: TrainState) -> None:
         enforce_masks(state)
@@ -83,13 +83,13 @@ class Masked(Classification):
         seed: int,
         recalibrated: bool = False,
     ) -> dict:
-        """Take weights out. Returns layers, weights, kept, predicted and change, of a Pruned."""
+        """Prune weights. Returns layers, weights, kept, predicted, change: see PrunedValues."""
         net, x = state.net, probe_images(images)
         before, cost = log_probabilities(net, x), weight_saliency(net, x, "fisher")
         scores = cost if metric in ("fisher", "none") else weight_saliency(net, x, metric, seed)
         state.extra = kept = salient_masks(scores, density)
         enforce_masks(state)
-        if recalibrated:  # on an epoch of training images, as the statistics of before
+        if recalibrated:  # on an epoch of training images, like the statistics before pruning
             batches = self.batches(self.run.training, Step(NONE, 0.0), images)
             with devices.autocast(x.device, self.run.arithmetic):
                 update_bn((x for _, x in batches), net)
@@ -103,14 +103,14 @@ class Masked(Classification):
         }
 
     def inspect(self, state: TrainState, images: data.Images, moment: str) -> dict:
-        """Leave the network as it is. Returns the moment, test accuracy (0 to 1) and trace, of the
-        Fisher information of the weights that are kept, by layer."""
+        """Measure the network. Returns the moment, test accuracy (0 to 1) and trace, the Fisher
+        information (nats) of the weights that are kept, by layer."""
         curvature = fisher.diagonal(state.net, probe_images(images))
-        every = {name: curvature[name].flatten() for name in ranked_layers(state.net)}
+        diagonals = {name: curvature[name].flatten() for name in ranked_layers(state.net)}
         kept = {name: mask.flatten() for name, mask in state.extra.items()}
-        traces = [f[kept[name]].sum() if kept else f.sum() for name, f in every.items()]
-        right = self.test(state.net, images)["test_accuracy"]
-        return {"moment": moment, "accuracy": right, "trace": [each.item() for each in traces]}
+        traces = [f[kept[name]].sum() if kept else f.sum() for name, f in diagonals.items()]
+        accuracy = self.test(state.net, images)["test_accuracy"]
+        return {"moment": moment, "accuracy": accuracy, "trace": [t.item() for t in traces]}
 
 
 @torch.no_grad()
@@ -118,18 +118,18 @@ def enforce_masks(state: TrainState) -> None:
     """Zero pruned weights and their momentum."""
     for name, mask in state.extra.items():
         weight: Any = state.net.get_submodule(name).weight
-        for each in (weight, state.optimizer.state[weight].get("momentum_buffer")):
-            if each is not None:
-                each.masked_fill_(~mask, 0)
+        for tensor in (weight, state.optimizer.state[weight].get("momentum_buffer")):
+            if tensor is not None:
+                tensor.masked_fill_(~mask, 0)
 
 
 def probe_images(images: data.Images) -> Tensor:
-    """What the Fisher information is measured on, (MEASURED_IMAGES, C, H, W)."""
+    """The images that the Fisher information is measured on, (MEASURED_IMAGES, C, H, W)."""
     return images.normal(images.train_x[:MEASURED_IMAGES])
 
 
 @torch.inference_mode()
 def log_probabilities(net: nn.Module, x: Tensor) -> Tensor:
-    """log p(y|x), (N, classes)."""
+    """log p(y|x) of a network in evaluation mode, in nats, (N, classes)."""
     with devices.autocast(x.device, "float32"):
         return net.eval()(x).log_softmax(1)

@@ -24,8 +24,8 @@ Percent = Annotated[Number, Field(gt=0, le=100)]
 Density = Annotated[Number, Field(gt=0, le=1)]
 Densities = Annotated[
     tuple[Density, ...],
-    BeforeValidator(lambda each: (each,) if isinstance(each, int | float) else each),
-    AfterValidator(lambda each: tuple(sorted({*each}))),
+    BeforeValidator(lambda value: (value,) if isinstance(value, int | float) else value),
+    AfterValidator(lambda values: tuple(sorted({*values}))),
     Field(min_length=1, max_length=100),
 ]
 Steps = Annotated[int, BeforeValidator(refuse_bool), Field(ge=1, le=MOST_STEPS)]
@@ -63,14 +63,14 @@ class RetrainingValues(TypedDict):
 
 
 class NetSpec(Spec):
-    """What the store asks of specs that nets of 16 units are computed for."""
+    """What the specs of nets of 16 units have in common."""
 
     pace: ClassVar[float] = 0.003  # seconds a step, about, on one thread
     steps: Any
 
     @staticmethod
     def train_all(*how: Any) -> Any:
-        """See growth.train_all."""
+        """Compute specs: see growth.train_all."""
         from cplab.studies.pruning import growth  # loads torch
 
         return growth.train_all(*how)
@@ -81,15 +81,15 @@ class NetSpec(Spec):
 
     @property
     def expected_seconds(self) -> float:
-        """About what it takes, where none was measured."""
+        """Estimated seconds of computing, for a spec that was never timed."""
         return self.pace * self.steps
 
 
 @spec_class
 class Search(NetSpec):
-    """One development: algorithm 1 of the thesis, whose γ and N are percentages.
+    """A search for architectures: algorithm 1 of the thesis, whose γ and N are percentages.
 
-    rounding up with output pruned is the algorithm to the letter, by which the output layer dies
+    Rounding up with output pruned is the algorithm to the letter, by which the output layer dies
     soon after the middle. Random rounding and a dense output layer give the thesis's figures.
 
     >>> search = Search()
@@ -128,22 +128,22 @@ class Search(NetSpec):
 
     @property
     def steps(self) -> int:
-        """⌈n + N/γ⌉: a search that goes on dropping has nothing left."""
+        """⌈n + N/γ⌉, by when all synapses may be dropped."""
         return math.ceil(round(self.n + self.start / self.gamma, 6))
 
     @property
     def peak(self) -> float:
-        """The density, in percent, that growth is expected to reach, at step n/2."""
+        """The highest expected density, in percent, at step n/2."""
         return self.start + self.gamma * self.n / 4
 
     @property
     def layers(self) -> int:
-        """How many layers grow and drop."""
+        """The number of layers that grow and drop."""
         return 1 if self.output == "dense" else 2
 
     @property
     def shares(self) -> list[float]:
-        """γ(LL' + L') of each layer that grows and drops."""
+        """γ(LL' + L'), the synapses that a step grows or drops, by layer."""
         return [self.gamma / 100 * (a * b + b) for a, b in SHAPES[: self.layers]]
 
     @property
@@ -202,20 +202,20 @@ class Retraining(NetSpec):
             dataset=self.dataset or self.search.dataset,
             seed=self.search.seed if self.seed is None else self.seed,
         )
-        kept = ", ".join(f"{each:g}" for each in self.search.keep)
+        kept = ", ".join(f"{density:g}" for density in self.search.keep)
         why = f"is not kept by the search: choose one of {kept}, or name it in the search's keep"
         fine = self.kind == "dense" or self.density in self.search.keep
         require(fine, f"density {self.density:g} {why}")
 
     @property
     def source(self) -> Search | OneShot | None:
-        """What has the architecture, or the one that a control is made of."""
-        s = self.search
+        """The spec whose values hold the architecture, or the one that a control is made from."""
+        search, keep = self.search, self.search.keep
         if self.kind == "magnitude":
-            return OneShot(s.dataset, self.steps, s.optimizer, s.keep, s.seed)
-        return None if self.kind == "dense" else s
+            return OneShot(search.dataset, self.steps, search.optimizer, keep, search.seed)
+        return None if self.kind == "dense" else search
 
     @property
     def trunk_key(self) -> tuple:
-        alike = (self.dataset, self.seed, self.steps, self.optimizer)
-        return ("Retraining", *alike, self.kind == "set")
+        shared = (self.dataset, self.seed, self.steps, self.optimizer)
+        return ("Retraining", *shared, self.kind == "set")

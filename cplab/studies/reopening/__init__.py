@@ -1,4 +1,4 @@
-"""Lab 09: what is done to a trained network to open it again, and what became of it."""
+"""Lab 09: treatments that open a trained network again, and what they leave of a harm."""
 
 from cplab import load_late
 

@@ -303,7 +303,7 @@ def test_the_clinic_shows_what_is_known_of_the_run_that_its_controls_say():
     assert [w.deficit for w in clinic.request.windows] == ["blank:right"]
     assert "Nobody has trained" in clinic.readout.value
     clinic.controls["eye"].value = "both"
-    assert (clinic.request.deficit, clinic.asked.windows) == ("blank", ())
+    assert (clinic.request.deficit, clinic.request.windows) == ("blank", ())
 
 
 @pytest.mark.usefixtures("there")

@@ -1,11 +1,11 @@
-"""One room for each study: what one lab alone needs, with its specs, engine parts and widgets.
+"""One room for each study: specs, engine parts, figures and widgets that a single lab needs.
 
-kitten is lab 01's, early_blur lab 02's, paper_schedule 02b's, high_level 03's, fisher 04's,
-fisher_limits 04b's, pruning 05's and 05b's, depth 06's, eyes 07's, linear 08's and reopening 09's;
-sentences are several labs', and what the widgets of several share is bench.
+kitten belongs to lab 01, early_blur to 02, paper_schedule to 02b, high_level to 03, fisher to 04,
+fisher_limits to 04b, pruning to 05 and 05b, depth to 06, eyes to 07, linear to 08 and reopening to
+09. Several labs share sentences; several widgets share bench.
 """
 
-# Where each kind of spec is defined that the store keeps results of, beside cplab.Run.
+# The addresses of the specs, beside cplab.Run, that the store keeps results of.
 SPECS = {
     "Search": "cplab.studies.pruning.specs:Search",
     "OneShot": "cplab.studies.pruning.specs:OneShot",

@@ -18,13 +18,13 @@ __all__ = ["depth_slider", "forest", "forest_table", "harmed", "newborn_and_harm
 
 
 def forest(runs: Mapping[str, Run], title: str = "") -> figure:
-    """Harm with its 95 % interval, a row for each setting, the most harmed on top."""
-    points = {words: each for words, run in runs.items() if seeds(each := harm(run))}
-    return harm_figure(points, title, "harm of blur from birth, points")
+    """A figure of harm with its 95 % interval, a row for each setting, the most harmed on top."""
+    harms = {words: points for words, run in runs.items() if seeds(points := harm(run))}
+    return harm_figure(harms, title, "harm of blur from birth, points")
 
 
 def forest_table(runs: Mapping[str, Run]) -> pd.DataFrame:
-    """Harm, lost time and how far a newborn comes, of each setting."""
+    """Harm, lost time (both in points) and the newborn's accuracy, a row for each setting."""
     rows = {}
     for words, run in runs.items():
         rows[words] = {"harm": harm(run), "lost time": quantities.lost_time(run)}
@@ -33,12 +33,12 @@ def forest_table(runs: Mapping[str, Run]) -> pd.DataFrame:
 
 
 def harmed(runs: Mapping[str, Run]) -> list[str]:
-    """The settings whose interval of harm lies above zero."""
+    """The settings whose 95 % interval of harm lies above zero."""
     return [words for words, run in runs.items() if side(harm(run), True, False, False)]
 
 
 def newborn_and_harm(runs: Mapping[str, Run]) -> str:
-    """The correlation over settings of harm and of how far a newborn comes, in words."""
+    """The correlation over settings of harm and the newborn's accuracy, in a sentence."""
     pairs = [
         (statistics.estimate(quantities.accuracy(run.newborn())).mean, points.mean)
         for run in runs.values()
@@ -55,7 +55,7 @@ def newborn_and_harm(runs: Mapping[str, Run]) -> str:
 
 
 def depth_slider(ends: Sequence[int], profile: str) -> Slide:
-    """Accuracy after blur and after as many clear epochs, with a slider for the depth."""
+    """Accuracy after blur of some lengths and after as many clear epochs, by a slider for depth."""
 
     def curves(n: int) -> dict[str, dict[int, Any]]:
         fields = {"model": f"depth{n}", "schedule": "fixed"}
@@ -64,18 +64,18 @@ def depth_slider(ends: Sequence[int], profile: str) -> Slide:
             for kind in ("blur", "none")
         }
 
-    shown = [points for n in (1, 2, 3) for some in curves(n).values() for points in some.values()]
-    known = [value for points in shown for value in statistics.estimate(points).values]
-    span = (min(known) - 0.02, max(known) + 0.02) if known else (0, 1)
+    contrasts = [c for n in (1, 2, 3) for curve in curves(n).values() for c in curve.values()]
+    values = [value for c in contrasts for value in statistics.estimate(c).values]
+    span = (min(values) - 0.02, max(values) + 0.02) if values else (0, 1)
     axes = ("epochs of blur, or of clear images (grey)", "final test accuracy")
     title = "Grey minus blue is lost time and harm together"
-    drawn = show.means(curves(1), axes, y_range=span, title=title, width=620, height=340)
+    fig = show.means(curves(1), axes, y_range=span, title=title, width=620, height=340)
 
     def columns(n: int) -> dict[str, Any]:
-        return {f"band {kind}": statistics.mean_columns(of) for kind, of in curves(n).items()}
+        return {f"band {k}": statistics.mean_columns(curve) for k, curve in curves(n).items()}
 
-    def words(n: int) -> str:
+    def caption(n: int) -> str:
         run = after("blur", ends[-1], profile, model=f"depth{n}", schedule="fixed")
         return f"{n} block{'s' * (n > 1)}: harm {spread(harm(run))} points"
 
-    return Slide(drawn, [1, 2, 3], columns, words, description="blocks")
+    return Slide(fig, [1, 2, 3], columns, caption, description="blocks")

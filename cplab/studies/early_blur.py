@@ -30,11 +30,11 @@ from cplab.studies.sentences import each_result, lines, seeds, side, spread, tab
 __all__ = ["behind", "clear_epochs", "clear_epochs_behind", "early_and_late", "flagship", "harm"]
 __all__ += ["harm_by", "harm_curves", "overview", "steps_left", "strong_steps", "time_bars"]
 
-READ_OUT = 5  # epochs that a read-out is the mean of: at a rate that stays, the last is restless
+READ_OUT = 5  # epochs over which accuracy is averaged: at a fixed rate the last one fluctuates
 
 
 def flagship(profile: str = "course") -> dict[str, Any]:
-    """The fields of the runs of this lab: three blocks, and a rate that never changes.
+    """The fields of the runs of this lab: three blocks, and a learning rate that never changes.
 
     >>> Run("blur", length=16, **flagship()).epochs
     76
@@ -44,11 +44,12 @@ def flagship(profile: str = "course") -> dict[str, Any]:
 
 
 def harm(run: Run, after: int | None = None) -> Contrast:
-    """Points of harm: how far a run lies below one without a deficit that has seen as many clear
-    epochs, each read over its last five, or over as many as the recovery has had by then.
+    """Harm in points: how far a run lies below one without a deficit that has seen as many clear
+    epochs, each averaged over its last five, or over the recovery so far if that is shorter.
 
-    Arguments: run, of the schedule `fixed`, at which this is its harm at any time; after, so many
-        clear epochs after the deficit, all if not given.
+    Arguments: run, of the schedule `fixed`; after, clear epochs after the deficit, all of the
+        recovery if not given.
+    Raises: CplabError for another schedule, or without recovery.
 
     >>> float(harm(Run("blur", length=16, **flagship()), 30)) > 3
     True
@@ -57,16 +58,16 @@ def harm(run: Run, after: int | None = None) -> Contrast:
     require(run.recovery, "recovery 0 leaves no clear epoch to read: give one of 1 or more")
     after = run.recovery if after is None else whole("after", after, 1, run.recovery)
     clear, how = run.onset + after, {"over": min(READ_OUT, after)}
-    known = trained_places(run)
-    lives = tuple((seed, n) for name, n, _, r, seed in known if (name, r) == ("none", run.recovery))
-    control = reading(run.newborn(), seen, end=clear, lives=lives, **how)
-    return control - reading(run, seen, end=run.length + clear, **how)
+    places = trained_places(run)
+    pairs = tuple((s, n) for kind, n, _, r, s in places if (kind, r) == ("none", run.recovery))
+    control = reading(run.newborn(), mean_accuracy, end=clear, pairs=pairs, **how)
+    return control - reading(run, mean_accuracy, end=run.length + clear, **how)
 
 
-def seen(run: Run, end: int, over: int, lives: tuple[tuple[int, int], ...] = ()) -> float:
-    """The accuracy of a run over so many epochs until one, in percent: of the one of its seed that
-    begins last, of those whose seed and onset are given, if any has a result. Raises: Missing."""
-    for _, onset in sorted((life for life in lives if life[0] == run.seed), reverse=True):
+def mean_accuracy(run: Run, end: int, over: int, pairs: tuple[tuple[int, int], ...] = ()) -> float:
+    """Mean test accuracy in percent over the `over` epochs before `end`; pairs, (seed, onset): of
+    the run of the latest of these onsets that has a result instead. Raises: Missing."""
+    for _, onset in sorted((pair for pair in pairs if pair[0] == run.seed), reverse=True):
         with suppress(Missing):
             run = result(replace(run, onset=onset)).spec
             break
@@ -77,20 +78,20 @@ def seen(run: Run, end: int, over: int, lives: tuple[tuple[int, int], ...] = ())
 
 
 def half_by_images(run: Run, clear_onset: int) -> Estimate:
-    """Half of the 95 % interval that harm would have if the test images alone were drawn anew, in
-    points, however many seeds there are: all have the same images, and what an image does to the
-    harm of one seed it does in part to that of every other. That part is the covariance of two
-    seeds over the images; its own interval is over ten parts of these.
+    """Half of the 95 % interval that harm would have if only the test images were drawn anew, in
+    points. More seeds do not narrow it: all are tested on the same images, which move the harm of
+    all seeds alike in part. That part is the covariance of two seeds over the images; its own
+    interval is over ten parts of these.
 
     Arguments: run, of the schedule `fixed`, on which `correct` was measured over its last five
         epochs, and on the clear run of `clear_onset` after as many clear epochs.
     """
-    harm: list[np.ndarray] = []  # of each seed, the test images
+    harm: list[np.ndarray] = []  # by seed: of each test image
     last, clear = run.onset + run.recovery, replace(run.newborn(), onset=clear_onset)
     for seed in SEEDS:
         with suppress(Missing):
-            one, other = (with_seed(each, seed) for each in (clear, run))
-            harm.append(named_rightly(one, last) - named_rightly(other, run.length + last))
+            control, deprived = (with_seed(each, seed) for each in (clear, run))
+            harm.append(named_rightly(control, last) - named_rightly(deprived, run.length + last))
     if len(harm) < 2:
         return estimate([])
     seeds, images = np.shape(harm)
@@ -102,7 +103,7 @@ def half_by_images(run: Run, clear_onset: int) -> Estimate:
 
 
 def named_rightly(run: Run, end: int) -> np.ndarray:
-    """How often each test image is named rightly over the five epochs before one, percent."""
+    """Percent of the five epochs before `end` after which each test image is named rightly."""
     epochs = range(end - READ_OUT, end)
     rows = result(run, {"correct": epochs}).measured["correct"]
     bits = [np.unpackbits(np.frombuffer(b64decode(rows[epoch]), np.uint8)) for epoch in epochs]
@@ -110,9 +111,9 @@ def named_rightly(run: Run, end: int) -> np.ndarray:
 
 
 def clear_epochs_behind(run: Run) -> Epochs:
-    """Harm in clear epochs: how far back on the curve of runs without a deficit (Setting.grey_read)
-    a run stands, where that first was as high. In this unit windows of any age compare. Low and
-    high are of the interval of the harm; 0 where it is nowhere behind.
+    """Harm in clear epochs: how many epochs earlier the curve of runs without a deficit
+    (Setting.grey_read) first was as high as a run is in the end; 0 where it never was behind. In
+    this unit windows at any age can be compared. Low and high come from the interval of the harm.
 
     >>> clear_epochs_behind(Run("blur", length=16, **flagship())).epochs > 20
     True
@@ -127,25 +128,25 @@ def clear_epochs_behind(run: Run) -> Epochs:
 
 
 def each_curve(run: Run) -> list[np.ndarray]:
-    """Test accuracy in percent by epoch of each seed of a run that was trained."""
+    """Test accuracy in percent by epoch, (epochs,) for each trained seed of a run."""
     return [100 * np.array(result.series("test_accuracy")) for result in each_result(run)]
 
 
 def mean_harm() -> float:
-    """The mean harm of the flagship's blur from birth, in points."""
+    """The mean harm of 16 epochs of blur from birth in the runs of this lab, in points."""
     return statistics.estimate(harm(Run("blur", length=16, **flagship()))).mean
 
 
 def behind(run: Run, network: str = "the blurred network") -> str:
-    """Where a run ends beside one without a deficit, in one sentence."""
+    """A sentence that compares the end of a run with one without a deficit."""
     points, clear = harm(run), run.onset + run.recovery
     if seeds(points) < 2:
         return "Too few of these networks have been trained yet."
-    stands = math.ceil(clear - clear_epochs_behind(run).epochs)
+    level = math.ceil(clear - clear_epochs_behind(run).epochs)
     above, below = (f"{word} one that never was" for word in ("ahead of", "behind"))
     where = side(
         points,
-        f"{spread(points)} points {below}: it stands where that one stood after {stands}",
+        f"{spread(points)} points {below}: it stands where that one stood after {level}",
         f"level with one that never was, as far as {seeds(points)} seeds can tell",
         f"{spread(-1 * points)} points {above}",
     )
@@ -153,7 +154,7 @@ def behind(run: Run, network: str = "the blurred network") -> str:
 
 
 def early_and_late(early: Run, late: Run) -> str:
-    """The harm of the same window early and late, in one sentence."""
+    """A sentence that compares the harm of the same window early and late."""
     return (
         f"From birth {early.length} epochs of blur leave {spread(harm(early))} points of harm; "
         f"after {late.onset} clear epochs the same blur leaves {spread(harm(late))}."
@@ -161,20 +162,20 @@ def early_and_late(early: Run, late: Run) -> str:
 
 
 def harm_by(runs: Mapping[str, Run]) -> pd.DataFrame:
-    """The harm of some runs in points, and of how many seeds; what is not trained is left out."""
+    """Harm of runs in points with the number of seeds; untrained runs are left out."""
     return table({words: {"harm, points": harm(run)} for words, run in runs.items()})
 
 
 def clear_epochs(runs: Mapping[str, Run], title: str = "", **options: Any) -> figure:
-    """Test accuracy against clear epochs seen, of some runs of one setting and of those without a
-    deficit."""
+    """Test accuracy against clear epochs seen, of runs of one setting, and of those without a
+    deficit in grey."""
     grey = [*Setting(next(iter(runs.values()))).grey().values()]
-    lives = {words: (run, each_curve(run)) for words, run in runs.items()}
-    return lives_figure(grey, lives, title, **options)
+    curves = {words: (run, each_curve(run)) for words, run in runs.items()}
+    return lives_figure(grey, curves, title, **options)
 
 
 def overview(late_onset: int = 24) -> figure:
-    """The lab's finding in one picture: the same blur early and late, and its harm as a bracket.
+    """The lab's finding in one figure: the same blur early and late, and its harm as a bracket.
 
     >>> fig = overview()  # `show.save(fig, "flagship.png")` writes it
     """
@@ -188,14 +189,14 @@ def overview(late_onset: int = 24) -> figure:
     ends = ([last, last - cap, last - cap], [last, last + cap, last + cap])
     heights = ([low, low, high], [high, low, high])
     fig.segment(ends[0], heights[0], ends[1], heights[1], color="black", line_width=2)
-    words = f"harm: {points.mean:.1f} ± {points.half:.1f} points"
+    text = f"harm: {points.mean:.1f} ± {points.half:.1f} points"
     look = {"text_align": "center", "text_baseline": "top", "text_font_size": "14px"}
-    fig.text([last], [low - 2], [words], **look)
+    fig.text([last], [low - 2], [text], **look)
     return fig
 
 
 def harm_curves(runs: Mapping[str, Run], title: str = "") -> figure:
-    """Harm against the clear epochs after the deficit, one line a run."""
+    """Harm against the clear epochs after the deficit, a line for each run."""
     groups = {}
     for words, run in runs.items():
         if seeds(harm(run)):
@@ -205,14 +206,13 @@ def harm_curves(runs: Mapping[str, Run], title: str = "") -> figure:
 
 
 def time_bars(run: Run) -> Html:
-    """Three runs as bars of time: with the window, without it, and with clear epochs in
-    its place."""
+    """Three runs as bars of time: with the window, without it, and with clear epochs instead."""
     blur, grey = style(run.deficit).colour, EQUAL.colour
     scale = 640 / run.epochs
 
-    def bar(epochs: int, colour: str, words: str) -> str:
+    def bar(epochs: int, colour: str, text: str) -> str:
         look = f"width:{scale * epochs:.0f}px;background:{colour};color:white;padding:3px 0"
-        return f'<span style="display:inline-block;text-align:center;{look}">{words}</span>'
+        return f'<span style="display:inline-block;text-align:center;{look}">{text}</span>'
 
     recovery = bar(run.recovery, grey, f"{run.recovery} clear")
     before = bar(run.onset, grey, f"{run.onset} clear") if run.onset else ""
@@ -230,7 +230,7 @@ def time_bars(run: Run) -> Html:
 
 
 def steps_left(run: Run) -> float:
-    """Learning rate times steps, summed over all that are left when the deficit ends.
+    """The sum of the learning rates of all steps that are left when the deficit ends.
 
     >>> round(steps_left(Run("blur", length=16, **flagship())))
     95
@@ -241,13 +241,12 @@ def steps_left(run: Run) -> float:
 
 
 def strong_steps(runs: Mapping[str, Sequence[Run]], title: str = "") -> figure:
-    """Harm against the learning rate times the steps that are left when the deficit ends: a point
-    for each run, of which both are computed, a colour for each group; bars are 95 % intervals."""
-    words = (title, "learning rate × steps left when the blur ends", "harm, points")
-    fig = plain_figure(*words, x_axis_type="log", width=860, height=350)
-    for (text, some), (colour, (_, marker)) in zip(runs.items(), CUES.items(), strict=False):
-        each = {steps_left(run): quantities.harm(run) for run in some}
-        columns = statistics.mean_columns(each)
+    """Harm against `steps_left`: a point with its 95 % interval for each run, a colour for each
+    group."""
+    labels = (title, "learning rate × steps left when the blur ends", "harm, points")
+    fig = plain_figure(*labels, x_axis_type="log", width=860, height=350)
+    for (text, group), (colour, (_, marker)) in zip(runs.items(), CUES.items(), strict=False):
+        columns = statistics.mean_columns({steps_left(r): quantities.harm(r) for r in group})
         how = {"color": colour, "legend_label": text}
         fig.scatter(columns["x"], columns["mean"], size=10, marker=marker, alpha=0.8, **how)
         fig.segment(columns["x"], columns["low"], columns["x"], columns["high"], **how)

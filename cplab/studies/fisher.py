@@ -1,4 +1,4 @@
-"""Lab 04: the trace of the Fisher information: two phases, what a deficit leaves, where it sits."""
+"""Lab 04: the trace of the Fisher information in time, after deficits, and by layer."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -33,8 +33,8 @@ CLEAR_AND_DEPRIVED = ("none", "blur", "flip")
 def compare_with_trace(
     clear: Sequence, harms: Mapping[int, Any], title: str, **options: Any
 ) -> figure:
-    """The trace of results without a deficit (left axis) and the harm of a window of blur by its
-    onset (right axis), as in the left part of the paper's figure 4."""
+    """The trace of results without a deficit (left axis) and the harm of a window of blur by onset
+    (right axis), as in the left part of the paper's figure 4."""
     fig = over_epochs({"trace, no deficit (left)": clear}, title=title, **options)
     points = statistics.mean_columns(harms)
     fig.x_range = Range1d(-1, max(harms, default=1) + 4)
@@ -51,9 +51,9 @@ def compare_with_trace(
 
 
 def synapses_by_age(rows: pd.DataFrame, born: int) -> figure:
-    """What rows of kitten.statements state about synapses by age: points for numbers, and above
-    them bars for words, over the ages that these are about; `born` days from conception to birth,
-    as in the paper's figure 4."""
+    """Rows of kitten.statements on synapses by age: points for numbers, and bars above them for
+    words, over the ages that these are about; `born`, days from conception to birth, as in the
+    paper's figure 4."""
     first, last = rows.age_low + born, rows.age_high + born
     rows = rows.assign(first=first, last=last, middle=(first * last) ** 0.5)  # of a log axis
     points, words = rows[rows.value.notna()], rows[rows.kind == "interval"]
@@ -87,36 +87,36 @@ def train_small(ends: Sequence[int], **fields: Any) -> None:
 
 
 def doubled(run: Run, **how: Any) -> Contrast:
-    """How often the trace in the end doubled from equal training to a run; how, as `trace_at`."""
+    """Doublings of the final trace from equal training to a run; how, options of `trace_at`."""
     of = partial(quantities.trace_at, **how) if how else quantities.trace_at
     return quantities.doublings(run, run.equal_training(), of=of)
 
 
 def left_of_trace(run: Run) -> Contrast:
-    """What is left of the trace in the end, in percent of its highest."""
+    """The trace in the end, in percent of its highest."""
     return 100 * quantities.reading(run, quantities.trace_remaining)
 
 
 def by_end(deficit: str, ends: Sequence[int], profile: str) -> dict[str, list]:
-    """Results of a deficit, a group for each epoch at which it ended, beside those without."""
+    """Results of a deficit by the epoch at which it ended, after results without a deficit."""
     runs = {f"until {n}": after(deficit, n, profile) for n in ends}
     runs = {"no deficit": after("none", ends[-1], profile), **runs}
     return {words: each_result(run, "trace") for words, run in runs.items()}
 
 
 def ends_of(ends: Sequence[int], profile: str, what: str = "trace") -> list[list[figure]]:
-    """Blur and a flip until each of some epochs, side by side on one scale."""
+    """A measured series under blur and under a flip until each of `ends`, side by side."""
     titles = {"blur": "After blur it stays high to the end …", "flip": "… after a flip less so"}
     blur, flip = (
-        over_epochs(by_end(kind, ends, profile), what, title=words, width=430, height=380)
-        for kind, words in titles.items()
+        over_epochs(by_end(kind, ends, profile), what, title=title, width=430, height=380)
+        for kind, title in titles.items()
     )
     flip.y_range = blur.y_range
     return [[blur, flip]]
 
 
 def live(length: int, ends: Sequence[int], profile: str) -> Live:
-    """A seed that nobody has trained, whose lines grow beside those that are known."""
+    """Live training of an untrained seed, whose curves grow beside the trained ones."""
     runs = {
         f"{show.label(kind)} until epoch {length}": after(kind, length, profile, seed=29)
         for kind in ("blur", "flip")
@@ -125,7 +125,7 @@ def live(length: int, ends: Sequence[int], profile: str) -> Live:
 
 
 def layers(ends: Sequence[int], profile: str) -> Slide:
-    """Each layer's share of the information, with a slider for the epoch at which deficits end."""
+    """Each layer's share of the information, by a slider for the epoch at which deficits end."""
     hues = {show.label(kind): show.colour(kind) for kind in CLEAR_AND_DEPRIVED}
 
     def shares(end: int) -> dict[str, np.ndarray]:
@@ -138,7 +138,7 @@ def layers(ends: Sequence[int], profile: str) -> Slide:
     fig.title.text = "After a long blur the information sits nearer to the answer"
 
     def columns(end: int) -> dict[str, Any]:
-        return {k: show.layer_columns(k, some) for k, some in shares(end).items()}
+        return {k: show.layer_columns(k, parts) for k, parts in shares(end).items()}
 
     slide = Slide(fig, shown or list(ends[:1]), columns, str, "deficit until epoch")
     slide.index = len(slide.options) - 1  # where the title is seen; Play begins again
@@ -146,8 +146,8 @@ def layers(ends: Sequence[int], profile: str) -> Slide:
 
 
 def filter_pictures(filters: ArrayLike) -> np.ndarray:
-    """Filters of a first layer (out, C, H, W), as uint8 images (N, H, W, C), each stretched to the
-    range of its own numbers, zero as grey.
+    """Turn filters of a first layer (N, C, H, W) into uint8 images (N, H, W, C), each scaled to its
+    own largest weight, with zero as grey.
 
     >>> filter_pictures([[[[-1.0, 0.0, 2.0]]]]).ravel().tolist()
     [64, 128, 255]
@@ -158,7 +158,7 @@ def filter_pictures(filters: ArrayLike) -> np.ndarray:
 
 
 def each_filter(rows: Mapping[str, Run]) -> Any:
-    """Sixteen filters of the first layer of each network, as pictures."""
+    """Pictures of sixteen first-layer filters of each network, a row for each."""
     pictures = {
         letter: filter_pictures(result.final("ending")["filters"])[:16]
         for letter, run in rows.items()
@@ -168,7 +168,7 @@ def each_filter(rows: Mapping[str, Run]) -> Any:
 
 
 def small_network(x: Any, y: Any, size: int) -> Any:
-    """A narrow network that has learned some images in 50 steps, ready to be tested."""
+    """A narrow network, trained for 50 steps on images x (N, C, size, size) and labels y (N,)."""
     import torch
     from torch.nn import functional as F
 
@@ -191,10 +191,11 @@ def short_run(
     batches: int = 150,
     seconds: float = 20,
 ) -> np.ndarray:
-    """A short training, with a bar: batches, trace and part of the training images named rightly,
-    (3, 10). Where it would take longer than `seconds`, it is ended by a CplabError.
+    """Train shortly, with a progress bar.
 
-    Arguments: count, of images; moving, whether these are shifted and mirrored.
+    Arguments: size, pixels a side; count, of images; moving, whether these are augmented.
+    Returns: batches, trace and training accuracy (0 to 1), (3, 10). Raises: CplabError if it would
+        take longer than `seconds`.
     """
     import torch
     from torch.nn import functional as F
@@ -205,22 +206,22 @@ def short_run(
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
     anneal = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.03 ** (1 / batches))
     x, y = images.normal(images.train_x[:count]), images.train_y[:count]
-    rows, began = [], time.monotonic()
+    rows, start = [], time.monotonic()
     for batch in tqdm(range(1, batches + 1), leave=False):
         index = torch.randint(len(x), (64,))
-        seen = x[index]
+        inputs = x[index]
         if moving:
             shift = torch.randint(-2, 3, (2,)).tolist()
-            seen = seen.roll(shift, (2, 3)).flip([3] * (batch % 2))
+            inputs = inputs.roll(shift, (2, 3)).flip([3] * (batch % 2))
         optimizer.zero_grad()
-        F.cross_entropy(net.train()(seen), y[index]).backward()
+        F.cross_entropy(net.train()(inputs), y[index]).backward()
         optimizer.step()
         anneal.step()
         if batch % (batches // 10) == 0:
             with torch.no_grad():
-                right = (net.eval()(x).argmax(1) == y).float().mean().item()
-            rows.append((batch, measure.trace(net, x[:30]).total, right))
-            takes = (time.monotonic() - began) * batches / batch
+                accuracy = (net.eval()(x).argmax(1) == y).float().mean().item()
+            rows.append((batch, measure.trace(net, x[:30]).total, accuracy))
+            takes = (time.monotonic() - start) * batches / batch
             if batch < batches / 2 and takes > seconds:
                 why = f"a training takes {takes:.0f} seconds here, and had {seconds:g}"
                 raise CplabError(f"{why}: give it more `seconds`")

@@ -21,19 +21,19 @@ WITHOUT: dict[str, Any] = {"of": "jacobian", "scaled": True}  # norms and certai
 
 
 def parts_of_highest(curves: Mapping[str, np.ndarray], title: str, **options: Any) -> figure:
-    """Traces (seeds, epochs), a line for each that is known, as parts of their highest."""
+    """A figure of traces (seeds, epochs), divided by their highest, over the measured epochs."""
     groups = {}
-    for words, each in curves.items():
-        if len(each):
-            at = np.flatnonzero(np.isfinite(each).all(0))
-            parts = each[:, at] / each[:, at].max(1, keepdims=True)
-            groups[words] = dict(zip((at + 1).tolist(), parts.T, strict=True))
+    for label, traces in curves.items():
+        if len(traces):
+            epochs = np.flatnonzero(np.isfinite(traces).all(0))
+            parts = traces[:, epochs] / traces[:, epochs].max(1, keepdims=True)
+            groups[label] = dict(zip((epochs + 1).tolist(), parts.T, strict=True))
     return sentences.lines(groups, ("epoch", "part of the highest"), title, width=820, **options)
 
 
 def dominant(runs: Mapping[str, Run]) -> pd.DataFrame:
-    """How often the trace of layers 1 to 3 doubled beyond equal training's by the end of blur, with
-    norms and certainty and without, and which layer holds most then."""
+    """Doublings of the trace of layers 1 to 3 against equal training when the blur ends, with norms
+    and certainty and without, and the layer with the largest share then."""
     rows = {}
     for words, run in runs.items():
         end = run.length - 1
@@ -47,23 +47,23 @@ def dominant(runs: Mapping[str, Run]) -> pd.DataFrame:
 
 
 def sharpness(run: Run) -> float:
-    """The largest eigenvalue of the loss's Hessian, on the first 200 training images."""
+    """The largest eigenvalue of the loss's Hessian in the end, on the first 200 training images."""
     return float(result(run, "ending").final("ending")["sharpness"])
 
 
 def minima(ends: Sequence[int], profile: str) -> figure:
-    """Accuracy against the sharpest direction, a dot a network."""
-    some = {"none": ends[-1:], "blur": ends, "flip": ends}
+    """A figure of final accuracy against sharpness, a dot for each network."""
+    lengths = {"none": ends[-1:], "blur": ends, "flip": ends}
     groups = {
-        kind: [result for n in of for result in each_result(after(kind, n, profile), "ending")]
-        for kind, of in some.items()
+        kind: [result for n in some for result in each_result(after(kind, n, profile), "ending")]
+        for kind, some in lengths.items()
     }
-    words, title = "largest eigenvalue of the Hessian", "Impaired networks end in sharper minima"
+    label, title = "largest eigenvalue of the Hessian", "Impaired networks end in sharper minima"
     source = show.source_line([result for group in groups.values() for result in group])
     size: dict[str, Any] = {"width": 700, "height": 360, "x_axis_type": "log"}
-    fig = plain_figure(title, words, "final test accuracy", source, **size)
+    fig = plain_figure(title, label, "final test accuracy", source, **size)
     for kind, group in groups.items():
-        x, y = [sharpness(one.spec) for one in group], [one.accuracy for one in group]
+        x, y = [sharpness(r.spec) for r in group], [r.accuracy for r in group]
         look, alpha = style(kind), 0.3 if kind == "none" else 0.75
         how = {"color": look.colour, "marker": look.marker, "legend_label": look.label}
         fig.scatter(x, y, size=9, fill_alpha=alpha, **how)

@@ -14,7 +14,7 @@ DARK = ("noise", "fresh_noise", "blank")
 
 
 def digits(profile: str) -> Run:
-    """The full connections on digits, smaller than the paper's."""
+    """A run of the fully connected network on digits, smaller than the paper's."""
     if profile == "ci":
         return Run(profile="ci", model="fc", schedule="fixed")
     return Run(profile="mnist")
@@ -23,9 +23,9 @@ def digits(profile: str) -> Run:
 def train_small(length: int) -> None:
     """Train two seeds of the runs of lab 03 in the profile `ci`, which takes seconds."""
     runs = [after(kind, length, "ci") for kind in (*FOUR, *DARK[1:])]
-    like = digits("ci")
-    sentences.train_small(*runs, *(replace(like, deficit="blur", length=n) for n in (1, 2)))
-    raised = after("blur", length, "ci")
-    for run in (raised, raised.newborn()):
+    small = digits("ci")
+    sentences.train_small(*runs, *(replace(small, deficit="blur", length=n) for n in (1, 2)))
+    blurred = after("blur", length, "ci")
+    for run in (blurred, blurred.newborn()):
         seeds = [replace(run, seed=seed) for seed in (0, 1)]
         results.at_hand(seeds, measure={"blurred": (run.epochs - 1,)})

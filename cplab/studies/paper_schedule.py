@@ -21,7 +21,7 @@ __all__ = ["FOUR", "longest_harmless_window", "removal", "slim", "until"]
 
 
 class Epochs(NamedTuple):
-    """So many epochs, and the ends of their 95 % interval."""
+    """A number of epochs, and the ends of its 95 % interval."""
 
     epochs: float
     low: float
@@ -29,7 +29,7 @@ class Epochs(NamedTuple):
 
 
 FOUR = ("blur", "noise", "flip", "permute")
-TITLES = {  # what is found of a late end, and of the rate
+TITLES = {  # of the figures of costs and of rates, by schedule
     "paper": ("A late end costs, whatever the deficit was", "After a late end little rate is left"),
     "recovery": ("Blur costs, a flip teaches", "Each recovery has the same rates"),
     "fixed": ("Blur costs, a flip teaches", "The rate never changes"),
@@ -37,8 +37,8 @@ TITLES = {  # what is found of a late end, and of the rate
 
 
 def until(kind: str, end: int, pace: int = 1, profile: str = "course", **fields: Any) -> Run:
-    """A deficit from birth until one of the paper's epochs, of which one of ours is `pace`, and 160
-    of its epochs of recovery.
+    """A run with a deficit from birth until `end`, then a recovery of 160, in the paper's epochs,
+    of which one of ours is `pace`.
 
     >>> until("flip", 140, pace=10).length
     14
@@ -48,12 +48,12 @@ def until(kind: str, end: int, pace: int = 1, profile: str = "course", **fields:
 
 
 def slim(kind: str, end: int) -> Run:
-    """A run of the largest size that was trained: 50,000 images at half the paper's pixels."""
+    """A run with blur until `end` in the profile `slim`: 50,000 images at half the paper's size."""
     return Run(kind, length=end, profile="slim") if end else Run(profile="slim")
 
 
 def removal(schedule: str, profile: str, lengths: Sequence[int]) -> list[figure]:
-    """The removal curves of blur and flip under a schedule, and two of its rates."""
+    """The removal curves of blur and flip under a schedule, and its learning rates."""
     fields: dict[str, Any] = {"profile": profile, "schedule": schedule}
     runs = [Run("blur", length=n, **fields) for n in (0, *lengths)]
     costs, rate = TITLES[schedule]
@@ -62,15 +62,13 @@ def removal(schedule: str, profile: str, lengths: Sequence[int]) -> list[figure]
 
 
 def rates(runs: Sequence[Run], **options: Any) -> figure:
-    """Learning rate against epoch of some runs; the epochs with a deficit are drawn thick."""
+    """Learning rate against epoch, a line for each run; epochs with a deficit are drawn thick."""
     fig = plain_figure("learning rate of each epoch", "epoch", "learning rate", **options)
     for run, dash in zip(runs, cycle(DASHES), strict=False):
-        rate, look = (
-            [part.lr for part in run.timeline if isinstance(part, Step)],
-            style(run.deficit),
-        )
-        words = look.label + (f" until {run.end}" if run.length else "")
-        how = {"line_dash": dash, "width": 1.5, "legend_label": words}
+        rate = [part.lr for part in run.timeline if isinstance(part, Step)]
+        look = style(run.deficit)
+        label = look.label + (f" until {run.end}" if run.length else "")
+        how = {"line_dash": dash, "width": 1.5, "legend_label": label}
         fig.line(list(range(len(rate))), rate, color=look.colour, **how)
         inside = list(range(run.onset, run.end))
         fig.line(inside, [rate[e] for e in inside], color=look.colour, width=6, alpha=0.5)
@@ -79,31 +77,31 @@ def rates(runs: Sequence[Run], **options: Any) -> figure:
 
 def longest_harmless_window(harms: Mapping[int, Any], penalty: float = 1.0) -> Epochs:
     """The longest window of a deficit without a penalty, which the slides call the critical period:
-    where harm, from length to length along straight lines, first exceeds it; infinite where no
-    window that was trained is too long, NaN where none was trained. The interval has all lengths
-    whose harm cannot be told from the penalty.
+    the length at which harm, interpolated between lengths, first exceeds the penalty; infinite if
+    it never does, NaN if no window was trained. The interval holds all lengths whose harm is not
+    distinguishable from the penalty.
 
-    Arguments: harms, by the length of the window, contrasts or numbers of each seed; penalty, the
-        smallest that counts, in points of accuracy.
+    Arguments: harms, contrasts or numbers of each seed, by the length of the window; penalty, the
+        smallest harm that counts, in points of accuracy.
 
     >>> runs = quantities.every_length(Run("blur", length=8))
     >>> harms = {run.length: quantities.harm(run) for run in runs}
     >>> print(*np.round(longest_harmless_window(harms), 1))
     5.0 2.2 6.8
     """
-    known = {n: about for n in sorted(harms) if (about := estimate(harms[n])).seeds}
+    estimates = {n: e for n in sorted(harms) if (e := estimate(harms[n])).seeds}
 
     def end(sign: int) -> float:
-        points = [about.mean + (sign * about.half if sign else 0) for about in known.values()]
-        there = [(n, y) for n, y in zip(known, points, strict=True) if np.isfinite(y)]
-        lengths, heights = zip((0, 0.0), *there, strict=True)
+        points = [(n, e.mean + (sign * e.half if sign else 0)) for n, e in estimates.items()]
+        finite = [(n, y) for n, y in points if np.isfinite(y)]
+        lengths, heights = zip((0, 0.0), *finite, strict=True)
         crossing = find_crossing(lengths, heights, penalty)
-        return crossing if not np.isnan(crossing) else np.inf if there else np.nan
+        return crossing if not np.isnan(crossing) else np.inf if finite else np.nan
 
     return Epochs(end(0), end(1), end(-1))
 
 
 def longest_harmless() -> float:
-    """Epochs of blur from birth that cost the small network one point."""
+    """The longest harmless window of blur from birth in the course network, in epochs."""
     runs = quantities.every_length(Run("blur", length=8))
     return longest_harmless_window({r.length: quantities.harm(r) for r in runs}).epochs

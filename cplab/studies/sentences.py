@@ -1,6 +1,5 @@
-"""What several labs say and show alike: the runs that they compare, figures and tables of a
-contrast each, what an estimate allows to say, what a network sees. `values` and `points` are a
-contrast, or one number a seed."""
+"""Runs, figures, tables and phrases that several labs share. `values` and `points` are a contrast,
+or one number for each seed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,7 +25,7 @@ T = TypeVar("T")
 
 
 def after(deficit: str, length: int, profile: str, **fields: Any) -> Run:
-    """A run from birth with a deficit, or with as many clear epochs of `none`, then recovery.
+    """A run with a deficit from birth, or with as many clear epochs for `none`, and then recovery.
 
     >>> after("blur", 8, "course").length, after("none", 8, "course").onset
     (8, 8)
@@ -36,18 +35,18 @@ def after(deficit: str, length: int, profile: str, **fields: Any) -> Run:
 
 
 def train_small(*runs: Run, measure: Any = ()) -> None:
-    """Train two seeds of those runs whose profile is `ci`, and their controls, which takes seconds;
-    larger ones stay as they were trained."""
+    """Train two seeds of the runs whose profile is `ci`, and their controls, which takes seconds;
+    nothing is done for larger runs."""
     small = [replace(run, seed=seed) for run in runs if run.profile == "ci" for seed in (0, 1)]
-    each = [one for run in small for one in (run, run.equal_training())]
-    each += [run.newborn() for run in small if run.recovery]
-    if each:
-        results.at_hand(each, measure)
+    specs = [spec for run in small for spec in (run, run.equal_training())]
+    specs += [run.newborn() for run in small if run.recovery]
+    if specs:
+        results.at_hand(specs, measure)
 
 
 def side(values: Any, above: T, level: T, below: T) -> T:
-    """One of three answers, by the side of zero on which the 95 % interval of a mean lies: `level`
-    where there is no interval or zero lies in it.
+    """Choose one of three answers by the side of zero on which the 95 % interval of a mean lies;
+    `level` if it holds zero, or if there is none.
 
     >>> side([1.0, 1.2, 0.9], "more", "as much", "less")
     'more'
@@ -57,7 +56,7 @@ def side(values: Any, above: T, level: T, below: T) -> T:
 
 
 def spread(values: Any, digits: int = 1) -> str:
-    """A mean and half its 95 % interval, without the number of seeds, which a caption says.
+    """A mean and half its 95 % interval, without the number of seeds, which stands in a caption.
 
     >>> spread([1.0, 2.0, 4.0])
     '2.3 ± 3.8'
@@ -66,7 +65,7 @@ def spread(values: Any, digits: int = 1) -> str:
 
 
 def rounded(values: Any, digits: int = 0) -> str:
-    """A mean alone, for a sentence whose interval stands in the figure.
+    """A mean alone, for a sentence beside a figure with the interval.
 
     >>> rounded([4.1, 4.4])
     '4'
@@ -75,7 +74,7 @@ def rounded(values: Any, digits: int = 0) -> str:
 
 
 def times(doublings: Any) -> str:
-    """How many times as large something is that has doubled so often.
+    """The factor that a number of doublings makes, as text.
 
     >>> times([2.9, 3.1])
     '8.0'
@@ -84,7 +83,7 @@ def times(doublings: Any) -> str:
 
 
 def seeds(values: Any) -> int:
-    """How many seeds stand behind a contrast or numbers.
+    """The number of seeds of a contrast or numbers.
 
     >>> seeds([4.1, 4.4])
     2
@@ -93,8 +92,8 @@ def seeds(values: Any) -> int:
 
 
 def beside(points: Any, other: str, digits: int = 1) -> str:
-    """Where something stands beside another, of which it is so many points above, for a sentence
-    whose interval stands in the figure.
+    """A difference in points as a phrase, for a sentence beside a figure with the interval; other,
+    what it is measured from.
 
     >>> beside([-2.1, -1.9], "random ones"), beside([-1.0, 1.0], "random ones")
     ('2.0 points below random ones', 'level with random ones')
@@ -106,20 +105,20 @@ def beside(points: Any, other: str, digits: int = 1) -> str:
 
 
 def bars(values: Mapping[str, Any], unit: str, title: str, **size: Any) -> figure:
-    """A bar for each contrast that is known, from the line of nothing; title, what is found.
+    """A figure with a bar for each contrast that has seeds, and a line at zero; title, its finding.
 
     >>> bars({"blur": [1.0, 2.0], "flip": []}, "harm, points", "Blur harms").x_range.factors
     ['blur']
     """
-    known = {words: points for words, points in values.items() if seeds(points)}
+    trained = {words: points for words, points in values.items() if seeds(points)}
     size = {"width": 700, "height": 340, "title": title, **size}
-    fig = show.bars(known, unit, percent=False, **size)
+    fig = show.bars(trained, unit, percent=False, **size)
     reference_line(fig, "width", EQUAL.colour)
     return fig
 
 
 def lines(groups: Mapping, axes: tuple[str, str], title: str, **options: Any) -> figure:
-    """Contrasts against a number, a line for each group, with the line of nothing.
+    """A figure of contrasts against a number, a curve for each group, with a line at zero.
 
     >>> lines({"blur": {2: [1.0, 2.0]}}, ("epochs", "harm"), "Blur harms").xaxis.axis_label
     'epochs'
@@ -131,23 +130,23 @@ def lines(groups: Mapping, axes: tuple[str, str], title: str, **options: Any) ->
 
 
 def table(rows: Mapping[Any, Mapping[str, Any]], digits: int = 1) -> pd.DataFrame:
-    """Contrasts with their intervals, and of how many seeds the first is; rows whose first is not
-    known are left out, and text stays.
+    """A table of contrasts with their intervals, and the number of seeds of the first in each row;
+    rows whose first has none are left out, and text stays.
 
     >>> table({"blur": {"harm": [1.0, 2.0]}, "flip": {"harm": []}}).to_dict("index")
     {'blur': {'harm': '1.5 ± 6.4', 'seeds': 2}}
     """
-    known = {}
+    trained = {}
     for words, columns in rows.items():
         texts = {c: v if isinstance(v, str) else spread(v, digits) for c, v in columns.items()}
         count = seeds(next(value for value in columns.values() if not isinstance(value, str)))
         if count:
-            known[words] = texts | {"seeds": count}
-    return pd.DataFrame.from_dict(known, orient="index")
+            trained[words] = texts | {"seeds": count}
+    return pd.DataFrame.from_dict(trained, orient="index")
 
 
 def what_it_sees(profile: Profile, deficits: Sequence[Any], count: int = 8) -> Any:
-    """Some images of a profile, clear and as each deficit leaves them, in rows.
+    """Pictures of some images of a profile, clear and under each deficit, in rows.
 
     >>> from cplab import PROFILES
     >>> "blur" in what_it_sees(PROFILES["ci"], ["blur"], count=2).data
@@ -164,7 +163,7 @@ def what_it_sees(profile: Profile, deficits: Sequence[Any], count: int = 8) -> A
 
 @contextmanager
 def if_possible() -> Iterator[None]:
-    """Leave out, with one line that says why, what lacks images, a network or torch.
+    """Skip a block that lacks images, results or torch, and print one line that says why.
 
     >>> with if_possible():
     ...     raise CplabError("no images here: fetch them")
@@ -172,7 +171,7 @@ def if_possible() -> Iterator[None]:
     """
     try:
         yield
-    except (ImportError, CplabError) as lacking:
-        print(f"Left out: {lacking}")
-    except NameError as error:  # of what an earlier cell has left out
+    except (ImportError, CplabError) as error:
+        print(f"Left out: {error}")
+    except NameError as error:  # a name that a skipped block would have defined
         print(f"Left out, as {error.name} was above.")

@@ -22,7 +22,7 @@ def test_the_sliders_say_what_is_asked_and_what_is_expected(growing):
     growing.controls["peak"].value = 70
     growing.controls["gamma"].value = 1.6
     growing.controls["final"].value = 0.2
-    assert (growing.request.peak, growing.asked.n, growing.asked.keep) == (70, 50, (0.2,))
+    assert (growing.request.peak, growing.request.n, growing.request.keep) == (70, 50, (0.2,))
     assert "fades out after 50 steps" in text(growing.readout)
     assert max(growing.sources["expected"].data["density"]) == pytest.approx(70, abs=0.1)
 

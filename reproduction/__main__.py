@@ -10,38 +10,38 @@ from cplab.errors import CplabError
 EVERY = "the paper's exhibits, at any size; the ladders; and the shipped files"
 
 
-def report(given: argparse.Namespace) -> None:
+def report(options: argparse.Namespace) -> None:
     from reproduction.report import write
 
-    print(write(given.out))
+    print(write(options.out))
 
 
-def show(given: argparse.Namespace) -> None:
+def show(options: argparse.Namespace) -> None:
     from cplab.results import find
     from reproduction.recipes import EVERY, parts_of
 
     print(f"{'name':<24}{'there':>6}{'of':>6}")
-    for name in given.name or EVERY:
-        parts = parts_of(name, given.profile)
-        there = {spec: find(spec, measure) for some, measure in parts for spec in some}
-        known = sum(map(bool, there.values()))
-        print(f"{name:<24}{known:>6}{len(there):>6}   {EVERY[name].words}", flush=True)
+    for name in options.name or EVERY:
+        parts = parts_of(name, options.profile)
+        results = {spec: find(spec, measure) for specs, measure in parts for spec in specs}
+        trained = sum(map(bool, results.values()))
+        print(f"{name:<24}{trained:>6}{len(results):>6}   {EVERY[name].words}", flush=True)
 
 
-def train(given: argparse.Namespace) -> None:
+def train(options: argparse.Namespace) -> None:
     from cplab.results import sweep
     from reproduction.recipes import parts_of
 
-    for name in given.name:
-        for specs, measure in parts_of(name, given.profile):
-            sweep(specs, measure, device=given.device)
+    for name in options.name:
+        for specs, measure in parts_of(name, options.profile):
+            sweep(specs, measure, device=options.device)
         print(f"{name}: all of it is there")
 
 
-def ship(given: argparse.Namespace) -> None:
+def ship(options: argparse.Namespace) -> None:
     from reproduction.recipes import ship_recipe
 
-    print(ship_recipe(given.name))
+    print(ship_recipe(options.name))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -68,10 +68,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run a command. Returns the exit status; what is wrong is one line on standard error."""
-    given = parser().parse_args(args)
+    """Run a command. Returns the exit status; an error is one line on standard error."""
+    options = parser().parse_args(args)
     try:
-        given.action(given)
+        options.action(options)
     except CplabError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -1,4 +1,4 @@
-"""The claims of claims.toml, what sources state, and where our numbers lie if they are right; and
+"""The claims of claims.toml (what sources state, and where our numbers lie if they are right), and
 the questions and texts of report.toml."""
 
 import tomllib
@@ -14,7 +14,7 @@ from cplab.quantities.statistics import SEEDS, Contrast, Estimate, estimate
 from cplab.studies import eyes
 from reproduction import linear, numbers
 
-COSTS: dict[str, Callable[..., Contrast]] = {  # of a window, that a row may name
+COSTS: dict[str, Callable[..., Contrast]] = {  # costs of a window that a row may name
     "acuity_of_both": partial(eyes.acuity, eye="both"),
     "equal_training_loss": q.equal_training_loss,
     "harm": q.harm,
@@ -29,19 +29,19 @@ SIDES = {True: (0.0, inf), False: (-1.0, 1.0)}
 
 @dataclass(frozen=True, eq=False)
 class Claim:
-    """One statement of a source that a number can speak for or against.
+    """A statement of a source, and a number of ours that speaks for or against it.
 
-    question: under which claims stand together. exhibit: the figure or experiment. source, says:
-    who states what, with the source's own number. what: our number in words, with {0}, {1} … for
-    what stands in `at`: for each size (a profile, or `thesis`, the dense model's own) what the
-    number is taken at, as epochs, densities, kernels. of: a function of size and what stands in
-    `at`. low, high: between these the number lies if the source is right. digits: decimals of it.
-    beyond: for each size that cannot answer, why. idle: why the row cannot fail, which leaves it
-    out of the count. unaffected: whether the source says that there is no effect: above the border
-    the number is then not harmed, and only within a point of 0 unaffected. early: of harm at an
-    onset, whether nine tenths of what is learned without a deficit (of the way from chance to the
-    highest mean of five epochs) are still to come; low and high follow. seeds: those that count.
-    answers: the statements of coverage.toml that it speaks to.
+    question: the question that it belongs to. exhibit: the figure or experiment. source, says: the
+    source, and what it states, with its own number. what: our number in words, with {0}, {1} … for
+    the values in `at`: by size (a profile, or `thesis`, the dense model's own) what the number is
+    taken at, such as epochs, densities, kernels. of: the function of a size and these values. low,
+    high: bounds of the number if the source is right. digits: its decimals. beyond: by size, why
+    that cannot answer. idle: why the row cannot fail, in which case it is not counted. unaffected:
+    whether the source states no effect: a number above the bound is then not harmed, and only one
+    within a point of 0 unaffected. early: for harm at an onset, whether most learning without a
+    deficit (nine tenths of the way from chance to the highest mean of five epochs) is still to
+    come; low and high follow from it. seeds: the seeds that count. answers: the statements of
+    coverage.toml that it answers.
     """
 
     question: str
@@ -62,16 +62,16 @@ class Claim:
     answers: Iterable[str] = ()
 
     def estimate(self, size: str) -> Estimate:
-        """Our number, from what is shipped."""
+        """Our number at a size, from the shipped results."""
         with q.shipped_only():
             return estimate(self.of(size, *self.at[size]), self.seeds)
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question of the report. picture: a name of pictures.FIGURES. claims: under which its claims
-    stand. found: plain sentences with {}. numbers: for each of them a function of numbers.py, and
-    what it is taken at."""
+    """A question of the report. picture: a name of pictures.FIGURES. claims: the `question` of its
+    claims. found: plain sentences with {}. numbers: for each {} a function of numbers.py, a size,
+    and what it is taken at."""
 
     name: str
     picture: str
@@ -81,7 +81,7 @@ class Question:
 
 
 def shipped(of: Callable[..., Contrast | Estimate], *at: Any) -> Estimate:
-    """What the shipped results say of a function of numbers.py."""
+    """Estimate a function of numbers.py from the shipped results."""
     with q.shipped_only():
         return estimate(of(*at))
 
@@ -91,12 +91,12 @@ def read_file(name: str) -> dict[str, Any]:
 
 
 def read_claims() -> list[Claim]:
-    """The rows of claims.toml, in its order, with what stands above them."""
+    """The claims of claims.toml, in its order: each row with the fields of its statement."""
     file, claims = read_file("claims.toml"), []
     reasons = file["reasons"]
     for statement in file["statement"]:
-        for given in statement.pop("rows"):
-            row = statement | given
+        for fields in statement.pop("rows"):
+            row = statement | fields
             row["of"] = number_of(row)
             row["low"], row["high"] = SIDES.get(
                 row.get("early"), (row.get("low", -inf), row.get("high", inf))
@@ -118,19 +118,20 @@ def read_question(question: dict[str, Any]) -> Question:
 
 
 def number_of(row: dict[str, Any]) -> Callable[..., Contrast | Estimate]:
-    """The function that a row names with `of`, with a minus its negative, given its `how`, `cost`
-    and `number`, which are taken out."""
+    """The function that a row names as `of` (with a minus: its negative), with the options of its
+    `how`, `cost` and `number`, which are removed from the row."""
     room, _, name = row["of"].removeprefix("-").rpartition(".")
     of, how = getattr(linear if room else numbers, name), row.pop("how", {})
     if cost := row.pop("cost", ""):
         how["of"] = COSTS[cost]
     if number := row.pop("number", ""):
         how["number"] = getattr(numbers, number)
-    given = partial(of, **how) if how else of
-    return (lambda *at: -given(*at)) if row["of"][0] == "-" else given
+    number_at = partial(of, **how) if how else of
+    return (lambda *at: -number_at(*at)) if row["of"][0] == "-" else number_at
 
 
 def as_tuple(value: Any) -> Any:
+    """Turn lists into tuples, at any depth."""
     return tuple(map(as_tuple, value)) if isinstance(value, list) else value
 
 

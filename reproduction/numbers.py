@@ -1,4 +1,4 @@
-"""Our numbers for the claims: contrasts of the lives that a claim speaks of.
+"""Our numbers for the claims: contrasts of the runs that a claim is about.
 
 Each function takes a size (a profile, or the thesis's own) and what its claim is taken at (epochs,
 densities, kernels). Accuracies are percentages, their differences points.
@@ -25,21 +25,23 @@ Cost = Callable[[Run], Contrast]
 
 
 def mean(numbers: Iterable[Contrast]) -> Contrast:
-    some = [*numbers]
-    return 1 / len(some) * reduce(add, some)
+    """The mean of contrasts, a contrast."""
+    terms = [*numbers]
+    return 1 / len(terms) * reduce(add, terms)
 
 
-# Lives of networks --------------------------------------------------------------------------------
+# Deficits from birth ------------------------------------------------------------------------------
 
 
 def life(size: str, length: int, deficit: str = "blur", **fields) -> Run:
-    """So many epochs from birth with a deficit, or clear ones, then the recovery."""
+    """A run with a deficit, or with clear epochs, from birth, and then recovery."""
     if deficit == "none":
         return Run(onset=length, profile=size, **fields)
     return Run(deficit, 0, length, profile=size, **fields)
 
 
 def window(size: str, length: int, onset: int, **fields) -> Run:
+    """A run with a window of a deficit, blur if not given, from an onset."""
     return Run(fields.pop("deficit", "blur"), onset, length, profile=size, **fields)
 
 
@@ -49,18 +51,18 @@ def error(size, length, **fields) -> Contrast:
 
 
 def newborn_gain(size, length, deficit="blur", clock="stopped", **fields) -> Contrast:
-    """Points above the newborn; or above the one whose clock runs on while nothing is trained."""
+    """Points above the newborn, whose clock stops or runs on while nothing is trained."""
     return -q.harm(life(size, length, deficit, **fields), clock)
 
 
 def given_back(size, length, deficit, kind="renorm", lasts="", **fields) -> Contrast:
-    """Points that a treatment brings when a deficit from birth ends."""
+    """Points that a treatment gains when a deficit from birth ends."""
     run = life(size, length, deficit, treatments=f"{kind}@{length}{lasts}", **fields)
     return unpaired(q.advantage(run, run.untreated()))
 
 
 def beyond_sham(size, length, deficit) -> Contrast:
-    """Points of renorm above a sham that empties the momentum and changes no weight."""
+    """Points of renorm above a sham that clears the momentum and changes no weight."""
     kinds = ("renorm", "shrink-1")
     renormed, sham = (life(size, length, deficit, treatments=f"{k}@{length}") for k in kinds)
     return unpaired(q.advantage(renormed, sham))
@@ -68,7 +70,7 @@ def beyond_sham(size, length, deficit) -> Contrast:
 
 @dataclass(frozen=True)
 class Unpaired(q.Reading):
-    """A term that stands alone, though its network began as another did: on other machines."""
+    """A term that is paired with no other, for networks that other machines trained."""
 
     @property
     def group(self) -> "Unpaired":
@@ -76,24 +78,24 @@ class Unpaired(q.Reading):
 
 
 def unpaired(contrast: Contrast) -> Contrast:
-    """The same sum without pairs, for runs that different kinds of machine trained."""
+    """The same contrast without pairs, for runs that different kinds of machine trained."""
     return Contrast({Unpaired(t.spec, t.of, t.options): w for t, w in contrast.weights.items()})
 
 
 def advantage_over_blur(size, length, deficit, **fields) -> Contrast:
-    """Points after one deficit above those after as much blur."""
+    """Points after a deficit above those after as much blur."""
     run = life(size, length, deficit, **fields)
     return q.advantage(run, replace(run, deficit="blur"))
 
 
 def early_excess(size, early, late) -> Contrast:
-    """Points lost by an earlier epoch, above those that are lost from there to a later one."""
+    """Points lost until an early epoch, above those lost from there to a later one."""
     first, both = life(size, early), life(size, late)
     return q.harm(first) - q.advantage(first, both)
 
 
 def excess(size, length, more, less, of: Cost = q.harm) -> Contrast:
-    """Points that blur costs one network above those that it costs another, by their fields."""
+    """Points that blur costs a network of the fields `more` above those it costs one of `less`."""
     return of(life(size, length, **more)) - of(life(size, length, **less))
 
 
@@ -101,19 +103,19 @@ def excess(size, length, more, less, of: Cost = q.harm) -> Contrast:
 
 
 def window_cost(size, length, onset, of: Cost = q.equal_training_loss, **fields) -> Contrast:
-    """What a window of blur costs at an onset, or the mean over several."""
+    """The cost of a window of blur at an onset, or the mean over several."""
     onsets = onset if isinstance(onset, tuple) else (onset,)
-    return mean(of(window(size, length, each, **fields)) for each in onsets)
+    return mean(of(window(size, length, epoch, **fields)) for epoch in onsets)
 
 
 def over_birth(size, length, later, number=window_cost, **how) -> Contrast:
-    """What a window costs later, or another number of it, above that of one at birth."""
+    """The cost of a later window, or another number of it, above that of one at birth."""
     return number(size, length, later, **how) - number(size, length, 0, **how)
 
 
 def in_clear_epochs(size, length, onset, **fields) -> Contrast:
-    """Harm of a window, over what one of the clear epochs that it displaced would have taught: the
-    ratio of two means, with the interval of its first derivative (the delta method)."""
+    """Harm of a window, divided by what a clear epoch in its place would have taught: the ratio of
+    two means, with the interval of its first derivative (the delta method)."""
     with q.shipped_only():
         run = window(size, length, onset, **fields)
         harm, lost = q.harm(run), q.lost_time(run)
@@ -124,24 +126,26 @@ def in_clear_epochs(size, length, onset, **fields) -> Contrast:
 
 def longest_harmless(size, longest, deficit="blur") -> Estimate:
     """Epochs that a deficit from birth may last before its harm is a point."""
-    each = {run.length: run for run in q.every_length(life(size, longest, deficit))}
-    harms = {n: estimate(q.harm(run)) for n, run in each.items() if n <= longest}
+    runs = {run.length: run for run in q.every_length(life(size, longest, deficit))}
+    harms = {n: estimate(q.harm(run)) for n, run in runs.items() if n <= longest}
     seeds = min(harm.counts[-1] for harm in harms.values() if harm.seeds)
     return with_farther_end(longest_harmless_window(harms), seeds)
 
 
-def with_farther_end(found: tuple[float, float, float], seeds: int) -> Estimate:
-    """A number and the two ends of its interval, as symmetric as its farther end."""
-    number, *ends = found
+def with_farther_end(interval: tuple[float, float, float], seeds: int) -> Estimate:
+    """An estimate from a number and the two ends of its interval: half is to the farther end."""
+    number, *ends = interval
     half = max(abs(number - end) for end in ends)
     return Estimate(number, half, (seeds,), seeds - 1, np.array([number]))
 
 
 def costliest(window: Run, onsets: tuple) -> int:
+    """The onset at which a window of one seed costs most."""
     return onsets[int(np.argmax(q.sensitivity(window, onsets)))]
 
 
 def worst_onset(size, length, onsets, **fields) -> Contrast:
+    """The onset at which a window of blur costs most."""
     return q.reading(window(size, length, 0, **fields), costliest, onsets=onsets)
 
 
@@ -154,7 +158,7 @@ def flagship_harm(size, length, onset, of="blur", **other) -> Contrast:
 
 
 def flagship_behind(size, length, onset) -> Estimate:
-    """How many clear epochs a run is behind one without a deficit."""
+    """The clear epochs by which a run is behind one without a deficit."""
     behind = early_blur.clear_epochs_behind(Run("blur", onset, length, profile=size, **FLAGSHIP))
     return with_farther_end(behind, estimate(flagship_harm(size, length, onset)).seeds)
 
@@ -165,19 +169,21 @@ def milder(size, length, onset, kind) -> Contrast:
 
 
 def image_half(size, length, onset) -> Estimate:
-    """Half of the interval that harm would have if the test images were drawn anew."""
+    """Half of the interval that harm would have if only the test images were drawn anew."""
     run = Run("blur", onset, length, profile=size, **FLAGSHIP)
     return early_blur.half_by_images(run, 24)
 
 
 def noise_lasts(size, long, short) -> Contrast:
-    """How much more harm the last epochs of noise do than those of blur."""
+    """Points of harm that the last epochs of noise do above those of blur."""
     kinds = ("noise", "blur")
     noise, blur = (q.harm(life(size, long, k)) - q.harm(life(size, short, k)) for k in kinds)
     return noise - blur
 
 
 def error_doublings(size, length, clock="stopped") -> Contrast:
+    """log₂ of the test error after blur, over that without it."""
+
     def error_of(run: Run) -> float:
         return 100 - float(q.accuracy(run))
 
@@ -189,30 +195,31 @@ def error_doublings(size, length, clock="stopped") -> Contrast:
 
 
 def traced(size, deficit, length, **fields) -> Run:
-    """A life along which the Fisher information is measured. In the paper's figure 4 nothing says
-    how long the recovery is; the campaign takes 100 epochs."""
+    """A run along which the Fisher information is measured. The paper's figure 4 does not give the
+    recovery; at its size we take 100 epochs."""
     fields |= {"recovery": 100} if size == "paper" else {}
     return life(size, length, deficit, **fields)
 
 
 def peak(size, length, **fields) -> Contrast:
-    """The epoch, in the paper's, after which the trace is highest without a deficit."""
+    """The epoch of the paper after which the trace is highest without a deficit."""
     return PROFILES[size].pace * q.reading(traced(size, "none", length, **fields), q.trace_peak)
 
 
 def remaining(size, length, how=None, **fields) -> Contrast:
+    """The final trace without a deficit, as a fraction of its highest."""
     return q.reading(traced(size, "none", length, **fields), q.trace_remaining, **(how or {}))
 
 
 def doublings(size, length, other="none", how=None, **fields) -> Contrast:
-    """log₂ of the trace in the end after blur, over that after another life; how, as in
+    """log₂ of the final trace after blur, over that after another deficit; how, options of
     `quantities.trace_by_layer`."""
     blurred, control = (traced(size, d, length, **fields) for d in ("blur", other))
     return q.doublings(blurred, control, partial(q.trace_at, **(how or {})))
 
 
 def peak_to_worst(size, length, onsets, end, **fields) -> Contrast:
-    """Epochs, the paper's, from the trace's peak to the onset at which blur costs most."""
+    """Epochs of the paper from the trace's peak to the onset at which blur costs most."""
     blurred = window(size, length, 0, **fields)
 
     def onset_after_peak(clear: Run) -> float:
@@ -222,16 +229,16 @@ def peak_to_worst(size, length, onsets, end, **fields) -> Contrast:
 
 
 def trace_match(size, length, onsets, end, of=q.equal_training_loss, fit=False, **fields):
-    """Pearson's correlation, over onsets after birth, of what a window costs and the trace of a
-    clear life at that age (paper, figure 4 left); or, with `fit`, the share of the trace's variance
-    that F = a·exp(c·S) + b takes, S being that cost, with the best of a and c above 0."""
+    """Pearson's correlation, over onsets after birth, of the cost of a window and the trace without
+    a deficit at that age (paper, figure 4 left); or, with `fit`, the fraction of the trace's
+    variance that F = a·exp(c·S) + b explains, S being the cost, with the best a and c above 0."""
     clear, after = traced(size, "none", end, **fields), [onset for onset in onsets if onset]
     scales = np.geomspace(0.01, 10, 200)[:, None]
 
     def match(window: Run) -> float:
         trace = q.trace_curve(replace(clear, seed=window.seed))[[onset - 1 for onset in after]]
         cost = q.sensitivity(window, after, of)
-        with np.errstate(invalid="ignore"):  # of constants there is none
+        with np.errstate(invalid="ignore"):  # constants have no correlation
             if fit:
                 return max(0, *(np.corrcoef(x, trace)[0, 1] for x in np.exp(scales * cost))) ** 2
             return np.corrcoef(cost, trace)[0, 1]
@@ -248,39 +255,41 @@ def doublings_at_removal(size, length, **how) -> Contrast:
 def agreement(size, length) -> Contrast:
     """The correlation over epochs of the trace and the log-determinant."""
 
-    def follows(run: Run) -> float:
+    def correlation(run: Run) -> float:
         result = q.result(run, "trace")
         both = np.array([result.series("trace"), result.series("log_det")])
         return float(np.corrcoef(both[:, np.isfinite(both).all(0)])[0, 1])
 
-    return q.reading(traced(size, "blur", length), follows)
+    return q.reading(traced(size, "blur", length), correlation)
 
 
 def sharpness(size, length, peak=False) -> Contrast:
-    """The sharpness in the end, of its highest along a clear life; or when that is, on the paper's
-    clock."""
+    """The final sharpness without a deficit, as a fraction of its highest; or, with `peak`, the
+    epoch of the paper at which it is highest."""
 
     def read(run: Run) -> float:
-        found = q.result(run, {"ending": BOTTLENECK}).series("sharpness")
-        highest = PROFILES[size].pace * (np.nanargmax(found) + 1.0)
-        return highest if peak else float(found[-1] / np.nanmax(found))
+        series = q.result(run, {"ending": BOTTLENECK}).series("sharpness")
+        highest = PROFILES[size].pace * (np.nanargmax(series) + 1.0)
+        return highest if peak else float(series[-1] / np.nanmax(series))
 
     return q.reading(life(size, length, "none"), read)
 
 
 def kept_ranks(size, length, early, late) -> Contrast:
-    """The rank correlation of single weights' Fisher information after two epochs, a mean over
+    """The rank correlation between two epochs of single weights' Fisher information, the mean over
     layers."""
 
-    def kept(run: Run) -> float:
-        found = q.result(run, SINGLE).measured["connections"]
-        layers = zip(found[early].values(), found[late].values(), strict=True)
+    def correlation(run: Run) -> float:
+        epochs = q.result(run, SINGLE).measured["connections"]
+        layers = zip(epochs[early].values(), epochs[late].values(), strict=True)
         return np.mean([spearmanr(*layer).statistic for layer in layers])
 
-    return q.reading(life(size, length, "none"), kept)
+    return q.reading(life(size, length, "none"), correlation)
 
 
 def layer_6_lead(size, length) -> Contrast:
+    """Percent of the information in layer 6, from 0, above layer 5, when the blur ends."""
+
     def lead(run: Run) -> float:
         shares = q.layer_shares(run, length - 1)
         return 100 * float(shares[6] - shares[5])
@@ -298,7 +307,7 @@ def middle_share(size, length) -> Contrast:
 
 
 def information_shift(size, length, deficit="blur", at_removal=False) -> Contrast:
-    """How many layers later the information sits than after equal training."""
+    """Layers by which the information sits later than after equal training."""
     ours, clear = (traced(size, d, length) for d in (deficit, "none"))
     return q.information_shift(ours, clear, length - 1 if at_removal else None)
 
@@ -309,7 +318,6 @@ def shift_excess(size, early, late) -> Contrast:
 
 
 # Growth and pruning of synapses -------------------------------------------------------------------
-
 
 DENSE = Retraining("dense", 1, Search())
 
@@ -325,7 +333,7 @@ def efficiency_gain(size, density) -> Contrast:
 
 
 def growth_gain(size) -> Contrast:
-    """Points of accuracy at the highest density above those at the first."""
+    """Points of accuracy at the highest density above those at the start."""
 
     def grown(search: Search) -> float:
         density, accuracy = (q.result(search).values[name] for name in ("density", "accuracy"))
@@ -335,7 +343,7 @@ def growth_gain(size) -> Contrast:
 
 
 def architecture_gain(size, density, kind="biological", control="random", optimizer="sgd"):
-    """Points of a kind of architecture above another of the same search and new weights."""
+    """Points of one kind of architecture above another, both retrained, of the same search."""
     ours = Retraining(kind, density, Search(optimizer=optimizer), optimizer=optimizer)
     return q.advantage(ours, replace(ours, kind=control))
 
@@ -350,30 +358,30 @@ ORIGINS: dict[str, tuple[str, dict]] = {
 
 def transfer_gain(size, density, ours, theirs) -> Contrast:
     """Points on Fashion-MNIST of architectures of one origin above those of another."""
-    one, other = (
+    first, second = (
         Retraining(kind, density, Search(**fields), dataset="fashion_mnist")
         for kind, fields in (ORIGINS[ours], ORIGINS[theirs])
     )
-    return q.advantage(one, other)
+    return q.advantage(first, second)
 
 
 # Pruning of kernels and of weights ----------------------------------------------------------------
 
 
 def kernels_advantage(size, total, ours, theirs) -> Contrast:
-    """Points of one way to prune above another, when so many kernels are left."""
-    one, other = (KernelPruning(size, **way) for way in (ours, theirs))
-    return pruning.accuracy_at(one, total) - pruning.accuracy_at(other, total)
+    """Points of one way to prune above another, when `total` kernels are left."""
+    first, second = (KernelPruning(size, **way) for way in (ours, theirs))
+    return pruning.accuracy_at(first, total) - pruning.accuracy_at(second, total)
 
 
 def split_advantage(size, total, ours, theirs, **few) -> Contrast:
-    """Points of the split that pruning on one material left above that of another."""
-    one, other = (pruning.split_accuracy(size, total, name, **few) for name in (ours, theirs))
-    return one - other
+    """Points of the split that pruning on one material found above that of another."""
+    first, second = (pruning.split_accuracy(size, total, name, **few) for name in (ours, theirs))
+    return first - second
 
 
 def gain_by_size(size, small, large) -> Contrast:
-    """Points of splits found on images above random ones: mean of small sizes minus large ones."""
+    """Points of splits found on images above random ones: the mean of small totals minus large."""
 
     def gain(totals: Iterable[int]) -> Contrast:
         return mean(split_advantage(size, total, "images", "random") for total in totals)
@@ -382,16 +390,16 @@ def gain_by_size(size, small, large) -> Contrast:
 
 
 def bend(size, totals, **way) -> Contrast:
-    """Points by which the accuracy at the middle of pruning, of two totals, is above a straight
-    line from the whole network to the last."""
+    """Points by which accuracy in the middle of pruning lies above the straight line between its
+    ends; totals, of kernels: before pruning, in the middle, at the end."""
     net = KernelPruning(size, **way)
     whole, *middle, last = (pruning.accuracy_at(net, total) for total in totals)
     return mean(middle) - mean([whole, last])
 
 
 def straighter_log(size) -> Contrast:
-    """How much nearer to a straight line over prunes the logarithm of the number of parameters is
-    than that number: a difference of squared correlations."""
+    """How much straighter over prunes the logarithm of the number of parameters is than the number
+    itself: a difference of squared correlations."""
 
     def exponential(net: KernelPruning) -> float:
         parameters = np.unique(q.result(net).values["parameters"])[::-1]
@@ -403,27 +411,27 @@ def straighter_log(size) -> Contrast:
 
 
 def second_over_first(size, total, material) -> Contrast:
-    """Doublings of the kernels from the first layer to the second."""
+    """log₂ of the kernels of the second layer, over those of the first."""
 
     def deepening(net: KernelPruning) -> float:
-        first, later = pruning.kernel_split(net, total)
-        return float(np.log2(later / first))
+        first, second = pruning.kernel_split(net, total)
+        return float(np.log2(second / first))
 
     return q.reading(KernelPruning(size, material=material), deepening)
 
 
 def second_layer_excess(size, total, ours, theirs) -> Contrast:
-    """Percent of the kernels that are in the second layer, of one material above another."""
+    """Percent of the kernels that one material leaves in the second layer, above another."""
 
-    def second(net: KernelPruning) -> float:
+    def percent(net: KernelPruning) -> float:
         return 100 * pruning.kernel_split(net, total)[1] / total
 
-    one, other = (KernelPruning(size, material=material) for material in (ours, theirs))
-    return q.reading(one, second) - q.reading(other, second)
+    first, second = (KernelPruning(size, material=material) for material in (ours, theirs))
+    return q.reading(first, percent) - q.reading(second, percent)
 
 
 def saliency_gain(size, density, other, moment, **fields) -> Contrast:
-    """Points kept by pruning by w² F above another ranking, or above what was there before."""
+    """Points after pruning by w² F above another ranking, or above the network before pruning."""
     ours = Pruned(size, "fisher", density, **fields)
     theirs = ours if other == "before" else replace(ours, metric=other)
     before = "trained" if other == "before" else moment
@@ -431,7 +439,7 @@ def saliency_gain(size, density, other, moment, **fields) -> Contrast:
 
 
 def plasticity_excess(size, density, length=8) -> Contrast:
-    """Points that later blur costs a pruned network above those that it costs the whole one."""
+    """Points that blur after pruning costs a pruned network above those it costs the whole one."""
     whole = Pruned(size, deficit="blur", length=length)
     pruned = replace(whole, metric="fisher", density=density)
     return pruning.plasticity_loss(pruned) - pruning.plasticity_loss(whole)
@@ -441,28 +449,29 @@ def plasticity_excess(size, density, length=8) -> Contrast:
 
 
 def closed(size, length, onset, deficit="blank:right") -> Run:
-    """A life in which the right eye is closed, or worse off, for a while."""
+    """A run in which the right eye is closed, or has another deficit, for a while."""
     return Run(deficit, onset, length, profile=size, model="eyes")
 
 
 def percent_share(run: Run) -> Contrast:
+    """The right eye's share of the neurons, in percent."""
     return 100 * eyes.eye_share(run)
 
 
 def eye_gain(size, length, onset, deficit="blank:right", of=eyes.acuity) -> Contrast:
-    """What an eye that was worse off is worth, or another number, above the life without that."""
+    """The acuity of an eye with a deficit, or another number of it, above the run without it."""
     run = closed(size, length, onset, deficit)
     return of(run) - of(run.without_window())
 
 
 def both_gain(size, length, kind="blur") -> Contrast:
-    """What the right eye is worth after both had a deficit, above where it had it alone."""
+    """The right eye's acuity after a deficit of both eyes, above that after its own deficit."""
     alone = closed(size, length, 0, f"{kind}:right")
     return eyes.acuity(replace(alone, deficit=kind)) - eyes.acuity(alone)
 
 
 def longer_gain(size: str, long: int, short: int) -> Contrast:
-    """An eye's share after a long closure, above that after a short one."""
+    """Percent of the neurons that an eye has after a long closure above those after a short one."""
     return percent_share(closed(size, long, 0)) - percent_share(closed(size, short, 0))
 
 
@@ -470,30 +479,30 @@ def longer_gain(size: str, long: int, short: int) -> Contrast:
 
 
 def regularised(size: str, length: int, kind: str, when: str) -> Run:
-    """A clear life that lacks something: early (before recovery), late (from then on) or ever."""
+    """A clear run with a treatment: early (before recovery), late (from then on) or ever."""
     written = {"early": f"{kind}@0+{length}", "late": f"{kind}@{length}", "ever": f"{kind}@0"}
     return Run(onset=length, profile=size, treatments=written[when])
 
 
 def missing_gain(size: str, length: int, kind: str, when: str) -> Contrast:
-    """Points of a clear life in which something is missing, early or late, above a whole one."""
+    """Points of a clear run with a treatment, early, late or ever, above one without."""
     run = regularised(size, length, kind, when)
     return q.advantage(run, run.untreated())
 
 
 def only_late_gain(size: str, length: int, kind: str) -> Contrast:
-    """Points of a clear life that has something only later above one that never has it."""
+    """Points of a clear run with a treatment only early above one with it all along."""
     late, never = (regularised(size, length, kind, when) for when in ("early", "ever"))
     return q.advantage(late, never)
 
 
 def warm_start_gain(size: str, length: int, shrunk: bool = False) -> Contrast:
-    """Points of a life that began with half of the images, and was then shrunk and perturbed or
-    not, above one that had all, from new weights, for the rest of it."""
+    """Points of a run that began with half of the images, and was then shrunk and perturbed or not,
+    above a run from new weights that had all images for the rest of the epochs."""
     kinds = f"images-0.5@0+{length}" + (f" shrink-0.4@{length}" if shrunk else "")
     return q.gain_over_newborn(Run(onset=length, profile=size, treatments=kinds))
 
 
 def shrunk_gain(size: str, length: int) -> Contrast:
-    """Points of a blurred life that was shrunk and perturbed above a newborn treated alike."""
+    """Points of a blurred run that was shrunk and perturbed above a newborn treated alike."""
     return -q.harm(life(size, length, treatments=f"shrink-0.4@{length}"))

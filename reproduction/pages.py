@@ -1,5 +1,5 @@
-"""Pages beside REPRODUCTION.md: the decomposition of all shipped windows, and the ladders; and how
-numbers and rows of all pages are written."""
+"""Pages beside REPRODUCTION.md: the decomposition of all shipped windows, and the ladders; and the
+format of numbers and rows on all pages."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from reproduction.recipes import LADDERS, Recipe
 
 
 def line(*cells: str) -> str:
+    """A row of a Markdown table."""
     return f"| {' | '.join(cells)} |"
 
 
@@ -23,13 +24,13 @@ def head(*cells: str) -> list[str]:
     return [line(*cells), line(*["---"] * len(cells))]
 
 
-def measurement(found: Estimate, digits: int = 1, seeds: bool = True) -> str:
-    """`−2.3 ± 1.9 (5 seeds)`, or without the seeds; a dash where there is none."""
-    if not found.seeds:
+def measurement(number: Estimate, digits: int = 1, seeds: bool = True) -> str:
+    """An estimate as text, `−2.3 ± 1.9 (5 seeds)`, or without the seeds; a dash if it has none."""
+    if not number.seeds:
         return "–"
-    many = f" ({sides(found.counts)})" if seeds else ""
-    half = f" ± {found.half:.{digits}f}" if isfinite(found.half) else ""
-    return f"{round(found.mean, digits) + 0.0:.{digits}f}{half}{many}".replace("-", "−")
+    counts = f" ({sides(number.counts)})" if seeds else ""
+    half = f" ± {number.half:.{digits}f}" if isfinite(number.half) else ""
+    return f"{round(number.mean, digits) + 0.0:.{digits}f}{half}{counts}".replace("-", "−")
 
 
 # All windows ------------------------------------------------------------------------------------
@@ -38,37 +39,37 @@ POINT = ("deficit", "onset", "length", "seed")
 
 
 def decomposition() -> str:
-    """The page, from the shipped results alone."""
+    """The page of the decomposition, from the shipped results alone."""
     specs = (result.spec for result in every_result("Run", "shipped"))
     runs = {replace(run, seed=0) for run in specs if run.length and run.recovery}
     settings: dict[str, list[list[str]]] = defaultdict(list)
     for run in sorted(runs, key=lambda run: (run.deficit, run.onset, run.length)):
         if cells := costs_of(run):
-            about = (run.deficit, str(run.onset), str(run.length))
-            settings[setting(run)].append([*about, *cells])
+            place = (run.deficit, str(run.onset), str(run.length))
+            settings[setting(run)].append([*place, *cells])
     columns = (*POINT[:3], "seeds", "loss", "lost time", "harm", "harm, clock running on")
     lines = [TEXTS["decomposition"]]
     for name in sorted(settings):
-        many = len(columns) - (not any(cells[-1] for cells in settings[name]))
-        lines += [f"## {name}", "", *head(*columns[:many])]
-        lines += [*(line(*cells[:many]) for cells in settings[name]), ""]
+        count = len(columns) - (not any(cells[-1] for cells in settings[name]))
+        lines += [f"## {name}", "", *head(*columns[:count])]
+        lines += [*(line(*cells[:count]) for cells in settings[name]), ""]
     return "\n".join(lines)
 
 
 def setting(run: Run) -> str:
-    """What a run has in common with others of its section: profile, and what differs from it."""
+    """The heading of a run's section: its profile, and the fields that differ from the default."""
     usual = Run(profile=run.profile)
-    said = [
+    differing = [
         f"{f.name} {getattr(run, f.name)}"
         for f in fields(Run)
         if f.name not in (*POINT, "profile") and getattr(run, f.name) != getattr(usual, f.name)
     ]
-    return ", ".join([run.profile, *said])
+    return ", ".join([run.profile, *differing])
 
 
 def costs_of(run: Run) -> list[str]:
-    """How many seeds have all, loss, lost time and harm, and harm by the other clock where rates
-    fall with the epochs; nothing where controls are missing."""
+    """The cells of a run: number of seeds that have all, loss, lost time, harm, and harm by the
+    other clock where rates fall with the epochs; none where controls are missing."""
     with shipped_only():
         parts = [estimate(of(run)) for of in (equal_training_loss, lost_time, harm)]
         later = estimate(harm(run, clock="running")) if run.schedule == "paper" else None
@@ -83,13 +84,13 @@ def costs_of(run: Run) -> list[str]:
 
 
 def ladders() -> str:
-    """The page, from the shipped results alone."""
+    """The page of the ladders, from the shipped results alone."""
     lines = [TEXTS["ladders"]]
     with shipped_only():
         for letter, ladder in LADDERS.items():
             specs = measured(ladder).items()
-            known = [find(*each) for each in specs]
-            count = sum(result is not None and result.source == "shipped" for result in known)
+            results = [find(spec, measure) for spec, measure in specs]
+            count = sum(result is not None and result.source == "shipped" for result in results)
             lines += [f"## {letter} · {ladder.words}", "", f"{count} of {len(specs)} results.", ""]
             for table in ladder.tables() if ladder.tables else ():
                 lines += head(table.words, *table.runs)
@@ -102,11 +103,11 @@ def ladders() -> str:
 
 
 def measured(ladder: Recipe) -> dict[Any, Any]:
-    """All specs of a ladder, with what is measured on each."""
-    every: dict[Any, Any] = {}
+    """All specs of a ladder, with the measurements of each."""
+    measures: dict[Any, Any] = {}
     for specs, measure in ladder.parts():
-        every |= {spec: measure or every.get(spec, ()) for spec in specs}
-    return every
+        measures |= {spec: measure or measures.get(spec, ()) for spec in specs}
+    return measures
 
 
 PAGES: dict[str, Callable[[], str]] = {

@@ -23,7 +23,7 @@ SIZE = {"width": 640, "height": 340}
 
 
 def example() -> figure:
-    """One prediction, above 0, and three intervals with their verdicts."""
+    """A figure of one prediction, above 0, and three intervals with their verdicts."""
     names = ["contradicted", "undecided", "reproduced"]
     fig = plain_figure("predicted: above 0 (shaded)", "points", "", **SIZE | {"height": 240})
     fig.add_layout(BoxAnnotation(left=0, fill_alpha=0.15))
@@ -39,60 +39,63 @@ def example() -> figure:
 
 
 def removal() -> figure:
+    """The removal curves of four deficits."""
     with q.shipped_only():
         return show.removal(Run(), ("blur", "flip", "permute", "noise"), **SIZE)
 
 
 def means(axes: tuple[str, str], groups: dict, size: str = "", **options: Any) -> figure:
-    """Means with intervals of the numbers that there are, {words: {x: an Estimate}}."""
-    known = {
-        words: {x: found for x, found in group.items() if found.seeds}
-        for words, group in groups.items()
+    """A figure of means with intervals, from {label: {x: an Estimate}}, of those with seeds."""
+    groups = {
+        label: {x: number for x, number in group.items() if number.seeds}
+        for label, group in groups.items()
     }
-    fig = show.means(known, axes, percent=False, **SIZE, **options)
+    fig = show.means(groups, axes, percent=False, **SIZE, **options)
     fig.title.text = f"{size}: {fig.title.text}" if size else fig.title.text
     return fig
 
 
 def lines(picture: dict[str, Any]) -> figure:
-    """Lines of report.toml through numbers of claims.toml's kind."""
+    """A figure of report.toml: curves through numbers that its rows name as in claims.toml."""
     groups: dict[str, dict] = {}
     for row in picture["lines"]:
         of, size = number_of(dict(row)), picture["size"]
-        known = {x: shipped(of, size, *as_tuple(at)) for x, *at in row["points"]}
-        groups[row["words"]] = groups.get(row["words"], {}) | known
+        points = {x: shipped(of, size, *as_tuple(at)) for x, *at in row["points"]}
+        groups[row["words"]] = groups.get(row["words"], {}) | points
     return means(picture["axes"], groups, size, log=picture.get("log", False))
 
 
 def traced() -> dict[str, list[Result]]:
-    """The shipped results of lives along which the trace was measured, one a seed, by words."""
+    """The shipped results of runs with measured traces, one for each seed, by label."""
     kinds = {"no deficit": "none"}
     kinds |= {f"{show.label(kind)} until 24": kind for kind in ("blur", "flip")}
-    groups: dict[str, list[Result]] = {words: [] for words in kinds}
+    groups: dict[str, list[Result]] = {label: [] for label in kinds}
     with q.shipped_only():
-        for (words, kind), seed in product(kinds.items(), q.SEEDS):
+        for (label, kind), seed in product(kinds.items(), q.SEEDS):
             with suppress(q.Missing):
                 run = q.with_seed(n.traced("fit", kind, 24), seed)
-                groups[words].append(q.result(run, ("trace", "ending")))
+                groups[label].append(q.result(run, ("trace", "ending")))
     return groups
 
 
 def traces() -> figure:
+    """The trace over epochs."""
     return show.over_epochs(traced(), **SIZE)
 
 
 def layers() -> figure:
+    """The shares of the information by layer, at the end."""
     groups = traced()
-    parts = {words: [q.layer_shares(r.spec) for r in some] for words, some in groups.items()}
-    hues = {words: show.colour(some[0].spec.deficit) for words, some in groups.items()}
+    parts = {label: [q.layer_shares(r.spec) for r in results] for label, results in groups.items()}
+    hues = {label: show.colour(results[0].spec.deficit) for label, results in groups.items()}
     fig = show.by_layer(9, parts, hues, **SIZE)
-    line = show.source_line([r for some in groups.values() for r in some])
+    line = show.source_line([r for results in groups.values() for r in results])
     fig.title.text = f"share of the information; {line}"
     return fig
 
 
 def rates() -> figure:
-    """Harm of blur against the strong steps that are left when it ends, in all settings."""
+    """Harm of blur against learning rate × steps that are left when it ends, by setting."""
     slow: dict[str, Any] = {"schedule": "paper", "pace": 1, "recovery": 160}
     settings = {
         "course, by recovery": [Run("blur", 0, 16, recovery=r) for r in (15, 30, 60, 120, 240)],
@@ -103,8 +106,8 @@ def rates() -> figure:
         ],
     }
     groups = {
-        words: {steps_left(run): shipped(q.harm, run) for run in sorted(runs, key=steps_left)}
-        for words, runs in settings.items()
+        label: {steps_left(run): shipped(q.harm, run) for run in sorted(runs, key=steps_left)}
+        for label, runs in settings.items()
     }
     axes = ("rate × steps left when the blur ends", "harm, points")
     return means(axes, groups, log=True)

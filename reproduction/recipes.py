@@ -1,10 +1,10 @@
-"""Which runs exist, and what is measured on each: the paper's exhibits, ladders, shipped files.
+"""The runs that exist, and their measurements: the paper's exhibits, ladders, and shipped files.
 
 The exhibits are the paper's figures and claims, at any size. The ladders are sets of trainings
 between our size and the paper's, each with a question; what we expected of them stands in
 forecasts.md, written before they were trained, and ladders.md shows what is shipped of them. A
-recipe of a shipped file has its name in cplab/shipped; what two name stands in the first's file.
-`python -m reproduction train NAME` trains any of them and goes on where it stopped.
+recipe of a shipped file is named like it in cplab/shipped; a spec of two recipes stands in the
+first's. `python -m reproduction train NAME` trains any recipe and goes on where it stopped.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,26 +16,15 @@ from typing import Any
 
 from cplab import quantities as q
 from cplab.errors import CplabError, one_of
-from cplab.gallery import mirror, rename  # which makes the gallery's other names known
+from cplab.gallery import mirror, rename  # the import registers the gallery's other deficits
 from cplab.measure import parse_measures
 from cplab.quantities.statistics import Contrast
 from cplab.results import every_result, find, ship
 from cplab.runs import Run
 from cplab.specs.profiles import PROFILES
 from cplab.studies import pruning
-from cplab.studies.pruning import (
-    DENSITIES,
-    MATERIALS,
-    ORIGINS,
-    SIZES,
-    KernelPruning,
-    KernelSplit,
-    OneShot,
-    Pruned,
-    Retraining,
-    Search,
-    random_split,
-)
+from cplab.studies.pruning.lives import MATERIALS, SIZES, KernelPruning, KernelSplit, Pruned
+from cplab.studies.pruning.specs import DENSITIES, ORIGINS, OneShot, Retraining, Search
 from cplab.studies.reopening.paths import LinearPath
 
 Measures = tuple[str, ...] | Mapping[str, Any]  # names, or by name when
@@ -48,7 +37,7 @@ FOUR = "blur flip noise permute"
 
 @dataclass(frozen=True)
 class Table:
-    """What is read off a ladder: of the run of each column a number for each row, or nothing."""
+    """A table of a ladder: a run for each column, and for each row a number of a run, or None."""
 
     words: str
     runs: dict[str, Run]
@@ -57,8 +46,8 @@ class Table:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A set of trainings. parts: specs with the measurements that they have, in order of value (of
-    an exhibit, at a profile); some are known only once others are there."""
+    """A set of trainings. parts: a function (of an exhibit: of a profile) that returns specs with
+    their measurements, the most valuable first; some specs follow from the results of others."""
 
     words: str
     parts: Callable[..., Parts]
@@ -66,28 +55,28 @@ class Recipe:
 
 
 def with_controls(runs: Iterable[Run], *controls: str) -> list[Run]:
-    """Runs, and after each its controls: newborn, equal_training, without_window."""
-    every = (each for run in runs for each in (run, *(getattr(run, name)() for name in controls)))
-    return [*dict.fromkeys(every)]
+    """Runs, each followed by its controls: newborn, equal_training or without_window."""
+    pairs = ((run, *(getattr(run, name)() for name in controls)) for run in runs)
+    return [*dict.fromkeys(spec for group in pairs for spec in group)]
 
 
 def lives(
     deficits, lengths, seeds, onsets=(0,), controls=("equal_training", "newborn"), **fields
 ) -> list[Run]:
-    """Windows of deficits, whose names stand in one text, with controls."""
+    """Windows of deficits, whose names stand in one text, with controls; further fields of all."""
     places = product(deficits.split(), onsets, lengths, seeds)
     runs = (Run(kind, onset, n, seed=seed, **fields) for kind, onset, n, seed in places)
     return with_controls(runs, *controls)
 
 
 def with_three(runs: Iterable[Run], seeds: Iterable[int]) -> list[Run]:
-    """Runs with equal training and the same lives without the window, for all seeds."""
-    every = (replace(run, seed=seed) for run in runs for seed in seeds)
-    return with_controls(every, "equal_training", "without_window")
+    """Runs of all seeds, with equal training and the same runs without the window."""
+    seeded = (replace(run, seed=seed) for run in runs for seed in seeds)
+    return with_controls(seeded, "equal_training", "without_window")
 
 
 def clock_running(runs: Iterable[Run]) -> list[Run]:
-    """The second control of lives whose rates fall: the window passes, with nothing trained."""
+    """The second controls of runs whose rates fall: nothing is trained during the window."""
     return [run.without_window("running") for run in runs if run.length]
 
 
@@ -101,8 +90,8 @@ DIGITS: dict[str, Any] = {"model": "fc", "dataset": "mnist", **FIXED}
 
 
 def windows(lengths, onsets, deficits="blur", measure=(), **fields) -> Callable[[str], Parts]:
-    """Deficits for one of several times from one of several epochs of the paper, and all their
-    controls; five seeds. The ci profile has practice images alone."""
+    """The parts of an exhibit: windows of deficits, whose lengths and onsets are in epochs of the
+    paper, and all their controls; five seeds. The ci profile has practice images alone."""
 
     def parts(profile: str) -> Parts:
         def scale(epochs: Iterable[int]) -> list[int]:
@@ -122,7 +111,7 @@ def windows(lengths, onsets, deficits="blur", measure=(), **fields) -> Callable[
 
 
 def until(ends, *deficits_and_measure, **fields) -> Callable[[str], Parts]:
-    """Deficits from birth until one of several epochs."""
+    """The parts of an exhibit: deficits from birth until each of `ends`."""
     return windows(ends, (0,), *deficits_and_measure, **fields)
 
 
@@ -134,17 +123,17 @@ def thesis(profile: str) -> Parts:
 
 
 def prunings(size: str, seed: int) -> list[KernelPruning]:
-    """Critical periods: of each material, and of the other ways to prune."""
+    """Critical periods of the thesis: on each material, and by the other ways to prune."""
     ways: list[dict] = [{"material": material} for material in MATERIALS]
     ways += [{"choice": "random"}, {"retrain": False}, {"choice": "random", "retrain": False}]
     return [KernelPruning(size, seed=seed, **way) for way in ways]
 
 
 def splits(size: str, seed: int, materials=MATERIALS[:1], draws: int = 1) -> list[KernelSplit]:
-    """Architectures from new weights: random ones, and those that pruning left, once they are
-    known."""
+    """Architectures trained from new weights: random splits, and those that pruning has found."""
     totals, kernels = SIZES[size].saved, SIZES[size].kernels
-    pairs = [random_split(n, 100 * draw + seed, kernels) for n in totals for draw in range(draws)]
+    places = [(total, 100 * draw + seed) for total in totals for draw in range(draws)]
+    pairs = [pruning.random_split(total, start, kernels) for total, start in places]
     for material, total in product(materials, totals):
         with suppress(q.Missing):
             pruned = KernelPruning(size, material=material, seed=seed)
@@ -196,7 +185,7 @@ EXHIBITS = {
 }
 
 
-# What is read off the ladders ---------------------------------------------------------------------
+# The ladders --------------------------------------------------------------------------------------
 
 overslept = partial(q.harm, clock="running")
 COSTS = {"loss against equal training": q.equal_training_loss}
@@ -204,27 +193,27 @@ COSTS |= {"of it lost time": q.lost_time, "of it harm": q.harm}
 
 
 def after(kind: str, of: Callable[..., Contrast] = q.harm, **fields: Any) -> Callable:
-    """A quantity of the run of a column, with this deficit in the place of its own."""
+    """A row: a quantity of a column's run with another deficit, and other fields."""
     return lambda run: of(replace(run, deficit=kind, **fields))
 
 
 def only(runs: list[Run], of: Callable[[Run], Contrast]) -> Callable[[Run], Contrast | None]:
-    """A quantity of these runs alone."""
+    """A row with a quantity of some runs alone."""
     return lambda run: of(run) if run in runs else None
 
 
 def above(ours: str, theirs: str) -> Callable[[Run], Contrast]:
-    """Points after one deficit above those after another."""
+    """A row: points after one deficit above those after another."""
     return lambda run: q.advantage(replace(run, deficit=ours), replace(run, deficit=theirs))
 
 
 def trace_left(run: Run) -> Contrast:
-    """How much is left of the trace in the end, percent of its highest."""
+    """The trace in the end, in percent of its highest."""
     return 100 * q.reading(run, q.trace_remaining)
 
 
 def trace_grown(run: Run) -> Contrast:
-    """Doublings of the trace in the end, against equal training."""
+    """log₂ of the final trace, over that of equal training."""
     return q.doublings(run, run.equal_training())
 
 
@@ -296,7 +285,7 @@ def slim_parts() -> Parts:
 
 def slim_tables() -> Iterator[Table]:
     runs = {str(end): Run("blur", 0, end, **SLIM) for end in SLIM_ENDS}
-    some, last = ([runs[end] for end in ends] for ends in (("60", "140"), ("140",)))
+    longer, last = ([runs[end] for end in ends] for ends in (("60", "140"), ("140",)))
     flipped = after("flip", trace_grown)
 
     def clear_left(run: Run) -> Contrast:
@@ -307,21 +296,21 @@ def slim_tables() -> Iterator[Table]:
         runs,
         {
             "loss against the newborn, blur": q.harm,
-            "loss against the newborn, flip": only(some, after("flip")),
-            "loss against the newborn, noise": only(some, after("noise")),
+            "loss against the newborn, flip": only(longer, after("flip")),
+            "loss against the newborn, noise": only(longer, after("noise")),
             "loss against the newborn, permute": only(last, after("permute")),
-            "loss against the newborn, blur, clock running on": only(some, overslept),
+            "loss against the newborn, blur, clock running on": only(longer, overslept),
             "blur, loss against equal training": q.equal_training_loss,
-            "flip minus blur": only(some, above("flip", "blur")),
+            "flip minus blur": only(longer, above("flip", "blur")),
             "blur, trace in the end against equal training, doublings": trace_grown,
-            "flip, trace in the end against equal training, doublings": only(some, flipped),
+            "flip, trace in the end against equal training, doublings": only(longer, flipped),
             "no deficit, trace in the end, % of its highest": clear_left,
         },
     )
 
 
 def onset_parts() -> Parts:
-    """The control without the window comes twice: its clock stops meanwhile, or runs on."""
+    """Sliding windows, with two controls without the window: the clock stops, or runs on."""
     for seed in FIRST:
         runs = with_three([*SLIDING, *(replace(r, deficit="flip") for r in SLIDING)], [seed])
         yield [*runs, *clock_running(runs)], ()
@@ -333,6 +322,7 @@ def onset_tables() -> Iterator[Table]:
 
 
 def by_onset(words: str, runs: list[Run], rows: Mapping[str, Callable] = COSTS) -> Table:
+    """A table of windows by onset."""
     return Table(f"{words} at an onset", {str(run.onset): run for run in runs}, rows)
 
 
@@ -474,21 +464,21 @@ def course() -> Parts:
 
 
 def normed(profile: str, length: int) -> Parts:
-    """Lives without a deficit, blurred and flipped, with norms, Jacobian and accuracy on blur."""
+    """Clear, blurred and flipped runs with norms, Jacobian and accuracy on blurred images."""
     runs = lives("blur flip", [length], FIRST, profile=profile, controls=("equal_training",))
     runs += [Run(seed=seed) for seed in FIRST if profile == "course"]
     yield runs, {"weight_norms": "every", **NORMS[profile]}
 
 
 def ten_seeds(seeds: Iterable[int]) -> Parts:
-    """What there are ten seeds of, five in a file."""
+    """The runs that have ten seeds, five in each file."""
     yield lives("blur", [8], seeds, ONSETS), ()
     yield lives(FOUR, LENGTHS, seeds), ()
     yield lives("blank fresh_noise", THREE, seeds), ()
 
 
 def unrecovered(deficits: str, seeds: Iterable[int]) -> list[Run]:
-    """Lives that end with the deficit, and clear ones as long."""
+    """Runs that end with the deficit, and clear runs of the same length."""
     return lives(deficits, [16], seeds, controls=("equal_training",), recovery=0)
 
 
@@ -506,20 +496,20 @@ def growth() -> Parts:
         (mixed, "biological"),
     ):
         yield retrainings(group, kinds, dataset="fashion_mnist"), ()
-    yield [OneShot(seed=seed) for seed in TEN], ()  # which the kind `magnitude` begins with
+    yield [OneShot(seed=seed) for seed in TEN], ()  # the sources of the kind `magnitude`
 
 
 def searches(seeds: Iterable[int], **fields: Any) -> list[Search]:
     return [Search(seed=seed, **fields) for seed in seeds]
 
 
-def retrainings(found, kinds: str, densities=DENSITIES, **fields) -> list[Retraining]:
-    """New weights for each kind of architecture of some searches, at some densities."""
+def retrainings(sources, kinds: str, densities=DENSITIES, **fields) -> list[Retraining]:
+    """Retrainings of each kind of architecture of some searches, at some densities."""
     return [
         Retraining(kind, density, search, **fields)
         for kind in kinds.split()
         for density in ((1.0,) if kind == "dense" else densities)
-        for search in found
+        for search in sources
     ]
 
 
@@ -528,8 +518,8 @@ def kernels() -> Parts:
     yield [spec for seed in range(6) for spec in prunings("course", seed)], ()
     yield [spec for seed in range(6) for spec in splits("course", seed, MATERIALS, draws=3)], ()
     yield [KernelSplit("course", *kept, seed) for kept in same_ratio for seed in range(6)], ()
-    few = [run for seed in range(6) for run in splits("course", seed, MATERIALS[-1:], draws=3)]
-    yield [replace(run, labelled=2000) for run in few if sum(run.kernels) == 25], ()
+    unlabelled = [s for seed in range(6) for s in splits("course", seed, MATERIALS[-1:], draws=3)]
+    yield [replace(spec, labelled=2000) for spec in unlabelled if sum(spec.kernels) == 25], ()
 
 
 def saliency() -> Parts:
@@ -545,12 +535,11 @@ def saliency() -> Parts:
         for deficit in ("none", "blur")
     ]
     again = [replace(pruned, recalibrated=True) for pruned in kept]
-    yield [replace(one, seed=seed) for one in (whole, *kept, *later, *again) for seed in TEN], ()
+    yield [replace(spec, seed=seed) for spec in (whole, *kept, *later, *again) for seed in TEN], ()
 
 
 def eyes() -> Parts:
-    """The right eye closed for a while, early and late, and worse off in other ways; both of them;
-    the left one patched."""
+    """Deficits of the right eye, early and late; of both eyes; and patches of the left one."""
 
     def closed(deficit: str = "blank:right", length: int = 8, **fields: Any) -> list[Run]:
         how = {"model": "eyes", "length": length, **fields}
@@ -566,17 +555,17 @@ def eyes() -> Parts:
 
 
 def slim() -> Parts:
-    """Of ladder C what is trained: its first seed, of the second the deficits of these ends, and of
-    both the newborn whose clock runs on until 140."""
+    """The trained part of ladder C: its first seed, some deficits of the second, and for both the
+    newborn whose clock runs on until 140."""
     second = ("none", 0), ("blur", 60), ("blur", 140)
     for runs, measure in slim_parts():
-        there = (run for run in runs if run.seed == 0 or (run.deficit, run.end) in second)
-        yield [run for run in there if not run.skipped], measure
+        trained = (run for run in runs if run.seed == 0 or (run.deficit, run.end) in second)
+        yield [run for run in trained if not run.skipped], measure
     yield clock_running(Run("blur", 0, 140, seed=seed, **SLIM) for seed in range(2)), ()
 
 
 GAUGES = {"gauges": (0, 3, 7, 11, 15, 16, 18, 22, 26, 30)}  # epochs, as labs/09 shows them
-# What is trained of forecast H, and its seeds; to go on, add to them, train, and ship.
+# The trained part of forecast H, with its seeds; to extend it, add here, train, and ship.
 TREATED = {
     **dict.fromkeys(product(("noise", "blur"), ("renorm@16", "shrink-1@16")), TEN),
     ("noise", "held@0"): FIRST,
@@ -592,8 +581,8 @@ PATHS = {"blur": FIRST, "noise": range(1, 5), mirror: FIRST}
 
 
 def course_reopening() -> Parts:
-    """Treated lives and newborns that were treated alike; equal training that was; renorm on a
-    second set of images; lives in which something is missing only early; paths to a twin."""
+    """Treated runs, and newborns and equal training treated alike; renorm on other images; clear
+    runs with a treatment early or late; blur that fades; linear paths to a twin."""
 
     def treated(deficit: str, kind: str, seed: int, **fields: Any) -> Run:
         return Run(deficit, 0, 16, seed=seed, treatments=kind, **fields)
@@ -617,8 +606,6 @@ def course_reopening() -> Parts:
 
 
 FLAGSHIP: dict[str, Any] = {"model": "depth3", **FIXED, "recovery": 60}
-
-
 AGES = ((0, 16), (24, 16))  # onset, length
 BEYOND: list[tuple[dict[str, Any], str, Iterable, range]] = [  # what differs; kinds; when; seeds
     ({"recovery": 240}, "blur", (*AGES, (0, 48)), FRESH),
@@ -629,8 +616,8 @@ BEYOND: list[tuple[dict[str, Any], str, Iterable, range]] = [  # what differs; k
 
 
 def flagship() -> Parts:
-    """Three blocks at a rate that never changes: what is shipped of forecasts Q and AB, whatever
-    seeds and windows that are by now; and longer recoveries, fewer blocks, other images."""
+    """Three blocks at a rate that never changes: all shipped runs of forecasts Q and AB, and longer
+    recoveries, fewer blocks, other images."""
     yield [r.spec for r in every_result("Run", "shipped") if is_flagship(r.spec)], ()
     for other, kinds, places, seeds in BEYOND:
         runs = [Run(k, *w, **{**FLAGSHIP, **other}) for k in kinds.split() for w in places]
@@ -638,6 +625,7 @@ def flagship() -> Parts:
 
 
 def is_flagship(run: Run) -> bool:
+    """Whether a run differs from FLAGSHIP in its deficit, treatments and seed alone."""
     clear = {"deficit": "none", "onset": 0, "length": 0, "seed": 0, "treatments": ()}
     return run.recovery == 60 and replace(run, **clear) == Run(**FLAGSHIP)
 
@@ -650,7 +638,7 @@ ALONE: dict[str, Any] = {"seeds": FIRST, "controls": ("newborn",)}
 
 
 def simple(words: str, *runs: Run, measure: Measures = ()) -> Recipe:
-    """A recipe of which all is known at once."""
+    """A recipe of one part, with the same measurements on all runs."""
     return Recipe(words, lambda: [(runs, measure)])
 
 
@@ -746,8 +734,8 @@ RECIPES = {
     "shifted": Recipe(
         "growth and pruning on digits at random places",
         lambda: (
-            (found := searches(FIRST, dataset="mnist_shifted"), ()),
-            (retrainings(found, "biological random per_pixel", (0.02, 0.05, 0.1, 0.2)), ()),
+            (shifted := searches(FIRST, dataset="mnist_shifted"), ()),
+            (retrainings(shifted, "biological random per_pixel", (0.02, 0.05, 0.1, 0.2)), ()),
         ),
     ),
     "saliency": Recipe("pruning of weights by Fisher information", saliency),
@@ -756,33 +744,32 @@ EVERY = EXHIBITS | LADDERS | RECIPES
 
 
 def parts_of(name: str, profile: str = "paper") -> Parts:
-    """The specs of an exhibit, a ladder or a shipped file, in order of value, with what is measured
-    on them. Raises: CplabError for an unknown name."""
+    """The specs of an exhibit, a ladder or a shipped file with their measurements, the most
+    valuable first. Raises: CplabError for an unknown name."""
     recipe = EVERY[one_of("name", name, EVERY)]
     return recipe.parts(profile) if name in EXHIBITS else recipe.parts()
 
 
 def wanted() -> dict[Any, tuple[str, dict]]:
-    """All specs of all shipped files, with the file that each stands in and what is measured on
-    it."""
-    found: dict[Any, tuple[str, dict]] = {}
+    """All specs of all shipped files, each with its file and its measurements."""
+    files: dict[Any, tuple[str, dict]] = {}
     for name, recipe in RECIPES.items():
         for specs, measure in recipe.parts():
             for spec in specs:
-                file, measured = found.get(spec, (name, {}))
-                found[spec] = file, measured | parse_measures(measure)
-    return found
+                file, measured = files.get(spec, (name, {}))
+                files[spec] = file, measured | parse_measures(measure)
+    return files
 
 
 def ship_recipe(name: str) -> str:
-    """Write the results of a recipe into its file. Returns a line that says what was done.
+    """Write the results of a recipe into its file. Returns a line that says what was written.
 
     Raises: CplabError where some of them are missing.
     """
     one_of("recipe", name, RECIPES)
-    mine = {spec: measure for spec, (file, measure) in wanted().items() if file == name}
-    results = [found for spec, measure in mine.items() if (found := find(spec, measure))]
-    if missing := len(mine) - len(results):
+    specs = {spec: measure for spec, (file, measure) in wanted().items() if file == name}
+    results = [result for spec, measure in specs.items() if (result := find(spec, measure))]
+    if missing := len(specs) - len(results):
         how = f"first run `python -m reproduction train {name}`"
-        raise CplabError(f"{missing} of {len(mine)} results of {name} are missing: {how}")
+        raise CplabError(f"{missing} of {len(specs)} results of {name} are missing: {how}")
     return f"{ship(results, name)}: {len(results)} results"

@@ -1,4 +1,4 @@
-"""REPRODUCTION.md: what the sources claim, what the shipped results say to it, and the verdict.
+"""REPRODUCTION.md: the claims of the sources, our numbers for them, and the verdicts.
 
 Every number and every verdict is computed here from the shipped results; the claims are in
 claims.toml, the ten questions and all texts in report.toml, the pictures in pictures.py, the other
@@ -37,38 +37,37 @@ MIXED = "†"  # a deficit and its control are of different kinds of machine
 
 
 class Verdict(NamedTuple):
-    """kind: one of KINDS; words: the same, with what belongs to it."""
+    """A verdict. kind: one of KINDS; words: the same, with details."""
 
     kind: str
     words: str
 
 
 def verdict(
-    found: Estimate, low: float, high: float, digits: int = 1, unaffected: bool = False
+    number: Estimate, low: float, high: float, digits: int = 1, unaffected: bool = False
 ) -> Verdict:
-    """What an estimate says to the prediction that it lies between low and high; unaffected: see
-    `Claim`."""
-    if not found.seeds:
+    """Judge the prediction that an estimate lies between low and high; unaffected: see `Claim`."""
+    if not number.seeds:
         return Verdict("missing", "missing")
-    if found.same:
-        words = "in every seed both sides are the same network"
-        return Verdict("out of range", f"out of range: {words}")
-    if found.seeds < 2:
+    if number.same:
+        reason = "in every seed both sides are the same network"
+        return Verdict("out of range", f"out of range: {reason}")
+    if number.seeds < 2:
         return Verdict("one seed", "one seed, no interval")
-    least, most = found.mean - found.half, found.mean + found.half
+    least, most = number.mean - number.half, number.mean + number.half
     if low < least and most < high:
         return Verdict("reproduced", "unaffected" if unaffected else "reproduced")
     if unaffected and low < least:
         return Verdict("not harmed", "not harmed")
     if most < low or least > high:
         return Verdict("contradicted", "contradicted")
-    could = detectable(found.half, found.freedom + 1)
-    return Verdict("undecided", f"undecided; {could:.{digits}f} would show in four of five")
+    effect = detectable(number.half, number.freedom + 1)
+    return Verdict("undecided", f"undecided; {effect:.{digits}f} would show in four of five")
 
 
 def other_clock(claim: Claim, size: str) -> Contrast | None:
-    """The number against the other newborn, or life without the window, where the rate falls with
-    the epochs: that whose clock runs on during the deficit, or else the one whose clock stops."""
+    """The number against the control with the other clock (the clock of the learning rate runs on
+    during the deficit, or stops); None where the rate does not fall with the epochs."""
     of, how = getattr(claim.of, "func", claim.of), getattr(claim.of, "keywords", {})
     own = PROFILES[size].schedule if size in PROFILES else ""
     if how.get("schedule", own) != "paper":
@@ -83,45 +82,45 @@ def other_clock(claim: Claim, size: str) -> Contrast | None:
 
 @cache
 def judge(claim: Claim, size: str) -> tuple[Estimate, Verdict]:
-    """Our number at a size, and what it says to the claim."""
-    found, reason = claim.estimate(size), claim.beyond.get(size, "")
-    about = (claim.low, claim.high, claim.digits, claim.unaffected)
-    said = verdict(found, *about)
-    if not found.seeds:
-        return found, said
+    """Our number at a size, and the verdict."""
+    number, reason = claim.estimate(size), claim.beyond.get(size, "")
+    prediction = (claim.low, claim.high, claim.digits, claim.unaffected)
+    plain = verdict(number, *prediction)
+    if not number.seeds:
+        return number, plain
     if not reason and (other := other_clock(claim, size)) is not None:
         with q.shipped_only():
             second = estimate(other)
         if not second.seeds:
             reason = "the rate falls with the epochs, and the control of the other clock is missing"
-        elif verdict(second, *about).kind != said.kind:
+        elif verdict(second, *prediction).kind != plain.kind:
             reason = f"by the other clock it is {measurement(second, claim.digits)}"
     if reason:
-        return found, Verdict("out of range", f"out of range: {reason}")
-    idle, sides = claim.idle, {verdict(found, *ends).kind for ends in SIDES.values()}
+        return number, Verdict("out of range", f"out of range: {reason}")
+    idle, sides = claim.idle, {verdict(number, *ends).kind for ends in SIDES.values()}
     if claim.early is not None and sides == {"reproduced"}:
         idle = "above 0 and within a point of it, so that it passes on either side of the border"
     if idle:
-        return found, Verdict("no test", f"no test: {idle}")
-    return found, said
+        return number, Verdict("no test", f"no test: {idle}")
+    return number, plain
 
 
 def numbers(every: int = 1, skip: Collection[str] = ()) -> dict[tuple[str, str, str], tuple]:
-    """Numbers of the report, by exhibit, in words, and size: mean, half its interval, seeds; of one
-    in every so many rows, without the sizes to skip."""
+    """Numbers of the report, (mean, half its interval, seeds) by exhibit, description and size: of
+    one in `every` rows, without the sizes to skip."""
     rows = [(claim, size) for claim in CLAIMS for size in claim.at if size not in skip]
-    found = {}
+    estimates = {}
     for claim, size in rows[::every]:
         ours, what = claim.estimate(size), claim.what.format(*claim.at[size])
-        found[claim.exhibit, what, size] = (ours.mean, ours.half, ours.seeds)
-    return found
+        estimates[claim.exhibit, what, size] = (ours.mean, ours.half, ours.seeds)
+    return estimates
 
 
 # The text ---------------------------------------------------------------------------------------
 
 
 def prediction(claim: Claim) -> str:
-    """`above 0`, `between 7 and 9`."""
+    """The bounds of a claim as text: `above 0`, `between 7 and 9`."""
     low, high = (f"{number:g}".replace("-", "−") for number in (claim.low, claim.high))
     if claim.high == inf:
         return f"above {low}"
@@ -129,15 +128,15 @@ def prediction(claim: Claim) -> str:
 
 
 def in_words(claim: Claim, size: str) -> str:
-    """What a row's number is of."""
+    """The description of a row's number."""
     return re.sub(r"(\d)%", r"\1 %", claim.what.format(*claim.at[size])).replace("|", "\\|")
 
 
 def row(claim: Claim, size: str) -> str:
-    """A line of the table of one question."""
-    found, said = judge(claim, size)
-    ours = measurement(found, claim.digits) + (f" {MIXED}" if mixes_machines(claim, size) else "")
-    words = f"**{said.words}**" if said.kind in KINDS[:3] else said.words
+    """A line of a question's table."""
+    number, judged = judge(claim, size)
+    ours = measurement(number, claim.digits) + (f" {MIXED}" if mixes_machines(claim, size) else "")
+    words = f"**{judged.words}**" if judged.kind in KINDS[:3] else judged.words
     return line(claim.exhibit, in_words(claim, size), prediction(claim), size, ours, words)
 
 
@@ -151,33 +150,33 @@ def mixes_machines(claim: Claim, size: str) -> bool:
             kinds = set()
             for spec in specs:
                 with suppress(q.Missing):
-                    found = q.result(q.with_seed(spec, seed))
-                    kinds.add((found.device, found.precision))
+                    result = q.result(q.with_seed(spec, seed))
+                    kinds.add((result.device, result.precision))
             if len(kinds) > 1:
                 return True
     return False
 
 
 def claims_of(question: Question) -> list[tuple[Claim, str]]:
-    """The rows of a question: all sizes but the paper's own, which nobody trained."""
+    """The rows (claim, size) of a question, but for the paper's own size, which nobody trained."""
     rows = ((c, s) for name in question.claims for c in CLAIMS for s in c.at if c.question == name)
-    return [each for each in rows if each[1] != "paper"]
+    return [(claim, size) for claim, size in rows if size != "paper"]
 
 
 def tally(rows: list[tuple[Claim, str]]) -> str:
-    """`2 reproduced, 1 undecided`: the verdicts of rows that can fail."""
-    kinds = Counter(judge(*each)[1].kind for each in rows)
+    """Count the verdicts of rows that can fail: `2 reproduced, 1 undecided`."""
+    kinds = Counter(judge(claim, size)[1].kind for claim, size in rows)
     return ", ".join(f"{kinds[kind]} {kind}" for kind in KINDS if kinds[kind]) or "–"
 
 
 def summary_table() -> list[str]:
-    """One line for each question and size; nothing is added up over questions."""
+    """A table of the verdicts by question and size; nothing is added up over questions."""
     lines = head("question", "size", "rows that can fail")
     for question in QUESTIONS:
         rows = claims_of(question)
         for size in dict.fromkeys(size for _, size in rows):
-            counted = tally([each for each in rows if each[1] == size])
-            lines.append(line(f"[{question.name}](#{anchor(question.name)})", size, counted))
+            verdicts = tally([row for row in rows if row[1] == size])
+            lines.append(line(f"[{question.name}](#{anchor(question.name)})", size, verdicts))
     return lines
 
 
@@ -188,8 +187,8 @@ def anchor(title: str) -> str:
 
 
 def section(question: Question) -> list[str]:
-    """What was found in a few sentences, a picture, and folded what the sources say, our numbers
-    and verdicts."""
+    """The section of a question: our findings in a few sentences, a picture, and, folded, what the
+    sources say, our numbers and verdicts."""
     name, rows = question.name, claims_of(question)
     ours = [measurement(shipped(*at), seeds=False) for at in question.numbers]
     lines = [f"## {name}", "", question.found.format(*ours), ""]
@@ -197,7 +196,7 @@ def section(question: Question) -> list[str]:
     lines += ["<details>", f"<summary>{len(rows)} rows: {tally(rows)}</summary>", ""]
     lines += dict.fromkeys(f"- *{c.exhibit} ({c.source}).* {c.says}" for c, _ in rows)
     lines += ["", *head("of", "ours", "predicted", "size", "measured", "verdict")]
-    return [*lines, *(row(*each) for each in rows), "", "</details>", ""]
+    return [*lines, *(row(claim, size) for claim, size in rows), "", "</details>", ""]
 
 
 def coverage() -> str:
@@ -207,26 +206,27 @@ def coverage() -> str:
         lines += [f"## {part['title']}", "", *head("", "statement", "our rows")]
         for number, (says, why) in enumerate(part["statements"], 1):
             name = f"{part['name']} {number}"
-            rows = [(c, size) for c in CLAIMS if name in c.answers for size in c.at]
-            rows = [each for each in rows if each[1] != "paper"]
+            answering = [claim for claim in CLAIMS if name in claim.answers]
+            rows = [(claim, size) for claim in answering for size in claim.at if size != "paper"]
             lines.append(line(str(number), says, answer(rows, why)))
         lines.append("")
     return "\n".join(lines)
 
 
 def answer(rows: list[tuple[Claim, str]], why: str) -> str:
-    """Three rows, in words and with number and verdict, how many others there are, and why not."""
-    some = [
-        f"{in_words(*each)}, `{each[1]}`: {measurement(judge(*each)[0], each[0].digits)}, "
-        f"{judge(*each)[1].kind}"
-        for each in rows[:3]
-    ]
-    more = [f"{len(rows) - 3} more: {tally(rows[3:])}"] if rows[3:] else []
-    return "<br>".join([*([why] if why else []), *some, *more]) or "at the paper's size, untrained"
+    """The answer to a statement: why rows are lacking; three rows; a tally of the others."""
+    parts = [why] if why else []
+    for claim, size in rows[:3]:
+        number, judged = judge(claim, size)
+        ours = measurement(number, claim.digits)
+        parts.append(f"{in_words(claim, size)}, `{size}`: {ours}, {judged.kind}")
+    if rows[3:]:
+        parts.append(f"{len(rows) - 3} more: {tally(rows[3:])}")
+    return "<br>".join(parts) or "at the paper's size, untrained"
 
 
 def untrained() -> list[str]:
-    """The predictions for the paper's size, in one list, and what each exhibit costs."""
+    """The list of predictions for the paper's size, and the cost of each exhibit in epochs."""
     lines = [TEXTS["untrained"], *head("exhibit", "of", "epochs, five seeds")]
     for name, exhibit in EXHIBITS.items():
         runs = dict.fromkeys(run for runs, _ in exhibit.parts("paper") for run in runs)
@@ -242,14 +242,14 @@ def untrained() -> list[str]:
 
 def text() -> str:
     """REPRODUCTION.md, from the shipped results alone."""
-    sections = (each for question in QUESTIONS for each in section(question))
+    sections = (part for question in QUESTIONS for part in section(question))
     top = [TEXTS["preface"], *summary_table(), "", "</details>", ""]
     return "\n".join([*top, *sections, *untrained()])
 
 
 def write(out: Path) -> str:
-    """Write the file, its pictures, and beside it in `reproduction` the other pages; returns a
-    line that says what was done. Raises: CplabError where it cannot be written."""
+    """Write the file, its pictures, and the other pages in `reproduction` beside it. Returns a line
+    that says what was written. Raises: CplabError where it cannot be written."""
     try:
         out.open("a").close()  # before the work, which takes minutes
         (out.parent / PICTURES).mkdir(parents=True, exist_ok=True)

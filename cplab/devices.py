@@ -83,11 +83,8 @@ def torch_defaults(threads: int | None = None) -> Iterator[None]:
 
 
 def usual_threads(profile: str) -> int:
-    """The number of torch's threads that trains a profile's networks on a CPU: one for small
-    networks, else all that the process has."""
-    # A second thread brings small networks next to nothing and costs them everything beside another
-    # busy process, as torch's threads wait for each other at every layer: five epochs of course on
-    # two cores take 9.9 s with one thread and 9.4 s with two; beside one training 9.2 and 459 s.
+    """The number of torch's threads that trains a profile's networks on a CPU beside other work:
+    one for small networks, else all that the process has."""
     return 1 if profile in SMALL else torch.get_num_threads()
 
 

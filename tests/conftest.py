@@ -19,9 +19,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-# Threads of torch that have nothing to do would keep a core busy, which tests beside them need.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
 # However slow the machine is. `make test` prints the seed of the examples; --hypothesis-seed takes
 # it again, and a failure says how to repeat it.
 settings.register_profile(

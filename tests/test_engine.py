@@ -5,6 +5,7 @@ import hashlib
 import random
 from contextlib import nullcontext
 from functools import partial
+from itertools import accumulate
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch import nn
 
 from cplab import data, devices
 from cplab.deficits import Batch
-from cplab.engine import train
+from cplab.engine import threads, train
 from cplab.engine.sweep import Context, train_all, training_of, usual_workers
 from cplab.engine.train import train_epoch, train_stretch
 from cplab.engine.tree import plan
@@ -200,6 +201,32 @@ def test_training_is_torch_s_optimizer_batch_by_batch(fields, native, monkeypatc
     assert [row["train_loss"] for row in rows] == pytest.approx(losses, rel=rel)
     assert [row["lr"] for row in rows] == [step.lr for step in run.timeline]
     assert [row["epoch"] for row in rows] == [row["part"] for row in rows] == list(range(4))
+
+
+def test_a_result_says_with_how_many_threads_it_was_trained(monkeypatch, one_thread):
+    """A small network has those that are quickest now; who asks for a number has it throughout."""
+    run = Run("blur", 1, 1, 1, profile="course", dataset="mnist", model="fc-20")
+
+    def stretch(end, quickest, begun=(), **how):
+        monkeypatch.setattr(train, "quickest_threads", lambda: quickest)
+        return train_stretch(run, end, begun, device="cpu", **how)
+
+    begun = stretch(2, 2)
+    assert (begun.how["threads"], stretch(3, 2, [begun.content]).how["threads"]) == (2, 2)
+    changed, alone = stretch(3, 1, [begun.content]), stretch(3, 2, [begun.content], threads=1)
+    assert [row["threads"] for row in changed.rows] == [2, 2, 1]
+    assert (changed.how["threads"], alone.how["threads"]) == (0, 1)
+    assert torch.get_num_threads() == 1
+
+
+def test_training_goes_on_with_one_thread_once_other_work_has_begun(monkeypatch, one_thread):
+    batch, between_epochs, slow = 1, 9, 4  # seconds
+    clock = accumulate([0, *[batch] * 5, between_epochs, slow, batch, *[slow] * 3])
+    monkeypatch.setattr(threads, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    torch.set_num_threads(2)
+    watch = threads.ThreadWatch(None)
+    numbers = [watch.is_set() or torch.get_num_threads() for _ in range(12)]
+    assert numbers == [2] * 11 + [1]
 
 
 def test_a_network_learns_and_is_tested_on_clear_images_with_true_labels():

@@ -13,6 +13,7 @@ import torch
 
 from cplab import devices
 from cplab.engine import checkpoints
+from cplab.engine.threads import ThreadWatch, quickest_threads, threads_of
 from cplab.errors import Cancelled, Diverged
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
 from cplab.runs import Event, Step
@@ -55,6 +56,8 @@ def train_stretch(
     Arguments:
         contents: checkpoints to begin from, as bytes. Training begins with the first one that is
             sound, has all measurements and was computed in the same way; without one, at birth.
+        threads: of torch on a CPU. None is one for a small network; or all, where that is quicker
+            now and training does not pause, until other work gets in their way.
         own: a student's own functions, see own.dumps_own.
         last: whether a run ends at part `end`, and measurements of the end are due.
         seconds: after which training pauses, once the current part is done.
@@ -65,18 +68,24 @@ def train_stretch(
     """
     load_own(own)
     chip, task, measures = devices.pick(device), run.task, measures or {}
-    threads = threads or devices.usual_threads(getattr(run, "profile", ""))
+    profile = getattr(run, "profile", "")
+    adapts = threads is None and chip.type == "cpu" and seconds == math.inf
+    adapts &= profile in devices.SMALL and profile != "ci"  # of which an epoch ends in no time
+    threads = threads or (None if adapts else devices.usual_threads(profile))
     with devices.torch_defaults(threads), _gpu if chip.type == "cuda" else nullcontext():
         images = task.images(chip)
+        if adapts:
+            torch.set_num_threads(quickest_threads())
+            stop = ThreadWatch(stop)
         how = {
             "copy": images.copy,
             "device": devices.machine(chip),
             "precision": "bf16" if devices.in_bf16(task.run.arithmetic, chip) else "float32",
-            "threads": torch.get_num_threads(),
             "torch": str(torch.__version__),
         }
         loaded = filter(None, (checkpoints.loads(c, task, chip, how) for c in contents))
-        state = next((s for s in loaded if has_measures(s.rows, measures)), None)
+        alike = (s for s in loaded if adapts or threads_of(s.rows) == torch.get_num_threads())
+        state = next((s for s in alike if has_measures(s.rows, measures)), None)
         state = state or task.birth(chip)
         if not state.rows:
             try_on_newborn(measures, run, state.net, images)
@@ -103,18 +112,19 @@ def train_stretch(
             repeated = due_measures(measures, row) if "event" in state.rows[-1] else []
             at_end = [name for name, when in measures.items() if when == "end" or name in repeated]
             measure_after(at_end, run, row, state.net, images)
-    return Stretch(state.rows, how, content)
+    return Stretch(state.rows, {**how, "threads": threads_of(state.rows)}, content)
 
 
 def train_part(run: Any, state: TrainState, images: Images, stop: Flag | None = None) -> dict:
     """Take a state through the next part of a run's timeline, a step or an event.
 
-    Returns: a row with the number of the part and its seconds. A step adds epoch, lr, train_loss
-        and what the task reports; an event adds its name as `event` and what it returns.
+    Returns: a row with the number of the part, its seconds, and its threads, 0 if they changed. A
+        step adds epoch, lr, train_loss and what the task reports; an event adds its name as `event`
+        and what it returns.
     Raises: Diverged, Cancelled.
     """
     task, number, began = run.task, len(state.rows), time.perf_counter()
-    part = run.timeline[number]
+    part, threads = run.timeline[number], torch.get_num_threads()
     if isinstance(part, Event):
         row = {"event": part.name, **part.function(state, task, images, *part.args)}
     else:
@@ -126,7 +136,8 @@ def train_part(run: Any, state: TrainState, images: Images, stop: Flag | None = 
                 f"is kept of {run.canonical()}; take a smaller learning rate"
             )
         row = {"epoch": epoch, "lr": part.lr, "train_loss": loss, **task.test(state.net, images)}
-    return {"part": number, **row, "seconds": time.perf_counter() - began}
+    threads *= threads == torch.get_num_threads()  # 0 where it has changed
+    return {"part": number, **row, "threads": threads, "seconds": time.perf_counter() - began}
 
 
 def train_epoch(

@@ -283,7 +283,7 @@ def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
     'equal'
     """
     spec = replace(result.spec)  # a new object, which looks up again what its fields name
-    context = Context(device, workers=1, threads=result.threads)
+    context = Context(device, workers=1, threads=result.threads or None)
     training = dict(train([spec], context, {}))[spec]
     if isinstance(training, Diverged):
         raise training

@@ -22,7 +22,8 @@ class Result:
 
     values: plain data, as the spec's class says (of a Run accuracy and curve). seconds: of training
     and testing, as if it had been trained alone. copy (of the data set), device (and kind of chip),
-    precision, threads, torch, commit: how it was trained. measured: {name: {epoch: plain data}}.
+    precision, threads (0 where they changed on the way), torch, commit: how it was trained.
+    measured: {name: {epoch: plain data}}.
     own: the source of a student's own functions, by name; reading a result never runs it.
     source: `shipped` with the package, or `live`, trained by this user.
     """

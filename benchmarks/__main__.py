@@ -1,5 +1,5 @@
-"""How fast this machine trains and looks up, against plain ways of doing the same: ratios of pairs
-that are measured in turn in one process, so that other work falls on both. It judges nothing.
+"""Speed of training and look-ups on this machine, against plain ways of doing the same: ratios of
+pairs that are measured in turn in one process, so that other work slows both. Nothing is judged.
 
     python -m benchmarks [NAME ...] [--device cpu] [--json]
 """
@@ -37,14 +37,14 @@ from cplab.measure import fisher
 from cplab.runs import Run
 from cplab.studies.pruning import growth, nets
 
-ROUNDS = 3  # after one that warms up
-SLOW = 10  # seconds; what takes longer has one round
+ROUNDS = 3  # after a round that warms up
+SLOW = 10  # seconds; work that takes longer has one round
 ONSETS, LENGTHS = (0, 2, 4, 8, 12, 16, 24), (2, 4, 8, 12, 16, 24)
-AGREE = 1e-4  # of two ways to a Fisher trace, relative, in float32
+AGREE = 1e-4  # relative difference allowed between two ways to a Fisher trace, in float32
 
 
 class Row(NamedTuple):
-    """What was measured against what; ratio: ours in multiples of the baseline's speed."""
+    """A measurement of ours and of a baseline, in a unit; ratio: our speed over the baseline's."""
 
     name: str
     unit: str
@@ -55,12 +55,12 @@ class Row(NamedTuple):
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Of one call, which ends with something that waits for the device."""
+    """Seconds of a call, which has to wait for the device at its end."""
     return timeit(work, number=1)
 
 
 def in_turn(ours: Callable[[], object], theirs: Callable[[], object]) -> list[tuple[float, float]]:
-    """Seconds of two ways to do the same, after a round that warms up."""
+    """Seconds of two ways to do the same, in pairs, after a round that warms up."""
     first = seconds(ours), seconds(theirs)
     return (
         [first] if max(first) > SLOW else [(seconds(ours), seconds(theirs)) for _ in range(ROUNDS)]
@@ -68,7 +68,7 @@ def in_turn(ours: Callable[[], object], theirs: Callable[[], object]) -> list[tu
 
 
 def row(name: str, unit: str, pairs: list, what: str, scale: float = 1) -> Row:
-    """A row out of pairs of seconds, which are multiplied by a scale, or divide it in a rate."""
+    """Make a row from pairs of seconds, which are multiplied by a scale, or divide it in a rate."""
     ours, theirs = (median(side) for side in zip(*pairs, strict=True))
     ratio = median(b / a for a, b in pairs)
     rate = unit.endswith("/s")
@@ -80,8 +80,8 @@ def row(name: str, unit: str, pairs: list, what: str, scale: float = 1) -> Row:
 
 
 def engine(device: torch.device, dataset: str) -> Iterator[Row]:
-    """An epoch of the engine against bare steps on one batch, on one thread, course's network; and
-    the paper's against what matrix products reach."""
+    """Measure an epoch of the engine against bare steps on one batch, with the course network on
+    one thread; and the paper's network against matrix products."""
     run = Run("blur", length=1, profile="course", dataset=dataset)
     task, step = run.task, run.timeline[0]
     images, state = task.images(device), task.birth(device)
@@ -114,7 +114,7 @@ def engine(device: torch.device, dataset: str) -> Iterator[Row]:
 
 
 def plain_steps(net: nn.Module, x: Tensor, y: Tensor, steps: int) -> None:
-    """Forward, backward and step on one batch."""
+    """Take some training steps on one batch."""
     net.train()
     how = {"momentum": 0.9, "weight_decay": 5e-4, "fused": True}
     optimizer = torch.optim.SGD(net.parameters(), lr=0.0, **how)
@@ -128,12 +128,12 @@ def plain_steps(net: nn.Module, x: Tensor, y: Tensor, steps: int) -> None:
 
 
 def grid(device: torch.device, dataset: str) -> Iterator[Row]:
-    """The blur grid with its controls, multiplied out from a few epochs of either side."""
-    wanted = [Run("blur", o, n, 15, "course", dataset=dataset) for o in ONSETS for n in LENGTHS]
-    runs = [*{r for run in wanted for r in (run, run.equal_training(), run.newborn())}]
+    """Estimate the blur grid with its controls from a few epochs of both ways."""
+    windows = [Run("blur", o, n, 15, "course", dataset=dataset) for o in ONSETS for n in LENGTHS]
+    runs = [*{r for run in windows for r in (run, run.equal_training(), run.newborn())}]
     shared, alone = sum(root.epochs for root in plan(runs)), sum(run.epochs for run in runs)
     workers = usual_workers(runs, str(device))
-    # long enough that the start of processes counts for little, as it does in the grid
+    # long enough for the start of processes to count for little, as in the grid
     few = [Run("blur", 6, 2, 0, "course", dataset=dataset, seed=seed) for seed in range(workers)]
     context = Context(str(device), workers=workers)
     plain = [plain_epoch(few[0], device, blurred) for blurred in (False, True)]
@@ -147,7 +147,7 @@ def grid(device: torch.device, dataset: str) -> Iterator[Row]:
 
 
 class Pictures(Dataset):
-    """Images and labels as torchvision's sets give them: a PIL image through a transform."""
+    """Images and labels as in torchvision's data sets: a PIL image through a transform."""
 
     def __init__(self, x: Tensor, y: Tensor, transform: Callable):
         self.x, self.y, self.transform = x.squeeze(-1).numpy(), y.tolist(), transform
@@ -162,7 +162,7 @@ class Pictures(Dataset):
 
 
 def plain_epoch(run: Run, device: torch.device, blurred: bool) -> Callable[[], None]:
-    """An epoch and its test as public replications write them: float32, every image through PIL."""
+    """Make an epoch with its test as in public replications: float32, every image through PIL."""
     from torchvision import transforms as T
 
     p, images = run.settings, data.images(run.dataset, run.profile)
@@ -189,7 +189,7 @@ def plain_epoch(run: Run, device: torch.device, blurred: bool) -> Callable[[], N
 
 
 def pruning(device: torch.device, dataset: str, count: int = 16, steps: int = 100) -> Iterator[Row]:
-    """Training of several architectures side by side, against one by itself."""
+    """Measure training of several architectures side by side against one by itself."""
     dataset = "mnist" if data.is_here("mnist") else "practice"
     random, full = np.random.default_rng(0), [np.ones((b, a), bool) for a, b in nets.SHAPES]
     several = [[growth.draw_synapses(full[0], 1254, random), full[1]] for _ in range(count)]
@@ -229,10 +229,10 @@ def pruning(device: torch.device, dataset: str, count: int = 16, steps: int = 10
 
 
 def trace(device: torch.device, dataset: str, count: int = 2000) -> Iterator[Row]:
-    """The exact Fisher trace of the course network against other ways to the same number, and
-    against nine bare backward passes, which it cannot do without.
+    """Measure the exact Fisher trace of the course network against other ways to the same number,
+    and against nine bare backward passes, its lower limit.
 
-    Raises: CplabError if the numbers differ: a wrong fast one is no speed.
+    Raises: CplabError if the numbers differ.
     """
     task = Run(profile="course", dataset=dataset).task
     images, net = task.images(device), task.birth(device).net
@@ -240,7 +240,7 @@ def trace(device: torch.device, dataset: str, count: int = 2000) -> Iterator[Row
     with torch.no_grad():
         net.train()(x)  # running statistics
     net.eval()
-    about = f"exact Fisher trace of the course network, {count} images"
+    what = f"exact Fisher trace of the course network, {count} images"
     with devices.algorithms("float32"):  # without tf32, which is off by more than AGREE
         for name, way in (("func", by_jacrev), ("curvlinops", by_curvlinops)):
             try:
@@ -251,13 +251,13 @@ def trace(device: torch.device, dataset: str, count: int = 2000) -> Iterator[Row
             ours = fisher.trace(net, x).total
             if not abs(ours - theirs) <= AGREE * abs(theirs):
                 raise CplabError(f"the Fisher traces differ: fisher.trace {ours}, {name} {theirs}")
-            yield row(f"trace_{name}", "s", pairs, f"{about} / {name}")
+            yield row(f"trace_{name}", "s", pairs, f"{what} / {name}")
         pairs = in_turn(lambda: fisher.trace(net, x), partial(nine_passes, net, x))
-        yield row("trace_passes", "s", pairs, f"{about} / nine backward passes that keep nothing")
+        yield row("trace_passes", "s", pairs, f"{what} / nine backward passes that keep nothing")
 
 
 def out_of_place(net: nn.Module) -> nn.Module:
-    """A copy whose ReLUs leave their input alone, which the other ways need."""
+    """Copy a network with ReLUs that do not change their input, which the other ways need."""
     net = copy.deepcopy(net)
     for module in net.modules():
         if isinstance(module, nn.ReLU):
@@ -266,13 +266,14 @@ def out_of_place(net: nn.Module) -> nn.Module:
 
 
 def counted(net: nn.Module) -> dict[str, nn.Parameter]:
+    """The weights that the trace is over, by name."""
     layers = net.named_modules()
     return {f"{n}.weight": m.weight for n, m in layers if isinstance(m, (nn.Conv2d, nn.Linear))}
 
 
 def by_jacrev(net: nn.Module, x: Tensor, batch: int = 32) -> float:
-    """Each image's gradient of each label's log p, squared and weighted with p. (The batch that is
-    fastest on two cores.)"""
+    """The trace from each image's gradient of each label's log p, squared and weighted with p. The
+    batch is the fastest on two cores."""
 
     def log_p(own: dict, image: Tensor) -> Tensor:
         return functional_call(net, own, (image[None],)).log_softmax(1)[0]
@@ -296,12 +297,12 @@ def by_curvlinops(net: nn.Module, x: Tensor, batch: int = 128) -> float:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         own = list(counted(net).values())
-        found = EKFACLinearOperator(net, nn.CrossEntropyLoss(), own, batches, **how)
-    return float(found.trace)
+        operator = EKFACLinearOperator(net, nn.CrossEntropyLoss(), own, batches, **how)
+    return float(operator.trace)
 
 
 def nine_passes(net: nn.Module, x: Tensor, batch: int = 64) -> None:
-    """One forward and nine backward passes to the first layer's outputs, in float32."""
+    """Run one forward and nine backward passes to the first layer, in float32."""
     with devices.autocast(x.device, "float32"):
         for part in x.split(batch):
             logits = net(part.requires_grad_())
@@ -318,7 +319,7 @@ print(timeit.timeit(lambda: cplab.run(deficit="blur", length=8), number=1))
 
 
 def lookup(device: torch.device, dataset: str) -> Iterator[Row]:
-    """A shipped result in a fresh Python, against a Python that imports nothing."""
+    """Measure a look-up of a shipped result in a fresh Python against a Python without imports."""
 
     def fresh(code: str) -> str:
         command = (sys.executable, "-c", code)
@@ -334,12 +335,12 @@ EVERY = (engine, grid, pruning, trace, lookup)
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    names = {one.__name__: one for one in EVERY}
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)} [all]")
+    by_name = {benchmark.__name__: benchmark for benchmark in EVERY}
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(by_name)} [all]")
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu [auto]")
-    given = parser.parse_args()
-    device = devices.pick(given.device)
+    args = parser.parse_args()
+    device = devices.pick(args.device)
     dataset = "cifar10" if data.is_here("cifar10") else "practice"
     if place := data.location(dataset):
         os.environ["CPLAB_DATA"] = str(place.parent)
@@ -347,10 +348,10 @@ def main() -> int:
     print(f"{where}, {dataset}, torch {torch.__version__}")
     with tempfile.TemporaryDirectory(prefix="cplab-benchmarks-") as folder:
         os.environ["CPLAB_CACHE"] = folder  # an empty one, for this process and what it starts
-        for name in given.names or names:
-            for r in names[name](device, dataset):
+        for name in args.names or by_name:
+            for r in by_name[name](device, dataset):
                 numbers = f"{r.value:9.4g}{r.baseline:10.4g} {r.unit:<9}{r.ratio:8.3g}"
-                print(json.dumps(r._asdict()) if given.json else f"{r.name:<16}{numbers}  {r.what}")
+                print(json.dumps(r._asdict()) if args.json else f"{r.name:<16}{numbers}  {r.what}")
                 sys.stdout.flush()
     return 0
 

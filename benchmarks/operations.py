@@ -1,4 +1,4 @@
-"""How many floating-point operations a network takes, counted by torch and not measured."""
+"""Floating-point operations of a network, counted by torch and not measured."""
 
 from functools import cache
 
@@ -10,24 +10,24 @@ from cplab.runs import Run
 
 
 def training(run: Run) -> int:
-    """Of a step for each image, forward and backward; a product and a sum are two."""
+    """Operations of a training step for each image, forward and backward; a multiply-add is two."""
     return count(run.model, channels(run.dataset), run.settings.size, backward=True)
 
 
 def testing(run: Run) -> int:
-    """Of the answer to an image."""
+    """Operations of the output for an image."""
     return count(run.model, channels(run.dataset), run.settings.size, backward=False)
 
 
 def epoch(run: Run) -> int:
-    """Of an epoch: all training images, then all test images."""
+    """Operations of an epoch: all training images, then all test images."""
     p = run.settings
     return p.train_images * training(run) + p.test_images * testing(run)
 
 
 @cache
 def count(model: str, colours: int, size: int, backward: bool) -> int:
-    """The images have no content, so that nothing is computed."""
+    """Count the operations for an image, on torch's meta device, so that nothing is computed."""
     from torch.utils.flop_counter import FlopCounterMode
 
     views = models.MODELS[model.rpartition("-")[0]].views

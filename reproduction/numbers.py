@@ -33,7 +33,7 @@ def mean(numbers: Iterable[Contrast]) -> Contrast:
 # Deficits from birth ------------------------------------------------------------------------------
 
 
-def life(size: str, length: int, deficit: str = "blur", **fields) -> Run:
+def from_birth(size: str, length: int, deficit: str = "blur", **fields) -> Run:
     """A run with a deficit, or with clear epochs, from birth, and then recovery."""
     if deficit == "none":
         return Run(onset=length, profile=size, **fields)
@@ -47,24 +47,24 @@ def window(size: str, length: int, onset: int, **fields) -> Run:
 
 def error(size, length, **fields) -> Contrast:
     """Final test error after blur until an epoch."""
-    return 100 - q.accuracy(life(size, length, **fields))
+    return 100 - q.accuracy(from_birth(size, length, **fields))
 
 
 def newborn_gain(size, length, deficit="blur", clock="stopped", **fields) -> Contrast:
     """Points above the newborn, whose clock stops or runs on while nothing is trained."""
-    return -q.harm(life(size, length, deficit, **fields), clock)
+    return -q.harm(from_birth(size, length, deficit, **fields), clock)
 
 
 def given_back(size, length, deficit, kind="renorm", lasts="", **fields) -> Contrast:
     """Points that a treatment gains when a deficit from birth ends."""
-    run = life(size, length, deficit, treatments=f"{kind}@{length}{lasts}", **fields)
+    run = from_birth(size, length, deficit, treatments=f"{kind}@{length}{lasts}", **fields)
     return unpaired(q.advantage(run, run.untreated()))
 
 
 def beyond_sham(size, length, deficit) -> Contrast:
     """Points of renorm above a sham that clears the momentum and changes no weight."""
     kinds = ("renorm", "shrink-1")
-    renormed, sham = (life(size, length, deficit, treatments=f"{k}@{length}") for k in kinds)
+    renormed, sham = (from_birth(size, length, deficit, treatments=f"{k}@{length}") for k in kinds)
     return unpaired(q.advantage(renormed, sham))
 
 
@@ -84,19 +84,19 @@ def unpaired(contrast: Contrast) -> Contrast:
 
 def advantage_over_blur(size, length, deficit, **fields) -> Contrast:
     """Points after a deficit above those after as much blur."""
-    run = life(size, length, deficit, **fields)
+    run = from_birth(size, length, deficit, **fields)
     return q.advantage(run, replace(run, deficit="blur"))
 
 
 def early_excess(size, early, late) -> Contrast:
     """Points lost until an early epoch, above those lost from there to a later one."""
-    first, both = life(size, early), life(size, late)
+    first, both = from_birth(size, early), from_birth(size, late)
     return q.harm(first) - q.advantage(first, both)
 
 
 def excess(size, length, more, less, of: Cost = q.harm) -> Contrast:
     """Points that blur costs a network of the fields `more` above those it costs one of `less`."""
-    return of(life(size, length, **more)) - of(life(size, length, **less))
+    return of(from_birth(size, length, **more)) - of(from_birth(size, length, **less))
 
 
 # Windows ------------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ def in_clear_epochs(size, length, onset, **fields) -> Contrast:
 
 def longest_harmless(size, longest, deficit="blur") -> Estimate:
     """Epochs that a deficit from birth may last before its harm is a point."""
-    runs = {run.length: run for run in q.every_length(life(size, longest, deficit))}
+    runs = {run.length: run for run in q.every_length(from_birth(size, longest, deficit))}
     harms = {n: estimate(q.harm(run)) for n, run in runs.items() if n <= longest}
     seeds = min(harm.counts[-1] for harm in harms.values() if harm.seeds)
     return with_farther_end(longest_harmless_window(harms), seeds)
@@ -176,8 +176,8 @@ def image_half(size, length, onset) -> Estimate:
 
 def noise_lasts(size, long, short) -> Contrast:
     """Points of harm that the last epochs of noise do above those of blur."""
-    kinds = ("noise", "blur")
-    noise, blur = (q.harm(life(size, long, k)) - q.harm(life(size, short, k)) for k in kinds)
+    noise = q.harm(from_birth(size, long, "noise")) - q.harm(from_birth(size, short, "noise"))
+    blur = q.harm(from_birth(size, long)) - q.harm(from_birth(size, short))
     return noise - blur
 
 
@@ -187,7 +187,7 @@ def error_doublings(size, length, clock="stopped") -> Contrast:
     def error_of(run: Run) -> float:
         return 100 - float(q.accuracy(run))
 
-    run = life(size, length)
+    run = from_birth(size, length)
     return q.doublings(run, run.without_window(clock), of=error_of)
 
 
@@ -198,7 +198,7 @@ def traced(size, deficit, length, **fields) -> Run:
     """A run along which the Fisher information is measured. The paper's figure 4 does not give the
     recovery; at its size we take 100 epochs."""
     fields |= {"recovery": 100} if size == "paper" else {}
-    return life(size, length, deficit, **fields)
+    return from_birth(size, length, deficit, **fields)
 
 
 def peak(size, length, **fields) -> Contrast:
@@ -272,7 +272,7 @@ def sharpness(size, length, peak=False) -> Contrast:
         highest = PROFILES[size].pace * (np.nanargmax(series) + 1.0)
         return highest if peak else float(series[-1] / np.nanmax(series))
 
-    return q.reading(life(size, length, "none"), read)
+    return q.reading(from_birth(size, length, "none"), read)
 
 
 def kept_ranks(size, length, early, late) -> Contrast:
@@ -284,7 +284,7 @@ def kept_ranks(size, length, early, late) -> Contrast:
         layers = zip(epochs[early].values(), epochs[late].values(), strict=True)
         return np.mean([spearmanr(*layer).statistic for layer in layers])
 
-    return q.reading(life(size, length, "none"), correlation)
+    return q.reading(from_birth(size, length, "none"), correlation)
 
 
 def layer_6_lead(size, length) -> Contrast:
@@ -505,4 +505,4 @@ def warm_start_gain(size: str, length: int, shrunk: bool = False) -> Contrast:
 
 def shrunk_gain(size: str, length: int) -> Contrast:
     """Points of a blurred run that was shrunk and perturbed above a newborn treated alike."""
-    return -q.harm(life(size, length, treatments=f"shrink-0.4@{length}"))
+    return -q.harm(from_birth(size, length, treatments=f"shrink-0.4@{length}"))

@@ -23,7 +23,7 @@ from cplab.results import every_result, find, ship
 from cplab.runs import Run
 from cplab.specs.profiles import PROFILES
 from cplab.studies import pruning
-from cplab.studies.pruning.lives import MATERIALS, SIZES, KernelPruning, KernelSplit, Pruned
+from cplab.studies.pruning.convnets import MATERIALS, SIZES, KernelPruning, KernelSplit, Pruned
 from cplab.studies.pruning.specs import DENSITIES, ORIGINS, OneShot, Retraining, Search
 from cplab.studies.reopening.paths import LinearPath
 
@@ -60,7 +60,7 @@ def with_controls(runs: Iterable[Run], *controls: str) -> list[Run]:
     return [*dict.fromkeys(spec for group in pairs for spec in group)]
 
 
-def lives(
+def grid(
     deficits, lengths, seeds, onsets=(0,), controls=("equal_training", "newborn"), **fields
 ) -> list[Run]:
     """Windows of deficits, whose names stand in one text, with controls; further fields of all."""
@@ -105,7 +105,7 @@ def windows(lengths, onsets, deficits="blur", measure=(), **fields) -> Callable[
             how["recovery"] = max(1, *scale([how["recovery"]]))
         how["controls"] = "newborn", "equal_training", "without_window"
         for seed in FIRST:
-            yield lives(deficits, scale(lengths), [seed], scale(onsets), **how), measure
+            yield grid(deficits, scale(lengths), [seed], scale(onsets), **how), measure
 
     return parts
 
@@ -220,7 +220,7 @@ def trace_grown(run: Run) -> Contrast:
 # A: recovery
 def recovery_parts() -> Parts:
     for recovery in (15, 60, 120, 30, 240):
-        yield lives("blur noise flip fresh_noise", [16], FIRST, recovery=recovery), ()
+        yield grid("blur noise flip fresh_noise", [16], FIRST, recovery=recovery), ()
 
 
 def recovery_tables() -> Iterator[Table]:
@@ -244,10 +244,10 @@ def paced(pace: int) -> dict[str, Any]:
 
 def pace_parts() -> Parts:
     for pace in PACES:
-        runs = lives(FOUR, (60 // pace, 140 // pace), FIRST, **paced(pace))
+        runs = grid(FOUR, (60 // pace, 140 // pace), FIRST, **paced(pace))
         yield [*runs, *clock_running(run for run in runs if run.deficit == "blur")], ()
     for fields in VARIED.values():
-        yield lives("blur flip", (60, 140), range(3), **paced(1), **fields), ()
+        yield grid("blur flip", (60, 140), range(3), **paced(1), **fields), ()
 
 
 def pace_tables() -> Iterator[Table]:
@@ -277,9 +277,9 @@ SLIDING = [Run("blur", onset, 40, **paced(1)) for onset in (0, 20, 40, 80)]
 
 def slim_parts() -> Parts:
     for seed in range(2):
-        yield lives("blur", SLIM_ENDS, [seed], **SLIM), TRACED
-        yield lives("flip noise", (60, 140), [seed], **SLIM), TRACED
-        yield lives("permute", [140], [seed], **SLIM), TRACED
+        yield grid("blur", SLIM_ENDS, [seed], **SLIM), TRACED
+        yield grid("flip noise", (60, 140), [seed], **SLIM), TRACED
+        yield grid("permute", [140], [seed], **SLIM), TRACED
         yield clock_running(Run("blur", 0, end, seed=seed, **SLIM) for end in (60, 140)), TRACED
 
 
@@ -339,7 +339,7 @@ CLEAR = {
 
 def matched_parts() -> Parts:
     for seeds in (FIRST, MORE):
-        yield lives("blur flip", (4, 8, 16), seeds, **MATCHED), TRACE
+        yield grid("blur flip", (4, 8, 16), seeds, **MATCHED), TRACE
         yield with_three(WINDOWED, seeds), TRACE
         yield [replace(run, seed=seed) for run in CLEAR.values() for seed in seeds], TRACE
 
@@ -455,31 +455,31 @@ NORMS: dict[str, dict] = {
 
 
 def course() -> Parts:
-    yield lives("blur", LENGTHS, range(3), ONSETS), ()
+    yield grid("blur", LENGTHS, range(3), ONSETS), ()
     yield from ten_seeds(FIRST)
     for schedule in ("paper", "fixed"):
-        yield lives("blur flip", THREE, range(3), schedule=schedule), ()
-    yield clock_running(lives("blur", THREE, range(3), schedule="paper")), ()
+        yield grid("blur flip", THREE, range(3), schedule=schedule), ()
+    yield clock_running(grid("blur", THREE, range(3), schedule="paper")), ()
     yield from normed("course", 16)
 
 
 def normed(profile: str, length: int) -> Parts:
     """Clear, blurred and flipped runs with norms, Jacobian and accuracy on blurred images."""
-    runs = lives("blur flip", [length], FIRST, profile=profile, controls=("equal_training",))
+    runs = grid("blur flip", [length], FIRST, profile=profile, controls=("equal_training",))
     runs += [Run(seed=seed) for seed in FIRST if profile == "course"]
     yield runs, {"weight_norms": "every", **NORMS[profile]}
 
 
 def ten_seeds(seeds: Iterable[int]) -> Parts:
     """The runs that have ten seeds, five in each file."""
-    yield lives("blur", [8], seeds, ONSETS), ()
-    yield lives(FOUR, LENGTHS, seeds), ()
-    yield lives("blank fresh_noise", THREE, seeds), ()
+    yield grid("blur", [8], seeds, ONSETS), ()
+    yield grid(FOUR, LENGTHS, seeds), ()
+    yield grid("blank fresh_noise", THREE, seeds), ()
 
 
 def unrecovered(deficits: str, seeds: Iterable[int]) -> list[Run]:
     """Runs that end with the deficit, and clear runs of the same length."""
-    return lives(deficits, [16], seeds, controls=("equal_training",), recovery=0)
+    return grid(deficits, [16], seeds, controls=("equal_training",), recovery=0)
 
 
 def growth() -> Parts:
@@ -646,32 +646,28 @@ RECIPES = {
     "course": Recipe("windows, deficits, schedules; seeds 0 to 4", course),
     "course_architectures": simple(
         "depths, ResNet-18, Adam",
-        *lives("blur", THREE, (3, 4), **FIXED),
-        *(
-            run
-            for n in (1, 2, 3)
-            for run in lives("blur", THREE, FIRST, model=f"depth{n}", **FIXED)
-        ),
-        *lives("blur", THREE, FIRST, optimizer="adam"),
-        *lives("blur", THREE, FIRST, model="resnet18"),
+        *grid("blur", THREE, (3, 4), **FIXED),
+        *(run for n in (1, 2, 3) for run in grid("blur", THREE, FIRST, model=f"depth{n}", **FIXED)),
+        *grid("blur", THREE, FIRST, optimizer="adam"),
+        *grid("blur", THREE, FIRST, model="resnet18"),
     ),
     "course_controls": Recipe("newborns; depth, rate, size, weight decay", control_parts),
     "course_more_seeds": Recipe(
         "seeds 5 to 9; float32",
         lambda: (
             *ten_seeds(MORE),
-            (lives("blur", [16], MORE, **FIXED), ()),
-            (lives("blur", [16], MORE, model="resnet18"), ()),
-            (lives("blur flip", (8, 16), TEN, arithmetic="float32"), ()),
-            (lives("blur stripes", THREE, MORE), TRACE),
+            (grid("blur", [16], MORE, **FIXED), ()),
+            (grid("blur", [16], MORE, model="resnet18"), ()),
+            (grid("blur flip", (8, 16), TEN, arithmetic="float32"), ()),
+            (grid("blur stripes", THREE, MORE), TRACE),
             (unrecovered("blur stripes", MORE), TRACE),
         ),
     ),
     "course_settings": simple(
         "blank without batch norm; SGD's rate and batches; perturbed weights; tasks of other names",
-        *lives("blank", [16], model="plain", **ALONE),
-        *(run for rate in (0.5, 2) for run in lives("blur", [16], rate=rate, **ALONE)),
-        *(run for size in (64, 256) for run in lives("blur", [16], batch=size, **ALONE)),
+        *grid("blank", [16], model="plain", **ALONE),
+        *(run for rate in (0.5, 2) for run in grid("blur", [16], rate=rate, **ALONE)),
+        *(run for size in (64, 256) for run in grid("blur", [16], batch=size, **ALONE)),
         *(Run(onset=e, treatments=f"shrink-0.9@{e}", seed=s) for s in FIRST for e in (2, 24)),
         *(Run(onset=16, windows=turns, seed=seed) for seed in FIRST for turns in TURNS),
     ),
@@ -684,8 +680,8 @@ RECIPES = {
     "course_traces": Recipe(
         "Fisher traces and filters",
         lambda: (
-            (lives("blur stripes", THREE, FIRST), TRACE),
-            (lives(FOUR, [16], FIRST), TRACE),
+            (grid("blur stripes", THREE, FIRST), TRACE),
+            (grid(FOUR, [16], FIRST), TRACE),
             ([Run(onset=24, seed=seed) for seed in FIRST], TRACE),
             (unrecovered("blur flip stripes", FIRST), TRACE),
         ),
@@ -695,22 +691,22 @@ RECIPES = {
     "fit": Recipe(
         "Fisher traces of a net that fits its images",
         lambda: (
-            (lives("blur flip", (4, 8, 12, 24), FIRST, **FIT), TRACE),
-            (lives("blur flip", [12], FIRST, optimizer="adam", **FIT), TRACE),
-            (clock_running(lives("blur", (4, 8, 12, 24), FIRST, **FIT)), ()),
+            (grid("blur flip", (4, 8, 12, 24), FIRST, **FIT), TRACE),
+            (grid("blur flip", [12], FIRST, optimizer="adam", **FIT), TRACE),
+            (clock_running(grid("blur", (4, 8, 12, 24), FIRST, **FIT)), ()),
             *normed("fit", 24),
         ),
     ),
     "fit_windows": simple(
         "windows of blur in that net",
-        *lives("blur", [4], FIRST, (0, 2, 4, 6, 8, 12, 16, 20, 24), **FIT),
+        *grid("blur", [4], FIRST, (0, 2, 4, 6, 8, 12, 16, 20, 24), **FIT),
     ),
     "matched": Recipe(
         "a net that fits its images, at rates like its controls'",
         lambda: (*matched_parts(), *normed("matched", 16)),
     ),
     "fit_sharpness": simple(
-        "sharpness and single connections along clear lives",
+        "sharpness and single connections along clear runs",
         *(Run(onset=24, seed=seed, **FIT) for seed in MORE),
         measure={"ending": BOTTLENECK, **SINGLE},
     ),
@@ -719,16 +715,14 @@ RECIPES = {
         *(
             run
             for decay in (0, 0.01)
-            for run in lives("random_labels", [40], weight_decay=decay, **ALONE, **MATCHED)
+            for run in grid("random_labels", [40], weight_decay=decay, **ALONE, **MATCHED)
         ),
     ),
     "mnist": simple(
-        "full connections, digits", *lives("blur flip", (4, 8, 16, 32), TEN, profile="mnist")
+        "full connections, digits", *grid("blur flip", (4, 8, 16, 32), TEN, profile="mnist")
     ),
     "slim": Recipe("the paper at half its pixels and a third of its width", slim),
-    "practice": simple(
-        "what needs no download", *lives("blur", [16], range(3), dataset="practice")
-    ),
+    "practice": simple("what needs no download", *grid("blur", [16], range(3), dataset="practice")),
     "growth": Recipe("growth and pruning of synapses, and new weights", growth),
     "kernels": Recipe("pruning of kernels, and new weights", kernels),
     "shifted": Recipe(

@@ -13,8 +13,8 @@ from cplab.engine.train import train_stretch
 from cplab.results.result import without_times
 from cplab.runs import Step
 from cplab.studies.pruning import kernels
+from cplab.studies.pruning.convnets import MATERIALS, SIZES, KernelPruning, KernelSplit
 from cplab.studies.pruning.kernels import KernelNet
-from cplab.studies.pruning.lives import MATERIALS, SIZES, KernelPruning, KernelSplit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

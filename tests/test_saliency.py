@@ -11,7 +11,7 @@ from cplab.engine.train import train_epoch
 from cplab.measure import fisher
 from cplab.runs import Event, Run, Step
 from cplab.studies.pruning import saliency
-from cplab.studies.pruning.lives import METRICS, Pruned
+from cplab.studies.pruning.convnets import METRICS, Pruned
 from cplab.studies.pruning.saliency import ranked_layers, salient_masks, weight_saliency
 
 CPU = torch.device("cpu")

@@ -10,10 +10,10 @@ SPECS = {
     "Search": "cplab.studies.pruning.specs:Search",
     "OneShot": "cplab.studies.pruning.specs:OneShot",
     "Retraining": "cplab.studies.pruning.specs:Retraining",
-    "Pruned": "cplab.studies.pruning.lives:Pruned",
-    "KernelSize": "cplab.studies.pruning.lives:KernelSize",
-    "KernelPruning": "cplab.studies.pruning.lives:KernelPruning",
-    "KernelSplit": "cplab.studies.pruning.lives:KernelSplit",
+    "Pruned": "cplab.studies.pruning.convnets:Pruned",
+    "KernelSize": "cplab.studies.pruning.convnets:KernelSize",
+    "KernelPruning": "cplab.studies.pruning.convnets:KernelPruning",
+    "KernelSplit": "cplab.studies.pruning.convnets:KernelSplit",
     "LinearPath": "cplab.studies.reopening.paths:LinearPath",
 }
 

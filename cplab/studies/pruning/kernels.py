@@ -16,7 +16,7 @@ from cplab.errors import require
 from cplab.runs import Step
 from cplab.runs.tasks import Classification, TrainState, evaluate, make_optimizer, seeded
 from cplab.specs import mix_seeds
-from cplab.studies.pruning.lives import KernelPruning
+from cplab.studies.pruning.convnets import KernelPruning
 
 
 class KernelNet(nn.Sequential):

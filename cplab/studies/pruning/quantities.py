@@ -11,7 +11,7 @@ import numpy as np
 
 from cplab.quantities import Missing, contrast, final_accuracy, reading, result
 from cplab.quantities.statistics import Contrast
-from cplab.studies.pruning.lives import KernelPruning, KernelSplit, Pruned, random_split
+from cplab.studies.pruning.convnets import KernelPruning, KernelSplit, Pruned, random_split
 from cplab.studies.pruning.specs import Search
 
 DRAWS = 3  # of random splits

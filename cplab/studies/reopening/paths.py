@@ -12,7 +12,7 @@ from cplab.specs import Count, Fraction, Positive, Seed, Spec, assign, spec_clas
 
 
 class PathValues(TypedDict):
-    """Loss (nats) and accuracy of the test images at each point."""
+    """Test loss (nats) and test accuracy at each point, from the run with a deficit to its twin."""
 
     loss: list[Positive]
     accuracy: list[Fraction]
@@ -20,8 +20,8 @@ class PathValues(TypedDict):
 
 @spec_class
 class LinearPath(Spec):
-    """A run with a deficit, its equal training, and what the networks between their weights do,
-    each with statistics of batch norm taken anew, of clear training images (Frankle et al. 2020,
+    """A run with a deficit, its equal training, and the test of networks between their weights,
+    with batch norm's statistics measured anew on clear training images (Frankle et al. 2020,
     'Linear Mode Connectivity and the Lottery Ticket Hypothesis').
 
     >>> LinearPath("blur", length=16).epochs
@@ -30,7 +30,7 @@ class LinearPath(Spec):
 
     Values: ClassVar[Any] = PathValues
 
-    deficit: DeficitName = "blur"  # what the first run carries
+    deficit: DeficitName = "blur"  # of the first run
     onset: Epochs = 0
     length: Epochs = 0
     profile: ProfileName = "course"
@@ -56,7 +56,7 @@ class LinearPath(Spec):
         from cplab.studies.reopening.walk import begin_again, walk
 
         twin = self.run.equal_training()
-        again = Event(begin_again, (self.version,))  # which is then in its checkpoints' names
+        again = Event(begin_again, (self.version,))  # the names of checkpoints hold the version
         return *self.run.timeline, again, *twin.timeline, Event(walk, (self.points,))
 
     @property

@@ -1,8 +1,8 @@
-"""What is done to a network besides deficits: at a moment, or for some epochs.
+"""Treatments of a network besides deficits: at a moment, or for some epochs.
 
-`renorm@16` is done once, before epoch 16; `rate-3@16` holds from then on; `decay-0@0+8` holds for
-the first 8 epochs. What is done at a moment is an event, a function below; the others change what a
-Step says. torch is imported where it is used.
+`renorm@16` happens before epoch 16; `rate-3@16` holds from then on; `decay-0@0+8` holds for the
+first 8 epochs. A treatment at a moment is an event, a function below; the others change fields of a
+Step. torch is imported where it is used.
 
 shrink: Ash & Adams 2020, 'On Warm-Starting Neural Network Training'. renorm: under batch norm the
 answers do not depend on the norm of a layer's weights, while the steps relative to it do (van
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     from cplab.data import Images
     from cplab.runs.tasks import TrainState
 
-OTHER = 1000  # further is the seed whose newborn a network is mixed with
+OTHER = 1000  # added to a run's seed, for the newborn that a network is mixed with
 WRITTEN = re.compile(r"([^\W\d_]+)(?:-([^@+]+))?@([^@+]+)(?:\+([^@+]+))?")
 
 
 def renorm(state: TrainState, task: Any, images: Images) -> dict:
-    """Each layer under batch norm back to the norm it had at birth, which changes no answer but
-    that batch norm adds a small number to variances; momentum starts again from nothing."""
+    """Scale each layer under batch norm back to its norm at birth, and clear the momentum. Outputs
+    change only because batch norm adds a small number to variances. Returns factors, by layer."""
     factors = task.restore_norms(state.net, task.birth_norms(images.train_x.device))
     state.optimizer.state.clear()
     return {"factors": [*map(float, factors)]}
 
 
 def shrink(state: TrainState, task: Any, images: Images, kept: float) -> dict:
-    """All weights kept · old + (1 − kept) · those of another newborn, statistics of batch norm as
-    well; momentum starts again from nothing."""
+    """Mix weights and batch norm's statistics with another newborn's, kept · old + (1 − kept) ·
+    new, and clear the momentum."""
     import torch
 
     other = task.birth(images.train_x.device, seed=task.run.seed + OTHER).net.state_dict()
@@ -53,11 +53,11 @@ def shrink(state: TrainState, task: Any, images: Images, kept: float) -> dict:
 class Kind:
     """A kind of treatment."""
 
-    field: str = ""  # of a Step that it sets (a learning rate it multiplies)
-    low: float = 1  # of its strength; equal if it has none
+    field: str = ""  # the field of a Step that it sets (it multiplies a learning rate)
+    low: float = 1  # bounds of its strength; equal if it has none
     high: float = 1
     nothing: float | None = None  # the strength without effect
-    event: Callable[..., dict] | None = None  # what is done instead, at a moment
+    event: Callable[..., dict] | None = None  # of a treatment at a moment
 
 
 TREATMENTS = {
@@ -72,14 +72,14 @@ TREATMENTS = {
 
 
 class Treatment(NamedTuple):
-    """A kind of TREATMENTS, its strength, and when."""
+    """A treatment: a kind of TREATMENTS, its strength, and when."""
 
     name: str
     strength: float
-    first: int  # the epoch before which it is done, or with which it begins
-    epochs: int  # how many it lasts, 0 for what is done at a moment
+    first: int  # the epoch before which it happens, or with which it begins
+    epochs: int  # how many it lasts, 0 for a treatment at a moment
 
-    def __repr__(self) -> str:  # as it can be given
+    def __repr__(self) -> str:  # a value that read_treatments takes
         return repr(tuple(self))
 
     @property
@@ -88,43 +88,43 @@ class Treatment(NamedTuple):
 
     @property
     def arguments(self) -> tuple[float, ...]:
-        """The strength, of a kind that has one."""
+        """The strength, if the kind has one."""
         return (self.strength,) if self.kind.low != self.kind.high else ()
 
     @property
     def words(self) -> str:
-        """As it is written."""
+        """The treatment as written in a spec, such as `rate-3@16+4`."""
         strength = "".join(f"-{strength:g}" for strength in self.arguments)
         lasts = f"+{self.epochs}" if self.kind.field else ""
         return f"{self.name}{strength}@{self.first}{lasts}"
 
 
-def read_treatments(given: Any, end: int) -> tuple[Treatment, ...]:
-    """The treatments of a life of `end` epochs in their one order, without those that do nothing,
-    out of texts, or (name, strength, first, epochs), or one text with spaces."""
-    read = {read_treatment(one, end) for one in many(given)}
-    every = sorted(read, key=lambda t: (t.first, *t))
-    for a, b in combinations(every, 2):
-        sets = a.kind.field != "lr" and a.strength != b.strength  # rates are multiplied
-        if a.name == b.name and sets and b.first < a.first + a.epochs:
+def read_treatments(value: Any, end: int) -> tuple[Treatment, ...]:
+    """Read the treatments of a run of `end` epochs from texts, (name, strength, first, epochs), or
+    one text with spaces: sorted, without those that have no effect. Raises: CplabError."""
+    treatments = {read_treatment(part, end) for part in many(value)}
+    ordered = sorted(treatments, key=lambda t: (t.first, *t))
+    for a, b in combinations(ordered, 2):
+        differs = a.kind.field != "lr" and a.strength != b.strength  # rates are multiplied
+        if a.name == b.name and differs and b.first < a.first + a.epochs:
             how = "end the first before the second begins"
             raise CplabError(f"treatments {a.words} and {b.words} are not allowed together: {how}")
-    at_birth = (("renorm", 1, 0), ("shrink", 1, 0))  # when there is nothing to be undone
-    return tuple(t for t in every if t.strength != t.kind.nothing and t[:3] not in at_birth)
+    at_birth = (("renorm", 1, 0), ("shrink", 1, 0))  # without effect then
+    return tuple(t for t in ordered if t.strength != t.kind.nothing and t[:3] not in at_birth)
 
 
-def read_treatment(given: Any, end: int) -> Treatment:
-    """One treatment of a life of `end` epochs."""
+def read_treatment(value: Any, end: int) -> Treatment:
+    """Read one treatment of a run of `end` epochs. Raises: CplabError."""
     try:
-        read: Any = WRITTEN.fullmatch(given) if isinstance(given, str) else given
-        name, strength, first, epochs = read.groups() if isinstance(given, str) else read
+        parts: Any = WRITTEN.fullmatch(value) if isinstance(value, str) else value
+        name, strength, first, epochs = parts.groups() if isinstance(value, str) else parts
     except (AttributeError, TypeError, ValueError):
         how = "write it like renorm@16, shrink-0.4@16, rate-3@16 or decay-0@0+8"
-        raise CplabError(f"treatment {quote(given)} is not allowed: {how}") from None
+        raise CplabError(f"treatment {quote(value)} is not allowed: {how}") from None
     kind = TREATMENTS[one_of("treatment", name, TREATMENTS)]
-    some = kind.low != kind.high
+    varies = kind.low != kind.high
     if strength is None:
-        require(not some, f"treatment {name} needs a strength: write it like {name}-0.5@16")
+        require(not varies, f"treatment {name} needs a strength: write it like {name}-0.5@16")
         strength = kind.low
     strength = number(f"strength of {name}", strength, kind.low, kind.high)
     first = whole(f"epoch of {name}", first, 0, max(0, end - 1))
@@ -133,16 +133,16 @@ def read_treatment(given: Any, end: int) -> Treatment:
     return Treatment(name, strength, first, epochs)
 
 
-def without(given: tuple[Treatment, ...], begin: int, end: int) -> tuple[Treatment, ...]:
-    """The treatments of a life out of which the epochs from `begin` to `end` (exclusive) are cut:
-    later ones come earlier by as much, and what was in these epochs alone is left out."""
+def without(treatments: tuple[Treatment, ...], begin: int, end: int) -> tuple[Treatment, ...]:
+    """The treatments of a run from which the epochs `begin` to `end` (exclusive) are cut: later
+    ones move forward, and those within these epochs are left out."""
 
-    def at(epoch: int) -> int:
+    def moved(epoch: int) -> int:
         return epoch - max(0, min(epoch, end) - begin)
 
     kept = []
-    for t in given:
-        first, last = at(t.first), at(t.first + t.epochs)
+    for t in treatments:
+        first, last = moved(t.first), moved(t.first + t.epochs)
         if (last > first) if t.epochs else not begin < t.first < end:
             kept.append(t._replace(first=first, epochs=last - first))
     return tuple(kept)

@@ -16,7 +16,7 @@ FIRST = "first."  # begins the names of the first network's weights
 
 
 class TwoRuns(Classification):
-    """The second run has the epochs of the first: the same order, crops and flips."""
+    """A task of two runs, the second with the batches of the first: same order, crops and flips."""
 
     def batches(
         self, epoch: int, step: Any, images: data.Images
@@ -25,7 +25,7 @@ class TwoRuns(Classification):
 
 
 def begin_again(state: TrainState, task: Any, images: data.Images, version: int) -> dict:
-    """Keep the weights, and be a newborn. The version is there for the names of checkpoints."""
+    """Keep the weights aside, and start from new ones. Checkpoints' names hold the version."""
     kept = {FIRST + name: w.detach().clone() for name, w in state.net.named_parameters()}
     new = task.birth(images.train_x.device)
     state.net, state.optimizer, state.extra = new.net, new.optimizer, kept
@@ -34,8 +34,8 @@ def begin_again(state: TrainState, task: Any, images: data.Images, version: int)
 
 @torch.no_grad()
 def walk(state: TrainState, task: Any, images: data.Images, points: int) -> dict:
-    """Test loss and accuracy at equal steps from the kept weights to the network's own."""
-    found: dict[str, list[float]] = {"loss": [], "accuracy": []}
+    """Test loss (nats) and accuracy at equal steps from the kept weights to the current ones."""
+    values: dict[str, list[float]] = {"loss": [], "accuracy": []}
     for part in torch.linspace(0, 1, points).tolist():
         net = copy.deepcopy(state.net)
         for name, weight in net.named_parameters():
@@ -48,6 +48,6 @@ def walk(state: TrainState, task: Any, images: data.Images, points: int) -> dict
                 logits = net(images.normal(x)).float()
                 total += F.cross_entropy(logits, y, reduction="sum").item()
                 right += int((logits.argmax(1) == y).sum())
-        found["loss"].append(total / len(images.test_y))
-        found["accuracy"].append(right / len(images.test_y))
-    return found
+        values["loss"].append(total / len(images.test_y))
+        values["accuracy"].append(right / len(images.test_y))
+    return values

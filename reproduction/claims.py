@@ -23,7 +23,7 @@ COSTS: dict[str, Callable[..., Contrast]] = {  # costs of a window that a row ma
 }
 
 
-# Where the harm of a window lies if it begins early in life, and if it begins later
+# Bounds of the harm of a window that begins early in training, and of one that begins later
 SIDES = {True: (0.0, inf), False: (-1.0, 1.0)}
 
 
@@ -87,6 +87,7 @@ def shipped(of: Callable[..., Contrast | Estimate], *at: Any) -> Estimate:
 
 
 def read_file(name: str) -> dict[str, Any]:
+    """Read a TOML file of this folder."""
     return tomllib.loads(Path(__file__).with_name(name).read_text("utf-8"))
 
 
@@ -110,6 +111,7 @@ def read_claims() -> list[Claim]:
 
 
 def read_question(question: dict[str, Any]) -> Question:
+    """Make a Question from a table of report.toml."""
     numbers = [
         (number_of(row), row.get("size", "course"), *as_tuple(row["at"]))
         for row in question.pop("numbers")

@@ -22,7 +22,7 @@ LONG = 20  # half-learning times of recovery
 
 @dataclass(frozen=True)
 class Net:
-    """A deep linear network, by the layers of each eye."""
+    """A deep linear network of some depth, and a seed."""
 
     depth: int
     seed: int = 0
@@ -38,6 +38,7 @@ def share(net: Net, onset: float, kind="blank", rho=1.0, recovery=5) -> float:
 
 
 def share_of(depth: int, onset: float, **how) -> Contrast:
+    """`share` as a contrast over seeds."""
     return reading(Net(depth), share, onset=onset, **how)
 
 
@@ -80,6 +81,7 @@ def harm_of(net: Net, deficit: str, old: bool, length: int) -> float:
 
 
 def harm(size, depth, deficit="few", old=False, length=WINDOW) -> Contrast:
+    """Points of error that a window costs, at birth or when the matrix is learned (old)."""
     return reading(Net(depth), harm_of, deficit=deficit, old=old, length=length)
 
 

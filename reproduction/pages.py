@@ -21,6 +21,7 @@ def line(*cells: str) -> str:
 
 
 def head(*cells: str) -> list[str]:
+    """The head of a Markdown table."""
     return [line(*cells), line(*["---"] * len(cells))]
 
 

@@ -30,7 +30,7 @@ from cplab.studies.reopening.paths import LinearPath
 Measures = tuple[str, ...] | Mapping[str, Any]  # names, or by name when
 Parts = Iterable[tuple[Iterable, Measures]]  # specs, and what is measured on them
 FIRST, MORE, TEN, FRESH = range(5), range(5, 10), range(10), range(15, 20)  # seeds
-TRACE = ("trace", "ending")  # measured along a life, and after it
+TRACE = ("trace", "ending")  # measured along a run, and after it
 FIXED: dict[str, Any] = {"schedule": "fixed"}
 FOUR = "blur flip noise permute"
 
@@ -63,7 +63,7 @@ def with_controls(runs: Iterable[Run], *controls: str) -> list[Run]:
 def grid(
     deficits, lengths, seeds, onsets=(0,), controls=("equal_training", "newborn"), **fields
 ) -> list[Run]:
-    """Windows of deficits, whose names stand in one text, with controls; further fields of all."""
+    """Runs with windows of deficits (names in one text) and their controls; fields, of all runs."""
     places = product(deficits.split(), onsets, lengths, seeds)
     runs = (Run(kind, onset, n, seed=seed, **fields) for kind, onset, n, seed in places)
     return with_controls(runs, *controls)
@@ -500,6 +500,7 @@ def growth() -> Parts:
 
 
 def searches(seeds: Iterable[int], **fields: Any) -> list[Search]:
+    """A search for each seed."""
     return [Search(seed=seed, **fields) for seed in seeds]
 
 

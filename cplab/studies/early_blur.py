@@ -241,8 +241,7 @@ def steps_left(run: Run) -> float:
 
 
 def strong_steps(runs: Mapping[str, Sequence[Run]], title: str = "") -> figure:
-    """Harm against `steps_left`: a point with its 95 % interval for each run, a colour for each
-    group."""
+    """Harm against `steps_left`: a point with its interval for each run, a colour a group."""
     labels = (title, "learning rate × steps left when the blur ends", "harm, points")
     fig = plain_figure(*labels, x_axis_type="log", width=860, height=350)
     for (text, group), (colour, (_, marker)) in zip(runs.items(), CUES.items(), strict=False):

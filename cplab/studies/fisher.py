@@ -191,7 +191,7 @@ def short_run(
     batches: int = 150,
     seconds: float = 20,
 ) -> np.ndarray:
-    """Train shortly, with a progress bar.
+    """Train a network for some batches, with a progress bar.
 
     Arguments: size, pixels a side; count, of images; moving, whether these are augmented.
     Returns: batches, trace and training accuracy (0 to 1), (3, 10). Raises: CplabError if it would

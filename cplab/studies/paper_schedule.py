@@ -1,8 +1,8 @@
 """Lab 02b: the paper's schedule, whose learning rate falls with every epoch, and its two controls.
 
-Under it a deficit that ends late is followed by small steps, whatever it was. A control can start
-fresh, at the first rate, or *oversleep*: nothing is trained until the deficit ends, and then it has
-the rates that are left.
+Under it a late end of any deficit is followed by small steps alone. A control can start fresh, at
+the first rate, or *oversleep*: nothing is trained until the deficit ends, and then it has the rates
+that are left.
 """
 
 from collections.abc import Mapping, Sequence

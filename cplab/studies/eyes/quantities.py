@@ -29,8 +29,7 @@ def neuron_shares(run: Run, epoch: int | None = None) -> np.ndarray:
 
 @contrast
 def eye_share(run: Run) -> float:
-    """The right eye's share of the neurons in the end, 0 to 1, the mean over them; 0.5 if both eyes
-    are equal.
+    """The right eye's mean share of the neurons in the end, 0 to 1; 0.5 if both eyes are equal.
 
     >>> round(float(eye_share(Run(model="eyes"))), 1)
     0.5

@@ -16,7 +16,7 @@ from cplab.quantities.statistics import plain_number, row_of_numbers
 
 EVALUATIONS = 20_000  # of a curve, after which a fit fails
 SINGULAR = 1e-8  # a Jacobian of unit columns below this determines too little
-WIDE = 10  # an interval so many times as wide as its parameter, and as its start, says nothing
+WIDE = 10  # an interval wider than this times its parameter and its start determines nothing
 
 
 @dataclass(frozen=True, eq=False)

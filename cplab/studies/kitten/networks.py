@@ -57,7 +57,7 @@ def shares(lengths: Sequence[int], profile: str) -> View:
 
 def distance(view: View, days: int) -> tuple[float, int]:
     """The root mean square distance of a kitten's points from a network's curve, over the points
-    within its epochs, and the number of these; an epoch is so many days."""
+    within its epochs, and the number of these; days, the length of an epoch."""
     curve, animal = view
     epochs = animal.x / days
     inside = epochs.between(curve.x.min(), curve.x.max())

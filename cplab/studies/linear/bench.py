@@ -123,7 +123,7 @@ class Eyes(Bench):
 
 
 def strengths(courses: Sequence, eye: str, points: int) -> tuple[np.ndarray, list]:
-    """Some times (points,) of courses, and an eye's strength as a fraction of each mode then."""
+    """Times along courses, (points,), and an eye's strength then, as a fraction of each mode's."""
     t = courses[0].t
     index = np.unique(np.linspace(0, len(t) - 1, points).round().astype(int))
     pairs = zip(courses, MODES, strict=True)

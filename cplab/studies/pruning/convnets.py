@@ -213,7 +213,7 @@ SIZES = {
 
 
 def find_size(value: Any) -> KernelSize:
-    """A KernelSize by its name in SIZES, or as it is."""
+    """The KernelSize of a name in SIZES; a KernelSize is returned unchanged."""
     return value if isinstance(value, KernelSize) else SIZES[one_of("size", value, SIZES)]
 
 

@@ -41,6 +41,7 @@ def search_images(spec: Search) -> nets.Digits:
 
 
 def raise_if_stopped(stop: threading.Event | None) -> None:
+    """Raise Cancelled once an event is set."""
     if stop is not None and stop.is_set():
         raise Cancelled("stopped: what was not finished is not kept; ask again for all of it")
 
@@ -72,7 +73,7 @@ def draw_changes(spec: Search) -> tuple[np.ndarray, np.ndarray]:
 
 
 def expected_density(spec: Search, step: ArrayLike) -> np.ndarray:
-    """The expected density, in percent, of the layers that grow and drop, after so many steps.
+    """The expected density, in percent, of the layers that grow and drop, after `step` steps (...).
 
     >>> expected_density(Search(), [0, 5000, 10_000]).tolist()
     [50.0, 90.0, 50.0]

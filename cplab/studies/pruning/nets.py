@@ -49,6 +49,8 @@ def unpack_architecture(text: str) -> Architecture:
 
 
 class Digits(NamedTuple):
+    """Images and labels of a part of a data set."""
+
     x: Tensor  # images as rows of bytes (N, 784)
     y: Tensor  # labels (N,)
     copy: str = ""  # the name of the copy of the data set

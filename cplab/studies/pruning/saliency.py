@@ -19,7 +19,7 @@ from cplab.runs import Step
 from cplab.runs.tasks import Classification, TrainState
 from cplab.specs import mix_seeds
 
-MEASURED_IMAGES = 500  # the first so many training images, clear, measure the Fisher information
+MEASURED_IMAGES = 500  # training images, the first ones, that measure the Fisher information
 
 
 def ranked_layers(net: nn.Module) -> dict[str, Any]:

@@ -50,11 +50,15 @@ class OneShotValues(TypedDict):
 
 
 class SearchValues(OneShotValues):
+    """The values of a OneShot, and along the curve density and counts, synapses by layer."""
+
     density: list[Fraction]
     counts: list[list[Count]]
 
 
 class RetrainingValues(TypedDict):
+    """Final test accuracy, and the curve; counts, synapses by layer at first; alive, of SET."""
+
     accuracy: Fraction
     steps: list[Count]
     curve: list[Fraction]

@@ -160,7 +160,7 @@ def test_what_another_notebook_trained_meanwhile_is_not_trained_again(small, kin
         widget = Live({"it": run}, lambda run: {}, ["test_accuracy"], measure=())
     elif kind == "clinic":
         widget = Clinic(profile="ci", schedule="fixed", recovery=2)
-        run = widget.asked
+        run = widget.request
     other = results.run(run, measure=MEASURES if kind == "clinic" else ())
     start = small.train if widget is small else widget.job.start.click
     for same in (True, False):  # who asks again gets it again

@@ -1,5 +1,5 @@
 """The command line. Its options are the fields of a spec, and every value is passed to the spec as
-it was typed: Python and the command line refuse the same values in the same words.
+typed, so that Python and the command line refuse the same values in the same words.
 
 Exit codes: 0; 1, a result is bad or training failed; 2, bad input; 130, interrupted.
 """
@@ -27,7 +27,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 from cplab import __version__, results, runs, teach
 from cplab.errors import CplabError, installed, named_folder, require, whole
 
-HIDE = {"help_behavior_hint": ""}  # a default of None says nothing
+HIDE = {"help_behavior_hint": ""}  # tyro would print a default of None
 
 MeasureOption = Annotated[
     tuple[str, ...], arg(metavar="NAME", help="Also trace, ending, or trace=0,4.", **HIDE)
@@ -36,23 +36,23 @@ DeviceOption = Annotated[
     str, arg(metavar="NAME", help=f"{', '.join(runs.DEVICES)}. [auto]", **HIDE)
 ]
 JsonOption = Annotated[bool, arg(help="Print JSON, one object a line.", **HIDE)]
-Folder = Annotated[Positional[str], arg(metavar="DIR", help="A folder, which is made.")]
+Folder = Annotated[Positional[str], arg(metavar="DIR", help="A folder, made if it is new.")]
 Lab = Annotated[Positional[str], arg(metavar="LAB", help="A lab, or how its name begins.", **HIDE)]
 
 
 def field_options(several: bool = False) -> Any:
     """Make a class with an option for each field of a run, as text, with the field's docstring as
     help; `several`: each option takes several values."""
-    options, words_of = [], field_words()
-    for one in fields(runs.Run):
-        about = runs.Run.__pydantic_fields__[one.name]  # type: ignore[attr-defined]
-        choices = get_args(about.annotation) if get_origin(about.annotation) is Literal else ()
-        usual = "yes" if one.default is True else one.default
-        default = f" [{usual}]" if isinstance(usual, int | float | str) else ""
-        words = " ".join([*words_of[one.name].split(), ", ".join(choices)]) + default
+    options, docstrings = [], field_words()
+    for spec_field in fields(runs.Run):
+        info = runs.Run.__pydantic_fields__[spec_field.name]  # type: ignore[attr-defined]
+        choices = get_args(info.annotation) if get_origin(info.annotation) is Literal else ()
+        value = "yes" if spec_field.default is True else spec_field.default
+        default = f" [{value}]" if isinstance(value, int | float | str) else ""
+        words = " ".join([*docstrings[spec_field.name].split(), ", ".join(choices)]) + default
         kind: Any = tuple[str, ...] if several else str | None
         described = Annotated[kind, arg(metavar="VALUE", help=words, **HIDE)]
-        options.append((one.name, described, field(default=() if several else None)))
+        options.append((spec_field.name, described, field(default=() if several else None)))
     return OmitArgPrefixes[make_dataclass("Fields", options)]  # type: ignore[misc]
 
 
@@ -61,9 +61,9 @@ def field_words() -> dict[str, str]:
     """The docstring below each field of a run."""
     [node] = ast.parse(inspect.getsource(runs.Run)).body
     return {
-        ast.unparse(one.target): ast.literal_eval(below.value)
-        for one, below in pairwise(node.body)  # type: ignore[attr-defined]
-        if isinstance(one, ast.AnnAssign) and isinstance(below, ast.Expr)
+        ast.unparse(statement.target): ast.literal_eval(below.value)
+        for statement, below in pairwise(node.body)  # type: ignore[attr-defined]
+        if isinstance(statement, ast.AnnAssign) and isinstance(below, ast.Expr)
     }
 
 
@@ -85,7 +85,7 @@ def read_measures(words: Iterable[str]) -> dict[str, Any]:
     }
 
 
-# What there is to train ---------------------------------------------------------------------------
+# Training -----------------------------------------------------------------------------------------
 
 
 def train_run(
@@ -134,35 +134,37 @@ def train_sweep(
     wanted = list(dict.fromkeys(wanted))
     cached = {run for run in wanted if results.find(run, measures)}
     processes = None if workers is None else whole("workers", workers, 1)
-    every = results.sweep(wanted, measures, device=device, workers=processes)
+    all_results = results.sweep(wanted, measures, device=device, workers=processes)
     if json:
-        print(*(as_json(result, result.spec in cached) for result in every), sep="\n")
+        print(*(as_json(result, result.spec in cached) for result in all_results), sep="\n")
     else:
-        print_means(every, given)
+        print_means(all_results, given)
 
 
-def print_means(every: list, names: Iterable[str]) -> None:
+def print_means(all_results: list, names: Iterable[str]) -> None:
     """Print mean accuracies over seeds, a line for each point. names: fields that have a column."""
     import pandas as pd
 
     columns = [f.name for f in fields(runs.Run) if f.name != "seed"]
-    rows = pd.DataFrame([{name: getattr(r.spec, name) for name in columns} for r in every])
+    rows = pd.DataFrame([{name: getattr(r.spec, name) for name in columns} for r in all_results])
     shown = [name for name in columns if name in names or len({*rows[name]}) > 1] or columns[:1]
-    rows["accuracy"] = [result.accuracy for result in every]
+    rows["accuracy"] = [result.accuracy for result in all_results]
     means = rows.groupby(shown, sort=False, dropna=False)["accuracy"].agg(["count", "mean", "std"])
     print(means.reset_index().to_string(index=False, float_format="{:.4f}".format, na_rep="-"))
 
 
 def as_json(result: Any, cached: bool) -> str:
+    """Write a result as one line of JSON; cached: whether it was looked up."""
     return json.dumps({"cached": cached, **result.plain(), "source": result.source})
 
 
 def numbers_of(result: Any) -> str:
+    """Write the numbers among a result's values: `accuracy 0.5712`."""
     numbers = {k: v for k, v in result.values.items() if isinstance(v, int | float)}
     return ", ".join(f"{name} {value:.4f}" for name, value in numbers.items())
 
 
-# What was trained ---------------------------------------------------------------------------------
+# Results ------------------------------------------------------------------------------------------
 
 
 def list_results(filters: Filters) -> None:
@@ -172,8 +174,8 @@ def list_results(filters: Filters) -> None:
     """
     given = typed_fields(filters)
     rows = results.table(**given)
-    usual = {f.name for f in fields(runs.Run) if all(v == f.default for v in rows[f.name])}
-    names = [f.name for f in fields(runs.Run) if f.name not in usual - {*given}]
+    constant = {f.name for f in fields(runs.Run) if all(v == f.default for v in rows[f.name])}
+    names = [f.name for f in fields(runs.Run) if f.name not in constant - {*given}]
     rows = rows[["key", *names, "accuracy", "source"]]
     print("no results" if rows.empty else rows.to_string(index=False))
 
@@ -209,7 +211,7 @@ def retrain_results(
     keys: Annotated[Positional[tuple[str, ...]], arg(metavar="KEY", help="Keys of results.")],
     device: DeviceOption = "auto",
 ) -> int:
-    """Train what these keys name again and compare; nothing is kept.
+    """Train the results with these keys again and compare; nothing is kept.
 
     `equal`: every number is, bit by bit; `near`: it was another machine, and the difference is
     small; `off`: neither. Exit code 1 if one is off.
@@ -242,9 +244,9 @@ def ship_results(
 def merge_results(
     paths: Annotated[Positional[tuple[str, ...]], arg(metavar="PATH", help="Files, or folders.")],
 ) -> int:
-    """Take in results that were trained elsewhere; what is there already stays.
+    """Copy results that were trained elsewhere; those that are here already stay.
 
-    Exit code 2 if one is damaged or outdated; the others are taken in.
+    Exit code 2 if one is damaged or outdated; the others are copied.
 
     cplab results merge carried
     """
@@ -260,7 +262,7 @@ def merge_results(
 
 
 def list_data() -> None:
-    """Say which sets are at hand, and where.
+    """List the data sets that are on this machine, and where.
 
     cplab data list
     """
@@ -323,8 +325,8 @@ def open_lab(
     """
     home = teach.CLONE if teach.CLONE.is_dir() and not copy else Path("cplab-labs").absolute()
     [first, *_] = teach.labs(lab)
-    there = copy or find_spec("jupyterlab")
-    require(there, "JupyterLab is not installed: pip install 'cplab[lab]'")
+    ready = copy or find_spec("jupyterlab")
+    require(ready, "JupyterLab is not installed: pip install 'cplab[lab]'")
     if home != teach.CLONE:
         new, old = teach.copy_labs(home)
         print(f"{new} files copied to {home}, {old} were there already")
@@ -334,9 +336,9 @@ def open_lab(
     words = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", start]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         words.append("--allow-root")  # as in the Makefile: a container's user is mostly root
-    for variable in ("CPLAB_CACHE", "CPLAB_DATA"):  # which may be told from here
-        if given := named_folder(variable):
-            os.environ[variable] = str(given.absolute())
+    for variable in ("CPLAB_CACHE", "CPLAB_DATA"):  # which may be relative to this folder
+        if folder := named_folder(variable):
+            os.environ[variable] = str(folder.absolute())
     os.chdir(home.parent)
     sys.stdout.flush()
     os.execv(words[0], words)
@@ -362,17 +364,18 @@ COMMANDS: dict[str, Callable] = {
 
 
 def parse_words(words: Sequence[str]) -> Callable[[], int | None]:
-    """Parse the words after `cplab` into a function without arguments that does what they ask for.
+    """Parse the words after `cplab` into a function without arguments that carries them out.
 
     Raises: CplabError; SystemExit where help was printed.
     """
     words, prog, commands = list(words), "cplab", COMMANDS
-    begin = f"{next(iter(words), '')} "
-    if inner := {n.removeprefix(begin): c for n, c in COMMANDS.items() if n.startswith(begin)}:
-        commands, prog = inner, f"cplab {words.pop(0)}"
-    # each does its work only when what it gives back is called
+    prefix = f"{next(iter(words), '')} "
+    subcommands = {n.removeprefix(prefix): c for n, c in COMMANDS.items() if n.startswith(prefix)}
+    if subcommands:
+        commands, prog = subcommands, f"cplab {words.pop(0)}"
+    # a command is called only once its arguments have been read
     later: dict[str, Callable] = {
-        name: wraps(command)(lambda *args, do=command, **given: partial(do, *args, **given))
+        name: wraps(command)(lambda *args, do=command, **options: partial(do, *args, **options))
         for name, command in commands.items()
     }
     errors = io.StringIO()
@@ -384,7 +387,7 @@ def parse_words(words: Sequence[str]) -> Callable[[], int | None]:
     except SystemExit as stop:
         if not stop.code:
             raise
-        # what tyro says in a box, without its title
+        # the text in tyro's box, without the title
         parts = re.split("[─-]{5,}", re.sub("[│╭╮╰╯]", " ", errors.getvalue()))[1:]
         lines = (" ".join(part.split()).strip(" :.") for part in parts)
         raise CplabError(": ".join(filter(None, lines))) from None
@@ -409,7 +412,7 @@ def main(args: Sequence[str] | None = None) -> int:
         except CplabError as error:
             log_line("error", error)
             return error.exit_code
-        except BrokenPipeError:  # who reads along, such as `head`, has seen enough
+        except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         except SystemExit as done:

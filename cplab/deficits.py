@@ -38,7 +38,7 @@ PART = re.compile(r"([^\W\d]\w*(@[0-9a-f]{8})?)(?:-([1-9][0-9]{0,8}))?(?::(left|
 
 @dataclass(frozen=True)
 class Batch:
-    """What a deficit may know about its batch: the indices of its training images, (N,); the run's
+    """What a deficit may use of its batch: the indices of its training images, (N,); the run's
     seed; the epoch, from 0; the number of images and of classes in the data set."""
 
     index: Tensor
@@ -83,9 +83,9 @@ class Deficit:
             how = "needs two views: give images (N, 2, C, H, W)"
             require(paired or not part.view, f"deficit {self.name!r} {how}")
             views, labels = [*x.unbind(1)] if paired else [x], y
-            for v, image in enumerate(views):
+            for v, images in enumerate(views):
                 if part.view in (None, VIEWS[v]):
-                    views[v], labels = part.change(image, y, batch, place)
+                    views[v], labels = part.change(images, y, batch, place)
             x, y = torch.stack(views, 1) if paired else views[0], labels
         return x, y
 
@@ -151,10 +151,10 @@ def check_result(name: str, result: Any, x: Tensor, y: Tensor, classes: int) -> 
     pair, gives = isinstance(result, tuple) and len(result) == 2, f"{name} gives back"
     require(pair, f"{gives} a {type(result).__name__}: end it with return x, y")
     for what, got, like in (("images", result[0], x), ("labels", result[1], y)):
-        found = f"{type(got).__name__} {(*getattr(got, 'shape', ()),)} {getattr(got, 'dtype', '')}"
+        text = f"{type(got).__name__} {(*getattr(got, 'shape', ()),)} {getattr(got, 'dtype', '')}"
         same = isinstance(got, torch.Tensor) and (got.shape, got.dtype) == (like.shape, like.dtype)
         kept = f"they must stay a tensor {tuple(like.shape)} {like.dtype}"
-        require(same, f"{gives} {what} as a {found}: {kept}")
+        require(same, f"{gives} {what} as a {text}: {kept}")
     finite = bool(result[0].sum().isfinite())  # the sum takes a tenth of the time
     require(finite, f"{gives} images that are not finite: mind divisions by 0")
     named = bool(((result[1] >= 0) & (result[1] < classes)).all())
@@ -313,7 +313,7 @@ NONE = DEFICITS["none"]
 
 def find_deficit(given: object, strict: bool = True) -> Deficit:
     """Find a deficit by any written name or by its function, with its label and look. A deficit of
-    one view has another dash; so has a sum of several, which has the colour of its first.
+    one view has another dash; so have several in turn, in the colour of the first.
 
     Raises: CplabError for an unknown one, and, if `strict`, for a student's own that is not defined
         here, which is drawn in grey otherwise.
@@ -328,9 +328,9 @@ def find_deficit(given: object, strict: bool = True) -> Deficit:
     name = given.name if isinstance(given, Deficit) else given
     if isinstance(name, str) and name in DEFICITS:
         return DEFICITS[name]
-    written = [read_part(text, name, strict) for text in str(name).split("+")]
+    read_parts = [read_part(text, name, strict) for text in str(name).split("+")]
     # `none` does nothing, to one view or to all
-    parts = [part for part in written if part.name.partition(":")[0] != "none"] or [NONE]
+    parts = [part for part in read_parts if part.name.partition(":")[0] != "none"] or [NONE]
     first, *others = parts
     dash, view_dash, *_ = (other for other in OWN_DASHES if other != first.dash)
     if not others:

@@ -71,7 +71,7 @@ def gaussian_blur(x: Tensor, y: Tensor, width: int = 2) -> tuple[Tensor, Tensor]
 
 @deficit(label="fine detail alone")
 def high_pass(x: Tensor, y: Tensor, strength: int = 4) -> tuple[Tensor, Tensor]:
-    """What a blur of this strength takes away: edges and texture, and no large shapes.
+    """The part of an image that a blur of this strength removes: edges, texture, no large shapes.
 
     >>> high_pass(torch.full((1, 3, 32, 32), 2.0), torch.tensor([0]))[0].abs().max() < 1e-6
     tensor(True)
@@ -82,7 +82,7 @@ def high_pass(x: Tensor, y: Tensor, strength: int = 4) -> tuple[Tensor, Tensor]:
 
 @deficit(label="a quarter turn")
 def rotate(x: Tensor, y: Tensor, quarters: int = 1) -> tuple[Tensor, Tensor]:
-    """Images turned to the left by as many right angles as `quarters` says.
+    """Images turned to the left by `quarters` right angles.
 
     >>> rotate(torch.tensor([[[[1, 2]]]]), torch.tensor([0]))[0].tolist()
     [[[[2], [1]]]]
@@ -92,8 +92,8 @@ def rotate(x: Tensor, y: Tensor, quarters: int = 1) -> tuple[Tensor, Tensor]:
 
 @deficit(label="other names")
 def rename(x: Tensor, y: Tensor, step: int = 1) -> tuple[Tensor, Tensor]:
-    """Every class has the name of the one that is `step` further, the last ones those of the first:
-    a task that can change as often as one likes.
+    """Every class has the label of the class `step` further on, the last ones those of the first: a
+    task that can change as often as one likes.
 
     >>> rename(torch.zeros(2, 3, 8, 8), torch.tensor([0, 9]))[1].tolist()
     [1, 0]
@@ -103,8 +103,8 @@ def rename(x: Tensor, y: Tensor, step: int = 1) -> tuple[Tensor, Tensor]:
 
 @deficit(label="mirrored")
 def mirror(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Left and right exchanged: the control that does nothing, for training mirrors half of the
-    images anyway, where it augments them.
+    """Left and right exchanged: a control without effect, since training with augmentation mirrors
+    half of the images anyway.
 
     >>> mirror(torch.tensor([[[[1, 2]]]]), torch.tensor([0]))[0].tolist()
     [[[[2, 1]]]]
@@ -128,8 +128,8 @@ def random_labels(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tens
 
 @model(label="All-CNN without batch norm", width=96)
 def plain(width: int, channels: int, size: int, classes: int) -> nn.Module:
-    """The paper's All-CNN with biases in the place of batch norm, its weights as He and others 2015
-    begin: what a blank image teaches goes through its biases.
+    """The paper's All-CNN with biases in place of batch norm, and the initial weights of He and
+    others 2015. From blank images it learns through its biases.
 
     >>> sum(isinstance(layer, nn.BatchNorm2d) for layer in plain(4, 3, 16, 10))
     0

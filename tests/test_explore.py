@@ -71,10 +71,10 @@ def test_a_shorter_recovery_is_the_beginning_of_a_longer_one():
 def test_where_a_life_stands_on_the_clear_curve():
     """On a straight line one point is one epoch, to half a read-out of five."""
     setting = Setting(FLAGSHIP)
-    setting.grey_read = np.arange(1.0, 101.0) - 2
-    assert setting.stood(0, 60, 10.0) == pytest.approx(50)
-    assert setting.stood(20, 40, 0.0) == pytest.approx(60)
-    assert setting.stood(0, 60, -60.0) is None  # higher than it ever is
+    setting.mean_grey = np.arange(1.0, 101.0) - 2
+    assert setting.clear_epochs_to(0, 60, 10.0) == pytest.approx(50)
+    assert setting.clear_epochs_to(20, 40, 0.0) == pytest.approx(60)
+    assert setting.clear_epochs_to(0, 60, -60.0) is None  # higher than it ever is
 
 
 def test_what_is_said_fits_the_numbers(setting):
@@ -84,10 +84,10 @@ def test_what_is_said_fits_the_numbers(setting):
             if not end["harm"]:
                 continue
             harm, half = end["harm"]
-            told = half is not None and abs(harm) > half
-            side = "level" if half is not None and not told else "behind" if harm > 0 else "ahead"
+            sure = half is not None and abs(harm) > half
+            side = "level" if half is not None and not sure else "behind" if harm > 0 else "ahead"
             assert side in end["head"]
-            assert end["told"] == (np.sign(harm) if told else 0)
+            assert end["sign"] == (np.sign(harm) if sure else 0)
             said = re.search(r"harm (−?)([0-9.]+)", end["small"])
             assert float(said[2]) == pytest.approx(abs(harm), abs=0.051)
 
@@ -287,7 +287,7 @@ def test_seeds_units_and_what_nobody_trained(page, written):
     assert len(columns(page, "own seeds")["xs"]) == len(curves)
     page.get_by_role("button", name="clear epochs").click()
     bracket = columns(page, "bracket")
-    stood = explorer.setting.stood(0, 60, explorer.setting.harm(("blur", 0, 16), 60).mean)
+    stood = explorer.setting.clear_epochs_to(0, 60, explorer.setting.harm(("blur", 0, 16), 60).mean)
     assert (bracket["x0"][0], bracket["x1"][0]) == pytest.approx((stood, 60), abs=0.01)
     page.locator("input.cplab-x-onset").fill("3")
     page.locator("input.cplab-x-onset").press("Enter")

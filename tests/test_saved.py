@@ -114,9 +114,9 @@ def answer(page):
 
 def seen(page):
     """What the page says of it, once it is there."""
-    page.wait_for_function("document.querySelectorAll('.cplab-judged').length === 2")
+    page.wait_for_function("document.querySelectorAll('.cplab-verdict').length === 2")
     page.wait_for_function("document.querySelectorAll('.cplab-figure').length >= 6")
-    judged = page.locator(".cplab-judged").all_text_contents()
+    judged = page.locator(".cplab-verdict").all_text_contents()
     return *judged, page.locator(".cplab-slide-words").text_content()
 
 

@@ -66,10 +66,10 @@ def test_what_cannot_be_looked_up_is_said_in_its_place_and_the_lab_goes_on():
 
 def test_words_that_somebody_else_wrote_are_no_html():
     asked = opened(lab.choice(BAD, ["this", BAD], list, right=BAD), "this")
-    assert html.escape(BAD) in asked.said()
-    assert BAD not in asked.said()
+    assert html.escape(BAD) in asked.verdict()
+    assert BAD not in asked.verdict()
     runs = {BAD: [0.4, 0.5]}
-    assert BAD not in lab.Prediction(runs, runs).said()
+    assert BAD not in lab.Prediction(runs, runs).verdict()
 
 
 # Predictions --------------------------------------------------------------------------------------
@@ -83,7 +83,7 @@ def test_a_prediction_shows_guess_and_truth_beside_what_was_known():
     opened(asked, {"blur": 42.5, "flip": 30})
     mean, half = statistics.mean_and_half(accuracies(BLUR))
     measured = f"{100 * mean:.1f} ± {100 * half:.1f} %"
-    assert asked.said().startswith(f"blur: you 42.5, measured {measured}")
+    assert asked.verdict().startswith(f"blur: you 42.5, measured {measured}")
     [picture] = [part for part in asked.seen() if hasattr(part, "renderers")]
     assert list(picture.select_one({"name": "guess"}).data["x"]) == [0.425, 0.3]
     lines = {item.label.value for item in picture.legend[0].items}

@@ -1,4 +1,4 @@
-"""Planning: a set of runs as trees in which a common beginning stands once, and how to train them.
+"""Planning: a set of runs as trees in which each common beginning occurs once.
 
 Nothing here needs torch, so that the time of a training can be estimated without it.
 """
@@ -68,7 +68,7 @@ class Segment:
 
 
 def plan(specs: Iterable) -> list[Segment]:
-    """Arrange specs as trees in which a common beginning stands once, and return the roots.
+    """Arrange specs as trees in which each common beginning occurs once, and return the roots.
 
     >>> from cplab import Run
     >>> [root] = plan([Run("blur", 0, length) for length in (2, 4)])

@@ -1,4 +1,4 @@
-"""What labs ask with, and show with. Each name is loaded, with the widgets, when it is first used.
+"""The widgets of labs: questions, figures and exercises. Each is loaded when it is first used.
 
 >>> from cplab import lab
 >>> question = lab.choice("Is it so?", ["yes", "no"], lambda: ["It is."])

@@ -1,4 +1,4 @@
-"""Checks of exercises that have one answer: right or not yet, and no more is given away."""
+"""Checks of exercises that have one answer: they print `right` or `not yet`, and no more."""
 
 from pkgutil import resolve_name
 from typing import Any, NamedTuple
@@ -7,9 +7,9 @@ from cplab.errors import one_of
 
 
 class Check(NamedTuple):
-    """What is asked for, in words; what is right, a number or, where results decide, the address of
-    a function that gives it; how far beside it an answer may lie; and where the solution does not
-    say `answer = ...` itself, its expression for it."""
+    """The check of one exercise. words: what is asked for. right: the answer, a number or, if it
+    depends on results, the address of a function that returns it. within: how far off an answer may
+    be. expression: the solution's expression for the answer, unless it has `answer = ...`."""
 
     words: str
     right: float | str
@@ -53,21 +53,21 @@ CHECKS = {
 
 
 def check_answer(exercise: str, answer: Any) -> bool:
-    """Say at once whether an answer is right, and nothing else about it.
+    """Print whether an answer is right, and nothing else about it.
 
     Arguments: exercise, number of the lab and of the exercise; answer, a number.
-    Returns: whether it is right; this is printed as well.
+    Returns: whether it is right.
     Raises: CplabError for an exercise that has no check.
 
     >>> check_answer("05-1", 42)
     Exercise 05-1: not yet. Asked for: the density at which it peaks, in percent.
     False
     """
-    asked = CHECKS[one_of("exercise with a check", exercise, CHECKS)]
+    check = CHECKS[one_of("exercise with a check", exercise, CHECKS)]
     try:
-        right = abs(float(answer) - asked.truth()) <= asked.within
+        correct = abs(float(answer) - check.truth()) <= check.within
     except (TypeError, ValueError, OverflowError):  # three dots, or a list
-        right = False
-    verdict = "right." if right else f"not yet. Asked for: {asked.words}."
+        correct = False
+    verdict = "right." if correct else f"not yet. Asked for: {check.words}."
     print(f"Exercise {exercise}: {verdict}")
-    return right
+    return correct

@@ -1,7 +1,7 @@
 """The explorer: when was a network deprived, of what, for how long, and what did it cost?
 
-Python gives all that is known once, as text (see `cplab.lab.knowledge`), and `explorer.js` chooses
-and draws, in a notebook and on a page alike. What comes back is which point is looked at, and
+Python sends all results of a setting once, as text (see `cplab.lab.knowledge`), and `explorer.js`
+selects and draws them, in a notebook and on a page alike. The page sends back the chosen point, and
 clicks on Train and Stop.
 """
 
@@ -20,7 +20,7 @@ import traitlets
 from cplab import results
 from cplab.errors import one_of, require, whole
 from cplab.lab.knowledge import Setting, band, describe_points, name_of
-from cplab.lab.live import Clock, Task, describe_cost, describe_life
+from cplab.lab.live import Clock, Task, describe_cost, describe_run
 from cplab.lab.surface import Throttle
 from cplab.quantities.statistics import percent
 from cplab.runs import DEVICES, FLAGSHIP, LONGEST, Run
@@ -37,8 +37,8 @@ PLACE = ("deficit", "onset", "length", "recovery")
 UNTRAINED = "Nobody has trained this yet, so there is nothing to show."
 WORDS = {
     "untrained": UNTRAINED,
-    "untrainedMore": "What was trained stands on the map, and has a tick below the bar.",
-    "hatched": "hatched: not told from 0",
+    "untrainedMore": "Points with a result are on the map, and have a tick below the bar.",
+    "hatched": "hatched: not different from 0",
     "noPython": "Training needs Python: open this in a notebook and run the cell.",
     "clearName": "clear from birth on",
 }
@@ -46,13 +46,13 @@ NOT_HERE = "Training needs PyTorch and threads, which are not here; all results 
 
 
 class Explorer(Shown):
-    """One screen: drag a deficit along a life, and see what it cost.
+    """One screen: drag a deficit along a run, and see what it cost.
 
-    Arguments: profile, the size of the experiment, without one it is `cplab.runs.FLAGSHIP`;
-        deficits to choose from, by name or as functions of your own; onset, length, where to begin;
-        device, of live runs; setting, other fields of a Run, such as the model and the seed of live
-        runs; its rate never changes.
-    `choose` moves, `run` is the chosen point, `words` what is said of it.
+    Arguments: profile, the size of the experiment, by default that of `cplab.runs.FLAGSHIP`;
+        deficits to choose from, by name or as functions of your own; onset and length of the first
+        point; device, of live runs; setting, other fields of a Run, such as the model and the seed
+        of live runs; its rate never changes.
+    `choose` moves to another point, `run` is the chosen one, `words` describes it.
 
     >>> explorer = Explorer(onset=24)
     >>> explorer.run.onset, explorer.run.model
@@ -72,23 +72,23 @@ class Explorer(Shown):
     ) -> None:
         one_of("device", device.partition(":")[0], DEVICES)
         require(len(deficits), f"deficits {deficits} are not allowed: give one or more")
-        other = setting.keys() & {"deficit", "skipped", "treatments", "windows"}
+        unsupported = setting.keys() & {"deficit", "skipped", "treatments", "windows"}
         why = "its points have one deficit of `deficits` each, and nothing else"
-        require(not other, f"{', '.join(other)} is not allowed in Explorer: {why}")
+        require(not unsupported, f"{', '.join(unsupported)} is not allowed in Explorer: {why}")
         flagship = {"model": FLAGSHIP.model, "recovery": FLAGSHIP.recovery}
-        usual = flagship if profile is None else {"profile": profile}
-        like = Run(**{"schedule": "fixed"} | usual | setting)
+        defaults = flagship if profile is None else {"profile": profile}
+        like = Run(**{"schedule": "fixed"} | defaults | setting)
         self.device, self.setting = device, Setting(like)
         self.deficits = tuple(Run(deficit, length=1).deficit for deficit in deficits)
         at = {"onset": whole("onset", onset, 0, LONGEST)}
         at["length"] = whole("length", length, 1, LONGEST)
         self._begin = (self.deficits[0], at["onset"], at["length"])
         place = {"deficit": self.deficits[0], **at, "recovery": like.recovery}
-        super().__init__(self._know(), {**place, "unit": UNITS[0], "seeds": False})
-        self.on_msg(self._hear)
-        self._task = Task(self._work, self._tell)
-        self.observe(self._say_cost, "state")
-        self._say_cost()
+        super().__init__(self._collect_content(), {**place, "unit": UNITS[0], "seeds": False})
+        self.on_msg(self._handle_message)
+        self._task = Task(self._work, self._show_message)
+        self.observe(self._show_cost, "state")
+        self._show_cost()
 
     @property
     def run(self) -> Run:
@@ -107,7 +107,7 @@ class Explorer(Shown):
         return [html.escape(self.words), still_life(self.setting, self.run)]
 
     def keep(self, *change: Any) -> None:
-        """Write what is seen into the outputs; while one moves, only when it stands still."""
+        """Write what is visible into the outputs; while the point changes, only after a pause."""
         super().keep() if not change else self.keep_soon(1)
 
     def choose(self, **place: Any) -> None:
@@ -122,12 +122,12 @@ class Explorer(Shown):
         one_of("unit", place.get("unit", UNITS[0]), UNITS)
         self.state = {**self.state, **place}
 
-    # What is known --------------------------------------------------------------------------------
+    # Content --------------------------------------------------------------------------------------
 
-    def _know(self) -> dict[str, Any]:
+    def _collect_content(self) -> dict[str, Any]:
         """All that explorer.js needs, as plain data."""
         setting, like = self.setting, self.setting.like
-        known = self._known = describe_points(setting, self.deficits)
+        described = self._points = describe_points(setting, self.deficits)
         clear, seen = thumbnails(like, self.deficits)
         points = [point for point in setting.points() if point[0] in self.deficits]
         points = points or [self._begin]
@@ -135,10 +135,10 @@ class Explorer(Shown):
         recoveries = setting.recoveries()
         marked = setting.run_at(("blur", 1111, 2222), 3333).call()
         ends = [onset + length for _, onset, length in (*points, self._begin)]
-        found: dict[str, Any] = {
+        content: dict[str, Any] = {
             **WORDS,
             "kind": "explorer",
-            "points": known,
+            "points": described,
             "deficits": [look(name, seen[name]) for name in self.deficits],
             "clear": clear,
             "recoveries": recoveries,
@@ -148,14 +148,15 @@ class Explorer(Shown):
             "longest": max([8, *(onset for _, onset, _ in points)]) + recoveries[-1],
             "source": source_note(setting.results),
             "call": marked.replace("'blur'", "'deficit'"),
-            **reaches(known, like.recovery / 2),
+            **reaches(described, like.recovery / 2),
         }
         if setting.grey():
-            found["grey"] = band({s: c[: found["longest"]] for s, c in setting.grey().items()})
-        return found | {"accuracy": reach_of_accuracy(found)}
+            content["grey"] = band({s: c[: content["longest"]] for s, c in setting.grey().items()})
+        return content | {"accuracy": reach_of_accuracy(content)}
 
     def _end(self) -> dict[str, Any] | None:
-        point = self._known.get("{deficit},{onset},{length}".format(**self.state))
+        """The description of the chosen point at the end of its recovery, None without results."""
+        point = self._points.get("{deficit},{onset},{length}".format(**self.state))
         return point and point["at"].get(self.state["recovery"])
 
     # Training -------------------------------------------------------------------------------------
@@ -165,14 +166,15 @@ class Explorer(Shown):
         self._task.start()
 
     def stop(self) -> None:
-        """Stop training; it goes on from there when it is asked for again."""
+        """Stop training; the next `train` goes on from there."""
         self._task.stop()
 
     def wait(self, seconds: float) -> bool:
         """Wait for training to end; False if it has not by then."""
         return self._task.wait(seconds)
 
-    def _hear(self, widget: Any, content: dict, buffers: Any) -> None:
+    def _handle_message(self, widget: Any, content: dict, buffers: Any) -> None:
+        """Handle a message of the page: a greeting, a click on Train or Stop, a wait."""
         if "hello" in content:
             able = sys.platform != "emscripten" and importlib.util.find_spec("torch")
             self.send({"alive": True, "why": "" if able else NOT_HERE})
@@ -180,73 +182,75 @@ class Explorer(Shown):
             self.train()
         elif "stop" in content:
             self.stop()
-        elif "wait" in content:  # Colab's page hears Python only while Python answers it
+        elif "wait" in content:  # a page on Colab gets messages only in answer to its own
             self._task.wait(0.25)
             self.send_state("live")
 
     def _controls(self, run: Run) -> list[Run]:
-        """The controls of a run for which neither a result nor a longer life stands."""
+        """The controls of a run that have neither a result nor a longer run to read it from."""
         wanted = [run.without_window(), run.equal_training()]
         return [c for c in wanted if run.seed not in self.setting.clear(c.epochs)]
 
-    def _say_cost(self, change: Any = None) -> None:
+    def _show_cost(self, change: Any = None) -> None:
+        """Show how long training the chosen point takes, unless something is being trained."""
         if not self._task.busy:
             todo = [self.run, *self._controls(self.run)]
             more = "" if len(todo) == 1 else " with its controls"
             self.live = {"message": f"live{more}: {describe_cost(todo)}"}
 
-    def _tell(self, message: str, error: bool = False) -> None:
+    def _show_message(self, message: str, error: bool = False) -> None:
         self.live = {**self.live, "message": message, "busy": self._task.busy, "error": error}
 
     def _work(self, stop: Any) -> str:
-        run, known = self.run, self._end()
+        """Train the chosen point and its missing controls. Returns the last message."""
+        run, end = self.run, self._end()
         controls, point = self._controls(run), (run.deficit, run.onset, run.length)
         base = {"busy": True, "point": [*point], "colab": "google.colab" in sys.modules}
-        grown: dict[int, float] = {}
+        accuracies: dict[int, float] = {}
         epochs = run.epochs + sum(c.epochs for c in controls)
         clock = Clock(None, epochs, results.estimate([run, *controls]))
         clock.message = f"begins: {describe_cost([run, *controls])}"
 
         def draw() -> None:
-            accuracy = [100 * grown[epoch] for epoch in sorted(grown)]
-            said = {"message": clock.message, "done": clock.done, "epochs": clock.epochs}
-            self.live = {**base, "accuracy": accuracy, **said}
+            percents = [100 * accuracies[epoch] for epoch in sorted(accuracies)]
+            progress = {"message": clock.message, "done": clock.done, "epochs": clock.epochs}
+            self.live = {**base, "accuracy": percents, **progress}
 
         throttle = Throttle(draw)
 
         def report(of: Run, row: dict) -> None:
             clock(of, row)
             if of == run and "epoch" in row:
-                grown[row["epoch"]] = row["test_accuracy"]
+                accuracies[row["epoch"]] = row["test_accuracy"]
             throttle()
 
         how: dict[str, Any] = {"device": self.device, "workers": 1, "stop": stop, "report": report}
         draw()
-        # a point that was untrained when it was chosen may have been trained elsewhere by now
-        fresh = known is not None and run.seed in self.setting.curves(point, run.recovery)
-        [(_, found)] = results.collect([run], fresh=fresh, **how)
-        grown.update(enumerate(found.series("test_accuracy")))
+        # another process may have trained the point since it was chosen
+        fresh = end is not None and run.seed in self.setting.curves(point, run.recovery)
+        [(_, trained)] = results.collect([run], fresh=fresh, **how)
+        accuracies.update(enumerate(trained.series("test_accuracy")))
         for control in controls:
             list(results.collect([control], **how))
-        for one in (run, *controls):
-            self.setting.add(one)
-        self.content = json.dumps(self._know())
+        for trained_run in (run, *controls):
+            self.setting.add(trained_run)
+        self.content = json.dumps(self._collect_content())
         draw()
-        where = "" if self.run == run else f", of {describe_life(run)}"
-        return f"live, seed {run.seed}: {percent(found.accuracy)} %{where}"
+        where = "" if self.run == run else f", of {describe_run(run)}"
+        return f"live, seed {run.seed}: {percent(trained.accuracy)} %{where}"
 
 
 # Parts ------------------------------------------------------------------------------------------
 
 
 def look(name: str, picture: str) -> dict[str, Any]:
-    """The look of a deficit as plain data; `ink`: black or white, whichever can be read on its
+    """The look of a deficit as plain data; `ink`: black or white, whichever is legible on its
     colour."""
-    own = style(name)
-    light = [int(own.colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    deficit_style = style(name)
+    light = [int(deficit_style.colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     light = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in light]
     ink = "#000000" if np.dot([0.2126, 0.7152, 0.0722], light) > 0.18 else "#FFFFFF"
-    return {**own._asdict(), "name": name, "ink": ink, "picture": picture}
+    return {**deficit_style._asdict(), "name": name, "ink": ink, "picture": picture}
 
 
 @cache
@@ -254,7 +258,7 @@ def thumbnails(like: Run, deficits: tuple[str, ...]) -> tuple[str, dict[str, str
     """Small pictures of what a network sees, clear and under each deficit, as links of a page."""
     clear, seen = "", {}
     for name in deficits:
-        rows, _ = preview("drawn", like.profile, name, count=8)  # no photographs are saved
+        rows, _ = preview("drawn", like.profile, name, count=8)  # so that no photographs are saved
         clear, seen[name] = map(picture_link, (rows["clear"], rows.get("seen", rows["clear"])))
     return clear, seen
 
@@ -263,34 +267,34 @@ def picture_link(images: np.ndarray) -> str:
     return f"data:image/png;base64,{base64.b64encode(png(images, 1)).decode()}"
 
 
-def reaches(known: dict[str, dict], least: float) -> dict[str, Any]:
-    """The ends of the axes of harm in both units, fixed while one moves: `reach` for the lines,
-    `most` for the map's colours; over recoveries from `least` epochs on."""
+def reaches(points: dict[str, dict], least: float) -> dict[str, Any]:
+    """The ends of the axes of harm in both units, the same for all points: `reach` for the lines,
+    `most` for the map's colours; over recoveries of `least` epochs or more."""
     ends = [
         end
-        for point in known.values()
+        for point in points.values()
         for recovery, end in point["at"].items()
-        if end["harm"] and recovery >= least  # before that lives are still on their way up
+        if end["harm"] and recovery >= least  # before that accuracy is still rising
     ]
     harm = [end["harm"][0] for end in ends] or [0.0]
     back = [end["back"][0] for end in ends if end["back"][0] is not None] or [0.0]
-    found: dict[str, list] = {"reach": [], "most": []}
-    for each, limit in ((harm, 6), (back, 30)):
-        low, high = min(0, *each), max(0, *each)
+    axes: dict[str, list] = {"reach": [], "most": []}
+    for values, limit in ((harm, 6), (back, 30)):
+        low, high = min(0, *values), max(0, *values)
         room = high - low
-        found["reach"].append([low - 0.12 * room - 0.5, max(1, high) + 0.15 * room])
-        found["most"].append(max(limit, -low, high))
-    return found
+        axes["reach"].append([low - 0.12 * room - 0.5, max(1, high) + 0.15 * room])
+        axes["most"].append(max(limit, -low, high))
+    return axes
 
 
-def reach_of_accuracy(found: dict[str, Any]) -> tuple[float, float]:
-    """The lowest and highest mean accuracy of all clear epochs but the first, in percent, with room
-    for a line's name above. Under a deficit accuracy may be lower."""
-    means = [*found.get("grey", {}).get("mean", ())]
-    for key, point in found["points"].items():
+def reach_of_accuracy(content: dict[str, Any]) -> tuple[float, float]:
+    """The lowest and highest mean accuracy of clear epochs, in percent, with room for a line's name
+    above. Under a deficit accuracy may be lower."""
+    means = [*content.get("grey", {}).get("mean", ())]
+    for key, point in content["points"].items():
         onset, length = map(int, key.split(",")[1:])
-        for one in point["bands"]:
-            means += one["mean"][:onset] + one["mean"][onset + length :]
+        for curve in point["bands"]:
+            means += curve["mean"][:onset] + curve["mean"][onset + length :]
     return min(means, default=0) / 10, max(means, default=1000) / 10 + 2
 
 

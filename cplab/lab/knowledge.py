@@ -1,8 +1,8 @@
-"""What the results of one setting say, against clear epochs seen: all that an explorer knows.
+"""The results of one setting, against clear epochs seen: the content of an explorer.
 
-At a rate that never changes, the clear life of a seed is the control of every window: the newborn,
-the life with the window cut out and equal training are points of one curve; and a life holds all
-shorter ones. Nothing here draws, and nothing trains.
+At a constant rate, the clear run of a seed is the control of every window: the newborn, the run
+with the window cut out and equal training are points of one curve; and a run contains all shorter
+ones. Nothing is drawn or trained here.
 """
 
 import math
@@ -21,16 +21,16 @@ from cplab.quantities.statistics import Estimate, Missing
 from cplab.runs import Run
 from cplab.show.styles import label
 
-LAST = 5  # epochs over which a life at a fixed rate is read, as Result.accuracy has it
-RECOVERIES = (5, 10, 15, 20, 30, 40, 50, 60, 90, 120, 180, 240)  # offered where curves hold them
-SEEN = {  # what a network was, in the headline
+LAST = 5  # epochs whose mean is the final accuracy at a fixed rate, as in Result.accuracy
+RECOVERIES = (5, 10, 15, 20, 30, 40, 50, 60, 90, 120, 180, 240)  # offered if curves are that long
+CONDITIONS = {  # of a network, in the headline
     "blur": "blurred",
     "flip": "shown upside-down images",
     "permute": "given permuted labels",
     "noise": "shown noise",
 }
 Point = tuple[str, int, int]  # deficit, onset, length
-CLEAR = ("none", 0, 0)  # all lives without a deficit, of any length
+CLEAR = ("none", 0, 0)  # all runs without a deficit, of any length
 Curves = dict[int, np.ndarray]  # test accuracy in percent after each epoch, by seed
 
 
@@ -54,7 +54,7 @@ class Setting:
         why = "its rate changes, so that no clear run is the control of all windows"
         require(like.schedule == "fixed", f"{what}: {why}; give schedule='fixed'")
         self.like = like
-        self._longest: dict[Point, Curves] = defaultdict(dict)  # each seed's longest life
+        self._longest: dict[Point, Curves] = defaultdict(dict)  # each seed's longest run
         self._trained = {like.recovery}
         self.results: list[Any] = []
         for deficit, onset, length, recovery, seed in sorted(trained_places(like)):
@@ -62,7 +62,7 @@ class Setting:
                 self.add(self.run_at((deficit, onset, length), recovery, seed))
 
     def run_at(self, point: Point, recovery: int, seed: int | None = None) -> Run:
-        """The run of a point with so many epochs of recovery; by default of the setting's seed."""
+        """The run of a point with this recovery in epochs; by default with the setting's seed."""
         deficit, onset, length = point
         seed = self.like.seed if seed is None else seed
         at: dict[str, Any] = {"onset": onset, "length": length, "recovery": recovery, "seed": seed}
@@ -71,13 +71,13 @@ class Setting:
     def add(self, run: Run) -> None:
         """Add the result of a run, if there is one."""
         with suppress(Missing):
-            found = result(run)
+            new_result = result(run)
             point = (run.deficit, run.onset, run.length) if run.length else CLEAR
             self._trained.add(run.recovery)
-            self.results.append(found)
-            lives, curve = self._longest[point], 100 * found.series("test_accuracy")
-            lives[run.seed] = max(curve, lives.get(run.seed, curve), key=len)
-            self.__dict__.pop("grey_read", None)
+            self.results.append(new_result)
+            longest, curve = self._longest[point], 100 * new_result.series("test_accuracy")
+            longest[run.seed] = max(curve, longest.get(run.seed, curve), key=len)
+            self.__dict__.pop("mean_grey", None)
 
     def points(self) -> list[Point]:
         """All points with a deficit."""
@@ -89,35 +89,33 @@ class Setting:
         return sorted(epochs for epochs in self._trained.union(RECOVERIES) if epochs <= last)
 
     def curves(self, point: Point, recovery: int) -> Curves:
-        """The lives of a point until the end of this recovery, by seed, of the seeds that got so
-        far."""
+        """The curves of a point until the end of this recovery, by seed, of seeds that have it."""
         end = point[1] + point[2] + recovery
-        lives = self._longest.get(point, {})
-        return {seed: curve[:end] for seed, curve in lives.items() if len(curve) >= end}
+        longest = self._longest.get(point, {})
+        return {seed: curve[:end] for seed, curve in longest.items() if len(curve) >= end}
 
     def clear(self, epochs: int) -> Curves:
-        """The lives without a deficit until this epoch, of the seeds that got so far."""
+        """The curves without a deficit until this epoch, by seed, of seeds that have it."""
         return self.curves(CLEAR, epochs)
 
     def grey(self) -> Curves:
-        """The longest life without a deficit of each seed."""
+        """The longest curve without a deficit of each seed."""
         return self._longest.get(CLEAR, {})
 
     @cached_property
-    def grey_read(self) -> np.ndarray:
-        """The mean of these lives; each epoch is averaged with the four before it."""
+    def mean_grey(self) -> np.ndarray:
+        """The mean of these curves; each epoch is averaged with the four before it."""
         mean = statistics.mean_of_curves(self.grey().values())[0]
         return np.array([mean[max(0, i - LAST + 1) : i + 1].mean() for i in range(len(mean))])
 
     def finals(self, curves: Curves, recovery: int) -> dict[int, float]:
-        """The final accuracy of lives by seed, as Result.accuracy defines it."""
+        """The final accuracy of curves by seed, as Result.accuracy defines it."""
         last = min(LAST, recovery)
         return {seed: float(curve[-last:].mean()) for seed, curve in curves.items()}
 
     def harm(self, point: Point, recovery: int) -> Estimate | None:
-        """Points that the deficit cost beyond lost time (see `quantities.harm`), or None without a
-        control. Seeds are paired where the two lives share training, which lives deprived from
-        birth do not."""
+        """Points that the deficit costs beyond lost time (see `quantities.harm`), or None without a
+        control. Seeds are paired if the two runs share training, so not from onset 0."""
         clear = self.finals(self.clear(point[1] + recovery), recovery)
         own = self.finals(self.curves(point, recovery), recovery)
         return difference(clear, own, paired=point[1] > 0)
@@ -129,14 +127,13 @@ class Setting:
         return difference(equal, without, paired=True)
 
     def level(self, point: Point, recovery: int) -> float:
-        """The mean accuracy in the end, in percent."""
+        """The mean final accuracy, in percent."""
         return float(np.mean([*self.finals(self.curves(point, recovery), recovery).values()]))
 
-    def stood(self, onset: int, recovery: int, harm: float) -> float | None:
+    def clear_epochs_to(self, onset: int, recovery: int, harm: float) -> float | None:
         """The number of clear epochs after which the grey curve, averaged over five epochs, first
-        stood as high as a life that is `harm` points below it at the end of its recovery. None
-        where it never did."""
-        grey, end = self.grey_read, onset + recovery
+        reaches a run that is `harm` points below it at the end of its recovery, or None."""
+        grey, end = self.mean_grey, onset + recovery
         if end > len(grey):
             return None
         level = grey[end - 1] - harm
@@ -161,55 +158,56 @@ def difference(above: dict[int, float], below: dict[int, float], paired: bool) -
 
 
 def epochs_in_words(count: int) -> str:
+    """Write a number of epochs: `1 epoch`, `8 epochs`."""
     return f"{count} epoch{'' if count == 1 else 's'}"
 
 
-def who(point: Point) -> str:
+def name_network(point: Point) -> str:
     """Name the network of a point: `the network blurred for its first 16`, after `… clear epochs`.
 
-    >>> who(("blur", 0, 16)), who(("flip", 24, 8))
+    >>> name_network(("blur", 0, 16)), name_network(("flip", 24, 8))
     ('the network blurred for its first 16', \
 'the network shown upside-down images for 8 epochs after its first 24')
     """
     deficit, onset, length = point
-    was = SEEN.get(deficit, f"with {label(deficit)}")
+    condition = CONDITIONS.get(deficit, f"with {label(deficit)}")
     first = f"its first {length if length > 1 else 'one'}"
     when = f"{epochs_in_words(length)} after its first {onset}" if onset else first
-    return f"the network {was} for {when}"
+    return f"the network {condition} for {when}"
 
 
-def headline(point: Point, recovery: int, harm: Estimate | None, stood: float | None) -> str:
-    """Write one sentence that says what was found at a point."""
-    begin = f"After {point[1] + recovery} clear epochs, {who(point)}"
+def headline(point: Point, recovery: int, harm: Estimate | None, reached: float | None) -> str:
+    """Write the result at a point in one sentence; reached, see `Setting.clear_epochs_to`."""
+    begin = f"After {point[1] + recovery} clear epochs, {name_network(point)}"
     if harm is None:
         return f"{begin} has no control yet: Train adds it."
-    never = "one that never was" if point[0] in SEEN else "one without"
+    never = "one that never was" if point[0] in CONDITIONS else "one without"
     if sign(harm) < 0:
         return f"{begin} is {-harm.mean:.1f} points ahead of {never}."
     if sign(harm) == 0 and not math.isnan(harm.half):
         return f"{begin} is level with {never}, as far as {count(harm)} can tell."
     side = "behind" if harm.mean >= 0 else "ahead of"
-    where = "" if stood is None else f": it stands where that one stood after {stood:.0f}"
+    where = "" if reached is None else f": it stands where that one stood after {reached:.0f}"
     return f"{begin} is {abs(harm.mean):.1f} points {side} {never}{where}."
 
 
 def small_print(
     point: Point, recovery: int, harm: Estimate | None, lost: Estimate | None, back: Sequence
 ) -> str:
-    """Write the interval, the seeds, and what else is known of a point."""
+    """Write the interval of a point's harm, its seeds, the clear epochs back and lost time."""
     if harm is None:
         return ""
     if math.isnan(harm.half):
         return f"harm {signed(harm.mean)} points · {count(harm)}: no interval, no verdict"
     parts = [f"harm {signed(harm.mean)} ± {harm.half:.1f} points ({count(harm)})"]
     if sign(harm) == 0 and harm.seeds > 1:
-        seen = statistics.detectable(harm.half, harm.seeds)
-        parts.append(f"{seen:.1f} points would be seen 8 times in 10")
-    elif sign(harm) > 0 and all(one is not None for one in back):
+        visible = statistics.detectable(harm.half, harm.seeds)
+        parts.append(f"{visible:.1f} points would be seen 8 times in 10")
+    elif sign(harm) > 0 and all(epochs is not None for epochs in back):
         parts.append(f"{back[0]:.0f} clear epochs back ({back[1]:.0f} to {back[2]:.0f})")
     if lost is not None:
-        reach = "" if math.isnan(lost.half) else f" ± {lost.half:.1f}"
-        parts.append(f"lost time {signed(lost.mean)}{reach}")
+        interval = "" if math.isnan(lost.half) else f" ± {lost.half:.1f}"
+        parts.append(f"lost time {signed(lost.mean)}{interval}")
     return " · ".join(parts)
 
 
@@ -249,7 +247,7 @@ def signed(value: float) -> str:
 
 
 def describe_points(setting: Setting, deficits: Iterable[str]) -> dict[str, dict]:
-    """{"blur,0,16": what is known of it} of all points of some deficits (see `describe_point`)."""
+    """{"blur,0,16": its description}, of all points of these deficits (see `describe_point`)."""
     offered = {*deficits}
     return {
         ",".join(map(str, point)): describe_point(setting, point)
@@ -261,7 +259,7 @@ def describe_points(setting: Setting, deficits: Iterable[str]) -> dict[str, dict
 def describe_point(setting: Setting, point: Point) -> dict[str, Any]:
     """Describe a point as plain data: `at`, {recovery: harm and words}, and `bands`, a mean curve
     for each set of seeds, valid until the recovery `upto`."""
-    at, bands = {}, dict[tuple, dict]()  # these by their seeds
+    at, bands = {}, dict[tuple, dict]()  # bands by their seeds
     for recovery in reversed(setting.recoveries()):
         if curves := setting.curves(point, recovery):
             at[recovery] = describe_end(setting, point, recovery)
@@ -271,19 +269,20 @@ def describe_point(setting: Setting, point: Point) -> dict[str, Any]:
 
 
 def describe_end(setting: Setting, point: Point, recovery: int) -> dict[str, Any]:
-    """Describe a life at the end of a recovery, in numbers and words."""
+    """Describe a point at the end of a recovery, in numbers and words; `sign`: of the harm, 0 if it
+    is level; `back`: the harm in clear epochs, and the ends of its interval."""
     harm, lost = setting.harm(point, recovery), setting.lost_time(point, recovery)
     ends = (harm.mean, harm.mean - harm.half, harm.mean + harm.half) if harm else ()
-    stands = [setting.stood(point[1], recovery, one) for one in ends] or [None] * 3
-    back = [None if one is None else point[1] + recovery - one for one in stands]
+    reached = [setting.clear_epochs_to(point[1], recovery, end) for end in ends] or [None] * 3
+    back = [None if value is None else point[1] + recovery - value for value in reached]
     return {
         "level": short(setting.level(point, recovery)),
-        "harm": [short(one) for one in (harm.mean, harm.half)] if harm else None,
-        "told": sign(harm) if harm else 0,
-        "back": [None if one is None else short(one) for one in back],
+        "harm": [short(value) for value in (harm.mean, harm.half)] if harm else None,
+        "sign": sign(harm) if harm else 0,
+        "back": [None if value is None else short(value) for value in back],
         "name": name_of(point),
         "tags": tags(harm, back[0]),
-        "head": headline(point, recovery, harm, stands[0]),
+        "head": headline(point, recovery, harm, reached[0]),
         "small": small_print(point, recovery, harm, lost, back),
     }
 
@@ -296,6 +295,7 @@ def band(curves: Curves) -> dict[str, Any]:
 
 
 def thousandths(percent: np.ndarray) -> list[int]:
+    """Convert percentages to whole thousandths."""
     return np.rint(10 * percent).astype(int).tolist()
 
 

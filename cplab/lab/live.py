@@ -1,4 +1,4 @@
-"""Work that one starts with a button and watches, in a thread."""
+"""Work in a thread that is started with a button, with its message and progress."""
 
 import html
 import math
@@ -26,17 +26,17 @@ PAUSED = "stopped: Train goes on from the last checkpoint"
 class Task:
     """Runs some work in a thread, one at a time; `busy` says whether it is running.
 
-    Arguments: work, called with the threading.Event that `stop` sets, returns what is said in the
-        end; tell, called with that, and whether it is an error; stopped, what is said after `stop`.
+    Arguments: work, called with the threading.Event that `stop` sets, returns the last message;
+        notify, called with it, and whether it is an error; stopped, the message after `stop`.
     """
 
     def __init__(
         self,
         work: Callable[[threading.Event], str],
-        tell: Callable[[str, bool], Any],
+        notify: Callable[[str, bool], Any],
         stopped: str = PAUSED,
     ) -> None:
-        self._work, self._tell, self._stopped = work, tell, stopped
+        self._work, self._notify, self._stopped = work, notify, stopped
         self._halt, self.done, self.busy = threading.Event(), threading.Event(), False
         self.stop, self.wait = self._halt.set, self.done.wait  # wait takes seconds
 
@@ -46,9 +46,9 @@ class Task:
             self._halt.clear()
             self.done.clear()
             self.busy = True
-            threading.Thread(target=self._do, daemon=True).start()
+            threading.Thread(target=self._run, daemon=True).start()
 
-    def _do(self) -> None:
+    def _run(self) -> None:
         message, error = "stopped by an error", True
         try:
             message, error = self._work(self._halt), False
@@ -61,15 +61,15 @@ class Task:
             raise
         finally:
             self.busy = False
-            self._tell(message, error)
+            self._notify(message, error)
             self.done.set()
 
 
 class Job(w.HBox):
     """A button that starts some work, a message, a progress bar, and a button that stops it.
 
-    Arguments: words, on the button; work and stopped, as of Task; locked, controls that rest
-        meanwhile.
+    Arguments: words, on the button; work and stopped, as in Task; locked, controls that are
+        disabled during the work.
     """
 
     busy = property(lambda self: self.task.busy)
@@ -83,11 +83,11 @@ class Job(w.HBox):
     ) -> None:
         self.task, self._locked = Task(work, self._end, stopped), locked
         self.wait = self.task.wait
-        firm = {"flex": "0 0 auto", "width": "auto"}  # however much is said in it and beside it
-        self.start = w.Button(description=words, button_style="primary", layout=firm)
-        self.stop = w.Button(description="Stop", disabled=True, layout=firm)
+        fixed = {"flex": "0 0 auto", "width": "auto"}  # however long the messages are
+        self.start = w.Button(description=words, button_style="primary", layout=fixed)
+        self.stop = w.Button(description="Stop", disabled=True, layout=fixed)
         self.message = w.HTML().add_class("cplab-live")
-        self.progress = w.IntProgress(min=0, max=1, layout={**firm, "width": "140px"})
+        self.progress = w.IntProgress(min=0, max=1, layout={**fixed, "width": "140px"})
         line = [self.start, self.message, self.progress, self.stop]
         colab = "google.colab" in sys.modules
         self._pulse = Pulse(self.task.done, [*line, *locked]) if colab else None
@@ -98,28 +98,29 @@ class Job(w.HBox):
 
     def _begin(self, button: Any) -> None:
         if not self.busy:
-            self._rest(True)
+            self._lock(True)
             self.task.start()
         if self._pulse:
             self._pulse.going = True
 
-    def _rest(self, busy: bool) -> None:
+    def _lock(self, busy: bool) -> None:
+        """Disable the controls during the work, and Stop otherwise."""
         self.stop.disabled = not busy
         for control in (self.start, *self._locked):
             control.disabled = busy
 
     def _end(self, message: str, error: bool) -> None:
-        self._rest(False)
+        self._lock(False)
         self.message.value = error_html(message) if error else message
 
 
 class Pulse(anywidget.AnyWidget):
-    """Lets a thread draw on Colab, whose page hears Python only while Python answers it.
+    """Lets a thread draw on Colab, where a page gets messages only in answer to its own.
 
-    For as long as something is under way the page asks, always twice at a time, and Python lets
-    each wait for a moment; between two a click on Stop gets its turn. Then all is said again.
+    During the work the page sends messages, always two at a time, and Python answers each after a
+    moment; between two of them a click on Stop gets its turn. In the end all states are sent again.
 
-    Arguments: done, is set when the work has ended; said, the widgets that tell of it.
+    Arguments: done, an event that is set when the work has ended; widgets, which show the work.
     """
 
     _esm = """export default {render({model}) {
@@ -129,24 +130,24 @@ class Pulse(anywidget.AnyWidget):
     }}"""
     going = traitlets.Bool(False).tag(sync=True)
 
-    def __init__(self, done: threading.Event, said: Sequence[w.Widget]) -> None:
+    def __init__(self, done: threading.Event, widgets: Sequence[w.Widget]) -> None:
         super().__init__()
-        self._ended, self._said = done, said
+        self._ended, self._widgets = done, widgets
         self.on_msg(self._answer)
 
     def _answer(self, *message: Any) -> None:
         if self._ended.wait(0.25):
             self.going = False
-            for widget in self._said:
+            for widget in self._widgets:
                 widget.send_state()
         self.send({})
 
 
 class Clock:
     """Reports after each epoch how far training is and how much longer it takes. Only epochs
-    trained here count; those from a checkpoint are there at once.
+    trained here count; those from a checkpoint take no time.
 
-    Arguments: job, whose message and bar are set, or None; epochs, to be trained in all; expected,
+    Arguments: job, whose message and bar are set, or None; epochs to train in all; expected, the
         seconds for all of them, if known.
     """
 
@@ -166,22 +167,22 @@ class Clock:
         if "epoch" not in row:
             return
         self._times.append(time.monotonic())
-        took = self._times[-1] - self._times[-2]
-        if took > 0.5 * row.get("seconds", 0):
-            self._paces.append(took)
+        seconds = self._times[-1] - self._times[-2]
+        if seconds > 0.5 * row.get("seconds", 0):
+            self._paces.append(seconds)
         self.done = min(self.done + 1, self.epochs)
         self.message = f"epoch {row['epoch'] + 1} of {run.epochs}: {self.in_words()}"
         if self.job:
             self.job.progress.value, self.job.message.value = self.done, self.message
 
     def in_words(self) -> str:
-        """Write how much longer it takes, by the last five epochs, since other work may run beside
-        it."""
-        known = self._paces[1:] or self._paces  # the first epoch is also for loading images
-        left = (float(np.median(known[-5:])) if known else self._guess) * (self.epochs - self.done)
-        if math.isnan(left):
-            return "the first epoch tells how long it takes"
-        return f"about {in_minutes(left)} left" if left >= 1 else "nearly done"
+        """Write how much longer it takes, by the last five epochs, as other work comes and goes."""
+        paces = self._paces[1:] or self._paces  # the first epoch includes loading images
+        pace = float(np.median(paces[-5:])) if paces else self._guess
+        remaining = pace * (self.epochs - self.done)
+        if math.isnan(remaining):
+            return "the first epoch shows how long it takes"
+        return f"about {in_minutes(remaining)} left" if remaining >= 1 else "nearly done"
 
 
 def in_minutes(seconds: float) -> str:
@@ -199,23 +200,22 @@ def in_minutes(seconds: float) -> str:
 
 
 def describe_cost(runs: Sequence[Run], measure: Any = ()) -> str:
-    """Write what training takes, from lives of that size trained on this machine, else on others,
-    and say which."""
+    """Write how long training takes, by results of this size, from this machine or another."""
     seconds = results.estimate(runs, measure)
     if seconds is None:
-        return "its time is not known yet: the first epoch tells"
-    here, _ = tables.similar(runs[0])
-    return f"about {in_minutes(seconds)} on {'this' if here else 'another'} machine"
+        return "its time is not known yet: the first epoch shows it"
+    is_own, _ = tables.similar(runs[0])
+    return f"about {in_minutes(seconds)} on {'this' if is_own else 'another'} machine"
 
 
-def describe_life(run: Run) -> str:
-    """Write a life as HTML: `Blur from epoch 4 to 16`."""
+def describe_run(run: Run) -> str:
+    """Describe a run as HTML: `Blur from epoch 4 to 16`."""
     parts = [f"{html.escape(label(n))} from epoch {a} to {b}" for n, a, b in deficit_windows(run)]
     words = ", ".join(parts) or f"no deficit, {run.epochs} clear epochs"
     return words[0].upper() + words[1:]
 
 
 def deficit_windows(run: Run) -> list[tuple[str, int, int]]:
-    """Each deficit of a life with its first epoch and the epoch after its last."""
+    """Each deficit of a run with its first epoch and the epoch after its last."""
     parts = [(run.deficit, run.onset, run.end)] if run.length else []
-    return parts + [(one.deficit, one.onset, one.onset + one.length) for one in run.windows]
+    return parts + [(w.deficit, w.onset, w.onset + w.length) for w in run.windows]

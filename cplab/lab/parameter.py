@@ -1,20 +1,20 @@
-"""The one parameter of a lab: with which profile it runs."""
+"""The parameter of a lab: the profile with which it runs."""
 
 from cplab import PROFILES, results
 from cplab.errors import one_of
 from cplab.runs import Profile, Run
 from cplab.show.surface import load_page
 
-LONG = 600  # seconds of one run, from which on a lab says what training takes
+LONG = 600  # seconds of one run above which a lab prints how long training takes
 
 
 def setting(
     profile: str = "auto", usual: str = "course", *, among: tuple[str, ...] = ()
 ) -> Profile:
-    """Prepare a lab's figures, and return its profile. Where one run of it is long, say so.
+    """Prepare a lab's figures, and return its profile. Print a line if one of its runs is long.
 
     Arguments: profile, the lab's parameter, `auto` for the usual one; usual, the name of a profile;
-        among, the profiles that the lab has, all if not given.
+        among, the profiles that the lab has, by default all.
     Raises: CplabError for a parameter that is none of these.
 
     >>> setting("auto").name, setting("ci").train_images

@@ -1,4 +1,4 @@
-"""What widgets that hold figures share."""
+"""Parts that several widgets use."""
 
 import html
 import time
@@ -11,7 +11,7 @@ TEXT = "line-height:1.35;font-size:14px"
 
 
 def buttons(options: Collection) -> w.ToggleButtons:
-    """A row of buttons, of which one is pressed, at first the first."""
+    """A row of buttons, one of which is pressed, the first one initially."""
     return w.ToggleButtons(options=options, style={"button_width": "auto"})
 
 
@@ -22,7 +22,7 @@ class Throttle:
         self.draw, self.drawn, self.seconds = draw, float("-inf"), seconds
 
     def __call__(self, last: bool = False) -> None:
-        """Draw, if it is time for it or the last call."""
+        """Draw if enough time has passed, or if this is the last call."""
         if last or time.monotonic() - self.drawn >= self.seconds:
             self.draw()
             self.drawn = time.monotonic()

@@ -32,6 +32,7 @@ def to_float64(t: Tensor) -> Tensor:
 
 
 def groups(layer: Any) -> int:
+    """The number of groups of a convolution; 1 for a linear layer."""
     return layer.groups if isinstance(layer, nn.Conv2d) else 1
 
 

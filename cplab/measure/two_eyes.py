@@ -21,7 +21,7 @@ def require_two_eyes(net: nn.Module) -> Any:
 
 @torch.no_grad()
 def right_shares(net: nn.Module, x: Tensor) -> list[float]:
-    """The right eye's share of what drives each neuron of the first layer that both eyes reach:
+    """The right eye's share in the drive of each neuron of the first layer that both eyes reach:
     var z_right / (var z_left + var z_right) of z = z_left + z_right, over images and positions; 0.5
     where neither eye drives it. Both see x, normalised images (N, C, H, W), which also give
     BatchNorm of the stems its statistics."""

@@ -154,6 +154,7 @@ def outcome(result: Result) -> Any:
 
 
 def without_times(value: Any) -> Any:
+    """Plain data without the entries called `seconds`."""
     if isinstance(value, dict):
         return {k: without_times(v) for k, v in value.items() if k != "seconds"}
     return [without_times(v) for v in value] if isinstance(value, list) else value

@@ -246,8 +246,8 @@ def by_key(key: str) -> Result:
 
 
 def every_result(kind: str = "Run", source: str | None = None) -> Iterator[Result]:
-    """Yield all sound results of one class of specs: shipped, live, or both if no source is given.
-    A key that is shipped and live comes twice then.
+    """Yield all sound results of one class of specs: shipped, live, or both if no source is given;
+    a key that is both shipped and live then comes twice.
 
     >>> next(every_result("Run", "shipped")).source
     'shipped'

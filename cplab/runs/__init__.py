@@ -214,6 +214,7 @@ class Run(Spec):
 
     @property
     def epochs(self) -> int:
+        """The number of epochs of all phases together."""
         return self.onset + self.length + self.recovery
 
     @property
@@ -223,10 +224,12 @@ class Run(Spec):
 
     @property
     def family(self) -> str:
+        """The model without its width: `allcnn` of `allcnn-16`."""
         return self.model.rpartition("-")[0]
 
     @property
     def width(self) -> int:
+        """The width of the model: 16 of `allcnn-16`."""
         return int(self.model.rpartition("-")[2])
 
     @property

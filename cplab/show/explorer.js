@@ -1,5 +1,5 @@
-// The explorer: chooses among the points that Python wrote once, and draws them with BokehJS. All that
-// is said stands in the data: nothing is computed from results here. Appended to surface.js.
+// The explorer: selects among the points that Python sent once, and draws them with BokehJS. All texts
+// and numbers come from Python: nothing is computed from results here. Appended to surface.js.
 
 async function explorer(content, model, box, Bokeh) {
   const view = new Explorer(content, model, box), version = model.get("version");
@@ -9,17 +9,17 @@ async function explorer(content, model, box, Bokeh) {
   view.begin();
 }
 
-const FIELD = {start: "onset"};  // what a grip changes, where it is not what its name says
+const FIELD = {start: "onset"};  // the field that a grip changes, where it differs from its name
 const STEPS = {ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1};
 const {abs, max, min} = Math;
 
 class Explorer {
   constructor(content, model, box) {
     Object.assign(this, {model, alive: false, filled: new WeakMap()});
-    this.learn(content);
+    this.readContent(content);
     this.build(box);
-    model.on("change:content", () => {  // what was trained by now
-      this.learn(JSON.parse(model.get("content")));
+    model.on("change:content", () => {  // after training
+      this.readContent(JSON.parse(model.get("content")));
       const {x_range, y_range} = this.figures[2].model, {onset, length} = this.data.axes;
       [x_range.factors, y_range.factors] = [onset, length];
       this.draw();
@@ -52,7 +52,7 @@ class Explorer {
     this.draw();
   }
 
-  learn(data) {
+  readContent(data) {
     this.data = data;
     this.looks = Object.fromEntries(data.deficits.map((look) => [look.name, look]));
     this.points = Object.keys(data.points).map((key) => {
@@ -65,7 +65,7 @@ class Explorer {
     return this.model.get("state");
   }
 
-  get known() {
+  get point() {
     const {deficit, onset, length} = this.state;
     return this.data.points[[deficit, onset, length]];
   }
@@ -130,7 +130,7 @@ class Explorer {
     box.append(this.root);
   }
 
-  // What happens ---------------------------------------------------------------------------------
+  // Actions --------------------------------------------------------------------------------------
 
   choose(change) {
     const place = {...this.state, ...change}, {data} = this;
@@ -139,30 +139,30 @@ class Explorer {
     place.length = within(1, place.length, data.last);
     place.recovery = within(1, place.recovery, data.recoveries.at(-1));
     if (Object.entries(place).every(([name, value]) => this.state[name] === value)) return;
-    this.model.set("state", place);  // which draws
+    this.model.set("state", place);  // and its callback draws
     clearTimeout(this.saving);
     this.saving = setTimeout(() => this.model.save_changes(), 120);
   }
 
-  // What was trained nearest to a value of onset, length or recovery, from a place; `allowed` of it.
-  // A grip's own field changes, and another stays as far as it can: for `start` it is the end.
+  // The point with a result nearest to a value of onset, length or recovery, among the allowed ones.
+  // The grip's own field changes, and another stays if it can: for `start` it is the end.
   nearest(from, name, value, allowed = () => true) {
     const end = (p) => p.onset + p.length, field = FIELD[name] ?? name;
     const other = {onset: (p) => p.length, start: end, length: (p) => p.onset}[name];
     const cost = (p) => abs(p[field] - value) + (other ? abs(other(p) - other(from)) / 2 : 0);
     const trained = other ? this.points.filter((p) => p.deficit === from.deficit)
                           : this.data.recoveries.map((recovery) => ({recovery}));
-    const allowedOnes = trained.filter(allowed);
-    return allowedOnes.length ? allowedOnes.reduce((a, b) => (cost(b) < cost(a) ? b : a)) : {};
+    const candidates = trained.filter(allowed);
+    return candidates.length ? candidates.reduce((a, b) => (cost(b) < cost(a) ? b : a)) : {};
   }
 
   key(event, name) {
-    const step = STEPS[event.key], now = this.state, sideways = /Left|Right/.test(event.key);
+    const step = STEPS[event.key], {state} = this, sideways = /Left|Right/.test(event.key);
     if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.tagName === "INPUT" && sideways) return;
     event.preventDefault();
     const field = FIELD[name] ?? name;
-    this.choose(this.nearest(now, name, now[field], (p) => step * (p[field] - now[field]) > 0));
+    this.choose(this.nearest(state, name, state[field], (p) => step * (p[field] - state[field]) > 0));
   }
 
   grab(event, line) {
@@ -177,26 +177,26 @@ class Explorer {
     };
     const done = () => {
       line.removeEventListener("pointermove", move);
-      line.classList.remove("cplab-x-held");
+      line.classList.remove("cplab-x-dragged");
     };
     line.setPointerCapture(event.pointerId);
-    line.classList.add("cplab-x-held");
+    line.classList.add("cplab-x-dragged");
     line.addEventListener("pointermove", move);
     for (const end of ["pointerup", "pointercancel"]) line.addEventListener(end, done, {once: true});
   }
 
   chooseByHarm({x, y}, {x_range, y_range}) {
-    const [along, held] = this.along;
-    const away = (point) => {
-      const value = point[held] === this.state[held] ? this.harm(point)?.value : undefined;
+    const [along, fixed] = this.along;
+    const distance = (point) => {
+      const value = point[fixed] === this.state[fixed] ? this.harm(point)?.value : undefined;
       const up = ((value ?? Infinity) - y) / (y_range.end - y_range.start);
       return Math.hypot((point[along] - x) / (x_range.end - x_range.start), up);
     };
-    const best = this.points.reduce((a, b) => (away(b) < away(a) ? b : a), this.points[0]);
-    if (best && away(best) < Infinity) this.choose({deficit: best.deficit, [along]: best[along]});
+    const best = this.points.reduce((a, b) => (distance(b) < distance(a) ? b : a), this.points[0]);
+    if (best && distance(best) < Infinity) this.choose({deficit: best.deficit, [along]: best[along]});
   }
 
-  // What is drawn --------------------------------------------------------------------------------
+  // Drawing --------------------------------------------------------------------------------------
 
   draw() {
     this.drawWords();
@@ -215,13 +215,13 @@ class Explorer {
   }
 
   drawWords() {
-    const {state, data, known, fields} = this, {deficit, onset, length, recovery} = state;
-    const end = known?.at[recovery], look = this.looks[deficit], finish = onset + length;
+    const {state, data, point, fields} = this, {deficit, onset, length, recovery} = state;
+    const end = point?.at[recovery], look = this.looks[deficit], finish = onset + length;
     this.root.style.setProperty("--deficit", look.colour);
     this.root.style.setProperty("--on-deficit", look.ink);
     this.head.textContent = end?.head ?? data.untrained;
     this.small.textContent = end?.small ?? data.untrainedMore;
-    for (const one of this.pressed) one.ariaPressed = [deficit, state.unit].includes(one.name);
+    for (const button of this.pressed) button.ariaPressed = [deficit, state.unit].includes(button.name);
     for (const [name, field] of Object.entries(fields))
       if (+field.value !== state[name] || field.value === "") field.value = state[name];
     this.seeds.checked = state.seeds;
@@ -253,10 +253,10 @@ class Explorer {
   }
 
   drawLife() {
-    const {state, data, known} = this, {onset, length, recovery} = state, after = onset + length;
-    const end = known?.at[recovery], band = end && known.bands.find(({upto}) => upto >= recovery);
+    const {state, data, point} = this, {onset, length, recovery} = state, after = onset + length;
+    const end = point?.at[recovery], band = end && point.bands.find(({upto}) => upto >= recovery);
     const {grey} = data, put = (name, columns) => this.fill(0, name, columns);
-    const curve = (of, from, until, shift, half = of?.half) => {  // thousandths, as percent
+    const curve = (of, from, until, shift, half = of?.half) => {  // thousandths to percent
       const rows = {x: [], mean: [], low: [], high: []}, mean = of?.mean ?? [];
       for (let i = from; i < min(until, mean.length); i++) {
         rows.x.push(i + 1 - shift);
@@ -286,20 +286,20 @@ class Explorer {
     const top = last && (grey.mean[last - 1] + grey.half[last - 1]) / 10;
     put("greyName", text(last, last, top, data.clearName, side));
 
-    // The bracket of harm at the end of the line, and the words beside it.
+    // The bracket of harm at the end of the line, and the text beside it.
     const at = onset + recovery, wide = x_range.end - x_range.start, cap = 0.006 * wide;
     const epochs = state.unit === "clear epochs", harm = end?.harm?.[0] ?? 0, pieces = [];
     if (end?.harm && !epochs) {
       const ends = [end.level, end.level + harm], x = at + 2 * cap;
       pieces.push([x, ends[0], x, ends[1]], ...ends.map((y) => [x - cap, y, x + cap, y]));
-    } else if (end?.told && end.back[0] !== null) {
+    } else if (end?.sign && end.back[0] !== null) {
       const ends = [at - end.back[0], at], y = end.level;
       pieces.push([ends[0], y, ends[1], y], ...ends.map((x) => [x, y - 0.7, x, y + 0.7]));
     }
     const columns = ["x0", "y0", "x1", "y1"].map((name, i) => [name, pieces.map((piece) => piece[i])]);
     put("bracket", Object.fromEntries(columns));
     const room = (165 / (this.places[0].clientWidth - 60)) * wide, left = x_range.end - at < room;
-    const own = curve(band, after, after + recovery, length);  // words left of the end stand below all of it
+    const own = curve(band, after, after + recovery, length);  // text left of the end is below the line
     const under = left ? own.low.filter((_, i) => own.x[i] > at - room) : [];
     const y = end && min(end.level, end.level + harm, ...under);
     const beside = [at + (left ? cap : 4 * cap), y], align = left ? "right" : "left";
@@ -308,46 +308,47 @@ class Explorer {
     put("name", text(end, ...beside, end?.name, align));
   }
 
-  // Harm of a point, with the ends of its interval, in the unit that is chosen.
+  // Harm of a point, with the ends of its interval, in the chosen unit. `sign`: 0 if it is level.
   harm({deficit, onset, length}) {
     const end = this.data.points[[deficit, onset, length]]?.at[this.state.recovery];
     if (!end?.harm) return null;
-    const [harm, half] = end.harm, [back, low, high] = end.back, {told} = end;
-    if (this.state.unit === "points") return {value: harm, low: harm - half, high: harm + half, told};
-    if (!told) return {value: null, told};  // where the clear curve is level no epoch can be told
-    return back === null ? null : {value: back, low: low ?? back, high: high ?? back, told};
+    const [harm, half] = end.harm, [back, low, high] = end.back, {sign} = end;
+    if (this.state.unit === "points") return {value: harm, low: harm - half, high: harm + half, sign};
+    if (!sign) return {value: null, sign};  // no number of clear epochs stands for a level harm
+    return back === null ? null : {value: back, low: low ?? back, high: high ?? back, sign};
   }
 
   drawAges() {
-    const {state, data} = this, epochs = state.unit === "clear epochs", ends = [], [along, held] = this.along;
-    const of = held === "length" ? `of ${state.length} epochs` : `from onset ${state.onset}`;
+    const {state, data} = this, epochs = state.unit === "clear epochs", ends = [], [along, fixed] = this.along;
+    const of = fixed === "length" ? `of ${state.length} epochs` : `from onset ${state.onset}`;
     this.titles[1].textContent = `Harm ${of}, by ${along}, ${state.unit}`;
     const [start, end] = data.reach[epochs ? 1 : 0], {model} = this.figures[1];
     model.y_range.setv({start, end});
     for (const {name, label, colour} of data.deficits) {
       const rows = {x: [], y: [], low: [], high: [], fill: []}, chosen = name === state.deficit;
       for (const point of this.points) {
-        const harm = point.deficit === name && point[held] === state[held] && this.harm(point);
+        const harm = point.deficit === name && point[fixed] === state[fixed] && this.harm(point);
         if (!harm || harm.value === null) continue;
         const row = {x: point[along], y: harm.value, low: harm.low, high: harm.high};
         for (const [column, value] of Object.entries(row)) rows[column].push(value);
-        rows.fill.push(harm.told ? colour : "#FFFFFF");
+        rows.fill.push(harm.sign ? colour : "#FFFFFF");
       }
       this.fill(1, `ages ${name}`, rows);
-      for (const one of model.renderers)
-        if (one.name === name) one.glyph.setv({line_alpha: chosen ? 1 : 0.45, line_width: chosen ? 2.5 : 1.5});
+      for (const renderer of model.renderers)
+        if (renderer.name === name)
+          renderer.glyph.setv({line_alpha: chosen ? 1 : 0.45, line_width: chosen ? 2.5 : 1.5});
       if (rows.x.length) ends.push({x: rows.x.at(-1), y: rows.y.at(-1), text: label, hue: colour, rows});
     }
     ends.sort((a, b) => b.x - a.x || a.y - b.y);
     const gap = (end - start) / 9;
-    ends.forEach((one, i) => {  // names lie neither on each other nor on a line that goes on
-      const near = ends.slice(0, i).filter(({x, text}) => abs(x - one.x) < 3 * text.length);
-      const on = ends.filter(({x}) => x > one.x).flatMap(
-        ({rows: {x, y}}) => y.filter((_, j) => x[j] > one.x || x[j + 1] > one.x));
-      const taken = [...near.map(({y}) => y), ...on, ...(one.y > -gap ? [0] : [])];
-      one.y = max(one.y, ...taken.map((y) => y + gap));
+    ends.forEach((tag, i) => {  // names cover neither each other nor a line that goes on
+      const near = ends.slice(0, i).filter(({x, text}) => abs(x - tag.x) < 3 * text.length);
+      const beside = ends.filter(({x}) => x > tag.x).flatMap(
+        ({rows: {x, y}}) => y.filter((_, j) => x[j] > tag.x || x[j + 1] > tag.x));
+      const taken = [...near.map(({y}) => y), ...beside, ...(tag.y > -gap ? [0] : [])];
+      tag.y = max(tag.y, ...taken.map((y) => y + gap));
     });
-    const columns = ["x", "y", "text", "hue"].map((name) => [name, ends.map((one) => one[name])]);
+    const columns = ["x", "y", "text", "hue"].map((name) => [name, ends.map((tag) => tag[name])]);
     this.fill(1, "names", Object.fromEntries(columns));
     const here = this.harm(state), seen = here && here.value !== null;
     this.fill(1, "here", {x: seen ? [state[along]] : [], y: seen ? [here.value] : []});
@@ -356,30 +357,31 @@ class Explorer {
   drawMap() {
     const {state, data} = this, epochs = state.unit === "clear epochs", most = data.most[epochs ? 1 : 0];
     this.titles[2].textContent = `Harm by onset and length, ${state.unit}`;
-    const alone = data.axes.onset.length < 2;  // a map of one column says what the lines say
+    const alone = data.axes.onset.length < 2;  // a map of one column repeats the lines
     this.titles[2].parentElement.style.display = alone ? "none" : "";
     this.places[1].style.height = alone ? "350px" : "";
     const rows = {onset: [], length: [], value: [], text: [], hue: [], alpha: [], hatch: []};
     for (const point of this.points.filter(({deficit}) => deficit === state.deficit)) {
-      const harm = this.harm(point), value = harm?.value ?? NaN;  // of a hatched cell no colour is seen
+      const harm = this.harm(point), value = harm?.value ?? NaN;  // hatched cells have no colour
       const row = {onset: `${point.onset}`, length: `${point.length}`, value: value / most,
-                   text: inWords(harm, epochs ? 0 : 1), alpha: harm?.told ? 1 : 0,
-                   hatch: harm?.told === 0 ? 0.35 : 0,
-                   hue: harm?.told && abs(value) > 0.55 * most ? "#FFFFFF" : "#111111"};
+                   text: inWords(harm, epochs ? 0 : 1), alpha: harm?.sign ? 1 : 0,
+                   hatch: harm?.sign === 0 ? 0.35 : 0,
+                   hue: harm?.sign && abs(value) > 0.55 * most ? "#FFFFFF" : "#111111"};
       for (const [column, cell] of Object.entries(row)) rows[column].push(cell);
     }
     this.fill(2, "cells", rows);
-    const there = data.axes.onset.includes(`${state.onset}`) && data.axes.length.includes(`${state.length}`);
-    this.fill(2, "mark", {onset: there ? [`${state.onset}`] : [], length: there ? [`${state.length}`] : []});
+    const [onset, length] = [`${state.onset}`, `${state.length}`];
+    const inMap = data.axes.onset.includes(onset) && data.axes.length.includes(length);
+    this.fill(2, "mark", {onset: inMap ? [onset] : [], length: inMap ? [length] : []});
   }
 
   drawLive() {
-    const {alive, why, known, data} = this, live = this.model.get("live") ?? {};
+    const {alive, why, point, data} = this, live = this.model.get("live") ?? {};
     const busy = Boolean(alive && live.busy), can = alive && !why;
     this.train.hidden = !can;
     this.stop.hidden = this.progress.hidden = !busy;
     this.train.disabled = busy;
-    this.train.textContent = known?.at[this.state.recovery] ? "Train it again" : "Train this point";
+    this.train.textContent = point?.at[this.state.recovery] ? "Train it again" : "Train this point";
     Object.assign(this.progress, {max: live.epochs || 1, value: live.done || 0});
     this.message.textContent = can ? live.message ?? "" : why || data.noPython;
     this.message.classList.toggle("cplab-x-error", Boolean(can && live.error));
@@ -391,24 +393,24 @@ class Explorer {
     if (busy && live.colab) this.model.send({wait: true});
   }
 
-  fill(figure, name, columns) {  // only what is new: each is a painting
+  fill(figure, name, columns) {  // only new columns, since each assignment paints
     const source = this.figures[figure].model.sources[name], text = JSON.stringify(columns);
     if (this.filled.get(source) !== text) source.data = columns;
     this.filled.set(source, text);
   }
 }
 
-// The figures as texts of Bokeh's documents, which the explorer fills -------------------------------
+// Empty figures as Bokeh documents, which the explorer fills ---------------------------------------
 
-const INK = "#222222", CLEAR = "#666666";  // of words and lines; of lives without a deficit
+const INK = "#222222", CLEAR = "#666666";  // of texts and lines; of runs without a deficit
 const REDS = ["#053061", "#2166ac", "#4393c3", "#92c5de", "#d1e5f0", "#f7f7f7", "#fddbc7", "#f4a582",
               "#d6604d", "#b2182b", "#67001f"];  // ColorBrewer's RdBu
 let count = 0;
 const part = (name, attributes = {}) => ({type: "object", name, id: `cplab-x-${(count += 1)}`, attributes});
 const column = (field, more = {}) => ({type: "field", field, ...more});
 
-// Axes are words and a range; a glyph is its kind, its source, its columns by where they go, its look,
-// and its name: one that is `own` has the colour of the deficit.
+// Axes are pairs [label, range]; glyphs are lists [kind, source, {property: column}, look, name]; those
+// with the name `own` have the colour of the deficit.
 function plot(axes, glyphs, more = []) {
   const named = axes[0][1].name === "FactorRange", kind = named ? "Categorical" : "Linear";
   const [below, left] = axes.map(([axis_label], i) => part(`${kind}Axis`, {
@@ -437,7 +439,7 @@ function plot(axes, glyphs, more = []) {
 const range = (start, end) => part("Range1d", {start, end});
 const words = (size, look) => ({text_font_size: size, ...look});
 
-// Test accuracy against clear epochs seen: the clear life, this one, its dip, and its harm.
+// Test accuracy against clear epochs seen: without a deficit, at the point, its dip, and its harm.
 function lifeFigure({accuracy: [low, high], longest}) {
   const band = {x: "x", y1: "low", y2: "high"}, line = {x: "x", y: "mean"}, seeds = {xs: "xs", ys: "ys"};
   const text = {x: "x", y: "y", text: "text", text_align: "align"}, white = {background_fill_color: "#FFFFFF", background_fill_alpha: 0.75};
@@ -459,7 +461,7 @@ function lifeFigure({accuracy: [low, high], longest}) {
     ["Text", "below", text, words("12px", {...white, x_offset: 5, y_offset: -3}), "own"]]);
 }
 
-// Along what harm is drawn as lines, and what is held: by onset, unless there is one onset alone.
+// The field along which harm is drawn as lines, and the fixed one: by onset, unless there is only one.
 const along = ({axes}) => (axes.onset.length > 1 ? ["onset", "length"] : ["length", "onset"]);
 
 // Harm by onset, or by length, one line a deficit.
@@ -477,7 +479,7 @@ function agesFigure({axes, deficits}) {
      words("12px", {text_baseline: "middle", x_offset: 9})]], [zero]);
 }
 
-// Harm by onset and length; hollow where it is not told from zero.
+// Harm by onset and length; hatched where it is level.
 function mapFigure({axes}) {
   const factors = (name) => part("FactorRange", {factors: axes[name]}), at = {x: "onset", y: "length"};
   const cell = {width: 0.94, height: 0.9}, transform = part("LinearColorMapper", {palette: REDS, low: -1, high: 1});
@@ -492,7 +494,7 @@ function mapFigure({axes}) {
 
 const DASHES = {dashed: [6], dotted: [2, 4], dotdash: [2, 4, 6, 4], dashdot: [6, 4, 2, 4]};
 
-function dashes({dash}) {  // a piece of the line that a deficit has, in the colour of the text
+function dashes({dash}) {  // a piece of a deficit's line, in the colour of the text
   const gaps = DASHES[dash]?.join(" ") ?? "none";
   const line = `<path d="M0 4h22" stroke="currentColor" stroke-width="3" stroke-dasharray="${gaps}"/>`;
   return make("i", {ariaHidden: true, innerHTML: `<svg width="22" height="8">${line}</svg>`});

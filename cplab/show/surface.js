@@ -1,11 +1,11 @@
-// All that cplab shows: figures by BokehJS, questions, switches and slides, and, in explorer.js, which
-// is appended to this file, the explorer. One module for a notebook with Python, one that was saved and
-// has none, exported HTML, and the pages of the site.
+// Everything that cplab displays: figures by BokehJS, questions, switches and slides, and the explorer
+// of explorer.js, which is appended to this file. One module for a live notebook, a saved one without
+// Python, exported HTML, and the pages of the site.
 //
-// `render({model, el})` is anywidget's: `content` says once, as text, all that can be shown, and `state`
-// what is shown. `place(page, at, shown)` shows what a saved output holds: without Python by the same
-// `render`, with a model that holds the text of the output; with Python by the view of the real widget,
-// as soon as there is one. `page` is what the outputs of one page share.
+// `render({model, el})` is anywidget's: the trait `content` is the text of all that can be shown, sent
+// once, and `state` selects from it. `place(page, at, shown)` displays a saved output: without Python by
+// the same `render`, with a model made of the output's text; with Python by the view of the real widget,
+// as soon as there is one. `page` is an object that the outputs of one page share.
 
 // Figures ------------------------------------------------------------------------------------------
 
@@ -20,8 +20,8 @@ async function draw(Bokeh, item, place) {
   return place.drawn;
 }
 
-// BokehJS draws nothing in an element that the page does not hold yet. Its size says nothing of that:
-// JupyterLab lays out no cell that is out of sight.
+// BokehJS draws only in an element that is part of the page. Its size is no sign of that: JupyterLab
+// gives no size to cells that are out of sight.
 function onPage(place) {
   return place.isConnected || new Promise((resolve) => {
     const watch = new MutationObserver(() => {
@@ -33,8 +33,8 @@ function onPage(place) {
   });
 }
 
-// At each painting every part of a figure writes its style sheet, mostly as it was, and the browser
-// computes the page's styles again: half of what painting takes in JupyterLab.
+// At each painting every part of a figure writes its style sheet again, mostly unchanged, and the
+// browser recomputes the page's styles: half the time of a painting in JupyterLab.
 function calm(sheets) {
   if (!sheets || sheets.calm) return;
   const {replace} = sheets;
@@ -67,7 +67,7 @@ function free(box) {
   box.replaceChildren();
 }
 
-// What widgets are made of -------------------------------------------------------------------------
+// Parts of widgets ---------------------------------------------------------------------------------
 
 function make(tag, traits = {}, ...parts) {
   const node = Object.assign(document.createElement(tag), traits);
@@ -79,7 +79,7 @@ const html = (text, className = "") => make("div", {innerHTML: text, className: 
 const safe = (text) => make("p", {textContent: text}).innerHTML;
 const button = (text, traits) => make("button", {textContent: text, className: "jupyter-button", ...traits});
 
-// Parts of content, one below the other: texts, figures, and widgets within them.
+// Display parts of content, one below the other: texts, figures, and other widgets.
 async function show(parts, box, Bokeh, model) {
   for (const part of parts) {
     const place = make("div");
@@ -90,16 +90,16 @@ async function show(parts, box, Bokeh, model) {
   }
 }
 
-// A widget without Python: the same, with a model that holds its traits.
+// Render a widget without Python, with a model made of its saved traits.
 function revive({traits}, el) {
-  const heard = {};
+  const callbacks = {};
   return render({el, model: {
     get: (name) => traits[name],
     set: (name, value) => {
       traits[name] = value;
-      for (const callback of heard[`change:${name}`] ?? []) callback();
+      for (const callback of callbacks[`change:${name}`] ?? []) callback();
     },
-    on: (name, callback) => (heard[name] ??= []).push(callback),
+    on: (name, callback) => (callbacks[name] ??= []).push(callback),
     save_changes: () => {},
     send: () => {},
   }});
@@ -117,35 +117,35 @@ async function still({parts, note}, model, box, Bokeh) {
   if (note) box.append(make("small", {textContent: note}));
   fill(box, model.get("state"));
   model.on("msg:custom", (changes) => fill(box, changes));
-  model.send({});  // Python answers by what has changed by now
+  model.send({});  // Python answers with all changes so far
 }
 
 async function question(content, model, box, Bokeh) {
   const result = make("div", {ariaLive: "polite"}), state = () => model.get("state");
-  let wanted = false, open = false;
-  const asked = ASKED[content.ask](content, state().answer, (answer) => {
+  let clicked = false, open = false;
+  const controls = CONTROLS[content.ask](content, state().answer, (answer) => {
     change(model, {answer});
-    settle();
+    update();
   });
   const reveal = button("Reveal", {onclick: () => {
-    wanted = true;
-    settle();
+    clicked = true;
+    update();
   }});
   reveal.classList.add("cplab-reveal");
-  const settle = async () => {
-    const missing = asked.missing(state().answer);
-    if (!state().revealed && wanted && !missing) return change(model, {revealed: true});
+  const update = async () => {
+    const missing = controls.missing(state().answer);
+    if (!state().revealed && clicked && !missing) return change(model, {revealed: true});
     if (!state().revealed)
-      result.textContent = `${missing || "Click Reveal to see."}${wanted ? " It opens by itself then." : ""}`;
+      result.textContent = `${missing || "Click Reveal to see."}${clicked ? " It opens by itself then." : ""}`;
     else if (!open) await uncover();
   };
   const uncover = async () => {
     const {parts, found, more} = content, {answer} = state();
     reveal.disabled = open = true;
-    asked.box.querySelectorAll("input").forEach((input) => (input.disabled = true));
-    result.replaceChildren(html(asked.judge(answer), "cplab-judged"));
+    controls.box.querySelectorAll("input").forEach((input) => (input.disabled = true));
+    result.replaceChildren(html(controls.verdict(answer), "cplab-verdict"));
     await show(parts, result, Bokeh, model);
-    fill(result, asked.sources?.(answer));
+    fill(result, controls.sources?.(answer));
     if (found) result.append(html(found, "cplab-found"));
     if (!more.length) return;
     const fold = make("details", {}, make("summary", {textContent: "more numbers"}));
@@ -153,47 +153,48 @@ async function question(content, model, box, Bokeh) {
     fold.addEventListener("toggle", () => show(more, fold, Bokeh, model), {once: true});
   };
   box.classList.add("cplab-prediction");
-  box.append(html(content.head), asked.box, make("div", {className: "cplab-row"}, reveal), result);
-  model.on("change:state", settle);
-  await settle();
+  box.append(html(content.head), controls.box, make("div", {className: "cplab-row"}, reveal), result);
+  model.on("change:state", update);
+  await update();
 }
 
-// Ways to ask: `box` holds the controls, `missing` says what is not answered, `judge` says in HTML how
-// an answer stands beside what was measured, `sources` what of it is drawn.
-const ASKED = {
-  choice({names, judged}, answer, say) {
+// Ways to ask. Each returns `box`, the element of its controls, and functions of an answer: `missing`,
+// the note while it is incomplete; `verdict`, its comparison with the solution as HTML; `sources`, data
+// for the figures.
+const CONTROLS = {
+  choice({names, verdicts}, first, onAnswer) {
     const name = `cplab${Math.random()}`, box = make("div", {role: "radiogroup"});
     for (const value of names) {
-      const radio = make("input", {type: "radio", name, value, checked: value === answer});
-      radio.onchange = () => say(value);
+      const radio = make("input", {type: "radio", name, value, checked: value === first});
+      radio.onchange = () => onAnswer(value);
       box.append(make("label", {}, radio, value));
     }
-    const missing = "Covered until you have answered.";
-    return {box, missing: (said) => (said == null ? missing : ""), judge: (said) => judged[said]};
+    const note = "Covered until you have answered.";
+    return {box, missing: (answer) => (answer == null ? note : ""), verdict: (answer) => verdicts[answer]};
   },
 
-  guesses({names, judged}, answer, say) {
-    const said = {...answer}, box = make("div", {className: "cplab-guesses"});
+  guesses({names, verdicts}, first, onAnswer) {
+    const guesses = {...first}, box = make("div", {className: "cplab-guesses"});
     for (const name of names) {
-      const bar = make("input", {type: "range", min: 0, max: 100, step: 0.5, value: said[name] ?? 50});
-      const shown = make("output", {textContent: name in said ? `${said[name]} %` : "–"});
-      const read = () => (shown.textContent = `${(+bar.value).toFixed(1)} %`);
-      bar.oninput = read;
+      const bar = make("input", {type: "range", min: 0, max: 100, step: 0.5, value: guesses[name] ?? 50});
+      const shown = make("output", {textContent: name in guesses ? `${guesses[name]} %` : "–"});
+      const update = () => (shown.textContent = `${(+bar.value).toFixed(1)} %`);
+      bar.oninput = update;
       bar.onchange = bar.onpointerup = bar.onkeyup = (event) => {
         if (event.key === "Tab") return;
-        read();
-        said[name] = +bar.value;
-        say({...said});
+        update();
+        guesses[name] = +bar.value;
+        onAnswer({...guesses});
       };
       box.append(make("label", {}, make("span", {textContent: name}), bar, shown));
     }
-    const missing = "The figure is covered until you have moved every slider.";
+    const note = "The figure is covered until you have moved every slider.";
     return {
       box,
-      missing: (now) => (names.every((name) => name in (now ?? {})) ? "" : missing),
-      judge: (now) => names.map((name) =>
-        `${safe(name)}: you ${now[name].toFixed(1)}, measured ${safe(judged[name])}`).join("<br>"),
-      sources: (now) => ({guess: {data: {x: names.map((name) => now[name] / 100), y: names}}}),
+      missing: (answer) => (names.every((name) => name in (answer ?? {})) ? "" : note),
+      verdict: (answer) => names.map((name) =>
+        `${safe(name)}: you ${answer[name].toFixed(1)}, measured ${safe(verdicts[name])}`).join("<br>"),
+      sources: (answer) => ({guess: {data: {x: names.map((name) => answer[name] / 100), y: names}}}),
     };
   },
 };
@@ -203,8 +204,8 @@ async function switched({options, states}, model, box, Bokeh) {
   let turn = Promise.resolve();
   const choose = () => (turn = turn.then(async () => {
     const {index} = model.get("state");
-    [...row.children].forEach((one, i) => (one.ariaPressed = i === index));
-    place.style.minHeight = `${place.offsetHeight}px`;  // what is below stays where it is
+    [...row.children].forEach((option, i) => (option.ariaPressed = i === index));
+    place.style.minHeight = `${place.offsetHeight}px`;  // the page below does not move
     free(place);
     await show(states[index], place, Bokeh, model);
     place.style.minHeight = "";
@@ -232,12 +233,12 @@ async function slide({label, words, data, parts}, model, box, Bokeh) {
     play.textContent = "▶";
     change(model, {index: +bar.value});
   };
-  bar.oninput = () => look(+bar.value);  // while it moves; what is kept is where it is let go
+  bar.oninput = () => look(+bar.value);  // while it moves; the state changes when it is released
   bar.onchange = () => change(model, {index: +bar.value});
   play.onclick = () => {
     if (timer) return stop();
     play.textContent = "■";
-    if (+bar.value === last) look(0);  // from the end it begins again
+    if (+bar.value === last) look(0);  // start again from the beginning
     timer = setInterval(() => (+bar.value < last && box.isConnected ? look(+bar.value + 1) : stop()), 700);
   };
   const follow = () => look(model.get("state").index);
@@ -253,7 +254,7 @@ async function render({model, el}) {
     document.head.append(make("style", {id: "cplab-style", textContent: STYLE}));
   const Bokeh = await bokeh(model), content = JSON.parse(model.get("content"));
   const box = make("div", {className: "cplab"});
-  box.dataset.lmSuppressShortcuts = "true";  // JupyterLab's; Notebook's end here as well
+  box.dataset.lmSuppressShortcuts = "true";  // JupyterLab's; the next line is for Notebook's
   box.addEventListener("keydown", (event) => event.stopPropagation());
   el.append(box);
   await {still, question, switched, slide, explorer}[content.kind](content, model, box, Bokeh);
@@ -262,7 +263,7 @@ async function render({model, el}) {
 
 export default {render};
 
-// BokehJS out of a compressed text; a page runs it once a version.
+// Run BokehJS from its compressed code, once a page and version.
 export async function load(packed, version) {
   if (!globalThis.Bokeh?.[version]) {
     const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
@@ -271,22 +272,22 @@ export async function load(packed, version) {
   return globalThis.Bokeh[version];
 }
 
-// The BokehJS of a widget: the page's; on Colab, where each output is a page of its own, out of a widget.
+// The BokehJS of a widget: the page's, or on Colab, where each output is a page of its own, a widget's.
 const loading = (globalThis.cplabLoading ??= {});
 async function bokeh(model) {
-  const version = model.get("version"), known = globalThis.Bokeh?.[version];
+  const version = model.get("version"), loaded = globalThis.Bokeh?.[version];
   const library = () => model.widget_manager.get_model(model.get("library").replace("IPY_MODEL_", ""));
-  return known ?? (loading[version] ??= library().then((own) => load(own.get("code"), version)));
+  return loaded ?? (loading[version] ??= library().then((widget) => load(widget.get("code"), version)));
 }
 
-// Show in an element what a saved output holds: {id, height, session, model, traits}.
+// Display a saved output, {id, height, session, model, traits}, in an element.
 export async function place(page, at, shown) {
-  const {boxes} = page, known = boxes[shown.id];
+  const {boxes} = page, earlier = boxes[shown.id];
   at.textContent = "";
-  if (known && !known.isConnected) {  // Python wrote the output anew: all is as it was
-    at.append(known);
+  if (earlier && !earlier.isConnected) {  // Python wrote the output again: its element is still valid
+    at.append(earlier);
     at.style.minHeight = "";
-    if (known.contains(page.focused) && document.activeElement === document.body)
+    if (earlier.contains(page.focused) && document.activeElement === document.body)
       page.focused.focus({preventScroll: true});
     return;
   }
@@ -301,13 +302,13 @@ export async function place(page, at, shown) {
   at.style.minHeight = "";
 }
 
-// Put the view of a widget in a box, once it is there. Gives whether there is such a widget.
+// Put the view of a widget in a box, as soon as it exists. Returns whether there is such a widget.
 async function attach(manager, id, box) {
   try {
     const view = await manager.create_view(await manager.get_model(id));
-    const own = view.luminoWidget ?? view.pWidget;
+    const widget = view.luminoWidget ?? view.pWidget;
     box.replaceChildren();
-    own.constructor.attach(own, box);
+    widget.constructor.attach(widget, box);
     return true;
   } catch {
     return false;

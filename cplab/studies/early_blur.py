@@ -112,7 +112,7 @@ def named_rightly(run: Run, end: int) -> np.ndarray:
 
 def clear_epochs_behind(run: Run) -> Epochs:
     """Harm in clear epochs: how many epochs earlier the curve of runs without a deficit
-    (Setting.grey_read) first was as high as a run is in the end; 0 where it never was behind. In
+    (Setting.mean_grey) first was as high as a run is in the end; 0 where it never was behind. In
     this unit windows at any age can be compared. Low and high come from the interval of the harm.
 
     >>> clear_epochs_behind(Run("blur", length=16, **flagship())).epochs > 20
@@ -122,7 +122,7 @@ def clear_epochs_behind(run: Run) -> Epochs:
     points = setting.harm((run.deficit, run.onset, run.length), run.recovery)
     if points is None:
         return Epochs(np.nan, np.nan, np.nan)
-    grey, epochs = setting.grey_read[:last], np.arange(1, last + 1)
+    grey, epochs = setting.mean_grey[:last], np.arange(1, last + 1)
     levels = grey[-1] - points.mean + points.half * np.array([0, 1, -1])
     return Epochs(*(last - np.interp(levels, np.maximum.accumulate(grey), epochs)).tolist())
 

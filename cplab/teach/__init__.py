@@ -1,7 +1,7 @@
-"""What a teacher needs: the labs as files, copies for students and teachers.
+"""The labs as files, and copies of them for students and teachers.
 
-The copies are made from the labs' own text. In the instructors' each solution is a cell that
-nbgrader and otter-grader read and take away; in the students' its place is empty.
+The copies are made from the labs' own text. In the instructors' copies each solution is a cell that
+nbgrader and otter-grader read and remove; in the students' copies its place is empty.
 """
 
 import json
@@ -15,7 +15,7 @@ from cplab.errors import CplabError, quote, require
 from cplab.lab.answers import CHECKS
 
 CLONE = Path(__file__).parents[2] / "labs"  # in a clone of the repository
-INSTALLED = Path(__file__).parents[1] / "labs"  # in what is installed from a wheel
+INSTALLED = Path(__file__).parents[1] / "labs"  # in an installed wheel
 
 # An exercise with its solution, and the text before it.
 SOLUTION = r"<details><summary>Solution</summary>\n\n(.*?)</details>\n*"
@@ -23,15 +23,15 @@ EXERCISE = re.compile(rf"(.*?)(\*\*Exercise (\d+)\.\*\*.*?)\n*{SOLUTION}", re.S)
 
 
 def labs(name: str = "") -> list[Path]:
-    """The notebooks of the labs whose file names begin so, in order.
+    """The notebooks of the labs whose file names begin with `name`, in order.
 
     >>> [path.name[:2] for path in labs()][:2]
     ['01', '02']
     """
     home = CLONE if CLONE.is_dir() else INSTALLED
-    every = sorted(home.glob("[0-9][0-9]*_*.ipynb"))
-    chosen = [path for path in every if path.name.startswith(name)]
-    names = ", ".join(path.stem for path in every)
+    paths = sorted(home.glob("[0-9][0-9]*_*.ipynb"))
+    chosen = [path for path in paths if path.name.startswith(name)]
+    names = ", ".join(path.stem for path in paths)
     require(chosen, f"no lab {quote(name)}: choose one of {names}")
     return chosen
 
@@ -39,19 +39,19 @@ def labs(name: str = "") -> list[Path]:
 def copy_labs(folder: Path, copy: Callable[[Path], bytes] = Path.read_bytes) -> tuple[int, int]:
     """Copy the labs into a folder, never over a file that is there.
 
-    Arguments: folder; copy, from a lab to what its copy holds, all of it if not given.
+    Arguments: folder; copy, from a lab's path to the bytes of its copy, by default the lab's own.
     Returns: how many files are new there, and how many were there already.
     Raises: CplabError where they cannot be written.
     """
-    every = labs()
-    new = [path for path in every if not (folder / path.name).exists()]
+    paths = labs()
+    new = [path for path in paths if not (folder / path.name).exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path in new:
             (folder / path.name).write_bytes(copy(path))
     except OSError as error:
         raise CplabError(f"{folder} cannot be written ({error}): name another folder") from error
-    return len(new), len(every) - len(new)
+    return len(new), len(paths) - len(new)
 
 
 def build_all(folder: Path, solutions: bool) -> tuple[int, int]:
@@ -67,16 +67,16 @@ def build_all(folder: Path, solutions: bool) -> tuple[int, int]:
 def copy_for(notebook: dict, name: str, solutions: bool) -> dict:
     """Make a copy of a lab: each exercise is followed by a cell for its answer, or by its solution.
 
-    Arguments: notebook, as its JSON says, stays as it is; name, of its file; solutions, whether it
-        is for those who teach.
+    Arguments: notebook, its JSON, which is not changed; name of its file; solutions, whether the
+        copy is for those who teach.
     """
     config = f"# ASSIGNMENT CONFIG\nname: {name}"
     cells = [new_cell("raw", "assignment", config)] if solutions else []
-    for one in notebook["cells"]:
-        text = "".join(one["source"])
-        exercises = EXERCISE.findall(text) if one["cell_type"] == "markdown" else []
+    for cell in notebook["cells"]:
+        text = "".join(cell["source"])
+        exercises = EXERCISE.findall(text) if cell["cell_type"] == "markdown" else []
         if not exercises:
-            cells.append(one)
+            cells.append(cell)
             continue
         for before, task, number, solution in exercises:
             key = f"{name.partition('_')[0]}-{number}"
@@ -84,7 +84,7 @@ def copy_for(notebook: dict, name: str, solutions: bool) -> dict:
             prompt = "\n\n".join(filter(None, (before.strip(), task.strip(), checked)))
             cells += with_solution(key, prompt, solution) if solutions else to_do(key, prompt)
         if rest := EXERCISE.sub("", text).strip():
-            cells.append(new_cell("markdown", f"{one['id']}-end", rest))
+            cells.append(new_cell("markdown", f"{cell['id']}-end", rest))
     return notebook | {"cells": cells}
 
 
@@ -103,8 +103,8 @@ def with_solution(key: str, text: str, solution: str) -> list[dict]:
             lines.append(block.strip())
         elif block.strip():
             lines.append(textwrap.indent(textwrap.fill(" ".join(block.split()), 96), "# "))
-    if (asked := CHECKS.get(key)) and asked.expression:
-        lines.append(f"answer = {asked.expression}")
+    if (check := CHECKS.get(key)) and check.expression:
+        lines.append(f"answer = {check.expression}")
     source = "\n".join(["# BEGIN SOLUTION", *lines, "# END SOLUTION"])
     graded: dict[str, Any] = {"schema_version": 3, "solution": True, "grade": True, "task": False}
     graded |= {"locked": False, "grade_id": f"exercise-{key}", "points": 1, "cell_type": "code"}
@@ -112,7 +112,7 @@ def with_solution(key: str, text: str, solution: str) -> list[dict]:
     return [
         new_cell("raw", f"begin-{key}", question),
         new_cell("markdown", f"exercise-{key}", text),
-        # otter reads small letters as well, and nbgrader would miss an end in this cell
+        # in small letters, which otter reads too; in capitals nbgrader would expect an end here
         new_cell("raw", f"from-{key}", "# begin solution"),
         new_cell("code", f"solution-{key}", source, ["solution"], nbgrader=graded),
         new_cell("raw", f"to-{key}", "# end solution"),

@@ -1,7 +1,7 @@
 """The labs, the explorer and the report as pages: they need no Python and no network.
 
-Each lab is run, and written by nbconvert; what its outputs hold is alive on the page as it is in a
-notebook that was saved (cplab.show.surface).
+Each lab is run, and written by nbconvert; its outputs work on the page as in a saved notebook
+(cplab.show.surface).
 """
 
 import os
@@ -43,7 +43,7 @@ if (dark) document.body.dataset.jpThemeLight = "false";
 def build_site(folder: Path, lab: str = "") -> list[Path]:
     """Write the site, and return its pages.
 
-    Arguments: folder, to be made; lab, only the labs whose file names begin so.
+    Arguments: folder, which is made; lab, the beginning of the file names of the labs to write.
     Raises: CplabError where a lab cannot be run or a file cannot be written.
     """
     from nbformat import read, v4
@@ -75,8 +75,8 @@ def build_site(folder: Path, lab: str = "") -> list[Path]:
 
 
 def run_cells(notebook: Any, folder: Path) -> Any:
-    """Run a notebook in a kernel without images of data sets, which a page may not show; drawn ones
-    stand for them. Returns it with its outputs."""
+    """Run a notebook in a kernel without images of data sets, which a page may not show; drawn
+    pictures replace them. Returns the notebook with its outputs."""
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
 

@@ -126,9 +126,9 @@ def train_sweep(
 
     cplab sweep --deficit blur --onset 0 2 4 --length 0 4 8 --seed 0 1 2
     """
-    given, measures = typed_fields(grid), read_measures(measure)
-    points = product(*given.values())
-    wanted = [runs.Run(**dict(zip(given, point, strict=True))) for point in points]
+    values, measures = typed_fields(grid), read_measures(measure)
+    points = product(*values.values())
+    wanted = [runs.Run(**dict(zip(values, point, strict=True))) for point in points]
     if controls:
         wanted += [control for run in wanted for control in (run.equal_training(), run.newborn())]
     wanted = list(dict.fromkeys(wanted))
@@ -138,7 +138,7 @@ def train_sweep(
     if json:
         print(*(as_json(result, result.spec in cached) for result in all_results), sep="\n")
     else:
-        print_means(all_results, given)
+        print_means(all_results, values)
 
 
 def print_means(all_results: list, names: Iterable[str]) -> None:
@@ -172,10 +172,10 @@ def list_results(filters: Filters) -> None:
 
     cplab results list --profile course --deficit blur
     """
-    given = typed_fields(filters)
-    rows = results.table(**given)
+    wanted = typed_fields(filters)
+    rows = results.table(**wanted)
     constant = {f.name for f in fields(runs.Run) if all(v == f.default for v in rows[f.name])}
-    names = [f.name for f in fields(runs.Run) if f.name not in constant - {*given}]
+    names = [f.name for f in fields(runs.Run) if f.name not in constant - {*wanted}]
     rows = rows[["key", *names, "accuracy", "source"]]
     print("no results" if rows.empty else rows.to_string(index=False))
 

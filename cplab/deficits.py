@@ -341,8 +341,8 @@ def find_deficit(given: object, strict: bool = True) -> Deficit:
 
 def read_part(text: str, name: object, strict: bool) -> Deficit:
     """Read one part of a written name."""
-    what, given = f"deficit {quote(name)}", ", ".join(n for n in DEFICITS if "@" not in n)
-    how = f"choose one of {given}, written like blur, blur-2 or blur:left, or define your own"
+    what, choices = f"deficit {quote(name)}", ", ".join(n for n in DEFICITS if "@" not in n)
+    how = f"choose one of {choices}, written like blur, blur-2 or blur:left, or define your own"
     match = PART.fullmatch(text) if isinstance(name, str) else None
     kind, digest, strength, view = match.groups() if match else ("", "", "", "")
     if digest and kind not in DEFICITS:

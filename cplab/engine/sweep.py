@@ -132,19 +132,19 @@ def job_maker(
 ) -> Callable[[Segment], Future]:
     """Make a function that submits a segment for training: from its latest state, from a checkpoint
     of an earlier training, or from the end of the segment that it branches from."""
-    here = isinstance(executor, workers.ThisProcess)
+    in_process = isinstance(executor, workers.ThisProcess)
     how: dict[str, Any] = {"device": context.device, "threads": context.threads}
-    how |= {"stop": context.stop} if here else {"seconds": STRETCH, "own": own.dumps_own()}
+    how |= {"stop": context.stop} if in_process else {"seconds": STRETCH, "own": own.dumps_own()}
 
     def submit(segment: Segment) -> Future:
         segment.content = segment.content or find_deepest(segment, measures)
         before = segment.parent.content if segment.parent else None
         contents = [content for content in (segment.content, before) if content]
-        more: dict[str, Any] = {"measures": measures, "last": bool(segment.ends)}
-        if here:
+        options: dict[str, Any] = {"measures": measures, "last": bool(segment.ends)}
+        if in_process:
             report = partial(report_row, segment, context)
-            more |= {"report": report, "save": partial(keep, segment)}
-        return executor.submit(train_stretch, segment.spec, segment.end, contents, **how, **more)
+            options |= {"report": report, "save": partial(keep, segment)}
+        return executor.submit(train_stretch, segment.spec, segment.end, contents, **how, **options)
 
     return submit
 

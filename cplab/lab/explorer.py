@@ -195,8 +195,8 @@ class Explorer(Shown):
         """Show how long training the chosen point takes, unless something is being trained."""
         if not self._task.busy:
             todo = [self.run, *self._controls(self.run)]
-            more = "" if len(todo) == 1 else " with its controls"
-            self.live = {"message": f"live{more}: {describe_cost(todo)}"}
+            controls = "" if len(todo) == 1 else " with its controls"
+            self.live = {"message": f"live{controls}: {describe_cost(todo)}"}
 
     def _show_message(self, message: str, error: bool = False) -> None:
         self.live = {**self.live, "message": message, "busy": self._task.busy, "error": error}

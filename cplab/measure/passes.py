@@ -150,7 +150,7 @@ def each_layer(
 
     def back_and_forth(rows: slice) -> None:
         logits, sent = forward(rows)
-        edges = [each[0].output for each in calls.values()]
+        edges = [layer_calls[0].output for layer_calls in calls.values()]
         # From a number: for vectors torch would load sympy, which takes a third of a second.
         backward = partial(torch.autograd.grad, inputs=edges, retain_graph=True, allow_unused=True)
         grads = list(zip(*(backward((logits * v).sum()) for v in sent), strict=True))

@@ -47,16 +47,16 @@ def each_eye(net: nn.Module, x: Tensor, y: Tensor) -> dict[str, float | list[flo
     who covers an eye and gets used to it.
     """
     used, total = require_two_eyes(net), torch.zeros(7, dtype=torch.long)
-    for some, labels in zip(x.split(AT_ONCE), y.split(AT_ONCE), strict=True):
-        maps = used.look(torch.stack([some, some], 1))
-        grey = used.look(torch.zeros_like(some[:1]).unsqueeze(1).expand(-1, 2, -1, -1, -1))
-        mean = [each.mean(0, keepdim=True) for each in maps]
+    for part, labels in zip(x.split(AT_ONCE), y.split(AT_ONCE), strict=True):
+        maps = used.look(torch.stack([part, part], 1))
+        grey = used.look(torch.zeros_like(part[:1]).unsqueeze(1).expand(-1, 2, -1, -1, -1))
+        mean = [stem_maps.mean(0, keepdim=True) for stem_maps in maps]
         adapted = copy.deepcopy(used.shared).train()
-        right = [used.shared(torch.cat(maps, 1))]
+        outputs = [used.shared(torch.cat(maps, 1))]
         for shared, absent in ((used.shared, grey), (used.shared, mean), (adapted, grey)):
             left_alone = torch.cat([maps[0], absent[1].expand_as(maps[1])], 1)
             right_alone = torch.cat([absent[0].expand_as(maps[0]), maps[1]], 1)
-            right += [shared(left_alone), shared(right_alone)]
-        total += torch.stack([(logits.argmax(1) == labels).sum().cpu() for logits in right])
+            outputs += [shared(left_alone), shared(right_alone)]
+        total += torch.stack([(logits.argmax(1) == labels).sum().cpu() for logits in outputs])
     both, *alone = (total.double() / max(1, len(y))).tolist()
     return {"both": both, "closed": alone[:2], "mean_map": alone[2:4], "adapted": alone[4:]}

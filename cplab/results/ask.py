@@ -149,8 +149,8 @@ def collect(
                 if spec in requested:  # and not one that another spec begins with
                     yield spec, result
     if diverged:
-        more = f" (and {len(diverged) - 1} more)" if diverged[1:] else ""
-        raise Diverged(f"{diverged[0]}{more}") from diverged[0]
+        others = f" (and {len(diverged) - 1} more)" if diverged[1:] else ""
+        raise Diverged(f"{diverged[0]}{others}") from diverged[0]
 
 
 def check_specs(wanted: Iterable) -> list:
@@ -291,6 +291,6 @@ def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
     if outcome(result) == outcome(again):
         return "equal", again
     elsewhere = any(getattr(again, n) != getattr(result, n) for n in HOW if n != "commit")
-    numbers = [r.accuracy for r in (result, again) if isinstance(r.values.get("accuracy"), float)]
-    near = not numbers or abs(numbers[0] - numbers[1]) <= NEAR
-    return "near" if elsewhere and near else "off", again
+    scores = [r.accuracy for r in (result, again) if isinstance(r.values.get("accuracy"), float)]
+    close = not scores or abs(scores[0] - scores[1]) <= NEAR
+    return "near" if elsewhere and close else "off", again

@@ -239,8 +239,8 @@ def by_key(key: str) -> Result:
     >>> by_key("10da86ce08101b40").spec.call()
     "cplab.run(deficit='blur', onset=0, length=4, profile='course', seed=0)"
     """
-    plain = re.fullmatch("[0-9a-f]{16}", str(key))
-    result = (shipped(key) or live(live_path(key))) if plain else None
+    match = re.fullmatch("[0-9a-f]{16}", str(key))
+    result = (shipped(key) or live(live_path(key))) if match else None
     require(result, f"no result has the key {quote(key)}: `cplab results list` shows keys")
     return result  # type: ignore[return-value]
 
@@ -285,10 +285,10 @@ def keep(result: Result) -> Result:
     'blur'
     """
     path = live_path(result.key)
-    old = live(path)
-    result = join(result, old)
-    before = old.measured if old else {}
-    lost = [name for name, rows in before.items() if {*rows} - {*result.measured.get(name, ())}]
+    earlier = live(path)
+    result = join(result, earlier)
+    measured = earlier.measured if earlier else {}
+    lost = [name for name, rows in measured.items() if {*rows} - {*result.measured.get(name, ())}]
     if lost:
         what = f"{result.key} was trained again with other values"
         warn(f"{what}: what was measured before ({', '.join(lost)}) is not kept with it")
@@ -334,20 +334,20 @@ def ship(results: Iterable[Result], name: str) -> Path:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    plain = re.fullmatch(r"[\w-]{1,60}", name)
-    require(plain, f"name {name!r:.80} is not allowed: give a plain one, such as course")
+    allowed = re.fullmatch(r"[\w-]{1,60}", name)
+    require(allowed, f"name {name!r:.80} is not allowed: give a plain one, such as course")
     path, earlier = SHIPPED / f"{name}.parquet", archive()
-    whole = not path.exists() or path.name in earlier.files
-    require(whole, f"{path} stays, since it is damaged: install again before adding to it")
+    intact = not path.exists() or path.name in earlier.files
+    require(intact, f"{path} stays, since it is damaged: install again before adding to it")
     rows = {key: earlier.row(key) for key, (file, _) in earlier.places.items() if file == path.name}
     for result in results:
-        own = "@" in str(getattr(result.spec, "dataset", ""))  # a name with a digest
-        require(not own, f"{result.key} is of images that nobody else has: ship others")
-        old = earlier.find(result.key)
-        if old and outcome(old) != outcome(result):
+        has_digest = "@" in str(getattr(result.spec, "dataset", ""))  # a name with a digest
+        require(not has_digest, f"{result.key} is of images that nobody else has: ship others")
+        shipped_result = earlier.find(result.key)
+        if shipped_result and outcome(shipped_result) != outcome(result):
             what = f"{result.key} is shipped in {earlier.places[result.key][0]} with other values"
             raise CplabError(f"{what}: leave it out, or remove that one first")
-        rows[result.key] = flatten(join(result, old))
+        rows[result.key] = flatten(join(result, shipped_result))
     require(rows, f"there is nothing to ship as {name!r}: train some of it first")
     ordered = sorted(rows.values(), key=lambda row: [str(row[name]) for name in ORDER])
     with atomic_file(path) as partial:

@@ -141,14 +141,14 @@ def meaning(thing: Any, **options: Any) -> tuple[str, str]:
 def add_lines(name: str, value: Any, user: str, lines: Lines) -> None:
     """Add to `lines` the statement that gives `name` its value, after all that this needs; `user`
     is the function that reads it."""
-    own = is_own(value)
-    if own and value.__name__ != name:
+    is_definition = is_own(value)
+    if is_definition and value.__name__ != name:
         how = f"{value.__name__!r} by another name: give it one, with def"
         raise CplabError(f"{user} reads {name!r}, {how}")
-    line = (DEFINITION, definition(value)) if own else outside_line(name, value, user)
+    line = (DEFINITION, definition(value)) if is_definition else outside_line(name, value, user)
     clash = f"{user} and what it reads have two things named {name!r}: rename one"
     require(lines.get(name, line) == line, clash)
-    if own and name not in lines:
+    if is_definition and name not in lines:
         lines[name] = line  # before its helpers, which may read it in turn
         outside = variables(value)
         for needed in sorted(names_read(line[1], name) - {name}):
@@ -268,8 +268,8 @@ def functions_of(thing: Any) -> list[FunctionType]:
 
 def is_own(thing: Any) -> bool:
     """Whether this is a student's function or class, or the gallery's, and not a library's."""
-    own = isinstance(thing, (FunctionType, type))
-    return own and not is_library(getattr(thing, "__module__", None) or "", elsewhere=False)
+    definable = isinstance(thing, (FunctionType, type))
+    return definable and not is_library(getattr(thing, "__module__", None) or "", elsewhere=False)
 
 
 def is_library(name: str, elsewhere: bool = True) -> bool:

@@ -131,5 +131,5 @@ def new_cell(kind: str, name: str, source: str, tags: Sequence[str] = (), **meta
     """Make a cell in a notebook's JSON."""
     metadata |= {"tags": [*tags]} if tags else {}
     cell = {"cell_type": kind, "id": name, "metadata": metadata}
-    more: dict[str, Any] = {"execution_count": None, "outputs": []} if kind == "code" else {}
-    return cell | more | {"source": source.splitlines(keepends=True)}
+    outputs: dict[str, Any] = {"execution_count": None, "outputs": []} if kind == "code" else {}
+    return cell | outputs | {"source": source.splitlines(keepends=True)}

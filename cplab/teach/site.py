@@ -106,8 +106,8 @@ def write(path: Path, notebook: Any, menu: str) -> None:
     sheets = (Path(base) / "static/theme-dark.css" for base in exporter.template_paths)
     dark = next(sheet for sheet in sheets if sheet.exists()).read_text("utf-8")
     menu = f'<nav aria-label="pages">{menu}</nav>'
-    more = {"dark": dark, "menu": menu, "metadata": {"name": title_of(notebook)}}
-    path.write_text(exporter.from_notebook_node(notebook, resources=more)[0], "utf-8")
+    resources = {"dark": dark, "menu": menu, "metadata": {"name": title_of(notebook)}}
+    path.write_text(exporter.from_notebook_node(notebook, resources=resources)[0], "utf-8")
 
 
 def title_of(notebook: Any) -> str:

@@ -1,4 +1,4 @@
-"""How many threads of torch train a small network on this machine, as busy as it is.
+"""The number of torch's threads for training a small network, by how busy the machine is now.
 
 On two idle cores a second thread makes three blocks 1.5 times as quick. Beside a busy process it
 can make them a hundred times as slow, since threads wait for each other at every layer.
@@ -14,25 +14,25 @@ import torch
 import torch.nn.functional as F
 
 MOST = 4  # threads for which a small network has work
-SLOW, PATIENCE = 3, 3  # times as long as the quickest batch; so many batches in a row
+SLOW, PATIENCE = 3, 3  # a slow batch takes 3 times as long as the quickest; 3 in a row are enough
 
 
 def quickest_threads() -> int:
-    """Return the number of threads with which a convolution of a small network takes less time now:
-    one, or those that the process has."""
+    """Return the number of threads with which a convolution of a small network is quicker now: one,
+    or all that the process has, up to MOST."""
     x, weight = torch.zeros(128, 16, 16, 16), torch.zeros(16, 16, 3, 3)
-    seconds, before = {}, torch.get_num_threads()
-    for threads in {1, min(MOST, before)}:
+    seconds, present = {}, torch.get_num_threads()
+    for threads in {1, min(MOST, present)}:
         torch.set_num_threads(threads)
-        each = timeit.repeat(lambda: F.conv2d(x, weight, padding=1), number=1, repeat=20)
-        seconds[threads] = median(each)
-    torch.set_num_threads(before)
+        times = timeit.repeat(lambda: F.conv2d(x, weight, padding=1), number=1, repeat=20)
+        seconds[threads] = median(times)
+    torch.set_num_threads(present)
     return min(seconds, key=lambda threads: seconds[threads])
 
 
 class ThreadWatch(Flag):
-    """An Event that is asked before each batch. It goes on with one thread once several batches
-    took much longer than the quickest one: other work has begun."""
+    """An Event that is checked before each batch. It sets one thread once several batches in a row
+    took much longer than the quickest one, since other work has begun."""
 
     def __init__(self, stop: Flag | None) -> None:
         super().__init__()
@@ -51,6 +51,6 @@ class ThreadWatch(Flag):
 
 
 def threads_of(rows: list[dict]) -> int:
-    """The number of threads that the parts of a life were trained with; 0 where it changed."""
+    """The number of threads with which the parts of a run were trained; 0 if it changed."""
     numbers = {row["threads"] for row in rows}
     return numbers.pop() if len(numbers) == 1 else 0

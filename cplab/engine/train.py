@@ -70,7 +70,7 @@ def train_stretch(
     chip, task, measures = devices.pick(device), run.task, measures or {}
     profile = getattr(run, "profile", "")
     adapts = threads is None and chip.type == "cpu" and seconds == math.inf
-    adapts &= profile in devices.SMALL and profile != "ci"  # of which an epoch ends in no time
+    adapts &= profile in devices.SMALL and profile != "ci"  # whose epochs are too short to gain
     threads = threads or (None if adapts else devices.usual_threads(profile))
     with devices.torch_defaults(threads), _gpu if chip.type == "cuda" else nullcontext():
         images = task.images(chip)

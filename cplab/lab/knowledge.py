@@ -185,7 +185,7 @@ def headline(point: Point, recovery: int, harm: Estimate | None, reached: float 
     if sign(harm) < 0:
         return f"{begin} is {-harm.mean:.1f} points ahead of {never}."
     if sign(harm) == 0 and not math.isnan(harm.half):
-        return f"{begin} is level with {never}, as far as {count(harm)} can tell."
+        return f"{begin} is level with {never}, as far as {sides_of(harm)} can tell."
     side = "behind" if harm.mean >= 0 else "ahead of"
     where = "" if reached is None else f": it stands where that one stood after {reached:.0f}"
     return f"{begin} is {abs(harm.mean):.1f} points {side} {never}{where}."
@@ -198,8 +198,8 @@ def small_print(
     if harm is None:
         return ""
     if math.isnan(harm.half):
-        return f"harm {signed(harm.mean)} points · {count(harm)}: no interval, no verdict"
-    parts = [f"harm {signed(harm.mean)} ± {harm.half:.1f} points ({count(harm)})"]
+        return f"harm {signed(harm.mean)} points · {sides_of(harm)}: no interval, no verdict"
+    parts = [f"harm {signed(harm.mean)} ± {harm.half:.1f} points ({sides_of(harm)})"]
     if sign(harm) == 0 and harm.seeds > 1:
         visible = statistics.detectable(harm.half, harm.seeds)
         parts.append(f"{visible:.1f} points would be seen 8 times in 10")
@@ -233,7 +233,7 @@ def tags(harm: Estimate | None, back: float | None) -> list[str]:
     return [f"{abs(harm.mean):.1f} points {side}", epochs]
 
 
-def count(harm: Estimate) -> str:
+def sides_of(harm: Estimate) -> str:
     """Write the seeds of both sides: `10 seeds`, or `5 seeds against 10`."""
     clear, own = harm.counts[0], harm.counts[-1]
     return statistics.count_seeds(own) + ("" if own == clear else f" against {clear}")

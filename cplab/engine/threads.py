@@ -13,7 +13,7 @@ from threading import Event as Flag
 import torch
 import torch.nn.functional as F
 
-MOST = 4  # threads for which a small network has work
+MOST = 2  # threads; more were not measured, and the browser needs a core as well
 SLOW, PATIENCE = 3, 3  # a slow batch takes 3 times as long as the quickest; 3 in a row are enough
 
 

@@ -64,6 +64,10 @@ def torch_defaults(threads: int | None = None) -> Iterator[None]:
     with suppress(RuntimeError):  # where the newer ones contradict it
         older = torch.get_float32_matmul_precision()
     settings.append((torch.set_float32_matmul_precision, older, "highest"))
+    tf32 = True  # cuDNN's older switch, set last and restored first: it changes newer ones
+    with suppress(RuntimeError):
+        tf32 = torch.backends.cudnn.allow_tf32
+    settings.append((partial(setattr, torch.backends.cudnn, "allow_tf32"), tf32, True))
     if torch.are_deterministic_algorithms_enabled():  # loads the compiler: not without need
         warn = torch.is_deterministic_algorithms_warn_only_enabled()
         settings.append((partial(torch.use_deterministic_algorithms, warn_only=warn), True, False))

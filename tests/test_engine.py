@@ -219,6 +219,11 @@ def test_a_result_says_with_how_many_threads_it_was_trained(monkeypatch, one_thr
     assert torch.get_num_threads() == 1
 
 
+def test_trying_threads_leaves_their_number_as_it_was(one_thread):
+    torch.set_num_threads(2)
+    assert (threads.quickest_threads() in (1, 2), torch.get_num_threads()) == (True, 2)
+
+
 def test_training_goes_on_with_one_thread_once_other_work_has_begun(monkeypatch, one_thread):
     batch, between_epochs, slow = 1, 9, 4  # seconds
     clock = accumulate([0, *[batch] * 5, between_epochs, slow, batch, *[slow] * 3])

@@ -77,6 +77,7 @@ OTHERS = {  # what other code may have set
         changed(onednn, False, True),
     ),
     "newer matmul": lambda: (newer("mkldnn.matmul", "bf16"),),
+    "older of cuDNN": lambda: (torch.backends.cudnn.flags(enabled=True, allow_tf32=False),),
     "newer of all": lambda: (newer("", "tf32"),),
     "modes": lambda: (
         changed(torch.set_autocast_cache_enabled, False, True),

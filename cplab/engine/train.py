@@ -51,12 +51,12 @@ def train_stretch(
     save: Callable[[int, bytes], None] | None = None,
 ) -> Stretch:
     """Train a run up to part `end` of its timeline (exclusive), or until some seconds have passed.
-    Equal seeds give equal bits, since seed and epoch decide every random number and every rate.
+    Equal seeds give equal bits at equal threads: seed and epoch decide random numbers and rates.
 
     Arguments:
         contents: checkpoints to begin from, as bytes. Training begins with the first one that is
             sound, has all measurements and was computed in the same way; without one, at birth.
-        threads: of torch on a CPU. None is one for a small network; or all, where that is quicker
+        threads: of torch on a CPU. None is one for a small network; or two, where that is quicker
             now and training does not pause, until other work gets in their way.
         own: a student's own functions, see own.dumps_own.
         last: whether a run ends at part `end`, and measurements of the end are due.

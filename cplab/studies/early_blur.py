@@ -181,17 +181,26 @@ def overview(late_onset: int = 24) -> figure:
     """
     early = Run("blur", length=16, **flagship())
     late = replace(early, onset=late_onset)
-    runs = {"blurred from birth": early, f"blurred after {late_onset} clear epochs": late}
-    fig = clear_epochs(runs, f"{early.length} epochs of blur, early and late", height=500)
+    title = f"{early.length} epochs of blur, early and late"
+    words = "blurred from birth", f"blurred after {late_onset} clear epochs"
+    fig = clear_epochs(dict(zip(words, (early, late), strict=True)), title, height=480)
+    fig.legend.visible = False
     points, last = statistics.estimate(harm(early)), early.recovery
     low = np.mean([curve[-READ_OUT:].mean() for curve in each_curve(early)])
     high, cap = low + points.mean, 0.6  # half the width of the bracket's ends, in epochs
     ends = ([last, last - cap, last - cap], [last, last + cap, last + cap])
     heights = ([low, low, high], [high, low, high])
     fig.segment(ends[0], heights[0], ends[1], heights[1], color="black", line_width=2)
-    text = f"harm: {points.mean:.1f} ± {points.half:.1f} points"
-    look = {"text_align": "center", "text_baseline": "top", "text_font_size": "14px"}
-    fig.text([last], [low - 2], [text], **look)
+    blur = style("blur").colour
+    labels = [  # at free places beside their lines: epoch, accuracy, words, colour
+        (last - 15, low - 2, f"harm: {points.mean:.1f} ± {points.half:.1f} points", "black"),
+        (3, high + 1.5, "never blurred", EQUAL.colour),
+        (late_onset + 3, low - 6, words[0], blur),
+        (late_onset + 1, low - 25, words[1], blur),
+    ]
+    x, y, texts, colours = map(list, zip(*labels, strict=True))
+    look = {"text_color": colours, "text_baseline": "top", "text_font_size": "14px"}
+    fig.text(x, y, texts, **look)
     return fig
 
 

@@ -1,4 +1,4 @@
-"""The numbers of the README's *What was found*, from the shipped results.
+"""The numbers of the README that have an interval, from the shipped results.
 
 `python docs/readme_numbers.py` writes them into the README, in its order; a test holds them there.
 """
@@ -38,9 +38,9 @@ def read_numbers() -> list[str]:
     held = harm("noise") - harm("noise", treatments="held@0")
     estimates = [
         (statistics.estimate(harm("blur", **flagship)), 1),
-        (statistics.estimate(harm("blur", **flagship | {"recovery": 240})), 1),
         (early_blur.harm(Run("blur", 24, 16, **flagship), 60), 1),
         (statistics.estimate(harm("flip", **flagship)), 1),
+        (statistics.estimate(harm("blur", **flagship | {"recovery": 240})), 1),
         (statistics.estimate(harm("blur", treatments="rate-3@16")), 1),
         (statistics.estimate(held), 1),
         (quantities.each_seed(quantities.trace_remaining, Run(onset=24, profile="fit")), 2),
@@ -51,11 +51,9 @@ def read_numbers() -> list[str]:
 
 
 def fill(text: str) -> str:
-    """A README whose section *What was found* has today's numbers."""
-    begin, heading, rest = text.partition("## What was found")
-    section, end, after = rest.partition("\n## ")
+    """A README that has today's numbers."""
     today = iter(numbers())
-    return begin + heading + re.sub(NUMBER, lambda _: next(today), section) + end + after
+    return re.sub(NUMBER, lambda _: next(today), text)
 
 
 if __name__ == "__main__":

@@ -174,15 +174,15 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **options: Any) -> fi
     return lives_figure(grey, curves, title, **options)
 
 
-def overview(late_onset: int = 24) -> figure:
+def overview() -> figure:
     """The lab's finding in one figure: the same blur early and late, and its harm as a bracket.
 
     >>> fig = overview()  # `show.save(fig, "flagship.png")` writes it
     """
     early = Run("blur", length=16, **flagship())
-    late = replace(early, onset=late_onset)
+    late = replace(early, onset=24)
     title = f"{early.length} epochs of blur, early and late"
-    words = "blurred from birth", f"blurred after {late_onset} clear epochs"
+    words = "blurred from birth", f"blurred after {late.onset} clear epochs"
     fig = clear_epochs(dict(zip(words, (early, late), strict=True)), title, height=480)
     fig.legend.visible = False
     points, last = statistics.estimate(harm(early)), early.recovery
@@ -195,8 +195,8 @@ def overview(late_onset: int = 24) -> figure:
     labels = [  # at free places beside their lines: epoch, accuracy, words, colour
         (last - 15, low - 2, f"harm: {points.mean:.1f} ± {points.half:.1f} points", "black"),
         (3, high + 1.5, "never blurred", EQUAL.colour),
-        (late_onset + 3, low - 6, words[0], blur),
-        (late_onset + 1, low - 25, words[1], blur),
+        (late.onset + 3, low - 6, words[0], blur),
+        (late.onset + 1, low - 25, words[1], blur),
     ]
     x, y, texts, colours = map(list, zip(*labels, strict=True))
     look = {"text_color": colours, "text_baseline": "top", "text_font_size": "14px"}

@@ -561,8 +561,7 @@ def slim() -> Parts:
     for runs, measure in slim_parts():
         trained = (run for run in runs if run.seed == 0 or (run.deficit, run.end) in second)
         yield [run for run in trained if not run.skipped], measure
-    places = (60, 0), (140, 0), (140, 1)
-    yield clock_running(Run("blur", 0, end, seed=seed, **SLIM) for end, seed in places), ()
+    yield clock_running(grid("blur", (60, 140), range(2), controls=(), **SLIM)), ()
 
 
 GAUGES = {"gauges": (0, 3, 7, 11, 15, 16, 18, 22, 26, 30)}  # epochs, as labs/09 shows them

@@ -1,0 +1,140 @@
+"""The numbers of the README and of findings.md, from the shipped results.
+
+`python docs/page_numbers.py` writes them into both, in the order of their text; a test holds them there.
+A number of the README has its interval; one of findings.md stands in bold.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cplab import Run, quantities
+from cplab.quantities import accuracy, harm, lost_time, statistics
+from cplab.runs import FLAGSHIP
+from cplab.studies import early_blur, pruning
+from cplab.studies.paper_schedule import slim, until
+
+ROOT = Path(__file__).parent.parent
+THREE = {name: getattr(FLAGSHIP, name) for name in ("model", "schedule", "recovery")}
+OTHERS = "cifar10-part2", "cifar10-part3", "cifar10-part4", "fashion_mnist"
+
+
+def blur(length: int = 16, onset: int = 0, **fields: Any) -> Run:
+    """A run with blur, by default 16 epochs from birth in the course network."""
+    return Run("blur", onset, length, **fields)
+
+
+def ahead_at_one_percent(other: str) -> quantities.Contrast:
+    """Points that grown and pruned nets are ahead of another kind of architecture."""
+    kinds = (pruning.Retraining(k, 0.01, pruning.Search("mnist")) for k in ("biological", other))
+    return quantities.advantage(*kinds)
+
+
+@quantities.contrast
+def on_blurred_images(run: Run) -> float:
+    """Percent of blurred test images named rightly in the end."""
+    end = run.epochs - 1
+    return 100 * quantities.result(run, {"blurred": (end,)}).measured["blurred"][end]["blurred"]
+
+
+@quantities.contrast
+def jacobian_at_peak(run: Run) -> float:
+    """The squared Jacobian nearest to the trace's peak, as a fraction of the last."""
+    curve, peak = quantities.trace_curve(run, of="jacobian"), quantities.trace_peak(run) - 1
+    known = np.flatnonzero(np.isfinite(curve))
+    return curve[known[np.argmin(np.abs(known - peak))]] / curve[-1]
+
+
+def of_readme() -> Iterator[Any]:
+    """The README's numbers, in its order; each a contrast, or one with its number of digits."""
+    yield harm(blur(**THREE))
+    yield early_blur.harm(blur(onset=24, **THREE))
+    yield harm(Run("flip", length=16, **THREE))
+    yield harm(blur(**THREE | {"recovery": 240}))
+    yield harm(blur(treatments="rate-3@16"))
+    noise = Run("noise", length=16)
+    yield harm(noise) - harm(replace(noise, treatments="held@0"))
+    yield quantities.reading(Run(onset=24, profile="fit"), quantities.trace_remaining), 2
+    yield ahead_at_one_percent("per_pixel")
+    yield harm(noise) - harm(blur())
+
+
+def of_findings() -> Iterator[Any]:
+    """The numbers of findings.md, likewise."""
+    clothes, by_heart = (
+        [blur(n, onset, **fields) for onset in (0, 24)]
+        for n, fields in ((8, {"dataset": "fashion_mnist"}), (12, {"profile": "matched"}))
+    )
+    yield from map(harm, (*clothes, *by_heart))
+    yield from map(lost_time, clothes)
+    for dataset in OTHERS:
+        yield early_blur.harm(blur(dataset=dataset, **THREE))
+    for length in (16, 48):
+        longer = blur(length, **THREE | {"recovery": 240})
+        yield early_blur.harm(longer)
+        yield early_blur.harm(longer, 60)
+    for onset in (0, 24, 48):
+        yield early_blur.harm(blur(48, onset, **THREE))
+    yield lost_time(blur())
+    yield lost_time(blur(recovery=120))
+    yield harm(blur(recovery=120))
+    yield harm(blur(recovery=240))
+    squeezed, whole = (
+        {k: harm(until(k, 140, n)) for k in ("flip", "blur", "permute")} for n in (10, 1)
+    )
+    yield from (squeezed["flip"], whole["flip"], squeezed["flip"] - whole["flip"])
+    yield from (squeezed["blur"], whole["blur"], whole["blur"] - squeezed["blur"])
+    yield from (squeezed["permute"], whole["permute"])
+    yield harm(until("blur", 60), clock="running")
+    yield -harm(until("blur", 140), clock="running")
+    yield -harm(until("flip", 140), clock="running")
+    yield harm(until("noise", 140), clock="running")
+    yield from (harm(slim("blur", end)) for end in (20, 60, 100, 140))
+    yield from (harm(slim("blur", end), clock="running") for end in (60, 140))
+    yield from (harm(slim(kind, 140)) for kind in ("noise", "flip", "permute"))
+    yield lost_time(slim("blur", 140))
+    usual, larger = (blur(optimizer="adam", rate=rate) for rate in (1, 10))
+    yield from (accuracy(usual.newborn()), -harm(usual), accuracy(larger.newborn()), harm(larger))
+    yield from (harm(blur(model=f"allcnn-{width}")) for width in (8, 32, 48))
+    yield from (harm(blur(**THREE | {"model": f"depth{n}"})) for n in (1, 2, 3))
+    wide, deep = (blur(model=model, schedule="fixed") for model in ("depth1-68", "depth3"))
+    yield from (accuracy(wide.newborn()), accuracy(deep.newborn()), -harm(wide), harm(deep))
+    wide, deep = (harm(replace(run, recovery=60)) for run in (wide, deep))
+    yield from (wide, deep - wide)
+    yield on_blurred_images(blur()) - on_blurred_images(Run())
+    clear = Run(onset=24, profile="fit")
+    yield quantities.reading(clear, quantities.trace_remaining), 2
+    yield jacobian_at_peak(clear), 2
+
+
+PAGES: dict[str, tuple[str, Callable[[], Iterator[Any]]]] = {
+    "README.md": (r"−?\d+\.\d+ ± \d+\.\d+", of_readme),
+    "docs/findings.md": (r"(?<=\*\*)−?\d+\.\d+(?: ± \d+\.\d+)?(?=\*\*)", of_findings),
+}
+
+
+def numbers(page: str) -> list[str]:
+    """Each number of a page with half its 95 % interval, if it has one."""
+    with quantities.shipped_only():
+        pairs = [each if isinstance(each, tuple) else (each, 1) for each in PAGES[page][1]()]
+        return [statistics.describe(*pair).partition(" (")[0] for pair in pairs]
+
+
+def written(page: str) -> list[str]:
+    """The numbers that stand in a page."""
+    return re.findall(PAGES[page][0], (ROOT / page).read_text())
+
+
+def update(page: str) -> None:
+    """Write today's numbers into a page."""
+    text, today = (ROOT / page).read_text(), iter(numbers(page))
+    (ROOT / page).write_text(re.sub(PAGES[page][0], lambda _: next(today), text))
+
+
+if __name__ == "__main__":
+    for page in PAGES:
+        update(page)

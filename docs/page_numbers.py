@@ -1,7 +1,7 @@
 """The numbers of the README and of findings.md, from the shipped results.
 
-`python docs/page_numbers.py` writes them into both, in the order of their text; a test holds them there.
-A number of the README has its interval; one of findings.md stands in bold.
+`python docs/page_numbers.py` writes them into both, in the order of their text; a test holds them
+there. A number of the README has its interval; one of findings.md stands in bold.
 """
 
 import re
@@ -93,6 +93,8 @@ def of_findings() -> Iterator[Any]:
     yield -harm(until("blur", 140), clock="running")
     yield -harm(until("flip", 140), clock="running")
     yield harm(until("noise", 140), clock="running")
+    windows = [replace(until("blur", 40), onset=onset) for onset in (0, 20, 40, 80)]
+    yield from (harm(run, clock=clock) for clock in ("stopped", "running") for run in windows)
     yield from (harm(slim("blur", end)) for end in (20, 60, 100, 140))
     yield from (harm(slim("blur", end), clock="running") for end in (60, 140))
     yield from (harm(slim(kind, 140)) for kind in ("noise", "flip", "permute"))

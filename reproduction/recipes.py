@@ -232,7 +232,6 @@ def recovery_tables() -> Iterator[Table]:
 
 
 # B: pace
-
 PACES = (10, 5, 2, 1)
 VARIED: dict[str, dict] = {"momentum 0": {"momentum": 0}, "no augmentation": {"augment": False}}
 
@@ -262,12 +261,10 @@ def pace_tables() -> Iterator[Table]:
         for (words, fields), kind in product(VARIED.items(), ("blur", "flip")):
             varied = only([runs["pace 1"]], after(kind, **fields))
             rows[f"loss after {kinds[kind]}, {words}"] = varied
-        words = f"until {end} of the paper's epochs, against the newborn with the clock stopped"
-        yield Table(words, runs, rows)
+        yield Table(f"until the paper's epoch {end}, against a newborn, clock stopped", runs, rows)
 
 
 # C: the slim paper, and D: windows
-
 SLIM: dict[str, Any] = {"profile": "slim"}
 SLIM_ENDS = (20, 40, 60, 100, 140)
 TRACED: dict[str, Any] = dict.fromkeys(("trace", "jacobian", "weight_norms"), range(4, 400, 5))
@@ -310,10 +307,11 @@ def slim_tables() -> Iterator[Table]:
 
 
 def onset_parts() -> Parts:
-    """Sliding windows, with two controls without the window: the clock stops, or runs on."""
-    for seed in FIRST:
-        runs = with_three([*SLIDING, *(replace(r, deficit="flip") for r in SLIDING)], [seed])
-        yield [*runs, *clock_running(runs)], ()
+    """Windows of blur and of a flip, with two controls without it: the clock stops, or runs on."""
+    flips = [replace(run, deficit="flip") for run in SLIDING]
+    for runs, seed in product((SLIDING, flips[1:2], flips[:1], flips[2:]), FIRST):
+        every = with_three(runs, [seed])
+        yield [*every, *clock_running(every)], ()
 
 
 def onset_tables() -> Iterator[Table]:
@@ -671,7 +669,10 @@ RECIPES = {
         *(Run(onset=e, treatments=f"shrink-0.9@{e}", seed=s) for s in FIRST for e in (2, 24)),
         *(Run(onset=16, windows=turns, seed=seed) for seed in FIRST for turns in TURNS),
     ),
-    "course_pace": Recipe("the paper's schedule, less and less compressed", pace_parts),
+    "course_pace": Recipe(
+        "the paper's schedule, less and less compressed; the trained part of ladder D",
+        lambda: (*pace_parts(), *[*onset_parts()][:4], *[*onset_parts()][5:8]),
+    ),
     "course_recovery": Recipe(
         "16 epochs of a deficit, longer recoveries: ladder A, but for what other files have",
         lambda: [([r for r in runs if r.recovery != 15], m) for runs, m in recovery_parts()],

@@ -175,6 +175,7 @@ def test_contrasts_add_subtract_and_scale(results):
     assert str(a - a) == "0.0 (1 seed)"
     results |= {replace(run, seed=1): result(0.2)}
     assert statistics.estimate(a - a).same
+    assert not statistics.estimate(q.reading(run, lambda spec: 0.0)).same
 
 
 @pytest.mark.parametrize("spec", [Search(), Pruned(), KernelPruning(), LinearPath(length=16)])

@@ -7,7 +7,7 @@ one seed has none. `cplab.quantities` defines the numbers themselves.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -111,7 +111,7 @@ class Contrast:
 class Estimate:
     """A mean over seeds, NaN for none; half its 95 % interval, NaN if a side has fewer than two
     seeds; the number of seeds of each side; degrees of freedom; the values of the seeds that all
-    sides have; and whether these are all exactly 0."""
+    sides have; and whether it is a difference that is exactly 0 in each of them."""
 
     mean: float
     half: float
@@ -140,7 +140,10 @@ def estimate(values: "Contrast | Estimate | ArrayLike", seeds: Iterable[int] = S
     if isinstance(values, Estimate):
         return values
     if isinstance(values, Contrast):
-        return estimate_sum(values.parts(seeds), values.constant)
+        found = estimate_sum(values.parts(seeds), values.constant)
+        # a difference of 0 in every seed is of equal sides; any other quantity may well be 0
+        is_difference = abs(sum(values.weights.values())) < 1e-9
+        return found if is_difference else replace(found, same=False)
     row = np.asarray(values, dtype=float)
     require(row.ndim == 1, f"values {quote(values)} are no row: give one number a seed")
     return estimate_sum([dict(enumerate(row.tolist()))])

@@ -198,8 +198,8 @@ def rise(run, clear_runs):
     longest = max(alike, key=lambda spec: (spec.onset, -spec.seed))
     held = longest.epochs if run.schedule != "recovery" else longest.onset
     with q.shipped_only():
-        seeds = range(10 if run.schedule == "recovery" else 5)
-        curves = [q.result(replace(longest, seed=seed)).series("test_accuracy") for seed in seeds]
+        trained = q.each_result(longest)[: 10 if run.schedule == "recovery" else 5]
+    curves = [result.series("test_accuracy") for result in trained]
     curve = np.mean(curves, axis=0)[:held]
     top = np.convolve(curve, np.ones(5) / 5, "valid").max()
     return (curve[run.onset - 1] - 0.1) / (top - 0.1)

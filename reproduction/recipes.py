@@ -695,6 +695,7 @@ RECIPES = {
             (grid("blur flip", (4, 8, 12, 24), FIRST, **FIT), TRACE),
             (grid("blur flip", [12], FIRST, optimizer="adam", **FIT), TRACE),
             (clock_running(grid("blur", (4, 8, 12, 24), FIRST, **FIT)), ()),
+            (clock_running(grid("blur", [12], FIRST, optimizer="adam", **FIT)), ()),
             *normed("fit", 24),
         ),
     ),

@@ -284,10 +284,6 @@ def slim_tables() -> Iterator[Table]:
     runs = {str(end): Run("blur", 0, end, **SLIM) for end in SLIM_ENDS}
     longer, last = ([runs[end] for end in ends] for ends in (("60", "140"), ("140",)))
     flipped = after("flip", trace_grown)
-
-    def clear_left(run: Run) -> Contrast:
-        return trace_left(run.equal_training())
-
     yield Table(
         "a deficit until so many epochs",
         runs,
@@ -301,7 +297,9 @@ def slim_tables() -> Iterator[Table]:
             "flip minus blur": only(longer, above("flip", "blur")),
             "blur, trace in the end against equal training, doublings": trace_grown,
             "flip, trace in the end against equal training, doublings": only(longer, flipped),
-            "no deficit, trace in the end, % of its highest": clear_left,
+            "no deficit, trace in the end, % of its highest": lambda r: trace_left(
+                r.equal_training()
+            ),
         },
     )
 

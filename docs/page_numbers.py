@@ -95,6 +95,7 @@ def of_findings() -> Iterator[Any]:
     yield harm(until("noise", 140), clock="running")
     windows = [replace(until("blur", 40), onset=onset) for onset in (0, 20, 40, 80)]
     yield from (harm(run, clock=clock) for clock in ("stopped", "running") for run in windows)
+    yield from (harm(replace(run, deficit="flip")) for run in windows)
     yield from (harm(slim("blur", end)) for end in (20, 60, 100, 140))
     yield from (harm(slim("blur", end), clock="running") for end in (60, 140))
     yield from (harm(slim(kind, 140)) for kind in ("noise", "flip", "permute"))

@@ -314,6 +314,7 @@ def onset_parts() -> Parts:
 
 def onset_tables() -> Iterator[Table]:
     rows = COSTS | {"harm, clock running on": overslept, "harm of a flip": after("flip")}
+    rows |= {"harm of a flip, clock running on": after("flip", overslept)}
     yield by_onset("a window of 40 epochs, pace 1", SLIDING, rows)
 
 
@@ -668,8 +669,8 @@ RECIPES = {
         *(Run(onset=16, windows=turns, seed=seed) for seed in FIRST for turns in TURNS),
     ),
     "course_pace": Recipe(
-        "the paper's schedule, less and less compressed; the trained part of ladder D",
-        lambda: (*pace_parts(), *[*onset_parts()][:4], *[*onset_parts()][5:8]),
+        "the paper's schedule, less and less compressed, and ladder D",
+        lambda: (*pace_parts(), *onset_parts()),
     ),
     "course_recovery": Recipe(
         "16 epochs of a deficit, longer recoveries: ladder A, but for what other files have",

@@ -306,10 +306,9 @@ def slim_tables() -> Iterator[Table]:
 
 def onset_parts() -> Parts:
     """Windows of blur and of a flip, with two controls without it: the clock stops, or runs on."""
-    flips = [replace(run, deficit="flip") for run in SLIDING]
-    for runs, seed in product((SLIDING, flips[1:2], flips[:1], flips[2:]), FIRST):
-        every = with_three(runs, [seed])
-        yield [*every, *clock_running(every)], ()
+    for seed in FIRST:
+        runs = with_three([*SLIDING, *(replace(r, deficit="flip") for r in SLIDING)], [seed])
+        yield [*runs, *clock_running(runs)], ()
 
 
 def onset_tables() -> Iterator[Table]:

@@ -56,10 +56,12 @@ def of_readme() -> Iterator[Any]:
     yield harm(Run("flip", length=16, **THREE))
     yield harm(blur(**THREE | {"recovery": 240}))
     yield harm(blur(treatments="rate-3@16"))
+    yield harm(blur(treatments="rate-3@16+20", **THREE))
     noise = Run("noise", length=16)
     yield harm(noise) - harm(replace(noise, treatments="held@0"))
     yield quantities.reading(Run(onset=24, profile="fit"), quantities.trace_remaining), 2
     yield ahead_at_one_percent("per_pixel")
+    yield early_blur.harm(blur(**THREE)) - early_blur.harm(replace(noise, **THREE))
     yield harm(noise) - harm(blur())
 
 
@@ -79,6 +81,15 @@ def of_findings() -> Iterator[Any]:
         yield early_blur.harm(longer, 60)
     for onset in (0, 24, 48):
         yield early_blur.harm(blur(48, onset, **THREE))
+    for length in (16, 48):
+        noise = early_blur.harm(Run("noise", length=length, **THREE))
+        yield early_blur.harm(blur(length, **THREE)) - noise
+    noise = Run("noise", length=16)
+    yield from (
+        quantities.advantage(blur(**n), replace(noise, **n)) for n in ({}, {"recovery": 240})
+    )
+    for onset in (0, 24):
+        yield early_blur.half_by_images(blur(onset=onset, **THREE), 24), 2
     yield lost_time(blur())
     yield lost_time(blur(recovery=120))
     yield harm(blur(recovery=120))

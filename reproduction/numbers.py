@@ -5,7 +5,7 @@ densities, kernels). Accuracies are percentages, their differences points.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial, reduce
 from operator import add
 
@@ -58,28 +58,14 @@ def newborn_gain(size, length, deficit="blur", clock="stopped", **fields) -> Con
 def given_back(size, length, deficit, kind="renorm", lasts="", **fields) -> Contrast:
     """Points that a treatment gains when a deficit from birth ends."""
     run = from_birth(size, length, deficit, treatments=f"{kind}@{length}{lasts}", **fields)
-    return unpaired(q.advantage(run, run.untreated()))
+    return q.advantage(run, run.untreated())
 
 
 def beyond_sham(size, length, deficit) -> Contrast:
     """Points of renorm above a sham that clears the momentum and changes no weight."""
     kinds = ("renorm", "shrink-1")
     renormed, sham = (from_birth(size, length, deficit, treatments=f"{k}@{length}") for k in kinds)
-    return unpaired(q.advantage(renormed, sham))
-
-
-@dataclass(frozen=True)
-class Unpaired(q.Reading):
-    """A term that is paired with no other, for networks that other machines trained."""
-
-    @property
-    def group(self) -> "Unpaired":
-        return self
-
-
-def unpaired(contrast: Contrast) -> Contrast:
-    """The same contrast without pairs, for runs that different kinds of machine trained."""
-    return Contrast({Unpaired(t.spec, t.of, t.options): w for t, w in contrast.weights.items()})
+    return q.advantage(renormed, sham)
 
 
 def advantage_over_blur(size, length, deficit, **fields) -> Contrast:
@@ -97,6 +83,11 @@ def early_excess(size, early, late) -> Contrast:
 def excess(size, length, more, less, of: Cost = q.harm) -> Contrast:
     """Points that blur costs a network of the fields `more` above those it costs one of `less`."""
     return of(from_birth(size, length, **more)) - of(from_birth(size, length, **less))
+
+
+def added_excess(size, long, short, more, less) -> Contrast:
+    """Points that a deficit's epochs from `short` to `long` add to its excess of harm."""
+    return excess(size, long, more, less) - excess(size, short, more, less)
 
 
 # Windows ------------------------------------------------------------------------------------------
@@ -172,13 +163,6 @@ def image_half(size, length, onset) -> Estimate:
     """Half of the interval that harm would have if only the test images were drawn anew."""
     run = Run("blur", onset, length, profile=size, **FLAGSHIP)
     return early_blur.half_by_images(run, 24)
-
-
-def noise_lasts(size, long, short) -> Contrast:
-    """Points of harm that the last epochs of noise do above those of blur."""
-    noise = q.harm(from_birth(size, long, "noise")) - q.harm(from_birth(size, short, "noise"))
-    blur = q.harm(from_birth(size, long)) - q.harm(from_birth(size, short))
-    return noise - blur
 
 
 def error_doublings(size, length, clock="stopped") -> Contrast:

@@ -28,8 +28,8 @@ from reproduction.pictures import FIGURES
 from reproduction.recipes import EXHIBITS
 
 PICTURES = "docs/pictures"  # beside the file
-KINDS = ("reproduced", "not harmed", "contradicted", "undecided", "out of range")
-KINDS += ("one seed", "missing")
+FOUND = ("reproduced", "unaffected", "not harmed", "contradicted")
+KINDS = (*FOUND, "undecided", "out of range", "one seed", "missing")
 MIXED = "†"  # a deficit and its control are of different kinds of machine
 
 
@@ -56,7 +56,8 @@ def verdict(
         return Verdict("one seed", "one seed, no interval")
     least, most = number.mean - number.half, number.mean + number.half
     if low < least and most < high:
-        return Verdict("reproduced", "unaffected" if unaffected else "reproduced")
+        kind = "unaffected" if unaffected else "reproduced"
+        return Verdict(kind, kind)
     if unaffected and low < least:
         return Verdict("not harmed", "not harmed")
     if most < low or least > high:
@@ -136,7 +137,7 @@ def row(claim: Claim, size: str) -> str:
     """A line of a question's table."""
     number, judged = judge(claim, size)
     ours = measurement(number, claim.digits) + (f" {MIXED}" if mixes_machines(claim, size) else "")
-    words = f"**{judged.words}**" if judged.kind in KINDS[:3] else judged.words
+    words = f"**{judged.words}**" if judged.kind in FOUND else judged.words
     return line(claim.exhibit, in_words(claim, size), prediction(claim), size, ours, words)
 
 
@@ -229,9 +230,11 @@ def untrained() -> list[str]:
     """The list of predictions for the paper's size, and the cost of each exhibit in epochs."""
     lines = [TEXTS["untrained"], *head("exhibit", "of", "epochs, five seeds")]
     for name, exhibit in EXHIBITS.items():
-        runs = dict.fromkeys(run for runs, _ in exhibit.parts("paper") for run in runs)
-        if epochs := sum(root.epochs for root in plan(run for run in runs if isinstance(run, Run))):
-            lines.append(line(f"`{name}`", exhibit.words, f"{epochs:,}"))
+        specs = dict.fromkeys(spec for part, _ in exhibit.parts("paper") for spec in part)
+        epochs = sum(root.epochs for root in plan(spec for spec in specs if isinstance(spec, Run)))
+        if specs:
+            cost = f"{epochs:,}" if epochs else f"{len(specs)} networks pruned or trained"
+            lines.append(line(f"`{name}`", exhibit.words, cost))
     lines += ["", "<details>", "<summary>What they would answer</summary>", ""]
     for claim in CLAIMS:
         if "paper" in claim.at:

@@ -29,8 +29,8 @@ def results(monkeypatch):
     return there
 
 
-def result(accuracy=0.5, source="shipped", **more):
-    return SimpleNamespace(accuracy=accuracy, source=source, **more)
+def result(accuracy=0.5, source="shipped", device="cpu", **more):
+    return SimpleNamespace(accuracy=accuracy, source=source, device=device, **more)
 
 
 def traced(values):
@@ -143,8 +143,8 @@ def test_seeds_are_pairs_only_where_two_networks_share_training(results):
     ours, theirs = 100 * drawn[Run()], 100 * drawn[early]
     apart = statistics.estimate(q.harm(early))
     welch = stats.ttest_ind(ours, theirs, equal_var=False)
-    assert apart.half == pytest.approx(np.ptp(welch.confidence_interval()) / 2)
-    assert apart.freedom == pytest.approx(welch.df)
+    half = np.ptp(welch.confidence_interval()) / 2
+    assert (apart.half, apart.freedom) == pytest.approx((half, welch.df))
     pairs = 100 * (drawn[clear] - drawn[late])
     together = statistics.estimate(q.harm(late))
     assert (together.mean, together.half) == pytest.approx(statistics.mean_and_half(pairs))
@@ -154,6 +154,10 @@ def test_seeds_are_pairs_only_where_two_networks_share_training(results):
     squares = terms.var(1, ddof=1) / 6
     half = stats.t.ppf(0.975, squares.sum() ** 2 / (squares**2 / 5).sum()) * squares.sum() ** 0.5
     assert (found.mean, found.half) == pytest.approx((terms.sum(0).mean(), half))
+    results[replace(late, seed=0)].device = "cuda"  # which rounds otherwise
+    welch = stats.ttest_ind(100 * drawn[clear], 100 * drawn[late], equal_var=False)
+    half = np.ptp(welch.confidence_interval()) / 2
+    assert statistics.estimate(q.harm(late)).half == pytest.approx(half)
 
 
 def test_contrasts_add_subtract_and_scale(results):

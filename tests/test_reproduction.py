@@ -43,15 +43,15 @@ def test_the_verdict_is_where_the_interval_lies(values, low, high, kind):
 
 
 def test_not_harmed_and_unaffected_are_two_verdicts():
-    for values, kind, words in (
-        ([0.1, 0.2, 0.0], "reproduced", "unaffected"),
-        ([6.0, 6.2, 6.1], "not harmed", "not harmed"),
-        ([-6.0, -6.2, -6.1], "contradicted", "contradicted"),
-        ([-3.0, 3.0, 0.0], "undecided", "undecided"),
+    for values, kind in (
+        ([0.1, 0.2, 0.0], "unaffected"),
+        ([6.0, 6.2, 6.1], "not harmed"),
+        ([-6.0, -6.2, -6.1], "contradicted"),
+        ([-3.0, 3.0, 0.0], "undecided"),
     ):
         found = report.verdict(estimate(values), -1, 1, unaffected=True)
         assert found.kind == kind
-        assert found.words.startswith(words)
+        assert found.words.startswith(kind)
 
 
 def made_up(mean, half, **how):

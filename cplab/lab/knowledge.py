@@ -55,6 +55,7 @@ class Setting:
         require(like.schedule == "fixed", f"{what}: {why}; give schedule='fixed'")
         self.like = like
         self._longest: dict[Point, Curves] = defaultdict(dict)  # each seed's longest run
+        self._machines: dict[Point, dict[int, str]] = defaultdict(dict)  # that trained these
         self._trained = {like.recovery}
         self.results: list[Any] = []
         for deficit, onset, length, recovery, seed in sorted(trained_places(like)):
@@ -76,7 +77,9 @@ class Setting:
             self._trained.add(run.recovery)
             self.results.append(new_result)
             longest, curve = self._longest[point], 100 * new_result.series("test_accuracy")
-            longest[run.seed] = max(curve, longest.get(run.seed, curve), key=len)
+            if len(curve) >= len(longest.get(run.seed, [])):
+                longest[run.seed] = curve
+                self._machines[point][run.seed] = new_result.device
             self.__dict__.pop("mean_grey", None)
 
     def points(self) -> list[Point]:
@@ -115,10 +118,13 @@ class Setting:
 
     def harm(self, point: Point, recovery: int) -> Estimate | None:
         """Points that the deficit costs beyond lost time (see `quantities.harm`), or None without a
-        control. Seeds are paired if the two runs share training, so not from onset 0."""
+        control. Seeds are paired if the two runs share training, so not from onset 0, and if one
+        kind of machine trained both."""
         clear = self.finals(self.clear(point[1] + recovery), recovery)
         own = self.finals(self.curves(point, recovery), recovery)
-        return difference(clear, own, paired=point[1] > 0)
+        ours, theirs = self._machines[point], self._machines[CLEAR]
+        alike = all(ours[seed] == theirs[seed] for seed in clear.keys() & own.keys())
+        return difference(clear, own, paired=point[1] > 0 and alike)
 
     def lost_time(self, point: Point, recovery: int) -> Estimate | None:
         """Points that the window's epochs would have brought without a deficit."""
@@ -132,13 +138,14 @@ class Setting:
 
     def clear_epochs_to(self, onset: int, recovery: int, harm: float) -> float | None:
         """The number of clear epochs after which the grey curve, averaged over five epochs, first
-        reaches a run that is `harm` points below it at the end of its recovery, or None."""
+        reaches a run that is `harm` points below it at the end of its recovery (one that is above
+        it, after that end), or None."""
         grey, end = self.mean_grey, onset + recovery
         if end > len(grey):
             return None
-        level = grey[end - 1] - harm
-        first = statistics.find_crossing(np.arange(1, len(grey) + 1), grey, level)
-        return None if math.isnan(first) or grey[0] > level else first
+        level, start = grey[end - 1] - harm, end - 1 if harm < 0 else 0
+        first = statistics.find_crossing(np.arange(start, len(grey)) + 1, grey[start:], level)
+        return None if math.isnan(first) or grey[start] > level else first
 
 
 def difference(above: dict[int, float], below: dict[int, float], paired: bool) -> Estimate | None:
@@ -188,6 +195,7 @@ def headline(point: Point, recovery: int, harm: Estimate | None, reached: float 
         return f"{begin} is level with {never}, as far as {sides_of(harm)} can tell."
     side = "behind" if harm.mean >= 0 else "ahead of"
     where = "" if reached is None else f": it stands where that one stood after {reached:.0f}"
+    where *= harm.mean >= 0
     return f"{begin} is {abs(harm.mean):.1f} points {side} {never}{where}."
 
 

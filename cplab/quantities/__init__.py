@@ -20,7 +20,7 @@ from cplab.errors import one_of, require
 from cplab.quantities.statistics import SEEDS, Contrast, Missing
 from cplab.results import find, store
 from cplab.runs import Run
-from cplab.specs import check_spec
+from cplab.specs import Spec, check_spec
 
 __all__ = ["Missing", "accuracy", "advantage", "contrast", "doublings", "each_result"]
 __all__ += ["every_length"]
@@ -48,6 +48,13 @@ class Reading:
     def group(self) -> Hashable:
         """A key that is equal for terms whose specs share training."""
         return shared_beginning(with_seed(self.spec, 0))
+
+    def machine(self, seed: int) -> str | None:
+        """The kind of machine that trained the network of a seed; None without a stored result."""
+        if isinstance(self.spec, Spec):
+            with suppress(Missing):
+                return result(with_seed(self.spec, seed)).device
+        return None
 
     def at(self, seed: int | None) -> float:
         """The number for a seed, or for the spec's own seed. Raises: Missing."""

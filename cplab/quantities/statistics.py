@@ -37,8 +37,10 @@ class Contrast:
     scale; anything else, such as a ratio of two, gives a plain number for the seeds of their own
     specs.
 
-    A term has `at(seed)`, its number, and `group`: seeds pair terms of one group, which share
-    training. `quantities.reading` makes them.
+    A term has `at(seed)`, its number; `group`, equal for terms that share training; and
+    `machine(seed)`, the kind of machine that trained it. Seeds pair the terms of a group only if
+    each seed's were all trained on one kind of machine: another one rounds otherwise, which acts as
+    another seed would. `quantities.reading` makes them.
 
     >>> from cplab import Run, quantities
     >>> early, late = Run("blur", 0, 8), Run("blur", 24, 8)
@@ -94,16 +96,21 @@ class Contrast:
         return sum(w * term.at(seed) for term, w in self.weights.items()) + self.constant
 
     def parts(self, seeds: Iterable[int] = SEEDS) -> list[dict[int, float]]:
-        """The sum over each group of terms that share training, {seed: sum}; no constant."""
+        """The sum over each group of terms that seeds pair, {seed: sum}; no constant."""
         groups: dict[Any, dict] = defaultdict(dict)
         for term, weight in self.weights.items():
             if weight or not any(self.weights.values()):
                 groups[term.group][term] = weight
-        sums: list[dict[int, float]] = [{} for _ in groups]
-        for part, weights in zip(sums, groups.values(), strict=True):
-            for seed in seeds:
-                with suppress(Missing):
-                    part[seed] = Contrast(weights).at(seed)
+        sums = []
+        for weights in groups.values():
+            machines = ({term.machine(seed) for term in weights} for seed in seeds)
+            mixed = len(weights) > 1 and any(len(m) > 1 and None not in m for m in machines)
+            for part in [{t: w} for t, w in weights.items()] if mixed else [weights]:
+                numbers = {}
+                for seed in seeds:
+                    with suppress(Missing):
+                        numbers[seed] = Contrast(part).at(seed)
+                sums.append(numbers)
         return sums
 
 

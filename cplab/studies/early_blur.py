@@ -112,8 +112,8 @@ def named_rightly(run: Run, end: int) -> np.ndarray:
 
 def clear_epochs_behind(run: Run) -> Epochs:
     """Harm in clear epochs: how many epochs earlier the curve of runs without a deficit
-    (Setting.mean_grey) first was as high as a run is in the end; 0 where it never was behind. In
-    this unit windows at any age can be compared. Low and high come from the interval of the harm.
+    (Setting.mean_grey) first was as high as a run is in the end; 0 where it is not behind. In this
+    unit windows at any age can be compared. Low and high come from the interval of the harm.
 
     >>> clear_epochs_behind(Run("blur", length=16, **flagship())).epochs > 20
     True
@@ -123,8 +123,9 @@ def clear_epochs_behind(run: Run) -> Epochs:
     if points is None:
         return Epochs(np.nan, np.nan, np.nan)
     grey, epochs = setting.mean_grey[:last], np.arange(1, last + 1)
-    levels = grey[-1] - points.mean + points.half * np.array([0, 1, -1])
-    return Epochs(*(last - np.interp(levels, np.maximum.accumulate(grey), epochs)).tolist())
+    harms = points.mean + points.half * np.array([0, -1, 1])
+    behind = last - np.interp(grey[-1] - harms, np.maximum.accumulate(grey), epochs)
+    return Epochs(*np.where(harms > 0, behind, 0).tolist())
 
 
 def each_curve(run: Run) -> list[np.ndarray]:

@@ -4,18 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from bokeh.plotting import figure
 
-from cplab import quantities, show
-from cplab.quantities import each_seed, result
+from cplab import show
+from cplab.quantities import result
 from cplab.runs import Run
 from cplab.show.theme import percent_axis, place_legend, plain_figure, style
 from cplab.studies import sentences
-from cplab.studies.fisher import doubled
-from cplab.studies.sentences import after, each_result, table
+from cplab.studies.sentences import after, each_result
 
-__all__ = ["WITHOUT", "dominant", "minima", "parts_of_highest", "sharpness"]
+__all__ = ["WITHOUT", "minima", "parts_of_highest", "sharpness"]
 
 WITHOUT: dict[str, Any] = {"of": "jacobian", "scaled": True}  # norms and certainty
 
@@ -29,21 +27,6 @@ def parts_of_highest(curves: Mapping[str, np.ndarray], title: str, **options: An
             parts = traces[:, epochs] / traces[:, epochs].max(1, keepdims=True)
             groups[label] = dict(zip((epochs + 1).tolist(), parts.T, strict=True))
     return sentences.lines(groups, ("epoch", "part of the highest"), title, width=820, **options)
-
-
-def dominant(runs: Mapping[str, Run]) -> pd.DataFrame:
-    """Doublings of the trace of layers 1 to 3 against equal training when the blur ends, with norms
-    and certainty and without, and the layer with the largest share then."""
-    rows = {}
-    for words, run in runs.items():
-        end = run.length - 1
-        shares = each_seed(quantities.layer_shares, run, epoch=end)
-        rows[words] = {
-            "layers 1 to 3, doublings": doubled(run, epoch=end, layers=3),
-            "without norms and certainty": doubled(run, epoch=end, layers=3, **WITHOUT),
-            "largest share": f"layer {1 + int(shares.mean(0).argmax())}" if len(shares) else "",
-        }
-    return table(rows)
 
 
 def sharpness(run: Run) -> float:

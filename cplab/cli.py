@@ -10,6 +10,7 @@ import io
 import json
 import os
 import re
+import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -341,6 +342,8 @@ def open_lab(
             os.environ[variable] = str(folder.absolute())
     os.chdir(home.parent)
     sys.stdout.flush()
+    if os.name == "nt":  # where execv does not quote a path with spaces
+        sys.exit(subprocess.call(words))
     os.execv(words[0], words)
 
 

@@ -47,7 +47,7 @@ INNER = {"cifar-10-batches-py", "MNIST", "FashionMNIST"}  # folders that torchvi
 NOWHERE = "none"  # as $CPLAB_DATA: no images are at hand
 KNOWN_COPIES = {"22469a5b56f2": "cifar10-jpeg"}  # by fingerprint of the training images
 ARRAYS = ("train_x", "train_y", "test_x", "test_y")
-CLASSES = 1000  # the most that a set may have
+MOST_CLASSES = 1000  # of a set
 SIZES = ((32, 32, 3), (32, 32), (28, 28))  # of an image
 FITS = (
     "give uint8 images train_x and test_x of 32 × 32 × 3, 32 × 32 or 28 × 28 pixels, and labels "
@@ -164,7 +164,8 @@ def folders() -> Iterator[Path]:
 def location(dataset: str) -> Path | None:
     """Where a data set is read from: an .npz file, or a root folder of torchvision's, or None."""
     kind, _, pattern = DOWNLOADS.get(dataset, ("", 0, ""))
-    for folder in folders():
+    own = [cache_dir() / "data"] if is_own(dataset) else []  # even where no images are at hand
+    for folder in (*folders(), *own):
         with suppress(OSError):  # of a directory that may not be read
             for place in (folder, folder / dataset, folder / kind):
                 if (path := place / f"{dataset}.npz").exists():
@@ -221,8 +222,8 @@ def check_arrays(arrays: dict[str, np.ndarray]) -> None:
             raise ValueError(f"{split}_x is of shape {x.shape} and type {x.dtype}")
         if y.dtype.kind not in "iu" or y.shape != x.shape[:1] or not len(y):
             raise ValueError(f"{split}_y is of shape {y.shape} and type {y.dtype}")
-        if y.min() < 0 or y.max() >= CLASSES:
-            raise ValueError(f"its labels are not all from 0 to {CLASSES - 1}")
+        if y.min() < 0 or y.max() >= MOST_CLASSES:
+            raise ValueError(f"its labels are not all from 0 to {MOST_CLASSES - 1}")
 
 
 def fetch(dataset: str, online: bool = True) -> Path:
@@ -288,10 +289,13 @@ def download(kind: str, folder: Path, fetched: bool = True) -> dict[str, np.ndar
 
 def halves(train: Any, test: Any) -> dict[str, np.ndarray]:
     """The arrays of the two halves of a torchvision data set."""
-    parts = {"train": train, "test": test}
-    arrays = {f"{half}_x": np.asarray(part.data) for half, part in parts.items()}
-    labels = {f"{half}_y": np.asarray(part.targets) for half, part in parts.items()}
-    return arrays | labels
+    arrays: dict[str, np.ndarray] = {}
+    for half, part in (("train", train), ("test", test)):
+        x, y = getattr(part, "data", None), getattr(part, "targets", getattr(part, "labels", None))
+        what = f"{quote(part)} has no data and targets in memory"
+        require(x is not None and y is not None, f"{what}: give a folder of pictures, or an .npz")
+        arrays |= {f"{half}_x": np.asarray(x), f"{half}_y": np.asarray(y)}
+    return arrays
 
 
 # A set of your own --------------------------------------------------------------------------------
@@ -327,8 +331,13 @@ def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
         digest.update(arrays[part].astype("u1" if part.endswith("x") else "<i8").tobytes())
     plain = re.sub(r"\W+", "_", (name or label).lower()).strip("_")[:30]
     own = f"{plain if plain[:1].isalpha() else f'own_{plain}'[:30]}@{digest.hexdigest()[:12]}"
-    if not (path := cache_dir() / "data" / f"{own}.npz").exists():
-        save(path, arrays, own)
+    path = cache_dir() / "data" / f"{own}.npz"
+    try:
+        if not path.exists():
+            save(path, arrays, own)
+    except OSError as error:
+        how = "set $CPLAB_CACHE to a directory that can be written"
+        raise CplabError(f"{own} could not be kept in {path.parent} ({error}): {how}") from error
     return own
 
 
@@ -339,15 +348,18 @@ def read_folder(folder: Path) -> dict[str, np.ndarray]:
 
     split = (folder / "train").is_dir() and (folder / "test").is_dir()
     homes = {"train": folder / "train", "test": folder / "test"} if split else {"train": folder}
-    names = sorted(p.name for p in homes["train"].iterdir() if p.is_dir())
+    # hidden files and folders belong to the system, and one without files is no class
+    names = sorted(p.name for p in homes["train"].glob("[!.]*") if any(p.glob("[!.]*")))
     parts: dict[str, list] = {part: [] for part in ARRAYS}
     for half, home in homes.items():
         for label, kind in enumerate(names):
-            for number, path in enumerate(sorted(filter(Path.is_file, (home / kind).glob("*")))):
+            files = filter(Path.is_file, (home / kind).glob("[!.]*"))
+            for number, path in enumerate(sorted(files)):
                 try:
                     with Image.open(path) as opened:
-                        picture = ImageOps.fit(opened.convert("RGB"), (32, 32))
-                except OSError as error:
+                        upright = ImageOps.exif_transpose(opened)
+                        picture = ImageOps.fit(upright.convert("RGB"), (32, 32))
+                except (OSError, Image.DecompressionBombError) as error:
                     raise CplabError(f"{path} is no picture: take it out of the folder") from error
                 part_half = half if split or number % 5 < 4 else "test"
                 parts[f"{part_half}_x"].append(np.asarray(picture))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
-from cplab.errors import quote, require, whole
+from cplab.errors import installed, quote, require, whole
 from cplab.specs import mix_seeds
 from cplab.specs.own import CLASSES, TABLES, add_entry, entry_decorator, explain, random_states
 
@@ -395,9 +395,10 @@ def apply_deficit(
     >>> seen.abs().max().item(), labels.tolist()
     (0.0, [0, 1])
     """
-    import torch
+    with installed():
+        import torch
 
-    from cplab.devices import torch_defaults
+        from cplab.devices import torch_defaults
 
     valid = isinstance(x, torch.Tensor) and x.ndim in (4, 5) and x.is_floating_point()
     require(valid, f"images {quote(x)} are not allowed: give normalised ones (N, C, H, W)")

@@ -2,6 +2,7 @@
 
 import platform
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache, partial
@@ -30,6 +31,26 @@ if torch.get_num_threads() > usable_cores():  # torch knows nothing of quotas
 PRECISIONS = {"": "none", "mkldnn": "none", "mkldnn.conv": "none", "mkldnn.rnn": "none"}
 PRECISIONS |= {"cudnn": "none", "cudnn.conv": "tf32", "cudnn.rnn": "tf32"}
 PRECISIONS |= {"mkldnn.matmul": "ieee", "cuda.matmul": "ieee"}
+
+
+_inside, _usual, _lock = 0, 1, threading.Lock()
+
+
+@contextmanager
+def _threads_kept() -> Iterator[None]:
+    """Give the process its number of torch's threads back once no training is left in it: one that
+    begins while another runs must not take that one's for the usual number."""
+    global _inside, _usual
+    with _lock:
+        _usual = _usual if _inside else torch.get_num_threads()
+        _inside += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if not _inside:
+                torch.set_num_threads(_usual)
 
 
 SMALL = ("ci", "course", "fit", "matched")  # profiles whose networks are too small to fill a chip
@@ -72,6 +93,7 @@ def torch_defaults(threads: int | None = None) -> Iterator[None]:
         warn = torch.is_deterministic_algorithms_warn_only_enabled()
         settings.append((partial(torch.use_deterministic_algorithms, warn_only=warn), True, False))
     with ExitStack() as stack:
+        stack.enter_context(_threads_kept())
         for put, now, wanted in settings:
             stack.callback(put, now)
             put(wanted)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import time
 import traceback
 import uuid
@@ -12,7 +13,8 @@ from typing import Any
 
 # The extra of this package that installs each library
 EXTRA_OF = dict.fromkeys(("torch", "torchvision", "loky"), "train")
-EXTRA_OF |= {"jupyterlab": "lab", "latex2mathml": "site", "nbclient": "site", "nbconvert": "site"}
+EXTRA_OF |= {"jupyterlab": "lab"}
+EXTRA_OF |= dict.fromkeys(("latex2mathml", "nbclient", "nbconvert", "nbformat"), "site")
 WEEK = 7 * 86400  # seconds for which interrupted training may go on
 
 
@@ -166,9 +168,18 @@ def lock_file(path: Path, wait: bool = True) -> Iterator[bool]:
 
 
 def tidy() -> None:
-    """Remove leftovers of interruptions that are a week old: parts of files, locks, checkpoints."""
-    for pattern in ("*/*.partial", "locks/*", "checkpoints/*"):
+    """Remove leftovers of interruptions that are a week old: parts of files, downloads,
+    checkpoints, and locks that nobody holds."""
+    for pattern in ("*/*.partial", "data/tmp*", "locks/*", "checkpoints/*"):
         for path in cache_dir().glob(pattern):
             with suppress(OSError):
-                if time.time() - path.stat().st_mtime > WEEK:
+                if time.time() - path.stat().st_mtime < WEEK:
+                    continue
+                if path.is_dir():
+                    shutil.rmtree(path)
+                elif path.suffix != ".lock":
                     path.unlink()
+                else:
+                    with lock_file(path, wait=False) as free:
+                        if free:
+                            path.unlink()

@@ -38,6 +38,7 @@ Run(treatments="shrink-2@1")  ->  strength of shrink '2'
 cplab.run("blur")  ->  'blur' is no run: give cplab.Run(...)
 cplab.run(CI, device="tpu")  ->  device 'tpu'
 cplab.run(CI, measure={"trace": "never"})  ->  'never'
+cplab.run(CI, measure={"trace": 400})  ->  trace at (400,) measures nothing
 cplab.sweep(CI)  ->  give a list of runs
 cplab.sweep([CI, None])  ->  None is no run
 cplab.at_hand("blur")  ->  'blur' is not allowed: give a list of runs

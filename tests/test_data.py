@@ -274,7 +274,11 @@ def test_a_run_trains_on_images_of_ones_own(one_thread):
 
 @pytest.mark.parametrize("halves", [("",), ("train", "test")])
 def test_a_folder_of_pictures_is_cut_to_squares_of_32_pixels(tmp_path, halves):
-    name = data.images_from(pictures(tmp_path / "pets", halves))
+    home = pictures(tmp_path / "pets", halves)
+    (home / halves[0] / ".checkpoints").mkdir()  # neither it nor an empty folder is a class
+    (home / halves[0] / "a").mkdir()
+    (home / halves[0] / "cat" / ".DS_Store").write_text("no picture")
+    name = data.images_from(home)
     arrays, _ = data.load_arrays(name)
     count = {"train": 8, "test": 2} if halves == ("",) else {"train": 10, "test": 10}
     for half, many in count.items():
@@ -310,6 +314,7 @@ def test_images_that_do_not_fit_are_refused_in_one_line(tmp_path):
         ((tmp_path / "none.npz",), "none.npz"),
         ((half,), "test half"),
         ((half, half), "uint8"),
+        (([1], [2]), "no data and targets"),
     ):
         one_line(lambda source=source: data.images_from(*source), word)
     one_line(lambda: data.images("pets@0123456789ab", "ci"), "cplab.images_from")

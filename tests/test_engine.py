@@ -219,6 +219,16 @@ def test_a_result_says_with_how_many_threads_it_was_trained(monkeypatch, one_thr
     assert torch.get_num_threads() == 1
 
 
+def test_trainings_that_overlap_leave_the_number_of_threads_as_it_was(one_thread):
+    torch.set_num_threads(2)
+    first, second = devices.torch_defaults(1), devices.torch_defaults(1)
+    for step in (first.__enter__, second.__enter__):
+        step()
+    first.__exit__(None, None, None)
+    second.__exit__(None, None, None)
+    assert torch.get_num_threads() == 2
+
+
 def test_trying_threads_leaves_their_number_as_it_was(one_thread):
     torch.set_num_threads(2)
     assert (threads.quickest_threads() in (1, 2), torch.get_num_threads()) == (True, 2)

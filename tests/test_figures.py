@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from bokeh.core.validation import check_integrity
-from bokeh.models import BoxAnnotation, ColumnDataSource, Line, Span, Title
+from bokeh.models import ColumnDataSource, Line, Span, Title
 from PIL import Image
 
 import cplab
@@ -404,15 +404,6 @@ def test_one_value_for_all_points_is_drawn(look, at, how):
         drawn.append((picture(fig)[..., 0] - picture(fig)[..., 1] > 100).any(0))
     assert not drawn[0].any()
     assert drawn[1].any()
-
-
-def test_a_shade_without_an_end_reaches_to_the_end():
-    fig = theme.plain_figure("", "x", "y", x_range=(0, 4), y_range=(0, 1))
-    fig.add_layout(BoxAnnotation(left=2, fill_color="#FF0000", fill_alpha=1))
-    fig.line([0, 4], [0.5, 0.5])
-    drawn = picture(fig)
-    red = np.flatnonzero((drawn[..., 0] - drawn[..., 1] > 100).any(0))
-    assert 0.4 * drawn.shape[1] < np.ptp(red) < 0.55 * drawn.shape[1]
 
 
 def test_what_has_its_own_axis_on_the_right_is_drawn_by_it():

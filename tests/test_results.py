@@ -87,12 +87,16 @@ def test_shipping_adds_to_what_was_shipped_and_replaces_the_same_spec(made, noth
         store.ship([], "none")
 
 
-def test_a_field_that_is_younger_than_a_shipped_file_has_its_default(made, monkeypatch):
-    monkeypatch.setattr(store, "RUN_COLUMNS", [n for n in store.RUN_COLUMNS if n != "batch"])
-    older = store.flatten(made[0])
-    monkeypatch.undo()
-    older.pop("batch")
-    assert store.unflatten(older) == replace(made[0], source="shipped")
+def test_a_field_that_is_younger_than_a_shipped_file_has_its_default(
+    made, monkeypatch, nothing_shipped
+):
+    row = store.flatten(made[0])
+    del row["augment"], row["batch"]
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "flatten", lambda result: row)
+        store.ship(made[:1], "older")
+    assert store.find(made[0].spec) == replace(made[0], source="shipped")
+    assert [*tables.table(augment=True)["source"]].count("shipped") == 1
 
 
 def test_what_is_shipped_is_never_replaced_by_other_values_nor_contradicted(made):
@@ -242,6 +246,8 @@ def test_training_a_result_again_tells_equal_near_and_off(made):
     assert told({"train_loss": 1.0}, device="cpu of another kind") == "near"
     assert told({"train_loss": loss * (1 + 2e-6)}, commit="another") == "off"
     assert told({"test_accuracy": accuracy + 0.1}, torch="0.1") == "off"
+    several = replace(made[0], values={"accuracy": {"trained": 0.5, "pruned": 0.1}}, spec="x")
+    assert ask.accuracies(several) == [0.5, 0.1]
     assert torch.get_num_threads() == 1
     assert store.find(RUN) is None  # nothing was kept
 

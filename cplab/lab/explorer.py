@@ -18,7 +18,7 @@ import numpy as np
 import traitlets
 
 from cplab import results
-from cplab.errors import one_of, require, whole
+from cplab.errors import many, one_of, require, whole
 from cplab.lab.knowledge import Setting, band, describe_points, name_of
 from cplab.lab.live import Clock, Task, describe_cost, describe_run
 from cplab.lab.surface import Throttle
@@ -71,7 +71,8 @@ class Explorer(Shown):
         **setting: Any,
     ) -> None:
         one_of("device", device.partition(":")[0], DEVICES)
-        require(len(deficits), f"deficits {deficits} are not allowed: give one or more")
+        deficits = many(deficits)
+        require(deficits, f"deficits {deficits} are not allowed: give one or more")
         unsupported = setting.keys() & {"deficit", "skipped", "treatments", "windows"}
         why = "its points have one deficit of `deficits` each, and nothing else"
         require(not unsupported, f"{', '.join(unsupported)} is not allowed in Explorer: {why}")

@@ -61,8 +61,10 @@ class Task:
             raise
         finally:
             self.busy = False
-            self._notify(message, error)
-            self.done.set()
+            try:
+                self._notify(message, error)
+            finally:
+                self.done.set()
 
 
 class Job(w.HBox):

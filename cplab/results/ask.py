@@ -75,6 +75,10 @@ def sweep(
     """
     context, measures = Context(**how), parse_measures(measure)
     all_specs = check_specs(wanted)
+    longest = max((getattr(spec, "epochs", 1) for spec in all_specs), default=0)
+    for name, when in measures.items():
+        some = isinstance(when, str) or not all_specs or any(epoch < longest for epoch in when)
+        require(some, f"{name} at {when} measures nothing: give epochs from 0 to {longest - 1}")
     results, missing = look_up(all_specs, measures, fresh)
     if progress and missing:
         announce(missing, measures)
@@ -136,7 +140,8 @@ def collect(
     requested = {*missing}
     while missing:
         with lock_trees(missing) as ours:
-            missing = [spec for spec in missing if spec not in ours]
+            taken = {*ours}
+            missing = [spec for spec in missing if spec not in taken]
             if not ours and context.stop.wait(0.2):  # others train all that is left
                 raise Cancelled
             results, ours = look_up(ours, measures, fresh)  # trained by others meanwhile
@@ -186,7 +191,8 @@ def lock_trees(wanted: list) -> Iterator[list]:
 def train(wanted: Iterable, context: Context, measures: dict) -> Iterator[tuple[Any, Any]]:
     """Train specs, by the engine, or by their class if it has no timeline. Yields (spec, its
     Training or Diverged)."""
-    from cplab.engine.sweep import train_all
+    with errors.installed():
+        from cplab.engine.sweep import train_all
 
     groups = defaultdict(list)
     for spec in wanted:
@@ -276,7 +282,7 @@ def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
     """Train a result's spec again, with as many threads, and compare. Nothing is kept.
 
     Returns: `equal` if all values are, bit by bit; `near` if the machine, the images, the number
-        format, the threads or torch differ and the accuracy is within five points; else `off`; and
+        format, the threads or torch differ and each accuracy is within five points; else `off`; and
         the new result.
 
     >>> retrain(run(profile="ci", recovery=1))[0]
@@ -291,6 +297,13 @@ def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
     if outcome(result) == outcome(again):
         return "equal", again
     elsewhere = any(getattr(again, n) != getattr(result, n) for n in HOW if n != "commit")
-    scores = [r.accuracy for r in (result, again) if isinstance(r.values.get("accuracy"), float)]
-    close = not scores or abs(scores[0] - scores[1]) <= NEAR
+    pairs = zip(accuracies(result), accuracies(again), strict=True)
+    close = all(abs(before - after) <= NEAR for before, after in pairs)
     return "near" if elsewhere and close else "off", again
+
+
+def accuracies(result: Result) -> list[float]:
+    """All accuracies that a result holds: one, several, or none."""
+    found = result.accuracy if isinstance(result.spec, Run) else result.values.get("accuracy", [])
+    found = found.values() if isinstance(found, dict) else found
+    return [*found] if isinstance(found, Iterable) else [found]

@@ -83,7 +83,6 @@ def unflatten(row: dict[str, Any], spec: Any = None) -> Result:
         stored, values = row["spec"], json.loads(row["values"])
         spec = spec or specs.build_spec(row["kind"], json.loads(stored), row["version"])
     else:
-        # a field that is newer than the file has its default
         stored = {name: row[name] for name in RUN_COLUMNS if row.get(name) is not None}
         stored |= {name: json.loads(stored[name]) for name in ("windows", "treatments")}
         spec = spec or specs.build_spec("Run", stored, row["version"])
@@ -117,12 +116,19 @@ class Archive:
                 warn(f"shipped results {name} are damaged and left out: install again")
 
     def read(self, name: str, columns: Iterable[str]) -> Any:
-        """Read columns of a file as an Arrow table."""
+        """Read columns of a file as an Arrow table. Fields of a run that are newer than the file
+        have their defaults."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         with pq.ParquetFile(pa.BufferReader(self.files[name])) as file:  # read_table imports pandas
-            return file.read([*columns], use_threads=False)  # many small ones
+            table = file.read([*columns], use_threads=False)  # many small ones
+        newer = [c for c in columns if c in RUN_COLUMNS and c not in table.column_names]
+        defaults = run_columns(Run()) if newer else {}
+        for column in newer:
+            values = [defaults[column] if k == "Run" else None for k in table["kind"].to_pylist()]
+            table = table.append_column(column, pa.array(values))
+        return table
 
     @cached_property
     def light(self) -> Any:

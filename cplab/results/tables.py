@@ -36,6 +36,7 @@ def table(**wanted: object) -> Any:
     # the values as a run holds them; the profile is course if none is wanted
     defaults: dict[str, Any] = {"deficit": "blur", "length": int(wanted.get("deficit") != CLEAR)}
     defaults |= {"onset": LONGEST // 3, "recovery": LONGEST // 3, "schedule": "paper"}
+    defaults |= {"model": "eyes"} if ":" in str(wanted.get("deficit")) else {}
     columns = store.run_columns(Run(**defaults | wanted))
     own = pa.Table.from_pylist([store.flatten(result) for result in store.live_results("Run")])
     all_rows = pa.concat_tables([store.archive().light, own], promote_options="permissive")

@@ -26,7 +26,8 @@ from cplab.show import theme
 
 MARKERS = {
     **{"circle": "o", "square": "s", "triangle": "^", "diamond": "d", "inverted_triangle": "v"},
-    **{"hex": "h", "star": "*", "plus": "P", "x": "X", "square_x": "s", "diamond_cross": "D"},
+    **{"hex": "h", "star": "*", "cross": "+", "plus": "P", "x": "X"},
+    **{"square_x": "s", "diamond_cross": "D"},
 }
 # The axis along which each property of a glyph lies
 PLACES = dict.fromkeys(("x", "xs", "x0", "x1", "left", "right"), "x")

@@ -28,7 +28,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
-from cplab.errors import CplabError, one_of, require
+from cplab.errors import CplabError, installed, one_of, require
 from cplab.specs import check_types
 
 # The entries of each kind by name; a kind is a dataclass of name, function, label, source and more
@@ -76,7 +76,8 @@ def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> 
         style: dict[str, Any] = getattr(kind, "next_style", dict)()
         values = {"label": short_name.replace("_", " "), **style, **options}
         entry = check_types(kind(name, rebuild(source, name), source=source, **values))
-        entry.try_out()
+        with installed():
+            entry.try_out()
         table[name] = entry
     table[name] = check_types(replace(table[name], **options))
     return table[name]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cplab import teach
-from cplab.errors import CplabError
+from cplab.errors import CplabError, installed
 
 TITLE = "Critical learning periods in deep networks"
 LEAD = (
@@ -46,7 +46,8 @@ def build_site(folder: Path, lab: str = "") -> list[Path]:
     Arguments: folder, which is made; lab, the beginning of the file names of the labs to write.
     Raises: CplabError where a lab cannot be run or a file cannot be written.
     """
-    from nbformat import read, v4
+    with installed():
+        from nbformat import read, v4
 
     labs = {path: read(path, as_version=4) for path in teach.labs(lab)}
     report = teach.CLONE.parent / "REPRODUCTION.md"
@@ -78,13 +79,16 @@ def run_cells(notebook: Any, folder: Path) -> Any:
     """Run a notebook in a kernel without images of data sets, which a page may not show; drawn
     pictures replace them. Returns the notebook with its outputs."""
     from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
     client = NotebookClient(notebook, timeout=1200, kernel_name="python3", store_widget_state=False)
     try:
         return client.execute(cwd=str(folder), env=os.environ | {"CPLAB_DATA": "none"})
     except CellExecutionError as error:
         raise CplabError(f"a cell of {folder} fails: {error.ename}: {error.evalue}") from error
+    except (CellTimeoutError, DeadKernelError) as error:
+        how = "free some memory and time"
+        raise CplabError(f"a cell of {folder} does not end ({error}): {how}") from error
 
 
 def write(path: Path, notebook: Any, menu: str) -> None:

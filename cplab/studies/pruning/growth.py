@@ -308,7 +308,7 @@ def train_all(
             continue
         first, start = group[0], time.perf_counter()
         try:
-            with devices.torch_defaults(threads):
+            with devices.explain_failures(), devices.torch_defaults(threads):
                 if isinstance(first, Search):
                     computed = [grow_and_prune(first, **how)]
                 elif isinstance(first, OneShot):

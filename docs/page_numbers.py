@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cplab import Run, quantities
+from cplab import Run, gallery, quantities
 from cplab.quantities import accuracy, harm, lost_time, statistics
 from cplab.runs import FLAGSHIP
 from cplab.studies import early_blur, pruning
@@ -88,6 +88,10 @@ def of_findings() -> Iterator[Any]:
     yield from (
         quantities.advantage(blur(**n), replace(noise, **n)) for n in ({}, {"recovery": 240})
     )
+    for decay in (0, 0.01):
+        yield harm(Run(gallery.random_labels, length=40, profile="matched", weight_decay=decay))
+    gaussian = early_blur.harm(Run(gallery.gaussian_blur, length=16, **THREE))
+    yield from (gaussian, early_blur.harm(blur(**THREE)) - gaussian)
     for onset in (0, 24):
         yield early_blur.half_by_images(blur(onset=onset, **THREE), 24), 2
     yield lost_time(blur())

@@ -20,8 +20,7 @@ import traitlets
 from cplab import results
 from cplab.errors import many, one_of, require, whole
 from cplab.lab.knowledge import Setting, band, describe_points, name_of
-from cplab.lab.live import Clock, Task, describe_cost, describe_run
-from cplab.lab.surface import Throttle
+from cplab.lab.live import Clock, Task, Throttle, describe_cost, describe_run
 from cplab.quantities.statistics import percent
 from cplab.runs import DEVICES, FLAGSHIP, LONGEST, Run
 from cplab.show.pictures import png

@@ -1,11 +1,12 @@
-"""Work in a thread that is started with a button, with its message and progress."""
+"""Work in a thread that is started with a button, with its message and progress; and small parts
+that several widgets use."""
 
 import html
 import math
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import anywidget
@@ -15,8 +16,8 @@ import traitlets
 
 from cplab import results
 from cplab.errors import Cancelled, CplabError
-from cplab.lab.surface import error_html
 from cplab.results import tables
+from cplab.results.ask import format_duration
 from cplab.runs import Run
 from cplab.show.styles import label
 
@@ -88,7 +89,7 @@ class Job(w.HBox):
         fixed = {"flex": "0 0 auto", "width": "auto"}  # however long the messages are
         self.start = w.Button(description=words, button_style="primary", layout=fixed)
         self.stop = w.Button(description="Stop", disabled=True, layout=fixed)
-        self.message = w.HTML().add_class("cplab-live")
+        self.message = w.HTML()
         self.progress = w.IntProgress(min=0, max=1, layout={**fixed, "width": "140px"})
         line = [self.start, self.message, self.progress, self.stop]
         colab = "google.colab" in sys.modules
@@ -184,21 +185,7 @@ class Clock:
         remaining = pace * (self.epochs - self.done)
         if math.isnan(remaining):
             return "the first epoch shows how long it takes"
-        return f"about {in_minutes(remaining)} left" if remaining >= 1 else "nearly done"
-
-
-def in_minutes(seconds: float) -> str:
-    """Write a time: `40 s`, `2 min 10 s`, `12 minutes`.
-
-    >>> in_minutes(40), in_minutes(128), in_minutes(719)
-    ('40 s', '2 min 10 s', '12 minutes')
-    """
-    if seconds < 60:
-        return f"{max(1, seconds):.0f} s"
-    if seconds >= 600:
-        return f"{seconds / 60:.0f} minutes"
-    tens = round(seconds / 10)
-    return f"{tens // 6} min" + (f" {tens % 6}0 s" if tens % 6 else "")
+        return f"{format_duration(remaining)} left" if remaining >= 1 else "nearly done"
 
 
 def describe_cost(runs: Sequence[Run], measure: Any = ()) -> str:
@@ -207,7 +194,7 @@ def describe_cost(runs: Sequence[Run], measure: Any = ()) -> str:
     if seconds is None:
         return "its time is not known yet: the first epoch shows it"
     is_own, _ = tables.similar(runs[0])
-    return f"about {in_minutes(seconds)} on {'this' if is_own else 'another'} machine"
+    return f"{format_duration(seconds)} on {'this' if is_own else 'another'} machine"
 
 
 def describe_run(run: Run) -> str:
@@ -221,3 +208,29 @@ def deficit_windows(run: Run) -> list[tuple[str, int, int]]:
     """Each deficit of a run with its first epoch and the epoch after its last."""
     parts = [(run.deficit, run.onset, run.end)] if run.length else []
     return parts + [(w.deficit, w.onset, w.onset + w.length) for w in run.windows]
+
+
+# Parts of widgets ---------------------------------------------------------------------------------
+
+
+def buttons(options: Collection) -> w.ToggleButtons:
+    """A row of buttons, one of which is pressed, the first one initially."""
+    return w.ToggleButtons(options=options, style={"button_width": "auto"})
+
+
+class Throttle:
+    """Calls `draw` when something changes, at most every `seconds`."""
+
+    def __init__(self, draw: Callable[[], Any], seconds: float = 0.1) -> None:
+        self.draw, self.drawn, self.seconds = draw, float("-inf"), seconds
+
+    def __call__(self, last: bool = False) -> None:
+        """Draw if enough time has passed, or if this is the last call."""
+        if last or time.monotonic() - self.drawn >= self.seconds:
+            self.draw()
+            self.drawn = time.monotonic()
+
+
+def error_html(error: Exception | str) -> str:
+    """Write an error as HTML."""
+    return f'<span style="color:#c00">{html.escape(str(error))}</span>'

@@ -2,6 +2,7 @@
 
 from cplab import PROFILES, results
 from cplab.errors import one_of
+from cplab.results.ask import format_duration
 from cplab.runs import Profile, Run
 from cplab.show.surface import load_page
 
@@ -25,11 +26,9 @@ def setting(
     load_page(again=True)
     seconds = results.estimate([Run(profile=chosen.name)]) or 0
     if seconds > LONG:
-        hours = seconds / 3600
-        time = f"{hours / 24:.0f} days" if hours > 48 else f"{hours:.1f} hours"
         print(
-            f"{chosen.name}: one run takes about {time} of one process. This lab begins none of "
-            f"them: it shows what has been trained, and counts what has not. To train more, see "
-            f"`cplab sweep --help`."
+            f"{chosen.name}: one run takes {format_duration(seconds)} of one process. This lab "
+            f"begins none of them: it shows what has been trained, and counts what has not. To "
+            f"train more, see `cplab sweep --help`."
         )
     return chosen

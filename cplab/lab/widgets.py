@@ -17,8 +17,7 @@ from bokeh.models import ColumnDataSource
 
 from cplab import results
 from cplab.errors import CplabError, one_of, quote, require
-from cplab.lab.live import Clock, Job, describe_cost, describe_run
-from cplab.lab.surface import Throttle, buttons, error_html
+from cplab.lab.live import Clock, Job, Throttle, buttons, describe_cost, describe_run, error_html
 from cplab.quantities import each_result, statistics
 from cplab.quantities.statistics import percent
 from cplab.runs import Run
@@ -322,7 +321,7 @@ class Live(Kept, w.VBox):
     ) -> None:
         require(runs, "runs {} are not allowed: give one or more by their words")
         self._beside, self._what, self._measure = beside, what, measure
-        self.choice = buttons([*runs.items()]).add_class("cplab-live-choice")
+        self.choice = buttons([*runs.items()])
         self.job = Job("Train", self._work, [self.choice])
         self.train, self.stop, self.estimate = self.job.start, self.job.stop, self.job.message
         super().__init__([self.choice, self.job, w.VBox()])

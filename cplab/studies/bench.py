@@ -9,8 +9,7 @@ from bokeh.models import ColumnDataSource
 
 from cplab import results
 from cplab.errors import CplabError
-from cplab.lab.live import PAUSED, Job
-from cplab.lab.surface import TEXT, error_html
+from cplab.lab.live import PAUSED, Job, error_html
 from cplab.show.surface import Kept, Surface
 
 STYLE = {"style": {"description_width": "150px"}, "layout": {"width": "400px"}}
@@ -42,7 +41,7 @@ class Bench(Kept, w.VBox):
         self.trained: list[Any] = [p for p in positions if self._has_result(p)]
         label = "also what nobody has trained"
         self.free = w.Checkbox(not self.trained, description=label, indent=False)
-        self.readout = w.HTML().add_class("cplab-readout")
+        self.readout = w.HTML()
         locked = [*self.controls.values(), self.free]
         self.job = Job(self.button, self.work, locked, self.stopped)
         bars = w.HBox(locked if self.trained else locked[:-1], layout={"flex_flow": "row wrap"})
@@ -75,7 +74,7 @@ class Bench(Kept, w.VBox):
             sentence, cost = error_html(error), ""
             for source in self.sources.values():
                 source.data = {name: [] for name in source.data}
-        self.readout.value = f'<div style="{TEXT}">{sentence}</div>'
+        self.readout.value = f'<div style="line-height:1.35;font-size:14px">{sentence}</div>'
         if not self.job.busy:
             self.job.start.disabled = not cost
             self.job.message.value, self.job.progress.value = cost, 0

@@ -16,8 +16,7 @@ from bokeh.plotting import figure
 from cplab import results
 from cplab.deficits import apply_deficit
 from cplab.errors import CplabError
-from cplab.lab.live import Clock, deficit_windows, describe_cost
-from cplab.lab.surface import Throttle, buttons
+from cplab.lab.live import Clock, Throttle, buttons, deficit_windows, describe_cost
 from cplab.lab.widgets import Slide
 from cplab.quantities import each_seed, statistics
 from cplab.runs import Run

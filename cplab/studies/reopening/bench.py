@@ -13,8 +13,7 @@ from bokeh.models import ColumnDataSource, FactorRange, Range1d
 from bokeh.plotting import figure
 
 from cplab import data, models, quantities, results
-from cplab.lab.live import Clock, describe_cost
-from cplab.lab.surface import buttons
+from cplab.lab.live import Clock, buttons, describe_cost
 from cplab.lab.widgets import Slide
 from cplab.measure import MEASUREMENTS
 from cplab.quantities import statistics

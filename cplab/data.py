@@ -87,6 +87,7 @@ def images(dataset: str = "cifar10", profile: str = "course") -> Images:
     >>> images("practice", "ci").train_x.shape
     torch.Size([512, 8, 8, 3])
     """
+    require(isinstance(dataset, str), f"dataset {quote(dataset)} is not allowed: give its name")
     with installed():
         return deepcopy(shared_images(dataset, profile))
 

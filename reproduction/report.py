@@ -195,7 +195,8 @@ def section(question: Question) -> list[str]:
     lines = [f"## {name}", "", question.found.format(*ours), ""]
     lines += [f"![{name}]({PICTURES}/{question.picture}.png)", ""]
     lines += ["<details>", f"<summary>{len(rows)} rows: {tally(rows)}</summary>", ""]
-    lines += dict.fromkeys(f"- *{c.exhibit} ({c.source}).* {c.says}" for c, _ in rows)
+    says = ((c.exhibit, c.source, c.says.replace("|", "\\|")) for c, _ in rows)
+    lines += [*head("of", "source", "what it says"), *(line(*each) for each in dict.fromkeys(says))]
     lines += ["", *head("of", "ours", "predicted", "size", "measured", "verdict")]
     return [*lines, *(row(claim, size) for claim, size in rows), "", "</details>", ""]
 
@@ -236,10 +237,10 @@ def untrained() -> list[str]:
             cost = f"{epochs:,}" if epochs else f"{len(specs)} networks pruned or trained"
             lines.append(line(f"`{name}`", exhibit.words, cost))
     lines += ["", "<details>", "<summary>What they would answer</summary>", ""]
+    lines += head("of", "ours", "predicted")
     for claim in CLAIMS:
         if "paper" in claim.at:
-            what = in_words(claim, "paper")
-            lines.append(f"- {claim.exhibit}: {what}; predicted {prediction(claim)}")
+            lines.append(line(claim.exhibit, in_words(claim, "paper"), prediction(claim)))
     return [*lines, "", "</details>", ""]
 
 

@@ -40,7 +40,7 @@ cplab.run(CI, device="tpu")  ->  device 'tpu'
 cplab.run(CI, measure={"trace": "never"})  ->  'never'
 cplab.run(CI, measure={"trace": 400})  ->  trace at (400,) measures nothing
 cplab.sweep(CI)  ->  give a list of runs
-cplab.sweep([CI, None])  ->  None is no run
+cplab.sweep([CI], workers=0)  ->  workers 0
 cplab.at_hand("blur")  ->  'blur' is not allowed: give a list of runs
 cplab.table(nonsense=1)  ->  field of a run 'nonsense'
 cplab.table(deficit="blurr")  ->  deficit 'blurr'

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Event as Flag
 from typing import Any
 
-from cplab.errors import one_of
+from cplab.errors import one_of, whole
 from cplab.runs import DEVICES, Step
 
 
@@ -34,6 +34,8 @@ class Context:
 
     def __post_init__(self) -> None:
         one_of("device", str(self.device).partition(":")[0], DEVICES)
+        if self.workers is not None:
+            self.workers = whole("workers", self.workers, 1)
         self.stop = self.stop or Flag()
         self.report = self.report or (lambda spec, row: None)
 

@@ -69,7 +69,7 @@ class Explorer(Shown):
         device: str = "auto",
         **setting: Any,
     ) -> None:
-        one_of("device", device.partition(":")[0], DEVICES)
+        one_of("device", str(device).partition(":")[0], DEVICES)
         deficits = many(deficits)
         require(deficits, f"deficits {deficits} are not allowed: give one or more")
         unsupported = setting.keys() & {"deficit", "skipped", "treatments", "windows"}

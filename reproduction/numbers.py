@@ -476,8 +476,8 @@ def missing_gain(size: str, length: int, kind: str, when: str) -> Contrast:
 
 def only_late_gain(size: str, length: int, kind: str) -> Contrast:
     """Points of a clear run with a treatment only early above one with it all along."""
-    late, never = (regularised(size, length, kind, when) for when in ("early", "ever"))
-    return q.advantage(late, never)
+    early_only, ever = (regularised(size, length, kind, when) for when in ("early", "ever"))
+    return q.advantage(early_only, ever)
 
 
 def warm_start_gain(size: str, length: int, shrunk: bool = False) -> Contrast:

@@ -307,7 +307,10 @@ def correlation(x: ArrayLike, y: ArrayLike) -> Correlation:
     """
     from scipy import stats
 
-    pearson = stats.pearsonr(row_of_numbers("x", x), row_of_numbers("y", y))
+    rows = row_of_numbers("x", x), row_of_numbers("y", y)
+    few = f"{len(rows[0])} and {len(rows[1])} numbers are no pairs to correlate"
+    require(len(rows[0]) == len(rows[1]) > 3, f"{few}: give as many of both, four or more")
+    pearson = stats.pearsonr(*rows)
     interval = pearson.confidence_interval(0.95)
     return Correlation(float(pearson.statistic), float(interval.low), float(interval.high))
 

@@ -32,7 +32,7 @@ import traitlets
 
 from cplab.errors import require
 
-if TYPE_CHECKING:  # loaded late, so that an explorer is shown without waiting for them
+if TYPE_CHECKING:  # loaded late, so that cplab is imported quickly
     import pandas as pd
     from bokeh.models import LayoutDOM
 

@@ -26,7 +26,7 @@ from cplab.show import theme
 
 MARKERS = {
     **{"circle": "o", "square": "s", "triangle": "^", "diamond": "d", "inverted_triangle": "v"},
-    **{"hex": "h", "star": "*", "cross": "+", "plus": "P", "x": "X"},
+    **{"hex": "h", "star": "*", "cross": "P", "plus": "P", "x": "X"},
     **{"square_x": "s", "diamond_cross": "D"},
 }
 # The axis along which each property of a glyph lies

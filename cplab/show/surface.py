@@ -264,10 +264,13 @@ class Kept(w.Widget):
         load_page()
         displayed.add(self)
         self._outputs = [*getattr(self, "_outputs", ()), secrets.token_hex(8)]
-        self._write(self._outputs[-1], update=False)
+        # the picture follows when the cell ends; Colab makes the view anew at each writing
+        self._write(self._outputs[-1], update=False, picture=COLAB in sys.modules)
+        if COLAB not in sys.modules:
+            self.keep_soon()
 
-    def _write(self, name: str, update: bool) -> None:
-        """Display an output under a name, or replace it if `update`."""
+    def _write(self, name: str, update: bool, picture: bool = True) -> None:
+        """Display an output under a name, or replace it if `update`; with a picture or without."""
 
         def publish(bundle: dict, name: str) -> None:
             transient = {"display_id": name}
@@ -277,7 +280,7 @@ class Kept(w.Widget):
         bundle: dict[str, Any] = {"text/plain": words}
         # a picture that cannot be drawn must not stop the lab
         with suppress(ArithmeticError, LookupError, TypeError, ValueError):
-            if layouts:
+            if layouts and picture:
                 from cplab.show.still import still
 
                 bundle["image/png"] = base64.b64encode(still(layouts)).decode()

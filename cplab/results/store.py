@@ -123,11 +123,10 @@ class Archive:
 
         with pq.ParquetFile(pa.BufferReader(self.files[name])) as file:  # read_table imports pandas
             table = file.read([*columns], use_threads=False)  # many small ones
-        newer = [c for c in columns if c in RUN_COLUMNS and c not in table.column_names]
-        defaults = run_columns(Run()) if newer else {}
-        for column in newer:
-            values = [defaults[column] if k == "Run" else None for k in table["kind"].to_pylist()]
-            table = table.append_column(column, pa.array(values))
+        newer = {*columns} & {*RUN_COLUMNS} - {*table.column_names}
+        for column, default in run_columns(Run()).items() if newer else ():
+            if column in newer and default is not None:
+                table = table.append_column(column, pa.repeat(default, len(table)))
         return table
 
     @cached_property

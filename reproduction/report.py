@@ -8,7 +8,6 @@ pages in pages.py.
 import re
 from collections import Counter
 from collections.abc import Collection
-from contextlib import suppress
 from functools import cache, partial
 from math import inf
 from pathlib import Path
@@ -142,20 +141,12 @@ def row(claim: Claim, size: str) -> str:
 
 
 def mixes_machines(claim: Claim, size: str) -> bool:
-    """Whether networks of one seed in a claim's number were trained on different kinds of machine
-    or in different number formats."""
+    """Whether networks of one seed in a claim's number were trained on different kinds of machine,
+    so that they are not paired."""
     weights = getattr(claim.of(size, *claim.at[size]), "weights", ())  # an estimate has none
-    specs = [term.spec for term in weights if hasattr(getattr(term, "spec", 0), "newborn")]
     with q.shipped_only():
-        for seed in q.SEEDS:
-            kinds = set()
-            for spec in specs:
-                with suppress(q.Missing):
-                    result = q.result(q.with_seed(spec, seed))
-                    kinds.add((result.device, result.precision))
-            if len(kinds) > 1:
-                return True
-    return False
+        machines = ({term.machine(seed) for term in weights} - {None} for seed in q.SEEDS)
+        return any(len(kinds) > 1 for kinds in machines)
 
 
 def claims_of(question: Question) -> list[tuple[Claim, str]]:

@@ -7,6 +7,7 @@ import pytest
 
 import cplab
 from cplab import Run, quantities
+from cplab.lab.knowledge import Setting, describe_point
 from cplab.quantities import statistics
 from cplab.studies import depth, early_blur
 from cplab.studies.sentences import if_possible, side, spread
@@ -17,9 +18,7 @@ EARLY = Run("blur", length=16, **early_blur.flagship())
 def test_harm_is_read_at_as_many_clear_epochs():
     """By hand, of one seed, and in the end the same as the house's own harm."""
     run = replace(EARLY, seed=7)
-    clear, own = (
-        [row["test_accuracy"] for row in cplab.find(one).curve] for one in (run.newborn(), run)
-    )
+    clear, own = (cplab.find(one).series("test_accuracy") for one in (run.newborn(), run))
     by_hand = 100 * (np.mean(clear[25:30]) - np.mean(own[41:46]))
     assert float(early_blur.harm(run, 30)) == pytest.approx(by_hand)
     both = (statistics.estimate(of(EARLY)) for of in (early_blur.harm, quantities.harm))
@@ -39,6 +38,13 @@ def test_a_short_recovery_is_read_over_as_many_epochs_as_it_has():
         early_blur.harm(replace(run, recovery=0))
 
 
+@pytest.mark.parametrize("deficit", ["blur", "noise"])
+def test_the_lab_and_the_explorer_put_a_network_beside_the_same_epoch(deficit):
+    explorer = describe_point(Setting(EARLY), (deficit, 0, 16))["at"][60]["head"]
+    told = early_blur.behind(replace(EARLY, deficit=deficit))
+    assert told.rpartition(": ")[1:] == explorer.rpartition(": ")[1:]
+
+
 def test_steps_left_are_the_area_under_the_rate():
     assert early_blur.steps_left(EARLY) == pytest.approx(60 * 0.02 * 79)
     falls = Run("blur", length=140, profile="slim")
@@ -46,11 +52,9 @@ def test_steps_left_are_the_area_under_the_rate():
     assert early_blur.steps_left(falls) == pytest.approx(area)
 
 
-@pytest.mark.parametrize(
-    ("values", "answer"), [([2, 3], "above"), ([-1, 1], "level"), ([], "level")]
-)
-def test_a_side_needs_an_interval_without_zero(values, answer):
-    values = np.repeat(values, 20) + np.linspace(0, 0.1, 20 * len(values))
+@pytest.mark.parametrize(("ends", "answer"), [([2, 3], "above"), ([-1, 1], "level"), ([], "level")])
+def test_a_side_needs_an_interval_without_zero(ends, answer):
+    values = np.repeat(ends, 20) + np.linspace(0, 0.1, 20 * len(ends))
     assert side(values, "above", "level", "below") == answer
     assert side(-1 * values, "below", "level", "above") == answer
 
@@ -58,9 +62,8 @@ def test_a_side_needs_an_interval_without_zero(values, answer):
 def test_a_forest_is_in_the_order_of_harm():
     runs = {f"{n} blocks": replace(EARLY, model=f"depth{n}") for n in (1, 2, 3)}
     fig = depth.forest(runs)
-    means = [
-        statistics.estimate(quantities.harm(runs[words])).mean for words in fig.y_range.factors
-    ]
+    harms = (quantities.harm(runs[words]) for words in fig.y_range.factors)
+    means = [statistics.estimate(harm).mean for harm in harms]
     assert means == sorted(means)
     assert depth.harmed(runs)[-1] == "3 blocks"
 

@@ -111,21 +111,21 @@ def named_rightly(run: Run, end: int) -> np.ndarray:
 
 
 def clear_epochs_behind(run: Run) -> Epochs:
-    """Harm in clear epochs: how many epochs earlier the curve of runs without a deficit
-    (Setting.mean_grey) first was as high as a run is in the end; 0 where it is not behind. In this
-    unit windows at any age can be compared. Low and high come from the interval of the harm.
+    """Harm in clear epochs: how many epochs earlier the curve of runs without a deficit first was
+    as high as a run is in the end (Setting.clear_epochs_to); 0 where it is not behind. In this unit
+    windows at any age can be compared. Low and high come from the interval of the harm.
 
     >>> clear_epochs_behind(Run("blur", length=16, **flagship())).epochs > 20
     True
     """
     setting, last = Setting(run), run.onset + run.recovery
     points = setting.harm((run.deficit, run.onset, run.length), run.recovery)
-    if points is None:
-        return Epochs(np.nan, np.nan, np.nan)
-    grey, epochs = setting.mean_grey[:last], np.arange(1, last + 1)
-    harms = points.mean + points.half * np.array([0, -1, 1])
-    behind = last - np.interp(grey[-1] - harms, np.maximum.accumulate(grey), epochs)
-    return Epochs(*np.where(harms > 0, behind, 0).tolist())
+    harms = points.mean + points.half * np.array([0, -1, 1]) if points else np.full(3, np.nan)
+    reached = (
+        last if harm <= 0 else setting.clear_epochs_to(run.onset, run.recovery, harm)
+        for harm in harms.tolist()
+    )
+    return Epochs(*(math.nan if epoch is None else last - epoch for epoch in reached))
 
 
 def each_curve(run: Run) -> list[np.ndarray]:
@@ -143,15 +143,16 @@ def behind(run: Run, network: str = "the blurred network") -> str:
     points, clear = harm(run), run.onset + run.recovery
     if seeds(points) < 2:
         return "Too few of these networks have been trained yet."
-    level = math.ceil(clear - clear_epochs_behind(run).epochs)
+    reached = clear - clear_epochs_behind(run).epochs
+    where = "" if math.isnan(reached) else f": it stands where that one stood after {reached:.0f}"
     above, below = (f"{word} one that never was" for word in ("ahead of", "behind"))
-    where = side(
+    found = side(
         points,
-        f"{spread(points)} points {below}: it stands where that one stood after {level}",
+        f"{spread(points)} points {below}{where}",
         f"level with one that never was, as far as {seeds(points)} seeds can tell",
         f"{spread(-1 * points)} points {above}",
     )
-    return f"After {clear} clear epochs {network} is {where}."
+    return f"After {clear} clear epochs {network} is {found}."
 
 
 def early_and_late(early: Run, late: Run) -> str:

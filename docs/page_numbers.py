@@ -114,7 +114,7 @@ def of_findings() -> Iterator[Any]:
     yield from (harm(slim("blur", end)) for end in (20, 60, 100, 140))
     yield from (harm(slim("blur", end), clock="running") for end in (60, 140))
     yield from (harm(slim(kind, 140)) for kind in ("noise", "flip", "permute"))
-    yield quantities.advantage(slim("flip", 140), slim("blur", 140))
+    yield from (quantities.advantage(slim(k, 140), slim("blur", 140)) for k in ("noise", "flip"))
     yield lost_time(slim("blur", 140))
     usual, larger = (blur(optimizer="adam", rate=rate) for rate in (1, 10))
     yield from (accuracy(usual.newborn()), -harm(usual), accuracy(larger.newborn()), harm(larger))

@@ -552,8 +552,8 @@ def eyes() -> Parts:
 
 
 def slim() -> Parts:
-    """The trained part of ladder C: its first seed, and some deficits of the second."""
-    second = ("none", 0), ("blur", 60), ("blur", 140), ("none", 140), ("flip", 140)
+    """The trained part of ladder C: all of its first seed, and the longest of its second."""
+    second = ("none", 0), ("blur", 60), *product(("none", *FOUR.split()), [140])
     for runs, measure in slim_parts():
         trained = (run for run in runs if run.seed == 0 or (run.deficit, run.end) in second)
         yield [run for run in trained if not run.skipped], measure

@@ -18,7 +18,7 @@ EARLY = Run("blur", length=16, **early_blur.flagship())
 def test_harm_is_read_at_as_many_clear_epochs():
     """By hand, of one seed, and in the end the same as the house's own harm."""
     run = replace(EARLY, seed=7)
-    clear, own = (cplab.find(one).series("test_accuracy") for one in (run.newborn(), run))
+    clear, own = ([e["test_accuracy"] for e in cplab.find(r).curve] for r in (run.newborn(), run))
     by_hand = 100 * (np.mean(clear[25:30]) - np.mean(own[41:46]))
     assert float(early_blur.harm(run, 30)) == pytest.approx(by_hand)
     both = (statistics.estimate(of(EARLY)) for of in (early_blur.harm, quantities.harm))

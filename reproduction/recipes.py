@@ -267,8 +267,8 @@ def pace_tables() -> Iterator[Table]:
 # C: the slim paper, and D: windows
 SLIM: dict[str, Any] = {"profile": "slim"}
 SLIM_ENDS = (20, 40, 60, 100, 140)
-TRACED: dict[str, Any] = dict.fromkeys(("trace", "jacobian", "weight_norms"), range(4, 400, 5))
-TRACED["ending"] = "end"
+ALONG: dict[str, Any] = dict.fromkeys(("trace", "jacobian", "weight_norms"), range(4, 400, 5))
+TRACED: dict[str, Any] = {**ALONG, "ending": "end"}
 SLIDING = [Run("blur", onset, 40, **paced(1)) for onset in (0, 20, 40, 80)]
 
 
@@ -552,11 +552,14 @@ def eyes() -> Parts:
 
 
 def slim() -> Parts:
-    """The trained part of ladder C: all of its first seed, and the longest of its second."""
-    second = ("none", 0), ("blur", 60), *product(("none", *FOUR.split()), [140])
+    """The trained part of ladder C: all of its first seed; of its second no short flip and noise.
+    Equal training of the second is the longest and its beginnings, whose ends are not measured."""
+    second = ("none", 0), *product(("none", "blur"), SLIM_ENDS), *product(FOUR.split(), [140])
+    begun = [Run(onset=end, seed=1, **SLIM) for end in SLIM_ENDS[:-1]]
     for runs, measure in slim_parts():
         trained = (run for run in runs if run.seed == 0 or (run.deficit, run.end) in second)
-        yield [run for run in trained if not run.skipped], measure
+        yield [run for run in trained if not run.skipped and run not in begun], measure
+    yield begun, ALONG
     yield clock_running(grid("blur", (60, 140), range(2), controls=(), **SLIM)), ()
 
 
@@ -666,6 +669,14 @@ RECIPES = {
         *(run for size in (64, 256) for run in grid("blur", [16], batch=size, **ALONE)),
         *(Run(onset=e, treatments=f"shrink-0.9@{e}", seed=s) for s in FIRST for e in (2, 24)),
         *(Run(onset=16, windows=turns, seed=seed) for seed in FIRST for turns in TURNS),
+    ),
+    "course_random": simple(
+        "random labels learned by heart, then the true ones without and with Liu's cures",
+        *(
+            run
+            for cures in ("decay-0@0 unaugmented@0", "decay-0@0+40 unaugmented@0+40")
+            for run in grid("random_labels", [40], model="allcnn-32", treatments=cures, **ALONE)
+        ),
     ),
     "course_pace": Recipe(
         "the paper's schedule, less and less compressed, and ladder D",

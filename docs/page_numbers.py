@@ -90,6 +90,9 @@ def of_findings() -> Iterator[Any]:
     )
     for decay in (0, 0.01):
         yield harm(Run(gallery.random_labels, length=40, profile="matched", weight_decay=decay))
+    for cures in ("decay-0@0 unaugmented@0", "decay-0@0+40 unaugmented@0+40"):
+        random = Run(gallery.random_labels, length=40, model="allcnn-32", treatments=cures)
+        yield harm(random)
     gaussian = early_blur.harm(Run(gallery.gaussian_blur, length=16, **THREE))
     yield from (gaussian, early_blur.harm(blur(**THREE)) - gaussian)
     for onset in (0, 24):

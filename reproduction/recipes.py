@@ -634,6 +634,7 @@ SINGLE: Measures = {"connections": (1, 13, 43)}
 NAMES = Run(rename, length=1).deficit  # other ones for the classes; so many tasks in 16 epochs
 TURNS = [[(f"{NAMES}-{i + 1}", 16 * i // n, 16 // n) for i in range(n)] for n in (1, 2, 4, 8)]
 ALONE: dict[str, Any] = {"seeds": FIRST, "controls": ("newborn",)}
+THRICE = ALONE | {"seeds": range(3)}
 
 
 def simple(words: str, *runs: Run, measure: Measures = ()) -> Recipe:
@@ -675,7 +676,7 @@ RECIPES = {
         *(
             run
             for cures in ("decay-0@0 unaugmented@0", "decay-0@0+40 unaugmented@0+40")
-            for run in grid("random_labels", [40], model="allcnn-32", treatments=cures, **ALONE)
+            for run in grid("random_labels", [40], model="allcnn-32", treatments=cures, **THRICE)
         ),
     ),
     "course_pace": Recipe(

@@ -97,7 +97,7 @@ def ladders() -> str:
                 lines += head(table.words, *table.runs)
                 for words, of in table.rows.items():
                     numbers = [of(run) for run in table.runs.values()]
-                    cells = ("" if n is None else measurement(estimate(n)) for n in numbers)
+                    cells = (measurement(estimate(n), table.digits) if n else "" for n in numbers)
                     lines.append(line(words, *cells))
                 lines.append("")
     return "\n".join(lines)

@@ -42,6 +42,7 @@ class Table:
     words: str
     runs: dict[str, Run]
     rows: Mapping[str, Callable[[Run], Contrast | None]]
+    digits: int = 1
 
 
 @dataclass(frozen=True)
@@ -424,7 +425,7 @@ def digit_tables() -> Iterator[Table]:
         "loss against equal training": q.equal_training_loss,
         "flip minus blur": only(longer, above("flip", "blur")),
     }
-    yield Table("blur until so many epochs, 300 of recovery", DIGIT_RUNS, rows)
+    yield Table("blur until so many epochs, 300 of recovery", DIGIT_RUNS, rows, 2)
 
 
 LADDERS = {
@@ -732,6 +733,10 @@ RECIPES = {
     ),
     "mnist": simple(
         "full connections, digits", *grid("blur flip", (4, 8, 16, 32), TEN, profile="mnist")
+    ),
+    "mnist_paper": simple(
+        "the paper's MNIST at its own length and half its width: the trained part of ladder G",
+        *with_three([DIGIT_RUNS["480, width 1250"]], [0]),
     ),
     "slim": Recipe("the paper at half its pixels and a third of its width", slim),
     "practice": simple("what needs no download", *grid("blur", [16], range(3), dataset="practice")),

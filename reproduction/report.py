@@ -150,9 +150,14 @@ def mixes_machines(claim: Claim, size: str) -> bool:
 
 
 def claims_of(question: Question) -> list[tuple[Claim, str]]:
-    """The rows (claim, size) of a question, but for the paper's own size, which nobody trained."""
+    """The rows (claim, size) of a question, but for those that nobody trained."""
     rows = ((c, s) for name in question.claims for c in CLAIMS for s in c.at if c.question == name)
-    return [(claim, size) for claim, size in rows if size != "paper"]
+    return [row for row in rows if not beyond_us(*row)]
+
+
+def beyond_us(claim: Claim, size: str) -> bool:
+    """Whether a row is at the paper's own size and nobody has trained what it needs."""
+    return size == "paper" and judge(claim, size)[1].kind == "missing"
 
 
 def tally(rows: list[tuple[Claim, str]]) -> str:
@@ -199,8 +204,8 @@ def coverage() -> str:
         lines += [f"## {part['title']}", "", *head("", "statement", "our rows")]
         for number, (says, why) in enumerate(part["statements"], 1):
             name = f"{part['name']} {number}"
-            answering = [claim for claim in CLAIMS if name in claim.answers]
-            rows = [(claim, size) for claim in answering for size in claim.at if size != "paper"]
+            answering = ((c, s) for c in CLAIMS if name in c.answers for s in c.at)
+            rows = [row for row in answering if not beyond_us(*row)]
             lines.append(line(str(number), says, answer(rows, why)))
         lines.append("")
     return "\n".join(lines)
@@ -230,7 +235,7 @@ def untrained() -> list[str]:
     lines += ["", "<details>", "<summary>What they would answer</summary>", ""]
     lines += head("of", "ours", "predicted")
     for claim in CLAIMS:
-        if "paper" in claim.at:
+        if "paper" in claim.at and beyond_us(claim, "paper"):
             lines.append(line(claim.exhibit, in_words(claim, "paper"), prediction(claim)))
     return [*lines, "", "</details>", ""]
 

@@ -28,6 +28,12 @@ def blur(length: int = 16, onset: int = 0, **fields: Any) -> Run:
     return Run("blur", onset, length, **fields)
 
 
+def digits(length: int, deficit: str = "blur", model: str = "fc-1250") -> Run:
+    """A run of the paper's experiment on MNIST, by default in half its width."""
+    fields = {"profile": "paper", "dataset": "mnist", "schedule": "fixed"}
+    return Run(deficit, 0, length, model=model, **fields)
+
+
 def ahead_at_one_percent(other: str) -> quantities.Contrast:
     """Points that grown and pruned nets are ahead of another kind of architecture."""
     kinds = (pruning.Retraining(k, 0.01, pruning.Search("mnist")) for k in ("biological", other))
@@ -63,6 +69,7 @@ def of_readme() -> Iterator[Any]:
     yield ahead_at_one_percent("per_pixel")
     yield early_blur.harm(blur(**THREE)) - early_blur.harm(replace(noise, **THREE))
     yield harm(noise) - harm(blur())
+    yield harm(digits(480)), 2
 
 
 def of_findings() -> Iterator[Any]:
@@ -119,6 +126,10 @@ def of_findings() -> Iterator[Any]:
     yield from (harm(slim(kind, 140)) for kind in ("noise", "flip", "permute"))
     yield from (quantities.advantage(slim(k, 140), slim("blur", 140)) for k in ("noise", "flip"))
     yield lost_time(slim("blur", 140))
+    for model in ("fc-1250", "fc-2500"):
+        longest = digits(480, "blur", model), digits(240, "blur", model), digits(480, "flip", model)
+        yield from ((harm(run), 2) for run in longest)
+    yield -harm(blur(32, profile="mnist")), 2
     usual, larger = (blur(optimizer="adam", rate=rate) for rate in (1, 10))
     yield from (accuracy(usual.newborn()), -harm(usual), accuracy(larger.newborn()), harm(larger))
     yield from (harm(blur(model=f"allcnn-{width}")) for width in (8, 32, 48))

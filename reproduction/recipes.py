@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import product
+from itertools import islice, product
 from typing import Any
 
 from cplab import quantities as q
@@ -734,9 +734,9 @@ RECIPES = {
     "mnist": simple(
         "full connections, digits", *grid("blur flip", (4, 8, 16, 32), TEN, profile="mnist")
     ),
-    "mnist_paper": simple(
-        "the paper's MNIST at its own length and half its width: the trained part of ladder G",
-        *with_three([DIGIT_RUNS["480, width 1250"]], [0]),
+    "mnist_paper": Recipe(
+        "the paper's MNIST at its own length: the trained part of ladder G",
+        lambda: [(with_three([*DIGIT_RUNS.values()][:2], [0]), ()), *islice(digit_parts(), 1, 3)],
     ),
     "slim": Recipe("the paper at half its pixels and a third of its width", slim),
     "practice": simple("what needs no download", *grid("blur", [16], range(3), dataset="practice")),

@@ -30,8 +30,7 @@ def blur(length: int = 16, onset: int = 0, **fields: Any) -> Run:
 
 def digits(length: int, deficit: str = "blur", model: str = "fc-1250") -> Run:
     """A run of the paper's experiment on MNIST, by default in half its width."""
-    fields = {"profile": "paper", "dataset": "mnist", "schedule": "fixed"}
-    return Run(deficit, 0, length, model=model, **fields)
+    return Run(deficit, 0, length, profile="paper", dataset="mnist", model=model, schedule="fixed")
 
 
 def ahead_at_one_percent(other: str) -> quantities.Contrast:

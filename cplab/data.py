@@ -409,7 +409,7 @@ def as_seen(path: Path) -> Image:
             picture = ImageOps.exif_transpose(opened)
         if picture.mode[0] in "IF":  # grey in 16 or 32 bits, which Pillow would cut off at 255
             values, bits = np.asarray(picture, float), min(16, tags.get(258, (16,))[0])
-            white = 1 if picture.mode == "F" else 2 ** (bits - (tags.get(339, (1,))[0] == 2)) - 1
+            white = 1 if picture.mode == "F" else 2**bits - 1
             known = values.min() >= 0 and values.max() <= white
             require(known, f"its values are not all from 0, black, to {white}, white")
             values = white - values if tags.get(262) == 0 else values  # where 0 is white

@@ -54,7 +54,7 @@ FITS = (
 )
 HALVES = {"train", "training", "test", "testing", "val", "valid", "validation"}  # as people say
 EACH = 5  # pictures that a class needs, of which one is for testing
-BLACK = 16  # of 255; a set without a brighter pixel was not meant so
+BLACK = 16  # of 255, which 12 bits in 16 reach; a set without a brighter pixel is not meant so
 PRACTICE = 12_000  # images of the practice set, of which the last sixth is for testing
 
 
@@ -385,7 +385,7 @@ def read_folder(folder: Path) -> dict[str, np.ndarray]:
     require(kinds and {*parts["train_y"]} == {*parts["test_y"]}, few)
     brightest = max(picture.max() for picture in parts["train_x"])
     what = f"the pictures of {folder} are all but black, none above {brightest} of 255"
-    require(brightest >= BLACK, f"{what}: scale them so that the brightest is white")
+    require(brightest > BLACK, f"{what}: scale them so that the brightest is white")
     types = {"x": np.uint8, "y": int}
     return {part: np.array(entries, types[part[-1]]) for part, entries in parts.items()}
 

@@ -14,12 +14,12 @@ LONGEST = 560  # lines of a file; 500 is the aim
 # Lines, with JavaScript and CSS; the rooms of the package, its floors, and imports between rooms.
 LIMITS = {"package": 9_600, "core": 6_900, "evening": 2_500}
 LIMITS |= {"reproduction": 2_100, "benchmarks": 400, "tests": 10_000}
-LIMITS |= {"rooms": 26, "floors": 12, "imports": 70}
+LIMITS |= {"rooms": 27, "floors": 12, "imports": 70}
 # The others are not reached yet.
 HOLD = {"rooms", "floors", "imports", "benchmarks", "reproduction", "tests"}
 EVENING = ("engine", "results")  # which are read with the door in an evening
 DOOR = {"__init__", "__main__", "data", "deficits", "devices", "models"}
-DOOR |= {"errors", "gallery", "runs", "specs"}
+DOOR |= {"digits", "errors", "gallery", "runs", "specs"}
 # From the ground up: a room imports from its own floor and from those below.
 FLOORS = (
     {*DOOR} - {"__main__"},

@@ -59,7 +59,7 @@ LIMITS = {
 NOT_YET = {
     "package": 16_300,
     "core": 11_700,
-    "evening": 4_900,
+    "evening": 5_000,
     "tests": 10_400,
     "reproduction": 3_900,
     "words of REPRODUCTION": 26_600,

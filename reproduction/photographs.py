@@ -11,7 +11,6 @@ seed, mean test accuracy of the last five epochs, own images right when the defi
 import copy
 import csv
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import torch

@@ -1,7 +1,7 @@
 """Attempts to break the reason of the critical period in seconds: forecast AF, in plain torch.
 
-Networks 20 to 39 of a stack of 40, each with its own weights and its own 300 MNIST digits of 12 × 12
-pixels; two hidden layers of 64, SGD at 0.1, batches of 32. It shares no code with the package, and
+Networks 20 to 39 of a stack of 40, each with its own weights and its own 300 MNIST digits of
+12 × 12 pixels; two hidden layers of 64, SGD at 0.1, batches of 32. It shares no code with the package, and
 so checks it too. Writes reason.csv: a row for each attempt, the harm of each network.
 
     python -m reproduction.reason    # about ten minutes; needs mnist.npz in $CPLAB_DATA
@@ -9,6 +9,7 @@ so checks it too. Writes reason.csv: a row for each attempt, the harm of each ne
 
 import csv
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,7 @@ def train(data, phases):
     sizes, start = (SIZE**2, *HIDDEN, 10), torch.Generator().manual_seed(0)
     weights = [
         torch.randn(SEEDS.stop, i, o, generator=start)[SEEDS.start :] * SCALE * (2 / i) ** 0.5
-        for i, o in zip(sizes, sizes[1:], strict=False)
+        for i, o in pairwise(sizes)
     ]
     birth = weights[0].clone()
     biases = [torch.zeros(len(SEEDS), 1, o) for o in sizes[1:]]
@@ -111,63 +112,32 @@ def train(data, phases):
 
 
 def attempts():
-    """Each attempt: its words, set of images, the phases with the deficit, and its control's."""
+    """Each attempt: its words, set of images, the phases with the deficit, its control's phases, and
+    the phase that ends with the deficit."""
     own, other = "own", "other"
-    blur, late = ("mosaic3", 200, own), ((None, 40, own), ("mosaic3", 200, own))
-    born = [(None, 100, own)]
-    yield "mosaic from birth", "mnist", [blur, *born], born, 0
+    blur, clear, others = ("mosaic3", 200, own), (None, 100, own), (None, 100, other)
+    late = [(None, 40, own), blur]
+    reset = (None, 100, own, True)
+    yield "mosaic from birth", "mnist", [blur, clear], [clear], 0
     for onset in (2, 5, 10, 20, 40, 80):
-        yield (
-            f"mosaic at onset {onset}",
-            "mnist",
-            [(None, onset, own), blur, *born],
-            [(None, onset + 100, own)],
-            1,
-        )
+        before = (None, onset, own)
+        yield f"mosaic at onset {onset}", "mnist", [before, blur, clear], [before, clear], 1
     for kind in ("flip", "noise", "permute"):
-        yield f"{kind} from birth", "mnist", [(kind, 200, own), *born], born, 0
-    yield (
-        "other digits when the blur ends",
-        "mnist",
-        [blur, (None, 100, other)],
-        [(None, 100, other)],
-        0,
-    )
-    yield (
-        "own digits clear, then other ones",
-        "mnist",
-        [(None, 200, own), (None, 100, other)],
-        [(None, 100, other)],
-        0,
-    )
+        yield f"{kind} from birth", "mnist", [(kind, 200, own), clear], [clear], 0
+    yield "other digits when the blur ends", "mnist", [blur, others], [others], 0
+    yield "own digits clear, then other ones", "mnist", [(None, 200, own), others], [others], 0
     for n in (1, 10):
         phases = [(None, n, other), (None, 100 - n, own)]
         yield f"other digits for {n} epochs, then own", "mnist", [blur, *phases], phases, 0
-    yield (
-        "late, detail set back to birth",
-        "mnist",
-        [*late, (None, 100, own, True)],
-        [(None, 140, own)],
-        1,
-    )
-    yield (
-        "late, never blurred, detail set back to birth",
-        "mnist",
-        [(None, 40, own), (None, 100, own, True)],
-        [(None, 140, own)],
-        0,
-    )
-    yield "mosaic of 6 × 6 from birth", "mnist", [("mosaic6", 200, own), *born], born, 0
-    yield "mosaic of 4 × 4 from birth", "mnist", [("mosaic4", 200, own), *born], born, 0
-    yield "mosaic of 2 × 2 from birth", "mnist", [("mosaic2", 200, own), *born], born, 0
-    yield "clothes, mosaic from birth", "fashion_mnist", [blur, *born], born, 0
-    yield (
-        "clothes, mosaic at onset 80",
-        "fashion_mnist",
-        [(None, 80, own), blur, *born],
-        [(None, 180, own)],
-        1,
-    )
+    control = [(None, 40, own), clear]
+    yield "late, detail set back to birth", "mnist", [*late, reset], control, 1
+    yield "never blurred, detail set back to birth", "mnist", [(None, 40, own), reset], control, 0
+    for size in (6, 4, 2):
+        coarser = (f"mosaic{size}", 200, own)
+        yield f"mosaic of {size} × {size} from birth", "mnist", [coarser, clear], [clear], 0
+    before = (None, 80, own)
+    yield "clothes, mosaic from birth", "fashion_mnist", [blur, clear], [clear], 0
+    yield "clothes, mosaic at onset 80", "fashion_mnist", [before, blur, clear], [before, clear], 1
 
 
 def main():

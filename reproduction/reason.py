@@ -1,8 +1,8 @@
 """Attempts to break the reason of the critical period in seconds: forecast AF, in plain torch.
 
 Networks 20 to 39 of a stack of 40, each with its own weights and its own 300 MNIST digits of
-12 × 12 pixels; two hidden layers of 64, SGD at 0.1, batches of 32. It shares no code with the package, and
-so checks it too. Writes reason.csv: a row for each attempt, the harm of each network.
+12 × 12 pixels; two hidden layers of 64, SGD at 0.1, batches of 32. It shares no code with the
+package, and so checks it too. Writes reason.csv: a row for each attempt, harm by network.
 
     python -m reproduction.reason    # about ten minutes; needs mnist.npz in $CPLAB_DATA
 """
@@ -112,8 +112,8 @@ def train(data, phases):
 
 
 def attempts():
-    """Each attempt: its words, set of images, the phases with the deficit, its control's phases, and
-    the phase that ends with the deficit."""
+    """Each attempt: its words, set of images, the phases with the deficit, its control's, and
+    which phase ends with the deficit."""
     own, other = "own", "other"
     blur, clear, others = ("mosaic3", 200, own), (None, 100, own), (None, 100, other)
     late = [(None, 40, own), blur]

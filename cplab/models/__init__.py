@@ -169,7 +169,7 @@ def eyes(width: int, channels: int, size: int, classes: int) -> nn.Module:
     """The All-CNN with two eyes. Its first three layers exist twice, at half the width, for the
     left and the right five eighths of an image; their outputs are joined for the fourth layer. The
     network is ours; competing pathways are in Kleinman, Achille & Soatto 2023."""
-    from cplab.studies.eyes.networks import TwoEyes
+    from cplab.models.layers import TwoEyes
 
     return TwoEyes(width, channels, classes, 5 / 8)
 
@@ -177,7 +177,7 @@ def eyes(width: int, channels: int, size: int, classes: int) -> nn.Module:
 @model(label="two eyes, whole image", width=96, views=2, apart=True)
 def eyes_whole(width: int, channels: int, size: int, classes: int) -> nn.Module:
     """The same as `eyes`, but each eye sees the whole image, shifted on its own."""
-    from cplab.studies.eyes.networks import TwoEyes
+    from cplab.models.layers import TwoEyes
 
     return TwoEyes(width, channels, classes, 1)
 

@@ -14,7 +14,7 @@ from cplab import deficits, models
 from cplab.errors import assign, many, one_of, require
 from cplab.specs import Count, Fraction, InKey, Number, Positive, Seed, Spec, spec_class
 from cplab.specs.profiles import PROFILES, Profile, ProfileName, is_own, split_part
-from cplab.studies.reopening.treatments import Treatment, read_treatments, without
+from cplab.treatments import Treatment, read_treatments, without
 
 if TYPE_CHECKING:
     from cplab.runs.tasks import Classification
@@ -173,7 +173,7 @@ class Run(Spec):
     are then those of later epochs. Other schedules have no clock to run on."""
     treatments: Annotated[tuple[Treatment, ...], SkipValidation] = ()
     """Treatments, each written like renorm@16 (before epoch 16), rate-3@16 (from then on),
-    decay-0@0+8 (for 8 epochs); kinds: TREATMENTS of cplab.studies.reopening."""
+    decay-0@0+8 (for 8 epochs); kinds: cplab.treatments.TREATMENTS."""
 
     def __post_init__(self) -> None:
         profile = PROFILES[self.profile]
@@ -240,13 +240,9 @@ class Run(Spec):
     @property
     def task(self) -> "Classification":
         """The task that is learned, with its images."""
-        from cplab.runs.tasks import Classification  # loads torch
+        from cplab.runs.tasks import Classification, TwoViews  # load torch
 
-        if self.views == 2:
-            from cplab.studies.eyes.networks import TwoViews
-
-            return TwoViews(self)
-        return Classification(self)
+        return TwoViews(self) if self.views == 2 else Classification(self)
 
     @cached_property
     def settings(self) -> Profile:

@@ -114,6 +114,22 @@ class Classification:
         return x
 
 
+class TwoViews(Classification):
+    """Classification of images that are seen by two eyes. Both views are alike, but for separate
+    augmentation where the model asks for it, and for deficits of one view."""
+
+    def batches(self, epoch: int, step: Any, images: Images) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of a Classification, with images (batch, 2, C, H, W)."""
+        apart = models.MODELS[self.run.family].apart
+        rights = shuffled(self.run, epoch, step, images, second=True) if apart else None
+        for index, left in shuffled(self.run, epoch, step, images):
+            yield index, torch.stack([left, next(rights)[1]], 1) if rights else self.views(left)
+
+    def views(self, x: Tensor) -> Tensor:
+        """Both views of images (N, C, H, W), alike: (N, 2, C, H, W)."""
+        return x.unsqueeze(1).expand(-1, 2, -1, -1, -1)
+
+
 def shuffled(
     run: Any, epoch: int, step: Any, images: Images, second: bool = False
 ) -> Iterator[tuple[Tensor, Tensor]]:

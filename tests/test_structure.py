@@ -204,7 +204,7 @@ def sizes_of_labs():
     asking = [
         len(cell)
         for cell in code
-        if re.search(r"lab\.(choice|question|Prediction)\(", "\n".join(cell))
+        if re.search(r"lab\.(choice|question|(?:widgets\.)?Prediction)\(", "\n".join(cell))
     ]
     return {
         "code in labs": sum(map(len, code)),

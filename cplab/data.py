@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cplab import digits
 from cplab.errors import (
     CplabError,
     atomic_file,
@@ -32,6 +33,7 @@ from cplab.errors import (
     quote,
     require,
 )
+from cplab.specs import mix_seeds
 from cplab.specs.profiles import PROFILES, is_own, split_part
 
 if TYPE_CHECKING:
@@ -80,9 +82,10 @@ class Images:
 
 
 def images(dataset: str = "cifar10", profile: str = "course") -> Images:
-    """The images of a data set (cifar10, mnist, fashion_mnist, practice, or a name that images_from
-    gave) as a profile has them: the first ones, or those of a further part (cifar10-part2), padded
-    to 32 pixels and shrunk to the profile's size. They are a copy, yours to change.
+    """The images of a data set (cifar10, mnist, fashion_mnist, drawn, practice, or a name that
+    images_from gave) as a profile has them: the first ones, or those of a further part
+    (cifar10-part2), padded to 32 pixels and shrunk to the profile's size. They are a copy, yours to
+    change.
 
     >>> images("practice", "ci").train_x.shape
     torch.Size([512, 8, 8, 3])
@@ -101,14 +104,15 @@ def shared_images(dataset: str, profile: str, device: str = "cpu") -> Images:
     size = PROFILES[one_of("profile", profile, PROFILES)]
     arrays, copy = load_arrays(dataset)
     number, count = split_part(dataset)[1], len(arrays["train_y"])
-    last = number * size.train_images
-    what = f"{dataset} has no {size.train_images} training images for {profile} of its {count}"
+    taken = size.own_images or size.train_images
+    last = number * taken
+    what = f"{dataset} has no {taken} training images for {profile} of its {count}"
     require(number == 1 or last <= count, f"{what}: take a part before")
-    slices = {"train": slice(last - size.train_images, last), "test": slice(size.test_images)}
+    slices = {"train": slice(last - taken, last), "test": slice(size.test_images)}
     parts = {}
     for split, chosen in slices.items():
         x = torch.as_tensor(arrays[f"{split}_x"][chosen])
-        parts[f"{split}_x"] = resize(x if x.ndim == 4 else x[..., None], size.size)
+        parts[f"{split}_x"] = resize(x if x.ndim == 4 else x[..., None], size.size, size.pad)
         parts[f"{split}_y"] = torch.as_tensor(arrays[f"{split}_y"][chosen]).long()
     pixels = parts["train_x"].numpy()
     parts["mean"] = torch.as_tensor(pixels.mean((0, 1, 2))).float()
@@ -116,11 +120,26 @@ def shared_images(dataset: str, profile: str, device: str = "cpu") -> Images:
     return Images(dataset, copy, **{name: part.to(device) for name, part in parts.items()})
 
 
+@lru_cache(maxsize=64)
+def own_images(dataset: str, profile: str, seed: int, count: int, device: str = "cpu") -> Images:
+    """The images of a seed that draws `count` training images of its own from those of a profile;
+    the test images are everybody's."""
+    import torch
+
+    everybody = shared_images(dataset, profile, device)
+    generator = torch.Generator().manual_seed(mix_seeds(seed, "own images"))
+    drawn = torch.randperm(len(everybody.train_y), generator=generator)[:count].to(device)
+    what = f"{dataset} has {len(everybody.train_y)} training images to draw from"
+    require(len(drawn) == count, f"{what}: ask for as many or fewer, not {count}")
+    x, y = everybody.train_x[drawn], everybody.train_y[drawn]
+    return replace(everybody, train_x=x, train_y=y)
+
+
 def channels(dataset: str) -> int:
     """The number of colour channels of a data set; its files are read only if it is your own."""
     if is_own(dataset):
         return 3 if load_arrays(dataset)[0]["train_x"].ndim == 4 else 1
-    return 1 if split_part(dataset)[0].endswith("mnist") else 3
+    return 1 if split_part(dataset)[0].endswith(("mnist", "drawn")) else 3
 
 
 @lru_cache
@@ -132,12 +151,12 @@ def classes(dataset: str) -> int:
     return 1 + int(max(arrays["train_y"].max(), arrays["test_y"].max()))
 
 
-def resize(x: Tensor, size: int) -> Tensor:
-    """Zero-pad uint8 images (N, H, W, C) to 32 pixels, as the paper pads MNIST, and average them
-    down."""
+def resize(x: Tensor, size: int, pad: bool = True) -> Tensor:
+    """Zero-pad uint8 images (N, H, W, C) to 32 pixels, as the paper pads MNIST, unless `pad` is
+    False, and average them down."""
     import torch.nn.functional as F
 
-    border = (32 - x.shape[1]) // 2
+    border = (32 - x.shape[1]) // 2 if pad else 0
     planes = F.pad(x, (0, 0, border, border, border, border)).permute(0, 3, 1, 2).float()
     small = F.interpolate(planes, size=(size, size), mode="area").round().byte()
     return small.permute(0, 2, 3, 1).contiguous()
@@ -190,6 +209,8 @@ def load_arrays(dataset: str, online: bool = True) -> tuple[dict[str, np.ndarray
     dataset, _ = split_part(dataset)
     if dataset == "practice":
         return practice(), "practice"
+    if dataset == "drawn":
+        return digits.drawn(), "drawn"
     arrays, copy = read_file(fetch(dataset, online), f"remove it, `cplab data fetch {dataset}`")
     if not copy:
         digest = hashlib.sha256(np.ascontiguousarray(arrays["train_x"]).data).hexdigest()[:12]

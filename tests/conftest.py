@@ -34,7 +34,17 @@ settings.load_profile("any machine")
 CACHE = Path(os.environ.get("CPLAB_CACHE") or platformdirs.user_cache_path("cplab")).expanduser()
 IMAGES = Path(os.environ.get("CPLAB_DATA") or CACHE / "data").expanduser()
 # Look-ups that depend on their arguments alone, or on what is shipped, may outlive a test.
-PURE = {"practice", "permutation", "noise_patterns", "upright", "commit", "share", "completed"}
+PURE = {
+    "practice",
+    "drawn",
+    "masks",
+    "permutation",
+    "noise_patterns",
+    "upright",
+    "commit",
+    "share",
+    "completed",
+}
 PURE |= {"type_adapter", "with_seed", "open_archive", "read_cached", "shipped_of"}
 
 

@@ -20,6 +20,7 @@ from PIL import Image
 
 import cplab
 from cplab import data
+from cplab.digits import draw
 from cplab.specs.profiles import PROFILES
 
 # Where images are looked for ---------------------------------------------------------------------
@@ -367,6 +368,32 @@ def test_normal_images_have_mean_0_and_deviation_1_over_the_training_images():
     expected = (images.test_x.numpy() - pixels.mean((0, 1, 2))) / pixels.std((0, 1, 2))
     got = images.normal(images.test_x).permute(0, 2, 3, 1).numpy()
     assert np.allclose(got, expected, atol=1e-3)
+
+
+# Drawn digits ------------------------------------------------------------------------------------
+
+
+DRAWN = """
+import hashlib
+from cplab import digits
+print([hashlib.sha256(part.tobytes()).hexdigest()[:12] for part in digits.draw(200, "train")])
+"""
+
+
+def test_drawn_digits_are_the_same_in_every_process_and_none_is_there_twice(python):
+    here = [hashlib.sha256(part.tobytes()).hexdigest()[:12] for part in draw(200, "train")]
+    assert python(DRAWN).stdout.read().strip() == str(here)
+    arrays = data.load_arrays("drawn")[0]
+    assert np.array_equal(arrays["train_x"][:200], draw(200, "train")[0])
+    images = np.concatenate([arrays["train_x"], arrays["test_x"]])
+    assert len({image.tobytes() for image in images}) == len(images)
+    for part in ("train", "test"):
+        assert (np.bincount(arrays[f"{part}_y"], minlength=10) > 70 * len(images) / 10_000).all()
+    few = data.own_images("drawn", "tiny", 0, 300), data.own_images("drawn", "tiny", 1, 300)
+    assert few[0].train_x.shape == (300, 12, 12, 1)
+    assert not torch.equal(few[0].train_x, few[1].train_x)
+    assert torch.equal(few[0].test_x, few[1].test_x)
+    one_line(lambda: data.own_images("drawn", "tiny", 0, 10_000), "6000", "10000")
 
 
 # The practice set --------------------------------------------------------------------------------

@@ -127,7 +127,10 @@ def as_parts(content: Any) -> list:
     layouts (the figures of an inner list stand side by side), tables, and texts (HTML)."""
     parts = []
     for part in content if isinstance(content, list | tuple) else [content]:
-        if is_layout(part) or isinstance(part, list | tuple):
+        if isinstance(part, list | tuple) and all(hasattr(fig, "_repr_html_") for fig in part):
+            row = "".join(f"<div>{fig._repr_html_()}</div>" for fig in part)
+            part = f'<div style="display:flex;flex-wrap:wrap;gap:8px">{row}</div>'
+        elif is_layout(part) or isinstance(part, list | tuple):
             from cplab.show.theme import side_by_side
 
             part = side_by_side(part)
@@ -177,7 +180,8 @@ def as_words(parts: Sequence) -> str:
         elif not isinstance(part, str):
             lines.append(as_markdown(part))
         else:
-            text = re.sub(r"<style.*?</style>|<br>|</tr>", "\n", part, flags=re.S)
+            text = re.sub(r'<img [^>]*?alt="([^"]*)"[^>]*>', r"\1", part)
+            text = re.sub(r"<style.*?</style>|<br>|</tr>", "\n", text, flags=re.S)
             text = re.sub(r"<[^>]+>", "", re.sub(r"</(p|div|td|li|span)>", " ", text))
             lines.append(html.unescape(text).strip())
     return "\n\n".join(filter(None, lines))
@@ -431,6 +435,8 @@ def display(*figures: Any) -> None:
     from cplab.show.theme import side_by_side
 
     require(figures, "there is nothing to show: give one figure or more")
+    if all(hasattr(figure, "_repr_html_") for figure in figures):
+        return IPython.display.display(Html("".join(as_parts([figures]))))
     layout = side_by_side(figures if len(figures) > 1 else figures[0])
     if kernel() is None:
         from bokeh.io import show

@@ -268,7 +268,7 @@ def spread(places: Sequence[float], sizes: Sequence[float]) -> tuple[list[int], 
 
     >>> order, at = spread([0.5, 0.9, 0.5], [0.2, 0.2, 0.2])
     >>> order, [round(place, 2) for place in at]
-    ([0, 2, 1], [0.45, 0.65, 0.9])
+    ([0, 2, 1], [0.4, 0.6, 0.9])
     """
     order = sorted(range(len(places)), key=lambda i: places[i])
     groups: list[list] = []  # words that touch: (middle, size, members)

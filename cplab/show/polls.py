@@ -150,21 +150,14 @@ def read_rows(path: Any) -> list[tuple[int, list[str]]]:
         if any(map(str.strip, row)):
             rows.append((line, row))
         line = begin + reader.line_num
-    width = len(rows[0][1])
-    while width > 1 and all(not row[-1].strip() for _, row in rows if len(row) == width):
-        width -= 1  # a mark at the end of each line
-    whole = []
+    width = max((i for i, name in enumerate(rows[0][1], 1) if name.strip()), default=0)
+    table = []
     for line, row in rows:
-        filled = row[:width] if not any(map(str.strip, row[width:])) else row
-        short = [""] * (width - len(filled))
-        ok = len(filled) + len(short) == width
-        require(
-            ok,
-            f"line {line} of {path} has {len(row)} entries, and the first line has {width}: "
-            f"{mark.join(row)!r}; put quotes round an entry with {mark!r}",
-        )
-        whole.append((line, [*filled, *short]))
-    return whole
+        what = f"line {line} of {path} has {len(row)} entries, the first line {width}"
+        advice = f"{mark.join(row)!r}: put quotes round an entry with {mark!r}"
+        require(not any(map(str.strip, row[width:])), f"{what}: {advice}")
+        table.append((line, [*row[:width], *[""] * (width - len(row))]))
+    return table
 
 
 def decode(data: bytes) -> str:

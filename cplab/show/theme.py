@@ -14,7 +14,7 @@ from cplab.errors import one_of, quote, require, whole
 from cplab.quantities import statistics
 from cplab.results import Result
 from cplab.runs import Run
-from cplab.show.figures import QUANTITIES
+from cplab.show.runs import QUANTITIES
 from cplab.show.styles import (
     CUES,
     DASHES,

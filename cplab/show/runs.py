@@ -25,14 +25,8 @@ from cplab.show.base import (
     styled,
 )
 from cplab.show.figures import UNTRAINED, as_estimate, draw_means
-from cplab.show.styles import DASHES, EQUAL, NEWBORN, Style, source_note, style
+from cplab.show.styles import DASHES, EQUAL, NEWBORN, QUANTITIES, Style, source_note, style
 
-QUANTITIES = {  # over the epochs
-    "trace": "trace of the Fisher information",
-    "log_det": "log det (F / damping + I)",
-    "test_accuracy": "test accuracy",
-    "train_loss": "training loss",
-}
 CONTROLS: dict[str, tuple] = {  # for `removal`: a function of the run, and its name
     "newborn": (Run.newborn, "the newborn"),
     "equal training": (Run.equal_training, "equal training"),

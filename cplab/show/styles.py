@@ -41,6 +41,12 @@ CUES = {  # the dashes and the marker of each colour
 }
 COPIES = {"cifar10": "CIFAR-10", "cifar10-jpeg": "CIFAR-10 (JPEG)", "mnist": "MNIST"}
 COPIES |= {"fashion_mnist": "Fashion-MNIST"}
+QUANTITIES = {  # over the epochs
+    "trace": "trace of the Fisher information",
+    "log_det": "log det (F / damping + I)",
+    "test_accuracy": "test accuracy",
+    "train_loss": "training loss",
+}
 LOOKS = {look.label: look for look in (EQUAL, NEWBORN, LIVE)}
 LOOKS |= {  # kinds of networks other than deficits: label and colour
     kind: Style(words, hue, *CUES[hue])

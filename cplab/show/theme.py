@@ -14,13 +14,13 @@ from cplab.errors import one_of, quote, require, whole
 from cplab.quantities import statistics
 from cplab.results import Result
 from cplab.runs import Run
-from cplab.show.runs import QUANTITIES
 from cplab.show.styles import (
     CUES,
     DASHES,
     EQUAL,
     LIVE,
     NEWBORN,
+    QUANTITIES,
     Style,
     colour,
     label,

@@ -66,6 +66,16 @@ class Explorer {
   }
 
   async begin(Bokeh, version) {
+    Object.assign(this, {Bokeh, version});
+    await this.embed();
+  }
+
+  // Make the figures, whose axes are those of the content.
+  async embed() {
+    const {Bokeh, version} = this, {documents} = Bokeh;
+    const old = (this.figures ?? []).map(({model}) => documents.indexOf(model.document));
+    for (const at of old.sort((a, b) => b - a)) documents.splice(at, 1);
+    this.places.forEach((place) => place.replaceChildren());
     const roots = [lifeFigure, agesFigure, mapFigure].map((figure) => figure(this.data));
     this.figures = await Promise.all(roots.map(async (root, i) => {
       const item = {doc: {version, title: "", roots: [root]}, root_id: root.id};
@@ -98,9 +108,7 @@ class Explorer {
     take("content", (text) => {  // after training
       if (!text) return;
       this.readContent(JSON.parse(text));
-      const {x_range, y_range} = this.figures[2].model, {onset, length} = this.data.axes;
-      [x_range.factors, y_range.factors] = [onset, length];
-      this.draw();
+      this.embed();
     });
     take("state", (state) => {
       this.state = {...state};

@@ -332,9 +332,8 @@ class Explorer:
         points = [*dict.fromkeys((run.deficit, run.onset, run.length) for run in runs)]
         base = {"busy": True, "points": points, "colab": COLAB in sys.modules}
         grown: dict[Run, dict[int, float]] = {run: {} for run in runs}
-        seconds, cores = results.estimate(everything), self._cores(everything)
         epochs = sum(run.epochs for run in everything)
-        clock = Clock(None, epochs, seconds)
+        clock = Clock(None, epochs, results.estimate(everything))
         clock.message = f"begins: {self._cost(runs, controls)}"
 
         def draw() -> None:
@@ -358,7 +357,6 @@ class Explorer:
 
         draw()
         how: dict[str, Any] = {"device": self.device, "stop": stop, "report": report}
-        how["workers"] = cores
         for run, trained in results.collect(everything, **how):
             if run in grown:
                 grown[run].update(enumerate(trained.series("test_accuracy")))

@@ -11,9 +11,8 @@ import pandas as pd
 from bokeh.models import ColumnDataSource, DataRange1d, FactorRange, Range1d
 from bokeh.plotting import figure
 
-from cplab import quantities
+from cplab import quantities, statistics
 from cplab.errors import CplabError, require
-from cplab.quantities import statistics
 from cplab.runs import Run
 from cplab.show.theme import DASHES, EQUAL, LIVE, percent_axis, place_legend, plain_figure
 
@@ -78,7 +77,8 @@ def class_figure(guesses: Any, truth: Mapping[str, Any] | None = None) -> figure
         fig.x_range.start = 0
         return fig
     numbers = {name: accuracies(what) for name, what in (truth or {}).items() if name in names}
-    measured = {n: statistics.mean_and_half(row) for n, row in numbers.items() if len(row)}
+    known = {n: statistics.estimate(row) for n, row in numbers.items() if len(row)}
+    measured = {n: (each.mean, each.half) for n, each in known.items()}
     fig = guess_figure(dict.fromkeys(names, np.nan), measured, {})
     fig.title.text, fig.x_range = title, Range1d(0, 1)
     fig.height += 30 * len(names)
@@ -95,11 +95,12 @@ def percent_interval(what: Any, none: str = "not trained") -> str:
     """Write the mean of the accuracies of a Run, or of given ones, with its interval; `none` is the
     word for accuracies that are missing."""
     if len(numbers := accuracies(what)):
-        return f"{statistics.percent(*statistics.mean_and_half(numbers))} %"
+        found = statistics.estimate(numbers)
+        return f"{statistics.percent(found.mean, found.half)} %"
     return f"{none} yet"
 
 
 def accuracies(what: Any) -> list[float]:
-    """The final accuracies of a run, one a seed, as fractions; or a contrast's, or numbers'."""
+    """The final accuracies of a run, one a seed, as fractions; or an Estimate's, or numbers'."""
     numbers = quantities.accuracy(what) / 100 if isinstance(what, Run) else what
     return list(statistics.estimate(numbers).values)

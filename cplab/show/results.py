@@ -13,10 +13,9 @@ from bokeh.models import ColumnDataSource, FactorRange, NumeralTickFormatter, Ra
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike
 
-from cplab import quantities
+from cplab import quantities, statistics
 from cplab.deficits import canonical_name
 from cplab.errors import one_of, require
-from cplab.quantities import statistics
 from cplab.results import Result
 from cplab.runs import Run
 from cplab.show import theme
@@ -233,7 +232,7 @@ def means(
 ) -> figure:
     """Draw means with bands against a number, such as accuracy against density.
 
-    Arguments: groups, {kind: {x: a contrast, or one number a seed}}; words, labels of both axes;
+    Arguments: groups, {kind: {x: an Estimate, or one number a seed}}; words, labels of both axes;
         percent, whether the vertical axis is of fractions; log, whether the horizontal axis is
         logarithmic; source, of numbers that come from no training.
     The data source of a kind is called `band` and its name.
@@ -262,7 +261,7 @@ def bars(
 ) -> figure:
     """Draw a bar for each kind, with its 95 % interval and a dot for each seed.
 
-    Arguments: values, {kind: a contrast, or one number a seed}, or {(group, kind): …}, which sets
+    Arguments: values, {kind: an Estimate, or one number a seed}, or {(group, kind): …}, which sets
         groups apart and gives each kind one colour; words, the label of the vertical axis; percent,
         whether it is of fractions; source, of numbers that are not of seeds.
     Its data source is called `bars`.

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from cplab import statistics
-from cplab.errors import one_of, require, whole
+from cplab.errors import CplabError, one_of, require, whole
 from cplab.results import Result, find, store
 from cplab.runs import CLEAR, Run
 from cplab.specs import Spec, check_spec
@@ -147,7 +147,7 @@ def each_result(spec: Any, measure: Measure = ()) -> list[Result]:
 
 
 def each_seed(
-    of: Callable, *specs: Any, seeds: Iterable[int] = SEEDS, **options: Any
+    of: Callable, /, *specs: Any, seeds: Iterable[int] = SEEDS, **options: Any
 ) -> np.ndarray:
     """What a function of specs gives for each seed that has all results: (seeds,), or (seeds, n)
     for n numbers each; without those seeds for which no number is known.
@@ -241,9 +241,9 @@ def accuracy_of(
 def final_accuracy(result: Result) -> float:
     """The final accuracy of a result, a fraction."""
     fraction = result.accuracy
-    single = isinstance(fraction, float | int)
-    require(single, f"a {result.kind} has several accuracies: take one with accuracy_at")
-    return float(fraction)
+    if isinstance(fraction, float | int):
+        return float(fraction)
+    raise CplabError(f"a {result.kind} has several accuracies: take one with accuracy_at")
 
 
 def advantage(spec: Any, other: Any) -> Estimate:

@@ -16,9 +16,8 @@ from bokeh.models import ColumnDataSource, Line, Span, Title
 from PIL import Image
 
 import cplab
-from cplab import quantities, show
+from cplab import quantities, show, statistics
 from cplab.data import images
-from cplab.quantities import statistics
 from cplab.results import Result, keep
 from cplab.runs import Run
 from cplab.show import pictures, predictions, theme, to_pixels
@@ -160,7 +159,7 @@ def test_removal_shows_each_number_where_it_belongs(onset, made_up):
         assert shown[text]["x"] == ([0, 4] if text == "newborn" else [0, 2, 4])
         each = [[*accuracies(made_up, *point).values()] for point in points]
         assert shown[text]["mean"] == pytest.approx([np.mean(one) for one in each])
-        ends = [statistics.mean_and_half(one)[1] for one in each]
+        ends = [statistics.estimate(one).half for one in each]
         high = [np.mean(one) + np.nan_to_num(half) for one, half in zip(each, ends, strict=True)]
         assert shown[text]["high"] == pytest.approx(high)
 
@@ -180,9 +179,7 @@ def test_differences_from_a_control_are_those_of_its_contrast(control, made_up):
     assert words in fig.title.text.replace("\n", " ")
     for deficit, text in (("blur", "blur"), ("flip", "vertical flip")):
         got = numbers(parts(fig)[text][0])
-        means = {
-            n: statistics.mean_and_half(of(Run(deficit, 0, n, profile="ci")))[0] for n in (2, 4)
-        }
+        means = {n: of(Run(deficit, 0, n, profile="ci")).mean for n in (2, 4)}
         known = {n: sign * mean for n, mean in means.items() if not math.isnan(mean)}
         assert dict(zip(got["x"], got["mean"], strict=True)) == pytest.approx(known)
 

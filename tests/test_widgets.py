@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from cplab import CplabError, Run, lab, show
-from cplab.quantities import statistics
 from cplab.show.predictions import accuracies
+from cplab.statistics import estimate
 from cplab.studies import kitten
 
 BLUR, FLIP = Run("blur", length=16), Run("flip", length=16)
@@ -81,8 +81,7 @@ def test_a_prediction_shows_guess_and_truth_beside_what_was_known():
     with pytest.raises(CplabError):
         asked.revealed = True
     opened(asked, {"blur": 42.5, "flip": 30})
-    mean, half = statistics.mean_and_half(accuracies(BLUR))
-    measured = f"{100 * mean:.1f} ± {100 * half:.1f} %"
+    measured = f"{100 * estimate(accuracies(BLUR))} %"
     assert asked.verdict().startswith(f"blur: you 42.5, measured {measured}")
     [picture] = [part for part in asked.seen() if hasattr(part, "renderers")]
     assert list(picture.select_one({"name": "guess"}).data["x"]) == [0.425, 0.3]

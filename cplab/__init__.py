@@ -42,7 +42,7 @@ __all__, __getattr__, __dir__ = load_late(
     __name__,
     errors="CplabError",
     runs="Run",
-    **{"specs.profiles": "PROFILES", "studies.reopening.paths": "LinearPath"},
+    **{"specs.profiles": "PROFILES"},
     data="images images_from",
     deficits="deficit apply_deficit",
     models="model",

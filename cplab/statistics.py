@@ -164,9 +164,11 @@ class Estimate:
         return -self + other
 
     def __format__(self, form: str) -> str:
+        digits = re.fullmatch(r"\.(\d+)f", form or ".1f")
+        require(digits, f"format {quote(form)} of an Estimate is not allowed: give one like .2f")
         if not self.seeds:
             return MISSING
-        words = mean_in_words(self.mean, self.half, form or ".1f")
+        words = mean_in_words(self.mean, self.half, int(digits[1]))  # type: ignore[index]
         return words if np.isfinite(self.half) else f"{words} ({sides(self.counts)})"
 
     def __str__(self) -> str:
@@ -434,13 +436,13 @@ def percent(mean: float, half: float = np.nan) -> str:
     >>> percent(0.55123, 0.00712)
     '55.1 ± 0.7'
     """
-    return mean_in_words(100 * mean, 100 * half, ".0f" if half >= 0.1 else ".1f")
+    return mean_in_words(100 * mean, 100 * half, 0 if half >= 0.1 else 1)
 
 
-def mean_in_words(mean: float, half: float = np.nan, form: str = ".1f") -> str:
-    """Write a mean, and half its interval if it has one, each in a number format of Python."""
-    text = re.sub(r"^-(?=[0.]*$)", "", format(mean, form)).replace("-", "−")  # no minus zero
-    return f"{text} ± {half:{form}}" if np.isfinite(half) else text
+def mean_in_words(mean: float, half: float = np.nan, digits: int = 1) -> str:
+    """Write a mean, and half its interval if it has one, to this many decimals."""
+    text = f"{round(mean, digits) + 0.0:.{digits}f}".replace("-", "−")  # no minus zero
+    return f"{text} ± {half:.{digits}f}" if np.isfinite(half) else text
 
 
 def plain_number(value: float, digits: int = 2) -> str:

@@ -39,7 +39,8 @@ def test_steps_left_are_the_area_under_the_rate():
 def test_a_forest_is_in_the_order_of_harm():
     runs = {f"{n} blocks": replace(EARLY, model=f"depth{n}") for n in (1, 2, 3)}
     fig = depth.forest(runs)
-    means = [quantities.harm(runs[words]).mean for words in fig.y_range.factors]
+    names = [label.get_text() for label in fig.ax.get_yticklabels()]
+    means = [quantities.harm(runs[words]).mean for words in names]
     assert means == sorted(means)
     assert depth.harmed(runs)[-1] == "3 blocks"
 

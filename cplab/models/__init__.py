@@ -55,6 +55,8 @@ class Model:
         if self.source:
             import torch
 
+            how = f"{self.name.partition('@')[0]} gives no network: return a torch.nn.Module"
+            require(isinstance(net, torch.nn.Module), how)
             views = () if self.views == 1 else (self.views,)
             with torch.no_grad():
                 net.eval()(torch.zeros(2, *views, channels, size, size))
@@ -205,9 +207,9 @@ def mlp(hidden: int, scale: float = 0.3) -> Callable:
     return build_mlp
 
 
-for layers, scale in ((1, 0.3), (2, 0.3), (3, 0.3), (2, 0.1), (2, 1.0)):
-    words = f"{layers} hidden layer{'s' if layers > 1 else ''}"
-    model(mlp(layers, scale), width=64, label=words if scale == 0.3 else f"{words}, {scale:g} He")
+for hidden, scale in ((1, 0.3), (2, 0.3), (3, 0.3), (2, 0.1), (2, 1.0)):
+    words = f"{hidden} hidden layer{'s' if hidden > 1 else ''}"
+    model(mlp(hidden, scale), width=64, label=words if scale == 0.3 else f"{words}, {scale:g} He")
 
 
 @model(label="two eyes", width=96, views=2)

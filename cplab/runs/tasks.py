@@ -19,6 +19,7 @@ from cplab.deficits import Batch
 from cplab.errors import require
 from cplab.models.layers import normalised_layers, rescale_layers
 from cplab.specs import mix_seeds
+from cplab.specs.profiles import PROFILES
 
 
 @dataclass
@@ -63,7 +64,11 @@ class Classification:
 
     def images(self, device: torch.device) -> Images:
         """The images of the run, on its device."""
-        return data.shared_images(self.run.dataset, self.run.profile, str(device))
+        run, profile = self.run, PROFILES[self.run.profile]
+        if profile.own_images:
+            count = run.images or profile.train_images
+            return data.own_images(run.dataset, run.profile, run.seed, count, str(device))
+        return data.shared_images(run.dataset, run.profile, str(device))
 
     def birth(
         self, device: torch.device, seed: int | None = None, tensors: dict | None = None

@@ -79,7 +79,7 @@ def measure_ending(net: nn.Module, images: Images) -> dict:
     x = images.normal(images.train_x)
     trial = len(x) <= AT_BIRTH  # before training, to see whether it can be measured
     draws, batch = (4, AT_BIRTH) if trial else (50, 100)
-    noisy = fisher.information(net, x, draws=draws, batch=batch).trace
+    noisy, _ = fisher.information(net, x, draws=draws, batch=batch)
     row = {
         "layers": list(noisy.layers),
         "information": list(noisy.layers.values()),

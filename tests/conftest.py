@@ -316,9 +316,9 @@ def epochs_trained(monkeypatch):
 
     begun, train_epoch = [], train.train_epoch
 
-    def spy(task, epoch, *rest):
-        begun.append((task.run, epoch))
-        return train_epoch(task, epoch, *rest)
+    def spy(lives, epoch, *rest):
+        begun.extend((life.run, epoch) for life in lives)
+        return train_epoch(lives, epoch, *rest)
 
     monkeypatch.setattr(train, "train_epoch", spy)
     return begun

@@ -101,9 +101,10 @@ class Classification:
         classes = data.classes(self.run.dataset)
         return Batch(index, self.run.seed, epoch, len(images.train_y), classes)
 
-    def loss(self, output: Tensor, y: Tensor) -> Tensor:
-        """The loss that is minimised, a mean over the batch."""
-        return F.cross_entropy(output, y)
+    def loss(self, output: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
+        """The loss that is minimised, a mean over the batch, or with reduction `none` that of each
+        image, (N,)."""
+        return F.cross_entropy(output, y, reduction=reduction)
 
     def after_step(self, state: TrainState) -> None:
         """Restore what must hold after each step of the optimiser."""

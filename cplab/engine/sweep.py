@@ -170,7 +170,7 @@ def usual_workers(specs: list, device: str = "auto") -> int:
     spec needs this one alone, and so does what ends before a process has started."""
     profiles = {getattr(spec, "profile", "ci") for spec in specs}
     brief = {name for name, profile in PROFILES.items() if profile.stacked or name == "ci"}
-    if profiles <= brief and sum(root.epochs for root in plan(specs)) < WORTH_IT:
+    if profiles <= brief and sum(getattr(spec, "epochs", 0) for spec in specs) < WORTH_IT:
         return 1
     large = bool(profiles & {*devices.LARGE})
     most = {"cpu": len(specs), "cuda": 1 if large else 8}.get(devices.pick(device).type, 1)

@@ -160,7 +160,7 @@ def begin(
     how = {
         "copy": images.copy,
         "device": devices.machine(chip),
-        "precision": devices.precision(run.arithmetic, chip),
+        "precision": devices.precision(task.run.arithmetic, chip),
         "threads": threads,
         "torch": str(torch.__version__),
     }
@@ -206,7 +206,7 @@ def train_part(lives: list[Life], stop: Flag | None = None) -> list[dict | Diver
 def train_epoch(lives: list[Life], epoch: int, step: Step, stop: Flag | None = None) -> list[float]:
     """Train runs that differ in their seed alone for one epoch, side by side if there are several,
     and return for each the mean loss over its images."""
-    task, state, arithmetic = lives[0].task, lives[0].state, lives[0].run.arithmetic
+    task, state, arithmetic = lives[0].task, lives[0].state, lives[0].task.run.arithmetic
     device = lives[0].images.train_x.device
     for life in lives:
         life.state.net.train()

@@ -80,7 +80,8 @@ else:
 
 def is_own(dataset: object) -> bool:
     """Whether a name stands for somebody's own images: name@digest, from cplab.images_from."""
-    return isinstance(dataset, str) and bool(re.fullmatch(r"[a-z]\w{0,30}@[0-9a-f]{12}", dataset))
+    own = r"[^\W\d_]\w{0,29}@[0-9a-f]{12}"
+    return isinstance(dataset, str) and bool(re.fullmatch(own, dataset))
 
 
 def split_part(dataset: str) -> tuple[str, int]:

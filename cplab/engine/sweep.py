@@ -81,11 +81,11 @@ def train_all(
                     group = next_group(queue, 1)
                     tell = partial(report_row, context, group)
                     here: Any = {"stop": context.stop, "report": tell, "save": partial(keep, group)}
-                    ended.append((group, train(*job(group, measures), **how, **here)))
+                    ended.append((group, train(**job(group, measures), **how, **here)))
                 while executor and queue and len(running) < room:
                     group = next_group(queue, room - len(running))
                     away: Any = {"seconds": STRETCH, "own": own.dumps_own()}
-                    future = executor.submit(train, *job(group, measures), **how, **away)
+                    future = executor.submit(train, **job(group, measures), **how, **away)
                     running[future] = group
                 for future in wait(running, timeout=0.1, return_when=FIRST_COMPLETED).done:
                     ended.append((running.pop(future), future.result()))
@@ -139,7 +139,7 @@ def next_group(queue: list[Segment], room: int) -> list[Segment]:
     return group
 
 
-def job(group: list[Segment], measures: Measures) -> tuple:
+def job(group: list[Segment], measures: Measures) -> dict[str, Any]:
     """The arguments with which `train` trains segments: from their latest states, from checkpoints
     of an earlier training, or from the ends of the segments that they branch from."""
     contents = []
@@ -147,8 +147,8 @@ def job(group: list[Segment], measures: Measures) -> tuple:
         segment.content = segment.content or find_deepest(segment, measures)
         before = segment.parent.content if segment.parent else None
         contents.append([content for content in (segment.content, before) if content])
-    ends = [bool(segment.ends) for segment in group]
-    return [segment.spec for segment in group], group[0].end, contents, ends
+    runs, last = [segment.spec for segment in group], [bool(s.ends) for s in group]
+    return {"runs": runs, "end": group[0].end, "contents": contents, "last": last}
 
 
 @contextmanager

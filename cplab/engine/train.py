@@ -73,7 +73,6 @@ def train(
     load_own(own)
     chip, measures = devices.pick(device), measures or {}
     threads = threads or devices.usual_threads(getattr(runs[0], "profile", ""))
-    diverged: dict[int, Diverged] = {}
     with devices.torch_defaults(threads), _gpu if chip.type == "cuda" else nullcontext():
         lives = [
             begin(run, chip, threads, candidates, measures)
@@ -82,49 +81,42 @@ def train(
         for number, life in enumerate(lives):
             for row in life.state.rows:
                 report(number, row)
-        ending = {number for number, ends in enumerate(last) if ends}
         started = saved = time.monotonic()
         pause = SAVED
-        while going := [n for n, life in enumerate(lives) if n not in diverged and life.done < end]:
-            done = min(lives[n].done for n in going)
-            together = [n for n in going if lives[n].done == done]  # those behind come first
-            rows = train_part([lives[n] for n in together], stop)
-            for number, row in zip(together, rows, strict=True):
-                if isinstance(row, Diverged):
-                    diverged[number] = row
-                    continue
-                life = lives[number]
-                measure_after(
-                    due_measures(measures, row), life.run, row, life.state.net, life.images
-                )
-                life.state.rows.append(row)
+        while going := [life for life in lives if not life.error and life.done < end]:
+            done = min(life.done for life in going)
+            trained = [life for life in going if life.done == done]  # those behind come first
+            train_part(trained, measures, stop)
+            sound = [n for n, life in enumerate(lives) if life in trained and not life.error]
             now = time.monotonic()
             if save and done + 1 < end and now > saved + pause:
-                for number in {*together} - {*diverged}:
+                for number in sound:
                     save(number, done + 1, lives[number].content())
                 saved = time.monotonic()
                 # at most a twentieth of the time goes to checkpoints, unless they are very slow
                 pause = SAVED * min(max(1, 20 * (saved - now)), 30)
-            for number in together:
-                if number not in diverged:
-                    report(number, lives[number].state.rows[-1])
+            for number in sound:
+                report(number, lives[number].state.rows[-1])
             if now > started + seconds:  # after a part, so that each stretch gets on
                 break
+        at_end = last or [False] * len(lives)
         return [
-            diverged.get(number) or life.stretch(end, measures if number in ending else {})
-            for number, life in enumerate(lives)
+            life.error or life.stretch(end, measures if ends else {})
+            for life, ends in zip(lives, at_end, strict=True)
         ]
 
 
-@dataclass
+@dataclass(eq=False)
 class Life:
-    """A run while it is trained: its task, its images, its state, and how it is computed."""
+    """A run while it is trained: its task, its images, its state, how it is computed, and the error
+    with which it diverged."""
 
     run: Any
     task: Classification
     images: Images
     state: TrainState
     how: dict[str, Any]
+    error: Diverged | None = None
 
     @property
     def done(self) -> int:
@@ -172,16 +164,16 @@ def begin(
     return Life(run, task, images, state, how)
 
 
-def train_part(lives: list[Life], stop: Flag | None = None) -> list[dict | Diverged]:
+def train_part(lives: list[Life], measures: Measures, stop: Flag | None = None) -> None:
     """Take runs that differ in their seed alone through the next part of their timeline, a step or
-    an event.
+    an event, and measure what is due after it.
 
-    Returns: for each a row with the number of the part and its seconds. A step adds epoch, lr,
-        train_loss and what the task reports; an event adds its name as `event` and what it returns.
-        Or the error of a run that diverged.
-    Raises: Cancelled.
+    Each gains a row with the number of the part and its seconds. A step adds epoch, lr, train_loss
+    and what the task reports; an event adds its name as `event` and what it returns. Or it gains
+    the error with which it diverged.
+    Raises: Cancelled; CplabError for a measurement that fails.
     """
-    number, began, rows = lives[0].done, time.perf_counter(), list[Any]()
+    number, began, rows = lives[0].done, time.perf_counter(), list[dict]()
     part = lives[0].run.timeline[number]
     if isinstance(part, Event):
         for life in lives:
@@ -193,14 +185,16 @@ def train_part(lives: list[Life], stop: Flag | None = None) -> list[dict | Diver
             if not math.isfinite(loss):
                 what = f"the loss is {loss} at epoch {epoch} (learning rate {part.lr:.3g})"
                 how = "take a smaller learning rate"
-                rows.append(Diverged(f"{what}: no result is kept of {life.run.canonical()}; {how}"))
-                continue
+                life.error = Diverged(f"{what}: no result is kept of {life.run.canonical()}; {how}")
             row = {"epoch": epoch, "lr": part.lr, "train_loss": loss}
             rows.append(row | life.task.test(life.state.net, life.images))
     seconds = (time.perf_counter() - began) / len(lives)
-    return [
-        r if isinstance(r, Diverged) else {"part": number, **r, "seconds": seconds} for r in rows
-    ]
+    for life, row in zip(lives, rows, strict=True):
+        if not life.error:
+            row = {"part": number, **row, "seconds": seconds}
+            due = due_measures(measures, row)
+            measure_after(due, life.run, row, life.state.net, life.images)
+            life.state.rows.append(row)
 
 
 def train_epoch(lives: list[Life], epoch: int, step: Step, stop: Flag | None = None) -> list[float]:

@@ -18,8 +18,7 @@ from cplab.quantities import statistics
 from cplab.quantities.statistics import Contrast
 from cplab.runs import Run
 from cplab.show import theme
-from cplab.show.results import over_epochs
-from cplab.show.theme import EQUAL, LIVE, NEWBORN, plain_figure
+from cplab.show.theme import EQUAL, LIVE, NEWBORN, over_epochs, plain_figure
 from cplab.studies import sentences
 from cplab.studies.sentences import after, each_result
 
@@ -134,11 +133,11 @@ def layers(ends: Sequence[int], profile: str) -> Slide:
 
     shown = [end for end in ends if all(map(len, shares(end).values()))]
     size = {"width": 820, "height": 340, "y_range": (0, 0.4)}
-    fig = show.by_layer(9, shares(shown[-1]) if shown else {}, hues, **size)
+    fig = theme.by_layer(9, shares(shown[-1]) if shown else {}, hues, **size)
     fig.title.text = "After a long blur the information sits nearer to the answer"
 
     def columns(end: int) -> dict[str, Any]:
-        return {k: show.layer_columns(k, parts) for k, parts in shares(end).items()}
+        return {k: theme.layer_columns(k, parts) for k, parts in shares(end).items()}
 
     slide = Slide(fig, shown or list(ends[:1]), columns, str, "deficit until epoch")
     slide.index = len(slide.options) - 1  # where the title is seen; Play begins again
@@ -164,7 +163,7 @@ def each_filter(rows: Mapping[str, Run]) -> Any:
         for letter, run in rows.items()
         for result in each_result(run, "ending")[:1]
     }
-    return show.strips(pictures, scale=10)
+    return show.strips(pictures)
 
 
 def small_network(x: Any, y: Any, size: int) -> Any:

@@ -10,7 +10,7 @@ from bokeh.models import ColumnDataSource, LinearAxis, Range1d
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike
 
-from cplab import measure, models, quantities, show, statistics
+from cplab import models, quantities, show, statistics
 from cplab.errors import CplabError
 from cplab.lab.widgets import Live, Slide
 from cplab.runs import Run
@@ -199,6 +199,8 @@ def short_run(
     from torch.nn import functional as F
     from tqdm.auto import tqdm
 
+    from cplab.measure.fisher import trace
+
     torch.manual_seed(0)
     net = models.build(f"allcnn-{width}", len(images.mean), size)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
@@ -218,7 +220,7 @@ def short_run(
         if batch % (batches // 10) == 0:
             with torch.no_grad():
                 accuracy = (net.eval()(x).argmax(1) == y).float().mean().item()
-            rows.append((batch, measure.trace(net, x[:30]).total, accuracy))
+            rows.append((batch, trace(net, x[:30]).total, accuracy))
             takes = (time.monotonic() - start) * batches / batch
             if batch < batches / 2 and takes > seconds:
                 why = f"a training takes {takes:.0f} seconds here, and had {seconds:g}"

@@ -1,7 +1,8 @@
 """All labs with the versions that Colab has: ipywidgets, kernel, Bokeh; in classic Notebook 6.
 
-They need an environment of their own, whose Python `CPLAB_COLAB` names: see docs/release.md. A module `google.colab` without anything in it stands for Colab's own, so what Colab's page
-makes of it all has still to be looked at by hand.
+They need an environment of their own, whose Python `CPLAB_COLAB` names: see docs/release.md. A
+module `google.colab` without anything in it stands for Colab's own, so what Colab's page makes of
+it all has still to be looked at by hand.
 """
 
 import os

@@ -25,7 +25,7 @@ import traitlets
 
 from cplab import results
 from cplab.errors import many, one_of, require, whole
-from cplab.lab.knowledge import Point, Setting, band, describe_points, name_of
+from cplab.lab.explorer_data import Point, Setting, band, describe_points, name_of
 from cplab.lab.live import Clock, Task, Throttle
 from cplab.results.ask import format_duration
 from cplab.runs import DEVICES, FLAGSHIP, LONGEST, Run
@@ -395,7 +395,7 @@ def thumbnails(like: Run, deficits: tuple[str, ...]) -> tuple[str, dict[str, str
     """Small pictures of what a network sees, clear and under each deficit, as links of a page."""
     clear, seen = "", {}
     for name in deficits:
-        rows, _ = preview("", like.profile, name, count=8)  # so that no photographs are saved
+        rows, _ = preview("drawn", like.profile, name, count=8)  # so that no photographs are saved
         clear, seen[name] = map(picture_link, (rows["clear"], rows.get("seen", rows["clear"])))
     return clear, seen
 

@@ -21,6 +21,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 
@@ -86,6 +87,10 @@ class Figure(matplotlib.figure.Figure):
     @styled
     def png(self, width: int = 0) -> bytes:
         """Draw it as a PNG, `width` dots wide, by default two a pixel of the page."""
+        for text in self.findobj(
+            lambda part: isinstance(part, Text) and part.get_color() == "black"
+        ):
+            text.set_color(GREY)  # a cell's own words, on pages that may be black
         self.set_dpi(width / self.get_figwidth() if width else FINE / POINT * 72)
         canvas = FigureCanvasAgg(self)
         canvas.draw()
@@ -140,7 +145,11 @@ def figure(
     fig = Figure(figsize=(width * size, height * size), layout=layout)
     ax = fig.add_subplot()
     ends = {"xlim": x_range, "ylim": y_range}
-    ax.set(xlabel=x, ylabel=y, **{name: pair for name, pair in ends.items() if pair is not None})
+    ax.set(
+        xlabel=x,
+        ylabel=wrap(y, height - 110, TEXT),
+        **{name: pair for name, pair in ends.items() if pair is not None},
+    )
     for name, axis, pixels in (("x", ax.xaxis, width), ("y", ax.yaxis, height)):
         axis.set_major_locator(MaxNLocator(min(8, max(3, pixels // 70)), steps=[1, 2, 5, 10]))
         axis.set_major_formatter(FuncFormatter(lambda value, place: in_thousands(value)))
@@ -222,10 +231,10 @@ def ink(colour: str) -> str:
     """White or black, whichever is more legible on a colour.
 
     >>> ink("#0072B2"), ink("#E69F00")
-    ('white', 'black')
+    ('white', '#000000')
     """
     light = np.array(to_rgb(colour)) ** 2.2 @ [0.2126, 0.7152, 0.0722]
-    return "white" if light < 0.2 else "black"
+    return "white" if light < 0.2 else "#000000"
 
 
 @styled

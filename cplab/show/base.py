@@ -87,10 +87,9 @@ class Figure(matplotlib.figure.Figure):
     @styled
     def png(self, width: int = 0) -> bytes:
         """Draw it as a PNG, `width` dots wide, by default two a pixel of the page."""
-        for text in self.findobj(
-            lambda part: isinstance(part, Text) and part.get_color() == "black"
-        ):
-            text.set_color(GREY)  # a cell's own words, on pages that may be black
+        for text in self.findobj(Text):
+            if isinstance(text, Text) and text.get_color() == "black":  # a cell's own words
+                text.set_color(GREY)
         self.set_dpi(width / self.get_figwidth() if width else FINE / POINT * 72)
         canvas = FigureCanvasAgg(self)
         canvas.draw()

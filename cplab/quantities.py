@@ -288,7 +288,7 @@ def harm(run: Run, after: int | None = None, clock: str = "stopped") -> Estimate
     >>> harm(Run(deficit="blur", onset=24, length=8))
     0.2 ± 0.3 (10 seeds)
     >>> harm(Run("blur", length=16, recovery=60, model="depth3", schedule="fixed"), after=30)
-    5.1 ± 0.5 (20 seeds)
+    5.3 ± 0.4 (20 seeds)
     """
     line = "has its deficit in windows: give it as deficit, onset and length"
     require(run.length or not run.windows, f"{run.call()} {line}")
@@ -389,7 +389,7 @@ def trace_peak(run: Run, **how: Any) -> float:
     among at least five that were measured. how: as in `trace_curve`.
 
     >>> trace_peak(Run(onset=24, profile="fit"))
-    12.0 ± 0.9 (5 seeds)
+    12.6 ± 1.7 (5 seeds)
     """
     peak = peak_of(trace_curve(run, **how))
     return np.nan if peak is None else peak + 1.0
@@ -401,7 +401,7 @@ def trace_remaining(run: Run, **how: Any) -> float:
     how: as in `trace_curve`.
 
     >>> print(f"{trace_remaining(Run(onset=24, profile='fit')):.2f}")
-    0.08 ± 0.02
+    0.09 ± 0.01
     """
     curve = trace_curve(run, **how)
     peak = peak_of(curve)
@@ -458,7 +458,7 @@ def information_shift(
     Arguments: other, by default equal training; epoch and how, as in `layer_shares`.
 
     >>> information_shift(Run(deficit="blur", length=24, profile="fit"))
-    0.3 ± 0.1 (5 seeds)
+    0.3 ± 0.1 (5 and 10 seeds)
     """
     centres = (layer_centre(r, epoch=epoch, **how) for r in (run, other or run.equal_training()))
     return next(centres) - next(centres)

@@ -292,7 +292,7 @@ def test_clear_epochs_show_the_curves_their_gap_and_its_interval():
     assert early[1] == pytest.approx(100 * np.mean(curves, axis=0)[16:])
     assert after[0][0] == 25
     points = quantities.harm(BLUR)
-    assert f"early: harm {points.mean:.1f} ± {points.half:.1f}" in shown
+    assert f"early:\nharm {points.mean:.1f} ± {points.half:.1f}" in shown
     gap = np.mean(grey[1][55:60]) - np.mean(early[1][55:60])
     assert gap == pytest.approx(points.mean, abs=0.3)  # of other seeds in part
     [bracket] = [line for line in fig.ax.get_lines() if len(line.get_xdata()) == 6]

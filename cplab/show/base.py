@@ -78,7 +78,8 @@ class Figure(matplotlib.figure.Figure):
         for ax in [] if self.pictures else self.axes:
             x, y = (" ".join(label.split()) for label in (ax.get_xlabel(), ax.get_ylabel()))
             parts.append(f"{y} against {x}" if x and y else x or y)
-            parts.append(", ".join(dict.fromkeys(ax.get_legend_handles_labels()[1])))
+            labels = dict.fromkeys(ax.get_legend_handles_labels()[1])
+            parts.append(", ".join(" ".join(label.split()) for label in labels))
         return ": ".join(dict.fromkeys(filter(None, parts)))
 
     def __repr__(self) -> str:
@@ -243,7 +244,7 @@ def name_lines(fig: Figure) -> Figure:
     ax = fig.ax
     handles, labels = ax.get_legend_handles_labels()
     wide, high = (size * 72 / POINT for size in fig.get_size_inches())
-    texts = [wrap(label, wide * 0.24, TEXT) for label in labels]
+    texts = ["\n".join(wrap(part, wide * 0.24, TEXT) for part in of.split("\n")) for of in labels]
     room = high - 115  # pixels of the axes, about
     tall = [(text.count("\n") + 1.35) * 16 / room for text in texts]
     lines = all(isinstance(handle, Line2D) for handle in handles)

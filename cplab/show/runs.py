@@ -1,5 +1,6 @@
 """Figures of runs: final accuracies, quantities over the epochs, harm. `size` as in figures.py."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -166,7 +167,7 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Any) -> Figur
     note = f"{statistics.count_seeds(*counts)} a line · {statistics.INTERVALS}" if counts else ""
     axes = ("clear epochs seen", "test accuracy, %")
     title = title or harm_title(harms)
-    fig = figure(title, *axes, source=note or MISSING, x_range=(0, latest + 1), **size)
+    fig = figure(title, *axes, source=note or MISSING, **size)
 
     def draw(curves: Sequence, begin: int, look: Style) -> np.ndarray:
         mean, half = statistics.mean_of_curves(curves)
@@ -175,24 +176,33 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Any) -> Figur
         return mean
 
     draw([curve[:latest] for curve in grey], 1, Style("no deficit", EQUAL.colour))
-    dashes = {run.deficit: iter(DASHES) for run in runs.values()}
+    dashes = {
+        n: [d for d in DASHES if d != style(n).dash] for n in {r.deficit for r in runs.values()}
+    }
+    drawn: list[str] = []
+    at: Counter[int] = Counter()  # brackets, by their place
     for text, run in runs.items():
         harm, curves = harms[text], each[text]
-        label = f"{text}: harm {written(harm)}"
-        look = Style(label, style(run.deficit).colour, next(dashes[run.deficit]))
+        look = style(run.deficit)._replace(label=f"{text}:\nharm {written(harm)}")
+        if again := drawn.count(run.deficit):  # the same deficit at another age
+            look = look._replace(dash=dashes[run.deficit][(again - 1) % len(dashes[run.deficit])])
+        drawn.append(run.deficit)
         mean = draw([curve[run.end :] for curve in curves], run.onset + 1, look)
         if len(mean) and run.onset:
             dip = np.mean([curve[run.onset - 1 : run.end + 1] for curve in curves], axis=0)
             epochs = [run.onset] * (len(dip) - 1) + [run.onset + 1]
             fig.ax.plot(epochs, dip, color=look.colour, linestyle=":", linewidth=1.5)
         if len(mean) and harm.sign:
-            bracket(fig.ax, run.onset + run.recovery, mean[-5:].mean(), harm.mean)
+            last = run.onset + run.recovery
+            bracket(fig.ax, last + 0.015 * latest * at[last], mean[-5:].mean(), harm.mean)
+            at[last] += 1
+    fig.ax.set_xlim(0, latest * (1.01 + 0.015 * max(at[latest] - 1, 0)))
     return name_lines(fig)
 
 
 def bracket(ax: Any, x: float, low: float, size: float) -> None:
     """Draw an upright bracket of some size at x, from `low`."""
-    cap = 0.006 * np.ptp(ax.get_xlim())
+    cap = 0.006 * ax.get_xlim()[1]
     ends = [x + cap, x - cap, x, x, x - cap, x + cap]
     heights = [low, low, low, *[low + size] * 3]
     ax.plot(ends, heights, color=GREY, linewidth=1.8, zorder=3)

@@ -20,7 +20,7 @@ from cplab.data import images
 from cplab.errors import CplabError
 from cplab.results import Result, keep
 from cplab.runs import Run
-from cplab.show import base, pictures, styles
+from cplab.show import base, previews, styles
 from cplab.show.previews import preview
 
 # What is left of red, green and blue light for protanopes, deuteranopes and tritanopes (Machado,
@@ -455,7 +455,7 @@ def test_strips_show_every_pixel_of_each_row_under_its_caption():
 
 def test_a_row_of_images_holds_every_pixel():
     x = np.random.default_rng(0).integers(0, 256, (3, 5, 4, 3), dtype=np.uint8)
-    got = np.asarray(Image.open(io.BytesIO(pictures.png(x, 2))))[::2, ::2]
+    got = np.asarray(Image.open(io.BytesIO(previews.png(x, 2))))[::2, ::2]
     for i, image in enumerate(x):
         assert (got[:, 5 * i : 5 * i + 4] == image).all()
 

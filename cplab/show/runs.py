@@ -176,17 +176,14 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Any) -> Figur
         return mean
 
     draw([curve[:latest] for curve in grey], 1, Style("no deficit", EQUAL.colour))
-    dashes = {
-        n: [d for d in DASHES if d != style(n).dash] for n in {r.deficit for r in runs.values()}
-    }
-    drawn: list[str] = []
-    at: Counter[int] = Counter()  # brackets, by their place
+    ages: Counter[str] = Counter()  # of lines so far, by their deficit
+    at: Counter[int] = Counter()  # of brackets so far, by their place
     for text, run in runs.items():
-        harm, curves = harms[text], each[text]
-        look = style(run.deficit)._replace(label=f"{text}:\nharm {written(harm)}")
-        if again := drawn.count(run.deficit):  # the same deficit at another age
-            look = look._replace(dash=dashes[run.deficit][(again - 1) % len(dashes[run.deficit])])
-        drawn.append(run.deficit)
+        harm, curves, look = harms[text], each[text], style(run.deficit)
+        dashes = [look.dash, *(dash for dash in DASHES if dash != look.dash)]
+        dash = dashes[ages[run.deficit] % len(dashes)]
+        look = Style(f"{text}:\nharm {written(harm)}", look.colour, dash)
+        ages[run.deficit] += 1
         mean = draw([curve[run.end :] for curve in curves], run.onset + 1, look)
         if len(mean) and run.onset:
             dip = np.mean([curve[run.onset - 1 : run.end + 1] for curve in curves], axis=0)

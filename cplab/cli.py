@@ -366,7 +366,7 @@ def parse_words(words: Sequence[str]) -> Callable[[], int | None]:
     parser = make_parser()
     options, rest = parser.parse_known_args(words or ["--help"])
     if hasattr(options, "words"):  # some may stand after an option
-        options.words += [word for word in rest if re.match(r"\w+=", word)]
+        options.words = [*options.words, *(word for word in rest if re.match(r"\w+=", word))]
         rest = [word for word in rest if word not in options.words]
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")

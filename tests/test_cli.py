@@ -10,7 +10,6 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import fields
-from pathlib import Path
 
 import pandas as pd
 import pytest

@@ -92,9 +92,9 @@ def copy_for(notebook: dict, name: str, solutions: bool) -> dict:
 
 def without_traces(cell: dict) -> dict:
     """A cell as if nobody had run it."""
-    tags = {k: v for k, v in cell["metadata"].items() if k in ("tags", "jupyter")}
-    run = {"outputs": [], "execution_count": None} if cell["cell_type"] == "code" else {}
-    return cell | run | {"metadata": tags}
+    kept = {k: v for k, v in cell["metadata"].items() if k in ("tags", "jupyter", "cellView")}
+    run: dict = {"outputs": [], "execution_count": None} if cell["cell_type"] == "code" else {}
+    return cell | run | {"metadata": kept}
 
 
 def to_do(key: str, text: str) -> list[dict]:

@@ -22,8 +22,7 @@ from cplab.errors import many, one_of, require, whole
 from cplab.lab.explorer_data import Setting, band, describe_points, name_of
 from cplab.lab.live import Clock, Task, Throttle, describe_cost, describe_run
 from cplab.runs import DEVICES, FLAGSHIP, LONGEST, Run
-from cplab.show.pictures import png
-from cplab.show.previews import pictures, preview
+from cplab.show.previews import pictures, png, preview
 from cplab.show.styles import source_note, style
 from cplab.show.surface import Shown
 from cplab.statistics import percent

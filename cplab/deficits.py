@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
@@ -106,6 +107,16 @@ class Deficit:
         check_result(self.name.partition("@")[0], result, x, y, batch.classes)
         return result
 
+    def warn_if_idle(self, before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor]) -> None:
+        """Warn if the deficit has left images and labels as they were, as no colour does to images
+        that have none. Every image that it can change looks different, so one batch tells."""
+        same = self != NONE and all(
+            a.allclose(b, atol=1e-5) for a, b in zip(before, after, strict=True)
+        )
+        if same:
+            what = f"{self.label} changes nothing on these images, so the run is as one without it"
+            warnings.warn(f"{what}: take other images or another deficit", stacklevel=2)
+
     def try_out(self) -> None:
         """Try a student's own deficit on four images. Raises CplabError if it fails, changes its
         input, returns other shapes or types, or depends on more than its input and its
@@ -171,7 +182,9 @@ def deficit(function: Callable | None = None, **options: Any) -> Any:
     The function takes images (N, C, H, W), normalised to mean 0 and deviation 1, and labels (N,)
     from 0, and returns new ones of the same shapes and types. Other parameters have defaults, of
     which the first whole number is the strength, or are named `generator` (a torch.Generator,
-    another for each seed, epoch and batch) and `context` (a Batch). It is tried on four images.
+    another for each seed, epoch and batch) and `context` (a Batch). It is tried on four images. Its
+    key holds its source text, its defaults and the plain values that it reads; for anything else,
+    such as a file, version=2 makes another key.
 
     >>> @deficit(label="lower part covered")
     ... def cover(x, y, rows: int = 4):

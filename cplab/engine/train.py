@@ -221,7 +221,10 @@ def train_epoch(lives: list[Life], epoch: int, step: Step, stop: Flag | None = N
         seen = []
         for life, (index, x) in zip(lives, batches, strict=True):
             about = life.task.batch(index, epoch, life.images)
-            x, y = step.deficit(x, life.images.train_y[index], about)
+            clear, labels = x, life.images.train_y[index]
+            x, y = step.deficit(clear, labels, about)
+            if not count:
+                step.deficit.warn_if_idle((clear, labels), (x, y))
             seen.append((x, y))
         optimizer.zero_grad()
         with devices.algorithms(arithmetic):

@@ -115,7 +115,8 @@ def measurement(function: Callable | None = None, **options: Any) -> Any:
     options (images, when, label, see Measurement).
 
     Arguments: function, (net, images) -> numbers, texts, lists and dicts, of copies of a network in
-        eval mode and of a data.Images, and of nothing else.
+        eval mode and of a data.Images, and of nothing else. Its key holds its source text, its
+        defaults and the plain values that it reads; version=2 makes another key.
     Raises: CplabError for a function whose meaning is not all in its source, or that fails a trial
         on a network of two convolutions and four images.
 

@@ -2,6 +2,7 @@
 a file, so that there is something to see where neither torch nor a data set is installed.
 """
 
+import io
 import re
 from contextlib import suppress
 from functools import cache
@@ -9,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from cplab import data
 from cplab.deficits import apply_deficit, canonical_name
-from cplab.errors import CplabError
+from cplab.errors import CplabError, require, whole
 from cplab.runs import Run, check_dataset
 
 PREVIEW_IMAGES = 200  # that give the mean and the deviation of noise
@@ -32,7 +34,8 @@ def preview(dataset: str, profile: str, deficit: object, count: int = 3) -> tupl
         deficit that is not defined here, and for one that needs torch where there is none.
     """
     name = re.sub(":(left|right)", "", canonical_name(deficit))  # as seen by the eye that has it
-    available = (dataset == "practice" or data.is_here(dataset)) and torch_if_there()
+    here = dataset == "practice" or (dataset != "drawn" and data.is_here(dataset))
+    available = here and torch_if_there()
     shown = dataset if available else "drawn"
     pixels, mean, std = few_images(shown, profile)
     rows = {"clear": pixels[:count]}
@@ -59,6 +62,19 @@ def pictures(dataset: str, profile: str) -> data.Images:
     """
     check_dataset(dataset)
     return data.images(dataset if data.is_here(dataset) else "practice", profile)
+
+
+def png(x: ArrayLike, scale: int = 4) -> bytes:
+    """Write uint8 images (N, H, W, 1 or 3) side by side as a PNG, each pixel `scale` wide."""
+    x, scale = np.asarray(x), whole("scale", scale, 1, 100)
+    allowed = x.dtype == np.uint8 and x.ndim == 4 and x.size and x.shape[3] in (1, 3)
+    require(allowed, f"images of {x.dtype} {x.shape} are not allowed: give uint8 (N, H, W, 1 or 3)")
+    pixels = np.pad(x, ((0, 0), (0, 0), (0, 1), (0, 0)), constant_values=255)
+    strip = np.concatenate(list(pixels), axis=1)[:, :-1]
+    strip = strip[..., 0] if strip.shape[2] == 1 else strip
+    file = io.BytesIO()
+    Image.fromarray(strip.repeat(scale, 0).repeat(scale, 1)).save(file, "png")
+    return file.getvalue()
 
 
 def torch_if_there() -> Any:

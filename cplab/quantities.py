@@ -7,6 +7,7 @@ an Estimate without seeds, or an array without numbers.
 """
 
 import inspect
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -30,6 +31,7 @@ __all__ += ["shipped_only", "statistics", "trace_at", "trace_by_layer", "trace_c
 __all__ += ["trace_peak", "trace_remaining", "trained_places"]
 
 PLACE = ("deficit", "onset", "length", "recovery", "seed")  # the fields that vary in one setting
+SETTING = tuple(name for name in store.RUN_COLUMNS if name not in PLACE)
 Measure = str | tuple[str, ...] | dict[str, Any]  # what was measured, as in cplab.run
 
 
@@ -183,16 +185,21 @@ def trained_places(like: Run) -> set[tuple]:
 @lru_cache(maxsize=2)
 def shipped_places(archive: store.Archive) -> dict[tuple, set[tuple]]:
     """The places of the shipped runs of each setting; pandas is not needed."""
-    places: dict[tuple, set[tuple]] = {}
-    for row in archive.light.select(["kind", "version", *store.RUN_COLUMNS]).to_pylist():
-        if (row["kind"], row["version"]) == ("Run", Run.version):
-            places.setdefault(setting_of(row), set()).add(tuple(row[n] for n in PLACE))
-    return places
+    columns = archive.light.select(["kind", "version", *store.RUN_COLUMNS]).to_pydict()
+    kinds = zip(columns["kind"], columns["version"], strict=True)
+    settings = zip(*(columns[name] for name in SETTING), strict=True)
+    found: dict[tuple, set[tuple]] = defaultdict(set)
+    for kind, setting, place in zip(
+        kinds, settings, zip(*(columns[name] for name in PLACE), strict=True), strict=True
+    ):
+        if kind == ("Run", Run.version):
+            found[setting].add(place)
+    return found
 
 
 def setting_of(row: Mapping[str, Any]) -> tuple:
     """A run's columns but for its place: equal for the runs of one setting."""
-    return tuple(row[name] for name in store.RUN_COLUMNS if name not in PLACE)
+    return tuple(row[name] for name in SETTING)
 
 
 def every_length(run: Run) -> list[Run]:

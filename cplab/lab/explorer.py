@@ -30,8 +30,7 @@ from cplab.lab.live import Clock, Task, Throttle
 from cplab.results.ask import format_duration
 from cplab.runs import DEVICES, FLAGSHIP, LONGEST, Run
 from cplab.show.output import as_html
-from cplab.show.pictures import png
-from cplab.show.previews import pictures, preview
+from cplab.show.previews import pictures, png, preview
 from cplab.show.styles import source_note, style
 
 __all__ = ["Explorer", "pictures"]
@@ -395,7 +394,7 @@ def thumbnails(like: Run, deficits: tuple[str, ...]) -> tuple[str, dict[str, str
     """Small pictures of what a network sees, clear and under each deficit, as links of a page."""
     clear, seen = "", {}
     for name in deficits:
-        rows, _ = preview("drawn", like.profile, name, count=8)  # so that no photographs are saved
+        rows, _ = preview("pictures", like.profile, name, count=8)  # no photographs
         clear, seen[name] = map(picture_link, (rows["clear"], rows.get("seen", rows["clear"])))
     return clear, seen
 

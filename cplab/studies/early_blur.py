@@ -19,10 +19,10 @@ from cplab.lab.explorer_data import Setting
 from cplab.quantities import harm
 from cplab.results.result import LAST
 from cplab.runs import FLAGSHIP, Run, Step
-from cplab.show import Figure, clear_epochs, time_bars
+from cplab.show import Figure, clear_epochs, harm_curves, time_bars
 from cplab.statistics import Estimate, Interval, choose, estimate
 from cplab.studies.paper_schedule import Epochs
-from cplab.studies.sentences import lines, table
+from cplab.studies.sentences import table
 
 __all__ = ["behind", "clear_epochs", "clear_epochs_behind", "early_and_late", "flagship", "harm"]
 __all__ += ["harm_by", "harm_curves", "overview", "steps_left", "strong_steps", "time_bars"]
@@ -138,16 +138,6 @@ def overview() -> Figure:
     late = replace(early, onset=24)
     words = "blurred from birth", f"blurred after {late.onset} clear epochs"
     return clear_epochs(dict(zip(words, (early, late), strict=True)), height=400)
-
-
-def harm_curves(runs: Mapping[str, Run], title: str = "") -> Figure:
-    """Harm against the clear epochs after the deficit, a line for each run."""
-    groups = {}
-    for words, run in runs.items():
-        if harm(run).seeds:
-            step = max(1, min(LAST, run.recovery // 5), run.recovery // 20)
-            groups[words] = {n: harm(run, n) for n in range(step, run.recovery + 1, step)}
-    return lines(groups, ("clear epochs after the deficit", "harm, points"), title)
 
 
 def steps_left(run: Run) -> float:

@@ -136,7 +136,7 @@ def test_train_takes_the_next_seeds_with_their_controls_and_ends_with_an_interva
     lives = []
     small.link.observe(lambda change: lives.append(change.new), "live")
     assert "Nobody" in small.words
-    assert "3 networks and 6 controls" in small.link.live["message"]
+    assert "3 networks and 6 controls" in small.cost()
     small.train()
     assert small.wait(200)
     curves = [live["curves"]["blur,2,2"] for live in lives if live.get("curves")]

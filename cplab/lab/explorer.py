@@ -144,7 +144,6 @@ class Explorer:
         self.link.on_msg(self._handle_message)
         self._task = Task(self._work, self._show_message)
         self.link.observe(self._show_cost, "state")
-        self._show_cost()
 
     @property
     def state(self) -> dict[str, Any]:
@@ -266,6 +265,7 @@ class Explorer:
         if "hello" in content:
             able = sys.platform != "emscripten" and importlib.util.find_spec("torch")
             self.link.send({"alive": True, "why": "" if able else NOT_HERE})
+            self._show_cost()
         elif "train" in content:
             self.train()
         elif "stop" in content:
@@ -299,8 +299,9 @@ class Explorer:
         controls = [c for c in dict.fromkeys(both) if c.seed not in self.setting.clear(c.epochs)]
         return runs, controls
 
-    def _cost(self, runs: Sequence[Run], controls: Sequence[Run]) -> str:
-        """Write how many networks are trained, and how long that takes with all cores."""
+    def cost(self) -> str:
+        """Write how many networks `train` trains, and how long that takes with all cores."""
+        runs, controls = self.wanted()
         count = f"{len(runs)} network{'s' * (len(runs) > 1)}"
         count += f" and {len(controls)} control{'s' * (len(controls) > 1)}" if controls else ""
         seconds = results.estimate([*runs, *controls])
@@ -319,7 +320,7 @@ class Explorer:
     def _show_cost(self, change: Any = None) -> None:
         """Show how long training takes, unless something is being trained."""
         if not self._task.busy:
-            self.link.live = {"message": self._cost(*self.wanted())}
+            self.link.live = {"message": self.cost()}
 
     def _show_message(self, message: str, error: bool = False) -> None:
         self.link.live = {"message": message, "busy": False, "error": error}
@@ -333,7 +334,7 @@ class Explorer:
         grown: dict[Run, dict[int, float]] = {run: {} for run in runs}
         epochs = sum(run.epochs for run in everything)
         clock = Clock(None, epochs, results.estimate(everything))
-        clock.message = f"begins: {self._cost(runs, controls)}"
+        clock.message = f"begins: {self.cost()}"
 
         def draw() -> None:
             curves: dict[str, list] = {}
@@ -367,7 +368,7 @@ class Explorer:
         seeds = sorted({run.seed for run in runs})
         named = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
         took = format_duration(clock.seconds).removeprefix("about ")
-        return f"trained {named} in {took}; next, {self._cost(*self.wanted())}"
+        return f"trained {named} in {took}; next, {self.cost()}"
 
 
 # Parts ------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from cplab.deficits import canonical_name
 from cplab.errors import one_of, require
 from cplab.quantities import each_result, statistics
 from cplab.results import Result
+from cplab.results.result import LAST
 from cplab.runs import Run
 from cplab.show.base import (
     GREY,
@@ -23,7 +24,7 @@ from cplab.show.base import (
     name_lines,
     styled,
 )
-from cplab.show.figures import UNTRAINED, as_estimate, draw_means
+from cplab.show.figures import UNTRAINED, as_estimate, draw_means, means, table
 from cplab.show.styles import DASHES, EQUAL, NEWBORN, QUANTITIES, Style, source_note, style
 from cplab.statistics import Estimate
 
@@ -224,6 +225,33 @@ def harm_title(harms: Mapping[str, Estimate]) -> str:
             parts.append(f"{text} ends {'level' if level else points}")
     line = "; ".join(parts)
     return line[:1].upper() + line[1:] or "Test accuracy against clear epochs seen"
+
+
+@styled
+def harm_curves(runs: Mapping[str, Run], title: str = "", **size: Any) -> Figure:
+    """Draw harm against the clear epochs after the deficit, a line for each run.
+
+    Arguments: runs, {label: run}, of the schedule `fixed`; title, the finding.
+
+    >>> harm_curves({"blur": Run("blur", length=16, schedule="fixed", model="depth3", recovery=60)})
+    harm, points against clear epochs after the deficit: blur
+    """
+    groups = {}
+    for words, run in runs.items():
+        step = max(1, min(LAST, run.recovery // 5), run.recovery // 20)
+        places = range(step, run.recovery + 1, step)
+        groups[words] = {n: quantities.harm(run, n) for n in places}
+    axes = ("clear epochs after the deficit", "harm, points")
+    return means(groups, axes, title, zero=True, **size)
+
+
+def harm_table(runs: Mapping[str, Run]) -> Any:
+    """Make a table of the harm of runs, {label: run}, and their seeds; others are left out.
+
+    >>> [*harm_table({"8 epochs of blur": Run("blur", length=8)}).index]
+    ['8 epochs of blur']
+    """
+    return table({words: {"harm, points": quantities.harm(run)} for words, run in runs.items()})
 
 
 @styled

@@ -30,7 +30,6 @@ SURE = [2, 2.1, 1.9]  # 2 ± 0.25
         (SURE, 3, 4, "contradicted"),
         (SURE, 2.1, 3, "undecided"),
         ([1, 3], 0, inf, "undecided"),
-        ([0, 0], -1, 1, "out of range"),
         ([0, 0.1, 0.1], -1, inf, "reproduced"),
         ([5], 0, inf, "one seed"),
         ([], 0, inf, "missing"),
@@ -40,6 +39,11 @@ def test_the_verdict_is_where_the_interval_lies(values, low, high, kind):
     found = report.verdict(estimate(values), low, high)
     assert found.kind == kind
     assert found.words.startswith(kind)
+
+
+def test_the_same_networks_on_both_sides_answer_nothing():
+    one = estimate([1.0, 2.0])
+    assert report.verdict(one - one, -1, 1).kind == "out of range"
 
 
 def test_not_harmed_and_unaffected_are_two_verdicts():

@@ -34,8 +34,8 @@ def make(*arguments):
 
 
 def split(requirement):
-    """`"numpy >=1.26"` as `("numpy", ">=1.26")`."""
-    name, bound = re.fullmatch(r"([\w-]+)\s*(.*)", requirement).groups()
+    """`"numpy >=1.26; …"` as `("numpy", ">=1.26")`."""
+    name, bound = re.fullmatch(r"([\w-]+)\s*([^;]*).*", requirement).groups()
     return name, bound
 
 

@@ -257,7 +257,7 @@ def thumbnails(like: Run, deficits: tuple[str, ...]) -> tuple[str, dict[str, str
     """Small pictures of what a network sees, clear and under each deficit, as links of a page."""
     clear, seen = "", {}
     for name in deficits:
-        rows, _ = preview("drawn", like.profile, name, count=8)  # so that no photographs are saved
+        rows, _ = preview("pictures", like.profile, name, count=8)  # no photographs
         clear, seen[name] = map(picture_link, (rows["clear"], rows.get("seen", rows["clear"])))
     return clear, seen
 

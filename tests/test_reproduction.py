@@ -11,9 +11,9 @@ from scipy import stats
 
 from cplab import quantities as q
 from cplab import results
+from cplab.labs import lab02
 from cplab.runs import Run
 from cplab.statistics import Estimate, Interval, estimate
-from cplab.studies import early_blur
 from reproduction import numbers, pictures, recipes, report
 from reproduction.claims import CLAIMS, QUESTIONS, Claim, read_file, shipped
 
@@ -245,8 +245,8 @@ def test_other_images_move_harm_by_what_all_seeds_share(monkeypatch):
             raise q.Missing("no such seed")
         return np.zeros(4000) if run.deficit == "blur" else shared + own[run.seed]
 
-    monkeypatch.setattr(early_blur, "named_rightly", named_rightly)
+    monkeypatch.setattr(lab02, "named_rightly", named_rightly)
     run = Run("blur", 0, 16, **recipes.FLAGSHIP)
-    found = early_blur.half_by_images(run, 24)
+    found = lab02.half_by_images(run, 24)
     assert found.counts == (4,)
     assert found.mean == pytest.approx(1.96 * np.std(shared) / 4000**0.5, rel=0.02)

@@ -12,6 +12,7 @@ from cplab.deficits import canonical_name
 from cplab.errors import one_of, require
 from cplab.quantities import each_result
 from cplab.results import Result
+from cplab.results.result import LAST
 from cplab.runs import Run
 from cplab.show.base import (
     GREY,
@@ -24,7 +25,7 @@ from cplab.show.base import (
     name_lines,
     styled,
 )
-from cplab.show.figures import draw_means, means, written
+from cplab.show.figures import draw_means, means, table, written
 from cplab.show.styles import DASHES, EQUAL, NEWBORN, QUANTITIES, Style, source_note, style
 from cplab.statistics import MISSING, Estimate
 
@@ -227,11 +228,20 @@ def harm_curves(runs: Mapping[str, Run], title: str = "", **size: Any) -> Figure
     """
     groups = {}
     for text, run in runs.items():
-        step = max(1, min(5, run.recovery // 5), run.recovery // 20)
+        step = max(1, min(LAST, run.recovery // 5), run.recovery // 20)
         groups[text] = {n: quantities.harm(run, n) for n in range(step, run.recovery + 1, step)}
     return means(
         groups, ("clear epochs after the deficit", "harm, points"), title, zero=True, **size
     )
+
+
+def harm_table(runs: Mapping[str, Run]) -> Any:
+    """Make a table of the harm of runs, {label: run}, and their seeds; others are left out.
+
+    >>> [*harm_table({"8 epochs of blur": Run("blur", length=8)}).index]
+    ['8 epochs of blur']
+    """
+    return table({words: {"harm, points": quantities.harm(run)} for words, run in runs.items()})
 
 
 @styled

@@ -124,6 +124,6 @@ def strong_steps(runs: Mapping[str, Sequence[Run]], title: str = "") -> Figure:
 
 
 def first_picture() -> Figure:
-    """Draw what a network sees that is blurred, or upside down, beside clear pictures."""
-    seen = {"clear": "none", "blurred": "blur", "upside down": "flip"}
+    """Draw what a network sees that is blurred or in noise, beside clear pictures."""
+    seen = {"clear": "none", "blurred": "blur", "in noise": "noise"}
     return show.strips({words: drawn_pictures(kind) for words, kind in seen.items()})

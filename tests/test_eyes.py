@@ -8,12 +8,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from conftest import one_line
+from conftest import one_line, train_epoch
 from torch import nn
 
 from cplab import Run, models, quantities
 from cplab.deficits import Batch, find_deficit
-from cplab.engine import train
 from cplab.measure.two_eyes import each_eye, right_shares
 from cplab.results import sweep
 from cplab.studies import eyes
@@ -122,7 +121,7 @@ def test_with_both_eyes_closed_a_network_stays_as_it_was_born():
     learner, images = run.task.birth(CPU), run.task.images(CPU)
     born = {name: weight.clone() for name, weight in learner.net.named_parameters()}
     for epoch in range(3):
-        train.train_epoch(run.task, epoch, run.timeline[0], learner, images)
+        train_epoch(run.task, epoch, run.timeline[0], learner, images)
     weights = learner.net.named_parameters()
     assert [w.shape for n, w in weights if not torch.equal(w, born[n])] == [(10,)]
 
@@ -138,7 +137,7 @@ def test_one_closed_eye_is_the_mirror_image_of_the_other():
         learner.net.double()
         images = replace(images, mean=images.mean.double(), std=images.std.double())
         step = run.timeline[0]._replace(deficit=find_deficit(f"blank:{view}"))
-        train.train_epoch(run.task, 0, step, learner, images)
+        train_epoch(run.task, 0, step, learner, images)
         nets.append(learner.net)
     x = pictures(20, 8).double()
     nets[1] = swapped(nets[1])
@@ -235,7 +234,7 @@ def test_shares_of_a_life_are_those_that_were_measured():
     shares, found = eyes.neuron_shares(LIFE), quantities.result(LIFE).measured["eye_shares"]
     assert shares.tolist() == found[4]
     assert eyes.neuron_shares(LIFE, epoch=1).tolist() == found[1]
-    assert float(eyes.eye_share(LIFE)) == pytest.approx(np.mean(found[4]))
+    assert eyes.eye_share(LIFE).by_seed[LIFE.seed] == pytest.approx(np.mean(found[4]))
     curve = eyes.share_curve(LIFE)
     assert curve.tolist() == pytest.approx([np.mean(found[epoch]) for epoch in range(5)])
 
@@ -293,11 +292,11 @@ def test_the_clinic_shows_what_is_known_of_the_run_that_its_controls_say():
     assert clinic.request == PATCHED
     shown = clinic.sources["share"].data["mean"]
     np.testing.assert_allclose(shown, each(eyes.share_curve, PATCHED).mean(0))
-    worth = [each(eyes.acuity, PATCHED, eye=eye).mean() for eye in ("both", "left", "right")]
+    worth = [eyes.acuity(PATCHED, eye).mean for eye in ("both", "left", "right")]
     np.testing.assert_allclose(clinic.sources["worth"].data["mean"], worth)
-    without = each(eyes.acuity, LIFE.newborn(), eye="right").mean()
+    without = eyes.acuity(LIFE.newborn(), "right").mean
     assert clinic.sources["without"].data["mean"][2] == pytest.approx(without)
-    share = each(eyes.eye_share, PATCHED).mean()
+    share = eyes.eye_share(PATCHED).mean
     assert f"has {share:.2f} of the neurons" in clinic.readout.value
     clinic.controls["eye"].value = "left"
     assert [w.deficit for w in clinic.request.windows] == ["blank:right"]

@@ -4,11 +4,10 @@ from collections import Counter
 
 import pytest
 import torch
-from conftest import trained_together
+from conftest import train_stretch, trained_together
 from torch import nn
 
 from cplab import data
-from cplab.engine.train import train_stretch
 from cplab.results.result import without_times
 from cplab.runs import Step
 from cplab.studies.pruning import kernels

@@ -2,12 +2,11 @@
 
 import pytest
 import torch
-from conftest import trained_together
+from conftest import train_epoch, trained_together
 from torch import nn
 
 from cplab import data, models
 from cplab.deficits import NONE, find_deficit
-from cplab.engine.train import train_epoch
 from cplab.measure import fisher
 from cplab.runs import Event, Run, Step
 from cplab.studies.pruning import saliency

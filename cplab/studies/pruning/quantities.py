@@ -1,6 +1,6 @@
 """Quantities of networks that grow and prune, one a seed, read from results (labs 05 and 05b).
 
-Nothing is trained here: what has no result raises Missing (see `cplab.quantities`).
+Nothing is trained here (see `cplab.quantities`).
 """
 
 from contextlib import suppress
@@ -9,22 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from cplab.quantities import Missing, contrast, final_accuracy, reading, result
-from cplab.quantities.statistics import Contrast
+from cplab.quantities import final_accuracy, quantity, result
+from cplab.statistics import Estimate, Missing
 from cplab.studies.pruning.convnets import KernelPruning, KernelSplit, Pruned, random_split
 from cplab.studies.pruning.specs import Search
 
 DRAWS = 3  # of random splits
 
 
-@contrast
+@quantity
 def accuracy_at(spec: Any, moment: float | str) -> float:
     """Test accuracy in percent at a moment of pruning. A moment of a Search is a density of
     synapses (the net has its own weights then); of a KernelPruning, the number of kernels left; of
-    a Pruned, trained, pruned, retrained or end. Raises: Missing.
+    a Pruned, trained, pruned, retrained or end.
 
-    >>> round(float(accuracy_at(Search(), 0.05))), round(float(accuracy_at(KernelPruning(), 25)))
-    (93, 49)
+    >>> print(f"{accuracy_at(Search(), 0.05):.1f}, {accuracy_at(KernelPruning(), 25):.0f}")
+    93
     """
     values = result(spec).values
     try:
@@ -76,7 +76,7 @@ class Splits:
         for pair in pairs:
             with suppress(Missing):
                 split = KernelSplit(self.size, *pair, self.seed, self.labelled)
-                trained.append(final_accuracy(split))
+                trained.append(100 * final_accuracy(result(split)))
         if not trained:
             raise Missing(f"no {self.material} split of {self.kernels} kernels was trained")
         return float(np.mean(trained))
@@ -88,18 +88,18 @@ def split_accuracy(
     material: str = "random",
     seed: int = 0,
     labelled: int | None = None,
-) -> Contrast:
+) -> Estimate:
     """Accuracy, in percent, of the split of `kernels` that pruning on a material found, trained
     from new weights on all images or on the first `labelled` ones; material random, the control:
     the mean of three random splits (thesis, figure 11).
 
-    >>> 40 < float(split_accuracy("course", 50)) < 70
-    True
+    >>> split_accuracy("course", 50)
+    60
     """
-    return reading(Splits(size, kernels, material, seed, labelled), Splits.accuracy)
+    return quantity(Splits.accuracy)(Splits(size, kernels, material, seed, labelled))
 
 
-def plasticity_loss(spec: Pruned) -> Contrast:
+def plasticity_loss(spec: Pruned) -> Estimate:
     """Points of accuracy that a deficit after pruning costs against as many clear epochs.
 
     >>> plasticity_loss(Pruned(deficit="blur", length=8))

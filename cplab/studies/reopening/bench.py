@@ -9,18 +9,16 @@ from typing import Any
 import ipywidgets as w
 import numpy as np
 import pandas as pd
-from bokeh.models import ColumnDataSource, FactorRange, Range1d
+from bokeh.models import FactorRange, Range1d
 from bokeh.plotting import figure
 
-from cplab import data, models, quantities, results
+from cplab import data, models, quantities, results, show, statistics
 from cplab.lab.live import Clock, buttons, describe_cost
 from cplab.lab.widgets import Slide
 from cplab.measure import MEASUREMENTS
-from cplab.quantities import statistics
 from cplab.runs import Run
 from cplab.show import theme
-from cplab.show.results import by_layer, layer_columns, seeds_line
-from cplab.show.theme import label, plain_figure, reference_line, style, styles
+from cplab.show.theme import by_layer, label, layer_columns, plain_figure, reference_line, styles
 from cplab.studies.bench import STYLE, Bench
 
 GAUGES = {
@@ -71,12 +69,12 @@ class TreatmentBench(Bench):
         return fig
 
     def show(self, run: Run) -> tuple[str, str]:
-        accuracies = map(statistics.estimate, map(quantities.accuracy, with_controls(run)))
+        accuracies = map(quantities.accuracy, with_controls(run))
         rows = {row: each for row, each in zip(ROWS, accuracies, strict=True) if each.seeds}
         columns = statistics.mean_columns([*rows.values()])
         self.sources["accuracy"].data = {"row": [*rows], **columns}
         pairs = {"without it": run.untreated(), "with it": run}
-        harms = [f"{statistics.describe(quantities.harm(r))} {words}" for words, r in pairs.items()]
+        harms = [f"{quantities.harm(r)!r} {words}" for words, r in pairs.items()]
         runs = missing(run)
         return f"Harm, in points: {', '.join(harms)}.", describe_cost(runs) if runs else ""
 
@@ -144,8 +142,11 @@ def gauge_table(groups: Mapping[str, Sequence], epoch: int) -> pd.DataFrame:
     """The gauges of results after an epoch, means over layers with their intervals, by deficit."""
     columns = {
         label(name): {
-            words: statistics.describe(
-                [float(np.mean(result.measured["gauges"][epoch][gauge])) for result in group], 2
+            words: format(
+                statistics.estimate(
+                    [np.mean(result.measured["gauges"][epoch][gauge]) for result in group]
+                ),
+                ".2f",
             )
             for gauge, words in GAUGES.items()
         }
@@ -177,33 +178,7 @@ def harm_figure(
     harms: Mapping[str, Any],
     title: str,
     x: str = "harm, points: below the same run without the deficit",
-) -> figure:
-    """Harm by run, the most harmed on top: mean, 95 % interval, a dot a seed, hollow markers for
-    treated runs; untrained ones are listed below. Keys of harms: a deficit, or a deficit, a comma
-    and a treatment.
-
-    >>> harm_figure({"blur": [2.0, 3.0], "flip": [-6.0, -7.0]}, "harm").y_range.factors
-    ['vertical flip', 'blur']
-    """
-    every = {kind: statistics.estimate(points) for kind, points in harms.items()}
-    estimates = {kind: estimate for kind, estimate in every.items() if estimate.seeds}
-    order = sorted(estimates, key=lambda kind: -estimates[kind].mean)
-    looks = {kind: style(kind.partition(", ")[0]) for kind in order}
-    names = [kind if ", " in kind else looks[kind].label for kind in order]
-    untrained = [kind for kind in harms if kind not in estimates]
-    below = seeds_line(estimate.seeds for estimate in estimates.values())
-    below += f" · {statistics.MISSING}: {'; '.join(untrained)}" if untrained else ""
-    high = 100 + (13 if len(names) > 8 else 22) * len(names)
-    size = {"width": 800, "height": high, "y_range": FactorRange(*names[::-1])}
-    fig = plain_figure(title, x, "", below, **size)
-    columns: dict[str, Any] = statistics.mean_columns([estimates[kind] for kind in order])
-    columns |= {"row": names, "hue": [looks[kind].colour for kind in order]}
-    columns["fill"] = [float(", " not in k or looks[k].colour == theme.EQUAL.colour) for k in order]
-    source = ColumnDataSource(columns, name="harms")
-    fig.segment("low", "row", "high", "row", source=source, color="hue", width=2)
-    fig.scatter("mean", "row", source=source, color="hue", fill_alpha="fill", size=9)
-    for name, kind in zip(names, order, strict=True):
-        values = list(estimates[kind].values)
-        fig.scatter(values, [name] * len(values), size=3, color="#333333", alpha=0.5)
-    reference_line(fig, "height", theme.EQUAL.colour)
-    return fig
+) -> show.Figure:
+    """Harm by run (see `show.forest`). Keys of harms: a deficit, or a deficit, a comma and a
+    treatment."""
+    return show.forest(harms, x, title)

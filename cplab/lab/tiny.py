@@ -18,7 +18,7 @@ from cplab.lab.explorer import look
 from cplab.specs.profiles import PROFILES
 
 HERE = Path(__file__).parent
-SCRIPT, STYLE = ((HERE / f"tiny.{end}").read_text("utf-8") for end in ("js", "css"))
+SCRIPT, STYLE, MARKUP = ((HERE / f"tiny.{end}").read_text("utf-8") for end in ("js", "css", "html"))
 TINY = PROFILES["tiny"]
 TRAIN = 3_000  # digits that a page holds; each of its networks learns some of them
 WINDOW = 300  # epochs at whose end the latest deficit ends
@@ -38,31 +38,6 @@ KNOBS = {
 PLACE = {"kind": "mosaic", "onset": 0, "length": 200, "recovery": TINY.recovery}
 PLACE |= {"digits": TINY.train_images, "layers": 2, "scale": 0.3, "rate": TINY.fixed_lr, "block": 3}
 WHY = "Why: own digits that they get right when clear, %"
-MARKUP = """<div class="cplab-t">
-<p data-is="head" aria-live="polite"></p>
-<div data-is="controls"><span role="group" aria-label="what they are deprived by">{kinds}</span>
-<label>after <input type="number" name="onset" min="0" max="{window}"> epochs</label>
-<label>for <input type="number" name="length" min="1" max="{window}"> epochs</label>
-<button type="button" data-is="start"></button>
-<progress data-is="progress" aria-label="epochs trained"></progress>
-<button type="button" data-is="stop">Stop</button><span role="status" data-is="status"></span></div>
-<div data-is="columns"><div>
-<div data-is="line" style="--window: {share}%">
-<div data-is="before"><span></span><i></i></div>
-<div data-is="during"><span></span><i></i></div>
-<div data-is="after"><span></span><i></i></div>
-<input type="range" name="onset" data-is="move" step="5" aria-label="when it begins; its length stays">
-<input type="range" name="begin" max="{window}" step="5" aria-label="when it begins; its end stays">
-<input type="range" name="end" max="{window}" step="5" aria-label="when it ends">
-</div>
-<figure><figcaption>Test images right, %: <b class="spoilt">deprived</b> and
-<b class="control">their twins, the same without it</b></figcaption>
-<div role="img" data-is="large"></div></figure></div>
-<div><figure><figcaption data-is="about"></figcaption><div data-is="pictures"></div></figure>
-<figure{hidden}><figcaption>{why}</figcaption><div role="img" data-is="why"></div></figure></div></div>
-<div data-is="tried" role="group" aria-label="what you tried"></div>
-<details{knobless}><summary>Knobs</summary><div data-is="knobs">{knobs}</div></details>
-</div>"""
 
 
 @cache
@@ -138,14 +113,16 @@ def content(networks: int = 5, seed: int = 0, why: bool = True, knobs: bool = Tr
     }
 
 
-def page() -> str:
-    """The widget as HTML that needs neither Python nor a network."""
-    given = json.dumps(content(), separators=(",", ":")).replace("</", "<\\/")
+def page(given: dict | None = None) -> str:
+    """The widget as HTML that needs neither Python nor a network, by default of `content()`."""
+    text = json.dumps(given or content(), separators=(",", ":")).replace("</", "<\\/")
     script = SCRIPT.replace("export default ", "const widget = ").replace("export ", "")
-    model = "{get: () => document.getElementById('cplab-t-content').textContent, on() {}, send() {}}"
+    script += """
+    const get = () => document.getElementById("cplab-t-content").textContent;
+    const el = document.getElementById("cplab-t-page");
+    widget.render({el, model: {get, on() {}, send() {}}});"""
     return (
         f'<style>{STYLE}</style><div id="cplab-t-page"></div>'
-        f'<script type="application/json" id="cplab-t-content">{given}</script>'
-        f'<script type="module">{script}\n'
-        f"widget.render({{el: document.getElementById('cplab-t-page'), model: {model}}});</script>"
+        f'<script type="application/json" id="cplab-t-content">{text}</script>'
+        f'<script type="module">{script}</script>'
     )

@@ -39,7 +39,7 @@ def each_once(runs: Mapping[str, Run]) -> dict[str, Run]:
     >>> [*each_once({"one": Run("blur", length=8), "again": Run("blur", length=8)})]
     ['one']
     """
-    first = {run: words for words, run in reversed(runs.items())}
+    first = {run: words for words, run in reversed([*runs.items()])}
     return {words: run for words, run in runs.items() if first[run] == words}
 
 

@@ -13,12 +13,14 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from cplab import quantities as q
+from cplab.labs.lab05_growth import retrain, search
+from cplab.labs.lab05b_pruning import prune_kernels, prune_weights
 from cplab.quantities.statistics import Contrast, Estimate, estimate
+from cplab.results.experiments import Experiment
 from cplab.runs import Run
 from cplab.specs.profiles import PROFILES
 from cplab.studies import early_blur, eyes, pruning
 from cplab.studies.paper_schedule import longest_harmless_window
-from cplab.studies.pruning import KernelPruning, Pruned, Retraining, Search
 from reproduction.recipes import BOTTLENECK, FLAGSHIP, SINGLE
 
 Cost = Callable[[Run], Contrast]
@@ -303,33 +305,33 @@ def shift_excess(size, early, late) -> Contrast:
 
 # Growth and pruning of synapses -------------------------------------------------------------------
 
-DENSE = Retraining("dense", 1, Search())
+DENSE = retrain.spec("dense", 1, search.spec())
 
 
 def own_weights_gain(size, density, **fields) -> Contrast:
     """Points of a grown and pruned net, with its own weights, above a dense one."""
-    return pruning.accuracy_at(Search(**fields), density) - q.accuracy(DENSE)
+    return pruning.accuracy_at(search.spec(**fields), density) - q.accuracy(DENSE)
 
 
 def efficiency_gain(size, density) -> Contrast:
     """Points for each per cent of the synapses, of a grown and pruned net above a dense one."""
-    return 0.01 / density * pruning.accuracy_at(Search(), density) - 0.01 * q.accuracy(DENSE)
+    return 0.01 / density * pruning.accuracy_at(search.spec(), density) - 0.01 * q.accuracy(DENSE)
 
 
 def growth_gain(size) -> Contrast:
     """Points of accuracy at the highest density above those at the start."""
 
-    def grown(search: Search) -> float:
-        density, accuracy = (q.result(search).values[name] for name in ("density", "accuracy"))
+    def grown(found: Experiment) -> float:
+        density, accuracy = (q.result(found).values[name] for name in ("density", "accuracy"))
         return 100 * (accuracy[int(np.argmax(density))] - accuracy[0])
 
-    return q.reading(Search(), grown)
+    return q.reading(search.spec(), grown)
 
 
 def architecture_gain(size, density, kind="biological", control="random", optimizer="sgd"):
     """Points of one kind of architecture above another, both retrained, of the same search."""
-    ours = Retraining(kind, density, Search(optimizer=optimizer), optimizer=optimizer)
-    return q.advantage(ours, replace(ours, kind=control))
+    ours = retrain.spec(kind, density, search.spec(optimizer=optimizer), optimizer=optimizer)
+    return q.advantage(ours, ours.replace(kind=control))
 
 
 ORIGINS: dict[str, tuple[str, dict]] = {
@@ -343,7 +345,7 @@ ORIGINS: dict[str, tuple[str, dict]] = {
 def transfer_gain(size, density, ours, theirs) -> Contrast:
     """Points on Fashion-MNIST of architectures of one origin above those of another."""
     first, second = (
-        Retraining(kind, density, Search(**fields), dataset="fashion_mnist")
+        retrain.spec(kind, density, search.spec(**fields), dataset="fashion_mnist")
         for kind, fields in (ORIGINS[ours], ORIGINS[theirs])
     )
     return q.advantage(first, second)
@@ -354,7 +356,7 @@ def transfer_gain(size, density, ours, theirs) -> Contrast:
 
 def kernels_advantage(size, total, ours, theirs) -> Contrast:
     """Points of one way to prune above another, when `total` kernels are left."""
-    first, second = (KernelPruning(size, **way) for way in (ours, theirs))
+    first, second = (prune_kernels.spec(size, **way) for way in (ours, theirs))
     return pruning.accuracy_at(first, total) - pruning.accuracy_at(second, total)
 
 
@@ -376,7 +378,7 @@ def gain_by_size(size, small, large) -> Contrast:
 def bend(size, totals, **way) -> Contrast:
     """Points by which accuracy in the middle of pruning lies above the straight line between its
     ends; totals, of kernels: before pruning, in the middle, at the end."""
-    net = KernelPruning(size, **way)
+    net = prune_kernels.spec(size, **way)
     whole, *middle, last = (pruning.accuracy_at(net, total) for total in totals)
     return mean(middle) - mean([whole, last])
 
@@ -385,47 +387,47 @@ def straighter_log(size) -> Contrast:
     """How much straighter over prunes the logarithm of the number of parameters is than the number
     itself: a difference of squared correlations."""
 
-    def exponential(net: KernelPruning) -> float:
+    def exponential(net: Experiment) -> float:
         parameters = np.unique(q.result(net).values["parameters"])[::-1]
         prunes = np.arange(len(parameters))
         log, plain = (np.corrcoef(prunes, y)[0, 1] ** 2 for y in (np.log(parameters), parameters))
         return float(log - plain)
 
-    return q.reading(KernelPruning(size), exponential)
+    return q.reading(prune_kernels.spec(size), exponential)
 
 
 def second_over_first(size, total, material) -> Contrast:
     """log₂ of the kernels of the second layer, over those of the first."""
 
-    def deepening(net: KernelPruning) -> float:
+    def deepening(net: Experiment) -> float:
         first, second = pruning.kernel_split(net, total)
         return float(np.log2(second / first))
 
-    return q.reading(KernelPruning(size, material=material), deepening)
+    return q.reading(prune_kernels.spec(size, material=material), deepening)
 
 
 def second_layer_excess(size, total, ours, theirs) -> Contrast:
     """Percent of the kernels that one material leaves in the second layer, above another."""
 
-    def percent(net: KernelPruning) -> float:
+    def percent(net: Experiment) -> float:
         return 100 * pruning.kernel_split(net, total)[1] / total
 
-    first, second = (KernelPruning(size, material=material) for material in (ours, theirs))
+    first, second = (prune_kernels.spec(size, material=material) for material in (ours, theirs))
     return q.reading(first, percent) - q.reading(second, percent)
 
 
 def saliency_gain(size, density, other, moment, **fields) -> Contrast:
     """Points after pruning by w² F above another ranking, or above the network before pruning."""
-    ours = Pruned(size, "fisher", density, **fields)
-    theirs = ours if other == "before" else replace(ours, metric=other)
+    ours = prune_weights.spec(size, "fisher", density, **fields)
+    theirs = ours if other == "before" else ours.replace(metric=other)
     before = "trained" if other == "before" else moment
     return pruning.accuracy_at(ours, moment) - pruning.accuracy_at(theirs, before)
 
 
 def plasticity_excess(size, density, length=8) -> Contrast:
     """Points that blur after pruning costs a pruned network above those it costs the whole one."""
-    whole = Pruned(size, deficit="blur", length=length)
-    pruned = replace(whole, metric="fisher", density=density)
+    whole = prune_weights.spec(size, deficit="blur", length=length)
+    pruned = whole.replace(metric="fisher", density=density)
     return pruning.plasticity_loss(pruned) - pruning.plasticity_loss(whole)
 
 

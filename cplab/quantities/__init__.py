@@ -101,17 +101,14 @@ def shared_beginning(spec: Any) -> Hashable:
     float32 counts as beginning like the same one in bfloat16, up to rounding."""
     if isinstance(spec, Run):
         spec = replace(spec, arithmetic="native")
-    if hasattr(spec, "timeline"):
         return spec.trunk_key, spec.timeline[0]
-    return getattr(spec, "source", None) or spec
+    return spec.shares
 
 
 @lru_cache(maxsize=2**15)  # checking the fields of a new spec takes half a millisecond
 def with_seed(spec: Any, seed: int) -> Any:
-    """The same spec with another seed; an architecture with new weights has it in both places."""
-    if hasattr(spec, "search"):
-        return replace(spec, search=replace(spec.search, seed=seed), seed=seed)
-    return replace(spec, seed=seed)
+    """The same run or experiment with another seed."""
+    return spec.with_seed(seed)
 
 
 _shipped_only: ContextVar[bool] = ContextVar("shipped_only", default=False)
@@ -186,7 +183,7 @@ def trained_places(like: Run) -> set[tuple]:
 @lru_cache(maxsize=2)
 def shipped_runs(archive: store.Archive) -> list[dict[str, Any]]:
     """The fields of each shipped run; pandas is not needed."""
-    rows = archive.light.select(["kind", "version", *store.RUN_COLUMNS]).to_pylist()
+    rows = archive.rows.select(["kind", "version", *store.RUN_COLUMNS]).to_pylist()
     return [row for row in rows if (row["kind"], row["version"]) == ("Run", Run.version)]
 
 

@@ -5,7 +5,7 @@ from cplab import load_late
 __all__, __getattr__, __dir__ = load_late(
     __name__,
     result="Result",
+    experiments="experiment",
     store="ResultWarning find by_key every_result ship merge verify keep",
-    tables="table",
-    ask="run sweep collect at_hand estimate retrain format_duration",
+    api="run sweep collect at_hand estimate retrain format_duration table",
 )

@@ -8,11 +8,10 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, SkipValidation, WrapValidator
-from typing_extensions import TypedDict
 
 from cplab import deficits, models
 from cplab.errors import assign, many, one_of, require
-from cplab.specs import Count, Fraction, InKey, Number, Positive, Seed, Spec, spec_class
+from cplab.specs import IN_KEY, Count, InKey, Number, Seed, Spec, as_lists, spec_class
 from cplab.specs.profiles import PROFILES, Profile, ProfileName, is_own, split_part
 from cplab.studies.reopening.treatments import Treatment, read_treatments, without
 
@@ -95,24 +94,6 @@ def split_window(given: Any) -> Any:
 Windows = tuple[Annotated[Window, BeforeValidator(split_window)], ...]
 
 
-class Epoch(TypedDict):
-    """One row of a curve."""
-
-    epoch: Count
-    phase: Literal["clear", "deficit", "recovery"]
-    lr: Positive
-    train_loss: Positive
-    test_accuracy: Fraction
-    seconds: Positive
-
-
-class RunValues(TypedDict):
-    """The values of a run's result."""
-
-    accuracy: Fraction
-    curve: Annotated[list[Epoch], Field(min_length=1)]
-
-
 @spec_class
 class Run(Spec):
     """One training of a network: `onset` clear epochs, `length` epochs with the deficit, `recovery`
@@ -124,8 +105,9 @@ class Run(Spec):
     (27, 12, 19, 15)
     """
 
-    heading: ClassVar[str] = "protocol"
-    Values: ClassVar[Any] = RunValues
+    # raised by one whenever a change alters the result of a run with the same fields
+    version: ClassVar[int] = 1  # type: ignore[misc]
+    address: ClassVar[str] = "Run"  # type: ignore[misc]
 
     deficit: InKey[DeficitName] = CLEAR
     """What is done to images or labels for a while. blur is the paper's (a quarter of the
@@ -331,6 +313,29 @@ class Run(Spec):
         treatments = without(self.treatments, self.onset, self.end)
         clear: Any = {"deficit": CLEAR, "length": 0, "windows": (), "skipped": passed}
         return replace(self, **clear, treatments=treatments)
+
+    def plain(self) -> dict[str, Any]:
+        """The fields by name, without defaults that are not InKey: so a new field leaves all keys
+        as they were, and its default is never changed afterwards."""
+        annotated: Any = type(self).__pydantic_fields__  # type: ignore[attr-defined]
+        return {
+            f.name: as_lists(value)
+            for f in fields(self)
+            if (value := getattr(self, f.name)) != f.default or IN_KEY in annotated[f.name].metadata
+        }
+
+    def canonical(self) -> str:
+        """One line that holds all that decides the result."""
+        parts = (f"{name}={value}" for name, value in self.plain().items())
+        return " ".join([f"protocol={self.version}", *parts])
+
+    def replace(self, **changed: Any) -> "Run":
+        """The same run with other fields."""
+        return replace(self, **changed)
+
+    def with_seed(self, seed: int) -> "Run":
+        """The same run with another seed."""
+        return replace(self, seed=seed)
 
     def call(self) -> str:
         """The line of Python that gives this run's result."""

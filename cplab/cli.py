@@ -175,7 +175,7 @@ def list_results(filters: Filters) -> None:
     """
     wanted = typed_fields(filters)
     rows = results.table(**wanted)
-    constant = {f.name for f in fields(runs.Run) if all(v == f.default for v in rows[f.name])}
+    constant = {f.name for f in fields(runs.Run) if len({*map(str, rows[f.name])}) < 2}
     names = [f.name for f in fields(runs.Run) if f.name not in constant - {*wanted}]
     rows = rows[["key", *names, "accuracy", "source"]]
     print("no results" if rows.empty else rows.to_string(index=False))

@@ -1,4 +1,4 @@
-"""Images as uint8 tensors held in memory, from a directory, the cache or the network.
+"""Images as uint8 tensors held in memory, from a file, a download or a folder of your own pictures.
 
 torch is imported where it is used, so that results can be looked at without it.
 """
@@ -8,12 +8,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import sys
-from collections.abc import Iterator
+import unicodedata
 from contextlib import suppress
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cplab import digits
 from cplab.errors import (
+    NOWHERE,
     CplabError,
     atomic_file,
     cache_dir,
@@ -32,19 +33,19 @@ from cplab.errors import (
     quote,
     require,
 )
+from cplab.specs import mix_seeds
 from cplab.specs.profiles import PROFILES, is_own, split_part
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from torch import Tensor
 
-# torchvision's class, megabytes to download, and the files that torchvision keeps, packed or not
+# torchvision's class, and megabytes to download
 DOWNLOADS = {
-    "cifar10": ("CIFAR10", 170, "cifar-10-*py*"),
-    "mnist": ("MNIST", 12, "MNIST/raw/*-ubyte*"),
-    "fashion_mnist": ("FashionMNIST", 31, "FashionMNIST/raw/*-ubyte*"),
+    "cifar10": ("CIFAR10", 170),
+    "mnist": ("MNIST", 12),
+    "fashion_mnist": ("FashionMNIST", 31),
 }
-INNER = {"cifar-10-batches-py", "MNIST", "FashionMNIST"}  # folders that torchvision makes
-NOWHERE = "none"  # as $CPLAB_DATA: no images are at hand
 KNOWN_COPIES = {"22469a5b56f2": "cifar10-jpeg"}  # by fingerprint of the training images
 ARRAYS = ("train_x", "train_y", "test_x", "test_y")
 MOST_CLASSES = 1000  # of a set
@@ -53,10 +54,10 @@ FITS = (
     "give uint8 images train_x and test_x of 32 × 32 × 3, 32 × 32 or 28 × 28 pixels, and labels "
     "train_y and test_y from 0 on"
 )
+HALVES = {"train", "training", "test", "testing", "val", "valid", "validation"}  # as people say
+EACH = 5  # pictures that a class needs, of which one is for testing
+BLACK = 16  # of 255, which 12 bits in 16 reach; a set without a brighter pixel is not meant so
 PRACTICE = 12_000  # images of the practice set, of which the last sixth is for testing
-ROOTS = [
-    f"{home}{name}" for home in ("./", "../", "../../", "~/") for name in ("data", "datasets", "")
-]
 
 
 @dataclass(frozen=True)
@@ -75,14 +76,15 @@ class Images:
 
     def normal(self, x: Tensor) -> Tensor:
         """Normalise uint8 images (N, H, W, C) to float32 (N, C, H, W), channels last, with mean 0
-        and deviation 1."""
+        and deviation 1; a channel that is the same everywhere becomes 0."""
         return ((x - self.mean) / self.std).permute(0, 3, 1, 2)
 
 
 def images(dataset: str = "cifar10", profile: str = "course") -> Images:
-    """The images of a data set (cifar10, mnist, fashion_mnist, practice, or a name that images_from
-    gave) as a profile has them: the first ones, or those of a further part (cifar10-part2), padded
-    to 32 pixels and shrunk to the profile's size. They are a copy, yours to change.
+    """The images of a data set (cifar10, mnist, fashion_mnist, drawn, practice, or a name that
+    images_from gave) as a profile has them, padded to 32 pixels and shrunk to its size: the first
+    ones, those of a further part (cifar10-part2), or, of your own, ones drawn evenly from all
+    classes. They are a copy, yours to change.
 
     >>> images("practice", "ci").train_x.shape
     torch.Size([512, 8, 8, 3])
@@ -101,26 +103,62 @@ def shared_images(dataset: str, profile: str, device: str = "cpu") -> Images:
     size = PROFILES[one_of("profile", profile, PROFILES)]
     arrays, copy = load_arrays(dataset)
     number, count = split_part(dataset)[1], len(arrays["train_y"])
-    last = number * size.train_images
-    what = f"{dataset} has no {size.train_images} training images for {profile} of its {count}"
+    taken = size.own_images or size.train_images
+    last = number * taken
+    what = f"{dataset} has no {taken} training images for {profile} of its {count}"
     require(number == 1 or last <= count, f"{what}: take a part before")
-    slices = {"train": slice(last - size.train_images, last), "test": slice(size.test_images)}
+    chosen: dict[str, Any] = {"train": slice(last - taken, last), "test": slice(size.test_images)}
+    if is_own(dataset):
+        chosen = {half: evenly(arrays[f"{half}_y"], part.stop) for half, part in chosen.items()}
     parts = {}
-    for split, chosen in slices.items():
-        x = torch.as_tensor(arrays[f"{split}_x"][chosen])
-        parts[f"{split}_x"] = resize(x if x.ndim == 4 else x[..., None], size.size)
-        parts[f"{split}_y"] = torch.as_tensor(arrays[f"{split}_y"][chosen]).long()
+    for split, indices in chosen.items():
+        x = torch.as_tensor(arrays[f"{split}_x"][indices])
+        parts[f"{split}_x"] = resize(x if x.ndim == 4 else x[..., None], size.size, size.pad)
+        parts[f"{split}_y"] = torch.as_tensor(arrays[f"{split}_y"][indices]).long()
     pixels = parts["train_x"].numpy()
+    deviation = pixels.std((0, 1, 2), ddof=1)
     parts["mean"] = torch.as_tensor(pixels.mean((0, 1, 2))).float()
-    parts["std"] = torch.as_tensor(pixels.std((0, 1, 2), ddof=1)).float()
+    parts["std"] = torch.as_tensor(np.where(deviation == 0, 1, deviation)).float()
     return Images(dataset, copy, **{name: part.to(device) for name, part in parts.items()})
 
 
+def evenly(labels: np.ndarray, most: int) -> np.ndarray:
+    """The indices of at most so many images, drawn evenly from all classes: an image of each class
+    in turn, in a random order that is always the same, until a class has no more.
+
+    >>> labels = np.repeat([0, 1, 2], [6, 2, 6])
+    >>> np.bincount(labels[evenly(labels, 8)])
+    array([3, 2, 3])
+    """
+    order = np.random.default_rng(5).permutation(len(labels))
+    turn = np.empty(len(labels), int)
+    for label in np.unique(labels):
+        [places] = np.nonzero(labels[order] == label)
+        turn[places] = np.arange(len(places))
+    return order[np.argsort(turn, kind="stable")][:most]
+
+
+@lru_cache(maxsize=64)
+def own_images(dataset: str, profile: str, seed: int, count: int, device: str = "cpu") -> Images:
+    """The images of a seed that draws `count` training images of its own from those of a profile;
+    the test images are everybody's."""
+    import torch
+
+    everybody = shared_images(dataset, profile, device)
+    generator = torch.Generator().manual_seed(mix_seeds(seed, "own images"))
+    drawn = torch.randperm(len(everybody.train_y), generator=generator)[:count].to(device)
+    what = f"{dataset} has {len(everybody.train_y)} training images to draw from"
+    require(len(drawn) == count, f"{what}: ask for as many or fewer, not {count}")
+    x, y = everybody.train_x[drawn], everybody.train_y[drawn]
+    return replace(everybody, train_x=x, train_y=y)
+
+
+@lru_cache
 def channels(dataset: str) -> int:
     """The number of colour channels of a data set; its files are read only if it is your own."""
     if is_own(dataset):
         return 3 if load_arrays(dataset)[0]["train_x"].ndim == 4 else 1
-    return 1 if split_part(dataset)[0].endswith("mnist") else 3
+    return 1 if split_part(dataset)[0].endswith(("mnist", "drawn")) else 3
 
 
 @lru_cache
@@ -132,12 +170,12 @@ def classes(dataset: str) -> int:
     return 1 + int(max(arrays["train_y"].max(), arrays["test_y"].max()))
 
 
-def resize(x: Tensor, size: int) -> Tensor:
-    """Zero-pad uint8 images (N, H, W, C) to 32 pixels, as the paper pads MNIST, and average them
-    down."""
+def resize(x: Tensor, size: int, pad: bool = True) -> Tensor:
+    """Zero-pad uint8 images (N, H, W, C) to 32 pixels, as the paper pads MNIST, unless `pad` is
+    False, and average them down."""
     import torch.nn.functional as F
 
-    border = (32 - x.shape[1]) // 2
+    border = (32 - x.shape[1]) // 2 if pad else 0
     planes = F.pad(x, (0, 0, border, border, border, border)).permute(0, 3, 1, 2).float()
     small = F.interpolate(planes, size=(size, size), mode="area").round().byte()
     return small.permute(0, 2, 3, 1).contiguous()
@@ -146,34 +184,23 @@ def resize(x: Tensor, size: int) -> Tensor:
 # Where a set is -----------------------------------------------------------------------------------
 
 
-def folders() -> Iterator[Path]:
-    """Yield the folders in which data sets are looked for: $CPLAB_DATA, the cache, torchvision's
-    usual places. Raises CplabError where $CPLAB_DATA is no folder."""
-    folder = named_folder("CPLAB_DATA")
-    if folder == Path(NOWHERE):
-        return
-    if folder:
-        what = f"$CPLAB_DATA {quote(str(folder))} is no directory"
-        require(folder.exists(), f"{what}: name one that is there")
-        while folder.is_file() or {folder.name, folder.parent.name} & INNER:
-            folder = folder.parent
-        yield folder
-    yield cache_dir() / "data"
-    yield from (Path(os.path.expanduser(root)) for root in ROOTS)
+def homes(dataset: str) -> list[Path]:
+    """The folders in which a data set is looked for: $CPLAB_DATA, if it is set, and the cache's.
+    Raises CplabError where $CPLAB_DATA is no folder, or a closed one."""
+    kept, given = cache_dir() / "data", named_folder("CPLAB_DATA")
+    if given is None:
+        hidden = os.environ.get("CPLAB_DATA") == NOWHERE and not is_own(dataset)
+        return [] if hidden else [kept]
+    folder = given.parent if os.path.isfile(given) else given
+    what = f"$CPLAB_DATA {quote(str(given))} is no directory, or none that you may read"
+    require(os.access(folder, os.R_OK | os.X_OK), f"{what}: name one that is there")
+    return [folder, kept]
 
 
 def location(dataset: str) -> Path | None:
-    """Where a data set is read from: an .npz file, or a root folder of torchvision's, or None."""
-    kind, _, pattern = DOWNLOADS.get(dataset, ("", 0, ""))
-    own = [cache_dir() / "data"] if is_own(dataset) else []  # even where no images are at hand
-    for folder in (*folders(), *own):
-        with suppress(OSError):  # of a directory that may not be read
-            for place in (folder, folder / dataset, folder / kind):
-                if (path := place / f"{dataset}.npz").exists():
-                    return path
-                if pattern and any(place.glob(pattern)):
-                    return place
-    return None
+    """The .npz file that a data set is read from, or None."""
+    paths = (home / f"{dataset}.npz" for home in homes(dataset))
+    return next(filter(os.path.exists, paths), None)
 
 
 def is_here(dataset: str) -> bool:
@@ -190,8 +217,14 @@ def load_arrays(dataset: str, online: bool = True) -> tuple[dict[str, np.ndarray
     dataset, _ = split_part(dataset)
     if dataset == "practice":
         return practice(), "practice"
+    if dataset == "drawn":
+        return digits.drawn(), "drawn"
     arrays, copy = read_file(fetch(dataset, online), f"remove it, `cplab data fetch {dataset}`")
-    if not copy:
+    if is_own(dataset):
+        other = f"the file of {dataset} has other images, or is of an older cplab"
+        same = digest_of(arrays) == dataset.rpartition("@")[2]
+        require(same, f"{other}: call cplab.images_from on them again")
+    elif not copy:
         digest = hashlib.sha256(np.ascontiguousarray(arrays["train_x"]).data).hexdigest()[:12]
         copy = KNOWN_COPIES.get(digest, f"{dataset}-{digest}")
     return arrays, copy
@@ -206,6 +239,8 @@ def read_file(path: Path, remedy: str) -> tuple[dict[str, np.ndarray], str]:
             arrays = {name: file[name] for name in ARRAYS}
             copy = str(file["copy"]) if "copy" in file else ""
         check_arrays(arrays)
+    except PermissionError as error:
+        raise CplabError(f"{path} may not be read: ask its owner for the right to") from error
     except Exception as error:  # numpy and zipfile raise almost anything for a damaged file
         raise CplabError(
             f"{path} is damaged or no data set ({quote(error)}): {remedy}, or set $CPLAB_DATA to a "
@@ -229,22 +264,19 @@ def check_arrays(arrays: dict[str, np.ndarray]) -> None:
 
 def fetch(dataset: str, online: bool = True) -> Path:
     """The .npz file of a data set. If there is none yet it is made in the cache, from torchvision's
-    files or archives where they are, else by its download. Raises CplabError if that fails."""
-    root = location(dataset)
-    if root and root.suffix == ".npz":
-        return root
+    files where they are, else by its download. Raises CplabError if that fails."""
+    if path := location(dataset):
+        return path
     message = f"{dataset} is not in this cache: call cplab.images_from on it again"
     require(not is_own(dataset), message)
     one_of("dataset", dataset, DOWNLOADS)
-    require(root or online, f"{dataset} is not at hand: `cplab data fetch {dataset}`")
-    home = cache_dir() / "data"
-    target = home / f"{dataset}.npz"
+    require(online or homes(dataset), f"{dataset} is not at hand: `cplab data fetch {dataset}`")
+    target = cache_dir() / "data" / f"{dataset}.npz"
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        with lock_file(target.with_suffix(".lock")), TemporaryDirectory(dir=home) as raw:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with lock_file(target.with_suffix(".lock")):
             if not target.exists():
-                arrays = take_in(dataset, root, Path(raw), online)
-                save(target, arrays, f"{dataset}-original")
+                save(target, from_torchvision(dataset, online), f"{dataset}-original")
     except Exception as error:  # of the network, an archive or the disk
         remedy = "pip install torchvision" if isinstance(error, ImportError) else "connect"
         reason = str(error) if isinstance(error, CplabError) else quote(error)
@@ -257,30 +289,25 @@ def fetch(dataset: str, online: bool = True) -> Path:
 
 
 def save(path: Path, arrays: dict[str, np.ndarray], copy: str) -> None:
+    """Write arrays as an .npz file that names their copy."""
     with atomic_file(path) as partial, partial.open("wb") as file:
         np.savez(file, **arrays, copy=copy)  # type: ignore[arg-type]
 
 
-def take_in(dataset: str, root: Path | None, raw: Path, online: bool) -> dict[str, np.ndarray]:
-    """Make the arrays of a data set from torchvision's files under a root, else from its archives
-    there, else, if `online`, by a download; `raw` is an empty folder to unpack in."""
-    kind, megabytes, pattern = DOWNLOADS[dataset]
-    archives: list[Path] = []
-    if root:
-        with suppress(RuntimeError):  # where they are not whole
-            return download(kind, root, False)
-        archives = [path for path in root.glob(pattern) if path.suffix == ".gz"]
-        for path in archives:
-            copy = raw / path.relative_to(root)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, copy)
-    if not archives:
-        require(online, "no whole files of it are here")
-        print(f"fetching {dataset}: {megabytes} MB into {raw.parent}", file=sys.stderr)
-    return download(kind, raw)  # which unpacks an archive that is whole
+def from_torchvision(dataset: str, online: bool) -> dict[str, np.ndarray]:
+    """Make the arrays of a data set from the files that torchvision keeps, else by its download."""
+    kind, megabytes = DOWNLOADS[dataset]
+    for home in homes(dataset):
+        with suppress(RuntimeError):  # where they are not, or not whole
+            return download(kind, home, False)
+    require(online, "it is not here")
+    kept = cache_dir() / "data"
+    print(f"fetching {dataset}: {megabytes} MB into {kept}", file=sys.stderr)
+    with TemporaryDirectory(dir=kept) as folder:
+        return download(kind, folder, True)
 
 
-def download(kind: str, folder: Path, fetched: bool = True) -> dict[str, np.ndarray]:
+def download(kind: str, folder: Any, fetched: bool) -> dict[str, np.ndarray]:
     """The arrays of one of torchvision's data sets, downloaded to a folder or read from it."""
     from torchvision import datasets
 
@@ -303,7 +330,8 @@ def halves(train: Any, test: Any) -> dict[str, np.ndarray]:
 
 
 def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
-    """Take in your own images, and return their name for `Run(dataset=…)`.
+    """Take in your own images, and return their name for `Run(dataset=…)`. A profile that takes
+    fewer than there are draws them evenly from all classes.
 
     Arguments: source, a folder with a folder of pictures for each class (of which every fifth is
         for testing, unless there are `train` and `test`), an .npz file with train_x, train_y,
@@ -327,11 +355,9 @@ def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
         check_arrays(arrays)
     except (ValueError, IndexError) as error:
         raise CplabError(f"{quote(label)} does not fit ({error}): {FITS}") from error
-    digest = hashlib.sha256()
-    for part in ARRAYS:
-        digest.update(arrays[part].astype("u1" if part.endswith("x") else "<i8").tobytes())
-    plain = re.sub(r"\W+", "_", (name or label).lower()).strip("_")[:30]
-    own = f"{plain if plain[:1].isalpha() else f'own_{plain}'[:30]}@{digest.hexdigest()[:12]}"
+    plain = re.sub(r"\W+", "_", unicodedata.normalize("NFC", name or label).lower()).strip("_")
+    plain = plain if plain[:1].isalpha() else f"own_{plain}"
+    own = f"{plain[:30]}@{digest_of(arrays)}"
     path = cache_dir() / "data" / f"{own}.npz"
     try:
         if not path.exists():
@@ -339,36 +365,80 @@ def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
     except OSError as error:
         how = "set $CPLAB_CACHE to a directory that can be written"
         raise CplabError(f"{own} could not be kept in {path.parent} ({error}): {how}") from error
+    train, held = np.bincount(arrays["train_y"]), np.bincount(arrays["test_y"])
+    what = f"{train.sum()} images to train on and {held.sum()} to test, of {len(train)} classes"
+    print(f"{own}: {what}; a profile draws fewer evenly from all of them", file=sys.stderr)
     return own
 
 
-def read_folder(folder: Path) -> dict[str, np.ndarray]:
-    """Read pictures from one folder for each class, cut to squares, shrunk to 32 pixels, in
-    colour."""
-    from PIL import Image, ImageOps
+def digest_of(arrays: dict[str, np.ndarray]) -> str:
+    """Twelve hexadecimal digits for somebody's own images and labels, and how they are drawn."""
+    digest = hashlib.sha256(b"drawn evenly from all classes")
+    for part in ARRAYS:
+        digest.update(arrays[part].astype("u1" if part.endswith("x") else "<i8").tobytes())
+    return digest.hexdigest()[:12]
 
-    split = (folder / "train").is_dir() and (folder / "test").is_dir()
-    homes = {"train": folder / "train", "test": folder / "test"} if split else {"train": folder}
-    # hidden files and folders belong to the system, and one without files is no class
-    names = sorted(p.name for p in homes["train"].glob("[!.]*") if any(p.glob("[!.]*")))
+
+def read_folder(folder: Path) -> dict[str, np.ndarray]:
+    """Read pictures from one folder for each class, as an eye sees them: squares of 32 pixels."""
+    inside = folders_in(folder)
+    named = {name.lower(): path for name, path in inside.items()}
+    split = {"train", "test"} <= named.keys()
+    others = {*named} & HALVES and not any(map(os.path.isfile, folder.glob("*/[!.]*")))
+    halves_of = f"{folder} has the halves {', '.join(inside)}"
+    require(split or not others, f"{halves_of}: call them train and test")
+    kinds = folders_in(named["train"]) if split else inside
+    tested = folders_in(named["test"]) if split else kinds
+    apart = ", ".join(sorted(kinds.keys() ^ tested.keys()))
+    require(not apart, f"{apart} is in one half of {folder} alone: give both halves each class")
     parts: dict[str, list] = {part: [] for part in ARRAYS}
-    for half, home in homes.items():
-        for label, kind in enumerate(names):
-            files = filter(Path.is_file, (home / kind).glob("[!.]*"))
-            for number, path in enumerate(sorted(files)):
-                try:
-                    with Image.open(path) as opened:
-                        upright = ImageOps.exif_transpose(opened)
-                        picture = ImageOps.fit(upright.convert("RGB"), (32, 32))
-                except (OSError, Image.DecompressionBombError) as error:
-                    raise CplabError(f"{path} is no picture: take it out of the folder") from error
-                part_half = half if split or number % 5 < 4 else "test"
-                parts[f"{part_half}_x"].append(np.asarray(picture))
-                parts[f"{part_half}_y"].append(label)
-    few = min(len(parts["train_y"]), len(parts["test_y"]))
-    require(few, f"{folder} has too few pictures: give a folder for each class, 5 pictures or more")
+    for half, home in (("train", kinds), ("test", tested)) if split else (("", kinds),):
+        for label, kind in enumerate(kinds):
+            for number, path in enumerate(sorted(home[kind].glob("[!.]*"))):
+                drawn = half or ("test" if number % EACH == EACH - 1 else "train")
+                parts[f"{drawn}_x"].append(np.asarray(as_seen(path)))
+                parts[f"{drawn}_y"].append(label)
+    few = f"{folder} has too few pictures: give a folder for each class, {EACH} pictures or more"
+    require(kinds and {*parts["train_y"]} == {*parts["test_y"]}, few)
+    brightest = max(picture.max() for picture in parts["train_x"])
+    what = f"the pictures of {folder} are all but black, none above {brightest} of 255"
+    require(brightest > BLACK, f"{what}: scale them so that the brightest is white")
     types = {"x": np.uint8, "y": int}
     return {part: np.array(entries, types[part[-1]]) for part, entries in parts.items()}
+
+
+def folders_in(folder: Path) -> dict[str, Path]:
+    """The folders in a folder that hold anything, by name; hidden ones belong to the system."""
+    found = (path for path in sorted(folder.glob("[!.]*")) if any(path.glob("[!.]*")))
+    return {unicodedata.normalize("NFC", path.name): path for path in found}
+
+
+def as_seen(path: Path) -> Image:
+    """A picture as an eye sees it, upright, on white, in colours of 8 bits, cut to a square of 32
+    pixels. Raises CplabError for what is no single picture, or has values without a known white."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as opened:
+            tags: Any = getattr(opened, "tag_v2", {})  # of a TIFF
+            pages = getattr(opened, "n_frames", 1) if opened.format == "TIFF" else 1
+            require(pages == 1, f"it has {pages} pages")
+            picture = ImageOps.exif_transpose(opened)
+        if picture.mode[0] in "IF":  # grey in 16 or 32 bits, which Pillow would cut off at 255
+            values, bits = np.asarray(picture, float), min(16, tags.get(258, (16,))[0])
+            white = 1 if picture.mode == "F" else 2**bits - 1
+            known = values.min() >= 0 and values.max() <= white
+            require(known, f"its values are not all from 0, black, to {white}, white")
+            values = white - values if tags.get(262) == 0 else values  # where 0 is white
+            picture = Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8))
+        if picture.mode[-1] in "Aa" or "transparency" in picture.info:
+            clear = picture.convert("RGBA")
+            picture = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
+        return ImageOps.fit(picture.convert("RGB"), (32, 32))
+    except Exception as error:  # Pillow raises almost anything for a damaged file
+        how = "take it out of the folder, or save it anew"
+        reason = error if isinstance(error, CplabError) else quote(error)
+        raise CplabError(f"{path} is no picture ({reason}): {how}") from error
 
 
 # The practice set ---------------------------------------------------------------------------------

@@ -202,6 +202,18 @@ def blur(x: Tensor, y: Tensor, strength: int = 4) -> tuple[Tensor, Tensor]:
     return interpolate(x, size=size, mode="bilinear", align_corners=False), y
 
 
+@deficit(colour="#0072B2", dash="dotted", marker="cross")
+def mosaic(x: Tensor, y: Tensor, side: int = 3) -> tuple[Tensor, Tensor]:
+    """Replace each square of `side` pixels by its mean. What is lost, the detail within a square,
+    is exactly what a clear image has besides."""
+    from torch.nn.functional import avg_pool2d
+
+    height, width = x.shape[-2:]
+    means = avg_pool2d(x, side, ceil_mode=True)  # a square at the edge may be smaller
+    means = means.repeat_interleave(side, -2).repeat_interleave(side, -1)
+    return means[..., :height, :width], y
+
+
 @deficit(label="vertical flip", colour="#E69F00", dash="dashed", marker="triangle")
 def flip(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Turn images upside down (figure 2, left)."""
@@ -243,8 +255,16 @@ def fresh_noise(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor
 def noise_for(x: Tensor, context: Batch, seed: int) -> Tensor:
     """The noise that replaces the images of a batch."""
     require(context.images > 0, "noise needs the number of training images: give images=")
-    patterns = noise_patterns(context.images, tuple(x.shape[1:]), seed, str(x.device))
+    few = context.images * x[0].numel() < 1_000_000
+    make = few_patterns if few else noise_patterns
+    patterns = make(context.images, tuple(x.shape[1:]), seed, str(x.device))
     return patterns[context.index].to(x.dtype)
+
+
+@lru_cache(maxsize=64)
+def few_patterns(images: int, shape: tuple[int, ...], seed: int, device: str = "cpu") -> Tensor:
+    """Those of a few thousand values, which are kept for many seeds at a time."""
+    return noise_patterns.__wrapped__(images, shape, seed, device)
 
 
 @lru_cache(maxsize=2)

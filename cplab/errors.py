@@ -15,6 +15,7 @@ from typing import Any
 EXTRA_OF = dict.fromkeys(("torch", "torchvision", "loky"), "train")
 EXTRA_OF |= {"jupyterlab": "lab"}
 EXTRA_OF |= dict.fromkeys(("latex2mathml", "nbclient", "nbconvert", "nbformat"), "site")
+NOWHERE = "none"  # as $CPLAB_DATA: no images are at hand
 WEEK = 7 * 86400  # seconds for which interrupted training may go on
 
 
@@ -123,9 +124,14 @@ def installed() -> Iterator[None]:
 
 def named_folder(variable: str) -> Path | None:
     """The directory that an environment variable names, with ~ and variables replaced and quotes
-    removed; None where it is not set."""
+    removed; None where it is not set. The variable then holds the absolute path, so that another
+    working directory later changes nothing."""
     text = os.environ.get(variable, "").strip(" \"'“”")
-    return Path(os.path.expanduser(os.path.expandvars(text))) if text else None
+    if text in ("", NOWHERE):
+        return None
+    folder = Path(os.path.expanduser(os.path.expandvars(text))).absolute()
+    os.environ[variable] = str(folder)
+    return folder
 
 
 def cache_dir() -> Path:
@@ -183,3 +189,7 @@ def tidy() -> None:
                     with lock_file(path, wait=False) as free:
                         if free:
                             path.unlink()
+
+
+for _variable in ("CPLAB_CACHE", "CPLAB_DATA"):  # relative to where Python was started
+    named_folder(_variable)

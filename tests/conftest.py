@@ -34,7 +34,17 @@ settings.load_profile("any machine")
 CACHE = Path(os.environ.get("CPLAB_CACHE") or platformdirs.user_cache_path("cplab")).expanduser()
 IMAGES = Path(os.environ.get("CPLAB_DATA") or CACHE / "data").expanduser()
 # Look-ups that depend on their arguments alone, or on what is shipped, may outlive a test.
-PURE = {"practice", "permutation", "noise_patterns", "upright", "commit", "share", "completed"}
+PURE = {
+    "practice",
+    "drawn",
+    "masks",
+    "permutation",
+    "noise_patterns",
+    "upright",
+    "commit",
+    "share",
+    "completed",
+}
 PURE |= {"type_adapter", "with_seed", "open_archive", "read_cached", "shipped_of"}
 
 
@@ -65,14 +75,9 @@ def pytest_collection_finish():
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
-    """The empty cache directory of this test; $CPLAB_DATA is unset, and no images that lie beside
-    the clone or at home are found."""
-    from cplab import data
-
+    """The empty cache directory of this test; $CPLAB_DATA is unset."""
     monkeypatch.setenv("CPLAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("CPLAB_DATA", raising=False)
-    here = [place for place in data.ROOTS if place.startswith("./")]
-    monkeypatch.setattr(data, "ROOTS", here)
     forget_lookups()
     yield tmp_path / "cache"
     forget_lookups()

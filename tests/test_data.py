@@ -1,15 +1,15 @@
-"""Images: where they are looked for, what is refused, padding and shrinking, the practice set."""
+"""Images: where they are looked for, what is refused, one's own, padding and shrinking."""
 
 import hashlib
+import os
 import pickle
 import re
-import shutil
-import tarfile
+import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
 from itertools import product
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,11 +20,10 @@ from PIL import Image
 
 import cplab
 from cplab import data
+from cplab.digits import draw
 from cplab.specs.profiles import PROFILES
 
 # Where images are looked for ---------------------------------------------------------------------
-
-ROOTS = data.ROOTS  # which no test has but the one of them
 
 
 def fill(folder, value):
@@ -43,11 +42,22 @@ def pixel(dataset="mnist"):
     return value
 
 
+def network(give):
+    """In the place of torchvision, which has no files of its own: what a download gives."""
+
+    def download(kind, folder, fetched):
+        if not fetched:
+            raise RuntimeError("not found")
+        return give(kind)
+
+    return download
+
+
 @pytest.mark.parametrize("first", [1, 2, 3])
 def test_the_first_place_that_has_the_set_is_read(first, tmp_path, own_cache, monkeypatch):
     """$CPLAB_DATA, the cache, the network."""
     monkeypatch.setenv("CPLAB_DATA", str(tmp_path / "given"))
-    monkeypatch.setattr(data, "download", lambda *_: filled_with(3))
+    monkeypatch.setattr(data, "download", network(lambda kind: filled_with(3)))
     for place, folder in ((1, tmp_path / "given"), (2, own_cache / "data")):
         folder.mkdir(parents=True)
         if place >= first:
@@ -57,18 +67,69 @@ def test_the_first_place_that_has_the_set_is_read(first, tmp_path, own_cache, mo
     assert pixel() == first
 
 
-PLACES = ('"{}"', "'{}' ", " {}", "“{}”", "{}/", "{}/mnist.npz", "~/images", "$HOME/images", "~")
+PLACES = ('"{}"', "'{}' ", "“{}”", "{}/", "{}/mnist.npz", "~/images", "$HOME/images", "images")
 
 
 @pytest.mark.parametrize("given", PLACES)
-def test_a_place_is_found_however_it_is_written(given, tmp_path, monkeypatch):
-    """As people write $CPLAB_DATA: quoted, with spaces, with ~, as the file; a set may lie in a
-    folder of its name."""
+def test_a_place_is_found_however_it_is_written_and_from_wherever_one_goes(
+    given, tmp_path, monkeypatch
+):
+    """As people write $CPLAB_DATA: quoted, with ~, as the file, relative to where they began."""
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CPLAB_DATA", given.format(tmp_path / "images"))
-    fill(tmp_path / ("mnist" if given == "~" else "images"), 7)
+    fill(tmp_path / "images", 7)
     assert data.is_here("mnist")
+    (tmp_path / "labs").mkdir()
+    monkeypatch.chdir(tmp_path / "labs")
     assert pixel() == 7
+
+
+def test_results_are_found_again_from_another_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CPLAB_CACHE", "cache")
+    result = cplab.run(recovery=1, profile="ci")
+    (tmp_path / "labs").mkdir()
+    monkeypatch.chdir(tmp_path / "labs")
+    assert cplab.find(result.spec).accuracy == result.accuracy
+    assert not [*(tmp_path / "labs").iterdir()]
+
+
+AS_NOBODY = """import os, sys
+import cplab
+from cplab import data
+if hasattr(os, "setuid") and os.geteuid() == 0:
+    os.setuid(65534)
+print(data.is_here("mnist"))
+data.load_arrays("mnist")
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs rights as on Unix")
+@pytest.mark.parametrize(
+    ("given", "closed", "word"),
+    [
+        ("locked", "locked", "none that you may read"),
+        ("locked/deeper", "locked", "none that you may read"),
+        ("locked/deeper", "locked/deeper/mnist.npz", "mnist.npz may not be read: ask its owner"),
+    ],
+)
+def test_what_may_not_be_read_is_named_and_nothing_is_fetched(tmp_path, given, closed, word):
+    fill(tmp_path / "locked" / "deeper", 1)
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    (tmp_path / closed).chmod(0)
+    done = subprocess.run(
+        [sys.executable, "-c", AS_NOBODY],
+        env=os.environ | {"CPLAB_DATA": str(tmp_path / given)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    (tmp_path / closed).chmod(0o755)
+    assert done.stdout == "False\n", done.stderr
+    assert word in done.stderr.splitlines()[-1]
+    assert "fetching" not in done.stderr
 
 
 def test_a_place_that_is_not_there_is_named_before_a_download(tmp_path, monkeypatch):
@@ -86,37 +147,22 @@ def test_no_photographs_are_at_hand_for_pages_that_may_not_show_them(own_cache, 
     assert not data.is_here("mnist")
 
 
-@pytest.mark.parametrize(
-    ("root", "packed"),
-    [("..", False), ("~", True), ("given/file", True), ("given/cifar-10-batches-py", False)],
-)
-def test_what_torchvision_keeps_is_read_and_nothing_is_downloaded(
-    root, packed, tmp_path, monkeypatch
-):
+def test_what_torchvision_keeps_is_read_and_nothing_is_downloaded(tmp_path, monkeypatch):
     """CIFAR-10 as torchvision has it, from its own files alone: the network is not there."""
-    home, here = tmp_path / "home", tmp_path / "course" / "week1"
-    here.mkdir(parents=True)
-    monkeypatch.chdir(here)
-    monkeypatch.setattr(data, "ROOTS", ROOTS)
-    monkeypatch.setenv("HOME", str(home))
-    folder, _, below = root.partition("/") if "given" in root else (root, "", "")
-    folder = Path(folder).expanduser()
-    if "given" in root:
-        file = "cifar-10-python.tar.gz" if packed else "cifar-10-batches-py/test_batch"
-        monkeypatch.setenv("CPLAB_DATA", f"given/{below.replace('file', file)}")
-    keep_cifar10(folder, packed, monkeypatch)
-    before = {*folder.rglob("*")}
+    monkeypatch.setenv("CPLAB_DATA", str(tmp_path / "given"))
+    keep_cifar10(tmp_path / "given", monkeypatch)
+    before = {*(tmp_path / "given").rglob("*")}
     monkeypatch.setattr(urllib.request, "urlopen", lambda *a, **k: pytest.fail("it downloads"))
     assert data.is_here("cifar10")
     arrays, copy = data.load_arrays("cifar10")
     assert copy == "cifar10-original"
     assert arrays["train_x"].shape == (50, 32, 32, 3)
     assert arrays["test_y"].tolist() == [*range(10)]
-    assert {*folder.rglob("*")} == before  # it may be the whole class's
+    assert {*(tmp_path / "given").rglob("*")} == before  # it may be the whole class's
 
 
-def keep_cifar10(folder, packed, monkeypatch):
-    """Sixty images in the files that torchvision has of CIFAR-10, or in its archive of them."""
+def keep_cifar10(folder, monkeypatch):
+    """Sixty images in the files that torchvision has of CIFAR-10."""
     from torchvision import datasets
 
     base, kind = folder / "cifar-10-batches-py", datasets.CIFAR10
@@ -131,12 +177,6 @@ def keep_cifar10(folder, packed, monkeypatch):
     for member, names in (("train_list", kind.train_list), ("test_list", kind.test_list)):
         monkeypatch.setattr(kind, member, [[name, sums[name]] for name, _ in names])
     monkeypatch.setattr(kind, "meta", kind.meta | {"md5": sums["batches.meta"]})
-    if packed:
-        archive = folder / kind.filename
-        with tarfile.open(archive, "w:gz") as file:
-            file.add(base, base.name)
-        shutil.rmtree(base)
-        monkeypatch.setattr(kind, "tgz_md5", hashlib.md5(archive.read_bytes()).hexdigest())
 
 
 def test_a_set_is_fetched_once_by_all_who_want_it_and_named_an_original(
@@ -148,7 +188,8 @@ def test_a_set_is_fetched_once_by_all_who_want_it_and_named_an_original(
         all_ask.wait()
         found.append(data.load_arrays("mnist"))
 
-    monkeypatch.setattr(data, "download", lambda kind, _: fetched.append(kind) or digits())
+    give = network(lambda kind: fetched.append(kind) or digits())
+    monkeypatch.setattr(data, "download", give)
     found, threads = [], [threading.Thread(target=ask) for _ in range(3)]
     for thread in threads:
         thread.start()
@@ -181,7 +222,7 @@ def test_a_download_that_breaks_off_leaves_nothing_that_could_be_taken_for_data(
         file.write(b"PK\x03\x04 and no more")
         raise OSError("No space left")
 
-    monkeypatch.setattr(data, "download", lambda *_: digits())
+    monkeypatch.setattr(data, "download", network(lambda kind: digits()))
     monkeypatch.setattr(np, "savez", break_off)
     one_line(lambda: data.load_arrays("mnist"), "No space left")
     assert not data.is_here("mnist")
@@ -232,12 +273,12 @@ def test_a_file_that_cannot_be_read_is_not_at_hand_for_whoever_looks(small_mnist
 # Sets of one's own -------------------------------------------------------------------------------
 
 
-def pictures(folder, halves=("",), count=5, size=(40, 50)):
-    """Drawn pictures of two classes, a folder each."""
-    for half, kind, number in product(halves, ("cat", "dog"), range(count)):
+def pictures(folder, names=("cat", "dog"), count=5, size=(40, 50), halves=("",)):
+    """Drawn pictures, a folder for each class: the second colour tells the class."""
+    for half, (label, kind), number in product(halves, enumerate(names), range(count)):
         path = folder / half / kind / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", size, (40 * number, 200 * (kind == "dog"), 0)).save(path)
+        Image.new("RGB", size, (5 * number % 256, 200 * label // (len(names) - 1), 50)).save(path)
     return folder
 
 
@@ -252,6 +293,59 @@ def test_images_of_ones_own_are_known_by_their_content(tmp_path):
     images = data.images(name, "ci")
     assert (images.copy, len(images.train_x), images.train_x.shape[-1]) == (name, 20, 1)
     assert (data.channels(name), data.classes(name)) == (1, 10)
+
+
+@pytest.mark.parametrize("name", ["Äpfel", "Übung", "été", "图片", "яблоки", "9 Äpfel", "😀", "Ǆ"])
+def test_a_folder_may_be_called_as_people_call_theirs(name, tmp_path):
+    own = data.images_from(pictures(tmp_path / name))
+    run = cplab.Run(dataset=own, profile="ci")
+    assert run.dataset == own
+    assert data.images(run.dataset, "ci").copy == own
+
+
+@pytest.mark.parametrize("source", ["folder", "file", "torchvision"])
+def test_what_a_profile_takes_is_drawn_evenly_from_all_classes(source, tmp_path):
+    """However they lie: sorted by class, of which one is rare."""
+    counts = {"train": [400, 400, 40, 400], "test": [200, 200, 10, 200]}
+    arrays = {}
+    for half, sizes in counts.items():
+        y = np.repeat(np.arange(4), sizes)
+        x = np.broadcast_to((60 * y).astype(np.uint8)[:, None, None], (len(y), 28, 28))
+        arrays |= {f"{half}_x": x, f"{half}_y": y}
+    if source == "file":
+        np.savez(tmp_path / "sorted.npz", **arrays)
+        own = data.images_from(tmp_path / "sorted.npz")
+    elif source == "torchvision":
+        parts = (SimpleNamespace(data=arrays[f"{h}_x"], targets=arrays[f"{h}_y"]) for h in counts)
+        own = data.images_from(*parts)
+    else:
+        own = data.images_from(pictures(tmp_path / "a", "abcd", 200, (8, 8), ("train", "test")))
+    images = data.images(own, "ci")
+    assert torch.equal(images.train_x, data.images(own, "ci").train_x)  # by rule
+    rare = source != "folder"
+    for y, even in ((images.train_y, [40, 157, 157, 158]), (images.test_y, [10, 82, 82, 82])):
+        assert sorted(torch.bincount(y).tolist()) == (even if rare else [len(y) // 4] * 4)
+    shade = images.train_x[:, 4, 4, -1 if rare else 1] // (60 if rare else 66)
+    assert torch.equal(shade.long(), images.train_y)
+    assert len({*images.train_y[:4].tolist()}) == 4  # a measurement of some has all, too
+
+
+def test_red_green_and_blue_pictures_that_lie_class_by_class_are_all_learned(tmp_path, one_thread):
+    for kind, colour in zip("abc", ("red", "green", "blue"), strict=True):
+        (tmp_path / "three" / kind).mkdir(parents=True)
+        for number in range(400):
+            Image.new("RGB", (8, 8), colour).save(tmp_path / "three" / kind / f"{number}.png")
+    own = data.images_from(tmp_path / "three")
+    assert cplab.run(dataset=own, profile="ci", recovery=8).accuracy == 1
+
+
+def test_a_file_of_an_older_version_or_of_other_images_is_not_taken_for_these(own_cache):
+    own = data.images_from(*in_halves())
+    path = own_cache / "data" / f"{own}.npz"
+    with np.load(path) as file:
+        arrays = dict(file)
+    np.savez(path, **arrays | {"train_y": arrays["train_y"][::-1]})
+    one_line(lambda: data.images(own, "ci"), own, "images_from")
 
 
 def in_halves(**labels):
@@ -272,9 +366,22 @@ def test_a_run_trains_on_images_of_ones_own(one_thread):
     one_line(lambda: cplab.results.ship([result], "letters"), "images that nobody else has")
 
 
-@pytest.mark.parametrize("halves", [("",), ("train", "test")])
+def test_a_channel_that_is_the_same_everywhere_is_no_division_by_zero(one_thread):
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (600, 32, 32, 3), dtype=np.uint8)
+    x[..., 2] = 0
+    half = SimpleNamespace(data=x, targets=np.arange(600) % 10)
+    own = data.images_from(half, half)
+    images = data.images(own, "ci")
+    normal = images.normal(images.train_x)
+    assert not normal[:, 2].any()
+    assert normal[:, :2].std((0, 2, 3)).tolist() == pytest.approx([1, 1], abs=1e-3)
+    assert cplab.run(dataset=own, profile="ci", recovery=2).accuracy > 0
+
+
+@pytest.mark.parametrize("halves", [("",), ("train", "test"), ("Train", "TEST")])
 def test_a_folder_of_pictures_is_cut_to_squares_of_32_pixels(tmp_path, halves):
-    home = pictures(tmp_path / "pets", halves)
+    home = pictures(tmp_path / "pets", halves=halves)
     (home / halves[0] / ".checkpoints").mkdir()  # neither it nor an empty folder is a class
     (home / halves[0] / "a").mkdir()
     (home / halves[0] / "cat" / ".DS_Store").write_text("no picture")
@@ -285,6 +392,67 @@ def test_a_folder_of_pictures_is_cut_to_squares_of_32_pixels(tmp_path, halves):
         assert arrays[f"{half}_x"].shape == (many, 32, 32, 3)
         assert arrays[f"{half}_x"][:, 0, 0, 1].tolist() == (200 * arrays[f"{half}_y"]).tolist()
     assert data.classes(name) == 2
+
+
+# Four squares of one picture: black, white, a middle grey, a darker one.
+DEEP = np.array([[0, 65535], [32896, 16448]], np.uint16).repeat(16, 0).repeat(16, 1)
+FLAT = (DEEP >> 8).astype(np.uint8)
+CLEAR = Image.merge("LA", [Image.fromarray(FLAT), Image.fromarray((FLAT > 0) * np.uint8(255))])
+UPSIDE_DOWN = Image.Exif()
+UPSIDE_DOWN[274] = 3
+GREY, TURNED, ON_WHITE = [0, 255, 128, 64], [64, 128, 255, 0], [255, 255, 128, 64]
+SEEN = {
+    "8 bits.png": (Image.fromarray(FLAT), {}, GREY),
+    "16 bits.png": (Image.fromarray(DEEP), {}, GREY),
+    "16 bits.tif": (Image.fromarray(DEEP), {}, GREY),
+    "where 0 is white.tif": (Image.fromarray(65535 - DEEP), {"tiffinfo": {262: 0}}, GREY),
+    "32 bits.tif": (Image.fromarray(DEEP.astype(np.int32)), {}, GREY),
+    "floats.tif": (Image.fromarray(DEEP / np.float32(65535)), {}, GREY),
+    "palette.png": (Image.fromarray(FLAT).convert("P"), {}, GREY),
+    "clear palette.gif": (Image.fromarray(FLAT).convert("P"), {"transparency": 0}, ON_WHITE),
+    "clear.png": (CLEAR, {}, ON_WHITE),
+    "clear colours.webp": (CLEAR.convert("RGBA"), {"lossless": True}, ON_WHITE),
+    "clear grey.png": (Image.fromarray(FLAT), {"transparency": 0}, ON_WHITE),
+    "printed.tif": (Image.fromarray(FLAT).convert("RGB").convert("CMYK"), {}, GREY),
+    "two.png": (Image.fromarray(FLAT).convert("1", dither=0), {}, [0, 255, 255, 0]),
+    "turned.png": (Image.fromarray(FLAT), {"exif": UPSIDE_DOWN}, TURNED),
+    "turned 16 bits.png": (Image.fromarray(DEEP), {"exif": UPSIDE_DOWN}, TURNED),
+}
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_a_picture_becomes_what_an_eye_sees(name, tmp_path):
+    picture, options, squares = SEEN[name]
+    picture.save(tmp_path / name, **options)
+    seen = np.asarray(data.as_seen(tmp_path / name))
+    assert seen.shape == (32, 32, 3)
+    for across in (seen[..., 0], seen[..., 1], seen[..., 2]):
+        assert across[::31, ::31].ravel().tolist() == pytest.approx(squares, abs=1)
+
+
+@pytest.mark.parametrize("case", ["numbers to 255", "nan", "negative", "pages", "cut off", "text"])
+def test_a_picture_that_cannot_be_read_as_one_is_refused_by_its_name(case, tmp_path):
+    home = pictures(tmp_path / "pets")
+    floats, path = DEEP.astype(np.float32), home / "cat" / "odd.tif"
+    if case == "cut off":
+        path.write_bytes((home / "cat" / "1.png").read_bytes()[:60])
+    elif case == "text":
+        path.write_text("no picture")
+    elif case == "pages":
+        Image.fromarray(FLAT).save(path, save_all=True, append_images=[Image.fromarray(FLAT)])
+    else:
+        scale = {"numbers to 255": 1 / 257, "nan": np.nan, "negative": -1 / 65535}[case]
+        Image.fromarray(floats * np.float32(scale)).save(path)
+    one_line(lambda: data.images_from(home), path, "take it out")
+
+
+def test_pictures_that_use_a_small_part_of_their_range_are_not_trained_on_as_black(tmp_path):
+    """12 bits of a camera in a file of 16; a mask of 0 and 1."""
+    for name, values in (("camera", DEEP >> 4), ("mask", (FLAT > 0).astype(np.uint8))):
+        for kind, number in product("ab", range(5)):
+            (tmp_path / name / kind).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(values).save(tmp_path / name / kind / f"{number}.png")
+        one_line(lambda name=name: data.images_from(tmp_path / name), name, "all but black")
 
 
 def test_a_data_set_of_more_classes_has_as_many_labels_and_outputs():
@@ -304,13 +472,18 @@ def test_images_that_do_not_fit_are_refused_in_one_line(tmp_path):
     large = {f"{half}_x": np.zeros((5, 64, 64, 3), np.uint8) for half in ("train", "test")}
     np.savez(tmp_path / "large.npz", **digits(5, 5) | large)
     (tmp_path / "empty").mkdir()
-    pictures(tmp_path / "odd")
-    (tmp_path / "odd" / "cat" / "notes.txt").write_text("no picture")
+    pictures(tmp_path / "few")
+    (tmp_path / "few" / "cat" / "0.png").unlink()
+    pictures(tmp_path / "val", halves=("train", "val"))
+    pictures(tmp_path / "apart", halves=("train", "test"))
+    pictures(tmp_path / "apart" / "test", ("cow", "cat"))
     half = SimpleNamespace(data=digits()["train_x"] / 255, targets=[0] * 300)
     for source, word in (
         ((tmp_path / "large.npz",), "28 × 28"),
         ((tmp_path / "empty",), "5 pictures"),
-        ((tmp_path / "odd",), "notes.txt"),
+        ((tmp_path / "few",), "5 pictures"),
+        ((tmp_path / "val",), "call them train and test"),
+        ((tmp_path / "apart",), "cow"),
         ((tmp_path / "none.npz",), "none.npz"),
         ((half,), "test half"),
         ((half, half), "uint8"),
@@ -367,6 +540,32 @@ def test_normal_images_have_mean_0_and_deviation_1_over_the_training_images():
     expected = (images.test_x.numpy() - pixels.mean((0, 1, 2))) / pixels.std((0, 1, 2))
     got = images.normal(images.test_x).permute(0, 2, 3, 1).numpy()
     assert np.allclose(got, expected, atol=1e-3)
+
+
+# Drawn digits ------------------------------------------------------------------------------------
+
+
+DRAWN = """
+import hashlib
+from cplab import digits
+print([hashlib.sha256(part.tobytes()).hexdigest()[:12] for part in digits.draw(200, "train")])
+"""
+
+
+def test_drawn_digits_are_the_same_in_every_process_and_none_is_there_twice(python):
+    here = [hashlib.sha256(part.tobytes()).hexdigest()[:12] for part in draw(200, "train")]
+    assert python(DRAWN).stdout.read().strip() == str(here)
+    arrays = data.load_arrays("drawn")[0]
+    assert np.array_equal(arrays["train_x"][:200], draw(200, "train")[0])
+    images = np.concatenate([arrays["train_x"], arrays["test_x"]])
+    assert len({image.tobytes() for image in images}) == len(images)
+    for part in ("train", "test"):
+        assert (np.bincount(arrays[f"{part}_y"], minlength=10) > 70 * len(images) / 10_000).all()
+    few = data.own_images("drawn", "tiny", 0, 300), data.own_images("drawn", "tiny", 1, 300)
+    assert few[0].train_x.shape == (300, 12, 12, 1)
+    assert not torch.equal(few[0].train_x, few[1].train_x)
+    assert torch.equal(few[0].test_x, few[1].test_x)
+    one_line(lambda: data.own_images("drawn", "tiny", 0, 10_000), "6000", "10000")
 
 
 # The practice set --------------------------------------------------------------------------------

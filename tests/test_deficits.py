@@ -72,6 +72,18 @@ def patterns(name, index, seed=0, images=2000, epoch=0):
     return apply_deficit(x, y, name, index=index, seed=seed, images=images, epoch=epoch)[0]
 
 
+@pytest.mark.parametrize(("side", "size"), [(3, 12), (4, 12), (3, 8), (5, 12)])
+def test_a_mosaic_is_the_mean_of_each_square_and_a_projection(side, size):
+    x = torch.randn(2, 1, size, size)
+    expected = x.clone()
+    for row, column in product(range(0, size, side), repeat=2):
+        square = x[..., row : row + side, column : column + side]
+        expected[..., row : row + side, column : column + side] = square.mean((-1, -2), True)
+    seen = apply_deficit(x, LABELS[:2], f"mosaic-{side}")[0]
+    assert torch.allclose(seen, expected, atol=1e-6)
+    assert torch.allclose(apply_deficit(seen, LABELS[:2], f"mosaic-{side}")[0], seen, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["noise", "fresh_noise"])
 def test_noise_is_made_of_image_seed_and_epoch_whatever_the_batch(name):
     order = torch.randperm(2000, generator=torch.Generator().manual_seed(0))

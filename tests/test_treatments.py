@@ -20,8 +20,8 @@ from cplab.results.result import without_times
 from cplab.runs import Step
 from cplab.runs.tasks import TrainState
 from cplab.studies.reopening.paths import LinearPath
-from cplab.studies.reopening.treatments import renorm, shrink
 from cplab.studies.reopening.walk import walk
+from cplab.treatments import renorm, shrink
 
 CPU = torch.device("cpu")
 MOMENTS = ("renorm", "shrink-0.4")

@@ -1,18 +1,16 @@
 """The widgets of labs: questions, figures and exercises. Each is loaded when it is first used.
 
 >>> from cplab import lab
->>> question = lab.choice("Is it so?", ["yes", "no"], lambda: ["It is."])
->>> question.answer = "yes"
->>> question.revealed = True
->>> question.words.splitlines()[-1]
-'It is.'
+>>> lab.question("Is it so?", ["yes", "no"], right="yes", found="It is.")
+Is it so?
 """
 
 from cplab import load_late
 
 __all__, __getattr__, __dir__ = load_late(
     __name__,
-    widgets="Live Prediction Slide Switch choice",
+    questions="Prediction check question slide switch",
+    widgets="Live Slide Switch choice",
     explorer="Explorer pictures",
     parameter="setting",
     answers="check_answer",

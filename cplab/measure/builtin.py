@@ -199,6 +199,17 @@ def measure_gauges(net: nn.Module, images: Images) -> dict:
     }
 
 
+@measurement(label="own training images right", images=None)
+def measure_own_images_right(net: nn.Module, images: Images) -> float:
+    """The fraction of its training images that a network gets right when they are clear.
+
+    After a deficit it tells what is left to learn: images that are right already have hardly a
+    gradient."""
+    parts = images.train_x.split(2000), images.train_y.split(2000)
+    correct = [net(images.normal(x)).argmax(1) == y for x, y in zip(*parts, strict=True)]
+    return sum(int(part.sum()) for part in correct) / len(images.train_y)
+
+
 @measurement(label="test images named rightly", when="end", images=None)
 def measure_correct(net: nn.Module, images: Images) -> str:
     """Which test images the network classifies correctly: a bit for each, packed, as base64.

@@ -164,12 +164,42 @@ for depth in (1, 2, 3):
     model(deep(depth), label=f"depth {depth}", width=96)
 
 
+def mlp(hidden: int, scale: float = 0.3) -> Callable:
+    """A fully connected network of some hidden layers of w ReLU units, without batch norm. Its
+    initial weights are drawn at `scale` times the deviation of He et al. 2015, √(2 / inputs), and
+    its biases are 0. Networks that begin small learn their features (Chizat, Oyallon & Bach
+    2019)."""
+
+    def build_mlp(width: int, channels: int, size: int, classes: int) -> nn.Module:
+        from torch import nn
+
+        layers: list[nn.Module] = [nn.Flatten()]
+        inputs = channels * size * size
+        for outputs in (*[width] * hidden, classes):
+            layer = nn.Linear(inputs, outputs)
+            nn.init.normal_(layer.weight, std=scale * math.sqrt(2 / inputs))
+            nn.init.zeros_(layer.bias)
+            layers += [layer, nn.ReLU()]
+            inputs = outputs
+        return nn.Sequential(*layers[:-1])
+
+    share = {0.1: "_tenth", 1.0: "_he"}.get(scale, "")
+    build_mlp.__name__ = f"mlp{hidden}{share}"
+    build_mlp.__doc__ = f"{hidden} hidden layers of ReLU, initial weights at {scale:g} of He's."
+    return build_mlp
+
+
+for layers, scale in ((1, 0.3), (2, 0.3), (3, 0.3), (2, 0.1), (2, 1.0)):
+    words = f"{layers} hidden layer{'s' if layers > 1 else ''}"
+    model(mlp(layers, scale), width=64, label=words if scale == 0.3 else f"{words}, {scale:g} He")
+
+
 @model(label="two eyes", width=96, views=2)
 def eyes(width: int, channels: int, size: int, classes: int) -> nn.Module:
     """The All-CNN with two eyes. Its first three layers exist twice, at half the width, for the
     left and the right five eighths of an image; their outputs are joined for the fourth layer. The
     network is ours; competing pathways are in Kleinman, Achille & Soatto 2023."""
-    from cplab.studies.eyes.networks import TwoEyes
+    from cplab.models.layers import TwoEyes
 
     return TwoEyes(width, channels, classes, 5 / 8)
 
@@ -177,7 +207,7 @@ def eyes(width: int, channels: int, size: int, classes: int) -> nn.Module:
 @model(label="two eyes, whole image", width=96, views=2, apart=True)
 def eyes_whole(width: int, channels: int, size: int, classes: int) -> nn.Module:
     """The same as `eyes`, but each eye sees the whole image, shifted on its own."""
-    from cplab.studies.eyes.networks import TwoEyes
+    from cplab.models.layers import TwoEyes
 
     return TwoEyes(width, channels, classes, 1)
 

@@ -65,6 +65,31 @@ class Block(nn.Module):
         return self.relu(self.branch(x) + self.shortcut(x))
 
 
+class TwoEyes(nn.Module):
+    """Two stems of three layers, `eyes`, of half the width each, whose maps are put side by side
+    for the `shared` layers; the left eye sees the left columns, the right eye the right ones.
+
+    Arguments: width, channels and classes, of an All-CNN; field, the part of the columns, 0 to 1.
+    """
+
+    def __init__(self, width: int, channels: int, classes: int, field: float):
+        super().__init__()
+        half = max(1, width // 2)
+        stems = (nn.Sequential(*hidden(STEM, half, channels)) for _ in range(2))
+        self.eyes, self.field = nn.ModuleList(stems), field
+        self.shared = stacked(REST, width, 4 * half, classes)
+
+    def look(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """The feature maps of each eye (N, C', H', W'), from both views (N, 2, C, H, W)."""
+        seen = max(1, round(self.field * x.shape[-1]))
+        views = x[:, 0, ..., :seen], x[:, 1, ..., -seen:]
+        dense = (view.contiguous(memory_format=torch.channels_last) for view in views)
+        return [eye(view) for eye, view in zip(self.eyes, dense, strict=True)]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.shared(torch.cat(self.look(x), 1))
+
+
 def normalised_layers(net: nn.Module) -> list[tuple[Any, Any]]:
     """The layers without a bias that batch norm follows, paired with it, in the order of
     modules."""

@@ -13,12 +13,12 @@ from cplab import deficits, models
 from cplab.errors import assign, many, one_of, require
 from cplab.specs import IN_KEY, Count, InKey, Number, Seed, Spec, as_lists, spec_class
 from cplab.specs.profiles import PROFILES, Profile, ProfileName, is_own, split_part
-from cplab.studies.reopening.treatments import Treatment, read_treatments, without
+from cplab.treatments import Treatment, read_treatments, without
 
 if TYPE_CHECKING:
     from cplab.runs.tasks import Classification
 
-DATASETS = ("cifar10", "mnist", "fashion_mnist", "practice")
+DATASETS = ("cifar10", "mnist", "fashion_mnist", "drawn", "practice")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 MEASURED = ("lr", "train_loss", "test_accuracy", "seconds")  # columns of a curve
 CLEAR = "none"  # the deficit of an epoch that has none
@@ -26,6 +26,7 @@ LONGEST = 10_000  # epochs of a run
 # The fields that only steps depend on; runs that agree in all others may share training.
 IN_STEPS = {"deficit", "onset", "length", "recovery", "schedule", "pace", "rate", "windows"}
 IN_STEPS |= {"skipped", "treatments"}
+UNNAMED = ("momentum", "arithmetic")  # fields that the key leaves out where they are the profile's
 CLOCKS = ("stopped", "running")  # what a schedule's clock does while nothing is trained
 
 
@@ -133,9 +134,9 @@ class Run(Spec):
     """Decides initial weights, order of images, crops, flips, noise; figures use 0 to 29."""
     optimizer: Literal["sgd", "adam"] = "sgd"
     """Adam's learning rate is a fiftieth of the schedule's."""
-    momentum: Annotated[Number, Field(ge=0, lt=1)] = 0.9
+    momentum: Annotated[Number, Field(ge=0, lt=1), OR_NONE] = FROM_PROFILE
     """Of sgd, from 0 to below 1. The paper does not state its value."""
-    arithmetic: Literal["native", "float32"] = "native"
+    arithmetic: Annotated[Literal["native", "float32"], OR_NONE] = FROM_PROFILE
     """native computes products in bfloat16 where the machine can (weights, sums and BatchNorm in
     float32)."""
     pace: Annotated[Number, Field(ge=1e-3, lt=1e6)] | None = None
@@ -146,6 +147,8 @@ class Run(Spec):
     """A factor on all learning rates."""
     weight_decay: Annotated[Number, Field(ge=0, lt=10)] | None = None
     """On all weights."""
+    images: Annotated[Count, Field(ge=2)] | None = None
+    """Training images that each seed draws for itself, in a profile where it does (tiny)."""
     augment: bool = True
     """Whether training images are shifted and mirrored as the profile says, yes or no."""
     windows: Annotated[Windows, BeforeValidator(many)] = ()
@@ -155,11 +158,11 @@ class Run(Spec):
     are then those of later epochs. Other schedules have no clock to run on."""
     treatments: Annotated[tuple[Treatment, ...], SkipValidation] = ()
     """Treatments, each written like renorm@16 (before epoch 16), rate-3@16 (from then on),
-    decay-0@0+8 (for 8 epochs); kinds: TREATMENTS of cplab.studies.reopening."""
+    decay-0@0+8 (for 8 epochs); kinds: cplab.treatments.TREATMENTS."""
 
     def __post_init__(self) -> None:
         profile = PROFILES[self.profile]
-        for name in ("recovery", "schedule", "dataset", "model"):
+        for name in ("recovery", "schedule", "dataset", "model", *UNNAMED):
             if getattr(self, name) is None:
                 assign(self, **{name: getattr(profile, name)})
         assign(self, model=models.model_name(self.model, profile))
@@ -167,9 +170,14 @@ class Run(Spec):
         how = "give the clear epochs as onset, or name a deficit"
         require(self.deficit != CLEAR or not self.length, f"{what}: {how}")
         assign(self, deficit=self.deficit if self.length else CLEAR)
-        allowed = self.optimizer == "sgd" or self.momentum == 0.9
+        allowed = self.optimizer == "sgd" or self.momentum == profile.momentum
         what = f"momentum {self.momentum!r} is not allowed with {self.optimizer}"
         require(allowed, f"{what}: omit it")
+        drawn = self.images is None or profile.own_images >= self.images
+        how = "leave it out, or take tiny and no more than it has"
+        require(drawn, f"{self.images} images are not allowed with profile {self.profile}: {how}")
+        if self.images == profile.train_images:
+            assign(self, images=None)
         # one spelling for one run: what the profile or the model has anyway is left out
         for name in ("pace", "batch"):
             if getattr(self, name) == getattr(profile, name):
@@ -193,6 +201,11 @@ class Run(Spec):
             names_view = self.views == 1 and ":" in name
             how = "leave out what follows the colon, or take a model of two views"
             require(not names_view, f"deficit {name!r} is of one of two views: {how}")
+
+    def plain(self) -> dict[str, Any]:
+        profile, values = PROFILES[self.profile], super().plain()
+        usual = {name for name in UNNAMED if getattr(self, name) == getattr(profile, name)}
+        return {name: value for name, value in values.items() if name not in usual}
 
     @property
     def epochs(self) -> int:
@@ -222,13 +235,9 @@ class Run(Spec):
     @property
     def task(self) -> "Classification":
         """The task that is learned, with its images."""
-        from cplab.runs.tasks import Classification  # loads torch
+        from cplab.runs.tasks import Classification, TwoViews  # load torch
 
-        if self.views == 2:
-            from cplab.studies.eyes.networks import TwoViews
-
-            return TwoViews(self)
-        return Classification(self)
+        return TwoViews(self) if self.views == 2 else Classification(self)
 
     @cached_property
     def settings(self) -> Profile:

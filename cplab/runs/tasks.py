@@ -19,6 +19,7 @@ from cplab.deficits import Batch
 from cplab.errors import require
 from cplab.models.layers import normalised_layers, rescale_layers
 from cplab.specs import mix_seeds
+from cplab.specs.profiles import PROFILES
 
 
 @dataclass
@@ -63,7 +64,11 @@ class Classification:
 
     def images(self, device: torch.device) -> Images:
         """The images of the run, on its device."""
-        return data.shared_images(self.run.dataset, self.run.profile, str(device))
+        run, profile = self.run, PROFILES[self.run.profile]
+        if profile.own_images:
+            count = run.images or profile.train_images
+            return data.own_images(run.dataset, run.profile, run.seed, count, str(device))
+        return data.shared_images(run.dataset, run.profile, str(device))
 
     def birth(
         self, device: torch.device, seed: int | None = None, tensors: dict | None = None
@@ -112,6 +117,22 @@ class Classification:
     def views(self, x: Tensor) -> Tensor:
         """Turn normalised images (N, C, H, W) into what the network takes."""
         return x
+
+
+class TwoViews(Classification):
+    """Classification of images that are seen by two eyes. Both views are alike, but for separate
+    augmentation where the model asks for it, and for deficits of one view."""
+
+    def batches(self, epoch: int, step: Any, images: Images) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of a Classification, with images (batch, 2, C, H, W)."""
+        apart = models.MODELS[self.run.family].apart
+        rights = shuffled(self.run, epoch, step, images, second=True) if apart else None
+        for index, left in shuffled(self.run, epoch, step, images):
+            yield index, torch.stack([left, next(rights)[1]], 1) if rights else self.views(left)
+
+    def views(self, x: Tensor) -> Tensor:
+        """Both views of images (N, C, H, W), alike: (N, 2, C, H, W)."""
+        return x.unsqueeze(1).expand(-1, 2, -1, -1, -1)
 
 
 def shuffled(

@@ -1,0 +1,258 @@
+"""What a student acts on in the page: questions, predictions, frames under a slider or buttons.
+
+Each is plain HTML that is right without scripts: what is covered is a `<details>`, and all frames
+can be unfolded. `questions.js` and `questions.css` beside this file make radio buttons and sliders
+of it, where scripts run; an answer stays in the page, and never reaches Python or the notebook.
+"""
+
+import hashlib
+import html
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from cplab import quantities
+from cplab.errors import CplabError, require, whole
+from cplab.quantities import statistics
+from cplab.runs import Run
+from cplab.show.output import as_html
+
+HERE = Path(__file__).parent
+
+
+@cache
+def script() -> str:
+    """The script that every output brings; it acts once a page."""
+    style = json.dumps((HERE / "questions.css").read_text("utf-8"))
+    code = (HERE / "questions.js").read_text("utf-8").replace("STYLE", style, 1)
+    return f"<script>{code}</script>"
+
+
+def element(kind: str, content: Any, inner: str) -> str:
+    """Write an element that `questions.js` improves. kind: of element, see there; content, whose
+    digest names the answer that the page keeps; inner, its HTML."""
+    key = hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()[:12]
+    return f'<cplab-{kind} data-key="{key}">\n{inner}\n</cplab-{kind}>\n{script()}'
+
+
+def covered(summary: str, verdict: str, figure: Any, found: str, more: Any) -> str:
+    """Write the covered part of a question."""
+    parts = [f"<summary>{summary}</summary>", verdict]
+    parts += [] if figure is None else [f'<div class="cplab-picture">{as_html(figure)}</div>']
+    parts += [f'<p class="cplab-found"><b>{html.escape(found)}</b></p>'] if found else []
+    if more is not None:
+        parts.append(f"<details><summary>more numbers</summary>\n{as_html(more)}</details>")
+    inner = "\n".join(parts)
+    return f'<details class="cplab-covered">{inner}</details>'
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """Something that shows itself as HTML: `text` says what it is, `figure` is its picture."""
+
+    text: str
+    figure: Any
+    page: str
+
+    def _repr_html_(self) -> str:
+        return self.page
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def question(
+    text: str,
+    answers: Mapping[str, Any] | Sequence[str],
+    right: Any = None,
+    figure: Any = None,
+    found: str = "",
+    more: Any = None,
+) -> Shown:
+    """Ask a question whose answer is covered until the student has chosen one and pressed Reveal.
+
+    Arguments: text, the question; answers, {text: value} or texts; right, the value or text of
+        the right one, or None where nothing decides; figure, what is uncovered: a figure, a table,
+        HTML or a list of these (an inner list stands side by side); found, what it shows in one
+        sentence; more, a table or figure in a fold.
+
+    >>> question("It ends …", {"behind": 1, "level": 0, "ahead": -1}, right=1, found="By 4 points.")
+    It ends …
+    """
+    values = dict(answers) if isinstance(answers, Mapping) else {name: name for name in answers}
+    require(values, f"answers {answers!r} are not allowed: give one or more")
+    texts = [*values]
+    place = None if right is None else find_right(values, right)
+    verdict = "" if place is None else f"It was: <b>{html.escape(texts[place])}</b>"
+    inner = f"<p><b>{html.escape(text)}</b></p>\n<ul>"
+    inner += "".join(f"<li>{html.escape(name)}</li>" for name in texts)
+    known = "" if place is None else f' data-right="{place}"'
+    inner += f'</ul>\n<div class="cplab-verdicts"{known}></div>\n'
+    inner += covered(
+        "Choose first, then unfold the answer", f"<p>{verdict}</p>", figure, found, more
+    )
+    return Shown(text, figure, element("question", [text, texts], inner))
+
+
+def find_right(values: Mapping[str, Any], right: Any) -> int:
+    """The place of the right answer, given by its value or its text."""
+    for place, (text, value) in enumerate(values.items()):
+        if right in (value, text):
+            return place
+    raise CplabError(f"right {right!r} is no answer: give one of {', '.join(map(repr, values))}")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The scale of a guess: its unit, and its ends."""
+
+    unit: str
+    low: float
+    high: float
+
+    @property
+    def digits(self) -> int:
+        """The decimals that numbers on it are written with."""
+        return max(0, 3 - math.ceil(math.log10(self.high - self.low)))
+
+    def write(self, estimate: Any) -> str:
+        """Write an estimate with its unit."""
+        if math.isnan(estimate.mean):
+            return "not trained yet"
+        numbers = statistics.mean_in_words(estimate.mean, estimate.half, self.digits)
+        return f"{numbers} {self.unit}".strip()
+
+
+def Prediction(
+    given: Mapping[str, Any],
+    asked: Mapping[str, Any],
+    *,
+    question: str = "",
+    quantity: str = "final test accuracy",
+    unit: str = "%",
+    low: float = 0,
+    high: float = 100,
+    found: str = "",
+    more: Any = None,
+) -> Shown:
+    """Ask for guesses with sliders; what was measured is covered until every slider was moved.
+
+    Arguments: given, shown from the start, and asked, to guess: {text: Run, whose accuracy it is,
+        or an Estimate, or numbers in `unit`, one a seed}; question, the text above; quantity, its
+        name; unit, low and high, the scale; found, more, see `question`.
+
+    >>> Prediction({"newborn": Run()}, {"blurred": Run("blur", length=16)})
+    final test accuracy?
+    """
+    require(asked, "asked {} is not allowed: give something to guess")
+    require(low < high, f"low {low} and high {high} are not allowed: give a scale from low to high")
+    scale = Scale(unit, low, high)
+    known = {text: as_estimate(text, value) for text, value in given.items()}
+    measured = {text: as_estimate(text, value) for text, value in asked.items()}
+    for text, estimate in {**known, **measured}.items():
+        inside = math.isnan(estimate.mean) or low <= estimate.mean <= high
+        outside = f"{text!r} is {estimate.mean:g}, not from {low} to {high} {unit}"
+        require(inside, f"{outside}: give numbers in this unit, or another low and high")
+    text = question or f"{quantity}?"
+    inner = f"<p><b>{html.escape(text)}</b></p>\n"
+    rows = [f"{html.escape(name)}: <b>{scale.write(e)}</b>" for name, e in known.items()]
+    inner += f"<p>Known, {html.escape(quantity)}:<br>{'<br>'.join(rows)}</p>\n" if rows else ""
+    numbers = {"low": low, "high": high, "unit": unit, "digits": scale.digits}
+    numbers["known"] = [short(estimate.mean) for estimate in known.values()]
+    items = "".join(
+        f'<li data-mean="{short(e.mean)}" data-half="{short(e.half)}" '
+        f'data-words="{scale.write(e)}">{html.escape(name)}</li>'
+        for name, e in measured.items()
+    )
+    inner += f"<ul data-scale='{html.escape(json.dumps(numbers))}'>{items}</ul>\n"
+    lines = [
+        f"{html.escape(name)}: measured <b>{scale.write(e)}</b>" for name, e in measured.items()
+    ]
+    verdict = f'<p class="cplab-measured">{"<br>".join(lines)}</p>'
+    inner += covered("Guess first, then unfold what was measured", verdict, None, found, more)
+    return Shown(text, None, element("prediction", [text, [*given], [*asked], unit], inner))
+
+
+def as_estimate(text: str, value: Any) -> Any:
+    """The estimate of a Run's accuracy in percent, or of numbers, one a seed."""
+    if isinstance(value, Run):
+        value = quantities.accuracy(value)
+    if isinstance(value, statistics.Estimate):
+        return value
+    if isinstance(value, int | float):
+        value = [value]
+    if not isinstance(value, statistics.Contrast):
+        statistics.row_of_numbers(text, value, "give a Run, an Estimate, or numbers")
+    return statistics.estimate(value)
+
+
+def short(value: float) -> float | None:
+    """Round a number to four decimals; None for NaN."""
+    return None if math.isnan(value) else round(float(value), 4)
+
+
+def slide(
+    frames: Mapping[Any, Any], words: Sequence[str] = (), label: str = "epoch", start: int = 0
+) -> Shown:
+    """Show one of several pictures, chosen with a slider that can play them.
+
+    Arguments: frames, {label: figure}; words, a line for each frame; label, what the slider moves;
+        start, the place of the first frame.
+
+    >>> slide({1: "<p>one</p>", 4: "<p>four</p>"}, label="epoch")
+    epoch 1, 4
+    """
+    return framed("slide", frames, words, label, start)
+
+
+def switch(frames: Mapping[Any, Any], words: Sequence[str] = ()) -> Shown:
+    """Show one of several pictures, chosen with a row of buttons.
+
+    Arguments: frames, {label: figure}; words, a line for each frame.
+
+    >>> switch({"blur": "<p>one</p>", "flip": "<p>two</p>"})
+    blur, flip
+    """
+    return framed("switch", frames, words, "", 0)
+
+
+def framed(
+    kind: str, frames: Mapping[Any, Any], words: Sequence[str], label: str, start: int
+) -> Shown:
+    """Write frames, each in a fold, of which one is open."""
+    require(frames, "frames {} are not allowed: give one or more, {label: figure}")
+    few = f"{len(words)} words for {len(frames)} frames: give a line for each, or none"
+    require(len(words) in (0, len(frames)), few)
+    whole("start", start, 0, len(frames) - 1)
+    inner = ""
+    for place, (name, figure) in enumerate(frames.items()):
+        line = f"<p>{html.escape(str(words[place]))}</p>" if words else ""
+        summary = html.escape(f"{label} {name}".strip())
+        opened = " open" if place == start else ""
+        inner += f"<details{opened}><summary>{summary}</summary>{line}{as_html(figure)}</details>\n"
+    names = [str(name) for name in frames]
+    text = f"{label} {', '.join(names)}".strip()
+    return Shown(text, [*frames.values()][start], element(kind, [kind, label, names], inner))
+
+
+def check(name: str, answer: Any, *, right: float, near: float = 0.0) -> bool:
+    """Print whether an answer to an exercise is right, and nothing else about it.
+
+    Arguments: name, of the exercise, and what is asked for; answer, the student's number; right,
+        the right one; near, how far from it an answer may be.
+    Returns: whether it is right.
+
+    >>> check("Exercise 1, the mean harm in points", 4.2, right=4.27, near=0.1)
+    Exercise 1, the mean harm in points: right.
+    True
+    """
+    try:
+        correct = abs(float(answer) - float(right)) <= near
+    except (TypeError, ValueError, OverflowError):  # three dots, or a list
+        correct = False
+    print(f"{name}: {'right' if correct else 'not yet'}.")
+    return correct

@@ -1,0 +1,42 @@
+"""Content of an output as HTML: figures, tables and texts."""
+
+import html
+from typing import Any
+
+import pandas as pd
+
+from cplab.errors import CplabError
+
+ROW = "display: flex; flex-wrap: wrap; gap: 12px; align-items: flex-start"
+
+
+def as_html(content: Any) -> str:
+    """Write content as HTML that is right without scripts.
+
+    Arguments: content, a figure (or whatever else shows itself as HTML), a table, HTML as a str,
+        a number, or a list of these, one below the other; an inner list stands side by side.
+
+    >>> as_html(["<p>two words</p>", 3])
+    '<p>two words</p>\\n<p>3</p>'
+    """
+    if isinstance(content, list | tuple):
+        return "\n".join(
+            side_by_side(p) if isinstance(p, list | tuple) else as_html(p) for p in content
+        )
+    if isinstance(content, str):
+        return content
+    if isinstance(content, pd.DataFrame | pd.Series):
+        table = content.to_frame() if isinstance(content, pd.Series) else content
+        return f'<div style="overflow-x: auto">{table.to_html(border=0)}</div>'
+    if hasattr(content, "_repr_html_"):
+        return content._repr_html_()
+    if isinstance(content, int | float):
+        return f"<p>{html.escape(str(content))}</p>"
+    name = type(content).__name__
+    raise CplabError(f"{name} is nothing to show: give a figure of cplab.show, a table or a text")
+
+
+def side_by_side(parts: list | tuple) -> str:
+    """Write contents side by side, or below each other where a page has no room for that."""
+    columns = "".join(f'<div style="min-width: 0">{as_html(part)}</div>' for part in parts)
+    return f'<div style="{ROW}">{columns}</div>'

@@ -4,8 +4,6 @@ typed, so that Python and the command line refuse the same values in the same wo
 Exit codes: 0; 1, a result is bad or training failed; 2, bad input; 130, interrupted.
 """
 
-import ast
-import inspect
 import io
 import json
 import os
@@ -16,9 +14,9 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stderr
 from dataclasses import field, fields, make_dataclass
-from functools import cache, partial, wraps
+from functools import partial, wraps
 from importlib.util import find_spec
-from itertools import pairwise, product
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -57,15 +55,9 @@ def field_options(several: bool = False) -> Any:
     return OmitArgPrefixes[make_dataclass("Fields", options)]  # type: ignore[misc]
 
 
-@cache
 def field_words() -> dict[str, str]:
-    """The docstring below each field of a run."""
-    [node] = ast.parse(inspect.getsource(runs.Run)).body
-    return {
-        ast.unparse(statement.target): ast.literal_eval(below.value)
-        for statement, below in pairwise(node.body)  # type: ignore[attr-defined]
-        if isinstance(statement, ast.AnnAssign) and isinstance(below, ast.Expr)
-    }
+    """The line on each field in the docstring of Run."""
+    return dict(re.findall(r"^ +(\w+): (.+)$", str(runs.Run.__doc__), re.MULTILINE))
 
 
 Filters: Any = field_options()

@@ -13,11 +13,12 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from cplab import quantities as q
-from cplab.labs.lab05_growth import retrain, search
+from cplab.labs.lab05_growth import search
+from cplab.labs.lab05_retraining import retrain
 from cplab.labs.lab05b_pruning import prune_kernels, prune_weights
 from cplab.quantities.statistics import Contrast, Estimate, estimate
-from cplab.results.experiments import Experiment
 from cplab.runs import Run
+from cplab.specs.experiments import Experiment
 from cplab.specs.profiles import PROFILES
 from cplab.studies import early_blur, eyes, pruning
 from cplab.studies.paper_schedule import longest_harmless_window

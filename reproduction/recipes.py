@@ -17,14 +17,15 @@ from typing import Any
 from cplab import quantities as q
 from cplab.errors import CplabError, one_of
 from cplab.gallery import mirror, rename  # the import registers the gallery's other deficits
-from cplab.labs.lab05_growth import DENSITIES, ORIGINS, prune_once, retrain, search
+from cplab.labs.lab05_growth import DENSITIES, search
+from cplab.labs.lab05_retraining import ORIGINS, prune_once, retrain
 from cplab.labs.lab05b_pruning import MATERIALS, SIZES, prune_kernels, prune_weights, train_split
 from cplab.labs.lab09_path import linear_path
 from cplab.measure import parse_measures
 from cplab.quantities.statistics import Contrast
 from cplab.results import every_result, find, ship
-from cplab.results.experiments import Experiment
 from cplab.runs import Run
+from cplab.specs.experiments import Experiment
 from cplab.specs.profiles import PROFILES
 from cplab.studies import pruning
 

@@ -11,12 +11,12 @@ from scipy import stats
 
 import cplab
 from cplab import quantities as q
+from cplab.labs.lab09_path import linear_path
 from cplab.quantities import statistics
 from cplab.results import every_result
 from cplab.runs import Run
 from cplab.studies import paper_schedule
-from cplab.studies.pruning import KernelPruning, Pruned, Search
-from cplab.studies.reopening.paths import LinearPath
+from cplab.studies.pruning import prune_kernels, prune_weights, search
 
 COURSE = Run(profile="course")
 
@@ -182,10 +182,14 @@ def test_contrasts_add_subtract_and_scale(results):
     assert not statistics.estimate(q.reading(run, lambda spec: 0.0)).same
 
 
-@pytest.mark.parametrize("spec", [Search(), Pruned(), KernelPruning(), LinearPath(length=16)])
+SEVERAL = (search, prune_weights, prune_kernels)
+SEVERAL = [*(function.spec() for function in SEVERAL), linear_path.spec(length=16)]
+
+
+@pytest.mark.parametrize("spec", SEVERAL)
 def test_what_has_several_accuracies_has_not_one(spec):
-    one_line(lambda: float(q.accuracy(spec)), type(spec).__name__, "accuracy_at")
-    one_line(lambda: q.each_seed(q.accuracy, spec), type(spec).__name__)
+    one_line(lambda: float(q.accuracy(spec)), spec.name, "accuracy_at")
+    one_line(lambda: q.each_seed(q.accuracy, spec), spec.name)
 
 
 def test_what_is_missing_is_named_by_the_line_that_gives_it(results):
@@ -195,8 +199,8 @@ def test_what_is_missing_is_named_by_the_line_that_gives_it(results):
             float(of(run))
         assert "cplab.run(" in str(error.value)
         assert "momentum" not in str(error.value)
-    with pytest.raises(q.Missing, match=r"^no result of Search version=1 seed=99: "):
-        float(q.accuracy(Search(seed=99)))
+    with pytest.raises(q.Missing, match=r"^no result of search\(seed=99\): "):
+        float(q.accuracy(search.spec(seed=99)))
 
 
 def test_the_trace_s_peak_and_end(results):

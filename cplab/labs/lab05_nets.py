@@ -16,9 +16,10 @@ from torch import Tensor
 
 from cplab import data, devices
 from cplab.errors import Diverged
-from cplab.labs.lab05_growth import OTHER_DATASET, SHAPES, Architecture
+from cplab.labs.lab05_architectures import SHAPES, Architecture
 
 BATCH = 2048
+OTHER_DATASET = {"mnist": "fashion_mnist", "fashion_mnist": "mnist"}
 EVERY_PIXEL = torch.arange(784)
 
 

@@ -1,5 +1,6 @@
 """Pruning of convolutional networks: of whole kernels, as in the thesis (section 3), and of single
-weights by a saliency. torch is imported where it is used; see lab05b_networks.
+weights by a saliency. torch is imported where it is used; see lab05b_kernels and
+lab05b_weights.
 """
 
 import math
@@ -110,10 +111,10 @@ def prune_kernels(
     >>> prune_kernels.compute("ci", retrain=False)["first"][-1] > 0
     True
     """
-    from cplab.labs import lab05b_networks as networks
+    from cplab.labs.lab05b_kernels import KernelLearner
 
     sizes = SIZES[size]
-    learner = networks.KernelLearner(sizes, sizes.kernels, material, seed, device, stop)
+    learner = KernelLearner(sizes, sizes.kernels, material, seed, device, stop)
     rates = sizes.noise_rates if material == "noise" else ()
     entries: list[dict] = []
 
@@ -148,10 +149,10 @@ def train_split(
     >>> len(train_split.compute("ci", 2, 3)["curve"])
     2
     """
-    from cplab.labs import lab05b_networks as networks
+    from cplab.labs.lab05b_kernels import KernelLearner
 
     how = ("images", seed, device, stop, labelled)
-    learner, curve = networks.KernelLearner(SIZES[size], (first, second), *how), []
+    learner, curve = KernelLearner(SIZES[size], (first, second), *how), []
     for rate in epoch_rates(SIZES[size].rates):
         learner.train(rate)
         curve.append(learner.test()["accuracy"])
@@ -236,14 +237,14 @@ def prune_weights(
         raise CplabError(f"density {density!r} {why}")
     from cplab import devices
     from cplab.engine.train import train_epoch
-    from cplab.labs import lab05b_networks as networks
+    from cplab.labs import lab05b_weights as weights
 
     periods = (deficit, length, recovery, training, retraining)
     run, *parts = pruning_steps(profile, *periods)
     task, place = run.with_seed(seed).task, devices.pick(device)
     images, state = task.images(place), task.birth(place)
     masks: dict[str, Any] = {}
-    state.optimizer.register_step_post_hook(lambda *_: networks.enforce_masks(state, masks))
+    state.optimizer.register_step_post_hook(lambda *_: weights.enforce_masks(state, masks))
     values: dict[str, Any] = {"curve": [], "loss": [], "accuracy": {}, "trace": {}}
 
     def learn(steps: Sequence[Step], moment: str) -> None:
@@ -254,12 +255,12 @@ def prune_weights(
             values["loss"].append(loss)
             values["curve"].append(task.test(state.net, images)["test_accuracy"])
         values["accuracy"][moment] = task.test(state.net, images)["test_accuracy"]
-        values["trace"][moment] = networks.kept_trace(state.net, masks, images)
+        values["trace"][moment] = weights.kept_trace(state.net, masks, images)
 
     learn(parts[0], "trained")
     batches = task.batches(training, Step(parts[0][0].deficit, 0.0), images)
     again = batches if recalibrated else None
-    values |= networks.prune(state, masks, images, metric, density, seed, again)
+    values |= weights.prune(state, masks, images, metric, density, seed, again)
     learn((), "pruned")
     learn(parts[1], "retrained")
     if length:

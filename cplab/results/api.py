@@ -19,13 +19,13 @@ from cplab.engine.tree import Context, plan
 from cplab.errors import Cancelled, CplabError, Diverged, one_of, quote, require
 from cplab.measure import parse_measures
 from cplab.results import store
-from cplab.results.experiments import Experiment, find_function
 from cplab.results.result import HOW, Result, outcome
 from cplab.results.store import find
 from cplab.runs import CLEAR, LONGEST, Run
 from cplab.specs import Spec, check_spec
+from cplab.specs.experiments import Experiment, find_function
 from cplab.specs.own import own_functions
-from cplab.studies.reopening.treatments import Treatment
+from cplab.treatments import Treatment
 
 NEAR = 0.05  # of accuracies on two machines; seeds of nearly all runs differ by less
 LOCKS = 200  # that one process holds, since each is an open file
@@ -175,7 +175,7 @@ def train_with_bar(
             results[spec] = result
             bar.update(isinstance(spec, Experiment))
             bar.set_postfix_str(f"{len(results)} of {len(missing)} results", refresh=False)
-    return results
+    return {spec: results[spec] for spec in missing}
 
 
 def train_missing(

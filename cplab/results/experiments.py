@@ -14,96 +14,14 @@ their defaults, so that a new argument leaves all keys as they were. Arguments a
 it is computed, and are no part of the key: device, stop (a threading.Event) and report.
 """
 
-import importlib
 import inspect
-import sys
 from collections.abc import Callable, Hashable
-from contextlib import suppress
-from dataclasses import dataclass
 from functools import update_wrapper
 from typing import Any, get_type_hints
 
-from cplab.errors import CplabError
-from cplab.specs import Spec, spec_class
-
-FUNCTIONS: dict[str, "Function"] = {}  # all that were decorated, by module:name
-
-
-@dataclass(frozen=True, repr=False)
-class Experiment(Spec):
-    """One call of an experiment's function: what is looked up, computed and kept. Its arguments are
-    attributes.
-
-    address: where its function is, module:name. version: the function's. given: arguments that
-    differ from their defaults, by name, in the function's order.
-    """
-
-    address: str
-    version: int
-    given: tuple[tuple[str, Any], ...] = ()
-
-    def __getattr__(self, name: str) -> Any:
-        if not name.startswith("_") and name in (arguments := self.arguments):
-            return arguments[name]
-        raise AttributeError(f"{self.name} has no argument {name!r}")
-
-    def __repr__(self) -> str:
-        given = ", ".join(f"{name}={value!r}" for name, value in self.given)
-        return f"{self.name}.spec({given})"
-
-    @property
-    def name(self) -> str:
-        """The function's name."""
-        return self.address.rpartition(":")[2]
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """All arguments by name, with the defaults of those that are not given."""
-        return find_function(self.address).defaults | dict(self.given)
-
-    @property
-    def seed(self) -> int:  # type: ignore[override]
-        """The argument called seed, or the seed of the experiment that this one begins from."""
-        arguments = self.arguments
-        inner = (value.seed for value in arguments.values() if isinstance(value, Spec))
-        return arguments.get("seed", next(inner, 0))
-
-    @property
-    def shares(self) -> Hashable:
-        """What is equal for experiments that share training; numbers of theirs can be paired."""
-        of = find_function(self.address).shares
-        return (of and of(**self.arguments)) or self
-
-    def plain(self) -> dict[str, Any]:
-        """The arguments that differ from their defaults, by name."""
-        return dict(self.given)
-
-    def canonical(self) -> str:
-        """One line that holds all that decides the result."""
-        parts = (
-            f"{name}=({value.canonical()})" if isinstance(value, Spec) else f"{name}={value!r}"
-            for name, value in self.given
-        )
-        return " ".join([f"{self.name} version={self.version}", *parts])
-
-    def call(self) -> str:
-        """The line of Python that gives the values."""
-        return repr(self).replace(".spec(", "(", 1)
-
-    def replace(self, **changed: Any) -> "Experiment":
-        """The same experiment with other arguments."""
-        return find_function(self.address).spec(**{**self.arguments, **changed})
-
-    def with_seed(self, seed: int) -> "Experiment":
-        """The same experiment with another seed, which those that it begins from get as well."""
-        changed = {n: v.with_seed(seed) for n, v in self.arguments.items() if isinstance(v, Spec)}
-        return self.replace(**changed | ({"seed": seed} if "seed" in self.arguments else {}))
-
-    def values(self, **how: Any) -> dict[str, Any]:
-        """The values: looked up, or computed and kept. Arguments: as in cplab.run."""
-        from cplab.results.api import run
-
-        return run(self, **how).values
+from cplab.results import api
+from cplab.specs import spec_class
+from cplab.specs.experiments import FUNCTIONS, Experiment
 
 
 class Function:
@@ -126,7 +44,7 @@ class Function:
 
     def __call__(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         how = {n: kwargs.pop(n) for n in {*self.how, "fresh"} & {*kwargs}}
-        return self.spec(*args, **kwargs).values(**how)
+        return api.run(self.spec(*args, **kwargs), **how).values
 
     def spec(self, *args: Any, **kwargs: Any) -> Experiment:
         """Describe a call without computing it. Raises CplabError for what is not allowed."""
@@ -144,14 +62,3 @@ def experiment(version: int, shares: Callable[..., Hashable] | None = None) -> A
         have in common, such as the search that they begin from.
     """
     return lambda function: Function(function, version, shares)
-
-
-def find_function(address: str) -> Function:
-    """The function of experiments at this address, module:name. Raises CplabError."""
-    module = address.partition(":")[0]
-    if address not in FUNCTIONS and module.startswith("cplab.") and module not in sys.modules:
-        with suppress(ImportError):
-            importlib.import_module(module)
-    if address not in FUNCTIONS:
-        raise CplabError(f"the experiment {address!r:.80} is not defined here: import its module")
-    return FUNCTIONS[address]

@@ -11,9 +11,9 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from cplab import specs
 from cplab.errors import CplabError
-from cplab.results.experiments import Experiment
 from cplab.runs import MEASURED, Run
 from cplab.specs import Positive, Spec
+from cplab.specs.experiments import Experiment
 
 HOW = ("copy", "device", "precision", "threads", "torch", "commit")
 

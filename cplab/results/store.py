@@ -20,7 +20,6 @@ from typing import Any
 
 from cplab.errors import CplabError, atomic_file, cache_dir, one_of, quote, require
 from cplab.measure import parse_measures
-from cplab.results.experiments import FUNCTIONS
 from cplab.results.result import (
     HOW,
     Outdated,
@@ -34,6 +33,7 @@ from cplab.results.result import (
 )
 from cplab.runs import MEASURED, Run
 from cplab.specs import Spec, check_spec
+from cplab.specs.experiments import FUNCTIONS
 
 SHIPPED = Path(__file__).parents[1] / "shipped"
 SUMS = "SHA256SUMS"

@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import inspect
 from dataclasses import fields
 from functools import cache, cached_property, wraps
 from typing import Annotated, Any, TypeVar, dataclass_transform
@@ -85,6 +86,12 @@ def spec_class(cls: Class) -> Class:
             raise CplabError(in_one_line(error, decorated)) from None
 
     decorated.__init__ = init
+    # what Shift+Tab shows: names and defaults
+    shown = inspect.signature(decorated)
+    names = [
+        parameter.replace(annotation=parameter.empty) for parameter in shown.parameters.values()
+    ]
+    decorated.__signature__ = shown.replace(parameters=names, return_annotation=shown.empty)
     return decorated
 
 

@@ -4,7 +4,7 @@ Nothing is trained here: what has no result raises Missing (see `cplab.quantitie
 """
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from cplab.labs.lab05_growth import search
 from cplab.labs.lab05b_pruning import SIZES, prune_kernels, random_split, train_split
 from cplab.quantities import Missing, contrast, final_accuracy, reading, result
 from cplab.quantities.statistics import Contrast
-from cplab.results.experiments import Experiment
+from cplab.specs.experiments import Experiment
 
 DRAWS = 3  # of random splits
 
@@ -66,6 +66,15 @@ class Splits:
     material: str
     seed: int
     labelled: int | None = None
+
+    def with_seed(self, seed: int) -> "Splits":
+        """The same splits with another seed."""
+        return replace(self, seed=seed)
+
+    @property
+    def shares(self) -> "Splits":
+        """What is equal for terms that share training."""
+        return self
 
     def accuracy(self) -> float:
         """Mean accuracy, in percent, of the splits trained from new weights. Raises: Missing."""

@@ -30,7 +30,7 @@ from benchmarks import operations
 from cplab import data, devices, models
 from cplab.deficits import Batch
 from cplab.engine.sweep import Context, train_all, usual_workers
-from cplab.engine.train import train_epoch
+from cplab.engine.train import begin, train_epoch
 from cplab.engine.tree import plan
 from cplab.errors import CplabError
 from cplab.measure import fisher
@@ -83,14 +83,14 @@ def engine(device: torch.device, dataset: str) -> Iterator[Row]:
     """Measure an epoch of the engine against bare steps on one batch, with the course network on
     one thread; and the paper's network against matrix products."""
     run = Run("blur", length=1, profile="course", dataset=dataset)
-    task, step = run.task, run.timeline[0]
-    images, state = task.images(device), task.birth(device)
-    index, x = next(task.batches(0, step, images))
+    step, life = run.timeline[0], begin(run, device, threads=1)
+    images = life.images
+    index, x = next(run.task.batches(0, step, images))
     x, y = step.deficit(x, images.train_y[index], Batch(index, images=len(images.train_y)))
     steps = len(images.train_y) // len(y)
-    bare = partial(plain_steps, state.net, x, y, steps)
-    with devices.torch_defaults(devices.usual_threads("course")):
-        pairs = in_turn(lambda: train_epoch(task, 0, step, state, images), bare)
+    bare = partial(plain_steps, life.state.net, x, y, steps)
+    with devices.torch_defaults(threads=1):
+        pairs = in_turn(lambda: train_epoch([life], 0, step), bare)
     what = "an epoch of training / bare steps on one batch in memory, course"
     yield row("engine", "images/s", pairs, what, steps * len(y))
 

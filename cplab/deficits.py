@@ -171,7 +171,9 @@ def deficit(function: Callable | None = None, **options: Any) -> Any:
     The function takes images (N, C, H, W), normalised to mean 0 and deviation 1, and labels (N,)
     from 0, and returns new ones of the same shapes and types. Other parameters have defaults, of
     which the first whole number is the strength, or are named `generator` (a torch.Generator,
-    another for each seed, epoch and batch) and `context` (a Batch). It is tried on four images.
+    another for each seed, epoch and batch) and `context` (a Batch). It is tried on four images. Its
+    key holds its source text, its defaults and the plain values that it reads; for anything else,
+    such as a file, version=2 makes another key.
 
     >>> @deficit(label="lower part covered")
     ... def cover(x, y, rows: int = 4):
@@ -246,7 +248,7 @@ def noise(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor]:
 
 
 # Indigo of Tol's muted set, which no grey resembles
-@deficit(label="fresh noise", colour="#332288", dash="dashdot", marker="inverted_triangle")
+@deficit(label="fresh noise", colour="#7722DD", dash="dashdot", marker="inverted_triangle")
 def fresh_noise(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor]:
     """Replace each image by Gaussian noise, another pattern at each epoch."""
     return noise_for(x, context, mixed_seed(context.seed, context.epoch)), y
@@ -308,7 +310,7 @@ def upright(height: int, width: int, half_angle: float, device: str = "cpu") -> 
     return factor.to(device)
 
 
-@deficit(label="blank images", colour="#000000", dash="dotdash", marker="star")
+@deficit(label="blank images", colour="#885533", dash="dotdash", marker="star")
 def blank(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Replace images by an even grey, the mean of all images. In a network without convolutions
     (fc) hidden weights then have gradient 0, but BatchNorm divides by √ε and rounding errors grow
@@ -318,7 +320,7 @@ def blank(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return torch.zeros_like(x), y
 
 
-@deficit(label="strabismus", colour="#661100", dash="dashed", marker="plus")
+@deficit(label="strabismus", colour="#CC0033", dash="dashed", marker="plus")
 def strabismus(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor]:
     """Show another image of the batch, like an eye that looks elsewhere (Hubel and Wiesel 1965),
     with the label of one of the two images at random: either eye may be the one that counts."""

@@ -3,17 +3,17 @@
 import platform
 import re
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from functools import cache, partial
-from operator import attrgetter
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
-from cplab.errors import CplabError, Exhausted, require
+from cplab.errors import CplabError, Exhausted
 
 
 def usable_cores() -> int:
@@ -26,77 +26,50 @@ def usable_cores() -> int:
 if torch.get_num_threads() > usable_cores():  # torch knows nothing of quotas
     torch.set_num_threads(usable_cores())
 
+LARGE = ("slim", "paper")  # profiles whose networks fill several cores, or a GPU
+_lock = threading.Lock()
+_inside = ExitStack()  # what gives this process its number of threads back
+_count = 0  # of trainings in this process
 
-# The defaults of torch's newer settings of precision, which include the older ones
-PRECISIONS = {"": "none", "mkldnn": "none", "mkldnn.conv": "none", "mkldnn.rnn": "none"}
-PRECISIONS |= {"cudnn": "none", "cudnn.conv": "tf32", "cudnn.rnn": "tf32"}
-PRECISIONS |= {"mkldnn.matmul": "ieee", "cuda.matmul": "ieee"}
 
-
-_inside, _usual, _lock = 0, 1, threading.Lock()
+def usual_threads(profile: str) -> int:
+    """The number of torch's threads that trains a profile's networks on a CPU: one for small ones,
+    and for large ones as many as the process has."""
+    return torch.get_num_threads() if profile in LARGE else 1
 
 
 @contextmanager
-def _threads_kept() -> Iterator[None]:
-    """Give the process its number of torch's threads back once no training is left in it: one that
-    begins while another runs must not take that one's for the usual number."""
-    global _inside, _usual
+def threads_kept() -> Iterator[None]:
+    """Give the process its number of torch's threads back once the last training has left it: one
+    that begins while another runs must not take that one's for the usual number."""
+    global _count
     with _lock:
-        _usual = _usual if _inside else torch.get_num_threads()
-        _inside += 1
+        if not _count:
+            _inside.callback(torch.set_num_threads, torch.get_num_threads())
+        _count += 1
     try:
         yield
     finally:
         with _lock:
-            _inside -= 1
-            if not _inside:
-                torch.set_num_threads(_usual)
-
-
-SMALL = ("ci", "course", "fit", "matched")  # profiles whose networks are too small to fill a chip
+            _count -= 1
+            if not _count:
+                _inside.close()
 
 
 @contextmanager
 def torch_defaults(threads: int | None = None) -> Iterator[None]:
-    """Give torch the settings that it has after import, and restore those of other code afterwards.
-
-    They are all those on which bits depend: default type and device, number of threads (`threads`,
-    or as it is), modes, autocast, algorithms, precision, oneDNN, denormals. Also a decorator.
-    Raises: CplabError if another thread has changed the default type meanwhile.
-    """
-    sums, before = torch.backends.cuda.matmul, torch.get_num_threads()
-    onednn: Any = torch.backends.mkldnn
-    set_sums = partial(setattr, sums, "allow_bf16_reduced_precision_reduction")
-    flushed = not torch.tensor(1e-40, dtype=torch.float32, device="cpu").mul(1)
-    settings: list[tuple[Any, Any, Any]] = [  # (setter, present value, wanted value)
-        (torch.set_default_dtype, torch.get_default_dtype(), torch.float32),
-        (set_sums, sums.allow_bf16_reduced_precision_reduction, True),
-        (partial(setattr, onednn, "enabled"), onednn.enabled, True),
-        (torch.set_num_threads, before, threads or before),
-        (torch.set_flush_denormal, flushed, False),
-    ]
-    for name, usual in PRECISIONS.items():
-        with suppress(AttributeError):  # of an older torch
-            place = attrgetter(f"backends.{name}".rstrip("."))(torch)
-            settings.append(
-                (partial(setattr, place, "fp32_precision"), place.fp32_precision, usual)
-            )
-    older = "highest"
-    with suppress(RuntimeError):  # where the newer ones contradict it
-        older = torch.get_float32_matmul_precision()
-    settings.append((torch.set_float32_matmul_precision, older, "highest"))
-    tf32 = True  # cuDNN's older switch, set last and restored first: it changes newer ones
-    with suppress(RuntimeError):
-        tf32 = torch.backends.cudnn.allow_tf32
-    settings.append((partial(setattr, torch.backends.cudnn, "allow_tf32"), tf32, True))
-    if torch.are_deterministic_algorithms_enabled():  # loads the compiler: not without need
-        warn = torch.is_deterministic_algorithms_warn_only_enabled()
-        settings.append((partial(torch.use_deterministic_algorithms, warn_only=warn), True, False))
-    with ExitStack() as stack:
-        stack.enter_context(_threads_kept())
-        for put, now, wanted in settings:
-            stack.callback(put, now)
-            put(wanted)
+    """Give torch its usual default type, device and modes, float32 products in full precision, and
+    `threads`, and restore those of other code afterwards. Also a decorator. Bits may depend on
+    other settings too: a result's precision names those that are not the usual ones."""
+    dtype, products = torch.get_default_dtype(), "highest"
+    with suppress(RuntimeError):  # where torch's newer settings contradict it
+        products = torch.get_float32_matmul_precision()
+    with threads_kept(), ExitStack() as stack:
+        stack.callback(torch.set_default_dtype, dtype)
+        torch.set_default_dtype(torch.float32)
+        stack.callback(torch.set_float32_matmul_precision, products)
+        torch.set_float32_matmul_precision("highest")
+        torch.set_num_threads(threads or torch.get_num_threads())
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         for place in ("cpu", "cuda"):
@@ -104,14 +77,6 @@ def torch_defaults(threads: int | None = None) -> Iterator[None]:
         if torch.empty(0).device.type != "cpu":  # a question that every version can answer
             stack.enter_context(torch.device("cpu"))
         yield
-        changed = torch.get_default_dtype() != torch.float32
-        require(not changed, "torch's default type was changed while this was computed: ask again")
-
-
-def usual_threads(profile: str) -> int:
-    """The number of torch's threads that trains a profile's networks on a CPU beside other work:
-    one for small networks, else all that the process has."""
-    return 1 if profile in SMALL else torch.get_num_threads()
 
 
 def pick(name: str = "auto") -> torch.device:
@@ -171,6 +136,18 @@ def in_bf16(arithmetic: str, device: torch.device) -> bool:
     return arithmetic == "native" and has_bf16(device)
 
 
+def precision(arithmetic: str, device: torch.device) -> str:
+    """The format of a run's products on a device, bf16 or float32, and what torch's settings are
+    that this process did not set and that are not the usual ones."""
+    unusual = {
+        "oneDNN off": not torch.backends.mkldnn.enabled,
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "no denormals": not torch.tensor(1e-40, dtype=torch.float32, device="cpu").mul(1),
+    }
+    words = ["bf16" if in_bf16(arithmetic, device) else "float32"]
+    return ", ".join(words + [word for word, holds in unusual.items() if holds])
+
+
 def algorithms(arithmetic: str = "native") -> Any:
     """A context in which convolutions on a GPU and their gradients give the same bits each time,
     and float32 does not use tf32."""
@@ -197,11 +174,18 @@ FAILURES = (
 
 @contextmanager
 def explain_failures() -> Iterator[None]:
-    """Turn the many errors of a full memory or a lost GPU into one clear line."""
+    """Turn the many errors of a full memory or a lost GPU into one clear line. However a training
+    fails or is interrupted, its frames let go of all tensors, which the error would keep alive."""
     try:
         yield
-    except (RuntimeError, MemoryError) as error:
+    except BaseException as error:
         text = f"{type(error).__name__}: {error}".partition("\n")[0]
+        failure: BaseException | None = error
+        while failure:
+            traceback.clear_frames(failure.__traceback__)
+            failure = failure.__cause__ or failure.__context__
+        if not isinstance(error, RuntimeError | MemoryError):
+            raise
         if not re.search(FAILURES, text, re.IGNORECASE):
             raise
         how = "what was trained is kept; ask again with fewer workers, a smaller profile or"

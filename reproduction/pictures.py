@@ -6,63 +6,56 @@ from functools import partial
 from itertools import product
 from typing import Any
 
-from bokeh.models import BoxAnnotation
-from bokeh.plotting import figure
-
 from cplab import quantities as q
 from cplab import show
 from cplab.results import Result
 from cplab.runs import Run
-from cplab.show.theme import plain_figure
+from cplab.show import Figure
 from cplab.studies.early_blur import steps_left
 from reproduction import numbers as n
 from reproduction.claims import TEXTS, as_tuple, number_of, shipped
 from reproduction.recipes import FIXED
 
-SIZE = {"width": 640, "height": 340}
+SIZE: dict[str, Any] = {"width": 640, "height": 340}
 
 
-def example() -> figure:
+def example() -> Figure:
     """A figure of one prediction, above 0, and three intervals with their verdicts."""
     names = ["contradicted", "undecided", "reproduced"]
-    fig = plain_figure("predicted: above 0 (shaded)", "points", "", **SIZE | {"height": 240})
-    fig.add_layout(BoxAnnotation(left=0, fill_alpha=0.15))
+    ends = {"x_range": (-4, 4), "y_range": (-0.6, 2.6)}
+    fig = show.figure("predicted: above 0 (shaded)", "points", **SIZE | {"height": 240}, **ends)
+    fig.ax.axvspan(0, 4, color=show.colour("blur"), alpha=0.15)
     for y, (middle, half) in enumerate(((-2.0, 0.9), (0.4, 0.9), (1.8, 0.5))):
-        fig.segment([middle - half], [y], [middle + half], [y], line_width=3)
-        fig.scatter([middle], [y], size=10)
-        look = {"text_baseline": "middle", "text_font_size": "12px"}
-        fig.text([middle + half + 0.15], [y], [names[y]], **look)
-    fig.x_range.start, fig.x_range.end = -4, 4
-    fig.y_range.start, fig.y_range.end = -0.6, 2.6
-    fig.yaxis.visible = False
+        fig.ax.errorbar(middle, y, xerr=half, fmt="o", color=show.colour("blur"), linewidth=3)
+        fig.ax.text(middle + half + 0.15, y, names[y], va="center")
+    fig.ax.yaxis.set_visible(False)
     return fig
 
 
-def removal() -> figure:
+def removal() -> Figure:
     """The removal curves of four deficits."""
     with q.shipped_only():
         return show.removal(Run(), ("blur", "flip", "permute", "noise"), **SIZE)
 
 
-def means(axes: tuple[str, str], groups: dict, size: str = "", **options: Any) -> figure:
+def means(axes: tuple[str, str], groups: dict, size: str = "", **options: Any) -> Figure:
     """A figure of means with intervals, from {label: {x: an Estimate}}, of those with seeds."""
     groups = {
         label: {x: number for x, number in group.items() if number.seeds}
         for label, group in groups.items()
     }
-    fig = show.means(groups, axes, percent=False, **SIZE, **options)
-    fig.title.text = f"{size}: {fig.title.text}" if size else fig.title.text
-    return fig
+    title = f"{axes[1]} against {axes[0].partition(',')[0]}"
+    return show.means(groups, axes, f"{size}: {title}" if size else title, **SIZE, **options)
 
 
-def lines(picture: dict[str, Any]) -> figure:
+def lines(picture: dict[str, Any]) -> Figure:
     """A figure of report.toml: curves through numbers that its rows name as in claims.toml."""
     groups: dict[str, dict] = {}
     for row in picture["lines"]:
         of, size = number_of(dict(row)), picture["size"]
         points = {x: shipped(of, size, *as_tuple(at)) for x, *at in row["points"]}
         groups[row["words"]] = groups.get(row["words"], {}) | points
-    return means(picture["axes"], groups, size, log=picture.get("log", False))
+    return means(picture["axes"], groups, size, log="x" if picture.get("log") else "")
 
 
 def traced() -> dict[str, list[Result]]:
@@ -78,23 +71,20 @@ def traced() -> dict[str, list[Result]]:
     return groups
 
 
-def traces() -> figure:
+def traces() -> Figure:
     """The trace over epochs."""
     return show.over_epochs(traced(), **SIZE)
 
 
-def layers() -> figure:
+def layers() -> Figure:
     """The shares of the information by layer, at the end."""
     groups = traced()
     parts = {label: [q.layer_shares(r.spec) for r in results] for label, results in groups.items()}
-    hues = {label: show.colour(results[0].spec.deficit) for label, results in groups.items()}
-    fig = show.by_layer(9, parts, hues, **SIZE)
     line = show.source_line([r for results in groups.values() for r in results])
-    fig.title.text = f"share of the information; {line}"
-    return fig
+    return show.by_layer(parts, f"share of the information; {line}", **SIZE)
 
 
-def rates() -> figure:
+def rates() -> Figure:
     """Harm of blur against learning rate × steps that are left when it ends, by setting."""
     slow: dict[str, Any] = {"schedule": "paper", "pace": 1, "recovery": 160}
     settings = {
@@ -110,10 +100,10 @@ def rates() -> figure:
         for label, runs in settings.items()
     }
     axes = ("rate × steps left when the blur ends", "harm, points")
-    return means(axes, groups, log=True)
+    return means(axes, groups, log="x")
 
 
-FIGURES: dict[str, Callable[[], figure]] = {  # by the file's name
+FIGURES: dict[str, Callable[[], Figure]] = {  # by the file's name
     "example": example,
     "removal": removal,
     "rates": rates,

@@ -213,6 +213,23 @@ def trained_together(*specs, **context):
     return [found[spec] for spec in specs]
 
 
+def train_epoch(task, epoch, step, state, images):
+    """Train one state for one epoch, and give the mean loss."""
+    from cplab.engine import train
+
+    return train.train_epoch([train.Life(task.run, task, images, state, {})], epoch, step)[0]
+
+
+def train_stretch(run, end, contents=(), last=False, **how):
+    """Train one run up to a part of its timeline."""
+    from cplab.engine.train import train
+
+    [stretch] = train([run], end, [contents], [last], **how)
+    if isinstance(stretch, Exception):
+        raise stretch
+    return stretch
+
+
 BUILT_IN = ("blur", "blur-2", "flip", "permute", "noise", "fresh_noise", "stripes", "blank")
 
 
@@ -311,9 +328,9 @@ def epochs_trained(monkeypatch):
 
     begun, train_epoch = [], train.train_epoch
 
-    def spy(task, epoch, *rest):
-        begun.append((task.run, epoch))
-        return train_epoch(task, epoch, *rest)
+    def spy(lives, epoch, *rest):
+        begun.extend((life.run, epoch) for life in lives)
+        return train_epoch(lives, epoch, *rest)
 
     monkeypatch.setattr(train, "train_epoch", spy)
     return begun

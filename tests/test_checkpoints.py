@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from conftest import train_epoch, train_stretch
 
 from cplab import data
 from cplab.engine import checkpoints
 from cplab.engine.sweep import Context, train_all
-from cplab.engine.train import train_epoch, train_stretch
 from cplab.engine.tree import plan
 from cplab.errors import Cancelled
 from cplab.results.result import without_times

@@ -62,7 +62,8 @@ def test_a_side_needs_an_interval_without_zero(ends, answer):
 def test_a_forest_is_in_the_order_of_harm():
     runs = {f"{n} blocks": replace(EARLY, model=f"depth{n}") for n in (1, 2, 3)}
     fig = depth.forest(runs)
-    harms = (quantities.harm(runs[words]) for words in fig.y_range.factors)
+    names = [label.get_text() for label in fig.ax.get_yticklabels()]
+    harms = (quantities.harm(runs[words]) for words in names)
     means = [statistics.estimate(harm).mean for harm in harms]
     assert means == sorted(means)
     assert depth.harmed(runs)[-1] == "3 blocks"

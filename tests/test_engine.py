@@ -2,25 +2,24 @@
 that equal each life trained alone, bit for bit."""
 
 import hashlib
+import math
 import random
 from contextlib import nullcontext
 from functools import partial
-from itertools import accumulate
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from conftest import a_run, one_line, runs
+from conftest import a_run, one_line, runs, train_epoch, train_stretch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
 from cplab import data, devices
 from cplab.deficits import Batch
-from cplab.engine import threads, train
+from cplab.engine import train
 from cplab.engine.sweep import Context, train_all, training_of, usual_workers
-from cplab.engine.train import train_epoch, train_stretch
 from cplab.engine.tree import plan
 from cplab.errors import Cancelled, Diverged
 from cplab.measure import MEASUREMENTS, Measurement
@@ -203,26 +202,8 @@ def test_training_is_torch_s_optimizer_batch_by_batch(fields, native, monkeypatc
     assert [row["epoch"] for row in rows] == [row["part"] for row in rows] == list(range(4))
 
 
-def test_a_result_says_with_how_many_threads_it_was_trained(monkeypatch, one_thread):
-    """A small network has those that are quickest now; who asks for a number has it throughout."""
-    run = Run("blur", 1, 1, 1, profile="course", dataset="mnist", model="fc-20")
-
-    def stretch(end, quickest, begun=(), **how):
-        monkeypatch.setattr(train, "quickest_threads", lambda: quickest)
-        monkeypatch.setattr(threads, "SLOW", float("inf"))  # whatever else this machine does
-        return train_stretch(run, end, begun, device="cpu", **how)
-
-    begun = stretch(2, 2)
-    assert (begun.how["threads"], stretch(3, 2, [begun.content]).how["threads"]) == (2, 2)
-    changed, alone = stretch(3, 1, [begun.content]), stretch(3, 2, [begun.content], threads=1)
-    assert [row["threads"] for row in changed.rows] == [2, 2, 1]
-    assert (changed.how["threads"], alone.how["threads"]) == (0, 1)
-    assert torch.get_num_threads() == 1
-
-
-def test_trials_and_trainings_that_overlap_leave_the_number_of_threads_as_it_was(one_thread):
+def test_trainings_that_overlap_leave_the_number_of_threads_as_it_was(one_thread):
     torch.set_num_threads(2)
-    assert (threads.quickest_threads() in (1, 2), torch.get_num_threads()) == (True, 2)
     first, second = devices.torch_defaults(1), devices.torch_defaults(1)
     first.__enter__()
     second.__enter__()
@@ -231,14 +212,13 @@ def test_trials_and_trainings_that_overlap_leave_the_number_of_threads_as_it_was
     assert torch.get_num_threads() == 2
 
 
-def test_training_goes_on_with_one_thread_once_other_work_has_begun(monkeypatch, one_thread):
-    batch, between_epochs, slow = 1, 9, 4  # seconds
-    clock = accumulate([0, *[batch] * 5, between_epochs, slow, batch, *[slow] * 3])
-    monkeypatch.setattr(threads, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+def test_a_small_network_has_one_thread_and_a_result_says_how_many(one_thread):
     torch.set_num_threads(2)
-    watch = threads.ThreadWatch(None)
-    numbers = [watch.is_set() or torch.get_num_threads() for _ in range(12)]
-    assert numbers == [2] * 11 + [1]
+    small, two = train_stretch(a_run(), 1), train_stretch(a_run(), 1, threads=2)
+    assert (small.how["threads"], two.how["threads"]) == (1, 2)
+    assert devices.usual_threads("paper") == 2
+    begun = train_stretch(a_run(), 2, [two.content], threads=1)  # which begins at birth
+    assert begun.rows[0]["train_loss"] == small.rows[0]["train_loss"]
 
 
 def test_a_network_learns_and_is_tested_on_clear_images_with_true_labels():
@@ -354,10 +334,10 @@ def test_a_stopped_sweep_goes_on_where_it_was(each_alone, stop_after, epochs_tra
 
 
 def test_a_life_that_diverges_takes_only_what_grows_on_it(each_alone, monkeypatch):
-    def diverge(task, epoch, step, *rest):
-        if step.deficit.name == "noise":
-            raise Diverged("the loss is nan")
-        return train_epoch(task, epoch, step, *rest)
+    once = train.train_epoch
+
+    def diverge(lives, epoch, step, *rest):
+        return [math.nan] if step.deficit.name == "noise" else once(lives, epoch, step, *rest)
 
     monkeypatch.setattr(train, "train_epoch", diverge)
     found, diverged = grown(GRID)

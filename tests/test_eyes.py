@@ -8,12 +8,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from conftest import one_line
+from conftest import one_line, train_epoch
 from torch import nn
 
 from cplab import Run, models, quantities
 from cplab.deficits import Batch, find_deficit
-from cplab.engine import train
 from cplab.measure.two_eyes import each_eye, right_shares
 from cplab.results import sweep
 from cplab.studies import eyes
@@ -122,7 +121,7 @@ def test_with_both_eyes_closed_a_network_stays_as_it_was_born():
     learner, images = run.task.birth(CPU), run.task.images(CPU)
     born = {name: weight.clone() for name, weight in learner.net.named_parameters()}
     for epoch in range(3):
-        train.train_epoch(run.task, epoch, run.timeline[0], learner, images)
+        train_epoch(run.task, epoch, run.timeline[0], learner, images)
     weights = learner.net.named_parameters()
     assert [w.shape for n, w in weights if not torch.equal(w, born[n])] == [(10,)]
 
@@ -138,7 +137,7 @@ def test_one_closed_eye_is_the_mirror_image_of_the_other():
         learner.net.double()
         images = replace(images, mean=images.mean.double(), std=images.std.double())
         step = run.timeline[0]._replace(deficit=find_deficit(f"blank:{view}"))
-        train.train_epoch(run.task, 0, step, learner, images)
+        train_epoch(run.task, 0, step, learner, images)
         nets.append(learner.net)
     x = pictures(20, 8).double()
     nets[1] = swapped(nets[1])

@@ -1,33 +1,29 @@
-"""Figures: every number against a plain computation of the same, and looks that differ."""
+"""Figures: what is drawn against a plain computation of the same, looks that differ, polls."""
 
-import base64
 import io
-import math
-import re
+import subprocess
+import sys
 from dataclasses import replace
+from html.parser import HTMLParser
 from itertools import combinations
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from bokeh.core.validation import check_integrity
-from bokeh.models import ColumnDataSource, Line, Span, Title
 from PIL import Image
 
 import cplab
 from cplab import quantities, show
 from cplab.data import images
+from cplab.errors import CplabError
 from cplab.quantities import statistics
 from cplab.results import Result, keep
 from cplab.runs import Run
-from cplab.show import pictures, predictions, theme, to_pixels
+from cplab.show import base, pictures, styles
+from cplab.show.figures import as_estimate
 from cplab.show.previews import preview
-from cplab.show.still import still
-from cplab.studies import fisher as lab04
-from cplab.studies import kitten as lab01
-from cplab.studies import paper_schedule
-from cplab.studies.kitten import statements
 
 # What is left of red, green and blue light for protanopes, deuteranopes and tritanopes (Machado,
 # Oliveira & Fernandes 2009, severity 1)
@@ -38,10 +34,11 @@ BLIND = [
 ]
 DEFICITS = ("blur", "flip", "permute", "noise", "fresh_noise", "stripes", "blank")
 CI = Run(profile="ci")
+BLUR = Run("blur", length=16, schedule="fixed", model="depth3", recovery=60)
 
 
 def kept(deficit, onset, length, seed, accuracy=0.5, source="live", copy="practice", **setting):
-    """A result that was kept, of a life of such an end."""
+    """A result that was kept, of a run of such an end."""
     run = Run(deficit, onset, length, profile=setting.pop("profile", "ci"), seed=seed, **setting)
     row = {"lr": 0.1, "train_loss": 1.0, "test_accuracy": accuracy, "seconds": 1.0}
     values = run.values([row | {"epoch": epoch} for epoch in range(run.epochs)])
@@ -49,52 +46,57 @@ def kept(deficit, onset, length, seed, accuracy=0.5, source="live", copy="practi
     return replace(keep(made), source=source)
 
 
-def life(traces, deficit="none", length=0, seed=0, accuracy=0.5, **setting):
+def traced(traces, deficit="none", length=0, seed=0, **setting):
     """A result of the fit profile with such a trace after each epoch."""
     when = {"length": length} if length else {"onset": len(traces) - 1}
     recovery = len(traces) - length - when.get("onset", 0)
     run = Run(deficit, profile="fit", recovery=recovery, seed=seed, **when, **setting)
     curve = [{"epoch": i, "train_loss": v, "test_accuracy": v} for i, v in enumerate(traces)]
     measured = {"trace": {i: {"trace": [float(v)]} for i, v in enumerate(traces)}}
-    values = {"accuracy": accuracy, "curve": curve}
-    return Result(run, values, 1.0, "x", "cpu", "float32", 1, "2", "", measured)
+    return Result(
+        run, {"accuracy": 0.5, "curve": curve}, 1.0, "x", "cpu", "float32", 1, "2", "", measured
+    )
 
 
-def parts(fig):
-    """What the legend names: {text: renderers}."""
-    return {item.label.value: item.renderers for item in fig.legend[0].items}
+def lines(fig):
+    """What has a name: {label: (x, y)}."""
+    named = {
+        line.get_label(): line for line in fig.ax.get_lines() if line.get_label()[:1] not in "_"
+    }
+    return {
+        text: [list(map(float, row)) for row in line.get_data()] for text, line in named.items()
+    }
 
 
-def numbers(renderer):
-    return {name: list(values) for name, values in renderer.data_source.data.items()}
+def bands(fig):
+    """The height of each band at its first place."""
+    paths = [band.get_paths()[0].vertices for band in fig.ax.collections]
+    return [float(np.ptp(path[path[:, 0] == path[:, 0].min(), 1])) for path in paths]
 
 
-def glyphs(fig, kind):
-    """The columns of each glyph of a kind."""
-    return [numbers(r) for r in fig.renderers if type(r.glyph).__name__ == kind]
-
-
-def line_below(fig):
-    """The small line that says where the numbers are from."""
-    return " ".join(one.text for one in fig.below if isinstance(one, Title)).replace("\n", " ")
-
-
-def assert_whole(*figs):
-    """Bokeh finds no glyph without its column and no factor twice."""
-    for fig in figs:
-        found = check_integrity(fig.references())
-        assert (found.error, found.warning) == ([], [])
+def words(fig):
+    """All text of a figure."""
+    return [text.get_text() for text in fig.findobj(matplotlib.text.Text) if text.get_text()]
 
 
 # Looks --------------------------------------------------------------------------------------------
 
 
 def cielab(colour, eye):
-    light = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
-    light = np.where(light <= 0.04045, light / 12.92, ((light + 0.055) / 1.055) ** 2.4)
     rgb = [[0.4339, 0.3763, 0.1899], [0.2126, 0.7152, 0.0722], [0.0177, 0.1095, 0.8728]]
-    f = np.cbrt(np.array(rgb) @ np.clip(eye @ light, 0, 1))
+    f = np.cbrt(np.array(rgb) @ np.clip(eye @ light(colour), 0, 1))
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+def light(colour):
+    rgb = np.array(matplotlib.colors.to_rgb(colour))
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+
+
+def contrasts(colour):
+    """With white and with black, as the Web Content Accessibility Guidelines define it."""
+    luminance = light(colour) @ [0.2126, 0.7152, 0.0722]
+    return 1.05 / (luminance + 0.05), (luminance + 0.05) / 0.05
 
 
 @pytest.mark.parametrize("eye", [np.eye(3), *map(np.array, BLIND)], ids=lambda eye: eye[0][0])
@@ -104,11 +106,24 @@ def test_no_eye_takes_the_colour_of_one_deficit_for_another(eye):
         assert np.linalg.norm(apart) > 15, (a, b)
 
 
+def test_words_are_legible_on_white_and_on_black_and_lines_are_seen():
+    fig = show.bars({("a", "blur"): [1.0, 2.0], ("a", "flip"): [1.0]}, "harm, points", "Blur harms")
+    for text in fig.findobj(matplotlib.text.Text):
+        if text.get_text():
+            assert min(contrasts(text.get_color())) > 4.5
+            assert text.get_fontsize() * 96 / 72 >= 11
+    looks = [*styles.LOOKS.values(), *map(styles.style, (*DEFICITS, "strabismus"))]
+    for look in looks:
+        assert contrasts(look.colour)[0] > 2.2, look
+        assert contrasts(look.colour)[1] > 3, look
+
+
 def test_every_deficit_has_words_and_a_second_cue_beside_colour():
-    looks = [*map(theme.style, (*DEFICITS, "live")), theme.EQUAL, theme.NEWBORN]
+    looks = [*map(styles.style, (*DEFICITS, "live")), styles.EQUAL, styles.NEWBORN]
     assert len({look.label for look in looks}) == len(looks)
     assert len({(look.dash, look.marker) for look in looks}) == len(looks)
-    assert len({look.dash for look in looks}) > 3
+    drawn = [base.line_look(look, points=True) for look in looks]
+    assert len({(str(look["linestyle"]), look["marker"]) for look in drawn}) == len(looks)
 
 
 def test_the_source_line_says_profile_copy_seeds_and_practice():
@@ -121,7 +136,83 @@ def test_the_source_line_says_profile_copy_seeds_and_practice():
     parts = show.source_line(rows).split(" · ")
     images = "images CIFAR-10 (JPEG), MNIST"
     assert parts == ["shipped and live", "profile course", images, "2 to 5 seeds"]
-    assert "1 seed" in show.source_line([life([1, 2])])
+
+
+# A figure shows itself ----------------------------------------------------------------------------
+
+
+class Tags(HTMLParser):
+    """The tags of a text, with their attributes."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+
+def test_a_figure_is_a_picture_in_html_with_its_words():
+    fig = show.curves({'"a" < b': ([1, 2], [3, 4]), "c": ([1, 2], [1, 2])}, "batches", "trace")
+    [(tag, attributes)] = Tags(fig._repr_html_()).tags
+    assert tag == "img"
+    assert attributes["alt"] == 'trace against batches: "a" < b, c' == repr(fig)
+    assert "max-width:100%" in attributes["style"]
+    width = int(attributes["width"])
+    with Image.open(io.BytesIO(fig.png())) as image:
+        assert image.size[0] == 2 * width == 2 * base.WIDTH
+        assert image.convert("RGBA").getpixel((0, 0))[3] == 0  # transparent
+
+
+def test_a_figure_is_the_same_whatever_other_code_has_told_matplotlib():
+    def drawn():
+        return show.means({"blur": {1: [0.5, 0.6], 2: [0.6, 0.7]}}, ("epochs", "harm")).png()
+
+    usual = drawn()
+    assert drawn() == usual
+    with matplotlib.rc_context({"text.usetex": True, "font.size": 30, "axes.facecolor": "black"}):
+        assert drawn() == usual
+        assert matplotlib.rcParams["font.size"] == 30
+
+
+def test_figures_need_no_pyplot_and_names_no_pandas():
+    code = "import sys, cplab.show as show; show.label('blur'); early = {*sys.modules}\n"
+    code += "show.bars({'blur': [1.0, 2.0]}, 'harm')._repr_html_()\n"
+    code += "print('matplotlib.pyplot' in sys.modules, 'matplotlib' in early, 'pandas' in early)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["False"] * 3
+
+
+def test_whatever_holds_a_figure_is_saved(tmp_path):
+    class Question:
+        @property
+        def figure(self):
+            return [show.figure("above"), [show.figure("left"), show.figure("right")], "words"]
+
+    path = show.save(show.figure("a title"), tmp_path / "one.png", width=800)
+    with Image.open(path) as image:
+        assert image.size[0] == 800
+    with Image.open(show.save(Question(), tmp_path / "several.png", width=1000)) as image:
+        assert image.size[0] == 1000
+        assert image.size[1] == pytest.approx(1500 * 350 / 760, abs=2)
+    for ending in ("svg", "pdf"):
+        files = [show.save(show.figure("a"), tmp_path / f"{i}.{ending}").read_bytes() for i in "ab"]
+        assert files[0].startswith((b"<?xml", b"%PDF"))
+        assert b"CreationDate" not in files[0]
+    for thing, name in ((7, "a.png"), (show.figure(), "a.docx"), (show.figure(), "none/a.png")):
+        with pytest.raises(CplabError):
+            show.save(thing, tmp_path / name)
+
+
+@pytest.mark.parametrize("places", [[0.5] * 4, [0.0, 0.01, 1.0], [0.9, 0.1, 0.92, 0.5]])
+def test_names_of_lines_do_not_overlap(places):
+    order, at = base.spread(places, [0.15] * len(places))
+    assert [places[i] for i in order] == sorted(places)
+    assert min(np.diff(at), default=1) > 0.149
+    assert min(at) >= 0.074
+    assert max(at) <= 0.926
 
 
 # Of results ---------------------------------------------------------------------------------------
@@ -140,206 +231,235 @@ def made_up(nothing_shipped):
     return {place: kept(*place, rng.uniform()).accuracy for place in sorted(places)}
 
 
-def accuracies(made_up, *point):
-    return {seed: right for (*place, seed), right in made_up.items() if (*place,) == point}
-
-
 @pytest.mark.parametrize("onset", [0, 2])
 def test_removal_shows_each_number_where_it_belongs(onset, made_up):
-    fig = show.removal(replace(CI, onset=onset), ("blur", "flip"))
-    assert_whole(fig)
-    shown = {text: numbers(renderers[0]) for text, renderers in parts(fig).items()}
+    shown = lines(show.removal(replace(CI, onset=onset), ("blur", "flip")))
     wanted = {
         "blur": [("none", onset, 0), ("blur", onset, 2), ("blur", onset, 4)],
         "vertical flip": [("none", onset, 0), ("flip", onset, 2), ("flip", onset, 4)],
-        "equal training": [("none", onset + n, 0) for n in (0, 2, 4)],  # no deficit is 1 or 6 long
+        "equal training": [("none", onset + n, 0) for n in (0, 2, 4)],
         "newborn": [("none", 0, 0)] * 2,
     }
     assert set(shown) == {*wanted}
     for text, points in wanted.items():
-        assert shown[text]["x"] == ([0, 4] if text == "newborn" else [0, 2, 4])
-        each = [[*accuracies(made_up, *point).values()] for point in points]
-        assert shown[text]["mean"] == pytest.approx([np.mean(one) for one in each])
-        ends = [statistics.mean_and_half(one)[1] for one in each]
-        high = [np.mean(one) + np.nan_to_num(half) for one, half in zip(each, ends, strict=True)]
-        assert shown[text]["high"] == pytest.approx(high)
+        x, y = shown[text]
+        assert x == ([0, 4] if text == "newborn" else [0, 2, 4])
+        each = [[100 * v for at, v in made_up.items() if at[:3] == point] for point in points]
+        assert y == pytest.approx([np.mean(one) for one in each])
 
 
-CONTROLS = {
-    "newborn": ("newborn", quantities.gain_over_newborn, 1),
-    "equal training": ("equal training", quantities.equal_training_loss, -1),
-    "without window": ("the same run without it", quantities.harm, -1),
-}
-
-
-@pytest.mark.parametrize("control", CONTROLS)
-def test_differences_from_a_control_are_those_of_its_contrast(control, made_up):
-    words, of, sign = CONTROLS[control]
-    fig = show.removal(CI, ("blur", "flip"), control)
-    assert_whole(fig)
-    assert words in fig.title.text.replace("\n", " ")
+@pytest.mark.parametrize(
+    ("control", "of", "sign"),
+    [
+        ("newborn", quantities.gain_over_newborn, 1),
+        ("equal training", quantities.equal_training_loss, -1),
+        ("without window", quantities.harm, -1),
+    ],
+)
+def test_differences_from_a_control_are_those_of_its_quantity(control, of, sign, made_up):
+    shown = lines(show.removal(CI, ("blur", "flip"), control))
     for deficit, text in (("blur", "blur"), ("flip", "vertical flip")):
-        got = numbers(parts(fig)[text][0])
-        means = {
-            n: statistics.mean_and_half(of(Run(deficit, 0, n, profile="ci")))[0] for n in (2, 4)
-        }
-        known = {n: sign * mean for n, mean in means.items() if not math.isnan(mean)}
-        assert dict(zip(got["x"], got["mean"], strict=True)) == pytest.approx(known)
+        means = {n: as_estimate(of(Run(deficit, 0, n, profile="ci"))) for n in (2, 4)}
+        known = {n: sign * mean.mean for n, mean in means.items() if mean.seeds}
+        assert dict(zip(*shown[text], strict=True)) == pytest.approx(known)
 
 
-def test_removal_takes_the_results_of_one_setting_and_says_their_source(made_up):
-    kept("blur", 0, 8, 0, schedule="fixed")
-    for schedule, lengths in (("recovery", [0, 2, 4]), ("fixed", [8])):
-        fig = show.removal(replace(CI, schedule=schedule), ("blur",))
-        assert numbers(parts(fig)["blur"][0])["x"] == lengths
-        assert schedule in fig.title.text
-        assert line_below(fig).startswith("live · ")
-    with quantities.shipped_only():
-        assert line_below(show.removal(CI)) == "no results yet"
+def test_figures_without_results_say_so(nothing_shipped):
+    blur = replace(BLUR, profile="ci")
+    for fig in (
+        show.removal(CI, ("blur",), control="newborn"),
+        show.over_epochs({"missing": []}),
+        show.over_epochs({"missing": blur}),
+        show.clear_epochs({"blurred": blur}),
+        show.means({}, ("x", "y"), log="x"),
+        show.bars({"blur": []}, "harm"),
+        show.forest({"blur": []}, "harm"),
+        show.by_layer({"blur": np.empty((0, 9))}),
+    ):
+        assert any("not trained yet" in text or "no results yet" in text for text in words(fig))
+        assert fig.png()
+    assert show.table({"blur": {"harm": []}}).to_dict("index") == {
+        "blur": {"harm": "not trained yet", "seeds": 0}
+    }
 
 
-def test_figures_without_any_results_are_whole(nothing_shipped):
-    fig = show.removal(CI)
-    assert_whole(fig, show.removal(CI, ("blur",), control="newborn"))
-    assert "newborn" not in parts(fig)
-    assert show.over_epochs({"missing": []}).renderers == []
-    assert line_below(show.means({}, ("x", "y"), log=True)) == "not computed yet"
+def test_clear_epochs_show_the_curves_their_gap_and_its_interval():
+    late = replace(BLUR, onset=24)
+    fig = show.clear_epochs({"early": BLUR, "late": late})
+    shown = lines(fig)
+    grey, early, after = shown.values()
+    assert next(iter(shown)) == "no deficit"
+    curves = [r.series("test_accuracy") for r in quantities.each_result(BLUR)]
+    assert early[0] == [*range(1, 61)]
+    assert early[1] == pytest.approx(100 * np.mean(curves, axis=0)[16:])
+    assert after[0][0] == 25
+    points = as_estimate(quantities.harm(BLUR))
+    assert f"early: harm {points.mean:.1f} ± {points.half:.1f}" in shown
+    gap = np.mean(grey[1][55:60]) - np.mean(early[1][55:60])
+    assert gap == pytest.approx(points.mean, abs=0.3)  # of other seeds in part
+    [bracket] = [line for line in fig.ax.get_lines() if len(line.get_xdata()) == 6]
+    assert np.ptp(bracket.get_ydata()) == pytest.approx(points.mean)
+    assert "Early ends 4.3 points behind; late ends level" in fig.get_suptitle()
+    with pytest.raises(CplabError, match="fixed"):
+        show.clear_epochs({"paper": Run("blur", length=8, schedule="paper")})
 
 
-# Against numbers that are given -------------------------------------------------------------------
-
-LIVES = {
-    "clear": [life([1, 3, 2], accuracy=0.4), life([1, 3, 4], accuracy=0.5, seed=1)],
-    "adam": [life([1, 5, 8], "blur", 2, optimizer="adam")],
-    "missing": [],
-}
-KINDS = {"biological": {1.0: [0.8, 0.9], 5.0: []}, "random": {}}
-SEEDS = [([1, 2], [0.5, 0.6]), ([1, 3], [0.5, 0.4])]
-GUESSES = {"a": 0.4, "b": 0.6, "c": 0.9}, {"a": (0.5, 0.1), "c": (0.3, math.nan)}, {}
-MEASURED = {"mean": [0.5, 0.3], "low": [0.4, 0.3], "high": [0.6, 0.3], "y": ["a", "c"]}
-FIGURES = {
-    "over epochs": (
-        lambda: show.over_epochs(LIVES),
-        {"clear": {"x": [1, 2, 3], "y": [1, 3, 3]}, "adam": {"x": [1, 2, 3], "y": [1, 5, 8]}},
-    ),
-    "means": (
-        lambda: show.means(KINDS, ("density, %", "accuracy"), log=True),
-        {"grown and pruned": {"x": [1], "mean": [0.85]}, "random": {"x": [], "mean": []}},
-    ),
-    "seeds": (
-        lambda: show.curves({"biological": SEEDS}, "step", "density"),
-        {"grown and pruned": {"x": [1, 2], "y": [0.5, 0.6]}},
-    ),
-    "curves": (
-        lambda: show.curves({"a": ([1, 2], [3, 4]), "b": ([1, 2], [5, 6])}, "batches", "trace"),
-        {"a": {"x": [1, 2], "y": [3, 4]}, "b": {"x": [1, 2], "y": [5, 6]}},
-    ),
-    "guesses": (
-        lambda: predictions.guess_figure(*GUESSES),
-        {"your guess": {"x": [0.4, 0.6, 0.9], "y": ["a", "b", "c"]}, "measured": MEASURED},
-    ),
-}
+def test_a_quantity_over_epochs_is_its_mean_and_leaves_out_what_is_missing():
+    groups = {
+        "clear": [traced([1, 3, 2]), traced([1, 3, 4], seed=1)],
+        "adam": [traced([1, 5, 8], "blur", 2, optimizer="adam")],
+        "missing": [],
+    }
+    shown = lines(show.over_epochs(groups))
+    assert shown == {"clear": [[1, 2, 3], [1, 3, 3]], "adam": [[1, 2, 3], [1, 5, 8]]}
+    with pytest.raises(CplabError, match="quantity"):
+        show.over_epochs(groups, "nothing of the kind")
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_a_figure_names_what_it_shows_and_has_its_numbers(name):
-    draw, expected = FIGURES[name]
-    fig = draw()
-    assert_whole(fig)
-    shown = parts(fig)
-    assert list(shown) == [*expected]
-    for text, columns in expected.items():
-        got = numbers(shown[text][0])
-        for column, values in columns.items():
-            named = bool(values) and isinstance(values[0], str)
-            assert got[column] == (values if named else pytest.approx(values))
-    assert len({str(renderers[0].glyph.line_color) for renderers in shown.values()}) == len(shown)
+# Of numbers that are given ------------------------------------------------------------------------
 
 
-def test_rates_are_those_of_training_and_thick_under_the_deficit():
-    runs = [Run("blur", 2, 3, recovery=4, schedule=s) for s in ("paper", "recovery")]
-    lines = paper_schedule.rates(runs).renderers
-    for run, whole, inside in zip(runs, lines[::2], lines[1::2], strict=True):
-        rate = [step.lr for step in run.timeline]
-        assert numbers(whole) == {"x": [*range(run.epochs)], "y": rate}
-        assert numbers(inside) == {"x": [2, 3, 4], "y": rate[2:5]}
-        assert inside.glyph.line_width > 2 * whole.glyph.line_width
-
-
-def test_means_bars_and_layers_have_their_intervals_and_seeds():
-    fig = show.means(KINDS, ("density, %", "accuracy"), log=True)
-    drawn = fig.select_one({"name": "band biological"}).data
-    assert drawn["high"][0] - drawn["mean"][0] == pytest.approx(12.706 * 0.05, rel=1e-3)
-    assert line_below(fig) == f"2 seeds · {statistics.INTERVALS}"
+def test_means_bars_and_layers_have_their_numbers_intervals_and_seeds():
+    kinds = {"biological": {1.0: [0.8, 0.9], 5.0: []}, "random": {2.0: [0.5]}}
+    fig = show.means(kinds, ("density, %", "accuracy"), percent=True, log="x")
+    assert lines(fig) == {"grown and pruned": [[1], [pytest.approx(0.85)]], "random": [[2], [0.5]]}
+    assert bands(fig)[0] == pytest.approx(2 * 12.706 * 0.05, rel=1e-3)
+    assert f"1 to 2 seeds · {statistics.INTERVALS}" in words(fig)
     fig = show.bars({"biological": [0.8, 0.9], "random": []}, "accuracy")
-    drawn = fig.select_one({"name": "bars"}).data
-    assert list(drawn["kind"]) == ["grown and pruned", "random"]
-    assert drawn["mean"] == pytest.approx([0.85, math.nan], nan_ok=True)  # nothing is no number
-    assert drawn["high"][0] - drawn["low"][0] == pytest.approx(2 * 12.706 * 0.05, rel=1e-3)
-    assert [dots["y"] for dots in glyphs(fig, "Scatter")] == [[0.8, 0.9], []]
-    fig = show.by_layer(2, {"blur": [[0.25, 0.75], [0.5, 0.5]]}, {"blur": "red"})
-    assert_whole(fig)
-    drawn = fig.select_one({"name": "blur", "type": ColumnDataSource}).data
-    assert drawn["mean"].tolist() == [0.375, 0.625]
-    assert drawn["layer"] == [("1", "blur"), ("2", "blur")]
+    assert fig.ax.patches[0].get_height() == pytest.approx(0.85)
+    whisker, dots = (fig.ax.get_lines()[i].get_ydata() for i in (0, 1))
+    assert np.ptp(whisker) == pytest.approx(2 * 12.706 * 0.05, rel=1e-3)
+    assert [*dots] == [0.8, 0.9]
+    assert {"grown and pruned", "random"} <= {*words(fig)}
+    fig = show.by_layer({"blur": [[0.25, 0.75], [0.5, 0.5]]})
+    assert [bar.get_height() for bar in fig.ax.patches] == [0.375, 0.625]
 
 
-# Of labs ------------------------------------------------------------------------------------------
+def test_an_estimate_is_drawn_as_its_seeds_are():
+    values = {"blur": [1.0, 2.0, 4.0]}
+    same = {kind: statistics.estimate(row) for kind, row in values.items()}
+    assert show.bars(values, "harm").png() == show.bars(same, "harm").png()
 
 
-def test_sensitivity_stands_beside_the_trace():
-    fig = lab04.compare_with_trace([life([1, 3, 2])], {0: [0.5, 1.5], 2: [3.0, 5.0]}, "found")
-    assert_whole(fig, lab04.compare_with_trace([], {}, "nothing"))
-    dots = next(r for r in fig.renderers if r.data_source.name == "sensitivity")
-    assert dots.y_range_name == "points"
-    assert (numbers(dots)["x"], numbers(dots)["mean"]) == ([0, 2], [1, 4])
-    assert fig.extra_y_ranges["points"].end > max(numbers(dots)["high"])
+def test_a_forest_has_the_most_harmed_above_and_names_what_is_missing():
+    harms = {"flip": [-6.0, -7.0], "noise": [5.0], "noise, renorm": [2.0, 1.0], "blur, held": []}
+    fig = show.forest(harms, "harm, points")
+    rows = [label.get_text() for label in fig.ax.get_yticklabels()]
+    assert rows == ["vertical flip", "noise, renorm", "noise"]  # from below
+    means = [line for line in fig.ax.get_lines() if line.get_marker() == "o"]
+    assert [line.get_xdata()[0] for line in means] == [-6.5, 1.5, 5]
+    assert [line.get_fillstyle() for line in means] == ["full", "none", "full"]
+    assert any("not trained yet: blur, held" in text for text in words(fig))
 
 
-def test_statements_are_drawn_as_they_are_printed_and_without_a_curve():
-    closed = statements("recovered_acuity")
-    words, points = lab01.age_figure({"closed": closed}, "", 600, "cycles/degree", 6.9).children
-    assert_whole(words, points)
-    assert not [*words.select({"type": Line}), *points.select({"type": Line})]
-    assert words.x_range is points.x_range
-    stated = closed[closed.kind == "point"]
-    drawn = numbers(parts(points)["closed"][0])
-    assert drawn["y"] == list(stated.value)
-    assert drawn["x"] == list((stated.age_low + stated.age_high) / 2)
-    assert points.select_one({"type": Span}).location == 6.9
-    drawn, stated = words.select_one({"name": "words"}).data, closed[closed.kind == "interval"]
-    for column, of in (("text", "words"), ("first", "age_low"), ("last", "age_high")):
-        assert list(drawn[column]) == list(stated[of])
-    assert len(set(drawn["lane"])) == len(stated)
+def test_curves_are_the_rows_that_are_given():
+    seeds = [([1, 2], [0.5, 0.6]), ([1, 3], [0.5, 0.4])]
+    fig = show.curves({"seeds": seeds, "one": ([1, 2], [3, 4])}, "step", "density")
+    assert lines(fig) == {"seeds": [[1, 2], [0.5, 0.6]], "one": [[1, 2], [3, 4]]}
+    with pytest.raises(CplabError, match="two rows"):
+        show.curves({"a": ([1, 2], [3])}, "x", "y")
 
 
-def test_fans_draw_each_filter_along_its_stripes():
-    z = np.array([0.8, -0.5, 0.3j])  # upright, lying, to one side
-    hues = {"a": "#000000", "b": "#ffffff"}
-    fans = lab01.orientation_figure({"a": [z, z], "b": []}, hues).children
-    assert_whole(*fans)
-    drawn = fans[0].select_one({"name": "fan"}).data
-    ends = np.array([drawn["x"], drawn["y"]]).T
-    assert ends[0] == pytest.approx([0, 0.8])
-    assert abs(ends[1]) == pytest.approx([0.5, 0])
-    assert abs(ends[2]) == pytest.approx([0.3 / 2**0.5] * 2)
-    assert list(drawn["x0"]) == list(-drawn["x"])
+def test_bars_of_time_are_the_epochs_of_a_run_and_its_controls():
+    run = Run("blur", onset=4, length=8, recovery=20)
+    ends = {}
+    for bar in show.time_bars(run).ax.patches:
+        row = round(bar.get_y() + bar.get_height() / 2)
+        ends[row] = max(ends.get(row, 0), bar.get_x() + bar.get_width())
+    assert [*ends.values()] == pytest.approx([32, 24, 32], abs=0.1)
+
+
+# A class ------------------------------------------------------------------------------------------
+
+SAME = (
+    "blur,flip\n50.5,60\n61,\n50.5,70\n",
+    "blur;flip\n50,5;60\n61;\n50,5;70\n",
+    "Blur\tFlip\n50,5\t60 %\n61 %\t-\n50.5\t70\n",
+    "Name;blur;flip;Kommentar\nÄnne;50,5;60;ja\nBob;61;;\nCem;50,5;70;\n",
+    'Timestamp,Name,blur,flip\n"1/2/24, 9:00",A,"50,5",60\nx,B,61,?\ny,C,50.5,about 70\n',
+    "sep=;\r\nblur;flip\r\n50,5;60\r\n\r\n61;\r\n50,5;70\r\n",
+    "id,blur,flip\n1,50.5%,60%\n2,61%,n/a\n3,50.5%,70%\n",
+    "blur,flip,\n0.505,0.6,\n0.61,,\n0.505,0.7,\n",
+    "student number;blur;flip\n20231;50,5;60\n20577;61;\n20001;50,5;70\n",
+)
+
+
+def guesses(fig):
+    """The answers drawn, by question."""
+    rows = {}
+    for line in fig.ax.get_lines():
+        if line.get_label() == "answers":
+            rows.setdefault(round(float(line.get_ydata()[0])), []).append(
+                float(line.get_xdata()[0])
+            )
+    names = [label.get_text().lower() for label in fig.ax.get_yticklabels()]
+    return {names[row]: sorted(values) for row, values in rows.items()}
+
+
+@pytest.mark.parametrize("text", SAME)
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_a_poll_is_read_as_a_person_reads_it(text, encoding, tmp_path):
+    poll = tmp_path / "poll.csv"
+    poll.write_bytes(text.encode(encoding))
+    answers = guesses(show.class_figure(poll))
+    assert answers == {"blur": pytest.approx([50.5, 50.5, 61]), "flip": pytest.approx([60, 70])}
+    beside = show.class_figure(str(poll), {"flip": [66.0, 67.0]})
+    assert guesses(beside) == {"flip": pytest.approx([60, 70])}
+    [measured] = [line for line in beside.ax.get_lines() if line.get_label() == "measured"]
+    assert measured.get_xdata()[0] == 66.5
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Name,blur\nA,50\nB,50,5\n", "line 3"),
+        ("Name;blur\nA;50\nB;a lot\nC;60\n", "line 3.*a lot"),
+        ("blur\n50\n\n550\n60\n", "line 4.*550"),
+        ("blur\n-5\n60\n", "line 2.*-5"),
+        ("blur\n", "no answers"),
+        ("", "empty"),
+        ("blur;blur\n5;6\n", "twice"),
+        ("flip\n60\n", "no column 'blur'"),
+    ],
+)
+def test_what_is_not_understood_is_named(text, told, tmp_path):
+    poll = tmp_path / "poll.csv"
+    poll.write_text(text)
+    truth = {"blur": [55.0]} if told.startswith("no column") else None
+    with pytest.raises(CplabError, match=told):
+        show.class_figure(poll, truth)
+
+
+def test_chosen_answers_are_counted():
+    table = pd.DataFrame({"name": list("abc"), "lasts": ["yes", "no", "yes"], "why": list("xyz")})
+    fig = show.class_figure(table)
+    assert [bar.get_width() for bar in fig.ax.patches] == [2, 1]
+    assert [label.get_text() for label in fig.ax.get_yticklabels()] == ["yes", "no"]
+    with pytest.raises(CplabError, match="cannot be read"):
+        show.class_figure("no such file.csv")
 
 
 # Pictures -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("channels", "scale"), [(1, 4), (3, 1)])
-def test_a_strip_holds_every_pixel_of_its_images(channels, scale):
-    x = np.random.default_rng(0).integers(0, 256, (3, 5, 4, channels), dtype=np.uint8)
-    got = np.asarray(Image.open(io.BytesIO(pictures.png(x, scale))))
-    assert got.shape[:2] == (5 * scale, (3 * 4 + 2) * scale)
-    got = got.reshape(*got.shape[:2], channels)
-    small = got[::scale, ::scale]
-    assert (small.repeat(scale, 0).repeat(scale, 1) == got).all()
+def test_strips_show_every_pixel_of_each_row_under_its_caption():
+    x = np.random.default_rng(0).integers(0, 256, (2, 2, 3, 4, 3), dtype=np.uint8)
+    fig = show.strips({"clear": x[0], "blur": x[1]})
+    shown = [ax.images[0].get_array() for ax in fig.axes]
+    assert np.array_equal(shown, np.concatenate(x))
+    assert {"clear", "blur"} <= {*words(fig)}
+    assert min(ax.get_position().width for ax in fig.axes) * base.WIDTH > 100  # large enough
+    assert repr(fig) == "clear: 2 images; blur: 2 images"
+    assert show.strips({}).png()
+    with pytest.raises(CplabError, match="uint8"):
+        show.strips({"clear": x[0] / 255})
+
+
+def test_a_row_of_images_holds_every_pixel():
+    x = np.random.default_rng(0).integers(0, 256, (3, 5, 4, 3), dtype=np.uint8)
+    got = np.asarray(Image.open(io.BytesIO(pictures.png(x, 2))))[::2, ::2]
     for i, image in enumerate(x):
-        assert (small[:, 5 * i : 5 * i + 4] == image).all()
-    assert (small[:, 4::5] == 255).all()  # between the images
+        assert (got[:, 5 * i : 5 * i + 4] == image).all()
 
 
 def test_pixels_come_back_from_normalised_images_and_stay_between_black_and_white():
@@ -350,79 +470,12 @@ def test_pixels_come_back_from_normalised_images_and_stay_between_black_and_whit
     assert show.to_pixels(x - 100, practice).unique().tolist() == [0]
 
 
-def test_strips_show_each_row_under_its_caption():
-    x = np.random.default_rng(0).integers(0, 256, (2, 2, 3, 4, 3), dtype=np.uint8)
-    shown = show.strips({"clear": x[0], "blur": x[1]}, scale=2)
-    page = shown.data
-    rows = re.findall(r'>([^<]+)</td><td><img src="data:image/png;base64,([^"]+)"', page)
-    assert [caption for caption, _ in rows] == ["clear", "blur"]
-    for (_, code), expected in zip(rows, x, strict=True):
-        assert base64.b64decode(code) == pictures.png(expected, 2)
-    assert repr(shown).split() == ["clear", "blur"]
-
-
-def test_a_picture_is_the_same_whatever_other_code_has_told_matplotlib():
-    def drawn():
-        return still(theme.plain_figure("a title", "x", "y", x_range=(0, 1), y_range=(0, 1)))
-
-    usual = drawn()
-    with matplotlib.rc_context({"text.usetex": True, "font.size": 30, "axes.facecolor": "black"}):
-        assert drawn() == usual
-        assert matplotlib.rcParams["font.size"] == 30
-
-
-@pytest.mark.parametrize("look", ["scatter", "segment", "vbar"])
-def test_a_figure_of_nothing_is_a_picture_without_a_warning(tmp_path, look):
-    fig = theme.plain_figure("not trained yet", "x", "y", x_range=(0, 1))
-    at = {"segment": ("x", "y", "y", "x"), "vbar": ("x", 0.5, "y")}.get(look, ("x", "y"))
-    how = {"line_width": "width"} | ({} if look == "segment" else {"fill_alpha": "alpha"})
-    source = ColumnDataSource({column: [] for column in ("x", "y", "width", "alpha")})
-    getattr(fig, look)(*at, source=source, **how)
-    show.save(fig, tmp_path / "nothing.png")
-    assert (tmp_path / "nothing.png").stat().st_size > 1000
-
-
-def picture(fig):
-    return np.asarray(Image.open(io.BytesIO(still(fig))).convert("RGB")).astype(int)
-
-
-@pytest.mark.parametrize(
-    ("look", "at", "how"),
-    [
-        ("segment", ("x", 0, "x", 3), {}),  # as the residuals of a fit stand
-        ("scatter", (2, "x"), {"marker": "x"}),
-        ("text", ("x", 2, {"value": "a word"}), {"text_align": "left"}),
-    ],
-)
-def test_one_value_for_all_points_is_drawn(look, at, how):
-    """Also a word that is the name of a column."""
-    drawn = []
-    for row in ([], [1, 2, 3]):
-        fig = theme.plain_figure("", "x", "y", x_range=(0, 4), y_range=(0, 4))
-        source = ColumnDataSource({"x": row, "left": row})
-        getattr(fig, look)(*at, source=source, color="#FF0000", **how)
-        drawn.append((picture(fig)[..., 0] - picture(fig)[..., 1] > 100).any(0))
-    assert not drawn[0].any()
-    assert drawn[1].any()
-
-
-def test_what_has_its_own_axis_on_the_right_is_drawn_by_it():
-    """Points at the top of the right axis stand at the top of the picture."""
-    fig = lab04.compare_with_trace([life([900, 900, 900])], {0: [5.0, 5.0], 2: [5.0, 5.0]}, "found")
-    red, green, blue = np.moveaxis(picture(fig), 2, 0)
-    high = np.flatnonzero(((blue - red > 120) & (green > 60)).any(1)).min()
-    assert high < fig.height / 2
-
-
-# Deficits drawn without torch ---------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("profile", ["ci", "course", "paper"])
 def test_a_preview_is_what_the_network_sees(profile):
     images = cplab.images("practice", profile)
     x, y = images.normal(images.train_x[:3]), images.train_y[:3]
     for name in ("none", "blur-2", "blank", "blur+flip"):
-        wanted = to_pixels(cplab.apply_deficit(x, y, name)[0], images).numpy().astype(int)
+        wanted = show.to_pixels(cplab.apply_deficit(x, y, name)[0], images).numpy().astype(int)
         rows, shown = preview("practice", profile, name)
         assert shown == "practice"
         assert np.array_equal(rows["clear"], images.train_x[:3])

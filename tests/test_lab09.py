@@ -65,16 +65,3 @@ def test_growth_is_the_norm_as_a_part_of_that_at_birth():
         slide.index = index
         assert drawn(slide.drawn, "blur")["mean"] == norms
     assert not np.isfinite(drawn(slide.drawn, "no deficit")["mean"]).any()
-
-
-def test_the_map_has_the_most_harmed_above_and_says_what_is_missing():
-    harms = {"flip": [-6.0, -7.0], "noise": [5.0], "noise, renorm": [2.0, 1.0], "blur, held": []}
-    figure = lab09.harm_figure(harms, "harm")
-    rows = figure.y_range.factors[::-1]
-    assert rows == ["noise", "noise, renorm", "vertical flip"]
-    assert any("not trained yet: blur, held" in getattr(one, "text", "") for one in figure.below)
-    columns = drawn(figure, "harms")
-    assert columns["mean"] == [5, 1.5, -6.5]
-    assert columns["row"] == rows
-    assert columns["hue"][0] == columns["hue"][1]
-    assert columns["fill"] == [1, 0, 1]

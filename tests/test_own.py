@@ -2,12 +2,15 @@
 
 import sys
 
+import numpy as np
 import pytest
 import torch
 from conftest import cell, one_line
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from IPython.core.interactiveshell import InteractiveShell
 
+import cplab
 from cplab import deficits
 from cplab.specs import own
 
@@ -133,7 +136,9 @@ TWICE = (
 @pytest.mark.parametrize(
     ("text", "names", "words"),
     [
-        ("def f(x, y):\n    return x * K[0], y\n", {"K": [1]}, ["'K'", "list"]),
+        ("def f(x, y):\n    return x * K, y\n", {"K": object()}, ["'K'", "object", "array"]),
+        ("def f(x, y):\n    return x * K, y\n", {"K": torch.zeros(101, 100)}, ["'K'", "Tensor"]),
+        ("def f(x, y):\n    return x * hash('a'), y\n", {}, ["hash", "each process"]),
         (FUNCTION, {"K": cell("k = lambda x: x")["k"]}, ["lambda"]),
         (FUNCTION, {}, ["'K'", "not defined"]),
         ("f = lambda x, y: (x, y)\n", {}, ["def"]),
@@ -147,6 +152,85 @@ TWICE = (
 def test_what_the_source_does_not_tell_is_refused_in_one_line(text, names, words):
     function = cell(text, **names)["f"]
     one_line(lambda: own.meaning(function), *words)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ([1, 2], [1, 3]),
+        ({"a": (1, 2.5)}, {"a": (1, 2)}),
+        (torch.tensor([[1.5, 0], [2, 3]]), torch.tensor([[1.5, 0], [2, 4]])),
+        (torch.tensor([1, 2]), torch.tensor([1.0, 2.0])),
+        (np.array([1, 2], np.uint8), np.array([1, 2], np.int64)),
+        (np.array([True, False]), np.array([True, True])),
+        (torch.tensor([1, 2], dtype=torch.bfloat16), torch.tensor([1, 2], dtype=torch.float16)),
+    ],
+    ids=str,
+)
+def test_numbers_that_are_read_outside_count_by_their_content_and_keep_it(one, other):
+    """As a mask from a file that a cell above reads."""
+    texts = [
+        own.meaning(cell("def f():\n    return K\n", K=value)["f"])[1] for value in (one, other)
+    ]
+    assert texts[0] != texts[1]
+    for text, value in zip(texts, (one, other), strict=True):
+        found = own.rebuild(text, "f")()
+        assert repr(found) == repr(value)
+        assert getattr(found, "dtype", None) == getattr(value, "dtype", None)
+
+
+def test_a_version_makes_another_key_of_the_same_text():
+    text = "def f(x, y):\n    return x * 1, y\n"
+    names = [cell(text)["f"] for _ in range(3)]
+    for function, options in zip(names, ({}, {"version": 1}, {"version": 2}), strict=True):
+        cplab.deficit(**options)(function)
+    found = [deficits.canonical_name(function) for function in names]
+    assert found[0] == found[1] != found[2]
+    one_line(lambda: cplab.deficit(version="new")(names[0]), "version 'new'")
+    one_line(lambda: cplab.deficit(colr="red")(names[0]), "colr", "version")
+
+
+LAZY = """class Late(torch.nn.Module):
+    def __init__(self, width, channels, size, classes):
+        super().__init__()
+        self.classes, self.head = classes, None
+    def forward(self, x):
+        x = x.flatten(1)
+        if self.head is None:
+            self.head = torch.nn.Linear(x.shape[1], self.classes)
+        return self.head(x)
+"""
+LATER = LAZY.replace("self.head = torch.nn.Linear(x.shape[1]", "pass; (x.shape[1]").replace(
+    "self.classes, self.head = classes, None", "self.head = torch.nn.LazyLinear(classes)"
+)
+
+
+@pytest.mark.parametrize("text", [LAZY, LATER], ids=["in forward", "LazyLinear"])
+def test_a_layer_that_the_first_pass_makes_is_the_seeds_and_learns(text, one_thread):
+    run = cplab.Run(model=cell(text)["Late"], profile="ci", recovery=2)
+    births = [run.task.birth(torch.device("cpu")) for _ in range(2)]
+    weights = [dict(state.net.named_parameters())["head.weight"] for state in births]
+    assert torch.equal(*weights)
+    known = [p for group in births[0].optimizer.param_groups for p in group["params"]]
+    assert any(p is weights[0] for p in known)
+    first, second = (cplab.run(run, fresh=True).accuracy for _ in range(2))
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    "magic", ["%%time", "%%timeit -n1 -r1", "%%prun -q", "%%capture", "%%time\n%%time"]
+)
+def test_a_cell_that_is_timed_or_captured_defines_as_any_other(magic):
+    """In a shell of its own; the function is used in the cell, and in another."""
+    shell = InteractiveShell.instance()
+    body = "def shade(x, y):\n    !true\n    return x * 0.5, y\nname = own.meaning(shade)[0]\n"
+    body = body.replace("    !true\n", "    # a comment\n")
+    shell.user_ns |= {"own": own, "cplab": cplab, "found": []}
+    code = f"{magic}\nimport cplab as c\nfrom cplab import deficit as d_\n@d_(label='a')\n{body}"
+    code += "found.append(name)\n"
+    done = shell.run_cell(code, store_history=True)
+    assert done.error_in_exec is None, done.error_in_exec
+    assert {*shell.user_ns["found"]} == {digest(body.replace("name =", "# "), "shade")}
 
 
 COVER = """def cover(x, y, rows: int = 2):
@@ -183,6 +267,8 @@ def test_what_counts_as_a_library_is_what_somebody_installed_wherever_it_lies(
     (folder / "shades" / "__init__.py").write_text("def darken(x):\n    return x / 2\n")
     if metadata:
         (folder / "shades-1.0.dist-info").mkdir()
+        (folder / "shades-1.0.dist-info" / "METADATA").write_text("Name: shades\nVersion: 1.0\n")
+        (folder / "shades-1.0.dist-info" / "top_level.txt").write_text("shades\n")
     (tmp_path / "work").mkdir(exist_ok=True)
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.syspath_prepend(folder)

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from conftest import train_epoch
 from torch import nn
 
 from cplab import data, models
 from cplab.deficits import NONE
-from cplab.engine.train import train_epoch
 from cplab.labs import lab05b_weights as weights
 from cplab.labs.lab05b_pruning import METRICS, prune_weights, pruning_steps
 from cplab.labs.lab05b_weights import ranked_layers, salient_masks, weight_saliency

@@ -5,14 +5,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import a_run, one_line, runs
+from conftest import a_run, one_line, runs, train_epoch, train_stretch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
 import cplab
 from cplab.deficits import NONE
-from cplab.engine import train
 from cplab.engine.sweep import Context, train_all
 from cplab.labs.lab09_path import linear_path
 from cplab.measure import MEASUREMENTS
@@ -28,14 +27,14 @@ pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "one_thre
 
 
 def trained(spec, **how):
-    return without_times(train.train_stretch(spec, len(spec.timeline), device="cpu", **how).rows)
+    return without_times(train_stretch(spec, len(spec.timeline), device="cpu", **how).rows)
 
 
 def learner_of(spec, epochs=1):
     """A learner, its images, and batches of them, after some epochs."""
     images, learner = spec.task.images(CPU), spec.task.birth(CPU)
     for epoch in range(epochs):
-        train.train_epoch(spec.task, epoch, Step(NONE, 0.05), learner, images)
+        train_epoch(spec.task, epoch, Step(NONE, 0.05), learner, images)
     return learner, images
 
 

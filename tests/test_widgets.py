@@ -5,8 +5,9 @@ import html
 import numpy as np
 import pytest
 
-from cplab import CplabError, Run, lab, show
+from cplab import CplabError, Run, lab
 from cplab.quantities import statistics
+from cplab.show import theme
 from cplab.show.predictions import accuracies
 from cplab.studies import kitten
 
@@ -105,11 +106,11 @@ def test_a_prediction_can_be_of_any_numbers_and_of_what_nobody_has_trained():
 
 
 def test_a_slide_moves_the_sources_of_all_its_figures():
-    figs = [show.by_layer(1, {kind: [[0.5]]}, {kind: "red"}) for kind in "ab"]
+    figs = [theme.by_layer(1, {kind: [[0.5]]}, {kind: "red"}) for kind in "ab"]
 
     def columns(value):
         means = {"a": value, "b": 2 * value}
-        return {kind: show.layer_columns(kind, [[means[kind]]]) for kind in "ab"}
+        return {kind: theme.layer_columns(kind, [[means[kind]]]) for kind in "ab"}
 
     slide = lab.Slide(figs, [0.1, 0.2], columns)
     slide.index = 1
@@ -144,17 +145,3 @@ def test_fit_finds_the_curve_with_its_band_and_keeps_it_when_a_page_rounds_it(fi
     assert fitting.readout.value == said
     fitting.controls["slope"].value = 3
     assert fitting.readout.value != said
-
-
-# The class ----------------------------------------------------------------------------------------
-
-
-def test_guesses_of_a_class_are_drawn_with_and_without_the_truth(tmp_path):
-    poll = tmp_path / "poll.csv"
-    poll.write_text("blur,flip\n50,60\n55,\n50,70\n")
-    alone = show.class_figure(poll)
-    beside = show.class_figure(poll, {"blur": BLUR})
-    assert alone.title.text == "3 answers"
-    assert len(beside.renderers) == len(alone.renderers) + 2
-    points = [r.data_source.data for r in alone.renderers[-2:]]
-    assert [sorted(p["x"]) for p in points] == [[0.5, 0.5, 0.55], [0.6, 0.7]]

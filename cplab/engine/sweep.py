@@ -1,10 +1,11 @@
 """Training of any set of runs, as a tree of their common beginnings, several segments side by side.
 
-A run that branches from a checkpoint equals the same run trained alone, bit for bit on one machine
-at one number of threads: seed and epoch decide every random number and rate.
+A run that branches from a checkpoint equals the same run trained alone, bit for bit on one machine:
+seed and epoch decide every random number and rate.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,14 +16,17 @@ from torch import __version__
 
 from cplab import devices
 from cplab.engine import checkpoints, workers
-from cplab.engine.train import Stretch, has_measures, train_stretch
+from cplab.engine.stack import MOST
+from cplab.engine.train import Stretch, has_measures, train
 from cplab.engine.tree import Context, Segment, plan
 from cplab.errors import Cancelled, Diverged, Exhausted, tidy
 from cplab.measure.measurements import Measures
 from cplab.specs import own
+from cplab.specs.profiles import PROFILES
 
 STRETCH = 2  # seconds after which a worker returns its state; a worker that dies loses as much
 MOST_JOBS = 256  # that an executor has at a time
+WORTH_IT = 3000  # epochs of ci and of stacks; fewer end before a process has started
 
 
 @dataclass
@@ -64,36 +68,33 @@ def train_all(
     specs, context, measures = list(specs), context or Context(), measures or {}
     tidy()
     queue = sorted(plan(specs), key=lambda s: s.epochs)  # the last is next: the largest tree
-    running: dict[Future, Segment] = {}
+    running: dict[Future, list[Segment]] = {}
+    how: dict[str, Any] = {"device": context.device, "threads": context.threads}
+    how["measures"] = measures
     with open_executor(specs, context) as (executor, room):
-        train = job_maker(executor, context, measures)
         try:
             while queue or running:
                 if context.stop.is_set():
                     raise Cancelled
-                while queue and len(running) < room:
-                    segment = queue.pop()
-                    running[train(segment)] = segment
-                for job in wait(running, timeout=0.1, return_when=FIRST_COMPLETED).done:
-                    segment = running.pop(job)
-                    try:
-                        stretch = job.result()
-                    except Diverged as error:
-                        yield from ((s, error) for part in segment.subtree() for s in part.ends)
-                        segment.branches.clear()
-                        close(segment)
-                        continue
-                    for row in stretch.rows:
-                        report_row(segment, context, row)
-                    done = len(stretch.rows)
-                    if done < segment.end or segment.branches:
-                        keep(segment, done, stretch.content)
-                    if done < segment.end:
-                        queue.append(segment)
-                        continue
-                    yield from ((spec, training_of(spec, stretch)) for spec in segment.ends)
-                    queue += sorted(segment.branches, key=lambda s: s.epochs)
-                    close(segment)
+                ended: list[tuple[list[Segment], list[Stretch | Diverged]]] = []
+                if executor is None:
+                    group = next_group(queue, 1)
+                    tell = partial(report_row, context, group)
+                    here: Any = {"stop": context.stop, "report": tell, "save": partial(keep, group)}
+                    ended.append((group, train(**job(group, measures), **how, **here)))
+                while executor and queue and len(running) < room:
+                    group = next_group(queue, room - len(running))
+                    away: Any = {"seconds": STRETCH, "own": own.dumps_own()}
+                    future = executor.submit(train, **job(group, measures), **how, **away)
+                    running[future] = group
+                for future in wait(running, timeout=0.1, return_when=FIRST_COMPLETED).done:
+                    ended.append((running.pop(future), future.result()))
+                for group, outcomes in ended:
+                    for number, outcome in enumerate(outcomes):
+                        if isinstance(outcome, Stretch):
+                            for row in outcome.rows:
+                                report_row(context, group, number, row)
+                        yield from settle(group, number, outcome, queue)
         except BrokenExecutor as error:
             raise Exhausted(
                 "a worker process died, mostly for want of memory: what was trained is kept; ask "
@@ -101,52 +102,79 @@ def train_all(
             ) from error
         finally:
             # loky fails on a cancelled job when it kills its workers, which ends all jobs anyway
-            for job in running if context.executor else ():
-                job.cancel()
+            for future in running if context.executor else ():
+                future.cancel()
+
+
+def settle(
+    group: list[Segment], number: int, outcome: Stretch | Diverged, queue: list[Segment]
+) -> Iterator[tuple[Any, Training | Diverged]]:
+    """Keep what became of a segment, put what is left of it and its branches into the queue, and
+    yield the specs that end here."""
+    segment = group[number]
+    if isinstance(outcome, Diverged):
+        yield from ((spec, outcome) for part in segment.subtree() for spec in part.ends)
+        segment.branches.clear()
+        close(segment)
+        return
+    done = len(outcome.rows)
+    if done < segment.end or segment.branches:
+        keep(group, number, done, outcome.content)
+    if done < segment.end:
+        queue.append(segment)
+        return
+    yield from ((spec, training_of(spec, outcome)) for spec in segment.ends)
+    queue += sorted(segment.branches, key=lambda s: s.epochs)
+    close(segment)
+
+
+def next_group(queue: list[Segment], room: int) -> list[Segment]:
+    """Take the next segment from the queue, with those of other seeds that are trained beside it,
+    as many as leave each of `room` jobs its share."""
+    alike = [queue[-1]]
+    if alike[0].alike:
+        alike = [segment for segment in queue if segment.alike == alike[0].alike]
+    group = alike[-min(MOST, math.ceil(len(queue) / room)) :]
+    queue[:] = [segment for segment in queue if segment not in group]
+    return group
+
+
+def job(group: list[Segment], measures: Measures) -> dict[str, Any]:
+    """The arguments with which `train` trains segments: from their latest states, from checkpoints
+    of an earlier training, or from the ends of the segments that they branch from."""
+    contents = []
+    for segment in group:
+        segment.content = segment.content or find_deepest(segment, measures)
+        before = segment.parent.content if segment.parent else None
+        contents.append([content for content in (segment.content, before) if content])
+    runs, last = [segment.spec for segment in group], [bool(s.ends) for s in group]
+    return {"runs": runs, "end": group[0].end, "contents": contents, "last": last}
 
 
 @contextmanager
-def open_executor(specs: list, context: Context) -> Iterator[tuple[Executor, int]]:
-    """Open the executor that trains these specs. Yields it, and how many jobs it has at a time."""
+def open_executor(specs: list, context: Context) -> Iterator[tuple[Executor | None, int]]:
+    """Open the executor that trains these specs, None for this process. Yields it, and how many
+    jobs it has at a time."""
     if context.executor is not None:
         yield context.executor, context.workers or MOST_JOBS
     elif (count := context.workers or usual_workers(specs, context.device)) > 1:
         with workers.processes(count, max(1, devices.usable_cores() // count)) as pool:
             yield pool, count
     else:
-        yield workers.ThisProcess(), 1
+        yield None, 1
 
 
 def usual_workers(specs: list, device: str = "auto") -> int:
     """How many processes train these specs: on a CPU one for each core; on an NVIDIA GPU up to
     eight for small networks, which wait for Python, and this one alone for larger ones. A single
-    spec needs this one alone, and so does ci, which ends before a process has started."""
+    spec needs this one alone, and so does what ends before a process has started."""
     profiles = {getattr(spec, "profile", "ci") for spec in specs}
-    device_type, small = devices.pick(device).type, profiles <= {*devices.SMALL}
-    most = {"cpu": len(specs), "cuda": 8 if small else 1}.get(device_type, 1)
-    return 1 if profiles <= {"ci"} else max(1, min(devices.usable_cores(), len(specs), most))
-
-
-def job_maker(
-    executor: Executor, context: Context, measures: Measures
-) -> Callable[[Segment], Future]:
-    """Make a function that submits a segment for training: from its latest state, from a checkpoint
-    of an earlier training, or from the end of the segment that it branches from."""
-    in_process = isinstance(executor, workers.ThisProcess)
-    how: dict[str, Any] = {"device": context.device, "threads": context.threads}
-    how |= {"stop": context.stop} if in_process else {"seconds": STRETCH, "own": own.dumps_own()}
-
-    def submit(segment: Segment) -> Future:
-        segment.content = segment.content or find_deepest(segment, measures)
-        before = segment.parent.content if segment.parent else None
-        contents = [content for content in (segment.content, before) if content]
-        options: dict[str, Any] = {"measures": measures, "last": bool(segment.ends)}
-        if in_process:
-            report = partial(report_row, segment, context)
-            options |= {"report": report, "save": partial(keep, segment)}
-        return executor.submit(train_stretch, segment.spec, segment.end, contents, **how, **options)
-
-    return submit
+    brief = {name for name, profile in PROFILES.items() if profile.stacked or name == "ci"}
+    if profiles <= brief and sum(getattr(spec, "epochs", 0) for spec in specs) < WORTH_IT:
+        return 1
+    large = bool(profiles & {*devices.LARGE})
+    most = {"cpu": len(specs), "cuda": 1 if large else 8}.get(devices.pick(device).type, 1)
+    return max(1, min(devices.usable_cores(), len(specs), most))
 
 
 def find_deepest(segment: Segment, measures: Measures) -> bytes | None:
@@ -158,15 +186,17 @@ def find_deepest(segment: Segment, measures: Measures) -> bytes | None:
     return next((content for content, rows in sound if has_measures(rows, measures)), None)
 
 
-def report_row(segment: Segment, context: Context, row: dict) -> None:
+def report_row(context: Context, group: list[Segment], number: int, row: dict) -> None:
     """Report a row of a segment, unless it was reported before."""
+    segment = group[number]
     if row["part"] == segment.reported:
         segment.reported += 1
         context.report(segment.spec, row)
 
 
-def keep(segment: Segment, parts: int, content: bytes) -> None:
+def keep(group: list[Segment], number: int, parts: int, content: bytes) -> None:
     """Keep a segment's state after this many parts, in memory and on disk."""
+    segment = group[number]
     path = checkpoints.file_names(segment.spec)[parts]
     segment.content = content
     outdated = segment.files - {path}

@@ -1,9 +1,13 @@
-"""The training loop."""
+"""The training loop.
+
+Equal seeds give equal bits: seed and epoch decide every random number and rate, and a run has one
+thread (a large one as many as its process), whatever else goes on.
+"""
 
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from threading import Event as Flag
@@ -13,7 +17,7 @@ import torch
 
 from cplab import devices
 from cplab.engine import checkpoints
-from cplab.engine.threads import ThreadWatch, quickest_threads, threads_of
+from cplab.engine.stack import Stack, is_stacked
 from cplab.errors import Cancelled, Diverged
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
 from cplab.runs import Event, Step
@@ -35,143 +39,201 @@ class Stretch:
 
 
 @devices.explain_failures()
-def train_stretch(
-    run: Any,
+def train(
+    runs: Sequence[Any],
     end: int,
-    contents: Iterable[bytes] = (),
+    contents: Sequence[Iterable[bytes]] = (),
+    last: Sequence[bool] = (),
     *,
     device: str = "auto",
     threads: int | None = None,
     own: Iterable = (),
     measures: Measures | None = None,
-    last: bool = False,
     seconds: float = math.inf,
     stop: Flag | None = None,
-    report: Callable[[dict], None] = lambda row: None,
-    save: Callable[[int, bytes], None] | None = None,
-) -> Stretch:
-    """Train a run up to part `end` of its timeline (exclusive), or until some seconds have passed.
-    Equal seeds give equal bits at equal threads: seed and epoch decide random numbers and rates.
+    report: Callable[[int, dict], None] = lambda number, row: None,
+    save: Callable[[int, int, bytes], None] | None = None,
+) -> list[Stretch | Diverged]:
+    """Train runs that differ in nothing but their seed up to part `end` of their timeline
+    (exclusive), or until some seconds have passed.
 
     Arguments:
-        contents: checkpoints to begin from, as bytes. Training begins with the first one that is
-            sound, has all measurements and was computed in the same way; without one, at birth.
-        threads: of torch on a CPU. None is one for a small network; or two, where that is quicker
-            now and training does not pause, until other work gets in their way.
+        contents: for each run, checkpoints to begin from, as bytes. Training begins with the first
+            one that is sound, has all measurements and was computed in the same way; else at birth.
+        last: for each run, whether it ends at part `end` and measurements of the end are due.
+        threads: of torch on a CPU; None for devices.usual_threads.
         own: a student's own functions, see own.dumps_own.
-        last: whether a run ends at part `end`, and measurements of the end are due.
         seconds: after which training pauses, once the current part is done.
         stop: an Event that is checked before each batch.
-        report: called with each row, see train_part.
-        save: called now and then with the number of parts done and the state as bytes.
-    Raises: Cancelled, Diverged; CplabError for a measurement that fails.
+        report: called with a run's number in `runs` and each of its rows, see train_part.
+        save: called now and then with a run's number, the number of its parts done, and its state.
+    Returns: for each run its stretch, or the error with which it diverged.
+    Raises: Cancelled; CplabError for a measurement that fails.
     """
     load_own(own)
-    chip, task, measures = devices.pick(device), run.task, measures or {}
-    profile = getattr(run, "profile", "")
-    adapts = threads is None and chip.type == "cpu" and seconds == math.inf
-    adapts &= profile in devices.SMALL and profile != "ci"  # whose epochs are too short to gain
-    threads = threads or (None if adapts else devices.usual_threads(profile))
+    chip, measures = devices.pick(device), measures or {}
+    threads = threads or devices.usual_threads(getattr(runs[0], "profile", ""))
     with devices.torch_defaults(threads), _gpu if chip.type == "cuda" else nullcontext():
-        images = task.images(chip)
-        if adapts:
-            torch.set_num_threads(quickest_threads())
-            stop = ThreadWatch(stop)
-        how = {
-            "copy": images.copy,
-            "device": devices.machine(chip),
-            "precision": "bf16" if devices.in_bf16(task.run.arithmetic, chip) else "float32",
-            "torch": str(torch.__version__),
-        }
-        loaded = filter(None, (checkpoints.loads(c, task, chip, how) for c in contents))
-        alike = (s for s in loaded if adapts or threads_of(s.rows) == torch.get_num_threads())
-        state = next((s for s in alike if has_measures(s.rows, measures)), None)
-        state = state or task.birth(chip)
-        if not state.rows:
-            try_on_newborn(measures, run, state.net, images)
-        for row in state.rows:
-            report(row)
+        lives = [
+            begin(run, chip, threads, candidates, measures)
+            for run, candidates in zip(runs, contents or [()] * len(runs), strict=True)
+        ]
+        for number, life in enumerate(lives):
+            for row in life.state.rows:
+                report(number, row)
         started = saved = time.monotonic()
         pause = SAVED
-        while len(state.rows) < end:
-            row = train_part(run, state, images, stop)
-            measure_after(due_measures(measures, row), run, row, state.net, images)
-            state.rows.append(row)
+        while going := [life for life in lives if not life.error and life.done < end]:
+            done = min(life.done for life in going)
+            trained = [life for life in going if life.done == done]  # those behind come first
+            train_part(trained, measures, stop)
+            sound = [n for n, life in enumerate(lives) if life in trained and not life.error]
             now = time.monotonic()
-            if save and len(state.rows) < end and now > saved + pause:
-                save(len(state.rows), checkpoints.dumps(state, how))
+            if save and done + 1 < end and now > saved + pause:
+                for number in sound:
+                    save(number, done + 1, lives[number].content())
                 saved = time.monotonic()
                 # at most a twentieth of the time goes to checkpoints, unless they are very slow
                 pause = SAVED * min(max(1, 20 * (saved - now)), 30)
-            report(row)
+            for number in sound:
+                report(number, lives[number].state.rows[-1])
             if now > started + seconds:  # after a part, so that each stretch gets on
                 break
-        content = checkpoints.dumps(state, how)
-        if last and measures and len(state.rows) == end:
-            row = next(row for row in reversed(state.rows) if "epoch" in row)
-            repeated = due_measures(measures, row) if "event" in state.rows[-1] else []
+        at_end = last or [False] * len(lives)
+        return [
+            life.error or life.stretch(end, measures if ends else {})
+            for life, ends in zip(lives, at_end, strict=True)
+        ]
+
+
+@dataclass(eq=False)
+class Life:
+    """A run while it is trained: its task, its images, its state, how it is computed, and the error
+    with which it diverged."""
+
+    run: Any
+    task: Classification
+    images: Images
+    state: TrainState
+    how: dict[str, Any]
+    error: Diverged | None = None
+
+    @property
+    def done(self) -> int:
+        """How many parts of the timeline are done."""
+        return len(self.state.rows)
+
+    def content(self) -> bytes:
+        """The state as bytes."""
+        return checkpoints.dumps(self.state, self.how)
+
+    def stretch(self, end: int, measures: Measures) -> Stretch:
+        """What was trained, and if it is done up to `end` what is measured then."""
+        rows, content = self.state.rows, self.content()
+        if measures and self.done == end:
+            row = next(row for row in reversed(rows) if "epoch" in row)
+            repeated = due_measures(measures, row) if "event" in rows[-1] else []
             at_end = [name for name, when in measures.items() if when == "end" or name in repeated]
-            measure_after(at_end, run, row, state.net, images)
-    return Stretch(state.rows, {**how, "threads": threads_of(state.rows)}, content)
+            measure_after(at_end, self.run, row, self.state.net, self.images)
+        return Stretch(rows, self.how, content)
 
 
-def train_part(run: Any, state: TrainState, images: Images, stop: Flag | None = None) -> dict:
-    """Take a state through the next part of a run's timeline, a step or an event.
+def begin(
+    run: Any,
+    chip: torch.device,
+    threads: int,
+    contents: Iterable[bytes] = (),
+    measures: Measures | None = None,
+) -> Life:
+    """Begin a run at the first checkpoint that can be used, or at birth, where its measurements are
+    tried."""
+    task = run.task
+    images = task.images(chip)
+    how = {
+        "copy": images.copy,
+        "device": devices.machine(chip),
+        "precision": devices.precision(task.run.arithmetic, chip),
+        "threads": threads,
+        "torch": str(torch.__version__),
+    }
+    loaded = filter(None, (checkpoints.loads(c, task, chip, how) for c in contents))
+    state = next((s for s in loaded if has_measures(s.rows, measures or {})), None)
+    state = state or task.birth(chip)
+    if not state.rows:
+        try_on_newborn(measures or {}, run, state.net, images)
+    return Life(run, task, images, state, how)
 
-    Returns: a row with the number of the part, its seconds, and its threads, 0 if they changed. A
-        step adds epoch, lr, train_loss and what the task reports; an event adds its name as `event`
-        and what it returns.
-    Raises: Diverged, Cancelled.
+
+def train_part(lives: list[Life], measures: Measures, stop: Flag | None = None) -> None:
+    """Take runs that differ in their seed alone through the next part of their timeline, a step or
+    an event, and measure what is due after it.
+
+    Each gains a row with the number of the part and its seconds. A step adds epoch, lr, train_loss
+    and what the task reports; an event adds its name as `event` and what it returns. Or it gains
+    the error with which it diverged.
+    Raises: Cancelled; CplabError for a measurement that fails.
     """
-    task, number, began = run.task, len(state.rows), time.perf_counter()
-    part, threads = run.timeline[number], torch.get_num_threads()
+    number, began, rows = lives[0].done, time.perf_counter(), list[dict]()
+    part = lives[0].run.timeline[number]
     if isinstance(part, Event):
-        row = {"event": part.name, **part.function(state, task, images, *part.args)}
+        for life in lives:
+            returned = part.function(life.state, life.task, life.images, *part.args)
+            rows.append({"event": part.name, **returned})
     else:
-        epoch = sum("epoch" in row for row in state.rows)
-        loss = train_epoch(task, epoch, part, state, images, stop)
-        if not math.isfinite(loss):
-            raise Diverged(
-                f"the loss is {loss} at epoch {epoch} (learning rate {part.lr:.3g}): no result "
-                f"is kept of {run.canonical()}; take a smaller learning rate"
-            )
-        row = {"epoch": epoch, "lr": part.lr, "train_loss": loss, **task.test(state.net, images)}
-    threads *= threads == torch.get_num_threads()  # 0 where it has changed
-    return {"part": number, **row, "threads": threads, "seconds": time.perf_counter() - began}
+        epoch = sum("epoch" in row for row in lives[0].state.rows)
+        for life, loss in zip(lives, train_epoch(lives, epoch, part, stop), strict=True):
+            if not math.isfinite(loss):
+                what = f"the loss is {loss} at epoch {epoch} (learning rate {part.lr:.3g})"
+                how = "take a smaller learning rate"
+                life.error = Diverged(f"{what}: no result is kept of {life.run.canonical()}; {how}")
+            row = {"epoch": epoch, "lr": part.lr, "train_loss": loss}
+            rows.append(row | life.task.test(life.state.net, life.images))
+    seconds = (time.perf_counter() - began) / len(lives)
+    for life, row in zip(lives, rows, strict=True):
+        if not life.error:
+            row = {"part": number, **row, "seconds": seconds}
+            due = due_measures(measures, row)
+            measure_after(due, life.run, row, life.state.net, life.images)
+            life.state.rows.append(row)
 
 
-def train_epoch(
-    task: Classification,
-    epoch: int,
-    step: Step,
-    state: TrainState,
-    images: Images,
-    stop: Flag | None = None,
-) -> float:
-    """Train a state for one epoch, and return the mean loss over its images."""
-    net, optimizer, arithmetic = state.net.train(), state.optimizer, task.run.arithmetic
-    device = images.train_x.device
+def train_epoch(lives: list[Life], epoch: int, step: Step, stop: Flag | None = None) -> list[float]:
+    """Train runs that differ in their seed alone for one epoch, side by side if there are several,
+    and return for each the mean loss over its images."""
+    task, state, arithmetic = lives[0].task, lives[0].state, lives[0].task.run.arithmetic
+    device = lives[0].images.train_x.device
+    for life in lives:
+        life.state.net.train()
+    stack = Stack([life.state for life in lives]) if is_stacked(lives[0].run, step) else None
+    optimizer = stack.optimizer if stack else state.optimizer
     decay = step.decay * optimizer.defaults["weight_decay"]
     for group in optimizer.param_groups:
         group.update(lr=step.lr, weight_decay=decay)
     norms = task.birth_norms(device) if step.held else []
-    total, count = torch.zeros((), device=device), 0
-    for index, x in task.batches(epoch, step, images):
+    total, count = torch.zeros(len(lives), device=device), 0
+    for batches in zip(
+        *(life.task.batches(epoch, step, life.images) for life in lives), strict=True
+    ):
         if stop and stop.is_set():
             raise Cancelled
-        x, y = step.deficit(x, images.train_y[index], task.batch(index, epoch, images))
+        seen = []
+        for life, (index, x) in zip(lives, batches, strict=True):
+            about = life.task.batch(index, epoch, life.images)
+            x, y = step.deficit(x, life.images.train_y[index], about)
+            seen.append((x, y))
         optimizer.zero_grad()
         with devices.algorithms(arithmetic):
             with devices.autocast(device, arithmetic):
-                loss = task.loss(net(x), y)
-            loss.backward()
+                losses = stack.losses(task, seen) if stack else task.loss(state.net(x), y)
+            losses.sum().backward()
         optimizer.step()
-        task.after_step(state)
         if norms:
-            task.restore_norms(net, norms)
-        total += loss.detach() * len(y)
+            task.restore_norms(state.net, norms)
+        total += losses.detach() * len(y)
         count += len(y)
-    return total.item() / count
+    if stack:
+        stack.write_back()
+    return [loss / count for loss in total.tolist()]
 
 
 def has_measures(rows: list[dict], measures: Measures) -> bool:

@@ -5,13 +5,15 @@ Nothing here needs torch, so that the time of a training can be estimated withou
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from threading import Event as Flag
 from typing import Any
 
 from cplab.errors import one_of, whole
 from cplab.runs import DEVICES, Step
+from cplab.specs.profiles import PROFILES
 
 
 @dataclass
@@ -21,7 +23,7 @@ class Context:
     device: auto, cuda, mps or cpu. executor: any of concurrent.futures whose workers have cplab;
     None for processes of this machine, where they pay. workers: the number of these processes, or
     of jobs that the executor has at a time. threads: of torch on the CPU; None for
-    devices.usual_threads, or in this process for the number that is quickest. stop: an Event that
+    devices.usual_threads. stop: an Event that
     ends training. report: called with (spec, row) after each epoch.
     """
 
@@ -61,6 +63,15 @@ class Segment:
         for segment in segments:
             segments += segment.branches
         return segments
+
+    @cached_property
+    def alike(self) -> tuple | None:
+        """What segments of other seeds have in common that may be trained beside this one; None
+        where the profile trains each alone."""
+        spec, profile = self.spec, PROFILES.get(getattr(self.spec, "profile", ""))
+        if not profile or not profile.stacked:
+            return None
+        return replace(spec, seed=0).trunk_key, self.begin, spec.timeline[: self.end]
 
     @property
     def epochs(self) -> int:

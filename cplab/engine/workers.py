@@ -1,4 +1,4 @@
-"""Where training runs: in this process, or in several worker processes of this machine."""
+"""Worker processes of this machine."""
 
 import os
 import signal
@@ -6,24 +6,9 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
+from collections.abc import Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
-from typing import Any
-
-from cplab.errors import CplabError
-
-
-class ThisProcess(Executor):
-    """An executor that computes each job at once, in this process."""
-
-    def submit(self, function: Callable, /, *args: Any, **kwargs: Any) -> Future:
-        future: Future = Future()
-        try:
-            future.set_result(function(*args, **kwargs))
-        except CplabError as error:
-            future.set_exception(error)
-        return future
 
 
 @contextmanager

@@ -300,7 +300,7 @@ def reach_of_accuracy(content: dict[str, Any]) -> tuple[float, float]:
 
 def still_life(setting: Setting, run: Run) -> Any:
     """The large figure at one point, drawn by Python."""
-    from cplab.show.results import lives_figure
+    from cplab.show.theme import lives_figure
 
     point = (run.deficit, run.onset, run.length)
     curves = setting.curves(point, run.recovery) if run.length else {}

@@ -23,9 +23,8 @@ from cplab.quantities.statistics import percent
 from cplab.runs import Run
 from cplab.show import predictions, theme
 from cplab.show.predictions import accuracies, percent_interval
-from cplab.show.results import over_epochs
 from cplab.show.surface import Kept, Shown, Surface, as_content, as_parts, as_words, plain
-from cplab.show.theme import LIVE, place_legend, source_line
+from cplab.show.theme import LIVE, over_epochs, place_legend, source_line
 
 
 def in_state(name: str, words: str, check: Callable) -> Any:

@@ -235,21 +235,23 @@ def prune_weights(
     if metric == "none" and density != 1:
         why = f"is not allowed with metric none: give 1, or a metric: {', '.join(METRICS[1:])}"
         raise CplabError(f"density {density!r} {why}")
+    if PROFILES[profile].stacked:
+        raise CplabError(f"profile {profile} trains seeds as one network: take course")
     from cplab import devices
-    from cplab.engine.train import train_epoch
+    from cplab.engine.train import begin, train_epoch
     from cplab.labs import lab05b_weights as weights
 
     periods = (deficit, length, recovery, training, retraining)
     run, *parts = pruning_steps(profile, *periods)
-    task, place = run.with_seed(seed).task, devices.pick(device)
-    images, state = task.images(place), task.birth(place)
+    life = begin(run.with_seed(seed), devices.pick(device), threads=1)
+    task, images, state = life.task, life.images, life.state
     masks: dict[str, Any] = {}
     state.optimizer.register_step_post_hook(lambda *_: weights.enforce_masks(state, masks))
     values: dict[str, Any] = {"curve": [], "loss": [], "accuracy": {}, "trace": {}}
 
     def learn(steps: Sequence[Step], moment: str) -> None:
         for step in steps:
-            loss = train_epoch(task, len(values["curve"]), step, state, images, stop)
+            [loss] = train_epoch([life], len(values["curve"]), step, stop)
             if not math.isfinite(loss):
                 raise Diverged(f"the loss is {loss}: nothing is kept")
             values["loss"].append(loss)

@@ -46,19 +46,19 @@ def linear_path(
     from torch.optim.swa_utils import update_bn
 
     from cplab import devices
-    from cplab.engine.train import train_epoch
+    from cplab.engine.train import begin, train_epoch
 
     run = Run(deficit, onset, length, profile=profile, seed=seed)
-    task, place = run.task, devices.pick(device)
-    images, states = task.images(place), []
+    place, lives = devices.pick(device), []
     for each in (run, run.equal_training()):  # the same order, crops and flips
-        states.append(task.birth(place))
+        lives.append(begin(run, place, threads=1))
         steps: Any = each.timeline  # a Step for each epoch, for there are no treatments
         for epoch, step in enumerate(steps):
-            loss = train_epoch(task, epoch, step, states[-1], images, stop)
+            [loss] = train_epoch([lives[-1]], epoch, step, stop)
             if not math.isfinite(loss):
                 raise Diverged(f"the loss is {loss} at epoch {epoch}: nothing is kept")
-    first, last = (state.net for state in states)
+    first, last = (life.state.net for life in lives)
+    images = lives[0].images
     losses, accuracies = list[float](), list[float]()
     for part in torch.linspace(0, 1, points).tolist():
         net, total, right = copy.deepcopy(last), 0.0, 0

@@ -79,7 +79,7 @@ def measure_ending(net: nn.Module, images: Images) -> dict:
     x = images.normal(images.train_x)
     trial = len(x) <= AT_BIRTH  # before training, to see whether it can be measured
     draws, batch = (4, AT_BIRTH) if trial else (50, 100)
-    noisy = fisher.information(net, x, draws=draws, batch=batch).trace
+    noisy, _ = fisher.information(net, x, draws=draws, batch=batch)
     row = {
         "layers": list(noisy.layers),
         "information": list(noisy.layers.values()),
@@ -199,14 +199,17 @@ def measure_gauges(net: nn.Module, images: Images) -> dict:
     }
 
 
-@measurement(label="own training images right", images=None)
+@measurement(label="own training images right", images=None, copied=False)
 def measure_own_images_right(net: nn.Module, images: Images) -> float:
     """The fraction of its training images that a network gets right when they are clear.
 
     After a deficit it tells what is left to learn: images that are right already have hardly a
     gradient."""
-    parts = images.train_x.split(2000), images.train_y.split(2000)
-    correct = [net(images.normal(x)).argmax(1) == y for x, y in zip(*parts, strict=True)]
+    import torch
+
+    with torch.no_grad():
+        parts = images.train_x.split(2000), images.train_y.split(2000)
+        correct = [net(images.normal(x)).argmax(1) == y for x, y in zip(*parts, strict=True)]
     return sum(int(part.sum()) for part in correct) / len(images.train_y)
 
 

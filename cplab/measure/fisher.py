@@ -5,7 +5,10 @@ Labels are the network's own, BatchNorm is in eval mode, and the network is left
 """
 
 import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,12 +17,18 @@ from torch import Tensor, nn
 
 from cplab import devices
 from cplab.errors import CplabError, Diverged, number, require, whole
-from cplab.measure import layerwise, passes
-from cplab.measure.layerwise import groups, outputs, unfold_inputs, weight_shaped
-from cplab.measure.passes import Grads, Vectors, counted_layers, each_layer
+from cplab.models.layers import Pointwise
+from cplab.specs.own import explain
 
 DAMPING = 1e-3  # the paper's weight decay
 ROUNDS = 100  # of Lanczos' method
+CONNECTIONS = (nn.Conv2d, nn.Linear)  # whose weights the paper compares with synapses
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+ALLOWED = (*CONNECTIONS, Pointwise, *NORMS)
+# About how many bytes the images of a pass take. More is slower on a CPU: one layer's output would
+# have left the cache before the next layer needs it.
+WORK = {"cpu": 2**27, "cuda": 2**30, "mps": 2**28}
+Vectors = Callable[[Tensor, slice], Tensor]
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,7 @@ def trace(net: nn.Module, x: Tensor) -> ByLayer:
     >>> round(trace(net, torch.tensor([[3.0, 4.0]])).total, 4)  # ‖x‖² Σ p (1 − p)
     12.5
     """
-    return mean_by_layer(squared_gradients(net, x, square_root))
+    return mean_by_layer(squared_gradients(net, x, every_label))
 
 
 @devices.torch_defaults()
@@ -85,7 +94,7 @@ def diagonal(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
     >>> diagonal(net, torch.tensor([[3.0, 4.0]]))["Linear"].round(decimals=2).tolist()
     [[2.25, 4.0], [2.25, 4.0]]
     """
-    return squared_weight_gradients(net, x, square_root)
+    return squared_weight_gradients(net, x, every_label)
 
 
 @devices.torch_defaults()
@@ -137,39 +146,25 @@ def log_determinant(net: nn.Module, x: Tensor, damping: float = DAMPING) -> ByLa
     >>> round(math.exp(log_determinant(net, torch.tensor([[3.0, 4.0]]), damping=1.0).total), 3)
     13.5
     """
-    layers = counted_layers(net, x)
     require(damping > 0, f"damping {damping!r} is not allowed: give a number above 0")
-    factor_a: dict[str, Tensor] = {}  # the Kronecker factors, times len(x)
-    factor_g: dict[str, Tensor] = {}
+    sizes = {name: layer.weight.numel() for name, layer in counted_layers(net, x).items()}
+    factors: dict[str, list[Any]] = {}  # A and G of each layer, times len(x)
 
-    def add(name: str, rows: slice, a: Tensor, grads: Grads) -> None:
-        layer, blocks = layers[name], groups(layers[name])
-        a = unfold_inputs(layer, a)
-        few_rows = len(x) * a.shape[1] < a.shape[2]
-        factor_a[name] = layerwise.add_products(factor_a.get(name), a, blocks, few_rows)
-        # (n, positions, labels · out) → each label's gradient as a row of its own
-        g = outputs(layer, grads).unflatten(2, (len(grads), -1)).flatten(1, 2)
-        factor_g[name] = layerwise.add_products(factor_g.get(name), g / a.shape[1] ** 0.5, blocks)
+    def add(name: str, rows: slice, a: Tensor, g: Tensor) -> None:
+        groups, inputs, positions = a.shape[1:]
+        g = g.unflatten(2, (-1, sizes[name] // (groups * inputs))) / positions**0.5
+        g = g.movedim(3, 2).flatten(3)  # (n, groups, out, k · positions)
+        before = factors.get(name, [None, None])
+        factors[name] = [add_products(b, c, len(x)) for b, c in zip(before, (a, g), strict=True)]
 
-    each_layer(net, x, layers, square_root, add)
-    logs = {name: math.log(damping) * layer.weight.numel() for name, layer in layers.items()}
-    for name in factor_a:  # the others have no gradient
-        if not (factor_a[name].isfinite().all() and factor_g[name].isfinite().all()):
+    each_layer(net, x, every_label, add)
+    logs = {name: math.log(damping) * size for name, size in sizes.items()}
+    for name, pair in factors.items():  # the others have no gradient
+        if not all(factor.isfinite().all() for factor in pair):
             raise Diverged(f"the gradients of layer {name!r} are not finite: see its weights")
-        values_a, values_g = (layerwise.eigenvalues(m[name]) / len(x) for m in (factor_a, factor_g))
-        products = values_a[:, :, None] * values_g[:, None, :]
-        logs[name] = (products + damping).log().sum().item()
+        of_a, of_g = (eigenvalues(factor) / len(x) for factor in pair)
+        logs[name] = (of_a[:, :, None] * of_g[:, None] + damping).log().sum().item()
     return ByLayer(sum(logs.values()), logs)
-
-
-@dataclass(frozen=True)
-class Information:
-    """The result of `information` with `beta`: the smoothed trace, with errors over draws, and the
-    variance of each weight's noise, by layer, shaped like its weights."""
-
-    trace: ByLayer
-    variances: dict[str, Tensor]
-    beta: float
 
 
 @devices.torch_defaults()
@@ -181,58 +176,51 @@ def information(
     draws: int = 50,
     batch: int = 100,
     seed: int = 0,
-) -> Information:
+) -> tuple[ByLayer, dict[str, Tensor]]:
     """Information in the weights, by the noise they can bear (Materials and Methods, figure 5).
 
-    The paper looks for the diagonal Σ that minimises E_{w ~ N(w₀, Σ)} L(w) − β log |Σ|, which
-    smooths out an irregular loss. By Price's theorem ∂E L / ∂Σ_ii = ½ E ∂²L/∂w_i², so that
+    The paper looks for the diagonal Σ that minimises E_{w ~ N(w₀, Σ)} L(w) − β log |Σ|. By Price's
+    theorem ∂E L / ∂Σ_ii = ½ E ∂²L/∂w_i², so that Σ_ii = 2β / E_{w ~ N(w₀, Σ)} F_ii(w), which we
+    solve by averaging F_ii over draws of w. F stands for the Hessian as in the paper; for ReLU
+    networks, piecewise linear in any one weight, their diagonals are equal. (The paper's H is half
+    the Hessian.) No weight's noise becomes larger than the mean square weight of its layer.
 
-        Σ_ii = 2β / E_{w ~ N(w₀, Σ)} F_ii(w),
-
-    which we solve by averaging F_ii over draws of w. F stands for the Hessian as in the paper; for
-    ReLU networks, piecewise linear in any one weight, their diagonals are equal. (The paper's H is
-    half the Hessian.) Local reparameterisation, its reference 58, would give each position of a
-    convolution its own noise and so miss most of the trace, since positions share their weights.
-    As there, no weight's noise becomes larger than the mean square weight of its layer.
-
-    Arguments: net, x; raises CplabError: as of trace; beta, smoothness, in nats: the noise raises
-        the loss by about β for each weight (0.05 nats in all if None; the paper does not state its
-        value); draws of w, each with `batch` images drawn from x; seed, of all draws.
-    Returns: Information. Its trace is that of E F(w), and 2β Σ_i 1/Σ_ii where no noise is at its
-        limit. The paper does not say how it normalises its figure.
+    Arguments: net, x; raises CplabError: as of trace; beta, in nats: the noise raises the loss by
+        about β for each weight (0.05 nats in all if None; the paper does not state its value);
+        draws of w, each with `batch` images drawn from x; seed, of all draws.
+    Returns: the trace of E F(w), with errors over draws (2β Σ_i 1/Σ_ii where no noise is at its
+        limit; the paper does not say how it normalises its figure), and the variance of each
+        weight's noise, by layer.
 
     >>> net = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 3))
-    >>> noise = information(net, torch.randn(5, 2), draws=2)
-    >>> list(noise.trace.layers), noise.variances["0"].shape
+    >>> trace, variances = information(net, torch.randn(5, 2), draws=2)
+    >>> list(trace.layers), variances["0"].shape
     (['0', '2'], torch.Size([4, 2]))
     """
-    layers = counted_layers(net, x)
     draws, batch = whole("draws", draws, least=2), whole("batch", batch, least=1)
-    weights = {name: layer.weight.detach() for name, layer in layers.items()}
-    if beta is None:
-        beta = 0.05 / sum(w.numel() for w in weights.values())
+    weights = {name: layer.weight.detach() for name, layer in counted_layers(net, x).items()}
+    beta = 0.05 / sum(w.numel() for w in weights.values()) if beta is None else beta
     require(0 < beta < math.inf, f"beta {beta!r} is not allowed: give a number above 0")
     generator = torch.Generator().manual_seed(whole("seed", seed))
 
     def estimate(noisy: dict[str, Tensor]) -> dict[str, Tensor]:
         """F's diagonal at these weights, without bias: one backward pass of each image with the sum
-        of the square root's columns under random signs, whose mixed products cancel on average."""
+        of all labels' vectors under random signs, whose mixed products cancel on average."""
         index = torch.randint(len(x), (batch,), generator=generator).to(x.device)
         signs: list[Tensor] = []  # drawn once the number of classes is known
 
-        def signed_roots(p: Tensor, rows: slice) -> Tensor:
+        def signed(p: Tensor, rows: slice) -> Tensor:
             if not signs:
-                shape = (p.shape[1] - 1, batch, 1)
+                shape = (p.shape[1], batch, 1)
                 signs.append((2 * torch.randint(2, shape, generator=generator) - 1).to(p))
-            return (square_root(p) * signs[0][:, rows]).sum(0)[None]
+            return (every_label(p) * signs[0][:, rows]).sum(0)[None]
 
-        keys = {"weight" if layers[n] is net else f"{n}.weight": w for n, w in noisy.items()}
-        return squared_weight_gradients(net, x[index], signed_roots, keys)
+        return squared_weight_gradients(net, x[index], signed, noisy)
 
     def variances(mean: dict[str, Tensor]) -> dict[str, Tensor]:
         return {n: (2 * beta / m).minimum(weights[n].square().mean()) for n, m in mean.items()}
 
-    # One variance for each layer at first: some weights may have no gradient on a few images.
+    # One variance for each layer at first: some weights may have no gradient on a few images
     mean = {name: d.mean().expand_as(d) for name, d in estimate({}).items()}
     traces = []
     for t in range(draws):
@@ -241,14 +229,14 @@ def information(
             noise = torch.randn(variance.shape, generator=generator).to(variance)
             noisy[name] = weights[name] + variance.sqrt() * noise
         diagonals = estimate(noisy)
-        # Later draws weigh more: their noise comes from better variances.
+        # Later draws weigh more: their noise comes from better variances
         mean = {name: m.lerp(diagonals[name], 2 / (t + 3)) for name, m in mean.items()}
         traces.append([d.sum().item() for d in diagonals.values()])
     totals = {name: m.sum().item() for name, m in mean.items()}
     spread = torch.tensor(traces, dtype=torch.float64) / (0.75 * draws) ** 0.5
     errors = dict(zip(totals, spread.std(0).tolist(), strict=True))
     smoothed = ByLayer(sum(totals.values()), totals, spread.sum(1).std().item(), errors)
-    return Information(smoothed, variances(mean), beta)
+    return smoothed, variances(mean)
 
 
 @devices.torch_defaults()
@@ -268,12 +256,11 @@ def sharpness(net: nn.Module, x: Tensor, y: Tensor, *, tolerance: float = 0.01) 
     """
     from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
-    layers, tolerance = counted_layers(net, x), number("tolerance", tolerance, 0, 1)
-    weights = [layer.weight for layer in layers.values() if layer.weight.requires_grad]
+    tolerance = number("tolerance", tolerance, 0, 1)
+    weights = [m.weight for m in counted_layers(net, x).values() if m.weight.requires_grad]
     sizes = [w.numel() for w in weights]
-    with passes.record_calls(net, layers) as calls:
-        logits = passes.logits_of(net, x.to(weights[0]), calls)
-        loss = F.cross_entropy(logits, y)
+    with evaluation(net):
+        loss = F.cross_entropy(logits_of(net, x.to(weights[0])), y)
         gradients = torch.autograd.grad(loss, weights, create_graph=True)
 
         def product(v: Any) -> Any:
@@ -283,54 +270,47 @@ def sharpness(net: nn.Module, x: Tensor, y: Tensor, *, tolerance: float = 0.01) 
             return torch.cat([row.flatten() for row in rows]).cpu().double().numpy()
 
         start = torch.randn(sum(sizes), generator=torch.Generator().manual_seed(0)).double().numpy()
-        hessian = LinearOperator(2 * start.shape, product, dtype=start.dtype)
         if not product(start).any():  # all outputs are certain; ARPACK refuses a zero
             return 0.0
+        hessian = LinearOperator(2 * start.shape, product, dtype=start.dtype)
         options = {"tol": tolerance, "maxiter": ROUNDS, "return_eigenvectors": False}
         try:
-            top = eigsh(hessian, k=1, which="LA", v0=start, **options)
+            [top] = eigsh(hessian, k=1, which="LA", v0=start, **options)
         except ArpackError as error:
             what = f"the largest eigenvalue was not found to {tolerance:g} in {ROUNDS} rounds"
             raise CplabError(f"{what}: give a larger tolerance or more images") from error
-    require(math.isfinite(top[0]), "the Hessian is not finite: the network has diverged")
-    return float(top[0])
+    require(math.isfinite(top), "the Hessian is not finite: the network has diverged")
+    return float(top)
 
 
 # Labels, and sums over the images -----------------------------------------------------------------
 
 
-def square_root(p: Tensor, rows: slice | None = None) -> Tensor:
-    """The vectors to send back for the sum over all labels: C − 1 vectors s_k with Σ_k s_k s_kᵀ =
-    diag(p) − p pᵀ, for each image; (N, C) → (C − 1, N, C).
-
-    With r = √p, diag(p) − p pᵀ = diag(r) (I − r rᵀ) diag(r). Of a Householder reflection that takes
-    r to −e_m, the other columns are an orthonormal basis of the complement of r. With the likeliest
-    class as m no entry suffers from cancellation, even where p_m is nearly 1.
-    """
-    r = p.sqrt()
-    m = r.argmax(1, keepdim=True)
-    v = r.scatter_add(1, m, torch.ones_like(r))
-    reflection = torch.eye(p.shape[1]).to(r) - v[:, :, None] * v[:, None] / v.gather(1, m)[:, None]
-    others = torch.arange(p.shape[1] - 1, device=p.device).expand(len(p), -1)
-    others = others + (others >= m)
-    roots = (r[:, :, None] * reflection).mT.take_along_dim(others[:, :, None], 1)
+def every_label(p: Tensor, rows: slice | None = None) -> Tensor:
+    """The vectors to send back for the sum over all labels: √p_y (e_y − p), of which the sum of
+    s sᵀ is diag(p) − p pᵀ; (n, C) → (C, n, C)."""
+    roots = p.sqrt()[:, :, None] * (torch.eye(p.shape[1]).to(p) - p[:, None])
     return roots.transpose(0, 1)
 
 
 def every_logit(p: Tensor, rows: slice) -> Tensor:
-    """The vectors to send back for the sum over all logits; (N, C) → (C, N, C)."""
+    """The vectors to send back for the sum over all logits; (n, C) → (C, n, C)."""
     return torch.eye(p.shape[1]).to(p)[:, None].expand(-1, len(p), -1)
 
 
 def squared_gradients(net: nn.Module, x: Tensor, vectors: Vectors) -> dict[str, Tensor]:
     """Σ_k ‖weight gradient‖² of each image, by layer: (N,) in float64."""
-    layers = counted_layers(net, x)
-    squares = {name: torch.zeros(len(x), dtype=torch.float64) for name in layers}
+    squares = {name: torch.zeros(len(x), dtype=torch.float64) for name in counted_layers(net, x)}
 
-    def add(name: str, rows: slice, a: Tensor, grads: Grads) -> None:
-        squares[name][rows] += layerwise.squared_norms(layers[name], a, grads).cpu()
+    def add(name: str, rows: slice, a: Tensor, g: Tensor) -> None:
+        positions, k, r = a.shape[3], a.shape[2], g.shape[2]
+        if positions * (k + r) < k * r:  # cheaper, and needs no gradient: ⟨aᵀ a, gᵀ g⟩
+            found = ((a.mT @ a) * (g.mT @ g)).sum((2, 3))
+        else:
+            found = torch.linalg.vector_norm(g @ a.mT, dim=(2, 3)).square()
+        squares[name][rows] = found.sum(1).double().cpu()
 
-    each_layer(net, x, layers, vectors, add)
+    each_layer(net, x, vectors, add)
     return squares
 
 
@@ -344,15 +324,172 @@ def squared_weight_gradients(
     net: nn.Module, x: Tensor, vectors: Vectors, weights: dict[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
     """Σ_k (gradient)² of each weight, the mean over images, by layer."""
-    layers = counted_layers(net, x)
-    sums = {name: torch.zeros_like(layer.weight) for name, layer in layers.items()}
+    sums = {name: torch.zeros_like(m.weight) for name, m in counted_layers(net, x).items()}
 
-    def add(name: str, rows: slice, a: Tensor, grads: Grads) -> None:
-        layer = layers[name]
-        # of each k: (N · groups, k · out, K)
-        gradients_of_k = outputs(layer, grads).mT @ unfold_inputs(layer, a)
-        squares = gradients_of_k.square_().unflatten(1, (len(grads), -1)).sum(1)
-        sums[name] += weight_shaped(layer, squares) / len(x)
+    def add(name: str, rows: slice, a: Tensor, g: Tensor) -> None:
+        out = sums[name].shape[0] // a.shape[1]
+        squares = (g @ a.mT).square_().unflatten(2, (-1, out)).sum((0, 2))
+        sums[name] += squares.view_as(sums[name]) / len(x)
 
-    each_layer(net, x, layers, vectors, add, weights, gradients=True)
+    each_layer(net, x, vectors, add, weights, gradients=True)
     return sums
+
+
+def add_products(before: Tensor | None, columns: Tensor, images: int) -> Tensor:
+    """Add Σ c cᵀ over images and positions to the sum before, (groups, D, D); columns are c, (n,
+    groups, D, positions). If there will be fewer than D for all `images`, keep them side by side.
+    """
+    few = images * columns.shape[3] < columns.shape[2]
+    columns = columns.movedim(0, 2).flatten(2).cpu().double()
+    if few:
+        return columns if before is None else torch.cat([before, columns], 2)
+    return columns @ columns.mT + (0 if before is None else before)
+
+
+def eigenvalues(products: Tensor) -> Tensor:
+    """The eigenvalues of Σ c cᵀ, (groups, D), from `add_products`; cᵀ c has those above 0."""
+    size, count = products.shape[1:]
+    square = products if count == size else products.mT @ products
+    return F.pad(torch.linalg.eigvalsh(square).clamp(min=0), (size - count, 0))
+
+
+# Passes -------------------------------------------------------------------------------------------
+
+
+def counted_layers(net: nn.Module, x: Tensor) -> dict[str, Any]:
+    """The convolutions and linear layers of a network, by name.
+
+    Raises: CplabError for no images or images of whole numbers, and for a parameter whose gradient
+        does not follow from the inputs and outputs of one layer.
+    """
+    how = "normalise them first"
+    require(x.is_floating_point(), f"images of type {x.dtype} are not allowed: {how}")
+    require(len(x), "no images: the Fisher information is a mean over images, give some")
+    owners: dict[int, str] = {}
+    layers = {}
+    for name, module in net.named_modules():
+        name = name or type(module).__name__
+        for key, parameter in module.named_parameters(recurse=False):
+            allowed = type(module) in ALLOWED and owners.setdefault(id(parameter), name) == name
+            layer = f"layer {name!r} ({type(module).__name__}, parameter {key!r}) is not allowed"
+            how = "parameters may belong to one Conv2d, Linear or BatchNorm layer each"
+            require(allowed, f"{layer}: {how}")
+        depends = isinstance(module, NORMS) and module.running_mean is None
+        why = "without running statistics an image's gradient depends on the other images"
+        require(not depends, f"layer {name!r} is not allowed: {why}")
+        if isinstance(module, CONNECTIONS):
+            layers[name] = module
+    require(layers, "the network has no weights of convolutions or linear layers to count")
+    return layers
+
+
+@contextmanager
+def evaluation(net: nn.Module) -> Iterator[None]:
+    """Put a network in eval mode, with gradients and in float32, and restore its modes after."""
+    modes = [(module, module.training) for module in net.modules()]
+    try:
+        with devices.autocast(next(net.parameters()).device, "float32"), torch.enable_grad():
+            net.eval()
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def logits_of(run: Callable, x: Tensor) -> Tensor:
+    """The logits (N, C) of images. Raises: CplabError; Diverged if they are not finite."""
+    with explain("the network"):
+        logits = run(x)
+    allowed = logits.ndim == 2 and len(logits) == len(x) and logits.shape[1] > 1
+    how = f"the network has to give ({len(x)}, classes) for {len(x)} images, 2 classes or more"
+    require(allowed, f"logits of shape {tuple(logits.shape)} are not allowed: {how}")
+    if not logits.isfinite().all():
+        raise Diverged("the logits are not finite: the network has diverged, or the images have")
+    return logits
+
+
+def each_layer(
+    net: nn.Module,
+    x: Tensor,
+    vectors: Vectors,
+    use: Callable[[str, slice, Tensor, Tensor], None],
+    weights: dict[str, Tensor] | None = None,
+    gradients: bool = False,
+) -> None:
+    """Give each layer's inputs and gradients to `use`, a chunk of images at a time.
+
+    An image's gradient of a weight is Σ_p g_p a_pᵀ over the positions p of the layer's output, of
+    which an image has one or many. In a convolution of several groups each is a layer of its own.
+
+    Arguments:
+        vectors: (probabilities (n, C) of a chunk, its rows) -> the vectors to send back from the
+            logits, (k, n, C).
+        use: called with the layer's name, the rows, what each position sees, (n, groups, K,
+            positions), and the gradients at its output, (n, groups, k · out, positions).
+        weights: of layers, by name, to use in place of their own.
+        gradients: whether `use` makes each image's gradient of the weights, which takes memory.
+    """
+    layers, weight = counted_layers(net, x), next(net.parameters())
+    own = {"weight" if layers[n] is net else f"{n}.weight": w for n, w in (weights or {}).items()}
+    run = partial(torch.func.functional_call, net, own) if own else net
+    calls: dict[str, tuple[Tensor, Tensor]] = {}  # inputs, and zeros that are added to outputs
+
+    def record(name: str, layer: nn.Module, args: Any, kwargs: Any, output: Tensor) -> Tensor:
+        a = args[0] if args else kwargs["input"]
+        require(name not in calls, f"layer {name!r} is used 2 times, which is not allowed")
+        why = "the network cuts off its gradient"
+        require(torch.is_grad_enabled(), f"layer {name!r} is not allowed: {why}")
+        zeros = torch.zeros_like(output).requires_grad_()
+        calls[name] = a.detach().clone(), zeros  # a copy: it may be changed in place
+        return output + zeros
+
+    def forward(rows: slice) -> tuple[Tensor, Tensor]:
+        calls.clear()
+        logits = logits_of(run, x[rows].detach().to(weight, copy=True))
+        for name in layers:
+            allowed = name in calls and len(calls[name][0]) == len(logits)
+            how = "call it once, for all images, whose first dimension it keeps"
+            require(allowed, f"layer {name!r} is not allowed: {how}")
+        return logits, vectors(logits.detach().softmax(1), rows)
+
+    with evaluation(net), ExitStack() as hooks:
+        for name, layer in layers.items():
+            hook = layer.register_forward_hook(partial(record, name), with_kwargs=True)
+            hooks.enter_context(hook)
+        k = len(forward(slice(0, 1))[1])
+        # Of each image: at each output k gradients, some copied, and about five outputs that the
+        # network keeps for them
+        numbers = (5 + 3 * k // 2) * sum(zeros.numel() for _, zeros in calls.values())
+        numbers += gradients * k * max(layer.weight.numel() for layer in layers.values())
+        most = max(1, WORK[weight.device.type] // (weight.element_size() * numbers))
+        size = math.ceil(len(x) / math.ceil(len(x) / most))  # chunks of equal size
+        for rows in (slice(n, min(n + size, len(x))) for n in range(0, len(x), size)):
+            logits, sent = forward(rows)
+            zeros = [calls[name][1] for name in layers]
+            # From a number: for vectors torch would load sympy, which takes a third of a second
+            back = partial(torch.autograd.grad, inputs=zeros, retain_graph=True, allow_unused=True)
+            grads = list(zip(*(back((logits * v).sum()) for v in sent), strict=True))
+            for name in reversed(layers):  # popping frees the memory of gradients after their use
+                of_layer = grads.pop()
+                if of_layer[0] is not None:  # else the logits do not depend on this layer
+                    layer, a = layers[name], calls[name][0]
+                    use(name, rows, seen(layer, a), side_by_side(layer, of_layer))
+
+
+def seen(layer: Any, a: Tensor) -> Tensor:
+    """What each output position sees of a layer's input: (n, groups, K, positions)."""
+    if isinstance(layer, nn.Linear):
+        return a.flatten(1, -2).mT[:, None] if a.ndim > 2 else a[:, None, :, None]
+    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+    a = F.pad(a, layer._reversed_padding_repeated_twice, mode=mode)
+    a = F.unfold(a, layer.kernel_size, layer.dilation, stride=layer.stride)
+    return a.unflatten(1, (layer.groups, -1))
+
+
+def side_by_side(layer: Any, grads: Sequence[Tensor]) -> Tensor:
+    """Gradients at the output of a layer, one for each k: (n, groups, k · out, positions)."""
+    if isinstance(layer, nn.Linear):
+        split = [(g.flatten(1, -2).mT if g.ndim > 2 else g[..., None])[:, None] for g in grads]
+    else:
+        split = [g.unflatten(1, (layer.groups, -1)).flatten(3) for g in grads]
+    return torch.cat(split, 2)

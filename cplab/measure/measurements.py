@@ -47,6 +47,7 @@ class Measurement:
     label: str
     source: str = ""
     images: Annotated[int, Field(ge=1)] | None = 500
+    copied: bool = True  # False for one of the package that only looks
     when: Literal["every", "end"] = "every"
 
     def __call__(self, net: nn.Module, images: Images, most: int | None = None) -> Any:
@@ -56,10 +57,12 @@ class Measurement:
         from cplab.devices import explain_failures
 
         parts = ("train_x", "train_y", "test_x", "test_y")
-        chosen = {name: getattr(images, name)[: self.images][:most].clone() for name in parts}
-        chosen |= {"mean": images.mean.clone(), "std": images.std.clone()}
+        chosen = {name: getattr(images, name)[: self.images][:most] for name in parts}
+        chosen |= {"mean": images.mean, "std": images.std}
+        if self.copied or self.source:
+            net, chosen = copy.deepcopy(net), {name: x.clone() for name, x in chosen.items()}
         with explain(f"measurement {self.name}"), explain_failures():
-            value = self.apply(copy.deepcopy(net).eval(), replace(images, **chosen))
+            value = self.apply(net.eval(), replace(images, **chosen))
         check_plain(self.name, value)
         return value
 
@@ -112,7 +115,8 @@ def measurement(function: Callable | None = None, **options: Any) -> Any:
     options (images, when, label, see Measurement).
 
     Arguments: function, (net, images) -> numbers, texts, lists and dicts, of copies of a network in
-        eval mode and of a data.Images, and of nothing else.
+        eval mode and of a data.Images, and of nothing else. Its key holds its source text, its
+        defaults and the plain values that it reads; version=2 makes another key.
     Raises: CplabError for a function whose meaning is not all in its source, or that fails a trial
         on a network of two convolutions and four images.
 

@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cplab.errors import require
-from cplab.measure.layerwise import to_float64
 
 AT_ONCE = 1000  # images that BatchNorm takes its statistics from
 
@@ -30,7 +29,7 @@ def right_shares(net: nn.Module, x: Tensor) -> list[float]:
     maps = trained.look(torch.stack([x, x], 1))
     conv = cast(nn.Conv2d, trained.shared[0])
     left, right = (
-        to_float64(F.conv2d(h, w, None, conv.stride, conv.padding)).var((0, 2, 3))
+        F.conv2d(h, w, None, conv.stride, conv.padding).cpu().double().var((0, 2, 3))
         for h, w in zip(maps, conv.weight.split(maps[0].shape[1], 1), strict=True)
     )
     total = left + right

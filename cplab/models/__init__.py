@@ -47,6 +47,22 @@ class Model:
     apart: bool = False  # whether each view is shifted on its own
     in_digest: ClassVar = ("lr", "weight_decay", "fixed_lr", "profiles", "views", "apart")
 
+    def make(self, width: int, channels: int, size: int, classes: int) -> nn.Module:
+        """Build a network, its initial weights from torch's global generator. A student's own sees
+        two black images, so that layers which its first pass makes are the seed's as well, and
+        known to the optimiser."""
+        net = self.apply(width, channels, size, classes)
+        if self.source:
+            import torch
+
+            how = f"{self.name.partition('@')[0]} gives no network: return a torch.nn.Module"
+            require(isinstance(net, torch.nn.Module), how)
+            views = () if self.views == 1 else (self.views,)
+            with torch.no_grad():
+                net.eval()(torch.zeros(2, *views, channels, size, size))
+            net.train()
+        return net
+
     def try_out(self) -> None:
         """Try a student's own model on four images. Raises CplabError if it returns anything but
         logits (4, 10), has a weight that does not learn, or depends on more than torch's seed and
@@ -60,7 +76,7 @@ class Model:
         with torch.random.fork_rng(devices=[]), explain(word):
             for _ in range(2):
                 torch.default_generator.manual_seed(0)
-                net = self.apply(8, 3, 16, CLASSES)
+                net = self.make(8, 3, 16, CLASSES)
                 logits = net(x)
                 why = "draws random numbers when it is used, as dropout does: leave these out"
                 require(torch.equal(logits, net(x)), f"{word} {why}")
@@ -85,7 +101,9 @@ def model(function: Callable | None = None, **options: Any) -> Any:
 
     It is called with (width, channels, size, classes), and gives a torch module that takes images
     (N, channels, size, size), or (N, views, channels, size, size), and returns logits (N, classes).
-    Its initial weights come from torch's global generator, and it draws nothing afterwards.
+    Its initial weights come from torch's global generator, and it draws nothing afterwards. Its key
+    holds its source text, its defaults and the plain values that it reads; for anything else, such
+    as a file, version=2 makes another key.
 
     >>> @model(label="one layer", width=1)
     ... def linear(width, channels, size, classes):
@@ -189,9 +207,9 @@ def mlp(hidden: int, scale: float = 0.3) -> Callable:
     return build_mlp
 
 
-for layers, scale in ((1, 0.3), (2, 0.3), (3, 0.3), (2, 0.1), (2, 1.0)):
-    words = f"{layers} hidden layer{'s' if layers > 1 else ''}"
-    model(mlp(layers, scale), width=64, label=words if scale == 0.3 else f"{words}, {scale:g} He")
+for hidden, scale in ((1, 0.3), (2, 0.3), (3, 0.3), (2, 0.1), (2, 1.0)):
+    words = f"{hidden} hidden layer{'s' if hidden > 1 else ''}"
+    model(mlp(hidden, scale), width=64, label=words if scale == 0.3 else f"{words}, {scale:g} He")
 
 
 @model(label="two eyes", width=96, views=2)
@@ -265,5 +283,5 @@ def build(name: str, channels: int = 3, size: int = 32, classes: int = 10) -> nn
     require(family in MODELS, f"{what}: run the cell that defines it first")
     entry = MODELS[family]
     with explain(family) if entry.source else nullcontext():
-        net = entry.apply(int(width or entry.width), channels, size, classes)
+        net = entry.make(int(width or entry.width), channels, size, classes)
     return net.to(memory_format=torch.channels_last)

@@ -295,7 +295,7 @@ def compute(
         copy=values.pop("copy", ""),
         values=values,
         device=devices.machine(place),
-        precision="bf16" if devices.has_bf16(place) else "float32",
+        precision=devices.precision("native", place),
         threads=threads or 1,
         torch=str(torch.__version__),
     )

@@ -44,6 +44,7 @@ def make_optimizer(
     return torch.optim.SGD(net.parameters(), lr=0.0, momentum=momentum, **options)
 
 
+FEW = 100_000  # values of images that are cut out at a time, a batch at least
 _seeding = threading.Lock()
 
 
@@ -71,7 +72,7 @@ class Classification:
         return data.shared_images(run.dataset, run.profile, str(device))
 
     def birth(
-        self, device: torch.device, seed: int | None = None, tensors: dict | None = None
+        self, device: torch.device, seed: int | None = None
     ) -> TrainState:
         """The state at epoch 0, with the same initial weights for all runs of a seed. `tensors` are
         those of a checkpoint to load next, whose shapes may differ from those at birth."""
@@ -101,12 +102,10 @@ class Classification:
         classes = data.classes(self.run.dataset)
         return Batch(index, self.run.seed, epoch, len(images.train_y), classes)
 
-    def loss(self, output: Tensor, y: Tensor) -> Tensor:
-        """The loss that is minimised, a mean over the batch."""
-        return F.cross_entropy(output, y)
-
-    def after_step(self, state: TrainState) -> None:
-        """Restore what must hold after each step of the optimiser."""
+    def loss(self, output: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
+        """The loss that is minimised, a mean over the batch, or with reduction `none` that of each
+        image, (N,)."""
+        return F.cross_entropy(output, y, reduction=reduction)
 
     def test(self, net: nn.Module, images: Images) -> dict:
         """Test the network after an epoch: the columns that a row of the curve gains."""
@@ -159,10 +158,12 @@ def shuffled(
         order = order[kept[order]]
     why = "would be one image, of which batch norm learns nothing: take another size of batches"
     require(len(order) % settings.batch != 1, f"the last batch of {len(order)} images {why}")
-    for index in order.split(settings.batch):
-        x = crops[index, shift[0, index], shift[1, index]]
-        x = torch.where(mirror[index, None, None, None], x.flip(2), x)
-        yield index, images.normal(x)
+    # several batches of small images are cut out at a time
+    together = max(1, FEW // (settings.batch * images.train_x[0].numel()))
+    for several in order.split(settings.batch * together):
+        x = crops[several, shift[0, several], shift[1, several]]
+        x = images.normal(torch.where(mirror[several, None, None, None], x.flip(2), x))
+        yield from zip(several.split(settings.batch), x.split(settings.batch), strict=True)
 
 
 @torch.inference_mode()

@@ -1,5 +1,5 @@
-"""Figures, pictures and words in one style. Labs use the names below; each is loaded, with Bokeh,
-when it is first used.
+"""Figures, pictures and tables in one style. Labs use the names below; each is loaded, with
+matplotlib, when it is first used.
 
 >>> from cplab import show
 >>> show.label("flip")
@@ -10,10 +10,11 @@ from cplab import load_late
 
 __all__, __getattr__, __dir__ = load_late(
     __name__,
-    surface="display",
+    base="Figure figure save",
     styles="colour label source_line",
-    results="bars by_layer curves layer_columns means over_epochs removal",
-    predictions="class_figure",
-    still="save",
-    pictures="strips to_pixels",
+    figures="bars by_layer curves forest means table",
+    runs="clear_epochs over_epochs removal time_bars",
+    polls="class_figure",
+    pictures="strips to_pixels what_it_sees",
+    surface="display",
 )

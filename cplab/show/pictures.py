@@ -1,15 +1,17 @@
 """Images as pictures in a notebook."""
 
-import base64
 import io
-from collections.abc import Mapping
-from html import escape
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from cplab.errors import require, whole
+from cplab.show.base import WIDTH, Figure, figure, styled
+from cplab.show.previews import preview
+from cplab.show.styles import label
+from cplab.specs.profiles import Profile
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,27 +49,51 @@ def to_pixels(x: "Tensor", images: "Images") -> "Tensor":
     return x.round().clamp(0, 255).byte()
 
 
-def strips(rows: Mapping[str, ArrayLike], scale: int = 4) -> Any:
-    """Show rows of uint8 images (N, H, W, C), by caption, one below the other, as HTML; a pixel is
-    `scale` pixels of the page wide.
+@styled
+def strips(
+    rows: Mapping[str, Any], title: str = "", largest: int = 110, width: int = WIDTH
+) -> Figure:
+    """Draw rows of uint8 images (N, H, W, C), one below the other, each row with its caption.
 
-    >>> 'alt="clear"' in strips({"clear": np.zeros((2, 8, 8, 3), dtype=np.uint8)}).data
-    True
+    Arguments: rows, {caption: images}; title, the finding; largest, how wide an image is at most,
+        in pixels of the page, as those of the figure's width are.
+
+    >>> strips({"clear": np.zeros((2, 8, 8, 3), dtype=np.uint8)})
+    clear: 2 images
     """
-    from PIL import Image
+    for x in rows.values():
+        png(x)  # refuses what are no images
+    rows = rows or {"not trained yet": ()}
+    words = 16 + round(7.4 * max(map(len, rows)))
+    side = min(largest, (width - words) // max(1, *map(len, rows.values())))
+    top = 28 if title else 2
+    fig = figure(title, width=width, height=top + (side + 6) * len(rows))
+    fig.set_layout_engine("none")
+    fig.delaxes(fig.ax)
+    fig.pictures = "; ".join(f"{caption}: {len(x)} images" for caption, x in rows.items())
+    high = fig.get_figheight() * 96
+    for row, (caption, x) in enumerate(rows.items()):
+        y = high - top - (row + 1) * (side + 6)
+        fig.text(0, (y + side / 2) / high, caption, va="center")
+        for column, image in enumerate(np.asarray(x)):
+            place = ((words + column * (side + 4)) / width, y / high, side / width, side / high)
+            ax = fig.add_axes(place)
+            ax.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            ax.set_axis_off()
+    return fig
 
-    from cplab.show.surface import Html
 
-    page, drawn, file = "", list[np.ndarray](), io.BytesIO()
-    for caption, x in rows.items():
-        row = png(x, scale)
-        code, text = base64.b64encode(row).decode(), escape(caption)
-        page += f'<tr><td style="text-align:left;padding-right:1em">{text}</td>'
-        page += f'<td><img src="data:image/png;base64,{code}" alt="{text}"></td></tr>'
-        drawn.append(np.asarray(Image.open(io.BytesIO(row)).convert("RGB")))
-    if drawn:
-        widest = max(row.shape[1] for row in drawn)
-        borders = [((0, 0), (0, widest - row.shape[1]), (0, 0)) for row in drawn]
-        padded = [np.pad(*pair, constant_values=255) for pair in zip(drawn, borders, strict=True)]
-        Image.fromarray(np.concatenate(padded)).save(file, "png")
-    return Html(f"<table>{page}</table>", file.getvalue() or None)
+def what_it_sees(profile: Profile, deficits: Sequence[Any], count: int = 6) -> Figure:
+    """Draw some images of a profile, clear and under each deficit, in rows.
+
+    >>> from cplab import PROFILES
+    >>> what_it_sees(PROFILES["ci"], ["blur"], count=2)
+    clear: 2 images; blur: 2 images
+    """
+    rows: dict[str, Any] = {}
+    for deficit in deficits:
+        seen, _ = preview(profile.dataset, profile.name, deficit, count)
+        rows |= {"clear": seen["clear"]}
+        if "seen" in seen:
+            rows[label(deficit)] = seen["seen"]
+    return strips(rows)

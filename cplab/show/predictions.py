@@ -1,18 +1,13 @@
-"""Figures of what a student or a class predicted, beside what was measured."""
+"""The figure of a Prediction of Bokeh; it goes with that."""
 
-from collections import Counter
 from collections.abc import Mapping
 from itertools import cycle
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-from bokeh.models import ColumnDataSource, DataRange1d, FactorRange, Range1d
+from bokeh.models import ColumnDataSource, DataRange1d, FactorRange
 from bokeh.plotting import figure
 
 from cplab import quantities
-from cplab.errors import CplabError, require
 from cplab.quantities import statistics
 from cplab.runs import Run
 from cplab.show.theme import DASHES, EQUAL, LIVE, percent_axis, place_legend, plain_figure
@@ -52,43 +47,6 @@ def guess_figure(
         fig.segment("low", "y", "high", "y", line_width=2, **options)
     percent_axis(fig.xaxis)
     return place_legend(fig)
-
-
-def class_figure(guesses: Any, truth: Mapping[str, Any] | None = None) -> figure:
-    """Draw the answers of a whole class beside what was measured.
-
-    Arguments: guesses, a table or a CSV file from any poll, with a column for each question and a
-        row for each student: numbers in percent, or chosen answers (one column); truth, for
-        numbers, {column: Run} or {column: accuracies}.
-
-    >>> class_figure(pd.DataFrame({"blur": [55, 60, 60]}), {"blur": [0.56, 0.57]}).title.text
-    '3 answers'
-    """
-    try:
-        table = guesses if isinstance(guesses, pd.DataFrame) else pd.read_csv(Path(guesses))
-    except (OSError, ValueError, TypeError) as error:
-        raise CplabError(f"{guesses} cannot be read ({error}): give a CSV file") from error
-    require(len(table) and len(table.columns), "there are no answers: give a row for each")
-    title, names = f"{len(table)} answer{'s' * (len(table) > 1)}", [*map(str, table.columns)]
-    if not all(pd.api.types.is_numeric_dtype(table[column]) for column in table):
-        counts = Counter(table.iloc[:, -1].dropna().astype(str))
-        how: dict[str, Any] = {"width": 760, "height": 80 + 40 * len(counts)}
-        fig = plain_figure(title, "students", "", y_range=FactorRange(*counts), **how)
-        fig.hbar([*counts], right=[*counts.values()], height=0.6, color=LIVE.colour, alpha=0.6)
-        fig.x_range.start = 0
-        return fig
-    numbers = {name: accuracies(what) for name, what in (truth or {}).items() if name in names}
-    measured = {n: statistics.mean_and_half(row) for n, row in numbers.items() if len(row)}
-    fig = guess_figure(dict.fromkeys(names, np.nan), measured, {})
-    fig.title.text, fig.x_range = title, Range1d(0, 1)
-    fig.height += 30 * len(names)
-    for name in table:
-        stacked, places, values = Counter[float](), [], table[name].dropna() / 100
-        for value in values:
-            stacked[value] += 1
-            places.append((str(name), min(0.45, 0.1 * stacked[value])))
-        fig.scatter([*values], places, fill_alpha=0, size=9, color=LIVE.colour)
-    return fig
 
 
 def percent_interval(what: Any, none: str = "not trained") -> str:

@@ -23,8 +23,8 @@ class Style(NamedTuple):
     marker: str = "circle"
 
 
-EQUAL = Style("equal training", "#555555", "dashed", "square_x")
-NEWBORN = Style("newborn", "#999999", "dotted", "diamond_cross")
+EQUAL = Style("equal training", "#666666", "dashed", "square_x")
+NEWBORN = Style("newborn", "#949494", "dotted", "diamond_cross")
 LIVE = Style("live", "#D55E00", "solid", "star")
 
 DASHES = ("solid", "dashed", "dotted", "dotdash", "dashdot")
@@ -33,14 +33,20 @@ CUES = {  # the dashes and the marker of each colour
     "#E69F00": ("dashed", "square"),
     "#009E73": ("dotdash", "triangle"),
     "#CC79A7": ("dotted", "diamond"),
-    "#332288": ("dashdot", "inverted_triangle"),
+    "#7722DD": ("dashdot", "inverted_triangle"),
     "#56B4E9": ("dashed", "hex"),
     "#D55E00": ("solid", "star"),
-    "#000000": ("dotdash", "plus"),
+    "#885533": ("dotdash", "plus"),
     "#777777": ("dotted", "x"),
 }
 COPIES = {"cifar10": "CIFAR-10", "cifar10-jpeg": "CIFAR-10 (JPEG)", "mnist": "MNIST"}
 COPIES |= {"fashion_mnist": "Fashion-MNIST"}
+QUANTITIES = {  # over the epochs
+    "trace": "trace of the Fisher information",
+    "log_det": "log det (F / damping + I)",
+    "test_accuracy": "test accuracy",
+    "train_loss": "training loss",
+}
 LOOKS = {look.label: look for look in (EQUAL, NEWBORN, LIVE)}
 LOOKS |= {  # kinds of networks other than deficits: label and colour
     kind: Style(words, hue, *CUES[hue])
@@ -49,10 +55,10 @@ LOOKS |= {  # kinds of networks other than deficits: label and colour
         ("random", "random", "#777777"),
         ("inked", "random, inked pixels", "#56B4E9"),
         ("per_pixel", "same number a pixel", "#0072B2"),
-        ("degrees", "same degrees", "#332288"),
+        ("degrees", "same degrees", "#7722DD"),
         ("set", "SET", "#E69F00"),
         ("magnitude", "pruned dense net", "#D55E00"),
-        ("dense", "dense", "#000000"),
+        ("dense", "dense", "#885533"),
         ("images", "images", "#009E73"),
         ("random_labels", "random labels", "#E69F00"),
     )

@@ -86,6 +86,11 @@ def is_layout(part: Any) -> bool:
     return hasattr(part, "references")
 
 
+def is_picture(part: Any) -> bool:
+    """Whether something shows itself as HTML, as a figure of `cplab.show` does."""
+    return hasattr(part, "_repr_html_") and not is_layout(part) and not hasattr(part, "to_html")
+
+
 def as_document(layout: "LayoutDOM") -> dict[str, Any]:
     """Turn a layout into plain data for `surface.js`: `doc`, the Bokeh document as text, since its
     order matters; `root_id`, the layout's id in it; `version`, of Bokeh; `alt`, its content in
@@ -127,11 +132,14 @@ def as_parts(content: Any) -> list:
     layouts (the figures of an inner list stand side by side), tables, and texts (HTML)."""
     parts = []
     for part in content if isinstance(content, list | tuple) else [content]:
-        if is_layout(part) or isinstance(part, list | tuple):
+        if isinstance(part, list | tuple) and all(map(is_picture, part)):
+            row = "".join(f"<div>{fig._repr_html_()}</div>" for fig in part)
+            part = f'<div style="display:flex;flex-wrap:wrap;gap:8px">{row}</div>'
+        elif is_layout(part) or isinstance(part, list | tuple):
             from cplab.show.theme import side_by_side
 
             part = side_by_side(part)
-        elif hasattr(part, "_repr_html_") and not hasattr(part, "to_html"):
+        elif is_picture(part):
             part = part._repr_html_()
         allowed = isinstance(part, Kept | str) or is_layout(part) or hasattr(part, "to_html")
         require(allowed, f"{type(part).__name__} is nothing to show: give a figure")
@@ -177,7 +185,8 @@ def as_words(parts: Sequence) -> str:
         elif not isinstance(part, str):
             lines.append(as_markdown(part))
         else:
-            text = re.sub(r"<style.*?</style>|<br>|</tr>", "\n", part, flags=re.S)
+            text = re.sub(r'<img [^>]*?alt="([^"]*)"[^>]*>', r"\1", part)
+            text = re.sub(r"<style.*?</style>|<br>|</tr>", "\n", text, flags=re.S)
             text = re.sub(r"<[^>]+>", "", re.sub(r"</(p|div|td|li|span)>", " ", text))
             lines.append(html.unescape(text).strip())
     return "\n\n".join(filter(None, lines))
@@ -431,6 +440,8 @@ def display(*figures: Any) -> None:
     from cplab.show.theme import side_by_side
 
     require(figures, "there is nothing to show: give one figure or more")
+    if all(map(is_picture, figures)):
+        return IPython.display.display(Html("".join(as_parts([figures]))))
     layout = side_by_side(figures if len(figures) > 1 else figures[0])
     if kernel() is None:
         from bokeh.io import show

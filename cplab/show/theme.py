@@ -1,22 +1,31 @@
-"""The parts that all figures are made of, in one style."""
+"""Figures of Bokeh, for labs and widgets that are not moved to pictures yet; it goes with them."""
 
 import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from bokeh import models
+from bokeh.models import ColumnDataSource, FactorRange, NumeralTickFormatter, Range1d
 from bokeh.plotting import figure
+from numpy.typing import ArrayLike
 
-from cplab.errors import quote, require, whole
+from cplab.errors import one_of, quote, require, whole
+from cplab.quantities import statistics
+from cplab.results import Result
+from cplab.runs import Run
 from cplab.show.styles import (
     CUES,
     DASHES,
     EQUAL,
     LIVE,
     NEWBORN,
+    QUANTITIES,
     Style,
     colour,
     label,
     source_line,
+    source_note,
     style,
     styles,
 )
@@ -119,3 +128,175 @@ def figure_row(*figs: models.LayoutDOM, **more: Any) -> models.Row:
     """Put figures side by side, or below each other where a page has no room for that."""
     flow = {"styles": {"flex-wrap": "wrap"}, "sizing_mode": "stretch_width"}
     return models.Row(children=[*figs], **flow, **more)
+
+
+def finish(fig: figure, percent: bool = False) -> figure:
+    """Place a figure's legend, and label its vertical axis in percent if that is wanted."""
+    if percent:
+        percent_axis(fig.yaxis)
+    return place_legend(fig)
+
+
+def name_groups(fig: figure) -> None:
+    """Name the groups of bars below them; the legend names the bars."""
+    fig.xaxis.major_label_text_font_size = "0px"
+    fig.xaxis.major_tick_line_color = None
+    words = {"font_size": "11px", "font_style": "normal", "color": "#444444"}
+    fig.xaxis.update(**{f"group_text_{name}": value for name, value in words.items()})
+
+
+def lives_figure(
+    grey: Sequence, lives: Mapping[str, tuple[Run, Sequence]], title: str = "", **options: Any
+) -> figure:
+    """Draw test accuracy against clear epochs seen: in grey without a deficit, and a line for each
+    of several runs of one setting, which leaves the grey one at its onset.
+
+    Arguments: grey, a curve in percent for each seed; lives, {label: (run, curves of its seeds)}.
+    """
+    options = {"width": 860, "height": 350, **options}
+    fig = plain_figure(title, "clear epochs seen", "test accuracy, %", **options)
+    latest = max(run.onset + run.recovery for run, _ in lives.values())
+
+    def draw(curves: Sequence, begin: int, look: Style) -> None:
+        mean, half = statistics.mean_of_curves(curves)
+        if len(mean):
+            epochs = np.arange(begin, begin + len(mean))
+            columns = {"x": epochs, **statistics.band_columns(mean, half)}
+            band(fig, ColumnDataSource(columns), "x", look)
+
+    draw([curve[:latest] for curve in grey], 1, Style("never deprived", EQUAL.colour))
+    dashes = {run.deficit: iter(DASHES) for run, _ in lives.values()}
+    for words, (run, curves) in lives.items():
+        look = Style(words, style(run.deficit).colour, next(dashes[run.deficit]))
+        draw([curve[run.end :] for curve in curves], run.onset + 1, look)
+        if len(curves) and run.onset:
+            dip = np.mean([curve[run.onset - 1 : run.end + 1] for curve in curves], axis=0)
+            epochs = [run.onset] * (len(dip) - 1) + [run.onset + 1]
+            fig.line(epochs, dip, color=look.colour, line_dash="dotted", width=1.5)
+    if counts := [len(curves) for _, curves in lives.values() if len(curves)]:
+        seeds = statistics.count_seeds(*counts)
+        fig.xaxis.axis_label = f"clear epochs seen   ({seeds} a line, bands: 95 %)"
+    fig.x_range = Range1d(0, latest + 1)
+    return finish(fig)
+
+
+def over_epochs(
+    groups: Mapping[str, Sequence[Result]], what: str = "trace", **options: Any
+) -> figure:
+    """Draw a quantity against the epoch, a line for each group of results that differ in the seed.
+
+    Arguments: groups, {label: results}; what, trace, log_det, test_accuracy, train_loss or another
+        quantity that `Result.series` gives.
+    A line has the look of its deficit, and is fainter the earlier that ended, at a large marker.
+
+    >>> over_epochs({}, "train_loss").yaxis.axis_label
+    'training loss'
+    """
+    shown = [result for group in groups.values() for result in group]
+    if shown:
+        measured = [rows for result in shown for rows in result.measured.values()]
+        dicts = [row for rows in measured for row in rows.values() if isinstance(row, dict)]
+        columns = {*QUANTITIES}.union(*(r.curve[0] for r in shown), *(r.measured for r in shown))
+        one_of("quantity", what, sorted(columns.union(*dicts) - {"phase"}))
+    words = QUANTITIES.get(what, what)
+    fig = plain_figure(f"{words}, epoch by epoch", "epoch", words, source_note(shown), **options)
+    latest = max([1, *(r.spec.end for r in shown if r.spec.length)])
+    for text, group in groups.items():
+        if not group:
+            continue
+        curve = statistics.mean_curve(group, what)
+        run = group[0].spec
+        epochs, mean, look = curve["epoch"], curve["mean"], style(run.deficit)
+        strength = 0.35 + 0.65 * run.end / latest if run.length else 1.0
+        style_options = {"color": look.colour, "alpha": strength, "legend_label": text}
+        limit = 1 if what == "test_accuracy" else np.inf  # two seeds have a wide interval
+        low, high = np.clip([curve["low"], curve["high"]], 0 if limit == 1 else -np.inf, limit)
+        fig.varea(epochs, low, high, color=look.colour, alpha=0.13 * strength)
+        fig.line(epochs, mean, width=2, line_dash=look.dash, **style_options)
+        ends = np.flatnonzero((epochs == run.end) & (run.length > 0))
+        fig.scatter(epochs[ends], mean[ends], size=9, marker=look.marker, **style_options)
+    if what != "test_accuracy":
+        fig.y_range.start = 0
+    if what in ("trace", "log_det"):
+        fig.yaxis.formatter = NumeralTickFormatter(format="0,0")
+    return finish(fig, what == "test_accuracy")
+
+
+def by_layer(layers: int, groups: Mapping, hues: Mapping[str, str], **options: Any) -> figure:
+    """Draw bars of a quantity by layer, from the image to the answer, for several kinds of network.
+
+    Arguments: layers, how many; groups, (seeds, layers) for each kind; hues, its colour. The data
+        source of a kind has its name, and the columns of `layer_columns`.
+
+    >>> by_layer(2, {"blur": [[0.25, 0.75]]}, {"blur": "blue"}).y_range.start
+    0
+    """
+    factors = [(str(layer), text) for layer in range(1, layers + 1) for text in groups]
+    options = {"x_range": FactorRange(*factors, group_padding=0.6), **options}
+    axes = ("layer, from the image to the answer", "share of the total")
+    fig = plain_figure("share of each layer", *axes, **options)
+    for text, values in groups.items():
+        source = ColumnDataSource(layer_columns(text, values), name=text)
+        fig.vbar("layer", 0.9, "mean", source=source, color=hues[text], legend_label=text)
+        fig.segment("layer", "low", "layer", "high", color="#333333", source=source)
+    name_groups(fig)
+    fig.xgrid.visible = False
+    fig.y_range.start = 0
+    return finish(fig, percent=True)
+
+
+def layer_columns(text: str, values: ArrayLike) -> dict[str, Any]:
+    """The columns layer (pairs of layer and `text`), mean, low and high of a kind in `by_layer`.
+
+    >>> layer_columns("blur", [[0.25, 0.75]])["layer"]
+    [('1', 'blur'), ('2', 'blur')]
+    """
+    columns = statistics.mean_columns(list(np.atleast_2d(np.asarray(values, dtype=float)).T))
+    return {"layer": [(str(i), text) for i in range(1, len(columns["mean"]) + 1)], **columns}
+
+
+def empty_figure(x: str, y: str, source: str, **options: Any) -> figure:
+    """Make an empty figure whose title names its axes, the horizontal one without its unit."""
+    title = options.pop("title", f"{y} against {x.partition(',')[0]}")
+    return plain_figure(title, x, y, source, **options)
+
+
+def seeds_line(counts: Iterable[int], note: str = f" · {statistics.INTERVALS}") -> str:
+    """Write how many seeds there are, or that nothing is computed yet."""
+    present = [count for count in counts if count]
+    words = statistics.count_seeds(*present) if present else "not computed yet"
+    return words + (note if max(present, default=0) > 1 else "")
+
+
+def means(
+    groups: Mapping[str, Mapping[float, Any]],
+    words: tuple[str, str],
+    percent: bool = True,
+    log: bool = False,
+    source: str = "",
+    **options: Any,
+) -> figure:
+    """Draw means with bands against a number, such as accuracy against density.
+
+    Arguments: groups, {kind: {x: a contrast, or one number a seed}}; words, labels of both axes;
+        percent, whether the vertical axis is of fractions; log, whether the horizontal axis is
+        logarithmic; source, of numbers that come from no training.
+    The data source of a kind is called `band` and its name.
+
+    >>> means({"blur": {2: [0.5, 0.6]}}, ("epochs", "accuracy")).title.text
+    'accuracy against epochs'
+    """
+    groups = {k: {x: statistics.estimate(of) for x, of in g.items()} for k, g in groups.items()}
+    places = {x for group in groups.values() for x, mean in group.items() if mean.seeds}
+    if log and places:  # an empty axis has no logarithm
+        options["x_axis_type"] = "log"
+    counts = [estimate.seeds for group in groups.values() for estimate in group.values()]
+    fig = empty_figure(*words, source or seeds_line(counts), **options)
+    for kind, look in styles(groups).items():
+        columns = ColumnDataSource(statistics.mean_columns(groups[kind]), name=f"band {kind}")
+        band(fig, columns, "x", look, points=True)
+    if len(groups) == 1:
+        fig.legend.visible = False
+    if log and places and all(x == round(x) for x in places):  # others would crowd
+        fig.xaxis.ticker = sorted(places)
+    return finish(fig, percent)

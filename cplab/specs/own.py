@@ -1,10 +1,10 @@
 """A student's own deficits, networks and measurements: what they mean, and how they are registered.
 
-A student's own function is named by the digest of its meaning (`occlude@1a2b3c4d`): one text of
-Python that holds it without comments, docstrings and annotations, its defaults written out, and
-before it every constant, import and helper that it reads. What such a text cannot hold is refused.
-Training runs what the text defines, here and in worker processes: what changes later in a notebook
-changes nothing in what is registered.
+A student's own function is named by a digest (`occlude@1a2b3c4d`) of its source text without
+comments, docstrings and annotations, its defaults, and the plain values, imports and functions of
+one's own that it reads; of nothing else. What it takes from a file, the environment or the clock is
+not seen: `version=2` in its decorator makes another name. Training runs what that text defines,
+here and in worker processes: what changes later in a notebook changes nothing that is registered.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from __future__ import annotations
 import ast
 import builtins
 import hashlib
-import importlib.util
+import importlib.metadata
 import inspect
 import linecache
 import math
 import pickle
 import random
+import re
 import symtable
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
-from functools import partial
-from pathlib import Path
+from functools import cache, partial
 from types import FunctionType, ModuleType
 from typing import Any
 
-from cplab.errors import CplabError, installed, one_of, require
+from cplab.errors import CplabError, installed, one_of, require, whole
 from cplab.specs import check_types
 
 # The entries of each kind by name; a kind is a dataclass of name, function, label, source and more
@@ -38,6 +38,8 @@ FIXED = {"name", "apply", "source", "view", "parts"}  # fields that no decorator
 CLASSES = 10  # of every data set but one's own
 # Libraries wherever they are installed, in a checkout of their source too
 LIBRARIES = {"cplab", "torch", "torchvision", "numpy", "scipy", "pandas", "PIL"}
+LARGEST = 10_000  # numbers of an array that a function may read
+UNSTEADY = {"hash", "id"}  # which give other numbers in another process
 IMPORT, CONSTANT, DEFINITION = range(3)  # the order of a text
 Lines = dict[str, tuple[int, str]]  # of a text: {name: (its place in the order, statement)}
 
@@ -67,11 +69,14 @@ def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> 
         options = getattr(thing, "__dict__", {}).get("__cplab__", {})
     short_name = getattr(thing, "__name__", type(thing).__name__)
     for option in options:
-        one_of(f"option of {short_name}", option, defaults.keys() - FIXED)
+        one_of(f"option of {short_name}", option, sorted({"version", *defaults} - FIXED))
     digested = {k: options.get(k, defaults[k]) for k in getattr(kind, "in_digest", ())}
     changed = {k: value for k, value in digested.items() if value != defaults[k]}
+    if (version := whole("version", options.get("version", 1), 1)) > 1:
+        changed["version"] = version
     digest, source = meaning(thing, **changed)
     name, thing.__cplab__ = f"{short_name}@{digest}", options
+    options = {option: value for option, value in options.items() if option != "version"}
     if name not in table:
         style: dict[str, Any] = getattr(kind, "next_style", dict)()
         values = {"label": short_name.replace("_", " "), **style, **options}
@@ -153,6 +158,8 @@ def add_lines(name: str, value: Any, user: str, lines: Lines) -> None:
         lines[name] = line  # before its helpers, which may read it in turn
         outside = variables(value)
         for needed in sorted(names_read(line[1], name) - {name}):
+            steady = needed in outside or needed not in UNSTEADY
+            require(steady, f"{name} reads {needed}, which differs in each process: leave it out")
             defined = needed in outside or hasattr(builtins, needed)
             require(defined, f"{name} reads {needed!r}, which is not defined yet: define it first")
             if needed in outside:
@@ -163,8 +170,8 @@ def add_lines(name: str, value: Any, user: str, lines: Lines) -> None:
 
 def outside_line(name: str, value: Any, user: str) -> tuple[int, str]:
     """The statement that gives `name` a constant, a module, or something of a library."""
-    if is_plain(value):
-        return CONSTANT, f"{name} = {value!r}"
+    if text := written(value):
+        return CONSTANT, f"{name} = {text}"
     if isinstance(value, ModuleType):
         module_name, why = value.__name__, "a module of your own: import its functions by name"
         require(is_library(module_name), f"{user} reads {name!r}, {why}")
@@ -177,8 +184,8 @@ def outside_line(name: str, value: Any, user: str) -> tuple[int, str]:
             if getattr(sys.modules.get(home), public, None) is value and is_library(home):
                 return IMPORT, f"from {home} import {public}" + f" as {name}" * (name != public)
     raise CplabError(
-        f"{user} reads {name!r} ({type(value).__name__}), which its source does not hold: make it "
-        "inside the function, or give a number or text as a default argument"
+        f"{user} reads {name!r} ({type(value).__name__}), whose content its key cannot hold: let "
+        f"it be numbers, texts, or a tensor or array of at most {LARGEST} of them"
     )
 
 
@@ -186,10 +193,9 @@ def definition(thing: Any) -> str:
     """The statement that defines a function or class, without docstrings, comments and
     annotations."""
     name, node = thing.__name__, find_statement(thing)
-    decorators = [getattr(d, "func", d) for d in node.decorator_list] if node else []
-    ours = all(ast.unparse(d).rpartition(".")[2] in DECORATORS for d in decorators)
+    ours = node and all(is_ours(decorator, thing) for decorator in node.decorator_list)
     how = "define it with def, without another decorator, in a notebook cell or a file"
-    require(node and ours, f"the source of {name} alone is not at hand: {how}")
+    require(ours, f"the source of {name} alone is not at hand: {how}")
     node.decorator_list = []
     node = Strip().visit(node)
     if isinstance(node, ast.FunctionDef):
@@ -205,19 +211,45 @@ def definition(thing: Any) -> str:
     return ast.unparse(ast.fix_missing_locations(node))
 
 
+def is_ours(decorator: ast.expr, thing: Any) -> bool:
+    """Whether a decorator is one of cplab's, by whatever name."""
+    decorator = getattr(decorator, "func", decorator)
+    called = ast.unparse(decorator)
+    known: Any = variables(thing).get(called)
+    return called.rpartition(".")[2] in DECORATORS or (
+        getattr(known, "__module__", "").startswith("cplab.") and known.__name__ in DECORATORS
+    )
+
+
 def find_statement(thing: Any) -> Any:
-    """The syntax tree of a function, or of a class that has methods, from its file; None if it is
-    not found."""
+    """The syntax tree of a function, or of a class that has methods, from its file or its cell;
+    None if it is not found."""
     for function in functions_of(thing)[:1]:
         code = function.__code__
         linecache.checkcache(code.co_filename)
-        for node in ast.walk(ast.parse("".join(linecache.getlines(code.co_filename)))):
+        text = "".join(linecache.getlines(code.co_filename))
+        for node in (node for cell in ([text] if text else cells()) for node in tree_of(cell)):
             if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == thing.__name__:
                 first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
                 last = first if isinstance(node, ast.FunctionDef) else node.end_lineno or first
                 if first <= code.co_firstlineno <= last:
                     return node
     return None
+
+
+def cells() -> Iterator[str]:
+    """The notebook's cells as Python, the last one first, without magics above them: those that
+    time or profile a cell, as %%time does, compile it without a file."""
+    shell: Any = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    for cell in reversed(shell.history_manager.input_hist_raw if shell else []):
+        yield shell.transform_cell(re.sub(r"\A(\s*%%.*\n)+", "", cell))
+
+
+def tree_of(text: str) -> list[ast.AST]:
+    """All nodes of a text of Python; none of what is no Python."""
+    with suppress(SyntaxError):
+        return [*ast.walk(ast.parse(text))]
+    return []
 
 
 class Strip(ast.NodeTransformer):
@@ -270,34 +302,45 @@ def functions_of(thing: Any) -> list[FunctionType]:
 def is_own(thing: Any) -> bool:
     """Whether this is a student's function or class, or the gallery's, and not a library's."""
     definable = isinstance(thing, (FunctionType, type))
-    return definable and not is_library(getattr(thing, "__module__", None) or "", elsewhere=False)
+    return definable and not is_library(getattr(thing, "__module__", None) or "")
 
 
-def is_library(name: str, elsewhere: bool = True) -> bool:
-    """Whether a module belongs to Python, cplab or an installed package. `__main__`, the gallery
-    and a student's own file do not. With `elsewhere`, a module that lies neither here nor beside
-    the script counts too, like those of a cluster."""
+def is_library(name: str) -> bool:
+    """Whether a module belongs to Python, cplab or an installed package; `__main__`, the gallery
+    and a student's own file do not."""
     root = name.partition(".")[0]
-    if root in sys.stdlib_module_names or root in LIBRARIES:
-        return root != "__main__" and name != "cplab.gallery"
-    spec = None
-    with suppress(ImportError, ValueError):
-        spec = importlib.util.find_spec(root)
-    places = (spec.submodule_search_locations or [spec.origin or ""]) if spec else []
-    script = getattr(sys.modules.get("__main__"), "__file__", None)
-    local = [Path.cwd(), *([Path(script).resolve().parent] if script else [])]
-    return any(
-        # pip and uv write a .dist-info beside what they install, in whatever directory that lies
-        (folder.name.endswith("-packages") or any(folder.glob("*.dist-info")))
-        or (elsewhere and not any(map(folder.is_relative_to, local)))
-        for folder in (Path(place).resolve().parent for place in places)
-    )
+    if name in ("__main__", "cplab.gallery"):
+        return False
+    known = root in sys.stdlib_module_names or root in LIBRARIES
+    return known or root in installed_packages()
+
+
+@cache
+def installed_packages() -> set[str]:
+    """The names under which installed packages are imported."""
+    return {*importlib.metadata.packages_distributions()}
+
+
+def written(value: Any) -> str:
+    """A plain value as Python, or "" for any other: finite numbers, texts, None, tuples, lists and
+    dicts of these, and a tensor or an array of numbers."""
+    module = type(value).__module__
+    if type(value).__name__ not in ("Tensor", "ndarray") or module not in ("torch", "numpy"):
+        return repr(value) if is_plain(value) else ""
+    library, numbers = f"__import__({module!r})", value.tolist()
+    maker, dtype = f"{library}.array", repr(str(value.dtype))
+    if module == "torch":
+        maker, dtype = f"{library}.tensor", f"{library}.{value.dtype}".replace(".torch", "")
+    few = math.prod(value.shape) <= LARGEST and is_plain(numbers)
+    return f"{maker}({numbers!r}, dtype={dtype})" if few else ""
 
 
 def is_plain(value: Any) -> bool:
-    """Whether a value can be written as Python: a finite number, a text, None, or a tuple of
-    these."""
-    if type(value) is tuple:
+    """Whether a value can be written as Python: a finite number, a text, None, or a tuple, list or
+    dict of these."""
+    if type(value) is dict:
+        return is_plain([*value.items()])
+    if type(value) in (tuple, list):
         return all(map(is_plain, value))
     return type(value) in (int, str, bool, type(None)) or (
         type(value) is float and math.isfinite(value)

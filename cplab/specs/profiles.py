@@ -34,6 +34,7 @@ class Profile:
     model: str = "allcnn"  # where a run does not say
     arithmetic: str = "native"  # where a run does not say
     pad: bool = True  # whether smaller images are padded to 32 pixels before they are shrunk
+    stacked: bool = False  # whether seeds are trained side by side, see engine.stack
     own_images: int = 0  # images of which each seed draws its own train_images; 0: all share them
     words: str = ""  # what it is for
 
@@ -47,7 +48,7 @@ ALL = (
             dataset="drawn", size=12, width=64, train_images=300, test_images=1_000,
             recovery=100, schedule="fixed", pace=1, fixed_lr=0.1, shift=0, mirror=False, batch=32,
             momentum=0.0, weight_decay=0.0, model="mlp2", arithmetic="float32", pad=False,
-            own_images=20_000),
+            own_images=20_000, stacked=True),
     Profile(name="course", words="two CPU cores, under a minute a run",
             dataset="cifar10", size=16, width=16, train_images=10_000, test_images=10_000,
             recovery=15, schedule="recovery", pace=10, shift=2),

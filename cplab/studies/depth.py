@@ -5,22 +5,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from bokeh.plotting import figure
 
 from cplab import quantities, show
 from cplab.lab.widgets import Slide
 from cplab.quantities import harm, statistics
 from cplab.runs import Run
-from cplab.studies.reopening.bench import harm_figure
-from cplab.studies.sentences import after, seeds, side, spread, table
+from cplab.show import theme
+from cplab.studies.sentences import after, side, spread, table
 
 __all__ = ["depth_slider", "forest", "forest_table", "harmed", "newborn_and_harm"]
 
 
-def forest(runs: Mapping[str, Run], title: str = "") -> figure:
+def forest(runs: Mapping[str, Run], title: str = "") -> show.Figure:
     """A figure of harm with its 95 % interval, a row for each setting, the most harmed on top."""
-    harms = {words: points for words, run in runs.items() if seeds(points := harm(run))}
-    return harm_figure(harms, title, "harm of blur from birth, points")
+    harms = {words: harm(run) for words, run in runs.items()}
+    return show.forest(harms, "harm of blur from birth, points", title)
 
 
 def forest_table(runs: Mapping[str, Run]) -> pd.DataFrame:
@@ -57,7 +56,7 @@ def newborn_and_harm(runs: Mapping[str, Run]) -> str:
 def depth_slider(ends: Sequence[int], profile: str) -> Slide:
     """Accuracy after blur of some lengths and after as many clear epochs, by a slider for depth."""
 
-    def curves(n: int) -> dict[str, dict[int, Any]]:
+    def curves(n: int) -> dict[str, dict[float, Any]]:
         fields = {"model": f"depth{n}", "schedule": "fixed"}
         return {
             kind: {e: quantities.accuracy(after(kind, e, profile, **fields)) / 100 for e in ends}
@@ -69,7 +68,7 @@ def depth_slider(ends: Sequence[int], profile: str) -> Slide:
     span = (min(values) - 0.02, max(values) + 0.02) if values else (0, 1)
     axes = ("epochs of blur, or of clear images (grey)", "final test accuracy")
     title = "Grey minus blue is lost time and harm together"
-    fig = show.means(curves(1), axes, y_range=span, title=title, width=620, height=340)
+    fig = theme.means(curves(1), axes, y_range=span, title=title, width=620, height=340)
 
     def columns(n: int) -> dict[str, Any]:
         return {f"band {k}": statistics.mean_columns(curve) for k, curve in curves(n).items()}

@@ -13,17 +13,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from bokeh.plotting import figure
 
-from cplab import quantities
+from cplab import quantities, show
 from cplab.errors import require, whole
 from cplab.lab.knowledge import Setting
 from cplab.quantities import reading, result, statistics, trained_places, with_seed
 from cplab.quantities.statistics import SEEDS, Contrast, Estimate, Missing, estimate
 from cplab.runs import FLAGSHIP, Run, Step
-from cplab.show.results import lives_figure
-from cplab.show.surface import Html
-from cplab.show.theme import CUES, EQUAL, place_legend, plain_figure, reference_line, style
+from cplab.show import Figure, clear_epochs, time_bars
 from cplab.studies.paper_schedule import Epochs
 from cplab.studies.sentences import each_result, lines, seeds, side, spread, table
 
@@ -168,45 +165,18 @@ def harm_by(runs: Mapping[str, Run]) -> pd.DataFrame:
     return table({words: {"harm, points": harm(run)} for words, run in runs.items()})
 
 
-def clear_epochs(runs: Mapping[str, Run], title: str = "", **options: Any) -> figure:
-    """Test accuracy against clear epochs seen, of runs of one setting, and of those without a
-    deficit in grey."""
-    grey = [*Setting(next(iter(runs.values()))).grey().values()]
-    curves = {words: (run, each_curve(run)) for words, run in runs.items()}
-    return lives_figure(grey, curves, title, **options)
-
-
-def overview() -> figure:
+def overview() -> Figure:
     """The lab's finding in one figure: the same blur early and late, and its harm as a bracket.
 
     >>> fig = overview()  # `show.save(fig, "flagship.png")` writes it
     """
     early = Run("blur", length=16, **flagship())
     late = replace(early, onset=24)
-    title = f"{early.length} epochs of blur, early and late"
     words = "blurred from birth", f"blurred after {late.onset} clear epochs"
-    fig = clear_epochs(dict(zip(words, (early, late), strict=True)), title, height=480)
-    fig.legend.visible = False
-    points, last = statistics.estimate(harm(early)), early.recovery
-    low = np.mean([curve[-READ_OUT:].mean() for curve in each_curve(early)])
-    high, cap = low + points.mean, 0.6  # half the width of the bracket's ends, in epochs
-    ends = ([last, last - cap, last - cap], [last, last + cap, last + cap])
-    heights = ([low, low, high], [high, low, high])
-    fig.segment(ends[0], heights[0], ends[1], heights[1], color="black", line_width=2)
-    blur = style("blur").colour
-    labels = [  # at free places beside their lines: epoch, accuracy, words, colour
-        (last - 15, low - 2, f"harm: {points.mean:.1f} ± {points.half:.1f} points", "black"),
-        (3, high + 1.5, "never blurred", EQUAL.colour),
-        (late.onset + 3, low - 6, words[0], blur),
-        (late.onset + 1, low - 25, words[1], blur),
-    ]
-    x, y, texts, colours = map(list, zip(*labels, strict=True))
-    look = {"text_color": colours, "text_baseline": "top", "text_font_size": "14px"}
-    fig.text(x, y, texts, **look)
-    return fig
+    return clear_epochs(dict(zip(words, (early, late), strict=True)), height=400)
 
 
-def harm_curves(runs: Mapping[str, Run], title: str = "") -> figure:
+def harm_curves(runs: Mapping[str, Run], title: str = "") -> Figure:
     """Harm against the clear epochs after the deficit, a line for each run."""
     groups = {}
     for words, run in runs.items():
@@ -214,30 +184,6 @@ def harm_curves(runs: Mapping[str, Run], title: str = "") -> figure:
             step = max(1, min(READ_OUT, run.recovery // 5), run.recovery // 20)
             groups[words] = {n: harm(run, n) for n in range(step, run.recovery + 1, step)}
     return lines(groups, ("clear epochs after the deficit", "harm, points"), title)
-
-
-def time_bars(run: Run) -> Html:
-    """Three runs as bars of time: with the window, without it, and with clear epochs instead."""
-    blur, grey = style(run.deficit).colour, EQUAL.colour
-    scale = 640 / run.epochs
-
-    def bar(epochs: int, colour: str, text: str) -> str:
-        look = f"width:{scale * epochs:.0f}px;background:{colour};color:white;padding:3px 0"
-        return f'<span style="display:inline-block;text-align:center;{look}">{text}</span>'
-
-    recovery = bar(run.recovery, grey, f"{run.recovery} clear")
-    before = bar(run.onset, grey, f"{run.onset} clear") if run.onset else ""
-    rows = {
-        "this run": before + bar(run.length, blur, style(run.deficit).label) + recovery,
-        "the window cut out": before + recovery,
-        "equal training": before + bar(run.length, "#888888", f"{run.length} clear") + recovery,
-    }
-    cells = "".join(
-        f'<tr><td style="padding:2px 10px 2px 0;text-align:right">{words}</td>'
-        f'<td style="text-align:left;white-space:nowrap">{bars}</td></tr>'
-        for words, bars in rows.items()
-    )
-    return Html(f'<table style="border:0">{cells}</table>')
 
 
 def steps_left(run: Run) -> float:
@@ -251,15 +197,8 @@ def steps_left(run: Run) -> float:
     return batches * float(sum(rates[run.end :]))
 
 
-def strong_steps(runs: Mapping[str, Sequence[Run]], title: str = "") -> figure:
+def strong_steps(runs: Mapping[str, Sequence[Run]], title: str = "") -> Figure:
     """Harm against `steps_left`: a point with its interval for each run, a colour a group."""
-    labels = (title, "learning rate × steps left when the blur ends", "harm, points")
-    fig = plain_figure(*labels, x_axis_type="log", width=860, height=350)
-    for (text, group), (colour, (_, marker)) in zip(runs.items(), CUES.items(), strict=False):
-        columns = statistics.mean_columns({steps_left(r): quantities.harm(r) for r in group})
-        how = {"color": colour, "legend_label": text}
-        fig.scatter(columns["x"], columns["mean"], size=10, marker=marker, alpha=0.8, **how)
-        fig.segment(columns["x"], columns["low"], columns["x"], columns["high"], **how)
-    fig.xaxis.ticker = [0.3, 1, 3, 10, 30, 100, 300]
-    reference_line(fig, "width", EQUAL.colour)
-    return place_legend(fig)
+    groups = {text: {steps_left(r): quantities.harm(r) for r in of} for text, of in runs.items()}
+    axes = ("learning rate × steps left when the blur ends", "harm, points")
+    return show.means(groups, axes, title, zero=True, log="x", lines=False)

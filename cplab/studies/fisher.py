@@ -11,15 +11,14 @@ from bokeh.models import ColumnDataSource, LinearAxis, Range1d
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike
 
-from cplab import measure, models, quantities, show
+from cplab import models, quantities, show
 from cplab.errors import CplabError
 from cplab.lab.widgets import Live, Slide
 from cplab.quantities import statistics
 from cplab.quantities.statistics import Contrast
 from cplab.runs import Run
 from cplab.show import theme
-from cplab.show.results import over_epochs
-from cplab.show.theme import EQUAL, LIVE, NEWBORN, plain_figure
+from cplab.show.theme import EQUAL, LIVE, NEWBORN, over_epochs, plain_figure
 from cplab.studies import sentences
 from cplab.studies.sentences import after, each_result
 
@@ -134,11 +133,11 @@ def layers(ends: Sequence[int], profile: str) -> Slide:
 
     shown = [end for end in ends if all(map(len, shares(end).values()))]
     size = {"width": 820, "height": 340, "y_range": (0, 0.4)}
-    fig = show.by_layer(9, shares(shown[-1]) if shown else {}, hues, **size)
+    fig = theme.by_layer(9, shares(shown[-1]) if shown else {}, hues, **size)
     fig.title.text = "After a long blur the information sits nearer to the answer"
 
     def columns(end: int) -> dict[str, Any]:
-        return {k: show.layer_columns(k, parts) for k, parts in shares(end).items()}
+        return {k: theme.layer_columns(k, parts) for k, parts in shares(end).items()}
 
     slide = Slide(fig, shown or list(ends[:1]), columns, str, "deficit until epoch")
     slide.index = len(slide.options) - 1  # where the title is seen; Play begins again
@@ -164,7 +163,7 @@ def each_filter(rows: Mapping[str, Run]) -> Any:
         for letter, run in rows.items()
         for result in each_result(run, "ending")[:1]
     }
-    return show.strips(pictures, scale=10)
+    return show.strips(pictures)
 
 
 def small_network(x: Any, y: Any, size: int) -> Any:
@@ -201,6 +200,8 @@ def short_run(
     from torch.nn import functional as F
     from tqdm.auto import tqdm
 
+    from cplab.measure.fisher import trace
+
     torch.manual_seed(0)
     net = models.build(f"allcnn-{width}", len(images.mean), size)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
@@ -220,7 +221,7 @@ def short_run(
         if batch % (batches // 10) == 0:
             with torch.no_grad():
                 accuracy = (net.eval()(x).argmax(1) == y).float().mean().item()
-            rows.append((batch, measure.trace(net, x[:30]).total, accuracy))
+            rows.append((batch, trace(net, x[:30]).total, accuracy))
             takes = (time.monotonic() - start) * batches / batch
             if batch < batches / 2 and takes > seconds:
                 why = f"a training takes {takes:.0f} seconds here, and had {seconds:g}"

@@ -10,12 +10,13 @@ from itertools import cycle
 from typing import Any, NamedTuple
 
 import numpy as np
-from bokeh.plotting import figure
 
 from cplab import quantities, show
 from cplab.quantities.statistics import estimate, find_crossing
 from cplab.runs import Run, Step
-from cplab.show.theme import DASHES, place_legend, plain_figure, style
+from cplab.show import Figure
+from cplab.show.base import line_look, name_lines
+from cplab.show.styles import DASHES, style
 
 __all__ = ["FOUR", "longest_harmless_window", "removal", "slim", "until"]
 
@@ -52,7 +53,7 @@ def slim(kind: str, end: int) -> Run:
     return Run(kind, length=end, profile="slim") if end else Run(profile="slim")
 
 
-def removal(schedule: str, profile: str, lengths: Sequence[int]) -> list[figure]:
+def removal(schedule: str, profile: str, lengths: Sequence[int]) -> list[Figure]:
     """The removal curves of blur and flip under a schedule, and its learning rates."""
     fields: dict[str, Any] = {"profile": profile, "schedule": schedule}
     runs = [Run("blur", length=n, **fields) for n in (0, *lengths)]
@@ -61,18 +62,17 @@ def removal(schedule: str, profile: str, lengths: Sequence[int]) -> list[figure]
     return [curves, rates(runs[1:], title=rate, width=360, height=330)]
 
 
-def rates(runs: Sequence[Run], **options: Any) -> figure:
+def rates(runs: Sequence[Run], title: str = "learning rate of each epoch", **size: Any) -> Figure:
     """Learning rate against epoch, a line for each run; epochs with a deficit are drawn thick."""
-    fig = plain_figure("learning rate of each epoch", "epoch", "learning rate", **options)
+    fig = show.figure(title, "epoch", "learning rate", **size)
     for run, dash in zip(runs, cycle(DASHES), strict=False):
         rate = [part.lr for part in run.timeline if isinstance(part, Step)]
         look = style(run.deficit)
         label = look.label + (f" until {run.end}" if run.length else "")
-        how = {"line_dash": dash, "width": 1.5, "legend_label": label}
-        fig.line(list(range(len(rate))), rate, color=look.colour, **how)
-        inside = list(range(run.onset, run.end))
-        fig.line(inside, [rate[e] for e in inside], color=look.colour, width=6, alpha=0.5)
-    return place_legend(fig)
+        fig.ax.plot(rate, **line_look(look._replace(dash=dash)), linewidth=1.5, label=label)
+        inside = range(run.onset, run.end)
+        fig.ax.plot(inside, rate[run.onset : run.end], color=look.colour, linewidth=6, alpha=0.5)
+    return name_lines(fig)
 
 
 def longest_harmless_window(harms: Mapping[int, Any], penalty: float = 1.0) -> Epochs:

@@ -1,22 +1,18 @@
 """Runs, figures, tables and phrases that several labs share. `values` and `points` are a contrast,
 or one number for each seed."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
-import pandas as pd
-from bokeh.plotting import figure
 
 from cplab import results, show
 from cplab.errors import CplabError
 from cplab.quantities import each_result, statistics
 from cplab.runs import Run
-from cplab.show.previews import preview
-from cplab.show.theme import EQUAL, reference_line
-from cplab.specs.profiles import Profile
+from cplab.show import Figure, bars, table, what_it_sees
 
 __all__ = ["after", "bars", "beside", "each_result", "if_possible", "lines", "rounded", "seeds"]
 __all__ += ["side", "spread", "table", "times", "train_small", "what_it_sees"]
@@ -104,61 +100,13 @@ def beside(points: Any, other: str, digits: int = 1) -> str:
     return side(points, f"{size} above {other}", f"level with {other}", f"{size} below {other}")
 
 
-def bars(values: Mapping[str, Any], unit: str, title: str, **size: Any) -> figure:
-    """A figure with a bar for each contrast that has seeds, and a line at zero; title, its finding.
-
-    >>> bars({"blur": [1.0, 2.0], "flip": []}, "harm, points", "Blur harms").x_range.factors
-    ['blur']
-    """
-    trained = {words: points for words, points in values.items() if seeds(points)}
-    size = {"width": 700, "height": 340, "title": title, **size}
-    fig = show.bars(trained, unit, percent=False, **size)
-    reference_line(fig, "width", EQUAL.colour)
-    return fig
-
-
-def lines(groups: Mapping, axes: tuple[str, str], title: str, **options: Any) -> figure:
+def lines(groups: Mapping, axes: tuple[str, str], title: str, **options: Any) -> Figure:
     """A figure of contrasts against a number, a curve for each group, with a line at zero.
 
-    >>> lines({"blur": {2: [1.0, 2.0]}}, ("epochs", "harm"), "Blur harms").xaxis.axis_label
+    >>> lines({"blur": {2: [1.0, 2.0]}}, ("epochs", "harm"), "Blur harms").ax.get_xlabel()
     'epochs'
     """
-    options = {"width": 700, "height": 340, "percent": False, **options}
-    fig = show.means(groups, axes, title=title, **options)
-    reference_line(fig, "width", EQUAL.colour)
-    return fig
-
-
-def table(rows: Mapping[Any, Mapping[str, Any]], digits: int = 1) -> pd.DataFrame:
-    """A table of contrasts with their intervals, and the number of seeds of the first in each row;
-    rows whose first has none are left out, and text stays.
-
-    >>> table({"blur": {"harm": [1.0, 2.0]}, "flip": {"harm": []}}).to_dict("index")
-    {'blur': {'harm': '1.5 ± 6.4', 'seeds': 2}}
-    """
-    trained = {}
-    for words, columns in rows.items():
-        texts = {c: v if isinstance(v, str) else spread(v, digits) for c, v in columns.items()}
-        count = seeds(next(value for value in columns.values() if not isinstance(value, str)))
-        if count:
-            trained[words] = texts | {"seeds": count}
-    return pd.DataFrame.from_dict(trained, orient="index")
-
-
-def what_it_sees(profile: Profile, deficits: Sequence[Any], count: int = 8) -> Any:
-    """Pictures of some images of a profile, clear and under each deficit, in rows.
-
-    >>> from cplab import PROFILES
-    >>> "blur" in what_it_sees(PROFILES["ci"], ["blur"], count=2).data
-    True
-    """
-    rows: dict[str, Any] = {}
-    for deficit in deficits:
-        seen, _ = preview(profile.dataset, profile.name, deficit, count)
-        rows |= {"clear": seen["clear"]}
-        if "seen" in seen:
-            rows[show.label(deficit)] = seen["seen"]
-    return show.strips(rows)
+    return show.means(groups, axes, title, zero=True, **options)
 
 
 @contextmanager

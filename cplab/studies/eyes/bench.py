@@ -22,9 +22,8 @@ from cplab.quantities import each_seed, statistics
 from cplab.runs import Run
 from cplab.show.pictures import strips, to_pixels
 from cplab.show.previews import pictures
-from cplab.show.results import seeds_line
 from cplab.show.surface import Html
-from cplab.show.theme import CUES, EQUAL, LIVE, label, place_legend, plain_figure
+from cplab.show.theme import CUES, EQUAL, LIVE, label, place_legend, plain_figure, seeds_line
 from cplab.specs.profiles import Profile
 from cplab.studies.bench import STYLE, Bench
 from cplab.studies.eyes import quantities

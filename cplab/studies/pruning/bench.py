@@ -17,8 +17,7 @@ from numpy.typing import ArrayLike
 from cplab import data, results
 from cplab.lab.live import Throttle
 from cplab.lab.widgets import Slide
-from cplab.show.results import means
-from cplab.show.theme import colour, figure_row, plain_figure
+from cplab.show.theme import colour, figure_row, means, plain_figure
 from cplab.specs.experiments import Experiment
 from cplab.studies import pruning
 from cplab.studies.bench import STYLE, Bench

@@ -9,18 +9,17 @@ from typing import Any
 import ipywidgets as w
 import numpy as np
 import pandas as pd
-from bokeh.models import ColumnDataSource, FactorRange, Range1d
+from bokeh.models import FactorRange, Range1d
 from bokeh.plotting import figure
 
-from cplab import data, models, quantities, results
+from cplab import data, models, quantities, results, show
 from cplab.lab.live import Clock, buttons, describe_cost
 from cplab.lab.widgets import Slide
 from cplab.measure import MEASUREMENTS
 from cplab.quantities import statistics
 from cplab.runs import Run
 from cplab.show import theme
-from cplab.show.results import by_layer, layer_columns, seeds_line
-from cplab.show.theme import label, plain_figure, reference_line, style, styles
+from cplab.show.theme import by_layer, label, layer_columns, plain_figure, reference_line, styles
 from cplab.studies.bench import STYLE, Bench
 
 GAUGES = {
@@ -177,33 +176,7 @@ def harm_figure(
     harms: Mapping[str, Any],
     title: str,
     x: str = "harm, points: below the same run without the deficit",
-) -> figure:
-    """Harm by run, the most harmed on top: mean, 95 % interval, a dot a seed, hollow markers for
-    treated runs; untrained ones are listed below. Keys of harms: a deficit, or a deficit, a comma
-    and a treatment.
-
-    >>> harm_figure({"blur": [2.0, 3.0], "flip": [-6.0, -7.0]}, "harm").y_range.factors
-    ['vertical flip', 'blur']
-    """
-    every = {kind: statistics.estimate(points) for kind, points in harms.items()}
-    estimates = {kind: estimate for kind, estimate in every.items() if estimate.seeds}
-    order = sorted(estimates, key=lambda kind: -estimates[kind].mean)
-    looks = {kind: style(kind.partition(", ")[0]) for kind in order}
-    names = [kind if ", " in kind else looks[kind].label for kind in order]
-    untrained = [kind for kind in harms if kind not in estimates]
-    below = seeds_line(estimate.seeds for estimate in estimates.values())
-    below += f" · {statistics.MISSING}: {'; '.join(untrained)}" if untrained else ""
-    high = 100 + (13 if len(names) > 8 else 22) * len(names)
-    size = {"width": 800, "height": high, "y_range": FactorRange(*names[::-1])}
-    fig = plain_figure(title, x, "", below, **size)
-    columns: dict[str, Any] = statistics.mean_columns([estimates[kind] for kind in order])
-    columns |= {"row": names, "hue": [looks[kind].colour for kind in order]}
-    columns["fill"] = [float(", " not in k or looks[k].colour == theme.EQUAL.colour) for k in order]
-    source = ColumnDataSource(columns, name="harms")
-    fig.segment("low", "row", "high", "row", source=source, color="hue", width=2)
-    fig.scatter("mean", "row", source=source, color="hue", fill_alpha="fill", size=9)
-    for name, kind in zip(names, order, strict=True):
-        values = list(estimates[kind].values)
-        fig.scatter(values, [name] * len(values), size=3, color="#333333", alpha=0.5)
-    reference_line(fig, "height", theme.EQUAL.colour)
-    return fig
+) -> show.Figure:
+    """Harm by run (see `show.forest`). Keys of harms: a deficit, or a deficit, a comma and a
+    treatment."""
+    return show.forest(harms, x, title)

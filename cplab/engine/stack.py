@@ -1,0 +1,105 @@
+"""Seeds side by side: networks that differ in nothing but their seed, trained as one stack.
+
+Small networks spend their time between products, not in them. In a stack each weight of all
+networks is one tensor with a row for each network, and a step is one batched product for all.
+Rows never meet, so that a seed's bits do not depend on which others are beside it.
+"""
+
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+
+from cplab import data, models
+from cplab.runs import Step
+from cplab.runs.tasks import TrainState, seeded
+from cplab.specs.profiles import PROFILES
+
+MOST = 25  # networks in a stack; more need more memory than a core has nearby
+
+
+def is_stacked(run: Any, step: Step) -> bool:
+    """Whether an epoch of a run is trained in a stack, alone in it where there are no other seeds:
+    a rule of its profile, its network and the step, so that its bits are always the same."""
+    profile = PROFILES.get(getattr(run, "profile", ""))
+    if not profile or not profile.stacked or step.held or run.views != 1:
+        return False
+    return can_stack(run.model, data.channels(run.dataset), profile.size, data.classes(run.dataset))
+
+
+@cache
+def can_stack(model: str, channels: int, size: int, classes: int) -> bool:
+    """Whether a stack of this network is quicker and gives the same, by a trial. It is not where
+    there are convolutions, which would become one convolution in groups."""
+    with seeded(0):
+        nets = [models.build(model, channels, size, classes) for _ in range(2)]
+        x = torch.randn(2, 4, channels, size, size)
+    convolves = any(isinstance(layer, nn.modules.conv._ConvNd) for layer in nets[0].modules())
+    if convolves or not all(weight.requires_grad for weight in nets[0].parameters()):
+        return False
+    try:
+        stack = Stack([TrainState(net, torch.optim.SGD(net.parameters(), lr=0.0)) for net in nets])
+        together = stack.logits(x)
+        together.sum().backward()
+        alone = torch.stack([net(images) for net, images in zip(nets, x, strict=True)])
+        return torch.allclose(together, alone, rtol=1e-3, atol=1e-4)
+    except Exception:  # whatever a student's own network does that vmap cannot
+        return False
+
+
+class Stack:
+    """The networks of several states as one: `logits`, `optimizer`, and `write_back` at the end.
+
+    The states must be of networks and optimisers of one kind.
+    """
+
+    def __init__(self, states: list[TrainState]) -> None:
+        self.states = states
+        self.weights, self.buffers = stack_module_state([state.net for state in states])
+        first = states[0].optimizer
+        self.optimizer = type(first)([*self.weights.values()], **first.defaults)
+        for name, weight in self.weights.items():
+            memories = [s.optimizer.state.get(s.net.get_parameter(name), {}) for s in states]
+            self.optimizer.state[weight] = {
+                key: torch.stack([memory[key] for memory in memories])
+                if is_like(value, weight[0])
+                else value
+                for key, value in memories[0].items()
+            }
+
+    def logits(self, x: Tensor) -> Tensor:
+        """The logits of each network, (networks, N, classes), of its own images, (networks, N, C,
+        H, W)."""
+        net = self.states[0].net
+
+        def call(weights: dict, buffers: dict, images: Tensor) -> Tensor:
+            return functional_call(net, (weights, buffers), (images,))
+
+        return vmap(call)(self.weights, self.buffers, x)
+
+    def losses(self, task: Any, seen: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """The mean loss of each network, (networks,), over its own images and labels."""
+        x, y = (torch.stack(part) for part in zip(*seen, strict=True))
+        each = task.loss(self.logits(x).flatten(0, 1), y.flatten(), reduction="none")
+        return each.view(y.shape).mean(1)
+
+    @torch.no_grad()
+    def write_back(self) -> None:
+        """Give each state its own weights, buffers and optimiser's memory."""
+        for row, state in enumerate(self.states):
+            own = {**dict(state.net.named_parameters()), **dict(state.net.named_buffers())}
+            for name, stacked in (*self.weights.items(), *self.buffers.items()):
+                own[name].copy_(stacked[row])
+            for name, weight in self.weights.items():
+                memory = self.optimizer.state[weight]
+                state.optimizer.state[own[name]] = {
+                    key: value[row].clone() if is_like(value, weight) else value
+                    for key, value in memory.items()
+                }
+
+
+def is_like(value: Any, weight: Tensor) -> bool:
+    """Whether an optimiser's memory has a number for each of a weight's."""
+    return isinstance(value, Tensor) and value.shape == weight.shape

@@ -1,0 +1,374 @@
+"""What all figures are made of: an empty one in one style, which shows itself and can be saved.
+
+A figure is a picture in HTML, right without scripts and without Python. It is transparent, and its
+words are of a grey that is legible on white and on black. No pyplot: a figure belongs to whoever
+holds it.
+"""
+
+import base64
+import io
+import textwrap
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import matplotlib.figure
+import numpy as np
+from matplotlib import style as sheets
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.legend_handler import HandlerTuple
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from PIL import Image
+
+from cplab.errors import CplabError, one_of, quote, require, whole
+from cplab.show.styles import EQUAL, Style
+
+WIDTH, HEIGHT = 760, 350  # in pixels of the page
+FINE = 2  # dots a pixel, for fine screens
+GREY = "#767676"  # its contrast is 4.5 to white and 4.6 to black
+POINT = 0.75  # points of type in a pixel
+TEXT, SMALL, TITLE = 13 * POINT, 12 * POINT, 15 * POINT
+LETTER = 0.56  # a letter's width as a fraction of its height
+DASHES = {"dotdash": "dashdot", "dashdot": (0, (5, 2, 1, 2, 1, 2))}  # of Bokeh, which differ
+MARKERS = {
+    **{"circle": "o", "square": "s", "triangle": "^", "diamond": "d", "inverted_triangle": "v"},
+    **{"hex": "h", "star": "*", "cross": "P", "plus": "P", "x": "X"},
+    **{"square_x": "s", "diamond_cross": "D"},
+}
+SHEET: list[Any] = [  # not the settings of other code
+    "default",
+    dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), GREY)
+    | dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), "none")
+    | dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False)
+    | dict.fromkeys(("axes.labelsize", "xtick.labelsize", "ytick.labelsize"), TEXT)
+    | {"font.size": TEXT, "legend.fontsize": TEXT, "axes.edgecolor": GREY, "axes.grid": True}
+    | {"grid.color": GREY, "grid.alpha": 0.25, "axes.axisbelow": True, "lines.linewidth": 2}
+    | {"lines.markersize": 6, "legend.handlelength": 2.6, "axes.xmargin": 0.02},
+]
+styled = sheets.context(SHEET, after_reset=True)  # decorates functions that draw
+
+
+class Figure(matplotlib.figure.Figure):
+    """A figure of matplotlib that shows itself as the last line of a cell; `ax` are its axes.
+
+    >>> fig = figure("Two points", "epoch", "accuracy, %")
+    >>> _ = fig.ax.plot([1, 2], [50, 60], label="blur")
+    >>> fig
+    Two points: accuracy, % against epoch: blur
+    >>> fig._repr_html_()[:31]
+    '<img src="data:image/png;base64'
+    """
+
+    pictures = ""  # of which a figure of photographs consists, in words
+
+    @property
+    def ax(self) -> Any:
+        """Its axes, or the first of several."""
+        return self.axes[0]
+
+    @property
+    def alt(self) -> str:
+        """What is drawn, in words, for those who do not see it."""
+        parts = [" ".join(self.get_suptitle().split()), self.pictures]
+        for ax in [] if self.pictures else self.axes:
+            x, y = (" ".join(label.split()) for label in (ax.get_xlabel(), ax.get_ylabel()))
+            parts.append(f"{y} against {x}" if x and y else x or y)
+            parts.append(", ".join(dict.fromkeys(ax.get_legend_handles_labels()[1])))
+        return ": ".join(dict.fromkeys(filter(None, parts)))
+
+    def __repr__(self) -> str:
+        return self.alt
+
+    @styled
+    def png(self, width: int = 0) -> bytes:
+        """Draw it as a PNG, `width` dots wide, by default two a pixel of the page."""
+        self.set_dpi(width / self.get_figwidth() if width else FINE / POINT * 72)
+        canvas = FigureCanvasAgg(self)
+        canvas.draw()
+        picture, file = Image.fromarray(np.asarray(canvas.buffer_rgba())), io.BytesIO()
+        if not self.pictures:  # a quarter of the bytes, and no difference to see
+            picture = picture.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        picture.save(file, "png")
+        return file.getvalue()
+
+    def _repr_html_(self) -> str:
+        return picture_html(self.png(), self.alt, round(72 / POINT * self.get_figwidth()))
+
+
+def picture_html(png: bytes, alt: str, width: int) -> str:
+    """Write a PNG as HTML, `width` pixels wide where a page has room for them."""
+    code = base64.b64encode(png).decode()
+    look = "max-width:100%;height:auto"
+    return (
+        f'<img src="data:image/png;base64,{code}" alt="{escape(alt)}" width="{width}" '
+        f'style="{look}">'
+    )
+
+
+@styled
+def figure(
+    title: str = "",
+    x: str = "",
+    y: str = "",
+    percent: bool = False,
+    *,
+    width: int = WIDTH,
+    height: int = HEIGHT,
+    log: str = "",
+    x_range: Sequence[float] | None = None,
+    y_range: Sequence[float] | None = None,
+    source: str = "",
+) -> Figure:
+    """Make an empty figure in the style of all.
+
+    Arguments: title, its finding; x, y, labels of its axes; percent, whether y are fractions, to be
+        labelled in percent; width, height, in pixels of the page; log, the axes that are
+        logarithmic: x, y or xy; x_range, y_range, ends of the axes; source, where its numbers come
+        from, in small letters below.
+
+    >>> fig = figure("Accuracy grows", "epoch", "test accuracy", percent=True)
+    >>> line, = fig.ax.plot([1, 2], [0.5, 0.6])
+    """
+    width, height = whole("width", width, 50, 10_000), whole("height", height, 50, 10_000)
+    one_of("log", log, ("", "x", "y", "xy"))
+    size = POINT / 72
+    layout = ConstrainedLayoutEngine(w_pad=0.05, h_pad=0.05)
+    fig = Figure(figsize=(width * size, height * size), layout=layout)
+    ax = fig.add_subplot()
+    ends = {"xlim": x_range, "ylim": y_range}
+    ax.set(xlabel=x, ylabel=y, **{name: pair for name, pair in ends.items() if pair is not None})
+    for name, axis, pixels in (("x", ax.xaxis, width), ("y", ax.yaxis, height)):
+        axis.set_major_locator(MaxNLocator(min(8, max(3, pixels // 70)), steps=[1, 2, 5, 10]))
+        axis.set_major_formatter(FuncFormatter(lambda value, place: in_thousands(value)))
+        if name in log:
+            getattr(ax, f"set_{name}scale")("log")
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(FuncFormatter(lambda value, place: in_thousands(value)))
+            axis.set_minor_locator(NullLocator())
+    if percent:
+        in_percent(ax.yaxis)
+    retitle(fig, title)
+    if source:
+        lines = wrap(source, width - 10, SMALL)
+        fig.supxlabel(lines, x=0.01, ha="left", fontsize=SMALL)
+    return fig
+
+
+def retitle(fig: Figure, title: str) -> Figure:
+    """Give a figure a title, which is its finding."""
+    if title:
+        lines = wrap(title, fig.get_figwidth() * 72 / POINT - 10, TITLE * 1.09)
+        fig.suptitle(lines, x=0.01, ha="left", fontsize=TITLE, fontweight="bold")
+    return fig
+
+
+def wrap(text: str, pixels: float, size: float) -> str:
+    """Break a text of some size in points into lines of so many pixels."""
+    return "\n".join(textwrap.wrap(text, max(12, int(pixels * POINT / (LETTER * size)))))
+
+
+def in_thousands(value: float) -> str:
+    """Write a tick's number.
+
+    >>> in_thousands(12000.0), in_thousands(0.25)
+    ('12,000', '0.25')
+    """
+    text = f"{value:,.6g}" if abs(value) < 1e6 else f"{value:,.0f}"
+    return text.replace("-", "−")
+
+
+def in_percent(axis: Any) -> None:
+    """Label an axis of fractions in percent."""
+    axis.set_major_formatter(FuncFormatter(lambda value, place: f"{100 * value:.4g} %"))
+
+
+def ticks(axis: Any, values: Iterable[float]) -> None:
+    """Label an axis at these values alone."""
+    axis.set_major_locator(FixedLocator(sorted(values)))
+
+
+def line_look(look: Style, points: bool = False) -> dict[str, Any]:
+    """How a line is drawn that has a look: its colour, its dashes and, if it has `points`, their
+    marker."""
+    marks = {"marker": MARKERS[look.marker]} if points else {}
+    return {"color": look.colour, "linestyle": DASHES.get(look.dash, look.dash), **marks}
+
+
+def band(
+    ax: Any, x: Any, mean: Any, half: Any, look: Style, points: bool = False, alpha: float = 1.0
+) -> Line2D:
+    """Draw a line with a band around it, `half` its height; NaN is no band.
+
+    Arguments: x, mean, half, rows of numbers; look, with the label; points, whether each mean has a
+        marker; alpha, how strong the line is.
+    """
+    x, mean, half = (np.asarray(row, dtype=float) for row in (x, mean, np.nan_to_num(half)))
+    ax.fill_between(x, mean - half, mean + half, color=look.colour, alpha=0.2 * alpha, linewidth=0)
+    [line] = ax.plot(x, mean, label=look.label, alpha=alpha, **line_look(look, points))
+    return line
+
+
+def level_line(ax: Any, at: float = 0, vertical: bool = False) -> None:
+    """Draw a thin line across a figure, such as one of no harm."""
+    how = {"color": EQUAL.colour, "linestyle": ":", "linewidth": 1.2, "zorder": 1}
+    (ax.axvline if vertical else ax.axhline)(at, **how)
+
+
+def ink(colour: str) -> str:
+    """White or black, whichever is more legible on a colour.
+
+    >>> ink("#0072B2"), ink("#E69F00")
+    ('white', 'black')
+    """
+    light = np.array(to_rgb(colour)) ** 2.2 @ [0.2126, 0.7152, 0.0722]
+    return "white" if light < 0.2 else "black"
+
+
+@styled
+def name_lines(fig: Figure) -> Figure:
+    """Name a figure's lines where they cover no data: at the height of their ends, to the right of
+    it, or above it if it is narrow or has many. A single line needs no name."""
+    ax = fig.ax
+    handles, labels = ax.get_legend_handles_labels()
+    wide, high = (size * 72 / POINT for size in fig.get_size_inches())
+    texts = [wrap(label, wide * 0.24, TEXT) for label in labels]
+    room = high - 115  # pixels of the axes, about
+    tall = [(text.count("\n") + 1.35) * 16 / room for text in texts]
+    lines = all(isinstance(handle, Line2D) for handle in handles)
+    if len(handles) < 2:
+        return fig
+    if not lines or sum(tall) > 1 or wide < 560:
+        return legend_above(fig, handles, labels)
+    ax.get_ylim()  # matplotlib finds the ends of the axes when it is asked
+    ends = [end_of(ax, handle) for handle in handles]
+    for i, place in zip(*spread(ends, tall), strict=True):
+        sample = Line2D([1.012, 1.037, 1.062], [place] * 3)
+        sample.update_from(handles[i])
+        sample.set(transform=ax.transAxes, clip_on=False, label="", markevery=[1])
+        ax.add_line(sample)
+        ax.text(1.075, place, texts[i], transform=ax.transAxes, va="center", linespacing=1.1)
+    return fig
+
+
+def end_of(ax: Any, line: Line2D) -> float:
+    """The height of a line's last point, as a fraction of its axes."""
+    points = np.column_stack([np.asarray(row, dtype=float) for row in line.get_data()])
+    points = points[np.isfinite(points).all(1)]
+    if not len(points):
+        return 0.5
+    return float(ax.transAxes.inverted().transform(ax.transData.transform(points[-1]))[1])
+
+
+def spread(places: Sequence[float], sizes: Sequence[float]) -> tuple[list[int], list[float]]:
+    """Move words of some sizes apart, each as near to its place, from 0 to 1, as may be.
+
+    >>> order, at = spread([0.5, 0.9, 0.5], [0.2, 0.2, 0.2])
+    >>> order, [round(place, 2) for place in at]
+    ([0, 2, 1], [0.4, 0.6, 0.9])
+    """
+    order = sorted(range(len(places)), key=lambda i: places[i])
+    groups: list[list] = []  # words that touch: (middle, size, members)
+    for i in order:
+        groups.append([places[i], sizes[i], [i]])
+        while True:
+            middle, size, members = groups[-1]
+            groups[-1][0] = middle = min(max(middle, size / 2), 1 - size / 2)
+            if len(groups) < 2 or groups[-2][0] + groups[-2][1] / 2 <= middle - size / 2:
+                break
+            below = groups.pop(-2)
+            n, m = len(below[2]), len(members)
+            groups[-1] = [
+                (n * below[0] + m * middle) / (n + m),
+                below[1] + size,
+                below[2] + members,
+            ]
+    at = []
+    for middle, size, members in groups:
+        edge = middle - size / 2
+        for i in members:
+            at.append(edge + sizes[i] / 2)
+            edge += sizes[i]
+    return order, at
+
+
+def legend_above(fig: Figure, handles: Sequence, labels: Sequence[str]) -> Figure:
+    """Place a legend above the axes, in as many columns as have room."""
+    wide = fig.get_figwidth() * 72 / POINT - 70
+    columns = max(1, min(len(labels), int(wide / (62 + 13 * LETTER * max(map(len, labels))))))
+    place = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "ncols": columns}
+    look = {"borderaxespad": 0.3, "handler_map": {tuple: HandlerTuple(None)}}
+    fig.ax.legend(handles, labels, **place, **look)
+    return fig
+
+
+@styled
+def save(thing: Any, path: str | Path, width: int = 1920) -> Path:
+    """Write a figure, or what holds one (a question, an explorer), to a file: PNG, SVG or PDF.
+
+    Arguments: thing, a figure, something with a `figure`, or a list of these, drawn one below the
+        other (those of an inner list side by side); path, of the file; width of a PNG, in dots.
+    Returns the path.
+
+    >>> save(figure("Nothing yet"), "slide.png")  # doctest: +SKIP
+    PosixPath('slide.png')
+    """
+    path = Path(path)
+    if hasattr(thing, "references"):  # of Bokeh, as labs have that are not moved yet
+        from cplab.show.still import still
+
+        path.write_bytes(still(thing, width))
+        return path
+    figs = figures_of(thing)
+    kind = one_of("file's ending", path.suffix.lower() or ".png", (".png", ".svg", ".pdf"))
+    width = whole("width", width, 100, 20_000)
+    try:
+        if kind == ".png":
+            path.write_bytes(png_of(figs, width))
+        else:
+            require(isinstance(figs, Figure), f"several figures are no {kind} file: give one")
+            undated = {"Date": None} if kind == ".svg" else {"CreationDate": None}
+            figs.savefig(path, metadata=undated)
+    except OSError as error:
+        raise CplabError(f"{path} cannot be written ({error}): name another file") from error
+    return path
+
+
+def figures_of(thing: Any) -> Any:
+    """The figure of something that holds one, or the figures, in lists as they are."""
+    if isinstance(thing, Figure):
+        return thing
+    if isinstance(thing, list | tuple):
+        parts = [figures_of(part) for part in thing if hasattr(part, "figure") or is_figures(part)]
+        require(parts, f"{quote(thing)} holds no figure: give one of show's")
+        return parts[0] if len(parts) == 1 else parts
+    found = getattr(thing, "figure", None)
+    require(found is not None, f"{quote(thing)} holds no figure: give one of show's")
+    return figures_of(found() if callable(found) else found)
+
+
+def is_figures(part: Any) -> bool:
+    """Whether something is a figure, or a list with one."""
+    return isinstance(part, Figure) or (
+        isinstance(part, list | tuple) and any(map(is_figures, part))
+    )
+
+
+def png_of(figs: Any, width: int, across: bool = False) -> bytes:
+    """Draw figures as one PNG, one below the other, or `across`, side by side."""
+    if isinstance(figs, Figure):
+        return figs.png(width)
+    share = width // len(figs) if across else width
+    pictures = [Image.open(io.BytesIO(png_of(fig, share, not across))) for fig in figs]
+    sizes = np.array([picture.size for picture in pictures])
+    wide, high = (width, sizes[:, 1].max()) if across else (width, sizes[:, 1].sum())
+    whole_picture, at = Image.new("RGBA", (wide, int(high))), 0
+    for picture in pictures:
+        whole_picture.paste(picture.convert("RGBA"), (at, 0) if across else (0, at))
+        at += picture.size[not across]
+    file = io.BytesIO()
+    whole_picture.save(file, "png")
+    return file.getvalue()

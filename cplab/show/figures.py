@@ -1,0 +1,301 @@
+"""Figures of numbers: means, bars, curves, layers, and a table of them.
+
+Numbers are Estimates, or rows of one number a seed. Bands and whiskers are 95 % intervals of the
+mean over seeds; one seed has none. Where nothing is trained yet, the figure says so. `size` are
+further options of `cplab.show.figure`: width, height, log, x_range, y_range.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cplab.errors import require
+from cplab.quantities import statistics
+from cplab.quantities.statistics import Estimate
+from cplab.show.base import (
+    GREY,
+    SMALL,
+    Figure,
+    band,
+    figure,
+    legend_above,
+    level_line,
+    line_look,
+    name_lines,
+    styled,
+    ticks,
+    wrap,
+)
+from cplab.show.styles import Style, style, styles
+
+UNTRAINED = "not trained yet"
+
+
+def as_estimate(values: Any) -> Estimate:
+    """An Estimate as it is, or that of a row of one number a seed."""
+    return values if isinstance(values, Estimate) else statistics.estimate(values)
+
+
+def seeds_line(estimates: Iterable[Estimate]) -> str:
+    """Write how many seeds there are, and what intervals are of; or that nothing is trained yet."""
+    counts = [estimate.seeds for estimate in estimates if estimate.seeds]
+    if not counts:
+        return UNTRAINED
+    note = f" · {statistics.INTERVALS}" if max(counts) > 1 else ""
+    return statistics.count_seeds(*counts) + note
+
+
+def draw_means(
+    ax: Any, means: Mapping[float, Estimate], look: Style, points: bool = True, lines: bool = True
+) -> None:
+    """Draw the means that have seeds, {x: Estimate}: a line with a band through them, or without
+    `lines` a point with a whisker for each."""
+    known = {x: means[x] for x in sorted(means) if means[x].seeds}
+    mean, half = [e.mean for e in known.values()], [e.half for e in known.values()]
+    if known and lines:
+        band(ax, [*known], mean, half, look, points)
+    elif known:
+        how = line_look(look, points) | {"linestyle": "", "label": look.label}
+        ax.errorbar([*known], mean, np.nan_to_num(half), **how)
+
+
+# Of any numbers -----------------------------------------------------------------------------------
+
+
+@styled
+def means(
+    groups: Mapping[str, Mapping[float, Any]],
+    axes: tuple[str, str],
+    title: str = "",
+    percent: bool = False,
+    zero: bool = False,
+    lines: bool = True,
+    source: str = "",
+    **size: Any,
+) -> Figure:
+    """Draw means with bands against a number, such as accuracy against density.
+
+    Arguments: groups, {kind: {x: an Estimate, or one number a seed}}; axes, labels of both; title,
+        the finding; percent, whether the numbers are fractions; zero, whether the vertical axis
+        includes 0, where a line is drawn; lines, whether they join the means, or each has a whisker
+        of its own; source, of numbers that come from no training.
+
+    >>> means({"blur": {2: [0.5, 0.6]}}, ("epochs", "accuracy"), percent=True)
+    accuracy against epochs: blur
+    """
+    x, y = axes
+    estimates = {k: {x: as_estimate(e) for x, e in group.items()} for k, group in groups.items()}
+    every = [estimate for group in estimates.values() for estimate in group.values()]
+    places = {x for group in estimates.values() for x, estimate in group.items() if estimate.seeds}
+    title = title or f"{y} against {x.partition(',')[0]}"
+    size["log"] = size.get("log", "") if places else ""  # an empty axis has no logarithm
+    fig = figure(title, x, y, percent, source=source or seeds_line(every), **size)
+    for kind, look in styles(estimates).items():
+        draw_means(fig.ax, estimates[kind], look, lines=lines)
+    if "x" in size["log"] and all(x == round(x) for x in places):  # others would crowd
+        ticks(fig.ax.xaxis, places)
+    if zero:
+        level_line(fig.ax)
+    return name_lines(fig)
+
+
+@styled
+def bars(
+    values: Mapping[Any, Any],
+    y: str,
+    title: str = "",
+    percent: bool = False,
+    source: str = "",
+    **size: Any,
+) -> Figure:
+    """Draw a bar for each kind, with its 95 % interval and a dot for each seed.
+
+    Arguments: values, {kind: an Estimate, or one number a seed}, or {(group, kind): …}, which sets
+        groups apart and gives each kind one colour; y, the label of the vertical axis; title, the
+        finding; percent, whether the numbers are fractions; source, of numbers that are not of
+        seeds.
+
+    >>> bars({"blur": [1.0, 2.0], "flip": [0.1]}, "harm, points", "Blur harms")
+    Blur harms: harm, points: blur, vertical flip
+    """
+    pairs = [kind if isinstance(kind, tuple) else ("", kind) for kind in values]
+    looks, estimates = styles(kind for _, kind in pairs), [*map(as_estimate, values.values())]
+    note = source or seeds_line(estimates)
+    fig = figure(title or y, "", y, percent, source=note, **size)
+    groups = [group for group, _ in pairs]
+    changes = [0.0, *(0.6 * (a != b) for a, b in pairwise(groups))]
+    places = np.arange(len(pairs)) + np.cumsum(changes[: len(pairs)])
+    handles = {}
+    for place, (_, kind), estimate in zip(places, pairs, estimates, strict=True):
+        look = looks[kind]
+        bar = draw_bars(fig.ax, [place], [estimate.mean], 0.8, look)
+        handles[look.label] = bar
+        if not estimate.seeds:
+            words = {"ha": "center", "va": "bottom", "rotation": 90, "fontsize": SMALL}
+            fig.ax.text(place, 0, f" {UNTRAINED}", **words)
+        whiskers(fig.ax, place, estimate, dots=not source)
+    named = dict.fromkeys(groups) if any(groups) else [looks[kind].label for _, kind in pairs]
+    middle = {group: places[[g == group for g in groups]].mean() for group in groups}
+    at = [*middle.values()] if any(groups) else places
+    room = (fig.get_figwidth() * 96 - 80) / max(1, len(at))
+    fig.ax.set_xlim(-0.6, max(places, default=0) + 0.6)
+    fig.ax.set_xticks(at, [wrap(str(name), room, SMALL) for name in named])
+    fig.ax.tick_params("x", length=0)
+    fig.ax.grid(False, axis="x")
+    level_line(fig.ax)
+    if any(groups) and len(handles) > 1:
+        legend_above(fig, [*handles.values()], [*handles])
+    return fig
+
+
+def draw_bars(ax: Any, places: Any, heights: Sequence[float], wide: float, look: Style) -> Any:
+    """Draw bars, pale inside, so that what stands before them is seen."""
+    how = {"color": (look.colour, 0.35), "edgecolor": look.colour, "linewidth": 1.5}
+    return ax.bar(places, heights, wide, label=look.label, **how)
+
+
+def whiskers(ax: Any, place: float, estimate: Estimate, dots: bool) -> None:
+    """Draw an estimate's interval upright at a place, and beside it a dot for each seed."""
+    ends = np.nan_to_num(estimate.half)
+    ax.plot([place] * 2, [estimate.mean - ends, estimate.mean + ends], color=GREY)
+    if dots:
+        side = np.full(len(estimate.values), place + 0.18)
+        ax.plot(side, estimate.values, ".", color=GREY, markersize=5)
+
+
+@styled
+def forest(values: Mapping[str, Any], x: str, title: str = "", **size: Any) -> Figure:
+    """Draw a row for each kind, the highest on top: its mean, 95 % interval and a dot a seed, with
+    a line at 0. Kinds that are not trained are named below.
+
+    Arguments: values, {kind: an Estimate, or one number a seed}; what follows a comma in a kind's
+        name, such as a treatment, makes its marker hollow; x, the label of the axis; title, the
+        finding.
+
+    >>> forest({"blur": [2.0, 3.0], "flip": [-6.0, -7.0]}, "harm, points", "Blur harms")
+    Blur harms: harm, points
+    """
+    every = {kind: as_estimate(points) for kind, points in values.items()}
+    known = sorted((k for k in every if every[k].seeds), key=lambda kind: every[kind].mean)
+    missing = [kind for kind in every if not every[kind].seeds]
+    note = seeds_line(every.values())
+    note += f" · {UNTRAINED}: {'; '.join(missing)}" if missing and known else ""
+    size = {"height": 130 + (20 if len(known) > 8 else 28) * max(1, len(known)), **size}
+    fig = figure(title, x, "", source=note, **size)
+    names = []
+    for row, kind in enumerate(known):
+        look, estimate = style(kind.partition(", ")[0]), every[kind]
+        names.append(kind if ", " in kind else look.label)
+        ends = np.nan_to_num(estimate.half)
+        fig.ax.plot([estimate.mean - ends, estimate.mean + ends], [row] * 2, color=look.colour)
+        fig.ax.plot(estimate.values, [row] * len(estimate.values), ".", color=GREY, markersize=4)
+        hollow = {"fillstyle": "none"} if ", " in kind else {}
+        fig.ax.plot(estimate.mean, row, "o", color=look.colour, markersize=7, **hollow)
+    fig.ax.set_yticks(range(len(names)), names)
+    fig.ax.set_ylim(-0.7, len(names) - 0.3 if names else 0.7)
+    level_line(fig.ax, vertical=True)
+    return fig
+
+
+@styled
+def curves(
+    groups: Mapping[str, Sequence],
+    x: str,
+    y: str,
+    title: str = "",
+    percent: bool = False,
+    source: str = "",
+    **size: Any,
+) -> Figure:
+    """Draw lines of any numbers, named by kind.
+
+    Arguments: groups, for each kind two rows of numbers that were computed in a cell, or a list of
+        such pairs, drawn as thin lines; x, y, labels; title, the finding; percent, whether y are
+        fractions; source, of the numbers.
+
+    >>> curves({"a": ([1, 2], [3, 4])}, "batches", "trace")
+    trace against batches: a
+    """
+    several = {kind: not len(of) or np.ndim(of[0]) > 1 for kind, of in groups.items()}
+    counts = [len(of) for kind, of in groups.items() if several[kind]]
+    source = source or (statistics.count_seeds(*counts) if counts else "computed here and now")
+    title = title or f"{y} against {x.partition(',')[0]}"
+    fig = figure(title, x, y, percent, source=source, **size)
+    numbers: set[float] = set()
+    for kind, look in styles(groups).items():
+        for i, rows in enumerate(groups[kind] if several[kind] else [groups[kind]]):
+            line = [*map(np.asarray, rows)]
+            pair = len(line) == 2 and line[0].shape == line[1].shape
+            require(pair, f"{kind!r} is not allowed: give two rows of numbers, equally long")
+            numbers.update(line[0].tolist())
+            how = line_look(look, points=not several[kind] and len(line[0]) < 40)
+            how |= {"alpha": 0.6, "linewidth": 1.2} if several[kind] else {}
+            how |= {"linestyle": "-"} if len(groups) == 1 else {}
+            fig.ax.plot(*line, **how, label="" if i else look.label)
+    if "x" in size.get("log", "") and len(numbers) < 7:  # a short one has few round numbers
+        ticks(fig.ax.xaxis, numbers)
+    return name_lines(fig)
+
+
+@styled
+def by_layer(
+    groups: Mapping[str, ArrayLike],
+    title: str = "share of each layer",
+    y: str = "share of the total",
+    percent: bool = True,
+    **size: Any,
+) -> Figure:
+    """Draw bars of a quantity by layer, from the image to the answer, for several kinds of network.
+
+    Arguments: groups, {kind: (seeds, layers)}; title, the finding; y, the quantity; percent,
+        whether it is a fraction.
+
+    >>> by_layer({"blur": [[0.25, 0.75]]})
+    share of each layer: share of the total against layer, from the image to the answer: blur
+    """
+    columns = {kind: np.atleast_2d(np.asarray(rows, float)).T for kind, rows in groups.items()}
+    estimates = {k: [as_estimate(row) for row in rows] for k, rows in columns.items() if rows.size}
+    note = seeds_line(e for row in estimates.values() for e in row)
+    fig = figure(title, "layer, from the image to the answer", y, percent, source=note, **size)
+    wide = 0.8 / max(1, len(estimates))
+    for i, (kind, row) in enumerate(estimates.items()):
+        at = np.arange(1, len(row) + 1) + wide * (i - (len(estimates) - 1) / 2)
+        look = styles(groups)[kind]
+        heights = [estimate.mean for estimate in row]
+        draw_bars(fig.ax, at, heights, wide * 0.92, look)
+        for place, estimate in zip(at, row, strict=True):
+            whiskers(fig.ax, place, estimate, dots=False)
+        fig.ax.set_xticks(range(1, len(row) + 1))
+    fig.ax.grid(False, axis="x")
+    return name_lines(fig)
+
+
+def table(rows: Mapping[Any, Mapping[str, Any]], digits: int = 1) -> Any:
+    """Make a table of Estimates with their intervals, and the seeds of the first in each row.
+
+    Arguments: rows, {words: {column: an Estimate, one number a seed, or text}}; digits after the
+        point.
+
+    >>> table({"blur": {"harm": [1.0, 2.0]}}).to_dict("index")
+    {'blur': {'harm': '1.5 ± 6.4', 'seeds': 2}}
+    """
+    import pandas as pd
+
+    texts: dict[Any, dict] = {}
+    for words, columns in rows.items():
+        made = {c: v if isinstance(v, str) else as_estimate(v) for c, v in columns.items()}
+        estimates = [value for value in made.values() if isinstance(value, Estimate)]
+        texts[words] = {
+            c: v
+            if isinstance(v, str)
+            else statistics.mean_in_words(v.mean, v.half, digits)
+            if v.seeds
+            else UNTRAINED
+            for c, v in made.items()
+        }
+        if estimates:
+            texts[words]["seeds"] = estimates[0].seeds
+    return pd.DataFrame.from_dict(texts, orient="index")

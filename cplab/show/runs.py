@@ -1,0 +1,256 @@
+"""Figures of runs: final accuracies, quantities over the epochs, harm. `size` as in figures.py."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from cplab import quantities
+from cplab.deficits import canonical_name
+from cplab.errors import one_of, require
+from cplab.quantities import each_result, statistics
+from cplab.quantities.statistics import Estimate
+from cplab.results import Result
+from cplab.runs import Run
+from cplab.show.base import (
+    GREY,
+    Figure,
+    band,
+    figure,
+    ink,
+    level_line,
+    line_look,
+    name_lines,
+    styled,
+)
+from cplab.show.figures import UNTRAINED, as_estimate, draw_means
+from cplab.show.styles import DASHES, EQUAL, NEWBORN, QUANTITIES, Style, source_note, style
+
+CONTROLS: dict[str, tuple] = {  # for `removal`: a function of the run, and its name
+    "newborn": (Run.newborn, "the newborn"),
+    "equal training": (Run.equal_training, "equal training"),
+    "without window": (Run.without_window, "the same run without it"),
+}
+
+
+@styled
+def removal(
+    like: Run,
+    deficits: Sequence = ("blur", "flip"),
+    control: str = "",
+    title: str = "",
+    **size: Any,
+) -> Figure:
+    """Draw final accuracy against the epoch at which the deficit is removed (paper, figures 1, 2).
+
+    Arguments: like, a run that gives profile, schedule and onset; deficits, names or functions of
+        your own; control, newborn, equal training or without window: accuracies are then in points
+        above it. Without a control in the call, the controls are drawn in grey.
+
+    >>> removal(Run(profile="ci"), ("blur",)).ax.get_ylabel()
+    'final test accuracy, %'
+    >>> removal(Run(profile="ci"), ("blur",), control="equal training").ax.get_ylabel()
+    'points above equal training'
+    """
+    clear = replace(like, deficit="none", length=0)
+    names = map(canonical_name, deficits)
+    impaired = {n: quantities.every_length(replace(like, deficit=n, length=1)) for n in names}
+    shown = [run for runs in impaired.values() for run in runs]
+    lengths = sorted({0}.union(run.length for run in shown))
+    equal = [replace(clear, onset=like.onset + length) for length in lengths]
+    if control:
+        other, words = CONTROLS[one_of("control", control, CONTROLS)]
+        title = title or f"accuracy after a deficit minus that of {words}"
+        y = f"points above {words}"
+    else:
+        title = (
+            title or f"accuracy after a deficit from epoch {like.onset}, schedule {like.schedule}"
+        )
+        shown = [clear.newborn(), *equal, *shown]
+        y = "test accuracy, %, mean of the last 5 epochs"
+        y = y if like.schedule == "fixed" else "final test accuracy, %"
+    source = source_note([result for run in shown for result in each_result(run)])
+    fig = figure(title, "epochs with the deficit", y, source=source, **size)
+
+    def accuracies(runs: Sequence[Run]) -> list[Estimate]:
+        if control:
+            return [as_estimate(quantities.advantage(run, other(run))) for run in runs]
+        return [as_estimate(quantities.accuracy(run)) for run in runs]
+
+    if control:
+        level_line(fig.ax)
+    else:
+        draw_means(fig.ax, dict(zip(lengths, accuracies(equal), strict=True)), EQUAL, points=False)
+        [newborn] = accuracies([clear.newborn()])
+        draw_means(fig.ax, {0: newborn, lengths[-1] or 1: newborn}, NEWBORN, points=False)
+    for name, runs in impaired.items():
+        runs = runs if control else [equal[0], *runs]
+        points = zip([run.length for run in runs], accuracies(runs), strict=True)
+        draw_means(fig.ax, dict(points), style(name))
+    return name_lines(fig)
+
+
+@styled
+def over_epochs(
+    groups: Mapping[str, Run | Sequence[Result]], what: str = "trace", title: str = "", **size: Any
+) -> Figure:
+    """Draw a quantity against the epoch, a line for each run, or group of results that differ in
+    the seed.
+
+    Arguments: groups, {label: run or results}; what, trace, log_det, test_accuracy, train_loss or
+        another quantity that `Result.series` gives; title, the finding.
+    A line has the look of its deficit, and is fainter the earlier that ended, at a large marker.
+
+    >>> over_epochs({"blur": Run("blur", length=8)}, "train_loss")
+    training loss, epoch by epoch: training loss against epoch: blur
+    """
+    measure = what if what in ("trace", "log_det") else ()
+    results = {
+        text: each_result(of, measure) if isinstance(of, Run) else [*of]
+        for text, of in groups.items()
+    }
+    shown = [result for group in results.values() for result in group]
+    if shown:
+        measured = [rows for result in shown for rows in result.measured.values()]
+        dicts = [row for rows in measured for row in rows.values() if isinstance(row, dict)]
+        columns = {*QUANTITIES}.union(*(r.curve[0] for r in shown), *(r.measured for r in shown))
+        one_of("quantity", what, sorted(columns.union(*dicts) - {"phase"}))
+    words, fractions = QUANTITIES.get(what, what), what == "test_accuracy"
+    title = title or f"{words}, epoch by epoch"
+    fig = figure(title, "epoch", words, fractions, source=source_note(shown), **size)
+    latest = max([1, *(r.spec.end for r in shown if r.spec.length)])
+    for text, group in results.items():
+        if not group:
+            continue
+        curve, run = statistics.mean_curve(group, what), group[0].spec
+        mean, look = curve["mean"], style(run.deficit)._replace(label=text)
+        strength = 0.35 + 0.65 * run.end / latest if run.length else 1.0
+        half = curve["high"] - mean
+        band(fig.ax, curve["epoch"], mean, half, look, alpha=strength)
+        ends = np.flatnonzero((curve["epoch"] == run.end) & (run.length > 0))
+        how = line_look(look, points=True) | {"markersize": 9, "alpha": strength}
+        fig.ax.plot(curve["epoch"][ends], mean[ends], **how)
+    low, high = fig.ax.get_ylim()
+    # two seeds have a wide interval, wider than what there can be
+    fig.ax.set_ylim(max(0, low) if fractions else 0, min(1, high) if fractions else high)
+    return name_lines(fig)
+
+
+def clear_curves(like: Run) -> list[np.ndarray]:
+    """Test accuracy in percent by epoch of the runs without a deficit of a setting, the longest of
+    each seed. At a constant rate they are the control of every window."""
+    latest: dict[int, Run] = {}
+    for deficit, onset, _, recovery, seed in quantities.trained_places(like):
+        run = replace(like.newborn(), onset=onset, recovery=recovery, seed=seed)
+        if deficit == "none" and recovery and run.end >= latest.get(seed, run).end:
+            latest[seed] = max(latest.get(seed, run), run, key=lambda run: run.epochs)
+    results = [quantities.result(run) for _, run in sorted(latest.items())]
+    return [100 * result.series("test_accuracy") for result in results]
+
+
+@styled
+def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Any) -> Figure:
+    """Draw test accuracy against clear epochs seen: in grey without a deficit, and a line for each
+    of several runs of one setting, which leaves the grey one at its onset. Harm is the bracket at
+    the end of a line, and stands with its interval beside it.
+
+    Arguments: runs, {label: run}, of the schedule `fixed`; title, the finding, by default in
+        numbers.
+
+    >>> blur = Run("blur", length=16, schedule="fixed", model="depth3", recovery=60)
+    >>> clear_epochs({"blurred from birth": blur}).get_suptitle()
+    'Blurred from birth ends 4.3 points behind'
+    """
+    require(runs, "runs {} are not allowed: give one or more by their words")
+    like = next(iter(runs.values()))
+    line = f"schedule {like.schedule!r} changes the rate, so that no clear run is the control"
+    require(like.schedule == "fixed", f"{line} of all: give fixed")
+    grey = clear_curves(like)
+    each = {
+        text: [100 * r.series("test_accuracy") for r in each_result(run)]
+        for text, run in runs.items()
+    }
+    harms = {text: as_estimate(quantities.harm(run)) for text, run in runs.items()}
+    latest = max(run.onset + run.recovery for run in runs.values())
+    counts = [len(of) for of in (grey, *each.values()) if len(of)]
+    note = f"{statistics.count_seeds(*counts)} a line · {statistics.INTERVALS}" if counts else ""
+    axes = ("clear epochs seen", "test accuracy, %")
+    title = title or harm_title(harms)
+    fig = figure(title, *axes, source=note or UNTRAINED, x_range=(0, latest + 1), **size)
+
+    def draw(curves: Sequence, begin: int, look: Style) -> np.ndarray:
+        mean, half = statistics.mean_of_curves(curves)
+        if len(mean):
+            band(fig.ax, np.arange(begin, begin + len(mean)), mean, half, look)
+        return mean
+
+    draw([curve[:latest] for curve in grey], 1, Style("no deficit", EQUAL.colour))
+    dashes = {run.deficit: iter(DASHES) for run in runs.values()}
+    for text, run in runs.items():
+        harm, curves = harms[text], each[text]
+        label = f"{text}: harm {harm_words(harm)}" if curves else f"{text}: {UNTRAINED}"
+        look = Style(label, style(run.deficit).colour, next(dashes[run.deficit]))
+        mean = draw([curve[run.end :] for curve in curves], run.onset + 1, look)
+        if len(mean) and run.onset:
+            dip = np.mean([curve[run.onset - 1 : run.end + 1] for curve in curves], axis=0)
+            epochs = [run.onset] * (len(dip) - 1) + [run.onset + 1]
+            fig.ax.plot(epochs, dip, color=look.colour, linestyle=":", linewidth=1.5)
+        if len(mean) and abs(harm.mean) > harm.half:
+            bracket(fig.ax, run.onset + run.recovery, mean[-5:].mean(), harm.mean)
+    return name_lines(fig)
+
+
+def bracket(ax: Any, x: float, low: float, size: float) -> None:
+    """Draw an upright bracket of some size at x, from `low`."""
+    cap = 0.006 * np.ptp(ax.get_xlim())
+    ends = [x + cap, x - cap, x, x, x - cap, x + cap]
+    heights = [low, low, low, *[low + size] * 3]
+    ax.plot(ends, heights, color=GREY, linewidth=1.8, zorder=3)
+
+
+def harm_words(harm: Estimate) -> str:
+    """Write harm as a mean and half its interval, such as `4.3 ± 0.5`."""
+    return statistics.mean_in_words(harm.mean, harm.half, 1) if harm.seeds else UNTRAINED
+
+
+def harm_title(harms: Mapping[str, Estimate]) -> str:
+    """Write in a line how far networks end behind, or ahead."""
+    parts = []
+    for text, harm in harms.items():
+        if harm.seeds:
+            level = abs(harm.mean) <= harm.half
+            points = f"{abs(harm.mean):.1f} points {'behind' if harm.mean > 0 else 'ahead'}"
+            parts.append(f"{text} ends {'level' if level else points}")
+    line = "; ".join(parts)
+    return line[:1].upper() + line[1:] or "Test accuracy against clear epochs seen"
+
+
+@styled
+def time_bars(run: Run, title: str = "", **size: Any) -> Figure:
+    """Draw three runs as bars of time: with the window, without it, and with clear epochs instead.
+
+    >>> time_bars(Run("blur", onset=4, length=8))
+    epochs: clear, blur
+    """
+    look = style(run.deficit)
+    before, after = (run.onset, "clear", EQUAL.colour), (run.recovery, "clear", EQUAL.colour)
+    rows = {
+        "this run": [before, (run.length, look.label, look.colour), after],
+        "the window cut out": [before, after],
+        "equal training": [before, (run.length, "clear", EQUAL.colour), after],
+    }
+    fig = figure(title, "epochs", "", **{"height": 170 + 30 * bool(title), **size})
+    for row, parts in enumerate(rows.values()):
+        begin = 0
+        for epochs, words, hue in parts:
+            gap = min(epochs, 0.003 * run.epochs)
+            fig.ax.barh(row, epochs - gap, 0.7, begin, color=hue, label=words)
+            if epochs > 0.09 * run.epochs:
+                at = {"ha": "center", "va": "center", "color": ink(hue)}
+                fig.ax.text(begin + epochs / 2, row, f"{epochs} {words}", **at)
+            begin += epochs
+    fig.ax.set_yticks(range(3), [*rows])
+    fig.ax.invert_yaxis()
+    fig.ax.grid(False, axis="y")
+    return fig

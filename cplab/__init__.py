@@ -48,7 +48,6 @@ __all__, __getattr__, __dir__ = load_late(
     models="model",
     measure="measurement",
     results="Result experiment run sweep find at_hand table",
-    quantities="statistics",
     lab="Explorer",
 )
 __version__ = "0.1.0"

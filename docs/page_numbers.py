@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from cplab import Run, gallery, quantities
-from cplab.quantities import accuracy, harm, lost_time, statistics
+from cplab.quantities import accuracy, harm, lost_time
 from cplab.runs import FLAGSHIP
 from cplab.studies import early_blur, pruning
 from cplab.studies.paper_schedule import slim, until
@@ -33,7 +33,7 @@ def digits(length: int, deficit: str = "blur", model: str = "fc-1250") -> Run:
     return Run(deficit, 0, length, profile="paper", dataset="mnist", model=model, schedule="fixed")
 
 
-def ahead_at_one_percent(other: str) -> quantities.Contrast:
+def ahead_at_one_percent(other: str) -> quantities.Estimate:
     """Points that grown and pruned nets are ahead of another kind of architecture."""
     kinds = (
         pruning.retrain.spec(k, 0.01, pruning.search.spec("mnist")) for k in ("biological", other)
@@ -41,34 +41,36 @@ def ahead_at_one_percent(other: str) -> quantities.Contrast:
     return quantities.advantage(*kinds)
 
 
-@quantities.contrast
+@quantities.quantity
 def on_blurred_images(run: Run) -> float:
     """Percent of blurred test images named rightly in the end."""
     end = run.epochs - 1
     return 100 * quantities.result(run, {"blurred": (end,)}).measured["blurred"][end]["blurred"]
 
 
-@quantities.contrast
+@quantities.quantity
 def jacobian_at_peak(run: Run) -> float:
     """The squared Jacobian nearest to the trace's peak, as a fraction of the last."""
-    curve, peak = quantities.trace_curve(run, of="jacobian"), quantities.trace_peak(run) - 1
-    known = np.flatnonzero(np.isfinite(curve))
+    curve = quantities.trace_curve(run, of="jacobian")
+    peak, known = quantities.peak_of(quantities.trace_curve(run)), np.flatnonzero(curve > 0)
+    if peak is None or not len(known):
+        return np.nan
     return curve[known[np.argmin(np.abs(known - peak))]] / curve[-1]
 
 
 def of_readme() -> Iterator[Any]:
-    """The README's numbers, in its order; each a contrast, or one with its number of digits."""
+    """The README's numbers, in its order; each an Estimate, or one with its number of digits."""
     yield harm(blur(**THREE))
-    yield early_blur.harm(blur(onset=24, **THREE))
+    yield harm(blur(onset=24, **THREE))
     yield harm(Run("flip", length=16, **THREE))
     yield harm(blur(**THREE | {"recovery": 240}))
     yield harm(blur(treatments="rate-3@16"))
     yield harm(blur(treatments="rate-3@16+20", **THREE))
     noise = Run("noise", length=16)
     yield harm(noise) - harm(replace(noise, treatments="held@0"))
-    yield quantities.reading(Run(onset=24, profile="fit"), quantities.trace_remaining), 2
+    yield quantities.trace_remaining(Run(onset=24, profile="fit")), 2
     yield ahead_at_one_percent("per_pixel")
-    yield early_blur.harm(blur(**THREE)) - early_blur.harm(replace(noise, **THREE))
+    yield harm(blur(**THREE)) - harm(replace(noise, **THREE))
     yield harm(noise) - harm(blur())
     yield harm(digits(480)), 2
 
@@ -82,16 +84,16 @@ def of_findings() -> Iterator[Any]:
     yield from map(harm, (*clothes, *by_heart))
     yield from map(lost_time, clothes)
     for dataset in OTHERS:
-        yield early_blur.harm(blur(dataset=dataset, **THREE))
+        yield harm(blur(dataset=dataset, **THREE))
     for length in (16, 48):
         longer = blur(length, **THREE | {"recovery": 240})
-        yield early_blur.harm(longer)
-        yield early_blur.harm(longer, 60)
+        yield harm(longer)
+        yield harm(longer, 60)
     for onset in (0, 24, 48):
-        yield early_blur.harm(blur(48, onset, **THREE))
+        yield harm(blur(48, onset, **THREE))
     for length in (16, 48):
-        noise = early_blur.harm(Run("noise", length=length, **THREE))
-        yield early_blur.harm(blur(length, **THREE)) - noise
+        noise = harm(Run("noise", length=length, **THREE))
+        yield harm(blur(length, **THREE)) - noise
     noise = Run("noise", length=16)
     yield from (
         quantities.advantage(blur(**n), replace(noise, **n)) for n in ({}, {"recovery": 240})
@@ -101,8 +103,8 @@ def of_findings() -> Iterator[Any]:
     for cures in ("decay-0@0 unaugmented@0", "decay-0@0+40 unaugmented@0+40"):
         random = Run(gallery.random_labels, length=40, model="allcnn-32", treatments=cures)
         yield harm(random)
-    gaussian = early_blur.harm(Run(gallery.gaussian_blur, length=16, **THREE))
-    yield from (gaussian, early_blur.harm(blur(**THREE)) - gaussian)
+    gaussian = harm(Run(gallery.gaussian_blur, length=16, **THREE))
+    yield from (gaussian, harm(blur(**THREE)) - gaussian)
     for onset in (0, 24):
         yield early_blur.half_by_images(blur(onset=onset, **THREE), 24), 2
     yield lost_time(blur())
@@ -141,7 +143,7 @@ def of_findings() -> Iterator[Any]:
     yield from (wide, deep - wide)
     yield on_blurred_images(blur()) - on_blurred_images(Run())
     clear = Run(onset=24, profile="fit")
-    yield quantities.reading(clear, quantities.trace_remaining), 2
+    yield quantities.trace_remaining(clear), 2
     yield jacobian_at_peak(clear), 2
 
 
@@ -155,7 +157,7 @@ def numbers(page: str) -> list[str]:
     """Each number of a page with half its 95 % interval, if it has one."""
     with quantities.shipped_only():
         pairs = [each if isinstance(each, tuple) else (each, 1) for each in PAGES[page][1]()]
-        return [statistics.describe(*pair).partition(" (")[0] for pair in pairs]
+        return [f"{number:.{digits}f}".partition(" (")[0] for number, digits in pairs]
 
 
 def written(page: str) -> list[str]:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from cplab import quantities as q
-from cplab.quantities.statistics import SEEDS, Contrast, Estimate, estimate
+from cplab.statistics import SEEDS, Estimate
 from cplab.studies import eyes
 from reproduction import linear, numbers
 
-COSTS: dict[str, Callable[..., Contrast]] = {  # costs of a window that a row may name
+COSTS: dict[str, Callable[..., Estimate]] = {  # costs of a window that a row may name
     "acuity_of_both": partial(eyes.acuity, eye="both"),
     "equal_training_loss": q.equal_training_loss,
     "harm": q.harm,
@@ -50,7 +50,7 @@ class Claim:
     says: str
     what: str
     at: Mapping[str, tuple]
-    of: Callable[..., Contrast | Estimate]
+    of: Callable[..., Estimate]
     low: float = -inf
     high: float = inf
     digits: int = 1
@@ -64,7 +64,8 @@ class Claim:
     def estimate(self, size: str) -> Estimate:
         """Our number at a size, from the shipped results."""
         with q.shipped_only():
-            return estimate(self.of(size, *self.at[size]), self.seeds)
+            number = self.of(size, *self.at[size])
+        return number if self.seeds == SEEDS else number.only(self.seeds)
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,10 @@ class Question:
     numbers: list[tuple]
 
 
-def shipped(of: Callable[..., Contrast | Estimate], *at: Any) -> Estimate:
+def shipped(of: Callable[..., Estimate], *at: Any) -> Estimate:
     """Estimate a function of numbers.py from the shipped results."""
     with q.shipped_only():
-        return estimate(of(*at))
+        return of(*at)
 
 
 def read_file(name: str) -> dict[str, Any]:
@@ -119,7 +120,7 @@ def read_question(question: dict[str, Any]) -> Question:
     return Question(**question, numbers=numbers)
 
 
-def number_of(row: dict[str, Any]) -> Callable[..., Contrast | Estimate]:
+def number_of(row: dict[str, Any]) -> Callable[..., Estimate]:
     """The function that a row names as `of` (with a minus: its negative), with the options of its
     `how`, `cost` and `number`, which are removed from the row."""
     room, _, name = row["of"].removeprefix("-").rpartition(".")

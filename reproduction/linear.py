@@ -11,8 +11,8 @@ from functools import cache
 
 import numpy as np
 
-from cplab.quantities import SEEDS, reading
-from cplab.quantities.statistics import Contrast
+from cplab.quantities import quantity
+from cplab.statistics import SEEDS, Estimate
 from cplab.studies import linear
 
 BIRTH, GROWN = 0.0, 3.0  # onsets of a closure of one half-learning time, in these
@@ -37,34 +37,34 @@ def share(net: Net, onset: float, kind="blank", rho=1.0, recovery=5) -> float:
     return 100 * course.share[-1]
 
 
-def share_of(depth: int, onset: float, **how) -> Contrast:
-    """`share` as a contrast over seeds."""
-    return reading(Net(depth), share, onset=onset, **how)
+def share_of(depth: int, onset: float, **how) -> Estimate:
+    """`share` over seeds."""
+    return quantity(share)(Net(depth), onset=onset, **how)
 
 
-def grown_gain(size, depth, kind="blank") -> Contrast:
+def grown_gain(size, depth, kind="blank") -> Estimate:
     """Points by which an eye's share is higher if it was closed late than if it was at birth."""
     return share_of(depth, GROWN, kind=kind) - share_of(depth, BIRTH, kind=kind)
 
 
-def depth_loss(size, depth) -> Contrast:
+def depth_loss(size, depth) -> Estimate:
     """Points by which one more layer changes the share of an eye that was closed at birth."""
     return share_of(depth, BIRTH) - share_of(depth - 1, BIRTH)
 
 
-def competition_gain(size, depth) -> Contrast:
+def competition_gain(size, depth) -> Estimate:
     """Points by which an eye's share is higher if both were closed at birth, not it alone."""
     return share_of(depth, BIRTH, kind="both blank") - share_of(depth, BIRTH)
 
 
-def disagreement_gain(size, depth) -> Contrast:
+def disagreement_gain(size, depth) -> Estimate:
     """Points by which the share of an eye that was closed at birth is higher after a long recovery
     if what the two see correlates by 0.8 and not by 1."""
     different, same = (share_of(depth, BIRTH, rho=rho, recovery=LONG) for rho in (0.8, 1.0))
     return different - same
 
 
-def grown_shift(size, depth) -> Contrast:
+def grown_shift(size, depth) -> Estimate:
     """Points by which an eye's share differs from one half after a late closure."""
     return share_of(depth, GROWN) - 50
 
@@ -76,15 +76,16 @@ def completed(depth: int, deficit: str, length: int) -> np.ndarray:
     return 100 * (matrices.error - matrices.without)
 
 
+@quantity
 def harm_of(net: Net, deficit: str, old: bool, length: int) -> float:
     return float(completed(net.depth, deficit, length)[int(old), net.seed])
 
 
-def harm(size, depth, deficit="few", old=False, length=WINDOW) -> Contrast:
+def harm(size, depth, deficit="few", old=False, length=WINDOW) -> Estimate:
     """Points of error that a window costs, at birth or when the matrix is learned (old)."""
-    return reading(Net(depth), harm_of, deficit=deficit, old=old, length=length)
+    return harm_of(Net(depth), deficit, old, length)
 
 
-def longer_harm(size, depth) -> Contrast:
+def longer_harm(size, depth) -> Estimate:
     """Points by which the harm of another matrix grows if it lasts three times as long."""
     return harm(size, depth, "other") - harm(size, depth, "other", length=WINDOW // 3)

@@ -8,9 +8,9 @@ from math import isfinite
 from typing import Any
 
 from cplab.quantities import equal_training_loss, harm, lost_time, shipped_only
-from cplab.quantities.statistics import Estimate, estimate, sides
 from cplab.results import every_result, find
 from cplab.runs import Run
+from cplab.statistics import Estimate, sides
 from reproduction.claims import TEXTS
 from reproduction.recipes import LADDERS, Recipe
 
@@ -72,8 +72,8 @@ def costs_of(run: Run) -> list[str]:
     """The cells of a run: number of seeds that have all, loss, lost time, harm, and harm by the
     other clock where rates fall with the epochs; none where controls are missing."""
     with shipped_only():
-        parts = [estimate(of(run)) for of in (equal_training_loss, lost_time, harm)]
-        later = estimate(harm(run, clock="running")) if run.schedule == "paper" else None
+        parts = [of(run) for of in (equal_training_loss, lost_time, harm)]
+        later = harm(run, clock="running") if run.schedule == "paper" else None
     counts = [part.seeds for part in parts]
     if not min(counts):
         return []
@@ -97,7 +97,7 @@ def ladders() -> str:
                 lines += head(table.words, *table.runs)
                 for words, of in table.rows.items():
                     numbers = [of(run) for run in table.runs.values()]
-                    cells = (measurement(estimate(n), table.digits) if n else "" for n in numbers)
+                    cells = ("" if n is None else measurement(n, table.digits) for n in numbers)
                     lines.append(line(words, *cells))
                 lines.append("")
     return "\n".join(lines)

@@ -1,9 +1,7 @@
 """The pictures of REPRODUCTION.md, from the shipped results."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
-from itertools import product
 from typing import Any
 
 from cplab import quantities as q
@@ -14,7 +12,7 @@ from cplab.show import Figure
 from cplab.studies.early_blur import steps_left
 from reproduction import numbers as n
 from reproduction.claims import TEXTS, as_tuple, number_of, shipped
-from reproduction.recipes import FIXED
+from reproduction.recipes import FIXED, TRACE
 
 SIZE: dict[str, Any] = {"width": 640, "height": 340}
 
@@ -62,13 +60,10 @@ def traced() -> dict[str, list[Result]]:
     """The shipped results of runs with measured traces, one for each seed, by label."""
     kinds = {"no deficit": "none"}
     kinds |= {f"{show.label(kind)} until 24": kind for kind in ("blur", "flip")}
-    groups: dict[str, list[Result]] = {label: [] for label in kinds}
     with q.shipped_only():
-        for (label, kind), seed in product(kinds.items(), q.SEEDS):
-            with suppress(q.Missing):
-                run = q.with_seed(n.traced("fit", kind, 24), seed)
-                groups[label].append(q.result(run, ("trace", "ending")))
-    return groups
+        return {
+            label: q.each_result(n.traced("fit", kind, 24), TRACE) for label, kind in kinds.items()
+        }
 
 
 def traces() -> Figure:

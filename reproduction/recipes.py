@@ -22,11 +22,11 @@ from cplab.labs.lab05_retraining import ORIGINS, prune_once, retrain
 from cplab.labs.lab05b_pruning import MATERIALS, SIZES, prune_kernels, prune_weights, train_split
 from cplab.labs.lab09_path import linear_path
 from cplab.measure import parse_measures
-from cplab.quantities.statistics import Contrast
 from cplab.results import every_result, find, ship
 from cplab.runs import Run
 from cplab.specs.experiments import Experiment
 from cplab.specs.profiles import PROFILES
+from cplab.statistics import Estimate
 from cplab.studies import pruning
 
 Measures = tuple[str, ...] | Mapping[str, Any]  # names, or by name when
@@ -43,7 +43,7 @@ class Table:
 
     words: str
     runs: dict[str, Run]
-    rows: Mapping[str, Callable[[Run], Contrast | None]]
+    rows: Mapping[str, Callable[[Run], Estimate | None]]
     digits: int = 1
 
 
@@ -195,29 +195,29 @@ COSTS = {"loss against equal training": q.equal_training_loss}
 COSTS |= {"of it lost time": q.lost_time, "of it harm": q.harm}
 
 
-def after(kind: str, of: Callable[..., Contrast] = q.harm, **fields: Any) -> Callable:
+def after(kind: str, of: Callable[..., Estimate] = q.harm, **fields: Any) -> Callable:
     """A row: a quantity of a column's run with another deficit, and other fields."""
     return lambda run: of(replace(run, deficit=kind, **fields))
 
 
-def only(runs: list[Run], of: Callable[[Run], Contrast]) -> Callable[[Run], Contrast | None]:
+def only(runs: list[Run], of: Callable[[Run], Estimate]) -> Callable[[Run], Estimate | None]:
     """A row with a quantity of some runs alone."""
     return lambda run: of(run) if run in runs else None
 
 
-def above(ours: str, theirs: str) -> Callable[[Run], Contrast]:
+def above(ours: str, theirs: str) -> Callable[[Run], Estimate]:
     """A row: points after one deficit above those after another."""
     return lambda run: q.advantage(replace(run, deficit=ours), replace(run, deficit=theirs))
 
 
-def trace_left(run: Run) -> Contrast:
+def trace_left(run: Run) -> Estimate:
     """The trace in the end, in percent of its highest."""
-    return 100 * q.reading(run, q.trace_remaining)
+    return 100 * q.trace_remaining(run)
 
 
-def trace_grown(run: Run) -> Contrast:
+def trace_grown(run: Run) -> Estimate:
     """log₂ of the final trace, over that of equal training."""
-    return q.doublings(run, run.equal_training())
+    return q.doublings(q.trace_at(run), q.trace_at(run.equal_training()))
 
 
 # A: recovery
@@ -354,7 +354,7 @@ def matched_tables() -> Iterator[Table]:
     runs = {str(end): Run("blur", 0, end, **MATCHED) for end in (4, 8, 16)}
     yield Table("a deficit until so many epochs", runs, rows)
     rows = {
-        "epochs to the highest trace": lambda run: q.reading(run, q.trace_peak),
+        "epochs to the highest trace": q.trace_peak,
         "trace in the end, % of its highest": trace_left,
     }
     yield Table("44 clear epochs, by the rate", CLEAR, rows)

@@ -17,9 +17,9 @@ from cplab import quantities as q
 from cplab import show
 from cplab.engine.tree import plan
 from cplab.errors import CplabError
-from cplab.quantities.statistics import Contrast, Estimate, detectable, estimate
 from cplab.runs import Run
 from cplab.specs.profiles import PROFILES
+from cplab.statistics import Estimate, detectable
 from reproduction import numbers as n
 from reproduction.claims import CLAIMS, QUESTIONS, SIDES, TEXTS, Claim, Question, read_file, shipped
 from reproduction.pages import PAGES, head, line, measurement
@@ -65,7 +65,7 @@ def verdict(
     return Verdict("undecided", f"undecided; {effect:.{digits}f} would show in four of five")
 
 
-def other_clock(claim: Claim, size: str) -> Contrast | None:
+def other_clock(claim: Claim, size: str) -> Estimate | None:
     """The number against the control with the other clock (the clock of the learning rate runs on
     during the deficit, or stops); None where the rate does not fall with the epochs."""
     of, how = getattr(claim.of, "func", claim.of), getattr(claim.of, "keywords", {})
@@ -88,9 +88,9 @@ def judge(claim: Claim, size: str) -> tuple[Estimate, Verdict]:
     plain = verdict(number, *prediction)
     if not number.seeds:
         return number, plain
-    if not reason and (other := other_clock(claim, size)) is not None:
-        with q.shipped_only():
-            second = estimate(other)
+    with q.shipped_only():
+        second = None if reason else other_clock(claim, size)
+    if second is not None:
         if not second.seeds:
             reason = "the rate falls with the epochs, and the control of the other clock is missing"
         elif verdict(second, *prediction).kind != plain.kind:
@@ -143,10 +143,9 @@ def row(claim: Claim, size: str) -> str:
 def mixes_machines(claim: Claim, size: str) -> bool:
     """Whether networks of one seed in a claim's number were trained on different kinds of machine,
     so that they are not paired."""
-    weights = getattr(claim.of(size, *claim.at[size]), "weights", ())  # an estimate has none
     with q.shipped_only():
-        machines = ({term.machine(seed) for term in weights} - {None} for seed in q.SEEDS)
-        return any(len(kinds) > 1 for kinds in machines)
+        machines = [term.machines for term in claim.of(size, *claim.at[size]).terms]
+    return any(len({m[s] for m in machines if s in m}) > 1 for s in q.SEEDS)
 
 
 def claims_of(question: Question) -> list[tuple[Claim, str]]:

@@ -12,7 +12,7 @@ import cplab
 
 # The rooms whose public names, beside the door's, are for everybody: labs, README.
 ROOMS = ("gallery", "lab", "measure", "models")
-ROOMS += ("quantities", "quantities.statistics", "results", "show")
+ROOMS += ("quantities", "results", "show", "statistics")
 MODULES = ["cplab", *(m.name for m in pkgutil.walk_packages(cplab.__path__, "cplab."))]
 Returned = (tuple, Exception)
 

@@ -13,7 +13,7 @@ from scipy import stats
 import cplab
 from cplab import CplabError, Run, results
 from cplab.lab import Live
-from cplab.lab.knowledge import Setting, describe_points
+from cplab.lab.explorer_data import Setting, describe_points
 from cplab.runs import FLAGSHIP
 from cplab.studies.eyes.bench import Clinic
 from cplab.studies.eyes.quantities import MEASURES
@@ -63,7 +63,7 @@ def test_a_shorter_recovery_is_the_beginning_of_a_longer_one():
     setting = Setting(FLAGSHIP)
     for point in setting.points():
         short = setting.run_at(point, 15)
-        known = setting.finals(setting.curves(point, 15), 15)
+        known = setting.level(point, 15).by_seed
         for seed, accuracy in final(short).items():
             assert known[seed] == pytest.approx(accuracy, abs=1e-9)
 

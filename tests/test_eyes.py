@@ -234,7 +234,7 @@ def test_shares_of_a_life_are_those_that_were_measured():
     shares, found = eyes.neuron_shares(LIFE), quantities.result(LIFE).measured["eye_shares"]
     assert shares.tolist() == found[4]
     assert eyes.neuron_shares(LIFE, epoch=1).tolist() == found[1]
-    assert float(eyes.eye_share(LIFE)) == pytest.approx(np.mean(found[4]))
+    assert eyes.eye_share(LIFE).by_seed[LIFE.seed] == pytest.approx(np.mean(found[4]))
     curve = eyes.share_curve(LIFE)
     assert curve.tolist() == pytest.approx([np.mean(found[epoch]) for epoch in range(5)])
 
@@ -292,11 +292,11 @@ def test_the_clinic_shows_what_is_known_of_the_run_that_its_controls_say():
     assert clinic.request == PATCHED
     shown = clinic.sources["share"].data["mean"]
     np.testing.assert_allclose(shown, each(eyes.share_curve, PATCHED).mean(0))
-    worth = [each(eyes.acuity, PATCHED, eye=eye).mean() for eye in ("both", "left", "right")]
+    worth = [eyes.acuity(PATCHED, eye).mean for eye in ("both", "left", "right")]
     np.testing.assert_allclose(clinic.sources["worth"].data["mean"], worth)
-    without = each(eyes.acuity, LIFE.newborn(), eye="right").mean()
+    without = eyes.acuity(LIFE.newborn(), "right").mean
     assert clinic.sources["without"].data["mean"][2] == pytest.approx(without)
-    share = each(eyes.eye_share, PATCHED).mean()
+    share = eyes.eye_share(PATCHED).mean
     assert f"has {share:.2f} of the neurons" in clinic.readout.value
     clinic.controls["eye"].value = "left"
     assert [w.deficit for w in clinic.request.windows] == ["blank:right"]

@@ -15,10 +15,9 @@ import torch
 from PIL import Image
 
 import cplab
-from cplab import quantities, show
+from cplab import quantities, show, statistics
 from cplab.data import images
 from cplab.errors import CplabError
-from cplab.quantities import statistics
 from cplab.results import Result, keep
 from cplab.runs import Run
 from cplab.show import base, pictures, styles

@@ -29,7 +29,6 @@ import cplab
 from cplab import Run, quantities, results
 from cplab.errors import Cancelled
 from cplab.labs.lab09_path import linear_path
-from cplab.quantities import statistics
 from cplab.studies import pruning
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -137,10 +136,10 @@ def points(names):
             quantities.accuracy(run),
             quantities.equal_training_loss(run),
             quantities.lost_time(run, clock),
-            quantities.harm(run, clock),
+            quantities.harm(run, clock=clock),
             quantities.gain_over_newborn(run),
         )
-        read = [number / 100 for of in each for number in statistics.mean_and_half(of)]
+        read = [number / 100 for of in each for number in (of.mean, of.half)]
         found[name] = [*read, len(quantities.each_result(run))]
     return {name: [float(f"{n:.12g}") for n in numbers] for name, numbers in found.items()}
 

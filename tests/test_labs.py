@@ -133,11 +133,7 @@ STUDIES = sorted(ROOT.glob("cplab/studies/[a-z]*"))
 NUMBERED = [f"studies.{path.stem}" for path in STUDIES if path.stem not in ("bench",)]
 PUBLIC = {"": cplab.__all__}
 ALL = {room: importlib.import_module(f"cplab.{room}") for room in (*ROOMS, *NUMBERED)}
-PUBLIC |= {
-    room.removeprefix("quantities."): module.__all__
-    for room, module in ALL.items()
-    if hasattr(module, "__all__")
-}
+PUBLIC |= {room: module.__all__ for room, module in ALL.items() if hasattr(module, "__all__")}
 
 
 def outside_the_door(source):

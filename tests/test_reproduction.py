@@ -11,8 +11,8 @@ from scipy import stats
 
 from cplab import quantities as q
 from cplab import results
-from cplab.quantities.statistics import Estimate, estimate
 from cplab.runs import Run
+from cplab.statistics import Estimate, Interval, estimate
 from cplab.studies import early_blur
 from reproduction import numbers, pictures, recipes, report
 from reproduction.claims import CLAIMS, QUESTIONS, Claim, read_file, shipped
@@ -59,7 +59,7 @@ def made_up(mean, half, **how):
 
     class MadeUp(Claim):
         def estimate(self, size):
-            return Estimate(mean, half, (5,), 4.0, np.array([mean]))
+            return Estimate(given=Interval(mean, half, (5,), 4.0, {}))
 
     return MadeUp("Age", "A figure", "Somebody", "…", "points", {"course": ()}, numbers.mean, **how)
 
@@ -83,7 +83,7 @@ def test_where_the_rate_falls_both_controls_have_to_agree():
     ]
     with q.shipped_only():
         stopped = claim.estimate("course")
-        running = estimate(report.other_clock(claim, "course"))
+        running = report.other_clock(claim, "course")
     assert stopped.mean * running.mean < 0  # a flip until 140 is worse, and better
     assert report.judge(claim, "course")[1].kind == "out of range"
     assert report.other_clock(made_up(2, 1, low=0), "course") is None
@@ -110,7 +110,7 @@ def test_seeds_pair_only_lives_that_share_training():
         (1, numbers.saliency_gain("course", 0.1, "magnitude", "retrained")),  # of one net
         (2, numbers.given_back("course", 16, "blur")),  # trained on different machines
     ):
-        assert len(number.parts(range(1))) == shared
+        assert len(number.counts) == shared
 
 
 def test_harm_in_clear_epochs_is_a_ratio_of_means():
@@ -118,7 +118,7 @@ def test_harm_in_clear_epochs_is_a_ratio_of_means():
     at = ("course", 8, 24)
     found = shipped(numbers.in_clear_epochs, *at)
     with q.shipped_only():
-        both = [numbers.window_cost(*at, of=of).parts()[0] for of in (q.harm, q.lost_time)]
+        both = [numbers.window_cost(*at, of=of).by_seed for of in (q.harm, q.lost_time)]
     seeds = sorted(both[0].keys() & both[1].keys())
     harm, lost = (np.array([part[seed] for seed in seeds]) for part in both)
     drawn = np.random.default_rng(0).integers(len(seeds), size=(4000, len(seeds)))
@@ -129,12 +129,12 @@ def test_harm_in_clear_epochs_is_a_ratio_of_means():
 
 def test_an_exponential_of_the_sensitivity_explains_the_trace_that_follows_it(monkeypatch):
     cost = np.array([0.5, 1.0, 3.0, 2.0])
-    monkeypatch.setattr(q, "sensitivity", lambda window, onsets, of: cost)
     for sign, share in ((1, 1), (-1, 0)):
         trace = 2 + sign * np.exp(0.8 * cost)
-        monkeypatch.setattr(q, "trace_curve", lambda run, trace=trace: trace)
-        found = numbers.trace_match("course", 4, (0, 1, 2, 3, 4), 4, fit=True)
-        assert float(found) == pytest.approx(share, abs=1e-3)
+        monkeypatch.setattr(q, "trace_at", lambda run, epoch, of=trace: estimate([of[epoch]]))
+        cost_of = lambda run: estimate([cost[run.onset - 1]])  # noqa: E731
+        found = numbers.trace_match("course", 4, (0, 1, 2, 3, 4), 4, of=cost_of, fit=True)
+        assert found.mean == pytest.approx(share, abs=1e-3)
 
 
 def test_the_flagship_s_harm_is_what_its_curves_say():

@@ -1,14 +1,24 @@
-"""Means, differences and correlations, each against a plain computation of the same."""
+"""Estimates and correlations, each against a plain computation of the same."""
 
 import math
-from typing import ClassVar
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from cplab.quantities import statistics
-from cplab.quantities.statistics import correlation, mean_columns, mean_curve
+from cplab import statistics
+from cplab.statistics import (
+    Estimate,
+    Term,
+    choose,
+    compare,
+    correlation,
+    estimate,
+    mean_columns,
+    mean_curve,
+    seed_by_seed,
+)
 
 
 def interval(values):
@@ -17,13 +27,85 @@ def interval(values):
     return np.mean(values), (high - low) / 2
 
 
-# Means --------------------------------------------------------------------------------------------
+def term(values, group="apart", machine="", name=None):
+    """An estimate of one number a seed, of networks that share training by their group."""
+    numbers = dict(enumerate(np.asarray(values, float).tolist()))
+    machines = dict.fromkeys(numbers, machine) if machine else {}
+    return Estimate({Term(name or object(), group, numbers, machines): 1.0})
+
+
+# Estimates ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("count", [2, 3, 30])
 def test_mean_and_half_are_those_of_scipys_interval(count):
     sample = np.random.default_rng(count).normal(size=count)
-    assert statistics.mean_and_half(sample) == pytest.approx(interval(sample))
+    found = estimate(sample)
+    assert (found.mean, found.half) == pytest.approx(interval(sample))
+    assert found.sign == (np.sign(found.mean) if abs(found.mean) > found.half else 0)
+    scaled = 3 - 2 * found
+    assert (scaled.mean, scaled.half) == pytest.approx((3 - 2 * found.mean, 2 * found.half))
+
+
+def test_what_shares_training_is_paired_and_all_else_is_welch():
+    a, b = np.random.default_rng(0).normal(size=(2, 6))
+    for group, machines in (("one", ("", "")), ("one", ("cpu", "cpu"))):
+        paired = term(a, group, machines[0]) - term(b[:5], group, machines[1])
+        assert (paired.mean, paired.half) == pytest.approx(interval(a[:5] - b[:5]))
+        assert (paired.counts, paired.seeds) == ((5,), 5)
+    test = stats.ttest_ind(a, b[:5], equal_var=False)
+    for ours, theirs in (
+        (term(a, "one"), term(b[:5], "another")),
+        (term(a, "one", "cpu"), term(b[:5], "one", "cuda")),  # which round otherwise
+        (estimate(a), estimate(b[:5])),
+    ):
+        apart = ours - theirs
+        assert apart.half == pytest.approx(np.ptp(test.confidence_interval()) / 2)
+        assert (apart.counts, apart.freedom) == ((6, 5), pytest.approx(test.df))
+        assert apart.values == pytest.approx(a[:5] - b[:5])
+
+
+def test_equal_terms_cancel_and_a_difference_of_the_same_is_known_as_such():
+    few, many = term([1.0, 3.0], name="few"), term(np.arange(30), name="many")
+    left = (few - many) + many - 2
+    assert (left.mean, left.counts) == (0, (2,))
+    assert (few - few).same
+    assert not term([0.0, 0.0]).same
+
+
+def test_only_some_seeds_are_an_estimate_of_their_own():
+    a, b = np.random.default_rng(1).normal(size=(2, 9))
+    found = (term(a, "one") - term(b, "one")).only(range(3, 9))
+    assert (found.mean, found.half) == pytest.approx(interval(a[3:] - b[3:]))
+
+
+def test_a_function_of_several_is_taken_seed_by_seed():
+    a, b = term([1.0, 2.0, 4.0], "one"), term([2.0, 0.0], "one")
+    found = seed_by_seed(lambda x, y: x / y if y else math.nan, a, b)
+    assert found.by_seed == {0: 0.5}
+    pair = seed_by_seed(np.log2, a) - a  # which share training as before
+    assert len(pair.counts) == 1
+
+
+def test_an_estimate_without_seeds_is_one_as_well():
+    none, one = estimate([]), estimate([0.125])
+    for found in (none, none + 1, 2 * none - one, -none / 3):
+        assert (found.seeds, found.sign, str(found)) == (0, None, "not trained yet")
+        assert math.isnan(found.mean)
+    assert (f"{one:.2f}", one.sign, math.isnan(one.half)) == ("0.12 (1 seed)", None, True)
+
+
+def test_text_has_the_digits_that_are_asked_for_and_repr_the_seeds():
+    found = estimate([-1.0, -2.0, -4.0])
+    assert (f"{found}", f"{found:.0f}", repr(found)) == (
+        "−2.3 ± 3.8",
+        "−2 ± 4",
+        "−2.3 ± 3.8 (3 seeds)",
+    )
+    assert str(estimate([-0.01, 0.0])) == "0.0 ± 0.1"  # no zero has a minus
+
+
+# Columns of figures -------------------------------------------------------------------------------
 
 
 def test_columns_are_in_order_and_leave_out_what_is_missing():
@@ -37,28 +119,17 @@ def test_columns_are_in_order_and_leave_out_what_is_missing():
     assert "x" not in mean_columns([[1, 2], [3]])
 
 
-class Curve:
-    """As much of a result as a mean over seeds takes."""
-
-    measured: ClassVar = {}
-
-    def __init__(self, *found):
-        self.found, self.values = found, {"curve": [{"test_accuracy": found[0]}]}
-
-    def series(self, name):
-        return np.array(self.found, dtype=float)
-
-
 def test_mean_curve_has_mean_and_interval_of_each_epoch_that_was_measured():
     curves = [[0.1, 0.4, math.nan, 0.5], [0.2, 0.3, 0.3, 0.9], [0.3, 0.2, 0.2, 0.1]]
-    got = mean_curve([Curve(*curve) for curve in curves])
+    results = [SimpleNamespace(series=lambda name, of=of: np.array(of)) for of in curves]
+    got = mean_curve(results)
     assert got["epoch"].tolist() == [1, 2, 4]
     for i, epoch in enumerate((0, 1, 3)):
         mean, half = interval([curve[epoch] for curve in curves])
         bounds = [got[name][i] for name in ("low", "mean", "high")]
         assert bounds == pytest.approx([mean - half, mean, mean + half])
-    one = mean_curve([Curve(0.1, 0.4)])
-    assert one["mean"].tolist() == one["low"].tolist() == one["high"].tolist() == [0.1, 0.4]
+    one = mean_curve(results[1:2])
+    assert one["mean"].tolist() == one["low"].tolist() == one["high"].tolist() == curves[1]
     assert [len(column) for column in mean_curve([]).values()] == [0, 0, 0, 0]
 
 
@@ -85,19 +156,14 @@ def test_what_is_detectable_is_told_from_zero_in_80_of_100_experiments(count):
     assert np.mean(abs(samples.mean(1)) > halves) == pytest.approx(0.8, abs=0.01)
 
 
-# Correlations -------------------------------------------------------------------------------------
-
-
 def test_a_correlation_and_its_interval_agree_with_fishers_z():
     rng = np.random.default_rng(5)
     x = rng.normal(size=20)
     y = 0.6 * x + rng.normal(size=20)
     r, low, high = correlation(x, y)
     assert r == pytest.approx(np.corrcoef(x, y)[0, 1])
-    reach = stats.norm.ppf(0.975) / np.sqrt(17)
-    assert (low, high) == pytest.approx(
-        (np.tanh(np.arctanh(r) - reach), np.tanh(np.arctanh(r) + reach))
-    )
+    ends = np.tanh(np.arctanh(r) + stats.norm.ppf(0.975) / np.sqrt(17) * np.array([-1, 1]))
+    assert (low, high) == pytest.approx(tuple(ends))
     assert correlation(x, -y) == pytest.approx((-r, -high, -low))
 
 
@@ -106,20 +172,10 @@ def test_a_correlation_and_its_interval_agree_with_fishers_z():
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
-    [
-        ((0.55123, 0.00712), "55.1 ± 0.7"),
-        ((0.55123,), "55.1"),
-        ((-0.021, 0.2), "−2 ± 20"),
-        ((-0.00004, 0.008), "0.0 ± 0.8"),  # no zero has a minus
-    ],
+    [((0.55123, 0.00712), "55.1 ± 0.7"), ((0.55123,), "55.1"), ((-0.021, 0.2), "−2 ± 20")],
 )
 def test_percent(arguments, text):
     assert statistics.percent(*arguments) == text
-
-
-def test_a_mean_in_words_says_how_many_seeds_it_is_of():
-    assert statistics.describe([]) == "not trained yet"
-    assert statistics.describe([0.125], 2) == "0.12 (1 seed)"
 
 
 def test_numbers_have_digits_that_count_and_no_exponent():
@@ -132,12 +188,11 @@ def test_numbers_have_digits_that_count_and_no_exponent():
 
 
 @pytest.mark.parametrize(
-    ("points", "says"),
-    [([2.0, 2.5, 3.0], "above"), ([-2.0, -2.5, -3.0], "below"), ([-2.0, 2.0], "level with")],
+    ("ends", "answer"), [([2, 3], "above"), ([-3, -2], "below"), ([-1, 1], "level"), ([], None)]
 )
-def test_a_comparison_says_which_side_the_interval_is_on(points, says):
-    assert says in statistics.compare(points, "the newborn")
-    assert "not compared" in statistics.compare([], "the newborn")
-    alone = statistics.compare([2.0], "the newborn")  # which no interval tells from it
-    assert "above" in alone
-    assert "no interval" in alone
+def test_a_side_needs_an_interval_without_zero(ends, answer):
+    values = np.repeat(ends, 20) + np.linspace(0, 0.1, 20 * len(ends))
+    assert choose(values, "above", "level", "below") == answer
+    assert (answer or "not compared") in compare(values, "the newborn")
+    assert choose([2.0], "above", "level", "below") is None  # one seed has no interval
+    assert "no interval" in compare([2.0], "the newborn")

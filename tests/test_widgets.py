@@ -5,8 +5,7 @@ import html
 import numpy as np
 import pytest
 
-from cplab import CplabError, Run, lab
-from cplab.quantities import statistics
+from cplab import CplabError, Run, lab, statistics
 from cplab.show import theme
 from cplab.show.predictions import accuracies
 from cplab.studies import kitten
@@ -82,7 +81,7 @@ def test_a_prediction_shows_guess_and_truth_beside_what_was_known():
     with pytest.raises(CplabError):
         asked.revealed = True
     opened(asked, {"blur": 42.5, "flip": 30})
-    mean, half = statistics.mean_and_half(accuracies(BLUR))
+    mean, half = (getattr(statistics.estimate(accuracies(BLUR)), n) for n in ("mean", "half"))
     measured = f"{100 * mean:.1f} ± {100 * half:.1f} %"
     assert asked.verdict().startswith(f"blur: you 42.5, measured {measured}")
     [picture] = [part for part in asked.seen() if hasattr(part, "renderers")]

@@ -43,7 +43,7 @@ CHECKS = {
         "how far the right eye ends below the newborn's, in points",
         "cplab.studies.eyes.quantities:lost_acuity",
         0.06,
-        'statistics.mean_and_half(lost(closed, "right"))[0]',
+        'lost(closed, "right").mean',
     ),
     "08-2": Check(
         "the share that is kept at a start of 0.001", 0.0011257, 2e-5, "kept(depth=3, start=0.001)"

@@ -1,8 +1,8 @@
 """The explorer: when was a network deprived, of what, for how long, and what did it cost?
 
-Python sends all results of a setting once, as text (see `cplab.lab.knowledge`), and `explorer.js`
-selects and draws them, in a notebook and on a page alike. The page sends back the chosen point, and
-clicks on Train and Stop.
+Python sends all results of a setting once, as text (see `cplab.lab.explorer_data`), and
+`explorer.js` selects and draws them, in a notebook and on a page alike. The page sends back the
+chosen point, and clicks on Train and Stop.
 """
 
 import base64
@@ -19,14 +19,14 @@ import traitlets
 
 from cplab import results
 from cplab.errors import many, one_of, require, whole
-from cplab.lab.knowledge import Setting, band, describe_points, name_of
+from cplab.lab.explorer_data import Setting, band, describe_points, name_of
 from cplab.lab.live import Clock, Task, Throttle, describe_cost, describe_run
-from cplab.quantities.statistics import percent
 from cplab.runs import DEVICES, FLAGSHIP, LONGEST, Run
 from cplab.show.pictures import png
 from cplab.show.previews import pictures, preview
 from cplab.show.styles import source_note, style
 from cplab.show.surface import Shown
+from cplab.statistics import percent
 
 __all__ = ["Explorer", "pictures"]
 

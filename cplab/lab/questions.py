@@ -15,9 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cplab import quantities
+from cplab import quantities, statistics
 from cplab.errors import CplabError, require, whole
-from cplab.quantities import statistics
 from cplab.runs import Run
 from cplab.show.output import as_html
 
@@ -185,9 +184,8 @@ def as_estimate(text: str, value: Any) -> Any:
         return value
     if isinstance(value, int | float):
         value = [value]
-    if not isinstance(value, statistics.Contrast):
-        statistics.row_of_numbers(text, value, "give a Run, an Estimate, or numbers")
-    return statistics.estimate(value)
+    row = statistics.row_of_numbers(text, value, "give a Run, an Estimate, or numbers")
+    return statistics.estimate(row)
 
 
 def short(value: float) -> float | None:

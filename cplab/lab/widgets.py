@@ -15,16 +15,16 @@ import ipywidgets as w
 import numpy as np
 from bokeh.models import ColumnDataSource
 
-from cplab import results
+from cplab import results, statistics
 from cplab.errors import CplabError, one_of, quote, require
 from cplab.lab.live import Clock, Job, Throttle, buttons, describe_cost, describe_run, error_html
-from cplab.quantities import each_result, statistics
-from cplab.quantities.statistics import percent
+from cplab.quantities import each_result
 from cplab.runs import Run
 from cplab.show import predictions, theme
 from cplab.show.predictions import accuracies, percent_interval
 from cplab.show.surface import Kept, Shown, Surface, as_content, as_parts, as_words, plain
 from cplab.show.theme import LIVE, over_epochs, place_legend, source_line
+from cplab.statistics import Estimate, percent
 
 
 def in_state(name: str, words: str, check: Callable) -> Any:
@@ -178,14 +178,15 @@ class Prediction(Question):
     ) -> None:
         require(asked, "asked {} is not allowed: give something to guess")
         for text, accuracy in (*given.items(), *asked.items()):
-            if not isinstance(accuracy, Run | statistics.Contrast):
+            if not isinstance(accuracy, Run | Estimate):
                 statistics.row_of_numbers(text, accuracy, "give a Run, or accuracies from 0 to 1")
         numbers = {text: accuracies(accuracy) for text, accuracy in given.items()}
         self._given = {text: float(np.mean(row)) for text, row in numbers.items() if len(row)}
         runs = [accuracy for accuracy in asked.values() if isinstance(accuracy, Run)]
         self._source = source or source_line([r for run in runs for r in each_result(run)])
         truth = {text: accuracies(accuracy) for text, accuracy in asked.items()}
-        self._truth = {t: statistics.mean_and_half(row) for t, row in truth.items() if len(row)}
+        found = {text: statistics.estimate(row) for text, row in truth.items() if len(row)}
+        self._truth = {text: (each.mean, each.half) for text, each in found.items()}
         self._measured = {text: percent_interval(row, "nothing") for text, row in asked.items()}
         self._quantity = quantity
         lines = [f"{html.escape(t)}: <b>{percent_interval(row)}</b>" for t, row in given.items()]

@@ -479,9 +479,6 @@ def table(results: Iterable[Result] | None = None, **wanted: object) -> Any:
     frame = rows.to_pandas().reindex(columns=["kind", "version", *COLUMNS])
     frame = frame[(frame["kind"] == "Run") & (frame["version"] == Run.version)]
     frame = frame.drop_duplicates("key")[[*COLUMNS]]
-    usual = {n: v for n, v in store.run_columns(Run()).items() if v is not None}
-    for name in (name for name in usual if frame[name].isna().any()):  # younger than a file
-        frame[name] = [usual[name] if value is None else value for value in frame[name]]
     for name, value in store.run_columns(spelled(wanted)).items() if wanted else ():
         if name in wanted:
             column = frame[name]

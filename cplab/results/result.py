@@ -10,12 +10,14 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from cplab import specs
-from cplab.errors import CplabError
+from cplab.errors import CplabError, one_of
+from cplab.measure import MEASUREMENTS
 from cplab.runs import MEASURED, Run
 from cplab.specs import Positive, Spec
 from cplab.specs.experiments import Experiment
 
 HOW = ("copy", "device", "precision", "threads", "torch", "commit")
+LAST = 5  # epochs whose mean is an accuracy at a rate that never changes: single ones fluctuate
 
 
 class Outdated(ValueError):
@@ -68,23 +70,42 @@ class Result:
         single epoch is noisy, it is the mean over the last five of the recovery."""
         if not isinstance(self.spec, Run) or self.spec.schedule != "fixed":
             return self.values["accuracy"]
-        last = self.curve[-max(1, min(5, self.spec.recovery)) :]
+        return self.mean_accuracy(len(self.curve), self.spec.recovery)
+
+    def mean_accuracy(self, end: int, recovery: int) -> float:
+        """The mean test accuracy of the last five epochs before `end`, a fraction; of fewer if the
+        recovery, in epochs, is shorter."""
+        last = self.curve[end - max(1, min(LAST, recovery)) : end]
         return sum(row["test_accuracy"] for row in last) / len(last)
+
+    @cached_property
+    def percents(self) -> Any:
+        """The test accuracy after each epoch in percent, an array (epochs,)."""
+        return 100 * self.series("test_accuracy")
 
     def series(self, name: str) -> Any:
         """A quantity after each epoch, an array (epochs,), NaN where it was not measured: a column
-        of the curve, or a measurement. Of a list (trace by layer) the sum is taken."""
+        of the curve, or a measurement. Of a list (trace by layer) the sum is taken. Raises:
+        CplabError for a name that does not exist.
+
+        >>> from cplab import Run, find
+        >>> find(Run()).series("test_accuracy").shape
+        (15,)
+        """
         import numpy as np
 
         if name in self.curve[0]:
             return np.array([row[name] for row in self.curve])
+        known = {*self.curve[0], *self.measured, *MEASUREMENTS}
         column, sources = np.full(len(self.curve), math.nan), set[str]()
         for source, rows in self.measured.items():
             for epoch, row in rows.items():
+                known.update(row if isinstance(row, dict) else ())
                 value = row.get(name) if isinstance(row, dict) else row if source == name else None
                 if isinstance(value, int | float | list):
                     column[epoch] = np.sum(value)
                     sources.add(source)
+        one_of("quantity", name, sorted(known))
         if len(sources) > 1:
             several = " and ".join(sorted(sources))
             raise CplabError(f"{name!r} was measured by {several}: take one from `measured`")

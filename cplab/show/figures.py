@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cplab import statistics
 from cplab.errors import require
-from cplab.quantities import statistics
-from cplab.quantities.statistics import Estimate
 from cplab.show.base import (
     GREY,
     SMALL,
@@ -30,6 +29,7 @@ from cplab.show.base import (
     wrap,
 )
 from cplab.show.styles import Style, style, styles
+from cplab.statistics import Estimate
 
 UNTRAINED = "not trained yet"
 

@@ -7,8 +7,7 @@ from typing import Any
 from bokeh.models import ColumnDataSource, DataRange1d, FactorRange
 from bokeh.plotting import figure
 
-from cplab import quantities
-from cplab.quantities import statistics
+from cplab import quantities, statistics
 from cplab.runs import Run
 from cplab.show.theme import DASHES, EQUAL, LIVE, percent_axis, place_legend, plain_figure
 
@@ -53,11 +52,12 @@ def percent_interval(what: Any, none: str = "not trained") -> str:
     """Write the mean of the accuracies of a Run, or of given ones, with its interval; `none` is the
     word for accuracies that are missing."""
     if len(numbers := accuracies(what)):
-        return f"{statistics.percent(*statistics.mean_and_half(numbers))} %"
+        found = statistics.estimate(numbers)
+        return f"{statistics.percent(found.mean, found.half)} %"
     return f"{none} yet"
 
 
 def accuracies(what: Any) -> list[float]:
-    """The final accuracies of a run, one a seed, as fractions; or a contrast's, or numbers'."""
+    """The final accuracies of a run, one a seed, as fractions; or an Estimate's, or numbers'."""
     numbers = quantities.accuracy(what) / 100 if isinstance(what, Run) else what
     return list(statistics.estimate(numbers).values)

@@ -32,7 +32,8 @@ def preview(dataset: str, profile: str, deficit: object, count: int = 3) -> tupl
         deficit that is not defined here, and for one that needs torch where there is none.
     """
     name = re.sub(":(left|right)", "", canonical_name(deficit))  # as seen by the eye that has it
-    available = (dataset == "practice" or data.is_here(dataset)) and torch_if_there()
+    here = dataset == "practice" or (dataset != "drawn" and data.is_here(dataset))
+    available = here and torch_if_there()
     shown = dataset if available else "drawn"
     pixels, mean, std = few_images(shown, profile)
     rows = {"clear": pixels[:count]}

@@ -10,7 +10,6 @@ from cplab import quantities
 from cplab.deficits import canonical_name
 from cplab.errors import one_of, require
 from cplab.quantities import each_result, statistics
-from cplab.quantities.statistics import Estimate
 from cplab.results import Result
 from cplab.runs import Run
 from cplab.show.base import (
@@ -26,6 +25,7 @@ from cplab.show.base import (
 )
 from cplab.show.figures import UNTRAINED, as_estimate, draw_means
 from cplab.show.styles import DASHES, EQUAL, NEWBORN, QUANTITIES, Style, source_note, style
+from cplab.statistics import Estimate
 
 CONTROLS: dict[str, tuple] = {  # for `removal`: a function of the run, and its name
     "newborn": (Run.newborn, "the newborn"),

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from cplab import deficits
 from cplab.errors import CplabError
-from cplab.quantities.statistics import INTERVALS, count_seeds
+from cplab.statistics import INTERVALS, count_seeds
 
 
 class Style(NamedTuple):

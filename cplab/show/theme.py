@@ -10,8 +10,8 @@ from bokeh.models import ColumnDataSource, FactorRange, NumeralTickFormatter, Ra
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike
 
+from cplab import statistics
 from cplab.errors import one_of, quote, require, whole
-from cplab.quantities import statistics
 from cplab.results import Result
 from cplab.runs import Run
 from cplab.show.styles import (

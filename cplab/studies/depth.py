@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cplab import quantities, show
+from cplab import quantities, show, statistics
 from cplab.lab.widgets import Slide
-from cplab.quantities import harm, statistics
+from cplab.quantities import harm
 from cplab.runs import Run
 from cplab.show import theme
-from cplab.studies.sentences import after, side, spread, table
+from cplab.studies.sentences import after, table
 
 __all__ = ["depth_slider", "forest", "forest_table", "harmed", "newborn_and_harm"]
 
@@ -33,15 +33,15 @@ def forest_table(runs: Mapping[str, Run]) -> pd.DataFrame:
 
 def harmed(runs: Mapping[str, Run]) -> list[str]:
     """The settings whose 95 % interval of harm lies above zero."""
-    return [words for words, run in runs.items() if side(harm(run), True, False, False)]
+    return [words for words, run in runs.items() if harm(run).sign == 1]
 
 
 def newborn_and_harm(runs: Mapping[str, Run]) -> str:
     """The correlation over settings of harm and the newborn's accuracy, in a sentence."""
     pairs = [
-        (statistics.estimate(quantities.accuracy(run.newborn())).mean, points.mean)
+        (quantities.accuracy(run.newborn()).mean, points.mean)
         for run in runs.values()
-        if (points := statistics.estimate(harm(run))).seeds and run.profile != "mnist"
+        if (points := harm(run)).seeds and run.profile != "mnist"
     ]
     if len(pairs) < 4:
         return "Too few settings have been trained for a correlation."
@@ -63,8 +63,8 @@ def depth_slider(ends: Sequence[int], profile: str) -> Slide:
             for kind in ("blur", "none")
         }
 
-    contrasts = [c for n in (1, 2, 3) for curve in curves(n).values() for c in curve.values()]
-    values = [value for c in contrasts for value in statistics.estimate(c).values]
+    means = [mean for n in (1, 2, 3) for curve in curves(n).values() for mean in curve.values()]
+    values = [value for mean in means for value in mean.values]
     span = (min(values) - 0.02, max(values) + 0.02) if values else (0, 1)
     axes = ("epochs of blur, or of clear images (grey)", "final test accuracy")
     title = "Grey minus blue is lost time and harm together"
@@ -75,6 +75,6 @@ def depth_slider(ends: Sequence[int], profile: str) -> Slide:
 
     def caption(n: int) -> str:
         run = after("blur", ends[-1], profile, model=f"depth{n}", schedule="fixed")
-        return f"{n} block{'s' * (n > 1)}: harm {spread(harm(run))} points"
+        return f"{n} block{'s' * (n > 1)}: harm {harm(run)} points"
 
     return Slide(fig, [1, 2, 3], columns, caption, description="blocks")

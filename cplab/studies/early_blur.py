@@ -1,13 +1,13 @@
 """Lab 02: the same blur early and late, in a network whose learning rate never changes.
 
 Accuracy is read against *clear epochs seen*. At such a rate one run without a deficit is the
-control of every window: harm is how far a run lies below it after as many clear epochs.
+control of every window: harm is how far a run lies below it after as many clear epochs, and the
+final accuracy is the mean of the last five epochs.
 """
 
 import math
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -15,19 +15,17 @@ import numpy as np
 import pandas as pd
 
 from cplab import quantities, show
-from cplab.errors import require, whole
-from cplab.lab.knowledge import Setting
-from cplab.quantities import reading, result, statistics, trained_places, with_seed
-from cplab.quantities.statistics import SEEDS, Contrast, Estimate, Missing, estimate
+from cplab.lab.explorer_data import Setting
+from cplab.quantities import harm
+from cplab.results.result import LAST
 from cplab.runs import FLAGSHIP, Run, Step
 from cplab.show import Figure, clear_epochs, time_bars
+from cplab.statistics import Estimate, Interval, choose, estimate
 from cplab.studies.paper_schedule import Epochs
-from cplab.studies.sentences import each_result, lines, seeds, side, spread, table
+from cplab.studies.sentences import lines, table
 
 __all__ = ["behind", "clear_epochs", "clear_epochs_behind", "early_and_late", "flagship", "harm"]
 __all__ += ["harm_by", "harm_curves", "overview", "steps_left", "strong_steps", "time_bars"]
-
-READ_OUT = 5  # epochs over which accuracy is averaged: at a fixed rate the last one fluctuates
 
 
 def flagship(profile: str = "course") -> dict[str, Any]:
@@ -40,40 +38,6 @@ def flagship(profile: str = "course") -> dict[str, Any]:
     return {**how, "recovery": 6 if profile == "ci" else FLAGSHIP.recovery}
 
 
-def harm(run: Run, after: int | None = None) -> Contrast:
-    """Harm in points: how far a run lies below one without a deficit that has seen as many clear
-    epochs, each averaged over its last five, or over the recovery so far if that is shorter.
-
-    Arguments: run, of the schedule `fixed`; after, clear epochs after the deficit, all of the
-        recovery if not given.
-    Raises: CplabError for another schedule, or without recovery.
-
-    >>> float(harm(Run("blur", length=16, **flagship()), 30)) > 3
-    True
-    """
-    require(run.schedule == "fixed", f"schedule {run.schedule!r} changes the rate: give fixed")
-    require(run.recovery, "recovery 0 leaves no clear epoch to read: give one of 1 or more")
-    after = run.recovery if after is None else whole("after", after, 1, run.recovery)
-    clear, how = run.onset + after, {"over": min(READ_OUT, after)}
-    places = trained_places(run)
-    pairs = tuple((s, n) for kind, n, _, r, s in places if (kind, r) == ("none", run.recovery))
-    control = reading(run.newborn(), mean_accuracy, end=clear, pairs=pairs, **how)
-    return control - reading(run, mean_accuracy, end=run.length + clear, **how)
-
-
-def mean_accuracy(run: Run, end: int, over: int, pairs: tuple[tuple[int, int], ...] = ()) -> float:
-    """Mean test accuracy in percent over the `over` epochs before `end`; pairs, (seed, onset): of
-    the run of the latest of these onsets that has a result instead. Raises: Missing."""
-    for _, onset in sorted((pair for pair in pairs if pair[0] == run.seed), reverse=True):
-        with suppress(Missing):
-            run = result(replace(run, onset=onset)).spec
-            break
-    curve = result(run).series("test_accuracy")
-    if len(curve) < end:
-        raise Missing(f"{run.call()} has not seen {end} epochs: train a longer one with sweep")
-    return 100 * float(np.mean(curve[end - over : end]))
-
-
 def half_by_images(run: Run, clear_onset: int) -> Estimate:
     """Half of the 95 % interval that harm would have if only the test images were drawn anew, in
     points. More seeds do not narrow it: all are tested on the same images, which move the harm of
@@ -83,26 +47,26 @@ def half_by_images(run: Run, clear_onset: int) -> Estimate:
     Arguments: run, of the schedule `fixed`, on which `correct` was measured over its last five
         epochs, and on the clear run of `clear_onset` after as many clear epochs.
     """
-    harm: list[np.ndarray] = []  # by seed: of each test image
     last, clear = run.onset + run.recovery, replace(run.newborn(), onset=clear_onset)
-    for seed in SEEDS:
-        with suppress(Missing):
-            control, deprived = (with_seed(each, seed) for each in (clear, run))
-            harm.append(named_rightly(control, last) - named_rightly(deprived, run.length + last))
-    if len(harm) < 2:
+
+    def of_each_image(control: Run, deprived: Run) -> np.ndarray:
+        return named_rightly(control, last) - named_rightly(deprived, run.length + last)
+
+    harms = quantities.each_seed(of_each_image, clear, run)  # (seeds, images)
+    if len(harms) < 2:
         return estimate([])
-    seeds, images = np.shape(harm)
-    covariances = [np.cov(part) for part in np.array_split(np.array(harm), 10, axis=1)]
+    seeds, images = harms.shape
+    covariances = [np.cov(part) for part in np.array_split(harms, 10, axis=1)]
     shared = estimate([c[~np.eye(seeds, dtype=bool)].mean() for c in covariances])
     half = 1.96 * math.sqrt(max(shared.mean, 0) / images)
     spread = shared.half * half / (2 * shared.mean) if half else math.nan
-    return replace(shared, mean=half, half=spread, counts=(seeds,))
+    return Estimate(given=Interval(half, spread, (seeds,), shared.freedom, {0: half}))
 
 
 def named_rightly(run: Run, end: int) -> np.ndarray:
     """Percent of the five epochs before `end` after which each test image is named rightly."""
-    epochs = range(end - READ_OUT, end)
-    rows = result(run, {"correct": epochs}).measured["correct"]
+    epochs = range(end - LAST, end)
+    rows = quantities.result(run, {"correct": epochs}).measured["correct"]
     bits = [np.unpackbits(np.frombuffer(b64decode(rows[epoch]), np.uint8)) for epoch in epochs]
     return 100 * np.mean(bits, axis=0)
 
@@ -117,7 +81,7 @@ def clear_epochs_behind(run: Run) -> Epochs:
     """
     setting, last = Setting(run), run.onset + run.recovery
     points = setting.harm((run.deficit, run.onset, run.length), run.recovery)
-    harms = points.mean + points.half * np.array([0, -1, 1]) if points else np.full(3, np.nan)
+    harms = np.array([points.mean, points.mean - points.half, points.mean + points.half])
     reached = (
         last if harm <= 0 else setting.clear_epochs_to(run.onset, run.recovery, harm)
         for harm in harms.tolist()
@@ -127,27 +91,27 @@ def clear_epochs_behind(run: Run) -> Epochs:
 
 def each_curve(run: Run) -> list[np.ndarray]:
     """Test accuracy in percent by epoch, (epochs,) for each trained seed of a run."""
-    return [100 * np.array(result.series("test_accuracy")) for result in each_result(run)]
+    return [result.percents for result in quantities.each_result(run)]
 
 
 def mean_harm() -> float:
     """The mean harm of 16 epochs of blur from birth in the runs of this lab, in points."""
-    return statistics.estimate(harm(Run("blur", length=16, **flagship()))).mean
+    return harm(Run("blur", length=16, **flagship())).mean
 
 
 def behind(run: Run, network: str = "the blurred network") -> str:
     """A sentence that compares the end of a run with one without a deficit."""
     points, clear = harm(run), run.onset + run.recovery
-    if seeds(points) < 2:
+    if points.seeds < 2:
         return "Too few of these networks have been trained yet."
     reached = clear - clear_epochs_behind(run).epochs
     where = "" if math.isnan(reached) else f": it stands where that one stood after {reached:.0f}"
     above, below = (f"{word} one that never was" for word in ("ahead of", "behind"))
-    found = side(
+    found = choose(
         points,
-        f"{spread(points)} points {below}{where}",
-        f"level with one that never was, as far as {seeds(points)} seeds can tell",
-        f"{spread(-1 * points)} points {above}",
+        f"{points} points {below}{where}",
+        f"level with one that never was, as far as {points.seeds} seeds can tell",
+        f"{-points} points {above}",
     )
     return f"After {clear} clear epochs {network} is {found}."
 
@@ -155,8 +119,8 @@ def behind(run: Run, network: str = "the blurred network") -> str:
 def early_and_late(early: Run, late: Run) -> str:
     """A sentence that compares the harm of the same window early and late."""
     return (
-        f"From birth {early.length} epochs of blur leave {spread(harm(early))} points of harm; "
-        f"after {late.onset} clear epochs the same blur leaves {spread(harm(late))}."
+        f"From birth {early.length} epochs of blur leave {harm(early)} points of harm; "
+        f"after {late.onset} clear epochs the same blur leaves {harm(late)}."
     )
 
 
@@ -180,8 +144,8 @@ def harm_curves(runs: Mapping[str, Run], title: str = "") -> Figure:
     """Harm against the clear epochs after the deficit, a line for each run."""
     groups = {}
     for words, run in runs.items():
-        if seeds(harm(run)):
-            step = max(1, min(READ_OUT, run.recovery // 5), run.recovery // 20)
+        if harm(run).seeds:
+            step = max(1, min(LAST, run.recovery // 5), run.recovery // 20)
             groups[words] = {n: harm(run, n) for n in range(step, run.recovery + 1, step)}
     return lines(groups, ("clear epochs after the deficit", "harm, points"), title)
 
@@ -199,6 +163,6 @@ def steps_left(run: Run) -> float:
 
 def strong_steps(runs: Mapping[str, Sequence[Run]], title: str = "") -> Figure:
     """Harm against `steps_left`: a point with its interval for each run, a colour a group."""
-    groups = {text: {steps_left(r): quantities.harm(r) for r in of} for text, of in runs.items()}
+    groups = {text: {steps_left(r): harm(r) for r in of} for text, of in runs.items()}
     axes = ("learning rate × steps left when the blur ends", "harm, points")
     return show.means(groups, axes, title, zero=True, log="x", lines=False)

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,14 +10,13 @@ from bokeh.models import ColumnDataSource, LinearAxis, Range1d
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike
 
-from cplab import models, quantities, show
+from cplab import models, quantities, show, statistics
 from cplab.errors import CplabError
 from cplab.lab.widgets import Live, Slide
-from cplab.quantities import statistics
-from cplab.quantities.statistics import Contrast
 from cplab.runs import Run
 from cplab.show import theme
 from cplab.show.theme import EQUAL, LIVE, NEWBORN, over_epochs, plain_figure
+from cplab.statistics import Estimate
 from cplab.studies import sentences
 from cplab.studies.sentences import after, each_result
 
@@ -85,15 +83,16 @@ def train_small(ends: Sequence[int], **fields: Any) -> None:
     sentences.train_small(*runs, measure=("trace", "ending"))
 
 
-def doubled(run: Run, **how: Any) -> Contrast:
+def doubled(run: Run, **how: Any) -> Estimate:
     """Doublings of the final trace from equal training to a run; how, options of `trace_at`."""
-    of = partial(quantities.trace_at, **how) if how else quantities.trace_at
-    return quantities.doublings(run, run.equal_training(), of=of)
+    return quantities.doublings(
+        quantities.trace_at(run, **how), quantities.trace_at(run.equal_training(), **how)
+    )
 
 
-def left_of_trace(run: Run) -> Contrast:
+def left_of_trace(run: Run) -> Estimate:
     """The trace in the end, in percent of its highest."""
-    return 100 * quantities.reading(run, quantities.trace_remaining)
+    return 100 * quantities.trace_remaining(run)
 
 
 def by_end(deficit: str, ends: Sequence[int], profile: str) -> dict[str, list]:

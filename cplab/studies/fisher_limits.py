@@ -7,7 +7,7 @@ import numpy as np
 from bokeh.plotting import figure
 
 from cplab import show
-from cplab.quantities import result
+from cplab.quantities import quantity, result
 from cplab.runs import Run
 from cplab.show.theme import percent_axis, place_legend, plain_figure, style
 from cplab.studies import sentences
@@ -29,6 +29,7 @@ def parts_of_highest(curves: Mapping[str, np.ndarray], title: str, **options: An
     return sentences.lines(groups, ("epoch", "part of the highest"), title, width=820, **options)
 
 
+@quantity
 def sharpness(run: Run) -> float:
     """The largest eigenvalue of the loss's Hessian in the end, on the first 200 training images."""
     return float(result(run, "ending").final("ending")["sharpness"])
@@ -46,7 +47,7 @@ def minima(ends: Sequence[int], profile: str) -> figure:
     size: dict[str, Any] = {"width": 700, "height": 360, "x_axis_type": "log"}
     fig = plain_figure(title, label, "final test accuracy", source, **size)
     for kind, group in groups.items():
-        x, y = [sharpness(r.spec) for r in group], [r.accuracy for r in group]
+        x, y = [r.final("ending")["sharpness"] for r in group], [r.accuracy for r in group]
         look, alpha = style(kind), 0.3 if kind == "none" else 0.75
         how = {"color": look.colour, "marker": look.marker, "legend_label": look.label}
         fig.scatter(x, y, size=9, fill_alpha=alpha, **how)

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cplab import quantities, show
-from cplab.quantities.statistics import estimate, find_crossing
 from cplab.runs import Run, Step
 from cplab.show import Figure
 from cplab.show.base import line_look, name_lines
 from cplab.show.styles import DASHES, style
+from cplab.statistics import Estimate, find_crossing
 
 __all__ = ["FOUR", "longest_harmless_window", "removal", "slim", "until"]
 
@@ -75,21 +75,21 @@ def rates(runs: Sequence[Run], title: str = "learning rate of each epoch", **siz
     return name_lines(fig)
 
 
-def longest_harmless_window(harms: Mapping[int, Any], penalty: float = 1.0) -> Epochs:
+def longest_harmless_window(harms: Mapping[int, Estimate], penalty: float = 1.0) -> Epochs:
     """The longest window of a deficit without a penalty, which the slides call the critical period:
     the length at which harm, interpolated between lengths, first exceeds the penalty; infinite if
     it never does, NaN if no window was trained. The interval holds all lengths whose harm is not
     distinguishable from the penalty.
 
-    Arguments: harms, contrasts or numbers of each seed, by the length of the window; penalty, the
-        smallest harm that counts, in points of accuracy.
+    Arguments: harms, by the length of the window; penalty, the smallest harm that counts, in points
+        of accuracy.
 
     >>> runs = quantities.every_length(Run("blur", length=8))
     >>> harms = {run.length: quantities.harm(run) for run in runs}
     >>> print(*np.round(longest_harmless_window(harms), 1))
     5.0 2.2 6.8
     """
-    estimates = {n: e for n in sorted(harms) if (e := estimate(harms[n])).seeds}
+    estimates = {n: harms[n] for n in sorted(harms) if harms[n].seeds}
 
     def end(sign: int) -> float:
         points = [(n, e.mean + (sign * e.half if sign else 0)) for n, e in estimates.items()]

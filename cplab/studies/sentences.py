@@ -1,23 +1,20 @@
-"""Runs, figures, tables and phrases that several labs share. `values` and `points` are a contrast,
-or one number for each seed."""
+"""Runs, figures and tables that several labs share."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from cplab import results, show
+from cplab import results, show, statistics
 from cplab.errors import CplabError
-from cplab.quantities import each_result, statistics
+from cplab.quantities import each_result
 from cplab.runs import Run
 from cplab.show import Figure, bars, table, what_it_sees
 
-__all__ = ["after", "bars", "beside", "each_result", "if_possible", "lines", "rounded", "seeds"]
-__all__ += ["side", "spread", "table", "times", "train_small", "what_it_sees"]
-
-T = TypeVar("T")
+__all__ = ["after", "bars", "each_result", "if_possible", "lines", "table", "times", "train_small"]
+__all__ += ["what_it_sees"]
 
 
 def after(deficit: str, length: int, profile: str, **fields: Any) -> Run:
@@ -40,35 +37,6 @@ def train_small(*runs: Run, measure: Any = ()) -> None:
         results.at_hand(specs, measure)
 
 
-def side(values: Any, above: T, level: T, below: T) -> T:
-    """Choose one of three answers by the side of zero on which the 95 % interval of a mean lies;
-    `level` if it holds zero, or if there is none.
-
-    >>> side([1.0, 1.2, 0.9], "more", "as much", "less")
-    'more'
-    """
-    mean, half = statistics.mean_and_half(values)
-    return (above if mean > 0 else below) if abs(mean) > half else level
-
-
-def spread(values: Any, digits: int = 1) -> str:
-    """A mean and half its 95 % interval, without the number of seeds, which stands in a caption.
-
-    >>> spread([1.0, 2.0, 4.0])
-    '2.3 ± 3.8'
-    """
-    return statistics.describe(values, digits).partition(" (")[0]
-
-
-def rounded(values: Any, digits: int = 0) -> str:
-    """A mean alone, for a sentence beside a figure with the interval.
-
-    >>> rounded([4.1, 4.4])
-    '4'
-    """
-    return spread(values, digits).partition(" ±")[0]
-
-
 def times(doublings: Any) -> str:
     """The factor that a number of doublings makes, as text.
 
@@ -78,30 +46,8 @@ def times(doublings: Any) -> str:
     return statistics.plain_number(float(np.exp2(statistics.estimate(doublings).mean)))
 
 
-def seeds(values: Any) -> int:
-    """The number of seeds of a contrast or numbers.
-
-    >>> seeds([4.1, 4.4])
-    2
-    """
-    return statistics.estimate(values).seeds
-
-
-def beside(points: Any, other: str, digits: int = 1) -> str:
-    """A difference in points as a phrase, for a sentence beside a figure with the interval; other,
-    what it is measured from.
-
-    >>> beside([-2.1, -1.9], "random ones"), beside([-1.0, 1.0], "random ones")
-    ('2.0 points below random ones', 'level with random ones')
-    """
-    if not seeds(points):
-        return f"not compared with {other} yet"
-    size = f"{abs(statistics.estimate(points).mean):.{digits}f} points"
-    return side(points, f"{size} above {other}", f"level with {other}", f"{size} below {other}")
-
-
 def lines(groups: Mapping, axes: tuple[str, str], title: str, **options: Any) -> Figure:
-    """A figure of contrasts against a number, a curve for each group, with a line at zero.
+    """A figure of estimates against a number, a curve for each group, with a line at zero.
 
     >>> lines({"blur": {2: [1.0, 2.0]}}, ("epochs", "harm"), "Blur harms").ax.get_xlabel()
     'epochs'

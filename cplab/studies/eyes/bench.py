@@ -13,12 +13,12 @@ from bokeh.models import ColumnDataSource, FactorRange, Range1d
 from bokeh.palettes import interp_palette
 from bokeh.plotting import figure
 
-from cplab import results
+from cplab import results, statistics
 from cplab.deficits import apply_deficit
 from cplab.errors import CplabError
 from cplab.lab.live import Clock, Throttle, buttons, deficit_windows, describe_cost
 from cplab.lab.widgets import Slide
-from cplab.quantities import each_seed, statistics
+from cplab.quantities import each_seed
 from cplab.runs import Run
 from cplab.show.pictures import strips, to_pixels
 from cplab.show.previews import pictures
@@ -214,7 +214,7 @@ class Clinic(Bench):
         self._span.end = max(40, run.epochs)
         for name, shown in (("worth", run), ("without", run.without_window())):
             acuities = [quantities.acuity(shown, eye) for eye in WORTH.values()]
-            acuities = acuities if statistics.estimate(acuities[0]).seeds else []
+            acuities = acuities if acuities[0].seeds else []
             columns = statistics.mean_columns(acuities)
             self.sources[name].data = {"x": [*WORTH][: len(acuities)], **columns}
         return self._describe(run, shares), f"live: {describe_cost([run], quantities.MEASURES)}"
@@ -225,7 +225,7 @@ class Clinic(Bench):
         words = f"{describe_run(run)}: the right eye has {shares[:, -1].mean():.2f} of the neurons"
         deprived = "left" if self.controls["eye"].value == "left" else "right"
         lost = quantities.acuity_loss(run, deprived)
-        if not statistics.estimate(lost).seeds:
+        if not lost.seeds:
             return f"{words}; each eye alone was not measured: <b>train it</b> below"
         if not (run.length or run.windows):
             return f"{words}."

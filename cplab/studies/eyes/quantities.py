@@ -1,7 +1,7 @@
 """Quantities of networks with two eyes, one number a seed, read from results.
 
 They take a Run of the model `eyes`, whose deficits name the eye they act on (blank:right), and
-which was trained with the measurements of MEASURES. A run without a result raises Missing.
+which was trained with the measurements of MEASURES.
 """
 
 from dataclasses import replace
@@ -10,9 +10,9 @@ import numpy as np
 
 from cplab.deficits import VIEWS
 from cplab.errors import one_of
-from cplab.quantities import contrast, result
-from cplab.quantities.statistics import Contrast, estimate
+from cplab.quantities import quantity, result
 from cplab.runs import Run, Window
+from cplab.statistics import Estimate
 
 EYES = VIEWS
 MEASURES = ("eye_shares", "each_eye")  # measurements that a run has to be trained with
@@ -27,11 +27,11 @@ def neuron_shares(run: Run, epoch: int | None = None) -> np.ndarray:
     return np.array(shares[run.epochs - 1 if epoch is None else epoch])
 
 
-@contrast
+@quantity
 def eye_share(run: Run) -> float:
     """The right eye's mean share of the neurons in the end, 0 to 1; 0.5 if both eyes are equal.
 
-    >>> round(float(eye_share(Run(model="eyes"))), 1)
+    >>> eye_share(Run(model="eyes"))
     0.5
     """
     return float(neuron_shares(run).mean())
@@ -51,13 +51,13 @@ def dominance(run: Run) -> np.ndarray:
     return 100 * np.bincount(classes, minlength=SEVENTHS) / len(classes)
 
 
-@contrast
+@quantity
 def acuity(run: Run, eye: str = "right", reading: str = "adapted") -> float:
     """Test accuracy in percent of the left or the right eye in the end, with the other one covered,
     or of both; reading, one of READINGS (see `cplab.measure.two_eyes.each_eye`).
 
     >>> run = Run(model="eyes")
-    >>> float(acuity(run, "both")) > float(acuity(run, "left", "closed"))
+    >>> acuity(run, "both").mean > acuity(run, "left", "closed").mean
     True
     """
     accuracies = result(run, "each_eye").final("each_eye")
@@ -66,18 +66,18 @@ def acuity(run: Run, eye: str = "right", reading: str = "adapted") -> float:
     return 100 * accuracies[one_of("reading", reading, READINGS)][EYES.index(eye)]
 
 
-def acuity_loss(run: Run, eye: str = "right", reading: str = "adapted") -> Contrast:
+def acuity_loss(run: Run, eye: str = "right", reading: str = "adapted") -> Estimate:
     """Points of acuity that an eye lost against the same run without its deficits.
 
-    >>> float(acuity_loss(Run("blank:right", length=8, model="eyes"))) > 0
-    True
+    >>> acuity_loss(Run("blank:right", length=8, model="eyes"))
+    9
     """
     return acuity(run.without_window(), eye, reading) - acuity(run, eye, reading)
 
 
 def lost_acuity() -> float:
     """Points of acuity that an eye loses if it is closed for the first 8 epochs."""
-    return estimate(acuity_loss(Run("blank:right", length=8, model="eyes"))).mean
+    return acuity_loss(Run("blank:right", length=8, model="eyes")).mean
 
 
 def patch(epochs: int, run: Run, eye: str = "left", onset: int | None = None) -> Run:

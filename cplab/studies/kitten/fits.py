@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cplab.errors import CplabError, require
-from cplab.quantities.statistics import plain_number, row_of_numbers
+from cplab.statistics import plain_number, row_of_numbers
 
 EVALUATIONS = 20_000  # of a curve, after which a fit fails
 SINGULAR = 1e-8  # a Jacobian of unit columns below this determines too little

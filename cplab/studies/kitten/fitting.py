@@ -11,7 +11,7 @@ from bokeh import layouts
 from bokeh.models import LayoutDOM, Range1d
 from numpy.typing import ArrayLike
 
-from cplab.quantities import statistics
+from cplab import statistics
 from cplab.show.theme import plain_figure, reference_line
 from cplab.studies.bench import STYLE, Bench
 from cplab.studies.kitten.fits import Fit, fit

@@ -1,18 +1,19 @@
 """Networks of lab 01: filters after rearing on stripes, and a network beside a kitten."""
 
 from collections.abc import Mapping, Sequence
+from operator import truediv
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from bokeh.models import ColumnDataSource
 
-from cplab import quantities, show
+from cplab import quantities, show, statistics
 from cplab.lab.widgets import Slide
 from cplab.measure import orientation
-from cplab.quantities import statistics
 from cplab.runs import Run
 from cplab.show.theme import EQUAL, Style, band, place_legend, plain_figure, reference_line, style
+from cplab.statistics import Estimate
 from cplab.studies.kitten.animals import statements
 from cplab.studies.kitten.figures import orientation_figure
 
@@ -34,16 +35,17 @@ def fans(runs: Mapping[str, Run]) -> Any:
     return orientation_figure(dict(zip(hues, map(list, networks), strict=True)), hues)
 
 
-def above_chance(run: Run, normal: Run) -> float:
+def above_chance(run: Run, normal: Run) -> Estimate:
     """The accuracy above guessing, as a fraction of that of a normal run."""
-    return (quantities.accuracy(run) - GUESSING) / (quantities.accuracy(normal) - GUESSING)
+    both = (quantities.accuracy(each) - GUESSING for each in (run, normal))
+    return statistics.seed_by_seed(truediv, *both)
 
 
 def shares(lengths: Sequence[int], profile: str) -> View:
     """Fractions of the normal: of a network after blur of each length, against equal training; and
     of a kitten, by the age at which its eye was opened."""
     runs = [Run("blur", length=n, profile=profile) for n in lengths]
-    left = {r.length: quantities.each_seed(above_chance, r, r.equal_training()) for r in runs}
+    left = {r.length: above_chance(r, r.equal_training()) for r in runs}
     rows = statements("recovered_acuity").query("kind == 'point'")
     normal = statements("normal_acuity").query("age_text == 'not stated'").value.item()
     points = rows[["value", "value_low", "value_high"]].div(normal)

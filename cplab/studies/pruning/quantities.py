@@ -1,6 +1,6 @@
 """Quantities of networks that grow and prune, one a seed, read from results (labs 05 and 05b).
 
-Nothing is trained here: what has no result raises Missing (see `cplab.quantities`).
+Nothing is trained here (see `cplab.quantities`).
 """
 
 from contextlib import suppress
@@ -11,22 +11,21 @@ import numpy as np
 
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05b_pruning import SIZES, prune_kernels, random_split, train_split
-from cplab.quantities import Missing, contrast, final_accuracy, reading, result
-from cplab.quantities.statistics import Contrast
+from cplab.quantities import final_accuracy, quantity, result
 from cplab.specs.experiments import Experiment
+from cplab.statistics import Estimate, Missing
 
 DRAWS = 3  # of random splits
 
 
-@contrast
+@quantity
 def accuracy_at(spec: Any, moment: float | str) -> float:
     """Test accuracy in percent at a moment of pruning. A moment of search is a density of
     synapses (the net has its own weights then); of prune_kernels, the number of kernels left; of
-    prune_weights, trained, pruned, retrained or end. Raises: Missing.
+    prune_weights, trained, pruned, retrained or end.
 
-    >>> pruning = prune_kernels.spec()
-    >>> round(float(accuracy_at(search.spec(), 0.05))), round(float(accuracy_at(pruning, 25)))
-    (93, 49)
+    >>> print(f"{accuracy_at(search.spec(), 0.05):.1f}")
+    93
     """
     values = result(spec).values
     try:
@@ -87,7 +86,7 @@ class Splits:
         for pair in pairs:
             with suppress(Missing):
                 split = train_split.spec(self.size, *pair, self.seed, self.labelled)
-                trained.append(final_accuracy(split))
+                trained.append(100 * final_accuracy(result(split)))
         if not trained:
             raise Missing(f"no {self.material} split of {self.kernels} kernels was trained")
         return float(np.mean(trained))
@@ -99,18 +98,18 @@ def split_accuracy(
     material: str = "random",
     seed: int = 0,
     labelled: int | None = None,
-) -> Contrast:
+) -> Estimate:
     """Accuracy, in percent, of the split of `kernels` that pruning on a material found, trained
     from new weights on all images or on the first `labelled` ones; material random, the control:
     the mean of three random splits (thesis, figure 11).
 
-    >>> 40 < float(split_accuracy("course", 50)) < 70
-    True
+    >>> split_accuracy("course", 50)
+    60
     """
-    return reading(Splits(size, kernels, material, seed, labelled), Splits.accuracy)
+    return quantity(Splits.accuracy)(Splits(size, kernels, material, seed, labelled))
 
 
-def plasticity_loss(spec: Experiment) -> Contrast:
+def plasticity_loss(spec: Experiment) -> Estimate:
     """Points of accuracy that a deficit after pruning costs against as many clear epochs.
 
     >>> from cplab.labs.lab05b_pruning import prune_weights

@@ -12,11 +12,10 @@ import pandas as pd
 from bokeh.models import FactorRange, Range1d
 from bokeh.plotting import figure
 
-from cplab import data, models, quantities, results, show
+from cplab import data, models, quantities, results, show, statistics
 from cplab.lab.live import Clock, buttons, describe_cost
 from cplab.lab.widgets import Slide
 from cplab.measure import MEASUREMENTS
-from cplab.quantities import statistics
 from cplab.runs import Run
 from cplab.show import theme
 from cplab.show.theme import by_layer, label, layer_columns, plain_figure, reference_line, styles
@@ -70,12 +69,12 @@ class TreatmentBench(Bench):
         return fig
 
     def show(self, run: Run) -> tuple[str, str]:
-        accuracies = map(statistics.estimate, map(quantities.accuracy, with_controls(run)))
+        accuracies = map(quantities.accuracy, with_controls(run))
         rows = {row: each for row, each in zip(ROWS, accuracies, strict=True) if each.seeds}
         columns = statistics.mean_columns([*rows.values()])
         self.sources["accuracy"].data = {"row": [*rows], **columns}
         pairs = {"without it": run.untreated(), "with it": run}
-        harms = [f"{statistics.describe(quantities.harm(r))} {words}" for words, r in pairs.items()]
+        harms = [f"{quantities.harm(r)!r} {words}" for words, r in pairs.items()]
         runs = missing(run)
         return f"Harm, in points: {', '.join(harms)}.", describe_cost(runs) if runs else ""
 
@@ -143,8 +142,11 @@ def gauge_table(groups: Mapping[str, Sequence], epoch: int) -> pd.DataFrame:
     """The gauges of results after an epoch, means over layers with their intervals, by deficit."""
     columns = {
         label(name): {
-            words: statistics.describe(
-                [float(np.mean(result.measured["gauges"][epoch][gauge])) for result in group], 2
+            words: format(
+                statistics.estimate(
+                    [np.mean(result.measured["gauges"][epoch][gauge]) for result in group]
+                ),
+                ".2f",
             )
             for gauge, words in GAUGES.items()
         }

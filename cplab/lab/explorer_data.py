@@ -8,20 +8,20 @@ ones. Nothing is drawn or trained here.
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from cplab import quantities, statistics
 from cplab.errors import require
-from cplab.quantities import result, statistics, trained_places
-from cplab.quantities.statistics import Estimate, Missing
+from cplab.results import Result
+from cplab.results.result import LAST
 from cplab.runs import Run
 from cplab.show.styles import label
+from cplab.statistics import Estimate
 
-LAST = 5  # epochs whose mean is the final accuracy at a fixed rate, as in Result.accuracy
 RECOVERIES = (5, 10, 15, 20, 30, 40, 50, 60, 90, 120, 180, 240)  # offered if curves are that long
 CONDITIONS = {  # of a network, in the headline
     "blur": "blurred",
@@ -34,19 +34,14 @@ CLEAR = ("none", 0, 0)  # all runs without a deficit, of any length
 Curves = dict[int, np.ndarray]  # test accuracy in percent after each epoch, by seed
 
 
-def sign(harm: Estimate) -> int:
-    """1 or -1 where the interval excludes zero, else 0; also 0 for one seed."""
-    return int(np.sign(harm.mean)) if abs(harm.mean) > harm.half else 0
-
-
 class Setting:
     """The results of one setting at a constant rate: those that agree with a run in all but
     deficit, onset, length, recovery and seed.
 
     >>> from cplab.runs import FLAGSHIP
     >>> setting = Setting(FLAGSHIP)
-    >>> setting.recoveries()[-1], sign(setting.harm(("blur", 0, 16), 60))
-    (60, 1)
+    >>> setting.recoveries()[-1], setting.harm(("blur", 0, 16), 60)
+    (60, 4.3 ± 0.5 (20 seeds))
     """
 
     def __init__(self, like: Run) -> None:
@@ -54,11 +49,10 @@ class Setting:
         why = "its rate changes, so that no clear run is the control of all windows"
         require(like.schedule == "fixed", f"{what}: {why}; give schedule='fixed'")
         self.like = like
-        self._longest: dict[Point, Curves] = defaultdict(dict)  # each seed's longest run
-        self._machines: dict[Point, dict[int, str]] = defaultdict(dict)  # that trained these
-        self._trained = {like.recovery}
-        self.results: list[Any] = []
-        for deficit, onset, length, recovery, seed in sorted(trained_places(like)):
+        self._longest: dict[Point, dict[int, Result]] = defaultdict(dict)  # by point and seed
+        self._trained, self._runs = {like.recovery}, dict[Point, Run]()
+        self.results: list[Result] = []
+        for deficit, onset, length, recovery, seed in sorted(quantities.trained_places(like)):
             if recovery:
                 self.add(self.run_at((deficit, onset, length), recovery, seed))
 
@@ -69,17 +63,20 @@ class Setting:
         at: dict[str, Any] = {"onset": onset, "length": length, "recovery": recovery, "seed": seed}
         return replace(self.like, deficit=deficit if length else "none", **at)
 
+    def run_of(self, point: Point) -> Run:
+        """A run of a point, of any recovery."""
+        if point not in self._runs:
+            self._runs[point] = self.run_at(point, self.like.recovery)
+        return self._runs[point]
+
     def add(self, run: Run) -> None:
         """Add the result of a run, if there is one."""
-        with suppress(Missing):
-            new_result = result(run)
-            point = (run.deficit, run.onset, run.length) if run.length else CLEAR
+        if new := quantities.look_up(run):
             self._trained.add(run.recovery)
-            self.results.append(new_result)
-            longest, curve = self._longest[point], 100 * new_result.series("test_accuracy")
-            if len(curve) >= len(longest.get(run.seed, [])):
-                longest[run.seed] = curve
-                self._machines[point][run.seed] = new_result.device
+            self.results.append(new)
+            longest = self._longest[(run.deficit, run.onset, run.length) if run.length else CLEAR]
+            if run.seed not in longest or run.epochs >= longest[run.seed].spec.epochs:
+                longest[run.seed] = new
             self.__dict__.pop("mean_grey", None)
 
     def points(self) -> list[Point]:
@@ -91,11 +88,16 @@ class Setting:
         last = max(self.like.recovery, min(60, max(self._trained)))
         return sorted(epochs for epochs in self._trained.union(RECOVERIES) if epochs <= last)
 
+    def known(self, point: Point, recovery: int) -> dict[int, Result]:
+        """The longest result of each seed of a point that has this recovery."""
+        end = point[1] + point[2] + recovery
+        longest = self._longest.get(point, {})
+        return {seed: one for seed, one in longest.items() if one.spec.epochs >= end}
+
     def curves(self, point: Point, recovery: int) -> Curves:
         """The curves of a point until the end of this recovery, by seed, of seeds that have it."""
         end = point[1] + point[2] + recovery
-        longest = self._longest.get(point, {})
-        return {seed: curve[:end] for seed, curve in longest.items() if len(curve) >= end}
+        return {seed: one.percents[:end] for seed, one in self.known(point, recovery).items()}
 
     def clear(self, epochs: int) -> Curves:
         """The curves without a deficit until this epoch, by seed, of seeds that have it."""
@@ -103,7 +105,7 @@ class Setting:
 
     def grey(self) -> Curves:
         """The longest curve without a deficit of each seed."""
-        return self._longest.get(CLEAR, {})
+        return {seed: one.percents for seed, one in self._longest.get(CLEAR, {}).items()}
 
     @cached_property
     def mean_grey(self) -> np.ndarray:
@@ -111,30 +113,24 @@ class Setting:
         mean = statistics.mean_of_curves(self.grey().values())[0]
         return np.array([mean[max(0, i - LAST + 1) : i + 1].mean() for i in range(len(mean))])
 
-    def finals(self, curves: Curves, recovery: int) -> dict[int, float]:
-        """The final accuracy of curves by seed, as Result.accuracy defines it."""
-        last = min(LAST, recovery)
-        return {seed: float(curve[-last:].mean()) for seed, curve in curves.items()}
+    def level(self, point: Point, recovery: int) -> Estimate:
+        """The final accuracy, in percent: the mean of the last five epochs."""
+        end, own = point[1] + point[2] + recovery, self.known(point, recovery)
+        return quantities.accuracy_of(self.run_of(point), own, end, recovery)
 
-    def harm(self, point: Point, recovery: int) -> Estimate | None:
-        """Points that the deficit costs beyond lost time (see `quantities.harm`), or None without a
-        control. Seeds are paired if the two runs share training, so not from onset 0, and if one
-        kind of machine trained both."""
-        clear = self.finals(self.clear(point[1] + recovery), recovery)
-        own = self.finals(self.curves(point, recovery), recovery)
-        ours, theirs = self._machines[point], self._machines[CLEAR]
-        alike = all(ours[seed] == theirs[seed] for seed in clear.keys() & own.keys())
-        return difference(clear, own, paired=point[1] > 0 and alike)
+    def harm(self, point: Point, recovery: int) -> Estimate:
+        """Points that the deficit costs beyond lost time, as `quantities.harm` has it, from all
+        results that are long enough."""
+        own, clear = self.known(point, recovery), self.known(CLEAR, point[1] + recovery)
+        return quantities.harm_of(self.run_of(point), recovery, own, clear)
 
-    def lost_time(self, point: Point, recovery: int) -> Estimate | None:
+    def lost_time(self, point: Point, recovery: int) -> Estimate:
         """Points that the window's epochs would have brought without a deficit."""
-        ends = point[1] + point[2] + recovery, point[1] + recovery
-        equal, without = (self.finals(self.clear(end), recovery) for end in ends)
-        return difference(equal, without, paired=True)
-
-    def level(self, point: Point, recovery: int) -> float:
-        """The mean final accuracy, in percent."""
-        return float(np.mean([*self.finals(self.curves(point, recovery), recovery).values()]))
+        equal, without = (
+            quantities.accuracy_of(self.run_of(CLEAR), self.known(CLEAR, end), end, recovery)
+            for end in (point[1] + point[2] + recovery, point[1] + recovery)
+        )
+        return equal - without
 
     def clear_epochs_to(self, onset: int, recovery: int, harm: float) -> float | None:
         """The number of clear epochs after which the grey curve, averaged over five epochs, first
@@ -146,19 +142,6 @@ class Setting:
         level, start = grey[end - 1] - harm, end - 1 if harm < 0 else 0
         first = statistics.find_crossing(np.arange(start, len(grey)) + 1, grey[start:], level)
         return None if math.isnan(first) or grey[start] > level else first
-
-
-def difference(above: dict[int, float], below: dict[int, float], paired: bool) -> Estimate | None:
-    """The mean difference of two groups of numbers by seed, with its interval (see
-    `statistics.estimate_sum`); if paired, over the seeds that both have. None if there are none.
-
-    >>> difference({0: 3.0, 1: 5.0, 2: 4.0}, {0: 1.0, 1: 2.0, 2: 2.0}, paired=True).mean
-    2.3333333333333335
-    """
-    parts = [above, {seed: -value for seed, value in below.items()}]
-    if paired:
-        parts = [{seed: above[seed] - below[seed] for seed in above.keys() & below.keys()}]
-    return statistics.estimate_sum(parts) if all(parts) else None
 
 
 # Words --------------------------------------------------------------------------------------------
@@ -183,15 +166,15 @@ def name_network(point: Point) -> str:
     return f"the network {condition} for {when}"
 
 
-def headline(point: Point, recovery: int, harm: Estimate | None, reached: float | None) -> str:
+def headline(point: Point, recovery: int, harm: Estimate, reached: float | None) -> str:
     """Write the result at a point in one sentence; reached, see `Setting.clear_epochs_to`."""
     begin = f"After {point[1] + recovery} clear epochs, {name_network(point)}"
-    if harm is None:
+    if not harm.seeds:
         return f"{begin} has no control yet: Train adds it."
     never = "one that never was" if point[0] in CONDITIONS else "one without"
-    if sign(harm) < 0:
+    if harm.sign == -1:
         return f"{begin} is {-harm.mean:.1f} points ahead of {never}."
-    if sign(harm) == 0 and not math.isnan(harm.half):
+    if harm.sign == 0:
         return f"{begin} is level with {never}, as far as {sides_of(harm)} can tell."
     side = "behind" if harm.mean >= 0 else "ahead of"
     where = "" if reached is None else f": it stands where that one stood after {reached:.0f}"
@@ -199,23 +182,21 @@ def headline(point: Point, recovery: int, harm: Estimate | None, reached: float 
     return f"{begin} is {abs(harm.mean):.1f} points {side} {never}{where}."
 
 
-def small_print(
-    point: Point, recovery: int, harm: Estimate | None, lost: Estimate | None, back: Sequence
-) -> str:
+def small_print(harm: Estimate, lost: Estimate, back: Sequence) -> str:
     """Write the interval of a point's harm, its seeds, the clear epochs back and lost time."""
-    if harm is None:
+    if not harm.seeds:
         return ""
-    if math.isnan(harm.half):
-        return f"harm {signed(harm.mean)} points · {sides_of(harm)}: no interval, no verdict"
-    parts = [f"harm {signed(harm.mean)} ± {harm.half:.1f} points ({sides_of(harm)})"]
-    if sign(harm) == 0 and harm.seeds > 1:
+    if harm.sign is None:
+        text = statistics.mean_in_words(harm.mean)
+        return f"harm {text} points · {sides_of(harm)}: no interval, no verdict"
+    parts = [f"harm {harm} points ({sides_of(harm)})"]
+    if harm.sign == 0:
         visible = statistics.detectable(harm.half, harm.seeds)
         parts.append(f"{visible:.1f} points would be seen 8 times in 10")
-    elif sign(harm) > 0 and all(epochs is not None for epochs in back):
+    elif harm.sign == 1 and all(epochs is not None for epochs in back):
         parts.append(f"{back[0]:.0f} clear epochs back ({back[1]:.0f} to {back[2]:.0f})")
-    if lost is not None:
-        interval = "" if math.isnan(lost.half) else f" ± {lost.half:.1f}"
-        parts.append(f"lost time {signed(lost.mean)}{interval}")
+    if lost.seeds:
+        parts.append(f"lost time {statistics.mean_in_words(lost.mean, lost.half)}")
     return " · ".join(parts)
 
 
@@ -230,11 +211,11 @@ def name_of(point: Point) -> str:
     return f"{label(deficit)}, {f'{epochs} after {onset}' if onset else f'first {epochs}'}"
 
 
-def tags(harm: Estimate | None, back: float | None) -> list[str]:
+def tags(harm: Estimate, back: float | None) -> list[str]:
     """The words at the bracket of harm, in points and in clear epochs."""
-    if harm is None:
+    if not harm.seeds:
         return ["", ""]
-    if sign(harm) == 0 and not math.isnan(harm.half):
+    if harm.sign == 0:
         return ["level", "level"]
     side = "behind" if harm.mean >= 0 else "ahead"
     epochs = "" if back is None else f"{abs(back):.0f} clear epochs {side}"
@@ -245,10 +226,6 @@ def sides_of(harm: Estimate) -> str:
     """Write the seeds of both sides: `10 seeds`, or `5 seeds against 10`."""
     clear, own = harm.counts[0], harm.counts[-1]
     return statistics.count_seeds(own) + ("" if own == clear else f" against {clear}")
-
-
-def signed(value: float) -> str:
-    return statistics.mean_in_words(value, math.nan, 1)
 
 
 # All of it, as plain data -------------------------------------------------------------------------
@@ -280,18 +257,18 @@ def describe_end(setting: Setting, point: Point, recovery: int) -> dict[str, Any
     """Describe a point at the end of a recovery, in numbers and words; `sign`: of the harm, 0 if it
     is level; `back`: the harm in clear epochs, and the ends of its interval."""
     harm, lost = setting.harm(point, recovery), setting.lost_time(point, recovery)
-    ends = (harm.mean, harm.mean - harm.half, harm.mean + harm.half) if harm else ()
+    ends = (harm.mean, harm.mean - harm.half, harm.mean + harm.half) if harm.seeds else ()
     reached = [setting.clear_epochs_to(point[1], recovery, end) for end in ends] or [None] * 3
     back = [None if value is None else point[1] + recovery - value for value in reached]
     return {
-        "level": short(setting.level(point, recovery)),
-        "harm": [short(value) for value in (harm.mean, harm.half)] if harm else None,
-        "sign": sign(harm) if harm else 0,
+        "level": short(setting.level(point, recovery).mean),
+        "harm": [short(value) for value in (harm.mean, harm.half)] if harm.seeds else None,
+        "sign": harm.sign or 0,
         "back": [None if value is None else short(value) for value in back],
         "name": name_of(point),
         "tags": tags(harm, back[0]),
         "head": headline(point, recovery, harm, reached[0]),
-        "small": small_print(point, recovery, harm, lost, back),
+        "small": small_print(harm, lost, back),
     }
 
 

@@ -1,0 +1,468 @@
+"""The quantities of the field: estimates over seeds, read from results.
+
+Accuracies are percentages and their differences points. A window's loss against equal training (as
+many epochs, all clear) is the sum of *lost time*, which a network without training in the window
+loses as well, and *harm*, which the deficit does. Nothing is trained here: what has no result gives
+an Estimate without seeds, or an array without numbers.
+"""
+
+import inspect
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import replace
+from functools import lru_cache, wraps
+from typing import Any
+
+import numpy as np
+
+from cplab import statistics
+from cplab.errors import CplabError, one_of, require, whole
+from cplab.results import Result, find, store
+from cplab.runs import CLEAR, Run
+from cplab.specs import Spec, check_spec
+from cplab.statistics import SEEDS, Estimate, Missing, Term, seed_by_seed
+
+__all__ = ["Estimate", "Missing", "accuracy", "advantage", "doublings", "each_result", "each_seed"]
+__all__ += ["equal_training_loss", "every_length", "gain_over_newborn", "harm"]
+__all__ += ["information_shift", "layer_shares", "lost_time", "quantity", "result"]
+__all__ += ["shipped_only", "statistics", "trace_at", "trace_by_layer", "trace_curve"]
+__all__ += ["trace_peak", "trace_remaining", "trained_places"]
+
+PLACE = ("deficit", "onset", "length", "recovery", "seed")  # the fields that vary in one setting
+Measure = str | tuple[str, ...] | dict[str, Any]  # what was measured, as in cplab.run
+
+
+# Reading results --------------------------------------------------------------------------------
+
+
+def quantity(of: Callable[..., float]) -> Callable[..., Estimate]:
+    """Make a function that reads a number from a spec's result give an Estimate over seeds: a
+    decorator. A seed counts as missing where the function raises Missing or gives NaN.
+
+    >>> @quantity
+    ... def last_loss(run):
+    ...     return result(run).curve[-1]["train_loss"]
+    >>> last_loss(Run("blur", length=8)) - last_loss(Run())
+    0.0 ± 0.0 (20 and 30 seeds)
+    """
+    signature = inspect.signature(of)
+
+    @wraps(of)
+    def read(*args: Any, **options: Any) -> Estimate:
+        bound = signature.bind(*args, **options)
+        bound.apply_defaults()
+        (spec, *rest), how = bound.args, bound.kwargs
+        numbers = {}
+        for seed in SEEDS:
+            with suppress(Missing):
+                number = float(of(with_seed(spec, seed), *rest, **how))
+                if not np.isnan(number):
+                    numbers[seed] = number
+        machines = {seed: one.device for seed, one in results_by_seed(spec).items()}
+        return estimate_of(spec, numbers, machines, (of, *rest, *sorted(how.items())))
+
+    return read
+
+
+def estimate_of(
+    spec: Any, numbers: Mapping[int, float], machines: Mapping[int, str], name: tuple
+) -> Estimate:
+    """Estimate a number of a spec, {seed: number}; name: of the number, equal for equal ones."""
+    like = with_seed(spec, 0)
+    return Estimate({Term((like, *name), shared_beginning(like), numbers, machines): 1.0})
+
+
+@lru_cache(maxsize=4096)  # the report calls this tens of thousands of times
+def shared_beginning(spec: Any) -> Hashable:
+    """A key of what specs share: their training, or the search that they come from. A run in
+    float32 counts as beginning like the same one in bfloat16, up to rounding."""
+    if isinstance(spec, Run):
+        spec = replace(spec, arithmetic="native")
+        return spec.trunk_key, spec.timeline[0]
+    return spec.shares
+
+
+@lru_cache(maxsize=2**15)  # checking the fields of a new spec takes half a millisecond
+def with_seed(spec: Any, seed: int) -> Any:
+    """The same run or experiment with another seed."""
+    return spec.with_seed(seed)
+
+
+_shipped_only: ContextVar[bool] = ContextVar("shipped_only", default=False)
+
+
+@contextmanager
+def shipped_only() -> Iterator[None]:
+    """A context in which only shipped results count, so that numbers are the same on every machine.
+
+    >>> with shipped_only():
+    ...     print(accuracy(Run()))
+    58.7 ± 0.3
+    """
+    before = _shipped_only.set(True)
+    try:
+        yield
+    finally:
+        _shipped_only.reset(before)
+
+
+def look_up(spec: Any, measure: Measure = ()) -> Result | None:
+    """The result of a spec that counts, with these measurements, or None."""
+    stored = find(spec, measure)
+    return stored if stored and (stored.source == "shipped" or not _shipped_only.get()) else None
+
+
+def result(spec: Any, measure: Measure = ()) -> Result:
+    """The result of a spec, shipped or live, with these measurements, for functions of a quantity.
+    Raises: Missing, which such a function need not catch.
+
+    >>> result(Run()).source
+    'shipped'
+    """
+    if stored := look_up(spec, measure):
+        return stored
+    what = f"{spec.call()}{f' with {measure}' if measure else ''}"
+    raise Missing(f"no result of {what}: compute it with cplab.sweep")
+
+
+def results_by_seed(spec: Any, measure: Measure = ()) -> dict[int, Result]:
+    """The results of a spec that hold these measurements, by seed; none of what is no spec."""
+    if not isinstance(spec, Spec):
+        return {}
+    found = {seed: look_up(with_seed(spec, seed), measure) for seed in SEEDS}
+    return {seed: stored for seed, stored in found.items() if stored}
+
+
+def each_result(spec: Any, measure: Measure = ()) -> list[Result]:
+    """The results of all seeds of a spec that hold these measurements.
+
+    >>> len(each_result(Run("blur", length=8))) > 5
+    True
+    """
+    return [*results_by_seed(spec, measure).values()]
+
+
+def each_seed(
+    of: Callable, /, *specs: Any, seeds: Iterable[int] = SEEDS, **options: Any
+) -> np.ndarray:
+    """What a function of specs gives for each seed that has all results: (seeds,), or (seeds, n)
+    for n numbers each; without those seeds for which no number is known.
+
+    Arguments: of, a function of specs; specs, whose own seed does not matter; options, of it.
+
+    >>> each_seed(trace_curve, Run(onset=16)).shape
+    (10, 31)
+    """
+    rows = []
+    for seed in seeds:
+        with suppress(Missing):
+            row = np.array(of(*(with_seed(spec, seed) for spec in specs), **options), dtype=float)
+            if not np.isnan(row).all():
+                rows.append(row)
+    return np.array(rows, dtype=float)
+
+
+def trained_places(like: Run) -> set[tuple]:
+    """Deficit, onset, length, recovery and seed of all runs with a result, shipped or live, that
+    agree with this run in every other field. (The controls of a run with further windows or
+    treatments differ in those fields.)
+
+    >>> ("blur", 0, 8, 15, 0) in trained_places(Run())
+    True
+    """
+    key = setting_of(store.run_columns(like))
+    live = (store.run_columns(result.spec) for result in store.live_results("Run"))
+    own = {tuple(row[n] for n in PLACE) for row in live if setting_of(row) == key}
+    return own | shipped_places(store.archive()).get(key, set())
+
+
+@lru_cache(maxsize=2)
+def shipped_places(archive: store.Archive) -> dict[tuple, set[tuple]]:
+    """The places of the shipped runs of each setting; pandas is not needed."""
+    places: dict[tuple, set[tuple]] = {}
+    for row in archive.rows.select(["kind", "version", *store.RUN_COLUMNS]).to_pylist():
+        if (row["kind"], row["version"]) == ("Run", Run.version):
+            places.setdefault(setting_of(row), set()).add(tuple(row[n] for n in PLACE))
+    return places
+
+
+def setting_of(row: Mapping[str, Any]) -> tuple:
+    """A run's columns but for its place: equal for the runs of one setting."""
+    return tuple(row[name] for name in store.RUN_COLUMNS if name not in PLACE)
+
+
+def every_length(run: Run) -> list[Run]:
+    """The same run with each length of the deficit that has a result, shortest first.
+
+    >>> [run.length for run in every_length(Run("blur", length=8))]
+    [2, 4, 8, 12, 16, 24]
+    """
+    place = run.deficit, run.onset, run.recovery
+    lengths = {
+        n for name, onset, n, after, _ in trained_places(run) if (name, onset, after) == place
+    }
+    return [replace(run, length=length) for length in sorted(lengths - {0})]
+
+
+# Accuracy ---------------------------------------------------------------------------------------
+
+
+def accuracy(spec: Any) -> Estimate:
+    """The final accuracy on clear test images, in percent. Where the rate never changes it is the
+    mean of the last five epochs (`cplab.results.Result.accuracy`).
+
+    >>> accuracy(Run())
+    58.7 ± 0.3 (30 seeds)
+    """
+    return accuracy_of(check_spec(spec), results_by_seed(spec))
+
+
+def accuracy_of(
+    spec: Any, results: Mapping[int, Result], end: int | None = None, recovery: int = 0
+) -> Estimate:
+    """Estimate the final accuracy in percent of results of a spec, by seed; with an `end`, as if
+    these runs had ended at this epoch, after so many epochs of recovery."""
+    machines = {seed: one.device for seed, one in results.items()}
+    if end is None:
+        numbers = {seed: 100 * final_accuracy(one) for seed, one in results.items()}
+        return estimate_of(spec, numbers, machines, ("accuracy",))
+    numbers = {
+        seed: 100 * one.mean_accuracy(end, recovery)
+        for seed, one in results.items()
+        if len(one.curve) >= end > 0
+    }
+    return estimate_of(spec, numbers, machines, ("accuracy", end, recovery))
+
+
+def final_accuracy(result: Result) -> float:
+    """The final accuracy of a result, a fraction."""
+    fraction = result.accuracy
+    if isinstance(fraction, float | int):
+        return float(fraction)
+    raise CplabError(f"{result.spec.call()} has several accuracies: take one with accuracy_at")
+
+
+def advantage(spec: Any, other: Any) -> Estimate:
+    """The points of accuracy by which one spec exceeds another.
+
+    >>> advantage(Run(deficit="flip", length=16), Run(deficit="blur", length=16))
+    9.1 ± 0.7 (10 seeds)
+    """
+    return accuracy(spec) - accuracy(other)
+
+
+def equal_training_loss(run: Run) -> Estimate:
+    """Points lost against equal training: the paper's sensitivity (figure 1 bottom). It is the sum
+    of `lost_time` and `harm`.
+
+    >>> equal_training_loss(Run(deficit="blur", length=8))
+    7.0 ± 0.5 (20 seeds)
+    """
+    return advantage(run.equal_training(), run)
+
+
+def lost_time(run: Run, clock: str = "stopped") -> Estimate:
+    """Points that the window's epochs would have brought without the deficit: equal training minus
+    the run without the window (see `harm`).
+
+    >>> lost_time(Run(deficit="blur", length=8))
+    5.2 ± 0.3 (20 seeds)
+    """
+    return equal_training_loss(run) - harm(run, clock=clock)
+
+
+def harm(run: Run, after: int | None = None, clock: str = "stopped") -> Estimate:
+    """Points that the deficit costs beyond lost time: the same run with the window cut out (at
+    birth the newborn) minus this one, after as many clear epochs.
+
+    Arguments: after, clear epochs after the deficit, all of the recovery if not given; others only
+        where the rate never changes, since there a run begins with all shorter ones. clock, during
+        the cut window under the schedule `paper`: stopped, so that recovery begins with earlier
+        rates, or running.
+    Raises: CplabError for a run whose windows are all in `windows`, or an `after` it does not have.
+
+    >>> harm(Run(deficit="blur", onset=24, length=8))
+    0.2 ± 0.3 (10 seeds)
+    >>> harm(Run("blur", length=16, recovery=60, model="depth3", schedule="fixed"), after=30)
+    5.1 ± 0.5 (20 seeds)
+    """
+    line = "has its deficit in windows: give it as deficit, onset and length"
+    require(run.length or not run.windows, f"{run.call()} {line}")
+    control = without_window(run, clock)
+    if run.schedule != "fixed":
+        line = f"after {after} cannot be read under the schedule {run.schedule!r}"
+        require(after in (None, run.recovery), f"{line}: its rate changes, so leave it out")
+        return advantage(control, run)
+    after = run.recovery if after is None else whole("after", after, 1, run.recovery)
+    return harm_of(run, after, results_by_seed(run), longest_clear(control))
+
+
+def harm_of(
+    run: Run, after: int, own: Mapping[int, Result], clear: Mapping[int, Result]
+) -> Estimate:
+    """Harm from results by seed: of this run, or longer ones, and of clear runs."""
+    control = accuracy_of(without_window(run), clear, run.onset + after, after)
+    if after == run.recovery and all(len(one.curve) == run.epochs for one in own.values()):
+        return control - accuracy_of(run, own)
+    return control - accuracy_of(run, own, run.end + after, after)
+
+
+@lru_cache(maxsize=4096)
+def without_window(run: Run, clock: str = "stopped") -> Run:
+    """`Run.without_window`, made once: checking the fields of a new run takes long."""
+    return run.without_window(clock)
+
+
+def longest_clear(control: Run) -> dict[int, Result]:
+    """Results that contain a clear run at a rate that never changes, by seed: of the longest one
+    with this recovery."""
+    if control.treatments or control.windows:
+        return results_by_seed(control)
+    found: dict[int, Result] = {}
+    for kind, onset, _, recovery, seed in sorted(trained_places(control), key=lambda p: p[1]):
+        if (kind, recovery) == (CLEAR, control.recovery):
+            stored = look_up(replace(with_seed(control, seed), onset=onset))
+            found |= {seed: stored} if stored else {}
+    return {seed: found[seed] for seed in SEEDS if seed in found}
+
+
+def gain_over_newborn(run: Run) -> Estimate:
+    """Points above the newborn, which has the recovery epochs alone. At onset 0 this is minus the
+    harm; later it includes what was learned before the window.
+
+    >>> gain_over_newborn(Run(deficit="blur", length=16))
+    −2.9 ± 0.6 (10 and 30 seeds)
+    """
+    return advantage(run, run.newborn())
+
+
+# Fisher information -----------------------------------------------------------------------------
+
+
+def trace_by_layer(run: Run, of: str = "trace", scaled: bool = False) -> dict[int, np.ndarray]:
+    """Each layer's part of the trace of the Fisher information in one run, (layers,), by epoch,
+    wherever it was measured (see `cplab.measure`); empty without a result.
+
+    Arguments: of, trace, or jacobian for E ‖∂ logits / ∂ weights‖², which leaves out how certain
+        the outputs are; scaled, times the square of the layer's norm: under batch norm the outputs
+        do not depend on that norm, while the layer's part falls with its square.
+
+    >>> len(trace_by_layer(Run(onset=16))[30])
+    9
+    """
+    names = (one_of("of", of, ("trace", "jacobian")), *(["weight_norms"] if scaled else []))
+    stored = look_up(run, dict.fromkeys(names, (run.epochs - 1,)))  # at least
+    if not stored:
+        return {}
+    parts = {epoch: np.array(row[of]) for epoch, row in sorted(stored.measured[of].items())}
+    if not scaled:
+        return parts
+    norms = stored.measured["weight_norms"]
+    return {e: np.square(norms[e]["norms"]) * part for e, part in parts.items() if e in norms}
+
+
+def trace_curve(run: Run, layers: int | None = None, **how: Any) -> np.ndarray:
+    """The trace of the Fisher information in one run after each epoch, (epochs,), NaN where it was
+    not measured, summed over all layers or the first `layers`. how: as in `trace_by_layer`.
+
+    >>> trace_curve(Run(onset=16)).shape
+    (31,)
+    """
+    curve = np.full(run.epochs, np.nan)
+    for epoch, parts in trace_by_layer(run, **how).items():
+        curve[epoch] = parts[:layers].sum()
+    return curve
+
+
+def peak_of(curve: np.ndarray) -> int | None:
+    """The epoch of the highest value of a curve with at least five values, or None."""
+    return int(np.nanargmax(curve)) if np.isfinite(curve).sum() >= min(5, len(curve)) else None
+
+
+@quantity
+def trace_peak(run: Run, **how: Any) -> float:
+    """The number of epochs until the highest trace (paper, figure 4: about 30 without a deficit),
+    among at least five that were measured. how: as in `trace_curve`.
+
+    >>> trace_peak(Run(onset=24, profile="fit"))
+    12.0 ± 0.9 (5 seeds)
+    """
+    peak = peak_of(trace_curve(run, **how))
+    return np.nan if peak is None else peak + 1.0
+
+
+@quantity
+def trace_remaining(run: Run, **how: Any) -> float:
+    """The last trace as a fraction of the highest, 0 to 1 (paper, figure 4: it rises and falls).
+    how: as in `trace_curve`.
+
+    >>> print(f"{trace_remaining(Run(onset=24, profile='fit')):.2f}")
+    0.08 ± 0.02
+    """
+    curve = trace_curve(run, **how)
+    peak = peak_of(curve)
+    return np.nan if peak is None else float(curve[-1] / curve[peak])
+
+
+@quantity
+def trace_at(run: Run, epoch: int = -1, **how: Any) -> float:
+    """The trace after an epoch, counted from 0, by default the last. how: as in `trace_curve`.
+
+    >>> trace_at(Run(onset=24, profile="fit"), 99)
+    not trained yet
+    """
+    curve = trace_curve(run, **how)
+    return float(curve[int(epoch)]) if -len(curve) <= int(epoch) < len(curve) else np.nan
+
+
+def doublings(one: Estimate, other: Estimate) -> Estimate:
+    """How many times a number doubles from another Estimate to this one, seeds with a number above
+    0 alone.
+
+    >>> blur = Run(deficit="blur", length=24, profile="fit")
+    >>> doublings(trace_at(blur), trace_at(blur.equal_training()))
+    3.9 ± 0.3 (5 seeds)
+    """
+    with np.errstate(all="ignore"):  # no logarithm: not finite, so that the seed counts as missing
+        return seed_by_seed(np.log2, one) - seed_by_seed(np.log2, other)
+
+
+def layer_shares(run: Run, epoch: int | None = None, **how: Any) -> np.ndarray:
+    """Each layer's share of the information in one run, (layers,), from the image to the answer;
+    the sum is 1. With an epoch, of the trace after that epoch (how: as in `trace_by_layer`);
+    without, of the information in the weights at the end, by their noise (paper, figure 5). Empty
+    where it was not measured.
+
+    >>> print(layer_shares(Run(onset=24, profile="fit")).round(2))
+    [0.03 0.06 0.13 0.25 0.27 0.21 0.04 0.01 0.  ]
+    """
+    if epoch is None:
+        require(not how, f"{', '.join(how)} cannot be given without an epoch: give one")
+        stored = look_up(run, "ending")
+        values = np.array(stored.final("ending")["information"] if stored else [])
+    else:
+        values = trace_by_layer(run, **how).get(epoch, np.empty(0))
+    return values / values.sum()
+
+
+def information_shift(
+    run: Run, other: Run | None = None, epoch: int | None = None, **how: Any
+) -> Estimate:
+    """How many layers later the information lies, on average, than in another run; above 0, nearer
+    to the answer (paper, figure 5).
+
+    Arguments: other, by default equal training; epoch and how, as in `layer_shares`.
+
+    >>> information_shift(Run(deficit="blur", length=24, profile="fit"))
+    0.3 ± 0.1 (5 seeds)
+    """
+    centres = (layer_centre(r, epoch=epoch, **how) for r in (run, other or run.equal_training()))
+    return next(centres) - next(centres)
+
+
+@quantity
+def layer_centre(run: Run, **how: Any) -> float:
+    """The layer in which the information lies on average, counted from 0."""
+    shares = layer_shares(run, **how)
+    return float(shares @ np.arange(len(shares))) if len(shares) else np.nan

@@ -1,0 +1,468 @@
+"""Means over seeds: estimates with their 95 % intervals, correlations, and all of it in words.
+
+Intervals are of the mean over seeds, by Student's t or Welch's, and all seeds see the same images;
+one seed has none. `cplab.quantities` defines the numbers themselves.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cplab.errors import CplabError, quote, require
+
+__all__ = ["MISSING", "Estimate", "Interval", "Missing", "Term", "choose", "compare"]
+__all__ += ["correlation", "detectable", "estimate", "find_crossing", "half_width"]
+__all__ += ["mean_columns", "mean_curve", "percent", "seed_by_seed"]
+
+INTERVALS = "95 % intervals over seeds, same images"  # the note below figures
+MISSING = "not trained yet"
+SEEDS = range(30)  # over which numbers are averaged, as far as there are results
+T = TypeVar("T")
+
+
+class Missing(CplabError, LookupError):
+    """A result, or a measurement of it, does not exist."""
+
+
+# Estimates --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Term:
+    """A number by seed, of one network: what estimates are sums of.
+
+    name: equal terms have equal names; they add up, or cancel. group: equal for terms that share
+    training. numbers: by seed. machines: the kind of machine that trained each seed, if known.
+    """
+
+    name: Hashable
+    group: Hashable = field(compare=False)
+    numbers: Mapping[int, float] = field(compare=False)
+    machines: Mapping[int, str] = field(default_factory=dict, compare=False)
+
+    def only(self, seeds: Iterable[int]) -> "Term":
+        """The same term with these seeds alone."""
+        kept = tuple(seeds)
+        numbers = {seed: self.numbers[seed] for seed in kept if seed in self.numbers}
+        machines = {seed: self.machines[seed] for seed in kept if seed in self.machines}
+        return Term((self.name, kept), self.group, numbers, machines)
+
+
+class Interval(NamedTuple):
+    """The numbers of an Estimate, which says what they are."""
+
+    mean: float
+    half: float
+    counts: tuple[int, ...]
+    freedom: float
+    by_seed: Mapping[int, float]
+    same: bool = False
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Estimate:
+    """A mean over seeds with its 95 % interval. It exists without seeds too, and then says so.
+
+    terms: what it is the weighted sum of, with the `constant`; or `given`, its numbers, where they
+    come from elsewhere. mean: NaN without seeds. half: half of the interval, NaN if a side has
+    fewer than two seeds. counts: the number of seeds of each side. freedom: degrees of freedom.
+    by_seed: the number of each seed that all sides have. same: whether it is a difference that is
+    exactly 0 in each seed.
+
+    Estimates and numbers add and subtract; numbers scale. Terms that share training are paired by
+    seed, if one kind of machine trained both: another one rounds otherwise, which acts as another
+    seed would. All others are sides of their own (Welch), each with all of its seeds. Shared
+    training decides, not the numbers (Biometrika 34, 28, 1947).
+
+    >>> from cplab import Run, quantities
+    >>> early, late = Run("blur", 0, 8), Run("blur", 24, 8)
+    >>> quantities.harm(early) - quantities.harm(late)
+    1.4 ± 0.6 (10 and 20 seeds)
+    >>> print(f"{quantities.harm(early)}, {quantities.harm(early):.2f}")
+    1.8 ± 0.5, 1.84 ± 0.46
+    """
+
+    terms: Mapping[Term, float] = field(default_factory=dict)
+    constant: float = 0.0
+    given: Interval | None = None
+
+    __array_ufunc__ = None  # numbers of numpy leave sums and products to the methods below
+
+    @cached_property
+    def interval(self) -> Interval:
+        """All of its numbers."""
+        if self.given:
+            return self.given
+        found = estimate_sum(sides_of(self.terms), self.constant)
+        # a difference of 0 in every seed is of equal sides; any other number may well be 0
+        return found._replace(same=found.same and abs(sum(self.terms.values())) < 1e-9)
+
+    mean = property(lambda self: self.interval.mean)
+    half = property(lambda self: self.interval.half)
+    counts = property(lambda self: self.interval.counts)
+    freedom = property(lambda self: self.interval.freedom)
+    by_seed = property(lambda self: self.interval.by_seed)
+    same = property(lambda self: self.interval.same)
+
+    @property
+    def values(self) -> np.ndarray:
+        """The number of each seed that all sides have, (seeds,)."""
+        return np.array([*self.by_seed.values()], dtype=float)
+
+    @property
+    def seeds(self) -> int:
+        """The number of seeds of the side that has fewest."""
+        return min(self.counts, default=0)
+
+    @property
+    def sign(self) -> int | None:
+        """1 or -1 where the interval lies above or below zero, 0 where it holds zero; None without
+        an interval."""
+        if np.isnan(self.half):
+            return None
+        return int(np.sign(self.mean)) if abs(self.mean) > self.half else 0
+
+    def only(self, seeds: Iterable[int]) -> "Estimate":
+        """The same estimate from these seeds alone."""
+        seeds = [*seeds]
+        terms = {term.only(seeds): weight for term, weight in self.terms.items()}
+        return Estimate(terms, self.constant, self.given)
+
+    def __add__(self, other: "Estimate | float") -> "Estimate":
+        if not isinstance(other, Estimate):
+            return Estimate(self.terms, self.constant + float(other))
+        terms = {**self.terms, **other.terms}
+        weights = {t: self.terms.get(t, 0) + other.terms.get(t, 0) for t in terms}
+        return Estimate(weights, self.constant + other.constant)
+
+    __radd__ = __add__
+
+    def __mul__(self, factor: float) -> "Estimate":
+        factor = float(factor)
+        terms = {term: factor * weight for term, weight in self.terms.items()}
+        return Estimate(terms, factor * self.constant)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor: float) -> "Estimate":
+        return self * (1 / float(divisor))
+
+    def __neg__(self) -> "Estimate":
+        return self * -1
+
+    def __sub__(self, other: "Estimate | float") -> "Estimate":
+        return self + -1 * other
+
+    def __rsub__(self, other: float) -> "Estimate":
+        return -self + other
+
+    def __format__(self, form: str) -> str:
+        digits = re.fullmatch(r"\.(\d+)f", form or ".1f")
+        require(digits, f"format {quote(form)} of an Estimate is not allowed: give one like .2f")
+        if not self.seeds:
+            return MISSING
+        words = mean_in_words(self.mean, self.half, int(digits[1]))  # type: ignore[index]
+        return words if np.isfinite(self.half) else f"{words} ({sides(self.counts)})"
+
+    def __str__(self) -> str:
+        return format(self, "")
+
+    def __repr__(self) -> str:
+        return f"{self} ({sides(self.counts)})" if np.isfinite(self.half) else str(self)
+
+
+def estimate(values: "Estimate | ArrayLike") -> Estimate:
+    """Estimate the mean of one number a seed, with its 95 % interval.
+
+    >>> estimate([2.0, 3.0, 4.0])
+    3.0 ± 2.5 (3 seeds)
+    """
+    if isinstance(values, Estimate):
+        return values
+    row = np.asarray(values, dtype=float)
+    require(row.ndim == 1, f"values {quote(values)} are no row: give one number a seed")
+    sample = object()  # which shares training with no other
+    return Estimate({Term(sample, sample, dict(enumerate(row.tolist()))): 1.0})
+
+
+def seed_by_seed(of: Callable[..., float], *estimates: Estimate) -> Estimate:
+    """Estimate a function of the numbers that estimates have for one seed, such as a ratio of two,
+    from the seeds that all of them have. A number that is not finite counts as missing.
+
+    >>> seed_by_seed(lambda a, b: a / b, estimate([2.0, 3.0]), estimate([1.0, 1.0]))
+    2.5 ± 6.4 (2 seeds)
+    """
+    rows = [each.by_seed for each in estimates]
+    numbers = {seed: float(of(*(row[seed] for row in rows))) for seed in common_seeds(rows)}
+    numbers = {seed: number for seed, number in numbers.items() if np.isfinite(number)}
+    terms = [term for each in estimates for term in each.terms]
+    groups = {term.group for term in terms}
+    name = (of, *((*each.terms.items(), each.constant) for each in estimates))
+    machines = terms[0].machines if len(terms) == 1 else {}
+    group = groups.pop() if len(groups) == 1 else name
+    return Estimate({Term(name, group, numbers, machines): 1.0})
+
+
+def sides_of(terms: Mapping[Term, float]) -> list[dict[int, float]]:
+    """The weighted sums of the terms that are paired, each {seed: sum}."""
+    groups: dict[Hashable, dict[Term, float]] = defaultdict(dict)
+    for term, weight in terms.items():
+        if weight or not any(terms.values()):  # but for terms that cancelled
+            groups[term.group][term] = weight
+    sums = []
+    for group in groups.values():
+        for part in [group] if of_one_kind(group) else [{t: w} for t, w in group.items()]:
+            seeds = common_seeds([term.numbers for term in part])
+            sums.append({s: sum(w * t.numbers[s] for t, w in part.items()) for s in seeds})
+    return sums
+
+
+def of_one_kind(terms: Iterable[Term]) -> bool:
+    """Whether each seed of some terms was trained on one kind of machine, as far as that is
+    known of all of them."""
+    machines = [term.machines for term in terms]
+    return all(len({m[seed] for m in machines}) == 1 for seed in common_seeds(machines))
+
+
+def common_seeds(rows: Sequence[Mapping[int, Any]]) -> list[int]:
+    """The seeds that all rows have, in order."""
+    return sorted(set.intersection(*map(set, rows))) if rows else []
+
+
+def estimate_sum(parts: Sequence[Mapping[int, float]], constant: float = 0.0) -> Interval:
+    """Estimate a constant plus the means over seeds of sides that share no training, each {seed:
+    number}, with the degrees of freedom of Welch and Satterthwaite."""
+    counts = tuple(map(len, parts))
+    by_seed = {s: sum(part[s] for part in parts) + constant for s in common_seeds(parts)}
+    if not min(counts, default=0):
+        return Interval(np.nan, np.nan, counts[:1] and (0,), np.nan, by_seed)
+    numbers = [np.fromiter(part.values(), float) for part in parts]
+    mean = float(sum(side.mean() for side in numbers) + constant)
+    if min(counts) < 2:
+        return Interval(mean, np.nan, counts, np.nan, by_seed)
+    if len(by_seed) == max(counts) and not any(by_seed.values()):
+        return Interval(0.0, 0.0, counts, counts[0] - 1, by_seed, same=True)
+    squares = np.array([side.var(ddof=1) / len(side) for side in numbers])
+    free, total = np.array(counts) - 1.0, squares.sum()
+    freedom = float(total**2 / (squares**2 / free).sum() if total else free.min())
+    half = float(student(freedom) * np.sqrt(total))
+    return Interval(mean, half, counts, freedom, by_seed)
+
+
+def student(freedom: ArrayLike) -> Any:
+    """The number of standard errors that half a 95 % interval has, by degrees of freedom."""
+    from scipy.special import stdtrit
+
+    return stdtrit(freedom, 0.975)
+
+
+def half_width(std: ArrayLike, count: ArrayLike) -> np.ndarray:
+    """Half the 95 % interval of a mean, from the standard deviation over `count` seeds, of any
+    shape; NaN for one seed.
+
+    >>> round(float(half_width(1.0, 3)), 2)
+    2.48
+    """
+    count = np.asarray(count, dtype=float)
+    return student(count - 1) * np.asarray(std) / np.sqrt(count)
+
+
+def mean_of_curves(curves: Iterable[ArrayLike]) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of several seeds' curves at each epoch, over the curves that last as long, and half
+    its 95 % interval, 0 for one seed.
+
+    >>> mean_of_curves([[1, 2], [3, 4, 5]])[0].tolist()
+    [2.0, 3.0, 5.0]
+    """
+    arrays = [np.asarray(curve, dtype=float) for curve in curves]
+    rows = np.full((len(arrays), max(map(len, arrays), default=0)), np.nan)
+    for row, curve in zip(rows, arrays, strict=True):
+        row[: len(curve)] = curve
+    if not rows.size:
+        return np.empty(0), np.empty(0)
+    count, mean = np.isfinite(rows).sum(0), np.nanmean(rows, 0)
+    squares = np.nansum((rows - mean) ** 2, 0) / np.maximum(count - 1, 1)
+    return mean, np.where(count > 1, half_width(np.sqrt(squares), count), 0)
+
+
+def detectable(half: float, count: float) -> float:
+    """The mean that eight of ten experiments would find different from zero, with half a 95 %
+    interval like this one and `count` seeds.
+
+    >>> round(detectable(1.0, 10), 2)
+    1.39
+    """
+    from scipy.special import nctdtrinc
+
+    border = student(count - 1)  # where there is no difference
+    return float(half * nctdtrinc(count - 1, 0.2, border) / border)
+
+
+# Columns for figures ----------------------------------------------------------------------------
+
+
+def band_columns(mean: ArrayLike, half: ArrayLike) -> dict[str, np.ndarray]:
+    """The columns mean, low and high that figures take; a missing interval has no width."""
+    middle, half_width = np.asarray(mean, dtype=float), np.nan_to_num(np.asarray(half, dtype=float))
+    return {"mean": middle, "low": middle - half_width, "high": middle + half_width}
+
+
+def mean_columns(groups: Mapping[Any, Any] | Sequence) -> dict[str, np.ndarray]:
+    """Columns mean, low and high of several groups, each an Estimate or one number a seed. A list
+    of groups keeps its order; the keys of a dict become the column `x`, sorted, without empty
+    groups.
+
+    >>> mean_columns({8: [0.25, 0.75], 4: [1.0], 2: []})["mean"].tolist()
+    [1.0, 0.5]
+    """
+    if isinstance(groups, Mapping):
+        found = {x: estimate(groups[x]) for x in sorted(groups)}
+        found = {x: each for x, each in found.items() if each.seeds}
+        return {"x": np.array([*found], dtype=float), **mean_columns([*found.values()])}
+    estimates = [*map(estimate, groups)]
+    return band_columns([each.mean for each in estimates], [each.half for each in estimates])
+
+
+def mean_curve(results: Sequence, what: str = "test_accuracy") -> dict[str, np.ndarray]:
+    """The mean over seeds of a quantity that `Result.series` gives, by epoch: columns epoch (1 is
+    after the first), mean, low and high, where all seeds were measured.
+
+    >>> mean_curve([])["epoch"].tolist()
+    []
+    """
+    series = [result.series(what) for result in results]
+    equally_long = len({*map(len, series)}) < 2
+    require(equally_long, "runs of several lengths have no mean curve: give seeds of one run")
+    epochs = enumerate(np.array(series, dtype=float).T, 1)
+    columns = mean_columns({epoch: row for epoch, row in epochs if np.isfinite(row).all()})
+    return {"epoch": columns.pop("x").astype(int), **columns}
+
+
+def find_crossing(x: ArrayLike, y: ArrayLike, level: float = 0.0) -> float:
+    """The first x at which the line through points x, y (n,) crosses the level; NaN if it never
+    does.
+
+    >>> find_crossing([1, 2, 4], [-1.0, -1.0, 3.0])
+    2.5
+    """
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float) - level
+    crossed = np.flatnonzero((y > 0) != (y[:1] > 0))
+    if not len(crossed):
+        return np.nan
+    i = crossed[0]
+    return float(x[i] - y[i] * (x[i] - x[i - 1]) / (y[i] - y[i - 1]))
+
+
+# Correlations -----------------------------------------------------------------------------------
+
+
+class Correlation(NamedTuple):
+    """Pearson's r and the ends of its 95 % interval."""
+
+    r: float
+    low: float
+    high: float
+
+
+def correlation(x: ArrayLike, y: ArrayLike) -> Correlation:
+    """Pearson's correlation of pairs x, y (n,), at least 4, with its 95 % interval by Fisher's z.
+    The pairs count as independent draws from a normal distribution; for neighbouring epochs of one
+    network the interval is too narrow.
+
+    >>> round(correlation([1, 2, 3, 4], [2, 4, 6, 9]).r, 2)
+    0.99
+    """
+    from scipy import stats
+
+    rows = row_of_numbers("x", x), row_of_numbers("y", y)
+    few = f"{len(rows[0])} and {len(rows[1])} numbers are no pairs to correlate"
+    require(len(rows[0]) == len(rows[1]) > 3, f"{few}: give as many of both, four or more")
+    pearson = stats.pearsonr(*rows)
+    interval = pearson.confidence_interval(0.95)
+    return Correlation(float(pearson.statistic), float(interval.low), float(interval.high))
+
+
+def row_of_numbers(what: str, values: Any, advice: str = "leave out what is missing") -> np.ndarray:
+    """Return `values` as a row of finite numbers; else raise a CplabError with the advice."""
+    with suppress(TypeError, ValueError):
+        row = np.asarray(values, dtype=float)
+        if row.ndim == 1 and np.isfinite(row).all():
+            return row
+    raise CplabError(f"{what} is not a row of finite numbers: {advice}")
+
+
+# Words ------------------------------------------------------------------------------------------
+
+
+def choose(values: Any, above: T, level: T, below: T) -> T | None:
+    """Choose one of three answers by the side of zero on which the interval of an Estimate, or of
+    one number a seed, lies; `level` if it holds zero, None without an interval.
+
+    >>> choose([1.0, 1.2, 0.9], "more", "as much", "less")
+    'more'
+    """
+    sign = estimate(values).sign
+    return None if sign is None else (level, above, below)[sign]
+
+
+def compare(points: Any, other: str) -> str:
+    """Write in words how many `points` something stands above or below another; points: an Estimate
+    or one number a seed.
+
+    >>> compare([2.0, 2.5, 3.0], "the newborn")
+    '2.5 ± 1.2 points above the newborn'
+    """
+    found = estimate(points)
+    if not found.seeds:
+        return f"not compared with {other} yet"
+    if found.sign == 0:
+        return f"level with {other}, as far as {sides(found.counts)} can tell ({found} points)"
+    note = "" if found.sign else " (1 seed, no interval)"
+    size = mean_in_words(abs(found.mean), found.half)
+    return f"{size} points {'above' if found.mean > 0 else 'below'} {other}{note}"
+
+
+def percent(mean: float, half: float = np.nan) -> str:
+    """Write a fraction `mean` and its interval `half` in percent, to one decimal, or to none if it
+    is wide.
+
+    >>> percent(0.55123, 0.00712)
+    '55.1 ± 0.7'
+    """
+    return mean_in_words(100 * mean, 100 * half, 0 if half >= 0.1 else 1)
+
+
+def mean_in_words(mean: float, half: float = np.nan, digits: int = 1) -> str:
+    """Write a mean, and half its interval if it has one, to this many decimals."""
+    text = f"{round(mean, digits) + 0.0:.{digits}f}".replace("-", "−")  # no minus zero
+    return f"{text} ± {half:.{digits}f}" if np.isfinite(half) else text
+
+
+def plain_number(value: float, digits: int = 2) -> str:
+    """Write a number to this many significant digits, without an e: 3,600 or 2.1 × 10^-9."""
+    if value == 0 or not np.isfinite(value):
+        return f"{value:g}"
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    if not -6 < int(exponent) < 9:
+        return f"{mantissa} × 10^{int(exponent)}"
+    return f"{float(f'{mantissa}e{exponent}'):,.{max(0, digits - 1 - int(exponent))}f}"
+
+
+def sides(counts: Iterable[int]) -> str:
+    """Write how many seeds the sides of a number have: `5 seeds`, `10 and 30 seeds`."""
+    *fewer, most = map(str, sorted({*counts}) or [0])
+    words = f"{', '.join(fewer)} and {most}" if fewer else most
+    return f"{words} seed{'s' if int(most) > 1 else ''}"
+
+
+def count_seeds(*counts: int) -> str:
+    """Write how many seeds one group has, or several: `1 seed`, `3 to 5 seeds`."""
+    least, most = min(counts), max(counts)
+    return f"{least if least == most else f'{least} to {most}'} seed{'s' if most > 1 else ''}"

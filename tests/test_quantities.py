@@ -10,11 +10,13 @@ from scipy import stats
 
 import cplab
 from cplab import quantities as q
+from cplab.labs.lab09_path import linear_path
 from cplab.results import every_result
 from cplab.results.result import Result
 from cplab.runs import Run
 from cplab.statistics import Estimate, Interval, estimate, half_width
 from cplab.studies import early_blur, paper_schedule
+from cplab.studies.pruning import prune_kernels, prune_weights, search
 
 HOW = dict.fromkeys(("copy", "device", "precision", "torch", "commit"), "")
 THREE = early_blur.flagship()  # at a rate that never changes
